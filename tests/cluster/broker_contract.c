@@ -10,14 +10,14 @@
 
 enum { NODES = 3 };
 
-/* One test's network, and its nodes. */
+/* The network of a test, and its nodes. */
 static struct scene {
   const contract_world *kind;
   void *world;
   ear nodes[NODES];
 } the;
 
-/* Until that is so; what the world has to do for it is done by this thread. */
+/* Wait until the condition holds, and let the world settle on this thread meanwhile. */
 #define AWAIT(done) UNTIL((the.kind->settle(the.world), (done)))
 
 static vestry_broker_state state_of(ear *e) {
@@ -38,7 +38,7 @@ static int end(void **state) {
   return 0;
 }
 
-/* Each hears what it is to hear, and the fence. */
+/* Start each node with its subjects, and the fence. */
 static void start_all(void) {
   for (int i = 0; i < NODES; i++) {
     ear_hears(&the.nodes[i], "fence");
@@ -47,7 +47,7 @@ static void start_all(void) {
   for (int i = 0; i < NODES; i++) AWAIT(ear_states(&the.nodes[i], VESTRY_BROKER_UP) == 1);
 }
 
-/* All that was published before by anybody has arrived. */
+/* Wait until all messages published before have arrived. */
 static void fence(void) {
   size_t before[NODES];
   for (int i = 0; i < NODES; i++) {
@@ -57,10 +57,10 @@ static void fence(void) {
   }
 }
 
-/* ---- messages --------------------------------------------------------------------------------------------- */
+/* ------------------------------------------------------------------------------------------------- messages ------- */
 
 /* capability: G1 */
-static void all_who_are_subscribed_hear_it_the_sender_too(void **state) {
+static void message_reaches_all_subscribers_and_its_sender(void **state) {
   (void)state;
   for (int i = 0; i < NODES; i++) ear_hears(&the.nodes[i], "news.1");
   start_all();
@@ -76,7 +76,7 @@ static void all_who_are_subscribed_hear_it_the_sender_too(void **state) {
   }
 }
 
-static void others_hear_nothing(void **state) {
+static void message_reaches_only_its_exact_subject(void **state) {
   (void)state;
   ear_hears(&the.nodes[0], "a");
   ear_hears(&the.nodes[1], "a.b");
@@ -89,7 +89,7 @@ static void others_hear_nothing(void **state) {
   assert_int_equal(ear_messages(&the.nodes[2], "a"), 0);
 }
 
-static void a_subject_is_heard_once(void **state) {
+static void subject_is_subscribed_once(void **state) {
   (void)state;
   ear *e = &the.nodes[0];
   ear_hears(e, "twice");
@@ -103,8 +103,8 @@ static void a_subject_is_heard_once(void **state) {
   assert_int_equal(ear_messages(e, "twice"), 1);
 }
 
-/* As many as are published before a flush go with it, in order; and nobody else has to flush. */
-static void many_go_with_one_flush(void **state) {
+/* All messages published before a flush are sent by it, in order, without another flush. */
+static void one_flush_sends_all_queued_messages(void **state) {
   (void)state;
   enum { COUNT = 300 };
   ear_hears(&the.nodes[1], "many");
@@ -119,12 +119,12 @@ static void many_go_with_one_flush(void **state) {
     from->ops->flush(from->broker, at_once);
     AWAIT(ear_messages(&the.nodes[1], "many") == (size_t)(at_once + 1) * COUNT);
   }
-  from->ops->flush(from->broker, true); /* nothing */
+  from->ops->flush(from->broker, true); /* no effect */
   for (int i = 0; i < 2 * COUNT; i++) assert_int_equal(atoi(ear_nth(&the.nodes[1], "many", (size_t)i).data), i);
 }
 
 /* capability: G1 */
-static void one_senders_messages_to_one_subject_are_in_order(void **state) {
+static void messages_of_one_sender_to_one_subject_are_in_order(void **state) {
   (void)state;
   enum { COUNT = 400 };
   ear_hears(&the.nodes[2], "even");
@@ -149,7 +149,7 @@ static void one_senders_messages_to_one_subject_are_in_order(void **state) {
   }
 }
 
-static void a_message_has_a_largest_size(void **state) {
+static void message_over_max_payload_is_too_large(void **state) {
   (void)state;
   ear *e = &the.nodes[0];
   ear_hears(e, "large");
@@ -172,7 +172,7 @@ static void a_message_has_a_largest_size(void **state) {
 static const char longest[] = "0123456789abcdefghijklmnopqrstuvwxyz.123456789abcdefghijklmnopqr";
 
 /* capability: G1 */
-static void what_is_no_subject_is_refused(void **state) {
+static void invalid_subject_is_refused(void **state) {
   (void)state;
   static const char *const bad[] = {
       NULL,        "",
@@ -216,7 +216,7 @@ static void what_is_no_subject_is_refused(void **state) {
   assert_int_equal(ear_states(e, VESTRY_BROKER_DOWN), 0);
 }
 
-/* ---- many threads ----------------------------------------------------------------------------------------- */
+/* --------------------------------------------------------------------------------------------- many threads ------- */
 
 enum { THREADS = 4, EACH = 300 };
 
@@ -232,7 +232,7 @@ static void *publish_each(void *ctx) {
 }
 
 /* capability: G1 */
-static void threads_publish_at_once(void **state) {
+static void concurrent_publishers_lose_no_message(void **state) {
   (void)state;
   char subject[16];
   for (int i = 0; i < THREADS; i++) {
@@ -269,7 +269,7 @@ static void pass_on(ear *self, const heard *what) {
     atomic_fetch_add(&self->faults, 1);
 }
 
-static void events_functions_may_call_it(void **state) {
+static void event_functions_may_publish(void **state) {
   (void)state;
   the.nodes[0].then = pass_on;
   for (int i = 1; i <= 20; i++) {
@@ -292,7 +292,7 @@ static void *storm(void *ctx) {
 }
 
 /* capability: G1 */
-static void nothing_comes_after_the_stop(void **state) {
+static void no_event_comes_after_the_stop(void **state) {
   (void)state;
   ear *e = &the.nodes[0];
   ear_hears(e, "storm");
@@ -313,7 +313,7 @@ static void nothing_comes_after_the_stop(void **state) {
 }
 
 /* capability: G1 */
-static void what_was_published_before_the_stop_arrives(void **state) {
+static void message_published_before_the_stop_arrives(void **state) {
   (void)state;
   ear_hears(&the.nodes[1], "last");
   start_all();
@@ -323,9 +323,9 @@ static void what_was_published_before_the_stop_arrives(void **state) {
   AWAIT(ear_messages(&the.nodes[1], "last") == 200);
 }
 
-/* ---- up and down ------------------------------------------------------------------------------------------ */
+/* ---------------------------------------------------------------------------------------------- up and down ------- */
 
-static void it_is_down_before_it_is_started(void **state) {
+static void broker_is_down_until_it_is_started(void **state) {
   (void)state;
   ear *e = &the.nodes[0];
   assert_int_equal(state_of(e), VESTRY_BROKER_DOWN);
@@ -345,7 +345,7 @@ static void it_is_down_before_it_is_started(void **state) {
 }
 
 /* capability: G1 */
-static void it_comes_back_with_all_subscriptions(void **state) {
+static void reconnected_broker_has_all_subscriptions(void **state) {
   (void)state;
   enum { SUBJECTS = 300 };
   char subject[32];
@@ -358,12 +358,12 @@ static void it_comes_back_with_all_subscriptions(void **state) {
   the.kind->bring_down(the.world);
   for (int i = 0; i < NODES; i++) AWAIT(ear_states(&the.nodes[i], VESTRY_BROKER_DOWN) == 1);
   assert_int_equal(state_of(e), VESTRY_BROKER_DOWN);
-  assert_int_equal(ear_publish(e, "s.1", "held back?"), VESTRY_IO); /* nothing is */
+  assert_int_equal(ear_publish(e, "s.1", "held back?"), VESTRY_IO); /* no message is held back */
   assert_int_equal(ear_publish(&the.nodes[1], "s.1", "held back?"), VESTRY_IO);
   for (int i = 0; i < NODES; i++) ear_forget(&the.nodes[i]);
   the.kind->bring_up(the.world);
   for (int i = NODES; i-- > 0;) AWAIT(ear_states(&the.nodes[i], VESTRY_BROKER_UP) == 1);
-  /* At once, from another node: they stand. */
+  /* At once, from another node: the subscriptions exist. */
   for (int i = 0; i < SUBJECTS; i++) {
     snprintf(subject, sizeof subject, "s.%d", i);
     assert_int_equal(ear_publish(&the.nodes[1], subject, "back"), VESTRY_OK);
@@ -379,7 +379,7 @@ static void it_comes_back_with_all_subscriptions(void **state) {
 }
 
 /* capability: G1 */
-static void it_may_be_down_when_it_is_started(void **state) {
+static void broker_may_start_without_its_network(void **state) {
   (void)state;
   the.kind->bring_down(the.world);
   ear *e = &the.nodes[0];
@@ -395,14 +395,14 @@ static void it_may_be_down_when_it_is_started(void **state) {
   AWAIT(ear_messages(e, "patience") == 1);
 }
 
-/* ---- reservations ----------------------------------------------------------------------------------------------- */
+/* --------------------------------------------------------------------------------------------- reservations ------- */
 
 static vestry_err reserve(ear *e, const char *name, uint64_t expected, uint64_t *ret_revision) {
   return e->broker.ops->reserve(e->broker.broker, name, expected, "me", 2, ret_revision);
 }
 
 /* capability: G1 */
-static void a_reservation_is_one_nodes(void **state) {
+static void name_is_reserved_by_one_node(void **state) {
   (void)state;
   if (!the.kind->has_reservations) {
     assert_null(the.nodes[0].broker.ops->reserve);
@@ -436,7 +436,7 @@ static void *reserve_one(void *ctx) {
 }
 
 /* capability: G1 */
-static void of_many_that_reserve_one_has_it(void **state) {
+static void concurrent_reservations_have_one_winner(void **state) {
   (void)state;
   if (!the.kind->has_reservations) TEST_SKIP("this broker has no reservations");
   start_all();
@@ -454,22 +454,22 @@ static void of_many_that_reserve_one_has_it(void **state) {
 int broker_contract_run(const contract_world *world) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
   const struct CMUnitTest tests[] = {
-      TEST(all_who_are_subscribed_hear_it_the_sender_too),
-      TEST(others_hear_nothing),
-      TEST(a_subject_is_heard_once),
-      TEST(many_go_with_one_flush),
-      TEST(one_senders_messages_to_one_subject_are_in_order),
-      TEST(a_message_has_a_largest_size),
-      TEST(what_is_no_subject_is_refused),
-      TEST(threads_publish_at_once),
-      TEST(events_functions_may_call_it),
-      TEST(nothing_comes_after_the_stop),
-      TEST(what_was_published_before_the_stop_arrives),
-      TEST(it_is_down_before_it_is_started),
-      TEST(it_comes_back_with_all_subscriptions),
-      TEST(it_may_be_down_when_it_is_started),
-      TEST(a_reservation_is_one_nodes),
-      TEST(of_many_that_reserve_one_has_it),
+      TEST(message_reaches_all_subscribers_and_its_sender),
+      TEST(message_reaches_only_its_exact_subject),
+      TEST(subject_is_subscribed_once),
+      TEST(one_flush_sends_all_queued_messages),
+      TEST(messages_of_one_sender_to_one_subject_are_in_order),
+      TEST(message_over_max_payload_is_too_large),
+      TEST(invalid_subject_is_refused),
+      TEST(concurrent_publishers_lose_no_message),
+      TEST(event_functions_may_publish),
+      TEST(no_event_comes_after_the_stop),
+      TEST(message_published_before_the_stop_arrives),
+      TEST(broker_is_down_until_it_is_started),
+      TEST(reconnected_broker_has_all_subscriptions),
+      TEST(broker_may_start_without_its_network),
+      TEST(name_is_reserved_by_one_node),
+      TEST(concurrent_reservations_have_one_winner),
   };
   the.kind = world;
   return cmocka_run_group_tests_name(world->name, tests, NULL, NULL);

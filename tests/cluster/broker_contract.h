@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What every broker must do, whatever carries its messages: run once for each. Everything waits for what it asks for,
- * and fails the test when that does not come. */
+/* The contract of brokers, run once for each. All functions wait for their result, and fail the test if it does not
+ * arrive. */
 #ifndef TESTS_CLUSTER_BROKER_CONTRACT_H
 #define TESTS_CLUSTER_BROKER_CONTRACT_H
 
@@ -8,12 +8,12 @@
 
 typedef struct contract_world {
   const char *name;
-  void *(*begin)(void);               /* a network with nobody in it, up */
-  void (*end)(void *world);           /* after its brokers; checks that nothing is left */
+  void *(*begin)(void);               /* a network without nodes, up */
+  void (*end)(void *world);           /* after its brokers; checks that nothing is leaked */
   vestry_broker (*join)(void *world); /* a node; the contract destroys it */
-  void (*settle)(void *world);        /* let run what is ready, if it does not run by itself */
-  void (*bring_down)(void *world);    /* it dies, and nobody is told */
-  void (*bring_up)(void *world);      /* it is back, and remembers nothing */
+  void (*settle)(void *world);        /* run all ready work, if it does not run by itself */
+  void (*bring_down)(void *world);    /* the network dies, without a report */
+  void (*bring_up)(void *world);      /* it is back, without state */
   bool has_reservations;
 } contract_world;
 

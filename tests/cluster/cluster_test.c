@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* G2 to G10: nodes that reach each other's streams, on the stepped runtime, over a network that does what a test says.
- */
+/* G2 to G10: nodes that reach each other's streams, on the stepped runtime, over a network that the test controls. */
 #include "cluster/nodes.h"
 #include "vestry/app/bus.h"
 #include "vestry/testing/memory_network.h"
@@ -9,7 +8,7 @@
 
 static const char hello[] = "[[\"note\"]]";
 
-/* ---- who is there ------------------------------------------------------------------------------------------------ */
+/* -------------------------------------------------------------------------------------------------- members ------- */
 
 /* capability: G7 */
 static void nodes_find_each_other(void **state) {
@@ -31,7 +30,7 @@ static void nodes_find_each_other(void **state) {
 }
 
 /* capability: G7 */
-static void g7_death_is_seen_in_stated_times(void **state) {
+static void g7_dead_node_is_detected_within_stated_times(void **state) {
   (void)state;
   nodes n;
   nodes_begin(&n, 3, NULL);
@@ -51,15 +50,15 @@ static void g7_death_is_seen_in_stated_times(void **state) {
   nodes_pass_ms(&n, 2000);
   assert_int_equal(vestry_cluster_member(a->cluster, "b"), VESTRY_MEMBER_DEAD);
   assert_int_equal(a->told[1], VESTRY_MEMBER_DEAD);
-  assert_true(a->gaps > gaps); /* what it sent last may be lost */
+  assert_true(a->gaps > gaps); /* its last messages may be lost */
   assert_int_equal(node_stats(a).others_keys_count, 0);
-  /* Goodbye: at once, and nothing is lost. */
+  /* A goodbye is effective at once, and no message is lost. */
   gaps = a->gaps;
   node_stop(c);
   nodes_pass_ms(&n, 2);
   assert_int_equal(vestry_cluster_member(a->cluster, "c"), VESTRY_MEMBER_LEFT);
   assert_int_equal(a->gaps, gaps);
-  /* It comes back. */
+  /* The node returns. */
   b = node_start(&n, 1, "b", NULL);
   nodes_pass_ms(&n, 300);
   assert_int_equal(vestry_cluster_member(a->cluster, "b"), VESTRY_MEMBER_ALIVE);
@@ -70,7 +69,7 @@ static void g7_death_is_seen_in_stated_times(void **state) {
 }
 
 /* capability: G7 */
-static void of_two_of_one_name_the_newer_gives_up(void **state) {
+static void second_node_of_one_name_is_refused(void **state) {
   (void)state;
   nodes n;
   nodes_begin(&n, 2, NULL);
@@ -86,10 +85,10 @@ static void of_two_of_one_name_the_newer_gives_up(void **state) {
   nodes_end(&n);
 }
 
-/* ---- dispatches -------------------------------------------------------------------------------------------------- */
+/* ----------------------------------------------------------------------------------------------- dispatches ------- */
 
 /* capability: G2 */
-static void g2_a_key_is_reached_wherever_it_is(void **state) {
+static void g2_dispatch_reaches_a_key_on_any_node(void **state) {
   (void)state;
   nodes n;
   nodes_begin(&n, 3, NULL);
@@ -101,16 +100,16 @@ static void g2_a_key_is_reached_wherever_it_is(void **state) {
   vestry_cluster_stats before = node_stats(a);
   assert_int_equal(node_tell(a, "here", "one", &count), VESTRY_OK);
   assert_int_equal(count, 1);
-  assert_int_equal(node_stats(a).sent_count, before.sent_count); /* a hit here says nothing to anybody */
+  assert_int_equal(node_stats(a).sent_count, before.sent_count); /* a stream found here causes no message */
   assert_int_equal(node_tell(a, "there", "two", &count), VESTRY_OK);
   assert_int_equal(count, 1);
-  assert_int_equal(node_stats(a).sent_count, before.sent_count + 1); /* only who holds it was asked */
+  /* only the node that holds the key receives a request */
+  assert_int_equal(node_stats(a).sent_count, before.sent_count + 1);
   assert_int_equal(node_tell(a, "nowhere", "three", &count), VESTRY_NOT_FOUND);
   assert_int_equal(count, 0);
-  assert_int_equal(node_stats(a).sent_count, before.sent_count + 3); /* all others were */
+  assert_int_equal(node_stats(a).sent_count, before.sent_count + 3); /* all other nodes receive a request */
   assert_int_equal(count_in(here, "one"), 1);
   assert_int_equal(count_in(there, "two"), 1);
-  /* With data, which placeholders read. */
   vestry_cluster_stats stats = node_stats(a);
   assert_int_equal(stats.remote_requests_count, 2);
   assert_int_equal(stats.ok_count, 1);
@@ -119,7 +118,7 @@ static void g2_a_key_is_reached_wherever_it_is(void **state) {
 }
 
 /* capability: G2 */
-static void many_streams_of_a_key_are_all_reached(void **state) {
+static void dispatch_reaches_all_streams_of_a_key(void **state) {
   (void)state;
   nodes n;
   nodes_begin(&n, 3, NULL);
@@ -141,7 +140,7 @@ static void many_streams_of_a_key_are_all_reached(void **state) {
 }
 
 /* capability: G2 */
-static void a_digest_that_is_behind_finds_it_all_the_same(void **state) {
+static void dispatch_finds_a_key_that_was_not_announced(void **state) {
   (void)state;
   nodes n;
   nodes_begin(&n, 3, NULL);
@@ -150,13 +149,13 @@ static void a_digest_that_is_behind_finds_it_all_the_same(void **state) {
   nodes_pass_ms(&n, 10);
   node_close(b, old);
   vestry_memory_exchange *new = node_open(c, "x", VESTRY_KEEP_REPLACE);
-  assert_int_equal(node_tell(a, "x", "moved", NULL), VESTRY_OK); /* nobody has been told of either */
+  assert_int_equal(node_tell(a, "x", "moved", NULL), VESTRY_OK); /* neither change was announced yet */
   assert_int_equal(count_in(new, "moved"), 1);
   nodes_end(&n);
 }
 
 /* capability: G2, G9, G10 */
-static void what_came_of_it_is_known(void **state) {
+static void dispatch_reports_its_result_or_timeout(void **state) {
   (void)state;
   nodes n;
   nodes_begin(&n, 3, NULL);
@@ -168,13 +167,13 @@ static void what_came_of_it_is_known(void **state) {
   nodes_settle(&n);
   assert_int_equal(is.error, VESTRY_FULL);
   assert_int_equal(is.count, 1);
-  /* Not on the list: it is not performed, nor what stands beside it. */
+  /* An effect that is not on the list: nothing of the list is performed. */
   size_t effects = b->effects;
   node_ask(a, "x", "[[\"note\"],[\"secret-note\"]]", &is);
   nodes_settle(&n);
   assert_int_equal(is.error, VESTRY_INVALID);
   assert_int_equal(b->effects, effects);
-  /* It does not answer: it is unknown. */
+  /* Without an answer the result is unknown. */
   nodes_divide(&n, "aba");
   node_ask(a, "x", hello, &is);
   nodes_pass_ms(&n, 999);
@@ -182,9 +181,9 @@ static void what_came_of_it_is_known(void **state) {
   nodes_pass_ms(&n, 2);
   assert_int_equal(is.times, 1);
   assert_int_equal(is.error, VESTRY_TIMEOUT);
-  /* Waiting, without anybody to turn the clock. */
+  /* Wait, although no other thread advances the clock. */
   assert_int_equal(node_tell(a, "x", "unheard", NULL), VESTRY_TIMEOUT);
-  /* It cannot be sent. */
+  /* The request cannot be sent. */
   nodes_divide(&n, "-aa");
   node_ask(a, "x", hello, &is);
   assert_int_equal(is.times, 1);
@@ -192,7 +191,7 @@ static void what_came_of_it_is_known(void **state) {
   node_ask(a, "nowhere", hello, &is);
   assert_int_equal(is.error, VESTRY_IO);
   nodes_divide(&n, NULL);
-  /* Who has just come up does not know who lives. */
+  /* A node that has just come up does not know which nodes are alive. */
   node_ask(a, "nowhere", hello, &is);
   nodes_settle(&n);
   assert_int_equal(is.error, VESTRY_TIMEOUT);
@@ -207,7 +206,7 @@ static void what_came_of_it_is_known(void **state) {
 }
 
 /* capability: G2 */
-static void a_thread_that_must_not_wait_does_not(void **state) {
+static void dispatch_inside_a_remote_effect_is_busy(void **state) {
   (void)state;
   nodes n;
   nodes_begin(&n, 2, NULL);
@@ -224,7 +223,7 @@ static void a_thread_that_must_not_wait_does_not(void **state) {
 }
 
 /* capability: G2 */
-static void an_end_answers_those_who_wait(void **state) {
+static void stopping_node_ends_waiting_dispatches(void **state) {
   (void)state;
   nodes n;
   nodes_begin(&n, 2, NULL);
@@ -239,10 +238,10 @@ static void an_end_answers_those_who_wait(void **state) {
   nodes_end(&n);
 }
 
-/* ---- policies ---------------------------------------------------------------------------------------------------- */
+/* ------------------------------------------------------------------------------------------------- policies ------- */
 
 /* capability: G4 */
-static void g4_the_newest_replaces_all_others(void **state) {
+static void g4_newest_stream_replaces_all_others(void **state) {
   (void)state;
   nodes n;
   nodes_begin(&n, 3, NULL);
@@ -256,10 +255,10 @@ static void g4_the_newest_replaces_all_others(void **state) {
   vestry_stats_get(n.all[0].v, &stats);
   assert_int_equal(stats.closed_by_cause[VESTRY_CAUSE_REPLACED], 1);
   assert_int_equal(node_stats(&n.all[0]).replaced_count, 1);
-  /* REJECT: as far as it is known. */
+  /* REJECT: as far as known. */
   vestry_memory_exchange *third = node_open(&n.all[2], "x", VESTRY_KEEP_REJECT);
   assert_int_equal(vestry_memory_look(third).status, 409);
-  /* Two at once: one of them stays. */
+  /* Of two at the same time, one stays. */
   vestry_memory_exchange *fourth = node_open(&n.all[0], "y", VESTRY_KEEP_REPLACE);
   vestry_memory_exchange *fifth = node_open(&n.all[2], "y", VESTRY_KEEP_REPLACE);
   nodes_pass_ms(&n, 20);
@@ -268,7 +267,7 @@ static void g4_the_newest_replaces_all_others(void **state) {
 }
 
 /* capability: G4 */
-static void g4_one_survives_a_partition(void **state) {
+static void g4_one_stream_remains_after_a_partition(void **state) {
   (void)state;
   nodes n;
   nodes_begin(&n, 3, NULL);
@@ -280,7 +279,7 @@ static void g4_one_survives_a_partition(void **state) {
   nodes_pass_ms(&n, 100);
   assert_false(vestry_memory_look(first).ended);
   assert_false(vestry_memory_look(second).ended);
-  assert_int_equal(node_tell(&n.all[1], "x", "its side", NULL), VESTRY_OK); /* both sides serve */
+  assert_int_equal(node_tell(&n.all[1], "x", "its side", NULL), VESTRY_OK); /* both partitions serve */
   nodes_divide(&n, NULL);
   nodes_pass_ms(&n, 2000);
   assert_true(vestry_memory_look(first).ended != vestry_memory_look(second).ended);
@@ -291,10 +290,10 @@ static void g4_one_survives_a_partition(void **state) {
   nodes_end(&n);
 }
 
-/* ---- events and refreshes ---------------------------------------------------------------------------------------- */
+/* ------------------------------------------------------------------------------------- events and refreshes ------- */
 
 /* capability: G3 */
-static void g3_an_event_goes_to_all_nodes_with_members(void **state) {
+static void g3_event_is_sent_to_nodes_with_members(void **state) {
   (void)state;
   nodes n;
   nodes_begin(&n, 3, NULL);
@@ -304,21 +303,21 @@ static void g3_an_event_goes_to_all_nodes_with_members(void **state) {
   nodes_pass_ms(&n, 10);
   vestry_cluster_stats before = node_stats(a);
   assert_int_equal(node_broadcast(a, "x", "from a"), VESTRY_OK);
-  assert_int_equal(node_stats(a).sent_count, before.sent_count + 1); /* once to b, and nothing to c */
-  assert_int_equal(node_broadcast(c, "x", "from c"), VESTRY_OK);     /* who has no member itself */
+  assert_int_equal(node_stats(a).sent_count, before.sent_count + 1); /* once to b, and none to c */
+  assert_int_equal(node_broadcast(c, "x", "from c"), VESTRY_OK);     /* c has no member itself */
   nodes_settle(&n);
   vestry_memory_exchange *all[] = {one, two, own};
   for (size_t i = 0; i < 3; i++) {
     assert_int_equal(count_in(all[i], "from a"), 1);
     assert_int_equal(count_in(all[i], "from c"), 1);
   }
-  /* By name, and nothing else: streams are no members, members no streams. */
+  /* Keys and channels are separate: streams under a key are not members, and members are not under a key. */
   assert_int_equal(node_tell(a, "x", "no", NULL), VESTRY_NOT_FOUND);
   nodes_end(&n);
 }
 
-/* Its own stream tells that, and its policy decides; other pages have lost nothing. */
-static void a_slow_member_is_no_gap(void **state) {
+/* The queue of the slow stream reports this, and its policy applies; no other page has lost an event. */
+static void full_queue_of_a_member_is_no_gap(void **state) {
   (void)state;
   nodes n;
   nodes_begin(&n, 2, NULL);
@@ -338,14 +337,14 @@ static void a_slow_member_is_no_gap(void **state) {
 }
 
 /* capability: G6 */
-static void who_joins_while_it_is_sent_is_told_of_a_gap(void **state) {
+static void event_before_join_is_announced_is_a_gap(void **state) {
   (void)state;
   nodes n;
   nodes_begin(&n, 2, NULL);
   node *a = &n.all[0], *b = &n.all[1];
   vestry_memory_exchange *late = node_join(b, "x");
   size_t gaps = b->gaps;
-  assert_int_equal(node_broadcast(a, "x", "unseen"), VESTRY_NOT_FOUND); /* it has not told yet */
+  assert_int_equal(node_broadcast(a, "x", "unseen"), VESTRY_NOT_FOUND); /* the member was not announced yet */
   nodes_pass_ms(&n, 600);
   assert_int_equal(count_in(late, "unseen"), 0);
   assert_int_equal(b->gaps, gaps + 1);
@@ -362,7 +361,7 @@ static uint64_t refreshes_of(const node *of) {
 }
 
 /* capability: G3 */
-static void g3_refreshes_are_told_and_coalesced(void **state) {
+static void g3_refreshes_reach_other_nodes_coalesced(void **state) {
   (void)state;
   nodes n;
   nodes_begin(&n, 3, NULL);
@@ -380,15 +379,15 @@ static void g3_refreshes_are_told_and_coalesced(void **state) {
   nodes_pass_ms(&n, 60);
   assert_in_range(b->renders - renders, 1, 2);
   assert_in_range(node_stats(a).sent_count - before.sent_count, 2, 6); /* to two nodes */
-  assert_int_equal(refreshes_of(a), refreshes + 100);                  /* what came from afar goes no further */
-  /* What is said to stay here. */
+  assert_int_equal(refreshes_of(a), refreshes + 100); /* refreshes from other nodes are not forwarded */
+  /* A refresh that stays on this node. */
   size_t renders_here = a->renders;
   renders = b->renders;
   assert_int_equal(vestry_refresh_here(a->pages, "room", NULL), VESTRY_OK);
   assert_int_equal(vestry_refresh_here(a->pages, "", NULL), VESTRY_INVALID);
   nodes_pass_ms(&n, 60);
   assert_int_equal(a->renders, renders_here + 1);
-  /* A topic that nobody shows; and everything. */
+  /* A topic that no page shows; then all topics. */
   assert_int_equal(vestry_refresh(a->pages, "other", NULL), VESTRY_OK);
   nodes_pass_ms(&n, 60);
   assert_int_equal(b->renders, renders);
@@ -410,7 +409,7 @@ static void hear(const vestry_bus_message *message, void *ctx) {
 }
 
 /* capability: G3 */
-static void bytes_are_published_to_all(void **state) {
+static void publish_reaches_subscribers_of_all_nodes(void **state) {
   (void)state;
   nodes n;
   nodes_begin(&n, 3, NULL);
@@ -453,7 +452,7 @@ static vestry_err tell_here(node *from, const char *key, uint32_t *ret_count) {
   return error;
 }
 
-static void only_here_asks_nobody(void **state) {
+static void only_here_sends_no_remote_request(void **state) {
   (void)state;
   nodes n;
   uint32_t count;
@@ -472,7 +471,7 @@ static void only_here_asks_nobody(void **state) {
   nodes_end(&n);
 }
 
-/* ---- what comes from afar waits like what is said here ---- */
+/* ----------------------------------------------------------------- remote events are queued like local ones ------- */
 
 static vestry_err join_slowly(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
@@ -502,7 +501,7 @@ static void broadcast_event(node *from, vestry_err made, vestry_event *event) {
 }
 
 /* capability: G3 */
-static void events_from_afar_conflate(void **state) {
+static void remote_events_conflate_like_local_ones(void **state) {
   (void)state;
   nodes n;
   nodes_begin(&n, 2, NULL);
@@ -538,10 +537,10 @@ static void events_from_afar_conflate(void **state) {
   nodes_end(&n);
 }
 
-/* ---- goodbye ---- */
+/* -------------------------------------------------------------------------------------------------- goodbye ------- */
 
 /* capability: G7 */
-static void a_node_that_drains_says_so_at_once(void **state) {
+static void draining_node_is_announced_at_once(void **state) {
   (void)state;
   nodes n;
   nodes_begin(&n, 2, NULL);
@@ -554,18 +553,18 @@ static void a_node_that_drains_says_so_at_once(void **state) {
   assert_int_equal(vestry_cluster_member(b->cluster, "b"), VESTRY_MEMBER_DRAINING);
   assert_int_equal(a->told[1], VESTRY_MEMBER_DRAINING);
   assert_int_equal(b->told[0], VESTRY_MEMBER_ALIVE);
-  /* What it has is reached. */
+  /* Its streams are still reached. */
   uint32_t count;
   assert_int_equal(node_tell(a, "x", "still", &count), VESTRY_OK);
   assert_int_equal(count, 1);
   assert_int_equal(count_in(stream, "still"), 1);
   assert_int_equal(vestry_memory_look(node_open(b, "y", VESTRY_KEEP_MANY)).status, 503);
-  /* Who comes later knows too. */
+  /* A node that joins later knows it, too. */
   node_start(&n, 2, "c", NULL);
   nodes_pass_ms(&n, 600);
   assert_int_equal(vestry_cluster_member(n.all[2].cluster, "b"), VESTRY_MEMBER_DRAINING);
   assert_int_equal(node_stats(a).alive_count, 2);
-  /* It is suspect, and drains again. */
+  /* The node is suspect, and then draining again. */
   nodes_divide(&n, "aba");
   nodes_pass_ms(&n, 1500);
   assert_int_equal(vestry_cluster_member(a->cluster, "b"), VESTRY_MEMBER_SUSPECT);
@@ -578,7 +577,7 @@ static void a_node_that_drains_says_so_at_once(void **state) {
   node_stop(b);
   nodes_pass_ms(&n, 1);
   assert_int_equal(a->told[1], VESTRY_MEMBER_LEFT);
-  /* In its next life it drains no more. */
+  /* After a restart it is no longer draining. */
   node_start(&n, 1, "b", NULL);
   nodes_pass_ms(&n, 600);
   assert_int_equal(vestry_cluster_member(a->cluster, "b"), VESTRY_MEMBER_ALIVE);
@@ -588,24 +587,24 @@ static void a_node_that_drains_says_so_at_once(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(nodes_find_each_other),
-      cmocka_unit_test(g7_death_is_seen_in_stated_times),
-      cmocka_unit_test(of_two_of_one_name_the_newer_gives_up),
-      cmocka_unit_test(g2_a_key_is_reached_wherever_it_is),
-      cmocka_unit_test(many_streams_of_a_key_are_all_reached),
-      cmocka_unit_test(a_digest_that_is_behind_finds_it_all_the_same),
-      cmocka_unit_test(what_came_of_it_is_known),
-      cmocka_unit_test(a_thread_that_must_not_wait_does_not),
-      cmocka_unit_test(an_end_answers_those_who_wait),
-      cmocka_unit_test(g4_the_newest_replaces_all_others),
-      cmocka_unit_test(g4_one_survives_a_partition),
-      cmocka_unit_test(g3_an_event_goes_to_all_nodes_with_members),
-      cmocka_unit_test(a_slow_member_is_no_gap),
-      cmocka_unit_test(who_joins_while_it_is_sent_is_told_of_a_gap),
-      cmocka_unit_test(g3_refreshes_are_told_and_coalesced),
-      cmocka_unit_test(bytes_are_published_to_all),
-      cmocka_unit_test(only_here_asks_nobody),
-      cmocka_unit_test(events_from_afar_conflate),
-      cmocka_unit_test(a_node_that_drains_says_so_at_once),
+      cmocka_unit_test(g7_dead_node_is_detected_within_stated_times),
+      cmocka_unit_test(second_node_of_one_name_is_refused),
+      cmocka_unit_test(g2_dispatch_reaches_a_key_on_any_node),
+      cmocka_unit_test(dispatch_reaches_all_streams_of_a_key),
+      cmocka_unit_test(dispatch_finds_a_key_that_was_not_announced),
+      cmocka_unit_test(dispatch_reports_its_result_or_timeout),
+      cmocka_unit_test(dispatch_inside_a_remote_effect_is_busy),
+      cmocka_unit_test(stopping_node_ends_waiting_dispatches),
+      cmocka_unit_test(g4_newest_stream_replaces_all_others),
+      cmocka_unit_test(g4_one_stream_remains_after_a_partition),
+      cmocka_unit_test(g3_event_is_sent_to_nodes_with_members),
+      cmocka_unit_test(full_queue_of_a_member_is_no_gap),
+      cmocka_unit_test(event_before_join_is_announced_is_a_gap),
+      cmocka_unit_test(g3_refreshes_reach_other_nodes_coalesced),
+      cmocka_unit_test(publish_reaches_subscribers_of_all_nodes),
+      cmocka_unit_test(only_here_sends_no_remote_request),
+      cmocka_unit_test(remote_events_conflate_like_local_ones),
+      cmocka_unit_test(draining_node_is_announced_at_once),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a node hears: all messages and states in order. It sees to it that no two calls overlap, and that none comes
+/* A receiver that records all messages and states in order. It checks that calls do not overlap, and that none comes
  * after the stop. */
 #ifndef TESTS_CLUSTER_EAR_H
 #define TESTS_CLUSTER_EAR_H
@@ -20,18 +20,18 @@ typedef struct heard {
 typedef struct ear {
   vestry_broker broker;
   vestry_broker_events events;                    /* for start */
-  char (*subjects)[VESTRY_SUBJECT_MAX_BYTES + 1]; /* likewise */
+  char (*subjects)[VESTRY_SUBJECT_MAX_BYTES + 1]; /* for start */
   size_t subjects_count;
   _Atomic(unsigned) published_count;
   _Atomic(int) inside;
-  _Atomic(bool) over; /* it has stopped: nothing may come */
+  _Atomic(bool) over; /* it has stopped: no call may come */
   _Atomic(int) faults;
   pthread_mutex_t lock;
   pthread_cond_t changed;
   /* guarded by lock */
   heard *all;
   size_t count, capacity;
-  /* Called behind each, without the lock; NULL: nothing. */
+  /* Called after each record, without the lock; NULL: none. */
   void (*then)(struct ear *self, const heard *what);
   void *ctx;
 } ear;
@@ -39,19 +39,19 @@ typedef struct ear {
 void ear_init(ear *e, vestry_broker broker);
 void ear_hears(ear *e, const char *subject); /* before the start */
 vestry_err ear_try_start(ear *e);
-void ear_start(ear *e);  /* OK, or the test fails */
-void ear_finish(ear *e); /* stop, destroy, free, and fail if there were faults */
+void ear_start(ear *e);  /* start it, and fail the test on an error */
+void ear_finish(ear *e); /* stop, destroy and free it, and fail the test if there were faults */
 
-size_t ear_messages(ear *e, const char *subject); /* how many; NULL: of all subjects */
+size_t ear_messages(ear *e, const char *subject); /* the number of messages; NULL: of all subjects */
 size_t ear_states(ear *e, vestry_broker_state state);
 heard ear_nth(ear *e, const char *subject, size_t n); /* borrowed */
 void ear_forget(ear *e);
 
-/* Publish and flush, at once and not by turns. */
+/* Publish and flush with at_once set. */
 vestry_err ear_publish(ear *e, const char *subject, const char *text);
 vestry_err ear_publish_bytes(ear *e, const char *subject, const void *data, size_t len);
 
-/* Until something is heard, or for a moment. */
+/* Wait for the next record, for a moment at most. */
 void ear_wait(ear *e);
 
 #endif

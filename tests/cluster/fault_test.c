@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a cluster does when a broker, a node or a client does what it should not: loss, repetition, noise, too much, no
- * memory. */
+/* A cluster under faults: lost, repeated and forged messages, excess load, and failed allocations. */
 #include "cluster/nodes.h"
 #include "vestry/testing/memory_network.h"
 
@@ -9,7 +8,7 @@
 static const char hello[] = "[[\"note\"]]";
 
 /* capability: G6 */
-static void g6_what_is_lost_is_told_within_a_second(void **state) {
+static void g6_lost_message_is_a_gap_within_a_second(void **state) {
   (void)state;
   nodes n;
   nodes_begin(&n, 2, NULL);
@@ -26,8 +25,8 @@ static void g6_what_is_lost_is_told_within_a_second(void **state) {
   assert_int_equal(count_in(member, "dropped"), 0);
   assert_int_equal(b->gaps, gaps + 1);
   assert_int_equal(b->lost, lost + 1);
-  assert_int_equal(b->renders, renders + 1); /* its pages are made anew */
-  /* The broker is down: its caller is told, and so is who did not get it. */
+  assert_int_equal(b->renders, renders + 1); /* its pages are rendered again */
+  /* The broker is down: the caller gets an error, and the node that missed the event gets a gap. */
   gaps = b->gaps;
   nodes_divide(&n, "-a");
   assert_int_equal(node_broadcast(a, "x", "unsent"), VESTRY_IO);
@@ -38,7 +37,7 @@ static void g6_what_is_lost_is_told_within_a_second(void **state) {
 }
 
 /* capability: G5 */
-static void g5_what_comes_twice_is_done_once(void **state) {
+static void g5_duplicate_message_is_processed_once(void **state) {
   (void)state;
   nodes n;
   nodes_begin(&n, 2, &(vestry_memory_network_options){.seed = 3, .duplicate = 10000, .max_delay_ms = 20});
@@ -62,7 +61,7 @@ static void g5_what_comes_twice_is_done_once(void **state) {
 }
 
 /* capability: G9 */
-static void g9_what_comes_in_is_bounded(void **state) {
+static void g9_remote_requests_over_limit_get_full(void **state) {
   (void)state;
   nodes n;
   nodes_prepare(&n, NULL);
@@ -106,7 +105,7 @@ static void g9_what_comes_in_is_bounded(void **state) {
 }
 
 /* capability: G10 */
-static void g10_other_secrets_and_noise_do_nothing(void **state) {
+static void g10_node_with_another_secret_is_no_member(void **state) {
   (void)state;
   nodes n;
   nodes_begin(&n, 2, NULL);
@@ -119,7 +118,7 @@ static void g10_other_secrets_and_noise_do_nothing(void **state) {
   nodes_end(&n);
 }
 
-static void what_makes_no_sense_is_refused(void **state) {
+static void invalid_options_and_arguments_are_refused(void **state) {
   (void)state;
   nodes n;
   nodes_prepare(&n, NULL);
@@ -163,11 +162,11 @@ static void what_makes_no_sense_is_refused(void **state) {
   nodes_end(&n);
 }
 
-/* ---- out of memory ----------------------------------------------------------------------------------------------- */
+/* -------------------------------------------------------------------------------------------- out of memory ------- */
 
-/* Each allocation of a life fails once: nothing is lost without a word, and nothing is left. */
+/* Each allocation of a run fails once: no message is lost without a report, and nothing is leaked. */
 /* capability: G6 */
-static void every_allocation_may_fail(void **state) {
+static void failed_allocation_is_reported_as_error_or_gap(void **state) {
   (void)state;
   for (long at = 0;; at++) {
     nodes n;
@@ -213,12 +212,12 @@ static void every_allocation_may_fail(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(g6_what_is_lost_is_told_within_a_second),
-      cmocka_unit_test(g5_what_comes_twice_is_done_once),
-      cmocka_unit_test(g9_what_comes_in_is_bounded),
-      cmocka_unit_test(g10_other_secrets_and_noise_do_nothing),
-      cmocka_unit_test(what_makes_no_sense_is_refused),
-      cmocka_unit_test(every_allocation_may_fail),
+      cmocka_unit_test(g6_lost_message_is_a_gap_within_a_second),
+      cmocka_unit_test(g5_duplicate_message_is_processed_once),
+      cmocka_unit_test(g9_remote_requests_over_limit_get_full),
+      cmocka_unit_test(g10_node_with_another_secret_is_no_member),
+      cmocka_unit_test(invalid_options_and_arguments_are_refused),
+      cmocka_unit_test(failed_allocation_is_reported_as_error_or_gap),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

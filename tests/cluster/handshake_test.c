@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* How nodes meet: what somebody plays back who reaches the broker (cluster_replay_test.c has all of it, here is what it
- * did before), nodes of one name, nodes of another version. */
+/* Handshakes of nodes: replayed messages (replay_test.c replays whole runs; these are earlier failures), nodes with
+ * equal names, and nodes of another version. */
 #include "cluster/cluster/cluster.h" /* first: a node is something else there */
 #include "cluster/cluster/receiver.h"
 
@@ -9,13 +9,13 @@
 #include "cluster/nodes.h"
 #include "vestry/testing/memory_network.h"
 
-/* ---- somebody who reaches the broker ---- */
+/* -------------------------------------------------------------------- an attacker with access to the broker ------- */
 
 typedef struct eavesdropper {
   vestry_broker broker;
   uint64_t victim;
   char subject[VESTRY_SUBJECT_MAX_BYTES + 1];
-  unsigned char first[512], last[512]; /* the victim's HELLOs */
+  unsigned char first[512], last[512]; /* HELLOs of the victim */
   size_t first_len, last_len;
 } eavesdropper;
 
@@ -43,7 +43,7 @@ static void play(eavesdropper *e, const void *data, size_t len) {
 }
 
 /* capability: G10 */
-static void an_old_hello_ejects_nobody(void **state) {
+static void replayed_hello_ejects_no_node(void **state) {
   (void)state;
   nodes n;
   eavesdropper e;
@@ -72,8 +72,8 @@ static void an_old_hello_ejects_nobody(void **state) {
   nodes_end(&n);
 }
 
-/* The first HELLO of a former life, said to be young, to who knows of no former life. */
-static void a_young_hello_takes_no_name(void **state) {
+/* The first HELLO before a restart is replayed to a node that knows of no earlier run, as if it were new. */
+static void replayed_first_hello_takes_no_name(void **state) {
   (void)state;
   nodes n;
   eavesdropper e;
@@ -100,7 +100,7 @@ static void a_young_hello_takes_no_name(void **state) {
     assert_int_equal(node_tell(a, "x", "here", &count), VESTRY_OK);
     assert_int_equal(count, 1);
   }
-  /* It dies, and whatever is played, nobody waits for it. */
+  /* The node dies, and no node waits for it, whatever is replayed. */
   node_kill(b);
   nodes_pass_ms(&n, 3500);
   for (int i = 0; i < 20; i++) {
@@ -113,7 +113,7 @@ static void a_young_hello_takes_no_name(void **state) {
   nodes_end(&n);
 }
 
-/* ---- two of one name ---- */
+/* ------------------------------------------------------------------------------------ two nodes of one name ------- */
 
 static size_t count_refused(nodes *n, const size_t *places, size_t count) {
   size_t refused = 0;
@@ -122,17 +122,17 @@ static size_t count_refused(nodes *n, const size_t *places, size_t count) {
   return refused;
 }
 
-/* In one tick, over networks that are slow by chance: one of them stays, and is a member. */
-static void equal_names_that_start_together_are_one(void **state) {
+/* Both start in one tick, over networks with random delays: exactly one stays, and is a member. */
+static void one_of_two_equal_names_starting_together_stays(void **state) {
   (void)state;
   size_t later = 0;
   for (uint64_t seed = 1; seed <= 60; seed++) {
     nodes n;
     nodes_prepare(&n, &(vestry_memory_network_options){
                           .seed = seed, .delay = 10000, .max_delay_ms = 1 + seed % 3 * 20, .duplicate = 2000});
-    n.th.seed = seed * 7919; /* of epochs: either can be the one */
+    n.th.seed = seed * 7919; /* the seed of epochs: either node can be the one */
     node *a = node_start(&n, 0, "a", NULL), *b = node_start(&n, 1, "b", NULL);
-    if (seed % 4 == 0) nodes_pass_ms(&n, seed / 4); /* or nearly so */
+    if (seed % 4 == 0) nodes_pass_ms(&n, seed / 4); /* or almost at once */
     node *b2 = node_start(&n, 2, "b", NULL);
     nodes_pass_ms(&n, 1000);
     assert_int_equal(count_refused(&n, (const size_t[]){1, 2}, 2), 1);
@@ -152,7 +152,7 @@ static void equal_names_that_start_together_are_one(void **state) {
   assert_in_range(later, 1, 59);
 }
 
-static void a_second_one_hides_nothing_of_the_first(void **state) {
+static void refused_node_does_not_hide_keys_of_the_first(void **state) {
   (void)state;
   nodes n;
   nodes_begin(&n, 2, NULL);
@@ -170,7 +170,7 @@ static void a_second_one_hides_nothing_of_the_first(void **state) {
   nodes_end(&n);
 }
 
-static void who_is_refused_knows_of_nobody(void **state) {
+static void refused_node_has_no_members(void **state) {
   (void)state;
   nodes n;
   nodes_begin(&n, 2, NULL);
@@ -187,8 +187,8 @@ static void who_is_refused_knows_of_nobody(void **state) {
   nodes_end(&n);
 }
 
-/* A node is killed and starts again at once: others go by its new life within a second. */
-static void who_restarts_at_once_is_met(void **state) {
+/* A node is killed and starts again at once: other nodes use the new one within a second. */
+static void restarted_node_is_a_member_within_a_second(void **state) {
   (void)state;
   for (uint64_t after_ms = 0; after_ms <= 600; after_ms += 75) {
     nodes n;
@@ -207,9 +207,9 @@ static void who_restarts_at_once_is_met(void **state) {
   }
 }
 
-/* ---- another version ---- */
+/* ------------------------------------------------------------------------------------------ another version ------- */
 
-/* As a node of a former version, or of a later one, says it: the seal is the same in all. */
+/* Write a HELLO as a node of an earlier or later version does: the seal is the same in all versions. */
 static size_t say_of_version(const node *to, uint8_t version, unsigned char *message) {
   memset(message, 0, 64);
   message[0] = 'v';
@@ -223,7 +223,7 @@ static size_t say_of_version(const node *to, uint8_t version, unsigned char *mes
   return 56;
 }
 
-static void a_node_of_another_version_is_told_of(void **state) {
+static void node_of_another_version_is_logged_once_a_minute(void **state) {
   (void)state;
   nodes n;
   unsigned char message[64];
@@ -245,7 +245,7 @@ static void a_node_of_another_version_is_told_of(void **state) {
   nodes_settle(&n);
   assert_int_equal(n.th.log_lines, lines + 2);
   assert_non_null(strstr(n.th.last_log, "version 6"));
-  /* What is not sealed says nothing of a version. */
+  /* A message without a valid seal is not counted as another version. */
   message[50] ^= 1;
   vsi_cluster_received(a->cluster->all_subject, message, len, a->cluster);
   assert_int_equal(node_stats(a).other_version_count, 41);
@@ -255,13 +255,13 @@ static void a_node_of_another_version_is_told_of(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(an_old_hello_ejects_nobody),
-      cmocka_unit_test(a_young_hello_takes_no_name),
-      cmocka_unit_test(equal_names_that_start_together_are_one),
-      cmocka_unit_test(a_second_one_hides_nothing_of_the_first),
-      cmocka_unit_test(who_is_refused_knows_of_nobody),
-      cmocka_unit_test(who_restarts_at_once_is_met),
-      cmocka_unit_test(a_node_of_another_version_is_told_of),
+      cmocka_unit_test(replayed_hello_ejects_no_node),
+      cmocka_unit_test(replayed_first_hello_takes_no_name),
+      cmocka_unit_test(one_of_two_equal_names_starting_together_stays),
+      cmocka_unit_test(refused_node_does_not_hide_keys_of_the_first),
+      cmocka_unit_test(refused_node_has_no_members),
+      cmocka_unit_test(restarted_node_is_a_member_within_a_second),
+      cmocka_unit_test(node_of_another_version_is_logged_once_a_minute),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who holds which key: the table against a naive one, and what is told of it. */
+/* The table of keys and their nodes, compared with a naive one, and its announcements. */
 #include "cluster/cluster/keys.h"
 
 #include <stdlib.h>
@@ -23,7 +23,7 @@ static uint64_t chance(both *b, uint64_t below) {
   return (b->state >> 33) % below;
 }
 
-/* Many belong in the same places, however far the table has grown (64 · 3/2 · 3/2 …): they stand side by side. Odd ones
+/* Many hashes belong at the same slots at any size of the table (64 · 3/2 · 3/2 …), so they are adjacent. Odd hashes
  * are channels. */
 static uint64_t hash_of(size_t i) {
   const uint64_t all_capacities = 64 * 243, high = (uint64_t)i << 39;
@@ -53,7 +53,7 @@ static void tell(both *b) {
   for (size_t i = 0; i < count; i++) {
     size_t at = (size_t)(b->changes[i].hash >> 40);
     assert_int_equal(b->changes[i].hash, hash_of(at));
-    assert_int_not_equal(b->told[at], !b->changes[i].is_gone); /* no REPLACE here: only what has changed is told */
+    assert_int_not_equal(b->told[at], !b->changes[i].is_gone); /* without REPLACE, only changes are announced */
     b->told[at] = !b->changes[i].is_gone;
   }
   for (size_t i = 0; i < HASHES; i++) assert_int_equal(b->told[i], b->here[i] > 0);
@@ -105,7 +105,7 @@ static void check(both *b) {
 }
 
 /* capability: G2 */
-static void it_agrees_with_a_naive_one(void **state) {
+static void key_table_matches_a_naive_one(void **state) {
   (void)state;
   both b;
   begin(&b);
@@ -149,11 +149,11 @@ static void it_agrees_with_a_naive_one(void **state) {
   memset(b.there, 0, sizeof b.there);
   tell(&b);
   check(&b);
-  assert_int_equal(b.keys->used, 0); /* nothing is kept of what nobody holds */
+  assert_int_equal(b.keys->used, 0); /* no entry remains for a key without streams */
   end(&b);
 }
 
-static void too_many_changes_are_told_as_all(void **state) {
+static void excess_changes_are_announced_as_a_full_list(void **state) {
   (void)state;
   both b;
   begin(&b);
@@ -176,7 +176,7 @@ static void too_many_changes_are_told_as_all(void **state) {
   end(&b);
 }
 
-/* What is to be closed when another node tells of a key with a stamp. */
+/* Receive a key with a stamp from another node, and return the stream that must be closed. */
 static vsi_keys_replaced_here hear_of(both *b, uint64_t hash, uint64_t stamp, bool is_gone, bool its_id_wins) {
   vsi_keys_replaced_here replaced;
   assert_int_equal(vsi_keys_told(b->keys, 0, (vsi_key_change){hash, stamp, is_gone}, its_id_wins, &replaced, NULL),
@@ -185,7 +185,7 @@ static vsi_keys_replaced_here hear_of(both *b, uint64_t hash, uint64_t stamp, bo
 }
 
 /* capability: G4 */
-static void of_two_that_replace_the_later_stays(void **state) {
+static void later_of_two_replacing_streams_stays(void **state) {
   (void)state;
   both b;
   begin(&b);
@@ -193,16 +193,17 @@ static void of_two_that_replace_the_later_stays(void **state) {
   uint64_t now = vsi_keys_clock(b.keys);
   assert_int_equal(vsi_keys_come(b.keys, 2, &is_first), VESTRY_OK);
   vsi_keys_replaced(b.keys, 2, 55, &is_first);
-  assert_int_equal(hear_of(&b, 2, 0, false, true).handle, 0);       /* it does not replace */
+  assert_int_equal(hear_of(&b, 2, 0, false, true).handle, 0);       /* the other stream does not replace */
   assert_int_equal(hear_of(&b, 2, now - 1, false, true).handle, 0); /* older */
-  assert_int_equal(hear_of(&b, 2, now, false, false).handle, 0);    /* as old, and its id is lower */
+  assert_int_equal(hear_of(&b, 2, now, false, false).handle, 0);    /* equally old, and its id is lower */
   assert_int_equal(vsi_keys_told(b.keys, 0, (vsi_key_change){2, now + 7, false}, false, NULL, NULL), VESTRY_FULL);
-  assert_int_equal(hear_of(&b, 2, now + 7, false, false).handle, 55); /* what cannot be closed is told again */
-  assert_int_equal(hear_of(&b, 2, now + 8, false, false).handle, 0);  /* once */
-  vsi_keys_replaced(b.keys, 2, 56, &is_first);                        /* above all that is known */
+  /* a stream that cannot be closed yet is reported again */
+  assert_int_equal(hear_of(&b, 2, now + 7, false, false).handle, 55);
+  assert_int_equal(hear_of(&b, 2, now + 8, false, false).handle, 0); /* once */
+  vsi_keys_replaced(b.keys, 2, 56, &is_first);                       /* newer than all known stamps */
   assert_int_equal(hear_of(&b, 2, now + 8, false, true).handle, 0);
-  assert_int_equal(hear_of(&b, 2, now + 9, false, true).handle, 56); /* the same stamp, the higher id */
-  /* Two threads: the stream that was replaced is told of behind the one that replaced it. */
+  assert_int_equal(hear_of(&b, 2, now + 9, false, true).handle, 56); /* equal stamps: the higher id wins */
+  /* Two threads: the replaced stream is reported after the one that replaced it. */
   assert_int_equal(vsi_keys_come(b.keys, 4, &is_first), VESTRY_OK);
   assert_int_equal(vsi_keys_come(b.keys, 4, &is_first), VESTRY_OK);
   vsi_keys_leave(b.keys, 4, 70, &is_first);
@@ -212,8 +213,8 @@ static void of_two_that_replace_the_later_stays(void **state) {
   end(&b);
 }
 
-/* The stamp is the time, on the clock of the cluster; others than those that REPLACE are known to be there. */
-static void who_replaces_says_when(void **state) {
+/* The stamp is the time on the cluster's clock. Streams that do not REPLACE are recorded as present. */
+static void replace_is_stamped_with_the_cluster_clock(void **state) {
   (void)state;
   both b;
   size_t count;
@@ -225,22 +226,23 @@ static void who_replaces_says_when(void **state) {
   assert_int_equal(vsi_keys_clock(b.keys), now);
   assert_int_equal(vsi_keys_come(b.keys, 2, &is_first), VESTRY_OK);
   vsi_keys_replaced(b.keys, 2, 55, &is_first);
-  vsi_keys_hear_clock(b.keys, now + 5000); /* it was alone: its streams are as old as they were */
+  vsi_keys_hear_clock(b.keys, now + 5000); /* it was alone: its streams keep their age */
   assert_int_equal(vsi_keys_clock(b.keys), now + 5000);
   vsi_keys_hear_clock(b.keys, UINT64_MAX);
   assert_int_equal(vsi_keys_clock(b.keys), now + 5000);
   assert_false(vsi_keys_take(b.keys, b.changes, VSI_KEYS_WAITING, &count, &since));
   assert_int_equal(count, 1);
   assert_int_equal(b.changes[0].stamp, now + 5000);
-  /* Beside others, or alone, of those that do not REPLACE. */
+  /* With streams that do not REPLACE, next to others or alone. */
   assert_int_equal(vsi_keys_come(b.keys, 2, &is_first), VESTRY_OK);
   assert_false(hear_of(&b, 2, now + 4999, false, true).has_others);
   vsi_keys_replaced_here replaced = hear_of(&b, 2, now + 6000, false, true);
   assert_true(replaced.handle == 55 && replaced.has_others);
   assert_int_equal(vsi_keys_come(b.keys, 4, &is_first), VESTRY_OK);
   assert_false(hear_of(&b, 4, 0, false, true).has_others);
-  assert_true(hear_of(&b, 4, now + 6000, true, true).has_others); /* it has gone already */
-  /* One that has gone before it was told: it is told to who may have others. */
+  assert_true(hear_of(&b, 4, now + 6000, true, true).has_others); /* it has already gone */
+  /* A stream that has gone before it was announced: it is still announced, because other nodes may have streams of the
+   * key. */
   assert_int_equal(vsi_keys_take(b.keys, b.changes, VSI_KEYS_WAITING, &count, &since), false);
   (void)hear_of(&b, 6, 0, false, true);
   assert_int_equal(vsi_keys_come(b.keys, 6, &is_first), VESTRY_OK);
@@ -254,10 +256,10 @@ static void who_replaces_says_when(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(it_agrees_with_a_naive_one),
-      cmocka_unit_test(too_many_changes_are_told_as_all),
-      cmocka_unit_test(of_two_that_replace_the_later_stays),
-      cmocka_unit_test(who_replaces_says_when),
+      cmocka_unit_test(key_table_matches_a_naive_one),
+      cmocka_unit_test(excess_changes_are_announced_as_a_full_list),
+      cmocka_unit_test(later_of_two_replacing_streams_stays),
+      cmocka_unit_test(replace_is_stamped_with_the_cluster_clock),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

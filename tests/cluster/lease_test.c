@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Answers to streams of other nodes: they come to whichever node the balancer chooses. */
+/* Lease renewals for streams of other nodes: a load balancer may send them to any node. */
 #include <string.h>
 
 #include "cluster/nodes.h"
 #include "vestry/app/stream.h"
 
-/* WAITS_MS: an answer for another node, at most. MANY: more than go in one message. */
+/* WAITS_MS: the longest delay of a renewal for another node. MANY: more than fit one message. */
 enum { LEASE_MS = 25000, DIGITS = 64, WAITS_MS = 250, MANY = 1500 };
 #define FIRST "data: lease "
 
@@ -37,7 +37,7 @@ static void answer_only(node *at, const char *lease) {
   vestry_memory_destroy(made);
 }
 
-/* And it has come where it belongs. */
+/* Renew, and wait until the renewal has reached the node of the stream. */
 static void answer_at(node *at, const char *lease) {
   answer_only(at, lease);
   nodes_pass_ms(at->in, WAITS_MS);
@@ -56,7 +56,7 @@ static vestry_stats stats_of(const node *of) {
   return stats;
 }
 
-/* How many messages a node sends in the time in which answers wait. */
+/* Return the number of messages that a node sends while renewals are delayed. */
 static uint64_t sent_meanwhile(node *of) {
   uint64_t before = node_stats(of).sent_count;
   nodes_pass_ms(of->in, WAITS_MS);
@@ -64,7 +64,7 @@ static uint64_t sent_meanwhile(node *of) {
 }
 
 /* capability: L9 */
-static void an_answer_reaches_the_node_of_its_stream(void **state) {
+static void renewal_reaches_the_node_of_its_stream(void **state) {
   (void)state;
   nodes n;
   char lease[DIGITS + 1];
@@ -87,7 +87,7 @@ static void an_answer_reaches_the_node_of_its_stream(void **state) {
 }
 
 /* capability: L9 */
-static void an_answer_that_cannot_get_there_renews_nothing_and_is_no_gap(void **state) {
+static void undeliverable_renewal_renews_nothing_and_is_no_gap(void **state) {
   (void)state;
   nodes n;
   char lease[DIGITS + 1], stray[DIGITS + 1];
@@ -98,7 +98,7 @@ static void an_answer_that_cannot_get_there_renews_nothing_and_is_no_gap(void **
   memcpy(stray, lease, sizeof stray);
   stray[0] = stray[0] == '0' ? '1' : '0'; /* of no stream */
   answer_at(&n.all[1], stray);
-  memset(stray + 32, '0', 16); /* for no node */
+  memset(stray + 32, '0', 16); /* of no node */
   answer_at(&n.all[1], stray);
   assert_int_equal(leases_of(&n.all[0]).renewals_count, 1);
   assert_int_equal(leases_of(&n.all[1]).unknown_count, 2);
@@ -108,7 +108,7 @@ static void an_answer_that_cannot_get_there_renews_nothing_and_is_no_gap(void **
   assert_int_equal(leases_of(&n.all[0]).renewals_count, 1);
   nodes_pass_ms(&n, LEASE_MS);
   assert_true(vestry_memory_look(page).ended);
-  answer_at(&n.all[1], lease); /* the node is dead by now, for this one */
+  answer_at(&n.all[1], lease); /* by now, this node regards the other as dead */
   assert_int_equal(leases_of(&n.all[1]).unknown_count, 3);
   nodes_divide(&n, NULL);
   vestry_memory_destroy(page);
@@ -116,7 +116,7 @@ static void an_answer_that_cannot_get_there_renews_nothing_and_is_no_gap(void **
 }
 
 /* capability: L9 */
-static void what_is_forged_is_no_message(void **state) {
+static void forged_renewal_sends_no_message(void **state) {
   (void)state;
   nodes n;
   char lease[DIGITS + 1], forged[DIGITS + 1];
@@ -126,7 +126,7 @@ static void what_is_forged_is_no_message(void **state) {
   answer_at(b, lease);
   nodes_pass_ms(&n, 10 * WAITS_MS);
   uint64_t usual = sent_meanwhile(b);
-  for (size_t i = 0; i < DIGITS; i++) { /* each digit is sealed: of the lease, of the node's number, of the seal */
+  for (size_t i = 0; i < DIGITS; i++) { /* each digit is sealed: of the lease, of the node's number, and of the seal */
     memcpy(forged, lease, sizeof forged);
     forged[i] = forged[i] == '0' ? '1' : '0';
     answer_only(b, forged);
@@ -141,7 +141,7 @@ static void what_is_forged_is_no_message(void **state) {
 }
 
 /* capability: L9 */
-static void an_answer_that_is_repeated_is_told_once_in_a_while(void **state) {
+static void repeated_renewals_send_one_message(void **state) {
   (void)state;
   nodes n;
   char lease[DIGITS + 1];
@@ -152,7 +152,7 @@ static void an_answer_that_is_repeated_is_told_once_in_a_while(void **state) {
   for (int i = 0; i < 5000; i++) answer_only(b, lease);
   assert_int_equal(sent_meanwhile(b), usual + 1);
   assert_int_equal(leases_of(a).renewals_count, 1);
-  /* Its stream has ended: the other node does not know, and is told nothing. */
+  /* The stream has ended: the other node does not know that, and gets no message. */
   vestry_memory_destroy(page);
   nodes_settle(&n);
   for (int i = 0; i < 5000; i++) answer_only(b, lease);
@@ -162,7 +162,7 @@ static void an_answer_that_is_repeated_is_told_once_in_a_while(void **state) {
 }
 
 /* capability: L9 */
-static void answers_of_many_go_together(void **state) {
+static void renewals_of_many_streams_share_messages(void **state) {
   (void)state;
   nodes n;
   static char leases[2][MANY][DIGITS + 1];
@@ -176,7 +176,7 @@ static void answers_of_many_go_together(void **state) {
   for (size_t i = 0; i < MANY; i++)
     for (size_t of = 0; of < 2; of++) answer_only(c, leases[of][i]);
   nodes_pass_ms(&n, WAITS_MS);
-  assert_int_equal(node_stats(c).sent_count - before, usual + 2 * 3); /* 3,000 by 1,024: three for each */
+  assert_int_equal(node_stats(c).sent_count - before, usual + 2 * 3); /* 3,000 by 1,024: three for each node */
   for (size_t of = 0; of < 2; of++) {
     assert_int_equal(leases_of(&n.all[of]).renewals_count, MANY);
     for (size_t i = 0; i < MANY; i++) vestry_memory_destroy(pages[of][i]);
@@ -185,7 +185,7 @@ static void answers_of_many_go_together(void **state) {
 }
 
 /* capability: L9 */
-static void without_memory_an_answer_is_lost_and_the_next_one_is_not(void **state) {
+static void renewal_works_again_after_a_failed_allocation(void **state) {
   (void)state;
   nodes n;
   char lease[DIGITS + 1];
@@ -209,12 +209,12 @@ static void without_memory_an_answer_is_lost_and_the_next_one_is_not(void **stat
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(an_answer_reaches_the_node_of_its_stream),
-      cmocka_unit_test(an_answer_that_cannot_get_there_renews_nothing_and_is_no_gap),
-      cmocka_unit_test(what_is_forged_is_no_message),
-      cmocka_unit_test(an_answer_that_is_repeated_is_told_once_in_a_while),
-      cmocka_unit_test(answers_of_many_go_together),
-      cmocka_unit_test(without_memory_an_answer_is_lost_and_the_next_one_is_not),
+      cmocka_unit_test(renewal_reaches_the_node_of_its_stream),
+      cmocka_unit_test(undeliverable_renewal_renews_nothing_and_is_no_gap),
+      cmocka_unit_test(forged_renewal_sends_no_message),
+      cmocka_unit_test(repeated_renewals_send_one_message),
+      cmocka_unit_test(renewals_of_many_streams_share_messages),
+      cmocka_unit_test(renewal_works_again_after_a_failed_allocation),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

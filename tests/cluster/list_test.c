@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Keys over all nodes: how many streams one has, and all of them by pages. */
+/* Keys on all nodes: the number of streams of one key, and the list of all keys in pages. */
 #include "cluster/nodes.h"
 
 static vestry_cluster_count count_of(const node *of, const char *key) {
@@ -10,7 +10,7 @@ static vestry_cluster_count count_of(const node *of, const char *key) {
 }
 
 /* capability: G8 */
-static void g8_the_count_is_the_sum(void **state) {
+static void g8_count_is_the_sum_of_all_nodes(void **state) {
   (void)state;
   nodes n;
   nodes_begin(&n, 3, NULL);
@@ -27,12 +27,12 @@ static void g8_the_count_is_the_sum(void **state) {
     assert_int_equal(z.nodes_count, 0);
     assert_false(x.is_partial || y.is_partial || z.is_partial);
   }
-  assert_int_equal(node_stats(&n.all[1]).remote_requests_count, 1); /* who holds a key is known */
+  assert_int_equal(node_stats(&n.all[1]).remote_requests_count, 1); /* the nodes that hold a key are known */
   nodes_end(&n);
 }
 
 /* capability: G8 */
-static void who_does_not_answer_makes_it_partial(void **state) {
+static void count_without_an_answer_is_partial(void **state) {
   (void)state;
   nodes n;
   nodes_begin(&n, 3, NULL);
@@ -42,7 +42,7 @@ static void who_does_not_answer_makes_it_partial(void **state) {
   vestry_cluster_count count = count_of(&n.all[0], "x");
   assert_int_equal(count.streams_count, 2);
   assert_true(count.is_partial);
-  nodes_pass_ms(&n, 3600); /* now it is dead */
+  nodes_pass_ms(&n, 3600); /* now the node is dead */
   count = count_of(&n.all[0], "x");
   assert_int_equal(count.streams_count, 2);
   assert_false(count.is_partial);
@@ -56,7 +56,7 @@ static void who_does_not_answer_makes_it_partial(void **state) {
   nodes_end(&n);
 }
 
-/* ---- pages ---- */
+/* ---------------------------------------------------------------------------------------------------- pages ------- */
 
 typedef struct seen {
   const nodes *in;
@@ -76,7 +76,7 @@ static void see(const vestry_cluster_listed *listed, void *ctx) {
   if (++s->page > s->most) s->most = s->page;
 }
 
-/* All pages; how many there were. */
+/* List all pages, and return their number. */
 static size_t list_all(const node *of, const vestry_scope *scope, size_t page_count, seen *s, bool is_partial) {
   vestry_cluster_cursor cursor = {0};
   size_t pages = 0;
@@ -110,7 +110,7 @@ static void open_at(node *of, const char *scope, const vestry_key *key) {
 }
 
 /* capability: G8 */
-static void all_keys_are_named_by_pages(void **state) {
+static void all_keys_are_listed_in_pages(void **state) {
   (void)state;
   nodes n;
   seen s;
@@ -138,9 +138,9 @@ static void all_keys_are_named_by_pages(void **state) {
   nodes_end(&n);
 }
 
-/* Large keys: fewer a page. */
+/* Large keys: fewer per page. */
 /* capability: G8 */
-static void a_page_has_its_bounds(void **state) {
+static void page_of_large_keys_is_limited_in_bytes(void **state) {
   (void)state;
   nodes n;
   seen s;
@@ -157,7 +157,7 @@ static void a_page_has_its_bounds(void **state) {
 }
 
 /* capability: G8 */
-static void who_does_not_answer_is_left_out(void **state) {
+static void list_without_a_node_is_partial(void **state) {
   (void)state;
   nodes n;
   seen s;
@@ -172,7 +172,7 @@ static void who_does_not_answer_is_left_out(void **state) {
   nodes_pass_ms(&n, 1000);
   list_all(&n.all[0], NULL, 0, &s, false);
   assert_int_equal(s.keys[1], 1);
-  /* One starts anew in the middle of its listing, and another one has gone. */
+  /* One node restarts during the listing, and another one has gone. */
   for (int i = 3; i < 6; i++) open_at(&n.all[1], "", VESTRY_KEY("k", i));
   vestry_cluster_cursor cursor = {0};
   s = (seen){.in = &n};
@@ -199,7 +199,7 @@ static vestry_err count_inside(vestry_dispatch_context *context, const json_t *a
   return vestry_cluster_count_get(((node *)ctx)->cluster, (vestry_scope){0}, VESTRY_KEY("room", "far"), &count);
 }
 
-static void a_thread_that_must_not_wait_does_not(void **state) {
+static void count_inside_a_remote_effect_is_busy(void **state) {
   (void)state;
   nodes n;
   static const char *const allow[] = {"count", NULL};
@@ -220,7 +220,7 @@ static void a_thread_that_must_not_wait_does_not(void **state) {
   nodes_end(&n);
 }
 
-static void every_allocation_may_fail(void **state) {
+static void failed_allocation_is_reported_or_partial(void **state) {
   (void)state;
   for (long at = 0;; at++) {
     nodes n;
@@ -247,10 +247,13 @@ static void every_allocation_may_fail(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(g8_the_count_is_the_sum),         cmocka_unit_test(who_does_not_answer_makes_it_partial),
-      cmocka_unit_test(all_keys_are_named_by_pages),     cmocka_unit_test(a_page_has_its_bounds),
-      cmocka_unit_test(who_does_not_answer_is_left_out), cmocka_unit_test(a_thread_that_must_not_wait_does_not),
-      cmocka_unit_test(every_allocation_may_fail),
+      cmocka_unit_test(g8_count_is_the_sum_of_all_nodes),
+      cmocka_unit_test(count_without_an_answer_is_partial),
+      cmocka_unit_test(all_keys_are_listed_in_pages),
+      cmocka_unit_test(page_of_large_keys_is_limited_in_bytes),
+      cmocka_unit_test(list_without_a_node_is_partial),
+      cmocka_unit_test(count_inside_a_remote_effect_is_busy),
+      cmocka_unit_test(failed_allocation_is_reported_or_partial),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* As many nodes as a cluster may have, and one more; and many channels that were sent lately. */
+/* The maximum number of nodes, and one more; and many channels with recent events. */
 #include "cluster/cluster/cluster.h" /* first */
 #include "cluster/cluster/recent.h"
 
@@ -104,7 +104,7 @@ static vestry_err tell_nobody(crowd *c) {
   return error;
 }
 
-/* The last one takes no part, and says why; the others are whole, and say again what is not there once it has gone. */
+/* The last node is refused and logs why. The others stay complete, and report absent keys again once it has gone. */
 static void one_node_too_many_is_refused(void **state) {
   (void)state;
   int which = 0;
@@ -117,13 +117,13 @@ static void one_node_too_many_is_refused(void **state) {
   pass_ms(c, 500);
   assert_int_equal(refused_of(c, MOST + 1, &which), 1);
   assert_int_equal(which, MOST);
-  assert_true(atomic_load(&c->th.log_lines) >= 2); /* here, and there */
+  assert_true(atomic_load(&c->th.log_lines) >= 2); /* here, and on another node */
   assert_non_null(strstr(c->th.last_log, "nodes"));
   vestry_cluster_stats stats = {0};
   vestry_cluster_stats_get(c->all[0].cluster, &stats);
   assert_int_equal(stats.placeless_count, 1);
   assert_int_equal(stats.alive_count, MOST - 1);
-  assert_int_equal(tell_nobody(c), VESTRY_TIMEOUT); /* it may have been there */
+  assert_int_equal(tell_nobody(c), VESTRY_TIMEOUT); /* the key may have been on the refused node */
   pass_ms(c, DEAD_MS);
   assert_int_equal(tell_nobody(c), VESTRY_NOT_FOUND);
   assert_int_equal(vestry_dispatch(c->all[MOST].v, everybody, VESTRY_KEY("nowhere"), VESTRY_LIST("patch-signals")),
@@ -131,8 +131,8 @@ static void one_node_too_many_is_refused(void **state) {
   end(c);
 }
 
-/* All at once: each finds the same one to be the youngest. */
-static void of_all_that_begin_at_once_one_is_refused(void **state) {
+/* All nodes start at once: each finds the same one to be the youngest. */
+static void one_of_too_many_nodes_starting_at_once_is_refused(void **state) {
   (void)state;
   int which = 0;
   crowd *c = begin(MOST + 1);
@@ -142,8 +142,8 @@ static void of_all_that_begin_at_once_one_is_refused(void **state) {
   end(c);
 }
 
-/* What was not sent is no gap, however much else was. */
-static void what_was_not_sent_lately_is_not_missed(void **state) {
+/* A channel without recent events has no gap, however many others have. */
+static void channel_without_recent_events_has_no_gap(void **state) {
   (void)state;
   enum { SENT = 20000, OTHERS = 10000 };
   test_host th;
@@ -154,9 +154,9 @@ static void what_was_not_sent_lately_is_not_missed(void **state) {
   cluster->dead_ns = vsi_ms_to_ns(DEAD_MS);
   test_host_advance_ms(&th, 10000);
   uint64_t random = 1, sent[64];
-  for (int turn = 0; turn < 3; turn++) { /* of former turns nothing is left */
+  for (int turn = 0; turn < 3; turn++) { /* nothing remains of earlier turns */
     for (int i = 0; i < SENT; i++) {
-      uint64_t hash = random_next(&random) << 1; /* a channel's */
+      uint64_t hash = random_next(&random) << 1; /* hash of a channel */
       vsi_recent_note(cluster, hash, 1);
       if (i >= SENT - 64) sent[i - SENT + 64] = hash;
       if (i % 1000 == 0) test_host_advance_ms(&th, 100);
@@ -168,7 +168,7 @@ static void what_was_not_sent_lately_is_not_missed(void **state) {
     test_host_advance_ms(&th, 3000);
   }
   test_host_advance_ms(&th, DEAD_MS + 2001);
-  for (int i = 0; i < 64; i++) assert_false(vsi_recent_look_back(cluster, sent[i], 3)); /* it is over */
+  for (int i = 0; i < 64; i++) assert_false(vsi_recent_look_back(cluster, sent[i], 3)); /* it has expired */
   free(cluster);
   test_host_assert_clean(&th);
 }
@@ -176,8 +176,8 @@ static void what_was_not_sent_lately_is_not_missed(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(one_node_too_many_is_refused),
-      cmocka_unit_test(of_all_that_begin_at_once_one_is_refused),
-      cmocka_unit_test(what_was_not_sent_lately_is_not_missed),
+      cmocka_unit_test(one_of_too_many_nodes_starting_at_once_is_refused),
+      cmocka_unit_test(channel_without_recent_events_has_no_gap),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

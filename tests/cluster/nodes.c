@@ -10,7 +10,7 @@ const char nodes_secret[32] = "thirty-two bytes, all of them.";
 
 static const char *const names[NODES_MOST] = {"a", "b", "c", "d"};
 
-/* ---- what they tell: not on the broker's thread ---- */
+/* ----------------------------------------------------- callbacks, which must not run on the broker's thread ------- */
 
 static void on_gap(const vestry_gap *gap, void *ctx) {
   node *of = ctx;
@@ -31,12 +31,12 @@ static void on_change(const vestry_presence_change *change, void *ctx) {
   node *of = ctx;
   int place = (int)change->place->parts[1].integer, who = change->who[1] - '0';
   assert_true(place < PLACES_MOST && who < PEOPLE_MOST);
-  assert_true(of->believes[place][who] != change->here); /* a coming, a leaving, a coming */
+  assert_true(of->believes[place][who] != change->here); /* arrivals and departures alternate */
   of->believes[place][who] = change->here;
   *(change->here ? &of->comings : &of->leavings) += 1;
 }
 
-/* ["note"]: counts; ["note", "FULL"]: fails with it. */
+/* ["note"]: counts; ["note", "FULL"]: fails with this error. */
 static vestry_err note(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   (void)context;
   assert_int_equal(((node *)ctx)->in->on_broker, 0);
@@ -51,7 +51,7 @@ static void on_purge(const vestry_purged *purged, void *ctx) {
   of->replaced += purged->cause == VESTRY_CAUSE_REPLACED;
 }
 
-/* ["relay"]: dispatches to ("room", "far") and waits, which it must not. */
+/* ["relay"]: dispatches to ("room", "far") and waits, which is forbidden here. */
 static vestry_err relay(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   (void)args, (void)ctx;
   return vestry_dispatch(vestry_context_info(context)->v, (vestry_scope){NULL, 0}, VESTRY_KEY("room", "far"),
@@ -68,7 +68,7 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   return vestry_render_end(render, html);
 }
 
-/* ---- the broker's events ---- */
+/* ------------------------------------------------------------------------------------- events of the broker ------- */
 
 static nodes *world;
 
@@ -95,7 +95,7 @@ static vestry_err start_watched(void *broker, const char *const *subjects, size_
       broker, subjects, count, &(vestry_broker_events){.on_message = on_message, .on_state = on_state, .ctx = of});
 }
 
-/* ---- lives ---- */
+/* ------------------------------------------------------------------------------------------ starts and ends ------- */
 
 void nodes_settle(nodes *n) {
   while (vestry_runtime_step(n->runtime)) continue;
@@ -213,7 +213,7 @@ void nodes_divide(nodes *n, const char *parts) {
   nodes_settle(n);
 }
 
-/* ---- streams ---- */
+/* -------------------------------------------------------------------------------------------------- streams ------- */
 
 typedef struct visit {
   const char *kept, *joined;
@@ -306,7 +306,7 @@ size_t count_in(vestry_memory_exchange *stream, const char *text) {
   return count;
 }
 
-/* ---- what they say ---- */
+/* ------------------------------------------------------------------------------------ dispatches and events ------- */
 
 vestry_err node_tell(node *from, const char *key, const char *text, uint32_t *ret_count) {
   const vestry_key *room = VESTRY_KEY("room", key);

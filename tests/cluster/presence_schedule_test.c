@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Presence over nodes under a schedule that a seed says: people come and go, nodes die and start anew, presences end
- * and begin, the network is divided, loses, repeats and delays. Whatever happens:
- *   who is at a place of a node is there on that node, at once;
- *   what on_change tells of one person alternates, and in the end is how things are;
- *   behind it all, in two seconds of a whole network, all nodes have the same, and the count is the sum.
+/* Presence on several nodes under a schedule that a seed determines: members arrive and leave, nodes die and restart,
+ * presences end and begin, the network is divided, loses, repeats and delays. Always: a member at a place of a node is
+ * present on that node at once, and the changes that on_change reports for a member alternate. At the end: two seconds
+ * after the network is whole, all nodes have the same members, the reported changes match, and the count is the sum.
  *
- *   CLUSTER_SEED=7 CLUSTER_SEEDS=100000 CLUSTER_STEPS=60 test_adapter_cluster_presence_schedule */
+ * CLUSTER_SEED=7 CLUSTER_SEEDS=100000 CLUSTER_STEPS=60 test_adapter_cluster_presence_schedule */
 #include <stdlib.h>
 
 #include "cluster/nodes.h"
@@ -16,7 +15,7 @@ enum { NODES = 3, SEEN_MOST = 128 };
 
 static const char *const names[NODES] = {"a", "b", "c"};
 
-/* A stream that is open. */
+/* An open stream. */
 typedef struct seen {
   vestry_memory_exchange *stream;
   size_t node;
@@ -28,7 +27,8 @@ typedef struct run {
   uint64_t seed, state;
   seen open[SEEN_MOST];
   size_t open_count;
-  uint64_t closed_ns[NODES][PLACES_MOST][PEOPLE_MOST]; /* 0: nobody has closed since the node's presence began */
+  /* 0: no stream has closed since the presence of the node began */
+  uint64_t closed_ns[NODES][PLACES_MOST][PEOPLE_MOST];
   uint64_t killed_ns;
   bool talks;
 } run;
@@ -56,7 +56,7 @@ static void fail_at(const char *what, size_t number, int place, int who) {
   fail();
 }
 
-/* Whether a node has somebody of its own: streams, or the grace time. */
+/* Return whether a node has the member itself: by a stream, or in the grace time. */
 static bool has_own(size_t number, int place, int who) {
   for (size_t i = 0; i < r.open_count; i++)
     if (r.open[i].node == number && r.open[i].place == place && r.open[i].who == who) return true;
@@ -70,7 +70,7 @@ static bool is_anywhere(int place, int who) {
   return false;
 }
 
-/* What holds at any time. */
+/* Checks at any time. */
 static void look(void) {
   for (size_t i = 0; i < NODES; i++) {
     const node *of = &r.n.all[i];
@@ -88,7 +88,7 @@ static void look(void) {
   }
 }
 
-/* Behind it all. */
+/* Checks at the end. */
 static void check(void) {
   for (size_t i = 0; i < NODES; i++) {
     const node *of = &r.n.all[i];
@@ -133,7 +133,7 @@ static void go(void) {
   talk("p%d goes from place %d of %s", s.who, s.place, names[s.node]);
 }
 
-/* Streams that were present have no part in the one that comes next. */
+/* Streams that were present do not belong to the next presence. */
 static void forget(size_t number) {
   for (size_t i = r.open_count; i-- > 0;)
     if (r.open[i].node == number) r.open[i] = r.open[--r.open_count];
@@ -235,7 +235,7 @@ static void run_one(uint64_t seed, size_t steps) {
   nodes_divide(&r.n, NULL);
   pass(2000);
   if (r.n.th.now_ns - r.killed_ns > UINT64_C(3500000000)) check();
-  pass(2000); /* who died has been taken for dead */
+  pass(2000); /* a dead node is known to be dead by now */
   check();
   for (size_t i = 0; i < NODES; i++)
     if (r.n.all[i].presence) all_refused += node_presence_stats(&r.n.all[i]).refused_count;
@@ -250,7 +250,7 @@ static uint64_t setting(const char *name, uint64_t by_default) {
 }
 
 /* capability: G8 */
-static void whatever_happens(void **state) {
+static void presence_is_correct_in_random_schedules(void **state) {
   (void)state;
   uint64_t seed = setting("CLUSTER_SEED", 1), count = setting("CLUSTER_SEEDS", 60);
   size_t steps = (size_t)setting("CLUSTER_STEPS", 150);
@@ -262,6 +262,6 @@ static void whatever_happens(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(whatever_happens)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(presence_is_correct_in_random_schedules)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

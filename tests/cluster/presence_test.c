@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Presence over nodes: who is at a place of one is there on all. */
+/* Presence on several nodes: a member at a place of one node is present on all. */
 #include "cluster/nodes.h"
 #include "vestry/testing/memory_network.h"
 
@@ -30,9 +30,9 @@ static void expect_all(const nodes *n, int place, const char *people) {
   }
 }
 
-/* Who is here is the sum of whom each has. */
+/* The members are the sum of those of each node. */
 /* capability: G8 */
-static void g8_the_count_is_the_sum(void **state) {
+static void g8_count_is_the_sum_of_all_nodes(void **state) {
   (void)state;
   nodes n;
   begin(&n, 3, NULL);
@@ -54,9 +54,9 @@ static void g8_the_count_is_the_sum(void **state) {
   nodes_end(&n);
 }
 
-/* Tabs on two nodes are one person, and are told of once. */
+/* Tabs on two nodes are one member, reported once. */
 /* capability: G8 */
-static void tabs_on_two_nodes_are_one_person(void **state) {
+static void tabs_on_two_nodes_are_one_member(void **state) {
   (void)state;
   nodes n;
   begin(&n, 3, NULL);
@@ -69,7 +69,7 @@ static void tabs_on_two_nodes_are_one_person(void **state) {
   nodes_pass_ms(&n, GRACE_MS + 20);
   expect_all(&n, 0, "1");
   for (size_t i = 0; i < 3; i++) assert_int_equal(n.all[i].comings, 1);
-  /* A reload that comes to another node. */
+  /* A reload that reaches another node. */
   node_close(&n.all[1], two);
   nodes_pass_ms(&n, GRACE_MS / 2);
   one = node_present(&n.all[2], 0, 1);
@@ -84,7 +84,7 @@ static void tabs_on_two_nodes_are_one_person(void **state) {
 }
 
 /* capability: G8 */
-static void of_the_dead_and_of_those_who_say_goodbye(void **state) {
+static void members_of_dead_and_stopped_nodes_leave(void **state) {
   (void)state;
   nodes n;
   begin(&n, 3, NULL);
@@ -99,7 +99,7 @@ static void of_the_dead_and_of_those_who_say_goodbye(void **state) {
   nodes_pass_ms(&n, 2000);
   assert_int_equal(count_at(&n.all[1], 0), 2);
   nodes_pass_ms(&n, 1500);
-  expect_all(&n, 0, "12"); /* he is on b, too */
+  expect_all(&n, 0, "12"); /* the member is on b, too */
   node_start(&n, 0, "a", NULL);
   nodes_pass_ms(&n, 600);
   expect_all(&n, 0, "12");
@@ -109,7 +109,7 @@ static void of_the_dead_and_of_those_who_say_goodbye(void **state) {
 }
 
 /* capability: G8 */
-static void both_sides_of_a_partition_keep_their_own(void **state) {
+static void partitions_keep_their_members_and_merge(void **state) {
   (void)state;
   nodes n;
   begin(&n, 3, NULL);
@@ -125,7 +125,7 @@ static void both_sides_of_a_partition_keep_their_own(void **state) {
   nodes_divide(&n, NULL);
   nodes_pass_ms(&n, 2000);
   expect_all(&n, 0, "0123");
-  /* A short one is no news. */
+  /* A short partition is not reported. */
   size_t told = n.all[0].comings + n.all[0].leavings;
   nodes_divide(&n, "aab");
   nodes_pass_ms(&n, 1500);
@@ -134,7 +134,7 @@ static void both_sides_of_a_partition_keep_their_own(void **state) {
   nodes_pass_ms(&n, 1000);
   expect_all(&n, 0, "0123");
   assert_int_equal(n.all[0].comings + n.all[0].leavings, told);
-  /* One is cut off, and knows it. */
+  /* One node is cut off, and detects it. */
   nodes_divide(&n, "aa-");
   nodes_pass_ms(&n, 100);
   assert_true(node_presence_stats(&n.all[2]).is_partial);
@@ -142,14 +142,15 @@ static void both_sides_of_a_partition_keep_their_own(void **state) {
 }
 
 /* capability: G8 */
-static void one_that_begins_late_hears_of_all(void **state) {
+static void late_presence_receives_all_members(void **state) {
   (void)state;
   nodes n;
   begin(&n, 2, NULL);
   node_presence_end(&n.all[1]);
   node_present(&n.all[0], 0, 0);
   nodes_pass_ms(&n, 600);
-  assert_int_equal(node_stats(&n.all[1]).unsynced_count, 0); /* that it has none is no reason to ask again and again */
+  /* a node without presences does not request them again and again */
+  assert_int_equal(node_stats(&n.all[1]).unsynced_count, 0);
   uint64_t received = node_stats(&n.all[1]).received_count;
   nodes_pass_ms(&n, 1000);
   assert_true(node_stats(&n.all[1]).received_count - received <= 8 + 4);
@@ -157,7 +158,7 @@ static void one_that_begins_late_hears_of_all(void **state) {
   assert_true(node_presence_stats(&n.all[1]).is_partial);
   nodes_pass_ms(&n, 600);
   expect_all(&n, 0, "0");
-  node_presence_end(&n.all[0]); /* and whoever was there is gone */
+  node_presence_end(&n.all[0]); /* and its members are gone */
   nodes_pass_ms(&n, 1000);
   assert_int_equal(count_at(&n.all[1], 0), 0);
   vestry_presence *other;
@@ -171,8 +172,8 @@ static void one_that_begins_late_hears_of_all(void **state) {
   nodes_end(&n);
 }
 
-/* Names tell them apart, and without one nobody hears of it. */
-static void each_name_is_a_presence_of_its_own(void **state) {
+/* Presences with different names are separate, and one without a name is local. */
+static void each_name_is_a_separate_presence(void **state) {
   (void)state;
   nodes n;
   begin(&n, 2, NULL);
@@ -207,7 +208,7 @@ static void each_name_is_a_presence_of_its_own(void **state) {
   nodes_end(&n);
 }
 
-/* Places are keys of any kind, and arrive as they were; there are more of them than one message has room for. */
+/* Places are keys of any kind, and arrive unchanged. There are more of them than fit one message. */
 typedef struct heard {
   size_t count;
   bool is_right;
@@ -238,7 +239,7 @@ static vestry_err come_to(const vestry_request *req, vestry_reply *reply, void *
   return error ? error : vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
 }
 
-static void places_arrive_as_they_are(void **state) {
+static void keys_of_places_arrive_unchanged(void **state) {
   (void)state;
   nodes n;
   begin(&n, 2, NULL);
@@ -261,7 +262,7 @@ static void places_arrive_as_they_are(void **state) {
   nodes_pass_ms(&n, 600);
   assert_int_equal(h.count, 6);
   assert_true(h.is_right);
-  vestry_presence_destroy(to); /* and all at once, when it begins anew */
+  vestry_presence_destroy(to); /* all at once, when the presence begins again */
   h.count = 0;
   assert_int_equal(vestry_presence_create(
                        n.all[1].v, &(vestry_presence_options){.name = "big", .on_change = hear_place, .ctx = &h}, &to),
@@ -274,10 +275,10 @@ static void places_arrive_as_they_are(void **state) {
   nodes_end(&n);
 }
 
-/* There is room for so many: one's own are not let in either, and it is said that some are missing. When there is room
- * again, they come. */
+/* At the limit, members of this node are not accepted either, and the presence is partial. When there is room again,
+ * they arrive. */
 /* capability: G8 */
-static void there_is_room_for_so_many(void **state) {
+static void members_over_limit_are_refused_and_partial(void **state) {
   (void)state;
   nodes n;
   nodes_prepare(&n, NULL);
@@ -299,7 +300,7 @@ static void there_is_room_for_so_many(void **state) {
   vestry_memory_exchange *refused = node_present(&n.all[0], 0, 5);
   assert_int_equal(vestry_memory_look(refused).status, 503);
   uint64_t received = node_stats(&n.all[0]).received_count;
-  nodes_pass_ms(&n, 1000); /* nobody asks again and again */
+  nodes_pass_ms(&n, 1000); /* no node sends requests again and again */
   assert_true(node_stats(&n.all[0]).received_count - received <= 8 + 4);
   node_close(&n.all[0], own);
   for (int i = 0; i < 2; i++) node_close(&n.all[1], n.all[1].streams[0]);
@@ -310,9 +311,9 @@ static void there_is_room_for_so_many(void **state) {
   nodes_end(&n);
 }
 
-/* Whatever cannot be allocated: within a second or two all is right. */
+/* After any failed allocation, all is correct within two seconds. */
 /* capability: G8 */
-static void every_allocation_may_fail(void **state) {
+static void presence_recovers_from_failed_allocations(void **state) {
   (void)state;
   for (long number = 0;; number++) {
     nodes n;
@@ -337,8 +338,8 @@ static void every_allocation_may_fail(void **state) {
   }
 }
 
-/* A second cluster of an instance is refused, and the first one goes on. */
-static void a_second_cluster_ends_no_presence(void **state) {
+/* A second cluster of an instance is refused, and the first one continues. */
+static void refused_second_cluster_ends_no_presence(void **state) {
   (void)state;
   nodes n;
   nodes_prepare(&n, NULL);
@@ -365,16 +366,16 @@ static void a_second_cluster_ends_no_presence(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_second_cluster_ends_no_presence),
-      cmocka_unit_test(g8_the_count_is_the_sum),
-      cmocka_unit_test(tabs_on_two_nodes_are_one_person),
-      cmocka_unit_test(of_the_dead_and_of_those_who_say_goodbye),
-      cmocka_unit_test(both_sides_of_a_partition_keep_their_own),
-      cmocka_unit_test(one_that_begins_late_hears_of_all),
-      cmocka_unit_test(each_name_is_a_presence_of_its_own),
-      cmocka_unit_test(places_arrive_as_they_are),
-      cmocka_unit_test(there_is_room_for_so_many),
-      cmocka_unit_test(every_allocation_may_fail),
+      cmocka_unit_test(refused_second_cluster_ends_no_presence),
+      cmocka_unit_test(g8_count_is_the_sum_of_all_nodes),
+      cmocka_unit_test(tabs_on_two_nodes_are_one_member),
+      cmocka_unit_test(members_of_dead_and_stopped_nodes_leave),
+      cmocka_unit_test(partitions_keep_their_members_and_merge),
+      cmocka_unit_test(late_presence_receives_all_members),
+      cmocka_unit_test(each_name_is_a_separate_presence),
+      cmocka_unit_test(keys_of_places_arrive_unchanged),
+      cmocka_unit_test(members_over_limit_are_refused_and_partial),
+      cmocka_unit_test(presence_recovers_from_failed_allocations),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A cluster with threads: two nodes, each on a pool of its own, and threads that open, end, dispatch, broadcast and
- * refresh all at once. Whoever asks is answered, and what was OK has arrived. */
+/* A cluster with threads: two nodes, each with its own pool, and threads that open, end, dispatch, broadcast and
+ * refresh concurrently. Each request is answered, and each dispatch reported as OK has arrived. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -22,7 +22,7 @@ typedef struct node {
   vestry_cluster *cluster;
   vestry_presence *presence;
   _Atomic(uint32_t) performed;
-  _Atomic(int) present; /* as on_change has told */
+  _Atomic(int) present; /* as reported by on_change */
 } node;
 
 typedef struct world {
@@ -95,7 +95,7 @@ static void take(vestry_err error, uint32_t count, void *ctx) {
   atomic_fetch_add(&w.answers, 1);
 }
 
-/* Both ways of asking, for keys that are here, there, nowhere, or come and go. */
+/* Dispatch with both functions, for keys on this node, on the other one, on none, and for keys that come and go. */
 static void *talk(void *ctx) {
   node *of = ctx;
   json_t *effects = json_loads("[[\"note\"]]", 0, NULL);
@@ -141,13 +141,13 @@ static bool have_met(void) {
     if (stats.alive_count != NODES - 1 || stats.unsynced_count || stats.others_keys_count < 3) return false;
     if (vestry_dispatch(w.nodes[i].v, (vestry_scope){NULL, 0}, VESTRY_KEY("nobody"), VESTRY_LIST("note")) !=
         VESTRY_NOT_FOUND)
-      return false; /* who lives is not known yet */
+      return false; /* the alive nodes are not known yet */
   }
   return true;
 }
 
 /* capability: G2 */
-static void all_at_once(void **state) {
+static void concurrent_requests_are_answered_and_counted(void **state) {
   (void)state;
   pthread_t threads[NODES * (TALKERS + 1)];
   size_t count = 0;
@@ -166,7 +166,7 @@ static void all_at_once(void **state) {
   assert_int_equal(w.unexpected, VESTRY_OK);
   UNTIL(atomic_load(&w.answers) >= atomic_load(&w.asked));
   assert_int_equal(w.asked, NODES * TALKERS * TURNS);
-  for (size_t n = 0; n < NODES; n++) /* those of keys 0, 1 and 2 are still there, and nobody else */
+  for (size_t n = 0; n < NODES; n++) /* the members of keys 0, 1 and 2 are still there, and no other */
     UNTIL(atomic_load(&w.nodes[n].present) == 3 && vestry_presence_count(w.nodes[n].presence, VESTRY_KEY("k", 0)) == 1);
   uint32_t performed = 0;
   for (size_t n = 0; n < NODES; n++) performed += atomic_load(&w.nodes[n].performed);
@@ -191,6 +191,6 @@ static void all_at_once(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(all_at_once)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(concurrent_requests_are_answered_and_counted)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

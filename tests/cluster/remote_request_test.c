@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* What is asked and answered: who opens a stream just when its key is dispatched to, many that wait for answers, and
- * what is told along with the effects. */
+/* Remote requests: streams opened while their key is dispatched to, many waiting requests, and options sent along with
+ * the effects. */
 #include <stdlib.h>
 #include <time.h>
 
 #include "cluster/nodes.h"
 #include "vestry/testing/memory_network.h"
 
-/* ---- a stream that is opened just then: it gets what is dispatched, or its node is told of a gap ---- */
+/* ----------------------------- a stream opened at that moment receives the dispatch, or its node gets a gap ------- */
 
-static void who_opens_a_moment_before_is_told(void **state) {
+static void stream_opened_before_a_dispatch_gets_it_or_a_gap(void **state) {
   (void)state;
   for (int wait_ms = 0; wait_ms <= 8; wait_ms++) {
     nodes n;
@@ -29,8 +29,8 @@ static void who_opens_a_moment_before_is_told(void **state) {
   }
 }
 
-/* The same where a third node has it, and this one none. */
-static void who_opens_beside_another_is_told(void **state) {
+/* The same if a third node holds the key, and this one does not. */
+static void stream_opened_beside_another_node_gets_a_gap(void **state) {
   (void)state;
   nodes n;
   uint32_t count;
@@ -49,8 +49,8 @@ static void who_opens_beside_another_is_told(void **state) {
   nodes_end(&n);
 }
 
-/* And where what it has told of its key was lost. */
-static void what_is_told_late_is_a_gap(void **state) {
+/* The same if the announcement of the key was lost. */
+static void dispatch_before_a_late_announcement_is_a_gap(void **state) {
   (void)state;
   nodes n;
   uint32_t count;
@@ -79,8 +79,8 @@ static void what_is_told_late_is_a_gap(void **state) {
   nodes_end(&n);
 }
 
-/* Nothing was missed, and nobody is told so: what was dispatched before a stream was opened is not for it. */
-static void who_opens_later_has_no_gap(void **state) {
+/* A stream does not get a gap for a dispatch before it was opened, because nothing was missed. */
+static void stream_opened_after_a_dispatch_has_no_gap(void **state) {
   (void)state;
   nodes n;
   uint32_t count;
@@ -104,7 +104,7 @@ static void who_opens_later_has_no_gap(void **state) {
   nodes_end(&n);
 }
 
-/* ---- many that wait ---- */
+/* ------------------------------------------------------------------------------------ many waiting requests ------- */
 
 static size_t answers, full;
 
@@ -128,7 +128,7 @@ static void ask_many(node *from, size_t count) {
   json_decref(effects);
 }
 
-/* So many of one key wait for a node that does not answer, and are over: what it takes of the processor. */
+/* Let this many requests for one key wait for a node that does not answer, and time out. Returns the CPU time. */
 static double time_many(size_t count) {
   nodes n;
   nodes_begin(&n, 2, NULL);
@@ -148,7 +148,7 @@ static double time_many(size_t count) {
   return took;
 }
 
-static void those_of_one_key_cost_what_they_are(void **state) {
+static void waiting_requests_of_one_key_take_linear_time(void **state) {
   (void)state;
   (void)time_many(1000);
   double few = time_many(8000), many = time_many(64000);
@@ -156,7 +156,7 @@ static void those_of_one_key_cost_what_they_are(void **state) {
   assert_true(many < few * 8 * 3); /* not 64 times as much */
 }
 
-static void so_many_wait_at_most(void **state) {
+static void waiting_requests_over_limit_get_full(void **state) {
   (void)state;
   nodes n;
   nodes_prepare(&n, NULL);
@@ -185,9 +185,9 @@ static void so_many_wait_at_most(void **state) {
   nodes_end(&n);
 }
 
-/* ---- fail_fast ---- */
+/* ------------------------------------------------------------------------------------------------ fail_fast ------- */
 
-static void fail_fast_is_told_to_others(void **state) {
+static void fail_fast_applies_on_other_nodes(void **state) {
   (void)state;
   nodes n;
   nodes_begin(&n, 2, NULL);
@@ -213,10 +213,13 @@ static void fail_fast_is_told_to_others(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(who_opens_a_moment_before_is_told),   cmocka_unit_test(who_opens_beside_another_is_told),
-      cmocka_unit_test(what_is_told_late_is_a_gap),          cmocka_unit_test(who_opens_later_has_no_gap),
-      cmocka_unit_test(those_of_one_key_cost_what_they_are), cmocka_unit_test(so_many_wait_at_most),
-      cmocka_unit_test(fail_fast_is_told_to_others),
+      cmocka_unit_test(stream_opened_before_a_dispatch_gets_it_or_a_gap),
+      cmocka_unit_test(stream_opened_beside_another_node_gets_a_gap),
+      cmocka_unit_test(dispatch_before_a_late_announcement_is_a_gap),
+      cmocka_unit_test(stream_opened_after_a_dispatch_has_no_gap),
+      cmocka_unit_test(waiting_requests_of_one_key_take_linear_time),
+      cmocka_unit_test(waiting_requests_over_limit_get_full),
+      cmocka_unit_test(fail_fast_applies_on_other_nodes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* REPLACE over nodes: a newer stream closes those that other nodes have under its key, however they were put; and after
- * a partition the newer one stays, whoever has been busier meanwhile. */
+/* REPLACE on several nodes: a newer stream closes those under its key on other nodes, whatever their policy. After a
+ * partition the newer one stays, even if the other node was busier. */
 #include "cluster/nodes.h"
 
-static void it_closes_streams_of_any_policy(void **state) {
+static void replace_closes_streams_of_any_policy(void **state) {
   (void)state;
   nodes n;
   nodes_begin(&n, 2, NULL);
@@ -20,7 +20,7 @@ static void it_closes_streams_of_any_policy(void **state) {
   assert_false(vestry_memory_look(other).ended);
   assert_int_equal(a->replaced, 4);
   assert_int_equal(node_stats(a).replaced_count, 4);
-  /* What comes later stands beside it, as on one node; and stays when all keys are told anew. */
+  /* A later stream stays next to it, as on one node, also when all keys are announced again. */
   vestry_memory_exchange *later = node_open(a, "k", VESTRY_KEEP_MANY);
   nodes_pass_ms(&n, 1000);
   nodes_divide(&n, "ab");
@@ -32,8 +32,8 @@ static void it_closes_streams_of_any_policy(void **state) {
   nodes_end(&n);
 }
 
-/* It has gone before anybody was told. */
-static void one_that_has_gone_has_replaced_all_the_same(void **state) {
+/* The stream has gone before it was announced. */
+static void stream_that_ended_at_once_replaces_others(void **state) {
   (void)state;
   nodes n;
   nodes_begin(&n, 2, NULL);
@@ -49,7 +49,7 @@ static void one_that_has_gone_has_replaced_all_the_same(void **state) {
   nodes_end(&n);
 }
 
-static void after_a_partition_the_newer_one_stays(void **state) {
+static void newer_stream_stays_after_a_partition(void **state) {
   (void)state;
   for (int turn = 0; turn < 4; turn++) {
     nodes n;
@@ -70,8 +70,8 @@ static void after_a_partition_the_newer_one_stays(void **state) {
   }
 }
 
-/* So many keys, of which some were put both ways: all are found. */
-static void many_keys_are_looked_through(void **state) {
+/* Many keys, some of which were stored with both policies: all are found. */
+static void replace_finds_each_of_many_keys(void **state) {
   (void)state;
   enum { KEYS = STREAMS_MOST - 2 };
   nodes n;
@@ -92,10 +92,10 @@ static void many_keys_are_looked_through(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(it_closes_streams_of_any_policy),
-      cmocka_unit_test(one_that_has_gone_has_replaced_all_the_same),
-      cmocka_unit_test(after_a_partition_the_newer_one_stays),
-      cmocka_unit_test(many_keys_are_looked_through),
+      cmocka_unit_test(replace_closes_streams_of_any_policy),
+      cmocka_unit_test(stream_that_ended_at_once_replaces_others),
+      cmocka_unit_test(newer_stream_stays_after_a_partition),
+      cmocka_unit_test(replace_finds_each_of_many_keys),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* C1: somebody who reaches the broker, and has no secret, records all that nodes say in three lives and plays it back,
- * in any order, to anybody, mixed with what the living say. Whatever it plays:
- *   no node leaves, is refused, or is taken for dead; who is dead stays dead;
- *   no dispatch is unknown: OK with the right count, or NOT_FOUND;
- *   nothing is performed, and no event comes, twice;
- *   nobody is told of a gap.
- * And who starts meanwhile is met as ever.
+/* C1: an attacker with access to the broker, but without the secret, records all messages of three runs of each node,
+ * and replays them in any order, to any node, mixed with current messages. In spite of that:
+ * - no node leaves, is refused, or is taken for dead, and a dead node stays dead;
+ * - each dispatch is OK with the right count, or NOT_FOUND;
+ * - nothing is performed twice, and no event arrives twice;
+ * - no node gets a gap, and a node that starts becomes a member as usual.
  *
- *   REPLAY_SEED=7 REPLAY_SEEDS=10000 REPLAY_STEPS=60 test_adapter_cluster_replay */
+ * REPLAY_SEED=7 REPLAY_SEEDS=10000 REPLAY_STEPS=60 test_adapter_cluster_replay */
 #include "cluster/cluster/cluster.h" /* first: a node is something else there */
 #include "cluster/cluster/message.h"
 
@@ -28,16 +27,16 @@ typedef struct recorded {
   uint64_t at_ns;
 } recorded;
 
-/* What is sent has a number of its own, which shows in the stream. */
+/* Each event and dispatch has its own number, which is visible in the stream. */
 typedef struct run {
   nodes n;
   uint64_t seed, state;
   vestry_broker recorder;
   recorded kept[KEPT];
   size_t kept_count, played;
-  uint64_t seen[SEEN]; /* seals: what it plays comes back to it */
+  uint64_t seen[SEEN]; /* seals, because replayed messages return to the recorder */
   vestry_memory_exchange *stream[PLACES], *member[PLACES];
-  size_t told; /* numbers that were given */
+  size_t told; /* numbers used */
 } run;
 
 static run r;
@@ -52,7 +51,7 @@ static void fail_at(const char *what, long number) {
   fail();
 }
 
-/* ---- the recorder ---- */
+/* --------------------------------------------------------------------------------------------- the recorder ------- */
 
 static bool is_new(const unsigned char *data, size_t len) {
   uint64_t seal;
@@ -74,7 +73,7 @@ static void record(const char *subject, const void *data, size_t len, void *ctx)
   snprintf(to->subject, sizeof to->subject, "%s", subject);
 }
 
-/* It hears what all places hear: the subjects of a place are those of its name. of: the first node. */
+/* Subscribe to the subjects of all nodes, which depend on their names. of: the first node. */
 static void begin_recording(const node *of) {
   char own[PLACES][VESTRY_SUBJECT_MAX_BYTES + 1];
   const char *subjects[PLACES + 1] = {of->cluster->all_subject};
@@ -89,7 +88,8 @@ static void begin_recording(const node *of) {
   assert_int_equal(r.recorder.ops->start(r.recorder.broker, subjects, PLACES + 1, &events), VESTRY_OK);
 }
 
-/* Not what may still be on its way: who holds messages back, or overtakes them, has the broker itself. */
+/* Replay only messages that have arrived: an attacker that can delay or overtake messages controls the broker
+ * itself. */
 static void play(size_t count) {
   for (size_t i = 0; i < count && r.kept_count; i++) {
     const recorded *one = &r.kept[chance(r.kept_count)];
@@ -100,7 +100,7 @@ static void play(size_t count) {
   }
 }
 
-/* ---- the living ---- */
+/* ------------------------------------------------------------------------------------------------ the nodes ------- */
 
 static void pass(uint64_t ms) {
   nodes_settle(&r.n);
@@ -145,7 +145,7 @@ static size_t count_of(vestry_memory_exchange *stream, char mark, size_t number)
   return count_in(stream, text);
 }
 
-/* One event to all members. */
+/* Broadcast one event to all members. */
 static void broadcast_one(size_t place) {
   char text[32];
   snprintf(text, sizeof text, "B%zu;", ++r.told);
@@ -175,7 +175,7 @@ static void check_members(const char *when) {
     }
 }
 
-/* All know each other, and go on for a while. */
+/* All nodes are members of each other, and work for a while. */
 static void live_under_play(size_t steps) {
   size_t gaps[PLACES], first = r.told + 1;
   for (size_t i = 0; i < PLACES; i++) gaps[i] = at(i)->gaps;
@@ -229,19 +229,20 @@ static void run_one(uint64_t seed, size_t steps) {
       end_life(i);
       pass_under_play(chance(3) ? chance(300) : 4000);
       begin_life(i);
-      pass_under_play(1100); /* 500 ms until nobody believes in the former life, a heartbeat, and what is on its way */
+      /* 500 ms until no node believes in the earlier run, a heartbeat, and the messages in transit */
+      pass_under_play(1100);
       check_members("who starts is not met");
     }
   }
   pass_under_play(chance(2) * 4000);
   live_under_play(steps);
-  /* One dies, and is not brought back; then it is. */
+  /* One node dies and is not revived by replay; then it restarts. */
   size_t place = chance(PLACES);
   end_life(place);
   pass_under_play(3600);
   check_members("who lives is lost with who died");
   asked one;
-  ask_one((place + 1) % PLACES, place, &one); /* nobody waits for the dead */
+  ask_one((place + 1) % PLACES, place, &one); /* no request waits for a dead node */
   pass(3 * DELAY_MS);
   if (one.is.times != 1 || one.is.error != VESTRY_NOT_FOUND) fail_at("the dead are asked", (long)one.is.error);
   begin_life(place);
@@ -260,7 +261,7 @@ static uint64_t setting(const char *name, uint64_t by_default) {
 }
 
 /* capability: G10 */
-static void what_is_played_back_is_nothing(void **state) {
+static void replayed_messages_have_no_effect(void **state) {
   (void)state;
   uint64_t seed = setting("REPLAY_SEED", 1), count = setting("REPLAY_SEEDS", 100);
   size_t steps = (size_t)setting("REPLAY_STEPS", 40);
@@ -271,6 +272,6 @@ static void what_is_played_back_is_nothing(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(what_is_played_back_is_nothing)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(replayed_messages_have_no_effect)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* REJECT and REUSE of a strict cluster: one stream has a key, on whatever node. */
+/* REJECT and REUSE in a strict cluster: on all nodes together, one stream holds a key. */
 #include <stdlib.h>
 
 #include "cluster/nodes.h"
@@ -9,7 +9,7 @@
 
 static const char *const names[] = {"a", "b", "c"};
 
-/* Who lives is sure once dead_ms have passed. */
+/* The alive nodes are certain once dead_ms have passed. */
 enum { SURE_MS = 3600, QUICK_DEAD_MS = 500 };
 
 static node *start(nodes *n, size_t place) {
@@ -35,7 +35,7 @@ static void begin(nodes *n, const vestry_memory_network_options *options) {
   nodes_pass_ms(n, SURE_MS);
 }
 
-/* What is answered to who wants it. */
+/* Request a stream, and return its status. */
 static int want(node *of, const char *key, vestry_keep_policy policy, vestry_memory_exchange **ret_stream) {
   vestry_memory_exchange *stream = node_open(of, key, policy);
   int status = vestry_memory_look(stream).status;
@@ -44,7 +44,7 @@ static int want(node *of, const char *key, vestry_keep_policy policy, vestry_mem
 }
 
 /* capability: G4 */
-static void one_has_it_wherever(void **state) {
+static void key_is_held_by_one_stream_of_all_nodes(void **state) {
   (void)state;
   nodes n;
   vestry_memory_exchange *first, *second;
@@ -52,20 +52,20 @@ static void one_has_it_wherever(void **state) {
   node *a = &n.all[0], *b = &n.all[1], *c = &n.all[2];
   assert_int_equal(want(a, "x", VESTRY_KEEP_REJECT, &first), 200);
   assert_int_equal(want(a, "x", VESTRY_KEEP_REJECT, NULL), 409);
-  assert_int_equal(want(b, "x", VESTRY_KEEP_REJECT, NULL), 409); /* at once, before any digest has come */
+  assert_int_equal(want(b, "x", VESTRY_KEEP_REJECT, NULL), 409); /* at once, before any announcement has arrived */
   assert_int_equal(want(c, "x", VESTRY_KEEP_REUSE, NULL), 409);
   assert_int_equal(want(a, "x", VESTRY_KEEP_REUSE, NULL), 204);
   assert_int_equal(want(b, "y", VESTRY_KEEP_REUSE, NULL), 200);
   node_close(a, first);
   assert_int_equal(want(c, "x", VESTRY_KEEP_REJECT, &second), 200); /* free at once */
   assert_int_equal(want(a, "x", VESTRY_KEEP_REUSE, NULL), 409);
-  node_stop(c); /* and when its node goes */
+  node_stop(c); /* and when its node stops */
   assert_int_equal(want(b, "x", VESTRY_KEEP_REJECT, NULL), 200);
   vestry_cluster_stats stats = node_stats(b);
   assert_int_equal(stats.reservations_count, 3); /* x, y, x */
   assert_int_equal(stats.reservations_refused_count, 1);
   assert_int_equal(stats.reservations_unknown_count, 0);
-  /* Others are not asked. */
+  /* Other policies make no reservation. */
   assert_int_equal(want(a, "m", VESTRY_KEEP_MANY, NULL), 200);
   assert_int_equal(want(b, "m", VESTRY_KEEP_MANY, NULL), 200);
   assert_int_equal(node_stats(b).reservations_count, 3);
@@ -73,7 +73,7 @@ static void one_has_it_wherever(void **state) {
 }
 
 /* capability: G4 */
-static void a_dead_node_has_nothing(void **state) {
+static void reservation_of_a_dead_node_is_free_after_dead_ms(void **state) {
   (void)state;
   nodes n;
   begin(&n, NULL);
@@ -86,7 +86,8 @@ static void a_dead_node_has_nothing(void **state) {
   nodes_pass_ms(&n, 1000);
   assert_int_equal(want(b, "x", VESTRY_KEEP_REJECT, NULL), 200);
   start(&n, 0);
-  assert_int_equal(want(&n.all[0], "y", VESTRY_KEEP_REJECT, NULL), 503); /* it does not know yet who is there */
+  /* the node does not know yet which others are alive */
+  assert_int_equal(want(&n.all[0], "y", VESTRY_KEEP_REJECT, NULL), 503);
   nodes_pass_ms(&n, 2900);
   assert_int_equal(want(&n.all[0], "y", VESTRY_KEEP_REJECT, NULL), 503);
   nodes_pass_ms(&n, 100);
@@ -95,9 +96,9 @@ static void a_dead_node_has_nothing(void **state) {
   nodes_end(&n);
 }
 
-/* The part without the reservations lets nobody in; the other one only when the first is taken for dead. */
+/* The partition without the reservations accepts no stream; the other one only once it regards the first as dead. */
 /* capability: G4 */
-static void in_a_partition_it_is_refused(void **state) {
+static void reservation_in_the_minor_partition_gets_503(void **state) {
   (void)state;
   nodes n;
   vestry_memory_exchange *in_b, *in_c;
@@ -111,7 +112,7 @@ static void in_a_partition_it_is_refused(void **state) {
   nodes_pass_ms(&n, 3600);
   assert_int_equal(want(b, "y", VESTRY_KEEP_REJECT, NULL), 503);
   assert_int_equal(want(a, "y", VESTRY_KEEP_REJECT, NULL), 200);
-  assert_int_equal(want(c, "x", VESTRY_KEEP_REJECT, &in_c), 200); /* as it is documented: b keeps what it has */
+  assert_int_equal(want(c, "x", VESTRY_KEEP_REJECT, &in_c), 200); /* as documented: b keeps its stream */
   assert_false(vestry_memory_look(in_b).ended);
   nodes_divide(&n, NULL);
   nodes_pass_ms(&n, 1000);
@@ -127,7 +128,7 @@ static void in_a_partition_it_is_refused(void **state) {
   nodes_end(&n);
 }
 
-/* Somebody asks when the name has been set, and who has set it does not know that yet. */
+/* Another node requests the key after the name was set, and before the setting node knows that. */
 static struct {
   nodes *in;
   const vestry_broker_ops *own;
@@ -143,9 +144,9 @@ static vestry_err reserve_nosily(void *broker, const char *name, uint64_t expect
 }
 
 /* capability: G4 */
-static void whoever_asks_in_between_is_refused(void **state) {
+static void concurrent_reservation_has_one_winner(void **state) {
   (void)state;
-  for (size_t at = 1; at <= 2; at++) { /* when it has been read; when it has been set */
+  for (size_t at = 1; at <= 2; at++) { /* after it was read; after it was set */
     nodes n;
     vestry_broker probe;
     nodes_prepare(&n, NULL);
@@ -165,7 +166,7 @@ static void whoever_asks_in_between_is_refused(void **state) {
   }
 }
 
-/* ---- seeds: messages are late, come twice, are lost, nodes come and go ---- */
+/* ----------------------------------------- seeds: messages are late, duplicated and lost, nodes come and go ------- */
 
 enum { SEEDS_USUAL = 40, STEPS = 120 };
 static uint64_t state_of_chance;
@@ -174,7 +175,7 @@ static uint64_t chance(uint64_t below) {
   return random_below(&state_of_chance, below);
 }
 
-/* Streams that were let in, of two keys, and where. */
+/* Accepted streams of two keys, and their nodes. */
 static vestry_memory_exchange *streams[2][256];
 static size_t of[2][256], count[2], let_in, refused, unknown;
 
@@ -195,12 +196,12 @@ static void want_and_note(nodes *n, size_t place, size_t key) {
   if (status == 200) streams[key][count[key]] = stream, of[key][count[key]++] = place;
 }
 
-/* One is not heard, for less than it takes to be taken for dead; who wants a key meanwhile is in the part with the
- * reservations. */
+/* One node is cut off for less time than it takes to be regarded as dead; meanwhile keys are requested in the partition
+ * with the reservations. */
 static void blink(nodes *n, size_t place) {
   static const char *const ways[] = {"baa", "aba", "aab"};
   nodes_divide(n, ways[place]);
-  nodes_pass_ms(n, 110 + chance(100)); /* two heartbeats, and more */
+  nodes_pass_ms(n, 110 + chance(100)); /* more than two heartbeats */
   for (size_t i = 0; i < 3; i++)
     if (i != place && n->all[i].cluster && n->all[i].streams_count < STREAMS_MOST - 2) want_and_note(n, i, chance(2));
   nodes_divide(n, NULL);
@@ -208,7 +209,7 @@ static void blink(nodes *n, size_t place) {
 }
 
 /* capability: G4 */
-static void never_two_under_seeds(void **state) {
+static void key_has_at_most_one_stream_in_random_schedules(void **state) {
   (void)state;
   const char *text = getenv("CLUSTER_SEEDS");
   uint64_t seeds = text ? strtoull(text, NULL, 10) : SEEDS_USUAL;
@@ -243,7 +244,7 @@ static void never_two_under_seeds(void **state) {
             node_stop(at);
         } else {
           start_quick(&n, place);
-          blink(&n, (place + 1 + chance(2)) % 3); /* somebody is silent while it begins */
+          blink(&n, (place + 1 + chance(2)) % 3); /* another node is cut off while it starts */
         }
         break;
       case 4:
@@ -271,7 +272,7 @@ static void never_two_under_seeds(void **state) {
 }
 
 /* capability: G4 */
-static void never_two_among_threads(void **state) {
+static void key_has_at_most_one_stream_with_threads(void **state) {
   (void)state;
   vestry_runtime *runtime;
   vestry_memory_network *network;
@@ -292,7 +293,7 @@ static vestry_err reject(const vestry_request *req, vestry_reply *reply, void *a
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("opened", 1));
 }
 
-static void every_allocation_may_fail(void **state) {
+static void failed_allocation_leaves_no_reservation(void **state) {
   (void)state;
   for (long at = 0;; at++) {
     nodes n;
@@ -307,7 +308,7 @@ static void every_allocation_may_fail(void **state) {
     bool is_over = !test_host_has_failed(&n.th);
     second = want(&n.all[1], "x", VESTRY_KEEP_REJECT, &two);
     bool has_one = first == 200 && !vestry_memory_look(one).ended;
-    assert_int_equal(second, has_one ? 409 : 200); /* nothing is left of it */
+    assert_int_equal(second, has_one ? 409 : 200); /* it has left no reservation */
     if (is_over) assert_true(has_one);
     vestry_memory_destroy(one);
     nodes_end(&n);
@@ -315,7 +316,7 @@ static void every_allocation_may_fail(void **state) {
   }
 }
 
-static void a_broker_must_be_able_to(void **state) {
+static void strict_needs_a_broker_with_reservations(void **state) {
   (void)state;
   nodes n;
   nodes_begin(&n, 1, NULL);
@@ -337,10 +338,14 @@ static void a_broker_must_be_able_to(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(one_has_it_wherever),          cmocka_unit_test(a_dead_node_has_nothing),
-      cmocka_unit_test(in_a_partition_it_is_refused), cmocka_unit_test(whoever_asks_in_between_is_refused),
-      cmocka_unit_test(never_two_under_seeds),        cmocka_unit_test(never_two_among_threads),
-      cmocka_unit_test(every_allocation_may_fail),    cmocka_unit_test(a_broker_must_be_able_to),
+      cmocka_unit_test(key_is_held_by_one_stream_of_all_nodes),
+      cmocka_unit_test(reservation_of_a_dead_node_is_free_after_dead_ms),
+      cmocka_unit_test(reservation_in_the_minor_partition_gets_503),
+      cmocka_unit_test(concurrent_reservation_has_one_winner),
+      cmocka_unit_test(key_has_at_most_one_stream_in_random_schedules),
+      cmocka_unit_test(key_has_at_most_one_stream_with_threads),
+      cmocka_unit_test(failed_allocation_leaves_no_reservation),
+      cmocka_unit_test(strict_needs_a_broker_with_reservations),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Which thread does what another node asks for: the broker's own, if little waits and nothing of the application's is
- * called; otherwise the actor. Either way it arrives once, in order, and is answered. */
+/* The thread that performs remote requests: the broker's thread if few are queued and no code of the application is
+ * called, otherwise the actor. In both cases each request arrives once, in order, and is answered. */
 #include "cluster/cluster/cluster.h" /* first: it has names of its own */
 
 #include <stdatomic.h>
@@ -15,11 +15,11 @@
 
 enum { ROUNDS = 100, TOGETHER = 100, ROW_MAX = 64, LARGEST = 512 };
 
-/* What the asked node's application has. */
+/* Features of the application on the receiving node. */
 typedef struct habits {
   const char *const *allow;
   bool has_interceptor, has_placeholder;
-  bool is_silent; /* the broker does not say whether there is more */
+  bool is_silent; /* the broker does not report whether there are more messages */
 } habits;
 
 typedef struct message {
@@ -35,21 +35,21 @@ static struct world {
   vestry *v[2];
   vestry_broker broker[2];
   vestry_cluster *cluster[2];
-  vestry_broker_ops ops;       /* of the asked node */
-  vestry_broker_events events; /* what it hears by */
+  vestry_broker_ops ops;       /* of the receiving node */
+  vestry_broker_events events; /* functions that its cluster passed to the broker */
   vestry_memory_exchange *stream;
   _Atomic(bool) gathers;
-  bool has_more;              /* of the broker's thread, as are these: */
-  message kept[2 * TOGETHER]; /* what has come and was not told */
+  bool has_more;              /* used by the broker's thread, like the members below */
+  message kept[2 * TOGETHER]; /* messages that have arrived and were not passed on */
   size_t kept_count, asks_count;
-  _Atomic(uint32_t) inside, outside; /* answers that the broker's thread has published, or another one */
+  _Atomic(uint32_t) inside, outside; /* answers published by the broker's thread, or by another one */
   _Atomic(uint32_t) answers, failures;
   int number;
 } w;
 
 static _Thread_local bool is_telling;
 
-/* ---- the asked node's broker ---- */
+/* ----------------------------------------------------------------------------- broker of the receiving node ------- */
 
 static void tell(const char *subject, const void *data, size_t len, bool has_more) {
   w.has_more = has_more;
@@ -102,7 +102,7 @@ static bool has_more(void *broker) {
   return w.has_more;
 }
 
-/* ---- the nodes ---- */
+/* ------------------------------------------------------------------------------------------------ the nodes ------- */
 
 static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
@@ -112,7 +112,7 @@ static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app
 
 static vestry_err note(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   (void)context, (void)args, (void)ctx;
-  if (is_telling) atomic_fetch_add(&w.failures, 1); /* the application's, on the broker's thread */
+  if (is_telling) atomic_fetch_add(&w.failures, 1); /* application code on the broker's thread */
   return VESTRY_OK;
 }
 
@@ -180,7 +180,7 @@ static void finish(void) {
     vestry_cluster_destroy(w.cluster[i]);
     w.broker[i].ops->destroy(w.broker[i].broker);
   }
-  /* The stream has ended: all that was dispatched has arrived once, in order. */
+  /* The stream has ended: each dispatch has arrived once, in order. */
   const char *at = vestry_memory_look(w.stream).received.data;
   char line[64];
   for (int i = 1; i <= w.number; i++) {
@@ -212,8 +212,8 @@ static void ask_one(void) {
 
 static const char *const own[] = {"patch-signals", NULL};
 
-/* Now and then the actor is busy with a member's news: then it has it. */
-static void what_comes_alone_is_done_by_the_brokers_thread(void **state) {
+/* Occasionally the actor is busy with an update of a member, and then performs the request. */
+static void single_request_is_performed_by_the_broker_thread(void **state) {
   (void)state;
   begin((habits){.allow = own});
   for (uint32_t before = 0; w.number < ROUNDS || !before; before = atomic_load(&w.inside)) ask_one();
@@ -230,7 +230,7 @@ static void ask_the_actor(habits has) {
   finish();
 }
 
-static void the_applications_code_is_not_called_by_the_brokers_thread(void **state) {
+static void application_code_is_not_called_by_the_broker_thread(void **state) {
   static const char *const with_note[] = {"patch-signals", "note", NULL};
   static const char *const unknown[] = {"patch-signals", "nothing-of-this-name", NULL};
   (void)state;
@@ -240,7 +240,7 @@ static void the_applications_code_is_not_called_by_the_brokers_thread(void **sta
   ask_the_actor((habits){.allow = own, .has_placeholder = true});
 }
 
-static void a_broker_that_does_not_say_keeps_its_thread(void **state) {
+static void request_without_has_more_is_performed_by_the_actor(void **state) {
   (void)state;
   ask_the_actor((habits){.allow = own, .is_silent = true});
 }
@@ -251,9 +251,9 @@ static void on_answer(vestry_err error, uint32_t count, void *ctx) {
   atomic_fetch_add(&w.answers, 1);
 }
 
-/* So that a node that is asked too much goes on hearing, and can say that it is full. */
+/* So that an overloaded node still receives messages, and can answer that it is full. */
 /* capability: G9 */
-static void beyond_some_in_a_row_the_actor_has_them(void **state) {
+static void many_requests_in_a_row_are_performed_by_the_actor(void **state) {
   (void)state;
   begin((habits){.allow = own});
   atomic_store(&w.gathers, true);
@@ -276,10 +276,10 @@ static void beyond_some_in_a_row_the_actor_has_them(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(what_comes_alone_is_done_by_the_brokers_thread),
-      cmocka_unit_test(the_applications_code_is_not_called_by_the_brokers_thread),
-      cmocka_unit_test(a_broker_that_does_not_say_keeps_its_thread),
-      cmocka_unit_test(beyond_some_in_a_row_the_actor_has_them),
+      cmocka_unit_test(single_request_is_performed_by_the_broker_thread),
+      cmocka_unit_test(application_code_is_not_called_by_the_broker_thread),
+      cmocka_unit_test(request_without_has_more_is_performed_by_the_actor),
+      cmocka_unit_test(many_requests_in_a_row_are_performed_by_the_actor),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

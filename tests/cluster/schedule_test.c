@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* capability: G4 */
-/* A cluster under a schedule that a seed says: streams come and go, nodes die and start anew, the network is divided,
- * loses, repeats and delays, and everybody talks. Whatever happens:
- *   no loss without a word: what a member did not get is told it as a gap, unless its sender was cut off and died
- *   before anybody heard of it again; who is told OK has reached so many, and all that were open, but for those who are
- *   told of a gap;
- *   no disorder, and nothing twice: of one sender, for one key or channel;
- *   behind it all, in two seconds of a whole network: all digests are right, and of streams that REPLACE one is left.
+/* A cluster under a schedule that a seed determines: streams come and go, nodes die and restart, the network is
+ * divided, loses, repeats and delays, and all nodes send. Always:
+ * - no loss without a report: a member that missed an event gets a gap, unless the sender was cut off and died before
+ *   it was heard again;
+ * - a dispatch reported as OK has reached that many streams, and all open ones except those that get a gap;
+ * - no event of one sender, for one key or channel, is out of order or duplicated.
+ * At the end, two seconds after the network is whole: all tables of keys are right, and of streams that REPLACE one is
+ * left.
  *
- *   CLUSTER_SEED=7 CLUSTER_SEEDS=100000 CLUSTER_STEPS=60 test_adapter_cluster_schedule */
+ * CLUSTER_SEED=7 CLUSTER_SEEDS=100000 CLUSTER_STEPS=60 test_adapter_cluster_schedule */
 #include <stdlib.h>
 
 #include "cluster/nodes.h"
@@ -20,19 +21,19 @@ enum { PLACES = 3, KEYS = 3, EVENTS_MOST = 512, ASKS_MOST = 512, SEEN_MOST = 256
 static const char *const names[PLACES] = {"a", "b", "c"};
 static const char *const keys[KEYS] = {"k0", "k1", "k2"};
 
-/* A stream that is open. */
+/* An open stream. */
 typedef struct seen {
   vestry_memory_exchange *stream;
   size_t place, life;
-  int kept, joined;              /* a key's number; -1: none */
-  size_t first_event, first_ask; /* what was sent before it had come it need not have */
+  int kept, joined;              /* number of a key; -1: none */
+  size_t first_event, first_ask; /* earlier events and requests need not have reached it */
 } seen;
 
-/* Who is somewhere, when something is sent. */
+/* The state of all nodes when something is sent. */
 typedef struct moment {
   size_t sender;
   size_t gaps[PLACES], lives[PLACES];
-  bool hears[PLACES]; /* who has heard its sender of late */
+  bool hears[PLACES]; /* nodes that have recently heard the sender */
 } moment;
 
 typedef struct event {
@@ -44,7 +45,7 @@ typedef struct asked {
   answer is;
   int key;
   moment when;
-  size_t got; /* by streams that have gone since */
+  size_t got; /* by streams that have ended since */
 } asked;
 
 typedef struct run {
@@ -58,7 +59,7 @@ typedef struct run {
   seen open[SEEN_MOST];
   size_t open_count;
   bool talks;
-  uint64_t killed_ns; /* the last time that a node went without a word */
+  uint64_t killed_ns; /* the last time that a node died without a goodbye */
 } run;
 
 static run r;
@@ -68,7 +69,7 @@ static uint64_t chance(uint64_t below) {
   return random_below(&r.state, below);
 }
 
-/* What happens, for who looks into a seed. */
+/* Log an operation, for debugging a seed. */
 static void talk(const char *format, ...) VESTRY_PRINTF(1, 2);
 static void talk(const char *format, ...) {
   if (!r.talks) return;
@@ -88,7 +89,7 @@ static void fail_at(const char *what, long number) {
   fail();
 }
 
-/* Numbers behind a mark, "D12;": of one sender they only rise. has: which; NULL: nobody wants to know. */
+/* Check the numbers after a mark, "D12;": those of one sender only increase. has: the numbers found; may be NULL. */
 static void check_order(const seen *s, char mark, bool *has, size_t room) {
   vestry_slice all = vestry_memory_look(s->stream).received;
   long last[PLACES][16];
@@ -113,7 +114,7 @@ static void count_got(const seen *s) {
   for (size_t i = 0; i < r.asks_count; i++) r.asks[i].got += has[i];
 }
 
-/* It is about to go. */
+/* The stream is about to end. */
 static void forget(size_t at) {
   count_got(&r.open[at]);
   check_order(&r.open[at], 'B', NULL, 0);
@@ -212,7 +213,7 @@ static void ask_one(node *of) {
 static void end_node(size_t place) {
   for (size_t i = r.open_count; i-- > 0;)
     if (r.open[i].place == place) forget(i);
-  /* A goodbye can be lost too. */
+  /* A goodbye can be lost, too. */
   r.killed_ns = r.n.th.now_ns;
   bool is_kill = chance(2);
   talk("%llu: %s %s", now_ms(), names[place], is_kill ? "dies" : "stops");
@@ -242,7 +243,7 @@ static void faults(void) {
   assert_int_equal(vestry_memory_network_set(r.n.network, &options), VESTRY_OK);
 }
 
-/* Now and then everybody's pace, without stepping through each millisecond. */
+/* Let time pass without stepping through each millisecond. */
 static void pass(uint64_t ms) {
   for (uint64_t end_ns = r.n.th.now_ns + ms * 1000000; r.n.th.now_ns < end_ns;) {
     uint64_t next_ns = vestry_runtime_next_deadline_ns(r.n.runtime);
@@ -292,10 +293,10 @@ static void step(void) {
   }
 }
 
-/* ---- behind it all ----------------------------------------------------------------------------------------------- */
+/* ---------------------------------------------------------------------------------------- checks at the end ------- */
 
-/* It did not come to that place, without a word. Who was cut off, spoke, and died before anybody heard of him again:
- * nobody can know. */
+/* Return whether it did not arrive at that node, without a gap. The case that its sender was cut off and died before it
+ * was heard again cannot be detected by any node. */
 static bool is_missed(const moment *m, size_t place) {
   if (!m->hears[place] && m->lives[m->sender] != r.lives[m->sender]) return false;
   return r.n.all[place].gaps == m->gaps[place];
@@ -316,7 +317,7 @@ static void check_members(void) {
   }
 }
 
-/* Who is told OK has reached all that were open, or they are told. */
+/* Check that a dispatch reported as OK has reached all open streams, or that they got a gap. */
 static void check_reached(const seen *s) {
   static bool has[ASKS_MOST];
   memset(has, 0, sizeof has);
@@ -379,7 +380,7 @@ static void run_one(uint64_t seed, size_t steps) {
   pass(2000);
   bool are_known = r.n.th.now_ns - r.killed_ns > UINT64_C(3500000000);
   if (are_known) check_digests();
-  pass(2000); /* who died has been taken for dead, and what was asked is answered or not */
+  pass(2000); /* a dead node is known to be dead, and each request is answered or timed out */
   check_digests();
   check_members();
   check_asks();
@@ -394,7 +395,7 @@ static uint64_t setting(const char *name, uint64_t by_default) {
 }
 
 /* capability: G5, G6, G7 */
-static void whatever_happens(void **state) {
+static void no_loss_is_unreported_in_random_schedules(void **state) {
   (void)state;
   uint64_t seed = setting("CLUSTER_SEED", 1), count = setting("CLUSTER_SEEDS", 60);
   size_t steps = (size_t)setting("CLUSTER_STEPS", 150);
@@ -409,6 +410,6 @@ static void whatever_happens(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(whatever_happens)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(no_loss_is_unreported_in_random_schedules)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What others want done here, under load that never ends: the application is told of gaps and members all the same, and
- * others have their turn. */
+/* Requests of other nodes under endless load: gaps and membership changes are still reported to the application, and
+ * other actors get their turn. */
 #include "cluster/cluster/cluster.h" /* first: a node is something else there */
 #include "cluster/cluster/served_requests.h"
 #include "testing/memory_broker.h"
@@ -11,10 +11,10 @@ enum { FED_MOST = 20000, NEWS_AT = 100, RUN_MAX = 64 };
 
 static struct {
   node *at;
-  size_t fed, gap_at, member_at; /* how much had been fed when it was told; 0: it was not */
+  size_t fed, gap_at, member_at; /* number of requests at the time of the report; 0: none */
 } feed;
 
-/* One more has arrived from the other node. Under the lock. */
+/* Add another request from the other node. Called with the lock held. */
 static void feed_one(void) {
   vestry_cluster *cluster = feed.at->cluster;
   vsi_peer *peer = &cluster->peers[0];
@@ -34,7 +34,7 @@ static void feed_one(void) {
   feed.fed++;
 }
 
-/* What this node sends are its answers: behind each of them there is one more to be done. */
+/* This node publishes only answers: after each answer another request arrives. */
 static vestry_err publish_and_feed(void *broker, const char *subject, const void *data, size_t len) {
   (void)broker, (void)subject, (void)data, (void)len;
   vsi_peer *peer = &feed.at->cluster->peers[0];
@@ -51,7 +51,7 @@ static vestry_err publish_and_feed(void *broker, const char *subject, const void
   return VESTRY_OK;
 }
 
-static void what_is_told_is_told_under_any_load(void **state) {
+static void gaps_and_members_are_reported_under_endless_load(void **state) {
   (void)state;
   nodes n;
   nodes_begin(&n, 2, NULL);
@@ -62,7 +62,7 @@ static void what_is_told_is_told_under_any_load(void **state) {
   vsi_cluster_lock(b->cluster);
   feed_one();
   vsi_cluster_unlock(b->cluster);
-  size_t turns = 0; /* of all who want the thread */
+  size_t turns = 0; /* turns of all actors */
   while (vestry_runtime_step(n.runtime)) turns++;
   b->ops.publish = vsi_memory_broker_ops.publish;
   assert_int_equal(feed.fed, FED_MOST);
@@ -73,8 +73,8 @@ static void what_is_told_is_told_under_any_load(void **state) {
   nodes_end(&n);
 }
 
-/* Closing a stream calls hooks: nodes.c looks that none is called inside of an event of the broker's. */
-static void streams_are_closed_off_the_brokers_thread(void **state) {
+/* Closing a stream calls hooks: nodes.c checks that none is called inside of an event of the broker. */
+static void replaced_streams_are_not_closed_on_the_broker_thread(void **state) {
   (void)state;
   nodes n;
   nodes_begin(&n, 2, NULL);
@@ -95,8 +95,8 @@ static void streams_are_closed_off_the_brokers_thread(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(what_is_told_is_told_under_any_load),
-      cmocka_unit_test(streams_are_closed_off_the_brokers_thread),
+      cmocka_unit_test(gaps_and_members_are_reported_under_endless_load),
+      cmocka_unit_test(replaced_streams_are_not_closed_on_the_broker_thread),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

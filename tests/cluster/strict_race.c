@@ -33,10 +33,10 @@ static void *want(void *ctx) {
     vestry_memory_exchange *stream = NULL;
     if (vestry_memory_request(v, &(vestry_memory_call){.datastar = true}, come, &key, &stream)) w.unexpected++;
     int status = stream ? vestry_memory_look(stream).status : 500;
-    if (!status || status == 200) { /* a refusal is answered at once, a stream begins when it runs */
+    if (!status || status == 200) { /* a refusal is answered at once, while a stream begins when the runtime runs */
       if (atomic_fetch_add(&w.held[key], 1) != 0) w.two++;
       w.let_in++;
-      for (int k = i % 4 ? 0 : 20; k; k--) sched_yield(); /* the others come meanwhile */
+      for (int k = i % 4 ? 0 : 20; k; k--) sched_yield(); /* meanwhile the others run */
       atomic_fetch_sub(&w.held[key], 1);
       vestry_memory_mode_set(stream, VESTRY_MEMORY_HANGS_UP);
     } else if (status == 409) {
@@ -51,7 +51,7 @@ static void *want(void *ctx) {
   return NULL;
 }
 
-/* Whoever wants a key that nobody has, gets it: so it is known who lives. */
+/* A request for a free key succeeds only if the alive nodes are certain. */
 static bool have_met(void) {
   for (size_t i = 0; i < STRICT_RACE_NODES; i++) {
     vestry_cluster_stats stats = {0};
@@ -78,7 +78,7 @@ void strict_race(vestry_broker brokers[STRICT_RACE_NODES], int turns) {
                                             .secret_len = sizeof secret,
                                             .heartbeat_ms = 20,
                                             .suspect_ms = 5000,
-                                            .dead_ms = 6000, /* so long it takes until who lives is sure */
+                                            .dead_ms = 6000, /* after this time the alive nodes are certain */
                                             .answer_ms = 60000,
                                             .strict = true};
     assert_int_equal(vestry_create(&(vestry_options){.threads_count = 2}, &w.v[i]), VESTRY_OK);

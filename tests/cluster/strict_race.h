@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Nodes of a strict cluster, with threads: all want one key alone, all the time. Never two have it. */
+/* Nodes of a strict cluster with threads, which all request one key continually. It never has two streams. */
 #ifndef TESTS_CLUSTER_STRICT_RACE_H
 #define TESTS_CLUSTER_STRICT_RACE_H
 
@@ -7,8 +7,8 @@
 
 enum { STRICT_RACE_NODES = 3 };
 
-/* Runs it over these brokers, which are destroyed: turns for each of two threads a node. Fails as
- * cmocka does. */
+/* Run the race over these brokers, and destroy them. turns: for each of the two threads of a node. Fails by cmocka's
+ * assertions. */
 void strict_race(vestry_broker brokers[STRICT_RACE_NODES], int turns);
 
 #endif

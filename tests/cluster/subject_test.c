@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What is a subject: against a slow definition, for all short strings of telling bytes, and at the bound of lengths. */
+/* Valid subjects, compared with a slow definition: all short strings of significant bytes, and lengths near the
+ * limit. */
 #include "support/test.h"
 #include "vestry/cluster/broker.h"
 
@@ -9,7 +10,7 @@ static bool is_word(const char *from, size_t len) {
   return len > 0;
 }
 
-/* Words with dots between them. */
+/* Words separated by dots. */
 static bool is_subject(const char *text) {
   if (strlen(text) > 64) return false;
   for (;;) {
@@ -21,7 +22,7 @@ static bool is_subject(const char *text) {
 }
 
 /* capability: G1 */
-static void short_ones(void **state) {
+static void short_subjects_match_a_slow_definition(void **state) {
   (void)state;
   static const char bytes[] = "az09.AZ`{/:*> \r\n\t\x01\x7f\x80\xe4_-$";
   size_t valid = 0;
@@ -38,7 +39,7 @@ static void short_ones(void **state) {
 }
 
 /* capability: G1 */
-static void long_ones(void **state) {
+static void subjects_over_64_bytes_are_invalid(void **state) {
   (void)state;
   char text[80];
   for (size_t len = 60; len < 70; len++) {
@@ -51,6 +52,7 @@ static void long_ones(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(short_ones), cmocka_unit_test(long_ones)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(short_subjects_match_a_slow_definition),
+                                     cmocka_unit_test(subjects_over_64_bytes_are_invalid)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

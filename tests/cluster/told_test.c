@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is told to all: what is too large for the broker, and more keys than it takes at once. */
+/* Announcements to all nodes: too large for the broker, and more keys than the broker accepts at once. */
 #include "cluster/cluster/cluster.h" /* first: a node is something else there */
 #include "testing/memory_broker.h"
 
@@ -15,8 +15,8 @@ static size_t kept(const node *of) {
   return stats.kept_count;
 }
 
-/* Its sender is told. Nobody else is: not who has members, nor who has one soon after. */
-static void what_is_too_large_is_no_gap(void **state) {
+/* Only the sender gets an error: neither nodes with members nor nodes that get one soon after get a gap. */
+static void too_large_message_is_an_error_and_no_gap(void **state) {
   (void)state;
   nodes n;
   nodes_begin(&n, 3, &(vestry_memory_network_options){.max_payload = 20000});
@@ -48,8 +48,8 @@ static void what_is_too_large_is_no_gap(void **state) {
   nodes_end(&n);
 }
 
-/* Names of refreshed topics that no message holds: every page renders, and nothing is lost. */
-static void refreshes_that_are_too_large_are_one_of_all(void **state) {
+/* The names of refreshed topics fit no message: each page renders, and nothing is lost. */
+static void too_many_refreshed_topics_become_refresh_all(void **state) {
   (void)state;
   nodes n;
   nodes_begin(&n, 2, &(vestry_memory_network_options){.max_payload = 4000});
@@ -68,10 +68,10 @@ static void refreshes_that_are_too_large_are_one_of_all(void **state) {
   nodes_end(&n);
 }
 
-/* ---- more keys than the broker takes at once ---- */
+/* ---------------------------------------------------------------- more keys than the broker accepts at once ------- */
 
 static struct {
-  size_t room, room_most; /* messages that it takes, until the clock goes on */
+  size_t room, room_most; /* messages that it accepts until the clock advances */
   size_t refused;
 } narrow;
 
@@ -95,8 +95,8 @@ static size_t known(const node *of) {
   return node_stats(of).others_keys_count;
 }
 
-/* All keys of one node are more than its broker takes: they arrive, and soon; and what comes and goes meanwhile. */
-static void more_keys_than_the_broker_takes_arrive(void **state) {
+/* One node has more keys than its broker accepts at once: all arrive soon, and so do concurrent changes. */
+static void keys_arrive_although_the_broker_is_full(void **state) {
   (void)state;
   enum { KEYS = 30000 };
   nodes n;
@@ -111,7 +111,7 @@ static void more_keys_than_the_broker_takes_arrive(void **state) {
   size_t most = 0;
   for (int i = 0; i < 40 && known(b) < KEYS; i++) {
     pass_narrowly(&n, 10);
-    for (uint64_t k = 1; k <= 20; k++) { /* some go, others come */
+    for (uint64_t k = 1; k <= 20; k++) { /* some are removed, others added */
       vsi_keys_leave(&a->cluster->keys, (uint64_t)(i * 20) * 2 + k * 2, 0, &is_first);
       assert_int_equal(vsi_keys_come(&a->cluster->keys, (KEYS + (uint64_t)i * 20 + k) * 2, &is_first), VESTRY_OK);
     }
@@ -125,7 +125,7 @@ static void more_keys_than_the_broker_takes_arrive(void **state) {
   assert_int_equal(node_stats(a).keys_count, KEYS);
   for (uint64_t i = 1; i <= KEYS + 1000; i++)
     assert_int_equal(vsi_keys_others(&b->cluster->keys, i * 2) != 0, vsi_keys_are_here(&a->cluster->keys, i * 2));
-  /* The same from the beginning, to a node that starts. */
+  /* The same from the beginning, for a node that starts. */
   node *c = node_start(&n, 2, "c", NULL);
   pass_narrowly(&n, 700);
   assert_int_equal(known(c), KEYS);
@@ -136,9 +136,9 @@ static void more_keys_than_the_broker_takes_arrive(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(what_is_too_large_is_no_gap),
-      cmocka_unit_test(refreshes_that_are_too_large_are_one_of_all),
-      cmocka_unit_test(more_keys_than_the_broker_takes_arrive),
+      cmocka_unit_test(too_large_message_is_an_error_and_no_gap),
+      cmocka_unit_test(too_many_refreshed_topics_become_refresh_all),
+      cmocka_unit_test(keys_arrive_although_the_broker_is_full),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

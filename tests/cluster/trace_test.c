@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Traces that go on at other nodes, and what others may say of them. */
+/* Traces that continue on other nodes, and malformed traces. */
 #include "cluster/cluster/cluster.h" /* first: a node is something else there */
 #include "support/spans.h"
 
@@ -9,7 +9,7 @@
 
 static spans told;
 
-/* Two nodes, spans of both from here on, and the thread in a trace. */
+/* Begin two nodes, record the spans of both, and put the thread into a trace. */
 static void begin(nodes *n, vestry_trace *ret_said) {
   nodes_begin(n, 2, NULL);
   nodes_pass_ms(n, 2000);
@@ -18,7 +18,7 @@ static void begin(nodes *n, vestry_trace *ret_said) {
 }
 
 /* capability: L12 */
-static void a_dispatch_goes_on_at_the_other_node(void **state) {
+static void trace_of_a_dispatch_continues_on_the_other_node(void **state) {
   (void)state;
   nodes n;
   vestry_trace said;
@@ -49,7 +49,7 @@ static void a_dispatch_goes_on_at_the_other_node(void **state) {
 }
 
 /* capability: L12 */
-static void refreshes_and_events_go_on_at_the_other_node(void **state) {
+static void trace_of_refresh_and_event_continues_on_the_other_node(void **state) {
   (void)state;
   nodes n;
   vestry_trace said;
@@ -64,7 +64,7 @@ static void refreshes_and_events_go_on_at_the_other_node(void **state) {
   (void)vestry_trace_enter(NULL);
   nodes_pass_ms(&n, 1000);
   spans_assert_child(spans_one(&told, VESTRY_SPAN_RENDER), &said);
-  /* The next one has none. */
+  /* The next refresh has no trace. */
   spans_begin(&told, &n.th.host);
   assert_int_equal(vestry_refresh(a->pages, "room", NULL), VESTRY_OK);
   nodes_pass_ms(&n, 1000);
@@ -80,8 +80,8 @@ static void refreshes_and_events_go_on_at_the_other_node(void **state) {
   nodes_end(&n);
 }
 
-/* A body that is too short for the trace that it says it has. */
-static void a_trace_that_is_not_there_is_malformed(void **state) {
+/* The body is shorter than the trace that it announces. */
+static void message_without_its_announced_trace_is_malformed(void **state) {
   (void)state;
   static const vsi_siphash_key key = {1, 2};
   const vestry_trace trace = {.trace_id = {1}, .span_id = {2}, .is_sampled = true};
@@ -114,9 +114,9 @@ static void a_trace_that_is_not_there_is_malformed(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_dispatch_goes_on_at_the_other_node),
-      cmocka_unit_test(refreshes_and_events_go_on_at_the_other_node),
-      cmocka_unit_test(a_trace_that_is_not_there_is_malformed),
+      cmocka_unit_test(trace_of_a_dispatch_continues_on_the_other_node),
+      cmocka_unit_test(trace_of_refresh_and_event_continues_on_the_other_node),
+      cmocka_unit_test(message_without_its_announced_trace_is_malformed),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

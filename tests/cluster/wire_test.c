@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Messages: what is written is read, and nothing else is. */
+/* Messages: each written message is read back, and no other is accepted. */
 #include "cluster/cluster/wire.h"
 
 #include "support/test.h"
@@ -16,7 +16,7 @@ static void write_one(vsi_buffer *buffer, const vestry_host *host) {
                 &(vsi_wire_message){.kind = VSI_WIRE_REQUEST, .flags = 1, .from = 3, .epoch = 4, .to = 5, .seq = 6});
 }
 
-static void what_is_written_is_read(void **state) {
+static void written_message_is_read_back(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
@@ -37,7 +37,7 @@ static void what_is_written_is_read(void **state) {
   assert_memory_equal(ask.name.key.data, "\1\2", 2);
   assert_memory_equal(ask.effects.data, "[]", 2);
   assert_int_equal(ask.data.len, 2);
-  /* Cut anywhere it is none, but for its last part, which says nothing of its length. */
+  /* A truncated body is malformed, except inside its last part, whose length is not written. */
   for (size_t len = 0; len < message.len; len++)
     assert_int_equal(vsi_wire_read_ask(message.body, len, &ask), len < message.len - 2 ? VESTRY_MALFORMED : VESTRY_OK);
   vsi_buffer_finish(&buffer);
@@ -45,7 +45,7 @@ static void what_is_written_is_read(void **state) {
 }
 
 /* capability: G10 */
-static void each_byte_is_sealed(void **state) {
+static void changed_or_truncated_message_is_malformed(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
@@ -65,7 +65,7 @@ static void each_byte_is_sealed(void **state) {
 }
 
 /* capability: G10 */
-static void names_have_bounds(void **state) {
+static void names_beyond_the_body_are_malformed(void **state) {
   (void)state;
   static const unsigned char no_key[] = {1, 0, 0, 0, 'x'}, long_scope[] = {1, 4, 1, 0};
   unsigned char body[2000] = {0};
@@ -104,8 +104,8 @@ static vestry_err read_meaning(const vsi_event_meaning *meaning, size_t bytes) {
   return error;
 }
 
-/* What an event says lies in its bytes. */
-static void places_lie_in_the_bytes(void **state) {
+/* Positions in an event must lie within its bytes. */
+static void event_positions_beyond_its_bytes_are_malformed(void **state) {
   (void)state;
   const vsi_event_meaning good = {VSI_EVENT_ELEMENTS, 3, 2, true, 10, 20, 30, 40};
   assert_int_equal(read_meaning(&good, 40), VESTRY_OK);
@@ -130,10 +130,10 @@ static void places_lie_in_the_bytes(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(what_is_written_is_read),
-      cmocka_unit_test(each_byte_is_sealed),
-      cmocka_unit_test(names_have_bounds),
-      cmocka_unit_test(places_lie_in_the_bytes),
+      cmocka_unit_test(written_message_is_read_back),
+      cmocka_unit_test(changed_or_truncated_message_is_malformed),
+      cmocka_unit_test(names_beyond_the_body_are_malformed),
+      cmocka_unit_test(event_positions_beyond_its_bytes_are_malformed),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
