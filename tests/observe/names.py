@@ -69,7 +69,7 @@ def expressions(docs):
 
 
 def in_guide(docs):
-    """The names in the guide's table. A row has a whole name, and then the ends of names that begin alike: `vestry_a_b`, `_c`."""
+    """The names in the guide's table. A row has a whole name, then the ends of names that begin alike: `vestry_a_b`, `_c`."""
     names = set()
     for row in re.findall(r"^\| (`vestry_.*?) \|", (docs / "guide" / "metrics.md").read_text(), re.M):
         whole = ""
