@@ -13,7 +13,7 @@ for encoding in br gzip; do
       good = value[encoding, "event_bytes"] > 10000 && value[encoding, "wire_bytes"] > 10
       if (encoding == "br") good = good && value[encoding, "wire_bytes"] <= 200
       exit !(good && last["idle_extra_bytes"] <= 64)
-    }' || { echo "$encoding: not what it should be"; exit 1; }
+    }' || { echo "$encoding: unexpected result"; exit 1; }
 done
 ! "$bench" compress --encoding zip 2>/dev/null
 ! "$bench" serve --encoding zip 2>/dev/null

@@ -26,7 +26,7 @@ for level in tables pages; do
         if (!(value["auction", kind, "ratio"] >= 1 && value["auction", kind, "ratio"] <= 5)) exit 1
         if (value["auction", kind, "missed"] != 0) exit 1
       }
-    }' "$folder/said" || { echo "not what it should be"; exit 1; }
+    }' "$folder/said" || { echo "unexpected result"; exit 1; }
   rm "$folder/said"
 done
 [ -z "$(ls "$folder")" ] || { echo "it leaves something behind"; exit 1; }

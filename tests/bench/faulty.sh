@@ -10,7 +10,7 @@ run() { # FAULT STATUS WORDS
   case $said in
   *"$4"*) ;;
   *)
-    echo "$2: does not say '$4': $said"
+    echo "$2: the output lacks '$4': $said"
     failed=1
     ;;
   esac

@@ -14,7 +14,7 @@ for encoding in br gzip; do
       exit !(value["alone", "event_bytes"] > 11000 && value["alone", "followed"] == 0 &&
              value["following", "followed"] == 20 && following > 10 && following <= 250 &&
              following * 4 <= value["alone", "wire_bytes"])
-    }' || { echo "$encoding: not what it should be"; exit 1; }
+    }' || { echo "$encoding: unexpected result"; exit 1; }
 done
 "$bench" follow --rounds 2 --encoding identity | grep -q "following.*followed=0"
 ! "$bench" follow --encoding zip 2>/dev/null

@@ -10,7 +10,7 @@ run() { # LINES ARGUMENTS…
   said=$("$bench" format --round-ms 1 "$@" 2>&1) || { echo "$*: $said"; failed=1; }
   for kind in elements signals; do
     pattern="^vestry format $kind bytes=[0-9]+ lines=$lines event_bytes=[0-9]+ gb_per_s=$number ns_per_event=[1-9][0-9]* events=[1-9][0-9]*\$"
-    echo "$said" | grep -qE "$pattern" || { echo "$*: $kind: not the line it should be: $said"; failed=1; }
+    echo "$said" | grep -qE "$pattern" || { echo "$*: $kind: unexpected line: $said"; failed=1; }
   done
 }
 bench=$1

@@ -14,7 +14,7 @@ done
 # What does not depend on the machine.
 grep -q "^| .* chat tabs.*, 0 missing |" "$page" || { echo "a tab lacks a message"; cat "$page"; exit 1; }
 if grep "^| .*\(an insert, \|an upsert\|memory with\)" "$page" | grep -v " yes |\$"; then
-  echo "more than what a commit concerns is rendered"
+  echo "a commit renders pages that it does not concern"
   exit 1
 fi
 for wrong in "--only renders" "--url x --only nothing" "--url x"; do

@@ -14,6 +14,6 @@ echo "$said" | awk '
     split("commit tab-read tab-write", names, " ")
     for (i in names)
       if (value["others", "rounds"] != 5 || value[names[i], "rounds"] != 400 || !(value[names[i], "bare_us"] > 0) || value[names[i], "ratio"] > 20) exit 1
-  }' || { echo "not what it should be"; exit 1; }
+  }' || { echo "unexpected result"; exit 1; }
 [ -z "$(ls "$folder")" ] || { echo "it leaves something behind"; exit 1; }
 ! "$bench" sqlite --rounds 20 --folder "$folder/none" 2>/dev/null

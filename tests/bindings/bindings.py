@@ -84,7 +84,7 @@ def use(program, environment):
                 until(stream, b"<output>1")  # ten, plus the seconds so far
                 try:
                     ask(url, "/broken", "POST", True)
-                    raise AssertionError("what throws was answered")
+                    raise AssertionError("a request with an exception succeeded")
                 except urllib.error.HTTPError as refused:
                     assert refused.code == 500
                     refused.close()

@@ -58,7 +58,7 @@ def lives_twice(name, kind, folder):
             assert (metric in seen) == (name in names), (name, metric)
         program.end()
     program = Program(name, *options).listens()
-    assert 'vestry_' not in ask(program.port, 'GET', '/observe/metrics')[2], 'it is there without being asked for'
+    assert 'vestry_' not in ask(program.port, 'GET', '/observe/metrics')[2], 'the console is available without --console'
     program.end()
 
 

@@ -88,7 +88,7 @@ def change(diffs):
     for diff in diffs:
         lines = diff.splitlines()
         old, new = ("\n".join(line[1:] for line in lines if line[:1] in signs) for signs in ("- ", "+ "))
-        assert text.count(old) == 1, f"docs/guide/first-hour.md changes what is not in app.c:\n{old}"
+        assert text.count(old) == 1, f"docs/guide/first-hour.md changes text that is not in app.c:\n{old}"
         text = text.replace(old, new)
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)

@@ -169,7 +169,7 @@ def demos(system):
     for command in named:
         why = next((why for part, why in LEFT_OUT.items() if part in command), None)
         if why is None and "--postgres" in command and not IS_ROOT:
-            why = "its server needs a user of its own, whom only root can be"
+            why = "its server needs a separate user, to whom only root can switch"
         if why is not None:
             print(f"left out: {command}: {why}")
             continue
@@ -277,7 +277,7 @@ def has_network():
     unshare = ["unshare", "--net"] if os.getuid() == 0 else ["env", "README_IS_USER=1", "unshare", "--user", "--map-root-user", "--net"]
     up = [*unshare, "sh", "-c", 'PATH=$PATH:/sbin:/usr/sbin; ip link set lo up && exec "$@"', "sh"]
     if not shutil.which("unshare") or subprocess.run([*up, "true"], capture_output=True, check=False).returncode:
-        print("skipped: this machine gives the test no network of its own (unshare --net, ip)")
+        print("skipped: this machine permits no separate network namespace (unshare --net, ip)")
         sys.exit(77)
     os.execvp(up[0], [*up, sys.executable, "-B", *sys.argv, "inside"])
 

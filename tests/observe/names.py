@@ -93,7 +93,7 @@ def check_count(count, docs, has_postgres):
     guide = (docs / "guide" / "metrics.md").read_text()
     most, own = map(int, re.search(r"At most (\d+) series, .* of which vestry itself has some (\d+)", guide).groups())
     assert count <= most, f"{count} series, of {most} at most"
-    assert not has_postgres or abs(count - own) <= 10, f"the guide says some {own} series, and there are {count}"
+    assert not has_postgres or abs(count - own) <= 10, f"the guide states about {own} series, but there are {count}"
 
 
 def check(families, docs, has_postgres):

@@ -54,7 +54,7 @@ def copy_with_libraries(program, root):
 def until(what, condition):
     end = time.monotonic() + PATIENCE_S
     while not condition():
-        assert time.monotonic() < end, f"waited in vain: {what}"
+        assert time.monotonic() < end, f"timeout: {what}"
         time.sleep(0.01)
 
 
@@ -139,7 +139,7 @@ def nothing_is_left(world):
         until(f"processes end after {number}", lambda: not processes(world.mark))
         assert mounts(world.scratch) == before, f"{number}: mounts are left"
         said = run.communicate()[1]
-        assert said == "", f"{number}: it says {said}"
+        assert said == "", f"{number}: unexpected output: {said}"
 
 
 def a_half_made_one_is_made_again(world):
@@ -215,7 +215,7 @@ def failures_say_what_to_do(world):
 
 user = [] if os.getuid() == 0 else ["--user", "--map-root-user", "--map-auto"]
 if subprocess.run(["unshare", *user, "--mount", "--pid", "--fork", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]).returncode:
-    print("skipped: this machine lets nobody make namespaces")
+    print("skipped: this machine does not permit namespaces")
     sys.exit(77)
 with tempfile.TemporaryDirectory() as scratch:
     world = World(scratch)

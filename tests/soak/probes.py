@@ -156,7 +156,7 @@ def members(target):
     for who, answer in first.items():
         again = who.ask("POST", "/act", X_Once=nonces[who])
         if again != answer:
-            wrong.append(f"{'ann' if who is ann else 'a visitor'}'s action ran again: {answer}, then {again}")
+            wrong.append(f"{'ann' if who is ann else 'an anonymous user'}'s action ran again: {answer}, then {again}")
     return wrong[:5]
 
 

@@ -178,7 +178,7 @@ def attack(world, recorder, seconds, wrong):
         if did % 10 == 0:
             status = pub(world.nodes[name], b"nobody", 0)
             if status != 404:
-                wrong.append(f"a dispatch to nobody was answered {status}")
+                wrong.append(f"a dispatch to an unknown key got {status}")
     for name, node in world.nodes.items():
         c = counters(node)
         if not c:
@@ -187,7 +187,7 @@ def attack(world, recorder, seconds, wrong):
         if c["alive"] != 1 or c["timeout"] != before[name]["timeout"]:
             wrong.append(f"{name}: alive {c['alive']}, timeouts {c['timeout'] - before[name]['timeout']}")
         if c["gaps"] != before[name]["gaps"]:
-            wrong.append(f"{name} was told of {c['gaps'] - before[name]['gaps']} gaps")
+            wrong.append(f"{name} received {c['gaps'] - before[name]['gaps']} gaps")
         if world.streams[name].is_over:
             wrong.append(f"{name}'s stream has ended")
         twice = [i for i in range(1, world.number + 1) if world.streams[name].count(i) > 1]
@@ -232,9 +232,9 @@ def replayed_broker_messages(bench, seconds=4.0, seed=1):
                 recorder.play(50)
                 time.sleep(0.02)
             if not wait_for(lambda: counters(world.nodes["a"])["alive"] == 0, 2):
-                wrong.append("who was killed lives on")
+                wrong.append("the killed node is still a member")
             if pub(world.nodes["a"], b"nobody", 0) != 404:
-                wrong.append("the dead are asked")
+                wrong.append("the killed node still receives requests")
     finally:
         for name in list(world.nodes):
             said = world.nodes[name]

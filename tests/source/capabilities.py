@@ -117,7 +117,7 @@ def main():
             match = re.fullmatch(r"`([\w-]+)`(?: (\d+))?", said)
             files = tree.files(match[1]) if match else None
             if files is None:
-                complain(f"{page}:{number}", f"{row}: there is no test {said}")
+                complain(f"{page}:{number}", f"{row}: no such test: {said}")
                 continue
             counts = [marked[path][row][1] for path in files if row in marked.get(path, ())]
             if files and not counts:

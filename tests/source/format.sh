@@ -25,7 +25,7 @@ if LC_ALL=C.UTF-8 grep -nHE '.{121,}' $files; then
 fi
 # shellcheck disable=SC2086
 if wc -l $files | awk '$2 != "total" && $1 > 800 { print $2 ": " $1 " lines"; found = 1 } END { exit !found }'; then
-  echo "The files above have more than 800 lines: make two of one, by what they are about."
+  echo "The files above have more than 800 lines: split them by topic."
   status=1
 fi
 formatter=
@@ -36,7 +36,7 @@ if [ -n "$formatter" ]; then
   # shellcheck disable=SC2086
   if ! said=$("$formatter" --dry-run -Werror --style=file $files 2>&1); then
     echo "$said"
-    echo "To mend it: $formatter -i $(echo "$said" | sed -n 's/^\([^: ]*\):[0-9]*:[0-9]*: error:.*/\1/p' | sort -u | tr '\n' ' ')"
+    echo "To fix it: $formatter -i $(echo "$said" | sed -n 's/^\([^: ]*\):[0-9]*:[0-9]*: error:.*/\1/p' | sort -u | tr '\n' ' ')"
     status=1
   fi
 elif apt-cache show clang-format-14 >/dev/null 2>&1; then

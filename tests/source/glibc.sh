@@ -24,7 +24,7 @@ newer=$(for library in "$1"/libvestry*.so; do
 done)
 if [ -n "$newer" ]; then
   echo "$newer"
-  echo "What is newer than glibc $oldest is to be asked for: a check in CMakeLists.txt, or a weak symbol."
+  echo "Functions newer than glibc $oldest need a check in CMakeLists.txt, or a weak symbol."
   exit 1
 fi
 # System calls by number have no symbol: those that an older kernel does not know need another way beside them.

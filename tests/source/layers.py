@@ -85,7 +85,7 @@ def main():
     levels, homes, libraries = layers(top)
     problems, files = [], 0
     if drawn.read_text() != picture(top):
-        problems.append("docs/libraries.svg is not what CMake makes: tests/source/layers.py . --picture")
+        problems.append("docs/libraries.svg differs from the CMakeLists.txt files; run tests/source/layers.py . --picture")
     for folder in ("include", "src", *PROGRAMS):
         for path in sorted((top / folder).rglob("*.[ch]")):
             files += 1

@@ -17,5 +17,5 @@ sources=$(for file in $sources; do if [ -f "$file" ]; then echo "$file"; fi; don
 without=$(grep -L 'SPDX-License-Identifier: MIT' $sources || true)
 [ -n "$sources" ] && [ -z "$without" ] && exit 0
 echo "$without"
-echo "spdx: the files above do not say their licence. Put SPDX-License-Identifier: MIT into a comment at their beginning."
+echo "spdx: the files above do not name their licence. Put SPDX-License-Identifier: MIT into a comment at their beginning."
 exit 1
