@@ -268,11 +268,12 @@ static vestry_err put_action(vsi_html *html, vestry_method method, const vestry_
   vestry_backend_action_options options = {.size = 0};
   if (VSI_OPTIONS_TAKE(vestry_backend_action_options, options, given) || (unsigned)method >= COUNT(actions) ||
       !are_valid(&options))
-    return vsi_html_fail(html, VESTRY_INVALID, "an action's method or options are outside what it accepts");
+    return vsi_html_fail(html, VESTRY_INVALID, "an action's method or options are invalid");
   const char *quote;
   const bool is_safe = method == VESTRY_METHOD_GET || method == VESTRY_METHOD_QUERY;
   if (options.sent && is_safe)
-    return vsi_html_fail(html, VESTRY_INVALID, "what GET and QUERY ask for changes nothing that could be seen: sent");
+    return vsi_html_fail(html, VESTRY_INVALID,
+                         "GET and QUERY requests change nothing, so the option sent has no effect");
   if (vsi_html_code_begin(html, false, '\'', &quote)) return html->error;
   bool is_carried = options.once && !is_safe; /* safe methods change nothing and show the newest state, so they need no
                                                  snapshot */

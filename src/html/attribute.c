@@ -122,13 +122,14 @@ static vsi_slot none(const char **ret_why, const char *why) {
 }
 
 static vsi_slot code_slot(const vsi_html_place *place, vsi_slot code, const char **ret_why) {
-  if (place->js & VSI_JS_LOST) return none(ret_why, "it stands in code that is too intricate to be sure of its place");
+  if (place->js & VSI_JS_LOST)
+    return none(ret_why, "the value is in code that is too intricate to determine its context");
   if (place->js == VSI_JS_CODE) return code;
-  if (place->js & VSI_JS_BACKSLASH) return none(ret_why, "it stands behind a backslash");
+  if (place->js & VSI_JS_BACKSLASH) return none(ret_why, "the value follows a backslash");
   return VSI_SLOT_JS_STRING;
 }
 
-static const char why_loads[] = "it stands in the URL of code or style, or of others' base; behind a # it may";
+static const char why_loads[] = "the value is in the URL of code or style, or of a base; it is allowed only after a #";
 
 /* Return the slot in code whose result becomes the value of an attribute. */
 static vsi_slot result_slot(const vsi_html_place *place, const char **ret_why) {
@@ -140,10 +141,10 @@ static vsi_slot result_slot(const vsi_html_place *place, const char **ret_why) {
   case VSI_VALUE_PAGE:
     if (in_string && scheme_of(place, place->result) == SETTLED) return slot;
     return none(ret_why,
-                "it could begin the URL that the code makes: in a string, behind a / or a scheme it may stand");
+                "the value could begin a URL that code makes; it is allowed in a string, after a / or a scheme");
   case VSI_VALUE_LOADS:
   case VSI_VALUE_LINK: return in_string && place->in_fragment ? slot : none(ret_why, why_loads);
-  default: return none(ret_why, "it stands in code that makes the value of an attribute where no escape helps");
+  default: return none(ret_why, "the value is in code that sets an attribute for which no escape exists");
   }
 }
 
@@ -153,18 +154,20 @@ vsi_slot vsi_attribute_slot(const vsi_html_place *place, const char **ret_why) {
   case VSI_VALUE_CONTENT: return VSI_SLOT_TEXT;
   case VSI_VALUE_URL:
   case VSI_VALUE_PAGE:
-    if (scheme_of(place, place->kind) == RUNS) return none(ret_why, "it stands in a URL that is a script, or might be");
+    if (scheme_of(place, place->kind) == RUNS)
+      return none(ret_why, "the value is in a URL that is, or may be, a script");
     return VSI_SLOT_URL;
   case VSI_VALUE_LOADS: return place->in_fragment ? VSI_SLOT_TEXT : none(ret_why, why_loads);
   case VSI_VALUE_CODE: return result_slot(place, ret_why);
   case VSI_VALUE_STYLE:
-  case VSI_VALUE_MARKUP: return none(ret_why, "it stands in the value of style or srcdoc");
-  default: return none(ret_why, "it stands in the value of an attribute where no escape helps");
+  case VSI_VALUE_MARKUP: return none(ret_why, "the value is in style or srcdoc");
+  default: return none(ret_why, "the value is in an attribute for which no escape exists");
   }
 }
 
 vsi_slot vsi_script_slot(const vsi_html_place *place, const char **ret_why) {
-  if (place->facts & RULES) return none(ret_why, "it stands in a script that says from where others are loaded");
+  if (place->facts & RULES)
+    return none(ret_why, "the value is in a script that defines from where other scripts are loaded");
   return code_slot(place, VSI_SLOT_SCRIPT, ret_why);
 }
 
@@ -197,5 +200,5 @@ bool vsi_attribute_is_settled(vsi_html_place *place, bool is_number, bool *ret_i
 }
 
 const char *vsi_attribute_conflict(const vsi_html_place *place) {
-  return place->facts & CONFLICT ? "http-equiv stands behind a content with a text of others" : NULL;
+  return place->facts & CONFLICT ? "http-equiv follows a content attribute with an inserted value" : NULL;
 }

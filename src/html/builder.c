@@ -35,7 +35,7 @@ const char *vsi_html_explain(const vestry_html *builder, vestry_err error, char 
   const vsi_html *html = vsi_html_of(builder);
   if (!error || html->error != error || !html->why) return vestry_strerror(error);
   if (!html->is_at_format) return html->why;
-  snprintf(text, VSI_HTML_EXPLAINED, "byte %zu of the format%s%.*s: %s", html->at, html->shown_len ? ", behind " : "",
+  snprintf(text, VSI_HTML_EXPLAINED, "byte %zu of the format%s%.*s: %s", html->at, html->shown_len ? ", after " : "",
            (int)html->shown_len, html->shown, html->why);
   return text;
 }
@@ -50,7 +50,7 @@ bool vsi_html_make_room(vsi_html *html, size_t more) {
   size_t wanted = html->data || more >= FIRST_CAPACITY ? more : FIRST_CAPACITY - 1;
   if (fits) return true;
 #endif
-  if (html->is_fixed) return vsi_html_fail(html, VESTRY_TOO_LARGE, "it does not fit the buffer"), false;
+  if (html->is_fixed) return vsi_html_fail(html, VESTRY_TOO_LARGE, "the HTML does not fit the buffer"), false;
   if (more < SIZE_MAX && !VSI_ARRAY_RESERVE(html->host, html->data, html->len, html->capacity, wanted + 1)) return true;
   return vsi_html_fail(html, VESTRY_NO_MEMORY, "out of memory"), false;
 }

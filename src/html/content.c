@@ -145,9 +145,9 @@ static bool is_in_body(walk *w, size_t at, vsi_element element, bool is_end) {
 
 static vsi_content_fault begin_content(walk *w, size_t at, const vsi_tag *tag, vsi_element element) {
   if (w->zone != BEFORE) return fail(w, VSI_CONTENT_DUPLICATE, at, "another element has the same id");
-  if (vsi_open_has_foreign(&w->open)) return fail(w, VSI_CONTENT_FOREIGN, at, "it stands in svg or math");
+  if (vsi_open_has_foreign(&w->open)) return fail(w, VSI_CONTENT_FOREIGN, at, "the element is in svg or math");
   if (!(vsi_elements[element].facts & VSI_CONTENT))
-    return fail(w, VSI_CONTENT_NOT_FOUND, at, "the element with this id is no main, div, section or article");
+    return fail(w, VSI_CONTENT_NOT_FOUND, at, "the element with this id is not a main, div, section or article");
   const char *why = w->lost_why;
   if (why) return fail(w, VSI_CONTENT_UNBALANCED, w->lost_at, why);
   if ((why = vsi_open_start(&w->open, tag, element))) return fail(w, VSI_CONTENT_UNBALANCED, at, why);
@@ -195,7 +195,7 @@ static vsi_content_fault start_tag(walk *w, vsi_tag *tag, vestry_slice id, bool 
   vsi_content_fault fault = VSI_CONTENT_FOUND;
   int is_content = has_id && !w->open.counts[VSI_EL_TEMPLATE] ? compare_id(id, w->id) : DIFFERS;
   if (is_content == UNKNOWN)
-    return fail(w, VSI_CONTENT_UNSURE, begin, "this id has a character reference that is not read");
+    return fail(w, VSI_CONTENT_UNSURE, begin, "this id contains a character reference, which is not decoded");
   if (element == VSI_EL_BODY && !reads_foreign) note_body(w, begin, tag);
   if (is_content)
     fault = begin_content(w, begin, tag, element);
@@ -204,7 +204,7 @@ static vsi_content_fault start_tag(walk *w, vsi_tag *tag, vestry_slice id, bool 
   *at = tag->at;
   if (fault || reads_foreign) return fault;
   if (element == VSI_EL_FRAMESET && w->zone == BEHIND)
-    return fail(w, VSI_CONTENT_UNSURE, begin, "a frameset can take the place of the whole page");
+    return fail(w, VSI_CONTENT_UNSURE, begin, "a frameset can replace the whole page");
   vsi_element_act act = (vsi_element_act)vsi_elements[element].act;
   if (act == VSI_ACT_TEXT || (act == VSI_ACT_NOSCRIPT && w->zone != INSIDE))
     *at = skip_text(w, *at, tag->name);
@@ -222,7 +222,7 @@ static vsi_content_fault end_tag(walk *w, const vsi_tag *tag, const char **at) {
   if (fault || w->zone != INSIDE) return fault;
   if (w->noscript_end && w->open.depth <= w->open.floor) {
     if (begin != w->noscript_end)
-      return fail(w, VSI_CONTENT_UNBALANCED, begin, "a noscript ends elsewhere for who runs scripts");
+      return fail(w, VSI_CONTENT_UNBALANCED, begin, "a noscript ends elsewhere if scripts run");
     w->noscript_end = 0;
     w->open.floor = w->place;
   }
@@ -288,10 +288,10 @@ vsi_content_fault vsi_content_find(const char *html, size_t len, const char *id,
     at = less;
     if ((fault = markup(&w, &at))) return fault;
     if (w.noscript_end && (size_t)(at - html) > w.noscript_end)
-      return fail(&w, VSI_CONTENT_UNBALANCED, w.noscript_end, "a noscript ends elsewhere for who runs scripts");
+      return fail(&w, VSI_CONTENT_UNBALANCED, w.noscript_end, "a noscript ends elsewhere if scripts run");
   }
   if (w.zone == BEHIND) return VSI_CONTENT_FOUND;
-  if (w.zone == INSIDE) return fail(&w, VSI_CONTENT_UNBALANCED, ret->begin, "it has no end tag");
+  if (w.zone == INSIDE) return fail(&w, VSI_CONTENT_UNBALANCED, ret->begin, "the element has no end tag");
   if (w.is_unsure) return fail(&w, VSI_CONTENT_UNSURE, w.lost_at, w.lost_why);
   return fail(&w, VSI_CONTENT_NOT_FOUND, 0, "no element has this id");
 }

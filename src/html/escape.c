@@ -207,5 +207,5 @@ void vsi_html_put_json(vsi_html *html, const json_t *value, const char *quote) {
   /* Writing a valid value fails only if memory runs out, the builder's or jansson's; or if the value contains itself,
    * which jansson reports in the same way. */
   if (json_dump_callback(value, take_json, &rewriter, JSON_COMPACT | JSON_ENCODE_ANY))
-    vsi_html_fail(html, VESTRY_NO_MEMORY, "a value could not be written");
+    vsi_html_fail(html, VESTRY_NO_MEMORY, "out of memory for a value, or the value contains itself");
 }

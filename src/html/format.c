@@ -110,7 +110,7 @@ static void put_double(reader *r, const conversion *c, double number) {
     len = c->alternate ? snprintf(body, sizeof body, "%#.*g", precision, number)
                        : snprintf(body, sizeof body, "%.*g", precision, number);
   if (len < 0 || (size_t)len >= sizeof body) {
-    vsi_html_fail(r->html, VESTRY_NO_MEMORY, "a number could not be written");
+    vsi_html_fail(r->html, VESTRY_NO_MEMORY, "out of memory for a number");
     return;
   }
   put_number(r, c, sign_of(c, negative), body, set_point(body, (size_t)len), c->zero && is_finite);
@@ -118,7 +118,7 @@ static void put_double(reader *r, const conversion *c, double number) {
 
 /* ------------------------------------------------------------------------------------------------------ texts ----- */
 
-const char vsi_html_why_null[] = "its text is NULL";
+const char vsi_html_why_null[] = "the string is NULL";
 
 /* Write a text up to its NUL or the precision. A UTF-8 sequence that the precision cuts is omitted, unless the text is
  * raw. */
@@ -190,12 +190,12 @@ static const char *check(const conversion *c) {
   bool is_signed = c->letter == 'd' || c->letter == 'i', is_hex = c->letter == 'x' || c->letter == 'X';
   bool is_double = c->letter == 'f' || c->letter == 'g', is_text = c->letter == 's' || c->letter == 'c';
   if (!is_signed && !is_hex && !is_double && !is_text && c->letter != 'u') return "this conversion is not supported";
-  if ((c->plus || c->space) && !is_signed && !is_double) return "a flag does not go with this conversion";
-  if (c->alternate && !is_hex && !is_double) return "a flag does not go with this conversion";
-  if (is_text && (c->zero || c->len != VSI_LEN_NONE)) return "a flag or length does not go with this conversion";
-  if (is_double && c->len != VSI_LEN_NONE && c->len != VSI_LEN_L) return "a length does not go with this conversion";
-  if (c->letter == 'c' && (c->minus || c->precision != VSI_NO_PRECISION)) return "%c takes a width only";
-  if (c->letter == 's' && c->minus && c->width) return "%-s puts HTML in as it is, and has no width";
+  if ((c->plus || c->space) && !is_signed && !is_double) return "a flag is not allowed with this conversion";
+  if (c->alternate && !is_hex && !is_double) return "a flag is not allowed with this conversion";
+  if (is_text && (c->zero || c->len != VSI_LEN_NONE)) return "a flag or length is not allowed with this conversion";
+  if (is_double && c->len != VSI_LEN_NONE && c->len != VSI_LEN_L) return "a length is not allowed with this conversion";
+  if (c->letter == 'c' && (c->minus || c->precision != VSI_NO_PRECISION)) return "%c accepts only a width";
+  if (c->letter == 's' && c->minus && c->width) return "%-s inserts HTML unchanged, and accepts no width";
   if (c->width > MAX_WIDTH || (c->precision > MAX_WIDTH && c->letter != 's'))
     return "a width or precision is too large";
   return NULL;

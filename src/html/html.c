@@ -60,14 +60,14 @@ vestry_err vestry_html_add(vestry_html *builder, const char *format, ...) {
 
 vestry_err vestry_html_text(vestry_html *builder, const char *text, size_t len) {
   vsi_html *html = vsi_html_of(builder);
-  if (!text && len) return vsi_html_fail(html, VESTRY_INVALID, "a text is NULL");
+  if (!text && len) return vsi_html_fail(html, VESTRY_INVALID, "the text is NULL");
   vsi_html_insert(html, text, len);
   return html->error;
 }
 
 vestry_err vestry_html_raw(vestry_html *builder, const char *bytes, size_t len) {
   vsi_html *html = vsi_html_of(builder);
-  if (!bytes && len) return vsi_html_fail(html, VESTRY_INVALID, "a text is NULL");
+  if (!bytes && len) return vsi_html_fail(html, VESTRY_INVALID, "the text is NULL");
   if (!html->error && len) put_own(html, bytes, len);
   return html->error;
 }
@@ -83,11 +83,11 @@ vestry_err vsi_html_code_begin(vsi_html *html, bool in_script, char quote, const
   case VSI_SLOT_TEXT:
   case VSI_SLOT_JS_CODE: *ret_quote = quote == '"' ? "&quot;" : "&#39;"; return VESTRY_OK;
   case VSI_SLOT_SCRIPT:
-    if (!in_script) return vsi_html_fail(html, VESTRY_INVALID, "an action stands in a script element");
+    if (!in_script) return vsi_html_fail(html, VESTRY_INVALID, "an action is in a script element");
     *ret_quote = quote == '"' ? "\"" : "'";
     return VESTRY_OK;
-  case VSI_SLOT_URL: why = "code stands in a URL"; break;
-  case VSI_SLOT_JS_STRING: why = "code stands inside a string"; break;
+  case VSI_SLOT_URL: why = "code is in a URL"; break;
+  case VSI_SLOT_JS_STRING: why = "code is inside a string"; break;
   default: break;
   }
   return vsi_html_fail(html, VESTRY_INVALID, why);
@@ -99,7 +99,7 @@ void vsi_html_code_end(vsi_html *html) {
 
 vestry_err vestry_html_js(vestry_html *builder, const char *text, size_t len) {
   vsi_html *html = vsi_html_of(builder);
-  if (!text && len) return vsi_html_fail(html, VESTRY_INVALID, "a text is NULL");
+  if (!text && len) return vsi_html_fail(html, VESTRY_INVALID, "the text is NULL");
   const char *quote = NULL;
   if (vsi_html_code_begin(html, true, '\'', &quote)) return html->error;
   vsi_html_put_str(html, quote);
@@ -111,7 +111,7 @@ vestry_err vestry_html_js(vestry_html *builder, const char *text, size_t len) {
 
 static vestry_err put_json(vsi_html *html, const json_t *value) {
   const char *quote = NULL;
-  if (!value) return vsi_html_fail(html, VESTRY_INVALID, "a value is NULL");
+  if (!value) return vsi_html_fail(html, VESTRY_INVALID, "the value is NULL");
   if (vsi_html_code_begin(html, true, '"', &quote)) return html->error;
   vsi_html_put_json(html, value, quote);
   vsi_html_code_end(html);
@@ -126,7 +126,8 @@ vestry_err vestry_html_json(vestry_html *builder, const vestry_value *value) {
   json_t *made = NULL;
   vestry_err error = vestry_value_to_json(value, &made);
   if (error)
-    return vsi_html_fail(html, error, error == VESTRY_NO_MEMORY ? "out of memory" : "a value is none that JSON has");
+    return vsi_html_fail(html, error,
+                         error == VESTRY_NO_MEMORY ? "out of memory" : "the value cannot be written as JSON");
   error = put_json(html, made);
   json_decref(made);
   return error;

@@ -20,13 +20,13 @@ static bool ends_in_cr(const vsi_html *html) {
   return html->len && html->data[html->len - 1] == '\r';
 }
 
-static const char why_reference[] = "it stands behind a & and could make a character reference with it";
+static const char why_reference[] = "the value follows a & and could form a character reference with it";
 
 static const char *find_fault(const vsi_html *html, vsi_slot *ret_slot) {
   const char *why = NULL;
   *ret_slot = vsi_place_slot(&html->place, &why);
   if (*ret_slot == VSI_SLOT_JS_CODE || *ret_slot == VSI_SLOT_SCRIPT)
-    return "it stands in code, outside of a string: vestry_html_js puts it there with quotes";
+    return "the value is in code, outside of a string: use vestry_html_js, which adds quotes";
   if (!why && ends_in_reference(html)) return why_reference;
   return why;
 }

@@ -23,12 +23,14 @@
 enum { NONE = VSI_OPEN_MAX, BEYOND };
 enum { NAMES_COMPARED = 32 }; /* for one end tag, to bound its time */
 
-static const char why_beyond[] = "a tag closes nothing in the content; what it does depends on what is around that";
-static const char why_formatting[] = "an element of formatting is not closed where it ends";
-static const char why_form[] = "a form is not closed where it ends, or stands in a form";
-static const char why_table[] = "what must not stand between the parts of a table would be moved out of it";
-static const char why_select[] = "parsers differ on what can stand in a select";
-static const char why_foreign[] = "a tag in svg or math does not fit";
+static const char why_beyond[] =
+    "the effect of a tag depends on HTML around the content, because the content lacks the element that it closes";
+static const char why_formatting[] = "a formatting element is not closed before its parent ends";
+static const char why_form[] = "a form is not closed before its parent ends, or is inside another form";
+static const char why_table[] =
+    "content that is not allowed between the parts of a table would be moved out of the table";
+static const char why_select[] = "parsers differ on the elements allowed in a select";
+static const char why_foreign[] = "a tag in svg or math does not match";
 
 static uint32_t facts_of(const vsi_open *open, size_t i) {
   return vsi_elements[vsi_open_at(open, i)].facts;
@@ -66,7 +68,7 @@ static const char *close_from(vsi_open *open, size_t i) {
       if (facts & VSI_FORMATTING) goes_on = true;
       if (element == VSI_EL_FORM) return why_form;
       if (element == VSI_EL_SELECT) return why_select;
-      if (element == VSI_EL_NOSCRIPT) return "a noscript is not closed where it ends";
+      if (element == VSI_EL_NOSCRIPT) return "a noscript is not closed before its parent ends";
       if (facts & VSI_IS_FOREIGN) return why_foreign;
     }
     drop(open);
@@ -242,7 +244,7 @@ static const char *start_in_select(vsi_open *open, const vsi_tag *tag, vsi_eleme
 
 static const char *start_lone(vsi_open *open, const vsi_tag *tag, vsi_element element) {
   if (open->counts[element])
-    return element == VSI_EL_FORM ? why_form : "a link, button or nobr stands in another one of its kind";
+    return element == VSI_EL_FORM ? why_form : "a link, button or nobr is in another one of its kind";
   return push(open, tag, element);
 }
 
@@ -278,7 +280,7 @@ static const char *start_in_body(vsi_open *open, const vsi_tag *tag, vsi_element
     if ((why = close_p(open))) return why;
     return push(open, tag, element);
   case VSI_ACT_TABLE:
-    if (find_p(open) != NONE) return "a table stands in a p: a page's kind decides whether that is closed";
+    if (find_p(open) != NONE) return "a table is in a p, which is closed or not depending on the page's doctype";
     return push(open, tag, element);
   case VSI_ACT_EMPTY: return NULL;
   case VSI_ACT_RULE: return close_p(open);
@@ -291,9 +293,9 @@ static const char *start_in_body(vsi_open *open, const vsi_tag *tag, vsi_element
   case VSI_ACT_FOREIGN:
     if (tag->is_self_closing) return NULL;
     return push(open, tag, element == VSI_EL_SVG ? VSI_EL_IN_SVG : VSI_EL_IN_MATH);
-  case VSI_ACT_ROOT: return open->in_content ? "a tag of the whole page stands in the content" : NULL;
-  case VSI_ACT_PLAINTEXT: return "all behind a plaintext is text";
-  case VSI_ACT_UNSURE: return "parsers differ on an element that is not used any more";
+  case VSI_ACT_ROOT: return open->in_content ? "a tag of the whole page is in the content" : NULL;
+  case VSI_ACT_PLAINTEXT: return "everything after a plaintext is text";
+  case VSI_ACT_UNSURE: return "parsers differ on an obsolete element";
   case VSI_ACT_ORDINARY:
   case VSI_ACT_FORMAT:
   case VSI_ACT_OBJECT:
@@ -319,7 +321,7 @@ static const char *start_loosely(vsi_open *open, const vsi_tag *tag, vsi_element
   case VSI_ACT_FOREIGN:
   case VSI_ACT_PLAINTEXT: return start_in_body(open, tag, element);
   case VSI_ACT_UNSURE: return "a frameset, or an element on which parsers differ";
-  default: return element == VSI_EL_COL && open->counts[VSI_EL_TEMPLATE] ? "columns stand in a template" : NULL;
+  default: return element == VSI_EL_COL && open->counts[VSI_EL_TEMPLATE] ? "columns are in a template" : NULL;
   }
 }
 
@@ -348,7 +350,7 @@ static const char *end_ordinary(vsi_open *open, vsi_element element, vestry_slic
   for (size_t i = open->depth; i-- > open->floor;) {
     uint32_t facts = facts_of(open, i);
     if (vsi_open_at(open, i) == VSI_EL_OTHER && ++compared > NAMES_COMPARED)
-      return "an end tag is far from its start tag";
+      return "an end tag is too far from its start tag";
     if (vsi_open_at(open, i) == element && (element != VSI_EL_OTHER || is_named(open, i, name))) {
       close_implied(open, element);
       return close_from(open, i);
@@ -407,7 +409,7 @@ static const char *end_in_body(vsi_open *open, const vsi_tag *tag, vsi_element e
   case VSI_ACT_FORMAT: return end_exactly(open, element, why_formatting);
   case VSI_ACT_FORM: return end_exactly(open, element, why_form);
   case VSI_ACT_TEMPLATE: return open->in_content ? why_beyond : NULL; /* an event is read in a template */
-  case VSI_ACT_NOSCRIPT: return end_exactly(open, element, "a noscript is not closed where it ends");
+  case VSI_ACT_NOSCRIPT: return end_exactly(open, element, "a noscript is not closed before its parent ends");
   case VSI_ACT_TABLE:
   case VSI_ACT_TABLE_PART: return end_part(open, element);
   case VSI_ACT_ROOT:
@@ -435,8 +437,9 @@ const char *vsi_open_end(vsi_open *open, const vsi_tag *tag, vsi_element element
   }
   if (is_loose(open)) {
     if (element == VSI_EL_TEMPLATE || is_shield(open, element))
-      return end_exactly(open, element, "in a template a cell, caption or object is not closed where it ends");
-    return element == VSI_EL_NOSCRIPT ? end_exactly(open, element, "a noscript is not closed where it ends") : NULL;
+      return end_exactly(open, element, "in a template a cell, caption or object is not closed before its parent ends");
+    return element == VSI_EL_NOSCRIPT ? end_exactly(open, element, "a noscript is not closed before its parent ends")
+                                      : NULL;
   }
   if (vsi_elements[vsi_open_top(open)].facts & VSI_TABLE_CONTEXT && vsi_elements[element].act != VSI_ACT_TABLE &&
       vsi_elements[element].act != VSI_ACT_TABLE_PART)

@@ -242,7 +242,7 @@ vsi_slot vsi_place_slot(const vsi_html_place *place, const char **ret_why) {
   case DOUBLE_QUOTED:
   case SINGLE_QUOTED: return vsi_attribute_slot(place, ret_why);
   case BEFORE_VALUE:
-  case UNQUOTED: return none(ret_why, "it stands in an attribute's value that has no quotes");
+  case UNQUOTED: return none(ret_why, "the value is in an attribute value without quotes");
   case COMMENT_START:
   case COMMENT_START_DASH:
   case COMMENT:
@@ -251,16 +251,16 @@ vsi_slot vsi_place_slot(const vsi_html_place *place, const char **ret_why) {
   case COMMENT_END_BANG:
   case DECLARATION:
   case DECLARATION_DASH:
-  case BOGUS: return none(ret_why, "it stands in a comment or declaration");
+  case BOGUS: return none(ret_why, "the value is in a comment or declaration");
   case TEXT_UNTIL:
     if (place->content == SCRIPT) {
       vsi_slot slot = vsi_script_slot(place, ret_why);
-      return slot == VSI_SLOT_JS_STRING ? none(ret_why, "it stands in a string of a script element") : slot;
+      return slot == VSI_SLOT_JS_STRING ? none(ret_why, "the value is in a string of a script element") : slot;
     }
     if (place->content == ESCAPABLE && !place->matched) return VSI_SLOT_TEXT;
-    return none(ret_why, "it stands in an element whose text cannot be escaped");
-  case LOST: return none(ret_why, "it stands behind HTML that is too intricate to be sure of its place");
-  default: return none(ret_why, "it stands inside a tag, outside of its attributes' values");
+    return none(ret_why, "the value is in an element whose text cannot be escaped");
+  case LOST: return none(ret_why, "the value follows HTML that is too intricate to determine its context");
+  default: return none(ret_why, "the value is inside a tag, outside of its attribute values");
   }
 }
 

@@ -29,7 +29,7 @@ static void refused_format_is_logged_with_its_offset(void **state) {
   vestry_event *event = expect_untouched;
   expect_error(vestry_event_elementsf(&th.host, NULL, &event, "<p %s>", "a"), &event, VESTRY_INVALID);
   assert_int_equal(th.log_lines, 1);
-  assert_non_null(strstr(th.last_log, "byte 3 of the format, behind <p : "));
+  assert_non_null(strstr(th.last_log, "byte 3 of the format, after <p : "));
   assert_non_null(strstr(th.last_log, "inside a tag"));
   test_host_assert_clean(&th);
 }

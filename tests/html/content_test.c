@@ -30,7 +30,7 @@ static const struct {
     {"<main id=&eacute;></main>", VSI_CONTENT_UNSURE, "character reference"},
     {"<main id=con&ztent;></main>", VSI_CONTENT_UNSURE, "character reference"},
     {"<b id=a&copy></b>‹<main id=content></main>›", 0, ""},
-    {"<span id=content></span>", VSI_CONTENT_NOT_FOUND, "no main, div"},
+    {"<span id=content></span>", VSI_CONTENT_NOT_FOUND, "not a main, div"},
     {"", VSI_CONTENT_NOT_FOUND, "no element"},
     {"<main id=content", VSI_CONTENT_NOT_FOUND, "no element"},
     /* comments and other markup that is not an element */

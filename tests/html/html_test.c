@@ -148,9 +148,9 @@ static void json_is_escaped_in_attributes_and_scripts(void **state) {
   assert_int_equal(vestry_html_json(&html, VESTRY_VALUES((json_t *)NULL)), VESTRY_INVALID);
   expect_refused(&html, 0, "NULL");
   assert_int_equal(vestry_html_json(&html, VESTRY_OBJECT("a", (const char *)NULL)), VESTRY_INVALID);
-  expect_refused(&html, 0, "none that JSON has");
+  expect_refused(&html, 0, "cannot be written as JSON");
   assert_int_equal(vestry_html_json(&html, VESTRY_LIST("\xFF")), VESTRY_INVALID);
-  expect_refused(&html, 0, "none that JSON has");
+  expect_refused(&html, 0, "cannot be written as JSON");
   vestry_html_finish(&html);
 }
 
@@ -159,10 +159,17 @@ static void code_is_refused_outside_code_positions(void **state) {
   static const struct {
     const char *before, *words;
   } rows[] = {
-      {"<a href=\"", "URL"},           {"<b style=\"", "style"},  {"<b onclick=\"f('", "inside a string"},
-      {"<b onclick=", "no quotes"},    {"<!--", "comment"},       {"<style>", "cannot be escaped"},
-      {"<script>f('", "script"},       {"<b ", "inside a tag"},   {"<script>/* ", "intricate"},
-      {"<b data-on:click=\"`", "int"}, {"<plaintext>", "intric"},
+      {"<a href=\"", "URL"},
+      {"<b style=\"", "style"},
+      {"<b onclick=\"f('", "inside a string"},
+      {"<b onclick=", "without quotes"},
+      {"<!--", "comment"},
+      {"<style>", "cannot be escaped"},
+      {"<script>f('", "script"},
+      {"<b ", "inside a tag"},
+      {"<script>/* ", "intricate"},
+      {"<b data-on:click=\"`", "int"},
+      {"<plaintext>", "intric"},
   };
   vestry_html html;
   vestry_html_init(&html, NULL);
@@ -281,7 +288,7 @@ static void built_html_is_a_value_and_a_failed_one_is_invalid(void **state) {
   vestry_html_add(&html, "<b %s", "a"); /* the error persists, so no partial page is used */
   assert_int_equal(vestry_value_to_json(VESTRY_LIST("patch-elements", &html), &json), VESTRY_INVALID);
   /* a later step cannot report this reason */
-  assert_non_null(strstr(th.last_log, "byte 3 of the format, behind <b : "));
+  assert_non_null(strstr(th.last_log, "byte 3 of the format, after <b : "));
   vestry_html_finish(&html);
   test_host_assert_clean(&th);
   const vestry_value none = vestry_value_html(NULL);

@@ -652,7 +652,7 @@ static void note_refused(void *th, vestry_log_level level, const char *line) {
 /* For the document, the stream and a part, the log has the page or the part, the offset, the text of the format before
  * it, and the reason. */
 static void log_has_page_offset_and_reason_of_refused_html(void **state) {
-  static const char place[] = "byte 10 of the format, behind <li>%s <b>: its text is NULL";
+  static const char place[] = "byte 10 of the format, after <li>%s <b>: the string is NULL";
   static const char *const paths[] = {"/mine", "/shared"};
   (void)state;
   for (size_t i = 0; i < 2; i++) {
