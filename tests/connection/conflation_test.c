@@ -405,8 +405,7 @@ static void f3_barriers_are_counted(void **state) {
   bench_finish(&b);
 }
 
-/* ---- as the client needs it
- * --------------------------------------------------------------------------------------- */
+/* ---- as the client needs it -------------------------------------------------------------------------------------- */
 
 /* The rows that tests/browser/morph.test.js has determined with the client: conflation decides as the client needs
  * it. */
@@ -551,8 +550,7 @@ static void f3_allocation_failure_loses_no_accepted_event(void **state) {
   }
 }
 
-/* ---- concurrent senders
- * -------------------------------------------------------------------------------------------- */
+/* ---- concurrent senders ------------------------------------------------------------------------------------------ */
 
 enum { SENDERS = 4, ROUNDS = 3000 };
 

@@ -125,8 +125,7 @@ static void parked_connections_close_under_senders(void **state) {
   for (int i = 0; i < 10; i++) all_arrive_in_order(true, true);
 }
 
-/* ---- room that appears during a write
- * ------------------------------------------------------------------------------- */
+/* ---- room that appears during a write ---------------------------------------------------------------------------- */
 
 enum { DOORS = 300000, JITTER = 64 };
 
