@@ -180,8 +180,7 @@ static bool moves(world *w, const char *path) {
   return is_sent;
 }
 
-/* ---- ids that are valid on each node
- * --------------------------------------------------------------------------------- */
+/* ---- ids that are valid on each node ----------------------------------------------------------------------------- */
 
 /* capability: G11 */
 static void g11_equal_content_is_not_sent_by_another_node(void **state) {
@@ -253,8 +252,7 @@ static void g11_each_part_is_compared(void **state) {
   end(&w);
 }
 
-/* ---- ids that are not
- * ------------------------------------------------------------------------------------------------- */
+/* ---- ids that are not -------------------------------------------------------------------------------------------- */
 
 /* capability: G11 */
 static void g11_node_with_another_secret_sends_everything(void **state) {
@@ -332,8 +330,7 @@ static void g11_data_version_is_valid_on_each_node(void **state) {
   end(&w);
 }
 
-/* ---- histories: each node has its own
- * --------------------------------------------------------------------------------- */
+/* ---- histories: each node has its own ---------------------------------------------------------------------------- */
 
 #define LOG     VESTRY_KEY("log")
 #define NOWHERE ((vestry_scope){NULL, 0})
