@@ -362,8 +362,7 @@ static void driver_expires_values_put_by_threads(void **state) {
   vestry_runtime_destroy(runtime);
 }
 
-/* ---- a put during the creation of the driver
- * ------------------------------------------------------------------------- */
+/* ---- a put during the creation of the driver --------------------------------------------------------------------- */
 
 /* This race depends on the processor, so sanitizers do not detect it, and with them the test takes minutes. */
 enum { ARRIVALS = TEST_UNDER_TSAN ? 10000 : 300000 };
