@@ -7,7 +7,7 @@
 static const char *const offered[] = {"br", "gzip", "x-own"};
 enum { OFFERED = 3, NOTHING = -1 };
 
-/* What is chosen: an index, OFFERED for identity, NOTHING. */
+/* Return the choice: an index, OFFERED for identity, NOTHING. */
 static int choose(const char *header) {
   size_t index = 99;
   vestry_err error = vsi_accept_choose(header, offered, OFFERED, &index);
@@ -30,10 +30,10 @@ static void assert_chosen(const char *header, const char *expected) {
 }
 
 /* capability: C13 */
-static void by_weight_then_by_our_order(void **state) {
+static void coding_is_chosen_by_weight_then_by_offer_order(void **state) {
   (void)state;
   static const char *const cases[][2] = {
-      {"gzip, deflate, br, zstd", "br"}, /* as browsers say it */
+      {"gzip, deflate, br, zstd", "br"}, /* as browsers send it */
       {"gzip, deflate", "gzip"},
       {"br;q=0.5, gzip;q=0.8", "gzip"},
       {"br;q=0.8, gzip;q=0.8", "br"},
@@ -64,7 +64,7 @@ static void by_weight_then_by_our_order(void **state) {
   assert_int_equal(choose(NULL), OFFERED);
 }
 
-static void nothing_is_acceptable(void **state) {
+static void unacceptable_header_chooses_nothing(void **state) {
   (void)state;
   static const char *const cases[] = {"identity;q=0",          "*;q=0",
                                       "identity;q=0, deflate", "br;q=0, *;q=0",
@@ -76,7 +76,7 @@ static void nothing_is_acceptable(void **state) {
 }
 
 /* capability: C13 */
-static void malformed_is_as_if_it_was_not_there(void **state) {
+static void malformed_header_chooses_identity(void **state) {
   (void)state;
   static const char *const cases[] = {
       "br;q",
@@ -110,7 +110,7 @@ static void malformed_is_as_if_it_was_not_there(void **state) {
 }
 
 /* capability: C13 */
-static void not_on_offer_is_not_chosen(void **state) {
+static void coding_not_offered_is_not_chosen(void **state) {
   (void)state;
   static const char *const left[] = {NULL, "gzip", NULL};
   size_t index = 0;
@@ -142,8 +142,10 @@ static void identity_can_be_offered_before_others(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(by_weight_then_by_our_order),           cmocka_unit_test(nothing_is_acceptable),
-      cmocka_unit_test(malformed_is_as_if_it_was_not_there),   cmocka_unit_test(not_on_offer_is_not_chosen),
+      cmocka_unit_test(coding_is_chosen_by_weight_then_by_offer_order),
+      cmocka_unit_test(unacceptable_header_chooses_nothing),
+      cmocka_unit_test(malformed_header_chooses_identity),
+      cmocka_unit_test(coding_not_offered_is_not_chosen),
       cmocka_unit_test(identity_can_be_offered_before_others),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What caches may keep: nothing that is somebody's. */
+/* Cache-Control: an answer that depends on a user is not stored by caches. */
 #include <string.h>
 
 #include "serve/wire.h"
@@ -9,7 +9,7 @@
 #include "vestry/app/tab.h"
 
 static const char secret[] = "thirty-two bytes that nobody knows";
-static int64_t now; /* of the sessions */
+static int64_t now; /* time of the sessions */
 static vestry_csrf *csrf;
 static vestry_once *once;
 
@@ -18,7 +18,7 @@ static int64_t now_s(void *ctx) {
   return now;
 }
 
-/* ---- who asks whom, and for what --------------------------------------------------------------------------------- */
+/* ---- the values that handlers read ------------------------------------------------------------------------------- */
 
 static void nobody(const vestry_request *req, vestry_reply *reply) {
   (void)reply;
@@ -69,7 +69,7 @@ static void credentials(const vestry_request *req, vestry_reply *reply) {
   (void)vestry_request_header(req, "authorization");
 }
 
-static void proxys_word(const vestry_request *req, vestry_reply *reply) {
+static void proxy_header(const vestry_request *req, vestry_reply *reply) {
   (void)reply;
   (void)vestry_request_header(req, "X-Remote-User");
 }
@@ -79,12 +79,12 @@ static void cookie_set(const vestry_request *req, vestry_reply *reply) {
   assert_int_equal(vestry_reply_cookie(reply, &(vestry_cookie){.name = "theme", .value = "dark"}), VESTRY_OK);
 }
 
-typedef struct asking {
+typedef struct reader {
   const char *name;
   void (*ask)(const vestry_request *req, vestry_reply *reply);
   bool is_personal, sets_cookie;
-} asking;
-static const asking askings[] = {
+} reader;
+static const reader readers[] = {
     {"nobody", nobody, false, false},
     {"user", user, true, false},
     {"visitor", visitor, true, false},
@@ -94,16 +94,16 @@ static const asking askings[] = {
     {"attributes", attributes, true, false},
     {"cookie", cookie, true, false},
     {"credentials", credentials, true, false},
-    {"proxy", proxys_word, true, false},
+    {"proxy", proxy_header, true, false},
     {"set", cookie_set, true, true},
 };
 
 /* ---- an application ---------------------------------------------------------------------------------------------- */
 
-/* ?cc=…: the handler's own. The type is none of a document. */
+/* ?cc=…: the handler's own header. The type is not that of a document. */
 static vestry_err answer(const vestry_request *req, vestry_reply *reply, void *app) {
   const char *own = vestry_request_value(req, VESTRY_IN_QUERY, "cc");
-  ((const asking *)app)->ask(req, reply);
+  ((const reader *)app)->ask(req, reply);
   if (own) vestry_reply_header(reply, "Cache-Control", own);
   return vestry_reply_body(reply, "text/plain", "x", 1);
 }
@@ -134,13 +134,13 @@ static void begin(site *w, bool has_sessions) {
   site_begin_with(w, (vestry_options){0}, (site_has){.secret = secret, .sessions = has_sessions ? &sessions : NULL});
   assert_int_equal(vestry_csrf_create(w->v, NULL, &csrf), VESTRY_OK);
   assert_int_equal(vestry_once_create(w->v, NULL, &once), VESTRY_OK);
-  for (size_t i = 0; i < sizeof askings / sizeof *askings; i++) {
+  for (size_t i = 0; i < sizeof readers / sizeof *readers; i++) {
     char path[32];
-    snprintf(path, sizeof path, "/%s", askings[i].name);
-    assert_int_equal(vestry_route(w->v, "GET", path, answer, (void *)(uintptr_t)&askings[i]), VESTRY_OK);
+    snprintf(path, sizeof path, "/%s", readers[i].name);
+    assert_int_equal(vestry_route(w->v, "GET", path, answer, (void *)(uintptr_t)&readers[i]), VESTRY_OK);
   }
   assert_int_equal(vestry_route(w->v, "GET", "/document", document, NULL), VESTRY_OK);
-  assert_int_equal(vestry_route(w->v, "GET", "/guarded/nobody", answer, (void *)(uintptr_t)&askings[0]), VESTRY_OK);
+  assert_int_equal(vestry_route(w->v, "GET", "/guarded/nobody", answer, (void *)(uintptr_t)&readers[0]), VESTRY_OK);
   assert_int_equal(vestry_guard(w->v, "/guarded", guard, NULL), VESTRY_OK);
   assert_int_equal(vestry_route(w->v, "POST", "/login", log_in, NULL), VESTRY_OK);
 }
@@ -151,7 +151,7 @@ static void end(site *w) {
   site_end(w);
 }
 
-/* The lines of the answer's head with that name, each behind the other. */
+/* Collect the values of all lines of the answer's head with this name, each followed by "|". */
 static void lines_of(const wire *r, const char *name, char text[256]) {
   *text = '\0';
   for (const char *at = r->head; *at; at += strcspn(at, "\n") + 1) {
@@ -174,22 +174,22 @@ static void ask(site *w, const char *path, const char *query, const char *sent, 
 
 /* ---- tests ------------------------------------------------------------------------------------------------------- */
 
-static void what_is_somebodys_is_kept_by_nobody(void **state) {
+static void personal_answers_are_not_cached(void **state) {
   (void)state;
   for (int has_sessions = 0; has_sessions < 2; has_sessions++) {
     site w;
     begin(&w, has_sessions);
-    for (size_t i = 0; i < sizeof askings / sizeof *askings; i++) {
-      const asking *a = &askings[i];
+    for (size_t i = 0; i < sizeof readers / sizeof *readers; i++) {
+      const reader *a = &readers[i];
       char path[32], said[256], set[256];
       snprintf(path, sizeof path, "/%s", a->name);
       ask(&w, path, NULL, "theme=dark", said, set);
       if (strcmp(said, a->is_personal ? "private, no-store|" : "") != 0) fail_msg("%s: \"%s\"", a->name, said);
-      /* The handler's own word counts, */
+      /* The handler's own header is kept, */
       ask(&w, path, "cc=max-age%3D60", "theme=dark", said, set);
       bool sets = *set != '\0';
       if (a->sets_cookie && !has_sessions) assert_true(sets);
-      /* but for what sets a cookie. */
+      /* except for an answer that sets a cookie. */
       if (strcmp(said, sets ? "private, no-store|" : "max-age=60|") != 0) fail_msg("%s: \"%s\"", a->name, said);
       static const char *const stays[][2] = {{"cc=Private", "Private|"},
                                              {"cc=max-age=1,%20no-store", "max-age=1, no-store|"}};
@@ -207,14 +207,14 @@ static void what_is_somebodys_is_kept_by_nobody(void **state) {
   }
 }
 
-/* By a tenth of idle_ms a use is noted; a cookie that says so goes with documents alone. */
-static void a_session_is_renewed_by_documents(void **state) {
+/* A use is recorded after each tenth of idle_ms; the cookie that renews the session is sent only with documents. */
+static void only_documents_renew_a_session(void **state) {
   (void)state;
   site w;
   char said[256], set[256], cookie_text[256];
   begin(&w, true);
   ask(&w, "/login", NULL, NULL, said, set);
-  assert_string_equal(said, "private, no-store|"); /* though the handler said max-age=3600 */
+  assert_string_equal(said, "private, no-store|"); /* although the handler set max-age=3600 */
   snprintf(cookie_text, sizeof cookie_text, "%.*s", (int)strcspn(set, ";"), set);
   now += 200;
   ask(&w, "/nobody", "cc=max-age=3600", cookie_text, said, set);
@@ -224,7 +224,7 @@ static void a_session_is_renewed_by_documents(void **state) {
   ask(&w, "/nobody", NULL, cookie_text, said, set);
   assert_string_equal(set, "");
   now += 200;
-  ask(&w, "/document", "cc=public,max-age=3600", cookie_text, said, set); /* for everybody */
+  ask(&w, "/document", "cc=public,max-age=3600", cookie_text, said, set); /* for all users */
   assert_string_equal(set, "");
   assert_string_equal(said, "public,max-age=3600|");
   now += 200;
@@ -238,27 +238,27 @@ static void a_session_is_renewed_by_documents(void **state) {
   end(&w);
 }
 
-/* A log-in of the application's own: its scope is there before anything is asked. */
+/* The application's own login: its scope function runs before the handler reads anything. */
 static vestry_err own_scope(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *len, void *app) {
   char user[16];
   (void)reply, (void)app;
   *len = 0;
-  if (vestry_request_value(req, VESTRY_IN_QUERY, "plain")) return VESTRY_OK; /* nothing was asked */
+  if (vestry_request_value(req, VESTRY_IN_QUERY, "plain")) return VESTRY_OK; /* no personal value was read */
   if (!vestry_request_cookie(req, "user", user, sizeof user)) *len = (size_t)snprintf(buffer, 16, "%s", user);
   return VESTRY_OK;
 }
 
-static void the_scope_of_an_own_log_in_is_private(void **state) {
+static void answer_for_an_applications_scope_is_private(void **state) {
   (void)state;
   site w;
   char said[256], set[256];
   site_begin(&w, (vestry_options){.scope = own_scope});
-  assert_int_equal(vestry_route(w.v, "GET", "/nobody", answer, (void *)(uintptr_t)&askings[0]), VESTRY_OK);
+  assert_int_equal(vestry_route(w.v, "GET", "/nobody", answer, (void *)(uintptr_t)&readers[0]), VESTRY_OK);
   ask(&w, "/nobody", NULL, "user=ann", said, set);
   assert_string_equal(said, "private, no-store|");
-  ask(&w, "/nobody", NULL, NULL, said, set); /* others at this address have a page of their own */
+  ask(&w, "/nobody", NULL, NULL, said, set); /* other users have different pages at this address */
   assert_string_equal(said, "private, no-store|");
-  ask(&w, "/nobody", "cc=max-age=60", "user=ann", said, set); /* the handler says otherwise */
+  ask(&w, "/nobody", "cc=max-age=60", "user=ann", said, set); /* the handler's own header */
   assert_string_equal(said, "max-age=60|");
   ask(&w, "/nobody", "plain=1", NULL, said, set);
   assert_string_equal(said, "");
@@ -267,9 +267,9 @@ static void the_scope_of_an_own_log_in_is_private(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(what_is_somebodys_is_kept_by_nobody),
-      cmocka_unit_test(a_session_is_renewed_by_documents),
-      cmocka_unit_test(the_scope_of_an_own_log_in_is_private),
+      cmocka_unit_test(personal_answers_are_not_cached),
+      cmocka_unit_test(only_documents_renew_a_session),
+      cmocka_unit_test(answer_for_an_applications_scope_is_private),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

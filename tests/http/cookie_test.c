@@ -17,7 +17,7 @@ static void assert_value(const char *header, const char *name, const char *expec
   assert_memory_equal(value.data, expected, value.len);
 }
 
-static void finds_values(void **state) {
+static void cookie_values_are_found(void **state) {
   (void)state;
   assert_value("a=1", "a", "1");
   assert_value("a=1; b=2; c=3", "b", "2");
@@ -30,7 +30,7 @@ static void finds_values(void **state) {
   assert_value("a=1; a=2", "a", "1");
 }
 
-static void finds_nothing_else(void **state) {
+static void absent_cookies_are_not_found(void **state) {
   (void)state;
   assert_value("", "a", NULL);
   assert_value("ab=1", "a", NULL);
@@ -41,13 +41,13 @@ static void finds_nothing_else(void **state) {
   assert_value("x=a=1", "a", NULL);
   assert_value("a=1", "", NULL);
   assert_value("=1", "", NULL);
-  assert_value("a=1; b=2", "a=1; b", NULL); /* no name can span pairs */
+  assert_value("a=1; b=2", "a=1; b", NULL); /* a name cannot span pairs */
   assert_value("a=1", "a=1", NULL);
 }
 
-static void hostile_pairs_are_passed_over(void **state) {
+static void malformed_cookie_pairs_are_skipped(void **state) {
   (void)state;
-  assert_value("a=\"x; a=2", "a", "2"); /* a quote does not swallow the semicolon */
+  assert_value("a=\"x; a=2", "a", "2"); /* a quote does not include the semicolon */
   assert_value("a=\"x; b=1\"; b=2", "b", "2");
   assert_value("a=\"", "a", NULL);
   assert_value("a=x\"y", "a", NULL);
@@ -61,9 +61,9 @@ static void hostile_pairs_are_passed_over(void **state) {
   assert_value("=;=;a=1;=", "a", "1");
 }
 
-/* Whatever the bytes: the value lies inside the header, and consists of cookie octets. The header is copied to an
- * allocation of its exact size, so that the address sanitizer sees a step beyond it. */
-static void random_headers_never_lead_astray(void **state) {
+/* For random bytes, the value must lie inside the header and consist of cookie octets. The header is copied to an
+ * allocation of its exact size, so that the address sanitizer detects reads beyond it. */
+static void random_cookie_headers_are_read_safely(void **state) {
   (void)state;
   static const char alphabet[] = "aab==;;\"\" \t,\\\x80z";
   uint32_t seed = 12345;
@@ -88,10 +88,10 @@ static void random_headers_never_lead_astray(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(finds_values),
-      cmocka_unit_test(finds_nothing_else),
-      cmocka_unit_test(hostile_pairs_are_passed_over),
-      cmocka_unit_test(random_headers_never_lead_astray),
+      cmocka_unit_test(cookie_values_are_found),
+      cmocka_unit_test(absent_cookies_are_not_found),
+      cmocka_unit_test(malformed_cookie_pairs_are_skipped),
+      cmocka_unit_test(random_cookie_headers_are_read_safely),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

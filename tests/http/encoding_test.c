@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Encoded streams as requests get them: negotiated, named in the head, bounded, and read to their end. */
+/* Encoded streams of requests: negotiation, headers, limits, and decoding to the end. */
 #include "http/encoding.h"
 
 #include <malloc.h>
@@ -14,7 +14,7 @@ static const vestry_profile offered[] = {{.ops = &vestry_profile_brotli}, {.ops 
 
 static const plan hello = {.effects = "[[\"patch-elements\", \"<p>hello</p>\"]]"}, nothing = {.keep = true};
 
-/* What the stream decodes to, comments left out, is this; and it is whole if it ended cleanly. */
+/* Check that the stream decodes to this text without comments, and that it is complete if it ended cleanly. */
 static void assert_reads(wire *r, const char *coding, const char *expected) {
   decoder d;
   decoder_init(&d, coding);
@@ -28,7 +28,7 @@ static void assert_reads(wire *r, const char *coding, const char *expected) {
 }
 
 /* capability: C13 */
-static void the_request_decides(void **state) {
+static void request_decides_the_coding(void **state) {
   (void)state;
   static const struct {
     const char *accept, *coding;
@@ -48,14 +48,14 @@ static void the_request_decides(void **state) {
     bool plain = !strcmp(cases[i].coding, "identity");
     assert_int_equal(wire_has_header(&r, line), !plain);
     assert_int_equal(strstr(r.head, "Content-Encoding") != NULL, !plain);
-    assert_true(wire_has_header(&r, "Vary: Accept-Encoding")); /* also where identity was chosen */
+    assert_true(wire_has_header(&r, "Vary: Accept-Encoding")); /* also if identity was chosen */
     assert_true(r.clean);
     assert_reads(&r, cases[i].coding, HELLO);
     wires_end(&w, &r);
   }
 }
 
-static void no_profiles_no_choice(void **state) {
+static void without_profiles_streams_are_plain(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){.profiles = NULL});
@@ -68,7 +68,7 @@ static void no_profiles_no_choice(void **state) {
 }
 
 /* capability: C13 */
-static void nothing_acceptable_is_406(void **state) {
+static void no_acceptable_coding_gets_406(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){.profiles = offered, .profiles_count = 2});
@@ -79,7 +79,7 @@ static void nothing_acceptable_is_406(void **state) {
   wires_end(&w, &r);
 }
 
-/* A reply's own profiles stand over the instance's. */
+/* The profiles of a reply override those of the instance. */
 typedef struct reply_plan {
   const vestry_profile *profiles;
   size_t count;
@@ -98,7 +98,7 @@ static vestry_err profiled(const vestry_request *req, vestry_reply *reply, void 
 }
 
 /* capability: C13 */
-static void a_reply_offers_its_own(void **state) {
+static void reply_overrides_the_profiles(void **state) {
   (void)state;
   static const vestry_profile own[] = {{.ops = &test_chain}, {.ops = &vestry_profile_gzip}};
   static const vestry_profile plain[] = {{.ops = &vestry_profile_identity}, {.ops = &vestry_profile_gzip}};
@@ -108,9 +108,9 @@ static void a_reply_offers_its_own(void **state) {
   } cases[] = {{{own, 2, VESTRY_OK, NULL}, "br, gzip, x-chain", "x-chain"},
                {{own, 2, VESTRY_OK, "Cookie"}, "br, gzip", "gzip"},
                {{own, 0, VESTRY_OK, NULL}, "br, gzip", "identity"},
-               {{NULL, 0, VESTRY_OK, NULL}, "br, gzip", "br"} /* none said: the instance's */,
+               {{NULL, 0, VESTRY_OK, NULL}, "br, gzip", "br"} /* not set: the instance's */,
                {{plain, 2, VESTRY_OK, NULL}, "*", "identity"},
-               {{own, VESTRY_PROFILES_MAX + 1, VESTRY_INVALID, NULL}, "br", "br"}, /* the instance's stay */
+               {{own, VESTRY_PROFILES_MAX + 1, VESTRY_INVALID, NULL}, "br", "br"}, /* the instance's remain */
                {{NULL, 1, VESTRY_INVALID, NULL}, "br", "br"}};
   site w;
   site_begin(&w, (vestry_options){.profiles = offered, .profiles_count = 2});
@@ -130,7 +130,7 @@ static void a_reply_offers_its_own(void **state) {
   site_end(&w);
 }
 
-static void instances_refuse_bad_profiles(void **state) {
+static void invalid_profiles_are_refused(void **state) {
   (void)state;
   static const vestry_profile bad = {.ops = &vestry_profile_brotli, .level = 11}, none = {.ops = NULL};
   site w;
@@ -144,8 +144,8 @@ static void instances_refuse_bad_profiles(void **state) {
                    VESTRY_INVALID);
 }
 
-/* Beyond the bound a private stream is shared, or takes the next best when its profile knows no segments. */
-static void private_streams_are_bounded(void **state) {
+/* Above the limit, a private stream becomes shared, or gets the next coding if its profile has no segments. */
+static void private_encoders_are_limited(void **state) {
   (void)state;
   static const vestry_profile privately[] = {{.ops = &test_chain_private, .mode = VESTRY_PROFILE_PRIVATE},
                                              {.ops = &vestry_profile_gzip, .mode = VESTRY_PROFILE_PRIVATE}};
@@ -175,7 +175,7 @@ static void private_streams_are_bounded(void **state) {
   for (int i = 0; i < 5; i++) wire_finish(&r[i]);
 }
 
-/* How many epochs three events begin; 0: the default bound. */
+/* Return the number of epochs that three events begin; 0: the default limit. */
 static uint64_t epochs_of(uint64_t max_epoch_bytes) {
   site w;
   const vestry_scope scope = {NULL, 0};
@@ -197,7 +197,7 @@ static uint64_t epochs_of(uint64_t max_epoch_bytes) {
   return stats.epochs_count;
 }
 
-static void epochs_are_as_long_as_the_bounds_say(void **state) {
+static void max_epoch_bytes_limits_epochs(void **state) {
   (void)state;
   assert_int_equal(epochs_of(0), 1);
   assert_int_equal(epochs_of(1), 3);
@@ -208,7 +208,7 @@ static void epochs_are_as_long_as_the_bounds_say(void **state) {
                    VESTRY_INVALID);
 }
 
-static void channels_of_an_instance(void **state) {
+static void channel_events_reach_streams_of_each_coding(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){.profiles = offered, .profiles_count = 2});
@@ -243,8 +243,8 @@ static bool has_written(site *w) {
   return stats.written_count > 0;
 }
 
-/* A request for an encoded stream, with allocation N failing: it is answered 500, or its stream is read. */
-static void memory_runs_out(void **state) {
+/* A request for an encoded stream, with allocation N failing: it gets 500, or its stream can be decoded. */
+static void encoded_streams_survive_every_allocation_failure(void **state) {
   (void)state;
   static const char *const codings[] = {"br", "gzip"};
   for (int i = 0; i < 2; i++)
@@ -266,7 +266,7 @@ static void memory_runs_out(void **state) {
     }
 }
 
-/* ------------------------------------------------------------------------------------------ what idling costs ----- */
+/* ----------------------------------------------------------------------------------------------- idle streams ----- */
 
 /* Memory of the instance's host, in bytes. */
 static size_t bytes_held;
@@ -279,7 +279,7 @@ static void *weigh(void *ctx, void *memory, size_t size_bytes) {
   return now;
 }
 
-/* Bytes that a stream holds which was sent something and is idle now. */
+/* Return the number of bytes that a stream holds after it was sent an event and became idle. */
 static size_t idle_bytes(const vestry_profile *profile, const char *accept) {
   enum { COUNT = 16 };
   site w;
@@ -294,7 +294,7 @@ static size_t idle_bytes(const vestry_profile *profile, const char *accept) {
     assert_int_equal(vestry_connection_patch_signals_text(streams[i].connection, "{}", 2, NULL), VESTRY_OK);
     site_settle(&w);
     assert_int_equal(streams[i].opens, 1);
-    if (i == 0) before = bytes_held; /* the first one has made what is everybody's */
+    if (i == 0) before = bytes_held; /* the first stream has allocated the shared state */
   }
   size_t each = (bytes_held - before) / COUNT;
   w.th.host.reallocate = host_reallocate;
@@ -304,7 +304,7 @@ static size_t idle_bytes(const vestry_profile *profile, const char *accept) {
 }
 
 /* capability: F2 */
-static void f2_an_idle_stream_has_no_encoder(void **state) {
+static void f2_idle_stream_holds_no_encoder(void **state) {
   (void)state;
   static const vestry_profile own = {.ops = &vestry_profile_gzip, .mode = VESTRY_PROFILE_PRIVATE},
                               own_brotli = {.ops = &vestry_profile_brotli, .mode = VESTRY_PROFILE_PRIVATE};
@@ -313,22 +313,22 @@ static void f2_an_idle_stream_has_no_encoder(void **state) {
   assert_in_range(plain, 1, 4096);
   assert_in_range(gzip, plain, plain + 64);
   assert_in_range(brotli, plain, plain + 64);
-  assert_true(idle_bytes(&own, "gzip") > plain + 100000); /* what it would be otherwise */
+  assert_true(idle_bytes(&own, "gzip") > plain + 100000); /* the cost of an encoder */
   assert_true(idle_bytes(&own_brotli, "br") > plain + 100000);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(the_request_decides),
-      cmocka_unit_test(no_profiles_no_choice),
-      cmocka_unit_test(nothing_acceptable_is_406),
-      cmocka_unit_test(a_reply_offers_its_own),
-      cmocka_unit_test(instances_refuse_bad_profiles),
-      cmocka_unit_test(private_streams_are_bounded),
-      cmocka_unit_test(epochs_are_as_long_as_the_bounds_say),
-      cmocka_unit_test(channels_of_an_instance),
-      cmocka_unit_test(memory_runs_out),
-      cmocka_unit_test(f2_an_idle_stream_has_no_encoder),
+      cmocka_unit_test(request_decides_the_coding),
+      cmocka_unit_test(without_profiles_streams_are_plain),
+      cmocka_unit_test(no_acceptable_coding_gets_406),
+      cmocka_unit_test(reply_overrides_the_profiles),
+      cmocka_unit_test(invalid_profiles_are_refused),
+      cmocka_unit_test(private_encoders_are_limited),
+      cmocka_unit_test(max_epoch_bytes_limits_epochs),
+      cmocka_unit_test(channel_events_reach_streams_of_each_coding),
+      cmocka_unit_test(encoded_streams_survive_every_allocation_failure),
+      cmocka_unit_test(f2_idle_stream_holds_no_encoder),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who is refused, and what all requests under way hold. */
+/* Counters of refused requests, and the budget for the bodies of all active requests. */
 #include <string.h>
 
 #include "serve/wire.h"
@@ -24,7 +24,7 @@ static void refusals_are_counted(void **state) {
   site_end(&w);
 }
 
-static void what_is_taken_has_a_bound(void **state) {
+static void request_bytes_are_limited(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_request_bytes = 1000}});
@@ -50,7 +50,7 @@ static void what_is_taken_has_a_bound(void **state) {
   site_end(&w);
 }
 
-static void what_is_above_seven_eighths_is_told(void **state) {
+static void request_bytes_above_seven_eighths_are_excess(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_request_bytes = 1000}});
@@ -64,7 +64,7 @@ static void what_is_above_seven_eighths_is_told(void **state) {
   site_end(&w);
 }
 
-/* What the handler saw of the counters, and of another request that came while its body was held. */
+/* The counters that the handler saw, and another request that arrived while its body was held. */
 typedef struct seen {
   site *w;
   int calls;
@@ -85,7 +85,7 @@ static vestry_err look(const vestry_request *req, vestry_reply *reply, void *app
   return VESTRY_OK;
 }
 
-static void bodies_are_counted_while_they_are_held(void **state) {
+static void held_bodies_are_counted(void **state) {
   (void)state;
   static char body[50000];
   memset(body, 'x', sizeof body);
@@ -102,7 +102,7 @@ static void bodies_are_counted_while_they_are_held(void **state) {
   site_end(&w);
 }
 
-static void a_body_beyond_the_bound_is_refused(void **state) {
+static void body_over_the_budget_gets_503(void **state) {
   (void)state;
   static char body[50000];
   memset(body, 'x', sizeof body);
@@ -110,7 +110,7 @@ static void a_body_beyond_the_bound_is_refused(void **state) {
 #ifdef VSI_NO_SLACK
     const size_t bound = announced ? 95000 : 100000;
 #else
-    const size_t bound = announced ? 150000 : 100000; /* one that is chunked is doubled once more */
+    const size_t bound = announced ? 150000 : 100000; /* the buffer of a chunked body is doubled once more */
 #endif
     site w;
     site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_request_bytes = bound}});
@@ -134,7 +134,7 @@ static void a_body_beyond_the_bound_is_refused(void **state) {
   }
 }
 
-static void a_body_that_comes_too_slowly_is_a_deadline(void **state) {
+static void slow_body_gets_408_and_counts_as_deadline(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -152,11 +152,11 @@ static void a_body_that_comes_too_slowly_is_a_deadline(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(refusals_are_counted),
-      cmocka_unit_test(what_is_taken_has_a_bound),
-      cmocka_unit_test(what_is_above_seven_eighths_is_told),
-      cmocka_unit_test(bodies_are_counted_while_they_are_held),
-      cmocka_unit_test(a_body_beyond_the_bound_is_refused),
-      cmocka_unit_test(a_body_that_comes_too_slowly_is_a_deadline),
+      cmocka_unit_test(request_bytes_are_limited),
+      cmocka_unit_test(request_bytes_above_seven_eighths_are_excess),
+      cmocka_unit_test(held_bodies_are_counted),
+      cmocka_unit_test(body_over_the_budget_gets_503),
+      cmocka_unit_test(slow_body_gets_408_and_counts_as_deadline),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* capability: K14 */
-/* Plain events on their way to readers that are not Datastar: in by any client, through the queue, channels, effects,
- * and conflation. */
+/* Plain events to readers that are not Datastar: opened by any client, sent through the queue, channels and effects,
+ * with conflation. */
 #include "serve/wire.h"
 #include "vestry/app/history.h"
 #include "vestry/channel.h"
@@ -16,7 +16,7 @@ static vestry_err readings(const vestry_request *req, vestry_reply *reply, void 
   return error ? error : vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
-/* As an EventSource asks: no header of Datastar's. */
+/* Request like an EventSource: without Datastar's header. */
 static void read_from(site *w, wire *r, void *stream) {
   *r = (wire){.headers = {{"Accept", "text/event-stream"}}};
   wire_request(w, r, readings, stream);
@@ -31,7 +31,7 @@ static void broadcast(site *w, const char *name, const char *data) {
   vestry_event_unref(event);
 }
 
-static void whoever_asks_is_sent_them(void **state) {
+static void plain_events_reach_any_client(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -52,7 +52,7 @@ static void whoever_asks_is_sent_them(void **state) {
   wires_end(&w, &r, &other);
 }
 
-/* What an EventSource sends when it comes back is what a history goes on from. */
+/* The id that an EventSource sends when it reconnects resumes a history. */
 static vestry_err resumed(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
   vestry_reply_any_client(reply);
@@ -60,7 +60,7 @@ static vestry_err resumed(const vestry_request *req, vestry_reply *reply, void *
   return error ? error : vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
-static void who_comes_back_goes_on(void **state) {
+static void reconnecting_client_resumes_plain_events(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -71,7 +71,7 @@ static void who_comes_back_goes_on(void **state) {
   broadcast(&w, "n", "2");
   site_settle(&w);
   assert_int_equal(wire_count(&first, "event: n\ndata: "), 2);
-  /* The id behind the first one. */
+  /* The id after the first event. */
   const char *at = strstr(first.text, "data: 1\n\nid: ");
   assert_non_null(at);
   char id[64];
@@ -84,8 +84,8 @@ static void who_comes_back_goes_on(void **state) {
   wires_end(&w, &first, &again);
 }
 
-/* A reader that is behind gets each of them, in order, also where pages are spared what a later event sets. */
-static void none_is_conflated(void **state) {
+/* A slow reader receives each plain event, in order, even if the queue conflates events of pages. */
+static void plain_events_are_never_conflated(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -93,7 +93,7 @@ static void none_is_conflated(void **state) {
       .max_queued_count = 40, .full = VESTRY_FULL_CONFLATE, .heartbeat_ms = VESTRY_NEVER_MS};
   wire r;
   read_from(&w, &r, &slow);
-  r.write_io = VESTRY_IO_WOULD_BLOCK; /* and nothing is taken from the queue until all is sent */
+  r.write_io = VESTRY_IO_WOULD_BLOCK; /* so nothing is taken from the queue until all is sent */
   char expected[4096] = "";
   for (int i = 0; i < 60; i++) {
     char text[64];
@@ -121,9 +121,9 @@ static void none_is_conflated(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(whoever_asks_is_sent_them),
-      cmocka_unit_test(who_comes_back_goes_on),
-      cmocka_unit_test(none_is_conflated),
+      cmocka_unit_test(plain_events_reach_any_client),
+      cmocka_unit_test(reconnecting_client_resumes_plain_events),
+      cmocka_unit_test(plain_events_are_never_conflated),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,7 +6,7 @@
 #include "support/test_host.h"
 
 /* capability: B1 */
-static void bodies_and_elements_by_formats(void **state) {
+static void formatted_bodies_and_elements_are_escaped(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
@@ -18,7 +18,7 @@ static void bodies_and_elements_by_formats(void **state) {
   assert_string_equal(reply.body_type, "text/html; charset=utf-8");
   assert_int_equal(vestry_reply_bodyf(&reply, "<p %s", "a"), VESTRY_INVALID);
   assert_non_null(strstr(th.last_log, "byte 3"));
-  assert_int_equal(vestry_reply_bodyf(&reply, "%s", ""), VESTRY_OK); /* an empty body is one */
+  assert_int_equal(vestry_reply_bodyf(&reply, "%s", ""), VESTRY_OK); /* an empty body is a body */
   assert_true(reply.has_body);
   assert_int_equal(reply.body_len, 0);
 
@@ -48,15 +48,15 @@ static vestry_err build(test_host *th, void *ctx) {
   return no_memory ? VESTRY_NO_MEMORY : VESTRY_OK;
 }
 
-static void without_memory_the_reply_remembers(void **state) {
+static void reply_without_memory_keeps_the_error(void **state) {
   (void)state;
   test_host_fail_each(build, NULL, false);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(bodies_and_elements_by_formats),
-      cmocka_unit_test(without_memory_the_reply_remembers),
+      cmocka_unit_test(formatted_bodies_and_elements_are_escaped),
+      cmocka_unit_test(reply_without_memory_keeps_the_error),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

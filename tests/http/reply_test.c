@@ -52,7 +52,7 @@ static void headers_are_checked(void **state) {
   }
 }
 
-static void headers_are_sent_twice_but_content_type(void **state) {
+static void repeated_headers_are_kept_except_content_type(void **state) {
   (void)state;
   vestry_reply reply;
   vsi_reply_init(&reply, vestry_host_default());
@@ -69,7 +69,7 @@ static void headers_are_sent_twice_but_content_type(void **state) {
 }
 
 /* capability: B1 */
-static void status_and_body(void **state) {
+static void status_and_body_are_checked(void **state) {
   (void)state;
   vestry_reply reply;
   vsi_reply_init(&reply, vestry_host_default());
@@ -93,7 +93,7 @@ static void status_and_body(void **state) {
 }
 
 /* capability: B1 */
-static void effects_are_arrays_headed_by_a_name(void **state) {
+static void reply_effects_need_a_name(void **state) {
   (void)state;
   vestry_reply reply;
   vsi_reply_init(&reply, vestry_host_default());
@@ -125,13 +125,14 @@ static void effects_are_arrays_headed_by_a_name(void **state) {
   char *dump = json_dumps(effects, JSON_COMPACT);
   assert_string_equal(dump, "[[\"a\",1],[\"patch-signals\",{\"x\":{\"y\":true}}],[\"patch-elements\",\"<p>\\\"</p>\"],"
                             "[\"execute-script\",\"f()\"]]");
-  for (size_t i = 0; i < 4; i++) assert_int_equal(reply.effects[i].event != NULL, i == 1 || i == 2); /* they are made */
+  /* they are created */
+  for (size_t i = 0; i < 4; i++) assert_int_equal(reply.effects[i].event != NULL, i == 1 || i == 2);
   free(dump);
   json_decref(effects);
   vsi_reply_finish(&reply);
 }
 
-static void a_reference_is_taken_on_ok_only(void **state) {
+static void effect_reference_is_taken_on_success_only(void **state) {
   (void)state;
   vestry_reply reply;
   vsi_reply_init(&reply, vestry_host_default());
@@ -146,7 +147,7 @@ static void a_reference_is_taken_on_ok_only(void **state) {
   json_decref(bad);
 }
 
-static void a_refused_key_is_remembered_until_a_good_one(void **state) {
+static void key_error_is_kept_until_a_valid_key(void **state) {
   (void)state;
   vestry_reply reply;
   vsi_reply_init(&reply, vestry_host_default());
@@ -193,10 +194,10 @@ static void keep_and_stream_options_are_checked(void **state) {
   assert_int_equal(reply.stream.max_queued_count, 5);
   const vestry_connection_hooks hooks = {.ctx = &reply}, none = {.size = 1};
   assert_int_equal(vestry_reply_stream(&reply, &(vestry_stream_options){.hooks = &hooks}), VESTRY_OK);
-  assert_int_equal(reply.stream.max_queued_count, 5); /* as it was said before */
+  assert_int_equal(reply.stream.max_queued_count, 5); /* unchanged since the earlier call */
   assert_ptr_equal(reply.hooks.ctx, &reply);
   vestry_stream_options half = {.connection = &(vestry_connection_options){.max_queued_count = 6}, .hooks = &none};
-  assert_int_equal(vestry_reply_stream(&reply, &half), VESTRY_INVALID); /* and nothing of it counts */
+  assert_int_equal(vestry_reply_stream(&reply, &half), VESTRY_INVALID); /* and none of its members is used */
   half = (vestry_stream_options){.hooks = &(vestry_connection_hooks){.ctx = NULL}, .profiles_count = 1};
   assert_int_equal(vestry_reply_stream(&reply, &half), VESTRY_INVALID);
   assert_int_equal(reply.stream.max_queued_count, 5);
@@ -205,7 +206,7 @@ static void keep_and_stream_options_are_checked(void **state) {
   vsi_reply_finish(&reply);
 }
 
-static void html_is_a_body_or_the_error_that_sticks(void **state) {
+static void html_sets_the_body_or_the_error(void **state) {
   (void)state;
   vestry_reply reply;
   vestry_html html;
@@ -295,7 +296,7 @@ static void cookies_are_checked(void **state) {
   vsi_reply_finish(&reply);
 }
 
-/* A handler that ignores every error: what vestry must not perform is known from the reply. */
+/* A handler that ignores all errors: the reply records what vestry must not perform. */
 static vestry_err fill_blindly(test_host *th, void *ctx) {
   vestry_reply reply;
   vsi_reply_init(&reply, &th->host);
@@ -316,15 +317,15 @@ static vestry_err fill_blindly(test_host *th, void *ctx) {
   return no_memory ? VESTRY_NO_MEMORY : VESTRY_OK;
 }
 
-static void out_of_memory_is_remembered(void **state) {
+static void reply_keeps_allocation_errors(void **state) {
   (void)state;
-  vestry *v; /* on a host of its own: the reply's allocations alone are to fail */
+  vestry *v; /* on its own host: only the reply's allocations shall fail */
   assert_int_equal(vestry_create(&(vestry_options){.threads_count = VESTRY_THREADS_NONE}, &v), VESTRY_OK);
   test_host_fail_each(fill_blindly, v, false);
   vestry_destroy(v);
 }
 
-static void values_are_effects_and_signals(void **state) {
+static void values_become_effects_and_signals(void **state) {
   (void)state;
   vestry_reply reply;
   vsi_reply_init(&reply, vestry_host_default());
@@ -347,7 +348,7 @@ static void values_are_effects_and_signals(void **state) {
 }
 
 /* capability: K8 */
-static void redirects_lead_to_addresses(void **state) {
+static void redirects_check_address_and_status(void **state) {
   (void)state;
   static const char *const bad[] = {"",    "javascript:alert(1)", " JavaScript:x", "data:text/html,x", "/a\r\nX: y",
                                     "\t/a"};
@@ -380,7 +381,7 @@ static void redirects_lead_to_addresses(void **state) {
   }
 }
 
-static void json_is_a_body(void **state) {
+static void json_sets_the_body(void **state) {
   (void)state;
   vestry_reply reply;
   vsi_reply_init(&reply, vestry_host_default());
@@ -397,18 +398,18 @@ static void json_is_a_body(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(headers_are_checked),
-      cmocka_unit_test(headers_are_sent_twice_but_content_type),
-      cmocka_unit_test(status_and_body),
-      cmocka_unit_test(effects_are_arrays_headed_by_a_name),
-      cmocka_unit_test(a_reference_is_taken_on_ok_only),
-      cmocka_unit_test(a_refused_key_is_remembered_until_a_good_one),
+      cmocka_unit_test(repeated_headers_are_kept_except_content_type),
+      cmocka_unit_test(status_and_body_are_checked),
+      cmocka_unit_test(reply_effects_need_a_name),
+      cmocka_unit_test(effect_reference_is_taken_on_success_only),
+      cmocka_unit_test(key_error_is_kept_until_a_valid_key),
       cmocka_unit_test(keep_and_stream_options_are_checked),
-      cmocka_unit_test(html_is_a_body_or_the_error_that_sticks),
+      cmocka_unit_test(html_sets_the_body_or_the_error),
       cmocka_unit_test(cookies_are_checked),
-      cmocka_unit_test(values_are_effects_and_signals),
-      cmocka_unit_test(redirects_lead_to_addresses),
-      cmocka_unit_test(json_is_a_body),
-      cmocka_unit_test(out_of_memory_is_remembered),
+      cmocka_unit_test(values_become_effects_and_signals),
+      cmocka_unit_test(redirects_check_address_and_status),
+      cmocka_unit_test(json_sets_the_body),
+      cmocka_unit_test(reply_keeps_allocation_errors),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

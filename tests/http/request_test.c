@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* What a handler sees of a request, and what it never gets to see. */
+/* The parts of a request that a handler sees, and the requests that never reach it. */
 #include <stdlib.h>
 
 #include "serve/wire.h"
 
-/* What the handler saw. */
+/* The parts that the handler saw. */
 typedef struct seen {
   int calls;
   char method[16], path[64], query[128], peer[64], body[256], cookie[64], scope[64];
@@ -33,7 +33,7 @@ static vestry_err look(const vestry_request *req, vestry_reply *reply, void *app
   return VESTRY_OK;
 }
 
-/* Serve r by a site with these options: the status of the answer. */
+/* Serve r by a site with these options. Returns the status of the answer. */
 static int ask(vestry_options options, wire *r, seen *s) {
   site w;
   site_begin(&w, options);
@@ -44,7 +44,7 @@ static int ask(vestry_options options, wire *r, seen *s) {
   return r->status;
 }
 
-static void hands_out_what_the_server_has(void **state) {
+static void handler_gets_the_parts_of_the_request(void **state) {
   (void)state;
   seen s = {0};
   wire r = {.method = "POST",
@@ -83,7 +83,7 @@ static vestry_err small_buffers(const vestry_request *req, vestry_reply *reply, 
   return VESTRY_OK;
 }
 
-static void cookies_that_do_not_fit(void **state) {
+static void cookie_over_buffer_is_too_large(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -110,7 +110,7 @@ static void assert_signals(wire *r, json_int_t expected) {
 }
 
 /* capability: B7 */
-static void signals_come_where_the_method_puts_them(void **state) {
+static void signals_are_read_by_method_from_query_or_body(void **state) {
   (void)state;
   static const char *const in_query[] = {"GET", "DELETE", "GET"}, *const in_body[] = {"POST", "PUT", "PATCH"};
   for (size_t i = 0; i < 3; i++) {
@@ -137,7 +137,7 @@ static void forms_have_no_signals(void **state) {
 }
 
 /* capability: C6 */
-static void ordinary_requests_are_not_parsed(void **state) {
+static void signals_of_plain_requests_are_not_parsed(void **state) {
   (void)state;
   seen s = {0};
   wire r = {.method = "POST", .body = "{{{", .body_len = 3};
@@ -150,7 +150,7 @@ static void ordinary_requests_are_not_parsed(void **state) {
 }
 
 /* capability: C6 */
-static void c6_the_header_must_say_true(void **state) {
+static void c6_datastar_request_must_be_true(void **state) {
   (void)state;
   static const struct {
     vestry_header header;
@@ -172,7 +172,7 @@ static void c6_the_header_must_say_true(void **state) {
 }
 
 /* capability: C5 */
-static void malformed_signals_are_400_and_say_where(void **state) {
+static void malformed_signals_get_400_with_their_offset(void **state) {
   (void)state;
   static const char *const bodies[] = {"{\"n\":}", "[1]", "7", "{} x", "{\"n\":\"\xff\"}", "nul"};
   for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
@@ -193,7 +193,7 @@ static void malformed_signals_are_400_and_say_where(void **state) {
 }
 
 /* capability: C5 */
-static void signals_beyond_the_limits_are_413(void **state) {
+static void signals_over_limits_get_413(void **state) {
   (void)state;
   seen s = {0};
   wire deep = {.datastar = true, .method = "POST", .body = "{\"a\":{\"a\":{}}}", .body_len = 14};
@@ -207,7 +207,7 @@ static void signals_beyond_the_limits_are_413(void **state) {
 
 /* ---------------------------------------------------------------------------------------------------- body -------- */
 
-static void bodies_are_bounded_announced_or_not(void **state) {
+static void body_over_limit_gets_413_announced_or_not(void **state) {
   (void)state;
   static const struct {
     size_t len;
@@ -240,7 +240,7 @@ static void bodies_are_bounded_announced_or_not(void **state) {
 typedef struct parsed {
   const vestry_signals_limits *limits;
   vestry_err error;
-  char *text; /* of the value; NULL: none */
+  char *text; /* JSON text of the value; NULL: none */
   vestry_signals_error why;
 } parsed;
 
@@ -303,8 +303,8 @@ static void bodies_are_read_as_json(void **state) {
     assert_parsed(cases[i].body, strlen(cases[i].body), cases[i].limits, cases[i].error, cases[i].expected);
 }
 
-/* As many as fit: no depth may be too much for any stack. */
-static void a_body_of_brackets_is_too_large(void **state) {
+/* As many brackets as fit: no nesting may overflow a stack. */
+static void deeply_nested_body_is_too_large(void **state) {
   (void)state;
   enum { DEPTH = 1 << 20 };
   static const vestry_signals_limits loose = {.max_bytes = 4 << 20, .max_depth = UINT32_MAX, .max_count = UINT32_MAX};
@@ -317,7 +317,7 @@ static void a_body_of_brackets_is_too_large(void **state) {
   free(body);
 }
 
-/* The test host's own allocator, and the largest allocation that was asked for. */
+/* The test host's own allocator, and the size of the largest allocation. */
 static void *(*plain_reallocate)(void *ctx, void *memory, size_t size_bytes);
 static size_t largest;
 
@@ -326,8 +326,8 @@ static void *watched_reallocate(void *ctx, void *memory, size_t size_bytes) {
   return plain_reallocate(ctx, memory, size_bytes);
 }
 
-/* An announced length is not believed with memory: what has not come is not allocated. */
-static void an_announced_megabyte_costs_nothing(void **state) {
+/* An announced length allocates nothing before the bytes have arrived. */
+static void announced_length_is_not_allocated(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -342,7 +342,7 @@ static void an_announced_megabyte_costs_nothing(void **state) {
   wires_end(&w, &r);
 }
 
-static void a_body_that_breaks_off_is_400(void **state) {
+static void truncated_body_gets_400(void **state) {
   (void)state;
   seen s = {0};
   wire r = {.method = "POST", .body = "x", .body_len = 1, .announced = 10, .read_error = VESTRY_IO};
@@ -350,7 +350,7 @@ static void a_body_that_breaks_off_is_400(void **state) {
   assert_int_equal(s.calls, 0);
 }
 
-static void the_default_is_a_megabyte(void **state) {
+static void body_limit_defaults_to_one_mebibyte(void **state) {
   (void)state;
   size_t len = (size_t)1 << 20;
   char *body = malloc(len + 1);
@@ -379,7 +379,7 @@ static vestry_err by_tab(const vestry_request *req, vestry_reply *reply, char *b
 }
 
 /* capability: A8 */
-static void scopes_are_made_of_the_request(void **state) {
+static void scope_function_reads_the_request(void **state) {
   (void)state;
   vestry_err error = VESTRY_OK;
   seen s = {0};
@@ -408,7 +408,7 @@ static vestry_err claim_too_much(const vestry_request *req, vestry_reply *reply,
 }
 
 /* capability: A8 */
-static void scopes_are_bounded(void **state) {
+static void scope_over_limit_gets_500(void **state) {
   (void)state;
   size_t len = VESTRY_SCOPE_MAX_BYTES;
   seen s = {0};
@@ -419,7 +419,7 @@ static void scopes_are_bounded(void **state) {
   assert_int_equal(s.calls, 1);
 }
 
-/* Who has no cookie is answered here; all others get one more. */
+/* A request without a cookie is answered by the scope function; other requests get one more cookie. */
 static vestry_err by_session(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len, void *ctx) {
   const char *how = ctx;
   if (strcmp(how, "cookie") == 0) {
@@ -437,11 +437,11 @@ static vestry_err by_session(const vestry_request *req, vestry_reply *reply, cha
     return VESTRY_MALFORMED;
   }
   if (strcmp(how, "mistake") == 0) return vestry_reply_header(reply, "Content-Length", "7");
-  return VESTRY_NOT_FOUND; /* no status: as ever */
+  return VESTRY_NOT_FOUND; /* no status: the usual one of the error */
 }
 
 /* capability: K8 */
-static void a_scope_function_may_answer(void **state) {
+static void scope_function_may_answer_the_request(void **state) {
   (void)state;
   static const struct {
     const char *how, *header;
@@ -469,23 +469,23 @@ static void a_scope_function_may_answer(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(hands_out_what_the_server_has),
-      cmocka_unit_test(cookies_that_do_not_fit),
-      cmocka_unit_test(signals_come_where_the_method_puts_them),
+      cmocka_unit_test(handler_gets_the_parts_of_the_request),
+      cmocka_unit_test(cookie_over_buffer_is_too_large),
+      cmocka_unit_test(signals_are_read_by_method_from_query_or_body),
       cmocka_unit_test(forms_have_no_signals),
-      cmocka_unit_test(ordinary_requests_are_not_parsed),
-      cmocka_unit_test(c6_the_header_must_say_true),
-      cmocka_unit_test(malformed_signals_are_400_and_say_where),
-      cmocka_unit_test(signals_beyond_the_limits_are_413),
-      cmocka_unit_test(bodies_are_bounded_announced_or_not),
+      cmocka_unit_test(signals_of_plain_requests_are_not_parsed),
+      cmocka_unit_test(c6_datastar_request_must_be_true),
+      cmocka_unit_test(malformed_signals_get_400_with_their_offset),
+      cmocka_unit_test(signals_over_limits_get_413),
+      cmocka_unit_test(body_over_limit_gets_413_announced_or_not),
       cmocka_unit_test(bodies_are_read_as_json),
-      cmocka_unit_test(a_body_of_brackets_is_too_large),
-      cmocka_unit_test(an_announced_megabyte_costs_nothing),
-      cmocka_unit_test(a_body_that_breaks_off_is_400),
-      cmocka_unit_test(the_default_is_a_megabyte),
-      cmocka_unit_test(scopes_are_made_of_the_request),
-      cmocka_unit_test(scopes_are_bounded),
-      cmocka_unit_test(a_scope_function_may_answer),
+      cmocka_unit_test(deeply_nested_body_is_too_large),
+      cmocka_unit_test(announced_length_is_not_allocated),
+      cmocka_unit_test(truncated_body_gets_400),
+      cmocka_unit_test(body_limit_defaults_to_one_mebibyte),
+      cmocka_unit_test(scope_function_reads_the_request),
+      cmocka_unit_test(scope_over_limit_gets_500),
+      cmocka_unit_test(scope_function_may_answer_the_request),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The room of bodies: had before there is memory of them, refused in time, given back whatever comes of the reply. */
+/* The budget of answer bodies: reserved before memory is allocated, refused in time, and released however the reply
+ * ends. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +14,7 @@
 
 enum { KB = 1024, MOST = 1024 * KB, LARGE = 600 * KB, LEFT = 300 * KB, SMALL = 500 };
 
-/* An adapter that has taken a body, and sends it when the test says so. */
+/* An adapter that has taken a body, and sends it when the test requests it. */
 static vestry_body *taken;
 static bool holds;
 
@@ -37,12 +38,12 @@ typedef vestry_err (*fill_fn)(suite *s, const vestry_request *req, vestry_reply 
 struct suite {
   site on;
   vestry_request_ops ops;
-  char *bytes;   /* LARGE of them, terminated */
-  fill_fn fill;  /* what the handler does */
-  fill_fn page;  /* what the page of each error does */
-  fill_fn guard; /* NULL: nothing */
+  char *bytes;   /* LARGE bytes, terminated */
+  fill_fn fill;  /* the handler's function */
+  fill_fn page;  /* the function of each error page */
+  fill_fn guard; /* NULL: none */
   int done;
-  vestry_err said; /* of what was refused: by the builder */
+  vestry_err said; /* the error that the builder returned for the refused body */
   vestry_files *files;
   vestry_file table[1];
 };
@@ -105,7 +106,7 @@ static void end(suite *s) {
   free(s->bytes);
 }
 
-/* The status of the answer; 0: a stream, or the peer has gone. */
+/* Return the status of the answer; 0: a stream, or the peer is lost. */
 static int ask(suite *s, wire *r) {
   pthread_mutex_init(&r->lock, NULL);
   vestry_err error = vestry_serve(s->on.v, &s->ops, r, NULL, NULL, &r->connection);
@@ -146,12 +147,12 @@ static vestry_err small(suite *s, const vestry_request *req, vestry_reply *reply
   return put(s, reply, SMALL);
 }
 
-/* What the builder says, and that it asked for no memory. */
+/* Check that the builder returned LIMIT and allocated nothing. */
 static vestry_err unmade(suite *s, vestry_reply *reply, vestry_err said, long before) {
   s->said = said;
   assert_int_equal(said, VESTRY_LIMIT);
   assert_int_equal(atomic_load(&s->on.th.allocations), before);
-  assert_int_equal(held(s), LARGE); /* of the one that is being sent */
+  assert_int_equal(held(s), LARGE); /* of the body that is being sent */
   assert_false(reply->has_body);
   return said;
 }
@@ -172,7 +173,7 @@ static vestry_err large_json(suite *s, const vestry_request *req, vestry_reply *
   return unmade(s, reply, error, before);
 }
 
-/* The builder's text is the handler's own; no second one is made of it. */
+/* The builder's text belongs to the handler; the reply makes no second copy. */
 static vestry_err large_html(suite *s, const vestry_request *req, vestry_reply *reply) {
   (void)req;
   vestry_html html;
@@ -192,7 +193,7 @@ static vestry_err large_format(suite *s, const vestry_request *req, vestry_reply
   return s->said;
 }
 
-/* It is not read before it is sent, but for a document that gets a nonce. */
+/* A file is not read before it is sent, except for a document that gets a nonce. */
 static vestry_err large_file(suite *s, const vestry_request *req, vestry_reply *reply) {
   s->said = VESTRY_LIMIT;
   return vestry_reply_file(req, reply, s->files, "large.html");
@@ -203,7 +204,7 @@ static vestry_err large_document(suite *s, const vestry_request *req, vestry_rep
   return error ? error : large_file(s, req, reply);
 }
 
-/* A handler that looks at nothing. */
+/* A handler that ignores all errors. */
 static vestry_err large_blindly(suite *s, const vestry_request *req, vestry_reply *reply) {
   (void)large_body(s, req, reply);
   return VESTRY_OK;
@@ -224,7 +225,7 @@ static vestry_err large_or_stream(suite *s, const vestry_request *req, vestry_re
   return vestry_reply_patch_elements(reply, "<p id=\"a\">");
 }
 
-/* Whatever body it had is not the answer. */
+/* The earlier body must not become the answer. */
 static vestry_err small_then_large(suite *s, const vestry_request *req, vestry_reply *reply) {
   (void)small(s, req, reply);
   (void)large_body(s, req, reply);
@@ -233,7 +234,7 @@ static vestry_err small_then_large(suite *s, const vestry_request *req, vestry_r
 
 /* ---- tests ------------------------------------------------------------------------------------------------------- */
 
-/* One is being sent, and there is no room for another. */
+/* One body is being sent, and the budget has no room for another. */
 static void fill_room(suite *s) {
   holds = true;
   assert_int_equal(ask_for(s, large), 200);
@@ -241,7 +242,7 @@ static void fill_room(suite *s) {
   holds = false;
 }
 
-static void without_room_none_is_made(void **state) {
+static void body_over_the_budget_is_not_built(void **state) {
   static const fill_fn kinds[] = {large_body,     large_json,    large_html,         large_format,    large_file,
                                   large_document, large_blindly, large_or_own_error, small_then_large};
   (void)state;
@@ -257,7 +258,7 @@ static void without_room_none_is_made(void **state) {
     assert_int_equal(rejected(&s) - before, status == 503);
     assert_int_equal(held(&s), LARGE);
   }
-  /* what is little, and what needs none, is answered */
+  /* small answers, and those without a body, are sent */
   assert_int_equal(ask_for(&s, left), 200);
   assert_int_equal(ask_for(&s, small), 200);
   assert_int_equal(ask_for(&s, large_or_small), 200);
@@ -275,16 +276,16 @@ static void without_room_none_is_made(void **state) {
 static vestry_err counted(suite *s, const vestry_request *req, vestry_reply *reply) {
   (void)req;
   static const size_t lens[] = {LEFT, LARGE, 2 * KB, SMALL, 0, LARGE};
-  for (size_t i = 0; i < sizeof lens / sizeof *lens; i++) { /* the last wins, and is all that there is */
+  for (size_t i = 0; i < sizeof lens / sizeof *lens; i++) { /* the last body counts, and is the only one */
     assert_int_equal(put(s, reply, lens[i]), VESTRY_OK);
     assert_int_equal(held(s), lens[i] < KB ? 0 : lens[i]);
   }
-  assert_int_equal(vestry_reply_body(reply, "a\nb", "x", 1), VESTRY_INVALID); /* as it was */
+  assert_int_equal(vestry_reply_body(reply, "a\nb", "x", 1), VESTRY_INVALID); /* unchanged */
   assert_int_equal(held(s), LARGE);
   return VESTRY_OK;
 }
 
-static void a_body_that_is_made_is_counted(void **state) {
+static void built_body_counts_against_the_budget(void **state) {
   (void)state;
   for (int takes = 0; takes < 2; takes++) {
     suite s;
@@ -295,8 +296,8 @@ static void a_body_that_is_made_is_counted(void **state) {
   }
 }
 
-/* Ways to end a reply that has a large body: its room is nobody's before an error's page, which is as large, needs it,
- * and afterwards. */
+/* Ways to end a reply with a large body: its room is released before an error page of the same size needs it, and
+ * afterwards. */
 static vestry_err fails(suite *s, const vestry_request *req, vestry_reply *reply) {
   (void)large(s, req, reply);
   return VESTRY_FAILED;
@@ -331,13 +332,13 @@ static vestry_err large_page(suite *s, const vestry_request *req, vestry_reply *
   return vestry_reply_file(req, reply, s->files, "large.html");
 }
 
-/* The policy's nonce cannot be put into what is encoded. */
+/* The nonce of the policy cannot be inserted into an encoded document. */
 static vestry_err has_no_document(suite *s, const vestry_request *req, vestry_reply *reply) {
   (void)vestry_reply_header(reply, "Content-Encoding", "br");
   return has_a_policy(s, req, reply);
 }
 
-static void however_a_reply_ends_its_room_is_back(void **state) {
+static void each_end_of_a_reply_releases_its_bytes(void **state) {
   static const struct {
     fill_fn fill;
     int status;
@@ -371,7 +372,7 @@ static void however_a_reply_ends_its_room_is_back(void **state) {
       wire r = {.path = "/", .method = ways[i].method, .datastar = ways[i].datastar, .gone = ways[i].gone};
       int status = ask(&s, &r);
       if (status != ways[i].status) fail_msg("%zu: %d", i, status);
-      /* the page was made */
+      /* the page was created */
       bool has_page = status >= 400 && !ways[i].datastar && strcmp(ways[i].method, "HEAD") != 0;
       if (has_page) assert_int_equal(r.text_len, LARGE);
       wire_finish(&r);
@@ -382,8 +383,8 @@ static void however_a_reply_ends_its_room_is_back(void **state) {
   }
 }
 
-/* An error whose page finds no room is answered as what finds none, and counted once. */
-static void pages_of_errors_have_no_other_room(void **state) {
+/* An error page over the budget gets the answer of a reply over the budget, and is counted once. */
+static void error_pages_share_the_budget(void **state) {
   (void)state;
   suite s;
   begin(&s, true);
@@ -400,8 +401,8 @@ static void pages_of_errors_have_no_other_room(void **state) {
   end(&s);
 }
 
-/* What was done is done, though there was no room to say so. */
-static vestry_err say_nonce(suite *s, const vestry_request *req, vestry_reply *reply) {
+/* The action has run, although the budget had no room for its answer. */
+static vestry_err reply_with_nonce(suite *s, const vestry_request *req, vestry_reply *reply) {
   char nonce[VESTRY_ONCE_NONCE_BYTES];
   (void)s;
   assert_int_equal(vestry_once_nonce(req, nonce), VESTRY_OK);
@@ -416,14 +417,14 @@ static int act(suite *s, const char *nonce) {
   return status;
 }
 
-static void an_action_without_room_is_done_once(void **state) {
+static void action_with_answer_over_the_budget_runs_once(void **state) {
   (void)state;
   suite s;
   vestry_once *once;
   begin(&s, true);
   assert_int_equal(vestry_once_create(s.on.v, NULL, &once), VESTRY_OK);
   assert_int_equal(vestry_guard(s.on.v, "/", vestry_once_guard, once), VESTRY_OK);
-  s.fill = say_nonce;
+  s.fill = reply_with_nonce;
   wire r = {.path = "/"};
   assert_int_equal(ask(&s, &r), 200);
   fill_room(&s);
@@ -436,8 +437,8 @@ static void an_action_without_room_is_done_once(void **state) {
   end(&s);
 }
 
-/* Each allocation fails once: of a large answer, of its policy, and of its error's page. */
-static void without_memory_its_room_is_back(void **state) {
+/* Each allocation fails once: of a large answer, its policy and its error page. */
+static void failed_allocation_releases_the_answer_bytes(void **state) {
   static const fill_fn kinds[] = {large, counted_twice, has_a_policy, large_document, large_page, is_missing};
   (void)state;
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
@@ -463,12 +464,12 @@ static void without_memory_its_room_is_back(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(without_room_none_is_made),
-      cmocka_unit_test(a_body_that_is_made_is_counted),
-      cmocka_unit_test(however_a_reply_ends_its_room_is_back),
-      cmocka_unit_test(pages_of_errors_have_no_other_room),
-      cmocka_unit_test(an_action_without_room_is_done_once),
-      cmocka_unit_test(without_memory_its_room_is_back),
+      cmocka_unit_test(body_over_the_budget_is_not_built),
+      cmocka_unit_test(built_body_counts_against_the_budget),
+      cmocka_unit_test(each_end_of_a_reply_releases_its_bytes),
+      cmocka_unit_test(error_pages_share_the_budget),
+      cmocka_unit_test(action_with_answer_over_the_budget_runs_once),
+      cmocka_unit_test(failed_allocation_releases_the_answer_bytes),
   };
   return cmocka_run_group_tests_name("room of bodies", tests, NULL, NULL);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Routes: which handler a path has, who guards it, what is answered when there is none, and ends under fire. */
+/* Routes: the handler of a path, its guards, the answers without a route, and removing routes while they are used. */
 #include "serve/wire.h"
 #include "vestry/routes.h"
 
-/* Answers with what app says, and the parameters. */
+/* Answer with the text app, and the parameters. */
 static vestry_err tell(const vestry_request *req, vestry_reply *reply, void *app) {
   static const char *const names[] = {"id", "card", "rest"};
   vestry_html html;
@@ -64,7 +64,7 @@ static void patterns_are_matched_by_segments(void **state) {
       {"/board/a b", "board id=[a b]"},
       {"/board/<b>", "board id=[&lt;b&gt;]"},
       {"/board/7/card/9", "card id=[7] card=[9]"},
-      {"/board/new/card/1", "card id=[new] card=[1]"}, /* a literal path without the method is no end */
+      {"/board/new/card/1", "card id=[new] card=[1]"}, /* a literal path without the method does not end the search */
       {"/board/7/card/", NULL},
       {"/board//card/9", NULL},
       {"/board/7/card/9/", NULL},
@@ -136,7 +136,7 @@ static void bad_patterns_are_refused(void **state) {
 /* ------------------------------------------------------------------------------------------------- methods -------- */
 
 /* capability: K4 */
-static void methods_are_told(void **state) {
+static void unsupported_methods_get_405_and_allow(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -154,7 +154,7 @@ static void methods_are_told(void **state) {
   assert_served(&w, "OPTIONS", "/own", 200, "own options");
   assert_served(&w, "OPTIONS", "/nowhere", 404, NULL);
   assert_served(&w, "OPTIONS", "*", 204, NULL);
-  assert_served(&w, "HEAD", "/a/c", 200, "get id=[c]"); /* the server leaves the body out */
+  assert_served(&w, "HEAD", "/a/c", 200, "get id=[c]"); /* the server omits the body */
   assert_served(&w, "get", "/a/c", 405, NULL);
   assert_int_equal(vestry_route_status(w.v, "HEAD", "/a/b"), 200);
   assert_int_equal(vestry_route_status(w.v, "PUT", "/a/b"), 405);
@@ -182,8 +182,8 @@ static void head_opens_no_stream(void **state) {
   site_end(&w);
 }
 
-/* The body of what nobody serves is not read. */
-static void bodies_without_a_route_stay_unread(void **state) {
+/* The body of a request without a route is not read. */
+static void body_without_a_route_is_not_read(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -197,7 +197,7 @@ static void bodies_without_a_route_stay_unread(void **state) {
 
 /* ----------------------------------------------------------------------------------------- tables, guards --------- */
 
-static void a_table_is_mounted_whole_or_not(void **state) {
+static void route_table_is_mounted_whole_or_not_at_all(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -207,7 +207,7 @@ static void a_table_is_mounted_whole_or_not(void **state) {
   assert_served(&w, "POST", "/rooms/7", 200, "room id=[7]");
   static const vestry_mounted clash[] = {{"PUT", "/{x}", tell}, {"GET", "/{x}", tell}};
   assert_int_equal(vestry_mount(w.v, "/rooms", clash, 2, (char[]){"clash"}), VESTRY_EXISTS);
-  assert_non_null(strstr(w.th.last_log, "GET /rooms/{x} is refused")); /* which row, out of a table */
+  assert_non_null(strstr(w.th.last_log, "GET /rooms/{x} is refused")); /* the row of a table */
   assert_served(&w, "PUT", "/rooms/7", 405, NULL);
   assert_int_equal(vestry_mount(w.v, "/rooms/", rows, 3, (char[]){"x"}), VESTRY_INVALID);
   assert_int_equal(vestry_unmount(w.v, "/rooms", rows, 3), VESTRY_OK);
@@ -218,7 +218,7 @@ static void a_table_is_mounted_whole_or_not(void **state) {
 
 typedef struct watch {
   char seen[64];
-  const char *name, *stops; /* what it does in "stops": "error", "answer" */
+  const char *name, *stops; /* its action in "stops": "error", "answer" */
 } watch;
 
 static vestry_err stand(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -233,7 +233,7 @@ static vestry_err stand(const vestry_request *req, vestry_reply *reply, void *ap
 }
 
 /* capability: K4 */
-static void guards_step_in_from_the_outside(void **state) {
+static void guards_run_from_the_outermost(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -253,7 +253,7 @@ static void guards_step_in_from_the_outside(void **state) {
   assert_served(&w, "GET", "/admin/user/7", 200, "user id=[7]");
   assert_string_equal(inner.seen, "ii7");
   assert_string_equal(below.seen, "b7");
-  assert_served(&w, "GET", "/admin/nowhere", 404, NULL); /* nobody is asked for what is not there */
+  assert_served(&w, "GET", "/admin/nowhere", 404, NULL); /* no guard runs for a path without a route */
   assert_string_equal(all.seen, "aaa7");
   all.stops = "error";
   assert_served(&w, "GET", "/admin", 404, "not found\n");
@@ -274,7 +274,7 @@ static void guards_step_in_from_the_outside(void **state) {
   site_end(&w);
 }
 
-static void a_guard_may_be_of_one_path_alone(void **state) {
+static void guard_may_apply_to_one_path_only(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -298,7 +298,7 @@ static void a_guard_may_be_of_one_path_alone(void **state) {
   assert_int_equal(r.status, 303);
   wire_finish(&r);
   assert_served(&w, "GET", "/a", 200, NULL);
-  assert_int_equal(vestry_unguard(w.v, "/", stand, &front), VESTRY_NOT_FOUND); /* that is another one */
+  assert_int_equal(vestry_unguard(w.v, "/", stand, &front), VESTRY_NOT_FOUND); /* a different path */
   assert_int_equal(vestry_unguard(w.v, "/{$}", stand, &front), VESTRY_OK);
   assert_served(&w, "GET", "/", 200, NULL);
   static const char *const bad[] = {"{$}", "/{$}/a", "/{$}{$}", "/a{b}{$}", "/{a...}{$}"};
@@ -316,7 +316,7 @@ static int post_bytes(site *w, const char *path, size_t len) {
   return r.status;
 }
 
-static void bodies_have_limits_by_their_path(void **state) {
+static void body_limits_apply_by_path(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_body_bytes = 1000}});
@@ -337,7 +337,7 @@ static void bodies_have_limits_by_their_path(void **state) {
     assert_int_equal(post_bytes(&w, rows[i].path, rows[i].most + 1), 413);
     assert_int_equal(vestry_max_body_bytes_at(w.v, rows[i].path), rows[i].most);
   }
-  assert_int_equal(vestry_body_limit(w.v, "/a", 0), VESTRY_OK); /* as the instance's, again */
+  assert_int_equal(vestry_body_limit(w.v, "/a", 0), VESTRY_OK); /* the instance's limit again */
   assert_int_equal(post_bytes(&w, "/a/7", 1000), 200);
   assert_int_equal(post_bytes(&w, "/a/7", 1001), 413);
   assert_int_equal(vestry_parts_of(w.v)->max_body_bytes, 1000);
@@ -348,7 +348,7 @@ static void bodies_have_limits_by_their_path(void **state) {
   site_end(&w);
 }
 
-/* ------------------------------------------------------------------------------------------- errors that say ------ */
+/* ------------------------------------------------------------------------------------- errors with an answer ------ */
 
 typedef struct says {
   int status; /* 0: none */
@@ -366,9 +366,9 @@ static vestry_err say(const vestry_request *req, vestry_reply *reply, void *app)
   return one->error;
 }
 
-/* A guard answers by what it has said, a body, headers and a redirect too, and an error; and so does a handler with a
- * status that says what went wrong. What was begun for the better is thrown away. */
-static void an_error_may_have_its_own_answer(void **state) {
+/* A guard that fails answers with the parts that it has set: body, headers, redirect, status. So does a handler, if its
+ * status is an error. Parts that were set for success are discarded. */
+static void failed_guard_or_handler_may_set_the_answer(void **state) {
   (void)state;
   static const struct {
     says one;
@@ -438,7 +438,7 @@ static void errors_have_pages(void **state) {
   assert_true(wire_has_header(&r, "Retry-After: 2"));
   wire_assert_text(&r, "<h1>any 503 /a</h1>");
   wire_finish(&r);
-  wire client = {.path = "/nowhere", .datastar = true}; /* has no use for a page */
+  wire client = {.path = "/nowhere", .datastar = true}; /* needs no page */
   wire_request(&w, &client, NULL, NULL);
   assert_int_equal(client.status, 404);
   wire_assert_text(&client, "not found\n");
@@ -457,12 +457,12 @@ static void errors_have_pages(void **state) {
 
 /* -------------------------------------------------------------------------------------------- no memory ----------- */
 
-/* The allocation after so many fails; -1: none. */
+/* Let the allocation after `count` others fail; -1: none. */
 static void fail_from(test_host *th, long count) {
   test_host_fail_in(th, count);
 }
 
-static void no_memory_changes_nothing(void **state) {
+static void failed_mount_changes_nothing(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -483,7 +483,7 @@ static void no_memory_changes_nothing(void **state) {
   site_end(&w);
 }
 
-/* ---------------------------------------------------------------------------------------- ends under fire --------- */
+/* ----------------------------------------------------------------------------------- removing used routes --------- */
 
 static vestry_err end_itself(const vestry_request *req, vestry_reply *reply, void *app) {
   vestry *v = req->v;
@@ -499,7 +499,7 @@ static vestry_err guard_itself(const vestry_request *req, vestry_reply *reply, v
   return VESTRY_OK;
 }
 
-static void nobody_waits_for_itself(void **state) {
+static void unroute_inside_its_own_handler_is_refused(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -512,7 +512,7 @@ static void nobody_waits_for_itself(void **state) {
   site_end(&w);
 }
 
-/* What the handlers use lives as long as their route: who comes in after its end reads freed memory. */
+/* The handlers' data lives as long as their route: a handler that runs after its end reads freed memory. */
 typedef struct fire {
   site *w;
   _Atomic(bool) stops;
@@ -545,7 +545,7 @@ static vestry_err use_as_guard(const vestry_request *req, vestry_reply *reply, v
 }
 
 /* capability: K4 */
-static void routes_end_under_fire(void **state) {
+static void routes_can_be_removed_while_they_serve(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -574,7 +574,7 @@ static void routes_end_under_fire(void **state) {
 
 /* ---------------------------------------------------------------------------------------------- followers -------- */
 
-/* What one was told, as a line of text. */
+/* The notifications of one follower, as a line of text. */
 typedef struct told {
   char text[512];
   const char *refused; /* a pattern; NULL: none */
@@ -601,7 +601,7 @@ static void assert_told(told *t, const char *text) {
   t->text[0] = '\0';
 }
 
-static void followers_are_told_of_routes(void **state) {
+static void followers_are_notified_of_routes(void **state) {
   (void)state;
   static const vestry_route_follower follower = {.mounts = is_mounted, .unmounted = is_unmounted},
                                      half = {.mounts = is_mounted};
@@ -621,12 +621,12 @@ static void followers_are_told_of_routes(void **state) {
   second.refused = "/no";
   assert_int_equal(vestry_routes_follow(w.v, &follower, &second), VESTRY_OK);
   assert_told(&second, "+PUT /b;+GET /a/{id};");
-  /* who was told before another one refused is told that it is none */
+  /* a follower that was notified before another one refused is notified of the removal */
   assert_int_equal(vestry_route(w.v, "GET", "/no", tell, NULL), VESTRY_LIMIT);
   assert_told(&first, "+GET /no;-GET /no;");
   assert_told(&second, "");
   assert_served(&w, "GET", "/no", 404, NULL);
-  /* as when there is such a route already, and when memory runs out */
+  /* the same if such a route exists already, and if memory runs out */
   assert_int_equal(vestry_route(w.v, "GET", "/a/{other}", tell, NULL), VESTRY_EXISTS);
   assert_told(&first, "+GET /a/{other};-GET /a/{other};");
   assert_told(&second, "+GET /a/{other};-GET /a/{other};");
@@ -644,26 +644,26 @@ static void followers_are_told_of_routes(void **state) {
   assert_int_equal(vestry_routes_follow(w.v, &follower, &second), VESTRY_NO_MEMORY);
   fail_from(&w.th, -1);
   assert_told(&second, "");
-  site_close(&w); /* one that follows still */
+  site_close(&w); /* one that still follows */
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(patterns_are_matched_by_segments),
       cmocka_unit_test(bad_patterns_are_refused),
-      cmocka_unit_test(methods_are_told),
+      cmocka_unit_test(unsupported_methods_get_405_and_allow),
       cmocka_unit_test(head_opens_no_stream),
-      cmocka_unit_test(bodies_without_a_route_stay_unread),
-      cmocka_unit_test(a_table_is_mounted_whole_or_not),
-      cmocka_unit_test(guards_step_in_from_the_outside),
-      cmocka_unit_test(a_guard_may_be_of_one_path_alone),
-      cmocka_unit_test(bodies_have_limits_by_their_path),
-      cmocka_unit_test(an_error_may_have_its_own_answer),
+      cmocka_unit_test(body_without_a_route_is_not_read),
+      cmocka_unit_test(route_table_is_mounted_whole_or_not_at_all),
+      cmocka_unit_test(guards_run_from_the_outermost),
+      cmocka_unit_test(guard_may_apply_to_one_path_only),
+      cmocka_unit_test(body_limits_apply_by_path),
+      cmocka_unit_test(failed_guard_or_handler_may_set_the_answer),
       cmocka_unit_test(errors_have_pages),
-      cmocka_unit_test(no_memory_changes_nothing),
-      cmocka_unit_test(nobody_waits_for_itself),
-      cmocka_unit_test(routes_end_under_fire),
-      cmocka_unit_test(followers_are_told_of_routes),
+      cmocka_unit_test(failed_mount_changes_nothing),
+      cmocka_unit_test(unroute_inside_its_own_handler_is_refused),
+      cmocka_unit_test(routes_can_be_removed_while_they_serve),
+      cmocka_unit_test(followers_are_notified_of_routes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Values of queries and forms, and files; those of paths are with the routes. */
+/* Values of queries and forms, and files; routes_test.c tests those of paths. */
 #include "serve/wire.h"
 
 typedef struct asked {
@@ -49,7 +49,7 @@ static void see_query(const vestry_request *req) {
   assert_null(vestry_request_value(req, (vestry_in)7, "a"));
 }
 
-static void queries_are_taken_apart(void **state) {
+static void query_values_are_parsed(void **state) {
   (void)state;
   with((wire){.query = "a=1&b+c=d%20e%26f&&empty=&bare&a=2&=nameless"}, see_query);
 }
@@ -62,7 +62,7 @@ static void see_nothing(const vestry_request *req) {
   assert_int_equal(integer, 7);
 }
 
-static void broken_queries_have_no_values(void **state) {
+static void malformed_queries_have_no_values(void **state) {
   (void)state;
   static const char *const broken[] = {"a=1&b=%zz", "a=1&b=%", "a=1&%f", "a=1&b=%00", "a=1&b=%ff", "a=1&%c3=1"};
   for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) with((wire){.query = broken[i]}, see_nothing);
@@ -75,7 +75,7 @@ static void see_too_many(const vestry_request *req) {
                    VESTRY_TOO_LARGE);
 }
 
-static void values_are_counted(void **state) {
+static void values_over_limit_are_too_large(void **state) {
   (void)state;
   char query[4096] = "a=1";
   for (int i = 0; i < 1000; i++) strcat(query, "&b");
@@ -128,7 +128,7 @@ static void see_types(const vestry_request *req) {
 }
 
 /* capability: K4 */
-static void values_have_types(void **state) {
+static void values_are_converted_to_types(void **state) {
   (void)state;
   with((wire){.query = "i=42&least=-9223372036854775808&most=9223372036854775807&below=-9223372036854775809&"
                        "above=9223372036854775808&plus=%2b1&space=+1&dash=-&empty=&hex=0x1&n=-1.5e3&t=on&off=off&"
@@ -145,7 +145,7 @@ static void see_form(const vestry_request *req) {
 }
 
 /* capability: K4 */
-static void forms_are_read_in_both_codings(void **state) {
+static void forms_of_both_encodings_are_parsed(void **state) {
   (void)state;
   with(form("application/x-www-form-urlencoded; charset=utf-8", "title=a+%26+b&text=one%0d%0atwo"), see_form);
   with(form("multipart/form-data; boundary=--x",
@@ -163,7 +163,7 @@ static void see_empty_parts(const vestry_request *req) {
   assert_string_equal(FORM(req, "c"), "\r\n");
 }
 
-static void parts_may_be_empty(void **state) {
+static void multipart_parts_may_be_empty(void **state) {
   (void)state;
   with(form("multipart/form-data; boundary=x",
             "--x\r\nContent-Disposition: form-data; name=\"a%22b\"\r\n\r\n\r\n"
@@ -184,7 +184,7 @@ static void see_file(const vestry_request *req) {
   assert_int_equal(vestry_request_file(req, NULL, &file), VESTRY_INVALID);
 }
 
-static void files_are_pieces_of_the_body(void **state) {
+static void uploaded_files_point_into_the_body(void **state) {
   (void)state;
   static const char body[] = "--x\r\nContent-Disposition: form-data; name=\"picture\"; filename=\"..\\a.png\"\r\n"
                              "Content-Type: image/png\r\n\r\n\0\xff\r\n-\r\n"
@@ -208,8 +208,9 @@ static void see_quotes(const vestry_request *req) {
   assert_string_equal(FORM(req, "c\\"), "2");
 }
 
-/* A backslash escapes a quote, as programs other than browsers send it; one before the last quote is the name's own. */
-static void quotes_in_names_may_be_escaped(void **state) {
+/* A backslash escapes a quote, as programs other than browsers send it; a backslash before the last quote belongs to
+ * the name. */
+static void quotes_in_multipart_names_may_be_escaped(void **state) {
   (void)state;
 #define PART_OF "--x\r\nContent-Disposition: form-data; "
   with(form("multipart/form-data; boundary=x", PART_OF
@@ -229,7 +230,7 @@ static void see_no_form(const vestry_request *req) {
   assert_int_equal(vestry_request_file(req, "f", &file), VESTRY_MALFORMED);
 }
 
-static void broken_forms_have_no_values(void **state) {
+static void malformed_forms_have_no_values(void **state) {
   (void)state;
 #define PART "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n"
   static const struct {
@@ -256,7 +257,7 @@ static void see_bad_text(const vestry_request *req) {
   assert_null(FORM(req, "a"));
 }
 
-static void texts_of_parts_are_texts(void **state) {
+static void multipart_values_must_be_utf8(void **state) {
   (void)state;
   with(
       form("multipart/form-data; boundary=x", "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n\xff\r\n--x--"),
@@ -265,7 +266,7 @@ static void texts_of_parts_are_texts(void **state) {
 
 /* ----------------------------------------------------------------------------------------------- no memory -------- */
 
-/* The allocation after so many fails; -1: none. */
+/* Let the allocation after `count` others fail; -1: none. */
 static void fail_from(test_host *th, long count) {
   test_host_fail_in(th, count);
 }
@@ -279,12 +280,12 @@ static vestry_err ask(const vestry_request *req, vestry_reply *reply, void *app)
     vestry_err error = vestry_request_get(req, in, "a", vestry_into_between(&integer, 0, 9));
     fail_from(th, -1);
     assert_int_equal(error, VESTRY_NO_MEMORY);
-    assert_null(vestry_request_value(req, in, "a")); /* it is not tried again */
+    assert_null(vestry_request_value(req, in, "a")); /* it is not retried */
   }
   return VESTRY_OK;
 }
 
-static void no_memory_is_an_error(void **state) {
+static void values_without_memory_return_no_memory(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -297,17 +298,17 @@ static void no_memory_is_an_error(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(queries_are_taken_apart),
-      cmocka_unit_test(broken_queries_have_no_values),
-      cmocka_unit_test(values_are_counted),
-      cmocka_unit_test(values_have_types),
-      cmocka_unit_test(forms_are_read_in_both_codings),
-      cmocka_unit_test(parts_may_be_empty),
-      cmocka_unit_test(files_are_pieces_of_the_body),
-      cmocka_unit_test(quotes_in_names_may_be_escaped),
-      cmocka_unit_test(broken_forms_have_no_values),
-      cmocka_unit_test(texts_of_parts_are_texts),
-      cmocka_unit_test(no_memory_is_an_error),
+      cmocka_unit_test(query_values_are_parsed),
+      cmocka_unit_test(malformed_queries_have_no_values),
+      cmocka_unit_test(values_over_limit_are_too_large),
+      cmocka_unit_test(values_are_converted_to_types),
+      cmocka_unit_test(forms_of_both_encodings_are_parsed),
+      cmocka_unit_test(multipart_parts_may_be_empty),
+      cmocka_unit_test(uploaded_files_point_into_the_body),
+      cmocka_unit_test(quotes_in_multipart_names_may_be_escaped),
+      cmocka_unit_test(malformed_forms_have_no_values),
+      cmocka_unit_test(multipart_values_must_be_utf8),
+      cmocka_unit_test(values_without_memory_return_no_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
