@@ -53,7 +53,7 @@ VSI_SELDOM void vsi_visit_use_one(vsi_table *table, vsi_shard *shard, vsi_entry 
   file_again(table, shard, used, now);
 }
 
-/* Clear a mark. While the entry's tick runs, a marked entry counts as used later than its place in the list says,
+/* Clear a mark. While the entry's tick runs, a marked entry counts as used later than its place in the list shows,
  * because vsi_visit_oldest passes over it once. Therefore, if that tick is not over, the entry moves to the end of the
  * list when it loses the mark. */
 VSI_SELDOM void vsi_visit_settle(vsi_table *table, vsi_shard *shard, vsi_entry *newest, uint32_t now) {

@@ -101,8 +101,8 @@ typedef struct vestry_cluster_options {
                                    copied */
   const void *secret;         /**< the same on all nodes, at least 32 bytes. Mandatory; copied */
   size_t secret_len;          /**< length of the secret */
-  struct vestry_pages *pages; /**< the pages whose refreshes reach all nodes. If they have no secret of their own
-                                   (vestry_pages_options.secret), it is derived from this secret. Borrowed, must outlive
+  struct vestry_pages *pages; /**< the pages whose refreshes reach all nodes. If vestry_pages_options.secret is
+                                   not set, the secret of the pages is derived from this secret. Borrowed, must outlive
                                    the cluster. NULL: none */
   uint32_t heartbeat_ms;      /**< time between two heartbeats [250] */
   uint32_t suspect_ms;        /**< time without a heartbeat until a node is SUSPECT [1,000] */
