@@ -128,8 +128,8 @@ def idle_text(groups):
         return ""
     cells = [f"{median(idle, field):.3f}" for field in
              ("lateness_p50_ms", "lateness_p99_ms", "lateness_max_ms", "foreground_quiet_p99_us", "foreground_p99_us")]
-    return "## Idle\n" + f"""{BIG:,} entries, put over half of an idle time of {median(idle, 'idle_ms'):.0f} ms, \
-expire on a driver, without operations on them, while one thread uses 10,000 other entries.
+    return "## Idle\n" + f"""{BIG:,} entries are put during half of an idle time of {median(idle, 'idle_ms'):.0f} ms, \
+and not used again. A timer of the store removes them, while one thread uses 10,000 other entries.
 
 """ + table(["lateness p50, ms", "p99, ms", "max, ms", "foreground p99 when quiet, µs", "during expiry, µs"],
             [cells]) + "\n"
