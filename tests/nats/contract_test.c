@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The contract of brokers, kept by NATS. */
+/* The broker contract for NATS. */
 #include <stdlib.h>
 
 #include "cluster/broker_contract.h"
@@ -36,7 +36,8 @@ static vestry_broker join(void *ctx) {
                                                              .servers = servers,
                                                              .servers_count = 1,
                                                              .reconnect_max_ms = 100,
-                                                             .ping_ms = 30000, /* a slow machine is no dead server */
+                                                             /* so that a slow machine is not taken for a dead server */
+                                                             .ping_ms = 30000,
                                                              .write_ms = 30000,
                                                              .reservations_bucket = "reservations",
                                                              .reservations_ms = 30000},

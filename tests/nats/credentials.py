@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Makes what `nsc` would: credentials.py FOLDER
+"""Credentials as `nsc` makes them: credentials.py FOLDER
 
-An operator, an account that it vouches for, and a user that the account vouches for, who may use the subjects below
-"vestry." and no others: FOLDER/user.creds is his. What it prints is the server's configuration."""
+Makes an operator, an account signed by the operator, and a user signed by the account. The user, whose credentials are
+FOLDER/user.creds, may only use the subjects that begin with "vestry.". Prints the server's configuration."""
 
 import base64
 import json
@@ -22,7 +22,7 @@ def openssl(*arguments):
 
 
 def encode(data):
-    """Base32 with a CRC-16 (XMODEM) behind the bytes."""
+    """Base32 of the bytes, followed by a CRC-16 (XMODEM)."""
     crc = 0
     for byte in data:
         crc ^= byte << 8

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Letters that go together: what is joined comes apart as it was, in order and within bounds; and what is no such
- * message is told as it is. */
+/* Joined messages: they are separated unchanged, in order and within limits, and any other message is passed on
+ * unchanged. */
 #include <stdlib.h>
 
 #include "cluster/nats/send_queue.h"
@@ -23,7 +23,7 @@ static int end(void **state) {
   return 0;
 }
 
-/* What is told of a message: all its letters, one after the other, each with a '|' behind it. */
+/* Return the content of a message: all messages joined in it, each followed by a '|'. */
 static const char *tell(const void *data, size_t len) {
   static char told[4096];
   size_t at = 0;
@@ -57,7 +57,7 @@ static vestry_err add(vsi_nats_send_queue *send_queue, const char *subject, cons
   return vsi_nats_send_queue_add(send_queue, subject, text, strlen(text), ROOM);
 }
 
-static void letters_to_one_subject_go_together_in_order(void **state) {
+static void messages_to_one_subject_are_joined_in_order(void **state) {
   (void)state;
   vsi_nats_send_queue send_queue;
   vsi_nats_send_queue_init(&send_queue, &th.host, ROOM);
@@ -70,17 +70,17 @@ static void letters_to_one_subject_go_together_in_order(void **state) {
   assert_string_equal(tell(a->data, a->len), "1||\1x|");
   assert_int_equal(a->count, 3);
   assert_string_equal(tell(b->data, b->len), "2|3|");
-  assert_int_equal(c->len, 5); /* nothing is added to one that goes alone */
+  assert_int_equal(c->len, 5); /* a single message gets no header */
   assert_memory_equal(c->data, "alone", 5);
   assert_null(STAILQ_NEXT(c, in));
   finish(&send_queue);
-  assert_int_equal(add(&send_queue, "v.n.a", "later"), VESTRY_OK); /* what was taken takes nothing more */
+  assert_int_equal(add(&send_queue, "v.n.a", "later"), VESTRY_OK); /* messages that were taken accept no others */
   assert_int_equal(STAILQ_FIRST(&send_queue.messages)->len, 5);
   finish(&send_queue);
 }
 
-/* Both end alike: they share a place, and lose nothing but company. */
-static void subjects_that_share_a_place_stay_apart(void **state) {
+/* Both subjects end alike, so they share a slot. Each is only joined less often. */
+static void subjects_that_share_a_slot_are_not_mixed(void **state) {
   (void)state;
   vsi_nats_send_queue send_queue;
   vsi_nats_send_queue_init(&send_queue, &th.host, ROOM);
@@ -99,8 +99,8 @@ static void subjects_that_share_a_place_stay_apart(void **state) {
   finish(&send_queue);
 }
 
-/* A letter that begins as a message of several does is told as it was. */
-static void no_letter_is_taken_for_several(void **state) {
+/* A message that begins like a joined one is passed on unchanged. */
+static void message_that_looks_joined_is_passed_on_unchanged(void **state) {
   (void)state;
   vsi_nats_send_queue send_queue;
   vsi_nats_send_queue_init(&send_queue, &th.host, ROOM);
@@ -136,7 +136,7 @@ static size_t count_messages(const vsi_nats_send_queue *send_queue, size_t max_l
 }
 
 /* capability: G9 */
-static void what_goes_together_is_bounded(void **state) {
+static void joined_messages_are_limited_in_count_and_bytes(void **state) {
   (void)state;
   enum { LARGE = 20000, SMALL_MESSAGES = 10, ANSWER = 77 };
   static char large[LARGE];
@@ -150,7 +150,7 @@ static void what_goes_together_is_bounded(void **state) {
     assert_int_equal(vsi_nats_send_queue_add(&send_queue, "n", large, LARGE, ROOM), VESTRY_OK);
   assert_int_equal(count_messages(&send_queue, VSI_NATS_JOINED_BYTES), 3);
   finish(&send_queue);
-  for (int i = 0; i < 9; i++) /* the server takes less */
+  for (int i = 0; i < 9; i++) /* the server accepts less */
     assert_int_equal(vsi_nats_send_queue_add(&send_queue, "n", large, ANSWER, 2 * ANSWER), VESTRY_OK);
   assert_int_equal(count_messages(&send_queue, 2 * ANSWER), 9);
   finish(&send_queue);
@@ -160,8 +160,8 @@ static void what_goes_together_is_bounded(void **state) {
   finish(&send_queue);
 }
 
-/* Each allocation fails once: a letter is refused as a whole, or goes alone, and none is lost or doubled. */
-static void without_memory_letters_stay_whole(void **state) {
+/* Each allocation fails once: a message is refused as a whole, or sent alone, and none is lost or duplicated. */
+static void failed_allocation_loses_no_accepted_message(void **state) {
   (void)state;
   bool has_failed = true;
   for (long failing = 0; has_failed; failing++) {
@@ -190,8 +190,8 @@ static void without_memory_letters_stay_whole(void **state) {
   }
 }
 
-/* Whatever a server's other users publish: it is several letters only if every byte says so. */
-static void what_is_not_whole_is_told_as_it_is(void **state) {
+/* For any data of other users of the server: it counts as joined only if each byte is consistent. */
+static void inconsistent_data_is_not_taken_for_joined(void **state) {
   (void)state;
   unsigned char good[64];
   size_t len = vsi_nats_joined_add(good, 0, "one", 3);
@@ -200,7 +200,8 @@ static void what_is_not_whole_is_told_as_it_is(void **state) {
   vsi_nats_joined joined;
   assert_string_equal(tell(good, len), "one||three|");
   for (size_t shorter = 0; shorter < len; shorter++) {
-    unsigned char *copy = malloc(shorter ? shorter : 1); /* of its own size: a byte too far is seen */
+    /* of its exact size, so that a sanitizer reports a read past the end */
+    unsigned char *copy = malloc(shorter ? shorter : 1);
     memcpy(copy, good, shorter);
     assert_false(vsi_nats_joined_open(copy, shorter, &joined));
     free(copy);
@@ -221,12 +222,9 @@ static void what_is_not_whole_is_told_as_it_is(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
   const struct CMUnitTest tests[] = {
-      TEST(letters_to_one_subject_go_together_in_order),
-      TEST(subjects_that_share_a_place_stay_apart),
-      TEST(no_letter_is_taken_for_several),
-      TEST(what_goes_together_is_bounded),
-      TEST(without_memory_letters_stay_whole),
-      TEST(what_is_not_whole_is_told_as_it_is),
+      TEST(messages_to_one_subject_are_joined_in_order),      TEST(subjects_that_share_a_slot_are_not_mixed),
+      TEST(message_that_looks_joined_is_passed_on_unchanged), TEST(joined_messages_are_limited_in_count_and_bytes),
+      TEST(failed_allocation_loses_no_accepted_message),      TEST(inconsistent_data_is_not_taken_for_joined),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

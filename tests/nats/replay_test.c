@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* C1 over NATS: as tests/cluster/replay_test.c, with a broker as it is, threads, and time that passes by
- * itself. A user of the server who has no secret records all that three nodes say in three lives each, and goes on
- * recording. A seed is a way to play that back while the nodes talk; all seeds share the nodes, one of which begins a
- * new life now and then.
+/* C1 over NATS: like tests/cluster/replay_test.c, with a real broker, threads, and real time. A user of the server
+ * without the secret records all messages of three nodes in three runs each, and continues recording. A seed determines
+ * how they are replayed while the nodes send. All seeds share the nodes, one of which restarts from time to time.
  *
- *   REPLAY_SEED=7 REPLAY_SEEDS=10000 test_nats_replay */
+ * REPLAY_SEED=7 REPLAY_SEEDS=10000 test_nats replay */
 #include "cluster/cluster/cluster.h" /* first: a node is something else there */
 #include "cluster/cluster/members.h"
 #include "cluster/cluster/message.h"
@@ -32,7 +31,7 @@ typedef struct place {
   vestry_cluster *cluster;
   vestry_memory_exchange *stream, *member;
   _Atomic(size_t) gaps, performed;
-  size_t had; /* events that its member has had */
+  size_t had; /* events received by its member */
 } place;
 
 typedef struct recorded {
@@ -47,14 +46,14 @@ typedef struct world {
   vestry_broker recorder;
   recorded kept[KEPT];
   _Atomic(size_t) kept_count;
-  uint64_t seen[SEEN]; /* the recorder's thread's */
+  uint64_t seen[SEEN]; /* used by the recorder's thread */
   uint64_t state;
   size_t events, dispatches, played, lives;
 } world;
 
 static world w;
 
-/* ---- the recorder ---- */
+/* --------------------------------------------------------------------------------------------- the recorder ------- */
 
 static bool is_new(const unsigned char *data, size_t len) {
   uint64_t seal;
@@ -75,11 +74,11 @@ static void record(const char *subject, const void *data, size_t len, void *ctx)
   if (!to->data) return;
   memcpy(to->data, data, len);
   snprintf(to->subject, sizeof to->subject, "%s", subject);
-  atomic_store(&w.kept_count, count + 1); /* who plays it sees all of it */
+  atomic_store(&w.kept_count, count + 1); /* a thread that replays it sees the whole record */
 }
 
-/* The server hands a message to all who listen before it takes the next one: what was recorded has arrived, or is in
- * front of what is played. */
+/* The server passes a message to all subscribers before it reads the next one: a recorded message has arrived, or
+ * precedes the replayed one. */
 static void play(size_t count) {
   size_t kept = atomic_load(&w.kept_count);
   for (size_t i = 0; i < count; i++) {
@@ -90,7 +89,7 @@ static void play(size_t count) {
   w.recorder.ops->flush(w.recorder.broker, true);
 }
 
-/* ---- the living ---- */
+/* ------------------------------------------------------------------------------------------------ the nodes ------- */
 
 static vestry_err note(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   (void)context, (void)args;
@@ -130,7 +129,7 @@ static vestry_err connect_to(vestry_broker *ret_broker) {
   return vestry_nats_create(&(vestry_nats_options){.servers = servers, .servers_count = 1}, ret_broker);
 }
 
-/* It hears what all places hear: the subjects of a place are those of its name. of: the first node. */
+/* Subscribe to the subjects of all nodes, which depend on their names. of: the first node. */
 static void begin_recording(const place *of) {
   char own[PLACES][VESTRY_SUBJECT_MAX_BYTES + 1];
   const char *subjects[PLACES + 1] = {of->cluster->all_subject};
@@ -178,7 +177,7 @@ static void end_life(size_t i, bool is_kill) {
   vestry_memory_destroy(of->member);
 }
 
-/* All know each other, in these lives, and each other's keys. */
+/* Return whether all nodes know each other's current runs and keys. */
 static bool have_met(void) {
   for (size_t i = 0; i < PLACES; i++) {
     vestry_cluster_stats stats = {0};
@@ -230,7 +229,7 @@ static void broadcast(size_t from) {
   w.events++;
 }
 
-/* Everybody has had every event, and none twice. */
+/* Assert that each node has received each event exactly once. */
 static void check_events(size_t sent) {
   for (size_t i = 0; i < PLACES; i++) {
     w.at[i].had += sent;
@@ -245,8 +244,7 @@ static bool have_met_or_hear(void) {
   return false;
 }
 
-/* After an event of each node comes nothing any more that nodes told each other while they met: they keep the
- * order. */
+/* Because order is kept, no message of the handshakes arrives after an event of each node. */
 static void meet(void) {
   UNTIL(have_met_or_hear());
   size_t before[PLACES];
@@ -277,7 +275,8 @@ static void run_seed(uint64_t seed) {
     assert_int_equal(atomic_load(&w.at[i].gaps), gaps[i]);
     for (size_t k = 0; k < PLACES; k++) {
       vestry_member_state state = vestry_cluster_member(w.at[i].cluster, names[k]);
-      assert_true(state == VESTRY_MEMBER_ALIVE || state == VESTRY_MEMBER_SUSPECT); /* or it stood still for a second */
+      /* or the machine stood still for a second */
+      assert_true(state == VESTRY_MEMBER_ALIVE || state == VESTRY_MEMBER_SUSPECT);
     }
   }
 }
@@ -300,7 +299,7 @@ static void finish(void) {
 }
 
 /* capability: G10 */
-static void what_is_played_back_is_nothing(void **state) {
+static void replayed_messages_have_no_effect(void **state) {
   (void)state;
   uint64_t seed = setting("REPLAY_SEED", 1), count = setting("REPLAY_SEEDS", 200);
   begin();
@@ -333,6 +332,6 @@ static void what_is_played_back_is_nothing(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(what_is_played_back_is_nothing)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(replayed_messages_have_no_effect)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -66,8 +66,8 @@ void nats_server_launch(nats_server *server, const char *config) {
   pid_t parent = getpid(), pid = fork();
   assert_true(pid >= 0);
   if (pid == 0) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves nothing behind */
-    setpgid(0, 0); /* a SIGCONT to the test's group does not continue a server that the test has stopped */
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* a failed test leaves no process behind */
+    setpgid(0, 0); /* so that a SIGCONT to the test's group does not continue a server that the test has stopped */
     if (getppid() != parent) _exit(1);
     sigset_t none;
     sigemptyset(&none);

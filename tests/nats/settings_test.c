@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whom the broker trusts, who it says it is, and what it does with servers that refuse it; memory that runs out. */
+/* Settings of the broker: authentication of both sides, servers that refuse it, and failed allocations. */
 #include <nats/nats.h>
 #include <stdlib.h>
 
@@ -39,7 +39,7 @@ static vestry_nats_stats stats_of(ear *e) {
   return stats;
 }
 
-/* One address, the server's, unless options say others. */
+/* Start with the address of the server, unless the options have others. */
 static void start_with(ear *e, vestry_nats_options options) {
   const char *servers[] = {the.server.url};
   options.host = &the.th.host;
@@ -74,7 +74,7 @@ static void is_kept_out(vestry_nats_options options) {
 }
 
 /* capability: H2 */
-static void what_it_counts_is_metrics(void **state) {
+static void counters_of_the_broker_are_metrics(void **state) {
   (void)state;
   static char text[65536];
   ear e;
@@ -99,10 +99,10 @@ static void what_it_counts_is_metrics(void **state) {
   ear_finish(&e);
 }
 
-/* ---- who it is --------------------------------------------------------------------------------------------------- */
+/* ------------------------------------------------------------------------------------------- authentication ------- */
 
 /* capability: G1 */
-static void a_password_is_asked_for(void **state) {
+static void user_and_password_are_required(void **state) {
   (void)state;
   nats_server_start(&the.server, "authorization { user: \"u\", password: \"p\" }");
   is_let_in((vestry_nats_options){.user = "u", .password = "p"});
@@ -110,14 +110,14 @@ static void a_password_is_asked_for(void **state) {
   is_kept_out((vestry_nats_options){0});
 }
 
-static void a_token_is_asked_for(void **state) {
+static void token_is_required(void **state) {
   (void)state;
   nats_server_start(&the.server, "authorization { token: \"tok\" }");
   is_let_in((vestry_nats_options){.token = "tok"});
   is_kept_out((vestry_nats_options){.token = "other"});
 }
 
-/* NKeys: base32 of a kind, 32 bytes and a CRC-16. */
+/* Encode an NKey: base32 of a kind, 32 bytes and a CRC-16. */
 static void encode_nkey(const unsigned char *bytes, size_t len, char *ret_text) {
   unsigned char whole[40];
   unsigned crc = 0, bits = 0, count = 0;
@@ -135,7 +135,7 @@ static void encode_nkey(const unsigned char *bytes, size_t len, char *ret_text) 
   *ret_text = 0;
 }
 
-/* The last 32 bytes of a file: a key in DER. */
+/* Read the last 32 bytes of a file: a key in DER. */
 static void read_key(const char *name, unsigned char *ret_key) {
   char path[128];
   snprintf(path, sizeof path, "%s/%s", the.server.folder, name);
@@ -146,7 +146,7 @@ static void read_key(const char *name, unsigned char *ret_key) {
   fclose(file);
 }
 
-/* A new key: its public part, and a file in the server's folder that has its seed. */
+/* Make a key: its public part, and a file in the server's folder with its seed. */
 static void make_key(char public[80], const char *seed_name, char ret_seed_path[128]) {
   char command[512], seed[80];
   snprintf(command, sizeof command,
@@ -154,10 +154,10 @@ static void make_key(char public[80], const char *seed_name, char ret_seed_path[
            "openssl pkey -in k -inform DER -pubout -outform DER -out p",
            the.server.folder);
   assert_int_equal(system(command), 0);
-  unsigned char key[34] = {20 << 3}; /* U: a user's */
+  unsigned char key[34] = {20 << 3}; /* U: of a user */
   read_key("p", key + 1);
   encode_nkey(key, 33, public);
-  key[0] = 18 << 3 | 20 >> 2; /* S: a seed, of a user's */
+  key[0] = 18 << 3 | 20 >> 2; /* S: the seed of a user */
   key[1] = (20 & 3) << 6;
   read_key("k", key + 2);
   encode_nkey(key, 34, seed);
@@ -168,18 +168,18 @@ static void make_key(char public[80], const char *seed_name, char ret_seed_path[
   fclose(file);
 }
 
-static void a_key_is_proved(void **state) {
+static void nkey_needs_its_own_seed(void **state) {
   (void)state;
   char public[2][80], path[2][128], config[256];
   for (int i = 0; i < 2; i++) make_key(public[i], i ? "seed" : "other", path[i]);
   snprintf(config, sizeof config, "authorization { users: [ { nkey: %s }, { nkey: %s } ] }", public[0], public[1]);
   nats_server_start(&the.server, config);
   is_let_in((vestry_nats_options){.nkey = public[1], .nkey_seed_file = path[1]});
-  is_kept_out((vestry_nats_options){.nkey = public[0], .nkey_seed_file = path[1]}); /* another's */
+  is_kept_out((vestry_nats_options){.nkey = public[0], .nkey_seed_file = path[1]}); /* the key of another user */
 }
 
-/* It comes in; subjects of others are neither heard nor spoken to. */
-static void may_speak_of_its_own_alone(vestry_nats_options options) {
+/* Assert that the broker connects, but neither receives nor sends on foreign subjects. */
+static void assert_only_own_subjects(vestry_nats_options options) {
   ear e;
   start_with(&e, options);
   UNTIL(ear_states(&e, VESTRY_BROKER_UP) == 1);
@@ -191,7 +191,7 @@ static void may_speak_of_its_own_alone(vestry_nats_options options) {
 }
 
 /* capability: G10 */
-static void credentials_say_who_may_do_what(void **state) {
+static void credentials_restrict_the_subjects(void **state) {
   (void)state;
   char command[256], path[128], config[8192];
   snprintf(command, sizeof command, "python3 -B " NATS_CREDENTIALS " %s", the.server.folder);
@@ -201,13 +201,13 @@ static void credentials_say_who_may_do_what(void **state) {
   assert_int_equal(pclose(made), 0);
   nats_server_start(&the.server, config);
   snprintf(path, sizeof path, "%s/user.creds", the.server.folder);
-  may_speak_of_its_own_alone((vestry_nats_options){.credentials_file = path});
+  assert_only_own_subjects((vestry_nats_options){.credentials_file = path});
   is_kept_out((vestry_nats_options){0});
 }
 
 /* libnats gives up after two refusals. */
 /* capability: G1 */
-static void who_was_refused_comes_in_when_he_may(void **state) {
+static void refused_broker_retries_until_it_is_accepted(void **state) {
   (void)state;
   nats_server_start(&the.server, "authorization { user: \"u\", password: \"old\" }");
   ear e;
@@ -216,7 +216,7 @@ static void who_was_refused_comes_in_when_he_may(void **state) {
   nats_server_kill(&the.server);
   nats_server_start(&the.server, "authorization { user: \"u\", password: \"new\" }");
   UNTIL(ear_states(&e, VESTRY_BROKER_UP) == 1);
-  nats_server_kill(&the.server); /* and once more, after it was up */
+  nats_server_kill(&the.server); /* and again, after it was up */
   UNTIL(ear_states(&e, VESTRY_BROKER_DOWN) == 1);
   nats_server_start(&the.server, "authorization { user: \"u\", password: \"old\" }");
   uint64_t before = stats_of(&e).attempts_count;
@@ -227,14 +227,14 @@ static void who_was_refused_comes_in_when_he_may(void **state) {
   ear_finish(&e);
 }
 
-static void of_several_servers_one_will_do(void **state) {
+static void one_reachable_server_of_several_suffices(void **state) {
   (void)state;
   nats_server_start(&the.server, NULL);
   const char *servers[] = {"nats://127.0.0.1:1", the.server.url, "nats://127.0.0.1:2"};
   is_let_in((vestry_nats_options){.servers = servers, .servers_count = 3});
 }
 
-/* ---- TLS --------------------------------------------------------------------------------------------------------- */
+/* ------------------------------------------------------------------------------------------------------ TLS ------- */
 
 static char path_of[4][128], tls_url[64];
 enum { CA, CERTIFICATE, KEY, OTHER };
@@ -264,7 +264,7 @@ static void start_tls(bool verifies) {
 }
 
 /* capability: G1, G10 */
-static void a_server_must_be_the_one_it_says(void **state) {
+static void server_certificate_must_match_ca_and_host(void **state) {
   (void)state;
   make_certificates();
   start_tls(false);
@@ -273,14 +273,14 @@ static void a_server_must_be_the_one_it_says(void **state) {
   is_let_in(right);
   wrong.tls_ca_file = path_of[OTHER];
   is_kept_out(wrong);
-  wrong.tls_ca_file = NULL; /* whom the system trusts */
+  wrong.tls_ca_file = NULL; /* the CAs of the system */
   is_kept_out(wrong);
   wrong = right;
   wrong.tls_host = "other.example";
   is_kept_out(wrong);
   right.tls_host = "localhost";
   is_let_in(right);
-  /* The address says another name than the certificate. */
+  /* The address has another name than the certificate. */
   char number[64];
   snprintf(number, sizeof number, "tls://127.0.0.1:%d", the.server.port);
   const char *const by_number = number;
@@ -288,13 +288,13 @@ static void a_server_must_be_the_one_it_says(void **state) {
   is_kept_out(wrong);
   wrong.tls_host = "localhost";
   is_let_in(wrong);
-  nats_server_kill(&the.server); /* plain: not with it */
+  nats_server_kill(&the.server); /* a server without TLS is refused */
   nats_server_start(&the.server, NULL);
   is_kept_out(right);
 }
 
 /* capability: G1, G10 */
-static void a_node_shows_its_certificate(void **state) {
+static void client_certificate_is_required_and_kept(void **state) {
   (void)state;
   make_certificates();
   start_tls(true);
@@ -304,7 +304,7 @@ static void a_node_shows_its_certificate(void **state) {
   options.tls_certificate_file = path_of[CERTIFICATE];
   options.tls_key_file = path_of[KEY];
   is_let_in(options);
-  /* Again and again: what it was told of trust is not forgotten. */
+  /* After several reconnects, the trust settings still apply. */
   ear e;
   start_with(&e, options);
   for (size_t i = 1; i <= 3; i++) {
@@ -317,9 +317,9 @@ static void a_node_shows_its_certificate(void **state) {
   ear_finish(&e);
 }
 
-/* ---- the guide's configuration ----------------------------------------------------------------------------------- */
+/* -------------------------------------------------------------------------------- the guide's configuration ------- */
 
-/* examples/nats/nats-server.conf, with paths and a key of ours; the address is the server's. */
+/* examples/nats/nats-server.conf, with our paths and key, and the address of the server. */
 static void start_as_in_the_guide(const char *public) {
   static const char *const files[2] = {"/etc/nats/server.pem", "/etc/nats/server.key"};
   char line[256], config[4096] = "";
@@ -349,7 +349,7 @@ static void start_as_in_the_guide(const char *public) {
 }
 
 /* capability: G10 */
-static void nodes_meet_as_the_guide_says_and_may_no_more(void **state) {
+static void guide_configuration_connects_nodes_and_restricts_them(void **state) {
   (void)state;
   char public[80], others[80], seed[128], others_seed[128];
   make_certificates();
@@ -359,7 +359,7 @@ static void nodes_meet_as_the_guide_says_and_may_no_more(void **state) {
   const char *const url = tls_url, *const plain = the.server.url;
   const vestry_nats_options right = {
       .servers = &url, .servers_count = 1, .tls_ca_file = path_of[CA], .nkey = public, .nkey_seed_file = seed};
-  /* Who has another key, none, or no TLS stays out. */
+  /* A client with another key, without a key, or without TLS is refused. */
   vestry_nats_options wrong = right;
   wrong.nkey = others, wrong.nkey_seed_file = others_seed;
   is_kept_out(wrong);
@@ -368,7 +368,7 @@ static void nodes_meet_as_the_guide_says_and_may_no_more(void **state) {
   wrong = right;
   wrong.servers = &plain, wrong.tls_ca_file = NULL;
   is_kept_out(wrong);
-  may_speak_of_its_own_alone(right);
+  assert_only_own_subjects(right);
   /* Two nodes. */
   static const char secret[32] = "the same on all of our machines";
   vestry *v[2];
@@ -394,9 +394,9 @@ static void nodes_meet_as_the_guide_says_and_may_no_more(void **state) {
   }
 }
 
-/* ---- what is wrong ----------------------------------------------------------------------------------------------- */
+/* ----------------------------------------------------------------------------------------- invalid settings ------- */
 
-static void what_is_wrong_is_refused(void **state) {
+static void invalid_settings_are_refused_and_logged(void **state) {
   (void)state;
   const char *bad_urls[] = {"http://x", "nats://a b", "nats://a,nats://b", "127.0.0.1:4222", "", NULL};
   const char *good = "nats://127.0.0.1:4222";
@@ -431,7 +431,7 @@ static void what_is_wrong_is_refused(void **state) {
     long lines = the.th.log_lines;
     options.host = &the.th.host;
     assert_int_equal(vestry_nats_create(&options, &broker), VESTRY_INVALID);
-    if (!options.size) assert_int_equal(the.th.log_lines, lines + 1); /* otherwise the host is not known */
+    if (!options.size) assert_int_equal(the.th.log_lines, lines + 1); /* otherwise the host is unknown */
   }
   assert_int_equal(vestry_nats_create(NULL, NULL), VESTRY_INVALID);
   const vestry_nats_options unreadable[] = {
@@ -444,11 +444,11 @@ static void what_is_wrong_is_refused(void **state) {
   }
   assert_null(broker.ops);
   vestry_nats_stats untouched = {.size = sizeof untouched, .attempts_count = 7};
-  vestry_nats_stats_get(&broker, &untouched); /* none of ours */
+  vestry_nats_stats_get(&broker, &untouched); /* not a NATS broker */
   assert_int_equal(untouched.attempts_count, 7);
 }
 
-static void every_status_is_an_error(void **state) {
+static void every_nats_status_maps_to_an_error(void **state) {
   (void)state;
   assert_int_equal(vsi_nats_error(NATS_OK), VESTRY_OK);
   assert_int_equal(vsi_nats_error(NATS_NO_MEMORY), VESTRY_NO_MEMORY);
@@ -460,7 +460,7 @@ static void every_status_is_an_error(void **state) {
     assert_int_not_equal(vsi_nats_error((natsStatus)status), VESTRY_OK);
 }
 
-static void a_server_may_be_unable_to_keep_reservations(void **state) {
+static void reservation_without_jetstream_is_unsupported(void **state) {
   (void)state;
   nats_server_start(&the.server, "accounts { A { users: [ { user: \"a\", password: \"a\" } ] } }"); /* no JetStream */
   ear e;
@@ -477,9 +477,9 @@ static void a_server_may_be_unable_to_keep_reservations(void **state) {
   broker.ops->destroy(broker.broker);
 }
 
-/* ---- memory ------------------------------------------------------------------------------------------------------ */
+/* --------------------------------------------------------------------------------------------------- memory ------- */
 
-/* Comes up, speaks, comes down, with an allocation that fails somewhere: it is an error, or a loss that is told. */
+/* Connect, publish and disconnect, while an allocation fails: the result is an error, or a reported loss. */
 static vestry_err live_and_die(test_host *th, void *ctx) {
   (void)ctx;
   const char *servers[] = {the.server.url};
@@ -501,14 +501,14 @@ static vestry_err live_and_die(test_host *th, void *ctx) {
   }
   UNTIL(ear_states(&e, VESTRY_BROKER_UP) >= 1);
   if (!error) error = ear_publish(&e, "memory", "one");
-  if (error == VESTRY_IO) error = VESTRY_OK; /* a connection that failed for want of memory is made anew */
+  if (error == VESTRY_IO) error = VESTRY_OK; /* a connection that failed for lack of memory is made again */
   if (!error) UNTIL(ear_messages(&e, "memory") + ear_states(&e, VESTRY_BROKER_MAYBE_LOST) >= 1);
   ear_finish(&e);
   return error;
 }
 
 /* capability: G1 */
-static void memory_runs_out_anywhere(void **state) {
+static void failed_allocation_is_an_error_or_reported_loss(void **state) {
   (void)state;
   nats_server_start(&the.server, NULL);
   test_host_fail_each(live_and_die, NULL, true);
@@ -517,20 +517,20 @@ static void memory_runs_out_anywhere(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
   const struct CMUnitTest tests[] = {
-      TEST(what_it_counts_is_metrics),
-      TEST(a_password_is_asked_for),
-      TEST(a_token_is_asked_for),
-      TEST(a_key_is_proved),
-      TEST(credentials_say_who_may_do_what),
-      TEST(who_was_refused_comes_in_when_he_may),
-      TEST(of_several_servers_one_will_do),
-      TEST(a_server_must_be_the_one_it_says),
-      TEST(a_node_shows_its_certificate),
-      TEST(nodes_meet_as_the_guide_says_and_may_no_more),
-      TEST(what_is_wrong_is_refused),
-      TEST(every_status_is_an_error),
-      TEST(a_server_may_be_unable_to_keep_reservations),
-      TEST(memory_runs_out_anywhere),
+      TEST(counters_of_the_broker_are_metrics),
+      TEST(user_and_password_are_required),
+      TEST(token_is_required),
+      TEST(nkey_needs_its_own_seed),
+      TEST(credentials_restrict_the_subjects),
+      TEST(refused_broker_retries_until_it_is_accepted),
+      TEST(one_reachable_server_of_several_suffices),
+      TEST(server_certificate_must_match_ca_and_host),
+      TEST(client_certificate_is_required_and_kept),
+      TEST(guide_configuration_connects_nodes_and_restricts_them),
+      TEST(invalid_settings_are_refused_and_logged),
+      TEST(every_nats_status_maps_to_an_error),
+      TEST(reservation_without_jetstream_is_unsupported),
+      TEST(failed_allocation_is_an_error_or_reported_loss),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* capability: G4 */
-/* Keys that one stream has alone, by reservations of JetStream's. */
+/* Keys that one stream holds alone, by reservations of JetStream. */
 #include "cluster/strict_race.h"
 #include "nats/server.h"
 #include "support/test.h"
 #include "vestry/cluster/nats.h"
 
-static void never_two_among_threads(void **state) {
+static void key_has_at_most_one_stream_with_threads(void **state) {
   (void)state;
   nats_server server;
   vestry_broker brokers[STRICT_RACE_NODES];
@@ -25,6 +25,6 @@ static void never_two_among_threads(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(never_two_among_threads)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(key_has_at_most_one_stream_with_threads)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

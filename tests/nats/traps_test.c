@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What libnats does by itself, and the broker must not: each test fails without what is done against it. */
+/* Defaults of libnats that the broker must avoid: each test fails without the countermeasure. */
 #include <malloc.h>
 #include <nats/nats.h>
 #include <stdlib.h>
@@ -59,7 +59,7 @@ static void come_up(ear *e, vestry_nats_options options) {
   start(e);
 }
 
-/* It comes up, and hears a subject, which it has had one message of. */
+/* Connect, subscribe to a subject, and receive one message. */
 static void come_up_and_hear(ear *e, const char *subject, vestry_nats_options options) {
   make(e, options);
   ear_hears(e, subject);
@@ -74,12 +74,12 @@ static vestry_nats_stats stats_of(ear *e) {
   return stats;
 }
 
-/* ---- threads ----------------------------------------------------------------------------------------------------- */
+/* -------------------------------------------------------------------------------------------------- threads ------- */
 
-/* A thread that reads, one for each subscription, and one that holds writes back for a millisecond, are libnats's
- * defaults. */
+/* By default, libnats has a thread that reads, one for each subscription, and one that delays writes by a
+ * millisecond. */
 /* capability: G1 */
-static void a_broker_has_two_threads_whatever_it_hears(void **state) {
+static void broker_has_two_threads_for_any_number_of_subjects(void **state) {
   (void)state;
   ear first, second;
   come_up_and_hear(&first, "s.first", (vestry_nats_options){0});
@@ -98,7 +98,7 @@ static void a_broker_has_two_threads_whatever_it_hears(void **state) {
   ear_finish(&first);
 }
 
-static void what_is_said_of_times_is_so(void **state) {
+static void default_times_are_as_documented(void **state) {
   (void)state;
   ear e;
   make(&e, (vestry_nats_options){0});
@@ -110,9 +110,9 @@ static void what_is_said_of_times_is_so(void **state) {
   ear_finish(&e);
 }
 
-/* An application may have libnats deliver on several threads. */
+/* An application may let libnats deliver on several threads. */
 /* capability: G1 */
-static void several_threads_of_libnats_do_not_call_at_once(void **state) {
+static void events_do_not_overlap_with_a_delivery_pool(void **state) {
   (void)state;
   assert_int_equal(nats_SetMessageDeliveryPoolSize(4), NATS_OK);
   ear e;
@@ -137,11 +137,11 @@ static void several_threads_of_libnats_do_not_call_at_once(void **state) {
   ear_finish(&e);
 }
 
-/* ---- a server that stops ----------------------------------------------------------------------------------------- */
+/* -------------------------------------------------------------------------------------- a server that stops ------- */
 
-/* libnats would hold back 8 MB, and send it minutes later. */
+/* libnats would buffer 8 MB, and send it minutes later. */
 /* capability: G1 */
-static void nothing_arrives_late(void **state) {
+static void queued_messages_are_discarded_on_disconnect(void **state) {
   (void)state;
   ear sender, hearer;
   come_up(&sender, (vestry_nats_options){.max_send_queue_bytes = 1 << 20, .ping_ms = 60000});
@@ -149,7 +149,7 @@ static void nothing_arrives_late(void **state) {
   nats_server_freeze(&the.server, true);
   static char text[10000];
   memset(text, 'x', sizeof text - 1);
-  bool was_full = false; /* the socket, and then what waits */
+  bool was_full = false; /* the socket, and then the send queue */
   for (vestry_err error; (error = ear_publish(&sender, "late", text)) != VESTRY_IO;) {
     if (!error) continue;
     assert_int_equal(error, VESTRY_FULL);
@@ -165,7 +165,7 @@ static void nothing_arrives_late(void **state) {
   UNTIL(ear_states(&sender, VESTRY_BROKER_UP) == 2);
   UNTIL(ear_states(&hearer, VESTRY_BROKER_UP) == 2);
   assert_int_equal(ear_publish(&sender, "late", "now"), VESTRY_OK);
-  size_t before = 0; /* what the server sent on before it stopped */
+  size_t before = 0; /* messages that the server passed on before it stopped */
   UNTIL(strcmp(ear_nth(&hearer, "late", ear_messages(&hearer, "late") - 1).data, "now") == 0);
   while (!hearer.all[before].is_state || hearer.all[before].state != VESTRY_BROKER_DOWN) before++;
   while (++before < hearer.count)
@@ -179,14 +179,14 @@ static void nothing_arrives_late(void **state) {
   ear_finish(&hearer);
 }
 
-/* Two minutes times two, otherwise. And whoever publishes meanwhile is not made to wait. */
+/* By default it would take two times two minutes. Publishers do not wait meanwhile. */
 /* capability: G1 */
-static void a_server_that_stops_is_noticed(void **state) {
+static void stopped_server_is_detected_by_pings(void **state) {
   (void)state;
   ear e;
   come_up(&e, (vestry_nats_options){.ping_ms = 50, .pings_out = 2});
   nats_server_freeze(&the.server, true);
-  UNTIL(ear_states(&e, VESTRY_BROKER_DOWN) == 1); /* though it says nothing to it */
+  UNTIL(ear_states(&e, VESTRY_BROKER_DOWN) == 1); /* although the broker sends nothing */
   assert_int_equal(e.broker.ops->state(e.broker.broker), VESTRY_BROKER_DOWN);
   nats_server_freeze(&the.server, false);
   UNTIL(ear_states(&e, VESTRY_BROKER_UP) == 2);
@@ -194,7 +194,7 @@ static void a_server_that_stops_is_noticed(void **state) {
 }
 
 /* capability: G1 */
-static void a_full_socket_makes_nobody_wait(void **state) {
+static void full_socket_does_not_block_publishers(void **state) {
   (void)state;
   ear e;
   come_up(&e, (vestry_nats_options){.max_send_queue_bytes = 1 << 20, .ping_ms = 60000, .write_ms = 120000});
@@ -212,7 +212,7 @@ static void a_full_socket_makes_nobody_wait(void **state) {
   }
   assert_int_equal(e.broker.ops->state(e.broker.broker), VESTRY_BROKER_UP);
   assert_true(e.broker.ops->max_payload(e.broker.broker) > 0);
-  assert_true(seconds_now() - since < 60); /* write_ms, had anybody waited */
+  assert_true(seconds_now() - since < 60); /* write_ms, if a publisher had waited */
   vestry_nats_stats stats = stats_of(&e);
   assert_true(stats.send_queue_bytes <= 1 << 20);
   nats_server_freeze(&the.server, false);
@@ -220,9 +220,9 @@ static void a_full_socket_makes_nobody_wait(void **state) {
   ear_finish(&e);
 }
 
-/* ---- who does not keep up ---------------------------------------------------------------------------------------- */
+/* ------------------------------------------------------------------------------------------- slow receivers ------- */
 
-/* Blocks the first message until it is let go. */
+/* Blocks the first message until it is released. */
 typedef struct gate {
   pthread_mutex_t lock;
   pthread_cond_t changed;
@@ -266,9 +266,9 @@ static void flood(ear *e, int from, int count) {
   }
 }
 
-/* Nothing waits in this process but what was read: the server has the rest wait. */
+/* This process buffers only the messages that it has read; the server buffers the rest. */
 /* capability: G1 */
-static void who_is_slow_is_sent_what_it_takes(void **state) {
+static void slow_receiver_buffers_only_what_it_has_read(void **state) {
   (void)state;
   enum { COUNT = 1000 };
   static char text[10000];
@@ -281,7 +281,7 @@ static void who_is_slow_is_sent_what_it_takes(void **state) {
   come_up(&sender, (vestry_nats_options){.max_send_queue_bytes = 100000});
   assert_int_equal(ear_publish(&sender, "flood", "0"), VESTRY_OK);
   wait_gate();
-  size_t before = mallinfo2().uordblks; /* libnats's too */
+  size_t before = mallinfo2().uordblks; /* including the memory of libnats */
   memset(text, 'x', sizeof text - 1);
   for (int i = 1; i < COUNT; i++) {
     snprintf(text, 8, "%d", i);
@@ -289,7 +289,7 @@ static void who_is_slow_is_sent_what_it_takes(void **state) {
     UNTIL(ear_publish(&sender, "flood", text) == VESTRY_OK);
   }
   UNTIL(stats_of(&sender).send_queue_bytes == 0);
-  /* The server answers, and nothing is read meanwhile: that is not its end. */
+  /* The server responds, and nothing is read meanwhile: it is not taken for dead. */
   uint64_t asked = atomic_load(&((vsi_nats_broker *)e.broker.broker)->asks_count);
   UNTIL(atomic_load(&((vsi_nats_broker *)e.broker.broker)->asks_count) > asked + 10);
   assert_int_equal(stats_of(&e).received_count, 1);
@@ -303,7 +303,7 @@ static void who_is_slow_is_sent_what_it_takes(void **state) {
   ear_finish(&e);
 }
 
-/* Somebody else's handler keeps libnats's thread. */
+/* A handler of other code occupies the thread of libnats. */
 static void block_libnats(natsConnection *connection, natsSubscription *sub, natsMsg *message, void *ctx) {
   (void)connection, (void)sub, (void)ctx;
   natsMsg_Destroy(message);
@@ -311,7 +311,7 @@ static void block_libnats(natsConnection *connection, natsSubscription *sub, nat
 }
 
 /* capability: G1 */
-static void who_holds_up_libnats_holds_up_nothing_here(void **state) {
+static void blocked_libnats_thread_does_not_delay_the_broker(void **state) {
   (void)state;
   enum { COUNT = 3000 };
   set_gate(false);
@@ -349,9 +349,9 @@ static void count_message(natsConnection *connection, natsSubscription *sub, nat
   natsMsg_Destroy(message);
 }
 
-/* A server works for each message: letters that wait to be written are few of them. And what others publish is several
- * letters only if it is whole. */
-static void what_waits_goes_together(void **state) {
+/* The cost of a server is per message, so queued messages are joined into few. Data of other publishers counts as
+ * joined only if it is consistent. */
+static void queued_messages_are_joined(void **state) {
   (void)state;
   enum { COUNT = 1000, MESSAGES = (COUNT + 254) / 255 };
   static const unsigned char two[] = {1, 2, 1, 0, 0, 0, 'a', 1, 0, 0, 0, 'b'}, torn[] = {1, 2, 1, 0, 0, 0, 'c', 9};
@@ -394,10 +394,10 @@ static void what_waits_goes_together(void **state) {
   ear_finish(&e);
 }
 
-/* ---- messages that were told ------------------------------------------------------------------------------------- */
+/* ---------------------------------------------------------------------------------------- returned messages ------- */
 
 static struct given_back {
-  _Atomic(size_t) told, told_before; /* messages: until now, and at the last time; by one thread */
+  _Atomic(size_t) told, told_before; /* messages passed on: until now, and at the last return; by one thread */
   _Atomic(size_t) count, times;
 } given_back;
 
@@ -415,8 +415,8 @@ static void note_told(ear *self, const heard *what) {
   given_back.told += !what->is_state;
 }
 
-/* libnats wakes a thread of its own for what is given back. */
-static void messages_are_given_back_many_at_a_time(void **state) {
+/* libnats wakes one of its threads for returned messages. */
+static void messages_are_returned_to_libnats_in_batches(void **state) {
   (void)state;
   enum { COUNT = 256, LARGE_BYTES = 40000 };
   static char large[LARGE_BYTES + 1];
@@ -437,7 +437,7 @@ static void messages_are_given_back_many_at_a_time(void **state) {
     assert_int_equal(ear_publish(&e, "many", large), VESTRY_OK);
     UNTIL(ear_messages(&e, "many") == COUNT + i);
   }
-  UNTIL(atomic_load(&given_back.count) == COUNT + 2); /* what they hold is bounded in bytes, too */
+  UNTIL(atomic_load(&given_back.count) == COUNT + 2); /* their memory is limited in bytes, too */
   ear_finish(&e);
   assert_int_equal(atomic_load(&given_back.count), COUNT + 3);
 }
@@ -445,16 +445,16 @@ static void messages_are_given_back_many_at_a_time(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
   const struct CMUnitTest tests[] = {
-      TEST(a_broker_has_two_threads_whatever_it_hears),
-      TEST(what_is_said_of_times_is_so),
-      TEST(nothing_arrives_late),
-      TEST(a_server_that_stops_is_noticed),
-      TEST(a_full_socket_makes_nobody_wait),
-      TEST(who_is_slow_is_sent_what_it_takes),
-      TEST(who_holds_up_libnats_holds_up_nothing_here),
-      TEST(several_threads_of_libnats_do_not_call_at_once),
-      TEST(what_waits_goes_together),
-      TEST(messages_are_given_back_many_at_a_time),
+      TEST(broker_has_two_threads_for_any_number_of_subjects),
+      TEST(default_times_are_as_documented),
+      TEST(queued_messages_are_discarded_on_disconnect),
+      TEST(stopped_server_is_detected_by_pings),
+      TEST(full_socket_does_not_block_publishers),
+      TEST(slow_receiver_buffers_only_what_it_has_read),
+      TEST(blocked_libnats_thread_does_not_delay_the_broker),
+      TEST(events_do_not_overlap_with_a_delivery_pool),
+      TEST(queued_messages_are_joined),
+      TEST(messages_are_returned_to_libnats_in_batches),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
