@@ -5,11 +5,11 @@
 
 #include "support/test.h"
 
-enum { SLOW_MS = 300 }; /* how much longer than answer_ms an answer may take */
+enum { SLOW_MS = 300 }; /* tolerance added to answer_ms */
 
-/* ---- losses ------------------------------------------------------------------------------------------------------ */
+/* --------------------------------------------------------------------------------------------------- losses ------- */
 
-/* A gap or a render that it was told since then; NULL: none. */
+/* Find a gap or a render reported since then; NULL: none. */
 static const told *find_told(const world *w, char kind, int place, int life, int of, uint64_t since_ns) {
   const told *found = NULL;
   for (size_t i = w->told_count; i-- > 0;) {
@@ -21,7 +21,7 @@ static const told *find_told(const world *w, char kind, int place, int life, int
   return found;
 }
 
-/* Somebody there did not get it. kind: what would tell so. False: it is pending. */
+/* Judge a message that was not received at a node. kind: the report that would cover it. False: it is pending. */
 static bool judge_loss(world *w, size_t number, int place, int life, char kind, verdict *v) {
   const message *m = &w->messages[number];
   uint64_t deadline_ns = world_deadline_ns(w, PLACE(m->place) | PLACE(place), m->sent_ns, TOLD_WITHIN_MS * MS);
@@ -78,9 +78,10 @@ static bool judge_refresh(world *w, size_t number, verdict *v) {
   return is_done;
 }
 
-/* ---- answers ----------------------------------------------------------------------------------------------------- */
+/* -------------------------------------------------------------------------------------------------- answers ------- */
 
-/* Streams of the key that went at about that time, and may have been counted without having it. */
+/* Count the streams of the key that ended at about that time, which may have been counted although they did not receive
+ * it. */
 static size_t left_since(const world *w, const message *m) {
   size_t count = 0;
   for (size_t i = 0; i < w->streams_count; i++) {
@@ -128,7 +129,7 @@ void check_messages(world *w, size_t from, uint64_t answer_ms, verdict *v) {
   for (size_t i = from; i < w->messages_count; i++) {
     message *m = &w->messages[i];
     verdict before = *v;
-    if (m->is_judged || !m->sent_ns) continue; /* who was killed before has not sent it */
+    if (m->is_judged || !m->sent_ns) continue; /* a node that was killed earlier has not sent it */
     switch (m->kind) {
     case 'B': m->is_judged = judge_event(w, i, v); break;
     case 'P': m->is_judged = judge_published(w, i, v); break;
@@ -141,7 +142,7 @@ void check_messages(world *w, size_t from, uint64_t answer_ms, verdict *v) {
   }
 }
 
-/* ---- digests ----------------------------------------------------------------------------------------------------- */
+/* ------------------------------------------------------------------------------------------- tables of keys ------- */
 
 bool check_digests(world *w) {
   unsigned long long sum = 0;
@@ -171,7 +172,8 @@ bool check_replaced(const world *w) {
   return true;
 }
 
-/* The last one of a key that was replaced: by whom? He is there, or has left of late for another reason. */
+/* The last replaced stream of a key: find the stream that replaced it, which is open or has ended recently for another
+ * reason. */
 static bool was_replaced_by_nobody(const world *w, const stream *last) {
   for (size_t i = 0; i < w->streams_count; i++) {
     const stream *s = &w->streams[i];

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* One node of a cluster, as a process of its own: an instance with real threads, over NATS. It does what it is told by
- * lines on its input, and tells by lines on its output what came of it, and when. The streams are its own transport's:
- * they take everything, and each mark that they are sent is told as it comes, so that also of a node that is killed it
- * is known what its streams have got.
+/* One node of a cluster, as a process: an instance with real threads, over NATS. It performs commands, which are lines
+ * of its input, and reports results and times as lines of its output. Its streams have their own transport, which
+ * accepts everything and reports each mark at once, so that even after a node was killed the world knows what its
+ * streams have received.
  *
- *   test_cluster_node NAME LIFE URL [SETTING=NUMBER…]
+ * test_cluster_node NAME LIFE URL [SETTING=NUMBER…]
  *
- * A mark is "@D0.3.17;": dispatched (B: broadcast) by the node 0 in its life 3, number 17. Times are nanoseconds of the
- * monotonic clock, which all processes of a machine share. Names of keys are escaped as in addresses. */
+ * A mark is "@D0.3.17;": dispatched (B: broadcast) by node 0 in its run 3, number 17. Times are nanoseconds of the
+ * monotonic clock, which all processes of a machine share. Names of keys are escaped as in URLs. */
 #include <ctype.h>
 #include <errno.h>
 #include <pthread.h>
@@ -45,7 +45,7 @@ static struct {
   pthread_mutex_t gate_lock;
   pthread_cond_t gate_changed;
   bool is_shut;
-  _Atomic(bool) is_quiet; /* marks are counted, and not told */
+  _Atomic(bool) is_quiet; /* marks are counted, and not reported */
   _Atomic(uint64_t) marks_count;
 } me = {.gate_lock = PTHREAD_MUTEX_INITIALIZER, .gate_changed = PTHREAD_COND_INITIALIZER};
 
@@ -55,7 +55,7 @@ static uint64_t now_ns(void) {
   return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-/* One line, in one write: whole, also if this process is killed. */
+/* Print one line with one write: it is whole, even if this process is killed. */
 static void say(const char *format, ...) VESTRY_PRINTF(1, 2);
 static void say(const char *format, ...) {
   char line[LINE_MOST];
@@ -72,11 +72,11 @@ static unsigned long long at(void) {
   return now_ns();
 }
 
-/* ---- streams ----------------------------------------------------------------------------------------------------- */
+/* -------------------------------------------------------------------------------------------------- streams ------- */
 
 typedef struct visit {
   int number;
-  char kind; /* K, C, P: kept under a key, member of a channel, a page */
+  char kind; /* K, C, P: stored under a key, member of a channel, a page */
   const char *name;
   vestry_keep_policy policy;
 } visit;
@@ -129,7 +129,7 @@ static const vestry_transport_ops stream_ops = {.size = sizeof(vestry_transport_
                                                 .end = stream_end,
                                                 .release = stream_release};
 
-/* ---- requests ---------------------------------------------------------------------------------------------------- */
+/* ------------------------------------------------------------------------------------------------- requests ------- */
 
 static const char *request_method(void *request) {
   (void)request;
@@ -226,7 +226,7 @@ static void close_stream(int number) {
   me.streams[number] = NULL;
 }
 
-/* ---- what it is told of ------------------------------------------------------------------------------------------ */
+/* ------------------------------------------------------------------------------------------------ callbacks ------- */
 
 static const char *state_name(vestry_member_state state) {
   static const char *const names[] = {"NONE", "ALIVE", "SUSPECT", "DEAD", "LEFT", "REFUSED", "DRAINING"};
@@ -260,7 +260,7 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   return vestry_render_end(render, html);
 }
 
-/* ["hold"]: waits until it is let go. */
+/* ["hold"]: waits until it is released. */
 static vestry_err hold(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   (void)context, (void)args, (void)ctx;
   say("held %llu", at());
@@ -277,7 +277,7 @@ static void set_gate(bool is_shut) {
   pthread_mutex_unlock(&me.gate_lock);
 }
 
-/* How long this process was not run: a thread that only sleeps finds it out. */
+/* Measure how long this process did not run, with a thread that only sleeps. */
 static void *watch_lag(void *ctx) {
   (void)ctx;
   for (;;) {
@@ -296,13 +296,13 @@ static void log_line(void *ctx, vestry_log_level level, const char *line) {
   say("log %s", line);
 }
 
-/* ---- what it does ------------------------------------------------------------------------------------------------ */
+/* ------------------------------------------------------------------------------------------------- commands ------- */
 
 static void on_answer(vestry_err error, uint32_t count, void *ctx) {
   say("answer %ld %s %u %llu", (long)(intptr_t)ctx, vestry_err_name(error), count, at());
 }
 
-/* Effects for a key: a mark, or to hold. Waits for nothing. */
+/* Dispatch effects to a key: a mark, or hold. Does not wait. */
 static void ask(long number, const char *key, bool is_hold) {
   char text[64];
   snprintf(text, sizeof text, "@D%d.%d.%ld;", me.place, me.life, number);
@@ -315,7 +315,7 @@ static void ask(long number, const char *key, bool is_hold) {
   json_decref(list);
 }
 
-/* The same by the function that waits. */
+/* The same with the function that waits. */
 static void tell(long number, const char *key) {
   char text[64];
   vestry_dispatch_result result = {0};
@@ -424,7 +424,7 @@ static bool obey(const char *line) {
   return true;
 }
 
-/* ---- life -------------------------------------------------------------------------------------------------------- */
+/* -------------------------------------------------------------------------------------------- start and end ------- */
 
 static uint32_t setting(int argc, char **argv, const char *name, uint32_t by_default) {
   size_t len = strlen(name);
@@ -478,7 +478,7 @@ static vestry_err begin(int argc, char **argv) {
 static void end(void) {
   for (int i = 0; i < STREAMS_MOST; i++)
     if (me.streams[i]) vestry_connection_unref(me.streams[i]);
-  if (vestry_stop(me.v, VESTRY_NEVER_MS)) abort(); /* the world says when that is too long */
+  if (vestry_stop(me.v, VESTRY_NEVER_MS)) abort(); /* the world reports it if this takes too long */
   vestry_cluster_destroy(me.cluster);
   me.broker.ops->destroy(me.broker.broker);
   vestry_pages_destroy(me.pages);
@@ -490,7 +490,7 @@ int main(int argc, char **argv) {
   static char line[LINE_MOST];
   pthread_t watcher;
   if (argc < 4) return 2;
-  prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves nothing behind */
+  prctl(PR_SET_PDEATHSIG, SIGKILL); /* a failed test leaves no process behind */
   if (begin(argc, argv)) return 1;
   if (pthread_create(&watcher, NULL, watch_lag, NULL)) return 1;
   pthread_detach(watcher);

@@ -40,15 +40,15 @@ void proxy_init(proxy *p, int broker_port, uint64_t *state) {
   snprintf(p->url, sizeof p->url, "nats://127.0.0.1:%d", p->port);
 }
 
-/* ---- ways -------------------------------------------------------------------------------------------------------- */
+/* ----------------------------------------------------------------------------------------------- directions ------- */
 
-/* Behind all that is due before it, and what is due with it. */
+/* Insert a parcel after all that are due before it or at the same time. */
 static void put(way *w, const char *data, size_t len, uint64_t due_ns) {
   parcel *item = malloc(sizeof *item + len), **at = &w->first;
   assert_non_null(item);
   *item = (parcel){.due_ns = due_ns, .len = len};
   memcpy(item->data, data, len);
-  /* What is half written is not parted. */
+  /* A parcel that is partly written stays first. */
   while (*at && ((*at)->due_ns <= due_ns || (*at)->sent)) at = &(*at)->next;
   item->next = *at;
   *at = item;
@@ -78,7 +78,7 @@ static void close_link(proxy_link *l) {
   *l = (proxy_link){.node = -1, .broker = -1};
 }
 
-/* What is due goes out. False: the socket has ended. */
+/* Send all parcels that are due. False: the socket has ended. */
 static bool send_due(way *w, int fd, uint64_t now_ns) {
   while (w->first && w->first->due_ns <= now_ns) {
     parcel *item = w->first;
@@ -92,7 +92,7 @@ static bool send_due(way *w, int fd, uint64_t now_ns) {
   return true;
 }
 
-/* ---- frames ------------------------------------------------------------------------------------------------------ */
+/* --------------------------------------------------------------------------------------------------- frames ------- */
 
 size_t nats_frame_len(const char *raw, size_t len, bool *ret_is_message) {
   const char *line_end = memmem(raw, len, "\r\n", 2);
@@ -137,9 +137,9 @@ static void take_frames(proxy *p, proxy_link *l, uint64_t now_ns) {
   l->raw_len -= at;
 }
 
-/* ---- carrying ---------------------------------------------------------------------------------------------------- */
+/* ----------------------------------------------------------------------------------------------- forwarding ------- */
 
-/* Bytes read; 0: none now; -1: the end. */
+/* Return the bytes read; 0: none now; -1: the end. */
 static ssize_t read_some(int fd, char *buffer, size_t room) {
   ssize_t n = recv(fd, buffer, room, 0);
   if (n > 0) return n;
@@ -192,7 +192,8 @@ static void accept_some(proxy *p) {
     int one = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     *l = (proxy_link){.node = fd, .broker = make_socket()};
-    (void)connect(l->broker, (struct sockaddr *)&address, sizeof address); /* refused: reading tells */
+    /* if it is refused, the first read reports it */
+    (void)connect(l->broker, (struct sockaddr *)&address, sizeof address);
   }
 }
 
@@ -219,7 +220,7 @@ size_t proxy_prepare(proxy *p, struct pollfd *fds, uint64_t *due_ns) {
     if (l->node < 0) continue;
     short node = events_of(!p->holds_out && !l->node_ended, &l->to_node, p->holds_in, due_ns, now_ns);
     short broker = events_of(!p->holds_in && !l->broker_ended, &l->to_broker, p->holds_out, due_ns, now_ns);
-    if (node) fds[count++] = (struct pollfd){.fd = l->node, .events = node}; /* without: poll would tell of its end */
+    if (node) fds[count++] = (struct pollfd){.fd = l->node, .events = node}; /* otherwise poll would report its end */
     if (broker) fds[count++] = (struct pollfd){.fd = l->broker, .events = broker};
   }
   return count;

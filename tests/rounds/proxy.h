@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A proxy of the tests' own between one node and the broker. It knows NATS's frames well enough to repeat or to lose
- * whole messages to the node; what the node says is carried as it is. One thread drives it, between polls. */
+/* A proxy of the tests between one node and the broker. It parses the frames of NATS, so that it can duplicate or drop
+ * whole messages to the node; data from the node is forwarded unchanged. One thread drives it, between polls. */
 #ifndef TESTS_ROUNDS_PROXY_H
 #define TESTS_ROUNDS_PROXY_H
 
@@ -11,7 +11,7 @@
 
 enum { PROXY_LINKS_MOST = 16, PROXY_FDS_MOST = 1 + 2 * PROXY_LINKS_MOST };
 
-/* Some bytes on their way. */
+/* Bytes in transit. */
 typedef struct parcel {
   struct parcel *next;
   uint64_t due_ns;
@@ -24,9 +24,9 @@ typedef struct way {
   uint64_t last_due_ns;
 } way;
 
-/* One connection of the node's. */
+/* One connection of the node. */
 typedef struct proxy_link {
-  int node, broker; /* sockets; -1: the place is free */
+  int node, broker; /* sockets; -1: unused */
   way to_node, to_broker;
   char *raw; /* from the broker, not yet a whole frame */
   size_t raw_len, raw_room;
@@ -36,34 +36,34 @@ typedef struct proxy_link {
 typedef struct proxy {
   int listener, port, broker_port;
   char url[64];
-  uint64_t *state; /* of chance */
-  /* What goes wrong; all zero: nothing. */
+  uint64_t *state; /* random state */
+  /* Faults; all zero: none. */
   bool is_cut;              /* connections are closed */
-  bool holds_in, holds_out; /* black-holed: nothing is read or written, to the node, or to the broker */
-  uint32_t delay_ms;        /* each way, up to so long, in order */
+  bool holds_in, holds_out; /* black hole: nothing is read or written, to the node, or to the broker */
+  uint32_t delay_ms;        /* maximum for each direction, in order */
   uint32_t duplicate, drop; /* messages to the node, of 10,000 */
   proxy_link links[PROXY_LINKS_MOST];
   uint64_t messages_count, duplicated_count, dropped_count;
 } proxy;
 
-/* state: of a random sequence that is shared with whoever else draws from it. */
+/* state: a random sequence that is shared with other users. */
 void proxy_init(proxy *p, int broker_port, uint64_t *state);
 void proxy_finish(proxy *p);
-/* Close all connections now, and, until it is set to false, each new one. */
+/* Close all connections now and, until it is set to false, each new one. */
 void proxy_cut(proxy *p, bool is_cut);
-/* Nothing goes wrong any more. */
+/* End all faults. */
 void proxy_heal(proxy *p);
 size_t proxy_links_count(const proxy *p);
 
-/* What is to be polled: fills fds, which have PROXY_FDS_MOST places, and returns how many. *due_ns is lowered to when
- * something is to be sent on. */
+/* Fill fds, which has PROXY_FDS_MOST elements, with the sockets to poll, and return their number. Lowers *due_ns to the
+ * time of the next send. */
 size_t proxy_prepare(proxy *p, struct pollfd *fds, uint64_t *due_ns);
-/* After the poll: carry what can be carried. */
+/* Forward after the poll. */
 void proxy_carry(proxy *p, uint64_t now_ns);
 
-/* Bytes of the first frame of what a broker sends; 0: it is not whole yet. */
+/* Return the length of the first frame from a broker; 0: incomplete. */
 size_t nats_frame_len(const char *raw, size_t len, bool *ret_is_message);
-/* Whether a message's subject holds nothing but a-z, 0-9 and '.'. */
+/* Return whether the subject of a message contains only a-z, 0-9 and '.'. */
 bool nats_subject_is_plain(const char *frame);
 
 uint64_t clock_ns(void);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The broker is killed and started again under load, all settings as they are by default: of whatever a node did not
- * get it is told within a second from when the broker listens again.
+/* The broker is killed and restarted under load, with default settings: each lost message is reported to its receiver
+ * within a second after the broker listens again.
  *
- *   RESTARTS=200 test_rounds_restarts */
+ * RESTARTS=200 test_rounds restarts */
 #include <stdlib.h>
 
 #include "rounds/check.h"
@@ -71,7 +71,7 @@ static void restart(size_t number, verdict *v) {
 }
 
 /* capability: G6 */
-static void every_loss_is_told_within_a_second(void **state) {
+static void loss_is_reported_within_a_second_of_broker_restart(void **state) {
   (void)state;
   const char *text = getenv("RESTARTS");
   size_t count = text ? strtoul(text, NULL, 10) : TEST_ROUNDS(RESTARTS);
@@ -94,6 +94,6 @@ static void every_loss_is_told_within_a_second(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(every_loss_is_told_within_a_second)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(loss_is_reported_within_a_second_of_broker_restart)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: MIT */
-/* Rounds: three nodes under load, and what a seed says happens to them: they are killed and started anew, stopped and
- * continued, cut off, black-holed in one or both directions, and told everything late and twice; the broker is killed
- * and started, or stopped. Whatever happens:
- *   no loss without a word: who did not get what he should have is told of a gap, and his pages render again, within a
- *   second from when he and the sender could hear each other; who asks is answered once, in time, and rightly;
- *   no disorder, and nothing twice: of one sender, for one stream;
- *   within two seconds from when all is well again all digests are equal, and of streams that REPLACE one is left;
- *   and then everybody reaches everything at once.
+/* Rounds: three nodes under load, with faults that a seed determines. Nodes are killed and restarted, stopped and
+ * continued, cut off, black-holed in one or both directions, and receive messages late and duplicated; the broker is
+ * killed and restarted, or stopped. Always:
+ * - no loss without a report: a receiver that missed a message gets a gap, and its pages are rendered again, within a
+ *   second after it and the sender were connected;
+ * - each request is answered once, in time and correctly;
+ * - no message of one sender, for one stream, is out of order or duplicated;
+ * - within two seconds after the last fault, all tables of keys are equal, and of streams that REPLACE one is left;
+ * - after that, each message reaches all its receivers at once.
  *
- *   ROUNDS=1000 ROUNDS_SEED=1 test_rounds_rounds          1,000 rounds, from this seed on
- *   ROUNDS_STORIES=/tmp                                   where the story of a round that failed is written
- * A round is its seed and the machine's pace: one that failed may need several runs to fail again. */
+ * ROUNDS=1000 ROUNDS_SEED=1 test_rounds rounds   1,000 rounds, from this seed on
+ * ROUNDS_STORIES=/tmp   folder for the records of failed rounds
+ * A round depends on its seed and the speed of the machine: a failed one may need several runs to fail again. */
 #include <stdlib.h>
 
 #include "rounds/check.h"
 #include "runtime/random.h"
 #include "support/test.h"
 
-/* KNOWN_MS: two heartbeats after it has come up a node says that nobody has a key; before, that it does not know.
- * STALLS_BEFORE_MS: so long a connection to the broker lives without an answer. */
+/* KNOWN_MS: two heartbeats after it has come up, a node answers that no node has a key; before that, the answer is
+ * unknown. STALLS_BEFORE_MS: how long a connection to the broker lives without a response. */
 enum { ANSWER_MS = 500, KNOWN_MS = 120, STALLS_BEFORE_MS = 500, DISTURBS_MS = 50 };
 enum { ROUNDS_A_WORLD = 8, TROUBLES_MOST = 4, KEYS = 4, CHANNELS = 3, EMPTY = 4, STREAMS_A_NAME = 3 };
 
@@ -26,16 +27,16 @@ static const char *const settings[] = {"heartbeat_ms=50", "suspect_ms=200", "dea
                                        "ping_ms=100",     "connect_ms=300", "reconnect_max_ms=100", NULL};
 static const char *const keys[KEYS] = {"r0", "r1", "m0", "m%0d%0aSUB%20*%20>%0d%0a"};
 static const char *const channels[CHANNELS] = {"c0", "c1", "c*.>"};
-static const char *const empty[EMPTY] = {"e0", "e1", "e2", "e3"}; /* channels that hardly anybody is in */
+static const char *const empty[EMPTY] = {"e0", "e1", "e2", "e3"}; /* channels with few members */
 
 typedef enum kind { KILL, STOP, CUT, HOLE, DEAF, MUTE, BROKER_KILL, BROKER_STOP, KINDS } kind;
 static const char *const kind_names[KINDS] = {"kill", "stop", "cut",         "black hole",
                                               "deaf", "mute", "broker dies", "broker stops"};
 
-/* Something that happens in a round. */
+/* A fault during a round. */
 typedef struct trouble {
   kind kind;
-  unsigned places; /* a bit each */
+  unsigned places; /* one bit each */
   uint64_t begin_ms, end_ms;
   enum { WAITS, GOES_ON, ENDS, OVER } phase;
   size_t fault;
@@ -55,7 +56,7 @@ static int lowest(unsigned places) {
   return __builtin_ctz(places);
 }
 
-/* ---- load -------------------------------------------------------------------------------------------------------- */
+/* ----------------------------------------------------------------------------------------------------- load ------- */
 
 static size_t open_there(int place, const char *name) {
   size_t count = 0;
@@ -85,7 +86,7 @@ static void close_one(int place) {
   if (s->place == place && s->kind != 'P' && stream_is_open(&w, s)) world_close(&w, (int)at);
 }
 
-/* Somebody comes into a channel, somebody else speaks into it before that is told; and he leaves. */
+/* A stream joins a channel, another node sends to it before that is announced, and the stream leaves. */
 static void come_late(int place) {
   int other = (place + 1 + (int)chance(PLACES - 1)) % PLACES;
   const char *name = empty[chance(EMPTY)];
@@ -117,14 +118,14 @@ static void act(void) {
   }
 }
 
-/* What a node that has just started has. */
+/* Open the streams of a node that has just started. */
 static void settle_in(int place) {
   (void)world_show(&w, place);
   for (int i = 0; i < CHANNELS; i++) (void)world_join(&w, place, channels[i]);
   for (int i = 0; i < 3; i++) open_one(place);
 }
 
-/* ---- troubles ---------------------------------------------------------------------------------------------------- */
+/* --------------------------------------------------------------------------------------------------- faults ------- */
 
 static void plan(trouble *t, uint64_t round_ms) {
   static const unsigned parts[] = {1, 2, 4, 3, 5, 6, 7};
@@ -135,7 +136,7 @@ static void plan(trouble *t, uint64_t round_ms) {
   t->end_ms = t->begin_ms + 1 + chance(chance(3) ? 300 : 1200);
 }
 
-/* Whether another one has to do with the same. */
+/* Return whether another fault affects the same nodes. */
 static bool is_taken(const trouble *all, size_t count, const trouble *one) {
   for (size_t i = 0; i < count; i++) {
     const trouble *t = &all[i];
@@ -159,7 +160,7 @@ static void part(const trouble *t, bool is_on) {
   }
 }
 
-/* All the while: frames come late, twice or, to some nodes, not at all. */
+/* During the whole round: frames arrive late, twice or, at some nodes, not at all. */
 static void make_noise(void) {
   for (int i = 0; i < PLACES; i++) {
     proxy *p = &w.proxies[i];
@@ -197,7 +198,7 @@ static void end(trouble *t) {
   }
 }
 
-/* It is over when who was started is there. */
+/* The fault is over when the restarted process is ready. */
 static void look(trouble *t) {
   bool is_over = t->kind == KILL ? w.players[lowest(t->places)].is_up : t->kind != BROKER_KILL || w.is_broker_up;
   if (!is_over) return;
@@ -206,7 +207,7 @@ static void look(trouble *t) {
   if (t->kind == KILL) settle_in(lowest(t->places));
 }
 
-/* Until all is over. */
+/* Run until all faults are over. */
 static void go_through(trouble *all, size_t count, uint64_t round_ms) {
   uint64_t began_ns = clock_ns(), next_ns = began_ns;
   for (bool is_over = false; !is_over;) {
@@ -232,7 +233,7 @@ static void go_through(trouble *all, size_t count, uint64_t round_ms) {
   }
 }
 
-/* ---- a round ----------------------------------------------------------------------------------------------------- */
+/* -------------------------------------------------------------------------------------------------- a round ------- */
 
 static bool are_linked(void) {
   for (int i = 0; i < PLACES; i++)
@@ -240,7 +241,7 @@ static bool are_linked(void) {
   return true;
 }
 
-/* Not at once: who has been cut off may not have noticed yet, and lets go of his connection only now. */
+/* Not at once: a node that was cut off may detect that only now, and close its connection. */
 static void await_equal(void) {
   uint64_t began_ns = clock_ns();
   world_pass(&w, KNOWN_MS);
@@ -278,7 +279,8 @@ static bool are_right(size_t from) {
   return true;
 }
 
-/* Somebody was not run for so long that connections were given up for it, or numbers are missing: that is told. */
+/* Return whether a process did not run for so long that its connections were closed, or numbers are missing: that is
+ * reported. */
 static bool is_disturbed(uint64_t since_ns) {
   bool is_told = false;
   for (int i = 0; i < PLACES; i++) is_told |= !w.players[i].is_linked || w.players[i].linked_ns > since_ns;
@@ -286,7 +288,7 @@ static bool is_disturbed(uint64_t since_ns) {
   return is_told && world_stalled_ns(&w, since_ns - STALLS_BEFORE_MS * MS, clock_ns()) > DISTURBS_MS * MS;
 }
 
-/* All is well: everybody reaches everything. False: the machine has not let it be well. */
+/* Without faults: each message reaches all its receivers. False: the machine was too slow. */
 static bool calm(void) {
   size_t from = w.messages_count;
   uint64_t began_ns = clock_ns();
@@ -308,7 +310,7 @@ static bool calm(void) {
   return true;
 }
 
-/* Until nothing is pending. */
+/* Run until nothing is pending. */
 static void judge_all(size_t first, verdict *v) {
   do {
     world_pass(&w, 10);
@@ -344,7 +346,7 @@ static void run_round(uint64_t seed) {
   for (int i = 0; i < PLACES; i++) proxy_heal(&w.proxies[i]);
   await_equal();
   verdict v = {0};
-  judge_all(first, &v); /* by heartbeats alone: nobody says anything */
+  judge_all(first, &v); /* by heartbeats only, because no node sends */
   while (!w.failures && !calm()) await_equal();
   judge_all(first, &v);
   check_survivors(&w);
@@ -385,7 +387,7 @@ static void end_world(void) {
 }
 
 /* capability: G2, G4, G5, G6, G7 */
-static void whatever_happens(void **state) {
+static void guarantees_hold_in_random_rounds(void **state) {
   (void)state;
   uint64_t seed = setting("ROUNDS_SEED", 1), count = setting("ROUNDS", TEST_UNDER_TSAN || TEST_UNDER_ASAN ? 5 : 18);
   size_t in_world = 0;
@@ -411,6 +413,6 @@ static void whatever_happens(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(whatever_happens)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(guarantees_hold_in_random_rounds)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a cluster promises, one test for each promise, of three processes; and two traps of the broker's. Where a
- * promise names times, the settings are those that it is made for: the defaults. */
+/* The guarantees of a cluster, one test for each, with three processes; and two pitfalls of the broker. If a guarantee
+ * states times, the test uses the settings that it is stated for: the defaults. */
 #include <signal.h>
 #include <stdlib.h>
 
@@ -8,7 +8,7 @@
 #include "runtime/random.h"
 #include "support/test.h"
 
-/* ping_ms is the default: a broker that the machine holds up for half a second has not gone, nor has a node. */
+/* ping_ms is the default: a broker or a node that the machine delays for half a second must not be taken for dead. */
 static const char *const fast[] = {"heartbeat_ms=50",
                                    "suspect_ms=1000",
                                    "dead_ms=3000",
@@ -16,9 +16,9 @@ static const char *const fast[] = {"heartbeat_ms=50",
                                    "connect_ms=300",
                                    "reconnect_max_ms=100",
                                    NULL};
-/* What is asked is answered, and nobody is taken for dead, however slow the machine is. */
+/* Requests are answered, and no node is taken for dead, on a machine of any speed. */
 static const char *const calm[] = {"heartbeat_ms=50", "suspect_ms=20000", "dead_ms=60000", "answer_ms=60000", NULL};
-/* What is asked is answered; a node that is not heard is dead soon. */
+/* Requests are answered; a node that is not heard is soon dead. */
 static const char *const patient[] = {"heartbeat_ms=50",
                                       "suspect_ms=1000",
                                       "dead_ms=3000",
@@ -26,7 +26,7 @@ static const char *const patient[] = {"heartbeat_ms=50",
                                       "connect_ms=300",
                                       "reconnect_max_ms=100",
                                       NULL};
-/* A node that does not answer is not dead yet. */
+/* A node that does not answer is not yet dead. */
 static const char *const unhurried[] = {"heartbeat_ms=50",
                                         "suspect_ms=1000",
                                         "dead_ms=6000",
@@ -35,7 +35,7 @@ static const char *const unhurried[] = {"heartbeat_ms=50",
                                         "reconnect_max_ms=100",
                                         NULL};
 static const char *const defaults[] = {NULL};
-/* Nobody is suspected meanwhile, however slow the machine is. */
+/* No node becomes suspect, on a machine of any speed. */
 static const char *const narrow[] = {"heartbeat_ms=50", "suspect_ms=20000",      "dead_ms=60000",
                                      "answer_ms=60000", "max_remote_bytes=8192", NULL};
 enum { A, B, C };
@@ -71,7 +71,7 @@ static void assert_answer(int number, const char *error, unsigned count) {
   assert_int_equal(m->count, count);
 }
 
-/* Not less; not more than that, and what the machine held up. */
+/* Assert that it took at least least_ms, and at most most_ms plus the delays of the machine. */
 static void assert_took(const message *m, uint64_t least_ms, uint64_t most_ms) {
   uint64_t took_ns = m->answered_ns - m->sent_ns;
   if (took_ns >= least_ms * MS && took_ns <= most_ms * MS + world_stalled_ns(&w, m->sent_ns, m->answered_ns)) return;
@@ -82,7 +82,7 @@ static void opened(int number) {
   WORLD_AWAIT(&w, 10000, w.streams[number].opened_ns);
 }
 
-/* Digests are equal, and so many keys and channels of nodes are in them. */
+/* Return whether all tables of keys are equal, with this many keys and channels. */
 static bool are_equal(unsigned long long count) {
   if (!check_digests(&w)) return false;
   for (int i = 0; i < PLACES; i++)
@@ -94,7 +94,7 @@ static void equal(unsigned long long count) {
   WORLD_AWAIT(&w, EQUAL_WITHIN_MS, are_equal(count));
 }
 
-/* When a node was told that another one is so, at since_ns or later; 0: not. */
+/* Return when a node reported this state of another one, at since_ns or later; 0: never. */
 static uint64_t told_at(int place, int of, const char *state, uint64_t since_ns) {
   for (size_t i = 0; i < w.told_count; i++) {
     const told *t = &w.told[i];
@@ -104,7 +104,7 @@ static uint64_t told_at(int place, int of, const char *state, uint64_t since_ns)
   return 0;
 }
 
-/* Heartbeats that the machine held up make it earlier, what it holds up later makes it later. */
+/* Heartbeats that the machine delayed make it earlier, and later delays make it later. */
 static void assert_told_between(uint64_t at_ns, uint64_t since_ns, uint64_t least_ms, uint64_t most_ms) {
   uint64_t stalled_ns = world_stalled_ns(&w, since_ns - 1000 * MS, at_ns);
   if (at_ns + stalled_ns >= since_ns + least_ms * MS && at_ns <= since_ns + most_ms * MS + stalled_ns) return;
@@ -120,7 +120,7 @@ static size_t count_told(char kind, int place, int of, uint64_t since_ns) {
   return count;
 }
 
-/* ---- dispatch ---------------------------------------------------------------------------------------------------- */
+/* ------------------------------------------------------------------------------------------------- dispatch ------- */
 
 enum { MANY_KEYS = 10000, UNDER_WAY_MOST = 400 };
 
@@ -134,11 +134,11 @@ static void name_key(char *name, size_t room, int i) {
   snprintf(name, room, i % 10 ? "k%d" : "k%d%%0d%%0aPUB%%20x%%201%%0d%%0a*%%20>", i);
 }
 
-/* And the keys are of any bytes: each message has a subject that the broker can read. How many messages there are is
- * not said, since what waits on a busy machine travels together; but a listener that still hears has missed none: the
- * broker ends the connection of a listener that it cannot write to. */
+/* The keys contain arbitrary bytes: each message has a subject that the broker can read. The number of messages is not
+ * checked, because queued messages are joined on a busy machine. But a listener that still receives has missed none,
+ * because the broker closes connections that it cannot write to. */
 /* capability: G2, G10 */
-static void ten_thousand_keys_are_reached_from_every_node(void **state) {
+static void ten_thousand_keys_are_reached_from_each_node(void **state) {
   (void)state;
   char name[64];
   for (int i = 0; i < PLACES; i++) world_say(&w, i, "quiet 1");
@@ -175,7 +175,7 @@ static void ten_thousand_keys_are_reached_from_every_node(void **state) {
 }
 
 /* capability: G2 */
-static void its_answer_says_what_came_of_it(void **state) {
+static void dispatch_reports_its_result_timeout_or_io(void **state) {
   (void)state;
   int here = world_open(&w, A, "both", false), there = world_open(&w, C, "both", false);
   opened(here), opened(there);
@@ -187,7 +187,7 @@ static void its_answer_says_what_came_of_it(void **state) {
   assert_answer(world_send(&w, A, 'D', "nobody"), "NOT_FOUND", 0);
   world_stop(&w, C, true);
   int number = world_send(&w, A, 'D', "both");
-  assert_answer(number, "TIMEOUT", 1); /* here */
+  assert_answer(number, "TIMEOUT", 1); /* on this node */
   assert_took(MESSAGE(number), 2990, 3300);
   WORLD_AWAIT(&w, 9000, told_at(A, C, "DEAD", 0));
   number = world_send(&w, A, 'D', "both");
@@ -197,15 +197,15 @@ static void its_answer_says_what_came_of_it(void **state) {
   equal(3);
   assert_answer(world_send(&w, A, 'D', "both"), "OK", 2);
   world_broker_kill(&w);
-  WORLD_AWAIT(&w, 15000, answered(world_send(&w, A, 'D', "far"))->error[0] == 'I'); /* it notices */
+  WORLD_AWAIT(&w, 15000, answered(world_send(&w, A, 'D', "far"))->error[0] == 'I'); /* it detects the failure */
   assert_answer(world_send(&w, A, 'D', "far"), "IO", 0);
   assert_answer(world_send(&w, A, 'D', "both"), "IO", 1);
 }
 
-/* A little later each time: before it hears of it, while it does it, after it has answered; for which a busy machine
- * takes longer. */
+/* The node is killed a little later in each step: before it receives the request, while it performs it, and after its
+ * answer, which takes longer on a busy machine. */
 /* capability: G2 */
-static void whoever_is_killed_meanwhile_nobody_is_told_a_lie(void **state) {
+static void answer_is_correct_if_the_node_is_killed_meanwhile(void **state) {
   (void)state;
   size_t ok = 0, unknown = 0;
   enum { STEPS = 16, STEPS_MOST = 56, STEP_NS = 100000, LONG_STEP_NS = 5000000 };
@@ -236,11 +236,11 @@ static void whoever_is_killed_meanwhile_nobody_is_told_a_lie(void **state) {
   assert_true(ok && unknown);
 }
 
-/* ---- traps ------------------------------------------------------------------------------------------------------- */
+/* ------------------------------------------------------------------------------------------------- pitfalls ------- */
 
-/* The broker sees a node that has stopped as one that has nothing to say, for minutes. */
+/* For minutes, the broker sees a stopped node as an idle one. */
 /* capability: G7 */
-static void a_stopped_node_is_noticed_by_heartbeats(void **state) {
+static void stopped_node_is_detected_by_heartbeats(void **state) {
   (void)state;
   world_pass(&w, 300);
   uint64_t since_ns = clock_ns();
@@ -251,7 +251,7 @@ static void a_stopped_node_is_noticed_by_heartbeats(void **state) {
     assert_told_between(suspect_ns, since_ns, 700, 1400);
     assert_told_between(dead_ns, since_ns, 2700, 3400);
   }
-  assert_int_equal(proxy_links_count(&w.proxies[C]), 1); /* to the broker all is well */
+  assert_int_equal(proxy_links_count(&w.proxies[C]), 1); /* to the broker the connection is fine */
   uint64_t again_ns = clock_ns();
   world_stop(&w, C, false);
   WORLD_AWAIT(&w, 1000, told_at(A, C, "ALIVE", again_ns) && told_at(B, C, "ALIVE", again_ns));
@@ -261,7 +261,7 @@ static void a_stopped_node_is_noticed_by_heartbeats(void **state) {
 
 /* "No responders" comes from the second request on. */
 /* capability: G2 */
-static void the_first_request_to_a_dead_node_is_unknown_not_a_no(void **state) {
+static void first_request_to_a_dead_node_times_out(void **state) {
   (void)state;
   opened(world_open(&w, C, "far", false));
   equal(1);
@@ -280,10 +280,10 @@ static void the_first_request_to_a_dead_node_is_unknown_not_a_no(void **state) {
   assert_took(MESSAGE(number), 0, 300);
 }
 
-/* ---- channels, the bus, pages ------------------------------------------------------------------------------------ */
+/* --------------------------------------------------------------------------------- channels, the bus, pages ------- */
 
 /* capability: G3 */
-static void an_event_goes_once_to_each_node(void **state) {
+static void event_is_sent_once_to_each_node(void **state) {
   (void)state;
   enum { MEMBERS = 30, EVENTS = 100 };
   for (int i = 0; i < PLACES * MEMBERS; i++) opened(world_join(&w, i % PLACES, "c"));
@@ -299,9 +299,9 @@ static void an_event_goes_once_to_each_node(void **state) {
 }
 
 /* capability: G3 */
-static void bytes_go_everywhere_if_that_is_asked_for(void **state) {
+static void publish_reaches_all_nodes_unless_it_is_local(void **state) {
   (void)state;
-  world_say(&w, A, "local 0 n0"); /* its own bus alone */
+  world_say(&w, A, "local 0 n0"); /* only its own bus */
   WORLD_AWAIT(&w, 5000, !strcmp(w.players[A].said, "local OK"));
   int number = world_send(&w, A, 'P', "n0");
   for (int i = 0; i < PLACES; i++) WORLD_AWAIT(&w, 5000, MESSAGE(number)->heard_ns[i]);
@@ -312,14 +312,14 @@ static void bytes_go_everywhere_if_that_is_asked_for(void **state) {
 }
 
 /* capability: G3 */
-static void a_hundred_refreshes_are_two_renders(void **state) {
+static void hundred_refreshes_cause_at_most_two_renders(void **state) {
   (void)state;
   for (int i = 0; i < PLACES; i++) opened(world_show(&w, i));
   for (int again = 0;; again++) {
-    assert_true(again < 20); /* the machine does not let it be done in 10 ms */
+    assert_true(again < 20); /* the machine is too slow to do it in 10 ms */
     world_pass(&w, 500);
     int first = (int)w.messages_count;
-    world_stop(&w, A, true); /* so that it finds all of them at once */
+    world_stop(&w, A, true); /* so that the node reads all of them at once */
     for (int i = 0; i < 100; i++) (void)world_send(&w, A, 'R', "room");
     world_stop(&w, A, false);
     const message *last = answered(first + 99);
@@ -333,10 +333,10 @@ static void a_hundred_refreshes_are_two_renders(void **state) {
   }
 }
 
-/* ---- networks ---------------------------------------------------------------------------------------------------- */
+/* ------------------------------------------------------------------------------------------------- networks ------- */
 
 /* capability: G4, G7 */
-static void both_sides_serve_and_agree_when_it_heals(void **state) {
+static void partitions_serve_and_agree_afterwards(void **state) {
   (void)state;
   int own[PLACES];
   for (int i = 0; i < PLACES; i++) own[i] = world_join(&w, i, "c");
@@ -364,7 +364,7 @@ static void both_sides_serve_and_agree_when_it_heals(void **state) {
 }
 
 /* capability: G5 */
-static void what_comes_twice_is_done_once(void **state) {
+static void duplicate_message_is_processed_once(void **state) {
   (void)state;
   size_t first = w.messages_count;
   for (int i = 0; i < PLACES; i++) {
@@ -385,20 +385,20 @@ static void what_comes_twice_is_done_once(void **state) {
     assert_string_equal(answered((int)i)->error, "OK");
     if (MESSAGE(i)->kind != 'P') WORLD_AWAIT(&w, 5000, MESSAGE(i)->got_count >= PLACES);
   }
-  world_pass(&w, 400); /* whatever came twice is there now, too */
+  world_pass(&w, 400); /* all duplicates have arrived by now */
   for (size_t i = first; i < w.messages_count; i++)
     if (MESSAGE(i)->kind != 'P') assert_int_equal(MESSAGE(i)->got_count, PLACES);
   assert_true(world_stats(&w, A).duplicates > 200);
-  assert_int_equal(w.failures, 0); /* it was heard once, in order */
+  assert_int_equal(w.failures, 0); /* each was received once, in order */
 }
 
 /* capability: G7 */
-static void a_node_that_goes_in_order_says_so(void **state) {
+static void orderly_shutdown_is_announced(void **state) {
   (void)state;
   int number = world_open(&w, C, "far", false);
   opened(number);
   equal(1);
-  world_pass(&w, 600); /* two heartbeats: A knows who lives */
+  world_pass(&w, 600); /* two heartbeats, so that A knows the alive nodes */
   world_say(&w, C, "drain 100");
   WORLD_AWAIT(&w, 5000, w.streams[number].cause[0]);
   assert_string_equal(w.streams[number].cause, "drain");
@@ -410,19 +410,19 @@ static void a_node_that_goes_in_order_says_so(void **state) {
   assert_answer(world_send(&w, A, 'D', "far"), "NOT_FOUND", 0);
 }
 
-/* ---- back pressure ----------------------------------------------------------------------------------------------- */
+/* -------------------------------------------------------------------------------------------- back pressure ------- */
 
 /* capability: G9 */
-static void a_node_that_does_not_keep_up_is_full(void **state) {
+static void overloaded_node_answers_full(void **state) {
   (void)state;
   opened(world_open(&w, C, "far", false));
   opened(world_join(&w, C, "c"));
   equal(2);
   world_pass(&w, 300);
   world_say(&w, C, "shut 1");
-  (void)world_stats(&w, C); /* it has obeyed */
+  (void)world_stats(&w, C); /* the command has been performed */
   int held = (int)w.messages_count;
-  (void)world_send(&w, A, 'D', "far"); /* to have a number */
+  (void)world_send(&w, A, 'D', "far"); /* sent to get a number */
   answered(held);
   world_say(&w, A, "askhold %d far", held);
   WORLD_AWAIT(&w, 5000, w.players[C].held_count);
@@ -430,16 +430,16 @@ static void a_node_that_does_not_keep_up_is_full(void **state) {
   uint64_t since_ns = clock_ns();
   size_t first = w.messages_count, full = 0;
   for (int i = 0; i < 100; i++) (void)world_send(&w, A, 'D', "far");
-  WORLD_AWAIT(&w, 5000, !strcmp(MESSAGE(first + 99)->error, "FULL")); /* and so C has come to all of them */
+  WORLD_AWAIT(&w, 5000, !strcmp(MESSAGE(first + 99)->error, "FULL")); /* so C has handled all of them */
   for (size_t i = first; i < first + 100; i++) full += !strcmp(MESSAGE(i)->error, "FULL");
   for (int i = 0; i < 5; i++) (void)world_send(&w, A, 'B', "c");
-  WORLD_AWAIT(&w, 5000, world_stats(&w, C).over_budget > full); /* of a broadcast, too, something is lost */
+  WORLD_AWAIT(&w, 5000, world_stats(&w, C).over_budget > full); /* broadcasts are lost, too */
   world_say(&w, C, "shut 0");
   for (size_t i = first; i < first + 100; i++) {
     const message *m = answered((int)i);
     if (!strcmp(m->error, "FULL")) continue;
     assert_string_equal(m->error, "OK");
-    WORLD_AWAIT(&w, 5000, m->got_count); /* each node tells by a pipe of its own */
+    WORLD_AWAIT(&w, 5000, m->got_count); /* each node reports through its own pipe */
   }
   world_pass(&w, 50);
   for (size_t i = first; i < first + 100; i++)
@@ -453,18 +453,18 @@ static void a_node_that_does_not_keep_up_is_full(void **state) {
 int main(void) {
 #define TEST(name, settings) cmocka_unit_test_prestate_setup_teardown(name, begin, end, (void *)(settings))
   const struct CMUnitTest tests[] = {
-      TEST(ten_thousand_keys_are_reached_from_every_node, calm),
-      TEST(its_answer_says_what_came_of_it, unhurried),
-      TEST(whoever_is_killed_meanwhile_nobody_is_told_a_lie, fast),
-      TEST(a_stopped_node_is_noticed_by_heartbeats, defaults),
-      TEST(the_first_request_to_a_dead_node_is_unknown_not_a_no, defaults),
-      TEST(an_event_goes_once_to_each_node, defaults),
-      TEST(bytes_go_everywhere_if_that_is_asked_for, calm),
-      TEST(a_hundred_refreshes_are_two_renders, defaults),
-      TEST(both_sides_serve_and_agree_when_it_heals, patient),
-      TEST(what_comes_twice_is_done_once, calm),
-      TEST(a_node_that_goes_in_order_says_so, defaults),
-      TEST(a_node_that_does_not_keep_up_is_full, narrow),
+      TEST(ten_thousand_keys_are_reached_from_each_node, calm),
+      TEST(dispatch_reports_its_result_timeout_or_io, unhurried),
+      TEST(answer_is_correct_if_the_node_is_killed_meanwhile, fast),
+      TEST(stopped_node_is_detected_by_heartbeats, defaults),
+      TEST(first_request_to_a_dead_node_times_out, defaults),
+      TEST(event_is_sent_once_to_each_node, defaults),
+      TEST(publish_reaches_all_nodes_unless_it_is_local, calm),
+      TEST(hundred_refreshes_cause_at_most_two_renders, defaults),
+      TEST(partitions_serve_and_agree_afterwards, patient),
+      TEST(duplicate_message_is_processed_once, calm),
+      TEST(orderly_shutdown_is_announced, defaults),
+      TEST(overloaded_node_answers_full, narrow),
   };
   if (getenv("ROWS_ONLY")) cmocka_set_test_filter(getenv("ROWS_ONLY"));
   return cmocka_run_group_tests(tests, NULL, NULL);

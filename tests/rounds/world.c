@@ -17,7 +17,7 @@
 
 enum { LATE_MS = 15, ASK_EVERY_MS = 10, READ_BYTES = 65536, LINE_MOST = 8192, VECTOR_FIRST = 256, SPANS_MOST = 512 };
 
-/* Room for one more in an array that has room for VECTOR_FIRST, twice that, and so on. */
+/* Make room for one more element in an array with room for VECTOR_FIRST, twice that, and so on. */
 static void *grown(void *all, size_t count, size_t size) {
   if (count && (count < VECTOR_FIRST || (count & (count - 1)))) return all;
   void *more = realloc(all, (count < VECTOR_FIRST ? VECTOR_FIRST : count * 2) * size);
@@ -25,7 +25,7 @@ static void *grown(void *all, size_t count, size_t size) {
   return more;
 }
 
-/* ---- words ------------------------------------------------------------------------------------------------------- */
+/* ---------------------------------------------------------------------------------------------------- notes ------- */
 
 void world_note(world *w, const char *format, ...) {
   va_list arguments;
@@ -55,7 +55,7 @@ void world_forget_story(world *w) {
   assert_non_null(w->trace);
 }
 
-/* ---- times ------------------------------------------------------------------------------------------------------- */
+/* ---------------------------------------------------------------------------------------------------- times ------- */
 
 static span *add_span(spans *s, uint64_t from_ns, uint64_t to_ns, unsigned places) {
   s->all = grown(s->all, s->count, sizeof *s->all);
@@ -73,7 +73,7 @@ static int by_begin(const void *a, const void *b) {
   return one->from_ns < other->from_ns ? -1 : one->from_ns > other->from_ns;
 }
 
-/* When somebody was not run, each moment once. */
+/* Return how long a process did not run, counting each moment once. */
 uint64_t world_stalled_ns(const world *w, uint64_t from_ns, uint64_t to_ns) {
   span in[SPANS_MOST];
   size_t count = 0;
@@ -114,7 +114,7 @@ uint64_t world_deadline_ns(const world *w, unsigned places, uint64_t from_ns, ui
   }
 }
 
-/* ---- what nodes say ---------------------------------------------------------------------------------------------- */
+/* ------------------------------------------------------------------------------------------ output of nodes ------- */
 
 static void take_got(world *w, int number, const char *mark, uint64_t at_ns) {
   char kind;
@@ -193,7 +193,7 @@ static void take_line(world *w, int place, const char *line) {
     add_told(w, 'R', place, "", "", first);
   } else if (sscanf(line, "late %llu %llu", &first, &second) == 2) {
     const char who[2] = {(char)('a' + place), '\0'};
-    if (first < p->continued_ns && second > p->stopped_ns) first = p->continued_ns; /* that was meant to be */
+    if (first < p->continued_ns && second > p->stopped_ns) first = p->continued_ns; /* this stop was intended */
     if (second > first + LATE_MS * MS) stalled(w, who, first, second);
   } else if (strcmp(word, "member") == 0) {
     char state[12];
@@ -249,7 +249,7 @@ static bool read_player(world *w, int place) {
   return true;
 }
 
-/* ---- the broker, and whether it is there ------------------------------------------------------------------------- */
+/* ---------------------------------------------------------------------- the broker, and whether it responds ------- */
 
 static void stop_asking(world *w) {
   if (w->probe >= 0) close(w->probe);
@@ -273,7 +273,7 @@ static void begin_asking(world *w) {
   w->asked_ns = clock_ns();
 }
 
-/* One frame of the broker's. */
+/* Take one frame of the broker. */
 static void take_frame(world *w, const char *frame, bool is_message, uint64_t now_ns) {
   if (is_message) {
     w->heard_count++;
@@ -338,7 +338,7 @@ void world_broker_stop(world *w, bool stopped) {
   nats_server_freeze(&w->server, stopped);
 }
 
-/* As a machine does that is busy. It is no fault: what a test expects, it expects then, too, only later. */
+/* Delay the broker as a busy machine does. This is not a fault: a test's expectations still hold, only later. */
 static void hold_broker(world *w, uint64_t now_ns) {
   enum { HELD_MS = 450, BETWEEN_MS = 2000 };
   if (!w->is_busy || w->is_broker_stopped || !w->is_broker_up || now_ns < w->hold_ns) return;
@@ -347,9 +347,9 @@ static void hold_broker(world *w, uint64_t now_ns) {
   nats_server_freeze(&w->server, w->is_broker_held);
 }
 
-/* ---- time passes ------------------------------------------------------------------------------------------------- */
+/* ----------------------------------------------------------------------------------------------------- time ------- */
 
-/* The fds of all; *due_ns: when to look again. */
+/* Prepare the fds of all; *due_ns: the time of the next action. */
 static size_t prepare(world *w, struct pollfd *fds, uint64_t *due_ns) {
   size_t count = 0;
   for (int i = 0; i < PLACES; i++) {
@@ -388,7 +388,7 @@ void world_pass(world *w, uint64_t ms) {
   while (clock_ns() < until_ns) world_poll(w, until_ns);
 }
 
-/* ---- nodes ------------------------------------------------------------------------------------------------------- */
+/* ---------------------------------------------------------------------------------------------------- nodes ------- */
 
 void world_start(world *w, int place, const char *const *settings) {
   player *p = &w->players[place];
@@ -406,7 +406,7 @@ void world_start(world *w, int place, const char *const *settings) {
   assert_true(pid >= 0);
   if (pid == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    setpgid(0, 0); /* a SIGCONT to the test's group does not continue a node that the test has stopped */
+    setpgid(0, 0); /* so that a SIGCONT to the test's group does not continue a node that the test has stopped */
     if (getppid() != parent) _exit(1);
     dup2(in[0], STDIN_FILENO);
     dup2(out[1], STDOUT_FILENO);
@@ -423,7 +423,7 @@ void world_start(world *w, int place, const char *const *settings) {
   world_note(w, "%s.%d is started, %d", name, p->life, (int)pid);
 }
 
-/* It has ended: take what it has still said. */
+/* The node has ended: read its remaining output. */
 static void bury(world *w, int place) {
   player *p = &w->players[place];
   int status;
@@ -459,7 +459,7 @@ void world_stop(world *w, int place, bool stopped) {
   p->is_stopped = stopped;
   *(stopped ? &p->stopped_ns : &p->continued_ns) = clock_ns();
   assert_int_equal(kill(p->pid, stopped ? SIGSTOP : SIGCONT), 0);
-  /* One of its threads has to run to stop them all; on a busy machine the others go on until then. */
+  /* One of its threads must run to stop them all; on a busy machine the others run until then. */
   siginfo_t info;
   if (stopped) assert_int_equal(waitid(P_PID, (id_t)p->pid, &info, WSTOPPED), 0);
 }
@@ -480,7 +480,7 @@ void world_say(world *w, int place, const char *format, ...) {
   assert_true(len > 0 && len < (int)sizeof line - 1 && p->pid);
   if (strcmp(line, "stats") != 0) world_note(w, "to %c.%d: %s", 'a' + place, p->life, line);
   line[len++] = '\n';
-  while (write(p->in, line, (size_t)len) != len) { /* a line is less than PIPE_BUF: all or nothing */
+  while (write(p->in, line, (size_t)len) != len) { /* a line is shorter than PIPE_BUF: all or nothing */
     if (errno != EAGAIN) {
       world_fail(w, "%c.%d does not listen: %s", 'a' + place, p->life, strerror(errno));
       return;
@@ -489,7 +489,7 @@ void world_say(world *w, int place, const char *format, ...) {
   }
 }
 
-/* ---- streams and messages ---------------------------------------------------------------------------------------- */
+/* ------------------------------------------------------------------------------------- streams and messages ------- */
 
 static int add_stream(world *w, int place, char kind, const char *name, bool replaces) {
   w->streams = grown(w->streams, w->streams_count, sizeof *w->streams);
@@ -566,7 +566,7 @@ bool message_got(const message *m, int number) {
   return false;
 }
 
-/* ---- a whole world ----------------------------------------------------------------------------------------------- */
+/* ------------------------------------------------------------------------------------------------ the world ------- */
 
 void world_begin(world *w, uint64_t seed, const char *const *settings) {
   *w = (world){.seed = seed, .state = seed, .settings = settings, .probe = -1};
@@ -589,7 +589,7 @@ void world_start_all(world *w) {
   for (int i = 0; i < PLACES; i++) WORLD_AWAIT(w, 20000, w->players[i].is_up);
   for (int i = 0; i < PLACES; i++)
     WORLD_AWAIT(w, 20000, world_stats(w, i).alive == PLACES - 1 && !w->players[i].stats.unsynced);
-  WORLD_AWAIT(w, 20000, all_are_known(w)); /* by their names, which come with heartbeats */
+  WORLD_AWAIT(w, 20000, all_are_known(w)); /* by their names, which arrive with heartbeats */
 }
 
 void world_end(world *w) {
