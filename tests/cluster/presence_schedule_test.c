@@ -4,7 +4,7 @@
  * present on that node at once, and the changes that on_change reports for a member alternate. At the end: two seconds
  * after the network is whole, all nodes have the same members, the reported changes match, and the count is the sum.
  *
- * CLUSTER_SEED=7 CLUSTER_SEEDS=100000 CLUSTER_STEPS=60 test_adapter_cluster_presence_schedule */
+ * CLUSTER_SEED=7 CLUSTER_SEEDS=100000 CLUSTER_STEPS=60 test_cluster presence_schedule */
 #include <stdlib.h>
 
 #include "cluster/nodes.h"

@@ -6,7 +6,7 @@
  * - nothing is performed twice, and no event arrives twice;
  * - no node gets a gap, and a node that starts becomes a member as usual.
  *
- * REPLAY_SEED=7 REPLAY_SEEDS=10000 REPLAY_STEPS=60 test_adapter_cluster_replay */
+ * REPLAY_SEED=7 REPLAY_SEEDS=10000 REPLAY_STEPS=60 test_cluster replay */
 #include "cluster/cluster/cluster.h" /* first: a node is something else there */
 #include "cluster/cluster/message.h"
 

@@ -9,7 +9,7 @@
  * At the end, two seconds after the network is whole: all tables of keys are right, and of streams that REPLACE one is
  * left.
  *
- * CLUSTER_SEED=7 CLUSTER_SEEDS=100000 CLUSTER_STEPS=60 test_adapter_cluster_schedule */
+ * CLUSTER_SEED=7 CLUSTER_SEEDS=100000 CLUSTER_STEPS=60 test_cluster schedule */
 #include <stdlib.h>
 
 #include "cluster/nodes.h"

@@ -4,8 +4,8 @@
  * (any of them, not the one that has waited longest), or the presence ends. on_change does the same, so that it is slow
  * and changes are pending. After each step the members are read, and the reported changes must match them.
  *
- * test_registry_presence_schedule               the usual seeds
- * test_registry_presence_schedule FIRST COUNT   others */
+ * test_presence schedule                        the usual seeds
+ * test_presence schedule FIRST COUNT   others */
 #include <stdlib.h>
 
 #include "runtime/random.h"

@@ -4,9 +4,9 @@
  * unblock, advance the clock and close. Always: no two steps at once, none after the end, none before its time or its
  * turn. At the end: each wake was followed by a step, each due step has run, the end came once, and no memory is left.
  *
- * test_registry_schedule              the usual seeds
- * test_registry_schedule SEED         one seed, for debugging
- * test_registry_schedule FIRST COUNT  other seeds */
+ * test_watch_schedule              the usual seeds
+ * test_watch_schedule SEED         one seed, for debugging
+ * test_watch_schedule FIRST COUNT  other seeds */
 #include <stdlib.h>
 #include <unistd.h>
 
