@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** The instance: a store, its connections, and the effects that reach them.
+/** The instance: a store, its connections, and the effects (named operations, vestry/registry.h) that reach them.
  *
  *  A program creates an instance, adds routes (vestry/routes.h) and starts a server on it (vestry/server.h, or an
  *  adapter's own functions). At the end it stops the server first, then destroys the instance:
@@ -32,9 +32,9 @@ typedef struct vestry_reply vestry_reply;
 /** Sets the scope of a request before its handler is called: writes at most VESTRY_SCOPE_MAX_BYTES into buffer and sets
  *  *ret_len (0 until then). Called on the serving thread, no lock held. The request has its body and signals; its scope
  *  is empty until this function returns.
- *  reply    the handler's, for parts of every answer such as a cookie or a header. Not for keys, because they belong to
- *           the scope. With a status (vestry_reply_status, vestry_reply_redirect) and an error returned, this reply is
- *           the answer, and the handler is not called
+ *  reply    the reply that the handler will fill. Add here what every answer needs, for example a cookie or a header.
+ *           Do not name keys, because their scope is not known yet. With a status (vestry_reply_status,
+ *           vestry_reply_redirect) and an error returned, this reply is the answer, and the handler is not called
  *  Returns  OK | any error: the request gets this error, as for a handler, unless the reply has a status */
 typedef vestry_err (*vestry_scope_fn)(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len,
                                       void *ctx);
@@ -42,39 +42,41 @@ typedef vestry_err (*vestry_scope_fn)(const vestry_request *req, vestry_reply *r
 /** Upper bounds of an instance. 0 is the default, which each member states. */
 typedef struct vestry_bounds {
   size_t size;      /**< sizeof(vestry_bounds), or 0 */
-  size_t max_count; /**< entries in the store; as in vestry_store_options, like lifetime_ms and max_per_scope_count */
-  /** Entries of one scope in the store. A stream has one entry for each of its keys in the scope. The unnamed scope,
-   *  which all clients share, has this bound, too, so it limits all pages with keys in it (vestry_reply_add_key). A
-   *  stream evicted by this limit ends with cause SIZE; its browser reconnects. A stream with more keys than this bound
-   *  or max_count gets 500, with the reason in the log. To limit the streams of a user, see
+  size_t max_count; /**< maximum number of entries in the store: max_count of vestry_store_options */
+  /** Entries of one scope (vestry/key.h) in the store: max_per_scope_count of vestry_store_options. A stream has one
+   *  entry for each of its keys in the scope. The unnamed scope, which all clients share, has this bound, too.
+   *  Therefore the streams of all clients that have keys in the unnamed scope (vestry_reply_key, vestry_reply_add_key)
+   *  share one bound. A stream evicted by this limit ends with cause SIZE; its browser reconnects. A stream with more
+   *  keys than this bound or max_count gets 500, with the reason in the log. To limit the streams of a user, see
    *  max_streams_per_scope_count. */
   size_t max_per_scope_count;
   /** Open streams of one scope, for example of a user. A stream counts in the scope of the request that opened it,
    *  whatever its keys and the type of the store. If one more opens, the stream that was active (opened, or written an
-   *  event) longest ago ends with cause REPLACED; its browser does not reconnect, because it would evict the next
-   *  stream. Among streams active within the same second, the one that opened first ends. Streams that are ending do
-   *  not count. The unnamed scope has no such bound. 0: none. See vestry_stats.outnumbered_count. The cost of an
+   *  event) longest ago ends with cause REPLACED. This is a clean end, so its browser does not reconnect and evict the
+   *  next stream. Among streams active within the same second, the one that opened first ends. Streams that are ending
+   *  do not count. The unnamed scope has no such bound. 0: none. See vestry_stats.outnumbered_count. The cost of an
    *  opening is proportional to this number. */
   size_t max_streams_per_scope_count;
-  /** Keys of one stream beside its first (vestry_reply_add_key), and, counted separately, channels, topics and places
-   *  that it joins when it opens (vestry_reply_join, …). Beyond it LIMIT, which is an error of the program: 500, with
-   *  the reason in the log. 0: 64; at most 65,535. */
+  /** Keys of one stream beside its first (vestry_reply_add_key). The same maximum holds separately for the channels
+   *  (vestry_reply_join), topics (vestry/app/bus.h) and places of presences (vestry/app/presence.h) that it joins when
+   *  it opens. Beyond it LIMIT, which is an error of the program: 500, with the reason in the log. 0: 64; at most
+   *  65,535. */
   size_t max_per_stream_count;
   /** Queued bytes of all streams together; 0: 1 GiB; SIZE_MAX: no bound except that of each stream. See
    *  vestry_stats.queued_bytes. */
   size_t max_queued_bytes;
   size_t max_body_bytes; /**< of the body of a request; 0: 1 MiB; beyond it 413 */
-  /** Memory for the heads and bodies of all current requests; beyond it 503. From 7/8 on, a server that reads bodies
-   *  ahead closes the requests that hold most (see its adapter). 0: 256 MiB; SIZE_MAX: no bound. See
-   *  vestry_stats.request_bytes. */
+  /** Memory for the heads and bodies of all current requests; beyond it 503. From 7/8 on, a server that collects a body
+   *  before it calls the handler closes the requests that hold most (see its adapter). 0: 256 MiB; SIZE_MAX: no bound.
+   *  See vestry_stats.request_bytes. */
   size_t max_request_bytes;
   /** Memory for the bodies of all answers that are being made or sent, counted before it is allocated. From 7/8 on, the
    *  connections whose answers hold most are closed; beyond it 503. Files in folders (vestry/app/files.h) are sent from
    *  their descriptors and count with one piece each. 0: 256 MiB; SIZE_MAX: no bound. See vestry_stats.answer_bytes. */
   size_t max_answer_bytes;
   size_t max_channels_count;           /**< channels by key at one time (vestry/channel.h); 0: 10,000 */
-  uint64_t max_epoch_bytes;            /**< bytes published in one epoch of a channel by key; 0: 64 MiB; at most 1
-                                            GiB */
+  uint64_t max_epoch_bytes;            /**< bytes published in one epoch of a channel by key (vestry/channel.h);
+                                            0: 64 MiB; at most 1 GiB */
   uint32_t max_private_encoders_count; /**< encoders of streams that are VESTRY_PROFILE_PRIVATE; 0: 64 */
   uint32_t max_channel_encoders_count; /**< encoders of channels, one for each encoding of each; 0: 64 */
   uint32_t retry_after_s;              /**< Retry-After of a 503, in seconds; 0: 2 */
@@ -90,9 +92,9 @@ typedef struct vestry_options {
   const char *store;                   /**< name of the store type; NULL: that of store_type, or else "lru" */
   const vestry_store_type *store_type; /**< a store type of the application, in addition to the built-in ones
                                             (vestry/store.h); NULL: none */
-  uint64_t idle_ms; /**< a stream that was neither put nor looked up by its key, and was written no event, for this time
-                         ends with cause IDLE; heartbeats do not count. 0: never, because a page may be quiet for long,
-                         and the stream of a lost client ends by itself. Otherwise as vestry_store_options */
+  uint64_t idle_ms; /**< a stream ends with cause IDLE if for this time it was not put, not looked up by its key, and no
+                         event was written to it; heartbeats do not count. 0: never, because a page may be quiet for
+                         long, and the stream of a lost client ends by itself. Otherwise as vestry_store_options */
   uint64_t lifetime_ms;
   const vestry_bounds *bounds; /**< copied; NULL: the defaults */
   vestry_purge_fn purge;       /**< value is a vestry_connection */
@@ -111,9 +113,10 @@ typedef struct vestry_options {
   size_t profiles_count;          /**< at most VESTRY_PROFILES_MAX */
 
   /** Whether the client's address, for limits per client, comes from X-Forwarded-For. The proxy must set this header to
-   *  its peer's address, not append to it (docs/guide/proxies.md). If false: the peer's address, but none for a peer on
-   *  this machine and for a request with a header of a proxy. Limits per client do not apply to a client without an
-   *  address (docs/security.md). */
+   *  its peer's address, not append to it (docs/guide/proxies.md). If false, it is the peer's address; but a peer on
+   *  this machine, and a request with a header of a proxy (Forwarded, X-Forwarded-For, X-Forwarded-Host, X-Real-IP,
+   *  Via), count as having no address. Limits per client do not apply to a client without an address
+   *  (docs/security.md). */
   bool is_behind_proxy;
 } vestry_options;
 
@@ -130,34 +133,38 @@ typedef struct vestry_stats {
   uint64_t written_bytes, wire_bytes; /**< bytes of events, and bytes on the wire: see vestry_connection_stats */
   /** Current and highest memory of the queues of all streams: the bytes of events, counted in each queue that holds the
    *  event, and 160 bytes for each event. A stream that conflates also counts its index, some 650 bytes for each event
-   *  and 8 for each id in it. Never above max_queued_bytes, and an upper bound of the memory that queues hold, except
-   *  encoded forms (of at most 64 events of a stream).
+   *  and 8 for each id in it. This number never exceeds max_queued_bytes. The queues hold at most this much memory, and
+   *  in addition the encoded forms of events, which are not counted (at most 64 events of a stream).
    *
-   *  From 7/8 of max_queued_bytes on, streams end with cause BUDGET until the rest is below. Those that hold most end
-   *  first; among those that hold about as much, the first that reached it. Their memory is freed when their runners
-   *  get to it. A sender that fills the last eighth faster than that gets FULL, as from a full queue. */
+   *  From 7/8 of max_queued_bytes on, streams end with cause BUDGET until the rest is below. The streams that hold most
+   *  end first; among streams that hold about the same, the one that has held it longest. Their memory is freed when
+   *  their runners (the threads that run them) end them. A sender that fills the last eighth faster than that gets
+   *  FULL, as from a full queue. */
   uint64_t queued_bytes, queued_peak_bytes;
   uint64_t requests_count, rejected_count;         /**< requests served, and those of them that got 503 because a bound
                                                         was reached or the instance was closing */
   uint64_t refused_by_reason[VESTRY_REFUSALS_MAX]; /**< refused connections and requests, by reason */
   /** Current and highest memory of the heads and bodies of all current requests. This is the allocated memory: a
-   *  growing body counts as it grows, and a body that a server reads ahead counts in the server and here. Never above
-   *  max_request_bytes. */
+   *  growing body counts as it grows; a body that the server collects first is counted twice, in the server's copy and
+   *  in the request's. Never above max_request_bytes. */
   uint64_t request_bytes, request_peak_bytes;
   /** Streams that ended with cause REPLACED because their scope had reached max_streams_per_scope_count. */
   uint64_t outnumbered_count;
   /** Current and highest memory of the bodies of all answers that are being made or sent; never above max_answer_bytes.
    *  Bodies below a kilobyte are not counted, because the bound of connections limits them. answers_cut_count counts
-   *  the answers that were aborted because all together held too much, and these most. */
+   *  the answers that were aborted because all answers together held too much memory; those that hold most are
+   *  chosen. */
   uint64_t answer_bytes, answer_peak_bytes, answers_cut_count;
-  /** State of a drain (vestry/drain.h): whether it has begun, and the time since then; the streams that were open then,
-   *  and those of them that have been closed so far, which closed_by_cause[DRAIN] counts when they have ended. The
-   *  drain is complete when open_count is 0. */
+  /** State of a drain (vestry/drain.h): whether it has begun, and the time since then. drain_streams_count: streams
+   *  that were open when it began. drain_sent_count: those of them that the drain has closed so far;
+   *  closed_by_cause[DRAIN] counts each of these later, when its remaining events are written and its end is complete.
+   *  The drain is complete when open_count is 0. */
   bool drain_has_begun;
   uint64_t drain_elapsed_ms, drain_streams_count, drain_sent_count;
 } vestry_stats;
 
-/** Create an instance: runtime (unless given), store, registry with the built-in effects and interceptors.
+/** Create an instance: runtime (unless given), store, registry (vestry/registry.h) with the built-in effects and
+ *  interceptors.
  *  options       NULL: the defaults; copied, except what is marked borrowed
  *  ret_instance  owned by the caller; untouched on failure
  *  Returns  OK | INVALID | NOT_FOUND (the store's type; the log has the reason) | NO_MEMORY | IO
@@ -176,8 +183,8 @@ VESTRY_API vestry_err vestry_create(const vestry_options *options, vestry **ret_
  *  Threads  any; a load */
 VESTRY_API bool vestry_is_forked(const vestry *v);
 
-/** Begin to end: from now on requests get 503 and new streams are refused; every stream is aborted with cause SHUTDOWN
- *  (browsers reconnect). Idempotent.
+/** Start closing the instance: from now on requests get 503 and new streams are refused; every stream is aborted with
+ *  cause SHUTDOWN (browsers reconnect). Idempotent.
  *  Threads  any; does not block */
 VESTRY_API void vestry_close(vestry *v);
 

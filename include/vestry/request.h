@@ -3,9 +3,9 @@
  *
  *  A handler sends nothing by itself. It fills a reply, and vestry performs the reply when the handler has returned:
  *  - ordinary request (no Datastar-Request header): vestry sends status, headers and body, and drops effects.
- *  - Datastar request with effects, vestry_reply_keep or a watch (vestry/app/watch.h): vestry dispatches the effects to
- *    the connection that the reply names, or to the open ones stored under its key, and answers 204; or it opens a new
- *    stream, stores it under the key if it is to stay open, and dispatches the effects to it.
+ *  - Datastar request with effects, vestry_reply_keep or a watch (vestry/app/watch.h): if the reply names a connection,
+ *    or open connections are stored under its key, their pages get the effects, and the answer is 204. Otherwise, and
+ *    always with KEEP_REPLACE and KEEP_MANY, the answer is a new stream with the effects; vestry_reply_keep stores it.
  *  - any other Datastar request: vestry sends status, headers and body (204 if none is set).
  *
  *      static vestry_err jump(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -29,14 +29,15 @@ extern "C" {
  *           - errors of the client: MALFORMED 400 (for example from vestry_request_json and the functions of
  *             vestry/signals.h), NOT_FOUND 404, EXISTS 409, TOO_LARGE 413
  *           - LIMIT and FULL: 503 with Retry-After
- *           - all others: 500, and a line in the host's log. This includes INVALID, because functions return it to a
- *             program that passes a wrong argument, and any error that a builder of this reply has returned, for
- *             example for a refused format
+ *           - all others: 500, and a line in the host's log. This includes INVALID, which means a mistake in the
+ *             program, and the error of a vestry_reply_… function that has refused its arguments: for example,
+ *             TOO_LARGE of vestry_reply_key gets 500, not 413
  *  To send another answer, set status and body, and return OK or an error. Counters of failed requests go by the
  *  returned error, and so does vestry_once_guard, which forgets requests that return LIMIT or FULL.
  *
- *  A handler may ignore two kinds of errors of the reply's builders: after NO_MEMORY, and if effects are performed
- *  after the last vestry_reply_key failed, vestry answers with that error and does not perform the reply. */
+ *  A handler need not check two errors of the vestry_reply_… functions, because vestry answers 500 for them instead of
+ *  performing the reply: NO_MEMORY of any of them; and, if the reply has effects or keeps a stream, a failure of the
+ *  last vestry_reply_key or of a vestry_reply_add_key. */
 typedef vestry_err (*vestry_handler_fn)(const vestry_request *req, vestry_reply *reply, void *app);
 
 /** A request. Read-only; all of it, and everything that the functions below return of it, is borrowed and valid during
@@ -51,7 +52,7 @@ struct vestry_request {
                            thread; use json_deep_copy for another thread. A form sent by the client (contentType 'form')
                            has an empty object. Signals that are too large get 413 and malformed ones 400 before the
                            handler is called */
-  vestry_scope scope; /**< result of the scope function */
+  vestry_scope scope; /**< owner of the request's keys: set by the scope function, or by sessions */
   bool is_datastar;   /**< true if the Datastar client sent the request: header Datastar-Request is "true" */
   int error;          /**< in a handler of vestry_error_page: the status of its page; otherwise 0 */
   struct vsi_request *own; /**< private */
@@ -183,10 +184,10 @@ VESTRY_API vestry_err vestry_reply_bodyf(vestry_reply *reply, const char *format
  *  example 422 for a form with errors. Returns as vestry_reply_body, or the first error of the builder. */
 VESTRY_API vestry_err vestry_reply_html(vestry_reply *reply, vestry_html *html);
 
-/** Redirect the browser to another page. An ordinary request gets this status and Location. A Datastar request gets
- *  status 200 and an element whose `data-init` leaves the page (HTML, and headers that append it to the body), because
- *  the client's fetch would take the target page for the answer. A content security policy does not block it as an
- *  inline script.
+/** Redirect the browser to another page. An ordinary request gets this status and Location. If a Datastar request got
+ *  this, the client's fetch would follow it, and treat the target page as the answer. Therefore it gets status 200 and
+ *  HTML: an element that headers append to the body, and whose `data-init` loads the new page. A
+ *  Content-Security-Policy does not block this as an inline script.
  *  status   301, 302, 303 (see other: for the answer to a form), 307 or 308
  *  url      relative, http or https. Never pass a URL that a client sent
  *  Returns  OK | INVALID (another status; another scheme, a control character, empty) | LIMIT (as vestry_reply_body) |
@@ -197,7 +198,8 @@ VESTRY_API vestry_err vestry_reply_redirect(vestry_reply *reply, int status, con
 VESTRY_API vestry_err vestry_reply_json(vestry_reply *reply, const json_t *json);
 
 /** Name the key of the stored connections that the effects go to, and of a new stream that is kept. Copied.
- *  OK | INVALID, TOO_LARGE (the key; 500 if the reply is a stream's or the handler returns the error) | NO_MEMORY. */
+ *  OK | INVALID, TOO_LARGE (the key: the answer is 500 if the reply has effects or keeps a stream, or if the handler
+ *  returns the error) | NO_MEMORY. */
 VESTRY_API vestry_err vestry_reply_key(vestry_reply *reply, const vestry_key *key);
 /** Keep the stream that this request opens under one more key, for example a page under its user and its board.
  *  Dispatches, removals and lists reach it by each of its keys. The stream leaves all its keys when it ends, and also
@@ -223,9 +225,9 @@ VESTRY_API vestry_err vestry_reply_add_key(vestry_reply *reply, vestry_scope sco
  *  is 410 and the effects go nowhere else, because they were meant for its page and not for the page of this request.
  *  OK | INVALID (NULL). */
 VESTRY_API vestry_err vestry_reply_connection(vestry_reply *reply, vestry_connection *connection);
-/** Keep the stream that this request opens: it stays open after the effects (auto-close off) and is stored under the
- *  reply's key, if one is named. Without this call, a new stream closes after its effects; a stream that stays open for
- *  another reason (vestry_reply_auto_close, vestry_options.keep_open) is kept with REUSE.
+/** Keep the stream that this request opens: it stays open after the effects (vestry_reply_auto_close: off) and is
+ *  stored under the reply's key, if one is named. Without this call, a new stream closes after its effects; a stream
+ *  that stays open for another reason (vestry_reply_auto_close, vestry_options.keep_open) is kept with REUSE.
  *  policy      if open connections are stored under the key:
  *              REPLACE  a new stream replaces them; they end with cause REPLACED. The effects go to the new one
  *              MANY     a new stream joins them. The effects go to the new one, because they are the initial content of
@@ -255,7 +257,8 @@ VESTRY_API void vestry_reply_any_client(vestry_reply *reply);
  *  destroy  called exactly once, no lock held, must not block. If a stream is opened: with the last reference to it, on
  *           the thread that drops it, possibly after vestry_destroy. If none is opened (the effects go to a stored one,
  *           any answer, an error, no memory): on this thread, after the answer. NULL: none
- *  A stream that is abandoned for a stored one (vestry_reply_keep) has the data until then. */
+ *  If a stream was opened and then given up for a stored one (vestry_reply_keep), its hooks still see the data, which
+ *  is destroyed with its last reference. */
 VESTRY_API void vestry_reply_data(vestry_reply *reply, void *data, vestry_destroy_fn destroy);
 /** Options of the stream that this request opens. Unset members keep the value of an earlier call, or the instance's
  *  default. */

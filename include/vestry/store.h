@@ -43,7 +43,7 @@ typedef struct vestry_value_ops {
    *  only store operations count as use. */
   uint64_t (*used_ns)(void *value);
   /** Return whether the value has ended or is ending, but has not left the store yet. A full scope or key evicts such a
-   *  value before a live one. May run under a lock of the store: only read. NULL: no value has. */
+   *  value before one that has not. May run under a lock of the store: only read. NULL: no value has. */
   bool (*has_ended)(void *value);
 } vestry_value_ops;
 
@@ -60,19 +60,22 @@ typedef struct vestry_purged {
   vestry_cause cause;
 } vestry_purged;
 
-/** Called once for each value that leaves, before its close, on a thread that calls or drives the store. No lock is
- *  held; may call the store. A hook that puts the value into a full store again evicts another value. */
+/** Called once for each value that leaves the store for any reason (removed, replaced, evicted, expired), before its
+ *  close, on a thread that calls the store, or that drives it (vestry_store_drive). No lock is held; may call the
+ *  store. A hook that puts the value into a full store again evicts another value. */
 typedef void (*vestry_purge_fn)(const vestry_purged *purged, void *ctx);
 
 /** Eviction order of an "lru" store.
  *
- *  - max_count, of the whole store: the least recently used goes, by ticks of 1/4,000 of idle_ms or lifetime_ms (whole
- *    ms). Values of an earlier tick go first; within a tick the order is exact among values of one key, and approximate
- *    among keys.
- *  - max_per_scope_count: the least recently used of the scope goes, in exact order. An ended value (has_ended) among
- *    the 64 least recently used goes first. The value being put never goes: LIMIT if the scope has no other.
- *  - many_count of KEEP_MANY, in a "hash" store, too: the oldest put of the key goes. An ended value among the 64
- *    oldest goes first.
+ *  - max_count, of the whole store: the least recently used value is evicted. Time is measured in ticks of about
+ *    1/4,000 of the shorter of idle_ms and lifetime_ms, rounded up to whole ms (150 ms if both are "never"). A value of
+ *    an earlier tick is evicted first; within a tick the order is exact among values of one key, and approximate among
+ *    keys.
+ *  - max_per_scope_count: the least recently used value of the scope is evicted, in exact order. An ended value
+ *    (has_ended) among the 64 least recently used is evicted first. The value being put is never evicted: LIMIT if the
+ *    scope has no other.
+ *  - many_count of KEEP_MANY, in a "hash" store, too: the value of the key that was put first is evicted. An ended
+ *    value among the 64 oldest is evicted first.
  *
  *  A put uses the value that it puts. A lookup (get, with) uses all values of its key in the order of their puts, so
  *  the newest becomes the most recently used. */
@@ -110,11 +113,13 @@ typedef struct vestry_store_options {
 #define VESTRY_STORE_OPTIONS_INIT                                                                                      \
   { sizeof(vestry_store_options), NULL, NULL, NULL, NULL, 0, 0, 0, 0, NULL, 0 }
 
-/** Behaviour of a put whose key has values already. A value that is put again under its key is refreshed under every
- *  policy and keeps its position. */
+/** Behaviour of a put whose key has other values already. If the key already has the value itself, it is only marked as
+ *  used, under every policy: the put returns OK, and the value's position, creation time and handle do not change (with
+ *  REPLACE the other values leave). */
 typedef enum vestry_keep_policy {
   VESTRY_KEEP_REPLACE = 0, /**< the old values leave with cause REPLACED */
-  VESTRY_KEEP_REUSE,       /**< nothing is stored or refreshed: EXISTS; the caller can get the old values */
+  VESTRY_KEEP_REUSE,       /**< nothing is stored, and the old values do not count as used: EXISTS; the caller can get
+                                them */
   VESTRY_KEEP_REJECT,      /**< nothing is stored: EXISTS. Same as REUSE for the store; a reply answers differently */
   VESTRY_KEEP_MANY /**< the value is added; beyond the maximum the oldest put leaves with cause REPLACED, an ended one
                         first */
@@ -183,10 +188,12 @@ VESTRY_API void vestry_store_destroy(vestry_store *store);
  *           NO_MEMORY. On failure the store is unchanged, except that expired values may leave
  *  Threads  any; takes a lock briefly; runs the callbacks of evicted values after it has released the lock
  *
- *  A full store never evicts the value being put. A value can end before the caller knows its handle. Therefore, check
- *  after the put whether the value has ended, and if so, remove it by its handle; the code that ends a value marks it
- *  as ended before it looks for the handle. An instance does this for streams that replies keep. A stream that the
- *  application itself puts into the instance's store stays until the application removes it. */
+ *  A full store never evicts the value being put. A value can end on another thread before put has returned its handle.
+ *  If ended values must not stay in the store, both sides have a duty:
+ *  - the code that ends a value first marks it as ended, and then removes it by the handle, if that is stored already;
+ *  - the code that puts a value first stores the handle, then checks the mark, and removes the value if it has ended.
+ *  An instance does this for streams that replies keep. A stream that the application itself puts into the instance's
+ *  store stays until the application removes it. */
 VESTRY_API vestry_err vestry_store_put(vestry_store *store, vestry_scope scope, const vestry_key *key, void *value,
                                        vestry_keep_policy policy, size_t many_count, vestry_put_result *ret_result);
 
@@ -237,7 +244,8 @@ VESTRY_API vestry_err vestry_store_list(vestry_store *store, const vestry_scope 
                                         vestry_list_cursor *cursor, vestry_list_fn fn, void *ctx);
 
 /** Remove the values that are due on the host's clock.
- *  Returns  the time, on that clock, of the next call at the latest; UINT64_MAX: none until the next put
+ *  Returns  the latest time, on that clock, at which to call this again; UINT64_MAX: no call is needed before the next
+ *           put
  *  Threads  any; runs callbacks on this thread, no lock held */
 VESTRY_API uint64_t vestry_store_tick(vestry_store *store);
 
@@ -245,8 +253,8 @@ VESTRY_API uint64_t vestry_store_tick(vestry_store *store);
 VESTRY_API void vestry_store_stats_get(vestry_store *store, vestry_store_stats *ret_stats);
 
 /** Tick a store from a timer of a runtime, so that values expire on time without traffic.
- *  runtime  has the host of the store, because both use one clock; borrowed. NULL: stop driving; waits for a running
- *           tick, so do not call it in a callback of the store
+ *  runtime  must have the same host as the store, because both use its clock; borrowed. NULL: stop driving; waits for a
+ *           running tick, so do not call it in a callback of the store
  *  Returns  OK | EXISTS (a runtime drives the store) | INVALID | NO_MEMORY | CLOSED (the runtime); always OK for NULL
  *  Threads  any */
 VESTRY_API vestry_err vestry_store_drive(vestry_store *store, vestry_runtime *runtime);
@@ -260,7 +268,7 @@ typedef struct vestry_scoped_key {
   size_t len;
   size_t key_offset;  /**< data + key_offset is the key as vestry_key_encode writes it */
   vestry_scope scope; /**< borrows the scope's bytes in data */
-  /** Keyed hash of the bytes, for tables. The key is a secret of the store, so that clients cannot choose keys whose
+  /** Hash of the bytes, for tables. It is computed with a secret of the store, so that clients cannot choose keys whose
    *  upper hash bits collide. vestry_store_leave does not read it. */
   uint64_t hash;
 } vestry_scoped_key;
@@ -273,7 +281,7 @@ VESTRY_API vestry_scoped_key vestry_scoped_key_read(const void *copy, size_t len
  *  for another thread, or call the store. key is valid during the call; its hash is 0. */
 typedef void (*vestry_key_of_fn)(const vestry_scoped_key *key, void *ctx);
 
-/** The store, as an implementation reports removed values to it. */
+/** The object through which an implementation reports removed values to the store. */
 typedef struct vestry_store_exit vestry_store_exit;
 /** Report that a value has left. The store counts it, calls the purge hook and close, and drops the reference. Call it
  *  exactly once for each value, on any thread, with no lock of the implementation held and the key's bytes valid. */
@@ -299,7 +307,7 @@ typedef struct vestry_store_ops {
    *  store, and not 0. */
   vestry_err (*put)(void *self, const vestry_scoped_key *key, void *value, vestry_keep_policy policy, size_t many_count,
                     vestry_put_result *ret_result);
-  /** As vestry_store_get: OK | NOT_FOUND; *count is read if OK. */
+  /** As vestry_store_get: OK | NOT_FOUND; *count must be set if OK. */
   vestry_err (*get)(void *self, const vestry_scoped_key *key, void **values, size_t *count);
   /** As vestry_store_with: OK | NOT_FOUND; may run fn under a lock. NULL: the store uses get. */
   vestry_err (*with)(void *self, const vestry_scoped_key *key, vestry_with_fn fn, void *ctx);
@@ -320,8 +328,8 @@ typedef struct vestry_store_ops {
   /** Fill in the counters, for an implementation that counts by itself, for example for each thread. NULL: the store
    *  counts. */
   void (*stats)(void *self, vestry_store_stats *ret_stats);
-  /** Call a function with the key of an entry. This is no use of the value. May run fn under a lock. Returns whether
-   *  the entry is present. NULL: streams are shown without their keys (vestry/ops/observe.h). */
+  /** Call a function with the key of an entry. This does not count as use of the value. May run fn under a lock.
+   *  Returns whether the entry is present. NULL: streams are shown without their keys (vestry/ops/observe.h). */
   bool (*key_of)(void *self, vestry_handle handle, vestry_key_of_fn fn, void *ctx);
 } vestry_store_ops;
 

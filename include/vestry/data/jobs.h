@@ -41,8 +41,9 @@ extern "C" {
  *  last longer.
  *
  *  A page that shows a job reads its row, by vestry_jobs_list or by SQL. The columns are `id`, `kind`, `key`, `state`,
- *  `attempts`, `progress`, `said`, `error`, `created` and `ended`; state is 'waiting', 'running', 'done' or 'dead'.
- *  Each step of a job is a commit to its row, so the page renders again as for any other write.
+ *  `attempts`, `progress`, `said` (the text of vestry_job_progress), `error`, `created` and `ended`; state is
+ *  'waiting', 'running', 'done' or 'dead'. Each step of a job is a commit to its row, so the page renders again as for
+ *  any other write.
  *
  *  SQLite: while a transaction writes, no lease can be renewed, because there is one writer. Therefore, a function
  *  whose transaction lasts longer than its lease must call vestry_job_finish in that transaction.
@@ -50,7 +51,8 @@ extern "C" {
  *  PostgreSQL:
  *  - If pages of the pool follow commits (vestry/data/postgres.h, levels TABLES and READS), a job that another node
  *    enqueues is found within some milliseconds after its commit. Otherwise each node queries the table every poll_ms.
- *  - No node waits for a job of another node.
+ *  - To take a job, a node locks only the row of that job, and passes over rows that other nodes have locked. So nodes
+ *    take jobs at the same time, without waiting for each other.
  *  - While the server is away, no job begins. A running function continues, and its end is written when the server is
  *    back, unless its lease has ended and another node has taken the job over.
  *  - A function runs without a connection. If it writes to the database itself, it needs one from the pool.
@@ -86,8 +88,8 @@ typedef struct vestry_job {
   vestry_slice payload;   /**< followed by a NUL, which is not counted */
   uint32_t attempt;       /**< from 1; an attempt whose process died counts */
   uint32_t attempts_most; /**< after this attempt the job is dead */
-  int64_t fence;          /**< the fencing number; each time that the job is taken, it is larger. Store it with writes
-                               to other systems to reject late writers */
+  int64_t fence;          /**< the fencing number; it increases each time that the job is taken. Store it with
+                               writes to other systems to reject late writers */
   int64_t period_at_ms;   /**< of a scheduled job: when its period began, since 1970, also in a repeated attempt.
                                Otherwise 0 */
 } vestry_job;
@@ -122,14 +124,15 @@ typedef enum vestry_job_outcome {
   VESTRY_JOB_ENDED_DONE = 1,
   VESTRY_JOB_ENDED_AGAIN,    /**< it failed, and waits for another attempt */
   VESTRY_JOB_ENDED_DEAD,     /**< its last attempt failed; a scheduled job: the last one of this period */
-  VESTRY_JOB_ENDED_PUT_BACK, /**< the jobs are being stopped */
+  VESTRY_JOB_ENDED_PUT_BACK, /**< it waits again, because the jobs are being stopped */
   VESTRY_JOB_ENDED_LOST      /**< it was taken over or removed, or its end could not be written (the log has the
                                   reason). In the latter case it runs again when its lease has ended */
 } vestry_job_outcome;
 
-/** Called for each run that has ended, after the commit of its end, on the thread that ran it; no lock is held. If a
- *  job is dead because its process died in each attempt, no run ends that way: the process that finds the job makes the
- *  call, and job->attempt is that of the row. error: the result of the function. */
+/** Called for each run that has ended, after the commit of its end, on the thread that ran it; no lock is held. If the
+ *  process died in every attempt of a job, there is no run whose end could be reported. Then the process that finds the
+ *  job makes the call with VESTRY_JOB_ENDED_DEAD, and job->attempt is the number of the last attempt. error: the result
+ *  of the function. */
 typedef void (*vestry_job_end_fn)(const vestry_job *job, vestry_job_outcome outcome, vestry_err error, void *app);
 
 /* -------------------------------------------------------------------------------------------------- life --------- */
@@ -141,10 +144,11 @@ typedef struct vestry_jobs_options {
                                      looks for jobs and renews leases */
   uint32_t lease_ms;            /**< a job whose process died is taken over after this time [30,000]; at least 10.
                                      Leases are renewed after a third of it */
-  uint32_t poll_ms;             /**< maximum time until a job is found that another process has enqueued [50;
-                                     PostgreSQL: 1,000 while pages of the pool follow commits, because a job is then
-                                     found with its commit]; at most 60,000. A job that a connection of this pool
-                                     commits is found at once, and a job that becomes due is found then */
+  uint32_t poll_ms;             /**< time between two queries for jobs that other processes have enqueued [50;
+                                     PostgreSQL: 1,000 while pages of the pool follow commits, because such a job is
+                                     then found with its commit, and the query is only a fallback]; at most 60,000.
+                                     Whatever this is, a job that a connection of this pool commits is found at once,
+                                     and a job that waits for its time is found when it is due */
   uint32_t backoff_ms;          /**< wait before the second attempt [1,000] */
   uint32_t backoff_most_ms;     /**< maximum wait before an attempt [an hour] */
   uint32_t attempts_most;       /**< attempts of a job whose order has no other number [20] */
@@ -217,8 +221,9 @@ VESTRY_API void vestry_jobs_wake(vestry_jobs *jobs);
 
 /* ------------------------------------------------------------------------------------------------ orders --------- */
 
-/** Which jobs of the same kind and key prevent a new one (EXISTS). KEPT and OPEN examine the jobs at the time of the
- *  order: a job that prevents it may begin, and end, before the order's transaction does. */
+/** Which jobs of the same kind and key prevent a new one (EXISTS). An order is a call of vestry_jobs_enqueue. KEPT and
+ *  OPEN examine the jobs at the time of that call: the job that prevents the new one may begin, and even end, before
+ *  the transaction of the order ends. */
 typedef enum vestry_job_unique {
   VESTRY_JOB_UNIQUE_KEPT,   /**< any job in the table, also a done one during keep_ms, and a dead one */
   VESTRY_JOB_UNIQUE_OPEN,   /**< a job that waits or runs */
@@ -232,10 +237,12 @@ typedef struct vestry_job_order {
   size_t size;              /**< sizeof(vestry_job_order), or 0 */
   const char *kind;         /**< selects the function */
   vestry_slice payload;     /**< input of the function: any bytes [none] */
-  const char *key;          /**< of its kind; at most one job has it at a time [none: no such limit] */
+  const char *key;          /**< key within the kind; `unique` determines which jobs with the same key prevent this one
+                                 [none: no job does] */
   vestry_job_unique unique; /**< [VESTRY_JOB_UNIQUE_KEPT] */
   int64_t not_before_ms;    /**< the job begins at this time or later, since 1970 [now] */
-  uint64_t delay_ms;        /**< the job begins after this time or later; of both conditions the later one counts [0] */
+  uint64_t delay_ms;        /**< the job begins at least this long after it was enqueued; if not_before_ms is set, too,
+                                 the later time counts [0] */
   uint32_t attempts_most;   /**< maximum number of attempts [that of the options] */
 } vestry_job_order;
 
@@ -248,9 +255,12 @@ typedef struct vestry_job_order {
  *           transaction for reading, or of another pool) | TOO_LARGE (the payload) | the errors of vestry_sql_run (BUSY
  *           also: another transaction has enqueued a job with this key meanwhile)
  *  Threads  that of the transaction; blocks on the network or the disk. PostgreSQL: with a key, it also waits for other
- *           transactions that have enqueued a job with this key. Keep the transaction short if
- *           VESTRY_JOB_UNIQUE_WAITING reports EXISTS, because until it ends the waiting job is neither begun nor
- *           removed. After a worker was ready to begin that job, other orders with its key create another job */
+ *           transactions that have enqueued a job with this key
+ *
+ *  PostgreSQL: if this returns EXISTS for VESTRY_JOB_UNIQUE_WAITING, the waiting job is locked until the transaction
+ *  ends, and is neither begun nor removed before. Therefore keep the transaction short. If a node would have begun the
+ *  job meanwhile, later orders with its key do not count it as waiting, and create another job; otherwise a series of
+ *  orders could delay the job for ever. */
 VESTRY_API vestry_err vestry_jobs_enqueue(vestry_jobs *jobs, vestry_sql_transaction *transaction,
                                           const vestry_job_order *order, int64_t *ret_id);
 /** Mark a job as done in a transaction of its function, together with the function's writes: both are committed, or
@@ -321,7 +331,7 @@ typedef struct vestry_jobs_stats {
   uint64_t lost_count;
   uint64_t under_way_count;  /**< now */
   uint64_t taken_over_count; /**< of begun_count: taken after the lease of another process had ended */
-  uint64_t buried_count;     /**< jobs found dead, because the process died in each attempt. Not runs */
+  uint64_t buried_count;     /**< jobs that are dead because the process died in each attempt. Not runs */
 } vestry_jobs_stats;
 
 /** Get the numbers and counters. The time is proportional to the number of rows in the table.

@@ -28,11 +28,12 @@ extern "C" {
 
 /** Errors of the functions in this header that use the database. The host's log names the function, the database, the
  *  statement, the reason and a remedy. It contains no values: "..." replaces the literals of a statement.
- *  - LIMIT: the database is not available now, and nothing was done. The server is away, another program has been
- *    writing for busy_ms, the disk is full, or no connection became free within wait_ms. A handler that returns LIMIT
- *    sends status 503; if it is guarded by vestry/app/once.h, the client repeats the request, and the action runs later
- *  - BUSY, PostgreSQL: another transaction conflicts (SQLSTATE 40001, 40P01), or another client has altered a table
- *    of the statement since it was prepared. Begin the transaction again, as vestry_sql_act does
+ *  - LIMIT: the database is not available now, and nothing was done. The server of PostgreSQL is away, another program
+ *    has been writing to the file of SQLite for busy_ms, the disk is full, or no connection became free within wait_ms
+ *    (options of the pool). A handler that returns LIMIT sends status 503; if it is guarded by vestry/app/once.h, the
+ *    client repeats the request, and the action runs later
+ *  - BUSY, PostgreSQL: another transaction conflicts (SQLSTATE 40001, 40P01), or another client has altered a table of
+ *    the statement since it was prepared. Begin the transaction again, as vestry_sql_act does
  *  - TIMEOUT, CLOSED, EXISTS, UNSUPPORTED, PostgreSQL: see vestry/data/postgres.h
  *  - INVALID: the values do not fit the parameters
  *  - TOO_LARGE, NO_MEMORY, IO: all other failures, for example an error in the SQL. IO, PostgreSQL: also, the
@@ -45,8 +46,9 @@ typedef struct vestry_sql_transaction vestry_sql_transaction;
 /** A row of a statement's result. */
 typedef struct vestry_sql_row vestry_sql_row;
 
-/** Close the connections and free the pool. All connections must have been released, and pages must not follow the
- *  pool. NULL is accepted. Threads one; SQLite: blocks on the disk. */
+/** Close the connections and free the pool. All connections must have been released, and pages must not follow the pool
+ *  any more (pages that follow a pool render again when a commit changes data that they have read:
+ *  vestry_sqlite_pool_follow, vestry_postgres_create). NULL is accepted. Threads one; SQLite: blocks on the disk. */
 VESTRY_API void vestry_sql_pool_destroy(vestry_sql_pool *pool);
 
 /* ------------------------------------------------------------------------------------------ transactions --------- */
@@ -54,18 +56,19 @@ VESTRY_API void vestry_sql_pool_destroy(vestry_sql_pool *pool);
 /** Kind of a transaction: its isolation, and whether its writes are kept. A thread that has a transaction of a pool
  *  cannot begin another one of that pool for writing. */
 typedef enum vestry_sql_kind {
-  /** For reading, in a render or a handler. A thread that has a transaction of this pool, of any kind, joins that
-   *  transaction; each begin needs an end.
+  /** For reading, in a render or a handler. A thread that already has a transaction of this pool joins it, also one for
+   *  writing; each begin needs an end. (SQLite: except a READ_ASIDE transaction, see below.)
    *  - PostgreSQL: one snapshot; rolled back at the end.
    *  - SQLite: no snapshot. Each statement sees what is committed when it begins, so a commit between two statements
    *    is visible to the second statement only. A page that has read both renders again after that commit; a handler's
    *    response does not change. For one snapshot use one statement, or the statements between "BEGIN" and "COMMIT". */
   VESTRY_SQL_READ = 1,
-  /** For reading, aside from the pages that follow the pool.
-   *  - SQLite: uses a connection that pages do not follow. A page renders again for data that it reads this way only
-   *    if it names a topic (vestry_render_topic). A thread can have a READ_ASIDE transaction and another one at the
-   *    same time; neither joins the other. If many threads do this, end the first before you begin the second, because
-   *    they can otherwise wait for each other.
+  /** For reading data on which the page does not depend.
+   *  - SQLite: uses a separate connection, whose reads are not recorded. If the data changes, the page renders again
+   *    only if it has named a topic for it (vestry_render_topic). A thread can have a READ_ASIDE transaction and
+   *    another one at the same time; neither joins the other. On a small pool, several threads that hold one connection
+   *    each and wait for a second one can wait for each other; if this is possible, end the first transaction before
+   *    you begin the second.
    *  - PostgreSQL: same as READ. A render depends on the rows that it reads, and on no others. */
   VESTRY_SQL_READ_ASIDE,
   /** For writing. PostgreSQL: READ COMMITTED, each statement sees what is committed when it begins. SQLite: one writer
@@ -209,7 +212,7 @@ VESTRY_API vestry_err vestry_sql_sessions_expire(vestry_sql_sessions *sessions, 
  *  - If handlers may run twice without harm, set runs_again: one repetition then runs after the lease. An example is
  *    a handler that stores the nonce together with its data, in one transaction.
  *
- *  A row of the table, vestry_once, contains a hash of the submission's nonce, and the response, sealed with another
+ *  A row of the table, vestry_once, contains a hash of the submission's nonce, and the response, encrypted with another
  *  hash of the nonce. A reader of the database, or of a copy, learns neither the nonce nor the response. */
 typedef struct vestry_sql_once vestry_sql_once;
 
@@ -219,10 +222,10 @@ typedef struct vestry_sql_once_options {
   uint64_t lifetime_ms;         /**< a submission is forgotten this long after it began [10 minutes] */
   uint64_t lease_ms;            /**< time for which the node that runs a submission holds it [1 minute] */
   bool runs_again;              /**< run a submission again if its lease is over and its end is unknown */
-  uint32_t per_owner_count;     /**< maximum number of submissions of one user or scope; if it is set, also of all
-                                     submissions without a scope together. Beyond it the oldest finished ones are
-                                     deleted. Each node checks it once in 64 submissions, so each node can exceed it by
-                                     64 [1,000] */
+  uint32_t per_owner_count;     /**< maximum number of submissions of one user or scope [1,000]; beyond it the oldest
+                                     finished ones are deleted. Each node checks it once in 64 submissions, so each
+                                     node can exceed it by 64. Submissions without a scope have no maximum if this is
+                                     0; if you set it, it also applies to all of them together */
   uint32_t expired_at_once;     /**< maximum number of expired submissions that one call deletes [64] */
   int64_t (*now_ms)(void *ctx); /**< milliseconds since 1970; NULL: the database's clock, which is the same for all
                                      nodes. For tests */
@@ -261,9 +264,10 @@ VESTRY_API vestry_err vestry_sql_once_expire(vestry_sql_once *once, size_t *ret_
  *  - Durability: stored values survive a killed node. All nodes with the database and the secret (vestry_secret_set)
  *    find them. SQLite: the pool's `synchronous` setting determines how durable they are.
  *  - Refresh: storing typed text refreshes no page. Clearing a form refreshes its page after the commit: at this node
- *    always, at other nodes if their pages follow the database or belong to the same cluster. PostgreSQL: at level
- *    READS this rarely refreshes pages with other forms, because the tab and name of a form select one of 4,096 rows,
- *    which several forms can share. At level TABLES it refreshes all pages with forms.
+ *    always, at other nodes if their pages follow the database or belong to the same cluster. PostgreSQL (levels:
+ *    vestry/data/postgres.h): at level READS, pages with other forms are refreshed as well, in rare cases, because the
+ *    tab and name of a form select one of 4,096 rows, and two forms may share a row. At level TABLES clearing a form
+ *    refreshes all pages with forms.
  *  - Bounds: those of vestry_forms_options, for all nodes together. PostgreSQL: if more than eight nodes fill them at
  *    once, max_bytes may be exceeded slightly until the next form is stored. When max_bytes is reached, 1/32 of it is
  *    freed. The age of a form has a precision of a tenth of ttl_ms. Expired forms are no longer found; they are deleted
@@ -327,9 +331,9 @@ VESTRY_API vestry_err vestry_sql_tabs_create(vestry_pages *pages, vestry_sql_poo
 /** Free the storage. No request may use it any more. NULL is accepted. */
 VESTRY_API void vestry_sql_tabs_destroy(vestry_sql_tabs *tabs);
 
-/** Read the state of the tab that sent a request (vestry/app/tab.h). A document's tab is a guess: read state that must
- *  not appear in another tab only if vestry_tab_is_known. In a render, the page renders again when the state is
- *  written.
+/** Read the state of the tab that sent a request (vestry/app/tab.h). When a document is requested, vestry cannot be
+ *  sure for which tab it is. Therefore read state that must not appear in another tab only if vestry_tab_is_known(req)
+ *  returns true. In a render, the page renders again when the state is written.
  *  req       the handler's, or vestry_render.request
  *  render    the render that reads; NULL: none
  *  buffer    receives the state, at most capacity bytes
