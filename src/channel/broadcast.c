@@ -34,7 +34,8 @@ static vestry_err publish(vsi_channel *channel, vestry_event *event, size_t *ret
   vestry_err error = vsi_channel_publish(channel, event, &sent);
   vsi_channel_unref(channel);
   if (ret_sent_count) *ret_sent_count = sent;
-  return error || sent || is_kept ? error : VESTRY_NOT_FOUND; /* held only by a reply, or all members are ending */
+  return error || sent || is_kept ? error : VESTRY_NOT_FOUND; /* the channel is held only by a reply, or all its members
+                                                                 are ending */
 }
 
 /* The content of a broadcast. */

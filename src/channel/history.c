@@ -2,11 +2,11 @@
 /* essay: the last events of a channel, without holes */
 /* The last events of a channel.
  *
- * No holes. The history keeps the last kept_count events that were given a seq, that is, the events whose seqs directly
- * precede `next`. So one comparison determines which events a stream has missed and whether the history has them all.
- * An event that cannot be kept (without memory, larger than the bounds, or lost by another node) takes a seq, too, and
- * all events before it are dropped. A stream that has seen it is current; any other stream has a gap. Nothing else
- * creates a hole.
+ * No holes. The events of a channel have sequence numbers (seqs). The history keeps the last kept_count events that
+ * were given a seq, that is, the events whose seqs directly precede `next`. So one comparison determines which events a
+ * stream has missed and whether the history has them all. An event that cannot be kept (without memory, larger than the
+ * bounds, or lost by another node) takes a seq, too, and all events before it are dropped. A stream that has seen it is
+ * current; any other stream has a gap. Nothing else creates a hole.
  *
  * Atomic with respect to publishes. A publish gives its event a seq, then puts it into the queues of all members. A
  * resume puts the events that a stream has missed into its queue, then makes the stream a member. Both hold the

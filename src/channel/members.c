@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The members of a channel: a list in the order of joining, and a map by connection. */
 #include "channel/members.h"
 
 #include "base/hash.h"

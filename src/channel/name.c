@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Finding a channel by its name, and reserving a member in it. */
 #include "channel/name.h"
 
 #include "channel/channel.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* References to epochs and broadcasts, and creating them. */
 #include "coding/broadcast.h"
 
 #include "base/memory.h"

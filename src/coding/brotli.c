@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: the state that a stream carries from one meta-block, or block, to the next */
-/* br, spliced (RFC 7932).
+/* The profile br: brotli (RFC 7932), spliced. A spliced stream is put together from segments that different encoders
+ * have made.
  *
  * A brotli decoder carries four things from one meta-block to the next:
  * - the window;

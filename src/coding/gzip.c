@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: the state that a stream carries from one meta-block, or block, to the next */
-/* gzip, spliced from raw deflate (RFC 1951, RFC 1952).
+/* The profile gzip (RFC 1951, RFC 1952), spliced: a stream is put together from segments of raw deflate that different
+ * encoders have made.
  *
  * Why segments need no long primer here. The only state that deflate carries from block to block is the 32 KiB of
  * output into which distances reach back. There is no cache of distances and there are no contexts, and each block

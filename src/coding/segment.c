@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Segments, and the sink that collects the output of a profile into a segment. */
 #include "coding/segment.h"
 
 #include <string.h>

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* Memory that encoders have freed, kept for the next encoder. Blocks in use and kept blocks are two lists; a kept block
+ * is reused if it is large enough and at most twice as large as necessary. */
 #include "coding/spare.h"
 
 #include <stdalign.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Batches: events that are sent together, with no event of another sender in between. */
 #include "vestry/batch.h"
 
 #include "base/array.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Creating a connection: its options with all defaults, and its struct. */
 #include "connection/create.h"
 
 #include "base/memory.h"

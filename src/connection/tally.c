@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Measuring how long events take from the queue, or from the change of a page, to the socket. */
 #include "connection/tally.h"
 
 enum { LEAD_MOST = (1 << 30) - 1 };

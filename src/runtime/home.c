@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* A page of memory that the kernel zeroes in a forked child, by which the child is recognized. */
 #include "runtime/home.h"
 
 #include <sys/mman.h>

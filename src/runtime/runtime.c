@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* The public functions of a runtime: creating it, closing, stopping and destroying it; and stepping a runtime that has
+ * no threads. */
 #include "runtime/runtime.h"
 
 #include <sched.h>

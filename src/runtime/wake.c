@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* No readiness is missed. A thread that submits first queues the job [S1], then exchanges is_ready for true [S2], and
+/* The wake is a descriptor for the event loop of an application: it is readable while a job is ready or a timer is due.
+ *
+ * No readiness is missed. A thread that submits first queues the job [S1], then exchanges is_ready for true [S2], and
  * writes the event if it was false. A thread that steps and finds nothing reads the event [C1], stores false [C2], and
  * then checks the queue once more [C3]. S1 and S2, and C2 and C3, are seq_cst. If S2 reads true, it comes before C2, so
  * S1 comes before C3, which finds the job. If it reads false, the event is written.

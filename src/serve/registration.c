@@ -10,8 +10,8 @@
  * For REUSE and REJECT, at most one open stream may hold the key. If nothing is stored under the key, the store's own
  * REUSE decides. But closing connections that have not left yet may be stored there; they have no claim to the key. In
  * this case the stream is added to them, and then looks up the key: the first open stream in the order of the store's
- * list holds it. Each added stream looks after it was added, and all see the same order. So of several streams, all but
- * the first find another stream before theirs, and remove theirs again. */
+ * list holds it. Each added stream looks up the key after it was added, and all see the same order. So of several
+ * streams, all but the first find another stream before theirs, and remove theirs again. */
 #include "serve/registration.h"
 
 #include "base/log.h"

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* The two built-in store types: tables of functions, and the options that distinguish the types. Both types use one
+ * implementation (table.h). */
 #include "store/builtin.h"
 
 #include "store/expiry.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Setting up the clock of a store: the length of its tick, and its spans in ticks. */
 #include "store/clock.h"
 
 #include "base/memory.h"

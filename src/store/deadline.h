@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The time of a store's next tick, and the driver that sleeps until then. */
+/* The time of a store's next tick (the call that removes due entries), and the driver that sleeps until then. */
 #ifndef VSI_STORE_DEADLINE_H
 #define VSI_STORE_DEADLINE_H
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The exit of values from a store: the functions through which every removed value goes, whatever the reason. */
 #include "store/exit.h"
 
 #include "base/probe.h"

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* Packing a scope and a key into one run of words. Common keys are packed in one pass; all others are encoded by key.c
+ * first. */
 #include "store/scoped_key.h"
 
 #include "base/memory.h"

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* The shares of scopes: how many values each scope has in a shard, and which of them is evicted when the scope is
+ * full. */
 #include "store/scopes.h"
 
 #include "base/assert.h"

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* Creating and destroying the data of a built-in store, and its counters. put.c, look.c, remove.c, expiry.c and
+ * listing.c implement the operations. */
 #include "store/table.h"
 
 #include <unistd.h>

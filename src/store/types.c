@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Finding a store type by its name: one of the application's types, or a built-in one. */
 #include "store/types.h"
 
 #include <string.h>

@@ -35,8 +35,8 @@ typedef struct vsi_microhttpd {
   bool is_strict;      /* the daemon is strict (MHD_OPTION_STRICT_FOR_CLIENT) */
   bool measures_heads; /* libmicrohttpd accepts malformed heads, but keeps them in memory for a check (head.c) */
   bool has_nobody;
-  int nobody; /* the placeholder descriptor, if there is one: a socket that replaces each one that is handed over to
-                 vestry (handover.c) */
+  int nobody; /* the placeholder descriptor, if there is one: a socket that takes the place of each socket that is
+                 handed over to vestry (handover.c) */
 
   _Atomic(struct MHD_Daemon *) daemon; /* NULL, then set once during creation, when its handlers may run already */
 

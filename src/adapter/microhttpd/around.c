@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: reading a large body directly from the socket */
-/* libmicrohttpd reads into the memory of a connection, of which 2 KiB are left for a body by default. One round of its
+/* Direct reading: the pieces of a large body are read from the socket, bypassing libmicrohttpd.
+ *
+ * libmicrohttpd reads into the memory of a connection, of which 2 KiB are left for a body by default. One round of its
  * loop for each 2 KiB costs three times as much as reading 32 KiB at once. More memory for each connection would also
  * be used by connections that send no file. So while a connection is suspended for its writer, the writer's thread
  * reads on from the socket directly into the piece, as long as there is something to read. If there is nothing,

@@ -10,8 +10,8 @@
 bool vsi_microhttpd_around_fits(const vsi_microhttpd_request *request);
 /* Return whether direct reading is worthwhile now, because many bytes are there. On libmicrohttpd's thread. */
 bool vsi_microhttpd_around_pays(const vsi_microhttpd_request *request);
-/* Read the available bytes and pass them to the application's writer, until another errand needs the thread. Returns
- * whether there may be more now. */
+/* Read the available bytes and pass them to the application's writer, until another task (an errand, writers.h) needs
+ * the thread. Returns whether there may be more now. */
 bool vsi_microhttpd_around_read(vsi_microhttpd_request *request);
 /* Return whether the body was read directly, and is complete or no longer wanted. */
 bool vsi_microhttpd_around_is_over(const vsi_microhttpd_request *request);

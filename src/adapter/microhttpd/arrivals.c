@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* If a thread of libmicrohttpd has no memory for a connection, it closes the connection without a report. Therefore
- * arrivals are tracked by descriptor: if a number is accepted again, the old connection was closed meanwhile; likewise
- * if it is no open descriptor any more. (A number that the application got meanwhile stays counted until it is
- * closed.) */
+ * arrivals are tracked by the numbers of their descriptors. The old connection was closed if the same number is
+ * accepted again, or if no descriptor with this number is open any more. (If the application itself opens a descriptor
+ * with this number, the connection stays counted until that descriptor is closed.) */
 #include "adapter/microhttpd/arrivals.h"
 
 #include <fcntl.h>

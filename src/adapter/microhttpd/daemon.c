@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Starting libmicrohttpd: its flags and options, and its log. */
 #include "adapter/microhttpd/daemon.h"
 
 #include <limits.h>

@@ -25,7 +25,7 @@ static const char *const plain_heads[] = {
     "POST /p HTTP/1.1\r\nHost: a\r\nCookie: a=b; c=d\r\nContent-Length: 3\r\nX: \r\n\r\nabc",
 };
 
-/* Follows a request line and a Host; the last line ends the head. */
+/* Each text follows a request line and a Host header; its last line ends the head. */
 static const char *const odd_lines[] = {
     "X: 1\r\n 2\r\n\r\n", "X:\r\n 2\r\n\r\n",   "X: 1\r\n \r\n\r\n",   "X: 1\r\n\t2\r\nY: 1\r\n\r\n",
     "X: 1\n 2\r\n\r\n",   "X: 1\nY: 2\r\n\r\n", "X: 1 \nY: 2\r\n\r\n", "X: 1\n\r\n",
@@ -49,7 +49,8 @@ typedef struct probe {
   struct MHD_Daemon *daemon;
   bool measures, is_failed;
   size_t target_len;
-  bool is_asked, is_plain, is_clear; /* of the last head that was sent */
+  bool is_asked, is_plain, is_clear; /* of the last head that was sent: it has reached the handler; it can be read in
+                                        only one way (head.c); its target is clear (target.c) */
 } probe;
 
 static void *begin(void *cls, const char *uri, struct MHD_Connection *conn) {

@@ -13,8 +13,8 @@
  * gets such a timeout; otherwise descriptor and memory would remain as long as any connection is idle.
  *
  * The peer notices nothing, and an idle stream uses only vestry's memory. Without the suspension, libmicrohttpd would
- * remove a descriptor from its epoll that is not in it, and end the process for that. If there is no second descriptor,
- * only this stream is closed.
+ * try to remove the placeholder from its epoll, which does not contain it, and would end the process because of this
+ * error. If no second descriptor can be created, only this stream is closed.
  *
  * vestry ends the connection in the place of libmicrohttpd. A clean end is the final chunk, then the close; any other
  * end is only the close. If a socket is closed with unread bytes, the connection is reset, and sent data may be lost.

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* Creating, stopping and destroying an adapter, in an order that is safe for libmicrohttpd's threads and for
+ * streams. */
 #include "adapter/microhttpd/life.h"
 
 #include "adapter/microhttpd/daemon.h"

@@ -5,10 +5,10 @@
  * - the peer is gone,
  * - the adapter stops,
  * - the peer has taken no bytes for five seconds, or
- * - the peer has not taken all bytes within a minute.
- * Every end of a stream waits that long for its peer (connection/connection.h). The kernel reports room only when a
- * third of its buffer is free, and a slow peer may need more than five seconds for that. Therefore the watch checks
- * once a second whether the few bytes fit already, and whether the peer has taken any. */
+ * - the peer has not taken all bytes within a minute. Every end of a stream waits that long for its peer
+ *   (connection/runner.c). The kernel reports room only when a third of its buffer is free, and a slow peer may need
+ *   more than five seconds for that. Therefore the watch checks once a second whether the few bytes fit already, and
+ *   whether the peer has taken any. */
 #include "adapter/microhttpd/linger.h"
 
 #include <limits.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The table of functions by which vestry reads a request of libmicrohttpd and answers it. */
 #include "adapter/microhttpd/operations.h"
 
 #include <netinet/in.h>

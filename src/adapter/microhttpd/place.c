@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* The place of a stream: one of the streams that the gate admits, and an entry of the watch. Both are taken and
+ * released together. */
 #include "adapter/microhttpd/place.h"
 
 #include "adapter/microhttpd/adapter.h"

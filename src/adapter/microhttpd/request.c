@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* A request of libmicrohttpd: checking its head, and collecting its body. */
 #include "adapter/microhttpd/request.h"
 
 #include <string.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* As with requests (socket.c), a client that requests large answers and reads nothing holds much memory. The answers
- * that hold most are shut down; among about equal ones, the first. libmicrohttpd sees a hang-up, closes, and frees the
- * body. Until it does so, they count as gone. */
+/* A client that requests large answers and reads nothing holds much memory. As with requests (socket.c), the sockets of
+ * the answers that hold most are shut down; of answers of about the same size, the oldest first. libmicrohttpd sees a
+ * hang-up, closes the connection, and frees the body. Until it does so, the bytes of this body already count as free
+ * (`going`). */
 #include "adapter/microhttpd/sending.h"
 
 #include <sys/socket.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The callbacks that libmicrohttpd calls for connections and requests in a daemon of vestry. */
 #include "adapter/microhttpd/serve.h"
 
 #include <sys/socket.h>

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* Checking the options of an adapter and filling in their defaults. The numbers of connections and streams are adapted
+ * to the descriptors that the process may have. */
 #include "adapter/microhttpd/settings.h"
 
 #include <limits.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The running requests in a daemon of the application, found by the pointer that libmicrohttpd passes. */
 #include "adapter/microhttpd/slots.h"
 
 #include "base/hash.h"

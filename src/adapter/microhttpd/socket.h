@@ -28,10 +28,12 @@ typedef struct vsi_microhttpd_socket {
   bool is_first;     /* its first request is incomplete: the time since the accept counts */
   uint64_t ended_ns; /* time of the first check that found its peer ended and no byte unread; 0: none did */
   int fd;            /* constant */
-  size_t body_bytes; /* guarded by all->lock: instance's request bytes that the body of its request holds */
+  size_t body_bytes; /* guarded by all->lock: bytes that the body of its request holds of the instance's budget for
+                        requests */
   uint64_t going;    /* guarded by all->lock: bytes that it held when it was cut */
-  size_t own_bytes;  /* request bytes that the connection itself holds, changed by its thread under all->lock. The
-                        members below, unless stated otherwise, are used by that thread only */
+  size_t own_bytes;  /* bytes of that budget that the connection itself holds: for its head and libmicrohttpd's memory.
+                        Changed by its thread under all->lock. The members below, unless stated otherwise, are used by
+                        that thread only */
   vsi_address address;
   vsi_microhttpd_sending sending;         /* its answer */
   struct vsi_microhttpd_request *request; /* NULL: none */

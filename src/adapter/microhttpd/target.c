@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* libmicrohttpd has decoded path and arguments in place, so the bytes up to the first argument or the version were the
+/* A target is clear if the decoded text shows how the client sent it, so that it can be read in only one way. For
+ * example, a slash in a decoded path may have been sent as %2F.
+ *
+ * libmicrohttpd has decoded path and arguments in place, so the bytes up to the first argument or the version were the
  * path. Decoding has left one NUL there, at the end of the decoded path; a second NUL was %00. The path is clear if no
  * byte was encoded that need not be, or if it has only one segment: then no slash was encoded. */
 #include "adapter/microhttpd/target.h"

@@ -223,7 +223,9 @@ vestry_err vsi_request_copy_handle(vsi_request_copy *copy, vestry_reply *reply, 
   if (copy->scope_len) memcpy(own.scope, scope, copy->scope_len);
   vsi_request_set_scope(&req, copy->scope_len);
   vsi_session *session = vsi_session_of(&req);
-  if (session) session->user = copy->user; /* borrowed, so vsi_session_end is not called */
+  if (session)
+    session->user = copy->user; /* borrowed from the copy, which keeps the reference; so the extension of
+                                              sessions does not finish this request */
   reply->v = copy->v;
   reply->scope = req.scope;
   vestry_err error = give_path(copy, &own.values[VESTRY_IN_PATH]);

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* Forms whose typed text is stored: declaring them, the attributes and values of a form in a page, and the messages
+ * that its script sends (form_script.c). A storage keeps the values (form_storage.h). */
 #include "vestry/app/form.h"
 
 #include <stdatomic.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Storages of forms: memory (form_kept.c), or a database (data/sqlite/forms.c, data/postgres/forms.c). The functions in
- * ops are the whole interface. They are called while the instance holds no lock. */
+/* Storages of forms: memory (form_kept.c), or a database (data/sql/forms.c). The functions in ops are the whole
+ * interface. They are called while the instance holds no lock. */
 #ifndef VSI_PAGE_FORM_STORAGE_H
 #define VSI_PAGE_FORM_STORAGE_H
 

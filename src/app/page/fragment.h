@@ -177,8 +177,8 @@ static inline bool vsi_fragment_is_part(const vsi_fragment *fragment) {
   return fragment->page == &fragment->page->pages->parts;
 }
 
-/* Release the lock, then free the fragments and subscriptions that were buried under it. Waiting for a condition
- * releases the lock too, but frees nothing. */
+/* Release the lock, then free the fragments and subscriptions that were buried (put into a list of objects to be freed)
+ * while it was held. Waiting for a condition releases the lock too, but frees nothing. */
 void vsi_pages_unlock(vestry_pages *pages);
 /* Free an unused fragment or subscription once the lock is released. The caller holds the lock. */
 void vsi_fragment_bury(vsi_fragment *fragment);

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* Functions for the state that all pages share: the budget of copied requests, random numbers, and the secrets of
+ * tags. */
 #include "app/page/pages.h"
 
 #include <string.h>

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* The reasons and times of recent refreshes. Both are lists in the order of the refreshes' numbers, so they are
+ * searched by bisection. */
 #include "app/page/reason.h"
 
 #include <string.h>

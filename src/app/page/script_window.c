@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a scroll bar over rows that are not rendered */
-/* The position. `at` contains the visible position: the number of the row at the upper edge, with a fraction, and the
+/* The browser script of windows. A window shows a long list of which the server renders only some rows; spacers stand
+ * for the rows before and after them (window.c).
+ *
+ * The position. `at` contains the visible position: the number of the row at the upper edge, with a fraction, and the
  * number of the column. If that row is rendered, `at` also has its id and its distance from the edge. When the window
  * has changed, the script scrolls so that `at` is visible again: by the id, because rows may have been inserted above,
  * or otherwise by the numbers. Therefore rows may have any height, and the spacers need not be exact. Scrolling that

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* Serving a page: as a document, or as a stream, which becomes a viewer of the page's fragment; and the end of a
+ * viewer. */
 #include "app/page/serve.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Counting the renders of pages and parts. */
 #include "app/page/tally.h"
 
 #include <string.h>

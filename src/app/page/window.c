@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: the position of a window, stored in the address */
-/* The scroll position of a tab is state. It must survive the stream, a reload and a restart of the process, be
+/* A window shows a long list of which only some rows are rendered: those around the scroll position. Spacers stand for
+ * the others, so that the scroll bar has the length of the whole list.
+ *
+ * The scroll position of a tab is state. It must survive the stream, a reload and a restart of the process, be
  * available on every node, and be bounded. The address of the page meets these requirements. Therefore a window is a
  * function of the request, and the server stores no state for it.
  *

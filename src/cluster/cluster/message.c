@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* Sending messages to other nodes: each is numbered for its receiver, sealed, and published by the broker. Also the
+ * rules for subjects. */
 #include "cluster/cluster/message.h"
 
 #include <stdio.h>

@@ -2,10 +2,10 @@
 /* Renders are observed: their reads are entered into an index as a set, which is a topic that the render names. Commits
  * are followed, and refresh the topics of the sets that they concern.
  *
- * A render gets a connection with its first read, and keeps it until it ends. If the server aborts the transaction, for
- * lack of memory for locks or because of a conflict, another one is begun inside the render. Earlier reads of the
- * render then have another snapshot, so the render is refreshed as soon as it ends. A transaction for reading that the
- * application begins in a render is the same transaction.
+ * A render gets a connection with its first read, and keeps it until it ends. If the server aborts the render's
+ * transaction, for lack of memory for locks or because of a conflict, another transaction is begun inside the render.
+ * Earlier reads of the render then have another snapshot, so the render is refreshed as soon as it ends. A transaction
+ * for reading that the application begins in a render is the same transaction.
  *
  * Reads that failed leave no trace. A page can catch a failed read, and show something else; it would then depend on
  * nothing. Therefore, any failure of the pool on a render's thread makes the render depend on every commit. If the
@@ -61,7 +61,7 @@ typedef struct recording {
   bool by_tables;
   bool has_rows;                    /* of a successful read */
   bool is_torn;                     /* it read from several snapshots */
-  bool names_places, has_savepoint; /* in its statements */
+  bool names_places, has_savepoint; /* its statements contain row ids or a sample; they contain a savepoint */
 } recording;
 
 struct vestry_postgres {
@@ -78,7 +78,8 @@ struct vestry_postgres {
   _Atomic(unsigned) major;
   _Atomic(uint64_t) fallback_until_ns;
   _Atomic(uint64_t) torn; /* bits of renders that begin at level TABLES when they run again; relaxed: a hint */
-  _Atomic(uint32_t) uncovered[UNCOVERED_MOST]; /* relations that were logged; 0: free. Relaxed: each is independent */
+  _Atomic(uint32_t) uncovered[UNCOVERED_MOST]; /* relations whose writes are not in the WAL, and that were logged for
+                                                  this; 0: free. Relaxed: each is independent */
   _Atomic(uint64_t) seq;                       /* of the last refresh; it only grows */
   _Atomic(uint64_t) recorded, coarse, promoted, again, fallbacks; /* counters */
 };

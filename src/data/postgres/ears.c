@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Receivers ("ears"): other modules wait here until a commit may have written to their table. */
 #include "data/postgres/ears.h"
 
 #include "base/wait.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Reading the record of the WAL that ends a transaction. */
 #include "data/postgres/ended.h"
 
 #include "data/postgres/bytes.h"

@@ -16,7 +16,7 @@ const char *vsi_postgres_footprint_sql(unsigned major);
 
 typedef struct vsi_postgres_footprint {
   const vestry_host *host;
-  bool by_tables;    /* whole tables, whatever was read of them */
+  bool by_tables;    /* the keys are whole tables, whatever was read of them */
   bool names_places; /* a statement contains row ids, or a sample */
   uint32_t left_out; /* oid of a table on which it does not depend; 0: none */
   size_t max_keys;   /* of a render; beyond it the render is followed at level TABLES */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The table of the WAL formats of all supported major versions. */
 #include "data/postgres/format.h"
 
 #include <stddef.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Splitting the hosts of a URL, so that each can be tried separately (link.c). */
 #include "data/postgres/hosts.h"
 
 #include <string.h>

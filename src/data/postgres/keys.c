@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* A set of keys: an array in the order of insertion. A large set also has a hash table. */
 #include "data/postgres/keys.h"
 
 #include "base/array.h"

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* A connection to a server, opened and used with time limits. It also checks that the connection leads to a single
+ * process of the server, and makes the settings on which this library depends. */
 #include "data/postgres/link.h"
 
 #include <errno.h>
@@ -68,9 +70,10 @@ int vsi_postgres_backend(PGconn *db, uint64_t until_ns) {
   return pid;
 }
 
-/* Return whether a pooler gives each transaction another backend. Then two idle connections to the pooler have the same
- * backend, or one of them has another backend the next time. If the second connection gets no backend, no other client
- * shares that of the first. */
+/* Return whether a pooler gives each transaction another backend. A backend is the server's process behind a
+ * connection. Through such a pooler, two idle connections have the same backend, or one of them has another backend
+ * when it is queried again. If the second connection gets no backend at all, the backend of the first belongs to it
+ * alone. */
 static bool is_shared(PGconn *db, PGconn *second, int pid, uint64_t until_ns) {
   for (int i = 0; i < PROBES; i++) {
     const uint64_t soon_ns = vsi_monotonic_in_ms(PROBE_MS);

@@ -27,7 +27,8 @@ typedef struct vsi_postgres_loan {
   bool is_conflict;  /* the transaction may succeed if it is begun again */
   bool is_stale;     /* the same, because the definitions of a statement have changed */
   bool begins_again; /* the caller begins again by itself */
-  bool *has_met;     /* whether it has begun again because of a unique value; NULL: it does not */
+  bool *has_met;     /* whether it has begun again because a unique value existed (reach.c); NULL: it does not begin
+                        again for this reason */
   /* Set by vestry_postgres_cancel, read by the thread that has it. Relaxed, because the cancelled statement reports it,
    * too. The members from is_lost to is_cancelled are reset when the connection is released. */
   atomic_bool is_cancelled;

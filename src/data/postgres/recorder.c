@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The stack of the renders that run on a thread. */
 #include "data/postgres/recorder.h"
 
 #include <stddef.h>

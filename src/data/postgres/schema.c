@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Creating the tables of a part of this library, or bringing them to the current version. */
 #include "data/postgres/schema.h"
 
 #include "data/postgres/loan.h"

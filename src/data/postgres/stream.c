@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Receiving the WAL by the server's protocol for replication: messages with WAL, and reports of the position. */
 #include "data/postgres/stream.h"
 
 #include <inttypes.h>

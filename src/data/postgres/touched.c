@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* Reading what a record of the WAL has done to rows and to leaves of indexes. The numbers of the operations are those
+ * of the server's source (heapam_xlog.h, nbtxlog.h). */
 #include "data/postgres/touched.h"
 
 #include "data/postgres/bytes.h"
