@@ -39,7 +39,7 @@ static bool same(const char *one, const char *other) {
   return x.prefix == y.prefix && x.family == y.family;
 }
 
-static void a_client_is_an_ipv4_address_or_a_prefix_of_64_bits(void **state) {
+static void clients_are_ipv4_addresses_or_64_bit_prefixes(void **state) {
   (void)state;
   assert_true(same("192.0.2.1", "192.0.2.1"));
   assert_false(same("192.0.2.1", "192.0.2.2"));
@@ -53,7 +53,7 @@ static void a_client_is_an_ipv4_address_or_a_prefix_of_64_bits(void **state) {
   assert_int_equal(vsi_address_of(&(struct sockaddr){.sa_family = AF_UNIX}).family, 0);
 }
 
-static void so_many_come_in_and_no_more(void **state) {
+static void connections_per_address_are_limited(void **state) {
   (void)state;
   begin(2);
   vsi_address one = address("192.0.2.1"), other = address("2001:db8::1");
@@ -62,7 +62,7 @@ static void so_many_come_in_and_no_more(void **state) {
     assert_int_equal(vsi_web_addresses_enter(&a, one), VESTRY_OK);
     assert_int_equal(vsi_web_addresses_enter(&a, one), VESTRY_OK);
     assert_int_equal(vsi_web_addresses_enter(&a, one), VESTRY_LIMIT);
-    assert_int_equal(vsi_web_addresses_enter(&a, other), VESTRY_OK); /* it is somebody else's */
+    assert_int_equal(vsi_web_addresses_enter(&a, other), VESTRY_OK); /* another client's address */
     assert_int_equal(vsi_web_addresses_of(&a, one), 2);
     vsi_web_addresses_leave(&a, one);
     assert_int_equal(vsi_web_addresses_enter(&a, one), VESTRY_OK);
@@ -75,7 +75,7 @@ static void so_many_come_in_and_no_more(void **state) {
   end();
 }
 
-static void without_a_limit_nothing_is_counted(void **state) {
+static void without_a_limit_no_address_is_counted(void **state) {
   (void)state;
   begin(0);
   for (int i = 0; i < 100; i++) assert_int_equal(vsi_web_addresses_enter(&a, address("192.0.2.1")), VESTRY_OK);
@@ -84,8 +84,8 @@ static void without_a_limit_nothing_is_counted(void **state) {
   end();
 }
 
-/* Random comings and goings of a thousand addresses, against plain counters. */
-static void counts_like_a_plain_table(void **state) {
+/* Random entries and exits of a thousand addresses, compared with plain counters. */
+static void address_counts_agree_with_plain_counters(void **state) {
   (void)state;
   enum { ADDRESSES = 1000, LIMIT = 3 };
   static uint32_t counts[ADDRESSES];
@@ -96,7 +96,7 @@ static void counts_like_a_plain_table(void **state) {
     random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
     size_t i = (random >> 33) % ADDRESSES;
     vsi_address at = {i, i % 2 ? AF_INET : AF_INET6};
-    bool enters = step / 20000 % 2 == 0 ? random >> 61 > 1 : random >> 61 <= 1; /* it fills, and empties */
+    bool enters = step / 20000 % 2 == 0 ? random >> 61 > 1 : random >> 61 <= 1; /* the table fills, and empties */
     if (enters) {
       vestry_err error = vsi_web_addresses_enter(&a, at);
       assert_int_equal(error, counts[i] < LIMIT ? VESTRY_OK : VESTRY_LIMIT);
@@ -116,11 +116,11 @@ static void counts_like_a_plain_table(void **state) {
   }
   assert_true(refused > 100);
   assert_int_equal(a.map.count, here);
-  assert_true(1 << a.map.bits <= 2048); /* twice as many as there are, at most, and doubled */
+  assert_true(1 << a.map.bits <= 2048); /* at most twice the number of addresses, and doubled */
   end();
 }
 
-static void survives_want_of_memory(void **state) {
+static void addresses_survive_allocation_failures(void **state) {
   (void)state;
   begin(1);
   enum { ADDRESSES = 200 };
@@ -147,11 +147,11 @@ static void survives_want_of_memory(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_client_is_an_ipv4_address_or_a_prefix_of_64_bits),
-      cmocka_unit_test(so_many_come_in_and_no_more),
-      cmocka_unit_test(without_a_limit_nothing_is_counted),
-      cmocka_unit_test(counts_like_a_plain_table),
-      cmocka_unit_test(survives_want_of_memory),
+      cmocka_unit_test(clients_are_ipv4_addresses_or_64_bit_prefixes),
+      cmocka_unit_test(connections_per_address_are_limited),
+      cmocka_unit_test(without_a_limit_no_address_is_counted),
+      cmocka_unit_test(address_counts_agree_with_plain_counters),
+      cmocka_unit_test(addresses_survive_allocation_failures),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,17 +14,17 @@
 #include "vestry/app/files.h"
 #include "web/client.h"
 
-/* READERS of LARGE are ten times of what answers may hold. */
+/* READERS of LARGE need ten times the budget of answers. */
 enum { MB = 1 << 20, LARGE = 8 * MB, READERS = 40, MOST = 32 * MB, SLACK = 16 * MB };
-/* Streams whose peer is silent for so long are lost. Answers are no streams. */
+/* Streams are lost if their peer is silent for this time. Answers are not streams. */
 enum { LOST_MS = 500, PAUSE_MS = 4 * LOST_MS };
 
-/* Sanitizers keep what is freed. */
+/* Sanitizers keep freed memory. */
 static const bool is_plain = !TEST_UNDER_ASAN && !TEST_UNDER_TSAN;
 
 static const server_seam *seam;
 static server s;
-static char *text; /* LARGE bytes: whoever shifts them shows it */
+static char *text; /* LARGE bytes, in which any shift is detectable */
 static char folder[32];
 static vestry_file table[1];
 static vestry_files *files, *embedded;
@@ -44,7 +44,7 @@ static size_t resident(void) {
   return pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
-/* What all threads of this process have read, by any call. */
+/* Bytes that all threads of this process have read, with any call. */
 static size_t read_so_far(void) {
   FILE *io = fopen("/proc/self/io", "r");
   assert_non_null(io);
@@ -54,7 +54,7 @@ static size_t read_so_far(void) {
   return bytes;
 }
 
-/* ---- what is answered -------------------------------------------------------------------------------------------- */
+/* ---- answers ----------------------------------------------------------------------------------------------------- */
 
 static void path_of(const char *name, char path[64]) {
   snprintf(path, 64, "%s/%s", folder, name);
@@ -74,7 +74,7 @@ static vestry_err large_html(const vestry_request *req, vestry_reply *reply, voi
   return vestry_reply_body(reply, NULL, text, LARGE);
 }
 
-/* What was refused, and how often a body was there that was not counted. */
+/* Number of refused bodies, and of bodies that existed without being counted. */
 static _Atomic(uint64_t) unmade_count, uncounted_count;
 
 static vestry_err counted_html(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -129,11 +129,11 @@ static void stop(void) {
   free(text);
 }
 
-/* Clients that want no more than a byte of these make the server send at least that. */
+/* Requests for these kinds make the server send at least a byte, even if the client reads no more than that. */
 typedef struct kind {
   const char *path, *headers;
   int status;
-  size_t most; /* that one of them holds in memory */
+  size_t most; /* bytes that one answer holds in memory */
 } kind;
 static const kind kinds[] = {
     {"/folder/large.txt", "", 200, VESTRY_BODY_PIECE_BYTES},
@@ -152,7 +152,7 @@ static void ask_for(const kind *of, client *c, bool small) {
   assert_int_equal(client_status(c), of->status);
 }
 
-/* The whole body, byte for byte. */
+/* Read the whole body, and compare it byte for byte. */
 static void read_whole(const kind *of, client *c) {
   client_read_all(c);
   assert_true(c->complete);
@@ -168,7 +168,7 @@ static void assert_whole(const kind *of) {
   read_whole(of, &c);
 }
 
-/* The same of so little that this client, too, holds little. */
+/* The same for a part so small that this client holds little memory, too. */
 static void assert_part(void) {
   client c;
   client_ask(&c, s.port, "GET", "/folder/large.txt", "Range: bytes=5000-104999\r\nConnection: close\r\n");
@@ -179,7 +179,7 @@ static void assert_part(void) {
   client_close(&c);
 }
 
-static void every_kind_arrives_whole(void **state) {
+static void answers_of_each_kind_arrive_complete(void **state) {
   (void)state;
   start();
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) assert_whole(&kinds[i]);
@@ -189,8 +189,8 @@ static void every_kind_arrives_whole(void **state) {
   stop();
 }
 
-/* A client that reads nothing for some time, and then goes on: its window is shut, and nothing is reset. */
-static void who_pauses_has_it_whole(void **state) {
+/* A client that reads nothing for some time and then continues: its window closes, and the connection is not reset. */
+static void paused_reader_gets_the_complete_answer(void **state) {
   (void)state;
   enum { KINDS = sizeof kinds / sizeof *kinds };
   static client readers[KINDS];
@@ -198,7 +198,7 @@ static void who_pauses_has_it_whole(void **state) {
   start();
   for (size_t i = 0; i < KINDS; i++) {
     ask_for(&kinds[i], &readers[i], true);
-    ends[i] = (struct pollfd){.fd = readers[i].fd}; /* a reset alone is told */
+    ends[i] = (struct pollfd){.fd = readers[i].fd}; /* poll reports only a reset */
   }
   assert_int_equal(poll(ends, KINDS, PAUSE_MS), 0);
   for (size_t i = 0; i < KINDS; i++) read_whole(&kinds[i], &readers[i]);
@@ -207,8 +207,8 @@ static void who_pauses_has_it_whole(void **state) {
   stop();
 }
 
-/* Of each it is known what became of it: it is held, it was cut, or it was answered 503; and little enough is held. Of
- * the large ones some were cut. */
+/* Each answer is settled: held, aborted, or refused with 503; all together are within the budget. Some of the large
+ * ones were aborted. */
 static bool is_settled(const kind *of, const vestry_stats *before) {
   vestry_stats stats = stats_of();
   assert_true(stats.answer_peak_bytes <= MOST);
@@ -227,7 +227,7 @@ static void hold(const kind *of, client readers[READERS]) {
   UNTIL(is_settled(of, &before));
 }
 
-/* What handlers made in vain for those who were refused or cut goes a moment later. */
+/* Memory that handlers allocated for refused or aborted answers is freed a moment later. */
 static void wait_for_resident(const kind *of, size_t most) {
   double until = seconds_now() + PATIENCE_S;
   while (is_plain && resident() > most && seconds_now() < until) sched_yield();
@@ -235,18 +235,19 @@ static void wait_for_resident(const kind *of, size_t most) {
     fail_msg("%s %s: %zu MB are more than %zu", of->path, of->headers, resident() / MB, most / MB);
 }
 
-static void who_reads_nothing_holds_little(void **state) {
+static void stalled_readers_stay_within_the_answer_budget(void **state) {
   (void)state;
   static client readers[READERS];
   start();
-  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) assert_whole(&kinds[i]); /* the allocator knows them all */
+  /* so that the allocator has seen each kind */
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) assert_whole(&kinds[i]);
   UNTIL(!stats_of().answer_bytes);
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
     const kind *of = &kinds[i];
     size_t before = resident(), most = of->most * READERS < MOST ? of->most * READERS : MOST;
     hold(of, readers);
     wait_for_resident(of, before + most + SLACK);
-    /* who comes meanwhile, and reads, is served */
+    /* a client that connects in the meantime and reads is served */
     server_assert_serves(&s);
     assert_part();
     for (size_t reader = 0; reader < READERS; reader++) client_close(&readers[reader]);
@@ -256,8 +257,8 @@ static void who_reads_nothing_holds_little(void **state) {
   stop();
 }
 
-/* Who finds no room is refused before there is memory of the answer: by the builder itself. */
-static void without_room_no_body_is_made(void **state) {
+/* A request over the budget is refused before memory is allocated for the answer: by the builder. */
+static void answer_over_the_budget_is_not_built(void **state) {
   (void)state;
   static client readers[READERS];
   static const kind of = {"/counted", "", 200, LARGE};
@@ -275,7 +276,7 @@ static void without_room_no_body_is_made(void **state) {
   stop();
 }
 
-/* Who asks for more than all answers may hold is told so, and nobody else pays for it. */
+/* A single answer larger than the whole budget is refused, and aborts no other answer. */
 static vestry_err huge_html(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
   char *huge = malloc(MOST + 1);
@@ -286,7 +287,7 @@ static vestry_err huge_html(const vestry_request *req, vestry_reply *reply, void
   return error;
 }
 
-static void more_than_all_may_hold_is_refused(void **state) {
+static void answer_larger_than_the_budget_gets_503(void **state) {
   (void)state;
   client reader, c;
   start();
@@ -317,15 +318,15 @@ static void ask_and_finish(const char *method, const char *path, const char *hea
   client_close(&c);
 }
 
-/* What is in the file is known: it is not read. One that was changed a moment ago is hashed each time. */
+/* The hash of the file is known, so the file is not read. A file that was changed a moment ago is hashed each time. */
 static bool is_known(const char *if_none) {
   size_t begin = read_so_far();
   ask_and_finish("GET", "/folder/large.txt", if_none, 304, NULL);
   return read_so_far() - begin < LARGE;
 }
 
-/* Once it is known what is in it, only what is sent is read. */
-static void little_is_read_for_little(void **state) {
+/* Once the hash of the content is known, only the bytes that are sent are read. */
+static void small_ranges_read_few_bytes(void **state) {
   (void)state;
   start();
   client c;
@@ -348,15 +349,15 @@ static void little_is_read_for_little(void **state) {
   if (read_so_far() - begin >= LARGE) fail_msg("%zu bytes were read", read_so_far() - begin);
   ask_and_finish("HEAD", "/embedded/large.txt", "", 200, length);
   assert_int_equal(stats_of().answer_peak_bytes, 0);
-  /* of a body that a handler makes, somebody has to make it to know its length: it is counted so long */
+  /* a handler must build a body so that its length is known; it counts during this time */
   ask_and_finish("HEAD", "/html", "", 200, length);
   assert_int_equal(stats_of().answer_peak_bytes, LARGE);
   UNTIL(!stats_of().answer_bytes);
   stop();
 }
 
-/* Answers end short, and never with other bytes than were announced for. */
-static void a_file_that_shrinks_breaks_off(void **state) {
+/* An answer may end early, but never contains other bytes than the announced ones. */
+static void shrinking_file_ends_the_answer_early(void **state) {
   (void)state;
   start();
   client c;
@@ -377,10 +378,13 @@ static void a_file_that_shrinks_breaks_off(void **state) {
 
 int answers_contract_run(const server_seam *tested) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(every_kind_arrives_whole),          cmocka_unit_test(who_reads_nothing_holds_little),
-      cmocka_unit_test(more_than_all_may_hold_is_refused), cmocka_unit_test(little_is_read_for_little),
-      cmocka_unit_test(a_file_that_shrinks_breaks_off),    cmocka_unit_test(without_room_no_body_is_made),
-      cmocka_unit_test(who_pauses_has_it_whole),
+      cmocka_unit_test(answers_of_each_kind_arrive_complete),
+      cmocka_unit_test(stalled_readers_stay_within_the_answer_budget),
+      cmocka_unit_test(answer_larger_than_the_budget_gets_503),
+      cmocka_unit_test(small_ranges_read_few_bytes),
+      cmocka_unit_test(shrinking_file_ends_the_answer_early),
+      cmocka_unit_test(answer_over_the_budget_is_not_built),
+      cmocka_unit_test(paused_reader_gets_the_complete_answer),
   };
   char name[80];
   seam = tested;

@@ -56,7 +56,7 @@ void client_connect(client *c, uint16_t port, bool small) {
 void client_send(client *c, const void *data, size_t len) {
   for (const char *at = data; len;) {
     ssize_t sent = c->tls ? client_tls_ops_used->send(c->tls, at, len) : send(c->fd, at, len, MSG_NOSIGNAL);
-    c->unsent = sent < 0 && (errno == EPIPE || errno == ECONNRESET); /* what it had to say can still be read */
+    c->unsent = sent < 0 && (errno == EPIPE || errno == ECONNRESET); /* the server's answer can still be read */
     if (c->unsent) return;
     if (sent < 0) fail_msg("send: %s", strerror(errno));
     at += sent;
@@ -92,7 +92,7 @@ void client_read(client *c) {
   do
     got = c->tls ? client_tls_ops_used->receive(c->tls, c->text + c->len, AT_ONCE)
                  : recv(c->fd, c->text + c->len, AT_ONCE, 0);
-  while (got < 0 && errno == EINTR); /* as when the process was stopped for a moment */
+  while (got < 0 && errno == EINTR); /* as if the process was stopped for a moment */
   if (got > 0) {
     c->len += (size_t)got;
   } else if (got == 0 || errno == ECONNRESET) {
@@ -112,16 +112,16 @@ bool client_wait(client *c, int ms) {
   return ready > 0;
 }
 
-/* Answers are large and come in pieces: nothing here goes over all of it for each piece. (The sanitizers do so for each
- * call that takes a string.) */
+/* Answers are large and arrive in pieces, so no function here scans all of it for each piece. (Sanitizers scan the
+ * whole string in each call that takes one.) */
 
-/* As strstr in what was received, from somewhere on, but not further than so many bytes. */
+/* strstr in the received bytes from an offset, limited to `most` bytes. */
 static const char *find(const client *c, size_t from, size_t most, const char *text) {
   if (!c->text || from > c->len) return NULL;
   return memmem(c->text + from, c->len - from < most ? c->len - from : most, text, strlen(text));
 }
 
-/* Where the body of the answer begins; 0: the head is not all there. */
+/* The offset of the answer's body; 0: the head is incomplete. */
 static size_t body_at(const client *c) {
   enum { MOST_HEAD = 65536 };
   const char *end = find(c, c->at, MOST_HEAD, "\r\n\r\n");
@@ -168,11 +168,11 @@ static void append_body(client *c, const char *data, size_t len) {
   c->body[c->body_len] = '\0';
 }
 
-/* Take the chunks that are whole, and of the last one what there is: from where the last look at this answer came to.
- * Returns where the answer ends, if it does. */
+/* Take the complete chunks, and the available part of the last one, from the position of the previous call for this
+ * answer. Returns the end of the answer, if it is complete. */
 static size_t read_chunks(client *c, size_t at) {
   enum { MOST_LINE = 32 };
-  if (c->whole_at < at) c->whole_at = at, c->whole_len = c->whole_count = 0; /* that was another one */
+  if (c->whole_at < at) c->whole_at = at, c->whole_len = c->whole_count = 0; /* that was another answer */
   c->body_len = c->whole_len;
   c->chunks_count = c->whole_count;
   append_body(c, "", 0);
@@ -200,7 +200,7 @@ static size_t read_chunks(client *c, size_t at) {
   return 0;
 }
 
-/* Look at the answer anew. Returns where it ends, 0: it has not. */
+/* Parse the answer again. Returns the offset of its end; 0: incomplete. */
 static size_t parse(client *c, bool is_head) {
   int status = client_status(c);
   size_t at = body_at(c);
@@ -224,7 +224,7 @@ static size_t parse(client *c, bool is_head) {
 }
 
 void client_expect(client *c, const char *text) {
-  size_t len = strlen(text), from = 0; /* it does not begin before */
+  size_t len = strlen(text), from = 0; /* the text does not begin earlier */
   for (;;) {
     parse(c, false);
     if (memmem(c->body + from, c->body_len - from, text, len)) return;

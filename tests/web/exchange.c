@@ -28,11 +28,11 @@ static void destroy(void *stopped) {
 }
 
 static void settle(void *of) {
-  (void)of; /* it runs by itself */
+  (void)of; /* the server runs in its own threads */
 }
 
 static void pass_ms(void *of, uint64_t ms) {
-  (void)of, (void)ms; /* so does time */
+  (void)of, (void)ms; /* real time passes */
 }
 
 /* ---- its client -------------------------------------------------------------------------------------------------- */
@@ -87,14 +87,14 @@ static void expect(void *asked, const char *text) {
 
 static vestry_slice body(void *asked) {
   client *c = &((exchange *)asked)->client;
-  if (!client_header(c, "Transfer-Encoding")) client_finish(c, false); /* no stream */
+  if (!client_header(c, "Transfer-Encoding")) client_finish(c, false); /* not a stream */
   return (vestry_slice){c->body, c->body_len};
 }
 
 static bool end(void *asked) {
   client *c = &((exchange *)asked)->client;
   if (!c->len) client_read(c);
-  if (c->ended && !c->len) return false; /* there was no answer at all */
+  if (c->ended && !c->len) return false; /* there was no answer */
   client_finish(c, false);
   return c->complete;
 }

@@ -5,7 +5,7 @@
 
 #include "testing/contract.h"
 
-/* All but closes_broken. start: makes a server with calloc, without handlers of its own. */
+/* Sets all members but closes_broken. start: creates a server with calloc, without its own handlers. */
 contract_seam web_contract_seam(const char *name, void *(*start)(const vestry_options *options, unsigned room));
 
 #endif

@@ -3,7 +3,7 @@
 
 #include "support/test.h"
 
-/* Headers as "Name: value" lines of length and encoding alone. */
+/* Check a head that has only these lines for length and encoding. */
 static bool is_clear(const char *length, const char *second_length, const char *encoding, const char *second_encoding,
                      bool is_http11) {
   vsi_web_framing framing = {.unclear = false};
@@ -16,7 +16,7 @@ static bool is_clear(const char *length, const char *second_length, const char *
   return vsi_web_framing_is_clear(&framing, is_http11);
 }
 
-static void takes_what_is_clear(void **state) {
+static void unambiguous_framing_is_accepted(void **state) {
   (void)state;
   assert_true(is_clear(NULL, NULL, NULL, NULL, true));
   assert_true(is_clear(NULL, NULL, NULL, NULL, false));
@@ -26,7 +26,7 @@ static void takes_what_is_clear(void **state) {
   assert_true(is_clear(NULL, NULL, "Chunked", NULL, true));
 }
 
-static void refuses_what_could_be_smuggled(void **state) {
+static void ambiguous_framing_is_refused(void **state) {
   (void)state;
   static const char *const lengths[] = {"", "-1", "+1", "1a", "0x10", " 5", "5 ", "5, 5", "1234567890123456789"};
   for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
@@ -52,7 +52,7 @@ static bool is_clear_with(const char *name, const char *value, const char *host,
   return vsi_web_framing_is_clear(&framing, is_http11);
 }
 
-static void refuses_names_that_are_no_tokens(void **state) {
+static void invalid_header_names_and_values_are_refused(void **state) {
   (void)state;
   static const char *const names[] = {"", "Transfer-Encoding ", " X", "X\t", "X Y", "X(", "X\x01", "X\xc3\xa9", "X/"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) assert_false(is_clear_with(names[i], "a", "a", NULL, true));
@@ -62,7 +62,7 @@ static void refuses_names_that_are_no_tokens(void **state) {
   assert_true(is_clear_with("X-!#$%&'*+.^_`|~9", "", "a", NULL, true));
 }
 
-static void wants_one_host(void **state) {
+static void exactly_one_valid_host_is_required(void **state) {
   (void)state;
   assert_true(is_clear_with("X", "a", "localhost:80", NULL, true));
   assert_true(is_clear_with("X", "a", "[::1]:80", NULL, true));
@@ -77,10 +77,10 @@ static void wants_one_host(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(takes_what_is_clear),
-      cmocka_unit_test(refuses_what_could_be_smuggled),
-      cmocka_unit_test(refuses_names_that_are_no_tokens),
-      cmocka_unit_test(wants_one_host),
+      cmocka_unit_test(unambiguous_framing_is_accepted),
+      cmocka_unit_test(ambiguous_framing_is_refused),
+      cmocka_unit_test(invalid_header_names_and_values_are_refused),
+      cmocka_unit_test(exactly_one_valid_host_is_required),
   };
   return cmocka_run_group_tests_name("framing", tests, NULL, NULL);
 }

@@ -6,7 +6,7 @@
 
 #include "support/test.h"
 
-static void counts_who_is_inside(void **state) {
+static void gate_counts_requests_and_streams(void **state) {
   (void)state;
   vsi_web_gate gate;
   vsi_web_gate_init(&gate, 2);
@@ -24,10 +24,10 @@ static void counts_who_is_inside(void **state) {
   vsi_web_gate_shut(&gate);
   assert_true(vsi_web_gate_is_shut(&gate));
   vsi_web_gate_give_place(&gate);
-  assert_false(vsi_web_gate_take_place(&gate)); /* there is room, but it is shut */
+  assert_false(vsi_web_gate_take_place(&gate)); /* there is a place, but the gate is shut */
   assert_false(vsi_web_gate_enter(&gate));
   vsi_web_gate_leave(&gate);
-  assert_int_equal(vsi_web_gate_wait(&gate, now_ns), VESTRY_TIMEOUT); /* a stream is left */
+  assert_int_equal(vsi_web_gate_wait(&gate, now_ns), VESTRY_TIMEOUT); /* one stream is left */
   vsi_web_gate_give_place(&gate);
   assert_int_equal(vsi_web_gate_wait(&gate, now_ns), VESTRY_OK);
   vsi_web_gate_finish(&gate);
@@ -39,7 +39,7 @@ static void *leave(void *gate) {
   return NULL;
 }
 
-static void waits_for_the_last_one(void **state) {
+static void gate_waits_for_the_last_stream(void **state) {
   (void)state;
   vsi_web_gate gate;
   vsi_web_gate_init(&gate, 1);
@@ -47,7 +47,7 @@ static void waits_for_the_last_one(void **state) {
   assert_true(vsi_web_gate_take_place(&gate));
   pthread_t thread;
   assert_int_equal(pthread_create(&thread, NULL, leave, &gate), 0);
-  uint64_t until_ns = vsi_monotonic_in_ms(UINT64_MAX); /* never is at most a year */
+  uint64_t until_ns = vsi_monotonic_in_ms(UINT64_MAX); /* "never" is at most a year */
   assert_int_equal(vsi_web_gate_wait(&gate, until_ns), VESTRY_OK);
   pthread_join(thread, NULL);
   vsi_web_gate_finish(&gate);
@@ -55,8 +55,8 @@ static void waits_for_the_last_one(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(counts_who_is_inside),
-      cmocka_unit_test(waits_for_the_last_one),
+      cmocka_unit_test(gate_counts_requests_and_streams),
+      cmocka_unit_test(gate_waits_for_the_last_stream),
   };
   return cmocka_run_group_tests_name("the gate", tests, NULL, NULL);
 }

@@ -10,7 +10,7 @@
 #include "vestry/routes.h"
 #include "web/client.h"
 
-enum { MOST = 16384 /* of a head, by default */, TEXT_BYTES = 1 << 20, LETTERS = 50000 };
+enum { MOST = 16384 /* bytes of a head, by default */, TEXT_BYTES = 1 << 20, LETTERS = 50000 };
 
 static const vestry_server_adapter *adapter;
 static vestry_server_options defaults;
@@ -19,7 +19,7 @@ static vestry_server *server;
 
 /* ---- the server -------------------------------------------------------------------------------------------------- */
 
-/* How many bytes of body there were. */
+/* Answer with the number of bytes of the body. */
 static vestry_err count_body(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)app;
   char text[32];
@@ -59,7 +59,7 @@ static void stop(void) {
 
 /* ---- one answer -------------------------------------------------------------------------------------------------- */
 
-/* Send all of it, read until the server closes: exactly one answer came, and all of it. Returns its status. */
+/* Send all bytes, and read until the server closes: exactly one complete answer must arrive. Returns its status. */
 static int answer_to(const char *request, size_t len) {
   client c;
   client_connect(&c, server->port, false);
@@ -81,7 +81,7 @@ static void expect(const char *what, const char *request, size_t len, int wanted
   if (status != wanted) fail_msg("%s: %d instead of %d", what, status, wanted);
 }
 
-/* ---- what is sent today ------------------------------------------------------------------------------------------ */
+/* ---- today's requests -------------------------------------------------------------------------------------------- */
 
 #define CHROME                                                                                                         \
   "User-Agent: Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 "     \
@@ -116,17 +116,17 @@ static void expect(const char *what, const char *request, size_t len, int wanted
   ":7B\r\nX-SSL-Client-Verify: 0\r\nX-SSL-Client-DN: /C=DE/O=Example/CN=ada.lovelace@example.com\r\n"                  \
   "Forwarded: for=203.0.113.7;proto=https;by=10.0.0.1\r\nVia: 1.1 edge-7.example.net (Varnish/7.5)\r\n"
 
-/* Names of cookies and how long their values are; ended by NULL. */
+/* Names of cookies and the lengths of their values; ended by NULL. */
 typedef struct cookies {
   const char *name;
   size_t len;
 } cookies;
 
-/* Analytics and consent of a parent domain, and the application's own. */
+/* Analytics and consent of a parent domain, and the application's own cookie. */
 static const cookies foreign[] = {
     {"_ga", 27},         {"_ga_K3J9X0T2QM", 52},   {"_fbp", 34},    {"OptanonConsent", 540},
     {"ajs_user_id", 36}, {"intercom-session", 88}, {"session", 43}, {NULL, 0}};
-/* A sign-on system: its token cut into cookies of 4 kB, as oauth2-proxy and ASP.NET do. */
+/* A sign-on system: its token is split into cookies of 4 kB, as by oauth2-proxy and ASP.NET. */
 static const cookies sign_on[] = {
     {"_oauth2_proxy_0", 3990}, {"_oauth2_proxy_1", 3990}, {"_oauth2_proxy_csrf", 96}, {"session", 43}, {NULL, 0}};
 static const cookies none[] = {{NULL, 0}};
@@ -149,7 +149,7 @@ static const recorded heads[] = {
     {"a name of 255 bytes of UTF-8", NULL, SAFARI, foreign},
 };
 
-/* A request as it was recorded, for a connection of its own. body: its length; negative: none. */
+/* Write a recorded request, with "Connection: close". body: its length; negative: none. */
 static size_t write_head(char *text, size_t room, const recorded *from, long body) {
   char name[3 * 255 + 40] = "GET /files/";
   for (int i = 0; i < 85; i++) strcat(name, "%E6%96%87");
@@ -168,7 +168,7 @@ static size_t write_head(char *text, size_t room, const recorded *from, long bod
 
 static char *text; /* TEXT_BYTES */
 
-static void heads_of_today_are_served(void **state) {
+static void heads_of_current_browsers_are_served(void **state) {
   (void)state;
   start(0);
   for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
@@ -188,8 +188,8 @@ static void heads_of_today_are_served(void **state) {
   stop();
 }
 
-/* A draft of 50,000 letters fits into a body, of whichever alphabet, and not into the signals of a GET. */
-static void a_long_draft_has_one_answer(void **state) {
+/* A draft of 50,000 letters of any alphabet fits into a body, but not into the signals of a GET. */
+static void large_form_gets_exactly_one_answer(void **state) {
   (void)state;
   static const char *const letters[] = {"x", "%E6%96%87"};
   start(0);
@@ -211,7 +211,7 @@ static void a_long_draft_has_one_answer(void **state) {
   stop();
 }
 
-/* ---- at the bound ------------------------------------------------------------------------------------------------ */
+/* ---- at the limit ------------------------------------------------------------------------------------------------ */
 
 typedef enum filler { COOKIE, COOKIES, HEADER, HEADERS, TARGET, PARAMETERS, FILLERS } filler;
 static const char *const filler_names[] = {"a cookie", "cookies", "a header", "headers", "a target", "parameters"};
@@ -222,7 +222,7 @@ static void fill(size_t *len, size_t until, const char *piece) {
   for (; *len < until; ++*len) text[*len] = 'z';
 }
 
-/* A head of exactly so many bytes. Pieces are as long as those of today's: of 40 bytes. */
+/* Write a head of exactly this number of bytes. Its pieces are as long as today's: 40 bytes. */
 static void write_head_of(filler by, size_t bytes) {
   static const char end[] = "\r\n\r\n";
   const bool in_target = by == TARGET || by == PARAMETERS;
@@ -249,14 +249,14 @@ static void expect_at(filler by, size_t bytes, bool fits) {
   if (!is_right) fail_msg("%s, %zu bytes: %d", filler_names[by], bytes, status);
 }
 
-static void at_the_bound_and_a_byte_beyond(void **state) {
+static void head_at_the_limit_is_served_and_above_refused(void **state) {
   (void)state;
   static const size_t bounds[] = {0, 2048, 5000, 40000};
   for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
     const size_t most = bounds[i] ? bounds[i] : MOST;
     start(bounds[i]);
     for (filler by = 0; by < FILLERS; by++) {
-      if (by == HEADERS && most > 2048) continue; /* civetweb takes 64 headers */
+      if (by == HEADERS && most > 2048) continue; /* civetweb accepts 64 headers */
       expect_at(by, most - 1, true);
       expect_at(by, most, true);
       expect_at(by, most + 1, false);
@@ -265,8 +265,8 @@ static void at_the_bound_and_a_byte_beyond(void **state) {
   }
 }
 
-/* However far beyond, and whichever memory of the server runs out first: one answer. */
-static void far_beyond_the_bound(void **state) {
+/* However far above the limit, and whichever memory of the server is exhausted first: exactly one answer. */
+static void head_far_over_the_limit_gets_one_answer(void **state) {
   (void)state;
   start(0);
   for (filler by = 0; by < FILLERS; by++)
@@ -280,8 +280,8 @@ static void far_beyond_the_bound(void **state) {
   stop();
 }
 
-/* More cookies, or parameters, than any browser sends: libmicrohttpd has a record of each. */
-static void many_small_pieces_have_one_answer(void **state) {
+/* More cookies or parameters than any browser sends: libmicrohttpd allocates a record for each. */
+static void many_cookies_or_parameters_get_one_answer(void **state) {
   (void)state;
   static const char *const pieces[] = {"a=b; ", "a=b&", "\r\na:b"};
   static const char *const begins[] = {"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nCookie: ", "GET /?",
@@ -302,7 +302,7 @@ static void many_small_pieces_have_one_answer(void **state) {
   stop();
 }
 
-static void other_refusals_have_one_answer(void **state) {
+static void invalid_content_length_gets_one_answer(void **state) {
   (void)state;
   static const char *const lengths[] = {"abc", "-1", "1 2", "99999999999999999999999999", "5, 6", "0x10"};
   start(0);
@@ -315,8 +315,8 @@ static void other_refusals_have_one_answer(void **state) {
   stop();
 }
 
-/* An answer whose head the server has no memory for is an error, and the server goes on. */
-static void an_answer_of_a_large_head_is_answered(void **state) {
+/* If the server has no memory for the head of an answer, it answers with an error and continues to serve. */
+static void answer_with_large_head_gets_one_answer(void **state) {
   (void)state;
   start(0);
   size_t len =
@@ -333,7 +333,7 @@ static void an_answer_of_a_large_head_is_answered(void **state) {
   stop();
 }
 
-static void bounds_that_are_none(void **state) {
+static void invalid_max_head_bytes_is_refused(void **state) {
   (void)state;
   assert_int_equal(vestry_create(NULL, &v), VESTRY_OK);
   vestry_server_options options = defaults;
@@ -355,14 +355,14 @@ int heads_contract_run(const vestry_server_adapter *of, const vestry_server_opti
   char name[64];
   snprintf(name, sizeof name, "heads over %s%s", of->name, options->tls_key ? ", TLS" : "");
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(heads_of_today_are_served),
-      cmocka_unit_test(a_long_draft_has_one_answer),
-      cmocka_unit_test(at_the_bound_and_a_byte_beyond),
-      cmocka_unit_test(far_beyond_the_bound),
-      cmocka_unit_test(many_small_pieces_have_one_answer),
-      cmocka_unit_test(other_refusals_have_one_answer),
-      cmocka_unit_test(an_answer_of_a_large_head_is_answered),
-      cmocka_unit_test(bounds_that_are_none),
+      cmocka_unit_test(heads_of_current_browsers_are_served),
+      cmocka_unit_test(large_form_gets_exactly_one_answer),
+      cmocka_unit_test(head_at_the_limit_is_served_and_above_refused),
+      cmocka_unit_test(head_far_over_the_limit_gets_one_answer),
+      cmocka_unit_test(many_cookies_or_parameters_get_one_answer),
+      cmocka_unit_test(invalid_content_length_gets_one_answer),
+      cmocka_unit_test(answer_with_large_head_gets_one_answer),
+      cmocka_unit_test(invalid_max_head_bytes_is_refused),
   };
   int failed = cmocka_run_group_tests_name(name, tests, NULL, NULL);
   free(text);

@@ -18,14 +18,14 @@ static vestry_stats stats_of(void) {
   return stats;
 }
 
-/* A status line behind the first; a page may have its version in it. */
+/* Find a second status line; an error page may contain its version. */
 static const char *second_answer(const char *text) {
   const char *at = text + 10;
   while ((at = strstr(at, "HTTP/1.1 ")) != NULL && (at[9] < '1' || at[9] > '5')) at += 9;
   return at;
 }
 
-/* One answer, a 400, and the connection closes. */
+/* Expect one answer, a 400, and the end of the connection. */
 static void assert_refused(const char *text, size_t len) {
   client c;
   client_connect(&c, s.port, false);
@@ -39,8 +39,8 @@ static void assert_refused(const char *text, size_t len) {
   client_close(&c);
 }
 
-/* Behind each stands what would be a second request to somebody who reads the first one differently. */
-static void heads_are_read_in_one_way_only(void **state) {
+/* Each head is followed by bytes that would be a second request for a parser that reads the first one differently. */
+static void ambiguous_heads_get_400(void **state) {
   static const struct {
     const char *lines;
     size_t len; /* 0: terminated */
@@ -87,14 +87,14 @@ static void heads_are_read_in_one_way_only(void **state) {
     assert_refused(text, at);
   }
   server_assert_serves(&s);
-  /* a server may refuse some by itself, or most */
+  /* a server may refuse some of them itself, or most */
   assert_true(stats_of().refused_by_reason[VESTRY_REFUSAL_AMBIGUOUS] >=
               (seam->refuses_most && seam->refuses_most() ? 1 : 12));
   server_stop(&s);
 }
 
-/* A head whose last lines a server may have no room for: they say where the body ends. */
-static void no_header_is_passed_over(void **state) {
+/* A head whose last lines may exceed the server's room for headers; they determine where the body ends. */
+static void headers_over_the_servers_room_are_not_skipped(void **state) {
   (void)state;
   seam->start(&s, &(web_settings){.keep_alive = true});
   for (int count = 60; count < 70; count++) {
@@ -109,7 +109,7 @@ static void no_header_is_passed_over(void **state) {
     int status = client_status(&c);
     if (status == 200) client_say(&c, "GET /none HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     client_read_all(&c);
-    /* Either the whole of it was read, and the body was one, or it was refused. */
+    /* Either all headers were read, and the body was a body, or the request was refused. */
     if (status != 200 && status != 400 && status != 431) fail_msg("%d headers were answered %d", count + 1, status);
     const char *second = strstr(c.text + 10, "HTTP/1.1 200");
     if (second) fail_msg("the body behind %d headers was taken for a request", count + 1);
@@ -130,7 +130,7 @@ static int ask_for(const char *target) {
   return status;
 }
 
-static void targets_are_read_in_one_way_only(void **state) {
+static void ambiguous_targets_are_refused(void **state) {
   static const char *const refused[] = {
       "/echo%00",  "/echo%00x", "/echo.",    "/x/..%5cecho", "//echo",          "/x/../echo",
       "/./echo",   "/%2e/echo", "/x%2fecho", "/echo%5c",     "/echo\\",         "/echo%0d%0a",
@@ -141,7 +141,7 @@ static void targets_are_read_in_one_way_only(void **state) {
   seam->start(&s, &(web_settings){.keep_alive = true});
   for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
     char text[256];
-    /* What lies on no path of ours may be the server's own affair: 404, or the end. */
+    /* A target outside of vestry's paths */
     int status = ask_for(refused[i]);
     if (seam->has_own_paths && (status == 404 || !status)) continue;
     if (status != 400) fail_msg("\"%s\" was answered %d", refused[i], status);
@@ -150,7 +150,7 @@ static void targets_are_read_in_one_way_only(void **state) {
   }
   assert_int_equal(ask_for("/echo"), 200);
   assert_int_equal(ask_for("/%65%63ho?//../%00"), 200);
-  if (!seam->has_own_paths) { /* which closes on those who name another port, or no path */
+  if (!seam->has_own_paths) { /* which closes if the target names another port, or no path */
     assert_int_equal(ask_for("http://a/echo"), 200);
     assert_int_equal(ask_for("HTTP://a:80/echo?x"), 200);
     assert_int_equal(ask_for("http://a"), 404);
@@ -159,8 +159,8 @@ static void targets_are_read_in_one_way_only(void **state) {
   server_stop(&s);
 }
 
-/* civetweb sees the decoded path, and how many bytes of it were encoded; not which. */
-static void encoded_slashes_are_no_segments(void **state) {
+/* civetweb passes the decoded path and the number of encoded bytes, but not which bytes were encoded. */
+static void encoded_slashes_do_not_separate_segments(void **state) {
   (void)state;
   seam->start(&s, &(web_settings){.keep_alive = true});
   assert_int_equal(vestry_route(s.v, "GET", "/two/echo", server_echo, &s), VESTRY_OK);
@@ -191,9 +191,9 @@ static void assert_name(const char *sent, const char *name) {
   client_close(&c);
 }
 
-/* What browsers encode in a path (WHATWG URL, the path percent-encode set), and what encodeURIComponent does; but for
- * slashes, which would be others' segments. */
-static void what_browsers_encode_is_a_name(void **state) {
+/* The characters that browsers encode in a path (WHATWG URL, path percent-encode set) and those of encodeURIComponent.
+ * Slashes are excluded, because they would change the segments. */
+static void characters_that_browsers_encode_reach_the_handler(void **state) {
   static const char always[] = " \"#<>?`{}%^|", by_hand[] = "$&+,:;=@[]";
   (void)state;
   seam->start(&s, &(web_settings){.keep_alive = true});
@@ -217,13 +217,13 @@ static void what_browsers_encode_is_a_name(void **state) {
                                         "/it%65m/a/x",    "/item%2Fa|b/x%2F", "/item/a\"b/x",     "/item/a{b/x"};
   for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
     int status = ask_for(refused[i]);
-    if (seam->decodes_paths && strpbrk(refused[i], "\"{")) continue; /* nothing in it could be anything else */
+    if (seam->decodes_paths && strpbrk(refused[i], "\"{")) continue; /* no byte of it could be read differently */
     if (status != 400 && !(seam->has_own_paths && status == 404)) fail_msg("\"%s\": %d", refused[i], status);
   }
   server_stop(&s);
 }
 
-static void blanks_in_request_lines_are_refused(void **state) {
+static void spaces_in_request_lines_are_refused(void **state) {
   static const char *const lines[] = {"GET  /echo HTTP/1.1",   "GET /echo  HTTP/1.1",  "GET /echo HTTP/1.1 ",
                                       "GET /echo /b HTTP/1.1", "GET\t/echo HTTP/1.1",  "GET /echo <script> HTTP/1.1",
                                       "GET /echo b",           "GET /echo HTTP/1.1 x", "GET /echo HTTP/1.1\tx"};
@@ -234,14 +234,14 @@ static void blanks_in_request_lines_are_refused(void **state) {
     client c;
     client_connect(&c, s.port, false);
     client_say(&c, "%s\r\nHost: a\r\n\r\n", lines[i]);
-    bool is_own = false; /* another handler's in this server, which keeps the connection */
+    bool is_own = false; /* a path of another handler in this server, which keeps the connection */
     while (!c.ended && !is_own) {
       client_read(&c);
       is_own = seam->has_own_targets && c.len && strstr(c.text, " 404 ");
-      /* one that is not strict redirects, and keeps the connection; it takes a tab for a blank, too */
+      /* a server that is not strict redirects, and keeps the connection; it also treats a tab as a space */
       if (redirects && c.len && (strncmp(c.text, "HTTP/1.1 301 ", 13) == 0 || strchr(lines[i], '\t'))) is_own = true;
     }
-    /* Or it is closed without a word; but nothing of the request comes back. */
+    /* Or the connection closes without an answer; but the answer never repeats the request. */
     bool is_plain = strncmp(c.text ? c.text : "", "HTTP/1.", 7) == 0 && strncmp(c.text + 8, " 400 ", 5) == 0;
     if (c.len && ((!is_plain && !is_own) || (strstr(c.text, "script") && !redirects)))
       fail_msg("\"%s\" was answered \"%s\"", lines[i], c.text);
@@ -261,15 +261,16 @@ static void send_body(client *c, size_t announced, size_t sent) {
 
 enum { HELD = 60, FIT = 24, EACH = 100000, SMALL = 1000, MOST = 2400000, MARK = MOST / 8 * 7 };
 
-/* So many bodies were read, each of which holds so many bytes; what was too much is gone, and so is who was served. */
+/* This number of bodies was read, each of which holds each_bytes; those over the budget were aborted, and other
+ * requests have ended. */
 static bool have_settled(size_t bodies, uint64_t each_bytes) {
   vestry_stats stats = stats_of();
   return stats.request_bytes == (bodies - stats.refused_by_reason[VESTRY_REFUSAL_BUDGET]) * each_bytes &&
          stats.request_bytes <= MARK;
 }
 
-/* More of them than fit: those that hold most go, and whoever comes with less is served. */
-static void unfinished_bodies_refuse_no_newcomer(void **state) {
+/* More bodies than fit: the largest ones are aborted, and a request with a smaller body is served. */
+static void unfinished_bodies_do_not_block_small_requests(void **state) {
   (void)state;
   static client held[HELD];
   uint64_t each_bytes = 0;
@@ -304,8 +305,9 @@ static double seconds_worked(void) {
   return (double)worked.tv_sec + (double)worked.tv_nsec / 1e9;
 }
 
-/* All places are held by halves of heads, and the backlog is full of those who gave up waiting. How long the next one
- * waits when the others have gone, too: without the work, which under valgrind takes longer. */
+/* Unfinished heads hold all places, and the backlog is full of clients that gave up waiting. Measures how long the next
+ * request waits after the other clients have gone as well. Setup is not included, because it takes longer under
+ * valgrind. */
 static double seconds_behind_who_has_gone(void) {
   static client staying[STAYING];
   seam->start(&s, &(web_settings){.room = 8});
@@ -323,9 +325,9 @@ static double seconds_behind_who_has_gone(void) {
   return waited;
 }
 
-/* The next one is served at once. One that waited for those who have gone would wait for their time-out, half a minute:
- * a third of that tells the two apart on a busy machine, too (scripts/soak asks for a second). */
-static void who_has_gone_holds_no_place(void **state) {
+/* The next request is served at once. If it had to wait for the lost clients, it would wait for their time-out of half
+ * a minute. A third of this distinguishes the two cases on a busy machine, too (scripts/soak requires one second). */
+static void lost_clients_hold_no_place(void **state) {
   (void)state;
   if (seam->has_own_targets) TEST_SKIP("connections without a head are the daemon's, under its limits");
   BELOW_S(10, seconds_behind_who_has_gone());
@@ -333,10 +335,14 @@ static void who_has_gone_holds_no_place(void **state) {
 
 int hostile_contract_run(const server_seam *tested) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(heads_are_read_in_one_way_only),      cmocka_unit_test(no_header_is_passed_over),
-      cmocka_unit_test(targets_are_read_in_one_way_only),    cmocka_unit_test(encoded_slashes_are_no_segments),
-      cmocka_unit_test(blanks_in_request_lines_are_refused), cmocka_unit_test(unfinished_bodies_refuse_no_newcomer),
-      cmocka_unit_test(who_has_gone_holds_no_place),         cmocka_unit_test(what_browsers_encode_is_a_name),
+      cmocka_unit_test(ambiguous_heads_get_400),
+      cmocka_unit_test(headers_over_the_servers_room_are_not_skipped),
+      cmocka_unit_test(ambiguous_targets_are_refused),
+      cmocka_unit_test(encoded_slashes_do_not_separate_segments),
+      cmocka_unit_test(spaces_in_request_lines_are_refused),
+      cmocka_unit_test(unfinished_bodies_do_not_block_small_requests),
+      cmocka_unit_test(lost_clients_hold_no_place),
+      cmocka_unit_test(characters_that_browsers_encode_reach_the_handler),
   };
   char name[80];
   seam = tested;

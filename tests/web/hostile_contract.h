@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Requests that can be read in two ways: as they must be refused with every web server. */
+/* Requests that parsers could read in two ways: every web server must refuse them. */
 #ifndef TESTS_WEB_HOSTILE_CONTRACT_H
 #define TESTS_WEB_HOSTILE_CONTRACT_H
 

@@ -19,16 +19,17 @@ static void start(const web_settings *settings) {
   seam->start(&s, settings);
 }
 
-/* A reader that stalls may do so for long: who reads on may be slow, on a busy machine and under valgrind. */
+/* The reader may stall for a long time, because a reader that continues may be slow on a busy machine and under
+ * valgrind. */
 static web_settings with_large_events(bool tls) {
   static const vestry_connection_options connection = {.max_queued_bytes = STALLING_QUEUE_BYTES,
                                                        .heartbeat_ms = 300000};
   return (web_settings){.tls = tls, .stalled_ms = 300000, .options.connection = &connection};
 }
 
-/* ---- room -------------------------------------------------------------------------------------------------------- */
+/* ---- places ------------------------------------------------------------------------------------------------------ */
 
-static void counts_its_places(void **state) {
+static void streams_are_limited_to_the_places(void **state) {
   (void)state;
   start(&(web_settings){.room = 4});
   uint32_t streams, capacity;
@@ -45,7 +46,7 @@ static void counts_its_places(void **state) {
   assert_int_equal(client_status(&refused), 503);
   client_close(&refused);
   vestry_connection_close(connections[0], VESTRY_CAUSE_CLOSED);
-  client_read_all(&clients[0]); /* it was not told to keep connections */
+  client_read_all(&clients[0]); /* it was not configured to keep connections */
   do seam->room(&s, &streams, NULL);
   while (streams != 3);
   client_close(&clients[0]);
@@ -56,8 +57,8 @@ static void counts_its_places(void **state) {
 
 /* ---- stalled readers --------------------------------------------------------------------------------------------- */
 
-/* End the stream of a stalled reader that reads again: all that was accepted comes, to the last byte. Returns what came
- * behind the event. */
+/* End the stream of a stalled reader that reads again: all accepted events arrive completely. Returns the bytes after
+ * the event. */
 static const char *end_and_read_on(client *c, vestry_connection *stuck, uint64_t events_count) {
   vestry_connection_close(stuck, VESTRY_CAUSE_CLOSED);
   client_read_all(c);
@@ -93,13 +94,13 @@ static void delays_nobody(bool tls) {
   server_stop(&s);
 }
 
-static void a_stalled_reader_delays_nobody(void **state) {
+static void stalled_reader_does_not_delay_others(void **state) {
   (void)state;
   for (int tls = 0; tls <= seam->has_tls; tls++) delays_nobody(tls);
 }
 
-/* The end comes while the event is being written. */
-static void an_event_that_stalls_is_finished_before_the_end(void **state) {
+/* The connection is closed while the event is being written. */
+static void partially_written_event_is_completed_before_the_end(void **state) {
   (void)state;
   const web_settings settings = with_large_events(false);
   start(&settings);
@@ -110,7 +111,7 @@ static void an_event_that_stalls_is_finished_before_the_end(void **state) {
   server_stop(&s);
 }
 
-static void a_reader_that_stalls_too_long_is_stalled(void **state) {
+static void reader_over_stalled_ms_ends_with_cause_stalled(void **state) {
   (void)state;
   if (seam->no_stalled) TEST_SKIP("this server finds a reader that stalls by its full queue, not by time");
   web_settings settings = with_large_events(false);
@@ -140,7 +141,7 @@ static double seconds_to_stop(bool tls) {
   for (int i = 0; i < 5; i++) {
     assert_int_equal(vestry_connection_look(connections[i]).cause, VESTRY_CAUSE_SHUTDOWN);
     client_read_all(&clients[i]);
-    assert_false(clients[i].complete); /* so the browser comes back */
+    assert_false(clients[i].complete); /* so the browser reconnects */
     client_close(&clients[i]);
   }
   client_ask(&late, s.port, "GET", "/echo", NULL);
@@ -160,7 +161,7 @@ static double seconds_to_stop(bool tls) {
 }
 
 /* capability: C18 */
-static void stops_at_once(void **state) {
+static void stop_ends_all_streams_quickly(void **state) {
   (void)state;
   for (int tls = 0; tls <= seam->has_tls; tls++) BELOW_S(seam->stops_s, seconds_to_stop(tls));
 }
@@ -185,7 +186,7 @@ static void gate_pass(void) {
   pthread_mutex_unlock(&the_gate.lock);
 }
 
-static void gate_wait_for_somebody(void) {
+static void gate_wait_for_entry(void) {
   pthread_mutex_lock(&the_gate.lock);
   while (!the_gate.inside) pthread_cond_wait(&the_gate.changed, &the_gate.lock);
   pthread_mutex_unlock(&the_gate.lock);
@@ -203,17 +204,17 @@ static vestry_err wait_in_handler(const vestry_request *req, vestry_reply *reply
   return server_open_stream(req, reply, app);
 }
 
-static void waits_for_handlers_that_run(void **state) {
+static void stop_waits_for_running_handlers(void **state) {
   (void)state;
   start(NULL);
   gate_reset();
   assert_int_equal(vestry_route(s.v, "GET", "/gate", wait_in_handler, &s), VESTRY_OK);
   client c;
   client_ask(&c, s.port, "GET", "/gate", "Datastar-Request: true\r\n");
-  gate_wait_for_somebody();
+  gate_wait_for_entry();
   assert_int_equal(seam->stop(&s, 10), VESTRY_TIMEOUT);
   gate_open();
-  assert_int_equal(client_status(&c), 503); /* the stream that it asks for now finds no place */
+  assert_int_equal(client_status(&c), 503); /* the stream that it requests now finds no place */
   if (!seam->always_keeps) client_read_all(&c);
   client_close(&c);
   server_stop(&s);
@@ -230,7 +231,7 @@ static vestry_err open_through_gate(const vestry_request *req, vestry_reply *rep
   return server_open_stream(req, reply, app);
 }
 
-static void ends_streams_that_open_while_it_stops(void **state) {
+static void stop_ends_streams_that_open_meanwhile(void **state) {
   (void)state;
   start(NULL);
   gate_reset();
@@ -238,7 +239,7 @@ static void ends_streams_that_open_while_it_stops(void **state) {
   assert_int_equal(vestry_route(s.v, "GET", "/gate", open_through_gate, &s), VESTRY_OK);
   client c;
   client_ask(&c, s.port, "GET", "/gate", "Datastar-Request: true\r\n");
-  gate_wait_for_somebody(); /* the stream has its place, but has not begun */
+  gate_wait_for_entry(); /* the stream has its place, but has not begun */
   assert_int_equal(seam->stop(&s, 10), VESTRY_TIMEOUT);
   gate_open();
   assert_true(witness_wait_closed(&s.witness, 1));
@@ -249,7 +250,7 @@ static void ends_streams_that_open_while_it_stops(void **state) {
   server_stop(&s);
 }
 
-/* ---- all at once ------------------------------------------------------------------------------------------------- */
+/* ---- concurrent clients ------------------------------------------------------------------------------------------ */
 
 static atomic_bool hammering;
 
@@ -271,7 +272,7 @@ static void *open_and_leave(void *argument) {
   return NULL;
 }
 
-static void survives_clients_that_come_and_go(void **state) {
+static void server_survives_clients_that_connect_and_leave(void **state) {
   (void)state;
   start(
       &(web_settings){.room = 8, .watch_ms = 1, .options.connection = &(vestry_connection_options){.heartbeat_ms = 5}});
@@ -285,7 +286,7 @@ static void survives_clients_that_come_and_go(void **state) {
     if (n % 7 == 0) vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
     if (n % 7 == 1) vestry_connection_close(connection, VESTRY_CAUSE_IDLE);
   }
-  server_stop_adapter(&s); /* while they still come */
+  server_stop_adapter(&s); /* while clients still connect */
   atomic_store(&hammering, false);
   for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
   server_stop(&s);
@@ -293,22 +294,22 @@ static void survives_clients_that_come_and_go(void **state) {
 
 /* ---- a child ----------------------------------------------------------------------------------------------------- */
 
-/* In a child: what it may call, all of it. Returns what was wrong: 0: nothing. */
-static int leave_all_alone(vestry_connection *connection) {
-  alarm(30); /* who waits for a thread that is not there waits for ever */
+/* All calls that a child may make. Returns the number of the failed check; 0: none. */
+static int call_all_functions(vestry_connection *connection) {
+  alarm(30); /* a wait for a thread that does not exist would never end */
   if (!vestry_is_forked(s.v)) return 1;
   if (seam->stop(&s, VESTRY_NEVER_MS) != VESTRY_CLOSED) return 2;
   if (vestry_connection_patch_signals_text(connection, "{\"child\":1}", 11, NULL) != VESTRY_CLOSED) return 3;
   if (vestry_connection_close(connection, VESTRY_CAUSE_CLOSED)) return 4;
-  s.context = NULL; /* the server is the program's own: mg_stop would wait for its threads */
+  s.context = NULL; /* the server belongs to the program: mg_stop would wait for its threads */
   seam->destroy(&s);
   vestry_destroy(s.v);
   return 0;
 }
 
-/* A program forks while streams are open, and the child cleans up as the parent would: the streams are not touched. */
+/* A program forks while streams are open, and the child cleans up like the parent: the streams are not affected. */
 /* capability: K16 */
-static void a_child_leaves_all_alone(void **state) {
+static void cleanup_in_a_forked_child_leaves_streams_open(void **state) {
   (void)state;
   start(NULL);
   client c;
@@ -318,7 +319,7 @@ static void a_child_leaves_all_alone(void **state) {
     assert_true(child >= 0);
     if (!child) {
       static const char *const exits[] = {"exit 0", "exit 1", "exit 2", "exit 3", "exit 4"};
-      execl("/bin/sh", "sh", "-c", exits[leave_all_alone(connection)], (char *)NULL); /* as most who fork do */
+      execl("/bin/sh", "sh", "-c", exits[call_all_functions(connection)], (char *)NULL); /* as most children do */
       _exit(5);
     }
     int status = -1;
@@ -341,15 +342,15 @@ static void a_child_leaves_all_alone(void **state) {
 
 int life_contract_run(const server_seam *tested) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(counts_its_places),
-      cmocka_unit_test(a_stalled_reader_delays_nobody),
-      cmocka_unit_test(an_event_that_stalls_is_finished_before_the_end),
-      cmocka_unit_test(a_reader_that_stalls_too_long_is_stalled),
-      cmocka_unit_test(stops_at_once),
-      cmocka_unit_test(waits_for_handlers_that_run),
-      cmocka_unit_test(ends_streams_that_open_while_it_stops),
-      cmocka_unit_test(survives_clients_that_come_and_go),
-      cmocka_unit_test(a_child_leaves_all_alone),
+      cmocka_unit_test(streams_are_limited_to_the_places),
+      cmocka_unit_test(stalled_reader_does_not_delay_others),
+      cmocka_unit_test(partially_written_event_is_completed_before_the_end),
+      cmocka_unit_test(reader_over_stalled_ms_ends_with_cause_stalled),
+      cmocka_unit_test(stop_ends_all_streams_quickly),
+      cmocka_unit_test(stop_waits_for_running_handlers),
+      cmocka_unit_test(stop_ends_streams_that_open_meanwhile),
+      cmocka_unit_test(server_survives_clients_that_connect_and_leave),
+      cmocka_unit_test(cleanup_in_a_forked_child_leaves_streams_open),
   };
   char name[80];
   seam = tested;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Room, stalled readers, and the end of streams and of the adapter: as it must be with every web server. */
+/* Places, stalled readers, and the end of streams and of the adapter: the requirements for every web server. */
 #ifndef TESTS_WEB_LIFE_CONTRACT_H
 #define TESTS_WEB_LIFE_CONTRACT_H
 

@@ -14,7 +14,7 @@
 
 extern char **environ;
 
-/* Run a command, quietly; whether it succeeded. */
+/* Run a command without output. Returns whether it succeeded. */
 static bool run(const char *format, ...) VESTRY_PRINTF(1, 2);
 static bool run(const char *format, ...) {
   char line[256], *words[24] = {NULL}, *state = NULL;
@@ -36,12 +36,12 @@ static bool run(const char *format, ...) {
 }
 
 bool network_open(network *n) {
-  /* The name is this process's: several tests may run at once. */
+  /* The name contains the process id, because several tests may run at once. */
   snprintf(n->name, sizeof n->name, "vestry%u", (unsigned)getpid());
   n->near_end = "10.213.0.1";
   const char *name = n->name;
-  /* The near end has a namespace, too: a browser that runs beside this test takes any new interface for another network
-     and drops its requests. */
+  /* The near end has its own namespace as well, because a browser beside this test treats any new interface as a change
+   * of network, and drops its requests. */
   n->home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
   if (geteuid() == 0 && n->home >= 0 && unshare(CLONE_NEWNET) == 0 && run("ip link set lo up") &&
       run("ip netns add %s", name) && run("ip link add near type veth peer name far netns %s", name) &&
@@ -54,7 +54,7 @@ bool network_open(network *n) {
 }
 
 void network_close(network *n) {
-  run("ip netns del %s", n->name); /* takes the interfaces along */
+  run("ip netns del %s", n->name); /* removes the interfaces as well */
   if (n->home < 0) return;
   if (geteuid() == 0) setns(n->home, CLONE_NEWNET);
   close(n->home);

@@ -19,8 +19,8 @@ static server s;
 
 typedef void (*leave_fn)(client *c);
 
-/* Nothing is ever written to these streams, so no write can fail. */
-static void leaves_and_is_found(leave_fn leaves, bool tls) {
+/* Nothing is written to these streams, so no write can fail. */
+static void leaves_and_is_detected(leave_fn leaves, bool tls) {
   seam->start(&s, &(web_settings){.tls = tls,
                                   .options.connection = &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS}});
   client gone, stays;
@@ -28,7 +28,7 @@ static void leaves_and_is_found(leave_fn leaves, bool tls) {
   double since = seconds_now();
   leaves(&gone);
   assert_int_equal(server_cause(&s, connection), VESTRY_CAUSE_HANGUP);
-  assert_true(seconds_now() - since < PROMPT_S); /* at once, or 0.25, were the machine idle */
+  assert_true(seconds_now() - since < PROMPT_S); /* at once, or within 0.25 s on an idle machine */
   vestry_connection_stats stats = {0};
   vestry_connection_stats_get(connection, &stats);
   assert_int_equal(stats.writes_count, 0);
@@ -41,38 +41,38 @@ static void leaves_and_is_found(leave_fn leaves, bool tls) {
   server_stop(&s);
 }
 
-static void finds_one_that(leave_fn leaves) {
-  for (int tls = 0; tls <= seam->has_tls; tls++) leaves_and_is_found(leaves, tls);
+static void detects_peer_that(leave_fn leaves) {
+  for (int tls = 0; tls <= seam->has_tls; tls++) leaves_and_is_detected(leaves, tls);
 }
 
 /* capability: C18, F5 */
-static void finds_one_that_closes(void **state) {
+static void closed_peer_is_detected(void **state) {
   (void)state;
-  finds_one_that(client_close);
+  detects_peer_that(client_close);
 }
 
 /* capability: F5 */
-static void finds_one_that_resets(void **state) {
+static void reset_peer_is_detected(void **state) {
   (void)state;
-  finds_one_that(client_abort);
+  detects_peer_that(client_abort);
 }
 
-static void finds_one_that_shuts_its_half(void **state) {
+static void half_closed_peer_is_detected(void **state) {
   (void)state;
-  finds_one_that(client_shut);
+  detects_peer_that(client_shut);
 }
 
 static void send_and_close(client *c) {
-  client_say(c, "GET /echo HTTP/1.1\r\n\r\n"); /* unread bytes are in front of the end */
+  client_say(c, "GET /echo HTTP/1.1\r\n\r\n"); /* unread bytes precede the end */
   client_close(c);
 }
 
-static void finds_one_behind_what_it_sent(void **state) {
+static void closed_peer_is_detected_behind_unread_bytes(void **state) {
   (void)state;
-  finds_one_that(send_and_close);
+  detects_peer_that(send_and_close);
 }
 
-/* Its stream is ending cleanly, and what was accepted before waits for it to read. */
+/* The stream is ending cleanly, and the accepted events wait until the peer reads. */
 static double seconds_to_leave(leave_fn leaves, bool tls) {
   seam->start(&s, &(web_settings){.tls = tls,
                                   .options.connection = &(vestry_connection_options){
@@ -92,12 +92,12 @@ static double seconds_to_leave(leave_fn leaves, bool tls) {
   return took;
 }
 
-/* One who merely does not read is given five seconds. */
+/* A peer that merely does not read gets five seconds. */
 static void ends_and_leaves(leave_fn leaves, bool tls) {
   BELOW_S(4, seconds_to_leave(leaves, tls));
 }
 
-static void does_not_wait_for_one_that_is_gone(void **state) {
+static void clean_end_does_not_wait_for_a_lost_peer(void **state) {
   (void)state;
   for (int tls = 0; tls <= seam->has_tls; tls++) {
     ends_and_leaves(client_abort, tls);
@@ -105,8 +105,8 @@ static void does_not_wait_for_one_that_is_gone(void **state) {
   }
 }
 
-/* More than one growing of any table, and its places used again. */
-static void finds_many_at_once(void **state) {
+/* So many that each table grows more than once, and its places are reused. */
+static void many_lost_peers_are_detected_at_once(void **state) {
   (void)state;
   enum { MANY = 100 };
   static client clients[MANY];
@@ -162,9 +162,10 @@ double peers_seconds_until_lost(const server_seam *tested, const web_settings *s
   assert_int_equal(client_status(&far.client), 200);
   assert_true(witness_wait_opened(&s.witness, 1));
   vestry_connection *connection = witness_connection(&s.witness, 0);
-  peers_wait_heartbeats(&far.client, heartbeats); /* and is still there */
+  peers_wait_heartbeats(&far.client, heartbeats); /* and the peer still exists */
   assert_int_equal(vestry_connection_look(connection).cause, VESTRY_CAUSE_NONE);
-  char *html = bytes ? malloc(bytes) : NULL; /* before the cut: a slow machine may need longer than the peer has */
+  /* before the cut: a slow machine may need longer for this than the peer's time-out */
+  char *html = bytes ? malloc(bytes) : NULL;
   vestry_event *event = NULL;
   if (html) {
     memset(html, 'x', bytes);
@@ -182,7 +183,7 @@ double peers_seconds_until_lost(const server_seam *tested, const web_settings *s
   assert_int_equal(cause, VESTRY_CAUSE_LOST);
   vestry_stats stats = {0};
   vestry_stats_get(s.v, &stats);
-  assert_int_equal(stats.queued_bytes, 0); /* what waited for it is given back */
+  assert_int_equal(stats.queued_bytes, 0); /* the bytes that waited for it are freed */
   server_stop(&s);
   return took;
 }
@@ -194,7 +195,7 @@ void peers_leave_time_to_send_again(const server_seam *tested) {
   assert_true(took >= 1.9 && took < PROMPT_S);
 }
 
-/* ---- what is on its way ------------------------------------------------------------------------------------------ */
+/* ---- unacknowledged bytes ---------------------------------------------------------------------------------------- */
 
 static int64_t unacknowledged(vestry_observe *observe, const vestry_connection *connection) {
   vestry_stream_info info = {.size = sizeof info};
@@ -202,7 +203,7 @@ static int64_t unacknowledged(vestry_observe *observe, const vestry_connection *
   return info.unacknowledged_bytes;
 }
 
-static void what_a_reader_has_not_taken_is_known(bool tls) {
+static void unacknowledged_bytes_are_reported(bool tls) {
   enum { EVENT_BYTES = 40000 };
   static char html[EVENT_BYTES];
   seam->start(&s, &(web_settings){.tls = tls, .stalled_ms = 300000, .watch_ms = 10});
@@ -227,22 +228,22 @@ static void what_a_reader_has_not_taken_is_known(bool tls) {
   uint32_t streams;
   do seam->room(&s, &streams, NULL);
   while (streams);
-  assert_true(connection->ops->unacknowledged(connection->transport) < 0); /* its socket is gone */
+  assert_true(connection->ops->unacknowledged(connection->transport) < 0); /* its socket is closed */
   vestry_connection_unref(connection);
   vestry_observe_destroy(observe);
   server_stop(&s);
 }
 
 /* capability: H1 */
-static void knows_what_is_not_acknowledged(void **state) {
+static void unacknowledged_bytes_of_a_stalled_reader_are_reported(void **state) {
   (void)state;
-  for (int tls = 0; tls <= seam->has_tls; tls++) what_a_reader_has_not_taken_is_known(tls);
+  for (int tls = 0; tls <= seam->has_tls; tls++) unacknowledged_bytes_are_reported(tls);
 }
 
 typedef struct asker {
   vestry_observe *observe;
   atomic_bool is_over;
-  size_t told_count, failed_count; /* the thread's, until it has ended */
+  size_t told_count, failed_count; /* accessed by the thread until it has ended */
 } asker;
 
 static void count_known(const vestry_stream_info *info, void *ctx) {
@@ -257,8 +258,8 @@ static void *ask_all(void *ctx) {
   return NULL;
 }
 
-/* Under ThreadSanitizer: the socket of a stream that ends is not asked any more. */
-static void asks_while_streams_come_and_go(void **state) {
+/* Under ThreadSanitizer: the socket of a stream that ends is no longer queried. */
+static void streams_are_observed_while_they_come_and_go(void **state) {
   (void)state;
   enum { ROUNDS = 20, STREAMS = 4 };
   seam->start(&s, &(web_settings){.watch_ms = 10});
@@ -290,14 +291,14 @@ static void asks_while_streams_come_and_go(void **state) {
 
 int peers_contract_run(const server_seam *tested) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(finds_one_that_closes),
-      cmocka_unit_test(finds_one_that_resets),
-      cmocka_unit_test(finds_one_that_shuts_its_half),
-      cmocka_unit_test(finds_one_behind_what_it_sent),
-      cmocka_unit_test(does_not_wait_for_one_that_is_gone),
-      cmocka_unit_test(finds_many_at_once),
-      cmocka_unit_test(knows_what_is_not_acknowledged),
-      cmocka_unit_test(asks_while_streams_come_and_go),
+      cmocka_unit_test(closed_peer_is_detected),
+      cmocka_unit_test(reset_peer_is_detected),
+      cmocka_unit_test(half_closed_peer_is_detected),
+      cmocka_unit_test(closed_peer_is_detected_behind_unread_bytes),
+      cmocka_unit_test(clean_end_does_not_wait_for_a_lost_peer),
+      cmocka_unit_test(many_lost_peers_are_detected_at_once),
+      cmocka_unit_test(unacknowledged_bytes_of_a_stalled_reader_are_reported),
+      cmocka_unit_test(streams_are_observed_while_they_come_and_go),
   };
   char name[80];
   seam = tested;

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* ---- making ------------------------------------------------------------------------------------------------------ */
+/* ---- generating -------------------------------------------------------------------------------------------------- */
 
 typedef struct dice {
   uint64_t state;
@@ -125,7 +125,7 @@ static const char *const bits[] = {
 
 enum { FIRSTS = sizeof firsts / sizeof *firsts, BITS = sizeof bits / sizeof *bits, MOST_CHANGES = 4, ROOM = 2048 };
 
-/* Put len bytes in the place of some that are there. */
+/* Replace old_len bytes at this position by len bytes. */
 static void replace(readings_text *text, size_t at, size_t old_len, const char *data, size_t len) {
   if (text->len - old_len + len > ROOM) return;
   char copy[256];
@@ -138,7 +138,7 @@ static void replace(readings_text *text, size_t at, size_t old_len, const char *
 
 static void change(dice *d, readings_text *text) {
   size_t at = below(d, text->len + 1), left = text->len - at;
-  if (left && below(d, 3) == 0) { /* where lines begin or end there is more to be read differently */
+  if (left && below(d, 3) == 0) { /* line boundaries offer more different readings */
     const char *line = memchr(text->bytes + at, "\r\n:"[below(d, 3)], left);
     if (line) at = (size_t)(line - text->bytes) + below(d, 3);
     if (at > text->len) at = text->len;
@@ -170,7 +170,7 @@ void readings_make(uint64_t seed, uint64_t number, readings_text *ret_text) {
   ret_text->len += sizeof second - 1;
 }
 
-/* ---- reading ----------------------------------------------------------------------------------------------------- */
+/* ---- parsing ----------------------------------------------------------------------------------------------------- */
 
 typedef struct cursor {
   const char *at, *end;
@@ -193,7 +193,7 @@ static bool take_line(cursor *c, readings_span *ret_line) {
   return true;
 }
 
-/* Bytes above 126 are nothing that may be sent, but a server may take them in a query: all read the same. */
+/* Bytes above 126 must not be sent, but a server may accept them in a query: all parsers read them the same. */
 static bool is_visible(readings_span text) {
   for (size_t i = 0; i < text.len; i++)
     if ((unsigned char)text.data[i] <= ' ' || text.data[i] == 0x7f) return false;
@@ -218,8 +218,8 @@ static bool is_text(readings_span span, const char *text) {
   return span.len == strlen(text) && strncasecmp(span.data, text, span.len) == 0;
 }
 
-/* Where lines may end with a bare LF, the first one ends with two bytes, each of which is a CR, an LF or a blank: there
- * it is not seen which. */
+/* If lines may end with a bare LF, the first line ends with two bytes of CR, LF and space in any combination, because
+ * the parser does not distinguish them there. */
 static bool take_first_line(cursor *c, readings_span *ret_line) {
   if (!c->takes_feeds) return take_line(c, ret_line);
   const char *end = c->at;
@@ -245,7 +245,7 @@ static bool read_line(readings_span line, readings_request *request, bool *ret_i
   return is_visible(request->target) && version.len == 8 && (*ret_is_old || memcmp(version.data, "HTTP/1.1", 8) == 0);
 }
 
-/* Lines up to an empty one. headers: NULL: nobody wants them. */
+/* Lines up to an empty one. headers: NULL: skip them. */
 static bool read_headers(cursor *c, readings_request *headers) {
   readings_span line;
   while (take_line(c, &line)) {
@@ -300,8 +300,8 @@ static bool take_bytes(cursor *c, readings_request *request, size_t len) {
   return true;
 }
 
-/* false: it is not whole, or has no reading. A bare LF, or a control byte in an extension, is not what a line of chunks
- * has, nor is a CR in it: whoever takes it must not go on behind that request. */
+/* false: the body is incomplete or invalid. A line of chunks contains no bare LF, no CR, and no control byte in an
+ * extension. A server that accepts one must not continue after this request. */
 static bool read_chunks(cursor *c, readings_request *request) {
   cursor feeds = *c;
   feeds.takes_feeds = true;
@@ -326,8 +326,8 @@ static bool read_chunks(cursor *c, readings_request *request) {
   return false;
 }
 
-/* …of an old request without a header that was read, such bytes again may be an empty line, or hide the others: who
- * serves it must close. */
+/* …after an HTTP/1.0 request without a header, such bytes may be an empty line, or hide the other headers: a server
+ * that accepts them must close. */
 static bool hides_headers(const cursor *c) {
   return c->takes_feeds && c->end - c->at >= 2 && strchr(" \r\n", c->at[0]) && strchr(" \r\n", c->at[1]) && c->at[0] &&
          c->at[1] && memcmp(c->at, "\r\n", 2) != 0;
@@ -342,7 +342,7 @@ size_t readings_read(const readings_text *text, bool takes_feeds, readings_reque
     framing found;
     bool is_old;
     memset(request, 0, sizeof *request);
-    /* empty lines, which nobody reads as anything */
+    /* empty lines, which every parser skips */
     while (c.at < c.end && (*c.at == '\r' || *c.at == '\n' || (takes_feeds && *c.at == ' '))) c.at++;
     if (!take_first_line(&c, &line) || !read_line(line, request, &is_old)) break;
     if (is_old && hides_headers(&c)) {

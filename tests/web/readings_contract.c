@@ -36,7 +36,7 @@ typedef struct seen {
 
 static void put(seen *to, const void *data, size_t len) {
   assert_true(len <= sizeof to->text - to->len);
-  if (len) memcpy(to->text + to->len, data, len); /* no body is NULL */
+  if (len) memcpy(to->text + to->len, data, len); /* an empty body is NULL */
   to->len += len;
 }
 
@@ -54,7 +54,7 @@ static vestry_err say_seen(const vestry_request *req, vestry_reply *reply, void 
   (void)app;
   seen all = {.len = 0};
   const char *query = req->query;
-  if (!query || seam->has_own_targets) query = ""; /* put together again there */
+  if (!query || seam->has_own_targets) query = ""; /* rebuilt by that server */
   put(&all, mark, sizeof mark - 1);
   put_line(&all, "method", req->method, strlen(req->method));
   put_line(&all, "path", req->path, strlen(req->path));
@@ -84,7 +84,7 @@ static void put_path(seen *to, readings_span path) {
   put_line(to, "path", decoded, len);
 }
 
-/* What it was to see. */
+/* The text that the handler must have seen. */
 static void expect(const readings_request *request, seen *ret_all) {
   readings_span path = request->target, query = {"", 0};
   const char *slash = path.data;
@@ -111,15 +111,15 @@ static void expect(const readings_request *request, seen *ret_all) {
 
 /* ---- answers ----------------------------------------------------------------------------------------------------- */
 
-typedef struct visit {
-  int fd; /* -1: there is none */
+typedef struct exchange {
+  int fd; /* -1: none */
   uint64_t number;
   readings_text text;
   char answers[ANSWER_BYTES];
   size_t len;
   double quiet_since;
   bool is_shut;
-} visit;
+} exchange;
 
 typedef struct answer {
   int status;
@@ -127,8 +127,8 @@ typedef struct answer {
   size_t body_len;
 } answer;
 
-/* The one at *at, which is moved behind it; 1xx are passed over. false: there is no whole one. */
-static bool next_answer(const visit *v, size_t *at, answer *ret_answer) {
+/* Return the answer at *at, and advance *at; skips 1xx. false: no complete answer. */
+static bool next_answer(const exchange *v, size_t *at, answer *ret_answer) {
   for (;;) {
     const char *begin = v->answers + *at, *end = v->answers + v->len;
     if (end - begin < 13 || memcmp(begin, "HTTP/1.", 7) != 0) return false;
@@ -159,7 +159,7 @@ static void print(FILE *to, const char *data, size_t len) {
   }
 }
 
-static void fail_reading(const visit *v, const char *what, const seen *wanted) {
+static void fail_reading(const exchange *v, const char *what, const seen *wanted) {
   if (failures++ >= MOST_TOLD) return;
   fprintf(stderr, "%s: text %llu %s\n  sent: ", seam->name, (unsigned long long)v->number, what);
   print(stderr, v->text.bytes, v->text.len);
@@ -176,13 +176,13 @@ static bool is_seen(const answer *a) {
   return a->body_len >= sizeof mark - 1 && memcmp(a->body, mark, sizeof mark - 1) == 0;
 }
 
-/* Its path or method is none that has a handler. */
+/* There is no handler for its path or method. */
 static bool is_elsewhere(const answer *a) {
   return a->status == 404 || a->status == 405 || a->status == 501;
 }
 
-/* Each answer is to the next request of the text, until one is refused. Returns how many were served. */
-static size_t judge(const visit *v) {
+/* Each answer belongs to the next request of the text, until one is refused. Returns the number of served requests. */
+static size_t judge(const exchange *v) {
   static readings_request requests[READINGS_REQUESTS];
   static seen wanted;
   const size_t count = readings_read(&v->text, seam->takes_feeds, requests);
@@ -193,7 +193,8 @@ static size_t judge(const visit *v) {
     if (told) fprintf(told, " %d ", a.status);
     if (told && is_seen(&a)) print(told, a.body, a.body_len);
     if (!is_seen(&a)) {
-      if (seam->has_own_paths && is_elsewhere(&a)) return count_served; /* the server's own affair, and what follows */
+      /* the server's own answer, and the bytes after it */
+      if (seam->has_own_paths && is_elsewhere(&a)) return count_served;
       if (!is_elsewhere(&a)) is_over = true;
       continue;
     }
@@ -215,7 +216,7 @@ static size_t judge(const visit *v) {
 
 /* ---- connections ------------------------------------------------------------------------------------------------- */
 
-static void begin(visit *v, uint64_t seed, uint64_t number) {
+static void begin(exchange *v, uint64_t seed, uint64_t number) {
   const struct sockaddr_in at = {
       .sin_family = AF_INET, .sin_port = htons(s.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   readings_make(seed, number, &v->text);
@@ -226,11 +227,12 @@ static void begin(visit *v, uint64_t seed, uint64_t number) {
   v->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   assert_true(v->fd >= 0);
   assert_int_equal(connect(v->fd, (const struct sockaddr *)&at, sizeof at), 0);
-  (void)!send(v->fd, v->text.bytes, v->text.len, MSG_NOSIGNAL); /* it fits; or was closed already */
+  (void)!send(v->fd, v->text.bytes, v->text.len, MSG_NOSIGNAL); /* it fits; or the connection was closed already */
 }
 
-/* Take what there is. false: it has ended. Who waits for more, and gets none for a while, is told that it has all. */
-static bool go_on(visit *v, bool is_ready, int quiet_ms) {
+/* Read the available bytes. false: the connection has ended. If no bytes arrive for a while, shut down the client's
+ * half, so that the server stops waiting for more. */
+static bool go_on(exchange *v, bool is_ready, int quiet_ms) {
   const double now = seconds_now();
   if (is_ready) {
     const ssize_t got = recv(v->fd, v->answers + v->len, sizeof v->answers - v->len, MSG_DONTWAIT);
@@ -248,25 +250,25 @@ static bool go_on(visit *v, bool is_ready, int quiet_ms) {
   return true;
 }
 
-static void visit_alone(visit *v, uint64_t seed, uint64_t number) {
+static void exchange_alone(exchange *v, uint64_t seed, uint64_t number) {
   begin(v, seed, number);
   struct pollfd polled = {.fd = v->fd, .events = POLLIN};
   while (go_on(v, poll(&polled, 1, 10) > 0, LONG_MS)) continue;
   close(v->fd);
 }
 
-/* "http://a/path": a server with paths of its own may have another name. */
+/* "http://a/path": a server with its own paths may have another name. */
 static bool names_host(const readings_text *text) {
   return memmem(text->bytes, text->len, " http://", 8) != NULL;
 }
 
-static void end(visit *v, uint64_t seed) {
+static void end(exchange *v, uint64_t seed) {
   close(v->fd);
   v->fd = -1;
   size_t count = judge(v);
-  if (!count && !v->text.changes_count) { /* it was slow, or is refused what nobody may refuse */
-    static visit again;
-    visit_alone(&again, seed, v->number);
+  if (!count && !v->text.changes_count) { /* it was slow, or a request was refused that must not be refused */
+    static exchange again;
+    exchange_alone(&again, seed, v->number);
     count = judge(&again);
     if (!count && !(seam->has_own_paths && names_host(&again.text)))
       fail_reading(&again, "is plain, and was refused", NULL);
@@ -280,9 +282,9 @@ static uint64_t number_of(const char *name, uint64_t otherwise) {
   return text ? strtoull(text, NULL, 10) : otherwise;
 }
 
-static void what_is_seen_has_one_reading(void **state) {
+static void handlers_see_the_only_valid_reading(void **state) {
   (void)state;
-  static visit visits[PLACES];
+  static exchange exchanges[PLACES];
   const uint64_t seed = number_of("VESTRY_READINGS_SEED", 1), most = number_of("VESTRY_READINGS_COUNT", DEFAULT_COUNT);
   const char *file = getenv("VESTRY_READINGS_FILE");
   told = file ? fopen(file, "a") : NULL;
@@ -293,19 +295,19 @@ static void what_is_seen_has_one_reading(void **state) {
   for (size_t i = 0; i < 3; i++)
     for (size_t j = 0; j < 3; j++)
       assert_int_equal(vestry_route(s.v, methods[j], patterns[i], say_seen, NULL), VESTRY_OK);
-  for (size_t i = 0; i < PLACES; i++) visits[i].fd = -1;
+  for (size_t i = 0; i < PLACES; i++) exchanges[i].fd = -1;
   size_t open = 0;
   for (uint64_t next = 0; next < most || open;) {
     struct pollfd polled[PLACES];
     for (size_t i = 0; i < PLACES; i++) {
-      if (visits[i].fd < 0 && next < most) begin(&visits[i], seed, next++), open++;
-      polled[i] = (struct pollfd){.fd = visits[i].fd, .events = POLLIN};
+      if (exchanges[i].fd < 0 && next < most) begin(&exchanges[i], seed, next++), open++;
+      polled[i] = (struct pollfd){.fd = exchanges[i].fd, .events = POLLIN};
     }
     (void)poll(polled, PLACES, 10);
     for (size_t i = 0; i < PLACES; i++) {
-      if (visits[i].fd < 0 || go_on(&visits[i], polled[i].revents != 0, QUIET_MS)) continue;
-      if (told) fprintf(told, "%s: %llu:", seam->name, (unsigned long long)visits[i].number);
-      end(&visits[i], seed);
+      if (exchanges[i].fd < 0 || go_on(&exchanges[i], polled[i].revents != 0, QUIET_MS)) continue;
+      if (told) fprintf(told, "%s: %llu:", seam->name, (unsigned long long)exchanges[i].number);
+      end(&exchanges[i], seed);
       if (told) fputc('\n', told);
       open--;
     }
@@ -315,11 +317,11 @@ static void what_is_seen_has_one_reading(void **state) {
   server_assert_serves(&s);
   server_stop(&s);
   if (failures) fail_msg("%u of %llu texts were read in another way", failures, (unsigned long long)most);
-  assert_true(served > most / 8 && refused > most / 8); /* it was not all the same */
+  assert_true(served > most / 8 && refused > most / 8); /* the texts differed */
 }
 
 int readings_contract_run(const server_seam *tested) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(what_is_seen_has_one_reading)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(handlers_see_the_only_valid_reading)};
   char name[96];
   seam = tested;
   snprintf(name, sizeof name, "%s, odd requests", seam->name);

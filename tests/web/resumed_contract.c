@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The server is a process that is killed in the middle of an upload, again and again; the client asks each time how far
- * it came, and goes on. */
+/* The server is a process that is repeatedly killed in the middle of an upload. The client requests the offset each
+ * time, and continues from it. */
 #include "web/resumed_contract.h"
 
 #include <dirent.h>
@@ -30,12 +30,12 @@ static const char *piece_of(int number) {
   return piece;
 }
 
-/* The server, until it is killed. */
+/* The server's process, until it is killed. */
 static _Noreturn void serve(int told) {
   static server s;
   vestry_upload_folder *to;
   vestry_uploads *uploads;
-  prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves none behind */
+  prctl(PR_SET_PDEATHSIG, SIGKILL); /* a failing test leaves no process behind */
   seam->start(&s, &(web_settings){.keep_alive = true});
   assert_int_equal(vestry_upload_folder_open(s.v, &(vestry_upload_folder_options){.path = folder}, &to), VESTRY_OK);
   const vestry_uploads_options options = {
@@ -95,7 +95,7 @@ static void go_on(client *c, uint64_t from) {
              location, (unsigned long long)from, (unsigned long long)PIECE * PIECES - from);
 }
 
-/* So many bytes from there on, as far as there are. */
+/* Send `len` bytes from there on, or fewer at the end. */
 static void send_some(client *c, uint64_t from, uint64_t len) {
   const uint64_t all = (uint64_t)PIECE * PIECES, to = from + len < all ? from + len : all;
   for (uint64_t at = from; at < to;) {
@@ -126,7 +126,7 @@ static void assert_kept(void) {
 }
 
 /* capability: L1 */
-static void a_server_that_is_killed(void **state) {
+static void upload_resumes_after_the_server_is_killed(void **state) {
   (void)state;
   folder_make(folder, "resumed");
   start();
@@ -135,7 +135,7 @@ static void a_server_that_is_killed(void **state) {
   for (int i = 0; i < KILLS; i++) {
     client c;
     go_on(&c, from);
-    /* Not at the end of a piece; what is over may be in the sockets when the server dies. */
+    /* Not at the end of a piece; the remaining bytes may be in the sockets when the server dies. */
     send_some(&c, from, (uint64_t)STEP * PIECE + 12345 * (unsigned)i);
     UNTIL(offset_of() >= from + (STEP - 1) * (uint64_t)PIECE);
     kill_it();
@@ -152,7 +152,7 @@ static void a_server_that_is_killed(void **state) {
   assert_string_equal(client_header(&c, "Upload-Offset"), "209715200");
   client_close(&c);
   kill_it();
-  start(); /* and it stays */
+  start(); /* and the file stays complete */
   assert_int_equal(offset_of(), (uint64_t)PIECE * PIECES);
   kill_it();
   assert_kept();
@@ -161,7 +161,7 @@ static void a_server_that_is_killed(void **state) {
 
 int resumed_contract_run(const server_seam *tested) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_server_that_is_killed),
+      cmocka_unit_test(upload_resumes_after_the_server_is_killed),
   };
   char name[80];
   seam = tested;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Uploads that outlive their server's process: every adapter runs this. */
+/* Uploads that outlive the process of their server; each adapter runs this. */
 #ifndef TESTS_WEB_RESUMED_CONTRACT_H
 #define TESTS_WEB_RESUMED_CONTRACT_H
 

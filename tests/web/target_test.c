@@ -8,7 +8,7 @@
 #include "vestry/backend_action.h"
 
 static void expect(const char *target, const char *path, const char *query) {
-  char *got = malloc(strlen(target) + 2); /* exactly what it may write, so that a sanitizer sees more */
+  char *got = malloc(strlen(target) + 2); /* exactly the bytes that it may write, so that a sanitizer detects others */
   const char *got_query = "untouched";
   bool read = vsi_web_target_read(target, got, &got_query);
   if (read != (path != NULL)) fail_msg("\"%s\" is %s", target, read ? "taken" : "refused");
@@ -22,7 +22,7 @@ static void expect(const char *target, const char *path, const char *query) {
   free(got);
 }
 
-static void reads_paths_and_queries(void **state) {
+static void targets_are_split_and_decoded_once(void **state) {
   (void)state;
   expect("/", "/", NULL);
   expect("/?", "/", "");
@@ -38,7 +38,7 @@ static void reads_paths_and_queries(void **state) {
   expect("/a?b=//../%00%zz\\%2f\xc3\xbc", "/a", "b=//../%00%zz\\%2f\xc3\xbc");
 }
 
-static void reads_other_forms(void **state) {
+static void absolute_and_asterisk_forms_are_read(void **state) {
   (void)state;
   expect("http://host/a?b", "/a", "b");
   expect("HTTPS://host:443/a%20b", "/a b", NULL);
@@ -69,7 +69,7 @@ static void reads_other_forms(void **state) {
   for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) expect(refused[i], NULL, NULL);
 }
 
-static void refuses_what_could_be_another_path(void **state) {
+static void ambiguous_paths_are_refused(void **state) {
   (void)state;
   static const char *const refused[] = {
       "//",         "//a",        "/a//b",         "/a//",      "/.",      "/..",    "/./a",       "/../a",   "/a/..",
@@ -82,8 +82,8 @@ static void refuses_what_could_be_another_path(void **state) {
   for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) expect(refused[i], NULL, NULL);
 }
 
-/* Every byte, encoded and not: either it is itself, or it is refused. */
-static void every_byte_is_itself_or_refused(void **state) {
+/* Each byte, encoded and not, is either preserved or refused. */
+static void each_byte_is_preserved_or_refused(void **state) {
   (void)state;
   for (int c = 1; c < 256; c++) {
     char raw[] = {'/', 'a', (char)c, 'b', '\0'}, encoded[16];
@@ -99,8 +99,8 @@ static bool is_unreserved(int c) {
   return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || strchr("-._~", c);
 }
 
-/* Beside other segments, what no client has a reason to send is refused. */
-static void in_segments_every_byte_is_sent_as_clients_do(void **state) {
+/* Beside other segments, encodings that no client has a reason to send are refused. */
+static void unusual_encodings_in_segments_are_refused(void **state) {
   (void)state;
   for (int c = 1; c < 128; c++) {
     char raw[] = {'/', 's', '/', 'a', (char)c, 'b', '\0'}, encoded[16];
@@ -111,7 +111,7 @@ static void in_segments_every_byte_is_sent_as_clients_do(void **state) {
 }
 
 #pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral" /* of formats that stand below */
+#pragma GCC diagnostic ignored "-Wformat-nonliteral" /* of the formats below */
 static const char *url_of(const char *format, const char *text) {
   static char made[128];
   static const char before[] = "@get(&#39;", after[] = "&#39;)";
@@ -124,8 +124,9 @@ static const char *url_of(const char *format, const char *text) {
 }
 #pragma GCC diagnostic pop
 
-/* Never as another text: what a proxy could read as another path is refused (vestry/backend_action.h has the list). */
-static void a_text_in_an_actions_url_is_read_as_it_is_or_refused(void **state) {
+/* A text is never changed: if a proxy could read it as another path, it is refused (vestry/backend_action.h has the
+ * list). */
+static void text_in_an_action_url_is_preserved_or_refused(void **state) {
   (void)state;
   for (int c = 1; c < 128; c++) {
     const char texts[][4] = {{'a', (char)c, 'b'}, {'a', (char)c}, {(char)c}};
@@ -140,7 +141,7 @@ static void a_text_in_an_actions_url_is_read_as_it_is_or_refused(void **state) {
   }
 }
 
-static void plain_paths_are_those_that_targets_name(void **state) {
+static void plain_paths_are_recognized(void **state) {
   (void)state;
   static const char *const plain[] = {"/", "/a", "/a/", "/a b", "/a%2f", "/?", "/#", "/\xc3\xbc"};
   static const char *const other[] = {"",    "*",     "a",    "//",   "/a//b", "/.",    "/..",
@@ -151,13 +152,13 @@ static void plain_paths_are_those_that_targets_name(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(reads_paths_and_queries),
-      cmocka_unit_test(reads_other_forms),
-      cmocka_unit_test(refuses_what_could_be_another_path),
-      cmocka_unit_test(every_byte_is_itself_or_refused),
-      cmocka_unit_test(in_segments_every_byte_is_sent_as_clients_do),
-      cmocka_unit_test(a_text_in_an_actions_url_is_read_as_it_is_or_refused),
-      cmocka_unit_test(plain_paths_are_those_that_targets_name),
+      cmocka_unit_test(targets_are_split_and_decoded_once),
+      cmocka_unit_test(absolute_and_asterisk_forms_are_read),
+      cmocka_unit_test(ambiguous_paths_are_refused),
+      cmocka_unit_test(each_byte_is_preserved_or_refused),
+      cmocka_unit_test(unusual_encodings_in_segments_are_refused),
+      cmocka_unit_test(text_in_an_action_url_is_preserved_or_refused),
+      cmocka_unit_test(plain_paths_are_recognized),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,7 +10,7 @@
 #include "web/client.h"
 
 enum { MB = 1 << 20, LARGE = 24 * MB, PIECE = VESTRY_RECEIVE_BYTES };
-/* What is between a slow client's pieces, and what each of them may take. */
+/* The time between a slow client's pieces, and the time that each piece may take. */
 enum { STEP_S = 20, SILENT_S = 30 };
 enum { OTHERS = 32 };
 
@@ -19,15 +19,15 @@ static server s;
 static vestry_uploads *uploads;
 static char *text; /* LARGE bytes */
 
-/* What the writer was told; one file at a time. */
+/* The writer's calls; one file at a time. */
 static _Atomic(uint64_t) written, wrong, largest;
 static _Atomic(int) begun, ended, aborted, why;
-/* Where the writer waits until it is told not to; whether it does. */
+/* The call in which the writer waits; whether it waits. */
 enum { NOWHERE, AT_BEGIN, AT_WRITE, AT_END };
 static _Atomic(int) held_at;
 static _Atomic(bool) is_held;
-static _Atomic(uint64_t) fails_at; /* the writer, from there on; 0: nowhere */
-static _Atomic(size_t) answer_len; /* of text; 0: "kept" */
+static _Atomic(uint64_t) fails_at; /* the offset at which the writer fails; 0: it does not */
+static _Atomic(size_t) answer_len; /* number of bytes of text; 0: "kept" */
 static bool with_tls;
 
 static void hold(int place) {
@@ -131,7 +131,7 @@ static void assert_kept(client *c) {
 /* ---- tests ------------------------------------------------------------------------------------------------------- */
 
 /* capability: L1 */
-static void a_large_body_holds_little(void **state) {
+static void large_upload_holds_little_memory(void **state) {
   (void)state;
   client c;
   char line[64];
@@ -156,7 +156,7 @@ static void a_large_body_holds_little(void **state) {
 }
 
 /* capability: L1 */
-static void a_form_is_taken_apart(void **state) {
+static void multipart_form_is_parsed(void **state) {
   (void)state;
   static const char before[] = "--XyZ\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a\"\r\n"
                                "Content-Type: text/plain\r\n\r\n",
@@ -174,9 +174,10 @@ static void a_form_is_taken_apart(void **state) {
   stop();
 }
 
-/* The client that sends nothing before it is told to learns that it need not; the one that sends learns it too. */
+/* A client that sends Expect: 100-continue gets the refusal before it sends the body; one that sends at once gets it,
+ * too. */
 /* capability: L1 */
-static void refused_by_the_head(void **state) {
+static void upload_over_limit_is_refused_by_its_head(void **state) {
   (void)state;
   client c;
   start();
@@ -193,14 +194,14 @@ static void refused_by_the_head(void **state) {
 }
 
 /* capability: L1 */
-static void a_client_that_goes_is_told_once(void **state) {
+static void lost_client_aborts_the_upload_once(void **state) {
   (void)state;
   client c;
   start();
   for (int i = 1; i <= 6; i++) {
     begin(&c, i % 2 ? "Content-Length: 1000000" : "Transfer-Encoding: chunked");
     if (i % 2 == 0) client_say(&c, "fffff\r\n");
-    client_send(&c, text, PIECE); /* civetweb hands over no less */
+    client_send(&c, text, PIECE); /* civetweb passes on no smaller piece */
     UNTIL(begun == i && written == PIECE);
     if (i % 3)
       client_close(&c);
@@ -212,9 +213,9 @@ static void a_client_that_goes_is_told_once(void **state) {
   stop();
 }
 
-/* A writer that is slow slows its client down: what the client sends stays in the sockets. */
+/* A slow writer slows its client down: the bytes that the client sends stay in the sockets. */
 /* capability: L1 */
-static void a_slow_writer_holds_its_client_up(void **state) {
+static void slow_writer_applies_back_pressure(void **state) {
   (void)state;
   client c;
   char line[64];
@@ -236,9 +237,9 @@ static void a_slow_writer_holds_its_client_up(void **state) {
   stop();
 }
 
-/* It is told so while it sends: it need not send the rest. */
+/* The client gets the answer while it sends, and need not send the rest. */
 /* capability: L1 */
-static void a_writer_that_fails_in_the_middle(void **state) {
+static void failed_writer_answers_during_the_upload(void **state) {
   (void)state;
   client c;
   char line[64];
@@ -259,9 +260,9 @@ static void a_writer_that_fails_in_the_middle(void **state) {
   stop();
 }
 
-/* The answer to a large body is no less than another. */
+/* The answer to a large body may be large, too. */
 /* capability: L1 */
-static void a_large_answer(void **state) {
+static void upload_may_get_a_large_answer(void **state) {
   (void)state;
   client c;
   char line[64];
@@ -280,9 +281,9 @@ static void a_large_answer(void **state) {
   stop();
 }
 
-/* What the writer waits for, others need not: so many that each thread of the server's has some of them. */
+/* While a writer waits, other requests are served: so many that each thread of the server gets some of them. */
 /* capability: L1 */
-static void a_writer_that_blocks_holds_no_other(void **state) {
+static void blocked_writer_does_not_delay_other_requests(void **state) {
   (void)state;
   client c;
   start();
@@ -301,9 +302,9 @@ static void a_writer_that_blocks_holds_no_other(void **state) {
   stop();
 }
 
-/* The client that has gone is noticed when the writer returns. */
+/* The lost client is detected when the writer returns. */
 /* capability: L1 */
-static void a_client_that_goes_while_its_writer_blocks(void **state) {
+static void client_lost_during_a_blocked_write_aborts_the_upload(void **state) {
   (void)state;
   client c;
   start();
@@ -324,9 +325,9 @@ static void a_client_that_goes_while_its_writer_blocks(void **state) {
   stop();
 }
 
-/* A stop waits for the writer that is in the middle of a call, and the rest of that upload is broken off. */
+/* A stop waits for the writer's current call, and aborts the rest of that upload. */
 /* capability: L1 */
-static void a_stop_while_a_writer_blocks(void **state) {
+static void stop_waits_for_the_writer_and_aborts_the_upload(void **state) {
   (void)state;
   client c;
   start();
@@ -348,9 +349,9 @@ static bool has_time_ended_it(void) {
   return aborted;
 }
 
-/* Each piece has the time that another body has as a whole. */
+/* Each piece has the time-out of another body as a whole. */
 /* capability: L1 */
-static void slow_clients(void **state) {
+static void timeout_of_an_upload_restarts_with_each_piece(void **state) {
   (void)state;
   client c;
   char line[64];
@@ -374,14 +375,14 @@ static void slow_clients(void **state) {
   atomic_store(&server_clock_ahead_ns, 0);
 }
 
-/* Half of a connection ends, and with it the body. */
+/* The client shuts down its half, which ends the body. */
 /* capability: L1 */
-static void a_client_that_shuts_its_half(void **state) {
+static void half_closed_client_aborts_the_upload(void **state) {
   (void)state;
   client c;
   start();
   begin(&c, "Content-Length: 1000000");
-  client_send(&c, text, PIECE); /* civetweb hands over no less */
+  client_send(&c, text, PIECE); /* civetweb passes on no smaller piece */
   UNTIL(written == PIECE);
   client_shut(&c);
   UNTIL(aborted == 1);
@@ -390,23 +391,23 @@ static void a_client_that_shuts_its_half(void **state) {
 }
 
 static int run_group(bool tls) {
-  /* They look at what is in the sockets, or at the clock of a body alone. */
+  /* These tests observe the sockets, or the clock of a single body. */
   const struct CMUnitTest plain[] = {
-      cmocka_unit_test(slow_clients),
-      cmocka_unit_test(a_slow_writer_holds_its_client_up),
-      cmocka_unit_test(a_client_that_shuts_its_half),
+      cmocka_unit_test(timeout_of_an_upload_restarts_with_each_piece),
+      cmocka_unit_test(slow_writer_applies_back_pressure),
+      cmocka_unit_test(half_closed_client_aborts_the_upload),
   };
   const struct CMUnitTest any[] = {
-      cmocka_unit_test(a_large_body_holds_little),
-      cmocka_unit_test(a_form_is_taken_apart),
-      cmocka_unit_test(refused_by_the_head),
-      cmocka_unit_test(a_writer_that_fails_in_the_middle),
-      cmocka_unit_test(a_large_answer),
-      cmocka_unit_test(a_client_that_goes_is_told_once),
-      cmocka_unit_test(a_client_that_goes_while_its_writer_blocks),
-      cmocka_unit_test(a_stop_while_a_writer_blocks),
+      cmocka_unit_test(large_upload_holds_little_memory),
+      cmocka_unit_test(multipart_form_is_parsed),
+      cmocka_unit_test(upload_over_limit_is_refused_by_its_head),
+      cmocka_unit_test(failed_writer_answers_during_the_upload),
+      cmocka_unit_test(upload_may_get_a_large_answer),
+      cmocka_unit_test(lost_client_aborts_the_upload_once),
+      cmocka_unit_test(client_lost_during_a_blocked_write_aborts_the_upload),
+      cmocka_unit_test(stop_waits_for_the_writer_and_aborts_the_upload),
   };
-  const struct CMUnitTest others[] = {cmocka_unit_test(a_writer_that_blocks_holds_no_other)};
+  const struct CMUnitTest others[] = {cmocka_unit_test(blocked_writer_does_not_delay_other_requests)};
   char name[80];
   with_tls = tls;
   snprintf(name, sizeof name, "%s, uploads%s", seam->name, tls ? ", TLS" : "");

@@ -13,13 +13,13 @@
 static const server_seam *seam;
 static server s;
 
-/* What steps send, and what came of them. */
+/* The events that steps send, and the calls that they received. */
 typedef struct feed {
   vestry_watch watch;
   const char *html; /* of each event; NULL: a number */
   size_t html_len;
-  bool is_shared; /* by several watches */
-  int last;       /* the step that finishes it; 0: none */
+  bool is_shared; /* used by several watches */
+  int last;       /* the step that ends the watch; 0: none */
   _Atomic(int) steps, ends;
   _Atomic(int) cause;
 } feed;
@@ -27,7 +27,7 @@ typedef struct feed {
 static vestry_err step(vestry_watcher *watcher, vestry_connection *connection, void *ctx) {
   feed *f = ctx;
   int number = atomic_fetch_add(&f->steps, 1) + 1;
-  if (!f->is_shared && atomic_load(&f->ends)) abort(); /* on a thread of the pool's */
+  if (!f->is_shared && atomic_load(&f->ends)) abort(); /* on a thread of the pool */
   if (number == f->last) vestry_watch_finish(watcher);
   return f->html ? vestry_connection_patch_elements(connection, f->html, f->html_len, NULL)
                  : vestry_connection_patch_signals(connection, VESTRY_OBJECT("n", number), NULL);
@@ -62,7 +62,7 @@ static void wait_end(feed *f) {
   assert_int_equal(atomic_load(&f->ends), 1);
 }
 
-static void a_clock_ticks_until_it_is_done(void **state) {
+static void watch_sends_steps_until_it_ends(void **state) {
   (void)state;
   for (int tls = 0; tls <= seam->has_tls; tls++) {
     feed f = {.watch = {.every_ms = 5}, .last = 4};
@@ -72,7 +72,7 @@ static void a_clock_ticks_until_it_is_done(void **state) {
     client_expect(&c, "{\"n\":3}");
     client_read_all(&c);
     assert_true(c.complete);                  /* a clean end */
-    assert_null(strstr(c.body, "{\"n\":4}")); /* it was finished before */
+    assert_null(strstr(c.body, "{\"n\":4}")); /* the watch had ended before */
     wait_end(&f);
     assert_int_equal(f.cause, VESTRY_CAUSE_CLOSED);
     client_close(&c);
@@ -82,11 +82,11 @@ static void a_clock_ticks_until_it_is_done(void **state) {
 }
 
 /* capability: E1 */
-static void a_client_that_is_gone_ends_it(void **state) {
+static void lost_client_ends_the_watch(void **state) {
   (void)state;
   static void (*const leave[])(client *) = {client_close, client_abort, client_shut};
   for (size_t i = 0; i < sizeof leave / sizeof *leave; i++) {
-    feed f = {.watch = {.every_ms = 3600000}}; /* nothing is written that could fail */
+    feed f = {.watch = {.every_ms = 3600000}}; /* nothing is written, so no write can fail */
     client c;
     start(&(web_settings){.options.connection = &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS}}, &f);
     ask(&c, "GET");
@@ -96,7 +96,7 @@ static void a_client_that_is_gone_ends_it(void **state) {
     wait_end(&f);
     double took = seconds_now() - since;
     print_message("%s: ended after %.0f ms\n", seam->name, took * 1e3);
-    assert_true(took < PROMPT_S); /* at once, or 0.25, were the machine idle */
+    assert_true(took < PROMPT_S); /* at once, or within 0.25 s on an idle machine */
     assert_int_equal(f.cause, VESTRY_CAUSE_HANGUP);
     assert_int_equal(f.steps, 1);
     client_close(&c);
@@ -105,8 +105,8 @@ static void a_client_that_is_gone_ends_it(void **state) {
   }
 }
 
-/* One reads nothing: his watch stands still, while another's goes on; then he reads all, in order. */
-static void who_does_not_read_slows_his_own_watch(void **state) {
+/* One client reads nothing: its watch pauses, while another watch continues. Then it reads all events in order. */
+static void stalled_reader_pauses_its_own_watch_only(void **state) {
   (void)state;
   enum { LARGE = 1 << 20 };
   char *html = malloc(LARGE + 1);
@@ -122,15 +122,15 @@ static void who_does_not_read_slows_his_own_watch(void **state) {
   client_say(&c, "GET /watch HTTP/1.1\r\nHost: a\r\nDatastar-Request: true\r\n\r\n");
   client_ask(&d, s.port, "GET", "/quick", "Datastar-Request: true\r\n");
   int before;
-  do { /* until it stands still while the other one makes a hundred steps */
+  do { /* until it pauses while the other one makes a hundred steps */
     before = atomic_load(&slow.steps);
     for (int until = atomic_load(&other.steps) + 100; atomic_load(&other.steps) < until;) client_read(&d);
   } while (!before || atomic_load(&slow.steps) != before);
   vestry_stats stats = {0};
   vestry_stats_get(s.v, &stats);
-  assert_true(stats.queued_peak_bytes < 2 * LARGE); /* one event of its, never a second one */
+  assert_true(stats.queued_peak_bytes < 2 * LARGE); /* one of its events, never a second one */
   assert_int_equal(stats.refused_count, 0);
-  while (atomic_load(&slow.steps) < before + 3) client_read(&c); /* he reads: it goes on */
+  while (atomic_load(&slow.steps) < before + 3) client_read(&c); /* it reads, and its watch continues */
   client_close(&c);
   client_close(&d);
   wait_end(&slow);
@@ -139,7 +139,7 @@ static void who_does_not_read_slows_his_own_watch(void **state) {
   free(html);
 }
 
-static void a_head_request_gets_none(void **state) {
+static void head_and_plain_requests_start_no_watch(void **state) {
   (void)state;
   feed f = {.watch = {.every_ms = 1}, .is_shared = true};
   client c;
@@ -147,7 +147,7 @@ static void a_head_request_gets_none(void **state) {
   ask(&c, "HEAD");
   assert_int_equal(client_status(&c), 204);
   client_close(&c);
-  client_ask(&c, s.port, "GET", "/watch", ""); /* an ordinary one neither */
+  client_ask(&c, s.port, "GET", "/watch", ""); /* nor does a plain request */
   assert_int_equal(client_status(&c), 204);
   client_close(&c);
   server_stop(&s);
@@ -157,7 +157,7 @@ static void a_head_request_gets_none(void **state) {
 }
 
 /* capability: E1 */
-static void a_stop_ends_them_all(void **state) {
+static void stop_ends_all_watches(void **state) {
   (void)state;
   enum { MANY = 16 };
   feed f = {.watch = {.every_ms = 1}, .is_shared = true};
@@ -182,11 +182,11 @@ static void a_stop_ends_them_all(void **state) {
 
 int watch_contract_run(const server_seam *tested) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_clock_ticks_until_it_is_done),
-      cmocka_unit_test(a_client_that_is_gone_ends_it),
-      cmocka_unit_test(who_does_not_read_slows_his_own_watch),
-      cmocka_unit_test(a_head_request_gets_none),
-      cmocka_unit_test(a_stop_ends_them_all),
+      cmocka_unit_test(watch_sends_steps_until_it_ends),
+      cmocka_unit_test(lost_client_ends_the_watch),
+      cmocka_unit_test(stalled_reader_pauses_its_own_watch_only),
+      cmocka_unit_test(head_and_plain_requests_start_no_watch),
+      cmocka_unit_test(stop_ends_all_watches),
   };
   char name[80];
   seam = tested;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Watches, and clients that go: as it must be with every web server. */
+/* Watches, and clients that are lost: the requirements for every web server. */
 #ifndef TESTS_WEB_WATCH_CONTRACT_H
 #define TESTS_WEB_WATCH_CONTRACT_H
 

@@ -27,7 +27,7 @@ static void head_is_get_without_a_body(void **state) {
   assert_string_equal(client_header(&c, "Content-Type"), "text/plain");
   client_say(&c, "GET /echo HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
   while (!c.ended) client_read(&c);
-  assert_memory_equal(strstr(c.text, "\r\n\r\n") + 4, "HTTP/1.1 200", 12); /* at once: no body came between */
+  assert_memory_equal(strstr(c.text, "\r\n\r\n") + 4, "HTTP/1.1 200", 12); /* at once: there was no body in between */
   client_close(&c);
   client_ask(&c, s.port, "HEAD", "/stream", "Datastar-Request: true\r\n"); /* no stream is opened for it */
   assert_int_equal(client_status(&c), 204);
@@ -38,7 +38,7 @@ static void head_is_get_without_a_body(void **state) {
   server_stop(&s);
 }
 
-static void other_methods_are_told_which_there_are(void **state) {
+static void unsupported_methods_get_405_and_allow(void **state) {
   (void)state;
   start();
   client c;
@@ -53,7 +53,7 @@ static void other_methods_are_told_which_there_are(void **state) {
   client_ask(&c, s.port, "PUT", "/echo", "Content-Length: 3\r\n");
   client_say(&c, "abc");
   assert_int_equal(client_status(&c), 405);
-  client_next(&c); /* the body was passed over, and the connection is kept */
+  client_next(&c); /* the body was skipped, and the connection is kept */
   client_say(&c, "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
   assert_int_equal(client_status(&c), 200);
   client_close(&c);
@@ -74,8 +74,8 @@ static void paths_are_exact_and_decoded(void **state) {
   server_stop(&s);
 }
 
-/* A path that a proxy with rules, or another server, could take for another one. */
-static void refuses_other_ways_to_a_path(void **state) {
+/* Paths that a proxy with rules, or another server, could read as another path. */
+static void ambiguous_paths_are_refused(void **state) {
   static const char *const legal[] = {"/echo",  "/%65cho",   "/ech%6F",       "/echo?a=//..%00%2f",
                                       "/echo?", "/two/echo", "/two/r%C3%A4um"};
   static const char *const ambiguous[] = {
@@ -106,14 +106,14 @@ static void refuses_other_ways_to_a_path(void **state) {
 
 /* ---- framing ----------------------------------------------------------------------------------------------------- */
 
-/* What followed the head of a refused request was not taken for a request. */
+/* Check that the bytes after the head of a refused request were not treated as a request. */
 static void assert_no_other_answer(const client *c) {
   const size_t line_len = strcspn(c->text, "\r");
   for (const char *at = strstr(c->text + 10, "HTTP/1.1"); at; at = strstr(at + 1, "HTTP/1.1"))
     if (!seam->refuses_itself || strncmp(at, c->text, line_len) != 0) fail_msg("another answer: \"%s\"", at);
 }
 
-static void refuses_requests_whose_end_is_not_clear(void **state) {
+static void request_of_unclear_length_is_refused(void **state) {
   static const char *const framings[] = {
       "Content-Length: 12abc",
       "Content-Length: +5",
@@ -148,7 +148,7 @@ static void refuses_requests_whose_end_is_not_clear(void **state) {
   server_stop(&s);
 }
 
-static void refuses_unclear_framing(void **state) {
+static void contradictory_framing_is_refused(void **state) {
   static const char *const requests[] = {
       "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
       "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -166,20 +166,20 @@ static void refuses_unclear_framing(void **state) {
     client_connect(&c, s.port, false);
     client_send(&c, requests[i], strlen(requests[i]));
     assert_int_equal(client_status(&c), 400);
-    client_read_all(&c); /* the connection does not go on */
+    client_read_all(&c); /* the connection is not kept */
     client_close(&c);
     server_assert_serves(&s);
   }
-  /* Twice the same is the same. */
+  /* Two equal lengths are accepted. */
   assert_int_equal(
       server_status_of(&s, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx"), 200);
   server_stop(&s);
 }
 
-static void refuses_broken_chunks(void **state) {
+static void malformed_chunks_are_refused(void **state) {
   static const struct {
     const char *body;
-    bool breaks_off; /* for all that is known */
+    bool breaks_off; /* as far as the server can see */
   } bodies[] = {
       {"zz\r\nhello\r\n0\r\n\r\n", false},
       {"5\r\nhelloXX0\r\n\r\n", false},
@@ -188,7 +188,7 @@ static void refuses_broken_chunks(void **state) {
       {"7fffffffffffffff\r\nhello\r\n0\r\n\r\n", true},
   };
   (void)state;
-  /* libmicrohttpd may overlook an end that came with data: then it waits for the time-out. */
+  /* libmicrohttpd may miss the end of a connection that comes with data: then it waits for the time-out. */
   seam->start(&s, &(web_settings){.keep_alive = true, .silent_s = 2});
   for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
     client c;
@@ -206,7 +206,7 @@ static void refuses_broken_chunks(void **state) {
   server_stop(&s);
 }
 
-static void says_go_on_only_to_bodies_it_wants(void **state) {
+static void continue_is_sent_only_for_accepted_bodies(void **state) {
   (void)state;
   start();
   client c;
@@ -219,17 +219,17 @@ static void says_go_on_only_to_bodies_it_wants(void **state) {
   client_next(&c);
   client_say(&c, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1048577\r\nExpect: 100-continue\r\n\r\n");
   assert_int_equal(client_status(&c), 413);
-  client_read_all(&c); /* closed at once: no body is waited for */
+  client_read_all(&c); /* closed at once, without waiting for a body */
   assert_null(strstr(c.text + c.at, "100 Continue"));
   client_close(&c);
   server_stop(&s);
 }
 
-/* ---- bodies that do not end -------------------------------------------------------------------------------------- */
+/* ---- unfinished bodies ------------------------------------------------------------------------------------------- */
 
 enum { TRICKLE_BYTES = 1000, TRICKLE_MS = 10 };
 
-/* Send a byte at a time. Whether the server has had enough of it: something came, or the end. */
+/* Send single bytes. Returns whether the server has stopped waiting: an answer or the end came. */
 static bool is_interrupted(client *c) {
   for (int i = 0; i < TRICKLE_BYTES - 1; i++) {
     client_send(c, "0", 1);
@@ -242,8 +242,8 @@ static void start_impatient(void) {
   seam->start(&s, &(web_settings){.keep_alive = true, .stalled_ms = 400, .silent_s = 1});
 }
 
-/* Bytes that come singly, each in time, are given no more time together. */
-static void a_body_that_trickles_in_is_given_up(void **state) {
+/* Single bytes, each of which is in time, do not extend the total time. */
+static void trickling_body_gets_408(void **state) {
   static const char *const framings[] = {"Content-Length: 1000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n3e8\r\n"};
   (void)state;
   for (size_t i = 0; i < sizeof framings / sizeof *framings; i++) {
@@ -266,8 +266,8 @@ static void a_body_that_trickles_in_is_given_up(void **state) {
   }
 }
 
-/* The same behind an answer that did not wait for the body. */
-static void the_rest_of_a_refused_body_is_given_up(void **state) {
+/* The same after an answer that did not wait for the body. */
+static void rest_of_a_refused_body_times_out(void **state) {
   static const struct {
     const char *head;
     int status;
@@ -294,9 +294,9 @@ static void the_rest_of_a_refused_body_is_given_up(void **state) {
   }
 }
 
-/* ---- connections, kept and not ----------------------------------------------------------------------------------- */
+/* ---- kept connections -------------------------------------------------------------------------------------------- */
 
-/* A handler that answers what the query says. */
+/* A handler whose answer the query selects. */
 static vestry_err answer(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)app;
   switch (strtol(req->query, NULL, 10)) {
@@ -313,13 +313,13 @@ static vestry_err answer(const vestry_request *req, vestry_reply *reply, void *a
   }
 }
 
-/* Whether the head promises that the connection goes on. */
+/* Whether the head promises to keep the connection. */
 static bool promises_more(client *c) {
   const char *connection = client_header(c, "Connection");
   return !connection || strcasecmp(connection, "close") != 0;
 }
 
-/* The answer to what was asked is there: then do as its head says. False: the connection is closed. */
+/* After the answer, do as its head announces. False: the connection is closed. */
 static bool goes_on(client *c) {
   bool more = promises_more(c);
   if (more)
@@ -329,8 +329,8 @@ static bool goes_on(client *c) {
   return more;
 }
 
-/* Ask something of every kind on one connection for as long as it is promised. An end that was not announced fails in
- * client_status: no answer. How many connections it took. */
+/* Send requests of each kind on one connection while the heads promise to keep it. An unannounced end fails in
+ * client_status, because there is no answer. Returns the number of connections needed. */
 static unsigned ask_on_and_on(const char *version, const char *headers) {
   static const struct {
     const char *method, *target, *rest;
@@ -375,14 +375,15 @@ static unsigned ask_on_and_on(const char *version, const char *headers) {
   return connections;
 }
 
-static void heads_say_what_becomes_of_the_connection(void **state) {
+static void heads_announce_whether_the_connection_is_kept(void **state) {
   (void)state;
   for (int keep = 0; keep < 2; keep++) {
     seam->start(&s, &(web_settings){.keep_alive = keep});
     assert_int_equal(vestry_route(s.v, "GET", "/answer", answer, &s), VESTRY_OK);
     assert_int_equal(vestry_route(s.v, "POST", "/answer", answer, &s), VESTRY_OK);
     unsigned count = ask_on_and_on("1.1", "");
-    if (keep) assert_in_range(count, 1, 4); /* beyond the first: who was refused, and what the server refuses itself */
+    /* besides the first: after refused requests, and those that the server refuses itself */
+    if (keep) assert_in_range(count, 1, 4);
     ask_on_and_on("1.1", "Connection: keep-alive\r\n");
     ask_on_and_on("1.1", "Connection: close\r\n");
     ask_on_and_on("1.1", "Connection: Keep-Alive, Upgrade\r\n");
@@ -397,7 +398,7 @@ static void heads_say_what_becomes_of_the_connection(void **state) {
 
 /* RFC 9110, 8.6: a 304 has the length that a 200 would have, or none; and it has no body, chunked or not. */
 /* capability: K7 */
-static void what_has_not_changed_has_no_length_of_its_own(void **state) {
+static void not_modified_has_no_body_and_no_other_length(void **state) {
   (void)state;
   static const vestry_file table[] = {{.path = "a.txt", .bytes = "0123456789", .len = 10}, {.path = "empty.txt"}};
   vestry_files *files;
@@ -435,7 +436,7 @@ static void what_has_not_changed_has_no_length_of_its_own(void **state) {
       client_say(&c, "GET /answer?200 HTTP/1.1\r\nHost: a\r\n\r\n");
       assert_int_equal(client_status(&c), 200);
     } else {
-      assert_string_equal(strstr(c.text + c.at, "\r\n\r\n"), "\r\n\r\n"); /* and nothing behind it */
+      assert_string_equal(strstr(c.text + c.at, "\r\n\r\n"), "\r\n\r\n"); /* and no byte after it */
     }
     client_close(&c);
   }
@@ -443,8 +444,8 @@ static void what_has_not_changed_has_no_length_of_its_own(void **state) {
   vestry_files_destroy(files);
 }
 
-/* Bodies whose length nobody knows before their end, with and without trailers behind it. */
-static void heads_say_it_after_chunked_bodies(void **state) {
+/* Bodies whose length is unknown before their end, with and without trailers. */
+static void heads_after_chunked_bodies_announce_the_connection(void **state) {
   static const char *const bodies[] = {
       "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
       "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -467,8 +468,8 @@ static void heads_say_it_after_chunked_bodies(void **state) {
   server_stop(&s);
 }
 
-/* A stream that ends cleanly, and then the connection if it is promised. */
-static void heads_say_it_of_streams(void **state) {
+/* A stream that ends cleanly, and a further request on the connection if the head promises to keep it. */
+static void heads_of_streams_announce_the_connection(void **state) {
   (void)state;
   for (int run = 0; run < 4; run++) {
     bool tls = run / 2;
@@ -520,7 +521,7 @@ static void streams_until_the_close(const char *headers) {
   server_stop(&s);
 }
 
-static void an_http10_client_gets_a_body_until_the_close(void **state) {
+static void http10_client_gets_a_stream_until_the_close(void **state) {
   (void)state;
   streams_until_the_close("");
   streams_until_the_close("Connection: keep-alive\r\n");
@@ -529,20 +530,20 @@ static void an_http10_client_gets_a_body_until_the_close(void **state) {
 int wire_contract_run(const server_seam *tested) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(head_is_get_without_a_body),
-      cmocka_unit_test(other_methods_are_told_which_there_are),
+      cmocka_unit_test(unsupported_methods_get_405_and_allow),
       cmocka_unit_test(paths_are_exact_and_decoded),
-      cmocka_unit_test(refuses_other_ways_to_a_path),
-      cmocka_unit_test(refuses_requests_whose_end_is_not_clear),
-      cmocka_unit_test(refuses_unclear_framing),
-      cmocka_unit_test(refuses_broken_chunks),
-      cmocka_unit_test(says_go_on_only_to_bodies_it_wants),
-      cmocka_unit_test(a_body_that_trickles_in_is_given_up),
-      cmocka_unit_test(the_rest_of_a_refused_body_is_given_up),
-      cmocka_unit_test(heads_say_what_becomes_of_the_connection),
-      cmocka_unit_test(what_has_not_changed_has_no_length_of_its_own),
-      cmocka_unit_test(heads_say_it_after_chunked_bodies),
-      cmocka_unit_test(heads_say_it_of_streams),
-      cmocka_unit_test(an_http10_client_gets_a_body_until_the_close),
+      cmocka_unit_test(ambiguous_paths_are_refused),
+      cmocka_unit_test(request_of_unclear_length_is_refused),
+      cmocka_unit_test(contradictory_framing_is_refused),
+      cmocka_unit_test(malformed_chunks_are_refused),
+      cmocka_unit_test(continue_is_sent_only_for_accepted_bodies),
+      cmocka_unit_test(trickling_body_gets_408),
+      cmocka_unit_test(rest_of_a_refused_body_times_out),
+      cmocka_unit_test(heads_announce_whether_the_connection_is_kept),
+      cmocka_unit_test(not_modified_has_no_body_and_no_other_length),
+      cmocka_unit_test(heads_after_chunked_bodies_announce_the_connection),
+      cmocka_unit_test(heads_of_streams_announce_the_connection),
+      cmocka_unit_test(http10_client_gets_a_stream_until_the_close),
   };
   char name[80];
   seam = tested;

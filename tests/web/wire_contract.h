@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is on the wire: methods, paths, framing, connections that are kept: as it must be with every web server. */
+/* The wire format: methods, paths, framing, kept connections. These are the requirements for every web server. */
 #ifndef TESTS_WEB_WIRE_CONTRACT_H
 #define TESTS_WEB_WIRE_CONTRACT_H
 
