@@ -18,10 +18,10 @@ enum { LINEAR_OPS = 64 };
 typedef enum linear_kind {
   LINEAR_PUT,     /* value: the value put; took: the value displaced, 0: none */
   LINEAR_PUT_NEW, /* put if the key is empty. did: it was; value */
-  LINEAR_GET, /* value: the value found, 0: none; then took: values up to this number may be due. (A lookup skips a
+  LINEAR_GET,     /* value: the value found, 0: none; then took: values up to this number may be due. (A lookup skips a
                  due value before any thread has removed it, and a thread that read the clock earlier may still
                  replace it.) */
-  LINEAR_REMOVE,    /* took: the value removed, 0: none */
+  LINEAR_REMOVE,  /* took: the value removed, 0: none */
   LINEAR_REMOVE_IF, /* value: the value to remove. did: it was stored */
   LINEAR_LEAVE      /* value: removed by the store itself, in this operation or another of the same thread */
 } linear_kind;
