@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// L10: a stream that is no page's looks after itself: it is never silently frozen.
+// L10: a stream without a live page is supervised, and never frozen unnoticed.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -31,7 +31,7 @@ async function start(t, where = '', prepare = () => {}) {
     both: async (is) => {
       for (const id of ['a', 'b']) await tab.shows(id, is);
     },
-    // Whether the banners are seen.
+    // Return whether the banners are visible.
     banners: (...are) =>
       tab.until(
         (wanted) => [...document.querySelectorAll('.vestry-banner')].map((el) => getComputedStyle(el).display !== 'none').join() === wanted,
@@ -44,12 +44,12 @@ async function start(t, where = '', prepare = () => {}) {
 const faults = (problems) => problems.filter((problem) => !/ERR_|Failed to load resource/.test(problem));
 
 // capability: L10
-test('l10: two streams are current, say nothing while they are well, and come back when they are cut', async (t) => {
+test('l10: two streams stay current without banners, and reconnect after a cut', async (t) => {
   const { ask, both, banners, open, proxy, problems, until } = await start(t);
   await open(2);
   await ask('say', '7');
   await both('7');
-  await until(() => proxy.streams.every((stream) => stream.signs() >= 3)); // the first one, and heartbeats
+  await until(() => proxy.streams.every((stream) => stream.signs() >= 3)); // the first event, and heartbeats
   await banners(false, false);
   proxy.fail = Infinity;
   proxy.cut();
@@ -62,10 +62,10 @@ test('l10: two streams are current, say nothing while they are well, and come ba
   assert.deepEqual(faults(problems), []);
 });
 
-// A URL has room for neither text: such a request is refused (414, 431). Half a surrogate pair is no UTF-8.
+// The URL is too long for either text (414, 431), and half a surrogate pair is not valid UTF-8.
 const NOTES = { 'Latin letters': 'word '.repeat(4000), 'Chinese letters': '今日天气很好我们去公园'.repeat(200), 'half a surrogate pair': 'x\ud83d' };
 // capability: L10
-test('l10: whatever is written in a bound field, streams come back when they are cut, or shown again', async (t) => {
+test('l10: streams reconnect after a cut or a hidden tab, whatever a bound field contains', async (t) => {
   const { ask, both, banners, open, proxy, problems, does } = await start(t);
   let number = 0;
   const lives = async () => {
@@ -94,7 +94,7 @@ test('l10: whatever is written in a bound field, streams come back when they are
 });
 
 // capability: L10
-test('l10: a network that swallows all is told of, and the streams begin anew', async (t) => {
+test('l10: a network that drops everything shows the banner, and the streams are opened again', async (t) => {
   const { ask, both, banners, open, proxy, page, problems } = await start(t);
   await ask('say', '1');
   await both('1');
@@ -112,11 +112,11 @@ test('l10: a network that swallows all is told of, and the streams begin anew', 
 });
 
 // capability: L10
-test('l10: one stream is lost, the other one is not: each speaks for itself', async (t) => {
+test('l10: if one of two streams is lost, only its banner is visible', async (t) => {
   const { ask, both, banners, proxy } = await start(t);
   await ask('say', '1');
   await both('1');
-  proxy.fail = Infinity; // none begins anew
+  proxy.fail = Infinity; // no stream can be opened again
   const lost = proxy.streams.find((stream) => stream.url.startsWith('/stream/b'));
   lost.isLost = true;
   await banners(false, true);
@@ -130,7 +130,7 @@ test('l10: one stream is lost, the other one is not: each speaks for itself', as
 });
 
 // capability: L10
-test('l10: a server that is stopped (SIGSTOP) is told of, and is current again when it goes on', async (t) => {
+test('l10: a stopped server (SIGSTOP) shows the banner, and the page is current when it continues', async (t) => {
   const { ask, both, banners, server, open } = await start(t);
   await ask('say', '1');
   await both('1');
@@ -147,7 +147,7 @@ test('l10: a server that is stopped (SIGSTOP) is told of, and is current again w
 });
 
 // capability: L10
-test('l10: hidden, shown, back from the cache, online again, and after a sleep', async (t) => {
+test('l10: streams are current after hidden, shown, back from the cache, online and sleep', async (t) => {
   const { ask, both, does, open, seen, proxy, until } = await start(t);
   await open(2);
   await does(() => window.setHidden(true));
@@ -159,7 +159,7 @@ test('l10: hidden, shown, back from the cache, online again, and after a sleep',
   for (const [what, number] of [[() => dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true })), '4'],
     [() => dispatchEvent(new Event('online')), '5']]) {
     const { opened } = await seen();
-    await does(() => new Promise((done) => setTimeout(done, 1100))); // what is shown a moment before is not opened twice
+    await does(() => new Promise((done) => setTimeout(done, 1100))); // a stream that was shown a moment before is not opened twice
     proxy.lose();
     await ask('say', number);
     await does(what);
@@ -167,7 +167,7 @@ test('l10: hidden, shown, back from the cache, online again, and after a sleep',
     await until(async () => (await seen()).opened >= opened + 2);
     await open(2);
   }
-  // A laptop that has slept: its clock has gone on, its streams are dead, and nobody was told.
+  // A laptop after sleep: its clock has advanced, and its streams are dead without any event.
   proxy.lose();
   await ask('say', '6');
   await does(() => {
@@ -178,14 +178,14 @@ test('l10: hidden, shown, back from the cache, online again, and after a sleep',
 });
 
 // capability: L10
-test('l10: a clean end is the last word; a stream that may not be seen loads its page anew', async (t) => {
+test('l10: no stream follows a clean end; a rejected stream reloads its page', async (t) => {
   const { ask, banners, open, does, shows, seen, proxy, until } = await start(t);
   await open(2);
   const { opened } = await seen();
   await ask('end');
   await open(1);
   await does(() => dispatchEvent(new Event('online')));
-  await until(async () => (await seen()).opened > opened); // that of /stream/a
+  await until(async () => (await seen()).opened > opened); // the stream /stream/a
   await open(1);
   assert.equal((await seen()).opened, opened + 1);
   await banners(false, false);
@@ -195,10 +195,10 @@ test('l10: a clean end is the last word; a stream that may not be seen loads its
 });
 
 // capability: L10
-test('l10: a page that may be seen, and whose streams may not, is not loaded again and again', async (t) => {
+test('l10: a permitted page with rejected streams is not reloaded in a loop', async (t) => {
   const { ask, open, page, proxy, shows, until } = await start(t, '', () => {
     const own = performance.now.bind(performance);
-    performance.now = () => own() + 60_000; // as if the page had been there for long
+    performance.now = () => own() + 60_000; // as if the page had been open for long
   });
   let loads = 0, refused = 0;
   page.on('load', () => loads++);
@@ -213,15 +213,15 @@ test('l10: a page that may be seen, and whose streams may not, is not loaded aga
 });
 
 // capability: L10
-test('l10: its element is taken away: its stream ends', async (t) => {
+test('l10: removing the element ends its stream', async (t) => {
   const { open, does } = await start(t);
   await open(2);
   await does(() => document.querySelector('.vestry-banner').remove());
   await open(1);
 });
 
-// What the tests above would see without the element.
-test('l10: by data-init alone a stream is frozen, and nobody is told', async (t) => {
+// The failure that the tests above prevent.
+test('l10: with data-init alone, a frozen stream is not detected', async (t) => {
   const { ask, shows, proxy, page, open } = await start(t, 'bare');
   await open(1);
   await ask('say', '1');

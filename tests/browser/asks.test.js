@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// L8: a page where streams are broken on their way: something holds them back, cuts them, or takes headers away. It
-// asks, is current soon, and has a stream again when the way is clear.
+// L8: pages behind a proxy that breaks streams: it buffers them, cuts them, or removes headers. A page uses long polls,
+// is current soon, and opens a stream again when the proxy lets streams through.
 'use strict';
 const { after, describe, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -13,9 +13,9 @@ const { startProxy } = require('./proxy.js');
 
 after(closeChrome);
 
-process.env.PAGES_RETRY_MS = '1000'; // as it is by default
+process.env.PAGES_RETRY_MS = '1000'; // the default
 const SOON_MS = 3000;
-const ROUNDS = 6; // at most: a busy machine makes some later than that, by far too late would be all of them
+const ROUNDS = 6; // only the fastest of these counts, because a busy machine delays some; a fault would delay all
 
 async function until(condition, what) {
   const since = Date.now();
@@ -25,14 +25,14 @@ async function until(condition, what) {
   }
 }
 
-// That nothing comes of a stream, and of the next one: pages find out by the clock, after five seconds and ten more.
+// Wait until two streams have failed: pages detect this by the clock, after five seconds and ten more.
 const givesUp = (tab) => tab.until(() => {
   const el = document.querySelector('.vestry-banner');
   if (el?.run && !el.poll && !el.count) el.silent();
   return el?.poll;
 });
 
-// byClock: what a page finds out by the clock takes as long as it takes.
+// byClock: the page detects the fault by the clock, which takes its time.
 async function start(t, program, breaks, where = '', { hides = false, byClock = false } = {}) {
   const server = await startExample(program);
   t.after(() => server.stop());
@@ -48,24 +48,24 @@ async function start(t, program, breaks, where = '', { hides = false, byClock = 
     seen: async () => (await fetch(`${server.url}seen`)).json(),
     post: async (what, body = '') => assert.equal((await send('POST', server.url + what, body)).status, 204),
     asking: (count = 1) => until(() => proxy.streams.filter(isAsk).length >= count, `${count} asks`),
-    // An ask that says what the page has, and is not answered.
+    // Wait for a held long poll: it contains the page's state tag and has no answer.
     held: () => until(() => {
       const last = proxy.streams.at(-1);
       return last?.open && isAsk(last) && last.headers['last-event-id'] && !last.contents();
     }, 'an ask that is held'),
-    // A stream that goes on.
+    // Wait for a stream that continues.
     streaming: () => until(() => {
       const last = proxy.streams.at(-1);
       return last?.open && last.signs() > 1 && !isAsk(last);
     }, 'a stream'),
-    // The element that looks after the stream.
+    // The element that supervises the stream.
     element: (run, value) => tab.page.evaluate(([code, given]) =>
       new Function('el', 'given', code)(document.querySelector('.vestry-banner'), given), [run, value]) };
 }
 const faults = (problems) => problems.filter((problem) => !/ERR_|Failed to load resource/.test(problem));
 const clear = (page) => Object.assign(page.proxy, { isHolding: false, cutsMs: 0, isStripping: false });
 
-// Change it again and again: it is shown each time, and soon.
+// Change the page repeatedly: each change is shown soon.
 async function assertCurrent(t, page, shows, show = page.shows) {
   const took = [];
   const isSoon = () => took.length > 2 && Math.min(...took.slice(1)) <= SOON_MS;
@@ -79,7 +79,7 @@ async function assertCurrent(t, page, shows, show = page.shows) {
   assert.ok(isSoon(), `${took}`);
 }
 
-// A server with room for 36 streams, and asks of its page that are no tab's.
+// Start a server with room for 36 streams, and send long polls that belong to no tab.
 async function startSmall(t) {
   const room = ADAPTER === 'civetweb' ? ['--threads', '40'] : ['--streams', '36'];
   const child = spawn(process.env.BENCH, ['serve', '--port', '0', '--adapter', ADAPTER, '--pages', ...room],
@@ -110,7 +110,7 @@ async function startSmall(t) {
   return { ask, stats, send: (what, body) => send('POST', url + what, body) };
 }
 
-// They wait most of the time.
+// The tests mostly wait.
 describe('asks', { concurrency: 6 }, () => {
   for (const [name, breaks] of Object.entries({
     'holds bytes back': { isHolding: true },
@@ -120,7 +120,7 @@ describe('asks', { concurrency: 6 }, () => {
   })) {
     for (const where of ['', 'shared']) {
       // capability: L8
-      test(`l8: something ${name}: /${where} is current soon, and has a stream when the way is clear`, async (t) => {
+      test(`l8: a proxy that ${name}: /${where} is current soon, and has a stream when the proxy permits it`, async (t) => {
         const page = await start(t, 'test_browser_pages', breaks, where, { byClock: name === 'holds bytes back' && where === '' });
         if (breaks.isHolding || breaks.cutsMs) await page.asking();
         await assertCurrent(t, page, name);
@@ -135,14 +135,14 @@ describe('asks', { concurrency: 6 }, () => {
   }
 
   // capability: L8
-  test('l8: an ask is held while nothing changes, and says nothing then; none is missed', async (t) => {
+  test('l8: a long poll is held while nothing changes, and no change is missed', async (t) => {
     const page = await start(t, 'test_browser_pages', { isHolding: true });
     await page.asking();
     await page.post('text', 'one');
     await page.shows('text', 'one');
     await page.held();
     const { length } = page.asks();
-    for (let round = 0; round < 20; round++) await page.seen(); // nothing that changes the page
+    for (let round = 0; round < 20; round++) await page.seen(); // the page does not change
     assert.equal(page.asks().length, length);
     assert.equal(page.asks().at(-1).contents(), 0);
     await page.post('text', 'two');
@@ -153,7 +153,7 @@ describe('asks', { concurrency: 6 }, () => {
 
   for (const [name, breaks] of Object.entries({ 'holds bytes back': { isHolding: true }, 'cuts after a second': { cutsMs: 1000 } })) {
     // capability: L8
-    test(`l8: after a while one stream is tried; a way that still ${name} delays the page little`, async (t) => {
+    test(`l8: the page tries one stream after a while, which delays it little if the proxy still ${name}`, async (t) => {
       const page = await start(t, 'test_browser_pages', breaks);
       await page.asking();
       const { length } = page.proxy.streams;
@@ -164,7 +164,7 @@ describe('asks', { concurrency: 6 }, () => {
       await until(() => tried() >= 0, 'a stream');
       await until(() => page.proxy.streams.slice(length + tried()).some(page.isAsk), 'an ask after it');
       const count = page.proxy.streams.slice(length + tried()).findIndex(page.isAsk);
-      assert.ok(count <= 2, 'one stream, then asks'); // or two, if nothing of the first one came before the cut
+      assert.ok(count <= 2, 'one stream, then asks'); // or two, if the cut came before any data of the first
       await assertCurrent(t, page, 'after a stream that was tried in vain');
       clear(page);
       await page.element('el.until = 0');
@@ -176,7 +176,7 @@ describe('asks', { concurrency: 6 }, () => {
   }
 
   // capability: L8
-  test('l8: of more asks than there are places some are held, others answered at once, none refused', async (t) => {
+  test('l8: with too many long polls, some are held, others are answered at once, and none is rejected', async (t) => {
     const small = await startSmall(t);
     const first = small.ask();
     await until(() => first.hasEnded, 'the whole content');
@@ -191,7 +191,7 @@ describe('asks', { concurrency: 6 }, () => {
     await until(() => all.filter((one) => !one.hasEnded).length === 27, 'three quarters are held');
     assert.ok(all.slice(0, 27).every((one) => !one.hasEnded));
     assert.ok(all.every((one) => one.status === 200 && !/patch-elements/.test(one.text)));
-    const isTold = (one) => one.text.split('event: datastar-patch-signals').length >= 3; // that nobody has cut it
+    const isTold = (one) => one.text.split('event: datastar-patch-signals').length >= 3; // it ended without a cut
     assert.ok(all.slice(27).every(isTold));
     const { pages } = await small.stats();
     assert.deepEqual([pages.asks, pages.asks_brief], [101, 73]);
@@ -205,7 +205,7 @@ describe('asks', { concurrency: 6 }, () => {
   });
 
   // capability: L8
-  test('l8: two tabs ask; one is closed while its ask is held, and is gone for the server', async (t) => {
+  test('l8: two tabs poll; when one is closed during its long poll, the server removes it', async (t) => {
     const page = await start(t, 'test_browser_pages', { isHolding: true });
     const other = await page.session.tab(page.proxy.url);
     await givesUp(other);
@@ -223,16 +223,16 @@ describe('asks', { concurrency: 6 }, () => {
   });
 
   // capability: L8
-  test('l8: a hidden tab asks nothing; shown again it is current', async (t) => {
+  test('l8: a hidden tab does not poll, and is current when it is shown again', async (t) => {
     const page = await start(t, 'test_browser_pages', { isHolding: true }, '', { hides: true });
     await page.asking();
     for (let round = 0; round < 2; round++) {
       await page.post('text', `before ${round}`);
-      await page.shows('text', `before ${round}`); // between two asks
+      await page.shows('text', `before ${round}`); // between two polls
       await page.page.evaluate(() => window.setHidden(true));
       await until(async () => (await page.seen()).streams === 0, 'it has ended');
       await page.post('text', `after ${round}`);
-      await page.page.evaluate(() => new Promise((done) => setTimeout(done, 1200))); // longer than between two asks
+      await page.page.evaluate(() => new Promise((done) => setTimeout(done, 1200))); // longer than the time between two polls
       assert.equal((await page.seen()).streams, 0);
       await page.page.evaluate(() => window.setHidden(false));
       await page.shows('text', `after ${round}`);
@@ -241,7 +241,7 @@ describe('asks', { concurrency: 6 }, () => {
   });
 
   // capability: L8
-  test('l8: a page whose signals are chosen by a pattern asks, and sends them', async (t) => {
+  test('l8: a page whose signals are selected by a pattern polls, and sends them', async (t) => {
     const page = await start(t, 'test_browser_pages', { isHolding: true }, 'kept');
     await page.asking();
     await assertCurrent(t, page, 'with a pattern between slashes');
@@ -253,13 +253,13 @@ describe('asks', { concurrency: 6 }, () => {
   });
 
   // capability: L8
-  test('l8: something waits for an answer for less long than asks are held: they become shorter', async (t) => {
+  test('l8: if a proxy ends requests earlier than long polls end, they become shorter', async (t) => {
     const page = await start(t, 'test_browser_pages', { isHolding: true });
     await page.asking();
     await page.post('text', 'one');
     await page.shows('text', 'one');
     await page.held();
-    await page.element('el.asked -= 16000'); // as if it had been held for so long
+    await page.element('el.asked -= 16000'); // as if it had been held for this time
     page.asks().at(-1).timeOut();
     await page.asking(page.asks().length + 1);
     await until(async () => (await page.element('return el.poll')) < 12500, 'a shorter one');
@@ -268,11 +268,11 @@ describe('asks', { concurrency: 6 }, () => {
   });
 
   // capability: L8
-  test('l8: a server that starts anew, while a page asks, has its page again', async (t) => {
+  test('l8: a polling page is current after a restart of the server', async (t) => {
     const page = await start(t, 'test_browser_pages', { isHolding: true });
     await page.asking();
     await until(async () => (await page.seen()).streams === 1, 'it is held');
-    await page.server.stop(); // at once: what is held is ended
+    await page.server.stop(); // at once: the held long poll ends
     await page.until(() => getComputedStyle(document.querySelector('.vestry-banner')).display !== 'none');
     const again = await startExample('test_browser_pages', [], page.server.port);
     t.after(() => again.stop());
@@ -281,7 +281,7 @@ describe('asks', { concurrency: 6 }, () => {
   });
 
   // capability: L8
-  test('l8: a private page asks; a log-out elsewhere leads it away', async (t) => {
+  test('l8: a private page that polls leaves after a log-out elsewhere', async (t) => {
     const server = await startExample('test_browser_pages');
     t.after(() => server.stop());
     const proxy = await startProxy(t, server);
@@ -305,7 +305,7 @@ describe('asks', { concurrency: 6 }, () => {
   });
 
   // capability: L8
-  test('l8: sent and seen where streams are held back', async (t) => {
+  test('l8: submissions are shown as saved while streams are buffered', async (t) => {
     const page = await start(t, 'test_browser_sent', { isHolding: true });
     const press = (id) => page.page.evaluate((of) => document.getElementById(of).click(), id);
     for (let n = 1; n <= 6; n++) {
@@ -314,7 +314,7 @@ describe('asks', { concurrency: 6 }, () => {
       await page.shows('saving', '0');
       if (n === 1) await page.asking();
     }
-    await press('same'); // changes nothing that is to be seen
+    await press('same'); // no visible change
     await page.shows('saving', '0');
     await press('bad');
     await page.shows('saving', '0');
@@ -326,7 +326,7 @@ describe('asks', { concurrency: 6 }, () => {
   });
 
   // capability: L8
-  test('l8: addresses within a document where streams are held back', async (t) => {
+  test('l8: navigation within a document works while streams are buffered', async (t) => {
     const page = await start(t, 'test_browser_navigate', { isHolding: true }, 'list');
     const heading = (is) => page.until((wanted) => document.querySelector('#heading')?.textContent === wanted, is);
     await page.page.evaluate(() => (window.isSame = true));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Every attribute of every element of HTML, SVG and MathML with a text that would run if it could: what the builder
-// takes (hostile.c), Chromium shows in a page, and nothing runs, nor is anything of others loaded that could. Attributes
-// are those of the standards, and those that this Chromium knows besides. SEED chooses which texts are tried where; ALL=1
-// tries each in each place.
+// Every attribute of every element of HTML, SVG and MathML, with texts that would run code if possible. Chromium shows
+// a page of everything that the builder accepts (hostile.c): no code runs, and nothing is loaded from other sites. The
+// attributes are those of the standards, and all others that this Chromium knows. SEED selects which texts are tried
+// where; ALL=1 tries each in each place.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -59,11 +59,11 @@ const ATTRIBUTES = words(`abbr accept accept-charset accesskey action actiontype
   xlink:role xlink:show xlink:title xlink:type xml:base xml:id xml:lang xml:space xmlns xmlns:xlink xref y z zoomAndPan
   foo:href foo:src onload onbegin data-text data-on:click data-attr:href`);
 
-// Those that hold URLs, code and their like somewhere: tried more often.
+// Attributes that contain URLs, code and similar values in some element: tried more often.
 const HOT = new Set(words(`href xlink:href src srcdoc data action formaction content values from to by attributeName type
   rel value code codebase style is srcset imagesrcset ping background poster manifest archive classid data-attr:href`));
 
-// Attributes of the application's own that make more of others, and stand before and behind them.
+// Attributes of the application that give others a meaning, before and after them.
 const COMPANIONS = {
   script: ['type=module', 'type=text/javascript', 'type=importmap', 'type=speculationrules'],
   link: ['rel=stylesheet', 'rel=preload as=script', 'rel=preload as=style', 'rel=modulepreload', 'rel=icon', 'rel=canonical',
@@ -83,15 +83,15 @@ const COMPANIONS = {
 };
 for (const element of words('animate set animateColor animateTransform animateMotion')) {
   COMPANIONS[element] = ['href', 'xlink:href', 'onclick', 'style', 'src', 'transform'].flatMap((name) => [
-    `attributeName=${name} dur=1ms fill=freeze`, // shows the end
-    `attributeName=${name} dur=99s`, // shows the beginning
+    `attributeName=${name} dur=1ms fill=freeze`, // shows the end state
+    `attributeName=${name} dur=99s`, // shows the start state
   ]);
 }
 
-// Where an element has to stand for its attributes to mean something.
+// The parent that an element needs for its attributes to have an effect.
 const inside = ({ kind, element }, made) => {
   if (/^(animate|set)/.test(element)) {
-    const href = made.includes('xlink:href') ? 'xlink:href' : 'href'; // the second hides the first
+    const href = made.includes('xlink:href') ? 'xlink:href' : 'href'; // the second one hides the first
     made = `<a ${href}="javascript:0"><text>x</text>${made}</a>`;
   }
   if (kind !== 'html') return `<${kind}>${made}</${kind}>`;
@@ -102,7 +102,7 @@ const inside = ({ kind, element }, made) => {
   return /^(source|track)$/.test(element) ? `<video>${made}</video>` : made;
 };
 
-// What runs tells the page its number, from wherever it runs.
+// Code that runs sends its number to the page, from any frame.
 const call = (n) => `top.postMessage(${n},'*')`;
 const TEXTS = {
   script: (n) => `javascript:${call(n)}`,
@@ -119,7 +119,7 @@ const TEXTS = {
   colour: (n) => `red;background:url(${EVIL}/${n})`,
 };
 
-// Places where a text does harm if it is only escaped: Chromium must show it, or this test would see nothing at all.
+// Places where an escaped text is still harmful: Chromium must run these, otherwise the test could detect nothing.
 const HARMFUL = [
   ['script', 'html', '<a href="', '">x</a>'],
   ['script in disguise', 'html', '<a href="', '">x</a>'],
@@ -154,12 +154,12 @@ const HARMFUL = [
   ['code', 'html', '<img src="x" onerror="', '">'],
 ].map(([text, kind, before, behind]) => {
   const [, element] = /<(\w+)[^<]*$/.exec(before);
-  return { text, kind, element, before, behind, alone: text === 'order' }; // of two orders one would win
+  return { text, kind, element, before, behind, alone: text === 'order' }; // with two orders, one would take precedence
 });
 
 const escaped = (text) => text.replace(/[&<>"'\r]/g, (c) => `&#${c.charCodeAt(0)};`);
 
-// What the builder makes of the rows: '' where it refuses the text.
+// Return the builder's output for the rows: '' if it rejects the text.
 function ask(rows) {
   const input = rows.map(({ before, behind, text }, n) => `${before}\t${TEXTS[text](n)}\t${behind}\n`).join('');
   const made = execFileSync(HOSTILE, ['asked'], { input, encoding: 'utf8', maxBuffer: 1 << 30 }).split('\n');
@@ -175,7 +175,7 @@ function placesOf(element, kind, attribute) {
   return [place('', ''), ...companions];
 }
 
-// A page of rows { text, kind, element, n, made }. Returns the numbers of those that did something, and what.
+// Show a page of rows { text, kind, element, n, made }. Return the numbers of those that ran code, and its kind.
 async function show(session, rows) {
   const page = await session.context.newPage();
   const clicks = rows.some(({ text }) => text.startsWith('script'));
@@ -193,12 +193,13 @@ async function show(session, rows) {
     if (url.startsWith(EVIL) && (isTop || /^(script|stylesheet|manifest)$/.test(type)))
       found.push({ n: Number(/(\d+)/.exec(url)?.[1]), what: `${isTop ? 'the page goes away' : type}: ${url}` });
     if (!isTop && type === 'document') return route.fulfill({ contentType: 'text/html', body: '' });
-    return isTop ? route.fulfill({ status: 204 }) : route.abort(); // with a 204 the page stays
+    return isTop ? route.fulfill({ status: 204 }) : route.abort(); // a 204 keeps the page
   });
   await page.goto(`${ORIGIN}/`);
   await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
-  // One click after the other: each sends the frame somewhere, which the next would prevent. And what a frame is told to
-  // run is lost when a page that it was sent to before arrives first; so a last click is repeated until it is heard.
+  // Click one after the other: each click navigates the frame, which the next would interrupt. Code that a frame should
+  // run is lost if an earlier navigation of the frame completes first, so the last click is repeated until its code has
+  // run.
   if (clicks && !isFrames) {
     await page.evaluate(async (patience) => {
       const last = Object.assign(document.createElement('a'), { target: 'sink' });
@@ -231,7 +232,7 @@ async function show(session, rows) {
   return found;
 }
 
-// Pages of rows of one text each, so that links are clicked on only where their scripts are to be seen.
+// Show pages of rows with one text each, so that links are clicked only if their scripts would be detected.
 async function showAll(t, rows) {
   const session = await newSession(t);
   const found = [];
@@ -247,7 +248,7 @@ async function showAll(t, rows) {
   return found;
 }
 
-test('attributes: Chromium shows what does harm, and the builder refuses it or makes it harmless', async (t) => {
+test('attributes: Chromium runs harmful texts, and the builder rejects them or makes them harmless', async (t) => {
   const plain = HARMFUL.map((row, n) => ({ ...row, n, made: row.before + escaped(TEXTS[row.text](n)) + row.behind }));
   const seen = new Set((await showAll(t, plain)).map(({ n }) => n));
   const unseen = plain.filter(({ n }) => !seen.has(n)).map(({ text, made }) => `${text}: ${made}`);
@@ -259,7 +260,7 @@ test('attributes: Chromium shows what does harm, and the builder refuses it or m
   t.diagnostic(`${plain.length} places: ${plain.length - taken.length} are refused, the others go nowhere`);
 });
 
-// All that this Chromium reflects in attributes, besides those that are known here.
+// Return all attributes that this Chromium reflects, in addition to the known ones.
 async function reflected(t) {
   const session = await newSession(t);
   const page = await session.context.newPage();
@@ -284,7 +285,7 @@ async function reflected(t) {
 }
 
 // capability: E4
-test('attributes: what the builder takes runs nothing, on any element', async (t) => {
+test('attributes: accepted texts run no code in any element', async (t) => {
   const more = await reflected(t);
   assert.ok(more.includes('href') && more.length > 100, `Chromium knows ${more.length}`);
   const attributes = new Set([...ATTRIBUTES, ...more]);

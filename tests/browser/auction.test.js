@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The auction: two people bid against each other, offer a lot with a picture, look for one, and come back after a restart.
+// The auction: two users bid against each other, offer a lot with a picture, search for one, and return after a
+// restart.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -46,7 +47,7 @@ async function auctionFor(t) {
   };
 }
 
-test('auction: a bid is seen by all at once, and who was outbid is told', async (t) => {
+test('auction: all users see a bid at once, and the outbid user is notified', async (t) => {
   const auction = await auctionFor(t);
   const [ada, bob, list] = [await auction.person('Ada', 'lot/2'), await auction.person('Bob', 'lot/2'), await auction.person('Bob')];
   await ada.shows('Your bid, € 45.00 or more');
@@ -107,7 +108,7 @@ test('auction: a lot with a picture is offered, found, and ended by its job', as
   assert.equal(auction.pictures().filter((name) => /^[0-9a-f]{32}$/.test(name)).length, 1);
 });
 
-test('auction: a lot without a picture; what is refused stays in the form, and no picture is kept', async (t) => {
+test('auction: a rejected lot stays in the form, without a stored picture; a lot needs no picture', async (t) => {
   const auction = await auctionFor(t);
   const ada = await auction.person('Ada', 'offer');
   await ada.page.fill('#title', 'A map');
@@ -127,10 +128,10 @@ test('auction: a lot without a picture; what is refused stays in the form, and n
   await ada.shows('A map');
 });
 
-test('auction: what is typed comes back after a reload, and after kill -9 until it is sent; bids and people, too', async (t) => {
+test('auction: typed text is restored after a reload and after kill -9; bids and users, too', async (t) => {
   const auction = await auctionFor(t);
   const [ada, bob] = [await auction.person('Ada', 'offer'), await auction.person('Bob', 'lot/3')];
-  await ada.until(() => window.vestryForms?.all?.lot?.isKnown()); // the next letter is what is typed
+  await ada.until(() => window.vestryForms?.all?.lot?.isKnown()); // the next save contains the typed text
   const kept = ada.page.waitForResponse((answer) => answer.url().endsWith('/kept'));
   await ada.page.fill('#title', 'Half a thought');
   await kept;
@@ -159,7 +160,7 @@ test('auction: what is typed comes back after a reload, and after kill -9 until 
   await Promise.all([ada.shows('You lead.'), bob.shows('You were outbid.')]);
 });
 
-test('auction: too many bids at once are refused; nobody bids without a name', { skip: sameInFirefox }, async (t) => {
+test('auction: too many bids at once are rejected, and so are bids without a name', { skip: sameInFirefox }, async (t) => {
   const auction = await auctionFor(t);
   const ada = await auction.person('Ada', 'lot/2');
   const answers = await Promise.all(Array.from({ length: 60 }, () =>
@@ -173,7 +174,7 @@ test('auction: too many bids at once are refused; nobody bids without a name', {
   }
 });
 
-test('auction: on a phone and on a desk, light and dark', { skip: sameInFirefox }, async (t) => {
+test('auction: layout on phone and desktop, light and dark', { skip: sameInFirefox }, async (t) => {
   const auction = await auctionFor(t);
   for (const [name, viewport] of [['phone', { width: 390, height: 844 }], ['desk', { width: 1280, height: 800 }]]) {
     for (const colorScheme of ['light', 'dark']) {

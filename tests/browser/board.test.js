@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The example board, used in Chromium by several people at once.
+// The example board, used in Chromium by several users at once.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -10,7 +10,7 @@ const { HOSTILE, startExample, newSession, isOffline, picture, send, closeChrome
 
 after(closeChrome);
 
-// A board on a database of its own. It is started again on the same port.
+// Start a board with a separate database. It restarts on the same port.
 async function boardFor(t, options = []) {
   const folder = fs.mkdtempSync(path.join(require('node:os').tmpdir(), 'board-'));
   const file = path.join(folder, 'board.db');
@@ -30,7 +30,7 @@ async function boardFor(t, options = []) {
   };
 }
 
-// A person: a browser of its own, who has logged in.
+// Open a separate browser with a user who has logged in.
 async function personFor(t, board, name, options = {}) {
   const session = await newSession(t, options);
   const first = await session.tab(board.url);
@@ -40,7 +40,7 @@ async function personFor(t, board, name, options = {}) {
   await first.page.close();
   return {
     ...session,
-    // Until the board's stream is open, and shows who is there.
+    // Wait until the board's stream is open, and shows the users.
     async open(where = 'board/1') {
       const tab = await session.tab(board.url + where);
       await tab.until(() => document.querySelector('#who li'));
@@ -56,10 +56,10 @@ const whoIs = (tab, wanted) =>
 const add = async (tab, text) => {
   await tab.page.getByLabel('New card').fill(text);
   await tab.page.getByRole('button', { name: 'Add' }).click();
-  // It was taken, and the page knows it: what is seen may be there sooner than the answer.
+  // The response has arrived: the stream may show the card earlier.
   await tab.until(() => document.querySelector('#text').value === '' && !document.querySelector('.waiting').checkVisibility());
 };
-// Opens the editor of a card, and types.
+// Open the editor of a card, and type.
 const edits = async (tab, text, card = tab.page.locator('article').first()) => {
   await card.getByRole('button', { name: 'Edit' }).click();
   await tab.page.getByLabel('Text').fill(text);
@@ -71,7 +71,7 @@ const shows = (tab, text) =>
 
 // quick: civetweb
 // capability: K12
-test('board: what one person adds, moves and deletes is seen by all, and on no other board', async (t) => {
+test('board: cards that one user adds, moves and deletes change for all users, on this board only', async (t) => {
   const board = await boardFor(t);
   const [ada, bob] = [await personFor(t, board, 'Ada'), await personFor(t, board, 'Bob')];
   const [one, two, three] = [await ada.open(), await ada.open(), await bob.open()];
@@ -96,7 +96,7 @@ test('board: what one person adds, moves and deletes is seen by all, and on no o
   assert.deepEqual([...ada.problems, ...bob.problems], []);
 });
 
-test('board: who is there is told when tabs come and go, once for all tabs of one', async (t) => {
+test('board: users learn when a user arrives or leaves, once for all tabs of a user', async (t) => {
   const board = await boardFor(t);
   const [ada, bob] = [await personFor(t, board, 'Ada'), await personFor(t, board, 'Bob')];
   const one = await ada.open();
@@ -114,8 +114,8 @@ test('board: who is there is told when tabs come and go, once for all tabs of on
   assert.deepEqual([...ada.problems, ...bob.problems].filter((text) => !/ERR_/.test(text)), []);
 });
 
-// Chromium itself takes its time over closing a tab, the longer the busier the machine. So the tab comes by a proxy of
-// this process: from when its stream's socket is closed, the board has 250 ms.
+// Chromium takes its time to close a tab, the longer the busier the machine. Therefore the tab uses a proxy in this
+// process: the board has 250 ms from the close of the stream's socket.
 // capability: K3
 test('board: a closed tab is gone within 250 ms', async (t) => {
   const board = await boardFor(t, ['--grace', '1']);
@@ -141,7 +141,7 @@ test('board: a closed tab is gone within 250 ms', async (t) => {
     const two = await bob.tab(`http://127.0.0.1:${proxy.address().port}/board/1`);
     await two.until(() => document.querySelector('#who li'));
     await whoIs(one, ['Ada', 'Bob']);
-    // When the news is in the page, by the clock of this process.
+    // Return when the page shows the departure, by the clock of this process.
     const gone = one.page
       .waitForFunction(() => document.querySelectorAll('#who li').length === 1, null, { polling: 20 })
       .then(() => performance.now());
@@ -149,10 +149,10 @@ test('board: a closed tab is gone within 250 ms', async (t) => {
     took.push((await gone) - (await end));
   }
   t.diagnostic(`told after ${took.map(Math.round)} ms`);
-  assert.ok(Math.min(...took) < 250); // a busy machine makes some later: by far too late would be all of them
+  assert.ok(Math.min(...took) < 250); // only the fastest counts, because a busy machine delays some; a fault would delay all
 });
 
-test('board: hostile texts are texts', async (t) => {
+test('board: hostile texts are shown as text', async (t) => {
   const board = await boardFor(t);
   const ada = await personFor(t, board, HOSTILE[0]);
   const [one, two] = [await ada.open(), await ada.open()];
@@ -172,7 +172,7 @@ test('board: hostile texts are texts', async (t) => {
   assert.deepEqual(ada.problems.filter((text) => !/ERR_/.test(text)), []);
 });
 
-test('board: who edits is not disturbed by what others do', async (t) => {
+test('board: an editor is not disturbed by changes of others', async (t) => {
   const board = await boardFor(t);
   const [ada, bob] = [await personFor(t, board, 'Ada'), await personFor(t, board, 'Bob')];
   const [one, two] = [await ada.open(), await bob.open()];
@@ -198,7 +198,7 @@ test('board: who edits is not disturbed by what others do', async (t) => {
   assert.deepEqual([...ada.problems, ...bob.problems], []);
 });
 
-// A page's stream as its bytes: what of it has come, and how much.
+// A page's stream as bytes: the received text and its length.
 function streamOf(t, board, cookie, options = {}) {
   const { hostname, port } = new URL(board.url);
   const socket = net.connect(port, hostname);
@@ -212,7 +212,7 @@ function streamOf(t, board, cookie, options = {}) {
     bytes: () => bytes,
     ended: () => ended,
     count: () => text.split('id="cards"').length - 1,
-    // The cards that it shows in the end. Chunks' sizes stand in between.
+    // Return the cards shown at the end. Chunk sizes are in between.
     last: () => text.replace(/\r\n[0-9a-f]+\r\n/g, '').split('<div id="cards">').at(-1).split('\n\n')[0],
     async until(condition) {
       while (!condition(text)) {
@@ -224,7 +224,7 @@ function streamOf(t, board, cookie, options = {}) {
 }
 
 // capability: F3
-test('board: a page that is slow to read is shown the last state', async (t) => {
+test('board: a page that reads slowly shows the last state', async (t) => {
   const board = await boardFor(t);
   const { headers } = await send('POST', `${board.url}login`, 'name=Ada', { 'Content-Type': 'application/x-www-form-urlencoded' });
   const cookie = headers['set-cookie'].map((one) => one.split(';')[0]).join('; ');
@@ -247,7 +247,7 @@ test('board: a page that is slow to read is shown the last state', async (t) => 
   assert.ok(!slow.ended() && !fast.ended());
 });
 
-test('board: a private notice reaches all tabs of one person, and nobody else', async (t) => {
+test('board: a private notice reaches all tabs of its user, and no other user', async (t) => {
   const board = await boardFor(t);
   const [ada, bob, eve] = [await personFor(t, board, 'Ada'), await personFor(t, board, 'Bob'), await personFor(t, board, 'Eve')];
   const [one, two, three, four] = [await ada.open(), await bob.open(), await bob.open(), await eve.open()];
@@ -264,7 +264,7 @@ test('board: a private notice reaches all tabs of one person, and nobody else', 
   await one.until(() => /not here/.test(document.querySelector('[role=alert]').textContent));
 });
 
-test('board: what another person changed meanwhile is not overwritten without a word, and no text is lost', async (t) => {
+test('board: concurrent edits are not overwritten silently, and no text is lost', async (t) => {
   const board = await boardFor(t);
   const [ada, bob] = [await personFor(t, board, 'Ada'), await personFor(t, board, 'Bob')];
   const [one, two] = [await ada.open(), await bob.open()];
@@ -279,10 +279,10 @@ test('board: what another person changed meanwhile is not overwritten without a 
   await says(one, 'dialog .error', 'Bob changed this card meanwhile: “of Bob” Save again, and your text takes the place of that one.');
   assert.equal(await one.page.inputValue('#draft'), 'of Ada');
   await shows(two, 'of Bob');
-  await save(one); // with open eyes
+  await save(one); // confirmed by the user
   await shows(two, 'of Ada');
   await one.until(() => !document.querySelector('dialog').open);
-  // A card that is deleted under its editor.
+  // A card that is deleted during its editing.
   await edits(one, 'a long thought');
   await two.page.getByRole('button', { name: 'Delete' }).click();
   await one.until(() => !document.querySelector('article'));
@@ -292,7 +292,7 @@ test('board: what another person changed meanwhile is not overwritten without a 
   await one.page.getByRole('button', { name: 'Make it a new card' }).click();
   await one.page.getByRole('button', { name: 'Add' }).click();
   await shows(two, 'a long thought');
-  // Escape leaves the card as it is, and the focus where it was.
+  // Escape leaves the card unchanged, and returns the focus.
   await edits(two, 'not that');
   await two.page.keyboard.press('Escape');
   await two.until(() => !document.querySelector('dialog').open && document.activeElement.textContent === 'Edit');
@@ -300,7 +300,7 @@ test('board: what another person changed meanwhile is not overwritten without a 
   assert.deepEqual([...ada.problems, ...bob.problems], []);
 });
 
-test('board: a press names its goal: twice is once, and a card that was moved or deleted meanwhile says by whom', async (t) => {
+test('board: a repeated move is done once; an attempt to move a card that was moved meanwhile names the user', async (t) => {
   const board = await boardFor(t);
   const [ada, bob] = [await personFor(t, board, 'Ada'), await personFor(t, board, 'Bob')];
   const [one, two] = [await ada.open(), await bob.open()];
@@ -308,7 +308,7 @@ test('board: a press names its goal: twice is once, and a card that was moved or
   await shows(two, 'a card');
   const column = (tab, n) => tab.until((is) => document.querySelector(`section:nth-child(${is}) article`), n);
   assert.deepEqual(await one.page.locator('article button').allTextContents(), ['Edit', 'To Doing', 'Delete']);
-  // Two presses before the page hears of the first; then what this page showed before is pressed.
+  // Two clicks before the response to the first; then a click on a button of the outdated page.
   const press = (tab, name) => tab.page.evaluate((is) => {
     const button = window.kept ??= [...document.querySelectorAll('article button')].find((el) => el.textContent === is);
     button.click();
@@ -329,7 +329,7 @@ test('board: a press names its goal: twice is once, and a card that was moved or
   assert.deepEqual([...ada.problems, ...bob.problems], []);
 });
 
-test('board: as many characters as the field takes are taken; blanks are not; nothing of them is lost', async (t) => {
+test('board: text of the maximum length is stored; blank text is rejected', async (t) => {
   const board = await boardFor(t);
   const ada = await personFor(t, board, 'Ä'.repeat(40)); // 80 bytes
   const one = await ada.open();
@@ -345,7 +345,7 @@ test('board: as many characters as the field takes are taken; blanks are not; no
   assert.deepEqual(ada.problems, []);
 });
 
-test('board: a notice is dismissed, and covers nothing', async (t) => {
+test('board: a notice can be dismissed, and covers nothing', async (t) => {
   const board = await boardFor(t);
   const ada = await personFor(t, board, 'Ada');
   const one = await ada.open();
@@ -361,7 +361,7 @@ test('board: a notice is dismissed, and covers nothing', async (t) => {
   assert.deepEqual(ada.problems, []);
 });
 
-test('board: a log-out in one tab leads the others to the log-in, and what was half typed is there after it', async (t) => {
+test('board: a log-out in one tab leads the others to the login, and drafts remain', async (t) => {
   const board = await boardFor(t);
   const ada = await personFor(t, board, 'Ada');
   const [one, two] = [await ada.open(), await ada.open()];
@@ -382,7 +382,7 @@ test('board: a log-out in one tab leads the others to the log-in, and what was h
 });
 
 // capability: K6
-test('board: logging out in one tab ends the streams of all', async (t) => {
+test('board: a log-out in one tab ends the streams of all tabs', async (t) => {
   const board = await boardFor(t);
   const [ada, bob] = [await personFor(t, board, 'Ada'), await personFor(t, board, 'Bob')];
   const [one, two, other] = [await ada.open(), await ada.open(), await bob.open()];
@@ -393,11 +393,11 @@ test('board: logging out in one tab ends the streams of all', async (t) => {
   await add(other, 'secret');
   await shows(other, 'secret');
   assert.equal(await two.page.locator('article').count(), 0, 'the other tab hears no more');
-  await two.page.waitForSelector('text=Enter'); // by itself
+  await two.page.waitForSelector('text=Enter'); // without an action in this tab
 });
 
 // capability: K6, L10
-test('board: sessions and drafts outlive the server, and the page says that it is away', async (t) => {
+test('board: sessions and drafts survive a restart, and the page shows that the server is away', async (t) => {
   const board = await boardFor(t);
   const ada = await personFor(t, board, 'Ada');
   const one = await ada.open();
@@ -406,13 +406,13 @@ test('board: sessions and drafts outlive the server, and the page says that it i
   await one.page.getByLabel('New card').fill('half a thou');
   await board.restart(async () => {
     await isOffline(one, true);
-    await one.until(() => !document.querySelector('#who li').checkVisibility()); // nobody knows who is here
-    // What is sent now is shown as not sent, and is a card once the server is back.
+    await one.until(() => !document.querySelector('#who li').checkVisibility()); // the list of users is unknown now
+    // A card that is sent now is shown as not sent, and exists when the server is back.
     await one.page.getByRole('button', { name: 'Add' }).click();
     await says(one, '.waiting', 'Not sent yet: half a thou');
     await one.page.getByLabel('New card').fill('another thou');
   });
-  // The page comes back by itself: what is added now is seen.
+  // The page reconnects by itself: a new card is shown.
   await isOffline(one, false);
   const two = await ada.open();
   await add(two, 'after the restart');
@@ -423,7 +423,7 @@ test('board: sessions and drafts outlive the server, and the page says that it i
   assert.equal(await one.page.getByLabel('New card').inputValue(), 'another thou');
 });
 
-test('board: who is not logged in sees and changes nothing', async (t) => {
+test('board: users without a login see and change nothing', async (t) => {
   const board = await boardFor(t);
   const as = { 'Datastar-Request': 'true', 'Content-Type': 'application/json' };
   for (const [method, where] of [['GET', 'board/1/stream'], ['POST', 'board/1/card'], ['PUT', 'board/1/card'], ['DELETE', 'board/1/card/1'], ['POST', 'notice'], ['POST', 'board']]) {
@@ -440,7 +440,7 @@ test('board: who is not logged in sees and changes nothing', async (t) => {
 
 for (const [device, viewport] of Object.entries({ phone: { width: 360, height: 740 }, desk: { width: 1280, height: 800 } }))
   for (const colorScheme of ['light', 'dark'])
-    test(`board: looks, ${device}, ${colorScheme}`, async (t) => {
+    test(`board: layout, ${device}, ${colorScheme}`, async (t) => {
       const board = await boardFor(t);
       const ada = await personFor(t, board, 'Ada', { viewport, colorScheme });
       const one = await ada.open();

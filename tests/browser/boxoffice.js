@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-// What tests of the example boxoffice need: offices, their tabs, and buyers without a browser.
+// Helpers for tests of the example boxoffice: offices, their tabs, and buyers without a browser.
 'use strict';
 const assert = require('node:assert/strict');
 const { startExample, newSession, send } = require('./harness.js');
 const { databaseFor } = require('./database.js');
 
-// A box office on a database of its own. It is started again on the same port. Lines of its log that match expected are
-// no complaints.
+// Start a box office with a separate database. It restarts on the same port. Lines of its log that match expected are
+// not errors.
 async function officeFor(t, options = [], database = null, expected = undefined) {
   const kept = database ?? (await databaseFor(t));
   const all = [...kept.options, ...(options.includes('--robots') ? [] : ['--robots', '0']), ...options];
@@ -30,8 +30,8 @@ const seat = (tab, block, row, place) => tab.page.locator(`#block-${block} .seat
 const is = (tab, block, row, place, what) => tab.until(([b, name]) =>
   [...document.querySelectorAll(`#block-${b} .seats button`)].some((one) => one.ariaLabel === name), [block, `Row ${row}, seat ${place}: ${what}`]);
 const isMine = (tab, count) => tab.until((n) => document.querySelectorAll('.own .mine').length === n && document.querySelectorAll('#basket time').length === n, count);
-// A tab that holds any seat. On a busy machine robots have bought the house before the tab does: the next one waits for
-// the next evening.
+// Open a tab that holds any seat. On a busy machine, robots may buy the whole house first: the tab then waits for the
+// next evening.
 async function tabWithSeat(office, settings) {
   for (;;) {
     const tab = await office.tab(settings);
@@ -48,7 +48,7 @@ async function tabWithSeat(office, settings) {
 const ticker = (tab, text) => tab.until((wanted) => [...document.querySelectorAll('#ticker dd')].map((one) => one.textContent).join() === wanted, text);
 // A minute is short on a busy machine.
 const LONGER = 'UPDATE seat SET until_ms = until_ms + 3600000 WHERE until_ms > 0 AND payment = 0';
-// What is typed is in the database, as its page has said it.
+// Wait until the typed name is in the database, sent by the page.
 async function isKept(office, name) {
   const until = Date.now() + 120_000;
   while (!JSON.stringify(office.sql('SELECT hex(pairs) FROM vestry_form')).includes(Buffer.from(name).toString('hex').toUpperCase())) {
@@ -58,8 +58,8 @@ async function isKept(office, name) {
 }
 const renders = (tab) => tab.page.evaluate(() => Object.fromEntries([...document.querySelectorAll('.hall section')].map((one) => [one.id.slice(6), +one.querySelector('.renders').textContent])));
 
-// A buyer without a browser, with a tab of that office's: hold says what the page is told, '' if the seat is held. What
-// is answered 503 is sent again, as the client does.
+// A buyer without a browser, with a tab of that office: hold returns the message for the page, '' if the seat is held.
+// A request that gets 503 is repeated, as by the client.
 async function buyerAt(office) {
   const { text: page } = await send('GET', office.server.url);
   const nonce = /_once="'(\w{64})'/.exec(page)[1], tabId = /\('','(\w{64})'/.exec(page)[1];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The box office: two people buy against each other and against robots; a write of another program repaints one block;
-// nodes are killed, and what one holds and types stays; two processes share a database, and a seat has one holder.
+// The box office: two users buy against each other and against robots; a write of another program renders one block;
+// nodes are killed, and held seats and typed text remain; two processes share a database, and a seat has one holder.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -11,7 +11,7 @@ const { officeFor, seat, is, isMine, tabWithSeat, ticker, LONGER, isKept, render
 
 after(closeChrome);
 
-test('boxoffice: two screens buy against each other; a seat is sold once, and sold is what was paid', async (t) => {
+test('boxoffice: two users compete for seats; each seat is sold once, to the user who paid', async (t) => {
   const office = await officeFor(t);
   const [one, other] = [await office.tab(), await office.tab()];
   await seat(one, 'A', 3, 5).click();
@@ -29,7 +29,7 @@ test('boxoffice: two screens buy against each other; a seat is sold once, and so
   await Promise.all([ticker(one, '1,1,0,0'), ticker(other, '1,1,0,0')]);
   await one.until(() => document.querySelectorAll('.own .bought').length === 1 && document.querySelector('#basket [name=name]').value === '');
   assert.equal(await other.page.evaluate(() => document.querySelector('#ticker bdi').textContent), 'ליאת (Ltd.) <b>');
-  for (let n = 1; n <= 7; n++) { // six at a time
+  for (let n = 1; n <= 7; n++) { // at most six seats
     await seat(other, 'C', 1, n).click();
     if (n < 7) await isMine(other, n);
   }
@@ -38,10 +38,10 @@ test('boxoffice: two screens buy against each other; a seat is sold once, and so
   assert.deepEqual([...one.problems, ...other.problems], []);
 });
 
-test('boxoffice: a write of another program repaints its block, and no other block is rendered', async (t) => {
+test('boxoffice: a write of another program renders its block and no other block', async (t) => {
   const office = await officeFor(t);
   const tab = await office.tab();
-  await tab.until(() => [...document.querySelectorAll('.hall .renders')].every((one) => +one.textContent > 0)); // its stream is there
+  await tab.until(() => [...document.querySelectorAll('.hall .renders')].every((one) => +one.textContent > 0)); // its stream is open
   const before = await renders(tab);
   office.sql("UPDATE seat SET kept = 1 WHERE block = 'A' AND row = 2");
   await is(tab, 'A', 2, 10, 'kept');
@@ -54,7 +54,7 @@ test('boxoffice: a write of another program repaints its block, and no other blo
   office.sql("UPDATE seat SET until_ms = 1 WHERE block = 'J' AND until_ms > 0"); // the minute is over
   await is(tab, 'J', 20, 10, 'free');
   await isMine(tab, 0);
-  // Sold out, all the others by one: the next evening begins.
+  // All seats but one are sold: then the next evening begins.
   office.sql("INSERT INTO payment(nonce, show, buyer, name, seats, at_ms) VALUES('x', 1, 7, 'All', 1990, 1)");
   office.sql('INSERT INTO ticket SELECT 1, id, 1 FROM seat WHERE row > 0 AND kept = 0');
   office.sql('UPDATE seat SET payment = 1 WHERE row > 0 AND kept = 0');
@@ -63,13 +63,13 @@ test('boxoffice: a write of another program repaints its block, and no other blo
   await tab.until(() => document.querySelector('#ticker').textContent.includes('Evening 2'));
   await is(tab, 'J', 20, 10, 'free');
   await ticker(tab, '0,0,0,0');
-  office.sql("INSERT INTO ticket VALUES(2, 1000, 999)"); // the ticker would say so
+  office.sql("INSERT INTO ticket VALUES(2, 1000, 999)"); // the ticker would show it
   await ticker(tab, '1,0,0,1');
   assert.deepEqual(tab.problems, []);
 });
 
 // capability: L4
-test('boxoffice: by keyboard alone; what is held and half typed is there after a restart, and the page says when it is alone', async (t) => {
+test('boxoffice: usable by keyboard; held seats and typed text survive a restart, which the page reports', async (t) => {
   const office = await officeFor(t);
   const tab = await office.tab();
   await seat(tab, 'B', 1, 1).focus();
@@ -99,7 +99,7 @@ test('boxoffice: by keyboard alone; what is held and half typed is there after a
   assert.deepEqual(unforeseen(tab.problems), []);
 });
 
-test('boxoffice: two processes that start at once on one database: a seat has one holder, and pages of both show it', async (t) => {
+test('boxoffice: two processes start at once on one database; a seat has one holder on both', async (t) => {
   const database = await databaseFor(t);
   const [here, there] = await Promise.all([officeFor(t, [], database), officeFor(t, [], database)]);
   const [one, other] = [await here.tab(), await there.tab()];
@@ -109,7 +109,7 @@ test('boxoffice: two processes that start at once on one database: a seat has on
   here.sql("UPDATE seat SET until_ms = 1 WHERE block = 'A' AND until_ms > 0"); // the minute is over
   for (const tab of [one, other]) await is(tab, 'A', 3, 5, 'free');
   await isMine(one, 0);
-  // Two want the same seat at the same moment; the one that has it pays.
+  // Two buyers request the same seat at the same moment; the holder pays.
   const [ada, bob] = [await buyerAt(here), await buyerAt(there)];
   const rounds = 40;
   let won = 0;
@@ -121,16 +121,16 @@ test('boxoffice: two processes that start at once on one database: a seat has on
   }
   t.diagnostic(`of ${rounds} seats ${won} went to the one, ${rounds - won} to the other`);
   for (const tab of [one, other]) await ticker(tab, `${rounds},${rounds},0,0`);
-  // One who presses eight at once, at both, holds six.
+  // A buyer who requests eight at once, on both nodes, holds six.
   const eve = await buyerAt(here);
   const eight = await Promise.all(Array.from({ length: 8 }, (_, n) => eve.hold(5000 + n, n % 2 ? here : there)));
   assert.equal(eight.filter((said) => said === '').length, 6, eight);
   assert.ok(eight.every((said) => !said || said.startsWith('Six seats')), eight);
-  // Two pay at once for what one holds: it is sold once.
+  // Two concurrent payments for one held seat: it is sold once.
   const twice = await Promise.all([eve.pay(here), eve.pay(there)]);
   assert.deepEqual([...twice].sort(), ['', 'Nothing is held for you any more: the minute is over.']);
   for (const tab of [one, other]) await ticker(tab, `${rounds + 6},${rounds + 6},0,0`);
-  // The last seat, of those that want any.
+  // Two buyers request any seat, and only one is left.
   here.sql('UPDATE seat SET kept = 1 WHERE row > 0 AND payment = 0 AND id <> 7007');
   const any = await Promise.all([ada.hold(0), bob.hold(0)]);
   assert.deepEqual([...any].sort(), ['', 'There is no free seat just now.']);
@@ -138,7 +138,7 @@ test('boxoffice: two processes that start at once on one database: a seat has on
   assert.deepEqual([...one.problems, ...other.problems], []);
 });
 
-test('boxoffice: where commits cannot be followed nodes tell each other', { skip: !IS_POSTGRES && 'it is PostgreSQL that may not let them' }, async (t) => {
+test('boxoffice: nodes notify each other if commits cannot be followed', { skip: !IS_POSTGRES && 'it is PostgreSQL that may not let them' }, async (t) => {
   const { options: [option, url], sql } = await databaseFor(t);
   sql('CREATE ROLE clerk LOGIN');
   sql('GRANT CREATE ON SCHEMA public TO clerk');
@@ -154,7 +154,7 @@ test('boxoffice: where commits cannot be followed nodes tell each other', { skip
   assert.deepEqual([...one.problems, ...other.problems], []);
 });
 
-test('boxoffice: nodes are unplugged, the tab moves to another with its hold and its name', async (t) => {
+test('boxoffice: if a node is killed, the tab moves to another node with its held seat and its name', async (t) => {
   const office = await officeFor(t, ['--nodes', '3', '--robots', '50', '--pace', '3000']);
   const tab = await office.tab();
   await tab.page.click('#basket .any');
@@ -181,11 +181,11 @@ test('boxoffice: nodes are unplugged, the tab moves to another with its hold and
   assert.deepEqual(unforeseen(tab.problems), []);
 });
 
-test('boxoffice: with robots, on a phone and on a desk, light and dark; a phone finds the way in', async (t) => {
+test('boxoffice: with robots, layout on phone and desktop, light and dark; a phone finds the entrance', async (t) => {
   const office = await officeFor(t, ['--robots', '60', '--pace', '2000', '--listen', '0.0.0.0']);
   const tab = await office.tab();
   await tab.until(() => +document.querySelector('#ticker dd').textContent > 100);
-  await tab.until(() => document.querySelectorAll('#house dd').length === 4); // what the tab has seen, too
+  await tab.until(() => document.querySelectorAll('#house dd').length === 4); // including the statistics of the tab
   const address = Object.values(os.networkInterfaces()).flat().some((one) => one.family === 'IPv4' && !one.internal);
   assert.equal(await tab.page.locator('.door svg').count(), address ? 1 : 0);
   for (const [name, viewport] of [['small', { width: 320, height: 640 }], ['phone', { width: 390, height: 844 }], ['desk', { width: 1280, height: 1000 }]]) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Frames of the box office for an animation: boxoffice_picture.js FOLDER. scripts/picture makes it of them.
+// Record frames of the box office: boxoffice_picture.js FOLDER. scripts/picture makes an animation of them.
 'use strict';
 const path = require('node:path');
 const fs = require('node:fs');
@@ -34,7 +34,7 @@ async function main(folder) {
     await page.keyboard.type(letter);
     await record(200);
   }
-  await record(1200); // it is kept
+  await record(1200); // its name is stored
   const node = await page.textContent('.plug');
   await page.hover('.plug');
   await record(500);

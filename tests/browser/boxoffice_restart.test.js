@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The box office over PostgreSQL, whose server ends, in order or as in a crash, and begins again under open pages.
+// The box office over PostgreSQL, whose server is shut down or crashes, and starts again while pages are open.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -11,7 +11,7 @@ const isMissing = programs() ? false : 'there is no PostgreSQL: install postgres
 after(closeChrome);
 
 // capability: M3
-test('boxoffice: the database is restarted under open pages: they are current afterwards, with what is held and typed', { skip: isMissing }, async (t) => {
+test('boxoffice: open pages survive a restart of the database, with held seats and typed text', { skip: isMissing }, async (t) => {
   const server = await startServer();
   t.after(() => server.stop()); // after the office, which was started later
   const { url, sql } = server.database();
@@ -27,9 +27,9 @@ test('boxoffice: the database is restarted under open pages: they are current af
     await is(other, 'B', row, 1, 'held');
     sql(LONGER);
     await server.end(how);
-    await seat(one, 'B', row, 2).click(); // it is sent again until it is done
+    await seat(one, 'B', row, 2).click(); // the client repeats it until it succeeds
     await server.begin();
-    sql(`UPDATE seat SET kept = 1 WHERE block = 'C' AND row = ${row}`); // as soon as it is there again
+    sql(`UPDATE seat SET kept = 1 WHERE block = 'C' AND row = ${row}`); // as soon as the database is back
     for (const tab of [one, other]) await is(tab, 'C', row, 10, 'kept');
     await isMine(one, 2 * row);
     await is(other, 'B', row, 2, 'held');

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The million check boxes: what one ticks, the others see, wherever they have scrolled to; also after a restart.
+// The million check boxes: users see each other's clicks, wherever they have scrolled to; also after a restart.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -33,7 +33,7 @@ async function cellsFor(t) {
     tab: async (where = '', options = {}) => {
       const session = await newSession(t, options);
       await session.context.addInitScript(() => {
-        window.pieces = 0; // patches that came
+        window.pieces = 0; // number of received patches
         document.addEventListener('datastar-fetch', ({ detail }) => {
           if (detail.type === 'datastar-patch-elements') window.pieces++;
         });
@@ -50,7 +50,7 @@ const press = (tab, value) => tab.page.evaluate((box) => window.box(box).click()
 const shows = (tab, value, to) => tab.until(([box, is]) => window.box(box)?.hasAttribute('checked') === is && window.box(box).checked === is, [value, to]);
 
 // capability: L2
-test('cells: what one ticks all others see who look at it, and nobody else is sent anything', async (t) => {
+test('cells: a click is sent to all users who see its box, and to no others', async (t) => {
   const cells = await cellsFor(t);
   const [one, other, far] = [await cells.tab(), await cells.tab(), await cells.tab('?at=50.50')];
   await far.page.evaluate(() => (window.pieces = 0));
@@ -63,7 +63,7 @@ test('cells: what one ticks all others see who look at it, and nobody else is se
     await one.page.keyboard.press(key);
     assert.equal(await one.page.evaluate(() => document.activeElement.value), String(to), key);
   }
-  await one.page.bringToFront(); // where Firefox lets a key press a button
+  await one.page.bringToFront(); // Firefox lets a key press a button only then
   await one.page.keyboard.press('Space');
   await Promise.all([shows(one, 5005, true), shows(other, 5005, true)]);
   await press(one, 12013);
@@ -78,7 +78,7 @@ test('cells: what one ticks all others see who look at it, and nobody else is se
 });
 
 // capability: L2
-test('cells: scrolled both ways, the boxes come, few of them; also by keyboard', async (t) => {
+test('cells: scrolling in both directions loads few boxes; also by keyboard', async (t) => {
   const cells = await cellsFor(t);
   const tab = await cells.tab();
   await cells.post(999999, 1);
@@ -107,7 +107,7 @@ test('cells: scrolled both ways, the boxes come, few of them; also by keyboard',
 });
 
 // capability: L2
-test('cells: a step of a scroll brings the new parts alone; the others stay as they are, and go on', async (t) => {
+test('cells: a scroll by one part sends only the new parts; the others stay, and remain live', async (t) => {
   const cells = await cellsFor(t);
   const tab = await cells.tab('?at=20.20');
   const step = async (by) => {
@@ -117,7 +117,7 @@ test('cells: a step of a scroll brings the new parts alone; the others stay as t
     });
     const was = await tab.page.evaluate(() => document.getElementById('at').dataset.window);
     const isNew = (former) => document.getElementById('at').dataset.window !== former;
-    while (!(await tab.page.evaluate(isNew, was))) { // the window is rounded: not each part that is passed is a step
+    while (!(await tab.page.evaluate(isNew, was))) { // the window is rounded, so a scroll by one part does not always move it
       await tab.page.evaluate((px) => document.getElementById('at').scrollBy(0, px), by);
       await tab.page.waitForFunction(isNew, was, { timeout: 1000 }).catch(() => {});
     }
@@ -138,7 +138,7 @@ test('cells: a step of a scroll brings the new parts alone; the others stay as t
   assert.deepEqual(tab.problems, []);
 });
 
-test('cells: what was ticked is there after a restart, and what was ticked meanwhile comes then', async (t) => {
+test('cells: clicks survive a restart, and clicks during it arrive afterwards', async (t) => {
   const cells = await cellsFor(t);
   const tab = await cells.tab();
   await press(tab, 3);
@@ -154,7 +154,7 @@ test('cells: what was ticked is there after a restart, and what was ticked meanw
   await Promise.all([shows(fresh, 3, true), shows(fresh, 4, true)]);
 });
 
-test('cells: what is refused is taken back, and said', async (t) => {
+test('cells: a rejected click is undone, with a message', async (t) => {
   const cells = await cellsFor(t);
   const tab = await cells.tab();
   await tab.page.evaluate(() => (window.box(7).value = '1000000')); // the server knows no such box
@@ -163,13 +163,13 @@ test('cells: what is refused is taken back, and said', async (t) => {
   await tab.until(() => !window.box(1000000).checked);
   const all = [];
   for (let i = 0; i < 300; i++) all.push((await cells.post(900000 + i, 1)).status);
-  assert.ok(all.includes(204) && all.includes(429)); // so many at once are too many
+  assert.ok(all.includes(204) && all.includes(429)); // too many requests at once
   for (const wrong of ['1000000/1', '-1/1', '5/2', 'x/1', '1e3/1']) {
     assert.ok([400, 404, 429].includes((await send('POST', `${cells.proxy.url}box/${wrong}`)).status));
   }
 });
 
-test('cells: on a phone and on a desk, light and dark', { skip: sameInFirefox }, async (t) => {
+test('cells: layout on phone and desktop, light and dark', { skip: sameInFirefox }, async (t) => {
   const cells = await cellsFor(t);
   for (let i = 0; i < 90; i++) await cells.post((500 + (i % 10)) * 1000 + 500 + ((i * 7) % 18), 1);
   for (const [name, viewport] of [['phone', { width: 390, height: 844 }], ['desk', { width: 1280, height: 800 }]]) {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-// What tests of the example chat need: people in browsers of their own, and what they do.
+// Helpers for tests of the example chat: users in separate browsers, and their actions.
 'use strict';
 const http = require('node:http');
 const { startExample, newSession } = require('./harness.js');
 const { databaseFor } = require('./database.js');
 
-// A chat on a database of its own. It is started again on the same port. Lines of its log that match expected are no
-// complaints.
+// Start a chat with a separate database. It restarts on the same port. Lines of its log that match expected are not
+// errors.
 async function chatFor(t, options = [], database = null, expected = undefined) {
   const kept = database ?? (await databaseFor(t));
   const start = (port) => startExample('chat', [...kept.options, ...options], port, expected);
@@ -20,10 +20,11 @@ async function chatFor(t, options = [], database = null, expected = undefined) {
   };
 }
 
-// A person: a browser of its own, who has logged in.
+// Open a separate browser with a user who has logged in.
 async function personFor(t, chat, name, options = {}) {
   const session = await newSession(t, options);
-  // A page that asks for its stream is alive: what is typed into it is heard. Others' names are in its document, too.
+  // When the page requests its stream, its script runs, and handles typed text. The document alone contains names of
+  // users, too.
   const alive = async (act) => {
     const isStream = (answer) => answer.status() === 200 && new URL(answer.url()).searchParams.has('datastar');
     const [tab] = await Promise.all([act(), session.context.waitForEvent('response', isStream)]);
@@ -41,7 +42,7 @@ async function personFor(t, chat, name, options = {}) {
   return { ...session, open, ...first };
 }
 
-// Without the frames that a mouse would wait for: they are rare in a tab behind others.
+// Without the frames that a mouse would wait for, which are rare in a background tab.
 const press = (locator) => locator.evaluate((el) => el.click());
 const say = async ({ page }, text) => {
   await page.getByLabel('Message').fill(text);
@@ -52,7 +53,7 @@ const shows = (tab, text) =>
   tab.until((is) => [...document.querySelectorAll('#messages article p')].some((p) => p.textContent === is), text);
 const isIn = (tab, channel) => tab.until((is) => document.querySelector('h1')?.textContent === is, channel);
 const isAt = (tab, path) => tab.until((is) => location.pathname === is, path);
-// On a phone the channels are in a drawer.
+// On a phone, the channels are in a drawer.
 const openDrawer = ({ page }) =>
   page.evaluate(() => {
     const button = document.getElementById('drawer');
@@ -82,11 +83,11 @@ const action = (page, where, method = 'POST') =>
   page.waitForRequest((request) => request.method() === method && new URL(request.url()).pathname.endsWith(where));
 const isArrival = (request, channel) =>
   request.method() === 'POST' && new URL(request.url()).pathname === `/channel/${channel}` && 'x-once' in request.headers();
-// A tab of this person's says that it has come to a channel, and is answered: from then on it is there for the server,
-// too. This is called before the tab goes there, and awaited before its page is left: what that has not sent is lost.
+// Wait until a tab of this user has reported its arrival in a channel, and has the response, so that the server knows
+// it. Call this before the tab navigates, and await it before its page is left: unsent reports are lost.
 const arrivalIn = ({ context }, channel) =>
   context.waitForEvent('response', (answer) => isArrival(answer.request(), channel) && answer.status() === 204);
-// What a page says of its arrivals in a channel waits until it is let go.
+// Hold back a page's reports of arrivals in a channel until they are released.
 async function holdArrivals({ page }, channel) {
   let go;
   const held = new Promise((done) => (go = done));
@@ -98,7 +99,7 @@ async function holdArrivals({ page }, channel) {
 }
 const faults = (problems) => problems.filter((text) => !/ERR_|Failed to load resource/.test(text));
 
-// From now on the tab notes when it first shows each text, by the machine's clock.
+// From now on, the tab records when it first shows each text, by the machine's clock.
 const watchArrivals = ({ page }) =>
   page.evaluate(() => {
     window.arrivals = {};
@@ -108,7 +109,7 @@ const watchArrivals = ({ page }) =>
   });
 const arrivalOf = ({ page }, text) => page.evaluate((of) => window.arrivals[of], text);
 
-// What a page of this person's sends, to be sent without it: its cookie, its token, its tab; and each time another nonce.
+// Send the requests of this user's page without it: with its cookie, its token and its tab id; each with a new nonce.
 async function scriptOf({ context, page }) {
   const saved = action(page, '/draft');
   const said = action(page, '/message');
@@ -116,7 +117,7 @@ async function scriptOf({ context, page }) {
   await saved;
   await press(page.getByRole('button', { name: 'Send' }));
   const headers = await (await said).allHeaders();
-  await (await said).response(); // it is among the messages: what a script sends comes after it
+  await (await said).response(); // the message is shown: later messages of the script come after it
   const { tabId } = (await said).postDataJSON();
   const cookie = (await context.cookies()).map(({ name, value }) => `${name}=${value}`).join('; ');
   const agent = new http.Agent({ keepAlive: true, maxSockets: 8 });

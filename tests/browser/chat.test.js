@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The example chat, used in Chromium by several people at once.
+// The example chat, used in Chromium by several users at once.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -11,7 +11,7 @@ after(closeChrome);
 
 // quick: microhttpd
 // capability: D12
-test('chat: a message is in all tabs of its channel, at once, and in no other', async (t) => {
+test('chat: a message appears at once in all tabs of its channel, and in no other', async (t) => {
   const chat = await chatFor(t);
   const [ada, bob] = [await personFor(t, chat, 'Ada'), await personFor(t, chat, 'Bob')];
   const [two, other] = [await ada.open(), await bob.open()];
@@ -28,14 +28,14 @@ test('chat: a message is in all tabs of its channel, at once, and in no other', 
   }
   took.sort((a, b) => a - b);
   t.diagnostic(`from the click to each of three tabs: median ${took[30]} ms, most ${took[59]} ms`);
-  assert.ok(took[0] < 500); // a busy machine makes some later: by far too late would be all of them
+  assert.ok(took[0] < 500); // only the fastest counts, because a busy machine delays some; a fault would delay all
   assert.deepEqual(await textsOf(other), []);
   assert.deepEqual(await bob.page.locator('#messages article').last().locator('b').textContent(), 'Bob');
   assert.deepEqual([...ada.problems, ...bob.problems], []);
 });
 
 // capability: D12
-test('chat: killed in the middle of a thousand messages, under open pages', async (t) => {
+test('chat: killed during a thousand messages, it loses none, and open pages show them once', async (t) => {
   const chat = await chatFor(t, ['--rate', '100000']);
   const [ada, bob, eve] = [await personFor(t, chat, 'Ada'), await personFor(t, chat, 'Bob'), await personFor(t, chat, 'Eve')];
   const elsewhere = await eve.open();
@@ -47,7 +47,7 @@ test('chat: killed in the middle of a thousand messages, under open pages', asyn
     await tab.page.getByLabel('Message').fill(draft);
     assert.equal((await saved).status(), 204);
   }
-  // Eight at a time. What is not acknowledged is sent again with its nonce, as the client does.
+  // Eight at a time. A message without a response is sent again with its nonce, as by the client.
   const all = Array.from({ length: 1000 }, (_, i) => `number ${i}`);
   const acknowledged = new Set();
   let killed = null, next = 0, repeated = 0;
@@ -56,7 +56,7 @@ test('chat: killed in the middle of a thousand messages, under open pages', asyn
       const text = all[next++], once = script.nonce();
       while ((await script.post(`${chat.url}channel/1/message`, { text }, once)) !== 204) {
         repeated++;
-        await killed; // and it is there again
+        await killed; // and the server is back
         await new Promise((done) => setTimeout(done, 20));
       }
       acknowledged.add(text);
@@ -87,7 +87,7 @@ test('chat: killed in the middle of a thousand messages, under open pages', asyn
 });
 
 // capability: D12
-test('chat: who changes channels under fire sees nothing of the old one in the new one', async (t) => {
+test('chat: a tab that changes channels under load shows no message of the old one in the new one', async (t) => {
   const chat = await chatFor(t, ['--rate', '100000']);
   const [ada, bob] = [await personFor(t, chat, 'Ada'), await personFor(t, chat, 'Bob')];
   const script = await scriptOf(bob);
@@ -106,7 +106,8 @@ test('chat: who changes channels under fire sees nothing of the old one in the n
       }
     }).observe(document, { childList: true, subtree: true, characterData: true });
   });
-  // No faster than the tab can show it: what a browser has read and not shown yet nobody can take back from it.
+  // No faster than the tab can show it, because the server cannot revoke messages that a browser has read and not yet
+  // shown.
   const AHEAD = 10;
   let isOver = false, count = 0;
   const fire = (async () => {
@@ -130,7 +131,7 @@ test('chat: who changes channels under fire sees nothing of the old one in the n
 });
 
 // capability: D12
-test('chat: what another process writes is shown', async (t) => {
+test('chat: a write of another process is shown', async (t) => {
   const chat = await chatFor(t);
   const ada = await personFor(t, chat, 'Ada');
   await watchArrivals(ada);
@@ -142,7 +143,7 @@ test('chat: what another process writes is shown', async (t) => {
     took.push(Math.round((await arrivalOf(ada, `job ${i}`)) - done));
   }
   t.diagnostic(`shown after ${took} ms`);
-  assert.ok(Math.min(...took) < 200); // a busy machine makes some later: by far too late would be all of them
+  assert.ok(Math.min(...took) < 200); // only the fastest counts, because a busy machine delays some; a fault would delay all
   chat.sql("INSERT INTO message(channel, id, author, text) VALUES(2, 1, 'cron', 'elsewhere')");
   await unreadIs(ada, ['', '1']);
   chat.sql("UPDATE channel SET name = 'lobby' WHERE id = 1");
@@ -150,7 +151,7 @@ test('chat: what another process writes is shown', async (t) => {
   assert.deepEqual(ada.problems, []);
 });
 
-test('chat: hostile names and texts are texts', async (t) => {
+test('chat: hostile names and texts are shown as text', async (t) => {
   const chat = await chatFor(t);
   const people = [];
   for (const name of [HOSTILE[0], HOSTILE[3], HOSTILE[6]]) people.push(await personFor(t, chat, name));
@@ -182,7 +183,7 @@ test('chat: hostile names and texts are texts', async (t) => {
   assert.deepEqual(people.flatMap(({ problems }) => faults(problems)), []);
 });
 
-test('chat: who proves nothing is refused', async (t) => {
+test('chat: requests without valid tokens are rejected', async (t) => {
   const chat = await chatFor(t);
   const [ada, bob] = [await personFor(t, chat, 'Ada'), await personFor(t, chat, 'Bob')];
   const [script, other] = [await scriptOf(ada), await scriptOf(bob)];
@@ -200,7 +201,7 @@ test('chat: who proves nothing is refused', async (t) => {
   assert.deepEqual(await textsOf(ada), ['x', 'x', 'good']);
 });
 
-test('chat: one edits and deletes what is one\'s own, and nothing else', async (t) => {
+test('chat: users edit and delete their own messages only', async (t) => {
   const chat = await chatFor(t);
   const [ada, bob] = [await personFor(t, chat, 'Ada'), await personFor(t, chat, 'Bob')];
   await say(ada, 'A tipo');
@@ -214,7 +215,7 @@ test('chat: one edits and deletes what is one\'s own, and nothing else', async (
   const field = ada.page.getByLabel('New text');
   await ada.until(() => document.activeElement.id === 'edited');
   assert.equal(await field.inputValue(), 'A tipo');
-  await say(bob, 'I see'); // which does not disturb who edits
+  await say(bob, 'I see'); // which does not disturb the editor
   await shows(ada, 'I see');
   await field.fill('A typo');
   const changed = action(ada.page, '/message', 'PUT');
@@ -222,7 +223,7 @@ test('chat: one edits and deletes what is one\'s own, and nothing else', async (
   for (const tab of [ada, bob]) await shows(tab, 'A typo');
   assert.equal(await bob.page.locator('article', { hasText: 'typo' }).locator('small').textContent(), 'edited');
   await ada.page.getByLabel('Message').waitFor({ state: 'visible' });
-  // What no page sends: with another's number.
+  // A request that no page sends: with the number of another user's message.
   const { 'x-csrf-token': token } = await (await changed).allHeaders();
   const cookie = (await ada.context.cookies()).map(({ name, value }) => `${name}=${value}`).join('; ');
   const as = { Cookie: cookie, 'X-CSRF-Token': token, 'Datastar-Request': 'true', 'Content-Type': 'application/json' };
@@ -235,7 +236,7 @@ test('chat: one edits and deletes what is one\'s own, and nothing else', async (
   assert.deepEqual(faults([...ada.problems, ...bob.problems]), []);
 });
 
-test('chat: Enter saves what is edited, Escape leaves it, and a message deleted meanwhile keeps its new text', async (t) => {
+test('chat: Enter saves an edit, Escape cancels it, and the text remains if its message was deleted', async (t) => {
   const chat = await chatFor(t);
   const ada = await personFor(t, chat, 'Ada');
   const two = await ada.open();
@@ -255,7 +256,7 @@ test('chat: Enter saves what is edited, Escape leaves it, and a message deleted 
   await field.waitFor({ state: 'hidden' });
   await edit('second');
   await field.fill('third');
-  for (const key of ['Enter', 'Escape']) await pressComposing(field, key); // they are the input method's
+  for (const key of ['Enter', 'Escape']) await pressComposing(field, key); // these keys belong to the input method
   assert.ok(await field.isVisible());
   await field.press('Escape');
   await field.waitFor({ state: 'hidden' });
@@ -272,10 +273,10 @@ test('chat: Enter saves what is edited, Escape leaves it, and a message deleted 
   assert.deepEqual(ada.problems, []);
 });
 
-test('chat: two hundred channels make no page longer or wider; Log out stays in view', async (t) => {
+test('chat: two hundred channels make no page longer or wider, and Log out stays visible', async (t) => {
   const chat = await chatFor(t);
   chat.sql("WITH RECURSIVE n(i) AS (SELECT 3 UNION ALL SELECT i + 1 FROM n WHERE i < 200) INSERT INTO channel(name) SELECT 'channel ' || i FROM n");
-  const ada = await personFor(t, chat, 'Ä'.repeat(40)); // as many as the field admits
+  const ada = await personFor(t, chat, 'Ä'.repeat(40)); // the maximum length of the field
   for (const viewport of [{ width: 1280, height: 800 }, { width: 390, height: 844 }, { width: 320, height: 640 }]) {
     await ada.page.setViewportSize(viewport);
     const seen = await ada.page.evaluate(() => {
@@ -289,7 +290,7 @@ test('chat: two hundred channels make no page longer or wider; Log out stays in 
 });
 
 // capability: D12
-test('chat: what was not read is counted', async (t) => {
+test('chat: unread messages are counted', async (t) => {
   const chat = await chatFor(t);
   const [ada, bob] = [await personFor(t, chat, 'Ada'), await personFor(t, chat, 'Bob')];
   const two = await ada.open();
@@ -301,10 +302,10 @@ test('chat: what was not read is counted', async (t) => {
   await shows(bob, 'a slip');
   for (const tab of [ada, two]) await unreadIs(tab, ['', '3']);
   await press(bob.page.locator('article', { hasText: 'a slip' }).getByRole('button', { name: 'Delete' }));
-  for (const tab of [ada, two]) await unreadIs(tab, ['', '2']); // what was deleted need not be read
+  for (const tab of [ada, two]) await unreadIs(tab, ['', '2']); // deleted messages do not count
   await go(ada, 'random');
   await shows(ada, 'two');
-  for (const tab of [ada, two]) await unreadIs(tab, ['', '']); // read in one tab is read
+  for (const tab of [ada, two]) await unreadIs(tab, ['', '']); // a message read in one tab is read in all
   await say(bob, 'three');
   await shows(ada, 'three');
   await unreadIs(two, ['', '1']);
@@ -314,14 +315,14 @@ test('chat: what was not read is counted', async (t) => {
   await unreadIs(ada, ['', '1']);
   await ada.page.reload();
   await unreadIs(ada, ['', '1']);
-  await say(ada, 'my own'); // is not news to me
+  await say(ada, 'my own'); // own messages are not unread
   await unreadIs(bob, ['1', '']);
   const three = await ada.open();
   await go(three, 'random');
   await say(three, 'my own, too');
   await shows(bob, 'my own, too');
   await unreadIs(ada, ['', '']);
-  // What a tab showed until one turned away from it was seen.
+  // Messages that a tab showed before it navigated away were read.
   await say(bob, 'five');
   await shows(three, 'five');
   await unreadIs(ada, ['', '1']);
@@ -331,12 +332,12 @@ test('chat: what was not read is counted', async (t) => {
   });
   await unreadIs(ada, ['', '']);
   const eve = await personFor(t, chat, 'Eve');
-  await unreadIs(eve, ['', '']); // who has just come has nothing to catch up with
+  await unreadIs(eve, ['', '']); // a new user has no unread messages
   assert.deepEqual([...ada.problems, ...bob.problems, ...eve.problems], []);
 });
 
 // capability: D12
-test('chat: each tab has its channel and its drafts, and a reload keeps them', async (t) => {
+test('chat: each tab has its channel and its drafts, which survive a reload', async (t) => {
   const chat = await chatFor(t);
   const ada = await personFor(t, chat, 'Ada');
   const two = await ada.open();
@@ -375,27 +376,27 @@ test('chat: each tab has its channel and its drafts, and a reload keeps them', a
   assert.deepEqual(faults(ada.problems), []);
 });
 
-test('chat: what is typed is there after a reload at once, a visit elsewhere, and going back; in this tab alone', async (t) => {
+test('chat: typed text is restored after a reload, a visit elsewhere and Back, in this tab only', async (t) => {
   const chat = await chatFor(t);
   const ada = await personFor(t, chat, 'Ada');
   const two = await ada.open();
   const field = (tab) => tab.page.locator('#composer textarea:enabled');
   const draftIs = (tab, text) => tab.until((is) => document.querySelector('#composer textarea:enabled')?.value === is, text);
-  // Nothing of it has been sent when the page goes; and the document asks for no time.
+  // Nothing of it was sent when the page is left, and the document does not delay this.
   for (let i = 0; i < 5; i++) {
     await field(ada).fill(`half a word ${i}`);
     await ada.page.evaluate(() => setTimeout(() => location.reload(), 20));
     await ada.page.waitForNavigation();
     await draftIs(ada, `half a word ${i}`);
   }
-  // The server has it, too, though the page went too early to say so.
+  // The server stores it, too, although the page was left before it could send it.
   for (let tries = 0; ; tries++) {
     const [rows] = chat.sql("SELECT count(*) FROM vestry_tab WHERE instr(data, CAST('half a word 4' AS BLOB)) > 0");
     if (rows[0][0] === 1) break;
     assert.ok(tries < 300, 'it is not saved');
     await ada.page.waitForTimeout(50);
   }
-  // Elsewhere for longer than the cookie lives, and back by a link; and by the browser's own way back.
+  // Elsewhere for longer than the cookie lives, and back by a link; then by Back.
   await field(two).fill('while I am away');
   await two.page.goto('about:blank');
   await two.page.context().clearCookies({ name: 'vestry-tab' });
@@ -404,8 +405,8 @@ test('chat: what is typed is there after a reload at once, a visit elsewhere, an
   await two.page.goto('about:blank');
   await two.page.goBack();
   await draftIs(two, 'while I am away');
-  // A document that is made for another tab, by whose cookie was quicker, shows nothing of it: neither before its stream
-  // comes nor behind it.
+  // A document that was rendered for another tab, because its cookie was set first, shows no draft, neither before its
+  // stream opens nor afterwards.
   const id = await ada.page.evaluate(() => {
     dispatchEvent(new Event('beforeunload')); // as a reload does
     return document.cookie.match(/vestry-tab=([0-9a-f]+)/)[1];
@@ -417,7 +418,7 @@ test('chat: what is typed is there after a reload at once, a visit elsewhere, an
   await two.page.evaluate(() => addEventListener('beforeunload', (e) => e.stopImmediatePropagation(), true));
   await two.page.goto(chat.url);
   await draftIs(two, 'while I am away');
-  // One that is opened from a tab, which copies its storage, begins with nothing.
+  // A tab that is opened from a tab, and copies its storage, has no drafts.
   const [third] = await Promise.all([two.page.context().waitForEvent('page'), two.page.evaluate(() => void open(location.href))]);
   await third.locator('#composer textarea:enabled').waitFor();
   assert.equal(await third.locator('#composer textarea:enabled').inputValue(), '');
@@ -426,14 +427,14 @@ test('chat: what is typed is there after a reload at once, a visit elsewhere, an
 });
 
 // capability: D12
-test('chat: a channel that does not exist, and one by its address', async (t) => {
+test('chat: an unknown channel gets 404; each channel has an address', async (t) => {
   const chat = await chatFor(t);
   const ada = await personFor(t, chat, 'Ada');
   const answer = await ada.page.goto(`${chat.url}channel/99`);
   assert.equal(answer.status(), 404);
   await isIn(ada, 'There is no such channel');
   await ada.until(() => document.querySelector('#people li'));
-  await go(ada, 'random'); // the page lives
+  await go(ada, 'random'); // the page is live
   await say(ada, 'found');
   await shows(ada, 'found');
   await isAt(ada, '/channel/2');
@@ -449,7 +450,7 @@ test('chat: a channel that does not exist, and one by its address', async (t) =>
   assert.equal(await two.page.textContent('h1'), 'There is no such page');
   await two.page.getByRole('link', { name: 'To the chat' }).click();
   await isIn(two, 'random');
-  // One that goes away while it is shown.
+  // A channel that is deleted while it is shown.
   chat.sql('DELETE FROM message WHERE channel = 2');
   chat.sql('DELETE FROM channel WHERE id = 2');
   for (const tab of [ada, two]) await isIn(tab, 'There is no such channel');
@@ -468,7 +469,7 @@ test('chat: a channel that does not exist, and one by its address', async (t) =>
 });
 
 // capability: D23
-test('chat: who is here, and who has left', async (t) => {
+test('chat: the list shows the users who are online, and removes those who left', async (t) => {
   const chat = await chatFor(t);
   const [ada, bob] = [await personFor(t, chat, 'Ada'), await personFor(t, chat, 'Bob')];
   const two = await bob.open('channel/2');
@@ -492,7 +493,7 @@ test('chat: a log-out ends the other tabs, too', async (t) => {
   for (const tab of [ada, two]) await tab.page.getByLabel('Name').waitFor();
 });
 
-test('chat: bounds are told', async (t) => {
+test('chat: messages beyond a limit are rejected with a message', async (t) => {
   const chat = await chatFor(t, ['--rate', '3']);
   const ada = await personFor(t, chat, 'Ada');
   await say(ada, '  \n ');
@@ -500,7 +501,7 @@ test('chat: bounds are told', async (t) => {
   const long = 'ä'.repeat(2001);
   await say(ada, long);
   await complains(ada, 'at most 2,000 characters');
-  await ada.until((is) => document.querySelector('#composer textarea').value === is, long); // it is not lost
+  await ada.until((is) => document.querySelector('#composer textarea').value === is, long); // the text is not lost
   await say(ada, long.slice(1));
   await shows(ada, long.slice(1));
   await say(ada, 'two');
@@ -510,7 +511,7 @@ test('chat: bounds are told', async (t) => {
   await ada.until(() => document.querySelector('.error').textContent.includes('a few seconds') ||
     [...document.querySelectorAll('article p')].some((p) => p.textContent === 'four')); // ten seconds may just be over
   for (const name of [' ', 'x'.repeat(41)]) {
-    await say(ada, ' '.repeat(3)); // another complaint: the next one is new
+    await say(ada, ' '.repeat(3)); // another message, so that the next one is new
     await complains(ada, 'needs some text');
     await overfill(ada.page.getByLabel('New channel'), name);
     await press(ada.page.getByRole('button', { name: 'Create' }));
@@ -523,7 +524,7 @@ test('chat: bounds are told', async (t) => {
   await complains(tab, 'of at most 40 characters');
 });
 
-test('chat: after the way to the message field, what is typed next is in the field', async (t) => {
+test('chat: the link to the message field moves the focus there', async (t) => {
   const chat = await chatFor(t);
   const ada = await personFor(t, chat, 'Ada');
   await ada.page.locator('#composer textarea:enabled').waitFor();
@@ -534,12 +535,12 @@ test('chat: after the way to the message field, what is typed next is in the fie
   assert.ok(focused);
 });
 
-// Where the list stands: how far its end is away, and which message is at its upper edge, at what height.
+// The position of the list: the distance of its end, and the message at its upper edge with its offset.
 const placeOf = ({ page }) =>
   page.evaluate(() => {
     const list = document.querySelector('#messages');
     const edge = list.getBoundingClientRect().top;
-    const top = (el) => el.querySelector('p').getBoundingClientRect().top - edge; // a head may come and go
+    const top = (el) => el.querySelector('p').getBoundingClientRect().top - edge; // a head may appear or disappear
     const first = [...list.querySelectorAll('article')].find((el) => top(el) >= 0);
     return { id: first.id, top: Math.round(top(first)),
       left: Math.round(list.scrollHeight - list.scrollTop - list.clientHeight) };
@@ -549,7 +550,7 @@ const fill = (chat, channel, count) =>
     INSERT INTO message(channel, id, author, text) SELECT ${channel}, (SELECT coalesce(max(id), 0) FROM message WHERE channel = ${channel}) + i,
       'cron', 'old ' || i FROM n`);
 
-test('chat: who reads above is not moved, who is at the end follows; older ones are shown', async (t) => {
+test('chat: a scrolled list stays in place, a list at its end follows; older messages can be loaded', async (t) => {
   const chat = await chatFor(t);
   fill(chat, 1, 250);
   const [ada, bob] = [await personFor(t, chat, 'Ada'), await personFor(t, chat, 'Bob')];
@@ -567,9 +568,9 @@ test('chat: who reads above is not moved, who is at the end follows; older ones 
     await say(bob, `new ${i}\nof two lines`);
     await shows(ada, `new ${i}\nof two lines`);
     const { id, top } = await placeOf(ada);
-    assert.ok(id === before.id && Math.abs(top - before.top) <= 1, `${top} is not ${before.top}`); // lines end between pixels
+    assert.ok(id === before.id && Math.abs(top - before.top) <= 1, `${top} is not ${before.top}`); // positions are fractions of pixels
   }
-  // Up to the very first one, without losing the place.
+  // Up to the first message, without losing the position.
   await ada.page.evaluate(() => (document.querySelector('#messages').scrollTop = 0));
   for (const [count, first] of [[200, 'old 59'], [258, 'old 1']]) {
     const { id, top } = await placeOf(ada);
@@ -591,7 +592,7 @@ test('chat: who reads above is not moved, who is at the end follows; older ones 
   assert.deepEqual([...ada.problems, ...bob.problems], []);
 });
 
-// Words, and what surrounds them.
+// Words, and their backgrounds.
 function measure() {
   const luminance = (css) => {
     const [r, g, b] = css.match(/[\d.]+/g).slice(0, 3).map((v) => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
@@ -619,7 +620,7 @@ function measure() {
 for (const [device, options] of Object.entries({ phone: { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true },
   desk: { viewport: { width: 960, height: 560 } } }))
   for (const colorScheme of ['light', 'dark'])
-    test(`chat: looks, ${device}, ${colorScheme}`, async (t) => {
+    test(`chat: layout, ${device}, ${colorScheme}`, async (t) => {
       const chat = await chatFor(t);
       const names = ['Ada', 'Bob', 'Grace'];
       const people = [];
@@ -651,7 +652,7 @@ for (const [device, options] of Object.entries({ phone: { viewport: { width: 360
       assert.deepEqual(await look(ada, 'drawer'), good);
       await ada.page.keyboard.press('Escape');
       await ada.page.locator('article').last().scrollIntoViewIfNeeded();
-      await ada.page.locator('article', { hasText: 'notes' }).focus(); // which shows what one can do with it
+      await ada.page.locator('article', { hasText: 'notes' }).focus(); // which shows its buttons
       await press(ada.page.locator('article', { hasText: 'notes' }).getByRole('button', { name: 'Edit' }));
       await ada.until(() => document.activeElement.id === 'edited');
       assert.deepEqual(await look(ada, 'edit'), good);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The example chat, as people read and write it in Chromium: what is on its way, what is new, where they are.
+// The example chat, as users read and write in Chromium: unsent messages, unread messages, navigation.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -14,7 +14,7 @@ const sendingIs = (tab, wanted) =>
     JSON.stringify(wanted));
 
 // capability: D12
-test('chat: what is sent while the server is away stays in view, and is sent once each, soon after it is back', async (t) => {
+test('chat: messages sent while the server is away stay visible, and arrive once each, soon after it is back', async (t) => {
   const chat = await chatFor(t);
   const ada = await personFor(t, chat, 'Ada');
   await say(ada, 'before');
@@ -25,7 +25,7 @@ test('chat: what is sent while the server is away stays in view, and is sent onc
   for (const text of texts) await say(ada, text);
   await sendingIs(ada, texts);
   await picture(ada.page, 'chat-sending');
-  // The first one is tried over and over, and no less often as time goes by.
+  // The first message is repeated constantly, without growing pauses.
   const attempts = [];
   ada.page.on('request', (request) => request.url().endsWith('/message') && attempts.push(Date.now()));
   for (let more = 0; more < 5; more++) await ada.page.waitForRequest(/message$/);
@@ -38,20 +38,20 @@ test('chat: what is sent while the server is away stays in view, and is sent onc
   assert.deepEqual(rows.flat(), ['before', ...texts]);
   const pauses = attempts.slice(1, 5).map((at, i) => at - attempts[i]);
   t.diagnostic(`from one attempt to the next: ${pauses} ms`);
-  assert.ok(Math.min(...pauses.slice(2)) < 4000); // were each twice the last one: eight seconds, and sixteen
-  // One that is refused leaves, and is in the field again.
+  assert.ok(Math.min(...pauses.slice(2)) < 4000); // with doubled pauses: eight seconds, and sixteen
+  // A rejected message disappears from the list, and its text returns to the field.
   await say(ada, 'x'.repeat(2001));
   await ada.until(() => document.querySelector('.error').textContent.includes('2,000'));
   await sendingIs(ada, []);
   assert.equal((await ada.page.getByLabel('Message').inputValue()).length, 2001);
-  // So does one that is answered with an error. It is not tried again: what comes after it would wait for it.
+  // So does a message that gets an error. It is not repeated, because later messages would wait for it.
   await ada.page.route('**/message', (route) => route.fulfill({ status: 403 }));
   await say(ada, 'not mine');
   await ada.until(() => document.querySelector('.error').textContent.includes('logged in anew'));
   await sendingIs(ada, []);
   assert.equal(await ada.page.getByLabel('Message').inputValue(), 'not mine');
   await ada.page.unroute('**/message');
-  // One that the database has no time for stays, and is tried again.
+  // A message that gets 503 stays in the list, and is repeated.
   await ada.page.route('**/message', (route) => route.fulfill({ status: 503 }), { times: 2 });
   await say(ada, 'mine');
   await shows(ada, 'mine');
@@ -60,7 +60,7 @@ test('chat: what is sent while the server is away stays in view, and is sent onc
 });
 
 // capability: D12
-test('chat: a channel opens where it is new, says how much is below, and names who speaks each five minutes', async (t) => {
+test('chat: a channel opens at the first unread message, counts those below, and names authors every five minutes', async (t) => {
   const chat = await chatFor(t);
   const [ada, bob] = [await personFor(t, chat, 'Ada'), await personFor(t, chat, 'Bob')];
   const many = (from, to, values) => chat.sql(`WITH RECURSIVE n(i) AS (SELECT ${from} UNION ALL SELECT i + 1 FROM n WHERE i < ${to})
@@ -70,8 +70,8 @@ test('chat: a channel opens where it is new, says how much is below, and names w
   await shows(ada, 'number 4');
   const isOn = await ada.page.locator('article').evaluateAll((all) => all.map((article) => article.className === 'on'));
   assert.deepEqual(isOn.slice(1), [true, false, true]);
-  assert.equal(await ada.page.locator('[data-new]').count(), 1); // all of it is
-  // What comes while she is on her way to another channel is new to her, too: the tab says late that it has come there.
+  assert.equal(await ada.page.locator('[data-new]').count(), 1); // all messages are unread
+  // Messages that arrive while the tab navigates to another channel are unread, too: the tab reports its arrival late.
   const arrive = await holdArrivals(ada, 1);
   const arrival = arrivalIn(ada, 1);
   await go(ada, 'general');
@@ -94,7 +94,7 @@ test('chat: a channel opens where it is new, says how much is below, and names w
   await down.click();
   await down.waitFor({ state: 'hidden' });
   await ada.until(() => document.activeElement.matches('#composer textarea'));
-  // Above the end, what comes is counted, and moves nothing.
+  // Above the end, new messages are counted, and the position stays.
   await ada.page.evaluate(() => (document.querySelector('#messages').scrollTop = 0));
   await go(bob, 'random');
   for (const text of ['a', 'b', 'c']) await say(bob, text);
@@ -106,7 +106,7 @@ test('chat: a channel opens where it is new, says how much is below, and names w
 });
 
 // capability: D12
-test('chat: by keyboard: the first stop leads to the field, and the focus stays by what one did; the title says what is unread', async (t) => {
+test('chat: by keyboard, the first stop leads to the field, and the focus stays; the title counts unread messages', async (t) => {
   const chat = await chatFor(t);
   const [ada, bob] = [await personFor(t, chat, 'Ada'), await personFor(t, chat, 'Bob')];
   const { keyboard } = ada.page;
@@ -143,7 +143,7 @@ test('chat: by keyboard: the first stop leads to the field, and the focus stays 
 });
 
 // capability: D12
-test('chat: each channel has an address, to which Back leads and which can be shared; at / a tab is where it was', async (t) => {
+test('chat: each channel has an address for Back and for sharing; / shows the last channel', async (t) => {
   const chat = await chatFor(t);
   const ada = await personFor(t, chat, 'Ada');
   await isAt(ada, '/channel/1');
@@ -168,12 +168,12 @@ test('chat: each channel has an address, to which Back leads and which can be sh
   await isAt(ada, '/channel/2');
   await forward;
   await ada.until(() => !document.getElementById('editing').checkVisibility());
-  // A way that is taken while the server is away is gone when it is back.
+  // A navigation that begins while the server is away completes when it is back.
   await chat.kill();
   await press(ada.page.getByRole('link', { name: 'plans' }));
   await isAt(ada, '/channel/3');
   await say(ada, 'said in random');
-  // It says where it has been in the order in which it was there, however long that takes.
+  // The tab reports its arrivals in their order, however long this takes.
   const arrive = await holdArrivals(ada, 3);
   await chat.begin();
   await isIn(ada, 'plans');
@@ -187,7 +187,7 @@ test('chat: each channel has an address, to which Back leads and which can be sh
   await ada.page.goto(chat.url);
   await isIn(ada, 'random');
   await isAt(ada, '/channel/2');
-  // A link that somebody was sent leads there, also by way of the log-in, and a wrong name.
+  // A shared link leads to the channel, also through the login, and after a wrong name.
   const stranger = await newSession(t);
   const { page, until } = await stranger.tab(`${chat.url}channel/3`);
   await page.getByLabel('Name').fill(' ');
@@ -201,7 +201,7 @@ test('chat: each channel has an address, to which Back leads and which can be sh
 });
 
 // capability: D12
-test('chat: on a phone the channels are in a drawer, which Escape, a press beside it and a choice close', async (t) => {
+test('chat: on a phone, the drawer of channels closes by Escape, a click beside it and a choice', async (t) => {
   const chat = await chatFor(t);
   const phone = { viewport: { width: 390, height: 740 } };
   const [ada, bob] = [await personFor(t, chat, 'Ada', phone), await personFor(t, chat, 'Bob')];
@@ -209,7 +209,7 @@ test('chat: on a phone the channels are in a drawer, which Escape, a press besid
   const link = ada.page.getByRole('link', { name: 'random', exact: true });
   const isOpen = async (is) => {
     await ada.until((wanted) => document.getElementById('side').checkVisibility() === wanted, is);
-    assert.equal(await link.count(), is ? 1 : 0); // neither is it there for a screen reader
+    assert.equal(await link.count(), is ? 1 : 0); // it is not visible for a screen reader either
   };
   await isOpen(false);
   await go(bob, 'random');
@@ -223,7 +223,7 @@ test('chat: on a phone the channels are in a drawer, which Escape, a press besid
     const side = document.getElementById('side').getBoundingClientRect(), { clientWidth, scrollWidth } = document.documentElement;
     return [side.left, side.top, side.bottom === innerHeight, scrollWidth <= clientWidth];
   }), [0, 0, true, true]);
-  await say(bob, 'more of it'); // what comes does not close it
+  await say(bob, 'more of it'); // a new message does not close it
   await ada.until(() => document.querySelector('nav b').textContent === '2');
   await isOpen(true);
   await keyboard.press('Escape');
@@ -242,7 +242,7 @@ test('chat: on a phone the channels are in a drawer, which Escape, a press besid
 });
 
 // capability: D12
-test('chat: of ten thousand messages a page has five hundred, wherever they are; what is read stays where it is', async (t) => {
+test('chat: a page shows 500 of ten thousand messages, at any position, and stays at the one being read', async (t) => {
   const chat = await chatFor(t);
   chat.sql(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
     INSERT INTO message(channel, id, author, text, sent) SELECT 1, i, 'Bob', 'number ' || i, unixepoch() - 10000 + i FROM n`);
@@ -274,9 +274,9 @@ test('chat: of ten thousand messages a page has five hundred, wherever they are;
   await ada.page.getByRole('link', { name: 'To the newest: 9700 more' }).waitFor();
   await picture(ada.page, 'chat-until');
   chat.sql("INSERT INTO message(channel, id, author, text) VALUES(1, 10001, 'Bob', 'just now')");
-  await ada.page.getByRole('link', { name: 'To the newest: 9701 more' }).waitFor(); // what comes is counted
+  await ada.page.getByRole('link', { name: 'To the newest: 9701 more' }).waitFor(); // new messages are counted
   await firstIs('number 1');
-  await say(ada, 'what was that?'); // which leads to where it is said
+  await say(ada, 'what was that?'); // the link leads to the newest message
   await shows(ada, 'what was that?');
   assert.equal(await ada.page.evaluate(() => location.search), '');
   await ada.until(() => { const list = document.querySelector('#messages'); return list.scrollHeight - list.scrollTop - list.clientHeight <= 1; });
@@ -284,12 +284,12 @@ test('chat: of ten thousand messages a page has five hundred, wherever they are;
   await firstIs('number 1');
   await press(ada.page.getByRole('link', { name: /To the newest/ }));
   await shows(ada, 'what was that?');
-  assert.equal((await ada.page.goto(`${chat.url}channel/1?until=x`)).status(), 200); // no number: the newest
+  assert.equal((await ada.page.goto(`${chat.url}channel/1?until=x`)).status(), 200); // not a number: the newest messages
   await shows(ada, 'what was that?');
   assert.deepEqual(faults(ada.problems), []);
 });
 
-// What a screen reader is told, by Chromium's accessibility tree.
+// The content for a screen reader, from Chromium's accessibility tree.
 const TREE = `- main:
   - link "To the message field":
     - /url: "#composer"
@@ -341,7 +341,7 @@ const TREE = `- main:
   - status`;
 
 // capability: D12
-test('chat: a screen reader finds the channels, who is here, the conversation and the field', async (t) => {
+test('chat: a screen reader finds the channels, the users, the conversation and the field', async (t) => {
   const chat = await chatFor(t, ['--welcome']);
   const ada = await personFor(t, chat, 'Ada');
   await say(ada, 'Hello');

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The chat over PostgreSQL, whose server ends, in order or as in a crash, and begins again under open pages.
+// The chat over PostgreSQL, whose server is shut down or crashes, and starts again while pages are open.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -10,10 +10,10 @@ const { programs, startServer } = require('./postgres.js');
 const isMissing = programs() ? false : 'there is no PostgreSQL: install postgresql (scripts/test does)';
 after(closeChrome);
 
-const pause = (ms) => new Promise((done) => setTimeout(done, ms)); // between two attempts, as the client has it
+const pause = (ms) => new Promise((done) => setTimeout(done, ms)); // between two attempts, as in the client
 
 // capability: M3
-test('chat: the database is restarted under open pages: nothing is lost, and they are current soon after', { skip: isMissing }, async (t) => {
+test('chat: a restart of the database loses nothing, and open pages are current soon', { skip: isMissing }, async (t) => {
   const server = await startServer();
   t.after(() => server.stop()); // after the chat, which was started later
   const { url, sql } = server.database();
@@ -44,7 +44,7 @@ test('chat: the database is restarted under open pages: nothing is lost, and the
     }));
     await ended;
     await bob.until(() => document.querySelector('.sending').children.length === 0); // the page has sent it again
-    // What is written by others as soon as the server is there again, before anybody follows it.
+    // Messages that others write as soon as the server is back, before the follower has reconnected.
     await server.end('SIGINT');
     await server.begin();
     const [, done] = sql(`INSERT INTO message(channel, id, author, text) SELECT 1, max(id) + 1, 'cron', 'back ${took.length}' FROM message WHERE channel = 1`);
@@ -53,7 +53,7 @@ test('chat: the database is restarted under open pages: nothing is lost, and the
     took.push(Math.max(...(await Promise.all([ada, bob].map((tab) => arrivalOf(tab, text))))) - done);
   }
   t.diagnostic(`current ${took.map(Math.round)} ms after the server's return; ${repeated} requests were repeated`);
-  assert.ok(Math.min(...took) < 2000); // a busy machine makes some later: by far too late would be all of them
+  assert.ok(Math.min(...took) < 2000); // only the fastest counts, because a busy machine delays some; a fault would delay all
   const [rows] = sql("SELECT text, count(*) FROM message WHERE text LIKE 'SIG%' OR text LIKE 'unsent%' GROUP BY text");
   assert.deepEqual(rows.filter(([, count]) => count !== 1), []);
   const wanted = [...acknowledged, ...took.map((_, i) => `unsent ${i}`)], there = new Set(rows.map(([text]) => text));
@@ -61,7 +61,7 @@ test('chat: the database is restarted under open pages: nothing is lost, and the
   assert.equal(there.size, wanted.length);
   const [last] = sql('SELECT text FROM (SELECT id, text FROM message WHERE channel = 1 ORDER BY id DESC LIMIT 100) m ORDER BY id');
   for (const tab of [ada, bob]) assert.deepEqual(await textsOf(tab), last.flat());
-  // Who had logged in still has; a draft is where it was.
+  // Users are still logged in, and drafts remain.
   await elsewhere.page.reload();
   await elsewhere.until((is) => document.querySelector('#composer textarea')?.value === is, 'half a thought');
   await press(elsewhere.page.getByRole('button', { name: 'Send' }));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What later clients can do, and what changed in them, with pages of the library's making: the method QUERY (1.0.4),
-// texts that look like actions and signals, signals that are set to null, and arrays that shrink.
+// Features of later clients, and changes in them, with generated pages: the method QUERY (1.0.4), texts that look like
+// actions and signals, signals that are set to null, and arrays that shrink.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -21,11 +21,11 @@ async function pageOf(t, expected) {
   const patch = async (signals) => {
     let status;
     do status = (await send('POST', `${server.url}patch`, JSON.stringify(signals))).status;
-    while (status === 404); // until the page's stream is kept
+    while (status === 404); // until the page's stream is stored
     assert.equal(status, 204);
   };
-  // What the server is told of the signals that are left, as it answers just this request: the page shows the last
-  // answer, and goes on showing it until the next has come.
+  // Return the remaining signals that the server receives with a request, from the response to just this request: the
+  // page shows the previous response until the next one arrives.
   const said = async () => {
     const isAnswer = (response) => response.url() === `${server.url}said`;
     const [response] = await Promise.all([one.page.waitForResponse(isAnswer), one.page.click('#say')]);
@@ -37,7 +37,7 @@ async function pageOf(t, expected) {
 }
 
 if (ADAPTER === 'microhttpd') {
-  test('client: QUERY has its signals in the body', withQuery, async (t) => {
+  test('client: QUERY sends the signals in the body', withQuery, async (t) => {
     const { page, shows, problems } = await pageOf(t);
     const [request] = await Promise.all([page.waitForRequest((one) => one.method() === 'QUERY'), page.click('#ask')]);
     assert.equal(new URL(request.url()).search, '');
@@ -46,7 +46,7 @@ if (ADAPTER === 'microhttpd') {
     assert.deepEqual(problems, []);
   });
 } else {
-  test('client: QUERY is refused by civetweb, which the page is told and the log has', withQuery, async (t) => {
+  test('client: civetweb rejects QUERY, which the page shows and the log contains', withQuery, async (t) => {
     const { page, until, problems } = await pageOf(t, /civetweb: a request with the method QUERY was answered 501/);
     await page.click('#ask');
     await until(() => document.getElementById('page').dataset.failed === '501');
@@ -54,14 +54,14 @@ if (ADAPTER === 'microhttpd') {
   });
 }
 
-test('client: a text is no action and no signal, whatever it looks like', async (t) => {
+test('client: a text that looks like an action or a signal stays a text', async (t) => {
   const { page, shows, problems } = await pageOf(t);
   await page.click('#hostile');
   await shows('text', "@get('/x') $list @post(");
   assert.deepEqual(problems, []);
 });
 
-test('client: what is patched to null, set to null and cut off is gone, and the server is told so', async (t) => {
+test('client: signals that are patched to null, set to null or cut off are removed, also at the server', async (t) => {
   const { page, patch, said, problems } = await pageOf(t);
   assert.deepEqual(await said(), { list: [1, 2, 3], who: { name: 'ada', age: 36 } });
   await page.evaluate(() => {
@@ -69,14 +69,14 @@ test('client: what is patched to null, set to null and cut off is gone, and the 
     document.addEventListener('datastar-signal-patch', ({ detail }) => window.told.push(JSON.stringify(detail)));
   });
   await patch({ who: { name: null }, list: [1, 2] });
-  while (JSON.stringify((await said()).list) !== '[1,2]'); // bounded by the test's own time
+  while (JSON.stringify((await said()).list) !== '[1,2]'); // limited by the time limit of the test
   assert.deepEqual(await said(), { list: [1, 2], who: { age: 36 } });
   await page.click('#forget');
   await page.click('#shrink');
   const { list, who } = await said();
   assert.deepEqual(list.filter((one) => one !== null), [1]);
   assert.equal(who?.age ?? null, null);
-  if (!isStandin && KNOWS_QUERY) { // since 1.0.4 who hears of changes is told what is gone, too
+  if (!isStandin && KNOWS_QUERY) { // since 1.0.4, listeners of changes receive removed signals, too
     const told = (await page.evaluate(() => window.told)).map((one) => JSON.parse(one));
     assert.ok(told.some((one) => one.who && one.who.age === null), 'that it is null');
     assert.ok(told.some((one) => one.list && one.list[1] === null && !('0' in one.list)), 'which are gone');

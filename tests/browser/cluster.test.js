@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The chat on three nodes: three processes, one database, Debian's nats-server between them, and where it matters a
-// balancer in front, which knows nothing of sessions. Nodes and the broker are killed.
+// The chat on three nodes: three processes, one database, Debian's nats-server between them, and in some tests a
+// balancer in front, without sticky sessions. Nodes and the broker are killed.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -23,15 +23,15 @@ if (isMissing) console.error(`cluster.test.js: SKIPPED: ${isMissing}`);
 
 after(closeChrome);
 
-const ROUNDS = 3; // at most: a busy machine makes one node later than another by itself
-const pause = (ms) => new Promise((done) => setTimeout(done, ms)); // between two looks at a condition
+const ROUNDS = 3; // only the fastest counts, because a busy machine delays single nodes
+const pause = (ms) => new Promise((done) => setTimeout(done, ms)); // between two checks of a condition
 const accepts = (port) =>
   new Promise((done) => {
     const socket = net.connect(port, '127.0.0.1', () => done(true)).on('error', () => done(false));
     socket.on('connect', () => socket.destroy());
   });
 
-// On a port of its own, which it keeps.
+// Start a broker on a separate port, which it keeps.
 async function startBroker() {
   const port = await reservePort();
   let child = null, exited;
@@ -56,8 +56,8 @@ async function startBroker() {
   return broker;
 }
 
-// Connections go to one node after the other, or, once one is placed, all to that node; and on to the next one if it is not
-// there. It reads nothing of them.
+// Start a balancer: connections go to the nodes in turn or, after place(), to one node; if it is down, to the next one.
+// It does not read them.
 async function balancerFor(t, nodes) {
   const sockets = new Set();
   let next = 0, placed = null;
@@ -85,12 +85,12 @@ async function balancerFor(t, nodes) {
   return { url: `http://127.0.0.1:${listener.address().port}/`, place: (node) => (placed = node) };
 }
 
-// Three nodes of one chat. Each is started again on its port.
+// Start three nodes of one chat. Each restarts on its port.
 async function clusterFor(t, options = []) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster-'));
   const nodes = [];
   let broker = null;
-  t.after(async () => { // before databaseFor's own: a node complains when its file is removed
+  t.after(async () => { // before the cleanup of databaseFor: a node reports an error when its file is removed
     try {
       for (const node of nodes) await node.server.stop();
     } finally {
@@ -125,18 +125,18 @@ const saveDraft = async (tab, text) => {
   await tab.page.getByLabel('Message').fill(text);
   assert.equal((await saved).status(), 204);
 };
-// In whatever order: a node that was started again knows only who came back first.
+// In any order: a restarted node knows only which node came back first.
 const areHere = (tab, wanted) =>
   tab.until((is) => JSON.stringify([...document.querySelectorAll('#people li span')].map((el) => el.textContent).sort()) === is,
     JSON.stringify(wanted));
 const median = (all) => [...all].sort((a, b) => a - b)[all.length >> 1];
 
 // capability: F10, M4
-test('cluster: logged in at one node, logged in at all; messages cross; logged out at one, out at all', { skip: isMissing }, async (t) => {
+test('cluster: a login at one node is valid at all; messages cross nodes; a log-out ends all', { skip: isMissing }, async (t) => {
   const { broker, nodes, sql } = await clusterFor(t);
   const ada = await personFor(t, nodes[0], 'Ada');
   const tabs = [ada];
-  for (const { url } of nodes.slice(1)) { // cookies know no ports
+  for (const { url } of nodes.slice(1)) { // cookies do not depend on the port
     const tab = await ada.tab(url);
     await isIn(tab, 'general');
     tabs.push(tab);
@@ -160,13 +160,13 @@ test('cluster: logged in at one node, logged in at all; messages cross; logged o
   for (let round = 1; round <= ROUNDS && !isSooner(); round++) {
     const told = await look(`with the broker, ${round}`);
     await broker.kill();
-    took.push([told, await look(`without it, ${round}`)]); // they look by themselves, every 50 ms; PostgreSQL's WAL at once
+    took.push([told, await look(`without it, ${round}`)]); // nodes check by themselves, every 50 ms; PostgreSQL's WAL reports at once
     await broker.start();
   }
   assert.ok(isSooner(), `told and looked, in ms: ${took.join('; ')}`);
   const [rows] = sql('SELECT text FROM message WHERE channel = 1 ORDER BY id');
   for (const tab of tabs) assert.deepEqual(await textsOf(tab), rows.map(([text]) => text));
-  // A link to the cluster is in each tab.
+  // Each tab contains a link to the cluster.
   await tabs[1].page.click('#node');
   await stateIs(tabs[1], 'web-3', 'alive');
   assert.equal(await tabs[1].page.textContent('#own'), 'web-2');
@@ -179,7 +179,7 @@ test('cluster: logged in at one node, logged in at all; messages cross; logged o
 });
 
 // capability: F10, G7, M4
-test('cluster: a node is killed in the middle of a thousand messages, and its tabs are at another one', { skip: isMissing }, async (t) => {
+test('cluster: a node is killed during a thousand messages, and its tabs move to another node', { skip: isMissing }, async (t) => {
   const chat = await clusterFor(t, ['--rate', '100000']);
   const people = [], served = ['web-1', 'web-2', 'web-3', 'web-2'];
   for (const [i, name] of ['Ada', 'Bob', 'Eve', 'Sue'].entries()) {
@@ -204,7 +204,7 @@ test('cluster: a node is killed in the middle of a thousand messages, and its ta
   await Promise.all(Array.from({ length: 8 }, async () => {
     while (next < all.length) {
       const text = all[next++], nonce = script.nonce();
-      while ((await script.post(`${chat.url}channel/1/message`, { text }, nonce)) !== 204) { // as the client does
+      while ((await script.post(`${chat.url}channel/1/message`, { text }, nonce)) !== 204) { // as by the client
         repeated++;
         await pause(20);
       }
@@ -224,7 +224,7 @@ test('cluster: a node is killed in the middle of a thousand messages, and its ta
   const last = rows.map(([text]) => text);
   for (const tab of people) {
     await shows(tab, last.at(-1));
-    assert.deepEqual(await textsOf(tab), last); // each once, in their order
+    assert.deepEqual(await textsOf(tab), last); // each once, in order
   }
   const drafts = [...people.entries()].slice(1).map(([i, tab]) => [tab, `half a thought of ${i}`]);
   for (const [tab, draft] of [...drafts, [elsewhere, 'another half']]) {
@@ -234,7 +234,7 @@ test('cluster: a node is killed in the middle of a thousand messages, and its ta
   }
   assert.deepEqual(await textsOf(elsewhere), []);
   await isIn(elsewhere, 'random');
-  // As before, the dead one too once it is there again.
+  // As before; the killed node, too, after its restart.
   await say(hit[0], 'without it');
   for (const tab of people) await shows(tab, 'without it');
   await victim.begin();
@@ -246,11 +246,11 @@ test('cluster: a node is killed in the middle of a thousand messages, and its ta
 });
 
 // capability: M3
-test('cluster: a press that is repeated at another node is answered there as it was', { skip: isMissing || (!IS_POSTGRES && 'in memory it is not known there') }, async (t) => {
+test('cluster: a repeated submission gets the same response from another node', { skip: isMissing || (!IS_POSTGRES && 'in memory it is not known there') }, async (t) => {
   const { nodes, sql } = await clusterFor(t, ['--rate', '2']);
   const ada = await personFor(t, nodes[0], 'Ada');
   const script = await scriptOf(ada), once = script.nonce();
-  for (const { url } of nodes) // done again, it would be more than two messages: 200, and a word about that
+  for (const { url } of nodes) // another run would exceed two messages, and get 200 with an error
     assert.equal(await script.post(`${url}channel/1/message`, { text: 'once' }, once), 204);
   const [rows] = sql('SELECT text FROM message ORDER BY id');
   assert.deepEqual(rows.flat(), ['x', 'once']);
@@ -258,7 +258,7 @@ test('cluster: a press that is repeated at another node is answered there as it 
 });
 
 // capability: H4
-test('cluster: /cluster leads to the console of the node that serves it', { skip: isMissing }, async (t) => {
+test('cluster: /cluster links to the console of the node that serves it', { skip: isMissing }, async (t) => {
   const { nodes, url } = await clusterFor(t, ['--console']);
   const ada = await personFor(t, { url }, 'Ada');
   const tab = await ada.tab(`${url}cluster`);
@@ -268,26 +268,26 @@ test('cluster: /cluster leads to the console of the node that serves it', { skip
   });
   const { port } = nodes.find(({ name }) => name === own);
   assert.deepEqual([link, where], [`The console of ${own}`, `http://127.0.0.1:${port}/observe/console#cluster`]);
-  // A proxy that says for whom it asks is given nothing; so the link leads past it.
+  // A request through a proxy that names its client is rejected, so the link bypasses the proxy.
   assert.equal((await send('GET', `${url}observe/console`, '', { 'X-Forwarded-For': '127.0.0.1' })).status, 403);
   await tab.click('console');
   await tab.until((count) => [...document.querySelectorAll('#members tbody tr')]
     .filter((row) => row.cells[1].textContent === 'alive').length === count, NODES.length);
   const members = await tab.page.$$eval('#members tbody tr', (all) => all.map((row) => row.cells[0].textContent));
   assert.deepEqual([...members].sort(), NODES);
-  assert.equal(nodes.find(({ name }) => name === members[0]).port, Number(new URL(tab.page.url()).port)); // it is first
+  assert.equal(nodes.find(({ name }) => name === members[0]).port, Number(new URL(tab.page.url()).port)); // it is the first
   assert.ok(await tab.page.isVisible('#view-cluster'));
   assert.deepEqual(faults(ada.problems), []);
 });
 
 // capability: G6, M4
-test('cluster: /cluster shows who is dead; without a broker pages go on, and are right when it is back', { skip: isMissing }, async (t) => {
+test('cluster: /cluster shows dead nodes; without a broker, pages continue, and are correct when it is back', { skip: isMissing }, async (t) => {
   const { broker, nodes } = await clusterFor(t);
   const ada = await personFor(t, nodes[0], 'Ada');
   const tabs = [ada];
   for (const { url } of nodes.slice(1)) tabs.push(await ada.tab(url));
   for (const tab of tabs) await isIn(tab, 'general');
-  // Who is here, wherever: a person with tabs on two nodes is one.
+  // Users on all nodes: a user with tabs on two nodes counts once.
   const bob = await personFor(t, nodes[2], 'Bob');
   for (const tab of [...tabs, bob]) await areHere(tab, ['Ada', 'Bob']);
   const cluster = await ada.tab(`${nodes[0].url}cluster`);

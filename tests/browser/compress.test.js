@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Encoded streams in Chromium: a page that joins late reads what the others read, through br and gzip.
+// Encoded streams in Chromium: a page that joins late reads the same events as the others, with br and gzip.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -9,7 +9,7 @@ const readline = require('node:readline');
 const { CLIENT, newSession, closeChrome } = require('./harness.js');
 
 const BENCH = process.env.BENCH;
-const ONCE = { headers: { Connection: 'close' } }; // the server closes what is idle, maybe just when it is used again
+const ONCE = { headers: { Connection: 'close' } }; // the server closes idle connections, possibly when one is used again
 const post = (body) => ({ ...ONCE, method: 'POST', body });
 
 after(closeChrome);
@@ -33,7 +33,7 @@ async function startServer(t, encoding) {
   };
 }
 
-// The server has no page: this one is put in its place, under its origin.
+// The server has no page, so this one is served under its origin.
 async function openPage(session, server, body) {
   await session.context.route(`${server.url}/`, (route) => route.fulfill({
     contentType: 'text/html; charset=utf-8', body: `<!doctype html><title>page</title><link rel="icon" href="data:,">${body}` }));
@@ -53,7 +53,7 @@ const LISTENING = `<script>
 
 for (const encoding of ['br', 'gzip', 'identity']) {
   // capability: F1
-  test(`${encoding}: early and late pages read the same events`, async (t) => {
+  test(`${encoding}: pages that join early and late read the same events`, async (t) => {
     const server = await startServer(t, encoding);
     const session = await newSession(t);
     const sent = [];
@@ -63,7 +63,7 @@ for (const encoding of ['br', 'gzip', 'identity']) {
       await server.html(html);
     };
     const has = (tab, data) => tab.until((wanted) => window.got.at(-1) === wanted, data);
-    // A page is a member some moment after its stream has opened: knock until it hears.
+    // A page becomes a member some time after its stream has opened: send until it receives an event.
     const open = async () => {
       const tab = await openPage(session, server, LISTENING);
       do await publish();
@@ -78,11 +78,11 @@ for (const encoding of ['br', 'gzip', 'identity']) {
     assert.equal(headers['content-encoding'], encoding === 'identity' ? undefined : encoding);
     assert.equal(headers.vary, encoding === 'identity' ? undefined : 'Accept-Encoding');
     for (let i = 0; i < 3; i++) await publish();
-    await server.signal('{"by":"key"}'); // not through the channel: it unaligns everybody
+    await server.signal('{"by":"key"}'); // not through the channel, so all members are out of sync
     sent.push('signals {"v":{"by":"key"}}');
     for (const tab of [early, late]) await has(tab, sent.at(-1));
     const { heartbeats } = await server.stats();
-    while ((await server.stats()).heartbeats < heartbeats + 4) continue; // silence: both have heard some
+    while ((await server.stats()).heartbeats < heartbeats + 4) continue; // no events: both have received heartbeats
     for (let i = 0; i < 3; i++) await publish();
     for (const tab of [early, late]) {
       await has(tab, sent.at(-1));

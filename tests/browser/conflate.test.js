@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// F3: pages that are sent more than they can take. Whatever the server leaves out for one with the policy CONFLATE, in
-// the end it shows what a page shows that was sent everything.
+// F3: pages that receive more events than they can read. Whatever is conflated for a page with the policy CONFLATE, at
+// the end it shows the same as a page that received everything.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -8,9 +8,9 @@ const { exampleFor, closeChrome } = require('./harness.js');
 
 after(closeChrome);
 
-const ROUNDS_MAX = 20; // a burst is written while it is sent, so it is luck that nothing at all is left out
+const ROUNDS_MAX = 20; // a burst is written while it is sent, so possibly nothing is conflated
 
-// A page that counts what its client is sent, and tells which signals it has.
+// A page that counts the events of its client, and returns its signals.
 async function watched(tab, where) {
   const { page, until, problems } = await tab(where);
   await page.evaluate(() => {
@@ -36,7 +36,7 @@ async function watched(tab, where) {
 }
 
 // capability: F3
-test('f3: a page that is left out some of it shows the same in the end', async (t) => {
+test('f3: a page with conflated events shows the same in the end', async (t) => {
   const { tab, send } = await exampleFor(t, 'test_browser_streams');
   const seen = async () => JSON.parse((await send('GET', 'seen')).text);
   const all = await watched(tab, '?tab=all');
@@ -55,14 +55,14 @@ test('f3: a page that is left out some of it shows the same in the end', async (
   assert.ok(conflated > 0);
   assert.equal(accepted, written + conflated);
   assert.equal(discarded, 0);
-  // What was left out, was so for this page alone; and of signals and morphs, never of appends and scripts.
+  // Events were conflated for this page only: signals and morphs, but no appends and scripts.
   const sent = { all: (await all.received()) - before.all, some: (await some.received()) - before.some };
   assert.equal(sent.all, (accepted - before.seen.accepted) / 2);
   assert.equal(sent.some, sent.all - conflated);
   assert.equal(await some.list(), await all.list());
   assert.equal(await some.list(), 80 * round);
   assert.equal((await some.log()).split('; ').length - 1, 4 * round);
-  assert.equal(await some.log(), await all.log()); // what the scripts saw, each at its time
+  assert.equal(await some.log(), await all.log()); // the state that each script saw
   assert.equal(await some.dom(), await all.dom());
   assert.deepEqual(await some.signals(), await all.signals());
   assert.deepEqual([...all.problems, ...some.problems], []);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// H4, H5: what an operator does in the console: find one stream among many, watch it, see it end and why.
+// H4, H5: work of an operator in the console: find one stream among many, watch it, see its end and the cause.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -36,12 +36,12 @@ async function open(t, server, options) {
 
 // quick: microhttpd
 // capability: H4, H5
-test('one stream among ten thousand is found, watched, and seen to end, and why', async (t) => {
+test('one stream of ten thousand can be found, watched, and seen to end with its cause', async (t) => {
   const server = await start(t);
   await post(server, 'open', { count: STREAMS });
   const tab = await open(t, server);
   await hasRows(tab, 50);
-  assert.equal((await keysOf(tab)).length, 50); // a window, whatever there is
+  assert.equal((await keysOf(tab)).length, 50); // a window, however many there are
   await tab.until((n) => document.querySelector('#said').textContent.includes(new Intl.NumberFormat('en').format(n)), STREAMS + 1);
   const first = await keysOf(tab);
   await tab.click('next');
@@ -72,7 +72,7 @@ test('one stream among ten thousand is found, watched, and seen to end, and why'
 });
 
 // capability: H4
-test('entries that had to make room are counted, with how long they had been unused', async (t) => {
+test('evicted entries are counted, with the time since their last use', async (t) => {
   const server = await start(t);
   await post(server, 'open', { count: 10_050 });
   const tab = await open(t, server);
@@ -83,7 +83,7 @@ test('entries that had to make room are counted, with how long they had been unu
   }, [name, is]);
   await tells('evicted', '^0$');
   await tells('median unused time', '^unknown$');
-  await post(server, 'open', { count: 1900, name: 'late' }); // as many have no room
+  await post(server, 'open', { count: 1900, name: 'late' }); // the limit evicts this number
   await tab.until(() => [...document.querySelectorAll('#removed tbody tr')].some((row) => row.textContent === 'size1,900'));
   await tab.page.waitForSelector('#evicted tbody tr');
   await tells('evicted', '^1,900$');
@@ -94,7 +94,7 @@ test('entries that had to make room are counted, with how long they had been unu
 });
 
 // capability: H4
-test('what others chose stays text', async (t) => {
+test('texts from clients are shown as text', async (t) => {
   const server = await start(t);
   const all = [...HOSTILE, '\u202eright to left'];
   for (const key of all) await post(server, 'hostile', { key });
@@ -127,7 +127,7 @@ const rowHas = (tab, key, column, text) =>
     (row) => row.cells[0].textContent.includes(of) && row.cells[at].textContent === part), [key, column, text]);
 
 // capability: H1, H4
-test('channels: page by page, found by their keys, what they save; names of others stay text', async (t) => {
+test('channels are listed by pages and found by keys, with their savings; foreign names stay text', async (t) => {
   const server = await start(t);
   await post(server, 'join', { count: 120 });
   const tab = await open(t, server);
@@ -155,7 +155,7 @@ test('channels: page by page, found by their keys, what they save; names of othe
   for (const key of HOSTILE) {
     await post(server, 'join', { key });
     await post(server, 'publish', { key });
-    if (/["\\]/.test(key)) continue; // shown as JSON has them
+    if (/["\\]/.test(key)) continue; // shown in their JSON form
     await tab.page.fill('#channels-prefix', key);
     await tab.until((of) => [...document.querySelectorAll('#channels tbody tr')].some(
       (one) => one.cells[0].textContent.includes(of) && one.cells[9].textContent.startsWith('1, ')), key);
@@ -168,7 +168,7 @@ test('channels: page by page, found by their keys, what they save; names of othe
 });
 
 // capability: H4
-test('a server that is lost and comes back is told, and shown anew', async (t) => {
+test('a lost server is reported, and shown again when it is back', async (t) => {
   const first = await startExample('test_browser_console');
   await post(first, 'open', { count: 3 });
   const tab = await open(t, first);
@@ -177,13 +177,13 @@ test('a server that is lost and comes back is told, and shown anew', async (t) =
   await tab.until(() => document.querySelector('#link').textContent.startsWith('no connection'));
   const second = await start(t, first.port);
   await isLive(tab);
-  await tab.until(() => document.querySelectorAll('#streams tbody tr').length === 1); // its own
+  await tab.until(() => document.querySelectorAll('#streams tbody tr').length === 1); // the stream of the console itself
   assert.deepEqual(unforeseen(tab.problems), []);
   await second.stop();
 });
 
 // capability: H4
-test('by keyboard alone, on a phone', async (t) => {
+test('usable by keyboard alone, on a phone', async (t) => {
   const server = await start(t);
   await post(server, 'open', { count: 20 });
   const tab = await open(t, server, { viewport: { width: 320, height: 640 }, colorScheme: 'dark' });
@@ -226,7 +226,7 @@ test('by keyboard alone, on a phone', async (t) => {
 });
 
 // capability: H4
-test('who may not see it is told nothing', async (t) => {
+test('a client without permission gets no information', async (t) => {
   const server = await start(t);
   for (const where of ['console', 'console/events', 'streams', 'streams/1', 'streams/1/tail', 'channels', 'store', 'pages', 'cluster', 'metrics', 'ready']) {
     const answer = await send('GET', `${server.url}observe/${where}`, '', { 'X-Forwarded-For': '192.0.2.1' });

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Pictures of the console of a chat that is in use, on a desk, in the light and in the dark, and on a phone:
-// console_picture.js FOLDER.
+// Pictures of the console of a chat in use, on a desktop, light and dark, and on a phone: console_picture.js FOLDER.
 'use strict';
 const path = require('node:path');
 const { newSession, closeChrome } = require('./harness.js');
@@ -31,7 +30,7 @@ async function main(folder) {
     await until(() => document.querySelectorAll('#tail li').length > 1);
     await page.evaluate(() => scrollTo(0, 0));
     await page.screenshot({ path: path.join(folder, `${name}.png`) });
-    await session.context.close(); // the next picture has no other console in it
+    await session.context.close(); // the next picture must show no second console
   }
   for (const end of ends) await end();
   await closeChrome();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What vsi_content_find finds in documents, whole and broken (content.c), against what Chromium reads. When it says that
-// it has found the content, then the bytes it names, in another document or in an event, come to the very element that
-// the whole document has; and what is put where it says stands there. SEED and COUNT choose other documents.
+// The results of vsi_content_find in documents, complete and broken (content.c), compared with Chromium's. If it finds
+// the content, the returned bytes, in another document or in an event, give the same element as the whole document; and
+// text inserted at the returned positions appears there. SEED and COUNT select other documents.
 'use strict';
 const { after, before, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -27,12 +27,12 @@ before(() => {
     const row = { kind, fault: FAULTS[fault], at, why: rest[8], html: decode(bytes) };
     if (row.fault !== 'found') return row;
     row.source = decode(bytes.subarray(begin, end));
-    // Outside of the content a noscript is a text, as for who runs scripts.
+    // Outside of the content, noscript contains text, as in a browser that runs scripts.
     const outside = (part) => decode(part).replaceAll(/noscript/gi, 'noembed');
     row.withoutNoscript = outside(bytes.subarray(0, begin)) + row.source + outside(bytes.subarray(end));
     row.tag = decode(bytes.subarray(begin, tagEnd));
     row.body = bodyNameEnd ? decode(bytes.subarray(bodyBegin, bodyNameEnd)) : '';
-    // Marks in the head, in the content's start tag, and in the body's.
+    // Marks in the head, in the start tag of the content, and in that of the body.
     const puts = [[headEnd, '<meta name="put">'], [nameEnd, ' data-put="1"']];
     if (bodyNameEnd) puts.push([bodyNameEnd, ' data-put="2"']);
     puts.sort((a, b) => a[0] - b[0]);
@@ -47,14 +47,14 @@ before(() => {
   });
 });
 
-// Runs in the page. Returns what is wrong.
+// Runs in the page. Return the errors.
 function check(all) {
   const frame = document.body.appendChild(document.createElement('iframe'));
   window.onerror = () => true;
   const parsers = {
-    // Without scripts, as the client reads documents and events.
+    // Without scripts, as the client parses documents and events.
     parser: (html) => new DOMParser().parseFromString(html, 'text/html'),
-    // With scripts, as a page is read.
+    // With scripts, as a page is parsed.
     page: (html) => {
       const target = frame.contentDocument;
       target.open();
@@ -71,7 +71,7 @@ function check(all) {
     for (const [name, parse] of Object.entries(parsers)) {
       const whole = parse(name === 'parser' ? (row.withoutNoscript ?? row.html) : row.html);
       const expected = shown(whole);
-      // Where the two part, with a little of what is around.
+      // The position of the difference, with its surroundings.
       const complain = (what, got, wanted = expected) => {
         let at = 0;
         while (got && wanted && at < got.length && got[at] === wanted[at]) at++;
@@ -95,7 +95,7 @@ function check(all) {
       const between = parse(`${doctype}<body><div><p>a</p>${row.source}<p>b</p></div></body>`);
       const around = between.querySelector('div').outerHTML, wanted = `<div><p>a</p>${expected}<p>b</p></div>`;
       if (around !== wanted) complain('between others', around, wanted);
-      if (name === 'parser') { // as the client reads an event
+      if (name === 'parser') { // as the client parses an event
         const content = parse(`<body><template>${row.source}</template></body>`).querySelector('template').content;
         const got = [...content.childNodes].map((node) => node.outerHTML ?? node.data).join('');
         if (got !== expected) complain('in an event', got);
@@ -112,7 +112,7 @@ function check(all) {
   return { problems, comparisons };
 }
 
-test('content: what is found is what Chromium reads', async (t) => {
+test('content: the found content equals the element that Chromium reads', async (t) => {
   const session = await newSession(t);
   const page = await session.context.newPage();
   await page.route('**/*', (route) =>
@@ -133,7 +133,7 @@ test('content: what is found is what Chromium reads', async (t) => {
   assert.ok(rows.length >= 2000 && comparisons >= rows.length / 2, 'there are documents, and contents in them');
 });
 
-test('content: no page that is as pages are is refused', () => {
+test('content: a page of usual structure is never rejected', () => {
   const refused = rows.filter(({ kind, fault }) => kind === 'plain' && fault !== 'found');
   assert.deepEqual(refused.slice(0, 5).map(({ fault, at, why, html }) => ({ fault, at, why, html })), []);
 });

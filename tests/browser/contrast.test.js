@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Every example, and the console, can be read: text (also of buttons that are off) and placeholders at 4.5 : 1, edges of fields at 3 : 1
-// (WCAG 2), light, dark and printed; before and after the log-in, when what the example is for is done, and while its
-// server is away. At 320 px, and with text twice as large at 640 px,
-// nothing scrolls sideways; what is pressed is 24 px or more each way; nothing moves for those who want no motion. What
-// people write runs in its own direction, wherever it is shown.
+// Every example, and the console, is legible and usable: text (also of disabled buttons) and placeholders have a
+// contrast of 4.5 : 1, edges of fields 3 : 1 (WCAG 2), light, dark and printed; before and after the login, after the
+// main action of the example, and while its server is away. At 320 px, and with text of double size at 640 px, no page
+// scrolls sideways; buttons have at least 24 px in each direction; no element moves for users who prefer reduced
+// motion. Texts of users have their own direction wherever they are shown.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -13,7 +13,7 @@ const { PURPOSES, enter } = require('./purposes.js');
 
 after(closeChrome);
 
-// Runs in the page. Grounds that are transparent are blended with those below them, and so is what has an opacity.
+// Runs in the page. Transparent backgrounds are blended with those below, and so are elements with an opacity.
 function measure() {
   const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
   const known = new Map();
@@ -61,7 +61,7 @@ function measure() {
       if (el.placeholder) check('placeholder', el, getComputedStyle(el, '::placeholder').color, groundOf(el), 4.5);
     }
   }
-  // What stands before a seat says by its shape what the seat is: no sign is like another.
+  // The symbol of a seat shows its state by its shape: no two symbols are alike.
   const signs = [...document.querySelectorAll('.key li')].map((el) => {
     const { backgroundColor, backgroundImage, borderTopWidth, borderTopColor, color, content } = getComputedStyle(el, '::before');
     const ground = groundOf(el.parentElement);
@@ -82,7 +82,7 @@ function measure() {
   return bad;
 }
 
-// Text twice as large, in a window of 640 px: nothing scrolls sideways, and no text is cut off.
+// Text of double size, in a window of 640 px: no sideways scrolling, and no text is cut off.
 function large() {
   document.documentElement.style.fontSize = '200%';
   const wide = document.documentElement.scrollWidth > innerWidth ? [`sideways: ${document.documentElement.scrollWidth}`] : [];
@@ -93,18 +93,19 @@ function large() {
   return [...wide, ...cut];
 }
 
-// The colours of a page in the dark, by its head; and that a phone's keyboard covers nothing.
+// The colours of a page in dark mode, from its head; and that the keyboard of a phone covers no element.
 const head = () => ({
   viewport: document.querySelector('meta[name=viewport]')?.content ?? '',
   themes: document.querySelectorAll('meta[name=theme-color]').length,
   icon: document.querySelector('link[rel=icon]')?.href ?? '',
 });
 
-// Runs in the page: what moves, though nothing is to. The sentence that the script is missing waits by an animation.
+// Runs in the page: return running animations, of which there must be none. The message about a missing script uses one
+// as a timer.
 const moves = () => document.getAnimations().filter((one) => !one.effect.target.closest('.late')).length;
 
 for (const name of EXAMPLES) {
-  test(`${name}: can be read, and pressed`, async (t) => {
+  test(`${name}: is legible and usable`, async (t) => {
     const example = await startOwn(t, name);
     const { tab } = await newSession(t, { viewport: { width: 320, height: 640 }, reducedMotion: 'reduce' });
     const { page } = await tab('about:blank');
@@ -132,7 +133,7 @@ for (const name of EXAMPLES) {
     await all('inside');
     await PURPOSES[name](page);
     await all('done');
-    if (name === 'counter') await page.locator('#start').click(); // stopped, it has no stream that could be lost
+    if (name === 'counter') await page.locator('#start').click(); // a stopped counter has no stream that could be lost
     await example.kill();
     await page.waitForFunction(() => document.querySelector('.vestry-banner')?.checkVisibility() ||
       document.documentElement.hasAttribute('data-stale') || /connection lost/.test(document.querySelector('#state')?.textContent));
@@ -148,7 +149,7 @@ for (const name of EXAMPLES) {
 }
 
 // capability: H4
-test('the console: can be read, and pressed', async (t) => {
+test('the console: is legible and usable', async (t) => {
   const server = await startExample('test_browser_console');
   t.after(() => server.stop());
   const post = (what) => send('POST', `${server.url}${what}`, '', { 'Datastar-Request': 'true' });

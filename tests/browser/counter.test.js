@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The counter's page, clicked through in Chromium.
+// The counter's page, used in Chromium.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -14,7 +14,7 @@ async function counterFor(t, options = []) {
 }
 
 // capability: A11
-test('start, three ticks, a tick a second', async (t) => {
+test('a started counter ticks once per second', async (t) => {
   const counter = await counterFor(t);
   const session = await newSession(t);
   const tab = await session.tab(counter.url);
@@ -33,7 +33,7 @@ test('start, three ticks, a tick a second', async (t) => {
 
 // quick: civetweb, microhttpd
 // capability: A8
-test('a second tab of the session adds ten, the first one sees it; another session sees nothing', async (t) => {
+test('a second tab of the session adds ten, which the first one shows; another session is unaffected', async (t) => {
   const counter = await counterFor(t);
   const session = await newSession(t);
   const stranger = await newSession(t);
@@ -43,7 +43,7 @@ test('a second tab of the session adds ten, the first one sees it; another sessi
   await first.atLeast(1);
 
   const second = await session.tab(counter.url);
-  await second.shows('state', 'running'); // it opened its stream by itself, because the session was running
+  await second.shows('state', 'running'); // it opened its stream by itself, because the counter was running
   const before = await first.counter();
   await second.click('add');
   await first.atLeast(before + 10);
@@ -71,7 +71,7 @@ test('a second tab of the session adds ten, the first one sees it; another sessi
   assert.deepEqual([...session.problems, ...stranger.problems], []);
 });
 
-test('add ten without a stream is answered with one of its own', async (t) => {
+test('add ten without a stream opens a stream as the response', async (t) => {
   const counter = await counterFor(t);
   const session = await newSession(t);
   const tab = await session.tab(counter.url);
@@ -85,7 +85,7 @@ test('add ten without a stream is answered with one of its own', async (t) => {
   assert.deepEqual(session.problems, []);
 });
 
-test('stop resets all tabs and nothing ticks any more', async (t) => {
+test('stop resets all tabs, and the ticks end', async (t) => {
   const counter = await counterFor(t);
   const session = await newSession(t);
   const first = await session.tab(counter.url);
@@ -98,7 +98,7 @@ test('stop resets all tabs and nothing ticks any more', async (t) => {
     await tab.shows('counter', '0');
     await tab.shows('state', 'stopped');
   }
-  // Another session is the clock: while it ticks three times, this one stays where it is.
+  // Another session is the clock: while it ticks three times, this one does not change.
   const witness = await (await newSession(t)).tab(counter.url);
   await witness.click('start');
   await witness.atLeast(3);
@@ -107,14 +107,14 @@ test('stop resets all tabs and nothing ticks any more', async (t) => {
     assert.equal(await tab.state(), 'stopped');
   }
   const keys = await counter.keys();
-  assert.equal(keys.keys.length, 1); // the witness
-  await first.click('start'); // it starts again, from nothing
+  assert.equal(keys.keys.length, 1); // the other session
+  await first.click('start'); // a new counter, from zero
   await first.atLeast(1);
   assert.ok((await first.counter()) < (await witness.counter()));
   assert.deepEqual(session.problems, []);
 });
 
-test('a reload shows where the session is and goes on by itself', async (t) => {
+test('a reload shows the current value, and continues by itself', async (t) => {
   for (const policy of ['many', 'replace', 'reuse', 'reject']) {
     const counter = await counterFor(t, ['--policy', policy]);
     const session = await newSession(t);
@@ -133,7 +133,7 @@ test('a reload shows where the session is and goes on by itself', async (t) => {
   }
 });
 
-test('a server that is started again under an open page ticks again, for every tab and with the old cookie', async (t) => {
+test('after a restart of the server, open pages of all tabs tick again, with the old cookie', async (t) => {
   let counter = await counterFor(t);
   const session = await newSession(t);
   const tabs = [await session.tab(counter.url)];
@@ -173,13 +173,13 @@ test('policy replace: the newest tab has the stream', async (t) => {
   const keys = await counter.keys();
   assert.equal(keys.keys[0].connections, 1);
   assert.equal(keys.causes.replaced, 1);
-  await first.click('start'); // and may be taken back
+  await first.click('start'); // and the first tab can take it back
   await first.shows('state', 'running');
   await second.shows('state', 'another tab has the stream');
   assert.deepEqual(session.problems, []);
 });
 
-test('policy reuse: the first tab keeps the stream, what others do goes down it', async (t) => {
+test('policy reuse: the first tab keeps the stream, and gets the events of others', async (t) => {
   const counter = await counterFor(t, ['--policy', 'reuse']);
   const session = await newSession(t);
   const first = await session.tab(counter.url);
@@ -199,7 +199,7 @@ test('policy reuse: the first tab keeps the stream, what others do goes down it'
   assert.deepEqual(session.problems, []);
 });
 
-test('policy reject: a second stream is refused, and the page says why', async (t) => {
+test('policy reject: a second stream is rejected, and the page shows the reason', async (t) => {
   const counter = await counterFor(t, ['--policy', 'reject']);
   const session = await newSession(t);
   const first = await session.tab(counter.url);
@@ -210,7 +210,7 @@ test('policy reject: a second stream is refused, and the page says why', async (
   await first.ticks(2);
   assert.equal((await counter.keys()).keys[0].connections, 1);
   await first.page.close();
-  await second.until(() => { // the place is free as soon as the server has seen the tab go
+  await second.until(() => { // the place is free when the server has detected the close of the tab
     const state = document.querySelector('#state').textContent;
     if (state === 'another tab has the stream') document.querySelector('#start').click();
     return state === 'running';
@@ -220,7 +220,7 @@ test('policy reject: a second stream is refused, and the page says why', async (
 
 const threadsAreNoBound = ADAPTER === 'civetweb' ? false : 'its threads are no bound for streams';
 test('a full server is asked again until it has room', { skip: threadsAreNoBound }, async (t) => {
-  const counter = await counterFor(t, ['--threads', '4']); // two streams, and two threads for all else
+  const counter = await counterFor(t, ['--threads', '4']); // two streams, and two threads for other requests
   const sessions = [await newSession(t), await newSession(t), await newSession(t)];
   const tabs = [];
   for (const session of sessions) {
@@ -234,7 +234,7 @@ test('a full server is asked again until it has room', { skip: threadsAreNoBound
   await tabs[2].ticks(1);
 });
 
-test('while the connection is lost nothing can be done that would be lost, too', async (t) => {
+test('while the connection is lost, actions whose results would be lost are disabled', async (t) => {
   const counter = await counterFor(t);
   const session = await newSession(t);
   const tab = await session.tab(counter.url);
@@ -253,7 +253,7 @@ test('while the connection is lost nothing can be done that would be lost, too',
   assert.deepEqual(asked.filter((method) => method !== 'PUT'), []);
 });
 
-test('the page says so when its client cannot be loaded', async (t) => {
+test('the page reports that its client cannot be loaded', async (t) => {
   const counter = await counterFor(t);
   const session = await newSession(t);
   await session.context.route(/cdn\.jsdelivr\.net/, (route) => route.abort());
@@ -262,7 +262,7 @@ test('the page says so when its client cannot be loaded', async (t) => {
   assert.equal(await tab.counter(), 0);
 });
 
-test('the client can come from the server itself', async (t) => {
+test('the server itself can serve the client', async (t) => {
   const counter = await counterFor(t, ['--datastar-file', CLIENT]);
   const session = await newSession(t);
   await session.context.route(/cdn\.jsdelivr\.net/, (route) => route.abort());

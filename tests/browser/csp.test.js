@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
-// Every example under its policy, with whatever client there is: no page does what its policy refuses, and with a client
-// that compiles by a nonce no policy lets strings or inline scripts be code. The examples are those of the folder.
+// Every example under its policy, with any client: no page violates its policy, and with a client that compiles by a
+// nonce, no policy permits strings or inline scripts as code. The examples are those of the folder.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
 const { EXAMPLES, startOwn } = require('./examples.js');
 const { clientKnowsNonces, newSession, closeChrome } = require('./harness.js');
 
-const MOST = 100; // visits of a page: more of them, and it is never done
+const MOST = 100; // maximum visits of a page: more mean that the test would not end
 
 after(closeChrome);
 
-// A browser that hears what each page's policy refuses, and sees which policy it is.
+// Open a browser that records each page's policy and its violations.
 async function browserOf(t) {
   const session = await newSession(t);
   const refused = [], documents = [], pressed = [];
@@ -27,11 +27,12 @@ async function browserOf(t) {
   return { ...session, refused, documents, pressed };
 }
 
-// What a policy says, by directive.
+// Return the directives of a policy.
 const directivesOf = (policy) =>
   Object.fromEntries((policy ?? '').split(';').map((one) => one.trim().split(/\s+/)).map(([name, ...sources]) => [name, sources]));
 
-// What was pressed may lead elsewhere, while it is waited for or asked: then the same is done there, some times.
+// A click may navigate while the test waits for the page or reads it: then repeat the work on the new page, a few
+// times.
 async function wherever(what) {
   for (let times = 1; ; times++) {
     try {
@@ -42,14 +43,14 @@ async function wherever(what) {
   }
 }
 
-// It is all there; messages that were on their way have come, and what they had run has run.
+// Wait until the page is complete: responses have arrived, and their code has run.
 const settled = (page) => wherever(async () => {
   await page.waitForLoadState('load');
   await page.evaluate(() => new Promise((done) => requestIdleCallback(() => setTimeout(done), { timeout: 200 })));
 });
 
-// Fills in and presses whatever there is, as a visitor would who tries all of it, but for the buttons that were pressed
-// before. Who logs out does so last. A page that is left is over.
+// Fill in all fields and press all buttons, like a user who tries everything, except buttons that were pressed before.
+// The log-out comes last. A page that is left is done.
 const tryAll = (page, before, most) => page.evaluate(async ([known, most]) => {
   const pause = () => new Promise((done) => setTimeout(done));
   const where = location.href;
@@ -59,14 +60,14 @@ const tryAll = (page, before, most) => page.evaluate(async ([known, most]) => {
     for (const type of ['input', 'change', 'blur']) field.dispatchEvent(new Event(type, { bubbles: true }));
     await pause();
   }
-  // What two buttons do that differ in a number alone is the same code.
+  // Two buttons whose actions differ only in a number have the same code.
   const look = (button) => [button, button.form].flatMap((one) => [...(one?.attributes ?? [])])
     .filter(({ name }) => name.startsWith('data-on')).map(({ name, value }) => `${name}=${value}`)
     .concat(button.textContent.trim()).join(' ').replace(/[0-9a-f_]*\d[0-9a-f_]*/g, '#');
   const fresh = (pressed) => [...document.querySelectorAll('button')]
     .filter((one) => one.checkVisibility() && !pressed.has(look(one)))
     .sort((a, b) => /log ?out/i.test(look(a)) - /log ?out/i.test(look(b)));
-  // What pressing asked the server for has been answered, and has come.
+  // Wait until all requests of the clicks were answered.
   let started = 0, finished = 0;
   document.addEventListener('datastar-fetch', ({ detail: { type, el } }) => {
     if (!el.matches('button, form')) return;
@@ -79,18 +80,18 @@ const tryAll = (page, before, most) => page.evaluate(async ([known, most]) => {
   };
   const pressed = new Set(known);
   for (let times = 0; times < most && location.href === where; times++) {
-    const [button] = fresh(pressed); // what came by pressing, too
+    const [button] = fresh(pressed); // including buttons that appeared by a click
     if (!button) return;
     pressed.add(look(button));
     await window.pressing(look(button));
     button.click();
     await answered();
   }
-}, [before, most]).catch((error) => assert.match(error.message, /navigation/)); // it has left
+}, [before, most]).catch((error) => assert.match(error.message, /navigation/)); // the page was left
 
-// Every page that a link leads to, of those that differ in a number alone the first two; and every button of each. A
-// page that a button has left is visited again. One that is not to be had leads elsewhere, as to a log-in: the first
-// button there is pressed, and it is asked for again.
+// Visit every page that a link leads to, of those that differ only in a number the first two; and press every button of
+// each. A page that a button has left is visited again. If a page leads elsewhere, for example to a login, press the
+// first button there, and request the page again.
 async function tryEverywhere(page, start, pressed) {
   const shape = (url) => url.replace(start, '').replace(/\d+/g, '#');
   const waiting = [start], times = new Map();
@@ -99,7 +100,7 @@ async function tryEverywhere(page, start, pressed) {
     const done = [];
     for (let visits = 1, isDone = false; !isDone; visits++) {
       assert.ok(visits <= MOST, `${url}: a button more each time`);
-      // There is no answer when the page was on its way there by itself.
+      // There is no response if the page was navigating there by itself.
       const answer = await wherever(async () => (await page.goto(url)) ?? page.reload());
       await settled(page);
       const isIt = !answer.request().redirectedFrom();
@@ -145,13 +146,13 @@ for (const name of EXAMPLES) {
       assert.deepEqual(said['trusted-types'], ['datastar'], url);
       assert.ok(nonce && !nonces.has(nonce), `${url}: a nonce of its own`);
       nonces.add(nonce);
-      const html = await text; // gone with a page that was left at once
+      const html = await text; // lost with a page that was left at once
       if (html) assert.match(html, new RegExp(`<html[^>]* data-nonce="${nonce}"`), url);
       assert.match(headers['cache-control'], /no-store/, url);
     }
     assert.deepEqual(refused, []);
     assert.deepEqual(problems.filter((text) => !/Failed to load resource|ERR_/.test(text)), []);
-    // And what it hears is heard: this page's policy refuses an attribute that is code, and a string for one.
+    // The test detects violations: this page's policy rejects an attribute with code, and a string as code.
     await settled(page);
     const thrown = await page.evaluate(() => {
       try {

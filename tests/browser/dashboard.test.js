@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The example dashboard, looked at in Chromium by several people at once.
+// The example dashboard, used in Chromium by several users at once.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -8,7 +8,7 @@ const { exampleFor, startExample, newSession, picture, send, closeChrome, tempor
 
 after(closeChrome);
 
-// What a page shows. The samples are counted by how far the charts have moved.
+// Return the content of a page. The number of samples is derived from the movement of the charts.
 function read(root) {
   const [tabs, renders] = [...root.querySelectorAll('#cost b')].map((b) => Number(b.textContent));
   const [, , width] = root.querySelector('svg').getAttribute('viewBox').split(' ').map(Number);
@@ -23,7 +23,7 @@ const moves = async (tab, times) => {
 };
 const tabsAre = (tab, count) =>
   tab.until((wanted) => Number(document.querySelector('#cost b').textContent) === wanted, count);
-// A document, as it is now: reading it is no render of a stream's.
+// Return a current document: this is no render of a stream.
 const now = async (example) => {
   const { text } = await send('GET', example.url);
   const [tabs, renders] = [.../<b>(\d+)<\/b>/g[Symbol.matchAll](text)].map((found) => Number(found[1]));
@@ -33,7 +33,7 @@ const now = async (example) => {
 test('dashboard: the charts move, with axes and units', async (t) => {
   const one = await (await exampleFor(t, 'dashboard')).tab();
   await moves(one, 3);
-  // What has begun does not look empty: the first samples fill half a minute.
+  // The charts are not empty at the start: the first samples fill half a minute.
   assert.equal(await one.page.evaluate(() => document.querySelector('svg').viewBox.baseVal.width), 30);
   const values = await one.page.locator('section b').allTextContents();
   assert.equal(values.length, 4);
@@ -51,7 +51,7 @@ test('dashboard: the charts move, with axes and units', async (t) => {
 });
 
 // capability: D7
-test('dashboard: all see the same, and it is rendered once for all of them', async (t) => {
+test('dashboard: all users see the same page, which is rendered once for all', async (t) => {
   const example = await exampleFor(t, 'dashboard');
   const one = await example.tab();
   const others = [await example.tab(), await example.tab(), await example.tab()];
@@ -61,7 +61,7 @@ test('dashboard: all see the same, and it is rendered once for all of them', asy
   const after = await shown(one);
   const [samples, renders] = [after.samples - before.samples, after.renders - before.renders];
   assert.ok(renders >= samples - 1 && renders <= samples + 1, `${renders} renders for ${samples} samples`);
-  // Read at the same sample.
+  // Compare at the same sample.
   for (const other of others)
     for (;;) {
       const [a, b] = await Promise.all([shown(one), shown(other)]);
@@ -73,7 +73,7 @@ test('dashboard: all see the same, and it is rendered once for all of them', asy
 });
 
 // capability: D7
-test('dashboard: when nobody looks, nothing is rendered, and the history goes on', async (t) => {
+test('dashboard: without open pages nothing is rendered, and the history continues', async (t) => {
   const example = await exampleFor(t, 'dashboard');
   const one = await example.tab();
   await moves(one, 1);
@@ -90,7 +90,7 @@ test('dashboard: when nobody looks, nothing is rendered, and the history goes on
   assert.equal(after.renders, before.renders);
 });
 
-test('dashboard: a page whose server has gone comes back by itself', async (t) => {
+test('dashboard: a page reconnects by itself after a loss of its server', async (t) => {
   let server = await startExample('dashboard');
   t.after(() => server.stop());
   const session = await newSession(t);
@@ -106,7 +106,7 @@ test('dashboard: a page whose server has gone comes back by itself', async (t) =
 
 for (const [device, viewport] of Object.entries({ phone: { width: 360, height: 740 }, desk: { width: 1120, height: 470 } }))
   for (const colorScheme of ['light', 'dark'])
-    test(`dashboard: looks, ${device}, ${colorScheme}`, async (t) => {
+    test(`dashboard: layout, ${device}, ${colorScheme}`, async (t) => {
       const one = await (await exampleFor(t, 'dashboard')).tab('', { viewport, colorScheme });
       const keeps = process.env.PICTURES && device === 'desk' && colorScheme === 'light';
       for (let i = 0; i < (keeps ? 40 : 1); i++) await moves(one, 2);

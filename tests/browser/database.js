@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What programs over SQLite or PostgreSQL are tested on, and another process at it.
+// Databases for tests of programs over SQLite or PostgreSQL, and another process that uses them.
 'use strict';
 const { after } = require('node:test');
 const { execFileSync } = require('node:child_process');
@@ -8,7 +8,7 @@ const os = require('node:os');
 const path = require('node:path');
 const postgres = require('./postgres.js');
 
-// Another process, which writes, or reads, as it likes: rows as arrays, and when it was done.
+// Run a statement in another process: rows as arrays, and the time of its end.
 function sqlAt(file, statement) {
   const script = `
 import json, sqlite3, sys, time
@@ -19,12 +19,12 @@ print(json.dumps([rows, time.time() * 1000]))`;
   return JSON.parse(execFileSync('python3', ['-c', script, file, statement]));
 }
 
-// EXAMPLE_DATABASE=postgres: the programs of a file share a server of PostgreSQL, each with a database of its own.
+// EXAMPLE_DATABASE=postgres: the programs of a file share a PostgreSQL server, each with a separate database.
 const IS_POSTGRES = process.env.EXAMPLE_DATABASE === 'postgres';
 let server = null; // a promise
 if (IS_POSTGRES) after(async () => (await server)?.stop());
 
-// A database of its own: the program's options, and another client of it.
+// Return a separate database: the program's options, and another client of it.
 async function databaseFor(t) {
   if (IS_POSTGRES) {
     server ??= postgres.startServer();
@@ -33,7 +33,7 @@ async function databaseFor(t) {
   }
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'database-'));
   const file = path.join(folder, 'own.db');
-  process.on('exit', () => fs.rmSync(folder, { recursive: true })); // what a test runs after it may come in any order
+  process.on('exit', () => fs.rmSync(folder, { recursive: true })); // the other cleanups of a test run in any order
   return { options: ['--db', file], sql: (statement) => sqlAt(file, statement) };
 }
 

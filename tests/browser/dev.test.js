@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// scripts/dev: a change is built, the program starts anew, tabs load their page again; what does not build is shown.
+// scripts/dev: it builds each change, restarts the program and reloads tabs; it shows the errors of a failed build.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -14,7 +14,7 @@ const DEV = path.join(__dirname, '../../scripts/dev');
 
 after(closeChrome);
 
-// scripts/dev on a folder with one file; building it fails while the file says "broken".
+// Run scripts/dev on a folder with one file; its build fails while the file contains "broken".
 async function begin(t, run) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'dev-'));
   const file = path.join(folder, 'program.c');
@@ -35,7 +35,7 @@ async function begin(t, run) {
   const dev = {
     url,
     said: () => said,
-    // At once: of a file that is written piece by piece each piece may be a change.
+    // In one step, because a file that is written in parts changes several times.
     save(text) {
       const hidden = path.join(folder, '.program.c');
       fs.writeFileSync(hidden, `${text}\n`);
@@ -61,17 +61,17 @@ async function open(t, dev) {
   return page;
 }
 
-// What a page that is loaded anew has not.
+// Marks a page until it is reloaded.
 const mark = (page) => page.evaluate(() => { window.isOld = true; });
 const isNew = (page) => page.waitForFunction(() => !window.isOld && document.querySelector('h1'));
 const alertOf = (page) => page.locator('pre[role=alert]');
 
 // capability: L13
-test('dev: a page works behind it, and is loaded again when its program is built anew', async (t) => {
+test('dev: a page works through the proxy, and is reloaded after a build', async (t) => {
   const dev = await begin(t, await example());
   const page = await open(t, dev);
   await page.getByRole('button').first().click();
-  await page.waitForFunction(() => /[1-9]/.test(document.querySelector('main').textContent)); // by its stream
+  await page.waitForFunction(() => /[1-9]/.test(document.querySelector('main').textContent)); // updated by its stream
   for (let times = 1; times <= 3; times++) {
     await mark(page);
     dev.save(`change ${times}`);
@@ -82,7 +82,7 @@ test('dev: a page works behind it, and is loaded again when its program is built
 });
 
 // capability: L13
-test('dev: what does not build is shown, over a page that goes on', async (t) => {
+test('dev: the errors of a failed build are shown above the page, which continues', async (t) => {
   const dev = await begin(t, await example());
   const page = await open(t, dev);
   await page.getByRole('button').first().waitFor();
@@ -90,8 +90,8 @@ test('dev: what does not build is shown, over a page that goes on', async (t) =>
   dev.save("program.c:7: error: broken <b>'&\" here");
   await alertOf(page).waitFor();
   assert.equal(await alertOf(page).textContent(), "program.c:7: error: broken <b>'&\" here");
-  assert.equal(await page.evaluate(() => window.isOld), true); // it was not loaded again
-  const other = await open(t, dev); // what ran before runs on, and this tab is told too
+  assert.equal(await page.evaluate(() => window.isOld), true); // it was not reloaded
+  const other = await open(t, dev); // the previous program continues, and a new tab shows the errors, too
   await alertOf(other).waitFor();
   await other.getByRole('button').first().waitFor({ state: 'attached' });
   dev.save('mended');
@@ -101,7 +101,7 @@ test('dev: what does not build is shown, over a page that goes on', async (t) =>
 });
 
 // capability: L13
-test('dev: a program that ends is shown with its last words, and one that never built', async (t) => {
+test('dev: the end of a program is shown with its last output; so is a first build that fails', async (t) => {
   const dev = await begin(t, `sh -c 'echo no such table >&2; exit 3'`);
   const page = await open(t, dev);
   await alertOf(page).waitFor();
@@ -111,7 +111,7 @@ test('dev: a program that ends is shown with its last words, and one that never 
 });
 
 // capability: L13
-test('dev: Ctrl-C ends the program too', async (t) => {
+test('dev: Ctrl-C also ends the program', async (t) => {
   for (const sign of ['SIGINT', 'SIGTERM']) {
     const dev = await begin(t, await example());
     const page = await open(t, dev);

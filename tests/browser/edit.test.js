@@ -15,7 +15,7 @@ const opensForm = async ({ page }) => {
 
 const says = ({ until }, text) => until((is) => document.querySelector('[role=alert]')?.textContent === is, text);
 
-test('edit: a click opens a form with what is there, the focus in it', async (t) => {
+test('edit: a click opens a form with the stored values, and focuses it', async (t) => {
   const { tab } = await exampleFor(t, 'edit');
   const ada = await tab('', { viewport: { width: 390, height: 520 }, colorScheme: 'light' });
   assert.deepEqual(await card(ada.page), ['Ada Lovelace', 'ada@example.org']);
@@ -29,7 +29,7 @@ test('edit: a click opens a form with what is there, the focus in it', async (t)
   assert.deepEqual(ada.problems, []);
 });
 
-test('edit: what is saved is seen in all pages, and the focus returns', async (t) => {
+test('edit: saved values appear in all pages, and the focus returns', async (t) => {
   const { tab } = await exampleFor(t, 'edit');
   const [ada, other, editing] = [await tab(), await tab(), await tab()];
   await opensForm(editing);
@@ -47,7 +47,7 @@ test('edit: what is saved is seen in all pages, and the focus returns', async (t
   assert.deepEqual([...ada.problems, ...other.problems, ...editing.problems], []);
 });
 
-test('edit: what others save leaves the focus where it is', async (t) => {
+test('edit: a save of another user keeps the focus', async (t) => {
   const { tab } = await exampleFor(t, 'edit');
   const [ada, other] = [await tab(), await tab()];
   await ada.page.focus('#open');
@@ -72,7 +72,7 @@ test('edit: cancel changes nothing', async (t) => {
 
 // quick: microhttpd
 // capability: L4
-test('edit: what is half typed is there after a reload, until it is saved or cancelled', async (t) => {
+test('edit: half-typed text is restored after a reload, until it is saved or cancelled', async (t) => {
   const { tab } = await exampleFor(t, 'edit');
   const [ada, other] = [await tab(), await tab()];
   const loadsAgain = async () => {
@@ -81,7 +81,7 @@ test('edit: what is half typed is there after a reload, until it is saved or can
   };
   await opensForm(ada);
   await ada.page.fill('#name', 'half a na');
-  await loadsAgain(); // at once: the page says it while it goes
+  await loadsAgain(); // at once: the page sends it when it is left
   await ada.until(() => document.querySelector('#name').value === 'half a na');
   assert.equal(await ada.page.inputValue('#email'), 'ada@example.org');
   await opensForm(other);
@@ -101,7 +101,7 @@ test('edit: what is half typed is there after a reload, until it is saved or can
 });
 
 // capability: L10
-test('edit: while the server is away the page says so; then it comes back, and what is half typed is still there', async (t) => {
+test('edit: the page shows that the server is away, then reconnects with the half-typed text', async (t) => {
   const { tab, kill, begin, send } = await exampleFor(t, 'edit');
   const ada = await tab();
   await opensForm(ada);
@@ -124,7 +124,7 @@ test('edit: while the server is away the page says so; then it comes back, and w
   assert.deepEqual(unforeseen(ada.problems), []);
 });
 
-test('edit: Escape that ends a composition leaves the form, the next one closes it', async (t) => {
+test('edit: an Escape that ends a composition keeps the form, the next one closes it', async (t) => {
   const { tab } = await exampleFor(t, 'edit');
   const ada = await tab();
   const dropped = [];
@@ -132,7 +132,7 @@ test('edit: Escape that ends a composition leaves the form, the next one closes 
   await opensForm(ada);
   await ada.page.fill('#name', 'にほん');
   await pressComposing(ada.page.locator('#name'), 'Escape');
-  await ada.page.click('button.first'); // what the page has sent before is answered before
+  await ada.page.click('button.first'); // the page sends requests in order, so earlier ones were answered before
   await ada.until(() => document.querySelector('#view dd').textContent === 'にほん');
   assert.deepEqual(dropped, []);
   await opensForm(ada);
@@ -142,7 +142,7 @@ test('edit: Escape that ends a composition leaves the form, the next one closes 
   assert.deepEqual(ada.problems, []);
 });
 
-test('edit: a card without a name is refused, and the form says why', async (t) => {
+test('edit: a card without a name is rejected, with the reason in the form', async (t) => {
   const { tab } = await exampleFor(t, 'edit');
   const ada = await tab();
   await opensForm(ada);
@@ -152,7 +152,7 @@ test('edit: a card without a name is refused, and the form says why', async (t) 
   assert.deepEqual(await card(ada.page), ['Ada Lovelace', 'ada@example.org']);
 });
 
-test('edit: what another page saved meanwhile is not overwritten without a word, after a reload neither', async (t) => {
+test('edit: values saved by another page are not overwritten silently, also after a reload', async (t) => {
   const { tab } = await exampleFor(t, 'edit');
   const [ada, other] = [await tab(), await tab()];
   await opensForm(ada);
@@ -168,12 +168,12 @@ test('edit: what another page saved meanwhile is not overwritten without a word,
   await says(ada, 'Saved meanwhile by another page: “Grace”, “ada@example.org”. Save again, and yours takes its place.');
   assert.equal(await ada.page.inputValue('#name'), 'Ada King');
   await other.until(() => document.querySelector('#view dd').textContent === 'Grace');
-  await ada.page.click('button.first'); // with open eyes
+  await ada.page.click('button.first'); // confirmed by the user
   await other.until(() => document.querySelector('#view dd').textContent === 'Ada King');
   assert.deepEqual([...ada.problems, ...other.problems], []);
 });
 
-test('edit: an address is one; as many characters as a field takes are taken; Escape cancels', async (t) => {
+test('edit: addresses are checked, fields accept their maximum length, Escape cancels', async (t) => {
   const { tab } = await exampleFor(t, 'edit');
   const ada = await tab();
   await opensForm(ada);
@@ -199,7 +199,7 @@ test('edit: an address is one; as many characters as a field takes are taken; Es
   assert.deepEqual(ada.problems, []);
 });
 
-test('edit: hostile names are names', async (t) => {
+test('edit: hostile names are shown as text', async (t) => {
   const { tab } = await exampleFor(t, 'edit');
   const [ada, other] = [await tab(), await tab()];
   for (const text of HOSTILE) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// C3: what the effects that have a page do something do to it in Chromium, and that their texts stay texts. All do so
-// under a strict policy, too; prefetch and scripts, which are script elements, only with a client that gives them the
-// document's nonce.
+// C3: the actions of effects in a page in Chromium, with texts that stay texts. All effects work under a strict policy,
+// too; prefetch and scripts, which are script elements, only with a client that gives them the document's nonce.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -14,10 +13,10 @@ const { newSession, clientKnowsNonces, versionOptions, closeChrome } = require('
 after(closeChrome);
 
 const EFFECTS = process.env.EFFECTS ?? path.join(__dirname, '../../build/bin/test_browser_effects');
-// Whatever could end a literal, a line, a script element or a document.
+// Text that could end a literal, a line, a script element or a document.
 const HOSTILE = '"\'`\\${alert(1)}</script><script>alert(1)</script><!--\u2028\u2029\r\n\n\nevent: x\ndata: y\u0000ü€😀</body>';
 
-// A server of its own, and a page whose stream is open.
+// Start a separate server, and open a page with its stream.
 async function open(t, where = '') {
   const child = spawn(EFFECTS, await versionOptions(), { stdio: ['pipe', 'pipe', 'inherit'] });
   const exited = once(child, 'exit');
@@ -36,7 +35,7 @@ async function open(t, where = '') {
     const { status } = await put(effects);
     assert.equal(status, 204);
   };
-  while ((await put([['patch-signals', {}]])).status === 404) await page.waitForTimeout(20); // until its stream is kept
+  while ((await put([['patch-signals', {}]])).status === 404) await page.waitForTimeout(20); // until its stream is stored
   const violations = () => page.evaluate(() => window.violations);
   return { url, here: `${url}/${where}`, page, until, perform, put, said, violations, problems: session.problems };
 }
@@ -47,7 +46,7 @@ const testUnder = (name, run) => {
 };
 
 // capability: C3
-testUnder('c3: custom events arrive as they were sent', async (t, where) => {
+testUnder('c3: custom events arrive unchanged', async (t, where) => {
   const { page, until, perform, violations, problems } = await open(t, where);
   const detail = { text: HOSTILE, n: [1, null, 0.5], __proto__: null, ['__proto__']: { polluted: true } };
   await perform(
@@ -64,25 +63,25 @@ testUnder('c3: custom events arrive as they were sent', async (t, where) => {
     ['a"b', 'two', 7, true, false, false],
     ['saved', 'document', null, true, true, true],
   ])));
-  // a member named __proto__ is one, and no prototype
+  // a member __proto__ is an own member, not the prototype
   assert.equal(await page.evaluate(() => Object.hasOwn(window.got[0][2], '__proto__') && !window.got[0][2].polluted), true);
-  assert.equal(await page.evaluate(() => document.querySelectorAll('body > script, body > i').length), 0); // removed themselves
+  assert.equal(await page.evaluate(() => document.querySelectorAll('body > script, body > i').length), 0); // they have removed themselves
   assert.deepEqual(await violations(), []);
   assert.deepEqual(problems, []);
 });
 
 // capability: C3
-testUnder('c3: console, as it was written', async (t, where) => {
+testUnder('c3: console output is unchanged', async (t, where) => {
   const { until, perform, said, violations, problems } = await open(t, where);
   await perform(['console-log', HOSTILE], ['console-error', HOSTILE], ['dispatch-event', 'saved']);
   await until(() => window.got.length === 1);
   assert.deepEqual(said, [['log', HOSTILE], ['error', HOSTILE]]);
-  assert.deepEqual(problems, [HOSTILE]); // the error, and nothing else
+  assert.deepEqual(problems, [HOSTILE]); // only the error
   assert.deepEqual(await violations(), []);
 });
 
 // capability: C3
-testUnder('c3: the address is replaced, keeping its state', async (t, where) => {
+testUnder('c3: the address is replaced, and its state is kept', async (t, where) => {
   const { url, page, until, perform, violations, problems } = await open(t, where);
   await page.evaluate(() => history.replaceState({ kept: 1 }, ''));
   await perform(['replace-url', '/?a="\'</script>&b=ü#c']);
@@ -94,7 +93,7 @@ testUnder('c3: the address is replaced, keeping its state', async (t, where) => 
 });
 
 // capability: C3
-testUnder('c3: a redirect leaves, and can be undone; one that is a program is refused', async (t, where) => {
+testUnder('c3: a redirect leaves the page, with a history entry; an address that is a program is rejected', async (t, where) => {
   const { url, here, page, until, perform, put, problems } = await open(t, where);
   for (const program of ['javascript:got.push(1)', ' JAVASCRIPT:got.push(1)', 'java\nscript:got.push(1)'])
     assert.equal((await put([['redirect', program]])).status, 500);
@@ -108,7 +107,7 @@ testUnder('c3: a redirect leaves, and can be undone; one that is a program is re
 });
 
 // capability: C3
-testUnder('c3: an action that is answered with a redirect leaves, and tells that it has finished', async (t, where) => {
+testUnder('c3: an action whose response is a redirect leaves the page, and reports its end', async (t, where) => {
   const { url, here, page, problems } = await open(t, where);
   const told = [];
   await page.exposeFunction('tell', (what) => told.push(what));
@@ -120,7 +119,7 @@ testUnder('c3: an action that is answered with a redirect leaves, and tells that
   assert.deepEqual(problems.filter((text) => !/aborted|ERR_/.test(text)), []);
 });
 
-// A script element, which clients before 1.0.3 give no nonce.
+// A script element, to which clients before 1.0.3 give no nonce.
 const testScriptsUnder = (name, run) =>
   testUnder(name, async (t, where) =>
     where && !(await clientKnowsNonces()) ? t.skip('this client has no nonces') : run(t, where));

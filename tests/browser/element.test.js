@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The page's own element, and what becomes of its stream: it is one as long as the element is in the page, however often
-// the element is moved, morphed or put in anew, and it ends with the element. Asked of the real client (DATASTAR_JS):
-// what it does with elements that go, and with their requests, is different by its version.
+// The element that supervises a page's stream: the page has one stream as long as the element is in the page, however
+// often it is moved, morphed or inserted again, and the stream ends with the element. Only the real client is tested
+// (DATASTAR_JS): its handling of removed elements, and of their requests, depends on its version.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -11,7 +11,7 @@ const { startProxy } = require('./proxy.js');
 after(closeChrome);
 
 const skip = process.env.DATASTAR_JS ? false : 'the stand-in for the client does not model it';
-const HEARTBEAT_MS = 800; // the server's; what a page does by itself it does within a few
+const HEARTBEAT_MS = 800; // the server's value; a page reacts within a few of them
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
 async function until(condition, what) {
@@ -19,7 +19,7 @@ async function until(condition, what) {
     if (Date.now() - since > 120_000) assert.fail(`not within two minutes: ${what}`);
 }
 
-// Runs in the page, before its scripts. Headless Chromium hides no tab: what pages ask says so.
+// Runs in the page, before its scripts. Headless Chromium hides no tab, so the page's properties are replaced.
 function watchPage() {
   let hidden = false;
   Object.defineProperty(document, 'hidden', { get: () => hidden });
@@ -27,10 +27,10 @@ function watchPage() {
     hidden = value;
     document.dispatchEvent(new Event('visibilitychange'));
   };
-  // As the client does with what an action or a stream of the page's brings.
+  // Handle events like the client does, from an action or a stream.
   window.patch = (argsRaw) => document.dispatchEvent(
     new CustomEvent('datastar-fetch', { detail: { type: 'datastar-patch-elements', el: document.body, argsRaw } }));
-  // Every reason for which an element opens its stream.
+  // Trigger every reason for which an element opens its stream.
   window.rouse = () => {
     window.turn(true);
     window.turn(false);
@@ -39,7 +39,7 @@ function watchPage() {
   };
 }
 
-// A page with its stream, and what the server and the network between have seen of it.
+// Open a page with its stream, and record what the server and the proxy receive.
 async function pageOf(t, prepare = async () => {}) {
   const server = await startExample('test_browser_pages');
   t.after(() => server.stop());
@@ -49,10 +49,10 @@ async function pageOf(t, prepare = async () => {}) {
   await prepare(context, proxy.url);
   const one = await tab(proxy.url);
   const seen = async () => JSON.parse((await send('GET', `${server.url}seen`)).text);
-  // The server has just as many, and so has the network.
+  // Wait until the server and the proxy both have this number.
   const streams = (count) =>
     until(async () => (await seen()).streams === count && proxy.open() === count, `${count} streams`);
-  // The page has one stream, which brings what changes.
+  // Check that the page has one stream, which delivers changes.
   let changes = 0;
   const lives = async (what) => {
     await streams(1);
@@ -61,13 +61,13 @@ async function pageOf(t, prepare = async () => {}) {
     await one.shows('text', change);
     await streams(1);
   };
-  // What has the page open a stream: by then it has, and so a former one could be too many.
+  // Perform an action that opens a stream, and wait for it; a remaining older stream would then be one too many.
   const opens = async (what) => {
     const { opened } = await seen();
     await what();
     await until(async () => (await seen()).opened > opened, 'another stream');
   };
-  // Nothing opens another one, for as long as an element would take.
+  // Check that no stream opens, for the time in which an element would open one.
   const staysAway = async () => {
     await streams(0);
     const { opened } = await seen(), { failed } = proxy;
@@ -86,7 +86,7 @@ const removals = {
   'removed by a script': () => document.querySelector('.vestry-banner').remove(),
 };
 for (const [what, remove] of Object.entries(removals)) {
-  test(`element: ${what}, its stream ends, and none follows`, { skip }, async (t) => {
+  test(`element: ${what}, its stream ends, and no other stream opens`, { skip }, async (t) => {
     const { page, lives, staysAway, faults } = await pageOf(t);
     await lives('before');
     await page.evaluate(remove);
@@ -95,7 +95,7 @@ for (const [what, remove] of Object.entries(removals)) {
   });
 }
 
-test('element: removed while it tries again, it does so no more', { skip }, async (t) => {
+test('element: removed between two attempts, it makes no further attempt', { skip }, async (t) => {
   const { page, proxy, streams, staysAway, faults } = await pageOf(t);
   proxy.fail = Infinity;
   proxy.cut();
@@ -106,7 +106,7 @@ test('element: removed while it tries again, it does so no more', { skip }, asyn
   assert.deepEqual(faults(), []);
 });
 
-test('element: removed after the server has ended its stream, it asks for no other', { skip }, async (t) => {
+test('element: removed after the server has ended its stream, it opens no other', { skip }, async (t) => {
   const { page, proxy, context, staysAway, faults } = await pageOf(t, async ({ request }, url) => {
     assert.equal((await request.post(`${url}login`, { form: { user: 'ada' } })).status(), 204);
   });
@@ -161,7 +161,7 @@ for (const [what, change] of Object.entries(stays)) {
   });
 }
 
-test('element: put in again when all is as the document had it, it shows that, and not what it had last', { skip }, async (t) => {
+test('element: inserted again in the state of the document, it shows that state', { skip }, async (t) => {
   const { page, server, shows, until: inPage, lives, streams, faults } = await pageOf(t);
   const first = await page.textContent('#text');
   await lives('changed');
@@ -175,11 +175,11 @@ test('element: put in again when all is as the document had it, it shows that, a
   assert.deepEqual(faults(), []);
 });
 
-test('element: hidden and shown, cut off and come back, many times at once: one stream', { skip }, async (t) => {
+test('element: after many changes of visibility and network at once, there is one stream', { skip }, async (t) => {
   const { page, proxy, lives, streams, faults } = await pageOf(t);
   for (const fail of [0, 1, 2]) {
     await page.evaluate(() => {
-      for (let times = 0; times < 9; times++) window.turn(times % 2 === 0); // hidden at last
+      for (let times = 0; times < 9; times++) window.turn(times % 2 === 0); // hidden at the end
     });
     await streams(0);
     await page.evaluate(() => window.turn(false));
@@ -202,12 +202,12 @@ test('element: hidden and shown, cut off and come back, many times at once: one 
   assert.deepEqual(faults(), []);
 });
 
-test('element: the page is left, and come back to: one stream', { skip }, async (t) => {
+test('element: after the page was left and restored, there is one stream', { skip }, async (t) => {
   const { page, proxy, lives, streams, faults } = await pageOf(t);
   for (const round of ['first', 'second']) {
     await lives(round);
     await page.goto(`${proxy.url}login`);
-    await streams(0); // the server has seen the hang-up
+    await streams(0); // the server has detected the close
     await page.goBack();
     await lives(`${round}, back`);
     await page.reload();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The example embedded, used in Chromium: a program's own server and log-in, with pages of vestry's in it.
+// The example embedded, used in Chromium: a program with its own server and login, and with pages of vestry.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -7,24 +7,24 @@ const { closeChrome, newSession, startExample, isOffline } = require('./harness.
 
 after(closeChrome);
 
-// A browser of somebody who logs in by the monitor's own form.
+// Open a browser with a user who logs in by the monitor's form.
 async function person(t, monitor, name) {
   const session = await newSession(t);
-  const tab = await session.tab(monitor.url); // and is sent to the log-in
+  const tab = await session.tab(monitor.url); // which redirects to the login
   await tab.page.fill('[name=name]', name);
   await tab.page.click('button');
   return { ...session, first: tab, open: () => session.tab(monitor.url) };
 }
 
 const cool = (tab, device) => tab.page.getByRole('button', { name: `Cool ${device}` }).evaluate((el) => el.click());
-// A device that is cooled shows 20, until it is measured again.
+// A cooled device shows 20 until the next measurement.
 const wasCool = (tab) => tab.page.evaluate(() => {
   window.cooled = false;
   new MutationObserver(() => (window.cooled ||= document.querySelector('#device3').textContent === '20'))
     .observe(document.body, { subtree: true, childList: true, characterData: true });
 });
 
-test('embedded: values move, and what one does all see, behind the monitor’s own log-in', async (t) => {
+test('embedded: values change, and all users see a change by one of them, with the monitor’s login', async (t) => {
   const monitor = await startExample('embedded');
   t.after(() => monitor.stop());
   const [ada, bob] = [await person(t, monitor, 'ada'), await person(t, monitor, 'bob')];
@@ -40,7 +40,7 @@ test('embedded: values move, and what one does all see, behind the monitor’s o
 });
 
 // capability: L10
-test('embedded: a page says that the monitor is away, and goes on when it starts again', async (t) => {
+test('embedded: a page shows that the monitor is away, and continues after its restart', async (t) => {
   const monitor = await startExample('embedded');
   const ada = await person(t, monitor, 'ada');
   await ada.first.until(() => parseInt(document.querySelector('#device3').textContent) >= 40);
@@ -48,7 +48,7 @@ test('embedded: a page says that the monitor is away, and goes on when it starts
   await isOffline(ada.first, true);
   const again = await startExample('embedded', [], monitor.port);
   t.after(() => again.stop());
-  await ada.first.page.waitForURL('**/welcome'); // the monitor keeps its log-ins in memory
+  await ada.first.page.waitForURL('**/welcome'); // the monitor keeps sessions in memory
   await ada.first.page.fill('[name=name]', 'ada');
   await ada.first.page.click('button');
   await ada.first.until(() => parseInt(document.querySelector('#device0')?.textContent) >= 40);

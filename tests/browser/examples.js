@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The examples of the folder, each as a program of a test's own.
+// The examples of the folder, each as a separate program of a test.
 'use strict';
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -9,13 +9,13 @@ const { COUNTER, startExample } = require('./harness.js');
 
 const FOLDER = path.join(__dirname, '../../examples');
 
-// examples/NAME.c and examples/NAME/NAME.c are programs, as examples/CMakeLists.txt has it.
+// examples/NAME.c and examples/NAME/NAME.c are programs, as in examples/CMakeLists.txt.
 const EXAMPLES = fs.readdirSync(FOLDER, { withFileTypes: true })
   .filter((entry) => (entry.isDirectory() ? fs.existsSync(path.join(FOLDER, entry.name, `${entry.name}.c`)) : entry.name.endsWith('.c')))
   .map((entry) => path.basename(entry.name, '.c'));
 
-// Started with a database of its own, if it has one. The embedded example is a program with no --help.
-// end(): by SIGINT, as Ctrl-C does; again(): on the same port and the same files.
+// Start an example, with a separate database if it has one. The embedded example has no --help.
+// end(): by SIGINT, like Ctrl-C; again(): on the same port with the same files.
 async function startOwn(t, name) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), `${name}-`));
   const program = path.join(path.dirname(COUNTER), name);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What one may write in each field of each example: as many characters as the field takes are taken by the server, of
-// any script; one more, from a page of another's making, is refused by a sentence, and stays in its field. (The board,
-// the chat, the poll, edit and signup have tests of their own for what else they refuse.)
+// Fields of each example: the server accepts text of the field's maximum length in any script; one character more, from
+// another page, is rejected with a message, and stays in its field. (Board, chat, poll, edit and signup have their own
+// tests of other rejected texts.)
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -15,8 +15,8 @@ const shows = (page, text) => page.getByText(text).filter({ visible: true }).fir
 const stays = (page, selector, text) => page.waitForFunction(([where, is]) => document.querySelector(where)?.value === is, [selector, text]);
 const logIn = { field: 'input[name=name]', at: '/', outside: true, taken: async (page) => page.locator('form[action="/login"]').waitFor({ state: 'detached' }) };
 
-// Of each example: where the field is, what else the form needs, how the text is seen when it is taken, and the sentence
-// when it is not. outside: before the log-in.
+// For each example: the field, other required fields, a check that the text was accepted, and the message if it was
+// not. outside: before the login.
 const FIELDS = {
   auction: [{ ...logIn, refused: 'of at most 40 characters' },
     { at: '/', field: '#q', taken: (page, text) => page.getByText(`No lot is called “${text}”`).waitFor() },
@@ -42,7 +42,7 @@ const open = async (page, url) => {
 };
 
 for (const name of EXAMPLES.filter((one) => FIELDS[one]))
-  test(`${name}: as much as its fields take is taken, and no more; nothing is lost`, async (t) => {
+  test(`${name}: fields accept their maximum length and no more, and no text is lost`, async (t) => {
     const example = await startOwn(t, name);
     for (const how of FIELDS[name])
       for (const [script, sign] of [['umlauts', 'Ä'], ['emoji', '🦉'], ['Hebrew', 'ש']]) {
@@ -63,7 +63,7 @@ for (const name of EXAMPLES.filter((one) => FIELDS[one]))
         await open(page, new URL(how.at, example.url).href);
         const bound = await page.locator(how.field).first().evaluate((el) => el.maxLength);
         assert.ok(bound > 0, `${how.field} has a bound`);
-        // As one person types it: the field counts UTF-16 units, so of emoji there are half as many.
+        // As a user types it: the field counts UTF-16 units, so half as many emoji fit.
         const most = sign.repeat(Math.floor(bound / sign.length));
         if (how.refused) {
           const more = sign.repeat(bound + 1);
@@ -71,9 +71,9 @@ for (const name of EXAMPLES.filter((one) => FIELDS[one]))
           await shows(page, how.refused);
           if (!how.forgets) await stays(page, how.field, more);
         }
-        await fill((field) => field.fill(most + sign)); // the field itself lets no more in
+        await fill((field) => field.fill(most + sign)); // the field itself accepts no more
         await how.taken(page, most);
         t.diagnostic(`${how.field}: ${bound} ${script}`);
-        await session.context.close(); // a page that is left open has its stream
+        await session.context.close(); // an open page would keep its stream
       }
   });

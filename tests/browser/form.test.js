@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// L4: what is typed into a form comes back, is not disturbed meanwhile, and is over when the form was sent.
+// L4: text that is typed into a form is restored, is not disturbed meanwhile, and is cleared when the form is
+// submitted.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -7,7 +8,7 @@ const { startExample, newSession, send, closeChrome } = require('./harness.js');
 
 after(closeChrome);
 
-// What the form has, as its user sees it.
+// Return the form's values, as the user sees them.
 const read = () =>
   Object.fromEntries(['title', 'text', 'urgent', 'color', 'tags', 'note', 'password', 'code', 'never'].map((name) => {
     const all = [...document.querySelectorAll(`[name=${name}]`)];
@@ -31,7 +32,7 @@ async function open(session, url) {
   const tab = await session.tab(url);
   await ready(tab);
   tab.form = () => tab.page.evaluate(read);
-  // The letters that were answered since.
+  // The saves that were answered since.
   tab.letters = [];
   tab.page.on('response', (answer) => answer.url().endsWith('/kept') && tab.letters.push(answer.request().postData()));
   tab.kept = (what) => waitFor(() => tab.letters.some((letter) => new URLSearchParams(letter ?? '').get(what[0]) === what[1]));
@@ -45,7 +46,7 @@ async function waitFor(condition) {
   }
 }
 
-// The client has run, and the form is in its care.
+// Wait until the client has run, and supervises the form.
 const ready = (tab) => tab.until(() => window.vestryForms?.all?.report?.isKnown());
 
 async function type({ page }) {
@@ -63,16 +64,16 @@ async function type({ page }) {
 
 const has = (tab, wanted) =>
   waitFor(async () => {
-    const is = await tab.form().catch(() => ({})); // the page may just be loading
+    const is = await tab.form().catch(() => ({})); // the page may be loading
     return Object.keys(wanted).every((name) => is[name] === wanted[name]);
   });
 
 for (const where of ['', 'plain']) {
   // capability: L4
-  test(`l4: /${where}: what is typed comes back after a reload, but for what is secret`, async (t) => {
+  test(`l4: /${where}: typed text is restored after a reload, except for secrets`, async (t) => {
     const { tab } = await begin(t, where);
     await type(tab);
-    await tab.page.reload(); // at once: the page says it while it goes
+    await tab.page.reload(); // at once: the page sends it when it is left
     await ready(tab);
     await has(tab, { ...TYPED, password: '', code: '', never: '' });
     assert.ok(tab.letters.every((letter) => !/geheim|123456|alone|v.token/.test(letter)));
@@ -85,7 +86,7 @@ for (const where of ['', 'plain']) {
   });
 
   // capability: L4
-  test(`l4: /${where}: a form that was sent is empty, one that was refused is not`, async (t) => {
+  test(`l4: /${where}: a submitted form is empty, a rejected one is not`, async (t) => {
     const { tab, server } = await begin(t, where);
     await type(tab);
     await tab.page.fill('[name=title]', 'bad');
@@ -98,7 +99,7 @@ for (const where of ['', 'plain']) {
     await has(tab, { ...TYPED, title: 'bad' });
     await tab.page.fill('[name=title]', 'good');
     await tab.page.click('[type=submit]');
-    await has(tab, { ...EMPTY, note: where ? '' : (await tab.form()).note }); // a signal is the application's
+    await has(tab, { ...EMPTY, note: where ? '' : (await tab.form()).note }); // signals belong to the application
     await tab.page.reload();
     await ready(tab);
     await has(tab, EMPTY);
@@ -106,7 +107,7 @@ for (const where of ['', 'plain']) {
 }
 
 // capability: L4
-test('l4: the console names each declared field that is never kept, and why', async (t) => {
+test('l4: the console names each declared field that is never stored, with the reason', async (t) => {
   const server = await startExample('test_browser_form');
   t.after(() => server.stop());
   const session = await newSession(t);
@@ -120,7 +121,7 @@ test('l4: the console names each declared field that is never kept, and why', as
 });
 
 // capability: L4
-test('l4: what is typed is kept while it is typed, and no render overwrites it, nor moves the caret', async (t) => {
+test('l4: text is stored while it is typed; renders change neither text nor caret', async (t) => {
   const { tab, server } = await begin(t);
   await tab.page.fill('[name=text]', 'first');
   await tab.kept(['v.text', 'first']);
@@ -130,12 +131,12 @@ test('l4: what is typed is kept while it is typed, and no render overwrites it, 
   await tab.shows('ticks', '1');
   await tab.page.keyboard.type('X');
   assert.equal((await tab.form()).text, 'fiXrst and more');
-  // the tab crashes: nothing of the page is asked any more
+  // the tab crashes, so the page sends nothing more
   await tab.kept(['v.text', 'fiXrst and more']);
 });
 
 // capability: L4
-test('l4: a letter that comes after the submit does not bring the text back', async (t) => {
+test('l4: a save that arrives after the submission does not restore the text', async (t) => {
   const { tab } = await begin(t);
   let letGo = null;
   const isLetGo = new Promise((done) => (letGo = done));
@@ -146,13 +147,13 @@ test('l4: a letter that comes after the submit does not bring the text back', as
   await tab.page.fill('[name=title]', 'mine');
   const letter = tab.page.waitForRequest('**/kept');
   await letter;
-  await tab.page.type('[name=title]', ' too'); // the next one is due
+  await tab.page.type('[name=title]', ' too'); // the next save is due
   await tab.page.click('[type=submit]');
   await tab.shows('sent', '1');
   await has(tab, { title: 'Untitled' });
   letGo();
   await tab.kept(['v.title', 'mine']);
-  await tab.page.unroute('**/kept'); // what a page sends while it goes is not for routes
+  await tab.page.unroute('**/kept'); // routes do not see requests that a page sends when it is left
   await tab.page.reload();
   await ready(tab);
   await has(tab, { title: 'Untitled' });
@@ -163,7 +164,7 @@ test('l4: a letter that comes after the submit does not bring the text back', as
 });
 
 // capability: L4
-test('l4: a form that was sent keeps the focus in the field that had it', async (t) => {
+test('l4: a submitted form keeps the focus in its field', async (t) => {
   const { tab } = await begin(t);
   await tab.page.fill('[name=title]', 'mine');
   await tab.page.keyboard.press('Enter');
@@ -180,7 +181,7 @@ test('l4: a reset form is empty after a reload, too', async (t) => {
   await tab.page.click('[type=reset]');
   await tab.kept(['clear', '1']);
   await tab.page.fill('[name=text]', 'after it');
-  await send('POST', `${server.url}tick`); // the form is the same one for the page
+  await send('POST', `${server.url}tick`); // the form stays the same for the page
   await tab.shows('ticks', '1');
   await has(tab, { title: 'Untitled', text: 'after it', urgent: 'yes' });
   await tab.page.reload();
@@ -190,11 +191,11 @@ test('l4: a reset form is empty after a reload, too', async (t) => {
 
 for (const where of ['', 'plain']) {
   // capability: L4
-  test(`l4: /${where}: a tab that is duplicated has a copy of its own`, async (t) => {
+  test(`l4: /${where}: a duplicated tab has a separate copy`, async (t) => {
     const { tab, session, server } = await begin(t, where);
     await tab.page.fill('[name=title]', 'mine');
     await tab.kept(['v.title', 'mine']);
-    // As a browser duplicates a tab, or opens it again after a crash: with a copy of its storage.
+    // Like a browser that duplicates a tab, or restores it after a crash: with a copy of its storage.
     const storage = await tab.page.evaluate(() => ({ ...sessionStorage }));
     const page = await session.context.newPage();
     await page.addInitScript((copy) => {
@@ -211,20 +212,20 @@ for (const where of ['', 'plain']) {
   });
 }
 
-// The page's first question is held back until it is let go.
+// Hold back the page's first request until it is released.
 async function hold(tab) {
   let letGo = null;
   const isLetGo = new Promise((done) => (letGo = done));
   await tab.page.route('**/kept', async (route) => {
     await isLetGo;
-    await route.continue().catch(() => 0); // the page may be gone
+    await route.continue().catch(() => 0); // the page may be closed
   });
   return letGo;
 }
 
 for (const where of ['', 'plain']) {
   // capability: L4
-  test(`l4: /${where}: what is typed before the form comes back is not lost, nor overwritten`, async (t) => {
+  test(`l4: /${where}: text typed before the form is restored is neither lost nor overwritten`, async (t) => {
     const { tab } = await begin(t, where);
     await type(tab);
     await tab.kept(['v.note', TYPED.note]);
@@ -232,7 +233,7 @@ for (const where of ['', 'plain']) {
     await tab.page.reload();
     await tab.until(() => window.vestryForms?.all?.report);
     await tab.page.fill('[name=text]', 'typed anew');
-    // An input method that has begun to compose has changed nothing yet.
+    // An input method that has begun to compose has changed no text yet.
     await tab.page.evaluate(() =>
       document.querySelector('[name=note]').dispatchEvent(new CompositionEvent('compositionstart', { bubbles: true })));
     letGo();
@@ -249,11 +250,11 @@ for (const where of ['', 'plain']) {
 }
 
 // capability: L4
-test('l4: a letter that fails, or is refused for the moment, is sent again, more and more seldom', async (t) => {
+test('l4: a save that fails, or gets 503, is repeated with growing pauses', async (t) => {
   const server = await startExample('test_browser_form');
   t.after(() => server.stop());
   const session = await newSession(t);
-  await session.context.addInitScript(() => { // waits for the next letter are noted, and not waited for
+  await session.context.addInitScript(() => { // record waits for the next save, and skip them
     const own = setTimeout;
     window.waits = [];
     window.setTimeout = (run, ms, ...rest) => own(run, run.name === 'keep' && ms > 3000 ? window.waits.push(ms) : ms, ...rest);
@@ -273,7 +274,7 @@ test('l4: a letter that fails, or is refused for the moment, is sent again, more
 
 // quick: microhttpd
 // capability: L4
-test('l4: a page that is open loses nothing when its server is killed', async (t) => {
+test('l4: an open page loses nothing when its server is killed', async (t) => {
   const { tab, server } = await begin(t);
   await tab.page.click('[type=reset]'); // a generation that the next server does not know
   await tab.kept(['clear', '1']);
@@ -283,7 +284,7 @@ test('l4: a page that is open loses nothing when its server is killed', async (t
   tab.letters.length = 0;
   const next = await startExample('test_browser_form', [], server.port);
   t.after(() => next.stop());
-  await tab.kept(['v.title', 'mine']); // the page says it by itself
+  await tab.kept(['v.title', 'mine']); // sent by the page itself
   await has(tab, { title: 'mine' });
   await tab.page.reload();
   await ready(tab);

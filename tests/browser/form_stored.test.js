@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// L4, in a database: what is typed outlives the server and is of all its processes; and what a browser can do to a form
-// that is kept: input methods, back and forward, several tabs.
+// L4, in a database: typed text survives the server and is shared by all its processes; and actions of a browser on a
+// stored form: input methods, back and forward, several tabs.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -11,7 +11,7 @@ const { startExample, newSession, send, closeChrome } = require('./harness.js');
 
 after(closeChrome);
 
-// A database of the test's own, and servers of it.
+// Return a separate database, and a function that starts servers of it.
 function database(t) {
   const folder = fs.mkdtempSync(path.join(fs.existsSync('/dev/shm') ? '/dev/shm' : os.tmpdir(), 'vestry-form-'));
   const servers = [];
@@ -37,7 +37,7 @@ async function open(session, url) {
   return tab;
 }
 
-// saw: what there is instead, said when it has not come.
+// saw: returns the actual state, for the message at a timeout.
 async function waitFor(condition, saw = () => 'nothing') {
   for (let i = 0; !(await condition()); i++) {
     if (i === 1200) assert.fail(`waited in vain for ${condition}; there is ${JSON.stringify(await saw())}`);
@@ -49,7 +49,7 @@ const ready = (tab) => tab.until(() => window.vestryForms?.all?.report?.isKnown(
 
 for (const where of ['', 'plain']) {
   // capability: L4
-  test(`l4: /${where}: a server that is killed while somebody types has all that was kept, and hears the rest`, async (t) => {
+  test(`l4: /${where}: a server killed during typing keeps all saved text, and receives the rest later`, async (t) => {
     const start = database(t);
     const server = await start();
     const tab = await open(await newSession(t), server.url + where);
@@ -79,7 +79,7 @@ for (const where of ['', 'plain']) {
 }
 
 // capability: L4
-test('l4: a server that is killed before the submit is committed has kept the text', async (t) => {
+test('l4: a server killed before the commit of a submission keeps the text', async (t) => {
   const start = database(t);
   const server = await start();
   const tab = await open(await newSession(t), `${server.url}plain`);
@@ -99,14 +99,14 @@ test('l4: a server that is killed before the submit is committed has kept the te
 });
 
 // capability: L4
-test('l4: two servers of one database: typed at one, found at the other, and sent there it is over here', async (t) => {
+test('l4: two servers of one database share a form: text typed at one, submitted at the other', async (t) => {
   const start = database(t);
   const [here, there] = [await start(), await start()];
   const session = await newSession(t);
   const tab = await open(session, here.url);
   await tab.page.fill('[name=title]', 'mine');
   await tab.kept('v.title', 'mine');
-  // As a load balancer does it: the same page, by the same address, of another server.
+  // Like a load balancer: the same page at the same address from another server.
   const elsewhere = (route) => route.fetch({ url: route.request().url().replace(here.url, there.url), maxRedirects: 0 })
     .then((response) => route.fulfill({ response }), () => route.abort());
   await tab.page.route(/\/report$/, elsewhere);
@@ -124,7 +124,7 @@ test('l4: two servers of one database: typed at one, found at the other, and sen
 });
 
 // capability: L4
-test('l4: two tabs of one person have a text each, and to send one leaves the other', async (t) => {
+test('l4: two tabs of a user have separate texts, and submitting one keeps the other', async (t) => {
   const start = database(t);
   const server = await start();
   const session = await newSession(t);
@@ -146,7 +146,7 @@ test('l4: two tabs of one person have a text each, and to send one leaves the ot
 });
 
 // capability: L4
-test('l4: a page that comes back as it was left takes what was typed since, and puts nothing older there', async (t) => {
+test('l4: a page restored from the browser cache takes newer text, and saves no older text', async (t) => {
   const start = database(t);
   const server = await start();
   const tab = await open(await newSession(t), `${server.url}plain`);
@@ -159,7 +159,7 @@ test('l4: a page that comes back as it was left takes what was typed since, and 
   await tab.has('title', 'old');
   await tab.page.fill('[name=title]', 'new');
   await tab.kept('v.title', 'new');
-  await tab.page.goBack({ waitUntil: 'commit' }); // mostly as it was left, but a browser may load it anew
+  await tab.page.goBack({ waitUntil: 'commit' }); // usually restored, but a browser may load it again
   t.diagnostic(`as it was left: ${await tab.page.evaluate(() => window.wasLeft === true)}`);
   await tab.has('title', 'new');
   await tab.page.fill('[name=text]', 'newer text');
@@ -170,10 +170,10 @@ test('l4: a page that comes back as it was left takes what was typed since, and 
   await tab.has('text', 'newer text');
 });
 
-// The same with a page that surely was not loaded anew: the browser's event is played.
+// The same with a page that was certainly restored: the browser's event is simulated.
 for (const isSent of [false, true]) {
   // capability: L4
-  test(`l4: a page that was put away while the form was ${isSent ? 'sent' : 'typed into'} elsewhere`, async (t) => {
+  test(`l4: a restored page whose form was ${isSent ? 'sent' : 'typed into'} elsewhere meanwhile`, async (t) => {
     const start = database(t);
     const server = await start();
     const tab = await open(await newSession(t), `${server.url}plain`);
@@ -182,7 +182,7 @@ for (const isSent of [false, true]) {
     await tab.page.uncheck('[name=urgent]');
     await tab.kept('v.title', 'old');
     await waitFor(() => new URLSearchParams(tab.letters.at(-1)).get('v.urgent') === null);
-    // Another page of this tab, as if this one were put away.
+    // Another page of this tab, as if this one were in the cache.
     const letter = new URLSearchParams(tab.letters.at(-1));
     const other = isSent ? ['sent', `tabId=${letter.get('tabId')}&title=old`]
       : ['kept', `tabId=${letter.get('tabId')}&form=report&generation=${letter.get('generation')}&number=${Number(letter.get('number')) + 1}&v.title=new&v.urgent=yes`];
@@ -203,7 +203,7 @@ for (const isSent of [false, true]) {
 }
 
 // capability: L4
-test('l4: nothing is said in the middle of a composition, nor does a render disturb it, and then all of it', async (t) => {
+test('l4: nothing is saved or rendered during a composition, and everything after it', async (t) => {
   const start = database(t);
   const server = await start();
   const tab = await open(await newSession(t), server.url);
@@ -222,7 +222,7 @@ test('l4: nothing is said in the middle of a composition, nor does a render dist
     await keys.send('Input.imeSetComposition', { text, selectionStart: text.length, selectionEnd: text.length });
   }
   await tab.has('text', 'before にほん');
-  // Two renders, and more time than a letter takes: as long as another form field's letter would.
+  // Two renders, and more time than a save takes: as long as a save of another field would take.
   for (let i = 1; i < 3; i++) {
     await send('POST', `${server.url}tick`);
     await tab.shows('ticks', String(i));
@@ -235,7 +235,7 @@ test('l4: nothing is said in the middle of a composition, nor does a render dist
   await tab.has('text', 'before 日本');
   await tab.kept('v.text', 'before 日本');
   assert.deepEqual(await tab.page.evaluate(() => window.composed.at(-1)), ['compositionend', '日本']);
-  // One that is under way when the page goes is kept as it is.
+  // A composition that is active when the page is left is stored as it is.
   await keys.send('Input.imeSetComposition', { text: 'ご', selectionStart: 1, selectionEnd: 1 });
   await tab.has('text', 'before 日本ご');
   await tab.page.reload();
@@ -244,13 +244,13 @@ test('l4: nothing is said in the middle of a composition, nor does a render dist
 });
 
 // capability: L4
-test('l4: what is typed while a reset is under way is not lost when a render comes first', async (t) => {
+test('l4: text typed during a reset is not lost if a render comes first', async (t) => {
   const start = database(t);
   const server = await start();
   const tab = await open(await newSession(t), server.url);
   await tab.page.fill('[name=title]', 'mine');
   await tab.kept('v.title', 'mine');
-  // The answer to the reset is late.
+  // The response to the reset is late.
   let letGo = null;
   const isLetGo = new Promise((done) => (letGo = done));
   await tab.page.route('**/kept', async (route) => {
@@ -281,7 +281,7 @@ test('l4: what is typed while a reset is under way is not lost when a render com
 });
 
 // capability: L4
-test('l4: the file has nothing of what is never kept', async (t) => {
+test('l4: fields that are never stored are not in the file', async (t) => {
   const start = database(t);
   const server = await start();
   const session = await newSession(t);

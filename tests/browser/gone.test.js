@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A page that is gone: its stream ends soon, however the page went. (Chromium reads on for seconds behind a page that is
-// gone, when it could use the connection again for the rest of the answer; so heads of streams say that it cannot.)
+// The stream of a closed page ends soon, however the page was closed. (If Chromium could reuse the connection, it would
+// read the rest of the response for seconds; therefore the heads of streams forbid reuse.)
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -9,8 +9,8 @@ const { startExample, newSession, send, closeChrome } = require('./harness.js');
 after(closeChrome);
 
 const ROUNDS = 5;
-const SOON_MS = 1500; // civetweb looks four times a second
-const LATE_MS = 60_000; // and the machine is busy
+const SOON_MS = 1500; // civetweb checks four times per second
+const LATE_MS = 60_000; // maximum on a busy machine
 
 const leave = {
   closed: (page) => page.close(),
@@ -34,10 +34,10 @@ for (const [name, go] of Object.entries(leave)) {
       while ((await seen()).hangups === hangups && Date.now() - since < LATE_MS) continue;
       took.push(Date.now() - since);
       if (!page.isClosed()) await page.close();
-      while ((await seen()).open) continue; // the next round begins with none
+      while ((await seen()).open) continue; // the next round begins without streams
     }
     t.diagnostic(`gone after ${took} ms`);
-    assert.ok(Math.min(...took) < SOON_MS); // a busy machine makes some later: Chromium would all of them
+    assert.ok(Math.min(...took) < SOON_MS); // only the fastest counts, because a busy machine delays some; Chromium would delay all
     assert.deepEqual(session.problems.filter((text) => !/ERR_/.test(text)), []);
   });
 }

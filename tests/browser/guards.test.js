@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Tab ids, CSRF tokens and actions that run once, as a browser has them.
+// Tab ids, CSRF tokens and actions that run once, in a browser.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -17,7 +17,7 @@ async function start(t) {
   return { ...server, seen, session: await newSession(t) };
 }
 
-// What the page was rendered for, what it sends, and what the server has heard of it.
+// Return the id for which the page was rendered, the one that it sends, and the one that the server received.
 async function tabOf(page) {
   await page.waitForFunction(() => document.querySelector('#seen').textContent.length === 32, null, { polling: 20 });
   const text = (id) => page.textContent(id);
@@ -40,7 +40,7 @@ test('tab: the first render knows its id, and so does every request', async (t) 
 });
 
 // capability: D8
-test('tab: a reload keeps the id, from the first render on; so do links, forms and going back', async (t) => {
+test('tab: the id survives reloads, links, forms and Back, from the first render on', async (t) => {
   const { url, session } = await start(t);
   const { page } = await session.tab(url);
   const { tab } = await tabOf(page);
@@ -62,7 +62,7 @@ test('tab: a reload keeps the id, from the first render on; so do links, forms a
   assert.deepEqual(session.problems.filter((text) => !/ERR_/.test(text)), []);
 });
 
-test('tab: where beforeunload is not told, the stream has the id all the same', async (t) => {
+test('tab: without a beforeunload event, the stream still has the id', async (t) => {
   const { url, session } = await start(t);
   await session.context.addInitScript(() =>
     window.addEventListener('beforeunload', (event) => event.stopImmediatePropagation(), true));
@@ -76,7 +76,7 @@ test('tab: where beforeunload is not told, the stream has the id all the same', 
 });
 
 // capability: D8
-test('tab: a duplicate has an id of its own, and both keep theirs', async (t) => {
+test('tab: a duplicate has another id, and both keep theirs', async (t) => {
   const { url, session } = await start(t);
   const { page } = await session.tab(url);
   const { tab } = await tabOf(page);
@@ -88,28 +88,28 @@ test('tab: a duplicate has an id of its own, and both keep theirs', async (t) =>
     window.open(location.href);
   });
   const copy = await opens;
-  assert.equal(await copy.evaluate(() => sessionStorage.getItem('copied')), 'yes'); // as a browser's own command does
+  assert.equal(await copy.evaluate(() => sessionStorage.getItem('copied')), 'yes'); // like the browser's own command
   const second = await tabOf(copy);
   assert.deepEqual(second, all(second.tab));
   assert.notEqual(second.tab, tab);
   for (let i = 0; i < 2; i++) {
-    await Promise.all([page.reload(), copy.reload()]); // in the same moment
+    await Promise.all([page.reload(), copy.reload()]); // at the same moment
     const [one, two] = [await tabOf(page), await tabOf(copy)];
     assert.deepEqual([one.tab, one.seen, two.tab, two.seen], [tab, tab, second.tab, second.tab]);
   }
 });
 
-test('tab: one that was closed is nobody else\'s', async (t) => {
+test('tab: the id of a closed tab is never given to another tab', async (t) => {
   const { url, session } = await start(t);
   const { page } = await session.tab(url);
   const { tab } = await tabOf(page);
-  await page.close({ runBeforeUnload: true }); // its cookie is still there
+  await page.close({ runBeforeUnload: true }); // its cookie still exists
   const next = await tabOf((await session.tab(url)).page);
   assert.notEqual(next.tab, tab);
   assert.equal(next.seen, next.tab);
 });
 
-test('tab: the id lies in the storage while no page is shown, and only then', async (t) => {
+test('tab: the id is in the storage only while no page is shown', async (t) => {
   const { url, session } = await start(t);
   const { page } = await session.tab(url);
   const { tab } = await tabOf(page);
@@ -125,7 +125,7 @@ test('tab: the id lies in the storage while no page is shown, and only then', as
   assert.equal((await tabOf(page)).tab, tab);
 });
 
-test('csrf: the client\'s actions have the token; without it they are refused', async (t) => {
+test('csrf: actions of the client have the token; requests without it are rejected', async (t) => {
   const { url, seen, session } = await start(t);
   const asked = [];
   session.context.on('request', (request) => asked.push(request.url()));
@@ -141,13 +141,13 @@ test('csrf: the client\'s actions have the token; without it they are refused', 
   await page.click('#send'); // a plain form
   await page.waitForURL(url);
   assert.equal((await seen()).forms, 1);
-  // nothing secret is in an address
+  // addresses contain no secret
   assert.match(asked.join(), /tabId/);
   assert.doesNotMatch(asked.join(), /csrf|once/);
 });
 
 // capability: D11
-test('csrf: a forged form of another port is refused, even with the token', async (t) => {
+test('csrf: a forged form of another port is rejected, even with the token', async (t) => {
   const { url, seen, session } = await start(t);
   const { page } = await session.tab(url);
   await tabOf(page);
@@ -162,7 +162,7 @@ test('csrf: a forged form of another port is refused, even with the token', asyn
   const answers = there.page.waitForResponse(/form$/);
   await there.page.click('button');
   const answer = await answers;
-  assert.match((await answer.request().allHeaders()).cookie, /session=/); // it is the same site: it has the cookie
+  assert.match((await answer.request().allHeaders()).cookie, /session=/); // it is the same site, so it has the cookie
   assert.equal(answer.status(), 403);
   assert.match(await there.page.textContent('body'), /a page of another site/);
   assert.deepEqual(await seen(), { acts: 0, forms: 0, bids: 0, site: 'same-site' });
@@ -172,7 +172,7 @@ test('csrf: a forged form of another port is refused, even with the token', asyn
   assert.equal((await seen()).acts, 0);
 });
 
-// A proxy that lets so many answers to POST be cut off, when they come: what was asked for is done.
+// A proxy that cuts the given number of responses to POST requests, whose actions have run by then.
 async function cutter(t, port) {
   const proxy = { cuts: 0, posts: 0 };
   const sockets = new Set();
@@ -207,7 +207,7 @@ async function cutter(t, port) {
 }
 
 // capability: D18
-test('once: an answer that is cut off behind the action is asked for again, and the action runs once', async (t) => {
+test('once: if a response is cut after the action, the request is repeated, and the action runs once', async (t) => {
   const { port, seen, session } = await start(t);
   const proxy = await cutter(t, port);
   const { page } = await session.tab(proxy.url);
@@ -220,11 +220,11 @@ test('once: an answer that is cut off behind the action is asked for again, and 
     await answer;
     assert.equal(proxy.cuts, 0);
     assert.ok(proxy.posts >= before + 3); // the client (or Chromium itself) has repeated it,
-    assert.equal((await seen()).acts, round); // and it was done once; the next click is another action
+    assert.equal((await seen()).acts, round); // and the action ran once; the next click is another action
   }
 });
 
-test('once: a form that is sent twice is done once', async (t) => {
+test('once: a form that is submitted twice runs once', async (t) => {
   const { url, seen, session } = await start(t);
   const { page } = await session.tab(url);
   await tabOf(page);
@@ -234,9 +234,9 @@ test('once: a form that is sent twice is done once', async (t) => {
       .then((answer) => answer.status || answer.type), [nonce, token, text]);
   assert.deepEqual(await Promise.all([post('a'), post('a'), post('a')]), Array(3).fill('opaqueredirect'));
   assert.equal((await seen()).forms, 1);
-  assert.equal(await post('b'), 409); // the same form, filled in anew
+  assert.equal(await post('b'), 409); // the same form with other values
   const answer = page.waitForResponse(/form$/);
-  await page.click('#send'); // by hand, from the page that was there
+  await page.click('#send'); // by hand, from the same page
   assert.equal((await answer).status(), 409);
   assert.equal((await seen()).forms, 1);
   await page.goto(url);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What every browser test needs: a counter of its own on a free port, Chromium, and pages that load no other thing.
+// Shared parts of browser tests: a separate counter on a free port, Chromium, and pages that load nothing from other
+// sites.
 'use strict';
 const { spawn } = require('node:child_process');
 const { once } = require('node:events');
@@ -16,22 +17,22 @@ const COUNTER = process.env.COUNTER ?? path.join(__dirname, '../../build/bin/cou
 const ADAPTER = process.env.COUNTER_ADAPTER ?? 'civetweb';
 const CLIENT = process.env.DATASTAR_JS || path.join(__dirname, 'standin.js');
 const TIMEOUT_MS = Number(process.env.PATIENCE ?? 180_000);
-// Texts that would do harm where they are not escaped; each fits into any field of the examples (30 bytes at least).
+// Texts that do harm if they are not escaped; each fits into any field of the examples (at least 30 bytes).
 const HOSTILE = ['<script>pwned()</script>', '</script><img src=x onerror=p>', `"'><b onclick=pwned()>`,
   "'+pwned()+'", '`${pwned()}`', '&lt;&amp;&#39;', "\\');pwned()//", '@get("/x") $left', '%s%n%d', 'ünï©ødé 😀',
   '../../?a=b&c#d'];
-// What says nothing of a browser is not done again in this one.
+// Tests that do not depend on the browser are skipped in Firefox.
 const sameInFirefox = FIREFOX ? 'Chromium has shown it' : false;
 
-// A test of which one program failed to end in order may have others: when its file is done they are not waited for.
+// A program that did not end in order may have other processes: they are not waited for at the end of the file.
 const running = new Set();
 const waitFor = (child, is) => {
   for (const one of [child, child.stdout, child.stderr]) is ? one.ref() : one.unref();
 };
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
 
-// The waits of every test are bounded by the server's own events, never by a guess at how long something takes.
-// Lines of its complaints that match `expected` are none. It is on a port of its own, on which it can start again.
+// All waits are limited by events of the server, never by an estimated duration.
+// Lines of its log that match `expected` are not errors. The program is on a separate port, on which it can restart.
 async function startExample(name, options = [], port = 0, expected = /^$/) {
   const all = ['--port', String(port || (await reservePort())), '--adapter', ADAPTER, ...(await versionOptions()), ...options];
   const program = path.join(path.dirname(COUNTER), name);
@@ -63,7 +64,7 @@ async function startExample(name, options = [], port = 0, expected = /^$/) {
       return stopped;
     },
     signal: (name) => child.kill(name),
-    // Without a word to anybody.
+    // Without notice to any client.
     async kill() {
       child.kill('SIGKILL');
       stopped = exited;
@@ -77,8 +78,8 @@ async function startCounter(options = [], port = 0) {
   return { ...counter, keys: async () => (await fetch(`${counter.url}keys`)).json() };
 }
 
-// One request on a connection of its own, so that none suffers from what became of another's connection. Who is refused
-// in the middle of a large body may see the connection end before the answer comes: that has the status 0.
+// Send a request on a new connection, so that a broken connection affects no other request. A client that is rejected
+// during a large body may see the end of the connection before the response: the status is then 0.
 const send = (method, url, body, headers = {}) =>
   new Promise((done) => {
     const request = http.request(url, { method, agent: false, headers }, (answer) => {
@@ -90,7 +91,7 @@ const send = (method, url, body, headers = {}) =>
     request.end(body);
   });
 
-// A small example that ends with its test, and complains about nothing; tabs of it, each a browser of its own.
+// Start a small example that ends with its test, and must log no errors; open tabs of it, each in a separate browser.
 async function exampleFor(t, name) {
   let example = await startExample(name);
   t.after(() => example.stop());
@@ -98,7 +99,7 @@ async function exampleFor(t, name) {
     ...example,
     kill: () => example.kill(),
     begin: async () => { example = await startExample(name, [], example.port); },
-    // Until the page's stream is open, and shows what it starts with.
+    // Wait until the page's stream is open, and shows its first event.
     async tab(where = '', options = {}) {
       const session = await newSession(t, options);
       const tab = await session.tab(example.url + where);
@@ -108,27 +109,27 @@ async function exampleFor(t, name) {
   };
 }
 
-// Fills a field beyond its bound, as a page of another's making may. A script's value is not cut at maxlength, and a
-// morph that comes in between changes nothing of that.
+// Fill a field beyond its limit, as another page could. maxlength does not apply to values set by scripts, and a morph
+// in between does not change this.
 const overfill = (field, text) =>
   field.evaluate((el, value) => {
     el.value = value;
     el.dispatchEvent(new Event('input', { bubbles: true }));
   }, text);
 
-// The key that ends an input method's composition, as browsers report it, and Safari.
+// The key that ends a composition of an input method, as reported by browsers, and by Safari.
 const COMPOSING = [{ isComposing: true, keyCode: 229 }, { keyCode: 229 }];
 const pressComposing = async (field, key) => {
   for (const how of COMPOSING) await field.dispatchEvent('keydown', { key, bubbles: true, cancelable: true, ...how });
 };
 
-// For the documentation: PICTURES=folder keeps a picture, small and with few colours.
+// For the documentation: PICTURES=folder stores a picture, small and with few colours.
 async function picture(page, name) {
   if (process.env.PICTURES) await page.screenshot({ path: path.join(process.env.PICTURES, `${name}.png`) });
 }
 
-// What the address of the Datastar client answers. The stand-in repeats requests as today's clients do, or ('kept') as
-// those before 1.0.3 did; a real client does what it does.
+// The response at the address of the Datastar client. The stand-in repeats requests like current clients, or ('kept')
+// like those before 1.0.3; a real client behaves as it does.
 const clientWith = (retries) => ({
   body: `globalThis.standinRetries = '${retries}';${fs.readFileSync(CLIENT, 'utf8')}`,
   contentType: 'text/javascript; charset=utf-8',
@@ -141,8 +142,7 @@ async function closeChrome() {
   await closeBrowser();
 }
 
-// Whether the client compiles by a nonce, as those since 1.0.3 do: asked of the client itself. It takes the attribute
-// away, and no others do.
+// Return whether the client compiles by a nonce, like those since 1.0.3: it removes the attribute, and others do not.
 let knowsNonces = null;
 function clientKnowsNonces() {
   knowsNonces ??= (async () => {
@@ -152,18 +152,18 @@ function clientKnowsNonces() {
         ? route.fulfill(client)
         : route.fulfill({ contentType: 'text/html', body: '<!doctype html><html data-nonce="abc"><script type="module" src="c.js"></script>' }));
     const page = await context.newPage();
-    await page.goto('https://client.test/', { waitUntil: 'load' }); // by then modules have run
+    await page.goto('https://client.test/', { waitUntil: 'load' }); // modules have run by then
     const knows = await page.evaluate(() => !document.documentElement.hasAttribute('data-nonce'));
     await context.close();
     return knows;
   })();
   return knowsNonces;
 }
-// For programs whose pages have a policy: which client they are to serve.
-// And it is loaded from the CDN's address, also where the programs have a client built in.
+// For programs whose pages have a policy: the version of the client that they serve.
+// It is loaded from the CDN's address, also if the programs contain a client.
 const versionOptions = async () => ['--datastar-version', (await clientKnowsNonces()) ? '1.0.4' : '1.0.2'];
 
-// A session: a browser of its own, as far as cookies go. Tabs of it complain to `problems`.
+// Open a session: a browser with separate cookies. Errors of its tabs are added to `problems`.
 async function newSession(t, { retries = 'rebuilt', ...options } = {}) {
   const context = await (await chrome()).newContext(options);
   context.setDefaultTimeout(TIMEOUT_MS);
@@ -192,8 +192,8 @@ async function newSession(t, { retries = 'rebuilt', ...options } = {}) {
   };
 }
 
-// BUSY=8: each page's processor is eight times slower, and each answer comes 80 ms late. It finds tests, and pages, that
-// count on what is most often there by then.
+// BUSY=8: the processor of each page is eight times slower, and each response takes 80 ms more. This finds tests, and
+// pages, that rely on typical durations.
 const BUSY = Number(process.env.BUSY ?? 0);
 async function makeBusy(page) {
   if (!BUSY || FIREFOX) return;
@@ -203,19 +203,19 @@ async function makeBusy(page) {
   await devtools.send('Network.emulateNetworkConditions', { offline: false, latency: BUSY * 10, downloadThroughput: -1, uploadThroughput: -1 });
 }
 
-// What a wait that was in vain says: the last requests of the session, and what the tab shows.
+// For the message of a timeout: the last requests of the session, and the content of the tab.
 const journals = new WeakMap();
 function keepJournal(context) {
   const journal = [];
   journals.set(context, journal);
   context.on('request', (request) => {
-    const isLease = 'vestry-lease' in request.headers(); // the page says that it is there
+    const isLease = 'vestry-lease' in request.headers(); // a request that renews a lease
     journal.push({ request, at: Date.now(), became: 'not answered', isLease });
     if (journal.length > 40) journal.shift();
   });
   const became = (request, what) => {
     const entry = journal.find((one) => one.request === request);
-    const before = entry?.status ? `${entry.status}, ` : ''; // Chromium calls each 204 aborted when it has come
+    const before = entry?.status ? `${entry.status}, ` : ''; // Chromium reports each 204 as aborted after it has arrived
     if (entry) entry.became = `${before}${what} after ${Date.now() - entry.at} ms`;
     if (entry && typeof what === 'number') entry.status = what;
   };
@@ -230,18 +230,18 @@ async function stateOf(page) {
   return `\nat ${new Date().toISOString().slice(11, 23)}, after\n${lines.join('\n')}\nthe page shows\n${shown.slice(0, 2000)}`;
 }
 
-// Whether a tab's banner says that the stream is away; it has one.
+// Return whether a tab's banner shows that the stream is away; the tab has one.
 const isOffline = (tab, is) =>
   tab.until((wanted) => document.querySelector('.vestry-banner')?.checkVisibility() === wanted, is);
-// What is wrong with a tab whose server was killed: not that it was away.
+// Return errors of a tab whose server was killed, except those that the kill causes.
 const unforeseen = (problems) => problems.filter((text) => !/ERR_|status of 400/.test(text));
 
 function tabOf(page) {
   const text = (selector) => page.textContent(selector);
-  // By the clock: the frames that Playwright would wait for are rare in a tab behind others.
+  // By the clock: the frames that Playwright would wait for are rare in a background tab.
   const until = (condition, argument) =>
     page.waitForFunction(condition, argument, { polling: 50 }).catch(async (error) => {
-      throw new Error(error.message + (await stateOf(page)), { cause: error }); // Playwright's own keeps its first text
+      throw new Error(error.message + (await stateOf(page)), { cause: error }); // Playwright's own error keeps its first text
     });
   return {
     page,
@@ -252,7 +252,7 @@ function tabOf(page) {
     click: (id) => page.click(`#${id}`),
     /** Wait until the counter shows at least n. */
     atLeast: (n) => until((least) => Number(document.querySelector('#counter').textContent) >= least, n),
-    /** Wait until the counter shows something else than now, `times` times. */
+    /** Wait until the counter shows another value than now, `times` times. */
     async ticks(times) {
       for (let i = 0; i < times; i++) {
         const now = await text('#counter');
@@ -270,7 +270,7 @@ function temporaryDirectory(t) {
   return folder;
 }
 
-// Runs in the page, before its scripts: the tab is hidden when a test says so, or from the beginning by its hash.
+// Runs in the page, before its scripts: the tab is hidden when a test sets this, or from the start by its hash.
 function canBeHidden() {
   let hidden = location.hash === '#hidden';
   Object.defineProperty(document, 'hidden', { get: () => hidden });

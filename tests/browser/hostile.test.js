@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Hostile texts, put into pages by the library (hostile.c), and read back by Chromium's own parsers of HTML, CSS and
-// JavaScript: each text must come back as it was, and nothing else may have come of it. SEED and COUNT choose others.
+// Hostile texts, inserted into pages by the library (hostile.c), and read back by Chromium's parsers of HTML, CSS and
+// JavaScript: each text must be unchanged, and must have no other effect. SEED and COUNT select others.
 'use strict';
 const { after, before, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -13,7 +13,7 @@ const ORIGIN = 'http://127.0.0.1:9';
 
 after(closeChrome);
 
-// By place: { text, made, more }. A text is what a browser decodes it to, and it never has a NUL.
+// By place: { text, made, more }. A text is the form that a browser decodes, and contains no NUL.
 const places = new Map();
 before(() => {
   const args = [process.env.SEED ?? '1', process.env.COUNT ?? '400'];
@@ -26,11 +26,11 @@ before(() => {
   }
 });
 
-// Runs in the page. Returns what is wrong with the rows of a place.
+// Runs in the page. Return the errors in the rows of a place.
 function check({ place, rows }) {
   const problems = [];
   const attribute = (root, name) => root.querySelector('p').getAttribute(name);
-  // A call v(text); that must be all that the code does: it is run, and written back as the harmless one is.
+  // The code must be exactly one call v(text): it is run, and rewritten like the harmless one.
   const called = (code, rewrite = (source) => source) => {
     const got = [];
     new Function('v', 'f', rewrite(code))((...all) => got.push(...all), (...all) => got.push(...all));
@@ -55,7 +55,7 @@ function check({ place, rows }) {
     return ok ? wanted : JSON.stringify(value);
   };
   const asJavaScript = (text) => new Function(`return (${text})`)();
-  // The values of an event's data lines with a key, joined as the client joins them.
+  // Return the values of an event's data lines with a key, joined like the client joins them.
   const elementsOf = (event) =>
     event
       .split(/\r\n|\r|\n/)
@@ -103,7 +103,7 @@ function check({ place, rows }) {
       ];
     },
   };
-  // What came of it, but for the texts: elements, their attributes' names, and how they are nested.
+  // Return the structure without the texts: elements, the names of their attributes, and their nesting.
   const shape = (node) =>
     [...node.childNodes]
       .map((child) =>
@@ -166,12 +166,12 @@ for (const place of [...PLACES, 'script event']) {
   });
 }
 
-// HTML put together at random, even broken: where the builder takes a text, the document is the one that it makes of a
-// harmless text, but for the text itself.
+// HTML assembled at random, possibly broken: if the builder accepts a text, the document must equal that of a harmless
+// text, except for the text itself.
 function checkTemplates(rows) {
   const problems = [];
   const isCode = (name) => /^on|^data-on|^data-text|^data-attr/.test(name);
-  // All there is, in order: structure as it is, and the strings.
+  // Return the content in order: the structure, and the strings.
   const flat = (node, structure = [], strings = []) => {
     let text = '';
     const add = (name, value) => strings.push({ name, value });
@@ -209,7 +209,7 @@ function checkTemplates(rows) {
         continue;
       }
       got.strings.forEach(({ name, value }, i) => {
-        if (name === 'noscript' && parser === 'scripting') return; // raw text, which nobody sees
+        if (name === 'noscript' && parser === 'scripting') return; // raw text, which is not displayed
         const harmless = wanted.strings[i].value;
         if (harmless.includes('harmless')) found++;
         const expected = harmless.replace('harmless', () => text);
@@ -220,7 +220,7 @@ function checkTemplates(rows) {
         }
         const isScript = name === 'src' ? /:/.test(value + text) : name === 'href' && /script:/i.test(value + text);
         if (isScript && value === harmless.replace('harmless', 'about:invalid')) return;
-        // In svg and math a textarea is any element, whose first line feed the parser does not drop.
+        // In svg and math, a textarea is an ordinary element, so the parser keeps its first line feed.
         if (value === harmless.replace('harmless', () => `\n${text}`) && /<(svg|math)[^]*<textarea/.test(made)) return;
         if (value !== expected) problems.push(`${where}${JSON.stringify(value)}, not ${JSON.stringify(expected)}`);
       });
@@ -239,7 +239,7 @@ test('hostile texts: in random HTML', async (t) => {
   t.diagnostic(`${rows.length} documents, read by four parsers`);
 });
 
-// The address is the text itself, or one that goes nowhere if it were a script.
+// The address is the text itself, or an inert one if the text would be a script.
 // capability: E4
 test('hostile texts: links', async (t) => {
   const page = await blank(t);
@@ -263,7 +263,7 @@ test('hostile texts: links', async (t) => {
   assert.ok(rows.some(({ made }) => made.includes('about:invalid')));
 });
 
-// What the Datastar client (DATASTAR_JS, or the stand-in) makes of expressions and actions, which it rewrites first.
+// Expressions and actions as the Datastar client (DATASTAR_JS, or the stand-in) runs them, after rewriting them.
 // capability: C7
 test('hostile texts: in a page with the client', async (t) => {
   const rows = places.get('client');

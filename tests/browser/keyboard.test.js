@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Every example by keyboard alone: Tab comes to all that can be pressed or written in, shows where it is, and comes out
-// again; and what the example is for is done without a mouse.
+// Every example by keyboard alone: Tab reaches every button, link and field, shows the focus, and leaves the page
+// again; and the main action of the example works without a mouse.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -10,8 +10,8 @@ const { STOPS_MAX, PURPOSES, enter } = require('./purposes.js');
 
 after(closeChrome);
 
-// Runs in the page, before the walk: what Tab has to come to. A radio group is one stop, and so is a grid or a list
-// that is walked by arrows (tabindex -1 on all but one).
+// Runs in the page, before the walk: collect the elements that Tab must reach. A radio group is one stop, and so is a
+// grid or a list with arrow keys (tabindex -1 on all but one).
 function begin() {
   const isSeen = (el) => el.checkVisibility({ visibilityProperty: true }) && el.getBoundingClientRect().width > 0;
   const all = [...document.querySelectorAll('a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex]')];
@@ -21,8 +21,8 @@ function begin() {
   return window.toReach.length;
 }
 
-// Runs in the page, at each stop: its element, whether something around it says that it has the focus, and whether it is
-// in view.
+// Runs in the page, at each stop: return its element, whether its surroundings show the focus, and whether it is
+// visible.
 function look() {
   const el = document.activeElement;
   if (!el || el === document.body || el === document.documentElement || window.reached.has(el)) return { isEnd: true };
@@ -36,13 +36,13 @@ function look() {
     isInView: box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth };
 }
 
-// Goes through the page once.
+// Walk through the page once.
 async function walk(page) {
   const count = await page.evaluate(begin);
   assert.ok(count < STOPS_MAX, `${count} stops`);
-  await page.evaluate(look); // a field may have the focus from the beginning
+  await page.evaluate(look); // a field may have the focus at the start
   const unseen = [];
-  // Behind the last one Tab is at the page itself, from where it begins anew: twice there is the end.
+  // After the last stop, Tab reaches the page itself, and starts again from there: the walk ends at the second time.
   for (let stop = 0, ends = 0; stop <= 2 * STOPS_MAX && ends < 2; stop++) {
     await page.keyboard.press('Tab');
     const { isEnd, what, isRinged, isInView } = await page.evaluate(look);
@@ -56,7 +56,7 @@ async function walk(page) {
 }
 
 for (const name of EXAMPLES)
-  test(`${name}: Tab comes to everything and shows where it is, and what it is for is done`, async (t) => {
+  test(`${name}: Tab reaches every control and shows the focus, and the main action works`, async (t) => {
     const example = await startOwn(t, name);
     const { context } = await newSession(t);
     const page = await context.newPage();
