@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* The default host. A host is the set of functions by which the library reaches its surroundings: memory, clocks,
+ * random bytes and the log (vestry/host.h). */
 #include "vestry/host.h"
 
 #include <errno.h>

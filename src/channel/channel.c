@@ -15,18 +15,20 @@
  * publish meets each member that was there at its beginning and stays exactly once, and each other member at most once.
  *
  * Leaving. A member is in the list until a thread removes it under the lock, because its connection ends, because it
- * leaves, or because the channel is destroyed. A thread that finds `in` cleared has nothing to do. The close node holds
- * a reference to its member, which is dropped when the connection calls the node or when the node is cancelled. Each
- * thread that works on the member without the lock holds another reference.
+ * leaves, or because the channel is destroyed. A thread that finds `in` cleared has nothing to do. The close node, by
+ * which the member learns of the connection's end (connection/close_list.h), holds a reference to its member. It is
+ * dropped when the connection calls the node, or when the node is cancelled. Each thread that works on the member
+ * without the lock holds another reference.
  *
  * Deadlock. A publish calls hooks, transports and profiles, which may publish, too. Such a nested publish could wait
  * for a semaphore that cannot be released before it returns: the one that its own thread holds, or one whose holder
  * waits for the semaphore that its own thread holds. Therefore, a thread that holds the semaphore of any channel never
  * waits for another (`publishes_inside`): it takes a semaphore only if it is free.
  *
- * Encoders. For each coding, the channel has a lane (coding/epoch.h): an encoder that is shared by the members with
- * this coding, and whose output refers back to earlier events. An epoch is the time in which the encoder refers back. A
- * member that has received the whole epoch so far is in sync. Any other member gets the event standalone.
+ * Encoders. The coding of a member is the write profile of its stream, such as br (coding/coding.h). For each coding,
+ * the channel has a lane (coding/epoch.h): an encoder that is shared by the members with this coding, and whose output
+ * refers back to earlier events. An epoch is the time in which the encoder refers back. A member that has received the
+ * whole epoch so far is in sync. Any other member gets the event standalone.
  *
  * Idle encoders. An encoder is used only while the semaphore is held. The thread that removes the last member of a
  * coding may be a runner, which must not wait, so it takes the semaphore only if it is free. Otherwise the holder looks

@@ -9,7 +9,8 @@
 
 /* The list holds waiting deliveries, oldest first. A delivery is one event on its way to this connection. A morph is an
  * event that sets all of one element, which it finds by its id; this element is its target. The rules by which one
- * event supersedes another are in event/target.c; this file handles only the order.
+ * event supersedes another are in event/target.c, and vsi_target in event/target.h describes an event for them; this
+ * file handles only the order.
  *
  * A table has, for each target, the last delivery that set it. Barriers, which are events whose effect is not
  * understood (VSI_EFFECT_UNKNOWN), divide the list into stretches. So no barrier lies between two deliveries of one

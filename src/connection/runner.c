@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: work that a runner must not leave undone when it sleeps */
 /* The runner is the only thread that is inside a connection at a given time. It opens the stream, writes the waiting
- * events, sends heartbeats, and ends the stream.
+ * events, sends heartbeats, and ends the stream. A pooled connection runs on a thread of the runtime's pool; a parked
+ * connection has a dedicated thread.
+ *
+ * An event that was sent waits in the queue or, on a conflating connection, in the list of conflation.c. The runner
+ * takes it from there and encodes it (coding/coder.h); `wire` is the result. When its bytes are written, or when it is
+ * discarded, it is settled: its room is released.
  *
  * A run checks everything again, so it does not depend on the reason for which it was woken: a send, a close, the
  * timer, or room in the transport. But a runner must not sleep while there is work for which no notify will come:

@@ -12,8 +12,10 @@
 #include "event/mark.h"
 #include "event/trace.h"
 
-/* An event is one allocation: this struct, directly followed by the bytes. After vsi_event_build only the count, the
- * list of extras, the number and the previous event change.
+/* An event is one allocation: this struct, directly followed by the bytes. A layout function writes the bytes, and also
+ * the event's meaning, which is its effect on the page (layout.h). After vsi_event_build only four members change: the
+ * count of references; the list of extras, which are data that other layers attach; the number, by which the encoders
+ * recognize an event (extras.h); and the previous event.
  *
  * An event may follow a previous event, for example the last render of the same page. It is then encoded as the
  * difference from that one (coding/coder.c). The reference to the previous event can be taken once: the thread that

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: MIT */
+/* Reading a request from the web server, through the adapter's table of functions: its line, its signals (of the
+ * Datastar client, in the query or the body), and its body, which counts in the budget of all requests. Also running
+ * the guards of its route, and the functions by which handlers read headers, peer and JSON. */
 #include "http/request.h"
 
 #include <string.h>

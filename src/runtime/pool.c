@@ -134,6 +134,8 @@ static void run_one(vsi_pool *pool, vsi_job *job) {
   pool->run(job);
 }
 
+/* ------------------------------------------------------------------------------------ running and submitting ------ */
+
 static void *work(void *argument) {
   vsi_pool_worker *worker = argument;
   this_worker = worker;
@@ -178,6 +180,8 @@ bool vsi_pool_run_one(vsi_pool *pool) {
 void vsi_pool_wake_by(vsi_pool *pool, vsi_wake *wake) {
   vsi_mutex_lock(&pool->park_lock);
   if (!pool->wake) { /* once set, it is read without the lock */
+    /* The event loop that steps the pool counts as one parked worker, so each submit calls wake_one, which signals
+     * it. */
     pool->wake = wake;
     atomic_store_explicit(&pool->parked, 1, memory_order_seq_cst);
   }

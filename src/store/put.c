@@ -27,7 +27,8 @@
  * Words. A tick is the store's unit of time (clock.h). An entry is due when its idle time or its lifetime is over
  * (visit.h). A value has ended when it is of no use any more although it is still stored: for example, a closed
  * connection. `leaving` collects removed entries, whose callbacks run after the unlock (leaving.h). A crowd is the
- * values of a key that has many (crowds.h). */
+ * values of a key that has many (crowds.h). The policy (REPLACE, REUSE, REJECT, MANY) determines what the put does if
+ * its key has values already (vestry/store.h). */
 #include "store/put.h"
 
 #include <sched.h>

@@ -5,7 +5,8 @@
  *
  * Words. `used` is the list of entries in the order of use, `born` the list in the order of their creation. To file an
  * entry is to put it into `used`. The mark is the lowest bit of `touched`: the entry was used again in the tick of its
- * last move. An entry is due when its idle time or its lifetime is over. */
+ * last move. An entry is due when its idle time or its lifetime is over. In a store with a lifetime or a limit per
+ * scope, each entry has an extra, which links it into further lists (entry.h). */
 #ifndef VSI_STORE_VISIT_H
 #define VSI_STORE_VISIT_H
 

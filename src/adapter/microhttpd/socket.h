@@ -1,5 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* The connections of libmicrohttpd: the memory that each of them holds, and the time that it may wait for a request. */
+/* The connections of libmicrohttpd: the memory that each of them holds, and the time that it may wait for a request.
+ *
+ * A connection waits for a request (is_waiting) from its accept on. Its states and the functions that report them:
+ * - the first line of a request has arrived: begins;
+ * - a piece of the body has arrived: goes_on;
+ * - the request is complete, and is served: serves;
+ * - its answer is being sent: sends; or its answer is a stream: streams, then hand_over;
+ * - its answer was sent, and it waits for the next request: rests;
+ * - libmicrohttpd will close it: ends.
+ *
+ * To cut a connection is to shut its socket down. Its bytes count as `going` until its thread has closed it.
+ * Connections between the acceptor and their thread are `arrivals`; answers that are being sent are `sendings`. `load`
+ * files a connection by its bytes (base/load.h). */
 #ifndef VSI_MICROHTTPD_SOCKET_H
 #define VSI_MICROHTTPD_SOCKET_H
 

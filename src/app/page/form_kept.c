@@ -40,7 +40,7 @@ typedef struct kept_form {
   vsi_ring of_owner; /* first member; in whose->forms */
   vsi_ring by_age;
   owner *whose;
-  uint64_t generation, number, over_ns;
+  uint64_t generation, number, over_ns; /* over_ns: time when it expires */
   char tab[VESTRY_TAB_ID_BYTES];
   char name[VESTRY_FORM_NAME_MAX_BYTES + 1];
   size_t len;

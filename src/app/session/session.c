@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Finds the session of a request and its user: in memory, otherwise by a signed cookie or from the storage. A session
  * here is the record of a user who has logged in (vsi_session_user, also called record); an anonymous user has only an
- * id in the cookie. The hash of the id is the scope of the request: the owner of the keys that it uses. */
+ * id in the cookie. The hash of the id is the scope of the request: the owner of the keys that it uses. At the end, the
+ * file registers its functions as an extension, which the instance calls for each request (instance/extension.h). */
 #include "app/session/session.h"
 
 #include <string.h>
@@ -20,7 +21,7 @@ typedef vsi_session_user record;
 /* ------------------------------------------------------------------------------------------ finding a session ---- */
 
 /* Put a record into the table. Consumes it. Returns a reference to it, or to the record that is there already. NULL:
- * the session has ended, or an error. */
+ * the session has ended (it is buried, table.h), or an error. */
 static record *admit(vsi_sessions *sessions, record *made, vestry_err *ret_error) {
   vestry_err error = VESTRY_EXISTS;
   record *there = NULL;

@@ -64,6 +64,7 @@ static size_t home_of(size_t capacity, uint64_t hash) {
   return (size_t)((hash >> 1) % capacity);
 }
 
+/* Return the place after this one; the first place follows the last. */
 static size_t behind(size_t capacity, size_t at) {
   return at + 1 < capacity ? at + 1 : 0;
 }

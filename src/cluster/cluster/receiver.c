@@ -98,8 +98,8 @@ static void told_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_me
  *   a request for a proof that this run is alive (heartbeat.c).
  * - It is not a repetition: its turn is higher than that of the last message.
  *
- * Then it is passed to the file that handles its kind. Sequence numbers that are missing before its own are a gap
- * (members.c). */
+ * Then it is passed to the file that handles its kind (wire.h lists the kinds). Sequence numbers that are missing
+ * before its own are a gap (members.c). */
 
 typedef struct heard {
   bool may_do, has_more; /* may_do: the broker reports whether another message follows at once (has_more) */

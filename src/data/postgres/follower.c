@@ -2,10 +2,12 @@
 /* essay: how commits to PostgreSQL are followed, and how following restarts */
 /* A thread that follows the commits of a database. There are two connections: one receives the WAL; the other, `side`,
  * queries which transactions are visible. The changed keys of each commit go to the index (index.c), which finds the
- * renders that have read them. If either connection ends, both are closed and opened again. Reasons are: the server was
- * restarted; a standby has replaced it; the WAL continues on another timeline; a segment was removed before it was
- * read; the WAL cannot be read. Following then restarts at the present position. Every page that has read anything is
- * rendered once more, because the commits in between are unknown.
+ * renders that have read them. follower.h explains the states GOING, TRYING and REFUSED.
+ *
+ * If either connection ends, both are closed and opened again. Reasons are: the server was restarted; a standby has
+ * replaced it; the WAL continues on another timeline; a segment was removed before it was read; the WAL cannot be read.
+ * Following then restarts at the present position. Every page that has read anything is rendered once more, because the
+ * commits in between are unknown.
  *
  * The order of a start is:
  * 1. find the position of the WAL;
@@ -165,6 +167,7 @@ static vestry_err take_record(const vsi_postgres_record *record, void *ctx) {
   return vsi_postgres_transactions_take(&f->transactions, record);
 }
 
+/* Pass on that entries of a leaf of an index have moved to another leaf (index.c). */
 static vestry_err take_move(void *ctx, uint32_t relation, uint32_t from, uint32_t to) {
   const follower *f = ctx;
   return vsi_postgres_index_move(f->is.index, relation, from, to);

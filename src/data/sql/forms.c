@@ -3,10 +3,10 @@
 /* The storage of forms in a database, with the rules of the storage in memory (app/page/form_kept.c): a form has a
  * generation, and each message with typed text has the generation of its form and a number.
  *
- * Each form is a row. A message that changes the form is one UPDATE of columns that are in no index. If it finds no
- * row, because there is none, or because the row needs more room or a later expiry, put_row does the full work. (`room`
- * is the size of a row, rounded up, so that typing a little more does not change it.) The statement that writes decides
- * which of two messages is the later one, at any node.
+ * Each form is a row; is_visitor means that it belongs to an anonymous user. A message that changes the form is one
+ * UPDATE of columns that are in no index. If it finds no row, because there is none, or because the row needs more room
+ * or a later expiry, put_row does the full work. (`room` is the size of a row, rounded up, so that typing a little more
+ * does not change it.) The statement that writes decides which of two messages is the later one, at any node.
  *
  * A page must be rendered again when its form was cleared, but not when text is typed. Therefore a render reads a
  * second table, vestry_form_cleared, in which each clearing changes one row. The table of forms is not part of the read

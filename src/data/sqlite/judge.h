@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The effect of a commit on a set of reads. */
+/* The effect of a commit on a set of reads (sets.h). A commit meets a set if it has written something that the set
+ * contains. A plan is the content of a set. */
 #ifndef VSI_SQLITE_JUDGE_H
 #define VSI_SQLITE_JUDGE_H
 

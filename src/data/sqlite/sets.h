@@ -46,6 +46,7 @@ typedef struct vsi_sqlite_plan {
   const uint32_t *pages;
   uint32_t uses_count, pages_count;
   bool is_exact; /* it depends on its file pages */
+  /* is_wild: untracked data was also read; is_all: it depends on everything. In both cases every commit matches. */
   bool is_wild, is_all;
   uint64_t hash;
 } vsi_sqlite_plan;

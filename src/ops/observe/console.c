@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The console is one document. It contains its style and script, under a nonce, and requests only JSON of this site.
- * One stream reports the state of the instance every second; the page then requests the data of the current view. So a
- * change of the view is one request, and does not open a new stream. */
+/* The console is a page for operators. It is one document. It contains its style and script, under a nonce, and
+ * requests only JSON of this site. One stream reports the state of the instance every second; the page then requests
+ * the data of the current view. So a change of the view is one request, and does not open a new stream. */
 #include "ops/observe/handlers.h"
 
 #include <string.h>
