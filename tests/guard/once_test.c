@@ -134,7 +134,7 @@ static int post_form(suite *s, const char *type, const char *body) {
   wire r = {
       .method = "POST", .path = "/act", .headers = {{"Content-Type", type}}, .body = body, .body_len = strlen(body)};
   wire_request(&s->on, &r, NULL, NULL);
-  if (r.status == 409) assert_non_null(strstr(r.text, "Load it again"));
+  if (r.status == 409) assert_non_null(strstr(r.text, "Reload"));
   wire_finish(&r);
   return r.status;
 }

@@ -130,7 +130,7 @@ static void rejection_has_retry_after(void **state) {
   wire_request(&s.on, &r, NULL, NULL);
   assert_int_equal(r.status, 429);
   assert_true(wire_has_header(&r, "Retry-After: 1"));
-  assert_string_equal(r.text, "This is too often, and was not done. Try again in 1 second.");
+  assert_string_equal(r.text, "Too many requests: this one was rejected. Try again in 1 second.");
   wire_finish(&r);
   test_host_advance_ms(&s.on.th, 1);
   assert_int_equal(ask_from(&s, NULL), 204);

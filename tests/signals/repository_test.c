@@ -144,7 +144,7 @@ static void e3_bad_signals_have_defaults_and_errors(void **state) {
        "an integer from -9007199254740991 to 9007199254740991 is expected", "{\"big\":0}"},
       {"{\"ratio\":1.01}", "ratio", VESTRY_LIMIT, "a number from 0 to 1 is expected", "{\"ratio\":0.5}"},
       {"{\"ratio\":[]}", "ratio", VESTRY_INVALID, "a number is expected", "{\"ratio\":0.5}"},
-      {"{\"user\":{\"name\":7}}", "user.name", VESTRY_INVALID, "a text is expected",
+      {"{\"user\":{\"name\":7}}", "user.name", VESTRY_INVALID, "a string is expected",
        "{\"user\":{\"name\":\"nobody\"}}"},
       {"{\"user\":{\"name\":\"123456789\"}}", "user.name", VESTRY_TOO_LARGE,
        "at most 8 bytes are allowed, nested at most 240 deep", "{\"user\":{\"name\":\"nobody\"}}"},

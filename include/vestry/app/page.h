@@ -74,7 +74,7 @@ typedef struct vestry_pages_options {
   const char *offline_text; /**< text of the banner (vestry_render_head) while the stream is broken
                                   ["Offline. Trying again…"]. Copied */
   const char *failing_text; /**< text of the banner while renders fail
-                                  ["This page cannot be brought up to date just now."]. Copied */
+                                  ["This page cannot be updated at the moment."]. Copied */
   vestry_runtime
       *runtime; /**< renders pages; borrowed. NULL: a runtime of threads_count threads; in tests, the runtime of a
                                   stepped instance (vestry/runtime.h) */

@@ -41,7 +41,7 @@ vestry_err vestry_bus_create(vestry *v, const vestry_bus_options *given) {
   vsi_bus *bus;
   if (!v) return VESTRY_INVALID;
   if (VSI_OPTIONS_TAKE(vestry_bus_options, options, given))
-    return vsi_mistake(v->host, "vestry_bus_create", "the options are of a later vestry");
+    return vsi_mistake(v->host, "vestry_bus_create", "the options have an unknown size, or members of a later version");
   vestry_err error = vsi_bus_create(v->host, options.max_subscriptions_count, &bus);
   if (error) return error;
   error = vsi_extension_add(v, &kind, bus);
@@ -145,7 +145,8 @@ vestry_err vestry_reply_subscribe(vestry_reply *reply, vestry_scope scope, const
   error = one ? vsi_bus_use(reply->v, &bus) : VESTRY_NO_MEMORY;
   if (!error) error = vsi_bus_prepare(bus, topic, subscriber, &one->subscription);
   vsi_scoped_key_finish(&name);
-  if (error == VESTRY_INVALID) (void)vsi_reply_refuse(reply, error, "a subscriber has no function, or a connection");
+  if (error == VESTRY_INVALID)
+    (void)vsi_reply_refuse(reply, error, "the subscriber has no function, or has a connection");
   if (error) {
     vsi_free(reply->host, one);
     return vsi_reply_attach(reply, error, NULL);

@@ -91,7 +91,7 @@ vestry_err vestry_files_create(const vestry_files_options *options, vestry_files
   if (!ret_files || VSI_OPTIONS_TAKE(vestry_files_options, own, options)) return VESTRY_INVALID;
   const vestry_host *host = vsi_host(own.host);
   if (!own.folder == !own.embedded)
-    return vsi_mistake(host, "vestry_files_create", "one of folder and embedded is wanted");
+    return vsi_mistake(host, "vestry_files_create", "exactly one of folder and embedded must be set");
   vestry_files *files = vsi_calloc(host, 1, sizeof *files);
   if (!files) return VESTRY_NO_MEMORY;
   *files = (vestry_files){.host = host, .options = own, .folder = -1};

@@ -76,15 +76,15 @@ static const char *fault_of(const vestry_csp *csp) {
   for (const char *at = csp->directives; next_directive(&at, &one);)
     for (size_t i = 0; i < one.name.len; i++)
       if (!vsi_is_letter(((const char *)one.name.data)[i]) && ((const char *)one.name.data)[i] != '-')
-        return "a directive's name is letters and dashes";
+        return "a directive's name may contain only letters and dashes";
   if (!vsi_is_field_value(csp->directives) || strchr(csp->directives, ','))
-    return "directives are one line without a comma";
+    return "directives must be one line without a comma";
   if (strcmp(csp->client, VESTRY_CSP_NO_CLIENT) == 0) return NULL;
   bool is_here = csp->client[0] == '/' && csp->client[1] != '/';
   bool is_there = strncasecmp(csp->client, "https://", 8) == 0 || strncasecmp(csp->client, "http://", 7) == 0;
   if ((!is_here && !is_there) || !vsi_is_field_value(csp->client) || strpbrk(csp->client, " \t'\",;"))
-    return "client is the address of a script: http, https or a path, in which blank, quote, comma and semicolon are "
-           "encoded";
+    return "client must be the address of a script: http, https or a path, in which blanks, quotes, commas and "
+           "semicolons are encoded";
   return NULL;
 }
 
@@ -173,7 +173,8 @@ static vestry_err refuse(vestry_reply *reply, const char *why) {
 static vestry_err put(vestry_reply *reply, const vestry_csp *given) {
   vestry_csp csp = {.size = 0};
   char nonce[NONCE_BYTES];
-  if (VSI_OPTIONS_TAKE(vestry_csp, csp, given)) return refuse(reply, "the policy is of a later vestry");
+  if (VSI_OPTIONS_TAKE(vestry_csp, csp, given))
+    return refuse(reply, "the policy has an unknown size, or members of a later version");
   if (!csp.client) csp.client = VESTRY_DATASTAR_CDN_URL;
   if (!csp.directives) csp.directives = "";
   const char *fault = fault_of(&csp);
@@ -264,7 +265,7 @@ static vestry_err apply(const vestry_request *req, vestry_reply *reply, int stat
   const bool is_document = has_body && status != 206 && is_html(reply);
   if (is_document && vsi_reply_header_find(reply, "Content-Encoding"))
     return vsi_reply_refuse(reply, VESTRY_INVALID,
-                            "a document with a policy is encoded already (Content-Encoding): no nonce can be put in");
+                            "cannot insert a nonce into a document that is already encoded (Content-Encoding)");
   if (is_document)
     error = put_nonce(reply);
   else

@@ -30,17 +30,17 @@ vestry_err vestry_csrf_create(vestry *v, const vestry_csrf_options *given, vestr
   vestry_csrf_options options;
   if (!v || !ret_csrf) return VESTRY_INVALID;
   if (VSI_OPTIONS_TAKE(vestry_csrf_options, options, given))
-    return vsi_mistake(v->host, "vestry_csrf_create", "the options are of a later vestry");
+    return vsi_mistake(v->host, "vestry_csrf_create",
+                       "the options have an unknown size, or members of a later version");
   const size_t count = options.trusted_origins_count;
   if (count > MAX_ORIGINS || (count && !options.trusted_origins))
     return vsi_mistake(v->host, "vestry_csrf_create",
-                       "there are too many trusted_origins, or none where some are counted");
+                       "too many trusted_origins, or trusted_origins_count is set without trusted_origins");
   size_t bytes = sizeof(vestry_csrf) + count * sizeof(char *);
   for (size_t i = 0; i < count; i++) {
     const char *origin = options.trusted_origins[i];
     if (!origin || !vsi_origin_is_good(origin))
-      return vsi_mistake(v->host, "vestry_csrf_create",
-                         "each of trusted_origins is written https://HOST, with no path");
+      return vsi_mistake(v->host, "vestry_csrf_create", "each trusted origin must be https://HOST, without a path");
     bytes += strlen(origin) + 1;
   }
   vestry_csrf *csrf = vsi_calloc(v->host, 1, bytes);
@@ -141,9 +141,9 @@ vestry_err vestry_csrf_guard(const vestry_request *req, vestry_reply *reply, voi
   const vestry_csrf *csrf = app;
   if (vsi_request_is_safe(req)) return VESTRY_OK;
   if (!is_from_here(csrf, req))
-    return vsi_refuse(req, reply, 403, "This was sent by a page of another site, and was not done.");
+    return vsi_refuse(req, reply, 403, "This request came from a page of another site, and was rejected.");
   vestry_err error = check_token(csrf, req);
   if (error != VESTRY_NOT_FOUND) return error;
   return vsi_refuse(req, reply, 403,
-                    "This page is out of date, so what it sent was not done. Load it again, and try once more.");
+                    "This page is out of date, so its request was rejected. Reload it, and try again.");
 }

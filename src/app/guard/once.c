@@ -148,13 +148,13 @@ static vestry_err answer_again(vsi_once_record *there, const unsigned char diges
                                const vestry_request *req, vestry_reply *reply) {
   count(&there->once->repeated);
   if (memcmp(there->digest, digest, VSI_ONCE_DIGEST_BYTES) == 0) return vsi_once_answer_repeat(&there->answer, reply);
-  return vsi_refuse(req, reply, 409, "This form was sent already, and was done. Load it again to send another.");
+  return vsi_refuse(req, reply, 409, "This form was already submitted. Reload the page to submit another one.");
 }
 
 static vestry_err refuse_unknown(vestry_once *once, const vestry_request *req, vestry_reply *reply) {
   count(&once->unknown);
   return vsi_refuse(req, reply, 409,
-                    "This was begun, and whether it was done is not known. Look, before you send it once more.");
+                    "This request was started, but its result is unknown. Check the result before you send it again.");
 }
 
 /* Query the storage, because another node may have the submission. The record is in the table.
@@ -224,7 +224,7 @@ vestry_err vestry_once_guard(const vestry_request *req, vestry_reply *reply, voi
   if (error && error != VESTRY_NOT_FOUND) return error;
   if (error || !vsi_nonce_is_good(vsi_seals_of(req->v), req->scope, nonce))
     return vsi_refuse(req, reply, 403,
-                      "This page is out of date, so what it sent was not done. Load it again, and try once more.");
+                      "This page is out of date, so its request was rejected. Reload it, and try again.");
   return run_or_repeat(once, (vestry_request *)(uintptr_t)req, reply, nonce, place); /* safe: the server created the
                                                                                         request, and it is not const */
 }
@@ -256,15 +256,16 @@ vestry_err vestry_once_create(vestry *v, const vestry_once_options *given, vestr
   vestry_once_options options;
   if (!v || !ret_once) return VESTRY_INVALID;
   if (VSI_OPTIONS_TAKE(vestry_once_options, options, given))
-    return vsi_mistake(v->host, "vestry_once_create", "the options are of a later vestry");
+    return vsi_mistake(v->host, "vestry_once_create",
+                       "the options have an unknown size, or members of a later version");
   if (options.storage && !ops_are_whole(options.storage))
-    return vsi_mistake(v->host, "vestry_once_create", "a storage has all of its three functions");
+    return vsi_mistake(v->host, "vestry_once_create", "a storage needs all three functions");
   bool has_sessions;
   vestry_err error = vsi_sessions_settle(v, &has_sessions);
   if (error) return error;
   set_defaults(&options, v, has_sessions);
   if (options.storage && options.max_answer_bytes > MAX_STORED_BYTES)
-    return vsi_mistake(v->host, "vestry_once_create", "a storage takes answers of at most 1 GiB");
+    return vsi_mistake(v->host, "vestry_once_create", "max_answer_bytes must be at most 1 GiB if a storage is set");
   if (options.max_anonymous_count > options.max_count)
     return vsi_mistake(v->host, "vestry_once_create", "max_anonymous_count is more than max_count");
   vestry_once *once = vsi_calloc(v->host, 1, sizeof *once);

@@ -89,7 +89,7 @@ static bool pause_until(uint64_t until_ns, unsigned tries) {
 }
 
 static vestry_err refuse_answer(const vsi_once_storage *storage, const char *why) {
-  vsi_log(storage->host, VESTRY_LOG_ERROR, "vestry_once_guard: an answer in the storage is not given again: %s", why);
+  vsi_log(storage->host, VESTRY_LOG_ERROR, "vestry_once_guard: cannot repeat a stored answer: %s", why);
   return VESTRY_FAILED;
 }
 
@@ -97,9 +97,9 @@ static vestry_err read_answer(const vsi_once_storage *storage, const vsi_once_se
                               unsigned char *bytes, size_t len, unsigned char digest[VSI_ONCE_DIGEST_BYTES],
                               vsi_once_answer *answer) {
   if (!vsi_once_open(sealed, bytes, len) || len < ANSWER_AT)
-    return refuse_answer(storage, "it is not as it was sealed for this submission");
+    return refuse_answer(storage, "its seal does not match this submission");
   if (vsi_once_answer_unpack(answer, share, bytes + ANSWER_AT, len - ANSWER_AT))
-    return refuse_answer(storage, "another version of vestry has written it");
+    return refuse_answer(storage, "it was written by another version of vestry");
   memcpy(digest, bytes + DIGEST_AT, VSI_ONCE_DIGEST_BYTES);
   return VESTRY_OK;
 }
@@ -121,8 +121,9 @@ vestry_err vsi_once_stored_begin(const vsi_once_storage *storage, const vsi_once
   } while (!error && found == VESTRY_ONCE_RUNNING && pause_until(until_ns, tries++));
   if (!error && found == VESTRY_ONCE_RUNNING) error = VESTRY_LIMIT;
   if (!error && found == VESTRY_ONCE_DONE)
-    error = len > capacity ? refuse_answer(storage, "another node keeps longer ones (max_answer_bytes)")
-                           : read_answer(storage, sealed, share, bytes, len, digest, answer);
+    error = len > capacity
+                ? refuse_answer(storage, "it exceeds max_answer_bytes of this node; set the same value on all nodes")
+                : read_answer(storage, sealed, share, bytes, len, digest, answer);
   vsi_free(storage->host, bytes);
   *ret_found = found;
   return error;
@@ -143,8 +144,8 @@ vestry_err vsi_once_stored_finish(const vsi_once_storage *storage, const vsi_onc
   }
   if (error)
     vsi_log(storage->host, VESTRY_LOG_WARN,
-            "vestry_once_guard: an answer was not stored, so other nodes do not know whether it was done; it is "
-            "written later: %s",
+            "vestry_once_guard: an answer was not stored and is written later; until then other nodes do not know the "
+            "result: %s",
             vestry_err_name(error));
   return error;
 }
@@ -153,10 +154,10 @@ vestry_err vsi_once_stored_forget(const vsi_once_storage *storage, const vsi_onc
   const vestry_once_submission submission = submission_of(sealed);
   const vestry_err error = storage->ops->forget(storage->ctx, &submission);
   if (error)
-    vsi_log(storage->host, VESTRY_LOG_WARN,
-            "vestry_once_guard: an action that was refused stays in the storage as if it might be done, until that "
-            "is written later: %s",
-            vestry_err_name(error));
+    vsi_log(
+        storage->host, VESTRY_LOG_WARN,
+        "vestry_once_guard: a refused action stays in the storage as running until its removal is written later: %s",
+        vestry_err_name(error));
   return error;
 }
 
@@ -193,8 +194,8 @@ void vsi_once_owed_add(vsi_once_record *record, bool is_undone) {
   vsi_mutex_unlock(&table->lock);
   if (!dropped) return;
   vsi_log(table->host, VESTRY_LOG_WARN,
-          "vestry_once_guard: the storage is away for so long that the end of an action is dropped: it is not known "
-          "there whether it was done");
+          "vestry_once_guard: the storage was unavailable for too long, so the end of an action was dropped; the "
+          "storage does not know its result");
   vsi_once_record_unref(dropped);
 }
 

@@ -142,11 +142,13 @@ static const char *mistake_of(const vestry *v, const vestry_rate_options *o) {
   if (o->burst_count > MOST_TOKENS) return "burst_count is above 1,000,000";
   if (o->period_ms > MOST_MS) return "period_ms is more than a day";
   if (o->max_count > MOST_COUNT) return "max_count is above 16,777,216";
-  if (o->by != VESTRY_RATE_ADDRESS && o->by != VESTRY_RATE_SCOPE) return "by is neither of an address nor of a scope";
+  if (o->by != VESTRY_RATE_ADDRESS && o->by != VESTRY_RATE_SCOPE)
+    return "by is neither VESTRY_RATE_ADDRESS nor VESTRY_RATE_SCOPE";
   if (o->by == VESTRY_RATE_SCOPE && !o->key && !vsi_sessions_of(v) && !v->scope)
-    return "by is of a scope, and the instance has neither sessions nor scopes, which come first: all would be one";
+    return "by is VESTRY_RATE_SCOPE, but the instance has neither sessions nor scopes; create them first, because "
+           "otherwise all clients share one scope";
   if (o->period_ms * 1000000 / o->count > MOST_FULL_NS / o->burst_count)
-    return "burst_count tokens take more than 400 days to come back";
+    return "burst_count tokens need more than 400 days to refill";
   return NULL;
 }
 
@@ -154,7 +156,8 @@ vestry_err vestry_rate_create(vestry *v, const vestry_rate_options *given, vestr
   vestry_rate_options options;
   if (!v || !ret_rate) return VESTRY_INVALID;
   if (VSI_OPTIONS_TAKE(vestry_rate_options, options, given))
-    return vsi_mistake(v->host, "vestry_rate_create", "the options are of a later vestry");
+    return vsi_mistake(v->host, "vestry_rate_create",
+                       "the options have an unknown size, or members of a later version");
   if (!options.period_ms) options.period_ms = DEFAULT_MS;
   if (!options.burst_count) options.burst_count = options.count;
   if (!options.max_count) options.max_count = DEFAULT_COUNT;
@@ -218,8 +221,8 @@ static uint64_t take_of_address(vestry_rate *rate, const vestry_request *req) {
   if (!address.family) {
     if (!is_behind_proxy && !atomic_exchange(&rate->is_silent, true))
       vsi_log(rate->v->host, VESTRY_LOG_WARN,
-              "vestry_rate_guard: %s: the peer has no address, so its requests are not counted: behind a proxy set "
-              "is_behind_proxy",
+              "vestry_rate_guard: %s: the peer has no address, so its requests are not counted; behind a proxy set "
+              "vestry_options.is_behind_proxy",
               req->path);
     if (!is_behind_proxy) return 0;
   }
@@ -231,7 +234,7 @@ static vestry_err refuse(const vestry_request *req, vestry_reply *reply, uint64_
   char seconds[24], sentence[96];
   uint64_t wait_s = (wait_ns + 999999999) / 1000000000;
   snprintf(seconds, sizeof seconds, "%llu", (unsigned long long)wait_s);
-  snprintf(sentence, sizeof sentence, "This is too often, and was not done. Try again in %s %s.", seconds,
+  snprintf(sentence, sizeof sentence, "Too many requests: this one was rejected. Try again in %s %s.", seconds,
            wait_s == 1 ? "second" : "seconds");
   vestry_turn_away(req->v, VESTRY_REFUSAL_RATE);
   vestry_err error = vestry_reply_header(reply, "Retry-After", seconds);
@@ -248,7 +251,8 @@ vestry_err vestry_rate_guard(const vestry_request *req, vestry_reply *reply, voi
     size_t len = 0;
     vestry_err error = rate->options.key(req, rate->options.key_app, name, &len);
     if (error) return error == VESTRY_NOT_FOUND ? VESTRY_OK : error;
-    if (len > sizeof name) return vsi_mistake(rate->v->host, "vestry_rate_guard", "the key is longer than its room");
+    if (len > sizeof name)
+      return vsi_mistake(rate->v->host, "vestry_rate_guard", "the key is longer than VESTRY_SCOPE_MAX_BYTES");
     wait_ns = take(rate, OF_FUNCTION, name, len);
   } else {
     const vsi_person person = vsi_person_of(req);

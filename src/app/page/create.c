@@ -49,8 +49,7 @@ static uint32_t hash_build(const char *build) {
 
 static vestry_err copy_texts(vestry_pages *pages, const vestry_pages_options *options) {
   const char *offline = options->offline_text ? options->offline_text : "Offline. Trying again…";
-  const char *failing =
-      options->failing_text ? options->failing_text : "This page cannot be brought up to date just now.";
+  const char *failing = options->failing_text ? options->failing_text : "This page cannot be updated at the moment.";
   pages->offline_text = vsi_strdup(pages->host, offline, strlen(offline));
   pages->failing_text = vsi_strdup(pages->host, failing, strlen(failing));
   return pages->offline_text && pages->failing_text ? VESTRY_OK : VESTRY_NO_MEMORY;
@@ -133,10 +132,9 @@ vestry_err vestry_pages_create(struct vestry *v, const vestry_pages_options *giv
   vestry_pages_options options;
   if (!v || !ret_pages) return VESTRY_INVALID;
   if (VSI_OPTIONS_TAKE(vestry_pages_options, options, given) || !are_in_range(&options))
-    return vsi_mistake(
-        v->host, "vestry_pages_create",
-        "threads_count, interval_ms, reload_ms or retry_ms is out of its bounds, secret and secret_len do "
-        "not go together, or the options are of a later vestry");
+    return vsi_mistake(v->host, "vestry_pages_create",
+                       "threads_count, interval_ms, reload_ms or retry_ms is out of range, only one of secret and "
+                       "secret_len is set, or the options are of a later version");
   vestry_pages *pages = vsi_calloc(v->host, 1, sizeof *pages);
   if (!pages) return VESTRY_NO_MEMORY;
   pages->v = v;

@@ -89,10 +89,10 @@ static const char *mistake_of(const vestry_forms_options *o) {
   if (*o->path != '/' || o->path[1] == '/') return "path does not begin with one '/'";
   for (size_t i = 0; i < len; i++)
     if (!strchr(letters, o->path[i]) && o->path[i] != '/' && o->path[i] != '.')
-      return "path has something other than letters, digits, '/', '.', '-' and '_'";
+      return "path contains other characters than letters, digits, '/', '.', '-' and '_'";
   if (o->ttl_ms > MOST_TTL_MS) return "ttl_ms is more than 400 days";
   if (o->max_form_bytes > o->max_bytes / 4) return "max_bytes is less than four times max_form_bytes";
-  if (o->storage && o->storage->forms) return "storage is that of other forms";
+  if (o->storage && o->storage->forms) return "storage is already used by other forms";
   return NULL;
 }
 
@@ -100,7 +100,8 @@ vestry_err vestry_forms_create(vestry *v, const vestry_forms_options *given, ves
   vestry_forms_options options;
   if (!v || !ret_forms) return VESTRY_INVALID;
   if (VSI_OPTIONS_TAKE(vestry_forms_options, options, given))
-    return vsi_mistake(v->host, "vestry_forms_create", "the options are of a later vestry");
+    return vsi_mistake(v->host, "vestry_forms_create",
+                       "the options have an unknown size, or members of a later version");
   if (!options.path) options.path = "/kept";
   if (!options.ttl_ms) options.ttl_ms = DEFAULT_TTL_MS;
   if (!options.max_form_bytes) options.max_form_bytes = (size_t)64 << 10;
@@ -176,12 +177,12 @@ vestry_err vestry_forms_add(vestry_forms *forms, const char *name, const char *c
   if (!forms) return VESTRY_INVALID;
   const vestry_host *host = forms->v->host;
   if (!is_name(name) || !fields || !count || count > VESTRY_FORM_FIELDS_MAX)
-    return vsi_mistake(host, "vestry_forms_add", "the name is none, or there are no fields, or too many");
+    return vsi_mistake(host, "vestry_forms_add", "the name is invalid, or there are no fields, or too many");
   for (size_t i = 0; i < count; i++)
     if (!is_field(fields[i]))
-      return vsi_mistake(host, "vestry_forms_add",
-                         "a field's name is empty, too long, or has something other than "
-                         "letters, digits and -_.[]:");
+      return vsi_mistake(
+          host, "vestry_forms_add",
+          "a field's name is empty, too long, or contains other characters than letters, digits and -_.[]:");
   if (find(forms, name)) return VESTRY_EXISTS;
   if (VSI_ARRAY_RESERVE(host, forms->all, forms->count, forms->room, 1)) return VESTRY_NO_MEMORY;
   declared one = {.name = NULL};

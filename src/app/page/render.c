@@ -190,8 +190,7 @@ static void hash_content(vsi_render *render) {
 /* Record an error, so that the render fails even if the page ignores it. */
 static vestry_err stick(vsi_render *render, vestry_err error, const char *why) {
   if (!render->error) render->error = error;
-  if (error == VESTRY_INVALID || error == VESTRY_LIMIT)
-    vsi_log(render->pages->host, VESTRY_LOG_ERROR, "a page: %s", why);
+  if (error == VESTRY_INVALID || error == VESTRY_LIMIT) vsi_log(render->pages->host, VESTRY_LOG_ERROR, "page: %s", why);
   return error;
 }
 
@@ -205,10 +204,9 @@ static vestry_err check_nonce(vsi_render *render) {
   const vestry_slice content = vsi_render_content(render);
   const char *nonce = nonce_of(render);
   if (!*nonce || !memmem(content.data, content.len, nonce, strlen(nonce))) return VESTRY_OK;
-  return stick(
-      render, VESTRY_INVALID,
-      "the document's nonce (vestry_reply_nonce) stands in its content: scripts and styles that need it belong "
-      "in front of the content, or behind it");
+  return stick(render, VESTRY_INVALID,
+               "the content contains the document's nonce (vestry_reply_nonce); put scripts and styles that need it "
+               "before or after the content");
 }
 
 static bool is_html(const char *type) {
@@ -222,7 +220,7 @@ bool vsi_render_find(vsi_render *render) {
   if (!reply->has_body || !is_html(reply->body_type) || vsi_reply_load(reply) || !reply->body) return false;
   vsi_content_fault fault = vsi_content_find(reply->body, reply->body_len, page->id, &found);
   if (fault) {
-    vsi_log(render->pages->host, VESTRY_LOG_ERROR, "a page's element #%s: %s, at byte %zu: %s", page->id,
+    vsi_log(render->pages->host, VESTRY_LOG_ERROR, "page: element #%s: %s, at byte %zu: %s", page->id,
             vsi_content_fault_name(fault), found.at, found.why);
     return false;
   }
@@ -239,9 +237,10 @@ bool vsi_render_find(vsi_render *render) {
 vestry_err vestry_render_topic(vestry_render *said, const char *topic) {
   vsi_render *render = said->own;
   size_t len = topic ? strlen(topic) : 0;
-  if (!len) return stick(render, VESTRY_INVALID, "a topic without a name");
+  if (!len) return stick(render, VESTRY_INVALID, "the name of a topic is empty");
   if (len > VESTRY_PAGE_TOPIC_MAX_BYTES) return stick(render, VESTRY_TOO_LARGE, "");
-  if (render->names_count == VESTRY_PAGE_TOPICS_MAX) return stick(render, VESTRY_LIMIT, "it names too many topics");
+  if (render->names_count == VESTRY_PAGE_TOPICS_MAX)
+    return stick(render, VESTRY_LIMIT, "the render names too many topics");
   render->names_count++;
   if (!render->names) return VESTRY_OK;
   vsi_topics_note(render->pages, render->names, topic, len);
@@ -295,7 +294,7 @@ vestry_err vsi_render_refuse(vsi_render *render, vestry_html *html, const char *
 vestry_err vestry_render_begin(vestry_render *said, vestry_html *html) {
   vsi_render *render = said->own;
   if (render->is_part || render->is_begun || html != render->html || render->page->handler)
-    return vsi_render_refuse(render, html, "the content was begun already, or cannot be begun here");
+    return vsi_render_refuse(render, html, "the content has already begun, or cannot begin here");
   render->is_begun = true;
   render->begin = vsi_html_of(html)->len;
   if (!render->page->layout) return vestry_html_add(html, "<%-s id=\"%s\">", render->page->element, render->page->id);
@@ -306,7 +305,7 @@ vestry_err vestry_render_begin(vestry_render *said, vestry_html *html) {
 vestry_err vestry_render_end(vestry_render *said, vestry_html *html) {
   vsi_render *render = said->own;
   if (!render->is_begun || render->is_ended || html != render->html)
-    return vsi_render_refuse(render, html, "the content was not begun, or has ended already");
+    return vsi_render_refuse(render, html, "the content has not begun, or has already ended");
   vestry_err error = vestry_html_add(html, "</%-s>", render->page->element);
   if (error) return error;
   render->is_ended = true;
@@ -388,11 +387,11 @@ vestry_err vsi_part_render(vestry_pages *pages, bool is_stream, const vestry_pag
 vestry_err vestry_render_part(vestry_render *said, vestry_html *html, const vestry_page_part *given) {
   vsi_render *render = said->own;
   if (!render->is_begun || render->is_ended || render->is_part || html != render->html || render->said.share)
-    return vsi_render_refuse(render, html, "a part stands in the content of a private page");
+    return vsi_render_refuse(render, html, "a part is allowed only in the content of a private page");
   vsi_named_part *named;
   vestry_err error = take_part(render, given, &named);
   if (error == VESTRY_INVALID)
-    return vsi_render_refuse(render, html, "a part's id, element, share or render is missing or none");
+    return vsi_render_refuse(render, html, "a part's id, element, share or render is missing or invalid");
   if (error) return stick(render, error, "");
   error = vestry_html_add(html, "<%-s id=\"%s\" data-ignore-morph>", named->part.element, named->part.id);
   named->inside_from = named->inside_to = vsi_html_of(html)->len;
@@ -416,14 +415,14 @@ vestry_err vestry_page_create(vestry_pages *pages, const vestry_page_options *gi
   if (!pages || !ret_page) return VESTRY_INVALID;
   if (VSI_OPTIONS_TAKE(vestry_page_options, options, given) || !options.render == !options.handler)
     return vsi_mistake(pages->host, "vestry_page_create",
-                       "one of render and handler is wanted, or the options are of a later vestry");
+                       "exactly one of render and handler must be set, or the options are of a later version");
   const char *id = options.id ? options.id : "content", *element = options.element ? options.element : "main";
   const char *signals = options.signals ? options.signals : VSI_STREAM_SIGNALS;
   if (!vsi_is_element_id(id) || !vsi_is_element_name(element))
-    return vsi_mistake(pages->host, "vestry_page_create", "id or element cannot be an element's");
+    return vsi_mistake(pages->host, "vestry_page_create", "id or element is not valid for an HTML element");
   if (options.layout && !vsi_is_element_id(options.layout))
     return vsi_mistake(pages->host, "vestry_page_create",
-                       "layout is a letter, then letters, digits, '-' and '_', at most 128 bytes");
+                       "layout must be a letter, followed by letters, digits, '-' and '_', at most 128 bytes");
   size_t id_len = strlen(id) + 1, element_len = strlen(element) + 1, signals_len = strlen(signals) + 1;
   size_t layout_len = options.layout ? strlen(options.layout) + 1 + element_len + id_len : 0;
   vestry_page *page = vsi_calloc(pages->host, 1, sizeof *page + id_len + element_len + signals_len + layout_len);

@@ -112,7 +112,7 @@ static vsi_outcome classify(vsi_run *r, vestry_err error) {
   if (render->is_ended || (render->page->handler && vsi_render_find(&r->render))) return VSI_MADE_CONTENT;
   if (status >= 400) return VSI_MADE_RELOAD;
   if (render->page->handler) return VSI_MADE_FAILED;
-  vsi_log(r->pages->host, VESTRY_LOG_ERROR, "the page at %s: its content was not begun and ended",
+  vsi_log(r->pages->host, VESTRY_LOG_ERROR, "the page at %s: the render did not begin and end the content",
           vsi_request_copy_path(r->fragment->request));
   return VSI_MADE_FAILED;
 }
@@ -260,7 +260,8 @@ static void redirect(vsi_run *r, vestry_connection *connection, const char *url)
     vsi_say_go(connection, url);
     return;
   }
-  vsi_log(r->pages->host, VESTRY_LOG_ERROR, "the page at %s: redirected to what is no address of the web",
+  vsi_log(r->pages->host, VESTRY_LOG_ERROR,
+          "the page at %s: rejected a redirect to an address that is not relative, http or https",
           vsi_request_copy_path(r->fragment->request));
   vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
 }

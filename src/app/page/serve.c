@@ -28,8 +28,8 @@ static vestry_err answer(vsi_render *render, vestry_html *html, vestry_reply *re
   if (error) return error;
   bool has_status = reply->status >= 300 || reply->status == 204;
   if (!render->is_ended && !has_status)
-    vsi_log(render->pages->host, VESTRY_LOG_WARN, "the page at %s: it has no content, and so no stream",
-            render->said.request->path);
+    vsi_log(render->pages->host, VESTRY_LOG_WARN,
+            "the page at %s: the document has no content, and therefore no stream", render->said.request->path);
   vestry_slice made;
   error = vestry_html_result(html, &made);
   if (error || (has_status && !made.len)) return error;
@@ -398,7 +398,7 @@ static vestry_err serve_stream(const vestry_request *req, vestry_reply *reply, v
   if (!vsi_navigate_is_here(page, req)) return vestry_reply_status(reply, 409);
   vestry_err error = page->allow ? page->allow(req, page->app) : VESTRY_OK;
   if (error) return deny(reply, error);
-  if (has_page(reply)) return vsi_reply_refuse(reply, VESTRY_INVALID, "it serves a page already");
+  if (has_page(reply)) return vsi_reply_refuse(reply, VESTRY_INVALID, "the reply already serves a page");
   vsi_state_tag tag;
   uint64_t document = vsi_document_read(vestry_request_header(req, "Vestry-Document"));
   bool has_tag = read_tag(pages, req, document, &tag);
@@ -414,7 +414,7 @@ static vestry_err serve_stream(const vestry_request *req, vestry_reply *reply, v
 
 vestry_err vestry_page_serve(const vestry_request *req, vestry_reply *reply, vestry_page *page, const char *share) {
   if (!req || !reply || !page || (share && strlen(share) > 1024))
-    return reply ? vsi_reply_refuse(reply, VESTRY_INVALID, "a page is missing, or its share is too long")
+    return reply ? vsi_reply_refuse(reply, VESTRY_INVALID, "the page is NULL, or its share is longer than 1,024 bytes")
                  : VESTRY_INVALID;
   return req->is_datastar ? serve_stream(req, reply, page, share) : serve_document(req, reply, page, share);
 }

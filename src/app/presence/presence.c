@@ -123,8 +123,9 @@ vestry_err vestry_reply_present(vestry_reply *reply, vestry_presence *presence, 
                                 const char *who) {
   size_t len = who ? strlen(who) : 0;
   if (!presence || !len || len > VSI_PRESENCE_WHO_MAX || !vsi_is_utf8(who, len))
-    return vsi_reply_refuse(reply, VESTRY_INVALID,
-                            "presence: who is NULL (nobody has logged in?), empty, longer than 255 bytes, or no UTF-8");
+    return vsi_reply_refuse(
+        reply, VESTRY_INVALID,
+        "presence: who is NULL (is no user logged in?), empty, longer than 255 bytes, or not UTF-8");
   vestry_err error = vsi_reply_may_join(reply);
   if (error) return error;
   arrival *one = vsi_calloc(presence->host, 1, sizeof *one);
@@ -206,7 +207,7 @@ vestry_err vestry_presence_create(struct vestry *v, const vestry_presence_option
   if (!v || !ret_presence) return VESTRY_INVALID;
   if (VSI_OPTIONS_TAKE(vestry_presence_options, options, given) || options.grace_ms > GRACE_MAX_MS)
     return vsi_mistake(v->host, "vestry_presence_create",
-                       "grace_ms is out of its bounds, or the options are of a later vestry");
+                       "grace_ms is out of range, or the options are of a later version");
   size_t name_len = options.name ? strnlen(options.name, VSI_PRESENCE_NAME_MAX + 1) : 0;
   if ((options.name && !name_len) || name_len > VSI_PRESENCE_NAME_MAX)
     return vsi_mistake(v->host, "vestry_presence_create", "the name is empty, or too long");

@@ -61,10 +61,11 @@ static bool is_user(const char *user) {
 /* Return why the session cannot be changed now; NULL: it can be. */
 static const char *why_closed(const vestry_request *req, const vestry_reply *reply) {
   const vsi_session *own = vsi_session_of(req);
-  if (!own) return "a log-in or log-out, but the instance has no sessions (vestry_sessions_create)";
-  if (!own->id[0] || req->error) return "a log-in or log-out in an error page, or without a session";
-  if (reply->key || reply->more_keys_count) return "a log-in or log-out behind a key: it comes before keys are named";
-  return own->former_count < VSI_SESSION_CHANGES_MAX ? NULL : "too many log-ins and log-outs of one request";
+  if (!own) return "cannot log in or out: the instance has no sessions (vestry_sessions_create)";
+  if (!own->id[0] || req->error) return "cannot log in or out in an error page, or without a session";
+  if (reply->key || reply->more_keys_count)
+    return "cannot log in or out after a key was set: do it before vestry_reply_key";
+  return own->former_count < VSI_SESSION_CHANGES_MAX ? NULL : "too many logins and logouts in one request";
 }
 
 /* Create a session in the storage and in the table. Returns a reference. */
@@ -135,7 +136,8 @@ vestry_err vestry_session_login(const vestry_request *asked, vestry_reply *reply
   vestry_request *req = (vestry_request *)(uintptr_t)asked; /* the request whose session it changes */
   vsi_sessions *sessions = vsi_sessions_of(req->v);
   const char *why = why_closed(req, reply);
-  if (!why && !is_user(user)) why = "a log-in: the user is NULL, empty, longer than 255 bytes, or no text";
+  if (!why && !is_user(user))
+    why = "cannot log in: the user is NULL, empty, longer than 255 bytes, or not a text without control characters";
   record *other = why ? NULL : vsi_session_look_of(sessions, user);
   vestry_err error = why ? vsi_reply_refuse(reply, VESTRY_INVALID, why) : log_in(req, reply, user);
   if (sessions) {

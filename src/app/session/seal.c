@@ -157,6 +157,6 @@ vestry_err vestry_secret_set(vestry *v, const vestry_secret *given) {
   if (!error && !secret.secret) error = VESTRY_INVALID;
   if (!error) error = give(v, &secret);
   if (error == VESTRY_INVALID)
-    return vsi_mistake(v->host, "vestry_secret_set", "a secret has 32 bytes or more, and so has the one before it");
+    return vsi_mistake(v->host, "vestry_secret_set", "a secret and a previous secret must have at least 32 bytes");
   return error;
 }

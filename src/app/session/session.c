@@ -241,7 +241,7 @@ vestry_err vestry_sessions_create(vestry *v, const vestry_session_options *optio
   if (vsi_sessions_of(v)) return VESTRY_EXISTS; /* before the secret is offered */
   if (vsi_extension_find(v, &no_sessions))
     return vsi_mistake(v->host, "vestry_sessions_create",
-                       "a vestry_once was created before, for no sessions: create sessions first");
+                       "a vestry_once was created earlier, for an instance without sessions; create sessions first");
   vestry_err error = vsi_sessions_make(v, options, &sessions);
   if (error) return error;
   const vestry_session_options *own = &sessions->options;
@@ -254,7 +254,7 @@ vestry_err vestry_sessions_create(vestry *v, const vestry_session_options *optio
   if (error) vsi_sessions_destroy(sessions);
   if (error != VESTRY_EXISTS || vsi_sessions_of(v)) return error;
   return vsi_mistake(v->host, "vestry_sessions_create",
-                     "pages or forms were sealed with a random key before: create signed sessions first");
+                     "pages or forms have already used a random key; create signed sessions first");
 }
 
 void vestry_session_stats_get(vestry *v, vestry_session_stats *ret_stats) {

@@ -250,13 +250,13 @@ static void set_defaults(vestry_session_options *options) {
 
 /* Return the mistake in the options, as a text for the log; NULL: they are valid. */
 static const char *find_mistake(const vestry *v, const vestry_session_options *options) {
-  if (v->scope) return "vestry_options.scope is set, and the scope is the session's";
+  if (v->scope) return "vestry_options.scope is set, but sessions determine the scope";
   if (strlen(options->cookie) >= sizeof((vsi_sessions *)0)->cookie) return "the cookie's name is too long";
   if ((options->secret && options->secret_len < SECRET_LEAST_BYTES) ||
       (options->previous_secret && (!options->secret || options->previous_secret_len < SECRET_LEAST_BYTES)))
-    return "a secret has 32 bytes or more, and so has the one before it";
+    return "a secret and a previous secret must have at least 32 bytes";
   if (options->storage && (options->secret || !ops_are_whole(options->storage)))
-    return "a storage has all of its four functions, and goes without a secret";
+    return "a storage needs all four functions, and excludes a secret";
   return NULL;
 }
 
@@ -275,7 +275,8 @@ static vestry_err fill(vsi_sessions *sessions, const vestry_session_options *opt
 vestry_err vsi_sessions_make(vestry *v, const vestry_session_options *given, vsi_sessions **ret_sessions) {
   vestry_session_options options;
   if (VSI_OPTIONS_TAKE(vestry_session_options, options, given))
-    return vsi_mistake(v->host, "vestry_sessions_create", "the options are of a later vestry");
+    return vsi_mistake(v->host, "vestry_sessions_create",
+                       "the options have an unknown size, or members of a later version");
   set_defaults(&options);
   const char *mistake = find_mistake(v, &options);
   if (mistake) return vsi_mistake(v->host, "vestry_sessions_create", mistake);

@@ -16,7 +16,7 @@ enum { PATH_MAX_BYTES = 255, NAMES_MAX = 16 };
 enum { DEPTH_MAX = VSI_JSON_MAX_DEPTH - NAMES_MAX };
 
 static const char *const phrases[] = {"true or false is expected", "an integer is expected", "a number is expected",
-                                      "a text is expected", "JSON is expected"};
+                                      "a string is expected", "JSON is expected"};
 
 /* ------------------------------------------------------------------------------------------------- values --------- */
 

@@ -281,7 +281,7 @@ vestry_err vestry_leases_create(vestry *v, uint64_t lease_ms) {
   uint64_t length_ms = length_of(v, lease_ms);
   const bool is_off = length_ms == VESTRY_NEVER_MS;
   if (length_ms <= v->heartbeat_ms && !is_off)
-    return vsi_mistake(v->host, "vestry_leases_create", "lease_ms is not longer than a heartbeat");
+    return vsi_mistake(v->host, "vestry_leases_create", "lease_ms is not longer than the heartbeat");
   vsi_leases *leases = vsi_calloc(v->host, 1, sizeof *leases);
   if (!leases) return VESTRY_NO_MEMORY;
   leases->v = v;

@@ -151,7 +151,7 @@ vestry_err vestry_html_stream(vestry_html *html, const vestry_request *req, cons
   if (!req || VSI_OPTIONS_TAKE(vestry_backend_action_options, options, given) || options.cancellation ||
       options.headers_count > HEADERS_MOST || (options.headers_count && !options.headers))
     return vsi_html_fail(vsi_html_of(html), VESTRY_INVALID,
-                         "vestry_html_stream: its request is missing, or its options are outside what it accepts");
+                         "vestry_html_stream: the request is NULL, or an option is invalid");
   const vsi_care care = {.is_over = "el.over",
                          .is_offline = "!el.hidden",
                          .set_offline = "el.hidden = !is",

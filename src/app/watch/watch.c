@@ -122,7 +122,7 @@ static uint64_t next_deadline(const vestry_watcher *watcher) {
 static void fail(vestry_watcher *watcher, vestry_err error) {
   if (!vestry_connection_close(watcher->connection, VESTRY_CAUSE_ERROR)) return; /* it was closing already */
   atomic_fetch_add_explicit(&watcher->of->errors, 1, memory_order_relaxed);
-  vsi_log(watcher->of->v->host, VESTRY_LOG_ERROR, "a watch of connection %llu: %s",
+  vsi_log(watcher->of->v->host, VESTRY_LOG_ERROR, "watch of connection %llu: %s",
           (unsigned long long)vsi_connection_id(watcher->connection), vestry_strerror(error));
 }
 
@@ -337,7 +337,7 @@ static vestry_err add(vestry_reply *reply, const vestry_watch *watch) {
 vestry_err vestry_reply_watch(vestry_reply *reply, const vestry_watch *given) {
   vestry_watch watch;
   if (!reply->v || !given || VSI_OPTIONS_TAKE(vestry_watch, watch, given) || !watch.step)
-    return vsi_reply_refuse(reply, VESTRY_INVALID, "a watch has a step, and a size that is one");
+    return vsi_reply_refuse(reply, VESTRY_INVALID, "the watch has no step, or an unknown size");
   vestry_err error = add(reply, &watch);
   if (error && watch.end) watch.end(VESTRY_CAUSE_NONE, watch.ctx);
   return error;
