@@ -12,7 +12,7 @@ const { once } = require('node:events');
 const { startExample, newSession, send, closeChrome, temporaryDirectory, TIMEOUT_MS } = require('./harness.js');
 
 // Clients on the loopback have no address that bounds them one by one, which the server says.
-const LOOPBACK = /^vestry: warning: uploads: .* are not bounded one by one/;
+const LOOPBACK = /^vestry: warning: uploads: .* share one limit/;
 after(closeChrome);
 
 const MIB = 1 << 20;
@@ -131,7 +131,7 @@ test('l1: a page says how far the files of a form are, at most ten times a secon
   assert.ok((await tab.percent('photos')) < 100);
   await tab.says('photos', 'Sending sea.png, note.txt…');
   assert.equal(await tab.page.getAttribute('#photos', 'aria-busy'), 'true');
-  const progress = tab.page.getByRole('progressbar', { name: 'Files that are sent' }).first();
+  const progress = tab.page.getByRole('progressbar', { name: 'Upload progress' }).first();
   assert.ok(await progress.isVisible());
   await tab.press('photos'); // is not sent again
   tab.line.goOn();
@@ -156,7 +156,7 @@ test('l1: what is refused is said in the words of the server, and can be sent ag
   await tab.follow('photos');
   await tab.choose('photos', file(t, 'run.exe', 10));
   await tab.press('photos');
-  await tab.says('photos', 'Not sent: run.exe. Files of this type are not taken here. It was not kept.');
+  await tab.says('photos', 'Not sent: run.exe. Files of this type are not accepted here. The file was not stored.');
   await tab.choose('photos', file(t, 'a.png', 10));
   await tab.press('photos');
   await tab.says('photos', 'Sent: a.png.');
@@ -173,8 +173,8 @@ test('l1: a connection that breaks is said once, and what came is dropped', asyn
   await tab.press('photos');
   await tab.isOnItsWay('photos');
   tab.line.cut();
-  await tab.says('photos', 'Not sent: a.png. The connection broke off.');
-  assert.deepEqual(await tab.said(), ['Sending a.png…', 'Not sent: a.png. The connection broke off.']);
+  await tab.says('photos', 'Not sent: a.png. The connection was lost.');
+  assert.deepEqual(await tab.said(), ['Sending a.png…', 'Not sent: a.png. The connection was lost.']);
   await tab.isKept('dropped a.png 0');
   assert.equal(await tab.page.evaluate(() => document.querySelector('#photos [type=file]').files.length), 1);
   tab.line.goOn();
@@ -256,7 +256,7 @@ async function sendHalf(tab, folder, ...files) {
   await tab.press('videos');
   await folder.has(4 * MIB);
 }
-const WAITING = 'sea.png: the connection broke off. It goes on as soon as it can.';
+const WAITING = 'sea.png: the connection was lost. The upload continues as soon as possible.';
 
 // capability: L1
 test('l1: a file goes on where it broke off, also when its server was killed and has come back', async (t) => {
@@ -288,11 +288,11 @@ test('l1: of several files each is kept by itself, and what is left goes on when
   await sendHalf(tab, folder, ...files);
   assert.equal(await tab.page.evaluate(() => document.querySelector('#videos [type=file]').files.length), 2);
   tab.line.cut();
-  await tab.says('videos', 'sea.png, c.png: the connection broke off. It goes on as soon as it can.');
+  await tab.says('videos', 'sea.png, c.png: the connection was lost. The upload continues as soon as possible.');
   tab.line.goOn();
   await tab.says('videos', 'Sent: a.png, sea.png, c.png.');
   assert.deepEqual(folder.kept(), sumsOf(...files));
-  assert.equal((await tab.said()).filter((text) => /broke off/.test(text)).length, 1);
+  assert.equal((await tab.said()).filter((text) => /was lost/.test(text)).length, 1);
 });
 
 // capability: L1
@@ -328,7 +328,7 @@ test('l1: what a server refuses of a file that could be resumed is said, and is 
   assert.deepEqual(folder.kept(), []);
 });
 
-const GONE = 'Not sent: sea.png. It was changed or removed after it was chosen: choose it again.';
+const GONE = 'Not sent: sea.png. The file was changed or removed after it was chosen: choose it again.';
 
 // capability: L1
 test('l1: a file that is gone or was changed after it was chosen is not sent', async (t) => {
@@ -385,7 +385,7 @@ test('l1: what lies between and takes none of a file is tried some times, and no
   // The pauses are not waited for.
   await tab.until(() => {
     dispatchEvent(new Event('online'));
-    return document.querySelector('#videos [role=status]').textContent === 'Not sent: sea.png. The connection broke off.';
+    return document.querySelector('#videos [role=status]').textContent === 'Not sent: sea.png. The connection was lost.';
   });
   assert.deepEqual(asked, { HEAD: 8, PATCH: 9 });
   assert.deepEqual(folder.kept(), []);

@@ -27,7 +27,7 @@ static void element_has_signals_progress_button_and_status(void **state) {
   vestry_html_init(&html, NULL);
   assert_int_equal(make(&html, NULL, &text), VESTRY_OK);
   assert_non_null(strstr(text, "{_uploadPercent: 0, _uploadState: '', _uploadText: ''}"));
-  assert_non_null(strstr(text, "<progress max=\"100\" value=\"0\" hidden aria-label=\"Files that are sent\""));
+  assert_non_null(strstr(text, "<progress max=\"100\" value=\"0\" hidden aria-label=\"Upload progress\""));
   assert_non_null(strstr(text, ">Cancel</button>"));
   assert_non_null(strstr(text, "<p role=\"status\" data-text=\"$_uploadText\"></p></div></form>"));
   assert_null(strstr(text, " data-resumes "));

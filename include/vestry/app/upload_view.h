@@ -26,17 +26,17 @@ typedef struct vestry_upload_view_options {
   bool resumes;          /**< the form's uploads go to a folder (vestry_uploads_options.folder). Each file is then sent
                               by itself, without the form's other fields, and is resumed when the network or the server
                               is back, and when it is selected again after a reload */
-  const char *label;     /**< name of the progress bar for screen readers; NULL: "Files that are sent" */
+  const char *label;     /**< name of the progress bar for screen readers; NULL: "Upload progress" */
   const char *cancel;    /**< on the button; NULL: "Cancel" */
   const char *sending;   /**< {name} stands for the files' names; NULL: "Sending {name}…" */
   const char *kept;      /**< NULL: "Sent: {name}." */
   const char *failed;    /**< {why} stands for a sentence: that of the server's response, otherwise `broken` or the
                               status. NULL: "Not sent: {name}. {why}" */
-  const char *broken;    /**< NULL: "The connection broke off." */
+  const char *broken;    /**< NULL: "The connection was lost." */
   const char *cancelled; /**< NULL: "Cancelled: {name}." */
-  const char *waiting;   /**< NULL: "{name}: the connection broke off. It goes on as soon as it can." */
-  const char *gone;      /**< {why} of a file that cannot be read any more. NULL: "It was changed or removed after it
-                              was chosen: choose it again." */
+  const char *waiting;   /**< NULL: "{name}: the connection was lost. The upload continues as soon as possible." */
+  const char *gone;      /**< {why} of a file that cannot be read any more. NULL: "The file was changed or removed
+                              after it was chosen: choose it again." */
 } vestry_upload_view_options;
 
 /** Append the display inside a form that sends files by POST. The submitted form is sent with its fields as without

@@ -110,8 +110,9 @@ vestry_err vestry_upload_folder_open(vestry *v, const vestry_upload_folder_optio
   vestry_upload_folder_options o;
   if (!v || !ret_folder) return VESTRY_INVALID;
   if (VSI_OPTIONS_TAKE(vestry_upload_folder_options, o, given))
-    return vsi_mistake(v->host, "vestry_upload_folder_open", "the options are of a later vestry");
-  if (!o.path || !*o.path) return vsi_mistake(v->host, "vestry_upload_folder_open", "a path is missing");
+    return vsi_mistake(v->host, "vestry_upload_folder_open",
+                       "the options have an unknown size, or members of a later version");
+  if (!o.path || !*o.path) return vsi_mistake(v->host, "vestry_upload_folder_open", "options.path is missing");
   const size_t path_len = strlen(o.path) + 1;
   vestry_upload_folder *folder = vsi_calloc(v->host, 1, sizeof *folder + path_len);
   if (!folder) return VESTRY_NO_MEMORY;
@@ -132,7 +133,7 @@ vestry_err vestry_upload_folder_open(vestry *v, const vestry_upload_folder_optio
   if (!error) error = vestry_timer_set(folder->timer, 0, SWEEP_MS);
   if (error) {
     vsi_log(v->host, VESTRY_LOG_ERROR, "vestry_upload_folder_open: %s: %s", o.path,
-            error == VESTRY_BUSY ? "another process has it open, or this one twice: choose another folder"
+            error == VESTRY_BUSY ? "the folder is already open in this or another process; choose another folder"
                                  : strerror(errno));
     discard(folder);
     return error;

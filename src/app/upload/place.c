@@ -49,8 +49,8 @@ vestry_err vsi_upload_place_take(vsi_upload_places *places, const vestry_request
   vsi_mutex_unlock(&places->lock);
   if (warns)
     vsi_log(req->v->host, VESTRY_LOG_WARN,
-            "uploads: %s: clients without a user and an address are not bounded one by one, and have half of the "
-            "places together: behind a proxy set is_behind_proxy of vestry_options",
+            "uploads: %s: all clients without a user and an address share one limit, half of the places; behind a "
+            "proxy set vestry_options.is_behind_proxy",
             req->path);
   return error;
 }

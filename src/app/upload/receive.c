@@ -41,17 +41,17 @@ typedef struct vsi_upload {
 
 static vestry_err refuse_size(upload *u) {
   char sentence[128];
-  snprintf(sentence, sizeof sentence, "This file is too large: it may have %llu bytes at most. It was not kept.",
+  snprintf(sentence, sizeof sentence, "This file is too large: at most %llu bytes are allowed. It was not stored.",
            (unsigned long long)u->of->options.max_file_bytes);
   return vsi_refuse(u->req, u->reply, 413, sentence);
 }
 
 static vestry_err refuse_type(upload *u) {
-  return vsi_refuse(u->req, u->reply, 415, "Files of this type are not taken here. It was not kept.");
+  return vsi_refuse(u->req, u->reply, 415, "Files of this type are not accepted here. The file was not stored.");
 }
 
 static vestry_err refuse_count(upload *u) {
-  return vsi_refuse(u->req, u->reply, 413, "These are too many files at once. None was kept.");
+  return vsi_refuse(u->req, u->reply, 413, "Too many files at once. None was stored.");
 }
 
 /* ---------------------------------------------------------------------------------------------------- files ------- */
@@ -262,7 +262,7 @@ static vestry_err make_resumable(upload *u) {
 static vestry_err begin_resumable(upload *u, bool is_new) {
   const vestry_uploads_options *o = &u->of->options;
   vsi_stored *stored = NULL;
-  if (!o->folder) return vsi_refuse(u->req, u->reply, 501, "Uploads to this place cannot be resumed.");
+  if (!o->folder) return vsi_refuse(u->req, u->reply, 501, "Uploads to this address cannot be resumed.");
   vestry_err error = guard(u);
   if (!error) error = is_new ? make_resumable(u) : vsi_upload_resume_find(&u->resume, o->folder, u->req, u->reply);
   if (!error) error = vsi_upload_resume_hold(&u->resume, u, u->req, u->reply, &stored);
@@ -296,7 +296,7 @@ static vestry_err begin_upload(vestry_uploads *of, const vestry_request *req, ve
   vestry_err error = vsi_upload_place_take(&of->places, req, &u->place);
   if (error) {
     vsi_free(of->v->host, u);
-    return error == VESTRY_BUSY ? vsi_refuse(req, reply, 429, "You are sending as many files as you may at once.")
+    return error == VESTRY_BUSY ? vsi_refuse(req, reply, 429, "You have reached the limit of simultaneous uploads.")
                                 : error;
   }
   vsi_buffer_init(&u->fields, of->v->host);
@@ -337,7 +337,7 @@ static vestry_err begin_again(void *app, const vestry_request *req, vestry_reply
   const char *method = vestry_request_header(req, "X-HTTP-Method-Override");
   if (strcmp(req->method, "POST") == 0 && (!method || strcmp(method, "PATCH") != 0)) {
     vestry_err error = vsi_upload_resume_greet(req, reply);
-    return error ? error : vsi_refuse(req, reply, 405, "An upload goes on with PATCH.");
+    return error ? error : vsi_refuse(req, reply, 405, "An upload is continued with PATCH.");
   }
   return begin_tus(app, req, reply, false, ret_state);
 }

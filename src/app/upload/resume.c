@@ -23,7 +23,7 @@ vestry_err vsi_upload_resume_greet(const vestry_request *req, vestry_reply *repl
   vestry_err error = vestry_reply_header(reply, "Tus-Resumable", VSI_TUS_VERSION);
   if (error || (version && strcmp(version, VSI_TUS_VERSION) == 0)) return error;
   error = vestry_reply_header(reply, "Tus-Version", VSI_TUS_VERSION);
-  return error ? error : vsi_refuse(req, reply, 412, "This is not tus 1.0.0, by which uploads are resumed here.");
+  return error ? error : vsi_refuse(req, reply, 412, "Unsupported version: resumable uploads use tus 1.0.0.");
 }
 
 /* Remove the application's Location: it is for browsers that submitted a form. */
@@ -45,11 +45,11 @@ vestry_err vsi_upload_resume_say_error(const vestry_request *req, vestry_reply *
 }
 
 static vestry_err refuse_taken(const vestry_request *req, vestry_reply *reply) {
-  return vsi_refuse(req, reply, 423, "Another request goes on with this upload.");
+  return vsi_refuse(req, reply, 423, "Another request continues this upload.");
 }
 
 static vestry_err refuse_gone(const vestry_request *req, vestry_reply *reply) {
-  return vsi_refuse(req, reply, 404, "There is no such upload, or not any more.");
+  return vsi_refuse(req, reply, 404, "This upload does not exist, or has ended or expired.");
 }
 
 static vestry_err refuse_head(const vestry_request *req, vestry_reply *reply, const char *sentence) {
@@ -63,8 +63,8 @@ vestry_err vsi_upload_resume_make(vsi_upload_resume *r, vestry_upload_folder *fo
   vestry_err error = vsi_unfinished_create(folder, plan, r->secret, &r->of);
   r->is_made = !error;
   switch (error) {
-  case VESTRY_BUSY: return vsi_refuse(req, reply, 429, "You have begun as many uploads as you may at once.");
-  case VESTRY_IO: return errno ? vsi_upload_folder_failed(folder, "an upload is not made", req, reply) : error;
+  case VESTRY_BUSY: return vsi_refuse(req, reply, 429, "You have reached the limit of unfinished uploads.");
+  case VESTRY_IO: return errno ? vsi_upload_folder_failed(folder, "cannot create an upload", req, reply) : error;
   default: return error;
   }
 }
@@ -86,15 +86,16 @@ vestry_err vsi_upload_resume_hold(vsi_upload_resume *r, const void *holder, cons
   const vsi_unfinished_record *record = &r->of->record;
   const int64_t announced = vsi_request_length(req);
   uint64_t offset = 0;
-  if (announced && !is_part(req)) return vsi_refuse(req, reply, 415, "A part of an upload is " VSI_TUS_TYPE ".");
+  if (announced && !is_part(req))
+    return vsi_refuse(req, reply, 415, "The content type of a part of an upload must be " VSI_TUS_TYPE ".");
   if (!r->is_made && !vsi_tus_number(vestry_request_header(req, "Upload-Offset"), &offset))
-    return refuse_head(req, reply, "Upload-Offset is missing, or no number.");
+    return refuse_head(req, reply, "Upload-Offset is missing, or not a number.");
   if (offset > record->length || (announced > 0 && (uint64_t)announced > record->length - offset))
-    return vsi_refuse(req, reply, 413, "This is more than the upload's length.");
+    return vsi_refuse(req, reply, 413, "The part exceeds the length of the upload.");
   switch (vsi_unfinished_hold(r->of, holder, offset)) {
   case VESTRY_OK: break;
   case VESTRY_BUSY: return refuse_taken(req, reply);
-  case VESTRY_EXISTS: return vsi_refuse(req, reply, 409, "The upload is at another offset.");
+  case VESTRY_EXISTS: return vsi_refuse(req, reply, 409, "Upload-Offset differs from the offset of the upload.");
   default: return refuse_gone(req, reply);
   }
   if (vsi_unfinished_is_done(r->of)) {

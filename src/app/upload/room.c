@@ -115,19 +115,19 @@ vestry_err vsi_upload_folder_full(vestry_upload_folder *folder, const vestry_req
   vsi_mutex_lock(&folder->lock);
   folder->stats.refused_count++;
   vsi_mutex_unlock(&folder->lock);
-  return vsi_refuse(req, reply, 507, "There is no room for this file. It was not kept.");
+  return vsi_refuse(req, reply, 507, "There is no space for this file. It was not stored.");
 }
 
 vestry_err vsi_upload_folder_failed(vestry_upload_folder *folder, const char *what, const vestry_request *req,
                                     vestry_reply *reply) {
   const int error = errno;
   const bool is_full = error == ENOSPC || error == EDQUOT || error == EFBIG;
-  vsi_log(folder->v->host, VESTRY_LOG_ERROR, "an upload to %s: %s: %s", folder->path, what, strerror(error));
+  vsi_log(folder->v->host, VESTRY_LOG_ERROR, "upload to %s: %s: %s", folder->path, what, strerror(error));
   if (is_full) return vsi_upload_folder_full(folder, req, reply);
   vsi_mutex_lock(&folder->lock);
   folder->stats.failed_count++;
   vsi_mutex_unlock(&folder->lock);
-  return vsi_refuse(req, reply, 500, "This file could not be written. It was not kept.");
+  return vsi_refuse(req, reply, 500, "This file could not be written. It was not stored.");
 }
 
 #define DEFAULT_BYTES         (UINT64_C(10) << 30)

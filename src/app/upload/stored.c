@@ -50,7 +50,7 @@ static vestry_err make_file(vsi_stored *stored, const vestry_request *req, vestr
   if (error) return error;
   vsi_hex_write(stored->id, bytes, sizeof bytes);
   stored->fd = stored->folder->disk->make(stored->folder->fd, part_name(stored, name));
-  return stored->fd >= 0 ? VESTRY_OK : vsi_upload_folder_failed(stored->folder, "a file is not made", req, reply);
+  return stored->fd >= 0 ? VESTRY_OK : vsi_upload_folder_failed(stored->folder, "cannot create a file", req, reply);
 }
 
 /* Return whether the disk has this much free space; true if that is unknown. */
@@ -95,7 +95,7 @@ static vestry_err open_again(vsi_stored *stored, const vestry_request *req, vest
   char name[VSI_STORED_ROOM];
   stored->fd = disk->open(stored->folder->fd, stored->is_whole ? stored->id : part_name(stored, name));
   if (stored->fd >= 0 && (stored->is_whole || !disk->truncate(stored->fd, (off_t)stored->len))) return VESTRY_OK;
-  vestry_err error = vsi_upload_folder_failed(stored->folder, "a file is not opened again", req, reply);
+  vestry_err error = vsi_upload_folder_failed(stored->folder, "cannot reopen a file", req, reply);
   if (stored->fd >= 0) close(stored->fd);
   return error;
 }
@@ -166,7 +166,7 @@ vestry_err vsi_stored_write(vsi_stored *stored, const vestry_request *req, vestr
   }
   vestry_err error = take_room(stored, len, req, reply);
   if (!error && !vsi_disk_write(stored->folder->disk, stored->fd, bytes, len, &stored->len))
-    return vsi_upload_folder_failed(stored->folder, "a file is not written", req, reply);
+    return vsi_upload_folder_failed(stored->folder, "cannot write a file", req, reply);
   if (!error && stored->len - stored->begun >= BEGIN_BYTES) {
     (void)sync_file_range(stored->fd, (off_t)stored->begun, (off_t)(stored->len - stored->begun),
                           SYNC_FILE_RANGE_WRITE); /* the final sync writes what this could not */
@@ -186,20 +186,20 @@ static const char *rename_all(vsi_stored *const *all, size_t count) {
   const vestry_upload_folder *folder = all[0]->folder;
   const vsi_upload_group group = group_of(all, count);
   char name[VSI_STORED_ROOM];
-  if (count > 1 && !upload_group_mark(&group)) return "the list of a request's files is not written";
+  if (count > 1 && !upload_group_mark(&group)) return "cannot write the list of a request's files";
   for (size_t i = 0; i < count; i++) {
     if (!all[i]->is_renamed && folder->disk->rename(folder->fd, part_name(all[i], name), all[i]->id))
-      return "a file is not renamed";
+      return "cannot rename a file";
     all[i]->is_renamed = true;
   }
-  if (count > 1 && !upload_group_unmark(&group)) return "the list of a request's files is not removed";
-  return folder->disk->sync(folder->fd) ? "the folder is not synced" : NULL;
+  if (count > 1 && !upload_group_unmark(&group)) return "cannot remove the list of a request's files";
+  return folder->disk->sync(folder->fd) ? "cannot sync the folder" : NULL;
 }
 
 vestry_err vsi_stored_keep(vsi_stored *const *all, size_t count, const vestry_request *req, vestry_reply *reply) {
   const char *what = NULL;
   for (size_t i = 0; i < count && !what; i++)
-    if (!vsi_stored_sync(all[i])) what = "a file is not synced";
+    if (!vsi_stored_sync(all[i])) what = "cannot sync a file";
   if (count && !what) what = rename_all(all, count);
   return what ? vsi_upload_folder_failed(all[0]->folder, what, req, reply) : VESTRY_OK;
 }
@@ -239,8 +239,7 @@ static void drop_all(vsi_stored *const *all, size_t count) {
   for (size_t i = 0; i < count; i++) are_left |= is_left(all[i]);
   if (are_left && !is_marked && !upload_group_mark(&group))
     vsi_log(group.folder->v->host, VESTRY_LOG_ERROR,
-            "an upload to %s: %s was refused, and cannot be removed: remove it by hand", group.folder->path,
-            all[0]->id);
+            "upload to %s: cannot remove the refused file %s; remove it manually", group.folder->path, all[0]->id);
   if (!are_left && count > 1)
     (void)upload_group_unmark(&group); /* on failure, the next start finds no files to
                                                                     remove */

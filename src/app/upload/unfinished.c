@@ -389,8 +389,8 @@ void vsi_unfinished_accept(vsi_unfinished *u) {
   vestry_upload_folder *folder = u->folder;
   if (vsi_unfinished_note(u, u->record.length, VSI_RECORD_DONE) && !drop_record(u))
     vsi_log(folder->v->host, VESTRY_LOG_ERROR,
-            "an upload to %s: %s is kept, and its record can be neither written nor removed: %s. After a restart its "
-            "client may go on with it, and done is called again",
+            "upload to %s: %s is stored, but its record can be neither written nor removed: %s. After a restart the "
+            "client may continue the upload, and done is called again",
             folder->path, u->id, strerror(errno));
   vsi_mutex_lock(&folder->lock);
   u->record.state = VSI_RECORD_DONE;

@@ -44,8 +44,7 @@ static vestry_err asked_to_drop(const vestry_request *req, vestry_reply *reply, 
   if (error) return error;
   const bool is_dropped = vsi_unfinished_remove(r.of, VESTRY_CLOSED);
   vsi_upload_resume_finish(&r);
-  return is_dropped ? vestry_reply_status(reply, 204)
-                    : vsi_refuse(req, reply, 423, "A request goes on with this upload.");
+  return is_dropped ? vestry_reply_status(reply, 204) : vsi_refuse(req, reply, 423, "A request continues this upload.");
 }
 
 static vestry_err asked_options(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -61,10 +60,11 @@ static vestry_err asked_options(const vestry_request *req, vestry_reply *reply, 
 enum { DEFAULT_FILE_BYTES = 64 << 20, DEFAULT_COUNT = 1000, DEFAULT_PERSON_COUNT = 16, FORM_BYTES = 1 << 18 };
 
 static const char *mistake_of(const vestry_uploads_options *o) {
-  if (!o->pattern) return "a pattern is missing";
-  if (!o->writer == !o->folder) return "there is to be a writer, or a folder";
-  if (o->allow && !o->folder) return "allow is for a folder: a writer has its begin";
-  if (o->writer && !VSI_OPS_ARE_KNOWN(vestry_upload_writer, o->writer)) return "the writer is of a later vestry";
+  if (!o->pattern) return "options.pattern is missing";
+  if (!o->writer == !o->folder) return "exactly one of writer and folder must be set";
+  if (o->allow && !o->folder) return "allow needs a folder; a writer checks requests in its begin";
+  if (o->writer && !VSI_OPS_ARE_KNOWN(vestry_upload_writer, o->writer))
+    return "the writer has an unknown size, or functions of a later version";
   if (o->writer && (!o->writer->begin || !o->writer->write || !o->writer->end || !o->writer->abort))
     return "the writer lacks a function";
   if (o->max_files_count > VESTRY_UPLOAD_FILES_MAX) return "max_files_count is above VESTRY_UPLOAD_FILES_MAX";
@@ -138,7 +138,8 @@ vestry_err vestry_uploads_create(vestry *v, const vestry_uploads_options *given,
   vestry_uploads_options o;
   if (!v || !ret_uploads) return VESTRY_INVALID;
   if (VSI_OPTIONS_TAKE(vestry_uploads_options, o, given))
-    return vsi_mistake(v->host, "vestry_uploads_create", "the options are of a later vestry");
+    return vsi_mistake(v->host, "vestry_uploads_create",
+                       "the options have an unknown size, or members of a later version");
   const char *mistake = mistake_of(&o);
   if (mistake) return vsi_mistake(v->host, "vestry_uploads_create", mistake);
   if (!o.max_file_bytes) o.max_file_bytes = DEFAULT_FILE_BYTES;

@@ -225,18 +225,18 @@ vestry_err vestry_html_upload(vestry_html *html, const vestry_upload_view_option
   vestry_upload_view_options o;
   if (!html) return VESTRY_INVALID;
   if (VSI_OPTIONS_TAKE(vestry_upload_view_options, o, given) || (o.signal && !is_signal(o.signal)))
-    return vsi_html_fail(vsi_html_of(html), VESTRY_INVALID,
-                         "vestry_html_upload: its options are outside what it accepts: a signal is letters and "
-                         "underscores, one beside the other never, at most 64");
+    return vsi_html_fail(
+        vsi_html_of(html), VESTRY_INVALID,
+        "vestry_html_upload: an option is invalid; a signal consists of at most 64 letters and single underscores");
   const char *signal = or_else(o.signal, "_upload");
   vestry_html_add(html, "<div class=\"vestry-upload\" data-ignore-morph data-upload=\"%-s\" data-sending=\"%s\"",
                   signal, or_else(o.sending, "Sending {name}…"));
   vestry_html_add(html, " data-kept=\"%s\" data-failed=\"%s\" data-broken=\"%s\" data-cancelled=\"%s\"",
                   or_else(o.kept, "Sent: {name}."), or_else(o.failed, "Not sent: {name}. {why}"),
-                  or_else(o.broken, "The connection broke off."), or_else(o.cancelled, "Cancelled: {name}."));
+                  or_else(o.broken, "The connection was lost."), or_else(o.cancelled, "Cancelled: {name}."));
   vestry_html_add(html, " data-waiting=\"%s\" data-gone=\"%s\"%-s",
-                  or_else(o.waiting, "{name}: the connection broke off. It goes on as soon as it can."),
-                  or_else(o.gone, "It was changed or removed after it was chosen: choose it again."),
+                  or_else(o.waiting, "{name}: the connection was lost. The upload continues as soon as possible."),
+                  or_else(o.gone, "The file was changed or removed after it was chosen: choose it again."),
                   o.resumes ? " data-resumes" : "");
   vestry_html_add(html, " data-signals__ifmissing=\"{%-sPercent: 0, %-sState: '', %-sText: ''}\"", signal, signal,
                   signal);
@@ -244,7 +244,7 @@ vestry_err vestry_html_upload(vestry_html *html, const vestry_upload_view_option
   vestry_html_add(html,
                   "><progress max=\"100\" value=\"0\" hidden aria-label=\"%s\" data-attr:value=\"$%-sPercent\""
                   " data-attr:hidden=\"!['sending', 'waiting'].includes($%-sState)\"></progress>",
-                  or_else(o.label, "Files that are sent"), signal, signal);
+                  or_else(o.label, "Upload progress"), signal, signal);
   vestry_html_add(html,
                   "<button type=\"button\" data-upload-cancel hidden data-attr:hidden=\"!['sending', "
                   "'waiting'].includes($%-sState)\">"
