@@ -582,7 +582,7 @@ static vestry_err subscribe_many(test_host *th, void *ctx) {
   return error;
 }
 
-static void survives_every_failed_allocation(void **state) {
+static void failed_allocation_leaves_no_subscription(void **state) {
   (void)state;
   test_host_fail_each(subscribe_many, NULL, false);
 }
@@ -600,7 +600,7 @@ int main(void) {
       cmocka_unit_test(e5_unsubscribed_subscription_leaves_its_connection),
       cmocka_unit_test(e6_callback_of_an_ended_connection_cannot_send),
       cmocka_unit_test(random_operations_match_a_model),
-      cmocka_unit_test(survives_every_failed_allocation),
+      cmocka_unit_test(failed_allocation_leaves_no_subscription),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,7 +30,7 @@ static void expect_all(const nodes *n, int place, const char *people) {
   }
 }
 
-/* The members are the sum of those of each node. */
+/* The members are the union of the members of all nodes. */
 /* capability: G8 */
 static void g8_count_is_the_sum_of_all_nodes(void **state) {
   (void)state;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The thread that performs remote requests: the broker's thread if few are queued and no code of the application is
  * called, otherwise the actor. In both cases each request arrives once, in order, and is answered. */
-#include "cluster/cluster/cluster.h" /* first: it has names of its own */
+#include "cluster/cluster/cluster.h" /* first, because its names differ */
 
 #include <stdatomic.h>
 #include <stdlib.h>

@@ -33,7 +33,7 @@ typedef struct seen {
 typedef struct moment {
   size_t sender;
   size_t gaps[PLACES], lives[PLACES];
-  bool hears[PLACES]; /* nodes that have recently heard the sender */
+  bool hears[PLACES]; /* nodes that recently received messages of the sender */
 } moment;
 
 typedef struct event {

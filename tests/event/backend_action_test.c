@@ -15,7 +15,7 @@ static void expect(vestry_method method, const vestry_backend_action_options *op
 }
 
 /* capability: C7 */
-static void action_of_each_method(void **state) {
+static void action_names_its_method(void **state) {
   (void)state;
   expect(VESTRY_METHOD_GET, NULL, "@get(" Q "/x" Q ")");
   expect(VESTRY_METHOD_POST, NULL, "@post(" Q "/x" Q ")");
@@ -72,7 +72,7 @@ static void url_signals_are_encoded_and_bad_ones_refused(void **state) {
 }
 
 /* capability: C7 */
-static void action_with_every_option(void **state) {
+static void each_option_is_written_in_the_action(void **state) {
   (void)state;
   vestry_attribute headers[] = {{"X-A", "b'c"}, {"X-B", ""}};
   json_t *payload = json_pack("{s:s}", "a", "'");
@@ -270,10 +270,10 @@ static void failed_allocation_is_reported(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(action_of_each_method),
+      cmocka_unit_test(action_names_its_method),
       cmocka_unit_test(url_arguments_are_escaped),
       cmocka_unit_test(url_signals_are_encoded_and_bad_ones_refused),
-      cmocka_unit_test(action_with_every_option),
+      cmocka_unit_test(each_option_is_written_in_the_action),
       cmocka_unit_test(action_once_has_key_and_snapshot),
       cmocka_unit_test(sent_names_a_valid_signal_of_an_action_once),
       cmocka_unit_test(bad_options_are_refused),

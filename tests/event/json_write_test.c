@@ -51,7 +51,7 @@ static void each_json_type_is_written_and_read_back(void **state) {
   check(json_pack("{s:i,s:{s:b},s:[]}", "b", 1, "a", "x", 1, "\"", 0), "{\"b\":1,\"a\":{\"x\":true},\"\\\"\":[]}");
 }
 
-static void numbers_are_written_with_the_shortest_digits(void **state) {
+static void numbers_are_written_exactly(void **state) {
   (void)state;
   check(json_integer(0), "0");
   check(json_integer(-1), "-1");
@@ -260,7 +260,7 @@ static vestry_err build(test_host *th, void *ctx) {
   return error;
 }
 
-static void building_survives_every_allocation_failure(void **state) {
+static void failed_allocation_is_reported(void **state) {
   (void)state;
   json_t *signals = json_pack("{s:i}", "a", 1);
   test_host_fail_each(build, signals, false);
@@ -307,7 +307,7 @@ static void failed_allocation_yields_no_copy(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(each_json_type_is_written_and_read_back),
-      cmocka_unit_test(numbers_are_written_with_the_shortest_digits),
+      cmocka_unit_test(numbers_are_written_exactly),
       cmocka_unit_test(random_numbers_read_back_exactly),
       cmocka_unit_test(numbers_do_not_depend_on_the_locale),
       cmocka_unit_test(strings_are_escaped_where_necessary),
@@ -316,7 +316,7 @@ int main(void) {
       cmocka_unit_test(signals_from_values_equal_those_from_text),
       cmocka_unit_test(values_are_written_as_their_json),
       cmocka_unit_test(unsendable_signals_are_refused),
-      cmocka_unit_test(building_survives_every_allocation_failure),
+      cmocka_unit_test(failed_allocation_is_reported),
       cmocka_unit_test(failed_allocation_yields_no_copy),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

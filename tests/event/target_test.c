@@ -437,7 +437,7 @@ static vestry_err merge_two(test_host *th, void *ctx) {
   return error;
 }
 
-static void f3_targets_survive_every_allocation_failure(void **state) {
+static void f3_failed_allocation_in_a_merge_is_reported(void **state) {
   (void)state;
   test_host_fail_each(merge_two, NULL, false);
 }
@@ -456,7 +456,7 @@ int main(void) {
       cmocka_unit_test(f3_only_single_line_signals_can_be_dropped),
       cmocka_unit_test(f3_signal_patches_are_merged_if_equivalent),
       cmocka_unit_test(f3_large_signal_patches_are_not_merged),
-      cmocka_unit_test(f3_targets_survive_every_allocation_failure),
+      cmocka_unit_test(f3_failed_allocation_in_a_merge_is_reported),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

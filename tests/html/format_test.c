@@ -99,7 +99,7 @@ static void numbers_are_allowed_at_every_position(void **state) {
 
 static void unsupported_format_is_refused_with_its_offset(void **state) {
   (void)state;
-  const char *volatile nothing = NULL; /* volatile, because the compiler would warn of these too */
+  const char *volatile nothing = NULL; /* volatile, because the compiler would warn of NULL too */
   volatile int lowest = INT_MIN;
   static const struct {
     const char *format, *words;
@@ -134,7 +134,7 @@ static void unsupported_format_is_refused_with_its_offset(void **state) {
 
 /* Texts are refused at the positions that the table in vestry/html.h excludes. */
 /* capability: E4 */
-static void texts_are_refused_where_no_escape_helps(void **state) {
+static void texts_are_refused_at_unescapable_positions(void **state) {
   (void)state;
   static const char *const rows[] = {
       "<%s>",
@@ -181,7 +181,7 @@ int main(void) {
       cmocka_unit_test(texts_are_escaped_with_width_and_precision),
       cmocka_unit_test(numbers_are_allowed_at_every_position),
       cmocka_unit_test(unsupported_format_is_refused_with_its_offset),
-      cmocka_unit_test(texts_are_refused_where_no_escape_helps),
+      cmocka_unit_test(texts_are_refused_at_unescapable_positions),
   };
   vestry_html_init(&html, NULL);
   int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -187,7 +187,7 @@ static void failed_allocation_gets_an_error_or_whole_answer(void **state) {
       test_host_fail_in(&s.on.th, at);
       json_t *made = ask(&s, paths[i], NULL, &status);
       is_whole = !test_host_has_failed(&s.on.th);
-      assert_true(at < 1000 && (made || !is_whole)); /* an answer, if any, is complete: ask has parsed it */
+      assert_true(at < 1000 && (made || !is_whole)); /* an answer, if any, is complete: it was parsed */
       if (is_whole && i) assert_string_equal(text(made, "state"), i == 1 ? "closed" : "open");
       json_decref(made);
     }

@@ -167,7 +167,7 @@ static void check_encodes(suite *s, uint64_t alone, uint64_t aligned, uint64_t f
 }
 
 /* capability: H2 */
-static void an_event_is_encoded_once_for_each_coding(void **state) {
+static void event_is_encoded_once_for_each_coding(void **state) {
   (void)state;
   enum { GZIP = 1 << 1 | 1 << 5, BROTLI = 1 << 2 | 1 << 6, ALL = (1 << STREAMS) - 1 };
   suite s;
@@ -226,7 +226,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(byte_metrics_match_the_streams_of_each_coding),
       cmocka_unit_test(byte_metrics_include_ended_streams),
-      cmocka_unit_test(an_event_is_encoded_once_for_each_coding),
+      cmocka_unit_test(event_is_encoded_once_for_each_coding),
       cmocka_unit_test(following_event_is_counted_as_followed),
       cmocka_unit_test(private_profile_encodes_for_each_stream),
   };

@@ -235,7 +235,7 @@ static void stream_over_request_budget_gets_503(void **state) {
   query[sizeof query - 1] = '\0';
   open_site(&s, &(vestry_pages_options){.max_requests_bytes = 5000});
   for (size_t i = 0; i < TABS; i++) {
-    query[0] = (char)('a' + i); /* queries of shared pages differ, so each is a fragment of its own */
+    query[0] = (char)('a' + i); /* queries of shared pages differ, so each has its own fragment */
     tabs[i] = ask(&s, i % 2 ? "/" : "/shared", query, true);
   }
   site_pass_ms(&s.on, 20);

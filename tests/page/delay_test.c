@@ -48,7 +48,7 @@ static void pass_ms(suite *s, uint64_t ms) {
 }
 
 /* capability: H2 */
-static void a_change_is_timed_until_its_bytes_are_written(void **state) {
+static void change_is_timed_until_its_bytes_are_written(void **state) {
   (void)state;
   static const char *const paths[] = {"/private", "/shared"};
   for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
@@ -84,7 +84,7 @@ static void render_of_several_changes_times_the_oldest(void **state) {
 }
 
 /* capability: H2 */
-static void a_render_that_sends_nothing_is_not_timed(void **state) {
+static void render_that_sends_nothing_is_not_timed(void **state) {
   (void)state;
   suite s;
   tab ada;
@@ -307,9 +307,9 @@ static void refreshes_out_of_order_are_found_within_20_ms(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_change_is_timed_until_its_bytes_are_written),
+      cmocka_unit_test(change_is_timed_until_its_bytes_are_written),
       cmocka_unit_test(render_of_several_changes_times_the_oldest),
-      cmocka_unit_test(a_render_that_sends_nothing_is_not_timed),
+      cmocka_unit_test(render_that_sends_nothing_is_not_timed),
       cmocka_unit_test(change_is_timed_until_its_client_reads),
       cmocka_unit_test(change_of_another_node_is_timed_from_its_arrival),
       cmocka_unit_test(shared_page_times_one_stream_in_16),

@@ -397,7 +397,7 @@ static void end_inside(suite *s, vestry_render *render) {
 }
 
 /* capability: D4 */
-static void a_stream_may_end_while_it_is_rendered(void **state) {
+static void stream_may_end_while_it_is_rendered(void **state) {
   (void)state;
   static const char *const paths[] = {"/private", "/shared"};
   for (size_t i = 0; i < 2; i++) {
@@ -706,7 +706,7 @@ int main(void) {
       cmocka_unit_test(settle_waits_for_every_stream),
       cmocka_unit_test(destroy_before_refreshes_are_walked_is_clean),
       cmocka_unit_test(render_may_read_stats_and_refresh),
-      cmocka_unit_test(a_stream_may_end_while_it_is_rendered),
+      cmocka_unit_test(stream_may_end_while_it_is_rendered),
       cmocka_unit_test(streams_end_with_the_instance),
       cmocka_unit_test(methods_of_a_page_route_get_their_status),
       cmocka_unit_test(stream_url_stays_on_the_host_and_is_escaped),

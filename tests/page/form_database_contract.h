@@ -37,7 +37,7 @@ typedef struct form_database {
   vestry_err (*submit)(form_suite *s, const vestry_request *req, vestry_err end);
   /* Return the result of vestry_forms_clear in a read transaction. */
   vestry_err (*clear_reading)(form_suite *s, const vestry_request *req);
-  /* Open a storage of its own. close_alone is called also after a failure: world is set then, too. */
+  /* Open a separate storage. close_alone is called also after a failure: world is set then, too. */
   vestry_err (*open_alone)(const vestry_host *host, void **ret_world, vestry_forms_storage **ret_storage);
   void (*close_alone)(void *world, vestry_forms_storage *storage);
   /* Set world and stored; the site is open, and belongs to the caller. */

@@ -56,7 +56,7 @@ static void only_the_changed_page_is_sent(void **state) {
 }
 
 /* capability: D4 */
-static void a_change_between_document_and_stream_is_seen(void **state) {
+static void change_between_document_and_stream_is_sent(void **state) {
   (void)state;
   suite s;
   rooms_begin(&s, NULL);
@@ -76,7 +76,7 @@ static void a_change_between_document_and_stream_is_seen(void **state) {
 }
 
 /* capability: D4 */
-static void a_change_while_rendering_is_seen(void **state) {
+static void change_during_a_render_is_sent(void **state) {
   (void)state;
   for (int late = 0; late < 2; late++) {
     suite s;
@@ -503,8 +503,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(document_has_its_content_and_opens_its_stream),
       cmocka_unit_test(only_the_changed_page_is_sent),
-      cmocka_unit_test(a_change_between_document_and_stream_is_seen),
-      cmocka_unit_test(a_change_while_rendering_is_seen),
+      cmocka_unit_test(change_between_document_and_stream_is_sent),
+      cmocka_unit_test(change_during_a_render_is_sent),
       cmocka_unit_test(reconnected_stream_receives_what_it_lacks),
       cmocka_unit_test(page_of_current_version_is_not_rendered),
       cmocka_unit_test(version_of_another_page_or_scope_does_not_match),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* An application with rooms: each page shows one room. And tabs of these pages. */
+/* An application whose pages show one room each, and the tabs of its pages. */
 #ifndef TESTS_PAGE_ROOMS_H
 #define TESTS_PAGE_ROOMS_H
 

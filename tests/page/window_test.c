@@ -97,7 +97,7 @@ static void window_has_the_rows_around_its_address(void **state) {
 }
 
 /* capability: L2 */
-static void invalid_address_shows_the_first_rows(void **state) {
+static void invalid_address_is_ignored_and_large_one_clamped(void **state) {
   (void)state;
   static const char *const first[] = {"list=",
                                       "list",
@@ -246,7 +246,7 @@ static void failed_allocation_gets_an_error_or_the_rows(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(window_has_the_rows_around_its_address),
-      cmocka_unit_test(invalid_address_shows_the_first_rows),
+      cmocka_unit_test(invalid_address_is_ignored_and_large_one_clamped),
       cmocka_unit_test(window_at_end_shows_the_last_rows),
       cmocka_unit_test(window_has_spacers_and_links),
       cmocka_unit_test(window_without_layout_or_with_bad_options_gets_500),

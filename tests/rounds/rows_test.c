@@ -18,7 +18,7 @@ static const char *const fast[] = {"heartbeat_ms=50",
                                    NULL};
 /* Requests are answered, and no node is taken for dead, on a machine of any speed. */
 static const char *const calm[] = {"heartbeat_ms=50", "suspect_ms=20000", "dead_ms=60000", "answer_ms=60000", NULL};
-/* Requests are answered; a node that is not heard is soon dead. */
+/* Requests are answered; a silent node is soon dead. */
 static const char *const patient[] = {"heartbeat_ms=50",
                                       "suspect_ms=1000",
                                       "dead_ms=3000",

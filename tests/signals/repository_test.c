@@ -497,7 +497,7 @@ static json_t *some_signals(void) {
                    1, "b", "c", 2, "other", "b", "d", 3, "e", 4);
 }
 
-static void survives_every_failed_allocation(void **state) {
+static void failed_allocation_changes_no_state(void **state) {
   (void)state;
   json_t *signals = some_signals();
   assert_non_null(signals);
@@ -505,7 +505,7 @@ static void survives_every_failed_allocation(void **state) {
   json_decref(signals);
 }
 
-static void survives_every_failed_allocation_of_jansson(void **state) {
+static void failed_jansson_allocation_changes_no_state(void **state) {
   (void)state;
   json_malloc_t old_malloc;
   json_free_t old_free;
@@ -582,7 +582,7 @@ static void *use_the_schema(void *start) {
 }
 
 /* For the thread sanitizer: two threads never change the reference count of one default. */
-static void e3_many_threads_share_a_schema(void **state) {
+static void e3_threads_may_share_a_schema(void **state) {
   (void)state;
   pthread_t threads[THREADS];
   pthread_barrier_t start;
@@ -594,7 +594,7 @@ static void e3_many_threads_share_a_schema(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(e3_many_threads_share_a_schema),
+      cmocka_unit_test(e3_threads_may_share_a_schema),
       cmocka_unit_test(e3_absent_signals_have_their_defaults),
       cmocka_unit_test(e3_repository_is_filled_from_the_signals_sent),
       cmocka_unit_test(e3_bad_signals_have_defaults_and_errors),
@@ -606,8 +606,8 @@ int main(void) {
       cmocka_unit_test(e3_page_has_the_saved_values_after_random_edits),
       cmocka_unit_test(e3_save_to_connection_sends_and_e6_closed_is_refused),
       cmocka_unit_test(e3_handler_saves_into_its_reply),
-      cmocka_unit_test(survives_every_failed_allocation),
-      cmocka_unit_test(survives_every_failed_allocation_of_jansson),
+      cmocka_unit_test(failed_allocation_changes_no_state),
+      cmocka_unit_test(failed_jansson_allocation_changes_no_state),
       cmocka_unit_test(save_after_failed_allocation_sends_the_change),
   };
   return cmocka_run_group_tests(tests, make_schema, drop_schema);

@@ -145,7 +145,7 @@ static vestry_err create_all(test_host *th, void *ctx) {
   return error;
 }
 
-static void survives_every_failed_allocation(void **state) {
+static void failed_allocation_is_reported(void **state) {
   (void)state;
   test_host_fail_each(create_all, NULL, false);
 }
@@ -155,7 +155,7 @@ int main(void) {
       cmocka_unit_test(e3_invalid_fields_are_refused_with_their_index),
       cmocka_unit_test(e3_path_twice_or_inside_another_is_refused),
       cmocka_unit_test(fields_are_found_by_path),
-      cmocka_unit_test(survives_every_failed_allocation),
+      cmocka_unit_test(failed_allocation_is_reported),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -127,7 +127,7 @@ static void stream_ends_when_its_lease_expires(void **state) {
 }
 
 /* capability: L9 */
-static void lease_begins_with_the_first_renewal(void **state) {
+static void stream_without_a_renewal_stays_open(void **state) {
   (void)state;
   suite s;
   begin(&s);
@@ -347,7 +347,7 @@ static void failed_allocation_refuses_the_stream_or_keeps_its_lease(void **state
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(stream_ends_when_its_lease_expires),
-      cmocka_unit_test(lease_begins_with_the_first_renewal),
+      cmocka_unit_test(stream_without_a_renewal_stays_open),
       cmocka_unit_test(renewal_runs_no_guard_and_no_handler),
       cmocka_unit_test(forged_lease_renews_nothing),
       cmocka_unit_test(each_stream_has_its_own_lease),

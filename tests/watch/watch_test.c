@@ -177,7 +177,7 @@ static void immediate_steps_alternate_with_other_actors(void **state) {
   site_begin(&w, (vestry_options){0});
   feed f = feed_of(&w, (vestry_watch){0});
   f.sends = 0;
-  f.says_count = SAYS_MOST; /* each step but the last asks for the next at once */
+  f.says_count = SAYS_MOST; /* each step but the last requests the next one at once */
   f.says[SAYS_MOST - 1] = SAYS_NEVER;
   turns t = {&f, 0};
   vestry_actor *other;
@@ -281,7 +281,7 @@ static void conflated_and_dropped_events_count_as_written(void **state) {
     site_begin(
         &w, (vestry_options){.connection = &(vestry_connection_options){.full = policies[i], .max_queued_count = 4}});
     feed f = feed_of(&w, (vestry_watch){.every_ms = 10});
-    f.sends = 4; /* three of these are superfluous */
+    f.sends = 4; /* three are superfluous */
     f.tries = true;
     feed_open(&r, &f);
     block(&w, &r, true);
