@@ -3,7 +3,7 @@
 
 #include "support/test.h"
 
-static void writes_heads(void **state) {
+static void heads_of_answers_are_formatted(void **state) {
   (void)state;
   const vestry_header headers[] = {{"X-One", "1"}, {"X-Two", "zwei"}};
   const vestry_response response = {404, headers, 2, "abc", 3};
@@ -12,7 +12,7 @@ static void writes_heads(void **state) {
   assert_string_equal(head, "HTTP/1.1 404 Not Found\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nX-One: 1\r\n"
                             "X-Two: zwei\r\nConnection: keep-alive\r\nContent-Length: 3\r\n\r\n");
   assert_int_equal(len, strlen(head));
-  /* As snprintf: what does not fit is counted, and nothing behind the room is touched. */
+  /* Like snprintf: bytes that do not fit are counted, not written. */
   for (size_t room = 0; room <= len + 1; room++) {
     char cut[512];
     memset(cut, '#', sizeof cut);
@@ -29,6 +29,6 @@ static void writes_heads(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(writes_heads)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(heads_of_answers_are_formatted)};
   return cmocka_run_group_tests_name("heads", tests, NULL, NULL);
 }

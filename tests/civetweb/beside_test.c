@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Beside others in one server: handlers of the program's own, in whatever order they are set, and other instances. */
+/* vestry beside others in one server: the program's own handlers, registered in any order, and other instances. */
 #include <civetweb.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@ static server s;
 
 /* ---- the program's own handlers ---------------------------------------------------------------------------------- */
 
-/* Answers with what it is called and what was in the body. */
+/* Answers with its name and the request's body. */
 static int own(struct mg_connection *conn, void *name) {
   char body[64];
   int len = mg_read(conn, body, sizeof body);
@@ -42,7 +42,7 @@ static void route(vestry *v, const char *pattern, const char *says) {
   assert_int_equal(try_route(v, "GET", pattern, says), VESTRY_OK);
 }
 
-/* Ask, and have the whole answer; "404" and the like where it is none of 200. */
+/* Send a request, and return the body of the answer; for a status other than 200, return the status. */
 static const char *ask(const char *method, const char *path, const char *body) {
   static char answer[256];
   client c;
@@ -56,7 +56,7 @@ static const char *ask(const char *method, const char *path, const char *body) {
   return answer;
 }
 
-/* Wait until it is answered so: handlers are taken away by a timer. */
+/* Wait until the request gets this answer, because a timer removes handlers. */
 static void wait_for(const char *method, const char *path, const char *answer) {
   for (double until = seconds_now() + PATIENCE_S; strcmp(ask(method, path, ""), answer) != 0;) {
     if (seconds_now() > until) fail_msg("%s %s is not answered %s", method, path, answer);
@@ -64,7 +64,7 @@ static void wait_for(const char *method, const char *path, const char *answer) {
   }
 }
 
-static void patterns_that_are_set_later_are_reached(void **state) {
+static void handlers_registered_after_vestry_are_reached(void **state) {
   (void)state;
   server_start(&s, NULL);
   set_own("/plain");
@@ -75,7 +75,7 @@ static void patterns_that_are_set_later_are_reached(void **state) {
   assert_string_equal(ask("POST", "/a/b", "with a body"), "/a/*:with a body");
   assert_string_equal(ask("PUT", "/x/y.json", "{}"), "**.json$:{}");
   assert_string_equal(ask("GET", "/echo/below", ""), "/echo*:");
-  assert_string_equal(ask("POST", "/echo", "mine"), "mine"); /* vestry's, which was there before */
+  assert_string_equal(ask("POST", "/echo", "mine"), "mine"); /* vestry's, which was registered before */
   assert_string_equal(ask("PUT", "/echo", ""), "405");
   assert_string_equal(ask("GET", "/nobody", ""), "404");
   server_stop(&s);
@@ -85,16 +85,16 @@ static void before_mount(server *at) {
   (void)at;
 }
 
-/* In the order that is recommended: vestry in init_context, the program's handlers behind mg_start. And routes that are
- * mounted when the program's handlers are there. */
-static void routes_that_come_later_are_served(void **state) {
+/* In the recommended order: vestry in init_context, the program's handlers after mg_start. Also routes that are mounted
+ * after the program's handlers. */
+static void routes_mounted_after_other_handlers_are_served(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.before_mount = before_mount});
   set_own("/late/*.json$");
   route(s.v, "/late/{name}", "late");
   route(s.v, "/files/{path...}", "file");
   assert_string_equal(ask("GET", "/late/a", ""), "late");
-  assert_string_equal(ask("GET", "/late/a.json", ""), "/late/*.json$:"); /* which was there before */
+  assert_string_equal(ask("GET", "/late/a.json", ""), "/late/*.json$:"); /* which was registered before */
   assert_string_equal(ask("GET", "/late/", ""), "404");
   assert_string_equal(ask("GET", "/late/a/b", ""), "404");
   assert_string_equal(ask("GET", "/files/", ""), "file");
@@ -103,7 +103,7 @@ static void routes_that_come_later_are_served(void **state) {
   server_stop(&s);
 }
 
-static void a_route_that_has_gone_leaves_its_path(void **state) {
+static void removed_route_releases_its_path(void **state) {
   (void)state;
   server_start(&s, NULL);
   set_own("/stream*");
@@ -113,12 +113,12 @@ static void a_route_that_has_gone_leaves_its_path(void **state) {
   assert_int_equal(vestry_unroute(s.v, "GET", "/now/{and}/then"), VESTRY_OK);
   wait_for("GET", "/now/1/then", "/now/**:");
   route(s.v, "/now/{and}/then", "again");
-  assert_string_equal(ask("GET", "/now/1/then", ""), "/now/**:"); /* which was there before, now */
-  /* while a stream is open, its path stays vestry's */
+  assert_string_equal(ask("GET", "/now/1/then", ""), "/now/**:"); /* which is now registered before */
+  /* while a stream is open, its path remains vestry's */
   client c;
   server_open(&s, &c);
   assert_int_equal(vestry_unroute(s.v, "GET", "/stream"), VESTRY_OK);
-  assert_string_equal(ask("GET", "/stream", ""), "405"); /* PUT is there still */
+  assert_string_equal(ask("GET", "/stream", ""), "405"); /* PUT is still mounted */
   assert_int_equal(vestry_unroute(s.v, "PUT", "/stream"), VESTRY_OK);
   assert_string_equal(ask("GET", "/stream", ""), "404");
   client_close(&c);
@@ -126,7 +126,7 @@ static void a_route_that_has_gone_leaves_its_path(void **state) {
   server_stop(&s);
 }
 
-static void routes_come_and_go_by_the_thousand(void **state) {
+static void thousands_of_routes_can_be_added_and_removed(void **state) {
   (void)state;
   server_start(&s, NULL);
   for (int i = 0; i < 1000; i++) {
@@ -146,8 +146,8 @@ static int own_above(struct mg_connection *conn, void *text) {
   return status ? status : own(conn, text);
 }
 
-/* A handler for a path above vestry's goes first, and can hand on. */
-static void a_handler_above_hands_on(void **state) {
+/* A handler for a path above vestry's is called first, and can pass the request on. */
+static void handler_above_may_pass_requests_on(void **state) {
   (void)state;
   server_start(&s, NULL);
   static char name[] = "above";
@@ -164,7 +164,7 @@ static void a_handler_above_hands_on(void **state) {
 
 /* ---- the server's own request ------------------------------------------------------------------------------------ */
 
-/* A log-in of the program's own: by digest, by its cookie, by whatever it keeps. */
+/* The program's own login, for example by digest or cookie. */
 static vestry_err scope_by_header(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len,
                                   void *app) {
   (void)reply, (void)app;
@@ -181,7 +181,7 @@ static vestry_err say_scope(const vestry_request *req, vestry_reply *reply, void
   return vestry_reply_body(reply, "text/plain", scope.data, scope.len);
 }
 
-static void the_programs_log_in_is_the_scope(void **state) {
+static void login_of_the_program_becomes_the_scope(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.options.scope = scope_by_header});
   assert_int_equal(vestry_route(s.v, "GET", "/who", say_scope, NULL), VESTRY_OK);
@@ -193,7 +193,7 @@ static void the_programs_log_in_is_the_scope(void **state) {
   server_stop(&s);
 }
 
-/* ---- any handlers, in any order ---------------------------------------------------------------------------------- */
+/* ---- any handlers in any order ----------------------------------------------------------------------------------- */
 
 enum { WORLDS = 40, STEPS = 14, ASKED = 40 };
 
@@ -208,7 +208,7 @@ enum {
   OWN = sizeof own_patterns / sizeof *own_patterns
 };
 
-/* What was set, in order: names of own handlers, patterns of routes. */
+/* The registrations in order: names of own handlers, patterns of routes. */
 typedef struct model {
   struct {
     const char *text;
@@ -217,7 +217,7 @@ typedef struct model {
   size_t count;
 } model;
 
-/* A naive matcher of civetweb's patterns: the whole path must match, or its beginning, where no '$' stands. */
+/* A naive matcher of civetweb's patterns: they match the whole path, or its beginning if they have no '$'. */
 static bool own_matches(const char *pattern, const char *path) {
   if (!*pattern) return true;
   if (*pattern == '$') return !*path;
@@ -242,7 +242,7 @@ static bool route_matches(const char *pattern, const char *path) {
   return !*pattern || route_matches(pattern + 1, path + 1);
 }
 
-/* Who is to answer: the text of a step; NULL: nobody. */
+/* The handler that must answer: the text of a registration; NULL: none. */
 static const char *who(const model *m, const char *path, bool *ret_route) {
   *ret_route = false;
   for (size_t i = 0; i < m->count; i++)
@@ -293,7 +293,7 @@ static void ask_any(const model *m, uint64_t *seed, uint64_t world) {
   fail_msg("world %llu: %s is answered %s, not %s", (unsigned long long)world, path, answer, expected);
 }
 
-static void any_handlers_in_any_order(void **state) {
+static void random_handlers_in_any_order_match_the_model(void **state) {
   (void)state;
   for (uint64_t world = 1; world <= WORLDS; world++) {
     uint64_t seed = world;
@@ -330,7 +330,7 @@ static vestry_err second_add(second *b, uint32_t per_address) {
   return vestry_civetweb_create(b->v, s.context, &options, &b->adapter);
 }
 
-/* When the server has ended. */
+/* After the end of the server. */
 static void second_finish(second *b) {
   vestry_server_destroy(b->adapter);
   assert_int_equal(vestry_stop(b->v, PATIENCE_S * 1000), VESTRY_OK);
@@ -355,7 +355,7 @@ static vestry_err open_second(const vestry_request *req, vestry_reply *reply, vo
   return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
 }
 
-static void two_instances_have_each_its_routes(void **state) {
+static void two_instances_serve_their_own_routes(void **state) {
   (void)state;
   second b;
   server_start(&s, NULL);
@@ -374,17 +374,18 @@ static void two_instances_have_each_its_routes(void **state) {
   assert_string_equal(ask("GET", "/c", ""), "/c*:");
   assert_string_equal(ask("POST", "/b", ""), "405");
   assert_int_equal(try_route(b.v, "POST", "/echo", "x"), VESTRY_EXISTS);
-  assert_int_equal(try_route(b.v, "PUT", "/echo", "put"), VESTRY_OK); /* a method that nobody has */
+  assert_int_equal(try_route(b.v, "PUT", "/echo", "put"), VESTRY_OK); /* a method that neither supports */
   assert_string_equal(ask("PUT", "/echo", ""), "put");
   assert_int_equal(try_route(s.v, "GET", "/of/{other}", "x"), VESTRY_EXISTS);
-  assert_string_equal(ask("GET", "/of/a", ""), "first"); /* what was refused leaves nothing, and takes nothing */
+  /* a refused route leaves nothing registered, and removes nothing */
+  assert_string_equal(ask("GET", "/of/a", ""), "first");
   assert_int_equal(vestry_unroute(s.v, "GET", "/of/{x}"), VESTRY_OK);
   assert_int_equal(try_route(b.v, "GET", "/of/{x}", "taken"), VESTRY_OK);
   wait_for("GET", "/of/a", "taken");
   end(&b);
 }
 
-static void two_that_claim_the_same_are_told(void **state) {
+static void duplicate_routes_of_two_instances_are_refused(void **state) {
   (void)state;
   second b;
   server_start(&s, NULL);
@@ -396,15 +397,15 @@ static void two_that_claim_the_same_are_told(void **state) {
   assert_non_null(strstr(b.th.last_log, "GET /echo"));
   assert_string_equal(ask("GET", "/echo", ""), "nothing");
   set_own("/f*");
-  assert_string_equal(ask("GET", "/fine", ""), "/f*:"); /* it left nothing behind */
+  assert_string_equal(ask("GET", "/fine", ""), "/f*:"); /* it left nothing registered */
   assert_int_equal(vestry_unroute(b.v, "GET", "/echo"), VESTRY_OK);
-  assert_int_equal(second_add(&b, 3), VESTRY_INVALID); /* the limit is the server's */
+  assert_int_equal(second_add(&b, 3), VESTRY_INVALID); /* the limit belongs to the server */
   assert_int_equal(second_add(&b, 0), VESTRY_OK);
-  assert_string_equal(ask("GET", "/fine", ""), "/f*:"); /* which was there before, now */
+  assert_string_equal(ask("GET", "/fine", ""), "/f*:"); /* which is now registered before */
   end(&b);
 }
 
-static void no_memory_leaves_nothing_behind(void **state) {
+static void failed_creation_leaves_nothing_registered(void **state) {
   (void)state;
   second b;
   server_start(&s, NULL);
@@ -424,8 +425,8 @@ static void no_memory_leaves_nothing_behind(void **state) {
   end(&b);
 }
 
-/* They park the same workers. */
-static void streams_of_both_count_together(void **state) {
+/* Their streams use the same workers. */
+static void streams_of_both_instances_share_the_limit(void **state) {
   (void)state;
   second b;
   client clients[ROOM], more;
@@ -451,8 +452,8 @@ static void streams_of_both_count_together(void **state) {
   end(&b);
 }
 
-/* One goes, and has its successor while the server runs on; the other one is not concerned. */
-static void one_stops_and_another_takes_its_place(void **state) {
+/* One instance stops and is replaced while the server runs; the other one is not affected. */
+static void stopped_instance_can_be_replaced(void **state) {
   (void)state;
   second b, c;
   client stream;
@@ -483,7 +484,7 @@ static void one_stops_and_another_takes_its_place(void **state) {
 
 /* ---- civetweb's patterns ----------------------------------------------------------------------------------------- */
 
-static void routes_become_patterns(void **state) {
+static void routes_map_to_civetweb_patterns(void **state) {
   (void)state;
   static const char *const rows[][2] = {
       {"/", "/$"},
@@ -504,19 +505,19 @@ static void routes_become_patterns(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(patterns_that_are_set_later_are_reached),
-      cmocka_unit_test(routes_that_come_later_are_served),
-      cmocka_unit_test(a_route_that_has_gone_leaves_its_path),
-      cmocka_unit_test(routes_come_and_go_by_the_thousand),
-      cmocka_unit_test(a_handler_above_hands_on),
-      cmocka_unit_test(the_programs_log_in_is_the_scope),
-      cmocka_unit_test(any_handlers_in_any_order),
-      cmocka_unit_test(two_instances_have_each_its_routes),
-      cmocka_unit_test(two_that_claim_the_same_are_told),
-      cmocka_unit_test(no_memory_leaves_nothing_behind),
-      cmocka_unit_test(streams_of_both_count_together),
-      cmocka_unit_test(one_stops_and_another_takes_its_place),
-      cmocka_unit_test(routes_become_patterns),
+      cmocka_unit_test(handlers_registered_after_vestry_are_reached),
+      cmocka_unit_test(routes_mounted_after_other_handlers_are_served),
+      cmocka_unit_test(removed_route_releases_its_path),
+      cmocka_unit_test(thousands_of_routes_can_be_added_and_removed),
+      cmocka_unit_test(handler_above_may_pass_requests_on),
+      cmocka_unit_test(login_of_the_program_becomes_the_scope),
+      cmocka_unit_test(random_handlers_in_any_order_match_the_model),
+      cmocka_unit_test(two_instances_serve_their_own_routes),
+      cmocka_unit_test(duplicate_routes_of_two_instances_are_refused),
+      cmocka_unit_test(failed_creation_leaves_nothing_registered),
+      cmocka_unit_test(streams_of_both_instances_share_the_limit),
+      cmocka_unit_test(stopped_instance_can_be_replaced),
+      cmocka_unit_test(routes_map_to_civetweb_patterns),
   };
   return cmocka_run_group_tests_name("civetweb, beside others", tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The contract of adapters, kept by civetweb over real sockets. */
+/* The contract of adapters for civetweb, over real sockets. */
 #include "testing/contract.h"
 
 #include <stdlib.h>
@@ -10,8 +10,8 @@
 
 static void *start(const vestry_options *options, unsigned room) {
   server *s = calloc(1, sizeof *s);
-  /* Nothing here waits for the time that a client may stall; under valgrind a slow one reads for longer than that of
-   * other tests. */
+  /* No test here waits for the stall time-out; under valgrind a slow client reads for longer than the time-out of other
+   * tests. */
   server_start(s, &(server_settings){
                       .threads = room + 4, .reserve = 4, .bare = true, .timeout_ms = 300000, .options = *options});
   return s;

@@ -12,7 +12,8 @@ static vestry *v;
 static vsi_civetweb_deadlines all;
 static vsi_civetweb_deadline some[COUNT];
 
-/* Of a peer that is no client of this process. The test looks by itself: the timer's first look is an hour away. */
+/* The peer is no client of this process. The test checks the deadlines itself, because the timer's first check is an
+ * hour away. */
 static void begin(void) {
   const vestry_bounds bounds = {.max_request_bytes = MOST};
   vsi_civetweb_peer peer;
@@ -37,8 +38,8 @@ static void hold(size_t i, size_t bytes) {
   vsi_civetweb_deadline_holds(&all, &some[i], bytes);
 }
 
-/* As in socket.c of the other adapter. */
-static void what_was_cut_counts_as_gone_until_it_is_cleared(void **state) {
+/* Like the test of socket.c of the other adapter. */
+static void aborted_bytes_count_as_freed_until_cleared(void **state) {
   (void)state;
   begin();
   hold(0, 2 * EIGHTH);
@@ -50,7 +51,7 @@ static void what_was_cut_counts_as_gone_until_it_is_cleared(void **state) {
   assert_int_equal(some[0].going + some[2].going, 0);
   assert_true(vsi_civetweb_deadline_clear(&all, &some[1]));
   assert_int_equal(all.going[0], 0);
-  vsi_civetweb_deadline_holds(&all, &some[2], EIGHTH + 4096); /* its bytes are not given back yet */
+  vsi_civetweb_deadline_holds(&all, &some[2], EIGHTH + 4096); /* its bytes are not freed yet */
   assert_int_equal(some[0].going, 2 * EIGHTH);
   assert_true(vsi_civetweb_deadline_clear(&all, &some[0]));
   assert_false(vsi_civetweb_deadline_clear(&all, &some[2]));
@@ -58,8 +59,8 @@ static void what_was_cut_counts_as_gone_until_it_is_cleared(void **state) {
   end();
 }
 
-/* Each piece of each body comes here. One that waited for the lock, or took it, would not return. */
-static void a_piece_takes_no_lock_while_enough_is_cut(void **state) {
+/* Each piece of each body calls this function. If it waited for the lock, or took it, it would not return here. */
+static void piece_takes_no_lock_if_enough_bytes_are_aborted(void **state) {
   (void)state;
   begin();
   hold(0, 7 * EIGHTH);
@@ -74,10 +75,10 @@ static void a_piece_takes_no_lock_while_enough_is_cut(void **state) {
 }
 
 int main(void) {
-  const struct rlimit few = {256, 256}; /* all descriptors are looked at for a peer that is not found */
+  const struct rlimit few = {256, 256}; /* all descriptors are searched for a peer that is not found */
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(what_was_cut_counts_as_gone_until_it_is_cleared),
-      cmocka_unit_test(a_piece_takes_no_lock_while_enough_is_cut),
+      cmocka_unit_test(aborted_bytes_count_as_freed_until_cleared),
+      cmocka_unit_test(piece_takes_no_lock_if_enough_bytes_are_aborted),
   };
   if (setrlimit(RLIMIT_NOFILE, &few)) return 1;
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Heads of today's clients, at the defaults and beyond. */
+/* Heads of today's clients, at the default limits and above. */
 #include "vestry/civetweb.h"
 #include "web/heads_contract.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The contract of life; then room by threads, stalled readers that hold a worker, and the end of the server. */
+/* The contract of life; then places by threads, stalled readers that hold a worker, and the end of the server. */
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -20,9 +20,9 @@
 
 static server s;
 
-/* ---- room -------------------------------------------------------------------------------------------------------- */
+/* ---- places ------------------------------------------------------------------------------------------------------ */
 
-static void the_reserve_is_a_tenth_between_2_and_32(void **state) {
+static void reserve_is_a_tenth_of_the_threads_between_2_and_32(void **state) {
   static const unsigned cases[][2] = {{3, 1}, {20, 18}, {50, 45}, {400, 368}};
   (void)state;
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -34,7 +34,7 @@ static void the_reserve_is_a_tenth_between_2_and_32(void **state) {
   }
 }
 
-/* Ask for a stream from an address of this machine's. */
+/* Request a stream from an address of this machine. */
 static void ask_from(client *c, const char *address) {
   struct sockaddr_in from = {.sin_family = AF_INET}, to = {.sin_family = AF_INET, .sin_port = htons(s.port)};
   const struct timeval patience = {.tv_sec = 60};
@@ -49,7 +49,7 @@ static void ask_from(client *c, const char *address) {
   client_say(c, "GET /stream HTTP/1.1\r\nHost: a\r\nDatastar-Request: true\r\n\r\n");
 }
 
-static void one_address_takes_no_more_than_its_share(void **state) {
+static void streams_per_address_are_limited(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.max_per_address = 3});
   client clients[3], other, again;
@@ -64,7 +64,7 @@ static void one_address_takes_no_more_than_its_share(void **state) {
   assert_int_equal(client_status(&other), 200);
   vestry_stats stats = {0};
   vestry_stats_get(s.v, &stats);
-  assert_true(stats.refused_by_reason[VESTRY_REFUSAL_ADDRESS] >= 1); /* the look at connections may find it too */
+  assert_true(stats.refused_by_reason[VESTRY_REFUSAL_ADDRESS] >= 1); /* the check of connections may find it, too */
   vestry_connection_close(witness_connection(&s.witness, 0), VESTRY_CAUSE_CLOSED);
   client_read_all(&clients[0]);
   uint32_t streams;
@@ -78,15 +78,15 @@ static void one_address_takes_no_more_than_its_share(void **state) {
   server_stop(&s);
 }
 
-/* Of these clients the server has closed so many. */
+/* Number of these clients whose connection the server has closed. */
 static int ended(client *clients, int count) {
   int closed = 0;
   for (int i = 0; i < count; i++) closed += client_wait(&clients[i], 0);
   return closed;
 }
 
-/* civetweb has a worker for each connection, also for one that says nothing, and here there are twelve. */
-static void silent_connections_leave_room_for_others(void **state) {
+/* civetweb uses a worker for each connection, even a silent one, and this server has twelve. */
+static void silent_connections_leave_workers_for_others(void **state) {
   enum { SILENT = 40, LIMIT = 3 };
   (void)state;
   server_start(&s, &(server_settings){.max_per_address = LIMIT});
@@ -95,7 +95,7 @@ static void silent_connections_leave_room_for_others(void **state) {
   for (int i = 0; i < SILENT; i++) {
     client_connect(&silent[i], s.port, false);
     if (i == 0)
-      client_say(&silent[i], "GET /ec"); /* of more, civetweb answers two at once: gmtime, a race of its own */
+      client_say(&silent[i], "GET /ec"); /* for more than one, civetweb answers two at once and races in its gmtime */
   }
   ask_from(&other, "127.0.0.2");
   assert_int_equal(client_status(&other), 200);
@@ -117,7 +117,7 @@ static void silent_connections_leave_room_for_others(void **state) {
 
 enum { ATTACKERS = 200, FEW_DESCRIPTORS = 12 + 20 + 65 };
 
-/* In a process of its own: connect, say so, and hold on until told to leave. */
+/* In a child process: connect, report it, and hold the connections until told to exit. */
 static void attack(int said, int heard, const struct rlimit *own) {
   char word = 0;
   setrlimit(RLIMIT_NOFILE, own);
@@ -135,7 +135,7 @@ static int open_descriptors(void) {
   return count;
 }
 
-static void more_clients_than_descriptors_leave_some(void **state) {
+static void descriptors_remain_if_clients_exceed_them(void **state) {
   (void)state;
   struct rlimit own;
   assert_int_equal(getrlimit(RLIMIT_NOFILE, &own), 0);
@@ -154,7 +154,7 @@ static void more_clients_than_descriptors_leave_some(void **state) {
     attack(said[1], heard[0], &own);
   }
   assert_int_equal(read(said[0], &word, 1), 1);
-  while (open_descriptors() < before + 12 + 20) sched_yield(); /* it takes as many as it can, and waits */
+  while (open_descriptors() < before + 12 + 20) sched_yield(); /* the server accepts as many as it can, and waits */
   int another = dup(said[0]);
   assert_true(another >= 0);
   close(another);
@@ -170,7 +170,7 @@ static void more_clients_than_descriptors_leave_some(void **state) {
 
 /* ---- stalled readers --------------------------------------------------------------------------------------------- */
 
-static void stops_with_a_stalled_reader(void **state) {
+static void stop_with_a_stalled_reader_aborts_its_write(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.options.connection =
                                           &(vestry_connection_options){.max_queued_bytes = STALLING_QUEUE_BYTES}});
@@ -182,15 +182,15 @@ static void stops_with_a_stalled_reader(void **state) {
   assert_int_equal(server_cause(&s, moving), VESTRY_CAUSE_SHUTDOWN);
   assert_int_equal(vestry_connection_look(stuck).cause, VESTRY_CAUSE_SHUTDOWN);
   client_read_all(&well);
-  server_finish(&s);                             /* ends the stuck write */
-  assert_true(seconds_now() - since < PROMPT_S); /* two seconds, were the machine idle; not PATIENCE_S */
+  server_finish(&s);                             /* ends the blocked write */
+  assert_true(seconds_now() - since < PROMPT_S); /* two seconds on an idle machine; not PATIENCE_S */
   client_close(&stalled);
   client_close(&well);
 }
 
 /* ---- the end ----------------------------------------------------------------------------------------------------- */
 
-static double seconds_to_stop_on_an_address_of_its_own(void) {
+static double seconds_to_stop_on_specific_addresses(void) {
   server_start(&s, &(server_settings){.ports = "127.0.0.3:0, 127.0.0.2:0"});
   client c;
   client_connect_to(&c, "127.0.0.3", s.port, false);
@@ -203,12 +203,12 @@ static double seconds_to_stop_on_an_address_of_its_own(void) {
   return seconds_now() - since;
 }
 
-static void stops_on_an_address_of_its_own(void **state) {
+static void server_on_specific_addresses_stops_quickly(void **state) {
   (void)state;
-  BELOW_S(1.5, seconds_to_stop_on_an_address_of_its_own());
+  BELOW_S(1.5, seconds_to_stop_on_specific_addresses());
 }
 
-static void stops_while_a_client_says_nothing(void **state) {
+static void server_stops_despite_silent_clients(void **state) {
   (void)state;
   server_start(&s, NULL);
   client silent[3], c;
@@ -217,12 +217,12 @@ static void stops_while_a_client_says_nothing(void **state) {
   server_open(&s, &c); /* others are served */
   double since = seconds_now();
   server_stop(&s);
-  assert_true(seconds_now() - since < PROMPT_S); /* civetweb lets go of them within two seconds */
+  assert_true(seconds_now() - since < PROMPT_S); /* civetweb closes them within two seconds */
   for (int i = 0; i < 3; i++) client_close(&silent[i]);
   client_close(&c);
 }
 
-static void connections_outlive_the_adapter(void **state) {
+static void connections_may_outlive_the_adapter(void **state) {
   (void)state;
   server_start(&s, NULL);
   client c;
@@ -234,15 +234,15 @@ static void connections_outlive_the_adapter(void **state) {
   s.adapter = NULL;
   assert_int_equal(vestry_connection_patch_signals_text(connection, "{}", 2, NULL), VESTRY_CLOSED);
   assert_false(vestry_connection_close(connection, VESTRY_CAUSE_CLOSED));
-  vestry_connection_writable(connection); /* rouses a transport that has ended */
+  vestry_connection_writable(connection); /* wakes a transport that has ended */
   assert_int_equal(vestry_connection_run(connection), VESTRY_STATE_CLOSED);
   vestry_connection_unref(connection);
-  server_finish(&s); /* takes NULL for both */
+  server_finish(&s); /* accepts NULL for both */
   client_close(&c);
 }
 
-/* Clients that come when the port is there and the handlers are not: so many that a server which answers early has
- * answered the first of them by the last. */
+/* Clients that connect when the port is open and the handlers are not registered yet. There are so many that a server
+ * which answers early has answered the first before the last one connects. */
 enum { EARLY = 300 };
 static client early[EARLY];
 
@@ -262,14 +262,14 @@ static void early_clients_wait_for_the_handlers(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(one_address_takes_no_more_than_its_share),
-      cmocka_unit_test(silent_connections_leave_room_for_others),
-      cmocka_unit_test(more_clients_than_descriptors_leave_some),
-      cmocka_unit_test(the_reserve_is_a_tenth_between_2_and_32),
-      cmocka_unit_test(stops_with_a_stalled_reader),
-      cmocka_unit_test(stops_on_an_address_of_its_own),
-      cmocka_unit_test(stops_while_a_client_says_nothing),
-      cmocka_unit_test(connections_outlive_the_adapter),
+      cmocka_unit_test(streams_per_address_are_limited),
+      cmocka_unit_test(silent_connections_leave_workers_for_others),
+      cmocka_unit_test(descriptors_remain_if_clients_exceed_them),
+      cmocka_unit_test(reserve_is_a_tenth_of_the_threads_between_2_and_32),
+      cmocka_unit_test(stop_with_a_stalled_reader_aborts_its_write),
+      cmocka_unit_test(server_on_specific_addresses_stops_quickly),
+      cmocka_unit_test(server_stops_despite_silent_clients),
+      cmocka_unit_test(connections_may_outlive_the_adapter),
       cmocka_unit_test(early_clients_wait_for_the_handlers),
   };
   return life_contract_run(&civetweb_seam) + watch_contract_run(&civetweb_seam) +

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rounds of the watch over parked streams, without a socket: their connections are the memory adapter's. */
+/* Rounds of the watch over parked streams without a socket, with connections of the memory adapter. */
 #include "adapter/civetweb/parked.h"
 
 #include "support/test.h"
@@ -44,7 +44,7 @@ static int end(void **state) {
   return 0;
 }
 
-/* Park stream i at a port; two may be at the same. */
+/* Park stream i at a port; two streams may have the same port. */
 static void park(int i, int port) {
   const vestry_memory_call call = {.datastar = true};
   assert_int_equal(vestry_memory_request(v, &call, open_stream, NULL, &exchanges[i]), VESTRY_OK);
@@ -68,9 +68,9 @@ static vestry_cause cause(int i) {
   return vestry_connection_look(entries[i].connection).cause;
 }
 
-static void closes_whom_it_does_not_see(void **state) {
+static void streams_without_a_socket_are_closed(void **state) {
   (void)state;
-  assert_false(vsi_civetweb_parked_begin(&parked)); /* nobody */
+  assert_false(vsi_civetweb_parked_begin(&parked)); /* no streams */
   for (int i = 0; i < 3; i++) park(i, 1000 + i);
   assert_true(vsi_civetweb_parked_begin(&parked));
   assert_int_equal(vsi_civetweb_parked_unseen(&parked), 3);
@@ -80,12 +80,12 @@ static void closes_whom_it_does_not_see(void **state) {
   assert_int_equal(vsi_civetweb_parked_unseen(&parked), 1);
   vsi_civetweb_parked_close(&parked);
   assert_int_equal(cause(0), VESTRY_CAUSE_NONE);
-  assert_int_equal(cause(1), VESTRY_CAUSE_HANGUP); /* not there */
-  assert_int_equal(cause(2), VESTRY_CAUSE_HANGUP); /* there, but shut */
+  assert_int_equal(cause(1), VESTRY_CAUSE_HANGUP); /* no socket */
+  assert_int_equal(cause(2), VESTRY_CAUSE_HANGUP); /* a socket, but shut down */
   for (int i = 0; i < 3; i++) leave(i);
 }
 
-static void does_not_judge_who_came_after_the_begin(void **state) {
+static void streams_parked_during_a_round_are_not_judged(void **state) {
   (void)state;
   park(0, 1000);
   assert_true(vsi_civetweb_parked_begin(&parked));
@@ -104,8 +104,8 @@ static void does_not_judge_who_came_after_the_begin(void **state) {
   leave(0);
 }
 
-/* A client that is back from the port it had: its new socket does not keep the old stream. */
-static void one_socket_keeps_one_stream(void **state) {
+/* A client reconnects from the same port: its new socket does not keep the old stream. */
+static void one_socket_keeps_the_newest_stream(void **state) {
   (void)state;
   park(0, 1000);
   assert_true(vsi_civetweb_parked_begin(&parked));
@@ -114,7 +114,7 @@ static void one_socket_keeps_one_stream(void **state) {
   park(1, 1000);
   assert_true(vsi_civetweb_parked_begin(&parked));
   see(1000, 2, true);
-  see(1000, 2, true); /* told twice */
+  see(1000, 2, true); /* reported twice */
   vsi_civetweb_parked_close(&parked);
   assert_int_equal(cause(0), VESTRY_CAUSE_HANGUP);
   assert_int_equal(cause(1), VESTRY_CAUSE_NONE);
@@ -122,7 +122,7 @@ static void one_socket_keeps_one_stream(void **state) {
   leave(1);
 }
 
-static void a_new_socket_is_the_youngest_streams(void **state) {
+static void new_socket_belongs_to_the_youngest_stream(void **state) {
   (void)state;
   park(0, 1000); /* never seen */
   park(1, 1000);
@@ -137,7 +137,7 @@ static void a_new_socket_is_the_youngest_streams(void **state) {
 
 static void two_sockets_keep_two_streams(void **state) {
   (void)state;
-  park(0, 1000); /* of one client, to two addresses of the server's */
+  park(0, 1000); /* of one client, to two addresses of the server */
   park(1, 1000);
   for (int round = 0; round < 3; round++) {
     assert_true(vsi_civetweb_parked_begin(&parked));
@@ -152,7 +152,7 @@ static void two_sockets_keep_two_streams(void **state) {
   leave(1);
 }
 
-static void whom_it_cannot_watch_it_leaves_alone(void **state) {
+static void stream_of_unknown_peer_is_left_open(void **state) {
   (void)state;
   const vestry_memory_call call = {.datastar = true};
   assert_int_equal(vestry_memory_request(v, &call, open_stream, NULL, &exchanges[0]), VESTRY_OK);
@@ -169,14 +169,14 @@ static void whom_it_cannot_watch_it_leaves_alone(void **state) {
   leave(0);
 }
 
-static void closes_all_and_each_once(void **state) {
+static void streams_are_closed_once(void **state) {
   (void)state;
   for (int i = 0; i < STREAMS; i++) park(i, 1000 + i);
   assert_true(vsi_civetweb_parked_begin(&parked));
   for (int i = 0; i < STREAMS; i += 2) see(1000 + i, (uint64_t)i + 1, true);
   assert_int_equal(vsi_civetweb_parked_unseen(&parked), STREAMS / 2);
   vsi_civetweb_parked_close(&parked);
-  assert_int_equal(vsi_civetweb_parked_unseen(&parked), 0); /* those that were told are no reason to ask again */
+  assert_int_equal(vsi_civetweb_parked_unseen(&parked), 0); /* streams that were closed cause no further query */
   vsi_civetweb_parked_close_all(&parked, VESTRY_CAUSE_SHUTDOWN);
   vsi_civetweb_parked_close_all(&parked, VESTRY_CAUSE_ERROR);
   for (int i = 0; i < STREAMS; i++) {
@@ -188,10 +188,13 @@ static void closes_all_and_each_once(void **state) {
 int main(void) {
 #define EACH(test) cmocka_unit_test_setup_teardown(test, begin, end)
   const struct CMUnitTest tests[] = {
-      EACH(closes_whom_it_does_not_see),  EACH(does_not_judge_who_came_after_the_begin),
-      EACH(one_socket_keeps_one_stream),  EACH(a_new_socket_is_the_youngest_streams),
-      EACH(two_sockets_keep_two_streams), EACH(whom_it_cannot_watch_it_leaves_alone),
-      EACH(closes_all_and_each_once),
+      EACH(streams_without_a_socket_are_closed),
+      EACH(streams_parked_during_a_round_are_not_judged),
+      EACH(one_socket_keeps_the_newest_stream),
+      EACH(new_socket_belongs_to_the_youngest_stream),
+      EACH(two_sockets_keep_two_streams),
+      EACH(stream_of_unknown_peer_is_left_open),
+      EACH(streams_are_closed_once),
   };
   return cmocka_run_group_tests_name("parked streams", tests, NULL, NULL);
 }

@@ -5,7 +5,7 @@
 
 #define MS UINT64_C(1000000)
 
-static void reads_addresses(void **state) {
+static void peer_addresses_are_parsed(void **state) {
   (void)state;
   static const unsigned char v4[16] = {[10] = 0xff, [11] = 0xff, [12] = 10, [13] = 1, [14] = 2, [15] = 3};
   static const unsigned char v6[16] = {0xfe, 0x80, [15] = 1};
@@ -14,7 +14,8 @@ static void reads_addresses(void **state) {
   assert_memory_equal(peer.address, v4, 16);
   assert_int_equal(peer.port, 50000);
   assert_int_equal(peer.server_port, 8080);
-  assert_true(vsi_civetweb_peer_parse("::ffff:10.1.2.3", 50000, 8080, &same)); /* by an IPv6 socket, as civetweb says */
+  /* on an IPv6 socket, in civetweb's notation */
+  assert_true(vsi_civetweb_peer_parse("::ffff:10.1.2.3", 50000, 8080, &same));
   assert_true(vsi_civetweb_peer_equal(&peer, &same));
   assert_true(vsi_civetweb_peer_hash(&peer, 7) == vsi_civetweb_peer_hash(&same, 7));
   assert_true(vsi_civetweb_peer_parse("fe80::1%eth0", 1, 2, &peer));
@@ -31,7 +32,7 @@ static void reads_addresses(void **state) {
   assert_memory_equal(peer.address, v6, 16); /* untouched on failure */
 }
 
-static void tells_peers_apart(void **state) {
+static void peers_differ_by_address_and_ports(void **state) {
   (void)state;
   vsi_civetweb_peer peer, other;
   assert_true(vsi_civetweb_peer_parse("10.1.2.3", 50000, 8080, &peer));
@@ -47,7 +48,7 @@ static void tells_peers_apart(void **state) {
   assert_true(vsi_civetweb_peer_hash(&peer, 7) != vsi_civetweb_peer_hash(&peer, 8));
 }
 
-/* A peer judged every 100 ms, with 1,000 ms to acknowledge. */
+/* A peer checked every 100 ms, with 1,000 ms to acknowledge. */
 typedef struct watched {
   uint64_t unacked_since_ns, now_ns;
 } watched;
@@ -59,37 +60,37 @@ static vestry_cause look(watched *w, vsi_civetweb_socket socket) {
 
 static const watched fresh = {UINT64_MAX, 5000 * MS};
 
-static void one_that_has_all_is_there(void **state) {
+static void peer_without_unacknowledged_bytes_is_present(void **state) {
   (void)state;
   watched w = fresh;
-  /* However long ago its last acknowledgement was: nothing is asked of it. */
+  /* The time since its last acknowledgement does not matter, because nothing is unacknowledged. */
   for (uint32_t ms = 0; ms < 100000; ms += 1000)
     assert_int_equal(look(&w, (vsi_civetweb_socket){.established = true, .since_ack_ms = ms}), VESTRY_CAUSE_NONE);
 }
 
-static void one_that_shut_its_side_hung_up(void **state) {
+static void half_closed_peer_has_hung_up(void **state) {
   (void)state;
   watched w = fresh;
   assert_int_equal(look(&w, (vsi_civetweb_socket){.established = false}), VESTRY_CAUSE_HANGUP);
 }
 
-static void a_heartbeat_after_a_long_silence_does_not_lose_it(void **state) {
+static void heartbeat_after_a_long_silence_starts_the_time(void **state) {
   (void)state;
   watched w = fresh;
-  /* 15 s since the last acknowledgement, and now there are bytes under way, of this moment. */
+  /* 15 s have passed since the last acknowledgement, and now bytes are in flight that were just sent. */
   vsi_civetweb_socket socket = {.established = true, .unacked_bytes = 3, .since_ack_ms = 15000};
   for (int i = 0; i < 10; i++) assert_int_equal(look(&w, socket), VESTRY_CAUSE_NONE);
   assert_int_equal(look(&w, socket), VESTRY_CAUSE_LOST); /* a second later they still are */
 }
 
-static void acknowledgements_between_looks_keep_it(void **state) {
+static void acknowledgements_between_checks_restart_the_time(void **state) {
   (void)state;
   watched w = fresh;
-  /* At each look there is something under way; but it is always something else. */
+  /* At each check bytes are in flight, but always different ones. */
   for (int i = 0; i < 100; i++)
     assert_int_equal(look(&w, (vsi_civetweb_socket){.established = true, .unacked_bytes = 9, .since_ack_ms = 80}),
                      VESTRY_CAUSE_NONE);
-  /* The time runs from the last one. */
+  /* The time starts at the last acknowledgement. */
   for (uint32_t ms = 180; ms < 1000; ms += 100)
     assert_int_equal(look(&w, (vsi_civetweb_socket){.established = true, .unacked_bytes = 9, .since_ack_ms = ms}),
                      VESTRY_CAUSE_NONE);
@@ -97,7 +98,7 @@ static void acknowledgements_between_looks_keep_it(void **state) {
                    VESTRY_CAUSE_LOST);
 }
 
-static void all_acknowledged_begins_anew(void **state) {
+static void complete_acknowledgement_resets_the_time(void **state) {
   (void)state;
   watched w = fresh;
   vsi_civetweb_socket waiting = {.established = true, .unacked_bytes = 3, .since_ack_ms = 99999};
@@ -107,18 +108,18 @@ static void all_acknowledged_begins_anew(void **state) {
   assert_int_equal(look(&w, waiting), VESTRY_CAUSE_LOST);
 }
 
-static void one_that_answers_probes_is_stalled_not_lost(void **state) {
+static void peer_that_answers_probes_is_not_lost(void **state) {
   (void)state;
   watched w = fresh;
-  /* Probes of a shut window are up to two minutes apart; each is answered. */
+  /* Probes of a closed window are up to two minutes apart, and each is answered. */
   for (uint32_t ms = 0; ms < 120000; ms += 100)
     assert_int_equal(look(&w, (vsi_civetweb_socket){.established = true,
                                                     .unacked_bytes = 1000000,
                                                     .window_shut = true,
-                                                    .probes_count = ms % 300 == 0, /* on its way at times */
+                                                    .probes_count = ms % 300 == 0, /* sometimes in flight */
                                                     .since_ack_ms = ms}),
                      VESTRY_CAUSE_NONE);
-  /* When the second goes out the first was not answered. */
+  /* The second probe is sent because the first was not answered. */
   assert_int_equal(look(&w, (vsi_civetweb_socket){.established = true,
                                                   .unacked_bytes = 1000000,
                                                   .window_shut = true,
@@ -127,7 +128,7 @@ static void one_that_answers_probes_is_stalled_not_lost(void **state) {
                    VESTRY_CAUSE_LOST);
 }
 
-static void nobody_is_lost_when_that_is_not_asked(void **state) {
+static void peer_is_never_lost_if_disabled(void **state) {
   (void)state;
   uint64_t since = UINT64_MAX;
   const vsi_civetweb_socket socket = {.established = true, .unacked_bytes = 3, .since_ack_ms = UINT32_MAX};
@@ -137,15 +138,15 @@ static void nobody_is_lost_when_that_is_not_asked(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(reads_addresses),
-      cmocka_unit_test(tells_peers_apart),
-      cmocka_unit_test(one_that_has_all_is_there),
-      cmocka_unit_test(one_that_shut_its_side_hung_up),
-      cmocka_unit_test(a_heartbeat_after_a_long_silence_does_not_lose_it),
-      cmocka_unit_test(acknowledgements_between_looks_keep_it),
-      cmocka_unit_test(all_acknowledged_begins_anew),
-      cmocka_unit_test(one_that_answers_probes_is_stalled_not_lost),
-      cmocka_unit_test(nobody_is_lost_when_that_is_not_asked),
+      cmocka_unit_test(peer_addresses_are_parsed),
+      cmocka_unit_test(peers_differ_by_address_and_ports),
+      cmocka_unit_test(peer_without_unacknowledged_bytes_is_present),
+      cmocka_unit_test(half_closed_peer_has_hung_up),
+      cmocka_unit_test(heartbeat_after_a_long_silence_starts_the_time),
+      cmocka_unit_test(acknowledgements_between_checks_restart_the_time),
+      cmocka_unit_test(complete_acknowledgement_resets_the_time),
+      cmocka_unit_test(peer_that_answers_probes_is_not_lost),
+      cmocka_unit_test(peer_is_never_lost_if_disabled),
   };
   return cmocka_run_group_tests_name("peers", tests, NULL, NULL);
 }

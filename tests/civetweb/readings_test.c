@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What handlers see of odd requests, through civetweb. */
+/* The values that handlers see of unusual requests, through civetweb. */
 #include "web/readings_contract.h"
 
 #include "civetweb/server.h"

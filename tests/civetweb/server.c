@@ -111,7 +111,7 @@ const server_seam civetweb_seam = {
     .has_own_paths = true,
     .takes_feeds = true,
     .decodes_paths = true,
-    .stops_s = 1.5, /* without the knocking it is two seconds and more */
+    .stops_s = 1.5, /* without the wake-up connections a stop takes more than two seconds */
 };
 
 const server_seam civetweb_raw_seam = {

@@ -22,7 +22,7 @@ static vestry_err check(const char *ports, const char *threads, const char *node
   return vestry_civetweb_check(list, why, 128);
 }
 
-static void checks_threads_and_nodelay(void **state) {
+static void threads_and_nodelay_are_checked(void **state) {
   (void)state;
   char why[128];
   assert_int_equal(check(NULL, NULL, "1", why), VESTRY_OK); /* civetweb's default is 50 threads */
@@ -43,7 +43,7 @@ static void checks_threads_and_nodelay(void **state) {
   assert_string_equal(cut, "tcp");
 }
 
-static void knows_ports_with_tls(void **state) {
+static void ports_with_tls_are_recognized(void **state) {
   (void)state;
   static const char *const tls[] = {"8443s", "80,8443s", "80r,8443s", "[::]:8443s", "10.0.0.1:8443s , 80", "80r"};
   static const char *const plain[] = {"8080", "+8080", "127.0.0.1:80,[::1]:80", "servers:80", "localhost:80,s", ""};
@@ -51,7 +51,7 @@ static void knows_ports_with_tls(void **state) {
   for (size_t i = 0; i < 6; i++) assert_false(vsi_civetweb_names_tls_port(plain[i]));
 }
 
-static void knows_unix_sockets(void **state) {
+static void unix_sockets_are_recognized(void **state) {
   (void)state;
   static const char *const sockets[] = {"x/run/web.sock", "8080,x/run/web.sock", "8080 , x/run/a"};
   static const char *const ports[] = {"8080", "127.0.0.1:80,[::1]:80", "", "max:80"};
@@ -59,9 +59,9 @@ static void knows_unix_sockets(void **state) {
   for (size_t i = 0; i < 4; i++) assert_false(vsi_civetweb_names_unix_socket(ports[i]));
 }
 
-/* What civetweb does itself is what is foretold. */
+/* The check predicts what civetweb does. */
 /* capability: C18 */
-static void says_that_there_are_no_unix_sockets(void **state) {
+static void missing_unix_socket_support_is_reported(void **state) {
   (void)state;
   char why[128];
   const char *list[] = {"listening_ports", "x/tmp/vestry-test-civetweb.sock", "num_threads", "10", NULL};
@@ -76,9 +76,9 @@ static void says_that_there_are_no_unix_sockets(void **state) {
   }
 }
 
-/* Once in this process: civetweb says no only once. On a machine where it has TLS, the answer is yes, and mg_start
- * comes to no harm. */
-static void refuses_tls_that_would_crash(void **state) {
+/* Only once in this process, because civetweb reports missing TLS only once. On a machine where civetweb has TLS, the
+ * check succeeds, and mg_start does not crash. */
+static void tls_without_support_is_refused(void **state) {
   (void)state;
   char why[128];
   vestry_err error = check("8443s", "10", "1", why);
@@ -87,11 +87,12 @@ static void refuses_tls_that_would_crash(void **state) {
     assert_non_null(strstr(why, "TLS"));
   } else {
     const char *list[] = {"listening_ports", "127.0.0.1:0s", "ssl_certificate", "none.pem", NULL};
-    assert_null(mg_start(NULL, NULL, list)); /* for want of a certificate */
+    assert_null(mg_start(NULL, NULL, list)); /* because there is no certificate */
   }
 }
 
-/* Run a check in a process of its own, which may lose what it has. Its result; -1: it could not be made so. */
+/* Run a check in a child process, which may restrict its own resources. Returns its result; -1: the restriction
+ * failed. */
 typedef struct checked {
   int error;
   char why[160];
@@ -118,11 +119,11 @@ static checked check_in_child(bool (*prepare)(void), const char *threads, const 
 
 static bool allow_64_threads(void) {
   const struct rlimit few = {64, 64};
-  const uid_t nobody_else = 61000 + (uid_t)getpid() % 4000; /* whose threads are counted, and root's are not */
+  const uid_t nobody_else = 61000 + (uid_t)getpid() % 4000; /* its threads are counted, unlike root's */
   return setrlimit(RLIMIT_NPROC, &few) == 0 && setuid(nobody_else) == 0;
 }
 
-static void refuses_threads_that_the_system_does_not_make(void **state) {
+static void thread_count_over_system_limit_is_refused(void **state) {
   (void)state;
   if (geteuid() != 0) TEST_SKIP("a limit of the threads of a user takes root");
   checked result = check_in_child(allow_64_threads, "128", "20");
@@ -136,13 +137,13 @@ static bool allow_200_descriptors(void) {
   return setrlimit(RLIMIT_NOFILE, &few) == 0;
 }
 
-static void refuses_clients_that_would_take_all_descriptors(void **state) {
+static void settings_needing_all_descriptors_are_refused(void **state) {
   (void)state;
   assert_int_equal(check_in_child(allow_200_descriptors, "35", "100").error, VESTRY_OK);
   checked result = check_in_child(allow_200_descriptors, "36", "100");
   assert_int_equal(result.error, VESTRY_LIMIT);
   assert_non_null(strstr(result.why, "take 201 descriptors, and RLIMIT_NOFILE is 200"));
-  /* And create, for those that were not checked. */
+  /* The same in vestry_civetweb_create, for settings that were not checked. */
   struct rlimit all;
   assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
   server s;
@@ -157,7 +158,7 @@ static void refuses_clients_that_would_take_all_descriptors(void **state) {
   server_stop(&s);
 }
 
-static void reads_a_running_server(void **state) {
+static void settings_of_a_running_server_are_read(void **state) {
   (void)state;
   server s;
   server_start(&s, &(server_settings){.threads = 7, .reserve = 3, .timeout_ms = 1234, .keep_alive = true});
@@ -179,7 +180,7 @@ static void reads_a_running_server(void **state) {
   server_stop(&s);
 }
 
-/* One server for all: it is civetweb's memory that it uses. */
+/* One server for all runs, because it uses civetweb's memory. */
 static struct mg_context *civetweb;
 
 static vestry_err create(test_host *th, void *ctx) {
@@ -193,7 +194,7 @@ static vestry_err create(test_host *th, void *ctx) {
   return error;
 }
 
-static void survives_want_of_memory(void **state) {
+static void creation_survives_every_allocation_failure(void **state) {
   (void)state;
   const char *list[] = {"listening_ports", "127.0.0.1:0", "num_threads", "4", "tcp_nodelay", "1", NULL};
   civetweb = mg_start(NULL, NULL, list);
@@ -219,15 +220,15 @@ static void survives_want_of_memory(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(refuses_threads_that_the_system_does_not_make),
-      cmocka_unit_test(refuses_clients_that_would_take_all_descriptors),
-      cmocka_unit_test(checks_threads_and_nodelay),
-      cmocka_unit_test(knows_ports_with_tls),
-      cmocka_unit_test(refuses_tls_that_would_crash),
-      cmocka_unit_test(reads_a_running_server),
-      cmocka_unit_test(knows_unix_sockets),
-      cmocka_unit_test(says_that_there_are_no_unix_sockets),
-      cmocka_unit_test(survives_want_of_memory),
+      cmocka_unit_test(thread_count_over_system_limit_is_refused),
+      cmocka_unit_test(settings_needing_all_descriptors_are_refused),
+      cmocka_unit_test(threads_and_nodelay_are_checked),
+      cmocka_unit_test(ports_with_tls_are_recognized),
+      cmocka_unit_test(tls_without_support_is_refused),
+      cmocka_unit_test(settings_of_a_running_server_are_read),
+      cmocka_unit_test(unix_sockets_are_recognized),
+      cmocka_unit_test(missing_unix_socket_support_is_reported),
+      cmocka_unit_test(creation_survives_every_allocation_failure),
   };
   return cmocka_run_group_tests_name("civetweb's settings", tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Peers that go: each in its own way, and within its time. */
+/* Peers that are lost in different ways are detected in time. */
 #include "adapter/civetweb/watch.h"
 
 #include "civetweb/server.h"
@@ -9,13 +9,13 @@
 
 static server s;
 
-/* Nothing is ever written to these streams, so no write can fail. */
+/* Nothing is written to these streams, so no write can fail. */
 static server_settings silent(uint64_t watch_ms, uint64_t lost_ms) {
   static const vestry_connection_options connection = {.heartbeat_ms = VESTRY_NEVER_MS};
   return (server_settings){.watch_ms = watch_ms, .lost_ms = lost_ms, .options.connection = &connection};
 }
 
-static void without_it_heartbeats_find_them(void **state) {
+static void without_watch_heartbeats_detect_lost_peers(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.watch_ms = VESTRY_NEVER_MS,
                                       .options.connection = &(vestry_connection_options){.heartbeat_ms = 20}});
@@ -25,13 +25,14 @@ static void without_it_heartbeats_find_them(void **state) {
   assert_int_equal(server_cause(&s, connection), VESTRY_CAUSE_HANGUP);
   vestry_connection_stats stats = {0};
   vestry_connection_stats_get(connection, &stats);
-  assert_true(stats.writes_count >= 1); /* the first one after it succeeds, or one before it was not read: a reset */
+  /* the first one after the end succeeds, or an earlier one was unread: a reset */
+  assert_true(stats.writes_count >= 1);
   server_stop(&s);
 }
 
 /* ---- lost, and not lost ------------------------------------------------------------------------------------------ */
 
-static void a_reader_that_stalls_is_not_lost(void **state) {
+static void stalled_reader_is_not_lost(void **state) {
   (void)state;
   server_settings settings = {.watch_ms = 10, .lost_ms = 200};
   settings.options.connection =
@@ -40,26 +41,26 @@ static void a_reader_that_stalls_is_not_lost(void **state) {
   client stalled, beats;
   vestry_connection *connection = server_open_stalled(&s, &stalled);
   server_open(&s, &beats);
-  peers_wait_heartbeats(&beats, 20); /* 2 s: ten times what a lost one gets; probes are a second apart by then */
+  peers_wait_heartbeats(&beats, 20); /* 2 s: ten times the limit for a lost peer; by then, probes are a second apart */
   assert_int_equal(vestry_connection_look(connection).cause, VESTRY_CAUSE_NONE);
-  client_close(&stalled); /* unread bytes: a reset. The worker is in its write all the while */
+  client_close(&stalled); /* unread bytes: a reset. The worker is in its write all the time */
   assert_int_equal(server_cause(&s, connection), VESTRY_CAUSE_HANGUP);
   client_close(&beats);
   server_stop(&s);
 }
 
 /* capability: F5 */
-static void f5_finds_one_behind_a_cut(void **state) {
+static void f5_peer_behind_a_cut_is_detected(void **state) {
   (void)state;
   const web_settings settings = {
       .watch_ms = 20, .lost_ms = 500, .options.connection = &(vestry_connection_options){.heartbeat_ms = 100}};
   double took = peers_seconds_until_lost(&civetweb_seam, &settings, 8, 0);
   print_message("lost after %.0f ms; promised: heartbeat 100 + lost 500 + 2 x watch 20\n", took * 1e3);
-  assert_true(took >= 0.45 && took < PROMPT_S); /* not the hours that the kernel waits */
+  assert_true(took >= 0.45 && took < PROMPT_S); /* not the hours of the kernel's time-out */
 }
 
 /* capability: F5 */
-static void f5_finds_one_behind_a_cut_within_two_heartbeats(void **state) {
+static void f5_peer_behind_a_cut_is_lost_after_two_heartbeats(void **state) {
   (void)state;
   const web_settings settings = {.options.connection = &(vestry_connection_options){.heartbeat_ms = 3000}};
   double took = peers_seconds_until_lost(&civetweb_seam, &settings, 1, 0);
@@ -67,13 +68,13 @@ static void f5_finds_one_behind_a_cut_within_two_heartbeats(void **state) {
   assert_true(took >= 2.4 && took < PROMPT_S);
 }
 
-static void short_heartbeats_leave_time_to_send_again(void **state) {
+static void short_heartbeats_allow_a_retransmission(void **state) {
   (void)state;
   peers_leave_time_to_send_again(&civetweb_seam);
 }
 
 /* capability: F5 */
-static void f5_finds_one_behind_a_cut_in_the_middle_of_a_write(void **state) {
+static void f5_peer_cut_off_during_a_write_is_detected(void **state) {
   (void)state;
   enum { BYTES = 16 << 20 };
   web_settings settings = {.watch_ms = 20, .lost_ms = 500, .stalled_ms = 2000};
@@ -95,7 +96,7 @@ static void note(const vsi_civetweb_socket *socket, void *ctx) {
   if (all->count < 64) all->sockets[all->count++] = *socket;
 }
 
-static void the_kernel_tells_of_this_server_only(void **state) {
+static void kernel_reports_sockets_of_this_server_only(void **state) {
   (void)state;
   server other;
   server_settings settings = silent(VESTRY_NEVER_MS, 0);
@@ -111,7 +112,7 @@ static void the_kernel_tells_of_this_server_only(void **state) {
   assert_int_equal(vsi_civetweb_kernel_dump(&kernel, VSI_CIVETWEB_LISTENING, note, &listening), VESTRY_OK);
   assert_int_equal(listening.count, 1);
   assert_int_equal(listening.sockets[0].peer.server_port, s.port);
-  /* The shutting of a half takes its way through the kernel at once on the loopback interface. */
+  /* The shutdown of one half reaches the other end at once on the loopback interface. */
   assert_int_equal(vsi_civetweb_kernel_dump(&kernel, VSI_CIVETWEB_CONNECTED, note, &connected), VESTRY_OK);
   assert_int_equal(connected.count, 3);
   size_t established = 0;
@@ -129,11 +130,11 @@ static void the_kernel_tells_of_this_server_only(void **state) {
   server_stop(&other);
 }
 
-static void goes_on_without_a_kernel_that_tells(void **state) {
+static void watch_without_kernel_reports_closes_nothing(void **state) {
   (void)state;
   server_settings settings = silent(VESTRY_NEVER_MS, 0);
   server_start(&s, &settings);
-  const vsi_civetweb_port nobodys[] = {{s.port, false}, {1, false}}; /* ours, and one on which nobody listens */
+  const vsi_civetweb_port nobodys[] = {{s.port, false}, {1, false}}; /* ours, and one at which no server listens */
   vsi_civetweb_watch *watch = (vsi_civetweb_watch *)(uintptr_t)1;
   vsi_civetweb_parked parked;
   assert_int_equal(vsi_civetweb_parked_init(&parked, &s.th.host, 4), VESTRY_OK);
@@ -149,14 +150,14 @@ static void goes_on_without_a_kernel_that_tells(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(without_it_heartbeats_find_them),
-      cmocka_unit_test(a_reader_that_stalls_is_not_lost),
-      cmocka_unit_test(f5_finds_one_behind_a_cut),
-      cmocka_unit_test(f5_finds_one_behind_a_cut_within_two_heartbeats),
-      cmocka_unit_test(short_heartbeats_leave_time_to_send_again),
-      cmocka_unit_test(f5_finds_one_behind_a_cut_in_the_middle_of_a_write),
-      cmocka_unit_test(the_kernel_tells_of_this_server_only),
-      cmocka_unit_test(goes_on_without_a_kernel_that_tells),
+      cmocka_unit_test(without_watch_heartbeats_detect_lost_peers),
+      cmocka_unit_test(stalled_reader_is_not_lost),
+      cmocka_unit_test(f5_peer_behind_a_cut_is_detected),
+      cmocka_unit_test(f5_peer_behind_a_cut_is_lost_after_two_heartbeats),
+      cmocka_unit_test(short_heartbeats_allow_a_retransmission),
+      cmocka_unit_test(f5_peer_cut_off_during_a_write_is_detected),
+      cmocka_unit_test(kernel_reports_sockets_of_this_server_only),
+      cmocka_unit_test(watch_without_kernel_reports_closes_nothing),
   };
   return peers_contract_run(&civetweb_seam) + cmocka_run_group_tests_name("civetweb, its watch", tests, NULL, NULL);
 }

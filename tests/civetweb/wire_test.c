@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What is on the wire, by the contract and by civetweb's ways: its own paths, connections that are kept, requests that
- * are too large or too slow. */
+/* The wire format: the contract, and the specifics of civetweb: its own paths, kept connections, requests that are too
+ * large or too slow. */
 #include <civetweb.h>
 
 #include "adapter/civetweb/mounts.h"
@@ -20,11 +20,12 @@ static int own_handler(struct mg_connection *conn, void *ctx) {
   return 299;
 }
 
-static void other_paths_are_left_to_the_server(void **state) {
+static void other_paths_are_served_by_the_server(void **state) {
   (void)state;
   server_start(&s, NULL);
   mg_set_request_handler(s.context, "/echo/below", own_handler, NULL);
-  assert_int_equal(vestry_route(s.v, "GET", "/echo/below", server_echo, NULL), VESTRY_OK); /* which goes behind */
+  /* which is called after it */
+  assert_int_equal(vestry_route(s.v, "GET", "/echo/below", server_echo, NULL), VESTRY_OK);
   assert_int_equal(server_status_of(&s, "GET /echo/below HTTP/1.1\r\nHost: a\r\n\r\n"), 299);
   assert_int_equal(server_status_of(&s, "GET /echo2 HTTP/1.1\r\nHost: a\r\n\r\n"), 404);
   assert_int_equal(server_status_of(&s, "GET /ECHO HTTP/1.1\r\nHost: a\r\n\r\n"), 404); /* civetweb would match it */
@@ -32,8 +33,8 @@ static void other_paths_are_left_to_the_server(void **state) {
   server_stop(&s);
 }
 
-/* civetweb would read a pattern into them; the routes do not. */
-static void paths_are_no_patterns(void **state) {
+/* civetweb would treat them as patterns; routes do not. */
+static void route_paths_are_not_patterns(void **state) {
   (void)state;
   server_start(&s, NULL);
   static const char *const paths[] = {"/a*", "/b$", "/c|d"};
@@ -49,16 +50,16 @@ static void paths_are_no_patterns(void **state) {
 
 /* ---- QUERY ------------------------------------------------------------------------------------------------------- */
 
-static void query_is_refused_and_the_log_says_so(void **state) {
+static void query_is_refused_and_logged(void **state) {
   (void)state;
   server_start(&s, NULL);
-  if (vsi_civetweb_takes_query(mg_version())) { /* then it is served as any other */
+  if (vsi_civetweb_takes_query(mg_version())) { /* then it is served like any other method */
     assert_int_equal(vestry_route(s.v, "QUERY", "/ask", server_echo, NULL), VESTRY_OK);
     server_stop(&s);
     return;
   }
   assert_int_equal(vestry_route(s.v, "QUERY", "/ask", server_echo, NULL), VESTRY_UNSUPPORTED);
-  assert_int_equal(atomic_load(&s.th.log_lines), 2); /* why, by the adapter; and which, by the routes */
+  assert_int_equal(atomic_load(&s.th.log_lines), 2); /* the reason, by the adapter; and the route, by the routes */
   assert_non_null(strstr(s.th.last_log, "QUERY /ask is refused"));
   assert_int_equal(vestry_route(s.v, "POST", "/ask", server_echo, NULL), VESTRY_OK);
   for (int i = 0; i < 2; i++) {
@@ -68,15 +69,15 @@ static void query_is_refused_and_the_log_says_so(void **state) {
     client_say(&c, "{}");
     assert_int_equal(client_status(&c), 501);
     client_close(&c);
-    assert_int_equal(atomic_load(&s.th.log_lines) - lines, i == 0); /* it is said once */
+    assert_int_equal(atomic_load(&s.th.log_lines) - lines, i == 0); /* it is logged once */
   }
   assert_non_null(strstr(s.th.last_log, "QUERY was answered 501"));
-  /* What else it cannot read is 400, as ever. */
+  /* Other unreadable requests get 400 as usual. */
   assert_int_equal(server_status_of(&s, "QUERIES /ask HTTP/1.1\r\nHost: a\r\n\r\n"), 400);
   server_stop(&s);
 }
 
-static void a_later_civetweb_is_believed(void **state) {
+static void later_civetweb_versions_take_query(void **state) {
   (void)state;
   static const char *const versions[] = {"1.15", "1.16", "1.17", "1.9", "0.99", ""};
   static const char *const later[] = {"1.18", "1.20-dev", "2.0", "2"};
@@ -84,9 +85,9 @@ static void a_later_civetweb_is_believed(void **state) {
   for (size_t i = 0; i < sizeof later / sizeof *later; i++) assert_true(vsi_civetweb_takes_query(later[i]));
 }
 
-/* ---- connections, kept ------------------------------------------------------------------------------------------- */
+/* ---- kept connections -------------------------------------------------------------------------------------------- */
 
-static void keeps_connections_only_when_told_to(void **state) {
+static void connections_are_kept_only_if_configured(void **state) {
   (void)state;
   for (int keep = 0; keep < 2; keep++) {
     server_start(&s, &(server_settings){.keep_alive = keep});
@@ -109,7 +110,7 @@ static void keeps_connections_only_when_told_to(void **state) {
   }
 }
 
-static void answers_pipelined_requests_in_order(void **state) {
+static void pipelined_requests_are_answered_in_order(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.keep_alive = true});
   client c;
@@ -131,14 +132,14 @@ static void answers_pipelined_requests_in_order(void **state) {
   vestry_connection *connection = witness_connection(&s.witness, 0);
   server_patch(connection, "{\"a\":1}");
   vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
-  client_read_all(&c); /* the connection ends with it */
+  client_read_all(&c); /* it ends the connection */
   assert_true(c.complete);
   client_close(&c);
   server_stop(&s);
 }
 
-/* Whatever civetweb takes for trailers: 1.15 closes behind some, 1.16 behind none. */
-static void nothing_follows_a_chunked_request(void **state) {
+/* Whatever civetweb treats as trailers: 1.15 closes after some of them, 1.16 after none. */
+static void connection_closes_after_a_chunked_request(void **state) {
   (void)state;
   static const char *const trailers[] = {"", "X: y\r\n", "X: y\n\n", " \r\n", "no colon\r\n"};
   server_start(&s, &(server_settings){.keep_alive = true});
@@ -159,12 +160,12 @@ static void nothing_follows_a_chunked_request(void **state) {
   server_stop(&s);
 }
 
-static void an_aborted_stream_ends_its_connection(void **state) {
+static void aborted_stream_closes_its_connection(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.keep_alive = true});
   client c;
   vestry_connection *connection = server_open(&s, &c);
-  client_say(&c, "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n"); /* is not answered */
+  client_say(&c, "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n"); /* gets no answer */
   vestry_connection_close(connection, VESTRY_CAUSE_EXPIRED);
   client_read_all(&c);
   assert_false(c.complete);
@@ -176,7 +177,7 @@ static void an_aborted_stream_ends_its_connection(void **state) {
 /* ---- streams ----------------------------------------------------------------------------------------------------- */
 
 /* capability: C10 */
-static void a_batch_is_one_chunk(void **state) {
+static void batch_is_written_as_one_chunk(void **state) {
   (void)state;
   server_start(&s, NULL);
   client c;
@@ -196,7 +197,7 @@ static void a_batch_is_one_chunk(void **state) {
   server_stop(&s);
 }
 
-static void a_client_may_refuse_to_be_kept(void **state) {
+static void connection_close_of_the_client_is_honoured(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.keep_alive = true});
   client c;
@@ -211,9 +212,9 @@ static void a_client_may_refuse_to_be_kept(void **state) {
   server_stop(&s);
 }
 
-/* ---- requests, not well formed ----------------------------------------------------------------------------------- */
+/* ---- malformed requests ------------------------------------------------------------------------------------------ */
 
-static void refuses_heads_that_are_too_large(void **state) {
+static void heads_over_limit_are_refused(void **state) {
   (void)state;
   server_start(&s, NULL);
   client c;
@@ -228,7 +229,7 @@ static void refuses_heads_that_are_too_large(void **state) {
   }
   client_say(&c, "\r\n");
   while (!c.ended) client_read(&c);
-  if (c.len) assert_in_range(client_status(&c), 400, 431); /* civetweb says 400; a reset may have taken it */
+  if (c.len) assert_in_range(client_status(&c), 400, 431); /* civetweb answers 400; a reset may have discarded it */
   client_close(&c);
   client_connect(&c, s.port, false);
   client_say(&c, "GET /echo HTTP/1.1\r\nHost: a\r\n");
@@ -240,7 +241,7 @@ static void refuses_heads_that_are_too_large(void **state) {
   server_stop(&s);
 }
 
-static void refuses_a_body_by_its_length_alone(void **state) {
+static void body_is_refused_by_its_announced_length(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.keep_alive = true, .timeout_ms = 2000});
   client c;
@@ -255,7 +256,7 @@ static void refuses_a_body_by_its_length_alone(void **state) {
   server_stop(&s);
 }
 
-static void a_refused_client_may_finish_sending(void **state) {
+static void refused_client_may_finish_sending(void **state) {
   (void)state;
   server_start(&s, NULL);
   static char body[2 << 20];
@@ -263,7 +264,7 @@ static void a_refused_client_may_finish_sending(void **state) {
   client_connect(&c, s.port, true);
   client_say(&c, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2097152\r\n\r\n");
   client_send(&c, body, sizeof body);
-  assert_false(c.unsent); /* a reset could take the answer from it */
+  assert_false(c.unsent); /* a reset could discard the answer */
   assert_int_equal(client_status(&c), 413);
   client_read_all(&c);
   assert_true(c.complete);
@@ -272,7 +273,7 @@ static void a_refused_client_may_finish_sending(void **state) {
   server_stop(&s);
 }
 
-static void a_body_that_comes_too_slowly_is_408(void **state) {
+static void slow_body_gets_408(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.keep_alive = true, .timeout_ms = 500});
   client c;
@@ -287,20 +288,20 @@ static void a_body_that_comes_too_slowly_is_408(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(other_paths_are_left_to_the_server),
-      cmocka_unit_test(paths_are_no_patterns),
-      cmocka_unit_test(keeps_connections_only_when_told_to),
-      cmocka_unit_test(answers_pipelined_requests_in_order),
-      cmocka_unit_test(nothing_follows_a_chunked_request),
-      cmocka_unit_test(an_aborted_stream_ends_its_connection),
-      cmocka_unit_test(a_batch_is_one_chunk),
-      cmocka_unit_test(a_client_may_refuse_to_be_kept),
-      cmocka_unit_test(refuses_heads_that_are_too_large),
-      cmocka_unit_test(refuses_a_body_by_its_length_alone),
-      cmocka_unit_test(a_refused_client_may_finish_sending),
-      cmocka_unit_test(a_body_that_comes_too_slowly_is_408),
-      cmocka_unit_test(query_is_refused_and_the_log_says_so),
-      cmocka_unit_test(a_later_civetweb_is_believed),
+      cmocka_unit_test(other_paths_are_served_by_the_server),
+      cmocka_unit_test(route_paths_are_not_patterns),
+      cmocka_unit_test(connections_are_kept_only_if_configured),
+      cmocka_unit_test(pipelined_requests_are_answered_in_order),
+      cmocka_unit_test(connection_closes_after_a_chunked_request),
+      cmocka_unit_test(aborted_stream_closes_its_connection),
+      cmocka_unit_test(batch_is_written_as_one_chunk),
+      cmocka_unit_test(connection_close_of_the_client_is_honoured),
+      cmocka_unit_test(heads_over_limit_are_refused),
+      cmocka_unit_test(body_is_refused_by_its_announced_length),
+      cmocka_unit_test(refused_client_may_finish_sending),
+      cmocka_unit_test(slow_body_gets_408),
+      cmocka_unit_test(query_is_refused_and_logged),
+      cmocka_unit_test(later_civetweb_versions_take_query),
   };
   return hostile_contract_run(&civetweb_seam) + hostile_contract_run(&civetweb_raw_seam) +
          wire_contract_run(&civetweb_seam) + cmocka_run_group_tests_name("civetweb on its wire", tests, NULL, NULL);
