@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What answers hold, and that it is bounded and given back. */
+/* The budget of answers is kept, and their memory is released. */
 #include "web/answers_contract.h"
 
 #include <malloc.h>
@@ -7,6 +7,6 @@
 #include "microhttpd/server.h"
 
 int main(void) {
-  mallopt(M_TRIM_THRESHOLD, 1 << 20); /* what is freed shows */
+  mallopt(M_TRIM_THRESHOLD, 1 << 20); /* so that freed memory is returned, and visible */
   return answers_contract_run(&microhttpd_seam);
 }

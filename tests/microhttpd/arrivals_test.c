@@ -21,11 +21,11 @@ static void end(void) {
   test_host_assert_clean(&th);
 }
 
-static void each_descriptor_is_on_its_way_once(void **state) {
+static void each_descriptor_is_counted_once(void **state) {
   (void)state;
   begin();
   assert_int_equal(vsi_microhttpd_arrivals_enter(&a, 7), VESTRY_OK);
-  assert_int_equal(vsi_microhttpd_arrivals_enter(&a, 7), VESTRY_OK); /* the first was closed, and nobody said so */
+  assert_int_equal(vsi_microhttpd_arrivals_enter(&a, 7), VESTRY_OK); /* the first was closed without a notification */
   assert_int_equal(vsi_microhttpd_arrivals_enter(&a, 70000), VESTRY_OK);
   assert_int_equal(vsi_microhttpd_arrivals_count(&a), 2);
   vsi_microhttpd_arrivals_leave(&a, 7);
@@ -38,7 +38,7 @@ static void each_descriptor_is_on_its_way_once(void **state) {
   end();
 }
 
-static void what_was_closed_is_forgotten(void **state) {
+static void sweep_removes_closed_descriptors(void **state) {
   (void)state;
   begin();
   int open = eventfd(0, EFD_CLOEXEC), closed = eventfd(0, EFD_CLOEXEC);
@@ -55,7 +55,7 @@ static void what_was_closed_is_forgotten(void **state) {
   end();
 }
 
-static void without_memory_nothing_is_on_its_way(void **state) {
+static void without_memory_no_descriptor_is_counted(void **state) {
   (void)state;
   begin();
   th.fail_at = 0;
@@ -68,9 +68,9 @@ static void without_memory_nothing_is_on_its_way(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(each_descriptor_is_on_its_way_once),
-      cmocka_unit_test(what_was_closed_is_forgotten),
-      cmocka_unit_test(without_memory_nothing_is_on_its_way),
+      cmocka_unit_test(each_descriptor_is_counted_once),
+      cmocka_unit_test(sweep_removes_closed_descriptors),
+      cmocka_unit_test(without_memory_no_descriptor_is_counted),
   };
   return cmocka_run_group_tests_name("arrivals", tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A daemon of a program's own, with vestry in it. */
+/* A daemon of the program, with vestry inside. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -62,7 +62,7 @@ static void completed(void *cls, struct MHD_Connection *conn, void **req_cls, en
   *req_cls = NULL;
 }
 
-/* The program's own loop, as the manual of libmicrohttpd has it. */
+/* The program's own loop, as in libmicrohttpd's manual. */
 static void *run_loop(void *argument) {
   program *p = argument;
   while (!atomic_load(&p->stops)) {
@@ -176,7 +176,7 @@ static void destroy(server *s) {
   free(p);
 }
 
-/* breaks_queries: since 1.0, too. */
+/* breaks_queries: since 1.0 as well. */
 #define EVERY_ATTACHED                                                                                                 \
   .stop = stop, .room = room, .destroy = destroy, .has_tls = true, .always_keeps = true, .closes_streams = true,       \
   .waits_for_none = true, .has_own_paths = true, .has_own_targets = true, .decodes_paths = true,                       \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Inside a daemon of the program's own: every contract that a daemon of vestry's keeps, and each way to run one. */
+/* Inside a daemon of the program: each contract that vestry's own daemon keeps, for each way to run a daemon. */
 #include <stdlib.h>
 
 #include "microhttpd/server.h"
@@ -56,18 +56,18 @@ static int run_contracts(void) {
   return failed;
 }
 
-/* ---- the program's own ------------------------------------------------------------------------------------------- */
+/* ---- the program's requests -------------------------------------------------------------------------------------- */
 
 static server s;
 
-/* Ask, on one connection after the other; the answer's body. */
+/* Send a request on an existing connection, and return the answer's body. */
 static const char *ask(client *c, const char *method, const char *path, const char *body) {
   client_say(c, "%s %s HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n\r\n%s", method, path, strlen(body), body);
   client_finish(c, false);
   return c->body;
 }
 
-static void what_has_no_route_is_the_programs(void **state) {
+static void requests_without_a_route_reach_the_program(void **state) {
   (void)state;
   unsigned before = atomic_load(&attached_own_count), ended = atomic_load(&attached_own_ended);
   attached_start(&s, &(attached_settings){.threads = 2});
@@ -93,7 +93,7 @@ static vestry_err say_query(const vestry_request *req, vestry_reply *reply, void
   return vestry_reply_body(reply, "text/plain", query ? query : "", query ? strlen(query) : 0);
 }
 
-static void queries_come_as_they_were_meant(void **state) {
+static void queries_are_passed_with_their_meaning(void **state) {
   (void)state;
   static const char *const rows[][2] = {{"/query?a=b", "a=b"},
                                         {"/query?a=b%20c+d&e", "a=b%20c%20d&e"},
@@ -123,8 +123,8 @@ static int status_of(const char *path) {
   return status;
 }
 
-/* Requests that break off give their places back; there are two. */
-static void requests_that_break_off_leave_nothing(void **state) {
+/* Aborted requests release their places; there are two. */
+static void aborted_requests_release_their_places(void **state) {
   (void)state;
   attached_start(&s, &(attached_settings){.adapter.max_requests = 2});
   for (int i = 0; i < 20; i++) {
@@ -146,11 +146,11 @@ static vestry_err say_much(const vestry_request *req, vestry_reply *reply, void 
   return vestry_reply_body(reply, "text/plain", text, strlen(text));
 }
 
-/* vestry is done with a request when it has answered, but the daemon still sends: from then on vestry may neither cut
- * the socket nor look at what it had of it. */
-static void answers_outlive_their_requests(void **state) {
+/* vestry has finished with a request when it has answered, but the daemon still sends. From then on, vestry must not
+ * close the socket or access the request's data. */
+static void answers_are_sent_after_their_requests_end(void **state) {
   (void)state;
-  enum { MUCH = 16 << 20 }; /* more than the kernel takes for who reads nothing */
+  enum { MUCH = 16 << 20 }; /* more than the kernel takes for a peer that reads nothing */
   static client clients[2];
   char *much = calloc(1, MUCH + 1);
   assert_non_null(much);
@@ -182,7 +182,7 @@ static enum MHD_Result serve_nothing(void *cls, struct MHD_Connection *conn, con
   return MHD_NO;
 }
 
-static void daemons_that_do_not_fit_are_refused(void **state) {
+static void unsuitable_daemons_are_refused(void **state) {
   (void)state;
   static const struct {
     unsigned flags;
@@ -220,7 +220,7 @@ static vestry_err say_scope(const vestry_request *req, vestry_reply *reply, void
   return vestry_reply_body(reply, "text/plain", scope.data, scope.len);
 }
 
-static void the_programs_log_in_is_the_scope(void **state) {
+static void login_of_the_program_becomes_the_scope(void **state) {
   (void)state;
   attached_start(&s, &(attached_settings){.options.scope = scope_by_header});
   assert_int_equal(vestry_route(s.v, "GET", "/who", say_scope, NULL), VESTRY_OK);
@@ -243,20 +243,20 @@ static vestry_err attach_again(test_host *th, void *ctx) {
   return error;
 }
 
-static void no_memory_is_an_error(void **state) {
+static void attach_survives_every_allocation_failure(void **state) {
   (void)state;
   test_host_fail_each(attach_again, NULL, false);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(what_has_no_route_is_the_programs),
-      cmocka_unit_test(queries_come_as_they_were_meant),
-      cmocka_unit_test(requests_that_break_off_leave_nothing),
-      cmocka_unit_test(daemons_that_do_not_fit_are_refused),
-      cmocka_unit_test(answers_outlive_their_requests),
-      cmocka_unit_test(the_programs_log_in_is_the_scope),
-      cmocka_unit_test(no_memory_is_an_error),
+      cmocka_unit_test(requests_without_a_route_reach_the_program),
+      cmocka_unit_test(queries_are_passed_with_their_meaning),
+      cmocka_unit_test(aborted_requests_release_their_places),
+      cmocka_unit_test(unsuitable_daemons_are_refused),
+      cmocka_unit_test(answers_are_sent_after_their_requests_end),
+      cmocka_unit_test(login_of_the_program_becomes_the_scope),
+      cmocka_unit_test(attach_survives_every_allocation_failure),
   };
   return cmocka_run_group_tests_name("libmicrohttpd, attached", tests, NULL, NULL) +
          hostile_contract_run(&microhttpd_attached_seam) + hostile_contract_run(&microhttpd_lenient_seam) +

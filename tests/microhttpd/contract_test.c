@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The contract of adapters, kept by libmicrohttpd over real sockets, plain and with TLS. */
+/* The contract of adapters for libmicrohttpd, over real sockets, plain and with TLS. */
 #include "testing/contract.h"
 
 #include <stdlib.h>
@@ -10,7 +10,8 @@
 
 static void *start_with(const vestry_options *options, unsigned room, bool tls) {
   server *s = calloc(1, sizeof *s);
-  /* libmicrohttpd may overlook an end that came with data: then a request that broke off waits for the time-out. */
+  /* libmicrohttpd may miss the end of a connection that comes with data: then a truncated request waits for the
+   * time-out. */
   server_start(s,
                &(server_settings){
                    .adapter = {.max_streams = room, .timeout_s = 10}, .bare = true, .tls = tls, .options = *options});

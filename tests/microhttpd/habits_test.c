@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whatever libmicrohttpd is there at run time: heads with two readings are refused, by it or by vestry. */
+/* Whichever libmicrohttpd is loaded: ambiguous heads are refused, by it or by vestry. */
 #include "adapter/microhttpd/habits.h"
 
 #include <sys/resource.h>
@@ -19,16 +19,17 @@ static vsi_microhttpd_habits find(void) {
   return habits;
 }
 
-static void it_has_one_way_or_the_other(void **state) {
+static void probe_finds_a_way_to_refuse_ambiguous_heads(void **state) {
   (void)state;
   const unsigned descriptors = server_descriptors();
   const vsi_microhttpd_habits habits = find();
   assert_true(habits.refuses_odd || habits.finds_odd);
-  assert_true(habits.keeps_targets); /* or encoded slashes could not be told from others in an attached daemon */
+  /* otherwise an attached daemon could not distinguish encoded slashes from others */
+  assert_true(habits.keeps_targets);
   assert_int_equal(server_descriptors(), descriptors);
 }
 
-/* 0: it was closed without an answer. */
+/* 0: closed without an answer. */
 static int status_of_head(const char *lines) {
   client c;
   client_connect(&c, s.port, false);
@@ -52,14 +53,14 @@ static void assert_one_reading(void) {
   assert_int_equal(status_of_head("\r\n"), 200);
 }
 
-static void a_server_of_vestrys_has_one_reading(void **state) {
+static void own_server_refuses_ambiguous_heads(void **state) {
   (void)state;
   server_start(&s, NULL);
   assert_one_reading();
   server_stop(&s);
 }
 
-static void a_strict_daemon_has_one_reading(void **state) {
+static void strict_daemon_refuses_ambiguous_heads(void **state) {
   (void)state;
   attached_start(&s, &(attached_settings){.threads = 2});
   assert_int_equal(atomic_load(&s.th.log_lines), 0);
@@ -67,8 +68,8 @@ static void a_strict_daemon_has_one_reading(void **state) {
   server_stop(&s);
 }
 
-/* What a daemon that is not strict has joined may have been a fold. */
-static void a_daemon_that_is_not_strict_is_told_of(void **state) {
+/* A line that a lenient daemon has joined may have been folded. */
+static void lenient_daemon_is_logged_and_refuses_folds(void **state) {
   (void)state;
   const bool finds_all = find().finds_odd;
   attached_start(&s, &(attached_settings){.threads = 2, .lenient = true});
@@ -82,7 +83,7 @@ static void a_daemon_that_is_not_strict_is_told_of(void **state) {
   server_stop(&s);
 }
 
-static void without_descriptors_it_says_so(void **state) {
+static void probe_without_descriptors_returns_io(void **state) {
   (void)state;
   struct rlimit before;
   server_begin(&s, &microhttpd_attached_seam, &(vestry_options){0});
@@ -101,9 +102,11 @@ static void without_descriptors_it_says_so(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(it_has_one_way_or_the_other),     cmocka_unit_test(a_server_of_vestrys_has_one_reading),
-      cmocka_unit_test(a_strict_daemon_has_one_reading), cmocka_unit_test(a_daemon_that_is_not_strict_is_told_of),
-      cmocka_unit_test(without_descriptors_it_says_so),
+      cmocka_unit_test(probe_finds_a_way_to_refuse_ambiguous_heads),
+      cmocka_unit_test(own_server_refuses_ambiguous_heads),
+      cmocka_unit_test(strict_daemon_refuses_ambiguous_heads),
+      cmocka_unit_test(lenient_daemon_is_logged_and_refuses_folds),
+      cmocka_unit_test(probe_without_descriptors_returns_io),
   };
   return cmocka_run_group_tests_name("libmicrohttpd's habits", tests, NULL, NULL);
 }

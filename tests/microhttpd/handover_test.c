@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Plain streams: the socket is handed over, libmicrohttpd forgets it, and nobody sees anything of that. */
+/* Plain streams: the socket is handed over and libmicrohttpd drops it, without any visible effect. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
@@ -30,7 +30,7 @@ static unsigned streams(void) {
   return count;
 }
 
-/* ---- failures on request ----------------------------------------------------------------------------------------- */
+/* ---- injected failures ------------------------------------------------------------------------------------------- */
 
 int __real_dup3(int from, int to, int flags);
 int __wrap_dup3(int from, int to, int flags);
@@ -39,7 +39,8 @@ ssize_t __wrap_send(int fd, const void *data, size_t len, int flags);
 int __real_ioctl(int fd, unsigned long request, ...);
 int __wrap_ioctl(int fd, unsigned long request, ...);
 
-static atomic_int dup3_fails, finals_refused, final_pieces; /* how often; bytes of the final chunk that go at once */
+/* number of failures; bytes of the final chunk that are accepted at once */
+static atomic_int dup3_fails, finals_refused, final_pieces;
 
 int __wrap_dup3(int from, int to, int flags) {
   if (atomic_fetch_sub(&dup3_fails, 1) > 0) {
@@ -63,7 +64,7 @@ ssize_t __wrap_send(int fd, const void *data, size_t len, int flags) {
   return __real_send(fd, data, len, flags);
 }
 
-/* Looks at what a peer has not taken yet: how many, at which socket, and how much the last one found. */
+/* Queries of the bytes that a peer has not read: their number, the socket, and the last result. */
 static atomic_uint looks_count;
 static atomic_int looked_fd, looked_bytes;
 
@@ -81,7 +82,7 @@ int __wrap_ioctl(int fd, unsigned long request, ...) {
   return answer;
 }
 
-/* ---- what is left ------------------------------------------------------------------------------------------------ */
+/* ---- the remaining state ----------------------------------------------------------------------------------------- */
 
 enum { MEMORY_BYTES = 16384, IDLE_STREAMS = 32, MOST_IDLE_BYTES = 1024 };
 
@@ -91,16 +92,16 @@ static size_t allocated_bytes(void) {
 }
 
 /* capability: C16 */
-static void an_idle_stream_holds_nothing_of_the_servers(void **state) {
+static void idle_stream_holds_no_memory_of_the_library(void **state) {
   (void)state;
   if (!mallinfo2().uordblks) TEST_SKIP("the allocator is a sanitizer's, which counts no bytes");
-  mallopt(M_ARENA_MAX, 1); /* mallinfo2 tells of one arena */
+  mallopt(M_ARENA_MAX, 1); /* mallinfo2 reports one arena only */
   server_start(&s, &(server_settings){.adapter.memory_bytes = MEMORY_BYTES});
   static client clients[2][IDLE_STREAMS];
   for (int i = 0; i < IDLE_STREAMS; i++) server_open(&s, &clients[0][i]); /* tables grow with the first ones */
   size_t before = allocated_bytes(), held = 0;
   for (int i = 0; i < IDLE_STREAMS; i++) {
-    server_patch(server_open(&s, &clients[1][i]), "{}"); /* written when the socket is vestry's */
+    server_patch(server_open(&s, &clients[1][i]), "{}"); /* written when vestry owns the socket */
     client_expect(&clients[1][i], "data: signals {}");
     held += malloc_usable_size(clients[1][i].text) + malloc_usable_size(clients[1][i].body);
   }
@@ -115,8 +116,8 @@ static void an_idle_stream_holds_nothing_of_the_servers(void **state) {
   server_stop(&s);
 }
 
-/* libmicrohttpd looks first at connections that are silent for longest, and no further than to the first that stays. */
-static void it_is_forgotten_behind_silent_connections(void **state) {
+/* libmicrohttpd checks the connections that are silent for longest first, up to the first that it keeps. */
+static void handed_over_socket_is_dropped_behind_silent_ones(void **state) {
   (void)state;
   enum { EACH = 8 };
   static client silent[EACH], clients[EACH];
@@ -137,9 +138,9 @@ static void it_is_forgotten_behind_silent_connections(void **state) {
   server_stop(&s);
 }
 
-/* At any level: it would be one line for each stream, in the words of a failure. */
+/* No line at any level: there would be one for each stream, worded like a failure. */
 /* capability: C16 */
-static void no_line_is_written_about_it(void **state) {
+static void hand_over_logs_nothing(void **state) {
   (void)state;
   static const vestry_cause causes[] = {VESTRY_CAUSE_CLOSED, VESTRY_CAUSE_IDLE};
   for (int tls = 0; tls < 2; tls++) {
@@ -169,12 +170,13 @@ static unsigned how_many(void) {
   assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
   limit.rlim_cur = limit.rlim_max;
   assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
-  unsigned long most = limit.rlim_cur > OTHERS ? (limit.rlim_cur - OTHERS) / 4 : 0; /* two ends, and two in passing */
+  /* two ends, and two during the hand-over */
+  unsigned long most = limit.rlim_cur > OTHERS ? (limit.rlim_cur - OTHERS) / 4 : 0;
   return most < MANY ? (unsigned)most : MANY;
 }
 
 /* capability: C16 */
-static void nobody_sees_it(void **state) {
+static void hand_over_of_many_streams_is_invisible(void **state) {
   (void)state;
   unsigned count = how_many();
   if (count < AT_LEAST) TEST_SKIP("this process may open too few descriptors");
@@ -187,7 +189,7 @@ static void nobody_sees_it(void **state) {
   for (unsigned i = 0; i < count; i++) server_open(&s, &clients[i]);
   server_wait_descriptors(quiet + 2 * count);
   assert_int_equal(streams(), count);
-  for (unsigned i = 0; i < count; i++) { /* nothing has come but the head, and no end */
+  for (unsigned i = 0; i < count; i++) { /* only the head has arrived, and no end */
     struct pollfd polled = {.fd = clients[i].fd, .events = POLLIN | POLLRDHUP};
     assert_int_equal(poll(&polled, 1, 0), 0);
   }
@@ -206,8 +208,9 @@ static void nobody_sees_it(void **state) {
   server_wait_descriptors(before);
 }
 
-/* What it said behind its request is not read. A socket that is closed with unread bytes loses what it has to send. */
-static void who_talks_on_loses_nothing(void **state) {
+/* Bytes that the client sends after its request are not read. Closing a socket with unread bytes discards the bytes to
+ * be sent. */
+static void client_that_sends_more_gets_the_complete_stream(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.options.connection =
                                           &(vestry_connection_options){.max_queued_bytes = STALLING_QUEUE_BYTES}});
@@ -221,9 +224,9 @@ static void who_talks_on_loses_nothing(void **state) {
   server_stop(&s);
 }
 
-/* ---- the final chunk finds no room ------------------------------------------------------------------------------- */
+/* ---- a final chunk that waits ------------------------------------------------------------------------------------ */
 
-/* A stream that has ended, and whose final chunk is refused so many times. */
+/* A stream that has ended, and whose final chunk is refused this number of times. */
 static void end_without_room(client *c, int refused, int pieces) {
   vestry_connection *connection = server_open(&s, c);
   server_patch(connection, "{\"a\":1}");
@@ -235,7 +238,7 @@ static void end_without_room(client *c, int refused, int pieces) {
 }
 
 /* capability: C16 */
-static void it_waits_for_room(void **state) {
+static void final_chunk_waits_for_room(void **state) {
   (void)state;
   server_start(&s, NULL);
   for (int pieces = 0; pieces < 5; pieces++) {
@@ -249,7 +252,7 @@ static void it_waits_for_room(void **state) {
   server_stop(&s);
 }
 
-static void it_waits_for_nobody_who_is_gone(void **state) {
+static void final_chunk_does_not_wait_for_a_lost_peer(void **state) {
   (void)state;
   server_start(&s, NULL);
   client c;
@@ -260,7 +263,7 @@ static void it_waits_for_nobody_who_is_gone(void **state) {
   server_stop(&s);
 }
 
-static void it_does_not_hold_a_stop_up(void **state) {
+static void waiting_final_chunk_does_not_delay_a_stop(void **state) {
   (void)state;
   server_start(&s, NULL);
   client c[3];
@@ -276,7 +279,7 @@ static void it_does_not_hold_a_stop_up(void **state) {
   }
 }
 
-static void it_does_not_wait_for_ever(void **state) {
+static void final_chunk_times_out(void **state) {
   (void)state;
   server_start(&s, NULL);
   client c;
@@ -292,7 +295,8 @@ static void it_does_not_wait_for_ever(void **state) {
   atomic_store(&finals_refused, 0);
 }
 
-/* A stream that has ended, of whose event the kernel holds most, and whose final chunk finds no room; time stands. */
+/* A stream that has ended, with most of its event in the kernel, and whose final chunk finds no room; the clock is
+ * stopped. */
 enum { MUCH_BYTES = 160000, HELD_BYTES = 200000, PIECE_BYTES = 8000, STEP_S = 4 };
 
 static void end_unread(client *c) {
@@ -318,17 +322,17 @@ static int unread_bytes(void) {
   return bytes;
 }
 
-/* The peer reads on, more than its own kernel holds: so ours holds less, once the acknowledgement has come. */
+/* The peer reads more than its own kernel holds, so ours holds less as soon as the acknowledgement arrives. */
 static void read_on(client *c) {
   size_t wanted = c->len + PIECE_BYTES;
   while (c->len < wanted && !c->ended) client_read(c);
   UNTIL(unread_bytes() < atomic_load(&looked_bytes));
 }
 
-/* Some time passes; the watch, which looks once in a real second, and earlier if another stream's end wakes it, has
- * looked. */
+/* Advance the clock, and wait until the watch has checked. It checks once per real second, and earlier if the end of
+ * another stream wakes it. */
 static void let_pass(unsigned seconds) {
-  unsigned before = atomic_load(&looks_count); /* no look comes while time stands */
+  unsigned before = atomic_load(&looks_count); /* no check while time stands still */
   atomic_fetch_add(&server_clock_ahead_ns, seconds * UINT64_C(1000000000));
   double until = seconds_now() + PATIENCE_S;
   while (atomic_load(&looks_count) == before && seconds_now() < until) {
@@ -350,7 +354,7 @@ static void finish_unread(client *c) {
   atomic_store(&server_clock_ahead_ns, 0);
 }
 
-static void it_waits_for_who_reads_slowly(void **state) {
+static void final_chunk_waits_for_a_slow_reader(void **state) {
   (void)state;
   client c;
   end_unread(&c);
@@ -359,14 +363,14 @@ static void it_waits_for_who_reads_slowly(void **state) {
     let_pass(STEP_S);
   }
   atomic_store(&finals_refused, 0);
-  server_hold_clock(false); /* there is room: the next look finds it */
+  server_hold_clock(false); /* there is room: the next check finds it */
   client_read_all(&c);
   assert_true(c.complete && !c.reset);
   assert_true(c.body_len > MUCH_BYTES);
   finish_unread(&c);
 }
 
-static void it_waits_a_minute_for_who_reads_slowly(void **state) {
+static void final_chunk_waits_one_minute_at_most(void **state) {
   (void)state;
   client c;
   end_unread(&c);
@@ -376,17 +380,17 @@ static void it_waits_a_minute_for_who_reads_slowly(void **state) {
   }
   client_read_all(&c);
   assert_false(c.complete);
-  assert_true(c.body_len > MUCH_BYTES); /* what the kernel had comes all the same */
+  assert_true(c.body_len > MUCH_BYTES); /* the bytes in the kernel arrive nevertheless */
   finish_unread(&c);
 }
 
-static void it_does_not_wait_for_who_reads_no_more(void **state) {
+static void final_chunk_times_out_if_the_peer_stops_reading(void **state) {
   (void)state;
   client c;
   end_unread(&c);
   read_on(&c);
   for (int before = INT32_MAX, now; (now = atomic_load(&looked_bytes)) < before;) {
-    before = now; /* an acknowledgement of what was read may still be under way, and begins the time anew */
+    before = now; /* an acknowledgement of bytes read before may still arrive, and restart the time */
     let_pass(STEP_S);
     if (atomic_load(&looked_bytes) == before) let_pass(1);
   }
@@ -397,8 +401,8 @@ static void it_does_not_wait_for_who_reads_no_more(void **state) {
 
 /* ---- no descriptors ---------------------------------------------------------------------------------------------- */
 
-/* One stream is closed for it, and no other. */
-static void assert_one_is_lost(client *c, unsigned index, client *other) {
+/* One stream is closed for lack of a descriptor, and no other. */
+static void assert_one_ends(client *c, unsigned index, client *other) {
   client_say(c, "GET /stream HTTP/1.1\r\nHost: a\r\nDatastar-Request: true\r\n\r\n");
   assert_true(witness_wait_closed(&s.witness, index + 1));
   assert_int_equal(s.witness.causes[index], VESTRY_CAUSE_ERROR);
@@ -410,16 +414,16 @@ static void assert_one_is_lost(client *c, unsigned index, client *other) {
 }
 
 /* capability: C16 */
-static void one_without_a_descriptor_ends_alone(void **state) {
+static void stream_without_a_descriptor_ends_alone(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.adapter.threads_count = 1});
   client c, other;
   server_open(&s, &other);
   server_patch(witness_connection(&s.witness, 0), "{\"taken\":1}");
-  client_expect(&other, "taken"); /* it has been handed over: what fails from here on is the other's */
+  client_expect(&other, "taken"); /* it has been handed over, so later failures affect the other one */
   client_connect(&c, s.port, false);
   atomic_store(&dup3_fails, 1);
-  assert_one_is_lost(&c, 0, &other);
+  assert_one_ends(&c, 0, &other);
 
   client_ask(&c, s.port, "GET", "/echo", NULL); /* it has been accepted */
   assert_int_equal(client_status(&c), 200);
@@ -430,19 +434,20 @@ static void one_without_a_descriptor_ends_alone(void **state) {
   low = (struct rlimit){.rlim_cur = (rlim_t)lowest, .rlim_max = limit.rlim_max};
   assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
   client_next(&c);
-  assert_one_is_lost(&c, 1, &other);
+  assert_one_ends(&c, 1, &other);
   assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
 
   vestry_stats stats = {0};
   vestry_stats_get(s.v, &stats);
-  assert_true(stats.refused_by_reason[VESTRY_REFUSAL_DESCRIPTORS] >= 2); /* the door may have found none, too */
+  /* the acceptor may have found no descriptor either */
+  assert_true(stats.refused_by_reason[VESTRY_REFUSAL_DESCRIPTORS] >= 2);
   client_close(&other);
   server_stop(&s);
 }
 
-/* ---- what counts ------------------------------------------------------------------------------------------------- */
+/* ---- limits ------------------------------------------------------------------------------------------------------ */
 
-/* A request on a connection that is there already: time for the door to let others in, if it would. */
+/* A request on an existing connection: it gives the acceptor time to accept others, if it would. */
 static void ask_again(client *c) {
   client_say(c, "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
   client_expect(c, "nothing");
@@ -450,7 +455,7 @@ static void ask_again(client *c) {
 }
 
 /* capability: C16 */
-static void streams_count_among_connections(void **state) {
+static void streams_count_against_max_connections(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.adapter = {.max_streams = 2, .max_connections = 3, .threads_count = 1}});
   client held[2], third, fourth;
@@ -471,7 +476,7 @@ static void streams_count_among_connections(void **state) {
   server_stop(&s);
 }
 
-/* A request is answered, and not refused by closing its connection. */
+/* Whether a request gets an answer, and its connection is not closed instead. */
 static bool is_served(void) {
   client c;
   client_ask(&c, s.port, "GET", "/echo", NULL);
@@ -482,7 +487,7 @@ static bool is_served(void) {
 }
 
 /* capability: C16 */
-static void streams_count_for_their_address(void **state) {
+static void streams_count_against_max_per_address(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.adapter.max_per_address = 2});
   client held[2], third;
@@ -501,7 +506,7 @@ static void streams_count_for_their_address(void **state) {
   server_stop(&s);
 }
 
-/* ---- all at once ------------------------------------------------------------------------------------------------- */
+/* ---- races ------------------------------------------------------------------------------------------------------- */
 
 enum { ROUNDS = 250, A_ROUND = 8 };
 
@@ -512,7 +517,7 @@ static unsigned random_below(unsigned count) {
   return (unsigned)(seed >> 33) % count;
 }
 
-/* It ends cleanly by itself, while libmicrohttpd still has the head to send, or a moment later. */
+/* A stream that ends cleanly by itself, while libmicrohttpd still has to send the head, or a moment later. */
 static vestry_err open_and_end(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("brief", 1));
@@ -546,7 +551,7 @@ static void hand_over_races_with_every_end(void **state) {
       for (; opened < now; opened++)
         vestry_connection_close(witness_connection(&s.witness, opened),
                                 random_below(2) ? VESTRY_CAUSE_CLOSED : VESTRY_CAUSE_IDLE);
-      if (stops && round == ROUNDS - 1) { /* with these under way */
+      if (stops && round == ROUNDS - 1) { /* with these in progress */
         server_stop_adapter(&s);
         for (int i = 0; i < A_ROUND; i++)
           if (!goes[i]) client_close(&clients[i]);
@@ -554,7 +559,7 @@ static void hand_over_races_with_every_end(void **state) {
       }
       for (int i = 0; i < A_ROUND; i++) {
         if (goes[i]) continue;
-        if (brief[i]) { /* nothing of it is lost, wherever the end came */
+        if (brief[i]) { /* no byte of it is lost, whenever the end came */
           client_read_all(&clients[i]);
           assert_true(clients[i].complete && !clients[i].reset);
           assert_non_null(strstr(clients[i].body, "brief"));
@@ -569,21 +574,21 @@ static void hand_over_races_with_every_end(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(an_idle_stream_holds_nothing_of_the_servers), /* first: there is one arena yet */
-      cmocka_unit_test(it_is_forgotten_behind_silent_connections),
-      cmocka_unit_test(no_line_is_written_about_it),
-      cmocka_unit_test(nobody_sees_it),
-      cmocka_unit_test(who_talks_on_loses_nothing),
-      cmocka_unit_test(it_waits_for_room),
-      cmocka_unit_test(it_waits_for_nobody_who_is_gone),
-      cmocka_unit_test(it_does_not_hold_a_stop_up),
-      cmocka_unit_test(it_does_not_wait_for_ever),
-      cmocka_unit_test(it_waits_for_who_reads_slowly),
-      cmocka_unit_test(it_waits_a_minute_for_who_reads_slowly),
-      cmocka_unit_test(it_does_not_wait_for_who_reads_no_more),
-      cmocka_unit_test(one_without_a_descriptor_ends_alone),
-      cmocka_unit_test(streams_count_among_connections),
-      cmocka_unit_test(streams_count_for_their_address),
+      cmocka_unit_test(idle_stream_holds_no_memory_of_the_library), /* first: there is only one arena so far */
+      cmocka_unit_test(handed_over_socket_is_dropped_behind_silent_ones),
+      cmocka_unit_test(hand_over_logs_nothing),
+      cmocka_unit_test(hand_over_of_many_streams_is_invisible),
+      cmocka_unit_test(client_that_sends_more_gets_the_complete_stream),
+      cmocka_unit_test(final_chunk_waits_for_room),
+      cmocka_unit_test(final_chunk_does_not_wait_for_a_lost_peer),
+      cmocka_unit_test(waiting_final_chunk_does_not_delay_a_stop),
+      cmocka_unit_test(final_chunk_times_out),
+      cmocka_unit_test(final_chunk_waits_for_a_slow_reader),
+      cmocka_unit_test(final_chunk_waits_one_minute_at_most),
+      cmocka_unit_test(final_chunk_times_out_if_the_peer_stops_reading),
+      cmocka_unit_test(stream_without_a_descriptor_ends_alone),
+      cmocka_unit_test(streams_count_against_max_connections),
+      cmocka_unit_test(streams_count_against_max_per_address),
       cmocka_unit_test(hand_over_races_with_every_end),
   };
   return cmocka_run_group_tests_name("sockets that are handed over", tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Heads of today's clients, at the defaults and beyond; plain and by TLS. */
+/* Heads of today's clients, at the default limits and above; plain and with TLS. */
 #include "microhttpd/tls.h"
 #include "vestry/microhttpd.h"
 #include "web/client.h"

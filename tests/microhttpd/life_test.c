@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The contract of life and of peers that go; then how libmicrohttpd sees a cut, and a destroy without a stop, also
- * while clients send what libmicrohttpd refuses itself. */
+/* The contracts of life and of lost peers; then how libmicrohttpd detects a cut, and a destroy without a stop, also
+ * while clients send requests that libmicrohttpd refuses itself. */
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
@@ -18,11 +18,12 @@
 
 static server s;
 
-/* ---- readers that stall ------------------------------------------------------------------------------------------ */
+/* ---- stalled readers --------------------------------------------------------------------------------------------- */
 
 enum { EVENT_BYTES = 1000, MANY_BYTES = 64 << 20 };
 
-/* How much went out to a client with a small buffer that reads nothing, when something waits in its queue at last. */
+/* Return the number of bytes sent to a client with a small buffer that reads nothing, until events wait in its
+ * queue. */
 static size_t taken_bytes(size_t send_buffer_bytes, bool unix_socket, bool tls) {
   char html[EVENT_BYTES];
   memset(html, 'x', sizeof html);
@@ -40,8 +41,9 @@ static size_t taken_bytes(size_t send_buffer_bytes, bool unix_socket, bool tls) 
   for (uint64_t sent = 0; !waits; sent++) {
     assert_true(stats.written_bytes < MANY_BYTES);
     assert_int_equal(vestry_connection_patch_elements(connection, html, sizeof html, NULL), VESTRY_OK);
-    /* Either it is written, or it waits: a runner that has met a full socket asks for room before it rests. */
-    double until = seconds_now() + 3; /* a machine that is busy must not look like a full socket */
+    /* An event is either written or waits: a runner that meets a full socket requests a notification before it
+     * rests. */
+    double until = seconds_now() + 3; /* a busy machine must not look like a full socket */
     vestry_connection_stats_get(connection, &stats);
     for (unsigned looks = 0; stats.written_count <= sent && seconds_now() < until; looks++) {
       until_pause(looks);
@@ -56,7 +58,7 @@ static size_t taken_bytes(size_t send_buffer_bytes, bool unix_socket, bool tls) 
 }
 
 /* capability: C18 */
-static void the_kernel_holds_what_was_asked_for(void **state) {
+static void send_buffer_bytes_limits_the_kernel_buffer(void **state) {
   (void)state;
   enum { SMALL_BYTES = 8 << 10, LARGE_BYTES = 256 << 10, CLIENT_HOLDS_BYTES = 16 << 10 };
   for (int way = 0; way < 4; way++) {
@@ -72,7 +74,7 @@ static void the_kernel_holds_what_was_asked_for(void **state) {
   assert_true(most > 2 * LARGE_BYTES + CLIENT_HOLDS_BYTES);
 }
 
-/* ---- peers that go ----------------------------------------------------------------------------------------------- */
+/* ---- lost peers -------------------------------------------------------------------------------------------------- */
 
 static double seconds_until_lost(size_t bytes) {
   const vestry_connection_options connection = {.heartbeat_ms = 100, .max_queued_bytes = bytes ? bytes + 4096 : 0};
@@ -81,20 +83,20 @@ static double seconds_until_lost(size_t bytes) {
 }
 
 /* capability: F5 */
-static void f5_finds_one_behind_a_cut(void **state) {
+static void f5_peer_behind_a_cut_is_detected(void **state) {
   (void)state;
   double took = seconds_until_lost(0);
   print_message("lost after %.0f ms; promised: heartbeat 100 + lost 500\n", took * 1e3);
-  assert_true(took >= 0.4 && took < PROMPT_S); /* not the hours that the kernel waits */
+  assert_true(took >= 0.4 && took < PROMPT_S); /* not the hours of the kernel's time-out */
 }
 
-static void short_heartbeats_leave_time_to_send_again(void **state) {
+static void short_heartbeats_allow_a_retransmission(void **state) {
   (void)state;
   peers_leave_time_to_send_again(&microhttpd_seam);
 }
 
 /* capability: F5 */
-static void f5_finds_one_behind_a_cut_in_the_middle_of_a_write(void **state) {
+static void f5_peer_cut_off_during_a_write_is_detected(void **state) {
   (void)state;
   double took = seconds_until_lost(16 << 20);
   print_message("lost after %.0f ms; promised: lost 500\n", took * 1e3);
@@ -103,7 +105,7 @@ static void f5_finds_one_behind_a_cut_in_the_middle_of_a_write(void **state) {
 
 /* ---- the end ----------------------------------------------------------------------------------------------------- */
 
-static void destroy_stops(void **state) {
+static void destroy_stops_the_server(void **state) {
   (void)state;
   server_start(&s, NULL);
   client clients[3];
@@ -113,7 +115,7 @@ static void destroy_stops(void **state) {
   vestry_server_destroy(s.adapter);
   s.adapter = NULL;
   assert_int_equal(vestry_connection_look(kept).cause, VESTRY_CAUSE_SHUTDOWN);
-  /* It outlives its adapter. */
+  /* The connection outlives its adapter. */
   assert_int_equal(vestry_connection_patch_signals_text(kept, "{}", 2, NULL), VESTRY_CLOSED);
   vestry_connection_writable(kept);
   vestry_connection_unref(kept);
@@ -121,21 +123,21 @@ static void destroy_stops(void **state) {
   for (int i = 0; i < 3; i++) client_close(&clients[i]);
 }
 
-/* ---- nonsense until the end -------------------------------------------------------------------------------------- */
+/* ---- invalid requests until the end ------------------------------------------------------------------------------ */
 
-enum { TALKERS = 4, AT_ONCE = 32, STOPS = 15 };
+enum { SENDERS = 4, AT_ONCE = 32, STOPS = 15 };
 
-typedef struct talkers {
+typedef struct senders {
   uint16_t port;
   _Atomic(unsigned) said;
   atomic_bool over;
-} talkers;
+} senders;
 
 static const char nonsense[] = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 12x\r\n\r\n";
 
-/* Many connections at a time, each of which says this once. Some are refused: the server goes. */
-static void *talk_nonsense(void *argument) {
-  talkers *t = argument;
+/* Many connections at a time, each of which sends this once. Some are refused, because the server stops. */
+static void *send_nonsense(void *argument) {
+  senders *t = argument;
   const struct sockaddr_in to = {
       .sin_family = AF_INET, .sin_port = htons(t->port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
   while (!atomic_load(&t->over)) {
@@ -153,30 +155,30 @@ static void *talk_nonsense(void *argument) {
   return NULL;
 }
 
-static void ends_while_clients_talk_nonsense(void **state) {
+static void server_stops_while_clients_send_invalid_requests(void **state) {
   (void)state;
   for (int round = 0; round < STOPS; round++) {
     server_start(&s, NULL);
-    talkers t = {.port = s.port};
-    pthread_t threads[TALKERS];
-    for (int i = 0; i < TALKERS; i++) assert_int_equal(pthread_create(&threads[i], NULL, talk_nonsense, &t), 0);
-    while (atomic_load(&t.said) < TALKERS * AT_ONCE) sched_yield();
+    senders t = {.port = s.port};
+    pthread_t threads[SENDERS];
+    for (int i = 0; i < SENDERS; i++) assert_int_equal(pthread_create(&threads[i], NULL, send_nonsense, &t), 0);
+    while (atomic_load(&t.said) < SENDERS * AT_ONCE) sched_yield();
     vestry_server_destroy(s.adapter);
     s.adapter = NULL;
     atomic_store(&t.over, true);
-    for (int i = 0; i < TALKERS; i++) pthread_join(threads[i], NULL);
+    for (int i = 0; i < SENDERS; i++) pthread_join(threads[i], NULL);
     server_finish(&s);
   }
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(the_kernel_holds_what_was_asked_for),
-      cmocka_unit_test(f5_finds_one_behind_a_cut),
-      cmocka_unit_test(short_heartbeats_leave_time_to_send_again),
-      cmocka_unit_test(f5_finds_one_behind_a_cut_in_the_middle_of_a_write),
-      cmocka_unit_test(destroy_stops),
-      cmocka_unit_test(ends_while_clients_talk_nonsense),
+      cmocka_unit_test(send_buffer_bytes_limits_the_kernel_buffer),
+      cmocka_unit_test(f5_peer_behind_a_cut_is_detected),
+      cmocka_unit_test(short_heartbeats_allow_a_retransmission),
+      cmocka_unit_test(f5_peer_cut_off_during_a_write_is_detected),
+      cmocka_unit_test(destroy_stops_the_server),
+      cmocka_unit_test(server_stops_while_clients_send_invalid_requests),
   };
   return life_contract_run(&microhttpd_seam) + watch_contract_run(&microhttpd_seam) +
          peers_contract_run(&microhttpd_seam) +

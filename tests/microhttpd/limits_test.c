@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What clients can take of a server: time, memory, connections and descriptors; then hostile requests, by the
+/* The resources that clients can use: time, memory, connections and descriptors; then hostile requests, by the
  * contract. */
 #include <assert.h>
 #include <poll.h>
@@ -37,8 +37,8 @@ static double cpu_seconds(void) {
 
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 
-/* libmicrohttpd answers these itself, and never says that they are over. */
-static void nothing_is_left_of_requests_that_never_end(void **state) {
+/* libmicrohttpd answers these itself, and never reports their end. */
+static void requests_without_an_end_leak_no_memory(void **state) {
   (void)state;
   server_start(&s, NULL);
   server_assert_serves(&s);
@@ -65,9 +65,10 @@ static void begin_body(client *c, size_t announced, size_t sent) {
   client_send(c, body, sent);
 }
 
-/* Above seven eighths those that hold most go, and leave the rest to newcomers. A body that is complete is here twice
- * while its handler gets it, so the bound lies between that and one unfinished body more. */
-static void unfinished_bodies_have_a_budget(void **state) {
+/* Above seven eighths of the budget, the largest bodies are aborted, so that the rest is free for new requests. A
+ * complete body is in memory twice while its handler runs, so the limit lies between this and one more unfinished
+ * body. */
+static void unfinished_bodies_share_a_budget(void **state) {
   (void)state;
   enum { HELD = 20, EACH = 65000, HEAD = 4096, COPY = 65536, EACH_HOLDS = EACH + 1 + HEAD, MOST = 1656000 };
   static_assert(MOST / 8 * 7 > HELD * EACH_HOLDS + COPY && MOST / 8 * 7 < (HELD + 1) * EACH_HOLDS, "between");
@@ -98,8 +99,8 @@ static void unfinished_bodies_have_a_budget(void **state) {
   server_stop(&s);
 }
 
-/* A length that is only announced costs nothing. */
-static void announced_bodies_cost_nothing(void **state) {
+/* A length that is only announced allocates nothing. */
+static void announced_bodies_allocate_nothing(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.options.bounds = &(vestry_bounds){.max_request_bytes = 400000}});
   client c[10];
@@ -112,7 +113,7 @@ static void announced_bodies_cost_nothing(void **state) {
 
 /* ---- connections ------------------------------------------------------------------------------------------------- */
 
-static void one_address_has_so_many_connections(void **state) {
+static void connections_per_address_are_limited(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.adapter = {.max_per_address = 3, .max_head_bytes = 4096}});
   client stream, idle, half, more;
@@ -121,7 +122,7 @@ static void one_address_has_so_many_connections(void **state) {
   assert_int_equal(client_status(&idle), 200);
   client_connect(&half, s.port, false);
   client_say(&half, "GET");
-  UNTIL(stats_of().request_bytes == 5 * 4096); /* a stream's is given back; one that is kept counts four times */
+  UNTIL(stats_of().request_bytes == 5 * 4096); /* a stream's memory is freed; a kept connection counts four times */
   for (int i = 1; i <= 5; i++) {
     client_ask(&more, s.port, "GET", "/echo", NULL);
     client_read_all(&more);
@@ -139,7 +140,7 @@ static void one_address_has_so_many_connections(void **state) {
 
 /* ---- time -------------------------------------------------------------------------------------------------------- */
 
-/* A byte at a time until the server has enough of it; how long that took. */
+/* Send single bytes until the server closes. Returns how long this took. */
 static double drip(client *c, const char *text) {
   double since = seconds_now();
   for (const char *at = text; !c->ended; at = at[1] ? at + 1 : at) {
@@ -150,7 +151,7 @@ static double drip(client *c, const char *text) {
   return seconds_now() - since;
 }
 
-static void requests_in_drops_are_cut_off(void **state) {
+static void trickling_requests_time_out(void **state) {
   static const char *const texts[] = {
       "GET /echo HTTP/1.1\r\nHost: aaaaaaaaaaaa",
       "GET /aaaaaaaaaaaaaaa",
@@ -165,9 +166,9 @@ static void requests_in_drops_are_cut_off(void **state) {
     client c;
     client_connect(&c, s.port, false);
     double took = drip(&c, texts[i]);
-    assert_true(took < PROMPT_S); /* libmicrohttpd's own time-out begins anew with every byte */
+    assert_true(took < PROMPT_S); /* libmicrohttpd's own time-out restarts with each byte */
     client_close(&c);
-    if (!refuses || *texts[i] != '\r') { /* more than one empty line it refuses at once */
+    if (!refuses || *texts[i] != '\r') { /* it refuses more than one empty line at once */
       assert_true(took >= 0.4);
       assert_int_equal(c.len, 0);
       assert_int_equal(refused(VESTRY_REFUSAL_DEADLINE), 1);
@@ -177,8 +178,8 @@ static void requests_in_drops_are_cut_off(void **state) {
   }
 }
 
-/* The next request on a connection has its own time; the wait for it counts as the wait. */
-static void later_requests_in_drops_are_cut_off(void **state) {
+/* Each further request on a connection has its own time; the wait for it counts as idle time. */
+static void later_trickling_requests_time_out(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.adapter = {.request_timeout_ms = 500, .timeout_s = 1}});
   client c;
@@ -204,7 +205,7 @@ static vestry_err answer_late(const vestry_request *req, vestry_reply *reply, vo
   return server_echo(req, reply, app);
 }
 
-static void handlers_and_streams_have_time(void **state) {
+static void request_timeout_does_not_end_handlers_or_streams(void **state) {
   (void)state;
   sem_init(&may_answer, 0, 0);
   server_start(&s, &(server_settings){.adapter = {.request_timeout_ms = 200, .timeout_s = 1}});
@@ -227,7 +228,7 @@ static void handlers_and_streams_have_time(void **state) {
 }
 
 /* All time-outs are PATIENCE_S here. */
-static void who_has_gone_holds_nothing(void **state) {
+static void lost_clients_release_their_resources(void **state) {
   static const char *const texts[] = {"GET /echo HTTP/1.1\r\nHost: a", "GET /ec", "",
                                       "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nb",
                                       "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n"};
@@ -236,14 +237,14 @@ static void who_has_gone_holds_nothing(void **state) {
   for (int tls = 0; tls < 2; tls++) {
     server_start(&s, &(server_settings){.tls = tls,
                                         .adapter = {.timeout_s = PATIENCE_S, .request_timeout_ms = PATIENCE_S * 1000}});
-    client_tls_ops_used = NULL; /* with TLS none of this is a handshake */
+    client_tls_ops_used = NULL; /* with TLS, none of these is a handshake */
     double since = seconds_now();
     static client clients[CLIENTS];
     for (int i = 0; i < CLIENTS; i++) {
       const char *text = texts[i % TEXTS];
       client_connect(&clients[i], s.port, false);
       client_send(&clients[i], text, strlen(text));
-      client_shut(&clients[i]); /* in one burst, it may be */
+      client_shut(&clients[i]); /* possibly in one burst */
     }
     for (int i = 0; i < CLIENTS; i++) {
       client_read_all(&clients[i]);
@@ -258,8 +259,8 @@ static void who_has_gone_holds_nothing(void **state) {
   }
 }
 
-/* A ClientHello that is not finished. */
-static void half_a_handshake_costs_no_time(void **state) {
+/* An unfinished ClientHello. */
+static void unfinished_handshake_times_out_without_busy_loop(void **state) {
   (void)state;
   static const char hello[] = "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
   server_start(&s, &(server_settings){.adapter.request_timeout_ms = 2000, .tls = true});
@@ -293,7 +294,7 @@ static rlim_t set_descriptors(rlim_t count) {
   return before;
 }
 
-static void limits_fit_the_descriptors(void **state) {
+static void limits_are_reduced_to_the_descriptors(void **state) {
   (void)state;
   rlim_t before = set_descriptors(256);
   server_start(&s, &(server_settings){.adapter.max_streams = 1000});
@@ -312,7 +313,7 @@ static void limits_fit_the_descriptors(void **state) {
   set_descriptors(before);
 }
 
-/* The application has taken all descriptors, while a stream is open and while there is none. */
+/* The application uses all descriptors, once with an open stream and once without. */
 static void connections_wait_for_descriptors(void **state) {
   (void)state;
   enum { TAKEN = 256 };
@@ -351,8 +352,8 @@ static void connections_wait_for_descriptors(void **state) {
   set_descriptors(before);
 }
 
-/* Beyond max_connections they wait, and come in when others go. */
-static void connections_wait_for_room(void **state) {
+/* Connections over max_connections wait, and are accepted when others end. */
+static void connections_over_limit_wait(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.adapter = {.max_streams = 2, .max_connections = 6}});
   client held[6], waiting;
@@ -369,8 +370,8 @@ static void connections_wait_for_room(void **state) {
   server_stop(&s);
 }
 
-/* While the only thread is busy; libmicrohttpd 0.9.75 locks itself out for ever when it gets one too many. */
-static void connections_wait_for_room_while_handlers_run(void **state) {
+/* The same while the only thread is busy; libmicrohttpd 0.9.75 deadlocks if it gets one connection too many. */
+static void connections_over_limit_wait_while_handlers_run(void **state) {
   (void)state;
   enum { WAITING = 12 };
   sem_init(&may_answer, 0, 0);
@@ -394,17 +395,17 @@ static void connections_wait_for_room_while_handlers_run(void **state) {
   sem_destroy(&may_answer);
 }
 
-/* ---- what cannot be measured ------------------------------------------------------------------------------------- */
+/* ---- trailers ---------------------------------------------------------------------------------------------------- */
 
-/* Trailers may hide a request: none is taken behind them. */
-static void nothing_follows_a_chunked_request(void **state) {
+/* Trailers may hide a request: no request is read after them. */
+static void connection_closes_after_a_chunked_request(void **state) {
   (void)state;
   server_start(&s, NULL);
   client c;
   client_connect(&c, s.port, false);
   client_say(&c, "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\nX: y\r\n: v\r\n"
                  "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
-  /* one that refuses by itself reads them like a head */
+  /* a library that refuses by itself parses them like a head */
   assert_int_equal(client_status(&c), server_library_refuses() ? 400 : 200);
   assert_string_equal(client_header(&c, "Connection"), "close");
   client_read_all(&c);
@@ -415,20 +416,20 @@ static void nothing_follows_a_chunked_request(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(nothing_is_left_of_requests_that_never_end),
-      cmocka_unit_test(unfinished_bodies_have_a_budget),
-      cmocka_unit_test(announced_bodies_cost_nothing),
-      cmocka_unit_test(one_address_has_so_many_connections),
-      cmocka_unit_test(requests_in_drops_are_cut_off),
-      cmocka_unit_test(later_requests_in_drops_are_cut_off),
-      cmocka_unit_test(handlers_and_streams_have_time),
-      cmocka_unit_test(who_has_gone_holds_nothing),
-      cmocka_unit_test(half_a_handshake_costs_no_time),
-      cmocka_unit_test(limits_fit_the_descriptors),
+      cmocka_unit_test(requests_without_an_end_leak_no_memory),
+      cmocka_unit_test(unfinished_bodies_share_a_budget),
+      cmocka_unit_test(announced_bodies_allocate_nothing),
+      cmocka_unit_test(connections_per_address_are_limited),
+      cmocka_unit_test(trickling_requests_time_out),
+      cmocka_unit_test(later_trickling_requests_time_out),
+      cmocka_unit_test(request_timeout_does_not_end_handlers_or_streams),
+      cmocka_unit_test(lost_clients_release_their_resources),
+      cmocka_unit_test(unfinished_handshake_times_out_without_busy_loop),
+      cmocka_unit_test(limits_are_reduced_to_the_descriptors),
       cmocka_unit_test(connections_wait_for_descriptors),
-      cmocka_unit_test(connections_wait_for_room),
-      cmocka_unit_test(connections_wait_for_room_while_handlers_run),
-      cmocka_unit_test(nothing_follows_a_chunked_request),
+      cmocka_unit_test(connections_over_limit_wait),
+      cmocka_unit_test(connections_over_limit_wait_while_handlers_run),
+      cmocka_unit_test(connection_closes_after_a_chunked_request),
   };
   return hostile_contract_run(&microhttpd_seam) +
          cmocka_run_group_tests_name("libmicrohttpd, its limits", tests, NULL, NULL);

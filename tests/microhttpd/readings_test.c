@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What handlers see of odd requests, through libmicrohttpd. */
+/* The values that handlers see of unusual requests, through libmicrohttpd. */
 #include "web/readings_contract.h"
 
 #include "microhttpd/server.h"

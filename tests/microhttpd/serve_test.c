@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What is on the wire, by the contract and by libmicrohttpd's ways: requests that are not well formed, TLS that is
- * none, settings, and memory that runs out. */
+/* The wire format: the contract, and the specifics of libmicrohttpd: malformed requests, invalid TLS, settings, and
+ * allocation failures. */
 #include "adapter/microhttpd/serve.h"
 
 #include <netinet/in.h>
@@ -20,8 +20,8 @@ static server s;
 
 /* ---- requests ---------------------------------------------------------------------------------------------------- */
 
-/* libmicrohttpd's decoding would cut it to /echo. */
-static void refuses_paths_with_a_nul(void **state) {
+/* libmicrohttpd's decoding would truncate it to /echo. */
+static void paths_with_nul_are_refused(void **state) {
   (void)state;
   server_start(&s, NULL);
   assert_int_equal(server_status_of(&s, "GET /echo%00/b HTTP/1.1\r\nHost: a\r\n\r\n"), 400);
@@ -35,8 +35,8 @@ static vestry_err say_signals(const vestry_request *req, vestry_reply *reply, vo
   return signals ? vestry_reply_json(reply, signals) : server_echo(req, reply, app);
 }
 
-/* RFC 10008: a body, as POST has; the signals are in it. Its bounds are those of all. */
-static void query_has_a_body(void **state) {
+/* RFC 10008: QUERY has a body like POST, which contains the signals, with the usual limits. */
+static void query_reads_body_and_signals(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.options.bounds = &(vestry_bounds){.max_body_bytes = 1000}});
   assert_int_equal(vestry_route(s.v, "QUERY", "/ask", say_signals, NULL), VESTRY_OK);
@@ -65,10 +65,10 @@ static void query_has_a_body(void **state) {
   server_stop(&s);
 }
 
-static void refuses_large_bodies_early(void **state) {
+static void large_bodies_are_refused_early(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.options.bounds = &(vestry_bounds){.max_body_bytes = 1000}});
-  /* Who asks first is told before he sends; who is far beyond all bounds, too. */
+  /* A client that sends Expect: 100-continue gets the refusal before it sends, and so does one far above all limits. */
   assert_int_equal(
       server_status_of(&s, "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1001\r\n\r\n"),
       413);
@@ -76,7 +76,7 @@ static void refuses_large_bodies_early(void **state) {
   server_stop(&s);
 }
 
-static void what_is_no_request_disturbs_nobody(void **state) {
+static void invalid_requests_do_not_affect_others(void **state) {
   (void)state;
   static const char *const texts[] = {"\r\n\r\n",
                                       "GET",
@@ -90,7 +90,7 @@ static void what_is_no_request_disturbs_nobody(void **state) {
     const client_tls_ops *ops = client_tls_ops_used;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
       client c;
-      client_tls_ops_used = NULL; /* with TLS nothing of this is a handshake */
+      client_tls_ops_used = NULL; /* with TLS, none of these is a handshake */
       client_connect(&c, s.port, false);
       client_send(&c, texts[i], strlen(texts[i]));
       client_shut(&c);
@@ -116,7 +116,7 @@ static void what_is_no_request_disturbs_nobody(void **state) {
 
 /* ---- settings ---------------------------------------------------------------------------------------------------- */
 
-static void refuses_bad_settings(void **state) {
+static void invalid_settings_are_refused(void **state) {
   (void)state;
   server_start(&s, NULL);
   const char *key, *certificate;
@@ -158,7 +158,7 @@ static void refuses_bad_settings(void **state) {
   for (size_t i = 0; i < sizeof failing / sizeof *failing; i++) {
     long before = atomic_load(&s.th.log_lines);
     assert_int_equal(vestry_microhttpd_create(s.v, &failing[i], &adapter), VESTRY_IO);
-    assert_true(atomic_load(&s.th.log_lines) > before); /* which says why */
+    assert_true(atomic_load(&s.th.log_lines) > before); /* which logs the reason */
     assert_non_null(strstr(s.th.last_log, "vestry_microhttpd_create: "));
   }
   assert_null(adapter);
@@ -167,7 +167,7 @@ static void refuses_bad_settings(void **state) {
   server_stop(&s);
 }
 
-static void serves_ipv6(void **state) {
+static void server_listens_on_ipv6(void **state) {
   (void)state;
   vestry *v;
   vestry_server *adapter;
@@ -177,7 +177,7 @@ static void serves_ipv6(void **state) {
     assert_true(adapter->port);
     vestry_server_destroy(adapter);
   } else {
-    assert_int_equal(error, VESTRY_IO); /* a machine without it */
+    assert_int_equal(error, VESTRY_IO); /* a machine without IPv6 */
   }
   vestry_destroy(v);
 }
@@ -197,13 +197,14 @@ static vestry_err create(test_host *th, void *ctx) {
   return error;
 }
 
-static void creates_or_says_no_memory(void **state) {
+static void creation_survives_every_allocation_failure(void **state) {
   (void)state;
   test_host_fail_each(create, NULL, false);
 }
 
-/* Requests and streams while each allocation fails in turn: served, refused or closed, and the server goes on. */
-static void survives_want_of_memory(void **state) {
+/* Requests and streams while each allocation fails in turn: they are served, refused or closed, and the server
+ * continues. */
+static void serving_survives_allocation_failures(void **state) {
   (void)state;
   server_start(&s, NULL);
   unsigned served = 0, refused = 0, closed = 0;
@@ -232,10 +233,14 @@ static void survives_want_of_memory(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(refuses_paths_with_a_nul),   cmocka_unit_test(query_has_a_body),
-      cmocka_unit_test(refuses_large_bodies_early), cmocka_unit_test(what_is_no_request_disturbs_nobody),
-      cmocka_unit_test(refuses_bad_settings),       cmocka_unit_test(serves_ipv6),
-      cmocka_unit_test(creates_or_says_no_memory),  cmocka_unit_test(survives_want_of_memory),
+      cmocka_unit_test(paths_with_nul_are_refused),
+      cmocka_unit_test(query_reads_body_and_signals),
+      cmocka_unit_test(large_bodies_are_refused_early),
+      cmocka_unit_test(invalid_requests_do_not_affect_others),
+      cmocka_unit_test(invalid_settings_are_refused),
+      cmocka_unit_test(server_listens_on_ipv6),
+      cmocka_unit_test(creation_survives_every_allocation_failure),
+      cmocka_unit_test(serving_survives_allocation_failures),
   };
   return wire_contract_run(&microhttpd_seam) +
          cmocka_run_group_tests_name("libmicrohttpd, on its wire", tests, NULL, NULL);

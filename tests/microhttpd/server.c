@@ -34,15 +34,15 @@ bool server_library_refuses(void) {
   return habits.refuses_odd;
 }
 
-/* A line that begins with a colon, or a NUL, ends a head in 0.9.75; together with a bare LF it looks like an empty
- * one, and a NUL before an LF like a CR. */
+/* In 0.9.75 a line that begins with a colon or a NUL ends a head; together with a bare LF it looks like an empty line,
+ * and a NUL before an LF like a CR. */
 static bool is_blind_to(const readings_text *text) {
   return !server_library_refuses() &&
          (memmem(text->bytes, text->len, "\n:", 2) || memmem(text->bytes, text->len, "\n", 2) ||
           memmem(text->bytes, text->len, "\0\n", 2));
 }
 
-/* …and in a daemon of the application's a query was decoded: a control byte stands where another one was encoded. */
+/* …and in a daemon of the application the query arrives decoded: a control byte replaces an encoded one. */
 bool server_is_blind_to_attached(const readings_text *text) {
   const char *end = memchr(text->bytes, '\n', text->len), *query = memchr(text->bytes, '?', text->len);
   for (const char *at = query; end && at && at + 1 < end; at++)
@@ -102,7 +102,7 @@ void server_start(server *s, const server_settings *settings) {
 static void start_on(server *s, const web_settings *settings, bool unix_socket) {
   static const web_settings defaults = {.room = 0};
   if (!settings) settings = &defaults;
-  assert_false(settings->lost_ms && settings->stalled_ms); /* which are one here */
+  assert_false(settings->lost_ms && settings->stalled_ms); /* which are one setting here */
   const unsigned silent_s = settings->silent_s ? settings->silent_s : PATIENCE_S;
   server_start(s, &(server_settings){.unix_socket = unix_socket,
                                      .adapter = {.max_streams = settings->room,

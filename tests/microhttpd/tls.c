@@ -13,7 +13,7 @@
 enum { PEM_BYTES = 8192, DAY_S = 86400 };
 
 static char key_text[PEM_BYTES], certificate_text[PEM_BYTES];
-static gnutls_certificate_credentials_t trusted; /* this one certificate, and no other */
+static gnutls_certificate_credentials_t trusted; /* only this certificate */
 
 static void make_pair(void) {
   gnutls_x509_privkey_t key;
@@ -74,7 +74,7 @@ gnutls_session_t tls_connect(int fd) {
   return NULL;
 }
 
-/* ---- as send and recv -------------------------------------------------------------------------------------------- */
+/* ---- like send and recv ------------------------------------------------------------------------------------------ */
 
 static struct client_tls *begin(int fd) {
   gnutls_session_t session = tls_connect(fd);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* All contracts on a UNIX socket; then its file: what may be replaced, who may connect, what is left behind. */
+/* All contracts on a UNIX socket; then its file: which files it replaces, its permissions, and its removal. */
 #include "adapter/microhttpd/unix_socket.h"
 
 #include <fcntl.h>
@@ -45,7 +45,7 @@ static vestry_err create_at(const char *path, uint32_t mode, vestry_server **ret
   return vestry_microhttpd_create(s.v, &options, ret_adapter);
 }
 
-/* It is refused, says why, and leaves what is there as it is. */
+/* Creation is refused with a logged reason, and the existing file is unchanged. */
 static void assert_refused(const char *path, const char *why) {
   struct stat before = {0}, after = {0};
   lstat(path, &before);
@@ -58,7 +58,7 @@ static void assert_refused(const char *path, const char *why) {
   assert_true(before.st_ino == after.st_ino && before.st_mode == after.st_mode);
 }
 
-/* What a server leaves that was killed. type: SOCK_STREAM, SOCK_DGRAM */
+/* Create the file that a killed server leaves. type: SOCK_STREAM, SOCK_DGRAM */
 static void leave_stale(const char *path, int type) {
   int fd = socket(AF_UNIX, type, 0);
   struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -69,7 +69,7 @@ static void leave_stale(const char *path, int type) {
 }
 
 /* capability: C18 */
-static void replaces_what_a_server_left_that_is_gone(void **state) {
+static void stale_socket_file_is_replaced(void **state) {
   (void)state;
   server_start(&s, NULL);
   const int types[] = {SOCK_STREAM, SOCK_DGRAM};
@@ -91,7 +91,7 @@ static void replaces_what_a_server_left_that_is_gone(void **state) {
 }
 
 /* capability: C18 */
-static void a_server_that_listens_keeps_its_place(void **state) {
+static void socket_of_a_listening_server_is_kept(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.unix_socket = true});
   char path[108];
@@ -107,8 +107,8 @@ static void a_server_that_listens_keeps_its_place(void **state) {
   assert_false(is_there(path));
 }
 
-/* Many wait for it, and none more can: it is alive. */
-static void a_server_that_is_overrun_keeps_its_place(void **state) {
+/* Its backlog is full, so connecting fails, but the server is alive. */
+static void socket_of_an_overloaded_server_is_kept(void **state) {
   (void)state;
   server_start(&s, NULL);
   const char *path = server_free_path();
@@ -126,7 +126,7 @@ static void a_server_that_is_overrun_keeps_its_place(void **state) {
 }
 
 /* capability: C18 */
-static void what_is_no_socket_stays(void **state) {
+static void other_files_are_not_replaced(void **state) {
   (void)state;
   server_start(&s, NULL);
   char path[108], link[112];
@@ -148,7 +148,7 @@ static void what_is_no_socket_stays(void **state) {
 }
 
 /* capability: C18 */
-static void the_mode_is_what_was_asked_for(void **state) {
+static void socket_file_has_the_requested_mode(void **state) {
   (void)state;
   server_start(&s, NULL);
   static const uint32_t modes[][2] = {{0, 0660}, {0600, 0600}, {0666, 0666}, {0777, 0777}};
@@ -166,8 +166,8 @@ static void the_mode_is_what_was_asked_for(void **state) {
   server_stop(&s);
 }
 
-/* The file that is there at the end is another one's. */
-static void only_its_own_file_is_removed(void **state) {
+/* The file that exists at the end belongs to another server. */
+static void server_removes_only_its_own_socket_file(void **state) {
   (void)state;
   server_start(&s, NULL);
   const char *path = server_free_path();
@@ -182,7 +182,7 @@ static void only_its_own_file_is_removed(void **state) {
 }
 
 /* A start that fails later leaves neither a file nor a descriptor. */
-static void a_failed_start_leaves_nothing(void **state) {
+static void failed_start_leaves_no_file_or_descriptor(void **state) {
   (void)state;
   server_start(&s, NULL);
   const char *path = server_free_path();
@@ -195,8 +195,8 @@ static void a_failed_start_leaves_nothing(void **state) {
   server_stop(&s);
 }
 
-/* Who holds the folder for ever is not waited for for ever. */
-static void a_locked_folder_is_an_error(void **state) {
+/* A process that holds the folder's lock for ever does not block the start for ever. */
+static void locked_folder_fails_the_start(void **state) {
   (void)state;
   server_start(&s, NULL);
   const char *path = server_free_path();
@@ -209,9 +209,9 @@ static void a_locked_folder_is_an_error(void **state) {
   server_stop(&s);
 }
 
-/* One instance, two doors: an event reaches the streams of both. */
+/* One instance with two adapters: an event reaches the streams of both. */
 /* capability: C18 */
-static void tcp_and_a_socket_are_two_adapters(void **state) {
+static void one_instance_serves_tcp_and_unix_socket(void **state) {
   (void)state;
   server_start(&s, NULL);
   const char *path = server_free_path();
@@ -234,17 +234,17 @@ static void tcp_and_a_socket_are_two_adapters(void **state) {
   server_stop(&s);
 }
 
-static vestry_err tell_peer(const vestry_request *req, vestry_reply *reply, void *app) {
+static vestry_err answer_with_peer(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)app;
   char text[64];
   int len = snprintf(text, sizeof text, "peer \"%s\"", vestry_request_peer(req));
   return vestry_reply_body(reply, "text/plain", text, (size_t)len);
 }
 
-static void the_peer_has_no_address(void **state) {
+static void peer_of_a_unix_socket_has_no_address(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.unix_socket = true});
-  assert_int_equal(vestry_route(s.v, "GET", "/peer", tell_peer, NULL), VESTRY_OK);
+  assert_int_equal(vestry_route(s.v, "GET", "/peer", answer_with_peer, NULL), VESTRY_OK);
   client c;
   client_ask(&c, s.port, "GET", "/peer", NULL);
   client_expect(&c, "peer \"\"");
@@ -265,24 +265,24 @@ static vestry_err listen_once(test_host *th, void *ctx) {
   return error;
 }
 
-static void listens_or_says_no_memory(void **state) {
+static void listen_survives_every_allocation_failure(void **state) {
   (void)state;
   test_host_fail_each(listen_once, (void *)(uintptr_t)server_free_path(), false);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(replaces_what_a_server_left_that_is_gone),
-      cmocka_unit_test(a_server_that_listens_keeps_its_place),
-      cmocka_unit_test(a_server_that_is_overrun_keeps_its_place),
-      cmocka_unit_test(what_is_no_socket_stays),
-      cmocka_unit_test(the_mode_is_what_was_asked_for),
-      cmocka_unit_test(only_its_own_file_is_removed),
-      cmocka_unit_test(a_failed_start_leaves_nothing),
-      cmocka_unit_test(a_locked_folder_is_an_error),
-      cmocka_unit_test(tcp_and_a_socket_are_two_adapters),
-      cmocka_unit_test(the_peer_has_no_address),
-      cmocka_unit_test(listens_or_says_no_memory),
+      cmocka_unit_test(stale_socket_file_is_replaced),
+      cmocka_unit_test(socket_of_a_listening_server_is_kept),
+      cmocka_unit_test(socket_of_an_overloaded_server_is_kept),
+      cmocka_unit_test(other_files_are_not_replaced),
+      cmocka_unit_test(socket_file_has_the_requested_mode),
+      cmocka_unit_test(server_removes_only_its_own_socket_file),
+      cmocka_unit_test(failed_start_leaves_no_file_or_descriptor),
+      cmocka_unit_test(locked_folder_fails_the_start),
+      cmocka_unit_test(one_instance_serves_tcp_and_unix_socket),
+      cmocka_unit_test(peer_of_a_unix_socket_has_no_address),
+      cmocka_unit_test(listen_survives_every_allocation_failure),
   };
   contract_seam seam = web_contract_seam("libmicrohttpd on a UNIX socket", start);
   seam.closes_broken = microhttpd_unix_seam.closes_broken;

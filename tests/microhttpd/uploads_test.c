@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Bodies that come in pieces. */
+/* Bodies that arrive in pieces. */
 #include "web/uploads_contract.h"
 
 #include "microhttpd/server.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The wire over a pair of sockets that takes little: every cut there can be. */
+/* Writing to a socket pair with a small buffer, cut at every possible position. */
 #include "adapter/microhttpd/wire.h"
 
 #include <stdlib.h>
@@ -20,7 +20,7 @@ static uint64_t next_random(void) {
   return z ^ (z >> 31);
 }
 
-/* What has come, and what it says. */
+/* The received bytes. */
 typedef struct received {
   char *text;
   size_t len;
@@ -32,7 +32,7 @@ static size_t read_some(int fd, received *r, size_t most) {
   return got > 0 ? (size_t)got : 0;
 }
 
-/* Chunks, whole ones, or the bytes themselves. */
+/* Check the content: complete chunks, or plain bytes. */
 static void assert_says(const received *r, bool is_chunked, const char *data, size_t len) {
   size_t at = 0, passed = 0;
   if (!is_chunked) {
@@ -55,7 +55,7 @@ static void assert_says(const received *r, bool is_chunked, const char *data, si
   assert_int_equal(passed, len);
 }
 
-/* How many data bytes the largest chunk has. */
+/* Return the number of data bytes of the largest chunk. */
 static size_t largest_chunk(const received *r) {
   size_t largest = 0, size;
   for (const char *at = r->text; at < r->text + r->len; at += size + 2) {
@@ -67,8 +67,8 @@ static size_t largest_chunk(const received *r) {
   return largest;
 }
 
-/* Write all data as a runner does: slices of many sizes, what was not taken again; now and then more behind it, now and
- * then less. Returns the data bytes of the largest chunk. */
+/* Write all data as a runner does: in slices of many sizes, repeating the part that was not taken, sometimes with more
+ * data after it and sometimes with less. Returns the data bytes of the largest chunk. */
 static size_t write_all(bool is_chunked, size_t data_len, size_t most_sliced, size_t most_read) {
   int pair[2], small = SMALL_BUFFER;
   assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
@@ -99,7 +99,7 @@ static size_t write_all(bool is_chunked, size_t data_len, size_t most_sliced, si
       read_some(pair[1], &r, 1 + next_random() % most_read);
     }
   }
-  assert_int_equal(wire.chunk_len, 0); /* nothing is left to be sent: a final chunk may follow */
+  assert_int_equal(wire.chunk_len, 0); /* nothing is left to be sent, so a final chunk may follow */
   while (read_some(pair[1], &r, data_len)) continue;
   r.text[r.len] = '\0';
   assert_true(blocks > 0);
@@ -112,7 +112,7 @@ static size_t write_all(bool is_chunked, size_t data_len, size_t most_sliced, si
   return largest;
 }
 
-static void writes_all_whatever_is_taken(void **state) {
+static void partial_writes_send_all_data(void **state) {
   (void)state;
   for (seed = 1; seed < 60; seed++) {
     uint64_t first = seed;
@@ -122,8 +122,8 @@ static void writes_all_whatever_is_taken(void **state) {
   }
 }
 
-/* What is more than a chunk holds is several. */
-static void writes_more_than_a_chunk(void **state) {
+/* Data larger than a chunk is split. */
+static void data_over_chunk_size_is_split(void **state) {
   (void)state;
   for (seed = 1; seed < 4; seed++) {
     uint64_t first = seed;
@@ -132,7 +132,7 @@ static void writes_more_than_a_chunk(void **state) {
   }
 }
 
-static void tells_of_the_end(void **state) {
+static void write_skips_empty_input_and_reports_errors(void **state) {
   (void)state;
   int pair[2];
   assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
@@ -145,7 +145,8 @@ static void tells_of_the_end(void **state) {
   assert_int_equal(recv(pair[1], got, sizeof got, MSG_DONTWAIT), 10);
   assert_memory_equal(got, "5\r\nabcde\r\n", 10);
   assert_int_equal(vsi_microhttpd_wire_write(&wire, slices + 1, 1, &written), VESTRY_IO_OK);
-  assert_int_equal(recv(pair[1], got, sizeof got, MSG_DONTWAIT), -1); /* nothing is no chunk: that would be the end */
+  /* empty input writes no chunk, because it would be the end */
+  assert_int_equal(recv(pair[1], got, sizeof got, MSG_DONTWAIT), -1);
   close(pair[1]);
   assert_int_equal(vsi_microhttpd_wire_write(&wire, slices, 3, &written), VESTRY_IO_HANGUP);
   assert_int_equal(vsi_microhttpd_wire_write(&wire, slices, 65, &written), VESTRY_IO_ERROR);
@@ -156,9 +157,9 @@ static void tells_of_the_end(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(writes_all_whatever_is_taken),
-      cmocka_unit_test(writes_more_than_a_chunk),
-      cmocka_unit_test(tells_of_the_end),
+      cmocka_unit_test(partial_writes_send_all_data),
+      cmocka_unit_test(data_over_chunk_size_is_split),
+      cmocka_unit_test(write_skips_empty_input_and_reports_errors),
   };
   return cmocka_run_group_tests_name("the wire", tests, NULL, NULL);
 }
