@@ -157,8 +157,8 @@ typedef struct vestry_stats {
   uint64_t answer_bytes, answer_peak_bytes, answers_cut_count;
   /** State of a drain (vestry/drain.h): whether it has begun, and the time since then. drain_streams_count: streams
    *  that were open when it began. drain_sent_count: those of them that the drain has closed so far;
-   *  closed_by_cause[DRAIN] counts each of these later, when its remaining events are written and its end is complete.
-   *  The drain is complete when open_count is 0. */
+   *  closed_by_cause[DRAIN] counts a stream later, when its remaining events are written and its end is complete. The
+   *  drain is complete when open_count is 0. */
   bool drain_has_begun;
   uint64_t drain_elapsed_ms, drain_streams_count, drain_sent_count;
 } vestry_stats;

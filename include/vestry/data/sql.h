@@ -12,7 +12,7 @@
  *      err = vestry_sql_act(pool, VESTRY_SQL_WRITE, post, text); // commits, or rolls back and returns the error
  *
  *  vestry/data/sqlite.h and vestry/data/postgres.h create pools. Parameters of statements are $1, $2 and so on; the
- *  form ?1 works with SQLite only. */
+ *  forms ? and ?1 work with SQLite only. */
 #ifndef VESTRY_SQL_H
 #define VESTRY_SQL_H
 
