@@ -2,7 +2,7 @@
 /* Renders that request another render, and are shown. */
 #include "page/tabs.h"
 
-static void ask_again(suite *s, vestry_render *render) {
+static void request_again(suite *s, vestry_render *render) {
   (void)s;
   vestry_render_again(render);
 }
@@ -23,7 +23,7 @@ static void render_is_repeated_on_request_with_backoff(void **state) {
     suite s;
     tab t, late;
     tabs_begin(&s);
-    s.inside = ask_again;
+    s.inside = request_again;
     tabs_open(&s, &t, paths[i], NULL);
     site_pass_ms(&s.on, 0);
     for (size_t wait = 0; wait < sizeof waits_ms / sizeof *waits_ms; wait++) {
@@ -57,7 +57,7 @@ static void failure_after_a_requested_render_is_reported(void **state) {
   suite s;
   tab t;
   tabs_begin(&s);
-  s.inside = ask_again;
+  s.inside = request_again;
   tabs_open(&s, &t, "/private", NULL);
   site_pass_ms(&s.on, 0);
   s.error = VESTRY_FAILED;

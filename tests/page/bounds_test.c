@@ -68,7 +68,7 @@ static vestry_memory_exchange *begin(suite *s, const char *path, const char *que
 }
 
 /* query: NULL: none. The caller destroys the exchange. */
-static vestry_memory_exchange *ask(suite *s, const char *path, const char *query, bool is_stream) {
+static vestry_memory_exchange *request(suite *s, const char *path, const char *query, bool is_stream) {
   return begin(s, path, query, is_stream, true);
 }
 
@@ -90,7 +90,7 @@ static void blocked_stream_is_not_rendered_until_it_reads(void **state) {
   (void)state;
   suite s;
   open_site(&s, NULL);
-  vestry_memory_exchange *tab = ask(&s, "/", NULL, true);
+  vestry_memory_exchange *tab = request(&s, "/", NULL, true);
   site_pass_ms(&s.on, 20);
   vestry_memory_mode_set(tab, VESTRY_MEMORY_BLOCKS);
   s.shown = 1;
@@ -121,7 +121,7 @@ static void unblocked_stream_is_rendered_after_its_interval(void **state) {
   (void)state;
   suite s;
   open_site(&s, &(vestry_pages_options){.interval_ms = 1000});
-  vestry_memory_exchange *tab = ask(&s, "/", NULL, true);
+  vestry_memory_exchange *tab = request(&s, "/", NULL, true);
   site_pass_ms(&s.on, 2000);
   vestry_memory_mode_set(tab, VESTRY_MEMORY_BLOCKS);
   s.shown = 1;
@@ -146,7 +146,7 @@ static void stream_that_ends_while_blocked_is_settled(void **state) {
   (void)state;
   suite s;
   open_site(&s, NULL);
-  vestry_memory_exchange *tab = ask(&s, "/", NULL, true);
+  vestry_memory_exchange *tab = request(&s, "/", NULL, true);
   site_pass_ms(&s.on, 20);
   vestry_memory_mode_set(tab, VESTRY_MEMORY_BLOCKS);
   s.shown = 1;
@@ -171,7 +171,7 @@ static void render_over_topic_limit_fails_and_recovers(void **state) {
   suite s;
   open_site(&s, NULL);
   s.topics = VESTRY_PAGE_TOPICS_MAX - 1; /* plus the topic "all" */
-  vestry_memory_exchange *tab = ask(&s, "/", NULL, true);
+  vestry_memory_exchange *tab = request(&s, "/", NULL, true);
   site_pass_ms(&s.on, 20);
   assert_int_equal(site_pages_stats(&s.on).topics_count, VESTRY_PAGE_TOPICS_MAX);
   s.step = 1009; /* in another order */
@@ -194,7 +194,7 @@ static void render_over_topic_limit_fails_and_recovers(void **state) {
   refresh(&s);
   assert_int_equal(site_pages_stats(&s.on).failed_count, 1);
   /* the request for the document gets the error at once */
-  vestry_memory_exchange *document = ask(&s, "/", NULL, false);
+  vestry_memory_exchange *document = request(&s, "/", NULL, false);
   assert_int_equal(vestry_memory_look(document).status, 503);
   vestry_memory_destroy(document);
   s.topics = 1;
@@ -236,7 +236,7 @@ static void stream_over_request_budget_gets_503(void **state) {
   open_site(&s, &(vestry_pages_options){.max_requests_bytes = 5000});
   for (size_t i = 0; i < TABS; i++) {
     query[0] = (char)('a' + i); /* queries of shared pages differ, so each has its own fragment */
-    tabs[i] = ask(&s, i % 2 ? "/" : "/shared", query, true);
+    tabs[i] = request(&s, i % 2 ? "/" : "/shared", query, true);
   }
   site_pass_ms(&s.on, 20);
   vestry_pages_stats stats = site_pages_stats(&s.on);
@@ -247,19 +247,19 @@ static void stream_over_request_budget_gets_503(void **state) {
     assert_int_equal(vestry_memory_look(tabs[i]).status, 503);
     assert_non_null(vestry_memory_header(tabs[i], "Retry-After", 0));
   }
-  vestry_memory_exchange *document = ask(&s, "/", query, false);
+  vestry_memory_exchange *document = request(&s, "/", query, false);
   assert_int_equal(vestry_memory_look(document).status, 200);
   vestry_memory_destroy(document);
-  vestry_memory_exchange *same = ask(&s, "/shared", query, true); /* no room for another fragment */
+  vestry_memory_exchange *same = request(&s, "/shared", query, true); /* no room for another fragment */
   assert_int_equal(vestry_memory_look(same).status, 503);
   vestry_memory_destroy(same);
   query[0] = 'a';
-  same = ask(&s, "/shared", query, true); /* shares an existing fragment */
+  same = request(&s, "/shared", query, true); /* shares an existing fragment */
   assert_int_equal(vestry_memory_look(same).status, 200);
   vestry_memory_destroy(same);
   vestry_memory_destroy(tabs[1]);
   site_settle(&s.on);
-  tabs[1] = ask(&s, "/", query, true); /* its memory is free again */
+  tabs[1] = request(&s, "/", query, true); /* its memory is free again */
   assert_int_equal(vestry_memory_look(tabs[1]).status, 200);
   for (size_t i = 0; i < TABS; i++) vestry_memory_destroy(tabs[i]);
   site_end(&s.on);
@@ -270,7 +270,7 @@ static void second_page_in_one_reply_gets_500(void **state) {
   (void)state;
   suite s;
   open_site(&s, NULL);
-  vestry_memory_exchange *stream = ask(&s, "/twice", NULL, true);
+  vestry_memory_exchange *stream = request(&s, "/twice", NULL, true);
   assert_int_equal(vestry_memory_look(stream).status, 500);
   assert_null(vestry_memory_look(stream).connection);
   vestry_memory_destroy(stream);
@@ -286,13 +286,13 @@ static void new_stream_is_rendered_if_current_version_is_not_kept(void **state) 
   suite s;
   open_site(&s, &(vestry_pages_options){.max_kept_bytes = 1});
   s.shown = -5;
-  vestry_memory_exchange *first = ask(&s, "/shared", NULL, true);
+  vestry_memory_exchange *first = request(&s, "/shared", NULL, true);
   site_pass_ms(&s.on, 20);
   assert_true(has(first, "<p>-5</p>"));
-  vestry_memory_exchange *other = ask(&s, "/", NULL, true); /* its render takes the place in the cache */
+  vestry_memory_exchange *other = request(&s, "/", NULL, true); /* its render takes the place in the cache */
   site_pass_ms(&s.on, 20);
   assert_int_equal(site_pages_stats(&s.on).kept_dropped_count, 1);
-  vestry_memory_exchange *second = ask(&s, "/shared", NULL, true);
+  vestry_memory_exchange *second = request(&s, "/shared", NULL, true);
   site_pass_ms(&s.on, 20);
   assert_true(has(second, "<p>-5</p>"));
   assert_int_equal(site_pages_stats(&s.on).failed_count, 0);
@@ -317,7 +317,7 @@ static void stream_redirects_only_to_web_urls(void **state) {
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     suite s;
     open_site(&s, NULL);
-    vestry_memory_exchange *tab = ask(&s, "/", NULL, true);
+    vestry_memory_exchange *tab = request(&s, "/", NULL, true);
     site_pass_ms(&s.on, 20);
     s.leads_to = rows[i].url;
     refresh(&s);
@@ -341,7 +341,7 @@ static void refresh_all_renders_each_stream_once_as_streams_change(void **state)
   unsigned seed = 7;
   static vestry_memory_exchange *tabs[TABS];
   open_site(&s, NULL);
-  for (size_t i = 0; i < TABS; i++) tabs[i] = ask(&s, "/", NULL, true);
+  for (size_t i = 0; i < TABS; i++) tabs[i] = request(&s, "/", NULL, true);
   site_pass_ms(&s.on, 20);
   for (int round = 0; round < 20; round++) {
     char wanted[32];

@@ -358,7 +358,7 @@ static void destroy_before_refreshes_are_walked_is_clean(void **state) {
   test_host_assert_clean(&s.on.th);
 }
 
-static void look_around(suite *s, vestry_render *render) {
+static void read_stats_and_refresh(suite *s, vestry_render *render) {
   vestry_pages_stats stats = {0};
   vestry_reply *reply = render->reply;
   s->inside = NULL;
@@ -377,7 +377,7 @@ static void render_may_read_stats_and_refresh(void **state) {
   suite s;
   tab t;
   tabs_begin_one(&s, &t);
-  s.inside = look_around;
+  s.inside = read_stats_and_refresh;
   s.heading++;
   size_t calls = s.calls;
   tabs_refresh(&s, "all");

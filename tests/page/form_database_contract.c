@@ -189,7 +189,7 @@ static vestry_err open_alone(test_host *th, alone *a) {
 
 static const char id[] = "0123456789abcdef0123456789abcdef", twin[] = "1123456789abcdef0123456789abcdef";
 
-static vestry_err all_of_it(test_host *th, void *ctx) {
+static vestry_err use_storage(test_host *th, void *ctx) {
   alone a;
   vsi_form_state now = {.len = 0}, found = {.len = 0}, typed = {.number = 1, .pairs = (char[]){"a\0b"}, .len = 4};
   const vsi_form_key key = {{"ada", 3}, id, "form", false}, other = {{"ada", 3}, twin, "form", false};
@@ -219,7 +219,7 @@ static vestry_err all_of_it(test_host *th, void *ctx) {
 static void failed_allocation_loses_no_form(void **state) {
   (void)state;
   database->make();
-  test_host_fail_each(all_of_it, NULL, database->does_without);
+  test_host_fail_each(use_storage, NULL, database->does_without);
   database->remove();
 }
 

@@ -124,7 +124,7 @@ static void invalid_forms_and_options_are_refused(void **state) {
 }
 
 /* If an allocation fails, nothing is lost, and the stored form stays. */
-static vestry_err all_of_it(test_host *th, void *ctx) {
+static vestry_err use_storage(test_host *th, void *ctx) {
   vestry_forms_storage *kept;
   vsi_form_state now = {.len = 0}, typed = {.number = 1, .pairs = (char[]){"a\0b"}, .len = 4};
   static const char id[] = "0123456789abcdef0123456789abcdef", twin[] = "1123456789abcdef0123456789abcdef";
@@ -149,7 +149,7 @@ static vestry_err all_of_it(test_host *th, void *ctx) {
 
 static void failed_allocation_loses_no_form(void **state) {
   (void)state;
-  test_host_fail_each(all_of_it, NULL, false);
+  test_host_fail_each(use_storage, NULL, false);
 }
 
 /* Form functions and declarations, with each allocation failing once. */

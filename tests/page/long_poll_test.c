@@ -7,7 +7,7 @@
 #include "page/tabs.h"
 
 /* Send a long poll with the tab's tag and this hold time, while this many of the server's 100 streams are in use. */
-static void ask_at(suite *s, tab *t, const char *path, const char *hold, uint32_t streams) {
+static void long_poll_at(suite *s, tab *t, const char *path, const char *hold, uint32_t streams) {
   char query[100];
   const vestry_header header = {"Last-Event-ID", t->id};
   snprintf(query, sizeof query, "datastar=%%7B%%22_vestry%%22:%%7B%%22poll%%22:%s%%7D%%7D", hold);
@@ -23,8 +23,8 @@ static void ask_at(suite *s, tab *t, const char *path, const char *hold, uint32_
   site_settle(&s->on);
 }
 
-static void ask(suite *s, tab *t, const char *path, const char *hold) {
-  ask_at(s, t, path, hold, 0);
+static void long_poll(suite *s, tab *t, const char *path, const char *hold) {
+  long_poll_at(s, t, path, hold, 0);
 }
 
 static bool has_ended(const tab *t) {
@@ -48,11 +48,11 @@ static void long_poll_answers_with_each_change(void **state) {
     suite s;
     tab t = {0};
     tabs_begin(&s);
-    ask(&s, &t, paths[i], "25000"); /* it sends no tag, and receives everything */
+    long_poll(&s, &t, paths[i], "25000"); /* it sends no tag, and receives everything */
     assert_non_null(strstr(tabs_read(&t), "patch-elements"));
     assert_clean_end(&s, &t);
     for (int round = 0; round < 3; round++) {
-      ask(&s, &t, paths[i], "25000");
+      long_poll(&s, &t, paths[i], "25000");
       site_pass_ms(&s.on, 24000);
       assert_false(has_ended(&t));
       assert_null(strstr(tabs_read(&t), "patch-elements"));
@@ -65,7 +65,7 @@ static void long_poll_answers_with_each_change(void **state) {
       assert_clean_end(&s, &t);
       s.heading++; /* between two polls */
       tabs_refresh(&s, "all");
-      ask(&s, &t, paths[i], "25000");
+      long_poll(&s, &t, paths[i], "25000");
       (void)tabs_read(&t);
       assert_int_equal(t.heading, s.heading);
       assert_clean_end(&s, &t);
@@ -86,10 +86,10 @@ static void long_poll_ends_after_its_hold_time(void **state) {
     suite s;
     tab t = {0};
     tabs_begin(&s);
-    ask(&s, &t, "/private", "1000");
+    long_poll(&s, &t, "/private", "1000");
     (void)tabs_read(&t);
     assert_clean_end(&s, &t);
-    ask(&s, &t, "/private", rows[i].hold);
+    long_poll(&s, &t, "/private", rows[i].hold);
     if (rows[i].ms > 1) site_pass_ms(&s.on, rows[i].ms - 1);
     if (rows[i].ms > 1) assert_false(has_ended(&t));
     site_pass_ms(&s.on, rows[i].ms ? 2 : 100000);
@@ -110,11 +110,11 @@ static void changed_part_ends_long_poll_and_next_one_resumes(void **state) {
   suite s;
   tab t = {0};
   tabs_begin(&s);
-  ask(&s, &t, "/private", "25000");
+  long_poll(&s, &t, "/private", "25000");
   (void)tabs_read(&t);
   assert_clean_end(&s, &t);
   for (int round = 0; round < 4; round++) {
-    ask(&s, &t, "/private", "25000");
+    long_poll(&s, &t, "/private", "25000");
     assert_false(has_ended(&t));
     int item = ++s.lists[s.which];
     tabs_refresh(&s, s.which ? "list/1" : "list/0");
@@ -123,7 +123,7 @@ static void changed_part_ends_long_poll_and_next_one_resumes(void **state) {
     (void)tabs_read(&t);
     assert_int_equal(t.item, item);
     assert_clean_end(&s, &t);
-    ask(&s, &t, "/private", "25000"); /* the content that it lacks, as far as the server knows */
+    long_poll(&s, &t, "/private", "25000"); /* the content that it lacks, as far as the server knows */
     if (has_ended(&t)) {
       (void)tabs_read(&t);
       assert_int_equal(t.item, item);
@@ -144,10 +144,10 @@ static void any_event_ends_long_poll(void **state) {
     suite s;
     tab t = {0};
     tabs_begin(&s);
-    ask(&s, &t, paths[i], "25000");
+    long_poll(&s, &t, paths[i], "25000");
     (void)tabs_read(&t);
     assert_clean_end(&s, &t);
-    ask(&s, &t, paths[i], "25000");
+    long_poll(&s, &t, paths[i], "25000");
     assert_false(has_ended(&t));
     vestry_event *event;
     assert_int_equal(vestry_event_signals(&s.on.th.host, VESTRY_OBJECT("news", 1), NULL, &event), VESTRY_OK);
@@ -167,16 +167,16 @@ static void failing_page_ends_long_poll_with_failing_signal(void **state) {
   suite s;
   tab t = {0};
   tabs_begin(&s);
-  ask(&s, &t, "/private", "25000");
+  long_poll(&s, &t, "/private", "25000");
   (void)tabs_read(&t);
   assert_clean_end(&s, &t);
   s.error = VESTRY_IO;
   s.heading++;
-  ask(&s, &t, "/private", "25000");
+  long_poll(&s, &t, "/private", "25000");
   assert_non_null(strstr(tabs_read(&t), "failing\":true"));
   assert_clean_end(&s, &t);
   s.error = VESTRY_OK;
-  ask(&s, &t, "/private", "25000");
+  long_poll(&s, &t, "/private", "25000");
   (void)tabs_read(&t);
   assert_int_equal(t.heading, s.heading);
   assert_clean_end(&s, &t);
@@ -191,10 +191,10 @@ static void stop_ends_long_polls_at_once(void **state) {
     suite s;
     tab t = {0};
     tabs_begin(&s);
-    ask(&s, &t, paths[i], "25000");
+    long_poll(&s, &t, paths[i], "25000");
     (void)tabs_read(&t);
     assert_clean_end(&s, &t);
-    ask(&s, &t, paths[i], "25000");
+    long_poll(&s, &t, paths[i], "25000");
     assert_false(has_ended(&t));
     site_close(&s.on); /* without any time passing, and the counters are consistent */
     assert_true(has_ended(&t));
@@ -216,14 +216,14 @@ static void thousand_long_polls_use_no_more_memory_than_streams(void **state) {
       suite s;
       tab first = {0};
       tabs_begin(&s);
-      ask(&s, &first, paths[i], "25000");
+      long_poll(&s, &first, paths[i], "25000");
       (void)tabs_read(&first);
       assert_clean_end(&s, &first);
       const long before = s.on.th.live;
       for (int n = 0; n < TABS; n++) {
         tabs[n] = (tab){0};
         strcpy(tabs[n].id, first.id);
-        ask(&s, &tabs[n], paths[i], holds[j]);
+        long_poll(&s, &tabs[n], paths[i], holds[j]);
       }
       held[j] = s.on.th.live - before;
       assert_int_equal(site_pages_stats(&s.on).streams_count, TABS);
@@ -254,7 +254,7 @@ static void long_poll_with_forged_tag_gets_content_and_leaks_nothing(void **stat
   suite s;
   tab t = {0}, good = {0};
   tabs_begin(&s);
-  ask(&s, &good, "/private", "25000");
+  long_poll(&s, &good, "/private", "25000");
   (void)tabs_read(&good);
   assert_clean_end(&s, &good);
   static const char *const forged[] = {"", "0", "-1", "zz", "9999999999999999999999999999999999", "\x7f", "..,,"};
@@ -264,7 +264,7 @@ static void long_poll_with_forged_tag_gets_content_and_leaks_nothing(void **stat
     t = (tab){0};
     strcpy(t.id, i % 2 ? good.id : forged[i / 2 % count]);
     if (i % 2) t.id[i / 2 % id_len] ^= 1;
-    ask(&s, &t, "/private", i % 3 ? "1" : "25000");
+    long_poll(&s, &t, "/private", i % 3 ? "1" : "25000");
     if (!has_ended(&t)) site_pass_ms(&s.on, 2);
     (void)tabs_read(&t);
     if (!(i % 2)) assert_int_equal(t.heading, s.heading);
@@ -284,7 +284,7 @@ static void long_poll_with_forged_tag_gets_content_and_leaks_nothing(void **stat
 static long again_ms(suite *s, const char *id) {
   tab t = {0};
   strcpy(t.id, id);
-  ask(s, &t, "/private", "1");
+  long_poll(s, &t, "/private", "1");
   const char *text = tabs_read(&t), *retry = strstr(text, "retry: ");
   assert_non_null(retry);
   const long ms = strtol(retry + strlen("retry: "), NULL, 10);
@@ -300,7 +300,7 @@ static void retry_delay_is_longer_after_whole_content(void **state) {
   suite s;
   tab t = {0};
   tabs_begin(&s);
-  ask(&s, &t, "/private", "25000");
+  long_poll(&s, &t, "/private", "25000");
   (void)tabs_read(&t);
   assert_clean_end(&s, &t);
   for (int i = 0; i < 50; i++) {
@@ -345,26 +345,26 @@ static void server_near_capacity_answers_long_polls_at_once(void **state) {
     tab t = {0};
     tabs_begin(&s);
     add_bare(&s);
-    ask_at(&s, &t, paths[i], "25000", 75);
+    long_poll_at(&s, &t, paths[i], "25000", 75);
     assert_non_null(strstr(tabs_read(&t), "patch-elements"));
     assert_clean_end(&s, &t);
     for (int round = 0; round < 3; round++) {
       /* more than the capacity, though this poll was accepted */
-      ask_at(&s, &t, paths[i], "25000", 75 + (uint32_t)round * 30);
+      long_poll_at(&s, &t, paths[i], "25000", 75 + (uint32_t)round * 30);
       assert_null(strstr(tabs_read(&t), "patch-elements"));
       assert_in_range(signs_of(&t), 2, 3);
       assert_clean_end(&s, &t);
       s.heading++;
       tabs_refresh(&s, "all");
       site_settle_pages(&s.on);
-      ask_at(&s, &t, paths[i], "25000", 99);
+      long_poll_at(&s, &t, paths[i], "25000", 99);
       (void)tabs_read(&t);
       assert_int_equal(t.heading, s.heading);
       assert_in_range(signs_of(&t), 2, 3);
       assert_clean_end(&s, &t);
     }
     assert_int_equal(site_pages_stats(&s.on).long_polls_brief_count, 7);
-    ask_at(&s, &t, paths[i], "25000", 74);
+    long_poll_at(&s, &t, paths[i], "25000", 74);
     assert_false(has_ended(&t));
     assert_int_equal(signs_of(&t), 1);
     assert_int_equal(site_pages_stats(&s.on).long_polls_brief_count, 7);
@@ -381,10 +381,10 @@ static void page_with_parts_is_held_3_s_near_capacity(void **state) {
   suite s;
   tab t = {0};
   tabs_begin(&s);
-  ask(&s, &t, "/private", "25000");
+  long_poll(&s, &t, "/private", "25000");
   (void)tabs_read(&t);
   assert_clean_end(&s, &t);
-  ask_at(&s, &t, "/private", "25000", 99);
+  long_poll_at(&s, &t, "/private", "25000", 99);
   site_pass_ms(&s.on, 2999);
   assert_false(has_ended(&t));
   site_pass_ms(&s.on, 2);
@@ -394,7 +394,7 @@ static void page_with_parts_is_held_3_s_near_capacity(void **state) {
   int item = ++s.lists[s.which];
   tabs_refresh(&s, s.which ? "list/1" : "list/0");
   site_settle_pages(&s.on);
-  ask_at(&s, &t, "/private", "25000", 99);
+  long_poll_at(&s, &t, "/private", "25000", 99);
   (void)tabs_read(&t);
   assert_int_equal(t.item, item);
   assert_clean_end(&s, &t);

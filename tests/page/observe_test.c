@@ -32,7 +32,7 @@ static bool is_used(vestry_pages *pages, const char *topic) {
   return used;
 }
 
-static void tell(suite *s, const char *text) {
+static void note(suite *s, const char *text) {
   size_t len = strlen(s->told);
   snprintf(s->told + len, sizeof s->told - len, "%s", text);
 }
@@ -40,25 +40,25 @@ static void tell(suite *s, const char *text) {
 static void begin(vestry_render *render, void *ctx) {
   observer *o = ctx;
   assert_true(render->is_stream);
-  tell(o->s, (char[]){'(', o->name, '\0'});
+  note(o->s, (char[]){'(', o->name, '\0'});
 }
 
 static void end(vestry_render *render, void *ctx) {
   observer *o = ctx;
-  tell(o->s, (char[]){o->name, ')', '\0'});
+  note(o->s, (char[]){o->name, ')', '\0'});
   if (o->s->topic) assert_int_equal(vestry_render_topic(render, o->s->topic), VESTRY_OK);
 }
 
 static vestry_err make_part(vestry_render *render, vestry_html *html, void *app) {
   (void)render;
-  tell(app, "part");
+  note(app, "part");
   return vestry_html_add(html, "<b>inside</b>");
 }
 
 static vestry_err make(vestry_render *render, vestry_html *html, void *app) {
   suite *s = app;
   s->calls++;
-  tell(s, "page");
+  note(s, "page");
   if (s->refreshes) assert_int_equal(vestry_refresh(s->on.pages, s->refreshes, NULL), VESTRY_OK);
   s->refreshes = NULL;
   for (size_t i = 0; i < s->names_count; i++) (void)vestry_render_topic(render, s->names[i]);
@@ -73,7 +73,7 @@ static vestry_err make(vestry_render *render, vestry_html *html, void *app) {
 
 static vestry_err may(const vestry_request *req, void *app) {
   (void)req;
-  tell(app, "may");
+  note(app, "may");
   return VESTRY_OK;
 }
 
@@ -165,9 +165,9 @@ static void page_depends_on_topics_of_observers(void **state) {
 
 /* Code that drops unused topics may check on any thread, also between a render's naming of a topic and the page's
  * dependence on it. */
-static void *ask_for_it(void *ctx) {
+static void *check_topic(void *ctx) {
   suite *s = ctx;
-  tell(s, is_used(s->on.pages, "read/1") ? "used" : "unused");
+  note(s, is_used(s->on.pages, "read/1") ? "used" : "unused");
   return NULL;
 }
 
@@ -176,12 +176,12 @@ static void begin_nothing(vestry_render *render, void *ctx) {
 }
 
 /* A failed render is repeated as long as there are steps, so only the first few check. */
-static void ask_on_a_thread(vestry_render *render, void *ctx) {
+static void check_on_a_thread(vestry_render *render, void *ctx) {
   const suite *s = ctx;
   pthread_t thread;
   (void)render;
   if (strlen(s->told) > sizeof s->told / 2) return;
-  assert_int_equal(pthread_create(&thread, NULL, ask_for_it, ctx), 0);
+  assert_int_equal(pthread_create(&thread, NULL, check_topic, ctx), 0);
   assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
@@ -190,7 +190,7 @@ static void topic_is_used_as_soon_as_a_render_names_it(void **state) {
   suite s;
   open_site(&s);
   observer a = {&s, 'a'};
-  const vestry_render_observer last = {.begin = begin_nothing, .end = ask_on_a_thread, .ctx = &s};
+  const vestry_render_observer last = {.begin = begin_nothing, .end = check_on_a_thread, .ctx = &s};
   assert_int_equal(vestry_pages_observe(s.on.pages, &last), VESTRY_OK); /* after the others */
   observe(&a);
   vestry_memory_exchange *one = request(&s, "/private", NULL, true);

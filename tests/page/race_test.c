@@ -78,7 +78,7 @@ static uint64_t version_of(world *w, int number, bool has_part) {
 }
 
 /* -1: no memory to read it. */
-static int who_of(const vestry_request *req) {
+static int user_of(const vestry_request *req) {
   int64_t who;
   return vestry_request_get(req, VESTRY_IN_QUERY, "who", vestry_into_between(&who, 0, 63)) ? -1 : (int)who;
 }
@@ -87,7 +87,7 @@ static vestry_err make(vestry_render *render, vestry_html *html, void *app) {
   world *w = app;
   const vestry_request *req = render->request;
   char topic[16];
-  int who = who_of(req);
+  int who = user_of(req);
   if (who < 0) return VESTRY_NO_MEMORY;
   snprintf(topic, sizeof topic, "who/%d", who);
   vestry_render_topic(render, topic);
@@ -112,7 +112,7 @@ static vestry_err part(vestry_render *render, vestry_html *html, void *app) {
 static vestry_err make_with_part(vestry_render *render, vestry_html *html, void *app) {
   world *w = app;
   char topic[16], share[16];
-  int who = who_of(render->request);
+  int who = user_of(render->request);
   if (who < 0) return VESTRY_NO_MEMORY;
   snprintf(topic, sizeof topic, "who/%d", who);
   vestry_render_topic(render, topic);
@@ -126,7 +126,7 @@ static vestry_err make_with_part(vestry_render *render, vestry_html *html, void 
 }
 
 static vestry_err may(const vestry_request *req, void *app) {
-  int who = who_of(req);
+  int who = user_of(req);
   return who < 0 ? VESTRY_NO_MEMORY : atomic_load(&((world *)app)->denied) == who ? VESTRY_NOT_FOUND : VESTRY_OK;
 }
 
@@ -169,7 +169,7 @@ static void read_tab(tab *t) {
     snprintf(t->id, sizeof t->id, "%.*s", (int)strcspn(at + 5, "\n"), at + 5);
 }
 
-static void ask_for_stream(world *w, tab *t) {
+static void request_stream(world *w, tab *t) {
   char path[8], query[80];
   t->blocks = false;
   snprintf(path, sizeof path, "/%d", t->kind);
@@ -195,7 +195,7 @@ static void open_tab(world *w, tab *t, unsigned *seed) {
     *t->id = *t->shown = '\0';
   }
   t->hold_ms = rand_r(seed) % 2 ? 0 : w->th ? 1 + rand_r(seed) % 60 : 25000;
-  ask_for_stream(w, t);
+  request_stream(w, t);
 }
 
 /* With threads, only streams that have ended are read: answered long polls. */
@@ -236,7 +236,7 @@ static void act(world *w, test_host *th, tab *t, unsigned *seed) {
     if (!t->stream) open_tab(w, t, seed);
     if (!t->stream || !t->hold_ms || is_open(t)) break;
     close_tab(w, t); /* it was answered: the tab polls again */
-    ask_for_stream(w, t);
+    request_stream(w, t);
     break;
   case 4:
     if (t->stream)
@@ -269,14 +269,14 @@ static void bring_back(world *w, tab tabs[TABS]) {
     } else {
       close_tab(w, &tabs[i]);
       tabs[i].hold_ms = 0;
-      ask_for_stream(w, &tabs[i]);
+      request_stream(w, &tabs[i]);
       assert_non_null(tabs[i].stream);
     }
   }
 }
 
 /* Wait for all renders: by letting time pass, or with vestry_pages_settle. */
-static void come_to_rest(world *w, test_host *th, bool by_waiting) {
+static void settle_world(world *w, test_host *th, bool by_waiting) {
   for (int i = 0; i < 5 && by_waiting; i++) {
     test_host_advance_ms(th, i < 3 ? 50 : 31000);
     vestry_memory_settle(w->v);
@@ -303,7 +303,7 @@ static void run_schedule(unsigned seed) {
   for (int i = 0; i < 2; i++) { /* a second time for hung up streams, which are detected only by a write */
     vestry_memory_settle(w->v);
     bring_back(w, tabs);
-    come_to_rest(w, &th, by_waiting);
+    settle_world(w, &th, by_waiting);
   }
   for (int i = 0; i < TABS; i++) {
     if (tabs[i].stream) check_tab(w, &tabs[i]);
@@ -339,7 +339,7 @@ typedef struct crowd {
   tab tabs[OWN_TABS];
 } crowd;
 
-static void *come_change_and_go(void *ctx) {
+static void *open_change_and_close(void *ctx) {
   crowd *c = ctx;
   for (int i = 0; i < OWN_TABS; i++) c->tabs[i].who = c->first_who + i;
   for (int round = 0; round < ROUNDS; round++) {
@@ -383,7 +383,7 @@ static void no_change_is_missed_with_threads(void **state) {
     open_world(w, &(vestry_options){.host = seed % 2 ? &host : NULL, .threads_count = 2});
     for (unsigned i = 0; i < CROWD; i++) {
       crowds[i] = (crowd){.w = w, .seed = seed * 100 + i, .first_who = (int)i * 20};
-      assert_int_equal(pthread_create(&threads[i], NULL, come_change_and_go, &crowds[i]), 0);
+      assert_int_equal(pthread_create(&threads[i], NULL, open_change_and_close, &crowds[i]), 0);
     }
     for (size_t i = 0; i < CROWD; i++) pthread_join(threads[i], NULL);
     uint64_t seq;

@@ -37,7 +37,7 @@ static void open_tab(suite *s, tab *t, const char *path, const char *sent) {
   t->stream = site_request(&s->on, &call);
 }
 
-static int press(suite *s, const char *what, const char *sent) {
+static int send_action(suite *s, const char *what, const char *sent) {
   const vestry_header header = {"Vestry-Sent", sent};
   const vestry_memory_call call = {
       .method = "POST", .path = "/act", .query = what, .headers = &header, .headers_count = 1, .datastar = true};
@@ -78,10 +78,10 @@ static void action_is_seen_after_its_change(void **state) {
   site_settle_pages(&s.on);
   assert_unseen(&ada);
   assert_unseen(&bob);
-  assert_int_equal(press(&s, "heading", ADA ".1"), 204);
+  assert_int_equal(send_action(&s, "heading", ADA ".1"), 204);
   site_settle_pages(&s.on);
   assert_seen(&ada, "<h1>101", SEEN("1"));
-  assert_int_equal(press(&s, "list", ADA ".2"), 204);
+  assert_int_equal(send_action(&s, "list", ADA ".2"), 204);
   site_settle_pages(&s.on);
   assert_seen(&ada, "<li>2", SEEN("2"));
   assert_unseen(&bob); /* the page shows both, but its tab has sent no action */
@@ -100,8 +100,8 @@ static void action_without_change_is_seen(void **state) {
   open_tab(&s, &ada, "/private", ADA);
   site_settle_pages(&s.on);
   (void)tabs_read(&ada);
-  assert_int_equal(press(&s, "", ADA ".1"), 204);
-  assert_int_equal(press(&s, "", ADA ".2"), 204);
+  assert_int_equal(send_action(&s, "", ADA ".1"), 204);
+  assert_int_equal(send_action(&s, "", ADA ".2"), 204);
   site_settle_pages(&s.on);
   const char *text = tabs_read(&ada);
   assert_null(strstr(text, "patch-elements"));
@@ -111,7 +111,7 @@ static void action_without_change_is_seen(void **state) {
   tabs_refresh(&s, "all");
   site_settle_pages(&s.on);
   (void)tabs_read(&ada);
-  assert_int_equal(press(&s, "", ADA ".3"), 204);
+  assert_int_equal(send_action(&s, "", ADA ".3"), 204);
   site_settle_pages(&s.on);
   assert_seen(&ada, NULL, SEEN("3"));
   tabs_end_one(&s, &ada);
@@ -146,7 +146,7 @@ static void action_renders_only_the_changed_fragments(void **state) {
                  {"", ADA ".3", SEEN("3"), NULL, 0}};
   for (size_t i = 0; i < sizeof presses / sizeof *presses; i++) {
     vestry_pages_stats_get(s.on.pages, &before);
-    assert_int_equal(press(&s, presses[i].what, presses[i].sent), 204);
+    assert_int_equal(send_action(&s, presses[i].what, presses[i].sent), 204);
     site_settle_pages(&s.on);
     vestry_pages_stats_get(s.on.pages, &after);
     assert_int_equal(after.renders_count - before.renders_count, presses[i].renders);
@@ -156,16 +156,16 @@ static void action_renders_only_the_changed_fragments(void **state) {
       .begin = observe_nothing, .end = observe_nothing, .settle = find_changes, .ctx = &s};
   assert_int_equal(vestry_pages_observe(s.on.pages, &observer), VESTRY_OK);
   s.heading = 101;
-  assert_int_equal(press(&s, "", ADA ".4"), 204);
+  assert_int_equal(send_action(&s, "", ADA ".4"), 204);
   site_settle_pages(&s.on);
   assert_seen(&ada, "<h1>101", SEEN("4")); /* the observer found the change */
   s.heading = 102;
-  assert_int_equal(press(&s, "", ADA ".5"), 204);
+  assert_int_equal(send_action(&s, "", ADA ".5"), 204);
   site_settle_pages(&s.on);
   assert_seen(&ada, NULL, SEEN("5")); /* it found nothing, and no topic was refreshed */
   s.which = 2;
   s.lists[2] = 50;
-  assert_int_equal(press(&s, "", ADA ".6"), 204);
+  assert_int_equal(send_action(&s, "", ADA ".6"), 204);
   site_settle_pages(&s.on);
   assert_seen(&ada, "<h1>102", SEEN("6")); /* it is unsure, so everything is rendered */
   assert_int_equal(vestry_pages_unobserve(s.on.pages, &s), VESTRY_OK);
@@ -181,7 +181,7 @@ static void refused_action_is_not_seen(void **state) {
   open_tab(&s, &ada, "/private", ADA);
   site_settle_pages(&s.on);
   (void)tabs_read(&ada);
-  assert_int_equal(press(&s, "fail", ADA ".1"), 422);
+  assert_int_equal(send_action(&s, "fail", ADA ".1"), 422);
   site_settle_pages(&s.on);
   assert_unseen(&ada);
   tabs_end_one(&s, &ada);
@@ -197,14 +197,14 @@ static void failed_render_reports_no_action_as_seen(void **state) {
   site_settle_pages(&s.on);
   (void)tabs_read(&ada);
   s.error = VESTRY_IO;
-  assert_int_equal(press(&s, "heading", ADA ".1"), 204);
+  assert_int_equal(send_action(&s, "heading", ADA ".1"), 204);
   site_pass_ms(&s.on, 20);
   assert_unseen(&ada);
   s.error = VESTRY_OK;
   site_settle_pages(&s.on);
   assert_seen(&ada, "<h1>101", SEEN("1"));
   s.part_error = VESTRY_IO;
-  assert_int_equal(press(&s, "list", ADA ".2"), 204);
+  assert_int_equal(send_action(&s, "list", ADA ".2"), 204);
   site_pass_ms(&s.on, 20);
   assert_unseen(&ada); /* the page was rendered, its part was not */
   s.part_error = VESTRY_OK;
@@ -257,17 +257,17 @@ static void stream_of_a_shared_page_sees_only_its_own_actions(void **state) {
   open_tab(&s, &cher, "/shared", "none");
   site_settle_pages(&s.on);
   (void)tabs_read(&ada);
-  assert_int_equal(press(&s, "heading", ADA ".1"), 204);
+  assert_int_equal(send_action(&s, "heading", ADA ".1"), 204);
   site_settle_pages(&s.on);
   assert_seen(&ada, "<h1>101", SEEN("1"));
   assert_unseen(&bob);
   assert_unseen(&cher);
-  assert_int_equal(press(&s, "", BOB ".1"), 204);
+  assert_int_equal(send_action(&s, "", BOB ".1"), 204);
   site_settle_pages(&s.on);
   assert_seen(&bob, NULL, SEEN("1"));
   assert_unseen(&ada);
   s.error = VESTRY_IO;
-  assert_int_equal(press(&s, "heading", ADA ".2"), 204);
+  assert_int_equal(send_action(&s, "heading", ADA ".2"), 204);
   site_pass_ms(&s.on, 20);
   assert_unseen(&ada);
   tabs_leave(&s, &ada); /* while it waits */
@@ -284,12 +284,12 @@ static void new_stream_sees_actions_answered_before(void **state) {
   open_tab(&s, &ada, "/private", ADA);
   site_settle_pages(&s.on);
   tabs_leave(&s, &ada);
-  assert_int_equal(press(&s, "heading", ADA ".1"), 204);
+  assert_int_equal(send_action(&s, "heading", ADA ".1"), 204);
   open_tab(&s, &ada, "/private", ADA ".1");
   site_settle_pages(&s.on);
   assert_seen(&ada, "<h1>101", SEEN("1"));
   tabs_leave(&s, &ada);
-  assert_int_equal(press(&s, "", ADA ".2"), 204);
+  assert_int_equal(send_action(&s, "", ADA ".2"), 204);
   open_tab(&s, &ada, "/private", ADA ".2"); /* it has all content */
   site_settle_pages(&s.on);
   const char *text = tabs_read(&ada);
@@ -299,11 +299,11 @@ static void new_stream_sees_actions_answered_before(void **state) {
   open_tab(&s, &again, "/private", ADA);
   site_settle_pages(&s.on);
   (void)tabs_read(&again);
-  assert_int_equal(press(&s, "", ADA ".3"), 204);
+  assert_int_equal(send_action(&s, "", ADA ".3"), 204);
   site_settle_pages(&s.on);
   assert_seen(&again, NULL, SEEN("3"));
   tabs_leave(&s, &ada);
-  assert_int_equal(press(&s, "", ADA ".4"), 204);
+  assert_int_equal(send_action(&s, "", ADA ".4"), 204);
   site_settle_pages(&s.on);
   assert_seen(&again, NULL, SEEN("4"));
   tabs_end_one(&s, &again);
@@ -336,11 +336,11 @@ static void invalid_action_ids_are_ignored(void **state) {
   open_tab(&s, &ada, "/private", ADA);
   site_settle_pages(&s.on);
   (void)tabs_read(&ada);
-  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_int_equal(press(&s, "", bad[i]), 204);
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_int_equal(send_action(&s, "", bad[i]), 204);
   site_settle_pages(&s.on);
   assert_unseen(&ada);
   s.error = VESTRY_IO;
-  for (int i = 0; i < 100; i++) assert_int_equal(press(&s, "", ADA ".999999999"), 204); /* most of them wait */
+  for (int i = 0; i < 100; i++) assert_int_equal(send_action(&s, "", ADA ".999999999"), 204); /* most of them wait */
   s.error = VESTRY_OK;
   site_settle_pages(&s.on);
   assert_int_equal(count_of(tabs_read(&ada), "\"999999999\":null"), 16);
@@ -372,9 +372,9 @@ static void action_on_one_node_is_seen_on_another(void **state) {
   open_tab(&s, &ada, "/private", ADA);
   site_settle_pages(&s.on);
   (void)tabs_read(&ada);
-  assert_int_equal(press(&s, "", ADA ".1"), 204);
+  assert_int_equal(send_action(&s, "", ADA ".1"), 204);
   assert_int_equal(t.count, 0); /* its stream is on this node */
-  assert_int_equal(press(&s, "", BOB ".1"), 204);
+  assert_int_equal(send_action(&s, "", BOB ".1"), 204);
   assert_int_equal(t.count, 1);
   assert_string_equal(t.topic, "\001" BOB ".1");
   site_settle_pages(&s.on);

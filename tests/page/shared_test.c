@@ -34,7 +34,7 @@ static void shared_page_is_rendered_once_for_all_streams(void **state) {
   site_end(&s.on);
 }
 
-static vestry_err look(vestry_render *render, vestry_html *html, void *app) {
+static vestry_err show_request(vestry_render *render, vestry_html *html, void *app) {
   const vestry_request *req = render->request;
   suite *s = app;
   vestry_render_topic(render, "look");
@@ -59,7 +59,8 @@ static void shared_render_has_no_cookie_signals_scope_or_user(void **state) {
   suite s;
   rooms_begin(&s, NULL);
   vestry_page *page;
-  assert_int_equal(vestry_page_create(s.on.pages, &(vestry_page_options){.render = look, .app = &s}, &page), VESTRY_OK);
+  assert_int_equal(vestry_page_create(s.on.pages, &(vestry_page_options){.render = show_request, .app = &s}, &page),
+                   VESTRY_OK);
   assert_int_equal(vestry_route(s.on.v, "GET", "/look", serve_look, page), VESTRY_OK);
   vestry_memory_exchange *document, *stream;
   rooms_get(&s, "/look", "a=1", "secret", NULL, false, &document);

@@ -155,7 +155,7 @@ static void write_spans_of_one_event_are_limited(void **state) {
 }
 
 /* Without memory a span is missing, and everything else is done. */
-static vestry_err press_once(test_host *th, void *ctx) {
+static vestry_err act_once(test_host *th, void *ctx) {
   suite *s = ctx;
   (void)th;
   test_host_advance_ms(&s->on.th, 1000);
@@ -174,7 +174,7 @@ static void failed_allocation_only_drops_the_write_span(void **state) {
   suite s;
   begin(&s);
   follow(&s);
-  test_host_fail_each(press_once, &s, true);
+  test_host_fail_each(act_once, &s, true);
   site_end(&s.on);
 }
 
