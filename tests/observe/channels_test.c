@@ -90,7 +90,7 @@ static size_t find(const told *t, const char *key, vestry_channel_info *ret_info
   return found;
 }
 
-static vestry_channel_info look(suite *s, const char *key) {
+static vestry_channel_info channel_of(suite *s, const char *key) {
   static told t;
   vestry_channel_info info = {0};
   list(s, 0, &t);
@@ -110,7 +110,7 @@ static void channel_has_its_counts_and_encoding_ratio(void **state) {
   join(&s, b, NOWHERE, VESTRY_KEY("board", 1));
   join(&s, b, NOWHERE, VESTRY_KEY("quiet"));
   for (int i = 0; i < 5; i++) publish(&s, NOWHERE, VESTRY_KEY("board", 1));
-  const vestry_channel_info info = look(&s, "[\"board\",1]"), quiet = look(&s, "[\"quiet\"]");
+  const vestry_channel_info info = channel_of(&s, "[\"board\",1]"), quiet = channel_of(&s, "[\"quiet\"]");
   assert_string_equal(info.scope, "");
   assert_int_equal(info.members_count, 2);
   assert_int_equal(info.published_count, 5);
@@ -139,16 +139,16 @@ static void history_is_listed_until_it_ends(void **state) {
                    VESTRY_OK);
   vestry_memory_exchange *a = open_stream(&s, "");
   join(&s, a, NOWHERE, VESTRY_KEY("log"));
-  assert_int_equal(look(&s, "[\"log\"]").kept_count, 0);
+  assert_int_equal(channel_of(&s, "[\"log\"]").kept_count, 0);
   for (int i = 0; i < 5; i++) publish(&s, NOWHERE, VESTRY_KEY("log"));
   vestry_history_stats stats = {0};
   assert_int_equal(vestry_history_stats_get(s.on.v, NOWHERE, VESTRY_KEY("log"), &stats), VESTRY_OK);
-  vestry_channel_info info = look(&s, "[\"log\"]");
+  vestry_channel_info info = channel_of(&s, "[\"log\"]");
   assert_true(info.has_history);
   assert_int_equal(info.kept_count, 3);
   assert_int_equal(info.kept_bytes, stats.kept_bytes);
   assert_int_equal(vestry_history_end(s.on.v, NOWHERE, VESTRY_KEY("log")), VESTRY_OK);
-  info = look(&s, "[\"log\"]");
+  info = channel_of(&s, "[\"log\"]");
   assert_false(info.has_history);
   assert_int_equal(info.kept_count + info.kept_bytes, 0);
   assert_int_equal(info.published_count, 5);
@@ -288,7 +288,7 @@ typedef struct churn {
   vestry_connection *connection;
 } churn;
 
-static void *come_and_go(void *ctx) {
+static void *join_and_leave(void *ctx) {
   const churn *c = ctx;
   vestry *v = c->s->on.v;
   for (int i = 0; i < 2000; i++) {
@@ -308,7 +308,7 @@ static void staying_channels_are_listed_once_during_churn(void **state) {
   for (int i = 0; i < STAY; i++) join(&s, a, NOWHERE, VESTRY_KEY("stay", i));
   churn c = {&s, vestry_memory_look(b).connection};
   pthread_t thread;
-  assert_int_equal(pthread_create(&thread, NULL, come_and_go, &c), 0);
+  assert_int_equal(pthread_create(&thread, NULL, join_and_leave, &c), 0);
   for (int round = 0; round < LISTS; round++) {
     list(&s, 7, &t);
     for (int i = 0; i < STAY; i++) {

@@ -41,7 +41,7 @@ static void end(suite *s) {
   wires_end(&s->on, &s->streams[0], &s->streams[1], &s->streams[2], &s->streams[3], &s->streams[4]);
 }
 
-static json_t *ask(suite *s, const char *path, const char *query, int *ret_status) {
+static json_t *request(suite *s, const char *path, const char *query, int *ret_status) {
   wire r = {.path = path, .query = query, .peer = "127.0.0.1", .headers = {{"Host", "localhost"}}};
   wire_request(&s->on, &r, NULL, NULL);
   *ret_status = r.status;
@@ -65,7 +65,7 @@ static void ended_streams_are_listed_with_their_cause(void **state) {
   suite s;
   int status;
   begin(&s);
-  json_t *all = ask(&s, "/observe/closed", NULL, &status), *list = json_object_get(all, "closed");
+  json_t *all = request(&s, "/observe/closed", NULL, &status), *list = json_object_get(all, "closed");
   assert_int_equal(json_array_size(list), STREAMS);
   for (size_t i = 0; i < STREAMS; i++) {
     const json_t *at = json_array_get(list, i);
@@ -77,28 +77,28 @@ static void ended_streams_are_listed_with_their_cause(void **state) {
   assert_int_equal(number(json_object_get(all, "all"), "idle"), 2);
   json_decref(all);
   site_pass_ms(&s.on, 3600001);
-  all = ask(&s, "/observe/closed", "cause=idle&limit=1", &status);
+  all = request(&s, "/observe/closed", "cause=idle&limit=1", &status);
   assert_int_equal(json_array_size(json_object_get(all, "closed")), 1);
   assert_int_equal(json_object_size(json_object_get(all, "last_hour")), 0);
   assert_int_equal(number(json_object_get(all, "all"), "stalled"), 3);
   char query[64];
   snprintf(query, sizeof query, "cause=idle&before=%d", (int)number(all, "next"));
   json_decref(all);
-  all = ask(&s, "/observe/closed", query, &status);
+  all = request(&s, "/observe/closed", query, &status);
   assert_int_equal(json_array_size(json_object_get(all, "closed")), 1);
   assert_true(json_is_null(json_object_get(all, "next")));
   json_decref(all);
-  json_t *one = ask(&s, "/observe/streams/2", NULL, &status);
+  json_t *one = request(&s, "/observe/streams/2", NULL, &status);
   assert_string_equal(text(one, "cause"), "idle");
   assert_int_equal(number(one, "id"), 2);
   json_decref(one);
-  assert_null(ask(&s, "/observe/streams/99", NULL, &status));
+  assert_null(request(&s, "/observe/streams/99", NULL, &status));
   assert_int_equal(status, 404);
   end(&s);
 }
 
 /* Streams of the console and of a tail are marked after their end, and counted separately. */
-static void look_in(suite *s) {
+static void open_console_and_tail(suite *s) {
   static const char *const paths[] = {"/observe/console/events", "/observe/streams/6/tail"};
   wire r[2];
   for (int i = 0; i < 2; i++) {
@@ -134,13 +134,13 @@ static void streams_of_console_and_tail_are_marked(void **state) {
   suite s;
   int status;
   begin(&s);
-  look_in(&s);
+  open_console_and_tail(&s);
   vestry_stats stats = {0};
   vestry_stats_get(s.on.v, &stats);
   assert_int_equal(stats.closed_count, STREAMS + 3);
   static const char *const queries[] = {NULL, "consoles=yes", "consoles=no"};
   for (size_t i = 0; i < 3; i++) {
-    json_t *all = ask(&s, "/observe/closed", queries[i], &status), *list = json_object_get(all, "closed");
+    json_t *all = request(&s, "/observe/closed", queries[i], &status), *list = json_object_get(all, "closed");
     assert_int_equal(json_array_size(list), i < 2 ? STREAMS + 3 : STREAMS + 1);
     size_t marked = 0;
     for (size_t j = 0; j < json_array_size(list); j++)
@@ -152,7 +152,7 @@ static void streams_of_console_and_tail_are_marked(void **state) {
     assert_int_equal(number(json_object_get(all, "last_hour_consoles"), "hangup"), 2);
     json_decref(all);
   }
-  json_t *one = ask(&s, "/observe/streams/6", NULL, &status);
+  json_t *one = request(&s, "/observe/streams/6", NULL, &status);
   assert_true(json_is_true(json_object_get(one, "console")));
   json_decref(one);
   end(&s);
@@ -167,7 +167,7 @@ static void invalid_parameters_get_400(void **state) {
   begin(&s);
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
     int status;
-    assert_null(ask(&s, "/observe/closed", wrong[i], &status));
+    assert_null(request(&s, "/observe/closed", wrong[i], &status));
     assert_int_equal(status, 400);
   }
   end(&s);
@@ -185,7 +185,7 @@ static void failed_allocation_gets_an_error_or_whole_answer(void **state) {
     for (long at = 0; !is_whole; at++) {
       int status;
       test_host_fail_in(&s.on.th, at);
-      json_t *made = ask(&s, paths[i], NULL, &status);
+      json_t *made = request(&s, paths[i], NULL, &status);
       is_whole = !test_host_has_failed(&s.on.th);
       assert_true(at < 1000 && (made || !is_whole)); /* an answer, if any, is complete: it was parsed */
       if (is_whole && i) assert_string_equal(text(made, "state"), i == 1 ? "closed" : "open");

@@ -326,7 +326,7 @@ static void record_gets_a_key_that_is_removed_late(void **state) {
 
 /* ------------------------------------------------------------------------------------------- failing memory ------- */
 
-static vestry_err look_and_end(test_host *th, void *ctx) {
+static vestry_err close_one(test_host *th, void *ctx) {
   (void)ctx;
   suite s = {.on = {.th = {.live = 0}}};
   vestry *v;
@@ -355,7 +355,7 @@ static vestry_err look_and_end(test_host *th, void *ctx) {
 
 static void close_is_counted_after_failed_allocation(void **state) {
   (void)state;
-  test_host_fail_each(look_and_end, NULL, true);
+  test_host_fail_each(close_one, NULL, true);
 }
 
 /* ---------------------------------------------------------------------------------------------------- churn ------- */
@@ -388,13 +388,13 @@ static void no_more(const vestry_stream_info *info, void *ctx) {
   assert_true(info->written_count + info->discarded_count <= info->accepted_count);
 }
 
-static void each_is_told(const vestry_close_info *info, void *ctx) {
+static void check_record(const vestry_close_info *info, void *ctx) {
   (void)ctx;
   assert_true(info->cause != VESTRY_CAUSE_NONE && info->number && info->id);
 }
 
 /* Check that the closed streams never exceed the opened ones, while observers come and go. */
-static void *look_on(void *ctx) {
+static void *observe_counts(void *ctx) {
   churn *c = ctx;
   while (!atomic_load(&c->is_over)) {
     uint64_t counts[VESTRY_CAUSES_MAX], closed = 0;
@@ -406,12 +406,12 @@ static void *look_on(void *ctx) {
     assert_true(closed <= stats.opened_count);
     assert_int_equal(
         vestry_observe_streams(c->s.observe, &(vestry_stream_query){.prefix = "user"}, no_more, NULL, NULL), VESTRY_OK);
-    assert_int_equal(vestry_observe_closes(c->s.observe, NULL, each_is_told, NULL, NULL), VESTRY_OK);
+    assert_int_equal(vestry_observe_closes(c->s.observe, NULL, check_record, NULL, NULL), VESTRY_OK);
     assert_int_equal(
         vestry_observe_create(c->s.on.v, &(vestry_observe_options){.trusts_loopback = true, .closes_count = 3}, &brief),
         VESTRY_OK);
     (void)vestry_observe_stream(brief, stats.opened_count, &(vestry_stream_info){.size = 0});
-    assert_int_equal(vestry_observe_closes(brief, NULL, each_is_told, NULL, NULL), VESTRY_OK);
+    assert_int_equal(vestry_observe_closes(brief, NULL, check_record, NULL, NULL), VESTRY_OK);
     vestry_observe_destroy(brief);
   }
   return NULL;
@@ -431,7 +431,7 @@ static void counts_and_keys_are_consistent_during_churn(void **state) {
                    VESTRY_OK);
   pthread_t churners[CHURNERS], looker;
   for (int i = 0; i < CHURNERS; i++) assert_int_equal(pthread_create(&churners[i], NULL, open_and_end, &c), 0);
-  assert_int_equal(pthread_create(&looker, NULL, look_on, &c), 0);
+  assert_int_equal(pthread_create(&looker, NULL, observe_counts, &c), 0);
   for (int i = 0; i < CHURNERS; i++) pthread_join(churners[i], NULL);
   atomic_store(&c.is_over, true);
   pthread_join(looker, NULL);

@@ -29,7 +29,7 @@ static void end(suite *s) {
   nodes_end(&s->n);
 }
 
-static json_t *ask(suite *s) {
+static json_t *request_cluster(suite *s) {
   vestry_memory_exchange *made;
   const vestry_memory_call call = {.path = "/observe/cluster"};
   assert_int_equal(vestry_memory_request(s->n.all[1].v, &call, NULL, NULL, &made), VESTRY_OK);
@@ -71,13 +71,13 @@ static void gap_is_counted_for_its_member(void **state) {
   begin(&s, 2);
   (void)node_join(&s.n.all[1], "x");
   nodes_pass_ms(&s.n, 300);
-  json_t *before = ask(&s);
+  json_t *before = request_cluster(&s);
   assert_int_equal(json_array_size(json_object_get(before, "members")), 2);
   const json_t *own = json_array_get(json_object_get(before, "members"), 0);
   assert_string_equal(json_string_value(json_object_get(own, "node")), "b"); /* this node first */
   assert_string_equal(json_string_value(json_object_get(own, "state")), "alive");
   lose(&s, 3);
-  json_t *after = ask(&s);
+  json_t *after = request_cluster(&s);
   const json_t *a = member(after, "a");
   assert_int_equal(number(a, "gaps_count"), number(member(before, "a"), "gaps_count") + 1);
   assert_int_equal(number(a, "lost_count"), number(member(before, "a"), "lost_count") + 3);
@@ -89,7 +89,7 @@ static void gap_is_counted_for_its_member(void **state) {
   assert_int_equal(number(a, "lost_count") + number(own, "lost_count"), number(after, "lost_count"));
   const json_int_t ago_ms = number(a, "gap_ago_ms");
   nodes_pass_ms(&s.n, 1000);
-  json_t *later = ask(&s);
+  json_t *later = request_cluster(&s);
   assert_int_equal(number(member(later, "a"), "gap_ago_ms"), ago_ms + 1000);
   json_decref(before);
   json_decref(after);
@@ -107,13 +107,13 @@ static void gaps_are_kept_when_a_node_restarts(void **state) {
   lose(&s, 2);
   node_kill(&s.n.all[0]);
   nodes_pass_ms(&s.n, 4000);
-  json_t *told = ask(&s);
+  json_t *told = request_cluster(&s);
   const json_int_t gaps = number(member(told, "a"), "gaps_count");
   assert_string_equal(json_string_value(json_object_get(member(told, "a"), "state")), "dead");
   json_decref(told);
   node_start(&s.n, 0, "a", NULL);
   nodes_pass_ms(&s.n, 1000);
-  told = ask(&s);
+  told = request_cluster(&s);
   assert_string_equal(json_string_value(json_object_get(member(told, "a"), "state")), "alive");
   assert_true(number(member(told, "a"), "gaps_count") >= gaps);
   assert_true(number(member(told, "a"), "lost_count") >= 2);

@@ -20,7 +20,7 @@ static void begin(suite *s) {
   assert_int_equal(vestry_observe_mount(s->observe, "/observe"), VESTRY_OK);
 }
 
-static int ask(suite *s, const char *path, const char *peer, wire *ret) {
+static int request(suite *s, const char *path, const char *peer, wire *ret) {
   *ret = (wire){.path = path, .peer = peer, .headers = {{"Host", "localhost"}}};
   wire_request(&s->on, ret, NULL, NULL);
   return ret->status;
@@ -32,7 +32,7 @@ static void console_page_is_small_and_has_only_nonced_code(void **state) {
   suite s;
   wire page;
   begin(&s);
-  assert_int_equal(ask(&s, "/observe/console", "127.0.0.1", &page), 200);
+  assert_int_equal(request(&s, "/observe/console", "127.0.0.1", &page), 200);
   assert_true(page.text_len > 10000 && page.text_len <= PAGE_MAX_BYTES);
   print_message("%zu bytes\n", page.text_len);
   char policy[1024], expected[128];
@@ -60,13 +60,13 @@ static void console_stream_sends_counters_each_second(void **state) {
   suite s;
   wire events, list;
   begin(&s);
-  assert_int_equal(ask(&s, "/observe/console/events", "127.0.0.1", &events), 200);
+  assert_int_equal(request(&s, "/observe/console/events", "127.0.0.1", &events), 200);
   assert_int_equal(wire_count(&events, "event: now"), 1);
   assert_int_equal(wire_count(&events, "\"open_count\":1,"), 1);
   site_pass_ms(&s.on, 1000);
   site_pass_ms(&s.on, 1000);
   assert_int_equal(wire_count(&events, "event: now"), 3);
-  assert_int_equal(ask(&s, "/observe/streams", "127.0.0.1", &list), 200);
+  assert_int_equal(request(&s, "/observe/streams", "127.0.0.1", &list), 200);
   assert_int_equal(wire_count(&list, "\"console\":true"), 1); /* it is marked */
   wire_finish(&list);
   vestry_observe_destroy(s.observe);
@@ -83,7 +83,7 @@ static void console_without_permission_gets_403(void **state) {
   begin(&s);
   static const char *const paths[] = {"/observe/console", "/observe/console/events"};
   for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
-    assert_int_equal(ask(&s, paths[i], "192.0.2.1", &r), 403);
+    assert_int_equal(request(&s, paths[i], "192.0.2.1", &r), 403);
     assert_int_equal(r.text_len, 0);
     char value[64];
     assert_false(wire_value(&r, "Content-Security-Policy", value, sizeof value));
@@ -100,11 +100,11 @@ static void console_over_limit_gets_503(void **state) {
   suite s;
   static wire all[MOST], more;
   begin(&s);
-  for (int i = 0; i < MOST; i++) assert_int_equal(ask(&s, "/observe/console/events", "127.0.0.1", &all[i]), 200);
-  assert_int_equal(ask(&s, "/observe/console/events", "127.0.0.1", &more), 503);
+  for (int i = 0; i < MOST; i++) assert_int_equal(request(&s, "/observe/console/events", "127.0.0.1", &all[i]), 200);
+  assert_int_equal(request(&s, "/observe/console/events", "127.0.0.1", &more), 503);
   wire_finish(&more);
   wire_hang_up(&s.on, &all[0]);
-  assert_int_equal(ask(&s, "/observe/console/events", "127.0.0.1", &more), 200);
+  assert_int_equal(request(&s, "/observe/console/events", "127.0.0.1", &more), 200);
   vestry_observe_destroy(s.observe);
   wire *wires[MOST + 1] = {&more};
   for (int i = 0; i < MOST; i++) wires[i + 1] = &all[i];
@@ -120,7 +120,7 @@ static void failed_allocation_is_survived(void **state) {
       wire r;
       begin(&s);
       test_host_fail_in(&s.on.th, at);
-      (void)ask(&s, paths[i], "127.0.0.1", &r);
+      (void)request(&s, paths[i], "127.0.0.1", &r);
       is_whole = !test_host_has_failed(&s.on.th);
       if (is_whole) assert_int_equal(r.status, 200);
       test_host_fail_no_more(&s.on.th);

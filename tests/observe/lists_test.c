@@ -55,7 +55,7 @@ static void end(suite *s) {
 }
 
 /* Request a path and return the answer's JSON; NULL: none. */
-static json_t *ask(suite *s, const char *path, const char *query, const char *peer, int *ret_status) {
+static json_t *request(suite *s, const char *path, const char *query, const char *peer, int *ret_status) {
   wire r = {.path = path, .query = query, .peer = peer, .headers = {{"Host", "localhost"}}};
   wire_request(&s->on, &r, NULL, NULL);
   *ret_status = r.status;
@@ -76,7 +76,7 @@ static json_t *ask(suite *s, const char *path, const char *query, const char *pe
 
 static json_t *get(suite *s, const char *path, const char *query) {
   int status;
-  json_t *made = ask(s, path, query, "127.0.0.1", &status);
+  json_t *made = request(s, path, query, "127.0.0.1", &status);
   assert_int_equal(status, 200);
   return made;
 }
@@ -241,21 +241,21 @@ static void invalid_parameters_get_400(void **state) {
                                       "cursor=1-2-3",
                                       "cursor=99999999999999999999999999-1"};
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-    assert_null(ask(&s, "/observe/streams", wrong[i], "127.0.0.1", &status));
+    assert_null(request(&s, "/observe/streams", wrong[i], "127.0.0.1", &status));
     assert_int_equal(status, 400);
     if (strncmp(wrong[i], "sort", 4) == 0) continue;
-    assert_null(ask(&s, "/observe/channels", wrong[i], "127.0.0.1", &status));
+    assert_null(request(&s, "/observe/channels", wrong[i], "127.0.0.1", &status));
     assert_int_equal(status, 400);
   }
-  json_decref(ask(&s, "/observe/channels", "cursor=18446744073709551615-1", "127.0.0.1", &status));
+  json_decref(request(&s, "/observe/channels", "cursor=18446744073709551615-1", "127.0.0.1", &status));
   assert_int_equal(status, 200);
-  assert_null(ask(&s, "/observe/channels", "cursor=18446744073709551616-1", "127.0.0.1", &status));
+  assert_null(request(&s, "/observe/channels", "cursor=18446744073709551616-1", "127.0.0.1", &status));
   assert_int_equal(status, 400);
-  assert_null(ask(&s, "/observe/pages", "sort=slow", "127.0.0.1", &status));
+  assert_null(request(&s, "/observe/pages", "sort=slow", "127.0.0.1", &status));
   assert_int_equal(status, 400);
-  assert_null(ask(&s, "/observe/streams/none", NULL, "127.0.0.1", &status));
+  assert_null(request(&s, "/observe/streams/none", NULL, "127.0.0.1", &status));
   assert_int_equal(status, 400);
-  assert_null(ask(&s, "/observe/streams/999", NULL, "127.0.0.1", &status));
+  assert_null(request(&s, "/observe/streams/999", NULL, "127.0.0.1", &status));
   assert_int_equal(status, 404);
   end(&s);
 }
@@ -270,7 +270,7 @@ static void list_without_permission_gets_403(void **state) {
                                       "/observe/streams/1/tail", "/observe/channels"};
   for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
     int status;
-    assert_null(ask(&s, paths[i], "sort=wrong", "192.0.2.1", &status));
+    assert_null(request(&s, paths[i], "sort=wrong", "192.0.2.1", &status));
     assert_int_equal(status, 403);
   }
   end(&s);
@@ -286,7 +286,7 @@ static void failed_allocation_is_survived(void **state) {
     for (long at = 0, status = 0; status != 200; at++) {
       int answered;
       test_host_fail_in(&s.on.th, at);
-      json_decref(ask(&s, paths[i], NULL, "127.0.0.1", &answered));
+      json_decref(request(&s, paths[i], NULL, "127.0.0.1", &answered));
       status = test_host_has_failed(&s.on.th) ? 0 : answered;
       test_host_fail_no_more(&s.on.th);
       assert_true(at < 1000);

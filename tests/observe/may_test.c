@@ -20,7 +20,8 @@ static void end(suite *s) {
   site_end(&s->on);
 }
 
-static int ask(suite *s, const char *peer, const char *host, const char *name, const char *value, bool *ret_open) {
+static int request_metrics(suite *s, const char *peer, const char *host, const char *name, const char *value,
+                           bool *ret_open) {
   wire r = {.path = "/observe/metrics", .peer = peer};
   int count = 0;
   if (host) r.headers[count++] = (vestry_header){"Host", host};
@@ -46,9 +47,9 @@ static void every_request_gets_403_by_default(void **state) {
   suite s;
   begin(&s, (vestry_observe_options){.more = NULL});
   for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
-    assert_int_equal(ask(&s, "127.0.0.1", hosts[i], NULL, NULL, NULL), 403);
-    assert_int_equal(ask(&s, "127.0.0.1", hosts[i], "Authorization", "Bearer ", NULL), 403);
-    assert_int_equal(ask(&s, "127.0.0.1", hosts[i], "Cookie", "vestry-observe=", NULL), 403);
+    assert_int_equal(request_metrics(&s, "127.0.0.1", hosts[i], NULL, NULL, NULL), 403);
+    assert_int_equal(request_metrics(&s, "127.0.0.1", hosts[i], "Authorization", "Bearer ", NULL), 403);
+    assert_int_equal(request_metrics(&s, "127.0.0.1", hosts[i], "Cookie", "vestry-observe=", NULL), 403);
   }
   for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
     char path[64];
@@ -67,9 +68,11 @@ static void token_gives_permission(void **state) {
   static const char token[] = "Zm9vYmFyYmF6cXV4-._~1";
   suite s;
   begin(&s, (vestry_observe_options){.token = token});
-  assert_int_equal(ask(&s, "192.0.2.1", "example.org", "Authorization", "Bearer Zm9vYmFyYmF6cXV4-._~1", NULL), 200);
-  assert_int_equal(ask(&s, "192.0.2.1", "example.org", "Cookie", "a=b; vestry-observe=Zm9vYmFyYmF6cXV4-._~1", NULL),
-                   200);
+  assert_int_equal(
+      request_metrics(&s, "192.0.2.1", "example.org", "Authorization", "Bearer Zm9vYmFyYmF6cXV4-._~1", NULL), 200);
+  assert_int_equal(
+      request_metrics(&s, "192.0.2.1", "example.org", "Cookie", "a=b; vestry-observe=Zm9vYmFyYmF6cXV4-._~1", NULL),
+      200);
   static const char *const wrong[] = {"Bearer Zm9vYmFyYmF6cXV4-._~2",
                                       "Bearer Zm9vYmFyYmF6cXV4-._~",
                                       "Bearer Zm9vYmFyYmF6cXV4-._~12",
@@ -77,8 +80,8 @@ static void token_gives_permission(void **state) {
                                       "Bearer ",
                                       ""};
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
-    assert_int_equal(ask(&s, "127.0.0.1", "localhost", "Authorization", wrong[i], NULL), 403);
-  assert_int_equal(ask(&s, "127.0.0.1", "localhost", NULL, NULL, NULL), 403);
+    assert_int_equal(request_metrics(&s, "127.0.0.1", "localhost", "Authorization", wrong[i], NULL), 403);
+  assert_int_equal(request_metrics(&s, "127.0.0.1", "localhost", NULL, NULL, NULL), 403);
   wire r = {.path = "/observe/console", .query = "token=Zm9vYmFyYmF6cXV4-._~1", .peer = "192.0.2.1"};
   wire_request(&s.on, &r, NULL, NULL);
   assert_int_equal(r.status, 303);
@@ -109,28 +112,28 @@ static void trusts_loopback_permits_only_this_machine(void **state) {
   begin(&s, (vestry_observe_options){.trusts_loopback = true});
   static const char *const here[] = {"localhost", "LOCALHOST:8080", "127.0.0.1", "127.0.0.1:80", "[::1]", "[::1]:8080"};
   for (size_t i = 0; i < sizeof here / sizeof *here; i++)
-    assert_int_equal(ask(&s, "127.0.0.1", here[i], NULL, NULL, NULL), 200);
-  assert_int_equal(ask(&s, "::1", "localhost", NULL, NULL, NULL), 200);
-  assert_int_equal(ask(&s, "::ffff:127.0.0.1", "localhost", NULL, NULL, NULL), 200);
+    assert_int_equal(request_metrics(&s, "127.0.0.1", here[i], NULL, NULL, NULL), 200);
+  assert_int_equal(request_metrics(&s, "::1", "localhost", NULL, NULL, NULL), 200);
+  assert_int_equal(request_metrics(&s, "::ffff:127.0.0.1", "localhost", NULL, NULL, NULL), 200);
   static const char *const elsewhere[] = {"192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1", "",
                                           "::",        "localhost",   "1270.0.0.1"};
   for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere; i++)
-    assert_int_equal(ask(&s, elsewhere[i], "localhost", NULL, NULL, NULL), 403);
+    assert_int_equal(request_metrics(&s, elsewhere[i], "localhost", NULL, NULL, NULL), 403);
   static const char *const others[] = {
       "evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "", "[", "[::1", "localhostx", "local",
       ":80"};
   for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-    assert_int_equal(ask(&s, "127.0.0.1", others[i], NULL, NULL, NULL), 403);
-  assert_int_equal(ask(&s, "127.0.0.1", NULL, NULL, NULL, NULL), 403);
+    assert_int_equal(request_metrics(&s, "127.0.0.1", others[i], NULL, NULL, NULL), 403);
+  assert_int_equal(request_metrics(&s, "127.0.0.1", NULL, NULL, NULL, NULL), 403);
   static const char *const passed_on[] = {"X-Forwarded-For", "forwarded", "X-Real-IP", "Via", "X-Forwarded-Host"};
   for (size_t i = 0; i < sizeof passed_on / sizeof *passed_on; i++)
-    assert_int_equal(ask(&s, "127.0.0.1", "localhost", passed_on[i], "127.0.0.1", NULL), 403);
+    assert_int_equal(request_metrics(&s, "127.0.0.1", "localhost", passed_on[i], "127.0.0.1", NULL), 403);
   bool is_open;
-  assert_int_equal(ask(&s, "127.0.0.1", "localhost", "Accept", "text/plain", &is_open), 200);
+  assert_int_equal(request_metrics(&s, "127.0.0.1", "localhost", "Accept", "text/plain", &is_open), 200);
   assert_false(is_open);
-  assert_int_equal(
-      ask(&s, "127.0.0.1", "localhost", "Accept", "application/openmetrics-text; version=1.0.0,*/*;q=0.1", &is_open),
-      200);
+  assert_int_equal(request_metrics(&s, "127.0.0.1", "localhost", "Accept",
+                                   "application/openmetrics-text; version=1.0.0,*/*;q=0.1", &is_open),
+                   200);
   assert_true(is_open);
   end(&s);
 }
@@ -146,8 +149,8 @@ static void may_function_gives_permission(void **state) {
   static char word[] = "Bearer open";
   suite s;
   begin(&s, (vestry_observe_options){.may = has_word, .may_ctx = word});
-  assert_int_equal(ask(&s, "192.0.2.1", "example.org", "Authorization", "Bearer open", NULL), 200);
-  assert_int_equal(ask(&s, "127.0.0.1", "localhost", NULL, NULL, NULL), 403);
+  assert_int_equal(request_metrics(&s, "192.0.2.1", "example.org", "Authorization", "Bearer open", NULL), 200);
+  assert_int_equal(request_metrics(&s, "127.0.0.1", "localhost", NULL, NULL, NULL), 403);
   end(&s);
 }
 

@@ -344,7 +344,7 @@ static void series_over_limit_are_refused(void **state) {
 
 /* ------------------------------------------------------------------------------------------------- mounting ------- */
 
-static int ask(suite *s) {
+static int request_metrics(suite *s) {
   wire r = {.path = "/observe/metrics", .peer = "127.0.0.1", .headers = {{"Host", "localhost"}}};
   wire_request(&s->on, &r, NULL, NULL);
   const int status = r.status;
@@ -370,7 +370,7 @@ static void routes_are_mounted_once_and_removed_by_destroy(void **state) {
   assert_int_equal(vestry_observe_metrics(s.observe, VESTRY_METRICS_OPEN, NULL, 1, NULL), VESTRY_INVALID);
   vestry_observe_destroy(s.observe);
   s.observe = NULL;
-  assert_int_equal(ask(&s), 404);
+  assert_int_equal(request_metrics(&s), 404);
   end(&s);
 }
 
@@ -384,7 +384,7 @@ typedef struct churn {
 /* On a busy machine, streams could open faster than the pool closes them, until memory is exhausted. */
 enum { OPEN_MOST = 1000 };
 
-static void *come_and_go(void *of) {
+static void *open_and_close(void *of) {
   churn *c = of;
   while (!atomic_load(&c->is_over)) {
     vestry_memory_exchange *stream = NULL;
@@ -410,7 +410,7 @@ static void metrics_are_consistent_while_streams_come_and_go(void **state) {
   assert_int_equal(vestry_route(c.v, "GET", "/live", live, NULL), VESTRY_OK);
   assert_int_equal(vestry_observe_create(c.v, &(vestry_observe_options){.trusts_loopback = true}, &observe), VESTRY_OK);
   pthread_t threads[THREADS];
-  for (int i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&threads[i], NULL, come_and_go, &c), 0);
+  for (int i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&threads[i], NULL, open_and_close, &c), 0);
   static char text[1 << 16];
   double last = 0;
   for (int i = 0; i < LOOKS; i++) {

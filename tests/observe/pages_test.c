@@ -102,7 +102,7 @@ static void note(const vestry_page_info *info, void *ctx) {
   snprintf(t->unchanged_by[at], sizeof t->unchanged_by[at], "%s", info->unchanged_by);
 }
 
-static const told *look(suite *s, vestry_pages_order order, size_t limit) {
+static const told *list_pages(suite *s, vestry_pages_order order, size_t limit) {
   static told t;
   t.count = 0;
   assert_int_equal(vestry_observe_pages(s->observe, order, limit, note, &t), VESTRY_OK);
@@ -126,7 +126,7 @@ static void page_rendered_without_change_is_first_of_2000_tabs(void **state) {
   begin(&s, (vestry_options){.scope = NULL});
   for (size_t i = 0; i < TABS; i++) tabs[i] = open_tab(&s, i % 2 ? "/birds/owl" : "/slow");
   site_settle_pages(&s.on);
-  const told *t = look(&s, VESTRY_PAGES_BY_UNCHANGED, 0);
+  const told *t = list_pages(&s, VESTRY_PAGES_BY_UNCHANGED, 0);
   size_t birds = find(t, "/birds/{name}", "");
   assert_int_equal(t->infos[birds].streams_count, TABS / 2);
   assert_int_equal(t->infos[birds].first_count, TABS / 2);
@@ -137,21 +137,21 @@ static void page_rendered_without_change_is_first_of_2000_tabs(void **state) {
   site_refresh(&s.on, "page/0"); /* the page depends on it, and is unchanged */
   s.numbers[1]++;
   site_refresh(&s.on, "page/1");
-  t = look(&s, VESTRY_PAGES_BY_UNCHANGED, 1);
+  t = list_pages(&s, VESTRY_PAGES_BY_UNCHANGED, 1);
   assert_int_equal(t->count, 1);
   assert_string_equal(t->paths[0], "/birds/{name}");
   assert_int_equal(t->infos[0].unchanged_count, TABS / 2);
   assert_int_equal(t->infos[0].unchanged_minute_count, TABS / 2);
   assert_int_equal(t->infos[0].unchanged, VESTRY_REFRESH_TOPIC);
   assert_string_equal(t->unchanged_by[0], "topic page/0");
-  t = look(&s, VESTRY_PAGES_BY_PATH, 0);
+  t = list_pages(&s, VESTRY_PAGES_BY_PATH, 0);
   size_t slow = find(t, "/slow", "");
   assert_string_equal(t->refreshed_by[slow], "topic page/1");
   assert_string_equal(t->unchanged_by[slow], "");
   assert_int_equal(t->infos[slow].changed_count, TABS);
   for (size_t i = 0; i < TABS; i++) vestry_memory_destroy(tabs[i]);
   site_settle(&s.on);
-  t = look(&s, VESTRY_PAGES_BY_PATH, 0);
+  t = list_pages(&s, VESTRY_PAGES_BY_PATH, 0);
   for (size_t i = 0; i < t->count; i++) assert_int_equal(t->infos[i].streams_count, 0);
   end(&s);
 }
@@ -169,12 +169,12 @@ static void slowest_handler_is_listed_first(void **state) {
     for (int times = 0; times < 2; times++) site_refresh(&s.on, times ? "page/0" : "noise");
   }
   s.takes_ms = 0;
-  const told *t = look(&s, VESTRY_PAGES_BY_HANDLER, 0);
+  const told *t = list_pages(&s, VESTRY_PAGES_BY_HANDLER, 0);
   assert_string_equal(t->paths[0], "/slow");
   assert_true(t->infos[0].handler_ns == UINT64_C(120000000));
   assert_true(t->infos[0].handler_longest_ns == UINT64_C(70000000));
   assert_true(t->infos[1].handler_ns == 0);
-  t = look(&s, VESTRY_PAGES_BY_RENDERS, 0);
+  t = list_pages(&s, VESTRY_PAGES_BY_RENDERS, 0);
   assert_string_equal(t->paths[0], "/birds/{name}");
   assert_int_equal(t->infos[0].renders_count, 7);
   static char text[65536];
@@ -199,12 +199,12 @@ static void parts_and_shared_pages_have_stream_and_byte_counts(void **state) {
   for (size_t i = 0; i < 2 * EACH; i++) tabs[i] = open_tab(&s, i % 2 ? "/parts" : "/shared");
   document = site_request(&s.on, &(vestry_memory_call){.path = "/parts"});
   site_settle_pages(&s.on);
-  const told *t = look(&s, VESTRY_PAGES_BY_PATH, 0);
+  const told *t = list_pages(&s, VESTRY_PAGES_BY_PATH, 0);
   assert_int_equal(t->count, 3);
   const uint64_t part_had = t->infos[find(t, "/parts", "list")].sent_bytes;
   s.list++;
   site_refresh(&s.on, "list");
-  t = look(&s, VESTRY_PAGES_BY_PATH, 0);
+  t = list_pages(&s, VESTRY_PAGES_BY_PATH, 0);
   size_t parts = find(t, "/parts", ""), part = find(t, "/parts", "list"), shared = find(t, "/shared", "");
   assert_true(parts < part);
   assert_int_equal(t->infos[parts].streams_count, EACH);
@@ -221,7 +221,7 @@ static void parts_and_shared_pages_have_stream_and_byte_counts(void **state) {
   for (size_t i = 0; i < 2 * EACH; i++) vestry_memory_destroy(tabs[i]);
   vestry_memory_destroy(document);
   site_settle(&s.on);
-  t = look(&s, VESTRY_PAGES_BY_PATH, 0);
+  t = list_pages(&s, VESTRY_PAGES_BY_PATH, 0);
   for (size_t i = 0; i < t->count; i++) assert_int_equal(t->infos[i].streams_count, 0);
   end(&s);
 }
@@ -237,20 +237,20 @@ static void unchanged_count_of_last_minute_expires(void **state) {
     site_pass_ms(&s.on, 1000);
     site_refresh(&s.on, "noise");
   }
-  const told *t = look(&s, VESTRY_PAGES_BY_UNCHANGED, 0);
+  const told *t = list_pages(&s, VESTRY_PAGES_BY_UNCHANGED, 0);
   assert_int_equal(t->infos[0].unchanged_minute_count, 10);
   assert_int_equal(t->infos[0].renders_minute_count, 11);
   site_pass_ms(&s.on, 50000);
-  t = look(&s, VESTRY_PAGES_BY_UNCHANGED, 0);
+  t = list_pages(&s, VESTRY_PAGES_BY_UNCHANGED, 0);
   assert_in_range(t->infos[0].unchanged_minute_count, 5, 10);
   assert_int_equal(t->infos[0].refreshed_ago_ms, 50000);
   site_pass_ms(&s.on, 15000);
-  t = look(&s, VESTRY_PAGES_BY_UNCHANGED, 0);
+  t = list_pages(&s, VESTRY_PAGES_BY_UNCHANGED, 0);
   assert_int_equal(t->infos[0].unchanged_minute_count, 0);
   assert_int_equal(t->infos[0].unchanged_count, 10);
   site_pass_ms(&s.on, 600000);
   site_refresh(&s.on, "noise");
-  t = look(&s, VESTRY_PAGES_BY_UNCHANGED, 0);
+  t = list_pages(&s, VESTRY_PAGES_BY_UNCHANGED, 0);
   assert_int_equal(t->infos[0].unchanged_minute_count, 1);
   vestry_memory_destroy(tab);
   end(&s);
@@ -268,22 +268,22 @@ static void page_has_the_reason_of_its_last_refresh(void **state) {
   vestry_memory_exchange *tab = open_tab(&s, "/birds/owl");
   site_settle_pages(&s.on);
   site_refresh(&s.on, NULL);
-  assert_string_equal(look(&s, VESTRY_PAGES_BY_PATH, 0)->refreshed_by[0], "all");
+  assert_string_equal(list_pages(&s, VESTRY_PAGES_BY_PATH, 0)->refreshed_by[0], "all");
   assert_int_equal(refresh_for(&s, "noise", VESTRY_REFRESH_TABLE, "messages"), VESTRY_OK);
   site_settle_pages(&s.on);
-  assert_string_equal(look(&s, VESTRY_PAGES_BY_PATH, 0)->refreshed_by[0], "table messages");
+  assert_string_equal(list_pages(&s, VESTRY_PAGES_BY_PATH, 0)->refreshed_by[0], "table messages");
   assert_int_equal(refresh_for(&s, "noise", VESTRY_REFRESH_DATABASE_PAGE, "12"), VESTRY_OK);
   site_settle_pages(&s.on);
-  assert_string_equal(look(&s, VESTRY_PAGES_BY_PATH, 0)->refreshed_by[0], "page 12 of the database");
+  assert_string_equal(list_pages(&s, VESTRY_PAGES_BY_PATH, 0)->refreshed_by[0], "page 12 of the database");
   assert_int_equal(refresh_for(&s, NULL, VESTRY_REFRESH_DATABASE, NULL), VESTRY_OK);
   site_settle_pages(&s.on);
-  assert_string_equal(look(&s, VESTRY_PAGES_BY_PATH, 0)->refreshed_by[0], "database");
+  assert_string_equal(list_pages(&s, VESTRY_PAGES_BY_PATH, 0)->refreshed_by[0], "database");
   assert_int_equal(refresh_for(&s, "noise", VESTRY_REFRESH_TOPIC, "a"), VESTRY_INVALID);
   assert_int_equal(refresh_for(&s, "", VESTRY_REFRESH_TABLE, "a"), VESTRY_INVALID);
   assert_int_equal(vestry_refresh_for(s.on.pages, "noise", NULL, NULL), VESTRY_INVALID);
   /* a topic that no page depends on has no effect */
   site_refresh(&s.on, "elsewhere");
-  assert_string_equal(look(&s, VESTRY_PAGES_BY_PATH, 0)->refreshed_by[0], "database");
+  assert_string_equal(list_pages(&s, VESTRY_PAGES_BY_PATH, 0)->refreshed_by[0], "database");
   vestry_memory_destroy(tab);
   end(&s);
 }
@@ -317,7 +317,7 @@ static void user_chosen_names_are_limited_and_shown_as_text(void **state) {
   }
   site_settle_pages(&s.on);
   site_refresh(&s.on, "<b>\"\x01\n\xFF");
-  const told *t = look(&s, VESTRY_PAGES_BY_PATH, 0);
+  const told *t = list_pages(&s, VESTRY_PAGES_BY_PATH, 0);
   assert_int_equal(t->count, 1 + 128 + 1);
   assert_string_equal(t->refreshed_by[find(t, "/hostile", "")], "topic <b>\"???");
   assert_string_equal(t->paths[t->count - 1], "(others)");
@@ -325,7 +325,7 @@ static void user_chosen_names_are_limited_and_shown_as_text(void **state) {
   assert_int_equal(t->infos[t->count - 1].renders_count, NAMES - 128);
   for (int i = 0; i < NAMES; i++) vestry_memory_destroy(tabs[i]);
   site_settle(&s.on);
-  t = look(&s, VESTRY_PAGES_BY_PATH, 0);
+  t = list_pages(&s, VESTRY_PAGES_BY_PATH, 0);
   for (size_t i = 0; i < t->count; i++) assert_int_equal(t->infos[i].streams_count, 0);
   end(&s);
 }
@@ -340,12 +340,12 @@ static void failed_render_is_counted_and_retry_keeps_its_reason(void **state) {
   s.error = VESTRY_IO;
   assert_int_equal(vestry_refresh(s.on.pages, "page/1", NULL), VESTRY_OK);
   site_pass_ms(&s.on, 20);
-  const told *t = look(&s, VESTRY_PAGES_BY_PATH, 0);
+  const told *t = list_pages(&s, VESTRY_PAGES_BY_PATH, 0);
   assert_int_equal(t->infos[0].failed_count, 1);
   s.error = VESTRY_OK;
   site_pass_ms(&s.on, 1100);
   site_settle_pages(&s.on);
-  t = look(&s, VESTRY_PAGES_BY_PATH, 0);
+  t = list_pages(&s, VESTRY_PAGES_BY_PATH, 0);
   assert_int_equal(t->infos[0].renders_count, 3);
   assert_string_equal(t->unchanged_by[0], "topic page/1");
   vestry_memory_destroy(tab);

@@ -26,7 +26,7 @@ static void end(suite *s) {
 }
 
 /* Request a path without running ready work. The text is valid until the next call. */
-static int ask(suite *s, const char *path, const char **ret_text) {
+static int request(suite *s, const char *path, const char **ret_text) {
   static char text[128];
   wire r = {.path = path, .peer = "127.0.0.1", .headers = {{"Host", "localhost"}}};
   wire_serve(&s->on, &r, NULL, NULL);
@@ -40,7 +40,7 @@ static int ask(suite *s, const char *path, const char **ret_text) {
 
 static void assert_ready(suite *s, int status, const char *expected) {
   const char *text;
-  assert_int_equal(ask(s, "/observe/ready", &text), status);
+  assert_int_equal(request(s, "/observe/ready", &text), status);
   assert_string_equal(text, expected);
 }
 
@@ -61,7 +61,7 @@ static void readiness_reports_the_previous_probe(void **state) {
   assert_ready(&s, 503, "probe not delivered within 1000 ms\n");
   site_settle(&s.on);
   assert_ready(&s, 200, "ready\n");
-  assert_int_equal(ask(&s, "/observe/live", NULL), 200);
+  assert_int_equal(request(&s, "/observe/live", NULL), 200);
   vestry_stats stats = {0};
   vestry_stats_get(s.on.v, &stats);
   assert_int_equal(stats.opened_count + stats.accepted_count + stats.written_bytes + stats.queued_peak_bytes, 0);
@@ -76,7 +76,7 @@ static void draining_instance_is_not_ready(void **state) {
   assert_ready(&s, 200, "ready\n");
   assert_int_equal(vestry_drain(s.on.v, 1000), VESTRY_OK);
   assert_ready(&s, 503, "draining\n");
-  assert_int_equal(ask(&s, "/observe/live", NULL), 200);
+  assert_int_equal(request(&s, "/observe/live", NULL), 200);
   end(&s);
 }
 
@@ -108,7 +108,7 @@ static void instance_with_blocked_threads_is_not_ready(void **state) {
   assert_ready(&s, 503, "probe not delivered within 20 ms\n");
   assert_ready(&s, 503, "probe not delivered within 20 ms\n");
   sem_post(&at.may_leave);
-  UNTIL(ask(&s, "/observe/ready", NULL) == 200);
+  UNTIL(request(&s, "/observe/ready", NULL) == 200);
   vestry_actor_unref(actor);
   vestry_observe_destroy(s.observe);
   site_end(&s.on);

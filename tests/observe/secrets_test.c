@@ -18,7 +18,7 @@ typedef struct suite {
 
 static bool is_logged;
 
-static void look_at_log(void *ctx, vestry_log_level level, const char *line) {
+static void check_log(void *ctx, vestry_log_level level, const char *line) {
   (void)ctx, (void)level;
   is_logged |= strstr(line, MARK) != NULL;
 }
@@ -61,7 +61,7 @@ static size_t redact(char *event, size_t len, void *ctx) {
 static void begin(suite *s) {
   *s = (suite){.observe = NULL};
   site_begin_pages(&s->on, (vestry_options){.scope = site_by_cookie}, NULL);
-  s->on.th.host.log = look_at_log;
+  s->on.th.host.log = check_log;
   const vestry_observe_options options = {.trusts_loopback = true, .pages = s->on.pages, .redact = redact};
   assert_int_equal(vestry_observe_create(s->on.v, &options, &s->observe), VESTRY_OK);
   assert_int_equal(vestry_observe_mount(s->observe, "/observe"), VESTRY_OK);

@@ -27,7 +27,7 @@ static uint64_t id_of(vestry_memory_exchange *exchange) {
   return vestry_connection_look(vestry_memory_look(exchange).connection).id;
 }
 
-static vestry_stream_info look(suite *s, vestry_memory_exchange *exchange) {
+static vestry_stream_info info_of(suite *s, vestry_memory_exchange *exchange) {
   vestry_stream_info info = {0};
   assert_int_equal(vestry_observe_stream(s->observe, id_of(exchange), &info), VESTRY_OK);
   assert_int_equal(info.id, id_of(exchange));
@@ -72,14 +72,14 @@ static void stream_has_key_scope_times_and_counts(void **state) {
   for (int i = 0; i < 3; i++) send_signal(a, i, VESTRY_OK);
   send_signal(a, 9, VESTRY_FULL);
   site_settle(&s.on);
-  vestry_stream_info info = look(&s, a);
+  vestry_stream_info info = info_of(&s, a);
   assert_string_equal(info.key, "[\"user\",7]");
   assert_false(info.is_key_cut);
   assert_int_equal(info.keys_count, 1);
   assert_int_equal(strlen(info.scope), 8);
   assert_int_equal(strspn(info.scope, "0123456789abcdef"), 8);
-  assert_string_equal(info.scope, look(&s, b).scope);
-  assert_string_not_equal(info.scope, look(&s, c).scope);
+  assert_string_equal(info.scope, info_of(&s, b).scope);
+  assert_string_not_equal(info.scope, info_of(&s, c).scope);
   assert_int_equal(info.state, VESTRY_STATE_OPEN);
   assert_int_equal(info.cause, VESTRY_CAUSE_NONE);
   assert_int_equal(info.age_ms, 1750);
@@ -96,7 +96,7 @@ static void stream_has_key_scope_times_and_counts(void **state) {
   assert_int_equal(info.written_bytes, info.wire_bytes);
   assert_true(info.unacknowledged_bytes < 0);
   assert_false(info.is_page);
-  info = look(&s, b);
+  info = info_of(&s, b);
   assert_string_equal(info.key, "[\"user\",8]");
   assert_int_equal(info.accepted_count + info.refused_count + info.written_bytes, 0);
   assert_int_equal(info.last_error, VESTRY_OK);
@@ -138,7 +138,7 @@ static void stream_has_its_coding_and_ratio(void **state) {
   assert_int_equal(vestry_connection_patch_elements(vestry_memory_look(stream).connection, html, sizeof html, NULL),
                    VESTRY_OK);
   site_settle(&s.on);
-  const vestry_stream_info info = look(&s, stream);
+  const vestry_stream_info info = info_of(&s, stream);
   assert_string_equal(info.coding, "gzip");
   assert_true(info.ratio > 5);
   assert_string_equal(info.key, "");
@@ -159,13 +159,13 @@ static vestry_err live_bytes(const vestry_request *req, vestry_reply *reply, voi
   return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 100);
 }
 
-static vestry_stream_info look_at_key(suite *s, const char *bytes, size_t len) {
+static vestry_stream_info info_of_key(suite *s, const char *bytes, size_t len) {
   vestry_memory_exchange *stream;
   vestry_slice key = {bytes, len};
   assert_int_equal(vestry_memory_request(s->on.v, &(vestry_memory_call){.datastar = true}, live_bytes, &key, &stream),
                    VESTRY_OK);
   site_settle(&s->on);
-  const vestry_stream_info info = look(s, stream);
+  const vestry_stream_info info = info_of(s, stream);
   vestry_memory_destroy(stream);
   site_settle(&s->on);
   return info;
@@ -176,9 +176,9 @@ static void keys_of_any_bytes_are_shown_as_text(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_options){.scope = NULL});
-  vestry_stream_info info = look_at_key(&s, "a\"b\\\n<script>", 13);
+  vestry_stream_info info = info_of_key(&s, "a\"b\\\n<script>", 13);
   assert_string_equal(info.key, "[\"a\\\"b\\\\\\u000a<script>\"]");
-  info = look_at_key(&s, "\xff\x00x", 3);
+  info = info_of_key(&s, "\xff\x00x", 3);
   assert_string_equal(info.key, "[{\"bytes\":\"ff0078\"}]");
   assert_false(info.is_key_cut);
   /* Truncated inside a character, an escape or digits, at any offset. */
@@ -192,7 +192,7 @@ static void keys_of_any_bytes_are_shown_as_text(void **state) {
         while (at < before) bytes[at++] = 'b';
         while (at + 4 < len)
           for (const char *c = fill[f]; *c; c++) bytes[at++] = *c;
-        info = look_at_key(&s, bytes, at);
+        info = info_of_key(&s, bytes, at);
         const size_t shown = strlen(info.key);
         json_t *text = json_pack("s", info.key); /* accepts only UTF-8 */
         assert_non_null(text);
@@ -317,7 +317,7 @@ static vestry_err serve_shared(const vestry_request *req, vestry_reply *reply, v
 
 static void check_page(suite *s, vestry_memory_exchange *stream, const char *path) {
   site_settle_pages(&s->on);
-  const vestry_stream_info info = look(s, stream);
+  const vestry_stream_info info = info_of(s, stream);
   assert_true(info.is_page);
   assert_string_equal(info.path, path);
   assert_int_equal(info.topics_count, 6);

@@ -50,7 +50,7 @@ static uint64_t id_of(const wire *r) {
 }
 
 /* Request the tail of a stream. */
-static int look(suite *s, uint64_t id, const char *peer, wire *ret) {
+static int request_tail(suite *s, uint64_t id, const char *peer, wire *ret) {
   static char path[64];
   snprintf(path, sizeof path, "/observe/streams/%llu/tail", (unsigned long long)id);
   *ret = (wire){.path = path, .peer = peer, .headers = {{"Host", "localhost"}}};
@@ -58,7 +58,7 @@ static int look(suite *s, uint64_t id, const char *peer, wire *ret) {
   return ret->status;
 }
 
-static void say(suite *s, const char *name, const char *text) {
+static void send_event(suite *s, const char *name, const char *text) {
   assert_int_equal(vestry_connection_event(s->watched.connection, name, text, strlen(text), NULL), VESTRY_OK);
   site_settle(&s->on);
 }
@@ -69,20 +69,20 @@ static void tail_shows_events_as_text(void **state) {
   suite s;
   wire tail;
   begin(&s, (vestry_observe_options){.trusts_loopback = true, .may = NULL});
-  assert_int_equal(look(&s, id_of(&s.watched), "127.0.0.1", &tail), 200);
+  assert_int_equal(request_tail(&s, id_of(&s.watched), "127.0.0.1", &tail), 200);
   assert_int_equal(s.begun, 1);
   assert_int_equal(s.last.stream_id, id_of(&s.watched));
   assert_int_equal(wire_count(&tail, "event: begin"), 1);
   assert_int_equal(wire_count(&tail, "first"), 0); /* it was sent before the tail began */
-  say(&s, "news", "a <b> \"c\" \xE2\x80\xAE");
+  send_event(&s, "news", "a <b> \"c\" \xE2\x80\xAE");
   assert_int_equal(wire_count(&tail, "{\"text\":\"event: news\\ndata: a \\u003Cb> \\\"c\\\" \xE2\x80\xAE\\n\\n\","), 1);
   assert_int_equal(wire_count(&tail, "\"cut\":false,\"written\":true}"), 1);
-  say(&s, "raw", "\xff");
+  send_event(&s, "raw", "\xff");
   assert_int_equal(wire_count(&tail, "data: \xEF\xBF\xBD\\n"), 1);
   char large[VESTRY_TAIL_EVENT_BYTES + 100];
   memset(large, 'x', sizeof large - 1);
   large[sizeof large - 1] = '\0';
-  say(&s, "large", large);
+  send_event(&s, "large", large);
   assert_int_equal(wire_count(&tail, "\"cut\":true,\"written\":true}"), 1);
   vestry_connection_close(s.watched.connection, VESTRY_CAUSE_STALLED);
   site_settle(&s.on);
@@ -100,7 +100,7 @@ static void tail_ends_after_five_minutes(void **state) {
   suite s;
   wire tail;
   begin(&s, (vestry_observe_options){.trusts_loopback = true, .may = NULL});
-  assert_int_equal(look(&s, id_of(&s.watched), "127.0.0.1", &tail), 200);
+  assert_int_equal(request_tail(&s, id_of(&s.watched), "127.0.0.1", &tail), 200);
   site_pass_ms(&s.on, VESTRY_TAIL_MS - 2000);
   assert_int_equal(tail.ends, 0);
   site_pass_ms(&s.on, 2000);
@@ -117,9 +117,9 @@ static void tail_reports_the_count_of_omitted_events(void **state) {
   suite s;
   wire tail;
   begin(&s, (vestry_observe_options){.trusts_loopback = true, .may = NULL});
-  assert_int_equal(look(&s, id_of(&s.watched), "127.0.0.1", &tail), 200);
+  assert_int_equal(request_tail(&s, id_of(&s.watched), "127.0.0.1", &tail), 200);
   tail.write_io = VESTRY_IO_WOULD_BLOCK; /* the reader stops */
-  for (int i = 0; i < SENT; i++) say(&s, "n", "x");
+  for (int i = 0; i < SENT; i++) send_event(&s, "n", "x");
   tail.write_io = VESTRY_IO_OK;
   vestry_connection_writable(tail.connection);
   site_settle(&s.on);
@@ -146,9 +146,9 @@ static void tail_is_redacted(void **state) {
   suite s;
   wire tail;
   begin(&s, (vestry_observe_options){.trusts_loopback = true, .redact = redact});
-  assert_int_equal(look(&s, id_of(&s.watched), "127.0.0.1", &tail), 200);
-  say(&s, "n", "a secret");
-  say(&s, "n", "hidden");
+  assert_int_equal(request_tail(&s, id_of(&s.watched), "127.0.0.1", &tail), 200);
+  send_event(&s, "n", "a secret");
+  send_event(&s, "n", "hidden");
   assert_int_equal(wire_count(&tail, "a ######"), 1);
   assert_int_equal(wire_count(&tail, "secret") + wire_count(&tail, "hidden"), 0);
   assert_int_equal(wire_count(&s.watched, "a secret"), 1);
@@ -167,20 +167,20 @@ static void tail_needs_its_own_permission(void **state) {
   wire tail, other;
   begin(&s, (vestry_observe_options){.trusts_loopback = true, .may = always});
   const uint64_t id = id_of(&s.watched);
-  assert_int_equal(look(&s, id, "192.0.2.1", &tail), 403);
+  assert_int_equal(request_tail(&s, id, "192.0.2.1", &tail), 403);
   assert_true(!tail.text || !*tail.text);
   wire_finish(&tail);
   assert_int_equal(s.begun, 0);
-  assert_int_equal(look(&s, id + 100, "127.0.0.1", &tail), 404);
+  assert_int_equal(request_tail(&s, id + 100, "127.0.0.1", &tail), 404);
   wire_finish(&tail);
-  assert_int_equal(look(&s, 0, "127.0.0.1", &tail), 400);
+  assert_int_equal(request_tail(&s, 0, "127.0.0.1", &tail), 400);
   wire_finish(&tail);
-  assert_int_equal(look(&s, id, "127.0.0.1", &tail), 200);
-  assert_int_equal(look(&s, id_of(&tail), "127.0.0.1", &other), 409); /* it would show itself */
+  assert_int_equal(request_tail(&s, id, "127.0.0.1", &tail), 200);
+  assert_int_equal(request_tail(&s, id_of(&tail), "127.0.0.1", &other), 409); /* it would show itself */
   wire_finish(&other);
   end(&s, &tail);
   begin(&s, (vestry_observe_options){.trusts_loopback = true, .may = always, .may_tail = always});
-  assert_int_equal(look(&s, id_of(&s.watched), "192.0.2.1", &tail), 200);
+  assert_int_equal(request_tail(&s, id_of(&s.watched), "192.0.2.1", &tail), 200);
   end(&s, &tail);
 }
 
@@ -193,7 +193,7 @@ static void failed_allocation_ends_the_tail(void **state) {
     begin(&s, (vestry_observe_options){.trusts_loopback = true, .may = NULL});
     const uint64_t id = id_of(&s.watched);
     test_host_fail_in(&s.on.th, number);
-    status = look(&s, id, "127.0.0.1", &tail);
+    status = request_tail(&s, id, "127.0.0.1", &tail);
     if (test_host_has_failed(&s.on.th) && tail.ends) status = 0;
     test_host_fail_no_more(&s.on.th);
     end(&s, &tail);
