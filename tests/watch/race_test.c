@@ -72,7 +72,7 @@ typedef struct crowd {
   unsigned seed;
 } crowd;
 
-static void *come_and_go(void *ctx) {
+static void *open_and_close(void *ctx) {
   crowd *c = ctx;
   vestry_memory_exchange *open[OPEN] = {NULL};
   for (int i = 0; i < ACTS; i++) {
@@ -112,7 +112,7 @@ static void each_watch_ends_once_with_threads(void **state) {
     crowd crowds[THREADS];
     for (unsigned i = 0; i < THREADS; i++) {
       crowds[i] = (crowd){v, seed * 1000 + i};
-      assert_int_equal(pthread_create(&threads[i], NULL, come_and_go, &crowds[i]), 0);
+      assert_int_equal(pthread_create(&threads[i], NULL, open_and_close, &crowds[i]), 0);
     }
     for (size_t i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
     assert_int_equal(vestry_stop(v, VESTRY_NEVER_MS), VESTRY_OK);
@@ -151,7 +151,7 @@ static vestry_err echo_handler(const vestry_request *req, vestry_reply *reply, v
 
 /* Each thread counts a request, wakes the watch, and waits until a step has seen it. It would wait forever for a lost
  * wake. */
-static void *ask(void *ctx) {
+static void *request_and_wait(void *ctx) {
   echo *e = ctx;
   for (int i = 0; i < WAKES; i++) {
     size_t mine = atomic_fetch_add_explicit(&e->asked, 1, memory_order_relaxed) + 1;
@@ -172,7 +172,7 @@ static void no_wake_is_lost_with_threads(void **state) {
                    VESTRY_OK);
   e.connection = vestry_memory_look(page).connection;
   pthread_t threads[3];
-  for (size_t i = 0; i < 3; i++) assert_int_equal(pthread_create(&threads[i], NULL, ask, &e), 0);
+  for (size_t i = 0; i < 3; i++) assert_int_equal(pthread_create(&threads[i], NULL, request_and_wait, &e), 0);
   for (size_t i = 0; i < 3; i++) pthread_join(threads[i], NULL);
   assert_int_equal(atomic_load(&e.seen), 3 * WAKES);
   vestry_memory_destroy(page);
