@@ -65,7 +65,7 @@ static void break_off(log_tab *t) {
 
 static _Atomic(unsigned) seeds;
 
-static void *come_and_go(void *ctx) {
+static void *open_and_close(void *ctx) {
   race *r = ctx;
   unsigned random = 1 + atomic_fetch_add(&seeds, 1);
   log_tab t = {0};
@@ -104,7 +104,7 @@ static void g12_no_line_is_lost_or_repeated_with_threads(void **state) {
   atomic_store(&r.writing, WRITERS);
   atomic_store(&r.coming, TABS);
   for (int i = 0; i < WRITERS; i++) assert_int_equal(pthread_create(&writers[i], NULL, write_lines, &r), 0);
-  for (int i = 0; i < TABS; i++) assert_int_equal(pthread_create(&tabs[i], NULL, come_and_go, &r), 0);
+  for (int i = 0; i < TABS; i++) assert_int_equal(pthread_create(&tabs[i], NULL, open_and_close, &r), 0);
   for (int i = 0; i < WRITERS; i++) pthread_join(writers[i], NULL);
   for (int i = 0; i < TABS; i++) pthread_join(tabs[i], NULL);
   vestry_history_stats stats = {0};
