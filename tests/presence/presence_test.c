@@ -32,7 +32,7 @@ typedef struct visit {
   test_host *fails; /* lets allocations of vestry_reply_present fail; NULL: none */
 } visit;
 
-static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app) {
+static vestry_err be_present(const vestry_request *req, vestry_reply *reply, void *app) {
   visit *v = app;
   (void)req;
   if (v->fails) test_host_fail_in(v->fails, 0);
@@ -45,14 +45,14 @@ static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
 }
 
-static vestry_err come_to_none(const vestry_request *req, vestry_reply *reply, void *app) {
+static vestry_err be_present_without_presence(const vestry_request *req, vestry_reply *reply, void *app) {
   visit *v = app;
   (void)req;
   return v->error = vestry_reply_present(reply, NULL, v->place, v->who);
 }
 
 /* Sixteen places, and one more. */
-static vestry_err come_everywhere(const vestry_request *req, vestry_reply *reply, void *app) {
+static vestry_err be_present_everywhere(const vestry_request *req, vestry_reply *reply, void *app) {
   visit *v = app;
   (void)req;
   for (int i = 0; i < 16; i++)
@@ -62,14 +62,14 @@ static vestry_err come_everywhere(const vestry_request *req, vestry_reply *reply
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
 }
 
-static vestry_err log_in_and_come_everywhere(const vestry_request *req, vestry_reply *reply, void *app) {
+static vestry_err log_in_and_be_present_everywhere(const vestry_request *req, vestry_reply *reply, void *app) {
   assert_int_equal(vestry_session_login(req, reply, "ada"), VESTRY_OK);
-  return come_everywhere(req, reply, app);
+  return be_present_everywhere(req, reply, app);
 }
 
 static void open_at(site *w, wire *r, vestry_presence *presence, const vestry_key *place, const char *who) {
   *r = (wire){.datastar = true};
-  wire_request(w, r, come, &(visit){.presence = presence, .place = place, .who = who});
+  wire_request(w, r, be_present, &(visit){.presence = presence, .place = place, .who = who});
 }
 
 static void close_at(site *w, wire *r) {
@@ -176,15 +176,15 @@ static void request_without_stream_adds_no_member(void **state) {
   wire plain = {0}, answered = {.datastar = true}, refused = {.datastar = true, .open_error = VESTRY_LIMIT};
   visit v = {.presence = presence, .place = BOARD, .who = "ada"}, answers = v;
   answers.answers = true;
-  wire_request(&w, &plain, come, &v);
+  wire_request(&w, &plain, be_present, &v);
   assert_int_equal(plain.status, 204);
-  wire_request(&w, &refused, come, &v);
+  wire_request(&w, &refused, be_present, &v);
   assert_int_equal(refused.status, 503);
   answered.datastar = false;
-  wire_request(&w, &answered, come, &answers);
+  wire_request(&w, &answered, be_present, &answers);
   assert_int_equal(answered.status, 200);
   wire brief = {.datastar = true, .open_io = VESTRY_IO_HANGUP}; /* hung up before it began */
-  wire_request(&w, &brief, come, &v);
+  wire_request(&w, &brief, be_present, &v);
   site_pass_ms(&w, 5000);
   assert_here(presence, BOARD, "");
   assert_true(strcmp(t.text, "") == 0 || strcmp(t.text, "+ada@1 -ada@0 ") == 0);
@@ -199,7 +199,7 @@ static void stream_adds_several_members(void **state) {
   site_begin(&w, (vestry_options){0});
   vestry_presence *presence = create(&w, &t, 0, 0);
   wire r = {.datastar = true};
-  wire_request(&w, &r, come, &(visit){.presence = presence, .place = BOARD, .who = "ada", .other = "bob"});
+  wire_request(&w, &r, be_present, &(visit){.presence = presence, .place = BOARD, .who = "ada", .other = "bob"});
   assert_here(presence, BOARD, "ada:1 bob:1 ");
   close_at(&w, &r);
   site_pass_ms(&w, 2001);
@@ -256,7 +256,7 @@ static void stream_is_present_at_16_places_at_most(void **state) {
     vestry_presence *presence = create(&w, &t, 0, 0);
     visit v = {.presence = presence, .who = "ada"};
     wire r = {.datastar = true};
-    wire_request(&w, &r, in_session ? log_in_and_come_everywhere : come_everywhere, &v);
+    wire_request(&w, &r, in_session ? log_in_and_be_present_everywhere : be_present_everywhere, &v);
     assert_int_equal(v.error, VESTRY_LIMIT);
     assert_int_equal(r.status, 200);
     for (int i = 0; i < 17; i++) assert_int_equal(vestry_presence_is(presence, VESTRY_KEY("p", i), "ada"), i < 16);
@@ -327,13 +327,13 @@ static void ignored_error_refuses_the_stream(void **state) {
   vestry_presence *presence = create(&w, &t, 0, 1);
   wire r = {.datastar = true}, large = r;
   visit v = {.presence = presence, .place = BOARD, .who = "ada", .fails = &w.th, .ignores = true};
-  wire_request(&w, &r, come, &v);
+  wire_request(&w, &r, be_present, &v);
   assert_int_equal(v.error, VESTRY_NO_MEMORY);
   assert_int_equal(r.status, 500);
   static char bytes[70000];
   memset(bytes, 'a', sizeof bytes - 1);
   v = (visit){.presence = presence, .place = VESTRY_KEY((const char *)bytes), .who = "ada"};
-  wire_request(&w, &large, come, &v);
+  wire_request(&w, &large, be_present, &v);
   assert_int_equal(v.error, VESTRY_TOO_LARGE);
   assert_int_equal(large.status, 500); /* not an error of the client */
   vestry_presence_destroy(presence);
@@ -359,7 +359,7 @@ static void missing_presence_or_arguments_are_refused(void **state) {
   assert_int_equal(vestry_presence_each(presence, VESTRY_KEY((const char *)NULL), list, NULL), VESTRY_INVALID);
   visit v = {.place = BOARD, .who = "ada"};
   wire none = {.datastar = true};
-  wire_request(&w, &none, come_to_none, &v);
+  wire_request(&w, &none, be_present_without_presence, &v);
   assert_int_equal(v.error, VESTRY_INVALID);
   assert_int_equal(none.status, 500);
   vestry_presence_destroy(presence);
@@ -411,7 +411,7 @@ static vestry_err one_stay(test_host *th, void *ctx) {
     site w = {.v = v};
     wire r = {.datastar = true};
     visit came = {.presence = presence, .place = VESTRY_KEY("board", "x", VESTRY_KEY(1, "y")), .who = "ada"};
-    (void)wire_serve(&w, &r, come, &came);
+    (void)wire_serve(&w, &r, be_present, &came);
     error = came.error;
     if (!error && !r.connection) error = VESTRY_NO_MEMORY;
     if (r.connection) vestry_connection_close(r.connection, VESTRY_CAUSE_HANGUP);
@@ -469,7 +469,8 @@ static void destroyed_presence_reports_nothing(void **state) {
   vestry_presence *presence = create(&w, &t, 0, 0);
   wire r, other = {.datastar = true};
   r = other;
-  assert_int_equal(wire_serve(&w, &r, come, &(visit){.presence = presence, .place = BOARD, .who = "ada"}), VESTRY_OK);
+  assert_int_equal(wire_serve(&w, &r, be_present, &(visit){.presence = presence, .place = BOARD, .who = "ada"}),
+                   VESTRY_OK);
   vestry_presence_destroy(presence); /* an arrival is pending */
   site_settle(&w);
   assert_int_equal(t.count, 0);

@@ -16,7 +16,7 @@ typedef struct visit {
   const char *who;
 } visit;
 
-static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app) {
+static vestry_err be_present(const vestry_request *req, vestry_reply *reply, void *app) {
   const visit *v = app;
   (void)req;
   vestry_err error = vestry_reply_present(reply, v->presence, v->place, v->who);
@@ -37,7 +37,7 @@ typedef struct belief {
   _Atomic(bool) is_inside;
 } belief;
 
-static void believe(const vestry_presence_change *change, void *ctx) {
+static void apply_change(const vestry_presence_change *change, void *ctx) {
   belief *b = ctx;
   assert_false(atomic_exchange(&b->is_inside, true));
   size_t place = (size_t)change->place->parts[1].integer, who = (size_t)atoi(change->who);
@@ -58,7 +58,7 @@ typedef struct crowd {
   unsigned seed;
 } crowd;
 
-static void *come_and_go(void *ctx) {
+static void *open_and_close(void *ctx) {
   crowd *c = ctx;
   vestry_memory_exchange *open[8];
   size_t open_count = 0;
@@ -72,7 +72,7 @@ static void *come_and_go(void *ctx) {
     }
     visit v = {.presence = c->b->presence, .place = VESTRY_KEY("p", rand_r(&c->seed) % PLACES), .who = who};
     assert_int_equal(
-        vestry_memory_request(c->b->v, &(vestry_memory_call){.datastar = true}, come, &v, &open[open_count]),
+        vestry_memory_request(c->b->v, &(vestry_memory_call){.datastar = true}, be_present, &v, &open[open_count]),
         VESTRY_OK);
     open_count++;
   }
@@ -87,14 +87,15 @@ static void counts_are_exact_with_threads(void **state) {
   for (unsigned seed = 1; seed <= 3; seed++) {
     belief *b = calloc(1, sizeof *b);
     assert_int_equal(vestry_create(&(vestry_options){.threads_count = 2}, &b->v), VESTRY_OK);
-    assert_int_equal(vestry_presence_create(
-                         b->v, &(vestry_presence_options){.grace_ms = 1, .on_change = believe, .ctx = b}, &b->presence),
-                     VESTRY_OK);
+    assert_int_equal(
+        vestry_presence_create(b->v, &(vestry_presence_options){.grace_ms = 1, .on_change = apply_change, .ctx = b},
+                               &b->presence),
+        VESTRY_OK);
     pthread_t threads[THREADS];
     crowd crowds[THREADS];
     for (unsigned i = 0; i < THREADS; i++) {
       crowds[i] = (crowd){b, seed * 1000 + i};
-      assert_int_equal(pthread_create(&threads[i], NULL, come_and_go, &crowds[i]), 0);
+      assert_int_equal(pthread_create(&threads[i], NULL, open_and_close, &crowds[i]), 0);
     }
     for (size_t i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
     for (int place = 0; place < PLACES; place++)
@@ -119,7 +120,7 @@ typedef struct slow {
   char text[256];
 } slow;
 
-static void dawdle(const vestry_presence_change *change, void *ctx) {
+static void take_slowly(const vestry_presence_change *change, void *ctx) {
   slow *s = ctx;
   sprintf(s->text + strlen(s->text), "%c%s@%zu ", change->here ? '+' : '-', change->who, change->here_count);
   atomic_store(&s->is_inside, true);
@@ -130,7 +131,8 @@ static void dawdle(const vestry_presence_change *change, void *ctx) {
 static vestry_memory_exchange *enter(slow *s, const char *who) {
   visit v = {.presence = s->presence, .place = VESTRY_KEY("p", 1), .who = who};
   vestry_memory_exchange *stream;
-  assert_int_equal(vestry_memory_request(s->v, &(vestry_memory_call){.datastar = true}, come, &v, &stream), VESTRY_OK);
+  assert_int_equal(vestry_memory_request(s->v, &(vestry_memory_call){.datastar = true}, be_present, &v, &stream),
+                   VESTRY_OK);
   return stream;
 }
 
@@ -145,7 +147,7 @@ static void slow_on_change_receives_only_remaining_changes(void **state) {
   (void)state;
   slow s = {.told = 0};
   assert_int_equal(vestry_create(&(vestry_options){.threads_count = 2}, &s.v), VESTRY_OK);
-  const vestry_presence_options options = {.grace_ms = 1, .max_count = 4, .on_change = dawdle, .ctx = &s};
+  const vestry_presence_options options = {.grace_ms = 1, .max_count = 4, .on_change = take_slowly, .ctx = &s};
   assert_int_equal(vestry_presence_create(s.v, &options, &s.presence), VESTRY_OK);
   vestry_memory_exchange *ada = enter(&s, "ada");
   while (!atomic_load(&s.is_inside)) sched_yield();
@@ -181,15 +183,16 @@ static void presence_may_end_while_streams_end(void **state) {
   for (unsigned seed = 1; seed <= 20; seed++) {
     belief *b = calloc(1, sizeof *b);
     assert_int_equal(vestry_create(&(vestry_options){.threads_count = 2}, &b->v), VESTRY_OK);
-    assert_int_equal(vestry_presence_create(
-                         b->v, &(vestry_presence_options){.grace_ms = 1, .on_change = believe, .ctx = b}, &b->presence),
-                     VESTRY_OK);
+    assert_int_equal(
+        vestry_presence_create(b->v, &(vestry_presence_options){.grace_ms = 1, .on_change = apply_change, .ctx = b},
+                               &b->presence),
+        VESTRY_OK);
     vestry_memory_exchange *open[40];
     for (int i = 0; i < 40; i++) {
       char who[16];
       snprintf(who, sizeof who, "%d", i);
       visit v = {.presence = b->presence, .place = VESTRY_KEY("p", 1), .who = who};
-      assert_int_equal(vestry_memory_request(b->v, &(vestry_memory_call){.datastar = true}, come, &v, &open[i]),
+      assert_int_equal(vestry_memory_request(b->v, &(vestry_memory_call){.datastar = true}, be_present, &v, &open[i]),
                        VESTRY_OK);
       if (i % 2) vestry_memory_destroy(open[i]);
     }

@@ -46,7 +46,7 @@ static size_t told_in_all, left_out_in_all; /* to check that the schedules cover
 static const char *const people[PEOPLE] = {"ada", "bob", "cyd"};
 
 /* Read the members. */
-static void look(void) {
+static void read_members(void) {
   h.moment++;
   if (!h.presence) return;
   for (int place = 0; place < PLACES; place++) {
@@ -64,7 +64,7 @@ static void look(void) {
 }
 
 /* Return the number of members that need memory. */
-static size_t guests_count(void) {
+static size_t members_count(void) {
   size_t count = 0;
   for (int place = 0; place < PLACES; place++)
     for (int who = 0; who < PEOPLE; who++)
@@ -77,7 +77,7 @@ typedef struct visit {
   uint64_t choice;
 } visit;
 
-static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app) {
+static vestry_err be_present(const vestry_request *req, vestry_reply *reply, void *app) {
   const visit *v = app;
   (void)req;
   vestry_err error = h.presence ? vestry_reply_present(reply, h.presence, PLACE(v->place), people[v->who]) : VESTRY_OK;
@@ -99,17 +99,17 @@ static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app
 
 static void open_stream(int place, int who, uint64_t choice) {
   if (h.streams_count == STREAMS) return;
-  look();
+  read_members();
   bool is_known =
       h.people[place][who].is_here || h.people[place][who].is_believed || h.people[place][who].is_being_told;
-  bool has_room = !h.presence || is_known || guests_count() < h.max_count;
+  bool has_room = !h.presence || is_known || members_count() < h.max_count;
   wire *r = &h.streams[h.streams_count];
   *r = (wire){.datastar = true, .open_io = choice / 4 % 8 ? VESTRY_IO_OK : VESTRY_IO_HANGUP};
   h.of[h.streams_count].place = place;
   h.of[h.streams_count].who = who;
   h.streams_count++;
   visit v = {place, who, choice};
-  require(wire_serve(&h.w, r, come, &v) == VESTRY_OK);
+  require(wire_serve(&h.w, r, be_present, &v) == VESTRY_OK);
   /* 503 also if the stream for which it is dropped has just ended */
   require(has_room ? r->status != 503 || choice % 4 == 2 : r->status == 503);
 }
@@ -164,7 +164,7 @@ static void one_op(void) {
   case 6:
   case 9: test_host_advance_ms(&h.w.th, 1 + (r >> 8) % (2 * GRACE_MS)); break;
   case 7:
-    while (h.depth == 0 && step()) look();
+    while (h.depth == 0 && step()) read_members();
     break;
   case 8:
     if (h.depth || (r >> 8) % 32) break;
@@ -173,14 +173,14 @@ static void one_op(void) {
     break;
   default: (void)step();
   }
-  look();
+  read_members();
 }
 
 static void on_change(const vestry_presence_change *change, void *ctx) {
   int place = (int)change->place->parts[1].integer, who = 0;
   (void)ctx;
   require(h.presence);
-  look();
+  read_members();
   while (strcmp(people[who], change->who) != 0) who++;
   h.told_count++;
   told_in_all++;
@@ -206,7 +206,7 @@ static void on_change(const vestry_presence_change *change, void *ctx) {
 }
 
 static void settle(void) {
-  while (step()) look();
+  while (step()) read_members();
 }
 
 static void count_streams(const char *who, size_t streams_count, void *ctx) {
@@ -257,7 +257,7 @@ static void one_schedule(uint64_t seed) {
     settle();
     check_quiet();
     for (int place = 0; place < PLACES; place++) require(h.believed_count[place] == 0 || !h.presence);
-    require(guests_count() == 0 || !h.presence);
+    require(members_count() == 0 || !h.presence);
   }
   size_t before = h.told_count;
   vestry_presence_destroy(h.presence);
