@@ -75,7 +75,7 @@ static const char *topic_of(uint64_t random) {
   return topics[random % 4];
 }
 
-static void *publish_loudly(void *argument) {
+static void *publish_many(void *argument) {
   worker *w = argument;
   pthread_barrier_wait(&w->h->start);
   for (uint64_t i = 0; i < LOUD; i++) {
@@ -86,7 +86,7 @@ static void *publish_loudly(void *argument) {
   return NULL;
 }
 
-static void visit(worker *w, vestry_subscription **held) {
+static void subscribe_once(worker *w, vestry_subscription **held) {
   hall *h = w->h;
   uint64_t r = random_next(&w->seed);
   int stream = (int)((r >> 8) % (STREAMS + 2));
@@ -114,12 +114,12 @@ static void visit(worker *w, vestry_subscription **held) {
   *held = made;
 }
 
-static void *come_and_go(void *argument) {
+static void *subscribe_and_end(void *argument) {
   worker *w = argument;
   vestry_subscription *held[4] = {NULL};
   pthread_barrier_wait(&w->h->start);
   for (int i = 0; i < VISITS; i++) {
-    visit(w, &held[random_below(&w->seed, 4)]);
+    subscribe_once(w, &held[random_below(&w->seed, 4)]);
     if (i % 40 == 39)
       vestry_connection_close(w->h->streams[random_below(&w->seed, STREAMS)],
                               i % 80 == 39 ? VESTRY_CAUSE_CLOSED : VESTRY_CAUSE_HANGUP);
@@ -146,7 +146,7 @@ static void one_round(uint64_t seed) {
   pthread_barrier_init(&h.start, NULL, PUBLISHERS + GUESTS);
   for (int i = 0; i < PUBLISHERS + GUESTS; i++) {
     workers[i] = (worker){.h = &h, .pages = pages, .seed = seed * 100 + (uint64_t)i};
-    void *(*run)(void *) = i < PUBLISHERS ? publish_loudly : come_and_go;
+    void *(*run)(void *) = i < PUBLISHERS ? publish_many : subscribe_and_end;
     assert_int_equal(pthread_create(&workers[i].thread, NULL, run, &workers[i]), 0);
   }
   for (int i = 0; i < PUBLISHERS + GUESTS; i++) pthread_join(workers[i].thread, NULL);

@@ -15,7 +15,7 @@ static vestry_bus_stats bus_of(vestry *v) {
 }
 
 /* Publish, and return the number of subscribers called. */
-static size_t tell(vestry *v, vestry_scope scope, const vestry_key *key, const char *text) {
+static size_t publish(vestry *v, vestry_scope scope, const vestry_key *key, const char *text) {
   size_t count = 99;
   vestry_err error = vestry_publish(v, scope, key, text, strlen(text), &count);
   assert_int_equal(error, count ? VESTRY_OK : VESTRY_NOT_FOUND);
@@ -30,7 +30,7 @@ typedef struct ear {
   char key[100], scope[20];
 } ear;
 
-static void hear(const vestry_bus_message *message, void *ctx) {
+static void note_message(const vestry_bus_message *message, void *ctx) {
   ear *e = ctx;
   assert_int_equal(e->overs, 0);
   e->calls++;
@@ -73,18 +73,18 @@ typedef struct visit {
   site *w;
 } visit;
 
-static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app) {
+static vestry_err subscribe_and_keep(const vestry_request *req, vestry_reply *reply, void *app) {
   visit *v = app;
   (void)req;
   if (v->fails) test_host_fail_in(v->fails, v->fail);
   for (size_t i = 0; v->ears[i]; i++)
     v->error = vestry_reply_subscribe(reply, v->scope ? *v->scope : req->scope, v->key,
-                                      &(vestry_subscriber){.call = hear, .over = over, .ctx = v->ears[i]});
+                                      &(vestry_subscriber){.call = note_message, .over = over, .ctx = v->ears[i]});
   if (v->is_invalid)
     v->error = vestry_reply_subscribe(reply, v->scope ? *v->scope : req->scope, v->key, &v->subscriber);
   if (v->fails) test_host_fail_no_more(v->fails);
   if (v->error && !v->ignores) return v->error;
-  if (v->ears[0]) assert_int_equal(tell(v->w->v, NOWHERE, v->key, "from the handler"), 0);
+  if (v->ears[0]) assert_int_equal(publish(v->w->v, NOWHERE, v->key, "from the handler"), 0);
   if (v->ends) vestry_close(v->w->v);
   if (v->answers) return vestry_reply_body(reply, NULL, "x", 1);
   if (v->has_hook)
@@ -101,7 +101,7 @@ static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app
 /* ["tell", text] */
 static vestry_err effect_tell(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   (void)ctx;
-  (void)tell(vestry_context_info(context)->v, NOWHERE, JOBS, json_string_value(json_array_get(args, 0)));
+  (void)publish(vestry_context_info(context)->v, NOWHERE, JOBS, json_string_value(json_array_get(args, 0)));
   return VESTRY_OK;
 }
 
@@ -127,21 +127,21 @@ static void stream_receives_messages_while_it_lives(void **state) {
   wire r = {.datastar = true};
   ear e = {.calls = 0};
   visit v = {.ears = {&e}, .key = JOBS, .has_hook = true, .w = &w};
-  assert_int_equal(tell(w.v, NOWHERE, JOBS, "too early"), 0);
-  assert_int_equal(wire_serve(&w, &r, come, &v), VESTRY_OK);
+  assert_int_equal(publish(w.v, NOWHERE, JOBS, "too early"), 0);
+  assert_int_equal(wire_serve(&w, &r, subscribe_and_keep, &v), VESTRY_OK);
   assert_string_equal(e.heard, "an effect "); /* from the effects on, before the stream has opened */
   assert_false(r.head_written);
-  assert_int_equal(tell(w.v, NOWHERE, JOBS, "then"), 1);
+  assert_int_equal(publish(w.v, NOWHERE, JOBS, "then"), 1);
   assert_string_equal(e.key, "[\"jobs\",7]");
   assert_string_equal(e.scope, "");
-  assert_int_equal(tell(w.v, NOWHERE, VESTRY_KEY("jobs", 8), "another"), 0);
-  assert_int_equal(tell(w.v, (vestry_scope){"ann", 3}, JOBS, "somebody else's"), 0);
+  assert_int_equal(publish(w.v, NOWHERE, VESTRY_KEY("jobs", 8), "another"), 0);
+  assert_int_equal(publish(w.v, (vestry_scope){"ann", 3}, JOBS, "somebody else's"), 0);
   site_settle(&w);
   assert_int_equal(wire_count(&r, "{\"n\":1}") + wire_count(&r, "{\"n\":2}"), 2);
   wire_hang_up(&w, &r);
   assert_int_equal(e.overs, 1);
   assert_int_equal(e.closes, 1);
-  assert_int_equal(tell(w.v, NOWHERE, JOBS, "too late"), 0);
+  assert_int_equal(publish(w.v, NOWHERE, JOBS, "too late"), 0);
   assert_string_equal(e.heard, "an effect then ");
   vestry_bus_stats stats = bus_of(w.v);
   assert_int_equal(stats.ended_by_connection_count, 1);
@@ -156,7 +156,7 @@ static void request_without_stream_ends_its_subscription(void **state) {
   site w;
   begin(&w, (vestry_options){0});
   wire stored = {.datastar = true};
-  wire_request(&w, &stored, come, &(visit){.key = JOBS, .kept = "b", .policy = VESTRY_KEEP_REUSE});
+  wire_request(&w, &stored, subscribe_and_keep, &(visit){.key = JOBS, .kept = "b", .policy = VESTRY_KEEP_REUSE});
   const struct {
     wire r;
     visit v;
@@ -177,7 +177,7 @@ static void request_without_stream_ends_its_subscription(void **state) {
     v.w = &w;
     v.ears[0] = &e;
     all[i] = rows[i].r;
-    wire_request(&w, &all[i], come, &v);
+    wire_request(&w, &all[i], subscribe_and_keep, &v);
     if (all[i].status != rows[i].status) fail_msg("row %zu: %d", i, all[i].status);
     assert_int_equal(e.calls, 0);
     assert_int_equal(e.overs, 1);
@@ -194,11 +194,11 @@ static void subscription_ends_if_the_instance_closes_before_open(void **state) {
   begin(&w, (vestry_options){0});
   wire r = {.datastar = true}, late = {.datastar = true};
   ear e = {.calls = 0};
-  wire_request(&w, &r, come, &(visit){.ears = {&e}, .key = JOBS, .ends = true, .w = &w});
+  wire_request(&w, &r, subscribe_and_keep, &(visit){.ears = {&e}, .key = JOBS, .ends = true, .w = &w});
   assert_int_equal(r.status, 503);
   assert_int_equal(e.overs, 1);
   assert_int_equal(vestry_publish(w.v, NOWHERE, JOBS, NULL, 0, NULL), VESTRY_CLOSED);
-  assert_int_equal(vestry_subscribe(w.v, NOWHERE, JOBS, &(vestry_subscriber){.call = hear, .ctx = &e}, NULL),
+  assert_int_equal(vestry_subscribe(w.v, NOWHERE, JOBS, &(vestry_subscriber){.call = note_message, .ctx = &e}, NULL),
                    VESTRY_CLOSED);
   end(&w, (wire *[]){&r, &late}, 2);
 }
@@ -213,15 +213,16 @@ static void code_subscribes_without_a_stream(void **state) {
   vestry_scope ann = {"ann", 3};
   begin(&w, (vestry_options){0});
   for (int i = 0; i < 3; i++)
-    assert_int_equal(vestry_subscribe(w.v, ann, JOBS, &(vestry_subscriber){.call = hear, .over = over, .ctx = &ears[i]},
+    assert_int_equal(vestry_subscribe(w.v, ann, JOBS,
+                                      &(vestry_subscriber){.call = note_message, .over = over, .ctx = &ears[i]},
                                       i ? NULL : &first),
                      VESTRY_OK);
-  assert_int_equal(tell(w.v, ann, JOBS, "all"), 3);
+  assert_int_equal(publish(w.v, ann, JOBS, "all"), 3);
   assert_string_equal(ears[2].scope, "ann");
   assert_true(vestry_unsubscribe(first));
   assert_int_equal(ears[0].overs, 1);
-  assert_int_equal(tell(w.v, ann, JOBS, "two"), 2);
-  assert_int_equal(vestry_subscribe(NULL, ann, JOBS, &(vestry_subscriber){.call = hear}, NULL), VESTRY_INVALID);
+  assert_int_equal(publish(w.v, ann, JOBS, "two"), 2);
+  assert_int_equal(vestry_subscribe(NULL, ann, JOBS, &(vestry_subscriber){.call = note_message}, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_subscribe(w.v, ann, JOBS, &(vestry_subscriber){.call = NULL}, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_publish(NULL, ann, JOBS, NULL, 0, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_publish(w.v, ann, JOBS, NULL, 0, NULL), VESTRY_OK);
@@ -240,19 +241,19 @@ static void subscriptions_over_limit_are_refused(void **state) {
   wire a = {.datastar = true}, b = a;
   ear ears[4] = {{.calls = 0}};
   visit v = {.ears = {&ears[0], &ears[1], &ears[2]}, .key = JOBS, .ignores = true, .w = &w};
-  wire_request(&w, &a, come, &v); /* subscriptions that have not begun count too */
+  wire_request(&w, &a, subscribe_and_keep, &v); /* subscriptions that have not begun count too */
   assert_int_equal(v.error, VESTRY_LIMIT);
   assert_int_equal(bus_of(w.v).live_count, 2);
   assert_int_equal(bus_of(w.v).refused_count, 1);
   v = (visit){.ears = {&ears[3]}, .key = JOBS, .w = &w};
-  wire_request(&w, &b, come, &v);
+  wire_request(&w, &b, subscribe_and_keep, &v);
   assert_int_equal(b.status, 503);
   assert_int_equal(ears[2].overs + ears[3].overs, 0); /* a failed subscription has no end */
   wire_hang_up(&w, &a);
   assert_int_equal(ears[0].overs + ears[1].overs, 2);
   wire_finish(&b);
   b = (wire){.datastar = true};
-  wire_request(&w, &b, come, &v);
+  wire_request(&w, &b, subscribe_and_keep, &v);
   assert_int_equal(b.status, 200);
   assert_int_equal(ears[3].calls, 1);
   end(&w, (wire *[]){&a, &b}, 2);
@@ -266,7 +267,7 @@ static void reply_subscribes_16_times_at_most(void **state) {
   ear ears[18] = {{.calls = 0}};
   visit v = {.key = JOBS, .ignores = true, .w = &w};
   for (size_t i = 0; i < 18; i++) v.ears[i] = &ears[i];
-  wire_request(&w, &r, come, &v);
+  wire_request(&w, &r, subscribe_and_keep, &v);
   assert_int_equal(v.error, VESTRY_LIMIT);
   assert_int_equal(bus_of(w.v).live_count, 16);
   wire_hang_up(&w, &r);
@@ -279,7 +280,7 @@ static void invalid_subscription_is_refused(void **state) {
   site w;
   begin(&w, (vestry_options){0});
   wire open = {.datastar = true};
-  wire_request(&w, &open, come, &(visit){.key = JOBS});
+  wire_request(&w, &open, subscribe_and_keep, &(visit){.key = JOBS});
   static char large[70000];
   memset(large, 'a', sizeof large - 1);
   const struct {
@@ -287,18 +288,18 @@ static void invalid_subscription_is_refused(void **state) {
     vestry_err error;
   } rows[] = {
       {{.key = JOBS, .subscriber = {.call = NULL}}, VESTRY_INVALID},
-      {{.key = JOBS, .subscriber = {.call = hear, .connection = open.connection}}, VESTRY_INVALID},
-      {{.key = JOBS, .subscriber = {.size = 3, .call = hear}}, VESTRY_INVALID},
-      {{.key = NULL, .subscriber = {.call = hear}}, VESTRY_INVALID},
-      {{.key = VESTRY_KEY((const char *)NULL), .subscriber = {.call = hear}}, VESTRY_INVALID},
-      {{.key = VESTRY_KEY((const char *)large), .subscriber = {.call = hear}}, VESTRY_TOO_LARGE},
-      {{.key = JOBS, .scope = &(vestry_scope){large, 1025}, .subscriber = {.call = hear}}, VESTRY_TOO_LARGE},
+      {{.key = JOBS, .subscriber = {.call = note_message, .connection = open.connection}}, VESTRY_INVALID},
+      {{.key = JOBS, .subscriber = {.size = 3, .call = note_message}}, VESTRY_INVALID},
+      {{.key = NULL, .subscriber = {.call = note_message}}, VESTRY_INVALID},
+      {{.key = VESTRY_KEY((const char *)NULL), .subscriber = {.call = note_message}}, VESTRY_INVALID},
+      {{.key = VESTRY_KEY((const char *)large), .subscriber = {.call = note_message}}, VESTRY_TOO_LARGE},
+      {{.key = JOBS, .scope = &(vestry_scope){large, 1025}, .subscriber = {.call = note_message}}, VESTRY_TOO_LARGE},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     wire r = {.datastar = true};
     visit v = rows[i].v;
     v.is_invalid = true;
-    wire_request(&w, &r, come, &v);
+    wire_request(&w, &r, subscribe_and_keep, &v);
     if (v.error != rows[i].error) fail_msg("row %zu: %s", i, vestry_strerror(v.error));
     assert_int_equal(r.status, 500); /* not an error of the client */
     wire_finish(&r);
@@ -309,10 +310,10 @@ static void invalid_subscription_is_refused(void **state) {
                               vestry_key_string("jobs")};
   for (int i = 0; i < 3; i++)
     assert_int_equal(vestry_subscribe(w.v, NOWHERE, &keys[i],
-                                      &(vestry_subscriber){.call = hear, .over = over, .ctx = &ears[i]}, NULL),
+                                      &(vestry_subscriber){.call = note_message, .over = over, .ctx = &ears[i]}, NULL),
                      VESTRY_OK);
-  assert_int_equal(tell(w.v, NOWHERE, &keys[2], "x"), 1);
-  assert_int_equal(tell(w.v, NOWHERE, VESTRY_KEY("jobs"), "x"), 0);
+  assert_int_equal(publish(w.v, NOWHERE, &keys[2], "x"), 1);
+  assert_int_equal(publish(w.v, NOWHERE, VESTRY_KEY("jobs"), "x"), 0);
   assert_int_equal(ears[0].calls + ears[1].calls, 0);
   wires_end(&w, &open);
 }
@@ -327,7 +328,7 @@ static void ignored_error_refuses_the_stream(void **state) {
     wire r = {.datastar = true};
     ear e = {.calls = 0};
     visit v = {.ears = {&e}, .key = JOBS, .fails = &w.th, .fail = fail, .ignores = true, .w = &w};
-    wire_request(&w, &r, come, &v);
+    wire_request(&w, &r, subscribe_and_keep, &v);
     assert_int_equal(r.status, v.error ? 500 : 200);
     assert_true(!v.error || v.error == VESTRY_NO_MEMORY);
     if (r.connection) wire_hang_up(&w, &r);
@@ -339,7 +340,7 @@ static void ignored_error_refuses_the_stream(void **state) {
   end(&w, NULL, 0);
 }
 
-static vestry_err one_life(test_host *th, void *ctx) {
+static vestry_err run_instance(test_host *th, void *ctx) {
   vestry *v;
   static char text[1000];
   (void)ctx;
@@ -351,13 +352,13 @@ static vestry_err one_life(test_host *th, void *ctx) {
   ear e = {.calls = 0}, unbound = {.calls = 0};
   visit come_in = {.ears = {&e}, .key = JOBS, .w = &w};
   bool is_subscribed = false;
-  (void)wire_serve(&w, &r, come, &come_in);
+  (void)wire_serve(&w, &r, subscribe_and_keep, &come_in);
   error = come_in.error;
   if (error) assert_int_equal(e.overs, 0);
   if (!error && !r.connection) error = VESTRY_NO_MEMORY;
   if (!error) {
     error = vestry_subscribe(v, NOWHERE, VESTRY_KEY((const char *)text),
-                             &(vestry_subscriber){.call = hear, .over = over, .ctx = &unbound}, NULL);
+                             &(vestry_subscriber){.call = note_message, .over = over, .ctx = &unbound}, NULL);
     is_subscribed = !error;
   }
   if (!error) error = vestry_publish(v, NOWHERE, VESTRY_KEY("nobody", (const char *)text), "x", 1, NULL);
@@ -374,7 +375,7 @@ static vestry_err one_life(test_host *th, void *ctx) {
 /* capability: K12 */
 static void failed_allocation_is_reported(void **state) {
   (void)state;
-  test_host_fail_each(one_life, NULL, true);
+  test_host_fail_each(run_instance, NULL, true);
 }
 
 int main(void) {
