@@ -147,14 +147,14 @@ static void finish(void) {
   pthread_mutex_destroy(&the.lock);
 }
 
-static void *ask(contract_ask what) {
+static void *request(contract_ask what) {
   return the.seam->ask(the.server, &what);
 }
 
 /* Open a stream and return its connection. */
 static vestry_connection *stream(void **ret_exchange) {
   unsigned index = the.witness.opened;
-  *ret_exchange = ask((contract_ask){.path = "/stream", .datastar = true});
+  *ret_exchange = request((contract_ask){.path = "/stream", .datastar = true});
   the.seam->settle(the.server);
   assert_true(witness_wait_opened(&the.witness, index + 1));
   return witness_connection(&the.witness, index);
@@ -184,7 +184,7 @@ static void assert_body(void *exchange, const char *text) {
 /* capability: B6, C14 */
 static void answer_has_status_headers_and_body(void **state) {
   begin(state);
-  void *exchange = ask((contract_ask){.path = "/echo"});
+  void *exchange = request((contract_ask){.path = "/echo"});
   assert_int_equal(the.seam->status(exchange), 200);
   assert_string_equal(the.seam->header(exchange, "x-echo"), "heard");
   assert_string_equal(the.seam->header(exchange, "Content-Type"), "text/plain");
@@ -196,7 +196,7 @@ static void answer_has_status_headers_and_body(void **state) {
 
 static void empty_reply_gets_204(void **state) {
   begin(state);
-  void *exchange = ask((contract_ask){.path = "/nothing"});
+  void *exchange = request((contract_ask){.path = "/nothing"});
   assert_int_equal(the.seam->status(exchange), 204);
   assert_body(exchange, "");
   the.seam->forget(exchange);
@@ -205,7 +205,7 @@ static void empty_reply_gets_204(void **state) {
 
 static void large_body_is_sent_whole(void **state) {
   begin(state);
-  void *exchange = ask((contract_ask){.path = "/large"});
+  void *exchange = request((contract_ask){.path = "/large"});
   assert_int_equal(the.seam->status(exchange), 200);
   vestry_slice body = the.seam->body(exchange);
   assert_int_equal(body.len, 3000000);
@@ -225,7 +225,7 @@ static void error_of_a_handler_gets_its_status(void **state) {
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     char number[16];
     snprintf(number, sizeof number, "%d", (int)cases[i].error);
-    void *exchange = ask((contract_ask){.path = "/fail", .query = number});
+    void *exchange = request((contract_ask){.path = "/fail", .query = number});
     assert_int_equal(the.seam->status(exchange), cases[i].status);
     const char *retry = the.seam->header(exchange, "Retry-After");
     if (cases[i].status == 503)
@@ -241,7 +241,8 @@ static void error_of_a_handler_gets_its_status(void **state) {
 static void handler_receives_the_request(void **state) {
   begin(state);
   const vestry_header headers[] = {{"X-Asked", "a \xc3\xa9 value"}, {"X-Asked", "another"}};
-  void *exchange = ask((contract_ask){.path = "/echo", .query = "a=1&b=%20", .headers = headers, .headers_count = 2});
+  void *exchange =
+      request((contract_ask){.path = "/echo", .query = "a=1&b=%20", .headers = headers, .headers_count = 2});
   assert_int_equal(the.seam->status(exchange), 200);
   pthread_mutex_lock(&the.lock);
   assert_string_equal(the.method, "GET");
@@ -260,16 +261,16 @@ static void handler_receives_the_request(void **state) {
 /* capability: B7 */
 static void handler_receives_signals(void **state) {
   begin(state);
-  void *exchange = ask((contract_ask){.path = "/echo", .query = "datastar=%7B%22a%22%3A1%7D", .datastar = true});
+  void *exchange = request((contract_ask){.path = "/echo", .query = "datastar=%7B%22a%22%3A1%7D", .datastar = true});
   assert_int_equal(the.seam->status(exchange), 200);
   assert_true(the.is_datastar);
   assert_string_equal(the.signals, "{\"a\":1}");
   the.seam->forget(exchange);
-  exchange = ask((contract_ask){"POST", "/echo", .datastar = true, .body = "{\"b\":[2]}", .body_len = 9});
+  exchange = request((contract_ask){"POST", "/echo", .datastar = true, .body = "{\"b\":[2]}", .body_len = 9});
   assert_int_equal(the.seam->status(exchange), 200);
   assert_string_equal(the.signals, "{\"b\":[2]}");
   the.seam->forget(exchange);
-  exchange = ask((contract_ask){"DELETE", "/echo", .query = "datastar=%7B%22c%22%3A3%7D", .datastar = true});
+  exchange = request((contract_ask){"DELETE", "/echo", .query = "datastar=%7B%22c%22%3A3%7D", .datastar = true});
   assert_int_equal(the.seam->status(exchange), 200);
   assert_string_equal(the.signals, "{\"c\":3}");
   the.seam->forget(exchange);
@@ -279,10 +280,10 @@ static void handler_receives_signals(void **state) {
 /* capability: C5 */
 static void malformed_signals_get_400(void **state) {
   begin(state);
-  void *exchange = ask((contract_ask){"POST", "/echo", .datastar = true, .body = "{\"b\":", .body_len = 5});
+  void *exchange = request((contract_ask){"POST", "/echo", .datastar = true, .body = "{\"b\":", .body_len = 5});
   assert_int_equal(the.seam->status(exchange), 400);
   the.seam->forget(exchange);
-  exchange = ask((contract_ask){.path = "/echo", .query = "datastar=%7", .datastar = true});
+  exchange = request((contract_ask){.path = "/echo", .query = "datastar=%7", .datastar = true});
   assert_int_equal(the.seam->status(exchange), 400);
   the.seam->forget(exchange);
   assert_int_equal(the.served, 0);
@@ -305,7 +306,7 @@ static char *made_body(size_t len) {
 static void post_body(size_t len, bool no_length, int status) {
   char *body = made_body(len);
   unsigned served = the.served;
-  void *exchange = ask((contract_ask){"POST", "/echo", .body = body, .body_len = len, .no_length = no_length});
+  void *exchange = request((contract_ask){"POST", "/echo", .body = body, .body_len = len, .no_length = no_length});
   assert_int_equal(the.seam->status(exchange), status);
   if (status == 200) {
     assert_int_equal(the.body_len, len);
@@ -352,9 +353,9 @@ static void body_limit_depends_on_the_path(void **state) {
   finish();
 }
 
-static void ask_broken(bool no_length) {
+static void request_broken(bool no_length) {
   void *exchange =
-      ask((contract_ask){"POST", "/echo", .body = "short", .body_len = 5, .no_length = no_length, .breaks = true});
+      request((contract_ask){"POST", "/echo", .body = "short", .body_len = 5, .no_length = no_length, .breaks = true});
   if (the.seam->closes_broken)
     assert_false(the.seam->end(exchange));
   else
@@ -364,8 +365,8 @@ static void ask_broken(bool no_length) {
 
 static void incomplete_body_is_refused(void **state) {
   begin(state);
-  ask_broken(false);
-  ask_broken(true);
+  request_broken(false);
+  request_broken(true);
   assert_int_equal(the.served, 0);
   finish();
 }
@@ -565,7 +566,7 @@ static void aborted_stream_ends_without_a_clean_end(void **state) {
 
 static void stream_of_effects_ends_when_they_are_written(void **state) {
   begin(state);
-  void *exchange = ask((contract_ask){.path = "/effects", .datastar = true});
+  void *exchange = request((contract_ask){.path = "/effects", .datastar = true});
   the.seam->settle(the.server);
   assert_int_equal(the.seam->status(exchange), 200);
   assert_true(the.seam->end(exchange));
@@ -594,10 +595,10 @@ static void client_that_hangs_up_ends_only_its_stream(void **state) {
 /* capability: A11 */
 static void later_requests_send_to_the_stored_stream(void **state) {
   begin(state);
-  void *kept = ask((contract_ask){"PUT", "/kept", .datastar = true});
+  void *kept = request((contract_ask){"PUT", "/kept", .datastar = true});
   the.seam->settle(the.server);
   assert_int_equal(the.seam->status(kept), 200);
-  void *action = ask((contract_ask){"POST", "/kept", .datastar = true});
+  void *action = request((contract_ask){"POST", "/kept", .datastar = true});
   assert_int_equal(the.seam->status(action), 204);
   the.seam->expect(kept, "data: signals {\"n\":42}\n\n");
   the.seam->forget(action);
@@ -607,7 +608,7 @@ static void later_requests_send_to_the_stored_stream(void **state) {
                    VESTRY_OK);
   the.seam->expect(kept, "data: signals {\"m\":43}\n\n");
   /* A second stream of the key replaces the first one, which ends cleanly, so that its client does not reconnect. */
-  void *next = ask((contract_ask){"PUT", "/kept", .datastar = true});
+  void *next = request((contract_ask){"PUT", "/kept", .datastar = true});
   the.seam->settle(the.server);
   assert_int_equal(the.seam->status(next), 200);
   assert_true(the.seam->end(kept));
@@ -621,11 +622,11 @@ static void stream_over_server_limit_gets_503(void **state) {
   void *streams[ROOM];
   for (int i = 0; i < ROOM; i++) stream(&streams[i]);
   for (int i = 0; i < 3; i++) {
-    void *refused = ask((contract_ask){.path = "/stream", .datastar = true});
+    void *refused = request((contract_ask){.path = "/stream", .datastar = true});
     assert_int_equal(the.seam->status(refused), 503);
     assert_string_equal(the.seam->header(refused, "Retry-After"), "2");
     the.seam->forget(refused);
-    void *action = ask((contract_ask){.path = "/echo", .datastar = true}); /* ordinary requests are still served */
+    void *action = request((contract_ask){.path = "/echo", .datastar = true}); /* ordinary requests are still served */
     assert_int_equal(the.seam->status(action), 200);
     the.seam->forget(action);
   }
@@ -651,7 +652,7 @@ static void stop_ends_open_streams_once(void **state) {
     assert_false(the.seam->end(exchanges[i]));
     the.seam->forget(exchanges[i]);
   }
-  void *late = ask((contract_ask){.path = "/echo"});
+  void *late = request((contract_ask){.path = "/echo"});
   assert_int_equal(the.seam->status(late), 503);
   the.seam->forget(late);
   assert_int_equal(witness_closed(w), 3); /* once each */
@@ -686,13 +687,13 @@ static vestry_err count(const vestry_request *req, vestry_reply *reply, void *ap
 }
 
 static void *post_guarded(const vestry_header *headers, size_t headers_count) {
-  return ask((contract_ask){.method = "POST",
-                            .path = "/guarded",
-                            .datastar = true,
-                            .headers = headers,
-                            .headers_count = headers_count,
-                            .body = "{}",
-                            .body_len = 2});
+  return request((contract_ask){.method = "POST",
+                                .path = "/guarded",
+                                .datastar = true,
+                                .headers = headers,
+                                .headers_count = headers_count,
+                                .body = "{}",
+                                .body_len = 2});
 }
 
 /* capability: D11, D18 */
@@ -706,7 +707,7 @@ static void guards_accept_tokens_and_reject_forged_requests(void **state) {
   assert_int_equal(vestry_guard(v, "/guarded", vestry_once_guard, g.once), VESTRY_OK);
   assert_int_equal(vestry_route(v, "GET", "/guarded", proofs, &g), VESTRY_OK);
   assert_int_equal(vestry_route(v, "POST", "/guarded", count, &g), VESTRY_OK);
-  void *page = ask((contract_ask){.path = "/guarded"});
+  void *page = request((contract_ask){.path = "/guarded"});
   assert_int_equal(the.seam->status(page), 200);
   char text[200], cookie[200];
   vestry_slice body = the.seam->body(page);

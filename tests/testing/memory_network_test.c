@@ -83,7 +83,7 @@ static void begin(network *n, const vestry_memory_network_options *options, size
   settle(n);
 }
 
-static vestry_err say(network *n, size_t sender, const char *subject, long number) {
+static vestry_err publish_number(network *n, size_t sender, const char *subject, long number) {
   char text[32];
   int len = snprintf(text, sizeof text, "%zu %ld", sender, number);
   const vestry_broker *broker = &n->nodes[sender].broker;
@@ -125,9 +125,9 @@ static uint64_t run(uint64_t seed, bool others_talk, uint64_t digests[NODES]) {
   }
   size_t full = 0;
   for (long i = 1; i <= 60; i++) {
-    full += say(&n, 0, "s0", i) == VESTRY_FULL;
-    full += say(&n, 1, i % 2 ? "s0" : "s1", i) == VESTRY_FULL;
-    if (others_talk) (void)say(&n, 2, "s2", i); /* only one other node subscribes to it */
+    full += publish_number(&n, 0, "s0", i) == VESTRY_FULL;
+    full += publish_number(&n, 1, i % 2 ? "s0" : "s1", i) == VESTRY_FULL;
+    if (others_talk) (void)publish_number(&n, 2, "s2", i); /* only one other node subscribes to it */
     if (i % 5 == 0) pass_ms(&n, 3);
   }
   pass_ms(&n, 100);
@@ -182,7 +182,8 @@ static void counters_are_consistent_for_10000_seeds(void **state) {
     begin(&n, &options, 3);
     size_t taken = 0;
     for (long i = 1; i <= 12; i++) {
-      for (size_t sender = 0; sender < 3; sender++) taken += say(&n, sender, i % 3 ? "s0" : "s1", i) == VESTRY_OK;
+      for (size_t sender = 0; sender < 3; sender++)
+        taken += publish_number(&n, sender, i % 3 ? "s0" : "s1", i) == VESTRY_OK;
       uint8_t parts[3] = {(uint8_t)(chance >> i & 1), (uint8_t)(chance >> (i + 5) & 1), 0};
       if (i == 5) parts[2] = VESTRY_MEMORY_NETWORK_DOWN;
       if (i == 5 || i == 6) assert_int_equal(vestry_memory_network_divide(n.network, parts, 3), VESTRY_OK);
@@ -211,7 +212,7 @@ static void each_fault_occurs_at_its_rate(void **state) {
   enum { COUNT = 4000 };
   network n;
   begin(&n, &(vestry_memory_network_options){.seed = 3, .drop = 2500, .tell = 5000, .duplicate = 1000}, 1);
-  for (long i = 1; i <= COUNT; i++) assert_int_equal(say(&n, 0, "s0", i), VESTRY_OK);
+  for (long i = 1; i <= COUNT; i++) assert_int_equal(publish_number(&n, 0, "s0", i), VESTRY_OK);
   pass_ms(&n, 200);
   vestry_memory_network_stats stats = stats_of(&n);
   assert_in_range(stats.dropped_count, COUNT / 4 - 150, COUNT / 4 + 150);
@@ -220,11 +221,11 @@ static void each_fault_occurs_at_its_rate(void **state) {
   /* From now on there are no faults; then every publish is refused. */
   assert_int_equal(vestry_memory_network_set(n.network, NULL), VESTRY_OK);
   size_t before = n.nodes[0].messages;
-  for (long i = 1; i <= 100; i++) assert_int_equal(say(&n, 0, "s1", i), VESTRY_OK);
+  for (long i = 1; i <= 100; i++) assert_int_equal(publish_number(&n, 0, "s1", i), VESTRY_OK);
   settle(&n);
   assert_int_equal(n.nodes[0].messages, before + 100);
   assert_int_equal(vestry_memory_network_set(n.network, &(vestry_memory_network_options){.full = 10000}), VESTRY_OK);
-  for (long i = 1; i <= 100; i++) assert_int_equal(say(&n, 0, "s1", i), VESTRY_FULL);
+  for (long i = 1; i <= 100; i++) assert_int_equal(publish_number(&n, 0, "s1", i), VESTRY_FULL);
   end(&n);
 }
 
@@ -232,10 +233,10 @@ static void delay_keeps_the_order_of_each_sender(void **state) {
   (void)state;
   network n;
   begin(&n, &(vestry_memory_network_options){.delay = 10000, .max_delay_ms = 50}, 2);
-  assert_int_equal(say(&n, 0, "s0", 1), VESTRY_OK);
+  assert_int_equal(publish_number(&n, 0, "s0", 1), VESTRY_OK);
   assert_int_equal(vestry_memory_network_set(n.network, NULL), VESTRY_OK);
-  assert_int_equal(say(&n, 0, "s0", 2), VESTRY_OK); /* the same stream: waits */
-  assert_int_equal(say(&n, 1, "s0", 1), VESTRY_OK);
+  assert_int_equal(publish_number(&n, 0, "s0", 2), VESTRY_OK); /* the same stream: waits */
+  assert_int_equal(publish_number(&n, 1, "s0", 1), VESTRY_OK);
   settle(&n);
   for (size_t i = 0; i < 2; i++) {
     assert_int_equal(n.nodes[i].messages, 1);
@@ -259,7 +260,7 @@ static void partitions_receive_no_messages_of_each_other(void **state) {
   network n;
   begin(&n, NULL, 4);
   assert_int_equal(vestry_memory_network_divide(n.network, (uint8_t[]){0, 1, 0, 1}, 4), VESTRY_OK);
-  for (size_t i = 0; i < 4; i++) assert_int_equal(say(&n, i, "s0", 1), VESTRY_OK);
+  for (size_t i = 0; i < 4; i++) assert_int_equal(publish_number(&n, i, "s0", 1), VESTRY_OK);
   settle(&n);
   for (size_t i = 0; i < 4; i++) {
     assert_int_equal(n.nodes[i].messages, 2);
@@ -272,7 +273,7 @@ static void partitions_receive_no_messages_of_each_other(void **state) {
   assert_int_equal(major->ops->reserve(major->broker, "c", 0, "x", 1, &revision), VESTRY_OK);
   assert_int_equal(vestry_memory_network_divide(n.network, NULL, 0), VESTRY_OK);
   assert_int_equal(minor->ops->reserve(minor->broker, "c", 0, "x", 1, &revision), VESTRY_EXISTS);
-  assert_int_equal(say(&n, 0, "s0", 2), VESTRY_OK);
+  assert_int_equal(publish_number(&n, 0, "s0", 2), VESTRY_OK);
   settle(&n);
   for (size_t i = 0; i < 4; i++) assert_int_equal(n.nodes[i].messages, 3);
   end(&n);
@@ -282,7 +283,7 @@ static void message_in_transit_between_partitions_is_lost(void **state) {
   (void)state;
   network n;
   begin(&n, &(vestry_memory_network_options){.delay = 10000}, 2);
-  for (long i = 1; i <= 20; i++) assert_int_equal(say(&n, 0, "s0", i), VESTRY_OK);
+  for (long i = 1; i <= 20; i++) assert_int_equal(publish_number(&n, 0, "s0", i), VESTRY_OK);
   assert_int_equal(vestry_memory_network_divide(n.network, (uint8_t[]){0, 1}, 2), VESTRY_OK);
   assert_int_equal(vestry_memory_network_divide(n.network, NULL, 0), VESTRY_OK);
   pass_ms(&n, 120);
@@ -311,10 +312,10 @@ static void message_of_a_destroyed_node_arrives(void **state) {
   (void)state;
   network n;
   begin(&n, &(vestry_memory_network_options){.delay = 10000}, 2);
-  assert_int_equal(say(&n, 0, "s0", 1), VESTRY_OK);
+  assert_int_equal(publish_number(&n, 0, "s0", 1), VESTRY_OK);
   n.nodes[0].broker.ops->destroy(n.nodes[0].broker.broker);
   n.nodes[0].broker.ops = NULL;
-  assert_int_equal(say(&n, 1, "s0", 1), VESTRY_OK); /* only to itself */
+  assert_int_equal(publish_number(&n, 1, "s0", 1), VESTRY_OK); /* only to itself */
   pass_ms(&n, 120);
   assert_int_equal(n.nodes[1].messages, 2);
   vestry_memory_network_stats stats = stats_of(&n);
@@ -343,12 +344,12 @@ static void invalid_arguments_are_refused(void **state) {
 
 /* --------------------------------------------------------------------------------------------------- memory ------- */
 
-static void hear_nothing(const char *subject, const void *data, size_t len, void *ctx) {
+static void ignore_message(const char *subject, const void *data, size_t len, void *ctx) {
   (void)subject, (void)data, (void)len, (void)ctx;
 }
 
 /* Each allocation fails once: a failed call has changed nothing. */
-static vestry_err live_and_die(test_host *th, void *ctx) {
+static vestry_err run_network(test_host *th, void *ctx) {
   (void)ctx;
   vestry_runtime *runtime = NULL;
   vestry_memory_network *net = NULL;
@@ -360,7 +361,7 @@ static vestry_err live_and_die(test_host *th, void *ctx) {
   for (int i = 0; !error && i < 2; i++) {
     error = vestry_memory_network_join(net, &nodes[i]);
     static const char *const subjects[] = {"s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8"};
-    const vestry_broker_events events = {.on_message = hear_nothing};
+    const vestry_broker_events events = {.on_message = ignore_message};
     if (!error) error = nodes[i].ops->start(nodes[i].broker, subjects, 9, &events);
   }
   for (int i = 0; !error && i < 12; i++) {
@@ -387,7 +388,7 @@ static vestry_err live_and_die(test_host *th, void *ctx) {
 /* capability: G1 */
 static void failed_allocation_is_reported(void **state) {
   (void)state;
-  test_host_fail_each(live_and_die, NULL, false);
+  test_host_fail_each(run_network, NULL, false);
 }
 
 int main(void) {
