@@ -24,7 +24,7 @@ static int end(void **state) {
 }
 
 /* Return the content of a message: all messages joined in it, each followed by a '|'. */
-static const char *tell(const void *data, size_t len) {
+static const char *contents_of(const void *data, size_t len) {
   static char told[4096];
   size_t at = 0;
   vsi_nats_joined joined;
@@ -67,9 +67,9 @@ static void messages_to_one_subject_are_joined_in_order(void **state) {
     assert_int_equal(add(&send_queue, said[i][0], said[i][1]), VESTRY_OK);
   vsi_nats_message *a = STAILQ_FIRST(&send_queue.messages), *b = STAILQ_NEXT(a, in), *c = STAILQ_NEXT(b, in);
   assert_string_equal(a->subject, "v.n.a");
-  assert_string_equal(tell(a->data, a->len), "1||\1x|");
+  assert_string_equal(contents_of(a->data, a->len), "1||\1x|");
   assert_int_equal(a->count, 3);
-  assert_string_equal(tell(b->data, b->len), "2|3|");
+  assert_string_equal(contents_of(b->data, b->len), "2|3|");
   assert_int_equal(c->len, 5); /* a single message gets no header */
   assert_memory_equal(c->data, "alone", 5);
   assert_null(STAILQ_NEXT(c, in));
@@ -91,7 +91,7 @@ static void subjects_that_share_a_slot_are_not_mixed(void **state) {
   char told[2][64] = {"", ""};
   for (vsi_nats_message *at = STAILQ_FIRST(&send_queue.messages); at; at = STAILQ_NEXT(at, in)) {
     char *to = told[strcmp(at->subject, "v.n.1a") == 0];
-    strcat(to, at->count > 1 ? tell(at->data, at->len) : "");
+    strcat(to, at->count > 1 ? contents_of(at->data, at->len) : "");
     if (at->count == 1) strncat(to, (const char *)at->data, at->len);
   }
   assert_string_equal(told[0], "03");
@@ -198,7 +198,7 @@ static void inconsistent_data_is_not_taken_for_joined(void **state) {
   len = vsi_nats_joined_add(good, len, "", 0);
   len = vsi_nats_joined_add(good, len, "three", 5);
   vsi_nats_joined joined;
-  assert_string_equal(tell(good, len), "one||three|");
+  assert_string_equal(contents_of(good, len), "one||three|");
   for (size_t shorter = 0; shorter < len; shorter++) {
     /* of its exact size, so that a sanitizer reports a read past the end */
     unsigned char *copy = malloc(shorter ? shorter : 1);

@@ -79,7 +79,7 @@ static void record(const char *subject, const void *data, size_t len, void *ctx)
 
 /* The server passes a message to all subscribers before it reads the next one: a recorded message has arrived, or
  * precedes the replayed one. */
-static void play(size_t count) {
+static void replay(size_t count) {
   size_t kept = atomic_load(&w.kept_count);
   for (size_t i = 0; i < count; i++) {
     const recorded *one = &w.kept[random_below(&w.state, kept)];
@@ -207,7 +207,7 @@ static size_t written(size_t i) {
   return stats.written_count;
 }
 
-static void tell(size_t from, size_t to) {
+static void dispatch(size_t from, size_t to) {
   size_t before = to < PLACES ? atomic_load(&w.at[to].performed) : 0;
   vestry_dispatch_result result = {0};
   json_t *effects = json_pack("[[s]]", "note");
@@ -238,15 +238,15 @@ static void check_events(size_t sent) {
   }
 }
 
-static bool have_met_or_hear(void) {
+static bool have_met_or_replay(void) {
   if (have_met()) return true;
-  play(atomic_load(&w.kept_count) ? 20 : 0);
+  replay(atomic_load(&w.kept_count) ? 20 : 0);
   return false;
 }
 
 /* Because order is kept, no message of the handshakes arrives after an event of each node. */
 static void meet(void) {
-  UNTIL(have_met_or_hear());
+  UNTIL(have_met_or_replay());
   size_t before[PLACES];
   for (size_t i = 0; i < PLACES; i++) before[i] = written(i);
   for (size_t i = 0; i < PLACES; i++) broadcast(i);
@@ -261,10 +261,10 @@ static void run_seed(uint64_t seed) {
   w.state = seed;
   for (size_t i = 0; i < PLACES; i++) gaps[i] = atomic_load(&w.at[i].gaps);
   for (int step = 0; step < 6; step++) {
-    play(random_below(&w.state, 30));
+    replay(random_below(&w.state, 30));
     size_t from = random_below(&w.state, PLACES);
     if (random_below(&w.state, 3)) {
-      tell(from, random_below(&w.state, PLACES + 1));
+      dispatch(from, random_below(&w.state, PLACES + 1));
     } else {
       broadcast(from);
       sent++;
@@ -309,8 +309,8 @@ static void replayed_messages_have_no_effect(void **state) {
     for (size_t i = 0; i < PLACES; i++) {
       for (size_t from = 0; from < PLACES; from++) {
         broadcast(from);
-        tell(from, i);
-        tell(from, PLACES);
+        dispatch(from, i);
+        dispatch(from, PLACES);
       }
       end_life(i, life == 1);
       begin_life(i);

@@ -55,7 +55,7 @@ static void start_with(ear *e, vestry_nats_options options) {
   ear_start(e);
 }
 
-static void is_let_in(vestry_nats_options options) {
+static void assert_accepted(vestry_nats_options options) {
   ear e;
   start_with(&e, options);
   UNTIL(ear_states(&e, VESTRY_BROKER_UP) == 1);
@@ -64,7 +64,7 @@ static void is_let_in(vestry_nats_options options) {
   ear_finish(&e);
 }
 
-static void is_kept_out(vestry_nats_options options) {
+static void assert_refused(vestry_nats_options options) {
   ear e;
   start_with(&e, options);
   UNTIL(stats_of(&e).attempts_count >= 5); /* it does not give up */
@@ -105,16 +105,16 @@ static void counters_of_the_broker_are_metrics(void **state) {
 static void user_and_password_are_required(void **state) {
   (void)state;
   nats_server_start(&the.server, "authorization { user: \"u\", password: \"p\" }");
-  is_let_in((vestry_nats_options){.user = "u", .password = "p"});
-  is_kept_out((vestry_nats_options){.user = "u", .password = "q"});
-  is_kept_out((vestry_nats_options){0});
+  assert_accepted((vestry_nats_options){.user = "u", .password = "p"});
+  assert_refused((vestry_nats_options){.user = "u", .password = "q"});
+  assert_refused((vestry_nats_options){0});
 }
 
 static void token_is_required(void **state) {
   (void)state;
   nats_server_start(&the.server, "authorization { token: \"tok\" }");
-  is_let_in((vestry_nats_options){.token = "tok"});
-  is_kept_out((vestry_nats_options){.token = "other"});
+  assert_accepted((vestry_nats_options){.token = "tok"});
+  assert_refused((vestry_nats_options){.token = "other"});
 }
 
 /* Encode an NKey: base32 of a kind, 32 bytes and a CRC-16. */
@@ -174,8 +174,8 @@ static void nkey_needs_its_own_seed(void **state) {
   for (int i = 0; i < 2; i++) make_key(public[i], i ? "seed" : "other", path[i]);
   snprintf(config, sizeof config, "authorization { users: [ { nkey: %s }, { nkey: %s } ] }", public[0], public[1]);
   nats_server_start(&the.server, config);
-  is_let_in((vestry_nats_options){.nkey = public[1], .nkey_seed_file = path[1]});
-  is_kept_out((vestry_nats_options){.nkey = public[0], .nkey_seed_file = path[1]}); /* the key of another user */
+  assert_accepted((vestry_nats_options){.nkey = public[1], .nkey_seed_file = path[1]});
+  assert_refused((vestry_nats_options){.nkey = public[0], .nkey_seed_file = path[1]}); /* the key of another user */
 }
 
 /* Assert that the broker connects, but neither receives nor sends on foreign subjects. */
@@ -202,7 +202,7 @@ static void credentials_restrict_the_subjects(void **state) {
   nats_server_start(&the.server, config);
   snprintf(path, sizeof path, "%s/user.creds", the.server.folder);
   assert_only_own_subjects((vestry_nats_options){.credentials_file = path});
-  is_kept_out((vestry_nats_options){0});
+  assert_refused((vestry_nats_options){0});
 }
 
 /* libnats gives up after two refusals. */
@@ -231,7 +231,7 @@ static void one_reachable_server_of_several_suffices(void **state) {
   (void)state;
   nats_server_start(&the.server, NULL);
   const char *servers[] = {"nats://127.0.0.1:1", the.server.url, "nats://127.0.0.1:2"};
-  is_let_in((vestry_nats_options){.servers = servers, .servers_count = 3});
+  assert_accepted((vestry_nats_options){.servers = servers, .servers_count = 3});
 }
 
 /* ------------------------------------------------------------------------------------------------------ TLS ------- */
@@ -270,27 +270,27 @@ static void server_certificate_must_match_ca_and_host(void **state) {
   start_tls(false);
   const char *const url = tls_url;
   vestry_nats_options right = {.servers = &url, .servers_count = 1, .tls_ca_file = path_of[CA]}, wrong = right;
-  is_let_in(right);
+  assert_accepted(right);
   wrong.tls_ca_file = path_of[OTHER];
-  is_kept_out(wrong);
+  assert_refused(wrong);
   wrong.tls_ca_file = NULL; /* the CAs of the system */
-  is_kept_out(wrong);
+  assert_refused(wrong);
   wrong = right;
   wrong.tls_host = "other.example";
-  is_kept_out(wrong);
+  assert_refused(wrong);
   right.tls_host = "localhost";
-  is_let_in(right);
+  assert_accepted(right);
   /* The address has another name than the certificate. */
   char number[64];
   snprintf(number, sizeof number, "tls://127.0.0.1:%d", the.server.port);
   const char *const by_number = number;
   wrong = (vestry_nats_options){.servers = &by_number, .servers_count = 1, .tls_ca_file = path_of[CA]};
-  is_kept_out(wrong);
+  assert_refused(wrong);
   wrong.tls_host = "localhost";
-  is_let_in(wrong);
+  assert_accepted(wrong);
   nats_server_kill(&the.server); /* a server without TLS is refused */
   nats_server_start(&the.server, NULL);
-  is_kept_out(right);
+  assert_refused(right);
 }
 
 /* capability: G1, G10 */
@@ -300,10 +300,10 @@ static void client_certificate_is_required_and_kept(void **state) {
   start_tls(true);
   const char *const url = tls_url;
   vestry_nats_options options = {.servers = &url, .servers_count = 1, .tls_ca_file = path_of[CA]};
-  is_kept_out(options);
+  assert_refused(options);
   options.tls_certificate_file = path_of[CERTIFICATE];
   options.tls_key_file = path_of[KEY];
-  is_let_in(options);
+  assert_accepted(options);
   /* After several reconnects, the trust settings still apply. */
   ear e;
   start_with(&e, options);
@@ -362,12 +362,12 @@ static void guide_configuration_connects_nodes_and_restricts_them(void **state) 
   /* A client with another key, without a key, or without TLS is refused. */
   vestry_nats_options wrong = right;
   wrong.nkey = others, wrong.nkey_seed_file = others_seed;
-  is_kept_out(wrong);
+  assert_refused(wrong);
   wrong.nkey = wrong.nkey_seed_file = NULL;
-  is_kept_out(wrong);
+  assert_refused(wrong);
   wrong = right;
   wrong.servers = &plain, wrong.tls_ca_file = NULL;
-  is_kept_out(wrong);
+  assert_refused(wrong);
   assert_only_own_subjects(right);
   /* Two nodes. */
   static const char secret[32] = "the same on all of our machines";
@@ -480,7 +480,7 @@ static void reservation_without_jetstream_is_unsupported(void **state) {
 /* --------------------------------------------------------------------------------------------------- memory ------- */
 
 /* Connect, publish and disconnect, while an allocation fails: the result is an error, or a reported loss. */
-static vestry_err live_and_die(test_host *th, void *ctx) {
+static vestry_err run_broker(test_host *th, void *ctx) {
   (void)ctx;
   const char *servers[] = {the.server.url};
   vestry_broker broker;
@@ -511,7 +511,7 @@ static vestry_err live_and_die(test_host *th, void *ctx) {
 static void failed_allocation_is_an_error_or_reported_loss(void **state) {
   (void)state;
   nats_server_start(&the.server, NULL);
-  test_host_fail_each(live_and_die, NULL, true);
+  test_host_fail_each(run_broker, NULL, true);
 }
 
 int main(void) {

@@ -54,13 +54,13 @@ static void start(ear *e) {
   UNTIL(ear_states(e, VESTRY_BROKER_UP) == 1);
 }
 
-static void come_up(ear *e, vestry_nats_options options) {
+static void start_broker(ear *e, vestry_nats_options options) {
   make(e, options);
   start(e);
 }
 
 /* Connect, subscribe to a subject, and receive one message. */
-static void come_up_and_hear(ear *e, const char *subject, vestry_nats_options options) {
+static void start_and_receive(ear *e, const char *subject, vestry_nats_options options) {
   make(e, options);
   ear_hears(e, subject);
   start(e);
@@ -82,7 +82,7 @@ static vestry_nats_stats stats_of(ear *e) {
 static void broker_has_two_threads_for_any_number_of_subjects(void **state) {
   (void)state;
   ear first, second;
-  come_up_and_hear(&first, "s.first", (vestry_nats_options){0});
+  start_and_receive(&first, "s.first", (vestry_nats_options){0});
   unsigned before = threads_of_process();
   make(&second, (vestry_nats_options){0});
   for (int i = 0; i < 300; i++) {
@@ -144,8 +144,8 @@ static void events_do_not_overlap_with_a_delivery_pool(void **state) {
 static void queued_messages_are_discarded_on_disconnect(void **state) {
   (void)state;
   ear sender, hearer;
-  come_up(&sender, (vestry_nats_options){.max_send_queue_bytes = 1 << 20, .ping_ms = 60000});
-  come_up_and_hear(&hearer, "late", (vestry_nats_options){0});
+  start_broker(&sender, (vestry_nats_options){.max_send_queue_bytes = 1 << 20, .ping_ms = 60000});
+  start_and_receive(&hearer, "late", (vestry_nats_options){0});
   nats_server_freeze(&the.server, true);
   static char text[10000];
   memset(text, 'x', sizeof text - 1);
@@ -184,7 +184,7 @@ static void queued_messages_are_discarded_on_disconnect(void **state) {
 static void stopped_server_is_detected_by_pings(void **state) {
   (void)state;
   ear e;
-  come_up(&e, (vestry_nats_options){.ping_ms = 50, .pings_out = 2});
+  start_broker(&e, (vestry_nats_options){.ping_ms = 50, .pings_out = 2});
   nats_server_freeze(&the.server, true);
   UNTIL(ear_states(&e, VESTRY_BROKER_DOWN) == 1); /* although the broker sends nothing */
   assert_int_equal(e.broker.ops->state(e.broker.broker), VESTRY_BROKER_DOWN);
@@ -197,7 +197,7 @@ static void stopped_server_is_detected_by_pings(void **state) {
 static void full_socket_does_not_block_publishers(void **state) {
   (void)state;
   ear e;
-  come_up(&e, (vestry_nats_options){.max_send_queue_bytes = 1 << 20, .ping_ms = 60000, .write_ms = 120000});
+  start_broker(&e, (vestry_nats_options){.max_send_queue_bytes = 1 << 20, .ping_ms = 60000, .write_ms = 120000});
   nats_server_freeze(&the.server, true);
   static char text[10000];
   memset(text, 'x', sizeof text - 1);
@@ -278,7 +278,7 @@ static void slow_receiver_buffers_only_what_it_has_read(void **state) {
   ear_hears(&e, "flood");
   e.then = stay;
   start(&e);
-  come_up(&sender, (vestry_nats_options){.max_send_queue_bytes = 100000});
+  start_broker(&sender, (vestry_nats_options){.max_send_queue_bytes = 100000});
   assert_int_equal(ear_publish(&sender, "flood", "0"), VESTRY_OK);
   wait_gate();
   size_t before = mallinfo2().uordblks; /* including the memory of libnats */
@@ -327,7 +327,7 @@ static void blocked_libnats_thread_does_not_delay_the_broker(void **state) {
   make(&e, (vestry_nats_options){0});
   ear_hears(&e, "flood");
   start(&e);
-  come_up(&sender, (vestry_nats_options){0});
+  start_broker(&sender, (vestry_nats_options){0});
   assert_int_equal(natsConnection_PublishString(connection, "block", "x"), NATS_OK);
   assert_int_equal(natsConnection_Flush(connection), NATS_OK);
   wait_gate(); /* from here on libnats delivers nothing */
@@ -365,7 +365,7 @@ static void queued_messages_are_joined(void **state) {
   make(&e, (vestry_nats_options){0});
   ear_hears(&e, "many");
   start(&e);
-  come_up(&sender, (vestry_nats_options){0});
+  start_broker(&sender, (vestry_nats_options){0});
   for (int i = 0; i < COUNT; i++) {
     char text[16];
     snprintf(text, sizeof text, "%d", i);
@@ -410,7 +410,7 @@ void __wrap_natsMsg_Destroy(natsMsg *message) {
   __real_natsMsg_Destroy(message);
 }
 
-static void note_told(ear *self, const heard *what) {
+static void note_message(ear *self, const heard *what) {
   (void)self;
   given_back.told += !what->is_state;
 }
@@ -424,7 +424,7 @@ static void messages_are_returned_to_libnats_in_batches(void **state) {
   memset(&given_back, 0, sizeof given_back);
   make(&e, (vestry_nats_options){0});
   ear_hears(&e, "many");
-  e.then = note_told;
+  e.then = note_message;
   start(&e);
   for (size_t i = 1; i <= COUNT; i++) {
     assert_int_equal(ear_publish(&e, "many", "x"), VESTRY_OK);
