@@ -402,7 +402,7 @@ typedef struct heard {
   char text[32];
 } heard;
 
-static void hear(const vestry_bus_message *message, void *ctx) {
+static void note_message(const vestry_bus_message *message, void *ctx) {
   heard *h = ctx;
   h->times++;
   snprintf(h->text, sizeof h->text, "%.*s", (int)message->len, (const char *)message->data);
@@ -418,7 +418,7 @@ static void publish_reaches_subscribers_of_all_nodes(void **state) {
   const vestry_key *topic = VESTRY_KEY("jobs");
   for (size_t i = 0; i < 3; i++)
     assert_int_equal(vestry_subscribe(n.all[i].v, (vestry_scope){"me", 2}, topic,
-                                      &(vestry_subscriber){.call = hear, .ctx = &all[i]}, &subscriptions[i]),
+                                      &(vestry_subscriber){.call = note_message, .ctx = &all[i]}, &subscriptions[i]),
                      VESTRY_OK);
   assert_int_equal(vestry_cluster_publish(n.all[0].cluster, (vestry_scope){"me", 2}, topic, "done", 4), VESTRY_OK);
   assert_int_equal(vestry_cluster_publish(n.all[0].cluster, (vestry_scope){NULL, 0}, topic, "else", 4), VESTRY_OK);
@@ -436,7 +436,7 @@ static void take_here(vestry_err error, uint32_t count, void *ctx) {
   *is = (answer){is->times + 1, error, count};
 }
 
-static vestry_err tell_here(node *from, const char *key, uint32_t *ret_count) {
+static vestry_err dispatch_here(node *from, const char *key, uint32_t *ret_count) {
   json_t *effects = json_pack("[[s,{s:s}]]", "patch-signals", "s", "here");
   vestry_dispatch_result result = {0};
   const vestry_dispatch_options here = {.key = VESTRY_KEY("room", key), .only_here = true};
@@ -459,11 +459,11 @@ static void only_here_sends_no_remote_request(void **state) {
   nodes_begin(&n, 2, NULL);
   vestry_memory_exchange *there = node_open(&n.all[1], "x", VESTRY_KEEP_MANY);
   nodes_pass_ms(&n, 10);
-  assert_int_equal(tell_here(&n.all[0], "x", &count), VESTRY_NOT_FOUND);
+  assert_int_equal(dispatch_here(&n.all[0], "x", &count), VESTRY_NOT_FOUND);
   assert_int_equal(count, 0);
   vestry_memory_exchange *here = node_open(&n.all[0], "x", VESTRY_KEEP_MANY);
   nodes_pass_ms(&n, 10);
-  assert_int_equal(tell_here(&n.all[0], "x", &count), VESTRY_OK);
+  assert_int_equal(dispatch_here(&n.all[0], "x", &count), VESTRY_OK);
   assert_int_equal(count, 1);
   assert_int_equal(count_in(here, "\"here\""), 2);
   assert_int_equal(count_in(there, "\"here\""), 0);

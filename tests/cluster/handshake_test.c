@@ -19,7 +19,7 @@ typedef struct eavesdropper {
   size_t first_len, last_len;
 } eavesdropper;
 
-static void overhear(const char *subject, const void *data, size_t len, void *ctx) {
+static void record_hello(const char *subject, const void *data, size_t len, void *ctx) {
   (void)subject;
   eavesdropper *e = ctx;
   uint64_t from;
@@ -34,11 +34,11 @@ static void begin_to_listen(eavesdropper *e, nodes *n, const node *victim) {
   snprintf(e->subject, sizeof e->subject, "%s", victim->cluster->all_subject);
   assert_int_equal(vestry_memory_network_join(n->network, &e->broker), VESTRY_OK);
   n->joined++;
-  const vestry_broker_events events = {.on_message = overhear, .ctx = e};
+  const vestry_broker_events events = {.on_message = record_hello, .ctx = e};
   assert_int_equal(e->broker.ops->start(e->broker.broker, (const char *const[]){e->subject}, 1, &events), VESTRY_OK);
 }
 
-static void play(eavesdropper *e, const void *data, size_t len) {
+static void replay(eavesdropper *e, const void *data, size_t len) {
   assert_int_equal(e->broker.ops->publish(e->broker.broker, e->subject, data, len), VESTRY_OK);
 }
 
@@ -62,7 +62,7 @@ static void replayed_hello_ejects_no_node(void **state) {
   node_open(b, "x", VESTRY_KEEP_MANY);
   nodes_pass_ms(&n, 100);
   for (int i = 0; i < 20; i++) {
-    play(&e, old, old_len);
+    replay(&e, old, old_len);
     nodes_pass_ms(&n, 500);
     assert_int_equal(vestry_cluster_member(b->cluster, "b"), VESTRY_MEMBER_ALIVE);
     assert_int_equal(vestry_cluster_member(a->cluster, "b"), VESTRY_MEMBER_ALIVE);
@@ -95,7 +95,7 @@ static void replayed_first_hello_takes_no_name(void **state) {
   node_open(b, "x", VESTRY_KEEP_MANY);
   nodes_pass_ms(&n, 100);
   for (int i = 0; i < 20; i++) {
-    play(&e, young, young_len);
+    replay(&e, young, young_len);
     nodes_pass_ms(&n, 500);
     assert_int_equal(node_tell(a, "x", "here", &count), VESTRY_OK);
     assert_int_equal(count, 1);
@@ -104,7 +104,7 @@ static void replayed_first_hello_takes_no_name(void **state) {
   node_kill(b);
   nodes_pass_ms(&n, 3500);
   for (int i = 0; i < 20; i++) {
-    play(&e, i % 2 ? young : e.last, i % 2 ? young_len : e.last_len);
+    replay(&e, i % 2 ? young : e.last, i % 2 ? young_len : e.last_len);
     nodes_pass_ms(&n, 100);
     assert_int_equal(vestry_cluster_member(a->cluster, "b"), VESTRY_MEMBER_DEAD);
     assert_int_equal(node_tell(a, "nowhere", "here", &count), VESTRY_NOT_FOUND);
@@ -210,7 +210,7 @@ static void restarted_node_is_a_member_within_a_second(void **state) {
 /* ------------------------------------------------------------------------------------------ another version ------- */
 
 /* Write a HELLO as a node of an earlier or later version does: the seal is the same in all versions. */
-static size_t say_of_version(const node *to, uint8_t version, unsigned char *message) {
+static size_t write_hello_of_version(const node *to, uint8_t version, unsigned char *message) {
   memset(message, 0, 64);
   message[0] = 'v';
   message[1] = version;
@@ -230,7 +230,7 @@ static void node_of_another_version_is_logged_once_a_minute(void **state) {
   nodes_begin(&n, 2, NULL);
   node *a = &n.all[0];
   long lines = n.th.log_lines;
-  size_t len = say_of_version(a, 3, message);
+  size_t len = write_hello_of_version(a, 3, message);
   for (int i = 0; i < 40; i++) {
     vsi_cluster_received(a->cluster->all_subject, message, len, a->cluster);
     nodes_pass_ms(&n, 250);
@@ -240,7 +240,7 @@ static void node_of_another_version_is_logged_once_a_minute(void **state) {
   assert_int_equal(node_stats(a).other_version_count, 40);
   assert_int_equal(node_stats(a).malformed_count, 40);
   nodes_pass_ms(&n, 60000);
-  (void)say_of_version(a, VSI_WIRE_VERSION + 1, message);
+  (void)write_hello_of_version(a, VSI_WIRE_VERSION + 1, message);
   vsi_cluster_received(a->cluster->all_subject, message, len, a->cluster);
   nodes_settle(&n);
   assert_int_equal(n.th.log_lines, lines + 2);

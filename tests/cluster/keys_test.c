@@ -44,7 +44,7 @@ static void end(both *b) {
   test_host_assert_clean(&b->th);
 }
 
-static void tell(both *b) {
+static void announce(both *b) {
   size_t count;
   if (vsi_keys_take(b->keys, b->changes, VSI_KEYS_WAITING, &count, &(uint64_t){0})) {
     for (size_t i = 0; i < HASHES; i++) b->told[i] = b->here[i] > 0;
@@ -139,7 +139,7 @@ static void key_table_matches_a_naive_one(void **state) {
         vsi_keys_forget(b.keys, (unsigned)n);
         for (size_t k = 0; k < HASHES; k++) b.there[k][n] = false;
       }
-      if (chance(&b, 4) == 0) tell(&b);
+      if (chance(&b, 4) == 0) announce(&b);
     }
     if (round % 500 == 0) check(&b);
   }
@@ -147,7 +147,7 @@ static void key_table_matches_a_naive_one(void **state) {
     for (; b.here[i]; b.here[i]--) vsi_keys_leave(b.keys, hash_of(i), 0, &is_first);
   for (unsigned n = 0; n < NODES; n++) vsi_keys_forget(b.keys, n);
   memset(b.there, 0, sizeof b.there);
-  tell(&b);
+  announce(&b);
   check(&b);
   assert_int_equal(b.keys->used, 0); /* no entry remains for a key without streams */
   end(&b);
@@ -177,7 +177,7 @@ static void excess_changes_are_announced_as_a_full_list(void **state) {
 }
 
 /* Receive a key with a stamp from another node, and return the stream that must be closed. */
-static vsi_keys_replaced_here hear_of(both *b, uint64_t hash, uint64_t stamp, bool is_gone, bool its_id_wins) {
+static vsi_keys_replaced_here receive_key(both *b, uint64_t hash, uint64_t stamp, bool is_gone, bool its_id_wins) {
   vsi_keys_replaced_here replaced;
   assert_int_equal(vsi_keys_told(b->keys, 0, (vsi_key_change){hash, stamp, is_gone}, its_id_wins, &replaced, NULL),
                    VESTRY_OK);
@@ -193,23 +193,23 @@ static void later_of_two_replacing_streams_stays(void **state) {
   uint64_t now = vsi_keys_clock(b.keys);
   assert_int_equal(vsi_keys_come(b.keys, 2, &is_first), VESTRY_OK);
   vsi_keys_replaced(b.keys, 2, 55, &is_first);
-  assert_int_equal(hear_of(&b, 2, 0, false, true).handle, 0);       /* the other stream does not replace */
-  assert_int_equal(hear_of(&b, 2, now - 1, false, true).handle, 0); /* older */
-  assert_int_equal(hear_of(&b, 2, now, false, false).handle, 0);    /* equally old, and its id is lower */
+  assert_int_equal(receive_key(&b, 2, 0, false, true).handle, 0);       /* the other stream does not replace */
+  assert_int_equal(receive_key(&b, 2, now - 1, false, true).handle, 0); /* older */
+  assert_int_equal(receive_key(&b, 2, now, false, false).handle, 0);    /* equally old, and its id is lower */
   assert_int_equal(vsi_keys_told(b.keys, 0, (vsi_key_change){2, now + 7, false}, false, NULL, NULL), VESTRY_FULL);
   /* a stream that cannot be closed yet is reported again */
-  assert_int_equal(hear_of(&b, 2, now + 7, false, false).handle, 55);
-  assert_int_equal(hear_of(&b, 2, now + 8, false, false).handle, 0); /* once */
-  vsi_keys_replaced(b.keys, 2, 56, &is_first);                       /* newer than all known stamps */
-  assert_int_equal(hear_of(&b, 2, now + 8, false, true).handle, 0);
-  assert_int_equal(hear_of(&b, 2, now + 9, false, true).handle, 56); /* equal stamps: the higher id wins */
+  assert_int_equal(receive_key(&b, 2, now + 7, false, false).handle, 55);
+  assert_int_equal(receive_key(&b, 2, now + 8, false, false).handle, 0); /* once */
+  vsi_keys_replaced(b.keys, 2, 56, &is_first);                           /* newer than all known stamps */
+  assert_int_equal(receive_key(&b, 2, now + 8, false, true).handle, 0);
+  assert_int_equal(receive_key(&b, 2, now + 9, false, true).handle, 56); /* equal stamps: the higher id wins */
   /* Two threads: the replaced stream is reported after the one that replaced it. */
   assert_int_equal(vsi_keys_come(b.keys, 4, &is_first), VESTRY_OK);
   assert_int_equal(vsi_keys_come(b.keys, 4, &is_first), VESTRY_OK);
   vsi_keys_leave(b.keys, 4, 70, &is_first);
   vsi_keys_replaced(b.keys, 4, 71, &is_first);
   vsi_keys_replaced(b.keys, 4, 70, &is_first);
-  assert_int_equal(hear_of(&b, 4, now + 1000, false, false).handle, 71);
+  assert_int_equal(receive_key(&b, 4, now + 1000, false, false).handle, 71);
   end(&b);
 }
 
@@ -235,16 +235,16 @@ static void replace_is_stamped_with_the_cluster_clock(void **state) {
   assert_int_equal(b.changes[0].stamp, now + 5000);
   /* With streams that do not REPLACE, next to others or alone. */
   assert_int_equal(vsi_keys_come(b.keys, 2, &is_first), VESTRY_OK);
-  assert_false(hear_of(&b, 2, now + 4999, false, true).has_others);
-  vsi_keys_replaced_here replaced = hear_of(&b, 2, now + 6000, false, true);
+  assert_false(receive_key(&b, 2, now + 4999, false, true).has_others);
+  vsi_keys_replaced_here replaced = receive_key(&b, 2, now + 6000, false, true);
   assert_true(replaced.handle == 55 && replaced.has_others);
   assert_int_equal(vsi_keys_come(b.keys, 4, &is_first), VESTRY_OK);
-  assert_false(hear_of(&b, 4, 0, false, true).has_others);
-  assert_true(hear_of(&b, 4, now + 6000, true, true).has_others); /* it has already gone */
+  assert_false(receive_key(&b, 4, 0, false, true).has_others);
+  assert_true(receive_key(&b, 4, now + 6000, true, true).has_others); /* it has already gone */
   /* A stream that has gone before it was announced: it is still announced, because other nodes may have streams of the
    * key. */
   assert_int_equal(vsi_keys_take(b.keys, b.changes, VSI_KEYS_WAITING, &count, &since), false);
-  (void)hear_of(&b, 6, 0, false, true);
+  (void)receive_key(&b, 6, 0, false, true);
   assert_int_equal(vsi_keys_come(b.keys, 6, &is_first), VESTRY_OK);
   vsi_keys_replaced(b.keys, 6, 80, &is_first);
   vsi_keys_leave(b.keys, 6, 80, &is_first);

@@ -95,7 +95,7 @@ typedef struct visit {
   const vestry_key *key;
 } visit;
 
-static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app) {
+static vestry_err open_handler(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
   const visit *of = app;
   vestry_reply_add_key(reply, of->scope, of->key, 0);
@@ -106,7 +106,7 @@ static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app
 static void open_at(node *of, const char *scope, const vestry_key *key) {
   const vestry_memory_call call = {.datastar = true};
   visit v = {{scope, strlen(scope)}, key};
-  assert_int_equal(vestry_memory_request(of->v, &call, come, &v, &of->streams[of->streams_count++]), VESTRY_OK);
+  assert_int_equal(vestry_memory_request(of->v, &call, open_handler, &v, &of->streams[of->streams_count++]), VESTRY_OK);
 }
 
 /* capability: G8 */

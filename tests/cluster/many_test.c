@@ -92,7 +92,7 @@ static void keep_answer(vestry_err error, uint32_t count, void *ctx) {
   *(vestry_err *)ctx = error;
 }
 
-static vestry_err tell_nobody(crowd *c) {
+static vestry_err dispatch_to_no_stream(crowd *c) {
   vestry_err error = VESTRY_FAILED;
   json_t *effects = json_pack("[[s,{s:i}]]", "patch-signals", "n", 1);
   assert_int_equal(vestry_cluster_dispatch(c->all[0].cluster, effects,
@@ -111,7 +111,7 @@ static void one_node_too_many_is_refused(void **state) {
   crowd *c = begin(MOST);
   pass_ms(c, DEAD_MS);
   assert_int_equal(alive_to(c, 0), MOST - 1);
-  assert_int_equal(tell_nobody(c), VESTRY_NOT_FOUND);
+  assert_int_equal(dispatch_to_no_stream(c), VESTRY_NOT_FOUND);
   atomic_store(&c->th.log_lines, 0);
   join(c, MOST);
   pass_ms(c, 500);
@@ -123,9 +123,9 @@ static void one_node_too_many_is_refused(void **state) {
   vestry_cluster_stats_get(c->all[0].cluster, &stats);
   assert_int_equal(stats.placeless_count, 1);
   assert_int_equal(stats.alive_count, MOST - 1);
-  assert_int_equal(tell_nobody(c), VESTRY_TIMEOUT); /* the key may have been on the refused node */
+  assert_int_equal(dispatch_to_no_stream(c), VESTRY_TIMEOUT); /* the key may have been on the refused node */
   pass_ms(c, DEAD_MS);
-  assert_int_equal(tell_nobody(c), VESTRY_NOT_FOUND);
+  assert_int_equal(dispatch_to_no_stream(c), VESTRY_NOT_FOUND);
   assert_int_equal(vestry_dispatch(c->all[MOST].v, everybody, VESTRY_KEY("nowhere"), VESTRY_LIST("patch-signals")),
                    VESTRY_IO);
   end(c);

@@ -222,7 +222,7 @@ typedef struct visit {
   int place, who;
 } visit;
 
-static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app) {
+static vestry_err open_handler(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
   const visit *of = app;
   if (of->kept) vestry_reply_key(reply, VESTRY_KEY("room", of->kept));
@@ -247,11 +247,11 @@ static vestry_memory_exchange *request(node *of, vestry_handler_fn handler, void
 }
 
 vestry_memory_exchange *node_open(node *of, const char *key, vestry_keep_policy policy) {
-  return request(of, come, &(visit){.kept = key, .policy = policy});
+  return request(of, open_handler, &(visit){.kept = key, .policy = policy});
 }
 
 vestry_memory_exchange *node_join(node *of, const char *key) {
-  return request(of, come, &(visit){.joined = key});
+  return request(of, open_handler, &(visit){.joined = key});
 }
 
 vestry_memory_exchange *node_show(node *of) {
@@ -267,7 +267,7 @@ void node_close(node *of, vestry_memory_exchange *stream) {
 }
 
 vestry_memory_exchange *node_present(node *of, int place, int who) {
-  return request(of, come, &(visit){.presence = of->presence, .place = place, .who = who});
+  return request(of, open_handler, &(visit){.presence = of->presence, .place = place, .who = who});
 }
 
 void node_presence_begin(node *of) {

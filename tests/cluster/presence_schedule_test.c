@@ -40,8 +40,8 @@ static uint64_t chance(uint64_t below) {
   return random_below(&r.state, below);
 }
 
-static void talk(const char *format, ...) VESTRY_PRINTF(1, 2);
-static void talk(const char *format, ...) {
+static void trace_step(const char *format, ...) VESTRY_PRINTF(1, 2);
+static void trace_step(const char *format, ...) {
   if (!r.talks) return;
   va_list arguments;
   va_start(arguments, format);
@@ -71,7 +71,7 @@ static bool is_anywhere(int place, int who) {
 }
 
 /* Checks at any time. */
-static void look(void) {
+static void check_always(void) {
   for (size_t i = 0; i < NODES; i++) {
     const node *of = &r.n.all[i];
     if (!of->presence) continue;
@@ -112,25 +112,25 @@ static void pass(uint64_t ms) {
     test_host_advance_ms(&r.n.th, wait_ms < left_ms ? wait_ms : left_ms);
     nodes_settle(&r.n);
   }
-  look();
+  check_always();
 }
 
-static void come(node *of) {
+static void open_one(node *of) {
   if (of->streams_count >= STREAMS_MOST - 1 || r.open_count == SEEN_MOST || !of->presence) return;
   seen s = {.node = (size_t)(of - r.n.all), .place = (int)chance(PLACES_MOST), .who = (int)chance(PEOPLE_MOST)};
   s.stream = node_present(of, s.place, s.who);
   r.open[r.open_count++] = s;
-  talk("p%d comes to place %d of %s", s.who, s.place, of->name);
+  trace_step("p%d comes to place %d of %s", s.who, s.place, of->name);
 }
 
-static void go(void) {
+static void close_one(void) {
   if (!r.open_count) return;
   size_t at = chance(r.open_count);
   seen s = r.open[at];
   r.open[at] = r.open[--r.open_count];
   node_close(&r.n.all[s.node], s.stream);
   r.closed_ns[s.node][s.place][s.who] = r.n.th.now_ns;
-  talk("p%d goes from place %d of %s", s.who, s.place, names[s.node]);
+  trace_step("p%d goes from place %d of %s", s.who, s.place, names[s.node]);
 }
 
 /* Streams that were present do not belong to the next presence. */
@@ -147,7 +147,7 @@ static void end_node(size_t place) {
   bool is_kill = chance(2);
   forget(place);
   r.killed_ns = r.n.th.now_ns;
-  talk("%s %s", names[place], is_kill ? "dies" : "stops");
+  trace_step("%s %s", names[place], is_kill ? "dies" : "stops");
   if (is_kill)
     node_kill(of);
   else
@@ -156,7 +156,7 @@ static void end_node(size_t place) {
 
 static void toggle_presence(size_t place) {
   node *of = &r.n.all[place];
-  talk("%s: a presence %s", names[place], of->presence ? "ends" : "begins");
+  trace_step("%s: a presence %s", names[place], of->presence ? "ends" : "begins");
   if (!of->presence) {
     node_presence_begin(of);
     return;
@@ -169,7 +169,7 @@ static void toggle_presence(size_t place) {
 static void divide(void) {
   static const char *const ways[] = {"aab", "aba", "baa", "abc", "-aa", "a-a", "aa-"};
   const char *way = chance(3) ? NULL : ways[chance(sizeof ways / sizeof *ways)];
-  talk("divided %s", way ? way : "no more");
+  trace_step("divided %s", way ? way : "no more");
   nodes_divide(&r.n, way);
 }
 
@@ -180,8 +180,8 @@ static void faults(void) {
   if (chance(3) == 0) options.drop = (uint32_t)chance(3000);
   if (chance(4) == 0) options.tell = (uint32_t)chance(10000);
   if (chance(4) == 0) options.full = (uint32_t)chance(3000);
-  talk("delay %u of %u, twice %u, drop %u, full %u", options.delay, options.max_delay_ms, options.duplicate,
-       options.drop, options.full);
+  trace_step("delay %u of %u, twice %u, drop %u, full %u", options.delay, options.max_delay_ms, options.duplicate,
+             options.drop, options.full);
   assert_int_equal(vestry_memory_network_set(r.n.network, &options), VESTRY_OK);
 }
 
@@ -196,7 +196,7 @@ static void step(void) {
     break;
   case 3:
     if (!r.n.all[place].cluster && r.n.joined < 200) {
-      talk("%s starts", names[place]);
+      trace_step("%s starts", names[place]);
       node_start(&r.n, place, names[place], NULL);
     }
     break;
@@ -212,12 +212,12 @@ static void step(void) {
   case 11:
   case 12:
   case 13:
-  case 14: go(); break;
+  case 14: close_one(); break;
   default:
-    if (of->cluster) come(of);
+    if (of->cluster) open_one(of);
     break;
   }
-  look();
+  check_always();
 }
 
 static void run_one(uint64_t seed, size_t steps) {

@@ -214,7 +214,7 @@ typedef struct heard {
   bool is_right;
 } heard;
 
-static void hear_place(const vestry_presence_change *change, void *ctx) {
+static void check_place(const vestry_presence_change *change, void *ctx) {
   heard *h = ctx;
   const vestry_key *key = change->place;
   h->count++;
@@ -231,7 +231,7 @@ typedef struct at {
   const char *who;
 } at;
 
-static vestry_err come_to(const vestry_request *req, vestry_reply *reply, void *app) {
+static vestry_err be_present_at(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
   const at *a = app;
   vestry_reply_auto_close(reply, false);
@@ -247,7 +247,7 @@ static void keys_of_places_arrive_unchanged(void **state) {
   vestry_presence *from, *to;
   assert_int_equal(vestry_presence_create(n.all[0].v, &(vestry_presence_options){.name = "big"}, &from), VESTRY_OK);
   assert_int_equal(vestry_presence_create(
-                       n.all[1].v, &(vestry_presence_options){.name = "big", .on_change = hear_place, .ctx = &h}, &to),
+                       n.all[1].v, &(vestry_presence_options){.name = "big", .on_change = check_place, .ctx = &h}, &to),
                    VESTRY_OK);
   static unsigned char bytes[9000];
   vestry_memory_exchange *streams[6];
@@ -256,8 +256,9 @@ static void keys_of_places_arrive_unchanged(void **state) {
     const vestry_key *place =
         VESTRY_KEY("big", vestry_key_bytes(bytes, sizeof bytes), VESTRY_KEY(-5, vestry_key_tuple(NULL, 0)), INT64_MIN);
     const vestry_memory_call call = {.datastar = true};
-    assert_int_equal(vestry_memory_request(n.all[0].v, &call, come_to, &(at){from, place, "\xc3\xa9"}, &streams[i]),
-                     VESTRY_OK);
+    assert_int_equal(
+        vestry_memory_request(n.all[0].v, &call, be_present_at, &(at){from, place, "\xc3\xa9"}, &streams[i]),
+        VESTRY_OK);
   }
   nodes_pass_ms(&n, 600);
   assert_int_equal(h.count, 6);
@@ -265,7 +266,7 @@ static void keys_of_places_arrive_unchanged(void **state) {
   vestry_presence_destroy(to); /* all at once, when the presence begins again */
   h.count = 0;
   assert_int_equal(vestry_presence_create(
-                       n.all[1].v, &(vestry_presence_options){.name = "big", .on_change = hear_place, .ctx = &h}, &to),
+                       n.all[1].v, &(vestry_presence_options){.name = "big", .on_change = check_place, .ctx = &h}, &to),
                    VESTRY_OK);
   nodes_pass_ms(&n, 600);
   assert_int_equal(h.count, 6);
@@ -323,8 +324,8 @@ static void presence_recovers_from_failed_allocations(void **state) {
     for (int who = 0; who < 3; who++) {
       const vestry_memory_call call = {.datastar = true};
       vestry_presence *presence = n.all[who % 2].presence;
-      (void)vestry_memory_request(n.all[who % 2].v, &call, come_to, &(at){presence, VESTRY_KEY("place", who), "p0"},
-                                  &streams[who]);
+      (void)vestry_memory_request(n.all[who % 2].v, &call, be_present_at,
+                                  &(at){presence, VESTRY_KEY("place", who), "p0"}, &streams[who]);
       nodes_pass_ms(&n, 10);
     }
     bool is_over = !test_host_has_failed(&n.th);

@@ -51,7 +51,7 @@ typedef struct visit {
   int key;
 } visit;
 
-static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app) {
+static vestry_err open_handler(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
   const visit *of = app;
   vestry_reply_key(reply, VESTRY_KEY("k", of->key));
@@ -64,7 +64,8 @@ static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app
 static vestry_memory_exchange *open_one(node *of, int key) {
   vestry_memory_exchange *stream;
   visit visited = {of->presence, key};
-  vestry_err error = vestry_memory_request(of->v, &(vestry_memory_call){.datastar = true}, come, &visited, &stream);
+  vestry_err error =
+      vestry_memory_request(of->v, &(vestry_memory_call){.datastar = true}, open_handler, &visited, &stream);
   if (error) w.unexpected = (int)error;
   return error ? NULL : stream;
 }
@@ -96,7 +97,7 @@ static void take(vestry_err error, uint32_t count, void *ctx) {
 }
 
 /* Dispatch with both functions, for keys on this node, on the other one, on none, and for keys that come and go. */
-static void *talk(void *ctx) {
+static void *dispatch_and_broadcast(void *ctx) {
   node *of = ctx;
   json_t *effects = json_loads("[[\"note\"]]", 0, NULL);
   for (int i = 0; i < TURNS; i++) {
@@ -124,7 +125,7 @@ static void *talk(void *ctx) {
   return NULL;
 }
 
-static void *come_and_go(void *ctx) {
+static void *open_and_close(void *ctx) {
   node *of = ctx;
   for (int i = 0; i < TURNS; i++) {
     vestry_memory_exchange *stream = open_one(of, 3 + i % 2);
@@ -159,8 +160,8 @@ static void concurrent_requests_are_answered_and_counted(void **state) {
                                        open_one(&w.nodes[1], 2)};
   UNTIL(have_met());
   for (size_t n = 0; n < NODES; n++) {
-    for (size_t i = 0; i < TALKERS; i++) pthread_create(&threads[count++], NULL, talk, &w.nodes[n]);
-    pthread_create(&threads[count++], NULL, come_and_go, &w.nodes[n]);
+    for (size_t i = 0; i < TALKERS; i++) pthread_create(&threads[count++], NULL, dispatch_and_broadcast, &w.nodes[n]);
+    pthread_create(&threads[count++], NULL, open_and_close, &w.nodes[n]);
   }
   while (count) pthread_join(threads[--count], NULL);
   assert_int_equal(w.unexpected, VESTRY_OK);

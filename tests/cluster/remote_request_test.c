@@ -120,7 +120,7 @@ static double cpu_s(void) {
   return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static void ask_many(node *from, size_t count) {
+static void dispatch_many(node *from, size_t count) {
   json_t *effects = json_pack("[[s]]", "note");
   const vestry_dispatch_options options = {.key = VESTRY_KEY("room", "hot")};
   for (size_t i = 0; i < count; i++)
@@ -137,7 +137,7 @@ static double time_many(size_t count) {
   nodes_divide(&n, "ab");
   answers = 0;
   double begun = cpu_s();
-  ask_many(&n.all[0], count);
+  dispatch_many(&n.all[0], count);
   assert_int_equal(node_stats(&n.all[0]).waiting_count, count);
   test_host_advance_ms(&n.th, 1000);
   nodes_settle(&n);
@@ -169,7 +169,7 @@ static void waiting_requests_over_limit_get_full(void **state) {
   nodes_pass_ms(&n, 500);
   nodes_divide(&n, "ab");
   answers = full = 0;
-  ask_many(a, 150);
+  dispatch_many(a, 150);
   assert_int_equal(answers, 50);
   assert_int_equal(full, 50);
   assert_int_equal(node_stats(a).waiting_count, 100);
@@ -179,7 +179,7 @@ static void waiting_requests_over_limit_get_full(void **state) {
   assert_int_equal(answers, 150);
   nodes_divide(&n, NULL);
   nodes_pass_ms(&n, 600);
-  ask_many(a, 1);
+  dispatch_many(a, 1);
   nodes_settle(&n);
   assert_int_equal(node_stats(a).ok_count, 1);
   nodes_end(&n);

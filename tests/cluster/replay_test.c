@@ -90,7 +90,7 @@ static void begin_recording(const node *of) {
 
 /* Replay only messages that have arrived: an attacker that can delay or overtake messages controls the broker
  * itself. */
-static void play(size_t count) {
+static void replay(size_t count) {
   for (size_t i = 0; i < count && r.kept_count; i++) {
     const recorded *one = &r.kept[chance(r.kept_count)];
     if (r.n.th.now_ns - one->at_ns <= (uint64_t)DELAY_MS * 1000000) continue;
@@ -115,7 +115,7 @@ static void pass(uint64_t ms) {
 
 static void pass_under_play(uint64_t ms) {
   for (; ms; ms -= ms < 50 ? ms : 50) {
-    play(chance(12));
+    replay(chance(12));
     pass(ms < 50 ? ms : 50);
   }
 }
@@ -157,7 +157,7 @@ typedef struct asked {
   size_t number, to;
 } asked;
 
-static void ask_one(size_t place, size_t to, asked *ret) {
+static void dispatch_one(size_t place, size_t to, asked *ret) {
   char effects[96];
   ret->number = ++r.told;
   ret->to = to;
@@ -182,10 +182,10 @@ static void live_under_play(size_t steps) {
   for (size_t step = 0; step < steps; step++) {
     asked one = {.to = PLACES + 1};
     size_t from = chance(PLACES), kind = chance(4);
-    play(chance(10));
+    replay(chance(10));
     if (kind == 0) broadcast_one(from);
-    if (kind == 1) ask_one(from, chance(PLACES + 1), &one);
-    play(chance(10));
+    if (kind == 1) dispatch_one(from, chance(PLACES + 1), &one);
+    replay(chance(10));
     pass(kind == 3 ? chance(400) : chance(2 * DELAY_MS));
     if (one.to > PLACES) continue;
     pass(one.is.times ? 0 : 3 * DELAY_MS);
@@ -222,7 +222,7 @@ static void run_one(uint64_t seed, size_t steps) {
         size_t from = chance(PLACES);
         asked one;
         broadcast_one(from);
-        ask_one(from, chance(PLACES + 1), &one);
+        dispatch_one(from, chance(PLACES + 1), &one);
         pass(1 + chance(60));
         pass(one.is.times ? 0 : 1000);
       }
@@ -242,7 +242,7 @@ static void run_one(uint64_t seed, size_t steps) {
   pass_under_play(3600);
   check_members("who lives is lost with who died");
   asked one;
-  ask_one((place + 1) % PLACES, place, &one); /* no request waits for a dead node */
+  dispatch_one((place + 1) % PLACES, place, &one); /* no request waits for a dead node */
   pass(3 * DELAY_MS);
   if (one.is.times != 1 || one.is.error != VESTRY_NOT_FOUND) fail_at("the dead are asked", (long)one.is.error);
   begin_life(place);

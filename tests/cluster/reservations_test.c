@@ -36,7 +36,7 @@ static void begin(nodes *n, const vestry_memory_network_options *options) {
 }
 
 /* Request a stream, and return its status. */
-static int want(node *of, const char *key, vestry_keep_policy policy, vestry_memory_exchange **ret_stream) {
+static int request_stream(node *of, const char *key, vestry_keep_policy policy, vestry_memory_exchange **ret_stream) {
   vestry_memory_exchange *stream = node_open(of, key, policy);
   int status = vestry_memory_look(stream).status;
   if (ret_stream) *ret_stream = stream;
@@ -50,24 +50,25 @@ static void key_is_held_by_one_stream_of_all_nodes(void **state) {
   vestry_memory_exchange *first, *second;
   begin(&n, NULL);
   node *a = &n.all[0], *b = &n.all[1], *c = &n.all[2];
-  assert_int_equal(want(a, "x", VESTRY_KEEP_REJECT, &first), 200);
-  assert_int_equal(want(a, "x", VESTRY_KEEP_REJECT, NULL), 409);
-  assert_int_equal(want(b, "x", VESTRY_KEEP_REJECT, NULL), 409); /* at once, before any announcement has arrived */
-  assert_int_equal(want(c, "x", VESTRY_KEEP_REUSE, NULL), 409);
-  assert_int_equal(want(a, "x", VESTRY_KEEP_REUSE, NULL), 204);
-  assert_int_equal(want(b, "y", VESTRY_KEEP_REUSE, NULL), 200);
+  assert_int_equal(request_stream(a, "x", VESTRY_KEEP_REJECT, &first), 200);
+  assert_int_equal(request_stream(a, "x", VESTRY_KEEP_REJECT, NULL), 409);
+  assert_int_equal(request_stream(b, "x", VESTRY_KEEP_REJECT, NULL),
+                   409); /* at once, before any announcement has arrived */
+  assert_int_equal(request_stream(c, "x", VESTRY_KEEP_REUSE, NULL), 409);
+  assert_int_equal(request_stream(a, "x", VESTRY_KEEP_REUSE, NULL), 204);
+  assert_int_equal(request_stream(b, "y", VESTRY_KEEP_REUSE, NULL), 200);
   node_close(a, first);
-  assert_int_equal(want(c, "x", VESTRY_KEEP_REJECT, &second), 200); /* free at once */
-  assert_int_equal(want(a, "x", VESTRY_KEEP_REUSE, NULL), 409);
+  assert_int_equal(request_stream(c, "x", VESTRY_KEEP_REJECT, &second), 200); /* free at once */
+  assert_int_equal(request_stream(a, "x", VESTRY_KEEP_REUSE, NULL), 409);
   node_stop(c); /* and when its node stops */
-  assert_int_equal(want(b, "x", VESTRY_KEEP_REJECT, NULL), 200);
+  assert_int_equal(request_stream(b, "x", VESTRY_KEEP_REJECT, NULL), 200);
   vestry_cluster_stats stats = node_stats(b);
   assert_int_equal(stats.reservations_count, 3); /* x, y, x */
   assert_int_equal(stats.reservations_refused_count, 1);
   assert_int_equal(stats.reservations_unknown_count, 0);
   /* Other policies make no reservation. */
-  assert_int_equal(want(a, "m", VESTRY_KEEP_MANY, NULL), 200);
-  assert_int_equal(want(b, "m", VESTRY_KEEP_MANY, NULL), 200);
+  assert_int_equal(request_stream(a, "m", VESTRY_KEEP_MANY, NULL), 200);
+  assert_int_equal(request_stream(b, "m", VESTRY_KEEP_MANY, NULL), 200);
   assert_int_equal(node_stats(b).reservations_count, 3);
   nodes_end(&n);
 }
@@ -78,21 +79,21 @@ static void reservation_of_a_dead_node_is_free_after_dead_ms(void **state) {
   nodes n;
   begin(&n, NULL);
   node *a = &n.all[0], *b = &n.all[1];
-  assert_int_equal(want(a, "x", VESTRY_KEEP_REJECT, NULL), 200);
+  assert_int_equal(request_stream(a, "x", VESTRY_KEEP_REJECT, NULL), 200);
   node_kill(a);
-  assert_int_equal(want(b, "x", VESTRY_KEEP_REJECT, NULL), 503); /* it may be alive */
+  assert_int_equal(request_stream(b, "x", VESTRY_KEEP_REJECT, NULL), 503); /* it may be alive */
   nodes_pass_ms(&n, 2500);
-  assert_int_equal(want(b, "x", VESTRY_KEEP_REJECT, NULL), 503);
+  assert_int_equal(request_stream(b, "x", VESTRY_KEEP_REJECT, NULL), 503);
   nodes_pass_ms(&n, 1000);
-  assert_int_equal(want(b, "x", VESTRY_KEEP_REJECT, NULL), 200);
+  assert_int_equal(request_stream(b, "x", VESTRY_KEEP_REJECT, NULL), 200);
   start(&n, 0);
   /* the node does not know yet which others are alive */
-  assert_int_equal(want(&n.all[0], "y", VESTRY_KEEP_REJECT, NULL), 503);
+  assert_int_equal(request_stream(&n.all[0], "y", VESTRY_KEEP_REJECT, NULL), 503);
   nodes_pass_ms(&n, 2900);
-  assert_int_equal(want(&n.all[0], "y", VESTRY_KEEP_REJECT, NULL), 503);
+  assert_int_equal(request_stream(&n.all[0], "y", VESTRY_KEEP_REJECT, NULL), 503);
   nodes_pass_ms(&n, 100);
-  assert_int_equal(want(&n.all[0], "x", VESTRY_KEEP_REJECT, NULL), 409);
-  assert_int_equal(want(&n.all[0], "y", VESTRY_KEEP_REJECT, NULL), 200);
+  assert_int_equal(request_stream(&n.all[0], "x", VESTRY_KEEP_REJECT, NULL), 409);
+  assert_int_equal(request_stream(&n.all[0], "y", VESTRY_KEEP_REJECT, NULL), 200);
   nodes_end(&n);
 }
 
@@ -104,27 +105,27 @@ static void reservation_in_the_minor_partition_gets_503(void **state) {
   vestry_memory_exchange *in_b, *in_c;
   begin(&n, NULL);
   node *a = &n.all[0], *b = &n.all[1], *c = &n.all[2];
-  assert_int_equal(want(b, "x", VESTRY_KEEP_REJECT, &in_b), 200);
+  assert_int_equal(request_stream(b, "x", VESTRY_KEEP_REJECT, &in_b), 200);
   nodes_divide(&n, "aba");
-  assert_int_equal(want(b, "y", VESTRY_KEEP_REJECT, NULL), 503);
-  assert_int_equal(want(c, "x", VESTRY_KEEP_REJECT, NULL), 503);
-  assert_int_equal(want(c, "y", VESTRY_KEEP_REJECT, NULL), 503);
+  assert_int_equal(request_stream(b, "y", VESTRY_KEEP_REJECT, NULL), 503);
+  assert_int_equal(request_stream(c, "x", VESTRY_KEEP_REJECT, NULL), 503);
+  assert_int_equal(request_stream(c, "y", VESTRY_KEEP_REJECT, NULL), 503);
   nodes_pass_ms(&n, 3600);
-  assert_int_equal(want(b, "y", VESTRY_KEEP_REJECT, NULL), 503);
-  assert_int_equal(want(a, "y", VESTRY_KEEP_REJECT, NULL), 200);
-  assert_int_equal(want(c, "x", VESTRY_KEEP_REJECT, &in_c), 200); /* as documented: b keeps its stream */
+  assert_int_equal(request_stream(b, "y", VESTRY_KEEP_REJECT, NULL), 503);
+  assert_int_equal(request_stream(a, "y", VESTRY_KEEP_REJECT, NULL), 200);
+  assert_int_equal(request_stream(c, "x", VESTRY_KEEP_REJECT, &in_c), 200); /* as documented: b keeps its stream */
   assert_false(vestry_memory_look(in_b).ended);
   nodes_divide(&n, NULL);
   nodes_pass_ms(&n, 1000);
-  assert_int_equal(want(b, "y", VESTRY_KEEP_REJECT, NULL), 409);
-  assert_int_equal(want(a, "x", VESTRY_KEEP_REJECT, NULL), 409);
+  assert_int_equal(request_stream(b, "y", VESTRY_KEEP_REJECT, NULL), 409);
+  assert_int_equal(request_stream(a, "x", VESTRY_KEEP_REJECT, NULL), 409);
   node_close(c, in_c);
-  assert_int_equal(want(a, "x", VESTRY_KEEP_REJECT, NULL), 409);
+  assert_int_equal(request_stream(a, "x", VESTRY_KEEP_REJECT, NULL), 409);
   node_close(b, in_b);
-  assert_int_equal(want(a, "x", VESTRY_KEEP_REJECT, NULL), 200);
+  assert_int_equal(request_stream(a, "x", VESTRY_KEEP_REJECT, NULL), 200);
   nodes_divide(&n, "-aa"); /* the broker is away */
-  assert_int_equal(want(a, "z", VESTRY_KEEP_REJECT, NULL), 503);
-  assert_int_equal(want(a, "x", VESTRY_KEEP_REJECT, NULL), 409);
+  assert_int_equal(request_stream(a, "z", VESTRY_KEEP_REJECT, NULL), 503);
+  assert_int_equal(request_stream(a, "x", VESTRY_KEEP_REJECT, NULL), 409);
   nodes_end(&n);
 }
 
@@ -136,10 +137,11 @@ static struct {
   int status;
 } nosy;
 
-static vestry_err reserve_nosily(void *broker, const char *name, uint64_t expected, const void *data, size_t len,
-                                 uint64_t *ret_revision) {
+static vestry_err reserve_and_interfere(void *broker, const char *name, uint64_t expected, const void *data, size_t len,
+                                        uint64_t *ret_revision) {
   vestry_err error = nosy.own->reserve(broker, name, expected, data, len, ret_revision);
-  if (++nosy.reservations == nosy.asked_at) nosy.status = want(&nosy.in->all[1], "x", VESTRY_KEEP_REJECT, NULL);
+  if (++nosy.reservations == nosy.asked_at)
+    nosy.status = request_stream(&nosy.in->all[1], "x", VESTRY_KEEP_REJECT, NULL);
   return error;
 }
 
@@ -153,12 +155,12 @@ static void concurrent_reservation_has_one_winner(void **state) {
     assert_int_equal(vestry_memory_network_join(n.network, &probe), VESTRY_OK);
     n.joined++;
     nosy.in = &n, nosy.own = probe.ops, nosy.reservations = 0, nosy.asked_at = at, nosy.status = 0;
-    n.reserve = reserve_nosily;
+    n.reserve = reserve_and_interfere;
     start(&n, 0);
     n.reserve = NULL;
     start(&n, 1);
     nodes_pass_ms(&n, SURE_MS);
-    int status = want(&n.all[0], "x", VESTRY_KEEP_REJECT, NULL);
+    int status = request_stream(&n.all[0], "x", VESTRY_KEEP_REJECT, NULL);
     assert_int_equal(nosy.status, at == 1 ? 200 : 409);
     assert_int_equal(status, at == 1 ? 409 : 200);
     probe.ops->destroy(probe.broker);
@@ -186,9 +188,10 @@ static size_t open_of(const nodes *n, size_t key) {
   return open;
 }
 
-static void want_and_note(nodes *n, size_t place, size_t key) {
+static void request_and_note(nodes *n, size_t place, size_t key) {
   vestry_memory_exchange *stream;
-  int status = want(&n->all[place], key ? "k1" : "k0", chance(3) ? VESTRY_KEEP_REJECT : VESTRY_KEEP_REUSE, &stream);
+  int status =
+      request_stream(&n->all[place], key ? "k1" : "k0", chance(3) ? VESTRY_KEEP_REJECT : VESTRY_KEEP_REUSE, &stream);
   let_in += status == 200;
   refused += status == 409;
   unknown += status == 503;
@@ -203,7 +206,8 @@ static void blink(nodes *n, size_t place) {
   nodes_divide(n, ways[place]);
   nodes_pass_ms(n, 110 + chance(100)); /* more than two heartbeats */
   for (size_t i = 0; i < 3; i++)
-    if (i != place && n->all[i].cluster && n->all[i].streams_count < STREAMS_MOST - 2) want_and_note(n, i, chance(2));
+    if (i != place && n->all[i].cluster && n->all[i].streams_count < STREAMS_MOST - 2)
+      request_and_note(n, i, chance(2));
   nodes_divide(n, NULL);
   nodes_pass_ms(n, 150);
 }
@@ -259,7 +263,7 @@ static void key_has_at_most_one_stream_in_random_schedules(void **state) {
         break;
       default:
         if (!at->cluster || at->streams_count > STREAMS_MOST - 2) break;
-        want_and_note(&n, place, key);
+        request_and_note(&n, place, key);
         break;
       }
       for (size_t k = 0; k < 2; k++)
@@ -306,7 +310,7 @@ static void failed_allocation_leaves_no_reservation(void **state) {
     nodes_settle(&n);
     if (one) first = vestry_memory_look(one).status;
     bool is_over = !test_host_has_failed(&n.th);
-    second = want(&n.all[1], "x", VESTRY_KEEP_REJECT, &two);
+    second = request_stream(&n.all[1], "x", VESTRY_KEEP_REJECT, &two);
     bool has_one = first == 200 && !vestry_memory_look(one).ended;
     assert_int_equal(second, has_one ? 409 : 200); /* it has left no reservation */
     if (is_over) assert_true(has_one);

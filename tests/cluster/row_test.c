@@ -51,24 +51,24 @@ static _Thread_local bool is_telling;
 
 /* ----------------------------------------------------------------------------- broker of the receiving node ------- */
 
-static void tell(const char *subject, const void *data, size_t len, bool has_more) {
+static void pass_on(const char *subject, const void *data, size_t len, bool has_more) {
   w.has_more = has_more;
   is_telling = true;
   w.events.on_message(subject, data, len, w.events.ctx);
   is_telling = false;
 }
 
-static void tell_kept(void) {
+static void pass_on_kept(void) {
   for (size_t i = 0; i < w.kept_count; i++)
-    tell(w.kept[i].subject, w.kept[i].data, w.kept[i].len, i + 1 < w.kept_count);
+    pass_on(w.kept[i].subject, w.kept[i].data, w.kept[i].len, i + 1 < w.kept_count);
   w.kept_count = w.asks_count = 0;
 }
 
 static void on_message(const char *subject, const void *data, size_t len, void *ctx) {
   (void)ctx;
   if (!atomic_load(&w.gathers)) {
-    tell_kept();
-    tell(subject, data, len, false);
+    pass_on_kept();
+    pass_on(subject, data, len, false);
     return;
   }
   if (len > LARGEST || w.kept_count == sizeof w.kept / sizeof *w.kept) abort();
@@ -76,7 +76,7 @@ static void on_message(const char *subject, const void *data, size_t len, void *
   snprintf(to->subject, sizeof to->subject, "%s", subject);
   memcpy(to->data, data, to->len = len);
   w.asks_count += to->data[2] == VSI_WIRE_REQUEST;
-  if (w.asks_count == TOGETHER) tell_kept();
+  if (w.asks_count == TOGETHER) pass_on_kept();
 }
 
 static void on_state(vestry_broker_state state, void *ctx) {
@@ -104,7 +104,7 @@ static bool has_more(void *broker) {
 
 /* ------------------------------------------------------------------------------------------------ the nodes ------- */
 
-static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app) {
+static vestry_err open_handler(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
   vestry_reply_key(reply, VESTRY_KEY("k"));
   return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
@@ -116,7 +116,7 @@ static vestry_err note(vestry_dispatch_context *context, const json_t *args, voi
   return VESTRY_OK;
 }
 
-static vestry_err look(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
+static vestry_err count_call(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
   (void)effect;
   return note(context, NULL, ctx);
 }
@@ -133,9 +133,10 @@ static void start(size_t at) {
   vestry_registry *registry = vestry_parts_of(w.v[at])->registry;
   assert_int_equal(vestry_registry_effect(registry, "note", note, NULL), VESTRY_OK);
   if (at && w.habits.has_interceptor)
-    assert_int_equal(vestry_registry_intercept(
-                         registry, &(vestry_interceptor){.name = "look", .phase = VESTRY_PHASE_EFFECT, .before = look}),
-                     VESTRY_OK);
+    assert_int_equal(
+        vestry_registry_intercept(
+            registry, &(vestry_interceptor){.name = "look", .phase = VESTRY_PHASE_EFFECT, .before = count_call}),
+        VESTRY_OK);
   if (at && w.habits.has_placeholder)
     assert_int_equal(vestry_registry_placeholder(registry, "value", replace, NULL), VESTRY_OK);
   assert_int_equal(vestry_memory_network_join(w.network, &w.broker[at]), VESTRY_OK);
@@ -169,8 +170,8 @@ static void begin(habits has) {
   assert_int_equal(vestry_memory_network_create(w.runtime, NULL, &w.network), VESTRY_OK);
   start(0);
   start(1);
-  assert_int_equal(vestry_memory_request(w.v[1], &(vestry_memory_call){.datastar = true}, come, NULL, &w.stream),
-                   VESTRY_OK);
+  assert_int_equal(
+      vestry_memory_request(w.v[1], &(vestry_memory_call){.datastar = true}, open_handler, NULL, &w.stream), VESTRY_OK);
   UNTIL(is_held());
 }
 
@@ -201,7 +202,7 @@ static json_t *next_effects(void) {
   return json_pack("[[s,{s:i}]]", "patch-signals", "n", ++w.number);
 }
 
-static void ask_one(void) {
+static void dispatch_one(void) {
   json_t *effects = next_effects();
   vestry_dispatch_result result = {0};
   assert_int_equal(vestry_dispatch_with(w.v[0], effects, &(vestry_dispatch_options){.key = VESTRY_KEY("k")}, &result),
@@ -216,15 +217,15 @@ static const char *const own[] = {"patch-signals", NULL};
 static void single_request_is_performed_by_the_broker_thread(void **state) {
   (void)state;
   begin((habits){.allow = own});
-  for (uint32_t before = 0; w.number < ROUNDS || !before; before = atomic_load(&w.inside)) ask_one();
+  for (uint32_t before = 0; w.number < ROUNDS || !before; before = atomic_load(&w.inside)) dispatch_one();
   assert_true(atomic_load(&w.inside) > 0);
   assert_int_equal(atomic_load(&w.inside) + atomic_load(&w.outside), (uint32_t)w.number);
   finish();
 }
 
-static void ask_the_actor(habits has) {
+static void dispatch_to_the_actor(habits has) {
   begin(has);
-  for (int i = 0; i < ROUNDS; i++) ask_one();
+  for (int i = 0; i < ROUNDS; i++) dispatch_one();
   assert_int_equal(atomic_load(&w.inside), 0);
   assert_int_equal(atomic_load(&w.outside), ROUNDS);
   finish();
@@ -234,15 +235,15 @@ static void application_code_is_not_called_by_the_broker_thread(void **state) {
   static const char *const with_note[] = {"patch-signals", "note", NULL};
   static const char *const unknown[] = {"patch-signals", "nothing-of-this-name", NULL};
   (void)state;
-  ask_the_actor((habits){.allow = with_note});
-  ask_the_actor((habits){.allow = unknown});
-  ask_the_actor((habits){.allow = own, .has_interceptor = true});
-  ask_the_actor((habits){.allow = own, .has_placeholder = true});
+  dispatch_to_the_actor((habits){.allow = with_note});
+  dispatch_to_the_actor((habits){.allow = unknown});
+  dispatch_to_the_actor((habits){.allow = own, .has_interceptor = true});
+  dispatch_to_the_actor((habits){.allow = own, .has_placeholder = true});
 }
 
 static void request_without_has_more_is_performed_by_the_actor(void **state) {
   (void)state;
-  ask_the_actor((habits){.allow = own, .is_silent = true});
+  dispatch_to_the_actor((habits){.allow = own, .is_silent = true});
 }
 
 static void on_answer(vestry_err error, uint32_t count, void *ctx) {

@@ -70,8 +70,8 @@ static uint64_t chance(uint64_t below) {
 }
 
 /* Log an operation, for debugging a seed. */
-static void talk(const char *format, ...) VESTRY_PRINTF(1, 2);
-static void talk(const char *format, ...) {
+static void trace_step(const char *format, ...) VESTRY_PRINTF(1, 2);
+static void trace_step(const char *format, ...) {
   if (!r.talks) return;
   va_list arguments;
   va_start(arguments, format);
@@ -99,7 +99,7 @@ static void check_order(const seen *s, char mark, bool *has, size_t room) {
     long number;
     if (sscanf(at + 1, "%d.%d.%ld;", &sender, &life, &number) != 3) continue;
     if (number <= last[sender][life % 16]) {
-      talk("%s: %s", names[s->place], (const char *)all.data);
+      trace_step("%s: %s", names[s->place], (const char *)all.data);
       fail_at("out of order, or twice", number);
     }
     last[sender][life % 16] = number;
@@ -148,7 +148,8 @@ static void open_one(node *of) {
     s.stream = node_join(of, keys[s.joined]);
   }
   r.open[r.open_count++] = s;
-  talk("%llu: %s opens %s%s", now_ms(), of->name, s.kept < 0 ? "member of " : "", keys[s.kept < 0 ? s.joined : s.kept]);
+  trace_step("%llu: %s opens %s%s", now_ms(), of->name, s.kept < 0 ? "member of " : "",
+             keys[s.kept < 0 ? s.joined : s.kept]);
   forget_ended();
 }
 
@@ -158,8 +159,8 @@ static void close_one(void) {
   seen s = r.open[at];
   forget(at);
   node_close(&r.n.all[s.place], s.stream);
-  talk("%llu: %s closes %s%s", now_ms(), names[s.place], s.kept < 0 ? "member of " : "",
-       keys[s.kept < 0 ? s.joined : s.kept]);
+  trace_step("%llu: %s closes %s%s", now_ms(), names[s.place], s.kept < 0 ? "member of " : "",
+             keys[s.kept < 0 ? s.joined : s.kept]);
 }
 
 static moment now(const node *of) {
@@ -182,19 +183,19 @@ static void broadcast_one(node *of) {
   e->when = now(of);
   snprintf(text, sizeof text, "B%zu.%zu.%zu;", place, r.lives[place], number);
   vestry_err error = node_broadcast(of, keys[e->channel], text);
-  talk("%llu: event %zu of %s.%zu to %s: %s", now_ms(), number, of->name, r.lives[place], keys[e->channel],
-       vestry_err_name(error));
+  trace_step("%llu: event %zu of %s.%zu to %s: %s", now_ms(), number, of->name, r.lives[place], keys[e->channel],
+             vestry_err_name(error));
 }
 
 static void take_answer(vestry_err error, uint32_t count, void *ctx) {
   answer *to = ctx;
-  talk("%llu: answer %s %u", now_ms(), vestry_err_name(error), count);
+  trace_step("%llu: answer %s %u", now_ms(), vestry_err_name(error), count);
   to->times++;
   to->error = error;
   to->count = count;
 }
 
-static void ask_one(node *of) {
+static void dispatch_one(node *of) {
   if (r.asks_count == ASKS_MOST) return;
   size_t number = r.asks_count++, place = (size_t)(of - r.n.all);
   asked *a = &r.asks[number];
@@ -207,7 +208,7 @@ static void ask_one(node *of) {
       vestry_cluster_dispatch(of->cluster, list, &(vestry_dispatch_options){.key = room}, take_answer, &a->is),
       VESTRY_OK);
   json_decref(list);
-  talk("%llu: %s.%zu asks %zu of %s", now_ms(), of->name, r.lives[place], number, keys[a->key]);
+  trace_step("%llu: %s.%zu asks %zu of %s", now_ms(), of->name, r.lives[place], number, keys[a->key]);
 }
 
 static void end_node(size_t place) {
@@ -216,7 +217,7 @@ static void end_node(size_t place) {
   /* A goodbye can be lost, too. */
   r.killed_ns = r.n.th.now_ns;
   bool is_kill = chance(2);
-  talk("%llu: %s %s", now_ms(), names[place], is_kill ? "dies" : "stops");
+  trace_step("%llu: %s %s", now_ms(), names[place], is_kill ? "dies" : "stops");
   if (is_kill)
     node_kill(&r.n.all[place]);
   else
@@ -227,7 +228,7 @@ static void end_node(size_t place) {
 static void divide(void) {
   static const char *const ways[] = {"aab", "aba", "baa", "abc", "-aa", "a-a", "aa-"};
   const char *way = chance(3) ? NULL : ways[chance(sizeof ways / sizeof *ways)];
-  talk("%llu: divided %s", now_ms(), way ? way : "no more");
+  trace_step("%llu: divided %s", now_ms(), way ? way : "no more");
   nodes_divide(&r.n, way);
 }
 
@@ -238,8 +239,8 @@ static void faults(void) {
   if (chance(3) == 0) options.drop = (uint32_t)chance(3000);
   if (chance(4) == 0) options.tell = (uint32_t)chance(10000);
   if (chance(4) == 0) options.full = (uint32_t)chance(3000);
-  talk("%llu: delay %u of %u, twice %u, drop %u, tell %u, full %u", now_ms(), options.delay, options.max_delay_ms,
-       options.duplicate, options.drop, options.tell, options.full);
+  trace_step("%llu: delay %u of %u, twice %u, drop %u, tell %u, full %u", now_ms(), options.delay, options.max_delay_ms,
+             options.duplicate, options.drop, options.tell, options.full);
   assert_int_equal(vestry_memory_network_set(r.n.network, &options), VESTRY_OK);
 }
 
@@ -266,7 +267,7 @@ static void step(void) {
     break;
   case 3:
     if (!r.n.all[place].cluster && r.n.joined < 200) {
-      talk("%llu: %s.%zu starts", now_ms(), names[place], r.lives[place]);
+      trace_step("%llu: %s.%zu starts", now_ms(), names[place], r.lives[place]);
       node_start(&r.n, place, names[place], NULL);
     }
     break;
@@ -285,7 +286,7 @@ static void step(void) {
   case 14:
   case 15:
   case 16:
-    if (of) ask_one(of);
+    if (of) dispatch_one(of);
     break;
   default:
     if (of) broadcast_one(of);
@@ -325,7 +326,7 @@ static void check_reached(const seen *s) {
   for (size_t i = s->first_ask; i < r.asks_count; i++) {
     const asked *a = &r.asks[i];
     if (a->key != s->kept || has[i] || a->is.error) continue;
-    if (is_missed(&a->when, s->place)) talk("it was of %s, and at %s", names[a->when.sender], names[s->place]);
+    if (is_missed(&a->when, s->place)) trace_step("it was of %s, and at %s", names[a->when.sender], names[s->place]);
     if (is_missed(&a->when, s->place)) fail_at("a dispatch has not reached all, without a word", (long)i);
     all_missed++;
   }
@@ -352,8 +353,9 @@ static void check_digests(void) {
       vestry_cluster_stats stats = node_stats(&r.n.all[i]);
       sum += stats.keys_count;
       there++;
-      talk("%llu: %zu: alive %zu unsynced %zu own %llu others %llu", now_ms(), i, stats.alive_count,
-           stats.unsynced_count, (unsigned long long)stats.keys_count, (unsigned long long)stats.others_keys_count);
+      trace_step("%llu: %zu: alive %zu unsynced %zu own %llu others %llu", now_ms(), i, stats.alive_count,
+                 stats.unsynced_count, (unsigned long long)stats.keys_count,
+                 (unsigned long long)stats.others_keys_count);
     }
   for (size_t i = 0; i < PLACES; i++) {
     if (!r.n.all[i].cluster) continue;

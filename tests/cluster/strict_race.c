@@ -20,18 +20,18 @@ static struct {
   _Atomic(int) held[KEYS], let_in, refused, unknown, unexpected, two;
 } w;
 
-static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app) {
+static vestry_err open_handler(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
   vestry_reply_key(reply, VESTRY_KEY("k", *(const int *)app));
   return vestry_reply_keep(reply, VESTRY_KEEP_REJECT, 0);
 }
 
-static void *want(void *ctx) {
+static void *request_streams(void *ctx) {
   vestry *v = ctx;
   for (int i = 0; i < w.turns; i++) {
     int key = i % KEYS;
     vestry_memory_exchange *stream = NULL;
-    if (vestry_memory_request(v, &(vestry_memory_call){.datastar = true}, come, &key, &stream)) w.unexpected++;
+    if (vestry_memory_request(v, &(vestry_memory_call){.datastar = true}, open_handler, &key, &stream)) w.unexpected++;
     int status = stream ? vestry_memory_look(stream).status : 500;
     if (!status || status == 200) { /* a refusal is answered at once, while a stream begins when the runtime runs */
       if (atomic_fetch_add(&w.held[key], 1) != 0) w.two++;
@@ -59,7 +59,8 @@ static bool have_met(void) {
     if (stats.alive_count != STRICT_RACE_NODES - 1 || stats.unsynced_count) return false;
     int key = 100 + (int)i;
     vestry_memory_exchange *stream = NULL;
-    assert_int_equal(vestry_memory_request(w.v[i], &(vestry_memory_call){.datastar = true}, come, &key, &stream), 0);
+    assert_int_equal(
+        vestry_memory_request(w.v[i], &(vestry_memory_call){.datastar = true}, open_handler, &key, &stream), 0);
     bool is_in = vestry_memory_look(stream).status != 503;
     vestry_memory_destroy(stream);
     if (!is_in) return false;
@@ -88,7 +89,7 @@ void strict_race(vestry_broker brokers[STRICT_RACE_NODES], int turns) {
   pthread_t threads[STRICT_RACE_NODES * THREADS];
   size_t count = 0;
   for (size_t i = 0; i < STRICT_RACE_NODES; i++)
-    for (size_t k = 0; k < THREADS; k++) pthread_create(&threads[count++], NULL, want, w.v[i]);
+    for (size_t k = 0; k < THREADS; k++) pthread_create(&threads[count++], NULL, request_streams, w.v[i]);
   while (count) pthread_join(threads[--count], NULL);
   print_message("%d let in, %d refused, %d not known\n", w.let_in, w.refused, w.unknown);
   assert_int_equal(w.two, 0);

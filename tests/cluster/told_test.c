@@ -75,7 +75,7 @@ static struct {
   size_t refused;
 } narrow;
 
-static vestry_err publish_narrowly(void *broker, const char *subject, const void *data, size_t len) {
+static vestry_err publish_limited(void *broker, const char *subject, const void *data, size_t len) {
   if (!narrow.room) {
     narrow.refused++;
     return VESTRY_FULL;
@@ -84,7 +84,7 @@ static vestry_err publish_narrowly(void *broker, const char *subject, const void
   return vsi_memory_broker_ops.publish(broker, subject, data, len);
 }
 
-static void pass_narrowly(nodes *n, uint64_t ms) {
+static void pass_limited(nodes *n, uint64_t ms) {
   for (; ms > 0; ms--) {
     narrow.room = narrow.room_most;
     nodes_pass_ms(n, 1);
@@ -105,12 +105,12 @@ static void keys_arrive_although_the_broker_is_full(void **state) {
   node *a = &n.all[0], *b = &n.all[1];
   narrow.room = narrow.room_most = 4;
   narrow.refused = 0;
-  a->ops.publish = publish_narrowly;
+  a->ops.publish = publish_limited;
   for (uint64_t i = 1; i <= KEYS; i++) assert_int_equal(vsi_keys_come(&a->cluster->keys, i * 2, &is_first), VESTRY_OK);
   vsi_cluster_tell_soon(a->cluster);
   size_t most = 0;
   for (int i = 0; i < 40 && known(b) < KEYS; i++) {
-    pass_narrowly(&n, 10);
+    pass_limited(&n, 10);
     for (uint64_t k = 1; k <= 20; k++) { /* some are removed, others added */
       vsi_keys_leave(&a->cluster->keys, (uint64_t)(i * 20) * 2 + k * 2, 0, &is_first);
       assert_int_equal(vsi_keys_come(&a->cluster->keys, (KEYS + (uint64_t)i * 20 + k) * 2, &is_first), VESTRY_OK);
@@ -118,7 +118,7 @@ static void keys_arrive_although_the_broker_is_full(void **state) {
     vsi_cluster_tell_soon(a->cluster);
     if (known(b) > most) most = known(b);
   }
-  pass_narrowly(&n, 400);
+  pass_limited(&n, 400);
   assert_true(narrow.refused > 0 || most > 0);
   assert_int_equal(known(b), KEYS);
   assert_int_equal(node_stats(b).unsynced_count, 0);
@@ -127,7 +127,7 @@ static void keys_arrive_although_the_broker_is_full(void **state) {
     assert_int_equal(vsi_keys_others(&b->cluster->keys, i * 2) != 0, vsi_keys_are_here(&a->cluster->keys, i * 2));
   /* The same from the beginning, for a node that starts. */
   node *c = node_start(&n, 2, "c", NULL);
-  pass_narrowly(&n, 700);
+  pass_limited(&n, 700);
   assert_int_equal(known(c), KEYS);
   assert_int_equal(node_stats(c).unsynced_count, 0);
   a->ops.publish = vsi_memory_broker_ops.publish;
