@@ -56,8 +56,8 @@ static uint64_t now_ns(void) {
 }
 
 /* Print one line with one write: it is whole, even if this process is killed. */
-static void say(const char *format, ...) VESTRY_PRINTF(1, 2);
-static void say(const char *format, ...) {
+static void print_line(const char *format, ...) VESTRY_PRINTF(1, 2);
+static void print_line(const char *format, ...) {
   char line[LINE_MOST];
   va_list arguments;
   va_start(arguments, format);
@@ -90,7 +90,7 @@ static void find_marks(const far_end *end, const char *text, size_t len) {
     const char *stop = memchr(mark, ';', len - (size_t)(mark - text));
     if (!stop) return;
     atomic_fetch_add(&me.marks_count, 1);
-    if (!atomic_load(&me.is_quiet)) say("got %d %.*s %llu", end->number, (int)(stop - mark - 1), mark + 1, at());
+    if (!atomic_load(&me.is_quiet)) print_line("got %d %.*s %llu", end->number, (int)(stop - mark - 1), mark + 1, at());
   }
 }
 
@@ -116,7 +116,7 @@ static vestry_io stream_write(void *transport, const vestry_slice *slices, size_
 
 static void stream_end(void *transport, bool clean, vestry_cause cause) {
   (void)clean;
-  say("ended %d %s %llu", ((far_end *)transport)->number, vestry_cause_name(cause), at());
+  print_line("ended %d %s %llu", ((far_end *)transport)->number, vestry_cause_name(cause), at());
 }
 
 static void stream_release(void *transport) {
@@ -168,7 +168,7 @@ static vestry_err request_read(void *request, void *buffer, size_t capacity, siz
 }
 
 static vestry_err request_respond(void *request, const vestry_response *response) {
-  say("answered %d %d", ((visit *)request)->number, response->status);
+  print_line("answered %d %d", ((visit *)request)->number, response->status);
   return VESTRY_OK;
 }
 
@@ -194,7 +194,7 @@ static const vestry_request_ops request_ops = {.size = sizeof(vestry_request_ops
                                                .respond = request_respond,
                                                .open = request_open};
 
-static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app) {
+static vestry_err open_handler(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
   const visit *of = app;
   if (of->kind == 'K') {
@@ -214,9 +214,9 @@ static void open_stream(visit of) {
   if (of.kind == 'P')
     error = vestry_serve(me.v, &request_ops, &of, vestry_page_handler, me.page, &connection);
   else
-    error = vestry_serve(me.v, &request_ops, &of, come, &of, &connection);
+    error = vestry_serve(me.v, &request_ops, &of, open_handler, &of, &connection);
   me.streams[of.number] = connection;
-  say("opened %d %s %llu", of.number, connection ? "OK" : error ? vestry_err_name(error) : "REFUSED", at());
+  print_line("opened %d %s %llu", of.number, connection ? "OK" : error ? vestry_err_name(error) : "REFUSED", at());
 }
 
 static void close_stream(int number) {
@@ -235,17 +235,17 @@ static const char *state_name(vestry_member_state state) {
 
 static void on_gap(const vestry_gap *gap, void *ctx) {
   (void)ctx;
-  say("gap %s %llu %llu", *gap->node ? gap->node : "?", (unsigned long long)gap->lost_count, at());
+  print_line("gap %s %llu %llu", *gap->node ? gap->node : "?", (unsigned long long)gap->lost_count, at());
 }
 
 static void on_member(const char *node, vestry_member_state state, void *ctx) {
   (void)ctx;
-  say("member %s %s %llu", node, state_name(state), at());
+  print_line("member %s %s %llu", node, state_name(state), at());
 }
 
 static void on_published(const vestry_bus_message *message, void *ctx) {
   (void)ctx;
-  say("heard %.*s %llu", (int)message->len, (const char *)message->data, at());
+  print_line("heard %.*s %llu", (int)message->len, (const char *)message->data, at());
 }
 
 static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
@@ -256,14 +256,14 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   vestry_html_add(html, "<!doctype html><title>x</title>");
   vestry_render_begin(render, html);
   vestry_html_add(html, "<p>%d</p>", atomic_fetch_add(&count, 1));
-  say("rendered %llu", began);
+  print_line("rendered %llu", began);
   return vestry_render_end(render, html);
 }
 
 /* ["hold"]: waits until it is released. */
 static vestry_err hold(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   (void)context, (void)args, (void)ctx;
-  say("held %llu", at());
+  print_line("held %llu", at());
   pthread_mutex_lock(&me.gate_lock);
   while (me.is_shut) pthread_cond_wait(&me.gate_changed, &me.gate_lock);
   pthread_mutex_unlock(&me.gate_lock);
@@ -286,28 +286,28 @@ static void *watch_lag(void *ctx) {
     nanosleep(&step, NULL);
     uint64_t after = now_ns();
     if (after - before > (uint64_t)(LAG_STEP_MS + LAG_MOST_MS) * 1000000)
-      say("late %llu %llu", (unsigned long long)before, (unsigned long long)after);
+      print_line("late %llu %llu", (unsigned long long)before, (unsigned long long)after);
   }
   return NULL;
 }
 
 static void log_line(void *ctx, vestry_log_level level, const char *line) {
   (void)ctx, (void)level;
-  say("log %s", line);
+  print_line("log %s", line);
 }
 
 /* ------------------------------------------------------------------------------------------------- commands ------- */
 
 static void on_answer(vestry_err error, uint32_t count, void *ctx) {
-  say("answer %ld %s %u %llu", (long)(intptr_t)ctx, vestry_err_name(error), count, at());
+  print_line("answer %ld %s %u %llu", (long)(intptr_t)ctx, vestry_err_name(error), count, at());
 }
 
 /* Dispatch effects to a key: a mark, or hold. Does not wait. */
-static void ask(long number, const char *key, bool is_hold) {
+static void dispatch_mark(long number, const char *key, bool is_hold) {
   char text[64];
   snprintf(text, sizeof text, "@D%d.%d.%ld;", me.place, me.life, number);
   json_t *list = is_hold ? json_pack("[[s]]", "hold") : json_pack("[[s,{s:s}]]", "patch-signals", "s", text);
-  say("sent %ld %llu", number, at());
+  print_line("sent %ld %llu", number, at());
   const vestry_key *room = VESTRY_KEY("room", key);
   vestry_err error = vestry_cluster_dispatch(me.cluster, list, &(vestry_dispatch_options){.key = room}, on_answer,
                                              (void *)(intptr_t)number);
@@ -316,12 +316,12 @@ static void ask(long number, const char *key, bool is_hold) {
 }
 
 /* The same with the function that waits. */
-static void tell(long number, const char *key) {
+static void dispatch_and_wait(long number, const char *key) {
   char text[64];
   vestry_dispatch_result result = {0};
   snprintf(text, sizeof text, "@D%d.%d.%ld;", me.place, me.life, number);
   json_t *list = json_pack("[[s,{s:s}]]", "patch-signals", "s", text);
-  say("sent %ld %llu", number, at());
+  print_line("sent %ld %llu", number, at());
   const vestry_key *room = VESTRY_KEY("room", key);
   vestry_err error = vestry_dispatch_with(me.v, list, &(vestry_dispatch_options){.key = room}, &result);
   on_answer(error, (uint32_t)result.connections_count, (void *)(intptr_t)number);
@@ -333,9 +333,9 @@ static void cast(long number, const char *channel) {
   vestry_event *event = NULL;
   snprintf(text, sizeof text, "@B%d.%d.%ld;", me.place, me.life, number);
   if (vestry_event_comment(NULL, text, &event)) abort();
-  say("sent %ld %llu", number, at());
+  print_line("sent %ld %llu", number, at());
   vestry_err error = vestry_broadcast(me.v, (vestry_scope){NULL, 0}, VESTRY_KEY("board", channel), event, NULL);
-  say("answer %ld %s 0 %llu", number, vestry_err_name(error), at());
+  print_line("answer %ld %s 0 %llu", number, vestry_err_name(error), at());
   vestry_event_unref(event);
 }
 
@@ -344,26 +344,26 @@ static void publish(long number, const char *topic, size_t padding) {
   if (!data) abort();
   int len = snprintf(data, 64, "P%d.%d.%ld", me.place, me.life, number);
   memset(data + len, '!', padding);
-  say("sent %ld %llu", number, at());
+  print_line("sent %ld %llu", number, at());
   vestry_err error = vestry_cluster_publish(me.cluster, (vestry_scope){NULL, 0}, VESTRY_KEY("news", topic), data,
                                             (size_t)len + padding);
-  say("answer %ld %s 0 %llu", number, vestry_err_name(error), at());
+  print_line("answer %ld %s 0 %llu", number, vestry_err_name(error), at());
   free(data);
 }
 
 static void refresh(long number) {
-  say("sent %ld %llu", number, at());
+  print_line("sent %ld %llu", number, at());
   vestry_err error = vestry_refresh(me.pages, "room", NULL);
-  say("answer %ld %s 0 %llu", number, vestry_err_name(error), at());
+  print_line("answer %ld %s 0 %llu", number, vestry_err_name(error), at());
 }
 
-static void say_stats(void) {
+static void print_stats(void) {
   vestry_cluster_stats s = {0};
   vestry_cluster_stats_get(me.cluster, &s);
-  say("stats %zu %zu %llu %llu %llu %llu %llu %llu", s.alive_count, s.unsynced_count, (unsigned long long)s.keys_count,
-      (unsigned long long)s.others_keys_count, (unsigned long long)s.sent_count,
-      (unsigned long long)s.over_budget_count, (unsigned long long)s.replaced_count,
-      (unsigned long long)s.duplicates_count);
+  print_line("stats %zu %zu %llu %llu %llu %llu %llu %llu", s.alive_count, s.unsynced_count,
+             (unsigned long long)s.keys_count, (unsigned long long)s.others_keys_count,
+             (unsigned long long)s.sent_count, (unsigned long long)s.over_budget_count,
+             (unsigned long long)s.replaced_count, (unsigned long long)s.duplicates_count);
 }
 
 /* %0d is a carriage return. */
@@ -395,11 +395,11 @@ static bool obey(const char *line) {
   else if (!strcmp(word, "close"))
     close_stream((int)number);
   else if (!strcmp(word, "ask"))
-    ask(number, name, false);
+    dispatch_mark(number, name, false);
   else if (!strcmp(word, "askhold"))
-    ask(number, name, true);
+    dispatch_mark(number, name, true);
   else if (!strcmp(word, "tell"))
-    tell(number, name);
+    dispatch_and_wait(number, name);
   else if (!strcmp(word, "cast"))
     cast(number, name);
   else if (!strcmp(word, "publish"))
@@ -407,18 +407,18 @@ static bool obey(const char *line) {
   else if (!strcmp(word, "refresh"))
     refresh(number);
   else if (!strcmp(word, "stats"))
-    say_stats();
+    print_stats();
   else if (!strcmp(word, "shut"))
     set_gate(number != 0);
   else if (!strcmp(word, "quiet"))
     atomic_store(&me.is_quiet, number != 0);
   else if (!strcmp(word, "marks"))
-    say("marks %llu", (unsigned long long)atomic_load(&me.marks_count));
+    print_line("marks %llu", (unsigned long long)atomic_load(&me.marks_count));
   else if (!strcmp(word, "local"))
-    say("local %s",
-        vestry_err_name(vestry_publish(me.v, (vestry_scope){NULL, 0}, VESTRY_KEY("news", name), "P0.0.0", 6, NULL)));
+    print_line("local %s", vestry_err_name(vestry_publish(me.v, (vestry_scope){NULL, 0}, VESTRY_KEY("news", name),
+                                                          "P0.0.0", 6, NULL)));
   else if (!strcmp(word, "drain"))
-    say("drain %s", vestry_err_name(vestry_drain(me.v, (uint64_t)number)));
+    print_line("drain %s", vestry_err_name(vestry_drain(me.v, (uint64_t)number)));
   else if (!strcmp(word, "quit"))
     return false;
   return true;
@@ -483,7 +483,7 @@ static void end(void) {
   me.broker.ops->destroy(me.broker.broker);
   vestry_pages_destroy(me.pages);
   vestry_destroy(me.v);
-  say("bye %llu", at());
+  print_line("bye %llu", at());
 }
 
 int main(int argc, char **argv) {
@@ -494,7 +494,7 @@ int main(int argc, char **argv) {
   if (begin(argc, argv)) return 1;
   if (pthread_create(&watcher, NULL, watch_lag, NULL)) return 1;
   pthread_detach(watcher);
-  say("up %llu", at());
+  print_line("up %llu", at());
   while (fgets(line, sizeof line, stdin) && obey(line)) continue;
   end();
   return 0;

@@ -26,7 +26,7 @@ static void act(void) {
   }
 }
 
-static void talk_for(uint64_t ms) {
+static void act_for(uint64_t ms) {
   for (uint64_t until_ns = clock_ns() + ms * MS; clock_ns() < until_ns;) {
     act();
     world_pass(&w, random_below(&w.state, 5));
@@ -49,15 +49,15 @@ static void restart(size_t number, verdict *v) {
   size_t first = w.messages_count;
   w.seed = number;
   world_forget_story(&w);
-  talk_for(50 + random_below(&w.state, 100));
+  act_for(50 + random_below(&w.state, 100));
   size_t fault = world_fault(&w, 7);
   world_broker_kill(&w);
-  talk_for(random_below(&w.state, DOWN_MOST_MS));
+  act_for(random_below(&w.state, DOWN_MOST_MS));
   world_broker_launch(&w);
-  while (!w.is_broker_up) talk_for(2);
+  while (!w.is_broker_up) act_for(2);
   world_healed(&w, fault);
   WORLD_AWAIT(&w, 3000, are_linked());
-  talk_for(100);
+  act_for(100);
   WORLD_AWAIT(&w, 3000, all_has_come(first));
   do {
     world_pass(&w, 10);

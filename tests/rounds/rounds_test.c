@@ -87,7 +87,7 @@ static void close_one(int place) {
 }
 
 /* A stream joins a channel, another node sends to it before that is announced, and the stream leaves. */
-static void come_late(int place) {
+static void join_late(int place) {
   int other = (place + 1 + (int)chance(PLACES - 1)) % PLACES;
   const char *name = empty[chance(EMPTY)];
   if (open_there(place, name) || !w.players[other].is_up) return;
@@ -100,7 +100,7 @@ static void act(void) {
   int place = (int)chance(PLACES);
   if (!w.players[place].is_up) return;
   switch (chance(20)) {
-  case 0: come_late(place); break;
+  case 0: join_late(place); break;
   case 1:
   case 2: open_one(place); break;
   case 3:
@@ -199,7 +199,7 @@ static void end(trouble *t) {
 }
 
 /* The fault is over when the restarted process is ready. */
-static void look(trouble *t) {
+static void check_over(trouble *t) {
   bool is_over = t->kind == KILL ? w.players[lowest(t->places)].is_up : t->kind != BROKER_KILL || w.is_broker_up;
   if (!is_over) return;
   t->phase = OVER;
@@ -222,7 +222,7 @@ static void go_through(trouble *all, size_t count, uint64_t round_ms) {
           begin(t);
       }
       if (t->phase == GOES_ON && at_ms >= t->end_ms) end(t);
-      if (t->phase == ENDS) look(t);
+      if (t->phase == ENDS) check_over(t);
       is_over &= t->phase == OVER;
     }
     if (now_ns >= next_ns) {

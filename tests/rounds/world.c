@@ -287,7 +287,7 @@ static void take_frame(world *w, const char *frame, bool is_message, uint64_t no
   }
 }
 
-static void ask_broker(world *w, uint64_t now_ns) {
+static void ping_broker(world *w, uint64_t now_ns) {
   if (w->probe < 0) return;
   for (ssize_t n = 1; n > 0 && w->probe >= 0;) {
     if (w->heard_room - w->heard_len < READ_BYTES) {
@@ -372,7 +372,7 @@ void world_poll(world *w, uint64_t until_ns) {
   (void)ppoll(fds, count, &wait, NULL);
   uint64_t now_ns = clock_ns();
   if (now_ns > before_ns + wait_ns + LATE_MS * MS) stalled(w, "world", before_ns + wait_ns, now_ns);
-  ask_broker(w, now_ns);
+  ping_broker(w, now_ns);
   look_for_broker(w);
   hold_broker(w, now_ns);
   for (int i = 0; i < PLACES; i++) {
@@ -424,7 +424,7 @@ void world_start(world *w, int place, const char *const *settings) {
 }
 
 /* The node has ended: read its remaining output. */
-static void bury(world *w, int place) {
+static void end_player(world *w, int place) {
   player *p = &w->players[place];
   int status;
   while (waitpid(p->pid, &status, 0) < 0 && errno == EINTR) continue;
@@ -449,7 +449,7 @@ void world_kill(world *w, int place) {
   if (!w->players[place].pid) return;
   world_note(w, "%c.%d is killed", 'a' + place, w->players[place].life);
   kill(w->players[place].pid, SIGKILL);
-  bury(w, place);
+  end_player(w, place);
 }
 
 void world_stop(world *w, int place, bool stopped) {
@@ -467,7 +467,7 @@ void world_stop(world *w, int place, bool stopped) {
 void world_quit(world *w, int place) {
   world_say(w, place, "quit");
   WORLD_AWAIT(w, 20000, w->players[place].has_gone);
-  bury(w, place);
+  end_player(w, place);
 }
 
 void world_say(world *w, int place, const char *format, ...) {
