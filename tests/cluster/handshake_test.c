@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Handshakes of nodes: replayed messages (replay_test.c replays whole runs; these are earlier failures), nodes with
  * equal names, and nodes of another version. */
-#include "cluster/cluster/cluster.h" /* first: a node is something else there */
+#include "cluster/cluster/cluster.h" /* first, because its names differ */
 #include "cluster/cluster/receiver.h"
 
 #include <endian.h>

@@ -7,7 +7,7 @@
  * - no node gets a gap, and a node that starts becomes a member as usual.
  *
  * REPLAY_SEED=7 REPLAY_SEEDS=10000 REPLAY_STEPS=60 test_cluster replay */
-#include "cluster/cluster/cluster.h" /* first: a node is something else there */
+#include "cluster/cluster/cluster.h" /* first, because its names differ */
 #include "cluster/cluster/message.h"
 
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Requests of other nodes under endless load: gaps and membership changes are still reported to the application, and
  * other actors get their turn. */
-#include "cluster/cluster/cluster.h" /* first: a node is something else there */
+#include "cluster/cluster/cluster.h" /* first, because its names differ */
 #include "cluster/cluster/served_requests.h"
 #include "testing/memory_broker.h"
 

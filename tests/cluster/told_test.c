@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Announcements to all nodes: too large for the broker, and more keys than the broker accepts at once. */
-#include "cluster/cluster/cluster.h" /* first: a node is something else there */
+#include "cluster/cluster/cluster.h" /* first, because its names differ */
 #include "testing/memory_broker.h"
 
 #include <stdlib.h>

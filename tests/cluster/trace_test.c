@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Traces that continue on other nodes, and malformed traces. */
-#include "cluster/cluster/cluster.h" /* first: a node is something else there */
+#include "cluster/cluster/cluster.h" /* first, because its names differ */
 #include "support/spans.h"
 
 #include "cluster/nodes.h"

@@ -4,7 +4,7 @@
  * how they are replayed while the nodes send. All seeds share the nodes, one of which restarts from time to time.
  *
  * REPLAY_SEED=7 REPLAY_SEEDS=10000 test_nats replay */
-#include "cluster/cluster/cluster.h" /* first: a node is something else there */
+#include "cluster/cluster/cluster.h" /* first, because its names differ */
 #include "cluster/cluster/members.h"
 #include "cluster/cluster/message.h"
 
