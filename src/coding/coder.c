@@ -25,10 +25,10 @@
  * known from their number.
  *
  * The event written last is identified by its number and not by its address, because no reference to it is held: that
- * would keep the last event of every stream in memory. The event that another one follows is held by the latter, so its
- * text exists. If it was dropped to save memory, there is nothing to follow. A following segment is made for one
- * stream; when a second stream comes to the event, the previous event has been dropped. If little of the page is
- * unchanged, the event is also encoded standalone, and the shorter one is used. */
+ * would keep the last event of every stream in memory. An event that follows a previous event holds a reference to it,
+ * so the text of the previous event exists. If that reference was dropped to save memory, there is nothing to follow. A
+ * following segment is made for one stream; when a second stream comes to the event, the previous event has been
+ * dropped. If little of the page is unchanged, the event is also encoded standalone, and the shorter one is used. */
 
 enum { WORTH = 4 }; /* a difference of at most this part of its event is not compared with the standalone encoding */
 

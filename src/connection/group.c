@@ -53,7 +53,8 @@ struct vsi_group {
   vsi_group_walk *walks;                /* guarded by lock: the active walks, which keep their places in the list */
   bool closed;                          /* guarded by lock: no connection is accepted */
   vsi_map blocks;                       /* guarded by lock */
-  vsi_loads loads;                      /* guarded by lock: connections whose queues held something */
+  vsi_loads loads;                      /* guarded by lock: connections whose queues hold something, or held something
+                                           when they were last checked */
   vsi_group_stats totals;               /* guarded by lock; events: of connections that have left */
   _Atomic(uint32_t) waiting_count;      /* threads that wait to change the list; relaxed */
   _Atomic(bool) relieving;              /* a thread closes connections: a try-lock */

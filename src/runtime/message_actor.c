@@ -8,8 +8,9 @@
 
 /* vestry_actor: an actor with a mailbox of messages.
  *
- * One count holds the object: the references of its users, and the one that vsi_actor holds from READY to the end of
- * the run. So the last unref never meets a run, and its thread owns everything.
+ * One reference count keeps the object alive. It counts the references of users, and the reference that vsi_actor holds
+ * from READY to the end of the run. So when the last reference is dropped, no run is active or to come, and the thread
+ * that drops it owns everything.
  *
  * A message is a mail of the queue; the public type only hides this. */
 _Static_assert(sizeof(vestry_message) == sizeof(vsi_mail) && _Alignof(vestry_message) == _Alignof(vsi_mail),

@@ -4,8 +4,8 @@
  *
  * Pace. The timer uses the clock and not the number of its calls: of N streams, N × elapsed / window must be gone, and
  * each tick sends away the streams that are missing from this number. So late ticks lose nothing, and no second exceeds
- * its share by more than one tick's. Streams that end by themselves leave their share unused, so the drain is over
- * sooner, but never faster.
+ * its share by more than the share of one tick. Streams that end by themselves leave their share unused, so the drain
+ * is over sooner, but never faster.
  *
  * Return of clients. The client of the k-th stream is to return at the time (end of the window + pause + window ×
  * frac(k φ)), where φ is the golden ratio. Multiples of φ modulo 1 are spread evenly for any count (Knuth, The Art of

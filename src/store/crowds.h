@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Keys that have many values: count the values, and find one of them, in a constant number of steps. The values of a
- * key are a ring in the order of their puts. If a key has at most VSI_CROWD_WALK values, a walk finds each of them. A
- * value put when the key has that many already gets a node, and so does every later value while the newest has a node.
- * Therefore values without a node are among the VSI_CROWD_WALK oldest of their key. All functions run under the lock of
- * the shard. */
+ * key are a ring in the order of their puts. If a key has at most VSI_CROWD_WALK values, a walk along the ring finds
+ * each of them. A value that is put when its key already has VSI_CROWD_WALK values gets a node, by which two maps find
+ * it. Every later value gets a node, too, as long as the newest value of the key has one. Therefore values without a
+ * node are among the VSI_CROWD_WALK oldest of their key. All functions run under the lock of the shard. */
 #ifndef VSI_STORE_CROWDS_H
 #define VSI_STORE_CROWDS_H
 

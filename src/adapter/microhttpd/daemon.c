@@ -30,16 +30,15 @@ static void log_line(void *cls, const char *format, va_list arguments) {
 }
 
 static struct MHD_Daemon *start(vsi_microhttpd *adapter, const vestry_microhttpd_options *options) {
-  /* If a thread of 0.9.75 gets more connections than its share of the limit, it never releases a lock (fixed in 1.0).
-   * Therefore libmicrohttpd has no limit that it could reach; the acceptor enforces the limit. */
   /* With TLS, the epoll mode spins during an incomplete handshake. The poll mode looks at every connection of a thread
    * on each event, but not at streams, because these are suspended. */
   unsigned flags = MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
   flags |= options->tls_key ? MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_TLS : MHD_USE_EPOLL_INTERNAL_THREAD;
   struct MHD_OptionItem more[5];
   size_t count = 0;
-  /* If not strict, 1.0 joins folded lines, and answers blanks in a target with a redirect. 0.9.75 would close the
-   * connection on the latter; vestry refuses them (web/target.c). */
+  /* If libmicrohttpd is not strict, 1.0 joins folded lines, and redirects a request whose target contains blanks. If it
+   * is strict, 0.9.75 closes the connection because of such a target; vestry itself rejects these targets
+   * (web/target.c). */
   if (adapter->is_strict) more[count++] = (struct MHD_OptionItem){MHD_OPTION_STRICT_FOR_CLIENT, STRICT, NULL};
   /* One thread is no pool. */
   if (options->threads_count > 1)
@@ -49,6 +48,9 @@ static struct MHD_Daemon *start(vsi_microhttpd *adapter, const vestry_microhttpd
     more[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)options->tls_certificate};
   }
   more[count] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
+  /* If a thread of 0.9.75 gets more connections than its share of the limit, it never releases a lock (fixed in 1.0).
+   * Therefore libmicrohttpd gets a limit of connections that it cannot reach (UINT_MAX); the acceptor enforces the real
+   * limit. */
   return MHD_start_daemon(flags, 0, NULL, NULL, vsi_microhttpd_access, adapter, MHD_OPTION_EXTERNAL_LOGGER, log_line,
                           adapter, MHD_OPTION_CONNECTION_LIMIT, UINT_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
                           options->memory_bytes, MHD_OPTION_CONNECTION_TIMEOUT, options->timeout_s,

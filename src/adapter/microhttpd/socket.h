@@ -32,7 +32,7 @@ struct vsi_microhttpd_request;
  * for a request, because libmicrohttpd reports every close, but not the end of every request. */
 typedef struct vsi_microhttpd_socket {
   struct vsi_microhttpd_sockets *all;
-  TAILQ_ENTRY(vsi_microhttpd_socket) in; /* guarded by all->lock, as are the next five members; in all->waiting */
+  TAILQ_ENTRY(vsi_microhttpd_socket) in; /* in all->waiting; guarded by all->lock, as are the next six members */
   vsi_load load;                         /* while it waits: by its bytes; not in the list after it was cut */
   vsi_load_place place;
   uint64_t until_ns;

@@ -11,7 +11,8 @@
 enum { MOST_BETWEEN_PROBES_MS = 120000 };
 
 /* The kernel gives up with the same error after the same time, whether the peer is silent or keeps its window closed.
- * In the latter case the window is still closed, or, if it is only too small, the peer has acknowledged meanwhile. */
+ * If it kept its window closed, the window is still closed, or, if the window is only too small, the peer has
+ * acknowledged bytes meanwhile. */
 vestry_cause vsi_microhttpd_verdict(int fd, int error) {
   if (error != ETIMEDOUT && error != EHOSTUNREACH && error != ENETUNREACH) return VESTRY_CAUSE_HANGUP;
   struct tcp_info info;

@@ -138,8 +138,9 @@ static vsi_microhttpd_stream *take_out_locked(vsi_microhttpd_watch *watch, vsi_m
   return entry->stream;
 }
 
-/* A batch of entries from `*at` on, so that no lock is held while they are handled: streams that are over, or all
- * lingering ones; and in the latter case also references to the connections of the others. */
+/* A batch of entries from `*at` on, which are handled after the unlock. over: lingering streams that are over; or, in a
+ * shutdown, all lingering streams. open: only in a shutdown, the connections of the streams that do not linger;
+ * references. */
 typedef struct handful {
   vsi_microhttpd_stream *over[CLOSED_AT_ONCE];
   vestry_connection *open[CLOSED_AT_ONCE];

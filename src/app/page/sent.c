@@ -5,9 +5,10 @@
  * of the page is not sufficient either, because it may belong to another submission, or the submission may change
  * nothing visible.
  *
- * Therefore the page numbers its submissions. It sends each number together with a number of the page, which its stream
- * has sent, too. When the handler of a submission has returned, all fragments of the stream are marked: its private
- * fragment and the parts in it, or its shared page. The mark acts as a refresh after all refreshes of the handler.
+ * Therefore the page numbers its submissions. It sends each number together with a number that identifies the page. The
+ * request of the page's stream contains the same number. When the handler of a submission has returned, all fragments
+ * of the stream are marked: its private fragment and the parts in it, or its shared page. The mark acts as a refresh
+ * after all refreshes of the handler.
  *
  * If nothing else has marked a fragment, it is checked instead of rendered. The worker refreshes all changes until
  * then: those that the handler refreshed, and those that observers of renders find, such as commits. If this does not

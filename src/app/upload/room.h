@@ -61,7 +61,7 @@ struct vestry_upload_folder {
   char boot[VSI_BOOT_BYTES]; /* id of the machine's current boot; "": unknown */
   vestry_timer *timer;       /* removes what has expired */
   vsi_mutex lock;            /* innermost */
-  vsi_map unfinished;        /* uploads by id (vsi_unfinished); guarded by lock, as are the next two */
+  vsi_map unfinished;        /* uploads by id (vsi_unfinished); guarded by lock, as are done_count and stats */
   size_t done_count;         /* records of kept files among them */
   size_t max_unfinished;     /* maximum number of unfinished uploads, and also of records of kept files; constant,
                                 except in tests */

@@ -24,9 +24,9 @@
  * a divided network the clock continues at its own pace, so that there, too, the newer of two streams has the higher
  * stamp, up to the transit time of messages. Of two nodes that hold such a key, the one with the lower stamp (or the
  * lower id, if the stamps are equal) closes its stream when the announcement of the other arrives. It also closes its
- * other streams of the key that are older than the other's stamp, under whichever policy they were put. If a stream
- * that was put with REPLACE leaves before it was announced, its removal is announced with the stamp to the nodes that
- * may have older streams. */
+ * other streams of the key that are older than the stamp of the other node, under whichever policy they were put. If a
+ * stream that was put with REPLACE leaves before it was announced, its removal is announced with the stamp to the nodes
+ * that may have older streams. */
 #include "cluster/cluster/keys.h"
 
 #include <string.h>

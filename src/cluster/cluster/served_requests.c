@@ -40,7 +40,8 @@ enum { WORK_BYTES = 160, RUN_MAX = 64, ROW_MAX = 64 };
 
 typedef struct work {
   vestry_message message; /* first member */
-  bool has_more;          /* another message of this run follows; its response is flushed with this one's */
+  bool has_more;          /* another message of this run follows; its response is flushed together with the response to
+                             this message */
   vsi_wire_message said;  /* its body points to the body below */
   unsigned char body[];
 } work;

@@ -15,7 +15,7 @@
  *
  * Conflicts. If there are many concurrent writes, a render has a conflict from time to time, and begins again. But a
  * conflict can last: a serializable transaction that is prepared, and waits, cannot fail any more, so every transaction
- * fails that reads what it has written. Reads at level TABLES do not conflict, because their snapshot does not take
+ * that reads what it has written fails. Reads at level TABLES do not conflict, because their snapshot does not take
  * part in the detection of conflicts. Therefore, after a second conflict a render reads at level TABLES, and other
  * renders as before. If it had rows by then, it runs once more, at level TABLES from its start. */
 #include <stdatomic.h>

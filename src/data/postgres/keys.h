@@ -31,7 +31,7 @@ typedef struct vsi_postgres_key {
   uint16_t kind;
 } vsi_postgres_key;
 
-/* The key for changes of any view, and of which table is part of another. */
+/* The key for two kinds of changes: of any view; and of the information which table is a part of which other table. */
 static const vsi_postgres_key vsi_postgres_views_key = {.relation = 0, .kind = VSI_POSTGRES_DEFINITION};
 
 static inline bool vsi_postgres_keys_are_equal(vsi_postgres_key a, vsi_postgres_key b) {

@@ -70,8 +70,8 @@ static inline uint64_t vsi_postgres_until_ns(const vsi_postgres_pool *pool) {
   return vsi_monotonic_in_ms((uint64_t)pool->options.statement_ms + 2000);
 }
 
-/* Check out a connection without a transaction. If this thread has one, it gets that one.
- *  Returns  OK | LIMIT */
+/* Check out a connection without a transaction. If this thread has checked out a connection already, it gets the same
+ * one. Returns OK | LIMIT */
 vestry_err vsi_postgres_lend(vsi_postgres_pool *pool, const char *function, vsi_postgres_loan **ret_loan);
 /* The same for the reserved connections. */
 vestry_err vsi_postgres_lend_aside(vsi_postgres_pool *pool, const char *function, vsi_postgres_loan **ret_loan);

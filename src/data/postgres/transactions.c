@@ -8,8 +8,8 @@
  * that was granted or revoked.
  *
  * A render may have used a view in a subtransaction that was rolled back, which leaves no trace (footprint.c).
- * Therefore, a transaction that writes views, or which table is part of another, has a key for all such renders,
- * too. */
+ * Therefore, a transaction that changes a view, or makes a table a part of another one, also has a key that stands for
+ * all such renders (vsi_postgres_views_key). */
 #include "data/postgres/transactions.h"
 
 #include "data/postgres/bytes.h"

@@ -59,7 +59,7 @@ typedef struct vsi_postgres_wal_options {
   void *ctx;
 } vsi_postgres_wal_options;
 
-/* To what the next byte belongs. */
+/* The part of the WAL to which the next byte belongs. */
 typedef enum vsi_postgres_part {
   VSI_POSTGRES_BETWEEN, /* to no record */
   VSI_POSTGRES_HEAD,    /* to the header of a record */
