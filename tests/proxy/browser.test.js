@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Chromium in front of Debian's nginx and HAProxy, with TLS and HTTP/2: more tabs than HTTP/1.1 has connections, all on
-// one connection; they live through a reload of the proxy, and come back when a stream is cut.
+// Chromium with Debian's nginx and HAProxy, with TLS and HTTP/2: more tabs than HTTP/1.1 has connections, all on one
+// connection; they survive a reload of the proxy, and reconnect when a stream is cut.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -8,11 +8,11 @@ const fs = require('node:fs');
 const { newSession, versionOptions, closeChrome } = require('../browser/harness.js');
 const { KINDS, until, startProgram, startProxy, abortComesAs } = require('./proxies.js');
 
-const TABS = 8; // over HTTP/1.1 six would have a stream, and no request would come through
+const TABS = 8; // over HTTP/1.1, six would have a stream, and block all other requests
 
 after(closeChrome);
 
-// How many connections there are to a port of 127.0.0.1, seen from the client's end.
+// Return the number of connections to a port of 127.0.0.1, at the client's end.
 function connectionsTo(port) {
   const remote = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`;
   return fs.readFileSync('/proc/net/tcp', 'utf8').split('\n')
@@ -21,11 +21,11 @@ function connectionsTo(port) {
 
 for (const kind of KINDS) {
   // capability: C18
-  test(`c18: ${kind}: eight tabs on one connection, through a reload, and back after a cut`, async (t) => {
+  test(`c18: ${kind}: eight tabs on one connection survive a reload, and reconnect after a cut`, async (t) => {
     const server = await startProgram(t, 'unix', { more: await versionOptions() });
     const proxy = await startProxy(t, kind, server.upstream, { linger: '3s' });
     const session = await newSession(t, { ignoreHTTPSErrors: true });
-    // A page that is told of no abort has to come back after every end.
+    // A page that cannot detect an abort has to reconnect after every end.
     const where = `${proxy.url}/${abortComesAs(kind, 'HTTP/2') === 'aborted' ? '' : '?always'}`;
     const tabs = [];
     while (tabs.length < TABS) tabs.push(await session.tab(where));
@@ -39,7 +39,7 @@ for (const kind of KINDS) {
     for (const tab of tabs) await tab.shows('n', '1');
     assert.equal(connectionsTo(proxy.port), 1);
 
-    // Old workers keep their streams for three seconds; then the pages come back to the new ones.
+    // Old workers keep their streams for three seconds; then the pages reconnect to the new ones.
     const { opened } = await server.seen();
     await proxy.reload();
     await tabs[0].click('more');
@@ -51,8 +51,8 @@ for (const kind of KINDS) {
     t.diagnostic(`back ${back.toFixed(0)} ms after the reload`);
     await tabs[1].click('more');
     for (const tab of tabs) await tab.shows('n', '3');
-    assert.deepEqual(problems.filter((text) => !/ERR_/.test(text)), []); // the broken streams are some
-    // They leave, and are gone.
+    assert.deepEqual(problems.filter((text) => !/ERR_/.test(text)), []); // some are caused by the broken streams
+    // The pages are closed, and their streams end.
     await session.context.close();
     await until('all are gone', async () => (await server.seen()).open === 0, 5000);
   });

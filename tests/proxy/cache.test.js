@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A cache in front, as careless as its keeper may be: no page that knows who asks goes to another, and no cookie.
+// A careless cache in front: no private page, and no cookie, reaches another user.
 'use strict';
 const { test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -22,7 +22,7 @@ function ask(proxy, method, path, cookie) {
 const cookieOf = (answer) => answer.set.map((set) => set.split(';')[0]).join('; ');
 
 for (const adapter of ['microhttpd', 'civetweb']) {
-  test(`d3: nginx keeps nothing that is somebody's: ${adapter}`, async (t) => {
+  test(`d3: nginx caches no private page: ${adapter}`, async (t) => {
     const server = await startProgram(t, 'tcp', { adapter, env: { SESSIONS: '1' } });
     const proxy = await startProxy(t, 'nginx', server.upstream, { plain: true, cache: CACHE });
     const people = {};
@@ -44,7 +44,7 @@ for (const adapter of ['microhttpd', 'civetweb']) {
     for (const [user, cookie] of Object.entries(people)) {
       assert.match((await ask(proxy, 'GET', '/who', cookie)).text, new RegExp(`^<p>${user} `));
     }
-    // What is for everybody is kept, whoever asked first: a visitor, to whom a page would give a cookie.
+    // Public content is cached, whoever requested it first: also an anonymous user, to whom a page would send a cookie.
     for (const path of ['/public', '/files/public.html']) {
       const first = await ask(proxy, 'GET', path);
       assert.deepEqual(first.set, [], path);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // capability: F10
-// scripts/demo cluster: three nodes of the chat behind HAProxy, nginx or nothing, by the configurations of examples/proxy.
-// Clients here repeat nothing: that is the balancer's to do.
+// scripts/demo cluster: three nodes of the chat behind HAProxy, nginx or no proxy, with the configurations of
+// examples/proxy. Clients here repeat no request, because the balancer must.
 'use strict';
 const { test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -53,7 +53,7 @@ const ask = (url, { method = 'GET', headers = {}, body } = {}) =>
     request.end(body);
   });
 
-// Somebody who has logged in: what a page of his sends along.
+// Log in, and return the headers that a page of this user sends.
 async function logIn(demo, from) {
   const first = await ask(demo.at('/', from));
   const csrf = /name="csrf" value="([^"]+)"/.exec(first.text)[1];
@@ -78,7 +78,7 @@ const isGone = (pid) => {
 };
 
 for (const kind of [...KINDS, 'none'])
-  test(`the demo: three nodes behind ${kind}, one is killed, all end with it`, async (t) => {
+  test(`the demo: three nodes behind ${kind}; one is killed, and Ctrl-C ends all`, async (t) => {
     const demo = await demoFor(t, kind);
     assert.deepEqual(Object.keys(demo.processes).sort(), ['nats-server', ...NODES]);
     const from = kind === 'none' ? demo.port + 1 : demo.port;
@@ -94,7 +94,7 @@ for (const kind of [...KINDS, 'none'])
       const served = new Set();
       await until('all three have served', async () => served.add(await ownOf(from)).size === 3);
       assert.deepEqual([...served].sort(), NODES);
-      // Sixty messages, a node killed among them: each is acknowledged, and there once.
+      // Sixty messages, during which a node is killed: each is acknowledged, and exists once.
       for (let i = 0; i < 60; i++) {
         if (i === 20) process.kill(demo.processes['web-2'], 'SIGKILL');
         const { status, text } = await ask(demo.at('/channel/1/message', from), { method: 'POST', headers: {
@@ -105,7 +105,7 @@ for (const kind of [...KINDS, 'none'])
       const page = await ask(demo.at('/', from), { headers: { Cookie: ada.cookie } });
       assert.deepEqual(page.text.match(/number \d+/g), Array.from({ length: 60 }, (_, i) => `number ${i}`));
     }
-    // A second one finds the ports taken.
+    // A second demo finds the ports in use.
     const second = run(demo.port, kind);
     assert.deepEqual(await second.exited, [1, null]);
     assert.match(second.complaints, new RegExp(`^demo: port ${demo.port + (kind === 'none' ? 1 : 0)} is taken`));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Chromium in front of Debian's nginx and HAProxy, and between them a relay that stops to forward, without a word: who
-// was present is not any more in the time that a lease has.
+// Chromium with Debian's nginx and HAProxy, and between them a relay that silently stops forwarding: the user's
+// presence ends within the time of a lease.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -9,12 +9,13 @@ const { once } = require('node:events');
 const { newSession, versionOptions, closeChrome } = require('../browser/harness.js');
 const { KINDS, until, startProgram, startProxy } = require('./proxies.js');
 
-// LEASE_TIMES=default: those of the library, which the guide's table has.
+// LEASE_TIMES=default: the library's values, which the guide's table contains.
 const [HEARTBEAT_MS, LEASE_MS] = process.env.LEASE_TIMES === 'default' ? [15_000, 25_000] : [1000, 4000];
 
 after(closeChrome);
 
-// A network that can be cut: then nothing passes either way, and nothing is closed; what was on its way comes later.
+// A network that can be interrupted: then no data passes in either direction, and no connection is closed; delayed data
+// arrives later.
 async function startRelay(t, port) {
   const sockets = new Set();
   let isCut = false;
@@ -49,13 +50,13 @@ async function startRelay(t, port) {
 
 for (const kind of KINDS) {
   // capability: L9
-  test(`l9: ${kind}: who is cut off without a word is not present any more in time, and is again when he is back`, async (t) => {
+  test(`l9: ${kind}: a silently disconnected user leaves in time, and returns with the network`, async (t) => {
     const server = await startProgram(t, 'unix', { heartbeatMs: HEARTBEAT_MS, env: { LEASE_MS: String(LEASE_MS) },
       more: await versionOptions() });
     const proxy = await startProxy(t, kind, server.upstream);
     const relay = await startRelay(t, proxy.port);
     const session = await newSession(t, { ignoreHTTPSErrors: true });
-    const stays = await newSession(t, { ignoreHTTPSErrors: true }); // a tab whose network is well
+    const stays = await newSession(t, { ignoreHTTPSErrors: true }); // a tab with a working network
     const tab = await session.tab(`https://127.0.0.1:${relay.port}/live`);
     await until('the tab has answered', async () => (await server.seen()).answers >= 1);
     await tab.shows('n', 'live');

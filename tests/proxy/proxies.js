@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What every test of proxies needs: a program, a proxy in front of it with a configuration of examples/proxy, and
-// clients. All of it is on the loopback interface or in network namespaces, and ends with its test.
+// Shared parts of tests of proxies: a program, a proxy in front of it with a configuration of examples/proxy, and
+// clients. All of them are on the loopback interface or in network namespaces, and end with their test.
 'use strict';
 const { spawn, spawnSync } = require('node:child_process');
 const { once } = require('node:events');
@@ -22,9 +22,9 @@ const PATIENCE_MS = 120_000;
 const KINDS = ['nginx', 'haproxy'];
 const IS_ROOT = process.geteuid() === 0;
 const now = () => performance.now();
-const pause = () => new Promise((done) => setTimeout(done, 10)); // between two looks at a condition
+const pause = () => new Promise((done) => setTimeout(done, 10)); // between two checks of a condition
 
-// Wait for a condition; how many milliseconds it took.
+// Wait for a condition; return the milliseconds that it took.
 async function until(what, condition, patience = PATIENCE_MS) {
   const since = now();
   while (!(await condition())) {
@@ -34,7 +34,7 @@ async function until(what, condition, patience = PATIENCE_MS) {
   return now() - since;
 }
 
-// Debian's programs are where not every PATH goes.
+// Debian's programs are in folders that some PATHs lack.
 function program(name) {
   const folders = [...(process.env.PATH ?? '').split(':'), '/usr/sbin', '/sbin'];
   const found = folders.map((folder) => path.join(folder, name)).find((file) => fs.existsSync(file));
@@ -57,7 +57,7 @@ function end(child, exited) {
 
 /* ---- the program ------------------------------------------------------------------------------------------------- */
 
-// where: 'tcp', 'unix'. prefix: a command to run it by. more: options of its. heartbeatMs: of its streams.
+// where: 'tcp', 'unix'. prefix: a command that runs it. more: its options. heartbeatMs: of its streams.
 async function startProgram(t, where, { prefix = [], more = [], heartbeatMs = 15_000, adapter = 'microhttpd', env = {} } = {}) {
   const socket = path.join(folderFor(t), 'web.sock');
   const listen = where === 'unix' ? ['--unix-socket', socket] : ['--port', '0'];
@@ -78,7 +78,7 @@ async function startProgram(t, where, { prefix = [], more = [], heartbeatMs = 15
   return {
     upstream: where === 'unix' ? url.slice('unix:'.length) : `127.0.0.1:${port}`,
     stop,
-    // Past the proxy.
+    // Without the proxy.
     seen: () => new Promise((done, failed) => {
       http.get({ ...at, path: '/seen', agent: false }, async (answer) => {
         let text = '';
@@ -91,7 +91,7 @@ async function startProgram(t, where, { prefix = [], more = [], heartbeatMs = 15
 
 /* ---- the proxy --------------------------------------------------------------------------------------------------- */
 
-// A configuration of examples/proxy, in which each of these texts stands once, and gives way to another.
+// Return a configuration of examples/proxy, in which each of these texts occurs once and is replaced.
 function configuration(name, changes) {
   let text = fs.readFileSync(path.join(EXAMPLES, name), 'utf8');
   for (const [from, to] of changes) {
@@ -174,7 +174,7 @@ async function startProxy(t, kind, upstream, { address = '127.0.0.1', linger = '
     let running = true;
     const exited = once(child, 'exit').finally(() => (running = false));
     t.after(() => running && end(child, exited));
-    // From within a namespace it is seen by its workers.
+    // In a namespace, its workers show that it runs.
     await until(`${kind} starts`, async () => !running ||
       (prefix.length ? workers(child.pid).length > 0 : await listens(address, port)));
     if (!running) {
@@ -186,8 +186,8 @@ async function startProxy(t, kind, upstream, { address = '127.0.0.1', linger = '
       port,
       ca,
       workers: () => workers(child.pid),
-      // Until new workers have come; the old ones are returned. A master that has just begun may miss the signal, so it
-      // is sent again.
+      // Wait until there are new workers; return the old ones. A master that has just started may miss the signal, so
+      // it is repeated.
       async reload() {
         const before = workers(child.pid);
         let sentAt = -Infinity;
@@ -205,9 +205,9 @@ async function startProxy(t, kind, upstream, { address = '127.0.0.1', linger = '
   }
 }
 
-// How an abort, the program's or the proxy's own, comes to a client: 'aborted', or 'clean' as an end does. Over HTTP/1.1
-// it stays an abort. Towards HTTP/2 HAProxy 2.6 (Debian 12) makes a clean end of each, and those from 3.0.9 and 3.2 on
-// (Debian 13 has 3.0.11) of none. The versions between them do so unless it comes within a chunk: 'either'.
+// Return how a client sees an abort by the program or the proxy: 'aborted', or 'clean' like an end. Over HTTP/1.1 it
+// stays an abort. Towards HTTP/2, HAProxy 2.6 (Debian 12) makes each a clean end, and versions from 3.0.9 and 3.2 on
+// (Debian 13 has 3.0.11) make none. Versions between them do so unless it comes within a chunk: 'either'.
 function abortComesAs(kind, version) {
   if (kind !== 'haproxy' || version !== 'HTTP/2') return 'aborted';
   const { stdout } = spawnSync(program(kind), ['-v'], { encoding: 'utf8' });
@@ -226,7 +226,7 @@ const DECODERS = {
   gzip: () => zlib.createGunzip({ flush: zlib.constants.Z_SYNC_FLUSH }),
 };
 
-// What has come of a stream's body, decoded; how it ended.
+// Collect a stream's decoded body, and how it ended.
 function follow(body, headers) {
   const decoder = DECODERS[headers['content-encoding']]?.();
   const stream = { headers, text: '', ended: null };
@@ -234,7 +234,7 @@ function follow(body, headers) {
   const text = decoder ? body.pipe(decoder) : body;
   text.on('data', (part) => (stream.text += part.toString('utf8')));
   body.on('aborted', () => over('aborted')).on('error', () => over('aborted'));
-  // With HTTP/2 Node tells of an end at an abort, too.
+  // With HTTP/2, Node reports an end also at an abort.
   body.on('end', () => body.rstCode === undefined && over('clean'));
   body.on('close', () => over(body.rstCode === http2.constants.NGHTTP2_NO_ERROR ? 'clean' : 'aborted'));
   if (decoder) decoder.on('error', () => over('aborted'));
@@ -245,7 +245,7 @@ function follow(body, headers) {
   return stream;
 }
 
-// A connection with HTTP/2; ends with its test.
+// Open a connection with HTTP/2; it ends with its test.
 async function connect2(t, proxy) {
   const session = http2.connect(proxy.url, { ca: proxy.ca });
   session.on('error', () => {});
@@ -273,7 +273,7 @@ async function connect2(t, proxy) {
   };
 }
 
-// Tries again what the old workers of a proxy refuse while they give way to the new ones.
+// Repeat requests that the old workers of a proxy reject while new ones replace them.
 async function persist(attempt) {
   for (let tries = 0; ; tries++) {
     try {
@@ -285,7 +285,7 @@ async function persist(attempt) {
   }
 }
 
-// The same with HTTP/1.1, where each request has a connection of its own.
+// The same with HTTP/1.1, where each request has a new connection.
 function connect1(t, proxy) {
   const ask = (method, where, headers, body) => new Promise((done, failed) => {
     const request = (proxy.url.startsWith('https') ? https : http).request(proxy.url + where, { method, headers: { ...DATASTAR, ...headers }, ca: proxy.ca, agent: false });
@@ -297,7 +297,7 @@ function connect1(t, proxy) {
     async open(headers = {}) {
       const [request, answer] = await ask('GET', '/stream', headers);
       assert.equal(answer.statusCode, 200);
-      if (headers.stalls) return request; // nobody reads the answer
+      if (headers.stalls) return request; // the response is not read
       return Object.assign(follow(answer, answer.headers), { request });
     },
     async say(n, where = '/say') {

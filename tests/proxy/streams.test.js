@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Streams through Debian's nginx and HAProxy, as clients of our own see them: events pass at once, plain and encoded,
-// over TCP and over a UNIX socket; streams live through a reload; who leaves, or is cut off, is gone in time.
+// Streams through Debian's nginx and HAProxy, with clients of the test: events pass at once, plain and encoded, over
+// TCP and over a UNIX socket; streams survive a reload; clients that leave, or are cut off, are detected in time.
 'use strict';
 const { test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -10,13 +10,13 @@ const { KINDS, IS_ROOT, now, until, program, startProgram, startProxy, abortCome
   require('./proxies.js');
 
 const EVENTS = 20;
-const MOST_STREAMS = { nginx: 128, haproxy: 100 }; // of one connection with HTTP/2, by default
-const AT_ONCE_MS = 5000; // as long as a busy machine may take for what is not waited for
-const HELD_MS = 150; // what the kernel is told to hold back for more (MSG_MORE), it holds for 200
+const MOST_STREAMS = { nginx: 128, haproxy: 100 }; // the default maximum for one connection with HTTP/2
+const AT_ONCE_MS = 5000; // maximum on a busy machine for results without a wait
+const HELD_MS = 150; // data that the kernel holds back for more (MSG_MORE) waits for 200
 const clients = { 'HTTP/2': connect2, 'HTTP/1.1': connect1 };
 const median = (values) => values.sort((a, b) => a - b)[values.length >> 1];
 
-// What the guide says of each proxy and version; when it is no longer so, that is to be told.
+// Check the guide's statement about each proxy and version; if it changes, the test must fail.
 function assertIsAbort(ended, kind, version) {
   const expected = abortComesAs(kind, version);
   if (expected === 'either') assert.ok(ended);
@@ -37,14 +37,14 @@ for (const kind of KINDS) {
           assert.equal(stream.headers['content-type'], 'text/event-stream');
           assert.equal(stream.headers['cache-control'], 'no-cache, no-transform');
           const took = [];
-          // Each must come before the next one is sent: what waits for more never does.
+          // Each event must arrive before the next one is sent: data that waits for more never arrives.
           for (let n = 1; n <= EVENTS; n++) {
             const since = now();
             await client.say(n);
             await stream.until(`{"n":${n}}`, AT_ONCE_MS);
             took.push(now() - since);
           }
-          assert.ok(Math.min(...took) < HELD_MS, `${took}`); // one of them at least met an idle machine
+          assert.ok(Math.min(...took) < HELD_MS, `${took}`); // at least one of them met an idle machine
           t.diagnostic(`${version}, ${coding}: the median of ${EVENTS} is ${median(took).toFixed(1)} ms, a request and an event`);
           stream.request.destroy();
         }
@@ -53,12 +53,12 @@ for (const kind of KINDS) {
   }
 
   // capability: C18
-  test(`c18: ${kind}: a reader that stalls fills its queue in the program, not the proxy`, async (t) => {
+  test(`c18: ${kind}: the queue of a stalled reader fills in the program, not in the proxy`, async (t) => {
     const server = await startProgram(t, 'unix');
     const proxy = await startProxy(t, kind, server.upstream);
     const client = connect1(t, proxy);
     await client.open({ stalls: 'yes' });
-    // What the kernel and the proxy hold is some megabytes; then the queue is full, and the stream closed for it.
+    // The kernel and the proxy hold some megabytes; then the queue is full, and the stream is closed.
     let n = 0;
     for (; n < 500 && (await server.seen()).full === 0; n++) await client.say(n, '/flood');
     assert.equal((await server.seen()).full, 1);
@@ -66,7 +66,7 @@ for (const kind of KINDS) {
   });
 
   // capability: C18
-  test(`c18: ${kind}: what becomes of a clean end, and of an abort`, async (t) => {
+  test(`c18: ${kind}: a clean end and an abort, as the client sees them`, async (t) => {
     const server = await startProgram(t, 'unix');
     const proxy = await startProxy(t, kind, server.upstream);
     for (const connect of Object.values(clients)) {
@@ -74,7 +74,7 @@ for (const kind of KINDS) {
       const stream = await client.open();
       await client.say(0, '/end');
       await until('the stream ends', () => stream.ended);
-      assert.equal(stream.ended, 'clean'); // so a browser stays away
+      assert.equal(stream.ended, 'clean'); // so a browser does not reconnect
     }
     const streams = {};
     for (const [version, connect] of Object.entries(clients)) streams[version] = await (await connect(t, proxy)).open();
@@ -86,7 +86,7 @@ for (const kind of KINDS) {
   });
 
   // capability: C18
-  test(`c18: ${kind}: who leaves is gone at once`, async (t) => {
+  test(`c18: ${kind}: a client that leaves is detected at once`, async (t) => {
     const server = await startProgram(t, 'unix'); // its first heartbeat comes after 15 s
     const proxy = await startProxy(t, kind, server.upstream);
     const ways = {
@@ -129,13 +129,13 @@ for (const kind of KINDS) {
     assert.equal(client.session.remoteSettings.maxConcurrentStreams, MOST_STREAMS[kind]);
     const streams = [];
     while (streams.length < MOST_STREAMS[kind] - 1) streams.push(await client.open());
-    await client.say(1); // the last place
+    await client.say(1); // the last free slot
     for (const stream of streams) await stream.until('{"n":1}');
     assert.equal((await server.seen()).open, streams.length);
   });
 
   // capability: C18
-  test(`c18: ${kind}: the program is told who asks, and nothing that a client claims`, async (t) => {
+  test(`c18: ${kind}: the program gets the client's address, and no claims of the client`, async (t) => {
     const server = await startProgram(t, 'tcp');
     const proxy = await startProxy(t, kind, server.upstream);
     await (await connect2(t, proxy)).open({ 'x-forwarded-for': '203.0.113.9' });
@@ -143,7 +143,7 @@ for (const kind of KINDS) {
   });
 
   // capability: C18
-  test(`c18: ${kind}: streams live through a reload, as long as the old workers may`, async (t) => {
+  test(`c18: ${kind}: streams survive a reload, as long as the old workers run`, async (t) => {
     const server = await startProgram(t, 'unix');
     const patient = await startProxy(t, kind, server.upstream);
     const hasty = await startProxy(t, kind, server.upstream, { linger: '2s' });
@@ -152,14 +152,14 @@ for (const kind of KINDS) {
       const stream = await client.open();
       const old = await patient.reload();
       const [after, late] = await persist(async () => {
-        const next = await connect(t, patient); // an old worker may take it, and then sends GOAWAY
+        const next = await connect(t, patient); // an old worker may accept it, and then send GOAWAY
         const opened = await next.open();
         await next.say(1);
         return [next, opened];
       });
       await stream.until('{"n":1}');
       await late.until('{"n":1}');
-      assert.ok(old.some((pid) => patient.workers().includes(pid))); // who has the stream is still there
+      assert.ok(old.some((pid) => patient.workers().includes(pid))); // the worker of the stream still runs
       stream.request.destroy();
       late.request.destroy();
       client.session?.destroy();
@@ -180,7 +180,7 @@ for (const kind of KINDS) {
   });
 
   // capability: C18
-  test(`c18: ${kind}: who is cut off without a word is gone in the time that is set`, async (t) => {
+  test(`c18: ${kind}: a silently disconnected client is detected in the configured time`, async (t) => {
     if (!IS_ROOT) return t.skip('a network to cut takes root');
     const ip = program('ip');
     const run = (...words) => spawnSync(ip, words, { encoding: 'utf8' });
@@ -192,7 +192,8 @@ for (const kind of KINDS) {
       ['-n', near, 'link', 'add', 'near', 'type', 'veth', 'peer', 'name', 'far', 'netns', far],
       ['-n', near, 'addr', 'add', '10.0.0.1/30', 'dev', 'near'], ['-n', far, 'addr', 'add', '10.0.0.2/30', 'dev', 'far'],
       ['-n', near, 'link', 'set', 'near', 'up'], ['-n', far, 'link', 'set', 'far', 'up'],
-      // What the guide says of nginx: the kernel gives up after so many repetitions, the first after 200 ms or more.
+      // The guide's statement about nginx: the kernel gives up after this number of retransmissions, the first after
+      // 200 ms or more.
       ['netns', 'exec', near, 'sh', '-c', 'echo 3 > /proc/sys/net/ipv4/tcp_retries2']];
     for (const step of steps) {
       const { status, stderr } = run(...step);
