@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// L9: who is really there: a tab answers what its stream brings, and a stream that is not answered any more ends.
+// L9: the presence of tabs: a tab answers the events of its stream, and a stream without answers ends.
 'use strict';
 process.env.LEASE_MS = '4000'; // heartbeats come every 800 ms
 const { after, describe, test } = require('node:test');
@@ -9,8 +9,9 @@ const { startProxy } = require('./proxy.js');
 
 after(closeChrome);
 
-// The page opens streams anew that were silent for two and a half heartbeats, two seconds, which a busy machine takes
-// for one: here that is no subject (alive.test.js), and leases are twice as long. In the page, before all else.
+// The page opens streams again that were silent for two and a half heartbeats, or two seconds, which a busy machine may
+// exceed. Here this is not tested (see alive.test.js), so the patience is longer, and leases are twice as long. Runs in
+// the page, before its scripts.
 const patient = () => (HTMLElement.prototype.patience = () => 3_600_000);
 
 async function start(t, ...first) {
@@ -32,13 +33,13 @@ async function start(t, ...first) {
 }
 const faults = (problems) => problems.filter((problem) => !/ERR_|Failed to load resource/.test(problem));
 
-// They wait most of the time.
+// The tests mostly wait.
 describe('lease', { concurrency: 4 }, () => {
   // capability: L9
-  test('l9: a tab that is there answers, and keeps its streams', async (t) => {
+  test('l9: an open tab answers, and keeps its streams', async (t) => {
     const { until, seen, say, problems } = await start(t, patient);
     await until(({ leases }) => leases === 2);
-    await until(({ answers }) => answers >= 16); // about seven heartbeats of each, of which a lease is five
+    await until(({ answers }) => answers >= 16); // about seven heartbeats of each stream; a lease is five
     await say('7');
     const { opened, open, expired, unknown } = await seen();
     assert.deepEqual({ opened, open, expired, unknown }, { opened: 2, open: 2, expired: 0, unknown: 0 });
@@ -46,7 +47,7 @@ describe('lease', { concurrency: 4 }, () => {
   });
 
   // capability: L9
-  test('l9: what the network brings is answered where no timer fires, and a busy stream is answered now and then', async (t) => {
+  test('l9: events are answered even if timers are frozen, and a busy stream is answered now and then', async (t) => {
     const { until, seen, say, problems } = await start(t, patient, () => (window.setInterval = () => 0));
     await until(({ leases }) => leases === 2);
     await until(({ answers }) => answers >= 12);
@@ -59,7 +60,7 @@ describe('lease', { concurrency: 4 }, () => {
   });
 
   // capability: L9
-  test('l9: a tab whose network swallows all is gone, and back with its network', async (t) => {
+  test('l9: a tab whose network drops everything is removed, and returns with its network', async (t) => {
     const { until, proxy, seen, say, problems } = await start(t);
     await until(({ leases }) => leases === 2);
     proxy.swallow();
@@ -73,7 +74,7 @@ describe('lease', { concurrency: 4 }, () => {
   });
 
   // capability: L9
-  test('l9: where no answer comes through, streams stay as they were, and the tab stops to answer', async (t) => {
+  test('l9: if answers cannot reach the server, streams stay open, and the tab stops answering', async (t) => {
     const server = await startExample('test_browser_alive');
     t.after(() => server.stop());
     const proxy = await startProxy(t, server);
@@ -81,7 +82,7 @@ describe('lease', { concurrency: 4 }, () => {
     const session = await newSession(t);
     await session.context.addInitScript(patient);
     const tab = await session.tab(proxy.url);
-    const signs = () => proxy.streams.length === 2 && proxy.streams.every((stream) => stream.signs() >= 9); // two leases' time
+    const signs = () => proxy.streams.length === 2 && proxy.streams.every((stream) => stream.signs() >= 9); // twice the time of a lease
     while (!signs()) await new Promise((done) => setTimeout(done, 20));
     const { opened, leases, expired } = JSON.parse((await send('GET', `${server.url}seen`)).text);
     assert.deepEqual({ opened, leases, expired }, { opened: 2, leases: 0, expired: 0 });
@@ -91,7 +92,7 @@ describe('lease', { concurrency: 4 }, () => {
   });
 
   // capability: L9
-  test('l9: an answer that fails is made again in time', async (t) => {
+  test('l9: a failed answer is repeated in time', async (t) => {
     const { until, proxy, seen, problems } = await start(t, patient);
     await until(({ leases }) => leases === 2);
     for (let times = 0; times < 3; times++) {
@@ -108,12 +109,12 @@ describe('lease', { concurrency: 4 }, () => {
   });
 
   // capability: L9
-  test('l9: a tab that a large event is still under way to is there', async (t) => {
+  test('l9: a tab that is still receiving a large event counts as present', async (t) => {
     const { until, proxy, seen } = await start(t, patient);
     await until(({ leases }) => leases === 2);
-    proxy.lose(); // the event's last bytes never come
+    proxy.lose(); // the last bytes of the event never arrive
     const { answers } = await seen();
-    await until((now) => now.answers >= answers + 16); // more than two leases' time
+    await until((now) => now.answers >= answers + 16); // more than twice the time of a lease
     const { opened, open, expired } = await seen();
     assert.deepEqual({ opened, open, expired }, { opened: 2, open: 2, expired: 0 });
   });
@@ -125,7 +126,7 @@ describe('lease', { concurrency: 4 }, () => {
     await page.evaluate(() => window.setHidden(true));
     await until(({ open }) => open === 0);
     const { answers } = proxy;
-    const other = await (await newSession(t)).tab(url); // of another browser, past the proxy: its heartbeats are the clock
+    const other = await (await newSession(t)).tab(url); // in another browser, without the proxy: its heartbeats are the clock
     const { answers: before } = await seen();
     await until(({ answers: now }) => now >= before + 8);
     await other.page.close();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// G12: a log whose stream breaks: nothing is missing and nothing is there twice; behind a restart all is shown anew.
+// G12: a log whose stream breaks: no entry is missing or repeated; after a restart, all entries are shown again.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -23,7 +23,7 @@ async function start(t, port = 0) {
 }
 
 // capability: G12
-test('g12: a log whose stream breaks again and again misses nothing', async (t) => {
+test('g12: a log whose stream breaks repeatedly misses no entry', async (t) => {
   const { server, post, seen } = await start(t);
   const session = await newSession(t);
   await post('write', 3);
@@ -32,7 +32,7 @@ test('g12: a log whose stream breaks again and again misses nothing', async (t) 
   let lines = 3;
   for (let i = 0; i < 6; i++) {
     await post('write', 5);
-    await post('cut', i * 4); // while it is away
+    await post('cut', i * 4); // while the stream is broken
     await post('write', 2);
     lines += 7 + i * 4;
     await reaches(tab, lines);
@@ -46,7 +46,7 @@ test('g12: a log whose stream breaks again and again misses nothing', async (t) 
 });
 
 // capability: G12
-test('g12: behind a restart of the server all is shown anew', async (t) => {
+test('g12: after a restart of the server, all entries are shown again', async (t) => {
   const first = await start(t);
   const session = await newSession(t);
   const tab = await session.tab(first.server.url);
@@ -54,12 +54,12 @@ test('g12: behind a restart of the server all is shown anew', async (t) => {
   await reaches(tab, 9);
   await first.server.kill();
   const second = await start(t, first.server.port);
-  await second.post('write', 4); // before or behind its coming back
+  await second.post('write', 4); // before or after the reconnect
   await tab.until(() => document.querySelectorAll('#log i').length === 4);
   assert.deepEqual(await linesOf(tab), upTo(4));
   await second.post('write', 1);
   await reaches(tab, 5);
   assert.deepEqual(await linesOf(tab), upTo(5));
   const { fresh, gap } = await second.seen();
-  assert.deepEqual({ fresh, gap }, { fresh: 0, gap: 1 }); // it says what it has seen of the former
+  assert.deepEqual({ fresh, gap }, { fresh: 0, gap: 1 }); // its id names an event of the former server
 });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How the counter's page looks: on a phone and on a desk, light and dark. SCREENSHOTS=folder keeps the pictures.
+// Layout of the counter's page: on phone and desktop, light and dark. SCREENSHOTS=folder stores the pictures.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -11,7 +11,7 @@ after(closeChrome);
 const asDatastar = { headers: { 'Datastar-Request': 'true' } };
 const SIZES = { phone: { width: 360, height: 740 }, desk: { width: 1280, height: 800 } };
 
-// Runs in the page: colours as it shows them, and the contrast of the text on them (WCAG 2, relative luminance).
+// Runs in the page: colours as displayed, and the contrast of the text on them (WCAG 2, relative luminance).
 function measure() {
   const channel = (value) => (value <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
   const rgb = (colour) => {
@@ -76,7 +76,7 @@ for (const [device, viewport] of Object.entries(SIZES)) {
       assert.ok(seen.counterHeight >= 72, 'the counter is big');
       assert.ok(seen.bottom <= viewport.height, 'the counter and its buttons are seen without scrolling');
       assert.deepEqual(session.problems, []);
-      // Many digits, and the longest of the states: still no wider than the page.
+      // Many digits, and the longest of the states: still not wider than the page.
       for (let i = 0; i < 105; i++) await session.context.request.post(`${counter.url}jump`, asDatastar);
       await tab.atLeast(1000);
       await counter.stop();
@@ -89,7 +89,7 @@ for (const [device, viewport] of Object.entries(SIZES)) {
   }
 }
 
-test('for those who do not see it, use no mouse, or want no motion', async (t) => {
+test('usable with a screen reader, without a mouse, and with reduced motion', async (t) => {
   const counter = await startCounter();
   t.after(() => counter.stop());
   const session = await newSession(t, { reducedMotion: 'reduce' });

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
-// What conflation of morphs rests on (src/html/state.c), asked of the client itself. Each row of conflation.json: what is
-// there at first, what the user does, an earlier morph, what comes in between, and a later morph of the same target. The
-// page is shown all of them, one by one, and beside it all but the earlier one.
+// Assumptions of conflation about morphs (src/html/state.c), checked with the client itself. Each row of
+// conflation.json contains the initial content, actions of the user, an earlier morph, events in between, and a later
+// morph of the same target. The page receives all of them, one by one, and beside it all but the earlier morph.
 //
-// - "out": conflation leaves out the earlier one, so both must come to the same; but for what `differs` names, where the
-//   user's own is kept by the later one alone.
-// - "kept" and "barrier": conflation writes the earlier one. It must: `differs` says what would be lost. Or it is
-//   cautious, and both come to the same.
+// - "out": conflation drops the earlier morph, so both results must be equal, except for what `differs` names: there,
+//   only the later morph alone keeps the user's state.
+// - "kept" and "barrier": conflation writes the earlier morph. It must, because `differs` names what would be lost; or
+//   it is cautious, and both results are equal.
 //
-// That conflation decides so is tested from the same file by tests/connection/conflation_test.c, also where this is skipped:
-// the stand-in replaces elements instead of morphing them, so every row needs the real client (DATASTAR_JS).
+// tests/connection/conflation_test.c checks with the same file that conflation decides so, also where this test is
+// skipped: the stand-in replaces elements instead of morphing them, so every row needs the real client (DATASTAR_JS).
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -24,7 +24,8 @@ after(closeChrome);
 const EFFECTS = process.env.EFFECTS ?? path.join(__dirname, '../../build/bin/test_browser_effects');
 const ROWS = require('./conflation.json');
 
-// All that a user or a script could tell. Texts have the prefix p in ids and names of signals; it is taken out.
+// Return everything that a user or a script can observe. Ids and names of signals in the texts have the prefix p, which
+// is removed.
 function look(p) {
   const plain = (text) => text.replaceAll(p, '');
   const root = document.getElementById(`${p}a`);
@@ -48,7 +49,7 @@ function look(p) {
   return seen;
 }
 
-// In the page, before all: an element of its own that tells what becomes of it.
+// Runs in the page, before its scripts: a custom element that records its callbacks.
 function prepare() {
   window.told = [];
   customElements.define('x-told', class extends HTMLElement {
@@ -82,7 +83,7 @@ async function act(page, p, user = []) {
 }
 
 for (const mode of ['outer', 'inner']) {
-  test(`f3: what the client makes of a later morph alone, ${mode}`, { skip: !process.env.DATASTAR_JS && 'the real client is asked' }, async (t) => {
+  test(`f3: the result of a later morph alone, ${mode}`, { skip: !process.env.DATASTAR_JS && 'the real client is asked' }, async (t) => {
     const child = spawn(EFFECTS, await versionOptions(), { stdio: ['pipe', 'pipe', 'inherit'] });
     const exited = once(child, 'exit');
     t.after(async () => {
@@ -93,7 +94,7 @@ for (const mode of ['outer', 'inner']) {
     const url = /^effects: (http:\/\/127\.0\.0\.1:\d+)$/.exec(line)[1];
     const session = await newSession(t);
     const put = (effects) => fetch(`${url}/do`, { method: 'PUT', body: JSON.stringify(effects) });
-    // Each event by itself: the client applies those that come in one piece before anything else is done.
+    // Each event alone, because the client applies events that arrive together before any other work.
     let turn = 0;
     const show = async ({ until }, effect) => {
       await put([effect]);
@@ -128,7 +129,7 @@ for (const mode of ['outer', 'inner']) {
         for (const event of row.between ?? []) await show(tab, event);
         await show(tab, morph(row.later));
         await act(page, p, row.user_at_end);
-        // Chromium gives the focus to an element with autofocus when it makes the next frame, before whoever asked for one.
+        // Chromium focuses an element with autofocus at the next frame, before its callbacks.
         await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => setTimeout(done))));
         seen.push(await page.evaluate(look, p));
         await show(tab, ['remove-elements', `#${p}all`]);
@@ -141,7 +142,7 @@ for (const mode of ['outer', 'inner']) {
       const told = template.differs ?? {};
       for (const what of Object.keys(told)) if (told[what] === true && what in differs) differs[what] = true;
       for (const what of template.may_differ ?? []) delete differs[what];
-      // Of what is not left out it is enough to know one difference.
+      // For a morph that is not dropped, one difference is sufficient.
       if (template.decision !== 'out')
         for (const what of Object.keys(differs)) if (!(what in told) && !template.cautious) delete differs[what];
       if (JSON.stringify(Object.entries(differs).sort()) !== JSON.stringify(Object.entries(told).sort()))

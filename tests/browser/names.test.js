@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Names in paths, as Chromium sends them: those that a script encodes with encodeURIComponent, those that the browser
-// encodes by itself in a link's address, and those that stay closed.
+// Names in paths, as Chromium sends them: encoded by a script with encodeURIComponent, encoded by the browser in the
+// address of a link, and names that stay encoded.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -8,7 +8,7 @@ const { startExample, newSession, closeChrome } = require('./harness.js');
 
 after(closeChrome);
 
-// All of ASCII that can be seen, each between letters, and some more.
+// All printable ASCII characters, each between letters, and some more.
 const visible = Array.from({ length: 0x7e - 0x20 + 1 }, (_, i) => `a${String.fromCharCode(0x20 + i)}b`);
 const more = ['ä', '日本語', '\u{1F600}', 'a  b', '100%', '%41', '%2e', '%252F', '"<>^`{|}"', "it's", '...', 'a.b', '~', '+', '&amp;'];
 
@@ -20,30 +20,30 @@ async function start(t) {
   return { server, page };
 }
 
-// What the server says to each address, fetched by the page.
+// Return the response to each address, requested by the page.
 const fetched = (page, addresses) =>
   page.evaluate((list) => Promise.all(list.map(async (address) => {
     const answer = await fetch(address);
     return answer.ok ? answer.text() : answer.status;
   })), addresses);
 
-const isClosed = (name) => /[/\\]/.test(name) || /^\.+$/.test(name); // slashes, and segments of nothing but dots
+const isClosed = (name) => /[/\\]/.test(name) || /^\.+$/.test(name); // slashes, and segments that consist of dots
 
-test('names: what encodeURIComponent encodes comes as it was; slashes and dots stay closed', async (t) => {
+test('names: names encoded by encodeURIComponent are decoded; slashes and dots stay encoded', async (t) => {
   const { page } = await start(t);
   const names = [...visible, ...more];
   const said = await fetched(page, names.map((name) => `/names/${encodeURIComponent(name)}/x`));
   names.forEach((name, i) => assert.equal(said[i], isClosed(name) ? 400 : name, `${JSON.stringify(name)}`));
 });
 
-test('names: what the browser encodes by itself comes as it was', async (t) => {
+test('names: names encoded by the browser are decoded', async (t) => {
   const { page } = await start(t);
-  const names = [...visible, ...more].filter((name) => !/[?#%]/.test(name) && !isClosed(name)); // these are more than a name there
+  const names = [...visible, ...more].filter((name) => !/[?#%]/.test(name) && !isClosed(name)); // these end or change a name there
   const said = await fetched(page, names.map((name) => `/names/${name}/x`));
   assert.deepEqual(said, names);
 });
 
-test('names: a link leads there', async (t) => {
+test('names: a link leads to its name', async (t) => {
   const { server, page } = await start(t);
   for (const name of ['"<>^`{|}"', 'two words', 'ä', "it's"]) {
     await page.goto(server.url);

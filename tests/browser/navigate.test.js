@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// L3: links and forms that change what the page shows, back and forward; and all that is not for them.
+// L3: links and forms that change the content of the page, back and forward; and navigations that the page leaves to
+// the browser.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -35,13 +36,13 @@ function handle(tab, proxy, session) {
     length: () => page.evaluate(() => history.length),
     press: (id, how = {}) => page.evaluate(([of, init]) =>
       document.getElementById(of).dispatchEvent(new MouseEvent('click', { bubbles: true, cancelable: true, ...init })), [id, how]),
-    // Until what is navigated to is there.
+    // Wait until the new content is shown.
     async done(act) {
       const before = await page.evaluate(() => window.navigated.length);
       await act();
       await tab.until((count) => window.navigated.length > count, before);
     },
-    // What the last stream was asked for.
+    // Return the address in the request of the last stream.
     streamAt: () => {
       const url = new URL(session.streams.at(-1));
       url.searchParams.delete('datastar');
@@ -56,7 +57,7 @@ function handle(tab, proxy, session) {
   return its;
 }
 
-// What has to be right after each.
+// Check the state after each navigation.
 async function isAt(tab, { url, heading, title, scroll }) {
   await tab.heading(heading);
   assert.equal(await tab.url(), url);
@@ -73,7 +74,7 @@ const LISTS = [
 ];
 
 // capability: L3
-test('l3: twenty steps there and back: content, address, title, scroll position and stream are right', async (t) => {
+test('l3: after twenty steps and back, content, address, title, scroll position and stream are right', async (t) => {
   const tab = await tabFor(t);
   const first = await tab.documentIs();
   const ids = ['second', 'third', 'first', 'item', 'third', 'second', 'item', 'first', 'second', 'third',
@@ -109,7 +110,7 @@ test('l3: twenty steps there and back: content, address, title, scroll position 
 });
 
 // capability: L3
-test('l3: without a script they are plain links', async (t) => {
+test('l3: without a script, they are ordinary links', async (t) => {
   const tab = await tabFor(t, { javaScriptEnabled: false });
   const { page } = tab;
   for (const [id, heading] of [['second', '2 0'], ['third', '3 0'], ['item', 'item 7'], ['first', '1 0']]) {
@@ -127,7 +128,7 @@ test('l3: without a script they are plain links', async (t) => {
 });
 
 // capability: L3
-test('l3: equal content costs no byte, wherever it was last changed', async (t) => {
+test('l3: unchanged content is not sent again, at any address', async (t) => {
   const tab = await tabFor(t);
   await tab.until(() => window.told.includes('datastar-patch-signals'));
   await tab.upload();
@@ -146,7 +147,7 @@ test('l3: equal content costs no byte, wherever it was last changed', async (t) 
 });
 
 // capability: L3
-test('l3: what is not meant for the page stays plain', async (t) => {
+test('l3: links to other targets are left to the browser', async (t) => {
   const tab = await tabFor(t);
   await tab.until(() => window.told.includes('datastar-patch-signals'));
   const isLeft = (id, how) => tab.page.evaluate(([of, init]) => {
@@ -171,7 +172,7 @@ test('l3: what is not meant for the page stays plain', async (t) => {
 });
 
 // capability: L3
-test('l3: links within the page are the browser\'s, and each has its place', async (t) => {
+test('l3: links within the page are left to the browser, with their scroll positions', async (t) => {
   const tab = await tabFor(t);
   await tab.until(() => window.told.includes('datastar-patch-signals'));
   await tab.done(() => tab.press('second'));
@@ -193,7 +194,7 @@ test('l3: links within the page are the browser\'s, and each has its place', asy
 });
 
 // capability: L3
-test('l3: what one types is one entry, and nothing that was typed is lost', async (t) => {
+test('l3: continuous typing makes one history entry, and no typed text is lost', async (t) => {
   const tab = await tabFor(t);
   await tab.until(() => window.told.includes('datastar-patch-signals'));
   const before = await tab.length();
@@ -205,7 +206,7 @@ test('l3: what one types is one entry, and nothing that was typed is lost', asyn
   assert.equal(await tab.page.inputValue('#q'), 'line 7');
   assert.equal(await tab.page.evaluate(() => document.activeElement.id), 'q');
   assert.equal(await tab.length(), before + 1);
-  await tab.page.keyboard.press('Enter'); // it is in the address already
+  await tab.page.keyboard.press('Enter'); // the address contains it already
   await tab.page.keyboard.type('7', { delay: 5 });
   await tab.until(() => location.search === '?q=line+77&page=1' && document.querySelectorAll('li').length === 1);
   assert.equal(await tab.length(), before + 2);
@@ -225,7 +226,7 @@ test('l3: what one types is one entry, and nothing that was typed is lost', asyn
 });
 
 // capability: L3
-test('l3: boxes and selections are in the address, and follow it', async (t) => {
+test('l3: check boxes and selections set the address, and follow it', async (t) => {
   const tab = await tabFor(t);
   await tab.until(() => window.told.includes('datastar-patch-signals'));
   const shows = async () => tab.page.evaluate(() =>
@@ -248,11 +249,11 @@ test('l3: boxes and selections are in the address, and follow it', async (t) => 
 });
 
 // capability: L3
-test('l3: a letter that comes while the page renders stays', async (t) => {
+test('l3: a letter typed during a render is kept', async (t) => {
   const tab = await tabFor(t);
   await tab.until(() => window.told.includes('datastar-patch-signals'));
   await tab.page.focus('#q');
-  // Each time content comes, one letter more is there than it knows of.
+  // Each time new content arrives, the field has one letter more than the content.
   await tab.page.evaluate(() => document.addEventListener('datastar-fetch', ({ detail }) => {
     const field = document.querySelector('#q');
     if (detail.type === 'started' && field.value.length < 6) {
@@ -267,7 +268,7 @@ test('l3: a letter that comes while the page renders stays', async (t) => {
 
 // quick: microhttpd
 // capability: L3
-test('l3: the last of several wins, and nothing older comes after it', async (t) => {
+test('l3: the last of several navigations takes effect, and no older content follows', async (t) => {
   const tab = await tabFor(t);
   await tab.until(() => window.told.includes('datastar-patch-signals'));
   await tab.page.evaluate(() => {
@@ -284,7 +285,7 @@ test('l3: the last of several wins, and nothing older comes after it', async (t)
   await tab.upload();
   await tab.heading('3 1');
   assert.ok(!(await tab.page.evaluate(() => window.headings)).includes('item 7'));
-  // Back and forward in one go.
+  // Back and forward at once.
   await tab.done(() => tab.page.evaluate(() => {
     history.back();
     history.back();
@@ -295,7 +296,7 @@ test('l3: the last of several wins, and nothing older comes after it', async (t)
 });
 
 // capability: L3
-test('l3: another layout, a document, an error and a redirect are loaded plainly, and back leads back', async (t) => {
+test('l3: another layout, a document, an error and a redirect are loaded by the browser; Back returns', async (t) => {
   const tab = await tabFor(t);
   await tab.until(() => window.told.includes('datastar-patch-signals'));
   await tab.done(() => tab.press('second'));
@@ -325,7 +326,7 @@ test('l3: another layout, a document, an error and a redirect are loaded plainly
 });
 
 // capability: L3
-test('l3: after a download the page is still there, and live', async (t) => {
+test('l3: after a download the page is still live', async (t) => {
   const tab = await tabFor(t);
   await tab.until(() => window.told.includes('datastar-patch-signals'));
   const first = await tab.documentIs();
@@ -363,7 +364,7 @@ test('l3: while the server is away the page waits, also for another address', as
 });
 
 // capability: L3
-test('l3: a reload in the middle of the history, and a duplicate', async (t) => {
+test('l3: a reload in the middle of the history, and a duplicate tab', async (t) => {
   const tab = await tabFor(t);
   await tab.until(() => window.told.includes('datastar-patch-signals'));
   await tab.scrollTo(200);
@@ -384,7 +385,7 @@ test('l3: a reload in the middle of the history, and a duplicate', async (t) => 
   await isAt(tab, { ...LISTS[1], scroll: 500 });
   await tab.done(() => tab.page.goForward());
   await isAt(tab, LISTS[3]);
-  // window.open copies the tab's storage, as a duplicate has it: what is done there does not touch this tab's.
+  // window.open copies the tab's storage, like a duplicate: its navigation does not affect this tab.
   const [other] = await Promise.all([tab.session.context.waitForEvent('page'),
     tab.page.evaluate(() => void window.open('/list?page=3'))]);
   await other.waitForFunction(() => window.vestryNavigate, null, { polling: 50 });
@@ -395,7 +396,7 @@ test('l3: a reload in the middle of the history, and a duplicate', async (t) => 
 });
 
 // capability: L3
-test('l3: focus and what a screen reader says', async (t) => {
+test('l3: focus and announcements for screen readers', async (t) => {
   const tab = await tabFor(t);
   await tab.until(() => window.told.includes('datastar-patch-signals'));
   const focus = () => tab.page.evaluate(() => document.activeElement.id);
@@ -414,7 +415,7 @@ test('l3: focus and what a screen reader says', async (t) => {
 });
 
 // capability: L3
-test('l3: an address whose fragment is no escape is navigated to like any other', async (t) => {
+test('l3: an address whose fragment is not a valid escape is navigated to normally', async (t) => {
   const tab = await tabFor(t);
   await tab.until(() => window.told.includes('datastar-patch-signals'));
   await tab.done(() => tab.page.evaluate(() => { window.vestryNavigate('/item/7#100%', 'push'); }));
@@ -423,7 +424,7 @@ test('l3: an address whose fragment is no escape is navigated to like any other'
 });
 
 // capability: L3
-test('l3: the server leads to another address, as an answer to an action', async (t) => {
+test('l3: the response to an action can navigate to another address', async (t) => {
   const tab = await tabFor(t, {}, 'item/7');
   await tab.until(() => window.told.includes('datastar-patch-signals'));
   const first = await tab.documentIs();
@@ -441,12 +442,12 @@ test('l3: the server leads to another address, as an answer to an action', async
 });
 
 // capability: L3
-test('l3: a page that comes back from the browser\'s cache is the address\'s', async (t) => {
+test('l3: a page restored from the browser cache shows the content of its address', async (t) => {
   const tab = await tabFor(t);
   await tab.until(() => window.told.includes('datastar-patch-signals'));
   await tab.done(() => tab.press('second'));
   await tab.done(() => tab.press('third'));
-  // As a browser gives it back: the document as it was, at an entry that may be another one of it.
+  // Like a browser that restores a page: the document is unchanged, but the history entry may be another one.
   await tab.page.evaluate(() => {
     history.replaceState(history.state, '', '/list?page=2');
     window.dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }));

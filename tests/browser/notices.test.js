@@ -7,7 +7,7 @@ const { HOSTILE, exampleFor, picture, closeChrome } = require('./harness.js');
 
 after(closeChrome);
 
-// A user's page whose stream is there: a notice of its own reached it, and was dismissed.
+// Open a user's page with its stream: a notice to it was shown, and dismissed.
 async function pageOf(tab, user, options) {
   const page = await tab(`?user=${encodeURIComponent(user)}`, options);
   do await send(page, user, 'hello');
@@ -15,7 +15,7 @@ async function pageOf(tab, user, options) {
   await page.page.getByLabel('Dismiss').click();
   return page;
 }
-// Until it is answered, which empties the field.
+// Send a notice, and wait for the response, which empties the field.
 async function send({ page, until }, to, text) {
   await page.fill('#to', to);
   await page.fill('#text', text);
@@ -24,7 +24,7 @@ async function send({ page, until }, to, text) {
 }
 const first = (tab, text) => tab.until((is) => document.querySelector('#notices li span span')?.textContent === is, text);
 
-test('notices: to everyone, and to one', async (t) => {
+test('notices: to all users, and to one', async (t) => {
   const { tab } = await exampleFor(t, 'notices');
   const ada = await pageOf(tab, 'ada', { viewport: { width: 390, height: 560 }, colorScheme: 'dark', reducedMotion: 'reduce' });
   const bob = await pageOf(tab, 'bob');
@@ -35,7 +35,7 @@ test('notices: to everyone, and to one', async (t) => {
   await send(bob, 'ada', 'Your book is back, do fetch it.');
   await first(ada, 'Your book is back, do fetch it.');
   await send(ada, 'bob', 'Thanks!');
-  await first(bob, 'Thanks!'); // and nothing came before it
+  await first(bob, 'Thanks!'); // no other notice came before it
   assert.equal(await bob.page.locator('#notices li').count(), 2);
   assert.equal(await ada.page.textContent('#notices li b'), 'bob');
   await picture(ada.page, 'notices');
@@ -44,7 +44,7 @@ test('notices: to everyone, and to one', async (t) => {
   assert.deepEqual([...ada.problems, ...bob.problems], []);
 });
 
-test('notices: scripts count them and mark the title, until they are dismissed', async (t) => {
+test('notices: scripts count the notices and mark the title, until they are dismissed', async (t) => {
   const { tab } = await exampleFor(t, 'notices');
   const ada = await tab('?user=ada');
   assert.equal(await ada.page.isVisible('#unread'), false);
@@ -60,7 +60,7 @@ test('notices: scripts count them and mark the title, until they are dismissed',
   assert.deepEqual(bob.problems, []);
 });
 
-test('notices: what was sent while no page was open, or while it was away, is there; what was dismissed is not', async (t) => {
+test('notices: notices sent to a closed or disconnected page appear later; dismissed ones do not', async (t) => {
   const { tab, send: post } = await exampleFor(t, 'notices');
   const notice = (text) => post('POST', 'send', JSON.stringify({ user: 'bob', to: 'ada', text }));
   await notice('one');
@@ -81,7 +81,7 @@ test('notices: what was sent while no page was open, or while it was away, is th
   assert.deepEqual(await texts(again.page), ['three', 'one']);
 });
 
-test('notices: a text that cannot be sent stays, and the page says so', async (t) => {
+test('notices: a text that cannot be sent stays, with a message', async (t) => {
   const { tab, kill } = await exampleFor(t, 'notices');
   const ada = await pageOf(tab, 'ada');
   await kill();
@@ -92,14 +92,14 @@ test('notices: a text that cannot be sent stays, and the page says so', async (t
   assert.equal(await ada.page.inputValue('#text'), 'Where are you?');
 });
 
-test('notices: an empty one is refused', async (t) => {
+test('notices: an empty text is rejected', async (t) => {
   const { tab } = await exampleFor(t, 'notices');
   const ada = await tab('?user=ada');
   await ada.page.click('text=Send');
   await ada.until(() => /needs a text/.test(document.querySelector('#said').textContent));
 });
 
-test('notices: hostile users and texts are users and texts', async (t) => {
+test('notices: hostile users and texts are shown as text', async (t) => {
   const { tab } = await exampleFor(t, 'notices');
   for (const text of HOSTILE) {
     const user = text.slice(0, 25);

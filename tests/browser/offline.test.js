@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A page whose client cannot be had says so, in every example, at its beginning, and covers nothing with it; when the
-// client has come, nothing of that is to be seen. On a phone and on a desk.
+// A page that cannot load its client reports this at its top, in every example, and covers no controls; when the client
+// has loaded, the message disappears. On phone and desktop.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -11,8 +11,8 @@ after(closeChrome);
 
 const SIZES = { phone: { width: 320, height: 640 }, desk: { width: 1280, height: 800 } };
 
-// What is said appears by an animation: its time is set, whatever time the machine took. Without its styles a page shows
-// everything, and has no animation: the styles are waited for.
+// The message appears by an animation: the test sets its time, independently of the machine. Without its styles a page
+// shows all elements, and has no animation, so the test waits for the styles.
 const at = async (page, ms) => {
   await page.locator('.late').waitFor({ state: 'attached' });
   await page.waitForFunction(() => document.querySelector('.late')?.getAnimations().length === 1, null, { polling: 50 });
@@ -23,7 +23,7 @@ const at = async (page, ms) => {
   }, ms);
 };
 
-// Those who have no name get one: that is a plain form.
+// Enter a name if the page requires one, by its plain form.
 async function enter(page) {
   const name = page.locator('form[action="/login"] input[name=name]');
   if (!(await name.count())) return;
@@ -33,7 +33,7 @@ async function enter(page) {
 
 const late = (page) => page.locator('.late').filter({ visible: true });
 
-// Whatever can be pressed, and is under what is said.
+// Return the controls that the message covers.
 const covered = (page) => page.evaluate(() => {
   const said = document.querySelector('.late').getBoundingClientRect();
   return [...document.querySelectorAll('a, button, input, textarea, select, h1')]
@@ -46,7 +46,7 @@ const covered = (page) => page.evaluate(() => {
 });
 
 for (const name of EXAMPLES) {
-  test(`${name}: no client`, async (t) => {
+  test(`${name}: without a client`, async (t) => {
     const example = await startOwn(t, name);
     for (const [size, viewport] of Object.entries(SIZES)) {
       const { context } = await newSession(t, { viewport });
@@ -67,7 +67,7 @@ for (const name of EXAMPLES) {
     }
   });
 
-  test(`${name}: a client that comes late`, async (t) => {
+  test(`${name}: with a client that loads late`, async (t) => {
     const example = await startOwn(t, name);
     const { context } = await newSession(t);
     let go;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// D1, D19: live pages in a browser: they are up to date in all tabs, and look after themselves whatever happens to them.
-// What the stand-in for the client does not model runs with the real one alone (DATASTAR_JS).
+// D1, D19: live pages in a browser: all tabs are current, and pages recover from every fault. Features of the client
+// that the stand-in lacks are tested with the real one only (DATASTAR_JS).
 //
-// Headless Chromium shows all tabs at once. So a tab is hidden by what pages ask: document.hidden and visibilityState
-// are ours, and visibilitychange is sent when they change; `#hidden` in the address is a tab loaded in the background.
+// Headless Chromium shows all tabs at once. Therefore the test replaces the properties by which a page detects that it
+// is hidden: document.hidden and visibilityState, with visibilitychange at each change; `#hidden` in the address is a
+// tab loaded in the background.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -14,16 +15,16 @@ const { startProxy } = require('./proxy.js');
 after(closeChrome);
 
 const NAME = 'test_browser_pages';
-const HEARTBEAT_MS = 800; // the server's
-const PATIENCE_MS = 2.5 * HEARTBEAT_MS; // until a page says that it hears nothing
+const HEARTBEAT_MS = 800; // the server's value
+const PATIENCE_MS = 2.5 * HEARTBEAT_MS; // time until a page detects silence
 const SOON_MS = 1000;
-const ROUNDS = 10; // a busy machine makes some later than that: by far too late would be all of them
-const BUSY_MS = 10_000; // what a busy machine may take longer
+const ROUNDS = 10; // only the fastest counts, because a busy machine delays some; a fault would delay all
+const BUSY_MS = 10_000; // additional time on a busy machine
 const real = process.env.DATASTAR_JS ? false : 'the stand-in for the client does not model it';
 
 // Runs in the page, before its scripts.
 function watchPage() {
-  window.attempts = []; // when the page asks for its stream
+  window.attempts = []; // times of requests for a stream
   window.asked = window.fetch;
   window.fetch = (...args) => {
     const method = args[1]?.method ?? 'GET';
@@ -32,7 +33,7 @@ function watchPage() {
   };
   window.violations = [];
   document.addEventListener('securitypolicyviolation', (evt) => window.violations.push(evt.violatedDirective));
-  // Every time that the banner is seen, from the very first frame on.
+  // Count how often the banner becomes visible, from the first frame on.
   window.banners = 0;
   const look = () => {
     const banner = document.querySelector('.vestry-banner');
@@ -48,7 +49,7 @@ const text = (tab, is) => tab.shows('text', is);
 const hide = (tab, is) => tab.page.evaluate((value) => window.setHidden(value), is);
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
-/** Ask again and again until it is so; who waits has a bound. */
+/** Wait for a condition, with a time limit. */
 async function until(condition, what, ms = 120_000) {
   const since = Date.now();
   for (let last; ; await pause(10)) {
@@ -59,11 +60,11 @@ async function until(condition, what, ms = 120_000) {
 }
 
 async function start(t, options = {}) {
-  if (options.isQuiet) process.env.PAGES_HEARTBEAT_MS = '15000'; // what a page does at once is not done by its watch
+  if (options.isQuiet) process.env.PAGES_HEARTBEAT_MS = '15000'; // so that an immediate reaction cannot come from the watchdog
   const server = await startExample(NAME, [], options.port ?? 0);
   delete process.env.PAGES_HEARTBEAT_MS;
   t.after(async () => {
-    await send('POST', `${server.url}wake`); // what waits would hold it up
+    await send('POST', `${server.url}wake`); // a waiting handler would delay the stop
     await server.stop();
   });
   const proxy = await startProxy(t, server);
@@ -84,7 +85,7 @@ async function start(t, options = {}) {
   };
 }
 
-// What the browser itself says of a connection that breaks is no fault of the page's.
+// Messages of the browser about a broken connection are not errors of the page.
 const faults = (problems) => problems.filter((problem) => !/ERR_|Failed to load resource/.test(problem));
 
 async function login(session, url, user) {
@@ -93,7 +94,7 @@ async function login(session, url, user) {
 }
 
 // capability: D1
-test('d1: a change is in every tab at once; a private page shows each his own', async (t) => {
+test('d1: a change appears in every tab at once; a private page shows only its user\'s data', async (t) => {
   const { server, session, post, streams } = await start(t);
   const [ada, bob] = [await session(), await session()];
   await login(ada, server.url, 'ada');
@@ -113,7 +114,7 @@ test('d1: a change is in every tab at once; a private page shows each his own', 
   await post('text/ada', 'for Ada');
   await post('text/bob', 'for Bob');
   await Promise.all([tabs[0].shows('own', 'for Ada'), tabs[1].shows('own', 'for Ada'), tabs[2].shows('own', 'for Bob')]);
-  await post('text', 'and another'); // behind them: now all have all
+  await post('text', 'and another'); // after these events, all tabs have received everything
   await Promise.all(tabs.map((tab) => text(tab, 'and another')));
   const users = await Promise.all(tabs.map((tab) => tab.page.textContent('#user')));
   const own = await Promise.all(tabs.map((tab) => tab.page.textContent('#own')));
@@ -123,17 +124,17 @@ test('d1: a change is in every tab at once; a private page shows each his own', 
 });
 
 // capability: D19
-test('d19: twenty tabs of one browser, six connections', async (t) => {
+test('d19: twenty tabs of one browser share six connections', async (t) => {
   const { server, session, post, streams, seen } = await start(t);
   const { context, tab, problems } = await session();
   const tabs = [];
-  // Every second one is loaded in the background, before it is looked at.
+  // Every second tab is loaded in the background, before it is shown.
   for (let i = 0; i < 20; i++) {
     const isBehind = i % 2 === 1;
     if (!isBehind && i) await hide(tabs[i - 2], true);
     tabs.push(await tab(`${server.url}many/${i}${isBehind ? '#hidden' : ''}`));
     if (!isBehind) await text(tabs[i], await tabs[0].page.textContent('#text'));
-    assert.ok((await seen()).streams <= 3, 'the streams of hidden tabs end'); // two of them may be about to
+    assert.ok((await seen()).streams <= 3, 'the streams of hidden tabs end'); // two of them may be ending
   }
   await streams(1);
   await hide(tabs[18], true);
@@ -156,7 +157,7 @@ test('d19: twenty tabs of one browser, six connections', async (t) => {
 });
 
 // capability: D19
-test('d19: tabs that are hidden while they try again give up, and begin anew', { skip: real }, async (t) => {
+test('d19: tabs hidden during their attempts give up, and start again when shown', { skip: real }, async (t) => {
   const { proxy, session, seen, streams, post } = await start(t);
   const { tab, problems } = await session();
   const tabs = [];
@@ -168,7 +169,7 @@ test('d19: tabs that are hidden while they try again give up, and begin anew', {
     await hide(each, true);
   }
   proxy.fail = 0;
-  await pause(3 * PATIENCE_MS); // in which they would have tried again
+  await pause(3 * PATIENCE_MS); // the time in which they would have tried again
   assert.equal((await seen()).opened, 0);
   await post('text', 'well again');
   await hide(tabs[7], false);
@@ -176,18 +177,18 @@ test('d19: tabs that are hidden while they try again give up, and begin anew', {
   await banner(tabs[7], false);
   await hide(tabs[7], true);
   await hide(tabs[7], false);
-  await streams(1); // and not two, one of them forgotten
+  await streams(1); // not two, with one of them forgotten
   assert.deepEqual(faults(problems), []);
 });
 
 // capability: D1
-test('d1: a tab that is shown again is current, and gets nothing if nothing changed', async (t) => {
+test('d1: a tab that is shown again is current, and receives nothing if nothing changed', async (t) => {
   const { proxy, session, post, streams } = await start(t);
   const { tab, problems } = await session();
   const each = await tab(proxy.url);
   const last = () => proxy.streams.at(-1);
   await until(() => last()?.signs() >= 2, 'heartbeats');
-  assert.equal(last().contents(), 0); // the document had it
+  assert.equal(last().contents(), 0); // the document contained the content
   assert.ok(last().headers['last-event-id']);
   await post('text', 'once');
   await text(each, 'once');
@@ -208,14 +209,14 @@ test('d1: a tab that is shown again is current, and gets nothing if nothing chan
   await hide(each, false);
   await text(each, 'behind its back');
   assert.equal(last().contents(), 1);
-  // What the page keeps in signals is nobody's business: the stream's address does not carry it.
+  // Signals of the page are private: the stream's address does not contain them.
   assert.deepEqual([...new URL(last().url, proxy.url).searchParams], [['datastar', '{}']]);
   assert.equal(await each.page.evaluate(() => window.banners), 0);
   assert.deepEqual(problems, []);
 });
 
 // capability: D1
-test('d1: a page that is to be up to date while it is hidden', async (t) => {
+test('d1: a page can stay current while it is hidden', async (t) => {
   const { server, session, post, streams } = await start(t);
   const { tab, problems } = await session();
   const each = await tab(`${server.url}kept#hidden`);
@@ -242,7 +243,7 @@ test('d19: the browser is online again', async (t) => {
   await post('text', 'meanwhile');
   for (const { page } of [behind, each]) await page.evaluate(() => dispatchEvent(new Event('online')));
   await text(each, 'meanwhile');
-  await streams(1); // in place of the lost one; and the hidden tab has none
+  await streams(1); // instead of the lost one; the hidden tab has none
   assert.equal((await seen()).opened, 2);
   await post('text', 'and then');
   await text(each, 'and then');
@@ -255,18 +256,18 @@ test('d19: back from another page', async (t) => {
   const { context, tab, problems } = await session();
   const each = await tab(server.url);
   await streams(1);
-  // A page that comes back from the browser's cache, as far as events go, with its stream dead and nobody told.
+  // A page restored from the browser cache, as far as events show it, with its stream dead and no event about it.
   await post('text', 'meanwhile');
   await text(each, 'meanwhile');
   const { opened } = await seen();
   await each.page.evaluate(() => dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true })));
   await until(async () => (await seen()).opened === opened + 1, 'another stream');
-  await streams(1); // instead of the former
+  await streams(1); // instead of the former one
   await post('text', 'and then');
   await text(each, 'and then');
   assert.deepEqual(problems, []);
 
-  // The browser's own cache, which keeps a page whose stream is closed.
+  // The browser's cache, which keeps a page whose stream is closed.
   const browser = await chromium.launch({
     executablePath: CHROMIUM,
     args: FLAGS,
@@ -297,7 +298,7 @@ test('d19: back from another page', async (t) => {
   t.diagnostic(`back: ${await page.evaluate(() => window.events)}`);
   await post('text', 'it lives');
   await shows('it lives');
-  // Back on a page that has not changed: one stream, and no content.
+  // Back on an unchanged page: one stream, and no content.
   await away();
   const then = await seen();
   await page.evaluate(() => history.back());
@@ -329,7 +330,7 @@ test('d19: a duplicated tab', async (t) => {
 });
 
 // capability: D19
-test('d19: three answers of 502, and it recovers by itself', async (t) => {
+test('d19: the page recovers by itself from three responses with 502', async (t) => {
   const { proxy, session, post, streams } = await start(t, { isQuiet: true });
   const { tab, problems } = await session();
   const each = await tab(proxy.url);
@@ -344,7 +345,7 @@ test('d19: three answers of 502, and it recovers by itself', async (t) => {
   await text(each, 'meanwhile');
   await banner(each, false);
   assert.equal(proxy.failed, 3);
-  assert.ok(proxy.streams[1].headers['last-event-id']); // it is the same request that goes on
+  assert.ok(proxy.streams[1].headers['last-event-id']); // the client repeats the same request
   assert.equal(proxy.streams.length, 2);
   await streams(1);
   assert.deepEqual(faults(problems), []);
@@ -352,11 +353,11 @@ test('d19: three answers of 502, and it recovers by itself', async (t) => {
 
 // quick: civetweb
 // capability: D19
-test('d19: the server is killed, and begins again', async (t) => {
+test('d19: the server is killed, and starts again', async (t) => {
   const { server, session } = await start(t, { isQuiet: true });
   const { tab, problems } = await session();
   const tabs = [];
-  for (let i = 0; i < 5; i++) tabs.push(await tab(`${server.url}many/${i}`)); // six connections, and one to be free
+  for (let i = 0; i < 5; i++) tabs.push(await tab(`${server.url}many/${i}`)); // of six connections, one stays free
   for (const each of tabs) await each.until(() => window.attempts.length === 1);
   await until(async () => JSON.parse((await send('GET', `${server.url}seen`)).text).streams === 5, 'streams');
   const before = await tabs[0].page.textContent('#text');
@@ -375,14 +376,14 @@ test('d19: the server is killed, and begins again', async (t) => {
   const first = await Promise.all(tabs.map((each) => each.page.evaluate(() => window.attempts[1])));
   const waits = first.map((at) => at - killed);
   t.diagnostic(`the first attempts came after ${waits} ms`);
-  assert.ok(Math.min(...waits) >= 200 - 20); // each after a time of its own, from 200 ms up to 400 ms
+  assert.ok(Math.min(...waits) >= 200 - 20); // each after a random delay from 200 ms to 400 ms
   assert.ok(Math.max(...waits) - Math.min(...waits) > 10, 'they are spread');
   assert.ok(new Set(waits).size >= 3);
   assert.deepEqual(faults(problems), []);
 });
 
 // capability: D19
-test('d19: a network that swallows everything', async (t) => {
+test('d19: a network that drops everything', async (t) => {
   const { proxy, session, post, streams } = await start(t);
   const { tab, problems } = await session();
   const each = await tab(proxy.url);
@@ -402,14 +403,14 @@ test('d19: a network that swallows everything', async (t) => {
   proxy.back();
   await text(each, 'unheard');
   await banner(each, false);
-  await streams(1); // the old one is gone
+  await streams(1); // the old stream is gone
   await post('text', 'heard');
   await text(each, 'heard');
   assert.deepEqual(faults(problems), []);
 });
 
 // capability: D1
-test('d1: nothing that is typed is lost', { skip: real }, async (t) => {
+test('d1: no typed text is lost during changes', { skip: real }, async (t) => {
   const { server, session, post, seen } = await start(t);
   const { tab, problems } = await session();
   const each = await tab(server.url);
@@ -428,7 +429,7 @@ test('d1: nothing that is typed is lost', { skip: real }, async (t) => {
   const to = Number(await page.textContent('#changes'));
   assert.ok(to - from >= 20, `${to - from} changes while it was typed`);
   assert.equal(await page.inputValue('#draft'), typed);
-  // What is selected stays so, under as many changes again.
+  // The selection stays, under as many changes again.
   await page.evaluate(() => document.querySelector('#draft').setSelectionRange(50, 100, 'backward'));
   await each.until((least) => Number(document.querySelector('#changes').textContent) >= least, to + 20);
   const state = await page.evaluate(() => {
@@ -436,7 +437,7 @@ test('d1: nothing that is typed is lost', { skip: real }, async (t) => {
     return [document.activeElement.id, selectionStart, selectionEnd, selectionDirection];
   });
   assert.deepEqual(state, ['draft', 50, 100, 'backward']);
-  await page.keyboard.type('!'); // in its place
+  await page.keyboard.type('!'); // at its place
   const wanted = `${typed.slice(0, 50)}!${typed.slice(100)}`;
   assert.equal(await page.inputValue('#draft'), wanted);
   await page.click('#send');
@@ -448,7 +449,7 @@ test('d1: nothing that is typed is lost', { skip: real }, async (t) => {
 });
 
 // capability: D19
-test('d19: who logs out elsewhere loses the stream, and is asked to log in', async (t) => {
+test('d19: a log-out elsewhere ends the stream, and the page leads to the login', async (t) => {
   const { server, session, post, streams, seen } = await start(t, { isQuiet: true });
   const [ada, bob] = [await session(), await session()];
   await login(ada, server.url, 'ada');
@@ -464,7 +465,7 @@ test('d19: who logs out elsewhere loses the stream, and is asked to log in', asy
   t.diagnostic(`the streams ended after ${Date.now() - since} ms`);
   assert.ok(Date.now() - since <= BUSY_MS); // the next heartbeat comes later
   for (const each of tabs) await each.page.waitForURL(`${server.url}login`);
-  // Who is refused by a status gets the page that says so.
+  // A page rejected by a status shows the page of this status.
   await checked.until(() => !document.querySelector('.vestry-banner'));
   assert.equal(await checked.page.locator('#text').count(), 0);
   await hide(asleep, false);
@@ -476,7 +477,7 @@ test('d19: who logs out elsewhere loses the stream, and is asked to log in', asy
 });
 
 // capability: D19
-test('d19: a stream that the page has ended stays so', async (t) => {
+test('d19: a stream that the page has ended is not opened again', async (t) => {
   const { server, session, post, streams, seen } = await start(t);
   const { tab, problems } = await session();
   const each = await tab(`${server.url}over`);
@@ -491,7 +492,7 @@ test('d19: a stream that the page has ended stays so', async (t) => {
 });
 
 // capability: D19
-test('d19: streams that end are opened again, more and more seldom, but for those that have lived long', async (t) => {
+test('d19: streams that end early are opened again with growing delays, long-lived ones at once', async (t) => {
   const { proxy, session, streams, seen } = await start(t, { isQuiet: true });
   const each = await (await session()).tab(proxy.url);
   const here = (what) => each.page.evaluate(what);
@@ -507,7 +508,7 @@ test('d19: streams that end are opened again, more and more seldom, but for thos
 });
 
 // capability: D17
-test('d17: a stream leads elsewhere, and loads the page anew, under a policy that lets no inline script in', async (t) => {
+test('d17: a stream redirects and reloads the page, under a policy without inline scripts', async (t) => {
   const { server, session, post, streams, seen } = await start(t, { isQuiet: true });
   const { tab, problems } = await session();
   const each = await tab(`${server.url}strict`);
@@ -525,7 +526,7 @@ test('d17: a stream leads elsewhere, and loads the page anew, under a policy tha
   await each.page.waitForURL(`${server.url}login?from=%27strict%27`);
   await streams(0);
   assert.equal((await seen()).documents, documents + 1);
-  // Back on the page, which is not sent away again by what it was told before.
+  // Back on the page, which does not repeat the earlier redirect.
   await post('text', 'it stays');
   await each.page.goBack();
   await text(each, 'it stays');
@@ -534,7 +535,7 @@ test('d17: a stream leads elsewhere, and loads the page anew, under a policy tha
 });
 
 // capability: D19
-test('d19: nothing flashes, under a policy as strict as the client allows', async (t) => {
+test('d19: the banner never flashes, under the strictest policy that the client permits', async (t) => {
   const { server, session, post, streams } = await start(t);
   const { context, problems } = await session();
   let release;
@@ -559,7 +560,7 @@ test('d19: nothing flashes, under a policy as strict as the client allows', asyn
   await page.waitForFunction(() => document.querySelector('#text').textContent === 'in spite of it', null, { polling: 50 });
   for (let i = 0; i < 5; i++) await frames();
   assert.equal(await banners(), 0);
-  // And it can be shown.
+  // The banner can be shown.
   await page.evaluate(() => (window.fetch = () => Promise.reject(new TypeError('no network'))));
   await page.evaluate(() => dispatchEvent(new Event('online')));
   await page.waitForFunction(() => window.banners > 0, null, { polling: 50 });
@@ -568,7 +569,7 @@ test('d19: nothing flashes, under a policy as strict as the client allows', asyn
 });
 
 // capability: D1
-test('d1: an answer that is cut in the middle of a change', async (t) => {
+test('d1: a response that is cut in the middle of a change', async (t) => {
   const { proxy, session, post, streams } = await start(t, { isQuiet: true });
   const { tab, problems } = await session();
   const each = await tab(`${proxy.url}big`);
@@ -587,7 +588,7 @@ test('d1: an answer that is cut in the middle of a change', async (t) => {
 });
 
 // capability: D1
-test('d1: a render that waits holds up nobody else', async (t) => {
+test('d1: a render that waits does not delay other pages', async (t) => {
   const { proxy, session, post, seen } = await start(t);
   const { tab, problems } = await session();
   const sleeper = await tab(`${proxy.url}slow`);
@@ -603,7 +604,7 @@ test('d1: a render that waits holds up nobody else', async (t) => {
   await sleeper.page.click('#send');
   await until(async () => (await seen()).draft === 'from its page', 'a POST from its page');
   await until(() => stream.signs() >= signs + 3, 'heartbeats of its own stream');
-  assert.equal((await seen()).sleeping, 1); // still
+  assert.equal((await seen()).sleeping, 1); // still waiting
   assert.notEqual(await sleeper.page.textContent('#text'), 'while it waits');
   await post('wake');
   await text(sleeper, 'while it waits');

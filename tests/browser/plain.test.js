@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Events of the application's own names, read by an EventSource in a page that has no Datastar.
+// Events with names of the application, read by an EventSource in a page without Datastar.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -23,7 +23,7 @@ const heard = (page, count) =>
 const opened = (page, count) => page.waitForFunction((n) => window.opened >= n, count, { polling: 20 });
 
 // capability: K14
-test('plain: names, lines and hostile data arrive as they are', async (t) => {
+test('plain: names, lines and hostile data arrive unchanged', async (t) => {
   const { server, say, session } = await start(t);
   const { page } = await session.tab(server.url);
   await opened(page, 1);
@@ -34,22 +34,22 @@ test('plain: names, lines and hostile data arrive as they are', async (t) => {
     ['reading', 'x'.repeat(10000)],
   ];
   for (const [name, data] of events) await say(name, data);
-  await say('reading', 'a\r\nb\rc'); // each an end of a line, and read as LF
+  await say('reading', 'a\r\nb\rc'); // each is a line end, and is read as LF
   const expected = [...events.map(([name, data]) => [name || 'message', data]), ['reading', 'a\nb\nc']];
   assert.deepEqual(await heard(page, expected.length), expected);
   assert.deepEqual(session.problems, []);
 });
 
 // capability: K14
-test('plain: a page whose stream breaks comes back by itself, and misses nothing', async (t) => {
+test('plain: a page whose stream breaks reconnects by itself, and misses nothing', async (t) => {
   const { server, post, say, session } = await start(t);
   const { page } = await session.tab(server.url);
   await opened(page, 1);
-  await say('reading', '0'); // it also says to come back soon
+  await say('reading', '0'); // the event also sets a short reconnect delay
   await heard(page, 1);
   for (let i = 1; i <= 5; i++) {
     await post('break');
-    await say('reading', String(2 * i - 1)); // before it is back, perhaps
+    await say('reading', String(2 * i - 1)); // possibly before it has reconnected
     await opened(page, i + 1);
     await say('reading', String(2 * i));
     await heard(page, 2 * i + 1);
@@ -57,13 +57,13 @@ test('plain: a page whose stream breaks comes back by itself, and misses nothing
   assert.deepEqual((await heard(page, 11)).map(([, data]) => data), ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '10']);
 });
 
-test('plain: 204 keeps an EventSource away', async (t) => {
+test('plain: 204 stops an EventSource', async (t) => {
   const { server, session } = await start(t);
   const { page } = await session.tab(server.url);
   await page.waitForFunction(() => window.away() === EventSource.CLOSED, null, { polling: 20 });
 });
 
-test('plain: any other program reads the stream, too', async (t) => {
+test('plain: other programs can read the stream, too', async (t) => {
   const { server, say } = await start(t);
   const text = await new Promise((done, failed) => {
     http.get(`${server.url}readings`, (answer) => {

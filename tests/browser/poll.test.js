@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The example poll, used in Chromium by several people at once.
+// The example poll, used in Chromium by several users at once.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -8,7 +8,7 @@ const { HOSTILE, startExample, newSession, picture, send, closeChrome, temporary
 
 after(closeChrome);
 
-// A poll, and people: each a browser of its own.
+// Start a poll; its users have separate browsers.
 async function pollFor(t) {
   const server = await startExample('poll');
   t.after(() => server.stop());
@@ -21,9 +21,9 @@ async function pollFor(t) {
   };
 }
 
-// Without the frames that a mouse would wait for: they are rare in a tab behind others.
+// Without the frames that a mouse would wait for, which are rare in a background tab.
 const vote = ({ page }, answer) => page.getByRole('button', { name: answer }).evaluate((el) => el.click());
-// The bars, as "answer count percent"; and what is marked as one's own.
+// Wait for these bars, as "answer count percent"; and for the mark of the user's own vote.
 const barsAre = (tab, wanted) =>
   tab.until((is) => JSON.stringify([...document.querySelectorAll('#bars li')].map((li) => [
     li.children[0].textContent, li.children[1].firstChild.textContent, li.querySelector('small').textContent,
@@ -39,7 +39,7 @@ const ask = async ({ page }, title, answers) => {
 
 // quick: civetweb
 // capability: D15
-test('poll: votes of three tabs of two people', async (t) => {
+test('poll: votes of three tabs of two users', async (t) => {
   const poll = await pollFor(t);
   const [ada, bob] = [await poll.person(), await poll.person()];
   const [one, two, three] = [await ada.open(), await ada.open(), await bob.open()];
@@ -54,7 +54,7 @@ test('poll: votes of three tabs of two people', async (t) => {
   await vote(two, 'Tea'); // Ada changes her mind, in the other tab
   for (const tab of all) await barsAre(tab, ['Tea 2 100 % 100%', 'Coffee 0 0 % 0%', 'Water 0 0 % 0%']);
   for (const tab of all) await ownIs(tab, ['Tea']);
-  await vote(one, 'Tea'); // once more is no second vote
+  await vote(one, 'Tea'); // a repeated vote counts once
   await vote(one, 'Water');
   for (const tab of all) await barsAre(tab, ['Tea 1 50 % 50%', 'Coffee 0 0 % 0%', 'Water 1 50 % 50%']);
   await three.page.reload();
@@ -63,7 +63,7 @@ test('poll: votes of three tabs of two people', async (t) => {
   assert.deepEqual([...ada.problems, ...bob.problems], []);
 });
 
-test('poll: the keyboard does, and the focus stays', async (t) => {
+test('poll: the keyboard works, and the focus stays', async (t) => {
   const poll = await pollFor(t);
   const ada = await poll.person();
   const one = await ada.open();
@@ -78,7 +78,7 @@ test('poll: the keyboard does, and the focus stays', async (t) => {
   assert.deepEqual(ada.problems, []);
 });
 
-test('poll: a new question is in all lists, its votes too, and what is typed meanwhile stays', async (t) => {
+test('poll: a new question appears in all lists, with its votes; half-typed text stays', async (t) => {
   const poll = await pollFor(t);
   const [ada, bob] = [await poll.person(), await poll.person()];
   const [one, two] = [await ada.open(''), await bob.open('')];
@@ -90,12 +90,12 @@ test('poll: a new question is in all lists, its votes too, and what is typed mea
   await vote(one, 'Cats');
   await two.until(() => document.querySelector('#questions a')?.textContent === 'Cats or dogs?1 vote');
   assert.equal(await two.page.getByLabel('Question').inputValue(), 'half a ques');
-  const three = await bob.open('poll/1'); // other questions' votes are theirs
+  const three = await bob.open('poll/1'); // votes of other questions are separate
   await barsAre(three, ['Tea 0 0 % 0%', 'Coffee 0 0 % 0%', 'Water 0 0 % 0%']);
   assert.deepEqual([...ada.problems, ...bob.problems], []);
 });
 
-test('poll: a form that is refused stays in place with its text; so does one that is half typed; with many questions it is at the top', async (t) => {
+test('poll: rejected and half-typed forms keep their text and place, at the top if there are many questions', async (t) => {
   const poll = await pollFor(t);
   const ada = await poll.person({ viewport: { width: 390, height: 740 } });
   const form = { 'Content-Type': 'application/x-www-form-urlencoded' };
@@ -112,7 +112,7 @@ test('poll: a form that is refused stays in place with its text; so does one tha
   await one.page.goBack();
   await one.until(() => document.querySelector('#title')?.value === 'Blanks?');
   assert.equal(await one.page.getByLabel('Answer 3').inputValue(), 'a third');
-  await ask(one, 'ö'.repeat(120), ['ä'.repeat(120), '😀'.repeat(60)]); // as many as the fields take
+  await ask(one, 'ö'.repeat(120), ['ä'.repeat(120), '😀'.repeat(60)]); // the maximum length of the fields
   await one.until(() => document.querySelector('h1')?.textContent.startsWith('öö'));
   await one.page.goBack();
   await one.until(() => document.querySelector('#title'));
@@ -120,7 +120,7 @@ test('poll: a form that is refused stays in place with its text; so does one tha
   assert.deepEqual(ada.problems, []);
 });
 
-test('poll: what is not asked yet is shown as that', async (t) => {
+test('poll: a question that waits for the server is marked', async (t) => {
   const poll = await pollFor(t);
   const ada = await poll.person();
   const one = await ada.open('');
@@ -135,7 +135,7 @@ test('poll: what is not asked yet is shown as that', async (t) => {
 });
 
 // quick: civetweb
-test('poll: hostile texts are texts', async (t) => {
+test('poll: hostile texts are shown as text', async (t) => {
   const poll = await pollFor(t);
   const ada = await poll.person();
   for (const texts of [HOSTILE.slice(0, 6), HOSTILE.slice(-6)]) {
@@ -157,7 +157,7 @@ test('poll: hostile texts are texts', async (t) => {
   assert.deepEqual(ada.problems, []);
 });
 
-test('poll: what no page of it sends is refused', async (t) => {
+test('poll: requests that no page sends are rejected', async (t) => {
   const poll = await pollFor(t);
   const post = async (where, body, headers) => (await send('POST', poll.url + where, body, headers)).status;
   const form = { 'Content-Type': 'application/x-www-form-urlencoded' };
@@ -176,7 +176,7 @@ test('poll: what no page of it sends is refused', async (t) => {
 
 for (const [device, viewport] of Object.entries({ phone: { width: 360, height: 740 }, desk: { width: 960, height: 450 } }))
   for (const colorScheme of ['light', 'dark'])
-    test(`poll: looks, ${device}, ${colorScheme}`, async (t) => {
+    test(`poll: layout, ${device}, ${colorScheme}`, async (t) => {
       const poll = await pollFor(t);
       const ada = await poll.person({ viewport, colorScheme });
       const one = await ada.open();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A PostgreSQL server of a test's own: in a temporary folder, on a UNIX socket there. Its programs are Debian's. It does
-// not run as root: then its user is postgres, or nobody.
+// A separate PostgreSQL server for a test: in a temporary folder, on a UNIX socket there. Its programs are Debian's. It
+// does not run as root; then its user is postgres, or nobody.
 'use strict';
 const { execFileSync, spawn } = require('node:child_process');
 const { once } = require('node:events');
@@ -11,14 +11,14 @@ const path = require('node:path');
 const ROOT = '/usr/lib/postgresql';
 // The settings that the guide recommends.
 const SETTINGS = ['max_pred_locks_per_relation=256', 'max_pred_locks_per_page=200'].flatMap((setting) => ['-c', setting]);
-// What the tests write in SQLite's SQL. A pause lets the machine go on between two looks at a condition.
+// Functions for the SQL of SQLite in tests. A pause between two checks of a condition lets other processes run.
 const DIALECT = `CREATE FUNCTION unixepoch() RETURNS bigint LANGUAGE sql AS 'SELECT extract(epoch FROM now())::bigint';
 CREATE DOMAIN blob AS bytea;
 CREATE FUNCTION hex(bytea) RETURNS text LANGUAGE sql AS 'SELECT upper(encode($1, ''hex''))';
 CREATE FUNCTION instr(bytea, blob) RETURNS integer LANGUAGE sql AS 'SELECT position($2 IN $1)'`;
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
-// The newest one's programs; null: there is none.
+// Return the programs of the newest version; null: none is installed.
 function programs() {
   const majors = fs.existsSync(ROOT) ? fs.readdirSync(ROOT).map(Number).sort((a, b) => b - a) : [];
   const found = majors.find((major) => fs.existsSync(path.join(ROOT, String(major), 'bin/initdb')));
@@ -56,7 +56,7 @@ async function startServer() {
         }
       }
     },
-    // SIGINT: in order, SIGQUIT: as in a crash.
+    // SIGINT: a fast shutdown, SIGQUIT: like a crash.
     async end(by) {
       child.kill(by);
       await exited;
@@ -65,7 +65,8 @@ async function startServer() {
       if (child && child.exitCode === null && child.signalCode === null) await server.end('SIGQUIT');
       fs.rmSync(folder, { recursive: true });
     },
-    // A database of its own: how a program finds it, and another client of it, with rows as arrays, and when it was done.
+    // Return a separate database: the options for a program, and another client of it, which returns rows as arrays,
+    // and the time of the end.
     database() {
       const name = `database_${++count}`;
       psql('postgres', `CREATE DATABASE ${name}`);

@@ -10,7 +10,7 @@ after(closeChrome);
 const shows = (tab, id, text) => tab.until(([of, is]) => document.getElementById(of).textContent === is, [id, text]);
 const atLeast = (tab, percent) => tab.until((n) => parseInt(document.querySelector('#percent').textContent) >= n, percent);
 
-test('progress: a job goes from nothing to done, in all pages', async (t) => {
+test('progress: a job runs from the start to the end, in all pages', async (t) => {
   const { tab } = await exampleFor(t, 'progress');
   const [first, second] = [await tab(), await tab('', { viewport: { width: 390, height: 520 }, colorScheme: 'light' })];
   await shows(first, 'state', 'idle');
@@ -23,7 +23,7 @@ test('progress: a job goes from nothing to done, in all pages', async (t) => {
   assert.equal(await second.page.getAttribute('#start', 'aria-disabled'), 'true');
   await atLeast(second, 42);
   await picture(second.page, 'progress');
-  const late = await tab(); // comes in the middle, and sees where the job is
+  const late = await tab(); // opens in the middle, and shows the current state
   await atLeast(late, 42);
   for (const each of [first, second, late]) {
     await shows(each, 'state', 'done');
@@ -33,8 +33,8 @@ test('progress: a job goes from nothing to done, in all pages', async (t) => {
   }
 });
 
-// A job that the first page starts and the second one cancels once it has come so far: where it stands then. A job takes
-// four seconds, and a busy machine may let it end before the press is heard: then another one is begun.
+// The first page starts a job, and the second one cancels it at this percentage; return its final state. A job takes
+// four seconds, so on a busy machine it may end before the click is handled: then start another one.
 async function cancelled([first, second], percent) {
   for (let tries = 1; tries <= 20; tries++) {
     const name = `job ${percent} ${tries}`;
@@ -50,10 +50,10 @@ async function cancelled([first, second], percent) {
   assert.fail('no job is cancelled');
 }
 
-test('progress: any page cancels, and another job begins from nothing', async (t) => {
+test('progress: any page can cancel, and another job starts from zero', async (t) => {
   const { tab } = await exampleFor(t, 'progress');
   const pages = [await tab(), await tab()];
-  // The second job stands at less than the first one did; how much it has done by then is the machine's.
+  // The second job shows less than the first one did; the exact value depends on the machine.
   let first, second;
   for (let tries = 1; tries <= 20; tries++) {
     [first, second] = [await cancelled(pages, 60), await cancelled(pages, 0)];
@@ -63,7 +63,7 @@ test('progress: any page cancels, and another job begins from nothing', async (t
   assert.deepEqual(pages.flatMap((page) => page.problems), []);
 });
 
-test('progress: a job goes on without pages', async (t) => {
+test('progress: a job continues without pages', async (t) => {
   const { tab, send } = await exampleFor(t, 'progress');
   assert.equal((await send('POST', 'job', '{"name":"alone"}')).status, 204);
   const late = await tab();
@@ -71,7 +71,7 @@ test('progress: a job goes on without pages', async (t) => {
   await shows(late, 'state', 'done');
 });
 
-test('progress: a server that is gone runs nothing, and nothing can be pressed; only the state is read out', async (t) => {
+test('progress: without its server, a page is disabled and shows no progress; only the state is announced', async (t) => {
   const { tab, kill } = await exampleFor(t, 'progress');
   const each = await tab();
   await each.page.click('#start');
@@ -83,7 +83,7 @@ test('progress: a server that is gone runs nothing, and nothing can be pressed; 
     ['true', 'true']);
 });
 
-test('progress: hostile names are names', async (t) => {
+test('progress: hostile names are shown as text', async (t) => {
   const { tab } = await exampleFor(t, 'progress');
   const each = await tab();
   for (const text of HOSTILE) {

@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: MIT
-// An HTTP proxy between Chromium and a server, in which the network can be broken. It asks the server for no encoding,
-// so that it can read along.
+// An HTTP proxy between Chromium and a server, which simulates network faults. It requests no encoding from the server,
+// so that it can read the data.
 'use strict';
 const http = require('node:http');
 const { once } = require('node:events');
 
-/** Start one in front of a server.
- *  fail        so many of the next streams are answered 502
- *  cutAfter    each stream that is open is cut when it has sent so many bytes from now on; null: not
- *  end()       streams that are open end, as if the server had ended them
- *  lose()      streams that are open pass nothing any more, and nobody is told; new ones do
- *  refuse      a status by which answers to streams (leases) are refused; 0: they are not
- *  answers     how many answers have come
- *  isSwallowing  nothing passes either way, and nothing is closed
- *  isHolding   a stream passes once it has ended, and not before; timeOut() of one that is held: it is answered 504
- *  cutsMs      each stream is cut after so long; 0: not
- *  isStripping of requests and answers the headers pass that HTTP itself has, and those that say what they are
+/** Start a proxy in front of a server.
+ *  fail        number of next streams that get 502
+ *  cutAfter    cut each open stream after this number of further bytes; null: do not
+ *  end()       end open streams, as if the server had ended them
+ *  lose()      open streams pass no more data, without a close; new ones do
+ *  refuse      a status for answers to streams (leases); 0: pass them
+ *  answers     number of answers
+ *  isSwallowing  pass nothing in either direction, and close nothing
+ *  isHolding   pass a stream only after it has ended; timeOut() of a held one: it gets 504
+ *  cutsMs      cut each stream after this time; 0: do not
+ *  isStripping  of requests and responses, pass only headers of HTTP itself, and those that describe the content
  *  streams     all so far: { text, open, retry, contents(), signs() } */
 async function startProxy(t, server) {
   const proxy = { fail: 0, refuse: 0, answers: 0, isSwallowing: false, isHolding: false, cutsMs: 0, isStripping: false, streams: [], failed: 0 };
   const sockets = new Set();
-  const held = []; // what is done once the network is back
+  const held = []; // work to do when the network is back
 
   const whenPassing = (then) => (proxy.isSwallowing ? held.push(then) : then());
   proxy.swallow = () => (proxy.isSwallowing = true);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// What each example is for, done by keyboard alone.
+// The main action of each example, done by keyboard alone.
 'use strict';
 const assert = require('node:assert/strict');
 
 const STOPS_MAX = 150;
 
-// Those who have no name get one.
+// Enter a name if the page requires one.
 async function enter(page, name = 'Ada') {
   const field = page.locator('form[action="/login"] input[name=name]');
   if (!(await field.count())) return;
@@ -14,7 +14,7 @@ async function enter(page, name = 'Ada') {
   await Promise.all([page.waitForEvent('framenavigated'), page.keyboard.press('Enter')]);
 }
 
-// Tab, until the focus is there.
+// Press Tab until the focus is there.
 async function tabTo(page, locator) {
   await locator.first().waitFor();
   for (let stop = 0; stop < STOPS_MAX; stop++) {
@@ -39,7 +39,7 @@ async function press(page, locator, key = 'Enter') {
 }
 const shows = (page, text) => page.getByText(text).filter({ visible: true }).first().waitFor();
 
-// What each example is for.
+// The main action of each example.
 const PURPOSES = {
   auction: async (page) => {
     await write(page, field(page, 'Search'), 'telescope');
@@ -74,7 +74,7 @@ const PURPOSES = {
     assert.equal(await page.evaluate(() => document.activeElement.id), 'at');
   },
   chat: async (page) => {
-    await page.locator('#composer textarea:enabled').waitFor(); // whose draft it is, the stream says
+    await page.locator('#composer textarea:enabled').waitFor(); // the stream determines whose draft it is
     await press(page, link(page, 'To the message field'));
     await page.keyboard.type('by keys');
     await page.keyboard.press('Enter');
@@ -88,7 +88,7 @@ const PURPOSES = {
     await page.waitForFunction(() => /[1-9]/.test(document.querySelector('main').textContent));
     await press(page, page.locator('#stop'));
   },
-  dashboard: async (page) => page.getByRole('img').first().waitFor(), // there is nothing to press
+  dashboard: async (page) => page.getByRole('img').first().waitFor(), // it has no controls
   edit: async (page) => {
     await press(page, button(page, 'Edit'));
     await write(page, field(page, 'Name'), 'Ada by keys');

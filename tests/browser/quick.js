@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The tests that show most in a second, of many files, in one process and one browser: browser_quick. A mark in a line
-// above a test says that it is one of them, and with which servers: "// quick: civetweb, microhttpd".
+// The fastest and most useful tests of many files, in one process and one browser: browser_quick. A mark in a line
+// above a test selects it, and the servers for it: "// quick: civetweb, microhttpd".
 'use strict';
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
@@ -29,13 +29,13 @@ for (const name of fs.readdirSync(__dirname).filter((one) => one.endsWith('.test
 }
 assert.ok(count <= MOST, `${count} tests are marked as quick: ${MOST} are the most`);
 
-// A file sees a runner that takes the chosen ones alone. What it does at its end is done at the end of all.
+// A file gets a runner that runs only the selected tests. Its cleanups run at the end of all files.
 const { after, describe, test } = runner;
 const ends = [];
 let server, names;
 runner.after = (end) => ends.push(end);
 runner.describe = (name, options, add) => add();
-// Of a test that is done in several ways, each with a name that goes on, the first is taken.
+// Of a test in several variants, whose names have suffixes, the first one runs.
 runner.test = (name, ...rest) => {
   const mark = [...names].find((one) => name.startsWith(one));
   if (names.delete(mark)) test(`${server}: ${name}`, ...rest);
@@ -43,11 +43,11 @@ runner.test = (name, ...rest) => {
 describe('quick', { concurrency: AT_ONCE }, () => {
   after(async () => {
     for (const end of ends) await end();
-    setTimeout(() => process.exit(1), 5000).unref(); // a test that failed may have left what the process would wait for
+    setTimeout(() => process.exit(1), 5000).unref(); // a failed test may have left something that keeps the process alive
   });
   for (server of Object.keys(chosen)) {
     process.env.COUNTER_ADAPTER = server;
-    // The files of this folder are read anew, for the other server; the browser stays.
+    // The files of this folder are loaded again for the other server; the browser stays.
     for (const file of Object.keys(require.cache))
       if (path.dirname(file) === __dirname && !KEPT.includes(file)) delete require.cache[file];
     for (const [file, all] of chosen[server]) {

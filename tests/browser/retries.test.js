@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the client repeats, and what is pressed twice. With the stand-in each test runs twice: its retries are built anew,
-// as by today's clients, or are sent as they were ('kept'). A real client does what it does.
+// Repeated requests of the client, and repeated clicks. With the stand-in each test runs twice: its repetitions are
+// built anew, as by current clients, or are sent unchanged ('kept'). A real client behaves as it does.
 'use strict';
 const { after, describe, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -20,7 +20,7 @@ const testEach = (name, run) => {
     test(process.env.DATASTAR_JS ? name : `${name} (${retries})`, (t) => run(t, retries));
 };
 
-// An example on a database of its own, on the same port whenever it begins.
+// Start an example with a separate database, always on the same port.
 async function exampleOn(t, name) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), `${name}-`));
   const file = path.join(folder, `${name}.db`);
@@ -38,11 +38,11 @@ async function exampleOn(t, name) {
   };
 }
 
-// When the client has told `count` times more that it tries again.
+// Wait until the client has reported `count` further attempts.
 const tries = ({ page }) =>
   page.evaluate(() => {
     window.tries = 0;
-    // Of presses: those before the first one in the line may not be answered yet.
+    // Of submissions: earlier ones in the queue may not be answered yet.
     document.addEventListener('datastar-fetch', ({ detail }) => (window.tries += detail.type === 'retrying' && Boolean(detail.el.once)));
   });
 const hasTried = async (tab, count) => {
@@ -51,7 +51,8 @@ const hasTried = async (tab, count) => {
 };
 
 const texts = (round) => ['first', 'second', 'third'].map((text) => `${text} of ${round}`);
-// The server is killed; three are sent; it begins, and is killed again in the middle, at another moment each round.
+// The server is killed; three requests are sent; it starts, and is killed again meanwhile, at another moment in each
+// round.
 async function threeTimes(t, server, tab, put, shows, rows) {
   await tries(tab);
   const all = [];
@@ -87,7 +88,7 @@ const boardTab = async (t, board, retries) => {
 const cardIs = (tab, text) =>
   tab.until((is) => [...document.querySelectorAll('article p')].some((p) => p.textContent === is), text);
 
-// They wait most of the time.
+// The tests mostly wait.
 describe('retries', { concurrency: 4 }, () => {
   // capability: D18
   testEach('retries: three messages while the chat is down, three times: each once, in the order of the clicks', async (t, retries) => {
@@ -113,7 +114,7 @@ describe('retries', { concurrency: 4 }, () => {
   });
 });
 
-// As a hand does it: by then the first click has been answered.
+// With the pause of a hand: the first click has been answered by then.
 const twice = async ({ page, until }, name) => {
   const { x, y, width, height } = await page.getByRole('button', { name }).boundingBox();
   await page.mouse.move(x + width / 2, y + height / 2);
@@ -132,7 +133,7 @@ const posts = (page, end) => {
 
 // quick: microhttpd
 // capability: D18
-testEach('retries: a double click is one message, one channel, one card, one board', async (t, retries) => {
+testEach('retries: a double click makes one message, one channel, one card, one board', async (t, retries) => {
   const [chat, board] = [await exampleOn(t, 'chat'), await exampleOn(t, 'board')];
   const ada = await chatting.personFor(t, chat, 'Ada', { retries });
   const [messages, channels] = [posts(ada.page, '/message'), posts(ada.page, '/channel')];
@@ -165,7 +166,7 @@ testEach('retries: a double click is one message, one channel, one card, one boa
 
 // ------------------------------------------------------------------------------------ a page with all of it -------
 
-// A way to the server that can be shut: then connections are refused, as they are while nobody listens.
+// A proxy that can be shut: then connections are refused, as if no server listened.
 async function gateTo(t, port) {
   const sockets = new Set();
   const accept = (client) => {
@@ -214,12 +215,12 @@ async function guardsFor(t, retries) {
 }
 
 // capability: D18
-testEach('once: a press is one until it is answered, and so is a double click', async (t, retries) => {
+testEach('once: an identical submission is a repeat until the response, and so is a double click', async (t, retries) => {
   const { page, open, shut, seen, lots, told } = await guardsFor(t, retries);
-  await page.dblclick('#bid'); // answered between the clicks, or not
+  await page.dblclick('#bid'); // the response may arrive between the clicks
   await told('finished');
   assert.equal((await seen()).bids, 1);
-  await page.evaluate((now) => (Date.now = () => now + 3000), Date.now()); // later it is a press of its own
+  await page.evaluate((now) => (Date.now = () => now + 3000), Date.now()); // later, it is a separate submission
   await page.click('#bid');
   await told('finished', 2);
   assert.equal((await seen()).bids, 2);
@@ -227,13 +228,13 @@ testEach('once: a press is one until it is answered, and so is a double click', 
   await page.dblclick('#lot');
   await told('finished', 3);
   assert.deepEqual(await lots(), ['chair button']);
-  // While nobody answers.
+  // While no server responds.
   await shut();
   await page.fill('#what', 'table');
   for (let i = 0; i < 3; i++) await page.click('#lot');
   await told('retrying');
   assert.equal(await page.getAttribute('#lots', 'aria-busy'), 'true');
-  await page.fill('#what', 'lamp'); // is another
+  await page.fill('#what', 'lamp'); // a different submission
   await page.click('#lot');
   await open();
   await told('finished', 5);
@@ -242,9 +243,9 @@ testEach('once: a press is one until it is answered, and so is a double click', 
 });
 
 // capability: D18
-testEach('once: a form is what it was at the press, whatever becomes of it', async (t, retries) => {
+testEach('once: a form is sent as it was at the submission, even if it changes afterwards', async (t, retries) => {
   const { page, open, shut, lots, told } = await guardsFor(t, retries);
-  await page.click('#lot'); // invalid: the browser says so, and nothing is sent
+  await page.click('#lot'); // invalid: the browser reports it, and sends nothing
   assert.equal(await page.evaluate(() => document.activeElement.id), 'what');
   assert.deepEqual(await page.evaluate(() => window.told), []);
   await page.fill('#what', 'chair');
@@ -264,12 +265,12 @@ testEach('once: a form is what it was at the press, whatever becomes of it', asy
   assert.equal(await page.locator('form[id^=vestry-once]').count(), 0);
 });
 
-// What of a request is signals: of its body, or of its query.
+// Return the signals of a request: from its body, or from its query.
 const signalsOf = (request) =>
   JSON.parse(request.method() === 'POST' ? request.postData() : new URL(request.url()).searchParams.get('datastar'));
 
 for (const has of ['with its attributes', 'with the nonce alone'])
-  testEach('once: each time the signals are sent as they were at the press, on a page ' + has, async (t, retries) => {
+  testEach('once: signals are always sent as they were at the submission, on a page ' + has, async (t, retries) => {
     const { page, open, shut, seen, told } = await guardsFor(t, retries);
     if (has === 'with the nonce alone') await page.evaluate(() => delete window.vestryOnce);
     const sent = { POST: [], DELETE: [] };
@@ -289,7 +290,8 @@ for (const has of ['with its attributes', 'with the nonce alone'])
       for (const request of all) {
         const { tabId, ...others } = signalsOf(request);
         assert.ok(tabId);
-        // As the client itself filters: what begins with _ is left out, but not within a list; and so is what is empty.
+        // Like the client's filter: names that begin with _ are left out, except within a list; and so are empty
+        // objects.
         assert.deepEqual(others, { failed: '', seen: tabId.slice(0, 32), typed: 'one', group: { list: [{ _kept: 2 }] } });
       }
     }

@@ -9,7 +9,7 @@ after(closeChrome);
 
 const says = (tab, text) => tab.until((is) => document.querySelector('[role=status]').textContent === is, text);
 
-test('search: the list follows what is typed, and marks it', async (t) => {
+test('search: the list follows the typed text, and marks it', async (t) => {
   const { tab } = await exampleFor(t, 'search');
   const birds = await tab('', { viewport: { width: 390, height: 560 }, colorScheme: 'dark' });
   await says(birds, '42 of 42 birds');
@@ -23,7 +23,7 @@ test('search: the list follows what is typed, and marks it', async (t) => {
   assert.deepEqual(birds.problems, []);
 });
 
-test('search: the address can be kept', async (t) => {
+test('search: the address contains the search', async (t) => {
   const { tab } = await exampleFor(t, 'search');
   const birds = await tab();
   await birds.page.fill('#query', 'owl');
@@ -41,7 +41,7 @@ test('search: back and forward, without another document', async (t) => {
   await birds.page.evaluate(() => (window.isTheSame = true));
   await birds.page.locator('#query').pressSequentially('owl');
   await says(birds, '3 of 42 birds');
-  await birds.page.keyboard.press('Enter'); // done: what is typed now is another search
+  await birds.page.keyboard.press('Enter'); // done: text typed from now on is another search
   await birds.page.fill('#query', 'finch');
   await says(birds, '4 of 42 birds');
   await birds.page.goBack();
@@ -56,7 +56,7 @@ test('search: back and forward, without another document', async (t) => {
 });
 
 // capability: L10
-test('search: what is typed while the server is away is looked for when it is back', async (t) => {
+test('search: text typed while the server is away is searched for when it is back', async (t) => {
   const { tab, kill, begin } = await exampleFor(t, 'search');
   const birds = await tab();
   await birds.page.fill('#query', 'owl');
@@ -71,7 +71,7 @@ test('search: what is typed while the server is away is looked for when it is ba
   assert.deepEqual(unforeseen(birds.problems), []);
 });
 
-test('search: blanks around and between words are no part of a search', async (t) => {
+test('search: spaces around and between words are ignored', async (t) => {
   const { tab } = await exampleFor(t, 'search');
   const birds = await tab();
   await birds.page.fill('#query', '  blue   tit ');
@@ -85,7 +85,7 @@ test('search: blanks around and between words are no part of a search', async (t
   assert.deepEqual(birds.problems, []);
 });
 
-test('search: while the server is away the list says which search it shows', async (t) => {
+test('search: while the server is away, the list names its search', async (t) => {
   const { tab, kill } = await exampleFor(t, 'search');
   const birds = await tab('?query=robin');
   assert.equal(await birds.page.isVisible('#not-yet'), false);
@@ -94,7 +94,7 @@ test('search: while the server is away the list says which search it shows', asy
   assert.match(await birds.page.textContent('#not-yet'), /^These are the birds for “robin”\./);
 });
 
-test('search: it works without a script', async (t) => {
+test('search: works without a script', async (t) => {
   const { tab } = await exampleFor(t, 'search');
   const { page } = await tab('', { javaScriptEnabled: false });
   await page.fill('#query', 'parus');
@@ -103,7 +103,7 @@ test('search: it works without a script', async (t) => {
   assert.equal(await page.locator('#results li').count(), 2);
 });
 
-test('search: hostile queries find nothing and do nothing', async (t) => {
+test('search: hostile queries find nothing, and have no effect', async (t) => {
   const { tab } = await exampleFor(t, 'search');
   const birds = await tab();
   for (const text of HOSTILE) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// L5: a page says that it is saving until it shows what became of it, or that it failed.
+// L5: a page shows that it is saving until it shows the result, or the failure.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -20,10 +20,10 @@ async function tabFor(t) {
       window.told.push(`${detail.el.id} ${detail.type}`));
   });
   const tab = await session.tab(proxy.url);
-  await tab.until(() => window.told.includes(' datastar-patch-signals')); // its stream is there
+  await tab.until(() => window.told.includes(' datastar-patch-signals')); // its stream is open
   const { page } = tab;
   await page.evaluate(() => {
-    window.cleared = []; // what the page shows when nothing is under way any more
+    window.cleared = []; // content of the page whenever nothing is being saved
     const saving = document.querySelector('#saving');
     new MutationObserver(() => saving.textContent === '0' && window.cleared.push(document.querySelector('#count').textContent))
       .observe(saving, { childList: true, characterData: true, subtree: true });
@@ -43,7 +43,7 @@ async function tabFor(t) {
 }
 
 // capability: L5
-test('l5: what is sent is saving until the page shows it, however long ago it was answered', async (t) => {
+test('l5: a submission is saving until the page shows its result, even long after the response', async (t) => {
   const tab = await tabFor(t);
   await tab.press('add');
   await tab.saving(0);
@@ -61,11 +61,11 @@ test('l5: what is sent is saving until the page shows it, however long ago it wa
 });
 
 // capability: L5
-test('l5: what changes nothing is seen, too, and several are seen each by itself', async (t) => {
+test('l5: a submission without a change ends, too, and several end separately', async (t) => {
   const tab = await tabFor(t);
   await tab.press('same');
   await tab.saving(0);
-  // Its request is slow, not its handler: a handler that waits may keep a server's thread from the other presses.
+  // The request is slow, not the handler, because a waiting handler could occupy a server thread that others need.
   let letGo = null;
   const isLetGo = new Promise((done) => (letGo = done));
   await tab.page.route('**/slow', async (route) => {
@@ -82,7 +82,7 @@ test('l5: what changes nothing is seen, too, and several are seen each by itself
 });
 
 // capability: L5
-test('l5: what is refused, or does not arrive, is saving no more, and said to have failed', async (t) => {
+test('l5: a rejected or lost submission is not saving any more, and counts as failed', async (t) => {
   const tab = await tabFor(t);
   await tab.press('bad');
   await tab.until(() => document.querySelector('#failed').textContent === '422');
@@ -98,7 +98,7 @@ test('l5: what is refused, or does not arrive, is saving no more, and said to ha
 });
 
 // capability: L5
-test('l5: a press that alone does not get through is not sent again with each event of the stream', async (t) => {
+test('l5: a submission that alone cannot be sent is not repeated at each event of the stream', async (t) => {
   const tab = await tabFor(t);
   let tries = 0;
   await tab.page.route('**/far', (route) => {
@@ -111,11 +111,11 @@ test('l5: a press that alone does not get through is not sent again with each ev
     await tab.ask('add');
     await tab.until((is) => document.querySelector('#count').textContent === is, String(count));
   }
-  assert.equal(tries, 5); // the next one is the client's, after an hour
+  assert.equal(tries, 5); // the next attempt is the client's, after an hour
 });
 
 // capability: L5
-test('l5: while the stream is away, what was answered is saving until a new one shows it', async (t) => {
+test('l5: without a stream, an answered submission is saving until a new stream shows it', async (t) => {
   const tab = await tabFor(t);
   tab.proxy.fail = 1000;
   tab.proxy.cut();
@@ -138,7 +138,7 @@ test('l5: while the stream is away, what was answered is saving until a new one 
 });
 
 // capability: L5
-test('l5: a press that found no server is sent when the stream is back, before the client would try again, once and in order', async (t) => {
+test('l5: submissions without a server are sent when the stream is back, before the client\'s next attempt, once and in order', async (t) => {
   const tab = await tabFor(t);
   tab.proxy.fail = 1000;
   tab.proxy.cut();

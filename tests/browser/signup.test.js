@@ -11,17 +11,17 @@ const wrong = (tab, field, text) =>
   tab.until(([of, is]) => document.getElementById(`${of}-error`).textContent === is, [field, text]);
 async function fill({ page }, fields) {
   for (const [field, text] of Object.entries(fields)) await page.fill(`#${field}`, text);
-  await page.evaluate(() => document.activeElement.blur()); // the last field is left
+  await page.evaluate(() => document.activeElement.blur()); // the last field loses the focus
 }
 
-test('signup: what is wrong is said when its field is left, and taken back while one types', async (t) => {
+test('signup: an error appears when its field is left, and disappears while typing', async (t) => {
   const { tab } = await exampleFor(t, 'signup');
   const ada = await tab('', { viewport: { width: 390, height: 640 }, colorScheme: 'light' });
   await fill(ada, { name: 'Ada Lovelace', seats: '7' });
   await wrong(ada, 'seats', 'an integer from 1 to 4 is expected');
   const typed = ada.page.waitForResponse(/typing/);
   await ada.page.locator('#email').pressSequentially('ada');
-  await typed; // what else is wrong is looked at again; who still types an address is not scolded
+  await typed; // other fields are checked again; an unfinished address gets no error
   await wrong(ada, 'email', '');
   await ada.page.locator('#email').blur();
   await wrong(ada, 'email', 'An address looks like name@example.org.');
@@ -37,7 +37,7 @@ test('signup: what is wrong is said when its field is left, and taken back while
   assert.deepEqual(ada.problems, []);
 });
 
-test('signup: an empty form is refused, field by field', async (t) => {
+test('signup: an empty form is rejected, with an error for each field', async (t) => {
   const { tab } = await exampleFor(t, 'signup');
   const ada = await tab();
   await ada.page.click('text=Sign up');
@@ -46,7 +46,7 @@ test('signup: an empty form is refused, field by field', async (t) => {
   assert.equal(await ada.page.textContent('#left'), '12');
 });
 
-test('signup: all pages see how many seats are left; an address signs up once', async (t) => {
+test('signup: all pages show the number of free seats; an address signs up once', async (t) => {
   const { tab } = await exampleFor(t, 'signup');
   const [ada, bob] = [await tab(), await tab()];
   await fill(ada, { name: 'Ada', email: 'ada@example.org', seats: '3' });
@@ -62,11 +62,11 @@ test('signup: all pages see how many seats are left; an address signs up once', 
 });
 
 // capability: L4
-test('signup: what is half typed is there after a reload, and is checked; after the sign-up it is gone', async (t) => {
+test('signup: half-typed text is restored after a reload, and checked; after the sign-up it is gone', async (t) => {
   const { tab } = await exampleFor(t, 'signup');
   const ada = await tab();
   await fill(ada, { name: 'Ada', email: 'ada at home', seats: '3' });
-  await ada.page.reload(); // at once: the page says it while it goes
+  await ada.page.reload(); // at once: the page sends it when it is left
   await ada.until(() => document.querySelector('#name').value === 'Ada');
   await ada.page.locator('#email').press('End');
   await ada.page.keyboard.type('!');
@@ -77,13 +77,13 @@ test('signup: what is half typed is there after a reload, and is checked; after 
   await ada.page.click('text=Sign up');
   await ada.until(() => document.querySelector('p#form')?.textContent === 'Thank you, Ada! Seats kept for you: 3');
   await ada.page.reload();
-  await ada.until(() => window.vestryForms?.all?.signup?.isKnown()); // what was kept would be there
+  await ada.until(() => window.vestryForms?.all?.signup?.isKnown()); // stored text would be restored by then
   assert.equal(await ada.page.inputValue('#name'), '');
   assert.deepEqual(ada.problems, []);
 });
 
 // capability: L10
-test('signup: while the server is away the page says so; then it comes back, with what is half typed', async (t) => {
+test('signup: the page shows that the server is away, then reconnects with the half-typed text', async (t) => {
   const { tab, kill, begin, send } = await exampleFor(t, 'signup');
   const ada = await tab();
   await send('POST', 'signup', '{"name":"N","email":"n@example.org","seats":2}');
@@ -92,7 +92,7 @@ test('signup: while the server is away the page says so; then it comes back, wit
   await kill();
   await isOffline(ada, true);
   await fill(ada, { seats: '2' });
-  await begin(); // as new: all seats are left
+  await begin(); // as new: all seats are free
   await isOffline(ada, false);
   await ada.until(() => document.querySelector('#left').textContent === '12');
   assert.deepEqual(await Promise.all(['name', 'email', 'seats'].map((id) => ada.page.inputValue(`#${id}`))), ['Ada', 'ada@example.org', '2']);
@@ -102,7 +102,7 @@ test('signup: while the server is away the page says so; then it comes back, wit
   assert.deepEqual(unforeseen(ada.problems), []);
 });
 
-test('signup: the last seats, and none beyond them', async (t) => {
+test('signup: the last seats can be taken, and none beyond them', async (t) => {
   const { tab, send } = await exampleFor(t, 'signup');
   const body = (i, seats) => JSON.stringify({ name: 'N', email: `n${i}@example.org`, seats });
   await Promise.all([4, 4, 3].map((seats, i) => send('POST', 'signup', body(i, seats))));
@@ -119,7 +119,7 @@ test('signup: the last seats, and none beyond them', async (t) => {
   assert.equal(await late.page.textContent('#left'), '0');
 });
 
-test('signup: as many characters as a field takes are taken, and blanks are no name', async (t) => {
+test('signup: fields accept their maximum length, and spaces are not a name', async (t) => {
   const { tab } = await exampleFor(t, 'signup');
   const ada = await tab();
   await fill(ada, { name: '  ', email: 'ada@example.org' });
@@ -131,7 +131,7 @@ test('signup: as many characters as a field takes are taken, and blanks are no n
   assert.deepEqual(ada.problems, []);
 });
 
-test('signup: hostile names are names', async (t) => {
+test('signup: hostile names are shown as text', async (t) => {
   const { tab } = await exampleFor(t, 'signup');
   const each = await tab();
   for (const [i, text] of HOSTILE.slice(0, 12).entries()) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Every example over a slow network: each answer takes a second longer, and comes at 30 KB a second. What an example is
-// for is done, nothing fails, and at no time does a page say that its server is away.
+// Every example over a slow network: each response takes a second more, and arrives at 30 KB per second. The main
+// action works, nothing fails, and no page ever shows that its server is away.
 'use strict';
 const { after, describe, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -12,14 +12,14 @@ after(closeChrome);
 
 const SLOW = { offline: false, latency: 1000, downloadThroughput: 30 * 1024, uploadThroughput: 30 * 1024 };
 
-// Runs in each document from its beginning.
+// Runs in each document from its start.
 function watch() {
   const isAway = () => document.querySelector('.vestry-banner')?.checkVisibility() || document.documentElement?.hasAttribute('data-stale') ||
     /connection lost/.test(document.querySelector('#state')?.textContent);
   setInterval(() => isAway() && console.error('the page says that its server is away'), 50);
 }
 
-// They wait most of the time.
+// The tests mostly wait.
 describe('slow', { concurrency: 5 }, () => {
   for (const name of EXAMPLES)
     test(`${name}: over a slow network`, { skip: process.env.BROWSER && 'Chromium makes its network slow' }, async (t) => {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
-// A stand-in for the Datastar client, so that the tests need no network: what the examples' pages use of it, written
-// from the protocol's description. It is not Datastar; DATASTAR_JS names the real client to test with.
+// A replacement of the Datastar client, so that the tests need no network: the features that the pages of the examples
+// use, written from the description of the protocol. It is not Datastar; DATASTAR_JS names the real client to test
+// with.
 //
-// Clients before 1.0.3 send a request that they repeat as it was; those of today build its URL and body anew. So does
-// this one, unless `standinRetries` is 'kept' (harness.js).
+// Clients before 1.0.3 repeat a request unchanged; current ones build its URL and body anew. So does this one, unless
+// `standinRetries` is 'kept' (harness.js).
 
-// Clients since 1.0.3 compile by scripts with the nonce that the document's html element has; so does this one. Without
-// one it needs 'unsafe-eval', as they do.
+// Clients since 1.0.3 compile by scripts with the nonce of the document's html element; so does this one. Without a
+// nonce it needs 'unsafe-eval', as they do.
 
 // -------------------------------------------------------------------------------------------------- nonce ---------
 const nonce = document.documentElement.getAttribute('data-nonce');
@@ -17,7 +18,7 @@ const trusted = nonce !== null
   : undefined;
 const asHTML = (text) => (trusted ? trusted.createHTML(text) : text);
 
-// A script with this text, which runs where it is put.
+// Return a script with this text, which runs when it is inserted.
 function scriptOf(text) {
   const script = document.createElement('script');
   if (nonce !== null) script.nonce = nonce;
@@ -40,7 +41,7 @@ function functionOf(parameters, body) {
 }
 
 // ------------------------------------------------------------------------------------------------ signals ---------
-// A signal is a property of `signals`; reading one inside an effect subscribes the effect to it.
+// A signal is a property of `signals`; reading a signal inside an effect subscribes the effect to it.
 const values = {};
 const readers = new Map(); // name -> the effects that read it
 const dirty = new Set();
@@ -69,7 +70,7 @@ function touch(name) {
 
 const isObject = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);
 
-// What is set inside of a signal is a change of the signal.
+// A change inside of a signal's value is a change of the signal.
 function within(value, name) {
   if (!isObject(value)) return value;
   return new Proxy(value, {
@@ -83,7 +84,7 @@ function within(value, name) {
   });
 }
 
-// Of what an attribute does: how to end it, and to show again what a morph has changed back.
+// For each attribute: how to end its behaviour, and to restore what a morph has changed.
 let making = null;
 
 function effect(run) {
@@ -110,12 +111,12 @@ function settle() {
   }
 }
 
-// RFC 7386, one level of nesting deeper at a time; at the top level a signal is set so that its readers hear of it.
+// RFC 7386, one level of nesting at a time; at the top level a signal is set so that its readers run.
 function merge(target, patch, onlyIfMissing) {
   for (const [name, value] of Object.entries(patch)) {
     if (value === null) {
       if (onlyIfMissing) continue;
-      target[name] = undefined; // its readers hear of it
+      target[name] = undefined; // its readers run
       delete target[name];
     } else if (typeof value === 'object' && !Array.isArray(value)) {
       target[name] = merge({ ...(target[name] ?? {}) }, value, onlyIfMissing);
@@ -126,7 +127,7 @@ function merge(target, patch, onlyIfMissing) {
   return target;
 }
 
-// Signals by path; objects in which none is left are left out.
+// Return the signals by path, without objects that become empty.
 function outgoing({ include = '.*', exclude = '(^|\\.)_' } = {}) {
   const pick = (object, path) => {
     const kept = {};
@@ -144,7 +145,7 @@ function outgoing({ include = '.*', exclude = '(^|\\.)_' } = {}) {
 }
 
 // -------------------------------------------------------------------------------------------- expressions ---------
-// `$name` is a signal, `@action(` a call of ours; strings are left alone.
+// `$name` is a signal, `@action(` a call of an action; strings are unchanged.
 function compile(source, wantsValue) {
   const body = source.replace(
     /('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")|\$(\w+)|@(\w+)\(/g,
@@ -161,7 +162,7 @@ function expression(el, source, wantsValue = false) {
 // ------------------------------------------------------------------------------------------------ actions ---------
 const announce = (type, el, argsRaw = {}) =>
   document.dispatchEvent(new CustomEvent('datastar-fetch', { detail: { type, el, argsRaw } }));
-const underWay = new Map(); // "METHOD url" -> AbortController: a second one cancels the first
+const underWay = new Map(); // "METHOD url" -> AbortController: a second request cancels the first
 const pause = (ms, signal) =>
   new Promise((done) => {
     setTimeout(done, ms);
@@ -192,9 +193,9 @@ function cancellation(given, name) {
   return cancel;
 }
 
-// What the server asks for (an event stream's `retry`) is the wait before each first retry from then on. Headers are
-// sent again as they were, but for the last `id`. A stream is closed while the page is hidden, and opened anew when it
-// is shown. A form that has become invalid ends a retry without a word.
+// The server's delay (an event stream's `retry`) applies before each first retry from then on. Headers are sent again
+// unchanged, except for the last `id`. A stream is closed while the page is hidden, and opened again when it is shown.
+// A form that has become invalid ends a retry silently.
 async function request(method, el, url, options = {}) {
   const { retry = 'auto', retryScaler = 2, retryMaxWait = 30000, retryMaxCount = 10 } = options;
   const { openWhenHidden = method !== 'GET' } = options;
@@ -298,8 +299,8 @@ async function consume(answer, el, take) {
   }
 }
 
-// What has been read already is read at once, and while there is more of it nothing else would have its turn: no click,
-// no answer to who asks the page. Not by a timer, for which a page behind others waits a second.
+// Data that was read already is processed at once, so no click or request of a test would get its turn: yield here. Not
+// by a timer, because a background page waits a second for it.
 const turn = () =>
   new Promise((done) => {
     const { port1, port2 } = new MessageChannel();
@@ -324,14 +325,14 @@ function receive(block, el, take) {
   if (type) announce(type, el, args);
 }
 
-// What comes is applied by who hears of it: so a page that hears of it before the document does can keep it back.
+// Listeners of the event apply it, so a page that handles it before the document does can hold it back.
 document.addEventListener('datastar-fetch', ({ detail: { type, argsRaw: args } }) => {
   if (type === 'datastar-patch-signals') merge(signals, JSON.parse(args.signals), args.onlyIfMissing === 'true');
   if (type === 'datastar-patch-elements') patchElements(args);
 });
 
-// A script that was parsed into a template does not run; a copy that is made here does. Of its attributes the one that
-// removes it is looked at.
+// A script parsed into a template does not run; a copy made here does. Of its attributes, only the one that removes it
+// is handled.
 function alive(el) {
   if (el.tagName !== 'SCRIPT') return el;
   const script = scriptOf(el.text);
@@ -352,14 +353,14 @@ function patchElements({ elements = '', selector, mode = 'outer' }) {
     if (el) bringToLife(el);
 }
 
-// Elements stay the same where they can: by id, or where they stand, by name.
+// Elements are kept where possible: by id, or by position and name.
 function morph(old, fresh) {
   if (!old) return;
   if (old.tagName !== fresh.tagName || fresh.tagName === 'SCRIPT') return old.replaceWith(fresh);
   if (old.hasAttribute('data-ignore-morph') && fresh.hasAttribute('data-ignore-morph')) return;
   if (old.isEqualNode(fresh)) return;
   const kept = (fresh.getAttribute('data-preserve-attr') ?? '').split(' ');
-  // Where such an attribute changes, the property does, also that of a box that somebody has pressed.
+  // If such an attribute changes, the property changes, also of a box that a user has clicked.
   for (const name of ['checked', 'disabled', 'selected'])
     if (name in old && old.hasAttribute(name) !== fresh.hasAttribute(name) && !kept.includes(name)) old[name] = fresh.hasAttribute(name);
   for (const { name, value } of fresh.attributes) {
@@ -371,7 +372,7 @@ function morph(old, fresh) {
   morphInside(old, fresh);
 }
 
-// What does not stay goes first: so a list whose first one has gone need not be moved, one by one, in front of it.
+// Remove elements that do not stay first, so that a list without its first element need not move all others one by one.
 function morphInside(old, fresh) {
   const staying = new Set(Array.from(fresh.children ?? [], (el) => el.id));
   for (const el of [...old.children]) if (el.id && !staying.has(el.id)) el.remove();
@@ -465,7 +466,7 @@ function watch(el, source, apply) {
   making.shows.push(effect(() => apply(value())));
 }
 
-const living = new Map(); // element -> what its attributes do, by their names
+const living = new Map(); // element -> the behaviour of its attributes, by their names
 
 function bringToLife(root) {
   for (const [el, all] of living) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the examples say of their connection, all of them at once: killed, frozen, ended and started again on the same files,
-// each with its page open.
+// The connection state that the examples show, all of them at once: killed, frozen, ended and started again on the same
+// files, each with an open page.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -9,12 +9,12 @@ const { newSession, unforeseen, closeChrome, picture } = require('./harness.js')
 
 after(closeChrome);
 
-// The page with a stream; whoever has no name there gets one.
+// The page with a stream; a name is entered if it is required.
 const PATHS = { board: 'board/1' };
 async function open(t, name) {
   const example = await startOwn(t, name);
   const session = await newSession(t, { viewport: { width: 390, height: 700 } });
-  // A page is open when its stream is: one that is frozen before that has nothing to say yet.
+  // A page is open when its stream is: one that is frozen earlier has no state to show yet.
   const isStream = (answer) => /event-stream/.test(answer.headers()['content-type']);
   const streams = session.context.waitForEvent('response', isStream);
   const tab = await session.tab(example.url);
@@ -31,18 +31,18 @@ async function open(t, name) {
   return one;
 }
 
-// The page says that its server is away, and since when it shows nothing new; or nothing of the kind. Runs in the page.
+// The page shows that its server is away, and the time of its last update; or neither. Runs in the page.
 const said = ([name, is]) => {
   if (name === 'counter') {
     const state = document.querySelector('#state').textContent;
     return is ? /connection lost/.test(state) && /\d\d/.test(document.querySelector('#since').textContent) : state === 'running';
   }
-  if (!is && document.querySelector('.late')?.checkVisibility()) return false; // its script has not come yet
+  if (!is && document.querySelector('.late')?.checkVisibility()) return false; // its script has not loaded yet
   const sign = document.querySelector('.vestry-banner');
-  // Its log-ins end with it: a page that comes back is asked for a name.
+  // Its sessions end with it: the page leads to the login when it reconnects.
   if (name === 'embedded' && !is && document.querySelector('form[action="/login"]')) return true;
   if (!sign || sign.checkVisibility() !== is) return false;
-  if (name === 'embedded') return true; // its pages are its own, with the library's sign alone
+  if (name === 'embedded') return true; // its pages have a different layout, with the library's banner only
   const content = getComputedStyle(sign, '::after').content;
   if (is ? !/\d\d/.test(sign.dataset.since) || !/What you see is from/.test(content) : /What/.test(content)) return false;
   if (document.documentElement.hasAttribute('data-stale') !== is) return false;
@@ -59,7 +59,7 @@ async function says(one, is) {
   }
 }
 
-test('every example says that its server is killed, and is right when it is back', async (t) => {
+test('every example shows that its server was killed, and is correct when it is back', async (t) => {
   await Promise.all(EXAMPLES.map(async (name) => {
     const one = await open(t, name);
     await one.example.kill();
@@ -71,7 +71,7 @@ test('every example says that its server is killed, and is right when it is back
   }));
 });
 
-test('every example says that its server is frozen, and is right when it goes on', async (t) => {
+test('every example shows that its server is frozen, and is correct when it continues', async (t) => {
   const all = await Promise.all(EXAMPLES.map((name) => open(t, name)));
   for (const { example } of all) example.signal('SIGSTOP');
   try {
@@ -83,10 +83,10 @@ test('every example says that its server is frozen, and is right when it goes on
   for (const { name, problems } of all) assert.deepEqual(unforeseen(problems), [], name);
 });
 
-test('every example is ended and started again on the same files, and its page comes back', async (t) => {
+test('every example is ended and started again on the same files, and its page reconnects', async (t) => {
   await Promise.all(EXAMPLES.map(async (name) => {
     const one = await open(t, name);
-    await one.example.end(); // what comes while it ends is answered 503
+    await one.example.end(); // requests during the shutdown get 503
     await says(one, true);
     await one.example.again();
     await says(one, false);

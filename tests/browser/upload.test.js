@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// L1: a form that sends files says how far they are, what became of them, and can be stopped; it goes on where they broke
-// off; without a script it sends them, too.
+// L1: a form that sends files shows their progress and result, and can be cancelled; it resumes an interrupted upload;
+// without a script it sends files, too.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -11,18 +11,18 @@ const path = require('node:path');
 const { once } = require('node:events');
 const { startExample, newSession, send, closeChrome, temporaryDirectory, TIMEOUT_MS } = require('./harness.js');
 
-// Clients on the loopback have no address that bounds them one by one, which the server says.
+// The server warns that clients on the loopback are not limited by address.
 const LOOPBACK = /^vestry: warning: uploads: .* share one limit/;
 after(closeChrome);
 
 const MIB = 1 << 20;
-const SIZE = 24 * MIB; // more than sockets hold
+const SIZE = 24 * MIB; // more than socket buffers hold
 
-// A socket that is being ended cannot be reset any more: Node would never close it, and never exit
-// (libuv's uv_tcp_close_reset refuses it).
+// A socket that is ending cannot be reset any more: Node would never close it, and never exit (libuv's
+// uv_tcp_close_reset rejects it).
 const reset = (socket) => (socket.writableEnded ? socket.destroy() : socket.resetAndDestroy());
 
-// A line to a server that holds what is sent to it after so many bytes of a connection, and can be cut.
+// Start a proxy that holds data after a number of bytes of a connection, and that can be cut.
 async function startLine(t, server) {
   const line = { holdAfter: Infinity, isDown: false, passed: 0, sockets: new Set() };
   const listener = net.createServer((from) => {
@@ -45,7 +45,7 @@ async function startLine(t, server) {
     };
     for (const one of [from, to]) one.on('error', end).on('close', end);
   });
-  // It stays down: a browser tries once more by itself where its connection had been used before.
+  // It stays down, because a browser repeats a request by itself if its connection had been used before.
   line.cut = () => {
     line.isDown = true;
     for (const { from, to } of line.sockets) {
@@ -89,14 +89,14 @@ async function tabOf(t, server, options = {}) {
     percent: (form) => page.evaluate((id) => Number(document.querySelector(`#${id} progress`).value), form),
     isOnItsWay: (form) => tab.until((id) => document.querySelector(`#${id} progress`).value > 0, form),
     kept: async () => (await send('GET', `${server.url}kept`)).text,
-    // These lines and no others, in any order; the server may not know yet that a client has gone.
+    // Wait for exactly these lines, in any order; the server may not have noticed yet that a client has gone.
     isKept: async (...wanted) => {
       let lines = [];
       for (const since = Date.now(); lines.length < wanted.length && Date.now() - since < TIMEOUT_MS; )
         lines = (await send('GET', `${server.url}kept`)).text.split('\n').filter(Boolean);
       assert.deepEqual(lines.sort(), wanted);
     },
-    // All that the status says, and all that the progress shows.
+    // Record all texts of the status, and all values of the progress.
     follow: (form) =>
       page.evaluate((id) => {
         window.said = [];
@@ -111,7 +111,7 @@ async function tabOf(t, server, options = {}) {
   };
 }
 
-// A file on the disk: a large one takes long to get into a browser otherwise.
+// A file on the disk, because a browser takes long to accept a large file in memory.
 function file(t, name, size) {
   const at = path.join(temporaryDirectory(t), name);
   fs.writeFileSync(at, Buffer.alloc(size, 'f'));
@@ -120,7 +120,7 @@ function file(t, name, size) {
 
 // quick: civetweb, microhttpd
 // capability: L1
-test('l1: a page says how far the files of a form are, at most ten times a second, and once what became of them', async (t) => {
+test('l1: a page shows the progress of a form, at most ten times per second, and its result once', async (t) => {
   const tab = await tabFor(t);
   await tab.follow('photos');
   tab.line.holdAfter = 8 * MIB;
@@ -133,7 +133,7 @@ test('l1: a page says how far the files of a form are, at most ten times a secon
   assert.equal(await tab.page.getAttribute('#photos', 'aria-busy'), 'true');
   const progress = tab.page.getByRole('progressbar', { name: 'Upload progress' }).first();
   assert.ok(await progress.isVisible());
-  await tab.press('photos'); // is not sent again
+  await tab.press('photos'); // it is not sent again
   tab.line.goOn();
   await tab.says('photos', 'Sent: sea.png, note.txt.');
   await tab.until(() => document.querySelector('#photos progress').hidden);
@@ -142,7 +142,7 @@ test('l1: a page says how far the files of a form are, at most ten times a secon
   assert.equal(shown.at(-1)[1], 100);
   assert.ok(shown.slice(0, -1).every(([, value]) => value < 100), JSON.stringify(shown));
   assert.ok(shown.every(([, value], i) => !i || value >= shown[i - 1][1]), JSON.stringify(shown));
-  assert.ok(shown.every(([at], i) => i < 12 || at - shown[i - 12][0] >= 900), JSON.stringify(shown)); // the last may follow at once
+  assert.ok(shown.every(([at], i) => i < 12 || at - shown[i - 12][0] >= 900), JSON.stringify(shown)); // the last value may follow at once
   assert.equal(await tab.kept(), `kept sea.png ${SIZE}\nkept note.txt 3\ntitle Sea 0\n`);
   assert.equal(await tab.page.evaluate(() => document.querySelector('#photos [type=file]').files.length), 0);
   assert.equal(await tab.page.getAttribute('#photos', 'aria-busy'), null);
@@ -151,7 +151,7 @@ test('l1: a page says how far the files of a form are, at most ten times a secon
 });
 
 // capability: L1
-test('l1: what is refused is said in the words of the server, and can be sent again', async (t) => {
+test('l1: a rejection is shown with the text of the server, and the form can be sent again', async (t) => {
   const tab = await tabFor(t);
   await tab.follow('photos');
   await tab.choose('photos', file(t, 'run.exe', 10));
@@ -165,7 +165,7 @@ test('l1: what is refused is said in the words of the server, and can be sent ag
 });
 
 // capability: L1
-test('l1: a connection that breaks is said once, and what came is dropped', async (t) => {
+test('l1: a broken connection is reported once, and the received part is dropped', async (t) => {
   const tab = await tabFor(t);
   await tab.follow('photos');
   tab.line.holdAfter = 8 * MIB;
@@ -183,7 +183,7 @@ test('l1: a connection that breaks is said once, and what came is dropped', asyn
 });
 
 // capability: L1
-test('l1: the button stops it, by the keyboard too; of two forms each has its own', async (t) => {
+test('l1: the button cancels, by keyboard too; each of two forms has its own', async (t) => {
   const tab = await tabFor(t);
   tab.line.holdAfter = 8 * MIB;
   await tab.choose('photos', file(t, 'a.png', SIZE));
@@ -199,7 +199,7 @@ test('l1: the button stops it, by the keyboard too; of two forms each has its ow
   await tab.says('notes', 'Sending b.png…');
   assert.equal(await cancel.isVisible(), false);
   tab.line.goOn();
-  await tab.page.waitForURL(`${tab.line.url}thanks`); // where its answer leads to
+  await tab.page.waitForURL(`${tab.line.url}thanks`); // the target of its response
   await tab.isKept('dropped a.png 0', `kept b.png ${SIZE}`);
 });
 
@@ -218,16 +218,16 @@ test('l1: without a script the form sends its files, too', async (t) => {
   assert.equal((await send('GET', `${server.url}kept`)).text, 'kept a.png 10\n');
 });
 
-// -------------------------------------------------------------------------------------------- going on -----------
+// -------------------------------------------------------------------------------------------- resuming -------------
 
 const sumOf = (text) => crypto.createHash('sha256').update(text).digest('hex');
 
-// Files on the disk, whose dates stay, and a folder of a server's, which is told by the environment.
+// Make files on the disk, whose dates stay, and a folder for a server, which gets it by the environment.
 async function folderFor(t) {
   const own = temporaryDirectory(t), folder = path.join(own, 'folder');
   fs.mkdirSync(folder);
   process.env.UPLOAD_FOLDER = folder;
-  // Files come and go meanwhile.
+  // Files appear and disappear meanwhile.
   const all = () => fs.readdirSync(folder).map((name) => [name, fs.statSync(path.join(folder, name), { throwIfNoEntry: false })])
     .filter(([, stat]) => stat?.isFile());
   const until = async (is, why) => {
@@ -241,7 +241,7 @@ async function folderFor(t) {
       fs.writeFileSync(file, crypto.randomBytes(size));
       return file;
     },
-    // So much of it has come; nothing is left that has not come as a whole.
+    // Wait until this number of bytes has arrived; no incomplete file is left.
     has: (bytes) => until(() => sum() >= bytes, () => `${sum()} bytes have come`),
     isSettled: () => until(() => !all().some(([name]) => name.endsWith('.part')), () => 'a part is left'),
     kept: () => all().map(([name]) => name).filter((name) => /^[0-9a-f]{32}$/.test(name))
@@ -249,7 +249,7 @@ async function folderFor(t) {
   };
 }
 const sumsOf = (...files) => files.map((file) => sumOf(fs.readFileSync(file))).sort();
-// The line holds what comes after half of a large file, of which some is kept by then.
+// The proxy holds the second half of a large file; a part of the first half is stored by then.
 async function sendHalf(tab, folder, ...files) {
   tab.line.holdAfter = 12 * MIB;
   await tab.choose('videos', ...files);
@@ -259,7 +259,7 @@ async function sendHalf(tab, folder, ...files) {
 const WAITING = 'sea.png: the connection was lost. The upload continues as soon as possible.';
 
 // capability: L1
-test('l1: a file goes on where it broke off, also when its server was killed and has come back', async (t) => {
+test('l1: a file resumes where it was interrupted, also after a kill and a restart of its server', async (t) => {
   const folder = await folderFor(t), file = folder.make('sea.png', SIZE);
   let server = await startExample('test_browser_upload', [], 0, LOOPBACK);
   t.after(() => server.stop());
@@ -281,7 +281,7 @@ test('l1: a file goes on where it broke off, also when its server was killed and
 });
 
 // capability: L1
-test('l1: of several files each is kept by itself, and what is left goes on when the network is back', async (t) => {
+test('l1: several files are stored separately, and the rest resumes when the network is back', async (t) => {
   const folder = await folderFor(t), files = [folder.make('a.png', 3), folder.make('sea.png', SIZE), folder.make('c.png', 0)];
   const tab = await tabFor(t);
   await tab.follow('videos');
@@ -296,12 +296,12 @@ test('l1: of several files each is kept by itself, and what is left goes on when
 });
 
 // capability: L1
-test('l1: a file that is chosen again after a reload goes on; one that is cancelled is dropped', async (t) => {
+test('l1: a file chosen again after a reload resumes; a cancelled one is dropped', async (t) => {
   const folder = await folderFor(t), file = folder.make('sea.png', SIZE);
   const tab = await tabFor(t);
   await sendHalf(tab, folder, file);
   tab.line.cut();
-  tab.line.goOn(1 * MIB); // what is tried again before the reload does not come to its end
+  tab.line.goOn(1 * MIB); // attempts before the reload must not complete
   await tab.page.reload();
   tab.line.goOn();
   tab.line.holdAfter = 1 * MIB;
@@ -317,7 +317,7 @@ test('l1: a file that is chosen again after a reload goes on; one that is cancel
 });
 
 // capability: L1
-test('l1: what a server refuses of a file that could be resumed is said, and is not tried again', async (t) => {
+test('l1: a rejection of a resumable file is shown, and not retried', async (t) => {
   const folder = await folderFor(t), file = folder.make('note.txt', 3);
   const tab = await tabFor(t);
   await tab.follow('videos');
@@ -331,7 +331,7 @@ test('l1: what a server refuses of a file that could be resumed is said, and is 
 const GONE = 'Not sent: sea.png. The file was changed or removed after it was chosen: choose it again.';
 
 // capability: L1
-test('l1: a file that is gone or was changed after it was chosen is not sent', async (t) => {
+test('l1: a file removed or changed after it was chosen is not sent', async (t) => {
   const folder = await folderFor(t), tab = await tabFor(t);
   for (const form of ['photos', 'videos']) {
     for (const change of ['looked at, gone', 'gone', 'changed']) {
@@ -348,7 +348,7 @@ test('l1: a file that is gone or was changed after it was chosen is not sent', a
       await tab.says(form, GONE);
       await tab.page.evaluate((id) => document.querySelector(`#${id} [role=status]`).textContent = '', form);
     }
-    // It can be chosen anew, and is sent.
+    // It can be chosen again, and is sent.
     await tab.choose(form, folder.make('sea.png', 1000));
     await tab.press(form);
     await tab.says(form, 'Sent: sea.png.');
@@ -358,7 +358,7 @@ test('l1: a file that is gone or was changed after it was chosen is not sent', a
 });
 
 // capability: L1
-test('l1: a file that goes while it is sent ends the upload, however often the network comes back', async (t) => {
+test('l1: a file removed during its upload ends the upload, even if the network returns repeatedly', async (t) => {
   const folder = await folderFor(t), file = folder.make('sea.png', SIZE);
   const tab = await tabFor(t);
   await sendHalf(tab, folder, file);
@@ -371,7 +371,7 @@ test('l1: a file that goes while it is sent ends the upload, however often the n
 });
 
 // capability: L1
-test('l1: what lies between and takes none of a file is tried some times, and not for ever', async (t) => {
+test('l1: if a proxy accepts no part of a file, the upload makes a limited number of attempts', async (t) => {
   const folder = await folderFor(t), file = folder.make('sea.png', SIZE);
   const tab = await tabFor(t);
   const asked = { HEAD: 0, PATCH: 0 };
@@ -382,7 +382,7 @@ test('l1: what lies between and takes none of a file is tried some times, and no
   });
   await tab.choose('videos', file);
   await tab.press('videos');
-  // The pauses are not waited for.
+  // Skip the pauses.
   await tab.until(() => {
     dispatchEvent(new Event('online'));
     return document.querySelector('#videos [role=status]').textContent === 'Not sent: sea.png. The connection was lost.';
@@ -392,7 +392,7 @@ test('l1: what lies between and takes none of a file is tried some times, and no
 });
 
 // capability: L1
-test('l1: a server that has no time for a file now (429) is asked again', async (t) => {
+test('l1: a request that gets 429 is repeated', async (t) => {
   const folder = await folderFor(t), file = folder.make('sea.png', 1000);
   const tab = await tabFor(t);
   const refused = [];
@@ -409,9 +409,9 @@ test('l1: a server that has no time for a file now (429) is asked again', async 
   assert.deepEqual(folder.kept(), sumsOf(file));
 });
 
-// ------------------------------------------------------------------------------ a client that is not vestry's -----------
+// --------------------------------------------------------------------------------- another client -----------------
 
-// tus-js-client, as it is published. What an upload of its says is in the page: `outcome`.
+// tus-js-client, as published. The page shows the result of its upload: `outcome`.
 async function takeClient(page) {
   await page.evaluate(fs.readFileSync(require.resolve('tus-js-client/dist/tus.min.js'), 'utf8'));
   await page.evaluate((size) => {
@@ -432,12 +432,12 @@ async function takeClient(page) {
 const whole = () => sumOf(Buffer.from(new Uint8Array(SIZE).map((_, i) => (i * 31) % 251)));
 
 // capability: L1
-test('l1: a client of tus that is not vestry\'s goes on after a break, at once and after a reload, and drops', async (t) => {
+test('l1: another client of tus resumes after an interruption, at once and after a reload, and cancels', async (t) => {
   const folder = await folderFor(t);
   const tab = await tabFor(t);
   await takeClient(tab.page);
   tab.line.holdAfter = 12 * MIB;
-  const from = []; // where each request begins; one that comes before the broken one has ended is refused, and tried again
+  const from = []; // the start of each request; one that arrives before the broken one has ended is rejected, and repeated
   tab.page.on('request', (request) => request.method() === 'PATCH' && from.push(Number(request.headers()['upload-offset'])));
   await tab.page.evaluate(() => make(Infinity).start());
   await folder.has(4 * MIB);
@@ -448,13 +448,13 @@ test('l1: a client of tus that is not vestry\'s goes on after a break, at once a
   assert.ok(from.at(-1) >= 4 * MIB, `it begins at ${from}`);
   assert.deepEqual(folder.kept(), [whole()]);
 
-  // In parts, of which one is broken off by a reload; the client remembers the upload's address.
+  // In parts, of which a reload interrupts one; the client remembers the upload's address.
   await takeClient(tab.page);
   tab.line.holdAfter = 4 * MIB;
   await tab.page.evaluate(() => make(5 << 20).start());
   await folder.has(SIZE + 3 * MIB);
   tab.line.cut();
-  tab.line.goOn(1 * MIB); // what is tried again before the reload does not come to its end
+  tab.line.goOn(1 * MIB); // attempts before the reload must not complete
   await tab.page.reload();
   tab.line.goOn();
   await takeClient(tab.page);
@@ -475,7 +475,7 @@ test('l1: a client of tus that is not vestry\'s goes on after a break, at once a
   await folder.has(2 * SIZE + 1 * MIB);
   const brokenOff = tab.page.waitForEvent('requestfailed', (request) => request.method() === 'PATCH');
   const dropped = tab.page.evaluate(() => window.upload.abort(true));
-  await brokenOff; // a line that goes on before that may bring the whole file
+  await brokenOff; // otherwise the whole file could arrive
   tab.line.goOn();
   await dropped;
   await folder.isSettled();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// L2: a list of a million rows has its scroll bar, and of its rows those that are seen, wherever one scrolls to.
+// L2: a list of a million rows has a scroll bar for all rows, and contains only rows near the visible ones.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -9,7 +9,7 @@ const { tabFor } = require('./window_tab.js');
 after(closeChrome);
 
 // capability: L2
-test('l2: wherever the scroll bar jumps to, the right rows come, few of them, one request at a time', async (t) => {
+test('l2: a jump of the scroll bar loads the right rows, few of them, with one request at a time', async (t) => {
   const tab = await tabFor(t, 'rows');
   const [height, way] = await tab.page.evaluate(() => {
     const list = document.getElementById('list');
@@ -34,7 +34,7 @@ test('l2: wherever the scroll bar jumps to, the right rows come, few of them, on
 });
 
 // capability: L2
-test('l2: of many places the last one is shown, and rows follow one another', async (t) => {
+test('l2: of many jumps the last one is shown, and rows are in sequence', async (t) => {
   const tab = await tabFor(t, 'rows');
   await tab.page.evaluate(async () => {
     const list = document.getElementById('list');
@@ -47,7 +47,7 @@ test('l2: of many places the last one is shown, and rows follow one another', as
   const row = Number((await tab.seen()).text.slice(4));
   assert.ok(Math.abs(row - 750_000) < 500, `${row}`);
   await tab.until((is) => Math.abs(new URLSearchParams(location.search).get('list') - is) <= 1, row);
-  // By hand, row by row, past several windows: none is left out, none comes twice.
+  // Row by row, past several windows: none is missing, none appears twice.
   let before = Number((await tab.seen()).text.slice(4));
   for (let i = 0; i < 30; i++) {
     await tab.page.evaluate(() => (document.getElementById('list').scrollTop += 200));
@@ -58,7 +58,7 @@ test('l2: of many places the last one is shown, and rows follow one another', as
 });
 
 // capability: L2
-test('l2: a reload, the way there and back, and a stream that breaks find the same rows', async (t) => {
+test('l2: a reload, Back and a broken stream restore the same rows', async (t) => {
   const tab = await tabFor(t, 'rows');
   await tab.scrollTo(4_000_000);
   await tab.filled();
@@ -80,7 +80,7 @@ test('l2: a reload, the way there and back, and a stream that breaks find the sa
 });
 
 // capability: L2
-test('l2: rows that come in above leave the reader and the focus where they are', async (t) => {
+test('l2: rows inserted above keep position and focus', async (t) => {
   const tab = await tabFor(t, 'short');
   await tab.scrollTo(4010);
   await tab.filled('row 100');
@@ -101,7 +101,7 @@ test('l2: rows that come in above leave the reader and the focus where they are'
 });
 
 // capability: L2
-test('l2: a chat is at its end and stays there, or where its reader is', async (t) => {
+test('l2: a chat stays at its end, or at the reader\'s position', async (t) => {
   const tab = await tabFor(t, 'chat');
   const isAtEnd = (last) => tab.until((id) => {
     const list = document.getElementById('list').getBoundingClientRect();
@@ -111,7 +111,7 @@ test('l2: a chat is at its end and stays there, or where its reader is', async (
   await isAtEnd(9999);
   await tab.upload('add');
   await isAtEnd(10000);
-  // Up, past windows of rows whose heights nobody knew: none is left out.
+  // Up, past windows of rows with unknown heights: none is missing.
   let before = 10001;
   for (let i = 0; i < 40; i++) {
     await tab.page.evaluate(() => (document.getElementById('list').scrollTop -= 300));
@@ -127,7 +127,7 @@ test('l2: a chat is at its end and stays there, or where its reader is', async (
 });
 
 // capability: L2
-test('l2: a grid scrolls both ways', async (t) => {
+test('l2: a grid scrolls in both directions', async (t) => {
   const tab = await tabFor(t, 'cells');
   for (const [row, column] of [[500, 500], [990, 985], [3, 700], [600, 0]]) {
     await tab.scrollTo(row * 40, column * 60);
@@ -142,7 +142,7 @@ test('l2: a grid scrolls both ways', async (t) => {
 });
 
 // capability: L2
-test('l2: without a script links lead through the list', async (t) => {
+test('l2: without a script, links lead through the list', async (t) => {
   const tab = await tabFor(t, 'rows?list=500000', { javaScriptEnabled: false });
   const first = async () => Number((await tab.page.locator('.vestry-window-rows > div > *').first().textContent()).slice(4));
   const here = await first();

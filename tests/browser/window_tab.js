@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// A tab of the program in window.c, and what one sees in its window.
+// A tab of the program in window.c, and functions that read its window.
 'use strict';
 const { startExample, newSession, send } = require('./harness.js');
 const { startProxy } = require('./proxy.js');
 
-// breaks: what the proxy does to streams; isReady: wait until the page has its stream.
+// breaks: faults of the proxy; isReady: wait until the page has its stream.
 async function tabFor(t, where, { breaks = {}, isReady = true, ...options } = {}) {
   const server = await startExample('test_browser_window');
   t.after(() => server.stop());
@@ -13,7 +13,7 @@ async function tabFor(t, where, { breaks = {}, isReady = true, ...options } = {}
   const session = await newSession(t, { viewport: { width: 800, height: 600 }, ...options });
   await session.context.addInitScript(() => {
     window.told = [];
-    window.most = 0; // streams that are asked for at one time
+    window.most = 0; // maximum number of concurrent streams
     let open = 0;
     window.navigated = 0;
     addEventListener('vestry-navigated', () => { window.navigated++; open--; });
@@ -30,13 +30,13 @@ async function tabFor(t, where, { breaks = {}, isReady = true, ...options } = {}
       });
     }
     document.addEventListener('datastar-fetch', ({ detail }) => window.told.push(detail.type));
-    // What is seen at the upper edge: the row's text, and how much of it is above; null: nothing.
+    // Return the row at the upper edge: its text, and the size of its part above; null: none.
     window.seen = (id = 'list') => {
       const list = document.getElementById(id), box = list.getBoundingClientRect();
       const at = document.elementFromPoint(box.left + 5, box.top + 2)?.closest('.vestry-window-rows > div > *');
       return at && { text: at.textContent, above: Math.round(box.top - at.getBoundingClientRect().top) };
     };
-    // No part of the element is without rows.
+    // Return whether rows fill the whole element.
     window.isFilled = () => {
       const list = document.getElementById('list').getBoundingClientRect();
       return [2, 100, 200, 300, 395].every((y) =>

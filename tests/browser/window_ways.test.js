@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// L2: a window's first frame, its keys, a finger, a list that becomes shorter, what a screen reader is told, and streams
-// that are broken on their way.
+// L2: a window's first frame, its keys, touch, a list that becomes shorter, announcements for screen readers, and
+// proxies that break streams.
 'use strict';
 const { after, describe, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -9,7 +9,8 @@ const { tabFor } = require('./window_tab.js');
 
 after(closeChrome);
 
-// A tab whose client comes when the test lets it, and where it was scrolled to in each frame once the document is there.
+// Open a tab whose client loads when the test permits it; record the scroll position in each frame after the document
+// is there.
 async function withoutClient(t, where) {
   let release;
   const released = new Promise((done) => (release = done));
@@ -34,10 +35,10 @@ async function withoutClient(t, where) {
   return { ...tab, release, frames: () => tab.page.evaluate(() => window.frames) };
 }
 
-// The first one waits most of the time.
+// The first test mostly waits.
 describe('ways', { concurrency: 2 }, () => {
   // capability: L8
-  test('l2: where streams are held back jumps find their rows, and changes come', async (t) => {
+  test('l2: if a proxy buffers streams, jumps find their rows, and changes arrive', async (t) => {
     const tab = await tabFor(t, 'rows', { breaks: { isHolding: true }, isReady: false });
     await tab.until(() => document.querySelector('.vestry-banner')?.poll);
     for (const part of [0.25, 0.9, 0.5]) {
@@ -57,7 +58,7 @@ describe('ways', { concurrency: 2 }, () => {
   });
 
   // capability: L2
-  test('l2: the first frame shows the place, before there is a client', async (t) => {
+  test('l2: the first frame shows the position, before the client has loaded', async (t) => {
     const tab = await withoutClient(t, 'rows?list=500000');
     for (const frame of await tab.frames()) assert.deepEqual(frame, { text: 'row 500000', above: 0, links: 0, left: 0 });
     assert.deepEqual(await tab.page.evaluate(() => window.told), []);
@@ -81,7 +82,7 @@ describe('ways', { concurrency: 2 }, () => {
   });
 
   // capability: L2
-  test('l2: what is scrolled before there is a client is kept', async (t) => {
+  test('l2: scrolling before the client has loaded is kept', async (t) => {
     const tab = await withoutClient(t, 'rows?list=500000');
     await tab.page.evaluate(() => (document.getElementById('list').scrollTop += 400));
     tab.release();
@@ -91,7 +92,7 @@ describe('ways', { concurrency: 2 }, () => {
   });
 
   // capability: L2
-  test('l2: without a script the rows stand in view, and links lead to the next ones', async (t) => {
+  test('l2: without a script the rows are visible, and links lead to the next ones', async (t) => {
     const tab = await tabFor(t, 'rows?list=500000', { javaScriptEnabled: false });
     const list = await tab.page.locator('#list').boundingBox();
     const rows = tab.page.locator('.vestry-window-rows > div > *');
@@ -109,11 +110,11 @@ describe('ways', { concurrency: 2 }, () => {
   });
 
   // capability: L2
-  test('l2: the keys scroll the list, also when the row that has the focus has gone', async (t) => {
+  test('l2: keys scroll the list, even if the focused row is gone', async (t) => {
     const tab = await tabFor(t, 'rows');
     await tab.page.focus('#list');
     const top = async () => {
-      await tab.filled(); // between two windows nothing is seen for a moment
+      await tab.filled(); // between two windows no row is visible for a moment
       return Number((await tab.seen()).text.slice(4));
     };
     for (let presses = 0; presses < 20; presses++) {
@@ -143,7 +144,7 @@ describe('ways', { concurrency: 2 }, () => {
   });
 
   // capability: L2
-  test('l2: a finger scrolls the list', async (t) => {
+  test('l2: touch scrolls the list', async (t) => {
     const tab = await tabFor(t, 'rows?list=500000', { hasTouch: true });
     const devtools = await tab.session.context.newCDPSession(tab.page);
     const touch = (type, y) =>
@@ -161,7 +162,7 @@ describe('ways', { concurrency: 2 }, () => {
   });
 
   // capability: L2
-  test('l2: a list that becomes shorter shows its end to those who were beyond it', async (t) => {
+  test('l2: a shortened list shows its end to readers who were beyond it', async (t) => {
     for (const [where, place] of [['short', 19_600], ['short', 13_000]]) {
       const tab = await tabFor(t, where);
       await tab.scrollTo(place);
@@ -175,7 +176,7 @@ describe('ways', { concurrency: 2 }, () => {
   });
 
   // capability: L2
-  test('l2: a screen reader is told which rows of how many these are', async (t) => {
+  test('l2: a screen reader gets row numbers and the total', async (t) => {
     const tab = await tabFor(t, 'rows?list=500000');
     const devtools = await tab.session.context.newCDPSession(tab.page);
     const tree = async () => {

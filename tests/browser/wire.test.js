@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MIT
-// The small examples and requests that no page of theirs sends.
+// The small examples, with requests that their pages do not send.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
 const { exampleFor, closeChrome, send: sendPlain } = require('./harness.js');
 
-after(closeChrome); // it is asked which client it has
+after(closeChrome); // the tests read the version of its client
 
 const NAMES = ['edit', 'search', 'progress', 'notices', 'signup'];
 const POSTS = { edit: ['PUT', 'card'], progress: ['POST', 'job'], notices: ['POST', 'send'], signup: ['POST', 'signup'] };
 
 for (const name of NAMES) {
-  test(`${name}: hostile requests are refused, and it goes on`, async (t) => {
+  test(`${name}: hostile requests are rejected, and the example continues`, async (t) => {
     const { url, send } = await exampleFor(t, name);
-    const page = async () => (await sendPlain('GET', url)).text.replace(/nonce="[^"]*"|'[0-9a-f]{64}'/g, ''); // each has its own, and a tab's id
+    const page = async () => (await sendPlain('GET', url)).text.replace(/nonce="[^"]*"|'[0-9a-f]{64}'/g, ''); // nonces and tab ids differ in each response
     const before = await page();
     const large = 'x'.repeat(1 << 20);
     const bodies = ['{', '[]', `${'{"a":'.repeat(5000)}1${'}'.repeat(5000)}`, '{"name":"\\u0000"}', '{"name":"\\ud800"}'];
@@ -39,7 +39,7 @@ for (const name of NAMES) {
       }
     }
     assert.equal((await sendPlain('GET', `${url}?query=${'%3C'.repeat(300)}&user=${'%3C'.repeat(300)}`)).status, 200);
-    if (name !== 'edit') assert.equal(await page(), before); // edit has a card of another name now, if it took one
+    if (name !== 'edit') assert.equal(await page(), before); // if edit accepted a name, its card has changed
     assert.equal((await sendPlain('GET', `${url}nothing`)).status, 404);
     assert.match((await sendPlain('GET', url)).headers['content-security-policy'], /default-src 'none'/);
   });
