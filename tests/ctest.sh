@@ -1,9 +1,11 @@
 #!/bin/sh
-# Runs the tests of a build: ctest.sh [--again] DIRECTORY ARGUMENTS…; the arguments go to ctest. Ten places: two tests that
-# compute and four that wait, or ten that wait. After ctest's own summary it prints a line "NOT RUN: TEST: REASON" for each
-# test, and for each case of a suite, that did not run; the reason is the line that the test printed about it.
-# --again: when at most five have failed, these are run once more, alone. What fails then has failed. A test that fails
-# only beside others has a fault as well, of its own or of the library under load: its name is said at the end.
+# Runs the tests of a build: ctest.sh [--again] DIRECTORY ARGUMENTS…; the arguments go to ctest. There are ten slots:
+# for two tests that compute and four that wait, or for ten that wait. After ctest's own summary it prints a line "NOT
+# RUN: TEST: REASON" for each test, and for each case of a suite, that did not run; the reason is the line that the test
+# printed about it.
+# --again: if at most five tests fail, they run once more, each alone. A test that fails again has failed. A test that
+# fails only beside others has a fault as well, in the test or in the library under load, so its name is printed at the
+# end.
 # SPDX-License-Identifier: MIT
 set -eu
 most=5
@@ -17,7 +19,7 @@ shift
 records=$directory/Testing/Temporary
 failed=$records/LastTestsFailed.log
 run() { ctest --test-dir "$directory" --output-on-failure --no-tests=error --no-label-summary "$@"; }
-not_run() { # of ctest's records: the tests that it skipped (NUMBER:NAME a line), and the output of all
+not_run() { # of ctest's records: the skipped tests (NUMBER:NAME on a line), and the output of all tests
   touch "$records/LastTestsDisabled.log"
   awk '
     function tell(what) { print "NOT RUN: " name what ": " (reason != "" ? reason : "it printed no reason") }
@@ -31,7 +33,7 @@ not_run() { # of ctest's records: the tests that it skipped (NUMBER:NAME a line)
       inside = 0; missing = ""
     }
     !inside || name in skipped && /^\[/ { next }
-    /^\[  SKIPPED \] [a-z_0-9]+$/ { # a case of a passing suite; cmocka names it again at the end
+    /^\[  SKIPPED \] [a-z_0-9]+$/ { # a case of a passing suite; cmocka prints its name again at the end
       if (!((name, $4) in told)) { told[name, $4]; reason = said; tell(" (case " $4 ")") }
       said = ""; next
     }
@@ -41,7 +43,7 @@ not_run() { # of ctest's records: the tests that it skipped (NUMBER:NAME a line)
 }
 
 status=0
-rm -f "$records/LastTestsDisabled.log" # ctest leaves that of an earlier run
+rm -f "$records/LastTestsDisabled.log" # ctest does not remove the list of an earlier run
 run -j 10 "$@" || status=$?
 [ ! -f "$records/LastTest.log" ] || not_run
 if [ $status = 0 ] || [ -z "$again" ] || [ ! -s "$failed" ] || [ "$(wc -l <"$failed")" -gt $most ]; then exit $status; fi

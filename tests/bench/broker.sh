@@ -1,5 +1,6 @@
 #!/bin/sh
-# Each way goes through a nats-server of its own, all arrives in order, and is told in one line: broker.sh VESTRY_BENCH
+# Each contest runs with a separate nats-server, receives all messages in order, and prints one line: broker.sh
+# VESTRY_BENCH
 # SPDX-License-Identifier: MIT
 set -eu
 bench=$1

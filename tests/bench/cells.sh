@@ -1,6 +1,6 @@
 #!/bin/sh
-# vestry-bench cells against the example: each of few viewers is sent what it is to be, and nobody else is; a board that is
-# not what the viewers take it for fails it: cells.sh VESTRY_BENCH CELLS. What takes time is not looked at.
+# vestry-bench cells with the example: each of a few viewers receives its parts and no others. A board in an unexpected
+# state makes it fail: cells.sh VESTRY_BENCH CELLS. Durations are not checked.
 # SPDX-License-Identifier: MIT
 set -eu
 bench=$1
@@ -47,7 +47,7 @@ done
 start "$cells" --adapter microhttpd --port 0 --db "$folder/together.db"
 run 0 --viewers 10 --together --encoding identity
 wants scrolls 0
-run 1 --viewers 10 --together --patience-ms 1 --seed 7 # what the last run has ticked is not on this one's board
+run 1 --viewers 10 --together --patience-ms 1 --seed 7 # the board has boxes of the previous run
 stop
 ! "$bench" cells 2>/dev/null || exit 1
 ! "$bench" cells --port 1 --seconds 1 --warm 1 2>/dev/null || exit 1

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Each way of measuring a cluster runs, with a nats-server of its own, and says so in its lines; what keys take has a
-# bound: cluster.sh VESTRY_BENCH
+# Each measurement of a cluster runs, with a separate nats-server, and prints its lines; the memory for keys has a
+# limit: cluster.sh VESTRY_BENCH
 # SPDX-License-Identifier: MIT
 set -eu
 bench=$1
 failed=0
-run() { # WAY OPTIONS…: what it says is in $said
+run() { # WAY OPTIONS…: the output is in $said
   way=$1
   said=$("$bench" cluster --way "$@" 2>&1) || { echo "$way: $said"; exit 1; }
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
-# A page of 10 kB that changes by a hundredth is at most 200 bytes for each stream, and an encoded stream that is idle
-# costs at most 64 bytes more than a plain one: compress.sh VESTRY_BENCH. (What takes time is not looked at here.)
+# A page of 10 kB of which a hundredth changes takes at most 200 bytes for each stream, and an idle encoded stream takes
+# at most 64 bytes more than a plain one: compress.sh VESTRY_BENCH. (Durations are not checked.)
 # SPDX-License-Identifier: MIT
 set -eu
 bench=$1

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Finding and hashing contents of all sizes runs, and each size has its line: content.sh BENCH_CONTENT
+# The benchmark finds and hashes contents of all sizes, and prints a line for each: content.sh BENCH_CONTENT
 # SPDX-License-Identifier: MIT
 set -eu
 failed=0

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Each way of sending runs for a moment, checks its bytes, and keeps to its allocations: dispatch.sh VESTRY_BENCH
-# Times depend on the machine and are not looked at; allocations do not.
+# Each way to send runs for a moment, checks its bytes, and keeps the limit of its allocations: dispatch.sh VESTRY_BENCH
+# Durations depend on the machine and are not checked; allocations do not.
 # SPDX-License-Identifier: MIT
 set -eu
 bench=$1
@@ -10,7 +10,7 @@ for way in direct=2 dispatch=4 format=14 broadcast=1 nobody=0; do
   number='[0-9]+\.[0-9]'
   pattern="^vestry dispatch way=${way%=*} ns_per_event=$number best=$number p90=$number allocations_per_event="
   allocations=$(echo "$lines" | grep -E "$pattern" | sed 's/.*allocations_per_event=\([0-9.]*\).*/\1/')
-  # A buffer of the transport's that grows now and then adds a little.
+  # A buffer of the transport that grows now and then adds a little.
   echo "${allocations:-none} ${way#*=}" | awk '{ exit !($1 != "none" && ($1 > 0 || $2 == 0) && $1 < $2 + 0.1) }' || {
     echo "$way: $allocations allocations: $lines"
     failed=1

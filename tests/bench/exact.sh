@@ -1,6 +1,6 @@
 #!/bin/sh
-# Whom a commit renders: exact.sh VESTRY_BENCH. Rows are looked up by keys: those whom it concerns, at both levels; in
-# the auction at most five times as many. What takes time is not looked at.
+# The pages that a commit renders: exact.sh VESTRY_BENCH. If rows are looked up by keys, only the concerned pages
+# render, at both levels; in the auction, at most five times as many. Durations are not checked.
 # SPDX-License-Identifier: MIT
 set -eu
 bench=$1
@@ -9,7 +9,7 @@ trap 'rm -rf "$folder"' EXIT
 for level in tables pages; do
   status=0
   "$bench" exact --level $level --channels 40 --messages 100 --commits 60 --folder "$folder" >"$folder/said" || status=$?
-  if [ $status = 77 ]; then # it has said so
+  if [ $status = 77 ]; then # the program has printed the reason
     rm "$folder/said"
     continue
   fi

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// A server of streams that can be made to err once, at its third event: node faulty.mjs FAULT
+// A server of streams that makes one mistake, at its third event: node faulty.mjs FAULT
 import { createServer } from "node:http";
 
 const fault = process.argv[2];
 const streams = [];
 let events = 0;
-let held = null; // the one that comes too late
+let held = null; // the event that is sent too late
 
 function publish(body) {
   const event = `event: datastar-patch-signals\ndata: signals {"v":${body}}\n\n`;

@@ -1,5 +1,6 @@
 #!/bin/sh
-# A run of a contender that closes twice, forgets a close, holds too much and so on fails, and says why: faulty.sh FAULTY
+# A contender that closes twice, forgets a close, or stores too many entries makes the run fail, with the reason:
+# faulty.sh FAULTY
 # SPDX-License-Identifier: MIT
 set -eu
 failed=0

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A server of pages that errs: the last page never sees the last change of six.
+// A server of pages with a fault: the last page does not receive the last of six changes.
 import { createServer } from "node:http";
 
 const row = (n) => String(n).padStart(6, "0");

@@ -1,4 +1,5 @@
-// A client that connects in a loop from before the server starts: its first answer is that of the route, and no 404.
+// A client connects in a loop from before the start of the server: its first response is that of the route, and not
+// 404.
 // node first.mjs NAME VESTRY_BENCH: NAME is the adapter
 // SPDX-License-Identifier: MIT
 import { spawn } from 'node:child_process'
@@ -18,7 +19,7 @@ async function freePort() {
   return port
 }
 
-// The status of an answer; null: nobody listens.
+// The status of a response; null: no server listens.
 function ask(port) {
   return new Promise(resolve => {
     http.get({ port, host: '127.0.0.1', path: '/stats', agent: false }, answer => {

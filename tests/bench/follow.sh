@@ -1,6 +1,6 @@
 #!/bin/sh
-# One more message in a page of 11.6 kB is at most 250 bytes for its stream, and a quarter of the page alone at most:
-# follow.sh VESTRY_BENCH. (What takes time is not looked at here.)
+# A new message in a page of 11.6 kB takes at most 250 bytes for its stream, and at most a quarter of the page alone:
+# follow.sh VESTRY_BENCH. (Durations are not checked.)
 # SPDX-License-Identifier: MIT
 set -eu
 bench=$1

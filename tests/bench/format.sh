@@ -1,5 +1,5 @@
 #!/bin/sh
-# Both kinds of events are formatted, found right, and timed in one line each: format.sh VESTRY_BENCH
+# Both kinds of events are formatted, checked, and timed in one line each: format.sh VESTRY_BENCH
 # SPDX-License-Identifier: MIT
 set -eu
 number='[0-9]+(\.[0-9]+)?'

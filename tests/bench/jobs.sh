@@ -1,6 +1,6 @@
 #!/bin/sh
-# Jobs over SQLite, and over PostgreSQL where it is there, with few of them: jobs.sh BUILD RUN. That all are done once and
-# all of it is said; how long it took is not looked at.
+# Jobs over SQLite, and over PostgreSQL if it is installed, with few of them: jobs.sh BUILD RUN. Checks that each job is
+# done once, and that all results are printed; durations are not checked.
 # SPDX-License-Identifier: MIT
 set -eu
 status=0

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The load generator against servers that are right, of every kind, and against one that errs: load.sh VESTRY_BENCH NODE
+# The load generator against correct servers of every kind, and against a faulty one: load.sh VESTRY_BENCH NODE
 # SPDX-License-Identifier: MIT
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -58,7 +58,7 @@ for adapter in microhttpd civetweb; do
   each_way
   load 0 --own
   [ "$(value own_per_stream_bytes)" -gt 100 ] || complain "a stream of $adapter costs nothing: $line"
-  # What a client nests must not end a server whose stacks are small.
+  # Deeply nested data of a client must not crash a server with small stacks.
   for depth in 950 2047 1000000; do
     status=$("$node" -e "fetch('http://127.0.0.1:$port/pub', {method: 'POST', body: '['.repeat($depth) + ']'.repeat($depth)})
       .then(answer => console.log(answer.status), error => console.log(String(error)))")
@@ -81,12 +81,12 @@ load 0 --drain-ms 1000 --rounds 1
 wants hints 20
 stop
 
-# A client that is there before the server is finds the routes.
+# A client that connects before the server listens finds the routes.
 for adapter in microhttpd civetweb; do
   first=$("$node" "$here/first.mjs" "$adapter" "$bench") || complain "$first"
 done
 
-# Several servers; a channel by key. Those that are of no cluster do not reach each other's streams.
+# Several servers; a channel by key. Servers that are not in a cluster do not reach each other's streams.
 start "$bench" serve --port 0 --adapter microhttpd
 first=$pid
 also=$port
@@ -102,7 +102,7 @@ stop
 pid=$first
 stop
 
-# Whatever goes wrong is noticed, at once or when patience ends.
+# Every fault is detected, at once or when the time limit ends.
 start "$node" "$here/faulty.mjs" none
 load 0 --burst 4
 stop
@@ -117,7 +117,7 @@ for fault in lose swap twice change end refuse; do
   stop
 done
 
-# What makes no sense is refused.
+# Invalid options are rejected.
 port=1
 load 2 --encoding zstd
 load 2 --keyed --burst 2

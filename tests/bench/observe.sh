@@ -1,6 +1,6 @@
 #!/bin/sh
-# What it costs to look in, with few streams: observe.sh BUILD REPORT. That all of it is measured and stands on the page;
-# how long it took is not looked at.
+# The cost of observation, with few streams: observe.sh BUILD REPORT. Checks that everything is measured and that the
+# page contains it; durations are not checked.
 # SPDX-License-Identifier: MIT
 set -eu
 folder=$(mktemp -d)
@@ -11,7 +11,7 @@ for wanted in "explained" "newest, the first" "oldest, the last" "queued, the fi
   "a writer waits" "memory of a stream" "with a tail" "another stream" "a broadcast load" "live pages"; do
   grep -q "^| .*$wanted.* \(yes\|\*\*no\*\*\) |\$" "$page" || { echo "the page lacks: $wanted"; cat "$page"; exit 1; }
 done
-# What does not depend on the machine: streams hold no more, whether they are looked into or not.
+# Independent of the machine: streams take no more memory when they are observed.
 grep -q '^| memory of a stream.* yes |$' "$page" || { echo "streams hold more"; cat "$page"; exit 1; }
 for wrong in "load --port 1 --observed 1" "pages --port 1 --observed 1" "observe --only nothing --streams 20"; do
   status=0

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Live pages over sockets, of both kinds, against vestry and a peer that errs; and by themselves, where bytes and memory
-# may not become more: pages.sh VESTRY_BENCH [NODE]. (What takes time is not looked at here.)
+# Live pages over sockets, of both kinds, from vestry and from a faulty peer; and alone, with limits for bytes and
+# memory: pages.sh VESTRY_BENCH [NODE]. (Durations are not checked.)
 # SPDX-License-Identifier: MIT
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Pages over PostgreSQL, with little of each: postgres.sh BUILD REPORT. That all of it is measured and stands on the
-# page; how long it took is not looked at.
+# Pages over PostgreSQL, with short measurements: postgres.sh BUILD REPORT. Checks that everything is measured and that
+# the page contains it; durations are not checked.
 # SPDX-License-Identifier: MIT
 set -eu
 folder=$(mktemp -d)
@@ -11,7 +11,7 @@ for wanted in "an insert, recommended" "an update" "an upsert" "an insert, defau
   "alone" "8 at once" "transactions of a row" "in one" "memory with" "chat tabs" "are polled"; do
   grep -q "^| .*$wanted.* \(yes\|\*\*no\*\*\) |\$" "$page" || { echo "the page lacks: $wanted"; cat "$page"; exit 1; }
 done
-# What does not depend on the machine.
+# Results that do not depend on the machine.
 grep -q "^| .* chat tabs.*, 0 missing |" "$page" || { echo "a tab lacks a message"; cat "$page"; exit 1; }
 if grep "^| .*\(an insert, \|an upsert\|memory with\)" "$page" | grep -v " yes |\$"; then
   echo "a commit renders pages that it does not concern"

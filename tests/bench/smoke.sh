@@ -1,5 +1,5 @@
 #!/bin/sh
-# Every workload runs for a moment, succeeds, and says so in one line whose counts add up: smoke.sh VESTRY_BENCH
+# Every workload runs for a moment, succeeds, and prints one line with consistent counts: smoke.sh VESTRY_BENCH
 # SPDX-License-Identifier: MIT
 set -eu
 bench=$1
@@ -43,7 +43,7 @@ late=' lateness_p50_ms=[0-9.]+ lateness_p99_ms=[0-9.]+ lateness_max_ms=[0-9.]+'
 run 0 --workload idle --threads 1 --idle-ms 1500
 check idle "$line" " idle_ms=1500$late foreground_p99_us=[0-9.]+ foreground_quiet_p99_us=[0-9.]+"
 
-# What it does not know, or the store has no part in, is refused.
+# Unknown options, and workloads that the store does not support, are rejected.
 run 2 --workload idle --store hash
 run 2 --workload hit --store tree
 run 2 --workload hits

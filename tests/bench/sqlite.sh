@@ -1,6 +1,6 @@
 #!/bin/sh
-# Pages over SQLite beside bare statements: sqlite.sh VESTRY_BENCH. That all of it is done and right; what takes time is
-# looked at only for something that is quite wrong.
+# Pages over SQLite, compared with bare statements: sqlite.sh VESTRY_BENCH. Checks that all results are printed and
+# correct; the limits of durations are very large.
 # SPDX-License-Identifier: MIT
 set -eu
 bench=$1

@@ -1,5 +1,5 @@
 #!/bin/sh
-# vestry-bench upload: each way runs, and says what it is asked for; none of its figures is judged.
+# vestry-bench upload: each measurement runs and prints its results, which are not judged.
 # SPDX-License-Identifier: MIT
 set -eu
 bench=$1

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""An example that was built with a client of the user's: built_in.py PROGRAM CLIENT
+"""An example that was built with a given client: built_in.py PROGRAM CLIENT
 
-Its page names no other site, and gets the client's bytes from the program; a version or a file that is named at the start
-comes first."""
+Its page names no other site, and loads the client from the program. A version or a file in the options takes
+precedence."""
 import http.client
 import pathlib
 import re
@@ -56,7 +56,7 @@ def old(version):
 
 
 built_in = pathlib.Path(CLIENT).read_bytes()
-for _ in range(2):  # started, ended, started again
+for _ in range(2):  # start, end, start again
     has_file(Program(), built_in, False)
 
 program = Program("--datastar-version", "1.0.2")
@@ -65,7 +65,7 @@ assert re.fullmatch(rb"https://.*@v1\.0\.2/.*", scripts(page)[0]) and "'unsafe-e
 assert program.get("/datastar.js")[0] == 404
 program.end()
 
-# A file says by its first line what it needs; a version that is named says it instead.
+# The first line of a file contains its requirements; an explicit version takes precedence.
 with tempfile.TemporaryDirectory() as folder:
     file = pathlib.Path(folder, "client.js")
     for version, needs_eval in ((b"1.0.2", True), (b"1.0.3", False), (b"1.10.0", False), (b"2.0.0", False), (b"", False)):

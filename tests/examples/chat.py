@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The chat's contract, on the wire: chat.py PROGRAM ADAPTER; and a chat and its tabs for other tests."""
+"""Test the chat's behaviour by its protocol: chat.py PROGRAM ADAPTER. Other tests use its classes for a chat and its
+tabs."""
 import http.client
 import json
 import os
@@ -33,7 +34,7 @@ class Server:
 
 
 class Tab:
-    """A tab of a session of its own, as far as it goes without a browser."""
+    """A tab in a separate session, as far as that is possible without a browser."""
 
     def __init__(self, server, name):
         self.server, self.cookie, self.count = server, '', 0
@@ -82,7 +83,7 @@ class Tab:
 
 
 def wait_for(stream, text):
-    """Reads events until one has it."""
+    """Read events until one contains the text."""
     while True:
         line = stream[1].readline().decode()
         assert line, f'the stream has ended before {text}'
@@ -100,7 +101,7 @@ def run(file):
     assert '<h1>general</h1>' in ada.document and 'aria-current="page"' in ada.document
     stream = bob.stream()
 
-    # Said, seen, changed, taken back.
+    # Send a message, see it, edit it, delete it.
     assert ada.act('POST', '/channel/1/message', text='Hello & <b>welcome')[0] == 204
     line = wait_for(stream, 'welcome')
     assert 'Hello &amp; &lt;b&gt;welcome' in line and '<b>Ada</b>' in line
@@ -120,14 +121,14 @@ def run(file):
     wait_for(stream, 'plans &amp; &lt;plots&gt;')
     assert '<h1>plans &amp; &lt;plots&gt;</h1>' in ada.get('/channel/3')[1]
     assert ada.act('POST', '/channel/3/message', text='a secret plan')[0] == 204
-    wait_for(stream, '"c3&quot;:1'.replace('"', '&quot;'))  # for Bob there is something to read elsewhere
+    wait_for(stream, '"c3&quot;:1'.replace('"', '&quot;'))  # Bob has unread messages in another channel
     assert 'a secret plan' not in bob.get('/channel/1')[1]
     status, page = bob.get('/channel/99')
     assert status == 404 and 'There is no such channel' in page and 'href="/channel/1"' in page
     assert bob.get('/nowhere')[0] == 404
     assert 'function follow' in bob.get('/chat.js')[1]
 
-    # Bounds, and who may.
+    # Limits, and permissions.
     assert 'needs some text' in ada.act('POST', '/channel/1/message', text=' \n')[1]
     assert 'at most 2,000' in ada.act('POST', '/channel/1/message', text='ä' * 2001)[1]
     assert ada.act('POST', '/channel/1/message', text='ä' * 2000)[0] == 204
@@ -135,16 +136,16 @@ def run(file):
     assert ada.act('POST', '/channel/1/message', token='', text='x')[0] == 403
     assert ada.act('POST', '/channel/1/message', token=bob.token, text='x')[0] == 403
     assert ada.act('POST', '/channel/99/message', text='x')[0] == 404
-    assert ada.act('POST', '/channel/1/message', edit=1)[0] == 404  # no text at all
+    assert ada.act('POST', '/channel/1/message', edit=1)[0] == 404  # the text is missing
 
-    # All of this is followed exactly: by the pages of the database that a render has read.
+    # All of this is tracked exactly: by the pages of the database file that a render has read.
     counters = json.loads(ada.get('/counters')[1])
     assert counters['level'] == 'pages', counters
     assert counters['coarse'] == 0 and counters['recorded'] > 0 and counters['refreshed'] > 0, counters
     assert counters['commits'] >= 7 and counters['streams'] == 1, counters
     connection = http.client.HTTPConnection('127.0.0.1', server.port, timeout=PATIENCE_S)
     connection.request('GET', '/counters')
-    assert connection.getresponse().status == 303  # not for everybody
+    assert connection.getresponse().status == 303  # only for users who have logged in
     connection.close()
 
     # Another process.
@@ -154,7 +155,7 @@ def run(file):
     wait_for(stream, 'by another process')
     stream[0].close()
 
-    # What was acknowledged outlives a crash, and what is sent again is there once; so do sessions, tokens and drafts.
+    # Acknowledged data survives a crash, and a repeated message exists once; sessions, tokens and drafts survive, too.
     once = f'{ada.nonce}.crash'
     assert ada.act('POST', '/channel/1/message', once, text='just before')[0] == 204
     draft = f'draft1_{ada.id[:6]}'
@@ -168,7 +169,7 @@ def run(file):
         states = [json.loads(row[0]) for row in other.execute('SELECT data FROM vestry_tab')]
     assert {draft: 'half a "thought"'} in [state.get('drafts') for state in states], states
 
-    # What was deleted need not be read, whoever deletes it, and whenever: before this version, too.
+    # Deleted messages are not unread, whoever deletes them, and whenever: also before this version.
     def unread(tab):
         last = dict(re.findall(r'&quot;(c\d+)&quot;:(\d+)', re.search(r'data-signals:_last="([^"]*)"', tab.document).group(1)))
         seen = dict(re.findall(r'&quot;(c\d+)&quot;:(\d+)', re.search(r'data-signals:_seen="([^"]*)"', tab.document).group(1)))
@@ -202,7 +203,7 @@ def run(file):
     assert bob.act('POST', '/channel/2/message', text='more news')[0] == 204
     until_unread(ada, 1)
 
-    # Older messages; and out.
+    # Older messages; then the log-out.
     for i in range(150):
         assert bob.act('POST', '/channel/1/message', text=f'number {i}')[0] == 204
     assert len(texts(bob)) == 100 and texts(bob)[-1] == 'number 149'

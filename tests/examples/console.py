@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Every example with --console, and vestry-bench's server: what they do can be seen, from this machine alone; they end by
-Ctrl-C, and start again on the same files: console.py FOLDER-OF-PROGRAMS ADAPTER [EXAMPLE…]"""
+"""Check the console of every example with --console, and of vestry-bench's server: it is available from this machine
+only; the programs end by Ctrl-C, and start again on the same files: console.py FOLDER-OF-PROGRAMS ADAPTER [EXAMPLE…]"""
 import os
 import re
 import signal
@@ -19,7 +19,8 @@ FOREIGN = ({'Host': 'example.org'}, {'Host': '127.0.0.1.example.org'}, {'X-Forwa
 
 
 def is_seen(port, prefix='/observe'):
-    """By this machine; a page of another site, or who comes through a proxy, gets an answer that says nothing."""
+    """Answered for this machine; a page of another site, or a client behind a proxy, gets a response without
+    information."""
     status, _, text = ask(port, 'GET', f'{prefix}/metrics', headers={'Accept': 'application/openmetrics-text'})
     assert status == 200 and 'vestry_streams_open ' in text and text.endswith('# EOF\n'), (status, text[:200])
     assert ask(port, 'GET', f'{prefix}/live')[0] == 200 and ask(port, 'GET', f'{prefix}/ready')[0] == 200
@@ -34,7 +35,7 @@ def is_seen(port, prefix='/observe'):
 
 
 def said_port(program, name, node=''):
-    """Of the line that says where it is."""
+    """Read the line that contains its address."""
     line = program.stdout.readline()
     said = re.fullmatch(rf'{name}: what it does{node}: http://127\.0\.0\.1:(\d+)/observe/console\n', line)
     assert said, line
@@ -63,14 +64,14 @@ def lives_twice(name, kind, folder):
 
 
 def refuses(name, *options):
-    """Where it would be for nobody, or for everybody."""
+    """Options that would make it available to no client, or to all clients."""
     refused = subprocess.run([os.path.join(PROGRAMS, name), '--port', str(reserve_port()), '--console', *options], capture_output=True, text=True,
                              timeout=PATIENCE_S, check=False)
     assert refused.returncode == 2 and re.fullmatch(rf'{name}: --console is for this machine alone: .*it needs .*\n', refused.stderr), refused
 
 
 def is_seen_where_it_listens(name, address):
-    """Another address of this machine is the one that is printed, and where it is."""
+    """If another address of this machine is set, the console prints it, and listens there."""
     port = reserve_port()
     command = [os.path.join(PROGRAMS, name), '--port', str(port), '--listen', address, '--adapter', ADAPTER, '--console']
     program = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -84,8 +85,8 @@ def is_seen_where_it_listens(name, address):
 
 
 def is_seen_of_each_node(folder):
-    """Each at a port of its own: what is behind the common one is not said by an address. The network would come by a
-    process of this machine, so it must not come."""
+    """Each node has its own port, because an address does not identify the node behind the common port. A proxy on
+    this machine would forward requests of the network, so such requests are rejected."""
     file = os.path.join(folder, 'nodes.db')
     refuses('boxoffice', '--db', file, '--nodes', '2', '--listen', '0.0.0.0')
     program = Program('boxoffice', '--db', file, '--nodes', '2', '--console').listens()
@@ -97,7 +98,7 @@ def is_seen_of_each_node(folder):
 
 
 def is_seen_inside():
-    """The program that was there before has a log-in of its own."""
+    """The previous program has a separate login."""
     for _ in range(2):
         command = [os.path.join(PROGRAMS, 'embedded'), '--port', str(reserve_port()), '--server', ADAPTER, '--console']
         program = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -111,7 +112,7 @@ def is_seen_inside():
 
 
 def is_seen_of_the_bench():
-    """vestry-bench serve has it at all times, without a prefix."""
+    """vestry-bench serve always has a console, without a prefix."""
     program = subprocess.Popen([os.path.join(PROGRAMS, 'vestry-bench'), 'serve', '--port', '0', '--adapter', ADAPTER, '--streams', '100'],
                                stdout=subprocess.PIPE, text=True)
     is_seen(int(re.match(r'vestry-bench: http://127\.0\.0\.1:(\d+) ', program.stdout.readline()).group(1)), '')

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""scripts/demo chat --postgres and boxoffice --postgres, from start to end: demo_postgres.py CHAT BOXOFFICE. Each brings
-a server of its own, and nothing of it is left. Where Debian's postgresql is not installed: status 77. What a user does wrong has a clear line."""
+"""scripts/demo chat --postgres and boxoffice --postgres, from start to end: demo_postgres.py CHAT BOXOFFICE. Each
+starts a separate server, and removes all its files. Status 77: Debian's postgresql is not installed. Errors of the
+user have a clear message of one line."""
 import glob
 import os
 import re
@@ -27,7 +28,7 @@ class Demo(chat.Server):
         self.port = int(re.fullmatch(name + r': http://127\.0\.0\.1:(\d+)\n', self.process.stdout.readline()).group(1))
 
     def end(self, how=signal.SIGTERM):
-        """By a Ctrl-C as a terminal's: all processes in front get it."""
+        """A Ctrl-C in a terminal reaches all foreground processes."""
         if how == signal.SIGINT:
             os.killpg(self.process.pid, how)
         super().end(0 if how == signal.SIGINT else how)
@@ -59,7 +60,8 @@ def talk(folder):
 
 
 def sell(folder):
-    """Two nodes, which open an empty database at the same time; what robots buy at one of them is in a page of the other."""
+    """Two nodes, which open an empty database at the same time; a page of one node shows the purchases of robots at
+    the other."""
     demo = Demo(folder, BOXOFFICE, '--nodes', '2', '--robots', '20', '--pace', '200')
     until = time.monotonic() + chat.PATIENCE_S
     shown = ''
@@ -73,7 +75,7 @@ def sell(folder):
 
 
 def run_without_rights(socket):
-    """A user that may neither make tables nor use those of the demo."""
+    """A user who may neither create tables nor use those of the demo."""
     where = f'host={os.path.dirname(socket)} dbname=postgres'
     psql = sorted(glob.glob('/usr/lib/postgresql/*/bin/psql'))[-1]
     subprocess.run([psql, '-q', '-c', 'DROP ROLE IF EXISTS guest; CREATE ROLE guest LOGIN', f'{where} user=postgres'], check=True)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The device monitor, as its users meet it: embedded.py PROGRAM SERVER
+"""The device monitor from outside: embedded.py PROGRAM SERVER
 
-The program's own log-in and handlers answer beside vestry's; a change reaches the streams of all; a user has five; it
-ends by Ctrl-C, starts again on the same port, and says why when it cannot."""
+The program's own login and handlers work beside those of vestry; a change reaches all streams; a user has at most five;
+it ends by Ctrl-C, starts again on the same port, and prints the reason if it cannot."""
 import http.client
 import json
 import os
@@ -29,7 +29,7 @@ class Monitor:
         self.port = int(match.group(1)) if match else 0
 
     def ask(self, method, path, cookie="", body=None):
-        """Status, headers and body of an answer."""
+        """Send a request; return status, headers and body of the response."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
         headers = {"Cookie": cookie, "Datastar-Request": "true"} if cookie else {}
         connection.request(method, path, body, headers)
@@ -50,7 +50,7 @@ class Monitor:
 
 
 class Stream:
-    """A page's stream."""
+    """The stream of a page."""
 
     def __init__(self, monitor, cookie):
         self.connection = http.client.HTTPConnection("127.0.0.1", monitor.port, timeout=PATIENCE_S)
@@ -93,7 +93,7 @@ def uses(monitor):
     for stream in streams:
         stream.expect('<b id="device3">20</b>')
     more = [Stream(monitor, ada) for _ in range(5)]
-    streams[0].ends()  # ada's first, of six; bob has his
+    streams[0].ends()  # ada's first of six streams; bob keeps his
     streams[1].expect("device0")
     return streams[1:] + more
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What everybody does with an example on the first day: start it, use it, end it by Ctrl-C, start it again; start it
-twice, kill it, let the disk be full, give it a file or a port that it cannot have: first_day.py FOLDER-OF-PROGRAMS
-ADAPTER [EXAMPLE or EXAMPLE.CASE…]
+"""Typical actions of a first day with an example: start it, use it, stop it by Ctrl-C, start it again; start it
+twice, kill it, fill the disk, pass a file or a port that it cannot use: first_day.py FOLDER-OF-PROGRAMS ADAPTER
+[EXAMPLE or EXAMPLE.CASE…]
 
-Either it works, or it ends with a status that is not 0 and a message that names the function, the file or the port, and
-what helps. What was acknowledged is there afterwards, always."""
+Either the example works, or it ends with a nonzero status and a message that names the function, the file or the port,
+and a remedy. Acknowledged data always exists afterwards."""
 import atexit
 import contextlib
 import ctypes
@@ -30,11 +30,11 @@ from port import reserve_port  # noqa: E402
 
 PROGRAMS, ADAPTER = os.path.abspath(sys.argv[1]), sys.argv[2]
 PATIENCE_S = 240
-CODES = ('argument is outside', 'system or a peer failed', 'could deadlock')  # what strerror says of codes: no help
+CODES = ('argument is outside', 'system or a peer failed', 'could deadlock')  # texts of strerror, no help to a user
 
 
 def quiet_limits():
-    """In the child: writing more than RLIMIT_FSIZE fails, as it does on a full disk, rather than ending the process."""
+    """In the child: a write beyond RLIMIT_FSIZE fails, as on a full disk, instead of ending the process."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
 
@@ -50,7 +50,7 @@ class Program:
         atexit.register(lambda: self.process.poll() is None and self.process.kill())  # when a test has failed
 
     def listens(self):
-        """Waits until it does; returns itself."""
+        """Wait until it listens; return itself."""
         line = self.process.stdout.readline()
         found = re.fullmatch(rf'{self.name}: http://127\.0\.0\.1:(\d+)\n', line)
         assert found, f'{self.process.args} does not start: {line}{self.log()}'
@@ -71,7 +71,7 @@ class Program:
         self.errors.close()
 
     def must_refuse(self, *said, option=''):
-        """It ends, and one line says all this; one names the option that helps."""
+        """It must end, with one line that contains all these words; one of them is the option that helps."""
         status = self.process.wait(PATIENCE_S)
         log = self.log() + self.process.stdout.read()
         assert status not in (0, None) and status > 0, f'{self.process.args}: {status}\n{log}'
@@ -105,11 +105,11 @@ def until(answer, text):
             return
 
 
-# ------------------------------------------------------------------------------------------------- who uses it -------
+# ------------------------------------------------------------------------------------------------------- users -------
 
 
 class Session:
-    """A browser, as far as it goes without one."""
+    """A browser, as far as that is possible without one."""
 
     def __init__(self, port):
         self.port, self.cookies = port, {}
@@ -131,7 +131,7 @@ class Session:
 
 
 class Nothing:
-    """An example that keeps nothing: it can be used, and is as new when it is started again."""
+    """An example that stores no data: it can be used, and starts again in its initial state."""
     options = ()
     keeps = False
 
@@ -218,14 +218,14 @@ class Signup(Nothing):
 
 
 class Board:
-    """Somebody on the board. write() adds a card; texts() are the cards of all."""
+    """A user of the board. write() adds a card; texts() are the cards of all users."""
     keeps = True
     options = ()
-    is_alone = False  # on its file; otherwise two of them may be there
+    is_alone = False  # the only process on its file; otherwise two may run
     begins_by_writing = False
-    disk = '2m'  # room enough to begin
+    disk = '2m'  # enough space to begin
     tables = ('board', 'card')
-    # As the first version had it.
+    # The schema of the first version.
     old = ("PRAGMA journal_mode = WAL; CREATE TABLE session(hash TEXT PRIMARY KEY, user TEXT NOT NULL, created INTEGER, used INTEGER) WITHOUT ROWID;"
            "CREATE TABLE board(id INTEGER PRIMARY KEY, title TEXT NOT NULL);"
            "CREATE TABLE card(id INTEGER PRIMARY KEY, board INTEGER NOT NULL REFERENCES board, stage INTEGER NOT NULL, text TEXT NOT NULL, author TEXT NOT NULL);"
@@ -273,7 +273,7 @@ class Chat(Board):
            "CREATE TABLE pace(user TEXT PRIMARY KEY, slot INTEGER NOT NULL, count INTEGER NOT NULL) WITHOUT ROWID;"
            "INSERT INTO secret VALUES(randomblob(32)); INSERT INTO channel(name) VALUES('general');"
            "INSERT INTO message(channel, id, author, text) VALUES(1, 1, 'Ada', 'of long ago');"
-           # vestry's own, as they were before parts had versions
+           # vestry's tables, as they were before parts had versions
            "CREATE TABLE vestry_schema(version INTEGER NOT NULL) STRICT; INSERT INTO vestry_schema VALUES(1);"
            "CREATE TABLE vestry_tab(scope BLOB NOT NULL, tab BLOB NOT NULL, data BLOB NOT NULL, expires INTEGER NOT NULL, PRIMARY KEY(scope, tab)) STRICT, WITHOUT ROWID;"
            "CREATE INDEX vestry_tab_expires ON vestry_tab(expires)")
@@ -314,12 +314,12 @@ class Chat(Board):
 
 
 class Auction(Board):
-    """Somebody at the auction. write() offers a lot, without a picture; texts() are the lots' titles."""
-    is_alone = True  # its folder of pictures is
+    """A user of the auction. write() offers a lot, without a picture; texts() are the titles of the lots."""
+    is_alone = True  # because of its folder of pictures
     begins_by_writing = True  # jobs that end the first lots
     tables = ('lot',)
     old = None  # there was no earlier version
-    disk = '24m'  # so much is there in the beginning, twice: in the file, and in its log
+    disk = '24m'  # the initial data needs this space twice: in the file, and in its log
 
     def write(self, text, again=False):
         parts = {'title': text[:80], 'about': text, 'price': '1.00', 'minutes': '60'}
@@ -339,7 +339,7 @@ class Auction(Board):
 
 
 class Cells:
-    """Somebody at the check boxes. write() ticks the next one, which is that text's from then on."""
+    """A user of the check boxes. write() ticks the next box, which then represents the text."""
     keeps = True
     options = ()
     is_alone, begins_by_writing, disk = False, False, '2m'
@@ -354,7 +354,7 @@ class Cells:
 
     @staticmethod
     def try_login(port):
-        return 303  # everybody may
+        return 303  # no login is needed
 
     @classmethod
     def box(cls, text):
@@ -367,7 +367,7 @@ class Cells:
             status, _ = self.session.ask('POST', f'/box/{box // 10 * 1000 + box % 10}/1', Datastar_Request='true')
             if status != 429:
                 return status
-            time.sleep(0.05)  # so many at once are too many
+            time.sleep(0.05)  # too many requests at once are rejected
 
     @classmethod
     def texts(cls, db):
@@ -384,7 +384,7 @@ class Cells:
 
 
 class Boxoffice(Cells):
-    """Somebody who buys. write() buys the next seat, which is that text's from then on; texts() are the names on the tickets."""
+    """A buyer. write() buys the next seat, which then represents the text; texts() are the names on the tickets."""
     options = ('--robots', '0')
     disk = '8m'
     tables = ('seat', 'payment')
@@ -402,7 +402,7 @@ class Boxoffice(Cells):
         return (number // 200 + 1) * 1000 + number % 200
 
     def press(self, path, content, body):
-        """Its status; 409 for what the page is told instead."""
+        """Return the status; 409 if the page reports a failure instead."""
         self.count += 1
         status, said = self.session.ask('POST', path, body, Datastar_Request='true', Content_Type=content, X_Once=f'{self.nonce}.{self.count}')
         return 409 if is_good(status) and '"_said":""' not in said else status
@@ -426,7 +426,7 @@ EXAMPLES = {'counter': Counter, 'dashboard': Dashboard, 'poll': Poll, 'edit': Ed
             'notices': Notices, 'signup': Signup, 'board': Board, 'chat': Chat, 'auction': Auction, 'cells': Cells,
             'boxoffice': Boxoffice}
 
-# ------------------------------------------------------------------------------------------------ all of them -------
+# ------------------------------------------------------------------------------------------------ all examples -------
 
 
 def is_good(status):
@@ -439,7 +439,7 @@ def texts(kind, file):
 
 
 def start_use_end_start(name, kind, folder):
-    """Three times; streams are open when it ends."""
+    """Run three times; streams are open when it ends."""
     file = os.path.join(folder, 'lives.db')
     ada, written = None, []
     for life in range(3):
@@ -448,8 +448,8 @@ def start_use_end_start(name, kind, folder):
             connection = kind(program.port).use()
         else:
             ada = ada.moved(program.port) if ada else kind(program.port, 'Ada')
-            assert not written or ada.is_shown(written[-1])  # who was logged in still is
-            if life != 1:  # the second one changes nothing
+            assert not written or ada.is_shown(written[-1])  # logged-in users stay logged in
+            if life != 1:  # the second run writes nothing
                 written.append(f'life {life}')
                 assert is_good(ada.write(written[-1]))
             assert ada.is_shown(written[-1])
@@ -461,7 +461,7 @@ def start_use_end_start(name, kind, folder):
 
 
 def start_twice(name, kind, folder):
-    """At once, on one database, which there is not yet, or on none."""
+    """Start several at once, on one database that does not exist yet, or without a database."""
     for number in range(3):
         file = os.path.join(folder, f'twice{number}.db')
         two = [Program(name, *(('--db', file) if kind.keeps else ())) for _ in range(1 if kind.keeps and kind.is_alone else 2)]
@@ -496,7 +496,7 @@ def take_its_port(name, kind, folder):
 
 
 def kill_it(name, kind, folder):
-    """While it is in use, and what was acknowledged is there, once."""
+    """Kill it while it is in use: acknowledged data exists, once."""
     file = os.path.join(folder, 'killed.db')
     written, port = [], 0
     for life in range(3):
@@ -541,7 +541,7 @@ def kill_it(name, kind, folder):
 
 
 def give_nonsense(name, kind, folder):
-    """Options that no example takes; and those that one does not."""
+    """Options that no example knows, and options that this example does not know."""
     Program(name, '--nothing').must_refuse(name, '--nothing', '--help')
     Program(name, port=70000).must_refuse('--port 70000', 'a number from 0 to 65535 is wanted')
     Program(name, '--datastar-file', '/nowhere/x.js').must_refuse('--datastar-file /nowhere/x.js', 'No such file')
@@ -551,7 +551,7 @@ def give_nonsense(name, kind, folder):
 
 
 def give_few_descriptors(name, kind, folder):
-    """It works with them, or says which limit it is."""
+    """With a low limit it works, or names the limit."""
     for count in (8, 20, 64):
         def prepare(count=count):
             quiet_limits()
@@ -567,11 +567,11 @@ def give_few_descriptors(name, kind, folder):
             program.must_refuse('ulimit -n')
 
 
-# ---------------------------------------------------------------------------------------- those that keep much -------
+# ------------------------------------------------------------------------------------- examples that store data -------
 
 
 def all_of(file):
-    """What stands in the file and beside it."""
+    """Return the content of the file and of its companion files."""
     return {suffix: open(file + suffix, 'rb').read() for suffix in ('', '-wal', '-journal') if os.path.exists(file + suffix)}
 
 
@@ -607,7 +607,7 @@ def versions(name, kind, folder):
         program.end()
     assert texts(kind, old) == (['of long ago'] if kind.old else []) + ['life 0', 'life 1']
 
-    # Of a later version of the example; and of vestry.
+    # Databases of a later version of the example, and of vestry.
     cases = [('PRAGMA user_version = 99', ('vestry_sqlite_pool_create', 'its tables are of version 99'))]
     part = "PRAGMA user_version = {now}; UPDATE vestry_schema SET version = 99 WHERE part = '%s'"
     if name == 'chat':
@@ -626,7 +626,8 @@ def versions(name, kind, folder):
 
 
 def obey_permissions():
-    """In the child: root without the capabilities to pass over them (CAP_DAC_OVERRIDE, _READ_SEARCH), from exec on."""
+    """In the child: root without the capabilities that override permissions (CAP_DAC_OVERRIDE, _READ_SEARCH), after
+    exec."""
     quiet_limits()
     if os.getuid() == 0:
         for capability in (1, 2):
@@ -634,7 +635,7 @@ def obey_permissions():
 
 
 def what_may_not_be_written(name, kind, folder):
-    """The folder; the file in it; both."""
+    """Without write permission for the folder; for the file in it; for both."""
     for folder_mode, file_mode in ((0o555, 0o444), (0o777, 0o444), (0o555, 0o666)):
         place = os.path.join(folder, f'locked{folder_mode:o}{file_mode:o}')
         os.mkdir(place)
@@ -658,7 +659,7 @@ def what_may_not_be_written(name, kind, folder):
 
 
 def somebody_else_writes(name, kind, folder):
-    """A program that holds the database: one that comes meanwhile waits, and says so, or needs not."""
+    """A program holds the database: another program waits and reports this, or need not wait."""
     file = os.path.join(folder, 'held.db')
     with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute('PRAGMA journal_mode = WAL')
@@ -687,8 +688,8 @@ def somebody_else_writes(name, kind, folder):
 
 
 def refuse_until_there_is_room(name, kind, program, file, fill, make_room):
-    """While it is full writes are answered with an error, which the log knows; pages go on, and nothing that was
-    acknowledged is lost. program: it runs, and has room; file: as the test can read it."""
+    """While the disk is full, writes get an error, which the log contains; pages continue, and no acknowledged data
+    is lost. program: it runs, and has space; file: the path for the test."""
     ada, bob = kind(program.port, 'Ada'), kind(program.port, 'Bob')
     said = []
     for round_number in range(2):
@@ -697,7 +698,7 @@ def refuse_until_there_is_room(name, kind, program, file, fill, make_room):
         fill()
         refused, end = 0, time.monotonic() + PATIENCE_S
         long_text = 'x' * 400
-        while refused < 3:  # some may find room in what is there already
+        while refused < 3:  # some may find space in existing pages
             assert time.monotonic() < end, program.log()
             text = f'{round_number}.{len(said)}.{long_text}'
             status = ada.write(text)
@@ -712,7 +713,7 @@ def refuse_until_there_is_room(name, kind, program, file, fill, make_room):
         status = kind.try_login(program.port)
         assert status == 303 or status >= 500, status  # not: "the name is wrong"
         make_room()
-        assert is_good(ada.write(text, again=True)), program.log()  # what the browser sends again
+        assert is_good(ada.write(text, again=True)), program.log()  # the browser repeats the request
         said.append(text)
         assert bob.is_shown(text)
     return said
@@ -741,7 +742,7 @@ def a_limit_on_files(name, kind, folder):
 
 
 def a_full_disk(name, kind, folder):
-    """A disk of memory that this process alone has; where the machine allows none, the limit above has to do."""
+    """Mount a disk in memory for this process only; if the machine does not permit it, use the limit above."""
     place = os.path.join(folder, 'disk')
     os.mkdir(place)
     mount = 'mount --make-rprivate / && mount -t tmpfs -o size=%s none "$0" && exec "$@"'
@@ -758,7 +759,7 @@ def a_full_disk(name, kind, folder):
     def fill():
         with open(ballast, 'wb', buffering=0) as out, contextlib.suppress(OSError):
             while True:
-                out.write(b'x' * 65536)  # the last one in part
+                out.write(b'x' * 65536)  # the last block is partial
 
     said = refuse_until_there_is_room(name, kind, program, file, fill, lambda: os.unlink(ballast))
     assert program.process.poll() is None
@@ -767,7 +768,7 @@ def a_full_disk(name, kind, folder):
     assert there.returncode == 0 and texts(kind, os.path.join(folder, 'copy', 'x.db')) == said
 
 
-# ----------------------------------------------------------------------------------------------------- the day -------
+# --------------------------------------------------------------------------------------------------- all cases -------
 
 OF_ALL = [start_use_end_start, start_twice, take_its_port, kill_it, give_nonsense, give_few_descriptors]
 OF_THOSE_THAT_KEEP = [files_that_cannot_be, versions, what_may_not_be_written, somebody_else_writes, a_limit_on_files, a_full_disk]

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Spans as a collector reads them, of a chat that is started with --trace: trace.py PROGRAM ADAPTER"""
+"""Spans of a chat that is started with --trace, read like a collector does: trace.py PROGRAM ADAPTER"""
 import json
 import os
 import re
@@ -15,7 +15,7 @@ from chat import Server, Tab, wait_for  # noqa: E402
 FIRST, SECOND, UNSAMPLED = ('4bf92f3577b34da6a3ce929d0e0e47%d0' % i for i in range(3))
 TRIES = 8
 ABROAD = '00f067aa0ba902b7'
-MARK = 'mark7c1'  # in all that a user has said, and that nobody else is to read
+MARK = 'mark7c1'  # part of all texts of a user, which must not appear in spans
 KINDS = {'request': 2, 'dispatch': 1, 'ask': 3, 'render': 1, 'write': 1}
 
 
@@ -29,7 +29,7 @@ def attributes(owner):
 
 
 def read(file):
-    """The spans of a file, each with its line's attributes, ready to be looked at."""
+    """Return the spans of a file, each with the attributes of its line."""
     spans = []
     with open(file, encoding='utf-8') as lines:
         for line in lines:
@@ -45,7 +45,7 @@ def read(file):
 
 
 def check(spans, begun_s, ended_s):
-    """What holds for all of them."""
+    """Check the rules that hold for all spans."""
     known = {(span['traceId'], span['spanId']): span for span in spans}
     assert len(known) == len(spans), 'two have one id'
     for span in spans:
@@ -64,19 +64,19 @@ def check(spans, begun_s, ended_s):
 
 
 def of(trace):
-    """Several traces, told by their last digits."""
+    """Return several traces, which differ in their last digits."""
     return [f'{trace[:-2]}{number:02x}' for number in range(int(trace[-2:], 16), int(trace[-2:], 16) + TRIES)]
 
 
 def says(server, traces, flags, tab=None):
-    """Messages, each by a request that belongs to a trace; they are seen by somebody else."""
+    """Send messages, each by a request that belongs to a trace; another user sees them."""
     ada = tab or Tab(server, f'Ada {MARK}')
     ada.server = server
     ada.load()
     bob = Tab(server, 'Bob')
     stream = bob.stream()
     assert ada.act('POST', '/channel/1/message', text=f'{MARK} before {traces[0]}')[0] == 204
-    wait_for(stream, f'before {traces[0]}')  # now it follows
+    wait_for(stream, f'before {traces[0]}')  # now its database is followed
     for trace in traces:
         text = f'{MARK} {trace}'
         headers = {'traceparent': f'00-{trace}-{ABROAD}-{flags}', 'X-Mark': MARK}
@@ -88,8 +88,8 @@ def says(server, traces, flags, tab=None):
 
 
 def is_whole(spans, trace):
-    """From the request over the render, which its commit has made, to the socket. A render that another change has asked
-    for as well can be that one's."""
+    """The spans run from the request through the render that its commit caused to the socket. A render that another
+    change has requested, too, can belong to the trace of that change."""
     own = [span for span in spans if span['traceId'] == trace]
     request, = [span for span in own if span['vestry.kind'] == 'request']
     assert request['name'] == 'request POST' and request['parentSpanId'] == ABROAD, request
@@ -110,7 +110,7 @@ def run(folder):
     with open(file, 'rb') as all_lines:
         before = all_lines.read()
 
-    # It is started again: what is there stays, also a line that a kill has torn, which is the only one that is none.
+    # After a restart, the file keeps its content, including a line that a kill has cut, which is the only invalid one.
     with open(file, 'ab') as torn:
         torn.write(b'{"resourceSpans":[{')
     server = Server(database, server.port, '--trace', file)
@@ -130,7 +130,7 @@ def run(folder):
     secrets = [MARK, ada.cookie.split('=')[1], ada.token, ada.nonce, ada.id]
     assert all(secrets) and not [secret for secret in secrets if secret.encode() in text]
 
-    # No room: the chat goes on, and its log says so once.
+    # Without space, the chat continues, and its log reports this once.
     with tempfile.TemporaryFile('w+') as log:
         server = Server(database, server.port, '--trace', '/dev/full', log=log)
         says(server, [FIRST], '01', ada)
@@ -139,7 +139,7 @@ def run(folder):
         said = log.read()
         assert said == 'chat: --trace /dev/full: No space left on device; spans are left out until there is room\n', said
 
-    # No such folder.
+    # The folder does not exist.
     with tempfile.TemporaryFile('w+') as log:
         import subprocess
         status = subprocess.run([sys.argv[1], '--port', '0', '--db', database, '--trace', os.path.join(folder, 'none/spans')], stderr=log).returncode

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The person to whom a request is attributed, for limits per person. */
+/* The person that a request is attributed to, for limits per person. */
 #include "app/guard/person.h"
 
 #include "serve/wire.h"

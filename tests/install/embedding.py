@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The programs of the guide's page about embedding are built and run as outsiders do it, against an installation:
+"""Build and run the programs of the guide's page about embedding against an installation:
 embedding.py PAGE GUIDE.PY FOLDER COMPILER
 
-Each ```c block of the page is a whole program, and is built with what pkg-config says (PKG_CONFIG_PATH), shared and
-static. It serves a port until SIGTERM, as in the other pages; the ```console blocks behind it are its commands."""
+Each ```c block of the page is a complete program, and is built with the output of pkg-config (PKG_CONFIG_PATH), shared
+and static. It serves a port until SIGTERM, as in the other pages; the ```console blocks after it are its commands."""
 import importlib.util
 import re
 import subprocess
@@ -20,7 +20,7 @@ def load(path):
 
 
 def read(page, block):
-    """The page's programs: source, and commands with their outputs."""
+    """Return the programs of the page: source, and commands with their outputs."""
     programs = []
     text = page.read_text()
     for match in block.finditer(text):
@@ -48,7 +48,7 @@ def main():
         modules = ["vestry-" + re.search(r'#include "vestry/(civetweb|microhttpd)\.h"', source)[1]]
         if '#include "vestry/app/' in source:
             modules.append("vestry-app")
-        # The program's own, as it was linked before.
+        # The libraries with which the program was linked before.
         own = words("pkg-config", "--libs", "libmicrohttpd") if "#include <microhttpd.h>" in source else []
         assert commands, f"program {number} is not used"
         for kind in ([], ["--static"]):

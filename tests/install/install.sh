@@ -14,7 +14,7 @@ step() { echo "-- $*"; }
 
 step install
 cmake --install "$build" --prefix "$scratch/first" >"$scratch/log" || { cat "$scratch/log"; exit 1; }
-mv "$scratch/first" "$scratch/prefix" # nothing in it may know where it was installed
+mv "$scratch/first" "$scratch/prefix" # moved, because no file may contain the prefix
 prefix=$scratch/prefix
 find "$prefix" ! -type d | sed "s|^$prefix/||" | sort
 if grep -rlF -e "$scratch" -e "$build" "$prefix/include" "$prefix"/lib*/cmake "$prefix"/lib*/pkgconfig; then

@@ -1,8 +1,8 @@
 #!/bin/sh
-# A small build (VESTRY_MINIMAL) is made and installed; a counter is built against it, by pkg-config and by CMake, and
-# answers. It needs no library and has no function of what its program does not ask for, and is smaller than the same of
-# an ordinary build: minimal.sh BUILD_DIRECTORY COMPILER GENERATOR [LAUNCHER]
-# The last line has the sizes that docs/building.md states.
+# Makes and installs a small build (VESTRY_MINIMAL), and builds a counter against it, by pkg-config and by CMake. The
+# counter serves requests, needs no library, contains no function that it does not use, and is smaller than with an
+# ordinary build: minimal.sh BUILD_DIRECTORY COMPILER GENERATOR [LAUNCHER]
+# The last line contains the sizes that docs/building.md states.
 # SPDX-License-Identifier: MIT
 set -eu
 build=$1
@@ -16,7 +16,7 @@ trap 'rm -rf "$scratch"' EXIT
 
 step() { echo "-- $*"; }
 quietly() { "$@" >"$scratch/log" 2>&1 || { cat "$scratch/log"; exit 1; }; }
-refuse() { # TEXT: what was read must be nothing
+refuse() { # TEXT: fail if standard input is not empty
   if grep .; then
     echo "$1"
     exit 1
@@ -66,7 +66,7 @@ for program in "$scratch/small" "$scratch/outside/counter"; do
     grep -q "^$name" "$scratch/all" || { echo "The whole library has no $name either."; exit 1; }
     grep "^$name" "$scratch/has" | refuse "This was to be left out of $program."
   done
-  grep -qx vestry_render_begin "$scratch/has" # so those above would have been found
+  grep -qx vestry_render_begin "$scratch/has" # present here, so the checks above would have detected it
   readelf -d "$program" | sed -n 's/.*(NEEDED).*\[\(lib.*\)\.so.*/\1/p' |
     grep -vxE 'lib(c|m|pthread|ck|jansson|nettle|microhttpd|gnutls)' | refuse "$program was to do without these."
 done

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The application that scripts/new writes, built against an installation: new.py NEW PREFIX COMPILER GENERATOR
+"""Build the application that scripts/new writes, against an installation: new.py NEW PREFIX COMPILER GENERATOR
 
-It is built without a warning, its test passes; it is started, asked, ended by Ctrl-C, and started again on what it left.
-Then it is changed as the exercises of docs/guide/first-hour.md say.
-What scripts/new refuses leaves nothing behind."""
+It is built without a warning, and its test passes. It is started, used, stopped by Ctrl-C, and started again on the
+same data. Then it is changed by the exercises of docs/guide/first-hour.md. If scripts/new rejects a name, it writes no
+file."""
 import contextlib
 import os
 import re
@@ -35,7 +35,7 @@ def refused():
 
 
 class Use:
-    """The program, started as its reader does, on this database."""
+    """The program, started like a reader does, on this database."""
 
     def __enter__(self):
         self.process = subprocess.Popen(["trial/build/trial", "0", "trial.db"], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
@@ -61,7 +61,7 @@ class Use:
 
 
 def use(*wanted):
-    """A start, a look, an end."""
+    """Start it, load its page, and stop it."""
     with Use() as program:
         page = program.page()
         assert all(text in page for text in ("<title>trial</title>", *wanted)), page
@@ -81,7 +81,7 @@ def build():
 
 
 def change(diffs):
-    """Applies these of the page's changes, each to one place of app.c."""
+    """Apply changes of the page, each at one place of app.c."""
     path = "trial/app.c"
     with open(path, encoding="utf-8") as file:
         text = file.read()
@@ -95,8 +95,8 @@ def change(diffs):
 
 
 def exercises():
-    """Those of docs/guide/first-hour.md, word for word: a time beside each note, for the database that is there and for a
-    new one; a note from the shell, which an open page shows; and a second page."""
+    """Apply the exercises of docs/guide/first-hour.md literally: a time beside each note, for the existing database
+    and for a new one; a note from the shell, which an open page shows; and a second page."""
     with open(GUIDE, encoding="utf-8") as file:
         guide = file.read()
     times, shell, second = (guide.split(f"**{title}**")[1].split("\n**")[0] for title in
@@ -143,7 +143,7 @@ def main():
     print(run("ctest", "--test-dir", "trial/build", "--output-on-failure", "--no-tests=error"))
     use()
     use()
-    with Use() as first: # whose port is taken: the second one names the port, and what to do
+    with Use() as first: # whose port is in use: the second program names the port, and a remedy
         said = run("trial/build/trial", first.url.rsplit(":", 1)[1], "trial.db", wanted=1)
         assert "Address already in use" in said and "trial [PORT [FILE]]" in said, said
     exercises()

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Programs of somebody who has installed vestry are built and run, shared and static, in a folder of theirs:
+# Builds and runs programs against an installed vestry, shared and static, in a separate folder:
 # outside.sh pkg-config FOLDER COMPILER | outside.sh cmake FOLDER COMPILER ARGUMENTS OF CMAKE…
-# The library is found as the system finds it, or by PKG_CONFIG_PATH, CMAKE_PREFIX_PATH and LD_LIBRARY_PATH.
+# The library is found in the system's folders, or by PKG_CONFIG_PATH, CMAKE_PREFIX_PATH and LD_LIBRARY_PATH.
 # SPDX-License-Identifier: MIT
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -12,7 +12,7 @@ shift 3
 version=$(pkg-config --modversion vestry)
 
 step() { echo "-- $*"; }
-run() { # PROGRAM: says which version it runs with
+run() { # PROGRAM: print the version of the library that it uses
   said=$("$1")
   echo "$said"
   [ "$said" = "vestry $version" ]

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Debian packages are installed where nothing else is, used as debian/tests say, and purged without a trace:
-# packages.sh FOLDER, as root in a system to be thrown away (scripts/packages --install-test)
+# Installs Debian packages in a bare system, uses them by debian/tests, and checks that a purge leaves no file:
+# packages.sh FOLDER, as root in a temporary system (scripts/packages --install-test)
 # SPDX-License-Identifier: MIT
 set -eu
 cd "$(dirname "$0")/../.."
@@ -10,13 +10,13 @@ trap 'rm -f "$log" "$log".*' EXIT
 
 apt() { apt-get -q -y --no-install-recommends "$@" >"$log" 2>&1 || { cat "$log"; exit 1; }; }
 installed() { dpkg-query -W -f '${Package}:${Architecture}\n' | sed 's/:all$//' | sort; }
-files() { # all of the system, but for what apt and dpkg remember of any package
+files() { # all files of the system, except the records of apt and dpkg
   find / \( -path /proc -o -path /sys -o -path /dev -o -path "$PWD" -o -path /root/.cache -o -path /var/cache \
     -o -path /var/log -o -path /var/lib/apt -o -path "$log*" \) -prune -o ! -type d -printf '%p %y %s\n' \
     -o -printf '%p\n' | grep -v '^/var/lib/dpkg/\(status\|available\|lock\|diversions\|statoverride\)' | sort
 }
 
-# The folder becomes one that apt installs from by name, and asks for what packages need as it does of any other.
+# The folder becomes an archive of apt, so that apt installs the packages by name, with their dependencies.
 for deb in "$folder"/*.deb; do
   dpkg-deb -f "$deb"
   printf 'Filename: ./%s\nSize: %s\nSHA256: %s\n\n' "${deb##*/}" "$(stat -c %s "$deb")" \
@@ -26,7 +26,7 @@ echo "deb [trusted=yes] copy:$folder ./" >/etc/apt/sources.list.d/vestry.list
 apt update
 names=$(sed -n 's/^Package: //p' "$folder/Packages")
 
-# Each test has the packages that it asks for, and no others.
+# Each test runs with the packages that it declares, and no others.
 sed -n 's/^Tests: *//p' debian/tests/control >"$log.tests"
 installed >"$log.bare"
 while read -r test; do
@@ -41,7 +41,7 @@ while read -r test; do
   apt purge $(comm -13 "$log.bare" "$log.now")
 done <"$log.tests"
 
-# What they need comes first, so that what is left afterwards is theirs.
+# Dependencies are installed first, so that all remaining files belong to these packages.
 # shellcheck disable=SC2086 # lists of words
 needs=$(apt-get -s --no-install-recommends install $names | sed -n '/^Inst [^ ]*vestry/d; s/^Inst \([^ ]*\).*/\1/p')
 # shellcheck disable=SC2086

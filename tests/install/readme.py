@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The first day, word for word: a fresh clone of the commit that is checked out, then the commands of README, of the
-guide's pages and of examples/README.md as they stand there, each given to a shell: readme.py TOP COMPILER GENERATOR
+"""Run the commands of README, of the guide's pages and of examples/README.md literally, in a fresh clone of the
+commit that is checked out; each is passed to a shell: readme.py TOP COMPILER GENERATOR
 
-README installs into a folder (DESTDIR, by a `sudo` of this test's), which stands for the system in PATH,
-PKG_CONFIG_PATH, CMAKE_PREFIX_PATH and LD_LIBRARY_PATH. Programs listen at the ports that the pages name, in a network of
-the test's own; where none can be had the test is skipped (77)."""
+README installs into a folder (DESTDIR, by a `sudo` of this test), which represents the system in PATH, PKG_CONFIG_PATH,
+CMAKE_PREFIX_PATH and LD_LIBRARY_PATH. Programs listen at the ports that the pages name, in a separate network
+namespace; if none can be created, the test is skipped (77)."""
 import importlib.util
 import os
 import re
@@ -36,19 +36,19 @@ def load(path):
 
 
 def commands(text):
-    """The indented lines of a page, without their comments."""
+    """Return the indented lines of a page, without their comments."""
     return [re.sub(r"\s+# .*", "", line.strip()) for line in re.findall(r"^    (\S.*)$", FENCE.sub("", text), re.MULTILINE)]
 
 
 class System:
-    """The clone, and what is installed from it."""
+    """The clone, and the files installed from it."""
 
     def __init__(self, scratch):
         self.clone, self.root, self.home = scratch / "vestry", scratch / "root", scratch / "home"
         programs = scratch / "programs"
         for folder in (self.root / "etc", self.home, programs):
             folder.mkdir(parents=True)
-        for name in ("ld.so.conf", "ld.so.conf.d"):  # where this system looks for libraries
+        for name in ("ld.so.conf", "ld.so.conf.d"):  # the files that name the library folders of this system
             subprocess.run(["cp", "-r", f"/etc/{name}", self.root / "etc"], check=False)
         sudo = programs / "sudo"
         sudo.write_text('#!/bin/sh\nif [ "$1" = ldconfig ]; then shift; exec /sbin/ldconfig -r "$DESTDIR" "$@"; fi\nexec "$@"\n')
@@ -71,13 +71,14 @@ class System:
 
 
 class Program:
-    """A command that serves until Ctrl-C, which its whole terminal gets."""
+    """A command that serves until Ctrl-C, which reaches all processes of its terminal."""
 
     def __init__(self, system, command, folder, port=8080):
         print(f"$ {command}", flush=True)
         self.command, self.url = command, f"http://127.0.0.1:{port}"
         self.log = tempfile.TemporaryFile("w+")
-        # bash becomes a program that is all of its command, as in a terminal: the exit status is the program's.
+        # bash replaces itself by a program that is the whole command, as in a terminal: the exit status is the
+        # program's.
         self.process = subprocess.Popen(["bash", "-c", command], cwd=folder, env=system.environment, stdin=subprocess.DEVNULL, stdout=self.log,
                                         stderr=subprocess.STDOUT, start_new_session=True)
 
@@ -85,7 +86,7 @@ class Program:
         return os.pread(self.log.fileno(), 1 << 20, 0).decode(errors="replace")
 
     def page(self):
-        """What is at its address, once it listens."""
+        """Return the content at its address, when it listens."""
         until = time.monotonic() + PATIENCE_S
         while True:
             try:
@@ -121,7 +122,7 @@ class Program:
 
 
 def install(system):
-    """README's section: what it builds and installs is whole, and the system finds it."""
+    """The section of README: the build and the installation are complete, and the system finds the library."""
     readme = (system.clone / "README.md").read_text()
     lines = [line for line in commands(readme.split("\n## Install\n")[1].split("\n## ")[0])]
     assert any("cmake --install" in line for line in lines), lines
@@ -133,8 +134,8 @@ def install(system):
 
 
 def programs(system):
-    """README's two programs, built with what README says: a stream under a key gets what a handler and a timer send;
-    each open tab shows the new count."""
+    """The two programs of README, built by its commands: a stream under a key receives events of a handler and of a
+    timer; each open tab shows the new count."""
     readme = (system.clone / "README.md").read_text()
     keyed, live_page = C_BLOCK.findall(readme)
     page, vote = live_page.split("\n\n")
@@ -189,12 +190,12 @@ def demos(system):
 
 
 def shells(system):
-    """What pages of the guide have the sqlite3 shell do to the database of a demo that runs."""
+    """Commands of the guide's pages that use the sqlite3 shell on the database of a running demo."""
     given = 0
     for page in sorted((system.clone / "docs/guide").glob("*.md")):
         for command in commands(page.read_text()):
             demo = re.match(r"sqlite3 (\w+)\.db ", command)
-            if not demo or demo[1] == "shelf":  # which new.py has
+            if not demo or demo[1] == "shelf":  # new.py runs these
                 continue
             with Program(system, f"scripts/demo {demo[1]}", system.clone) as program:
                 program.page()
@@ -207,8 +208,8 @@ def shells(system):
 
 
 def programs(text):
-    """The page's commands that build a program, and what they build: visible blocks up to one with a main, the last ones
-    that stand before the command and use its server, or else the first ones."""
+    """Return the page's commands that build a program, with their source: visible blocks up to one with a main
+    function, either the last ones before the command that use its server, or the first ones."""
     whole, source = [], ""
     for block in C_BLOCK.finditer(text):
         source += block[1]
@@ -223,13 +224,14 @@ def programs(text):
 
 
 def guide(system):
-    """The pages whose programs a reader builds: each builds by the page's command, and does what the page says."""
+    """The pages whose programs a reader builds: each builds by the page's command, and behaves as the page
+    describes."""
     pages = load(system.clone / "tests/docs/guide.py")
     built = 0
     for page in sorted((system.clone / "docs/guide").glob("*.md")):
         text = page.read_text()
         for command, name, source in programs(text):
-            if source is None:  # the page says which main goes with it
+            if source is None:  # the page names the main function
                 print(f"left out: {command}: {page.name} has no main")
                 continue
             folder = system.home / page.stem
@@ -239,14 +241,14 @@ def guide(system):
             built += 1
             if name.endswith("_test"):
                 system.run(f"./{name}", folder)
-            elif page.stem != "embedding":  # whose commands embedding.py gives
+            elif page.stem != "embedding":  # embedding.py runs its commands
                 os.environ.update(system.environment)
                 assert not pages.serve(str(folder / name), folder, pages.read(page)[2]), page
     assert built >= 6, f"{built} programs: the pages have lost theirs"
 
 
 def first_hour(system):
-    """The page's commands; its exercises are those of new.py, for what vestry-new writes there."""
+    """The commands of the page; new.py runs its exercises, on the output of vestry-new."""
     folder = system.home
     for line in commands((system.clone / "docs/guide/first-hour.md").read_text()):
         if line.startswith("cd "):
@@ -273,7 +275,7 @@ def main():
 
 
 def has_network():
-    """Begin anew in a network of its own, whose ports are all free."""
+    """Start again in a separate network namespace, in which all ports are free."""
     unshare = ["unshare", "--net"] if os.getuid() == 0 else ["env", "README_IS_USER=1", "unshare", "--user", "--map-root-user", "--net"]
     up = [*unshare, "sh", "-c", 'PATH=$PATH:/sbin:/usr/sbin; ip link set lo up && exec "$@"', "sh"]
     if not shutil.which("unshare") or subprocess.run([*up, "true"], capture_output=True, check=False).returncode:

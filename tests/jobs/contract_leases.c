@@ -48,7 +48,7 @@ static void job_of_a_killed_process_is_taken_over_after_its_lease(void **state) 
   crew c;
   int status;
   crew_begin(&c);
-  const pid_t child = fork(); /* before this process has connections of its own */
+  const pid_t child = fork(); /* before this process opens connections */
   if (!child) live_and_die(&c);
   assert_int_equal(waitpid(child, &status, 0), child);
   assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);

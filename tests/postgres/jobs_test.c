@@ -131,7 +131,7 @@ static void finish_slowly(crew *c, crew_node *n, vestry_job *job) {
   vestry_sql_transaction *loan;
   c->meanwhile = NULL;
   assert_int_equal(vestry_sql_begin(n->pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
-  assert_int_equal(vestry_job_progress(job, 0.5, NULL), VESTRY_INVALID); /* needs a connection of its own */
+  assert_int_equal(vestry_job_progress(job, 0.5, NULL), VESTRY_INVALID); /* needs a separate connection */
   assert_int_equal(vestry_job_finish(job, loan), VESTRY_OK);
   crew_pass(2 * CREW_LEASE_MS);
   assert_false(crew_step(&c->nodes[1]));

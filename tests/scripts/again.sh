@@ -1,13 +1,13 @@
 #!/bin/sh
-# What tests/ctest.sh makes of tests that fail, which are made up here: again.sh REPOSITORY
+# How tests/ctest.sh handles failing tests, which are simulated here: again.sh REPOSITORY
 # SPDX-License-Identifier: MIT
 set -eu
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 failed=0
 
-# Tests by name: good; bad; skipped; part, with a case that is skipped; chance_1, chance_2, … fail the first time.
-run() { # OPTION WANTED SAID TESTS…: the exit status that is wanted, and a pattern of what is said
+# Tests by name: good; bad; skipped; part, with a skipped case; chance_1, chance_2, … fail the first time.
+run() { # OPTION WANTED SAID TESTS…: the expected exit status, and a pattern of the expected output
   option=$1 wanted=$2 said=$3
   shift 3
   rm -rf "$scratch/build" && mkdir "$scratch/build"

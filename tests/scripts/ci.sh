@@ -1,5 +1,5 @@
 #!/bin/sh
-# The summary and exit status of .ci/run and of scripts/test --all, over made-up runs of what they start: ci.sh REPOSITORY
+# The summary and exit status of .ci/run and of scripts/test --all, with simulated runs: ci.sh REPOSITORY
 # SPDX-License-Identifier: MIT
 set -eu
 scratch=$(mktemp -d)
@@ -42,7 +42,7 @@ wrong() {
   echo "$command: here $HERE, with sanitizers $SANITIZED, there $THERE, packages $PACKAGES: $*"
   failed=1
 }
-says() { # PATTERN WORDS: a line of the end, which is what comes after all output of the last run
+says() { # PATTERN WORDS: a line of the end, which is the text after all output of the last run
   sed '1,/^words of there$/d' "$said" | grep -q "$1" || wrong "$2"
 }
 ends() { # WANTED COMMAND…
@@ -63,7 +63,7 @@ ends() { # WANTED COMMAND…
     wrong 'the summary contains skipped tests, too'
   fi
 }
-run() { # HERE SANITIZED THERE CI ALL: exit statuses of the three runs, and those that .ci/run and --all must end with
+run() { # HERE SANITIZED THERE CI ALL: exit statuses of the three runs, and the expected ones of .ci/run and --all
   export HERE="$1" SANITIZED="$2" THERE="$3"
   ends "$5" "$scratch/scripts/all" --again --all
   case $PACKAGES in

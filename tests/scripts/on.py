@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What scripts/on promises, with a chroot of a few programs that a made-up mmdebstrap makes: on.py REPOSITORY
+"""The behaviour of scripts/on, with a chroot of a few programs that a simulated mmdebstrap makes: on.py REPOSITORY
 
-It is made once, and again if it was left half-made; runs at the same time do not harm each other; exit statuses and
-errors are told; and however a run ends, neither a process nor a mount of it is left."""
+The chroot is made once, and again if it is incomplete. Concurrent runs do not harm each other. Exit statuses and errors
+are reported. However a run ends, it leaves neither a process nor a mount."""
 import os
 import re
 import shutil
@@ -71,18 +71,18 @@ def processes(mark):
 
 
 def mounts(folder):
-    """Those below a folder: others may come and go on the machine meanwhile."""
+    """Return the mounts below a folder: other mounts may come and go on the machine meanwhile."""
     with open("/proc/self/mounts") as file:
         return [line for line in file if folder in line]
 
 
 class World:
-    """A tree with the scripts, programs that come before the machine's, and a folder for chroots."""
+    """A tree with the scripts, programs that precede the machine's on the PATH, and a folder for chroots."""
 
     def __init__(self, scratch):
         self.scratch = scratch
         self.fake = f"{scratch}/fake"
-        self.mark = f"86400.{os.getpid()}"  # what sleep is told: nothing else on the machine has this argument
+        self.mark = f"86400.{os.getpid()}"  # an argument of sleep that no other process on the machine has
         for script in ["on", "require"]:
             os.makedirs(f"{scratch}/tree/scripts", exist_ok=True)
             shutil.copy(f"{REPOSITORY}/scripts/{script}", f"{scratch}/tree/scripts")
@@ -126,10 +126,10 @@ def is_made_once(world):
 
 def nothing_is_left(world):
     before = mounts(world.scratch)
-    # As it is told to end, as Ctrl-C does to all in the foreground, and as it cannot notice.
+    # Ended by a signal to it, by Ctrl-C, which reaches the whole foreground, and by a kill, which it cannot notice.
     for number, everybody, wanted in [(signal.SIGTERM, False, 143), (signal.SIGINT, True, 130),
                                       (signal.SIGHUP, False, 129), (signal.SIGKILL, False, -9)]:
-        # One that nobody waits for, and one that hears no signal.
+        # A background process, and a process that ignores signals.
         run = world.start("sh", "-c", f"sleep {world.mark} & trap '' INT TERM HUP; echo started; sleep {world.mark}")
         assert run.stdout.readline() == "started\n"
         (os.killpg if everybody else os.kill)(run.pid, number)
@@ -153,7 +153,7 @@ def a_half_made_one_is_made_again(world):
     assert world.run("sh", "-c", "echo whole", suite="half")[0] == "whole\n"
     assert not os.path.exists(f"{world.scratch}/chroots/half/half")
     assert world.calls() == calls + 2
-    # So is one in which an installation was cut off.
+    # A chroot in which an installation was interrupted is made again, too.
     write(f"{world.scratch}/chroots/half/var/lib/dpkg/updates/0001", "")
     assert world.run("sh", "-c", "echo mended", suite="half")[0] == "mended\n"
     assert world.calls() == calls + 3
@@ -167,7 +167,7 @@ def it_is_upgraded_once_a_day(world):
     assert not os.path.exists(f"{root}/calls")
     day_ago = time.time() - 25 * 60 * 60
     os.utime(f"{root}.ready", (day_ago, day_ago))
-    write(f"{root}/broken", "")  # as without network: what is there goes on
+    write(f"{root}/broken", "")  # as without network: the existing packages are used
     out, err = world.run("sh", "-c", "echo works", suite="daily")
     assert out == "works\n" and said in err and "stay as they are" in err, err
     os.remove(f"{root}/broken")
@@ -175,7 +175,7 @@ def it_is_upgraded_once_a_day(world):
     with open(f"{root}/calls") as file:
         assert "upgrade" in file.read()
     assert said not in world.run("sh", "-c", ":", suite="daily")[1]
-    # Other mirrors: the packages may be others too.
+    # With other mirrors, packages may be others too.
     write(f"{root}.ready", "deb http://other.example/debian daily main\n")
     assert said in world.run("sh", "-c", ":", suite="daily")[1]
 
@@ -186,11 +186,11 @@ def several_at_once(world):
     assert world.run("sh", "-c", "echo beside")[0] == "beside\n"
     assert first.communicate("end\n", timeout=PATIENCE_S)[0] == "end\n" and first.returncode == 0
 
-    # One makes it, the other waits for it.
+    # One run makes it, the other run waits.
     calls = world.calls()
     os.mkfifo(f"{world.fake}/gate")
     runs = [world.start("sh", "-c", "echo made", suite="both", FAIL="gate")]
-    with open(f"{world.fake}/gate", "w") as gate:  # open once it is being made
+    with open(f"{world.fake}/gate", "w") as gate:  # returns when the chroot is being made
         runs.append(world.start("sh", "-c", "echo made", suite="both", FAIL="gate"))
         assert runs[1].stderr.readline().startswith("scripts/on: waiting for another run")
         gate.write("\n")

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Which mirrors a chroot of another Debian is made of, by what apt is told of this one: sources.sh REPOSITORY
-# Made-up files of apt in both formats; nothing is fetched.
+# The mirrors from which a chroot of another Debian is made, derived from this machine's apt: sources.sh REPOSITORY
+# Simulated files of apt in both formats; nothing is downloaded.
 # SPDX-License-Identifier: MIT
 set -eu
 repository=$1
@@ -22,7 +22,7 @@ EOF
 export APT_CONFIG="$scratch/apt.conf"
 
 failed=0
-expect() { # WHAT, and on standard input: "URI SUITE" a line
+expect() { # NAME, and on standard input: "URI SUITE" on each line
   sed 's,^,deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ,; s,$, main,' >"$scratch/wanted"
   "$repository/scripts/on" --sources other >"$scratch/got"
   diff -u "$scratch/wanted" "$scratch/got" || {

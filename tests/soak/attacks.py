@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The attacks: a table, and a function for each. The text of a function says what it does and what a server that minds
-it would lose."""
+"""The attacks: a table, and a function for each. The docstring of a function describes the attack and what a
+vulnerable server would lose."""
 import collections
 import ssl
 import time
@@ -12,13 +12,13 @@ TABLE = []
 
 def attack(name, sources=("many",), idle=False, tls_only=False, descriptors=None, peak_mb=64, adapters=None,
            denies=()):
-    """Puts a function into the table.
+    """Add a function to the table.
     sources      "one" address, "many"; each is a run
-    idle         the attackers hardly send anything: the server must hardly use the processor
+    idle         the attackers send almost nothing: the server must use almost no processor time
     descriptors  the server's RLIMIT_NOFILE
-    peak_mb      by how much the server may be larger in the meantime
-    denies       servers that have a place for each of "many" only until they are all taken: new connections may wait
-                 as long as that lasts, those that are open must not notice"""
+    peak_mb      maximum growth of the server meanwhile
+    denies       servers that have a slot for each of "many" only until all are taken: new connections may wait
+                 meanwhile, but open ones must not notice"""
 
     def add(function):
         TABLE.append(Attack(name, function, sources, idle, tls_only, descriptors, peak_mb, adapters, denies))
@@ -36,7 +36,7 @@ def head(method="GET", path="/stats", *lines):
 
 @attack("full-pool")
 def full_pool(field):
-    """A head whose Cookie nearly fills the connection's memory, and a Content-Length that is no number."""
+    """Send a head whose Cookie nearly fills the connection's memory, and an invalid Content-Length."""
 
     def make():
         return head("GET", "/stats", "Cookie: " + "x" * field.random.randrange(1700, 3650), "Content-Length: 12x")
@@ -46,26 +46,26 @@ def full_pool(field):
 
 @attack("half-head-fin", sources=("one", "many"))
 def half_head_fin(field):
-    """Half a head and the end of the connection in one burst: who misses the end keeps place and descriptor."""
+    """Send half a head and close, in one burst: a server that misses the close keeps slot and descriptor."""
     field.burst(3000, lambda: b"GET /stats HTTP/1.1\r\nHost: so", leave="now")
 
 
 @attack("slow-heads", sources=("one", "many"), idle=True, denies=("civetweb",))
 def slow_heads(field):
-    """Slowloris: heads that come a byte at a time."""
+    """Slowloris: send heads one byte at a time."""
     text = head("GET", "/stats", "X-Slow: " + "z" * 3000)
     field.hold(150, lambda i: text[:1], lambda i: field.random.choice((b"z", b"X", b":")), every=0.5)
 
 
 @attack("silence", sources=("one", "many"), idle=True, denies=("civetweb",))
 def silence(field):
-    """Connections on which nothing is ever said."""
+    """Open connections and send nothing."""
     field.hold(150, lambda i: b"")
 
 
 @attack("large-heads")
 def large_heads(field):
-    """Heads beyond all bounds: of one long line, of many lines, of a long path."""
+    """Send oversized heads: one long line, many lines, a long path."""
 
     def make():
         kind, size = field.random.randrange(3), field.random.choice((5000, 20000, 70000))
@@ -80,7 +80,7 @@ def large_heads(field):
 
 @attack("header-names")
 def header_names(field):
-    """Header names that are no tokens, folded lines, lines without a name, with a second request hidden in the body."""
+    """Send invalid header names, folded lines, and lines without a name, with a second request hidden in the body."""
     hidden = head("POST", "/pub?key=hidden", "Content-Length: 1") + b"1"
     chunks = b"%x\r\n%s\r\n0\r\n\r\n" % (len(hidden), hidden)
     lines = ("Transfer-Encoding : chunked", "X: y\r\n folded: yes", ": v", "Bad Name: 1", "X\x00Y: 1", "Content-Length\t: 5",
@@ -93,7 +93,7 @@ def header_names(field):
 
 @attack("unfinished-bodies", sources=("one", "many"), peak_mb=160, denies=("civetweb",))
 def unfinished_bodies(field):
-    """Bodies of 1 MiB of which the last byte never comes."""
+    """Send bodies of 1 MiB without their last byte."""
     body = b"7" * (MB - 1)
     first = head("POST", "/pub?key=x", f"Content-Length: {MB}") + body
     field.hold(800, lambda i: memoryview(first))
@@ -101,21 +101,21 @@ def unfinished_bodies(field):
 
 @attack("slow-bodies", sources=("one", "many"), idle=True, denies=("civetweb",))
 def slow_bodies(field):
-    """A byte each four seconds: each is in time for whoever waits for one byte."""
+    """Send a byte every four seconds, so that a timeout for each byte never ends."""
     first = head("POST", "/pub?key=x", "Content-Length: 1000") + b"1"
     field.hold(150, lambda i: first, lambda i: b"1", every=4.0)
 
 
 @attack("slow-linger", sources=("one", "many"), idle=True, denies=("civetweb",))
 def slow_linger(field):
-    """Too large a body is answered 413; what still comes of it comes a byte each four seconds."""
+    """Send too large a body, which gets 413, and continue with a byte every four seconds."""
     first = head("POST", "/pub?key=x", "Content-Length: 99000000") + b"1" * 1000
     field.hold(150, lambda i: first, lambda i: b"1", every=4.0)
 
 
 @attack("chunks")
 def chunks(field):
-    """Chunked bodies that are wrong in every way."""
+    """Send chunked bodies that are invalid in every way."""
     starts = (b"zz\r\n", b"-1\r\nx\r\n", b"ffffffffffffffff\r\nx", b"5\r\nabc\r\n0\r\n\r\n", b"1;" + b"e" * 9000, b"0\r\nX: y\r\n",
               b"3\nabc\n0\n\n", b"7fffffffffffffff\r\n" + b"c" * 5000, b"\r\n\r\n", b"1\r\naX\r\n0\r\n\r\n")
     first = head("POST", "/pub?key=x", "Transfer-Encoding: chunked")
@@ -124,7 +124,7 @@ def chunks(field):
 
 @attack("deep-json")
 def deep_json(field):
-    """Nested brackets, to streams that are there: 950 were too many for a small stack."""
+    """Send nested brackets to open streams: 950 overflowed a small stack."""
 
     def make():
         if field.random.random() < 0.05:
@@ -141,7 +141,7 @@ def deep_json(field):
 
 @attack("half-handshake", sources=("one", "many"), idle=True, tls_only=True)
 def half_handshake(field):
-    """A ClientHello, whole or half, and silence."""
+    """Send a ClientHello, complete or half, and then nothing."""
     sent, back = ssl.MemoryBIO(), ssl.MemoryBIO()
     try:
         field.tls.wrap_bio(back, sent).do_handshake()
@@ -156,13 +156,13 @@ def half_handshake(field):
 @attack("flood", sources=("one", "many"), idle=True, descriptors=256, adapters=("microhttpd",), denies=("microhttpd", "tls"))
 @attack("flood", sources=("one", "many"), idle=True, descriptors=330, adapters=("civetweb",), denies=("civetweb",))
 def flood(field):
-    """More connections than the server has descriptors, silent, and new ones all the time."""
+    """Open more connections than the server has descriptors, silent, and continuously new ones."""
     field.hold(700, lambda i: b"" if i % 2 else b"GET /stats HTTP/1.1\r\n")
 
 
 @attack("resets")
 def resets(field):
-    """Streams and requests that are reset at any moment."""
+    """Reset streams and requests at any moment."""
 
     def make():
         return field.random.choice((head("GET", "/sub?key=r"), head("GET", "/sub"), head("GET", "/stats"), b"GET /su",
@@ -176,15 +176,17 @@ def resets(field):
 
 @attack("slow-files", sources=("one", "many"), peak_mb=32, denies=("civetweb",))
 def slow_files(field):
-    """A file of 4 MiB for each, read at some kilobytes a second: a server that has it in memory for each holds them all."""
+    """Read a file of 4 MiB at some kilobytes per second, on each connection: a server that buffers it for each holds
+    them all."""
     ask = head("GET", "/large/file")
     field.hold(150, lambda i: ask, receive_bytes=4096)
 
 
 @attack("slow-answers", sources=("one", "many"), peak_mb=192, denies=("civetweb",))
 def slow_answers(field):
-    """The same of a page that is made for each: all of them together are ten times what answers may hold. Those for which
-    there is no room must not be made; what may be larger than the room is what the allocator keeps for each thread."""
+    """Do the same with a page that is made for each request: all of them together are ten times the limit of
+    buffered bodies. Pages without room must not be made; memory beyond the limit is what the allocator keeps for
+    each thread."""
     ask = head("GET", "/large/html")
     field.hold(150, lambda i: ask, receive_bytes=4096)
 
@@ -194,7 +196,7 @@ def slow_answers(field):
 
 @attack("stalled-readers", sources=("one", "many"))
 def stalled_readers(field):
-    """Streams that are never read, and events of 20 kB for them."""
+    """Open streams that are never read, and send them events of 20 kB."""
     readers = []
     for _ in range(field.many(40)):
         if readers and not field.first_half():  # handshakes on a busy machine: the events are the attack
@@ -221,8 +223,8 @@ def stalled_readers(field):
 
 @attack("blocked-resets")
 def blocked_resets(field):
-    """Streams that are blocked, then end cleanly on the server's side, then are reset: who waits for the final chunk to
-    go out keeps them."""
+    """Block streams, end them cleanly on the server, then reset them: a server that waits for the final chunk keeps
+    them."""
     number = 0
     event = b'"' + b"b" * 700000 + b'"'
 
@@ -240,7 +242,7 @@ def blocked_resets(field):
             field.reset(stream)
             continue
         post = head("POST", f"/pub?key={key}", f"Content-Length: {len(event)}", "Connection: close") + event
-        for _ in range(12):  # until it is more than the sockets of both sides hold
+        for _ in range(12):  # more than the socket buffers of both sides
             before = queued()
             field.target.ask(post, source=field.sources[number % len(field.sources)])
             time.sleep(0.02)
@@ -253,7 +255,7 @@ def blocked_resets(field):
 
 @attack("invented-keys")
 def invented_keys(field):
-    """Sessions and keys that nobody has: finding them must not make them."""
+    """Request unknown sessions and keys: a lookup must not create them."""
 
     def make():
         key = field.random.randrange(1 << 60)
@@ -270,7 +272,7 @@ def invented_keys(field):
 
 @attack("fuzz")
 def fuzz(field):
-    """Requests of all kinds with bytes changed, doubled, left out."""
+    """Send requests of all kinds with bytes changed, doubled, or left out."""
     good = (head("GET", "/sub?key=f", "Accept-Encoding: br, gzip"), head("GET", "/stats", "Cookie: a=b; c=d"),
             head("POST", "/pub?key=f", "Content-Length: 9") + b'{"a":[1]}',
             head("POST", "/pub?key=f", "Transfer-Encoding: chunked") + b"4\r\n1234\r\n0\r\n\r\n",

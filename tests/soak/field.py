@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What hostile clients are made of: addresses to come from, a pace, and sockets that never wait.
+"""Parts of hostile clients: source addresses, a pace, and non-blocking sockets.
 
-An attack is a function of a Field. It runs in a process of its own, ends by itself when the field's time is over, and
-then its process, with all its sockets, is gone. Where latencies count, attackers run only when nobody else wants the
-processor: they stand for machines elsewhere, and must not be what the honest clients wait for."""
+An attack is a function of a Field. It runs in a separate process, and ends by itself when the field's time is over;
+then its process and all its sockets are gone. If latencies are measured, attackers run only when no other process wants
+the processor, because they represent other machines and must not delay the honest clients."""
 import collections
 import os
 import random
@@ -15,13 +15,13 @@ import time
 
 MANY = [f"127.0.0.{n}" for n in range(2, 51)]
 ONE = MANY[:1]
-TLS_COSTS = 10  # as much as a plain connection, at least: the attackers would have to pay it too
-BIND_WITHOUT_PORT = 24  # IP_BIND_ADDRESS_NO_PORT: the port is chosen at connect, by the whole of the four numbers
+TLS_COSTS = 10  # at least the cost of so many plain connections, which attackers would have to pay, too
+BIND_WITHOUT_PORT = 24  # IP_BIND_ADDRESS_NO_PORT: connect chooses the port, by addresses and ports of both ends
 RESET = struct.pack("ii", 1, 0)
 
 
 class Field:
-    """seconds: how long; sources: addresses; scale: the share of the attack's usual strength."""
+    """seconds: duration; sources: addresses; scale: the share of the attack's usual strength."""
 
     def __init__(self, target, seconds, sources, scale, seed):
         self.target = target
@@ -45,7 +45,7 @@ class Field:
         return time.monotonic() < self.until - self.seconds / 2
 
     def turns(self, a_second):
-        """Yields so many times a second, scaled, until the time is over; catches up in bursts."""
+        """Yield this many times per second, scaled, until the time is over; catch up in bursts."""
         a_second = max(1, a_second * self.scale / (TLS_COSTS if self.target.tls else 1))
         began, done = time.monotonic(), 0
         while (now := time.monotonic()) < self.until:
@@ -56,17 +56,17 @@ class Field:
             for _ in range(min(due - done, 200)):
                 yield done
                 done += 1
-            if due - done > a_second:  # it cannot keep up: no use in counting what was missed
+            if due - done > a_second:  # too slow: do not count the missed turns
                 began, done = now, 0
 
     def many(self, count):
-        """count, scaled; at least one."""
+        """Return count, scaled; at least one."""
         return max(1, int(count * self.scale))
 
     # ---- sockets -----------------------------------------------------------------------------------------------------
 
     def connect(self, receive_bytes=0):
-        """A socket that does not block and is connected, or about to be; None: not now."""
+        """Return a non-blocking socket that is connected, or connecting; None: not now."""
         self.turn += 1
         s = None
         try:
@@ -84,7 +84,7 @@ class Field:
             return None
 
     def wire(self, receive_bytes=0):
-        """A connection on which requests can be sent: with TLS, if the server has it, and its handshake done."""
+        """Return a connection for requests: with TLS, after its handshake, if the server uses it."""
         s = self.connect(receive_bytes)
         if not s or not self.target.tls:
             return s
@@ -106,7 +106,7 @@ class Field:
 
     @staticmethod
     def send(s, data):
-        """How much went out; -1: the connection is over."""
+        """Return the number of bytes sent; -1: the connection is closed."""
         try:
             return s.send(data)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -115,7 +115,7 @@ class Field:
             return -1
 
     def receive(self, s):
-        """What came; None: nothing now; b"": the connection is over. Counts the statuses of answers."""
+        """Return received bytes; None: nothing now; b"": the connection is closed. Count the statuses of responses."""
         try:
             data = s.recv(65536)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -139,18 +139,18 @@ class Field:
         s.close()
 
     def await_answer(self, s):
-        """Waits a second for the first bytes of an answer, and takes no more than these."""
+        """Wait one second for the first bytes of a response, and read no more."""
         try:
             s.settimeout(1)
             return s.recv(15).startswith(b"HTTP/1.1 200")
         except OSError:
             return False
 
-    # ---- the shapes that most attacks have ---------------------------------------------------------------------------
+    # ---- patterns of most attacks ------------------------------------------------------------------------------------
 
     def burst(self, a_second, make, depth=64, leave="close"):
-        """Connections one after another: each sends what make() gives. The oldest leaves when there are depth of them:
-        leave is "close", "reset", or "now": closed at once, in the same burst of packets."""
+        """Open connections one after another: each sends the result of make(). At depth connections the oldest is
+        closed: leave is "close", "reset", or "now": closed at once, in the same burst of packets."""
         for _ in self.turns(a_second):
             s = self.wire()
             if not s:
@@ -169,8 +169,8 @@ class Field:
                     oldest.close()
 
     def hold(self, count, begin, more=None, every=1.0, receive_bytes=0):
-        """count connections that stay: begin(i) gives what each sends first, more(i), every so many seconds, what next.
-        Those that the server ends are opened again, a tenth of them a second at most."""
+        """Keep count connections: begin(i) returns the first data of each, more(i) the next data, periodically.
+        Connections that the server closes are opened again, at most a tenth of them per second."""
         count = self.many(count)
         held = [None] * count
         pending = [b""] * count
@@ -199,7 +199,7 @@ class Field:
         self.open.extend(s for s in held if s)
 
     def drive(self, held, pending):
-        """Send what is pending, as far as it goes."""
+        """Send pending data, as far as the sockets take it."""
         for i, s in enumerate(held):
             if s is not None and pending[i]:
                 sent = self.send(s, pending[i])
@@ -208,7 +208,7 @@ class Field:
 
 
 def run(attack, target, seconds, sources, scale, seed, politely, pipe):
-    """The body of an attacker's process. politely: it runs only when nobody else wants to."""
+    """The body of an attacker's process. politely: it runs only when no other process wants the processor."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     if politely:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Honest clients, each kind a process of its own, and what they saw: latencies, and everything that went wrong.
+"""Honest clients, each kind a separate process, and their results: latencies, and all errors.
 
-- readers hold streams under one key and check that every event comes, once and in order;
-- the poster sends an event to that key every 20 ms, over a connection that it keeps;
-- the visitor asks for a page every 20 ms and opens a stream now and then, each over a connection of its own.
+- readers hold streams under one key and check that every event arrives, once and in order;
+- the poster sends an event to that key every 20 ms, over a kept connection;
+- the visitor requests a page every 20 ms and opens a stream now and then, each over a new connection.
 
-A client that has to wait sends its next requests late. Those it would have sent meanwhile are counted as if they had
-waited too; otherwise one long silence would be one slow request among thousands."""
+A client that has to wait sends its next requests late. Requests that it would have sent meanwhile are counted as if
+they had waited too; otherwise one long stall would count as one slow request among thousands."""
 import multiprocessing
 import os
 import random
@@ -18,14 +18,14 @@ import time
 
 PERIOD_S = 0.02
 PATIENCE_S = 2.0
-START_S = 20.0  # for the first streams, which all else stands on
-VISITS_A_STREAM = 10  # every so many pages the visitor opens a stream
+START_S = 20.0  # for the first streams, which all checks need
+VISITS_A_STREAM = 10  # the visitor opens a stream after this many pages
 EVENT = re.compile(rb'\[(\d+),([0-9.]+)\]')
 KINDS = ("readers", "poster", "visitor")
 
 
 class Seen:
-    """What one kind of clients saw since it was last asked."""
+    """Results of one kind of clients since the last query."""
 
     def __init__(self):
         self.reset()
@@ -41,7 +41,7 @@ class Seen:
 
 
 class Honest:
-    """All of them. Their numbers are taken with mark()."""
+    """All honest clients. Read their results with mark()."""
 
     def __init__(self, target, streams):
         self.parts = {}
@@ -56,7 +56,7 @@ class Honest:
             ours.recv()  # it is ready
 
     def mark(self):
-        """What was seen since the last mark: kind → Seen."""
+        """Return the results since the last mark: kind → Seen."""
         for _, pipe in self.parts.values():
             pipe.send("mark")
         return {kind: pipe.recv() for kind, (_, pipe) in self.parts.items()}
@@ -72,7 +72,7 @@ class Honest:
 
 
 def told(pipe, seen):
-    """False: it is to end."""
+    """Return False if it must end."""
     while pipe.poll(0):
         if pipe.recv() == "stop":
             return False
@@ -87,7 +87,7 @@ def request(method, path, body=b"", more=""):
 
 
 def read_head(s):
-    """The head of an answer and what came behind it; an OSError if none comes."""
+    """Return the head of a response and the bytes after it; raise OSError if none arrives."""
     data = b""
     while b"\r\n\r\n" not in data:
         more = s.recv(65536)
@@ -99,7 +99,7 @@ def read_head(s):
 
 
 def pace(began, at):
-    """Waits for the next turn: turns are PERIOD_S apart, those that were missed are left out."""
+    """Wait for the next turn: turns are PERIOD_S apart, and missed turns are skipped."""
     now = time.monotonic()
     due = began + at * PERIOD_S
     if now < due:
@@ -142,7 +142,7 @@ def run_poster(target, pipe, key, _):
                 s = s or target.connect(PATIENCE_S)
                 s.sendall(request("POST", f"/pub?key={key}", body))
                 status, _ = read_head(s)
-                number += status == 204  # what was refused is said again; so the readers may see a number twice
+                number += status == 204  # a rejected event is sent again, so the readers may receive a number twice
                 seen.count["served" if status == 204 else "refused" if status == 503 else "failed"] += 1
                 break
             except (OSError, ValueError):
@@ -186,7 +186,7 @@ class Reader:
         self.socket = None
 
     def read(self, seen):
-        """False: the stream has ended."""
+        """Return False if the stream has ended."""
         while True:
             try:
                 more = self.socket.recv(65536)
@@ -202,7 +202,8 @@ class Reader:
             for found in EVENT.finditer(self.data):
                 used = found.end()
                 number = int(found.group(1))
-                # All up to the last came. What the poster gave up and sent again may come twice, and the first one late.
+                # All events up to the last have arrived. An event that the poster repeated may arrive twice, and its
+                # first copy late.
                 if self.last is not None and number > self.last + 1:
                     seen.count["lost"] += 1
                 self.last = max(number, self.last or number)
@@ -228,7 +229,7 @@ def run_readers(target, pipe, key, count):
         if time.monotonic() - tried < 0.2:
             continue
         tried = time.monotonic()
-        for reader in readers:  # one at a time, so that the others are read
+        for reader in readers:  # one at a time, so that the others are read meanwhile
             if reader.socket is None:
                 try:
                     reader.open()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The counters' soak is to find what is not counted: mutations.py SOURCE BUILD [NAME…]
+"""The soak of counters must detect missing counts: mutations.py SOURCE BUILD [NAME…]
 
-Each mutation leaves out one count, in a copy of its file: the text must be there exactly once. observe.py is run with a
-library that is linked with the copy, and is to fail. A mutation that it does not find is an error."""
+Each mutation leaves out one count, in a copy of its file, which must contain the text exactly once. observe.py runs
+with a library that is linked with the copy, and must fail. A mutation that it does not detect is an error."""
 import os
 import pathlib
 import subprocess
@@ -20,7 +20,7 @@ MUTATIONS = {
 
 
 def soak(source, build, name, folder):
-    """Returns the soak's exit status, and what it said."""
+    """Return the exit status of the soak, and its output."""
     file, before, after = MUTATIONS[name]
     link = build / f"lib/libvestry{'-observe' if file.startswith('ops/') else ''}.so"
     library, soname = link.resolve(), link.readlink()

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Counters that reconcile: mixed clients against vestry-bench serve, and meanwhile what its endpoints say of them.
+"""Counters that stay consistent: mixed clients use vestry-bench serve, while its endpoints are read.
 
 observe.py BENCH [--server civetweb|microhttpd]… [--seconds N] [--seed N]
 
 While clients come and go, no scrape may show more closed than opened or more settled than accepted, and no total may
-fall. When all have gone, /metrics, JSON and C's own counters (GET /stats) must say the same numbers."""
+decrease. When all have gone, /metrics, JSON and the counters of C (GET /stats) must be equal."""
 import argparse
 import collections
 import json
@@ -26,13 +26,13 @@ SAMPLE = re.compile(r'^(vestry_\w+)(?:\{\w+="([^"]*)"\})? (\d+)$')
 
 
 def get(server, path):
-    """A body, or None. Without a callback the console answers loopback names alone."""
+    """Return a body, or None. Without a callback the console responds only to host names of the loopback."""
     status, body = server.ask(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode(), 10.0)
     return body.decode() if status == 200 else None
 
 
 def read_metrics(text):
-    """Name → label's value ("" without one) → number, of samples that are whole numbers and have one label at most."""
+    """Return name → label value ("" without one) → number, of samples that are integers and have at most one label."""
     found = collections.defaultdict(dict)
     for line in text.splitlines():
         if match := SAMPLE.match(line):
@@ -41,7 +41,7 @@ def read_metrics(text):
 
 
 def counts(metrics):
-    """What metrics say of streams and events, by the names that GET /stats has for it."""
+    """Return the metrics of streams and events, under the names of GET /stats."""
     settled = metrics["vestry_events_settled_total"]
     causes = metrics["vestry_streams_closed_total"]
     return {"open": metrics["vestry_streams_open"][""], "opened": metrics["vestry_streams_opened_total"][""],
@@ -50,7 +50,7 @@ def counts(metrics):
 
 
 def moving_faults(now, before):
-    """What one scrape must never show while streams come and go: a list of texts."""
+    """Return what one scrape must never show while streams come and go: a list of texts."""
     wrong = []
     if now["closed"] > now["opened"]:
         wrong.append(f"closed {now['closed']} > opened {now['opened']}")
@@ -65,7 +65,7 @@ def moving_faults(now, before):
 
 
 def channels_of(listed, metrics):
-    """What /channels and /metrics say of all channels, by the names that GET /stats has for it."""
+    """Return the sums of all channels in /channels and /metrics, under the names of GET /stats."""
     counted = {name: listed[f"{name}_count"] for name in ("live", "made", "ended", "refused")}
     scraped = {"live": metrics["vestry_channels_live"][""], "made": metrics["vestry_channels_made_total"][""],
                "refused": metrics["vestry_channels_refused_total"][""]}
@@ -74,7 +74,7 @@ def channels_of(listed, metrics):
 
 
 def moving_channel_faults(listed):
-    """What one look at /channels must never show while members come and go: a list of texts."""
+    """Return what one response of /channels must never show while members come and go: a list of texts."""
     wrong = []
     if listed["made_count"] != listed["live_count"] + listed["ended_count"]:
         wrong.append(f"channels: made {listed['made_count']} ≠ live {listed['live_count']} + ended {listed['ended_count']}")
@@ -88,12 +88,12 @@ def moving_channel_faults(listed):
 
 
 def some(causes):
-    """Causes that were there at all."""
+    """Return the causes with counts above 0."""
     return {cause: count for cause, count in causes.items() if count}
 
 
 def resting_faults(server):
-    """What differs between metrics, JSON and C when all clients have gone: a list of texts."""
+    """Return the differences between metrics, JSON and C when all clients have gone: a list of texts."""
     stats = server.stats(10.0)
     texts = [get(server, path) for path in ("/metrics", "/streams", "/closed", "/store", "/channels")]
     if stats is None or None in texts:
@@ -118,7 +118,7 @@ def resting_faults(server):
 
 
 class Clients:
-    """All kinds, each in a thread until stop()."""
+    """Clients of all kinds, each in a thread until stop()."""
 
     def __init__(self, server, seed):
         self.server, self.over = server, threading.Event()
@@ -148,7 +148,7 @@ class Clients:
                 continue
 
     def join(self, chance):
-        """A member of the channel, for a moment, who publishes to it."""
+        """Join the channel for a moment, and publish to it."""
         with self.server.connect() as s, self.server.connect() as other:
             s.sendall(honest.request("GET", "/sub?channel"))
             honest.read_head(s)
@@ -157,7 +157,7 @@ class Clients:
         self.over.wait(0.02)
 
     def hang_up(self, chance):
-        """Leaves before the answer, or in the middle of it."""
+        """Disconnect before the response, or in the middle of it."""
         with self.open(f"k{chance.randrange(KEYS)}") as s:
             if chance.random() < 0.5:
                 s.recv(10)
@@ -185,7 +185,7 @@ class Clients:
         self.over.wait(0.1)
 
     def attack(self, chance):
-        """Heads that end too early, streams asked for with a broken line behind."""
+        """Send incomplete heads, and requests for streams followed by an invalid line."""
         with self.server.connect() as s:
             s.sendall(chance.choice((b"GET /sub?key=k1 HTTP/1.1\r\nHost: so", b"GET /sub?key=k1 HTTP/1.1\r\nHost: x\r\n: v\r\n\r\n",
                                      b"POST /pub?key=k1 HTTP/1.1\r\nHost: x\r\nContent-Length: 12x\r\n\r\n")))
@@ -198,7 +198,7 @@ class Clients:
 
 
 def watch(server, seconds):
-    """Scrapes until the time is over: faults, the last counts, how many scrapes were answered."""
+    """Scrape until the time is over; return faults, the last counts, and the number of answered scrapes."""
     wrong, before, scrapes, until = [], None, 0, time.monotonic() + seconds
     while time.monotonic() < until and server.alive():
         text = get(server, "/metrics")
@@ -217,7 +217,7 @@ def watch(server, seconds):
 
 
 def reconcile(bench, adapter, seconds, seed):
-    """A run against one server: (last counts, scrapes, faults)."""
+    """Run against one server; return (last counts, scrapes, faults)."""
     server = target.Target(bench, adapter)
     clients = Clients(server, seed)
     try:

@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: MIT
-"""Single requests with one right answer: ambiguous paths, heads that hide a second request, deep JSON."""
+"""Single requests with one correct response: ambiguous paths, heads that hide a second request, deep JSON."""
 import http.client
 import socket
 import ssl
 import time
 
-# Ways to write /stats that a proxy in front may read as another path: to be refused, or to be nothing (404).
+# Forms of /stats that a proxy may read as another path: they must be rejected, or not found (404).
 PATHS = ("/stats%00x", "/stats%00", "/stats.", "/stats..", "/stats%2e", "/x/..%5cstats", "/x%5c..%5cstats", "//stats", "/.//stats",
          "/./stats", "/x/../stats", "/x/%2e%2e/stats", "/%2e/stats", "/%2fstats", "/stats%2f", "/x/..%2fstats", "\\stats", "/\\stats",
          "/stats%20", "/stats%0a", "/stats\\", "/%5cstats")
-# The same path, written another way that nobody reads differently: to be served.
+# The same path in other forms that all servers read alike: they must be served.
 SAME = ("/stats", "/%73tats", "/stats?x=1", "/stats?x=%00")
 
 HIDDEN = b"GET /stats HTTP/1.1\r\nHost: soak\r\n\r\n"
 CHUNKS = b"0\r\n\r\n" + HIDDEN
 POST = b"POST /pub?key=probe HTTP/1.1\r\nHost: soak\r\n"
-# Heads that two readers may read differently. Each must be refused, and nothing that follows be taken for a request.
-# (libmicrohttpd sends the head of its own 400 twice.)
+# Heads that two servers may read differently. Each must be rejected, and the bytes after it must not be read as a
+# request. (libmicrohttpd sends the head of its own 400 twice.)
 HEADS = {
     "space before the colon": POST + b"Transfer-Encoding : chunked\r\nContent-Length: %d\r\n\r\n" % len(CHUNKS) + CHUNKS,
     "tab before the colon": POST + b"Content-Length\t: %d\r\n\r\n" % len(HIDDEN) + HIDDEN,
@@ -33,12 +33,12 @@ HEADS = {
     "an unknown coding": POST + b"Transfer-Encoding: xchunked\r\n\r\n" + CHUNKS,
 }
 DEPTHS = (950, 2000, 100000, 500000)
-PATIENCE_S = 10.0  # for an answer and the end, on a busy machine; a request's own deadline must be later: see DEADLINE
+PATIENCE_S = 10.0  # for a response and the close, on a busy machine; less than DEADLINE
 DEADLINE = ["--request-ms", "60000"]
 
 
 def answers(target, data, patience=PATIENCE_S):
-    """The statuses of all answers to what is sent on one connection, and whether the server closed it."""
+    """Return the statuses of all responses to the data sent on one connection, and whether the server closed it."""
     try:
         with target.connect(patience) as s:
             s.sendall(data)
@@ -82,7 +82,7 @@ def heads(target):
 
 
 def depth(target):
-    with target.connect(PATIENCE_S) as reader:  # somebody whom it is for: without, nothing is done with it
+    with target.connect(PATIENCE_S) as reader:  # without a receiver, the server drops the event
         reader.sendall(b"GET /sub?key=probe HTTP/1.1\r\nHost: soak\r\n\r\n")
         reader.recv(1)
         return send_depths(target)
@@ -102,7 +102,7 @@ def send_depths(target):
 
 
 class Browser:
-    """Somebody with a cookie, over a connection that is kept."""
+    """A user with a cookie, over a kept connection."""
 
     def __init__(self, target):
         context = ssl._create_unverified_context() if target.tls else None
@@ -114,7 +114,7 @@ class Browser:
         if self.cookie:
             headers["Cookie"] = self.cookie
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        for is_last in (False, True):  # a connection that was silent may have been closed
+        for is_last in (False, True):  # the server may have closed an idle connection
             try:
                 self.connection.request(method, path, b"" if method == "POST" else None, headers)
                 answer = self.connection.getresponse()
@@ -136,8 +136,9 @@ MEMBERS = 200
 
 
 def members(target):
-    """An honest user, and an honest visitor whose action is repeated; beside them one user who logs in ever again, and
-    visitors who are invented. There is room for MEMBERS, and the two have five times as much to say."""
+    """Run an honest user, and an honest anonymous user whose action is repeated; beside them a user who logs in
+    again and again, and invented anonymous users. There is room for MEMBERS, and the two attackers send five times
+    as many requests."""
     wrong = []
     ann, visitor, flood = Browser(target), Browser(target), Browser(target)
     ann.ask("POST", "/login?user=ann")
@@ -161,5 +162,5 @@ def members(target):
 
 
 PROBES = {"paths": paths, "heads": heads, "deep-json": depth, "members": members}
-# What a server is started with besides.
+# Additional arguments of a server.
 ARGUMENTS = {"members": ["--members", str(MEMBERS)]}

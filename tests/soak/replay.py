@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Replayed broker messages: two nodes of vestry-bench serve on a nats-server, and somebody who has access to the server,
-but not the cluster's secret. He records what the nodes say in three lives each, and plays it back, in any order, as fast
-as he can, while honest clients dispatch from one node to streams of the other.
+"""Replayed broker messages: two nodes of vestry-bench serve on a nats-server, and an attacker with access to the
+server but without the cluster's secret. The attacker records the messages of the nodes in three lives each, and
+replays them in any order, as fast as possible, while honest clients dispatch from one node to streams of the other.
 
-replay.py BENCH [--seconds N] [--seed N]        0: it held; 1: it did not; 77: there is no nats-server"""
+replay.py BENCH [--seconds N] [--seed N]        0: passed; 1: failed; 77: nats-server is not installed"""
 import argparse
 import os
 import random
@@ -23,13 +23,13 @@ from port import reserve_port  # noqa: E402
 
 KEPT = 20000
 MEET_S = 30.0
-ANSWER_S = 5.0  # an honest dispatch, on a busy machine
+ANSWER_S = 5.0  # maximum time of an honest dispatch, on a busy machine
 LIVES = 3
 SERVER = shutil.which("nats-server", path=os.environ.get("PATH", "") + ":/usr/sbin")
 
 
 def wait_for(what, seconds=MEET_S):
-    """What it gives, as soon as that is something; None: it never was."""
+    """Return the first true result; None: there was none in time."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         found = what()
@@ -40,7 +40,7 @@ def wait_for(what, seconds=MEET_S):
 
 
 class Recorder:
-    """A user of the server: NATS's protocol is lines of text."""
+    """A user of the server: the protocol of NATS consists of text lines."""
 
     def __init__(self, port, rng):
         self.rng = rng
@@ -62,7 +62,7 @@ class Recorder:
                 elif line.startswith(b"MSG "):
                     parts = line.split()
                     data = self.file.read(int(parts[-1]) + 2)[:-2]
-                    if data[-16:] not in self.seen and len(self.kept) < KEPT:  # the seal: what he plays comes back
+                    if data[-16:] not in self.seen and len(self.kept) < KEPT:  # by the seal, because replayed messages return
                         self.seen.add(data[-16:])
                         self.kept.append((parts[1], data))
         except (OSError, ValueError):
@@ -89,7 +89,7 @@ class Recorder:
 
 
 class Stream:
-    """A stream of a node, and what has come."""
+    """A stream of a node, and its received events."""
 
     def __init__(self, node, key):
         self.received, self.is_over = b"", False
@@ -147,7 +147,7 @@ class World:
         self.nodes.pop(name).stop()
 
     def has_met(self):
-        """Each reaches the other's stream, and knows that nobody else is there."""
+        """Each node reaches the other's stream, and knows that no other node has it."""
         for name, other in (("a", "b"), ("b", "a")):
             c = counters(self.nodes[name])
             if not c or c["alive"] != 1 or c["unsynced"]:
@@ -159,7 +159,7 @@ class World:
 
 
 def attack(world, recorder, seconds, wrong):
-    """Returns how many honest dispatches there were."""
+    """Return the number of honest dispatches."""
     before = {name: counters(node) for name, node in world.nodes.items()}
     until, did, slowest = time.monotonic() + seconds, 0, 0.0
     while time.monotonic() < until and len(wrong) < 5:
@@ -199,7 +199,7 @@ def attack(world, recorder, seconds, wrong):
 
 
 def replayed_broker_messages(bench, seconds=4.0, seed=1):
-    """What the attacker did, honest dispatches, and what was wrong, a list of texts. None: there is no nats-server."""
+    """Return the attacker's counts, the honest dispatches, and a list of errors. None: nats-server is not installed."""
     if not SERVER:
         return None
     port, folder = reserve_port(), tempfile.mkdtemp()
@@ -221,10 +221,10 @@ def replayed_broker_messages(bench, seconds=4.0, seed=1):
                 world.begin(name)
             if not wait_for(world.has_met):
                 wrong.append(f"the nodes do not meet in life {life}")
-        time.sleep(1)  # what is told of their meeting is told
+        time.sleep(1)  # wait until all messages of their handshake were sent
         if not wrong:
             did = attack(world, recorder, seconds, wrong)
-        # One dies, and is not brought back.
+        # One node dies, and does not come back.
         if not wrong:
             world.end("b", True)
             until = time.monotonic() + 4

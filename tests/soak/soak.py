@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""All hostile clients against vestry-bench serve, with honest ones beside them; prints a table and a verdict.
+"""Run all hostile clients against vestry-bench serve, beside honest clients; print a table and a verdict.
 
 soak.py BENCH [--server civetweb|microhttpd|tls]… [--only ATTACK]… [--seconds N] [--mixed N] [--short] [--seed N]
 
-Each attack has a server of its own, and goes like this: honest clients alone (quiet); the same attackers against another
-server of the kind, on the same processors, which tells what sharing the machine with them costs (beside); the attack; all
-attackers gone, and how long until a page and a stream are served again and every descriptor and place of theirs is back; the attack
-again, and whether the server is larger after it than it was in the first; the counters; the end.
+Each attack has a separate server, and these phases: honest clients alone (quiet); the same attackers against another
+server of the same kind, on the same processors, which measures the cost of sharing the machine (beside); the attack;
+after it, the time until a page and a stream are served again and all descriptors and slots of the attackers are free; a
+second attack, after which the server must not be larger than during the first; the counters; the end.
 
---short leaves out all that depends on how fast the machine is: it asks that honest clients lose nothing, that nothing is
-left behind, that the counters add up, that single requests are answered as they should be."""
+--short leaves out all checks that depend on the speed of the machine: it checks that honest clients lose nothing, that
+attackers leave nothing behind, that the counters are consistent, and that single requests get the correct responses."""
 import argparse
 import collections
 import multiprocessing
@@ -32,18 +32,18 @@ import target  # noqa: E402
 MB = 1 << 20
 QUIET_S = 4.0
 SERVED_S = 1.0  # after the attack, until a page and a stream are served
-CLEAR_S = 1.0  # … and until what the attackers held is back
-WAIT_S = 40.0  # so long it is waited for all the same, to say how long it took
+CLEAR_S = 1.0  # … and until all resources of the attackers are free
+WAIT_S = 40.0  # maximum time to wait for this, to report its duration
 LATE_S = 60.0  # for attackers on a busy machine: to begin, and to end
-REST_S = 10.0  # and so long for counters that tell of what is gone a moment later
-LEAST_MS = 5.0  # p99 below this is not held against the server: that is what the machine's scheduler does
-TRIES = 3  # and what it does once does not come three times
+REST_S = 10.0  # for counters that change a moment after a client has gone
+LEAST_MS = 5.0  # a lower p99 is not held against the server, because the scheduler of the machine causes it
+TRIES = 3  # a single delay by the machine does not repeat three times
 STREAMS = 20
-IDLE_CPU = 0.25  # of a processor, more than quiet, when attackers hardly send anything
+IDLE_CPU = 0.25  # of a processor, above quiet, when attackers send almost nothing
 GROWTH_BYTES = 4 * MB
-MEMORY_BYTES = 256 << 10  # of what vestry's allocator counts
+MEMORY_BYTES = 256 << 10  # as counted by vestry's allocator
 LOG_BYTES = 256 << 10
-SLACK = 2  # descriptors: of honest clients that are between two requests
+SLACK = 2  # descriptors of honest clients that are between two requests
 
 BOUNDS = ["--request-bytes", str(64 * MB), "--answer-bytes", str(64 * MB), "--request-ms", "2000", "--per-address", "64"]
 SERVERS = {
@@ -59,25 +59,25 @@ Row = collections.namedtuple("Row", "server attack sources did quiet beside loud
 
 
 class Watch:
-    """What the server takes while something goes on."""
+    """Measure the resources of the server meanwhile."""
 
     def __init__(self, server):
         self.server = server
         self.cpu, self.at, self.rss, self.descriptors = server.cpu(), time.monotonic(), server.rss(), server.descriptors()
         self.peak = self.rss
-        self.request_bytes = (server.stats() or {"request_bytes": 0})["request_bytes"]  # honest clients keep connections
+        self.request_bytes = (server.stats() or {"request_bytes": 0})["request_bytes"]  # kept connections of honest clients
 
     def look(self):
         self.peak = max(self.peak, self.server.rss())
         self.server.read_log()
 
     def share(self):
-        """Of a processor."""
+        """Return the used share of a processor."""
         return (self.server.cpu() - self.cpu) / max(0.001, time.monotonic() - self.at)
 
 
 def launch(server, list_of_attacks, seconds, scale, seed, sources, politely):
-    """Starts attackers; they end by themselves."""
+    """Start attackers; they end by themselves."""
     started = []
     for number, one in enumerate(list_of_attacks):
         ours, theirs = multiprocessing.Pipe()
@@ -90,7 +90,7 @@ def launch(server, list_of_attacks, seconds, scale, seed, sources, politely):
 
 
 def finish(started, seconds, watch):
-    """Waits for attackers, looking at the server meanwhile. Returns attack name → (did, answers)."""
+    """Wait for attackers, and watch the server meanwhile. Return attack name → (count, responses)."""
     until = time.monotonic() + seconds + LATE_S
     while any(p.is_alive() for _, p, _ in started) and time.monotonic() < until:
         watch.look()
@@ -103,7 +103,7 @@ def finish(started, seconds, watch):
 
 
 def told(pipe):
-    """What an attacker said at its end; one that was killed said nothing."""
+    """Return the result of an attacker; a killed one has none."""
     try:
         return pipe.recv() if pipe.poll(0) else (0, {})
     except EOFError:
@@ -111,7 +111,7 @@ def told(pipe):
 
 
 def streams_open(server):
-    """A new stream gets its head."""
+    """Check that a new stream gets its head."""
     try:
         with server.connect(0.5) as s:
             s.sendall(b"GET /sub?key=fresh HTTP/1.1\r\nHost: soak\r\n\r\n")
@@ -121,8 +121,8 @@ def streams_open(server):
 
 
 def left_behind(server, stats, watch, streams):
-    """What is left of the attackers, beside what honest clients had before: descriptors, streams, what requests, answers
-    and queues hold. A list of texts."""
+    """Return remains of the attackers, beyond the resources that honest clients had before: descriptors, streams,
+    memory of requests, responses and queues. A list of texts."""
     most = {"descriptors": watch.descriptors + SLACK, "open": streams + 1, "request_bytes": watch.request_bytes + target.REST_BYTES,
             "answer_bytes": target.REST_BYTES, "queued_bytes": target.REST_BYTES}
     has = {**stats, "descriptors": server.descriptors()}
@@ -130,10 +130,10 @@ def left_behind(server, stats, watch, streams):
 
 
 def recover(server, watch, streams):
-    """How long until pages and streams are served, and until nothing is left of the attackers (WAIT_S: not); and what is
-    left."""
+    """Return the time until pages and streams are served, and until no remains are left (WAIT_S: never); and the
+    remains."""
     began = time.monotonic()
-    served = clear = WAIT_S  # which stands for never
+    served = clear = WAIT_S  # represents never
     left = ["no counters"]
     while time.monotonic() - began < WAIT_S and server.alive():
         stats = server.stats(0.5)
@@ -151,8 +151,8 @@ def recover(server, watch, streams):
 
 
 def memory_at_rest(server, most):
-    """What the server's allocator counts, as soon as that is no more than most (None: at once): what a request or an event
-    of the honest ones holds at this moment is not the attackers'. What never goes is."""
+    """Return the count of the server's allocator when it is at most most (None: at once). Memory of a current
+    request or event of honest clients is not the attackers'; memory that is never freed is."""
     until = time.monotonic() + REST_S
     while True:
         stats = server.stats()
@@ -168,7 +168,7 @@ def p99(marks, kinds):
 
 
 def measure_beside(options, clients, server_name, list_of_attacks, sources, seconds, scale, arguments, descriptors, tls):
-    """What honest clients see while the attackers are at another server."""
+    """Measure honest clients while the attackers use another server."""
     adapter, _, secure = SERVERS[server_name]
     other = target.Target(options.bench, adapter, arguments, descriptors, tls if secure else None)
     clients.mark()
@@ -179,11 +179,11 @@ def measure_beside(options, clients, server_name, list_of_attacks, sources, seco
 
 
 def assault(options, server_name, list_of_attacks, sources, name, seconds, scale, tls):
-    """One server, one attack (or several at once): a row of the table."""
+    """Run one attack (or several at once) on one server; return a row of the table."""
     adapter, arguments, secure = SERVERS[server_name]
     descriptors = list_of_attacks[0].descriptors if len(list_of_attacks) == 1 else None
     if name == "mixed" and adapter == "civetweb":
-        arguments = ["--threads", "512", *BOUNDS]  # a thread for each that holds one
+        arguments = ["--threads", "512", *BOUNDS]  # one thread for each blocking connection
     server = target.Target(options.bench, adapter, arguments, descriptors, tls if secure else None)
     clients = honest.Honest(server, STREAMS)
     wrong, marks, did, stats = [], {}, {}, {}
@@ -207,11 +207,11 @@ def assault(options, server_name, list_of_attacks, sources, name, seconds, scale
             watch.peak = max(watch.peak, before.peak)
             served, clear, left = recover(server, watch, STREAMS)
             stats = server.stats() or {}
-            # After the first: the most it took meanwhile. What malloc keeps of that for the next time is no growth.
+            # After the first attack: its peak. Memory that malloc keeps for reuse is no growth.
             most = sizes[0][1] + MEMORY_BYTES if turn else None
             sizes.append((server.rss() if turn else max(server.rss(), before.peak), memory_at_rest(server, most)))
             if turn == 0 and (served >= WAIT_S or clear >= WAIT_S):
-                break  # once more would say no more
+                break  # another attack would give no more information
         verdict(options, server, server_name, list_of_attacks, sources, did, quiet, beside, marks,
                 cpu - quiet_cpu, watch, sizes, served, clear, left, wrong)
         clients.stop()
@@ -243,11 +243,11 @@ def add(first, second):
 
 
 class Late(str):
-    """What a busy machine does, too: it counts if it comes again each time."""
+    """Judge effects that a busy machine has, too: they count only if they repeat each time."""
 
 
 def verdict(options, server, server_name, list_of_attacks, sources, did, quiet, beside, marks, cpu, watch, sizes, served, clear, left, wrong):
-    """The verdict on an attack: what is wrong goes into wrong."""
+    """Judge the attack; add its faults to wrong."""
     idle = [name for name, (count, _) in did.items() if not count]
     if idle and (len(idle) == len(did) or not options.short):
         wrong.append(f"{', '.join(idle)} did nothing")
@@ -293,7 +293,7 @@ def verdict(options, server, server_name, list_of_attacks, sources, did, quiet, 
 
 
 def settle(server):
-    """Everybody has left: nobody is there, and the counters add up, as soon as all has been told of."""
+    """All clients have gone: no stream is open, and the counters are consistent, when all events were counted."""
     until = time.monotonic() + REST_S
     while True:
         stats = server.stats()
@@ -307,7 +307,7 @@ def settle(server):
 
 
 def probe(options, server_name, tls):
-    """The single requests: rows."""
+    """Run the single requests; return rows."""
     adapter, arguments, secure = SERVERS[server_name]
     for name, function in probes.PROBES.items():
         server = target.Target(options.bench, adapter, arguments + probes.DEADLINE + probes.ARGUMENTS.get(name, []), None,
@@ -341,7 +341,7 @@ def wanted(options, name):
 
 
 def assault_again(*arguments):
-    """An assault after which honest clients waited too long, and nothing else was wrong, is judged by another one."""
+    """If honest clients only waited too long after an attack, another attack decides."""
     for again in range(TRIES):
         row = assault(*arguments)
         if not row.wrong or not all(isinstance(one, Late) for one in row.wrong):
@@ -368,7 +368,7 @@ def rows(options, server_name, tls):
 
 
 def broker_row(options):
-    """What has servers of its own, and a broker between them: a row, or none without a nats-server."""
+    """Run the attack with two servers, and a broker between them; return a row, or none without nats-server."""
     came = replay.replayed_broker_messages(options.bench, options.seconds, options.seed)
     if came is None:
         print("no nats-server: replayed broker messages are left out", file=sys.stderr)
@@ -378,7 +378,7 @@ def broker_row(options):
 
 
 def observe_rows(options):
-    """Counters that reconcile, on each server that is reached without TLS; their seconds are those of one server."""
+    """Check the counters, on each server without TLS; the seconds are those of one server."""
     for server_name in options.server or list(SERVERS):
         if server_name not in observe.SERVERS:
             continue

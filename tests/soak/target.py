@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The server under attack: vestry-bench serve, what /proc says of it, and its counters."""
+"""The server under attack: vestry-bench serve, its values in /proc, and its counters."""
 import http.client
 import json
 import os
@@ -13,13 +13,13 @@ import time
 
 START_S = 20
 STOP_S = 30
-REST_BYTES = 64 << 10  # of requests under way, when only that for the counters is
+REST_BYTES = 64 << 10  # of current requests, when the request for the counters is the only one
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Target:
-    """One server process. descriptors: its RLIMIT_NOFILE; tls: (key file, certificate file) or None."""
+    """A process of the server. descriptors: its RLIMIT_NOFILE; tls: (key file, certificate file) or None."""
 
     def __init__(self, program, adapter, arguments=(), descriptors=None, tls=None):
         self.adapter = adapter
@@ -45,7 +45,7 @@ class Target:
         self.port = int(found.group(1))
 
     def connect(self, timeout=2.0, source="127.0.0.1"):
-        """A connected socket, with TLS if the server has it."""
+        """Return a connected socket, with TLS if the server has it."""
         plain = socket.socket()
         plain.settimeout(timeout)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -58,7 +58,7 @@ class Target:
             raise
 
     def ask(self, head, timeout=2.0, source="127.0.0.1"):
-        """One request on a connection of its own: status and body; status 0: no answer."""
+        """Send a request on a new connection; return status and body; status 0: no response."""
         try:
             with self.connect(timeout, source) as s:
                 s.sendall(head)
@@ -69,7 +69,7 @@ class Target:
             return 0, b""
 
     def stats(self, timeout=2.0):
-        """The counters; None if the server does not answer."""
+        """Return the counters; None: the server does not respond."""
         status, body = self.ask(b"GET /stats HTTP/1.1\r\nHost: soak\r\nConnection: close\r\n\r\n", timeout)
         return json.loads(body) if status == 200 else None
 
@@ -77,7 +77,7 @@ class Target:
         return self.process.poll() is None
 
     def dies(self):
-        """It is dead, or will be in a moment."""
+        """Return whether it is dead, or ending."""
         try:
             self.process.wait(1)
         except subprocess.TimeoutExpired:
@@ -98,7 +98,7 @@ class Target:
             return 0
 
     def cpu(self):
-        """Seconds of processor time since it started."""
+        """Return seconds of processor time since it started."""
         try:
             with open(f"/proc/{self.pid}/stat") as f:
                 fields = f.read().rsplit(")", 1)[1].split()
@@ -107,7 +107,7 @@ class Target:
             return 0.0
 
     def read_log(self):
-        """Takes what the server logged, so that it never waits for us; the first 64 kB are kept."""
+        """Read the server's log, so that it never blocks; keep the first 64 kB."""
         try:
             while data := self.process.stderr.read(65536):
                 self.log_bytes += len(data)
@@ -116,7 +116,7 @@ class Target:
             pass
 
     def stop(self):
-        """None, or what was wrong with how it ended."""
+        """Return None, or a fault in its end."""
         if self.alive():
             self.process.send_signal(signal.SIGTERM)
         began = time.monotonic()
@@ -134,7 +134,7 @@ class Target:
 
 
 def client_context():
-    """TLS as a client that trusts anybody: the certificate was made a minute ago."""
+    """Return TLS settings that accept any certificate, because the test has just made it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -142,7 +142,7 @@ def client_context():
 
 
 def uneven(stats):
-    """What does not add up in the counters of a server at rest: a list of texts."""
+    """Return inconsistent counters of a server at rest: a list of texts."""
     causes = sum(stats["causes"].values())
     store = stats["store"]
     wrong = []
@@ -162,7 +162,7 @@ def uneven(stats):
 
 
 def make_certificate(directory):
-    """A key and a certificate for two days: their files."""
+    """Make a key and a certificate for two days; return their files."""
     key, certificate = os.path.join(directory, "key.pem"), os.path.join(directory, "certificate.pem")
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
                     "-subj", "/CN=localhost", "-keyout", key, "-out", certificate], check=True, capture_output=True)

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Every capability has a test that is in the tree: capabilities.py REPOSITORY
+"""Check that every capability has a test: capabilities.py REPOSITORY
 
-tests/capabilities.md has a row for each capability, and names the tests of ctest's that would fail without it, and how
-many of the tests inside of them. Which ones is said where they stand, in a line above: a mark, /* capability: A3, D5 */,
-or // in a script. A mark in the second line of a file is for the whole of it. Rows and marks are held against each other,
-so that no test gets lost. Needs no build."""
+tests/capabilities.md has a row for each capability. It names the tests of ctest that would fail without it, and the
+number of marked tests inside them. A mark in the line above a test, /* capability: A3, D5 */, or // in a script, names
+its rows. A mark in the second line of a file applies to all its tests. Rows and marks are compared, so that no test
+gets lost. Needs no build."""
 
 import re
 import sys
@@ -23,7 +23,8 @@ def complain(place, text):
 
 
 def added(text):
-    """The names that a CMakeLists.txt gives its tests; in loops over items, all of them, as far as the first item goes."""
+    """Return the names that a CMakeLists.txt gives its tests; in loops over items, all of them, as far as the first
+    item goes."""
     names, loops = set(), {}
     for line in text.splitlines():
         if loop := re.match(r"\s*foreach\((\w+) IN ITEMS (.*)\)", line):
@@ -34,7 +35,7 @@ def added(text):
 
 
 class Tree:
-    """The tests of a repository: by ctest's names, with the files that their tests stand in."""
+    """The tests of a repository: by ctest's names, with the files that contain them."""
 
     def __init__(self, tests):
         self.tests = tests
@@ -43,7 +44,7 @@ class Tree:
             self.added |= added(path.read_text())
 
     def sources(self, program):
-        """The files of a program's tests: its own, and the contract suites that it runs."""
+        """Return the files of a program's tests: its own, and the contract suites that it runs."""
         own = [program]
         suites = set()
         for header in re.findall(r'#include "(\w+/\w+)\.h"', program.read_text()):
@@ -55,20 +56,20 @@ class Tree:
         return own
 
     def files(self, name):
-        """Where the tests inside of the test of ctest's stand that goes by this name. No file: it is meant as a whole.
-        None: there is no such test."""
+        """Return the files that contain the tests inside the ctest test of this name. No file: the test has no
+        parts. None: there is no such test."""
         folder, _, noun = name.partition("_")
-        if name == "browser" or (folder == "browser" and name in self.added):  # with whichever server
+        if name == "browser" or (folder == "browser" and name in self.added):  # with either server
             return [*self.tests.glob("browser/*.test.js")]
         if folder == "proxy" and name in self.added:
             return [*self.tests.glob(f"proxy/{noun}.test.js")]
         if name.startswith("docs_guide_"):
             page = self.tests.parent / "docs" / "guide" / f"{name.removeprefix('docs_guide_')}.md"
             return [] if page.exists() else None
-        # A program that is run for each adapter is named after it, and the adapter.
+        # A program that runs for each adapter has the adapter as suffix.
         nouns = [noun] + ([noun.rpartition("_")[0]] if name in self.added else [])
         places = [place for each in nouns for place in (f"{each}_test.c", f"{each}/{each}_test.c")]
-        inner = self.tests.glob(f"*/{folder}/{noun}_test.c")  # of a module's schedules
+        inner = self.tests.glob(f"*/{folder}/{noun}_test.c")  # the schedules of a module
         for program in (*(self.tests / folder / place for place in places), *inner):
             if program.exists():
                 return self.sources(program)
@@ -78,7 +79,7 @@ class Tree:
 
 
 def marks(tests):
-    """File → the rows that its marks name → where, and how many tests have the mark."""
+    """Return file → the rows that its marks name → line, and number of tests with the mark."""
     found = {}
     for path in sorted([*tests.rglob("*.c"), *tests.rglob("*.test.js")]):
         text = path.read_text()

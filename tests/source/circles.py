@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""No circles among files: circles.py REPOSITORY [UNIT]
+"""Check that there are no cycles among files: circles.py REPOSITORY [UNIT]
 
 A unit is a .c file with its header. It depends on the units whose headers it includes, and on those whose functions it
-uses, whatever header declares them. Units that depend on each other, however far around, can only be understood
-together, so there is none. With UNIT it shows what that unit depends on."""
+uses, in whatever header they are declared. Units in a cycle can only be understood together, so there must be none.
+With UNIT, the script shows the dependencies of that unit."""
 import pathlib
 import re
 import sys
@@ -16,7 +16,8 @@ NOTHING = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|/\*.*?\*/|//[^
 
 
 def units(source):
-    """Unit → what stands in its files, without comments and texts; and the names of the units it includes."""
+    """Return unit → the code of its files, without comments and strings; and the names of the units that it
+    includes."""
     texts, included = {}, {}
     for path in sorted(source.rglob("*.[ch]")):
         unit = str(path.relative_to(source))[:-2]
@@ -29,7 +30,7 @@ def units(source):
 
 
 def dependencies(source):
-    """Unit → unit that it depends on → the names of that one's that it uses."""
+    """Return unit → unit on which it depends → the names that it uses of that one."""
     texts, included = units(source)
     home = {name: unit for unit, text in texts.items() for name in DEFINED.findall(text) + TABLE.findall(text)}
     graph = {unit: {other: set() for other in included[unit] if other in texts and other != unit} for unit in texts}
@@ -41,7 +42,7 @@ def dependencies(source):
 
 
 def reached(graph, start):
-    """All units that a unit depends on, directly or not."""
+    """Return all units on which a unit depends, directly or not."""
     seen, waiting = set(), [start]
     while waiting:
         for other in graph[waiting.pop()]:
@@ -52,7 +53,7 @@ def reached(graph, start):
 
 
 def circles(graph):
-    """The sets of units that depend on each other."""
+    """Return the sets of units that depend on each other."""
     reach = {unit: reached(graph, unit) for unit in graph}
     return {frozenset(other for other in reach[unit] if unit in reach[other]) for unit in graph if unit in reach[unit]}
 

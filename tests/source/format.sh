@@ -1,23 +1,24 @@
 #!/bin/sh
-# All C of the project is as clang-format 14 with .clang-format leaves it, in files of 800 lines at most: format.sh
-# REPOSITORY
-# Others format differently. Where Debian has no clang-format 14 (Debian 13), only widths are looked at: exit status 77.
-# What a release keeps in tests/abi is not looked at: it stays as it was.
+# Checks that clang-format 14 with .clang-format leaves all C files unchanged, and that files have at most 800 lines:
+# format.sh REPOSITORY
+# Other versions format differently. Where Debian has no clang-format 14 (Debian 13), only widths are checked: exit
+# status 77.
+# Stored releases in tests/abi are never changed, so they are not checked.
 # SPDX-License-Identifier: MIT
 set -eu
 cd "$1"
-# Tracked files, and those that could be; outside of a clone, all.
+# Tracked files, and untracked ones that are not ignored; outside of a clone, all.
 if [ "$(git rev-parse --show-toplevel 2>/dev/null)" = "$PWD" ]; then
   files=$(git ls-files --cached --others --exclude-standard '*.c' '*.h')
 else
   files=$(find include src tests examples bench -name '*.[ch]' ! -path '*/node_modules/*')
 fi
-files=$(for file in $files; do # not those just deleted
+files=$(for file in $files; do # without deleted files
   case $file in tests/abi/[0-9]*) continue ;; esac
   if [ -f "$file" ]; then echo "$file"; fi
 done)
 status=0
-# clang-format leaves comments alone, so their width is looked at here.
+# clang-format does not wrap comments, so their width is checked here.
 # shellcheck disable=SC2086 # a list of words
 if LC_ALL=C.UTF-8 grep -nHE '.{121,}' $files; then
   echo "The lines above are longer than 120 columns."

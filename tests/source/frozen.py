@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What a size of 0 stands for is the layout of the first release with this soname: frozen.py REPOSITORY
+"""Check that a size of 0 means the layout of the first release with this soname: frozen.py REPOSITORY
 
-src/base/frozen.h names the last member of each public struct that has a size. It is the last one of the headers that
-tests/abi keeps of that release, or of a later one if the struct is newer; before the release, of today's headers. A
-struct that has a size, and is taken or filled in src/, has a row."""
+src/base/frozen.h names the last member of each public struct that has a size. It must be the last member in the headers
+of that release in tests/abi, or of a later release if the struct is newer; before the release, in the current headers.
+Each struct that has a size, and is read or filled in src/, has a row."""
 import pathlib
 import re
 import sys
 
 
 def structs(folder):
-    """Struct → its members, of those whose first one is size."""
+    """Return struct → its members, for structs whose first member is size."""
     found = {}
     for path in folder.rglob("*.h"):
         text = re.sub(r"/\*.*?\*/|//[^\n]*", "", path.read_text(), flags=re.S)

@@ -1,12 +1,12 @@
 #!/bin/sh
-# The built libraries ask of the C library and the kernel what the oldest system has that README names, and more only
-# where it is there: glibc.sh LIBRARY_DIRECTORY
+# The built libraries require no more of the C library and the kernel than the oldest system in README provides, unless
+# they check for it: glibc.sh LIBRARY_DIRECTORY
 # SPDX-License-Identifier: MIT
 set -eu
-oldest=2.34 # Debian 12 has 2.36. From 2.34 on the threads' functions are in libc, and carry this version.
+oldest=2.34 # Debian 12 has 2.36. Since 2.34, functions for threads are in libc and have this version.
 
-# Undefined symbols with their versions. A weak one is asked for at run time, and may be absent (w in objdump's second
-# column). __isoc23_…: what newer headers make of strtol and its like.
+# Undefined symbols with their versions. A weak symbol is checked at run time, and may be absent (w in objdump's second
+# column). Newer headers replace strtol and similar functions by __isoc23_….
 ls "$1"/libvestry.so >/dev/null || {
   echo "There is no library in $1 to look at."
   exit 1
@@ -27,9 +27,9 @@ if [ -n "$newer" ]; then
   echo "Functions newer than glibc $oldest need a check in CMakeLists.txt, or a weak symbol."
   exit 1
 fi
-# System calls by number have no symbol: those that an older kernel does not know need another way beside them.
+# System calls by number have no symbol: those that an older kernel lacks need a fallback.
 cd "$(dirname "$0")/../../src"
-calls=$(grep -rnoE '\bsyscall\([^;]*' . --include='*.[ch]' | grep -v 'SYS_openat2' || true) # app/files/known.c walks
+calls=$(grep -rnoE '\bsyscall\([^;]*' . --include='*.[ch]' | grep -v 'SYS_openat2' || true) # app/files/known.c has a fallback
 if [ -n "$calls" ]; then
   echo "$calls"
   echo "A system call by number needs another way where the kernel has none, and a line here."

@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""A module includes itself and the modules below it, never one above; the core includes nothing of an extension:
+"""Check that a module includes only itself and modules below it, and that the core includes no header of an
+extension:
 layers.py REPOSITORY [--picture]
 
-With --picture, docs/libraries.svg is drawn anew: the libraries that CMake makes, each above those that it links with.
+With --picture, docs/libraries.svg is drawn again: the libraries of CMake, each above those that it links with.
 
 The modules, the public headers and the library of each are read from the table under "Layers" in docs/architecture.md.
-Each row is a layer or a part of one, the highest first; in a row each module uses those before it. The folder of a
-module and of its public headers is the library's, but for the core's, which has none. Programs include public headers
-alone, but for the one that measures private containers."""
+Each row is a layer or a part of one, the highest first; in a row, each module uses those before it. The folder of a
+module and of its public headers is that of its library; the core has none. Programs include only public headers, except
+for the one that measures private containers."""
 import pathlib
 import re
 import sys
@@ -19,13 +20,13 @@ FOLDERS = ("app", "data", "cluster", "ops")  # of src/: libraries, whose folders
 
 
 def module_of(path):
-    """The module of a path inside src/: app/page/pages.h is of page, store/lru.h of store."""
+    """Return the module of a path inside src/: app/page/pages.h belongs to page, store/lru.h to store."""
     parts = pathlib.PurePath(path).parts
     return parts[1] if parts[0] in FOLDERS else parts[0]
 
 
 def layers(top):
-    """Module → its level, public header → its module, and module → its library, by the table."""
+    """Return module → its level, public header → its module, and module → its library, from the table."""
     text = (top / "docs" / "architecture.md").read_text()
     rows = re.findall(r"^\| \d+ \|([^|]*)\|([^|]*)\|([^|]*)\|", text.split("## Layers", 1)[1].split("\n## ", 1)[0], re.M)
     levels, homes, libraries = {}, {}, {}
@@ -44,7 +45,7 @@ def layers(top):
 
 
 def picture(top):
-    """The libraries as boxes, by the lists of modules and the PARTS in the CMakeLists.txt."""
+    """Draw the libraries as boxes, from the lists of modules and the PARTS in the CMakeLists.txt."""
     text = "".join(path.read_text() for path in [top / "CMakeLists.txt", *sorted((top / "src").rglob("CMakeLists.txt"))])
     needs = {name: set(parts.split()) for name, parts in re.findall(
         r"^vestry_add_library\((\w+) OBJECTS [^\s)]+(?: PARTS ([a-z ]+?))?(?=[\s)]|$)", text, re.M)}

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Each lock of src/ has one place in the order of VSI_LOCKS (src/base/lock_order.h), one row in docs/locking.md that says
-the same, and begins with the rank of that place: locking.py REPOSITORY
+"""Check that each lock of src/ has one place in the order of VSI_LOCKS (src/base/lock_order.h) and an equal row in
+docs/locking.md, and is initialized with that rank: locking.py REPOSITORY
 
-A lock is a field or a variable of the types below. A turnstile's semaphore is none: the page says why. No other locks
-than these are in src/: those of the system know no rank."""
+A lock is a field or a variable of the types below. The semaphore of a turnstile is not a lock here; docs/locking.md has
+the reason. src/ has no other locks, because those of the system have no rank."""
 import collections
 import pathlib
 import re
@@ -22,8 +22,8 @@ FROM = re.compile(r"From (\d+) on locks are innermost")
 
 
 def locks_of(src):
-    """(file, name) of each lock; (folder, name) → ranks that locks of that name begin with there, or are taken with; the
-    system's locks in files that use them."""
+    """Return (file, name) of each lock; (folder, name) → ranks with which locks of that name are initialized or
+    taken there; and locks of the system, in the files that use them."""
     declared, ranks, others = set(), collections.defaultdict(set), set()
     for path in src.rglob("*.[ch]"):
         file, text = str(path.relative_to(src)), NOTHING.sub("", path.read_text())

@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What debian/ says of the packages is what the build makes: packaging.py REPOSITORY BUILD_FOLDER [--write | --planted]
+"""Check that debian/ describes the results of the build: packaging.py REPOSITORY BUILD_FOLDER [--write | --planted]
 
-Each shared library has a package, and its debian/*.symbols has the functions that the library exports, each with the
-version that had it first. What `cmake --install` puts somewhere is named by one line of debian/*.install, and each line
-names something; each example is in vestry-tools. The versions of version.h, README.md, CHANGELOG.md and debian/changelog
-are one, and so are the maintainers of debian/ and MAINTAINERS.md.
+Each shared library has a package, and its debian/*.symbols contains the functions that the library exports, each with
+the first version that had it. One line of debian/*.install names each file of `cmake --install`, and each line names a
+file; each example is in vestry-tools. The versions in version.h, README.md, CHANGELOG.md and debian/changelog are
+equal, and so are the maintainers in debian/ and MAINTAINERS.md.
 
---write makes the symbols files again (scripts/packages --symbols): a function keeps its version, a new one has that of
+--write makes the symbols files again (scripts/packages --symbols): a function keeps its version, a new one gets that of
 version.h. It removes a function that the library no longer has, and fails if that function was in an earlier version.
---planted puts faults of each kind into a copy, and fails if one is not found."""
+--planted puts faults of each kind into a copy, and fails if one is not detected."""
 import fnmatch
 import pathlib
 import re
@@ -26,13 +26,13 @@ def version(top):
 
 
 def has_releases(top):
-    """Whether CHANGELOG.md has a version before this one, which is then released."""
+    """Return whether CHANGELOG.md contains an earlier version, which must have been released."""
     return len(re.findall(r"^## ", (top / "CHANGELOG.md").read_text(), re.M)) > 1
 
 
 def libraries(build):
-    """Package → soname, the version of the public functions that the library exports, and these; the private ones, which
-    other libraries of the same version call, have another version."""
+    """Return package → soname, the version of the public functions that the library exports, and these functions;
+    private ones, which other libraries of the same version call, have another version."""
     found = {}
     for path in sorted((build / "lib").glob("libvestry*.so")):
         dynamic = subprocess.run(["readelf", "-d", path], check=True, capture_output=True, text=True).stdout
@@ -83,7 +83,7 @@ def check_symbols(top, built):
 
 
 def installed(build, prefix):
-    """What an installation has, as it is named in a Debian package."""
+    """Return the installed files, named as in a Debian package."""
     subprocess.run(["cmake", "--install", build, "--prefix", prefix], check=True, capture_output=True)
     for path in sorted(prefix.rglob("*")):
         if not path.is_dir():
@@ -138,7 +138,7 @@ def check(top, built, files):
     return [*check_symbols(top, built), *check_install(top, files), *check_versions(top), *check_maintainers(top)]
 
 
-PLANTED = [  # a file, what stands there, and what is put in its place; the word that has to be said
+PLANTED = [  # a file, its text, and the replacement; a word that the message must contain
     ("debian/libvestry1.symbols", " vestry_create@VESTRY", " vestry_creates@VESTRY", "lacks vestry_create:"),
     ("debian/libvestry-nats1.symbols", None, None, "no libvestry-nats1.symbols"),
     ("debian/control", "Package: libvestry-sqlite1", "Package: libvestry-sqlite2", "no package libvestry-sqlite1"),

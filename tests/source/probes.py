@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The probes of the libraries are those of the guide, with as many arguments: probes.py REPOSITORY LIBRARIES…
+"""Check that the probes of the libraries are those of the guide, with the same numbers of arguments: probes.py
+REPOSITORY LIBRARIES…
 
-What the guide's lines for bpftrace name is there, too: each probe, and no argument that it has not."""
+Each probe in the guide's lines for bpftrace exists, too, and has the arguments that they use."""
 import re
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 
 def of_libraries(libraries):
-    """Name: number of arguments. A probe may stand in several places."""
+    """Name: number of arguments. A probe may have several places."""
     notes = subprocess.run(["readelf", "-nW", *libraries], check=True, capture_output=True, text=True).stdout
     found = {}
     for name, arguments in re.findall(r"Provider: vestry\s+Name: (\w+)\s+Location: [^\n]*\n\s+Arguments: ([^\n]*)", notes):

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Each source file says its licence: spdx.sh REPOSITORY
-# C, C++, Java and JavaScript in the first line, or the second after a #!; Python, shell, awk and CMake after the comment
-# that the file begins with.
+# Each source file names its licence: spdx.sh REPOSITORY
+# C, C++, Java and JavaScript in the first line, or the second after a #!; Python, shell, awk and CMake after the first
+# comment of the file.
 # SPDX-License-Identifier: MIT
 set -eu
 cd "$1"
@@ -11,8 +11,8 @@ else
   files=$(find . -type f ! -path '*/node_modules/*' ! -path './build/*' | sed 's,^\./,,')
 fi
 sources=$(echo "$files" | grep -E '(\.(c|h|cpp|java|js|mjs|py|sh|awk|cmake)|(^|/)CMakeLists\.txt)$|^scripts/|^\.ci/' |
-  grep -v '^scripts/template/') # what scripts/new writes is its user's
-sources=$(for file in $sources; do if [ -f "$file" ]; then echo "$file"; fi; done) # not those just deleted
+  grep -v '^scripts/template/') # the output of scripts/new belongs to its user
+sources=$(for file in $sources; do if [ -f "$file" ]; then echo "$file"; fi; done) # without deleted files
 # shellcheck disable=SC2086 # a list of words
 without=$(grep -L 'SPDX-License-Identifier: MIT' $sources || true)
 [ -n "$sources" ] && [ -z "$without" ] && exit 0

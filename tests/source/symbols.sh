@@ -1,6 +1,6 @@
 #!/bin/sh
-# The shared libraries export what the public headers declare, no more and no less, and beside it only those private
-# functions (vsi_) that another library of vestry calls; the static ones define nothing outside of vestry_ and vsi_:
+# Checks that the shared libraries export exactly the functions in the public headers, and those private functions
+# (vsi_) that another library of vestry calls; static libraries define only names of vestry_ and vsi_:
 # symbols.sh REPOSITORY LIBRARY_DIRECTORY
 # SPDX-License-Identifier: MIT
 set -eu
@@ -54,7 +54,7 @@ for library in "$lib"/libvestry.so "$lib"/libvestry-*.so; do
 done
 for archive in "$lib"/libvestry*.a; do
   [ -e "$archive" ] || continue
-  # (_.stapsdt.base is where probes count their places from: weak, hidden, and no C program can name it.)
+  # (_.stapsdt.base is the reference address of probes: weak, hidden, and not a name that a C program can use.)
   strays=$(nm -g --defined-only "$archive" 2>/dev/null |
     awk 'NF == 3 && $3 !~ /^(vestry|vsi)_/ && $3 != "_.stapsdt.base" { print $3 }')
   if [ -n "$strays" ]; then

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""One name for one thing: no two structs, unions, enums or types of src/ and include/ share a name that can be seen
-across files: type_names.py REPOSITORY"""
+"""Check that no two structs, unions, enums or types of src/ and include/ that are visible across files have the same
+name: type_names.py REPOSITORY"""
 import collections
 import pathlib
 import re

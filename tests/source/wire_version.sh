@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# docs/cluster-wire.md describes the version that src/cluster/cluster/wire.h speaks: wire_version.sh REPOSITORY
+# docs/cluster-wire.md describes the version that src/cluster/cluster/wire.h defines: wire_version.sh REPOSITORY
 set -eu
 version=$(sed -n 's/.*VSI_WIRE_VERSION = \([0-9][0-9]*\).*/\1/p' "$1/src/cluster/cluster/wire.h")
 page=$1/docs/cluster-wire.md

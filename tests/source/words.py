@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Constructions that make texts hard to read only become fewer:
+"""Check that the number of constructions that make texts hard to read does not increase:
 words.py REPOSITORY [--report | --write] | words.py --planted
 
-Comments of include/ and src/, and the pages in docs/ and at the top, are searched for the constructions below; `code`,
-"quotations" and programs are passed over. tests/source/words.txt has the most that each area may have: the test fails if
-an area has more, and names the sentences of the files that git says are changed. --write lowers the limits to what
-there is. --report shows hits for each 1,000 words by area and construction, and the files with the most."""
+The constructions below are counted in comments of include/ and src/, and in the pages in docs/ and at the top, without
+`code`, "quotations" and programs. tests/source/words.txt contains the maximum of each area. The test fails if an area
+exceeds it, and prints the sentences in the files that git reports as changed. --write lowers the limits to the current
+counts. --report prints hits per 1,000 words by area and construction, and the files with the most."""
 import collections
 import pathlib
 import re
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 
-# Construction → what to write instead.
+# Construction → the better alternative.
 CONSTRUCTIONS = {
     "a clause is the subject": (r"(?:(?<=[.;:!?] )|(?<=\* )|(?<=\| )|(?<=- )|(?<=\(NULL\) ))(?:What|That which|Whatever|Who|Whoever)\b(?![^.?]*\?)"
                                 r"|(?<=[;:] )what\b",
@@ -39,12 +39,12 @@ FENCE = re.compile(r"^(?:```\w*|<!-- c)\n.*?^(?:```|-->)$", re.M | re.S)
 
 
 def blank(text):
-    """As many lines, and nothing in them."""
+    """Return empty lines of the same number and lengths."""
     return re.sub(r"[^\n]", " ", text)
 
 
 def comments(code):
-    """C with its comments alone, each where it stands."""
+    """Return C code with its comments only, at their positions."""
     kept, end = [], 0
     for part in C_PARTS.finditer(code):
         kept.append(blank(code[end:part.start()]))
@@ -54,7 +54,7 @@ def comments(code):
 
 
 def prose(path):
-    """What a file says to people, line for line."""
+    """Return the text of a file that people read, with the same lines."""
     text = path.read_text()
     if path.suffix == ".md":
         return FENCE.sub(lambda block: comments(block[0].replace("<!-- c", "      ").replace("`", " ")), text)
@@ -62,17 +62,17 @@ def prose(path):
 
 
 def flowing(text):
-    """The same without the marks that stand between two lines of a comment, so that phrases are found across them."""
+    """Remove the marks between two lines of a comment, so that phrases are found across them."""
     text = re.sub(r"(?m)^(\s*)(\*)(?!/)", r"\1 ", text)
     text = re.sub(r"\]\([^)\n]*\)", lambda target: blank(target[0]), text)
     return re.sub(r'`[^`\n]*`|"[^"\n]{1,200}"', lambda quoted: blank(quoted[0]), text)
 
 
 def findings(path):
-    """Line, construction and words of each hit; and how many words the file has."""
+    """Return line, construction and words of each hit; and the number of words in the file."""
     text = flowing(prose(path))
     one_line = re.sub(r"/\*+<?|\*/|\n", lambda mark: " " * len(mark[0]), text)
-    # Blanks of any number count as one: patterns are matched on a text without them, by a map of places.
+    # Several spaces count as one: patterns are matched on a text without them, with a map of positions.
     places = [i for i, c in enumerate(one_line) if c != " " or (i and one_line[i - 1] != " ")]
     dense = "".join(one_line[i] for i in places)
     hits = [(text.count("\n", 0, places[hit.start()]) + 1, name, hit[0])
@@ -92,7 +92,7 @@ def files(top):
 
 
 def counted(top):
-    """Area → hits by construction; area → words; file → its hits."""
+    """Return area → hits by construction; area → words; file → its hits."""
     by_area, words, by_file = collections.defaultdict(collections.Counter), collections.Counter(), {}
     for path in files(top):
         name = str(path.relative_to(top))
@@ -161,7 +161,7 @@ LEFT_ALONE = {
 
 
 def try_planted():
-    """Each planted sentence is found, by itself, and none of the others is."""
+    """Check that each planted sentence is found, alone, and that no other sentence is."""
     missed = 0
     for sentences, wanted in ((PLANTED, True), (LEFT_ALONE, False)):
         for name, texts in sentences.items():

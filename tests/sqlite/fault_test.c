@@ -294,7 +294,7 @@ static void failed_create_leaks_nothing(void **state) {
   open_trial(&l);
   ledger *s = &l.s;
   const vestry_sqlite_options options = {.path = s->path, .level = VESTRY_SQLITE_TOPICS, .poll_ms = 60000};
-  /* Failures of SQLite's allocator or of the host's; with and without the tables. */
+  /* Failures in the allocator of SQLite, or of the host; with and without the tables. */
   for (int round = 0; round < 4; round++) {
     if (round == 2) ledger_run(s->db, "DROP TABLE vestry_tab; DROP TABLE vestry_tab_visitor; DROP TABLE vestry_schema");
     for (long number = 0, failed = 1; failed; number++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The oracle's worlds: random schemas, random pages over them, and random commits by several connections, attached
  * and not, and by another process. oracle_test.c judges. A world's seed determines all random choices. Choices
- * within renders have a generator of their own, so that commits do not depend on renders. */
+ * within renders use a separate generator, so that commits do not depend on renders. */
 #ifndef TESTS_SQLITE_ORACLE_H
 #define TESTS_SQLITE_ORACLE_H
 
@@ -91,7 +91,7 @@ typedef struct oracle_world {
   bool has_temporary; /* TEMP tables and views, and an attached file */
   bool has_virtual;
   bool has_process;
-  bool has_failures; /* reads fail at random, and the pages' clock steps; with a generator of its own */
+  bool has_failures; /* reads fail at random, and the pages' clock steps; with a separate generator */
   bool without_rowid[ORACLE_TABLES];
   int indexes;
   vestry *v;

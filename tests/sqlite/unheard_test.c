@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Commits that were once missed, one test each. After any commit by any connection, each page must show its current
- * result. The oracle found all of these by seed, or finds them now. */
+ * result. The oracle found all of them by seed, or finds them now. */
 #include <stdlib.h>
 
 #include "data/sqlite/sqlite.h"

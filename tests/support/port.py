@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Ports for servers that a test starts again: see port.h, which says why, and how they are reserved."""
+"""Ports for servers that a test starts again: port.h contains the reason, and the method of reservation."""
 import random
 import socket
 
@@ -8,7 +8,7 @@ locks = []  # open until the process ends
 
 
 def reserve_port():
-    """A port of 127.0.0.1 at which nothing listens, and which no other test is given."""
+    """Return a port of 127.0.0.1 at which no program listens, and which no other test gets."""
     for _ in range(TRIES):
         port = FIRST + random.randrange(COUNT)
         lock = socket.socket(type=socket.SOCK_DGRAM)
