@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* bench-content: how long it takes to find a page's content, and to hash bytes, by size. It is no part of vestry-bench,
- * which sees the public headers alone.
+/* bench-content: the time to find a page's content and to hash bytes, by size. It is separate from vestry-bench, which
+ * uses only the public headers.
  *
- * The pages are a table's rows and list items between a head, a navigation and a footer. Beside them is what the parser
- * of libxml2 takes for the same bytes, where that was there when this was built; and the worst page that there is for
- * this finder, in which each tag looks through all that is open. --round-ms MS: how long one of five rounds runs. */
+ * The pages are a table's rows and list items between a head, a navigation and a footer. For comparison, it measures
+ * libxml2's parser on the same bytes, if it was installed at build time, and the worst page for this finder, in which
+ * each tag searches all open elements. --round-ms MS: the duration of each of five rounds. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +31,7 @@ static void put(page *p, const char *text) {
   p->len += len;
 }
 
-/* A page of about so many bytes. */
+/* Create a page of about this number of bytes. */
 static void make_page(page *p, size_t bytes) {
   p->len = 0;
   put(p,
@@ -50,7 +50,7 @@ static void make_page(page *p, size_t bytes) {
          "<footer><p>All rights reserved.</footer>\n<script>if (a < b) f('</p>')</script>\n</body>\n</html>\n");
 }
 
-/* As deep as it may be, and then end tags that are looked for in vain. */
+/* As deeply nested as allowed, followed by end tags that match nothing. */
 static void make_worst(page *p, size_t bytes) {
   p->len = 0;
   put(p, "<main id=content></main><ul><table><tr><td>");
@@ -69,7 +69,7 @@ static void find(const page *p) {
 static uint64_t hashes;
 static void hash(const page *p) {
   vsi_hash_128 made = vsi_siphash_128_of((vsi_siphash_key){1, hashes}, p->html, p->len);
-  hashes += made.low ^ made.high; /* so that it is not left out */
+  hashes += made.low ^ made.high; /* so that the compiler keeps it */
 }
 
 #ifdef HAS_LIBXML2
@@ -80,7 +80,7 @@ static void parse(const page *p) {
 }
 #endif
 
-/* The best round's nanoseconds for one: whatever disturbs one makes it slower. */
+/* The nanoseconds per run in the best round, because disturbances only slow a round down. */
 static void measure(const char *name, void (*run)(const page *), const page *p, uint64_t round_ns) {
   double best = 0;
   for (int round = 0; round < ROUNDS; round++) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A contender that holds what was put last in a ring, and can be made to err: faulty FAULT OPTIONS… */
+/* A contender that stores the latest puts in a ring, with an optional fault: faulty FAULT OPTIONS… */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@ static const char *const fault_names[FAULTS] = {"none", "twice", "forget",   "dr
                                                 "over", "under", "miscount", "refuse"};
 static fault chosen;
 
-enum { ONCE_AT = 1500 }; /* the put that goes wrong: behind the filling */
+enum { ONCE_AT = 1500 }; /* the put that fails: after the filling */
 
 typedef struct ring {
   connection **slots;

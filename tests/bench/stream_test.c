@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The far end of streams follows head, chunks, encodings and lines wherever they are cut, and takes nothing for an
- * answer that is none. */
+/* The receiving end of streams parses heads, chunks, encodings and lines wherever they are cut, and refuses invalid
+ * answers. */
 #include <brotli/encode.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +23,7 @@ static void note_line(bench_stream *stream, const char *line, size_t len, void *
   strcpy(all + at + len, "|");
 }
 
-/* Feed these bytes in two parts, cut there; false: it did not like them. seen: the lines that came. */
+/* Feed these bytes in two parts, cut at `cut`; false: they were refused. seen: the received lines. */
 static bool feed(const char *data, size_t len, size_t cut, const char *encoding, char *seen, bool *ret_clean) {
   bench_stream stream = {.fd = -1, .encoding = encoding};
   stream.decoder = bench_decoder_create(encoding ? encoding : "identity");
@@ -38,7 +38,7 @@ static bool feed(const char *data, size_t len, size_t cut, const char *encoding,
   return ok;
 }
 
-/* A head with these more lines, and the body in chunks of so many bytes (0: none), ended. */
+/* Write a head with these additional lines, and the complete body in chunks of this size (0: none). */
 static size_t make(char *to, const char *more, const char *body, size_t len, size_t chunk) {
   size_t at = (size_t)sprintf(to, "%s%s%s\r\n", head, more, chunk ? "Transfer-Encoding: chunked\r\n" : "");
   if (!chunk) {
@@ -68,13 +68,13 @@ static void check_everywhere(const char *more, const char *body, size_t len, con
   }
 }
 
-static void test_follows_lines_wherever_they_are_cut(void **state) {
+static void lines_are_parsed_wherever_they_are_cut(void **state) {
   (void)state;
   check_everywhere("", events, sizeof events - 1, NULL);
   check_everywhere("X-Other: \r\n", events, sizeof events - 1, "identity");
 }
 
-static void test_decodes_what_was_asked_for(void **state) {
+static void requested_encodings_are_decoded(void **state) {
   (void)state;
   unsigned char coded[512];
   size_t len = sizeof coded;
@@ -91,7 +91,7 @@ static void test_decodes_what_was_asked_for(void **state) {
   check_everywhere("Content-Encoding: gzip\r\n", (char *)coded, len, "gzip");
 }
 
-static void test_refuses_what_is_no_answer(void **state) {
+static void invalid_answers_are_refused(void **state) {
   (void)state;
   static const struct {
     const char *bytes, *encoding;
@@ -114,8 +114,9 @@ static void test_refuses_what_is_no_answer(void **state) {
   assert_null(bench_decoder_create("zstd"));
 }
 
-/* Much text that is short when encoded, flushed but not ended, comes out whole: a primer and an event behind it. */
-static void test_decodes_all_there_is(void **state) {
+/* A long text that is short when encoded, flushed but not ended, is decoded completely: a primer and an event after
+ * it. */
+static void flushed_data_is_decoded_completely(void **state) {
   (void)state;
   enum { LONG = 1 << 16 };
   static char text[LONG + 64], data[4096], seen[64];
@@ -143,8 +144,8 @@ static void count_line(bench_stream *stream, const char *line, size_t len, void 
   *(size_t *)ctx += len;
 }
 
-/* A line of a megabyte comes whole; a comment of one is not even kept. */
-static void test_takes_long_lines(void **state) {
+/* A line of a megabyte is received completely; a comment of this size is not stored. */
+static void long_lines_are_received_and_comments_are_not_stored(void **state) {
   (void)state;
   enum { LONG = 1 << 20, PART = 1000 };
   for (int comment = 0; comment < 2; comment++) {
@@ -162,7 +163,7 @@ static void test_takes_long_lines(void **state) {
   }
 }
 
-/* A frame of text, its payload filled up to so many bytes. */
+/* A text frame, with its payload padded to this length. */
 static size_t make_frame(char *to, const char *text, size_t len) {
   size_t at = 0;
   to[at++] = (char)0x81;
@@ -178,8 +179,9 @@ static size_t make_frame(char *to, const char *text, size_t len) {
   return at + len;
 }
 
-/* Messages of Socket.IO come whole wherever they are cut, and what its server wants to hear is said. */
-static void test_follows_frames_wherever_they_are_cut(void **state) {
+/* Socket.IO messages are received completely wherever they are cut, and the client sends the packets that its server
+ * expects. */
+static void frames_are_parsed_wherever_they_are_cut(void **state) {
   (void)state;
   static const char head_101[] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n";
   static const char said[] = {(char)0x81, (char)0x82, 0, 0, 0, 0, '4', '0', (char)0x81, (char)0x81, 0, 0, 0, 0, '3'};
@@ -205,8 +207,8 @@ static void test_follows_frames_wherever_they_are_cut(void **state) {
   }
 }
 
-/* No answer, a binary frame, a frame of nothing, a message that is none. */
-static void test_refuses_what_is_no_frame(void **state) {
+/* Not an upgrade, a binary frame, an empty frame, an invalid message. */
+static void invalid_frames_are_refused(void **state) {
   (void)state;
   const char *const wrong[] = {"HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 101 S\r\n\r\n\x82\x01x",
                                "HTTP/1.1 101 S\r\n\r\n\x81\x01x"};
@@ -223,12 +225,12 @@ static void test_refuses_what_is_no_frame(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_follows_lines_wherever_they_are_cut),
-                                     cmocka_unit_test(test_decodes_what_was_asked_for),
-                                     cmocka_unit_test(test_decodes_all_there_is),
-                                     cmocka_unit_test(test_refuses_what_is_no_answer),
-                                     cmocka_unit_test(test_takes_long_lines),
-                                     cmocka_unit_test(test_follows_frames_wherever_they_are_cut),
-                                     cmocka_unit_test(test_refuses_what_is_no_frame)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(lines_are_parsed_wherever_they_are_cut),
+                                     cmocka_unit_test(requested_encodings_are_decoded),
+                                     cmocka_unit_test(flushed_data_is_decoded_completely),
+                                     cmocka_unit_test(invalid_answers_are_refused),
+                                     cmocka_unit_test(long_lines_are_received_and_comments_are_not_stored),
+                                     cmocka_unit_test(frames_are_parsed_wherever_they_are_cut),
+                                     cmocka_unit_test(invalid_frames_are_refused)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The streams of keys are what they are said to be, and the histogram's percentiles are right to 4 %. */
+/* The generated keys have the documented distributions, and the histogram's percentiles are accurate to 4 %. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,7 +22,7 @@ static uint64_t checksum_of(const workload *work) {
   return checksum;
 }
 
-static void test_same_seed_same_streams(void **state) {
+static void equal_seeds_generate_equal_streams(void **state) {
   (void)state;
   for (int kind = 0; kind < WORKLOAD_KINDS; kind++) {
     workload work = work_of((workload_kind)kind), other = work;
@@ -35,8 +35,8 @@ static void test_same_seed_same_streams(void **state) {
   }
 }
 
-/* A session key is 32 digits, the name with its end, and a small number; two with other digits are other sessions. */
-static void test_session_keys(void **state) {
+/* A session key is 32 digits, the terminated name, and a small number; keys with other digits are other sessions. */
+static void session_keys_have_the_documented_layout(void **state) {
   (void)state;
   workload work = work_of(WORKLOAD_HIT);
   work.keys = WORKLOAD_KEYS_SESSION;
@@ -57,8 +57,8 @@ static int compare_keys(const void *a, const void *b) {
   return memcmp(a, b, 16);
 }
 
-/* Keys of the filling and of both threads, together: all distinct. */
-static void test_churn_keys_are_distinct(void **state) {
+/* All keys of the filling and of both threads are distinct. */
+static void churn_keys_are_distinct(void **state) {
   (void)state;
   workload work = work_of(WORKLOAD_CHURN);
   workload_stream streams[THREADS];
@@ -81,8 +81,8 @@ static size_t find_fill_key(unsigned char (*fill)[16], const unsigned char *key)
   return found ? (size_t)(found - fill) : CAPACITY;
 }
 
-/* Every key of HIT is there, each about as often as the others. */
-static void test_hit_keys_are_there(void **state) {
+/* Each key of HIT is stored, and used about as often as the others. */
+static void hit_keys_are_stored_and_uniform(void **state) {
   (void)state;
   workload work = work_of(WORKLOAD_HIT);
   workload_stream streams[THREADS];
@@ -102,15 +102,15 @@ static void test_hit_keys_are_there(void **state) {
   workload_streams_destroy(&work, streams);
 }
 
-/* The most popular key comes as often as its weight says: 1 / (the sum of 1/rank^0.99 over 10,000 ranks) = 9.8 %. */
-static void test_zipf_is_skewed(void **state) {
+/* The most popular key occurs with its weight: 1 / (the sum of 1/rank^0.99 over 10,000 ranks) = 9.8 %. */
+static void zipf_keys_have_zipf_frequencies(void **state) {
   (void)state;
   workload work = work_of(WORKLOAD_ZIPF);
   workload_stream streams[THREADS];
   uint64_t checksum;
   assert_true(workload_streams_create(&work, streams, &checksum));
   unsigned char first[16], last[16];
-  workload_fill_key(&work, CAPACITY - 1, first); /* filled with the most popular last */
+  workload_fill_key(&work, CAPACITY - 1, first); /* the most popular key is filled last */
   workload_fill_key(&work, 0, last);
   size_t firsts = 0, lasts = 0;
   for (size_t at = 0; at < streams[1].count; at++) {
@@ -123,7 +123,7 @@ static void test_zipf_is_skewed(void **state) {
   workload_streams_destroy(&work, streams);
 }
 
-static void test_mixed_is_mixed(void **state) {
+static void mixed_operations_have_their_shares(void **state) {
   (void)state;
   workload work = work_of(WORKLOAD_MIXED);
   workload_stream streams[THREADS];
@@ -137,7 +137,7 @@ static void test_mixed_is_mixed(void **state) {
   workload_streams_destroy(&work, streams);
 }
 
-static void test_histogram_percentiles(void **state) {
+static void histogram_percentiles_are_accurate(void **state) {
   (void)state;
   static histogram of, sum;
   assert_true(histogram_percentile_ns(&of, 0.99) == 0);
@@ -155,10 +155,13 @@ static void test_histogram_percentiles(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_same_seed_same_streams),  cmocka_unit_test(test_session_keys),
-      cmocka_unit_test(test_churn_keys_are_distinct), cmocka_unit_test(test_hit_keys_are_there),
-      cmocka_unit_test(test_zipf_is_skewed),          cmocka_unit_test(test_mixed_is_mixed),
-      cmocka_unit_test(test_histogram_percentiles),
+      cmocka_unit_test(equal_seeds_generate_equal_streams),
+      cmocka_unit_test(session_keys_have_the_documented_layout),
+      cmocka_unit_test(churn_keys_are_distinct),
+      cmocka_unit_test(hit_keys_are_stored_and_uniform),
+      cmocka_unit_test(zipf_keys_have_zipf_frequencies),
+      cmocka_unit_test(mixed_operations_have_their_shares),
+      cmocka_unit_test(histogram_percentiles_are_accurate),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
