@@ -20,7 +20,7 @@ void client_connect(struct client *client, unsigned port, bool small) {
   assert_non_null(client->text);
   client->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (small) {
-    /* Small segments and a small window: the server's buffer for this connection stays small, too. */
+    /* Small segments and a small window keep the server's buffer for this connection small as well. */
     int bytes = 2048, segment = 536;
     setsockopt(client->fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
     setsockopt(client->fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof segment);
@@ -33,7 +33,7 @@ void client_connect(struct client *client, unsigned port, bool small) {
 void client_send(struct client *client, const char *bytes, size_t len) {
   while (len > 0) {
     ssize_t sent = send(client->fd, bytes, len, MSG_NOSIGNAL);
-    if (sent <= 0) return; /* refused early: the answer is there to be read */
+    if (sent <= 0) return; /* refused early: the answer can be read */
     bytes += sent;
     len -= (size_t)sent;
   }
@@ -53,7 +53,7 @@ void client_call(struct client *client, unsigned port, const struct call *call) 
   if (call->body) client_send(client, call->body, body_len);
 }
 
-/* Wait for more until the deadline. False: there is nothing more to come. */
+/* Wait for more bytes until the deadline. False: no more bytes will come. */
 static bool receive(struct client *client, uint64_t deadline) {
   if (client->ended) return false;
   struct pollfd waiting = {.fd = client->fd, .events = POLLIN};

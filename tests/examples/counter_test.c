@@ -11,7 +11,7 @@
 #include "support/tries.h"
 #include "vestry/event.h"
 
-static struct process counter; /* of the test that runs */
+static struct process counter; /* of the running test */
 
 static void start(const char *const *arguments) {
   process_start(&counter, arguments);
@@ -31,7 +31,7 @@ static int clean_up(void **state) {
   return 0;
 }
 
-/* Opens a stream for a session and waits until it is there. */
+/* Open a stream for a session, and wait until it is open. */
 static size_t subscribe(struct client *client, const char *session) {
   client_call(client, counter.port, &(struct call){.method = "PUT", .path = "/", .session = session, .body = "{}"});
   assert_int_equal(client_status(client), 200);
@@ -39,7 +39,7 @@ static size_t subscribe(struct client *client, const char *session) {
   return client_expect(client, 0, "\"running\":true");
 }
 
-/* Does something that is answered with a status alone. */
+/* Send a request whose answer is a status only. */
 static int perform(const char *method, const char *path, const char *session) {
   return call_status(counter.port, &(struct call){.method = method, .path = path, .session = session});
 }
@@ -47,9 +47,9 @@ static int perform(const char *method, const char *path, const char *session) {
 /* ----------------------------------------------------------------------------------- the page, the session -------- */
 
 /* capability: C8 */
-static void test_page(void **state) {
+static void page_has_policy_and_session_cookie(void **state) {
   (void)state;
-  START("--datastar-version", VESTRY_DATASTAR_VERSION); /* the CDN's, also where the build was given a file */
+  START("--datastar-version", VESTRY_DATASTAR_VERSION); /* the CDN's, even if the build was given a file */
   struct client client;
   client_call(&client, counter.port, &(struct call){.method = "GET", .path = "/", .plain = true});
   assert_int_equal(client_status(&client), 200);
@@ -73,7 +73,7 @@ static void test_page(void **state) {
   client_close(&client, false);
 }
 
-static void test_cookie(void **state) {
+static void invalid_session_cookies_are_replaced(void **state) {
   (void)state;
   START_PLAIN();
   char first[COOKIE_LEN + 1], second[COOKIE_LEN + 1];
@@ -101,7 +101,7 @@ static void test_cookie(void **state) {
   }
 }
 
-static void test_page_shows_the_session(void **state) {
+static void page_shows_the_state_of_the_session(void **state) {
   (void)state;
   START_PLAIN();
   char session[COOKIE_LEN + 1];
@@ -117,7 +117,7 @@ static void test_page_shows_the_session(void **state) {
   client_close(&stream, false);
 }
 
-static void test_client_from_a_file(void **state) {
+static void client_is_served_from_a_file(void **state) {
   (void)state;
   char path[] = "counter-client-XXXXXX";
   int fd = mkstemp(path);
@@ -125,7 +125,7 @@ static void test_client_from_a_file(void **state) {
   assert_int_equal(write(fd, "let x = '{{counter}}'\n", 22), 22);
   close(fd);
   START("--datastar-file", path);
-  unlink(path); /* it has been read */
+  unlink(path); /* the program has read it */
   struct client client;
   client_call(&client, counter.port, &(struct call){.method = "GET", .path = "/datastar.js", .plain = true});
   assert_int_equal(client_status(&client), 200);
@@ -141,7 +141,7 @@ static void test_client_from_a_file(void **state) {
   client_close(&client, false);
 }
 
-static void test_an_older_client(void **state) {
+static void older_client_version_can_be_selected(void **state) {
   (void)state;
   static const char url[] = "https://cdn.jsdelivr.net/gh/starfederation/datastar@v1.0.2/bundles/datastar.js";
   START("--datastar-version", "1.0.2");
@@ -157,7 +157,7 @@ static void test_an_older_client(void **state) {
 
 /* ------------------------------------------------------------------------------------------- streams -------------- */
 
-static void test_counts_jumps_and_stops(void **state) {
+static void stream_counts_jumps_and_stops(void **state) {
   (void)state;
   START_PLAIN();
   char session[COOKIE_LEN + 1], other[COOKIE_LEN + 1];
@@ -187,11 +187,11 @@ static void test_counts_jumps_and_stops(void **state) {
   assert_int_equal(perform("DELETE", "/", session), 204);
   client_expect(&stream, seen, "\"counter\":0,\"running\":false");
   client_read_all(&stream);
-  assert_true(client_ended_cleanly(&stream)); /* the browser stays away */
+  assert_true(client_ended_cleanly(&stream)); /* the browser does not reconnect */
   client_close(&stream, false);
-  assert_int_equal(perform("DELETE", "/", session), 204); /* nothing is left to stop */
+  assert_int_equal(perform("DELETE", "/", session), 204); /* there is no stream left to stop */
 
-  client_expect(&bystander, 0, "\"counter\":4,"); /* of all that nothing here */
+  client_expect(&bystander, 0, "\"counter\":4,"); /* none of these events reached this stream */
   assert_null(strstr(bystander.text, "handled"));
   assert_null(strstr(bystander.text, "false"));
   client_close(&bystander, false);
@@ -201,7 +201,7 @@ static void test_counts_jumps_and_stops(void **state) {
   client_close(&stream, false);
 }
 
-static void test_jump_without_a_stream(void **state) {
+static void jump_without_a_stream_counts(void **state) {
   (void)state;
   START_PLAIN();
   char session[COOKIE_LEN + 1];
@@ -223,8 +223,8 @@ static void test_jump_without_a_stream(void **state) {
   json_decref(keys);
 }
 
-/* Twice as many as there are counters at most; the stranger's is the least recently used. */
-static void test_deleting_makes_no_counter(void **state) {
+/* Twice as many requests as the maximum number of counters; the stranger's is the least recently used. */
+static void deleting_creates_no_counter(void **state) {
   (void)state;
   START_PLAIN();
   char stranger[COOKIE_LEN + 1], invented[COOKIE_LEN + 1];
@@ -243,12 +243,12 @@ static void test_deleting_makes_no_counter(void **state) {
   client_close(&client, false);
 }
 
-static void test_without_a_cookie(void **state) {
+static void requests_without_cookie_get_separate_sessions(void **state) {
   (void)state;
   START_PLAIN();
   struct client first, second;
   subscribe(&first, NULL);
-  assert_non_null(client_header(&first, "Set-Cookie")); /* a session of its own */
+  assert_non_null(client_header(&first, "Set-Cookie")); /* its own session */
   subscribe(&second, NULL);
   json_t *keys = keys_of(counter.port);
   assert_int_equal(json_array_size(json_object_get(keys, "keys")), 2);
@@ -258,7 +258,7 @@ static void test_without_a_cookie(void **state) {
 }
 
 /* capability: A6 */
-static void test_keys(void **state) {
+static void keys_lists_streams_without_session_ids(void **state) {
   (void)state;
   START_PLAIN();
   char session[COOKIE_LEN + 1];
@@ -271,7 +271,7 @@ static void test_keys(void **state) {
   assert_int_equal(json_array_size(json_object_get(keys, "keys")), 1);
   assert_string_equal(key, "[\"counter\",1]");
   assert_int_equal(json_integer_value(json_object_get(entry, "connections")), 3);
-  assert_memory_not_equal(scope, session, 8); /* the scope is of the id's hash */
+  assert_memory_not_equal(scope, session, 8); /* the scope is the hash of the id */
   assert_true(strlen(scope) < COOKIE_LEN / 2);
   assert_null(strstr(text, session));
   assert_int_equal(json_integer_value(json_object_get(keys, "opened")), 3);
@@ -290,7 +290,7 @@ static void test_keys(void **state) {
 
 /* ------------------------------------------------------------------------------------------- policies ------------- */
 
-static void test_policy_many(void **state) {
+static void policy_many_sends_to_all_tabs(void **state) {
   (void)state;
   START("--policy", "many");
   char session[COOKIE_LEN + 1];
@@ -305,7 +305,7 @@ static void test_policy_many(void **state) {
   }
 }
 
-static void test_policy_replace(void **state) {
+static void policy_replace_ends_the_older_stream(void **state) {
   (void)state;
   START("--policy", "replace");
   char session[COOKIE_LEN + 1];
@@ -314,14 +314,14 @@ static void test_policy_replace(void **state) {
   subscribe(&first, session);
   size_t seen = subscribe(&second, session);
   client_read_all(&first);
-  assert_true(client_ended_cleanly(&first)); /* it must not come back and chase the other away */
+  assert_true(client_ended_cleanly(&first)); /* it must not reconnect and replace the other one */
   client_expect(&second, seen, "\"running\":true");
   keys_expect(counter.port, "causes.replaced", 1);
   client_close(&first, false);
   client_close(&second, false);
 }
 
-static void test_policy_reuse(void **state) {
+static void policy_reuse_keeps_the_first_stream(void **state) {
   (void)state;
   START("--policy=reuse", "--store=hash");
   char session[COOKIE_LEN + 1];
@@ -329,12 +329,12 @@ static void test_policy_reuse(void **state) {
   struct client first;
   size_t seen = subscribe(&first, session);
   assert_int_equal(perform("PUT", "/", session), 204);
-  client_expect(&first, seen, "\"running\":true"); /* what the second one is told goes down the first */
+  client_expect(&first, seen, "\"running\":true"); /* the first stream receives the events of the second request */
   keys_expect(counter.port, "opened", 1);
   client_close(&first, false);
 }
 
-static void test_policy_reject(void **state) {
+static void policy_reject_answers_409(void **state) {
   (void)state;
   START("--policy", "reject");
   char session[COOKIE_LEN + 1];
@@ -350,7 +350,7 @@ static void test_policy_reject(void **state) {
 /* --------------------------------------------------------------------------------------- bounds, departures ------- */
 
 /* capability: A5 */
-static void test_lru_closes_the_least_recent(void **state) {
+static void lru_store_evicts_the_least_recently_used(void **state) {
   (void)state;
   START("--store", "lru", "--max", "2");
   char session[3][COOKIE_LEN + 1];
@@ -371,7 +371,7 @@ static void test_lru_closes_the_least_recent(void **state) {
   assert_int_equal(aborted, 1);
 }
 
-static void test_hash_refuses_when_full(void **state) {
+static void full_hash_store_answers_503(void **state) {
   (void)state;
   START("--store", "hash", "--max", "1");
   char session[2][COOKIE_LEN + 1];
@@ -385,12 +385,12 @@ static void test_hash_refuses_when_full(void **state) {
 }
 
 /* capability: A3 */
-static void test_idle_is_closed_on_time(void **state) {
+static void idle_stream_is_closed_on_time(void **state) {
   (void)state;
   START("--idle-ms", "300");
   struct client stream;
   subscribe(&stream, NULL);
-  client_read_all(&stream); /* nobody asks for anything: it is closed by the clock, between two ticks */
+  client_read_all(&stream); /* without requests: the clock closes it, between two ticks */
   assert_false(client_ended_cleanly(&stream));
   client_close(&stream, false);
   keys_expect(counter.port, "causes.idle", 1);
@@ -398,7 +398,7 @@ static void test_idle_is_closed_on_time(void **state) {
 }
 
 /* capability: E2 */
-static void test_heartbeat(void **state) {
+static void heartbeats_are_sent(void **state) {
   (void)state;
   START("--heartbeat-ms", "150");
   struct client stream;
@@ -407,7 +407,7 @@ static void test_heartbeat(void **state) {
   client_close(&stream, false);
 }
 
-static void test_no_room(void **state) {
+static void stream_without_a_free_thread_gets_503(void **state) {
   (void)state;
   if (strcmp(process_adapter, "civetweb") != 0) TEST_SKIP("threads bound streams with civetweb only");
   START("--threads", "4");
@@ -418,7 +418,7 @@ static void test_no_room(void **state) {
   assert_int_equal(client_status(&third), 503);
   assert_non_null(client_header(&third, "Retry-After"));
   client_close(&third, false);
-  keys_expect(counter.port, "open", 2); /* other requests are served all the same */
+  keys_expect(counter.port, "open", 2); /* other requests are still served */
   client_close(&first, true);
   keys_expect(counter.port, "open", 1);
   subscribe(&third, NULL);
@@ -426,9 +426,9 @@ static void test_no_room(void **state) {
   client_close(&third, false);
 }
 
-static void test_vanished_clients_are_purged(void **state) {
+static void lost_clients_are_removed(void **state) {
   (void)state;
-  START("--heartbeat-ms", "600000"); /* so that no heartbeat finds the ends */
+  START("--heartbeat-ms", "600000"); /* so that no heartbeat detects the ends */
   struct client streams[6];
   for (int i = 0; i < 6; i++) subscribe(&streams[i], NULL);
   keys_expect(counter.port, "open", 6);
@@ -442,7 +442,7 @@ static void test_vanished_clients_are_purged(void **state) {
 
 /* ----------------------------------------------------------------------------------------- bad requests ----------- */
 
-static void test_bad_requests_disturb_nobody(void **state) {
+static void invalid_requests_do_not_affect_others(void **state) {
   (void)state;
   START_PLAIN();
   enum { LARGE = 1024 * 1024 };
@@ -481,11 +481,11 @@ static void test_bad_requests_disturb_nobody(void **state) {
     if (cases[i].status == 405) assert_non_null(client_header(&bad, "Allow"));
     client_close(&bad, false);
   }
-  /* Refused where the adapter sees it; civetweb itself knows no such path. */
+  /* Refused where the adapter sees it; civetweb itself does not know such a path. */
   client_call(&bad, counter.port, &(struct call){.method = "GET", .path = "/../../etc/passwd"});
   assert_true(client_status(&bad) == 400 || client_status(&bad) == 404);
   client_close(&bad, false);
-  large[LARGE] = '\0'; /* as much as is allowed */
+  large[LARGE] = '\0'; /* exactly the limit */
   memcpy(large, "{}", 2);
   struct call most = {.method = "POST", .path = "/jump", .session = session, .body = large};
   assert_int_equal(call_status(counter.port, &most), 204);
@@ -495,7 +495,7 @@ static void test_bad_requests_disturb_nobody(void **state) {
   client_read_all(&bad);
   client_close(&bad, false);
 
-  seen = client_expect(&stream, seen, "handled"); /* the one that was allowed */
+  seen = client_expect(&stream, seen, "handled"); /* the one that was accepted */
   client_expect(&stream, seen, "\"running\":true");
   keys_expect(counter.port, "open", 1);
   keys_expect(counter.port, "closed", 0);
@@ -504,7 +504,7 @@ static void test_bad_requests_disturb_nobody(void **state) {
 
 /* ----------------------------------------------------------------------------------------- start and stop --------- */
 
-/* A client that subscribes and reads nothing more, while the session is sent much more than its sockets hold. */
+/* A client that subscribes and reads nothing, while the session receives far more than the client's sockets hold. */
 static void stall(struct client *client) {
   static const char session[] = "-00000000000000000000000000000001";
   static const char put[] = "PUT / HTTP/1.1\r\nHost: 127.0.0.1\r\nDatastar-Request: true\r\n"
@@ -515,8 +515,8 @@ static void stall(struct client *client) {
   for (int i = 0; i < 900; i++) assert_int_equal(perform("POST", "/jump", session), 204);
 }
 
-/* The last resort ends the process in the middle of what its threads do: thread sanitizer is not to mind, nor to wait
- * for a second as it does otherwise. */
+/* The last resort ends the process while its threads still run: thread sanitizer must neither report this nor wait a
+ * second at exit. */
 static void allow_threads_left(void) {
   char options[1024];
   const char *before = getenv("TSAN_OPTIONS");
@@ -529,10 +529,10 @@ static double seconds_to_stop(int signal_number) {
   struct client stalled, stream, silent;
   stall(&stalled);
   subscribe(&stream, NULL);
-  client_connect(&silent, counter.port, false); /* has not said what it wants */
+  client_connect(&silent, counter.port, false); /* has sent no request */
   double took_s = (double)process_stop(&counter, signal_number) / 1000;
   client_read_all(&stream);
-  assert_false(client_ended_cleanly(&stream)); /* aborted: the browser comes back */
+  assert_false(client_ended_cleanly(&stream)); /* aborted: the browser reconnects */
   client_close(&stalled, false);
   client_close(&stream, false);
   client_close(&silent, false);
@@ -540,15 +540,15 @@ static double seconds_to_stop(int signal_number) {
 }
 
 /* capability: K5 */
-static void test_terminates_in_time(void **state) {
+static void signals_end_the_program_in_time(void **state) {
   (void)state;
   allow_threads_left();
   BELOW_S(2, seconds_to_stop(SIGTERM));
   BELOW_S(2, seconds_to_stop(SIGINT));
 }
 
-/* curl and the like do not say that they are a Datastar client, and are served all the same. */
-static void test_serves_any_client(void **state) {
+/* Clients such as curl do not send Datastar-Request, and are served nevertheless. */
+static void any_client_is_served(void **state) {
   (void)state;
   START_PLAIN();
   char session[COOKIE_LEN + 1];
@@ -573,13 +573,13 @@ static double seconds_to_stop_streams(void) {
   return took_s;
 }
 
-/* A stop by the last resort, which cuts connections that do not end, takes a second at least. */
-static void test_stops_quickly_when_nothing_holds_it(void **state) {
+/* The last resort, which closes connections that do not end, takes at least a second. */
+static void program_stops_quickly_without_stalled_clients(void **state) {
   (void)state;
   BELOW_S(1, seconds_to_stop_streams());
 }
 
-static void test_restart_keeps_sessions_alive(void **state) {
+static void sessions_survive_a_restart(void **state) {
   (void)state;
   START_PLAIN();
   char session[COOKIE_LEN + 1];
@@ -590,7 +590,7 @@ static void test_restart_keeps_sessions_alive(void **state) {
   client_close(&stream, false);
   START_PLAIN();
   size_t seen = subscribe(&stream, session);
-  assert_null(client_header(&stream, "Set-Cookie")); /* the one it has will do */
+  assert_null(client_header(&stream, "Set-Cookie")); /* the existing one is accepted */
   client_expect(&stream, seen, "\"counter\":1,");
   client_close(&stream, false);
 }
@@ -601,7 +601,7 @@ static size_t lines_of(const char *text) {
   return count;
 }
 
-static void test_options(void **state) {
+static void invalid_options_are_refused(void **state) {
   (void)state;
   static const char *const bad[][5] = {{"--port", "65536"},
                                        {"--port", "-1"},
@@ -650,14 +650,14 @@ static void test_options(void **state) {
 }
 
 /* capability: K5 */
-static void test_port_that_is_taken(void **state) {
+static void port_in_use_ends_the_program(void **state) {
   (void)state;
   START_PLAIN();
   char port[16], out[4096], err[4096];
   snprintf(port, sizeof port, "%u", counter.port);
   assert_int_equal(process_run((const char *const[]){"--port", port, "--adapter", process_adapter, NULL}, out, err), 1);
   assert_string_equal(out, "");
-  assert_in_range(lines_of(err), 1, 2); /* the program's; libmicrohttpd says why, too */
+  assert_in_range(lines_of(err), 1, 2); /* the program's line; libmicrohttpd logs the reason, too */
   assert_non_null(strstr(err, port));
 }
 
@@ -670,32 +670,32 @@ int main(int argc, char **argv) {
   }
   process_path = argv[1];
   if (argc == 3) process_adapter = argv[2];
-  const struct CMUnitTest tests[] = {COUNTER_TEST(test_page),
-                                     COUNTER_TEST(test_cookie),
-                                     COUNTER_TEST(test_page_shows_the_session),
-                                     COUNTER_TEST(test_client_from_a_file),
-                                     COUNTER_TEST(test_an_older_client),
-                                     COUNTER_TEST(test_counts_jumps_and_stops),
-                                     COUNTER_TEST(test_jump_without_a_stream),
-                                     COUNTER_TEST(test_deleting_makes_no_counter),
-                                     COUNTER_TEST(test_without_a_cookie),
-                                     COUNTER_TEST(test_keys),
-                                     COUNTER_TEST(test_policy_many),
-                                     COUNTER_TEST(test_policy_replace),
-                                     COUNTER_TEST(test_policy_reuse),
-                                     COUNTER_TEST(test_policy_reject),
-                                     COUNTER_TEST(test_lru_closes_the_least_recent),
-                                     COUNTER_TEST(test_hash_refuses_when_full),
-                                     COUNTER_TEST(test_idle_is_closed_on_time),
-                                     COUNTER_TEST(test_heartbeat),
-                                     COUNTER_TEST(test_no_room),
-                                     COUNTER_TEST(test_vanished_clients_are_purged),
-                                     COUNTER_TEST(test_bad_requests_disturb_nobody),
-                                     COUNTER_TEST(test_stops_quickly_when_nothing_holds_it),
-                                     COUNTER_TEST(test_restart_keeps_sessions_alive),
-                                     COUNTER_TEST(test_options),
-                                     COUNTER_TEST(test_port_that_is_taken),
-                                     COUNTER_TEST(test_serves_any_client),
-                                     COUNTER_TEST(test_terminates_in_time)};
+  const struct CMUnitTest tests[] = {COUNTER_TEST(page_has_policy_and_session_cookie),
+                                     COUNTER_TEST(invalid_session_cookies_are_replaced),
+                                     COUNTER_TEST(page_shows_the_state_of_the_session),
+                                     COUNTER_TEST(client_is_served_from_a_file),
+                                     COUNTER_TEST(older_client_version_can_be_selected),
+                                     COUNTER_TEST(stream_counts_jumps_and_stops),
+                                     COUNTER_TEST(jump_without_a_stream_counts),
+                                     COUNTER_TEST(deleting_creates_no_counter),
+                                     COUNTER_TEST(requests_without_cookie_get_separate_sessions),
+                                     COUNTER_TEST(keys_lists_streams_without_session_ids),
+                                     COUNTER_TEST(policy_many_sends_to_all_tabs),
+                                     COUNTER_TEST(policy_replace_ends_the_older_stream),
+                                     COUNTER_TEST(policy_reuse_keeps_the_first_stream),
+                                     COUNTER_TEST(policy_reject_answers_409),
+                                     COUNTER_TEST(lru_store_evicts_the_least_recently_used),
+                                     COUNTER_TEST(full_hash_store_answers_503),
+                                     COUNTER_TEST(idle_stream_is_closed_on_time),
+                                     COUNTER_TEST(heartbeats_are_sent),
+                                     COUNTER_TEST(stream_without_a_free_thread_gets_503),
+                                     COUNTER_TEST(lost_clients_are_removed),
+                                     COUNTER_TEST(invalid_requests_do_not_affect_others),
+                                     COUNTER_TEST(program_stops_quickly_without_stalled_clients),
+                                     COUNTER_TEST(sessions_survive_a_restart),
+                                     COUNTER_TEST(invalid_options_are_refused),
+                                     COUNTER_TEST(port_in_use_ends_the_program),
+                                     COUNTER_TEST(any_client_is_served),
+                                     COUNTER_TEST(signals_end_the_program_in_time)};
   return cmocka_run_group_tests(tests, NULL, clean_up);
 }

@@ -46,7 +46,7 @@ static void spawn(struct process *process, const char *const *before, const char
   process->err = err[0];
 }
 
-/* Read what comes until `end` is in it, or the end. */
+/* Read until the text contains `end`, or to the end of the output. */
 static void read_text(int fd, char *text, const char *end) {
   size_t len = 0;
   uint64_t deadline = now_ms() + PATIENCE_MS;
@@ -62,7 +62,7 @@ static void read_text(int fd, char *text, const char *end) {
   }
 }
 
-/* Wait until it has ended, at most PATIENCE_MS: its output ends then. Returns its wait status. */
+/* Wait at most PATIENCE_MS until the process has ended, as its output then ends. Returns its wait status. */
 static int finish(struct process *process, char *out, char *err) {
   int status;
   read_text(process->out, out, NULL);

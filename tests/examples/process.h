@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The counter as a process of its own, as a user starts it. */
+/* The counter as a separate process, started like by a user. */
 #ifndef TESTS_EXAMPLES_PROCESS_H
 #define TESTS_EXAMPLES_PROCESS_H
 
@@ -8,7 +8,7 @@
 
 struct process {
   pid_t pid;
-  int out, err; /* what it prints; -1 once read to the end */
+  int out, err; /* its output; -1 once read to the end */
   unsigned port;
 };
 
@@ -19,16 +19,16 @@ extern const char *process_adapter;
 
 uint64_t now_ms(void);
 
-/* Start it with --port 0 and these arguments (NULL at the end), and wait until it says where it listens. */
+/* Start it with --port 0 and these arguments (NULL at the end), and wait until it prints its address. */
 void process_start(struct process *process, const char *const *arguments);
-/* Send a signal, wait until it has ended, and check that it ends with status 0 and has complained about nothing.
- * Returns how long that took, in milliseconds. */
+/* Send a signal, wait for the end, and check that the status is 0 and nothing was printed to stderr. Returns the time
+ * this took, in milliseconds. */
 uint64_t process_stop(struct process *process, int signal_number);
 
-/* End it, whatever its state: for tests that failed. Nothing happens when it was stopped. */
+/* Kill the process in any state, for failed tests. Has no effect if it was stopped. */
 void process_kill(struct process *process);
 
-/* Run it to its end with these arguments alone. Returns its exit status. out, err: what it printed, 4,096 bytes. */
+/* Run it to its end with only these arguments. Returns its exit status. out, err: its output, 4,096 bytes. */
 int process_run(const char *const *arguments, char *out, char *err);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the examples share, by itself: texts that people write, numbers on the command line, a node's words from its
- * parent, the way in for phones, spans as lines, and robots. */
+/* The shared parts of the examples: texts from users, numbers on the command line, the arguments of a node, addresses
+ * for phones, spans as lines, and robots. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -12,7 +12,7 @@
 #include "../../examples/shared/text.h"
 #include "support/test.h"
 
-static void characters_are_counted_and_not_bytes(void **state) {
+static void text_limits_count_characters(void **state) {
   (void)state;
   assert_true(text_fits("", 0));
   assert_true(text_fits("ÄÄÄ", 3));
@@ -22,17 +22,17 @@ static void characters_are_counted_and_not_bytes(void **state) {
   assert_false(text_fits(NULL, 3));
 }
 
-static void blanks_are_no_text(void **state) {
+static void blank_texts_are_refused(void **state) {
   (void)state;
   static const char *const blanks[] = {"", " ", "\t\r\n", "\xC2\xA0", " \xC2\xA0 \t"};
   for (size_t i = 0; i < sizeof blanks / sizeof *blanks; i++) assert_false(text_is_good(blanks[i], 40));
   assert_false(text_is_good(NULL, 40));
   assert_true(text_is_good(" a", 2));
-  assert_true(text_is_good("\xC2\xA1", 1)); /* begins as a no-break space does */
+  assert_true(text_is_good("\xC2\xA1", 1)); /* begins like a no-break space */
   assert_false(text_is_good("abc", 2));
 }
 
-static void an_address_is_one_that_mail_has(void **state) {
+static void only_valid_email_addresses_are_accepted(void **state) {
   (void)state;
   static const char *const good[] = {"ada@example.org", "a+b@c.de", "ä@ö.example"};
   static const char *const bad[] = {"",         "ada",          "@example.org", "ada@",     "ada@example",
@@ -42,7 +42,7 @@ static void an_address_is_one_that_mail_has(void **state) {
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_false(text_is_email(bad[i]));
 }
 
-static void a_number_is_digits_within_its_bounds(void **state) {
+static void number_options_are_checked(void **state) {
   (void)state;
   uint64_t value = 7;
   static const char *const bad[] = {"",    "-1", "+1", " 1", "1 ", "0x1", "1.0", "18446744073709551616",
@@ -53,7 +53,7 @@ static void a_number_is_digits_within_its_bounds(void **state) {
   assert_true(options_number("18446744073709551615", 0, UINT64_MAX, &value) && value == UINT64_MAX);
 }
 
-static void a_node_knows_which_one_it_is(void **state) {
+static void node_argument_is_parsed(void **state) {
   (void)state;
   struct node node;
   assert_true(node_read("2/3/http://192.0.2.1:8080/", &node));
@@ -66,7 +66,7 @@ static void a_node_knows_which_one_it_is(void **state) {
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_false(node_read(bad[i], &node));
 }
 
-static void a_phone_is_told_where_it_can_come_in(void **state) {
+static void phone_address_is_reachable_or_empty(void **state) {
   (void)state;
   char door[QR_DOOR_BYTES];
   qr_door(NULL, 8080, door);
@@ -79,19 +79,19 @@ static void a_phone_is_told_where_it_can_come_in(void **state) {
   assert_string_equal(door, "");
   qr_door("192.0.2.1", 65535, door);
   assert_string_equal(door, "http://192.0.2.1:65535/");
-  qr_door("0.0.0.0", 8080, door); /* an address of this machine's, if it has a network */
+  qr_door("0.0.0.0", 8080, door); /* an address of this machine, if it has a network */
   assert_true(!*door || strncmp(door, "http://", 7) == 0);
   assert_null(strstr(door, "0.0.0.0"));
 }
 
-static void a_code_says_its_text_and_breaks_out_of_nothing(void **state) {
+static void qr_code_contains_no_markup_of_its_text(void **state) {
   (void)state;
   vestry_html html;
   vestry_slice made;
   vestry_html_init(&html, NULL);
   assert_int_equal(qr_put(&html, "http://192.0.2.1/\"><script>"), VESTRY_OK);
   assert_int_equal(vestry_html_result(&html, &made), VESTRY_OK);
-  if (made.len) { /* there is libqrencode */
+  if (made.len) { /* libqrencode is available */
     assert_non_null(strstr(made.data, "<svg class=\"qr\""));
     assert_non_null(strstr(made.data, "h1v1h-1z"));
     assert_null(strstr(made.data, "<script>"));
@@ -113,7 +113,7 @@ static uint64_t never(struct robot *robot, const char *answer, void *ctx) {
   return 1000;
 }
 
-static void robots_need_a_port_and_a_number(void **state) {
+static void robots_check_their_arguments(void **state) {
   (void)state;
   assert_null(robots_start(0, 3, 10, never, NULL));
   assert_null(robots_start(1, 0, 10, never, NULL));
@@ -128,7 +128,7 @@ static void robots_need_a_port_and_a_number(void **state) {
   for (int i = 0; i < 4; i++) assert_true(was[i]);
 }
 
-/* The span of the only line of a file. */
+/* Read the span of a file's only line. */
 static json_t *read_span(const char *path, json_t **ret_line) {
   FILE *file = fopen(path, "r");
   char line[4096];
@@ -144,8 +144,8 @@ static json_t *read_span(const char *path, json_t **ret_line) {
   return json_array_get(json_object_get(scope, "spans"), 0);
 }
 
-/* What a span of that name is called in a line. */
-static void assert_called(const char *name, const char *wanted) {
+/* Check the name of a span in its line. */
+static void assert_span_name(const char *name, const char *wanted) {
   char path[] = "/tmp/vestry-trace-XXXXXX";
   struct trace trace;
   const int file = mkstemp(path);
@@ -169,34 +169,34 @@ static void assert_called(const char *name, const char *wanted) {
   assert_int_equal(unlink(path), 0);
 }
 
-static void a_span_is_one_line_whatever_it_is_called(void **state) {
+static void span_is_one_line_with_any_name(void **state) {
   (void)state;
   char most[200];
-  assert_called("", "render");
-  assert_called("/\"}]}\n{\\", "render /\"}]}\n{\\");
-  assert_called("/\xff", "render"); /* no UTF-8 */
-  memset(most, 1, sizeof most);     /* each is six characters of JSON */
+  assert_span_name("", "render");
+  assert_span_name("/\"}]}\n{\\", "render /\"}]}\n{\\");
+  assert_span_name("/\xff", "render"); /* invalid UTF-8 */
+  memset(most, 1, sizeof most);        /* each character is six characters of JSON */
   most[sizeof most - 1] = '\0';
   char wanted[8 + 100] = "render ";
   memset(wanted + 7, 1, 100);
-  assert_called(most, wanted);
-  for (size_t i = 0; i < 50; i++) memcpy(most + 3 * i, "€", 4); /* it is cut between two characters */
+  assert_span_name(most, wanted);
+  for (size_t i = 0; i < 50; i++) memcpy(most + 3 * i, "€", 4); /* cut between two characters */
   char euros[8 + 100] = "render ";
   memcpy(euros + 7, most, 99);
-  assert_called(most, euros);
+  assert_span_name(most, euros);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(characters_are_counted_and_not_bytes),
-      cmocka_unit_test(blanks_are_no_text),
-      cmocka_unit_test(an_address_is_one_that_mail_has),
-      cmocka_unit_test(a_number_is_digits_within_its_bounds),
-      cmocka_unit_test(a_node_knows_which_one_it_is),
-      cmocka_unit_test(a_phone_is_told_where_it_can_come_in),
-      cmocka_unit_test(a_code_says_its_text_and_breaks_out_of_nothing),
-      cmocka_unit_test(a_span_is_one_line_whatever_it_is_called),
-      cmocka_unit_test(robots_need_a_port_and_a_number),
+      cmocka_unit_test(text_limits_count_characters),
+      cmocka_unit_test(blank_texts_are_refused),
+      cmocka_unit_test(only_valid_email_addresses_are_accepted),
+      cmocka_unit_test(number_options_are_checked),
+      cmocka_unit_test(node_argument_is_parsed),
+      cmocka_unit_test(phone_address_is_reachable_or_empty),
+      cmocka_unit_test(qr_code_contains_no_markup_of_its_text),
+      cmocka_unit_test(span_is_one_line_with_any_name),
+      cmocka_unit_test(robots_check_their_arguments),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
