@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The lowest descriptor that is free while no thread opens and closes one for a moment. A thread's first allocation
- * does: glibc reads /sys/devices/system/cpu/online for the number of its arenas. So a test that looks once may see a
- * descriptor as taken, or as free, that is neither for long: the lowest of many looks counts, and a test for leaks
- * asks that it is no higher than before. */
+/* The lowest free descriptor, ignoring descriptors that other threads open for a moment. A thread's first allocation
+ * does this, because glibc reads /sys/devices/system/cpu/online for the number of its arenas. A single check may
+ * therefore see a descriptor as used or free that is not so for long. The lowest result of many checks counts, and a
+ * leak test requires that it is no higher than before. */
 #ifndef TESTS_SUPPORT_DESCRIPTORS_H
 #define TESTS_SUPPORT_DESCRIPTORS_H
 

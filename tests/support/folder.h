@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* A folder of a test's own, for files of a moment. */
+/* A folder for a test's temporary files. */
 #ifndef TESTS_SUPPORT_FOLDER_H
 #define TESTS_SUPPORT_FOLDER_H
 
 enum { FOLDER_BYTES = 64 };
 
-/* Where fsync costs nothing, if there is such a place. name: of whom it is, should a killed test leave it behind. */
+/* Create it where fsync is free, if there is such a place. name: identifies the folder if a killed test leaves it
+ * behind. */
 void folder_make(char folder[FOLDER_BYTES], const char *name);
-/* With all that is in it. */
+/* Remove it with its contents. */
 void folder_remove(const char *folder);
 
 #endif

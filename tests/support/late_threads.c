@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A library to preload: every thread begins late, as on a machine that is slow and busy, and those of some kinds later
- * than those of others, by turns (a kind: what they run). What assumes that a new thread has run goes wrong, seen from
- * its creator and from threads that were created after it. */
+/* A library to preload: each thread begins late, as on a slow, busy machine. Some kinds of threads are later than
+ * others, in turns (a kind is the function that they run). Code that assumes that a new thread has already run fails,
+ * both in its creator and in threads that were created after it. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
@@ -20,7 +20,8 @@ typedef struct beginning {
   long late_ms;
 } beginning;
 
-/* A turn: from one thread of the first kind that follows another kind's to the next, which is about a test's server. */
+/* A turn lasts from one thread of the first kind that follows another kind to the next, which is about the life of a
+ * test's server. */
 static long lateness_ms(run_fn run) {
   static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
   static run_fn kinds[KINDS];
@@ -45,7 +46,7 @@ static void *begin_late(void *argument) {
 }
 
 int pthread_create(pthread_t *ret_thread, const pthread_attr_t *attributes, run_fn run, void *argument) {
-  create_fn create; /* found each time: a program creates few threads, and so nothing is shared */
+  create_fn create; /* looked up each time: a program creates few threads, and so no state is shared */
   *(void **)&create = dlsym(RTLD_NEXT, "pthread_create");
   if (!create) return ENOSYS;
   beginning *job = malloc(sizeof *job);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Two threads that are in step by counts, and by nothing else, so that what lies between two counts can meet in every
- * way a processor allows. */
+/* Two threads that only counters synchronize, so that the code between two counts can interleave in each way that a
+ * processor allows. */
 #ifndef TESTS_SUPPORT_LITMUS_H
 #define TESTS_SUPPORT_LITMUS_H
 
@@ -11,7 +11,7 @@
 
 enum { LITMUS_OVER = -1, LITMUS_S = 10, LITMUS_LEAST = 1000 };
 
-/* Until the count is as wanted; false: it is over. */
+/* Wait until the count has this value; false: the test is over. */
 static inline bool litmus_wait(_Atomic(int) *count, int wanted) {
   for (int spins = 0, now; (now = atomic_load_explicit(count, memory_order_acquire)) != wanted; spins++) {
     if (now == LITMUS_OVER) return false;
@@ -20,8 +20,8 @@ static inline bool litmus_wait(_Atomic(int) *count, int wanted) {
   return true;
 }
 
-/* Whether there is to be another round, of so many: on a machine with a processor for each they take a second or two,
- * on a busy one minutes, for nothing. */
+/* Whether to run another round. On a machine with a processor for each thread, all rounds take a second or two. On a
+ * busy one they would take minutes and find no more. */
 static inline bool litmus_goes_on(int round, int rounds, const struct timespec *since) {
   struct timespec now;
   if (round > rounds) return false;
@@ -30,7 +30,7 @@ static inline bool litmus_goes_on(int round, int rounds, const struct timespec *
   return now.tv_sec - since->tv_sec < LITMUS_S;
 }
 
-/* A few nanoseconds a turn. */
+/* Takes a few nanoseconds per turn. */
 static inline void litmus_dally(int turns) {
   for (volatile int i = turns; i > 0; i--) continue;
 }

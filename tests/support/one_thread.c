@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A library to preload: a suite that is said to be of one thread starts none. */
+/* A library to preload: a suite that is listed as single-threaded must not start a thread. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* How long a test waits before it says that it waited in vain: for long, since the machine may be slow and busy, and a
- * wait that succeeds ends at once. */
+/* How long a test waits before it fails. It is long because the machine may be slow and busy, and a successful wait
+ * ends at once. */
 #ifndef TESTS_SUPPORT_PATIENCE_H
 #define TESTS_SUPPORT_PATIENCE_H
 

@@ -12,7 +12,7 @@
 
 enum { FIRST = 20000, COUNT = 12000, TRIES = 1000 };
 
-/* A socket that has the port, or -1. */
+/* Bind a socket to the port. Returns it, or -1. */
 static int bound(int port, int type) {
   struct sockaddr_in address = {
       .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};

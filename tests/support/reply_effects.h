@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The effects of a reply as the list that they stand for: [["patch-signals", {…}], …]. */
+/* The effects of a reply as an effect list: [["patch-signals", {…}], …]. */
 #ifndef TESTS_SUPPORT_REPLY_EFFECTS_H
 #define TESTS_SUPPORT_REPLY_EFFECTS_H
 
@@ -8,7 +8,7 @@
 #include "http/reply.h"
 #include "vestry/event.h"
 
-/* The lines of an event that begin so, without that; JSON. */
+/* The lines of an event with this prefix, without the prefix; JSON. */
 static inline json_t *reply_effect_lines(const vestry_event *event, const char *key) {
   vestry_slice bytes = vestry_event_bytes(event);
   const char *at = bytes.data, *end = at + bytes.len;
@@ -29,7 +29,7 @@ static inline json_t *reply_effect_lines(const vestry_event *event, const char *
   return lines;
 }
 
-/* A new reference. */
+/* Returns a new reference. */
 static inline json_t *reply_effects(const vestry_reply *reply) {
   json_t *all = json_array();
   for (size_t i = 0; i < reply->effects_count; i++) {

@@ -87,7 +87,7 @@ vestry_pages_stats site_pages_stats(const site *s) {
   return stats;
 }
 
-/* What is counted of each page and part comes to what is counted of all. */
+/* Check that the counters of all pages and parts add up to the totals. */
 static void check_tallies(const site *s, const vestry_pages_stats *stats) {
   static vsi_tally tallies[VSI_TALLIES];
   const size_t count = vsi_tallies_copy(s->pages, tallies);
@@ -102,7 +102,7 @@ static void check_tallies(const site *s, const vestry_pages_stats *stats) {
     sum.unchanged_count += at->unchanged_count;
     sum.current_count += at->current_count;
     sum.failed_count += at->failed_count;
-    sum.streams_count += at->of ? 0 : at->streams_count; /* a part's see its page, too */
+    sum.streams_count += at->of ? 0 : at->streams_count; /* those of a part also count for its page */
   }
   assert_int_equal(sum.documents_count, stats->documents_count);
   assert_int_equal(sum.renders_count, stats->renders_count);
@@ -111,7 +111,7 @@ static void check_tallies(const site *s, const vestry_pages_stats *stats) {
   assert_int_equal(sum.current_count, stats->current_count);
   assert_int_equal(sum.failed_count, stats->failed_count);
   if (count == 1 + s->pages->tallies.pages_count + s->pages->tallies.parts_count && !tallies[0].renders_count)
-    assert_int_equal(sum.streams_count, stats->streams_count); /* no part is counted with others */
+    assert_int_equal(sum.streams_count, stats->streams_count); /* parts are not counted with others */
 }
 
 void site_check_pages(const site *s) {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What suites of the rooms from coding up begin with: an instance on a stepped runtime, with a clock that is turned by
- * hand and memory that is counted; with pages, if it is to have them. A suite has one as its member `on`, beside what
- * is its own. */
+/* The setup for suites of the modules above coding: an instance on a stepped runtime, with a clock that the test
+ * advances and counted memory; optionally with pages. A suite has it as its member `on`, beside its own state. */
 #ifndef TESTS_SUPPORT_SITE_H
 #define TESTS_SUPPORT_SITE_H
 
@@ -18,46 +17,47 @@ typedef struct site {
   vestry_pages *pages; /* NULL: none */
 } site;
 
-/* What an instance has beside the core. */
+/* The extensions of an instance. */
 typedef struct site_has {
   const vestry_session_options *sessions; /* NULL: none */
   const char *secret;                     /* terminated; NULL: none */
 } site_has;
 
-/* options: the host is the site's; so is the runtime, unless it or a number of threads is given. */
+/* options: the site sets the host, and the runtime unless it or a number of threads is given. */
 void site_begin(site *s, vestry_options options);
 void site_begin_pages(site *s, vestry_options options, const vestry_pages_options *pages);
 void site_add_pages(site *s, const vestry_pages_options *pages);
 void site_begin_with(site *s, vestry_options options, site_has has);
-/* site_begin_with without the assertion, on a test host that was initialized. On failure s->v is NULL. */
+/* site_begin_with without the assertion, on an initialized test host. On failure s->v is NULL. */
 vestry_err site_try(site *s, vestry_options options, site_has has);
-/* Give an instance what it is to have. */
+/* Add the extensions to an instance. */
 vestry_err site_give(vestry *v, site_has has);
 /* A scope for each text of the Cookie header, for options. */
 vestry_err site_by_cookie(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len, void *ctx);
 
 /* Run everything that is ready. */
 void site_settle(site *s);
-/* The same after a time. */
+/* Advance the clock, and run everything that is ready. */
 void site_pass_ms(site *s, uint64_t ms);
-/* The same until every page has been rendered as often as it needs. */
+/* Run until each page has been rendered as often as needed. */
 void site_settle_pages(site *s);
-/* Refresh a topic, or all with NULL, and let its pages be rendered. */
+/* Refresh a topic, or all with NULL, and run the renders of its pages. */
 void site_refresh(site *s, const char *topic);
-/* Make a request of a route. The caller destroys the exchange. */
+/* Send a request to a route. The caller destroys the exchange. */
 vestry_memory_exchange *site_request(site *s, const vestry_memory_call *call);
 
 vestry_store_stats store_stats_of(vestry *v);
 vestry_pages_stats site_pages_stats(const site *s);
-/* The counters of pages add up. */
+/* Check that the counters of pages add up. */
 void site_check_pages(const site *s);
-/* The counters of a stopped instance: opened = open + closed, put = live + removed, accepted = written + discarded +
- * conflated. */
+/* Check the counters of a stopped instance: opened = open + closed, put = live + removed, accepted = written +
+ * discarded + conflated. */
 void site_check_stopped(vestry *v);
 
-/* Stop, check that all counters add up and no stream is left, destroy. What the test holds still may have memory. */
+/* Stop, check that all counters add up and no stream is left, and destroy. Objects that the test still references may
+ * hold memory. */
 void site_close(site *s);
-/* The same, and no memory is left. */
+/* The same, and check that no memory leaks. */
 void site_end(site *s);
 
 #endif

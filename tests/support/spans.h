@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Spans that were told, in the order in which they ended. One at a time. */
+/* The recorded spans, in the order in which they ended. Only one recorder exists at a time. */
 #ifndef TESTS_SUPPORT_SPANS_H
 #define TESTS_SUPPORT_SPANS_H
 
@@ -10,7 +10,7 @@ enum { SPANS_MOST = 256 };
 
 typedef struct spans {
   vestry_tracer tracer;
-  size_t count; /* all; those beyond SPANS_MOST are not kept */
+  size_t count; /* all; those beyond SPANS_MOST are not stored */
   vestry_span all[SPANS_MOST];
   char names[SPANS_MOST][32];
 } spans;
@@ -25,7 +25,7 @@ static inline void spans_take(const vestry_span *span, void *ctx) {
   s->count++;
 }
 
-/* From now on the host's spans are kept here. */
+/* Record the host's spans from now on. */
 static inline void spans_begin(spans *s, vestry_host *host) {
   memset(s, 0, sizeof *s);
   s->tracer.on_span = spans_take;
@@ -39,7 +39,7 @@ static inline size_t spans_count(const spans *s, vestry_span_kind kind) {
   return count;
 }
 
-/* The only one of a kind. */
+/* Return the only span of a kind. */
 static inline const vestry_span *spans_one(const spans *s, vestry_span_kind kind) {
   const vestry_span *found = NULL;
   for (size_t i = 0; i < s->count && i < SPANS_MOST; i++) {

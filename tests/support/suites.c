@@ -11,7 +11,7 @@ static int run(const suite *one, int argc, char **argv) {
   return one->run ? one->run() : one->run_with(argc, argv);
 }
 
-// A child, so that no suite sees what another one left in memory.
+// Run a suite in a child process, so that no suite sees memory that another one left behind.
 static int run_apart(const suite *one) {
   fprintf(stderr, "%s\n", one->name);
   fflush(NULL);

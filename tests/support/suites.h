@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-/** One suite: the main function of its file, which takes arguments or takes none. */
+/** One suite: the main function of its file, with or without arguments. */
 typedef struct {
   const char *name;
   int (*run)(void);
@@ -13,9 +13,9 @@ typedef struct {
 } suite;
 
 /**
- * Run the suite that argv[1] names; the arguments behind it are the suite's own, and its argv[0] is its name. Without
- * arguments: run all of them, each in a process of its own. Returns the exit status: 0, or not if a suite failed, or 2
- * with a list of the suites if no suite has this name.
+ * Run the suite that argv[1] names, with the remaining arguments; its argv[0] is its name. Without arguments, run all
+ * suites, each in a separate process. Returns the exit status: 0; nonzero if a suite failed; 2 with a list of suites
+ * if no suite has this name.
  */
 int suites_run(const suite *suites, size_t count, int argc, char **argv);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What cmocka wants included before it, and cmocka. */
+/* The headers that cmocka needs before it, and cmocka. */
 #ifndef TESTS_SUPPORT_TEST_H
 #define TESTS_SUPPORT_TEST_H
 
@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-/* Which sanitizer this is built with. */
+/* The sanitizer of this build. */
 #if defined(__SANITIZE_THREAD__)
 #define TEST_UNDER_TSAN 1
 #elif defined(__SANITIZE_ADDRESS__)
@@ -32,14 +32,14 @@
 #define TEST_UNDER_ASAN 0
 #endif
 
-/* Skip the rest of a case. tests/ctest.sh shows the reason, a string literal, in the list of what was not run. */
+/* Skip the rest of a case. tests/ctest.sh shows the reason, a string literal, in its list of skipped cases. */
 #define TEST_SKIP(reason) (print_message("skipped: %s\n", reason), skip())
 
-/* Rounds of a test that computes with one thread: all of them plain, where they find what is wrong; some for what the
- * address sanitizer sees besides; a few for the thread sanitizer, which sees one thread. */
+/* Rounds of a single-threaded computation. A plain build runs all, because it finds the errors. The address sanitizer
+ * runs some, and the thread sanitizer, which sees only one thread, a few. */
 #define TEST_ROUNDS(n) (TEST_UNDER_TSAN ? (n) / 20 : TEST_UNDER_ASAN ? (n) / 3 : (n))
 
-/* A stack for a thread: of so many bytes, or of the fewest that threads of this processor can have. */
+/* The stack size for a thread: the wanted number of bytes, or the minimum of this processor. */
 static inline size_t test_stack_bytes(size_t wanted) {
   const size_t fewest = (size_t)sysconf(_SC_THREAD_STACK_MIN);
   return wanted > fewest ? wanted : fewest;

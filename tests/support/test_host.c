@@ -37,7 +37,7 @@ static uint64_t test_now_ns(void *ctx) {
   return atomic_load(&((test_host *)ctx)->now_ns);
 }
 
-/* splitmix64: any seed will do, every call advances it. */
+/* splitmix64: any seed works, and each call advances it. */
 static vestry_err test_random(void *ctx, void *buffer, size_t len) {
   test_host *th = ctx;
   if (atomic_load(&th->fail_random)) return VESTRY_IO;
@@ -91,7 +91,7 @@ void test_host_fail_no_more(test_host *th) {
 
 void test_host_fail_each(vestry_err (*body)(test_host *th, void *ctx), void *ctx, bool tolerate) {
 #ifdef VSI_NO_SLACK
-  tolerate = true; /* arrays and maps that have room move all the same, and stay where they are without memory */
+  tolerate = true; /* arrays and maps with enough capacity move nevertheless, and stay where they are without memory */
 #endif
   for (long number = 0;; number++) {
     test_host th;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A bus by itself, without an instance: topics that are any bytes. */
+/* A bus without an instance: topics are any bytes. */
 #ifndef TEST_TOPIC_H
 #define TEST_TOPIC_H
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A time that has to stay below another one that is not much longer. A test tries TRIES times: code that waits does so
- * each time, and a busy machine does not hold up all tries.
+/* Check that a time stays below a limit that is not much longer. A test tries TRIES times: code that waits is slow in
+ * each try, and a busy machine does not delay all tries.
  *
- *   BELOW_S(4, seconds_to_leave(leaves, tls)); */
+ *     BELOW_S(4, seconds_to_leave(leaves, tls)); */
 #ifndef TESTS_SUPPORT_TRIES_H
 #define TESTS_SUPPORT_TRIES_H
 

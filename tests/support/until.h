@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Waiting for what another thread or process does. A test never waits for a time: a busy machine takes longer than any
- * that one thinks of, and a quick one waits for nothing. It waits until something is so, and fails after four minutes.
+/* Wait for an action of another thread or process. A test never waits for a fixed time, because a busy machine may need
+ * longer than any estimate, and a fast one would wait for nothing. It waits for a condition, and fails after four
+ * minutes.
  *
- *   UNTIL(atomic_load(&told) == 3);
+ *     UNTIL(atomic_load(&told) == 3);
  *
- * The condition is evaluated again and again, and so must change nothing. tests/source/sleeps.sh holds tests to
- * this. */
+ * The condition is evaluated repeatedly, so it must have no side effects. tests/source/sleeps.sh enforces this rule. */
 #ifndef TESTS_SUPPORT_UNTIL_H
 #define TESTS_SUPPORT_UNTIL_H
 
@@ -20,10 +20,10 @@ enum { UNTIL_YIELDS = 100 };
 
 typedef struct until_wait {
   unsigned looks;
-  time_t end_s; /* of the monotonic clock; 0: no look yet */
+  time_t end_s; /* of the monotonic clock; 0: not checked yet */
 } until_wait;
 
-/* Between two looks: soon at first, then a millisecond. */
+/* The pause between two checks: short at first, then a millisecond. */
 static inline void until_pause(unsigned looks) {
   if (looks < UNTIL_YIELDS)
     sched_yield();
