@@ -30,20 +30,21 @@ vestry_err vestry_server_create(vestry *v, const vestry_server_adapter *adapter,
   const vestry_host *host = vestry_parts_of(v)->host;
   if (!adapter || !VSI_OPS_ARE_KNOWN(vestry_server_adapter, adapter) || !ret_server ||
       VSI_OPTIONS_TAKE(vestry_server_options, options, given)) {
-    vsi_log(host, VESTRY_LOG_ERROR, "vestry_server_create: no adapter, or adapter or options of a later version");
+    vsi_log(host, VESTRY_LOG_ERROR,
+            "vestry_server_create: the adapter is missing, or the adapter or the options are of a later version");
     return VESTRY_INVALID;
   }
   bool names_place = options.address || options.port;
   bool is_half = !options.tls_key != !options.tls_certificate;
   if ((options.unix_path && names_place) || is_half) {
     vsi_log(host, VESTRY_LOG_ERROR, "vestry_server_create: %s",
-            is_half ? "tls_key and tls_certificate go together" : "unix_path goes without address and port");
+            is_half ? "tls_key and tls_certificate must be set together" : "unix_path excludes address and port");
     return VESTRY_INVALID;
   }
   if (options.max_head_bytes &&
       (options.max_head_bytes < LEAST_HEAD_BYTES || options.max_head_bytes > MOST_HEAD_BYTES)) {
-    vsi_log(host, VESTRY_LOG_ERROR, "vestry_server_create: max_head_bytes is 0, or from %d to %d", LEAST_HEAD_BYTES,
-            MOST_HEAD_BYTES);
+    vsi_log(host, VESTRY_LOG_ERROR, "vestry_server_create: max_head_bytes must be 0, or from %d to %d",
+            LEAST_HEAD_BYTES, MOST_HEAD_BYTES);
     return VESTRY_INVALID;
   }
   if (!options.address && !options.unix_path) options.address = "127.0.0.1";
@@ -133,7 +134,8 @@ static void *burn(void *ctx) {
 static void light(fuse *f, uint64_t ms, const vestry_host *host) {
   *f = (fuse){.ms = ms, .fd = ms ? eventfd(0, EFD_CLOEXEC) : -1};
   f->burns = f->fd >= 0 && !vsi_thread_start(host, &f->thread, "vestry-fuse", burn, f);
-  if (ms && !f->burns) vsi_log(host, VESTRY_LOG_WARN, "server: no thread for stop_ms: it may take longer to stop");
+  if (ms && !f->burns)
+    vsi_log(host, VESTRY_LOG_WARN, "server: cannot start the thread for stop_ms; stopping may take longer");
 }
 
 static void put_out(fuse *f) {
@@ -152,11 +154,11 @@ static vestry_err serve(vestry *v, const vestry_server_adapter *adapter, const v
   vestry_err error = vestry_server_create(v, adapter, options, &server);
   if (error) return error;
   const vestry_host *host = vestry_parts_of(v)->host;
-  vsi_log(host, VESTRY_LOG_INFO, "%s: listens on %s", adapter->name, server->url);
+  vsi_log(host, VESTRY_LOG_INFO, "%s: listening on %s", adapter->name, server->url);
   if (options->on_ready) options->on_ready(server, options->ctx);
   wait_for(fd, -1);
   give_stops_back(before);
-  vsi_log(host, VESTRY_LOG_INFO, "%s: stops", adapter->name);
+  vsi_log(host, VESTRY_LOG_INFO, "%s: stopping", adapter->name);
   drain(v, options->drain_ms);
   fuse f;
   light(&f, options->stop_ms, host);
@@ -171,16 +173,16 @@ vestry_err vestry_server_run(vestry *v, const vestry_server_adapter *adapter, co
   const vestry_host *host = vestry_parts_of(v)->host;
   if (!adapter || VSI_OPTIONS_TAKE(vestry_server_options, options, given) || options.drain_ms > VESTRY_DRAIN_MAX_MS) {
     vsi_log(host, VESTRY_LOG_ERROR,
-            "vestry_server_run: no adapter, options of a later version, or too large a drain_ms");
+            "vestry_server_run: the adapter is missing, the options are of a later version, or drain_ms is too large");
     return VESTRY_INVALID;
   }
   int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), none = -1;
   if (fd < 0) {
-    vsi_log(host, VESTRY_LOG_ERROR, "vestry_server_run: no eventfd: %s", strerror(errno));
+    vsi_log(host, VESTRY_LOG_ERROR, "vestry_server_run: cannot create an eventfd: %s", strerror(errno));
     return VESTRY_IO;
   }
   if (!atomic_compare_exchange_strong(&bell, &none, fd)) {
-    vsi_log(host, VESTRY_LOG_ERROR, "vestry_server_run: another one runs in this process: end that first");
+    vsi_log(host, VESTRY_LOG_ERROR, "vestry_server_run: another server already runs in this process; end it first");
     close(fd);
     return VESTRY_EXISTS;
   }

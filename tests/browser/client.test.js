@@ -47,7 +47,7 @@ if (ADAPTER === 'microhttpd') {
   });
 } else {
   test('client: civetweb rejects QUERY, which the page shows and the log contains', withQuery, async (t) => {
-    const { page, until, problems } = await pageOf(t, /civetweb: a request with the method QUERY was answered 501/);
+    const { page, until, problems } = await pageOf(t, /civetweb: answered a QUERY request with 501/);
     await page.click('#ask');
     await until(() => document.getElementById('page').dataset.failed === '501');
     assert.deepEqual(problems.filter((text) => !/501/.test(text)), []);

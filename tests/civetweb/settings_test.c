@@ -142,7 +142,7 @@ static void settings_needing_all_descriptors_are_refused(void **state) {
   assert_int_equal(check_in_child(allow_200_descriptors, "35", "100").error, VESTRY_OK);
   checked result = check_in_child(allow_200_descriptors, "36", "100");
   assert_int_equal(result.error, VESTRY_LIMIT);
-  assert_non_null(strstr(result.why, "take 201 descriptors, and RLIMIT_NOFILE is 200"));
+  assert_non_null(strstr(result.why, "need 201 descriptors, but RLIMIT_NOFILE is 200"));
   /* The same in vestry_civetweb_create, for settings that were not checked. */
   struct rlimit all;
   assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);

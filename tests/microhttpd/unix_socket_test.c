@@ -98,7 +98,7 @@ static void socket_of_a_listening_server_is_kept(void **state) {
   snprintf(path, sizeof path, "%s", client_path_used);
   client c;
   vestry_connection *connection = server_open(&s, &c);
-  assert_refused(path, "a server listens there");
+  assert_refused(path, "another server listens there");
   server_assert_serves(&s);
   server_patch(connection, "{\"still\":1}");
   client_expect(&c, "still");
@@ -118,7 +118,7 @@ static void socket_of_an_overloaded_server_is_kept(void **state) {
   assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
   assert_int_equal(listen(fd, 0), 0);
   assert_int_equal(connect(waiting, (struct sockaddr *)&address, sizeof address), 0);
-  assert_refused(path, "a server listens there");
+  assert_refused(path, "another server listens there");
   close(waiting);
   close(fd);
   unlink(path);
@@ -135,13 +135,13 @@ static void other_files_are_not_replaced(void **state) {
   FILE *file = fopen(path, "w");
   assert_non_null(file);
   fclose(file);
-  assert_refused(path, "no socket");
+  assert_refused(path, "not a socket");
   assert_int_equal(symlink("nowhere", link), 0);
-  assert_refused(link, "no socket");
+  assert_refused(link, "not a socket");
   unlink(path);
   unlink(link);
   assert_int_equal(mkdir(path, 0700), 0);
-  assert_refused(path, "no socket");
+  assert_refused(path, "not a socket");
   rmdir(path);
   assert_refused("/tmp/vestry-no-such-folder/web", "No such file");
   server_stop(&s);
@@ -204,7 +204,7 @@ static void locked_folder_fails_the_start(void **state) {
   snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(path, '/') - path), path);
   int held = open(folder, O_RDONLY | O_DIRECTORY);
   assert_int_equal(flock(held, LOCK_EX), 0);
-  assert_refused(path, "another server starts in this folder");
+  assert_refused(path, "another server is starting in this folder");
   close(held);
   server_stop(&s);
 }

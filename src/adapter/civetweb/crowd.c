@@ -114,7 +114,7 @@ static void look(vestry_timer *timer, void *ctx) {
   if (!see_all(crowd) && !crowd->warned) {
     crowd->warned = true;
     vsi_log(crowd->host, VESTRY_LOG_WARN,
-            "civetweb: /proc/self/fd cannot be read; connections that are no requests yet have no limit per address");
+            "civetweb: cannot read /proc/self/fd; connections without a request have no limit per address");
   }
   if (crowd->clients_count <= crowd->limit) return;
   qsort(crowd->clients, crowd->clients_count, sizeof *crowd->clients, compare);

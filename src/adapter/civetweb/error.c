@@ -54,7 +54,7 @@ int vestry_civetweb_http_error(struct mg_connection *conn, int status, const cha
   const char *words = status == 431 ? "Request Header Fields Too Large" : mg_get_response_code_text(NULL, status);
   if (is_query(info, status)) {
     status = 501;
-    words = "Not Implemented: this server takes no QUERY";
+    words = "Not Implemented: this server does not support QUERY";
     vsi_civetweb_neighbours_tell_of_query(mg_get_context(conn));
   }
   char text[512];

@@ -141,7 +141,7 @@ vestry_err vestry_civetweb_create(vestry *v, struct mg_context *context, const v
     return error;
   }
   if (!settings.nodelay)
-    vsi_log(host, VESTRY_LOG_WARN, "civetweb: tcp_nodelay is not 1, so small patches may wait for 40 ms");
+    vsi_log(host, VESTRY_LOG_WARN, "civetweb: tcp_nodelay is not 1, so small patches may wait for 40 ms; set it");
   vsi_civetweb *adapter = vsi_calloc(host, 1, sizeof *adapter);
   if (!adapter) return VESTRY_NO_MEMORY;
   adapter->base = (vestry_server){.size = sizeof adapter->base, .adapter = &inside};

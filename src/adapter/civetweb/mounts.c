@@ -149,7 +149,8 @@ bool vsi_civetweb_takes_query(const char *version) {
 
 static void log_taken(const vestry_host *host, const char *method, const char *pattern) {
   vsi_log(host, VESTRY_LOG_ERROR,
-          "civetweb: another instance of vestry in the same server has the route %s %s: give one of them other paths",
+          "civetweb: another instance of vestry in the same server already has the route %s %s; use other paths in one "
+          "of them",
           method, pattern);
 }
 
@@ -182,8 +183,8 @@ static vestry_err claim(vsi_civetweb_mounts *of, const char *method, const char 
 
 static vestry_err refuse_query(const vestry_host *host, const char *pattern) {
   vsi_log(host, VESTRY_LOG_ERROR,
-          "civetweb: the route QUERY %.200s is refused: civetweb %.16s answers that method itself, with 400, before "
-          "anybody sees it. Mount it for POST, or serve by libmicrohttpd",
+          "civetweb: refused the route QUERY %.200s, because civetweb %.16s itself answers this method with 400; mount "
+          "the route for POST, or use libmicrohttpd",
           pattern, mg_version());
   return VESTRY_UNSUPPORTED;
 }

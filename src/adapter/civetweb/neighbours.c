@@ -49,8 +49,8 @@ vestry_err vsi_civetweb_neighbours_enter(neighbour *one, neighbour **ret_first) 
   vsi_mutex_unlock(&lock);
   if (error)
     vsi_log(one->host, VESTRY_LOG_ERROR,
-            "civetweb: max_per_address is the server's, and another instance of vestry in it has another one: "
-            "leave it out, or say it with the first");
+            "civetweb: max_per_address applies to the server, and another instance of vestry in it has set another "
+            "value; leave it unset, or set it with the first instance");
   return error;
 }
 
@@ -82,8 +82,8 @@ void vsi_civetweb_neighbours_tell_of_query(const struct mg_context *server) {
     vsi_mutex_unlock(&lock);
     if (!host) return;
     vsi_log(host, VESTRY_LOG_WARN,
-            "civetweb: a request with the method QUERY was answered 501: civetweb up to 1.17 refuses the "
-            "method before anybody sees it. Send POST, or serve by libmicrohttpd (said once)");
+            "civetweb: answered a QUERY request with 501, because civetweb up to 1.17 refuses the method; send POST, "
+            "or use libmicrohttpd (logged once)");
   }
 }
 

@@ -101,7 +101,8 @@ static vestry_err listen_on(own_server *own, const vestry_server_options *option
 static vestry_err start(vestry *v, const vestry_server_options *options, vestry_server **ret_server) {
   const vestry_host *host = vestry_parts_of(v)->host;
   if (options->unix_path || options->tls_key) {
-    vsi_log(host, VESTRY_LOG_ERROR, "civetweb: no UNIX sockets and no TLS here: take libmicrohttpd, or a proxy");
+    vsi_log(host, VESTRY_LOG_ERROR,
+            "civetweb: this adapter supports neither UNIX sockets nor TLS; use libmicrohttpd, or a proxy");
     return VESTRY_UNSUPPORTED;
   }
   if (options->max_streams > 100000) return VESTRY_INVALID;

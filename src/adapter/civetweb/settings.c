@@ -100,8 +100,8 @@ vestry_err vsi_civetweb_check_descriptors(const vsi_civetweb_settings *settings,
   uint64_t allowed = vsi_civetweb_descriptors_allowed();
   if (needed <= allowed) return VESTRY_OK;
   snprintf(why, capacity,
-           "num_threads (%u) and connection_queue (%u) take %" PRIu64 " descriptors, and RLIMIT_NOFILE is %" PRIu64
-           ": let there be more (ulimit -n), or fewer threads",
+           "num_threads (%u) and connection_queue (%u) need %" PRIu64 " descriptors, but RLIMIT_NOFILE is %" PRIu64
+           "; raise it (ulimit -n), or use fewer threads",
            settings->threads_count, settings->queue_count, needed, allowed);
   return VESTRY_LIMIT;
 }
@@ -110,11 +110,10 @@ static vestry_err check_threads(const vsi_civetweb_settings *settings, char *why
   uint32_t wanted = settings->threads_count + 1; /* one thread accepts */
   uint32_t made = vsi_civetweb_try_threads(wanted);
   if (made == wanted) return VESTRY_OK;
-  snprintf(
-      why, capacity,
-      "num_threads is %u, but the system makes only %u threads: look at RLIMIT_NPROC (ulimit -u), pids.max and the "
-      "memory",
-      settings->threads_count, made);
+  snprintf(why, capacity,
+           "num_threads is %u, but the system permits only %u threads; check RLIMIT_NPROC (ulimit -u), pids.max and "
+           "the memory",
+           settings->threads_count, made);
   return VESTRY_LIMIT;
 }
 
@@ -122,21 +121,23 @@ vestry_err vestry_civetweb_check(const char *const *settings, char *why, size_t 
   vsi_civetweb_settings made = unset;
   for (const char *const *at = settings; at && at[0] && at[1]; at += 2) settle(&made, at[0], at[1]);
   if (made.unix_socket && !mg_check_feature(MG_FEATURES_X_DOMAIN_SOCKET)) {
-    snprintf(why, capacity, "listening_ports names a UNIX socket, but this civetweb was built without them");
+    snprintf(why, capacity, "listening_ports contains a UNIX socket, but this civetweb was built without UNIX sockets");
     return VESTRY_UNSUPPORTED;
   }
   if (made.tls && !tls_works()) {
-    snprintf(why, capacity, "listening_ports names a TLS port, but this civetweb cannot start TLS");
+    snprintf(why, capacity, "listening_ports contains a TLS port, but this civetweb cannot start TLS");
     return VESTRY_UNSUPPORTED;
   }
   uint32_t reserve = vsi_civetweb_reserve(0, made.threads_count);
   if (made.threads_count <= reserve) {
-    snprintf(why, capacity, "num_threads is %u: %u are kept free of streams, so there is room for none",
-             made.threads_count, reserve);
+    snprintf(
+        why, capacity,
+        "num_threads is %u, and %u threads are reserved for requests, so none is left for streams; raise num_threads",
+        made.threads_count, reserve);
     return VESTRY_INVALID;
   }
   if (!made.nodelay) {
-    snprintf(why, capacity, "tcp_nodelay is not 1: small patches would wait for 40 ms");
+    snprintf(why, capacity, "tcp_nodelay is not 1, so small patches would wait for 40 ms; set it");
     return VESTRY_INVALID;
   }
   vestry_err error = vsi_civetweb_check_descriptors(&made, why, capacity);

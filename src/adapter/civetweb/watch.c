@@ -45,7 +45,7 @@ static void look(vestry_timer *timer, void *ctx) {
   } else if (!watch->warned) {
     watch->warned = true;
     vsi_log(watch->host, VESTRY_LOG_WARN,
-            "civetweb: the kernel did not answer about sockets; peers that are gone may be found later");
+            "civetweb: cannot read the state of sockets from the kernel; lost peers may be detected later");
   }
 }
 
@@ -82,8 +82,8 @@ vestry_err vsi_civetweb_watch_create(vestry_runtime *runtime, const vestry_host 
   vsi_civetweb_kernel_init(&watch->kernel, ports, ports_count);
   if (!ports_count || !is_told(watch, ports, ports_count)) {
     vsi_log(host, VESTRY_LOG_WARN,
-            "civetweb: the kernel does not tell about the server's sockets; a peer that is gone is found by the "
-            "second heartbeat after it");
+            "civetweb: the kernel does not report the state of the server's sockets; a lost peer is detected by the "
+            "second heartbeat after the loss");
     vsi_civetweb_watch_destroy(watch);
     *ret_watch = NULL;
     return VESTRY_OK;

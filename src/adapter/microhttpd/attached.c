@@ -42,12 +42,10 @@ static vestry_err check(vsi_microhttpd *adapter, struct MHD_Daemon *daemon) {
   const char *why = NULL;
   /* A daemon that has no threads has cleared MHD_USE_ITC, which is a part of the flag. */
   if (!(flags & MHD_ALLOW_SUSPEND_RESUME & ~(unsigned)MHD_USE_ITC))
-    why = "vestry_microhttpd_attach: the daemon must be started with MHD_ALLOW_SUSPEND_RESUME, or it could not give "
-          "streams "
-          "away";
+    why = "vestry_microhttpd_attach: the daemon must be started with MHD_ALLOW_SUSPEND_RESUME, so that streams can be "
+          "suspended";
   if (flags & MHD_USE_THREAD_PER_CONNECTION)
-    why = "vestry_microhttpd_attach: MHD_USE_THREAD_PER_CONNECTION does not go together with streams; take a pool of "
-          "threads";
+    why = "vestry_microhttpd_attach: MHD_USE_THREAD_PER_CONNECTION does not support streams; use a pool of threads";
   atomic_store_explicit(&adapter->attached.has_threads, flags & MHD_USE_INTERNAL_POLLING_THREAD, memory_order_relaxed);
   if (!why) return VESTRY_OK;
   vsi_log(adapter->host, VESTRY_LOG_ERROR, "%s", why);
@@ -77,11 +75,10 @@ static vestry_err learn_habits(vsi_microhttpd *adapter) {
   adapter->measures_heads = !refuses && habits.keeps_heads;
   adapter->attached.keeps_targets = habits.keeps_targets;
   if (refuses || habits.finds_odd) return VESTRY_OK;
-  vsi_log(
-      adapter->host, VESTRY_LOG_WARN,
-      "vestry_microhttpd_attach: libmicrohttpd %s takes heads that can be read in two ways, and not all of them are "
-      "found afterwards: start the daemon with MHD_OPTION_STRICT_FOR_CLIENT, 1, and say so in is_strict",
-      MHD_get_version());
+  vsi_log(adapter->host, VESTRY_LOG_WARN,
+          "vestry_microhttpd_attach: libmicrohttpd %s accepts ambiguous request heads, and vestry cannot detect all of "
+          "them; start the daemon with MHD_OPTION_STRICT_FOR_CLIENT, 1, and set is_strict",
+          MHD_get_version());
   return VESTRY_OK;
 }
 

@@ -68,8 +68,8 @@ static vestry_err learn_habits(vsi_microhttpd *adapter) {
   adapter->measures_heads = !habits.refuses_odd && habits.keeps_heads;
   if (habits.refuses_odd || habits.finds_odd) return VESTRY_OK;
   vsi_log(adapter->host, VESTRY_LOG_WARN,
-          "libmicrohttpd %s takes heads that can be read in two ways, and vestry does not find them: put a proxy in "
-          "front that refuses them, or take 0.9.75 or 1.0",
+          "libmicrohttpd %s accepts ambiguous request heads, which vestry cannot detect; use a proxy that refuses "
+          "them, or version 0.9.75 or 1.0",
           MHD_get_version());
   return VESTRY_OK;
 }
@@ -87,7 +87,7 @@ vestry_err vsi_microhttpd_daemon_start(vsi_microhttpd *adapter, const vestry_mic
   if (MHD_is_feature_supported(MHD_FEATURE_EPOLL) != MHD_YES ||
       (options->tls_key && MHD_is_feature_supported(MHD_FEATURE_TLS) != MHD_YES)) {
     vsi_log(adapter->host, VESTRY_LOG_ERROR,
-            "vestry_microhttpd_create: this libmicrohttpd was built without epoll, or without TLS: take another");
+            "vestry_microhttpd_create: this libmicrohttpd was built without epoll or without TLS; use another build");
     return VESTRY_UNSUPPORTED;
   }
   vestry_err error = learn_habits(adapter);

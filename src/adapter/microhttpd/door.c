@@ -89,8 +89,9 @@ static void *keep_door(void *argument) {
     vestry_err error = let_in(door);
     if (error == VESTRY_LIMIT && !in_want) {
       vestry_turn_away(door->v, VESTRY_REFUSAL_DESCRIPTORS);
-      vsi_log(door->host, VESTRY_LOG_WARN,
-              "libmicrohttpd: no descriptors are left; connections wait until there are some");
+      vsi_log(
+          door->host, VESTRY_LOG_WARN,
+          "libmicrohttpd: no descriptors are left; new connections wait; raise the limit of descriptors (ulimit -n)");
     }
     in_want = error == VESTRY_LIMIT || (in_want && error == VESTRY_NOT_FOUND);
     if (error == VESTRY_LIMIT) wait_for(door, -1, WAIT_MS);
@@ -122,7 +123,7 @@ vestry_err vsi_microhttpd_door_make(vsi_microhttpd_door *door, vestry *v, const 
   struct addrinfo *at = NULL;
   if (getaddrinfo(address, number, &hints, &at) != 0) {
     vsi_log(door->host, VESTRY_LOG_ERROR,
-            "vestry_microhttpd_create: the address is to be a number, as 127.0.0.1 or ::1");
+            "vestry_microhttpd_create: the address must be numeric, such as 127.0.0.1 or ::1");
     return VESTRY_INVALID;
   }
   vestry_err error = listen_at(door, at, silent_ms);
@@ -142,7 +143,7 @@ vestry_err vsi_microhttpd_door_make_unix(vsi_microhttpd_door *door, vestry *v, c
   door->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (door->stop >= 0) return VESTRY_OK;
   vsi_log(door->host, VESTRY_LOG_ERROR,
-          "vestry_microhttpd_create: no descriptor is left: let there be more (ulimit -n)");
+          "vestry_microhttpd_create: no descriptor is left; raise the limit of descriptors (ulimit -n)");
   return VESTRY_IO;
 }
 

@@ -153,7 +153,7 @@ vestry_err vsi_microhttpd_habits_find(const vestry_host *host, vsi_microhttpd_ha
     return VESTRY_OK;
   }
   vsi_log(host, VESTRY_LOG_ERROR,
-          "vestry_microhttpd: libmicrohttpd %s cannot be asked how it reads heads: %s; let there be more descriptors "
+          "vestry_microhttpd: cannot probe how libmicrohttpd %s reads heads: %s; raise the limit of descriptors "
           "(ulimit -n)",
           MHD_get_version(), strerror(errno));
   return VESTRY_IO;

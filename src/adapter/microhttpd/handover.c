@@ -45,7 +45,7 @@ vestry_err vsi_microhttpd_handover_init(vsi_microhttpd *adapter) {
   adapter->has_nobody = adapter->nobody >= 0;
   if (adapter->has_nobody) return VESTRY_OK;
   vsi_log(adapter->host, VESTRY_LOG_ERROR,
-          "vestry_microhttpd_create: no descriptor is left: let there be more (ulimit -n)");
+          "vestry_microhttpd_create: no descriptor is left; raise the limit of descriptors (ulimit -n)");
   return VESTRY_IO;
 }
 

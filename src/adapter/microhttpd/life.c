@@ -76,8 +76,7 @@ vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *
   const vestry_host *host = vestry_parts_of(v)->host;
   if (VSI_OPTIONS_TAKE(vestry_microhttpd_options, own, given) || vsi_microhttpd_settings_resolve(v, &own)) {
     vsi_log(host, VESTRY_LOG_ERROR,
-            "vestry_microhttpd_create: an option is out of its bounds, or does not go with another: see "
-            "vestry/microhttpd.h");
+            "vestry_microhttpd_create: an option is out of range, or excludes another option; see vestry/microhttpd.h");
     return VESTRY_INVALID;
   }
   vestry_err error = vsi_microhttpd_settings_fit(host, &own);

@@ -92,8 +92,7 @@ vestry_err vsi_microhttpd_settings_fit(const vestry_host *host, vestry_microhttp
   reserve += DESCRIPTORS + DESCRIPTORS_A_THREAD * options->threads_count;
   if (all < reserve + options->threads_count + 1) {
     vsi_log(host, VESTRY_LOG_ERROR,
-            "vestry_microhttpd_create: RLIMIT_NOFILE is %u, and %u threads need %u descriptors: let there be more "
-            "(ulimit -n)",
+            "vestry_microhttpd_create: RLIMIT_NOFILE is %u, but %u threads need %u descriptors; raise it (ulimit -n)",
             all, options->threads_count, reserve + options->threads_count + 1);
     return VESTRY_IO;
   }
@@ -101,9 +100,10 @@ vestry_err vsi_microhttpd_settings_fit(const vestry_host *host, vestry_microhttp
   if (options->max_connections <= most) return VESTRY_OK;
   uint32_t streams = most - (most + 4) / 5;
   if (streams > options->max_streams) streams = options->max_streams;
-  vsi_log(host, VESTRY_LOG_WARN,
-          "libmicrohttpd: RLIMIT_NOFILE is %u: %u connections and %u streams instead of %u and %u", all, most, streams,
-          options->max_connections, options->max_streams);
+  vsi_log(
+      host, VESTRY_LOG_WARN,
+      "libmicrohttpd: RLIMIT_NOFILE is %u, so at most %u connections and %u streams are accepted instead of %u and %u",
+      all, most, streams, options->max_connections, options->max_streams);
   options->max_connections = most;
   options->max_streams = streams;
   return VESTRY_OK;

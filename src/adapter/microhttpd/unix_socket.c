@@ -36,11 +36,10 @@ static struct sockaddr_un address_of(const char *path) {
 }
 
 static vestry_err fail(const vestry_host *host, const char *path, const char *why) {
-  vsi_log(
-      host, VESTRY_LOG_ERROR,
-      "vestry_microhttpd_create: cannot listen at %s: %s; choose another path, in a folder that this user may write "
-      "to",
-      path, why);
+  vsi_log(host, VESTRY_LOG_ERROR,
+          "vestry_microhttpd_create: cannot listen at %s: %s; choose another path, in a folder in which this user can "
+          "write",
+          path, why);
   return VESTRY_IO;
 }
 
@@ -70,13 +69,13 @@ static int lock_folder(const char *path) {
 static const char *clear_locked(const char *path) {
   struct stat found;
   if (lstat(path, &found) != 0) return errno == ENOENT ? NULL : strerror(errno);
-  if (!S_ISSOCK(found.st_mode)) return "there is a file that is no socket";
+  if (!S_ISSOCK(found.st_mode)) return "a file exists that is not a socket";
   int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (probe < 0) return strerror(errno);
   struct sockaddr_un address = address_of(path);
   int error = connect(probe, (const struct sockaddr *)&address, sizeof address) == 0 ? 0 : errno;
   close(probe);
-  if (!error || error == EAGAIN) return "a server listens there"; /* EAGAIN: its queue is full */
+  if (!error || error == EAGAIN) return "another server listens there"; /* EAGAIN: its queue is full */
   if (error != ECONNREFUSED) return error == ENOENT ? NULL : strerror(error);
   return unlink(path) == 0 || errno == ENOENT ? NULL : strerror(errno);
 }
@@ -111,7 +110,7 @@ vestry_err vsi_microhttpd_unix_listen(vsi_microhttpd_unix_socket *at, const vest
   *at = (vsi_microhttpd_unix_socket){.host = host};
   int folder = lock_folder(path);
   if (folder < 0)
-    return fail(host, path, errno == EWOULDBLOCK ? "another server starts in this folder" : strerror(errno));
+    return fail(host, path, errno == EWOULDBLOCK ? "another server is starting in this folder" : strerror(errno));
   at->path = vsi_strdup(host, path, strlen(path));
   vestry_err error = at->path ? VESTRY_OK : VESTRY_NO_MEMORY;
   if (at->path) {

@@ -256,7 +256,7 @@ vestry_err vsi_microhttpd_watch_init(vsi_microhttpd_watch *watch, const vestry_h
   watch->told = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (watch->epoll < 0 || watch->told < 0 || !control(watch, EPOLL_CTL_ADD, watch->told, EPOLLIN, TOLD)) {
     vsi_log(host, VESTRY_LOG_ERROR,
-            "vestry_microhttpd_create: streams cannot be watched: %s; let there be more descriptors (ulimit -n)",
+            "vestry_microhttpd_create: cannot watch streams: %s; raise the limit of descriptors (ulimit -n)",
             strerror(errno));
     return VESTRY_IO;
   }

@@ -9,10 +9,10 @@
 static inline const char *vsi_listen_advice(int error) {
   switch (error) {
   case EADDRINUSE: return "choose another port, or end the program that listens there";
-  case EACCES: return "this user may not have that port: choose one from 1024 on";
-  case EADDRNOTAVAIL: return "this machine has no such address: choose one that it has";
+  case EACCES: return "this user has no permission for the port; choose a port from 1024 on";
+  case EADDRNOTAVAIL: return "choose an address of this machine";
   case EMFILE:
-  case ENFILE: return "let there be more descriptors (ulimit -n)";
+  case ENFILE: return "raise the limit of descriptors (ulimit -n)";
   default: return "choose another address or port";
   }
 }
