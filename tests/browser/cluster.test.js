@@ -104,7 +104,7 @@ async function clusterFor(t, options = []) {
   for (const name of NODES) {
     const start = (port) =>
       startExample('chat', [...database.options, '--cluster', broker.url, '--node', name, '--secret-file', secret, ...options],
-        port, /^vestry: warning: nats: (down|no connection)/);
+        port, /^vestry: warning: nats: (down|cannot connect)/);
     const node = { name, server: await start(0) };
     node.port = node.server.port;
     node.url = node.server.url;

@@ -77,7 +77,7 @@ static void second_node_of_one_name_is_refused(void **state) {
   nodes_pass_ms(&n, 2500);
   assert_int_equal(vestry_cluster_member(late->cluster, "b"), VESTRY_MEMBER_REFUSED);
   assert_int_equal(late->told[1], VESTRY_MEMBER_REFUSED);
-  assert_non_null(strstr(n.th.last_log, "takes no part"));
+  assert_non_null(strstr(n.th.last_log, "was refused, because another node has its name"));
   assert_int_equal(vestry_cluster_member(n.all[1].cluster, "b"), VESTRY_MEMBER_ALIVE);
   node_open(&n.all[1], "x", VESTRY_KEEP_REPLACE);
   nodes_pass_ms(&n, 600);

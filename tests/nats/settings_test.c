@@ -408,7 +408,7 @@ static void invalid_settings_are_refused_and_logged(void **state) {
                            &broker),
         VESTRY_INVALID);
     assert_int_equal(the.th.log_lines, lines + 1);
-    assert_non_null(strstr(the.th.last_log, "vestry_nats_create: options.servers[0] is not written nats://HOST:PORT"));
+    assert_non_null(strstr(the.th.last_log, "vestry_nats_create: options.servers[0] must be nats://HOST:PORT"));
   }
   const vestry_nats_options bad[] = {
       {.servers = &good},

@@ -347,11 +347,11 @@ vestry_err vestry_cluster_create(vestry *v, const vestry_broker *broker, const v
   vestry_cluster_options options;
   if (!v || !broker || !broker->ops || !ret_cluster) return VESTRY_INVALID;
   if (VSI_OPTIONS_TAKE(vestry_cluster_options, options, given) || !VSI_OPS_ARE_KNOWN(vestry_broker_ops, broker->ops))
-    return vsi_mistake(v->host, "vestry_cluster_create", "the options or the broker are of a later vestry");
+    return vsi_mistake(v->host, "vestry_cluster_create", "the options or the broker are of a later version");
   if (!make_sense(&options))
     return vsi_mistake(
         v->host, "vestry_cluster_create",
-        "a node's name, a secret of 32 bytes or more, and heartbeat_ms < suspect_ms < dead_ms are wanted");
+        "a node's name, a secret of at least 32 bytes, and heartbeat_ms < suspect_ms < dead_ms are required");
   if (options.strict && !broker->ops->reserve) return VESTRY_UNSUPPORTED;
   vestry_cluster *cluster = vsi_calloc(v->host, 1, sizeof *cluster);
   if (!cluster) return VESTRY_NO_MEMORY;

@@ -120,22 +120,22 @@ static bool take_news(vestry_cluster *cluster, news *n) {
 
 static void tell(vestry_cluster *cluster, const news *n) {
   if (n->other_version)
-    vsi_log(
-        cluster->host, VESTRY_LOG_ERROR,
-        "cluster: a node with this secret speaks version %u of the wire, this node %s version %u: neither hears the "
-        "other; give all nodes one version of vestry",
-        n->other_version, cluster->name, VSI_WIRE_VERSION);
+    vsi_log(cluster->host, VESTRY_LOG_ERROR,
+            "cluster: a node with this secret uses protocol version %u, but this node, %s, uses version %u, so they "
+            "ignore each other; run the same version of vestry on all nodes",
+            n->other_version, cluster->name, VSI_WIRE_VERSION);
   if (n->placeless[0])
     vsi_log(cluster->host, VESTRY_LOG_WARN,
-            "cluster: no place for node %s: a cluster has at most %zu nodes; the youngest is refused", n->placeless,
-            VESTRY_CLUSTER_MAX_COUNT);
+            "cluster: no slot for node %s, because a cluster has at most %zu nodes; the youngest node is refused",
+            n->placeless, VESTRY_CLUSTER_MAX_COUNT);
   if (n->has_state && n->state == VESTRY_MEMBER_REFUSED && n->is_one_too_many)
     vsi_log(cluster->host, VESTRY_LOG_ERROR,
-            "cluster: node %s takes no part: the cluster has %zu nodes already, as many as there may be; stop one, and "
-            "start this one again",
+            "cluster: this node, %s, was refused, because the cluster already has %zu nodes, the maximum; stop a node, "
+            "and restart this one",
             n->node, VESTRY_CLUSTER_MAX_COUNT);
   else if (n->has_state && n->state == VESTRY_MEMBER_REFUSED)
-    vsi_log(cluster->host, VESTRY_LOG_ERROR, "cluster: there is a node %s already; this one takes no part", n->node);
+    vsi_log(cluster->host, VESTRY_LOG_ERROR,
+            "cluster: this node was refused, because another node has its name, %s; choose another name", n->node);
   if (n->has_state && cluster->on_member) cluster->on_member(n->node, n->state, cluster->ctx);
   if (!n->has_gap) return;
   vsi_histories_lose(cluster->v);

@@ -71,7 +71,8 @@ static void on_error(natsConnection *connection, natsSubscription *sub, natsStat
   (void)connection, (void)sub;
   wire *w = ctx;
   if (w->complaints_count++ >= COMPLAINTS_MAX) return;
-  vsi_log(w->broker->host, VESTRY_LOG_WARN, "nats: the server or libnats complains: %s", natsStatus_GetText(status));
+  vsi_log(w->broker->host, VESTRY_LOG_WARN, "nats: the server or libnats reports an error: %s",
+          natsStatus_GetText(status));
 }
 
 /* ---- connecting -------------------------------------------------------------------------------------------------- */
@@ -79,7 +80,7 @@ static void on_error(natsConnection *connection, natsSubscription *sub, natsStat
 static void complain(linking *l, natsStatus status) {
   if (l->has_complained) return;
   l->has_complained = true;
-  vsi_log(l->broker->host, VESTRY_LOG_WARN, "nats: no connection to any of %zu servers: %s; trying on",
+  vsi_log(l->broker->host, VESTRY_LOG_WARN, "nats: cannot connect to any of %zu servers: %s; retrying",
           l->broker->settings.options.servers_count, natsStatus_GetText(status));
 }
 

@@ -48,7 +48,7 @@ static void end_ear(vsi_nats_broker *broker) {
 static vestry_err start_threads(vsi_nats_broker *broker) {
   broker->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (broker->wake_fd < 0) {
-    vsi_log(broker->host, VESTRY_LOG_ERROR, "nats: no descriptor is left; look at RLIMIT_NOFILE (ulimit -n)");
+    vsi_log(broker->host, VESTRY_LOG_ERROR, "nats: no descriptor is left; raise RLIMIT_NOFILE (ulimit -n)");
     return VESTRY_IO;
   }
   vestry_err error =
@@ -94,7 +94,7 @@ static void destroy(void *self) {
   const vestry_host *host = broker->host;
   if (!is_alone(broker)) { /* a handler of the application blocks libnats's thread, or libnats had no memory for its
                               callback */
-    vsi_log(host, VESTRY_LOG_ERROR, "nats: libnats does not let go of a broker: it is not freed");
+    vsi_log(host, VESTRY_LOG_ERROR, "nats: libnats still uses a broker, so its memory is not freed");
     return;
   }
   if (broker->wake_fd >= 0) (void)close(broker->wake_fd);

@@ -120,7 +120,7 @@ static vestry_err make_nats(vsi_nats_settings *s) {
 /* Log the index of a server, not its address, which may contain a password. */
 static vestry_err refuse_server(const vestry_host *host, size_t number) {
   vsi_log(host, VESTRY_LOG_ERROR,
-          "vestry_nats_create: options.servers[%zu] is not written nats://HOST:PORT, or tls://HOST:PORT", number);
+          "vestry_nats_create: options.servers[%zu] must be nats://HOST:PORT or tls://HOST:PORT", number);
   return VESTRY_INVALID;
 }
 
@@ -150,9 +150,8 @@ vestry_err vsi_nats_settings_init(vsi_nats_settings *s, const vestry_nats_option
   memset(s, 0, sizeof *s);
   if (VSI_OPTIONS_TAKE(vestry_nats_options, s->options, given) || !are_sane(&s->options)) {
     const vestry_host *host = s->options.host ? s->options.host : vestry_host_default();
-    vsi_log(
-        host, VESTRY_LOG_ERROR,
-        "vestry_nats_create: an option is out of its bounds, or does not go with another: see vestry/cluster/nats.h");
+    vsi_log(host, VESTRY_LOG_ERROR,
+            "vestry_nats_create: an option is out of range, or excludes another option; see vestry/cluster/nats.h");
     return VESTRY_INVALID;
   }
   fill_in(&s->options);
