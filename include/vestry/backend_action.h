@@ -7,7 +7,7 @@
  *      vestry_html_add(&html, "<button data-on:click=\"%-s\">Send</button>", go);
  *
  *  An action string contains only characters that need no escape in text and in attributes with either kind of quotes
- *  (its own quotes are references), so add it to HTML without escaping. */
+ *  (its own quotes are written as character references), so add it to HTML without escaping. */
 #ifndef VESTRY_BACKEND_ACTION_H
 #define VESTRY_BACKEND_ACTION_H
 
@@ -56,7 +56,7 @@ typedef enum vestry_action_retry {
   VESTRY_RETRY_AUTO = 0, /**< after network failures; the client's default */
   VESTRY_RETRY_ERROR,    /**< also after answers 400 to 599 */
   VESTRY_RETRY_ALWAYS,   /**< also after a stream has ended cleanly; never after a redirect */
-  VESTRY_RETRY_NEVER     /**< written as 'never': not after an answer; network failures are retried */
+  VESTRY_RETRY_NEVER     /**< written as 'never': not after an answer; the client still retries network failures */
 } vestry_action_retry;
 
 /** Treatment of a pending request of the same method and URL. */
@@ -95,13 +95,13 @@ typedef struct vestry_backend_action_options {
   bool once; /**< run the action once, even if the client repeats it (vestry/app/once.h): by the signal `_once`, in
                   X-Once. Signals or form fields are sent with their values at the submission. [cancellation: DISABLED].
                   With GET and QUERY it adds only the header: their retries send current values */
-  bool deduplicate; /**< with once: drop an identical submission before the first is answered, and the second half of a
-                         double click */
+  bool deduplicate; /**< with once: drop a submission that is identical to an earlier one and comes before its answer or
+                         within 500 ms, and the second half of a double click */
   bool unordered;   /**< with once: send at once, without waiting for earlier submissions of the page */
   const char
-      *sent; /**< with once, not with GET and QUERY: name of a signal that counts the submissions sent and not yet
-                  processed (vestry/app/once.h): a letter or '_', then letters, digits and '_', at most
-                  VESTRY_SENT_MAX_BYTES. A name that begins with '_' stays in the page [none] */
+      *sent; /**< with once, not with GET and QUERY: name of a signal that counts the submissions that were sent and
+                  whose results the page does not show yet (docs/guide/csrf-and-tabs.md): a letter or '_', then letters,
+                  digits and '_', at most VESTRY_SENT_MAX_BYTES. A name that begins with '_' stays in the page [none] */
 } vestry_backend_action_options;
 
 /** Write an action string.

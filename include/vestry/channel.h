@@ -24,11 +24,12 @@ extern "C" {
 /** Counters of a channel since it was made.
  *
  *  Cost. For each shared encoding of its members (vestry/profile.h) a channel has one encoder, whose output refers back
- *  to earlier events of the current epoch. A member is in sync if it has taken every event of the epoch and nothing
- *  else since the epoch began; it takes this output. A member is out of sync if it joined later, was sent an event
- *  alone, or missed one because its queue was full; it takes the event encoded standalone, which is done once for all
- *  such members. The runner of each member decides this when it writes. So a publish costs one encoding, one more if a
- *  member is out of sync, and a queue operation for each member.
+ *  to earlier events of the current epoch. An epoch is the time from one restart of the encoder to the next. A member
+ *  is in sync if it has taken every event of the epoch and nothing else since the epoch began; it takes this output. A
+ *  member is out of sync if it joined later, was sent an event alone, or missed one because its queue was full; it
+ *  takes the event encoded standalone, which is done once for all such members. The runner of each member decides this
+ *  when it writes. So a publish costs one encoding, one more if a member is out of sync, and a queue operation for each
+ *  member.
  *
  *  A new epoch brings all members in sync; its first event is as long as a standalone one. It begins when
  *  - the current epoch has written as many standalone events as the channel has members of that encoding, because being
@@ -38,10 +39,10 @@ extern "C" {
  *  For example, a channel has 100 members with brotli, all in sync. Member 7 alone is sent a toast. The next 100 events
  *  are encoded twice, for 99 members and standalone for member 7; then a new epoch begins, and all are in sync again.
  *
- *  Heartbeats do not affect this (brotli, gzip). Each channel puts its members out of sync in their other channels. The
- *  channels of an instance share max_channel_encoders_count encoders (vestry_bounds); a channel without one encodes
- *  every event standalone. A channel takes 1.3 kB and its name, a member 104 bytes. The cost of a lookup does not
- *  depend on the number of channels. */
+ *  Heartbeats do not affect this (brotli, gzip). An event of one channel puts its members out of sync in their other
+ *  channels. The channels of an instance share max_channel_encoders_count encoders (vestry_bounds); a channel without
+ *  one encodes every event standalone. A channel takes 1.3 kB and its name, a member 104 bytes. The cost of a lookup
+ *  does not depend on the number of channels. */
 typedef struct vestry_channel_stats {
   size_t size;              /**< sizeof(vestry_channel_stats), or 0 */
   size_t members_count;     /**< current members */

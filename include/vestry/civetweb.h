@@ -97,8 +97,8 @@ VESTRY_API vestry_err vestry_civetweb_check(const char *const *settings, char *w
  *    (docs/security.md)
  *  - request_timeout_ms: how long a client may stall
  *
- *  Start. civetweb answers from mg_start on, 404 before the adapter is added. When a server restarts, its pages
- *  reconnect at once, and a page that gets a 404 does not retry. Therefore, call this function in
+ *  Start. From mg_start until the adapter is added, civetweb answers requests with 404. When a server restarts, its
+ *  pages reconnect at once, and a page that gets a 404 does not retry. Therefore, call this function in
  *  mg_callbacks.init_context, which mg_start calls before the first request (its argument is the server); clients wait
  *  for it.
  *
@@ -108,8 +108,8 @@ VESTRY_API vestry_err vestry_civetweb_check(const char *const *settings, char *w
  *  - HANGUP, within watch_ms: the client closes, or its machine resets the connection. A client that shuts down only
  *    its sending half counts as closed; browsers do not do that
  *  - LOST, at most heartbeat + lost_ms + 2 × watch_ms after the cut: the client acknowledges nothing for lost_ms. A
- *    blocked write of a worker cannot be interrupted: a stream lost in a write accepts nothing more from then on, but
- *    ends, and frees its worker and memory, when request_timeout_ms is over, too
+ *    blocked write of a worker cannot be interrupted: a stream that is lost during a write accepts nothing more from
+ *    then on, but it ends, and frees its worker and memory, only when request_timeout_ms is over
  *  - STALLED: the client acknowledges but does not read, and a write made no progress for request_timeout_ms
  *
  *  Deadlines. civetweb itself requires the head of a request within twice request_timeout_ms. The complete body must

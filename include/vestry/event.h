@@ -213,13 +213,13 @@ VESTRY_API vestry_err vestry_event_comment(const vestry_host *host, const char *
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_event_retry(const vestry_host *host, uint32_t retry_ms, vestry_event **ret_event);
 
-/** Set the event that a connection is sent directly before this one, usually the page's last render. If it was, a
- *  SHARED encoded stream (vestry/profile.h) gets the difference instead of the whole event; otherwise the event is
- *  written in full.
+/** Name the event that the connection is sent directly before this one, usually the page's last render. If that event
+ *  was indeed the last one, a SHARED encoded stream (vestry/profile.h) gets the difference instead of the whole event;
+ *  otherwise the event is written in full.
  *  event     not sent yet; send it to one connection only. If it is sent to more, the first that handles it gets the
  *            difference. NULL is accepted
- *  previous  a reference is held until the event was written, is followed by another, or is freed; so no chain grows.
- *            The event that previous follows is no longer referenced by it. NULL: none
+ *  previous  a reference is held until the event is written, is freed, or is itself the previous event of another one.
+ *            So no chain of references grows. NULL: none
  *  Threads   any; does not block */
 VESTRY_API void vestry_event_follow(vestry_event *event, vestry_event *previous);
 

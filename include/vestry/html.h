@@ -11,7 +11,7 @@
  *
  *  The builder parses the text of formats and raw HTML by the HTML tokenizer's states (WHATWG HTML, section 13.2.5), so
  *  it knows the context of each `%s`; vestry_html_add lists the contexts. The first error sticks: later calls do
- *  nothing and return it. No piece allocates by itself. One thread at a time. */
+ *  nothing and return it. All pieces go into one buffer, which grows when it is full. One thread at a time. */
 #ifndef VESTRY_HTML_H
 #define VESTRY_HTML_H
 

@@ -57,10 +57,10 @@ typedef struct vestry_bounds {
    *  do not count. The unnamed scope has no such bound. 0: none. See vestry_stats.outnumbered_count. The cost of an
    *  opening is proportional to this number. */
   size_t max_streams_per_scope_count;
-  /** Keys of one stream beside its first (vestry_reply_add_key). The same maximum holds separately for the channels
-   *  (vestry_reply_join), topics (vestry/app/bus.h) and places of presences (vestry/app/presence.h) that it joins when
-   *  it opens. Beyond it LIMIT, which is an error of the program: 500, with the reason in the log. 0: 64; at most
-   *  65,535. */
+  /** Keys of one stream beside its first (vestry_reply_add_key). The same maximum holds for all channels
+   *  (vestry_reply_join), topics (vestry/app/bus.h) and places of presences (vestry/app/presence.h) together that it
+   *  joins when it opens. Beyond it LIMIT, which is an error of the program: 500, with the reason in the log. 0: 64; at
+   *  most 65,535. */
   size_t max_per_stream_count;
   /** Queued bytes of all streams together; 0: 1 GiB; SIZE_MAX: no bound except that of each stream. See
    *  vestry_stats.queued_bytes. */

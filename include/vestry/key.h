@@ -5,8 +5,8 @@
  *      VESTRY_KEY("doc", id, VESTRY_KEY("x", "y"))     // nested; this macro makes tuples of at most 8 parts
  *
  *  Functions take a key by pointer and copy what they keep of it. Every key has one canonical encoding with type tags
- *  and lengths, so ("a","bc") is not ("ab","c") and 1 is not "1". A scoped key is a scope (any bytes: a session, a
- *  user, a tab) and a key in it. */
+ *  and lengths, so ("a","bc") is not ("ab","c") and 1 is not "1". A scoped key is a scope, which identifies the owner
+ *  (any bytes: a session, a user, a tab), and a key in it. */
 #ifndef VESTRY_KEY_H
 #define VESTRY_KEY_H
 

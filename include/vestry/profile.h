@@ -9,7 +9,7 @@
  *
  *  Every event is flushed when it is written; none is held back for a better ratio. All encoders use the memory of the
  *  instance's host, and out of memory is always NO_MEMORY (libbrotlienc alone would end the process); an event that
- *  cannot be compressed then is framed. Each profile keeps up to 2.6 MB. */
+ *  cannot be compressed then is framed: written without compression. Each profile keeps up to 2.6 MB for encoders. */
 #ifndef VESTRY_PROFILE_H
 #define VESTRY_PROFILE_H
 

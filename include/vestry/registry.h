@@ -11,8 +11,7 @@
  *  Any thread can dispatch effects to the connections stored under a key, without a request:
  *
  *      vestry_registry_effect(vestry_parts_of(v)->registry, "counter/start", start_timer, &app);
- *      vestry_dispatch(v, scope, VESTRY_KEY("counter", 1), VESTRY_LIST("patch-signals", VESTRY_OBJECT("counter",
- *      4))); */
+ *      vestry_dispatch(v, scope, VESTRY_KEY("counter"), VESTRY_LIST("patch-signals", VESTRY_OBJECT("counter", 4))); */
 #ifndef VESTRY_REGISTRY_H
 #define VESTRY_REGISTRY_H
 
@@ -86,8 +85,8 @@ typedef struct vestry_interceptor {
   void *ctx;
 } vestry_interceptor;
 
-/** Meanings of names, independent of an instance. A library can offer a registry, and an application can use
- *  several. */
+/** What each name stands for (an effect, an action or a placeholder), and the interceptors; independent of an instance.
+ *  A library can offer a registry, and an application can use several. */
 typedef struct vestry_registry vestry_registry;
 
 /** Create an empty registry.

@@ -70,8 +70,8 @@ VESTRY_API vestry_err vestry_unmount(vestry *v, const char *prefix, const vestry
 
 /** Checks a request before its handler, for example to admit only permitted users, to require a log-in, or to limit
  *  rates. It has the input of a handler: scope, body, signals, the route's parameters.
- *  reply    the handler's, for additions to its answer. With a status (vestry_reply_status, vestry_reply_redirect) and
- *           an error returned, this reply is the answer
+ *  reply    the reply that the handler will fill; a guard can add a header or a cookie. With a status
+ *           (vestry_reply_status, vestry_reply_redirect) and an error returned, this reply is the answer
  *  Returns  OK: continue | any error: the handler is not called, and the request gets the error as if the handler had
  *           returned it, unless the reply has a status */
 typedef vestry_err (*vestry_guard_fn)(const vestry_request *req, vestry_reply *reply, void *app);
@@ -100,8 +100,8 @@ VESTRY_API vestry_err vestry_unguard(vestry *v, const char *prefix, vestry_guard
  *           has the reason
  *  Threads  as vestry_route */
 VESTRY_API vestry_err vestry_body_limit(vestry *v, const char *prefix, size_t max_body_bytes);
-/** Get the maximum size of a body for a URL-decoded path, for adapters that read bodies ahead. Threads any; takes a
- *  lock briefly. */
+/** Get the maximum size of a body for a URL-decoded path, for adapters that read a body before they call vestry_serve.
+ *  Threads any; takes a lock briefly. */
 VESTRY_API size_t vestry_max_body_bytes_at(vestry *v, const char *path);
 
 /** Set a page of the application for an error of ordinary requests, also on paths without a route; a Datastar request

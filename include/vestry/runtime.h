@@ -2,9 +2,9 @@
 /** The runtime: actors, a pool of threads that runs them, and timers.
  *
  *  An actor is a function with a mailbox. At most one thread at a time is inside an actor, so its state needs no lock.
- *  Messages arrive in the order of their posts, by one thread or by several that wait for each other. A runtime either
- *  owns threads, or its caller steps it (VESTRY_THREADS_NONE), which makes every run repeatable, for tests and
- *  single-threaded programs.
+ *  Messages of one thread arrive in the order of their posts; those of several threads, too, if one post happens before
+ *  the other. A runtime either owns threads, or its caller steps it (VESTRY_THREADS_NONE), which makes every run
+ *  repeatable, for tests and single-threaded programs.
  *
  *      static void greet(vestry_actor *self, void *ctx) {
  *        for (vestry_message *m; (m = vestry_actor_receive(self)) != NULL;) handle((struct hello *)m, ctx);

@@ -31,7 +31,7 @@ extern "C" {
  *          tokens; without, it is also bound to a cookie, which is set with it. Each token has another text, so that
  *          the size of compressed pages does not reveal it. Put it outside of patched elements, so that equal contents
  *          stay equal, and into no cached page
- *  A page that was open during a login in another tab is rejected, too. It can detect this by
+ *  Requests of a page that was open during a login in another tab are rejected, too. The page can detect this by
  *  data-on:datastar-fetch="evt.detail.type=='error'&&evt.detail.argsRaw.status==403&&($_stale=true)", and show a link
  *  to itself. */
 typedef struct vestry_csrf vestry_csrf;

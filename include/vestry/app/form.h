@@ -27,8 +27,8 @@ extern "C" {
  *  - Values are sent to `path` half a second after a change begins, and when the page goes or is hidden, one request at
  *    a time. They are stored in the memory of this process, until it ends, or in a database (vestry/data/sql.h), which
  *    survives restarts, serves all processes and clears a form in the transaction of its submit.
- *  - A document shows no stored values, because its tab is a guess; the page requests them and fills the untouched
- *    fields. A render whose tab is known, for example of a stream, has them as HTML.
+ *  - A document shows no stored values, because vestry cannot be sure for which tab it is requested; the page requests
+ *    them and fills the untouched fields. A render whose tab is known, for example of a stream, has them as HTML.
  *  - Renders do not change a field with VESTRY_FORM_FIELD while the form keeps its generation. Clearing a form begins a
  *    new generation: its element gets another id, so that a live page replaces it. Messages of an older generation, and
  *    messages that a later one has overtaken, are rejected. Give the fields of a form that stays on its page labels

@@ -102,11 +102,13 @@ typedef struct vestry_resumed {
 
 /** Called when a stream has joined: for FRESH and GAP, send it the complete current state. Broadcasts from now on are
  *  put into the stream, before or after what this function sends. Then the stream gets the id of the last event before
- *  its joining; until then it has none, so that it has a gap again if it breaks before.
+ *  its joining; until then it has none, so that it has a gap again if it breaks earlier.
+ *
  *  If the application has a state besides the events, it changes the state first and then broadcasts. A change can be
  *  in the state sent for a gap while its event is yet to come: then the stream gets both. Either let such an event have
  *  no further effect, for example a morph of an element with an id; or hold a lock around change and broadcast, and
  *  around reading and sending the state in on_resume.
+ *
  *  Called on the thread that resumes the stream, before the reply's effects; no lock held; once, and not if there is no
  *  stream.
  *  resumed  valid during the call
@@ -120,8 +122,8 @@ typedef vestry_err (*vestry_resume_fn)(vestry_connection *connection, const vest
  *  key        copied
  *  on_resume  NULL: there is no state to send; after a gap the stream continues with new events
  *  ctx        must live until on_resume was called, the stream has ended or the reply is dropped
- *  Returns  OK | NOT_FOUND (no history) | INVALID, TOO_LARGE (scope, key) | LIMIT (16 channels, topics and places of
- *           one reply) | NO_MEMORY (a handler may ignore it: the request is answered with it)
+ *  Returns  OK | NOT_FOUND (no history) | INVALID, TOO_LARGE (scope, key) | LIMIT (max_per_stream_count of
+ *           vestry_bounds) | NO_MEMORY (a handler may ignore it: the request is answered with it)
  *  Threads  the handler's; the joining waits for publishes to the channel. Inside a publish to it, it cannot wait, and
  *           the stream is closed with cause ERROR */
 VESTRY_API vestry_err vestry_reply_resume(vestry_reply *reply, vestry_scope scope, const vestry_key *key,

@@ -38,10 +38,10 @@ typedef struct vestry_presence_change {
   size_t here_count; /**< number of members of the place after the change, as far as announced */
 } vestry_presence_change;
 
-/** Receives changes in their order, one at a time. For each member and place, joining and leaving alternate. During a
- *  call others wait, at most one for each member and place: opposite changes that wait cancel each other. The last
- *  reported state is the current one. Called on a thread of the runtime, no lock held: it may query, dispatch and send.
- *  The result of a query may be newer than the change, never older. */
+/** Receives changes in their order, one at a time. For each member and place, joining and leaving alternate. Changes
+ *  that occur during a call wait, at most one for each member and place: if a member leaves and joins again meanwhile,
+ *  the two changes cancel each other. The last reported state is the current one. Called on a thread of the runtime, no
+ *  lock held: it may query, dispatch and send. The result of a query may be newer than the change, never older. */
 typedef void (*vestry_presence_fn)(const vestry_presence_change *change, void *ctx);
 
 /** Options of a presence. Zero is the default. */

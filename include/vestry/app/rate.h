@@ -5,9 +5,9 @@
  *      vestry_rate_create(v, &(vestry_rate_options){.count = 20, .period_ms = 1000, .burst_count = 40}, &rate);
  *      vestry_guard(v, "/bid", vestry_rate_guard, rate);     // before guards that cost more
  *
- *  A full bucket has burst_count tokens; it gets count tokens in each period, evenly, and each request takes one. This
- *  client may send 40 requests at once, and then 20 in each second. A refused request takes no token. Each node of a
- *  cluster counts by itself. docs/guide/rates.md has the rules. */
+ *  A full bucket has burst_count tokens; it gets count tokens in each period, evenly, and each request takes one. With
+ *  the options above, a client may send 40 requests at once, and then 20 in each second. A refused request takes no
+ *  token. Each node of a cluster counts by itself. docs/guide/rates.md has the rules. */
 #ifndef VESTRY_RATE_H
 #define VESTRY_RATE_H
 
@@ -61,7 +61,7 @@ typedef struct vestry_rate_options {
 typedef struct vestry_rate_stats {
   size_t size;              /**< sizeof(vestry_rate_stats), or 0 */
   uint64_t passed_count;    /**< requests with a token */
-  uint64_t refused_count;   /**< requests without */
+  uint64_t refused_count;   /**< requests without a token: 429 */
   uint64_t forgotten_count; /**< buckets dropped before they were full. If it rises: an attack from many addresses, or
                                  max_count is too low */
   uint64_t filling_count;   /**< buckets that are not full now */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /** The secret of an instance, which seals data that pages get and send back: tab ids (vestry/app/tab.h), CSRF tokens
- *  (vestry/app/csrf.h), nonces (vestry/app/once.h). Without it the instance makes a random key: then a restart
- *  invalidates all open pages, and each process has another key.
+ *  (vestry/app/csrf.h), nonces (vestry/app/once.h). A seal is a message authentication code: it shows that this
+ *  instance made the data, for this purpose and this scope. Without a secret the instance makes a random key: then a
+ *  restart invalidates all open pages, and each process has another key.
  *
  *      vestry_secret_set(v, &(vestry_secret){.secret = bytes, .secret_len = 32}); */
 #ifndef VESTRY_SECRET_H
@@ -18,7 +19,7 @@ typedef struct vestry_secret {
   size_t size;          /**< sizeof(vestry_secret), or 0 */
   const void *secret;   /**< at least 32 random bytes */
   size_t secret_len;    /**< length of the secret */
-  const void *previous; /**< still accepted in seals, to change the secret; NULL: none */
+  const void *previous; /**< the secret before a change: its seals are still accepted; NULL: none */
   size_t previous_len;  /**< its length: at least 32 */
 } vestry_secret;
 

@@ -26,7 +26,7 @@ extern "C" {
  *    unless options->retry is VESTRY_RETRY_ALWAYS. After 401 or 403 the tab reloads its page; at most once in five
  *    minutes while none of its streams opens.
  *  - The element has the class vestry-banner (vestry_render_head has a style), and needs no inline style or script.
- *    Each stream begins with an empty patch of signals, and so are its heartbeats.
+ *    Each stream begins with an empty patch of signals, and its heartbeats are such patches, too.
  *  - The request contains the signal tabId only (vestry/app/tab.h), because signals of a GET are part of its URL: a
  *    long text of a bound field would cause 414. A handler that needs other signals gets them by
  *    options->filter_include; their size must be bounded. Client 1.0.2 repeats the values of the first attempt.

@@ -25,11 +25,13 @@ extern "C" {
  *  client sends with every request. A page that goes stores the id in the tab's sessionStorage, and the next page
  *  removes it from there. So a tab that is duplicated, or opened by window.open, while its page is shown finds no id
  *  and gets a new one; so does a tab that the system ends, and one without storage.
+ *
  *  A cookie of five seconds carries the id over a reload, so that a document is usually rendered for its tab. This is a
- *  guess: after five seconds, in a browser that omits the cookie (Safari on phones), and in a new tab, the document is
- *  rendered for a new id; if another tab loads at the same moment, possibly for the id of that tab. Requests of the
- *  page, such as its stream, have the certain id. Therefore, render data that must not appear in another tab, for
- *  example a draft, only if vestry_tab_is_known: in the first render of the stream, not in the document. */
+ *  guess. The document is rendered for a new id after five seconds, in a browser that omits the cookie (Safari on
+ *  phones), and in a new tab. If another tab loads at the same moment, it may be rendered for the id of that tab.
+ *  Requests of the page, such as its stream, have the certain id. Therefore, render data that must not appear in
+ *  another tab, for example a draft, only if vestry_tab_is_known(req) returns true: in the first render of the stream,
+ *  not in the document. */
 
 /** Size of an id: 32 hexadecimal digits and a NUL. */
 #define VESTRY_TAB_ID_BYTES 33
@@ -64,8 +66,9 @@ VESTRY_API bool vestry_tab_is_known(const vestry_request *req);
  *  Threads  the handler's; does not block */
 VESTRY_API vestry_err vestry_tab_keep(const vestry_request *req, vestry_html *html, const char *prefix);
 
-/** Write the attributes of a page's body, or of another element that precedes every element that sends requests and
- *  that no patch replaces. Insert them with %-s, because they are HTML already.
+/** Write attributes for the start tag of a page's body, or of another element. This element must begin before all
+ *  elements that send requests, and no patch may replace it. Insert the attributes with %-s, because they are HTML
+ *  already.
  *  buffer  receives at most capacity - 1 bytes and a NUL; untouched on failure
  *  Returns  OK | TOO_LARGE (capacity) | as vestry_tab_id
  *  Threads  the handler's; does not block */

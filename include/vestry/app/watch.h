@@ -9,8 +9,9 @@
  *      }
  *
  *  A step checks its source, sends the changes, and returns; it can set the time of the next step, or finish. It also
- *  runs when it is woken. A step waits until all events that were accepted before the last step's return are written,
- *  except ahead_count: a page that does not read slows its own watch only. docs/guide/watch.md has the rules. */
+ *  runs when it is woken. Before the next step, all events that were accepted until the last step returned must be
+ *  written, except at most ahead_count of them: a page that does not read slows its own watch only. docs/guide/watch.md
+ *  has the rules. */
 #ifndef VESTRY_WATCH_H
 #define VESTRY_WATCH_H
 

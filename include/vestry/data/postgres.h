@@ -23,15 +23,15 @@
 extern "C" {
 #endif
 
-/** A database that pages follow.
+/** A database that pages follow: they render again when a commit changes data that they have read.
  *  - Reads: a render's transaction is serializable, so the server keeps locks of its reads, for which no other
  *    transaction waits. They are queried at the end of the render.
  *  - Writes: one connection for replication reads the WAL, which contains the writes of all commits.
  *  - While the server is away, pages stay as they are. When it is back, all pages that have read the database render
  *    once, even if its commits can no longer be followed.
- *  - A page that catches a failed read renders again after any commit, and, if the failure may be temporary, also after
- *    some time (vestry_render_again). A page that calls vestry_sql_read in its own write transaction renders again
- *    after any commit.
+ *  - A page that shows content although a read has failed renders again after any commit, and, if the failure may be
+ *    temporary, also after some time (vestry_render_again). A page that calls vestry_sql_read in its own write
+ *    transaction renders again after any commit.
  *  - Not followed: unlogged and temporary tables, foreign tables, sequences, system tables, large objects, clocks and
  *    random(). A page that depends on these names a topic (vestry_render_topic). */
 typedef struct vestry_postgres vestry_postgres;
@@ -152,7 +152,7 @@ typedef struct vestry_postgres_pool_options {
   const char *url;   /**< for libpq: "postgresql://user@host/database?sslmode=verify-full", or keywords and values.
                           libpq's defaults apply to the rest, including its environment and password file. Copied */
   const char *setup; /**< SQL for each new connection, for example "SET search_path = shop" [none]. Copied. Settings on
-                          which vestry depends are set afterwards: see guide/postgres.md */
+                          which vestry depends are set afterwards: see docs/guide/postgres.md */
   uint32_t connections_count; /**< maximum number of connections [8]; at most 1,024. The first is opened at once, others
                                    when needed. There is one more when threads of vestry/data/jobs.h renew leases,
                                    because these must not wait for others */

@@ -25,7 +25,7 @@
 extern "C" {
 #endif
 
-/** A database that pages follow.
+/** A database that pages follow: they render again when a commit changes data that they have read.
  *  - Schema: a change of the schema, VACUUM, and a commit that cannot be followed refresh at least every page that has
  *    read the database.
  *  - Not recorded: a render's reads from clocks, random(), application functions that have state, virtual tables over
@@ -38,7 +38,8 @@ typedef struct vestry_sqlite vestry_sqlite;
 /** An attached connection. */
 typedef struct vestry_sqlite_connection vestry_sqlite_connection;
 
-/** How precisely a commit selects the pages that it refreshes. No level misses a page; the later levels refresh fewer.
+/** How precisely a commit selects the pages that it refreshes. TABLES and FILE_PAGES miss no page that has read changed
+ *  data; TOPICS misses none that names the topics of all data that it reads. The later levels refresh fewer pages.
  *  - TOPICS: changed rows become topics, by the function `topics` or as "table/NAME", and pages name the topics on
  *    which they depend.
  *  - TABLES: also pages that have read a table and columns that the commit changed. If a statement looks rows up by an
@@ -118,7 +119,8 @@ VESTRY_API vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sql
  *  Threads  not that of a render or of a hook of SQLite; waits for its own thread */
 VESTRY_API void vestry_sqlite_destroy(vestry_sqlite *database);
 
-/** Attach a connection, so that its commits refresh pages, and reads through it in renders are recorded.
+/** Attach a connection of the application, so that its commits refresh pages, and reads through it in renders are
+ *  recorded.
  *  - It uses the connection's hooks for preupdate, commit, rollback and trace, and from level TABLES on its authorizer.
  *    The application must not set these.
  *  - Level FILE_PAGES, and a SQLite that reads pages past its cache (3.45 and later): the methods of the connection's

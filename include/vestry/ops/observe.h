@@ -359,8 +359,8 @@ typedef struct vestry_channel_info {
   size_t members_count;                                    /**< now */
   uint64_t published_count, accepted_count, refused_count; /**< as in vestry_channel_stats */
   uint64_t epochs_count;
-  uint64_t alone_count;   /**< events encoded for one member alone because its encoder was out of sync, of epochs that
-                               have ended */
+  uint64_t alone_count;   /**< standalone events written to members that were out of sync, in epochs that have
+                               ended */
   uint64_t encodes_count; /**< runs of an encoder over an event for all its members in sync */
   uint64_t plain_bytes;   /**< their size before encoding */
   uint64_t encoded_bytes; /**< their size after encoding */
