@@ -16,7 +16,8 @@ def processor_seconds():
 
 
 def others_share(before, after):
-    """Return the share of the processors that other processes used meanwhile, with other guests of the host."""
+    """Return the share of the processors that other processes used meanwhile, including other virtual machines of
+    the host."""
     busy, there, own = (now - then for then, now in zip(before, after))
     return max(0, busy - own) / there
 

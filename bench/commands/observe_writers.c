@@ -29,7 +29,7 @@ static uint64_t next_random(uint64_t *state) {
 }
 
 static bool send_one(writer *w) {
-  /* none of these streams is blocked */
+  /* these streams are never blocked */
   const uint64_t number = next_random(&w->random) % (w->l->streams_count / 10) * 10;
   const bool is_sent = !vestry_connection_send(vestry_memory_look(w->l->streams[number]).connection, w->l->event);
   looked_into_step(w->l);

@@ -118,7 +118,7 @@ def load_options(contender, contest):
 
 
 def closed_for(port, *causes):
-    """Return the number of streams that vestry has closed for each of these causes."""
+    """Return the number of streams that vestry has closed, by cause."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/stats") as answer:
         counts = json.load(answer)["causes"]
         return {f"closed_{cause}": counts[cause] for cause in causes}

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Requests of these examples contain a few short texts. */
+/* Requests of the examples contain a few short texts. */
 enum { MAX_REQUEST_BYTES = 64 * 1024 };
 /* With this interval, a page reports within ten seconds that its server does not respond. */
 enum { HEARTBEAT_MS = 3000 };

@@ -16,7 +16,7 @@
 /* Maximum number of streams under one key. */
 enum { PAGES_MAX = 1000 };
 
-/* Scope of the streams of these examples, which do not distinguish sessions. */
+/* Scope of the streams of the small examples, which do not distinguish sessions. */
 #define NO_SCOPE ((vestry_scope){0})
 
 struct program {

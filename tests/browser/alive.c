@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* A server for alive.test.js: a page with streams that are no page's, under a strict policy. Heartbeats are short.
+/* A server for alive.test.js: a page with streams that belong to no live page, under a strict policy. Heartbeats are
+ * short.
  *   GET /            two streams, each of which shows its number: /stream/a and /stream/b; and a bound field
- *   GET /bare        the same by data-init alone
- *   POST /say        the body is the number that is shown from now on
- *   POST /end        streams /stream/b end cleanly
- *   POST /forbid     streams are answered 403 from now on, and the page says so
+ *   GET /bare        the same with data-init alone
+ *   POST /say        the body is the number shown from now on
+ *   POST /end        ends streams /stream/b cleanly
+ *   POST /forbid     streams get 403 from now on, and the page shows this
  *   GET /seen        as JSON: streams opened and open, those that expired, answers
  * LEASE_MS in the environment: of the streams. */
 #include <pthread.h>

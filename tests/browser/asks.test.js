@@ -15,7 +15,7 @@ after(closeChrome);
 
 process.env.PAGES_RETRY_MS = '1000'; // the default
 const SOON_MS = 3000;
-const ROUNDS = 6; // only the fastest of these counts, because a busy machine delays some; a fault would delay all
+const ROUNDS = 6; // only the fastest round counts, because a busy machine delays some; a fault would delay all
 
 async function until(condition, what) {
   const since = Date.now();

@@ -175,7 +175,7 @@ function placesOf(element, kind, attribute) {
   return [place('', ''), ...companions];
 }
 
-// Show a page of rows { text, kind, element, n, made }. Return the numbers of those that ran code, and its kind.
+// Show a page of rows { text, kind, element, n, made }. Return the numbers of rows that ran code, and its kind.
 async function show(session, rows) {
   const page = await session.context.newPage();
   const clicks = rows.some(({ text }) => text.startsWith('script'));

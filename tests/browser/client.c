@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* A server for client.test.js: what later clients can do, and what changed in them.
+/* A server for client.test.js: features of later clients, and changes in them.
  *   GET /         the page, under a strict policy
- *   QUERY /ask    answers the signals that it was asked with; mounted where the server takes the method
- *   POST /patch   the body is a patch of signals: the page's stream is sent it
+ *   QUERY /ask    returns the signals of the request; mounted if the server supports the method
+ *   POST /patch   sends the body, a patch of signals, to the page's stream
  *   GET /stream   the page's stream
- *   POST /said    the signals that came, answered as the signal `said` */
+ *   POST /said    returns the received signals as the signal `said` */
 #include <string.h>
 
 #include "../../examples/shared/program.h"
@@ -12,7 +12,7 @@
 enum { TEXT_MAX = 2000 };
 static struct program program;
 
-/* What the page is asked with, as text: the names in the order of the alphabet. */
+/* Return the signals of the request as text: the names in alphabetical order. */
 static vestry_err say(const vestry_request *req, vestry_reply *reply, void *name) {
   char *text = json_dumps(req->signals, JSON_COMPACT | JSON_SORT_KEYS);
   vestry_err error =

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// F3: pages that receive more events than they can read. Whatever is conflated for a page with the policy CONFLATE, at
-// the end it shows the same as a page that received everything.
+// F3: pages that receive more events than they can read. With the policy CONFLATE, a page shows at the end the same as
+// a page that received every event.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');

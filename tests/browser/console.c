@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* A server for console.test.js: a console, and streams for it to show.
- *   POST /open?count=N&name=   that many more streams, with the keys user-0, user-1 …, or of this name
- *   POST /hostile?key=         one more, with this key
- *   POST /say?key=&text=       an event for the streams with the key
- *   POST /close?key=           they end for STALLED
- *   POST /join?count=N         two streams more, which take gzip, in the channels room-0, room-1 …
+ *   POST /open?count=N&name=   opens N more streams, with the keys user-0, user-1 …, or of this name
+ *   POST /hostile?key=         opens one more, with this key
+ *   POST /say?key=&text=       sends an event to the streams with the key
+ *   POST /close?key=           ends them with cause STALLED
+ *   POST /join?count=N         opens two more streams with gzip, in the channels room-0, room-1 …
  *   POST /join?key=            the last stream joins a channel with this key, which keeps its last two events
- *   POST /publish?key=         a long event to that channel */
+ *   POST /publish?key=         sends a long event to that channel */
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,7 +31,7 @@ static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app
   return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
 }
 
-/* query: key=…, as it stands in an address. */
+/* query: key=…, encoded as in an address. */
 static vestry_err open_one(struct app *app, const char *query) {
   if (app->count == STREAMS_MAX) return VESTRY_LIMIT;
   const vestry_header gzip = {"Accept-Encoding", "gzip"};

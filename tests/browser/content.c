@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The content of pages: content SEED COUNT prints COUNT documents, whole ones and broken ones, put together at random
- * from the SEED, and what vsi_content_find says of each: a line with, in this order and with tabs in between, "plain"
- * or "odd" (a plain one is as pages are, with end tags left out where that is allowed), the fault's number, the offsets
- * begin, name_end, tag_end, end, head_end, body_begin and body_name_end, where a fault is, why, and the document in
- * hexadecimal. Its id is always "content". Asked ("content asked") it reads documents, one a line in hexadecimal, and
- * calls them odd. content.test.js compares with what Chromium reads. */
+/* The content of pages: content SEED COUNT prints COUNT documents, complete and broken ones, assembled at random
+ * from the SEED, and the result of vsi_content_find for each. A line contains, in this order and separated by tabs:
+ * "plain" or "odd" (a plain document has the usual structure, with end tags left out where that is allowed), the
+ * fault's number, the offsets begin, name_end, tag_end, end, head_end, body_begin and body_name_end, the position of
+ * a fault, its reason, and the document in hexadecimal. The content's id is always "content". "content asked" reads
+ * documents, one on a line in hexadecimal, and calls them odd. content.test.js compares the results with Chromium's. */
 #include "html/content.h"
 
 #include <stdbool.h>
@@ -39,7 +39,7 @@ static void put(const char *text) {
 }
 #define PICK(list) list[below(sizeof list / sizeof *list)]
 
-/* ---- as pages are ------------------------------------------------------------------------------------------------ */
+/* ---- usual documents --------------------------------------------------------------------------------------------- */
 
 static void attributes(void) {
   static const char *const list[] = {" class=\"a b\"",
@@ -344,7 +344,7 @@ static void plain_document(void) {
   if (one_in(2)) put("</html>\n");
 }
 
-/* ---- and as they are not ----------------------------------------------------------------------------------------- */
+/* ---- unusual documents ------------------------------------------------------------------------------------------- */
 
 static const char *const odd_parts[] = {"<p>",
                                         "</p>",
@@ -525,7 +525,7 @@ static void odd_parts_some(size_t most) {
   for (size_t count = below(most + 1); count; count--) put(PICK(odd_parts));
 }
 
-/* A plain one, in which something is put, left out, or said twice. */
+/* Make a plain document, and insert, omit or repeat something in it. */
 static void spoil(void) {
   static char plain[ROOM];
   size_t len = document_len;

@@ -89,7 +89,7 @@ const tryAll = (page, before, most) => page.evaluate(async ([known, most]) => {
   }
 }, [before, most]).catch((error) => assert.match(error.message, /navigation/)); // the page was left
 
-// Visit every page that a link leads to, of those that differ only in a number the first two; and press every button of
+// Visit every page that a link leads to, but only two of the pages that differ in a number; and press every button of
 // each. A page that a button has left is visited again. If a page leads elsewhere, for example to a login, press the
 // first button there, and request the page again.
 async function tryEverywhere(page, start, pressed) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A page for the effects' tests in a browser: PUT /do takes a list of effects as JSON and dispatches it to every open
- * stream of the page. /strict is the page under a strict policy; POST /leave is an action that is answered with a
- * redirect. effects [--datastar-version V]: prints its address, ends when its standard input does. With an option the
- * client is one before 1.0.3. */
+/* A page for the tests of effects in a browser: PUT /do takes a list of effects as JSON and dispatches it to every
+ * open stream of the page. /strict is the page under a strict policy; POST /leave is an action that returns a
+ * redirect. effects [--datastar-version V]: prints its address, ends when its standard input does. With an option,
+ * the client is one before 1.0.3. */
 #include <civetweb.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* A server for form.test.js and form_stored.test.js: a form with fields of all kinds, in memory, or in a database with
- * --db FILE. There a title of "die" kills the process when the form is cleared, and that is not committed.
- *   GET /        it in a live page, which shows how often it was sent and refreshed
- *   GET /plain   it in a page without a stream
- *   POST /report takes it; a title of "bad" is refused; /sent, too, as a plain form
+/* A server for form.test.js and form_stored.test.js: a form with fields of all kinds, in memory, or in a database
+ * with --db FILE. There a title of "die" kills the process when the form is cleared, before the commit.
+ *   GET /        the form in a live page, which shows how often it was submitted and refreshed
+ *   GET /plain   the form in a page without a stream
+ *   POST /report accepts it; rejects a title of "bad"; /sent does the same as a plain form
  *   POST /tick   refreshes the page */
 #include <pthread.h>
 #include <signal.h>
@@ -25,7 +25,7 @@ struct app {
   vestry_pages *pages;
   vestry_page *page;
   vestry_forms *forms;
-  atomic_int sent, ticks; /* nothing is ordered by them */
+  atomic_int sent, ticks; /* they order no other memory accesses */
   const char *file;       /* NULL: in memory */
 #ifdef FORM_SQLITE
   vestry_sql_pool *pool;
@@ -173,7 +173,7 @@ static vestry_err take(const vestry_request *req, vestry_reply *reply, struct ap
     vestry_reply_bodyf(reply, "<p id=\"why\">A better title, please.</p>");
     return VESTRY_MALFORMED;
   }
-  atomic_fetch_add(&app->sent, 1); /* first: to clear the form renders the page */
+  atomic_fetch_add(&app->sent, 1); /* first, because clearing the form renders the page */
   return submit(app, req, title);
 }
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* A server for guards.test.js: sessions, tab ids, tokens and actions that run once, on one page.
  *   GET /        the page; #rendered is the tab's id as the server knew it then
- *   GET /stream  tells the page, in the signal `seen`, which tab it was asked by
- *   POST /act    counts, and answers 204; POST /form likewise for a plain form, which is led back to the page
- *   POST /bid    counts, and answers 204: a button that is one press until it is answered; so does DELETE
- *   POST /lot    a form that the client sends, with a file: notes both; /lots is what was noted
- *   GET /seen    as JSON: what was counted, and what the last POST said of where it comes from */
+ *   GET /stream  sends the tab id of its request to the page, in the signal `seen`
+ *   POST /act    counts, and returns 204; POST /form likewise for a plain form, which is redirected to the page
+ *   POST /bid    counts, and returns 204, for a deduplicated button; so does DELETE
+ *   POST /lot    a form that the client sends, with a file: stores both; /lots lists them
+ *   GET /seen    as JSON: the counts, and the origin according to the last POST */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -23,11 +23,11 @@ struct app {
   vestry_once *once;
   _Atomic(int) acts, forms, bids;
   pthread_mutex_t lock;
-  char site[32];   /* guarded by lock: the last POST's Sec-Fetch-Site */
-  char lots[4096]; /* likewise: a line each, its text, and what its file has */
+  char site[32];   /* guarded by lock: Sec-Fetch-Site of the last POST */
+  char lots[4096]; /* likewise: a line for each lot, with its text and the content of its file */
 };
 
-/* A guard that lets all pass. */
+/* A guard that admits all requests. */
 static vestry_err note(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   const char *site = vestry_request_header(req, "Sec-Fetch-Site");
@@ -114,7 +114,7 @@ static vestry_err bid(const vestry_request *req, vestry_reply *reply, void *ctx)
   return vestry_reply_status(reply, 204);
 }
 
-/* Its text and its button, and what the file is called and has. */
+/* Store its text and its button, and the name and content of the file. */
 static vestry_err lot(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   const char *what = vestry_request_value(req, VESTRY_IN_FORM, "what");

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Hostile texts in all the places that the library puts texts: hostile SEED COUNT, or hostile asked
+/* Hostile texts in all the places where the library inserts texts: hostile SEED COUNT, or hostile asked
  *
- * Prints a line for each text and place: the place's name, the text, what was made of it, and for some places something
- * more, in hexadecimal, with tabs in between. Texts are a fixed list and COUNT more, put together at random from the
- * SEED. The first text is a harmless one. Browsers are to find exactly the text in what was made (hostile.test.js).
+ * Prints a line for each text and place: the place's name, the text, the output, and for some places an additional
+ * value, in hexadecimal, separated by tabs. Texts are a fixed list and COUNT more, assembled at random from the
+ * SEED. The first text is harmless. A browser must find exactly the text in the output (hostile.test.js).
  *
- * Asked, it reads lines of HTML, a text, and more HTML, with tabs in between, and prints for each what the builder
- * makes of it, or an empty line where it refuses the text (attributes.test.js). */
+ * With "asked", it reads lines of HTML, a text, and more HTML, separated by tabs, and prints the builder's output
+ * for each, or an empty line if it rejects the text (attributes.test.js). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,7 +127,7 @@ static uint64_t next_random(void) {
   return z ^ (z >> 31);
 }
 
-/* A text of one to eight parts: fixed ones, marks, letters, and bytes of all values but zero. */
+/* Make a text of one to eight parts: fixed ones, marks, letters, and bytes of all values but zero. */
 static void make_text(char *text) {
   static const char marks[] = "<>&\"'`\\$@;(){}[]/=!-#%:.,|~^*+? \r\n\tasx0u";
   size_t len = 0;
@@ -157,7 +157,7 @@ static void fail(const char *place, const char *why) {
 
 static vestry_html html;
 
-/* What the builder has made, as one line. */
+/* Print the output of the builder on one line. */
 static void show(const char *place, const char *text, size_t len) {
   vestry_slice made;
   const char *why;
@@ -267,7 +267,7 @@ static void script_event_places(const char *text) {
   show_event("script event", text, error, event);
 }
 
-/* What a page with the Datastar client makes of it: an element that shows the text, and one that sends it. */
+/* Insert the text into elements of the Datastar client: one shows the text, and one sends it. */
 static void client_places(const char *text) {
   vestry_html_add(&html, "<b data-text=\"");
   vestry_html_js(&html, text, strlen(text));
@@ -295,8 +295,8 @@ static void places(const char *text) {
   client_places(text);
 }
 
-/* A text behind HTML, whole or broken, that was put together at random: where the builder takes it, it must be nothing
- * but a text there. Prints what came of a harmless text, too, for comparison; returns whether it was taken. */
+/* Insert the text after HTML, complete or broken, that was assembled at random: if the builder accepts it, it must
+ * be only a text there. Print the output for a harmless text, too, for comparison; return whether it was accepted. */
 static bool template_places(const char *text) {
   static const char *const parts[] = {
       "<p>",
@@ -412,7 +412,7 @@ static bool template_places(const char *text) {
   return taken;
 }
 
-/* Texts with a NUL, which formats cannot hand over. */
+/* Texts with a NUL, which cannot be arguments of formats. */
 static void zeros(void) {
   static const char text[] = "\0a<\0\0>\0";
   vestry_html_raw(&html, "<p>", 3);

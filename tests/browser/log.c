@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* A server for log.test.js: a log whose lines are appended one by one, by a channel with a history.
  *   GET /                      the page; GET /log is its stream
- *   POST /write?lines=N        that many more lines
- *   POST /cut?lines=N          the stream is aborted, and then as many lines come
- *   GET /seen                  as JSON: how many streams have resumed in which way */
+ *   POST /write?lines=N        appends N lines
+ *   POST /cut?lines=N          aborts the stream, and then appends N lines
+ *   GET /seen                  as JSON: the number of streams by kind of resume */
 #include <pthread.h>
 #include <stdio.h>
 
@@ -16,14 +16,14 @@ struct app {
   struct program program;
   pthread_mutex_t lock; /* around the state and its events */
   int64_t lines;
-  vestry_connection *last; /* that has come; a reference */
+  vestry_connection *last; /* the last one to connect; a reference */
 };
 
 static void add_line(vestry_html *html, int64_t line) {
   vestry_html_add(html, "<i id=\"line%lld\">%lld</i> ", (long long)line, (long long)line);
 }
 
-/* The state: all lines. */
+/* Send the state: all lines. */
 static vestry_err show(vestry_connection *connection, const vestry_resumed *resumed, void *ctx) {
   struct app *app = ctx;
   vestry_html html;
@@ -73,7 +73,7 @@ static vestry_err write_lines(const vestry_request *req, vestry_reply *reply, vo
 static vestry_err cut(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   pthread_mutex_lock(&app->lock);
-  if (app->last) vestry_connection_close(app->last, VESTRY_CAUSE_SIZE); /* aborted: the browser comes back */
+  if (app->last) vestry_connection_close(app->last, VESTRY_CAUSE_SIZE); /* aborted, so the browser reconnects */
   pthread_mutex_unlock(&app->lock);
   return write_lines(req, reply, app);
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what the browser tests need of npm, if it is not there: modules.sh FOLDER. FOLDER is the build's.
+# Installs the npm modules for the browser tests, if they are missing: modules.sh FOLDER. FOLDER is in the build.
 # SPDX-License-Identifier: MIT
 set -eu
 source=$(cd "$(dirname "$0")" && pwd)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A server for names.test.js: what is in a path comes to the handler as it was in the page.
+/* A server for names.test.js: the text in a path reaches the handler unchanged.
  *   GET /                a page
  *   GET /names/{name}/x  the name, as text */
 #include <stdio.h>

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* A server for navigate.test.js: pages of one layout, and addresses that are none of it.
+/* A server for navigate.test.js: pages of one layout, and other addresses.
  *   GET  /list?q=…&page=…   lines, and a search field; /item/{n}: another page of the same layout
- *   GET  /about             a page of another layout; /plain: a document that is no page; /login: likewise
- *   GET  /guarded           redirects to /login, document and stream; /moved: its render redirects there; /none: 404;
+ *   GET  /about             a page of another layout; /plain: a document without a page; /login: likewise
+ *   GET  /guarded           redirects to /login, document and stream; /moved: its render redirects there; /none:
+ * 404;
  *                           /item/100: so does its render; /file: a download
- *   POST /add               changes the lists; /go?url=…&how=…: the effect, as an answer
+ *   POST /add               changes the lists; /go?url=…&how=…: the effect, as a response
  *   POST /hold, /release    renders of /item/{n} for streams wait in between */
 #include <pthread.h>
 #include <stdio.h>
@@ -21,7 +22,7 @@ struct app {
   vestry_pages *pages;
   pthread_mutex_t lock;
   pthread_cond_t released;
-  /* Guarded by lock, all below. */
+  /* All members below are guarded by lock. */
   int extra;
   bool is_held;
 };
@@ -56,7 +57,8 @@ static void add_links(vestry_html *html) {
 
 static void begin(struct app *app, vestry_render *render, vestry_html *html, const char *title) {
   char tab[VESTRY_TAB_ATTRIBUTES_BYTES] = "", once[VESTRY_ONCE_ATTRIBUTES_BYTES] = "";
-  bool is_item = strncmp(render->request->path, "/item", 5) == 0; /* these say what is saving, too */
+  bool is_item =
+      strncmp(render->request->path, "/item", 5) == 0; /* these pages show the number of submissions being saved, too */
   if (!render->is_stream) (void)vestry_tab_attributes(render->request, render->reply, tab, sizeof tab);
   if (!render->is_stream && is_item) (void)vestry_once_attributes(render->request, once, sizeof once);
   program_live_begin(&app->program, render, html, title);

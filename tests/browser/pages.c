@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* A server for pages.test.js: live pages, and what can happen to them. A page shows who is logged in, a text that all
- * share, the text of who is logged in, and an input. Its heartbeats are short, unless PAGES_HEARTBEAT_MS says
- * otherwise, and so are the times after which tabs come back, unless PAGES_RETRY_MS does.
- *   GET /, /many/{n}   for everybody; /kept likewise, with a stream also while hidden
+/* A server for pages.test.js: live pages, and faults. A page shows the logged-in user, a text shared by all, the
+ * text of the user, and an input. Its heartbeats are short, unless PAGES_HEARTBEAT_MS is set, and so are the
+ * reconnect delays of tabs, unless PAGES_RETRY_MS is set.
+ *   GET /, /many/{n}   for all users; /kept likewise, with a stream also while hidden
  *   GET /shared        rendered once for all
- *   GET /own           for who is logged in; others are sent to /login
- *   GET /strict        without a style, under a policy that allows no more than the client needs; its stream leads to
- *                      /login when the text is "go", and has the page loaded anew, once, when it is "reload"
- *   GET /slow          its render waits, once POST /sleep was asked for, until POST /wake
+ *   GET /own           for logged-in users; others are redirected to /login
+ *   GET /strict        without a style, under the strictest policy that the client permits; its stream redirects to
+ *                      /login when the text is "go", and reloads the page, once, when it is "reload"
+ *   GET /slow          after POST /sleep, its next render waits until POST /wake
  *   GET /big           with 200,000 bytes
- *   GET /over          its render says 204 when the text is "over"
- *   GET /allowed       who is logged in may see it: allow says so
- *   POST /text         the body is the text from now on; POST /text/{user}: a user's
- *   POST /first        all is again as it was at first
+ *   GET /over          its render returns 204 when the text is "over"
+ *   GET /allowed       its function allow admits logged-in users
+ *   POST /text         the body is the text from now on; POST /text/{user}: a user's text
+ *   POST /first        restores the initial state
  *   POST /draft        from the page: the signal `draft`
  *   POST /login        form: user; POST /logout
  *   GET /seen          as JSON: counters, drafts, whether a render waits */
@@ -34,9 +34,9 @@ struct app {
   vestry_page *page, *kept, *own, *allowed;
   pthread_mutex_t lock;
   pthread_cond_t woken;
-  /* Guarded by lock, all below. */
+  /* All members below are guarded by lock. */
   char text[TEXT_BYTES], of_user[USERS][TEXT_BYTES], draft[TEXT_BYTES];
-  bool sleeps; /* the next render of /slow is to wait */
+  bool sleeps; /* the next render of /slow must wait */
   int sleeping, changes;
 };
 

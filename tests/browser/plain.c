@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* A server for plain.test.js: events of its own names, for pages without Datastar.
- *   GET /          a page with a script of its own, and an EventSource
- *   GET /readings  the stream; from a history, so that who comes back goes on
+/* A server for plain.test.js: events with names of the application, for pages without Datastar.
+ *   GET /          a page with a script, and an EventSource
+ *   GET /readings  the stream; from a history, so that a client that reconnects misses nothing
  *   POST /say      broadcasts an event: name, and the body as its data
  *   POST /break    cuts all streams
- *   GET /stay-away 204: what an EventSource does not come back to */
+ *   GET /stay-away 204, after which an EventSource does not reconnect */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Runs the browser tests: run.sh FOLDER COUNTER VESTRY_BENCH [FILE…]. FOLDER is the build's, for what npm installs.
-# DATASTAR_JS names a Datastar client to test with, instead of the stand-in. BROWSER=firefox: in Firefox (FIREFOX:
-# another one than Debian's) instead of Chromium; where there is none, status 77. EXAMPLE_DATABASE=postgres: the
-# examples that can keep their data in PostgreSQL do; likewise.
+# Runs the browser tests: run.sh FOLDER COUNTER VESTRY_BENCH [FILE…]. FOLDER is in the build, for the modules of npm.
+# DATASTAR_JS names a Datastar client to test with, instead of the stand-in. BROWSER=firefox: use Firefox (Debian's, or
+# FIREFOX) instead of Chromium. EXAMPLE_DATABASE=postgres: the examples that support PostgreSQL use it. Status 77:
+# Firefox or PostgreSQL is not installed.
 # SPDX-License-Identifier: MIT
 set -eu
 source=$(cd "$(dirname "$0")" && pwd)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A server for sent.test.js: a page that counts, and says how many of its presses it does not show yet.
+/* A server for sent.test.js: a page that counts, and reports how many submissions it does not show yet.
  *   GET /       the page; its renders for streams wait from POST /hold until POST /go
- *   POST /add   counts; /slow, too; /far, whose client tries again after an hour; /same: nothing; /bad: is refused */
+ *   POST /add   counts; so do /slow and /far, whose client tries again after an hour; /same changes nothing; /bad is
+ *               rejected */
 #include <pthread.h>
 #include <stdio.h>
 
@@ -15,7 +16,7 @@ struct app {
   vestry_once *once;
   pthread_mutex_t lock;
   pthread_cond_t gone;
-  /* Guarded by lock, all below. */
+  /* All members below are guarded by lock. */
   int count;
   bool is_held;
 };

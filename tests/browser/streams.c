@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* A server for the tests of what becomes of streams: conflate.test.js, drain.test.js, gone.test.js. Its one page keeps
- * a stream open and shows what it is sent.
+/* A server for tests of streams: conflate.test.js, drain.test.js, gone.test.js. Its one page keeps a stream open and
+ * shows the received events.
  *   GET /?stream=conflating&tab=NAME  the page; its stream has the policy VESTRY_FULL_CONFLATE, or else the default
- *   POST /burst  everything that can be left out, and what cannot, faster than any page takes it
- *   POST /drain  {"window_ms": …}: send all streams away
- *   GET /seen    as JSON: counters, and who asked for a stream when (milliseconds since 1970) */
+ *   POST /burst  sends events of all kinds, conflatable or not, faster than any page reads them
+ *   POST /drain  {"window_ms": …}: drains all streams
+ *   GET /seen    as JSON: counters, and the tab and time (milliseconds since 1970) of each request for a stream */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +21,7 @@ enum { EVENTS = 400, LARGE = 40000, SEEN_MAX = 256, RETRY_AFTER_S = 1 };
 struct app {
   struct program program;
   pthread_mutex_t lock;
-  json_t *seen; /* guarded by lock: [tab, when] of each request for a stream, also of one that was refused */
+  json_t *seen; /* guarded by lock: [tab, when] of each request for a stream, also of a rejected one */
   int round;    /* of bursts; guarded by lock */
   char filler[LARGE + 1];
 };
@@ -32,7 +32,7 @@ static json_int_t now_ms(void) {
   return (json_int_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* A value in the query, of letters and digits; else "". */
+/* Return a value in the query that consists of letters and digits, otherwise "". */
 static void query_value(const vestry_request *req, const char *name, char value[32]) {
   const char *query = req->query, *at = query ? strstr(query, name) : NULL;
   size_t len = at ? strspn(at + strlen(name), "abcdefghijklmnopqrstuvwxyz0123456789") : 0;
@@ -63,14 +63,14 @@ static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *c
   pthread_mutex_unlock(&app->lock);
   vestry_reply_key(reply, PAGES);
   vestry_reply_keep(reply, VESTRY_KEEP_MANY, PAGES_MAX);
-  /* Room for all of a burst, so that no stream is closed for want of it. */
+  /* Room for a whole burst, so that a full queue closes no stream. */
   vestry_connection_options options = {.max_queued_count = 4 * EVENTS, .max_queued_bytes = (size_t)4 * EVENTS * LARGE};
   if (strcmp(req->path, "/conflating") == 0) options.full = VESTRY_FULL_CONFLATE;
   vestry_reply_stream(reply, &(vestry_stream_options){.connection = &options});
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("server", (int)getpid()));
 }
 
-/* One of each kind, and again. What a later one makes superfluous: the number, the status, most signals. */
+/* Make one event of each kind, in turn. A later one supersedes the number, the status, and most signals. */
 static vestry_err make(struct app *app, int i, vestry_event **ret_event) {
   static const vestry_elements_options inner = {.selector = "#status", .mode = VESTRY_PATCH_INNER};
   static const vestry_elements_options append = {.selector = "#list", .mode = VESTRY_PATCH_APPEND};
@@ -94,7 +94,7 @@ static vestry_err make(struct app *app, int i, vestry_event **ret_event) {
   }
 }
 
-/* ["burst"], to all pages. */
+/* ["burst"]: send a burst to all pages. */
 static vestry_err effect_burst(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   struct app *app = ctx;
   (void)args;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* A server for upload.test.js: a page with two forms that send files, which it counts and throws away.
+/* A server for upload.test.js: a page with two forms that send files, which it counts and discards.
  *   GET /        the page
- *   GET /thanks  where the second form leads to
- *   GET /kept    a line for each file that was kept, and for each that was dropped
- * With UPLOAD_FOLDER a third form, whose files go to that folder, and are resumed. */
+ *   GET /thanks  the target of the second form
+ *   GET /kept    a line for each file that was stored, and for each that was dropped
+ * With UPLOAD_FOLDER a third form, whose files go to that folder, and are resumable. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +18,7 @@ enum { KEPT_BYTES = 8192, NAME_BYTES = 256, FILE_BYTES = 64 << 20 };
 struct app {
   struct program program;
   vestry_uploads *photos, *notes, *videos;
-  vestry_upload_folder *folder; /* NULL: none is named */
+  vestry_upload_folder *folder; /* NULL: UPLOAD_FOLDER is not set */
   pthread_mutex_t lock;
   char kept[KEPT_BYTES]; /* guarded by lock */
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A server for watch.test.js: a clock, and a countdown, by watches.
  *   GET /            the page; GET /clock and GET /countdown are its streams
- *   GET /seen        as JSON: how many watches have begun and ended, and how often an end was told */
+ *   GET /seen        as JSON: the number of watches that have begun and ended, and of calls at their end */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>

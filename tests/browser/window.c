@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* A server for window.test.js and window_ways.test.js: windows of lists that are longer than any document.
- *   GET  /rows      a list of a million rows of 40 px; /short: 500 rows; /cells: a table, 1,000 rows of 1,000 columns
+ *   GET  /rows      a list of a million rows of 40 px; /short: 500 rows; /cells: a table, 1,000 rows of 1,000
+ * columns
  *   GET  /chat      messages of different heights, the newest last; /away: another page of the layout
- *   POST /add       a message more, at the end; /above: ten rows more above the first one of /short; /fewer: 200 less
+ *   POST /add       appends a message; /above: inserts ten rows above the first one of /short; /fewer: removes 200
  *                   at its end
- *   POST /touch     row 500,000 changes */
+ *   POST /touch     changes row 500,000 */
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,7 +20,7 @@ struct app {
   struct program program;
   vestry_pages *pages;
   pthread_mutex_t lock;
-  /* Guarded by lock, all below. */
+  /* All members below are guarded by lock. */
   uint64_t messages, above, fewer, touched;
 };
 

@@ -169,7 +169,7 @@ def run(file):
         states = [json.loads(row[0]) for row in other.execute('SELECT data FROM vestry_tab')]
     assert {draft: 'half a "thought"'} in [state.get('drafts') for state in states], states
 
-    # Deleted messages are not unread, whoever deletes them, and whenever: also before this version.
+    # Deleted messages do not count as unread, regardless of the user and the time, also if deleted before this version.
     def unread(tab):
         last = dict(re.findall(r'&quot;(c\d+)&quot;:(\d+)', re.search(r'data-signals:_last="([^"]*)"', tab.document).group(1)))
         seen = dict(re.findall(r'&quot;(c\d+)&quot;:(\d+)', re.search(r'data-signals:_seen="([^"]*)"', tab.document).group(1)))

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* A server for the tests of proxies.
- *   GET /           a page that keeps a stream open and shows what was said; ?always: that comes back after every end
+ *   GET /           a page that keeps a stream open and shows the last event; ?always: it reconnects after every end
  *   GET /stream     the stream; brotli and gzip are offered
  *   GET /live       a live page, whose tab is present as long as its stream is open
- *   POST /say       {"n": …}: say it to all streams
+ *   POST /say       {"n": …}: send it to all streams
  *   POST /flood     send 64 KiB to all streams
  *   POST /end       end all streams, cleanly
- *   GET /seen       as JSON: how many streams are open, were opened, ended and why; who asked for them
+ *   GET /seen       as JSON: streams that are open, were opened, and have ended, by cause; the clients of the
+ * requests
  *   with SESSIONS=1 in the environment:
  *   POST /login     ?user=…
- *   GET /who, /token, /tab, /nonce, /cookie   pages that know who asks
- *   GET /public     a page that is for everybody; /files/public.html the same, from a table, with a max-age
+ *   GET /who, /token, /tab, /nonce, /cookie   pages that depend on the user
+ *   GET /public     a public page; /files/public.html the same, from a table, with a max-age
  * HEARTBEAT_MS, LEASE_MS in the environment: of the streams. */
 #include <pthread.h>
 #include <stdlib.h>
@@ -72,7 +73,7 @@ static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *c
   pthread_mutex_unlock(&app->lock);
   vestry_reply_key(reply, PAGES);
   vestry_reply_patch_signals(
-      reply, VESTRY_OBJECT("there", VESTRY_TRUE)); /* over HTTP/2 nginx keeps the head until a byte follows */
+      reply, VESTRY_OBJECT("there", VESTRY_TRUE)); /* over HTTP/2, nginx holds the head back until a byte follows */
   return vestry_reply_keep(reply, VESTRY_KEEP_MANY, PAGES_MAX);
 }
 
@@ -93,7 +94,7 @@ static vestry_err flood(const vestry_request *req, vestry_reply *reply, void *ct
   vestry_err err =
       vestry_dispatch(app->program.v, NO_SCOPE, PAGES, VESTRY_LIST("patch-signals", VESTRY_OBJECT("filler", filler)));
   free(filler);
-  bool is_over = err == VESTRY_FULL || err == VESTRY_NOT_FOUND; /* its queue is full; it closed for that already */
+  bool is_over = err == VESTRY_FULL || err == VESTRY_NOT_FOUND; /* its queue is full, for which it was closed already */
   return err && !is_over ? err : vestry_reply_status(reply, 204);
 }
 
@@ -126,7 +127,7 @@ static vestry_err seen(const vestry_request *req, vestry_reply *reply, void *ctx
   return err;
 }
 
-/* ---- what caches may keep ---------------------------------------------------------------------------------------- */
+/* ---- pages for caches -------------------------------------------------------------------------------------------- */
 
 static _Atomic(int) made; /* pages */
 

@@ -44,7 +44,8 @@ for (const adapter of ['microhttpd', 'civetweb']) {
     for (const [user, cookie] of Object.entries(people)) {
       assert.match((await ask(proxy, 'GET', '/who', cookie)).text, new RegExp(`^<p>${user} `));
     }
-    // Public content is cached, whoever requested it first: also an anonymous user, to whom a page would send a cookie.
+    // Public content is cached for all users, even if an anonymous user, who would get a cookie from other pages,
+    // requested it first.
     for (const path of ['/public', '/files/public.html']) {
       const first = await ask(proxy, 'GET', path);
       assert.deepEqual(first.set, [], path);

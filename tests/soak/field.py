@@ -15,7 +15,7 @@ import time
 
 MANY = [f"127.0.0.{n}" for n in range(2, 51)]
 ONE = MANY[:1]
-TLS_COSTS = 10  # at least the cost of so many plain connections, which attackers would have to pay, too
+TLS_COSTS = 10  # at least the cost of this number of plain connections, which attackers would have to pay, too
 BIND_WITHOUT_PORT = 24  # IP_BIND_ADDRESS_NO_PORT: connect chooses the port, by addresses and ports of both ends
 RESET = struct.pack("ii", 1, 0)
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Sessions and pages, made and destroyed. Prints the version. */
+/* Create and destroy sessions and pages. Prints the version. */
 #include <stdio.h>
 
 #include <vestry/app/page.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The same with the civetweb adapter: vestry is added to a server that is this program's own. */
+/* The same with the civetweb adapter: vestry is added to the program's own server. */
 #include <stdio.h>
 
 #include <civetweb.h>

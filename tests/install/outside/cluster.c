@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What goes over a broker is checked without one. Prints the version. */
+/* Check messages between nodes without a broker. Prints the version. */
 #include <stdio.h>
 
 #include <vestry/cluster/broker.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A program of somebody who installed vestry: it can do a little work, and says which version it runs with. */
+/* A program that uses an installed vestry: it does a little work, and prints the version of the library. */
 #include <stdio.h>
 
 #include <vestry/vestry.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A counter, as a small program would have it: a live page, a button, a timer, until Ctrl-C. counter [PORT]
+/* A counter, like in a small program: a live page, a button, a timer, until Ctrl-C. counter [PORT]
  * COUNTER_CIVETWEB: on civetweb. COUNTER_BROTLI: its streams are encoded. */
 #include <stdatomic.h>
 #include <stdio.h>

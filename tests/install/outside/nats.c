@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The same with the NATS broker, which needs no server to be made. */
+/* The same with the NATS broker, whose creation needs no server. */
 #include <stdio.h>
 
 #include <vestry/cluster/nats.h>

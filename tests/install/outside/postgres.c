@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Connections to PostgreSQL, to a server that is not there: that is said, and not waited for. */
+/* Connect to a PostgreSQL server that does not exist: this is reported at once. */
 #include <stdio.h>
 
 #include <vestry/data/postgres.h>

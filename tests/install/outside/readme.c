@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* README's two programs in a frame: readme PORT. README_KEYED is a file with the first one. README_PAGE and README_VOTE
- * are files with the two parts of the live page's code: the page's function, and what a vote does. */
+/* README's two programs in a frame: readme PORT. README_KEYED is a file with the first one. README_PAGE and
+ * README_VOTE are files with the two parts of the live page's code: the page's function, and the body of a vote. */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A program that wants nothing but a store. */
+/* A program that uses only a store. */
 #include <stdio.h>
 
 #include <vestry/store.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE /* memmem */
-/* An application's test of a handler, with no server: the stream has what the handler sent. Prints the version. */
+/* An application's test of a handler, without a server: the stream contains the handler's events. Prints the
+ * version. */
 #include <stdio.h>
 #include <string.h>
 
