@@ -57,8 +57,7 @@ static void add_links(vestry_html *html) {
 
 static void begin(struct app *app, vestry_render *render, vestry_html *html, const char *title) {
   char tab[VESTRY_TAB_ATTRIBUTES_BYTES] = "", once[VESTRY_ONCE_ATTRIBUTES_BYTES] = "";
-  bool is_item =
-      strncmp(render->request->path, "/item", 5) == 0; /* these pages show the number of submissions being saved, too */
+  bool is_item = strncmp(render->request->path, "/item", 5) == 0; /* with a count of submissions */
   if (!render->is_stream) (void)vestry_tab_attributes(render->request, render->reply, tab, sizeof tab);
   if (!render->is_stream && is_item) (void)vestry_once_attributes(render->request, once, sizeof once);
   program_live_begin(&app->program, render, html, title);
