@@ -14,9 +14,9 @@
  * its first two bytes independently of the bytes before them. So only the position matters. With the offset at the
  * window's size, the encoder takes the window for full, and so does the decoder once that number of bytes has arrived.
  * Therefore, the stream begins with a primer: a header, and a comment as long as a window. After it, the output of a
- * fresh encoder can follow any flushed output, and its later output can follow its own earlier output. Its distances
- * then reach into text that it has seen itself, and into the static dictionary just before a full window, but never
- * into text that it does not know.
+ * fresh encoder can follow any flushed output, and its later output can follow its own earlier output. The distances
+ * that an encoder writes then mean text that it has encoded itself, or words of the static dictionary, whose distances
+ * begin just beyond a full window. They never mean text that the encoder does not know.
  *
  * Output that follows a certain event, and refers back to it, is not made by the library: brotli_follow.c gives the
  * reason.

@@ -10,9 +10,9 @@
  * and its later output can follow its own earlier output if nothing else came between. A sync flush ends each output at
  * such a boundary, with an empty stored block. The primer is only the header of the gzip member.
  *
- * Output that follows a certain event refers back to it by distances that count from its end: the event is the
- * encoder's dictionary, of which zlib keeps as much as fits into the window. The encoding of that event does not
- * matter.
+ * If an event is encoded as the difference from the event before it, its encoding refers back to the text of that
+ * event, by distances that count from the end of this text. The text is passed to zlib as a dictionary, of which zlib
+ * keeps as much as fits into the window. How the previous event was encoded does not matter.
  *
  * The trailer requires the CRC-32 and the length of the whole text. A stream stores both in 64 bits. The CRC of an
  * event is computed once, together with the operator that appends its number of bytes to any CRC (crc32_combine_gen of

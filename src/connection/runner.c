@@ -363,8 +363,8 @@ static uint64_t patience_ends_ns(const vestry_connection *connection, bool clean
 }
 
 static void tell_written(vestry_connection *connection) {
-  /* relaxed: the thread that sets it notifies afterwards, and the whole run that follows this notify sees it. Cleared
-   * before the call, because another thread may set it again during the call */
+  /* relaxed: a thread that sets is_awaited notifies afterwards, and the whole run that follows this notify sees it. It
+   * is cleared before the call, because another thread may set it again during the call */
   if (!atomic_load_explicit(&connection->is_awaited, memory_order_relaxed)) return;
   atomic_store_explicit(&connection->is_awaited, false, memory_order_relaxed);
   if (connection->hooks->on_written && connection->hooks->on_written(connection, connection->hooks_ctx))

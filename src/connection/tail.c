@@ -11,7 +11,7 @@
  *   themselves are shared by all streams that receive them.
  * - End: the list holds a reference to a tail until the tail is ended. The stream's close list holds a reference until
  *   it has called the node or the node is cancelled. A runner that wakes the taker holds a reference meanwhile. The
- *   last holder frees the tail. So a wake that is running finds the tail, and through it the stream that it wakes. */
+ *   last holder frees the tail. So while a wake runs, the tail exists, and so does the stream that is woken. */
 #include "connection/tail.h"
 
 #include <string.h>

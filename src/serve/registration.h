@@ -9,7 +9,8 @@
  * Called before a stream is opened for the reply. */
 void vsi_registration_find(vestry_dispatch_context *context);
 
-/* Store an opened stream (context->opened) under its keys if it stays, or give it up for a stream that was faster. */
+/* Store an opened stream (context->opened) under the keys of its reply, if it stays open. If another stream was faster
+ * and the policy is REUSE, the opened stream is given up for that one. */
 void vsi_registration_keep(vestry_dispatch_context *context);
 
 /* Remove an ended stream by its handles from all its keys, with the cause for which it ended. Its context is marked as

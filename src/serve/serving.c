@@ -217,8 +217,8 @@ vestry_err vsi_serving_refuse_reading(serving *s, vestry_err error, const vestry
 }
 
 /* Return whether a reply is the answer although an error was returned. The reply of a guard is the answer with any
- * status. A handler may have begun its reply before it failed, so its reply is the answer only if its status is an
- * error and it has a body. */
+ * status. A handler may have begun its reply before it failed, so the reply of a handler is the answer only if the
+ * reply has a body and the status of an error. */
 static bool is_whole(const vestry_reply *reply, bool is_guarded, vestry_err error) {
   if (!reply->status || reply->no_memory || reply->no_room) return false;
   return is_guarded || (reply->status >= 400 && reply->has_body && error != reply->refused);

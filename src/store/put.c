@@ -36,7 +36,8 @@
 #include "store/expiry.h"
 #include "store/visit.h"
 
-/* If a key has as many values as it may have, this number of its oldest values is searched for one that has ended. */
+/* Number of values that are examined for one that has ended, beginning with the oldest, if a key has as many values as
+ * it may have. */
 enum { VSI_KEY_LOOKS = 64 };
 
 typedef struct putting {

@@ -199,9 +199,9 @@ void vsi_microhttpd_sockets_finish(vsi_microhttpd_sockets *sockets) {
 /* Close the connections that wait for a request, before libmicrohttpd is stopped.
  *
  * After its stop, libmicrohttpd queues no more answers but reports success (until 1.0.1, which reports the failure). If
- * it then receives a request that it rejects by itself, for example a malformed one, it uses the answer that was not
- * queued, and the process crashes. Therefore libmicrohttpd is stopped only when no request can arrive any more. A
- * client that is receiving an answer sends no request. A connection on its way to its thread is cut when it arrives
+ * libmicrohttpd then receives a request that it rejects by itself, for example a malformed one, it uses the answer that
+ * was not queued, and the process crashes. Therefore libmicrohttpd is stopped only when no request can arrive any more.
+ * A client that is receiving an answer sends no request. A connection on its way to its thread is cut when it arrives
  * there.
  *
  * libmicrohttpd may close a connection without a report (arrivals.c), or overlook the close of a peer (above). So the

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: the messages of a form while text is typed into it */
-/* Only the server stores values; the page stores none. A form requests its stored values when it begins, and sends no
- * values before the response, because it does not know its generation.
+/* Only the server stores values; the page stores none. A form requests its stored values when it begins. It sends no
+ * values before the response, because until then the form does not know its generation.
  *
  * Messages. A form sends one message at a time, half a second after the first unsent change, and one more when the page
  * is left or hidden. The message that is sent when the page is left may overtake an earlier one; their numbers show the
  * order. A message contains all declared fields that may be stored, so the last message is sufficient. It is sent when
- * the browser begins to leave the page, before the next page is requested, and therefore mostly arrives first. If it is
- * still on its way when the next page requests its values, the next page must wait for it. For this purpose the page
- * stores the number of its last message in sessionStorage. The next page repeats its request for at most ten seconds,
- * until the server has that message or a later generation. Meanwhile it shows the stored values, and sends no message
- * of its own, which could overtake the last message of the former page.
+ * the browser begins to leave the page, before the next page is requested, and therefore mostly arrives first. If that
+ * message is still on its way when the next page requests its values, the next page must wait for it. For this purpose
+ * the page stores the number of its last message in sessionStorage. The next page repeats its request for at most ten
+ * seconds, until the server has that message or a later generation. Meanwhile it shows the stored values, and sends no
+ * message of its own, which could overtake the last message of the former page.
  *
  * Responses. The values of a response go into the fields that the user has not touched. A render may replace the form
  * before the response arrives; then the touched values move to the new form, unless they were submitted. They also move

@@ -8,8 +8,8 @@
  *                         └──────────────────────────── proof ─────────────────────────────────┘
  *      ALIVE, DRAINING, SUSPECT ─GOODBYE→ LEFT
  *
- * heartbeat.c explains proofs. When a dead node returns, both sides have a gap: this node reports one, and
- * it skipped a number when it declared the other dead, so that the other finds the gap.
+ * heartbeat.c explains proofs. When a dead node returns, both sides have a gap. This node reports one. The other node
+ * finds one, because this node skipped a number when it declared the other node dead.
  *
  * A GOODBYE contains the last number that was assigned. But a channel may have received its first member so recently
  * that an event was sent without it, because the announcement was in transit. A node that has left does not check for

@@ -13,8 +13,8 @@
  *
  * If two nodes do so at once, one of them fails in step 4 and queries again. A reservation is not a lock and need not
  * be released: it only shows that no other node has made one in between. When a stream ends or its node dies, no node
- * responds that it holds the key, and it is free. Keys whose hashes select the same name delay each other, and have no
- * other effect.
+ * responds any more that it holds the key, so the key is free. Keys whose hashes select the same name delay each other,
+ * and have no other effect.
  *
  * Step 3 comes before step 4, because a node that queries while the outcome is open must not conclude that the key is
  * free. It comes after step 2, so that two nodes that query each other do not both fail.

@@ -45,8 +45,8 @@ const char vsi_postgres_begin_tables[] =
 
 /* The query has a row for each relation, and its reads in an array: the block of a row or leaf, times 65,536, plus the
  * offset of the row, which is not 0; -1 is the whole relation. So the server looks each relation up once, and not for
- * each of its rows. OFFSET 0 makes it use an index, which it would otherwise not do because it overestimates their
- * number.
+ * each of its rows. OFFSET 0 makes the server use an index for this. Otherwise it would not, because it overestimates
+ * the number of relations.
  *
  * The file of a relation is the current one, whatever the snapshot is, because the lock of the relation prevents a
  * change. */

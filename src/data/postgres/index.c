@@ -4,11 +4,11 @@
  * both have a key in common.
  *
  * Why no commit is missed. The output of a render depends on its snapshot. So a commit that the snapshot sees does not
- * concern the render; any other commit does if it wrote something that the render has read, that is, if they have a key
- * in common. The server announces a commit twice: first its record is in the WAL, then the commit becomes visible. A
- * record read from the WAL is kept in the ring until a snapshot, taken for this purpose, sees the commit. Then it is
- * published: sets that it matches, and whose snapshots do not see it, are hit. Their renders run again, and see the
- * commit. So no render runs again in vain, and none waits for a commit.
+ * concern the render. Any other commit concerns it if the commit wrote something that the render has read, that is, if
+ * the commit and the render have a key in common. The server announces a commit twice: first its record is in the WAL,
+ * then the commit becomes visible. A record read from the WAL is kept in the ring until a snapshot, taken for this
+ * purpose, sees the commit. Then it is published: sets that it matches, and whose snapshots do not see it, are hit.
+ * Their renders run again, and see the commit. So no render runs again in vain, and none waits for a commit.
  *
  * A running render has no set yet. It has a ticket, with the time of the index's clock before its transaction began. A
  * published commit stays in the ring while a ticket is older than its publication. When a render with such a ticket

@@ -21,9 +21,10 @@ void vsi_postgres_hang_up(vsi_postgres_loan *loan) {
   PQfinish(db);
 }
 
-/* Return whether an existing unique value (EXISTS) counts as a conflict. If two serializable transactions have added it
- * at the same time, the second one finds it when it is begun again, as if it had come later. If it existed before, the
- * second attempt finds it, too, and then it is reported. */
+/* Return whether an existing unique value (EXISTS) counts as a conflict. If two serializable transactions add the same
+ * value at the same time, the server reports this error to one of them. That transaction is begun again, and then finds
+ * the value, as if it had come later. If the value existed before, the second attempt gets the same error, which is
+ * then reported. */
 static bool may_have_met(const vsi_postgres_loan *loan, const char *state) {
   if (loan->is.kind != VESTRY_SQL_SERIALIZABLE || !loan->has_met || *loan->has_met) return false;
   return *loan->has_met = vsi_postgres_code(state) == VESTRY_EXISTS;
