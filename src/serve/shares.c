@@ -7,8 +7,8 @@
  * whose last activity lies within a second of the oldest activity count as equal, and the stream that arrived first
  * among them is closed. The newcomer stays.
  *
- * It is closed with cause REPLACED, so that its client does not reconnect. If it did, it would evict the next stream,
- * whose client would reconnect in turn, and so on for ever.
+ * The chosen stream is closed with cause REPLACED, so that its client does not reconnect. If it did, it would evict the
+ * next stream, whose client would reconnect in turn, and so on for ever.
  *
  * A stream is added, all streams of its scope are checked and one is marked under the same lock. So if several arrive
  * at once, exactly the excess is marked. The check takes time in proportion to the bound plus the streams that are

@@ -36,7 +36,7 @@ enum {
   RELOAD_MS = 5000,
   RETRY_MS = 1000,
   SPREAD_MOST_MS = 3600000,
-  DEPARTED_COUNT = 4096 /* 224 bytes each; allocated when the first tab is put there */
+  DEPARTED_COUNT = 4096 /* tabs in the resume cache, 328 bytes each; allocated when the first tab is stored */
 };
 #define KEPT_BYTES     ((size_t)64 << 20)
 #define REQUESTS_BYTES ((size_t)256 << 20)
