@@ -8,7 +8,9 @@
 #include "base/mutex.h"
 #include "base/options.h"
 
-/* The maximum number of encoders, which bounds their memory:
+/* Codings: the write profiles in use, and the encoders that all streams of a coding share.
+ *
+ * The maximum number of encoders, which bounds their memory:
  * - one for each private stream (reserved);
  * - one for each epoch (reserved);
  * - VSI_SCRATCH_COUNT in each coding, because a thread that encodes an event standalone, or its difference, holds the

@@ -2,7 +2,9 @@
 /* essay: the end of an epoch that has cost enough */
 #include "coding/epoch.h"
 
-/* When to begin a new epoch. Until the next epoch, each event costs each stream that is not in sync the difference
+/* The epochs of a channel's encoder for one coding.
+ *
+ * When to begin a new epoch. Until the next epoch, each event costs each stream that is not in sync the difference
  * between the standalone bytes and the bytes in sync. A new epoch costs this difference once for every stream. The
  * number of future events is unknown, so this is the rent-or-buy problem: rent until the rent paid equals the price,
  * then buy. Therefore, a new epoch begins when the number of events written standalone in this epoch equals the number

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: the list of waiting events, and the threads that may conflate it */
-/* A conflating connection keeps its waiting events in a list with a separate lock. If the transport blocks, the
- * runner may be inside a write for a long time and cannot conflate meanwhile. Therefore, a sender that finds the queue
- * full conflates the waiting events itself and tries again.
+/* The events that wait on a connection: conflating, taking and settling them.
+ *
+ * A conflating connection keeps its waiting events in a list with a separate lock. If the transport blocks, the runner
+ * may be inside a write for a long time and cannot conflate meanwhile. Therefore, a sender that finds the queue full
+ * conflates the waiting events itself and tries again.
  *
  * The mailbox allows one consumer at a time. So only the thread that holds the lock takes deliveries from the queue.
  * The lock is held while deliveries are moved and never during a write, so a thread waits for it for a bounded number

@@ -2,7 +2,9 @@
 /* essay: close listeners, which are called at most once and never missed */
 #include "connection/close_list.h"
 
-/* Three threads use a node: the first registers it, the second cancels it, and the runner ends the connection. They
+/* The close listeners of a connection. A node is the entry of one listener in the list.
+ *
+ * Three threads use a node: the first registers it, the second cancels it, and the runner ends the connection. They
  * rely on these properties:
  *
  * - Once: a node is in the list from the add until a critical section removes it. This section is either a cancel,

@@ -7,7 +7,9 @@
 #include "base/memory.h"
 #include "event/target.h"
 
-/* The list holds waiting deliveries, oldest first. A delivery is one event on its way to this connection. A morph is an
+/* Conflation: dropping a waiting event that a later event makes superfluous.
+ *
+ * The list holds waiting deliveries, oldest first. A delivery is one event on its way to this connection. A morph is an
  * event that sets all of one element, which it finds by its id; this element is its target. The rules by which one
  * event supersedes another are in event/target.c, and vsi_target in event/target.h describes an event for them; this
  * file handles only the order.

@@ -2,7 +2,9 @@
 /* essay: a queue that can be shut and is then empty for ever */
 #include "connection/queue.h"
 
-/* Reservation and settlement are single read-modify-writes of one word, whose modification order decides about room.
+/* The queue of a connection (queue.h has the invariant).
+ *
+ * Reservation and settlement are single read-modify-writes of one word, whose modification order decides about room.
  * The deliveries themselves go through the mailbox: its push (release) and pop (acquire) publish them to the runner.
  *
  * A shut queue with count 0 is empty for ever, for these reasons. SHUT is set and never cleared. A reservation is a

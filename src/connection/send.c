@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Sending: reserving room for events, putting them into the queue, and waking the runner. */
 #include "connection/send.h"
 
 #include "base/memory.h"

@@ -3,7 +3,9 @@
 #include "runtime/actor.h"
 #include "base/assert.h"
 
-/* The scheduling state has two bits:
+/* The scheduling of actors: one thread at a time is inside an actor, and each notify is followed by a run.
+ *
+ * The scheduling state has two bits:
  *
  *      NOTIFIED  there is a reason to run that no run has seen yet
  *      RUNNING   a thread is inside

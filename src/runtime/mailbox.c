@@ -2,7 +2,8 @@
 /* essay: the mailbox */
 #include "runtime/mailbox.h"
 
-/* The queue is a singly linked list. Producers append at `head`, and the consumer removes at `tail`:
+/* The mailbox is a queue with many producers and one consumer: a singly linked list. Producers append at `head`, and
+ * the consumer removes at `tail`:
  *
  *        tail                          head
  *         |                             |

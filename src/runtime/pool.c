@@ -8,7 +8,9 @@
 #include "base/memory.h"
 #include "base/thread.h"
 
-/* Each worker has a queue; jobs that other threads submit go into the queue `outside`. A worker takes a job from its
+/* A pool of worker threads that run jobs, with work stealing.
+ *
+ * Each worker has a queue; jobs that other threads submit go into the queue `outside`. A worker takes a job from its
  * own queue, then from `outside`, then from the other workers, one job at a time. Queues are first in, first out, and a
  * job that is submitted while it runs goes to the end, so it cannot delay others in its queue for ever. Every
  * FAIR_TURNS turns, a worker checks `outside` and one other queue first, so that it cannot delay those either.

@@ -5,7 +5,9 @@
 #include "base/thread.h"
 #include "base/wait.h"
 
-/* One thread serves all timers. It sleeps until the wheel's next stop, and a thread that arms a timer for an earlier
+/* The ticker, which fires the timers of a runtime.
+ *
+ * One thread serves all timers. It sleeps until the wheel's next stop, and a thread that arms a timer for an earlier
  * tick wakes it. asleep_until_tick shows whether this is necessary, so arming costs no system call while the thread is
  * awake or if the timer is later.
  *

@@ -5,7 +5,9 @@
 
 #include <stddef.h>
 
-/* The scheme is that of G. Varghese and T. Lauck, "Hashed and Hierarchical Timing Wheels: Data Structures for the
+/* A timing wheel: it finds the timers that are due without sorting all timers.
+ *
+ * The scheme is that of G. Varghese and T. Lauck, "Hashed and Hierarchical Timing Wheels: Data Structures for the
  * Efficient Implementation of a Timer Facility", SOSP 1987, their scheme 7.
  *
  * A tick is a number of eight digits in base 64. A timer is filed by the most significant digit in which its tick

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* Crowds: the nodes of keys that have many values (crowds.h), and the two maps that find a node by its handle or by its
+ * value. */
 #include "store/crowds.h"
 
 #include "base/assert.h"

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a driver that never sleeps past a deadline */
-/* A put can create an earlier deadline; in most stores this happens only when they were empty. armed_ns is the time
+/* The driver of a store: a timer that calls vestry_store_tick at the store's next deadline.
+ *
+ * A put can create an earlier deadline; in most stores this happens only when they were empty. armed_ns is the time
  * until which the driver sleeps. A put or a tick that finds an earlier deadline re-arms the timer. The driver never
  * sleeps past a deadline, because each side writes before it reads:
  *

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The index of a shard (index.h): growing, shrinking and moving entries. */
 #include "store/index.h"
 
 /* The index doubles when its buckets hold more than VSI_BUCKET_LOAD_MOST keys on average, and halves below 1. */

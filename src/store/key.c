@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Keys: encoding them, and reading encoded keys. key.h describes the encoding. */
 #include "store/key.h"
 
 #include <string.h>

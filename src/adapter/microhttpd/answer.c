@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Complete answers: vestry's responses as responses of libmicrohttpd. */
 #include "adapter/microhttpd/answer.h"
 
 #include <errno.h>

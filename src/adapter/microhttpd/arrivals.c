@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* If a thread of libmicrohttpd has no memory for a connection, it closes the connection without a report. Therefore
+/* Connections on their way from the acceptor to the threads of libmicrohttpd.
+ *
+ * If a thread of libmicrohttpd has no memory for a connection, it closes the connection without a report. Therefore
  * arrivals are tracked by the numbers of their descriptors. The old connection was closed if the same number is
  * accepted again, or if no descriptor with this number is open any more. (If the application itself opens a descriptor
  * with this number, the connection stays counted until that descriptor is closed.) */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: requests inside a daemon of the application */
-/* If the daemon belongs to the application, vestry is called from the application's access handler. libmicrohttpd calls
+/* An adapter for a daemon of the application.
+ *
+ * If the daemon belongs to the application, vestry is called from the application's access handler. libmicrohttpd calls
  * that handler several times for a request, with one pointer that the first call may set. If the request is vestry's,
  * the pointer is set to it. Later calls look the pointer up among the running requests, so that vestry recognizes its
  * own, whatever pointers the application sets for its requests.

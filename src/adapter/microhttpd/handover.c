@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: taking a socket away from libmicrohttpd */
-/* libmicrohttpd has no call that gives a socket away, but documented calls can exchange it:
+/* Handing the socket of a stream over from libmicrohttpd to vestry.
+ *
+ * libmicrohttpd has no call that gives a socket away, but documented calls can exchange it:
  *
  *   1  MHD_suspend_connection takes the descriptor out of its event loop;
  *   2  F_DUPFD creates a second descriptor of the socket, which vestry keeps;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: checking heads by the places of their parts */
-/* libmicrohttpd accepts more than HTTP allows, and does not report it. A proxy in front of it may read a different
+/* Checking heads that libmicrohttpd has accepted.
+ *
+ * libmicrohttpd accepts more than HTTP allows, and does not report it. A proxy in front of it may read a different
  * number of requests from the same bytes.
  *
  *   0.9.75  appends a folded line to the NAME of the header before it ("Transfer-Enc: chunked\r\n oding" is a

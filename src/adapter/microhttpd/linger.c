@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a stream's end that waits for a slow peer */
-/* The runner treats all events as written when the kernel has them. Then there may be no room for the final chunk,
+/* The end of a stream whose peer reads slowly: the stream lingers until its final chunk is sent.
+ *
+ * The runner treats all events as written when the kernel has them. Then there may be no room for the final chunk,
  * because the peer reads slowly. The stream is cut when
  * - the peer is gone,
  * - the adapter stops,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: blocking writers on threads that must not block */
-/* A thread of libmicrohttpd serves many connections, but a writer of files may block, because it waits for a disk or a
+/* Bodies in pieces, which writers of the application take.
+ *
+ * A thread of libmicrohttpd serves many connections, but a writer of files may block, because it waits for a disk or a
  * database. Therefore the connection is suspended while its writer works on a thread of the writer pool (writers.c),
  * and resumed afterwards. Until then libmicrohttpd does not touch the connection, and the request belongs to that
  * thread. To limit the cost, this is done once for each VESTRY_RECEIVE_BYTES and not for each read.

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: exactly one answer to a head that libmicrohttpd cannot process */
-/* vestry itself refuses heads larger than max_head_bytes, when they are complete. In two other cases libmicrohttpd runs
+/* Refusals that libmicrohttpd decides by itself, and does not send exactly once.
+ *
+ * vestry itself refuses heads larger than max_head_bytes, when they are complete. In two other cases libmicrohttpd runs
  * out of the connection's memory by itself, and does not answer exactly once:
  *
  *   twice    0.9.75 copies the Cookie header, and makes a record of each cookie, after the head is complete. If there

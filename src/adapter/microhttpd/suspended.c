@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A TLS session cannot be taken out of libmicrohttpd, so the connection stays there, suspended: libmicrohttpd neither
+/* Streams on TLS connections.
+ *
+ * A TLS session cannot be taken out of libmicrohttpd, so the connection stays there, suspended: libmicrohttpd neither
  * reads from its socket nor writes to it, no timeout runs, and it is not closed. From then on vestry writes records
  * through the session (MHD_CONNECTION_INFO_GNUTLS_SESSION). At the end the connection is resumed, and the callback,
  * called for the second and last time, returns the kind of end. After END_OF_STREAM libmicrohttpd sends the final chunk

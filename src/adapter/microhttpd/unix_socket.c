@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: replacing the socket file of a server that is gone */
-/* A server that ends without cleanup leaves its socket's file behind, and no other server can bind to that path.
+/* Listening on a UNIX socket.
+ *
+ * A server that ends without cleanup leaves its socket's file behind, and no other server can bind to that path.
  * Therefore a server that finds a socket at its path connects to it. If the connection is refused, no process listens,
  * and the file may be removed. But a server that has bound its file and does not listen yet refuses connections, too,
  * and another server may start between the refusal and the removal. Therefore a starting server holds a lock on the

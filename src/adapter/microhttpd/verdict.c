@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The cause with which a stream ends, determined by the state of its socket in the kernel. */
 #include "adapter/microhttpd/verdict.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Copies of requests, from which pages are rendered again and again. */
 #include "app/page/copy.h"
 
 #include <string.h>

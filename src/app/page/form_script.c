@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: the messages of a form while text is typed into it */
-/* Only the server stores values; the page stores none. A form requests its stored values when it begins. It sends no
+/* The browser script of a form whose typed text is stored on the server.
+ *
+ * Only the server stores values; the page stores none. A form requests its stored values when it begins. It sends no
  * values before the response, because until then the form does not know its generation.
  *
  * Messages. A form sends one message at a time, half a second after the first unsent change, and one more when the page

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: long polls for pages whose streams a proxy breaks */
-/* A proxy between a page and its server may hold a stream back until it ends, or cut it after a moment. Then the page
+/* Long polls, for pages whose streams a proxy breaks.
+ *
+ * A proxy between a page and its server may hold a stream back until it ends, or cut it after a moment. Then the page
  * uses long polls. A long poll is a stream that ends cleanly: after the first event in it, of any kind, or after the
  * maximum time for which it is held. Everything else works as with a stream. The client repeats the request by itself,
  * with the id of the last event. Therefore no change between two long polls is missed, and the response to a page that

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: replacing a part by another one, without late events of the former */
-/* A private page may replace a part by another one. Changes of the former part must not appear in the place of the new
+/* Runs of private pages.
+ *
+ * A private page may replace a part by another one. Changes of the former part must not appear in the place of the new
  * part. Therefore a run works in this order:
  *
  * - Leave the channel of the former part. From then on, no event of that part is put into the stream.

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: when the result of a submission is shown */
-/* A page shows "saving…" until it shows the result of a submission. The response to the submission is not sufficient
+/* Determining when a page shows the result of a submission.
+ *
+ * A page shows "saving…" until it shows the result of a submission. The response to the submission is not sufficient
  * for this: it arrives on one connection, and the content on another, after a render that may not have begun. A change
  * of the page is not sufficient either, because it may belong to another submission, or the submission may change
  * nothing visible.

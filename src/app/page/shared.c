@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a stream that joins a shared fragment and misses nothing */
-/* Only the run of a shared fragment publishes to its channel, and only this run lets streams join the channel.
+/* Runs of shared fragments.
+ *
+ * Only the run of a shared fragment publishes to its channel, and only this run lets streams join the channel.
  * Therefore a stream that joins receives the current content and then every change: it misses nothing in between, and
  * receives nothing twice. */
 #include "app/page/render_run.h"

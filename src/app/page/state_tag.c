@@ -3,10 +3,10 @@
 
 #include <string.h>
 
-/* A tag is written with 16 different digits (hexadecimal) instead of 64 (base64), for this reason. A tag is sent with
- * each change, and is as a rule compressed together with it. A random tag has the same number of bits in every
- * notation, but each additional letter that occurs nowhere else in the change also lengthens the codes. For a change of
- * 100 bytes, brotli writes 104 bytes with base64url, and 96 with hexadecimal. */
+/* State tags as text. A tag is written with 16 different digits (hexadecimal) instead of 64 (base64), for this reason.
+ * A tag is sent with each change, and is as a rule compressed together with it. A random tag has the same number of
+ * bits in every notation, but each additional letter that occurs nowhere else in the change also lengthens the codes.
+ * For a change of 100 bytes, brotli writes 104 bytes with base64url, and 96 with hexadecimal. */
 static const char digits[] = "0123456789abcdef";
 enum { DIGITS_64 = 16, DIGITS_32 = 8, BITS = 4 };
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* At each heartbeat a node publishes a HELLO to all nodes, and sends a HEARTBEAT to each live node: the digest of its
+/* Heartbeats, and the handshakes by which nodes prove to each other that they are alive.
+ *
+ * At each heartbeat a node publishes a HELLO to all nodes, and sends a HEARTBEAT to each live node: the digest of its
  * keys and members of presences, and the last number assigned on the link. A node with a different digest requests a
  * full announcement. */
 #include "cluster/cluster/heartbeat.h"

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: which node holds which key: each node owns its set, and the others copy it */
-/* Digests. Each node owns the set of its keys, as hashes made with the cluster's secret, and announces changes of it;
+/* Which node holds which key.
+ *
+ * Digests. Each node owns the set of its keys, as hashes made with the cluster's secret, and announces changes of it;
  * the other nodes copy it. No node changes the set of another node, so no agreement is needed: a copy is correct or
  * late, and the digest (the number of keys and the sum of their hashes) shows which.
  *
@@ -134,8 +136,9 @@ static bool is_shared(const vsi_key_entry *entry) {
 /* Update shared_count after a change of an entry; was: its state before the change. */
 static void recount_locked(vsi_keys *keys, const vsi_key_entry *entry, bool was) {
   bool is = is_shared(entry);
-  /* seq_cst: a key that begins to be shared is counted here before was_hit looks for a hit, and a dispatch records the
-   * hit before it reads the count (elsewhere.h). So at least one of the two sees the other. */
+  /* seq_cst: a key that begins to be shared is counted here before vsi_keys_was_hit looks for a dispatch, and a
+   * dispatch is recorded (vsi_keys_hit) before the count is read (instance/elsewhere.h). So at least one of the two
+   * sees the other. */
   if (is && !was) atomic_fetch_add_explicit(&keys->shared_count, 1, memory_order_seq_cst);
   if (was && !is) atomic_fetch_sub_explicit(&keys->shared_count, 1, memory_order_seq_cst);
 }

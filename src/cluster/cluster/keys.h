@@ -108,8 +108,9 @@ bool vsi_keys_was_hit(vsi_keys *keys, uint64_t hash, uint64_t since_ns, uint64_t
  * Returns OK | NO_MEMORY (the change is not applied) | FULL (streams must be closed, and ret_replaced is NULL) */
 vestry_err vsi_keys_told(vsi_keys *keys, unsigned node, vsi_key_change change, bool its_id_wins,
                          vsi_keys_replaced_here *ret_replaced, bool *ret_is_new);
-/* The cluster clock, in ms, is the clock of the node that is furthest ahead. clock: its time now. hear_clock: advance
- * it to the time of another node, if that is later. clock_at: its time at a time of this node's clock. */
+/* The cluster clock, in ms: the clock of the node that is furthest ahead. The first function returns its time now. The
+ * second one advances it to the time of another node, if that is later. The third one returns its time at a time of
+ * this node's clock. */
 uint64_t vsi_keys_clock(vsi_keys *keys);
 void vsi_keys_hear_clock(vsi_keys *keys, uint64_t clock_ms);
 uint64_t vsi_keys_clock_at(vsi_keys *keys, uint64_t own_ns);

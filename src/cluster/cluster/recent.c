@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* An event or a dispatch goes to the nodes that have announced members or streams. A node whose announcement was still
+/* Messages that were sent to some nodes only.
+ *
+ * An event or a dispatch goes to the nodes that have announced members or streams. A node whose announcement was still
  * in transit must not miss it without a report (receiver.c). Two structures remember which messages were sent:
  * - A table with one entry for each slot of hashes: the nodes to which the message went. If several keys share an
  *   entry, it keeps only the nodes to which the messages of all of them went.

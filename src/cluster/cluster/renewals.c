@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A tab renews its lease at the node that the proxy selects, and this node forwards the renewal to the node of the
+/* Renewals of leases, forwarded to the node that has the stream.
+ *
+ * A tab renews its lease at the node that the proxy selects, and this node forwards the renewal to the node of the
  * stream. A client can send any renewal as often as it likes, so its cost for the broker and the other nodes is
  * bounded:
  * - An address contains the node's id and a seal of the id and the lease, with a key that only nodes have. A forged

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Reading, writing and sealing the messages between nodes (docs/cluster-wire.md). */
 #include "cluster/cluster/wire.h"
 
 #include <string.h>

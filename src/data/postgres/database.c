@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Renders are observed: their reads are entered into an index as a set, which is a topic that the render names. Commits
+/* Pages that read from PostgreSQL: recording the reads of their renders, and refreshing them after commits.
+ *
+ * Renders are observed: their reads are entered into an index as a set, which is a topic that the render names. Commits
  * are followed, and refresh the topics of the sets that they concern.
  *
  * A render gets a connection with its first read, and keeps it until it ends. If the server aborts the render's

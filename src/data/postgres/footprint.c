@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: the read set of a PostgreSQL transaction, from its locks */
-/* A serializable transaction holds locks of everything that it has read, so that the server can detect conflicts: of
+/* The read set of a transaction, derived from its locks in the server.
+ *
+ * A serializable transaction holds locks of everything that it has read, so that the server can detect conflicts: of
  * rows, of leaves of indexes, of whole relations. No transaction waits for these locks. In addition, every transaction
  * holds a lock of each relation that it has used. Both are rows of pg_locks, which the query joins with the data of
  * their relations.

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Snapshots: parsing the server's text, and comparing which transactions two snapshots see. */
 #include "data/postgres/snapshot.h"
 
 #include <errno.h>

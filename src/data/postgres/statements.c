@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The prepared statements of one connection, and their witnesses (statements.h). */
 #include "data/postgres/statements.h"
 
 #include <stdio.h>

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: the writes of a PostgreSQL transaction, and definitions that change */
-/* System tables define the meaning of a query. When a transaction that writes them commits, its record lists the
+/* The writes of each running transaction, collected from the WAL.
+ *
+ * System tables define the meaning of a query. When a transaction that writes them commits, its record lists the
  * relations whose cached definitions are invalid; a change of such a relation refreshes the renders that have used it.
  * Changes of statistics are ignored, because they affect how a query is executed, but not its result. Functions, types,
  * casts, operators, roles and text search configurations are not listed this way, so writes to these refresh

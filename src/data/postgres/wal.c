@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: finding records in a stream that begins anywhere, and never taking data for a record */
-/* The WAL consists of pages with headers. The rest of the pages contains records, each aligned to eight bytes; a record
+/* Splitting the WAL (the log that PostgreSQL writes before each change) into records.
+ *
+ * The WAL consists of pages with headers. The rest of the pages contains records, each aligned to eight bytes; a record
  * that does not fit on a page continues after the next page's header. A stream begins with a page, most likely inside
  * of a record. The page's header has the length of the rest of that record, and the first record that is read is the
  * next one.

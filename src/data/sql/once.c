@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: one run for each submission, on all nodes */
-/* A submission is a row, inserted by one statement, so if several nodes begin it at the same time, exactly one inserts
+/* Submissions that run once on all nodes, stored in a database.
+ *
+ * A submission is a row, inserted by one statement, so if several nodes begin it at the same time, exactly one inserts
  * the row. Each run has an id. If the response to the statement was lost, the statement can therefore be repeated: it
  * finds that the row already belongs to this run. A run whose lease is over may have ended in any way. No other run
  * begins then, unless the application has declared that its handlers may run twice (runs_again). In this case the new

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: removing sessions whose browsers do not come back */
-/* Sessions are rows that all nodes share. Expired rows are found by two indexes, and a node that writes anyway deletes
+/* The storage of sessions in a database.
+ *
+ * Sessions are rows that all nodes share. Expired rows are found by two indexes, and a node that writes anyway deletes
  * a few of them. Therefore, the table does not grow with sessions whose browsers never come back. Nodes that do this at
  * the same time skip rows locked by each other, so none waits. A single statement is safe to repeat: if the server went
  * away meanwhile, it runs again. */

@@ -23,7 +23,7 @@ void vsi_sqlite_index_destroy(vsi_sqlite_index *index);
 uint64_t vsi_sqlite_index_begin(vsi_sqlite_index *index);
 /* End a render: make it depend on its reads. */
 void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recording);
-/* end: the render has ended, and depends on nothing. enter_all: a running render depends on everything. */
+/* End a render that depends on nothing; and make a running render depend on everything. */
 void vsi_sqlite_index_end(vsi_sqlite_index *index);
 void vsi_sqlite_index_enter_all(vsi_sqlite_index *index, vestry_render *render);
 /* Refresh the renders that a commit concerns, which every connection can see now. Commits must come in their order.
