@@ -13,9 +13,10 @@
 extern "C" {
 #endif
 
-/** X(enum, name, clean): the causes. After a clean end (the stream ends with its final chunk) the browser does not
- *  reconnect; other ends abort the stream, and the browser reconnects. With a clean cause, and with DRAIN, events
- *  accepted before are written first; otherwise they are discarded. */
+/** X(enum, name, clean): the causes. After a clean end (the stream ends with its final chunk) the Datastar client does
+ *  not reconnect, except with VESTRY_RETRY_ALWAYS; a live page (vestry/app/page.h) requests its stream again, at
+ *  growing intervals. Other ends abort the stream, and the browser reconnects. With a clean cause, and with DRAIN,
+ *  events accepted before are written first; otherwise they are discarded. */
 #define VESTRY_CAUSES(X)                                                                                               \
   X(NONE, "none", true)          /* still open; never a cause */                                                       \
   X(CLOSED, "closed", true)      /* the application closed it, or auto-close did */                                    \

@@ -52,10 +52,10 @@ typedef struct vestry_bounds {
   size_t max_per_scope_count;
   /** Open streams of one scope, for example of a user. A stream counts in the scope of the request that opened it,
    *  whatever its keys and the type of the store. If one more opens, the stream that was active (opened, or written an
-   *  event) longest ago ends with cause REPLACED. This is a clean end, so its browser does not reconnect and evict the
-   *  next stream. Among streams active within the same second, the one that opened first ends. Streams that are ending
-   *  do not count. The unnamed scope has no such bound. 0: none. See vestry_stats.outnumbered_count. The cost of an
-   *  opening is proportional to this number. */
+   *  event) longest ago ends with cause REPLACED. This is a clean end, so its browser does not reconnect at once and
+   *  evict the next stream. Among streams active within the same second, the one that opened first ends. Streams that
+   *  are ending do not count. The unnamed scope has no such bound. 0: none. See vestry_stats.outnumbered_count. The
+   *  cost of an opening is proportional to this number. */
   size_t max_streams_per_scope_count;
   /** Keys of one stream beside its first (vestry_reply_add_key). The same maximum holds for all channels
    *  (vestry_reply_join), topics (vestry/app/bus.h) and places of presences (vestry/app/presence.h) together that it

@@ -211,7 +211,8 @@ VESTRY_API vestry_err vestry_render_begin(vestry_render *render, vestry_html *ht
  *  stream discards everything after it. The element
  *  - retries a broken stream without end, each tab at random times;
  *  - opens a new one when the browser is online again, when the page returns from the browser's cache, after two and a
- *    half heartbeats without data, and when the server has ended it, but not after a status of 204;
+ *    half heartbeats without data, and when the server has ended it, at growing intervals, but not after a status of
+ *    204;
  *  - uses long polls where a proxy holds back or cuts streams (docs/guide/proxies.md);
  *  - reloads the page after 401 or 403;
  *  - waits until the tab is shown, if it was loaded in the background or hidden while its stream was broken;

@@ -33,8 +33,8 @@ extern "C" {
  *    content: when the window moves, or rows are inserted above, the row at the upper edge keeps its position, and
  *    focus and selection stay in their elements. With `columns` a row has cells of exactly `px` width, and the window
  *    scrolls in both directions.
- *  - Long lists: browsers display no element above about 17 million pixels. A longer list gets a spacer of eight
- *    million and a scaled scroll bar; its rows keep their height.
+ *  - Long lists: browsers display no element above about 17 million pixels. A list above eight million pixels gets a
+ *    spacer of eight million and a scaled scroll bar; its rows keep their height.
  *  - First frame: a script after the content sets the position before the client is loaded. It has the nonce of
  *    vestry_reply_csp; with another policy that rejects it, the position is set when the client runs.
  *  - Style: that of vestry_render_head; the application sets the element's height (`.vestry-window`, or its id).

@@ -141,8 +141,9 @@ VESTRY_API vestry_err vestry_sql_run_alone(vestry_sql_pool *pool, const char *sq
                                            vestry_sql_row_fn row, void *ctx);
 /** Run a statement for reading. In the render of a page that follows the pool, the page renders again when a commit
  *  changes the data that the statement has read. In a document, and outside of renders, it is the same as
- *  vestry_sql_run_alone. PostgreSQL: all these reads of one render use one snapshot, and nothing that they write is
- *  kept. Returns, threads: as vestry_sql_run_alone. */
+ *  vestry_sql_run_alone. SQLite: always the same as vestry_sql_run_alone, whose reads in a render are recorded as well.
+ *  PostgreSQL: all these reads of one render use one snapshot, and nothing that they write is kept. Returns, threads:
+ *  as vestry_sql_run_alone. */
 VESTRY_API vestry_err vestry_sql_read(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
                                       vestry_sql_row_fn row, void *ctx);
 
