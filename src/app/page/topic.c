@@ -213,9 +213,8 @@ static bool refresh_topic(vestry_pages *pages, const char *name, size_t len) {
   if (!topic) return false;
   topic->seq = pages->seq;
   if (topic->is_dirty) {
-    if (topic->is_walked && !topic->again_seq)
-      topic->again_seq = pages->seq; /* for fragments that the walk has
-                                                                                 passed */
+    /* The walk under way may have passed some fragments already; a second walk finds them. */
+    if (topic->is_walked && !topic->again_seq) topic->again_seq = pages->seq;
     return true;
   }
   topic->is_dirty = true;

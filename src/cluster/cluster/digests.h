@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Announcements of keys and members of presences to one node: messages that are sent a few at a time. */
+/* Announcements of keys and members of presences to one node: messages that are sent a few at a time. (A vsi_digest is
+ * such a message while it waits. The digest in a heartbeat is a different thing: keys.c.) */
 #ifndef VSI_CLUSTER_DIGESTS_H
 #define VSI_CLUSTER_DIGESTS_H
 

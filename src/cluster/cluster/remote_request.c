@@ -171,7 +171,7 @@ static void free_ask(vestry_cluster *cluster, vsi_remote_request *ask) {
   vsi_free(cluster->host, ask);
 }
 
-/* Call on_answer with the result of this node, if no other node is queried. Without the lock; on_answer may be NULL. */
+/* Call on_answer with the result of a request. Without the lock; on_answer may be NULL. */
 static void ask_answer(vestry_answer_fn on_answer, vestry_err error, uint32_t count, void *ctx) {
   vsi_cluster_inside++;
   if (on_answer) on_answer(error, count, ctx);
