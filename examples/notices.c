@@ -205,7 +205,7 @@ int main(int argc, char **argv) {
   struct program *program = &app.program;
   program->runs_scripts = true;
   program_start(program, argc, argv, "notices", "Notices from page to page", &(vestry_options){0});
-  vestry_leases_create(program->v, 0); /* a tab behind a proxy that is gone is noticed */
+  vestry_leases_create(program->v, 0); /* detects lost tabs behind a proxy */
   vestry_registry_effect(vestry_parts_of(program->v)->registry, "kept", send_kept, &app);
   vestry_route(program->v, "GET", "/", page, program);
   vestry_route(program->v, "GET", "/stream", stream, &app);

@@ -121,7 +121,7 @@ static bool open_stream(chat *c, tab *t, uint64_t number) {
   return bench_stream_open(&t->stream, &how) && epoll_ctl(c->epoll, EPOLL_CTL_ADD, t->stream.fd, &event) == 0;
 }
 
-/* ---- what tabs show ---------------------------------------------------------------------------------------------- */
+/* ---- shown messages ---------------------------------------------------------------------------------------------- */
 
 typedef struct reader {
   chat *c;

@@ -85,7 +85,7 @@ typedef struct run {
   double reconnect_ms[PHASES], known_ms;
 } run;
 
-/* ---- what is noticed --------------------------------------------------------------------------------------------- */
+/* ---- events ------------------------------------------------------------------------------------------------------ */
 
 static void take_line(bench_stream *stream, const char *line, size_t len, void *ctx) {
   static const char before[] = "data: signals {\"v\":";

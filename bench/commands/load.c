@@ -66,7 +66,7 @@ static void wait_until_quiet(const load *l) {
   }
 }
 
-/* ---- those that do not behave ------------------------------------------------------------------------------------ */
+/* ---- other streams ----------------------------------------------------------------------------------------------- */
 
 static bool open_other(load *l, uint64_t i) {
   bench_subscription how = {.port = (int)l->port,

@@ -50,7 +50,7 @@ static usage look(const page_load *l) {
   return all;
 }
 
-/* ---- what is shown ----------------------------------------------------------------------------------------------- */
+/* ---- content ----------------------------------------------------------------------------------------------------- */
 
 /* Make the rows of a page of the given size. */
 static bool make_rows(page_load *l) {

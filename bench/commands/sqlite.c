@@ -119,7 +119,7 @@ static void act(bench *b, what w, side *s, const vestry_request *req) {
   s->took_ns[s->count++] = bench_now_ns() - began;
 }
 
-/* ---- what came of it --------------------------------------------------------------------------------------------- */
+/* ---- results ----------------------------------------------------------------------------------------------------- */
 
 static int by_size(const void *a, const void *b) {
   uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;

@@ -5,7 +5,7 @@
 #include "boxoffice.h"
 #include "vestry/app/tab.h"
 
-/* ------------------------------------------------------------------------------------------ what all see ---------- */
+/* ------------------------------------------------------------------------------------------ shared parts ---------- */
 
 struct block {
   vestry_html *html;
@@ -96,7 +96,7 @@ static vestry_err put_ticker(vestry_render *render, vestry_html *html, void *ctx
   return err == VESTRY_NOT_FOUND ? VESTRY_OK : err;
 }
 
-/* ---------------------------------------------------------------------------------------- what one sees ----------- */
+/* -------------------------------------------------------------------------------------- private content ----------- */
 
 /* A submission is repeated each second for a minute, because an unavailable database causes 503. */
 static const vestry_backend_action_options pressed = {

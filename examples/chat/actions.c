@@ -14,7 +14,7 @@ static bool is_good(const char *text, size_t max) {
   return text && count <= max && text[strspn(text, " \t\r\n")] != '\0';
 }
 
-/* ------------------------------------------------------------------------------------ coming and going --------- */
+/* ------------------------------------------------------------------------------------ login and logout --------- */
 
 /* Guard: all routes except the login require a logged-in user. */
 static vestry_err for_members(const vestry_request *req, vestry_reply *reply, void *ctx) {

@@ -44,7 +44,7 @@ static const vestry_backend_action_options saying = {.filter_include = "^(tabId|
                                                      .retry_scaler = 1,
                                                      .retry_max_count = VESTRY_RETRY_FOREVER};
 
-/* ------------------------------------------------------------------------------- parts, which many see --------- */
+/* ---------------------------------------------------------------------------------------- shared parts --------- */
 
 struct list {
   vestry_html *html;

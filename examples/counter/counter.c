@@ -28,7 +28,7 @@ struct app {
   struct sessions sessions;
 };
 
-/* ------------------------------------------------------------------------------------ what happens ---------------- */
+/* ---------------------------------------------------------------------------------------- handlers ---------------- */
 
 /* Admit requests of pages and of other clients such as curl. vestry has read the signals of a page; of another client's
  * body, only the syntax is checked. */

@@ -38,7 +38,7 @@ static struct {
 static struct trace trace;
 static vestry_observe *console;
 
-/* ---- what vestry serves ------------------------------------------------------------------------------------------ */
+/* ---- pages of vestry --------------------------------------------------------------------------------------------- */
 
 /* Determine the scope: the user of the monitor's login. Other requests are redirected to the login page. */
 static vestry_err scope_of(const vestry_request *req, vestry_reply *reply, char *name, size_t *ret_len, void *ctx) {
@@ -166,7 +166,7 @@ static struct mg_context *start_civetweb(const char *port, unsigned *ret_port) {
   struct mg_server_port at;
   if (!server || mg_get_server_ports(server, 1, &at) != 1) return server;
   *ret_port = (unsigned)at.port;
-  mg_set_request_handler(server, "/login", monitor_by_civetweb, NULL); // what the monitor has had, as ever
+  mg_set_request_handler(server, "/login", monitor_by_civetweb, NULL); // the monitor's existing handlers
   mg_set_request_handler(server, "**.json$", monitor_by_civetweb, NULL);
   return server;
 }
@@ -255,7 +255,7 @@ int main(int argc, char **argv) {
     printf("embedded: http://127.0.0.1:%u\n", bound), fflush(stdout);
     if (given.has_console) console_say("embedded", NULL, 0, bound);
     sigwait(&ends, &(int){0});
-    is_over = true; // who dispatches ends first
+    is_over = true; // first, end the thread that dispatches
     pthread_join(meter, NULL);
   }
   if (inside_civetweb) vestry_server_stop(inside_civetweb, 1500); // then the streams, which browsers open again

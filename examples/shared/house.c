@@ -12,7 +12,7 @@ int64_t now_ms(void) {
   return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* ------------------------------------------------------------------------------------- what is measured ----------- */
+/* ----------------------------------------------------------------------------------------- measurements ----------- */
 
 /* Write the statistics of the last second. */
 static void beat(vestry_timer *timer, void *ctx) {
@@ -76,7 +76,7 @@ void house_end(struct house *house) {
   house->timer = NULL;
 }
 
-/* ---------------------------------------------------------------------------------------- what is shown ----------- */
+/* ---------------------------------------------------------------------------------------------- content ----------- */
 
 struct shown {
   vestry_html *html;

@@ -32,7 +32,7 @@ static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app
   return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
-/* ---- what goes in ------------------------------------------------------------------------------------------------ */
+/* ---- structs that are read --------------------------------------------------------------------------------------- */
 
 static void nothing(void *value) {
   (void)value;
@@ -592,7 +592,7 @@ static void what_goes_in_may_have_another_size(void **state) {
   }
 }
 
-/* ---- what comes out ---------------------------------------------------------------------------------------------- */
+/* ---- structs that are filled ------------------------------------------------------------------------------------- */
 
 static vestry_connection *connection;
 

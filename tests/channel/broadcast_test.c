@@ -89,7 +89,7 @@ static void close_all(site *w, wire *all[], size_t count) {
   test_host_assert_clean(&w->th);
 }
 
-/* ----------------------------------------------------------------------------------------------------- who -------- */
+/* ------------------------------------------------------------------------------------------------- members -------- */
 
 /* capability: K12 */
 static void channel_exists_while_it_has_members(void **state) {

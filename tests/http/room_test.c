@@ -126,7 +126,7 @@ static int ask_for(suite *s, fill_fn fill) {
   return status;
 }
 
-/* ---- what handlers do -------------------------------------------------------------------------------------------- */
+/* ---- handlers ---------------------------------------------------------------------------------------------------- */
 
 static vestry_err put(suite *s, vestry_reply *reply, size_t len) {
   return vestry_reply_body(reply, NULL, s->bytes, len);

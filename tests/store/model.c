@@ -159,7 +159,7 @@ static void forget(model *m, stay *s, vestry_cause cause) {
   m->live_count--;
 }
 
-/* ---------------------------------------------------------------------------------------- what leaves, checked ---- */
+/* ---------------------------------------------------------------------------------------------------- removals ---- */
 
 static void on_purge(world *w, const vestry_purged *purged) {
   model *m = (model *)(void *)w; /* it is its first member */

@@ -27,7 +27,7 @@ static const char *const names[] = {"Host",   "X-A",     "X-B",     "Cookie", "C
                                     "Expect", "Upgrade", "Trailer", "Range"};
 enum { NAMES = sizeof names / sizeof *names };
 
-/* ---- what a handler saw ------------------------------------------------------------------------------------------ */
+/* ---- recorded requests ------------------------------------------------------------------------------------------- */
 
 typedef struct seen {
   char text[SEEN_BYTES];

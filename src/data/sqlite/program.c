@@ -250,7 +250,7 @@ int vsi_sqlite_program_sources(const vsi_sqlite_program *program, uint32_t root,
   return count || is_led ? count : -1;
 }
 
-/* ------------------------------------------------------------------------------------------- what is bound -------- */
+/* -------------------------------------------------------------------------------------------- bound values -------- */
 
 /* Skip a value that was written for a parameter. */
 static const char *skip_value(const char *at, bool *ret_is_integer) {

@@ -102,7 +102,7 @@ bool vsi_sqlite_reader_pause(vsi_sqlite_reader *reader, bool is_own) {
   return was;
 }
 
-/* ---------------------------------------------------------------------------------- what a statement reads -------- */
+/* -------------------------------------------------------------------------------- the reads of a statement -------- */
 
 static void note(vsi_sqlite_reader *reader, const char *table, const char *column, const char *schema) {
   analysis *a = reader->analysis;
