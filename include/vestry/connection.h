@@ -2,8 +2,9 @@
 /** Connections: streams to browsers that stay open, to which any thread can send.
  *
  *  A connection passes through OPENING → OPEN → CLOSING → CLOSED once, and ends with one cause. Sending never blocks:
- *  an event goes into the connection's bounded queue, and the connection's runner writes all queued events in one
- *  write. A reference keeps the memory, not the stream: calls on a closed connection return VESTRY_CLOSED.
+ *  an event goes into the connection's bounded queue. The connection's runner (the thread that runs it; at most one at
+ *  a time) writes all queued events in one write. A reference keeps the memory, not the stream: calls on a closed
+ *  connection return VESTRY_CLOSED.
  *
  *      vestry_connection_patch_signals(connection, VESTRY_OBJECT("counter", 4), NULL);
  *      vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);   // ends cleanly, after the events sent before

@@ -46,9 +46,9 @@ typedef struct vestry_bounds {
   /** Entries of one scope (vestry/key.h) in the store: max_per_scope_count of vestry_store_options. A stream has one
    *  entry for each of its keys in the scope. The unnamed scope, which all clients share, has this bound, too.
    *  Therefore the streams of all clients that have keys in the unnamed scope (vestry_reply_key, vestry_reply_add_key)
-   *  share one bound. A stream evicted by this limit ends with cause SIZE; its browser reconnects. A stream with more
-   *  keys than this bound or max_count gets 500, with the reason in the log. To limit the streams of a user, see
-   *  max_streams_per_scope_count. */
+   *  share one bound. A stream evicted by this limit ends with cause SIZE (vestry/cause.h); its browser reconnects. A
+   *  stream with more keys than this bound or max_count gets 500, with the reason in the log. To limit the streams of a
+   *  user, see max_streams_per_scope_count. */
   size_t max_per_scope_count;
   /** Open streams of one scope, for example of a user. A stream counts in the scope of the request that opened it,
    *  whatever its keys and the type of the store. If one more opens, the stream that was active (opened, or written an
@@ -77,7 +77,8 @@ typedef struct vestry_bounds {
   size_t max_channels_count;           /**< channels by key at one time (vestry/channel.h); 0: 10,000 */
   uint64_t max_epoch_bytes;            /**< bytes published in one epoch of a channel by key (vestry/channel.h);
                                             0: 64 MiB; at most 1 GiB */
-  uint32_t max_private_encoders_count; /**< encoders of streams that are VESTRY_PROFILE_PRIVATE; 0: 64 */
+  uint32_t max_private_encoders_count; /**< encoders of streams that are VESTRY_PROFILE_PRIVATE
+                                            (vestry/profile.h); 0: 64 */
   uint32_t max_channel_encoders_count; /**< encoders of channels, one for each encoding of each; 0: 64 */
   uint32_t retry_after_s;              /**< Retry-After of a 503, in seconds; 0: 2 */
 } vestry_bounds;

@@ -2,7 +2,8 @@
 /** Requests and replies: the input of a handler, and the data that it answers with.
  *
  *  A handler sends nothing by itself. It fills a reply, and vestry performs the reply when the handler has returned:
- *  - ordinary request (no Datastar-Request header): vestry sends status, headers and body, and drops effects.
+ *  - ordinary request (no Datastar-Request header): vestry sends status, headers and body, and drops effects
+ *    (vestry/registry.h).
  *  - Datastar request with effects, vestry_reply_keep or a watch (vestry/app/watch.h): if the reply names a connection,
  *    or open connections are stored under its key, their pages get the effects, and the answer is 204. Otherwise, and
  *    always with KEEP_REPLACE and KEEP_MANY, the answer is a new stream with the effects; vestry_reply_keep stores it.

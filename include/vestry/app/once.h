@@ -76,10 +76,11 @@ typedef struct vestry_once_options {
   size_t max_answer_bytes;    /**< maximum size of a stored answer, with headers; 0: 4,096 */
   size_t max_answers_bytes;   /**< maximum size of all stored answers; 0: 16 MiB */
   bool required;              /**< an unsafe request without a nonce gets 403 */
-  size_t max_anonymous_count; /**< how many of max_count are for requests of anonymous users; the others are for users
-                                   who have logged in. max_answers_bytes is divided in the same ratio. 0: half of
-                                   max_count. One address (IPv6: one /64) may have a quarter of this number, but at
-                                   least 1,000. Without sessions nothing is divided */
+  size_t max_anonymous_count; /**< how many of max_count are for requests of anonymous users
+                                   (vestry_session_is_anonymous); the others are for users who have logged in.
+                                   max_answers_bytes is divided in the same ratio. 0: half of max_count. One address
+                                   (IPv6: one /64) may have a quarter of this number, but at least 1,000. Without
+                                   sessions nothing is divided */
   uint64_t retries_ms; /**< a request that is younger than this is not evicted in favour of another scope, because
                                    its client may still repeat it; 0: 5 minutes */
   const vestry_once_storage_ops *storage; /**< borrowed; NULL: memory alone. With a storage, memory is its cache, all
