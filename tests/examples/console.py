@@ -18,9 +18,9 @@ WITH_DATABASES = ('auction', 'board', 'boxoffice', 'cells', 'chat')
 FOREIGN = ({'Host': 'example.org'}, {'Host': '127.0.0.1.example.org'}, {'X-Forwarded-For': '127.0.0.1'}, {'Forwarded': 'for=127.0.0.1'})
 
 
-def is_seen(port, prefix='/observe'):
-    """Answered for this machine; a page of another site, or a client behind a proxy, gets a response without
-    information."""
+def check_local_console(port, prefix='/observe'):
+    """This machine gets a response; a page of another site, or a client behind a proxy, gets one without
+    information. Return the response."""
     status, _, text = ask(port, 'GET', f'{prefix}/metrics', headers={'Accept': 'application/openmetrics-text'})
     assert status == 200 and 'vestry_streams_open ' in text and text.endswith('# EOF\n'), (status, text[:200])
     assert ask(port, 'GET', f'{prefix}/live')[0] == 200 and ask(port, 'GET', f'{prefix}/ready')[0] == 200
@@ -34,7 +34,7 @@ def is_seen(port, prefix='/observe'):
     return text
 
 
-def said_port(program, name, node=''):
+def printed_port(program, name, node=''):
     """Read the line that contains its address."""
     line = program.stdout.readline()
     said = re.fullmatch(rf'{name}: what it does{node}: http://127\.0\.0\.1:(\d+)/observe/console\n', line)
@@ -42,18 +42,18 @@ def said_port(program, name, node=''):
     return int(said.group(1))
 
 
-def lives_twice(name, kind, folder):
+def starts_and_ends_twice(name, kind, folder):
     options = ('--db', os.path.join(folder, 'console.db')) if kind.keeps else ()
     port = 0
     for life in range(2):
         program = Program(name, *options, '--console', port=port).listens()
         port = program.port
-        assert said_port(program.process, name) == port
+        assert printed_port(program.process, name) == port
         if kind.keeps:
             kind(port, 'Ada').write(f'life {life}')
         else:
             kind(port).opens()
-        seen = is_seen(port)
+        seen = check_local_console(port)
         for metric, names in (('vestry_page_fragments ', WITH_PAGES), ('vestry_sqlite_pool_loans_total ', WITH_DATABASES),
                               ('vestry_sqlite_commits_total{', set(WITH_DATABASES) & set(WITH_PAGES))):
             assert (metric in seen) == (name in names), (name, metric)
@@ -63,14 +63,14 @@ def lives_twice(name, kind, folder):
     program.end()
 
 
-def refuses(name, *options):
+def assert_refused(name, *options):
     """Options that would make it available to no client, or to all clients."""
     refused = subprocess.run([os.path.join(PROGRAMS, name), '--port', str(reserve_port()), '--console', *options], capture_output=True, text=True,
                              timeout=PATIENCE_S, check=False)
     assert refused.returncode == 2 and re.fullmatch(rf'{name}: --console is for this machine alone: .*it needs .*\n', refused.stderr), refused
 
 
-def is_seen_where_it_listens(name, address):
+def console_listens_at_its_address(name, address):
     """If another address of this machine is set, the console prints it, and listens there."""
     port = reserve_port()
     command = [os.path.join(PROGRAMS, name), '--port', str(port), '--listen', address, '--adapter', ADAPTER, '--console']
@@ -84,38 +84,38 @@ def is_seen_where_it_listens(name, address):
     program.stdout.close()
 
 
-def is_seen_of_each_node(folder):
+def each_node_has_a_console(folder):
     """Each node has its own port, because an address does not identify the node behind the common port. A proxy on
     this machine would forward requests of the network, so such requests are rejected."""
     file = os.path.join(folder, 'nodes.db')
-    refuses('boxoffice', '--db', file, '--nodes', '2', '--listen', '0.0.0.0')
+    assert_refused('boxoffice', '--db', file, '--nodes', '2', '--listen', '0.0.0.0')
     program = Program('boxoffice', '--db', file, '--nodes', '2', '--console').listens()
-    ports = [said_port(program.process, 'boxoffice', f' of node {number}') for number in (1, 2)]
+    ports = [printed_port(program.process, 'boxoffice', f' of node {number}') for number in (1, 2)]
     assert len({program.port, *ports}) == 3
     for port in ports:
-        is_seen(port)
+        check_local_console(port)
     program.end()
 
 
-def is_seen_inside():
+def embedded_console_needs_no_login():
     """The previous program has a separate login."""
     for _ in range(2):
         command = [os.path.join(PROGRAMS, 'embedded'), '--port', str(reserve_port()), '--server', ADAPTER, '--console']
         program = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert re.fullmatch(r'embedded: http://127\.0\.0\.1:\d+\n', program.stdout.readline())
-        port = said_port(program, 'embedded')
-        is_seen(port)
+        port = printed_port(program, 'embedded')
+        check_local_console(port)
         assert ask(port, 'GET', '/')[0] == 303
         program.send_signal(signal.SIGINT)
         assert program.wait(PATIENCE_S) == 0
         program.stdout.close()
 
 
-def is_seen_of_the_bench():
+def bench_server_has_a_console():
     """vestry-bench serve always has a console, without a prefix."""
     program = subprocess.Popen([os.path.join(PROGRAMS, 'vestry-bench'), 'serve', '--port', '0', '--adapter', ADAPTER, '--streams', '100'],
                                stdout=subprocess.PIPE, text=True)
-    is_seen(int(re.match(r'vestry-bench: http://127\.0\.0\.1:(\d+) ', program.stdout.readline()).group(1)), '')
+    check_local_console(int(re.match(r'vestry-bench: http://127\.0\.0\.1:(\d+) ', program.stdout.readline()).group(1)), '')
     program.send_signal(signal.SIGINT)
     assert program.wait(PATIENCE_S) == 0
     program.stdout.close()
@@ -130,18 +130,18 @@ def main():
     for name, kind in EXAMPLES.items():
         if is_wanted(name):
             with tempfile.TemporaryDirectory() as folder:
-                lives_twice(name, kind, folder)
+                starts_and_ends_twice(name, kind, folder)
     if is_wanted('search', always_built=True):
-        refuses('search', '--listen', '192.0.2.1')
-        refuses('search', '--unix-socket', '/nowhere/x.sock', '--adapter', 'microhttpd')
-        is_seen_where_it_listens('search', '127.0.0.2')
+        assert_refused('search', '--listen', '192.0.2.1')
+        assert_refused('search', '--unix-socket', '/nowhere/x.sock', '--adapter', 'microhttpd')
+        console_listens_at_its_address('search', '127.0.0.2')
     if is_wanted('embedded', always_built=True):
-        is_seen_inside()
+        embedded_console_needs_no_login()
     if is_wanted('vestry-bench'):
-        is_seen_of_the_bench()
+        bench_server_has_a_console()
     if is_wanted('boxoffice'):
         with tempfile.TemporaryDirectory() as folder:
-            is_seen_of_each_node(folder)
+            each_node_has_a_console(folder)
 
 
 main()

@@ -484,7 +484,7 @@ def start_twice(name, kind, folder):
             connection.close()
 
 
-def take_its_port(name, kind, folder):
+def start_on_a_used_port(name, kind, folder):
     file, other = (os.path.join(folder, f'port{i}.db') for i in range(2))
     program = Program(name, *(('--db', file) if kind.keeps else ())).listens()
     Program(name, *(('--db', other) if kind.keeps else ()), port=program.port).must_refuse('vestry_', str(program.port), 'Address already in use', 'choose another port', option='--port')
@@ -495,7 +495,7 @@ def take_its_port(name, kind, folder):
     program.end()
 
 
-def kill_it(name, kind, folder):
+def kill_while_in_use(name, kind, folder):
     """Kill it while it is in use: acknowledged data exists, once."""
     file = os.path.join(folder, 'killed.db')
     written, port = [], 0
@@ -540,7 +540,7 @@ def kill_it(name, kind, folder):
     program.end()
 
 
-def give_nonsense(name, kind, folder):
+def give_invalid_options(name, kind, folder):
     """Options that no example knows, and options that this example does not know."""
     Program(name, '--nothing').must_refuse(name, '--nothing', '--help')
     Program(name, port=70000).must_refuse('--port 70000', 'a number from 0 to 65535 is wanted')
@@ -550,7 +550,7 @@ def give_nonsense(name, kind, folder):
             'vestry_', '/nowhere/x.sock', 'No such file', 'choose another path')
 
 
-def give_few_descriptors(name, kind, folder):
+def run_with_few_descriptors(name, kind, folder):
     """With a low limit it works, or names the limit."""
     for count in (8, 20, 64):
         def prepare(count=count):
@@ -575,7 +575,7 @@ def all_of(file):
     return {suffix: open(file + suffix, 'rb').read() for suffix in ('', '-wal', '-journal') if os.path.exists(file + suffix)}
 
 
-def files_that_cannot_be(name, kind, folder):
+def give_unusable_files(name, kind, folder):
     missing = os.path.join(folder, 'missing', 'x.db')
     Program(name, '--db', missing).must_refuse('vestry_sqlite_', missing, 'No such file or directory', 'its folder must be there')
     Program(name, '--db', folder).must_refuse('vestry_sqlite_', folder, 'unable to open')
@@ -594,7 +594,7 @@ def files_that_cannot_be(name, kind, folder):
         Program(name, '--db', memory, cwd=folder).must_refuse('vestry_sqlite_pool_create', 'a file is wanted')
 
 
-def versions(name, kind, folder):
+def open_other_versions(name, kind, folder):
     old = os.path.join(folder, 'old.db')
     if kind.old:
         with contextlib.closing(sqlite3.connect(old)) as db:
@@ -634,7 +634,7 @@ def obey_permissions():
             assert ctypes.CDLL(None).prctl(24, capability, 0, 0, 0) == 0  # PR_CAPBSET_DROP
 
 
-def what_may_not_be_written(name, kind, folder):
+def run_without_write_permission(name, kind, folder):
     """Without write permission for the folder; for the file in it; for both."""
     for folder_mode, file_mode in ((0o555, 0o444), (0o777, 0o444), (0o555, 0o666)):
         place = os.path.join(folder, f'locked{folder_mode:o}{file_mode:o}')
@@ -658,7 +658,7 @@ def what_may_not_be_written(name, kind, folder):
         program.end()
 
 
-def somebody_else_writes(name, kind, folder):
+def write_to_a_locked_database(name, kind, folder):
     """A program holds the database: another program waits and reports this, or need not wait."""
     file = os.path.join(folder, 'held.db')
     with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
@@ -719,7 +719,7 @@ def refuse_until_there_is_room(name, kind, program, file, fill, make_room):
     return said
 
 
-def a_limit_on_files(name, kind, folder):
+def exceed_the_file_size_limit(name, kind, folder):
     file = os.path.join(folder, 'limit.db')
 
     def prepare():
@@ -741,7 +741,7 @@ def a_limit_on_files(name, kind, folder):
     assert texts(kind, file) == said
 
 
-def a_full_disk(name, kind, folder):
+def fill_the_disk(name, kind, folder):
     """Mount a disk in memory for this process only; if the machine does not permit it, use the limit above."""
     place = os.path.join(folder, 'disk')
     os.mkdir(place)
@@ -770,15 +770,15 @@ def a_full_disk(name, kind, folder):
 
 # --------------------------------------------------------------------------------------------------- all cases -------
 
-OF_ALL = [start_use_end_start, start_twice, take_its_port, kill_it, give_nonsense, give_few_descriptors]
-OF_THOSE_THAT_KEEP = [files_that_cannot_be, versions, what_may_not_be_written, somebody_else_writes, a_limit_on_files, a_full_disk]
+OF_ALL = [start_use_end_start, start_twice, start_on_a_used_port, kill_while_in_use, give_invalid_options, run_with_few_descriptors]
+OF_STORING = [give_unusable_files, open_other_versions, run_without_write_permission, write_to_a_locked_database, exceed_the_file_size_limit, fill_the_disk]
 
 
 def main():
     for name, kind in EXAMPLES.items():
         if not os.path.exists(os.path.join(PROGRAMS, name)):
             continue
-        for case in OF_ALL + (OF_THOSE_THAT_KEEP if kind.keeps else []):
+        for case in OF_ALL + (OF_STORING if kind.keeps else []):
             if sys.argv[3:] and not {name, f'{name}.{case.__name__}'} & set(sys.argv[3:]):
                 continue
             with tempfile.TemporaryDirectory() as folder:
