@@ -62,7 +62,7 @@ static void log_survives_a_closed_stderr(void **state) {
   end(&c);
 }
 
-/* Whatever log lines clients can cause, they must not fill a disk. */
+/* Log lines that clients cause must not fill a disk. */
 static void log_rate_is_limited(void **state) {
   (void)state;
   enum { FLOOD = 100000, BURST = 50 };

@@ -117,7 +117,7 @@ static void silent_connections_leave_workers_for_others(void **state) {
 
 enum { ATTACKERS = 200, FEW_DESCRIPTORS = 12 + 20 + 65 };
 
-/* In a child process: connect, report it, and hold the connections until told to exit. */
+/* In a child process: connect, report it, and hold the connections until the parent closes the pipe. */
 static void attack(int said, int heard, const struct rlimit *own) {
   char word = 0;
   setrlimit(RLIMIT_NOFILE, own);

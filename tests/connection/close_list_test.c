@@ -11,7 +11,7 @@ typedef struct watcher {
   vsi_close_node node; /* first: a node is cast to its watcher */
   struct watcher *others[2];
   bool cancels[2];  /* the other nodes that the function tries to cancel */
-  bool let_in;      /* the results of these attempts */
+  bool let_in;      /* whether it succeeded */
   int called, rank; /* rank: the position of this call among the test's calls */
   vestry_cause cause;
   probe *p;

@@ -191,7 +191,7 @@ static void stream_counts_jumps_and_stops(void **state) {
   client_close(&stream, false);
   assert_int_equal(perform("DELETE", "/", session), 204); /* there is no stream left to stop */
 
-  client_expect(&bystander, 0, "\"counter\":4,"); /* none of these events reached this stream */
+  client_expect(&bystander, 0, "\"counter\":4,"); /* no other event reached this stream */
   assert_null(strstr(bystander.text, "handled"));
   assert_null(strstr(bystander.text, "false"));
   client_close(&bystander, false);

@@ -47,7 +47,7 @@ typedef struct attached_settings {
   bool lenient;                             /* the daemon is not strict, and vestry knows it */
   vestry_microhttpd_attach_options adapter; /* all but is_strict */
   unsigned silent_s;                        /* the daemon's time-out */
-  unsigned memory_bytes;                    /* of a connection of the daemon's; 0: its default */
+  unsigned memory_bytes;                    /* memory per connection of the daemon; 0: its default */
   vestry_options options;
 } attached_settings;
 

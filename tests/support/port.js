@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Ports for servers that a test starts again: see port.h, which says why, and how they are reserved.
+// Ports for servers that a test starts again: port.h contains the reason, and the method of reservation.
 'use strict';
 const dgram = require('node:dgram');
 const net = require('node:net');
@@ -17,7 +17,7 @@ const listens = (port) => new Promise((done) => {
   server.listen(port, '127.0.0.1', () => server.close(() => done(false)));
 });
 
-// The first of `count` ports in a row at which nothing listens, and which no other test is given.
+// Return the first of `count` consecutive ports at which nothing listens, and which no other test gets.
 async function reservePort(count = 1) {
   for (let i = 0; i < TRIES; i++) {
     const first = FIRST + Math.floor(Math.random() * (COUNT - count)), locks = [];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A web server with vestry on its own port, used by the tests of each adapter. What only one adapter needs is in its
+/* A web server with vestry on its own port, used by the tests of each adapter. Helpers for a single adapter are in its
  * own server.h. */
 #ifndef TESTS_WEB_SERVER_H
 #define TESTS_WEB_SERVER_H
