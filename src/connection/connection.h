@@ -47,8 +47,8 @@ struct vestry_connection {
   vsi_actor actor; /* first member: an actor is its connection; held until the start */
   vsi_queue queue;
   vsi_refs refs;
-  _Atomic(uint32_t) telling; /* number of threads inside an on_error hook or a step, and whether more may enter
-                                (refusal.c) */
+  _Atomic(uint32_t) telling; /* number of threads inside an on_error hook or the step of a watch, and whether more may
+                                enter (refusal.c) */
   _Atomic(uint8_t) state;    /* vestry_connection_state except CLOSING, which means "has a cause"; written by the
                                 runner */
   _Atomic(uint8_t) cause;    /* vestry_cause; changes once, from NONE */

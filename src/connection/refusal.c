@@ -5,8 +5,8 @@
  *
  * The context of a hook lives until on_close has returned, and a sender can come at any time. So before the runner
  * calls on_close, it must know that no sender is inside a hook and that none will be. One word holds both: the number
- * of threads inside, and HUSHED, after which no sender enters. A sender enters by a compare-and-swap that fails on a
- * hushed word, so the word's modification order decides:
+ * of threads inside, and HUSHED, after which no sender enters. To set HUSHED is the hush; the runner does it. A sender
+ * enters by a compare-and-swap that never changes a hushed word, so the word's modification order decides:
  * - The sender enters first. The hush finds it inside, and the runner returns. When the sender leaves, it finds HUSHED
  *   and notifies the actor, and the run that follows checks again.
  * - The hush comes first. The hook is not called.
