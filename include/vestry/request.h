@@ -4,9 +4,9 @@
  *  A handler sends nothing by itself. It fills a reply, and vestry performs the reply when the handler has returned:
  *  - ordinary request (no Datastar-Request header): vestry sends status, headers and body, and drops effects
  *    (vestry/registry.h).
- *  - Datastar request with effects, vestry_reply_keep or a watch (vestry/app/watch.h): if the reply names a connection,
- *    or open connections are stored under its key, their pages get the effects, and the answer is 204. Otherwise, and
- *    always with KEEP_REPLACE and KEEP_MANY, the answer is a new stream with the effects; vestry_reply_keep stores it.
+ *  - Datastar request with effects, vestry_reply_keep or a watch (vestry/app/watch.h): the connection that the reply
+ *    names gets the effects, or else the open ones stored under its key (not with KEEP_REPLACE or KEEP_MANY): 204. If
+ *    there are none, the answer is a new stream with the effects; vestry_reply_keep stores it.
  *  - any other Datastar request: vestry sends status, headers and body (204 if none is set).
  *
  *      static vestry_err jump(const vestry_request *req, vestry_reply *reply, void *app) {

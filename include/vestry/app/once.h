@@ -31,8 +31,8 @@ typedef struct vestry_once_submission {
   const char *hash;  /**< key of the submission: 64 hexadecimal digits, of owner and nonce */
   const char *owner; /**< hash of the user or scope: 64 hexadecimal digits; "": the request has neither, and no maximum
                           per owner applies to it */
-  const char
-      *run; /**< identifies this run of the handler (32 digits), so that another run cannot finish the submission */
+  const char *run;   /**< identifies this run of the handler (32 digits), so that no other run can finish the
+                          submission */
 } vestry_once_submission;
 
 /** State of a submission in a storage. */
@@ -133,8 +133,8 @@ VESTRY_API void vestry_once_stats_get(vestry_once *once, vestry_once_stats *ret_
 VESTRY_API vestry_err vestry_once_attributes(const vestry_request *req, char *buffer, size_t capacity);
 
 /** Make a nonce for a page or a form. Several forms of a document can have the same nonce if only one of them is sent
- *  from it: the next one with this nonce gets 409, unless its fields are the same. A nonce takes no memory until a
- *  request uses it.
+ *  from it. A second one with this nonce gets 409; if its path and its fields are the same, it is a repetition and gets
+ *  the first answer. A nonce takes no memory until a request uses it.
  *  Returns  OK | IO (no randomness)
  *  Threads  the handler's; does not block */
 VESTRY_API vestry_err vestry_once_nonce(const vestry_request *req, char nonce[VESTRY_ONCE_NONCE_BYTES]);

@@ -71,13 +71,12 @@ typedef struct vestry_pages_options {
                                tab receives the whole content. NULL: derived from the secret of the cluster that has
                                these pages (vestry/cluster/cluster.h), or random without a cluster. Copied */
   size_t secret_len;
-  const char *offline_text; /**< text of the banner (vestry_render_head) while the stream is broken
+  const char *offline_text;  /**< text of the banner (vestry_render_head) while the stream is broken
                                   ["Offline. Trying again…"]. Copied */
-  const char *failing_text; /**< text of the banner while renders fail
+  const char *failing_text;  /**< text of the banner while renders fail
                                   ["This page cannot be updated at the moment."]. Copied */
-  vestry_runtime
-      *runtime; /**< renders pages; borrowed. NULL: a runtime of threads_count threads; in tests, the runtime of a
-                                  stepped instance (vestry/runtime.h) */
+  vestry_runtime *runtime;   /**< renders pages; borrowed. NULL: a runtime of threads_count threads; for a stepped
+                                 instance (vestry/runtime.h), the runtime of that instance */
   size_t max_requests_bytes; /**< maximum size of the copied requests from which streams render [256 MiB]: some 100
                                   bytes each and the headers, cookies above all. Beyond it a stream gets 503 with
                                   Retry-After, and the tab tries again; documents are served */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /** The secret of an instance, which seals data that pages get and send back: tab ids (vestry/app/tab.h), CSRF tokens
- *  (vestry/app/csrf.h), nonces (vestry/app/once.h). A seal is a message authentication code: it shows that this
- *  instance made the data, for this purpose and this scope. Without a secret the instance makes a random key: then a
- *  restart invalidates all open pages, and each process has another key.
+ *  (vestry/app/csrf.h), nonces (vestry/app/once.h). A seal is a message authentication code: it shows that an instance
+ *  with this secret made the data, for this purpose and this scope. Without a secret the instance makes a random key:
+ *  then a restart invalidates all open pages, and each process has another key.
  *
  *      vestry_secret_set(v, &(vestry_secret){.secret = bytes, .secret_len = 32}); */
 #ifndef VESTRY_SECRET_H

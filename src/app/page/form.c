@@ -239,7 +239,8 @@ vestry_err vestry_form_open(vestry_forms *forms, const vestry_request *req, vest
   const vestry_request *whose = render && render->share ? NULL : req;
   vestry_err error = find_place(forms, whose, name, &at);
   if (error == VESTRY_NOT_FOUND && at.form) error = VESTRY_OK; /* the request has no tab */
-  /* The tab of a document is a guess, so no stored values are shown; the page requests them when it knows its tab. */
+  /* It is not certain for which tab a document is requested, so no stored values are shown; the page requests them when
+   * it knows its tab. */
   const bool is_known = !error && *at.tab && vestry_tab_is_known(whose);
   if (is_known && render) {
     char topic[TOPIC_BYTES];
