@@ -577,7 +577,7 @@ def all_of(file):
 
 def give_unusable_files(name, kind, folder):
     missing = os.path.join(folder, 'missing', 'x.db')
-    Program(name, '--db', missing).must_refuse('vestry_sqlite_', missing, 'No such file or directory', 'its folder must be there')
+    Program(name, '--db', missing).must_refuse('vestry_sqlite_', missing, 'No such file or directory', 'create the folder')
     Program(name, '--db', folder).must_refuse('vestry_sqlite_', folder, 'unable to open')
     letter = os.path.join(folder, 'letter.db')
     with open(letter, 'w', encoding='ascii') as out:
@@ -591,7 +591,7 @@ def give_unusable_files(name, kind, folder):
     assert is_good(kind(program.port, 'Ada').write('into what was empty'))
     program.end()
     for memory in (':memory:', ''):
-        Program(name, '--db', memory, cwd=folder).must_refuse('vestry_sqlite_pool_create', 'a file is wanted')
+        Program(name, '--db', memory, cwd=folder).must_refuse('vestry_sqlite_pool_create', 'options.path must name a file')
 
 
 def open_other_versions(name, kind, folder):
@@ -608,12 +608,12 @@ def open_other_versions(name, kind, folder):
     assert texts(kind, old) == (['of long ago'] if kind.old else []) + ['life 0', 'life 1']
 
     # Databases of a later version of the example, and of vestry.
-    cases = [('PRAGMA user_version = 99', ('vestry_sqlite_pool_create', 'its tables are of version 99'))]
+    cases = [('PRAGMA user_version = 99', ('vestry_sqlite_pool_create', 'the tables have version 99'))]
     part = "PRAGMA user_version = {now}; UPDATE vestry_schema SET version = 99 WHERE part = '%s'"
     if name == 'chat':
-        cases.append((part % 'tab', ('vestry_sqlite_create', "vestry's tables (tab) are of version 99")))
+        cases.append((part % 'tab', ('vestry_sqlite_create', "vestry's tables (tab) have version 99")))
     if name not in ('cells', 'boxoffice'):
-        cases.append((part % 'session', ('vestry_sql_sessions_create', "vestry's tables (session) are of version 99")))
+        cases.append((part % 'session', ('vestry_sql_sessions_create', "vestry's tables (session) have version 99")))
     with contextlib.closing(sqlite3.connect(old)) as db:
         now = db.execute('PRAGMA user_version').fetchone()[0]
     for sql, said in cases:
@@ -621,7 +621,7 @@ def open_other_versions(name, kind, folder):
             db.executescript(sql.format(now=now))
         before = all_of(old)
         for _ in range(2):
-            Program(name, '--db', old).must_refuse(old, 'nothing was changed: use the program that wrote them', *said)
+            Program(name, '--db', old).must_refuse(old, 'nothing was changed; use the program that wrote them', *said)
         assert all_of(old) == before
 
 
@@ -650,7 +650,7 @@ def run_without_write_permission(name, kind, folder):
         assert all_of(file) == before
         if folder_mode == 0o555:
             new = os.path.join(place, 'new.db')
-            Program(name, '--db', new, prepare=obey_permissions).must_refuse('vestry_sqlite_', new, 'this user must be allowed to write there')
+            Program(name, '--db', new, prepare=obey_permissions).must_refuse('vestry_sqlite_', new, 'permit this user to write')
         os.chmod(place, 0o777)
         os.chmod(file, 0o666)
         program = Program(name, '--db', file).listens()
@@ -664,7 +664,7 @@ def write_to_a_locked_database(name, kind, folder):
     with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute('PRAGMA journal_mode = WAL')
         other.execute('BEGIN IMMEDIATE')
-        Program(name, '--db', file).must_refuse('vestry_sqlite_', file, 'is locked', 'another program is writing to it')
+        Program(name, '--db', file).must_refuse('vestry_sqlite_', file, 'is locked', 'another program is writing to the database')
         other.execute('ROLLBACK')
         program = Program(name, '--db', file).listens()
         ada = kind(program.port, 'Ada')
@@ -673,7 +673,7 @@ def write_to_a_locked_database(name, kind, folder):
         other.execute('BEGIN IMMEDIATE')
         program = Program(name, '--db', file, port=program.port)
         if kind.begins_by_writing:
-            program.must_refuse('vestry_sqlite_', file, 'is locked', 'another program is writing to it')
+            program.must_refuse('vestry_sqlite_', file, 'is locked', 'another program is writing to the database')
             program = Program(name, '--db', file, port=ada.session.port)
             other.execute('ROLLBACK')
         program.listens()
@@ -708,7 +708,7 @@ def refuse_until_there_is_room(name, kind, program, file, fill, make_room):
                 assert status >= 500, status
                 refused += 1
         assert file in program.log(), program.log()
-        assert re.search(r'disk is full|make room on the disk|disk full', program.log()), program.log()
+        assert re.search(r'disk is full|free space on the disk|disk full', program.log()), program.log()
         assert ada.looks() and bob.looks() and bob.is_shown(said[0])
         status = kind.try_login(program.port)
         assert status == 303 or status >= 500, status  # not: "the name is wrong"

@@ -86,7 +86,7 @@ static void job_that_loses_its_last_lease_is_dead(void **state) {
   assert_int_equal(atomic_load(&c.outcomes[1]), VESTRY_JOB_ENDED_LOST);
   const crew_row is = crew_look(&c.nodes[0], id);
   assert_int_equal(is.row.state, VESTRY_JOB_DEAD);
-  assert_string_equal(is.error, "its process died, or lost its lease");
+  assert_string_equal(is.error, "the process died, or the lease expired");
   const vestry_jobs_stats stats = crew_stats(&c.nodes[1]);
   assert_int_equal(stats.buried_count, 1);
   assert_int_equal(stats.begun_count, 0);

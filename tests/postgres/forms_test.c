@@ -296,7 +296,7 @@ static void opening_a_form_within_a_read_transaction_is_invalid(void **state) {
   assert_int_equal(vestry_route(s.on.v, "POST", "/inside", open_inside, &s), VESTRY_OK);
   form_load(&s, &t);
   assert_int_equal(form_call(&s, &t, "POST", "/inside", "x=1", NULL), 204);
-  assert_non_null(strstr(s.on.th.last_log, "this thread has begun a transaction"));
+  assert_non_null(strstr(s.on.th.last_log, "this thread has a read transaction"));
   form_end(&s);
 }
 

@@ -408,9 +408,9 @@ static void unusable_file_is_rejected_with_a_remedy(void **state) {
   snprintf(file, sizeof file, "%s", folder);
   expect_failure(VESTRY_IO, "unable to open database file");
   snprintf(file, sizeof file, "%s/missing/site.db", folder);
-  expect_failure(VESTRY_IO, "No such file or directory; its folder must be there");
+  expect_failure(VESTRY_IO, "No such file or directory; create the folder");
   snprintf(file, sizeof file, ":memory:");
-  expect_failure(VESTRY_INVALID, "give it a file");
+  expect_failure(VESTRY_INVALID, "use a file");
   snprintf(file, sizeof file, "%s", path);
   folder_remove(folder);
 }
@@ -462,7 +462,7 @@ static void removed_or_replaced_file_is_logged_once(void **state) {
     for (int i = 0; i < 3; i++) settle(&l); /* one line, however often the database is checked */
     assert_int_equal(l.th.log_lines, 1);
     assert_non_null(strstr(l.th.last_log, file));
-    assert_non_null(strstr(l.th.last_log, "start it again"));
+    assert_non_null(strstr(l.th.last_log, "restart it"));
     assert_int_equal(rename(kept, file), 0); /* the file is back */
     settle(&l);
     ledger_run(l.db, "INSERT INTO t(x) VALUES(3)");
@@ -489,11 +489,11 @@ static void failed_attach_logs_its_reason(void **state) {
   assert_int_equal(sqlite3_close(memory), SQLITE_OK);
   ledger_run(l.db, "BEGIN");
   assert_int_equal(vestry_sqlite_attach(l.database, l.db, &none), VESTRY_BUSY);
-  assert_non_null(strstr(l.th.last_log, "end that first"));
+  assert_non_null(strstr(l.th.last_log, "end it first"));
   ledger_run(l.db, "COMMIT");
   assert_int_equal(vestry_sqlite_attach(l.database, l.db, &l.connection), VESTRY_OK);
   assert_int_equal(vestry_sqlite_attach(l.database, l.db, &none), VESTRY_EXISTS);
-  assert_non_null(strstr(l.th.last_log, "attached already"));
+  assert_non_null(strstr(l.th.last_log, "already attached"));
   assert_int_equal(l.th.log_lines, 3);
   assert_non_null(strstr(l.th.last_log, "vestry_sqlite_attach, "));
   assert_non_null(strstr(l.th.last_log, file));
@@ -509,16 +509,16 @@ static int fail_as_second_process(const char *how) {
     signal(SIGXFSZ, SIG_IGN);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &(struct rlimit){1000, 1000}), 0);
     expect_failure(VESTRY_IO, "(778)"); /* from 3.46 on, SQLite also keeps the system's message */
-    expect_failure(VESTRY_IO, "; look whether the disk is full or broken, or ulimit -f too low");
+    expect_failure(VESTRY_IO, "; check whether the disk is full or broken, or ulimit -f is too low");
   } else if (strcmp(how, "a full disk") == 0) {
     if (!have_small_disk("size=4k"))
       print_message("no disk can be made small here\n");
     else
-      expect_failure(VESTRY_LIMIT, "make room on the disk");
+      expect_failure(VESTRY_LIMIT, "free space on the disk");
   } else {
     assert_int_equal(setgid(65534), 0);
     assert_int_equal(setuid(65534), 0);
-    expect_failure(VESTRY_IO, "let this user write to the file and to its folder");
+    expect_failure(VESTRY_IO, "permit this user to write to the file and its folder");
   }
   return 0;
 }
@@ -623,8 +623,8 @@ static void tables_of_a_later_version_are_rejected_unchanged(void **state) {
     }
     run_sql("UPDATE vestry_schema SET version = 2");
     char *before = read_file(&len);
-    expect_failure(VESTRY_IO, "vestry's tables (tab) are of version 2");
-    expect_failure(VESTRY_IO, "nothing was changed: use the program that wrote them, or a later vestry");
+    expect_failure(VESTRY_IO, "vestry's tables (tab) have version 2");
+    expect_failure(VESTRY_IO, "nothing was changed; use the program that wrote them, or a later vestry");
     char *after = read_file(&len_after);
     assert_int_equal(len, len_after);
     assert_memory_equal(before, after, len);
@@ -670,7 +670,7 @@ static void each_part_is_upgraded_separately(void **state) {
     assert_int_equal(vsi_sqlite_schema_bring(&call, db, &first), VESTRY_IO);
     assert_int_equal(th.log_lines, 1);
     assert_non_null(strstr(th.last_log, "vestry_sqlite_test, "));
-    assert_non_null(strstr(th.last_log, "(a) are of version 2"));
+    assert_non_null(strstr(th.last_log, "(a) have version 2"));
 
     /* A part's steps are applied together or not at all, and other parts stay unchanged. */
     assert_int_equal(vsi_sqlite_schema_bring(&call, db, &wrong), VESTRY_IO);
@@ -679,7 +679,7 @@ static void each_part_is_upgraded_separately(void **state) {
     ledger_run(other, "BEGIN IMMEDIATE");
     assert_int_equal(vsi_sqlite_schema_bring(&call, db, &second), VESTRY_OK); /* reading the version suffices */
     assert_int_equal(vsi_sqlite_schema_bring(&call, db, &(vsi_sql_schema){"c", steps, 1}), VESTRY_BUSY);
-    assert_non_null(strstr(th.last_log, "another program is writing to it"));
+    assert_non_null(strstr(th.last_log, "another program is writing to the database"));
     ledger_run(other, "ROLLBACK");
     if (is_old) { /* an old version is upgraded by its own part */
       ledger_run(other, "DROP TABLE a");

@@ -17,7 +17,7 @@ static void locked_database_returns_limit(void **state) {
   tabs_begin(&s, "u", one);
   ledger_run(s.reader, "BEGIN IMMEDIATE");
   assert_int_equal(tabs_set(&s, "u", one, "x", 1), VESTRY_LIMIT);
-  assert_non_null(strstr(s.on.th.last_log, "another program is writing to it"));
+  assert_non_null(strstr(s.on.th.last_log, "another program is writing to the database"));
   assert_string_equal(tabs_get(&s, "u", one), ""); /* a writer does not block readers */
   ledger_run(s.reader, "ROLLBACK");
   assert_int_equal(tabs_set(&s, "u", one, "x", 1), VESTRY_OK);

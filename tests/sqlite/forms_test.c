@@ -231,7 +231,7 @@ static void old_file_is_upgraded_and_later_version_is_rejected(void **state) {
   stored = NULL;
   assert_int_equal(vestry_sql_forms_create(pool, NULL, &stored), VESTRY_IO);
   assert_null(stored);
-  assert_non_null(strstr(th.last_log, "(form) are of version 9"));
+  assert_non_null(strstr(th.last_log, "(form) have version 9"));
   assert_int_equal(vestry_sql_forms_create(NULL, NULL, &stored), VESTRY_INVALID);
   assert_int_equal(vestry_sql_forms_create(pool, NULL, NULL), VESTRY_INVALID);
   vestry_sql_forms_destroy(NULL);

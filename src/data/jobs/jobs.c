@@ -92,7 +92,8 @@ vestry_err vestry_jobs_start(vestry_jobs *jobs) {
   bool is_begun = jobs->is_begun || jobs->is_over;
   jobs->is_begun = true;
   vsi_mutex_unlock(&jobs->lock);
-  if (is_begun) return vsi_mistake(jobs->host, "vestry_jobs_start", "they were started, stepped or stopped before");
+  if (is_begun)
+    return vsi_mistake(jobs->host, "vestry_jobs_start", "the jobs were already started, stepped or stopped");
   vestry_err error = vsi_jobs_threads_start(jobs);
   if (!error) return VESTRY_OK;
   vsi_mutex_lock(&jobs->lock);
@@ -128,7 +129,7 @@ static bool is_known(const vestry_jobs *jobs, const char *name) {
 static vestry_err add_kind(vestry_jobs *jobs, const char *name, vestry_job_fn fn, void *app) {
   if (!fn || !vsi_jobs_is_name(name, VESTRY_JOB_KIND_MAX_BYTES)) return VESTRY_INVALID;
   if (jobs->is_begun)
-    return vsi_mistake(jobs->host, "vestry_jobs_on", "functions are named before jobs are started or stepped");
+    return vsi_mistake(jobs->host, "vestry_jobs_on", "set functions before the jobs are started or stepped");
   if (is_known(jobs, name)) return VESTRY_EXISTS;
   if (VSI_ARRAY_RESERVE(jobs->host, jobs->kinds, jobs->kinds_count, jobs->kinds_room, 1)) return VESTRY_NO_MEMORY;
   char *copy = vsi_strdup(jobs->host, name, strlen(name));
@@ -146,7 +147,7 @@ vestry_err vestry_jobs_every(vestry_jobs *jobs, const char *name, uint64_t perio
   if (!jobs) return VESTRY_INVALID;
   if (!period_ms || period_ms > TEN_YEARS_MS || offset_ms >= period_ms)
     return vsi_mistake(jobs->host, "vestry_jobs_every",
-                       "a period is 1 ms to 10 years long, and offset_ms is less than period_ms");
+                       "period_ms must be from 1 ms to 10 years, and offset_ms less than period_ms");
   vestry_err error = add_kind(jobs, name, fn, app);
   if (error) return error;
   error = vsi_jobs_table_tick(jobs, name, (vsi_jobs_period){(int64_t)period_ms, (int64_t)offset_ms});

@@ -158,7 +158,7 @@ static void count_end(vestry_jobs_stats *stats, vestry_job_outcome outcome) {
 static void tell(vsi_jobs_run *run, vestry_job_outcome outcome, vestry_err error) {
   const vestry_jobs_options *options = &run->jobs->options;
   if (outcome == VESTRY_JOB_ENDED_DEAD)
-    vsi_log(run->jobs->host, VESTRY_LOG_WARN, "the job %lld (%s) is given up after %u attempts: %s",
+    vsi_log(run->jobs->host, VESTRY_LOG_WARN, "job %lld (%s) failed after %u attempts, and is not repeated: %s",
             (long long)run->job.id, run->job.kind, (unsigned)run->job.attempt,
             *run->why ? run->why : vestry_strerror(error));
   if (options->on_end) options->on_end(&run->job, outcome, error, options->app);
@@ -198,7 +198,7 @@ static void perform(vsi_jobs_run *run) {
 /* End a job that has no attempts left and whose lease ended while it ran. */
 static vestry_err bury(vsi_jobs_run *run) {
   vsi_jobs_end end;
-  vestry_job_explain(&run->job, "its process died, or lost its lease");
+  vestry_job_explain(&run->job, "the process died, or the lease expired");
   const vestry_job_outcome outcome = judge(run, VESTRY_FAILED, false, &end);
   vestry_err error = vsi_jobs_table_end(run, &end);
   if (error) return error == VESTRY_CLOSED ? VESTRY_OK : error; /* another process was faster */

@@ -177,7 +177,7 @@ static vestry_err run_alone(vestry_jobs *jobs, const char *sql, const vestry_val
                             void *ctx) {
   const vsi_call call = vsi_sql_call(jobs->pool, "vestry_jobs");
   if (jobs->pool->ops->own(jobs->pool))
-    return vsi_refuse(&call, VESTRY_INVALID, "this thread has a transaction: end it first");
+    return vsi_refuse(&call, VESTRY_INVALID, "this thread has a transaction; end it first");
   return later(jobs->pool->ops->run_again(jobs->pool, sql, values, row, ctx));
 }
 

@@ -217,8 +217,7 @@ static vestry_err change(const stored *in, vsi_sql_texts texts, const vestry_val
   const vsi_call call = vsi_sql_call(in->pool, "vestry_forms");
   if (!own) return in->pool->ops->run_again(in->pool, text_of(in, texts), values, row, ctx);
   if (vsi_sql_is_writing(own)) return vestry_sql_run(own, text_of(in, texts), values, row, ctx);
-  return vsi_refuse(&call, VESTRY_INVALID,
-                    "this thread has a transaction that only reads: end it, and then clear the form");
+  return vsi_refuse(&call, VESTRY_INVALID, "this thread has a read transaction; end it before clearing the form");
 }
 
 /* A change of a form, with the checks of bounds. */
@@ -288,9 +287,9 @@ static vestry_err check_reads(const stored *in) {
   const vsi_call call = vsi_sql_call(in->pool, "vestry_form_open");
   const vestry_sql_transaction *own = in->pool->ops->own(in->pool);
   if (!in->pool->ops->has_snapshots || !own || own->kind > VESTRY_SQL_READ_ASIDE || !own->kind) return VESTRY_OK;
-  return vsi_refuse(&call, VESTRY_INVALID,
-                    "this thread has begun a transaction to read with: open the form before it, or after it, or read "
-                    "by vestry_sql_read");
+  return vsi_refuse(
+      &call, VESTRY_INVALID,
+      "this thread has a read transaction; open the form before or after it, or read with vestry_sql_read");
 }
 
 static vestry_err find(vestry_forms_storage *storage, const vsi_form_key *key, vsi_form_state *ret_state) {

@@ -105,7 +105,7 @@ static vestry_err begin(void *ctx, const vestry_once_submission *press, vestry_o
   looking at = {.answer = answer, .capacity = capacity};
   const vsi_call call = vsi_sql_call(once->pool, "vestry_once_guard");
   if (once->pool->ops->own(once->pool))
-    return vsi_refuse(&call, VESTRY_INVALID, "this thread has a transaction: the guard is outside of it");
+    return vsi_refuse(&call, VESTRY_INVALID, "this thread has a transaction; call the guard outside of transactions");
   vestry_err error = run(once, vsi_sql_text_of(once->pool, begin_sql),
                          VESTRY_LIST(press->hash, press->owner, press->run, now_ms(once), once->options.lease_ms,
                                      once->options.lifetime_ms, once->options.runs_again),

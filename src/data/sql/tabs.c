@@ -109,7 +109,7 @@ static vestry_err find(vestry_sql_tabs *tabs, const char *function, const vestry
   const vsi_call call = vsi_sql_call(pool, function);
   if (pool->ops->has_snapshots && pool->ops->own(pool))
     return vsi_refuse(&call, VESTRY_INVALID,
-                      "this thread has a transaction: the state of a tab is read and written outside of it");
+                      "this thread has a transaction; read and write the state of a tab outside of transactions");
   *ret_state = (state){.tabs = tabs};
   return vsi_tab_owner_find(req, tabs->options.ttl_s, tabs->options.anonymous_ttl_s, &ret_state->whose);
 }

@@ -397,20 +397,19 @@ vestry_err vestry_sqlite_attach(vestry_sqlite *database, sqlite3 *db, vestry_sql
   if (!database || !db || !ret_connection || db == database->db || db == database->writer_db) return VESTRY_INVALID;
   const vsi_call call = {database->host, "vestry_sqlite_attach", database->path};
   if (!sqlite3_get_autocommit(db) || sqlite3_txn_state(db, NULL) != SQLITE_TXN_NONE)
-    return vsi_refuse(&call, VESTRY_BUSY, "the connection is in a transaction, or in a statement: end that first");
+    return vsi_refuse(&call, VESTRY_BUSY, "the connection is in a transaction or a statement; end it first");
   if (!is_same_file(database, db)) {
     const char *name = sqlite3_db_filename(db, "main");
-    return vsi_refuse(&call, VESTRY_INVALID,
-                      "the connection is open on %s; or the file was replaced since: open "
-                      "the one that is followed",
-                      name && *name ? name : "a database in memory");
+    return vsi_refuse(
+        &call, VESTRY_INVALID,
+        "the connection is open on %s, or the file was replaced since; open the database that is followed",
+        name && *name ? name : "a database in memory");
   }
   vestry_sqlite_connection *connection;
   vestry_err error = vsi_sqlite_connect(database, db, &connection);
   if (error)
     return vsi_refuse(&call, error, "%s",
-                      error == VESTRY_EXISTS ? "the connection is attached already: once is enough"
-                                             : vestry_strerror(error));
+                      error == VESTRY_EXISTS ? "the connection is already attached" : vestry_strerror(error));
   bool is_coarse = database->commits.records_pages && !vsi_sqlite_reader_knows_pages(&connection->reader);
   vsi_mutex_lock(&database->lock);
   database->stats.connections_count++;
@@ -419,8 +418,8 @@ vestry_err vestry_sqlite_attach(vestry_sqlite *database, sqlite3 *db, vestry_sql
   vsi_mutex_unlock(&database->lock);
   if (is_news)
     vsi_log(database->host, VESTRY_LOG_WARN,
-            "%s, %s: which pages of the file a connection reads is not known, and what it renders is followed by "
-            "tables: it shares its cache with another one, or there is no memory",
+            "%s, %s: the pages that a connection reads are unknown, so its renders are followed by tables; it shares "
+            "its cache with another connection, or memory ran out",
             call.function, call.name);
   *ret_connection = connection;
   return VESTRY_OK;

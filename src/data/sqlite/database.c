@@ -35,7 +35,7 @@ static vestry_err open_one(vestry_sqlite *database, sqlite3 **ret_db) {
   const vsi_call call = call_of(database);
   int result = sqlite3_open_v2(database->path, ret_db, flags, NULL);
   if (!result) result = sqlite3_busy_timeout(*ret_db, OPEN_WAITS_MS);
-  return vsi_sqlite_fail(&call, *ret_db, result, "it cannot be opened");
+  return vsi_sqlite_fail(&call, *ret_db, result, "cannot open the database");
 }
 
 static vestry_err open_both(vestry_sqlite *database) {
@@ -45,11 +45,10 @@ static vestry_err open_both(vestry_sqlite *database) {
   if (error) return error;
   const char *name = sqlite3_db_filename(database->db, "main");
   if (!name || !*name)
-    return vsi_refuse(&call, VESTRY_INVALID,
-                      "this is a database in memory, which one connection alone can see: give it a file");
+    return vsi_refuse(&call, VESTRY_INVALID, "a database in memory is visible to one connection only; use a file");
   if (sqlite3_file_control(database->db, "main", SQLITE_FCNTL_FILE_POINTER, &database->file) ||
       sqlite3_file_control(database->db, "main", SQLITE_FCNTL_VFS_POINTER, &database->vfs))
-    return vsi_refuse(&call, VESTRY_IO, "this SQLite's VFS does not show its files: use another VFS");
+    return vsi_refuse(&call, VESTRY_IO, "the VFS of this SQLite does not provide its files; use another VFS");
   return VESTRY_OK;
 }
 
@@ -64,10 +63,10 @@ static vestry_err open_counter(vestry_sqlite *database) {
     vestry_err error = vsi_sqlite_counter_open(database);
     if (!error) return VESTRY_OK;
     int result = sqlite3_extended_errcode(database->db);
-    if (vsi_sqlite_code(result)) return vsi_sqlite_fail(&call, database->db, result, "it cannot be read");
+    if (vsi_sqlite_code(result)) return vsi_sqlite_fail(&call, database->db, result, "cannot read the database");
     if (error != VESTRY_BUSY || waits == OPEN_WAITS_MS)
-      return vsi_refuse(&call, error, "the number of its last commit cannot be read: %s",
-                        error == VESTRY_BUSY ? "another program writes it all the time; end that one"
+      return vsi_refuse(&call, error, "cannot read the number of the last commit: %s",
+                        error == VESTRY_BUSY ? "another program writes continuously; end that program"
                                              : vestry_strerror(error));
     wait_a_moment();
   }
@@ -87,14 +86,14 @@ static vestry_err fill(vestry_sqlite *database) {
   if (!error) error = open_counter(database);
   if (error) return error;
   if (database->options.level == VESTRY_SQLITE_FILE_PAGES && !database->wal_index)
-    return vsi_refuse(&call, VESTRY_UNSUPPORTED, "level FILE_PAGES wants PRAGMA journal_mode = WAL before this");
+    return vsi_refuse(&call, VESTRY_UNSUPPORTED, "level FILE_PAGES requires PRAGMA journal_mode = WAL beforehand");
   /* From here on neither connection waits for locks. */
   sqlite3_busy_timeout(database->db, 0);
   sqlite3_busy_timeout(database->writer_db, 0);
   if (!vsi_sqlite_counter(database, database->file, &database->seen))
-    return vsi_refuse(&call, VESTRY_IO, "the number of its last commit cannot be read");
+    return vsi_refuse(&call, VESTRY_IO, "cannot read the number of the last commit");
   error = vsi_sqlite_connect(database, database->writer_db, &database->writer);
-  if (error) return vsi_refuse(&call, error, "its own connection is not attached: %s", vestry_strerror(error));
+  if (error) return vsi_refuse(&call, error, "cannot attach the internal connection: %s", vestry_strerror(error));
   database->writer->is_quiet = true;
   return start(database);
 }
@@ -110,11 +109,11 @@ static bool look(void *commits) {
 
 /* Return what is wrong with the arguments; NULL: nothing. */
 static const char *find_mistake(const vestry_sqlite_options *given, vestry_sqlite_options *ret_options) {
-  if (!given) return "there are no options";
+  if (!given) return "the options are NULL";
   if (VSI_OPTIONS_TAKE(vestry_sqlite_options, *ret_options, given))
-    return "the options are of a later version of vestry: set no new members";
-  if (!ret_options->path || !*ret_options->path) return "options.path is to name a file";
-  if (ret_options->level > VESTRY_SQLITE_FILE_PAGES) return "options.level is no level";
+    return "the options are of a later version of vestry; do not set new members";
+  if (!ret_options->path || !*ret_options->path) return "options.path must name a file";
+  if (ret_options->level > VESTRY_SQLITE_FILE_PAGES) return "options.level is unknown";
   return ret_options->poll_ms > POLL_MOST_MS ? "options.poll_ms is more than 60,000" : NULL;
 }
 
@@ -127,8 +126,9 @@ vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options
   const vsi_call call = {host, "vestry_sqlite_create", mistake ? "no database" : options.path};
   if (mistake) return vsi_refuse(&call, VESTRY_INVALID, "%s", mistake);
   if (!sqlite3_preupdate_hook || !sqlite3_threadsafe())
-    return vsi_refuse(&call, VESTRY_UNSUPPORTED,
-                      "this SQLite was built without SQLITE_ENABLE_PREUPDATE_HOOK or without threads: link another");
+    return vsi_refuse(
+        &call, VESTRY_UNSUPPORTED,
+        "this SQLite was built without SQLITE_ENABLE_PREUPDATE_HOOK or without threads; link another build");
   vestry_sqlite *database = vsi_calloc(host, 1, sizeof *database);
   if (!database) return vsi_refuse(&call, VESTRY_NO_MEMORY, "%s", vestry_strerror(VESTRY_NO_MEMORY));
   database->pages = pages;
@@ -149,8 +149,8 @@ vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options
   if (error == VESTRY_UNSUPPORTED)
     vsi_refuse(&call, error,
                vsi_sqlite_cache_is_refused()
-                   ? "level FILE_PAGES cannot be had: this SQLite lets nobody stand before its page cache"
-                   : "level FILE_PAGES wants vestry_sqlite_record_pages before any other use of SQLite");
+                   ? "level FILE_PAGES is unavailable, because this SQLite does not permit a wrapper of its page cache"
+                   : "level FILE_PAGES requires vestry_sqlite_record_pages before any other use of SQLite");
   else if (error)
     vsi_refuse(&call, error, "%s", vestry_strerror(error));
   else
@@ -161,8 +161,8 @@ vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options
   }
   if (options.level == VESTRY_SQLITE_DEFAULT && vsi_sqlite_cache_is_refused())
     vsi_log(host, VESTRY_LOG_WARN,
-            "%s, %s: the level is TABLES, and commits render more than they would at PAGES: this SQLite lets "
-            "nobody stand before its page cache",
+            "%s, %s: the level is TABLES, so commits render more than at FILE_PAGES, because this SQLite does not "
+            "permit a wrapper of its page cache",
             call.function, options.path);
   vsi_mutex_lock(&database->lock);
   database->is_open = true;

@@ -21,19 +21,20 @@ vestry_err vsi_sqlite_code(int result) {
 
 /* Return a remedy; NULL: none. system: the errno of the failed system call. */
 static const char *advice(int result, int system) {
-  if (system == ENOSPC || system == EDQUOT) return "make room on the disk";
-  if (system == EMFILE || system == ENFILE) return "let there be more descriptors (ulimit -n)";
+  if (system == ENOSPC || system == EDQUOT) return "free space on the disk";
+  if (system == EMFILE || system == ENFILE) return "raise the limit of descriptors (ulimit -n)";
   switch (result & 0xff) {
   case SQLITE_BUSY:
-  case SQLITE_LOCKED: return "another program is writing to it: end that one, or wait until it is done";
+  case SQLITE_LOCKED:
+    return "another program is writing to the database; end that program, or wait until it has finished";
   case SQLITE_NOMEM: return "give the process more memory";
-  case SQLITE_FULL: return "make room on the disk";
+  case SQLITE_FULL: return "free space on the disk";
   case SQLITE_READONLY:
-  case SQLITE_PERM: return "let this user write to the file and to its folder";
-  case SQLITE_CANTOPEN: return "its folder must be there, and this user must be allowed to write there";
-  case SQLITE_NOTADB: return "it is not a database of SQLite: choose another file";
-  case SQLITE_CORRUPT: return "bring back a copy of it, or save what `.recover` of the sqlite3 shell can read";
-  case SQLITE_IOERR: return "look whether the disk is full or broken, or ulimit -f too low";
+  case SQLITE_PERM: return "permit this user to write to the file and its folder";
+  case SQLITE_CANTOPEN: return "create the folder, and permit this user to write to it";
+  case SQLITE_NOTADB: return "the file is not a SQLite database; choose another file";
+  case SQLITE_CORRUPT: return "restore a backup, or recover data with `.recover` of the sqlite3 shell";
+  case SQLITE_IOERR: return "check whether the disk is full or broken, or ulimit -f is too low";
   default: return NULL;
   }
 }

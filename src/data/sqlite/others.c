@@ -70,7 +70,7 @@ static bool is_news(const vestry_sqlite *database, vsi_sqlite_number last) {
 static vestry_err read_quietly(vestry_sqlite *database, vsi_sqlite_number *ret_last) {
   int result = sqlite3_exec(database->db, "BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1", NULL, NULL, NULL);
   bool is_read = !result && vsi_sqlite_counter(database, database->file, ret_last);
-  vestry_err error = vsi_sqlite_fault(database, database->db, result, "it cannot be read");
+  vestry_err error = vsi_sqlite_fault(database, database->db, result, "cannot read the database");
   if (!sqlite3_get_autocommit(database->db)) sqlite3_exec(database->db, "ROLLBACK", NULL, NULL, NULL);
   return error ? error : is_read ? VESTRY_OK : VESTRY_IO;
 }
@@ -87,8 +87,8 @@ vestry_err vsi_sqlite_look(vestry_sqlite *database) {
                                       &database->stats.whole_count);
   bool is_failing = error && error != VESTRY_BUSY;
   if (is_failing && !database->is_failing)
-    vsi_log(database->host, VESTRY_LOG_ERROR, "SQLite, %s: commits of others are not seen: %s", database->path,
-            vestry_strerror(error));
+    vsi_log(database->host, VESTRY_LOG_ERROR, "SQLite, %s: cannot follow commits of other connections: %s",
+            database->path, vestry_strerror(error));
   if (is_failing) database->is_lost = true; /* the next check that succeeds refreshes everything */
   database->is_failing = is_failing;
   return error;
@@ -99,8 +99,7 @@ void vsi_sqlite_miss_file(vestry_sqlite *database) {
   if (sqlite3_file_control(database->db, "main", SQLITE_FCNTL_HAS_MOVED, &has_moved)) return;
   if (has_moved && !database->has_moved)
     vsi_log(database->host, VESTRY_LOG_ERROR,
-            "SQLite, %s: the file was removed, or another one has its place: what is written from here on is "
-            "gone when this program ends; start it again",
+            "SQLite, %s: the file was removed or replaced, so later writes are lost when this program ends; restart it",
             database->path);
   database->has_moved = has_moved;
 }

@@ -127,8 +127,8 @@ static vsi_sqlite_loan *take_locked(vsi_sqlite_pool *pool, bool is_aside, uint64
 static vestry_err refuse(vsi_sqlite_pool *pool, const char *function) {
   const vsi_call call = vsi_sqlite_pool_call(pool, function);
   return vsi_refuse(&call, VESTRY_LIMIT,
-                    "no connection was given back within %u ms: options.connections_count is %u; raise it, or "
-                    "look for a handler that holds one for long",
+                    "no connection became free within %u ms, and options.connections_count is %u; raise it, or look "
+                    "for a handler that holds a connection for long",
                     pool->options.wait_ms, pool->options.connections_count);
 }
 
@@ -143,7 +143,7 @@ static vestry_err lend(vsi_sqlite_pool *pool, bool is_aside, vestry_sql_transact
   if (!loan) pool->stats.refused_count++;
   vsi_mutex_unlock(&pool->lock);
   if (!loan) vsi_sqlite_pool_note(pool, is_aside, VESTRY_LIMIT);
-  if (!loan) return refuse(pool, is_aside ? "vestry_sql_begin to read aside" : "vestry_sql_begin to read");
+  if (!loan) return refuse(pool, is_aside ? "vestry_sql_begin (READ_ASIDE)" : "vestry_sql_begin (READ)");
   *ret_transaction = &loan->is;
   return VESTRY_OK;
 }
@@ -169,11 +169,11 @@ static vestry_err take_turn(vsi_sqlite_pool *pool, vsi_sqlite_loan **ret_loan) {
   if (!has_one && !loan) pool->stats.refused_count++;
   vsi_mutex_unlock(&pool->lock);
   *ret_loan = loan;
-  const vsi_call call = vsi_sqlite_pool_call(pool, "vestry_sql_begin to write");
+  const vsi_call call = vsi_sqlite_pool_call(pool, "vestry_sql_begin (WRITE)");
   if (has_one)
     return vsi_refuse(&call, VESTRY_INVALID,
-                      "this thread has a transaction already: end it before another one is begun");
-  return loan ? VESTRY_OK : refuse(pool, "vestry_sql_begin to write");
+                      "this thread already has a transaction; end it before beginning another one");
+  return loan ? VESTRY_OK : refuse(pool, "vestry_sql_begin (WRITE)");
 }
 
 static int run_text(vsi_sqlite_loan *loan, const char *sql) {
@@ -205,9 +205,9 @@ static vestry_err lend_to_write(vsi_sqlite_pool *pool, vestry_sql_kind kind, ves
   vsi_sqlite_loan *loan;
   vestry_err error = take_turn(pool, &loan);
   if (error) return error;
-  const vsi_call call = vsi_sqlite_pool_call(pool, "vestry_sql_begin to write");
+  const vsi_call call = vsi_sqlite_pool_call(pool, "vestry_sql_begin (WRITE)");
   loan->is.kind = kind;
-  error = vsi_sqlite_pool_fail(&call, loan->db, run_text(loan, "BEGIN IMMEDIATE"), "a transaction cannot be begun");
+  error = vsi_sqlite_pool_fail(&call, loan->db, run_text(loan, "BEGIN IMMEDIATE"), "cannot begin a transaction");
   if (error)
     give_back(loan);
   else
@@ -244,9 +244,8 @@ static vestry_err end_transaction(vsi_sqlite_loan *loan, vestry_err error) {
   /* A failure may have rolled back the transaction already; then there is nothing to commit. */
   bool was_lost = sqlite3_get_autocommit(loan->db);
   if (!error && was_lost)
-    error = vsi_refuse(&call, VESTRY_IO, "what was written is rolled back: the transaction was ended meanwhile");
-  if (!error)
-    error = vsi_sqlite_pool_fail(&call, loan->db, run_text(loan, "COMMIT"), "what was written is not committed");
+    error = vsi_refuse(&call, VESTRY_IO, "the writes were rolled back, because the transaction was ended meanwhile");
+  if (!error) error = vsi_sqlite_pool_fail(&call, loan->db, run_text(loan, "COMMIT"), "cannot commit the transaction");
   if (!sqlite3_get_autocommit(loan->db)) (void)run_text(loan, "ROLLBACK");
   vsi_mutex_lock(&pool->lock);
   if (error)
@@ -262,7 +261,7 @@ static void end_reading(vsi_sqlite_loan *loan) {
   if (sqlite3_get_autocommit(loan->db)) return;
   const vsi_call call = vsi_sqlite_pool_call(loan->pool, "vestry_sql_end");
   (void)vsi_refuse(&call, VESTRY_INVALID,
-                   "a transaction was begun by SQL on a connection to read with, and not ended: it is rolled back");
+                   "rolled back a transaction that was begun by SQL on a read connection, and not ended");
   (void)run_text(loan, "ROLLBACK");
 }
 

@@ -60,19 +60,19 @@ static vestry_err see_to_tables(const vsi_sqlite_pool *pool, sqlite3 *db, const 
   const vsi_call call = vsi_sqlite_pool_call(pool, function);
   int version = 0;
   int result = read_version(db, &version);
-  vestry_err error = vsi_sqlite_fail(&call, db, result, "it cannot be read");
+  vestry_err error = vsi_sqlite_fail(&call, db, result, "cannot read the database");
   if (!error && given->schema && version > given->schema_version)
     return vsi_refuse(&call, VESTRY_IO,
-                      "its tables are of version %d, and this program knows no later one than %d; nothing was "
-                      "changed: use the program that wrote them, or another file",
+                      "the tables have version %d, but this program supports at most version %d; nothing was changed; "
+                      "use the program that wrote them, or another file",
                       version, given->schema_version);
   if (!error) {
     result = set_mode(db, pool->options.busy_ms);
-    error = vsi_sqlite_fail(&call, db, result, "it cannot be written");
+    error = vsi_sqlite_fail(&call, db, result, "cannot write the database");
   }
   if (error || !given->schema || version == given->schema_version) return error;
   result = make_tables(db, given, &version);
-  error = vsi_sqlite_fail(&call, db, result, "its tables cannot be made");
+  error = vsi_sqlite_fail(&call, db, result, "cannot create the tables");
   if (!sqlite3_get_autocommit(db)) sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
   return error;
 }
@@ -91,19 +91,18 @@ static vestry_err open_one(vsi_sqlite_pool *pool, vsi_sqlite_loan *loan, const v
   if (is_first) make_file(pool);
   int result = sqlite3_open_v2(pool->path, &loan->db, flags, NULL);
   if (!result) result = sqlite3_busy_timeout(loan->db, (int)pool->options.busy_ms);
-  vestry_err error = vsi_sqlite_fail(&call, loan->db, result, "it cannot be opened");
+  vestry_err error = vsi_sqlite_fail(&call, loan->db, result, "cannot open the database");
   if (!error && is_first) {
     const char *name = sqlite3_db_filename(loan->db, "main");
     if (!name || !*name)
-      return vsi_refuse(&call, VESTRY_INVALID,
-                        "a file is wanted, which several connections can see: name one in options.path");
+      return vsi_refuse(&call, VESTRY_INVALID, "options.path must name a file, because several connections use it");
     if (sqlite3_db_readonly(loan->db, "main") == 1)
-      return vsi_sqlite_fail(&call, loan->db, SQLITE_READONLY, "it cannot be written");
+      return vsi_sqlite_fail(&call, loan->db, SQLITE_READONLY, "cannot write the database");
     error = see_to_tables(pool, loan->db, given);
   }
   if (error || !given->setup) return error;
   result = sqlite3_exec(loan->db, given->setup, NULL, NULL, NULL);
-  return vsi_sqlite_fail(&call, loan->db, result, "options.setup cannot be run");
+  return vsi_sqlite_fail(&call, loan->db, result, "cannot run options.setup");
 }
 
 static vestry_err open_all(vsi_sqlite_pool *pool, const vestry_sqlite_pool_options *given) {
@@ -250,11 +249,11 @@ vestry_err vestry_sqlite_pool_create(const vestry_sqlite_pool_options *given, ve
   set_defaults(&options);
   if (!options.path || !*options.path || strcmp(options.path, ":memory:") == 0)
     return refuse_options(host, options.path ? options.path : "",
-                          "a file is wanted, which several connections can see: name one in options.path");
+                          "options.path must name a file, because several connections use it");
   if (options.schema && options.schema_version < 1)
-    return refuse_options(host, options.path, "options.schema goes with a schema_version of 1 or more");
+    return refuse_options(host, options.path, "options.schema requires a schema_version of at least 1");
   if (options.connections_count > CONNECTIONS_MOST || options.aside_count > CONNECTIONS_MOST)
-    return refuse_options(host, options.path, "1,024 connections of a kind are the most");
+    return refuse_options(host, options.path, "connections_count or aside_count is more than 1,024");
   vsi_sqlite_pool *pool = allocate(host, &options);
   if (!pool) return VESTRY_NO_MEMORY;
   vestry_err error = open_all(pool, &options);

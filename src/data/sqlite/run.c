@@ -81,8 +81,8 @@ static vestry_err refuse_values(const vsi_call *call, sqlite3_stmt *statement, c
   char shown[SHOWN_BYTES / 2];
   vsi_sql_show(VSI_SQL_SQLITE, sqlite3_sql(statement), shown, sizeof shown);
   return vsi_refuse(call, VESTRY_INVALID,
-                    "%zu values were given for the %d parameters of \"%s\", of which each is a null, a boolean, "
-                    "an integer, a number, a text (not NULL) or bytes",
+                    "%zu values for the %d parameters of \"%s\"; each value must be a null, a boolean, an integer, a "
+                    "number, a text (not NULL) or bytes",
                     values ? values->count : 0, sqlite3_bind_parameter_count(statement), shown);
 }
 

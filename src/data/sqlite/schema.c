@@ -69,11 +69,11 @@ vestry_err vsi_sqlite_schema_bring(const vsi_call *call, sqlite3 *db, const vsi_
   state found;
   int result = read_found(db, schema->part, &found);
   if (!result && found.version < schema->version) result = take_steps(db, schema, &found);
-  vestry_err error = vsi_sqlite_fail(call, db, result, "vestry's tables cannot be made");
+  vestry_err error = vsi_sqlite_fail(call, db, result, "cannot create vestry's tables");
   if (!sqlite3_get_autocommit(db)) sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
   if (error || found.version <= schema->version) return error;
   return vsi_refuse(call, VESTRY_IO,
-                    "vestry's tables (%s) are of version %d, and this vestry knows no later one than %d; nothing "
-                    "was changed: use the program that wrote them, or a later vestry",
+                    "vestry's tables (%s) have version %d, but this version of vestry supports at most version %d; "
+                    "nothing was changed; use the program that wrote them, or a later vestry",
                     schema->part, found.version, schema->version);
 }
