@@ -160,7 +160,7 @@ int contest_run(const contest_ops *ops, const contest_settings *settings);
 /* The main function of a contestant without further options. */
 int contest_main(const contest_ops *ops, int argc, char **argv);
 
-/* -------------------------------------------------------------------------------------- contests of one's own ---- */
+/* ------------------------------------------------------------------------------------------ separate contests ---- */
 
 /* Create workers with their streams, without a contestant. NULL: out of memory. */
 contest_worker *contest_workers_create(const contest_ops *ops, const contest_settings *settings,

@@ -196,7 +196,7 @@ void page_on_presence(const vestry_presence_change *change, void *ctx) {
   vestry_refresh_here(app->pages, "people", NULL); /* each process gets this call */
 }
 
-/* --------------------------------------------------------------------------------- the page, one's own --------- */
+/* ------------------------------------------------------------------------------------ the private page --------- */
 
 vestry_err page_draft(const vestry_request *req, int channel, char name[DRAFT_BYTES]) {
   char tab[VESTRY_TAB_ID_BYTES];

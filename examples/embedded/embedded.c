@@ -98,7 +98,7 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx
                     "<p class=\"row\"><span><b id=\"device%d\">…</b> °C</span> <button "
                     "data-on:click=\"@post('/cool/%d')\">Cool %d</button></p>",
                     i, i, i);
-  vestry_html_stream(&html, req, NULL, NULL, "/live"); // opens it, and looks after it
+  vestry_html_stream(&html, req, NULL, NULL, "/live"); // opens the stream of the page, and supervises it
   vestry_err error = vestry_reply_html(reply, &html);
   vestry_html_finish(&html);
   return error;

@@ -14,7 +14,7 @@ header=$folder/include/vestry/version.h
 mkdir -p "$folder/include/vestry" "$folder/tests/abi" "$folder/lib"
 
 number=0 # of the soname
-library() { # MEMBERS ARGUMENT MORE [STATES INNER]: functions, a struct that begins with its size, and what it leads to
+library() { # MEMBERS ARGUMENT MORE [STATES INNER]: functions, and a struct that begins with its size
   cat >"$header" <<END
 #define VESTRY_VERSION "1.2.3"
 #include <stddef.h>

@@ -47,12 +47,12 @@ async function start(t, program, breaks, where = '', { hides = false, byClock = 
     asks: () => proxy.streams.filter(isAsk),
     seen: async () => (await fetch(`${server.url}seen`)).json(),
     post: async (what, body = '') => assert.equal((await send('POST', server.url + what, body)).status, 204),
-    asking: (count = 1) => until(() => proxy.streams.filter(isAsk).length >= count, `${count} asks`),
+    asking: (count = 1) => until(() => proxy.streams.filter(isAsk).length >= count, `${count} long polls`),
     // Wait for a held long poll: it contains the page's state tag and has no answer.
     held: () => until(() => {
       const last = proxy.streams.at(-1);
       return last?.open && isAsk(last) && last.headers['last-event-id'] && !last.contents();
-    }, 'an ask that is held'),
+    }, 'a held long poll'),
     // Wait for a stream that continues.
     streaming: () => until(() => {
       const last = proxy.streams.at(-1);
@@ -162,10 +162,10 @@ describe('asks', { concurrency: 6 }, () => {
       await page.shows('text', 'one');
       const tried = () => page.proxy.streams.slice(length).findIndex((stream) => !page.isAsk(stream));
       await until(() => tried() >= 0, 'a stream');
-      await until(() => page.proxy.streams.slice(length + tried()).some(page.isAsk), 'an ask after it');
+      await until(() => page.proxy.streams.slice(length + tried()).some(page.isAsk), 'a long poll after it');
       const count = page.proxy.streams.slice(length + tried()).findIndex(page.isAsk);
-      assert.ok(count <= 2, 'one stream, then asks'); // or two, if the cut came before any data of the first
-      await assertCurrent(t, page, 'after a stream that was tried in vain');
+      assert.ok(count <= 2, 'one stream, then long polls'); // or two, if the cut came before any data of the first
+      await assertCurrent(t, page, 'after a failed attempt to open a stream');
       clear(page);
       await page.element('el.until = 0');
       await page.post('text', 'two');
@@ -200,7 +200,7 @@ describe('asks', { concurrency: 6 }, () => {
     assert.ok(all.slice(0, 27).every((one) => /changed/.test(one.text)));
     assert.ok(!/changed/.test(all[27].text));
     const late = small.ask(had);
-    await until(() => late.hasEnded, 'one that comes later');
+    await until(() => late.hasEnded, 'a later long poll');
     assert.match(late.text, /changed/);
   });
 
@@ -321,7 +321,7 @@ describe('asks', { concurrency: 6 }, () => {
     await page.shows('failed', '422');
     const { length } = page.proxy.streams;
     await page.page.evaluate(() => new Promise((done) => setTimeout(done, 3000)));
-    assert.ok(page.proxy.streams.length - length < 5, 'no press is told of again and again');
+    assert.ok(page.proxy.streams.length - length < 5, 'each submission is reported once');
     assert.deepEqual(faults(page.problems), []);
   });
 
@@ -342,7 +342,7 @@ describe('asks', { concurrency: 6 }, () => {
     await page.until(() => !document.querySelector('[aria-busy]'));
     const { length } = page.proxy.streams;
     await page.page.evaluate(() => new Promise((done) => setTimeout(done, 3000)));
-    assert.ok(page.proxy.streams.length - length < 5, 'no navigation is told of again and again');
+    assert.ok(page.proxy.streams.length - length < 5, 'each navigation is reported once');
     assert.ok(await page.page.evaluate(() => window.isSame));
     assert.deepEqual(faults(page.problems), []);
   });

@@ -52,7 +52,7 @@ const LONGER = 'UPDATE seat SET until_ms = until_ms + 3600000 WHERE until_ms > 0
 async function isKept(office, name) {
   const until = Date.now() + 120_000;
   while (!JSON.stringify(office.sql('SELECT hex(pairs) FROM vestry_form')).includes(Buffer.from(name).toString('hex').toUpperCase())) {
-    assert.ok(Date.now() < until, 'what was typed is not kept');
+    assert.ok(Date.now() < until, 'the typed text is not stored');
     await new Promise((done) => setTimeout(done, 50));
   }
 }

@@ -79,7 +79,7 @@ test('client: signals that are patched to null, set to null or cut off are remov
   if (!isStandin && KNOWS_QUERY) { // since 1.0.4, listeners of changes receive removed signals, too
     const told = (await page.evaluate(() => window.told)).map((one) => JSON.parse(one));
     assert.ok(told.some((one) => one.who && one.who.age === null), 'that it is null');
-    assert.ok(told.some((one) => one.list && one.list[1] === null && !('0' in one.list)), 'which are gone');
+    assert.ok(told.some((one) => one.list && one.list[1] === null && !('0' in one.list)), 'removed signals');
   }
   assert.deepEqual(problems, []);
 });

@@ -166,7 +166,7 @@ for (const name of EXAMPLES) {
     if (isStrict && own.some(({ url }) => url === page.url())) {
       assert.equal(thrown, 'TypeError');
       await settled(page);
-      assert.ok(refused.length, 'what is refused is heard');
+      assert.ok(refused.length, 'violations are recorded');
     }
   });
 }

@@ -41,7 +41,7 @@ async function open(session, url) {
 
 async function waitFor(condition) {
   for (let i = 0; !(await condition()); i++) {
-    assert.ok(i < 600, `waited in vain for ${condition}`);
+    assert.ok(i < 600, `timeout: ${condition}`);
     await new Promise((done) => setTimeout(done, 50));
   }
 }

@@ -40,7 +40,7 @@ async function open(session, url) {
 // saw: returns the actual state, for the message at a timeout.
 async function waitFor(condition, saw = () => 'nothing') {
   for (let i = 0; !(await condition()); i++) {
-    if (i === 1200) assert.fail(`waited in vain for ${condition}; there is ${JSON.stringify(await saw())}`);
+    if (i === 1200) assert.fail(`timeout: ${condition}; instead: ${JSON.stringify(await saw())}`);
     await new Promise((done) => setTimeout(done, 50));
   }
 }

@@ -55,7 +55,7 @@ for (const name of EXAMPLES) {
       await page.goto(example.url);
       await enter(page);
       await at(page, 2999);
-      assert.equal(await late(page).count(), 0, 'it is said at once');
+      assert.equal(await late(page).count(), 0, 'it is reported at once');
       await at(page, 3000);
       await late(page).waitFor();
       assert.match(await late(page).innerText(), /script/);

@@ -441,7 +441,7 @@ test('d1: no typed text is lost during changes', { skip: real }, async (t) => {
   const wanted = `${typed.slice(0, 50)}!${typed.slice(100)}`;
   assert.equal(await page.inputValue('#draft'), wanted);
   await page.click('#send');
-  await until(async () => (await seen()).draft === wanted, 'what was typed');
+  await until(async () => (await seen()).draft === wanted, 'the typed text');
   isOver = true;
   await changing;
   await text(each, `change ${changes}`); // the last one
@@ -516,7 +516,7 @@ test('d17: a stream redirects and reloads the page, under a policy without inlin
   await each.page.evaluate(() => (window.isFirst = true));
   const { documents } = await seen();
   await post('text', 'reload');
-  await until(async () => (await seen()).documents === documents + 1, 'the page is loaded anew');
+  await until(async () => (await seen()).documents === documents + 1, 'the page is reloaded');
   await text(each, 'loaded anew');
   assert.equal(await each.page.evaluate(() => window.isFirst), undefined);
   await post('text', 'and now');
@@ -577,7 +577,7 @@ test('d1: a response that is cut in the middle of a change', async (t) => {
   await streams(1);
   proxy.cutAfter(50_000);
   await post('text', 'all of it');
-  await until(() => proxy.streams.length === 2, 'it comes back');
+  await until(() => proxy.streams.length === 2, 'it reconnects');
   assert.equal(proxy.streams[0].open, false);
   await each.shows('last', 'all of it');
   const rows = await each.page.$$eval('p[id^=row-]', (all) => all.filter((row) => row.textContent.startsWith('all of it')).length);

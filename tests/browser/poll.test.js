@@ -116,7 +116,7 @@ test('poll: rejected and half-typed forms keep their text and place, at the top 
   await one.until(() => document.querySelector('h1')?.textContent.startsWith('öö'));
   await one.page.goBack();
   await one.until(() => document.querySelector('#title'));
-  assert.equal(await one.page.getByLabel('Question').inputValue(), '', 'what was asked is not asked again');
+  assert.equal(await one.page.getByLabel('Question').inputValue(), '', 'a submitted question is not submitted again');
   assert.deepEqual(ada.problems, []);
 });
 

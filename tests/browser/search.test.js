@@ -16,7 +16,7 @@ test('search: the list follows the typed text, and marks it', async (t) => {
   await birds.page.locator('#query').pressSequentially('FINCH');
   await says(birds, '4 of 42 birds');
   assert.deepEqual(new Set(await birds.page.locator('mark').allTextContents()), new Set(['finch']));
-  assert.equal(await birds.page.evaluate(() => document.activeElement.id), 'query', 'one goes on typing');
+  assert.equal(await birds.page.evaluate(() => document.activeElement.id), 'query', 'the focus stays');
   await picture(birds.page, 'search');
   await birds.page.fill('#query', '');
   await says(birds, '42 of 42 birds');

@@ -27,7 +27,7 @@ test('signup: an error appears when its field is left, and disappears while typi
   await wrong(ada, 'email', 'An address looks like name@example.org.');
   assert.equal(await ada.page.getAttribute('#email', 'aria-invalid'), 'true');
   assert.equal(await ada.page.getAttribute('#email', 'aria-describedby'), 'email-error');
-  assert.equal(await ada.page.inputValue('#seats'), '7', 'nobody is interrupted');
+  assert.equal(await ada.page.inputValue('#seats'), '7', 'other fields stay unchanged');
   await picture(ada.page, 'signup');
   await fill(ada, { email: 'ada@example.org', seats: '2' });
   await wrong(ada, 'email', '');
@@ -113,7 +113,7 @@ test('signup: the last seats can be taken, and none beyond them', async (t) => {
   await Promise.all([1, 1, 1, 1].map((seats, i) => send('POST', 'signup', body(i + 9, seats))));
   await last.until(() => document.querySelector('#left').textContent === '0');
   await last.until(() => document.querySelector('fieldset').disabled && document.querySelector('#form > form > p').checkVisibility());
-  assert.equal(await last.page.inputValue('#name'), 'Last', 'what was typed can be seen');
+  assert.equal(await last.page.inputValue('#name'), 'Last', 'the typed text is visible');
   const late = await tab();
   await late.until(() => document.querySelector('fieldset').disabled);
   assert.equal(await late.page.textContent('#left'), '0');
