@@ -19,10 +19,10 @@ static atomic_uint levels_count, again_count, silences_count, begins_count;
 
 static void look_at_log(void *ctx, vestry_log_level level, const char *line) {
   (void)ctx, (void)level;
-  if (strstr(line, "the level is READS, over PostgreSQL")) levels_count++;
-  if (strstr(line, "commits are followed again, over PostgreSQL")) again_count++;
-  if (strstr(line, "the server says nothing, for 300 ms")) silences_count++;
-  if (strstr(line, "it begins anew, and all pages are rendered again then")) begins_count++;
+  if (strstr(line, "the level is READS, with PostgreSQL")) levels_count++;
+  if (strstr(line, "commits are followed again, with PostgreSQL")) again_count++;
+  if (strstr(line, "the server has sent nothing for 300 ms")) silences_count++;
+  if (strstr(line, "restarting, and then all pages are rendered again")) begins_count++;
 }
 
 static void open_logged(shown_site *s, const char *url, const vestry_postgres_options *options) {

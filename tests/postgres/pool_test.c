@@ -90,7 +90,7 @@ static void wrong_values_are_logged_without_their_content(void **state) {
   assert_int_equal(alone(&s, "SELEKT 1", NULL), VESTRY_IO);
   assert_logged(&s, "vestry_sql_run", "SELEKT ...: syntax error at or near \"SELEKT\" (42601)");
   assert_int_equal(alone(&s, two, VESTRY_LIST("hunter2", 1)), VESTRY_IO);
-  assert_logged(&s, "vestry_sql_run", "a value does not fit (22P02)");
+  assert_logged(&s, "vestry_sql_run", "a value is invalid (22P02)");
   assert_null(strstr(s.th.last_log, "hunter2"));
   assert_int_equal(alone(&s, "INSERT INTO t VALUES($1, $2)", VESTRY_LIST(1, "hunter2")), VESTRY_OK);
   assert_int_equal(alone(&s, "INSERT INTO t VALUES($1, $2)", VESTRY_LIST(2, "hunter2")), VESTRY_EXISTS);
@@ -163,9 +163,9 @@ static void read_transaction_has_one_snapshot_and_cannot_write(void **state) {
   assert_int_equal(shop_number(&s, "SELECT count(*) FROM t"), 0);
   assert_int_equal(vestry_sql_end(inner, VESTRY_OK), VESTRY_OK);
   assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_SERIALIZABLE, &other), VESTRY_INVALID);
-  assert_logged(&s, "vestry_sql_begin", "this thread has a transaction already");
+  assert_logged(&s, "vestry_sql_begin", "this thread already has a transaction");
   assert_int_equal(vestry_sql_run(outer, "INSERT INTO t VALUES(2)", NULL, NULL, NULL), VESTRY_IO);
-  assert_logged(&s, "vestry_sql_run", "(25006); a render writes nothing");
+  assert_logged(&s, "vestry_sql_run", "(25006); renders cannot write");
   assert_string_equal(vestry_postgres_sqlstate(outer), "25006");
   assert_int_equal(vestry_sql_end(outer, VESTRY_OK), VESTRY_OK);
   assert_int_equal(shop_number(&s, "SELECT count(*) FROM t"), 1);
@@ -203,7 +203,7 @@ static void write_transaction_commits_or_rolls_back(void **state) {
   assert_int_equal(vestry_sql_run(loan, "INSERT INTO t VALUES(5)", NULL, NULL, NULL), VESTRY_OK);
   assert_int_equal(vestry_sql_run(loan, "SELEKT", NULL, NULL, NULL), VESTRY_IO);
   assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_IO);
-  assert_logged(&s, "vestry_sql_end", "what was written is rolled back");
+  assert_logged(&s, "vestry_sql_end", "the writes were rolled back");
   assert_int_equal(shop_number(&s, "SELECT sum(a) FROM t"), 1);
   assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_READ, write_row, &one), VESTRY_INVALID);
   assert_int_equal(vestry_sql_begin(s.pool, (vestry_sql_kind)9, &loan), VESTRY_INVALID);

@@ -313,7 +313,7 @@ static void log_names_each_uncovered_relation_once(void **state) {
   (void)shown_watch_as(&s, "CREATE TEMP TABLE mine AS SELECT 1", SHOWN_READS, true); /* another table each time */
   for (int i = 0; i < 50; i++) site_refresh(&s.on, "own");
   assert_true(s.on.th.log_lines - lines <= 32);
-  assert_non_null(strstr(s.on.th.last_log, "Further ones are not logged"));
+  assert_non_null(strstr(s.on.th.last_log, "Further relations are not logged"));
   shown_close(&s);
 }
 

@@ -59,7 +59,7 @@ static void literals_are_not_logged(void **state) {
 static void text_quoted_by_the_server_is_not_logged(void **state) {
   (void)state;
   static const wrong all[] = {
-      {"SELECT '" MARK "'::int", "a value does not fit (22P02)"},
+      {"SELECT '" MARK "'::int", "a value is invalid (22P02)"},
       {"SELECT 1 '" MARK "'", "syntax error at or near \"...\" (42601)"},
       {"SELECT '" MARK, "unterminated quoted string at or near \"...\" (42601)"},
       {"SELECT \"" MARK, "unterminated quoted identifier at or near \"...\" (42601)"},
@@ -70,8 +70,8 @@ static void text_quoted_by_the_server_is_not_logged(void **state) {
       {"SELECT set_config('" MARK "', 'a', false)", "unrecognized configuration parameter \"...\" (42704)"},
       {"SELECT b.\"a\xC2\xBB" MARK "\" FROM bird b", "column b.a\"...\" (42703)"},
       {"SELECT name FROM bird ORDER BY 1234", "ORDER BY position ... is not in select list (42P10)"},
-      {"SELECT say('" MARK "')", "SELECT say(...): a function refuses it (42P01)"},
-      {"DO $$ BEGIN RAISE EXCEPTION '" MARK "'; END $$", "DO ...: a function refuses it (P0001)"},
+      {"SELECT say('" MARK "')", "SELECT say(...): a function has raised an error (42P01)"},
+      {"DO $$ BEGIN RAISE EXCEPTION '" MARK "'; END $$", "DO ...: a function has raised an error (P0001)"},
   };
   run_rejected(all, sizeof all / sizeof *all);
 }
@@ -80,9 +80,9 @@ static void bound_values_are_not_logged(void **state) {
   (void)state;
   shop s;
   static const wrong all[] = {
-      {"SELECT $1::int", "SELECT $1::int: a value does not fit (22P02)"},
+      {"SELECT $1::int", "SELECT $1::int: a value is invalid (22P02)"},
       {"SELECT $1::text::regclass", "SELECT $1::text::regclass: relation \"...\" (42P01)"},
-      {"SELECT say($1)", "SELECT say($1): a function refuses it (42P01)"},
+      {"SELECT say($1)", "SELECT say($1): a function has raised an error (42P01)"},
       {"INSERT INTO bird VALUES(2, $1 || 'row', 1, 'a')", "unique constraint \"bird_name_key\" (23505)"},
       {"SELECT $1, $2, '" MARK "'", "SELECT $1, $2, ...: "},
   };
@@ -104,7 +104,8 @@ static void statement_of_a_lost_connection_is_logged_without_values(void **state
   begin(&s);
   const char *sql = "SELECT pg_terminate_backend(pg_backend_pid()), '" MARK "'";
   assert_int_equal(vestry_sql_run_alone(s.pool, sql, NULL, NULL, NULL), VESTRY_IO);
-  assert_logged(&s, sql, "SELECT pg_terminate_backend(pg_backend_pid()), ...: it is not known whether it was done");
+  assert_logged(&s, sql,
+                "SELECT pg_terminate_backend(pg_backend_pid()), ...: it is unknown whether the statement was executed");
   shop_end(&s);
 }
 

@@ -298,7 +298,7 @@ static void new_connections_keep_the_search_path(void **state) {
                                      "10000) FROM pg_stat_activity WHERE application_name = 'vestry'");
   assert_int_equal(shop_number(&s, "SELECT a FROM t"), 1);
   assert_int_equal(shop_stats(&s).connects_count, 2);
-  assert_non_null(strstr(s.th.last_log, "the search_path of a new connection is green"));
+  assert_non_null(strstr(s.th.last_log, "a new connection has the search_path green"));
   shop_end(&s);
   postgres_server_run(shop_server(), "ALTER ROLE postgres RESET search_path; DROP SCHEMA blue, green CASCADE");
 }
@@ -344,7 +344,8 @@ static void only_session_mode_pooler_is_accepted(void **state) {
     postgres_pooler_start(&pooler, shop_server(), modes[i]);
     const vestry_err error = shop_open(&s, (vestry_postgres_pool_options){.url = pooler.url, .connections_count = 2});
     assert_int_equal(error, is_session ? VESTRY_OK : VESTRY_UNSUPPORTED);
-    if (!is_session) assert_non_null(strstr(s.th.last_log, "name the server itself, or a pooler in session mode"));
+    if (!is_session)
+      assert_non_null(strstr(s.th.last_log, "connect to the server itself, or to a pooler in session mode"));
     if (is_session) {
       shop_do(&s, "CREATE TABLE t(a int)");
       for (size_t k = 0; k < KINDS; k++)

@@ -293,30 +293,30 @@ static void invalid_wal_is_rejected_with_a_reason(void **state) {
   write_all(&w, &expected, 15);
   enum { RECORD = 40 }; /* behind the first page's header */
   assert_rejected(&w, 17, 0, 0xD110, 2, VESTRY_MALFORMED, "the page at 0/30000 is PostgreSQL 15's, not 17's");
-  assert_rejected(&w, 15, 0, 0xD199, 2, VESTRY_MALFORMED, "the mark of the page at 0/30000 is D199, not D110");
+  assert_rejected(&w, 15, 0, 0xD199, 2, VESTRY_MALFORMED, "the magic number of the page at 0/30000 is D199, not D110");
   assert_rejected(&w, 15, 0, 0x10D1, 2, VESTRY_UNSUPPORTED,
-                  "the page at 0/30000 is of a machine that has the other order of bytes");
-  assert_rejected(&w, 15, 0, 0x16D1, 2, VESTRY_UNSUPPORTED, "the other order of bytes"); /* and of another version */
+                  "the page at 0/30000 is from a machine with the other byte order");
+  assert_rejected(&w, 15, 0, 0x16D1, 2, VESTRY_UNSUPPORTED, "the other byte order"); /* and of another version */
   assert_rejected(&w, 15, 2, 0x12, 2, VESTRY_MALFORMED, "flags");
-  assert_rejected(&w, 15, 2, 0, 2, VESTRY_MALFORMED, "the length of the head");
-  assert_rejected(&w, 15, 8, 1, 8, VESTRY_MALFORMED, "the place of the page at 0/30000 is 1, not 30000");
+  assert_rejected(&w, 15, 2, 0, 2, VESTRY_MALFORMED, "the length of the header");
+  assert_rejected(&w, 15, 8, 1, 8, VESTRY_MALFORMED, "the address of the page at 0/30000 is 1, not 30000");
   assert_rejected(&w, 15, 32, 8192, 4, VESTRY_MALFORMED, "the segment's size of the page at 0/30000 is 2000, not 1000");
   assert_rejected(&w, 15, 36, 1024, 4, VESTRY_MALFORMED, "the size of the page");
   assert_rejected(&w, 15, WRITTEN_PAGE + 16, 1, 4, VESTRY_MALFORMED,
-                  "the rest of a record of the page at 0/30200 is 1, not");
+                  "the remaining length of a record of the page at 0/30200 is 1, not");
   assert_rejected(&w, 15, WRITTEN_PAGE + 2, 0, 2, VESTRY_MALFORMED,
-                  "the rest of a record of the page at 0/30200 is 0, not");
-  assert_rejected(&w, 15, RECORD, 23, 4, VESTRY_MALFORMED, "no record has 23 bytes, as the one at 0/30028 says");
-  assert_rejected(&w, 15, RECORD, 0x40000000, 4, VESTRY_MALFORMED, "no record has");
+                  "the remaining length of a record of the page at 0/30200 is 0, not");
+  assert_rejected(&w, 15, RECORD, 23, 4, VESTRY_MALFORMED, "invalid length of 23 bytes of the record at 0/30028");
+  assert_rejected(&w, 15, RECORD, 0x40000000, 4, VESTRY_MALFORMED, "invalid length of");
   assert_rejected(&w, 15, RECORD, VSI_POSTGRES_RECORD_BYTES_MAX + 1, 4, VESTRY_TOO_LARGE,
                   "the record at 0/30028 has 67108865");
-  assert_rejected(&w, 15, RECORD + 8, WRITTEN_AT + RECORD, 8, VESTRY_MALFORMED, "the one before is at 0/30028");
-  assert_rejected(&w, 15, RECORD + 24 + 8, 9, 8, VESTRY_MALFORMED, "the one before is at 0/9, not at 0/30028");
+  assert_rejected(&w, 15, RECORD + 8, WRITTEN_AT + RECORD, 8, VESTRY_MALFORMED, "its predecessor at 0/30028");
+  assert_rejected(&w, 15, RECORD + 24 + 8, 9, 8, VESTRY_MALFORMED, "its predecessor at 0/9, not at 0/30028");
   assert_rejected(&w, 15, RECORD + 24 + 24, 33, 1, VESTRY_MALFORMED,
-                  "the parts of the record at 0/30040 do not add up");
+                  "the lengths in the record at 0/30040 are inconsistent");
   /* The same relation as no block. */
-  assert_rejected(&w, 15, RECORD + 24 + 24 + 1, 0x80 | 0x20, 1, VESTRY_MALFORMED, "do not add up");
-  assert_rejected(&w, 15, RECORD + 24 + 24 + 1, 0, 1, VESTRY_MALFORMED, "do not add up"); /* data without its flag */
+  assert_rejected(&w, 15, RECORD + 24 + 24 + 1, 0x80 | 0x20, 1, VESTRY_MALFORMED, "are inconsistent");
+  assert_rejected(&w, 15, RECORD + 24 + 24 + 1, 0, 1, VESTRY_MALFORMED, "are inconsistent"); /* data without its flag */
   written_close(&w);
 }
 

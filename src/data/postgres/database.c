@@ -171,21 +171,22 @@ static void fall_back(vestry_postgres *database) {
   if (until_ns) return; /* one was active: it is extended */
   atomic_fetch_add_explicit(&database->fallbacks, 1, memory_order_relaxed);
   vsi_log(database->host, VESTRY_LOG_WARN,
-          "vestry_postgres, %s: the level is TABLES for %u ms: the server has no room for more locks (53200); raise "
-          "max_pred_locks_per_transaction there, or look for a transaction that stays open",
+          "vestry_postgres, %s: the level is TABLES for %u ms, because the server has no room for more locks (53200); "
+          "raise max_pred_locks_per_transaction there, or look for a transaction that stays open",
           database->pool->is.name, database->options.fallback_ms);
 }
 
 static void say_level(const vestry_postgres *database, vestry_postgres_level level, unsigned major) {
   static const char *const names[] = {"", "TOPICS", "TABLES", "READS"};
   if (level == VESTRY_POSTGRES_TOPICS)
-    vsi_log(database->host, VESTRY_LOG_WARN,
-            "vestry_postgres, %s: the level is TOPICS: commits cannot be followed, as was said before; that wants a "
-            "user with REPLICATION (ALTER ROLE … REPLICATION), wal_level = replica, a free place of "
-            "max_wal_senders, and the server itself: most poolers pass no replication on",
-            database->pool->is.name);
+    vsi_log(
+        database->host, VESTRY_LOG_WARN,
+        "vestry_postgres, %s: the level is TOPICS, because commits cannot be followed (see the previous message); "
+        "following requires a user with REPLICATION (ALTER ROLE … REPLICATION), wal_level = replica, a free slot of "
+        "max_wal_senders, and a direct connection to the server, because most poolers do not support replication",
+        database->pool->is.name);
   else
-    vsi_log(database->host, VESTRY_LOG_INFO, "vestry_postgres, %s: the level is %s, over PostgreSQL %u",
+    vsi_log(database->host, VESTRY_LOG_INFO, "vestry_postgres, %s: the level is %s, with PostgreSQL %u",
             database->pool->is.name, names[level], major);
 }
 
@@ -202,7 +203,7 @@ static void changed(void *ctx, vsi_postgres_following is, unsigned major) {
   if (former != level)
     say_level(database, level, major);
   else
-    vsi_log(database->host, VESTRY_LOG_INFO, "vestry_postgres, %s: commits are followed again, over PostgreSQL %u",
+    vsi_log(database->host, VESTRY_LOG_INFO, "vestry_postgres, %s: commits are followed again, with PostgreSQL %u",
             database->pool->is.name, major);
 }
 
@@ -383,8 +384,8 @@ static void tell_uncovered(vestry_postgres *database, uint32_t oid) {
   if (!oid || at == UNCOVERED_MOST) return;
   vsi_log(database->host, VESTRY_LOG_WARN,
           "vestry_postgres, %s: a page reads the relation with oid %u, which is unlogged, temporary, foreign or a "
-          "sequence: what is written to it refreshes nothing; name a topic there%s",
-          database->pool->is.name, oid, at + 1 < UNCOVERED_MOST ? "" : ". Further ones are not logged");
+          "sequence, so writes to it refresh nothing; use a topic for it%s",
+          database->pool->is.name, oid, at + 1 < UNCOVERED_MOST ? "" : ". Further relations are not logged");
 }
 
 /* Get the read set of a render's transaction. OK | BUSY: the render must run again | other errors: its reads are
@@ -566,7 +567,8 @@ vestry_err vestry_postgres_create(vestry_pages *pages, vestry_sql_pool *of, cons
   vestry_postgres_options options;
   if (!pages || !pool || !ret_database) return VESTRY_INVALID;
   if (VSI_OPTIONS_TAKE(vestry_postgres_options, options, given) || options.level > VESTRY_POSTGRES_READS)
-    return vsi_mistake(pool->is.host, "vestry_postgres_create", "options.level is none, or a member is not known here");
+    return vsi_mistake(pool->is.host, "vestry_postgres_create",
+                       "options.level is unknown, or the options are of a later version");
   set_defaults(&options);
   vestry_postgres *database = vsi_calloc(pool->is.host, 1, sizeof *database);
   if (!database) return VESTRY_NO_MEMORY;

@@ -30,14 +30,14 @@ vestry_err vsi_postgres_code(const char *state) {
 
 static const char *advice(const char *state) {
   if (is(state, "40")) return "begin the transaction again, as vestry_sql_act does";
-  if (is(state, "53300")) return "raise max_connections, or have smaller pools";
+  if (is(state, "53300")) return "raise max_connections, or use smaller pools";
   if (is(state, "53200")) return "raise max_pred_locks_per_transaction, or the server's memory";
-  if (is(state, "53100")) return "make room on the server's disk";
+  if (is(state, "53100")) return "free space on the server's disk";
   if (is(state, "57014")) return "raise options.statement_ms, or make the statement faster";
   if (is(state, "42501")) return "grant the privilege to the pool's user";
   if (is(state, "42P05") || is(state, "26000"))
-    return "another client has the same connection: name the server itself, or a pooler in session mode";
-  if (is(state, "25006")) return "a render writes nothing: use vestry_sql_act; or the server is a standby";
+    return "another client shares the connection; connect to the server itself, or to a pooler in session mode";
+  if (is(state, "25006")) return "renders cannot write: use vestry_sql_act; or the server is a standby";
   return NULL;
 }
 
@@ -86,7 +86,7 @@ static bool is_name(const PGresult *result, const char *shown, const char *text,
 static const char *unsaid(const PGresult *result, const char *state) {
   const bool is_function =
       is(state, "P0") || is(state, "38") || is(state, "39") || strstr(field_of(result, PG_DIAG_CONTEXT), "PL/") != NULL;
-  return is(state, "22") ? "a value does not fit" : is_function ? "a function refuses it" : NULL;
+  return is(state, "22") ? "a value is invalid" : is_function ? "a function has raised an error" : NULL;
 }
 
 /* Append a text; it is cut if there is not enough room. */
@@ -157,7 +157,7 @@ vestry_err vsi_postgres_fail(const vsi_call *call, PGconn *db, const PGresult *r
   if (state && !why) show_message(result, shown, message);
   if (state && !why) why = message;
   if (!state) state = "";
-  if (!why || !*why) why = "the connection is lost";
+  if (!why || !*why) why = "the connection was lost";
   const char *helps = advice(state);
   vsi_log(call->host, VESTRY_LOG_ERROR, "%s, %s: %.*s: %.*s%s%s%s%s%s", call->function, call->name, line_of(shown),
           shown, line_of(why), why, *state ? " (" : "", state, *state ? ")" : "", helps ? "; " : "",

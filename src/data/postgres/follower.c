@@ -82,7 +82,7 @@ struct vsi_postgres_follower {
 typedef vsi_postgres_follower follower;
 
 static vsi_call call_of(const follower *f) {
-  return (vsi_call){f->was_refused ? &f->quiet : f->is.host, "the follower of commits", f->is.name};
+  return (vsi_call){f->was_refused ? &f->quiet : f->is.host, "follower of commits", f->is.name};
 }
 
 static bool is_over(follower *f) {
@@ -216,10 +216,12 @@ static vestry_err read_facts(follower *f, const PGresult *row, facts *ret_facts)
   snprintf(ret_facts->started, sizeof ret_facts->started, "%s", PQgetvalue(row, 0, 5));
   ret_facts->format = vsi_postgres_format_of(f->major);
   if (!ret_facts->format)
-    return vsi_refuse(&call, VESTRY_UNSUPPORTED, "this version, %u, writes a WAL that is not known here", f->major);
+    return vsi_refuse(&call, VESTRY_UNSUPPORTED,
+                      "the WAL format of PostgreSQL %u is not supported by this version of vestry", f->major);
   if (*PQgetvalue(row, 0, 1) == 't')
-    return vsi_refuse(&call, VESTRY_LIMIT,
-                      "it is a standby: name the primary, or several with target_session_attrs=primary");
+    return vsi_refuse(
+        &call, VESTRY_LIMIT,
+        "the server is a standby; connect to the primary, or to several hosts with target_session_attrs=primary");
   return VESTRY_OK;
 }
 
@@ -281,7 +283,7 @@ static vestry_err begin(follower *f) {
   if (!error) error = vsi_postgres_stream_open(&f->stream, &call, f->is.url, &place);
   if (error) return error;
   if (strcmp(place.started, is.started) != 0)
-    return vsi_refuse(&call, VESTRY_LIMIT, "two connections have come to two servers");
+    return vsi_refuse(&call, VESTRY_LIMIT, "two connections have reached two different servers");
   error = ask_number(f, &to);
   if (!error) error = find_catalogs(f);
   if (error) return error;
@@ -391,11 +393,10 @@ static vestry_err follow(follower *f) {
 static void say_end(const follower *f, vestry_err error) {
   const char *why = error == VESTRY_CLOSED      ? PQerrorMessage(f->stream.db)
                     : *f->stream.wal.reason     ? f->stream.wal.reason
-                    : error == VESTRY_NOT_FOUND ? "tables of the server's own were rewritten"
+                    : error == VESTRY_NOT_FOUND ? "system tables were rewritten"
                                                 : vestry_strerror(error);
-  vsi_log(f->is.host, VESTRY_LOG_WARN,
-          "the follower of commits, %s: it begins anew, and all pages are rendered again then: %s", f->is.name,
-          *why ? why : "the connection was lost");
+  vsi_log(f->is.host, VESTRY_LOG_WARN, "follower of commits, %s: restarting, and then all pages are rendered again: %s",
+          f->is.name, *why ? why : "the connection was lost");
 }
 
 /* Follow after a successful start. Returns why it ended; OK: is_over. */

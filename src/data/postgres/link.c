@@ -44,11 +44,10 @@ static vestry_err dial(const vsi_call *call, const char *const *words, const cha
   if (!db) return VESTRY_NO_MEMORY;
   vestry_err error = VESTRY_OK;
   if (PQstatus(db) == CONNECTION_BAD)
-    error = vsi_postgres_fail(call, db, NULL, "it cannot be reached");
+    error = vsi_postgres_fail(call, db, NULL, "cannot connect");
   else if (!come_to(db, until_ns))
-    error = PQstatus(db) == CONNECTION_BAD
-                ? vsi_postgres_fail(call, db, NULL, "it cannot be reached")
-                : vsi_refuse(call, VESTRY_LIMIT, "it cannot be reached: no answer came in time");
+    error = PQstatus(db) == CONNECTION_BAD ? vsi_postgres_fail(call, db, NULL, "cannot connect")
+                                           : vsi_refuse(call, VESTRY_LIMIT, "cannot connect: no answer in time");
   if (error)
     PQfinish(db);
   else
@@ -93,14 +92,14 @@ static vestry_err check_backend(const vsi_call *call, const char *const *words, 
   quiet.log = NULL;
   const vsi_call of = {&quiet, call->function, call->name};
   const int pid = vsi_postgres_backend(db, until_ns);
-  if (!pid) return vsi_postgres_fail(call, db, NULL, "it does not say which process serves this connection");
+  if (!pid) return vsi_postgres_fail(call, db, NULL, "the server does not report which process serves this connection");
   if (pid == PQbackendPID(db) || dial(&of, words, values, until_ns, &second)) return VESTRY_OK;
   const bool is_bad = is_shared(db, second, pid, until_ns);
   PQfinish(second);
   return is_bad ? vsi_refuse(call, VESTRY_UNSUPPORTED,
-                             "between here and the server is a pooler that gives each transaction another connection "
-                             "(PgBouncer: pool_mode = transaction or statement): prepared statements, settings and "
-                             "LISTEN would be those of others; name the server itself, or a pooler in session mode")
+                             "a pooler gives each transaction another connection to the server (PgBouncer: pool_mode = "
+                             "transaction or statement), so prepared statements, settings and LISTEN would be shared "
+                             "with other clients; connect to the server itself, or to a pooler in session mode")
                 : VESTRY_OK;
 }
 

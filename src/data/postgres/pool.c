@@ -77,8 +77,8 @@ static vestry_err lend(vsi_postgres_pool *pool, bool is_aside, const char *funct
   vsi_mutex_unlock(&pool->lock);
   if (!loan)
     return vsi_refuse(&call, VESTRY_LIMIT,
-                      "no connection was given back within %u ms: options.connections_count is %u; raise it, "
-                      "or look for a handler that holds one for long",
+                      "no connection became free within %u ms, and options.connections_count is %u; raise it, or look "
+                      "for a handler that holds a connection for long",
                       pool->options.wait_ms, pool->options.connections_count);
   *ret_loan = loan;
   return VESTRY_OK;

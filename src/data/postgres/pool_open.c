@@ -120,9 +120,10 @@ vestry_err vestry_postgres_pool_create(const vestry_postgres_pool_options *given
   if (!given || !ret_pool || VSI_OPTIONS_TAKE(vestry_postgres_pool_options, options, given)) return VESTRY_INVALID;
   const vestry_host *host = vsi_host(options.host);
   set_defaults(&options);
-  if (!options.url) return refuse_options(host, "name a database in options.url");
+  if (!options.url) return refuse_options(host, "options.url must name a database");
   if (!name_it(options.url, name, sizeof name)) return refuse_options(host, "libpq cannot read options.url");
-  if (options.connections_count > CONNECTIONS_MOST) return refuse_options(host, "1,024 connections are the most");
+  if (options.connections_count > CONNECTIONS_MOST)
+    return refuse_options(host, "options.connections_count is more than 1,024");
   vsi_postgres_pool *pool = allocate(host, &options);
   if (!pool) return VESTRY_NO_MEMORY;
   memcpy(pool->name, name, sizeof name);

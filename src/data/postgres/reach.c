@@ -104,11 +104,10 @@ static vestry_err keep_path(vsi_postgres_loan *loan, const char *function, const
     return pool->search_path ? VESTRY_OK : VESTRY_NO_MEMORY;
   }
   if (strcmp(pool->search_path, path) == 0) return VESTRY_OK;
-  vsi_log(
-      pool->is.host, VESTRY_LOG_WARN,
-      "%s, %s: the search_path of a new connection is %s; the pool's, %s, is set there: make a new pool, or restart, "
-      "for the new one",
-      call.function, call.name, path, pool->search_path);
+  vsi_log(pool->is.host, VESTRY_LOG_WARN,
+          "%s, %s: a new connection has the search_path %s, but the pool keeps its own, %s; to use the new one, create "
+          "a new pool or restart",
+          call.function, call.name, path, pool->search_path);
   const char *const values[] = {pool->search_path};
   PGresult *result = NULL;
   if (PQsendQueryParams(loan->db, "SELECT pg_catalog.set_config('search_path', $1, false)", 1, NULL, values, NULL, NULL,
@@ -164,8 +163,8 @@ vestry_err vsi_postgres_begin_in(vsi_postgres_loan *loan, const char *function, 
   const vsi_call call = vsi_postgres_pool_call(loan->pool, function);
   vsi_postgres_hang_up(loan);
   return vsi_refuse(&call, VESTRY_UNSUPPORTED,
-                    "a pooler gave this connection another one to the server: name the server itself, or a pooler in "
-                    "session mode");
+                    "a pooler gave this connection another connection to the server; connect to the server itself, or "
+                    "to a pooler in session mode");
 }
 
 vestry_err vsi_postgres_reach(vsi_postgres_loan *loan, const char *function) {

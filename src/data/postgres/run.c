@@ -169,8 +169,9 @@ static vestry_err run(vsi_postgres_loan *loan, const char *sql, const vestry_val
   const vsi_call call = vsi_postgres_pool_call(loan->pool, "vestry_sql_run");
   vestry_err error = write_all(loan->pool->is.host, list, &of);
   if (error == VESTRY_INVALID)
-    return refuse(&call, error, sql,
-                  "a value is none: each is a null, a boolean, an integer, a number, a text (not NULL) or bytes");
+    return refuse(
+        &call, error, sql,
+        "a value is invalid; each value must be a null, a boolean, an integer, a number, a text (not NULL) or bytes");
   if (error) return error;
   error = execute(loan, sql, &of, again, &result);
   free_values(loan->pool->is.host, &of);
@@ -256,5 +257,5 @@ vestry_err vsi_postgres_run_alone(vestry_sql_pool *of, const char *sql, const ve
   if (is == FATE_STALE) error = run_by(pool, vsi_postgres_lend, sql, list, false, row, ctx, &is);
   if (error != VESTRY_LIMIT || is != FATE_LOST) return error;
   const vsi_call call = vsi_postgres_pool_call(pool, "vestry_sql_run_alone");
-  return refuse(&call, VESTRY_IO, sql, "it is not known whether it was done");
+  return refuse(&call, VESTRY_IO, sql, "it is unknown whether the statement was executed");
 }

@@ -58,7 +58,7 @@ vestry_err vsi_postgres_bring(vestry_sql_pool *pool, const char *function, const
   if (error || of.version <= schema->version) return error;
   const vsi_call call = vsi_sql_call(pool, function);
   return vsi_refuse(&call, VESTRY_IO,
-                    "vestry's tables (%s) are of version %d, and this vestry knows no later one than %d; "
-                    "nothing was changed: use a later vestry",
+                    "vestry's tables (%s) have version %d, but this version of vestry supports at most version %d; "
+                    "nothing was changed; use a later vestry",
                     schema->part, (int)of.version, schema->version);
 }

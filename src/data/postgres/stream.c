@@ -61,7 +61,8 @@ vestry_err vsi_postgres_stream_open(vsi_postgres_stream *stream, const vsi_call 
   PQclear(row);
   error = ask(stream, call, "IDENTIFY_SYSTEM", 3, &row);
   if (error) return error;
-  if (!read_place(row, ret_place)) error = vsi_refuse(call, VESTRY_IO, "it does not say where its WAL is");
+  if (!read_place(row, ret_place))
+    error = vsi_refuse(call, VESTRY_IO, "the server does not report the position of its WAL");
   PQclear(row);
   return error;
 }
@@ -72,7 +73,7 @@ vestry_err vsi_postgres_stream_start(vsi_postgres_stream *stream, const vsi_call
   char sql[96];
   options.at = place->at & ~(uint64_t)(options.page_bytes - 1);
   if (vsi_postgres_wal_init(&stream->wal, &options))
-    return vsi_refuse(call, VESTRY_IO, "its WAL has pages or segments of a size that is none");
+    return vsi_refuse(call, VESTRY_IO, "the WAL has an invalid size of pages or segments");
   stream->end = options.at;
   snprintf(sql, sizeof sql, "START_REPLICATION PHYSICAL %" PRIX32 "/%" PRIX32 " TIMELINE %" PRIu32,
            (uint32_t)(options.at >> 32), (uint32_t)options.at, place->timeline);
@@ -120,7 +121,8 @@ vestry_err vsi_postgres_stream_rouse(vsi_postgres_stream *stream, uint32_t silen
     tell(stream, true);
     stream->asked_at_ns = now_ns;
   } else {
-    snprintf(stream->wal.reason, sizeof stream->wal.reason, "the server says nothing, for %" PRIu32 " ms", silence_ms);
+    snprintf(stream->wal.reason, sizeof stream->wal.reason, "the server has sent nothing for %" PRIu32 " ms",
+             silence_ms);
     return VESTRY_TIMEOUT;
   }
   return VESTRY_OK;
@@ -138,7 +140,7 @@ static vestry_err take(vsi_postgres_stream *stream, const char *message, size_t 
   stream->end = load(message + 9);
   if (load(message + 1) == stream->wal.at)
     return vsi_postgres_wal_feed(&stream->wal, message + DATA_HEAD, len - DATA_HEAD);
-  snprintf(stream->wal.reason, sizeof stream->wal.reason, "some of it was left out");
+  snprintf(stream->wal.reason, sizeof stream->wal.reason, "a part of the WAL is missing");
   return VESTRY_MALFORMED;
 }
 

@@ -35,8 +35,8 @@ enum {
 };
 
 static const char lost[] = "the connection was lost";
-static const char unheard[] = "what is notified is not heard: is there a pooler in transaction mode? Name the server "
-                              "itself, or a pooler in session mode";
+static const char unheard[] = "notifications do not arrive; if a pooler uses transaction mode, connect to the server "
+                              "itself, or to a pooler in session mode";
 static const char listen_sql[] = "LISTEN vestry; LISTEN vestry_settled";
 static const char tell_sql[] = "SELECT pg_notify('vestry', $1)";
 static const char settle_sql[] = "SELECT pg_notify('vestry_settled', $1)";
@@ -170,7 +170,7 @@ static void hang_up(topics *t) {
 }
 
 static void begin(topics *t) {
-  const vsi_call call = {t->was_refused ? &t->quiet : t->pool->is.host, "the listener to topics", t->pool->is.name};
+  const vsi_call call = {t->was_refused ? &t->quiet : t->pool->is.host, "receiver of topics", t->pool->is.name};
   const vestry_err error =
       vsi_postgres_connect(&call, t->pool->url, true, NULL, NULL, vsi_monotonic_in_ms(ASK_MS), &t->db);
   const bool was_refused = t->was_refused;
@@ -182,13 +182,14 @@ static void begin(topics *t) {
     return;
   }
   set_listening(t, true);
-  if (was_refused) vsi_log(t->pool->is.host, VESTRY_LOG_INFO, "%s, %s: it hears again", call.function, call.name);
+  if (was_refused)
+    vsi_log(t->pool->is.host, VESTRY_LOG_INFO, "%s, %s: notifications arrive again", call.function, call.name);
   refresh(t, NULL, false);
 }
 
 /* Receive until the connection is lost, or the receiver is destroyed. */
 static void listen_on(topics *t) {
-  const vsi_call call = {t->pool->is.host, "the listener to topics", t->pool->is.name};
+  const vsi_call call = {t->pool->is.host, "receiver of topics", t->pool->is.name};
   bool is_there = true;
   t->why = lost;
   while (is_there && !is_over(t)) {
@@ -201,7 +202,7 @@ static void listen_on(topics *t) {
       is_there = PQconsumeInput(t->db);
   }
   if (!is_over(t))
-    vsi_log(t->pool->is.host, VESTRY_LOG_WARN, "%s, %s: %s; every page is rendered again once it is back",
+    vsi_log(t->pool->is.host, VESTRY_LOG_WARN, "%s, %s: %s; every page is rendered again after reconnecting",
             call.function, call.name, t->why);
   hang_up(t);
 }
@@ -279,7 +280,7 @@ vestry_err vestry_postgres_topics_create(vestry_pages *pages, vestry_sql_pool *o
   if (!pages || !pool || !ret_topics) return VESTRY_INVALID;
   if (VSI_OPTIONS_TAKE(vestry_postgres_topics_options, options, given) || options.silence_ms > INT32_MAX)
     return vsi_mistake(pool->is.host, "vestry_postgres_topics_create",
-                       "options.silence_ms, or a member not known here");
+                       "options.silence_ms is too large, or the options are of a later version");
   topics *t = vsi_calloc(pool->is.host, 1, sizeof *t);
   if (!t) return VESTRY_NO_MEMORY;
   t->pages = pages;

@@ -38,7 +38,7 @@ vestry_err vsi_postgres_begin(vsi_postgres_pool *pool, vestry_sql_kind kind, con
     const vsi_call call = vsi_postgres_pool_call(pool, "vestry_sql_begin");
     (void)vsi_postgres_is_last(loan);
     return vsi_refuse(&call, VESTRY_INVALID,
-                      "this thread has a transaction already: end it before another one is begun");
+                      "this thread already has a transaction; end it before beginning another one");
   }
   if (!is_inside) error = open(loan, kind, begin);
   vsi_postgres_recorder_fail(pool, error);
@@ -74,13 +74,14 @@ static void count(vsi_postgres_loan *loan, vestry_err error) {
 static vestry_err commit(vsi_postgres_loan *loan) {
   const vsi_call call = vsi_postgres_pool_call(loan->pool, "vestry_sql_end");
   if (loan->is_conflict) return VESTRY_BUSY; /* logged already */
-  if (loan->is_lost) return vsi_refuse(&call, VESTRY_LIMIT, "what was written is rolled back: the connection was lost");
+  if (loan->is_lost)
+    return vsi_refuse(&call, VESTRY_LIMIT, "the writes were rolled back, because the connection was lost");
   if (PQtransactionStatus(loan->db) != PQTRANS_INTRANS)
     return vsi_refuse(&call, VESTRY_IO,
-                      "what was written is rolled back: a statement has failed, or has ended the transaction");
+                      "the writes were rolled back, because a statement has failed or has ended the transaction");
   vestry_err error = vsi_postgres_command(loan, call.function, "COMMIT");
   if (!loan->is_lost) return error;
-  return vsi_refuse(&call, VESTRY_IO, "it is not known whether what was written is committed");
+  return vsi_refuse(&call, VESTRY_IO, "it is unknown whether the writes were committed");
 }
 
 vestry_err vsi_postgres_sql_end(vestry_sql_transaction *lent, vestry_err error) {

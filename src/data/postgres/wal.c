@@ -126,7 +126,8 @@ static vestry_err tell(vsi_postgres_wal *wal) {
                                 .info = wal->record[16],
                                 .manager = wal->record[17]};
   if (!parse(wal, &record))
-    return fail(wal, VESTRY_MALFORMED, "the parts of the record at " PLACE " do not add up", PLACE_OF(wal->record_at));
+    return fail(wal, VESTRY_MALFORMED, "the lengths in the record at " PLACE " are inconsistent",
+                PLACE_OF(wal->record_at));
   return wal->is.tell(&record, wal->is.ctx);
 }
 
@@ -141,11 +142,10 @@ static vestry_err take_head(vsi_postgres_wal *wal) {
   uint64_t last_at = vsi_postgres_load_u64(wal->record + 8);
   uint8_t info = wal->record[16], manager = wal->record[17];
   if (bytes < RECORD_HEAD || bytes > RECORD_BYTES_MAX)
-    return fail(wal, VESTRY_MALFORMED, "no record has %" PRIu32 " bytes, as the one at " PLACE " says", bytes,
+    return fail(wal, VESTRY_MALFORMED, "invalid length of %" PRIu32 " bytes of the record at " PLACE, bytes,
                 PLACE_OF(wal->record_at));
   if (last_at >= wal->record_at || (wal->last_at && last_at != wal->last_at))
-    return fail(wal, VESTRY_MALFORMED,
-                "the record at " PLACE " says that the one before is at " PLACE ", not at " PLACE,
+    return fail(wal, VESTRY_MALFORMED, "the record at " PLACE " names its predecessor at " PLACE ", not at " PLACE,
                 PLACE_OF(wal->record_at), PLACE_OF(last_at), PLACE_OF(wal->last_at));
   wal->part = is_told(manager) ? VSI_POSTGRES_BODY : VSI_POSTGRES_PASSED;
   if (wal->part == VSI_POSTGRES_BODY && bytes > VSI_POSTGRES_RECORD_BYTES_MAX)
@@ -200,11 +200,11 @@ static vestry_err take_page_head(vsi_postgres_wal *wal, uint64_t at) {
                   wal->is.format->major);
     if (vsi_postgres_format_major((uint16_t)(magic << 8 | magic >> 8)))
       return fail(wal, VESTRY_UNSUPPORTED,
-                  "the page at " PLACE " is of a machine that has the other order of bytes, which cannot be followed",
+                  "the page at " PLACE " is from a machine with the other byte order, which is not supported",
                   PLACE_OF(at));
-    return refuse_page(wal, at, "the mark", magic, wal->is.format->magic);
+    return refuse_page(wal, at, "the magic number", magic, wal->is.format->magic);
   }
-  if (place != at) return refuse_page(wal, at, "the place", place, at);
+  if (place != at) return refuse_page(wal, at, "the address", place, at);
   if (flags & ~PAGE_FLAGS) return refuse_page(wal, at, "the set of flags", flags, flags & PAGE_FLAGS);
   if (flags & PAGE_IS_LONG) {
     uint32_t segment_bytes = vsi_postgres_load_u32(wal->page_head + 32);
@@ -221,7 +221,8 @@ static vestry_err take_page_head(vsi_postgres_wal *wal, uint64_t at) {
   } else if (flags & PAGE_GIVES_UP) {
     wal->part = VSI_POSTGRES_BETWEEN;
   }
-  return left == missing(wal) ? VESTRY_OK : refuse_page(wal, at, "the rest of a record", left, missing(wal));
+  return left == missing(wal) ? VESTRY_OK
+                              : refuse_page(wal, at, "the remaining length of a record", left, missing(wal));
 }
 
 /* -------------------------------------------------------------------------------------------------- the stream ---- */
@@ -237,7 +238,8 @@ static size_t feed_page_head(vsi_postgres_wal *wal, const unsigned char *data, s
     wal->in_page_head = false;
     *ret_error = take_page_head(wal, page_at);
     if (!*ret_error && is_long != (head_len == LONG_PAGE_HEAD))
-      *ret_error = refuse_page(wal, page_at, "the length of the head", is_long ? LONG_PAGE_HEAD : PAGE_HEAD, head_len);
+      *ret_error =
+          refuse_page(wal, page_at, "the length of the header", is_long ? LONG_PAGE_HEAD : PAGE_HEAD, head_len);
   }
   return len;
 }
@@ -253,7 +255,7 @@ static size_t feed_record(vsi_postgres_wal *wal, const unsigned char *data, size
   if (wal->part != VSI_POSTGRES_PASSED) {
     *ret_error = VSI_ARRAY_RESERVE(wal->is.host, wal->record, wal->record_len, wal->record_room, len);
     if (*ret_error) {
-      fail(wal, *ret_error, "there is no memory for the record at " PLACE, PLACE_OF(wal->record_at));
+      fail(wal, *ret_error, "out of memory for the record at " PLACE, PLACE_OF(wal->record_at));
       return 0;
     }
     memcpy(wal->record + wal->record_len, data, len);
