@@ -225,7 +225,7 @@ static void table_of_a_later_version_is_rejected(void **state) {
   storage_close(&s);
   assert_int_equal(storage_open(&s, (storage_bounds){0}), VESTRY_IO);
   assert_non_null(strstr(s.on.th.last_log, "_sessions_create, "));
-  assert_non_null(strstr(s.on.th.last_log, "of version 9"));
+  assert_non_null(strstr(s.on.th.last_log, "have version 9"));
   storage_end(&s);
 }
 
