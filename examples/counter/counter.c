@@ -187,7 +187,7 @@ int main(int argc, char **argv) {
   if (!err) err = vestry_registry_effect(vestry_parts_of(app.v)->registry, "counter/add", effect_add, &app);
   if (!err) err = mount(&app);
   bool served = !err && !options_serve(&app.options.server, app.v);
-  if (err) fprintf(stderr, "counter: it does not start (%s)\n", vestry_err_name(err));
+  if (err) fprintf(stderr, "counter: cannot start (%s)\n", vestry_err_name(err));
   sessions_finish(&app.sessions);
   vestry_destroy(app.v);
   options_finish(&app.options.server);

@@ -6,32 +6,32 @@
 
 static const char help[] =
     "Usage: counter [OPTION…]\n"
-    "A page that counts, on http://127.0.0.1:8080: each session has a counter, each of its tabs a stream that is kept\n"
-    "under the key (\"counter\", 1). GET /keys shows what is kept. Ctrl-C ends it.\n"
+    "A page with counters, on http://127.0.0.1:8080: each session has a counter, and each of its tabs a stream with\n"
+    "the key (\"counter\", 1). GET /keys shows the stored streams. End it with Ctrl-C.\n"
     "\n"
     "  --port N              port to listen on; 0: a free one, which is printed [8080]\n"
-    "  --listen ADDRESS      where; 0.0.0.0: everybody in your network can come [127.0.0.1: this machine]\n"
-    "  --store hash|lru      where the streams are kept: without a bound, or the most recently used [lru]\n"
-    "  --max N               streams kept at most [lru: 10000; hash: no bound]\n"
-    "  --idle-ms N           lru: a stream that was not used for so long is closed [600000]\n"
-    "  --heartbeat-ms N      a stream that was sent nothing for so long is sent a comment [15000]\n"
+    "  --listen ADDRESS      address to listen on; 0.0.0.0 also admits your network [127.0.0.1]\n"
+    "  --store hash|lru      store of the streams: unlimited, or only the most recently used [lru]\n"
+    "  --max N               maximum number of stored streams [lru: 10000; hash: unlimited]\n"
+    "  --idle-ms N           lru: idle time after which a stream is closed [600000]\n"
+    "  --heartbeat-ms N      time without an event after which a comment is sent [15000]\n"
     "  --adapter civetweb|microhttpd\n"
-    "                        the server: one with a thread a stream, or one for many streams [civetweb]\n"
-    "  --threads N           threads of the server; civetweb: each open stream takes one [civetweb: 128;\n"
-    "                        microhttpd: one a processor]\n"
-    "  --unix-socket PATH    a socket to listen on instead of the port, for a proxy [none; microhttpd only]\n"
+    "                        server: one thread per stream, or one thread for many streams [civetweb]\n"
+    "  --threads N           threads of the server; civetweb: each open stream uses one [civetweb: 128;\n"
+    "                        microhttpd: one per processor]\n"
+    "  --unix-socket PATH    UNIX socket to listen on instead of the port, for a proxy [none; microhttpd only]\n"
     "  --policy replace|reuse|reject|many\n"
-    "                        when a session opens a second stream: it takes the place of the first; it is not opened,\n"
-    "                        the first serves both; it is refused; all are kept [many]\n"
-    "  --datastar-file FILE  serve the Datastar client from this file [the file that the build was given by\n"
-    "                        VESTRY_DATASTAR_FILE; without one, browsers fetch it from\n"
+    "                        if a session opens a second stream: it replaces the first one; it is not opened, and the\n"
+    "                        first one serves both tabs; it is refused; all streams are kept [many]\n"
+    "  --datastar-file FILE  serve the Datastar client from this file [the file set in the build by\n"
+    "                        VESTRY_DATASTAR_FILE; without it, browsers fetch the client from\n"
     "                        " VESTRY_DATASTAR_CDN_URL "]\n"
-    "  --datastar-version V  the version that browsers fetch, or that of the file [what the file's first line says,\n"
-    "                        or " VESTRY_DATASTAR_VERSION "]; one before 1.0.3 is given more by the policy\n"
-    "  --trace FILE          where the time goes, written behind what FILE has: spans that an OpenTelemetry collector\n"
-    "                        reads [nowhere]\n"
-    "  --console             what it does, shown to this machine alone: /observe/console [no]\n"
-    "  --help                this\n";
+    "  --datastar-version V  version that browsers fetch, or that of the file [the one in the file's first line,\n"
+    "                        or " VESTRY_DATASTAR_VERSION "]; the policy permits more to versions before 1.0.3\n"
+    "  --trace FILE          append spans to FILE, which show where the time is spent, for an OpenTelemetry\n"
+    "                        collector [none]\n"
+    "  --console             serve a console to this machine only: /observe/console [no]\n"
+    "  --help                show this text\n";
 
 /* Print a message of one line; returns the exit status for bad values. */
 static int refuse(const char *option, const char *value, const char *wanted) {
@@ -49,7 +49,7 @@ static int read_policy(const char *name, struct options *options) {
       return 0;
     }
   }
-  return refuse("policy", name, "one of replace, reuse, reject, many is wanted");
+  return refuse("policy", name, "expected replace, reuse, reject or many");
 }
 
 enum { STORE = OPTION_OWN, MAX, IDLE_MS, HEARTBEAT_MS, POLICY };
@@ -67,22 +67,21 @@ static int read_own(int option, const char *value, void *ctx) {
   uint64_t n = 0;
   switch (option) {
   case STORE:
-    if (strcmp(value, "hash") != 0 && strcmp(value, "lru") != 0)
-      return refuse("store", value, "one of hash, lru is wanted");
+    if (strcmp(value, "hash") != 0 && strcmp(value, "lru") != 0) return refuse("store", value, "expected hash or lru");
     options->store = value;
     return 0;
   case MAX:
-    if (!options_number(value, 1, 1000000, &n)) return refuse("max", value, "a number from 1 to 1000000 is wanted");
+    if (!options_number(value, 1, 1000000, &n)) return refuse("max", value, "expected a number from 1 to 1000000");
     options->max_count = (size_t)n;
     return 0;
   case IDLE_MS:
     if (!options_number(value, 1, 86400000, &n))
-      return refuse("idle-ms", value, "a number from 1 to 86400000 is wanted");
+      return refuse("idle-ms", value, "expected a number from 1 to 86400000");
     options->idle_ms = n;
     return 0;
   case HEARTBEAT_MS:
     if (!options_number(value, 1, 86400000, &n))
-      return refuse("heartbeat-ms", value, "a number from 1 to 86400000 is wanted");
+      return refuse("heartbeat-ms", value, "expected a number from 1 to 86400000");
     options->heartbeat_ms = n;
     return 0;
   default: return read_policy(value, options);

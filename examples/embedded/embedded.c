@@ -91,7 +91,7 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx
       &html,
       "<!doctype html><html lang=\"en\"><title>Devices</title>%-s" STYLE
       "<script type=\"module\" src=\"%-s\"></script><p class=\"late\" data-show=\"false\">Loading the page's "
-      "script. If it does not come, is there a way to the Internet?</p><main><h1>Devices</h1>",
+      "script. If this fails, check the Internet connection.</p><main><h1>Devices</h1>",
       PAGE_HEAD, client_url());
   for (int i = 0; i < DEVICES; i++)
     vestry_html_add(&html,

@@ -30,7 +30,7 @@ vestry_err console_begin(const char *program, vestry *v, const vestry_observe_op
   vestry_err err = vestry_observe_create(v, &options, &made);
   if (!err) err = vestry_observe_mount(made, PREFIX);
   if (err) {
-    fprintf(stderr, "%s: --console: it cannot be mounted (%s)\n", program, vestry_err_name(err));
+    fprintf(stderr, "%s: --console: cannot be mounted (%s)\n", program, vestry_err_name(err));
     vestry_observe_destroy(made);
     return err;
   }
@@ -47,16 +47,16 @@ void console_say(const char *program, const char *address, unsigned node, unsign
   char which[32] = "", url[CONSOLE_URL_BYTES];
   if (node) snprintf(which, sizeof which, " of node %u", node);
   console_url(address, port, url);
-  printf("%s: what it does%s: %s\n", program, which, url);
+  printf("%s: console%s: %s\n", program, which, url);
   fflush(stdout);
 }
 
 bool console_check(const char *program, const char *address, const char *unix_path, bool passes_on) {
   const bool is_here = !address || strncmp(address, "127.", 4) == 0;
-  const char *wrong = unix_path               ? "it needs a port, and no --unix-socket"
-                      : !is_here && passes_on ? "among several processes it needs --listen 127.0.0.1"
-                      : !is_here && strcmp(address, "0.0.0.0") != 0 ? "it needs --listen 127.0.0.1 or 0.0.0.0"
+  const char *wrong = unix_path                                     ? "use a port, not --unix-socket"
+                      : !is_here && passes_on                       ? "with several processes, use --listen 127.0.0.1"
+                      : !is_here && strcmp(address, "0.0.0.0") != 0 ? "use --listen 127.0.0.1 or 0.0.0.0"
                                                                     : NULL;
-  if (wrong) fprintf(stderr, "%s: --console is for this machine alone: %s\n", program, wrong);
+  if (wrong) fprintf(stderr, "%s: --console is only for this machine: %s\n", program, wrong);
   return !wrong;
 }

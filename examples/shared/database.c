@@ -98,7 +98,8 @@ static void measure_server(struct database *db, struct console_metrics *metrics)
 }
 #else
 static vestry_err open_server(struct database *db) {
-  fprintf(stderr, "%s: --postgres: it was built without libpq; install that (Debian: libpq-dev), and build again\n",
+  fprintf(stderr,
+          "%s: --postgres: this program was built without libpq; install it (Debian: libpq-dev), and build again\n",
           db->options.program);
   return VESTRY_UNSUPPORTED;
 }
@@ -132,7 +133,7 @@ vestry_err database_open(struct database *db, const struct database_options *opt
   db->options = *options;
   if (!options->file) db->options.file = options->default_file;
   if (options->file && options->postgres_url) {
-    fprintf(stderr, "%s: --db and --postgres: one of them, please\n", options->program);
+    fprintf(stderr, "%s: --db and --postgres exclude each other\n", options->program);
     return VESTRY_INVALID;
   }
   vestry_err err = is_postgres(db) ? open_server(db) : open_file(db);

@@ -113,13 +113,13 @@ vestry_err house_part(vestry_render *render, vestry_html *html, void *ctx) {
                                  NULL, put_node, &shown);
   const int64_t commits = shown.commits ? shown.commits : 1, tabs = shown.tabs ? shown.tabs : 1;
   vestry_html_add(html,
-                  "</ul><dl><div><dt>tabs</dt><dd>%lld</dd></div><div><dt>renders a commit</dt><dd>%lld.%lld</dd>"
-                  "</div><div><dt>bytes a second to a tab</dt><dd>%lld</dd></div>",
+                  "</ul><dl><div><dt>tabs</dt><dd>%lld</dd></div><div><dt>renders per commit</dt><dd>%lld.%lld</dd>"
+                  "</div><div><dt>bytes per second to a tab</dt><dd>%lld</dd></div>",
                   (long long)shown.tabs, (long long)(shown.renders / commits),
                   (long long)(shown.renders * 10 / commits % 10), (long long)(shown.bytes / tabs));
   const int half = screen_ms(house, 50), most = screen_ms(house, 99);
   if (most >= 0)
-    vestry_html_add(html, "<div><dt>ms from commit to screen: half, 99 %%</dt><dd>%d, %d</dd></div>", half, most);
+    vestry_html_add(html, "<div><dt>ms from commit to screen: median, 99 %%</dt><dd>%d, %d</dd></div>", half, most);
   vestry_html_add(html, "</dl>");
   return err == VESTRY_NOT_FOUND ? VESTRY_OK : err;
 }

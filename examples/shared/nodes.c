@@ -112,8 +112,8 @@ static bool listens(struct nodes *nodes) {
   (void)setsockopt(nodes->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (nodes->listener < 0 || bind(nodes->listener, (struct sockaddr *)&at, sizeof at) ||
       listen(nodes->listener, SOMAXCONN) || getsockname(nodes->listener, (struct sockaddr *)&at, &len)) {
-    fprintf(stderr, "%s: port %u: %s; choose another port: --port N\n", options->program, options->port,
-            strerror(errno));
+    fprintf(stderr, "%s: cannot listen on port %u: %s; choose another port: --port N\n", options->program,
+            options->port, strerror(errno));
     return false;
   }
   nodes->port = ntohs(at.sin_port);

@@ -77,7 +77,7 @@ static int read_version(const char *version, struct server_options *options) {
   bool is_version = sscanf(version, "%3u.%3u.%3u%n", &major, &minor, &patch, &len) == 3 && !version[len] && len < 12;
   if (!is_version || major != 1)
     return options_refuse(options->program, "datastar-version", version,
-                          "one like " VESTRY_DATASTAR_VERSION " is wanted");
+                          "expected a version such as " VESTRY_DATASTAR_VERSION);
   snprintf(options->client_url, sizeof options->client_url, "%.*s%s%s", (int)(at - url), url, version, rest);
   options->client_needs_eval = is_before_nonces(major, minor, patch);
   options->has_version = true;
@@ -103,22 +103,22 @@ static int read_option(int option, const char *value, struct server_options *opt
   switch (option) {
   case OPTION_PORT:
     if (!options_number(value, 0, 65535, &n))
-      return options_refuse(options->program, "port", value, "a number from 0 to 65535 is wanted");
+      return options_refuse(options->program, "port", value, "expected a number from 0 to 65535");
     options->port = (unsigned)n;
     return 0;
   case OPTION_LISTEN:
     if (inet_pton(AF_INET, value, address) != 1)
-      return options_refuse(options->program, "listen", value, "an address such as 127.0.0.1 or 0.0.0.0 is wanted");
+      return options_refuse(options->program, "listen", value, "expected an address such as 127.0.0.1 or 0.0.0.0");
     options->address = value;
     return 0;
   case OPTION_ADAPTER:
     if (strcmp(value, "civetweb") != 0 && strcmp(value, "microhttpd") != 0)
-      return options_refuse(options->program, "adapter", value, "one of civetweb, microhttpd is wanted");
+      return options_refuse(options->program, "adapter", value, "expected civetweb or microhttpd");
     options->adapter = value;
     return 0;
   case OPTION_THREADS:
     if (!options_number(value, 1, MAX_THREADS, &n))
-      return options_refuse(options->program, "threads", value, "a number from 1 to 32768 is wanted");
+      return options_refuse(options->program, "threads", value, "expected a number from 1 to 32768");
     options->threads_count = (unsigned)n;
     return 0;
   case OPTION_UNIX_SOCKET: options->unix_path = value; return 0;
@@ -135,15 +135,15 @@ static int check_threads(const struct server_options *options) {
   snprintf(value, sizeof value, "%u", options->threads_count);
   bool is_civetweb = strcmp(options->adapter, "civetweb") == 0;
   if (options->threads_count && is_civetweb && options->threads_count < 3)
-    return options_refuse(options->program, "threads", value, "for civetweb a number from 3 to 32768 is wanted");
+    return options_refuse(options->program, "threads", value, "civetweb needs a number from 3 to 32768");
   if (!is_civetweb && options->threads_count > 256)
-    return options_refuse(options->program, "threads", value, "for microhttpd a number from 1 to 256 is wanted");
+    return options_refuse(options->program, "threads", value, "microhttpd needs a number from 1 to 256");
   return -1;
 }
 
 static int check_unix_socket(const struct server_options *options) {
   if (!options->unix_path || strcmp(options->adapter, "microhttpd") == 0) return -1;
-  return options_refuse(options->program, "unix-socket", options->unix_path, "--adapter microhttpd is wanted too");
+  return options_refuse(options->program, "unix-socket", options->unix_path, "requires --adapter microhttpd");
 }
 
 static int check_console(const struct server_options *options) {
@@ -183,14 +183,14 @@ int options_parse(int argc, char **argv, const struct option *names, const char 
       fputs(help, stdout);
       status = 0;
     } else if (option == ':') {
-      status = usage_error(program, "a value is missing after", argv[before]);
+      status = usage_error(program, "missing value after", argv[before]);
     } else if (option == '?') {
-      status = usage_error(program, "not understood:", argv[before]);
+      status = usage_error(program, "unknown argument", argv[before]);
     } else if ((option >= OPTION_OWN ? own(option, optarg, ctx) : read_option(option, optarg, ret_options)) != 0) {
       status = 2;
     }
   }
-  if (status < 0 && optind < argc) status = usage_error(program, "not understood:", argv[optind]);
+  if (status < 0 && optind < argc) status = usage_error(program, "unknown argument", argv[optind]);
   if (status < 0) status = check_threads(ret_options);
   if (status < 0) status = check_unix_socket(ret_options);
   if (status < 0) status = check_console(ret_options);
@@ -227,8 +227,8 @@ vestry_err options_serve(const struct server_options *options, vestry *v) {
                                                    .ctx = (void *)(uintptr_t)options});
   vestry_observe_destroy(console);
   if (err)
-    fprintf(stderr, "%s: it does not start (%s)%s\n", options->program, vestry_err_name(err),
-            err == VESTRY_IO && !options->unix_path ? "; if its port is taken, choose another one: --port N" : "");
+    fprintf(stderr, "%s: cannot start (%s)%s\n", options->program, vestry_err_name(err),
+            err == VESTRY_IO && !options->unix_path ? "; if the port is in use, choose another one: --port N" : "");
   return err;
 }
 

@@ -13,22 +13,21 @@ enum { HEARTBEAT_MS = 3000 };
 
 static const char help[] =
     "  --port N              port to listen on; 0: a free one, which is printed [8080]\n"
-    "  --listen ADDRESS      where; 0.0.0.0: everybody in your network can come, a phone too [127.0.0.1: this "
-    "machine]\n"
+    "  --listen ADDRESS      address to listen on; 0.0.0.0 also admits your network, such as a phone [127.0.0.1]\n"
     "  --adapter civetweb|microhttpd\n"
-    "                        the server: one with a thread a stream, or one for many streams [civetweb]\n"
-    "  --threads N           threads of the server [civetweb: 128; microhttpd: one a processor]\n"
-    "  --unix-socket PATH    a socket to listen on instead of the port, for a proxy [none; microhttpd only]\n"
-    "  --datastar-file FILE  serve the Datastar client from this file [the file that the build was given by\n"
-    "                        VESTRY_DATASTAR_FILE; without one, browsers fetch it from\n"
+    "                        server: one thread per stream, or one thread for many streams [civetweb]\n"
+    "  --threads N           threads of the server [civetweb: 128; microhttpd: one per processor]\n"
+    "  --unix-socket PATH    UNIX socket to listen on instead of the port, for a proxy [none; microhttpd only]\n"
+    "  --datastar-file FILE  serve the Datastar client from this file [the file set in the build by\n"
+    "                        VESTRY_DATASTAR_FILE; without it, browsers fetch the client from\n"
     "                        " VESTRY_DATASTAR_CDN_URL "]\n"
-    "  --datastar-version V  the version that browsers fetch, or that of the file [what the file's first line says,\n"
-    "                        or " VESTRY_DATASTAR_VERSION "]; one before 1.0.3 is given more by the policy\n"
-    "  --trace FILE          where the time goes, written behind what FILE has: spans that an OpenTelemetry collector\n"
-    "                        reads [nowhere]\n"
-    "  --console             what it does, shown to this machine alone: /observe/console. Not behind a proxy on this\n"
-    "                        machine, which may show it to everybody [no]\n"
-    "  --help                this\n";
+    "  --datastar-version V  version that browsers fetch, or that of the file [the one in the file's first line,\n"
+    "                        or " VESTRY_DATASTAR_VERSION "]; the policy permits more to versions before 1.0.3\n"
+    "  --trace FILE          append spans to FILE, which show where the time is spent, for an OpenTelemetry\n"
+    "                        collector [none]\n"
+    "  --console             serve a console to this machine only: /observe/console. Do not use it behind a proxy\n"
+    "                        on this machine, because the proxy may pass it to everyone [no]\n"
+    "  --help                show this text\n";
 
 /* ------------------------------------------------------------------------------------ pages ----------------------- */
 
@@ -98,8 +97,8 @@ static void begin(const struct program *program, vestry_reply *reply, vestry_htm
 static void begin_body(vestry_html *html) {
   vestry_html_add(html, "<link rel=\"stylesheet\" href=\"/style.css\"><link rel=\"stylesheet\" href=\"/own.css\">"
                         "</head><body>" TRUTH
-                        "<p class=\"late\" data-show=\"false\">The page's script has not loaded. Is there a "
-                        "way to the Internet? Otherwise name the client's file with <code>--datastar-file</code>.</p>"
+                        "<p class=\"late\" data-show=\"false\">The page's script has not loaded. Check the Internet "
+                        "connection, or set the client's file with <code>--datastar-file</code>.</p>"
                         "<noscript><p>This page needs JavaScript.</p></noscript>");
 }
 
@@ -148,8 +147,8 @@ void program_start(struct program *program, int argc, char **argv, const char *n
                    const vestry_options *options) {
   static const struct option names[] = {OPTIONS_OF_ALL, {NULL, 0, NULL, 0}};
   char text[4096];
-  snprintf(text, sizeof text, "Usage: %s [OPTION…]\n%s, on http://127.0.0.1:8080. Ctrl-C ends it.\n\n%s%s", name, about,
-           program->own_help ? program->own_help : "", help);
+  snprintf(text, sizeof text, "Usage: %s [OPTION…]\n%s, on http://127.0.0.1:8080. End it with Ctrl-C.\n\n%s%s", name,
+           about, program->own_help ? program->own_help : "", help);
   program->options = (struct server_options){.program = name};
   if (!program->style) program->style = small_css, program->style_len = small_css_len;
   int status = options_parse(argc, argv, program->names ? program->names : names, text, program->read_own, program->own,
@@ -169,7 +168,7 @@ void program_start(struct program *program, int argc, char **argv, const char *n
                                 {.path = "own.css", .bytes = program->style, .len = program->style_len}};
   if (!err) err = options_files(&program->options, program->v, styles, sizeof styles / sizeof *styles);
   if (!err) return;
-  fprintf(stderr, "%s: it does not start (%s)\n", name, vestry_err_name(err));
+  fprintf(stderr, "%s: cannot start (%s)\n", name, vestry_err_name(err));
   exit(program_finish(program));
 }
 

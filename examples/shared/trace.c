@@ -83,7 +83,7 @@ static void write_line(struct trace *trace, const char *line, size_t len) {
   if (written == (ssize_t)len) return;
   trace->is_torn |= written > 0;
   if (!trace->has_failed)
-    fprintf(stderr, "%s: --trace %s: %s; spans are left out until there is room\n", trace->service, trace->path,
+    fprintf(stderr, "%s: --trace %s: %s; spans are omitted until there is space\n", trace->service, trace->path,
             strerror(written < 0 ? errno : ENOSPC));
   trace->has_failed = true;
 }

@@ -24,7 +24,7 @@ int main(int argc, char **argv) {
   const vestry_server_options options = {
       .port = (uint16_t)port, .on_ready = say_where, .drain_ms = 1000, .stop_ms = 5000};
   if (!error) error = vestry_server_run(app_instance(app), &vestry_server_microhttpd, &options);
-  if (error) fprintf(stderr, "APPNAME: it does not start (%s); usage: APPNAME [PORT [FILE]]\n", vestry_err_name(error));
+  if (error) fprintf(stderr, "APPNAME: cannot start (%s); usage: APPNAME [PORT [FILE]]\n", vestry_err_name(error));
   app_end(app);
   return error ? 1 : 0;
 }

@@ -37,7 +37,7 @@ def check_local_console(port, prefix='/observe'):
 def printed_port(program, name, node=''):
     """Read the line that contains its address."""
     line = program.stdout.readline()
-    said = re.fullmatch(rf'{name}: what it does{node}: http://127\.0\.0\.1:(\d+)/observe/console\n', line)
+    said = re.fullmatch(rf'{name}: console{node}: http://127\.0\.0\.1:(\d+)/observe/console\n', line)
     assert said, line
     return int(said.group(1))
 
@@ -67,7 +67,7 @@ def assert_refused(name, *options):
     """Options that would make it available to no client, or to all clients."""
     refused = subprocess.run([os.path.join(PROGRAMS, name), '--port', str(reserve_port()), '--console', *options], capture_output=True, text=True,
                              timeout=PATIENCE_S, check=False)
-    assert refused.returncode == 2 and re.fullmatch(rf'{name}: --console is for this machine alone: .*it needs .*\n', refused.stderr), refused
+    assert refused.returncode == 2 and re.fullmatch(rf'{name}: --console is only for this machine: .*use .*\n', refused.stderr), refused
 
 
 def console_listens_at_its_address(name, address):
@@ -76,7 +76,7 @@ def console_listens_at_its_address(name, address):
     command = [os.path.join(PROGRAMS, name), '--port', str(port), '--listen', address, '--adapter', ADAPTER, '--console']
     program = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     said = [program.stdout.readline() for _ in range(2)][1]
-    assert said == f'{name}: what it does: http://{address}:{port}/observe/console\n', said
+    assert said == f'{name}: console: http://{address}:{port}/observe/console\n', said
     with urllib.request.urlopen(f'http://{address}:{port}/observe/live', timeout=PATIENCE_S) as answer:
         assert answer.status == 200
     program.send_signal(signal.SIGINT)

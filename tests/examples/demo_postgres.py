@@ -88,7 +88,7 @@ said = refused('--postgres', 'host=/nonexistent dbname=chat')
 assert 'cannot connect' in said and '/nonexistent' in said, said
 said = refused('--postgres', 'what is this')
 assert said.startswith('vestry: error: vestry_postgres_pool_create'), said
-assert 'one of them, please' in refused('--postgres', 'dbname=chat', '--db', 'chat.db')
+assert 'exclude each other' in refused('--postgres', 'dbname=chat', '--db', 'chat.db')
 with tempfile.TemporaryDirectory() as where:
     os.chmod(where, 0o755)
     talk(where)

@@ -543,7 +543,7 @@ def kill_while_in_use(name, kind, folder):
 def give_invalid_options(name, kind, folder):
     """Options that no example knows, and options that this example does not know."""
     Program(name, '--nothing').must_refuse(name, '--nothing', '--help')
-    Program(name, port=70000).must_refuse('--port 70000', 'a number from 0 to 65535 is wanted')
+    Program(name, port=70000).must_refuse('--port 70000', 'expected a number from 0 to 65535')
     Program(name, '--datastar-file', '/nowhere/x.js').must_refuse('--datastar-file /nowhere/x.js', 'No such file')
     if ADAPTER == 'microhttpd':
         Program(name, '--unix-socket', '/nowhere/x.sock', *(('--db', os.path.join(folder, 'socket.db')) if kind.keeps else ())).must_refuse(

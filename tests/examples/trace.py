@@ -137,7 +137,7 @@ def run(folder):
         server.end(signal.SIGINT)
         log.seek(0)
         said = log.read()
-        assert said == 'chat: --trace /dev/full: No space left on device; spans are left out until there is room\n', said
+        assert said == 'chat: --trace /dev/full: No space left on device; spans are omitted until there is space\n', said
 
     # The folder does not exist.
     with tempfile.TemporaryFile('w+') as log:
