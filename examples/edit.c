@@ -131,7 +131,7 @@ static vestry_err save(const vestry_request *req, vestry_reply *reply, void *ctx
   const char *was_email = program_text(req, "was_email", TEXT_BYTES(EMAIL_MAX));
   char now_name[sizeof app->name], now_email[sizeof app->email], what[sizeof now_name + sizeof now_email + 200];
   if (!text_is_good(name, NAME_MAX) || !text_fits(email, EMAIL_MAX))
-    return vestry_reply_patch_signals(reply, VESTRY_OBJECT("error", "A name is needed, and nothing too long."));
+    return vestry_reply_patch_signals(reply, VESTRY_OBJECT("error", "A name is needed, and no field may be too long."));
   if (*email && !text_is_email(email))
     return vestry_reply_patch_signals(reply, VESTRY_OBJECT("error", "An address looks like name@example.org."));
   pthread_mutex_lock(&app->lock);
@@ -145,8 +145,8 @@ static vestry_err save(const vestry_request *req, vestry_reply *reply, void *ctx
   }
   pthread_mutex_unlock(&app->lock);
   if (!is_free && !is_same) {
-    snprintf(what, sizeof what, "Saved meanwhile by another page: “%s”, “%s”. Save again, and yours takes its place.",
-             now_name, now_email);
+    snprintf(what, sizeof what, "Saved meanwhile by another page: “%s”, “%s”. Save again to replace it.", now_name,
+             now_email);
     return vestry_reply_patch_signals(reply,
                                       VESTRY_OBJECT("error", what, "was_name", now_name, "was_email", now_email));
   }

@@ -46,7 +46,8 @@ static void read_user(const vestry_request *req, char user[NAME_BYTES]) {
   "data-on:notice__document=\"$unread++\"><header class=\"row\"><h1>Notices for %s</h1>"                               \
   "<b class=\"badge\" id=\"unread\" data-attr:hidden=\"$unread == 0\" data-text=\"$unread\" hidden></b>"               \
   "</header><form data-on:submit=\"$_stale ? "                                                                         \
-  "$said = 'Not sent: the server does not answer. Your text stays here.' : @post('/send')\"><div class=\"pair\"><div " \
+  "$said = 'Not sent: the server does not respond. Your text stays here.' : @post('/send')\"><div "                    \
+  "class=\"pair\"><div "                                                                                               \
   "class=\"field\">"                                                                                                   \
   "<label for=\"to\">To</label><input id=\"to\" data-bind:to maxlength=\"%d\" placeholder=\"everyone\" "               \
   "autocomplete=\"off\"></div><div class=\"field\"><label for=\"text\">Notice</label>"                                 \
@@ -182,7 +183,8 @@ static vestry_err send_notice(const vestry_request *req, vestry_reply *reply, vo
   if (count)
     snprintf(said, sizeof said, count == 1 ? "Sent to %zu page." : "Sent to %zu pages.", count);
   else
-    snprintf(said, sizeof said, "Kept: %s has no page open now, and finds it there later.", *to ? to : "everyone");
+    snprintf(said, sizeof said, "Stored: %s has no page open now, and will see the notice later.",
+             *to ? to : "everyone");
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("said", said, "text", ""));
 }
 

@@ -120,7 +120,7 @@ static vestry_err cancel(const vestry_request *req, vestry_reply *reply, void *a
 int main(int argc, char **argv) {
   static struct app app = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
   pthread_t worker;
-  program_start(&app.program, argc, argv, "progress", "A long job, and how far it is", &(vestry_options){0});
+  program_start(&app.program, argc, argv, "progress", "A long job and its progress", &(vestry_options){0});
   vestry_leases_create(app.program.v, 0); /* detects lost tabs behind a proxy */
   vestry_route(app.program.v, "GET", "/", page, &app.program);
   vestry_route(app.program.v, "GET", "/stream", stream, &app);

@@ -71,11 +71,10 @@ static void read_query(const vestry_request *req, char query[QUERY_BYTES]) {
 /* Append the results, with the search text marked. */
 static void add_results(vestry_html *html, const char *query) {
   int count = 0, len = (int)strlen(query);
-  vestry_html_add(
-      html,
-      "<section id=\"results\"><p class=\"while-stale\" id=\"not-yet\">These are the birds %s%s%s. What you "
-      "type is looked for when the server answers.</p><ul class=\"live\">",
-      *query ? "for “" : "without a search", query, *query ? "”" : "");
+  vestry_html_add(html,
+                  "<section id=\"results\"><p class=\"while-stale\" id=\"not-yet\">These are the birds %s%s%s. Your "
+                  "text is searched for when the server responds.</p><ul class=\"live\">",
+                  *query ? "for “" : "without a search", query, *query ? "”" : "");
   for (size_t i = 0; i < BIRDS_COUNT; i++) {
     const char *found = strcasestr(birds[i], query);
     if (!found) continue;
@@ -113,7 +112,7 @@ int main(int argc, char **argv) {
   struct program program = {0};
   vestry_pages *pages = NULL;
   vestry_page *birds_page;
-  program_start(&program, argc, argv, "search", "A search that answers while one types", &(vestry_options){0});
+  program_start(&program, argc, argv, "search", "A search that shows results while you type", &(vestry_options){0});
   vestry_err err = vestry_pages_create(program.v, NULL, &pages);
   const vestry_page_options options = {.render = page, .layout = "search", .app = &program};
   if (!err) err = vestry_page_create(pages, &options, &birds_page);

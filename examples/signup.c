@@ -120,7 +120,7 @@ static vestry_err check(const vestry_request *req, vestry_reply *reply, void *ct
   vestry_err err = vestry_repository_create(app->sent, req->signals, &sent);
   if (!err) err = vestry_repository_create(app->told, req->signals, &told);
   if (err) return vestry_repository_destroy(sent), err;
-  const char *name = "", *email = "", *needed = is_complete ? "This is needed." : "";
+  const char *name = "", *email = "", *needed = is_complete ? "This field is required." : "";
   int64_t seats = 1;
   vestry_repository_get(sent, "name", VESTRY_INTO(&name));
   vestry_repository_get(sent, "email", VESTRY_INTO(&email));
@@ -130,11 +130,11 @@ static vestry_err check(const vestry_request *req, vestry_reply *reply, void *ct
   const char *wrong_email = !*email                        ? needed
                             : !text_is_email(email)        ? "An address looks like name@example.org."
                             : !text_fits(email, EMAIL_MAX) ? "An address has at most 80 characters."
-                            : is_taken                     ? "This address has signed up."
+                            : is_taken                     ? "This address has already signed up."
                                                            : "";
-  const char *wrong_seats = seats > app->left ? "So many are not left." : "";
+  const char *wrong_seats = seats > app->left ? "There are not enough seats left." : "";
   const char *wrong_name = !*name                          ? needed
-                           : !text_is_good(name, NAME_MAX) ? "A name has something to see, and at most 40 characters."
+                           : !text_is_good(name, NAME_MAX) ? "A name has visible characters, and at most 40 of them."
                                                            : "";
   bool is_done = is_complete && !*wrong_name && *name && !*wrong_email && !*wrong_seats &&
                  !vestry_repository_errors(sent, NULL, 0);
@@ -153,7 +153,7 @@ static vestry_err check(const vestry_request *req, vestry_reply *reply, void *ct
     vestry_dispatch(app->program.v, NO_SCOPE, FORM, VESTRY_LIST("left")); /* all pages, including this one */
     (void)vestry_forms_clear(app->forms, req, "signup"); /* a tab from before a restart has no stored text */
     err = vestry_reply_patch_elementsf(
-        reply, "<p id=\"form\" role=\"status\">Thank you, %s! Seats kept for you: %d</p>", name, (int)seats);
+        reply, "<p id=\"form\" role=\"status\">Thank you, %s! Seats reserved for you: %d</p>", name, (int)seats);
   } else {
     err = vestry_repository_save_reply(told, VESTRY_SAVE_CHANGED, reply, NULL); /* only changed signals */
   }
@@ -164,7 +164,7 @@ static vestry_err check(const vestry_request *req, vestry_reply *reply, void *ct
 
 int main(int argc, char **argv) {
   static struct app app = {.lock = PTHREAD_MUTEX_INITIALIZER, .left = SEATS};
-  program_start(&app.program, argc, argv, "signup", "A form that is checked while one types", &(vestry_options){0});
+  program_start(&app.program, argc, argv, "signup", "A form that is checked while you type", &(vestry_options){0});
   vestry_leases_create(app.program.v, 0); /* detects lost tabs behind a proxy */
   vestry_schema_create(NULL, sent_fields, 3, &app.sent, NULL);
   vestry_schema_create(NULL, told_fields, 3, &app.told, NULL);

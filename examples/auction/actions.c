@@ -21,7 +21,7 @@ static vestry_err login(const vestry_request *req, vestry_reply *reply, void *ct
   const char *name = vestry_request_value(req, VESTRY_IN_FORM, "name");
   if (!text_is_good(name, NAME_MAX)) {
     vestry_reply_status(reply, 422);
-    return page_login(ctx, reply, name, "A name is wanted, of at most 40 characters.");
+    return page_login(ctx, reply, name, "Enter a name of at most 40 characters.");
   }
   vestry_err err = vestry_session_login(req, reply, name);
   return err ? err : vestry_reply_redirect(reply, 303, "/");
@@ -60,7 +60,7 @@ static vestry_err bid(const vestry_request *req, vestry_reply *reply, void *ctx)
   int64_t lot, cents;
   if (vestry_request_get(req, VESTRY_IN_PATH, "lot", vestry_into_between(&lot, 1, INT64_MAX))) return VESTRY_NOT_FOUND;
   if (!read_cents(program_text(req, "amount", 12), &cents))
-    return vestry_reply_patch_signals(reply, VESTRY_OBJECT("_said", "An amount is wanted, such as 12.50."));
+    return vestry_reply_patch_signals(reply, VESTRY_OBJECT("_said", "Enter an amount, such as 12.50."));
   vestry_err err = vestry_sql_run_alone(
       app->db,
       "INSERT INTO bid SELECT id, bids + 1, ?2, ?3, ?4 FROM lot WHERE id = ?1 AND is_over = 0 AND ends_ms > ?4 AND "
@@ -70,8 +70,9 @@ static vestry_err bid(const vestry_request *req, vestry_reply *reply, void *ctx)
   if (err == VESTRY_NOT_FOUND)
     err = vestry_sql_run_alone(
         app->db,
-        "SELECT CASE WHEN is_over OR ends_ms <= ?4 THEN 'Too late: it is over.' WHEN leader = ?2 AND cents = ?3 "
-        "THEN '' WHEN leader = ?2 THEN 'You lead already.' ELSE 'Too little by now.' END FROM lot WHERE id = ?1",
+        "SELECT CASE WHEN is_over OR ends_ms <= ?4 THEN 'Too late: the auction has ended.' WHEN leader = ?2 AND cents "
+        "= ?3 "
+        "THEN '' WHEN leader = ?2 THEN 'You already lead.' ELSE 'Too low by now.' END FROM lot WHERE id = ?1",
         VESTRY_LIST(lot, who, cents, now_ms()), read_text, why);
   return err ? err : vestry_reply_patch_signals(reply, VESTRY_OBJECT("_said", why));
 }
@@ -101,11 +102,11 @@ static vestry_err offer(const vestry_request *req, vestry_reply *reply, void *ct
   int64_t cents, minutes, id;
   char url[40];
   if (!text_is_good(title, TITLE_MAX) || !text_fits(about, ABOUT_MAX))
-    return refuse(reply, "A lot needs a title, and not more than the form takes.");
+    return refuse(reply, "A lot needs a title, and no field may be longer than the form permits.");
   if (!read_cents(vestry_request_value(req, VESTRY_IN_FORM, "price"), &cents))
-    return refuse(reply, "The price is none.");
+    return refuse(reply, "The price is not a valid amount.");
   if (vestry_request_get(req, VESTRY_IN_FORM, "minutes", vestry_into_between(&minutes, 1, MINUTES_MAX)))
-    return refuse(reply, "A lot is offered for a minute to a day.");
+    return refuse(reply, "A lot is offered for at least a minute, and at most a day.");
   const bool has_picture = !vestry_uploads_kept(req, 0, &picture);
   const int64_t ends_ms = now_ms() + minutes * 60000;
   vestry_err err = vestry_sql_begin(app->db, VESTRY_SQL_WRITE, &transaction);

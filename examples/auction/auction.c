@@ -112,11 +112,12 @@ int main(int argc, char **argv) {
       .prepare = prepare,
       .style = auction_css,
       .style_len = auction_css_len,
-      .own_help = "  --db FILE             where all is kept but pictures: FILE.pictures [auction.db]\n"};
+      .own_help = "  --db FILE             database file; pictures are stored in FILE.pictures [auction.db]\n"};
   vestry_sqlite_record_pages();
-  program_start(&app.program, argc, argv, "auction", "Lots with pictures, and bids for them", &(vestry_options){0});
+  program_start(&app.program, argc, argv, "auction", "Lots with pictures, and bids on them", &(vestry_options){0});
   vestry_err err = begin(&app);
-  if (err == VESTRY_BUSY) fprintf(stderr, "auction: another one serves %s; --db FILE names another\n", app.file);
+  if (err == VESTRY_BUSY)
+    fprintf(stderr, "auction: another program already serves %s; use another file: --db FILE\n", app.file);
   app.program.options.shown.pages = app.pages;
   console_metrics_of(&app.program.options.metrics, vestry_sqlite_metrics, app.followed);
   console_metrics_of(&app.program.options.metrics, vestry_sqlite_pool_metrics, app.db);

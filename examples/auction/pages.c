@@ -70,7 +70,7 @@ static const char *standing(const vestry_sql_row *row, const char *who, bool is_
   const char *leader = vestry_sql_text(row, 7);
   bool has_bid = vestry_sql_text(row, 10) != NULL, leads = has_bid && strcmp(leader, who) == 0;
   *ret_class = leads ? "good" : has_bid ? "bad" : "";
-  if (is_over) return leads ? "You have won it." : has_bid ? "Another one has it." : "";
+  if (is_over) return leads ? "You have won." : has_bid ? "Another bidder has won." : "";
   return leads ? "You lead." : has_bid ? "You were outbid." : "";
 }
 

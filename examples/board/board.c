@@ -134,7 +134,7 @@ static vestry_err login(const vestry_request *req, vestry_reply *reply, void *ct
     const char *refused = vestry_request_value(req, VESTRY_IN_FORM, "name");
     vestry_reply_status(reply, 422);
     return program_page(ctx, reply, "The board", LOGIN, NAME_MAX, refused ? refused : "",
-                        "A name is wanted, of at most 40 characters.");
+                        "Enter a name of at most 40 characters.");
   }
   return vestry_reply_redirect(reply, 303, "/");
 }
@@ -327,7 +327,7 @@ static vestry_err add_new(const vestry_request *req, vestry_reply *reply, void *
   char title[TEXT_BYTES(NAME_MAX)];
   int64_t board;
   vestry_err err = board_of(req, &board);
-  if (!text_is_good(text, TEXT_MAX)) return complain(reply, "A card needs a text, and not a long one.");
+  if (!text_is_good(text, TEXT_MAX)) return complain(reply, "A card needs a text of at most 500 characters.");
   if (!err)
     err = vestry_sql_run_alone(
         app->db,
@@ -373,7 +373,7 @@ static vestry_err say_who(struct app *app, const vestry_request *req, vestry_rep
     snprintf(what, sizeof what, "%s moved this card to %s meanwhile.", card.moved_by, stages[card.stage]);
   else
     snprintf(what, sizeof what, "%s changed this card meanwhile: “%s” %s", card.edited_by, card.text,
-             is_save ? "Save again, and your text takes the place of that one." : "It was not deleted.");
+             is_save ? "Save again to replace that text." : "It was not deleted.");
   if (is_save)
     return changed(app, board, err, reply, VESTRY_OBJECT("clash", what, "gone", is_gone, "base", card.version));
   return changed(app, board, err, reply, VESTRY_OBJECT("error", what));
@@ -390,7 +390,7 @@ static vestry_err save_card(const vestry_request *req, vestry_reply *reply, void
   if (!err) err = vestry_signals_get(req->signals, "base", vestry_into_between(&base, 0, INT64_MAX), NULL);
   if (err) return err;
   if (!text_is_good(text, TEXT_MAX))
-    return vestry_reply_patch_signals(reply, VESTRY_OBJECT("clash", "A card needs a text, of at most 500 characters."));
+    return vestry_reply_patch_signals(reply, VESTRY_OBJECT("clash", "A card needs a text of at most 500 characters."));
   err = vestry_sql_run_alone(app->db,
                              "UPDATE card SET version = version + (text <> ?1), edited_by = iif(text = ?1, "
                              "edited_by, ?2), text = ?1 WHERE id = ?3 AND board = ?4 AND stage >= 0 AND "
@@ -431,7 +431,8 @@ static vestry_err send_notice(const vestry_request *req, vestry_reply *reply, vo
   const char *to = program_text(req, "to", TEXT_BYTES(NAME_MAX));
   const char *notice = program_text(req, "notice", TEXT_BYTES(TEXT_MAX));
   vestry_html html;
-  if (!text_is_good(to, NAME_MAX) || !text_is_good(notice, TEXT_MAX)) return complain(reply, "To whom, and what?");
+  if (!text_is_good(to, NAME_MAX) || !text_is_good(notice, TEXT_MAX))
+    return complain(reply, "Enter a recipient and a text.");
   vestry_html_init(&html, NULL);
   vestry_html_add(&html,
                   "<p><span>%s: %s</span><button data-on:click=\"el.parentElement.remove()\">Dismiss</button></p>",
@@ -440,7 +441,7 @@ static vestry_err send_notice(const vestry_request *req, vestry_reply *reply, vo
       vestry_dispatch(app->program.v, NO_SCOPE, VESTRY_KEY("user", to),
                       VESTRY_LIST("patch-elements", &html, VESTRY_OBJECT("selector", "#notices", "mode", "append")));
   vestry_html_finish(&html);
-  if (err == VESTRY_NOT_FOUND) return complain(reply, "They are not here.");
+  if (err == VESTRY_NOT_FOUND) return complain(reply, "This person is not here.");
   return err ? err : vestry_reply_patch_signals(reply, VESTRY_OBJECT("notice", "", "error", ""));
 }
 
@@ -452,7 +453,7 @@ static int read_option(int option, const char *value, void *ctx) {
   struct app *app = ctx;
   if (option == OPTION_DB) app->file = value;
   bool is_bad = option == OPTION_GRACE && !options_number(value, 1, 60000, &app->grace_ms);
-  return is_bad ? options_refuse("board", "grace", value, "a number of milliseconds up to 60000 is wanted") : 0;
+  return is_bad ? options_refuse("board", "grace", value, "expected a number of milliseconds up to 60000") : 0;
 }
 
 /* Open the database before the instance is created, because it stores the sessions and the instance's secret. */
@@ -514,8 +515,8 @@ int main(int argc, char **argv) {
                                  .prepare = prepare,
                                  .style = board_css,
                                  .style_len = board_css_len,
-                                 .own_help = "  --db FILE             where all is kept [board.db]\n"
-                                             "  --grace MS            so long a reload may take [2000]\n"};
+                                 .own_help = "  --db FILE             database file [board.db]\n"
+                                             "  --grace MS            longest duration of a reload [2000]\n"};
   program_start(&app.program, argc, argv, "board", "Boards of cards for many people", &(vestry_options){0});
   vestry_err err = begin(&app);
   console_metrics_of(&app.program.options.metrics, vestry_sqlite_pool_metrics, app.db);

@@ -16,13 +16,13 @@ static int read_option(int option, const char *value, void *ctx) {
   if (option == OPTION_TOLD && !(app->told = fopen(value, "a")))
     return options_refuse("boxoffice", "told", value, strerror(errno));
   if (option == OPTION_NODE && !node_read(value, &app->house.node))
-    return options_refuse("boxoffice", "node", value, "the nodes are started by --nodes");
+    return options_refuse("boxoffice", "node", value, "this option is only for nodes, which --nodes starts");
   if (option == OPTION_ROBOTS && !options_number(value, 0, 5000, &app->robots_count))
-    return options_refuse("boxoffice", "robots", value, "a number from 0 to 5000 is wanted");
+    return options_refuse("boxoffice", "robots", value, "expected a number from 0 to 5000");
   if (option == OPTION_PACE && !options_number(value, 10, 600000, &app->pace_ms))
-    return options_refuse("boxoffice", "pace", value, "a number from 10 to 600000 is wanted");
+    return options_refuse("boxoffice", "pace", value, "expected a number from 10 to 600000");
   if (option == OPTION_NODES && !options_number(value, 1, NODES_MAX, &app->nodes_count))
-    return options_refuse("boxoffice", "nodes", value, "a number from 1 to 9 is wanted");
+    return options_refuse("boxoffice", "nodes", value, "expected a number from 1 to 9");
   return 0;
 }
 
@@ -123,14 +123,15 @@ int main(int argc, char **argv) {
       .prepare = prepare,
       .style = boxoffice_css,
       .style_len = boxoffice_css_len,
-      .own_help = "  --db FILE             where all is kept [boxoffice.db]\n"
-                  "  --postgres URL        keep it in a database of PostgreSQL instead, as in\n"
+      .own_help = "  --db FILE             database file [boxoffice.db]\n"
+                  "  --postgres URL        use a PostgreSQL database instead, for example\n"
                   "                        postgresql://user@host/database\n"
-                  "  --robots N            buyers who are robots [300]\n"
-                  "  --pace MS             so long a robot thinks about one thing, more or less [20000]\n"
-                  "  --nodes N             so many processes on that database, each of which may be killed [1]\n"
-                  "  --told FILE           each payment that a robot was told of is noted there [nowhere]\n"};
-  program_start(&app.program, argc, argv, "boxoffice", "A hall of 2,000 seats, robots who buy them, and you", &options);
+                  "  --robots N            number of robots that buy seats [300]\n"
+                  "  --pace MS             average time between two actions of a robot [20000]\n"
+                  "  --nodes N             number of processes on that database; each may be killed [1]\n"
+                  "  --told FILE           record each payment that was confirmed to a robot in FILE [none]\n"};
+  program_start(&app.program, argc, argv, "boxoffice", "A hall of 2,000 seats, robots that buy them, and you",
+                &options);
   vestry_err err = begin(&app);
   app.program.options.shown.pages = app.pages;
   database_metrics(&app.db, &app.program.options.metrics);

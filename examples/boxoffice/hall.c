@@ -155,7 +155,7 @@ static vestry_err put_basket(struct app *app, vestry_render *render, vestry_html
   vestry_err err = buyer ? put_all_own(app, render, buyer, &basket) : VESTRY_OK;
   vestry_html_add(html, "</ul>");
   if (!basket.held)
-    vestry_html_add(html, "<p class=\"soft\">%-s Press a free one, before the robots do. It is held for a minute.</p>",
+    vestry_html_add(html, "<p class=\"soft\">%-s Press a free seat before the robots do. It is held for a minute.</p>",
                     basket.sold ? "Another one?" : "None yet.");
   vestry_html_add(
       html, "<button class=\"any\" value=\"any\">Any free seat</button><form data-indicator:_busy data-on:submit=\"");
@@ -235,7 +235,7 @@ vestry_err hall_page(vestry_render *render, vestry_html *html, void *ctx) {
   if (!render->is_stream) house_put_seen(html);
   vestry_render_begin(render, html);
   vestry_html_add(html,
-                  "<header><h1>Box office</h1><p class=\"soft\">2,000 seats, %llu robots who buy them, and you."
+                  "<header><h1>Box office</h1><p class=\"soft\">2,000 seats, %llu robots that buy them, and you."
                   "</p></header><div class=\"desk\">",
                   (unsigned long long)app->robots_count);
   const vestry_page_part ticker = {.id = "ticker", .share = "", .render = put_ticker, .app = app};
@@ -254,22 +254,23 @@ vestry_err hall_page(vestry_render *render, vestry_html *html, void *ctx) {
                           "</p>");
   vestry_html_add(html, "</section>");
   vestry_html_add(html, "<section id=\"said\"><p role=\"alert\" class=\"error\" data-text=\"$_holdingFailed || "
-                        "$_payingFailed ? 'That did not arrive. Try again.' : $_said\"></p><p role=\"status\" "
+                        "$_payingFailed ? 'Your request did not arrive. Try again.' : $_said\"></p><p role=\"status\" "
                         "data-text=\"$_busy ? 'Sending…' : ''\"></p></section>");
   vestry_html_add(html, "</div><section aria-label=\"The hall\">");
   put_hall(app, render, html, buyer);
   vestry_html_add(html, "</section><footer><div class=\"door\">");
   if (app->has_door) {
     qr_put(html, app->door);
-    vestry_html_add(html, "<p>Buy against yourself: on your phone, <code>%s</code></p>", app->door);
+    vestry_html_add(html, "<p>Compete with yourself: on your phone, open <code>%s</code></p>", app->door);
   } else {
-    vestry_html_add(html, "<p>To buy against yourself on your phone: <code>--listen 0.0.0.0</code>, and a code to scan "
-                          "stands here. Until then this machine alone can come.</p>");
+    vestry_html_add(html, "<p>To compete with yourself on your phone, start with <code>--listen 0.0.0.0</code>: a code "
+                          "to scan then appears here. Until then only this machine can connect.</p>");
   }
-  vestry_html_add(html,
-                  "<p>Or in a terminal: <code>%-s%s &quot;UPDATE seat SET kept = 1 WHERE block = 'A' AND row "
-                  "= 2&quot;</code> repaints block A; the small number of no other block moves.</p></div></footer>",
-                  is_file ? "sqlite3 " : "psql -c", is_file ? app->db.options.file : "");
+  vestry_html_add(
+      html,
+      "<p>Or in a terminal: <code>%-s%s &quot;UPDATE seat SET kept = 1 WHERE block = 'A' AND row "
+      "= 2&quot;</code> repaints block A; the small numbers of the other blocks do not change.</p></div></footer>",
+      is_file ? "sqlite3 " : "psql -c", is_file ? app->db.options.file : "");
   vestry_render_end(render, html);
   vestry_html_add(html, "</div></div>");
   return err ? err : program_live_end(html);

@@ -44,9 +44,9 @@ static vestry_err hold(const vestry_request *req, vestry_reply *reply, void *ctx
                       "SELECT count(*) FROM seat WHERE holder = $1 AND payment = 0 AND until_ms > $2 AND id <> $3",
                       VESTRY_LIST(buyer, now, seat), vestry_sql_row_integer, &held);
   if (err) return err;
-  return say(reply, held >= HELD_MAX ? "Six seats at a time: pay for these first, or let one go."
-                    : seat           ? "Somebody was faster: that seat is gone."
-                                     : "There is no free seat just now.");
+  return say(reply, held >= HELD_MAX ? "At most six seats at a time: pay for these first, or let one go."
+                    : seat           ? "Another buyer was faster: this seat is taken."
+                                     : "No seat is free at the moment.");
 }
 
 static vestry_err let_go(const vestry_request *req, vestry_reply *reply, void *ctx) {
@@ -100,10 +100,9 @@ static vestry_err pay(const vestry_request *req, vestry_reply *reply, void *ctx)
   struct app *app = ctx;
   const char *name = vestry_request_value(req, VESTRY_IN_FORM, "name");
   if (!buyer_of(req)) return VESTRY_INVALID;
-  if (!text_is_good(name, NAME_MAX_CHARS))
-    return say(reply, "Whose tickets are they? A name is wanted, of at most 40 characters.");
+  if (!text_is_good(name, NAME_MAX_CHARS)) return say(reply, "Enter a name of at most 40 characters for the tickets.");
   vestry_err err = database_act(&app->db, sell, &(struct sale){.app = app, .req = req, .name = name});
-  if (err == VESTRY_NOT_FOUND) return say(reply, "Nothing is held for you any more: the minute is over.");
+  if (err == VESTRY_NOT_FOUND) return say(reply, "No seat is held for you any more: the minute is over.");
   return err ? err : say(reply, "");
 }
 

@@ -187,11 +187,11 @@ int main(int argc, char **argv) {
                                  .prepare = prepare,
                                  .style = cells_css,
                                  .style_len = cells_css_len,
-                                 .own_help = "  --db FILE             where all is kept [cells.db]\n"};
+                                 .own_help = "  --db FILE             database file [cells.db]\n"};
   vestry_sqlite_record_pages();
   static const vestry_profile offered[] = {{.ops = &vestry_profile_brotli}, {.ops = &vestry_profile_gzip}};
   const vestry_options options = {.profiles = offered, .profiles_count = 2};
-  program_start(&app.program, argc, argv, "cells", "A million check boxes that everybody shares", &options);
+  program_start(&app.program, argc, argv, "cells", "A million check boxes, shared by all visitors", &options);
   vestry_err err = begin(&app);
   app.program.options.shown.pages = app.pages;
   console_metrics_of(&app.program.options.metrics, vestry_sqlite_metrics, app.database);

@@ -80,7 +80,7 @@ static vestry_err login(const vestry_request *req, vestry_reply *reply, void *ct
   if (err && err != VESTRY_INVALID) return err;
   if (err) {
     vestry_reply_status(reply, 422);
-    return page_login(app, req, reply, (int)channel, name, "A name is wanted, of at most 40 characters.");
+    return page_login(app, req, reply, (int)channel, name, "Enter a name of at most 40 characters.");
   }
   err =
       database_run_alone(&app->db,
@@ -181,7 +181,7 @@ static vestry_err create_channel(const vestry_request *req, vestry_reply *reply,
                          "INSERT INTO channel(name) SELECT trim($1) WHERE (SELECT count(*) FROM channel) < $2 "
                          "ON CONFLICT(name) DO NOTHING RETURNING id",
                          VESTRY_LIST(name, (int)CHANNELS_MAX), vestry_sql_row_integer, &id);
-  if (err == VESTRY_NOT_FOUND) return complain(reply, "There is a channel of that name, or there are too many.");
+  if (err == VESTRY_NOT_FOUND) return complain(reply, "A channel of this name exists, or there are too many channels.");
   char address[32];
   snprintf(address, sizeof address, "/channel/%lld", (long long)id);
   if (!err) err = vestry_reply_patch_signals(reply, VESTRY_OBJECT("name", "", "error", ""));
@@ -270,7 +270,7 @@ static vestry_err say(const vestry_request *req, vestry_reply *reply, void *ctx)
   else
     err = database_change(&app->db, req, add_message, forget_draft,
                           &(struct saying){.app = app, .req = req, .channel = channel, .draft = draft, .text = text});
-  if (err == VESTRY_FULL) wrong = "That was much in a short time: wait a few seconds.";
+  if (err == VESTRY_FULL) wrong = "Too many messages in a short time: wait a few seconds.";
   if (wrong) return vestry_reply_patch_signals(reply, VESTRY_OBJECT("error", wrong, (const char *)draft, text));
   if (err || !vestry_request_value(req, VESTRY_IN_QUERY, "then")) return err ? err : vestry_reply_status(reply, 204);
   char address[32]; /* older messages are shown: navigate to the new one */
@@ -332,7 +332,7 @@ static vestry_err edit(const vestry_request *req, vestry_reply *reply, void *ctx
                "text IS NOT NULL RETURNING id",
                VESTRY_LIST(text, channel, id, vestry_session_user(req)));
   if (err == VESTRY_NOT_FOUND && is_deleted(ctx, channel, id, vestry_session_user(req)))
-    return complain(reply, "This message was deleted meanwhile. Its new text is still here, to be copied.");
+    return complain(reply, "This message was deleted meanwhile. You can still copy its new text here.");
   return err;
 }
 

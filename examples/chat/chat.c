@@ -44,10 +44,10 @@ static void sweep(vestry_timer *timer, void *ctx) {
 /* Add a first conversation, if there is no message yet. */
 static vestry_err welcome(vestry_sql_transaction *transaction, void *ctx) {
   static const char *const said[] = {
-      "Welcome! Open this page in a second window, and come in with another name: what one says is in both at once.",
-      ("Then end the server with Ctrl-C, and go on writing. What you send stands below in grey, and goes out once, in "
-       "this order, when the server is back."),
-      "Each channel has an address. Send somebody the one of #random; Back leads here again."};
+      "Welcome! Open this page in a second window, and log in with another name: each message appears in both at once.",
+      ("Then end the server with Ctrl-C, and continue writing. Your messages appear below in grey, and are sent once, "
+       "in this order, when the server is back."),
+      "Each channel has an address. Send the address of #random to someone; Back returns here."};
   (void)ctx;
   vestry_err err = vestry_sql_run(transaction, "SELECT 1 FROM message LIMIT 1", NULL, NULL, NULL);
   if (err != VESTRY_NOT_FOUND) return err;
@@ -86,16 +86,16 @@ static int read_option(int option, const char *value, void *ctx) {
   if (option == OPTION_NODE) app->node = value;
   if (option == OPTION_SECRET_FILE) app->secret_file = value;
   if (option == OPTION_NODE && !is_node(value))
-    return options_refuse("chat", "node", value, "at most 40 letters, digits and - are wanted");
+    return options_refuse("chat", "node", value, "expected at most 40 letters, digits and -");
   bool is_bad = option == OPTION_RATE && !options_number(value, 1, 1000000, &app->rate);
-  return is_bad ? options_refuse("chat", "rate", value, "a number from 1 to 1000000 is wanted") : 0;
+  return is_bad ? options_refuse("chat", "rate", value, "expected a number from 1 to 1000000") : 0;
 }
 
 /* Open the database before the instance is created, because it stores the instance's secret. */
 static bool prepare(void *ctx) {
   struct app *app = ctx;
   if (!app->cluster_url != !app->node) {
-    fprintf(stderr, "chat: --cluster and --node go together\n");
+    fprintf(stderr, "chat: --cluster and --node must be set together\n");
     return false;
   }
   if (database_open(&app->db, &app->kept) || database_secret(&app->db, app->secret) ||
@@ -171,24 +171,24 @@ int main(int argc, char **argv) {
                                     .postgres_schema = (const char *)schema_postgres_sql,
                                     .has_sessions = true,
                                     .has_tabs = true}};
-  app.program = (struct program){
-      .names = names,
-      .read_own = read_option,
-      .own = &app,
-      .prepare = prepare,
-      .style = chat_css,
-      .style_len = chat_css_len,
-      .own_help = "  --db FILE             where all is kept [chat.db]\n"
-                  "  --postgres URL        keep it in a database of PostgreSQL instead, as in\n"
-                  "                        postgresql://user@host/database\n"
-                  "  --welcome             begin with a conversation that says what to try\n"
-                  "  --rate N              messages of one person within ten seconds [1000]\n"
-                  "  --cluster URL         a broker, nats://HOST:PORT, by which several processes on\n"
-                  "                        one database reach each other [none]\n"
-                  "  --node NAME           what this one is called among them\n"
-                  "  --secret-file FILE    what all of them know, and nobody else: 32 bytes or more\n"};
+  app.program =
+      (struct program){.names = names,
+                       .read_own = read_option,
+                       .own = &app,
+                       .prepare = prepare,
+                       .style = chat_css,
+                       .style_len = chat_css_len,
+                       .own_help = "  --db FILE             database file [chat.db]\n"
+                                   "  --postgres URL        use a PostgreSQL database instead, for example\n"
+                                   "                        postgresql://user@host/database\n"
+                                   "  --welcome             begin with a conversation that suggests what to try\n"
+                                   "  --rate N              messages that a person may send within ten seconds [1000]\n"
+                                   "  --cluster URL         NATS server, nats://HOST:PORT, that connects several\n"
+                                   "                        processes on one database [none]\n"
+                                   "  --node NAME           name of this process in the cluster\n"
+                                   "  --secret-file FILE    file with the secret of the cluster, at least 32 bytes\n"};
   const vestry_options options = {.profiles = offered, .profiles_count = 2};
-  program_start(&app.program, argc, argv, "chat", "Channels, and people who talk in them", &options);
+  program_start(&app.program, argc, argv, "chat", "Channels in which people write messages", &options);
   vestry_err err = begin(&app);
   app.program.options.shown.pages = app.pages;
   database_metrics(&app.db, &app.program.options.metrics);
@@ -196,7 +196,7 @@ int main(int argc, char **argv) {
   if (!err)
     program_wait(&app.program);
   else
-    fprintf(stderr, "chat: it does not start (%s)\n", vestry_err_name(err));
+    fprintf(stderr, "chat: cannot start (%s)\n", vestry_err_name(err));
   end(&app);
   int status = program_finish(&app.program);
   cluster_end(&app);

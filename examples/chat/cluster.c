@@ -140,11 +140,11 @@ void cluster_session_ended(struct app *app, const char *scope, size_t len) {
 static const char *state_name(vestry_member_state state) {
   switch (state) {
   case VESTRY_MEMBER_ALIVE: return "alive";
-  case VESTRY_MEMBER_SUSPECT: return "not heard";
+  case VESTRY_MEMBER_SUSPECT: return "not responding";
   case VESTRY_MEMBER_DEAD: return "dead";
   case VESTRY_MEMBER_DRAINING: return "draining";
   case VESTRY_MEMBER_LEFT: return "gone";
-  case VESTRY_MEMBER_REFUSED: return "refused: its name is taken";
+  case VESTRY_MEMBER_REFUSED: return "refused: the name is in use";
   default: return "unknown";
   }
 }
@@ -189,8 +189,8 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *ctx) {
                   "<tbody>",
                   app->node, is_up ? "up" : "down");
   for (size_t i = 0; i < count; i++) put_member(html, &members[i], strcmp(members[i].name, app->node) == 0);
-  vestry_html_add(html, "</tbody></table></div><p>Two nodes that meet have a gap, too: what was said before may be "
-                        "missing. After each gap all pages are made anew.</p>");
+  vestry_html_add(html, "</tbody></table></div><p>Two nodes that connect have a gap, too: earlier messages may be "
+                        "missing. After each gap all pages are rendered again.</p>");
   if (*console)
     vestry_html_add(html,
                     "<p><a id=\"console\" href=\"%s#cluster\">The console of %s</a>, for browsers on its machine</p>",
@@ -224,7 +224,7 @@ static vestry_err create_broker(const struct app *app, vestry_broker *ret_broker
   return vestry_nats_create(&options, ret_broker);
 #else
   (void)app, (void)ret_broker;
-  fprintf(stderr, "chat: it was built without libnats\n");
+  fprintf(stderr, "chat: this program was built without libnats\n");
   return VESTRY_UNSUPPORTED;
 #endif
 }

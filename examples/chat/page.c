@@ -133,7 +133,7 @@ static vestry_err messages(vestry_render *render, vestry_html *html, void *ctx) 
       "SELECT id, author, text, sent, edited, count(*) OVER () FROM (SELECT * FROM message WHERE channel = $1 AND "
       "id <= $3 AND text IS NOT NULL ORDER BY id DESC LIMIT $2 + 1) m ORDER BY id",
       VESTRY_LIST(list.channel, list.shown, list.until ? (int64_t)list.until : INT32_MAX), put_message, &list);
-  if (err == VESTRY_NOT_FOUND) err = vestry_html_add(html, "<p>Nobody has said anything yet.</p>");
+  if (err == VESTRY_NOT_FOUND) err = vestry_html_add(html, "<p>There are no messages yet.</p>");
   if (!err && list.until)
     err = database_read(&app->db, render, "SELECT last FROM tally WHERE channel = $1", VESTRY_LIST(list.channel),
                         vestry_sql_row_integer, &newest);
@@ -454,8 +454,8 @@ static void put_room(struct app *app, vestry_render *render, vestry_html *html, 
   } else {
     if (!render->is_stream) vestry_reply_status(render->reply, 404);
     vestry_html_add(html,
-                    "<header>%-s<h1>There is no such channel</h1></header><p class=\"none\">Perhaps it never was. "
-                    "Choose another one, or make a new one.</p>"
+                    "<header>%-s<h1>There is no such channel</h1></header><p class=\"none\">It may never have existed. "
+                    "Choose another channel, or create one.</p>"
                     "<p class=\"error\" role=\"alert\" data-text=\"$error\"></p>",
                     drawer);
   }
@@ -481,7 +481,7 @@ static vestry_err put_frame(struct app *app, vestry_render *render, vestry_html 
       "data-on:datastar-fetch=\"evt.detail.type == 'error' && "
       "evt.detail.el.closest('main') && (evt.detail.el.id != 'composer' || evt.detail.argsRaw.status != 503) "
       "&& ($error = evt.detail.argsRaw.status == 403 ? "
-      "'You have logged in anew elsewhere: load this page again.' : 'That did not work.')\">",
+      "'You have logged in again elsewhere: reload this page.' : 'That did not work.')\">",
       vestry_reply_nonce(reply), tab, once, token, view->user);
   return vestry_tab_keep(req, html, "draft");
 }
@@ -506,7 +506,7 @@ vestry_err page_render(vestry_render *render, vestry_html *html, void *ctx) {
 
 /* ----------------------------------------------------------------------------------- before the log-in --------- */
 #define LOGIN                                                                                                          \
-  "<main id=\"login\"><h1>Chat</h1><p>Say who you are, and come in.</p><form method=\"post\" action=\"/login\">"       \
+  "<main id=\"login\"><h1>Chat</h1><p>Enter your name to log in.</p><form method=\"post\" action=\"/login\">"          \
   "<input type=\"hidden\" name=\"csrf\" value=\"%s\"><input type=\"hidden\" name=\"channel\" value=\"%d\">"            \
   "<label for=\"name\">Name</label><input id=\"name\" name=\"name\" "                                                  \
   "value=\"%s\" required maxlength=\"40\" autofocus autocomplete=\"username\"><p class=\"error\" "                     \

@@ -193,11 +193,10 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *ctx) {
                   amount(value_at(app, SENT, count - 1), "/s", text[1]), SENT);
   add_chart(app, html, RECEIVED, SENT, count, top, "What came in and went out", amount(top, "/s", text[2]),
             amount(top / 2, "/s", text[3]));
-  vestry_html_add(
-      html,
-      "</section></div><p id=\"cost\">Tabs that look: <b>%zu</b>. Renders so far: <b>%llu</b>, one a second for "
-      "all tabs together, and none when there are none.</p>",
-      stats.streams_count, (unsigned long long)stats.renders_count);
+  vestry_html_add(html,
+                  "</section></div><p id=\"cost\">Open tabs: <b>%zu</b>. Renders so far: <b>%llu</b>, one per second "
+                  "for all tabs together, and none without tabs.</p>",
+                  stats.streams_count, (unsigned long long)stats.renders_count);
   vestry_render_end(render, html);
   return program_live_end(html);
 }
@@ -211,7 +210,7 @@ int main(int argc, char **argv) {
   static const vestry_profile offered[] = {{.ops = &vestry_profile_brotli}, {.ops = &vestry_profile_gzip}};
   static struct app app;
   app.program = (struct program){.style = dashboard_css, .style_len = dashboard_css_len};
-  program_start(&app.program, argc, argv, "dashboard", "What this machine does, in charts",
+  program_start(&app.program, argc, argv, "dashboard", "Charts of the load of this machine",
                 &(vestry_options){.profiles = offered, .profiles_count = 2});
   vestry *v = app.program.v;
   double used;

@@ -80,7 +80,7 @@ static vestry_err welcome(const vestry_request *req, vestry_reply *reply, void *
                             "<main><h1>Devices</h1><form action=\"/login\"><label>Name <input name=\"name\" "
                             "dir=\"auto\" required maxlength=\"%d\"></label><p class=\"error\" role=\"alert\">%s</p>"
                             "<button class=\"first\">Log in</button></form></main>",
-                            PAGE_HEAD, NAME_MAX, *req->query ? "A name is wanted, of at most 20 characters." : "");
+                            PAGE_HEAD, NAME_MAX, *req->query ? "Enter a name of at most 20 characters." : "");
 }
 
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx) {
@@ -248,7 +248,7 @@ int main(int argc, char **argv) {
   struct MHD_Daemon *other = is_civetweb ? NULL : start_microhttpd(given.port, &bound);
   pthread_t meter;
   if (!inside_civetweb && !other)
-    fprintf(stderr, "embedded: cannot serve on 127.0.0.1, port %s; perhaps it is taken\n", given.port), bound = 0;
+    fprintf(stderr, "embedded: cannot listen on 127.0.0.1, port %s; the port may be in use\n", given.port), bound = 0;
   else if (pthread_create(&meter, NULL, measure, NULL))
     bound = 0;
   if (bound) {

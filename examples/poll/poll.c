@@ -237,10 +237,10 @@ static vestry_err ask_new(const vestry_request *req, vestry_reply *reply, void *
     if (*answer && is_good) answers[count++] = answer;
   }
   if (!is_good || count < ANSWERS_MIN)
-    return refuse(app, req, reply, 422, "A question is wanted, and two to six short answers");
+    return refuse(app, req, reply, 422, "Enter a question, and two to six short answers");
   struct question *question = ask(app, title, answers, count);
   char url[32];
-  if (!question) return refuse(app, req, reply, 503, "There is room for 200 questions, and all have been asked");
+  if (!question) return refuse(app, req, reply, 503, "There are already 200 questions, which is the maximum");
   vestry_refresh(app->pages, LIST, NULL);
   snprintf(url, sizeof url, "/poll/%d", question->id);
   if (req->is_datastar) return vestry_reply_patch_signals(reply, VESTRY_OBJECT("asked", url));

@@ -54,13 +54,13 @@ test('auction: all users see a bid at once, and the outbid user is notified', as
   await ada.bid('45');
   await Promise.all([ada.shows('You lead.'), bob.shows('Your bid, € 45.50 or more'), bob.shows('€ 45.00, bid by Ada'), list.shows('€ 45.00, bid by Ada')]);
   await bob.bid('45.20');
-  await bob.shows('Too little by now.');
+  await bob.shows('Too low by now.');
   await bob.bid('46,50');
   await Promise.all([bob.shows('You lead.'), ada.shows('You were outbid.'), list.shows('You lead.')]);
   await bob.bid('60');
-  await bob.shows('You lead already.');
+  await bob.shows('You already lead.');
   await bob.bid('a lot');
-  await bob.shows('An amount is wanted');
+  await bob.shows('Enter an amount');
   await ada.until(() => document.querySelectorAll('#bids-rows > div').length === 2);
   assert.deepEqual([...ada.problems, ...bob.problems, ...list.problems], []);
 });
@@ -115,7 +115,7 @@ test('auction: a rejected lot stays in the form, without a stored picture; a lot
   await ada.page.fill('#price', 'much');
   await ada.page.setInputFiles('#picture', { name: 'map.png', mimeType: 'image/png', buffer: PNG });
   await ada.page.click('button:has-text("Offer")');
-  await ada.shows('The price is none.');
+  await ada.shows('The price is not a valid amount.');
   assert.equal(await ada.page.inputValue('#title'), 'A map');
   await ada.page.setInputFiles('#picture', { name: 'map.svg', mimeType: 'image/svg+xml', buffer: Buffer.from('<svg xmlns="http://www.w3.org/2000/svg"/>') });
   await ada.page.fill('#price', '7');

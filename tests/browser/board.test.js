@@ -276,7 +276,7 @@ test('board: concurrent edits are not overwritten silently, and no text is lost'
   await save(two);
   await shows(one, 'of Bob');
   await save(one);
-  await says(one, 'dialog .error', 'Bob changed this card meanwhile: “of Bob” Save again, and your text takes the place of that one.');
+  await says(one, 'dialog .error', 'Bob changed this card meanwhile: “of Bob” Save again to replace that text.');
   assert.equal(await one.page.inputValue('#draft'), 'of Ada');
   await shows(two, 'of Bob');
   await save(one); // confirmed by the user
@@ -337,10 +337,10 @@ test('board: text of the maximum length is stored; blank text is rejected', asyn
   await shows(one, 'ö'.repeat(500));
   await one.page.getByLabel('New card').fill('   ');
   await one.page.getByRole('button', { name: 'Add' }).click();
-  await says(one, 'main > .error', 'A card needs a text, and not a long one.');
+  await says(one, 'main > .error', 'A card needs a text of at most 500 characters.');
   await edits(one, ' ');
   await one.page.getByRole('button', { name: 'Save' }).click();
-  await says(one, 'dialog .error', 'A card needs a text, of at most 500 characters.');
+  await says(one, 'dialog .error', 'A card needs a text of at most 500 characters.');
   await shows(one, 'ö'.repeat(500));
   assert.deepEqual(ada.problems, []);
 });

@@ -19,7 +19,7 @@ test('boxoffice: two users compete for seats; each seat is sold once, to the use
   await is(other, 'A', 3, 5, 'held');
   await other.page.evaluate(() => document.querySelector('#block-A .seats button[aria-label^="Row 3, seat 5:"]').removeAttribute('aria-disabled'));
   await other.page.evaluate(() => document.querySelector('#block-A .seats button[aria-label^="Row 3, seat 5:"]').click()); // too late
-  await other.until(() => document.querySelector('#said [role=alert]').textContent.startsWith('Somebody was faster'));
+  await other.until(() => document.querySelector('#said [role=alert]').textContent.startsWith('Another buyer was faster'));
   await one.page.click('#basket .any');
   await isMine(one, 2);
   await one.page.locator('#basket li .small').nth(0).click();
@@ -33,7 +33,7 @@ test('boxoffice: two users compete for seats; each seat is sold once, to the use
     await seat(other, 'C', 1, n).click();
     if (n < 7) await isMine(other, n);
   }
-  await other.until(() => document.querySelector('#said [role=alert]').textContent.startsWith('Six seats'));
+  await other.until(() => document.querySelector('#said [role=alert]').textContent.startsWith('At most six seats'));
   await isMine(other, 6);
   assert.deepEqual([...one.problems, ...other.problems], []);
 });
@@ -115,7 +115,7 @@ test('boxoffice: two processes start at once on one database; a seat has one hol
   let won = 0;
   for (let n = 0; n < rounds; n++) {
     const said = await Promise.all([ada.hold(3000 + n, n % 2 ? here : there), bob.hold(3000 + n, n % 2 ? there : here)]);
-    assert.deepEqual([...said].sort(), ['', 'Somebody was faster: that seat is gone.'], said);
+    assert.deepEqual([...said].sort(), ['', 'Another buyer was faster: this seat is taken.'], said);
     won += said[0] === '';
     assert.equal(await (said[0] === '' ? ada : bob).pay(), '');
   }
@@ -125,15 +125,15 @@ test('boxoffice: two processes start at once on one database; a seat has one hol
   const eve = await buyerAt(here);
   const eight = await Promise.all(Array.from({ length: 8 }, (_, n) => eve.hold(5000 + n, n % 2 ? here : there)));
   assert.equal(eight.filter((said) => said === '').length, 6, eight);
-  assert.ok(eight.every((said) => !said || said.startsWith('Six seats')), eight);
+  assert.ok(eight.every((said) => !said || said.startsWith('At most six seats')), eight);
   // Two concurrent payments for one held seat: it is sold once.
   const twice = await Promise.all([eve.pay(here), eve.pay(there)]);
-  assert.deepEqual([...twice].sort(), ['', 'Nothing is held for you any more: the minute is over.']);
+  assert.deepEqual([...twice].sort(), ['', 'No seat is held for you any more: the minute is over.']);
   for (const tab of [one, other]) await ticker(tab, `${rounds + 6},${rounds + 6},0,0`);
   // Two buyers request any seat, and only one is left.
   here.sql('UPDATE seat SET kept = 1 WHERE row > 0 AND payment = 0 AND id <> 7007');
   const any = await Promise.all([ada.hold(0), bob.hold(0)]);
-  assert.deepEqual([...any].sort(), ['', 'There is no free seat just now.']);
+  assert.deepEqual([...any].sort(), ['', 'No seat is free at the moment.']);
   for (const tab of [one, other]) await is(tab, 'G', 1, 8, 'held');
   assert.deepEqual([...one.problems, ...other.problems], []);
 });

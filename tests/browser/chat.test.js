@@ -461,7 +461,7 @@ test('chat: an unknown channel gets 404; each channel has an address', async (t)
   await create(two, 'there').catch(() => null);
   await two.page.getByLabel('New channel').fill('random');
   await press(two.page.getByRole('button', { name: 'Create' }));
-  await complains(two, 'There is a channel of that name');
+  await complains(two, 'A channel of this name exists');
   const stranger = await newSession(t);
   const tab = await stranger.tab(`${chat.url}channel/1`);
   await tab.page.getByLabel('Name').waitFor();

@@ -47,7 +47,7 @@ test('chat: messages sent while the server is away stay visible, and arrive once
   // So does a message that gets an error. It is not repeated, because later messages would wait for it.
   await ada.page.route('**/message', (route) => route.fulfill({ status: 403 }));
   await say(ada, 'not mine');
-  await ada.until(() => document.querySelector('.error').textContent.includes('logged in anew'));
+  await ada.until(() => document.querySelector('.error').textContent.includes('logged in again elsewhere'));
   await sendingIs(ada, []);
   assert.equal(await ada.page.getByLabel('Message').inputValue(), 'not mine');
   await ada.page.unroute('**/message');

@@ -174,7 +174,7 @@ test('cluster: a login at one node is valid at all; messages cross nodes; a log-
   await stateIs(tabs[1], 'web-1', 'alive');
   await press(ada.page.getByRole('button', { name: 'Log out' }));
   for (const tab of tabs) await tab.page.getByLabel('Name').waitFor();
-  for (const { url } of nodes) assert.match(await (await ada.context.request.get(url)).text(), /Say who you are/);
+  for (const { url } of nodes) assert.match(await (await ada.context.request.get(url)).text(), /Enter your name/);
   assert.deepEqual(faults(ada.problems), []);
 });
 
@@ -311,7 +311,7 @@ test('cluster: /cluster shows dead nodes; without a broker, pages continue, and 
 
   const killedAt = Date.now();
   await nodes[2].kill();
-  await stateIs(cluster, 'web-3', 'not heard');
+  await stateIs(cluster, 'web-3', 'not responding');
   const suspect = Date.now() - killedAt;
   await stateIs(cluster, 'web-3', 'dead');
   for (const tab of tabs.slice(0, 2)) await areHere(tab, ['Ada']);

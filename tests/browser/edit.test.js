@@ -117,7 +117,7 @@ test('edit: the page shows that the server is away, then reconnects with the hal
   await ada.until(() => document.querySelector('#view dd').textContent === 'Grace');
   assert.equal(await ada.page.inputValue('#name'), 'half a name');
   await ada.page.click('button.first');
-  await says(ada, 'Saved meanwhile by another page: “Grace”, “”. Save again, and yours takes its place.');
+  await says(ada, 'Saved meanwhile by another page: “Grace”, “”. Save again to replace it.');
   await ada.page.click('button.first');
   await ada.until(() => document.querySelector('#view dd').textContent === 'half a name');
   await ada.page.waitForSelector('#form input', { state: 'detached' });
@@ -165,7 +165,7 @@ test('edit: values saved by another page are not overwritten silently, also afte
   await opensForm(ada);
   await ada.until(() => document.querySelector('#name').value === 'Ada King');
   await ada.page.click('button.first');
-  await says(ada, 'Saved meanwhile by another page: “Grace”, “ada@example.org”. Save again, and yours takes its place.');
+  await says(ada, 'Saved meanwhile by another page: “Grace”, “ada@example.org”. Save again to replace it.');
   assert.equal(await ada.page.inputValue('#name'), 'Ada King');
   await other.until(() => document.querySelector('#view dd').textContent === 'Grace');
   await ada.page.click('button.first'); // confirmed by the user
@@ -186,7 +186,7 @@ test('edit: addresses are checked, fields accept their maximum length, Escape ca
   await ada.page.fill('#email', '');
   await ada.page.fill('#name', '  ');
   await ada.page.click('button.first');
-  await says(ada, 'A name is needed, and nothing too long.');
+  await says(ada, 'A name is needed, and no field may be too long.');
   await ada.page.fill('#name', 'ö'.repeat(60));
   await ada.page.click('button.first');
   await ada.until(() => document.querySelector('#view dd').textContent === 'ö'.repeat(60));

@@ -20,8 +20,8 @@ const logIn = { field: 'input[name=name]', at: '/', outside: true, taken: async 
 const FIELDS = {
   auction: [{ ...logIn, refused: 'of at most 40 characters' },
     { at: '/', field: '#q', taken: (page, text) => page.getByText(`No lot is called “${text}”`).waitFor() },
-    { at: '/offer', field: '#title', bound: 80, send: /^Offer/, taken: (page, text) => page.getByRole('heading', { name: text }).waitFor(), refused: 'not more than the form takes' },
-    { at: '/offer', field: '#about', also: { '#title': 'A thing' }, send: /^Offer/, taken: shows, refused: 'not more than the form takes' }],
+    { at: '/offer', field: '#title', bound: 80, send: /^Offer/, taken: (page, text) => page.getByRole('heading', { name: text }).waitFor(), refused: 'longer than the form permits' },
+    { at: '/offer', field: '#about', also: { '#title': 'A thing' }, send: /^Offer/, taken: shows, refused: 'longer than the form permits' }],
   board: [{ ...logIn, refused: 'of at most 40 characters' }],
   boxoffice: [{ at: '/', field: '[name=name]', first: (page) => page.getByRole('button', { name: 'Any free seat' }).click(), send: /^Pay € [1-9]/,
     taken: (page) => page.locator('#basket li time').first().waitFor({ state: 'detached' }), refused: 'of at most 40 characters' }],

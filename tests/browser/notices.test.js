@@ -40,7 +40,7 @@ test('notices: to all users, and to one', async (t) => {
   assert.equal(await ada.page.textContent('#notices li b'), 'bob');
   await picture(ada.page, 'notices');
   await send(ada, 'nobody', 'Hello?');
-  await ada.until(() => document.querySelector('#said').textContent === 'Kept: nobody has no page open now, and finds it there later.');
+  await ada.until(() => document.querySelector('#said').textContent === 'Stored: nobody has no page open now, and will see the notice later.');
   assert.deepEqual([...ada.problems, ...bob.problems], []);
 });
 

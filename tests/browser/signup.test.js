@@ -41,8 +41,8 @@ test('signup: an empty form is rejected, with an error for each field', async (t
   const { tab } = await exampleFor(t, 'signup');
   const ada = await tab();
   await ada.page.click('text=Sign up');
-  await wrong(ada, 'name', 'This is needed.');
-  await wrong(ada, 'email', 'This is needed.');
+  await wrong(ada, 'name', 'This field is required.');
+  await wrong(ada, 'email', 'This field is required.');
   assert.equal(await ada.page.textContent('#left'), '12');
 });
 
@@ -51,12 +51,12 @@ test('signup: all pages show the number of free seats; an address signs up once'
   const [ada, bob] = [await tab(), await tab()];
   await fill(ada, { name: 'Ada', email: 'ada@example.org', seats: '3' });
   await ada.page.click('text=Sign up');
-  await ada.until(() => document.querySelector('p#form')?.textContent === 'Thank you, Ada! Seats kept for you: 3');
+  await ada.until(() => document.querySelector('p#form')?.textContent === 'Thank you, Ada! Seats reserved for you: 3');
   for (const each of [ada, bob]) await each.until(() => document.querySelector('#left').textContent === '9');
   await fill(bob, { name: 'Bob', email: 'ada@example.org' });
-  await wrong(bob, 'email', 'This address has signed up.');
+  await wrong(bob, 'email', 'This address has already signed up.');
   await bob.page.click('text=Sign up');
-  await wrong(bob, 'email', 'This address has signed up.');
+  await wrong(bob, 'email', 'This address has already signed up.');
   assert.equal(await bob.page.textContent('#left'), '9');
   assert.deepEqual([...ada.problems, ...bob.problems], []);
 });
@@ -75,7 +75,7 @@ test('signup: half-typed text is restored after a reload, and checked; after the
   assert.equal(await ada.page.inputValue('#seats'), '3');
   await fill(ada, { email: 'ada@example.org' });
   await ada.page.click('text=Sign up');
-  await ada.until(() => document.querySelector('p#form')?.textContent === 'Thank you, Ada! Seats kept for you: 3');
+  await ada.until(() => document.querySelector('p#form')?.textContent === 'Thank you, Ada! Seats reserved for you: 3');
   await ada.page.reload();
   await ada.until(() => window.vestryForms?.all?.signup?.isKnown()); // stored text would be restored by then
   assert.equal(await ada.page.inputValue('#name'), '');
@@ -97,7 +97,7 @@ test('signup: the page shows that the server is away, then reconnects with the h
   await ada.until(() => document.querySelector('#left').textContent === '12');
   assert.deepEqual(await Promise.all(['name', 'email', 'seats'].map((id) => ada.page.inputValue(`#${id}`))), ['Ada', 'ada@example.org', '2']);
   await ada.page.click('text=Sign up');
-  await ada.until(() => document.querySelector('p#form')?.textContent === 'Thank you, Ada! Seats kept for you: 2');
+  await ada.until(() => document.querySelector('p#form')?.textContent === 'Thank you, Ada! Seats reserved for you: 2');
   await ada.until(() => document.querySelector('#left').textContent === '10');
   assert.deepEqual(unforeseen(ada.problems), []);
 });
@@ -109,7 +109,7 @@ test('signup: the last seats can be taken, and none beyond them', async (t) => {
   const last = await tab();
   await last.until(() => document.querySelector('#left').textContent === '1');
   await fill(last, { name: 'Last', email: 'last@example.org', seats: '2' });
-  await wrong(last, 'seats', 'So many are not left.');
+  await wrong(last, 'seats', 'There are not enough seats left.');
   await Promise.all([1, 1, 1, 1].map((seats, i) => send('POST', 'signup', body(i + 9, seats))));
   await last.until(() => document.querySelector('#left').textContent === '0');
   await last.until(() => document.querySelector('fieldset').disabled && document.querySelector('#form > form > p').checkVisibility());
@@ -124,10 +124,10 @@ test('signup: fields accept their maximum length, and spaces are not a name', as
   const ada = await tab();
   await fill(ada, { name: '  ', email: 'ada@example.org' });
   await ada.page.click('text=Sign up');
-  await wrong(ada, 'name', 'A name has something to see, and at most 40 characters.');
+  await wrong(ada, 'name', 'A name has visible characters, and at most 40 of them.');
   await fill(ada, { name: 'Ä'.repeat(40) });
   await ada.page.click('text=Sign up');
-  await ada.until((is) => document.querySelector('p#form')?.textContent === `Thank you, ${is}! Seats kept for you: 1`, 'Ä'.repeat(40));
+  await ada.until((is) => document.querySelector('p#form')?.textContent === `Thank you, ${is}! Seats reserved for you: 1`, 'Ä'.repeat(40));
   assert.deepEqual(ada.problems, []);
 });
 
@@ -138,7 +138,7 @@ test('signup: hostile names are shown as text', async (t) => {
     await fill(each, { name: text, email: `m${i}@example.org` });
     await each.page.click('text=Sign up');
     await each.until(
-      (is) => document.querySelector('p#form')?.textContent === `Thank you, ${is}! Seats kept for you: 1`, text);
+      (is) => document.querySelector('p#form')?.textContent === `Thank you, ${is}! Seats reserved for you: 1`, text);
     await each.page.reload();
   }
   assert.deepEqual(each.problems, []);

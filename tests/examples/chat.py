@@ -117,7 +117,7 @@ def run(file):
     # Each tab has its channel.
     status, answer = ada.act('POST', '/channel', name='plans & <plots>')
     assert status == 200 and '"name":""' in answer
-    assert '"error":"There is a channel of that name' in ada.act('POST', '/channel', name='plans & <plots>')[1]
+    assert '"error":"A channel of this name exists' in ada.act('POST', '/channel', name='plans & <plots>')[1]
     wait_for(stream, 'plans &amp; &lt;plots&gt;')
     assert '<h1>plans &amp; &lt;plots&gt;</h1>' in ada.get('/channel/3')[1]
     assert ada.act('POST', '/channel/3/message', text='a secret plan')[0] == 204

@@ -214,7 +214,7 @@ class Signup(Nothing):
     def use(self):
         self.opens()
         assert 'Thank you' in self.session.act('POST', '/signup', {'name': 'Ada', 'email': 'ada@example.org', 'seats': 1})[1]
-        assert 'has signed up' in self.session.act('POST', '/check', {'name': 'Ada', 'email': 'ada@example.org', 'seats': 1, 'errors': {'email': ''}})[1]
+        assert 'already signed up' in self.session.act('POST', '/check', {'name': 'Ada', 'email': 'ada@example.org', 'seats': 1, 'errors': {'email': ''}})[1]
 
 
 class Board:
