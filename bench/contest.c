@@ -39,28 +39,29 @@ int contest_parse(int argc, char **argv, const bench_option *more, int more_coun
   char *end;
   settings.seconds = strtod(seconds, &end);
   if (*end || !(settings.seconds > 0 && settings.seconds <= 3600)) {
-    fprintf(stderr, "%s: --seconds: '%s' is no number up to 3600\n", program_invocation_short_name, seconds);
+    fprintf(stderr, "%s: --seconds: '%s' is not a number up to 3600\n", program_invocation_short_name, seconds);
     return 2;
   }
   if (!settings.with && strcmp(api, "get") != 0) {
-    fprintf(stderr, "%s: --api: '%s' is neither get nor with\n", program_invocation_short_name, api);
+    fprintf(stderr, "%s: --api: '%s' is not get or with\n", program_invocation_short_name, api);
     return 2;
   }
   if (!workload_text || !workload_named(workload_text, &settings.work.kind)) {
-    fprintf(stderr, "%s: --workload: churn, zipf, hit, hot, mixed or idle\n", program_invocation_short_name);
+    fprintf(stderr, "%s: --workload: expected churn, zipf, hit, hot, mixed or idle\n", program_invocation_short_name);
     return 2;
   }
   if (!threads && settings.work.kind != WORKLOAD_IDLE) {
-    fprintf(stderr, "%s: --threads: only idle goes without\n", program_invocation_short_name);
+    fprintf(stderr, "%s: --threads: only idle permits 0\n", program_invocation_short_name);
     return 2;
   }
   bool session = !strcmp(keys, "session");
   if (!session && strcmp(keys, "bytes") != 0) {
-    fprintf(stderr, "%s: --keys: '%s' is neither session nor bytes\n", program_invocation_short_name, keys);
+    fprintf(stderr, "%s: --keys: '%s' is not session or bytes\n", program_invocation_short_name, keys);
     return 2;
   }
   if (!session && key_bytes == WORKLOAD_SESSION_BYTES) {
-    fprintf(stderr, "%s: --key-bytes: session keys have %d\n", program_invocation_short_name, WORKLOAD_SESSION_BYTES);
+    fprintf(stderr, "%s: --key-bytes: session keys have %d bytes\n", program_invocation_short_name,
+            WORKLOAD_SESSION_BYTES);
     return 2;
   }
   settings.work.keys = session ? WORKLOAD_KEYS_SESSION : WORKLOAD_KEYS_BYTES;
@@ -162,7 +163,7 @@ int contest_conclude(const contest_ops *ops, const contest_settings *settings, v
   ops->counts(self, &counts);
   int status = check_held(ops, settings, put, closed, &counts) || result->failed;
   if (failures) status = complain(ops, "operations failed", failures, 0);
-  if (!ops->destroy(self)) status = complain(ops, "its own counts do not add up", 0, 0);
+  if (!ops->destroy(self)) status = complain(ops, "its counters are inconsistent", 0, 0);
   connections_count(&ended, NULL);
   uint64_t held_count = result->held ? result->held : counts.size;
   if (check_ended(ops, put + failures, &ended)) status = 1;
@@ -237,7 +238,7 @@ static uint64_t run_phases(contest *c) {
 static bool fill_one(contest *c, const unsigned char *key) {
   connection *conn = connection_take();
   if (conn && c->ops->put(c->self, key, c->settings->work.key_bytes, conn)) return true;
-  fprintf(stderr, "%s: cannot be filled\n", c->ops->name);
+  fprintf(stderr, "%s: cannot fill the store\n", c->ops->name);
   return false;
 }
 
@@ -308,11 +309,11 @@ static int run(contest *c) {
 
 int contest_run(const contest_ops *ops, const contest_settings *settings) {
   if (!(ops->workloads & 1u << settings->work.kind)) {
-    fprintf(stderr, "%s: takes no part in %s\n", ops->name, workload_name(settings->work.kind));
+    fprintf(stderr, "%s: does not support %s\n", ops->name, workload_name(settings->work.kind));
     return 2;
   }
   if (ops->key_bytes && ops->key_bytes != settings->work.key_bytes) {
-    fprintf(stderr, "%s: takes keys of %zu bytes only\n", ops->name, ops->key_bytes);
+    fprintf(stderr, "%s: supports only keys of %zu bytes\n", ops->name, ops->key_bytes);
     return 2;
   }
   contest c = {.ops = ops, .settings = settings};

@@ -44,7 +44,7 @@ bool bench_node_start(bench_process *node, const char *url, const char *name, ui
   bool told = node->pid > 0 && said && fgets(line, sizeof line, said) &&
               sscanf(line, "vestry-bench: http://127.0.0.1:%d", &node->port) == 1;
   if (said) fclose(said);
-  if (!told) fprintf(stderr, "vestry-bench: node %s does not start\n", name);
+  if (!told) fprintf(stderr, "vestry-bench: cannot start node %s\n", name);
   return told;
 }
 
@@ -91,7 +91,7 @@ bool bench_cluster_wait(vestry_cluster *cluster, size_t others) {
     if (stats.alive_count == others && !stats.unsynced_count) return true;
     bench_sleep_ms(LOOK_MS);
   }
-  fprintf(stderr, "vestry-bench: the nodes have not met\n");
+  fprintf(stderr, "vestry-bench: the nodes did not connect\n");
   return false;
 }
 
@@ -101,6 +101,6 @@ bool bench_cluster_wait_held(vestry_cluster *cluster, const vestry_key *key) {
     if (!vestry_cluster_holders(cluster, (vestry_scope){0}, key, &held) && held) return true;
     bench_sleep_ms(LOOK_MS);
   }
-  fprintf(stderr, "vestry-bench: nobody holds the key\n");
+  fprintf(stderr, "vestry-bench: no node holds the key\n");
   return false;
 }

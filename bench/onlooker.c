@@ -18,10 +18,10 @@ static bool complain(const char *what) {
 }
 
 bool onlooker_switch(const onlooker *looker, bool is_observed) {
-  if (kill(looker->pid, is_observed ? SIGUSR1 : SIGUSR2)) return complain("--pid: there is no such server");
+  if (kill(looker->pid, is_observed ? SIGUSR1 : SIGUSR2)) return complain("--pid: no such server");
   for (int waited_ms = 0; waited_ms < PATIENCE_MS; waited_ms += STEP_MS, bench_sleep_ms(STEP_MS))
     if (bench_server_stat(looker->port, "observed") == is_observed) return true;
-  return complain("the server is not switched");
+  return complain("the server did not turn its observer on or off");
 }
 
 static void ask(onlooker *looker, const char *path) {
@@ -62,13 +62,13 @@ bool onlooker_begin(onlooker *looker) {
   atomic_store(&looker->is_over, false);
   atomic_store(&looker->asked, 0);
   if (!onlooker_switch(looker, true)) return false;
-  return pthread_create(&looker->thread, NULL, look_on, looker) == 0 || complain("no thread");
+  return pthread_create(&looker->thread, NULL, look_on, looker) == 0 || complain("cannot start a thread");
 }
 
 bool onlooker_end(onlooker *looker) {
   atomic_store(&looker->is_over, true);
   pthread_join(looker->thread, NULL);
   const bool is_well = atomic_load(&looker->asked) > 0;
-  if (!is_well) complain("what looks on was not answered");
+  if (!is_well) complain("the observer got no response");
   return onlooker_switch(looker, false) && is_well;
 }

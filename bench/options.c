@@ -13,7 +13,7 @@ static int read_number(const bench_option *option, const char *value) {
   errno = 0;
   unsigned long long number = strtoull(value, &end, 10);
   if (errno || end == value || *end || *value == '-' || number < option->min || number > option->max) {
-    fprintf(stderr, "%s: %s: '%s' is no number from %" PRIu64 " to %" PRIu64 "\n", program_invocation_short_name,
+    fprintf(stderr, "%s: %s: '%s' is not a number from %" PRIu64 " to %" PRIu64 "\n", program_invocation_short_name,
             option->name, value, option->min, option->max);
     return 2;
   }

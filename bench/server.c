@@ -43,7 +43,7 @@ static void add_vestry(const struct mg_context *context) {
 
 static bool start_civetweb(bench_server *server, vestry *v, const bench_server_options *options, int *ret_status) {
   if (options->tls_key || options->tls_certificate) {
-    *ret_status = complain("--tls-key, --tls-certificate: not on civetweb", 2);
+    *ret_status = complain("--tls-key, --tls-certificate: not supported by civetweb", 2);
     return false;
   }
   unsigned threads_count = options->threads ? options->threads : CIVETWEB_THREADS;
@@ -142,7 +142,7 @@ bool bench_server_start(bench_server *server, vestry *v, const bench_server_opti
   for (size_t i = 0; i < sizeof adapters / sizeof *adapters; i++)
     if (strcmp(adapters[i].name, options->adapter) == 0) server->adapter = &adapters[i];
   if (server->adapter) return server->adapter->start(server, v, options, ret_status);
-  *ret_status = complain("--adapter: one of civetweb, microhttpd is wanted", 2);
+  *ret_status = complain("--adapter: expected civetweb or microhttpd", 2);
   return false;
 }
 

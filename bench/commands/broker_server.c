@@ -58,7 +58,7 @@ const char *broker_server_start(broker_server *server) {
   if (server->pid == 0) run_server(port);
   for (uint64_t until_ns = bench_now_ns() + 30 * (uint64_t)PATIENCE_NS; !listens(port); sched_yield()) {
     if (server->pid > 0 && waitpid(server->pid, NULL, WNOHANG) == 0 && bench_now_ns() < until_ns) continue;
-    fprintf(stderr, "vestry-bench: nats-server does not start; is it installed?\n");
+    fprintf(stderr, "vestry-bench: cannot start nats-server; is it installed?\n");
     server->pid = 0;
     return NULL;
   }

@@ -550,7 +550,7 @@ static int run(cells *c) {
   uint64_t memory = c->pid ? bench_memory_bytes((int)c->pid) : 0;
   for (uint64_t i = 0; i < c->viewers_count; i++) {
     if (!enter(c, &c->viewers[i])) {
-      fprintf(stderr, "vestry-bench: cells: viewer %" PRIu64 " does not come in: %.300s\n", i, c->document);
+      fprintf(stderr, "vestry-bench: cells: viewer %" PRIu64 " cannot log in: %.300s\n", i, c->document);
       return 1;
     }
     read_until(c, bench_now_ns() + 200000); /* read received data */
@@ -558,7 +558,7 @@ static int run(cells *c) {
   read_until(c, bench_now_ns() + UINT64_C(1000000000));
   memory = c->pid ? bench_memory_bytes((int)c->pid) - memory : 0;
   if (!perform(c, &from, &to)) {
-    fprintf(stderr, "vestry-bench: cells: change %" PRIu64 " or a stream could not be sent: %s\n", c->changes_count,
+    fprintf(stderr, "vestry-bench: cells: cannot send change %" PRIu64 " or a stream: %s\n", c->changes_count,
             strerror(errno));
     return 1;
   }
@@ -589,7 +589,7 @@ int bench_cells(int argc, char **argv) {
   int status = bench_options(argc, argv, options, sizeof options / sizeof *options);
   if (status) return status;
   if (!c.port || c.warm_s >= c.seconds || !bench_decoder_knows(c.encoding)) {
-    fprintf(stderr, "vestry-bench: cells: --port is wanted, and --warm below --seconds\n");
+    fprintf(stderr, "vestry-bench: cells: --port is required, and --warm must be less than --seconds\n");
     return 2;
   }
   bench_raise_descriptors();

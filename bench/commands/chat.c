@@ -248,7 +248,7 @@ static int run(chat *c) {
     tab *t = &c->tabs[i];
     t->channel = (int)(i % c->channels_count);
     if (!enter(c, t, i) || !open_stream(c, t, i)) {
-      fprintf(stderr, "vestry-bench: tab %" PRIu64 " does not come in: %.300s\n", i, c->answer);
+      fprintf(stderr, "vestry-bench: tab %" PRIu64 " cannot log in: %.300s\n", i, c->answer);
       return 1;
     }
     read_until(c, bench_now_ns() + 1000000); /* read received data */
@@ -295,7 +295,8 @@ int bench_chat(int argc, char **argv) {
   int status = bench_options(argc, argv, options, sizeof options / sizeof *options);
   if (status) return status;
   if (!c.port || c.warm_s >= c.seconds || c.tabs_count < c.channels_count || !bench_decoder_knows(c.encoding)) {
-    fprintf(stderr, "vestry-bench: chat: --port is wanted; --warm below --seconds; a tab for each channel\n");
+    fprintf(stderr, "vestry-bench: chat: --port is required, --warm must be less than --seconds, and there must be a "
+                    "tab for each channel\n");
     return 2;
   }
   bench_raise_descriptors();

@@ -89,6 +89,6 @@ int bench_churn(int argc, char **argv) {
          accepted, written, discarded, rss_tenth, rss_end);
   free(clients);
   if (opened <= 0 || open || live || opened != closed || put != removed || accepted != written + discarded) status = 1;
-  if (status) fprintf(stderr, "vestry-bench: the server did not end up empty\n");
+  if (status) fprintf(stderr, "vestry-bench: the server was not empty at the end\n");
   return status;
 }

@@ -270,7 +270,7 @@ int bench_cluster_digests(uint64_t streams, uint64_t turns) {
   ok = ok && open_place(&apart, "apart", NULL, streams, false, true) &&
        measure_lives(&within, &apart, processes, &broker, streams, turns);
   ok = ok && measure_local(url, HOLDERS * streams);
-  if (!ok) fprintf(stderr, "vestry-bench: keys, or streams, did not come or go as they should\n");
+  if (!ok) fprintf(stderr, "vestry-bench: keys or streams were not added or removed as expected\n");
   close_place(&within, streams);
   close_place(&apart, streams);
   for (int i = 0; i < HOLDERS; i++) bench_process_end(&processes[i]);

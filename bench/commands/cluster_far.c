@@ -300,7 +300,7 @@ static bool one_round(far *f, way *w, uint64_t *inside_ns) {
   while (sent && left && wait_sem(&f->shared->arrived)) left--;
   for (unsigned i = 0; !left && w->send == send_there_busy && i < STREAMS; i++) left += !wait_sem(&f->answered);
   if (left || atomic_load(&f->failed) || atomic_load(&f->shared->number) != number) {
-    fprintf(stderr, "vestry-bench: %s: number %" PRIu64 " did not arrive\n", w->name, number);
+    fprintf(stderr, "vestry-bench: %s: message %" PRIu64 " did not arrive\n", w->name, number);
     return false;
   }
   histogram_add(&w->arrival, atomic_load(&f->shared->at_ns) - began);

@@ -22,6 +22,6 @@ int bench_cluster_load(int argc, char **argv) {
   if (!strcmp(way, "far")) return bench_cluster_far(rounds, turns);
   if (!strcmp(way, "reconnect")) return bench_cluster_reconnect(streams, turns);
   if (!strcmp(way, "digests")) return bench_cluster_digests(streams, turns);
-  fprintf(stderr, "vestry-bench: --way: '%s' is none of far, reconnect, digests\n", way);
+  fprintf(stderr, "vestry-bench: --way: '%s' is not far, reconnect or digests\n", way);
   return 2;
 }

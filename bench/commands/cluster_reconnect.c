@@ -160,7 +160,7 @@ static bool reconnect(run *r, int phase, bool counts) {
       bench_sleep_ms(PAUSE_MS);
   if (counts) r->reconnect_ms[phase] += (double)(opened - began) / 1e6;
   if (counts && phase == WITHIN) r->known_ms += (double)(bench_now_ns() - opened) / 1e6;
-  if (atomic_load(&s->has_failed)) return complain("not all streams came back");
+  if (atomic_load(&s->has_failed)) return complain("not all streams reconnected");
   if (phase == WITHIN && !keys_are_known(r)) return complain("not all keys are known");
   return ok;
 }

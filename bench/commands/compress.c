@@ -66,7 +66,7 @@ static vestry_err peer_read(void *request, void *buffer, size_t capacity, size_t
 }
 static vestry_err peer_respond(void *request, const vestry_response *response) {
   (void)request;
-  fprintf(stderr, "vestry-bench: a stream was answered %d\n", response->status);
+  fprintf(stderr, "vestry-bench: a stream got status %d\n", response->status);
   return VESTRY_OK;
 }
 
@@ -310,7 +310,8 @@ int bench_compress(int argc, char **argv) {
   vestry_profile profile = {.level = (uint32_t)s.level, .window_bits = (uint32_t)s.window_bits};
   profile.ops = bench_profile(s.encoding);
   if (!profile.ops || s.change_bytes > s.page_bytes || s.change_bytes > s.small_bytes) {
-    fprintf(stderr, "vestry-bench: compress: --encoding is identity, gzip or br; no more can change than there is\n");
+    fprintf(stderr, "vestry-bench: compress: --encoding must be identity, gzip or br, and --change-bytes at most "
+                    "--page-bytes and --small-bytes\n");
     return 2;
   }
   struct rlimit files;

@@ -261,7 +261,7 @@ int bench_dispatch(int argc, char **argv) {
   bool right = begin(&works[0], &host, false) && begin(&works[1], &host, true) && m, known = !only;
   for (int i = 0; only && i < WAYS; i++) known |= strcmp(only, ways[i].name) == 0;
   if (!known)
-    fprintf(stderr, "vestry-bench: --way: '%s' is none of direct, dispatch, format, broadcast, post, nobody\n", only);
+    fprintf(stderr, "vestry-bench: --way: '%s' is not direct, dispatch, format, broadcast, post or nobody\n", only);
   /* alternately, so that disturbances affect all ways */
   for (uint64_t round = 0; right && known && round < rounds + 1; round++)
     for (int i = 0; right && i < WAYS; i++) {

@@ -230,11 +230,11 @@ int bench_exact(int argc, char **argv) {
                               : strcmp(name, "tables") == 0 ? VESTRY_SQLITE_TABLES
                                                             : VESTRY_SQLITE_DEFAULT;
   if (!level) {
-    fprintf(stderr, "vestry-bench: exact: --level is tables or pages\n");
+    fprintf(stderr, "vestry-bench: exact: --level must be tables or pages\n");
     return 2;
   }
   if (level == VESTRY_SQLITE_FILE_PAGES && vestry_sqlite_record_pages()) {
-    fprintf(stderr, "vestry-bench: exact: SQLite %s has no level FILE_PAGES\n", sqlite3_libversion());
+    fprintf(stderr, "vestry-bench: exact: SQLite %s does not support level FILE_PAGES\n", sqlite3_libversion());
     return 77;
   }
   for (int is_clustered = 0; is_clustered < 2 && !b.failed; is_clustered++) {

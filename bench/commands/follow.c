@@ -150,7 +150,7 @@ int bench_follow(int argc, char **argv) {
   vestry_profile profile = {.level = (uint32_t)level, .window_bits = (uint32_t)window_bits};
   profile.ops = bench_profile(encoding);
   if (!profile.ops) {
-    fprintf(stderr, "vestry-bench: follow: --encoding is identity, gzip or br\n");
+    fprintf(stderr, "vestry-bench: follow: --encoding must be identity, gzip or br\n");
     return 2;
   }
   vestry *v = NULL;
@@ -167,7 +167,7 @@ int bench_follow(int argc, char **argv) {
     report(encoding, "alone", &m[0]);
     report(encoding, "following", &m[1]);
   } else {
-    fprintf(stderr, "vestry-bench: follow: what was sent did not arrive\n");
+    fprintf(stderr, "vestry-bench: follow: a sent message did not arrive\n");
   }
   vestry_destroy(v);
   free(m);

@@ -170,7 +170,7 @@ static bool run(const bench *given, const char *name, const char *setup) {
   bool is_well = !error && make_tabs(&b) && measure(&b, name, "letter", NULL, b.rounds) &&
                  measure(&b, name, "submit", "/bare", b.rounds / 4) &&
                  measure(&b, name, "clear", "/sent", b.rounds / 4);
-  if (!error && !is_well) fprintf(stderr, "vestry-bench: form: a request was not answered as it should be\n");
+  if (!error && !is_well) fprintf(stderr, "vestry-bench: form: a request got an unexpected response\n");
   finish(&b);
   return is_well;
 }

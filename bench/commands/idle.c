@@ -156,7 +156,7 @@ static void finish(idle_contest *c, contest_result *result) {
   connections_count(&counts, &lateness);
   uint64_t awaited = c->settings->work.capacity, expired = counts.late_count + counts.early;
   if (expired != awaited)
-    fprintf(stderr, "%s: %" PRIu64 " of %" PRIu64 " left for being idle\n", c->ops->name, expired, awaited);
+    fprintf(stderr, "%s: %" PRIu64 " of %" PRIu64 " streams expired\n", c->ops->name, expired, awaited);
   result->failed = expired != awaited;
   snprintf(result->more, sizeof result->more,
            " idle_ms=%" PRIu64 " lateness_p50_ms=%.3f lateness_p99_ms=%.3f lateness_max_ms=%.3f foreground_p99_us=%.2f"
@@ -175,7 +175,7 @@ static int run(idle_contest *c) {
   result.memory_bytes = after_bytes > before_bytes ? after_bytes - before_bytes : 0;
   result.held = result.put;
   if (c->filled_ns > c->began_ns + c->idle_ns / 4 * 3) {
-    fprintf(stderr, "%s: filling took too long for this idle time: --idle-ms\n", c->ops->name);
+    fprintf(stderr, "%s: filling took longer than the idle time; raise --idle-ms\n", c->ops->name);
     return 1;
   }
   enter(c, PHASE_QUIET);

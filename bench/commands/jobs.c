@@ -172,6 +172,6 @@ int bench_jobs(int argc, char **argv) {
   if (is.url) database = &jobs_postgres;
 #endif
   if (database) return !measure(database, &is);
-  fprintf(stderr, "vestry-bench: jobs: this build has not that database\n");
+  fprintf(stderr, "vestry-bench: jobs: this build does not support that database\n");
   return 2;
 }

@@ -83,7 +83,7 @@ int bench_lease(int argc, char **argv) {
   status = 1;
   if (tabs && !vestry_route(v, "POST", "/page", answer, NULL) && !vestry_route(v, "GET", "/page", stream, NULL))
     status = run(v, tabs, tabs_count, count, turns);
-  if (status) fputs("lease: a tab was not served\n", stderr);
+  if (status) fputs("lease: a request of a tab failed\n", stderr);
   for (uint64_t i = 0; tabs && i < tabs_count; i++) vestry_memory_destroy(tabs[i].page);
   vestry_destroy(v);
   free(tabs);

@@ -75,7 +75,7 @@ static bool open_other(load *l, uint64_t i) {
                             .encoding = l->encoding,
                             .receive_bytes = i < l->stalled ? STALLED_BYTES : 0}; /* so that it stalls earlier */
   if (bench_stream_open(&l->others[i], &how)) return true;
-  fprintf(stderr, "vestry-bench: one more stream: %s\n", strerror(errno));
+  fprintf(stderr, "vestry-bench: cannot open another stream: %s\n", strerror(errno));
   return false;
 }
 
@@ -111,7 +111,7 @@ static bool post(load *l, const char *path) {
   }
   int status = bench_post(&l->publisher, path, headers, body, len);
   if (status >= 200 && status < 300) return true;
-  fprintf(stderr, "vestry-bench: POST %s was answered %d\n", path, status);
+  fprintf(stderr, "vestry-bench: POST %s got status %d\n", path, status);
   return false;
 }
 
@@ -221,11 +221,11 @@ static int report(const load *l, const outcome *o) {
            o->busiest_second, (double)o->busiest_second / (streams * 1e3 / (double)l->drain_ms), o->counts.hints);
   printf("\n");
   if (!drained) {
-    fprintf(stderr, "vestry-bench: not all streams were sent away with a hint\n");
+    fprintf(stderr, "vestry-bench: not all drained streams got a reconnect delay\n");
     return 1;
   }
   if (!lost && !o->counts.disorders && !o->counts.broken) return 0;
-  fprintf(stderr, "vestry-bench: %" PRIu64 " lost, %" PRIu64 " in disorder, %" PRIu64 " streams broken\n", lost,
+  fprintf(stderr, "vestry-bench: %" PRIu64 " lost, %" PRIu64 " out of order, %" PRIu64 " streams broken\n", lost,
           o->counts.disorders, o->counts.broken);
   return 1;
 }
@@ -290,18 +290,19 @@ static int complain(const char *what) {
 static int check(load *l, const char *server, const char *pids, const char *ports) {
   while (l->server < SERVERS && strcmp(servers[l->server], server) != 0) l->server++;
   if (!read_numbers(ports, 65535, l->ports, PORTS_MOST, &l->ports_count) || !l->ports_count)
-    return complain("needs --port: numbers, with commas between");
+    return complain("--port: expected numbers separated by commas");
   l->port = (uint64_t)l->ports[0];
-  if (l->server == SERVERS) return complain("--server: one of vestry, nchan, socketio is wanted");
-  if (l->encoding && !bench_decoder_knows(l->encoding)) return complain("--encoding: one of identity, gzip, br");
+  if (l->server == SERVERS) return complain("--server: expected vestry, nchan or socketio");
+  if (l->encoding && !bench_decoder_knows(l->encoding)) return complain("--encoding: expected identity, gzip or br");
   if (!read_numbers(pids, INT32_MAX, l->pids, PIDS_MOST, &l->pids_count))
-    return complain("--pid: numbers of processes are wanted, with commas between");
+    return complain("--pid: expected numbers of processes separated by commas");
   if (l->is_keyed && (l->burst > 1 || l->stalled || l->killed || l->payload.change_bytes))
-    return complain("--keyed goes with neither --burst, --stalled, --killed nor --change-bytes");
+    return complain("--keyed excludes --burst, --stalled, --killed and --change-bytes");
   if ((l->is_here || l->is_elsewhere) && (!l->is_keyed || l->ports_count < 2 || l->streams < l->ports_count))
-    return complain("--here and --elsewhere go with --keyed, several ports, and a stream at each");
-  if (l->observed.pairs && l->pids_count != 1) return complain("--observed needs --pid: one");
-  if (l->server != SERVER_VESTRY && l->payload.change_bytes) return complain("--change-bytes: vestry's servers only");
+    return complain("--here and --elsewhere require --keyed, several ports, and a stream at each");
+  if (l->observed.pairs && l->pids_count != 1) return complain("--observed requires one --pid");
+  if (l->server != SERVER_VESTRY && l->payload.change_bytes)
+    return complain("--change-bytes is only for servers of vestry");
   return 0;
 }
 

@@ -135,7 +135,7 @@ int bench_observe(int argc, char **argv) {
     looked_into_cease(&of);
   }
   looked_into_close(&of);
-  if (!is_well) fputs("observe: something was refused\n", stderr);
-  if (!is_known) fputs("observe: --only: one of memory, looks, writers, events, tails\n", stderr);
+  if (!is_well) fputs("observe: an operation was refused\n", stderr);
+  if (!is_known) fputs("observe: --only: expected memory, looks, writers, events or tails\n", stderr);
   return is_known ? !is_well : 2;
 }

@@ -171,7 +171,7 @@ static int refresh(uint64_t pages, uint64_t rounds) {
   free(streams);
   free(asleep);
   free(awake);
-  return ok ? 0 : wrong("not every page was rendered for every change");
+  return ok ? 0 : wrong("a page was not rendered for a change");
 }
 
 /* ---- a render that makes the same -------------------------------------------------------------------------------- */
@@ -199,7 +199,7 @@ static int unchanged(uint64_t rounds, uint64_t bytes) {
   vestry_memory_destroy(stream);
   close_site(&s);
   free(beyond);
-  return ok && !sent ? 0 : wrong("what did not change was sent, or not rendered");
+  return ok && !sent ? 0 : wrong("an unchanged page was sent, or was not rendered");
 }
 
 /* ---- one message more -------------------------------------------------------------------------------------------- */
@@ -273,7 +273,7 @@ static int message(uint64_t rounds, uint64_t bytes) {
   close_site(&s);
   free(beyond);
   free(plain);
-  return ok ? 0 : wrong("what was sent did not arrive");
+  return ok ? 0 : wrong("a sent message did not arrive");
 }
 
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
@@ -367,7 +367,7 @@ static int idle(uint64_t pages, uint64_t bytes) {
            pages, s.len, plain, copied, page - plain - (double)copied, full.kept_bytes, full.kept_dropped_count);
   close_site(&s);
   free(streams);
-  return ok ? 0 : wrong("what pages hold cannot be said");
+  return ok ? 0 : wrong("cannot determine the memory of pages");
 }
 
 int bench_pages_alone(const char *what, uint64_t pages, uint64_t rounds, uint64_t bytes) {
@@ -375,6 +375,6 @@ int bench_pages_alone(const char *what, uint64_t pages, uint64_t rounds, uint64_
   if (!strcmp(what, "unchanged")) return unchanged(rounds, bytes);
   if (!strcmp(what, "message")) return message(rounds, bytes);
   if (!strcmp(what, "idle")) return idle(pages, bytes);
-  fprintf(stderr, "vestry-bench: pages: --alone: one of refresh, unchanged, message, idle\n");
+  fprintf(stderr, "vestry-bench: pages: --alone: expected refresh, unchanged, message or idle\n");
   return 2;
 }

@@ -100,7 +100,7 @@ static bool change(page_load *l, uint64_t round) {
   if (!announce(l, round)) return false;
   int status = bench_post(&l->publisher, "/state?topic=t", "", l->text, strlen(l->text));
   if (status >= 200 && status < 300) return true;
-  fprintf(stderr, "vestry-bench: POST /state was answered %d\n", status);
+  fprintf(stderr, "vestry-bench: POST /state got status %d\n", status);
   return false;
 }
 
@@ -177,7 +177,7 @@ static int report(const page_load *l, const outcome *o) {
   if (l->observed.pairs) observed_print(&l->observed);
   printf(" opened_per_s=%.0f\n", (double)l->pages / o->opening_seconds);
   if (!lost && !o->counts.disorders && !o->counts.broken) return 0;
-  fprintf(stderr, "vestry-bench: %" PRIu64 " lost, %" PRIu64 " in disorder, %" PRIu64 " streams broken\n", lost,
+  fprintf(stderr, "vestry-bench: %" PRIu64 " lost, %" PRIu64 " out of order, %" PRIu64 " streams broken\n", lost,
           o->counts.disorders, o->counts.broken);
   return 1;
 }
@@ -260,11 +260,11 @@ int bench_page_load(int argc, char **argv) {
   int status = bench_options(argc, argv, options, sizeof options / sizeof *options);
   if (status) return status;
   l.observed.looker.has_console = has_console;
-  if (l.observed.pairs && (!l.pid || l.a_second)) return complain("--observed goes with --pid, without --a-second");
+  if (l.observed.pairs && (!l.pid || l.a_second)) return complain("--observed requires --pid, and excludes --a-second");
   while (l.server < SERVERS && strcmp(servers[l.server], server) != 0) l.server++;
-  if (l.server == SERVERS) return complain("--server: one of vestry, node is wanted");
-  if (l.encoding && !bench_decoder_knows(l.encoding)) return complain("--encoding: one of identity, gzip, br");
-  if (alone && l.port) return complain("--alone goes without --port");
+  if (l.server == SERVERS) return complain("--server: expected vestry or node");
+  if (l.encoding && !bench_decoder_knows(l.encoding)) return complain("--encoding: expected identity, gzip or br");
+  if (alone && l.port) return complain("--alone excludes --port");
   if (alone) return bench_pages_alone(alone, l.pages, l.rounds, l.bytes);
   if (is_sleeper && l.port)
     return bench_page_sleeper(&(page_sleeper){.port = (int)l.port,
@@ -273,5 +273,5 @@ int bench_page_load(int argc, char **argv) {
                                               .bytes = l.bytes,
                                               .a_second = l.a_second ? l.a_second : 500,
                                               .sleep_ms = sleep_ms});
-  return l.port ? load(&l) : complain("needs --port or --alone");
+  return l.port ? load(&l) : complain("requires --port or --alone");
 }

@@ -107,7 +107,7 @@ static bool run_until_whole(sleeper_load *l, int lane) {
     round_end end = run_round(l, lane);
     if (end == ROUND_DONE) return true;
     if (end == ROUND_FAILED) break;
-    fprintf(stderr, "vestry-bench: pages: the POSTs took longer than the sleeper slept: the round is done again\n");
+    fprintf(stderr, "vestry-bench: pages: the POSTs took longer than the sleeper slept; repeating the round\n");
   }
   fprintf(stderr, "vestry-bench: pages: a POST failed, or a sleeper did not sleep\n");
   return false;
@@ -141,7 +141,7 @@ static int report(sleeper_load *l) {
   printf(" beat_p99_ms=%.3f beat_asleep_p99_ms=%.3f beat_ratio=%.3f\n", beat_p99[AWAKE], beat_p99[ASLEEP],
          ratio(beat_p99[ASLEEP], beat_p99[AWAKE]));
   if (!busy.broken && !quiet.broken && beats[AWAKE].total && beats[ASLEEP].total) return 0;
-  fprintf(stderr, "vestry-bench: streams broke, or had no heartbeats\n");
+  fprintf(stderr, "vestry-bench: streams broke, or got no heartbeats\n");
   return 1;
 }
 

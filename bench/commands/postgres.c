@@ -41,7 +41,7 @@ bool channels_own_schema(const char *url) {
   const bool is_made = PQresultStatus(result) == PGRES_TUPLES_OK, is_own = is_made && *PQgetvalue(result, 0, 0) == 't';
   if (!is_made) channels_complain(PQerrorMessage(connection));
   if (is_made && !is_own)
-    channels_complain("the tables would not be in the schema vestry_bench: give a --url without options");
+    channels_complain("the tables would not be in the schema vestry_bench; use a --url without options");
   PQclear(result);
   PQfinish(connection);
   return is_own;
@@ -231,7 +231,7 @@ int bench_postgres(int argc, char **argv) {
   size_t part = 0;
   while (part < PARTS_COUNT && (!only || strcmp(only, parts[part].name) != 0)) part++;
   if (!is.url || part == PARTS_COUNT) {
-    channels_complain("--url; --only: one of renders, delay, record, follower, polling, hold");
+    channels_complain("--url is required; --only: expected renders, delay, record, follower, polling or hold");
     return 2;
   }
   return !(channels_own_schema(is.url) && channels_make(&is) && parts[part].measure(&is));

@@ -59,7 +59,7 @@ static bool commit_one(channels *c, tab *t, delays *d) {
   if (!PQsendQuery(c->writer, sql)) return channels_complain(PQerrorMessage(c->writer));
   while (t->shown != number || !answered_ns) {
     struct pollfd at[] = {{.fd = t->stream.fd, .events = POLLIN}, {.fd = PQsocket(c->writer), .events = POLLIN}};
-    if (poll(at, answered_ns ? 1 : 2, PATIENCE_MS) <= 0) return channels_complain("a commit is not shown");
+    if (poll(at, answered_ns ? 1 : 2, PATIENCE_MS) <= 0) return channels_complain("a commit did not appear in the tab");
     if (at[1].revents && !answered_ns) {
       if (!take_answer(c->writer)) return false;
       answered_ns = bench_now_ns();
@@ -73,10 +73,10 @@ static bool commit_one(channels *c, tab *t, delays *d) {
 
 static bool begin(channels *c, bench_server *server, tab *t) {
   const bench_subscription how = {.port = (int)server->port, .path = "/?0"};
-  if (!bench_stream_open(&t->stream, &how)) return channels_complain("the tab does not come in");
+  if (!bench_stream_open(&t->stream, &how)) return channels_complain("the tab cannot log in");
   struct pollfd at = {.fd = t->stream.fd, .events = POLLIN};
   while (atomic_load_explicit(&c->renders, memory_order_relaxed) == 0 || t->stream.at == STREAM_HEAD) {
-    if (poll(&at, 1, PATIENCE_MS) <= 0) return channels_complain("the tab does not come in");
+    if (poll(&at, 1, PATIENCE_MS) <= 0) return channels_complain("the tab cannot log in");
     if (!read_tab(t)) return false;
   }
   return true;

@@ -55,7 +55,7 @@ static bool measure(const channels_options *options, bool is_followed, double *r
 
 bool channels_polling(const channels_options *options) {
   double followed, polled;
-  if (!options->database_pid) return channels_complain("polling: --database-pid is wanted");
+  if (!options->database_pid) return channels_complain("polling: --database-pid is required");
   if (!measure(options, false, &polled) || !measure(options, true, &followed)) return false;
   printf("beside-polling ratio=%.3f\n", followed / polled);
   return true;

@@ -44,7 +44,7 @@ static int run(vestry *v, vestry_rate *rate, unsigned clients, uint64_t count, u
     bare[i] = serve(v, "/bare", clients, count);
     guarded[i] = serve(v, "/guarded", clients, count);
     if (bare[i] < 0 || guarded[i] < 0) {
-      fputs("rate: a request was not served\n", stderr);
+      fputs("rate: a request failed\n", stderr);
       return 1;
     }
     costs[i] = guarded[i] - bare[i];

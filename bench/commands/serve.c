@@ -417,7 +417,7 @@ int bench_serve(int argc, char **argv) {
   if (status) return status;
   vestry_profile profile = {.ops = bench_profile(encoding)};
   if (!profile.ops) {
-    fprintf(stderr, "vestry-bench: --encoding: '%s' is not one of: identity, gzip, br\n", encoding);
+    fprintf(stderr, "vestry-bench: --encoding: '%s' is not identity, gzip or br\n", encoding);
     return 2;
   }
   if ((pages_too || cluster_url) && profile.ops != &vestry_profile_identity)

@@ -292,11 +292,11 @@ int bench_sqlite(int argc, char **argv) {
   if (status) return status;
   b.level = level_of(level);
   if (!b.level) {
-    fprintf(stderr, "vestry-bench: sqlite: --level is topics, tables or pages\n");
+    fprintf(stderr, "vestry-bench: sqlite: --level must be topics, tables or pages\n");
     return 2;
   }
   if (b.level == VESTRY_SQLITE_FILE_PAGES && vestry_sqlite_record_pages()) {
-    fprintf(stderr, "vestry-bench: sqlite: SQLite %s has no level FILE_PAGES\n", sqlite3_libversion());
+    fprintf(stderr, "vestry-bench: sqlite: SQLite %s does not support level FILE_PAGES\n", sqlite3_libversion());
     return 77;
   }
   bool ok = open_side(&b, &b.bare, folder, "bare") && open_side(&b, &b.followed, folder, "followed") &&

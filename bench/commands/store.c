@@ -159,7 +159,7 @@ int bench_store(int argc, char **argv) {
   if (status) return status;
   bool hash = !strcmp(type, "hash");
   if (!hash && strcmp(type, "lru") != 0) {
-    fprintf(stderr, "vestry-bench: --store: '%s' is neither hash nor lru\n", type);
+    fprintf(stderr, "vestry-bench: --store: '%s' is not hash or lru\n", type);
     return 2;
   }
   if (settings.work.kind == WORKLOAD_IDLE && !hash) return idle_run(&lru_ops, &settings);

@@ -158,8 +158,8 @@ static bool wait_for_stat(int port, const char *name, int64_t wanted) {
     if (bench_server_stat(port, name) == wanted) return true;
     bench_sleep_ms(20);
   }
-  fprintf(stderr, "vestry-bench: upload: %s is %" PRId64 ", and not %" PRId64 "\n", name, bench_server_stat(port, name),
-          wanted);
+  fprintf(stderr, "vestry-bench: upload: %s is %" PRId64 ", but expected %" PRId64 "\n", name,
+          bench_server_stat(port, name), wanted);
   return false;
 }
 
@@ -211,7 +211,7 @@ static int run_memory(upload *u) {
   bool is_well = is_started && atomic_load(&all.total) == wanted;
   is_well &= crowd_end(&all, is_started);
   upload_server_stop(&server);
-  if (!is_well) return complain("not all uploads were under way at once");
+  if (!is_well) return complain("not all uploads were active at the same time");
   printf("upload way=memory server=%s form=%" PRIu64 " uploads=%" PRIu64 " kib_per_upload=%.1f vestry_kib=%.1f\n",
          upload_kinds[u->server.kind], u->is_form, u->count, (double)(after - before) / 1024 / (double)u->count,
          (double)counted / 1024 / (double)u->count);
@@ -292,7 +292,7 @@ static int run_pages(upload *u) {
   double seconds = (double)(bench_now_ns() - began_ns) / 1e9, sent = is_started ? (double)atomic_load(&all.total) : 0;
   if (is_started) is_well &= crowd_end(&all, true);
   upload_server_stop(&server);
-  if (!is_well) return complain("a page was lost, or not all uploads went on");
+  if (!is_well) return complain("a page was lost, or not all uploads continued");
   printf(
       "upload way=pages server=%s uploads=%" PRIu64 " rate_bytes=%" PRIu64 " mb_per_s=%.1f pages=%" PRIu64
       " server_cpu=%.2f live_p99_ms quiet=%.2f busy=%.2f ratio=%.2f document_p99_ms quiet=%.2f busy=%.2f ratio=%.2f\n",
@@ -308,7 +308,7 @@ static int run(upload *u) {
   int kind = 0;
   while (kind < UPLOAD_KINDS && strcmp(upload_kinds[kind], u->adapter) != 0) kind++;
   u->server.kind = (upload_kind)kind;
-  if (kind == UPLOAD_BARE || kind == UPLOAD_KINDS) return complain("--adapter: one of civetweb, microhttpd"), 2;
+  if (kind == UPLOAD_BARE || kind == UPLOAD_KINDS) return complain("--adapter: expected civetweb or microhttpd"), 2;
   u->piece = malloc(PIECE_BYTES);
   if (!u->piece) return complain("no memory");
   memset(u->piece, 'u', PIECE_BYTES);
@@ -323,7 +323,7 @@ static int run(upload *u) {
   else if (strcmp(u->way, "pages") == 0)
     status = run_pages(u);
   else
-    complain("--way: one of cpu, memory, pages");
+    complain("--way: expected cpu, memory or pages");
   free(u->piece);
   return status;
 }
