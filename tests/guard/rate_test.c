@@ -173,7 +173,7 @@ static void address_is_an_ipv4_address_or_ipv6_64_prefix(void **state) {
   end(&s);
 }
 
-static void request_without_address_passes_and_is_logged(void **state) {
+static void request_without_address_is_logged_once(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, &(vestry_rate_options){.count = 1, .period_ms = 60000});
@@ -203,19 +203,58 @@ static void forwarded_address_is_limited_behind_a_proxy(void **state) {
   assert_int_equal(ask_forwarded(&s, "192.0.2.1"), 204);
   assert_int_equal(ask_forwarded(&s, "192.0.2.2"), 204);
   assert_int_equal(ask_forwarded(&s, "192.0.2.1"), 429);
-  assert_int_equal(ask_from(&s, ""), 204); /* the proxy's own request */
-  for (size_t i = 0; i < sizeof none / sizeof *none; i++) assert_int_equal(ask_forwarded(&s, none[i]), 429);
   assert_int_equal(s.on.th.log_lines, 0);
+  assert_int_equal(ask_from(&s, ""), 204); /* the proxy's own request */
+  for (int i = 0; i < 99; i++) assert_int_equal(ask_forwarded(&s, none[i % (sizeof none / sizeof *none)]), 204);
+  for (size_t i = 0; i < sizeof none / sizeof *none; i++) assert_int_equal(ask_forwarded(&s, none[i]), 429);
+  assert_int_equal(s.on.th.log_lines, 1);
+  assert_non_null(strstr(s.on.th.last_log, "X-Forwarded-For"));
   end(&s);
 }
 
+/* A client that adds a proxy's header, with any address in it, leaves its own bucket, but stays bounded. */
 static void forwarded_address_is_ignored_without_a_proxy(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, &(vestry_rate_options){.count = 1, .period_ms = 60000});
-  assert_int_equal(ask(&s, &(wire){.headers = {{"X-Forwarded-For", "192.0.2.7"}}}), 204);
-  assert_int_equal(ask(&s, &(wire){.headers = {{"X-Forwarded-For", "192.0.2.8"}}}), 429);
+  unsigned passed = 0;
+  char said[24];
+  for (unsigned i = 0; i < 250; i++) {
+    snprintf(said, sizeof said, "198.51.100.%u", i);
+    passed += ask(&s, &(wire){.headers = {{"X-Forwarded-For", said}}}) == 204;
+  }
+  assert_int_equal(passed, 100);
+  assert_int_equal(stats_of(&s).filling_count, 1);
+  assert_int_equal(ask_from(&s, "192.0.2.1"), 204);
+  assert_int_equal(ask_from(&s, "192.0.2.1"), 429);
   end(&s);
+}
+
+/* Behind a proxy that hides the addresses, one client does not use up the rate of all. The log names the remedy. */
+/* capability: L6 */
+static void unknown_clients_have_the_rate_of_a_hundred(void **state) {
+  (void)state;
+  static const char *const hops[] = {"198.51.100.7", "198.51.100.7, 10.0.0.1"};
+  static const char *const peers[] = {"127.0.0.1", "192.0.2.1"};
+  for (int i = 0; i < 8; i++) {
+    const bool is_behind_proxy = i & 1, has_sessions = i & 2;
+    const char *peer = peers[i >> 2];
+    suite s;
+    begin(&s, (vestry_options){.is_behind_proxy = is_behind_proxy},
+          (site_has){.sessions = has_sessions ? &(vestry_session_options){0} : NULL},
+          &(vestry_rate_options){
+              .count = 5, .period_ms = 60000, .by = has_sessions ? VESTRY_RATE_SCOPE : VESTRY_RATE_ADDRESS});
+    for (int k = 0; k < 499; k++)
+      assert_int_equal(ask(&s, &(wire){.peer = peer, .headers = {{"X-Forwarded-For", hops[is_behind_proxy]}}}), 204);
+    const wire other = {.peer = peer, .headers = {{"X-Forwarded-For", "203.0.113.9, 10.0.0.1"}}};
+    wire first = other, second = other;
+    assert_int_equal(ask(&s, &first), 204);
+    assert_int_equal(ask(&s, &second), 429);
+    assert_int_equal(ask_from(&s, is_behind_proxy ? "" : "192.0.2.2"), is_behind_proxy ? 429 : 204);
+    assert_int_equal(s.on.th.log_lines, 1);
+    assert_non_null(strstr(s.on.th.last_log, is_behind_proxy ? "X-Forwarded-For" : "is_behind_proxy"));
+    end(&s);
+  }
 }
 
 /* Log in, and keep the cookie. */
@@ -444,9 +483,10 @@ int main(void) {
       cmocka_unit_test(rejection_has_retry_after),
       cmocka_unit_test(own_error_page_keeps_retry_after),
       cmocka_unit_test(address_is_an_ipv4_address_or_ipv6_64_prefix),
-      cmocka_unit_test(request_without_address_passes_and_is_logged),
+      cmocka_unit_test(request_without_address_is_logged_once),
       cmocka_unit_test(forwarded_address_is_limited_behind_a_proxy),
       cmocka_unit_test(forwarded_address_is_ignored_without_a_proxy),
+      cmocka_unit_test(unknown_clients_have_the_rate_of_a_hundred),
       cmocka_unit_test(rate_by_scope_falls_back_to_the_address),
       cmocka_unit_test(rate_by_scope_without_any_scope_is_rejected),
       cmocka_unit_test(key_function_names_the_bucket),

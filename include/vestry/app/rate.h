@@ -26,7 +26,9 @@ typedef struct vestry_rate vestry_rate;
 /** Which requests share a bucket. */
 typedef enum vestry_rate_by {
   VESTRY_RATE_ADDRESS, /**< those of one IPv4 address, or of one IPv6 /64, which is the usual assignment to one
-                            client */
+                            client. If the address is unknown, because it belongs to a proxy (docs/security.md, "Bounds
+                            for one person"), those of all unknown clients, which together have the rate of 100
+                            clients */
   VESTRY_RATE_SCOPE    /**< those of one user, in all sessions, or of one scope (vestry_options.scope). A request
                             without a user, in an instance with sessions, or without a scope counts by its address,
                             because any client can invent such a session */
@@ -54,7 +56,7 @@ typedef struct vestry_rate_options {
                                MiB) */
   bool is_behind_proxy;   /**< as in vestry_options, for this rate: the address is that in X-Forwarded-For, which the
                                proxy must set to its peer, not append to (docs/guide/proxies.md). A request without
-                               exactly one address in it counts as the proxy's own */
+                               exactly one address in it is that of an unknown client */
 } vestry_rate_options;
 
 /** Counters of a rate. */
@@ -79,8 +81,7 @@ VESTRY_API void vestry_rate_destroy(vestry_rate *rate);
 /** Limit requests: a guard for vestry_guard; app is the vestry_rate. A rate can guard several paths, which then share
  *  its buckets; a path can have several rates (20 a second, and 1,000 an hour). A refused request gets 429 with
  *  Retry-After and a sentence, or the application's error page for 429; it counts in vestry_stats, too
- *  (VESTRY_REFUSAL_RATE). A request without an address (of a UNIX socket, without is_behind_proxy) passes, and is
- *  logged once. */
+ *  (VESTRY_REFUSAL_RATE). The first request of an unknown client (VESTRY_RATE_ADDRESS) is logged as a warning. */
 VESTRY_API vestry_err vestry_rate_guard(const vestry_request *req, vestry_reply *reply, void *app);
 
 /** Take a token in a handler, for example for attempts to log in under a name, or messages to one room. These names are

@@ -13,17 +13,13 @@ bool vsi_person_is_passed_on(const vestry_request *req) {
   return false;
 }
 
-vsi_address vsi_person_address(const vestry_request *req, bool is_behind_proxy) {
-  const vsi_address said = vsi_address_parse(is_behind_proxy ? vestry_request_header(req, "X-Forwarded-For") : NULL);
-  return said.family ? said : vsi_address_parse(vestry_request_peer(req));
-}
-
 static vsi_person nobody_or(vsi_address address) {
   return (vsi_person){.kind = address.family ? VSI_PERSON_ADDRESS : VSI_PERSON_NOBODY, .address = address};
 }
 
-static vsi_person by_address(const vestry_request *req) {
-  if (req->v->is_behind_proxy) return nobody_or(vsi_address_parse(vestry_request_header(req, "X-Forwarded-For")));
+vsi_person vsi_person_by_address(const vestry_request *req, bool is_behind_proxy) {
+  if (is_behind_proxy || req->v->is_behind_proxy)
+    return nobody_or(vsi_address_parse(vestry_request_header(req, "X-Forwarded-For")));
   const vsi_address peer = vsi_address_parse(vestry_request_peer(req));
   return vsi_address_is_loopback(peer) || vsi_person_is_passed_on(req) ? (vsi_person){.kind = VSI_PERSON_NOBODY}
                                                                        : nobody_or(peer);
@@ -33,7 +29,7 @@ vsi_person vsi_person_of(const vestry_request *req) {
   const char *user = vsi_sessions_of(req->v) ? vestry_session_user(req) : NULL;
   if (user) return (vsi_person){.kind = VSI_PERSON_USER, .name = {user, strlen(user)}};
   if (!vsi_sessions_of(req->v) && req->scope.len) return (vsi_person){.kind = VSI_PERSON_SCOPE, .name = req->scope};
-  return by_address(req);
+  return vsi_person_by_address(req, false);
 }
 
 bool vsi_person_is_anonymous(const vestry_request *req) {

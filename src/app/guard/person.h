@@ -25,6 +25,9 @@ typedef struct vsi_person {
  * belongs to a proxy, so the peer's address is not the client's. With is_behind_proxy of vestry_options, the client's
  * address is the one that the proxy sends. */
 vsi_person vsi_person_of(const vestry_request *req);
+/* Return the address as a person, or NOBODY, by the same rules.
+ * is_behind_proxy  true: as if it were set in vestry_options */
+vsi_person vsi_person_by_address(const vestry_request *req, bool is_behind_proxy);
 /* Return whether the instance has sessions or scopes, but the request has no user or scope. Such requests have limits
  * of their group. */
 bool vsi_person_is_anonymous(const vestry_request *req);
@@ -33,8 +36,5 @@ uint64_t vsi_person_hash(const vsi_siphash_key key, const vsi_person *person);
 
 /* Return whether the request has a header that proxies add. A proxy need not add one. */
 VESTRY_API bool vsi_person_is_passed_on(const vestry_request *req);
-/* Return the address in X-Forwarded-For, if is_behind_proxy is set and the header is exactly one address; otherwise the
- * peer's. */
-vsi_address vsi_person_address(const vestry_request *req, bool is_behind_proxy);
 
 #endif

@@ -121,6 +121,8 @@ vsi_buckets_sums vsi_buckets_count(vsi_buckets *buckets, uint64_t now_ns) {
   return sums;
 }
 
+/* UNKNOWN_SHARE: all unknown clients together have the rate of this number of clients. */
+enum { UNKNOWN_SHARE = 100 };
 enum { MOST_TOKENS = 1000000, DEFAULT_COUNT = 65536, MOST_COUNT = 1 << 24, DEFAULT_MS = 1000, MOST_MS = 86400000 };
 static const uint64_t MOST_FULL_NS = UINT64_C(400) * 86400 * 1000000000;
 
@@ -132,7 +134,8 @@ struct vestry_rate {
   vestry_rate_options options;
   vsi_siphash_key keys[KINDS];
   vsi_buckets *buckets;
-  atomic_bool is_silent; /* the warning about unknown addresses was logged */
+  vsi_buckets *unknown;  /* one bucket, of all unknown clients */
+  atomic_bool is_silent; /* the warning about unknown clients was logged */
 };
 
 /* ---- create and destroy ------------------------------------------------------------------------------------------ */
@@ -152,6 +155,17 @@ static const char *mistake_of(const vestry *v, const vestry_rate_options *o) {
   return NULL;
 }
 
+static vestry_err fill(vestry_rate *rate) {
+  const vestry_rate_options *o = &rate->options;
+  const vestry_host *host = rate->v->host;
+  const uint64_t step_ns = o->period_ms * 1000000 / o->count;
+  const uint64_t unknown_step_ns = step_ns < UNKNOWN_SHARE ? 1 : step_ns / UNKNOWN_SHARE;
+  vestry_err error = VESTRY_OK;
+  for (int i = 0; i < KINDS && !error; i++) error = vsi_siphash_key_random(host, &rate->keys[i]);
+  if (!error) error = vsi_buckets_create(host, step_ns, o->burst_count, o->max_count, &rate->buckets);
+  return error ? error : vsi_buckets_create(host, unknown_step_ns, o->burst_count * UNKNOWN_SHARE, 1, &rate->unknown);
+}
+
 vestry_err vestry_rate_create(vestry *v, const vestry_rate_options *given, vestry_rate **ret_rate) {
   vestry_rate_options options;
   if (!v || !ret_rate) return VESTRY_INVALID;
@@ -168,31 +182,29 @@ vestry_err vestry_rate_create(vestry *v, const vestry_rate_options *given, vestr
   if (!rate) return VESTRY_NO_MEMORY;
   rate->v = v;
   rate->options = options;
-  vestry_err error = VESTRY_OK;
-  for (int i = 0; i < KINDS && !error; i++) error = vsi_siphash_key_random(v->host, &rate->keys[i]);
-  if (!error)
-    error = vsi_buckets_create(v->host, options.period_ms * 1000000 / options.count, options.burst_count,
-                               options.max_count, &rate->buckets);
-  if (error) {
-    vsi_free(v->host, rate);
-    return error;
-  }
-  *ret_rate = rate;
-  return VESTRY_OK;
+  vestry_err error = fill(rate);
+  if (error)
+    vestry_rate_destroy(rate);
+  else
+    *ret_rate = rate;
+  return error;
 }
 
 void vestry_rate_destroy(vestry_rate *rate) {
   if (!rate) return;
   vsi_buckets_destroy(rate->buckets);
+  vsi_buckets_destroy(rate->unknown);
   vsi_free(rate->v->host, rate);
 }
 
 void vestry_rate_stats_get(vestry_rate *rate, vestry_rate_stats *ret_stats) {
-  vsi_buckets_sums sums = vsi_buckets_count(rate->buckets, vsi_now_ns(rate->v->host));
-  vestry_rate_stats stats = {.passed_count = sums.passed_count,
-                             .refused_count = sums.refused_count,
-                             .forgotten_count = sums.forgotten_count,
-                             .filling_count = sums.filling_count};
+  const uint64_t now_ns = vsi_now_ns(rate->v->host);
+  const vsi_buckets_sums known = vsi_buckets_count(rate->buckets, now_ns);
+  const vsi_buckets_sums unknown = vsi_buckets_count(rate->unknown, now_ns);
+  vestry_rate_stats stats = {.passed_count = known.passed_count + unknown.passed_count,
+                             .refused_count = known.refused_count + unknown.refused_count,
+                             .forgotten_count = known.forgotten_count,
+                             .filling_count = known.filling_count + unknown.filling_count};
   VSI_RESULT_GIVE(vestry_rate_stats, ret_stats, stats);
 }
 
@@ -214,20 +226,24 @@ vestry_err vestry_rate_take(vestry_rate *rate, const void *name, size_t len, uin
 
 /* ---- the guard --------------------------------------------------------------------------------------------------- */
 
-/* Take a token of the client's address. A request without an address passes uncounted. */
-static uint64_t take_of_address(vestry_rate *rate, const vestry_request *req) {
+/* Take a token of all unknown clients together. Otherwise one client behind a proxy could use up the rate of all. */
+static uint64_t take_of_unknown(vestry_rate *rate, const vestry_request *req) {
   const bool is_behind_proxy = rate->options.is_behind_proxy || req->v->is_behind_proxy;
-  const vsi_address address = vsi_person_address(req, is_behind_proxy);
-  if (!address.family) {
-    if (!is_behind_proxy && !atomic_exchange(&rate->is_silent, true))
-      vsi_log(rate->v->host, VESTRY_LOG_WARN,
-              "vestry_rate_guard: %s: the peer has no address, so its requests are not counted; behind a proxy set "
-              "vestry_options.is_behind_proxy",
-              req->path);
-    if (!is_behind_proxy) return 0;
-  }
-  const uint64_t words[] = {address.prefix, address.family};
-  return take(rate, OF_ADDRESS, words, sizeof words);
+  if (!atomic_exchange_explicit(&rate->is_silent, true, memory_order_relaxed))
+    vsi_log(rate->v->host, VESTRY_LOG_WARN,
+            "vestry_rate_guard: %s: the client's address is unknown, and all such clients together have the rate of %d "
+            "clients; %s",
+            req->path, UNKNOWN_SHARE,
+            is_behind_proxy ? "let the proxy set X-Forwarded-For to exactly one address, that of its peer"
+                            : "behind a proxy set vestry_options.is_behind_proxy");
+  return vsi_buckets_take(rate->unknown, 1, vsi_now_ns(rate->v->host));
+}
+
+/* Take a token of the client's address. */
+static uint64_t take_of_address(vestry_rate *rate, const vestry_request *req) {
+  const vsi_person person = vsi_person_by_address(req, rate->options.is_behind_proxy);
+  const uint64_t words[] = {person.address.prefix, person.address.family};
+  return person.kind == VSI_PERSON_NOBODY ? take_of_unknown(rate, req) : take(rate, OF_ADDRESS, words, sizeof words);
 }
 
 static vestry_err refuse(const vestry_request *req, vestry_reply *reply, uint64_t wait_ns) {
