@@ -2,19 +2,36 @@
 /* essay: one limit for many shards, and reuse of the victim's memory */
 /* Putting a value into a table.
  *
+ * Words:
+ * - A tick is the store's unit of time (clock.h). An entry is due when its idle time or its lifetime is over (visit.h).
+ *   A value has ended when it is of no use any more although it is still stored: for example, a closed connection.
+ * - A handle is the number of one entry: its upper bits are from the hash of the key, and its lower bits count the puts
+ *   of the shard.
+ * - Each removed entry leaves with a cause (vestry/cause.h), for example SIZE: it was evicted to make room for another.
+ *   The purge hook is a function of the application that is called for each removed value. `leaving` collects removed
+ *   entries, whose callbacks run after the unlock (leaving.h).
+ * - A crowd is the values of a key that has many (crowds.h). The policy (REPLACE, REUSE, REJECT, MANY) determines what
+ *   the put does if its key has values already (vestry/store.h).
+ * - A scope is the owner of a set of keys, such as a session. In a store with a limit per scope (max_per_scope), a
+ *   share counts the values of one scope (scopes.h). If the store has such a limit or a lifetime, each entry has an
+ *   extra, with its birth and its share (entry.h).
+ *
  * The limit (max_count) holds for all shards together: `count` is the number of places taken. A put that adds a value
  * first takes a place. If none is free, the put evicts a victim and takes over its place. So the limit is never
  * exceeded, and no entry is evicted for it while there is room. A put into a full store leaves `count` alone, so puts
- * to different shards do not contend for its cache line. (Of the data that all shards share, such a put writes only
- * hints: its shard's tick in `oldest`, if that changes, and `floor`, if the put had to compare the shards.)
+ * to different shards do not contend for its cache line.
  *
  * The victim. Each shard publishes the tick in which its least recently used entry was last used (`oldest` in table.h).
  * The victim is that entry of the shard with the earliest tick. If several shards have the earliest tick, the put
  * prefers its own, because then one lock is enough. Otherwise the put releases its own lock, evicts the victim under
  * the other lock, keeps the place, and looks at its own shard again. It never holds two locks at once, and no callback
- * runs before the new entry has its place. (Otherwise a purge hook could itself call put while the outer put holds a
- * place and has no entry yet. If every place were held in this way, no entry would be left to evict, and all puts would
- * wait for each other.)
+ * runs before the new entry is linked. (Otherwise a purge hook could itself call put while the outer put holds a place
+ * and has no entry yet. If every place were held in this way, no entry would be left to evict, and all puts would wait
+ * for each other.)
+ *
+ * Of the data that all shards share, a put into a full store writes only ticks in `oldest`, and `floor`, a lower bound
+ * of these ticks. Neither has to be exact: an outdated value only means that the victim is not exactly the least
+ * recently used entry.
  *
  * A put allocates everything that it may need before it evicts anything: memory for the entry, room in the index and in
  * the scope's share. So if memory runs out, the put fails and no entry has been evicted. The put frees afterwards what
@@ -22,13 +39,8 @@
  *
  * The victim's memory. If the new key has as many words as the victim's key, the put reuses the memory of the victim's
  * entry, which is in the CPU cache already. The purge hook still needs the victim's key and value, so they are copied
- * to the stack first (vsi_leaving_part). So a full store in use does not allocate.
- *
- * Words. A tick is the store's unit of time (clock.h). An entry is due when its idle time or its lifetime is over
- * (visit.h). A value has ended when it is of no use any more although it is still stored: for example, a closed
- * connection. `leaving` collects removed entries, whose callbacks run after the unlock (leaving.h). A crowd is the
- * values of a key that has many (crowds.h). The policy (REPLACE, REUSE, REJECT, MANY) determines what the put does if
- * its key has values already (vestry/store.h). */
+ * to the stack first (vsi_leaving_part). Such a put allocates nothing. (reuse_oldest lists the other conditions, for
+ * example that the victim is in the put's own shard.) */
 #include "store/put.h"
 
 #include <sched.h>
@@ -36,8 +48,8 @@
 #include "store/expiry.h"
 #include "store/visit.h"
 
-/* Number of values that are examined for one that has ended, beginning with the oldest, if a key has as many values as
- * it may have. */
+/* If a key already has its maximum number of values, the put removes one of them (first_to_go). It prefers a value that
+ * has ended, but examines only this many of the oldest values for that. */
 enum { VSI_KEY_LOOKS = 64 };
 
 typedef struct putting {
@@ -97,8 +109,8 @@ static vsi_shard *oldest_shard(vsi_table *table, vsi_shard *mine, uint32_t now) 
   return found;
 }
 
-/* Record for how long an evicted entry was unused. One of 16 entries evicted with cause SIZE is sampled, by the number
- * in its handle. A store without a clock records nothing. */
+/* Record for how long an evicted entry was unused. Of the entries evicted with cause SIZE, one of 16 is sampled: those
+ * whose handle is a multiple of 16 (is_noted). A store without a clock records nothing. */
 VSI_SELDOM static void note_eviction(const vsi_table *table, const vsi_entry *entry, uint32_t now) {
   if (!table->clock.now_ns) return;
   const uint64_t unused_ns = vsi_tick_age(now, vsi_entry_tick(entry)) * table->clock.tick_ns;
@@ -186,7 +198,7 @@ VSI_SELDOM static step get_share(putting *p, bool grows, vestry_err *ret_error) 
   if (!grows || !table->rules.evicts || p->share->count < table->rules.max_per_scope) return STEP_DONE;
   vsi_entry *victim = vsi_scopes_first(p->share, table->exit, p->value);
   if (!victim) {
-    *ret_error = VESTRY_LIMIT; /* the scope has no value but this one */
+    *ret_error = VESTRY_LIMIT; /* all entries of the scope hold the value that is being put, under other keys */
     return STEP_FAILED;
   }
   /* The new entry gets the victim's place instead of the one that it has taken. */

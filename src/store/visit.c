@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The steps of visit.h that are too long to be inline: keys with several values, entries that have expired, and the
- * search by handle. */
+ * search by handle. visit.h explains the words. */
 #include "store/visit.h"
 
-/* Publish the tick of the first entry in the order of birth, after it has changed. */
+/* Publish the birth tick of the oldest entry of the shard in table->eldest, after it has changed. (vsi_visit_publish
+ * does the same for the order of use and table->oldest.) */
 static void publish_born(vsi_table *table, vsi_shard *shard) {
   uint32_t tick = VSI_TICK_NONE;
   if (!vsi_ring_is_empty(&shard->born)) tick = vsi_entry_extra(vsi_entry_of_born(shard->born.next))->born;
@@ -32,7 +33,8 @@ static void file_again(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uin
 /* Values of one key are evicted in the order of their uses, even if all uses fall into one tick. Therefore each use of
  * a key with several values moves the used values to the end of the list again. To save this work, the newest value,
  * which stands after all other values of its key in the list, may have a mark (the lowest bit of `touched`). The mark
- * means that all values of the key were used in this tick, and that their order in the list is still right. */
+ * means that all values of the key were used in the tick that `touched` contains, and that they stand in the right
+ * order in the list. */
 VSI_SELDOM void vsi_visit_use_all(vsi_table *table, vsi_shard *shard, vsi_entry *newest, uint32_t now) {
   bool in_order = newest->touched == (now << 1 | 1);
   bool capped = table->rules.max_per_scope != 0;
@@ -53,17 +55,17 @@ VSI_SELDOM void vsi_visit_use_one(vsi_table *table, vsi_shard *shard, vsi_entry 
   file_again(table, shard, used, now);
 }
 
-/* Clear a mark. While the entry's tick runs, a marked entry counts as used later than its place in the list shows,
- * because vsi_visit_oldest passes over it once. Therefore, if that tick is not over, the entry moves to the end of the
- * list when it loses the mark. */
+/* Clear a mark. If the first entry in the list has a mark of the current tick, vsi_visit_oldest does not evict it, but
+ * moves it to the end of the list. Without the mark, the entry would be evicted, although it was used again in this
+ * tick. So if its mark is of the current tick, it moves to the end of the list now. */
 VSI_SELDOM void vsi_visit_settle(vsi_table *table, vsi_shard *shard, vsi_entry *newest, uint32_t now) {
   newest->touched &= ~1u;
   if (vsi_entry_tick(newest) == now) file_again(table, shard, newest, now);
 }
 
-/* Move an entry to its place in the order of use, for a last use in the tick `used`, which may be long past. If `used`
- * is later than shard->now, shard->now is taken instead. After FILE_STEPS steps the search ends, and the entry counts
- * as used somewhat later. */
+/* Set the last use of an entry to the tick `used`, which may be long past, and move the entry to the corresponding
+ * place in the order of use. If `used` is later than shard->now, shard->now is taken instead. After FILE_STEPS steps
+ * the search ends, and the entry counts as used somewhat later. */
 enum { FILE_STEPS = 64 };
 static void file_at(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uint32_t used) {
   if (vsi_tick_age(used, shard->now)) used = shard->now;

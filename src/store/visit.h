@@ -69,8 +69,10 @@ void vsi_visit_use_one(vsi_table *table, vsi_shard *shard, vsi_entry *newest, vs
 /* Clear the mark of the newest value of a key, before a second value joins the key. */
 void vsi_visit_settle(vsi_table *table, vsi_shard *shard, vsi_entry *newest, uint32_t now);
 
-/* As vsi_visit_due, for a caller that is about to remove the entry. If the entry was used without the store's knowledge
- * (vestry_value_ops.used_ns), its place in the order of use is corrected, and it stays. */
+/* As vsi_visit_due, for a caller that is about to remove the entry. A value may have been used without the store's
+ * knowledge: for example, a stream is used when an event is written to it. So if the entry seems idle, the store gets
+ * the time of the last use from the value (vestry_value_ops.used_ns). If that was not too long ago, the entry's place
+ * in the order of use is corrected, and it stays. */
 vestry_cause vsi_visit_end(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uint32_t now);
 
 /* Return the next entry to evict; NULL: there is none. An entry of the current tick that has a mark moves to the end of
