@@ -6,10 +6,15 @@
  * may be inside a write for a long time and cannot conflate meanwhile. Therefore, a sender that finds the queue full
  * conflates the waiting events itself and tries again.
  *
- * The mailbox allows one consumer at a time. So only the thread that holds the lock takes deliveries from the queue.
- * The lock is held while deliveries are moved and never during a write, so a thread waits for it for a bounded number
- * of steps. Deliveries that a sender has moved into the list still count in the queue, and the runner reads both
- * places. */
+ * The queue allows one consumer at a time (it is a mailbox: runtime/mailbox.h). So only the thread that holds the lock
+ * takes deliveries from the queue. The lock is held while deliveries are moved and never during a write, so a thread
+ * waits for it for a bounded number of steps. Deliveries that a sender has moved into the list still count in the
+ * queue, and the runner reads both places.
+ *
+ * To settle a delivery is to finish it: it is written, discarded or conflated, its memory is freed, and its room in the
+ * queue and in the budget is released. `going` (budget.h) is the part of the budget that closed connections will
+ * release soon. The target of an event describes its effect, for conflation (event/target.h); its memory counts,
+ * too. */
 #include "connection/backlog.h"
 
 #include "base/memory.h"
@@ -23,8 +28,9 @@ void vsi_connection_settle(vestry_connection *connection, vsi_delivery *delivery
   vsi_delivery_drop_event(delivery);
   vsi_free(connection->environment->host, delivery);
   vsi_budget_give_back(connection->environment->budget,
-                       vsi_budget_cost(1, len) + target_bytes); /* before the queue settles it, so that the event is
-                                                                   still counted */
+                       vsi_budget_cost(1, len) + target_bytes); /* before the queue's count falls, so that a thread that
+                                                                   finds the event settled (vsi_connection_settled) also
+                                                                   finds its bytes free in the budget */
   if (target_bytes)
     atomic_fetch_sub_explicit(&connection->conflation->targets_bytes, target_bytes, memory_order_relaxed);
   if (vsi_queue_settle(&connection->queue, len))
@@ -33,8 +39,8 @@ void vsi_connection_settle(vestry_connection *connection, vsi_delivery *delivery
 }
 
 /* Drop an event that a later one supersedes. If `merged` is given, it replaces the later event and has the content of
- * both; of the bytes that both had reserved, only its length stays reserved. A target of signals takes the same memory
- * for any content. */
+ * both; of the bytes that both had reserved, only its length stays reserved. The bytes that are reserved for the later
+ * event's target need no correction, because a target of signals takes the same memory for any content. */
 static void leave_out(vestry_connection *connection, vsi_delivery *superfluous, vsi_delivery *later,
                       vestry_event *merged) {
   size_t len = vestry_event_bytes(superfluous->event).len;

@@ -10,31 +10,41 @@
 /* Conflation: dropping a waiting event that a later event makes superfluous.
  *
  * The list holds waiting deliveries, oldest first. A delivery is one event on its way to this connection. A morph is an
- * event that sets all of one element, which it finds by its id; this element is its target. The rules by which one
- * event supersedes another are in event/target.c, and vsi_target in event/target.h describes an event for them; this
- * file handles only the order.
+ * event that sets all of one element, which it finds by its id; this element is its target. (The client changes the old
+ * element into the new one and keeps what is equal, which Datastar calls morphing.) Signals are the named values of a
+ * Datastar page; a signals patch is an event that sets some of them. The rules by which one event supersedes another
+ * are in event/target.c, and vsi_target in event/target.h describes an event for them; this file handles only the
+ * order.
  *
- * A table has, for each target, the last delivery that set it. Barriers, which are events whose effect is not
- * understood (VSI_EFFECT_UNKNOWN), divide the list into stretches. So no barrier lies between two deliveries of one
- * stretch. A new morph looks up its target in the table. If it finds a delivery of the same stretch there, that
- * delivery is dropped.
+ * A table has, for each target, the last delivery that set it. Barriers divide the list into stretches. A barrier is an
+ * event whose effect is not understood (VSI_EFFECT_UNKNOWN), or an event without a target: one of a batch, or one for
+ * which there was no memory. So no barrier lies between two deliveries of one stretch. A new morph looks up its target
+ * in the table. If it finds a delivery of the same stretch there, that delivery is dropped.
  *
  * Several targets share a slot of the table. If a new delivery finds a delivery with another target in its slot, it
  * takes the slot. The older delivery is then forgotten: it stays in the list and is written as if there were no
- * conflation. So a step has the same cost for any number of waiting deliveries. A slot points to a waiting delivery or
- * is NULL, because take_out clears the slot of the delivery that it removes.
+ * conflation. The table has a fixed size, so adding a delivery takes the same number of steps, however many deliveries
+ * wait. A slot points to a waiting delivery or is NULL, because take_out clears the slot of the delivery that it
+ * removes.
  *
- * A delivery brings an id if its content has an element with this id. Suppose that E brings the id of the target of a
- * later delivery D. A delivery before D may have removed an element with this id from elsewhere in the page. If that
- * delivery were dropped, D would find the wrong element. Therefore D begins a new stretch, and no delivery before D is
- * dropped any more. The exception is E, which moves into the new stretch: D changes only the inside of the element that
- * E sets, so a later delivery that sets all of this element can replace E.
+ * A delivery brings an id if its content has an element with this id. An id may then move from one place of the page to
+ * another, for example by these deliveries:
+ *
+ * 1. C sets #a. The old content of #a had an element #x; the new content has none.
+ * 2. E sets #b, and brings an element #x.
+ * 3. D sets #x.
+ *
+ * If C were dropped for a later delivery that sets #a, the page would have two elements #x when D arrives, and D could
+ * set the wrong one. Therefore D begins a new stretch, because its target was brought in the current one, and no
+ * delivery before D is dropped any more. The exception is E, which moves into the new stretch: it may still be dropped
+ * for a later delivery that sets #b. D changes only the inside of #b, and that later delivery sets all of it again.
  *
  * The ids that a stretch has brought are stored as bits (two of 1,024 for each id), so a stretch may begin too early,
  * never too late.
  *
- * A delivery is held if it must stay because of a later delivery with another target, for example because that one
- * would destroy a field that contains typed text (vsi_target_holds). The slot of the delivery records this. */
+ * A delivery is held if it must not be dropped any more, because a later delivery with another target has a different
+ * effect without it. For example, it moves a field with typed text out of content that the later delivery replaces
+ * (event/target.c). The slot of the held delivery records this (is_held). */
 
 enum { SLOTS = VSI_CONFLATION_SLOTS };
 
@@ -96,7 +106,9 @@ static vsi_delivery *find_signals(vsi_conflation *conflation, const vsi_target *
   if (!last || !target->can_go) return NULL;
   const vsi_target *other = target_of(last);
   vestry_event *merged = NULL;
-  if (vsi_signals_merge(conflation->host, other, target, &merged)) return NULL; /* also without memory: both wait */
+  if (vsi_signals_merge(conflation->host, other, target, &merged))
+    return NULL;                             /* they cannot be merged, or there is no
+                                                                                   memory: both wait */
   if (merged && !vsi_event_target(merged)) { /* no memory for the target of the merged event, so later patches could not
                                                 be merged with it: keep both */
     vestry_event_unref(merged);
@@ -125,15 +137,17 @@ static void find_target(vsi_conflation *conflation, const vsi_target *target) {
   }
 }
 
-/* Mark the waiting deliveries that the new delivery holds, except the delivery with the same target. */
+/* Mark the waiting deliveries that the new delivery holds. A morph does not hold a delivery with its own target: the
+ * caller has cleared the slot of that target. */
 static void hold(vsi_conflation *conflation, const vsi_target *target) {
   for (size_t i = 0; i < SLOTS; i++) {
     const vsi_target *other = conflation->slots[i] ? target_of(conflation->slots[i]) : NULL;
     if (other && vsi_target_holds(target, other)) conflation->is_held[i] = true;
   }
-  /* The HTML of an event may bind signals, which creates those that are missing, and it may read signals. Binding has a
-   * different effect after the waiting signals patch if that patch contains a list or removes a signal. So has reading
-   * if the patch removes a signal. In these cases, later patches are not merged with the waiting one. */
+  /* The HTML of an event may bind signals, which creates those that are missing, and it may read signals. If the
+   * waiting signals patch were merged with a later one, it would take effect after this HTML instead of before it. The
+   * order matters in two cases: the patch contains a list, and the HTML binds a signal; or the patch removes a signal,
+   * and the HTML binds or reads one. In these cases, later patches are not merged with the waiting one. */
   const vsi_target *signals = conflation->signals ? target_of(conflation->signals) : NULL;
   if (signals && ((signals->has_list && target->state.bound) ||
                   (signals->takes_away && (target->state.bound || target->state.read))))

@@ -3,9 +3,12 @@
  * They change the state by atomic operations and notify the actor. The runner, the only thread inside the connection,
  * then does the work (runner.c).
  *
- * Words. If the queued events of a closed connection are discarded, their bytes count as going (budget.h), because the
- * runner will release them soon. Signs are heartbeats that the page can see (environment.h). An answer is a stream for
- * a long poll: it ends after one event more than it begins with. */
+ * Words. If a close will discard the queued events, their bytes count as going (budget.h) until the runner has released
+ * them. Signs are heartbeats that the page can see (environment.h). An answer is the stream of a long poll, a request
+ * that waits for the next event of a page. It may begin with up to three events that do not count (begins_with), and
+ * ends after the next event. To hurry is to shorten the end of a stream (VSI_HURRY_…). A cause flushes if the events
+ * accepted before the close are still written (vsi_cause_flushes). An event is settled when it has left the queue: it
+ * was written, discarded or conflated. */
 #include "connection/connection.h"
 
 #include "base/memory.h"
@@ -156,7 +159,8 @@ bool vestry_connection_close(vestry_connection *connection, vestry_cause cause) 
  *
  * A sender first reserves room in the queue, which counts the event there, and then increments accepted_count.
  * Therefore accepted_count is read first (acquire, so that the queue's count is read after it). Concurrent sends can
- * then make the result too small, never too large. The runner runs for these sends and computes the result again. */
+ * then make the result too small, never too large. Each of these sends notifies the runner afterwards, which computes
+ * the result again. */
 uint64_t vsi_connection_settled(const vestry_connection *connection) {
   uint64_t accepted = atomic_load_explicit(&connection->accepted_count, memory_order_acquire);
   uint32_t queued;
@@ -178,7 +182,8 @@ bool vsi_connection_cancel_at_close(vestry_connection *connection, vsi_close_nod
   return vsi_close_list_remove(&connection->at_close, node);
 }
 
-/* Return the coder, which is set after other threads can find the connection, but before the start. */
+/* Return the coder; NULL: there is none, or the connection is still OPENING. While it is OPENING, other threads may
+ * find it before its coder is set. */
 static const vsi_coder *coder_of(const vestry_connection *connection) {
   /* acquire pairs with the release of the state after the coder was set (runner.c) */
   bool has_begun = atomic_load_explicit(&connection->state, memory_order_acquire) != VESTRY_STATE_OPENING;

@@ -19,14 +19,19 @@
  *   thread that leaves notifies (refusal.c).
  * - A worker that waits until its events are written sets is_awaited, then notifies. One whole run checks it, and so
  *   does each later run until on_written was called.
- * - Room may come while a write finds none. The runner clears `writable`, then the transport looks for room; the
- *   adapter makes room, then sets `writable`. Each side writes one variable and then accesses the other. Without fences
- *   both could fail at once: the transport looks for room before the clearing of `writable` is visible to the adapter,
- *   and this clearing then overwrites the value that the adapter has set. So a full fence stands between the two steps
- *   on either side: [C] on the runner, [W] on the adapter. All threads see the two fences in the same order. If [W] is
- *   first, the transport finds the room. If [C] is first, the adapter sets `writable` after the runner has cleared it,
- *   and the value stays. The transport and its adapter may communicate room in any way that uses atomics, a lock or the
- *   kernel. */
+ * - The transport may get room just while a write finds that it has none. The runner clears `writable`, then the
+ *   transport looks for room; the adapter makes room, then sets `writable`. Each side writes one variable and then
+ *   accesses the other. Without fences both could fail at once: the transport looks for room before the clearing of
+ *   `writable` is visible to the adapter, and this clearing then overwrites the value that the adapter has set. So a
+ *   full fence stands between the two steps on either side: [C] on the runner, [W] on the adapter. All threads see the
+ *   two fences in the same order. If [W] is first, the transport finds the room. If [C] is first, the adapter sets
+ *   `writable` after the runner has cleared it, and the value stays. The transport and its adapter may communicate room
+ *   in any way that uses atomics, a lock or the kernel.
+ *
+ * Words. The primer is the first bytes of an encoded stream (coding/coding.h). A tail is a copy of a stream's events
+ * for an observer (tail.h). A sign is a heartbeat that the page can see (environment.h). An answer is the stream of a
+ * long poll, and hurry shortens the end of a stream (connection.h). `times` are the times of a delivery that are
+ * measured (tally.h). */
 #include "connection/runner.h"
 
 #include <sched.h>
@@ -40,10 +45,13 @@
 #include "event/trace.h"
 #include "runtime/runtime.h"
 
-/* The time that an end waits for a peer that takes no bytes, and the total time for a peer that goes on taking bytes.
- * The total is bounded so that a peer that takes a little now and then does not hold a stream for ever. Only a clean
- * end has the longer time. An end that aborts, or whose server stops, has the shorter time, measured from its
- * beginning. */
+/* How long the end of a stream waits for a peer that does not take all bytes:
+ *
+ * - A clean end waits LINGER_NS after its beginning, or after the last bytes that the peer took since then, but at most
+ *   LINGER_MOST_NS in all. This maximum prevents a peer that takes a little now and then from holding a stream for
+ *   ever.
+ * - The end of a drained stream, and a clean end while the server stops, wait LINGER_NS in all.
+ * - Any other end discards its events and does not wait. */
 #define LINGER_NS      UINT64_C(5000000000)
 #define LINGER_MOST_NS UINT64_C(60000000000)
 
@@ -295,8 +303,9 @@ static void take_heartbeat(vestry_connection *connection) {
   encode(connection, delivery);
 }
 
-/* Append a heartbeat if no event was written during the last heartbeat_ms. A write does not move the timer: when the
- * timer fires, this function computes the time since the last write. */
+/* Append a heartbeat if no event was written during the last heartbeat_ms; close an answer instead, because nothing was
+ * written for its whole hold time. A write does not move the timer: when the timer fires, this function computes the
+ * time since the last write. */
 static void keep_heartbeat(vestry_connection *connection) {
   if (connection->heartbeat_ms == UINT32_MAX) return;
   /* acquire pairs with vsi_connection_timer_fired */
@@ -318,7 +327,7 @@ static void keep_heartbeat(vestry_connection *connection) {
 
 /* Write until no event or no room is left, or until other connections must have the thread. */
 static void write_waiting(vestry_connection *connection) {
-  vsi_connection_conflate(connection); /* also without room, because then it matters */
+  vsi_connection_conflate(connection); /* also if the transport has no room, because events pile up then */
   for (int writes = 0;; writes++) {
     if (connection->blocked) {
       /* acquire pairs with the release in vestry_connection_writable */
@@ -393,8 +402,8 @@ static void run(vsi_actor *actor) {
   bool complete = !is_over(connection);
   uint32_t count;
   vsi_queue_load(&connection->queue, &count, NULL, NULL);
-  if (complete && connection->blocked && (connection->taken_last || count)) { /* if nothing is left, the last write took
-                                                                                 everything */
+  if (complete && connection->blocked && (connection->taken_last || count)) { /* blocked although nothing is left: the
+                                                                                 last write took everything */
     uint64_t now = vsi_now_ns(connection->environment->host);
     if (!connection->closing_ns) connection->closing_ns = now;
     uint64_t due = patience_ends_ns(connection, clean);
@@ -432,10 +441,11 @@ static void let_go(vsi_actor *actor) {
   vsi_connection_let_go(connection_of(actor));
 }
 
-/* A thread that serves one stream leaves when its connection is CLOSED. After that no thread runs the actor, so the
- * thread that notifies runs it: the run sees CLOSED and does nothing, and the reference of the notified actor (READY in
- * actor.c) is dropped. If the dedicated thread ends the stream between the load and the wake, it has handled this
- * notify itself. Then the wake has no effect. It is safe, because the transport exists until its release. */
+/* Wake the dedicated thread of a parked connection, because the actor was notified. This thread leaves when the
+ * connection is CLOSED, and no thread runs the actor any more. But a notified actor holds a reference (READY in
+ * actor.c), which only a run drops. So in this state the notifying thread runs the actor itself; the run sees CLOSED
+ * and does nothing else. If the dedicated thread ends the stream between the load and the wake, it has handled this
+ * notify itself, and the wake has no effect. The wake is safe, because the transport exists until its release. */
 static void wake_parked(vsi_actor *actor) {
   vestry_connection *connection = connection_of(actor);
   if (atomic_load_explicit(&connection->state, memory_order_acquire) == VESTRY_STATE_CLOSED)

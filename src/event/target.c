@@ -13,33 +13,47 @@
 #include "html/tag.h"
 #include "html/value.h"
 
-/* A target is computed from the event's meaning (vsi_event_meaning), and from the HTML as it stands in the event. The
- * keys of the later data lines stand inside this HTML. As HTML they are text, or attributes without meaning. But where
- * HTML allows space between an attribute's name and its value, a key would separate the two; vsi_tag_skip_space skips
- * it.
+/* Words: a barrier is an event across which no event is dropped; to bring an id is to contain an element with this id;
+ * a stretch is the events between two barriers. connection/conflation.c explains them. A target describes the effect of
+ * an event (target.h). In the text below, the target of a morph is the element that it sets.
+ *
+ * A target is computed from the event's meaning (vsi_event_meaning), which has the positions of its selector and
+ * its HTML, and from this HTML as it stands in the event. If the HTML has several lines, each further line begins with the
+ * key of a server-sent event, "data: elements ". As HTML these keys are text, or attributes without meaning. But HTML
+ * allows a line break between an attribute's name, its equals sign and its value. There vsi_tag_skip_space skips the
+ * key.
  *
  * When may a morph E1 be dropped for a later morph E2 of the same target? Both set all of that element (or of its
  * children), regardless of its former content. So E2 alone has the same result as E1 and E2, if E2 finds the same
- * element. Therefore, the target must be a single id, and E1 must keep it (HTML requires ids to be unique in a page).
+ * element. Therefore, both must find the element by a single id, and the element must still have this id after E1 (HTML
+ * requires ids to be unique in a page).
  *
  * The events between E1 and E2 see the page without E1. This makes no difference in two cases:
  * - they change the inside of the element, because E2 sets that again;
- * - they find the same elements elsewhere as they would have with E1. This holds if they find elements by id, unless an
- *   earlier event has brought this id: E1 might have removed it from elsewhere (conflation.c knows which ids were
- *   brought).
+ * - they find the same elements elsewhere as they would have with E1. This holds if they find an element by an id that
+ *   only one element has. If a waiting event has brought another element with the same id, it may be E1 that removes
+ *   the first one (the example in conflation.c).
  *
  * A selector that is not a single id is a barrier, because it can depend on anything. So is every event that runs code:
- * a script can read the page, and custom elements are scripts. E1 itself must not run anything. It may only have
- * attributes that show signals, and event handlers.
+ * a script can read the page, and custom elements are scripts. E1 itself must not run anything. Of Datastar's
+ * attributes it may only have data-bind, attributes that show signals, such as data-text, and attributes that act only
+ * when the user does something, such as data-on:click. An attribute such as onclick counts as code.
  *
  * html/state.c handles the other state of elements: signals that they create, and changes by users. Text that a user
- * has typed would be lost if an event in between replaced content from which E1 would have moved a field to another
- * place: without E1, the field would be lost with its old place. So E1 stays if it has fields and the event in between
- * concerns an id in it.
+ * has typed could be lost as follows, because a morph moves an element with an id from its old place to its new one,
+ * with its state:
  *
- * Elements that are excluded from morphing (data-ignore-morph, data-preserve-attr) make no difference: the client also
- * checks the new element, and an event with such an attribute is a barrier. Around the target, both attributes are
- * ignored. */
+ * 1. The page contains #x, and in it the field #f with typed text.
+ * 2. E1 sets #a; its content is an empty #x and, beside it, #f. So the field moves out of #x.
+ * 3. The event in between sets #x.
+ * 4. E2 sets #a again, with the same content as E1.
+ *
+ * Without E1, the event in between removes the field with its text, and E2 creates an empty field. So E1 stays if it
+ * has fields and the event in between concerns an id in it.
+ *
+ * Elements that are excluded from morphing (data-ignore-morph, data-preserve-attr) make no difference: the client
+ * excludes an element only if the new element has the attribute, too, and an event that contains such an attribute is a
+ * barrier. Around the target, both attributes are ignored. */
 
 static bool starts_with(vestry_slice text, const char *prefix) {
   size_t len = strlen(prefix);
@@ -84,8 +98,7 @@ static bool is_handler(vestry_slice text) {
   return at < end && *at == '=';
 }
 
-/* Return whether the tag of an element that does more than show content begins here. No such name is longer than
- * MAX_NAME. */
+/* Return whether a tag begins here whose element does more than show content. No such name is longer than MAX_NAME. */
 static bool is_active(vestry_slice text) {
   enum { MAX_NAME = 16 };
   const char *at = text.data;
@@ -359,8 +372,8 @@ const vsi_target *vsi_event_target(vestry_event *event) {
   target->host = host;
   target->bytes = vestry_event_bytes(event).len;
   read_event(target, event);
-  /* Two threads may both make a target, with the same content. One is kept, so that the memory matches the number
-   * counted. */
+  /* Two threads may both make a target, with the same content. Only one is kept, so that the memory used is the memory
+   * that was counted (vsi_event_target_cost). */
   vsi_event_extra *kept = vsi_event_extra_add_once(event, &target->extra);
   if (kept == &target->extra) return target;
   release(&target->extra);
