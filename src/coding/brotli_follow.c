@@ -6,10 +6,10 @@
  * window equals the decoder's. But its last four distances are those of the discarded output. The decoder has those of
  * the output that it really received, which was encoded differently: standalone, in an epoch, framed, or as a
  * difference (coder.c explains these encodings). The library writes a remembered distance as a code of about two bits.
- * It cannot be made to forget them (it does so only at its beginning, see brotli.c), and its output does not show which
- * ones it used. After a framed event, nine of ten such outputs decode to a different text, and no decoder reports an
- * error. Replaying the output that the stream really received would require the event before the previous one, and so
- * on to the first.
+ * A new encoder starts without remembered distances (brotli.c), but it cannot be made to forget them later, and its
+ * output does not show which ones it used. After a framed event, nine of ten such outputs decode to a different text,
+ * and no decoder reports an error. Replaying the output that the stream really received would require the event before
+ * the previous one, and so on to the first.
  *
  * So this encoder writes the difference, and uses none of the decoder's distances. Each distance is written explicitly,
  * except repetitions of one that was written before in the same output. No other state of the decoder is used. Literals
@@ -18,10 +18,11 @@
  * means a word of the static dictionary.
  *
  * The output is one meta-block, followed by an alignment to a byte boundary. Matches are searched in the previous event
- * and in the part of the new one that is already written. The first candidate is the last distance, at which the rest
- * of a page continues after a change of equal length; further candidates come from a hash of six bytes. Unchanged parts
- * of a page are found in long pieces; new parts become literals and short copies. If the events have little in common,
- * the library's standalone output is shorter, and the caller uses the shorter one. */
+ * and in the part of the new one that is already written. The first candidate is the last distance: if a piece of the
+ * page was replaced by one of equal length, the text after it is found at the same distance as the text before it.
+ * Further candidates come from a hash of six bytes. Unchanged parts of a page are found in long pieces; new parts
+ * become literals and short copies. If the events have little in common, the library's standalone output is shorter,
+ * and the caller uses the shorter one. */
 #include "coding/brotli_follow.h"
 
 #include <stdbool.h>
@@ -343,7 +344,8 @@ static unsigned log2_of(uint32_t value) {
 }
 
 /* The tables of section 5. Small lengths have one symbol each. Medium lengths have two symbols for each number of
- * additional bits, and long lengths have one. The longest lengths are written out. */
+ * additional bits, and long lengths have one. The ranges of the longest lengths follow no such rule, and are listed one
+ * by one. */
 static part insert_part(uint32_t len) {
   if (len < 6) return (part){len, 0, 0};
   if (len < 130) {

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a stored connection that ends while it is being put */
-/* The stream registration finds connections for replies, stores new ones, and removes them. Two races need care.
+/* The stream registration finds connections for replies, stores new ones, and removes them. Two races need care. (A
+ * connection is the object of a stream. A handle is the number of a stored entry. `elsewhere` is the table of functions
+ * that reach the other nodes of a cluster; reserving a key there ensures that only this node stores streams under it:
+ * instance/elsewhere.h.)
  *
  * A stream must not be stored after it has ended. It may end during the put: another put evicts it, or the instance
  * closes. So the registration stores the handle where the end can find it, and then checks whether the end has come.
@@ -9,9 +12,10 @@
  *
  * For REUSE and REJECT, at most one open stream may hold the key. If nothing is stored under the key, the store's own
  * REUSE decides. But closing connections that have not left yet may be stored there; they have no claim to the key. In
- * this case the stream is added to them, and then looks up the key: the first open stream in the order of the store's
- * list holds it. Each added stream looks up the key after it was added, and all see the same order. So of several
- * streams, all but the first find another stream before theirs, and remove theirs again. */
+ * this case the thread adds its stream to them, and then looks up the key: the first open stream in the store's list
+ * holds the key. If several threads do so at the same time, each looks up the key after it has added its stream, and
+ * all see the streams in the same order. So at most one thread finds its own stream first; each other thread finds
+ * another stream before its own, and removes its own again. */
 #include "serve/registration.h"
 
 #include "base/log.h"
@@ -32,8 +36,9 @@ typedef struct slot {
   _Atomic(vestry_handle) *handle;
 } slot;
 
-/* Make the open connections under the key the targets, in place of the opened stream, if there is one. OK | NOT_FOUND
- * (none is open) | errors of the lookup. */
+/* Set the targets, which are the connections that receive the reply's effects, to the open connections under the key.
+ * If a stream was opened for this reply, give it up: it is not used. OK | NOT_FOUND (none is open) | errors of the
+ * lookup. */
 static vestry_err target_stored(vestry_dispatch_context *context) {
   vestry_err error = vsi_targets_find(&context->targets, context->v->store, context->reply->key);
   if (!error && context->opened) vsi_context_give_up(context);

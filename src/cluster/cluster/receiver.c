@@ -12,8 +12,11 @@
  * announcement of B arrives at A. B may have missed any dispatch between the opening of its stream and the arrival of
  * the announcement, but no earlier one. So A sends MISSED only if it has dispatched to the key since the earliest time
  * at which B can have opened the stream (since_when). This time is:
- * - if A knew all keys of B before: the time of the oldest change in the KEYS message, which the message contains;
- * - otherwise: the last time at which A knew all keys of B. */
+ * - if A's copy of B's keys was complete when the message arrived (is_synced): the time that the KEYS message states
+ *   for its oldest change;
+ * - otherwise: the time at which A's copy was last known to be complete (verified_ns).
+ *
+ * Both are set back a little, because messages are in transit for some time. */
 #include "cluster/cluster/receiver.h"
 #include "cluster/cluster/digests.h"
 
@@ -39,7 +42,8 @@ static bool may_have_missed(vestry_cluster *cluster, const vsi_peer *peer, uint6
 }
 
 /* Apply one announced change. since_ns: the earliest time at which it can have happened. OK | NO_MEMORY (not applied) |
- * FULL (no more streams can be closed now: the change must be announced again) */
+ * FULL (the change replaces streams of this node, which must then be closed, but too many streams wait for that
+ * already: the change must be announced again) */
 static vestry_err take_change(vestry_cluster *cluster, vsi_peer *peer, vsi_key_change change, uint64_t since_ns,
                               bool *has_missed) {
   vsi_keys_replaced_here replaced = {0, false};
@@ -96,13 +100,16 @@ static void told_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_me
  * first verified: its seal must be valid. Then two things are checked:
  * - It belongs to the run of its sender that is known to be alive. A message of another run is not used; it only causes
  *   a request for a proof that this run is alive (heartbeat.c).
- * - It is not a repetition: its turn is higher than that of the last message.
+ * - It is not a repetition: its turn is higher than that of the last message. (The turn of a message is a number that
+ *   increases with each message of a run.)
  *
- * Then it is passed to the file that handles its kind (wire.h lists the kinds). Sequence numbers that are missing
- * before its own are a gap (members.c). */
+ * Then it is passed to the file that handles its kind (wire.h lists the kinds). Messages of most kinds also have a
+ * sequence number, which counts the messages to this receiver. If numbers are missing before its own, messages were
+ * lost, which is a gap (members.c). */
 
 typedef struct heard {
-  bool may_do, has_more; /* may_do: the broker reports whether another message follows at once (has_more) */
+  bool may_do, has_more; /* may_do: this thread may perform a REQUEST itself, because the broker reports whether another
+                            message follows at once (has_more) */
   /* Work that is left for after the release of the lock. */
   struct vsi_remote_request *done; /* remote requests that are finished */
   bool is_to_do;                   /* the message is a REQUEST that this thread performs */
