@@ -13,9 +13,9 @@
  * events with this content.
  *
  * A part may change later. If its event had no id, the id that the tab has would still claim the old content of the
- * part. While the tab is disconnected, the part may return to that content, so that the false claim would be accepted.
- * Therefore the event of a part has a separate id, which claims this part only. A page with a layout merges the id into
- * the claims that it has (script_navigate.c). */
+ * part. If the part then returns to its old content while the tab is disconnected, the server finds the claim right and
+ * sends nothing, although the tab still shows the content in between. Therefore the event of a part has a separate id,
+ * which claims this part only. A page with a layout merges the id into the claims that it has (script_navigate.c). */
 #include "app/page/render_run.h"
 
 #include <stdio.h>
@@ -276,7 +276,8 @@ void vsi_run_lead_away(vsi_run *r, vsi_outcome made, vestry_connection *connecti
     vsi_say_reload(r->pages, connection, VSI_SAY_RELOAD_MS);
 }
 
-/* Return where the interval of the fragment's last send is recorded (vsi_sending); NULL: it is not needed. */
+/* Return where the beginning and the end of the fragment's last send are recorded, as values of pages->sent
+ * (vsi_sending); NULL: they are not needed. */
 static vsi_sending *sending_of(vsi_run *r) {
   if (r->shared) return &r->shared->sent;
   return r->private->extra ? &r->private->extra->sent : NULL;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: the order of renders: throttling, fairness, shared fragments first, blocked streams, refreshes of all pages */
-/* The schedule of renders.
+/* The schedule of renders. A fragment is a unit of rendering: a private page, a shared page, or a part of pages
+ * (fragment.h, which also explains the flags of a fragment). To mark a fragment is to note that it must be rendered
+ * again (is_dirty).
  *
  * A marked fragment waits in a heap for the time when it is due: at once, or an interval after the start of its last
  * render. So the first change is shown at once, and the last change is always shown (a throttle with leading and
@@ -25,9 +27,11 @@
  * fragments is a second array with room for all of them.
  *
  * A refresh of all pages increments all_number, and a walk marks the fragments after the heap. A waiting private
- * fragment needs no mark: it runs anyway, and compares all_number then. A running fragment is after the heap. When a
- * fragment in front of all_at ends, the last fragment that the walk has seen moves into its place, and all_at
- * decreases. The last fragment of the array then moves to all_at, where the walk still reaches it. */
+ * fragment needs no mark: it runs anyway, and compares all_number then. A running fragment is after the heap, so the
+ * walk reaches it, too. No unmarked fragment may get in front of all_at, where the walk has been already. So when a
+ * fragment there ends, two fragments move:
+ * 1. The last fragment in front of all_at, which is marked, moves into the free place, and all_at decreases by one.
+ * 2. The last fragment of the array moves to the new all_at, where the walk still reaches it. */
 #include "app/page/schedule.h"
 
 #include "base/array.h"
@@ -200,8 +204,10 @@ static void catch_up(vsi_fragment *fragment) {
   vsi_schedule_mark(fragment, 1); /* 1 stands for an earlier refresh, because the number of this one is not known */
 }
 
-/* Take the fragment out of its heap and run it. at_ns becomes the start of its last render again, so that the interval
- * counts from there even if this run renders nothing. For a private fragment this is one interval before it was due. */
+/* Take the fragment out of its heap and run it. While a fragment waits, at_ns is the time when it is due; otherwise it
+ * is the start of its last render. So set it to the latter again: if this run renders nothing, the interval counts from
+ * there. A private fragment has not stored that time. One interval before the due time has the same effect, because
+ * this fragment was due and may run again at once. */
 static void begin_run(vsi_fragment *fragment) {
   uint64_t interval_ns = fragment->page->pages->interval_ns, due_ns = fragment->at_ns;
   stop_waiting(fragment);
@@ -241,9 +247,10 @@ static vsi_fragment *first_waiting(const vestry_pages *pages, uint64_t now, uint
 static void set_timer(vestry_pages *pages, uint64_t due, uint64_t now) {
   if (pages->timer_ns && pages->timer_ns <= due && pages->timer_ns > now)
     return; /* the worker that it wakes sets it again */
-  /* CLOSED: the runtime ends, and nothing is rendered any more */
   uint64_t ms = (due - now + VSI_NS_PER_MS - 1) / VSI_NS_PER_MS;
-  pages->timer_ns = vestry_timer_set(pages->timer, ms, 0) ? 0 : due;
+  pages->timer_ns =
+      vestry_timer_set(pages->timer, ms, 0) ? 0 : due; /* fails only if the runtime is closed: then nothing is
+                                                                    rendered any more */
 }
 
 vsi_fragment *vsi_schedule_next(vestry_pages *pages) {
