@@ -5,15 +5,16 @@
  * request, civetweb looks for a file, but not for another handler. Therefore a single handler for all paths would take
  * requests from patterns that the program sets later. Instead each route becomes a pattern of civetweb:
  *
- *   {id}       ?*    one character, and more of the segment (civetweb's paths have no "//")
+ *   {id}       ?*    one character, then the rest of the segment; a segment is never empty, because
+ *                    civetweb's paths have no "//"
  *   {path...}  **
  *   the end    $
  *
  * Characters that are special in civetweb's patterns become '?', which matches any one. If a path matches only because
  * of that, or because civetweb's patterns ignore case, vestry has no route for it, and civetweb serves it as a file.
- * Each pattern has a second part, which begins as no path does and contains the mount's number. So it never equals a
- * pattern of the program or of another adapter. Setting an equal pattern again would wait until all streams of the
- * first one have ended.
+ * Each pattern has a second alternative, after a '|'. It begins with '#', so it matches no path, and contains the
+ * mount's address. So it never equals a pattern of the program or of another adapter. Setting an equal pattern again
+ * would wait until all streams of the first one have ended.
  *
  * To remove a handler, civetweb waits until no request is inside it, streams included. Therefore a timer, the sweeper,
  * removes handlers later, and only those without requests. A request first counts itself in and then checks whether the
@@ -62,7 +63,8 @@ size_t vsi_civetweb_uri_of(const char *pattern, char *uri) {
   return (size_t)(to - uri);
 }
 
-/* Write a pattern without the names of its parameters. Returns the length; to: as long as the pattern. */
+/* Write a pattern without the names of its parameters. Returns the length. `to` must have room for as many bytes as the
+ * pattern has. */
 static size_t name_of(const char *pattern, char *to) {
   const char *begin = to;
   size_t len;
@@ -117,7 +119,7 @@ static vsi_civetweb_mount *make_mount(const vsi_civetweb_mounts *of, const char 
   return made;
 }
 
-/* Return whether two patterns are equal except for the second part. */
+/* Return whether two patterns are equal except for the second alternative. */
 static bool is_same(const vsi_civetweb_mount *mount, const vsi_civetweb_mount *other) {
   size_t len = (size_t)(strrchr(mount->uri, '|') - mount->uri) + 1;
   return strncmp(mount->uri, other->uri, len) == 0;

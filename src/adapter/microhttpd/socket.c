@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: deadlines, and shutdowns that never hit a reused descriptor */
 /* The sockets of libmicrohttpd's connections: deadlines for requests that do not arrive completely, and the memory that
- * each connection holds.
+ * each connection holds. The head of socket.h lists the states of a connection and the functions that report them.
  *
  * vestry needs its own deadlines for two reasons. libmicrohttpd's timeout restarts with every byte, so a request that
  * arrives byte by byte can last for ever. And in its epoll mode libmicrohttpd overlooks the close of the peer (FIN) if
@@ -32,8 +32,9 @@
 #include "base/memory.h"
 #include "base/wait.h"
 
-/* LOOK: a check of all waiting connections. It runs LOOKS times in the time of a request, but no more often than every
- * LEAST_LOOK_MS, and at least every LONGEST_LOOK_MS. LOOKED_AT: connections in one call of poll. */
+/* LOOK: a check of all waiting connections. It runs LOOKS times within the time that a request may take (request_ms),
+ * but no more often than every LEAST_LOOK_MS, and at least every LONGEST_LOOK_MS. LOOKED_AT: connections in one call of
+ * poll. */
 enum { LOOKED_AT = 256, LONGEST_LOOK_MS = 250, LEAST_LOOK_MS = 10, LOOKS = 8, SHUT_MS = 2000, WASTE_BYTES = 4096 };
 /* libmicrohttpd's own timeout closes connections that are silent between requests. The grace lets this timeout come
  * first, so that this file closes only the connections that libmicrohttpd overlooks. */
@@ -68,7 +69,8 @@ static void hush(int fd) {
   while (recv(fd, waste, sizeof waste, MSG_DONTWAIT) > 0) continue;
 }
 
-/* Wait from now on, for for_ns; UINT64_MAX: without end. */
+/* Put the connection into the list of those that wait for a request, with a deadline for_ns from now; UINT64_MAX:
+ * without a deadline. */
 static void wait_locked(vsi_microhttpd_socket *socket, uint64_t now, uint64_t for_ns) {
   leave_locked(socket);
   socket->until_ns = for_ns > UINT64_MAX - now ? UINT64_MAX : now + for_ns;
@@ -135,12 +137,12 @@ static void look(vestry_timer *timer, void *ctx) {
 
 /* -------------------------------------------------------------------------------------------------- the budget ---- */
 
-/* Cut the connections that hold most, if all requests hold too much. A peer that sends a body without finishing it
- * holds much, and a peer with an ordinary request holds little. So the largest are cut, and new requests get room. (The
- * queues of streams follow the same rule: connection/budget.c.) Of connections that hold about the same, the one that
- * reached this size first is cut first (base/load.h). The bytes of a cut connection count as free already (`going`),
- * although its thread frees them only when it closes the connection. Connections with a complete request are not
- * cut. */
+/* If all requests together hold too much memory, cut the connections that hold most. A peer that sends a body without
+ * finishing it holds much, and a peer with an ordinary request holds little. So the largest are cut, and new requests
+ * get room. (The queues of streams follow the same rule: connection/budget.c.) Of connections that hold about the same,
+ * the one that reached this size first is cut first (base/load.h). The bytes of a cut connection count as free already
+ * (`going`), although its thread frees them only when it closes the connection. Connections with a complete request are
+ * not cut. */
 static void relieve(vsi_microhttpd_sockets *sockets) {
   if (!vestry_request_bytes_excess(sockets->v)) return;
   vsi_mutex_lock(&sockets->lock);
@@ -238,7 +240,8 @@ static void set_own_bytes(vsi_microhttpd_socket *socket, size_t bytes) {
   vsi_mutex_unlock(&socket->all->lock);
 }
 
-/* Raise the connection's own bytes. false: all requests hold too much. */
+/* Raise the connection's own bytes to this number. They count for its request's head and for libmicrohttpd's memory,
+ * not for a body. false: all requests together would hold too much. */
 static bool take_bytes(vsi_microhttpd_socket *socket, size_t bytes) {
   vestry *v = socket->all->v;
   if (socket->own_bytes >= bytes) return true;
