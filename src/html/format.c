@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The formats of vestry/html.h. The compiler checks them like printf's, so they have the same meaning. But numbers are
- * written here, because printf's numbers follow the locale. */
+/* The formats of vestry/html.h. The compiler checks them like printf's, so they have the same meaning. But integers are
+ * written here, and the decimal point of other numbers is replaced, because printf's numbers follow the locale. */
 #include "html/format.h"
 
 #include <stdio.h>
@@ -120,8 +120,8 @@ static void put_double(reader *r, const conversion *c, double number) {
 
 const char vsi_html_why_null[] = "the string is NULL";
 
-/* Write a text up to its NUL or the precision. A UTF-8 sequence that the precision cuts is omitted, unless the text is
- * raw. */
+/* Write a text up to its NUL or the precision. With the flag '-' (%-s), the text is HTML and is written unchanged;
+ * otherwise it is escaped, and a UTF-8 sequence that the precision cuts is omitted. */
 static void put_text(reader *r, const conversion *c, const char *text) {
   if (!text) {
     vsi_html_fail(r->html, VESTRY_INVALID, vsi_html_why_null);
@@ -205,7 +205,7 @@ const char *vsi_format_read(reader *r, bool takes_stars, conversion *c) {
   *c = (conversion){.precision = VSI_NO_PRECISION};
   read_flags(r, c);
   c->width = read_size(r, takes_stars, &c->has_star);
-  if (c->width < 0) { /* from a star: the flag and the width */
+  if (c->width < 0) { /* from a star: as in printf, it means the flag '-' and the absolute value */
     c->minus = true;
     c->width = c->width < -MAX_WIDTH ? MAX_WIDTH + 1 : -c->width;
   }

@@ -32,7 +32,7 @@ static void header_free(const vestry_reply *reply, const vestry_header *header) 
   vsi_free(reply->host, (void *)header->name);
 }
 
-/* Free the body, but not its room. */
+/* Free the body, but keep the bytes that are reserved for it in the budget of requests (reply->room). */
 static void free_body(vestry_reply *reply) {
   vsi_free(reply->host, reply->body);
   if (reply->rest.file) reply->rest.file->give_back(reply->rest.file);
@@ -92,7 +92,7 @@ vestry_err vestry_reply_status(vestry_reply *reply, int status) {
   return VESTRY_OK;
 }
 
-/* Return whether a header frames the body or the connection; the adapter writes those. */
+/* Return whether only the adapter may write this header: it frames the body or the connection, or is Date. */
 static bool is_framing(const char *name) {
   static const char *const framing[] = {"Content-Length", "Transfer-Encoding", "Connection", "Keep-Alive",
                                         "Trailer",        "Upgrade",           "TE",         "Date"};
@@ -107,7 +107,8 @@ const vestry_header *vsi_reply_header_find(const vestry_reply *reply, const char
   return NULL;
 }
 
-/* Return whether a list of directives has this one, in any case (RFC 9111, section 5.2). Values are ignored. */
+/* Return whether a list of directives has this one, in upper or lower case (RFC 9111, section 5.2). Values are
+ * ignored. */
 static bool has_directive(const char *list, const char *name) {
   size_t len = strlen(name);
   for (const char *at = list; *at; at += strcspn(at, ",")) {
@@ -368,8 +369,8 @@ static vestry_err refuse_value(vestry_reply *reply, vestry_err error) {
                           "infinite number), or signals are not an object");
 }
 
-/* Return whether a built-in effect is added as its event, because only the sending remains. Otherwise interceptors, or
- * the application's effect of that name, need it as a list. */
+/* Return whether a built-in effect can be added as a finished event. It cannot if interceptors must see it, or if the
+ * application has replaced the effect of that name: they need it as data, a list of its name and arguments. */
 static bool is_direct(const vestry_reply *reply) {
   return !reply->v || vsi_names_are_direct(reply->v->registry);
 }

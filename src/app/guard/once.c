@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The guard: of several requests with one nonce the first runs, and the others get its answer. The requests that this
- * process has seen are in a table (app/guard/once_table.h). With a storage, the request whose record entered the table
- * queries the storage, because another node may have the submission. */
+ * process has seen are in a table (app/guard/once_table.h). If a storage is set, which several nodes may share, the
+ * first request with a nonce in this process also queries the storage, because another node may have the submission. */
 #include "app/guard/once_table.h"
 
 #include <nettle/sha2.h>
@@ -158,7 +158,8 @@ static vestry_err refuse_unknown(vestry_once *once, const vestry_request *req, v
 }
 
 /* Query the storage, because another node may have the submission. The record is in the table.
- *  ret_found  NEW: this request runs; otherwise it has been answered, and the record is settled */
+ *  ret_found  valid if OK is returned. NEW: this request runs; otherwise it has been answered
+ * Unless the request runs, the record is settled, also after an error. */
 static vestry_err run_there(vsi_once_record *made, vestry_request *req, vestry_reply *reply,
                             vestry_once_found *ret_found) {
   unsigned char digest[VSI_ONCE_DIGEST_BYTES];
@@ -169,7 +170,8 @@ static vestry_err run_there(vsi_once_record *made, vestry_request *req, vestry_r
   vestry_err error = vsi_once_stored_begin(&made->once->storage, made->sealed, &made->places->answers, made->digest,
                                            &made->answer, ret_found);
   if (!error && *ret_found == VESTRY_ONCE_NEW) return VESTRY_OK;
-  /* The storage may have stored the submission although its reply was lost. */
+  /* The storage may have stored the submission although its reply was lost. Then it must be deleted there later
+   * (once_table.h). */
   if (error && *ret_found == VESTRY_ONCE_NEW) vsi_once_owed_add(made, true);
   const bool is_done = !error && *ret_found == VESTRY_ONCE_DONE;
   if (!is_done) vsi_once_record_remove(made); /* the next request queries the storage again */
