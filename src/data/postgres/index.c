@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: why a commit of PostgreSQL that concerns a render is never missed */
-/* Sets of the reads of renders, found by keys. A set belongs to one render, and ends when a commit matches it: when
- * both have a key in common.
+/* Sets of the reads of renders, found by keys. A key names a thing that a render can read and a commit can write, such
+ * as a row, a table or a leaf of a B-tree (keys.h). "Index" without more words means the structure of this file. The
+ * ring is its list of recent commits. A set belongs to one render, and ends when a commit matches it: when both have a
+ * key in common.
  *
  * Why no commit is missed. The output of a render depends on its snapshot. So a commit that the snapshot sees does not
  * concern the render. Any other commit concerns it if the commit wrote something that the render has read, that is, if
@@ -10,21 +12,22 @@
  * purpose, sees the commit. Then it is published: sets that it matches, and whose snapshots do not see it, are hit.
  * Their renders run again, and see the commit. So no render runs again in vain, and none waits for a commit.
  *
- * A running render has no set yet. It has a ticket, with the time of the index's clock before its transaction began. A
- * published commit stays in the ring while a ticket is older than its publication. When a render with such a ticket
- * ends, its reads are compared with the ring. A render with a later ticket began when the commit was visible, and sees
- * it.
+ * A running render has no set yet. It has a ticket: the time of the index's clock before its transaction began. (This
+ * clock is a counter.) A published commit stays in the ring while a ticket is older than its publication. When a render
+ * with such a ticket ends, its reads are compared with the ring. A render with a later ticket began when the commit was
+ * visible, and sees it.
  *
- * Leaves. If a render has read a leaf of an index, an entry added to the leaf may be one for which the render looked. A
+ * Leaves. If a render has read a leaf of a B-tree, an entry added to the leaf may be one for which the render looked. A
  * split moves a part of the leaf's range to a new leaf, so the set gets the new leaf, too. The render may have read
  * before or after the split, and the commit may have written before or after it. Therefore, everything that contains
  * the old leaf gets the new one: sets, the ring, the writes of running transactions (transactions.c), and renders with
  * an older ticket when they end.
  *
- * The start. The writes of transactions that began before the first record are not completely known, and neither is
- * whether their commits will be read: the record of a commit may be before the first one, while the commit is not
- * visible yet. Therefore, whenever a snapshot sees more of such transactions than the last one did, the sets are hit
- * whose snapshots do not see them. The transactions are checked one by one, because one of them may run for hours.
+ * The start. The follower reads the WAL from some record on. A transaction that began before this record may have
+ * written before it, so not all of its writes are known. The record of its commit may be before it, too, although the
+ * commit becomes visible only later; then the follower never reads the commit. Therefore, whenever a new snapshot of
+ * the follower sees such a transaction that the last snapshot did not see, every set is hit whose own snapshot does not
+ * see it. The transactions are checked one by one, because one of them may run for hours.
  *
  * Bounds. If the ring is full, published commits are dropped, and their time is kept, so that older renders count as
  * hit; commits that are not published count as matching every set. */
@@ -185,8 +188,8 @@ static void hit_whole(vsi_postgres_index *index, uint64_t at_ns) {
   index->is.hit(index->is.ctx, VSI_POSTGRES_EVERYTHING, at_ns);
 }
 
-/* Hit the sets whose snapshots do not see transactions that may have committed unseen and have ended; now NULL: all
- * sets. */
+/* Hit every set whose snapshot does not see a transaction of the start (see the head of this file) that the snapshot
+ * `now` sees. If `now` is NULL, hit all sets. */
 static void hit_older(vsi_postgres_index *index, const vsi_postgres_snapshot *now) {
   index->stats.all_count++;
   for (set *next, *s = LIST_FIRST(&index->sets); s; s = next) {
@@ -197,7 +200,8 @@ static void hit_older(vsi_postgres_index *index, const vsi_postgres_snapshot *no
   tell_seen(index, NULL);
 }
 
-/* Remove sets that no page needs. A sweep runs after a number of new sets that keeps its cost per set constant. */
+/* Remove sets that no page needs. A sweep runs when about half as many sets were added as there are now, so that its
+ * cost for each added set is constant. */
 static void sweep(vsi_postgres_index *index) {
   if (index->entered_count < SWEEP_FROM + index->stats.sets_count / 2) return;
   index->entered_count = 0;
@@ -448,7 +452,8 @@ uint64_t vsi_postgres_index_number(vsi_postgres_index *index) {
   return number;
 }
 
-/* Return whether the render has missed a visible commit: it did not see it, and the commit wrote what it read. */
+/* Return whether the render has missed a commit: the commit is visible now, the render's snapshot does not see it, and
+ * it wrote something that the render has read. */
 static bool is_passed(const vsi_postgres_index *index, const vsi_postgres_ticket *ticket, const keys *of,
                       const vsi_postgres_snapshot *snapshot) {
   unsigned kind;
@@ -459,7 +464,7 @@ static bool is_passed(const vsi_postgres_index *index, const vsi_postgres_ticket
   return false;
 }
 
-/* Return whether a commit that is not visible yet will hit it. */
+/* Return whether a commit that is not visible yet will hit a set with these keys and this snapshot. */
 static bool is_to_be_hit(const vsi_postgres_index *index, const keys *of, const vsi_postgres_snapshot *snapshot) {
   unsigned kind;
   const recent *c;

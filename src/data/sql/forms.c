@@ -6,24 +6,25 @@
  * Each form is a row; is_visitor means that it belongs to an anonymous user. A message that changes the form is one
  * UPDATE of columns that are in no index. If it finds no row, because there is none, or because the row needs more room
  * or a later expiry, put_row does the full work. (`room` is the size of a row, rounded up, so that typing a little more
- * does not change it.) The statement that writes decides which of two messages is the later one, at any node.
+ * does not change it.) The statement that writes compares generation and number, so the later of two messages stays,
+ * whichever nodes received them.
  *
  * A page must be rendered again when its form was cleared, but not when text is typed. Therefore a render reads a
  * second table, vestry_form_cleared, in which each clearing changes one row. The table of forms is not part of the read
- * set, which is the data whose changes refresh the page. The row is selected by a number computed from the tab's id,
- * which is random and sealed by the server, and from the form's name, so it can be read before the form exists.
+ * set, which is the data whose changes refresh the page. The row of vestry_form_cleared is selected by a number that is
+ * computed from the tab's id and the form's name. So a render can read the row before the form exists.
  * - PostgreSQL: vestry_form_cleared has all its 4,096 rows from the beginning, because an insert next to a row would
  *   refresh renders that have read the range around it. Two forms that share a row sometimes refresh pages of each
  *   other.
  * - SQLite: the number, of 63 bits, is the key of both tables. If an application chooses two names of forms in one tab
  *   so that their numbers are equal, these two forms replace each other. A form of another tab cannot be replaced in
- *   this way.
+ *   this way, because a tab's id is random and sealed by the server.
  *
  * A submit clears the form in the application's own transaction, which may be serializable. Therefore, its statements
- * read nothing but the form's own row, and count nothing. Bounds are checked when text is stored. With SQLite all of
- * this is one transaction, and triggers count. With PostgreSQL each statement commits alone. A node counts all rows
- * again when it has added an eighth of the room that was free at the last count, so eight nodes together cannot exceed
- * the bound. */
+ * read nothing but the form's own row, and count nothing. Bounds are checked when text is stored. With SQLite, storing
+ * is one transaction, and triggers count the forms and their bytes. With PostgreSQL, storing takes several statements,
+ * and each is a transaction of its own. A node counts all rows again when it has added an eighth of the room that was
+ * free at the last count, so eight nodes together cannot exceed the bound. */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -65,7 +66,8 @@ static const vsi_sql_schema schemas[VSI_SQL_DIALECTS] = {{"form", of_sqlite, 1},
 #define SQLITE   VSI_SQL_SQLITE_NOW
 #define POSTGRES VSI_SQL_POSTGRES_NOW
 #define MS       "::bigint" /* the type of a parameter with a time in ms, which PostgreSQL cannot infer */
-/* The time when the statement runs, because a generation must be later than those of all pages. */
+/* The time when the statement runs, not when its transaction began (now()), because a clearing must have a later
+ * generation than all pages that were rendered before it. */
 #define MOMENT(parameter)                                                                                              \
   "(CASE " parameter "::bigint WHEN 0 THEN (extract(epoch FROM clock_timestamp()) * 1000)::bigint ELSE " parameter     \
   "::bigint END)"
@@ -340,8 +342,10 @@ static int64_t beyond(int64_t bytes, int64_t most) {
   return bytes > most ? bytes - (most - most / MADE_FREE) : 0;
 }
 
-/* Remove the oldest forms, except this one. Forms of anonymous users are removed first: those beyond half of the bound
- * in any case, and, if that is not enough, others of them before any form of a user. */
+/* Remove the oldest forms, except this one, until the bound on bytes holds:
+ * 1. Remove forms of anonymous users: as many bytes as they have beyond half of the bound, or as all forms together
+ *    have beyond the bound, whichever is more.
+ * 2. If all forms together are still beyond the bound, remove forms of users. */
 static vestry_err bound_all(changing *of) {
   stored *in = of->in;
   const int64_t most = (int64_t)in->storage.bounds.max_bytes, half = most / 2;

@@ -1,27 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: why a render misses no change of the data that it has read */
-/* Sets of reads, found by file pages, and by tables and keys. Renders with the same reads share a set. A set is a
- * topic, which its renders name. So a page that a thousand tabs show identically costs one set and one refresh.
+/* Sets of reads, found by file pages, and by tables and keys. Renders with the same reads share a set. Each set has a
+ * topic (vestry/app/page.h), on which its renders depend: a refresh of the topic runs them again. So a web page that a
+ * thousand tabs show identically costs one set and one refresh.
  *
  * Why no change is missed. A render depends on the file pages that it has read, and on nothing else, except for data
  * that must be named as a topic (see the guide). While none of the file pages that it has read is written, another
- * render would read the same pages, and produce the same output. So a commit concerns the render only if it writes one
- * of them. Likewise, according to SQLite's own description of a statement's reads, a commit concerns a render only if
- * it changes one of its columns, or adds or removes rows of one of its tables; if the statements look rows up by a key
- * (program.c), only rows with that key count. Both conditions are necessary. Therefore, a commit with known file pages
- * and known tables refreshes only the sets that meet both conditions.
+ * render would read the same file pages, and produce the same output. So a commit concerns the render only if it writes
+ * one of them. SQLite also describes which tables and columns a statement reads. A commit concerns a render only if it
+ * changes a column that the render has read, or adds or removes rows of a table that it has read. If the statements
+ * look rows up by a key (program.c), only rows with this key count. Both conditions are necessary. Therefore, a commit
+ * with known file pages and known tables refreshes only the sets that meet both conditions.
  *
- * But then a set's file pages can be written without another render. Their data may then be elsewhere, so that the next
- * change of the data writes other pages. Therefore, such a set is invalidated: from then on it is followed by tables,
- * and by every commit whose tables are unknown, until its renders run again and enter a new set. The same happens with
- * a render's own writes, which refresh nothing. A file page can contain rows of thousands of renders, so thousands of
- * sets may be invalidated; those that look rows up by a key are found by the key, without examining the others.
+ * But then a commit may write file pages of a set without refreshing it, because it concerns other tables. It may have
+ * moved the data of the set to other file pages, so that the next change of the data writes those. Therefore, such a
+ * set becomes void: it loses its file pages. From then on, every commit that meets its tables refreshes it, and so does
+ * every commit whose tables are unknown, until its renders run again and enter a new set. The same happens if a render
+ * itself writes file pages of a set, because a render's writes refresh nothing. A file page can contain rows of
+ * thousands of renders, so thousands of sets may become void; those that look rows up by a key are found by the key,
+ * without examining the others.
  *
- * A commit that is followed while a render runs is kept until the render ends, and is then compared with its reads, so
- * the order of the two does not matter. If there are too many such commits, the render runs again.
+ * A commit that arrives while a render runs is kept until the render ends, and is then compared with its reads, so the
+ * order of the two does not matter. If there are too many such commits, the render runs again.
  *
  * Page 1 is read by every statement, and written whenever the file grows. Therefore, it counts only for renders that
  * read the schema. A change of the schema refreshes all.
+ *
+ * Words. A plan is the content of a set (sets.h). A verdict is the result of comparing a plan with a commit (judge.c).
+ * An exact set is found by its file pages. A coarse set has none, and is found by its tables; void sets are coarse. A
+ * wild set depends on data that cannot be tracked, so every commit concerns it. A commit is whole if it concerns every
+ * render that has read the database.
  *
  * Locks: that of the index is locked before that of the pages. */
 #include "data/sqlite/index.h"
@@ -150,7 +158,8 @@ static void judge_set(refreshes *r, set *s) {
   if (is == VSI_SQLITE_REFRESH) refresh(r, s);
 }
 
-/* Follow a written file page to the sets that have read it. These sets need no search by pages. */
+/* Find the sets that have read a written file page. Because the page matches, only their tables have to be compared:
+ * refresh those that the commit meets, and make the others void. */
 static void follow_page(refreshes *r) {
   const vsi_sqlite_commit *commit = r->commit;
   vsi_sqlite_page_entry *entry = vsi_sqlite_sets_find_page(&r->index->sets, r->page);
@@ -174,8 +183,7 @@ static void follow_tables(refreshes *r) {
     vsi_sqlite_sets_find_changed(&r->index->sets, &commit->uses[i], commit->keys, commit->keys_count, judge_found, r);
 }
 
-/* Follow a commit to the untracked sets, which depend on more than tables; and to all table-level sets, if its tables
- * are unknown. */
+/* Refresh the wild sets, which every commit concerns; and all coarse sets, if the commit's tables are unknown. */
 static void follow_coarse(refreshes *r) {
   vsi_sqlite_sets *sets = &r->index->sets;
   for (set *next, *s = LIST_FIRST(&sets->wild_sets); s; s = next) {
@@ -245,7 +253,8 @@ static plan plan_for(vsi_sqlite_recording *recording) {
 }
 
 /* Compare a plan with the commits that came while its render ran. change: receives the time of the commit that
- * refreshes it, and the table, if it is known. After a commit that invalidates the plan, it is followed by tables. */
+ * refreshes it, and the table, if it is known. A commit with the verdict VOID removes the plan's file pages; later
+ * commits are compared with its tables only. */
 static verdict judge_recent(const vsi_sqlite_index *index, plan *p, uint64_t begun, vestry_change *change) {
   verdict worst = begun < index->forgotten ? VSI_SQLITE_REFRESH : VSI_SQLITE_NOTHING;
   const recent *at;
