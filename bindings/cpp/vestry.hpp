@@ -191,7 +191,8 @@ inline vestry_err caught(const vestry_host *host, const char *where) noexcept {
     std::snprintf(line, sizeof line, "vestry.hpp: a function for %s threw: %s", where, thrown.what());
     if (host->log) host->log(host->ctx, VESTRY_LOG_ERROR, line);
   } catch (...) {
-    if (host->log) host->log(host->ctx, VESTRY_LOG_ERROR, "vestry.hpp: a function threw what is no std::exception");
+    if (host->log)
+      host->log(host->ctx, VESTRY_LOG_ERROR, "vestry.hpp: a function threw an object that is not a std::exception");
   }
   return VESTRY_FAILED;
 }

@@ -195,12 +195,11 @@ vestry_err page_offer(vestry_render *render, vestry_html *html, void *ctx) {
   vestry_html_add(html, "<h1>Offer a lot</h1><form method=\"post\" action=\"/lots\" enctype=\"multipart/form-data\" ");
   if (!err) err = vestry_form_open(app->forms, render->request, render, html, "lot", &form);
   if (err) return err;
-  vestry_html_add(
-      html,
-      "><input type=\"hidden\" name=\"tabId\" data-attr:value=\"$tabId\"><label for=\"title\">What it is</label>"
-      "<input id=\"title\" name=\"title\" dir=\"auto\" required maxlength=\"%d\" " VESTRY_FORM_FIELD
-      " value=\"%s\"><label for=\"about\">What is to be known of it</label>",
-      TITLE_MAX, vestry_form_text(form, "title", ""));
+  vestry_html_add(html,
+                  "><input type=\"hidden\" name=\"tabId\" data-attr:value=\"$tabId\"><label for=\"title\">Title</label>"
+                  "<input id=\"title\" name=\"title\" dir=\"auto\" required maxlength=\"%d\" " VESTRY_FORM_FIELD
+                  " value=\"%s\"><label for=\"about\">Description</label>",
+                  TITLE_MAX, vestry_form_text(form, "title", ""));
   vestry_html_add(html,
                   "<textarea id=\"about\" name=\"about\" dir=\"auto\" maxlength=\"%d\" rows=\"4\" " VESTRY_FORM_FIELD
                   ">%s</textarea>"
@@ -209,7 +208,7 @@ vestry_err page_offer(vestry_render *render, vestry_html *html, void *ctx) {
                   ABOUT_MAX, vestry_form_text(form, "about", ""), vestry_form_text(form, "price", "1.00"));
   vestry_html_add(
       html,
-      "<label for=\"minutes\">For so many minutes</label><input id=\"minutes\" name=\"minutes\" type=\"number\" "
+      "<label for=\"minutes\">Duration in minutes</label><input id=\"minutes\" name=\"minutes\" type=\"number\" "
       "min=\"1\" max=\"%d\" required " VESTRY_FORM_FIELD " value=\"%s\"><label for=\"picture\">Picture</label>"
       "<input id=\"picture\" type=\"file\" name=\"picture\" accept=\"image/png,image/jpeg,image/webp,image/gif\">"
       "<button class=\"first\">Offer</button>",

@@ -181,17 +181,16 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *ctx) {
                   "<h1>This machine</h1><div id=\"charts\"><section><h2>Processors</h2><p><b id=\"busy\">%.0f %%</b>"
                   "<span>of %ld</span></p>",
                   100 * value_at(app, BUSY, count - 1), app->processors_count);
-  add_chart(app, html, BUSY, BUSY, count, 1, "How busy the processors were", "100 %", "50 %");
+  add_chart(app, html, BUSY, BUSY, count, 1, "Load of the processors", "100 %", "50 %");
   vestry_html_add(html, "</section><section><h2>Memory</h2><p><b id=\"used\">%s</b><span>of %s</span></p>",
                   amount(value_at(app, USED, count - 1), "", text[0]), amount(memory, "", text[1]));
-  add_chart(app, html, USED, USED, count, memory, "How much memory was in use", text[1],
-            amount(memory / 2, "", text[2]));
+  add_chart(app, html, USED, USED, count, memory, "Memory in use", text[1], amount(memory / 2, "", text[2]));
   vestry_html_add(html,
                   "</section><section><h2>Network</h2><p><b>%s</b><span class=\"key-%d\">in</span>"
                   "<b>%s</b><span class=\"key-%d\">out</span></p>",
                   amount(value_at(app, RECEIVED, count - 1), "/s", text[0]), RECEIVED,
                   amount(value_at(app, SENT, count - 1), "/s", text[1]), SENT);
-  add_chart(app, html, RECEIVED, SENT, count, top, "What came in and went out", amount(top, "/s", text[2]),
+  add_chart(app, html, RECEIVED, SENT, count, top, "Incoming and outgoing traffic", amount(top, "/s", text[2]),
             amount(top / 2, "/s", text[3]));
   vestry_html_add(html,
                   "</section></div><p id=\"cost\">Open tabs: <b>%zu</b>. Renders so far: <b>%llu</b>, one per second "

@@ -51,7 +51,7 @@ class _Json:
     def __enter__(self):
         self.made = lib.parsed(self.text)
         if self.made == ffi.NULL:
-            raise ValueError("this cannot be JSON for vestry: " + self.text.decode()[:100])
+            raise ValueError("the value cannot be written as JSON for vestry: " + self.text.decode()[:100])
         return self.made
 
     def __exit__(self, *_):
