@@ -93,7 +93,7 @@ static void bound_values_are_not_logged(void **state) {
   }
   const char *none = NULL, *sql = "SELECT '" MARK "', $1";
   assert_int_equal(vestry_sql_run_alone(s.pool, sql, VESTRY_LIST(none), NULL, NULL), VESTRY_INVALID);
-  assert_logged(&s, sql, "SELECT ..., $1: a value is none");
+  assert_logged(&s, sql, "SELECT ..., $1: a value is invalid");
   shop_end(&s);
 }
 
