@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Attributes of a page for actions that run once: a nonce, and a script that keeps submissions in order.
- * tests/browser/retries.test.js runs that script. */
+/* What a page contains for actions that run once: attributes with a nonce and a script that keeps submissions in order,
+ * and forms with a nonce. tests/browser/retries.test.js runs that script. */
 #include <string.h>
 
 #include "serve/wire.h"
@@ -60,6 +60,53 @@ static void page_attributes_contain_a_valid_nonce(void **state) {
   site_end(&w);
 }
 
+static vestry_err nonce_page(const vestry_request *req, vestry_reply *reply, void *app) {
+  assert_int_equal(vestry_once_nonce(req, app), VESTRY_OK);
+  return vestry_reply_status(reply, 204);
+}
+
+/* Two forms of one document have one nonce, and differ only in the query of their address. */
+/* capability: D18 */
+static void nonce_belongs_to_one_query(void **state) {
+  (void)state;
+  static const char *const types[] = {"application/x-www-form-urlencoded", "application/json"};
+  site w;
+  vestry_once *once;
+  int acts = 0;
+  char nonce[VESTRY_ONCE_NONCE_BYTES], body[128];
+  site_begin(&w, (vestry_options){.size = 0});
+  assert_int_equal(vestry_once_create(w.v, NULL, &once), VESTRY_OK);
+  assert_int_equal(vestry_guard(w.v, "/", vestry_once_guard, once), VESTRY_OK);
+  assert_int_equal(vestry_route(w.v, "GET", "/", nonce_page, nonce), VESTRY_OK);
+  assert_int_equal(vestry_route(w.v, "POST", "/act", act, &acts), VESTRY_OK);
+  for (int i = 0; i < 2; i++) {
+    wire page_visit = {.path = "/"};
+    wire_request(&w, &page_visit, NULL, NULL);
+    wire_finish(&page_visit);
+    if (i)
+      snprintf(body, sizeof body, "{\"once\": \"%s\"}", nonce);
+    else
+      snprintf(body, sizeof body, "once=%s", nonce);
+    static const char *const queries[] = {"id=1", "id=2", "", "id=1"};
+    static const int statuses[] = {204, 409, 409, 204};
+    for (int k = 0; k < 4; k++) {
+      wire r = {.method = "POST",
+                .path = "/act",
+                .query = queries[k],
+                .datastar = i,
+                .body = body,
+                .body_len = strlen(body),
+                .headers = {{"Content-Type", types[i]}}};
+      wire_request(&w, &r, NULL, NULL);
+      assert_int_equal(r.status, statuses[k]);
+      wire_finish(&r);
+    }
+    assert_int_equal(acts, i + 1);
+  }
+  vestry_once_destroy(once);
+  site_end(&w);
+}
+
 static vestry_err run_script(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
   return vestry_reply_body(reply, "text/javascript; charset=utf-8", "x()", 3);
@@ -86,6 +133,7 @@ static void script_sent_to_the_datastar_client_is_logged(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(page_attributes_contain_a_valid_nonce),
+      cmocka_unit_test(nonce_belongs_to_one_query),
       cmocka_unit_test(script_sent_to_the_datastar_client_is_logged),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -133,8 +133,9 @@ VESTRY_API void vestry_once_stats_get(vestry_once *once, vestry_once_stats *ret_
 VESTRY_API vestry_err vestry_once_attributes(const vestry_request *req, char *buffer, size_t capacity);
 
 /** Make a nonce for a page or a form. Several forms of a document can have the same nonce if only one of them is sent
- *  from it. A second one with this nonce gets 409; if its path and its fields are the same, it is a repetition and gets
- *  the first answer. A nonce takes no memory until a request uses it.
+ *  from it. A second one with this nonce gets 409; if its path, its query and its fields are the same, it is a
+ *  repetition and gets the first answer. With the nonce in a signal `once`, path and query decide. A nonce takes no
+ *  memory until a request uses it.
  *  Returns  OK | IO (no randomness)
  *  Threads  the handler's; does not block */
 VESTRY_API vestry_err vestry_once_nonce(const vestry_request *req, char nonce[VESTRY_ONCE_NONCE_BYTES]);

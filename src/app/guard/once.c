@@ -46,13 +46,15 @@ static void add_body(struct sha256_ctx *sha, const vestry_request *req) {
 }
 
 /* Compute the digest that distinguishes a repetition from another request with the same nonce. A nonce in a header
- * belongs to one call of an action, so the digest covers method and path. A nonce in a form's field belongs to the
- * form, so the digest also covers the submitted fields. */
+ * belongs to one call of an action, so the digest covers method and path; the client builds query and body of a
+ * repetition anew. A nonce in a signal or in a form's field belongs to the document, so the digest also covers the
+ * query. That of a form covers the submitted fields, too; the signals of a repetition may be others. */
 static void once_digest(const vestry_request *req, vsi_proof_place place, unsigned char digest[VSI_ONCE_DIGEST_BYTES]) {
   struct sha256_ctx sha;
   sha256_init(&sha);
   add_text(&sha, req->method);
   add_text(&sha, req->path);
+  if (place != VSI_PROOF_HEADER) add_text(&sha, req->query);
   if (place == VSI_PROOF_FIELD) add_body(&sha, req);
   sha256_digest(&sha, VSI_ONCE_DIGEST_BYTES, digest);
 }
