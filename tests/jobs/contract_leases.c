@@ -93,6 +93,34 @@ static void job_that_loses_its_last_lease_is_dead(void **state) {
   crew_close(&c);
 }
 
+/* The leases of the first two jobs have ended when their own process, in their functions, looks for more. */
+static void look_after_the_lease(crew *c, crew_node *n, vestry_job *job) {
+  (void)job;
+  const int calls = atomic_load(&c->calls);
+  if (calls == 2) crew_pass(2 * CREW_LEASE_MS);
+  assert_int_equal(crew_step(n), calls < 3);
+  assert_false(crew_step(&c->nodes[1]));
+}
+
+/* capability: L7, M3 */
+static void running_job_is_not_taken_over_by_its_own_process(void **state) {
+  (void)state;
+  for (uint32_t attempts_most = 1; attempts_most <= 2; attempts_most++) {
+    crew c;
+    crew_open(&c, (vestry_jobs_options){.attempts_most = attempts_most});
+    for (int i = 0; i < 3; i++) crew_enqueue(&c, (vestry_job_order){0});
+    c.meanwhile = look_after_the_lease;
+    assert_true(crew_step(&c.nodes[0]));
+    assert_int_equal(atomic_load(&c.calls), 3);
+    for (int i = 0; i < 3; i++) assert_int_equal(atomic_load(&c.outcomes[i]), VESTRY_JOB_ENDED_DONE);
+    assert_int_equal(crew_number(&c.nodes[0], "SELECT count(*) FROM vestry_job WHERE state = 'done' AND fence = 1"), 3);
+    const vestry_jobs_stats stats = crew_stats(&c.nodes[0]);
+    assert_int_equal(stats.taken_over_count, 0);
+    assert_int_equal(stats.buried_count, 0);
+    crew_close(&c);
+  }
+}
+
 static void remove_it(crew *c, crew_node *n, vestry_job *job) {
   (void)c;
   assert_int_equal(vestry_jobs_remove(n->jobs, job->id), VESTRY_OK);
@@ -153,6 +181,7 @@ int jobs_contract_run_leases(void) {
       cmocka_unit_test(expired_lease_is_taken_over_and_late_results_are_rejected),
       cmocka_unit_test(job_of_a_killed_process_is_taken_over_after_its_lease),
       cmocka_unit_test(job_that_loses_its_last_lease_is_dead),
+      cmocka_unit_test(running_job_is_not_taken_over_by_its_own_process),
       cmocka_unit_test(job_removed_while_running_ends_as_lost),
       cmocka_unit_test(writes_of_a_job_are_committed_with_its_end),
   };

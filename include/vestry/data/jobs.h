@@ -26,8 +26,9 @@ extern "C" {
  *    function must be safe to repeat, or it writes to this database and calls vestry_job_finish in the same
  *    transaction; then its effect occurs exactly once.
  *  - Lease: a process holds a job by a lease, which is renewed while the function runs. Each time that the job is
- *    taken, its fencing number (fence) increases. If the lease ends because the process was killed or suspended, any
- *    process may take the job over; later writes of the former process to the job are rejected (CLOSED).
+ *    taken, its fencing number (fence) increases. If the lease ends because the process was killed or suspended,
+ *    another process may take the job over; later writes of the former process to the job are rejected (CLOSED). A
+ *    vestry_jobs never takes over a job that it runs itself: if the lease of such a job has ended, it is renewed.
  *  - Backoff: a failed job waits before its next attempt. The wait is backoff_ms, doubles each time, is at most
  *    backoff_most_ms, and is shortened at random by up to half. After the last attempt the job is dead. It stays in the
  *    table for inspection (vestry_jobs_list), another run (vestry_jobs_retry) or removal. The same holds for a job

@@ -331,14 +331,41 @@ static vestry_err close_before(const taking *of, const vsi_jobs_kind *kind, bool
       NULL, NULL);
 }
 
-/* Take the oldest due job of a kind, and skip locked jobs. oldest_id: the oldest of all due jobs. */
+/* Return whether this process still runs the job whose row was read, with the row's lease. */
+static bool is_own(vestry_jobs *jobs, const vsi_jobs_run *found) {
+  bool is_own = false;
+  vsi_jobs_run *run;
+  if (!found->is_over_taken) return false;
+  vsi_mutex_lock(&jobs->lock);
+  LIST_FOREACH(run, &jobs->runs, in)
+  if (run->job.id == found->job.id && run->job.fence == found->job.fence && !run->is_lost) is_own = true;
+  vsi_mutex_unlock(&jobs->lock);
+  return is_own;
+}
+
+/* Find the oldest due job of a kind, and skip locked jobs. A job of this process whose lease could not be renewed in
+ * time, for example because the server was away, gets its renewal here, and is skipped, too. */
+static vestry_err find_of(taking *of, const vsi_jobs_kind *kind) {
+  vsi_jobs_run *run = of->run;
+  const int64_t given_ms = vsi_jobs_table_now_ms(of->jobs);
+  for (;;) {
+    forget_run(run, of->jobs);
+    run->jobs = of->jobs;
+    run->kind = kind;
+    vestry_err error = vestry_sql_run(of->transaction, text_of(of->jobs, find_sql),
+                                      VESTRY_LIST((const char *)kind->name, given_ms), read_job, of);
+    if (error || !is_own(of->jobs, run)) return error;
+    error = vestry_sql_run(of->transaction, text_of(of->jobs, renew_sql),
+                           VESTRY_LIST(run->job.id, run->job.fence, given_ms, of->jobs->options.lease_ms), NULL, NULL);
+    if (error) return error;
+  }
+}
+
+/* Take the oldest due job of a kind. oldest_id: the oldest of all due jobs. */
 static vestry_err take_of(taking *of, const vsi_jobs_kind *kind, int64_t oldest_id) {
   vsi_jobs_run *run = of->run;
   const int64_t given_ms = vsi_jobs_table_now_ms(of->jobs);
-  run->jobs = of->jobs;
-  run->kind = kind;
-  vestry_err error = vestry_sql_run(of->transaction, text_of(of->jobs, find_sql),
-                                    VESTRY_LIST((const char *)kind->name, given_ms), read_job, of);
+  vestry_err error = find_of(of, kind);
   if (error && error != VESTRY_NOT_FOUND) return error;
   if (run->job.id != oldest_id && text_of(of->jobs, close_sql)) {
     const vestry_err closed = close_before(of, kind, !error);
