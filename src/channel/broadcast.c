@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Channels by key. */
+/* Publishing to the channel of a key: to its members on this node, then to those on other nodes. */
 #include "channel/broadcast.h"
 
 #include "base/memory.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Channels by key, on this node alone. */
+/* Publishing to the channel of a key, to its members on this node only. */
 #ifndef VSI_CHANNEL_BROADCAST_H
 #define VSI_CHANNEL_BROADCAST_H
 

@@ -11,8 +11,8 @@ typedef struct vsi_coder {
   vsi_coding *coding; /* constant */
   void *encoder;      /* constant: encoder of a private stream, invalid after finish; NULL: shared */
   uint64_t check;     /* of all encoded data (vestry_profile_ops.combine) */
-  uint64_t epoch;     /* the epoch in which the stream is in sync: it has received all its events and nothing else since
-                         it began; 0: none */
+  uint64_t epoch;     /* the epoch in which the stream is in sync: since this epoch began, the stream has received all
+                         of its events and nothing else; 0: none */
   uint64_t sequence;  /* of the next event in the epoch */
   uint64_t last;      /* number of the last event that was no heartbeat (vsi_codings_number); 0: none, or private */
   uint32_t beats;     /* number of heartbeats since then, if heartbeats are encoded like events */

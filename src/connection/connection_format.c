@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Sending by a format. */
+/* Sending a patch of elements whose HTML is made from a printf-like format (vestry/html.h). */
 #include <stdarg.h>
 
 #include "connection/send.h"

@@ -17,8 +17,8 @@
  * a stretch is the events between two barriers. connection/conflation.c explains them. A target describes the effect of
  * an event (target.h). In the text below, the target of a morph is the element that it sets.
  *
- * A target is computed from the event's meaning (vsi_event_meaning), which has the positions of its selector and
- * its HTML, and from this HTML as it stands in the event. If the HTML has several lines, each further line begins with the
+ * A target is computed from the event's meaning (vsi_event_meaning), which has the positions of its selector and its
+ * HTML, and from this HTML as it stands in the event. If the HTML has several lines, each further line begins with the
  * key of a server-sent event, "data: elements ". As HTML these keys are text, or attributes without meaning. But HTML
  * allows a line break between an attribute's name, its equals sign and its value. There vsi_tag_skip_space skips the
  * key.

@@ -50,9 +50,9 @@ static void class_run(vsi_actor *scheduled) {
   actor->saw_end = actor->received = false;
   actor->options.run(actor, actor->options.ctx);
   /* Run again for messages that were left, except in two cases. If receive returned NULL last, the mailbox is empty, or
-   * a post is incomplete and its own notify follows. If no other reference to the actor is held and the run received
-   * nothing, it never will, and the messages are dropped with the actor. (relaxed: a holder that drops its reference
-   * now still counts here.) */
+   * a post is incomplete and its own notify follows. If no other reference to the actor is held and this run received
+   * nothing, no later run would receive anything either, and the messages are dropped with the actor. (relaxed: a
+   * holder that drops its reference now still counts here.) */
   if (!actor->saw_end && !vsi_mailbox_is_empty(&actor->mailbox) &&
       (actor->received || atomic_load_explicit(&actor->references, memory_order_relaxed) > 1))
     vsi_actor_notify(scheduled);

@@ -20,7 +20,7 @@ typedef struct vsi_entry {
   uint64_t words[];
 } vsi_entry;
 
-/* Stored before each entry of a store that has a lifetime or a limit per scope. */
+/* Stored before each entry of a store that has a lifetime or a limit per scope. `unused` is padding. */
 typedef struct vsi_extra {
   vsi_ring born_in;  /* first member. In its shard's list, in the order of birth */
   vsi_ring scope_in; /* in its scope's list, in the order of use; if there is a limit per scope */

@@ -8,7 +8,7 @@
 
 enum { VSI_PARTED_WORDS = 16 };
 
-/* A copy of a victim whose memory the new entry reuses. */
+/* A copy of a victim whose memory the new entry reuses. `unused` is padding. */
 typedef struct vsi_parted {
   void *value; /* NULL: there is none */
   vestry_handle handle;

@@ -2,9 +2,9 @@
 /* Listing a table: a page of keys is copied under a shard's lock, and passed to the caller without the lock.
  *
  * Keys are listed in the order of the hashes that place them, which is also the order of shards and of homes in a
- * shard. The hash of a key never changes, so puts, moves and resizes do not disturb a listing: a key that is present
- * all the time is listed exactly once, and a key that comes or goes at most once. The cursor is the hash at which the
- * next page starts. */
+ * shard. (The home of a key is the bucket in which the search for it begins: index.h.) The hash of a key never changes,
+ * so puts, moves and resizes do not disturb a listing: a key that is present all the time is listed exactly once, and a
+ * key that comes or goes at most once. The cursor is the hash at which the next page starts. */
 #include "store/listing.h"
 
 #include "base/buffer.h"
