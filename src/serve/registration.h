@@ -5,8 +5,9 @@
 
 #include "registry/context.h"
 
-/* Make the open connections under a reply's key the context's targets, or refuse the reply, as its policy requires.
- * Called before a stream is opened for the reply. */
+/* Determine whether a reply uses connections that are stored under its key, as the reply's policy requires. If it does,
+ * they become the targets of the context; if the policy forbids the reply, it is refused; otherwise nothing changes,
+ * and a stream can be opened. Called before a stream is opened for the reply. */
 void vsi_registration_find(vestry_dispatch_context *context);
 
 /* Store an opened stream (context->opened) under the keys of its reply, if it stays open. If another stream was faster

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The limit on the number of streams of each scope, under any keys. The scope without a name is not limited, because
- * all users share it. */
+/* The limit on the number of streams of each scope, under any keys. The empty scope is not limited, because all users
+ * share it. */
 #ifndef VSI_SERVE_SHARES_H
 #define VSI_SERVE_SHARES_H
 

@@ -188,7 +188,8 @@ uint64_t vsi_keys_clock_at(vsi_keys *keys, uint64_t own_ns) {
   return clock_ms;
 }
 
-/* A node that was alone until now moves the stamps of its streams along with the clock. */
+/* Advance the cluster clock to that of another node. A jump of more than CLOCK_JUMP_MS shows that this node was alone
+ * until now: then the stamps of its streams advance by the same time. */
 void vsi_keys_hear_clock(vsi_keys *keys, uint64_t clock_ms) {
   vsi_mutex_lock(&keys->lock);
   uint64_t own_ms = clock_locked(keys), more_ms = clock_ms > own_ms ? clock_ms - own_ms : 0;

@@ -55,7 +55,7 @@ uint64_t vsi_peers_unsynced(const vestry_cluster *cluster) {
   return mask;
 }
 
-/* While a proven run has no slot, its keys are unknown. */
+/* Return whether every run that has proven itself has a slot. The keys of a run without a slot are unknown. */
 static bool all_have_places(const vestry_cluster *cluster) {
   return !cluster->placeless_ns || vsi_now_ns(cluster->host) - cluster->placeless_ns >= cluster->dead_ns;
 }
@@ -185,7 +185,7 @@ bool vsi_members_are_full(const vestry_cluster *cluster) {
   return cluster->peers_count == VSI_NODES_MAX && vsi_peers_alive(cluster) == UINT64_MAX;
 }
 
-/* Logged once for each run. */
+/* The name is stored for a log message, once for each run. */
 void vsi_members_note_placeless(vestry_cluster *cluster, uint64_t epoch, const vestry_slice *name) {
   const uint64_t now_ns = vsi_now_ns(cluster->host);
   cluster->placeless_ns = now_ns ? now_ns : 1;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a node that announces a channel or a key too late to receive a message */
-/* Announcements of keys by other nodes, and messages that a node missed because its announcement came late.
+/* Announcements of keys by other nodes, and messages that a node missed because its announcement came late. cluster.h
+ * explains runs, links and turns; keys.c explains announcements and REPLACE. A dispatch performs effects for all
+ * streams of a key. A member is a stream in a channel.
  *
  * An event of a channel goes to the nodes that have announced members. If a node's announcement was in transit at that
  * time, the node missed the event. So this node remembers for a while to which channels it has sent, and to which nodes
