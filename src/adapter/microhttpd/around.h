@@ -15,11 +15,11 @@ bool vsi_microhttpd_around_pays(const vsi_microhttpd_request *request);
 bool vsi_microhttpd_around_read(vsi_microhttpd_request *request);
 /* Return whether the body was read directly, and is complete or no longer wanted. */
 bool vsi_microhttpd_around_is_over(const vsi_microhttpd_request *request);
-/* Then: end the writer, and answer the request. */
+/* End the writer of such a body, and answer the request. */
 void vsi_microhttpd_around_answer(vsi_microhttpd_request *request);
 
-/* Implement vestry_request_ops.respond and .open for such a request, whether its body was read directly in the end or
- * not. */
+/* Implement vestry_request_ops.respond and .open for a request whose body may be read directly
+ * (vsi_microhttpd_around_fits), whether it was read directly or not. */
 vestry_err vsi_microhttpd_around_respond(void *server_request, const vestry_response *response);
 vestry_err vsi_microhttpd_around_open(void *server_request, const vestry_response *head,
                                       const vestry_transport_ops **ret_ops, void **ret_transport);

@@ -64,7 +64,7 @@ static void answer(struct MHD_Connection *conn, unsigned status) {
   shutdown(fd, SHUT_WR);
 }
 
-/* libmicrohttpd makes a record of each parameter of the query. */
+/* The parameters are counted because libmicrohttpd makes a record of each of them in the connection's memory. */
 bool vsi_microhttpd_refused_line(const vsi_microhttpd *adapter, struct MHD_Connection *conn, const char *target) {
   size_t parameters = 1;
   for (const char *at = strchr(target, '?'); at; at = strchr(at + 1, '&')) parameters++;

@@ -38,7 +38,7 @@ typedef struct vsi_microhttpd_request {
 
   vestry_receiving *receiving;  /* of the body, if it is in pieces (pieces.c); NULL: none */
   bool reads;                   /* its pieces may be read directly (around.c) */
-  bool is_around;               /* they were, so libmicrohttpd will not see its end */
+  bool is_around;               /* some pieces were read directly, so libmicrohttpd will not see the end of the body */
   bool is_answered;             /* answered directly; bytes that still arrive are discarded */
   uint64_t body_received;       /* of a body of known length */
   bool is_closed;               /* its writer is to end, or has ended */

@@ -32,8 +32,10 @@
 
 enum { EVENTS_AT_ONCE = 128, CLOSED_AT_ONCE = 64, LOOK_MS = 1000, GENERATIONS = INT32_MAX };
 static const uint32_t NONE = UINT32_MAX;
-static const vsi_microhttpd_key TOLD = UINT64_MAX; /* no entry's: generations have 31 bits */
-static const eventfd_t END = 1 << 30;              /* ends the thread; less: compute the sleep anew */
+static const vsi_microhttpd_key TOLD = UINT64_MAX; /* the key of `told` in the epoll; no entry has it, because
+                                                      generations have 31 bits */
+static const eventfd_t END = 1 << 30;              /* written to `told` to end the thread; a smaller number only wakes
+                                                      it, and it computes its sleep anew */
 
 /* --------------------------------------------------------------------------------------------------- the table ---- */
 
@@ -219,7 +221,7 @@ static int patience_ms(vsi_microhttpd_watch *watch) {
   return most_ms;
 }
 
-/* Returns whether to continue. */
+/* Read `told`. Returns whether the thread continues. */
 static bool is_told(vsi_microhttpd_watch *watch) {
   eventfd_t told = 0;
   (void)eventfd_read(watch->told, &told);
