@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The bounded table of submissions that this process has seen; their answers; and the storage shared by several
- * nodes. */
+/* The bounded table of submissions that this process has seen; their answers; and the storage shared by several nodes.
+ *
+ * Words. A submission is a request with a nonce; its record is its entry in the table. A record is settled when its
+ * request has an answer or has failed. What the storage gets is sealed: hashes of the nonce, and the encrypted answer
+ * (once_storage.c). An end is owed (pending) if the storage could not take the result of a run. */
 #ifndef VSI_GUARD_ONCE_TABLE_H
 #define VSI_GUARD_ONCE_TABLE_H
 

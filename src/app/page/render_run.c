@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: the claims of a hash and of an event id about a stream */
 /* One run of a fragment: call the handler, compare the hash of the result with that of the content that the streams
- * have, format the event, and record the result. A fragment is a unit of rendering: a page, or a part of a page
- * (fragment.h).
+ * have, format the event, and record the result. A fragment is a unit of rendering: a page, or a part of a page. A
+ * private fragment belongs to one stream, a shared one to any number of streams (fragment.h, which also explains the
+ * flags of a fragment). A claim is a statement of a tab about the content that it shows; the tag is the hash of this
+ * content (state_tag.h). A topic is a name for data that a render depends on (topic.c).
  *
  * The hash of a fragment identifies the content that every stream of the fragment has, or will have once its queue is
  * written. The hash changes only after the event was accepted. Therefore content that could not be sent still differs

@@ -3,16 +3,17 @@
 /* The storage of forms in a database, with the rules of the storage in memory (app/page/form_kept.c): a form has a
  * generation, and each message with typed text has the generation of its form and a number.
  *
- * Each form is a row; is_visitor means that it belongs to an anonymous user. A message that changes the form is one
- * UPDATE of columns that are in no index. If it finds no row, because there is none, or because the row needs more room
- * or a later expiry, put_row does the full work. (`room` is the size of a row, rounded up, so that typing a little more
- * does not change it.) The statement that writes compares generation and number, so the later of two messages stays,
- * whichever nodes received them.
+ * Each form is a row. Its `pairs` are its fields and their values (form_storage.h). is_visitor means that it belongs to
+ * an anonymous user. A message that changes the form is one UPDATE of columns that are in no index. If it finds no row,
+ * because there is none, or because the row needs more room or a later expiry, put_row does the full work. (`room` is
+ * the size of a row, rounded up, so that typing a little more does not change it.) The statement that writes compares
+ * generation and number, so the later of two messages stays, whichever nodes received them.
  *
  * A page must be rendered again when its form was cleared, but not when text is typed. Therefore a render reads a
- * second table, vestry_form_cleared, in which each clearing changes one row. The table of forms is not part of the read
- * set, which is the data whose changes refresh the page. The row of vestry_form_cleared is selected by a number that is
- * computed from the tab's id and the form's name. So a render can read the row before the form exists.
+ * second table, vestry_form_cleared, in which each clearing changes one row. This read is recorded: it is a part of the
+ * page's read set, the data whose changes refresh the page. The read of the table of forms is not (read_unfollowed in
+ * data/sql/sql.h). The row of vestry_form_cleared is selected by a number that is computed from the tab's id and the
+ * form's name. So a render can read the row before the form exists.
  * - PostgreSQL: vestry_form_cleared has all its 4,096 rows from the beginning, because an insert next to a row would
  *   refresh renders that have read the range around it. Two forms that share a row sometimes refresh pages of each
  *   other.
