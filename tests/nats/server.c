@@ -58,6 +58,13 @@ bool nats_server_listens(const nats_server *server) {
   return listens(server->port);
 }
 
+void nats_server_reload(const nats_server *server, const char *config) {
+  char path[128];
+  snprintf(path, sizeof path, "%s/server.conf", server->folder);
+  write_config(server, path, config);
+  assert_int_equal(kill(server->pid, SIGHUP), 0);
+}
+
 void nats_server_launch(nats_server *server, const char *config) {
   char path[128], log[128];
   snprintf(path, sizeof path, "%s/server.conf", server->folder);

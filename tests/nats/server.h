@@ -20,6 +20,8 @@ void nats_server_start(nats_server *server, const char *config);
 /* The same in two steps, for callers with other work meanwhile: run it; return whether it listens. */
 void nats_server_launch(nats_server *server, const char *config);
 bool nats_server_listens(const nats_server *server);
+/* Have a running server read another configuration. It applies it soon after the return. */
+void nats_server_reload(const nats_server *server, const char *config);
 /* Kill it with SIGKILL, and wait for its end. Does nothing if it is not running. */
 void nats_server_kill(nats_server *server);
 /* Stop or continue it. */

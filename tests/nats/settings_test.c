@@ -39,8 +39,9 @@ static vestry_nats_stats stats_of(ear *e) {
   return stats;
 }
 
-/* Start with the address of the server, unless the options have others. */
-static void start_with(ear *e, vestry_nats_options options) {
+/* Start with the address of the server, unless the options have others, and with subscriptions of several kinds or
+ * this one. */
+static void start_on(ear *e, vestry_nats_options options, const char *subject) {
   const char *servers[] = {the.server.url};
   options.host = &the.th.host;
   if (!options.servers) options.servers = servers, options.servers_count = 1;
@@ -49,10 +50,14 @@ static void start_with(ear *e, vestry_nats_options options) {
   vestry_broker broker;
   assert_int_equal(vestry_nats_create(&options, &broker), VESTRY_OK);
   ear_init(e, broker);
-  ear_hears(e, "in");
-  ear_hears(e, "other.subject");
-  ear_hears(e, "vestry.subject");
+  static const char *const subjects[] = {"in", "other.subject", "vestry.subject"};
+  for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++)
+    if (!subject || strcmp(subject, subjects[i]) == 0) ear_hears(e, subjects[i]);
   ear_start(e);
+}
+
+static void start_with(ear *e, vestry_nats_options options) {
+  start_on(e, options, NULL);
 }
 
 static void assert_accepted(vestry_nats_options options) {
@@ -178,15 +183,46 @@ static void nkey_needs_its_own_seed(void **state) {
   assert_refused((vestry_nats_options){.nkey = public[0], .nkey_seed_file = path[1]}); /* the key of another user */
 }
 
-/* Assert that the broker connects, but neither receives nor sends on foreign subjects. */
+/* Assert that the broker connects, but cannot subscribe to foreign subjects, and what it publishes there is lost. */
 static void assert_only_own_subjects(vestry_nats_options options) {
   ear e;
-  start_with(&e, options);
+  start_on(&e, options, "vestry.subject");
   UNTIL(ear_states(&e, VESTRY_BROKER_UP) == 1);
   assert_int_equal(ear_publish(&e, "other.subject", "x"), VESTRY_OK);
   assert_int_equal(ear_publish(&e, "vestry.subject", "x"), VESTRY_OK);
   UNTIL(ear_messages(&e, "vestry.subject") == 1);
-  assert_int_equal(ear_messages(&e, "other.subject"), 0);
+  assert_int_equal(ear_states(&e, VESTRY_BROKER_DOWN), 0);
+  ear_finish(&e);
+  assert_refused(options);
+}
+
+#define RIGHTS(subjects)                                                                                               \
+  "authorization { users: [ { user: u, password: p, permissions: { publish: \">\", subscribe: \"" subjects "\" } } ] " \
+  "}"
+
+/* libnats keeps the connection, and would never subscribe again. */
+/* capability: G1 */
+static void broker_without_all_its_subscriptions_is_down(void **state) {
+  (void)state;
+  ear e;
+  nats_server_start(&the.server, RIGHTS("other.>"));
+  const vestry_nats_options options = {.user = "u", .password = "p"};
+  assert_refused(options);
+  long lines = the.th.log_lines;
+  start_with(&e, options);
+  UNTIL(stats_of(&e).attempts_count >= 10);
+  assert_in_range(the.th.log_lines - lines, 1, 3); /* two subscriptions and the attempt, not those that follow */
+  for (size_t i = 1; i <= 3; i++) {
+    nats_server_reload(&the.server, RIGHTS(">"));
+    UNTIL(ear_states(&e, VESTRY_BROKER_UP) == i);
+    for (size_t k = 1; k <= 10; k++) {
+      assert_int_equal(ear_publish(&e, "in", "x"), VESTRY_OK);
+      UNTIL(ear_messages(&e, "in") == 10 * (i - 1) + k);
+    }
+    nats_server_reload(&the.server, RIGHTS("other.>"));
+    UNTIL(ear_states(&e, VESTRY_BROKER_DOWN) == i);
+    assert_int_equal(ear_publish(&e, "in", "x"), VESTRY_IO);
+  }
   ear_finish(&e);
 }
 
@@ -522,6 +558,7 @@ int main(void) {
       TEST(token_is_required),
       TEST(nkey_needs_its_own_seed),
       TEST(credentials_restrict_the_subjects),
+      TEST(broker_without_all_its_subscriptions_is_down),
       TEST(refused_broker_retries_until_it_is_accepted),
       TEST(one_reachable_server_of_several_suffices),
       TEST(server_certificate_must_match_ca_and_host),

@@ -4,7 +4,11 @@
 #include "cluster/strict_race.h"
 #include "nats/server.h"
 #include "support/test.h"
+#include "support/until.h"
+#include "vestry/cluster/cluster.h"
 #include "vestry/cluster/nats.h"
+#include "vestry/testing/memory.h"
+#include "vestry/vestry.h"
 
 static void key_has_at_most_one_stream_with_threads(void **state) {
   (void)state;
@@ -24,7 +28,90 @@ static void key_has_at_most_one_stream_with_threads(void **state) {
   nats_server_finish(&server);
 }
 
+static vestry_err open_handler(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  vestry_reply_key(reply, VESTRY_KEY("k", 1));
+  return vestry_reply_keep(reply, VESTRY_KEEP_REJECT, 0);
+}
+
+static int open_stream(vestry *v, vestry_memory_exchange **ret_stream) {
+  assert_int_equal(vestry_memory_request(v, &(vestry_memory_call){.datastar = true}, open_handler, NULL, ret_stream),
+                   VESTRY_OK);
+  UNTIL(vestry_memory_look(*ret_stream).status);
+  return vestry_memory_look(*ret_stream).status;
+}
+
+static bool holds(vestry *v, vestry_memory_exchange **stream) {
+  vestry_memory_destroy(*stream);
+  return open_stream(v, stream) == 200;
+}
+
+/* Request a stream of the key that another node holds. */
+static int refusal_of(vestry *v) {
+  vestry_memory_exchange *stream;
+  int status = open_stream(v, &stream);
+  vestry_memory_destroy(stream);
+  if (status != 409) assert_int_equal(status, 503);
+  return status;
+}
+
+#define USERS(subjects)                                                                                                \
+  "authorization { users: [ { user: a, password: p }, { user: b, password: p, permissions: { publish: \">\", "         \
+  "subscribe: \"" subjects "\" } } ] }"
+
+/* To a node that the server has made deaf all others seem to be dead, and it can still make reservations. */
+static void deaf_node_opens_no_stream_of_a_held_key(void **state) {
+  (void)state;
+  static const char secret[] = "all nodes of this test have the same";
+  static const char *const names[] = {"a", "b"};
+  nats_server server;
+  vestry *v[2];
+  vestry_broker brokers[2];
+  vestry_cluster *clusters[2];
+  vestry_memory_exchange *stream = NULL;
+  nats_server_init(&server);
+  nats_server_start(&server, USERS(">"));
+  const char *servers[] = {server.url};
+  for (int i = 0; i < 2; i++) {
+    const vestry_nats_options nats = {.servers = servers,
+                                      .servers_count = 1,
+                                      .user = names[i],
+                                      .password = "p",
+                                      .reservations_bucket = "reservations",
+                                      .reservations_ms = 30000};
+    const vestry_cluster_options options = {.node = names[i],
+                                            .secret = secret,
+                                            .secret_len = sizeof secret,
+                                            .heartbeat_ms = 20,
+                                            .suspect_ms = 5000,
+                                            .dead_ms = 6000,
+                                            .answer_ms = 60000,
+                                            .strict = true};
+    assert_int_equal(vestry_nats_create(&nats, &brokers[i]), VESTRY_OK);
+    assert_int_equal(vestry_create(&(vestry_options){.threads_count = 2}, &v[i]), VESTRY_OK);
+    assert_int_equal(vestry_cluster_create(v[i], &brokers[i], &options, &clusters[i]), VESTRY_OK);
+  }
+  UNTIL(vestry_cluster_member(clusters[1], "a") == VESTRY_MEMBER_ALIVE);
+  UNTIL(holds(v[0], &stream));
+  UNTIL(refusal_of(v[1]) == 409);
+  nats_server_reload(&server, USERS("_INBOX.>"));
+  UNTIL(refusal_of(v[1]) == 503);
+  UNTIL(refusal_of(v[1]) && vestry_cluster_member(clusters[1], "a") == VESTRY_MEMBER_DEAD);
+  refusal_of(v[1]);
+  nats_server_reload(&server, USERS(">"));
+  UNTIL(refusal_of(v[1]) == 409);
+  vestry_memory_destroy(stream);
+  for (int i = 0; i < 2; i++) {
+    assert_int_equal(vestry_stop(v[i], VESTRY_NEVER_MS), VESTRY_OK);
+    vestry_cluster_destroy(clusters[i]);
+    brokers[i].ops->destroy(brokers[i].broker);
+    vestry_destroy(v[i]);
+  }
+  nats_server_finish(&server);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(key_has_at_most_one_stream_with_threads)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(key_has_at_most_one_stream_with_threads),
+                                     cmocka_unit_test(deaf_node_opens_no_stream_of_a_held_key)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,14 +4,17 @@
  *
  * Connections are not reused: each is made, used and freed, and no state passes to the next. UP is reported when the
  * server has responded after all subscriptions. DOWN is reported as soon as the end of the connection is known: a read
- * or a write has failed, or the server does not respond. Messages that wait at that time are dropped, because they must
- * not arrive late.
+ * or a write has failed, or the server does not respond. If the server removes a subscription, for example because its
+ * configuration gives the user fewer rights now, libnats keeps the connection, and nothing arrives any more. The
+ * connection is then ended here, and attempts fail until the server accepts all subscriptions again. Messages that wait
+ * at the end of a connection are dropped, because they must not arrive late.
  *
  * Until libnats has reported that a connection is closed, it calls back, and holds a reference to the argument of the
  * callbacks. The next connection waits for that report. If it does not arrive within VSI_NATS_COMPLETE_MS (libnats
  * cannot send it without memory), the thread continues, and the referenced memory is not freed. */
 
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -29,7 +32,9 @@ typedef struct wire {
   /* Guarded by the broker's lock. */
   unsigned refs; /* of the link's thread, and of on_closed */
   bool is_closed;
+  bool is_deaf; /* the server has refused or removed a subscription */
 
+  bool is_quiet;             /* attempts before this one have failed, and it was logged */
   unsigned complaints_count; /* of on_error's thread */
 } wire;
 
@@ -66,13 +71,40 @@ static void on_closed(natsConnection *connection, void *ctx) {
   vsi_mutex_unlock(&broker->lock);
 }
 
+/* Return whether an error of a connection is that the server refuses one of the broker's subscriptions. The rights of
+ * the user can also lack for publishing, or for a subscription of libnats (responses of JetStream). */
+static bool is_refusal(const vsi_nats_broker *broker, natsStatus status, const char *text) {
+  char quoted[VESTRY_SUBJECT_MAX_BYTES + 3];
+  if (status != NATS_NOT_PERMITTED || !text || !strstr(text, "Subscription")) return false;
+  for (size_t i = 0; i < broker->subjects_count; i++) {
+    snprintf(quoted, sizeof quoted, "\"%s\"", broker->subjects[i]);
+    if (strstr(text, quoted)) return true;
+  }
+  return false;
+}
+
 /* Called on the same thread. */
 static void on_error(natsConnection *connection, natsSubscription *sub, natsStatus status, void *ctx) {
   (void)connection, (void)sub;
   wire *w = ctx;
-  if (w->complaints_count++ >= COMPLAINTS_MAX) return;
-  vsi_log(w->broker->host, VESTRY_LOG_WARN, "nats: the server or libnats reports an error: %s",
-          natsStatus_GetText(status));
+  vsi_nats_broker *broker = w->broker;
+  const char *text = nats_GetLastError(NULL); /* of this error */
+  bool is_deaf = is_refusal(broker, status, text);
+  if (is_deaf) {
+    vsi_mutex_lock(&broker->lock);
+    w->is_deaf = true;
+    pthread_cond_broadcast(&broker->changed);
+    vsi_mutex_unlock(&broker->lock);
+  }
+  if ((is_deaf && w->is_quiet) || w->complaints_count++ >= COMPLAINTS_MAX) return;
+  if (is_deaf)
+    vsi_log(broker->host, VESTRY_LOG_WARN,
+            "nats: the server refuses a subscription: %s; allow this user to subscribe to it (permissions of "
+            "nats-server)",
+            text);
+  else
+    vsi_log(broker->host, VESTRY_LOG_WARN, "nats: the server or libnats reports an error: %s",
+            natsStatus_GetText(status));
 }
 
 /* ---- connecting -------------------------------------------------------------------------------------------------- */
@@ -92,6 +124,7 @@ static natsStatus connect_to(linking *l, size_t server) {
   vsi_mutex_lock(&broker->lock);
   w->broker = broker;
   w->refs = 2;
+  w->is_quiet = l->has_complained;
   broker->refs++;
   atomic_store(&broker->is_over, false);
   vsi_mutex_unlock(&broker->lock);
@@ -131,12 +164,23 @@ static natsStatus subscribe(linking *l, size_t number) {
   return s;
 }
 
+static bool is_refused(linking *l) {
+  vsi_nats_broker *broker = l->broker;
+  const char *text = NULL;
+  vsi_mutex_lock(&broker->io); /* libnats overwrites the text while it reads */
+  natsStatus status = natsConnection_GetLastError(l->connection, &text);
+  bool refused = is_refusal(broker, status, text);
+  vsi_mutex_unlock(&broker->io);
+  return refused;
+}
+
 /* Subscribe to all subjects, and wait for the server's response after them. */
 static natsStatus subscribe_all(linking *l) {
   vsi_nats_broker *broker = l->broker;
   natsStatus s = NATS_OK;
   for (size_t i = 0; !s && i < broker->subjects_count; i++) s = subscribe(l, i);
   if (!s) s = natsConnection_FlushTimeout(l->connection, (int64_t)broker->settings.options.connect_ms);
+  if (!s && is_refused(l)) s = NATS_NOT_PERMITTED; /* a refusal arrives before the response */
   if (s) return s;
   size_t max_payload = (size_t)natsConnection_GetMaxPayload(l->connection);
   vsi_mutex_lock(&broker->lock);
@@ -281,7 +325,7 @@ static bool is_there(linking *l) {
          atomic_load(&broker->reads_count) != reads || atomic_load(&broker->is_telling);
 }
 
-/* Watch the connection until it ends or the broker stops. */
+/* Watch the connection until it ends, a subscription is removed, or the broker stops. */
 static void serve(linking *l) {
   vsi_nats_broker *broker = l->broker;
   const vestry_nats_options *options = &broker->settings.options;
@@ -289,15 +333,16 @@ static void serve(linking *l) {
   uint64_t answered_ns = vsi_monotonic_ns();
   for (;;) {
     vsi_mutex_lock(&broker->lock);
-    while (!atomic_load(&broker->is_over) && !broker->stops &&
+    while (!atomic_load(&broker->is_over) && !l->wire->is_deaf && !broker->stops &&
            vsi_wait_until(&broker->changed, &broker->lock, answered_ns + ping_ns))
       continue;
-    bool is_over = atomic_load(&broker->is_over), stops = broker->stops;
+    bool is_over = atomic_load(&broker->is_over) || l->wire->is_deaf, stops = broker->stops;
     if (stops) set_down_locked(broker);
     vsi_mutex_unlock(&broker->lock);
     if (stops && !is_over) say_last_words(l);
     if (stops || is_over) return;
     if (is_there(l)) answered_ns = vsi_monotonic_ns();
+    if (is_refused(l)) return; /* on_error may come late: an application can block its thread */
     if (vsi_monotonic_ns() - answered_ns > ping_ns * (options->pings_out + 1)) return;
   }
 }
