@@ -4,10 +4,10 @@
  *
  * If all queues together hold nearly the maximum of the budget, connections are closed. The connection that holds the
  * most bytes is closed first: the queue of a stream that is not read grows, the queue of a stream that is read stays
- * small, so stalled streams are closed. Connections are filed by the bytes that they hold (base/load.h). A sender files
- * a connection higher when it holds more than ever before. The thread that looks for room files a connection lower when
- * it finds that the connection holds less. So a send takes the lock only if the queue is longer than before, and a
- * search does not walk past all other connections.
+ * small, so stalled streams are closed. Connections are filed by the bytes that they hold, in ranks (base/load.h). A
+ * sender files a connection in a higher rank when it holds more than its rank stands for. The thread that looks for
+ * room files a connection in a lower rank when it finds that the connection holds less. So a send takes the lock only
+ * if the queue outgrows its rank, and a search does not walk past all other connections.
  *
  * A closed connection releases its memory a little later. Its bytes count as going at once (vsi_connection_goes),
  * because otherwise one burst would close more connections than necessary. (A connection inside a blocking write keeps

@@ -108,7 +108,8 @@ static bool is_active(vestry_slice text) {
 }
 
 typedef struct html_look {
-  bool runs;        /* it may run code: such elements, handlers, Datastar attributes that do more than show */
+  bool runs;        /* it may run code: active or custom elements, handlers, Datastar attributes that do more than
+                       show */
   bool has_state;   /* it may have state: it must be read completely, or its effect is unknown */
   size_t ids_count; /* number of attributes that may be ids */
 } html_look;

@@ -14,7 +14,7 @@
 /* Send an announcement to a node, after those that are still waiting for it. false: the node must get a full
  * announcement. */
 bool vsi_digest_send(vestry_cluster *cluster, vsi_peer *peer, vsi_buffer *buffer, vsi_wire_kind kind, uint8_t flags);
-/* Send some waiting announcements; and drop all of a node. */
+/* Send some of the announcements that wait, for all nodes; and drop all that wait for one node. */
 void vsi_digests_go_on(vestry_cluster *cluster);
 void vsi_digests_drop(vestry_cluster *cluster, vsi_peer *peer);
 

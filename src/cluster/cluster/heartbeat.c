@@ -89,20 +89,20 @@ void vsi_heartbeat_due(vestry_timer *timer, void *ctx) {
  *       HANDSHAKE (echo a)          → a   b proves itself: b counts at a from here on
  *
  * A node sends the proof before anything else to the node that has requested it, because that node ignores all other
- * messages until then.
+ * messages until the proof has arrived.
  *
- * Challenges are not stored. A nonce is a keyed hash, with a key that this run has drawn, of the other run, of the
- * number of proofs of that node, and of the time in steps of dead_ms. So a flood of old HELLOs takes no memory, and a
- * proof is accepted once, within at most two steps. While a run of a node is well, other runs of its name get no
- * challenge.
+ * Challenges are not stored. A nonce is a keyed hash of three values: the other run, the number of proofs that the
+ * other node has given so far, and the time in steps of dead_ms. Each run draws the key of its hashes anew. So a flood
+ * of old HELLOs takes no memory, and a proof is accepted once, within at most two steps. While a run of a node is well,
+ * other runs of its name get no challenge.
  *
  * Each message of a run that counts, handshakes included, has a turn, which only increases. A message whose turn is not
  * above the last one is a repetition. After a silence of dead_ms the run must prove itself again.
  *
  * Two nodes of one name. Each proves to the other that it is alive. The two cannot compare their ages exactly, because
- * messages take time. So only the node with the lower epoch judges, once, by the age of the other: it gives up itself,
- * or its next HANDSHAKE has the flag YIELD and the other gives up. All other nodes keep the run that they know, as long
- * as it is well.
+ * messages take time. So only the node with the lower epoch judges, once, by the age of the other. Either it gives up
+ * itself, or its next HANDSHAKE has the flag YIELD and the other node gives up. All other nodes keep the run that they
+ * know, as long as it is well.
  *
  * One node too many. A node that receives a proof and has no free slot determines the youngest of all nodes that it
  * knows, itself and the new one included. The youngest gives up, at once or when it receives FULL under the seal of
@@ -172,7 +172,8 @@ static void send(vestry_cluster *cluster, const vsi_wire_message *to, bool asks,
 
 /* -------------------------------------------------------------------------------------------------- handshakes ---- */
 
-/* Return whether this run must prove itself. */
+/* Return whether a run of another node must prove itself. peer: the node, with the run that is known; NULL: none.
+ * epoch: the run that has sent a message. */
 static bool is_wanted(const vestry_cluster *cluster, const vsi_peer *peer, uint64_t epoch) {
   if (!peer) return true;
   if (peer->epoch != epoch) return !vsi_peer_is_well(cluster, peer);
