@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* Client actions: JavaScript for the page to run, in an element whose `data-init` the client evaluates
+ * (client_action.h). */
 #include "event/client_action.h"
 
 #include <string.h>

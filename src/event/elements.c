@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Events that patch elements: their options, and the layout of the event. */
 #include <string.h>
 
 #include "base/field.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Escaping of text that an event inserts into a script element or into attribute values (escape.h). */
 #include "event/escape.h"
 
 #include <string.h>

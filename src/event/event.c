@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* Events: one allocation with the bytes and a reference count. Making an event by its layout, its extras (data that
+ * other modules keep with it), and the simplest kinds: comment, reconnect delay, id. */
 #include "vestry/event.h"
 
 #include <assert.h>

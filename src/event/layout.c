@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The parts that the layouts of several kinds of events have in common (layout.h). */
 #include "event/layout.h"
 
 #include <string.h>

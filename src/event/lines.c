@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: line breaks, 64 bytes at a time */
+/* Counting line breaks, and copying text with a prefix in front of each line (lines.h). Both examine several bytes at
+ * once. */
 #include "event/lines.h"
 
 #include <endian.h>

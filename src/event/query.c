@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Parameters of query strings and form bodies: finding one by its name, and decoding its value. */
 #include "event/query.h"
 
 #include <string.h>

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* Events that make the page run a script, by a script element that removes itself unless it is to be kept; and the
+ * options of all elements that make a page run code. */
 #include <string.h>
 
 #include "base/field.h"

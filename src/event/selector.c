@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* CSS selectors for an element with a given id, escaped as the CSS Object Model prescribes for identifiers. */
 #include "vestry/selector.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Reading the signals that a client sends with a request: JSON, within limits. */
 #include "vestry/signals.h"
 
 #include "base/memory.h"

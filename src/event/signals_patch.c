@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Signals patches made from values: the JSON is written into the event directly. */
 #include "event/signals_patch.h"
 
 #include "base/field.h"

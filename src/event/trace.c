@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The trace that an event belongs to, stored as an extra of the event, and the spans of its writes. */
 #include "event/trace.h"
 
 typedef struct traced {

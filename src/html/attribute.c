@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The attribute at the place of a builder: which kind of text can be inserted into its value (attribute.h). */
 #include "html/attribute.h"
 
 #include <string.h>

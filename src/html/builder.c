@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The memory and the error of an HTML builder (builder.h). */
 #include "html/builder.h"
 
 #include <stdio.h>

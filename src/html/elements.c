@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* The table of the elements that the HTML parser treats specially (elements.h), and the lookup of an element by its
+ * name. */
 #include "html/elements.h"
 
 #include <string.h>

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* The public functions of the HTML builder (vestry/html.h): adding formats, texts, HTML and JavaScript values, and
+ * taking the result. */
 #include "html/html.h"
 
 #include "base/log.h"

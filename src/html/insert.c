@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* Inserting a text at the place of a builder: the place determines whether a text is possible there and how it is
+ * escaped. */
 #include "html/insert.h"
 
 #include "html/escape.h"

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* Finding the place for an attribute in the start tag of the html element, or for the whole tag if a document begins
+ * without it. */
 #include "html/root_tag.h"
 
 #include <string.h>

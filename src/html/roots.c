@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Reading whole HTML: whether it is one element, the id of this element, and the state of all elements (roots.h). */
 #include "html/roots.h"
 
 #include <string.h>

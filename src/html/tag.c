@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The tokenizer for whole HTML: tags, attributes, comments, and the text of elements such as script (tag.h). */
 #include "html/tag.h"
 
 #include <string.h>

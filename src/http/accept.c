@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Reading Accept-Encoding (RFC 9110, section 12.5.3), and choosing the coding that the client prefers. */
 #include "http/accept.h"
 
 #include <stdbool.h>

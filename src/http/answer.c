@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Answers that are not streams: a reply as a complete response, and the answers to errors. */
 #include "http/answer.h"
 
 #include <stdio.h>

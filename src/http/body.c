@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* Bodies of answers: their bytes, or the open file that they come from, and the budget of bytes that all of them
+ * share. */
 #include "http/body.h"
 
 #include <errno.h>

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* The choice of a new stream's encoding: the profile that the client prefers, and whether the stream gets a private
+ * encoder. */
 #include "http/encoding.h"
 
 #include "http/accept.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Counters of rejected requests, and the budget of bytes that all running requests share. */
 #include "http/intake.h"
 
 #include "instance/instance.h"

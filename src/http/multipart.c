@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Reading the parts of a multipart/form-data body (multipart.h). */
 #include "http/multipart.h"
 
 #include <string.h>

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* Complete answers of the civetweb adapter: the head is formatted into one buffer, and a short body is sent together
+ * with it. */
 #include "adapter/civetweb/answer.h"
 
 #include <civetweb.h>

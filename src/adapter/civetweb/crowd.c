@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* The limit of connections per client address (crowd.h): a timer counts the sockets of each address, by walking through
+ * the descriptors of this process, and shuts the surplus for reading. */
 #include "adapter/civetweb/crowd.h"
 
 #include <dirent.h>

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* Deadlines of requests, and limits of the memory that requests and answers hold together (deadline.h): which requests
+ * and answers are overdue, and how their sockets are found and shut. */
 #include "adapter/civetweb/deadline.h"
 
 #include <sys/resource.h>

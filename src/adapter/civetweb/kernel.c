@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* The state of the server's TCP sockets, as the kernel reports it over NETLINK_SOCK_DIAG (kernel.h): the request for a
+ * dump, and reading the answer. */
 #include "adapter/civetweb/kernel.h"
 
 #include <errno.h>

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* The list of all civetweb adapters of this process, by which the adapters of one server find each other
+ * (neighbours.h). */
 #include "adapter/civetweb/neighbours.h"
 
 #include "base/log.h"

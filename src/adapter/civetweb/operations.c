@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The table of functions by which vestry reads a request of civetweb and answers it. */
 #include "adapter/civetweb/operations.h"
 
 #include <civetweb.h>

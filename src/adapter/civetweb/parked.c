@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The streams of an adapter, each on a dedicated thread, in a map by their peers (parked.h). */
 #include "adapter/civetweb/parked.h"
 
 /* Number of connections that are closed at once, without the lock. */

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* The peer of a stream: parsing its address, and the cause with which its stream ends, determined by the state of its
+ * socket. */
 #include "adapter/civetweb/peer.h"
 
 #include <arpa/inet.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* A request of civetweb: checking its head, and reading or skipping its body. */
 #include "adapter/civetweb/request.h"
 
 #include <civetweb.h>

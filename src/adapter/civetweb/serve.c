@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Serving one request of civetweb from its head to the end of its answer or stream, on civetweb's worker. */
 #include "adapter/civetweb/serve.h"
 
 #include <civetweb.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The settings of a civetweb server that concern vestry, read from its options as civetweb reads them. */
 #include "adapter/civetweb/settings.h"
 
 #include <civetweb.h>
