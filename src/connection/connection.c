@@ -159,8 +159,8 @@ bool vestry_connection_close(vestry_connection *connection, vestry_cause cause) 
  *
  * A sender first reserves room in the queue, which counts the event there, and then increments accepted_count.
  * Therefore accepted_count is read first (acquire, so that the queue's count is read after it). Concurrent sends can
- * then make the result too small, never too large. Each of these sends notifies the runner afterwards, which computes
- * the result again. */
+ * then make the result too small, never too large. Each such send notifies the runner afterwards, which computes the
+ * result again. */
 uint64_t vsi_connection_settled(const vestry_connection *connection) {
   uint64_t accepted = atomic_load_explicit(&connection->accepted_count, memory_order_acquire);
   uint32_t queued;

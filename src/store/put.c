@@ -30,7 +30,7 @@
  * for each other.)
  *
  * Of the data that all shards share, a put into a full store writes only ticks in `oldest`, and `floor`, a lower bound
- * of these ticks. Neither has to be exact: an outdated value only means that the victim is not exactly the least
+ * of all ticks there. Neither has to be exact: an outdated value only means that the victim is not exactly the least
  * recently used entry.
  *
  * A put allocates everything that it may need before it evicts anything: memory for the entry, room in the index and in

@@ -69,7 +69,7 @@ static void hush(int fd) {
   while (recv(fd, waste, sizeof waste, MSG_DONTWAIT) > 0) continue;
 }
 
-/* Put the connection into the list of those that wait for a request, with a deadline for_ns from now; UINT64_MAX:
+/* Put the connection into the list of connections that wait for a request, with a deadline for_ns from now; UINT64_MAX:
  * without a deadline. */
 static void wait_locked(vsi_microhttpd_socket *socket, uint64_t now, uint64_t for_ns) {
   leave_locked(socket);

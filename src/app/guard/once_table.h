@@ -2,7 +2,7 @@
 /* The bounded table of submissions that this process has seen; their answers; and the storage shared by several nodes.
  *
  * Words. A submission is a request with a nonce; its record is its entry in the table. A record is settled when its
- * request has an answer or has failed. What the storage gets is sealed: hashes of the nonce, and the encrypted answer
+ * request has an answer or has failed. The storage gets sealed data: hashes of the nonce, and the encrypted answer
  * (once_storage.c). An end is owed (pending) if the storage could not take the result of a run. */
 #ifndef VSI_GUARD_ONCE_TABLE_H
 #define VSI_GUARD_ONCE_TABLE_H

@@ -24,7 +24,7 @@
  * A submit clears the form in the application's own transaction, which may be serializable. Therefore, its statements
  * read nothing but the form's own row, and count nothing. Bounds are checked when text is stored. With SQLite, storing
  * is one transaction, and triggers count the forms and their bytes. With PostgreSQL, storing takes several statements,
- * and each is a transaction of its own. A node counts all rows again when it has added an eighth of the room that was
+ * and each is a separate transaction. A node counts all rows again when it has added an eighth of the room that was
  * free at the last count, so eight nodes together cannot exceed the bound. */
 #include <stdatomic.h>
 #include <stdio.h>
