@@ -13,9 +13,9 @@
  *
  * So this encoder writes the difference, and uses none of the decoder's distances. Each distance is written explicitly,
  * except repetitions of one that was written before in the same output. No other state of the decoder is used. Literals
- * have one code in all contexts. The decoder's window is full, because each stream begins with a primer as long as the
- * window (brotli.c). So each distance up to the size of the window means text that the decoder has received, and none
- * means a word of the static dictionary.
+ * have one code in all contexts. The decoder's window is full, because each stream begins with a primer: a comment as
+ * long as the window (brotli.c). So each distance up to the size of the window means text that the decoder has
+ * received, and none means a word of the static dictionary.
  *
  * The output is one meta-block, followed by an alignment to a byte boundary. Matches are searched in the previous event
  * and in the part of the new one that is already written. The first candidate is the last distance: if a piece of the

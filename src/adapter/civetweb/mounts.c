@@ -13,7 +13,8 @@
  * A mount is the callback data of one such pattern. A claim is a route that the adapter has registered: its method and
  * its path. The neighbours are the other adapters of vestry in the same server, which serve other instances of vestry;
  * two of them must not claim the same route (neighbours.h). If the adapter takes all paths (takes_all), it has one
- * mount for all of them.
+ * mount for all of them. The follower is the table of functions that the instance calls when routes are added and
+ * removed. The gate counts running requests, and admits none after the adapter has stopped (adapter/web/gate.h).
  *
  * Characters that are special in civetweb's patterns become '?', which matches any one. If a path matches only because
  * of that, or because civetweb's patterns ignore case, vestry has no route for it, and civetweb serves it as a file.

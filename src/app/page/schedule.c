@@ -2,7 +2,7 @@
 /* essay: the order of renders: throttling, fairness, shared fragments first, blocked streams, refreshes of all pages */
 /* The schedule of renders. A fragment is a unit of rendering: a private page, a shared page, or a part of pages
  * (fragment.h, which also explains the flags of a fragment). To mark a fragment is to note that it must be rendered
- * again (is_dirty).
+ * again (is_dirty); seq is the number of the refresh that causes it.
  *
  * A marked fragment waits in a heap for the time when it is due: at once, or an interval after the start of its last
  * render. So the first change is shown at once, and the last change is always shown (a throttle with leading and

@@ -204,6 +204,7 @@ void vsi_cluster_received(const char *subject, const void *data, size_t len, voi
   if (!is_well) {
     count_malformed(cluster, data, len);
   } else if (message.from == cluster->id) {
+    /* a message of this run, or of a twin: another node that was given this node's name by mistake */
     if (hears && message.epoch != cluster->epoch) vsi_handshake_twin(cluster, &message);
   } else if (hears) {
     cluster->stats.received_count++;

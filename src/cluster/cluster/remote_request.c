@@ -52,20 +52,20 @@ typedef struct vsi_remote_request {
   bool has_begun;                  /* its first round was sent */
   bool is_held;                    /* deferred behind an older request of its key; no response is awaited */
   bool is_in_line;                 /* in a list of the line: deferred, or begun and not sent to all nodes */
-  bool was_sent;
-  bool is_found;    /* streams were found here: only nodes that are known to hold the key get it */
-  bool asks_all;    /* no further round is needed */
-  uint8_t kind;     /* REQUEST or LIST */
-  uint8_t flags;    /* flags of its message */
-  uint64_t only;    /* of a LIST: the nodes to query */
-  vsi_buffer *page; /* receives the responses to a LIST; NULL: dropped */
-  uint32_t count;   /* number of connections so far */
+  bool was_sent;                   /* to at least one node */
+  bool is_found;                   /* streams were found here: only nodes that are known to hold the key get it */
+  bool asks_all;                   /* no further round is needed */
+  uint8_t kind;                    /* REQUEST or LIST */
+  uint8_t flags;                   /* flags of its message */
+  uint64_t only;                   /* of a LIST: the nodes to query */
+  vsi_buffer *page;                /* receives the responses to a LIST; NULL: dropped */
+  uint32_t count;                  /* number of connections so far */
   vestry_err error;
   vestry_answer_fn on_answer;
   void *ctx;
   vsi_buffer message; /* sealed for each receiver */
-  bool is_followed;
-  vestry_span span; /* valid if is_followed */
+  bool is_followed;   /* it belongs to a trace */
+  vestry_span span;   /* valid if is_followed */
 } vsi_remote_request;
 
 /* The requests of one key. */
