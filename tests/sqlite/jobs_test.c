@@ -160,6 +160,43 @@ static void full_disk_returns_limit(void **state) {
   crew_close(&c);
 }
 
+/* SQLite rolls the transaction back in the middle, and the function has handled that failure. */
+static vestry_err finish_lost(crew_node *n, vestry_job *job) {
+  vestry_sql_transaction *loan;
+  assert_int_equal(vestry_sql_begin(n->pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
+  assert_int_equal(run(loan, "INSERT INTO t VALUES(2)"), VESTRY_OK);
+  assert_int_equal(run(loan, "INSERT OR ROLLBACK INTO u VALUES(1)"), VESTRY_IO);
+  int64_t id;
+  assert_int_equal(enqueue(n, loan, &(vestry_job_order){.kind = "work"}, &id), VESTRY_IO);
+  return vestry_sql_end(loan, job ? vestry_job_finish(job, loan) : VESTRY_OK);
+}
+
+static void lose_work(crew *c, crew_node *n, vestry_job *job) {
+  c->meanwhile = NULL;
+  assert_int_equal(finish_lost(n, job), VESTRY_IO);
+}
+
+/* capability: L7 */
+static void lost_transaction_neither_enqueues_nor_finishes(void **state) {
+  (void)state;
+  crew c;
+  crew_open(&c, (vestry_jobs_options){0});
+  crew_node *n = &c.nodes[0];
+  crew_do(n, "CREATE TABLE u(y UNIQUE)");
+  crew_do(n, "INSERT INTO u VALUES(1)");
+  assert_int_equal(finish_lost(n, NULL), VESTRY_IO);
+  assert_int_equal(crew_number(n, "SELECT count(*) FROM vestry_job"), 0);
+  const int64_t id = crew_enqueue(&c, (vestry_job_order){0});
+  c.meanwhile = lose_work;
+  c.answers[0] = VESTRY_IO;
+  assert_true(crew_step(n));
+  assert_int_equal(atomic_load(&c.outcomes[0]), VESTRY_JOB_ENDED_AGAIN);
+  assert_int_equal(crew_look(n, id).row.attempts_count, 1);
+  assert_int_equal(crew_number(n, "SELECT count(*) FROM t WHERE x = 2"), 0);
+  assert_int_equal(crew_number(n, "SELECT count(*) FROM vestry_job"), 1);
+  crew_close(&c);
+}
+
 static sqlite3 *locking_db;
 
 static void lock_out(crew *c, crew_node *n, vestry_job *job) {
@@ -207,6 +244,7 @@ int main(void) {
   assert_int_equal(vestry_sqlite_record_pages(), VESTRY_OK);
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(full_disk_returns_limit),
+      cmocka_unit_test(lost_transaction_neither_enqueues_nor_finishes),
       cmocka_unit_test(end_blocked_by_another_writer_is_written_later),
   };
   int failed = 0;

@@ -242,6 +242,71 @@ static void transaction_commits_or_rolls_back_as_a_whole(void **state) {
   end(&l);
 }
 
+/* Statements that end the whole transaction. */
+static const struct ender {
+  const char *sql;
+  vestry_err error;
+} enders[] = {{"INSERT INTO t(x) VALUES(zeroblob(8000000))", VESTRY_LIMIT}, /* the database is full */
+              {"INSERT OR ROLLBACK INTO t(id) VALUES(100)", VESTRY_IO},
+              {"INSERT INTO u VALUES(1)", VESTRY_IO} /* a trigger */};
+
+static void assert_rejects_all(lender *l, vestry_sql_transaction *loan, vestry_err error) {
+  int64_t found;
+  sqlite3_stmt *statement;
+  static const char insert_one[] = "INSERT INTO t(id) VALUES(2)";
+  assert_int_equal(vestry_sql_run(loan, insert_one, NULL, NULL, NULL), error);
+  assert_logged(l, "vestry_sql_run", "has ended the transaction; call vestry_sql_end");
+  assert_int_equal(vestry_sql_run(loan, "SELECT count(*) FROM t", NULL, vestry_sql_row_integer, &found), error);
+  assert_int_equal(vestry_sql_run_alone(l->pool, insert_one, NULL, NULL, NULL), error);
+  assert_int_equal(vestry_sql_run(loan, "BEGIN", NULL, NULL, NULL), error);
+  assert_int_equal(vestry_sql_run(loan, "SAVEPOINT s", NULL, NULL, NULL), error);
+  assert_int_equal(vestry_sqlite_prepare(loan, insert_one, &statement), error);
+  assert_logged(l, "vestry_sqlite_prepare", "has ended the transaction");
+}
+
+/* Such a statement would be committed alone. */
+static void statement_after_a_lost_transaction_is_rejected(void **state) {
+  (void)state;
+  static const struct {
+    vestry_sql_kind kind;
+    vestry_err end;
+  } uses[] = {
+      {VESTRY_SQL_WRITE, VESTRY_OK}, {VESTRY_SQL_SERIALIZABLE, VESTRY_INVALID}, {VESTRY_SQL_READ, VESTRY_INVALID}};
+  lender l;
+  begin(&l, (vestry_sqlite_pool_options){.connections_count = 1});
+  insert(&l, 100);
+  static const char *const more[] = {
+      "CREATE TABLE u(x)", "CREATE TRIGGER never BEFORE INSERT ON u BEGIN SELECT RAISE(ROLLBACK, 'never'); END"};
+  for (size_t i = 0; i < 2; i++) assert_int_equal(vestry_sql_run_alone(l.pool, more[i], NULL, NULL, NULL), VESTRY_OK);
+  assert_int_equal(number(&l, "PRAGMA max_page_count = 200"), 200);
+  for (size_t i = 0; i < 9; i++) {
+    const struct ender *ender = &enders[i / 3];
+    const bool is_writing = uses[i % 3].kind != VESTRY_SQL_READ;
+    const vestry_err end_with = uses[i % 3].end;
+    vestry_sql_transaction *loan;
+    assert_int_equal(vestry_sql_begin(l.pool, uses[i % 3].kind, &loan), VESTRY_OK);
+    if (!is_writing) assert_int_equal(vestry_sql_run(loan, "BEGIN", NULL, NULL, NULL), VESTRY_OK);
+    assert_int_equal(vestry_sql_run(loan, "INSERT INTO t(id) VALUES(1)", NULL, NULL, NULL), VESTRY_OK);
+    assert_int_equal(vestry_sql_run(loan, ender->sql, NULL, NULL, NULL), ender->error);
+    assert_rejects_all(&l, loan, ender->error);
+    assert_int_equal(vestry_sql_end(loan, end_with), end_with ? end_with : ender->error);
+    assert_int_equal(number(&l, "SELECT count(*) FROM t"), 1);
+  }
+  /* The application itself has ended it. */
+  vestry_sql_transaction *loan;
+  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
+  assert_int_equal(sqlite3_exec(vestry_sqlite_handle(loan), "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+  assert_rejects_all(&l, loan, VESTRY_IO);
+  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_IO);
+  /* Other failures leave it as it is. */
+  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sql_run(loan, "INSERT INTO t(id) VALUES(100)", NULL, NULL, NULL), VESTRY_IO);
+  assert_int_equal(vestry_sql_run(loan, "INSERT INTO t(id) VALUES(3)", NULL, NULL, NULL), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(number(&l, "SELECT count(*) FROM t"), 2);
+  end(&l);
+}
+
 static int64_t seen_by(vestry_sql_transaction *loan) {
   int64_t found = -1;
   assert_int_equal(vestry_sql_run(loan, "SELECT count(*) FROM t", NULL, vestry_sql_row_integer, &found), VESTRY_OK);
@@ -621,6 +686,7 @@ int main(void) {
       cmocka_unit_test(statement_can_run_within_its_own_rows),
       cmocka_unit_test(open_statement_is_reset_on_release),
       cmocka_unit_test(transaction_commits_or_rolls_back_as_a_whole),
+      cmocka_unit_test(statement_after_a_lost_transaction_is_rejected),
       cmocka_unit_test(read_checkout_is_no_snapshot),
       cmocka_unit_test(commit_callback_runs_after_each_commit),
       cmocka_unit_test(waits_for_a_connection_are_bounded),

@@ -131,7 +131,10 @@ VESTRY_API void vestry_sql_row_integer(const vestry_sql_row *row, void *ctx);
  *  row     called for each row. PostgreSQL: after all rows have arrived, which are in memory until the function
  *          returns. NULL: rows are discarded
  *  Returns  OK (at least one row, or a statement without a result) | NOT_FOUND (the result has no row) | the errors
- *           above. PostgreSQL: after the server has rejected a statement, the transaction can only be ended
+ *           above. Some failures end the transaction: PostgreSQL: all for which the server rejects a statement; SQLite:
+ *           no memory, a full or failing disk, and ROLLBACK as a conflict clause or in a trigger. After such a failure
+ *           the transaction can only be ended. Over SQLite, all its statements return the error of that failure, and
+ *           so does vestry_sql_end if its argument is OK
  *  Threads  the thread that began the transaction; blocks on the network or the disk */
 VESTRY_API vestry_err vestry_sql_run(vestry_sql_transaction *transaction, const char *sql, const vestry_value *values,
                                      vestry_sql_row_fn row, void *ctx);

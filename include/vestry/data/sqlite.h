@@ -226,7 +226,9 @@ VESTRY_API void vestry_sqlite_pool_on_commit(vestry_sql_pool *pool, vestry_sqlit
 
 /** Get a transaction's connection, for functions of SQLite. NULL: the transaction is not one of SQLite. Statements that
  *  cannot run in a transaction, VACUUM and some pragmas, need sqlite3_exec and the connection of a transaction for
- *  reading. Threads as vestry_sql_run. */
+ *  reading. If a step of your own fails in a transaction for writing, SQLite may have rolled the transaction back, and
+ *  would commit your next step by itself: end the transaction if sqlite3_get_autocommit returns non-zero. The same for
+ *  statements of vestry_sqlite_prepare. Threads as vestry_sql_run. */
 VESTRY_API sqlite3 *vestry_sqlite_handle(vestry_sql_transaction *transaction);
 /** Get a statement that is kept prepared, for functions of SQLite, for example to bind a blob. It is reset and has no
  *  bindings; the end of the transaction does this again. Until then no other function uses it, however many statements

@@ -29,8 +29,9 @@ typedef struct vsi_sqlite_loan {
   vsi_sqlite_pool *pool;
   vsi_sqlite_statements statements;
   bool is_aside;
-  unsigned depth;  /* how often its thread has begun; guarded by pool->lock; 0: free */
-  pthread_t owner; /* guarded by pool->lock, while it is checked out */
+  vestry_err ended_by; /* the failure of a statement that ended its transaction early; OK: none that is known */
+  unsigned depth;      /* how often its thread has begun; guarded by pool->lock; 0: free */
+  pthread_t owner;     /* guarded by pool->lock, while it is checked out */
 } vsi_sqlite_loan;
 
 struct vsi_sqlite_pool {

@@ -192,6 +192,7 @@ static void give_back(vsi_sqlite_loan *loan) {
   vsi_sqlite_pool *pool = loan->pool;
   const bool was_writing = vsi_sql_is_writing(&loan->is);
   loan->is.kind = (vestry_sql_kind)0;
+  loan->ended_by = VESTRY_OK;
   vsi_mutex_lock(&pool->lock);
   loan->depth = 0;
   pool->stats.lent_count--;
@@ -244,7 +245,8 @@ static vestry_err end_transaction(vsi_sqlite_loan *loan, vestry_err error) {
   /* A failure may have rolled back the transaction already; then there is nothing to commit. */
   bool was_lost = sqlite3_get_autocommit(loan->db);
   if (!error && was_lost)
-    error = vsi_refuse(&call, VESTRY_IO, "the writes were rolled back, because the transaction was ended meanwhile");
+    error = vsi_refuse(&call, loan->ended_by ? loan->ended_by : VESTRY_IO,
+                       "the writes were rolled back, because the transaction was ended meanwhile");
   if (!error) error = vsi_sqlite_pool_fail(&call, loan->db, run_text(loan, "COMMIT"), "cannot commit the transaction");
   if (!sqlite3_get_autocommit(loan->db)) (void)run_text(loan, "ROLLBACK");
   vsi_mutex_lock(&pool->lock);

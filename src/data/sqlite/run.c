@@ -108,6 +108,20 @@ static int step_all(const vsi_sqlite_loan *loan, sqlite3_stmt *statement, vestry
   return result;
 }
 
+/* Refuse a statement if its transaction has ended before its loan. SQLite itself rolls a transaction back after some
+ * failures, for example of a full disk, and would then commit each later statement by itself. */
+static vestry_err refuse_ended(const vsi_sqlite_loan *loan, const char *function, const char *sql) {
+  const vsi_call call = vsi_sqlite_pool_call(loan->pool, function);
+  char shown[SHOWN_BYTES];
+  const bool has_ended = loan->ended_by || (vsi_sql_is_writing(&loan->is) && sqlite3_get_autocommit(loan->db));
+  if (!has_ended) return VESTRY_OK;
+  vsi_sql_show(VSI_SQL_SQLITE, sql, shown, sizeof shown);
+  return vsi_refuse(&call, loan->ended_by ? loan->ended_by : VESTRY_IO,
+                    "%s: not run, because an earlier failure, or the application, has ended the transaction; call "
+                    "vestry_sql_end, and begin it again",
+                    shown);
+}
+
 static vestry_err prepare(vsi_sqlite_loan *loan, const char *sql, bool is_borrowers, sqlite3_stmt **ret_statement) {
   const vsi_call call = vsi_sqlite_pool_call(loan->pool, "vestry_sqlite_prepare");
   uint64_t before = loan->statements.prepared;
@@ -132,7 +146,8 @@ sqlite3 *vestry_sqlite_handle(vestry_sql_transaction *transaction) {
 vestry_err vestry_sqlite_prepare(vestry_sql_transaction *transaction, const char *sql, sqlite3_stmt **ret_statement) {
   vsi_sqlite_loan *loan = vsi_sqlite_loan_of(transaction);
   if (!loan || !sql || !ret_statement) return VESTRY_INVALID;
-  vestry_err error = prepare(loan, sql, true, ret_statement);
+  vestry_err error = refuse_ended(loan, "vestry_sqlite_prepare", sql);
+  if (!error) error = prepare(loan, sql, true, ret_statement);
   vsi_sqlite_pool_note(loan->pool, loan->is_aside, error);
   return error;
 }
@@ -141,8 +156,10 @@ static vestry_err run(vsi_sqlite_loan *loan, const char *sql, const vestry_value
                       void *ctx) {
   sqlite3_stmt *statement;
   bool is_found = false;
-  vestry_err error = prepare(loan, sql, false, &statement);
+  vestry_err error = refuse_ended(loan, "vestry_sql_run", sql);
+  if (!error) error = prepare(loan, sql, false, &statement);
   if (error) return error;
+  const bool was_inside = !sqlite3_get_autocommit(loan->db);
   const vsi_call call = vsi_sqlite_pool_call(loan->pool, "vestry_sql_run");
   int result = bind_all(statement, values);
   if (result == SQLITE_MISUSE || result == SQLITE_RANGE) {
@@ -154,6 +171,7 @@ static vestry_err run(vsi_sqlite_loan *loan, const char *sql, const vestry_value
   bool gives_rows = sqlite3_column_count(statement) > 0;
   sqlite3_reset(statement);
   sqlite3_clear_bindings(statement);
+  if (error && was_inside && sqlite3_get_autocommit(loan->db)) loan->ended_by = error;
   return error ? error : is_found || !gives_rows ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
 
