@@ -35,8 +35,8 @@ static void write_settings(const postgres_pooler *pooler, const postgres_server 
   assert_non_null(file);
   fprintf(file,
           "[databases]\npostgres = host=%s port=%d user=postgres\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
-          "listen_port = %d\nunix_socket_dir =\nauth_type = any\npool_mode = %s\ndefault_pool_size = 4\n"
-          "ignore_startup_parameters = options\n",
+          "listen_port = %d\nunix_socket_dir =\nauth_type = any\ndefault_pool_size = 4\n"
+          "ignore_startup_parameters = options\npool_mode = %s\n",
           server->folder, server->port, pooler->port, mode);
   assert_int_equal(fclose(file), 0);
 }

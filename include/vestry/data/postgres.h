@@ -169,8 +169,8 @@ typedef struct vestry_postgres_pool_options {
 /** Create a pool, and open its first connection.
  *  ret_pool  owned by the caller (vestry_sql_pool_destroy); untouched on failure
  *  Returns  OK | INVALID (no url, or one that libpq cannot parse; too many connections) | NO_MEMORY | LIMIT (the server
- *           cannot be reached, or rejects this user) | UNSUPPORTED (a pooler in transaction mode) | IO (options.setup
- *           fails). The log has the reason
+ *           cannot be reached, or rejects this user; a pooler is too busy to find out its mode) | UNSUPPORTED (a pooler
+ *           in transaction mode) | IO (options.setup fails). The log has the reason
  *  Threads  any; blocks on the network */
 VESTRY_API vestry_err vestry_postgres_pool_create(const vestry_postgres_pool_options *options,
                                                   vestry_sql_pool **ret_pool);

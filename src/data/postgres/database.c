@@ -259,7 +259,7 @@ static vestry_err begin_transaction(vsi_postgres_recorder *recorder) {
 static vestry_err begin_again(recording *is) {
   vsi_postgres_loan *loan = (vsi_postgres_loan *)is->is.loan;
   vestry_err error = vsi_postgres_command(loan, "vestry_sql_read", "ROLLBACK");
-  if (!error) error = vsi_postgres_command(loan, "vestry_sql_read", choose_begin(is));
+  if (!error) error = vsi_postgres_begin_in(loan, "vestry_sql_read", choose_begin(is));
   loan->is_conflict = loan->is_stale = false;
   loan->sqlstate[0] = '\0';
   is->is_torn |= is->has_rows;

@@ -11,7 +11,7 @@
 #include "base/wait.h"
 #include "data/postgres/hosts.h"
 
-enum { PARAMETERS_MAX = 16, PROBES = 4, PROBE_MS = 1000 };
+enum { PARAMETERS_MAX = 16, PROBES = 4, PROBE_MS = 250 };
 
 /* Wait until the socket is readable or writable, or the time is over (false). */
 static bool wait_for(PGconn *db, short events, uint64_t until_ns) {
@@ -62,25 +62,37 @@ static void drop_notice(void *ctx, const PGresult *result) {
 
 /* ----------------------------------------------------------------------------------------- the backend ------------ */
 
-int vsi_postgres_backend(PGconn *db, uint64_t until_ns) {
-  PGresult *row = vsi_postgres_ask(db, "SELECT pg_catalog.pg_backend_pid()", until_ns);
+static const char backend_sql[] = "SELECT " VSI_POSTGRES_BACKEND;
+
+/* Take a row with the number of a process. 0: there is none */
+static int take_backend(PGresult *row) {
   const int pid = PQntuples(row) == 1 ? (int)strtol(PQgetvalue(row, 0, 0), NULL, 10) : 0;
   PQclear(row);
   return pid;
 }
 
-/* Return whether a pooler gives each transaction another backend. A backend is the server's process behind a
+int vsi_postgres_backend(PGconn *db, uint64_t until_ns) {
+  return take_backend(vsi_postgres_ask(db, backend_sql, until_ns));
+}
+
+typedef enum sharing { SHARING_NONE, SHARING_FOUND, SHARING_UNKNOWN } sharing;
+
+/* Find out whether a pooler gives each transaction another backend. A backend is the server's process behind a
  * connection. Through such a pooler, two idle connections have the same backend, or one of them has another backend
- * when it is queried again. If the second connection gets no backend at all, the backend of the first belongs to it
- * alone. */
-static bool is_shared(PGconn *db, PGconn *second, int pid, uint64_t until_ns) {
+ * when it is queried again. If all backends are busy, the second connection waits for one. A pooler that shares
+ * backends gives it the one that the first connection does not use, and serves the first connection after it.
+ * Therefore, if the first connection is served each time, and the second one never, their pooler does not share. */
+static sharing find_sharing(PGconn *db, PGconn *second, int pid, uint64_t until_ns) {
   for (int i = 0; i < PROBES; i++) {
     const uint64_t soon_ns = vsi_monotonic_in_ms(PROBE_MS);
-    const int other = vsi_postgres_backend(second, soon_ns < until_ns ? soon_ns : until_ns);
-    if (!other) return false;
-    if (other == pid || vsi_postgres_backend(db, until_ns) != pid) return true;
+    const bool is_waiting = PQtransactionStatus(second) == PQTRANS_ACTIVE;
+    if (!is_waiting && !PQsendQuery(second, backend_sql)) return SHARING_UNKNOWN;
+    const int other = take_backend(vsi_postgres_wait(second, soon_ns < until_ns ? soon_ns : until_ns));
+    const int own = other == pid ? pid : vsi_postgres_backend(db, until_ns);
+    if (!own || PQstatus(second) == CONNECTION_BAD) return SHARING_UNKNOWN;
+    if (other == pid || own != pid) return SHARING_FOUND;
   }
-  return false;
+  return SHARING_NONE;
 }
 
 /* Check that no other client shares the connection's backend. A server reports the process that serves a connection
@@ -93,14 +105,21 @@ static vestry_err check_backend(const vsi_call *call, const char *const *words, 
   const vsi_call of = {&quiet, call->function, call->name};
   const int pid = vsi_postgres_backend(db, until_ns);
   if (!pid) return vsi_postgres_fail(call, db, NULL, "the server does not report which process serves this connection");
-  if (pid == PQbackendPID(db) || dial(&of, words, values, until_ns, &second)) return VESTRY_OK;
-  const bool is_bad = is_shared(db, second, pid, until_ns);
+  if (pid == PQbackendPID(db)) return VESTRY_OK;
+  const vestry_err error = dial(&of, words, values, until_ns, &second);
+  if (error == VESTRY_NO_MEMORY) return error;
+  const sharing is = error ? SHARING_UNKNOWN : find_sharing(db, second, pid, until_ns);
   PQfinish(second);
-  return is_bad ? vsi_refuse(call, VESTRY_UNSUPPORTED,
-                             "a pooler gives each transaction another connection to the server (PgBouncer: pool_mode = "
-                             "transaction or statement), so prepared statements, settings and LISTEN would be shared "
-                             "with other clients; connect to the server itself, or to a pooler in session mode")
-                : VESTRY_OK;
+  if (is == SHARING_UNKNOWN)
+    return vsi_refuse(call, VESTRY_LIMIT,
+                      "a pooler did not serve two connections in time, so it is unknown whether it shares connections "
+                      "to the server; connecting is tried again; if this remains, raise the pooler's limits "
+                      "(PgBouncer: max_client_conn, default_pool_size)");
+  return is ? vsi_refuse(call, VESTRY_UNSUPPORTED,
+                         "a pooler gives each transaction another connection to the server (PgBouncer: pool_mode = "
+                         "transaction or statement), so prepared statements, settings and LISTEN would be shared "
+                         "with other clients; connect to the server itself, or to a pooler in session mode")
+            : VESTRY_OK;
 }
 
 /* Settings that a role or a database may have changed (ALTER ROLE … SET), and on which this library depends. bytea is

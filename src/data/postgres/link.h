@@ -11,8 +11,8 @@
  *  words, values  more parameters of libpq, each list ended by a NULL; the URL does not change them. NULL: none
  *  until_ns    on the monotonic clock
  *  ret_db      owned by the caller (PQfinish); untouched on failure
- *  Returns     OK | NO_MEMORY | LIMIT | UNSUPPORTED (a pooler that gives each transaction another backend) | IO;
- *              failures are logged
+ *  Returns     OK | NO_MEMORY | LIMIT (also: a pooler is too busy to be checked) | UNSUPPORTED (a pooler that gives
+ *              each transaction another backend) | IO; failures are logged
  *  Threads     any; blocks on the network */
 vestry_err vsi_postgres_connect(const vsi_call *call, const char *url, bool is_own, const char *const *words,
                                 const char *const *values, uint64_t until_ns, PGconn **ret_db);
@@ -27,6 +27,8 @@ vestry_err vsi_postgres_set(const vsi_call *call, PGconn *db, bool is_own, uint6
 PGresult *vsi_postgres_wait(PGconn *db, uint64_t until_ns);
 /* Run one or several statements without parameters. As vsi_postgres_wait. */
 PGresult *vsi_postgres_ask(PGconn *db, const char *sql, uint64_t until_ns);
+/* The number of the server's process that runs a statement, in SQL. */
+#define VSI_POSTGRES_BACKEND "pg_catalog.pg_backend_pid()"
 /* Return the number of the server's process to which the connection leads now. 0: no response. */
 int vsi_postgres_backend(PGconn *db, uint64_t until_ns);
 /* Return whether a result is a success. NULL: no. */

@@ -118,6 +118,8 @@ vestry_err vsi_postgres_reach(vsi_postgres_loan *loan, const char *function);
 void vsi_postgres_hang_up(vsi_postgres_loan *loan);
 /* Run a statement without parameters. Failures are logged, and may close the connection. */
 vestry_err vsi_postgres_command(vsi_postgres_loan *loan, const char *function, const char *sql);
+/* End a transaction that is open, before the connection is released. If this fails, the connection is closed. */
+void vsi_postgres_roll_back(vsi_postgres_loan *loan, const char *function);
 /* Begin a transaction with this SQL. As vsi_postgres_command; UNSUPPORTED: a pooler has changed the server's end of the
  * connection. */
 vestry_err vsi_postgres_begin_in(vsi_postgres_loan *loan, const char *function, const char *begin);

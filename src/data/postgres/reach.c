@@ -53,6 +53,11 @@ vestry_err vsi_postgres_command(vsi_postgres_loan *loan, const char *function, c
   return VESTRY_OK;
 }
 
+void vsi_postgres_roll_back(vsi_postgres_loan *loan, const char *function) {
+  if (loan->db && PQtransactionStatus(loan->db) != PQTRANS_IDLE && vsi_postgres_command(loan, function, "ROLLBACK"))
+    vsi_postgres_hang_up(loan);
+}
+
 /* ------------------------------------------------------------------------------------------------- connecting ----- */
 
 static bool is_away(vsi_postgres_pool *pool) {
@@ -118,18 +123,40 @@ static vestry_err keep_path(vsi_postgres_loan *loan, const char *function, const
   return VESTRY_OK;
 }
 
+/* Run a statement, or several, of which the last one has a row that begins with the backend. */
+static vestry_err ask_backend(vsi_postgres_loan *loan, const char *function, const char *sql, PGresult **ret_row,
+                              int *ret_pid) {
+  PGresult *row = vsi_postgres_ask(loan->db, sql, vsi_postgres_until_ns(loan->pool));
+  if (PQntuples(row) != 1) return vsi_postgres_loan_fail(loan, function, row, sql);
+  *ret_pid = (int)strtol(PQgetvalue(row, 0, 0), NULL, 10);
+  *ret_row = row;
+  return VESTRY_OK;
+}
+
+/* Give up a connection that leads to another backend than before. */
+static vestry_err refuse_backend(vsi_postgres_loan *loan, const char *function) {
+  const vsi_call call = vsi_postgres_pool_call(loan->pool, function);
+  vsi_postgres_hang_up(loan);
+  return vsi_refuse(&call, VESTRY_UNSUPPORTED,
+                    "a pooler gave this connection another connection to the server; connect to the server itself, or "
+                    "to a pooler in session mode");
+}
+
 static vestry_err set_up(vsi_postgres_loan *loan, const char *function) {
-  static const char facts_sql[] = "SELECT pg_catalog.pg_backend_pid(), pg_catalog.current_setting('search_path')";
+  static const char facts_sql[] = "SELECT " VSI_POSTGRES_BACKEND ", pg_catalog.current_setting('search_path')";
   char sql[128];
-  snprintf(sql, sizeof sql, "SET statement_timeout = %u", loan->pool->options.statement_ms);
-  vestry_err error = vsi_postgres_command(loan, function, sql);
-  if (!error && loan->pool->setup) error = run_setup(loan, function);
+  PGresult *row;
+  int first, pid;
+  snprintf(sql, sizeof sql, "SET statement_timeout = %u; SELECT " VSI_POSTGRES_BACKEND,
+           loan->pool->options.statement_ms);
+  vestry_err error = ask_backend(loan, function, sql, &row, &first);
   if (error) return error;
-  PGresult *row = vsi_postgres_ask(loan->db, facts_sql, vsi_postgres_until_ns(loan->pool));
-  if (PQntuples(row) != 1) return vsi_postgres_loan_fail(loan, function, row, facts_sql);
-  const int pid = (int)strtol(PQgetvalue(row, 0, 0), NULL, 10);
+  PQclear(row);
+  if (loan->pool->setup) error = run_setup(loan, function);
+  if (!error) error = ask_backend(loan, function, facts_sql, &row, &pid);
+  if (error) return error;
   loan->backend = pid == PQbackendPID(loan->db) ? 0 : pid;
-  error = keep_path(loan, function, PQgetvalue(row, 0, 1));
+  error = pid == first ? keep_path(loan, function, PQgetvalue(row, 0, 1)) : refuse_backend(loan, function);
   PQclear(row);
   return error;
 }
@@ -156,15 +183,15 @@ static vestry_err call_up(vsi_postgres_loan *loan, const char *function) {
 }
 
 vestry_err vsi_postgres_begin_in(vsi_postgres_loan *loan, const char *function, const char *begin) {
-  vestry_err error = vsi_postgres_command(loan, function, begin);
-  if (error || !loan->backend) return error;
-  const int pid = vsi_postgres_backend(loan->db, vsi_postgres_until_ns(loan->pool));
-  if (pid == loan->backend) return VESTRY_OK;
-  const vsi_call call = vsi_postgres_pool_call(loan->pool, function);
-  vsi_postgres_hang_up(loan);
-  return vsi_refuse(&call, VESTRY_UNSUPPORTED,
-                    "a pooler gave this connection another connection to the server; connect to the server itself, or "
-                    "to a pooler in session mode");
+  char sql[512];
+  PGresult *row;
+  int pid;
+  if (!loan->backend) return vsi_postgres_command(loan, function, begin);
+  snprintf(sql, sizeof sql, "%s; SELECT " VSI_POSTGRES_BACKEND, begin);
+  vestry_err error = ask_backend(loan, function, sql, &row, &pid);
+  if (error) return error;
+  PQclear(row);
+  return pid == loan->backend ? VESTRY_OK : refuse_backend(loan, function);
 }
 
 vestry_err vsi_postgres_reach(vsi_postgres_loan *loan, const char *function) {

@@ -124,6 +124,8 @@ size_t vsi_postgres_bytes(const vestry_sql_row *row, size_t column, void *buffer
 
 /* ------------------------------------------------------------------------------------------------- running -------- */
 
+static const char alone[] = "vestry_sql_run_alone";
+
 static void count_prepared(vsi_postgres_pool *pool) {
   vsi_mutex_lock(&pool->lock);
   pool->stats.prepared_count++;
@@ -149,6 +151,20 @@ static vestry_err execute(vsi_postgres_loan *loan, const char *sql, const values
   return VESTRY_BUSY;
 }
 
+/* Run a statement in a separate transaction. Through a pooler, this transaction begins with a check of the backend, so
+ * that the statement is not run on one of another client. */
+static vestry_err execute_alone(vsi_postgres_loan *loan, const char *sql, const values *of, bool again,
+                                PGresult **ret_result) {
+  if (!loan->backend) return execute(loan, sql, of, again, ret_result);
+  vestry_err error = vsi_postgres_begin_in(loan, alone, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE");
+  loan->is_stale = loan->is_lost; /* nothing was run, so it may be repeated */
+  if (!error) error = execute(loan, sql, of, again, ret_result);
+  if (error || PQtransactionStatus(loan->db) != PQTRANS_INTRANS) return error;
+  error = vsi_postgres_command(loan, alone, "COMMIT");
+  if (error) PQclear(*ret_result);
+  return error;
+}
+
 static vestry_err refuse(const vsi_call *call, vestry_err error, const char *sql, const char *why) {
   char shown[SHOWN_BYTES];
   vsi_sql_show(VSI_SQL_POSTGRES, sql, shown, sizeof shown);
@@ -160,7 +176,10 @@ static void give_rows(const vsi_postgres_loan *loan, const PGresult *result, ves
   for (int count = PQntuples(result); row && at.number < count; at.number++) row(&at.is, ctx);
 }
 
-static vestry_err run(vsi_postgres_loan *loan, const char *sql, const vestry_value *list, bool again,
+typedef vestry_err (*executing)(vsi_postgres_loan *loan, const char *sql, const values *of, bool again,
+                                PGresult **ret_result);
+
+static vestry_err run(vsi_postgres_loan *loan, executing by, const char *sql, const vestry_value *list, bool again,
                       vestry_sql_row_fn row, void *ctx) {
   values of;
   PGresult *result = NULL;
@@ -173,7 +192,7 @@ static vestry_err run(vsi_postgres_loan *loan, const char *sql, const vestry_val
         &call, error, sql,
         "a value is invalid; each value must be a null, a boolean, an integer, a number, a text (not NULL) or bytes");
   if (error) return error;
-  error = execute(loan, sql, &of, again, &result);
+  error = by(loan, sql, &of, again, &result);
   free_values(loan->pool->is.host, &of);
   if (error) return error;
   bool is_found = PQntuples(result) > 0, gives_rows = PQnfields(result) > 0;
@@ -184,7 +203,7 @@ static vestry_err run(vsi_postgres_loan *loan, const char *sql, const vestry_val
 
 vestry_err vsi_postgres_run(vsi_postgres_loan *loan, const char *sql, const vestry_value *list, vestry_sql_row_fn row,
                             void *ctx) {
-  return run(loan, sql, list, loan->begins_again, row, ctx);
+  return run(loan, execute, sql, list, loan->begins_again, row, ctx);
 }
 
 vestry_err vsi_postgres_sql_run(vestry_sql_transaction *lent, const char *sql, const vestry_value *list,
@@ -211,24 +230,26 @@ typedef enum fate {
 /* Run a statement on its own. again: the caller repeats it after FATE_STALE. */
 static vestry_err run_by(vsi_postgres_pool *pool, lending lend, const char *sql, const vestry_value *list, bool again,
                          vestry_sql_row_fn row, void *ctx, fate *ret_fate) {
-  static const char function[] = "vestry_sql_run_alone";
   vsi_postgres_loan *loan;
   *ret_fate = FATE_ENDED;
-  vestry_err error = lend(pool, function, &loan);
+  vestry_err error = lend(pool, alone, &loan);
   vsi_postgres_recorder_fail(pool, error);
   if (error) return error;
   bool is_inside = loan->depth > 1; /* this thread's own, so no other changes it */
-  if (!is_inside) error = vsi_postgres_reach(loan, function);
+  if (!is_inside) error = vsi_postgres_reach(loan, alone);
   vsi_postgres_recorder_fail(pool, error);
   loan->is_lost = loan->is_lost && is_inside;
   if (!error && is_inside) {
     error = vsi_postgres_sql_run(&loan->is, sql, list, row, ctx);
   } else if (!error) {
-    error = run(loan, sql, list, again, row, ctx);
+    error = run(loan, execute_alone, sql, list, again, row, ctx);
     *ret_fate = loan->is_stale ? FATE_STALE : loan->is_lost ? FATE_LOST : FATE_ENDED;
     if (*ret_fate != FATE_STALE || !again) vsi_postgres_recorder_fail(pool, error);
   }
-  if (vsi_postgres_is_last(loan)) vsi_postgres_give_back(loan);
+  if (vsi_postgres_is_last(loan)) {
+    vsi_postgres_roll_back(loan, alone);
+    vsi_postgres_give_back(loan);
+  }
   return error;
 }
 
@@ -256,6 +277,6 @@ vestry_err vsi_postgres_run_alone(vestry_sql_pool *of, const char *sql, const ve
   vestry_err error = run_by(pool, vsi_postgres_lend, sql, list, true, row, ctx, &is);
   if (is == FATE_STALE) error = run_by(pool, vsi_postgres_lend, sql, list, false, row, ctx, &is);
   if (error != VESTRY_LIMIT || is != FATE_LOST) return error;
-  const vsi_call call = vsi_postgres_pool_call(pool, "vestry_sql_run_alone");
+  const vsi_call call = vsi_postgres_pool_call(pool, alone);
   return refuse(&call, VESTRY_IO, sql, "it is unknown whether the statement was executed");
 }

@@ -42,6 +42,7 @@ vestry_err vsi_postgres_begin(vsi_postgres_pool *pool, vestry_sql_kind kind, con
   }
   if (!is_inside) error = open(loan, kind, begin);
   vsi_postgres_recorder_fail(pool, error);
+  if (error && !is_inside) vsi_postgres_roll_back(loan, "vestry_sql_begin");
   if (error)
     vsi_postgres_give_back(loan);
   else
@@ -93,9 +94,7 @@ vestry_err vsi_postgres_sql_end(vestry_sql_transaction *lent, vestry_err error) 
   count(loan, error);
   /* A cancellation may arrive late, and would affect the next statement. */
   if (atomic_load_explicit(&loan->is_cancelled, memory_order_relaxed)) vsi_postgres_hang_up(loan);
-  if (loan->db && PQtransactionStatus(loan->db) != PQTRANS_IDLE &&
-      vsi_postgres_command(loan, "vestry_sql_end", "ROLLBACK"))
-    vsi_postgres_hang_up(loan);
+  vsi_postgres_roll_back(loan, "vestry_sql_end");
   vsi_postgres_give_back(loan);
   vsi_after_run(after, !error);
   return error;
