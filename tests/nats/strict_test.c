@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* capability: G4 */
 /* Keys that one stream holds alone, by reservations of JetStream. */
+#include <nats/nats.h>
+#include <pthread.h>
+
 #include "cluster/strict_race.h"
 #include "nats/server.h"
 #include "support/test.h"
+#include "support/test_host.h"
 #include "support/until.h"
 #include "vestry/cluster/cluster.h"
 #include "vestry/cluster/nats.h"
@@ -110,8 +114,73 @@ static void deaf_node_opens_no_stream_of_a_held_key(void **state) {
   nats_server_finish(&server);
 }
 
+enum { RESERVING = 4 };
+
+static vestry_err reserve(const vestry_broker *broker, const char *name, uint64_t expected, uint64_t *revision) {
+  return broker->ops->reserve(broker->broker, name, expected, "x", 1, revision);
+}
+
+static void *reserve_one(void *ctx) {
+  static _Atomic(int) number;
+  char name[16];
+  uint64_t revision = 0;
+  snprintf(name, sizeof name, "new.%d", number++);
+  return reserve(ctx, name, 0, &revision) == VESTRY_OK && revision ? ctx : NULL;
+}
+
+static void delete_bucket(const char *url) {
+  natsConnection *connection = NULL;
+  jsCtx *jetstream = NULL;
+  assert_int_equal(natsConnection_ConnectTo(&connection, url), NATS_OK);
+  assert_int_equal(natsConnection_JetStream(&jetstream, connection, NULL), NATS_OK);
+  assert_int_equal(js_DeleteKeyValue(jetstream, "reservations"), NATS_OK);
+  jsCtx_Destroy(jetstream);
+  natsConnection_Destroy(connection);
+}
+
+/* The connection stays, so that only a reservation can notice it. */
+static void deleted_bucket_is_created_again(void **state) {
+  (void)state;
+  test_host th;
+  nats_server server;
+  vestry_broker broker;
+  test_host_init(&th);
+  nats_server_init(&server);
+  nats_server_start(&server, NULL);
+  const char *servers[] = {server.url};
+  assert_int_equal(vestry_nats_create(&(vestry_nats_options){.host = &th.host,
+                                                             .servers = servers,
+                                                             .servers_count = 1,
+                                                             .reservations_bucket = "reservations",
+                                                             .reservations_ms = 5000},
+                                      &broker),
+                   VESTRY_OK);
+  assert_int_equal(broker.ops->start(broker.broker, NULL, 0, &(vestry_broker_events){0}), VESTRY_OK);
+  UNTIL(broker.ops->state(broker.broker) == VESTRY_BROKER_UP);
+  uint64_t revision = 0;
+  assert_int_equal(reserve(&broker, "old", 0, &revision), VESTRY_OK);
+  for (int i = 0; i < 2; i++) {
+    pthread_t threads[RESERVING];
+    void *done;
+    delete_bucket(server.url);
+    long lines = th.log_lines;
+    for (int k = 0; k < RESERVING; k++) pthread_create(&threads[k], NULL, reserve_one, &broker);
+    for (int k = 0; k < RESERVING; k++) {
+      pthread_join(threads[k], &done);
+      assert_non_null(done);
+    }
+    assert_int_equal(th.log_lines, lines + 1);
+  }
+  assert_int_equal(reserve(&broker, "old", revision + 100, &revision), VESTRY_EXISTS);
+  assert_int_equal(revision, 0); /* it was in the deleted bucket */
+  broker.ops->destroy(broker.broker);
+  test_host_assert_clean(&th);
+  nats_server_finish(&server);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(key_has_at_most_one_stream_with_threads),
-                                     cmocka_unit_test(deaf_node_opens_no_stream_of_a_held_key)};
+                                     cmocka_unit_test(deaf_node_opens_no_stream_of_a_held_key),
+                                     cmocka_unit_test(deleted_bucket_is_created_again)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

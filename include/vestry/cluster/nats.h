@@ -57,8 +57,8 @@ typedef struct vestry_nats_options {
   size_t max_send_queue_bytes; /**< maximum size of unwritten messages, with 128 bytes for each; beyond it FULL. 0: 8
                                     MiB */
 
-  const char *reservations_bucket; /**< a key-value bucket of JetStream for reservations, which the first reservation
-                                        creates if it is missing: letters, digits, '-' and '_'. NULL: no reservations */
+  const char *reservations_bucket; /**< a key-value bucket of JetStream for reservations, which a reservation creates
+                                        if it is missing: letters, digits, '-' and '_'. NULL: no reservations */
   uint32_t reservations_replicas;  /**< replicas of a bucket that is created; 0: 1 */
   uint64_t reservations_ms;        /**< maximum time that each request of a reservation waits for JetStream; 0: 1,000 */
 } vestry_nats_options;

@@ -2,11 +2,16 @@
 /* essay: a refused reservation, and the revision that the name has instead */
 /* JetStream compares and sets: a write contains the revision that it expects. libnats reports a refusal without the
  * current revision, so it is read afterwards. The name may change once more in between, which does no harm: the
- * revision that is read belongs to another node in any case. */
+ * revision that is read belongs to another node in any case.
+ *
+ * The bucket can be deleted while the connection stays, by an administrator or because the server's storage was
+ * replaced. Then no server responds to a write. If this lasts longer than after the creation of a bucket, the bucket is
+ * opened or created again, once for each reservation. */
 #include "cluster/nats/reservations.h"
 
 #include <string.h>
 
+#include "base/log.h"
 #include "base/wait.h"
 
 enum { READY_MS = 20 };
@@ -32,13 +37,17 @@ void vsi_nats_reservations_cut(vsi_nats_reservations *reservations) {
   vsi_nats_reservations_attach(reservations, NULL);
 }
 
-void vsi_nats_reservations_detach(vsi_nats_reservations *reservations) {
-  vsi_mutex_lock(&reservations->lock);
-  while (reservations->users) vsi_mutex_wait(&reservations->lock, &reservations->changed);
+static void drop_bucket_locked(vsi_nats_reservations *reservations) {
   kvStore_Destroy(reservations->bucket);
   jsCtx_Destroy(reservations->jetstream);
   reservations->bucket = NULL;
   reservations->jetstream = NULL;
+}
+
+void vsi_nats_reservations_detach(vsi_nats_reservations *reservations) {
+  vsi_mutex_lock(&reservations->lock);
+  while (reservations->users) vsi_mutex_wait(&reservations->lock, &reservations->changed);
+  drop_bucket_locked(reservations);
   vsi_mutex_unlock(&reservations->lock);
 }
 
@@ -98,7 +107,33 @@ static natsStatus bucket_locked(vsi_nats_reservations *reservations, const vsi_n
   return s;
 }
 
+/* Drop the bucket that is gone, unless another thread has: lost_count is that of the time when the bucket was
+ * got. */
+static bool lose_bucket_locked(vsi_nats_reservations *reservations, uint64_t lost_count) {
+  while (reservations->opening) vsi_mutex_wait(&reservations->lock, &reservations->changed);
+  if (reservations->lost_count != lost_count) return false;
+  reservations->opening = true; /* nobody else gets it */
+  while (reservations->setters) vsi_mutex_wait(&reservations->lock, &reservations->changed);
+  drop_bucket_locked(reservations);
+  reservations->lost_count++;
+  reservations->opening = false;
+  pthread_cond_broadcast(&reservations->changed);
+  return true;
+}
+
 /* ---- reservations ------------------------------------------------------------------------------------------------ */
+
+/* The arguments of vsi_nats_reservations_set, and its results. */
+typedef struct reservation {
+  const vsi_nats_settings *settings;
+  const char *name;
+  uint64_t expected;
+  const void *data;
+  int len;
+  uint64_t revision;   /* of the name */
+  uint64_t lost_count; /* of the time when the bucket was got */
+  bool is_gone;        /* no server has that bucket */
+} reservation;
 
 static vestry_err revision_of(kvStore *bucket, const char *name, uint64_t *ret_revision) {
   kvEntry *entry = NULL;
@@ -108,24 +143,53 @@ static vestry_err revision_of(kvStore *bucket, const char *name, uint64_t *ret_r
   return s == NATS_NOT_FOUND ? VESTRY_OK : vsi_nats_error(s);
 }
 
-/* Set a name. If there is no responder it is tried again for wait_ms, because a new bucket may not listen yet. */
-static vestry_err set(kvStore *bucket, uint64_t wait_ms, const char *name, uint64_t expected, const void *data, int len,
-                      uint64_t *ret_revision) {
-  const uint64_t until_ns = vsi_monotonic_in_ms(wait_ms);
+/* Set a name. If there is no responder it is tried again for reservations_ms, because a new bucket may not listen
+ * yet. */
+static vestry_err set(kvStore *bucket, reservation *r) {
+  const uint64_t until_ns = vsi_monotonic_in_ms(r->settings->options.reservations_ms);
   natsStatus s;
   for (;; nats_Sleep(READY_MS)) {
-    s = expected ? kvStore_Update(ret_revision, bucket, name, data, len, expected)
-                 : kvStore_Create(ret_revision, bucket, name, data, len);
+    s = r->expected ? kvStore_Update(&r->revision, bucket, r->name, r->data, r->len, r->expected)
+                    : kvStore_Create(&r->revision, bucket, r->name, r->data, r->len);
     if (s != NATS_NO_RESPONDERS || vsi_monotonic_ns() >= until_ns) break;
   }
-  if (s == NATS_NO_RESPONDERS) return VESTRY_IO; /* the bucket was there when it was opened */
-  if (s != NATS_ERR) return vsi_nats_error(s);   /* a refusal by the server is NATS_ERR */
+  r->is_gone = s == NATS_NO_RESPONDERS; /* it was there when it was opened */
+  if (r->is_gone) return VESTRY_IO;
+  if (s != NATS_ERR) return vsi_nats_error(s); /* a refusal by the server is NATS_ERR */
   uint64_t revision;
-  vestry_err error = revision_of(bucket, name, &revision);
+  vestry_err error = revision_of(bucket, r->name, &revision);
   if (error) return error == VESTRY_TIMEOUT ? VESTRY_IO : error; /* not TIMEOUT, because the refusal is certain */
-  if (revision == expected) return VESTRY_IO;                    /* refused for another reason */
-  *ret_revision = revision;
+  if (revision == r->expected) return VESTRY_IO;                 /* refused for another reason */
+  r->revision = revision;
   return VESTRY_EXISTS;
+}
+
+/* Set a name in the bucket of the connection. The lock is released meanwhile. */
+static vestry_err set_locked(vsi_nats_reservations *reservations, natsConnection *connection, reservation *r) {
+  kvStore *bucket = NULL;
+  natsStatus s = bucket_locked(reservations, r->settings, connection, &bucket);
+  r->is_gone = false;
+  r->lost_count = reservations->lost_count;
+  if (s) return vsi_nats_error(s) == VESTRY_TIMEOUT ? VESTRY_IO : vsi_nats_error(s); /* nothing was set: not TIMEOUT */
+  reservations->setters++;
+  vsi_mutex_unlock(&reservations->lock);
+  vestry_err error = set(bucket, r);
+  vsi_mutex_lock(&reservations->lock);
+  reservations->setters--;
+  pthread_cond_broadcast(&reservations->changed);
+  return error;
+}
+
+static void log_lost(const reservation *r, vestry_err error) {
+  const vsi_nats_settings *settings = r->settings;
+  if (!error || error == VESTRY_EXISTS)
+    vsi_log(settings->host, VESTRY_LOG_WARN, "nats: the bucket %s of reservations was gone; it was opened again",
+            settings->reservations_bucket);
+  else
+    vsi_log(settings->host, VESTRY_LOG_ERROR,
+            "nats: the bucket %s of reservations is gone, and cannot be opened again: %s; check JetStream of "
+            "nats-server",
+            settings->reservations_bucket, vestry_err_name(error));
 }
 
 vestry_err vsi_nats_reservations_set(vsi_nats_reservations *reservations, const vsi_nats_settings *settings,
@@ -138,19 +202,17 @@ vestry_err vsi_nats_reservations_set(vsi_nats_reservations *reservations, const 
     return VESTRY_IO;
   }
   reservations->users++;
-  kvStore *bucket = NULL;
-  natsStatus s = bucket_locked(reservations, settings, connection, &bucket);
-  vsi_mutex_unlock(&reservations->lock);
-  vestry_err error = VESTRY_IO; /* another thread has failed to open the bucket */
-  uint64_t revision = 0;
-  if (s)
-    error = vsi_nats_error(s) == VESTRY_TIMEOUT ? VESTRY_IO : vsi_nats_error(s); /* nothing was set: not TIMEOUT */
-  else if (bucket)
-    error = set(bucket, settings->options.reservations_ms, name, expected, data, (int)len, &revision);
-  if (!error || error == VESTRY_EXISTS) *ret_revision = revision;
-  vsi_mutex_lock(&reservations->lock);
+  reservation r = {.settings = settings, .name = name, .expected = expected, .data = data, .len = (int)len};
+  vestry_err error = set_locked(reservations, connection, &r);
+  bool has_dropped = false;
+  if (r.is_gone && reservations->connection) {
+    has_dropped = lose_bucket_locked(reservations, r.lost_count);
+    error = set_locked(reservations, connection, &r);
+  }
   reservations->users--;
   pthread_cond_broadcast(&reservations->changed);
   vsi_mutex_unlock(&reservations->lock);
+  if (has_dropped) log_lost(&r, error);
+  if (!error || error == VESTRY_EXISTS) *ret_revision = r.revision;
   return error;
 }

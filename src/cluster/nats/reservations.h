@@ -15,7 +15,9 @@ typedef struct vsi_nats_reservations {
   /* Guarded by lock. */
   natsConnection *connection; /* NULL: down */
   unsigned users;             /* number of threads inside libnats with it */
+  unsigned setters;           /* those of them that use the bucket */
   bool opening;               /* one of them is opening the bucket */
+  uint64_t lost_count;        /* number of buckets that were dropped because they were gone */
   jsCtx *jetstream;
   kvStore *bucket;
 } vsi_nats_reservations;
