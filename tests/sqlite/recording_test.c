@@ -15,7 +15,8 @@ typedef struct scene {
   vestry_sqlite *database;
   vestry_memory_exchange *stream;
   const char *sql;
-  vestry_sql_kind use;
+  vestry_sql_kind use; /* 0: the read has a transaction by itself */
+  bool is_starved;     /* SQLite has no memory for the read */
   char text[40];
   unsigned renders;
 } scene;
@@ -24,13 +25,20 @@ static void copy_first_column(const vestry_sql_row *row, void *ctx) {
   snprintf(ctx, 40, "%s", vestry_sql_text(row, 0));
 }
 
+static vestry_err read_text(scene *s) {
+  vestry_sql_transaction *loan;
+  if (!s->use) return vestry_sql_read(s->pool, s->sql, NULL, copy_first_column, s->text);
+  vestry_err error = vestry_sql_begin(s->pool, s->use, &loan);
+  return error ? error : vestry_sql_end(loan, vestry_sql_run(loan, s->sql, NULL, copy_first_column, s->text));
+}
+
 static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   scene *s = app;
-  vestry_sql_transaction *loan;
   s->renders++;
   vestry_err error = vestry_render_topic(render, "own");
-  if (!error) error = vestry_sql_begin(s->pool, s->use, &loan);
-  if (!error) error = vestry_sql_end(loan, vestry_sql_run(loan, s->sql, NULL, copy_first_column, s->text));
+  if (s->is_starved) sqlite3_hard_heap_limit64(sqlite3_memory_used() + 1);
+  if (!error) error = read_text(s);
+  sqlite3_hard_heap_limit64(0);
   if (error) snprintf(s->text, sizeof s->text, "%s", vestry_err_name(error));
   vestry_render_begin(render, html);
   vestry_html_add(html, "<b>%s</b>", s->text);
@@ -51,7 +59,8 @@ static void open_scene(scene *s, const char *sql, vestry_sql_kind use, vestry_sq
                                                         "INSERT INTO t VALUES(1, 'one'); CREATE TABLE other(x)",
                                               .schema_version = 1,
                                               .connections_count = 1,
-                                              .wait_ms = 1};
+                                              .wait_ms = 1,
+                                              .busy_ms = 1};
   assert_int_equal(vestry_sqlite_pool_create(&options, &s->pool), VESTRY_OK);
   assert_int_equal(
       vestry_sqlite_create(s->on.pages, &(vestry_sqlite_options){.path = s->path, .level = level}, &s->database),
@@ -145,9 +154,55 @@ static void page_with_a_failed_statement_depends_on_all_commits(void **state) {
   close_scene(&s);
 }
 
+static void render_and_expect(scene *s, const char *text) {
+  assert_int_equal(vestry_refresh(s->on.pages, "own", NULL), VESTRY_OK);
+  site_pass_ms(&s->on, 20);
+  assert_string_equal(s->text, text);
+}
+
+static void page_whose_read_cannot_be_prepared_renders_again(void **state) {
+  (void)state;
+  for (int by_commit = 0; by_commit < 2; by_commit++) {
+    scene s;
+    open_scene(&s, "SELECT v FROM t WHERE id = 1", (vestry_sql_kind)0, VESTRY_SQLITE_DEFAULT);
+    assert_string_equal(s.text, "one");
+    s.sql = "SELECT v FROM t WHERE id = 1 LIMIT 1"; /* this text is not prepared yet */
+    s.is_starved = true;
+    render_and_expect(&s, "NO_MEMORY");
+    s.is_starved = false;
+    if (by_commit)
+      commit(&s, "INSERT INTO other VALUES(1)");
+    else
+      site_pass_ms(&s.on, 1000);
+    assert_string_equal(s.text, "one");
+    close_scene(&s);
+  }
+}
+
+/* The read also writes, and another program is writing. */
+static void page_that_cannot_begin_to_write_renders_again(void **state) {
+  (void)state;
+  static const vestry_sql_kind uses[] = {(vestry_sql_kind)0, VESTRY_SQL_WRITE};
+  for (int i = 0; i < 2; i++) {
+    scene s;
+    sqlite3 *other;
+    open_scene(&s, "UPDATE t SET v = v WHERE id = 1 RETURNING v", uses[i], VESTRY_SQLITE_DEFAULT);
+    assert_string_equal(s.text, "one");
+    assert_int_equal(sqlite3_open(s.path, &other), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    render_and_expect(&s, "LIMIT");
+    assert_int_equal(sqlite3_close(other), SQLITE_OK);
+    site_pass_ms(&s.on, 1000);
+    assert_string_equal(s.text, "one");
+    close_scene(&s);
+  }
+}
+
 int main(void) {
   (void)vestry_sqlite_record_pages();
   const struct CMUnitTest tests[] = {cmocka_unit_test(page_without_a_free_connection_renders_again),
-                                     cmocka_unit_test(page_with_a_failed_statement_depends_on_all_commits)};
+                                     cmocka_unit_test(page_with_a_failed_statement_depends_on_all_commits),
+                                     cmocka_unit_test(page_whose_read_cannot_be_prepared_renders_again),
+                                     cmocka_unit_test(page_that_cannot_begin_to_write_renders_again)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -205,10 +205,12 @@ static void give_back(vsi_sqlite_loan *loan) {
 static vestry_err lend_to_write(vsi_sqlite_pool *pool, vestry_sql_kind kind, vestry_sql_transaction **ret_transaction) {
   vsi_sqlite_loan *loan;
   vestry_err error = take_turn(pool, &loan);
+  vsi_sqlite_pool_note(pool, false, error);
   if (error) return error;
   const vsi_call call = vsi_sqlite_pool_call(pool, "vestry_sql_begin (WRITE)");
   loan->is.kind = kind;
   error = vsi_sqlite_pool_fail(&call, loan->db, run_text(loan, "BEGIN IMMEDIATE"), "cannot begin a transaction");
+  vsi_sqlite_pool_note(pool, false, error);
   if (error)
     give_back(loan);
   else
@@ -247,7 +249,10 @@ static vestry_err end_transaction(vsi_sqlite_loan *loan, vestry_err error) {
   if (!error && was_lost)
     error = vsi_refuse(&call, loan->ended_by ? loan->ended_by : VESTRY_IO,
                        "the writes were rolled back, because the transaction was ended meanwhile");
-  if (!error) error = vsi_sqlite_pool_fail(&call, loan->db, run_text(loan, "COMMIT"), "cannot commit the transaction");
+  if (!error) {
+    error = vsi_sqlite_pool_fail(&call, loan->db, run_text(loan, "COMMIT"), "cannot commit the transaction");
+    vsi_sqlite_pool_note(pool, false, error);
+  }
   if (!sqlite3_get_autocommit(loan->db)) (void)run_text(loan, "ROLLBACK");
   vsi_mutex_lock(&pool->lock);
   if (error)

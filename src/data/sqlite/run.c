@@ -185,9 +185,11 @@ vestry_err vsi_sqlite_run(vestry_sql_transaction *transaction, const char *sql, 
 
 /* Find out whether a statement writes. The connection belongs to this thread. */
 static vestry_err ask_kind(vestry_sql_transaction *transaction, const char *sql, bool *ret_writes) {
+  vsi_sqlite_loan *loan = (vsi_sqlite_loan *)transaction;
   sqlite3_stmt *statement;
-  vestry_err error = prepare((vsi_sqlite_loan *)transaction, sql, false, &statement);
+  vestry_err error = prepare(loan, sql, false, &statement);
   if (!error) *ret_writes = !sqlite3_stmt_readonly(statement);
+  vsi_sqlite_pool_note(loan->pool, loan->is_aside, error);
   return error;
 }
 
