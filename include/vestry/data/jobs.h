@@ -266,6 +266,12 @@ VESTRY_API vestry_err vestry_jobs_enqueue(vestry_jobs *jobs, vestry_sql_transact
                                           const vestry_job_order *order, int64_t *ret_id);
 /** Mark a job as done in a transaction of its function, together with the function's writes: both are committed, or
  *  neither. Commit before the function returns. If the transaction is rolled back, the result of the function counts.
+ *
+ *  PostgreSQL: in a transaction REPEATABLE_READ or SERIALIZABLE, call this before all other statements. It locks the
+ *  job's row until the transaction ends, so the lease cannot be lost, and is not renewed. A transaction that reads
+ *  first gets BUSY here if the lease was renewed meanwhile. Leases are renewed after a third of lease_ms, so a longer
+ *  transaction gets BUSY each time that it is repeated. In a transaction WRITE the order does not matter.
+ *
  *  transaction  of the jobs' pool, for writing
  *  Returns  OK | CLOSED (the job was taken over or removed: roll back) | INVALID (a transaction for reading, or of
  *           another pool; a scheduled job, whose row stays) | the errors of vestry_sql_run

@@ -46,8 +46,9 @@ typedef struct vsi_jobs_run {
   uint64_t taken_ns;  /* the same, on the monotonic clock */
   bool is_over_taken; /* it was taken after the lease of another run had ended */
   bool is_buried;     /* it has no attempts left and is dead: no function is called */
-  bool is_hopeless;   /* set by the function, like the next two */
+  bool is_hopeless;   /* set by the function, like the next three */
   bool is_finished;   /* by vestry_job_finish; valid if that transaction was committed */
+  bool has_explained; /* the log has the reason why vestry_job_finish was BUSY */
   char why[VESTRY_JOB_SAID_MAX_BYTES + 1];
   bool is_lost;                /* guarded by jobs->lock: all later writes to its row are rejected */
   LIST_ENTRY(vsi_jobs_run) in; /* guarded by jobs->lock */
