@@ -61,21 +61,23 @@ static vestry_err load(void *ctx, const char *hash, vestry_session_record *ret_r
 
 static vestry_err forget(void *ctx, const char *hash) {
   shelf *s = ctx;
+  const vestry_err error = s->fails ? s->fails : s->removals_fail;
   pthread_mutex_lock(&s->lock);
   int at = find_locked(s, hash);
-  if (at >= 0) *s->rows[at].hash = '\0';
+  if (!error && at >= 0) *s->rows[at].hash = '\0';
   pthread_mutex_unlock(&s->lock);
-  return s->fails;
+  return error;
 }
 
 static vestry_err forget_user(void *ctx, const char *user) {
   shelf *s = ctx;
+  const vestry_err error = s->fails ? s->fails : s->removals_fail;
   pthread_mutex_lock(&s->lock);
-  for (int i = 0; i < 32; i++)
+  for (int i = 0; i < 32 && !error; i++)
     if (strcmp(s->rows[i].record.user, user) == 0) *s->rows[i].hash = '\0';
   pthread_mutex_unlock(&s->lock);
   call_once(s, &s->after_forget_user);
-  return s->fails;
+  return error;
 }
 
 const vestry_session_storage_ops shelf_ops = {.save = save, .load = load, .remove = forget, .remove_user = forget_user};

@@ -20,8 +20,8 @@ typedef struct shelf {
     vestry_session_record record;
   } rows[32];
   int saves, loads;
-  vestry_err fails;
-  vestry *ends_before_save; /* end all sessions of the user during the next save; NULL: do not */
+  vestry_err fails, removals_fail; /* returned by all functions; by remove and remove_user */
+  vestry *ends_before_save;        /* end all sessions of the user during the next save; NULL: do not */
   /* Called once, during the named operation; NULL: not called. */
   void (*after_save)(void *ctx), (*after_load)(void *ctx), (*after_forget_user)(void *ctx);
   void *ctx;

@@ -27,6 +27,97 @@ static void failing_storage_gets_503_and_ends_the_session(void **state) {
   site_end(&w);
 }
 
+/* ---------------------------------------------------------------------------------- failed removals --------------- */
+
+/* The log-out, the end of all sessions of the user, and a login beyond max_per_user_count each end the session in
+ * memory, but the storage does not remove it. The removal is tried again, and a restart does not undo the end. */
+/* capability: K6 */
+static void failed_removal_is_tried_again(void **state) {
+  (void)state;
+  enum { LOGOUT, END_USER, DISPLACED, ENDS };
+  enum { BY_REQUEST, BY_LOGIN, BY_TIMER, AT_THE_END, MOMENTS };
+  for (int i = 0; i < ENDS * MOMENTS; i++) {
+    site w;
+    shelf s;
+    vestry_session_options options = members_way(STORED, &s);
+    options.max_per_user_count = 1;
+    atomic_store(&members_clock_s, 1000000);
+    members_begin(&w, &options);
+    browser b = {.cookie = ""}, other = {.cookie = ""}, old;
+    members_log_in(&w, &b, "user=a");
+    old = b;
+    s.removals_fail = VESTRY_LIMIT;
+    if (i % ENDS == LOGOUT) assert_int_equal(members_status(&w, &b, "POST", "/logout", NULL), 503);
+    if (i % ENDS == END_USER) assert_int_equal(vestry_session_end_user(w.v, "a"), VESTRY_LIMIT);
+    if (i % ENDS == DISPLACED) members_log_in(&w, &other, "user=a");
+    assert_non_null(strstr(w.th.last_log, "The removal is tried again"));
+    test_host_advance_ms(&w.th, 5000);
+    site_settle(&w); /* the timer's try fails, too */
+    assert_int_equal(shelf_count(&s), i % ENDS == DISPLACED ? 2 : 1);
+    s.removals_fail = VESTRY_OK;
+    b = old;
+    if (i / ENDS == BY_REQUEST) {
+      b.cookie[strlen(b.cookie) - 1] ^= 1; /* an unknown session, so the storage is called */
+      members_assert_is(&w, &b, "nobody");
+    }
+    if (i / ENDS == BY_LOGIN) members_log_in(&w, &(browser){.cookie = ""}, "user=b");
+    if (i / ENDS == BY_TIMER) {
+      test_host_advance_ms(&w.th, 5000);
+      site_settle(&w);
+    }
+    if (i / ENDS != AT_THE_END) assert_int_equal(shelf_count(&s), (i % ENDS == DISPLACED) + (i / ENDS == BY_LOGIN));
+    site_end(&w);
+    members_begin(&w, &options);
+    members_assert_is(&w, &old, "nobody");
+    if (*other.cookie) members_assert_is(&w, &other, "a");
+    site_end(&w);
+  }
+}
+
+/* A removal of all sessions of a user that is tried later must not remove a session that began since. */
+/* capability: K6 */
+static void login_waits_for_the_removal_of_earlier_sessions(void **state) {
+  (void)state;
+  site w;
+  shelf s;
+  vestry_session_options options = members_way(STORED, &s);
+  members_begin(&w, &options);
+  browser before = {.cookie = ""}, after = {.cookie = ""}, other = {.cookie = ""};
+  members_log_in(&w, &before, "user=a");
+  s.removals_fail = VESTRY_LIMIT;
+  assert_int_equal(vestry_session_end_user(w.v, "a"), VESTRY_LIMIT);
+  assert_int_equal(members_status(&w, &after, "POST", "/login", "user=a"), 503);
+  members_log_in(&w, &other, "user=b");
+  s.removals_fail = VESTRY_OK;
+  members_log_in(&w, &after, "user=a");
+  site_end(&w);
+  members_begin(&w, &options);
+  members_assert_is(&w, &after, "a");
+  members_assert_is(&w, &other, "b");
+  members_assert_is(&w, &before, "nobody");
+  site_end(&w);
+}
+
+static void kept_removals_are_bounded_and_logged(void **state) {
+  (void)state;
+  enum { MOST = 1000 };
+  site w;
+  shelf s;
+  vestry_session_options options = members_way(STORED, &s);
+  char user[16];
+  for (int is_over = 0; is_over < 2; is_over++) {
+    members_begin(&w, &options);
+    s.removals_fail = VESTRY_IO;
+    for (int i = 0; i < MOST + is_over; i++) {
+      snprintf(user, sizeof user, "u%d", i);
+      assert_int_equal(vestry_session_end_user(w.v, user), VESTRY_IO);
+    }
+    assert_int_equal(strstr(w.th.last_log, "dropped") != NULL, is_over);
+    s.removals_fail = VESTRY_OK;
+    site_end(&w);
+  }
+}
+
 /* The session ends while its use is being recorded; the save must not leave a row behind. */
 static void session_ended_during_a_save_stays_ended(void **state) {
   (void)state;
@@ -252,6 +343,9 @@ static void login_fails_if_the_old_session_cannot_end(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(failing_storage_gets_503_and_ends_the_session),
+      cmocka_unit_test(failed_removal_is_tried_again),
+      cmocka_unit_test(login_waits_for_the_removal_of_earlier_sessions),
+      cmocka_unit_test(kept_removals_are_bounded_and_logged),
       cmocka_unit_test(session_ended_during_a_save_stays_ended),
       cmocka_unit_test(login_during_end_user_is_ended),
       cmocka_unit_test(login_after_end_user_in_one_request_stays),

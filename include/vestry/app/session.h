@@ -46,17 +46,21 @@ typedef struct vestry_session_record {
 } vestry_session_record;
 
 /** Functions of a session storage. Called on the thread that serves the request, several at once, no lock held; may
- *  block. hash: 32 hexadecimal digits, terminated. All are mandatory. */
+ *  block. A removal that failed is tried again: before later calls of load and in logins, every five seconds on a
+ *  thread of the instance's runtime, and in vestry_destroy. So the storage must be valid until then. hash: 32
+ *  hexadecimal digits, terminated. All are mandatory. */
 typedef struct vestry_session_storage_ops {
   size_t size; /**< sizeof(vestry_session_storage_ops), or 0 */
   /** Insert or update a session. OK | any error: a login fails with it; a mere use continues. */
   vestry_err (*save)(void *ctx, const char *hash, const vestry_session_record *record);
   /** Load the record of a session. OK | NOT_FOUND | any error, with which the request is answered. */
   vestry_err (*load)(void *ctx, const char *hash, vestry_session_record *ret_record);
-  /** Remove a session, if it exists. OK | any error, which the logout returns: the session may return after a
-   *  restart. */
+  /** Remove a session, if it exists. OK | any error, which the logout returns. The removal is tried again. If the
+   *  process ends before, or more than 1,000 removals wait, the session may return after a restart; the log contains a
+   *  warning. */
   vestry_err (*remove)(void *ctx, const char *hash);
-  /** Remove all sessions of a user. Returns as remove. */
+  /** Remove all sessions of a user. Returns as remove. Logins of this user at this process fail until it was tried
+   *  again with success. Sessions that the user began at other nodes meanwhile end, too. */
   vestry_err (*remove_user)(void *ctx, const char *user);
 } vestry_session_storage_ops;
 

@@ -77,6 +77,7 @@ static vestry_err create_session(vsi_sessions *sessions, const char *id, const c
   set_out(sessions, &sessions->logins, &login);
   record *made = vsi_session_record_create(sessions->host, hash, user, vsi_session_now_s(sessions));
   if (!made) error = VESTRY_NO_MEMORY;
+  if (!error && sessions->options.storage) error = vsi_session_owed_settle(sessions, user);
   if (!error && sessions->options.storage) {
     vestry_session_record stored = {.size = sizeof stored, .created_s = made->created_s, .used_s = made->created_s};
     strcpy(stored.user, user);
@@ -178,11 +179,10 @@ static void end_if_users(const vestry_listed *listed, void *ctx) {
 vestry_err vestry_session_end_user(struct vestry *v, const char *user) {
   vsi_sessions *sessions = v ? vsi_sessions_of(v) : NULL;
   if (!sessions || !is_user(user)) return VESTRY_INVALID;
-  const vestry_session_storage_ops *storage = sessions->options.storage;
   under_way end = {.user = user};
   set_out(sessions, &sessions->ends, &end);
   vestry_err error = vsi_session_bury_user(sessions, user);
-  vestry_err of_storage = storage ? storage->remove_user(sessions->options.storage_ctx, user) : VESTRY_OK;
+  vestry_err of_storage = vsi_session_remove_stored(sessions, user, true);
   sweep s = {sessions, user, VESTRY_OK};
   vestry_list_cursor cursor = {0};
   vestry_err of_list = VESTRY_OK;
