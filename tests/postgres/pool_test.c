@@ -49,6 +49,48 @@ static void values_are_bound_and_rows_returned(void **state) {
   shop_end(&s);
 }
 
+typedef struct taken {
+  char bytes[64];
+  size_t len;
+} taken;
+
+static void take_bytes(const vestry_sql_row *row, void *ctx) {
+  taken *of = ctx;
+  memset(of, '.', sizeof *of);
+  of->len = vestry_sql_bytes(row, 0, of->bytes, sizeof of->bytes);
+  assert_int_equal(vestry_sql_bytes(row, 0, NULL, 0), of->len);
+}
+
+/* Only a bytea has hexadecimal digits or escapes. */
+static void bytes_of_a_text_are_the_text(void **state) {
+  (void)state;
+  static const char *const texts[] = {"name\\", "C:\\temp", "\\xavier", "\\x41", "\\\\", "\\101", "\\", ""};
+  static const char *const outputs[] = {"SET bytea_output = hex", "SET bytea_output = escape"};
+  static const char bytea[] = {0, 1, '\\', '\\', '1', '\\', 'x', (char)0xff, '\\'};
+  shop s;
+  taken got;
+  shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+    for (size_t k = 0; k < 3; k++) {
+      static const char *const queries[] = {"SELECT $1::text, 'another column'", "SELECT $1::varchar, 'another column'",
+                                            "SELECT to_json($1::text)#>>'{}', 'another column'"};
+      assert_int_equal(vestry_sql_run_alone(s.pool, queries[k], VESTRY_LIST(texts[i]), take_bytes, &got), VESTRY_OK);
+      assert_int_equal(got.len, strlen(texts[i]));
+      assert_memory_equal(got.bytes, texts[i], got.len);
+    }
+  shop_do(&s, "CREATE DOMAIN picture AS bytea");
+  for (size_t i = 0; i < 2; i++)
+    for (size_t k = 0; k < 2; k++) {
+      shop_do(&s, outputs[i]);
+      assert_int_equal(vestry_sql_run_alone(s.pool, k ? "SELECT $1::picture" : "SELECT $1::bytea",
+                                            VESTRY_LIST(vestry_value_bytes(bytea, sizeof bytea)), take_bytes, &got),
+                       VESTRY_OK);
+      assert_int_equal(got.len, sizeof bytea);
+      assert_memory_equal(got.bytes, bytea, sizeof bytea);
+    }
+  shop_end(&s);
+}
+
 /* More values than fit on the stack. */
 static void forty_values_are_bound(void **state) {
   (void)state;
@@ -292,6 +334,7 @@ int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(values_are_bound_and_rows_returned),
+      cmocka_unit_test(bytes_of_a_text_are_the_text),
       cmocka_unit_test(forty_values_are_bound),
       cmocka_unit_test(wrong_values_are_logged_without_their_content),
       cmocka_unit_test(statements_stay_prepared),

@@ -114,7 +114,7 @@ VESTRY_API size_t vestry_sql_columns_count(const vestry_sql_row *row);
 VESTRY_API const char *vestry_sql_text(const vestry_sql_row *row, size_t column);
 /** Return a column's value as an integer; true is 1. 0: the value is null, or not an integer. */
 VESTRY_API int64_t vestry_sql_integer(const vestry_sql_row *row, size_t column);
-/** Get the bytes of a BLOB or bytea.
+/** Get the bytes of a BLOB or bytea; of a value of another type, those of its text.
  *  buffer   receives the bytes if there are at most capacity. NULL, with capacity 0: the bytes are only counted
  *  Returns  the number of bytes. 0: none, or the value is null */
 VESTRY_API size_t vestry_sql_bytes(const vestry_sql_row *row, size_t column, void *buffer, size_t capacity);

@@ -18,7 +18,7 @@ typedef struct row_of {
 
 /* -------------------------------------------------------------------------------------------------- values -------- */
 
-enum { FEW = 16, NUMBER_BYTES = 32, SHOWN_BYTES = 400 };
+enum { FEW = 16, NUMBER_BYTES = 32, SHOWN_BYTES = 400, BYTEA = 17 /* the type's oid, BYTEAOID */ };
 
 typedef struct values {
   const char **texts;
@@ -102,23 +102,36 @@ int64_t vsi_postgres_integer(const vestry_sql_row *row, size_t column) {
   return strcmp(text, "t") == 0 ? 1 : strtoll(text, NULL, 10);
 }
 
+static bool is_octal(const char *digits) {
+  for (int i = 0; i < 3; i++)
+    if (digits[i] < '0' || digits[i] > '7') return false;
+  return true;
+}
+
 /* Read the format of bytea_output 'escape': a backslash is doubled, and other bytes may be \ooo. */
 static size_t unescape(const char *from, unsigned char *to, size_t capacity) {
   size_t len = 0;
   for (; *from; len++) {
-    const bool is_escaped = from[0] == '\\', is_number = is_escaped && from[1] != '\\';
+    const bool is_number = from[0] == '\\' && is_octal(from + 1);
     const int byte = is_number ? (from[1] - '0') << 6 | (from[2] - '0') << 3 | (from[3] - '0') : *from;
     if (len < capacity) to[len] = (unsigned char)byte;
-    from += is_number ? 4 : is_escaped ? 2 : 1;
+    from += is_number ? 4 : from[0] == '\\' && from[1] == '\\' ? 2 : 1;
   }
   return len;
 }
 
 size_t vsi_postgres_bytes(const vestry_sql_row *row, size_t column, void *buffer, size_t capacity) {
+  const row_of *at = (const row_of *)row;
   const char *text = vsi_postgres_text(row, column);
-  if (!vsi_postgres_bytea_is(text)) return text ? unescape(text, buffer, capacity) : 0;
-  const size_t len = vsi_postgres_bytea_len(text);
-  if (len <= capacity) vsi_postgres_bytea_read(buffer, text, len);
+  if (!text) return 0;
+  const bool is_bytea = PQftype(at->result, (int)column) == BYTEA, is_hex = is_bytea && vsi_postgres_bytea_is(text);
+  if (is_bytea && !is_hex) return unescape(text, buffer, capacity);
+  const size_t len = is_hex ? vsi_postgres_bytea_len(text) : strlen(text);
+  if (len > capacity) return len;
+  if (is_hex)
+    vsi_postgres_bytea_read(buffer, text, len);
+  else if (len)
+    memcpy(buffer, text, len);
   return len;
 }
 
