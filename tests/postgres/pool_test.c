@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Checked-out connections: their statements, their transactions, and the log lines of failures. */
+#include <locale.h>
+#include <math.h>
 #include <pthread.h>
+#include <stdlib.h>
 
 #include "postgres/shop.h"
 #include "support/test.h"
@@ -88,6 +91,41 @@ static void bytes_of_a_text_are_the_text(void **state) {
       assert_int_equal(got.len, sizeof bytea);
       assert_memory_equal(got.bytes, bytea, sizeof bytea);
     }
+  shop_end(&s);
+}
+
+/* Set a locale with a decimal comma, which is made from the definitions of Debian's package locales. */
+static bool set_comma(void) {
+  char command[256];
+  snprintf(command, sizeof command, "localedef -i de_DE -f UTF-8 %s/de_DE.UTF-8 2> /dev/null", shop_server()->folder);
+  if (system(command)) return false;
+  setenv("LOCPATH", shop_server()->folder, 1);
+  return setlocale(LC_NUMERIC, "de_DE.UTF-8") != NULL;
+}
+
+static void numbers_do_not_depend_on_the_locale(void **state) {
+  (void)state;
+  static const struct {
+    double number;
+    const char *text;
+  } all[] = {{12.5, "12.5"},         {-0.0009765625, "-0.0009765625"}, {1e300, "1e300"}, {7, "7"},
+             {INFINITY, "Infinity"}, {-INFINITY, "-Infinity"},         {NAN, "NaN"},     {-NAN, "NaN"}};
+  static const char as_number[] = "SELECT $1::double precision = $2::double precision";
+  shop s;
+  shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
+  if (!set_comma()) print_message("there is no locale with a decimal comma here (apt-get install locales)\n");
+  int64_t is_same[8] = {0}, is_same_text = 0;
+  vestry_err error = vestry_sql_run_alone(s.pool, "SELECT $1::text = '12.5'", VESTRY_LIST(12.5), vestry_sql_row_integer,
+                                          &is_same_text);
+  for (size_t i = 0; i < 8 && !error; i++)
+    error = vestry_sql_run_alone(s.pool, as_number, VESTRY_LIST(all[i].number, all[i].text), vestry_sql_row_integer,
+                                 &is_same[i]);
+  setlocale(LC_NUMERIC, "C");
+  unsetenv("LOCPATH");
+  assert_int_equal(error, VESTRY_OK);
+  assert_true(is_same_text);
+  for (size_t i = 0; i < 8; i++)
+    if (!is_same[i]) fail_msg("%s is another number", all[i].text);
   shop_end(&s);
 }
 
@@ -335,6 +373,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(values_are_bound_and_rows_returned),
       cmocka_unit_test(bytes_of_a_text_are_the_text),
+      cmocka_unit_test(numbers_do_not_depend_on_the_locale),
       cmocka_unit_test(forty_values_are_bound),
       cmocka_unit_test(wrong_values_are_logged_without_their_content),
       cmocka_unit_test(statements_stay_prepared),

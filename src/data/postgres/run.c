@@ -30,6 +30,21 @@ typedef struct values {
   char few_numbers[FEW][NUMBER_BYTES];
 } values;
 
+/* Write a number. A decimal point of another locale, of one byte or several, is replaced by SQL's. */
+static void write_number(double number, char text[NUMBER_BYTES]) {
+  size_t len = 0;
+  if (number - number != 0) {
+    snprintf(text, NUMBER_BYTES, "%s", number > 0 ? "Infinity" : number < 0 ? "-Infinity" : "NaN");
+    return;
+  }
+  snprintf(text, NUMBER_BYTES, "%.17g", number);
+  for (const char *at = text; *at; at++) {
+    const bool is_point = !strchr("0123456789+-e", *at);
+    if (!is_point || text[len - 1] != '.') text[len++] = is_point ? '.' : *at;
+  }
+  text[len] = '\0';
+}
+
 /* Write the text of a value. to: receives the text of bytes. */
 static bool write_one(const vestry_value *value, char number[NUMBER_BYTES], char **to, const char **ret_text) {
   *ret_text = number;
@@ -37,7 +52,7 @@ static bool write_one(const vestry_value *value, char number[NUMBER_BYTES], char
   case VESTRY_VALUE_NULL: *ret_text = NULL; return true;
   case VESTRY_VALUE_BOOLEAN: snprintf(number, NUMBER_BYTES, "%s", value->boolean ? "true" : "false"); return true;
   case VESTRY_VALUE_INTEGER: snprintf(number, NUMBER_BYTES, "%" PRId64, value->integer); return true;
-  case VESTRY_VALUE_NUMBER: snprintf(number, NUMBER_BYTES, "%.17g", value->number); return true;
+  case VESTRY_VALUE_NUMBER: write_number(value->number, number); return true;
   case VESTRY_VALUE_STRING: *ret_text = value->text; return value->text != NULL;
   case VESTRY_VALUE_BYTES:
     *ret_text = vsi_postgres_bytea_write(*to, value->text, value->count);
