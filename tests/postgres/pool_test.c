@@ -293,6 +293,31 @@ static void write_transaction_commits_or_rolls_back(void **state) {
   shop_end(&s);
 }
 
+static void begin_in_row(const vestry_sql_row *row, void *ctx) {
+  (void)row;
+  assert_int_equal(vestry_sql_run_alone(ctx, "BEGIN", NULL, NULL, NULL), VESTRY_OK); /* within an outer statement */
+}
+
+static void open_transaction_is_not_given_to_the_next_thread(void **state) {
+  (void)state;
+  shop s;
+  shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
+  shop_do(&s, "CREATE TABLE t(a int)");
+  static const char *const begins[] = {"BEGIN", "START TRANSACTION READ ONLY"};
+  for (int i = 0; i < 4; i++) {
+    if (i < 2)
+      assert_int_equal(alone(&s, begins[i], NULL), VESTRY_INVALID);
+    else if (i == 2)
+      assert_int_equal(vestry_sql_run_alone(s.pool, "SELECT 1", NULL, begin_in_row, s.pool), VESTRY_INVALID);
+    if (i < 3) assert_logged(&s, "vestry_sql_run_alone", "rolled back a transaction that was begun by SQL");
+    if (i == 3) assert_int_not_equal(alone(&s, "COPY t TO STDOUT", NULL), VESTRY_OK); /* the connection stays busy */
+    shop_do(&s, "INSERT INTO t VALUES(1)");
+    assert_int_equal(postgres_server_number(shop_server(), "SELECT count(*) FROM t"), i + 1);
+    if (i < 3) assert_int_equal(s.th.log_lines, i + 1);
+  }
+  shop_end(&s);
+}
+
 /* ------------------------------------------------------------------------------------------------ faults ---------- */
 
 static void invalid_options_are_rejected_without_logging_secrets(void **state) {
@@ -380,6 +405,7 @@ int main(void) {
       cmocka_unit_test(altered_table_does_not_break_a_prepared_statement),
       cmocka_unit_test(read_transaction_has_one_snapshot_and_cannot_write),
       cmocka_unit_test(write_transaction_commits_or_rolls_back),
+      cmocka_unit_test(open_transaction_is_not_given_to_the_next_thread),
       cmocka_unit_test(invalid_options_are_rejected_without_logging_secrets),
       cmocka_unit_test(setup_runs_on_each_connection),
       cmocka_unit_test(statement_over_statement_ms_times_out),

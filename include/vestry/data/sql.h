@@ -139,7 +139,8 @@ VESTRY_API void vestry_sql_row_integer(const vestry_sql_row *row, void *ctx);
 VESTRY_API vestry_err vestry_sql_run(vestry_sql_transaction *transaction, const char *sql, const vestry_value *values,
                                      vestry_sql_row_fn row, void *ctx);
 /** Run one statement in a separate transaction, and commit it. If this thread has a transaction, the statement runs in
- *  that transaction. Returns as vestry_sql_run and vestry_sql_begin. Threads any; blocks as these. */
+ *  that transaction. A transaction that the statement itself begins (BEGIN) is rolled back, with a message in the log
+ *  (PostgreSQL: INVALID). Returns as vestry_sql_run and vestry_sql_begin. Threads any; blocks as these. */
 VESTRY_API vestry_err vestry_sql_run_alone(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
                                            vestry_sql_row_fn row, void *ctx);
 /** Run a statement for reading. In the render of a page that follows the pool, the page renders again when a commit

@@ -274,10 +274,15 @@ static vestry_err run_by(vsi_postgres_pool *pool, lending lend, const char *sql,
     *ret_fate = loan->is_stale ? FATE_STALE : loan->is_lost ? FATE_LOST : FATE_ENDED;
     if (*ret_fate != FATE_STALE || !again) vsi_postgres_recorder_fail(pool, error);
   }
-  if (vsi_postgres_is_last(loan)) {
-    vsi_postgres_roll_back(loan, alone);
-    vsi_postgres_give_back(loan);
-  }
+  if (!vsi_postgres_is_last(loan)) return error;
+  const vsi_call call = vsi_postgres_pool_call(pool, alone);
+  /* The next thread would continue the transaction. */
+  if (!error && loan->db && PQtransactionStatus(loan->db) != PQTRANS_IDLE)
+    error = refuse(&call, VESTRY_INVALID, sql,
+                   "rolled back a transaction that was begun by SQL, and not ended; use vestry_sql_act or "
+                   "vestry_sql_begin");
+  vsi_postgres_roll_back(loan, alone);
+  vsi_postgres_give_back(loan);
   return error;
 }
 
