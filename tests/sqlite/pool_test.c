@@ -307,6 +307,79 @@ static void statement_after_a_lost_transaction_is_rejected(void **state) {
   end(&l);
 }
 
+/* From now on SQLite gets no more memory, or it gets memory again. */
+static void starve(bool is_starved) {
+  sqlite3_hard_heap_limit64(is_starved ? sqlite3_memory_used() + 1 : 0);
+}
+
+/* The kinds of transactions that hold the write lock: for writing, and begun by SQL. */
+static vestry_sql_transaction *begin_with_a_row(lender *l, vestry_sql_kind kind) {
+  vestry_sql_transaction *loan;
+  assert_int_equal(vestry_sql_begin(l->pool, kind, &loan), VESTRY_OK);
+  if (kind != VESTRY_SQL_WRITE) assert_int_equal(vestry_sql_run(loan, "BEGIN", NULL, NULL, NULL), VESTRY_OK);
+  assert_int_equal(vestry_sql_run(loan, "INSERT INTO t(x) VALUES(7)", NULL, NULL, NULL), VESTRY_OK);
+  return loan;
+}
+
+static const vestry_sql_kind holders[] = {VESTRY_SQL_WRITE, VESTRY_SQL_READ, VESTRY_SQL_READ_ASIDE};
+
+/* The first end of a connection's life needs no memory. */
+static void transaction_ends_without_memory(void **state) {
+  (void)state;
+  for (int i = 0; i < 6; i++) {
+    const bool is_kept = holders[i / 2] == VESTRY_SQL_WRITE && i % 2;
+    lender l;
+    begin(&l, (vestry_sqlite_pool_options){.connections_count = 1, .wait_ms = 20, .busy_ms = 5});
+    vestry_sql_transaction *loan = begin_with_a_row(&l, holders[i / 2]);
+    starve(true);
+    const vestry_err error = vestry_sql_end(loan, i % 2 ? VESTRY_OK : VESTRY_FAILED);
+    starve(false);
+    assert_int_equal(error, i % 2 ? VESTRY_OK : VESTRY_FAILED);
+    assert_int_equal(number(&l, "SELECT count(*) FROM t"), is_kept);
+    insert(&l, 100);
+    end(&l);
+  }
+}
+
+static int permit(void *ctx, int action, const char *first, const char *second, const char *schema_name,
+                  const char *inside) {
+  (void)ctx, (void)action, (void)first, (void)second, (void)schema_name, (void)inside;
+  return SQLITE_OK;
+}
+
+/* SQLite must prepare ROLLBACK again, and has no memory. */
+static void connection_that_cannot_roll_back_is_used_by_nobody(void **state) {
+  (void)state;
+  for (int i = 0; i < 9; i++) {
+    lender l;
+    vestry_sql_transaction *loan;
+    sqlite3 *other;
+    begin(&l, (vestry_sqlite_pool_options){.connections_count = 1 + i % 2, .wait_ms = 20, .busy_ms = 5});
+    loan = begin_with_a_row(&l, holders[i / 3]);
+    sqlite3_set_authorizer(vestry_sqlite_handle(loan), permit, NULL); /* this outdates all prepared statements */
+    starve(true);
+    assert_int_equal(vestry_sql_end(loan, VESTRY_FAILED), VESTRY_FAILED);
+    assert_logged(&l, "vestry_sql_end", "cannot roll back the transaction");
+    for (size_t at = 0; at < 3; at++) { /* each begin tries it again, and fails, or gets another connection */
+      const vestry_err error = vestry_sql_begin(l.pool, holders[at], &loan);
+      if (!error) assert_true(sqlite3_get_autocommit(vestry_sqlite_handle(loan)));
+      if (!error) vestry_sql_end(loan, VESTRY_OK);
+      if (!error) assert_int_not_equal(holders[at], VESTRY_SQL_WRITE);
+      if (error) assert_true(error == VESTRY_LIMIT || error == VESTRY_NO_MEMORY);
+    }
+    starve(false);
+    /* The next begin of any kind heals it. */
+    assert_int_equal(vestry_sql_begin(l.pool, holders[i % 3], &loan), VESTRY_OK);
+    assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
+    assert_int_equal(sqlite3_open(l.path, &other), SQLITE_OK);
+    ledger_run(other, "INSERT INTO t(x) VALUES(8)");
+    assert_int_equal(sqlite3_close(other), SQLITE_OK);
+    assert_int_equal(number(&l, "SELECT count(*) FROM t"), 1);
+    insert(&l, 100);
+    end(&l);
+  }
+}
+
 static int64_t seen_by(vestry_sql_transaction *loan) {
   int64_t found = -1;
   assert_int_equal(vestry_sql_run(loan, "SELECT count(*) FROM t", NULL, vestry_sql_row_integer, &found), VESTRY_OK);
@@ -687,6 +760,8 @@ int main(void) {
       cmocka_unit_test(open_statement_is_reset_on_release),
       cmocka_unit_test(transaction_commits_or_rolls_back_as_a_whole),
       cmocka_unit_test(statement_after_a_lost_transaction_is_rejected),
+      cmocka_unit_test(transaction_ends_without_memory),
+      cmocka_unit_test(connection_that_cannot_roll_back_is_used_by_nobody),
       cmocka_unit_test(read_checkout_is_no_snapshot),
       cmocka_unit_test(commit_callback_runs_after_each_commit),
       cmocka_unit_test(waits_for_a_connection_are_bounded),

@@ -5,7 +5,7 @@
 #include "support/test_host.h"
 #include "vestry/data/sqlite.h"
 
-enum { KEPT = 4 };
+enum { KEPT = 4, CONTROLS = 3 /* BEGIN, COMMIT and ROLLBACK of the connection */ };
 
 typedef struct fixture {
   test_host th;
@@ -78,9 +78,9 @@ static void prepared_statement_is_valid_until_its_release(void **state) {
   assert_ptr_equal(again, own[0]);
   assert_int_equal(vestry_sql_end(d.loan, VESTRY_OK), VESTRY_OK);
   check_out(&d);
-  assert_in_range(count_statements(&d), 0, KEPT);
+  assert_in_range(count_statements(&d), 0, KEPT + CONTROLS);
   run_others(&d, 4 * KEPT);
-  assert_in_range(count_statements(&d), 0, KEPT);
+  assert_in_range(count_statements(&d), 0, KEPT + CONTROLS);
   assert_int_equal(vestry_sql_end(d.loan, VESTRY_OK), VESTRY_OK);
   close_fixture(&d);
 }
@@ -135,7 +135,7 @@ static void statement_nests_300_deep_in_its_rows(void **state) {
   assert_int_equal(of.deepest, DEEP);
   assert_int_equal(vestry_sql_end(d.loan, VESTRY_OK), VESTRY_OK);
   check_out(&d);
-  assert_in_range(count_statements(&d), 0, KEPT);
+  assert_in_range(count_statements(&d), 0, KEPT + CONTROLS);
   assert_int_equal(vestry_sql_end(d.loan, VESTRY_OK), VESTRY_OK);
   close_fixture(&d);
 }

@@ -20,6 +20,15 @@ typedef enum vsi_sqlite_given {
   VSI_SQLITE_GIVEN_COUNT
 } vsi_sqlite_given;
 
+/* Statements that begin and end a transaction. They are prepared when the connection is opened, so that its end needs
+ * no memory for them. */
+typedef enum vsi_sqlite_control {
+  VSI_SQLITE_BEGIN,
+  VSI_SQLITE_COMMIT,
+  VSI_SQLITE_ROLLBACK,
+  VSI_SQLITE_CONTROLS
+} vsi_sqlite_control;
+
 typedef struct vsi_sqlite_pool vsi_sqlite_pool;
 
 typedef struct vsi_sqlite_loan {
@@ -28,8 +37,10 @@ typedef struct vsi_sqlite_loan {
   vestry_sqlite_connection *connection; /* NULL: no pages follow it */
   vsi_sqlite_pool *pool;
   vsi_sqlite_statements statements;
+  sqlite3_stmt *controls[VSI_SQLITE_CONTROLS];
   bool is_aside;
   vestry_err ended_by; /* the failure of a statement that ended its transaction early; OK: none that is known */
+  bool is_stuck;       /* its transaction could not be rolled back; guarded by pool->lock while it is not checked out */
   unsigned depth;      /* how often its thread has begun; guarded by pool->lock; 0: free */
   pthread_t owner;     /* guarded by pool->lock, while it is checked out */
 } vsi_sqlite_loan;

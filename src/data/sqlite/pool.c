@@ -20,6 +20,7 @@ void vsi_sqlite_pool_destroy(vestry_sql_pool *is) {
   for (size_t i = 0; i < pool->loans_count; i++) {
     vsi_sqlite_loan *loan = &pool->loans[i];
     if (loan->statements.all) vsi_sqlite_statements_finish(&loan->statements);
+    for (int at = 0; at < VSI_SQLITE_CONTROLS; at++) sqlite3_finalize(loan->controls[at]);
     sqlite3_close(loan->db);
   }
   pthread_cond_destroy(&pool->returned);
@@ -70,7 +71,7 @@ static vsi_sqlite_loan *free_locked(vsi_sqlite_pool *pool, bool is_aside) {
   size_t from = is_aside ? pool->options.connections_count : 0;
   size_t to = is_aside ? pool->loans_count : pool->options.connections_count;
   for (size_t i = from; i < to; i++)
-    if (!pool->loans[i].depth) return &pool->loans[i];
+    if (!pool->loans[i].depth && !pool->loans[i].is_stuck) return &pool->loans[i];
   return NULL;
 }
 
@@ -109,16 +110,72 @@ static bool wait_locked(vsi_sqlite_pool *pool, vsi_sqlite_given what, uint64_t u
   return vsi_line_wait_locked(&pool->lines[what], &pool->lock, until_ns, is_granted, &of);
 }
 
+static void give_turn_locked(vsi_sqlite_pool *pool) {
+  pool->is_written = false;
+  wake_locked(pool, VSI_SQLITE_GIVEN_TURN);
+}
+
+static int control(const vsi_sqlite_loan *loan, vsi_sqlite_control which) {
+  const int result = sqlite3_step(loan->controls[which]), of_reset = sqlite3_reset(loan->controls[which]);
+  return result == SQLITE_DONE ? SQLITE_OK : of_reset ? of_reset : result;
+}
+
+/* Roll back the transaction, if one is open. After a change of the schema or the hooks, SQLite prepares the statement
+ * again. If it has no memory for this, the connection is stuck in the transaction, keeps the file locked, and nobody
+ * may use it. */
+static void roll_back(vsi_sqlite_loan *loan) {
+  const int result = sqlite3_get_autocommit(loan->db) ? SQLITE_OK : control(loan, VSI_SQLITE_ROLLBACK);
+  loan->is_stuck = !sqlite3_get_autocommit(loan->db);
+  const vsi_call call = vsi_sqlite_pool_call(loan->pool, "vestry_sql_end");
+  if (loan->is_stuck)
+    (void)vsi_sqlite_fail(&call, loan->db, result,
+                          "cannot roll back the transaction; the next transaction of the pool tries it again");
+}
+
+/* Release a connection: this thread no longer has it. */
+static void give_back(vsi_sqlite_loan *loan) {
+  vsi_sqlite_pool *pool = loan->pool;
+  const bool was_writing = vsi_sql_is_writing(&loan->is);
+  loan->is.kind = (vestry_sql_kind)0;
+  loan->ended_by = VESTRY_OK;
+  vsi_mutex_lock(&pool->lock);
+  loan->depth = 0;
+  pool->stats.lent_count--;
+  if (pool->is_held) pthread_cond_signal(&pool->returned);
+  if (was_writing) give_turn_locked(pool);
+  wake_locked(pool, loan->is_aside ? VSI_SQLITE_GIVEN_ASIDE : VSI_SQLITE_GIVEN_CONNECTION);
+  vsi_mutex_unlock(&pool->lock);
+}
+
+/* Give a free connection to this thread. */
+static void check_out_locked(vsi_sqlite_loan *loan) {
+  loan->depth = 1;
+  loan->owner = pthread_self();
+  loan->is.kind = loan->is_aside ? VESTRY_SQL_READ_ASIDE : VESTRY_SQL_READ;
+  loan->pool->stats.lent_count++;
+}
+
+/* Try again to roll back the transactions of stuck connections. */
+static void unstick_locked(vsi_sqlite_pool *pool) {
+  for (size_t i = 0; i < pool->loans_count; i++) {
+    vsi_sqlite_loan *loan = &pool->loans[i];
+    if (loan->depth || !loan->is_stuck) continue;
+    check_out_locked(loan);
+    vsi_mutex_unlock(&pool->lock);
+    roll_back(loan);
+    give_back(loan);
+    vsi_mutex_lock(&pool->lock);
+  }
+}
+
 /* Take a free connection for this thread; NULL: none became free in time. */
 static vsi_sqlite_loan *take_locked(vsi_sqlite_pool *pool, bool is_aside, uint64_t until_ns) {
   const vsi_sqlite_given what = is_aside ? VSI_SQLITE_GIVEN_ASIDE : VSI_SQLITE_GIVEN_CONNECTION;
+  unstick_locked(pool);
   vsi_sqlite_loan *loan = wait_locked(pool, what, until_ns) ? free_locked(pool, is_aside) : NULL;
   if (loan) {
-    loan->depth = 1;
-    loan->owner = pthread_self();
-    loan->is.kind = is_aside ? VESTRY_SQL_READ_ASIDE : VESTRY_SQL_READ;
+    check_out_locked(loan);
     pool->stats.loans_count++;
-    pool->stats.lent_count++;
   }
   if (is_there_locked(pool, what)) wake_locked(pool, what);
   return loan;
@@ -148,11 +205,6 @@ static vestry_err lend(vsi_sqlite_pool *pool, bool is_aside, vestry_sql_transact
   return VESTRY_OK;
 }
 
-static void give_turn_locked(vsi_sqlite_pool *pool) {
-  pool->is_written = false;
-  wake_locked(pool, VSI_SQLITE_GIVEN_TURN);
-}
-
 /* Take the turn to write, and a connection. */
 static vestry_err take_turn(vsi_sqlite_pool *pool, vsi_sqlite_loan **ret_loan) {
   const uint64_t until_ns = vsi_monotonic_in_ms(pool->options.wait_ms);
@@ -176,32 +228,6 @@ static vestry_err take_turn(vsi_sqlite_pool *pool, vsi_sqlite_loan **ret_loan) {
   return loan ? VESTRY_OK : refuse(pool, "vestry_sql_begin (WRITE)");
 }
 
-static int run_text(vsi_sqlite_loan *loan, const char *sql) {
-  sqlite3_stmt *statement;
-  int result = vsi_sqlite_statements_find(&loan->statements, loan->db, sql, false, &statement);
-  if (!result) {
-    result = sqlite3_step(statement);
-    int of_reset = sqlite3_reset(statement);
-    result = result == SQLITE_DONE ? SQLITE_OK : of_reset ? of_reset : result;
-  }
-  return result;
-}
-
-/* Release a connection: this thread no longer has it. */
-static void give_back(vsi_sqlite_loan *loan) {
-  vsi_sqlite_pool *pool = loan->pool;
-  const bool was_writing = vsi_sql_is_writing(&loan->is);
-  loan->is.kind = (vestry_sql_kind)0;
-  loan->ended_by = VESTRY_OK;
-  vsi_mutex_lock(&pool->lock);
-  loan->depth = 0;
-  pool->stats.lent_count--;
-  if (pool->is_held) pthread_cond_signal(&pool->returned);
-  if (was_writing) give_turn_locked(pool);
-  wake_locked(pool, loan->is_aside ? VSI_SQLITE_GIVEN_ASIDE : VSI_SQLITE_GIVEN_CONNECTION);
-  vsi_mutex_unlock(&pool->lock);
-}
-
 static vestry_err lend_to_write(vsi_sqlite_pool *pool, vestry_sql_kind kind, vestry_sql_transaction **ret_transaction) {
   vsi_sqlite_loan *loan;
   vestry_err error = take_turn(pool, &loan);
@@ -209,7 +235,7 @@ static vestry_err lend_to_write(vsi_sqlite_pool *pool, vestry_sql_kind kind, ves
   if (error) return error;
   const vsi_call call = vsi_sqlite_pool_call(pool, "vestry_sql_begin (WRITE)");
   loan->is.kind = kind;
-  error = vsi_sqlite_pool_fail(&call, loan->db, run_text(loan, "BEGIN IMMEDIATE"), "cannot begin a transaction");
+  error = vsi_sqlite_pool_fail(&call, loan->db, control(loan, VSI_SQLITE_BEGIN), "cannot begin a transaction");
   vsi_sqlite_pool_note(pool, false, error);
   if (error)
     give_back(loan);
@@ -250,10 +276,10 @@ static vestry_err end_transaction(vsi_sqlite_loan *loan, vestry_err error) {
     error = vsi_refuse(&call, loan->ended_by ? loan->ended_by : VESTRY_IO,
                        "the writes were rolled back, because the transaction was ended meanwhile");
   if (!error) {
-    error = vsi_sqlite_pool_fail(&call, loan->db, run_text(loan, "COMMIT"), "cannot commit the transaction");
+    error = vsi_sqlite_pool_fail(&call, loan->db, control(loan, VSI_SQLITE_COMMIT), "cannot commit the transaction");
     vsi_sqlite_pool_note(pool, false, error);
   }
-  if (!sqlite3_get_autocommit(loan->db)) (void)run_text(loan, "ROLLBACK");
+  roll_back(loan);
   vsi_mutex_lock(&pool->lock);
   if (error)
     pool->stats.rolled_back_count++;
@@ -269,7 +295,7 @@ static void end_reading(vsi_sqlite_loan *loan) {
   const vsi_call call = vsi_sqlite_pool_call(loan->pool, "vestry_sql_end");
   (void)vsi_refuse(&call, VESTRY_INVALID,
                    "rolled back a transaction that was begun by SQL on a read connection, and not ended");
-  (void)run_text(loan, "ROLLBACK");
+  roll_back(loan);
 }
 
 vestry_err vsi_sqlite_end(vestry_sql_transaction *transaction, vestry_err error) {

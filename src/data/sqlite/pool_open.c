@@ -84,6 +84,14 @@ static void make_file(const vsi_sqlite_pool *pool) {
   if (file >= 0) close(file); /* otherwise SQLite reports the reason */
 }
 
+static vestry_err prepare_controls(const vsi_call *call, vsi_sqlite_loan *loan) {
+  static const char *const texts[VSI_SQLITE_CONTROLS] = {"BEGIN IMMEDIATE", "COMMIT", "ROLLBACK"};
+  int result = SQLITE_OK;
+  for (int i = 0; i < VSI_SQLITE_CONTROLS && !result; i++)
+    result = sqlite3_prepare_v3(loan->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT, &loan->controls[i], NULL);
+  return vsi_sqlite_fail(call, loan->db, result, "cannot prepare the statements of transactions");
+}
+
 static vestry_err open_one(vsi_sqlite_pool *pool, vsi_sqlite_loan *loan, const vestry_sqlite_pool_options *given) {
   const vsi_call call = vsi_sqlite_pool_call(pool, function);
   const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
@@ -100,9 +108,11 @@ static vestry_err open_one(vsi_sqlite_pool *pool, vsi_sqlite_loan *loan, const v
       return vsi_sqlite_fail(&call, loan->db, SQLITE_READONLY, "cannot write the database");
     error = see_to_tables(pool, loan->db, given);
   }
-  if (error || !given->setup) return error;
-  result = sqlite3_exec(loan->db, given->setup, NULL, NULL, NULL);
-  return vsi_sqlite_fail(&call, loan->db, result, "cannot run options.setup");
+  if (!error && given->setup) {
+    result = sqlite3_exec(loan->db, given->setup, NULL, NULL, NULL);
+    error = vsi_sqlite_fail(&call, loan->db, result, "cannot run options.setup");
+  }
+  return error ? error : prepare_controls(&call, loan);
 }
 
 static vestry_err open_all(vsi_sqlite_pool *pool, const vestry_sqlite_pool_options *given) {
