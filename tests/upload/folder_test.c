@@ -7,8 +7,10 @@
 #include <unistd.h>
 
 #include "app/upload/room.h"
+#include "app/upload/unfinished.h"
 #include "serve/wire.h"
 #include "support/folder.h"
+#include "vestry/app/session.h"
 #include "vestry/app/upload.h"
 
 enum { MB = 1 << 20 };
@@ -423,6 +425,90 @@ static void allocation_failure_leaves_no_partial_file(void **state) {
   end(&s);
 }
 
+/* ---- unfinished uploads of one person ---------------------------------------------------------------------------- */
+
+static int64_t later_s;
+static int64_t later_now_s(void) {
+  return time(NULL) + later_s;
+}
+
+/* Send a request of tus without a body. location: receives that of the answer; NULL: not needed */
+static int tus(suite *s, const char *method, const char *path, const char *peer, const char *cookie, char *location) {
+  wire r = {.method = method,
+            .path = path,
+            .peer = peer,
+            .headers = {{"Tus-Resumable", "1.0.0"}, {"Upload-Length", "1000"}, {cookie ? "Cookie" : NULL, cookie}}};
+  wire_request(&s->on, &r, NULL, NULL);
+  if (location) (void)wire_value(&r, "Location", location, 128);
+  wire_finish(&r);
+  return r.status;
+}
+
+static int create_from(suite *s, const char *peer) {
+  return tus(s, "POST", "/files", peer, NULL, NULL);
+}
+
+/* Sixteen uploads that were begun and left do not lock an address out until they expire. */
+/* capability: L1 */
+static void person_at_the_limit_replaces_an_idle_upload(void **state) {
+  (void)state;
+  suite s;
+  begin(&s, 0);
+  vsi_disk with_clock = vsi_disk_of_system;
+  with_clock.now_s = later_now_s;
+  later_s = 0;
+  s.folder->disk = &with_clock;
+  assert_int_equal(create_from(&s, "192.0.2.2"), 201);
+  for (int i = 0; i < 16; i++) assert_int_equal(create_from(&s, "192.0.2.1"), 201);
+  assert_int_equal(create_from(&s, "192.0.2.1"), 429);
+  assert_int_equal(s.dropped, 0);
+  later_s = VSI_UNFINISHED_IDLE_S + 1;
+  for (int i = 1; i <= 16; i++) {
+    assert_int_equal(create_from(&s, "192.0.2.1"), 201);
+    assert_int_equal(s.dropped, i);
+    assert_int_equal(s.why, VESTRY_LIMIT);
+  }
+  assert_int_equal(create_from(&s, "192.0.2.1"), 429); /* the idle upload of another person stays */
+  assert_int_equal(stats_of(&s).coming_count, 17);
+  end_folder(&s);
+  folder_remove(s.path);
+  site_end(&s.on);
+}
+
+static vestry_err log_in(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)app;
+  vestry_err error = vestry_session_login(req, reply, vestry_request_value(req, VESTRY_IN_QUERY, "user"));
+  return error ? error : vestry_reply_status(reply, 204);
+}
+
+static void log_in_as(suite *s, const char *query, char cookie[256]) {
+  wire r = {.method = "POST", .path = "/login", .query = query};
+  wire_request(&s->on, &r, NULL, NULL);
+  assert_true(wire_keep_cookie(&r, cookie, 256));
+  wire_finish(&r);
+}
+
+/* capability: L1 */
+static void user_continues_an_upload_after_a_new_login(void **state) {
+  (void)state;
+  suite s = {.dropped = 0};
+  char first[256], second[256], other[256], made[128];
+  site_begin_with(&s.on, (vestry_options){0}, (site_has){.sessions = &(vestry_session_options){.insecure = true}});
+  folder_make(s.path, "uploads");
+  open_folder(&s);
+  assert_int_equal(vestry_route(s.on.v, "POST", "/login", log_in, NULL), VESTRY_OK);
+  log_in_as(&s, "user=ada", first);
+  log_in_as(&s, "user=ada", second);
+  log_in_as(&s, "user=bob", other);
+  assert_int_equal(tus(&s, "POST", "/files", NULL, first, made), 201);
+  assert_int_equal(tus(&s, "HEAD", made, NULL, second, NULL), 200);
+  assert_int_equal(tus(&s, "HEAD", made, NULL, other, NULL), 404);
+  assert_int_equal(tus(&s, "HEAD", made, NULL, NULL, NULL), 404);
+  assert_int_equal(tus(&s, "DELETE", made, NULL, second, NULL), 204);
+  assert_int_equal(tus(&s, "HEAD", made, NULL, first, NULL), 404);
+  end(&s);
+}
+
 static void invalid_options_are_rejected(void **state) {
   (void)state;
   suite s;
@@ -450,6 +536,8 @@ int main(void) {
       cmocka_unit_test(unfinished_files_of_a_crash_are_removed),
       cmocka_unit_test(failing_disk_leaves_no_partial_file),
       cmocka_unit_test(allocation_failure_leaves_no_partial_file),
+      cmocka_unit_test(person_at_the_limit_replaces_an_idle_upload),
+      cmocka_unit_test(user_continues_an_upload_after_a_new_login),
       cmocka_unit_test(invalid_options_are_rejected),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

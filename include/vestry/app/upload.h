@@ -88,7 +88,9 @@ typedef struct vestry_uploads_options {
   uint32_t max_count;                 /**< maximum number of concurrent uploads; 0: 1,000. Clients without a user, scope
                                            or known address share half of them */
   uint32_t max_per_person_count;      /**< maximum number of concurrent and unfinished uploads of one user or scope, or
-                                           else of one address (vestry_options.is_behind_proxy). 0: 16. A client without
+                                           else of one address (vestry_options.is_behind_proxy). 0: 16. Beyond it, the
+                                           unfinished upload of this person with the fewest bytes is dropped, if it had
+                                           no request for a minute; otherwise the new one gets 429. A client without
                                            any of them has no maximum */
   vestry_upload_folder *folder;       /**< instead of a writer; borrowed until vestry_uploads_destroy. `done` gets the
                                            files by vestry_uploads_kept; if it returns an error, none is kept */

@@ -113,13 +113,6 @@ static void over(vsi_watcher *watcher) {
   vsi_once_record_unref(r);
 }
 
-/* Return the scope in which requests are counted together: for a user, all sessions. The nonce is still bound to the
- * session. */
-static vestry_scope scope_of(const vestry_request *req) {
-  const vsi_person person = vsi_person_of(req);
-  return person.name.len ? person.name : req->scope;
-}
-
 static vestry_err create_record(vestry_once *once, const vestry_request *req, const char *nonce, vsi_proof_place place,
                                 vsi_once_record **ret_record) {
   const bool is_anonymous = vestry_session_is_anonymous(req);
@@ -134,7 +127,8 @@ static vestry_err create_record(vestry_once *once, const vestry_request *req, co
   vestry_err error = VESTRY_OK;
   if (once->storage.ops) {
     made->sealed = vsi_alloc(once->v->host, sizeof *made->sealed);
-    error = made->sealed ? vsi_once_sealed_init(made->sealed, once->v->host, scope_of(req), nonce) : VESTRY_NO_MEMORY;
+    error = made->sealed ? vsi_once_sealed_init(made->sealed, once->v->host, vsi_person_scope(req), nonce)
+                         : VESTRY_NO_MEMORY;
   }
   if (error)
     vsi_once_record_unref(made);
@@ -203,7 +197,8 @@ static vestry_err run_or_repeat(vestry_once *once, vestry_request *req, vestry_r
   vestry_err error = create_record(once, req, nonce, place, &made);
   if (error) return error;
   for (;;) {
-    error = vsi_once_table_put(&once->table, scope_of(req), nonce, made, &there);
+    /* All sessions of a user are counted together; the nonce is bound to the session. */
+    error = vsi_once_table_put(&once->table, vsi_person_scope(req), nonce, made, &there);
     if (!error && !there) return run(made, req, reply);
     if (error == VESTRY_LIMIT) count(&once->refused);
     if (error) break;

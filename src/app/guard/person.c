@@ -32,6 +32,11 @@ vsi_person vsi_person_of(const vestry_request *req) {
   return vsi_person_by_address(req, false);
 }
 
+vestry_scope vsi_person_scope(const vestry_request *req) {
+  const vsi_person person = vsi_person_of(req);
+  return person.name.len ? person.name : req->scope;
+}
+
 bool vsi_person_is_anonymous(const vestry_request *req) {
   return vestry_session_is_anonymous(req) || (req->v->scope && !req->scope.len);
 }

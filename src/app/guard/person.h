@@ -28,6 +28,8 @@ vsi_person vsi_person_of(const vestry_request *req);
 /* Return the address as a person, or NOBODY, by the same rules.
  * is_behind_proxy  true: as if it were set in vestry_options */
 vsi_person vsi_person_by_address(const vestry_request *req, bool is_behind_proxy);
+/* Return the user, in all sessions of that user, or else the request's scope. Borrowed from the request. */
+vestry_scope vsi_person_scope(const vestry_request *req);
 /* Return whether the instance has sessions or scopes, but the request has no user or scope. Such requests have limits
  * of their group. */
 bool vsi_person_is_anonymous(const vestry_request *req);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "app/guard/person.h"
 #include "app/guard/proof.h"
 #include "app/upload/form.h"
 #include "app/upload/resume.h"
@@ -245,7 +246,7 @@ static vestry_err make_resumable(upload *u) {
   vsi_unfinished_plan plan = {.name = name,
                               .type = type,
                               .metadata = vestry_request_header(u->req, "Upload-Metadata"),
-                              .scope = u->req->scope,
+                              .scope = vsi_person_scope(u->req),
                               .person = u->place.person,
                               .max_per_person_count = o->max_per_person_count};
   if (!vsi_tus_number(vestry_request_header(u->req, "Upload-Length"), &plan.length) ||

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "app/files/conditions.h"
+#include "app/guard/person.h"
 #include "app/guard/proof.h"
 #include "app/upload/tus.h"
 #include "base/memory.h"
@@ -72,7 +73,7 @@ vestry_err vsi_upload_resume_make(vsi_upload_resume *r, vestry_upload_folder *fo
 vestry_err vsi_upload_resume_find(vsi_upload_resume *r, vestry_upload_folder *folder, const vestry_request *req,
                                   vestry_reply *reply) {
   const char *secret = vestry_request_value(req, VESTRY_IN_PATH, VSI_RESUME_PARAMETER);
-  r->of = vsi_unfinished_find(folder, secret, req->scope);
+  r->of = vsi_unfinished_find(folder, secret, vsi_person_scope(req));
   return r->of ? VESTRY_OK : refuse_gone(req, reply);
 }
 

@@ -155,7 +155,8 @@ static int64_t idle_since_s(const vsi_unfinished *u) {
 /* Counts of the unfinished uploads, and the candidates for removal. */
 typedef struct crowd {
   uint32_t of_person, unknown, all;      /* unfinished uploads */
-  vsi_unfinished *least_unknown, *least; /* the candidates with the fewest bytes: of unknown persons; of all */
+  vsi_unfinished *least_of_person;       /* the candidates with the fewest bytes: of this person; */
+  vsi_unfinished *least_unknown, *least; /* of unknown persons; of all */
 } crowd;
 
 static bool is_less(const vsi_unfinished *u, const vsi_unfinished *other) {
@@ -172,6 +173,7 @@ static crowd look_locked(vestry_upload_folder *folder, uint64_t person, int64_t 
     found.of_person += u->person == person;
     found.unknown += !u->person;
     if (u->holder || u->is_busy || idle_since_s(u) > idle_s) continue;
+    if (u->person == person && is_less(u, found.least_of_person)) found.least_of_person = u;
     if (!u->person && is_less(u, found.least_unknown)) found.least_unknown = u;
     if (is_less(u, found.least)) found.least = u;
   }
@@ -183,13 +185,16 @@ static crowd look_locked(vestry_upload_folder *folder, uint64_t person, int64_t 
 static vestry_err judge_locked(vsi_unfinished *u, const vsi_unfinished_plan *plan, int64_t now_s,
                                vsi_unfinished **ret_goes) {
   const crowd found = look_locked(u->folder, plan->person, now_s - VSI_UNFINISHED_IDLE_S);
-  if (plan->person && found.of_person >= plan->max_per_person_count) return VESTRY_BUSY;
-  if (!plan->person && found.unknown >= u->folder->max_unfinished / 2)
+  if (plan->person && found.of_person >= plan->max_per_person_count) {
+    if (!found.least_of_person) return VESTRY_BUSY;
+    *ret_goes = found.least_of_person;
+  } else if (!plan->person && found.unknown >= u->folder->max_unfinished / 2) {
     *ret_goes = found.least_unknown;
-  else if (found.all >= u->folder->max_unfinished)
+  } else if (found.all >= u->folder->max_unfinished) {
     *ret_goes = found.least_unknown || !plan->person ? found.least_unknown : found.least;
-  else
+  } else {
     return VESTRY_OK;
+  }
   if (!*ret_goes) return VESTRY_LIMIT;
   VSI_REFS_TAKE(&(*ret_goes)->refs);
   return VESTRY_OK;

@@ -73,8 +73,9 @@ typedef struct vsi_unfinished_plan {
 } vsi_unfinished_plan;
 
 /* Create an upload with its files. Unknown persons have at most half of the unfinished uploads. If there are too many,
- * an upload that had no request for IDLE_S is removed. It is the upload of an unknown person with the fewest bytes. If
- * there is none, and this person is known, it is the upload with the fewest bytes of all persons.
+ * an upload that had no request for IDLE_S is removed. If this person has too many, it is the person's own upload with
+ * the fewest bytes. Otherwise it is the upload of an unknown person with the fewest bytes. If there is none, and this
+ * person is known, it is the upload with the fewest bytes of all persons.
  * secret  receives a terminated text
  * ret     receives a reference
  * OK | LIMIT (too many) | BUSY (this person has too many) | NO_MEMORY | IO (errno 0: no randomness; otherwise the

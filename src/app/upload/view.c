@@ -131,6 +131,7 @@ static const char files[] =
     " if (status && ![408, 409, 423, 425, 429].includes(status) && status < 500"
     " || (status || what === 'PATCH') && ++refused > 8) {"
     " remember(key, null);"
+    " if (at) ask({}, 'DELETE', at, null, headersOf(of), () => 0);"
     " return sentence(of, xhr) }"
     " offset = null; of.fails++;"
     " if (status !== 409 && status !== 423) say(of, 'waiting', 'waiting');"
