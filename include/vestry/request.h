@@ -59,7 +59,21 @@ struct vestry_request {
   struct vsi_request *own; /**< private */
 };
 
-/** Get the value of a header; its name in any case. NULL: absent. */
+/** Get the value of a header; its name in any case. NULL: absent.
+ *
+ *  These headers name a user, so the answer to a handler that reads one is private (vestry_reply_header), and the
+ *  renders of a page's stream have them, too (vestry/app/page.h). The proxy in front has to remove them from the
+ *  requests of clients. For another header that names a user, set the scope (vestry_options.scope) or Cache-Control.
+ *  - Cookie, Authorization, X-Forwarded-Client-Cert, X-Vouch-User, X-WebAuth-User
+ *  - Remote- and X-Remote- with User, Name, Email, Groups (Authelia, Apache)
+ *  - X-Forwarded- and X-Auth-Request- with User, Email, Groups, Preferred-Username, Access-Token (oauth2-proxy)
+ *  - X-Authentik- with Username, Name, Email, Groups, Entitlements, Uid, Jwt
+ *  - Cf-Access-Authenticated-User-Email, Cf-Access-Jwt-Assertion
+ *  - X-Amzn-Oidc-Identity, -Data, -Accesstoken
+ *  - X-Goog-Authenticated-User-Email, -Id; X-Goog-Iap-Jwt-Assertion
+ *  - X-Ms-Client-Principal, -Id, -Name
+ *  - Tailscale-User-Login, -Name, -Profile-Pic
+ *  - X-Pomerium-Jwt-Assertion, X-Pomerium-Claim- with Email, Groups, Name, User */
 VESTRY_API const char *vestry_request_header(const vestry_request *req, const char *name);
 /** Get the value of a cookie, without the quotes around it if it has them. If several have the name, the first. A
  *  cookie outside the grammar of RFC 6265 (section 4.1.1) counts as absent.
@@ -132,8 +146,7 @@ VESTRY_API vestry_err vestry_reply_status(vestry_reply *reply, int status);
  *
  *  Without a Cache-Control of yours, vestry adds `private, no-store` to
  *  - an answer whose guard or handler has read the identity of the client: the user or the session, a tab, a token, a
- *    nonce, a cookie, or a header that names a user (Cookie, Authorization, X-Remote-User, X-Forwarded-User,
- *    X-Forwarded-Email);
+ *    nonce, a cookie, or a header that names a user (vestry_request_header);
  *  - every answer to a request whose scope function has set a scope or has read such an identity
  *    (vestry_options.scope);
  *  - every answer that sets a cookie or has a nonce, even if you set a Cache-Control, unless that has private or

@@ -166,17 +166,71 @@ vestry_err vsi_request_scope(vestry_request *req, vestry_reply *reply) {
 
 /* ------------------------------------------------------------------------------------------------ for handlers ---- */
 
-/* Return whether a header identifies a user. */
-static bool says_who(const char *name) {
-  static const char *const names[] = {"Cookie", "Authorization", "X-Remote-User", "X-Forwarded-User",
-                                      "X-Forwarded-Email"};
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-    if (strcasecmp(name, names[i]) == 0) return true;
+/* The headers of common proxies, in this order: Authelia and Apache, oauth2-proxy (as a proxy, then for nginx's
+ * auth_request), authentik, Cloudflare Access, AWS, Google IAP, Azure, Tailscale, Pomerium, Vouch, and Envoy. */
+const char *const vsi_user_headers[] = {
+    "Cookie",
+    "Authorization",
+    "Remote-User",
+    "Remote-Name",
+    "Remote-Email",
+    "Remote-Groups",
+    "X-Remote-User",
+    "X-Remote-Name",
+    "X-Remote-Email",
+    "X-Remote-Groups",
+    "X-WebAuth-User",
+    "X-Forwarded-User",
+    "X-Forwarded-Email",
+    "X-Forwarded-Groups",
+    "X-Forwarded-Preferred-Username",
+    "X-Forwarded-Access-Token",
+    "X-Auth-Request-User",
+    "X-Auth-Request-Email",
+    "X-Auth-Request-Groups",
+    "X-Auth-Request-Preferred-Username",
+    "X-Auth-Request-Access-Token",
+    "X-Authentik-Username",
+    "X-Authentik-Name",
+    "X-Authentik-Email",
+    "X-Authentik-Groups",
+    "X-Authentik-Entitlements",
+    "X-Authentik-Uid",
+    "X-Authentik-Jwt",
+    "Cf-Access-Authenticated-User-Email",
+    "Cf-Access-Jwt-Assertion",
+    "X-Amzn-Oidc-Identity",
+    "X-Amzn-Oidc-Data",
+    "X-Amzn-Oidc-Accesstoken",
+    "X-Goog-Authenticated-User-Email",
+    "X-Goog-Authenticated-User-Id",
+    "X-Goog-Iap-Jwt-Assertion",
+    "X-Ms-Client-Principal",
+    "X-Ms-Client-Principal-Id",
+    "X-Ms-Client-Principal-Name",
+    "Tailscale-User-Login",
+    "Tailscale-User-Name",
+    "Tailscale-User-Profile-Pic",
+    "X-Pomerium-Jwt-Assertion",
+    "X-Pomerium-Claim-Email",
+    "X-Pomerium-Claim-Groups",
+    "X-Pomerium-Claim-Name",
+    "X-Pomerium-Claim-User",
+    "X-Vouch-User",
+    "X-Forwarded-Client-Cert",
+    NULL,
+};
+
+_Static_assert(sizeof vsi_user_headers / sizeof *vsi_user_headers <= VSI_USER_HEADERS_MAX, "the NULL included");
+
+static bool names_user(const char *header) {
+  for (const char *const *at = vsi_user_headers; *at; at++)
+    if (strcasecmp(header, *at) == 0) return true;
   return false;
 }
 
 const char *vestry_request_header(const vestry_request *req, const char *name) {
-  if (says_who(name)) vsi_request_is_asked_who(req);
+  if (names_user(name)) vsi_request_is_asked_who(req);
   return req->own->ops->header(req->own->server_request, name);
 }
 

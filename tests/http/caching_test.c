@@ -74,6 +74,12 @@ static void proxy_header(const vestry_request *req, vestry_reply *reply) {
   (void)vestry_request_header(req, "X-Remote-User");
 }
 
+/* ?name=…: the header that the handler reads. */
+static void header_of_query(const vestry_request *req, vestry_reply *reply) {
+  (void)reply;
+  (void)vestry_request_header(req, vestry_request_value(req, VESTRY_IN_QUERY, "name"));
+}
+
 static void cookie_set(const vestry_request *req, vestry_reply *reply) {
   (void)req;
   assert_int_equal(vestry_reply_cookie(reply, &(vestry_cookie){.name = "theme", .value = "dark"}), VESTRY_OK);
@@ -107,6 +113,8 @@ static vestry_err answer(const vestry_request *req, vestry_reply *reply, void *a
   if (own) vestry_reply_header(reply, "Cache-Control", own);
   return vestry_reply_body(reply, "text/plain", "x", 1);
 }
+
+static const reader header_reader = {"header", header_of_query, false, false};
 
 static vestry_err document(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)app;
@@ -207,6 +215,48 @@ static void personal_answers_are_not_cached(void **state) {
   }
 }
 
+/* The headers of common proxies. The other ones concern the client, not the user. */
+static void answers_by_a_header_that_names_a_user_are_private(void **state) {
+  static const char *const users[] = {"cookie",
+                                      "Authorization",
+                                      "Remote-User",
+                                      "Remote-Email",
+                                      "X-Remote-User",
+                                      "X-Forwarded-User",
+                                      "X-Forwarded-Email",
+                                      "X-Forwarded-Groups",
+                                      "X-Forwarded-Preferred-Username",
+                                      "x-auth-request-user",
+                                      "X-Auth-Request-Email",
+                                      "X-Auth-Request-Preferred-Username",
+                                      "X-authentik-username",
+                                      "Cf-Access-Authenticated-User-Email",
+                                      "Cf-Access-Jwt-Assertion",
+                                      "X-Amzn-Oidc-Identity",
+                                      "X-Amzn-Oidc-Data",
+                                      "X-Goog-Authenticated-User-Email",
+                                      "X-MS-CLIENT-PRINCIPAL-NAME",
+                                      "Tailscale-User-Login",
+                                      "X-Vouch-User",
+                                      "X-Pomerium-Claim-Email",
+                                      "X-WEBAUTH-USER",
+                                      "X-Forwarded-Client-Cert"};
+  static const char *const others[] = {"Accept-Language", "Host", "Remote-Addr", "X-Forwarded-For", "X-Request-Id"};
+  enum { USERS = sizeof users / sizeof *users, OTHERS = sizeof others / sizeof *others };
+  (void)state;
+  site w;
+  site_begin(&w, (vestry_options){0});
+  assert_int_equal(vestry_route(w.v, "GET", "/header", answer, (void *)(uintptr_t)&header_reader), VESTRY_OK);
+  for (size_t i = 0; i < USERS + OTHERS; i++) {
+    const char *name = i < USERS ? users[i] : others[i - USERS];
+    char query[64], said[256], set[256];
+    snprintf(query, sizeof query, "name=%s", name);
+    ask(&w, "/header", query, NULL, said, set);
+    if (strcmp(said, i < USERS ? "private, no-store|" : "") != 0) fail_msg("%s: \"%s\"", name, said);
+  }
+  site_end(&w);
+}
+
 /* A use is recorded after each tenth of idle_ms; the cookie that renews the session is sent only with documents. */
 static void only_documents_renew_a_session(void **state) {
   (void)state;
@@ -268,6 +318,7 @@ static void answer_for_an_applications_scope_is_private(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(personal_answers_are_not_cached),
+      cmocka_unit_test(answers_by_a_header_that_names_a_user_are_private),
       cmocka_unit_test(only_documents_renew_a_session),
       cmocka_unit_test(answer_for_an_applications_scope_is_private),
   };

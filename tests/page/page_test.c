@@ -452,6 +452,38 @@ static void open_ordinary(suite *s) {
   assert_int_equal(vestry_route(s->on.v, "GET", "/ordinary", vestry_page_handler, page), VESTRY_OK);
 }
 
+static vestry_err greet(vestry_render *render, vestry_html *html, void *app) {
+  const char *user = vestry_request_header(render->request, app);
+  vestry_render_topic(render, "greeting");
+  vestry_render_begin(render, html);
+  vestry_html_add(html, "<p>hello %s</p>", user ? user : "nobody");
+  return vestry_render_end(render, html);
+}
+
+/* capability: D2 */
+static void stream_is_rendered_with_the_headers_that_name_the_user(void **state) {
+  static const char *const names[] = {"Remote-User",          "X-Auth-Request-Email",     "X-Forwarded-Groups",
+                                      "X-Authentik-Username", "X-Amzn-Oidc-Data",         "X-Pomerium-Claim-Email",
+                                      "Tailscale-User-Login", "X-Ms-Client-Principal-Id", "Accept-Language"};
+  (void)state;
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    suite s;
+    rooms_begin(&s, NULL);
+    const vestry_page_options options = {.render = greet, .app = (void *)(uintptr_t)names[i]};
+    vestry_page *page;
+    assert_int_equal(vestry_page_create(s.on.pages, &options, &page), VESTRY_OK);
+    assert_int_equal(vestry_route(s.on.v, "GET", "/greeting", vestry_page_handler, page), VESTRY_OK);
+    const vestry_header header = {names[i], "ada"};
+    vestry_memory_exchange *stream = site_request(
+        &s.on, &(vestry_memory_call){.path = "/greeting", .datastar = true, .headers = &header, .headers_count = 1});
+    site_settle_pages(&s.on);
+    const char *text = vestry_memory_look(stream).received.data;
+    if (!strstr(text, "<p>hello ada</p>")) fail_msg("%s: %s", names[i], text);
+    vestry_memory_destroy(stream);
+    site_end(&s.on);
+  }
+}
+
 /* capability: D3 */
 static void page_of_an_ordinary_handler_is_updated(void **state) {
   (void)state;
@@ -515,6 +547,7 @@ int main(void) {
       cmocka_unit_test(stream_without_permission_ends_and_reloads),
       cmocka_unit_test(tab_of_another_build_reloads),
       cmocka_unit_test(page_of_a_stream_has_the_id_of_its_tab),
+      cmocka_unit_test(stream_is_rendered_with_the_headers_that_name_the_user),
       cmocka_unit_test(page_of_an_ordinary_handler_is_updated),
       cmocka_unit_test(document_with_ambiguous_content_is_served_unchanged),
   };

@@ -34,10 +34,9 @@ typedef struct vestry_page vestry_page;
 /** One render: one call of the function that renders a page or a part. Read only; borrowed, valid during the render. */
 typedef struct vestry_render {
   /** The request of the document; in a stream, a copy of the request that opened it: path, query, scope, user, the
-   *  signals of that time, and the headers Cookie, Authorization, Host, Accept-Language, User-Agent, Referer,
-   *  X-Forwarded-For, -Proto, -Host, -User, -Email, X-Request-Id and X-Remote-User. Its method is GET, and it has no
-   *  body. In a shared render it has path and query only, so that the render cannot leak a user's data. NULL in a
-   *  part. */
+   *  signals of that time, the headers that name a user (vestry_request_header), and Host, Accept-Language, User-Agent,
+   *  Referer, X-Forwarded-For, -Proto, -Host and X-Request-Id. Its method is GET, and it has no body. In a shared
+   *  render it has path and query only, so that the render cannot leak a user's data. NULL in a part. */
   const vestry_request *request;
   vestry_reply *reply; /**< takes a status, a redirect, headers and cookies; in a stream all but status and Location are
                             ignored. NULL in a part */

@@ -11,16 +11,20 @@
 #include "event/query.h"
 #include "instance/instance.h"
 
-/* Headers that identify the user and the client. Headers for framing and negotiation are not copied, because they
- * concern only the original request. */
-static const char *const kept_headers[] = {"Cookie",           "Authorization",     "Host",
-                                           "Accept-Language",  "User-Agent",        "Referer",
-                                           "X-Forwarded-For",  "X-Forwarded-Proto", "X-Forwarded-Host",
-                                           "X-Request-Id",     "X-Remote-User",     "X-Forwarded-User",
-                                           "X-Forwarded-Email"};
-enum { HEADERS_COUNT = sizeof kept_headers / sizeof *kept_headers };
+/* Headers that identify the client. Copies have them in addition to those that identify the user (vsi_user_headers).
+ * Headers for framing and negotiation are not copied, because they concern only the original request. */
+static const char *const client_headers[] = {"Host",
+                                             "Accept-Language",
+                                             "User-Agent",
+                                             "Referer",
+                                             "X-Forwarded-For",
+                                             "X-Forwarded-Proto",
+                                             "X-Forwarded-Host",
+                                             "X-Request-Id",
+                                             NULL};
 
-_Static_assert(VESTRY_ROUTE_PARAMETERS_MAX <= UINT8_MAX && HEADERS_COUNT <= UINT8_MAX, "they are counted in a byte");
+_Static_assert(VESTRY_ROUTE_PARAMETERS_MAX <= UINT8_MAX && VSI_USER_HEADERS_MAX <= UINT8_MAX / 2,
+               "they are counted in a byte");
 
 struct vsi_request_copy {
   vsi_refs refs;
@@ -66,16 +70,29 @@ static char *put_text(char *at, const char *text) {
   return put(at, text, strlen(text));
 }
 
-static size_t room_for(const vestry_request *req, vsi_copy_kind kind, size_t query_len, size_t signals_len) {
+/* The headers of a request that its copy contains: names and values. */
+typedef struct kept {
+  const char *texts[2 * (VSI_USER_HEADERS_MAX + sizeof client_headers / sizeof *client_headers)];
+  size_t count; /* of texts */
+} kept;
+
+static void keep(kept *ret_kept, const vestry_request *req, const char *const *names) {
+  for (; *names; names++) {
+    const char *value = req->own->ops->header(req->own->server_request, *names);
+    if (!value) continue;
+    ret_kept->texts[ret_kept->count++] = *names;
+    ret_kept->texts[ret_kept->count++] = value;
+  }
+}
+
+static size_t room_for(const vestry_request *req, const kept *headers, vsi_copy_kind kind, size_t query_len,
+                       size_t signals_len) {
   const vsi_values *path = &req->own->values[VESTRY_IN_PATH];
   size_t len = strlen(req->path) + 1 + query_len + 1;
   for (size_t i = 0; i < 2 * path->count; i++) len += strlen(path->pairs[i]) + 1;
   if (kind == VSI_COPY_SHARED) return len + 1;
   len += signals_len + 1 + req->scope.len;
-  for (size_t i = 0; i < HEADERS_COUNT; i++) {
-    const char *value = vestry_request_header(req, kept_headers[i]);
-    if (value) len += strlen(kept_headers[i]) + strlen(value) + 2;
-  }
+  for (size_t i = 0; i < headers->count; i++) len += strlen(headers->texts[i]) + 1;
   return len;
 }
 
@@ -84,9 +101,15 @@ vestry_err vsi_request_copy_create(const vestry_request *req, vsi_copy_kind kind
   (void)vestry_request_value(req, VESTRY_IN_PATH, ""); /* this call reads them */
   const vsi_values *path = &req->own->values[VESTRY_IN_PATH];
   if (path->error) return path->error;
+  kept headers = {.count = 0};
+  if (kind == VSI_COPY_PRIVATE) {
+    vsi_request_is_asked_who(req);
+    keep(&headers, req, client_headers);
+    keep(&headers, req, vsi_user_headers);
+  }
   vestry_slice signals;
   size_t query_len = without_signals(req->query, NULL, &signals);
-  size_t room = room_for(req, kind, query_len, signals.len);
+  size_t room = room_for(req, &headers, kind, query_len, signals.len);
   vsi_request_copy *copy = room < UINT32_MAX ? vsi_calloc(host, 1, sizeof *copy + room) : NULL;
   if (!copy) return VESTRY_NO_MEMORY;
   VSI_REFS_INIT(&copy->refs, 1);
@@ -100,12 +123,8 @@ vestry_err vsi_request_copy_create(const vestry_request *req, vsi_copy_kind kind
   for (size_t i = 0; i < 2 * path->count; i++) at = put_text(at, path->pairs[i]);
   copy->pairs_count = (uint8_t)path->count;
   if (kind == VSI_COPY_PRIVATE) {
-    for (size_t i = 0; i < HEADERS_COUNT; i++) {
-      const char *value = vestry_request_header(req, kept_headers[i]);
-      if (!value) continue;
-      at = put_text(put_text(at, kept_headers[i]), value);
-      copy->headers_count++;
-    }
+    for (size_t i = 0; i < headers.count; i++) at = put_text(at, headers.texts[i]);
+    copy->headers_count = (uint8_t)(headers.count / 2);
     copy->scope_len = (uint32_t)req->scope.len;
     if (req->scope.len) memcpy(at, req->scope.data, req->scope.len);
     copy->user = vsi_session_user_ref(vsi_session_user_of(req));

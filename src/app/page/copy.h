@@ -11,7 +11,7 @@ typedef struct vsi_request_copy vsi_request_copy;
 
 /* The data of a request that a copy contains. */
 typedef enum vsi_copy_kind {
-  VSI_COPY_PRIVATE, /* scope, user, cookies, signals and the headers in kept_headers */
+  VSI_COPY_PRIVATE, /* scope, user, cookies, signals and the headers that identify user and client */
   VSI_COPY_SHARED   /* only path and query, so that the copies of all clients are equal */
 } vsi_copy_kind;
 
