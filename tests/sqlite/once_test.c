@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Actions that run once, in SQLite: the contract, for all processes of a file, and after a restart. */
+#include <pthread.h>
+
 #include "guard/once_contract.h"
 #include "support/folder.h"
 #include "vestry/data/sqlite.h"
@@ -79,8 +81,129 @@ static void restart_keeps_the_answer(void **state) {
   once_close(&one);
 }
 
+/* A pool of the file, without a node. */
+static vestry_sql_pool *open_pool(test_host *th) {
+  vestry_sql_pool *pool = NULL;
+  test_host_init(th);
+  clear();
+  assert_int_equal(vestry_sqlite_pool_create(&(vestry_sqlite_pool_options){.host = &th->host, .path = path}, &pool),
+                   VESTRY_OK);
+  return pool;
+}
+
+/* Otherwise a repetition would run while the first run still has its lease. */
+/* capability: D18 */
+static void lease_longer_than_the_lifetime_is_rejected(void **state) {
+  (void)state;
+  static const struct {
+    uint64_t lifetime_ms, lease_ms;
+    vestry_err error;
+  } rows[] = {{1000, 1001, VESTRY_INVALID},
+              {0, 600001, VESTRY_INVALID},
+              {1000, 1000, VESTRY_OK},
+              {0, 600000, VESTRY_OK},
+              {1000, 0, VESTRY_OK}};
+  test_host th;
+  vestry_sql_pool *pool = open_pool(&th);
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    vestry_sql_once *stored = NULL;
+    const long lines = th.log_lines;
+    const vestry_sql_once_options options = {.lifetime_ms = rows[i].lifetime_ms, .lease_ms = rows[i].lease_ms};
+    assert_int_equal(vestry_sql_once_create(pool, &options, &stored), rows[i].error);
+    assert_int_equal(th.log_lines - lines, rows[i].error != VESTRY_OK);
+    if (rows[i].error) assert_non_null(strstr(th.last_log, "set a longer lifetime"));
+    assert_int_equal(stored == NULL, rows[i].error != VESTRY_OK);
+    vestry_sql_once_destroy(stored);
+  }
+  vestry_sql_pool_destroy(pool);
+  test_host_assert_clean(&th);
+}
+
+/* capability: D18 */
+static void end_of_a_run_that_was_taken_over_is_not_found(void **state) {
+  (void)state;
+  test_host th;
+  vestry_sql_once *stored;
+  vestry_once_found found;
+  char answer[16] = "";
+  size_t len;
+  vestry_sql_pool *pool = open_pool(&th);
+  const vestry_sql_once_options options = {
+      .lifetime_ms = LIFETIME_MS, .lease_ms = LEASE_MS, .runs_again = true, .now_ms = now_ms};
+  assert_int_equal(vestry_sql_once_create(pool, &options, &stored), VESTRY_OK);
+  const vestry_once_storage_ops *ops = &vestry_sql_once_ops;
+  const vestry_once_submission first = {.hash = "h", .owner = "", .run = "1"},
+                               second = {.hash = "h", .owner = "", .run = "2"};
+  assert_int_equal(ops->begin(stored, &first, &found, answer, sizeof answer, &len), VESTRY_OK);
+  assert_int_equal(found, VESTRY_ONCE_NEW);
+  clock_ms += LEASE_MS;
+  assert_int_equal(ops->begin(stored, &second, &found, answer, sizeof answer, &len), VESTRY_OK);
+  assert_int_equal(found, VESTRY_ONCE_NEW);
+  assert_int_equal(ops->finish(stored, &first, "first", 5), VESTRY_NOT_FOUND);
+  assert_int_equal(ops->forget(stored, &first), VESTRY_OK);
+  for (int i = 0; i < 2; i++) assert_int_equal(ops->finish(stored, &second, "second", 6), VESTRY_OK);
+  assert_int_equal(ops->begin(stored, &first, &found, answer, sizeof answer, &len), VESTRY_OK);
+  assert_int_equal(found, VESTRY_ONCE_DONE);
+  assert_memory_equal(answer, "second", 6);
+  vestry_sql_once_destroy(stored);
+  vestry_sql_pool_destroy(pool);
+  test_host_assert_clean(&th);
+}
+
+typedef struct poster {
+  once_node *node;
+  const char *nonce;
+  char answer[64];
+} poster;
+
+static void *post(void *ctx) {
+  poster *own = ctx;
+  snprintf(own->answer, sizeof own->answer, "%s", once_post(own->node, own->nonce));
+  return NULL;
+}
+
+/* Its client gets the answer, the log says that the answer was not stored, and nothing waits to be stored later. */
+/* capability: D18 */
+static void run_whose_submission_was_deleted_is_logged_once(void **state) {
+  (void)state;
+  once_node one;
+  once_nonce nonce, next;
+  sem_t inside, go;
+  pthread_t thread;
+  once_clear();
+  once_open(&one, (vestry_once_options){0});
+  once_nonce_of(&one, nonce);
+  once_nonce_of(&one, next);
+  sem_init(&inside, 0, 0);
+  sem_init(&go, 0, 0);
+  once_contract_deed.inside = &inside;
+  once_contract_deed.go = &go;
+  poster own = {&one, nonce, ""};
+  assert_int_equal(pthread_create(&thread, NULL, post, &own), 0);
+  sem_wait(&inside);
+  assert_int_equal(vestry_sql_run_alone(((node *)one.world)->pool, "DELETE FROM vestry_once", NULL, NULL, NULL),
+                   VESTRY_OK);
+  sem_post(&go);
+  pthread_join(thread, NULL);
+  once_contract_deed.inside = once_contract_deed.go = NULL;
+  assert_string_equal(own.answer, "201 made 1 ");
+  assert_int_equal(one.on.th.log_lines, 1);
+  assert_non_null(strstr(one.on.th.last_log, "vestry_once_guard: an answer was not stored, because"));
+  assert_string_equal(once_post(&one, next), "201 made 2 ");
+  assert_int_equal(one.on.th.log_lines, 1);
+  assert_int_equal(count(&one), 1);
+  sem_destroy(&inside);
+  sem_destroy(&go);
+  once_close(&one);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(restart_keeps_the_answer)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(restart_keeps_the_answer),
+      cmocka_unit_test(lease_longer_than_the_lifetime_is_rejected),
+      cmocka_unit_test(end_of_a_run_that_was_taken_over_is_not_found),
+      cmocka_unit_test(run_whose_submission_was_deleted_is_logged_once),
+  };
   once_contract_world = &in_a_file;
   const int failed = once_contract_run("actions that run once, in a file") + cmocka_run_group_tests(tests, NULL, NULL);
   folder_remove(folder);

@@ -56,10 +56,12 @@ typedef struct vestry_once_storage_ops {
   vestry_err (*begin)(void *ctx, const vestry_once_submission *submission, vestry_once_found *ret_found, void *answer,
                       size_t capacity, size_t *ret_len);
   /** Store the answer, if this run still has the submission.
-   *  Returns  OK | any error, which is logged; the end of the submission is then unknown */
+   *  Returns  OK | NOT_FOUND (this run does not have it any more, and nothing was stored; logged) | any other error,
+   *           which is logged; the end of the submission is then unknown, and is written later */
   vestry_err (*finish)(void *ctx, const vestry_once_submission *submission, const void *answer, size_t len);
   /** Delete the submission, if this run still has it. Called if the handler returned LIMIT or FULL, so did nothing and
-   *  may run again, and if `begin` failed after it may have stored the submission. Returns as finish. */
+   *  may run again, and if `begin` failed after it may have stored the submission.
+   *  Returns  OK, also if this run does not have it any more | any error, as for finish */
   vestry_err (*forget)(void *ctx, const vestry_once_submission *submission);
 } vestry_once_storage_ops;
 

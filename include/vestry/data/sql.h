@@ -225,7 +225,8 @@ typedef struct vestry_sql_once vestry_sql_once;
 typedef struct vestry_sql_once_options {
   size_t size;                  /**< sizeof(vestry_sql_once_options), or 0 */
   uint64_t lifetime_ms;         /**< a submission is forgotten this long after it began [10 minutes] */
-  uint64_t lease_ms;            /**< time for which the node that runs a submission holds it [1 minute] */
+  uint64_t lease_ms;            /**< time for which the node that runs a submission holds it; at most lifetime_ms
+                                     [1 minute, or lifetime_ms if that is shorter] */
   bool runs_again;              /**< run a submission again if its lease is over and its end is unknown */
   uint32_t per_owner_count;     /**< maximum number of submissions of one user or scope [1,000]; beyond it the oldest
                                      finished ones are deleted. Each node checks it once in 64 submissions, so each

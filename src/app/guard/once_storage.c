@@ -142,6 +142,13 @@ vestry_err vsi_once_stored_finish(const vsi_once_storage *storage, const vsi_onc
     error = storage->ops->finish(storage->ctx, &submission, bytes, len);
     vsi_free(storage->host, bytes);
   }
+  if (error == VESTRY_NOT_FOUND) {
+    vsi_log(storage->host, VESTRY_LOG_WARN,
+            "vestry_once_guard: an answer was not stored, because the action took longer than the storage holds a "
+            "submission, and its submission was deleted or runs again; raise the lease and the lifetime of the "
+            "storage");
+    return VESTRY_OK; /* there is nothing to write later */
+  }
   if (error)
     vsi_log(storage->host, VESTRY_LOG_WARN,
             "vestry_once_guard: an answer was not stored and is written later; until then other nodes do not know the "

@@ -55,7 +55,7 @@ static vsi_sql_texts look_sql = {LOOK(SQLITE("$3")), LOOK(POSTGRES("$3"))};
 static vsi_sql_texts bound_sql = {BOUND("LIMIT -1 OFFSET $2"), BOUND("OFFSET $2 FOR UPDATE SKIP LOCKED")};
 static vsi_sql_texts expire_sql = {EXPIRE(SQLITE("$1"), "", ""),
                                    EXPIRE(POSTGRES("$1"), "::bigint", " FOR UPDATE SKIP LOCKED")};
-static const char finish_sql[] = "UPDATE vestry_once SET answer = $3 WHERE hash = $1 AND run = $2";
+static const char finish_sql[] = "UPDATE vestry_once SET answer = $3 WHERE hash = $1 AND run = $2 RETURNING 1";
 static const char forget_sql[] = "DELETE FROM vestry_once WHERE hash = $1 AND run = $2 AND answer IS NULL";
 
 static int64_t now_ms(const vestry_sql_once *once) {
@@ -145,17 +145,28 @@ vestry_err vestry_sql_once_expire(vestry_sql_once *once, size_t *ret_count) {
 
 /* --------------------------------------------------------------------------------------------------- making ------- */
 
+/* Fill in the defaults. A lease that outlives its row would protect nothing: the next submission would find no row, and
+ * run while the first still does. */
+static vestry_err complete(const vsi_call *call, vestry_sql_once_options *options) {
+  if (!options->lifetime_ms) options->lifetime_ms = LIFETIME_MS;
+  if (!options->lease_ms) options->lease_ms = options->lifetime_ms < LEASE_MS ? options->lifetime_ms : LEASE_MS;
+  if (!options->expired_at_once) options->expired_at_once = EXPIRED_AT_ONCE;
+  if (options->lifetime_ms > INT64_MAX / 2) return VESTRY_INVALID;
+  if (options->lease_ms <= options->lifetime_ms) return VESTRY_OK;
+  return vsi_refuse(call, VESTRY_INVALID,
+                    "options.lease_ms is %llu, more than options.lifetime_ms, %llu; set a longer lifetime",
+                    (unsigned long long)options->lease_ms, (unsigned long long)options->lifetime_ms);
+}
+
 vestry_err vestry_sql_once_create(vestry_sql_pool *pool, const vestry_sql_once_options *given,
                                   vestry_sql_once **ret_once) {
   vestry_sql_once_options options;
   if (!pool || !ret_once || VSI_OPTIONS_TAKE(vestry_sql_once_options, options, given)) return VESTRY_INVALID;
-  if (!options.lifetime_ms) options.lifetime_ms = LIFETIME_MS;
-  if (!options.lease_ms) options.lease_ms = LEASE_MS;
   const bool bounds_all = options.per_owner_count != 0;
   if (!bounds_all) options.per_owner_count = PER_OWNER;
-  if (!options.expired_at_once) options.expired_at_once = EXPIRED_AT_ONCE;
-  if (options.lifetime_ms > INT64_MAX / 2 || options.lease_ms > INT64_MAX / 2) return VESTRY_INVALID;
-  vestry_err error = pool->ops->bring(pool, "vestry_sql_once_create", &schemas[pool->ops->dialect]);
+  const vsi_call call = vsi_sql_call(pool, "vestry_sql_once_create");
+  vestry_err error = complete(&call, &options);
+  if (!error) error = pool->ops->bring(pool, call.function, &schemas[pool->ops->dialect]);
   if (error) return error;
   vestry_sql_once *once = vsi_calloc(pool->host, 1, sizeof *once);
   if (!once) return VESTRY_NO_MEMORY;
