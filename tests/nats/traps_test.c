@@ -8,6 +8,7 @@
 #include "cluster/ear.h"
 #include "cluster/nats/broker.h"
 #include "nats/server.h"
+#include "support/port.h"
 #include "support/test.h"
 #include "support/test_host.h"
 #include "support/until.h"
@@ -394,6 +395,79 @@ static void queued_messages_are_joined(void **state) {
   ear_finish(&e);
 }
 
+/* Publish messages of this size that wait together, and return the last result. */
+static vestry_err publish_burst(ear *e, size_t len, int count) {
+  static char text[10000];
+  vestry_err error = VESTRY_OK;
+  for (int i = 0; i < count; i++) error = e->broker.ops->publish(e->broker.broker, "many", text, len);
+  e->broker.ops->flush(e->broker.broker, true);
+  return error;
+}
+
+/* Make the configuration of a server of a cluster: a, at which others join, or one that joins. JetStream also requires
+ * a route of a. */
+static void configure(char config[256], const char *name, int route, int max_payload) {
+  snprintf(config, 256,
+           "server_name: %s\nmax_payload: %d\n"
+           "cluster { name: c, listen: \"127.0.0.1:%d\", routes: [\"nats://127.0.0.1:%d\"] }",
+           name, max_payload, *name == 'a' ? route : -1, route);
+}
+
+/* Return the maximum that the server tells new clients. */
+static int64_t max_payload_now(void) {
+  natsConnection *connection = NULL;
+  assert_int_equal(natsConnection_ConnectTo(&connection, the.server.url), NATS_OK);
+  int64_t max_payload = natsConnection_GetMaxPayload(connection);
+  natsConnection_Destroy(connection);
+  return max_payload;
+}
+
+/* A server that joins its cluster makes the server announce its settings. libnats takes over the new maximum, and drops
+ * larger messages. */
+/* capability: G1 */
+static void changed_max_payload_loses_no_later_message(void **state) {
+  (void)state;
+  enum { SMALL = 200, COUNT = 100, LARGE = 9000 };
+  char config[256];
+  int route = port_reserve();
+  ear e;
+  nats_server other;
+  nats_server_init(&other);
+  nats_server_kill(&the.server);
+  configure(config, "a", route, 1 << 20);
+  nats_server_start(&the.server, config);
+  make(&e, (vestry_nats_options){0});
+  ear_hears(&e, "many");
+  start(&e);
+  assert_int_equal(publish_burst(&e, LARGE, 1), VESTRY_OK);
+  UNTIL(ear_messages(&e, "many") == 1);
+  configure(config, "a", route, 8192);
+  nats_server_reload(&the.server, config);
+  UNTIL(max_payload_now() == 8192);
+  configure(config, "b", route, 8192);
+  nats_server_start(&other, config);
+  UNTIL(e.broker.ops->max_payload(e.broker.broker) == 8192);
+  for (size_t i = 1; i <= 3; i++) {
+    assert_int_equal(publish_burst(&e, LARGE, 1), VESTRY_TOO_LARGE);
+    assert_int_equal(publish_burst(&e, SMALL, COUNT), VESTRY_OK);
+    UNTIL(ear_messages(&e, "many") == 1 + i * COUNT);
+  }
+  assert_int_equal(stats_of(&e).discarded_count, 0);
+  assert_int_equal(ear_states(&e, VESTRY_BROKER_DOWN), 0);
+  /* A message that was published before the change is lost, and this is reported. */
+  vsi_nats_broker *broker = e.broker.broker;
+  vsi_mutex_lock(&broker->io); /* so that nothing is read or written */
+  atomic_store(&broker->max_payload, 1 << 20);
+  assert_int_equal(publish_burst(&e, SMALL, COUNT), VESTRY_OK);
+  vsi_mutex_unlock(&broker->io);
+  e.broker.ops->flush(broker, false);
+  UNTIL(ear_states(&e, VESTRY_BROKER_DOWN) == 1 && ear_states(&e, VESTRY_BROKER_UP) == 2);
+  assert_true(stats_of(&e).discarded_count > 0);
+  assert_int_equal(e.broker.ops->max_payload(broker), 8192);
+  ear_finish(&e);
+  nats_server_finish(&other);
+}
+
 /* ---------------------------------------------------------------------------------------- returned messages ------- */
 
 static struct given_back {
@@ -454,6 +528,7 @@ int main(void) {
       TEST(blocked_libnats_thread_does_not_delay_the_broker),
       TEST(events_do_not_overlap_with_a_delivery_pool),
       TEST(queued_messages_are_joined),
+      TEST(changed_max_payload_loses_no_later_message),
       TEST(messages_are_returned_to_libnats_in_batches),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -69,7 +69,8 @@ typedef struct vestry_broker_ops {
   void (*flush)(void *broker, bool at_once);
   /** Get the current state, UP or DOWN; publish checks the same. Does not block. */
   vestry_broker_state (*state)(void *broker);
-  /** Get the maximum size of a message in bytes; an estimate before the first connection. Does not block. */
+  /** Get the maximum size of a message in bytes; an estimate before the first connection. It can change at any time.
+   *  Does not block. */
   size_t (*max_payload)(void *broker);
   /** Set the value of a name if its revision is the expected one, so that only one of several nodes succeeds. NULL: not
    *  supported.

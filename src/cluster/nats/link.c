@@ -182,12 +182,13 @@ static natsStatus subscribe_all(linking *l) {
   if (!s) s = natsConnection_FlushTimeout(l->connection, (int64_t)broker->settings.options.connect_ms);
   if (!s && is_refused(l)) s = NATS_NOT_PERMITTED; /* a refusal arrives before the response */
   if (s) return s;
-  size_t max_payload = (size_t)natsConnection_GetMaxPayload(l->connection);
+  vsi_mutex_lock(&broker->io);
+  (void)vsi_nats_receiver_take_max(broker);
+  vsi_mutex_unlock(&broker->io);
   vsi_mutex_lock(&broker->lock);
   bool is_over = atomic_load(&broker->is_over) || broker->stops;
   if (!is_over) {
     broker->connections_count++;
-    atomic_store(&broker->max_payload, max_payload);
     /* release pairs with the acquire of publish */
     atomic_store_explicit(&broker->is_up, true, memory_order_release);
   }

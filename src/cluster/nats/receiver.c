@@ -20,6 +20,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/wait.h"
 #include "cluster/nats/send_queue.h"
@@ -79,7 +80,13 @@ natsStatus vsi_nats_receiver_choose(vsi_nats_broker *broker) {
 
 /* ---- writing, with io -------------------------------------------------------------------------------------------- */
 
-/* Give a message to libnats. If libnats rejects it (too large, out of memory), only this message is lost. */
+/* End the connection: a read then finds its end. */
+static void end_connection(vsi_nats_broker *broker) {
+  if (broker->socket >= 0) (void)shutdown(broker->socket, SHUT_RDWR);
+}
+
+/* Give a message to libnats. If libnats rejects it (out of memory, or the server has lowered its maximum), the message
+ * is lost, so the connection ends, which reports it. */
 static void give(vsi_nats_broker *broker, vsi_nats_message *message) {
   if (natsConnection_Publish(broker->connection, message->subject, message->data, (int)message->len) == NATS_OK) {
     broker->taken_count += message->count;
@@ -89,6 +96,7 @@ static void give(vsi_nats_broker *broker, vsi_nats_message *message) {
     broker->discarded_count += message->count;
     broker->send_queue.bytes -= message->cost;
     vsi_mutex_unlock(&broker->lock);
+    end_connection(broker);
   }
   vsi_nats_message_free(broker->host, message);
 }
@@ -186,6 +194,20 @@ static void tell_message(vsi_nats_broker *broker, natsMsg *message, bool has_mor
   keep_told(broker, message);
 }
 
+bool vsi_nats_receiver_take_max(vsi_nats_broker *broker) {
+  int64_t max_payload = natsConnection_GetMaxPayload(broker->connection);
+  if (max_payload <= 0 || (size_t)max_payload == atomic_load(&broker->max_payload)) return false;
+  atomic_store(&broker->max_payload, (size_t)max_payload);
+  return true;
+}
+
+/* Read what has arrived. With io. Returns whether the server has changed its maximum of a message. */
+static bool read_socket(vsi_nats_broker *broker) {
+  natsConnection_ProcessReadEvent(broker->connection);
+  atomic_fetch_add_explicit(&broker->reads_count, 1, memory_order_relaxed);
+  return vsi_nats_receiver_take_max(broker) && atomic_load(&broker->is_up);
+}
+
 /* Read and write as far as the socket is ready, and pass on the received messages. */
 static void serve_socket(vsi_nats_broker *broker, short ready) {
   natsMsg *batch[BATCH_COUNT];
@@ -193,12 +215,12 @@ static void serve_socket(vsi_nats_broker *broker, short ready) {
   do {
     vsi_mutex_lock(&broker->io);
     if (broker->connection && ready & POLLOUT) write_taken(broker);
-    if (broker->connection && ready & ~POLLOUT) {
-      natsConnection_ProcessReadEvent(broker->connection);
-      atomic_fetch_add_explicit(&broker->reads_count, 1, memory_order_relaxed);
-    }
+    bool has_new_max = broker->connection && ready & ~POLLOUT && read_socket(broker);
     count = collect(broker, batch);
     vsi_mutex_unlock(&broker->io);
+    if (has_new_max)
+      vsi_log(broker->host, VESTRY_LOG_INFO, "nats: max_payload of the server is %zu bytes now",
+              atomic_load(&broker->max_payload));
     vsi_nats_receiver_write(broker);
     atomic_store(&broker->is_telling, true);
     for (size_t i = 0; i < count; i++) tell_message(broker, batch[i], i + 1 < count);
@@ -249,7 +271,7 @@ static short wait_ready(vsi_nats_broker *broker, uint64_t until_ns) {
 
 static void give_up(vsi_nats_broker *broker) {
   vsi_mutex_lock(&broker->io);
-  if (broker->socket >= 0) (void)shutdown(broker->socket, SHUT_RDWR); /* then a read finds its end */
+  end_connection(broker);
   vsi_mutex_unlock(&broker->io);
 }
 

@@ -7,6 +7,8 @@
 
 /* Set libnats's options so that libnats leaves the socket to this library. Before connections are made with them. */
 natsStatus vsi_nats_receiver_choose(vsi_nats_broker *broker);
+/* Take over the server's maximum of a message, which it can change. Returns whether it has. With io. */
+bool vsi_nats_receiver_take_max(vsi_nats_broker *broker);
 /* Run the thread, from start to stop. argument: the vsi_nats_broker. */
 void *vsi_nats_receiver_run(void *argument);
 /* Return whether the caller is that thread. */
