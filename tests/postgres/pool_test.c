@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "data/sql/sql.h"
 #include "postgres/shop.h"
 #include "support/test.h"
 #include "support/until.h"
@@ -152,6 +153,27 @@ static void forty_values_are_bound(void **state) {
 
 static vestry_err alone(shop *s, const char *sql, const vestry_value *values) {
   return vestry_sql_run_alone(s->pool, sql, values, NULL, NULL);
+}
+
+/* A deferred constraint is checked when the statement is committed. */
+static void deferred_constraint_of_a_single_statement_is_reported(void **state) {
+  (void)state;
+  static const char insert[] = "INSERT INTO t VALUES($1)";
+  shop s;
+  shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
+  shop_do(&s, "CREATE TABLE t(a int UNIQUE DEFERRABLE INITIALLY DEFERRED)");
+  assert_int_equal(alone(&s, insert, VESTRY_LIST(1)), VESTRY_OK);
+  for (int i = 0; i < 2; i++) {
+    assert_int_equal(alone(&s, insert, VESTRY_LIST(1)), VESTRY_EXISTS);
+    assert_logged(&s, "vestry_sql_run", "(23505)");
+  }
+  assert_int_equal(alone(&s, "INSERT INTO t VALUES(1)", NULL), VESTRY_EXISTS);
+  assert_int_equal(s.pool->ops->run_again(s.pool, insert, VESTRY_LIST(1), NULL, NULL), VESTRY_EXISTS);
+  assert_int_equal(alone(&s, insert, VESTRY_LIST(2)), VESTRY_OK);
+  assert_int_equal(s.th.log_lines, 4);
+  assert_int_equal(shop_stats(&s).connects_count, 1);
+  assert_int_equal(shop_number(&s, "SELECT count(*) FROM t"), 2);
+  shop_end(&s);
 }
 
 static void wrong_values_are_logged_without_their_content(void **state) {
@@ -401,6 +423,7 @@ int main(void) {
       cmocka_unit_test(numbers_do_not_depend_on_the_locale),
       cmocka_unit_test(forty_values_are_bound),
       cmocka_unit_test(wrong_values_are_logged_without_their_content),
+      cmocka_unit_test(deferred_constraint_of_a_single_statement_is_reported),
       cmocka_unit_test(statements_stay_prepared),
       cmocka_unit_test(altered_table_does_not_break_a_prepared_statement),
       cmocka_unit_test(read_transaction_has_one_snapshot_and_cannot_write),

@@ -65,7 +65,8 @@ static vsi_postgres_prepared *look(vsi_postgres_statements *statements, const ch
 /* ------------------------------------------------------------------------------------------ pipelines ------------- */
 
 /* Get the results of everything sent since PQenterPipelineMode: count of them, then that of PQpipelineSync. false: the
- * connection is lost, and there is no result. Commands after a failed one were not executed. */
+ * connection is lost, and there is no result. Commands after a failed one were not executed. If the commit fails
+ * because of a deferred constraint, its error is the last result. */
 static bool gather(PGconn *db, bool is_sent, int count, PGresult **ret_results, uint64_t until_ns) {
   bool is_there = is_sent && PQpipelineSync(db);
   for (int i = 0; i < count; i++) {
@@ -73,6 +74,11 @@ static bool gather(PGconn *db, bool is_sent, int count, PGresult **ret_results, 
     is_there = ret_results[i] != NULL;
   }
   PGresult *end = is_there ? vsi_postgres_wait(db, until_ns) : NULL;
+  if (PQresultStatus(end) == PGRES_FATAL_ERROR) {
+    PQclear(ret_results[count - 1]);
+    ret_results[count - 1] = end;
+    end = vsi_postgres_wait(db, until_ns);
+  }
   is_there = PQresultStatus(end) == PGRES_PIPELINE_SYNC;
   PQclear(end);
   if (is_there && PQexitPipelineMode(db)) return true;
