@@ -187,7 +187,7 @@ static void put_snapshot(object *o, const vestry_backend_action_options *options
   put_word(o, "payload", "");
   put_code(o->html,
            "@peek(()=>(f=>JSON.parse(JSON.stringify(f(f,$,''))||'{}'))((f,o,p)=>Object.entries(o).reduce((r,[k,v])=>"
-           "(Object.getPrototypeOf(Object(v))==Object.prototype?v=f(f,v,p+k+'.'):",
+           "(v&&Object.getPrototypeOf(v)==Object.prototype?v=f(f,v,p+k+'.'):",
            o->quote);
   if (options->filter_include) {
     put_pattern(o, options->filter_include);

@@ -298,3 +298,22 @@ for (const has of ['with its attributes', 'with the nonce alone'])
     assert.equal(new URL(sent.DELETE[0].url()).searchParams.get('of'), '7');
     assert.ok(sent.POST.length + sent.DELETE.length >= 5);
   });
+
+// capability: D18
+testEach('once: an action is sent while a computed signal holds null and undefined', async (t, retries) => {
+  const { page, until, seen, told } = await guardsFor(t, retries);
+  const values = "{id: 7, note: null, gone: undefined, no: false, zero: 0, empty: '', list: [null], group: {of: null}}";
+  await page.evaluate((box) => {
+    const elements = `<p id="box" data-computed:box="(${box})" data-text="$box.id"></p>`;
+    const argsRaw = { elements, selector: 'body', mode: 'append' };
+    const detail = { type: 'datastar-patch-elements', el: document.body, argsRaw };
+    document.dispatchEvent(new CustomEvent('datastar-fetch', { detail }));
+  }, values);
+  await until(() => document.querySelector('#box')?.textContent === '7');
+  const sent = page.waitForRequest(/bid/);
+  await page.click('#bid');
+  const { box } = signalsOf(await sent);
+  assert.deepEqual(box, { id: 7, note: null, no: false, zero: 0, empty: '', list: [null], group: { of: null } });
+  await told('finished');
+  assert.equal((await seen()).bids, 1);
+});

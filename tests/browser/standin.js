@@ -417,6 +417,10 @@ const attributes = {
       if (value() !== signals[key]) el.value = signals[key];
     });
   },
+  computed: (el, source, key) => {
+    const value = expression(el, source, true);
+    effect(() => (signals[key] = value()));
+  },
   effect: (el, source) => effect(expression(el, source)),
   text: (el, source) => watch(el, source, (value) => (el.textContent = value)),
   show: (el, source) => watch(el, source, (value) => (el.style.display = value ? '' : 'none')),

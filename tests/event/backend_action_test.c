@@ -117,7 +117,7 @@ static void each_option_is_written_in_the_action(void **state) {
 #define ONCE  "(window.vestryOnce||((u,o,f)=&gt;f(u,o)))(" Q "/x" Q ",{"
 #define SNAPSHOT                                                                                                       \
   "payload:@peek(()=&gt;(f=&gt;JSON.parse(JSON.stringify(f(f,$," Q Q "))||" Q "{}" Q                                   \
-  "))((f,o,p)=&gt;Object.entries(o).reduce((r,[k,v])=&gt;(Object.getPrototypeOf(Object(v))==Object.prototype?"         \
+  "))((f,o,p)=&gt;Object.entries(o).reduce((r,[k,v])=&gt;(v&amp;&amp;Object.getPrototypeOf(v)==Object.prototype?"      \
   "v=f(f,v,p+k+" Q "." Q "):"
 #define PRIVATE      "!RegExp(" Q "\\x28^|\\x5c.)_" Q ").test(p+k)"
 #define SNAPSHOT_END ")?{...r,[k]:v}:r,void 0))),requestCancellation:" Q "disabled" Q
