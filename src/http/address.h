@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A client, identified by its address. An IPv4 address identifies one client. An IPv6 address is reduced to its /64
- * prefix, because one client is assigned that much. Header only, because adapters are separate libraries. */
+/* A client, identified by its address. An IPv4 address identifies one client, also if a translator has written it as
+ * IPv6 (64:ff9b::192.0.2.1, RFC 6052). Another IPv6 address is reduced to its /64 prefix, because one client is
+ * assigned that much. Header only, because adapters are separate libraries. */
 #ifndef VSI_HTTP_ADDRESS_H
 #define VSI_HTTP_ADDRESS_H
 
@@ -21,8 +22,15 @@ static inline vsi_address vsi_address_of_ipv4(const struct in_addr *number) {
   return (vsi_address){ntohl(number->s_addr), AF_INET};
 }
 
+/* Return whether a translator made the address of an IPv4 address that is not this machine's: only this machine itself
+ * may have the rights of a loopback address. */
+static inline bool vsi_address_is_translated(const struct in6_addr *number) {
+  static const uint8_t prefix[12] = {0, 0x64, 0xff, 0x9b};
+  return memcmp(number->s6_addr, prefix, sizeof prefix) == 0 && number->s6_addr[12] != 127;
+}
+
 static inline vsi_address vsi_address_of_ipv6(const struct in6_addr *number) {
-  if (IN6_IS_ADDR_V4MAPPED(number)) {
+  if (IN6_IS_ADDR_V4MAPPED(number) || vsi_address_is_translated(number)) {
     struct in_addr inner;
     memcpy(&inner, number->s6_addr + 12, sizeof inner);
     return vsi_address_of_ipv4(&inner);

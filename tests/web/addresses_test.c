@@ -53,6 +53,16 @@ static void clients_are_ipv4_addresses_or_64_bit_prefixes(void **state) {
   assert_int_equal(vsi_address_of(&(struct sockaddr){.sa_family = AF_UNIX}).family, 0);
 }
 
+/* RFC 6052: the well-known prefix of a translator from IPv4. */
+static void translated_ipv4_addresses_are_separate_clients(void **state) {
+  (void)state;
+  assert_true(same("192.0.2.1", "64:ff9b::192.0.2.1"));
+  assert_false(same("64:ff9b::192.0.2.1", "64:ff9b::192.0.2.2"));
+  assert_true(same("64:ff9b:1::192.0.2.1", "64:ff9b:1::192.0.2.2")); /* a prefix of its network's own */
+  assert_int_equal(address("64:ff9b::1:192.0.2.1").family, AF_INET6);
+  assert_false(vsi_address_is_loopback(address("64:ff9b::127.0.0.1"))); /* such a peer is on another machine */
+}
+
 static void connections_per_address_are_limited(void **state) {
   (void)state;
   begin(2);
@@ -148,6 +158,7 @@ static void addresses_survive_allocation_failures(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(clients_are_ipv4_addresses_or_64_bit_prefixes),
+      cmocka_unit_test(translated_ipv4_addresses_are_separate_clients),
       cmocka_unit_test(connections_per_address_are_limited),
       cmocka_unit_test(without_a_limit_no_address_is_counted),
       cmocka_unit_test(address_counts_agree_with_plain_counters),
