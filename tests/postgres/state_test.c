@@ -306,6 +306,38 @@ static void new_connections_keep_the_search_path(void **state) {
   postgres_server_run(shop_server(), "ALTER ROLE postgres RESET search_path; DROP SCHEMA blue, green CASCADE");
 }
 
+/* A schema that comes earlier in the search_path is created between the tables of two parts. */
+static void new_tables_are_created_beside_the_existing_ones(void **state) {
+  (void)state;
+  static const char in_shop[] = "SELECT count(*) FROM pg_class WHERE relnamespace = 'shop'::regnamespace";
+  static const char in_public[] = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND "
+                                  "relname IN ('vestry_schema', 'vestry_session', 'vestry_job', 'vestry_job_slot')";
+  shop s;
+  vestry_sql_sessions *sessions = NULL;
+  vestry_jobs *jobs = NULL;
+  char path[64] = "";
+  alter("DROP SCHEMA IF EXISTS shop CASCADE");
+  shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1, .setup = "SET search_path = shop, public"});
+  assert_int_equal(vestry_sql_sessions_create(s.pool, NULL, &sessions), VESTRY_OK);
+  vestry_sql_sessions_destroy(sessions);
+  assert_int_equal(s.th.log_lines, 0);
+  alter("CREATE SCHEMA shop");
+  for (int i = 0; i < 2; i++) { /* the tables exist when they are created again, for example after a restart */
+    assert_int_equal(vestry_jobs_create(s.pool, NULL, &jobs), VESTRY_OK);
+    vestry_jobs_destroy(jobs);
+    assert_int_equal(vestry_sql_sessions_create(s.pool, NULL, &sessions), VESTRY_OK);
+    vestry_sql_sessions_destroy(sessions);
+    assert_int_equal(shop_number(&s, in_shop), 0);
+    assert_int_equal(shop_number(&s, in_public), 4);
+    assert_int_equal(s.th.log_lines, 1);
+    assert_non_null(strstr(s.th.last_log, "vestry's tables are in the schema public"));
+  }
+  assert_int_equal(vestry_sql_run_alone(s.pool, "SHOW search_path", NULL, read_text, path), VESTRY_OK);
+  assert_string_equal(path, "shop, public");
+  shop_end(&s);
+  alter("DROP SCHEMA shop");
+}
+
 /* ---------------------------------------------------------------------------------------------- poolers ----------- */
 
 static void statement_names_depend_only_on_their_text(void **state) {
@@ -570,6 +602,7 @@ int main(void) {
       cmocka_unit_test(required_settings_override_role_and_setup),
       cmocka_unit_test(bytes_are_read_despite_changed_session_settings),
       cmocka_unit_test(new_connections_keep_the_search_path),
+      cmocka_unit_test(new_tables_are_created_beside_the_existing_ones),
       cmocka_unit_test(statement_names_depend_only_on_their_text),
       cmocka_unit_test(only_session_mode_pooler_is_accepted),
       cmocka_unit_test(busy_pooler_in_transaction_mode_is_rejected),

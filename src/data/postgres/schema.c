@@ -7,7 +7,7 @@
 #define LOCK INT64_C(0x766573747279) /* "vestry", for pg_advisory_xact_lock: one node at a time */
 
 typedef struct bringing {
-  const char *function;
+  vsi_call call;
   const vsi_sql_schema *schema;
   int64_t version; /* the existing one; 0: none */
 } bringing;
@@ -34,16 +34,36 @@ static vestry_err look_alone(vestry_sql_pool *pool, bringing *of) {
   return error ? error : vestry_sql_end(loan, look(loan, of));
 }
 
+/* In this transaction, let the schema of an existing vestry_schema be the first of the search_path. Otherwise a schema
+ * that was created in front of it since would get the new tables, and a second vestry_schema, which lacks the parts of
+ * the first one: their tables would be created once more, and be empty. */
+static const char stay_sql[] =
+    "SELECT n.nspname, set_config('search_path', quote_ident(n.nspname) || ', ' || current_setting('search_path'), "
+    "true)"
+    " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = 'vestry_schema'"
+    " AND c.relkind = 'r' AND pg_table_is_visible(c.oid) AND n.nspname <> current_schema()";
+
+static void say_schema(const vestry_sql_row *row, void *ctx) {
+  const bringing *of = ctx;
+  vsi_log(of->call.host, VESTRY_LOG_WARN,
+          "%s, %s: vestry's tables are in the schema %s, which is not the first of the search_path; new tables of "
+          "vestry are created there, too",
+          of->call.function, of->call.name, vestry_sql_text(row, 0));
+}
+
 static vestry_err take_steps(vestry_sql_transaction *loan, void *ctx) {
   bringing *of = ctx;
   vsi_postgres_loan *own = (vsi_postgres_loan *)loan;
   vestry_err error = vestry_sql_run(loan, "SELECT pg_advisory_xact_lock($1)", VESTRY_LIST(LOCK), NULL, NULL);
   if (!error) error = look(loan, of); /* another node may have been faster */
   if (error || of->version >= of->schema->version) return error;
-  error = vsi_postgres_command(
-      own, of->function, "CREATE TABLE IF NOT EXISTS vestry_schema(part text PRIMARY KEY, version integer NOT NULL)");
+  error = vsi_sql_if_any(vestry_sql_run(loan, stay_sql, NULL, say_schema, of));
+  if (error) return error;
+  error =
+      vsi_postgres_command(own, of->call.function,
+                           "CREATE TABLE IF NOT EXISTS vestry_schema(part text PRIMARY KEY, version integer NOT NULL)");
   for (int64_t at = of->version; !error && at < of->schema->version; at++)
-    error = vsi_postgres_command(own, of->function, of->schema->steps[at]);
+    error = vsi_postgres_command(own, of->call.function, of->schema->steps[at]);
   return error ? error
                : vestry_sql_run(loan,
                                 "INSERT INTO vestry_schema(part, version) VALUES($1, $2)"
@@ -52,12 +72,11 @@ static vestry_err take_steps(vestry_sql_transaction *loan, void *ctx) {
 }
 
 vestry_err vsi_postgres_bring(vestry_sql_pool *pool, const char *function, const vsi_sql_schema *schema) {
-  bringing of = {.function = function, .schema = schema};
+  bringing of = {.call = vsi_sql_call(pool, function), .schema = schema};
   vestry_err error = look_alone(pool, &of);
   if (!error && of.version < schema->version) error = vestry_sql_act(pool, VESTRY_SQL_WRITE, take_steps, &of);
   if (error || of.version <= schema->version) return error;
-  const vsi_call call = vsi_sql_call(pool, function);
-  return vsi_refuse(&call, VESTRY_IO,
+  return vsi_refuse(&of.call, VESTRY_IO,
                     "vestry's tables (%s) have version %d, but this version of vestry supports at most version %d; "
                     "nothing was changed; use a later vestry",
                     schema->part, (int)of.version, schema->version);

@@ -2,8 +2,9 @@
 /* Versions of the tables that vestry has in an application's database.
  *
  * Each part of this library that has tables there has a name and a version, in the table vestry_schema. So a program
- * gets the tables of the parts that it uses, independently of the others. Tables are created in the first schema of the
- * connection's search_path. A new part is a list of steps next to the code that uses its tables:
+ * gets the tables of the parts that it uses, independently of the others. The first part creates its tables, and
+ * vestry_schema, in the first schema of the connection's search_path; later ones use the schema of vestry_schema. A new
+ * part is a list of steps next to the code that uses its tables:
  *
  *      static const char *const steps[] = {"CREATE TABLE vestry_x(…)"}; // a new version: one more at the end
  *      static const vsi_sql_schema schema = {"x", steps, sizeof steps / sizeof *steps};
