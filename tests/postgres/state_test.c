@@ -205,6 +205,26 @@ static void deallocated_statements_are_prepared_again(void **state) {
   shop_end(&s);
 }
 
+/* All places for statements are taken, and the statement that a new one replaces is missing. */
+static void full_connection_without_its_statements_accepts_new_ones(void **state) {
+  (void)state;
+  static const char *const losses[] = {"DEALLOCATE ALL", "DISCARD ALL"};
+  for (size_t l = 0; l < sizeof losses / sizeof *losses; l++)
+    for (size_t i = 0; i < KINDS; i++) {
+      const int kind = kinds[i];
+      char sql[40];
+      shop s;
+      shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1, .statements_count = 4});
+      for (int n = 0; n < 24; n++) {
+        snprintf(sql, sizeof sql, "SELECT %d", n);
+        RUN(sql, NULL);
+        if (n % 8 == 7) shop_do(&s, losses[l]);
+      }
+      assert_int_equal(s.th.log_lines, 0);
+      shop_end(&s);
+    }
+}
+
 /* ---------------------------------------------------------------------------------------------- settings ---------- */
 
 static void read_text(const vestry_sql_row *row, void *ctx) {
@@ -304,6 +324,28 @@ static void new_connections_keep_the_search_path(void **state) {
   assert_non_null(strstr(s.th.last_log, "a new connection has the search_path green"));
   shop_end(&s);
   postgres_server_run(shop_server(), "ALTER ROLE postgres RESET search_path; DROP SCHEMA blue, green CASCADE");
+}
+
+/* Commands that undo the settings of the role, of the application's setup, and those that the library needs. */
+static void reset_connection_is_replaced(void **state) {
+  (void)state;
+  static const char *const resets[] = {"DISCARD ALL", "RESET ALL", " reset /* each */\n all ; -- one",
+                                       "RESET search_path", "DISCARD PLANS"};
+  for (size_t r = 0; r < sizeof resets / sizeof *resets; r++)
+    for (size_t i = 0; i < KINDS; i++) {
+      const bool is_alone = kinds[i] == 0, is_all = r < 3;
+      if (!is_alone && r == 0) continue; /* it cannot run in a transaction */
+      shop s;
+      char text[64] = "";
+      shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1, .setup = "SET search_path = shop, public"});
+      assert_int_equal(run_as(&s, kinds[i], resets[r], NULL), VESTRY_OK);
+      assert_int_equal(vestry_sql_run_alone(s.pool, "SHOW search_path", NULL, read_text, text), VESTRY_OK);
+      assert_string_equal(text, r == 3 ? "\"$user\", public" : "shop, public");
+      assert_int_equal(vestry_sql_run_alone(s.pool, "SHOW statement_timeout", NULL, read_text, text), VESTRY_OK);
+      assert_string_equal(text, "10s");
+      assert_int_equal(shop_stats(&s).connects_count, is_all ? 2 : 1);
+      shop_end(&s);
+    }
 }
 
 /* A schema that comes earlier in the search_path is created between the tables of two parts. */
@@ -599,9 +641,11 @@ int main(void) {
       cmocka_unit_test(recreated_function_does_not_break_statements),
       cmocka_unit_test(manual_transaction_returns_busy_after_a_type_change),
       cmocka_unit_test(deallocated_statements_are_prepared_again),
+      cmocka_unit_test(full_connection_without_its_statements_accepts_new_ones),
       cmocka_unit_test(required_settings_override_role_and_setup),
       cmocka_unit_test(bytes_are_read_despite_changed_session_settings),
       cmocka_unit_test(new_connections_keep_the_search_path),
+      cmocka_unit_test(reset_connection_is_replaced),
       cmocka_unit_test(new_tables_are_created_beside_the_existing_ones),
       cmocka_unit_test(statement_names_depend_only_on_their_text),
       cmocka_unit_test(only_session_mode_pooler_is_accepted),

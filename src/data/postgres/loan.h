@@ -26,6 +26,7 @@ typedef struct vsi_postgres_loan {
   bool is_lost;      /* the connection was lost since it was checked out */
   bool is_conflict;  /* the transaction may succeed if it is begun again */
   bool is_stale;     /* the same, because the definitions of a statement have changed */
+  bool is_reset;     /* its settings or statements may have been reset: it is closed when it is released */
   bool begins_again; /* the caller begins again by itself */
   bool *has_met;     /* whether it has begun again because a unique value existed (reach.c); NULL: it does not begin
                         again for this reason */

@@ -117,8 +117,9 @@ vestry_sql_transaction *vsi_postgres_own(vestry_sql_pool *is) {
 
 void vsi_postgres_give_back(vsi_postgres_loan *loan) {
   vsi_postgres_pool *pool = loan->pool;
+  if (loan->is_reset) vsi_postgres_hang_up(loan);
   loan->is.kind = (vestry_sql_kind)0;
-  loan->is_lost = loan->is_conflict = loan->is_stale = loan->begins_again = false;
+  loan->is_lost = loan->is_conflict = loan->is_stale = loan->is_reset = loan->begins_again = false;
   loan->has_met = NULL;
   loan->sqlstate[0] = '\0';
   atomic_store_explicit(&loan->is_cancelled, false, memory_order_relaxed);

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "base/sql.h"
 #include "data/postgres/bytea.h"
@@ -160,6 +161,16 @@ static void count_prepared(vsi_postgres_pool *pool) {
   vsi_mutex_unlock(&pool->lock);
 }
 
+/* Return whether a command has reset all settings of the connection. */
+static bool has_reset(PGresult *result, const char *sql) {
+  char shown[SHOWN_BYTES];
+  if (strcmp(PQcmdStatus(result), "RESET") != 0) return strcmp(PQcmdStatus(result), "DISCARD ALL") == 0;
+  vsi_sql_show(VSI_SQL_POSTGRES, sql, shown, sizeof shown); /* without comments */
+  size_t len = strlen(shown);
+  while (len && !vsi_sql_is_word(shown[len - 1])) len--;
+  return len > 3 && strncasecmp(shown + len - 3, "all", 3) == 0 && !vsi_sql_is_word(shown[len - 4]);
+}
+
 /* Run a statement. again: the caller begins again after BUSY. */
 static vestry_err execute(vsi_postgres_loan *loan, const char *sql, const values *of, bool again,
                           PGresult **ret_result) {
@@ -170,10 +181,14 @@ static vestry_err execute(vsi_postgres_loan *loan, const char *sql, const values
   if (error) return error;
   *ret_result = ran.result;
   if (ran.is_new) count_prepared(loan->pool);
-  if (vsi_postgres_is_done(ran.result)) return VESTRY_OK;
+  if (vsi_postgres_is_done(ran.result)) {
+    if (has_reset(ran.result, sql)) loan->is_reset = true;
+    return VESTRY_OK;
+  }
   loan->is_stale = ran.is_stale || (ran.is_doubted && again);
   if (!loan->is_stale) return vsi_postgres_loan_fail(loan, "vestry_sql_run", ran.result, sql);
   snprintf(loan->sqlstate, sizeof loan->sqlstate, "%s", PQresultErrorField(ran.result, PG_DIAG_SQLSTATE));
+  if (strcmp(loan->sqlstate, "26000") == 0) loan->is_reset = true;
   PQclear(ran.result);
   loan->is_conflict = true;
   return VESTRY_BUSY;

@@ -62,6 +62,11 @@ static vsi_postgres_prepared *look(vsi_postgres_statements *statements, const ch
   return NULL;
 }
 
+static bool is_state(const PGresult *result, const char *prefix) {
+  const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
+  return state && strncmp(state, prefix, strlen(prefix)) == 0;
+}
+
 /* ------------------------------------------------------------------------------------------ pipelines ------------- */
 
 /* Get the results of everything sent since PQenterPipelineMode: count of them, then that of PQpipelineSync. false: the
@@ -182,6 +187,8 @@ static vestry_err find(vsi_postgres_statements *statements, PGconn *db, const ch
     ran->result = make(&made, db, has_values, until_ns);
   }
   if (!vsi_postgres_is_done(ran->result)) {
+    ran->is_stale = is_state(ran->result, "26000"); /* the statement whose room was needed has been deallocated */
+    if (ran->is_stale) statements->is_stale = true;
     vsi_free(statements->host, made.sql);
     return VESTRY_OK;
   }
@@ -193,11 +200,6 @@ static vestry_err find(vsi_postgres_statements *statements, PGconn *db, const ch
 }
 
 /* -------------------------------------------------------------------------------------------------- running ------- */
-
-static bool is_state(const PGresult *result, const char *prefix) {
-  const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
-  return state && strncmp(state, prefix, strlen(prefix)) == 0;
-}
 
 /* Return whether the error is about definitions: other result columns, a name that does not exist or that this role may
  * not use, a statement that does not exist. */
