@@ -89,7 +89,8 @@ VESTRY_API void vestry_server_room(vestry_server *server, uint32_t *ret_streams,
  *  Threads  any, such as main; blocks. The signal may arrive on any thread */
 VESTRY_API vestry_err vestry_server_run(vestry *v, const vestry_server_adapter *adapter,
                                         const vestry_server_options *options);
-/** End vestry_server_run, as a signal does. Async-signal-safe. Threads any; does not block. */
+/** End vestry_server_run, as a signal does. Without a run it has no effect. Async-signal-safe. Threads any; does not
+ *  block. */
 VESTRY_API void vestry_server_end(void);
 
 #ifdef __cplusplus

@@ -76,13 +76,33 @@ void vestry_server_room(vestry_server *server, uint32_t *ret_streams, uint32_t *
 
 /* ------------------------------------------------------------------------------------------------- the process ---- */
 
-static _Atomic(int) bell = -1; /* eventfd: written to end the run; -1: no run */
+/* The descriptor on which a run waits, an eventfd. It is never closed, because vestry_server_end may load its number
+ * and write to it only after the run; by then a closed descriptor's number could be that of a client's socket. -1:
+ * nothing has run yet. */
+static _Atomic(int) bell = -1;
+static _Atomic(bool) runs; /* exchanged and stored by vestry_server_run only */
 
 void vestry_server_end(void) {
   int before = errno, fd = atomic_load(&bell);
   const uint64_t once = 1;
   if (fd >= 0 && write(fd, &once, sizeof once) < 0) errno = before; /* full: the end was requested already */
   errno = before;
+}
+
+/* Return the bell, made if necessary, and without requests to end that were made before. A forked process makes its
+ * own, because it shares the other one with its parent. -1: there is none; errno has the reason. */
+static int take_bell(void) {
+  static pid_t owner; /* used by the thread that has set `runs` */
+  uint64_t requests;
+  int fd = atomic_load(&bell);
+  if (fd < 0 || owner != getpid()) {
+    fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (fd < 0) return -1;
+    owner = getpid();
+    atomic_store(&bell, fd);
+  }
+  (void)!read(fd, &requests, sizeof requests); /* which sets it to zero */
+  return fd;
 }
 
 static void on_signal(int signal_number) {
@@ -176,22 +196,21 @@ vestry_err vestry_server_run(vestry *v, const vestry_server_adapter *adapter, co
             "vestry_server_run: the adapter is missing, the options are of a later version, or drain_ms is too large");
     return VESTRY_INVALID;
   }
-  int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), none = -1;
+  if (atomic_exchange(&runs, true)) {
+    vsi_log(host, VESTRY_LOG_ERROR, "vestry_server_run: another server already runs in this process; end it first");
+    return VESTRY_EXISTS;
+  }
+  int fd = take_bell();
   if (fd < 0) {
     vsi_log(host, VESTRY_LOG_ERROR, "vestry_server_run: cannot create an eventfd: %s", strerror(errno));
+    atomic_store(&runs, false);
     return VESTRY_IO;
-  }
-  if (!atomic_compare_exchange_strong(&bell, &none, fd)) {
-    vsi_log(host, VESTRY_LOG_ERROR, "vestry_server_run: another server already runs in this process; end it first");
-    close(fd);
-    return VESTRY_EXISTS;
   }
   habits before;
   take_signals(&before);
   vestry_err error = serve(v, adapter, &options, fd, &before);
   give_stops_back(&before);
   sigaction(SIGPIPE, &before.pipe, NULL);
-  atomic_store(&bell, -1);
-  close(fd);
+  atomic_store(&runs, false);
   return error;
 }

@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* The instance: creation, its effects and hooks, its end. */
+#include <pthread.h>
+#include <sched.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
 #include "serve/wire.h"
 #include "vestry/app/session.h"
 #include "vestry/registry.h"
+#include "vestry/server.h"
 
 #define TICK "[\"patch-signals\", {\"n\": 1}]"
 
@@ -472,6 +478,96 @@ static void f4_queue_budget_is_enforced_and_counted(void **state) {
   wires_end(&w, &a, &b);
 }
 
+/* ---- the end of a run -------------------------------------------------------------------------------------------- */
+
+static vestry_err start_nothing(vestry *v, const vestry_server_options *options, vestry_server **ret_server) {
+  static vestry_server nothing;
+  (void)v, (void)options;
+  nothing = (vestry_server){.size = sizeof nothing};
+  *ret_server = &nothing;
+  return VESTRY_OK;
+}
+
+static vestry_err stop_nothing(vestry_server *server, uint64_t timeout_ms) {
+  (void)server, (void)timeout_ms;
+  return VESTRY_OK;
+}
+
+static void destroy_nothing(vestry_server *server) {
+  (void)server;
+}
+
+static void room_of_nothing(vestry_server *server, uint32_t *ret_streams, uint32_t *ret_capacity) {
+  (void)server;
+  *ret_streams = *ret_capacity = 0;
+}
+
+static const vestry_server_adapter nothing_adapter = {.name = "nothing",
+                                                      .start = start_nothing,
+                                                      .stop = stop_nothing,
+                                                      .destroy = destroy_nothing,
+                                                      .room = room_of_nothing};
+
+static void *end_again_and_again(void *ctx) {
+  _Atomic(bool) *stops = ctx;
+  while (!atomic_load(stops)) vestry_server_end();
+  return NULL;
+}
+
+/* An end may come at any time, also while its run returns. The descriptor that is made next often has the number of the
+ * one that was closed last. */
+static void late_end_writes_to_no_other_descriptor(void **state) {
+  enum { ENDERS = 4, RUNS = 1000 };
+  (void)state;
+  site w;
+  pthread_t enders[ENDERS];
+  _Atomic(bool) stops = false;
+  int foreign = 0;
+  site_begin(&w, (vestry_options){0});
+  for (int i = 0; i < ENDERS; i++) assert_int_equal(pthread_create(&enders[i], NULL, end_again_and_again, &stops), 0);
+  for (int i = 0; i < RUNS && !foreign; i++) {
+    assert_int_equal(vestry_server_run(w.v, &nothing_adapter, NULL), VESTRY_OK);
+    const int other = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    assert_true(other >= 0);
+    sched_yield();
+    uint64_t written;
+    foreign += read(other, &written, sizeof written) > 0;
+    close(other);
+  }
+  atomic_store(&stops, true);
+  for (int i = 0; i < ENDERS; i++) pthread_join(enders[i], NULL);
+  assert_int_equal(foreign, 0);
+  site_end(&w);
+}
+
+static void *end_later(void *ctx) {
+  usleep(20000);
+  atomic_store((_Atomic(bool) *)ctx, true);
+  vestry_server_end();
+  return NULL;
+}
+
+static void begin_end_later(vestry_server *server, void *ctx) {
+  pthread_t thread;
+  (void)server;
+  assert_int_equal(pthread_create(&thread, NULL, end_later, ctx), 0);
+  pthread_detach(thread);
+}
+
+static void end_before_a_run_does_not_end_it(void **state) {
+  (void)state;
+  site w;
+  site_begin(&w, (vestry_options){0});
+  for (int i = 0; i < 3; i++) {
+    _Atomic(bool) was_asked = false;
+    vestry_server_end();
+    const vestry_server_options options = {.on_ready = begin_end_later, .ctx = &was_asked};
+    assert_int_equal(vestry_server_run(w.v, &nothing_adapter, &options), VESTRY_OK);
+    assert_true(atomic_load(&was_asked));
+  }
+  site_end(&w);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(instance_exposes_its_heartbeat),
@@ -489,6 +585,8 @@ int main(void) {
       cmocka_unit_test(close_stop_and_destroy_end_the_instance),
       cmocka_unit_test(references_outlive_the_instance),
       cmocka_unit_test(f4_queue_budget_is_enforced_and_counted),
+      cmocka_unit_test(late_end_writes_to_no_other_descriptor),
+      cmocka_unit_test(end_before_a_run_does_not_end_it),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
