@@ -317,6 +317,51 @@ static void failing_page_is_retried_with_backoff(void **state) {
   site_end(&s.on);
 }
 
+/* A check that fails, because its database does not answer, does not take the page from its user, and shows no new
+ * content. */
+/* capability: D17 */
+static void failed_check_of_permission_keeps_the_content(void **state) {
+  (void)state;
+  static const vestry_err errors[] = {VESTRY_LIMIT, VESTRY_IO};
+  for (size_t i = 0; i < 4; i++) {
+    const bool is_shared = i & 1;
+    const char *path = is_shared ? "/shared" : "/room";
+    suite s;
+    tab t;
+    rooms_begin(&s, NULL);
+    rooms_put(&s, 1, "first");
+    rooms_open(&s, &t, path, "room=1", "me");
+    site_settle_pages(&s.on);
+    (void)rooms_since(&t);
+    rooms_put(&s, 1, "a secret");
+    s.unsure = errors[i / 2];
+    test_host_advance_ms(&s.on.th, 20);
+    assert_int_equal(vestry_refresh(s.on.pages, "room/1", NULL), VESTRY_OK);
+    site_settle(&s.on);
+    const char *text = rooms_since(&t);
+    assert_null(strstr(text, "reload"));
+    assert_null(strstr(text, "secret"));
+    assert_int_equal(strstr(text, "\"failing\":true") != NULL, !is_shared);
+    assert_int_equal(vestry_memory_look(t.stream).ended, is_shared); /* a shared one reconnects, and waits there */
+    vestry_memory_exchange *stream;
+    rooms_get(&s, path, "room=1", "me", NULL, true, &stream);
+    assert_in_range(vestry_memory_look(stream).status, 500, 503);
+    vestry_memory_destroy(stream);
+    s.unsure = VESTRY_OK;
+    if (is_shared) {
+      rooms_close(&t);
+      rooms_open(&s, &t, path, "room=1", "me");
+    } else {
+      site_pass_ms(&s.on, 1100);
+      text = rooms_since(&t);
+      assert_non_null(strstr(text, "a secret"));
+      assert_non_null(strstr(text, "\"failing\":false"));
+    }
+    rooms_close(&t);
+    site_end(&s.on);
+  }
+}
+
 /* capability: D17 */
 static void stream_without_permission_ends_and_reloads(void **state) {
   (void)state;
@@ -544,6 +589,7 @@ int main(void) {
       cmocka_unit_test(stream_with_unwritten_events_is_not_rendered),
       cmocka_unit_test(status_of_render_determines_end_of_stream),
       cmocka_unit_test(failing_page_is_retried_with_backoff),
+      cmocka_unit_test(failed_check_of_permission_keeps_the_content),
       cmocka_unit_test(stream_without_permission_ends_and_reloads),
       cmocka_unit_test(tab_of_another_build_reloads),
       cmocka_unit_test(page_of_a_stream_has_the_id_of_its_tab),

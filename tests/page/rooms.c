@@ -30,7 +30,8 @@ static vestry_err make(vestry_render *render, vestry_html *html, void *app) {
 
 static vestry_err may(const vestry_request *req, void *app) {
   (void)req;
-  return ((suite *)app)->denied ? VESTRY_NOT_FOUND : VESTRY_OK;
+  const suite *s = app;
+  return s->denied ? VESTRY_NOT_FOUND : s->unsure;
 }
 
 static vestry_err serve_shared(const vestry_request *req, vestry_reply *reply, void *app) {

@@ -17,6 +17,7 @@ typedef struct suite {
   room rooms[4];
   size_t calls, parts; /* of pages and of parts */
   bool versioned, denied;
+  vestry_err unsure;         /* allow returns it */
   int status;                /* of the next renders */
   vestry_err error;          /* of the next renders */
   const char *refreshes;     /* topic that is refreshed inside the render, once */

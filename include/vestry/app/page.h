@@ -103,8 +103,9 @@ typedef vestry_err (*vestry_page_fn)(vestry_render *render, vestry_html *html, v
 /** Check whether a request may see a page. Called before each render of the page and of its parts, so that a revoked
  *  right ends the stream.
  *  Returns  OK | an error. A document is answered with it. If a stream is open, its tab reloads the page, and so gets
- *           that answer. A request that opens a stream gets 403, and the tab reloads the page; if the error's status is
- *           500 or more, it gets this status, and the tab tries again later */
+ *           that answer. A request that opens a stream gets 403, and the tab reloads the page. If the error's status is
+ *           500 or more, for example LIMIT because no connection to the database is free, the tab keeps its content and
+ *           gets no new one until a later check succeeds */
 typedef vestry_err (*vestry_page_allow_fn)(const vestry_request *req, void *app);
 
 /** Name the topics of a page, by vestry_render_topic. Called before its handler. */

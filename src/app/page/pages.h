@@ -149,7 +149,8 @@ uint32_t vsi_pages_chance(const vestry_pages *pages, uint32_t below);
 
 /* A page: its functions, and the check of requests against allow. */
 
-bool vsi_page_allows(const vestry_page *page, vsi_request_copy *request);
+/* Return the result of allow. */
+vestry_err vsi_page_ask_allow(const vestry_page *page, vsi_request_copy *request);
 
 /* References to pages, held by the owner, each worker and each stream. */
 

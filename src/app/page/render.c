@@ -141,10 +141,7 @@ static vestry_err handle(vsi_render *render) {
   vestry_reply *reply = render->said.reply;
   vestry_page *page = render->page;
   vestry_err error = page->allow && !render->said.share ? page->allow(req, page->app) : VESTRY_OK;
-  if (error) {
-    render->is_denied = true;
-    return error;
-  }
+  if (error) return error;
   if (page->topics)
     error = page->topics(&render->said, page->app);
   else if (page->handler)
@@ -458,10 +455,10 @@ static vestry_err ask(const vestry_request *req, vestry_reply *reply, void *app)
   return page->allow(req, page->app);
 }
 
-bool vsi_page_allows(const vestry_page *page, vsi_request_copy *request) {
+vestry_err vsi_page_ask_allow(const vestry_page *page, vsi_request_copy *request) {
   vestry_reply reply;
   vsi_reply_init(&reply, page->pages->host);
   vestry_err error = vsi_request_copy_handle(request, &reply, ask, (void *)(uintptr_t)page);
   vsi_reply_finish(&reply);
-  return !error;
+  return error;
 }

@@ -105,7 +105,6 @@ void vsi_run_end(vsi_run *r) {
 static vsi_outcome classify(vsi_run *r, vestry_err error) {
   const vsi_render *render = &r->render;
   int status = r->reply.status;
-  if (render->is_denied) return VSI_MADE_RELOAD;
   if (error) return vsi_status_of(r->pages->v, error) < 500 ? VSI_MADE_RELOAD : VSI_MADE_FAILED;
   if (render->is_current) return VSI_MADE_NOTHING;
   if (status >= 500) return VSI_MADE_FAILED;

@@ -13,6 +13,7 @@
 #include "base/memory.h"
 #include "channel/channel.h"
 #include "connection/send.h"
+#include "http/answer.h"
 
 /* A list of held subscriptions. */
 typedef struct held {
@@ -56,7 +57,22 @@ static void release(vsi_run *r, held *whom, bool again) {
   vsi_free(pages->host, whom->subscriptions);
 }
 
-/* Check allow for all streams before the content changes, and make rejected tabs reload. */
+/* End a stream that cannot take a shared event, or must not. Its tab reconnects and reports its state. */
+static void send_back(vestry_connection *connection, vestry_err error) {
+  vestry_connection_close(connection, error == VESTRY_FULL ? VESTRY_CAUSE_FULL : VESTRY_CAUSE_ERROR);
+}
+
+/* Check allow for a stream. A rejected tab reloads its page. If the check failed, the stream ends without new content,
+ * and its tab reconnects, keeping its own. One failing check does not delay the content of the others. */
+static void ask_one(vsi_run *r, const vsi_subscription *subscription) {
+  vestry_err error = subscription->request ? vsi_page_ask_allow(subscription->page, subscription->request) : VESTRY_OK;
+  if (error && vsi_status_of(r->pages->v, error) < 500)
+    vsi_say_reload(r->pages, subscription->connection, VSI_SAY_RELOAD_MS);
+  else if (error)
+    send_back(subscription->connection, error);
+}
+
+/* Check allow for all streams before the content changes. */
 static vestry_err ask_all(vsi_run *r) {
   held all;
   vsi_pages_lock(r->pages);
@@ -64,9 +80,7 @@ static vestry_err ask_all(vsi_run *r) {
   vsi_pages_unlock(r->pages);
   if (!asks) return VESTRY_OK;
   vestry_err error = hold(r, false, &all);
-  for (size_t i = 0; i < all.count; i++)
-    if (all.subscriptions[i]->request && !vsi_page_allows(all.subscriptions[i]->page, all.subscriptions[i]->request))
-      vsi_say_reload(r->pages, all.subscriptions[i]->connection, VSI_SAY_RELOAD_MS);
+  for (size_t i = 0; i < all.count; i++) ask_one(r, all.subscriptions[i]);
   release(r, &all, false);
   return error;
 }
@@ -102,11 +116,6 @@ static void tell_joining(vsi_run *r, const held *joining) {
     if (!subscription->is_told) vsi_say_failing(subscription->connection, true);
     subscription->is_told = true;
   }
-}
-
-/* End a stream that cannot take a shared event. Its tab reconnects and reports its state. */
-static void send_back(vestry_connection *connection, vestry_err error) {
-  vestry_connection_close(connection, error == VESTRY_FULL ? VESTRY_CAUSE_FULL : VESTRY_CAUSE_ERROR);
 }
 
 static void member_refused(vestry_connection *connection, vestry_err error, void *ctx) {
