@@ -232,8 +232,9 @@ VESTRY_API void vestry_turn_away(vestry *v, vestry_refusal refusal);
  *  Threads  any; does not block */
 VESTRY_API bool vestry_request_bytes_take(vestry *v, size_t bytes);
 /** Return by how many bytes reservations exceed 7/8 of vestry_bounds.max_request_bytes; 0 if they do not. If they do,
- *  an adapter that reads ahead closes the incomplete requests that hold most, and counts each as BUDGET, so that the
- *  last eighth remains for new requests. Threads any; does not block */
+ *  an adapter that reads ahead closes connections that hold memory without a request, then the incomplete requests that
+ *  hold most, and counts each as BUDGET, so that the last eighth remains for new requests. Threads any; does not
+ *  block */
 VESTRY_API uint64_t vestry_request_bytes_excess(const vestry *v);
 /** Give reserved memory back. Threads any; does not block. */
 VESTRY_API void vestry_request_bytes_give(vestry *v, size_t bytes);

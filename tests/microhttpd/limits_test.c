@@ -111,6 +111,38 @@ static void announced_bodies_allocate_nothing(void **state) {
   server_stop(&s);
 }
 
+/* Connections without a request are closed first, those that have waited longest before the others: kept ones, and new
+ * ones that have sent nothing. */
+static void idle_connections_make_room_for_a_body(void **state) {
+  enum { MOST = 4 << 20, BODY = 200000, PIECE = 20000, KEPT = 60, SILENT = 230 };
+  static const char piece[PIECE];
+  (void)state;
+  for (int is_kept = 0; is_kept < 2; is_kept++) {
+    server_start(&s, &(server_settings){.options.bounds = &(vestry_bounds){.max_request_bytes = MOST}});
+    const int count = is_kept ? KEPT : SILENT;
+    client idle[SILENT], body;
+    for (int i = 0; i < count; i++) {
+      client_connect(&idle[i], s.port, false);
+      if (!is_kept) continue;
+      client_say(&idle[i], "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
+      assert_int_equal(client_status(&idle[i]), 200);
+      client_finish(&idle[i], false);
+    }
+    UNTIL(refused(VESTRY_REFUSAL_BUDGET) > 0); /* they fill the budget */
+    begin_body(&body, BODY, PIECE);
+    for (int at = PIECE; at < BODY; at += PIECE) {
+      usleep(2000); /* so that the server reads pieces, and the body grows */
+      client_send(&body, piece, PIECE);
+    }
+    assert_int_equal(client_status(&body), 200);
+    client_read_all(&idle[0]);
+    assert_int_equal(poll(&(struct pollfd){.fd = idle[count - 1].fd, .events = POLLIN}, 1, 0), 0);
+    client_close(&body);
+    for (int i = 0; i < count; i++) client_close(&idle[i]);
+    server_stop(&s);
+  }
+}
+
 /* ---- connections ------------------------------------------------------------------------------------------------- */
 
 static void connections_per_address_are_limited(void **state) {
@@ -419,6 +451,7 @@ int main(void) {
       cmocka_unit_test(requests_without_an_end_leak_no_memory),
       cmocka_unit_test(unfinished_bodies_share_a_budget),
       cmocka_unit_test(announced_bodies_allocate_nothing),
+      cmocka_unit_test(idle_connections_make_room_for_a_body),
       cmocka_unit_test(connections_per_address_are_limited),
       cmocka_unit_test(trickling_requests_time_out),
       cmocka_unit_test(later_trickling_requests_time_out),

@@ -55,10 +55,12 @@ static uint64_t held_by(const vsi_microhttpd_socket *socket) {
   return socket->body_bytes + socket->own_bytes;
 }
 
-/* File a connection anew after its bytes have changed. */
+/* File a connection anew after its bytes or its state have changed. A connection without a request is filed before all
+ * others, in the highest rank, which no other connection reaches. */
 static void file_locked(vsi_microhttpd_socket *socket) {
-  bool may_be_cut = socket->is_waiting && !socket->going;
-  vsi_loads_file(&socket->all->loads, &socket->load, &socket->place, may_be_cut ? vsi_load_rank(held_by(socket)) : 0);
+  uint8_t rank = socket->has_line ? vsi_load_rank(held_by(socket)) : VSI_LOAD_RANKS - 1;
+  bool may_be_cut = socket->is_waiting && !socket->going && held_by(socket);
+  vsi_loads_file(&socket->all->loads, &socket->load, &socket->place, may_be_cut ? rank : 0);
 }
 
 /* Shut a socket down and discard its bytes, because bytes that arrived before the shutdown could still be read after
@@ -137,12 +139,13 @@ static void look(vestry_timer *timer, void *ctx) {
 
 /* -------------------------------------------------------------------------------------------------- the budget ---- */
 
-/* If all requests together hold too much memory, cut the connections that hold most. A peer that sends a body without
- * finishing it holds much, and a peer with an ordinary request holds little. So the largest are cut, and new requests
- * get room. (The queues of streams follow the same rule: connection/budget.c.) Of connections that hold about the same,
- * the one that reached this size first is cut first (base/load.h). The bytes of a cut connection count as free already
- * (`going`), although its thread frees them only when it closes the connection. Connections with a complete request are
- * not cut. */
+/* If all requests together hold too much memory, cut connections. Those without a request are first, in the order in
+ * which they began to wait, because they hold memory without using it, and their clients can connect again. Then those
+ * that hold most: a peer that sends a body without finishing it holds much, and a peer with an ordinary request holds
+ * little. So the largest are cut, and new requests get room. (The queues of streams follow the same rule:
+ * connection/budget.c.) Of connections that hold about the same, the one that reached this size first is cut first
+ * (base/load.h). The bytes of a cut connection count as free already (`going`), although its thread frees them only
+ * when it closes the connection. Connections with a complete request are not cut. */
 static void relieve(vsi_microhttpd_sockets *sockets) {
   if (!vestry_request_bytes_excess(sockets->v)) return;
   vsi_mutex_lock(&sockets->lock);
@@ -303,7 +306,10 @@ vsi_microhttpd_socket *vsi_microhttpd_socket_create(vsi_microhttpd_sockets *sock
 vsi_microhttpd_socket *vsi_microhttpd_socket_adopt(vsi_microhttpd_sockets *sockets, struct MHD_Connection *conn) {
   int fd = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
   vsi_microhttpd_socket *made = make(sockets, fd);
-  if (made) wait_for_request(made);
+  if (!made) return NULL;
+  made->thread = pthread_self();
+  made->has_line = true;
+  wait_for_request(made);
   return made;
 }
 
@@ -337,9 +343,10 @@ void vsi_microhttpd_socket_begins(vsi_microhttpd_socket *socket) {
   vsi_microhttpd_sockets *sockets = socket->all;
   uint64_t now = vsi_now_ns(sockets->host);
   vsi_mutex_lock(&sockets->lock);
-  if (socket->is_waiting && !socket->is_first) wait_locked(socket, now, sockets->request_ns);
   socket->thread = pthread_self();
   socket->has_line = true;
+  if (socket->is_waiting && !socket->is_first) wait_locked(socket, now, sockets->request_ns);
+  file_locked(socket);
   vsi_mutex_unlock(&sockets->lock);
 }
 
@@ -383,6 +390,7 @@ void vsi_microhttpd_socket_rests(vsi_microhttpd_socket *socket) {
   bool stays = take_bytes(socket, sockets->memory_bytes);
   uint64_t now = vsi_now_ns(sockets->host);
   vsi_mutex_lock(&sockets->lock);
+  socket->has_line = false;
   wait_locked(socket, now, sockets->idle_ns);
   if (!stays) cut_locked(socket);
   vsi_mutex_unlock(&sockets->lock);

@@ -33,7 +33,8 @@ struct vsi_microhttpd_request;
 typedef struct vsi_microhttpd_socket {
   struct vsi_microhttpd_sockets *all;
   TAILQ_ENTRY(vsi_microhttpd_socket) in; /* in all->waiting; guarded by all->lock, as are the next six members */
-  vsi_load load;                         /* while it waits: by its bytes; not in the list after it was cut */
+  vsi_load load;                         /* while it waits: by its bytes; without a request before all others;
+                                            not in the list after it was cut */
   vsi_load_place place;
   uint64_t until_ns;
   bool is_waiting;   /* for a request, or the rest of one */
@@ -50,7 +51,7 @@ typedef struct vsi_microhttpd_socket {
   vsi_microhttpd_sending sending;         /* its answer */
   struct vsi_microhttpd_request *request; /* NULL: none */
   pthread_t thread;                       /* guarded by all->lock: the thread that reads the request; if has_line */
-  bool has_line;                          /* guarded by all->lock: the first line of a request has arrived */
+  bool has_line;                          /* guarded by all->lock: it has a request, whose first line has arrived */
   bool is_spent;                          /* no more requests are accepted from it */
   bool is_handed_over;                    /* it is counted until vsi_microhttpd_sockets_leave */
   _Atomic(bool) was_late;                 /* it was cut because its bytes came too slowly */
