@@ -387,6 +387,26 @@ static void order_with_an_old_snapshot_does_not_rely_on_a_begun_job(void **state
     }
 }
 
+/* A script that resets a database may empty all tables. */
+/* capability: L7, M3 */
+static void keys_stay_unique_after_the_slots_are_truncated(void **state) {
+  (void)state;
+  for (int kind = 0; kind < 3; kind++) {
+    crew c;
+    void *second = NULL;
+    crew_open(&c, (vestry_jobs_options){0});
+    postgres_server_run(shop_server(), "TRUNCATE vestry_job, vestry_job_slot");
+    void *first = begin_order(&c.nodes[0], kind, VESTRY_OK);
+    assert_int_equal(begin(&c.nodes[1], kind, &second), VESTRY_OK);
+    assert_int_equal(run(second, "SET LOCAL lock_timeout = 1"), VESTRY_OK);
+    assert_int_equal(enqueue(&c.nodes[1], second, &again, NULL), VESTRY_LIMIT); /* it waits for the first order */
+    assert_int_equal(end(second, VESTRY_LIMIT), VESTRY_LIMIT);
+    assert_int_equal(end(first, VESTRY_OK), VESTRY_OK);
+    assert_int_equal(crew_enqueue_as(&c.nodes[1], kind, again, VESTRY_OK, NULL), VESTRY_EXISTS);
+    crew_close(&c);
+  }
+}
+
 /* capability: L7, M3 */
 static void order_rolled_back_to_a_savepoint_holds_no_job(void **state) {
   (void)state;
@@ -593,6 +613,7 @@ int main(void) {
       cmocka_unit_test(job_begins_after_the_transaction_that_relies_on_it),
       cmocka_unit_test(job_begins_despite_overlapping_orders),
       cmocka_unit_test(order_with_an_old_snapshot_does_not_rely_on_a_begun_job),
+      cmocka_unit_test(keys_stay_unique_after_the_slots_are_truncated),
       cmocka_unit_test(order_rolled_back_to_a_savepoint_holds_no_job),
       cmocka_unit_test(job_of_another_node_begins_without_polling),
       cmocka_unit_test(job_begins_when_it_becomes_due),

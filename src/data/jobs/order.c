@@ -15,8 +15,9 @@
 #include "base/options.h"
 #include "data/jobs/table.h"
 
-static vsi_sql_texts slot_sql = {NULL,
-                                 "UPDATE vestry_job_slot SET orders = orders + 1 WHERE slot = hashtext($1) & 1023"};
+/* The insert replaces a row that a script has deleted, for example by TRUNCATE of all tables. */
+static vsi_sql_texts slot_sql = {NULL, "INSERT INTO vestry_job_slot AS old(slot, orders) VALUES(hashtext($1) & 1023, 1)"
+                                       " ON CONFLICT(slot) DO UPDATE SET orders = old.orders + 1"};
 /* Find the newest job that prevents a new one of this kind and key, according to vestry_job_unique. */
 #define OF_THE_KEY "SELECT id FROM vestry_job WHERE kind = $1 AND key = $2"
 #define THE_LAST   " ORDER BY id DESC LIMIT 1"
