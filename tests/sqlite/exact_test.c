@@ -347,13 +347,13 @@ static void virtual_tables_and_pragmas_are_followed(void **state) {
       assert_string_equal(s.all[version].text, i ? "8 " : "7 ");
       assert_string_equal(s.all[pragma].text, i ? "8 " : "7 ");
     }
-    s.all[each].renders = 0;
+    assert_int_equal(shown_renders(&s, each), 0);
+    assert_int_equal(shown_renders(&s, blob), 0);
     shown_run(s.writer, "CREATE TABLE more(x)");
     assert_true(shown_renders(&s, schema) >= 1);
     s.all[each].renders = 0;
     shown_run(s.writer, "INSERT INTO more VALUES(1)");
     assert_int_equal(shown_renders(&s, each), 0);
-    (void)blob;
     shown_close(&s);
   }
 }
@@ -394,7 +394,8 @@ static void reads_over_the_limits_are_followed_by_tables(void **state) {
     assert_true(shown_stats(&s).coarse_count >= 1);
     shown_run(s.writer, "INSERT INTO message VALUES(8, 1000, 'x', 0)");
     assert_int_equal(shown_renders(&s, one), 1);
-    if (i < 2) assert_int_equal(shown_renders(&s, name), 0);
+    assert_int_equal(shown_renders(&s, name),
+                     i < 2 ? 0 : 1); /* without memory for sets, each commit renders each page */
     shown_run(s.other, "INSERT INTO message VALUES(1, 1000, 'x', 0)");
     assert_int_equal(shown_renders(&s, one), 1);
     assert_string_equal(s.all[one].text, "401 1000 ");
