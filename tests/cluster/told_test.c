@@ -108,7 +108,6 @@ static void keys_arrive_although_the_broker_is_full(void **state) {
   a->ops.publish = publish_limited;
   for (uint64_t i = 1; i <= KEYS; i++) assert_int_equal(vsi_keys_come(&a->cluster->keys, i * 2, &is_first), VESTRY_OK);
   vsi_cluster_tell_soon(a->cluster);
-  size_t most = 0;
   for (int i = 0; i < 40 && known(b) < KEYS; i++) {
     pass_limited(&n, 10);
     for (uint64_t k = 1; k <= 20; k++) { /* some are removed, others added */
@@ -116,10 +115,9 @@ static void keys_arrive_although_the_broker_is_full(void **state) {
       assert_int_equal(vsi_keys_come(&a->cluster->keys, (KEYS + (uint64_t)i * 20 + k) * 2, &is_first), VESTRY_OK);
     }
     vsi_cluster_tell_soon(a->cluster);
-    if (known(b) > most) most = known(b);
   }
   pass_limited(&n, 400);
-  assert_true(narrow.refused > 0 || most > 0);
+  assert_true(narrow.refused > 0);
   assert_int_equal(known(b), KEYS);
   assert_int_equal(node_stats(b).unsynced_count, 0);
   assert_int_equal(node_stats(a).keys_count, KEYS);

@@ -94,6 +94,7 @@ static void numbers_do_not_depend_on_the_locale(void **state) {
   for (size_t i = 0; !found && i < 3; i++) found = setlocale(LC_NUMERIC, commas[i]);
   check(json_real(1.5), "1.5"); /* in the C locale, if no other is installed */
   setlocale(LC_NUMERIC, "C");
+  if (!found) TEST_SKIP("no locale with a decimal comma is installed");
 }
 
 static void strings_are_escaped_where_necessary(void **state) {

@@ -65,12 +65,15 @@ static void doubles_are_formatted_as_by_printf(void **state) {
 static void output_does_not_depend_on_the_locale(void **state) {
   (void)state;
   static const char *const locales[] = {"de_DE.UTF-8", "fr_FR.UTF-8", "ps_AF", "fa_IR", "C.UTF-8"};
+  size_t commas = 0;
   for (size_t i = 0; i < sizeof locales / sizeof *locales; i++) {
     if (!setlocale(LC_ALL, locales[i])) continue;
+    commas += *localeconv()->decimal_point != '.';
     vestry_html_add(&html, "%.2f %8.1f %g %08.2f", 1234567.25, -0.5, 1e-7, 1.5);
     setlocale(LC_ALL, "C");
     expect_html(&html, "1234567.25     -0.5 1e-07 00001.50");
   }
+  if (!commas) TEST_SKIP("no locale with another decimal point is installed");
 }
 
 static void texts_are_escaped_with_width_and_precision(void **state) {
