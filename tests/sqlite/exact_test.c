@@ -347,13 +347,12 @@ static void virtual_tables_and_pragmas_are_followed(void **state) {
       assert_string_equal(s.all[version].text, i ? "8 " : "7 ");
       assert_string_equal(s.all[pragma].text, i ? "8 " : "7 ");
     }
-    assert_int_equal(shown_renders(&s, each), 0);
-    assert_int_equal(shown_renders(&s, blob), 0);
     shown_run(s.writer, "CREATE TABLE more(x)");
     assert_true(shown_renders(&s, schema) >= 1);
-    s.all[each].renders = 0;
+    s.all[each].renders = s.all[blob].renders = 0;
     shown_run(s.writer, "INSERT INTO more VALUES(1)");
     assert_int_equal(shown_renders(&s, each), 0);
+    assert_int_equal(shown_renders(&s, blob), 0);
     shown_close(&s);
   }
 }
