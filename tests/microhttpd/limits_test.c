@@ -2,9 +2,11 @@
 /* The resources that clients can use: time, memory, connections and descriptors; then hostile requests, by the
  * contract. */
 #include <assert.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <semaphore.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -111,6 +113,12 @@ static void announced_bodies_allocate_nothing(void **state) {
   server_stop(&s);
 }
 
+static int unacknowledged(const client *c) {
+  int bytes = -1;
+  assert_int_equal(ioctl(c->fd, SIOCOUTQ, &bytes), 0);
+  return bytes;
+}
+
 /* Connections without a request are closed first, those that have waited longest before the others: kept ones, and new
  * ones that have sent nothing. */
 static void idle_connections_make_room_for_a_body(void **state) {
@@ -131,8 +139,8 @@ static void idle_connections_make_room_for_a_body(void **state) {
     UNTIL(refused(VESTRY_REFUSAL_BUDGET) > 0); /* they fill the budget */
     begin_body(&body, BODY, PIECE);
     for (int at = PIECE; at < BODY; at += PIECE) {
-      usleep(2000); /* so that the server reads pieces, and the body grows */
       client_send(&body, piece, PIECE);
+      UNTIL(!unacknowledged(&body)); /* the server reads pieces, and the body grows */
     }
     assert_int_equal(client_status(&body), 200);
     client_read_all(&idle[0]);

@@ -687,7 +687,7 @@ static void log_has_page_offset_and_reason_of_refused_html(void **state) {
     *refused = '\0';
     tabs_refresh(&s, NULL);
     site_pass_ms(&s.on, 60000); /* the render is repeated */
-    if (i == 0) { /* only a private page has parts */
+    if (i == 0) {               /* only a private page has parts */
       assert_non_null(strstr(refused, place));
       assert_non_null(strstr(refused, "#p"));
     }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "serve/wire.h"
+#include "support/until.h"
 #include "vestry/app/session.h"
 #include "vestry/registry.h"
 #include "vestry/server.h"
@@ -540,9 +541,25 @@ static void late_end_writes_to_no_other_descriptor(void **state) {
   site_end(&w);
 }
 
+typedef struct run_end {
+  pid_t runner; /* the thread of the run */
+  _Atomic(bool) was_asked;
+} run_end;
+
+static bool is_waiting(pid_t thread) {
+  char path[64], state = 0;
+  snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)thread);
+  FILE *file = fopen(path, "r");
+  assert_non_null(file);
+  assert_int_equal(fscanf(file, "%*d (%*[^)]) %c", &state), 1);
+  fclose(file);
+  return state == 'S';
+}
+
 static void *end_later(void *ctx) {
-  usleep(20000);
-  atomic_store((_Atomic(bool) *)ctx, true);
+  run_end *end = ctx;
+  UNTIL(is_waiting(end->runner));
+  atomic_store(&end->was_asked, true);
   vestry_server_end();
   return NULL;
 }
@@ -550,6 +567,7 @@ static void *end_later(void *ctx) {
 static void begin_end_later(vestry_server *server, void *ctx) {
   pthread_t thread;
   (void)server;
+  ((run_end *)ctx)->runner = gettid();
   assert_int_equal(pthread_create(&thread, NULL, end_later, ctx), 0);
   pthread_detach(thread);
 }
@@ -559,11 +577,11 @@ static void end_before_a_run_does_not_end_it(void **state) {
   site w;
   site_begin(&w, (vestry_options){0});
   for (int i = 0; i < 3; i++) {
-    _Atomic(bool) was_asked = false;
+    run_end end = {.was_asked = false};
     vestry_server_end();
-    const vestry_server_options options = {.on_ready = begin_end_later, .ctx = &was_asked};
+    const vestry_server_options options = {.on_ready = begin_end_later, .ctx = &end};
     assert_int_equal(vestry_server_run(w.v, &nothing_adapter, &options), VESTRY_OK);
-    assert_true(atomic_load(&was_asked));
+    assert_true(atomic_load(&end.was_asked));
   }
   site_end(&w);
 }
