@@ -4,6 +4,7 @@
  * the guards of its route, and the functions by which handlers read headers, peer and JSON. */
 #include "http/request.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -166,67 +167,71 @@ vestry_err vsi_request_scope(vestry_request *req, vestry_reply *reply) {
 
 /* ------------------------------------------------------------------------------------------------ for handlers ---- */
 
-/* The headers of common proxies, in this order: Authelia and Apache, oauth2-proxy (as a proxy, then for nginx's
- * auth_request), authentik, Cloudflare Access, AWS, Google IAP, Azure, Tailscale, Pomerium, Vouch, and Envoy. */
+/* The headers of common proxies: Apache, Authelia, authentik, AWS, Azure, Cloudflare Access, Envoy, Google IAP,
+ * oauth2-proxy (as a proxy, and for nginx's auth_request), Pomerium, Tailscale, and Vouch. They are in the order of
+ * strcasecmp, because each lookup of a header searches them. */
 const char *const vsi_user_headers[] = {
-    "Cookie",
     "Authorization",
-    "Remote-User",
-    "Remote-Name",
+    "Cf-Access-Authenticated-User-Email",
+    "Cf-Access-Jwt-Assertion",
+    "Cookie",
     "Remote-Email",
     "Remote-Groups",
-    "X-Remote-User",
-    "X-Remote-Name",
-    "X-Remote-Email",
-    "X-Remote-Groups",
-    "X-WebAuth-User",
-    "X-Forwarded-User",
-    "X-Forwarded-Email",
-    "X-Forwarded-Groups",
-    "X-Forwarded-Preferred-Username",
-    "X-Forwarded-Access-Token",
-    "X-Auth-Request-User",
+    "Remote-Name",
+    "Remote-User",
+    "Tailscale-User-Login",
+    "Tailscale-User-Name",
+    "Tailscale-User-Profile-Pic",
+    "X-Amzn-Oidc-Accesstoken",
+    "X-Amzn-Oidc-Data",
+    "X-Amzn-Oidc-Identity",
+    "X-Auth-Request-Access-Token",
     "X-Auth-Request-Email",
     "X-Auth-Request-Groups",
     "X-Auth-Request-Preferred-Username",
-    "X-Auth-Request-Access-Token",
-    "X-Authentik-Username",
-    "X-Authentik-Name",
+    "X-Auth-Request-User",
     "X-Authentik-Email",
-    "X-Authentik-Groups",
     "X-Authentik-Entitlements",
-    "X-Authentik-Uid",
+    "X-Authentik-Groups",
     "X-Authentik-Jwt",
-    "Cf-Access-Authenticated-User-Email",
-    "Cf-Access-Jwt-Assertion",
-    "X-Amzn-Oidc-Identity",
-    "X-Amzn-Oidc-Data",
-    "X-Amzn-Oidc-Accesstoken",
+    "X-Authentik-Name",
+    "X-Authentik-Uid",
+    "X-Authentik-Username",
+    "X-Forwarded-Access-Token",
+    "X-Forwarded-Client-Cert",
+    "X-Forwarded-Email",
+    "X-Forwarded-Groups",
+    "X-Forwarded-Preferred-Username",
+    "X-Forwarded-User",
     "X-Goog-Authenticated-User-Email",
     "X-Goog-Authenticated-User-Id",
     "X-Goog-Iap-Jwt-Assertion",
     "X-Ms-Client-Principal",
     "X-Ms-Client-Principal-Id",
     "X-Ms-Client-Principal-Name",
-    "Tailscale-User-Login",
-    "Tailscale-User-Name",
-    "Tailscale-User-Profile-Pic",
-    "X-Pomerium-Jwt-Assertion",
     "X-Pomerium-Claim-Email",
     "X-Pomerium-Claim-Groups",
     "X-Pomerium-Claim-Name",
     "X-Pomerium-Claim-User",
+    "X-Pomerium-Jwt-Assertion",
+    "X-Remote-Email",
+    "X-Remote-Groups",
+    "X-Remote-Name",
+    "X-Remote-User",
     "X-Vouch-User",
-    "X-Forwarded-Client-Cert",
+    "X-WebAuth-User",
     NULL,
 };
 
-_Static_assert(sizeof vsi_user_headers / sizeof *vsi_user_headers <= VSI_USER_HEADERS_MAX, "the NULL included");
+enum { USER_HEADERS_COUNT = sizeof vsi_user_headers / sizeof *vsi_user_headers - 1 };
+_Static_assert(USER_HEADERS_COUNT < (int)VSI_USER_HEADERS_MAX, "the NULL included");
+
+static int by_name(const void *name, const void *header) {
+  return strcasecmp(name, *(const char *const *)header);
+}
 
 static bool names_user(const char *header) {
-  for (const char *const *at = vsi_user_headers; *at; at++)
-    if (strcasecmp(header, *at) == 0) return true;
-  return false;
+  return bsearch(header, vsi_user_headers, USER_HEADERS_COUNT, sizeof *vsi_user_headers, by_name) != NULL;
 }
 
 const char *vestry_request_header(const vestry_request *req, const char *name) {
