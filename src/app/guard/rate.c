@@ -229,7 +229,8 @@ vestry_err vestry_rate_take(vestry_rate *rate, const void *name, size_t len, uin
 /* Take a token of all unknown clients together. Otherwise one client behind a proxy could use up the rate of all. */
 static uint64_t take_of_unknown(vestry_rate *rate, const vestry_request *req) {
   const bool is_behind_proxy = rate->options.is_behind_proxy || req->v->is_behind_proxy;
-  if (!atomic_exchange_explicit(&rate->is_silent, true, memory_order_relaxed))
+  if (!atomic_load_explicit(&rate->is_silent, memory_order_relaxed) &&
+      !atomic_exchange_explicit(&rate->is_silent, true, memory_order_relaxed))
     vsi_log(rate->v->host, VESTRY_LOG_WARN,
             "vestry_rate_guard: %s: the client's address is unknown, and all such clients together have the rate of %d "
             "clients; %s",
