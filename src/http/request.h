@@ -67,8 +67,8 @@ static inline void vsi_request_is_asked_who(const vestry_request *req) {
   req->own->is_personal = true;
 }
 
-/* Names of the headers that identify a user, sorted, ended by NULL. An answer is private if its handler reads one of them, and
- * copies of requests contain all of them (app/page/copy.c). vestry/request.h lists them. */
+/* Names of the headers that identify a user, sorted, ended by NULL. An answer is private if its handler reads one of
+ * them, and copies of requests contain all of them (app/page/copy.c). vestry/request.h lists them. */
 enum { VSI_USER_HEADERS_MAX = 64 }; /* the NULL included */
 VESTRY_API extern const char *const vsi_user_headers[];
 
