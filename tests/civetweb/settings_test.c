@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "civetweb/server.h"
+#include "support/folder.h"
 #include "support/test.h"
 
 static vestry_err check(const char *ports, const char *threads, const char *nodelay, char why[128]) {
@@ -63,8 +64,10 @@ static void unix_sockets_are_recognized(void **state) {
 /* capability: C18 */
 static void missing_unix_socket_support_is_reported(void **state) {
   (void)state;
-  char why[128];
-  const char *list[] = {"listening_ports", "x/tmp/vestry-test-civetweb.sock", "num_threads", "10", NULL};
+  char why[128], folder[FOLDER_BYTES], port[FOLDER_BYTES + 16];
+  folder_make(folder, "civetweb"); /* of this run: another run may have the same test, or have been killed in it */
+  snprintf(port, sizeof port, "x%s/socket", folder);
+  const char *list[] = {"listening_ports", port, "num_threads", "10", NULL};
   struct mg_context *started = mg_start(NULL, NULL, list);
   vestry_err error = check(list[1], "10", "1", why);
   if (started) {
@@ -74,6 +77,7 @@ static void missing_unix_socket_support_is_reported(void **state) {
     assert_int_equal(error, VESTRY_UNSUPPORTED);
     assert_non_null(strstr(why, "UNIX socket"));
   }
+  folder_remove(folder);
 }
 
 /* Only once in this process, because civetweb reports missing TLS only once. On a machine where civetweb has TLS, the
