@@ -6,9 +6,9 @@
  *  thread. vestry_serve calls the application's handler and performs its reply: it answers through `respond`, or opens
  *  a stream through `open`. An opened stream is a transport: it takes bytes until its end.
  *
- *  The transport decides which thread runs a connection (vestry/transport.h): without `wake` a thread of the runtime's
- *  pool, and `write` must not block; with `wake` a dedicated thread of the adapter, which calls vestry_connection_run
- *  after each wake.
+ *  A transport is a table of functions (vestry_transport_ops). If its `wake` is NULL, threads of the runtime's pool
+ *  write to it, and its `write` must not block. If `wake` is set, the adapter has a thread for each stream, which calls
+ *  vestry_connection_run after each `wake`, and may block in `write`.
  *
  *      static const vestry_request_ops ops = {.method = method, .path = path, …, .open = open_stream};
  *      vestry_connection *stream;
@@ -36,8 +36,8 @@ typedef struct vestry_header {
 typedef struct vestry_response {
   int status;
   const vestry_header *headers; /**< all headers to send, except those that frame the body (Content-Length,
-                                     Transfer-Encoding, Connection, Date), which the adapter adds. A 304 may have a
-                                     Content-Length here, that of the 200 */
+                                     Transfer-Encoding, Connection, Date), which the adapter adds. Exception: the
+                                     headers of a 304 may contain a Content-Length, the one that the 200 would have */
   size_t headers_count;
   const void *body; /**< streams: NULL */
   size_t body_len;
@@ -64,9 +64,9 @@ VESTRY_API void vestry_body_destroy(vestry_body *body);
 #define VESTRY_BODY_PIECE_BYTES 16384
 
 /** Return by how many bytes all bodies together exceed 7/8 of vestry_bounds.max_answer_bytes; 0 if they do not. A body
- *  that was just refused for lack of room is included. An adapter calls this with each answer. If it is not 0, it
- *  closes the connections whose answers hold most memory, until these have held this many bytes together, and counts
- *  each by vestry_answer_cut. Threads any; does not block. */
+ *  that was just refused for lack of room is included. An adapter calls this with each answer. If the result is not 0,
+ *  the adapter closes the connections whose answers hold most memory, until the answers of the closed connections have
+ *  at least this many bytes together, and calls vestry_answer_cut for each. Threads any; does not block. */
 VESTRY_API uint64_t vestry_answer_bytes_excess(const vestry *v);
 /** Count an aborted answer in vestry_stats.answers_cut_count. Threads any; does not block. */
 VESTRY_API void vestry_answer_cut(vestry *v);
@@ -89,9 +89,9 @@ typedef struct vestry_request_ops {
   /** Read body bytes, blocking as the server does. *ret_len 0: the end. OK | IO (the peer broke off) | TIMEOUT | LIMIT
    *  (the request held too much memory: 503). */
   vestry_err (*read)(void *server_request, void *buffer, size_t capacity, size_t *ret_len);
-  /** Send a complete answer. Called at most once. A request gets either an answer or a stream. It gets both calls only
-   *  if vestry gives up the new stream, for example because another stream has the key already: first `open` of this
-   *  struct, then the transport's `end` (without the transport's `open`), then respond. OK | IO (the peer is gone). */
+  /** Send a complete answer. Called at most once. A request gets either an answer or a stream. Exception: vestry may
+   *  give up a stream after `open` of this struct, for example because another stream has the key. Then it calls the
+   *  transport's `end`, and then respond; it never calls the transport's own `open`. OK | IO (the peer is gone). */
   vestry_err (*respond)(void *server_request, const vestry_response *response);
   /** Prepare a stream whose answer has this head. Nothing is written before the transport's open. The head is copied.
    *  Called at most once. If vestry cannot use the transport, it calls the transport's end with clean = false before
@@ -105,11 +105,13 @@ typedef struct vestry_request_ops {
    *  body  NULL: no byte of it is wanted (HEAD), or there is none */
   vestry_err (*respond_body)(void *server_request, const vestry_response *response, vestry_body *body);
   /** Announce a body that is received in pieces (vestry/app/upload.h). Called before the first read, if there is a
-   *  body. The body timeout restarts after every VESTRY_RECEIVE_BYTES received, and the request holds at most
-   *  held_bytes, which are counted already. NULL: the adapter has no deadline for bodies. */
+   *  body. For this body, the adapter must restart its body timeout after every VESTRY_RECEIVE_BYTES received.
+   *  held_bytes: maximum memory of the request, which vestry has already counted. NULL: the adapter has no deadline for
+   *  bodies. */
   void (*receives)(void *server_request, size_t held_bytes);
   /** Report the number of open streams and their maximum. Long polls of pages without a stream (docs/guide/proxies.md)
-   *  end early while 3/4 of this maximum are in use. NULL: no maximum. Does not block. */
+   *  end early while 3/4 of this maximum are in use. A long poll is a request that a page repeats instead of a stream.
+   *  NULL: no maximum. Does not block. */
   void (*room)(void *server_request, uint32_t *ret_streams, uint32_t *ret_capacity);
 } vestry_request_ops;
 
@@ -200,9 +202,9 @@ typedef struct vestry_route_follower {
 } vestry_route_follower;
 
 /** Follow the routes of an instance: those mounted now, and each later change.
- *  follower, ctx  borrowed until ctx follows no more. Call with follower NULL to stop: when that returns, none of the
- *                 follower's functions runs. An instance can have several followers; ctx identifies each, so the same
- *                 ctx cannot follow an instance twice
+ *  follower, ctx  borrowed until you stop following: call this again with follower NULL and the same ctx. When that
+ *                 call returns, none of the follower's functions runs. An instance can have several followers; ctx
+ *                 identifies each, so the same ctx cannot follow an instance twice
  *  Returns  OK (for NULL also if ctx does not follow) | INVALID (an argument; ctx follows already) | NO_MEMORY | the
  *           error that mounts returned for an existing route: then unmounted was called for the routes before it, and
  *           ctx does not follow
@@ -213,8 +215,9 @@ VESTRY_API vestry_err vestry_routes_follow(vestry *v, const vestry_route_followe
 struct vestry_server_adapter {
   size_t size; /**< sizeof(vestry_server_adapter), or 0 */
   const char *name;
-  /** Start a server. options: complete and checked; a UNIX socket or an address is set. ret_server: owned by the
-   *  caller, first member of the adapter's own struct; size and port are set. As vestry_server_create. */
+  /** Start a server; otherwise as vestry_server_create, which calls this. options: already complete and checked; either
+   *  unix_path or address is set. ret_server: first member of a struct of the adapter, which sets its size and port;
+   *  owned by the caller. */
   vestry_err (*start)(vestry *v, const struct vestry_server_options *options, struct vestry_server **ret_server);
   vestry_err (*stop)(struct vestry_server *server, uint64_t timeout_ms); /**< vestry_server_stop */
   void (*destroy)(struct vestry_server *server);                         /**< vestry_server_destroy */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /** Channels: one event to many connections, compressed once.
  *
- *  A channel is a set of member connections under a scope and a key; a member leaves when its connection ends. A
- *  published event goes to every member, in the same order to all, and in order with events sent to a member alone. A
- *  channel exists while it has members: the first join makes it, and it ends when the last member has left and no call
- *  is using it. The application neither creates nor destroys it. Joining is not storing: a dispatch does not reach a
- *  stream by its channels, and a broadcast does not reach it by its keys.
+ *  A channel is a set of member connections under a scope and a key (vestry/key.h); a member leaves when its connection
+ *  ends. A published event goes to every member, in the same order to all, and in order with events sent to a member
+ *  alone. A channel exists while it has members: the first join makes it, and it ends when the last member has left and
+ *  no call is using it. The application neither creates nor destroys it. Joining is not storing: a dispatch does not
+ *  reach a stream by its channels, and a broadcast does not reach it by its keys.
  *
  *      static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
  *        vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
@@ -27,9 +27,9 @@ extern "C" {
  *  to earlier events of the current epoch. An epoch is the time from one restart of the encoder to the next. A member
  *  is in sync if it has taken every event of the epoch and nothing else since the epoch began; it takes this output. A
  *  member is out of sync if it joined later, was sent an event alone, or missed one because its queue was full; it
- *  takes the event encoded standalone, which is done once for all such members. The runner of each member decides this
- *  when it writes. So a publish costs one encoding, one more if a member is out of sync, and a queue operation for each
- *  member.
+ *  takes the event encoded standalone, which is done once for all such members. The runner of each member (the thread
+ *  that writes to it) decides this when it writes. So a publish costs one encoding, one more if a member is out of
+ *  sync, and a queue operation for each member.
  *
  *  A new epoch brings all members in sync; its first event is as long as a standalone one. It begins when
  *  - the current epoch has written as many standalone events as the channel has members of that encoding, because being
@@ -39,14 +39,16 @@ extern "C" {
  *  For example, a channel has 100 members with brotli, all in sync. Member 7 alone is sent a toast. The next 100 events
  *  are encoded twice, for 99 members and standalone for member 7; then a new epoch begins, and all are in sync again.
  *
- *  Heartbeats do not affect this (brotli, gzip). An event of one channel puts its members out of sync in their other
- *  channels. The channels of an instance share max_channel_encoders_count encoders (vestry_bounds); a channel without
- *  one encodes every event standalone. A channel takes 1.3 kB and its name, a member 104 bytes. The cost of a lookup
- *  does not depend on the number of channels. */
+ *  A heartbeat that is a comment leaves a member in sync, with brotli and gzip and with any profile that has `idle`. A
+ *  heartbeat that is an event puts it out of sync, as an event sent to it alone does: such heartbeats are sent to live
+ *  pages and to streams of vestry_html_stream (vestry/app/stream.h). An event of one channel puts its members out of
+ *  sync in their other channels. The channels of an instance share max_channel_encoders_count encoders (vestry_bounds);
+ *  a channel without one encodes every event standalone. A channel takes 1.3 kB and its name, a member 104 bytes. The
+ *  cost of a lookup does not depend on the number of channels. */
 typedef struct vestry_channel_stats {
   size_t size;              /**< sizeof(vestry_channel_stats), or 0 */
   size_t members_count;     /**< current members */
-  uint64_t published_count; /**< calls of publish */
+  uint64_t published_count; /**< events published to this channel */
   uint64_t accepted_count;  /**< events accepted by the queues of members */
   uint64_t refused_count;   /**< events that members could not accept: full, too large, out of memory */
   uint64_t epochs_count;    /**< epochs begun, of all encodings */
@@ -90,11 +92,13 @@ VESTRY_API vestry_err vestry_leave(vestry *v, vestry_scope scope, const vestry_k
  *  Returns  OK: all members accepted it, except those that are closed, or were closed by their policy because they were
  *           full | NOT_FOUND: no member, and no history that keeps the event (vestry/app/history.h) | FULL, TOO_LARGE,
  *           NO_MEMORY: at least one member that stays open could not accept it, the others have it | BUSY: none has it
- *           (see below) | INVALID, TOO_LARGE (scope, key) | NO_MEMORY (also: for a long key) | CLOSED (the instance)
+ *           (see below) | CLOSED (the instance): none has it | INVALID, TOO_LARGE (scope or key), NO_MEMORY (for a long
+ *           key): the channel was not looked up, and none has it
  *  Threads  any; waits for earlier publishes to the same channel, never for a client or for other channels; no lock is
  *           held while runners are woken. Runs the members' on_error hooks, the transports' wakes and the profiles'
- *           functions on this thread. They are inside this publish and must not wait for another one. Therefore, they
- *           cannot publish to a channel in use, this one included: BUSY */
+ *           functions on this thread. While such a function runs, this thread must not wait for another publish.
+ *           Therefore, a broadcast in it returns BUSY if a broadcast to the same channel is running, on any thread;
+ *           this one is */
 VESTRY_API vestry_err vestry_broadcast(vestry *v, vestry_scope scope, const vestry_key *key, vestry_event *event,
                                        size_t *ret_sent_count);
 

@@ -46,16 +46,18 @@ typedef enum vestry_full_policy {
    *    mode, namespace and id. The selector is "#id", or is absent and the HTML is one element with an id.
    *  - a signals patch, if it can be merged into the next one (RFC 7386). The result has the place of the later one.
    *  Never dropped are appends, prepends, before, after, removes, scripts, events of a batch, and signals that are only
-   *  set if missing. An event is never dropped in favour of one behind a barrier: a script, a batch, a selector that is
-   *  not one id, or HTML that could run something. Such HTML has attributes like onclick, embedded documents, custom
-   *  elements, or Datastar attributes other than data-bind, data-text, data-show, data-attr, data-class, data-style,
-   *  and data-on for click, input, change, submit, keydown and keyup. All other events keep their order.
+   *  set if missing. No event is dropped in favour of one that comes after a barrier. A barrier is a script, a batch
+   *  (several events of one vestry_connection_send_all), an event whose selector is not one id, or HTML that could run
+   *  something. Such HTML has attributes like onclick, embedded documents, custom elements, or Datastar attributes
+   *  other than data-bind, data-text, data-show, data-attr, data-class, data-style, and data-on for click, input,
+   *  change, submit, keydown and keyup. All other events keep their order.
    *
    *  Conflation never loses typed input or signals: a morph with fields, data-bind or shown signals is dropped only if
-   *  the page is the same in the end, with the user's input kept at least as well. docs/guide/connections.md has the
-   *  rules. In short, all of this must hold: tags are closed; fields have ids; the later morph binds and shows all
-   *  signals of the earlier one (16 different ones at most); no event in between concerns these signals; selects are
-   *  equal. vestry_connection_stats.kept_count counts the morphs that stay for this reason.
+   *  the page ends up the same without it, and no typed text is lost that would be kept with it.
+   *  docs/guide/connections.md has the rules. In short, all of this must hold: tags are closed; fields have ids; the
+   *  later morph binds and shows all signals of the earlier one (16 different ones at most); no event in between
+   *  concerns these signals; selects are equal. vestry_connection_stats.kept_count counts the morphs that stay for this
+   *  reason.
    *
    *  Ids must be unique in the page, and the target of an event must exist: it must not be an element that an earlier
    *  event has removed.
@@ -98,7 +100,7 @@ typedef struct vestry_connection_hooks {
   void *ctx;                   /**< must remain valid until on_close has returned */
 } vestry_connection_hooks;
 
-/** Bounds and behaviour of a connection. Zero is the default, in brackets. */
+/** Bounds and behaviour of a connection. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_connection_options {
   size_t size;               /**< sizeof(vestry_connection_options), or 0 */
   uint32_t max_queued_count; /**< maximum number of events accepted and not yet handed to the transport [1,024]; at most
@@ -107,7 +109,7 @@ typedef struct vestry_connection_options {
                                   TOO_LARGE */
   vestry_full_policy full;   /**< [close] */
   uint64_t heartbeat_ms;     /**< idle time after which a comment is sent [15,000]; VESTRY_NEVER_MS, or more than 49
-                                  days: none. Without memory the comment is skipped */
+                                  days: none. If there is no memory for the comment, it is skipped */
 } vestry_connection_options;
 
 /** Counters of one connection since it was created. */
@@ -141,8 +143,8 @@ typedef struct vestry_connection_stats {
 
 /** Take a reference. Returns its argument. Threads any. */
 VESTRY_API vestry_connection *vestry_connection_ref(vestry_connection *connection);
-/** Drop a reference (NULL accepted). The stream stays open, because its server holds a reference, too. Returns NULL.
- *  Threads any; does not block. */
+/** Drop a reference (NULL accepted). This does not end the stream; vestry_connection_close does. Returns NULL. Threads
+ *  any; does not block. */
 VESTRY_API vestry_connection *vestry_connection_unref(vestry_connection *connection);
 
 /** Snapshot of a connection. The state may have changed when the caller reads it. */

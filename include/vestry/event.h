@@ -10,8 +10,9 @@
  *      vestry_event_unref(event);
  *
  *  Wire format: the Datastar SDK specification of client 1.0 over Server-Sent Events (WHATWG HTML, section 9.2). html
- *  and scripts are UTF-8; invalid UTF-8 and NUL pass unchanged. The browser reads U+FFFD for invalid UTF-8 and finds
- *  every line end in its place, so such bytes can spoil the text but forge nothing. Signals are checked completely. */
+ *  and scripts are UTF-8; invalid UTF-8 and NUL pass unchanged. The browser replaces invalid UTF-8 by U+FFFD, which
+ *  neither hides nor adds a line end. So such bytes can spoil the text, but cannot forge an event. Signals are checked
+ *  completely. */
 #ifndef VESTRY_EVENT_H
 #define VESTRY_EVENT_H
 
@@ -30,7 +31,8 @@ typedef struct vestry_event vestry_event;
 /** Address of that client. */
 #define VESTRY_DATASTAR_CDN_URL                                                                                        \
   "https://cdn.jsdelivr.net/gh/starfederation/datastar@v" VESTRY_DATASTAR_VERSION "/bundles/datastar.js"
-/** Address of the same client with Rocket, its components. Use it instead of the other one, not in addition. */
+/** Address of the bundle that contains the same client and Rocket, Datastar's web components. Use it instead of the
+ *  other one, not in addition. */
 #define VESTRY_DATASTAR_ROCKET_CDN_URL                                                                                 \
   "https://cdn.jsdelivr.net/gh/starfederation/datastar@v" VESTRY_DATASTAR_VERSION "/bundles/datastar-rocket.js"
 
@@ -162,8 +164,8 @@ VESTRY_API vestry_err vestry_event_signals(const vestry_host *host, const vestry
 
 /** Make an event that removes signals by patching them with null. `user.name` becomes {"user":{"name":null}}; several
  *  paths become one object, with its names in ascending order.
- *  paths    count ≥ 1 paths, terminated, copied: names with dots between them. A path that begins with another one (of
- *           whole names) is covered by it. At most 256 names deep
+ *  paths    count ≥ 1 paths, terminated, copied: names with dots between them. If one path is the beginning of another,
+ *           name by name (a.b of a.b.c), the longer path has no effect. At most 256 names deep
  *  options  as for vestry_event_signals_text (only_if_missing is INVALID, because it would remove nothing); NULL: the
  *           defaults
  *  Returns  OK | INVALID (no path, an empty name, a name that is not UTF-8, options) | TOO_LARGE (also: too deep) |
@@ -174,10 +176,10 @@ VESTRY_API vestry_err vestry_event_remove_signals(const vestry_host *host, const
 
 /** Make an event that runs JavaScript in the page, as a script element appended to the body.
  *  script  UTF-8, len bytes; copied; CR, LF and CRLF each end a line. In `</script`, `<!--`, `</html`, `</head` and
- *          `</body`, in any case, `<` is written as `\u003C`: the first two would end or change the element, and the
- *          client takes elements that contain the others for a whole document. The escape means the same in strings,
- *          regular expressions, templates (except String.raw) and JSON, where working code has these texts. Code that
- *          uses `<!--` as a comment is not supported
+ *          `</body`, in upper or lower case, `<` is written as `\u003C`: the first two would end or change the element,
+ *          and the client takes elements that contain the others for a whole document. Working code contains these
+ *          texts only in strings, regular expressions, templates and JSON, and there the escape means the same (except
+ *          in String.raw). Code that uses `<!--` as a comment is not supported
  *  Returns  OK | INVALID (fields, an attribute's name, data-effect as an attribute without keep, too many attributes,
  *           script NULL with len > 0) | TOO_LARGE | NO_MEMORY
  *  Threads  any; does not block */
@@ -191,7 +193,8 @@ typedef struct vestry_plain_options {
 } vestry_plain_options;
 
 /** Make an event with a name and data of your own, for readers other than Datastar: `new EventSource(url)` with
- *  addEventListener(name, …), curl, another program. The Datastar client ignores it. It is never conflated.
+ *  addEventListener(name, …), curl, another program. The Datastar client ignores it. It is never conflated
+ *  (VESTRY_FULL_CONFLATE, vestry/connection.h).
  *  name     one line; NULL or "": none, which an EventSource calls "message". It must not begin with "datastar",
  *           because such a name could patch a page
  *  data     UTF-8, len bytes; copied; CR, LF and CRLF each end a line, and are read as LF. It may be empty
@@ -213,9 +216,10 @@ VESTRY_API vestry_err vestry_event_comment(const vestry_host *host, const char *
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_event_retry(const vestry_host *host, uint32_t retry_ms, vestry_event **ret_event);
 
-/** Name the event that the connection is sent directly before this one, usually the page's last render. If that event
- *  was indeed the last one, a SHARED encoded stream (vestry/profile.h) gets the difference instead of the whole event;
- *  otherwise the event is written in full.
+/** Name the event that is sent to the same connection directly before this one, usually the previous render of the
+ *  page. If that event was indeed written last, and the stream is encoded (with VESTRY_PROFILE_SHARED, the default:
+ *  vestry/profile.h), the stream gets the difference instead of the whole event; otherwise the event is written in
+ *  full.
  *  event     not sent yet; send it to one connection only. If it is sent to more, the first that handles it gets the
  *            difference. NULL is accepted
  *  previous  a reference is held until the event is written, is freed, or is itself the previous event of another one.

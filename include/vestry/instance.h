@@ -39,16 +39,17 @@ typedef struct vestry_reply vestry_reply;
 typedef vestry_err (*vestry_scope_fn)(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len,
                                       void *ctx);
 
-/** Upper bounds of an instance. 0 is the default, which each member states. */
+/** Upper bounds of an instance. 0 selects the default, which each member states. */
 typedef struct vestry_bounds {
   size_t size;      /**< sizeof(vestry_bounds), or 0 */
-  size_t max_count; /**< maximum number of entries in the store: max_count of vestry_store_options */
-  /** Entries of one scope (vestry/key.h) in the store: max_per_scope_count of vestry_store_options. A stream has one
-   *  entry for each of its keys in the scope. The unnamed scope, which all clients share, has this bound, too.
-   *  Therefore the streams of all clients that have keys in the unnamed scope (vestry_reply_key, vestry_reply_add_key)
-   *  share one bound. A stream evicted by this limit ends with cause SIZE (vestry/cause.h); its browser reconnects. A
-   *  stream with more keys than this bound or max_count gets 500, with the reason in the log. To limit the streams of a
-   *  user, see max_streams_per_scope_count. */
+  size_t max_count; /**< maximum number of entries in the store: max_count of vestry_store_options. 0: for "lru" 10,000,
+                         for "hash" no maximum */
+  /** Entries of one scope (vestry/key.h) in the store: max_per_scope_count of vestry_store_options. 0: no maximum. A
+   *  stream has one entry for each of its keys in the scope. The unnamed scope, which all clients share, has this
+   *  bound, too. Therefore the streams of all clients that have keys in the unnamed scope (vestry_reply_key,
+   *  vestry_reply_add_key) share one bound. A stream evicted by this limit ends with cause SIZE (vestry/cause.h); its
+   *  browser reconnects. A stream with more keys than this bound or max_count gets 500, with the reason in the log. To
+   *  limit the streams of a user, see max_streams_per_scope_count. */
   size_t max_per_scope_count;
   /** Open streams of one scope, for example of a user. A stream counts in the scope of the request that opened it,
    *  whatever its keys and the type of the store. If one more opens, the stream that was active (opened, or written an
@@ -57,10 +58,10 @@ typedef struct vestry_bounds {
    *  are ending do not count. The unnamed scope has no such bound. 0: none. See vestry_stats.outnumbered_count. The
    *  cost of an opening is proportional to this number. */
   size_t max_streams_per_scope_count;
-  /** Keys of one stream beside its first (vestry_reply_add_key). The same maximum holds for all channels
-   *  (vestry_reply_join), topics (vestry/app/bus.h) and places of presences (vestry/app/presence.h) together that it
-   *  joins when it opens. Beyond it LIMIT, which is an error of the program: 500, with the reason in the log. 0: 64; at
-   *  most 65,535. */
+  /** Keys of one stream beside its first (vestry_reply_add_key). The same number is also the maximum of what a stream
+   *  joins when it opens: channels (vestry_reply_join), topics (vestry/app/bus.h) and places of presences
+   *  (vestry/app/presence.h), counted together. Beyond it LIMIT, which is an error of the program: 500, with the reason
+   *  in the log. 0: 64; at most 65,535. */
   size_t max_per_stream_count;
   /** Queued bytes of all streams together; 0: 1 GiB; SIZE_MAX: no bound except that of each stream. See
    *  vestry_stats.queued_bytes. */
@@ -95,20 +96,23 @@ typedef struct vestry_options {
                                             (vestry/store.h); NULL: none */
   uint64_t idle_ms; /**< a stream ends with cause IDLE if for this time it was not put, not looked up by its key, and no
                          event was written to it; heartbeats do not count. 0: never, because a page may be quiet for
-                         long, and the stream of a lost client ends by itself. Otherwise as vestry_store_options */
-  uint64_t lifetime_ms;
+                         long, and the stream of a lost client ends by itself. Another value: as idle_ms of
+                         vestry_store_options */
+  uint64_t lifetime_ms;        /**< as in vestry_store_options; 0: never */
   const vestry_bounds *bounds; /**< copied; NULL: the defaults */
-  vestry_purge_fn purge;       /**< value is a vestry_connection */
+  vestry_purge_fn purge;       /**< called for each entry that leaves the store (vestry/store.h); value is a
+                                    vestry_connection */
   void *purge_ctx;
 
   vestry_scope_fn scope; /**< NULL: the unnamed scope for all requests */
   void *scope_ctx;
 
   const vestry_connection_options *connection; /**< for every stream, unless a reply overrides it. Copied; NULL: the
-                                                    defaults, also for the next two */
-  const vestry_connection_hooks *hooks;        /**< for every stream */
-  bool keep_open;                              /**< auto-close is off unless a reply sets it; see vestry_reply_keep */
-  const vestry_signals_limits *signals;        /**< limits of signals in requests */
+                                                    defaults */
+  const vestry_connection_hooks *hooks;        /**< for every stream. Copied; NULL: none */
+  bool keep_open;                              /**< new streams stay open after their effects, unless a reply calls
+                                                    vestry_reply_auto_close with true */
+  const vestry_signals_limits *signals;        /**< limits of signals in requests. Copied; NULL: the defaults */
 
   const vestry_profile *profiles; /**< encodings offered to every stream, best first; copied. NULL: identity only */
   size_t profiles_count;          /**< at most VESTRY_PROFILES_MAX */
@@ -137,10 +141,10 @@ typedef struct vestry_stats {
    *  and 8 for each id in it. This number never exceeds max_queued_bytes. The queues hold at most this much memory, and
    *  in addition the encoded forms of events, which are not counted (at most 64 events of a stream).
    *
-   *  From 7/8 of max_queued_bytes on, streams end with cause BUDGET until the rest is below. The streams that hold most
-   *  end first; among streams that hold about the same, the one that has held it longest. Their memory is freed when
-   *  their runners (the threads that run them) end them. A sender that fills the last eighth faster than that gets
-   *  FULL, as from a full queue. */
+   *  If the queues hold more than 7/8 of max_queued_bytes, streams end with cause BUDGET until the queues of all other
+   *  streams hold less than that. The streams that hold most end first; among streams that hold about the same, the one
+   *  that has held it longest. Their memory is freed when their runners (the threads that run them) end them. A sender
+   *  that fills the last eighth faster than that gets FULL, as from a full queue. */
   uint64_t queued_bytes, queued_peak_bytes;
   uint64_t requests_count, rejected_count;         /**< requests served, and those of them that got 503 because a bound
                                                         was reached or the instance was closing */
@@ -157,7 +161,7 @@ typedef struct vestry_stats {
    *  chosen. */
   uint64_t answer_bytes, answer_peak_bytes, answers_cut_count;
   /** State of a drain (vestry/drain.h): whether it has begun, and the time since then. drain_streams_count: streams
-   *  that were open when it began. drain_sent_count: those of them that the drain has closed so far;
+   *  that were open when it began. drain_sent_count: those of them that the drain has begun to close so far;
    *  closed_by_cause[DRAIN] counts a stream later, when its remaining events are written and its end is complete. The
    *  drain is complete when open_count is 0. */
   bool drain_has_begun;

@@ -44,14 +44,16 @@ typedef vestry_err (*vestry_action_fn)(const json_t *state, const json_t *args, 
 
 /** Returns the value of a placeholder, which is a list with its name first, anywhere in an effect or action.
  *  Placeholders are replaced, innermost first, when the effect or action is about to be performed. The value is not
- *  searched for placeholders again in that pass.
+ *  searched for placeholders when it is inserted. It is searched later, if an action returns an effect that contains
+ *  it, or an effect dispatches it.
  *  data       the dispatch data (vestry_dispatch_info), borrowed, do not change it; parts of it may be returned
  *             (json_incref)
  *  args       the array after the name, with its placeholders replaced; borrowed
  *  ret_value  NULL before the call; taken. If it remains NULL, or is the placeholder's own list, the list stays in
- *             place for a later dispatch, nested or late, that brings the missing data. For example, in ["show-order",
- *             ["id-of-saved"]] the inner list stays while the data has no id; when the effect that saves the order
- *             dispatches this with the data {"id": 7}, it becomes ["show-order", 7]
+ *             place. A later dispatch that has the missing data replaces it: one inside an effect, or one after the
+ *             request (vestry/dispatch.h: nested, late). For example, in ["show-order", ["id-of-saved"]] the inner list
+ *             stays while the data has no id; when the effect that saves the order dispatches this with the data {"id":
+ *             7}, it becomes ["show-order", 7]
  *  Returns  OK, or an error that is recorded; then the effect or action is not performed. On the dispatching thread, no
  *           lock held */
 typedef vestry_err (*vestry_placeholder_fn)(const json_t *data, const json_t *args, json_t **ret_value, void *ctx);
@@ -60,10 +62,11 @@ typedef vestry_err (*vestry_placeholder_fn)(const json_t *data, const json_t *ar
  *  client, because they could contain names of placeholders. */
 #define VESTRY_QUOTE "vestry/quote"
 
-/** The step around which an interceptor is called. */
+/** The phase of a dispatch around which an interceptor is called. */
 typedef enum vestry_phase {
-  VESTRY_PHASE_CONNECT,  /**< the choice of the connections that a reply's effects go to. before may add stored ones
-                              (vestry_context_target); if it adds none, a stream is opened. after sees the result
+  VESTRY_PHASE_CONNECT,  /**< the choice of the connections that a reply's effects go to. Those of the reply are chosen
+                              first (vestry/request.h); the functions `before` may add others (vestry_context_target);
+                              if there is none in the end, a stream is opened. The functions `after` see the result
                               (vestry_dispatch_info.opened); nothing is dispatched yet */
   VESTRY_PHASE_DISPATCH, /**< one dispatch, also a nested one */
   VESTRY_PHASE_ACTION,   /**< one action, and everything that results from it */
@@ -71,11 +74,12 @@ typedef enum vestry_phase {
   VESTRY_PHASE_CLOSE     /**< the end of a stream: its hooks, then the effect "sse-closed" */
 } vestry_phase;
 
-/** Called before or after a step. effect: in PHASE_ACTION and PHASE_EFFECT the whole action or effect, its placeholders
- *  replaced; otherwise NULL. On the thread of the dispatch. OK, or an error that is recorded; the step continues. */
+/** Called before or after a phase. effect: in PHASE_ACTION and PHASE_EFFECT the whole action or effect, its
+ *  placeholders replaced; otherwise NULL. On the thread of the dispatch. OK, or an error that is recorded; the phase
+ *  continues. */
 typedef vestry_err (*vestry_intercept_fn)(vestry_dispatch_context *context, const json_t *effect, void *ctx);
 
-/** An interceptor: functions called before and after a step. */
+/** An interceptor: functions called before and after a phase. */
 typedef struct vestry_interceptor {
   size_t size;      /**< sizeof(vestry_interceptor), or 0 */
   const char *name; /**< for error records; copied */
@@ -93,7 +97,9 @@ typedef struct vestry_registry vestry_registry;
  *  host          borrowed; NULL: the default
  *  ret_registry  owned by the caller; untouched on failure
  *  Returns  OK | INVALID | NO_MEMORY
- *  Threads  any; one thread at a time uses a registry, with this and all following functions */
+ *  Threads  any; one thread at a time for all vestry_registry_… functions of one registry. They must not run while an
+ *           instance that has this registry (vestry_parts.registry) dispatches, because names are looked up without a
+ *           lock */
 VESTRY_API vestry_err vestry_registry_create(const vestry_host *host, vestry_registry **ret_registry);
 /** Free a registry. Instances that use it keep its entries. NULL is accepted. */
 VESTRY_API void vestry_registry_destroy(vestry_registry *registry);
@@ -133,11 +139,13 @@ VESTRY_API vestry_err vestry_registry_add(vestry_registry *registry, const vestr
 /** One failure in a dispatch. Texts are truncated to fit. */
 typedef struct vestry_dispatch_error {
   vestry_phase phase;
-  bool is_after; /**< the failure is an interceptor's after; false: its before, or not an interceptor's */
+  bool is_after; /**< true: the function `after` of an interceptor failed; false: a function `before`, or no
+                      interceptor */
   vestry_err error;
   char name[64];   /**< name of the effect, action, placeholder or interceptor that failed */
-  char what[64];   /**< of an interceptor: the effect or action around which it was called. Otherwise: the effect or
-                        action with the placeholder, or the action that returned the effect or action. May be empty */
+  char what[64];   /**< where it failed. For an interceptor: the effect or action around which it was called. For a
+                        placeholder: the effect or action that contains it. For an effect or action: the action that
+                        returned it. May be empty */
   char detail[96]; /**< more about the reason; may be empty */
 } vestry_dispatch_error;
 
@@ -171,7 +179,8 @@ typedef struct vestry_dispatch_result {
  *  Returns  OK | NOT_FOUND (no open connection: nothing was dispatched) | INVALID, TOO_LARGE (effects, key) | CLOSED
  *           (the instance) | NO_MEMORY | LIMIT (VESTRY_DISPATCH_MAX_NESTING: nothing was dispatched) | else the first
  *           failure of an effect or interceptor; vestry_dispatch_with returns all. An effect that is not registered
- *           fails with NOT_FOUND, too; connections_count is 0 only if there was no connection
+ *           also fails with NOT_FOUND. To tell the two apart, use vestry_dispatch_with: its connections_count is 0 only
+ *           if there was no connection
  *  Threads  any; runs the effects on this thread; does not block unless an effect does */
 VESTRY_API vestry_err vestry_dispatch(vestry *v, vestry_scope scope, const vestry_key *key,
                                       const vestry_value *effects);
@@ -187,18 +196,20 @@ typedef struct vestry_dispatch_info {
   size_t connections_count;
   json_t *data, *state;                 /**< objects, never NULL; do not change them: see vestry/dispatch.h */
   const vestry_dispatch_result *result; /**< the result so far */
-  json_t *value;                        /**< in after of PHASE_EFFECT: the effect's result value; otherwise, or if none,
-                                             NULL */
+  json_t *value;                        /**< in a function `after` of PHASE_EFFECT: the effect's result value;
+                                             otherwise, or if none, NULL */
   const vestry_reply *reply;            /**< in PHASE_CONNECT: the reply that is performed; otherwise NULL */
-  /** In after of PHASE_CONNECT: the stream that was opened for this reply; otherwise, or if there is none, NULL. */
+  /** In a function `after` of PHASE_CONNECT: the stream that was prepared for this reply; otherwise, or if there is
+   *  none, NULL. */
   vestry_connection *opened;
 } vestry_dispatch_info;
 
 /** Get the current state of the dispatch. Valid during the callback; the next call of this function overwrites it. */
 VESTRY_API const vestry_dispatch_info *vestry_context_info(const vestry_dispatch_context *context);
-/** Add a connection to the targets of the reply's effects; a reference is taken. In PHASE_CONNECT only. In after, if a
- *  stream was opened: that stream is abandoned, unopened, in favour of the added connections, and the request gets 204.
- *  OK | CLOSED (the connection is not open: not added) | INVALID (phase) | NO_MEMORY. */
+/** Add a connection to the targets of the reply's effects; a reference is taken. In PHASE_CONNECT only. In a function
+ *  `after`, if a stream was prepared for the reply: that stream is given up before its head is sent, the effects go to
+ *  the added connections, and the request gets 204. OK | CLOSED (the connection is not open: not added) | INVALID
+ *  (phase) | NO_MEMORY. */
 VESTRY_API vestry_err vestry_context_target(vestry_dispatch_context *context, vestry_connection *connection);
 /** Refuse the reply: the request gets this error, as for a handler; a stream that was opened for it is abandoned;
  *  nothing is dispatched. The first refusal counts. In PHASE_CONNECT only.

@@ -4,9 +4,9 @@
  *  A handler sends nothing by itself. It fills a reply, and vestry performs the reply when the handler has returned:
  *  - ordinary request (no Datastar-Request header): vestry sends status, headers and body, and drops effects
  *    (vestry/registry.h).
- *  - Datastar request with effects, vestry_reply_keep or a watch (vestry/app/watch.h): the connection that the reply
- *    names gets the effects, or else the open ones stored under its key (not with KEEP_REPLACE or KEEP_MANY): 204. If
- *    there are none, the answer is a new stream with the effects; vestry_reply_keep stores it.
+ *  - Datastar request with effects, vestry_reply_keep or a watch (vestry/app/watch.h): the effects go to the connection
+ *    that the reply names, or else to the open ones under its key (unless it keeps with REPLACE or MANY), and the
+ *    answer is 204. Otherwise the answer is a new stream with the effects; vestry_reply_keep stores it.
  *  - any other Datastar request: vestry sends status, headers and body (204 if none is set).
  *
  *      static vestry_err jump(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -36,9 +36,9 @@ extern "C" {
  *  To send another answer, set status and body, and return OK or an error. Counters of failed requests go by the
  *  returned error, and so does vestry_once_guard, which forgets requests that return LIMIT or FULL.
  *
- *  A handler need not check two errors of the vestry_reply_… functions, because vestry answers 500 for them instead of
- *  performing the reply: NO_MEMORY of any of them; and, if the reply has effects or keeps a stream, a failure of the
- *  last vestry_reply_key or of a vestry_reply_add_key. */
+ *  A handler need not check the vestry_reply_… functions for NO_MEMORY. If the reply has effects or keeps a stream, it
+ *  need not check vestry_reply_key and vestry_reply_add_key either (of several calls of vestry_reply_key, the last
+ *  counts). If such an error occurs, vestry answers 500 instead of performing the reply. */
 typedef vestry_err (*vestry_handler_fn)(const vestry_request *req, vestry_reply *reply, void *app);
 
 /** A request. Read-only; all of it, and everything that the functions below return of it, is borrowed and valid during
@@ -55,7 +55,7 @@ struct vestry_request {
                            handler is called */
   vestry_scope scope; /**< owner of the request's keys: set by the scope function, or by sessions */
   bool is_datastar;   /**< true if the Datastar client sent the request: header Datastar-Request is "true" */
-  int error;          /**< in a handler of vestry_error_page: the status of its page; otherwise 0 */
+  int error;          /**< in a handler of vestry_error_page: the status of the error; otherwise 0 */
   struct vsi_request *own; /**< private */
 };
 
@@ -148,10 +148,9 @@ VESTRY_API vestry_err vestry_reply_status(vestry_reply *reply, int status);
  *  - an answer whose guard or handler has read the identity of the client: the user or the session, a tab, a token, a
  *    nonce, a cookie, or a header that names a user (vestry_request_header);
  *  - every answer to a request whose scope function has set a scope or has read such an identity
- *    (vestry_options.scope);
- *  - every answer that sets a cookie or has a nonce, even if you set a Cache-Control, unless that has private or
- *    no-store.
- *  If an answer differs by peer address, set Cache-Control yourself. */
+ *    (vestry_options.scope).
+ *  An answer that sets a cookie, or contains a nonce (vestry_reply_csp), gets it even if you set a Cache-Control,
+ *  unless yours contains private or no-store. If an answer differs by peer address, set Cache-Control yourself. */
 VESTRY_API vestry_err vestry_reply_header(vestry_reply *reply, const char *name, const char *value);
 /** Requests that the browser sends a cookie with. */
 typedef enum vestry_same_site {
@@ -175,18 +174,20 @@ typedef struct vestry_cookie {
                                    and 0 */
 } vestry_cookie;
 
-/** Add a Set-Cookie header, also to the head of a new stream. Copied.
- *  OK | INVALID (see below) | NO_MEMORY.
- *  INVALID is any cookie that a browser would refuse or read differently: a name or value outside the grammar; more
- *  than 4,096 bytes of both; a path that does not begin with /; a domain that is no host name; insecure with
- *  SameSite=None, or with the name prefix __Secure- or __Host- in any case; __Host- with a domain or another path than
- *  `/`; a removal with a value or an age. */
+/** Add a Set-Cookie header, also to the head of a new stream. Copied. OK | INVALID (see below) | NO_MEMORY. INVALID is
+ *  any cookie that a browser would refuse or read differently: a name or value outside the grammar; more than 4,096
+ *  bytes of both; a path that does not begin with /; a domain that is no host name; insecure with SameSite=None;
+ *  insecure with a name that begins with __Secure- or __Host- (upper or lower case); __Host- with a domain or another
+ *  path than `/`; a removal with a value or an age. */
 VESTRY_API vestry_err vestry_reply_cookie(vestry_reply *reply, const vestry_cookie *cookie);
 /** Set the body and, unless a header sets it, its content type (NULL: text/html; charset=utf-8). Copied; a body may be
  *  empty. The last call wins. OK | INVALID (the content type, as for the value of a header; body NULL with len > 0) |
- *  LIMIT (the bodies of all answers have reached max_answer_bytes of vestry_bounds: no memory was taken, and the reply
- *  has no body. If the handler returns OK or LIMIT and sets no other body, the answer is 503 with Retry-After;
- *  vestry_once_guard counts the request as run) | NO_MEMORY. */
+ *  LIMIT (see below) | NO_MEMORY.
+ *
+ *  LIMIT: the bodies of all answers have reached max_answer_bytes of vestry_bounds, and the reply has no body. If the
+ *  handler then returns OK or LIMIT and sets no other body, the answer is 503 with Retry-After. The handler may have
+ *  done its work already. Therefore vestry_once_guard remembers such a request as done, whereas it forgets a request
+ *  whose handler returned a LIMIT that has another reason. */
 VESTRY_API vestry_err vestry_reply_body(vestry_reply *reply, const char *content_type, const void *body, size_t len);
 
 /** Set the body as HTML by a format of vestry/html.h, which escapes each %s for its context. Otherwise as
@@ -200,8 +201,8 @@ VESTRY_API vestry_err vestry_reply_html(vestry_reply *reply, vestry_html *html);
 
 /** Redirect the browser to another page. An ordinary request gets this status and Location. If a Datastar request got
  *  this, the client's fetch would follow it, and treat the target page as the answer. Therefore it gets status 200 and
- *  HTML: an element that headers append to the body, and whose `data-init` loads the new page. A
- *  Content-Security-Policy does not block this as an inline script.
+ *  HTML: an element whose `data-init` loads the new page. Headers of the answer make the client append this element to
+ *  the body. A Content-Security-Policy does not block this as an inline script.
  *  status   301, 302, 303 (see other: for the answer to a form), 307 or 308
  *  url      relative, http or https. Never pass a URL that a client sent
  *  Returns  OK | INVALID (another status; another scheme, a control character, empty) | LIMIT (as vestry_reply_body) |
@@ -240,8 +241,9 @@ VESTRY_API vestry_err vestry_reply_add_key(vestry_reply *reply, vestry_scope sco
  *  OK | INVALID (NULL). */
 VESTRY_API vestry_err vestry_reply_connection(vestry_reply *reply, vestry_connection *connection);
 /** Keep the stream that this request opens: it stays open after the effects (vestry_reply_auto_close: off) and is
- *  stored under the reply's key, if one is named. Without this call, a new stream closes after its effects; a stream
- *  that stays open for another reason (vestry_reply_auto_close, vestry_options.keep_open) is kept with REUSE.
+ *  stored under the reply's key, if one is named. Without this call, a new stream closes after its effects. If it stays
+ *  open for another reason (vestry_reply_auto_close, vestry_options.keep_open), it is stored as if this were called
+ *  with REUSE.
  *  policy      if open connections are stored under the key:
  *              REPLACE  a new stream replaces them; they end with cause REPLACED. The effects go to the new one
  *              MANY     a new stream joins them. The effects go to the new one, because they are the initial content of
@@ -255,8 +257,8 @@ VESTRY_API vestry_err vestry_reply_connection(vestry_reply *reply, vestry_connec
  *  A store that is full, is closed, or has no memory refuses: 503, 503, 500, and no effect is dispatched.
  *  OK | INVALID. */
 VESTRY_API vestry_err vestry_reply_keep(vestry_reply *reply, vestry_keep_policy policy, size_t many_count);
-/** Set whether the new stream closes after its effects, including failed ones (true), or stays open (false). This
- *  overrides the default of vestry_reply_keep (off) and of the instance (on). A stream with auto-close is never
+/** Set whether the new stream closes after its effects. true: it closes, even if effects failed. false: it stays open.
+ *  This overrides the default of vestry_reply_keep (off) and of the instance (on). A stream with auto-close is never
  *  stored. */
 VESTRY_API void vestry_reply_auto_close(vestry_reply *reply, bool auto_close);
 /** Skip the remaining effects after the first failure of an effect or an interceptor. Default: continue. */
@@ -298,8 +300,8 @@ VESTRY_API vestry_err vestry_reply_stream(vestry_reply *reply, const vestry_stre
  *  OK | INVALID (not a list with a text first; refused by vestry_value_to_json) | TOO_LARGE | NO_MEMORY. */
 VESTRY_API vestry_err vestry_reply_effect(vestry_reply *reply, const vestry_value *effect);
 /** Add an effect patch-elements or patch-signals (an object). Returns as vestry_reply_effect; texts are UTF-8,
- *  otherwise INVALID. Placeholders in signals are not replaced, so that they may contain values of a client; use
- *  vestry_reply_effect for signals with placeholders.
+ *  otherwise INVALID. Placeholders (vestry/registry.h) in signals are not replaced, so that the signals may contain
+ *  values of a client; use vestry_reply_effect for signals with placeholders.
  *      vestry_reply_patch_signals(reply, VESTRY_OBJECT("counter", n)); */
 VESTRY_API vestry_err vestry_reply_patch_elements(vestry_reply *reply, const char *html);
 VESTRY_API vestry_err vestry_reply_patch_signals(vestry_reply *reply, const vestry_value *signals);

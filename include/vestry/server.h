@@ -25,8 +25,8 @@ extern "C" {
  *  members are for authors of adapters: see vestry/adapter.h. */
 typedef struct vestry_server_adapter vestry_server_adapter;
 
-/** A server of an instance: by vestry_server_create, by vestry_microhttpd_create or _attach, by vestry_civetweb_create.
- *  Its members are read-only and do not change. */
+/** A server of an instance, made by vestry_server_create, vestry_microhttpd_create, vestry_microhttpd_attach or
+ *  vestry_civetweb_create. Its members are read-only and do not change. */
 typedef struct vestry_server {
   size_t size;                          /**< sizeof(vestry_server) of the adapter's library */
   const vestry_server_adapter *adapter; /**< its adapter */
@@ -42,15 +42,16 @@ typedef struct vestry_server_options {
   uint16_t port;            /**< 0: a free port */
   const char *unix_path;    /**< UNIX socket to listen on, instead of address and port; NULL: none. libmicrohttpd
                                  only */
-  uint32_t threads_count;   /**< threads of the server; 0: with libmicrohttpd one for each processor, with civetweb as
-                                 max_streams requires */
-  uint32_t max_streams;     /**< maximum number of open streams; 0: with libmicrohttpd 10,000, with civetweb as the
-                                 threads allow, 116 */
+  uint32_t threads_count;   /**< threads of the server; 0: with libmicrohttpd one for each processor; with civetweb as
+                                 many as max_streams requires, 128 if that is 0 too */
+  uint32_t max_streams;     /**< maximum number of open streams; 0: with libmicrohttpd 10,000. With civetweb,
+                                 threads_count has precedence: each stream occupies a thread, and a tenth of the threads
+                                 (2 to 32) is reserved for other requests, so 128 threads serve 116 streams */
   uint32_t max_per_address; /**< maximum number of connections of one address; 0: no limit, which is required behind a
                                  proxy */
   const char *tls_key, *tls_certificate; /**< texts in PEM, not file names; both or none. libmicrohttpd only */
 
-  /* For vestry_server_run only. */
+  /* The next four are for vestry_server_run only. */
   uint64_t drain_ms; /**< after the signal, streams are closed evenly over this time (vestry/drain.h); 0: all at once */
   uint64_t stop_ms;  /**< this time after the drain, the process ends by _exit(0) even if something of the application
                           or a client that does not read delays it; 0: never */
@@ -58,9 +59,9 @@ typedef struct vestry_server_options {
                                                            NULL: none */
   void *ctx;
 
-  size_t max_head_bytes; /**< of a request's head, with its target and cookies; a larger one gets 431 (414 if it is the
-                              target), and the connection closes. 0: 16,384; from 1,024 to 4 MiB. Also for
-                              vestry_server_create */
+  size_t max_head_bytes; /**< maximum size of a request's head, with its target and cookies; a larger one gets 431 (414
+                              if it is the target), and the connection closes. 0: 16,384; from 1,024 to 4 MiB. For every
+                              server, not only for vestry_server_run */
 } vestry_server_options;
 
 /** Start a server.

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /** Stores: where connections are kept by scoped key.
  *
- *  A store holds values under keys. In vestry a value is a connection; the store reaches it through vestry_value_ops.
- *  A key can hold several values. A value leaves exactly once, with one cause: the store calls the purge hook, then
- *  close, then unref.
+ *  A store holds values under keys. In vestry a value is a connection; the store reaches it through vestry_value_ops. A
+ *  key can hold several values; a value under a key is an entry. Each entry leaves exactly once, with one cause: the
+ *  store calls the purge hook, then close, then unref for its value.
  *
  *      static const vestry_value_ops functions = {.ref = item_ref, .unref = item_unref, .close = item_close};
  *      vestry_store_options options = {.value = &functions, .idle_ms = 600000, .max_count = 10000};
@@ -30,8 +30,8 @@ typedef struct vestry_store vestry_store;
 /** Functions by which a store reaches a value. They are called on any thread and must not block. */
 typedef struct vestry_value_ops {
   size_t size; /**< sizeof(vestry_value_ops), or 0 */
-  /** Take a reference. May run under a lock of the store, because get must not return a value that is being freed:
-   *  only count. */
+  /** Take a reference. May run under a lock of the store, so it must do nothing but increment a counter. (The lock
+   *  prevents that get returns a value that is being freed.) */
   void (*ref)(void *value);
   /** Drop a reference. No lock is held; may call the store. */
   void (*unref)(void *value);
@@ -42,8 +42,9 @@ typedef struct vestry_value_ops {
    *  store calls it before it evicts the value with cause IDLE. May run under a lock of the store: only read. NULL:
    *  only store operations count as use. */
   uint64_t (*used_ns)(void *value);
-  /** Return whether the value has ended or is ending, but has not left the store yet. A full scope or key evicts such a
-   *  value before one that has not. May run under a lock of the store: only read. NULL: no value has. */
+  /** Return whether the value, which is in the store, has ended or is ending. A full scope or key evicts values for
+   *  which this returns true before all others. May run under a lock of the store: only read. NULL: as if it returned
+   *  false. */
   bool (*has_ended)(void *value);
 } vestry_value_ops;
 
@@ -60,17 +61,17 @@ typedef struct vestry_purged {
   vestry_cause cause;
 } vestry_purged;
 
-/** Called once for each value that leaves the store for any reason (removed, replaced, evicted, expired), before its
+/** Called once for each entry that leaves the store for any reason (removed, replaced, evicted, expired), before its
  *  close, on a thread that calls the store, or that drives it (vestry_store_drive). No lock is held; may call the
  *  store. A hook that puts the value into a full store again evicts another value. */
 typedef void (*vestry_purge_fn)(const vestry_purged *purged, void *ctx);
 
 /** Eviction order of an "lru" store.
  *
- *  - max_count, of the whole store: the least recently used value is evicted. Time is measured in ticks of about
- *    1/4,000 of the shorter of idle_ms and lifetime_ms, rounded up to whole ms (150 ms if both are "never"). A value of
- *    an earlier tick is evicted first; within a tick the order is exact among values of one key, and approximate among
- *    keys.
+ *  - max_count, of the whole store: the least recently used value is evicted. The time of a use is recorded in steps of
+ *    about 1/4,000 of the shorter of idle_ms and lifetime_ms, rounded up to whole ms (150 ms if both are "never"). A
+ *    value last used in an earlier step is evicted first; within a step the order is exact among values of one key, and
+ *    approximate among keys.
  *  - max_per_scope_count: the least recently used value of the scope is evicted, in exact order. An ended value
  *    (has_ended) among the 64 least recently used is evicted first. The value being put is never evicted: LIMIT if the
  *    scope has no other.
@@ -203,8 +204,8 @@ VESTRY_API vestry_err vestry_store_put(vestry_store *store, vestry_scope scope, 
  *  written
  *  Returns  OK | NOT_FOUND | INVALID, TOO_LARGE (key) | NO_MEMORY (never if scope and key encode to at most 250 bytes).
  *           count is 0 unless OK
- *  Threads  any; no I/O; runs ref. Expired values of this key that no tick has removed are removed first, with their
- *           callbacks and no lock held, and are not returned */
+ *  Threads  any; no I/O; runs ref. Expired values of this key that vestry_store_tick has not removed yet are removed
+ *           first, with their callbacks and no lock held, and are not returned */
 VESTRY_API vestry_err vestry_store_get(vestry_store *store, vestry_scope scope, const vestry_key *key, void **values,
                                        size_t *count);
 
@@ -287,8 +288,8 @@ typedef struct vestry_store_exit vestry_store_exit;
  *  exactly once for each value, on any thread, with no lock of the implementation held and the key's bytes valid. */
 VESTRY_API void vestry_store_leave(vestry_store_exit *exit, const vestry_scoped_key *key, void *value,
                                    vestry_handle handle, vestry_cause cause);
-/** Functions of a store implementation, which keeps entries (key, value, handle). with, tick, next_deadline_ns, stats
- *  and key_of may be NULL. Called on any thread, concurrently. */
+/** Functions of a store implementation, which keeps entries (key, value, handle). These may be NULL: `with`, `tick`,
+ *  `next_deadline_ns`, `stats`, `key_of`. Called on any thread, concurrently. */
 typedef struct vestry_store_ops {
   size_t size;      /**< sizeof(vestry_store_ops), or 0 */
   const char *type; /**< name of the type; static */

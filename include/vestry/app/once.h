@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/** Idempotent actions: a guard (vestry/routes.h) that runs a repeated request once and answers the repetitions from
- *  memory. The Datastar client repeats a request after a network error, POST too. Rules: docs/guide/csrf-and-tabs.md.
+/** Idempotent actions: a guard (a function that runs before handlers: vestry/routes.h) that runs a repeated request
+ *  once and answers the repetitions from memory. The Datastar client repeats a request after a network error, POST too.
+ *  Rules: docs/guide/csrf-and-tabs.md.
  *
  *      vestry_once_create(v, NULL, &once);
  *      vestry_guard(v, "/", vestry_once_guard, once);       // after vestry_csrf_guard
@@ -10,8 +11,8 @@
  *      vestry_html_add(&html, "<body %-s>", attributes);
  *
  *  An action with vestry_backend_action_options.once sends the header X-Once: the page's nonce, a dot, and a random
- *  value for this submission. A form that the browser sends without Datastar has a hidden field `once` whose value is a
- *  nonce (vestry_once_nonce). */
+ *  value for this submission. To a form that the browser sends without Datastar, add a hidden field `once` with a nonce
+ *  of vestry_once_nonce. */
 #ifndef VESTRY_ONCE_H
 #define VESTRY_ONCE_H
 
@@ -24,11 +25,12 @@ extern "C" {
 /** The table of submissions, and the guard's state. */
 typedef struct vestry_once vestry_once;
 
-/** A submission (an action or form that was sent once, with all its repetitions) as a storage sees it. The storage can
- *  compute from these members neither the nonce nor the key with which the answer is encrypted. */
+/** A submission (an action or form that was sent once, with all its repetitions) as a storage sees it. Answers are
+ *  encrypted before they are stored. From these members the storage can compute neither the nonce nor the encryption
+ *  key. */
 typedef struct vestry_once_submission {
   size_t size;       /**< sizeof(vestry_once_submission) */
-  const char *hash;  /**< key of the submission: 64 hexadecimal digits, of owner and nonce */
+  const char *hash;  /**< identifies the submission: a hash of user or scope and nonce, as 64 hexadecimal digits */
   const char *owner; /**< hash of the user or scope: 64 hexadecimal digits; "": the request has neither, and no maximum
                           per owner applies to it */
   const char *run;   /**< identifies this run of the handler (32 digits), so that no other run can finish the
@@ -57,10 +59,12 @@ typedef struct vestry_once_storage_ops {
                       size_t capacity, size_t *ret_len);
   /** Store the answer, if this run still has the submission.
    *  Returns  OK | NOT_FOUND (this run does not have it any more, and nothing was stored; logged) | any other error,
-   *           which is logged; the end of the submission is then unknown, and is written later */
+   *           which is logged. Then the storage does not know that the submission is done; vestry calls finish again
+   *           before later submissions */
   vestry_err (*finish)(void *ctx, const vestry_once_submission *submission, const void *answer, size_t len);
-  /** Delete the submission, if this run still has it. Called if the handler returned LIMIT or FULL, so did nothing and
-   *  may run again, and if `begin` failed after it may have stored the submission.
+  /** Delete the submission, if this run still has it. Called in two cases: the handler returned LIMIT or FULL, which
+   *  means that it did nothing and may run again; or `begin` returned an error, although it may have stored the
+   *  submission.
    *  Returns  OK, also if this run does not have it any more | any error, as for finish */
   vestry_err (*forget)(void *ctx, const vestry_once_submission *submission);
 } vestry_once_storage_ops;
@@ -68,26 +72,28 @@ typedef struct vestry_once_storage_ops {
 /** Options of a vestry_once. Zero is the default. */
 typedef struct vestry_once_options {
   size_t size;                /**< sizeof(vestry_once_options), or 0 */
-  uint64_t lifetime_ms;       /**< time from a request's arrival until it is evicted. The client repeats for four
-                                   minutes. 0: 10 minutes */
-  size_t max_count;           /**< maximum number of requests, of 300 bytes and the nonce each; 0: 100,000 */
-  size_t max_per_scope_count; /**< maximum number of requests of one user or scope; 0: 1,000, or no maximum if the
-                                   instance has neither sessions nor a scope function. If it has one of them, this does
-                                   not limit requests without a scope; otherwise all requests have this maximum
+  uint64_t lifetime_ms;       /**< time from the arrival of a submission's first request until the submission is
+                                   evicted. The client repeats for four minutes. 0: 10 minutes */
+  size_t max_count;           /**< maximum number of submissions in the table; each takes 300 bytes and its nonce; 0:
+                                   100,000 */
+  size_t max_per_scope_count; /**< maximum number of submissions of one user or scope; 0: 1,000. Requests without a
+                                   scope are not limited. Exception: if the instance has neither sessions nor a scope
+                                   function, 0 means no maximum, and another value is the maximum of all submissions
                                    together */
   size_t max_answer_bytes;    /**< maximum size of a stored answer, with headers; 0: 4,096 */
   size_t max_answers_bytes;   /**< maximum size of all stored answers; 0: 16 MiB */
   bool required;              /**< an unsafe request without a nonce gets 403 */
-  size_t max_anonymous_count; /**< how many of max_count are for requests of anonymous users
+  size_t max_anonymous_count; /**< how many of max_count are for submissions of anonymous users
                                    (vestry_session_is_anonymous); the others are for users who have logged in.
                                    max_answers_bytes is divided in the same ratio. 0: half of max_count. One address
                                    (IPv6: one /64) may have a quarter of this number, but at least 1,000. Without
                                    sessions nothing is divided */
-  uint64_t retries_ms; /**< a request that is younger than this is not evicted in favour of another scope, because
-                                   its client may still repeat it; 0: 5 minutes */
-  const vestry_once_storage_ops *storage; /**< borrowed; NULL: memory alone. With a storage, memory is its cache, all
-                                               nodes need the same vestry_secret_set, and a request that waits for a run
-                                               on another node polls the storage a few times a second */
+  uint64_t retries_ms; /**< a submission that is younger than this is not evicted in favour of another scope, because
+                            its client may still repeat it; 0: 5 minutes */
+  const vestry_once_storage_ops *storage; /**< borrowed; NULL: memory alone. With a storage, memory is its cache. All
+                                               nodes (processes that share the storage) must pass the same secret to
+                                               vestry_secret_set. A request that waits for a run on another node polls
+                                               the storage a few times a second */
   void *storage_ctx;                      /**< passed to its functions */
   uint64_t wait_ms;                       /**< maximum wait for a run on another node, then 503; 0: 10 s */
 } vestry_once_options;
@@ -95,9 +101,9 @@ typedef struct vestry_once_options {
 /** Counters of a vestry_once. */
 typedef struct vestry_once_stats {
   size_t size;                                /**< sizeof(vestry_once_stats), or 0 */
-  uint64_t begun_count, repeated_count;       /**< requests that ran; repetitions answered from memory or storage */
+  uint64_t begun_count, repeated_count;       /**< submissions that ran; repetitions answered from memory or storage */
   uint64_t refused_count;                     /**< 503 because the table was full: an attack, or max_count is too low */
-  uint64_t remembered_count, anonymous_count; /**< requests in the table; those of anonymous users among them */
+  uint64_t remembered_count, anonymous_count; /**< submissions in the table; those of anonymous users among them */
   uint64_t answers_bytes;                     /**< size of the stored answers */
   uint64_t unknown_count;                     /**< 409 because the storage returned UNKNOWN */
 } vestry_once_stats;
@@ -134,10 +140,10 @@ VESTRY_API void vestry_once_stats_get(vestry_once *once, vestry_once_stats *ret_
  *  Threads  the handler's; does not block */
 VESTRY_API vestry_err vestry_once_attributes(const vestry_request *req, char *buffer, size_t capacity);
 
-/** Make a nonce for a page or a form. Several forms of a document can have the same nonce if only one of them is sent
- *  from it. A second one with this nonce gets 409; if its path, its query and its fields are the same, it is a
- *  repetition and gets the first answer. With the nonce in a signal `once`, path and query decide. A nonce takes no
- *  memory until a request uses it.
+/** Make a nonce for a page or a form. Several forms of a document can share a nonce if the user can send only one of
+ *  them. A second form with the same nonce gets 409. If its path, query and fields equal those of the first, it is a
+ *  repetition instead and gets the first answer; if the nonce is in a signal `once`, equal path and query suffice. A
+ *  nonce takes no memory until a request uses it.
  *  Returns  OK | IO (no randomness)
  *  Threads  the handler's; does not block */
 VESTRY_API vestry_err vestry_once_nonce(const vestry_request *req, char nonce[VESTRY_ONCE_NONCE_BYTES]);

@@ -31,7 +31,9 @@ extern "C" {
 typedef struct vestry_pages vestry_pages;
 /** One page: a function that renders it, for all values of the parameters in its path. */
 typedef struct vestry_page vestry_page;
-/** One render: one call of the function that renders a page or a part. Read only; borrowed, valid during the render. */
+/** One render: one call of the function that renders a page or a part. Read only; borrowed, valid during the render. A
+ *  render makes a fragment, which is the unit of rendering: the content of a private page for one stream, the content
+ *  of a shared page, or a part. */
 typedef struct vestry_render {
   /** The request of the document; in a stream, a copy of the request that opened it: path, query, scope, user, the
    *  signals of that time, the headers that name a user (vestry_request_header), and Host, Accept-Language, User-Agent,
@@ -40,7 +42,9 @@ typedef struct vestry_render {
   const vestry_request *request;
   vestry_reply *reply; /**< takes a status, a redirect, headers and cookies; in a stream all but status and Location are
                             ignored. NULL in a part */
-  const char *share;   /**< the share key (vestry_page_serve, vestry_page_part); NULL: a private page */
+  const char *share;   /**< the share key (vestry_page_serve, vestry_page_part). NULL: a private page, which is rendered
+                            for one stream alone; with a key, one render is for all streams that have the same page,
+                            path, query and key */
   bool is_stream;      /**< the render is for a stream, not for a document */
   struct vsi_render *own; /**< internal */
 } vestry_render;
@@ -50,7 +54,7 @@ typedef struct vestry_render {
 /** Maximum number of calls of vestry_render_topic in one render of a page or a part. */
 #define VESTRY_PAGE_TOPICS_MAX ((size_t)4096)
 
-/** Options of pages. Zero is the default, in brackets. */
+/** Options of pages. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_pages_options {
   size_t size;            /**< sizeof(vestry_pages_options), or 0 */
   uint32_t threads_count; /**< number of render threads [2]; at most 256. A render that waits for data blocks one */
@@ -74,8 +78,9 @@ typedef struct vestry_pages_options {
                                   ["Offline. Trying again…"]. Copied */
   const char *failing_text;  /**< text of the banner while renders fail
                                   ["This page cannot be updated at the moment."]. Copied */
-  vestry_runtime *runtime;   /**< renders pages; borrowed. NULL: a runtime of threads_count threads; for a stepped
-                                 instance (vestry/runtime.h), the runtime of that instance */
+  vestry_runtime *runtime;   /**< renders pages; borrowed. NULL: a runtime of threads_count threads; for an instance
+                                  without threads (VESTRY_THREADS_NONE, vestry/runtime.h), the runtime of that
+                                  instance */
   size_t max_requests_bytes; /**< maximum size of the copied requests from which streams render [256 MiB]: some 100
                                   bytes each and the headers, cookies above all. Beyond it a stream gets 503 with
                                   Retry-After, and the tab tries again; documents are served */
@@ -97,7 +102,8 @@ VESTRY_API void vestry_pages_destroy(vestry_pages *pages);
 VESTRY_API struct vestry *vestry_pages_instance(const vestry_pages *pages);
 
 /** Append a page's document to html. Called on the server's thread for a document, on a render thread for a stream; one
- *  call at a time for one stream, concurrently for several. May block: it delays the pages of its thread only.
+ *  call at a time for one stream, concurrently for several. May block: meanwhile its thread (of the server, or one of
+ *  the render threads) renders no other page.
  *  Returns  OK | an error, which is answered as that of a vestry_handler_fn; for a stream see vestry_page_serve */
 typedef vestry_err (*vestry_page_fn)(vestry_render *render, vestry_html *html, void *app);
 /** Check whether a request may see a page. Called before each render of the page and of its parts, so that a revoked
@@ -111,13 +117,14 @@ typedef vestry_err (*vestry_page_allow_fn)(const vestry_request *req, void *app)
 /** Name the topics of a page, by vestry_render_topic. Called before its handler. */
 typedef vestry_err (*vestry_page_topics_fn)(vestry_render *render, void *app);
 
-/** A page. Zero is the default, in brackets. */
+/** Options of a page. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_page_options {
-  size_t size;               /**< sizeof(vestry_page_options), or 0 */
-  vestry_page_fn render;     /**< makes the page and marks its content */
-  vestry_handler_fn handler; /**< instead of render: an ordinary handler, which answers a whole document. Its content is
-                                  the element with the id */
-  vestry_page_topics_fn topics; /**< names the topics, if render does not [none; for a handler: its path] */
+  size_t size;                  /**< sizeof(vestry_page_options), or 0 */
+  vestry_page_fn render;        /**< makes the page and marks its content */
+  vestry_handler_fn handler;    /**< instead of render: an ordinary handler, which answers with a whole document. The
+                                  element of this document that has the id below is the content of the page */
+  vestry_page_topics_fn topics; /**< names the topics, if render does not. NULL: with render, only those that render
+                                     names; with a handler, the path of the request is the topic */
   vestry_page_allow_fn allow;   /**< [every request may see the page] */
   void *app;                    /**< passed to these functions */
   const char *id;      /**< id of the content's element ["content"]: a letter, then letters, digits, - and _. Copied */
@@ -193,15 +200,16 @@ VESTRY_API void vestry_render_again(vestry_render *render);
  *  Threads  the render's */
 VESTRY_API bool vestry_render_is_current(vestry_render *render, uint64_t version);
 /** Same as vestry_render_is_current for a version that is valid on all machines and after a restart: for example a
- *  number written with the data in the same transaction, or a hash of the data. A counter of a connection (SQLite's
- *  data_version) is not. It is compared with versions of all pages that have the same secret. If one version stands for
- *  different data, the tab keeps old content.
+ *  number written with the data in the same transaction, or a hash of the data. Do not pass a counter that each
+ *  connection to a database has for itself, such as SQLite's data_version. It is compared with versions of all pages
+ *  that have the same secret. If one version stands for different data, the tab keeps old content.
  *  Threads  the render's */
 VESTRY_API bool vestry_render_is_current_anywhere(vestry_render *render, uint64_t version);
 
-/** Append the style of the banner, which the page shows while its stream is broken or its renders fail, to the head.
- *  Later style sheets can change the class vestry-banner. Without this call the banner appears at the end of the
- *  content. If vestry_reply_csp was called before, the style has the policy's nonce. Returns as vestry_html_add. */
+/** Append the style of the banner. Call this inside the document's head. The page shows the banner while its stream is
+ *  broken or its renders fail. Later style sheets can change the class vestry-banner. Without this call the banner
+ *  appears at the end of the content. If vestry_reply_csp was called before, the style has the policy's nonce. Returns
+ *  as vestry_html_add. */
 VESTRY_API vestry_err vestry_render_head(vestry_render *render, vestry_html *html);
 /** Append the start tag of the content's element. A stream discards everything before it, except the text of a title
  *  element, which becomes the document's title. Returns as vestry_html_add; INVALID also if it was called before. */
@@ -209,9 +217,10 @@ VESTRY_API vestry_err vestry_render_begin(vestry_render *render, vestry_html *ht
 /** Append the end tag of the content's element and, in a document, the element that opens and supervises the stream. A
  *  stream discards everything after it. The element
  *  - retries a broken stream without end, each tab at random times;
- *  - opens a new one when the browser is online again, when the page returns from the browser's cache, after two and a
- *    half heartbeats without data, and when the server has ended it, at growing intervals, but not after a status of
- *    204;
+ *  - opens a new one when the browser is online again, when the page returns from the browser's cache, and after two
+ *    and a half heartbeats (heartbeat_ms of vestry_connection_options) without data;
+ *  - opens a new one when the server has ended the stream, then at growing intervals, unless the server ended it by a
+ *    status of 204;
  *  - uses long polls where a proxy holds back or cuts streams (docs/guide/proxies.md);
  *  - reloads the page after 401 or 403;
  *  - waits until the tab is shown, if it was loaded in the background or hidden while its stream was broken;
@@ -222,11 +231,11 @@ VESTRY_API vestry_err vestry_render_begin(vestry_render *render, vestry_html *ht
 VESTRY_API vestry_err vestry_render_end(vestry_render *render, vestry_html *html);
 
 /** A shared part of a private page, for example a list in a page that has a user's draft. It is rendered and encoded
- *  once for all pages, has separate topics, and changes without a render of the page. Zero is the default, in
- *  brackets. */
+ *  once for all pages, has separate topics, and changes without a render of the page. Zero selects the default, which
+ *  is given in [brackets]. */
 typedef struct vestry_page_part {
   size_t size;         /**< sizeof(vestry_page_part), or 0 */
-  const char *id;      /**< id of its element, unique in the page; as a page's. Copied */
+  const char *id;      /**< id of its element, unique in the page; the same characters as the id of a page. Copied */
   const char *element; /**< name of its element ["div"]. Copied */
   const char *share; /**< key of the part, as "room/7": pages with the same render, app, id, element and share show the
                             same part. Its render sees this key (vestry_render.share) and nothing else of a page. "":
@@ -244,22 +253,23 @@ typedef struct vestry_page_part {
  *  Threads  the render's */
 VESTRY_API vestry_err vestry_render_part(vestry_render *render, vestry_html *html, const vestry_page_part *part);
 
-/** Refresh a topic: every page and part that depends on it renders again. The cost does not depend on their number. No
- *  change is lost: a refresh during a render, or between the document and its stream, causes another render.
+/** Refresh a topic: every page and part that depends on it renders again, also on the other nodes of a cluster that has
+ *  these pages (vestry/cluster/cluster.h). The cost does not depend on their number. No change is lost: a refresh
+ *  during a render, or between the document and its stream, causes another render.
  *  topic    1 to VESTRY_PAGE_TOPIC_MAX_BYTES bytes. NULL: every page
  *  ret_seq  number of this change for vestry_pages_settle; NULL: not wanted
  *  Returns  OK, also if no page depends on it | INVALID | TOO_LARGE
  *  Threads  any, renders included; takes a lock briefly */
 VESTRY_API vestry_err vestry_refresh(vestry_pages *pages, const char *topic, uint64_t *ret_seq);
-/** Same as vestry_refresh on this node only, for a change that each node detects itself or that concerns this process
- *  only. */
+/** As vestry_refresh, but only the pages of this node (this process) render again: for a change that each node detects
+ *  itself, or that concerns this process only. */
 VESTRY_API vestry_err vestry_refresh_here(vestry_pages *pages, const char *topic, uint64_t *ret_seq);
 
 /** Reason of a render, for operators (vestry/ops/observe.h). */
 typedef enum vestry_refresh_kind {
   VESTRY_REFRESH_NONE = 0,      /**< none, or not known any more */
   VESTRY_REFRESH_FIRST,         /**< a stream began */
-  VESTRY_REFRESH_SUBMISSION,    /**< a submission of the page itself (vestry/app/once.h) */
+  VESTRY_REFRESH_SUBMISSION,    /**< a submission (an action that runs once, vestry/app/once.h) of the page itself */
   VESTRY_REFRESH_TOPIC,         /**< vestry_refresh of a topic */
   VESTRY_REFRESH_ALL,           /**< vestry_refresh of every page */
   VESTRY_REFRESH_NODE,          /**< a refresh on another node */
@@ -318,10 +328,10 @@ typedef struct vestry_render_observer {
   void (*begin)(vestry_render *render, void *ctx); /**< may call everything that a render may */
   void (*end)(vestry_render *render, void *ctx);   /**< once for each begin, also after a failure; likewise */
   void *ctx;
-  /** Refresh every topic whose data has changed until now. Called after a submission (vestry/app/once.h): if all
-   *  observers return true, only the fragments that depend on refreshed topics are rendered. Return false if a change
-   *  may have been missed; then every fragment of the page (its content and its parts) is rendered. Called on a thread
-   *  of the pages, outside of a render; may block. NULL: as if it returned false */
+  /** Refresh every topic whose data has changed until now. Called after a submission (vestry/app/once.h). If all
+   *  observers return true, only the fragments of the page (its content and its parts) that depend on refreshed topics
+   *  are rendered. Return false if a change may have been missed; then all of them are rendered. Called on a thread of
+   *  the pages, outside of a render; may block. NULL: as if it returned false */
   bool (*settle)(void *ctx);
 } vestry_render_observer;
 
@@ -339,8 +349,8 @@ VESTRY_API vestry_err vestry_pages_observe(vestry_pages *pages, const vestry_ren
 VESTRY_API vestry_err vestry_pages_unobserve(vestry_pages *pages, const void *ctx);
 
 /** Wait until every page is rendered for all changes up to seq and the results are written to the streams. For tests.
- *  On a stepped runtime it steps, and ignores intervals.
- *  Returns  OK | TIMEOUT (on a stepped runtime: a stream cannot be written, or a render fails)
+ *  On a runtime without threads (VESTRY_THREADS_NONE) it steps that runtime, and ignores intervals.
+ *  Returns  OK | TIMEOUT (on a runtime without threads: a stream cannot be written, or a render fails)
  *  Threads  any but a render's; blocks */
 VESTRY_API vestry_err vestry_pages_settle(vestry_pages *pages, uint64_t seq, uint64_t timeout_ms);
 
