@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /** Transports: how a connection's bytes reach its peer. For authors of adapters.
  *
- *  A transport takes bytes until its end. It decides which thread runs its connection: without `wake` a thread of the
- *  runtime's pool, and `write` must not block; with `wake` a dedicated thread of the adapter, which calls
- *  vestry_connection_run after each wake.
+ *  A transport takes bytes until its end. It decides which thread runs its connection. If `wake` is NULL, threads of
+ *  the runtime's pool write to it, and `write` must not block. If `wake` is set, the adapter has a thread for each
+ *  stream, which calls vestry_connection_run after each `wake`, and may block in `write`.
  *
  *      static const vestry_transport_ops ops = {.open = head, .write = send_all, .end = end, .release = release}; */
 #ifndef VESTRY_TRANSPORT_H

@@ -42,7 +42,7 @@ extern "C" {
  *  nonce. */
 #define VESTRY_CSP_NO_CLIENT "'none'"
 
-/** A policy. Zero is the default, in brackets. */
+/** A policy. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_csp {
   size_t size;            /**< sizeof(vestry_csp), or 0 */
   const char *client;     /**< source of the client: http or https, or a path of this site, which permits every script

@@ -53,7 +53,7 @@ typedef struct vestry_forms_storage vestry_forms_storage;
 /** Attribute of a field, or of an element around fields, that is never stored. */
 #define VESTRY_FORM_NEVER "data-form-never"
 
-/** Options of forms. Zero is the default, in brackets. */
+/** Options of forms. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_forms_options {
   size_t size;                   /**< sizeof(vestry_forms_options), or 0 */
   vestry_pages *pages;           /**< pages with these forms, which render again when a form is cleared. Borrowed

@@ -41,7 +41,8 @@ extern "C" {
 /** Cost of an event in bytes, in addition to its bytes and its id. */
 #define VESTRY_HISTORY_EVENT_COST ((size_t)48)
 
-/** Limits of a history. Zero is the default, in brackets. Beyond a limit the oldest events are dropped. */
+/** Limits of a history. Zero selects the default, which is given in [brackets]. Beyond a limit the oldest events are
+ *  dropped. */
 typedef struct vestry_history_options {
   size_t size;         /**< sizeof(vestry_history_options), or 0 */
   uint32_t max_count;  /**< maximum number of events [1,000] */

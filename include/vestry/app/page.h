@@ -222,7 +222,7 @@ VESTRY_API vestry_err vestry_render_begin(vestry_render *render, vestry_html *ht
  *  - opens a new one when the server has ended the stream, then at growing intervals, unless the server ended it by a
  *    status of 204;
  *  - uses long polls where a proxy holds back or cuts streams (docs/guide/proxies.md);
- *  - reloads the page after 401 or 403;
+ *  - reloads the page after 401 or 403, at most once in five minutes while no stream opens;
  *  - waits until the tab is shown, if it was loaded in the background or hidden while its stream was broken;
  *  - sets the signal _vestry.offline while the stream is broken.
  *  It needs no inline style or script. A Content-Security-Policy needs only the script-src that the Datastar client

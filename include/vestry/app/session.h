@@ -151,9 +151,9 @@ VESTRY_API vestry_err vestry_session_logout(const vestry_request *req, vestry_re
 VESTRY_API vestry_err vestry_session_end_user(struct vestry *v, const char *user);
 
 /** Check sessions in memory against a storage that several processes share. A session that the storage no longer has
- *  ends, and its streams are closed cleanly. A process that logs a user out notifies the others, for example by
- *  vestry_cluster_publish, and these call this function; until then their memory keeps the session. If such a message
- *  may be lost (vestry_gap_fn), check all sessions.
+ *  ends, and its streams are closed cleanly. After a logout, the application must notify the other processes, for
+ *  example by vestry_cluster_publish, and call this function there; until then their memory keeps the session. If such
+ *  a message may be lost (vestry_gap_fn), check all sessions.
  *  scope  of a session, as vestry_request.scope is before the logout; OK if it is not in memory. NULL: all sessions in
  *         memory, with one call of the storage for each
  *  Returns  OK | INVALID (the instance has no sessions, or no storage) | NO_MEMORY | an error of the storage (the last

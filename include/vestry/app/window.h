@@ -58,7 +58,7 @@ typedef enum vestry_window_role {
   VESTRY_WINDOW_TABLE  /**< rows of a table with their total; cells have role="cell" */
 } vestry_window_role;
 
-/** Options of a window. Zero is the default, in brackets. */
+/** Options of a window. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_window_options {
   size_t size;    /**< sizeof(vestry_window_options), or 0 */
   const char *id; /**< id of its element, as a page's id, and name of the parameter */

@@ -94,7 +94,7 @@ typedef void (*vestry_gap_fn)(const vestry_gap *gap, void *ctx);
  *  as vestry_gap_fn. */
 typedef void (*vestry_member_fn)(const char *node, vestry_member_state state, void *ctx);
 
-/** Options of a cluster. Zero is the default, in brackets. */
+/** Options of a cluster. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_cluster_options {
   size_t size;                /**< sizeof(vestry_cluster_options), or 0 */
   const char *node;           /**< this node's name, unique in the cluster: 1 to VESTRY_NODE_MAX_BYTES bytes. Mandatory;

@@ -138,7 +138,7 @@ typedef void (*vestry_job_end_fn)(const vestry_job *job, vestry_job_outcome outc
 
 /* -------------------------------------------------------------------------------------------------- life --------- */
 
-/** Options of jobs. Zero is the default, in brackets. */
+/** Options of jobs. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_jobs_options {
   size_t size;                  /**< sizeof(vestry_jobs_options), or 0 */
   uint32_t threads_count;       /**< number of jobs that run at once in this process [1]; at most 256. One more thread
@@ -233,7 +233,7 @@ typedef enum vestry_job_unique {
                                  transaction has ended, so it sees what that has committed */
 } vestry_job_unique;
 
-/** A job to enqueue. Zero is the default, in brackets. */
+/** A job to enqueue. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_job_order {
   size_t size;              /**< sizeof(vestry_job_order), or 0 */
   const char *kind;         /**< selects the function */

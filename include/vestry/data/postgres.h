@@ -53,7 +53,7 @@ typedef enum vestry_postgres_level {
   VESTRY_POSTGRES_READS
 } vestry_postgres_level;
 
-/** Options of a followed database. Zero is the default, in brackets. */
+/** Options of a followed database. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_postgres_options {
   size_t size;                   /**< sizeof(vestry_postgres_options), or 0 */
   vestry_postgres_level level;   /**< highest level to use [READS] */
@@ -145,7 +145,7 @@ VESTRY_API vestry_err vestry_postgres_metrics(vestry_metrics *metrics, void *dat
 
 /* ------------------------------------------------------------------------------------------------ a pool --------- */
 
-/** Options of a pool. Zero is the default, in brackets. */
+/** Options of a pool. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_postgres_pool_options {
   size_t size;             /**< sizeof(vestry_postgres_pool_options), or 0 */
   const vestry_host *host; /**< memory, randomness and the log. Borrowed; NULL: vestry_host_default() */

@@ -32,7 +32,7 @@ extern "C" {
  *  - Cost: in the whole database cluster, transactions with a NOTIFY commit one at a time. */
 typedef struct vestry_postgres_topics vestry_postgres_topics;
 
-/** Options of a receiver. Zero is the default, in brackets. */
+/** Options of a receiver. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_postgres_topics_options {
   size_t size;         /**< sizeof(vestry_postgres_topics_options), or 0 */
   uint32_t silence_ms; /**< if no topic comes for this time, the node notifies itself by a connection of the pool. If

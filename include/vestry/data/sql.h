@@ -166,7 +166,7 @@ VESTRY_API vestry_err vestry_sql_read(vestry_sql_pool *pool, const char *sql, co
  *  them, and so does vestry_sql_sessions_expire, which a timer can call. */
 typedef struct vestry_sql_sessions vestry_sql_sessions;
 
-/** Options of stored sessions. Zero is the default, in brackets. */
+/** Options of stored sessions. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_sql_sessions_options {
   size_t size;                 /**< sizeof(vestry_sql_sessions_options), or 0 */
   uint64_t idle_ms;            /**< as in vestry_session_options [7 days] */
@@ -221,7 +221,7 @@ VESTRY_API vestry_err vestry_sql_sessions_expire(vestry_sql_sessions *sessions, 
  *  hash of the nonce. A reader of the database, or of a copy, learns neither the nonce nor the response. */
 typedef struct vestry_sql_once vestry_sql_once;
 
-/** Options of stored submissions. Zero is the default, in brackets. */
+/** Options of stored submissions. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_sql_once_options {
   size_t size;                  /**< sizeof(vestry_sql_once_options), or 0 */
   uint64_t lifetime_ms;         /**< a submission is forgotten this long after it began [10 minutes] */
@@ -255,7 +255,8 @@ VESTRY_API vestry_err vestry_sql_once_expire(vestry_sql_once *once, size_t *ret_
 /* ------------------------------------------------------------------------------------------------- forms --------- */
 
 /** Options of stored forms. A forms storage keeps the persistent forms of vestry/app/form.h in tables that vestry
- *  creates in the application's database, for all nodes that use it. Zero is the default, in brackets.
+ *  creates in the application's database, for all nodes that use it. Zero selects the default, which is given in
+ *  [brackets].
  *
  *      vestry_sql_forms_create(pool, NULL, &stored);
  *      vestry_forms_create(v, &(vestry_forms_options){.pages = pages, .storage = stored}, &forms);
@@ -314,7 +315,7 @@ VESTRY_API void vestry_sql_forms_destroy(vestry_forms_storage *storage);
  *  are refreshed by topics of the cluster, if there is one. */
 typedef struct vestry_sql_tabs vestry_sql_tabs;
 
-/** Options of states of tabs. Zero is the default, in brackets. */
+/** Options of states of tabs. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_sql_tabs_options {
   size_t size;              /**< sizeof(vestry_sql_tabs_options), or 0 */
   uint32_t ttl_s;           /**< a state is deleted this long after it was last written or read [30 days] */

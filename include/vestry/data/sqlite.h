@@ -80,7 +80,7 @@ typedef enum vestry_sqlite_side { VESTRY_SQLITE_OLD, VESTRY_SQLITE_NEW } vestry_
 VESTRY_API sqlite3_value *vestry_sqlite_change_value(const vestry_sqlite_change *change, vestry_sqlite_side side,
                                                      int column);
 
-/** Options of a followed database. Zero is the default, in brackets. */
+/** Options of a followed database. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_sqlite_options {
   size_t size;                    /**< sizeof(vestry_sqlite_options), or 0 */
   const char *path;               /**< the database's file; created if it does not exist. Copied */
@@ -176,7 +176,7 @@ VESTRY_API vestry_err vestry_sqlite_metrics(vestry_metrics *metrics, void *datab
 
 /* ------------------------------------------------------------------------------------------------ a pool --------- */
 
-/** Options of a pool. Zero is the default, in brackets. */
+/** Options of a pool. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_sqlite_pool_options {
   size_t size;             /**< sizeof(vestry_sqlite_pool_options), or 0 */
   const vestry_host *host; /**< memory, time and the log. Borrowed; NULL: vestry_host_default() */
