@@ -179,8 +179,8 @@ typedef struct vestry_dispatch_result {
  *  Returns  OK | NOT_FOUND (no open connection: nothing was dispatched) | INVALID, TOO_LARGE (effects, key) | CLOSED
  *           (the instance) | NO_MEMORY | LIMIT (VESTRY_DISPATCH_MAX_NESTING: nothing was dispatched) | else the first
  *           failure of an effect or interceptor; vestry_dispatch_with returns all. An effect that is not registered
- *           also fails with NOT_FOUND. To distinguish the two, use vestry_dispatch_with: its connections_count is 0 only
- *           if there was no connection
+ *           also fails with NOT_FOUND. To distinguish the two, use vestry_dispatch_with, whose connections_count is 0
+ *           only if there was no connection
  *  Threads  any; runs the effects on this thread; does not block unless an effect does */
 VESTRY_API vestry_err vestry_dispatch(vestry *v, vestry_scope scope, const vestry_key *key,
                                       const vestry_value *effects);
