@@ -191,7 +191,8 @@ VESTRY_API int vestry_route_status(vestry *v, const char *method, const char *pa
 
 /** Observer of an instance's routes. An adapter needs it inside a server that also has other handlers, because it must
  *  claim exactly the paths of vestry's routes there. The functions are called one at a time for each instance, under a
- *  lock of its routes: they must neither mount nor unmount, nor wait for a thread that does. */
+ *  lock of its routes: they must neither mount nor unmount a route (add or remove it: vestry/routes.h), nor wait for a
+ *  thread that does. */
 typedef struct vestry_route_follower {
   size_t size; /**< sizeof(vestry_route_follower), or 0 */
   /** Called before a route is mounted; method and pattern as passed to vestry_route, borrowed. OK | any other error:
@@ -231,13 +232,13 @@ VESTRY_API void vestry_turn_away(vestry *v, vestry_refusal refusal);
 /** Reserve memory for a head, or for a body that is read before vestry_serve, from vestry_bounds.max_request_bytes.
  *  Reserve the growth of a body as it grows. Give each byte back once, before the instance is destroyed.
  *  Returns  true | false (the bound would be exceeded: nothing was reserved. Answer 503, and call vestry_turn_away with
- *           BUDGET)
+ *           VESTRY_REFUSAL_BUDGET)
  *  Threads  any; does not block */
 VESTRY_API bool vestry_request_bytes_take(vestry *v, size_t bytes);
 /** Return by how many bytes reservations exceed 7/8 of vestry_bounds.max_request_bytes; 0 if they do not. If they do,
  *  an adapter that reads ahead closes connections that hold memory without a request, then the incomplete requests that
- *  hold most, and counts each as BUDGET, so that the last eighth remains for new requests. Threads any; does not
- *  block */
+ *  hold most, and counts each by vestry_turn_away with VESTRY_REFUSAL_BUDGET, so that the last eighth remains for new
+ *  requests. Threads any; does not block */
 VESTRY_API uint64_t vestry_request_bytes_excess(const vestry *v);
 /** Give reserved memory back. Threads any; does not block. */
 VESTRY_API void vestry_request_bytes_give(vestry *v, size_t bytes);

@@ -4,8 +4,8 @@
  *  A channel is a set of member connections under a scope and a key (vestry/key.h); a member leaves when its connection
  *  ends. A published event goes to every member, in the same order to all, and in order with events sent to a member
  *  alone. A channel exists while it has members: the first join makes it, and it ends when the last member has left and
- *  no call is using it. The application neither creates nor destroys it. Joining is not storing: a dispatch does not
- *  reach a stream by its channels, and a broadcast does not reach it by its keys.
+ *  no call is using it. The application neither creates nor destroys it. Joining is not storing: a dispatch
+ *  (vestry/registry.h) does not reach a stream by its channels, and a broadcast does not reach it by its keys.
  *
  *      static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
  *        vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);

@@ -271,8 +271,9 @@ static inline vestry_err vestry_connection_event(vestry_connection *connection, 
  *  Threads  any; does not block; hooks run later, on the runner */
 VESTRY_API bool vestry_connection_close(vestry_connection *connection, vestry_cause cause);
 
-/** Wake the watches of a stream, so that their steps are called (vestry/app/watch.h). Without effect on a stream that
- *  has none. The effect wake [] wakes all streams of a dispatch: vestry_dispatch(v, scope, key, VESTRY_LIST("wake")).
+/** Wake the watches of a stream: the step function of each is called (vestry/app/watch.h). Without effect on a stream
+ *  that has none. The effect wake [] wakes all streams of a dispatch: vestry_dispatch(v, scope, key,
+ *  VESTRY_LIST("wake")).
  *  Threads  any; lock-free except to wake a thread; does not block */
 VESTRY_API void vestry_connection_wake(vestry_connection *connection);
 
