@@ -6,6 +6,7 @@ commit that is checked out; each is passed to a shell: readme.py TOP COMPILER GE
 README installs into a folder (DESTDIR, by a `sudo` of this test), which represents the system in PATH, PKG_CONFIG_PATH,
 CMAKE_PREFIX_PATH and LD_LIBRARY_PATH. Programs listen at the ports that the pages name, in a separate network
 namespace; if none can be created, the test is skipped (77)."""
+import fcntl
 import importlib.util
 import os
 import re
@@ -158,6 +159,18 @@ def programs(system):
         program.ctrl_c()
 
 
+def builds(system):
+    """A build waits for another one in the same folder, because both write the same files."""
+    with open(system.clone / "build/build.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        second = subprocess.Popen(["scripts/build"], cwd=system.clone, env=system.environment, stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.PIPE, text=True)
+        waits = any("waiting for another build" in line for line in second.stderr)
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        second.communicate(timeout=PATIENCE_S)
+    assert waits and second.returncode == 0, f"{waits} {second.returncode}"
+
+
 def demos(system):
     """Each demo that README, the guide or the examples name starts, serves its page, and ends by Ctrl-C."""
     readme = (system.clone / "README.md").read_text()
@@ -268,7 +281,7 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         system = System(Path(scratch).resolve())
         system.run(f"git -c safe.directory='*' clone --quiet {TOP} {system.clone}", "/")
-        for part in (install, programs, demos, shells, guide, first_hour):
+        for part in (install, programs, builds, demos, shells, guide, first_hour):
             began = time.monotonic()
             part(system)
             print(f"-- {part.__name__}: {time.monotonic() - began:.0f} s", flush=True)
