@@ -272,7 +272,7 @@
     const got = await get(`/channels?${live.query()}`);
     table(heads($('channels'), 'channels', channel), got.channels, channel, c => c.number);
     facts($('channels-counts'), [['channels', got.live_count], ['created', got.made_count], ['ended', got.ended_count],
-      ['refused because of max_channels_count', got.refused_count]]);
+      ['refused (maximum)', got.refused_count]]);
     live.shown(got.channels.length, got.live_count, got.next, 'no channels');
   }
   const rendered = [
