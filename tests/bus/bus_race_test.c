@@ -10,6 +10,7 @@
 #include "connection/probe.h"
 #include "runtime/random.h"
 #include "support/topic.h"
+#include "support/until.h"
 
 enum { PUBLISHERS = 2, GUESTS = 2, STREAMS = 6, LOUD = 300, VISITS = 300, ROUNDS = 30 };
 
@@ -276,7 +277,7 @@ static void leave_slowly(const vestry_bus_message *message, void *ctx) {
   patient *p = ctx;
   if (p->handle) assert_false(vestry_unsubscribe(p->handle)); /* its own call is running */
   pthread_barrier_wait(&p->inside);
-  while (vestry_connection_look(message->connection).state != VESTRY_STATE_CLOSED) sched_yield();
+  WAIT_WHILE(vestry_connection_look(message->connection).state != VESTRY_STATE_CLOSED);
   p->value = 1; /* the runner is about to call the hooks */
 }
 

@@ -9,6 +9,7 @@
 #include "runtime/random.h"
 #include "support/patience.h"
 #include "support/test.h"
+#include "support/until.h"
 #include "web/client.h"
 
 static server s;
@@ -58,10 +59,9 @@ static const char *ask(const char *method, const char *path, const char *body) {
 
 /* Wait until the request gets this answer, because a timer removes handlers. */
 static void wait_for(const char *method, const char *path, const char *answer) {
-  for (double until = seconds_now() + PATIENCE_S; strcmp(ask(method, path, ""), answer) != 0;) {
+  unsigned looks = 0;
+  for (double until = seconds_now() + PATIENCE_S; strcmp(ask(method, path, ""), answer) != 0; until_pause(looks++))
     if (seconds_now() > until) fail_msg("%s %s is not answered %s", method, path, answer);
-    sched_yield();
-  }
 }
 
 static void handlers_registered_after_vestry_are_reached(void **state) {

@@ -154,7 +154,7 @@ static void descriptors_remain_if_clients_exceed_them(void **state) {
     attack(said[1], heard[0], &own);
   }
   assert_int_equal(read(said[0], &word, 1), 1);
-  while (open_descriptors() < before + 12 + 20) sched_yield(); /* the server accepts as many as it can, and waits */
+  WAIT_WHILE(open_descriptors() < before + 12 + 20); /* the server accepts as many as it can, and waits */
   int another = dup(said[0]);
   assert_true(another >= 0);
   close(another);

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "connection/connection.h"
 #include "connection/listener.h"
+#include "support/until.h"
 
 static const vestry_profile brotli = {.ops = &vestry_profile_brotli}, gzip = {.ops = &vestry_profile_gzip},
                             own = {.ops = &test_chain},
@@ -296,7 +297,7 @@ static void empty_output_is_not_written(void **state) {
 enum { WANTING = 4 };
 static _Atomic(int) wanting, encoded;
 static vestry_err encode_when_all_want(void *encoder, const void *data, size_t len, vestry_sink *sink) {
-  while (atomic_load(&wanting) < WANTING) sched_yield();
+  WAIT_WHILE(atomic_load(&wanting) < WANTING);
   atomic_fetch_add(&encoded, 1);
   return test_chain.encode(encoder, data, len, sink);
 }

@@ -9,8 +9,10 @@
 
 #include "app/history/histories.h"
 #include "channel/log_tab.h"
+#include "support/litmus.h"
 #include "support/test.h"
 #include "support/test_host.h"
+#include "support/until.h"
 
 enum { WRITERS = 2, TABS = 3, ROUNDS = 400 };
 #define LOG     VESTRY_KEY("log")
@@ -60,7 +62,7 @@ static void *write_lines(void *ctx) {
 
 static void break_off(log_tab *t) {
   vestry_connection_close(vestry_memory_look(t->stream).connection, VESTRY_CAUSE_SIZE);
-  while (!vestry_memory_look(t->stream).ended) sched_yield();
+  WAIT_WHILE(!vestry_memory_look(t->stream).ended);
 }
 
 static _Atomic(unsigned) seeds;
@@ -71,18 +73,18 @@ static void *open_and_close(void *ctx) {
   log_tab t = {0};
   for (int i = 0; i < ROUNDS; i++) {
     log_tab_connect(&t, r->v, live, r);
-    for (int k = rand_r(&random) % 20; k > 0; k--) sched_yield();
+    litmus_dally(rand_r(&random) % 5000);
     break_off(&t);
     size_t all = vestry_memory_look(t.stream).received.len;
     log_tab_read(&t, rand_r(&random) % 3 ? SIZE_MAX : all ? (size_t)rand_r(&random) % all : 0);
     log_tab_cut(&t);
   }
   atomic_fetch_sub(&r->coming, 1);
-  while (atomic_load(&r->writing)) sched_yield();
+  WAIT_WHILE(atomic_load(&r->writing));
   log_tab_connect(&t, r->v, live, r);
   vestry_connection *connection = vestry_memory_look(t.stream).connection;
   vestry_connection_close(connection, VESTRY_CAUSE_CLOSED); /* accepted events are written */
-  while (!vestry_memory_look(t.stream).ended) sched_yield();
+  WAIT_WHILE(!vestry_memory_look(t.stream).ended);
   log_tab_read(&t, SIZE_MAX);
   assert_int_equal(t.wrong, 0);
   assert_int_equal(t.broken, 0);

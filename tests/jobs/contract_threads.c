@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Threads that run jobs: they are woken, renew leases, and stop. */
 #include "jobs/contract.h"
+#include "support/until.h"
 
 /* Polling finds no job, because poll_ms is a minute and the clock does not advance. */
 /* capability: L7, M3 */
@@ -126,7 +127,7 @@ static vestry_err hold_connection(vestry_job *job, void *app) {
   (void)job;
   assert_int_equal(crew_of()->hold(n, &loan), VESTRY_OK);
   atomic_fetch_add(&holding_count, 1);
-  while (atomic_load(&is_to_hold)) sched_yield();
+  WAIT_WHILE(atomic_load(&is_to_hold));
   crew_of()->let_go(loan);
   return VESTRY_OK;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "jobs/crew.h"
+#include "support/until.h"
 
 _Atomic(int64_t) crew_clock_ms;
 
@@ -44,7 +45,7 @@ vestry_err crew_work(vestry_job *job, void *app) {
   assert_int_equal(((const char *)job->payload.data)[c->seen_len], 0);
   const int call = atomic_fetch_add(&c->calls, 1);
   if (c->meanwhile) c->meanwhile(c, n, job);
-  while (atomic_load(&c->is_held) && !vestry_job_is_over(job)) sched_yield();
+  WAIT_WHILE(atomic_load(&c->is_held) && !vestry_job_is_over(job));
   if (atomic_load(&c->is_held)) return VESTRY_CLOSED;
   return c->answers[call % 32];
 }

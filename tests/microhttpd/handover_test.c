@@ -18,6 +18,7 @@
 #include "adapter/microhttpd/adapter.h"
 #include "microhttpd/server.h"
 #include "support/descriptors.h"
+#include "support/litmus.h"
 #include "support/test.h"
 #include "support/until.h"
 #include "web/client.h"
@@ -340,7 +341,7 @@ static void let_pass(unsigned seconds) {
     server_open(&s, &other);
     client_abort(&other);
     double soon = seconds_now() + 0.1;
-    while (atomic_load(&looks_count) == before && seconds_now() < soon) sched_yield();
+    WAIT_WHILE(atomic_load(&looks_count) == before && seconds_now() < soon);
   }
   assert_int_not_equal(atomic_load(&looks_count), before);
 }
@@ -539,7 +540,7 @@ static void hand_over_races_with_every_end(void **state) {
         client_ask(&clients[i], s.port, "GET", brief[i] ? "/brief" : "/stream", "Datastar-Request: true\r\n");
         goes[i] = random_below(3) == 0;
         if (!goes[i]) continue;
-        for (unsigned wait = random_below(200); wait; wait--) sched_yield();
+        litmus_dally(random_below(50000));
         if (random_below(2))
           client_abort(&clients[i]);
         else

@@ -162,7 +162,7 @@ static void server_stops_while_clients_send_invalid_requests(void **state) {
     senders t = {.port = s.port};
     pthread_t threads[SENDERS];
     for (int i = 0; i < SENDERS; i++) assert_int_equal(pthread_create(&threads[i], NULL, send_nonsense, &t), 0);
-    while (atomic_load(&t.said) < SENDERS * AT_ONCE) sched_yield();
+    WAIT_WHILE(atomic_load(&t.said) < SENDERS * AT_ONCE);
     vestry_server_destroy(s.adapter);
     s.adapter = NULL;
     atomic_store(&t.over, true);

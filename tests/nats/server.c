@@ -18,6 +18,7 @@
 #include "support/patience.h"
 #include "support/port.h"
 #include "support/test.h"
+#include "support/until.h"
 
 static struct sockaddr_in address_of(int port) {
   return (struct sockaddr_in){
@@ -92,7 +93,8 @@ void nats_server_start(nats_server *server, const char *config) {
   char log[128];
   snprintf(log, sizeof log, "%s/server.log", server->folder);
   nats_server_launch(server, config);
-  for (time_t until = time(NULL) + PATIENCE_S; !listens(server->port); sched_yield()) {
+  unsigned looks = 0;
+  for (time_t until = time(NULL) + PATIENCE_S; !listens(server->port); until_pause(looks++)) {
     if (waitpid(server->pid, NULL, WNOHANG) == server->pid || time(NULL) > until) {
       server->pid = 0;
       show(log);

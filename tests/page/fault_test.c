@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "page/tabs.h"
+#include "support/until.h"
 
 /* ------------------------------------------------------------------------------------------------ no memory ------- */
 
@@ -578,7 +579,7 @@ static void *refresh_all_the_time(void *ctx) {
   while (!atomic_load(&s->over)) {
     int before = atomic_load(&weather);
     (void)vestry_refresh(s->pages, "weather", NULL);
-    while (!atomic_load(&s->over) && atomic_load(&weather) == before) sched_yield();
+    WAIT_WHILE(!atomic_load(&s->over) && atomic_load(&weather) == before);
   }
   return NULL;
 }
@@ -605,7 +606,8 @@ static void streams_end_while_their_events_are_used(void **state) {
       const vestry_memory_call call = {.path = i % 2 ? "/" : "/shared", .datastar = true};
       assert_int_equal(vestry_memory_request(v, &call, NULL, NULL, &tabs[i]), VESTRY_OK);
     }
-    for (int until = atomic_load(&weather) + RENDERS; atomic_load(&weather) < until;) sched_yield();
+    const int until = atomic_load(&weather) + RENDERS;
+    WAIT_WHILE(atomic_load(&weather) < until);
     for (int i = 0; i < TABS; i++) vestry_memory_destroy(tabs[i]);
   }
   atomic_store(&s.over, true);

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "support/site.h"
+#include "support/until.h"
 
 typedef struct suite {
   site on;
@@ -281,14 +282,14 @@ static void end_slow(vestry_render *render, void *ctx) {
 static vestry_err make_slowly(vestry_render *render, vestry_html *html, void *app) {
   slow *s = app;
   atomic_store(&s->is_inside, true);
-  while (!atomic_load(&s->is_leaving)) sched_yield();
+  WAIT_WHILE(!atomic_load(&s->is_leaving));
   vestry_render_begin(render, html);
   return vestry_render_end(render, html);
 }
 
 static void *leave(void *ctx) {
   slow *s = ctx;
-  while (!atomic_load(&s->is_inside)) sched_yield();
+  WAIT_WHILE(!atomic_load(&s->is_inside));
   atomic_store(&s->is_leaving, true);
   assert_int_equal(vestry_pages_unobserve(s->pages, s), VESTRY_OK);
   assert_true(atomic_load(&s->has_ended));

@@ -11,6 +11,7 @@
 #include "support/patience.h"
 #include "support/port.h"
 #include "support/test.h"
+#include "support/until.h"
 
 static const char program[] = "/usr/sbin/pgbouncer";
 
@@ -48,7 +49,8 @@ void postgres_pooler_start(postgres_pooler *pooler, const postgres_server *serve
            pooler->port);
   write_settings(pooler, server, mode, path);
   pooler->pid = postgres_server_launch(server, (const char *const[]){program, path, NULL});
-  for (time_t until = time(NULL) + PATIENCE_S; PQping(pooler->url) != PQPING_OK; sched_yield())
+  unsigned looks = 0;
+  for (time_t until = time(NULL) + PATIENCE_S; PQping(pooler->url) != PQPING_OK; until_pause(looks++))
     if (waitpid(pooler->pid, NULL, WNOHANG) == pooler->pid || time(NULL) > until) fail_msg("PgBouncer did not start");
 }
 

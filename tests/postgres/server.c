@@ -19,6 +19,7 @@
 #include "support/patience.h"
 #include "support/port.h"
 #include "support/test.h"
+#include "support/until.h"
 
 enum { ARGUMENTS_MAX = 64 };
 static const char root[] = "/usr/lib/postgresql";
@@ -134,7 +135,8 @@ void postgres_server_start(postgres_server *server, const char *const *settings)
     arguments[count++] = *settings;
   }
   server->pid = postgres_server_launch(server, arguments);
-  for (time_t until = time(NULL) + PATIENCE_S; PQping(server->url) != PQPING_OK; sched_yield()) {
+  unsigned looks = 0;
+  for (time_t until = time(NULL) + PATIENCE_S; PQping(server->url) != PQPING_OK; until_pause(looks++)) {
     if (waitpid(server->pid, NULL, WNOHANG) == server->pid || time(NULL) > until) {
       server->pid = 0;
       show_log(server);

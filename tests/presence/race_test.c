@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "support/test.h"
+#include "support/until.h"
 #include "vestry/app/presence.h"
 #include "vestry/testing/memory.h"
 
@@ -98,8 +99,7 @@ static void counts_are_exact_with_threads(void **state) {
       assert_int_equal(pthread_create(&threads[i], NULL, open_and_close, &crowds[i]), 0);
     }
     for (size_t i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
-    for (int place = 0; place < PLACES; place++)
-      while (vestry_presence_count(b->presence, VESTRY_KEY("p", place))) sched_yield();
+    for (int place = 0; place < PLACES; place++) WAIT_WHILE(vestry_presence_count(b->presence, VESTRY_KEY("p", place)));
     assert_int_equal(vestry_stop(b->v, VESTRY_NEVER_MS), VESTRY_OK);
     vestry_presence *presence = b->presence;
     vestry_runtime_stop(vestry_parts_of(b->v)->runtime); /* all pending changes have been reported */
@@ -124,7 +124,7 @@ static void take_slowly(const vestry_presence_change *change, void *ctx) {
   slow *s = ctx;
   sprintf(s->text + strlen(s->text), "%c%s@%zu ", change->here ? '+' : '-', change->who, change->here_count);
   atomic_store(&s->is_inside, true);
-  while (!atomic_load(&s->may_go_on)) sched_yield();
+  WAIT_WHILE(!atomic_load(&s->may_go_on));
   atomic_fetch_add(&s->told, 1);
 }
 
@@ -138,7 +138,7 @@ static vestry_memory_exchange *enter(slow *s, const char *who) {
 
 static void leave(slow *s, const char *who, vestry_memory_exchange *stream) {
   vestry_memory_destroy(stream);
-  while (vestry_presence_is(s->presence, VESTRY_KEY("p", 1), who)) sched_yield();
+  WAIT_WHILE(vestry_presence_is(s->presence, VESTRY_KEY("p", 1), who));
 }
 
 /* While it is slow, at most one change per member is pending, and none for a member whose state is as reported. */
@@ -150,7 +150,7 @@ static void slow_on_change_receives_only_remaining_changes(void **state) {
   const vestry_presence_options options = {.grace_ms = 1, .max_count = 4, .on_change = take_slowly, .ctx = &s};
   assert_int_equal(vestry_presence_create(s.v, &options, &s.presence), VESTRY_OK);
   vestry_memory_exchange *ada = enter(&s, "ada");
-  while (!atomic_load(&s.is_inside)) sched_yield();
+  WAIT_WHILE(!atomic_load(&s.is_inside));
   for (int i = 0; i < 30; i++) leave(&s, "bob", enter(&s, "bob"));
   leave(&s, "cyd", enter(&s, "cyd"));
   leave(&s, "ada", ada); /* four fit: members without a pending change need no room */
@@ -163,7 +163,7 @@ static void slow_on_change_receives_only_remaining_changes(void **state) {
   assert_non_null(vestry_memory_look(ada).connection);
   leave(&s, "ada", ada);
   atomic_store(&s.may_go_on, true);
-  while (atomic_load(&s.told) < 5) sched_yield();
+  WAIT_WHILE(atomic_load(&s.told) < 5);
   vestry_presence_destroy(s.presence);
   assert_string_equal(s.text, "+ada@1 +dan@2 +cyd@3 +eve@4 -ada@3 ");
   vestry_memory_destroy(dan), vestry_memory_destroy(cyd), vestry_memory_destroy(eve);

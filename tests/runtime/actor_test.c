@@ -8,6 +8,7 @@
 #include "runtime/runtime.h"
 #include "support/test.h"
 #include "support/test_host.h"
+#include "support/until.h"
 
 /* An actor that counts everything, and runs the functions of a test inside a run or a wake. */
 typedef struct probe {
@@ -198,7 +199,7 @@ static void notify_of_a_ready_actor_publishes_earlier_writes(void **state) {
   vsi_actor_notify(&p.actor);
   pthread_t thread;
   assert_int_equal(pthread_create(&thread, NULL, write_note, &n), 0);
-  while (!atomic_load_explicit(&n.written, memory_order_relaxed)) sched_yield();
+  WAIT_WHILE(!atomic_load_explicit(&n.written, memory_order_relaxed));
   assert_true(vestry_runtime_step(runtime));
   assert_int_equal(p.left, 7);
   pthread_join(thread, NULL);

@@ -9,8 +9,10 @@
 #include "runtime/latch.h"
 #include "runtime/random.h"
 #include "runtime/runtime.h"
+#include "support/litmus.h"
 #include "support/test.h"
 #include "support/test_host.h"
+#include "support/until.h"
 
 /* The program is linked with --wrap=pthread_create, so that the test can let thread creation fail, and count
  * threads. */
@@ -255,7 +257,7 @@ static void busy_actor_does_not_starve_a_blocked_workers_queue(void **state) {
   latch_wait(&h.started, 1);
   vsi_actor_notify(&blocker.actor);
   latch_wait(&s.entered, 1);
-  while (!atomic_load(&h.enough) && !atomic_load(&h.gave_up)) sched_yield();
+  WAIT_WHILE(!atomic_load(&h.enough) && !atomic_load(&h.gave_up));
   latch_add(&s.leave);
   vestry_runtime_destroy(runtime);
   assert_int_equal(waiting.runs, 1);
@@ -423,7 +425,7 @@ static void *stop_runtime(void *argument) {
 }
 
 static void take_a_while(task *t) {
-  for (int i = 0; i < 300; i++) sched_yield();
+  litmus_dally(100000);
   *(bool *)t->ctx = true;
 }
 
@@ -440,7 +442,7 @@ static void concurrent_stops_all_wait_for_the_work(void **state) {
     pthread_t threads[3];
     for (int i = 0; i < 3; i++) assert_int_equal(pthread_create(&threads[i], NULL, stop_runtime, &s), 0);
     latch_wait(&s.about_to, 3);
-    for (int i = 0; i < 20; i++) sched_yield();
+    litmus_dally(5000);
     vestry_runtime_stop(s.runtime);
     assert_true(ended);
     for (int i = 0; i < 3; i++) pthread_join(threads[i], NULL);

@@ -8,8 +8,10 @@
 #include "base/memory.h"
 #include "runtime/latch.h"
 #include "runtime/random.h"
+#include "support/litmus.h"
 #include "support/test.h"
 #include "support/test_host.h"
+#include "support/until.h"
 #include "vestry/runtime.h"
 
 enum { MS = 1000000 };
@@ -365,7 +367,7 @@ static void running_fire_respects_a_new_deadline(void **state) {
     assert_int_equal(pthread_create(&setter, NULL, set_slowly, &s), 0);
     latch_wait(&s.asked, 1);
     assert_int_equal(pthread_create(&stepper, NULL, step_once, b->runtime), 0);
-    while (vestry_runtime_next_deadline_ns(b->runtime) != UINT64_MAX) sched_yield(); /* it has left the wheel */
+    WAIT_WHILE(vestry_runtime_next_deadline_ns(b->runtime) != UINT64_MAX); /* it has left the wheel */
     latch_add(&s.released);
     pthread_join(setter, &set);
     assert_non_null(set);
@@ -420,7 +422,7 @@ static void ring_mortal(vestry_timer *timer, void *ctx) {
   m->leaves = false;
   m->calls++;
   latch_add(&m->rung);
-  for (int i = 0; i < 50; i++) sched_yield(); /* give the destroyer time to arrive */
+  litmus_dally(20000); /* give the destroyer time to arrive */
   m->leaves = true;
   atomic_fetch_sub(&m->inside, 1);
 }

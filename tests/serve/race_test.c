@@ -7,6 +7,7 @@
 #include "registry/targets.h"
 #include "serve/wire.h"
 #include "store/store.h"
+#include "support/until.h"
 #include "vestry/registry.h"
 
 #define TICK "[\"patch-signals\", {\"n\": 1}]"
@@ -151,7 +152,7 @@ static vestry_err show_and_refuse(vestry_dispatch_context *context, const json_t
   (void)effect;
   o->connection = vestry_connection_ref(vestry_context_info(context)->opened);
   assert_int_equal(pthread_create(&o->thread, NULL, fill, o), 0);
-  while (!atomic_load_explicit(&o->told, memory_order_relaxed)) sched_yield();
+  WAIT_WHILE(!atomic_load_explicit(&o->told, memory_order_relaxed));
   return vestry_context_refuse(context, VESTRY_LIMIT);
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Streams end with their session, and can begin with a login. */
 #include "session/members.h"
+#include "support/litmus.h"
+#include "support/until.h"
 #include "vestry/app/presence.h"
 #include "vestry/registry.h"
 
@@ -280,7 +282,7 @@ typedef struct opening {
 
 static void *open_streams(void *ctx) {
   opening *all = ctx;
-  while (!atomic_load(&all->go)) sched_yield();
+  WAIT_WHILE(!atomic_load(&all->go));
   for (int i = 0; i < 40; i++) {
     all->streams[i] = (wire){.path = "/live", .datastar = true, .headers = {{"Cookie", all->b->cookie}}};
     assert_int_equal(wire_serve(all->w, &all->streams[i], NULL, NULL), VESTRY_OK);
@@ -306,7 +308,7 @@ static void stream_opened_during_logout_ends(void **state) {
     pthread_t opener;
     assert_int_equal(pthread_create(&opener, NULL, open_streams, &all), 0);
     atomic_store(&all.go, true);
-    for (int i = 0; i < round % 7; i++) sched_yield();
+    litmus_dally(round % 7 * 2000);
     wire r = {.method = "POST", .path = "/logout", .headers = {{"Cookie", out.cookie}}};
     assert_int_equal(wire_serve(&w, &r, NULL, NULL), VESTRY_OK);
     assert_int_equal(r.status, 200);

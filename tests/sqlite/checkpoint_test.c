@@ -80,8 +80,7 @@ static void *read_by_turns(void *ctx) {
     if (sqlite3_step(statement) != SQLITE_ROW) return r;
     const unsigned begun = atomic_fetch_add(&r->begun, 1) + 1;
     const uint64_t waits = stats_of(r->s).waits_count;
-    while (atomic_load(&r->begun) == begun && stats_of(r->s).waits_count == waits && !atomic_load(&r->is_over))
-      sched_yield();
+    WAIT_WHILE(atomic_load(&r->begun) == begun && stats_of(r->s).waits_count == waits && !atomic_load(&r->is_over));
     if (vestry_sql_end(loan, VESTRY_OK)) return r;
   }
   return NULL;

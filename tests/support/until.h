@@ -16,19 +16,23 @@
 #include "support/patience.h"
 #include "support/test.h"
 
-enum { UNTIL_YIELDS = 100 };
+enum { UNTIL_YIELDS = 10, UNTIL_PAUSE_NS = 50000, UNTIL_MOST_PAUSES = 20 };
 
 typedef struct until_wait {
   unsigned looks;
   time_t end_s; /* of the monotonic clock; 0: not checked yet */
 } until_wait;
 
-/* The pause between two checks: short at first, then a millisecond. */
+/* The pause between two checks: short at first, then up to a millisecond. A thread that only yields takes a processor
+ * from the thread that it waits for. On a busy machine each yield may cost it a time slice of every other thread. */
 static inline void until_pause(unsigned looks) {
-  if (looks < UNTIL_YIELDS)
+  if (looks < UNTIL_YIELDS) {
     sched_yield();
-  else
-    poll(NULL, 0, 1);
+    return;
+  }
+  const unsigned pauses = looks - UNTIL_YIELDS + 1;
+  const struct timespec pause = {.tv_nsec = UNTIL_PAUSE_NS * (pauses < UNTIL_MOST_PAUSES ? pauses : UNTIL_MOST_PAUSES)};
+  ppoll(NULL, 0, &pause, NULL);
 }
 
 static inline void until_look(until_wait *wait, const char *file, int line, const char *condition) {
@@ -46,6 +50,12 @@ static inline void until_look(until_wait *wait, const char *file, int line, cons
   do {                                                                                                                 \
     until_wait wait_ = {0};                                                                                            \
     while (!(condition)) until_look(&wait_, __FILE__, __LINE__, #condition);                                           \
+  } while (0)
+
+/* For threads other than the test's own, which cannot fail the test. */
+#define WAIT_WHILE(condition)                                                                                          \
+  do {                                                                                                                 \
+    for (unsigned looks_ = 0; condition; looks_++) until_pause(looks_);                                                \
   } while (0)
 
 #endif

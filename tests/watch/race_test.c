@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "support/test.h"
+#include "support/until.h"
 #include "vestry/app/watch.h"
 #include "vestry/registry.h"
 #include "vestry/testing/memory.h"
@@ -156,7 +157,7 @@ static void *request_and_wait(void *ctx) {
   for (int i = 0; i < WAKES; i++) {
     size_t mine = atomic_fetch_add_explicit(&e->asked, 1, memory_order_relaxed) + 1;
     vestry_connection_wake(e->connection);
-    while (atomic_load_explicit(&e->seen, memory_order_relaxed) < mine) sched_yield();
+    WAIT_WHILE(atomic_load_explicit(&e->seen, memory_order_relaxed) < mine);
   }
   return NULL;
 }
@@ -240,7 +241,7 @@ static void step_on_own_runtime_may_block(void **state) {
                    VESTRY_OK);
   atomic_store(&e.asked, 1);
   vestry_connection_wake(vestry_memory_look(other).connection);
-  while (!atomic_load(&e.seen)) sched_yield();
+  WAIT_WHILE(!atomic_load(&e.seen));
   vestry_memory_mode_set(page, VESTRY_MEMORY_HANGS_UP);
   assert_int_equal(vestry_stop(v, 20), VESTRY_TIMEOUT); /* stop waits for the step */
   pthread_mutex_lock(&s.gate.lock);

@@ -230,7 +230,7 @@ static void hold(const kind *of, client readers[READERS]) {
 /* Memory that handlers allocated for refused or aborted answers is freed a moment later. */
 static void wait_for_resident(const kind *of, size_t most) {
   double until = seconds_now() + PATIENCE_S;
-  while (is_plain && resident() > most && seconds_now() < until) sched_yield();
+  WAIT_WHILE(is_plain && resident() > most && seconds_now() < until);
   if (is_plain && resident() > most)
     fail_msg("%s %s: %zu MB are more than %zu", of->path, of->headers, resident() / MB, most / MB);
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "support/test.h"
+#include "support/until.h"
 #include "vestry/app/watch.h"
 #include "web/client.h"
 
@@ -58,7 +59,7 @@ static void ask(client *c, const char *method) {
 }
 
 static void wait_end(feed *f) {
-  while (!atomic_load(&f->ends)) sched_yield();
+  WAIT_WHILE(!atomic_load(&f->ends));
   assert_int_equal(atomic_load(&f->ends), 1);
 }
 
