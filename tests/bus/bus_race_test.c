@@ -231,8 +231,8 @@ static void take_your_time(const vestry_bus_message *message, void *ctx) {
   patient *p = ctx;
   pthread_barrier_wait(&p->inside);
   vestry_bus_stats stats = {0};
-  do vsi_bus_stats_get(p->bus, &stats);
-  while (!stats.ended_count); /* another thread has begun to end it, and waits */
+  WAIT_WHILE(
+      (vsi_bus_stats_get(p->bus, &stats), !stats.ended_count)); /* another thread has begun to end it, and waits */
   p->value = 1;
 }
 

@@ -172,8 +172,8 @@ static void append_body(client *c, const char *data, size_t len) {
  * answer. Returns the end of the answer, if it is complete. */
 static size_t read_chunks(client *c, size_t at) {
   enum { MOST_LINE = 32 };
-  if (c->whole_at < at) c->whole_at = at, c->whole_len = c->whole_count = 0; /* that was another answer */
-  c->body_len = c->whole_len;
+  if (c->whole_at < at) c->whole_at = at, c->whole_len = c->whole_count = c->part_len = 0; /* that was another answer */
+  c->body_len = c->whole_len + c->part_len;
   c->chunks_count = c->whole_count;
   append_body(c, "", 0);
   while (c->whole_at < c->len) {
@@ -185,7 +185,8 @@ static size_t read_chunks(client *c, size_t at) {
     assert_int_equal(*end, 0); /* a size and nothing else */
     at = (size_t)(line_end + 2 - c->text);
     size_t there = c->len - at < size ? c->len - at : size;
-    append_body(c, c->text + at, there);
+    append_body(c, c->text + at + c->part_len, there - c->part_len);
+    c->part_len = there;
     if (c->len - at < size + 2) return 0;
     assert_memory_equal(c->text + at + size, "\r\n", 2);
     at += size + 2;
@@ -195,6 +196,7 @@ static size_t read_chunks(client *c, size_t at) {
     }
     c->whole_at = at;
     c->whole_len = c->body_len;
+    c->part_len = 0;
     c->whole_count = ++c->chunks_count;
   }
   return 0;

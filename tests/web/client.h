@@ -23,8 +23,9 @@ typedef struct client {
   char *body;  /* of the current answer, without framing; terminated */
   size_t body_len, body_capacity;
   size_t chunks_count;
-  /* The offset of the first incomplete chunk, and the length and number of the chunks before it; 0: unknown. */
-  size_t whole_at, whole_len, whole_count;
+  /* The offset of the first incomplete chunk, and the length and number of the chunks before it; 0: unknown. The bytes
+   * of that chunk that are in the body already. */
+  size_t whole_at, whole_len, whole_count, part_len;
   bool complete; /* its length was reached, or its final chunk arrived */
   char header[256];
   struct client_tls *tls; /* NULL: plain */

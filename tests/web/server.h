@@ -110,7 +110,7 @@ void server_patch(vestry_connection *connection, const char *json);
  * STALLING_BYTES. Returns its connection, borrowed. The server closes the socket after the stream. The options must
  * allow the connection to queue STALLING_QUEUE_BYTES. */
 vestry_connection *server_open_stalled(server *s, struct client *c);
-enum { STALLING_BYTES = 32 << 20, STALLING_QUEUE_BYTES = STALLING_BYTES + 65536 };
+enum { STALLING_BYTES = 8 << 20, STALLING_QUEUE_BYTES = STALLING_BYTES + 65536 };
 void server_assert_stalling_text(const char *text);
 /* Check that the server answers a request on a separate connection. */
 void server_assert_serves(server *s);
