@@ -5,12 +5,13 @@
  *  key can hold several values; a value under a key is an entry. Each entry leaves exactly once, with one cause: the
  *  store calls the purge hook, then close, then unref for its value.
  *
- *      static const vestry_value_ops functions = {.ref = item_ref, .unref = item_unref, .close = item_close};
- *      vestry_store_options options = {.value = &functions, .idle_ms = 600000, .max_count = 10000};
- *      vestry_store_create("lru", &options, &store);
- *      vestry_store_put(store, scope, &key, value, VESTRY_KEEP_REPLACE, 0, &put);
- *      count = 4; vestry_store_get(store, scope, &key, found, &count);   // … use … and unref each
- *      vestry_store_remove(store, scope, &key, VESTRY_CAUSE_REMOVED, NULL);
+ *      static const vestry_value_ops ops = {.ref = item_ref, .unref = item_unref, .close = item_close}; // yours
+ *      vestry_scope scope = {0}; // no owner
+ *      vestry_store *store;
+ *      vestry_err error = vestry_store_create("lru", &(vestry_store_options){.value = &ops, .max_count = 500}, &store);
+ *      if (!error) error = vestry_store_put(store, scope, VESTRY_KEY("item", 1), item, VESTRY_KEEP_REPLACE, 0, NULL);
+ *      void *found[4]; size_t count = 4; // in: capacity, out: number
+ *      if (!error) error = vestry_store_get(store, scope, VESTRY_KEY("item", 1), found, &count); // then unref each
  *
  *  The second half of this header is the interface for other store implementations. */
 #ifndef VESTRY_STORE_H
@@ -31,7 +32,7 @@ typedef struct vestry_store vestry_store;
 typedef struct vestry_value_ops {
   size_t size; /**< sizeof(vestry_value_ops), or 0 */
   /** Take a reference. May run under a lock of the store, so it must do nothing but increment a counter. (The lock
-   *  prevents that get returns a value that is being freed.) */
+   *  keeps vestry_store_get from returning a value that another thread is freeing.) */
   void (*ref)(void *value);
   /** Drop a reference. No lock is held; may call the store. */
   void (*unref)(void *value);
@@ -63,20 +64,20 @@ typedef struct vestry_purged {
 
 /** Called once for each entry that leaves the store for any reason (removed, replaced, evicted, expired), before its
  *  close, on a thread that calls the store, or that drives it (vestry_store_drive). No lock is held; may call the
- *  store. A hook that puts the value into a full store again evicts another value. */
+ *  store. A hook may put the value back; a full store then evicts another value. */
 typedef void (*vestry_purge_fn)(const vestry_purged *purged, void *ctx);
 
 /** Eviction order of an "lru" store.
  *
- *  - max_count, of the whole store: the least recently used value is evicted. The time of a use is recorded in steps of
- *    about 1/4,000 of the shorter of idle_ms and lifetime_ms, rounded up to whole ms (150 ms if both are "never"). A
- *    value last used in an earlier step is evicted first; within a step the order is exact among values of one key, and
- *    approximate among keys.
+ *  - max_count, of the whole store: the least recently used value is evicted. The store records uses in steps of about
+ *    min(idle_ms, lifetime_ms) / 4,000, rounded up to whole ms (150 ms if both are "never"). A value last used in an
+ *    earlier step is evicted first; within a step the order is exact among values of one key, and approximate among
+ *    keys.
  *  - max_per_scope_count: the least recently used value of the scope is evicted, in exact order. An ended value
- *    (has_ended) among the 64 least recently used is evicted first. The value being put is never evicted: LIMIT if the
- *    scope has no other.
- *  - many_count of KEEP_MANY, in a "hash" store, too: the value of the key that was put first is evicted. An ended
- *    value among the 64 oldest is evicted first.
+ *    (has_ended) among the 64 least recently used is evicted before it. A put never evicts its own value, which may be
+ *    in the scope under other keys; it returns LIMIT if the scope has no other value.
+ *  - many_count of KEEP_MANY, in a "hash" store, too: the value that was put first under the key is evicted, but before
+ *    it an ended value among the 64 oldest of the key.
  *
  *  A put uses the value that it puts. A lookup (get, with) uses all values of its key in the order of their puts, so
  *  the newest becomes the most recently used. */
@@ -99,8 +100,8 @@ typedef struct vestry_store_options {
   size_t max_count;           /**< lru: maximum number of entries, then eviction; 0: 10,000. hash: FULL beyond it;
                                    0: no maximum */
   uint64_t idle_ms;           /**< lru: an entry that was not used for this time leaves with cause IDLE; 0: 10 minutes
-                                   (vestry_options: never); VESTRY_NEVER_MS: never. If entries are used through
-                                   used_ns, they may leave late, at most after twice idle_ms. hash: ignored */
+                                   (vestry_options: never); VESTRY_NEVER_MS: never. An entry whose latest use only
+                                   used_ns reports may leave late, at most after twice idle_ms. hash: ignored */
   uint64_t lifetime_ms;       /**< lru: an entry leaves with cause EXPIRED this time after its first put; 0: never.
                                    hash: ignored */
   size_t max_per_scope_count; /**< lru: maximum number of entries of one scope, then eviction with cause SIZE; 0: no
@@ -114,16 +115,16 @@ typedef struct vestry_store_options {
 #define VESTRY_STORE_OPTIONS_INIT                                                                                      \
   { sizeof(vestry_store_options), NULL, NULL, NULL, NULL, 0, 0, 0, 0, NULL, 0 }
 
-/** Behaviour of a put whose key has other values already. If the key already has the value itself, it is only marked as
- *  used, under every policy: the put returns OK, and the value's position, creation time and handle do not change (with
- *  REPLACE the other values leave). */
+/** Behaviour of a put whose key has other values already. A put of a value that its key has already marks the value as
+ *  used and returns OK, under every policy. The value keeps its position among the values of the key, its creation time
+ *  and its handle; under REPLACE, the other values leave. */
 typedef enum vestry_keep_policy {
   VESTRY_KEEP_REPLACE = 0, /**< the old values leave with cause REPLACED */
-  VESTRY_KEEP_REUSE,       /**< nothing is stored, and the old values do not count as used: EXISTS; the caller can get
-                                them */
+  VESTRY_KEEP_REUSE,       /**< the put stores nothing, does not use the old values, and returns EXISTS; the caller can
+                                get them */
   VESTRY_KEEP_REJECT,      /**< nothing is stored: EXISTS. Same as REUSE for the store; a reply answers differently */
-  VESTRY_KEEP_MANY /**< the value is added; beyond the maximum the oldest put leaves with cause REPLACED, an ended one
-                        first */
+  VESTRY_KEEP_MANY /**< the put adds the value; beyond the maximum, an ended value, or else the oldest, leaves with
+                        cause REPLACED */
 } vestry_keep_policy;
 
 /** Result of a put. */
@@ -190,9 +191,9 @@ VESTRY_API void vestry_store_destroy(vestry_store *store);
  *  Threads  any; takes a lock briefly; runs the callbacks of evicted values after it has released the lock
  *
  *  A full store never evicts the value being put. A value can end on another thread before put has returned its handle.
- *  If ended values must not stay in the store, both sides have a duty:
- *  - the code that ends a value first marks it as ended, and then removes it by the handle, if that is stored already;
- *  - the code that puts a value first stores the handle, then checks the mark, and removes the value if it has ended.
+ *  The code that ends a value and the code that puts it keep ended values out of the store together:
+ *  - the ending code marks the value as ended, and then removes it by its handle if that handle is stored already;
+ *  - the putting code stores the handle, then checks the mark, and removes the value if it has ended.
  *  An instance does this for streams that replies keep. A stream that the application itself puts into the instance's
  *  store stays until the application removes it. */
 VESTRY_API vestry_err vestry_store_put(vestry_store *store, vestry_scope scope, const vestry_key *key, void *value,
@@ -212,8 +213,8 @@ VESTRY_API vestry_err vestry_store_get(vestry_store *store, vestry_scope scope, 
 /** Receives a value under a lock of the store, on the calling thread. It must be short and must not block, wait for
  *  another thread, or call the store. The value is borrowed; take a reference to keep it. */
 typedef void (*vestry_with_fn)(void *value, void *ctx);
-/** Call a function for each value of a key, the most recent put first: a get without references. This counts as use of
- *  the values.
+/** Call fn for each value of a key, the most recent put first (vestry_store_get returns it last), without taking
+ *  references. This counts as use of the values.
  *  Returns  OK | NOT_FOUND (fn was not called) | INVALID, TOO_LARGE, NO_MEMORY (as vestry_store_get)
  *  Threads  any; takes a lock briefly and runs fn under it; then runs callbacks of expired values */
 VESTRY_API vestry_err vestry_store_with(vestry_store *store, vestry_scope scope, const vestry_key *key,
@@ -234,8 +235,8 @@ VESTRY_API vestry_err vestry_store_remove(vestry_store *store, vestry_scope scop
 VESTRY_API bool vestry_store_remove_if(vestry_store *store, vestry_handle handle, vestry_cause cause);
 
 /** List keys, one bounded page for each call: while (!cursor.done) vestry_store_list(…, &cursor). A key that is present
- *  during the whole listing is listed once; a key that comes or goes meanwhile at most once. Keys that come after the
- *  first page may be missing, because a listing must end however much is put.
+ *  during the whole listing is listed once; a key that comes or goes meanwhile at most once. A listing may miss keys
+ *  that are put after its first page, so that it ends even if puts never stop.
  *  only_scope  NULL: all scopes
  *  page_count  maximum number of keys in a page; 0: 256; at most 4,096. Keys with equal hashes share a page
  *  fn          called on this thread, no lock held; may call the store
@@ -254,8 +255,8 @@ VESTRY_API uint64_t vestry_store_tick(vestry_store *store);
 VESTRY_API void vestry_store_stats_get(vestry_store *store, vestry_store_stats *ret_stats);
 
 /** Tick a store from a timer of a runtime, so that values expire on time without traffic.
- *  runtime  must have the same host as the store, because both use its clock; borrowed. NULL: stop driving; waits for a
- *           running tick, so do not call it in a callback of the store
+ *  runtime  must have the same host as the store, because both use its clock; borrowed. NULL stops the driving and
+ *           waits for a running tick, so a callback of the store must not pass NULL
  *  Returns  OK | EXISTS (a runtime drives the store) | INVALID | NO_MEMORY | CLOSED (the runtime); always OK for NULL
  *  Threads  any */
 VESTRY_API vestry_err vestry_store_drive(vestry_store *store, vestry_runtime *runtime);
@@ -294,18 +295,18 @@ typedef struct vestry_store_ops {
   size_t size;      /**< sizeof(vestry_store_ops), or 0 */
   const char *type; /**< name of the type; static */
   /** Create a store of this type.
-   *  options  valid during the call; host is set. value is valid until destroy, and all its functions are set. get
-   *           calls ref before it releases its lock. Call used_ns before a value leaves with cause IDLE, and keep a
-   *           value that was used since; call has_ended before a full scope or key evicts a value, and evict an ended
-   *           one first
+   *  options  valid during the call; host is set. value is valid until destroy, and all its functions are set. The
+   *           store must call ref for each value that `get` returns, before `get` releases its lock. It must call
+   *           used_ns before a value leaves with cause IDLE, and keep a value that was used within idle_ms. It must
+   *           call has_ended before a full scope or key evicts a value, and evict an ended value before others
    *  exit     valid until destroy
    *  Returns  OK | INVALID | NO_MEMORY | IO */
   vestry_err (*create)(const vestry_store_options *options, vestry_store_exit *exit, void *type_ctx, void **ret_self);
   /** Free a store that is empty. */
   void (*destroy)(void *self);
-  /** As vestry_store_put. Copies the key; many_count is not 0, ret_result is not NULL. The caller has taken a reference
-   *  to the value, and keeps it on failure and if the value was only refreshed. Handles are unique for the life of the
-   *  store, and not 0. */
+  /** As vestry_store_put. Copies the key; many_count is not 0, ret_result is not NULL. The caller passes a reference to
+   *  the value. `put` takes it over, except if it fails or only refreshes the value. Handles are unique for the life of
+   *  the store, and not 0. */
   vestry_err (*put)(void *self, const vestry_scoped_key *key, void *value, vestry_keep_policy policy, size_t many_count,
                     vestry_put_result *ret_result);
   /** As vestry_store_get: OK | NOT_FOUND; *count must be set if OK. */
@@ -323,8 +324,8 @@ typedef struct vestry_store_ops {
                      vestry_list_fn fn, void *ctx);
   /** Remove the values that are due. NULL: no value expires. */
   void (*tick)(void *self);
-  /** Return the time of the next tick; UINT64_MAX: never. Called after each tick, and after each put while a runtime
-   *  drives the store, so it should be cheap. NULL if tick is. */
+  /** Return the time of the next tick; UINT64_MAX: never. Called after each tick and, while a runtime drives the store,
+   *  after each put, so it should be cheap. NULL if tick is. */
   uint64_t (*next_deadline_ns)(void *self);
   /** Fill in the counters, for an implementation that counts by itself, for example for each thread. NULL: the store
    *  counts. */
