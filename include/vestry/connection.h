@@ -9,9 +9,9 @@
  *      vestry_connection_patch_signals(connection, VESTRY_OBJECT("counter", 4), NULL);
  *      vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);   // ends cleanly, after the events sent before
  *
- *  Order: events of one thread arrive in the order of their sends; so do events of several threads if one send happened
- *  before the other. Exactly once: an accepted event (VESTRY_OK) is written once, unless the connection ends first or
- *  the event is conflated (VESTRY_FULL_CONFLATE). */
+ *  Order: the client receives two events in the order of their sends, if one thread sent both or one send happened
+ *  before the other. Once: an accepted event (VESTRY_OK) is written exactly once, unless the connection ends first or
+ *  conflation drops the event (VESTRY_FULL_CONFLATE). */
 #ifndef VESTRY_CONNECTION_H
 #define VESTRY_CONNECTION_H
 
@@ -33,8 +33,8 @@ typedef enum vestry_connection_state {
   VESTRY_STATE_CLOSED   /**< the transport is gone and the close hook has run or is running */
 } vestry_connection_state;
 
-/** Behaviour of a send to a full queue, if no on_error hook decides. The sender gets VESTRY_FULL; with CONFLATE only if
- *  conflation has not made enough room. A sender never waits for the client. */
+/** Behaviour of a send to a full queue, if no on_error hook decides. The sender gets VESTRY_FULL, unless CONFLATE has
+ *  made enough room. A sender never waits for the client. */
 typedef enum vestry_full_policy {
   VESTRY_FULL_DEFAULT = 0, /**< the instance's policy, which is CLOSE unless it was set */
   VESTRY_FULL_CLOSE,       /**< the connection ends with cause FULL: the browser reconnects and starts from fresh
@@ -45,25 +45,29 @@ typedef enum vestry_full_policy {
    *  - a morph (an elements event with mode outer, inner or replace) of one element, if a later morph has the same
    *    mode, namespace and id. The selector is "#id", or is absent and the HTML is one element with an id.
    *  - a signals patch, if it can be merged into the next one (RFC 7386). The result has the place of the later one.
-   *  Never dropped are appends, prepends, before, after, removes, scripts, events of a batch, and signals that are only
-   *  set if missing. No event is dropped in favour of one that comes after a barrier. A barrier is a script, a batch
-   *  (several events of one vestry_connection_send_all), an event whose selector is not one id, or HTML that could run
-   *  something. Such HTML has attributes like onclick, embedded documents, custom elements, or Datastar attributes
-   *  other than data-bind, data-text, data-show, data-attr, data-class, data-style, and data-on for click, input,
-   *  change, submit, keydown and keyup. All other events keep their order.
+   *  Conflation never drops an elements event with mode prepend, append, before, after or remove, a script, an event of
+   *  a batch, or signals with only_if_missing. It drops an event in favour of a later one only if no barrier stands
+   *  between them. The events that remain keep their order. Barriers are
+   *  - scripts, and batches (the events of one vestry_connection_send_all with several);
+   *  - elements events whose selector is not one id, or whose HTML conflation does not understand, such as two elements
+   *    in one morph;
+   *  - HTML that may run code. It has event attributes like onclick, embedded documents, custom elements, or Datastar
+   *    attributes other than data-bind, data-text, data-show, data-attr, data-class, data-style, and data-on for
+   *    click, input, change, submit, keydown and keyup.
    *
-   *  Conflation never loses typed input or signals: a morph with fields, data-bind or shown signals is dropped only if
-   *  the page ends up the same without it, and no typed text is lost that would be kept with it.
-   *  docs/guide/connections.md has the rules. In short, all of this must hold: tags are closed; fields have ids; the
-   *  later morph binds and shows all signals of the earlier one (16 different ones at most); no event in between
-   *  concerns these signals; selects are equal. vestry_connection_stats.kept_count counts the morphs that stay for this
-   *  reason.
+   *  Conflation never loses typed input or signals: it drops a morph with fields, data-bind or shown signals only if
+   *  the page is the same in the end, and no typed text is lost that would survive without conflation.
+   *  vestry_connection_stats.kept_count counts the morphs that stay for this reason. docs/guide/connections.md has the
+   *  rules. In short:
+   *  - all tags are closed, all fields have ids, and the select elements of both morphs are equal;
+   *  - the later morph binds and shows all signals of the earlier one, which are at most 16 different ones;
+   *  - no event between the two concerns these signals.
    *
    *  Ids must be unique in the page, and the target of an event must exist: it must not be an element that an earlier
    *  event has removed.
    *
-   *  If the queue is full while the connection's own thread is inside a blocking write, the sender conflates in its
-   *  place, or waits for another sender that does. This wait is short, because conflation only computes. */
+   *  A sender that finds the queue full conflates it, even while the runner is inside a blocking write. It may have to
+   *  wait for another thread that conflates; this wait is short, because conflation only computes. */
   VESTRY_FULL_CONFLATE
 } vestry_full_policy;
 
@@ -86,8 +90,8 @@ typedef enum vestry_verdict {
 /** Decides whether an open connection continues after a send to it has failed with FULL, TOO_LARGE or NO_MEMORY. This
  *  includes events that could not be made, by vestry_connection_patch_elements and similar functions. The sender gets
  *  the error in any case. Called on the sender's thread, before its send returns, possibly for several senders at once
- *  and before on_open; no lock held; must not block, nor send to this connection, but may use others. Never called
- *  during or after on_close: a connection that closes meanwhile ends when this call has returned. */
+ *  and before on_open; no lock held; must not block, nor send to this connection, but may use others. vestry never
+ *  calls it during or after on_close: if the connection closes during this call, on_close follows after the return. */
 typedef vestry_verdict (*vestry_on_error_fn)(vestry_connection *connection, vestry_err error, void *ctx);
 
 /** Hooks of a connection. If a connection and its instance have hooks, all are called, those of the connection first;
@@ -121,12 +125,11 @@ typedef struct vestry_connection_stats {
   uint64_t conflated_count, conflated_bytes; /**< events accepted, then dropped in favour of a later one
                                                   (VESTRY_FULL_CONFLATE) */
   /** With VESTRY_FULL_CONFLATE: why events were not dropped. A counter that grows with every event names the reason. */
-  uint64_t barriers_count; /**< barriers: events across which nothing is conflated */
-  uint64_t kept_count;     /**< morphs that stayed although a later one has the same target, because dropping them would
-                                 lose some of their content, or change the effect of an event in between (of a barrier,
-                                 for example) */
-  uint64_t forgotten_count; /**< morphs that stayed because too many targets are queued: the index has 64 places, and
-                                 another target took theirs */
+  uint64_t barriers_count;  /**< barriers: events across which nothing is conflated */
+  uint64_t kept_count;      /**< morphs that stayed despite a later one of the same target, because dropping them would
+                                lose content, or change the effect of an event in between (a barrier, for example) */
+  uint64_t forgotten_count; /**< morphs that stayed because another target took the place of theirs in the index of
+                                 conflation, which has 64 places */
   uint64_t refused_count;   /**< sends that returned FULL */
   uint32_t queued_count;    /**< accepted = written + discarded + conflated + queued; bytes likewise */
   size_t queued_bytes;
@@ -188,14 +191,14 @@ VESTRY_API vestry_err vestry_connection_send_made(vestry_connection *connection,
 
 /** Send elements by a format, which escapes each %s for its context: vestry_event_elementsf, then
  *  vestry_connection_send_made.
- *      vestry_connection_patch_elementsf(connection, NULL, "<li id=\"m%d\">%s</li>", id, message);
+ *      vestry_connection_patch_elementsf(connection, NULL, "<li id=\"m%d\">%s</li>", 7, "a message");
  *  Threads any; does not block. */
 VESTRY_API vestry_err vestry_connection_patch_elementsf(vestry_connection *connection,
                                                         const vestry_elements_options *options, const char *format, ...)
     VESTRY_PRINTF(3, 4);
 
-/* The functions below do the same, and return the errors of both functions. Events of other kinds are made by their own
- * functions (event.h, script.h). */
+/* Each function below makes an event, sends it by vestry_connection_send_made, and returns the error of either step.
+ * Events of other kinds are made by their own functions (event.h, script.h). */
 
 /** Send elements: vestry_event_elements. */
 static inline vestry_err vestry_connection_patch_elements(vestry_connection *connection, const char *html, size_t len,
@@ -211,8 +214,7 @@ static inline vestry_err vestry_connection_remove_elements(vestry_connection *co
   vestry_err made = vestry_event_remove(vestry_connection_look(connection).host, selector, options, &event);
   return vestry_connection_send_made(connection, made, event);
 }
-/** Send signals of C values: vestry_event_signals. vestry_connection_patch_signals(c, VESTRY_OBJECT("counter", 4),
- *  NULL). */
+/** Send signals of C values, such as VESTRY_OBJECT("counter", 4): vestry_event_signals. */
 static inline vestry_err vestry_connection_patch_signals(vestry_connection *connection, const vestry_value *signals,
                                                          const vestry_signals_options *options) {
   vestry_event *event = NULL;
@@ -260,7 +262,7 @@ static inline vestry_err vestry_connection_event(vestry_connection *connection, 
 
 /** End a connection with a cause. The first cause wins.
  *  - A clean cause (vestry_cause_is_clean): events accepted before are written, and the stream ends so that the browser
- *    does not reconnect. A peer that does not read has five seconds, a peer that reads slowly a minute; then the
+ *    does not reconnect. If the peer takes no bytes for five seconds, or has not taken all of them after a minute, the
  *    remaining events are discarded, and the end is an abort.
  *  - DRAIN: the events accepted before are written, then the stream is aborted, so that the browser reconnects.
  *  - Any other cause: the queued events are discarded, and the stream is aborted.
@@ -272,8 +274,8 @@ static inline vestry_err vestry_connection_event(vestry_connection *connection, 
 VESTRY_API bool vestry_connection_close(vestry_connection *connection, vestry_cause cause);
 
 /** Wake the watches of a stream: the step function of each is called (vestry/app/watch.h). Without effect on a stream
- *  that has none. The effect wake [] wakes all streams of a dispatch: vestry_dispatch(v, scope, key,
- *  VESTRY_LIST("wake")).
+ *  that has none. The effect wake [] wakes all streams of a dispatch (vestry/registry.h): vestry_dispatch(v, scope,
+ *  key, VESTRY_LIST("wake")).
  *  Threads  any; lock-free except to wake a thread; does not block */
 VESTRY_API void vestry_connection_wake(vestry_connection *connection);
 

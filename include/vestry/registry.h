@@ -8,10 +8,12 @@
  *  - placeholders stand for values that are known only when an effect is dispatched;
  *  - interceptors are called before and after a step.
  *
- *  Any thread can dispatch effects to the connections stored under a key, without a request:
+ *  Any thread can dispatch effects to the connections stored under a key, without a request. An effect of your own,
+ *  here the function start_timer (vestry_effect_fn), is registered before:
  *
- *      vestry_registry_effect(vestry_parts_of(v)->registry, "counter/start", start_timer, &app);
- *      vestry_dispatch(v, scope, VESTRY_KEY("counter"), VESTRY_LIST("patch-signals", VESTRY_OBJECT("counter", 4))); */
+ *      vestry_err error = vestry_registry_effect(vestry_parts_of(v)->registry, "counter/start", start_timer, NULL);
+ *      if (!error) error = vestry_dispatch(v, (vestry_scope){0}, VESTRY_KEY("counter"),
+ *                                          VESTRY_LIST("counter/start", 10)); */
 #ifndef VESTRY_REGISTRY_H
 #define VESTRY_REGISTRY_H
 
@@ -39,22 +41,23 @@ typedef vestry_err (*vestry_effect_fn)(vestry_dispatch_context *context, const j
  *  args         the array after the name, borrowed
  *  ret_effects  NULL before the call; NULL or an empty array: nothing is done. Taken. A value other than a list of
  *               arrays that begin with names is recorded as INVALID, and none of it is performed
- *  Returns  OK, or an error that is recorded; then nothing is performed. On the dispatching thread, no lock held */
+ *  Returns  OK | any error: vestry records it and performs nothing in place of the action. On the dispatching thread,
+ *           no lock held */
 typedef vestry_err (*vestry_action_fn)(const json_t *state, const json_t *args, json_t **ret_effects, void *ctx);
 
 /** Returns the value of a placeholder, which is a list with its name first, anywhere in an effect or action.
- *  Placeholders are replaced, innermost first, when the effect or action is about to be performed. The value is not
- *  searched for placeholders when it is inserted. It is searched later, if an action returns an effect that contains
- *  it, or an effect dispatches it.
+ *  Placeholders are replaced, innermost first, when the effect or action is about to be performed. vestry does not
+ *  search the inserted value for placeholders at that time. It does so later, if an action returns an effect that
+ *  contains the value, or if an effect dispatches the value.
  *  data       the dispatch data (vestry_dispatch_info), borrowed, do not change it; parts of it may be returned
  *             (json_incref)
  *  args       the array after the name, with its placeholders replaced; borrowed
  *  ret_value  NULL before the call; taken. If it remains NULL, or is the placeholder's own list, the list stays in
- *             place. A later dispatch that has the missing data replaces it: one inside an effect, or one after the
- *             request (vestry/dispatch.h: nested, late). For example, in ["show-order", ["id-of-saved"]] the inner list
- *             stays while the data has no id; when the effect that saves the order dispatches this with the data {"id":
- *             7}, it becomes ["show-order", 7]
- *  Returns  OK, or an error that is recorded; then the effect or action is not performed. On the dispatching thread, no
+ *             place. A later dispatch with the missing data replaces the list: one inside an effect (nested), or one
+ *             after the request (late; vestry/dispatch.h). For example, the inner list of ["show-order",
+ *             ["id-of-saved"]] stays while the data has no id. The effect that saves the order dispatches the outer
+ *             list with the data {"id": 7}, and vestry performs ["show-order", 7]
+ *  Returns  OK | any error: vestry records it and does not perform the effect or action. On the dispatching thread, no
  *           lock held */
 typedef vestry_err (*vestry_placeholder_fn)(const json_t *data, const json_t *args, json_t **ret_value, void *ctx);
 
@@ -64,10 +67,10 @@ typedef vestry_err (*vestry_placeholder_fn)(const json_t *data, const json_t *ar
 
 /** The phase of a dispatch around which an interceptor is called. */
 typedef enum vestry_phase {
-  VESTRY_PHASE_CONNECT,  /**< the choice of the connections that a reply's effects go to. Those of the reply are chosen
-                              first (vestry/request.h); the functions `before` may add others (vestry_context_target);
-                              if there is none in the end, a stream is opened. The functions `after` see the result
-                              (vestry_dispatch_info.opened); nothing is dispatched yet */
+  VESTRY_PHASE_CONNECT,  /**< the choice of the connections that a reply's effects go to. vestry first chooses those of
+                              the reply (vestry/request.h); the interceptors' functions `before` may add others
+                              (vestry_context_target); without any connection, vestry opens a stream. The functions
+                              `after` see the result (vestry_dispatch_info.opened); nothing is dispatched yet */
   VESTRY_PHASE_DISPATCH, /**< one dispatch, also a nested one */
   VESTRY_PHASE_ACTION,   /**< one action, and everything that results from it */
   VESTRY_PHASE_EFFECT,   /**< one effect */
@@ -93,7 +96,8 @@ typedef struct vestry_interceptor {
  *  A library can offer a registry, and an application can use several. */
 typedef struct vestry_registry vestry_registry;
 
-/** Create an empty registry.
+/** Create an empty registry, for effects that several instances share. Each instance has a registry already
+ *  (vestry_parts.registry), to which vestry_registry_add adds this one.
  *  host          borrowed; NULL: the default
  *  ret_registry  owned by the caller; untouched on failure
  *  Returns  OK | INVALID | NO_MEMORY
@@ -104,8 +108,9 @@ VESTRY_API vestry_err vestry_registry_create(const vestry_host *host, vestry_reg
 /** Free a registry. Instances that use it keep its entries. NULL is accepted. */
 VESTRY_API void vestry_registry_destroy(vestry_registry *registry);
 
-/** Register the meaning of a name. A name can mean a placeholder and, independently, one effect or action. The last
- *  placeholder of a name wins, and so does its last effect or action.
+/** Register the meaning of a name. A name can mean a placeholder and, independently, one effect or action. A later
+ *  placeholder of a name replaces the earlier one; likewise, a later effect or action replaces the earlier effect or
+ *  action of this name.
  *  name     copied; not empty, at most 255 bytes
  *  ctx      passed to the function; must live as long as the instances that use the registry
  *  Returns  OK | INVALID | NO_MEMORY (registry unchanged)
@@ -152,29 +157,31 @@ typedef struct vestry_dispatch_error {
 /** Maximum depth of actions within actions, also through nested dispatches; a deeper one fails with LIMIT. */
 #define VESTRY_ACTIONS_MAX_DEPTH 32
 /** Maximum number of effects and actions that result from one dispatch, through actions and nested dispatches. Beyond
- *  it one LIMIT is recorded, and only the effects of the dispatched list itself are still performed. */
+ *  it, vestry records one LIMIT, and performs only the effects that stand in the dispatched list itself. */
 #define VESTRY_DISPATCH_MAX_COUNT 10000
-/** Maximum depth of dispatches within dispatches on one thread, by vestry_context_dispatch or by any function that
- *  dispatches and is called in an effect, an action or an interceptor. A deeper one fails with LIMIT: nothing is
- *  dispatched. */
+/** Maximum depth of dispatches within dispatches on one thread. A dispatch is within another if an effect, an action or
+ *  an interceptor calls vestry_context_dispatch, or any other function that dispatches. A deeper one fails with LIMIT:
+ *  nothing is dispatched. */
 #define VESTRY_DISPATCH_MAX_NESTING 8
 
 /** Maximum number of error records in a result. */
 #define VESTRY_DISPATCH_ERRORS_MAX 8
 
-/** Result of a dispatch. Failures beyond the maximum of records are counted only. */
+/** Result of a dispatch. Failures beyond VESTRY_DISPATCH_ERRORS_MAX increase errors_count, but have no record. */
 typedef struct vestry_dispatch_result {
   size_t size;                /**< sizeof(vestry_dispatch_result), or 0 */
   uint32_t effects_count;     /**< effects performed without an error */
   uint32_t errors_count;      /**< failures of effects, actions, placeholders and interceptors */
   uint32_t skipped_count;     /**< effects and actions skipped because of fail-fast or a limit */
   uint32_t connections_count; /**< connections that the dispatch was for */
-  vestry_dispatch_error errors[VESTRY_DISPATCH_ERRORS_MAX]; /**< the first errors_count records; the others are zero */
+  vestry_dispatch_error errors[VESTRY_DISPATCH_ERRORS_MAX]; /**< records of the first failures: min(errors_count,
+                                                                 VESTRY_DISPATCH_ERRORS_MAX) elements; the others are
+                                                                 zero */
 } vestry_dispatch_result;
 
 /** Dispatch effects to all open connections stored under a key. A failing effect does not stop the others.
  *  vestry/dispatch.h has more forms: with data, nested, late, of JSON, with the results of effects.
- *      vestry_dispatch(v, scope, VESTRY_KEY("counter", 1), VESTRY_LIST("patch-signals", VESTRY_OBJECT("counter", n)));
+ *      vestry_dispatch(v, scope, VESTRY_KEY("counter", 1), VESTRY_LIST("patch-signals", VESTRY_OBJECT("counter", 4)));
  *  effects  one effect, a list with its name first; or a list of effects. Also JSON: VESTRY_VALUES(json), borrowed
  *  Returns  OK | NOT_FOUND (no open connection: nothing was dispatched) | INVALID, TOO_LARGE (effects, key) | CLOSED
  *           (the instance) | NO_MEMORY | LIMIT (VESTRY_DISPATCH_MAX_NESTING: nothing was dispatched) | else the first
@@ -206,23 +213,24 @@ typedef struct vestry_dispatch_info {
 
 /** Get the current state of the dispatch. Valid during the callback; the next call of this function overwrites it. */
 VESTRY_API const vestry_dispatch_info *vestry_context_info(const vestry_dispatch_context *context);
-/** Add a connection to the targets of the reply's effects; a reference is taken. In PHASE_CONNECT only. In a function
- *  `after`, if a stream was prepared for the reply: that stream is given up before its head is sent, the effects go to
- *  the added connections, and the request gets 204. OK | CLOSED (the connection is not open: not added) | INVALID
- *  (phase) | NO_MEMORY. */
+/** Add a connection to the targets of the reply's effects; a reference is taken. In PHASE_CONNECT only. If a function
+ *  `after` adds a connection although a stream was prepared for the reply, vestry gives that stream up before its head
+ *  is sent; the effects go to the added connections, and the request gets 204. OK | CLOSED (the connection is not open:
+ *  not added) | INVALID (phase) | NO_MEMORY. */
 VESTRY_API vestry_err vestry_context_target(vestry_dispatch_context *context, vestry_connection *connection);
 /** Refuse the reply: the request gets this error, as for a handler; a stream that was opened for it is abandoned;
  *  nothing is dispatched. The first refusal counts. In PHASE_CONNECT only.
  *  OK | INVALID (phase, VESTRY_OK as error). */
 VESTRY_API vestry_err vestry_context_refuse(vestry_dispatch_context *context, vestry_err error);
 /** Describe a failure: the text goes into the error record of the running effect or interceptor, if that returns an
- *  error. Truncated to fit; the last call counts.
+ *  error. The format is printf's, and nothing is escaped. Truncated to fit; the last call counts.
  *  Returns  error, so that an effect can end with: return vestry_context_fail(context, VESTRY_INVALID, "no %s", x); */
 VESTRY_API vestry_err vestry_context_fail(vestry_dispatch_context *context, vestry_err error, const char *format, ...)
     VESTRY_PRINTF(3, 4);
-/** Send an event to every connection of the dispatch. All built-in effects send by this function. If a reply's
- *  connections were stored ones, and all of them close before any accepts an event, a stream is opened for the request,
- *  and the event goes there. So this race neither loses effects nor runs them twice.
+/** Send an event to every connection of the dispatch. All built-in effects send by this function. If all connections
+ *  that were found for a reply close before one of them accepts an event, vestry chooses again, or opens a stream for
+ *  the request, and sends the event there; a connection that the reply names is never replaced
+ *  (vestry_reply_connection). So this race neither loses effects nor runs them twice.
  *  Returns  OK: at least one accepted it, and those that did not were closed | CLOSED: none is open | FULL, TOO_LARGE,
  *           NO_MEMORY: at least one open connection could not accept it; the others have it */
 VESTRY_API vestry_err vestry_context_send(vestry_dispatch_context *context, vestry_event *event);
