@@ -2,16 +2,18 @@
 /** Channels: one event to many connections, compressed once.
  *
  *  A channel is a set of member connections under a scope and a key (vestry/key.h); a member leaves when its connection
- *  ends. A published event goes to every member, in the same order to all, and in order with events sent to a member
- *  alone. A channel exists while it has members: the first join makes it, and it ends when the last member has left and
- *  no call is using it. The application neither creates nor destroys it. Joining is not storing: a dispatch
- *  (vestry/registry.h) does not reach a stream by its channels, and a broadcast does not reach it by its keys.
+ *  ends. All members get the published events in the same order, and each member's queue keeps the order with events
+ *  sent to it alone. A channel exists while it has members: the first join makes it, and it ends when the last member
+ *  has left and no call is using it. The application neither creates nor destroys it. Joining is not storing: a
+ *  dispatch (vestry/registry.h) does not reach a stream by its channels, and a broadcast does not reach it by its keys.
  *
- *      static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
- *        vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
- *        return vestry_reply_join(reply, req->scope, VESTRY_KEY("board", id));   // until the stream ends
+ *      static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) { // needs vestry/request.h
+ *        vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0); // the stream stays open; no key: the policy has no effect
+ *        return vestry_reply_join(reply, req->scope, VESTRY_KEY("board", 7)); // until the stream ends
  *      }
- *      vestry_broadcast(v, scope, VESTRY_KEY("board", id), event, NULL);   // on any thread */
+ *      static vestry_err publish(vestry *v, vestry_scope scope, vestry_event *event) { // on any thread
+ *        return vestry_broadcast(v, scope, VESTRY_KEY("board", 7), event, NULL);
+ *      } */
 #ifndef VESTRY_CHANNEL_H
 #define VESTRY_CHANNEL_H
 
@@ -25,26 +27,28 @@ extern "C" {
  *
  *  Cost. For each shared encoding of its members (vestry/profile.h) a channel has one encoder, whose output refers back
  *  to earlier events of the current epoch. An epoch is the time from one restart of the encoder to the next. A member
- *  is in sync if it has taken every event of the epoch and nothing else since the epoch began; it takes this output. A
- *  member is out of sync if it joined later, was sent an event alone, or missed one because its queue was full; it
- *  takes the event encoded standalone, which is done once for all such members. The runner of each member (the thread
- *  that writes to it) decides this when it writes. So a publish costs one encoding, one more if a member is out of
- *  sync, and a queue operation for each member.
+ *  that has taken every event of the epoch, and nothing else since the epoch began, is in sync, and takes the encoder's
+ *  output. A member is out of sync if it joined later, was sent an event alone, or missed one because its queue was
+ *  full. For all such members of an encoding, the event is encoded standalone, once: without reference to earlier
+ *  events. The runner of each member (the thread that writes to it) decides this when it writes. So a publish costs,
+ *  for each shared encoding, one encoding, and a second one if a member is out of sync; and a queue operation for each
+ *  member.
  *
  *  A new epoch brings all members in sync; its first event is as long as a standalone one. It begins when
- *  - the current epoch has written as many standalone events as the channel has members of that encoding, because being
- *    out of sync has then cost about as much as a new epoch;
+ *  - as many standalone events were written in the current epoch as the channel has members of that encoding: they have
+ *    cost about as much as a new epoch;
  *  - the current epoch has reached max_epoch_bytes (vestry_bounds);
  *  - its encoder failed, or was freed because no member of that encoding was left.
  *  For example, a channel has 100 members with brotli, all in sync. Member 7 alone is sent a toast. The next 100 events
  *  are encoded twice, for 99 members and standalone for member 7; then a new epoch begins, and all are in sync again.
  *
- *  A heartbeat that is a comment leaves a member in sync, with brotli and gzip and with any profile that has `idle`. A
- *  heartbeat that is an event puts it out of sync, as an event sent to it alone does: such heartbeats are sent to live
- *  pages and to streams of vestry_html_stream (vestry/app/stream.h). An event of one channel puts its members out of
- *  sync in their other channels. The channels of an instance share max_channel_encoders_count encoders (vestry_bounds);
- *  a channel without one encodes every event standalone. A channel takes 1.3 kB and its name, a member 104 bytes. The
- *  cost of a lookup does not depend on the number of channels. */
+ *  A heartbeat that is a comment leaves a member in sync if its profile is brotli, gzip, or another one that has `idle`
+ *  (vestry/profile.h); other profiles encode it like an event. A heartbeat that is an event, as live pages and streams
+ *  of vestry_html_stream (vestry/app/stream.h) get, puts the member out of sync, like any event sent to it alone. An
+ *  event of one channel puts its members out of sync in their other channels. The channels of an instance share
+ *  max_channel_encoders_count encoders (vestry_bounds); a channel without one encodes every event standalone. A channel
+ *  takes 1.3 kB plus the bytes of its name; each member takes 104 bytes. The cost of a lookup does not depend on the
+ *  number of channels. */
 typedef struct vestry_channel_stats {
   size_t size;              /**< sizeof(vestry_channel_stats), or 0 */
   size_t members_count;     /**< current members */
@@ -65,9 +69,9 @@ typedef struct vestry_channel_stats {
  *  the stream joins.
  *  scope    scope of the channel; req->scope: that of the request
  *  key      copied
- *  Returns  OK | INVALID, TOO_LARGE (scope, key) | LIMIT (max_per_stream_count of vestry_bounds; or
- *           vestry_bounds.max_channels_count, but never for an existing channel) | NO_MEMORY (the handler may ignore
- *           it: vestry answers with the error)
+ *  Returns  OK | INVALID, TOO_LARGE (scope, key) | LIMIT (the stream has reached vestry_bounds.max_per_stream_count; or
+ *           the channel would be a new one, beyond vestry_bounds.max_channels_count) | NO_MEMORY (the handler may
+ *           ignore it: vestry answers with the error)
  *  Threads  the handler's */
 VESTRY_API vestry_err vestry_reply_join(vestry_reply *reply, vestry_scope scope, const vestry_key *key);
 
@@ -97,13 +101,13 @@ VESTRY_API vestry_err vestry_leave(vestry *v, vestry_scope scope, const vestry_k
  *  Threads  any; waits for earlier publishes to the same channel, never for a client or for other channels; no lock is
  *           held while runners are woken. Runs the members' on_error hooks, the transports' wakes and the profiles'
  *           functions on this thread. While such a function runs, this thread must not wait for another publish.
- *           Therefore, a broadcast in it returns BUSY if a broadcast to the same channel is running, on any thread;
- *           this one is */
+ *           Therefore, a broadcast in such a function returns BUSY if any thread is publishing to the same channel; for
+ *           the channel whose broadcast called the function, this is always so */
 VESTRY_API vestry_err vestry_broadcast(vestry *v, vestry_scope scope, const vestry_key *key, vestry_event *event,
                                        size_t *ret_sent_count);
 
-/** Publish an event that is made only if the channel has members: by key, as vestry_connection_patch_elements and
- *  vestry_connection_patch_signals. Returns as vestry_broadcast, or the error of making the event. */
+/** Make an event if the channel has members, as vestry_connection_patch_elements and vestry_connection_patch_signals
+ *  do, and publish it. Returns as vestry_broadcast, or the error of making the event. */
 VESTRY_API vestry_err vestry_broadcast_patch_elements(vestry *v, vestry_scope scope, const vestry_key *key,
                                                       const char *html, size_t len,
                                                       const vestry_elements_options *options);
@@ -113,8 +117,8 @@ VESTRY_API vestry_err vestry_broadcast_patch_signals(vestry *v, vestry_scope sco
 
 /** Get a snapshot of the counters of an existing channel.
  *  Returns  OK | NOT_FOUND | INVALID, TOO_LARGE (scope, key) | NO_MEMORY
- *  Threads  any; waits for publishes as vestry_broadcast does. If that would be BUSY, alone_count excludes the epochs
- *           that have not ended */
+ *  Threads  any; waits for publishes as vestry_broadcast does. Where vestry_broadcast would return BUSY, this does not
+ *           wait, and alone_count excludes the epochs that have not ended */
 VESTRY_API vestry_err vestry_broadcast_stats_get(vestry *v, vestry_scope scope, const vestry_key *key,
                                                  vestry_channel_stats *ret_stats);
 

@@ -5,14 +5,11 @@
  *  reference-counted. The functions that make events are pure functions of their arguments.
  *
  *      vestry_event *event;
- *      vestry_event_elements(NULL, "<b id=\"n\">4</b>", 15, NULL, &event);
- *      vestry_connection_send(connection, event);
+ *      vestry_err error = vestry_event_elements(NULL, "<b id=\"n\">4</b>", 15, NULL, &event);
+ *      if (error) return error;
+ *      error = vestry_connection_send(connection, event); // vestry/connection.h; for each connection
  *      vestry_event_unref(event);
- *
- *  Wire format: the Datastar SDK specification of client 1.0 over Server-Sent Events (WHATWG HTML, section 9.2). html
- *  and scripts are UTF-8; invalid UTF-8 and NUL pass unchanged. The browser replaces invalid UTF-8 by U+FFFD, which
- *  neither hides nor adds a line end. So such bytes can spoil the text, but cannot forge an event. Signals are checked
- *  completely. */
+ *      return error; */
 #ifndef VESTRY_EVENT_H
 #define VESTRY_EVENT_H
 
@@ -22,7 +19,12 @@
 extern "C" {
 #endif
 
-/** The bytes of one event; immutable, reference-counted. */
+/** The bytes of one event; immutable, reference-counted.
+ *
+ *  Wire format: the Datastar SDK specification of client 1.0 over Server-Sent Events (WHATWG HTML, section 9.2). html
+ *  and scripts are UTF-8; invalid UTF-8 and NUL pass unchanged. The browser replaces invalid UTF-8 by U+FFFD; this
+ *  neither swallows nor adds a line end, so such bytes can spoil the text, but cannot forge an event. The functions for
+ *  signals accept only a JSON object in valid UTF-8. */
 typedef struct vestry_event vestry_event;
 
 /** Version of the Datastar client that this version was written for. Clients from 1.0.2 on work; functions that need a
@@ -116,8 +118,8 @@ typedef struct vestry_script_options {
 
 /** Make an event that patches elements into the page.
  *  host       borrowed while the event lives; NULL: default
- *  html       UTF-8, len bytes; copied; CR, LF and CRLF each end a line. Blank HTML (white space only) writes no
- *             elements line, and neither does mode REMOVE
+ *  html       UTF-8, len bytes; copied; CR, LF and CRLF each end a line. An event of blank HTML (white space only), or
+ *             of mode REMOVE, has no line `data: elements`
  *  options    NULL: the defaults
  *  ret_event  one reference, owned by the caller; untouched on failure
  *  Returns  OK | INVALID (a line break in a field, a missing selector for the mode, an unknown mode or namespace, a
@@ -129,7 +131,7 @@ VESTRY_API vestry_err vestry_event_elements(const vestry_host *host, const char 
 
 /** Make an event that patches elements, with HTML by a format of vestry/html.h: `%s` is escaped for its context, `%-s`
  *  is HTML.
- *      vestry_event_elementsf(NULL, NULL, &event, "<b id=\"name\" title=\"%s\">%s</b>", title, name);
+ *      vestry_event_elementsf(NULL, NULL, &event, "<b id=\"name\" title=\"%s\">%s</b>", "a title", "a name");
  *  Returns  as vestry_event_elements; INVALID also if vestry_html_add refuses the format: the host's log has the reason
  *           and the place
  *  Threads  any; does not block; may log */
@@ -164,8 +166,8 @@ VESTRY_API vestry_err vestry_event_signals(const vestry_host *host, const vestry
 
 /** Make an event that removes signals by patching them with null. `user.name` becomes {"user":{"name":null}}; several
  *  paths become one object, with its names in ascending order.
- *  paths    count ≥ 1 paths, terminated, copied: names with dots between them. If one path is the beginning of another,
- *           name by name (a.b of a.b.c), the longer path has no effect. At most 256 names deep
+ *  paths    count ≥ 1 paths, terminated, copied: names with dots between them. If one path has the first names of
+ *           another, as a.b has those of a.b.c, the longer path has no effect. At most 256 names deep
  *  options  as for vestry_event_signals_text (only_if_missing is INVALID, because it would remove nothing); NULL: the
  *           defaults
  *  Returns  OK | INVALID (no path, an empty name, a name that is not UTF-8, options) | TOO_LARGE (also: too deep) |
@@ -175,11 +177,11 @@ VESTRY_API vestry_err vestry_event_remove_signals(const vestry_host *host, const
                                                   const vestry_signals_options *options, vestry_event **ret_event);
 
 /** Make an event that runs JavaScript in the page, as a script element appended to the body.
- *  script  UTF-8, len bytes; copied; CR, LF and CRLF each end a line. In `</script`, `<!--`, `</html`, `</head` and
- *          `</body`, in upper or lower case, `<` is written as `\u003C`: the first two would end or change the element,
- *          and the client takes elements that contain the others for a whole document. Working code contains these
- *          texts only in strings, regular expressions, templates and JSON, and there the escape means the same (except
- *          in String.raw). Code that uses `<!--` as a comment is not supported
+ *  script  UTF-8, len bytes; copied; CR, LF and CRLF each end a line. vestry writes the `<` of `</script`, `<!--`,
+ *          `</html`, `</head` and `</body`, in upper or lower case, as `\u003C`. The first two would end or change the
+ *          script element; because of the others, the client would treat the element as a whole document. Working code
+ *          contains these texts only in strings, regular expressions, templates and JSON, and there the escape means
+ *          the same (except in String.raw). Code that uses `<!--` as a comment is not supported
  *  Returns  OK | INVALID (fields, an attribute's name, data-effect as an attribute without keep, too many attributes,
  *           script NULL with len > 0) | TOO_LARGE | NO_MEMORY
  *  Threads  any; does not block */
@@ -217,13 +219,12 @@ VESTRY_API vestry_err vestry_event_comment(const vestry_host *host, const char *
 VESTRY_API vestry_err vestry_event_retry(const vestry_host *host, uint32_t retry_ms, vestry_event **ret_event);
 
 /** Name the event that is sent to the same connection directly before this one, usually the previous render of the
- *  page. If that event was indeed written last, and the stream is encoded (with VESTRY_PROFILE_SHARED, the default:
- *  vestry/profile.h), the stream gets the difference instead of the whole event; otherwise the event is written in
- *  full.
+ *  page. If that event was the last one written, and the stream has an encoding with mode VESTRY_PROFILE_SHARED
+ *  (vestry/profile.h), the stream gets only the difference; otherwise it gets the whole event.
  *  event     not sent yet; send it to one connection only. If it is sent to more, the first that handles it gets the
  *            difference. NULL is accepted
- *  previous  a reference is held until the event is written, is freed, or is itself the previous event of another one.
- *            So no chain of references grows. NULL: none
+ *  previous  the event holds a reference to it until the event is written, is freed, or becomes the previous event of
+ *            another one. So no chain of references grows. NULL: none
  *  Threads   any; does not block */
 VESTRY_API void vestry_event_follow(vestry_event *event, vestry_event *previous);
 

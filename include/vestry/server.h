@@ -4,7 +4,7 @@
  *      int main(void) {
  *        vestry *v;
  *        if (vestry_create(NULL, &v)) return 1;
- *        vestry_route(v, "GET", "/", page, NULL);
+ *        vestry_route(v, "GET", "/", page, NULL); // page: a vestry_handler_fn (vestry/request.h)
  *        vestry_err err = vestry_server_run(v, &vestry_server_microhttpd, &(vestry_server_options){.port = 8080});
  *        vestry_destroy(v);
  *        return err ? 1 : 0;
@@ -31,7 +31,8 @@ typedef struct vestry_server {
   size_t size;                          /**< sizeof(vestry_server) of the adapter's library */
   const vestry_server_adapter *adapter; /**< its adapter */
   uint16_t port;                        /**< listening port; 0: a UNIX socket, or the application's server */
-  char url[160]; /**< listening address of a server of vestry_server_create: a URL, or "unix:/run/app.sock"; else "" */
+  char url[160]; /**< listening address, if vestry_server_create made the server: a URL, or "unix:/run/app.sock";
+                      otherwise "" */
 } vestry_server;
 
 /** Options of a server. Zero is the default. An option that an adapter does not support is UNSUPPORTED. */
@@ -42,26 +43,28 @@ typedef struct vestry_server_options {
   uint16_t port;            /**< 0: a free port */
   const char *unix_path;    /**< UNIX socket to listen on, instead of address and port; NULL: none. libmicrohttpd
                                  only */
-  uint32_t threads_count;   /**< threads of the server; 0: with libmicrohttpd one for each processor; with civetweb as
-                                 many as max_streams requires, 128 if that is 0 too */
-  uint32_t max_streams;     /**< maximum number of open streams; 0: with libmicrohttpd 10,000. With civetweb,
-                                 threads_count has precedence: each stream occupies a thread, and a tenth of the threads
-                                 (2 to 32) is reserved for other requests, so 128 threads serve 116 streams */
-  uint32_t max_per_address; /**< maximum number of connections of one address; 0: no limit, which is required behind a
-                                 proxy */
+  uint32_t threads_count;   /**< threads of the server. 0: libmicrohttpd has one for each processor; civetweb has as
+                                 many as max_streams requires, or 128 if max_streams is 0 */
+  uint32_t max_streams;     /**< maximum number of open streams; 0: with libmicrohttpd 10,000. With civetweb, a
+                                 threads_count other than 0 overrides this, because each stream occupies a thread.
+                                 civetweb reserves a tenth of its threads (2 to 32) for other requests, so 128 threads
+                                 serve 116 streams */
+  uint32_t max_per_address; /**< maximum number of connections of one address; 0: no limit. A server behind a proxy
+                                 requires 0, because all its connections have the proxy's address */
   const char *tls_key, *tls_certificate; /**< texts in PEM, not file names; both or none. libmicrohttpd only */
 
   /* The next four are for vestry_server_run only. */
   uint64_t drain_ms; /**< after the signal, streams are closed evenly over this time (vestry/drain.h); 0: all at once */
-  uint64_t stop_ms;  /**< this time after the drain, the process ends by _exit(0) even if something of the application
-                          or a client that does not read delays it; 0: never */
+  uint64_t stop_ms;  /**< the process calls _exit(0) this long after the drain, even if the application or a client that
+                          does not read delays the stop; 0: never */
   void (*on_ready)(vestry_server *server, void *ctx); /**< called when the server listens, for example to print its URL.
                                                            NULL: none */
   void *ctx;
 
-  size_t max_head_bytes; /**< maximum size of a request's head, with its target and cookies; a larger one gets 431 (414
-                              if it is the target), and the connection closes. 0: 16,384; from 1,024 to 4 MiB. For every
-                              server, not only for vestry_server_run */
+  size_t max_head_bytes; /**< maximum size of a request's head, with its target and cookies; a larger one gets 431
+                              (libmicrohttpd: 414 if more than half of this size is the target), and the connection
+                              closes. 0: 16,384; from 1,024 to 4 MiB. For every server, not only for
+                              vestry_server_run */
 } vestry_server_options;
 
 /** Start a server.
@@ -78,8 +81,9 @@ VESTRY_API vestry_err vestry_server_create(vestry *v, const vestry_server_adapte
  *  Returns  OK | TIMEOUT (a handler, a hook or a write takes longer; call again)
  *  Threads  not from a handler or hook; blocks for timeout_ms at most */
 VESTRY_API vestry_err vestry_server_stop(vestry_server *server, uint64_t timeout_ms);
-/** Stop without a time limit, close the server and all connections, free. A server of the application remains: its
- *  adapter's header lists what must have ended before. NULL is accepted. Threads: as vestry_server_stop; blocks. */
+/** Stop without a time limit, close the server and all connections, free. A server that the application owns
+ *  (vestry_microhttpd_attach, vestry_civetweb_create) remains; the adapter's header lists what must have ended before
+ *  this call. NULL is accepted. Threads: as vestry_server_stop; blocks. */
 VESTRY_API void vestry_server_destroy(vestry_server *server);
 /** Get the number of open streams, and their maximum. NULL: not wanted. Threads any; takes a lock briefly. */
 VESTRY_API void vestry_server_room(vestry_server *server, uint32_t *ret_streams, uint32_t *ret_capacity);
