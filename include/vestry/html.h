@@ -3,10 +3,10 @@
  *
  *      vestry_html html;
  *      vestry_html_init(&html, NULL);
- *      vestry_html_add(&html, "<li id=\"row-%d\" title=\"%s\">%s</li>", id, note, name);
+ *      vestry_html_add(&html, "<li id=\"row-%d\" title=\"%s\">%s</li>", 7, "a note", "a name");
  *      vestry_slice page;
- *      vestry_err error = vestry_html_result(&html, &page);   // the first error, if any
- *      …                                                      // use page
+ *      vestry_err error = vestry_html_result(&html, &page);    // the first error, if any
+ *      if (!error) fwrite(page.data, 1, page.len, stdout);     // page is valid until vestry_html_finish
  *      vestry_html_finish(&html);
  *
  *  The builder parses the text of formats and raw HTML by the HTML tokenizer's states (WHATWG HTML, section 13.2.5), so
@@ -40,12 +40,14 @@ VESTRY_API void vestry_html_clear(vestry_html *html);
 /** Append by a format like printf's, checked by the compiler as such.
  *    %s           a text, escaped for its context (see the table). %.*s and %.20s: at most that number of bytes; a
  *                 UTF-8 sequence that this cuts is left out. NULL is refused, because functions such as
- *                 sqlite3_column_text return it also when memory runs out: write "" for an absent value
+ *                 sqlite3_column_text return it for an absent value, but also when memory runs out: write "" for an
+ *                 absent value
  *    %-s, %-.*s   raw HTML. (printf ignores this flag without a width.)
  *    %d %i %u %x %X, with h hh l ll z j t; %f %g   numbers, in every context; with a point, whatever the locale
  *    %c           as a text of one byte
  *    %%           a percent sign
- *  Flags, width and precision are printf's, both at most 1,000 (except the precision of %s); a %-s has no width.
+ *  Flags, width and precision mean the same as in printf. Width and precision are at most 1,000, except the precision
+ *  of %s. %-s takes a precision, but no width.
  *  Returns  OK | INVALID (any other conversion, %n, %p, wide and long double ones; a NULL for %s; a %s where it is
  *           refused; format NULL) | NO_MEMORY | the first error of the builder
  *  Threads  the builder's; does not block
@@ -58,14 +60,14 @@ VESTRY_API void vestry_html_clear(vestry_html *html);
  *  |   URLs                                            | about:invalid                                               |
  *  | …of iframe, frame, object, embed                  | likewise, unless it is relative or begins with http: or     |
  *  |                                                   | https:                                                      |
- *  | …of script, base and SVG's use; of link, unless   | refused, except as the fragment after a # of the format     |
- *  |   a rel before it marks it as information         | (`href="/icons.svg#%s"`)                                    |
- *  |   (canonical, icon, alternate, next, …)           |                                                             |
+ *  | …of href and src in script, base and SVG's use,   | refused, except as the fragment after a # of the format     |
+ *  |   and in link unless a rel before the href marks  | (`href="/icons.svg#%s"`)                                    |
+ *  |   it as information (canonical, icon, next, …)    |                                                             |
  *  | …of on…, data-on…, data-text and the other        | inside a quoted string: escaped as part of a JavaScript     |
  *  |   attributes whose value is code                  | string; elsewhere refused: use vestry_html_js               |
- *  | …of data-attr:NAME                                | likewise; if NAME is a URL, only after text that excludes a |
- *  |                                                   | script: `'/people/%s'`. Refused where NAME refuses a text,  |
- *  |                                                   | and in data-attr without a name                             |
+ *  | …of data-attr:NAME, which sets NAME               | as in the row above; if NAME takes a URL, only in a string, |
+ *  |                                                   | after a / or a scheme: `'/people/%s'`. Refused where NAME   |
+ *  |                                                   | refuses a text, and in data-attr without a name             |
  *  | …of style, srcdoc; of attributes that animate     | refused                                                     |
  *  |   others (values, from, to, by of SVG); of        |                                                             |
  *  |   attributes that define how others are read or   |                                                             |
@@ -76,9 +78,10 @@ VESTRY_API void vestry_html_clear(vestry_html *html);
  *  | script, style, and where the builder is lost      |                                                             |
  *  | right after `&`, or `&` and letters or digits     | refused: it could complete a character reference            |
  *
- *  Refused means INVALID. vestry_html_error returns the reason and the byte of the format, and so does the log for a
- *  page's render, an event or a reply. Write an address of the application that is refused as `%s` (`<script src="…">`)
- *  into the format, or as `%-s`. The builder is lost
+ *  Refused means INVALID. vestry_html_error returns the reason and the offset in the format; for a page's render, an
+ *  event or a reply, the log has both. Where `%s` is refused for an address of the program itself
+ *  (`<script src="…">`), write the address into the format, or pass it as `%-s`. The builder is lost, which means that
+ *  it cannot determine the context of a `%s` any more and refuses it,
  *  - for the rest of the code of one attribute, at code that only a JavaScript parser can read: a template, a comment,
  *    a `/`, a character reference;
  *  - for good, at `<![CDATA[`, `<plaintext>`, `<!--` in a script, and elements inside `title`.
@@ -117,8 +120,8 @@ VESTRY_API vestry_err vestry_html_json(vestry_html *html, const vestry_value *va
 VESTRY_API vestry_err vestry_html_result(vestry_html *html, vestry_slice *ret_html);
 /** Get the first error of the builder, or OK.
  *  ret_why     a static English sentence without a full stop; "" for OK. NULL: not wanted
- *  ret_offset  for an INVALID from a format: the byte where the conversion begins, or the text that does not fit the
- *              conversion before it; otherwise 0. NULL: not wanted */
+ *  ret_offset  for an INVALID from a format: the offset in the format of the conversion, or of the text that does not
+ *              fit the conversion before it; otherwise 0. NULL: not wanted */
 VESTRY_API vestry_err vestry_html_error(const vestry_html *html, const char **ret_why, size_t *ret_offset);
 
 #ifdef __cplusplus

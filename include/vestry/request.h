@@ -5,13 +5,14 @@
  *  - ordinary request (no Datastar-Request header): vestry sends status, headers and body, and drops effects
  *    (vestry/registry.h).
  *  - Datastar request with effects, vestry_reply_keep or a watch (vestry/app/watch.h): the effects go to the connection
- *    that the reply names, or else to the open ones under its key (unless it keeps with REPLACE or MANY), and the
- *    answer is 204. Otherwise the answer is a new stream with the effects; vestry_reply_keep stores it.
+ *    that the reply names (204, or 410 if it has closed). Effects of a reply that names none go to the open connections
+ *    under its key (204), unless it keeps with REPLACE or MANY. If there is none, the answer is a new stream with the
+ *    effects; vestry_reply_keep stores it.
  *  - any other Datastar request: vestry sends status, headers and body (204 if none is set).
  *
  *      static vestry_err jump(const vestry_request *req, vestry_reply *reply, void *app) {
  *        vestry_reply_key(reply, VESTRY_KEY("counter", 1));
- *        return vestry_reply_patch_signals(reply, VESTRY_OBJECT("counter", add_ten(app)));
+ *        return vestry_reply_patch_signals(reply, VESTRY_OBJECT("counter", add_ten(app))); // the program's add_ten
  *      } */
 #ifndef VESTRY_REQUEST_H
 #define VESTRY_REQUEST_H
@@ -33,12 +34,13 @@ extern "C" {
  *           - all others: 500, and a line in the host's log. This includes INVALID, which means a mistake in the
  *             program, and the error of a vestry_reply_… function that has refused its arguments: for example,
  *             TOO_LARGE of vestry_reply_key gets 500, not 413
- *  To send another answer, set status and body, and return OK or an error. Counters of failed requests go by the
- *  returned error, and so does vestry_once_guard, which forgets requests that return LIMIT or FULL.
+ *  To send another answer, set status and body, and return OK; with a status of 400 or more, an error may also be
+ *  returned. The counters of failed requests count by the returned error. vestry_once_guard forgets a request whose
+ *  handler returned LIMIT or FULL, with one exception (vestry_reply_body).
  *
- *  A handler need not check the vestry_reply_… functions for NO_MEMORY. If the reply has effects or keeps a stream, it
- *  need not check vestry_reply_key and vestry_reply_add_key either (of several calls of vestry_reply_key, the last
- *  counts). If such an error occurs, vestry answers 500 instead of performing the reply. */
+ *  A handler need not check the vestry_reply_… functions for NO_MEMORY. If its reply has effects or keeps a stream, it
+ *  need not check vestry_reply_key and vestry_reply_add_key for any error. If such an error occurs, vestry answers 500
+ *  instead of performing the reply. */
 typedef vestry_err (*vestry_handler_fn)(const vestry_request *req, vestry_reply *reply, void *app);
 
 /** A request. Read-only; all of it, and everything that the functions below return of it, is borrowed and valid during
@@ -61,9 +63,10 @@ struct vestry_request {
 
 /** Get the value of a header; its name in any case. NULL: absent.
  *
- *  These headers name a user, so the answer to a handler that reads one is private (vestry_reply_header), and the
- *  renders of a page's stream have them, too (vestry/app/page.h). The proxy in front has to remove them from the
- *  requests of clients. For another header that names a user, set the scope (vestry_options.scope) or Cache-Control.
+ *  The headers in the list below name a user. If a handler reads one, its answer is private (vestry_reply_header). The
+ *  renders of a page's stream can read these headers, too (vestry/app/page.h). The proxy in front has to remove them
+ *  from the requests of clients. For another header that names a user, set the scope (vestry_options.scope) or
+ *  Cache-Control.
  *  - Cookie, Authorization, X-Forwarded-Client-Cert, X-Vouch-User, X-WebAuth-User
  *  - Remote- and X-Remote- with User, Name, Email, Groups (Authelia, Apache)
  *  - X-Forwarded- and X-Auth-Request- with User, Email, Groups, Preferred-Username, Access-Token (oauth2-proxy)
@@ -83,9 +86,9 @@ VESTRY_API vestry_err vestry_request_cookie(const vestry_request *req, const cha
 /** Get the peer's address as text; "" if it is unknown or the peer is on a UNIX socket. With a proxy in front, this is
  *  the proxy's address. */
 VESTRY_API const char *vestry_request_peer(const vestry_request *req);
-/** Parse the body as JSON of any type, for requests that no page sends. Size, depth and count are checked before
- *  anything is built, because reading and freeing a value recurses, and a server's threads may have a small stack. For
- *  example, jansson's json_loads, whose limit is 2,048 levels, overflows civetweb's 100 kB.
+/** Parse the body as JSON of any type, for requests of programs other than the Datastar client. Size, depth and count
+ *  are checked before anything is built, because reading and freeing a value recurses, and a server's threads may have
+ *  a small stack. For example, jansson's json_loads, whose limit is 2,048 levels, overflows civetweb's 100 kB.
  *  limits     NULL: the limits of the instance's signals (vestry_options.signals)
  *  ret_value  a new reference, owned by the caller (json_decref); untouched on failure
  *  ret_error  may be NULL; set on MALFORMED and TOO_LARGE only
@@ -112,7 +115,9 @@ static inline const char *vestry_request_value(const vestry_request *req, vestry
   return vestry_request_value_at(req, in, name, 0);
 }
 /** Read the first value of a name into a C variable (vestry/value.h).
- *      vestry_request_get(req, VESTRY_IN_QUERY, "page", vestry_into_between(&page, 1, 1000));
+ *      int64_t page = 1;
+ *      vestry_err error = vestry_request_get(req, VESTRY_IN_QUERY, "page", vestry_into_between(&page, 1, 1000));
+ *      if (error && error != VESTRY_NOT_FOUND) return error;
  *  into     by type:
  *           - integer: digits, with an optional '-' before them, and nothing else
  *           - number: JSON's grammar
@@ -149,8 +154,9 @@ VESTRY_API vestry_err vestry_reply_status(vestry_reply *reply, int status);
  *    nonce, a cookie, or a header that names a user (vestry_request_header);
  *  - every answer to a request whose scope function has set a scope or has read such an identity
  *    (vestry_options.scope).
- *  An answer that sets a cookie, or contains a nonce (vestry_reply_csp), gets it even if you set a Cache-Control,
- *  unless yours contains private or no-store. If an answer differs by peer address, set Cache-Control yourself. */
+ *  An answer that sets a cookie, or contains a nonce (vestry_reply_csp), gets `private, no-store` even if you set a
+ *  Cache-Control, unless yours contains private or no-store. If an answer differs by peer address, set Cache-Control
+ *  yourself. */
 VESTRY_API vestry_err vestry_reply_header(vestry_reply *reply, const char *name, const char *value);
 /** Requests that the browser sends a cookie with. */
 typedef enum vestry_same_site {
@@ -184,10 +190,10 @@ VESTRY_API vestry_err vestry_reply_cookie(vestry_reply *reply, const vestry_cook
  *  empty. The last call wins. OK | INVALID (the content type, as for the value of a header; body NULL with len > 0) |
  *  LIMIT (see below) | NO_MEMORY.
  *
- *  LIMIT: the bodies of all answers have reached max_answer_bytes of vestry_bounds, and the reply has no body. If the
- *  handler then returns OK or LIMIT and sets no other body, the answer is 503 with Retry-After. The handler may have
- *  done its work already. Therefore vestry_once_guard remembers such a request as done, whereas it forgets a request
- *  whose handler returned a LIMIT that has another reason. */
+ *  LIMIT means that the bodies of all answers have reached vestry_bounds.max_answer_bytes; the reply then has no body.
+ *  If the handler then returns OK or LIMIT and sets no other body, the answer is 503 with Retry-After. The handler may
+ *  have done its work already. Therefore vestry_once_guard remembers such a request as done; it forgets a request whose
+ *  handler returned LIMIT for another reason. */
 VESTRY_API vestry_err vestry_reply_body(vestry_reply *reply, const char *content_type, const void *body, size_t len);
 
 /** Set the body as HTML by a format of vestry/html.h, which escapes each %s for its context. Otherwise as
@@ -199,10 +205,10 @@ VESTRY_API vestry_err vestry_reply_bodyf(vestry_reply *reply, const char *format
  *  example 422 for a form with errors. Returns as vestry_reply_body, or the first error of the builder. */
 VESTRY_API vestry_err vestry_reply_html(vestry_reply *reply, vestry_html *html);
 
-/** Redirect the browser to another page. An ordinary request gets this status and Location. If a Datastar request got
- *  this, the client's fetch would follow it, and treat the target page as the answer. Therefore it gets status 200 and
- *  HTML: an element whose `data-init` loads the new page. Headers of the answer make the client append this element to
- *  the body. A Content-Security-Policy does not block this as an inline script.
+/** Redirect the browser to another page. An ordinary request gets this status and Location. A Datastar request gets
+ *  status 200 and HTML instead, an element whose `data-init` loads the new page, because the client's fetch would
+ *  follow a redirect and treat the target page as the answer. Headers of the answer make the client append this element
+ *  to the body. A Content-Security-Policy does not block this as an inline script.
  *  status   301, 302, 303 (see other: for the answer to a form), 307 or 308
  *  url      relative, http or https. Never pass a URL that a client sent
  *  Returns  OK | INVALID (another status; another scheme, a control character, empty) | LIMIT (as vestry_reply_body) |
@@ -212,7 +218,8 @@ VESTRY_API vestry_err vestry_reply_redirect(vestry_reply *reply, int status, con
  *  that is not UTF-8) | LIMIT (as vestry_reply_body) | NO_MEMORY. */
 VESTRY_API vestry_err vestry_reply_json(vestry_reply *reply, const json_t *json);
 
-/** Name the key of the stored connections that the effects go to, and of a new stream that is kept. Copied.
+/** Name the key of the reply: its effects go to the connections stored under this key, and a new stream that is kept is
+ *  stored under it. Copied; the last of several calls counts.
  *  OK | INVALID, TOO_LARGE (the key: the answer is 500 if the reply has effects or keeps a stream, or if the handler
  *  returns the error) | NO_MEMORY. */
 VESTRY_API vestry_err vestry_reply_key(vestry_reply *reply, const vestry_key *key);
@@ -240,10 +247,10 @@ VESTRY_API vestry_err vestry_reply_add_key(vestry_reply *reply, vestry_scope sco
  *  is 410 and the effects go nowhere else, because they were meant for its page and not for the page of this request.
  *  OK | INVALID (NULL). */
 VESTRY_API vestry_err vestry_reply_connection(vestry_reply *reply, vestry_connection *connection);
-/** Keep the stream that this request opens: it stays open after the effects (vestry_reply_auto_close: off) and is
- *  stored under the reply's key, if one is named. Without this call, a new stream closes after its effects. If it stays
- *  open for another reason (vestry_reply_auto_close, vestry_options.keep_open), it is stored as if this were called
- *  with REUSE.
+/** Keep the stream that this request opens: it stays open after the effects, as after vestry_reply_auto_close with
+ *  false, and is stored under the reply's key, if one is named. Without this call, a new stream closes after its
+ *  effects. If it stays open for another reason (vestry_reply_auto_close, vestry_options.keep_open), it is stored as if
+ *  this were called with REUSE.
  *  policy      if open connections are stored under the key:
  *              REPLACE  a new stream replaces them; they end with cause REPLACED. The effects go to the new one
  *              MANY     a new stream joins them. The effects go to the new one, because they are the initial content of
@@ -258,8 +265,8 @@ VESTRY_API vestry_err vestry_reply_connection(vestry_reply *reply, vestry_connec
  *  OK | INVALID. */
 VESTRY_API vestry_err vestry_reply_keep(vestry_reply *reply, vestry_keep_policy policy, size_t many_count);
 /** Set whether the new stream closes after its effects. true: it closes, even if effects failed. false: it stays open.
- *  This overrides the default of vestry_reply_keep (off) and of the instance (on). A stream with auto-close is never
- *  stored. */
+ *  This overrides the default, which is true, but false after vestry_reply_keep, with a watch, and with
+ *  vestry_options.keep_open. A stream with auto-close is never stored. */
 VESTRY_API void vestry_reply_auto_close(vestry_reply *reply, bool auto_close);
 /** Skip the remaining effects after the first failure of an effect or an interceptor. Default: continue. */
 VESTRY_API void vestry_reply_fail_fast(vestry_reply *reply, bool fail_fast);
@@ -289,20 +296,21 @@ typedef struct vestry_stream_options {
 } vestry_stream_options;
 
 /** Set options of the stream that this request opens.
- *      vestry_reply_stream(reply, &(vestry_stream_options){.hooks = &hooks});
+ *      const vestry_connection_hooks hooks = {.on_close = closed}; // closed: a vestry_on_close_fn
+ *      return vestry_reply_stream(reply, &(vestry_stream_options){.hooks = &hooks});
  *  options  copied, and what they point to
  *  Returns  OK | INVALID (none of the options take effect; the log has the reason) */
 VESTRY_API vestry_err vestry_reply_stream(vestry_reply *reply, const vestry_stream_options *options);
 
 /** Add one effect: a list whose first item is its name.
- *      vestry_reply_effect(reply, VESTRY_LIST("counter/start", step));
+ *      vestry_reply_effect(reply, VESTRY_LIST("counter/start", 10));
  *      vestry_reply_effect(reply, VESTRY_VALUES(json));   // existing JSON: a reference is taken on OK only
  *  OK | INVALID (not a list with a text first; refused by vestry_value_to_json) | TOO_LARGE | NO_MEMORY. */
 VESTRY_API vestry_err vestry_reply_effect(vestry_reply *reply, const vestry_value *effect);
 /** Add an effect patch-elements or patch-signals (an object). Returns as vestry_reply_effect; texts are UTF-8,
  *  otherwise INVALID. Placeholders (vestry/registry.h) in signals are not replaced, so that the signals may contain
  *  values of a client; use vestry_reply_effect for signals with placeholders.
- *      vestry_reply_patch_signals(reply, VESTRY_OBJECT("counter", n)); */
+ *      vestry_reply_patch_signals(reply, VESTRY_OBJECT("counter", 4)); */
 VESTRY_API vestry_err vestry_reply_patch_elements(vestry_reply *reply, const char *html);
 VESTRY_API vestry_err vestry_reply_patch_signals(vestry_reply *reply, const vestry_value *signals);
 /** Add an effect patch-elements by a format of vestry/html.h, which escapes each %s for its context. INVALID also if
