@@ -10,10 +10,10 @@
  *  write to it, and its `write` must not block. If `wake` is set, the adapter has a thread for each stream, which calls
  *  vestry_connection_run after each `wake`, and may block in `write`.
  *
- *      static const vestry_request_ops ops = {.method = method, .path = path, …, .open = open_stream};
- *      vestry_connection *stream;
+ *      vestry_connection *stream = NULL; // ops: the adapter's vestry_request_ops
  *      vestry_err error = vestry_serve(v, &ops, server_request, NULL, NULL, &stream);
- *      if (stream) vestry_connection_unref(stream);   // the pool runs it */
+ *      vestry_connection_unref(stream);  // NULL after an answer; the pool runs a stream to its end
+ *      return error; */
 #ifndef VESTRY_ADAPTER_H
 #define VESTRY_ADAPTER_H
 
@@ -65,8 +65,8 @@ VESTRY_API void vestry_body_destroy(vestry_body *body);
 
 /** Return by how many bytes all bodies together exceed 7/8 of vestry_bounds.max_answer_bytes; 0 if they do not. A body
  *  that was just refused for lack of room is included. An adapter calls this with each answer. If the result is not 0,
- *  the adapter closes the connections whose answers hold most memory, until the answers of the closed connections have
- *  at least this many bytes together, and calls vestry_answer_cut for each. Threads any; does not block. */
+ *  the adapter closes the connections whose answers hold most memory, until these answers together hold at least the
+ *  result. For each answer that it aborts in this way, it calls vestry_answer_cut. Threads any; does not block. */
 VESTRY_API uint64_t vestry_answer_bytes_excess(const vestry *v);
 /** Count an aborted answer in vestry_stats.answers_cut_count. Threads any; does not block. */
 VESTRY_API void vestry_answer_cut(vestry *v);
@@ -89,9 +89,9 @@ typedef struct vestry_request_ops {
   /** Read body bytes, blocking as the server does. *ret_len 0: the end. OK | IO (the peer broke off) | TIMEOUT | LIMIT
    *  (the request held too much memory: 503). */
   vestry_err (*read)(void *server_request, void *buffer, size_t capacity, size_t *ret_len);
-  /** Send a complete answer. Called at most once. A request gets either an answer or a stream. Exception: vestry may
-   *  give up a stream after `open` of this struct, for example because another stream has the key. Then it calls the
-   *  transport's `end`, and then respond; it never calls the transport's own `open`. OK | IO (the peer is gone). */
+  /** Send a complete answer. Called at most once. A request gets either an answer or a stream. Exception: after the
+   *  `open` below, vestry may give the stream up, for example because another stream has the key. It then calls `end`
+   *  of the transport and this `respond`, and never `open` of the transport. OK | IO (the peer is gone). */
   vestry_err (*respond)(void *server_request, const vestry_response *response);
   /** Prepare a stream whose answer has this head. Nothing is written before the transport's open. The head is copied.
    *  Called at most once. If vestry cannot use the transport, it calls the transport's end with clean = false before
@@ -106,12 +106,12 @@ typedef struct vestry_request_ops {
   vestry_err (*respond_body)(void *server_request, const vestry_response *response, vestry_body *body);
   /** Announce a body that is received in pieces (vestry/app/upload.h). Called before the first read, if there is a
    *  body. For this body, the adapter must restart its body timeout after every VESTRY_RECEIVE_BYTES received.
-   *  held_bytes: maximum memory of the request, which vestry has already counted. NULL: the adapter has no deadline for
-   *  bodies. */
+   *  held_bytes: maximum memory of the request, which vestry has already counted. The member `receives` is NULL if the
+   *  adapter has no deadline for bodies. */
   void (*receives)(void *server_request, size_t held_bytes);
-  /** Report the number of open streams and their maximum. Long polls of pages without a stream (docs/guide/proxies.md)
-   *  end early while 3/4 of this maximum are in use. A long poll is a request that a page repeats instead of a stream.
-   *  NULL: no maximum. Does not block. */
+  /** Report the number of open streams and their maximum. A long poll is a request that a page repeats instead of a
+   *  stream (docs/guide/proxies.md); it ends early while at least 3/4 of this maximum are in use. NULL: no maximum.
+   *  Does not block. */
   void (*room)(void *server_request, uint32_t *ret_streams, uint32_t *ret_capacity);
 } vestry_request_ops;
 
@@ -126,8 +126,9 @@ typedef struct vestry_request_ops {
  *  - no stream available, or closing: 503 with Retry-After
  *  ops, server_request  borrowed until it returns
  *  handler, app         the application's; NULL: the instance's routes (vestry/routes.h), which is the normal case
- *  ret_connection       NULL after an answer; otherwise the stream that was opened for it, a reference owned by the
- *                       caller: an adapter with dedicated threads runs it to its end, others drop it
+ *  ret_connection       untouched if INVALID. Otherwise NULL, or the stream that was opened for the request, as a
+ *                       reference owned by the caller. An adapter with dedicated threads runs the stream to its end;
+ *                       others drop the reference
  *  Returns  OK (an answer was sent or a stream opened, also for errors of the application and of the client) | IO (no
  *           answer could be sent) | INVALID (ops)
  *  Threads  any; blocks in read and respond only; runs the handler and effects on this thread */
@@ -137,7 +138,7 @@ VESTRY_API vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, voi
 /** Get the server_request that was passed to vestry_serve, for a function of the adapter that returns the server's
  *  object (vestry_civetweb_request_of, for example). Valid while the request is served.
  *  ops      the adapter's, as passed to vestry_serve: they identify whose request it is
- *  Returns  NULL: the request is another adapter's, or a copy that pages and parts are rendered with
+ *  Returns  NULL: another adapter serves the request, or it is the copy with which vestry renders pages and parts
  *  Threads  that of the request; does not block */
 VESTRY_API void *vestry_request_server(const vestry_request *req, const vestry_request_ops *ops);
 
@@ -198,7 +199,8 @@ typedef struct vestry_route_follower {
   /** Called before a route is mounted; method and pattern as passed to vestry_route, borrowed. OK | any other error:
    *  the route is not mounted, and vestry_route returns the error. */
   vestry_err (*mounts)(void *ctx, const char *method, const char *pattern);
-  /** Called when a route is unmounted, or was refused after all; requests may still be inside it. */
+  /** Called when a route is unmounted, or when vestry refuses a route that `mounts` has accepted; requests may still be
+   *  inside it. */
   void (*unmounted)(void *ctx, const char *method, const char *pattern);
 } vestry_route_follower;
 
@@ -207,8 +209,8 @@ typedef struct vestry_route_follower {
  *                 call returns, none of the follower's functions runs. An instance can have several followers; ctx
  *                 identifies each, so the same ctx cannot follow an instance twice
  *  Returns  OK (for NULL also if ctx does not follow) | INVALID (an argument; ctx follows already) | NO_MEMORY | the
- *           error that mounts returned for an existing route: then unmounted was called for the routes before it, and
- *           ctx does not follow
+ *           error of `mounts` for an existing route: vestry has called `unmounted` for the routes before it, and ctx
+ *           does not follow
  *  Threads  any, but not from inside a follower; blocks while another thread mounts */
 VESTRY_API vestry_err vestry_routes_follow(vestry *v, const vestry_route_follower *follower, void *ctx);
 
@@ -217,8 +219,8 @@ struct vestry_server_adapter {
   size_t size; /**< sizeof(vestry_server_adapter), or 0 */
   const char *name;
   /** Start a server; otherwise as vestry_server_create, which calls this. options: already complete and checked; either
-   *  unix_path or address is set. ret_server: first member of a struct of the adapter, which sets its size and port;
-   *  owned by the caller. */
+   *  unix_path or address is set. ret_server: the first member of a struct of the adapter, owned by the caller; the
+   *  adapter sets size and port of ret_server. */
   vestry_err (*start)(vestry *v, const struct vestry_server_options *options, struct vestry_server **ret_server);
   vestry_err (*stop)(struct vestry_server *server, uint64_t timeout_ms); /**< vestry_server_stop */
   void (*destroy)(struct vestry_server *server);                         /**< vestry_server_destroy */
@@ -237,8 +239,8 @@ VESTRY_API void vestry_turn_away(vestry *v, vestry_refusal refusal);
 VESTRY_API bool vestry_request_bytes_take(vestry *v, size_t bytes);
 /** Return by how many bytes reservations exceed 7/8 of vestry_bounds.max_request_bytes; 0 if they do not. If they do,
  *  an adapter that reads ahead closes connections that hold memory without a request, then the incomplete requests that
- *  hold most, and counts each by vestry_turn_away with VESTRY_REFUSAL_BUDGET, so that the last eighth remains for new
- *  requests. Threads any; does not block */
+ *  hold most. It counts each by vestry_turn_away with VESTRY_REFUSAL_BUDGET. So the last eighth of the bound remains
+ *  for new requests. Threads any; does not block */
 VESTRY_API uint64_t vestry_request_bytes_excess(const vestry *v);
 /** Give reserved memory back. Threads any; does not block. */
 VESTRY_API void vestry_request_bytes_give(vestry *v, size_t bytes);

@@ -4,11 +4,12 @@
  *  A program creates an instance, adds routes (vestry/routes.h) and starts a server on it (vestry/server.h, or an
  *  adapter's own functions). At the end it stops the server first, then destroys the instance:
  *
- *      vestry *v;
- *      if (vestry_create(&(vestry_options){.bounds = &(vestry_bounds){.max_count = 10000}}, &v)) return 1;
- *      vestry_route(v, "GET", "/", page, &app);
- *      vestry_err err = vestry_server_run(v, &vestry_server_microhttpd, NULL);
- *      vestry_destroy(v); */
+ *      vestry *v; // with vestry/vestry.h and vestry/microhttpd.h
+ *      if (vestry_create(&(vestry_options){.bounds = &(vestry_bounds){.max_count = 50000}}, &v)) return 1;
+ *      vestry_err err = vestry_route(v, "GET", "/", page, NULL); // page: a vestry_handler_fn
+ *      if (!err) err = vestry_server_run(v, &vestry_server_microhttpd, NULL);
+ *      vestry_destroy(v);
+ *      return err ? 1 : 0; */
 #ifndef VESTRY_INSTANCE_H
 #define VESTRY_INSTANCE_H
 
@@ -33,8 +34,9 @@ typedef struct vestry_reply vestry_reply;
  *  *ret_len (0 until then). Called on the serving thread, no lock held. The request has its body and signals; its scope
  *  is empty until this function returns.
  *  reply    the reply that the handler will fill. Add here what every answer needs, for example a cookie or a header.
- *           Do not name keys, because their scope is not known yet. With a status (vestry_reply_status,
- *           vestry_reply_redirect) and an error returned, this reply is the answer, and the handler is not called
+ *           Do not name keys, because their scope is not known yet. If this function sets a status
+ *           (vestry_reply_status, vestry_reply_redirect) and returns an error, vestry sends this reply and does not
+ *           call the handler
  *  Returns  OK | any error: the request gets this error, as for a handler, unless the reply has a status */
 typedef vestry_err (*vestry_scope_fn)(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len,
                                       void *ctx);
@@ -46,34 +48,35 @@ typedef struct vestry_bounds {
                          for "hash" no maximum */
   /** Entries of one scope (vestry/key.h) in the store: max_per_scope_count of vestry_store_options. 0: no maximum. A
    *  stream has one entry for each of its keys in the scope. The unnamed scope, which all clients share, has this
-   *  bound, too. Therefore the streams of all clients that have keys in the unnamed scope (vestry_reply_key,
-   *  vestry_reply_add_key) share one bound. A stream evicted by this limit ends with cause SIZE (vestry/cause.h); its
-   *  browser reconnects. A stream with more keys than this bound or max_count gets 500, with the reason in the log. To
-   *  limit the streams of a user, see max_streams_per_scope_count. */
+   *  bound, too: all streams with keys in it (vestry_reply_key, vestry_reply_add_key) share one bound, whichever client
+   *  opened them. A stream evicted by this limit ends with cause SIZE (vestry/cause.h); its browser reconnects. A
+   *  stream with more keys than this bound or max_count gets 500, with the reason in the log. To limit the streams of a
+   *  user, see max_streams_per_scope_count. */
   size_t max_per_scope_count;
   /** Open streams of one scope, for example of a user. A stream counts in the scope of the request that opened it,
-   *  whatever its keys and the type of the store. If one more opens, the stream that was active (opened, or written an
-   *  event) longest ago ends with cause REPLACED. This is a clean end, so its browser does not reconnect at once and
-   *  evict the next stream. Among streams active within the same second, the one that opened first ends. Streams that
-   *  are ending do not count. The unnamed scope has no such bound. 0: none. See vestry_stats.outnumbered_count. The
-   *  cost of an opening is proportional to this number. */
+   *  whatever its keys and the type of the store. If one more opens, the stream whose last activity (its opening, or a
+   *  written event) is the oldest ends with cause REPLACED. This is a clean end, so its browser does not reconnect at
+   *  once and evict the next stream. Among streams active within the same second, the one that opened first ends.
+   *  Streams that are ending do not count. The unnamed scope has no such bound. 0: none. See
+   *  vestry_stats.outnumbered_count. The cost of an opening is proportional to this number. */
   size_t max_streams_per_scope_count;
   /** Keys of one stream beside its first (vestry_reply_add_key). The same number is also the maximum of what a stream
    *  joins when it opens: channels (vestry_reply_join), topics (vestry/app/bus.h) and places of presences
-   *  (vestry/app/presence.h), counted together. Beyond it LIMIT, which is an error of the program: 500, with the reason
-   *  in the log. 0: 64; at most 65,535. */
+   *  (vestry/app/presence.h), counted together. A key or a join beyond it fails with LIMIT. This is a mistake in the
+   *  program: the answer is 500, with the reason in the log. 0: 64; at most 65,535. */
   size_t max_per_stream_count;
   /** Queued bytes of all streams together; 0: 1 GiB; SIZE_MAX: no bound except that of each stream. See
    *  vestry_stats.queued_bytes. */
   size_t max_queued_bytes;
   size_t max_body_bytes; /**< of the body of a request; 0: 1 MiB; beyond it 413 */
-  /** Memory for the heads and bodies of all current requests; beyond it 503. From 7/8 on, a server that collects a body
-   *  before it calls the handler closes the requests that hold most (see its adapter). 0: 256 MiB; SIZE_MAX: no bound.
-   *  See vestry_stats.request_bytes. */
+  /** Memory for the heads and bodies of all current requests; beyond it 503. From 7/8 of this bound on, a server that
+   *  collects bodies before it calls the handler closes the requests that hold most (see the header of the adapter). 0:
+   *  256 MiB; SIZE_MAX: no bound. See vestry_stats.request_bytes. */
   size_t max_request_bytes;
-  /** Memory for the bodies of all answers that are being made or sent, counted before it is allocated. From 7/8 on, the
-   *  connections whose answers hold most are closed; beyond it 503. Files in folders (vestry/app/files.h) are sent from
-   *  their descriptors and count with one piece each. 0: 256 MiB; SIZE_MAX: no bound. See vestry_stats.answer_bytes. */
+  /** Memory for the bodies of all answers that are being made or sent, counted before it is allocated. From 7/8 of this
+   *  bound on, the connections whose answers hold most are closed; beyond it 503. Files in folders (vestry/app/files.h)
+   *  are sent from their descriptors and count with one piece each. 0: 256 MiB; SIZE_MAX: no bound. See
+   *  vestry_stats.answer_bytes. */
   size_t max_answer_bytes;
   size_t max_channels_count;           /**< channels by key at one time (vestry/channel.h); 0: 10,000 */
   uint64_t max_epoch_bytes;            /**< bytes published in one epoch of a channel by key (vestry/channel.h);
@@ -94,10 +97,9 @@ typedef struct vestry_options {
   const char *store;                   /**< name of the store type; NULL: that of store_type, or else "lru" */
   const vestry_store_type *store_type; /**< a store type of the application, in addition to the built-in ones
                                             (vestry/store.h); NULL: none */
-  uint64_t idle_ms; /**< a stream ends with cause IDLE if for this time it was not put, not looked up by its key, and no
-                         event was written to it; heartbeats do not count. 0: never, because a page may be quiet for
-                         long, and the stream of a lost client ends by itself. Another value: as idle_ms of
-                         vestry_store_options */
+  uint64_t idle_ms; /**< a stream ends with cause IDLE after this time without a put, a lookup by its key, or a written
+                         event; heartbeats do not count. 0: never, because a page may be quiet for long, and the stream
+                         of a lost client ends by itself. Another value: as idle_ms of vestry_store_options */
   uint64_t lifetime_ms;        /**< as in vestry_store_options; 0: never */
   const vestry_bounds *bounds; /**< copied; NULL: the defaults */
   vestry_purge_fn purge;       /**< called for each entry that leaves the store (vestry/store.h); value is a
@@ -118,9 +120,9 @@ typedef struct vestry_options {
   size_t profiles_count;          /**< at most VESTRY_PROFILES_MAX */
 
   /** Whether the client's address, for limits per client, comes from X-Forwarded-For. The proxy must set this header to
-   *  its peer's address, not append to it (docs/guide/proxies.md). If false, it is the peer's address; but a peer on
-   *  this machine, and a request with a header of a proxy (Forwarded, X-Forwarded-For, X-Forwarded-Host, X-Real-IP,
-   *  Via), count as having no address. Limits per client do not apply to a client without an address
+   *  its peer's address, not append to it (docs/guide/proxies.md). If false, the client's address is the peer's, but a
+   *  client has no address if the peer is on this machine, or if the request has a header of a proxy: Forwarded,
+   *  X-Forwarded-For, X-Forwarded-Host, X-Real-IP or Via. Limits per client do not apply to a client without an address
    *  (docs/security.md). */
   bool is_behind_proxy;
 } vestry_options;
@@ -138,13 +140,14 @@ typedef struct vestry_stats {
   uint64_t written_bytes, wire_bytes; /**< bytes of events, and bytes on the wire: see vestry_connection_stats */
   /** Current and highest memory of the queues of all streams: the bytes of events, counted in each queue that holds the
    *  event, and 160 bytes for each event. A stream that conflates also counts its index, some 650 bytes for each event
-   *  and 8 for each id in it. This number never exceeds max_queued_bytes. The queues hold at most this much memory, and
-   *  in addition the encoded forms of events, which are not counted (at most 64 events of a stream).
+   *  and 8 for each id in it. This number never exceeds max_queued_bytes. The encoded forms of events come on top and
+   *  are not counted (at most 64 events of a stream).
    *
-   *  If the queues hold more than 7/8 of max_queued_bytes, streams end with cause BUDGET until the queues of all other
-   *  streams hold less than that. The streams that hold most end first; among streams that hold about the same, the one
-   *  that has held it longest. Their memory is freed when their runners (the threads that run them) end them. A sender
-   *  that fills the last eighth faster than that gets FULL, as from a full queue. */
+   *  If the queues hold more than 7/8 of max_queued_bytes, streams end with cause BUDGET until the queues of the
+   *  remaining streams hold less than 7/8. The streams that hold most end first; among streams that hold about the
+   *  same, the one that has held it longest. Their memory is freed when their runners (the threads that run them) end
+   *  them. A sender that fills the last eighth before the runners have freed this memory gets FULL, as from a full
+   *  queue. */
   uint64_t queued_bytes, queued_peak_bytes;
   uint64_t requests_count, rejected_count;         /**< requests served, and those of them that got 503 because a bound
                                                         was reached or the instance was closing */
@@ -161,8 +164,8 @@ typedef struct vestry_stats {
    *  chosen. */
   uint64_t answer_bytes, answer_peak_bytes, answers_cut_count;
   /** State of a drain (vestry/drain.h): whether it has begun, and the time since then. drain_streams_count: streams
-   *  that were open when it began. drain_sent_count: those of them that the drain has begun to close so far;
-   *  closed_by_cause[DRAIN] counts a stream later, when its remaining events are written and its end is complete. The
+   *  that were open when it began. drain_sent_count: streams that the drain has begun to close so far.
+   *  closed_by_cause[DRAIN] counts a stream only when its remaining events are written and its end is complete. The
    *  drain is complete when open_count is 0. */
   bool drain_has_begun;
   uint64_t drain_elapsed_ms, drain_streams_count, drain_sent_count;
@@ -222,7 +225,7 @@ typedef struct vestry_parts {
 } vestry_parts;
 
 /** Get the parts of an instance. They are borrowed, and do not change as long as the instance lives.
- *      vestry_registry_effect(vestry_parts_of(v)->registry, "counter/start", start, &app);
+ *      vestry_registry_effect(vestry_parts_of(v)->registry, "counter/start", start_timer, NULL); // vestry/registry.h
  *  Threads any; does not block. */
 VESTRY_API const vestry_parts *vestry_parts_of(const vestry *v);
 /** Get a snapshot of the counters. Threads any. */

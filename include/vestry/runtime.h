@@ -2,16 +2,18 @@
 /** The runtime: actors, a pool of threads that runs them, and timers.
  *
  *  An actor is a function with a mailbox. At most one thread at a time is inside an actor, so its state needs no lock.
- *  Messages of one thread arrive in the order of their posts; those of several threads, too, if one post happens before
+ *  An actor receives two messages in the order of their posts, if one thread posted both or one post happened before
  *  the other. A runtime either owns threads, or its caller steps it (VESTRY_THREADS_NONE), which makes every run
  *  repeatable, for tests and single-threaded programs.
  *
+ *      struct hello { vestry_message message; const char *name; }; // a message is the first member
  *      static void greet(vestry_actor *self, void *ctx) {
- *        for (vestry_message *m; (m = vestry_actor_receive(self)) != NULL;) handle((struct hello *)m, ctx);
+ *        for (vestry_message *m; (m = vestry_actor_receive(self)) != NULL; free(m)) puts(((struct hello *)m)->name);
  *      }
- *      vestry_runtime_create(NULL, &runtime);
- *      vestry_actor_create(runtime, &(vestry_actor_options){.run = greet, .drop = free_hello}, &actor);
- *      vestry_actor_post(actor, &hello->message);   // struct hello { vestry_message message; … } */
+ *      vestry_runtime *runtime; vestry_actor *actor; // in a function; hello: from malloc, the actor's after the post
+ *      vestry_err error = vestry_runtime_create(NULL, &runtime);
+ *      if (!error) error = vestry_actor_create(runtime, &(vestry_actor_options){.run = greet}, &actor);
+ *      if (!error) error = vestry_actor_post(actor, &hello->message); */
 #ifndef VESTRY_RUNTIME_H
 #define VESTRY_RUNTIME_H
 
@@ -36,7 +38,7 @@ typedef struct vestry_runtime_options {
   size_t size;             /**< sizeof(vestry_runtime_options), or 0 */
   const vestry_host *host; /**< borrowed, must outlive the runtime; NULL: vestry_host_default(). Its clock decides when
                                 timers fire. A runtime with threads sleeps in real time for the duration that this clock
-                                gives, then reads the clock again; so use a clock that is set by hand with stepped
+                                gives, then reads the clock again. So a clock that is set by hand is for stepped
                                 runtimes only */
   uint32_t threads_count;  /**< 0: one for each processor; at most 256; or VESTRY_THREADS_NONE */
 } vestry_runtime_options;
@@ -61,8 +63,8 @@ VESTRY_API vestry_err vestry_runtime_create(const vestry_runtime_options *option
 VESTRY_API void vestry_runtime_close(vestry_runtime *runtime);
 
 /** Close, then wait until every ready actor has emptied its mailbox and all threads have ended. A stepped runtime runs
- *  the ready actors on the caller's thread. Idempotent. Does not return while an actor keeps notifying itself;
- *  vestry_runtime_destroy runs an actor that is notified after the stop.
+ *  the ready actors on the caller's thread. Idempotent. Returns only when no actor notifies itself any more. An actor
+ *  that is notified after the return runs in vestry_runtime_destroy.
  *  Threads  not from an actor or timer of this runtime; blocks while callbacks run */
 VESTRY_API void vestry_runtime_stop(vestry_runtime *runtime);
 
@@ -78,16 +80,19 @@ VESTRY_API const vestry_host *vestry_runtime_host(const vestry_runtime *runtime)
  *  Threads  one at a time, the caller's choice; runs callbacks on this thread */
 VESTRY_API bool vestry_runtime_step(vestry_runtime *runtime);
 
-/** Get a descriptor that is readable while a stepped runtime has work: an actor is ready or a timer is due, on
- *  whichever thread this began. For an existing event loop: poll, epoll, GLib or libuv. When it is readable, step until
- *  there is nothing more to do, which makes it unreadable:
+/** Get a descriptor that is readable while a stepped runtime has work, that is while an actor is ready or a timer is
+ *  due, whichever thread caused this. For an existing event loop: poll, epoll, GLib or libuv. When it is readable, step
+ *  until there is nothing more to do, which makes it unreadable:
  *
- *      vestry_runtime_descriptor(runtime, &descriptor);
+ *      int descriptor; // poll needs poll.h and errno.h
+ *      vestry_err error = vestry_runtime_descriptor(runtime, &descriptor);
+ *      if (error) return error;
  *      struct pollfd at = {.fd = descriptor, .events = POLLIN};
- *      while (poll(&at, 1, -1) >= 0) while (vestry_runtime_step(runtime)) continue;
+ *      while (poll(&at, 1, -1) >= 0 || errno == EINTR) while (vestry_runtime_step(runtime)) continue;
  *
- *  It may be readable without work. Timers use real time, for the duration that the host's clock gives: with a clock
- *  that is set by hand, step after each change. Takes three of the process's descriptors.
+ *  It may be readable without work. It becomes readable for the next timer after the real time that the host's clock
+ *  shows until then; so with a clock that is set by hand, step after each change. Takes three of the process's
+ *  descriptors.
  *  ret_descriptor  owned by the runtime until its destroy: poll it, but neither read nor close it. The same for each
  *                  call
  *  Returns  OK | INVALID (the runtime owns threads) | IO (no descriptors)
@@ -130,8 +135,8 @@ VESTRY_API vestry_err vestry_actor_create(vestry_runtime *runtime, const vestry_
                                           vestry_actor **ret_actor);
 /** Take a reference. Returns its argument. Threads any. */
 VESTRY_API vestry_actor *vestry_actor_ref(vestry_actor *actor);
-/** Drop a reference (NULL accepted). After the last one, the actor still runs for posted messages, as long as its runs
- *  receive something, and is then freed; remaining messages are dropped. Returns NULL.
+/** Drop a reference (NULL accepted). After the last one, the actor still runs for posted messages as long as each run
+ *  receives one. Then messages that are left are dropped, and the actor is freed. Returns NULL.
  *  Threads  any, its own run included; does not block */
 VESTRY_API vestry_actor *vestry_actor_unref(vestry_actor *actor);
 
@@ -171,8 +176,8 @@ VESTRY_API vestry_err vestry_timer_set(vestry_timer *timer, uint64_t delay_ms, u
  *  Threads  any; does not block */
 VESTRY_API void vestry_timer_cancel(vestry_timer *timer);
 
-/** Disarm and free a timer. When this returns, the callback neither runs nor will run again, except if it was called in
- *  that very callback, which then is the last. NULL is accepted.
+/** Disarm and free a timer. After the return, the callback does not run, and never runs again. Exception: if the
+ *  callback itself calls this function, its current run is the last one. NULL is accepted.
  *  Threads  any; blocks while the callback runs on another thread, so hold no lock that the callback takes */
 VESTRY_API void vestry_timer_destroy(vestry_timer *timer);
 
