@@ -273,6 +273,29 @@ static void job_with_an_unanswered_commit_ends_as_done(void **state) {
   crew_close(&c);
 }
 
+/* A sequence counts also in transactions that fail. */
+static const char refuse_twice[] =
+    "CREATE SEQUENCE refusals; CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN "
+    "IF new.state = 'done' AND nextval('refusals') <= 2 THEN RAISE 'refused'; END IF; RETURN new; END$$; "
+    "CREATE TRIGGER refuse BEFORE UPDATE ON vestry_job FOR EACH ROW EXECUTE FUNCTION refuse()";
+
+/* capability: L7, M3 */
+static void end_that_the_server_refuses_for_a_while_is_written(void **state) {
+  (void)state;
+  crew c;
+  crew_open(&c, (vestry_jobs_options){.poll_ms = 1, .lease_ms = 600000});
+  postgres_server_run(shop_server(), refuse_twice);
+  int64_t id = crew_enqueue(&c, (vestry_job_order){0});
+  assert_int_equal(vestry_jobs_start(c.nodes[0].jobs), VESTRY_OK);
+  UNTIL(atomic_load(&c.ends) == 1);
+  assert_int_equal(atomic_load(&c.outcomes[0]), VESTRY_JOB_ENDED_DONE);
+  vestry_jobs_stop(c.nodes[0].jobs);
+  assert_int_equal(crew_look(&c.nodes[0], id).row.attempts_count, 1);
+  assert_int_equal(crew_number(&c.nodes[0], "SELECT last_value FROM refusals"), 3);
+  postgres_server_run(shop_server(), "DROP TRIGGER refuse ON vestry_job; DROP FUNCTION refuse; DROP SEQUENCE refusals");
+  crew_close(&c);
+}
+
 /* capability: L7, M3 */
 static void read_only_and_foreign_transactions_are_rejected(void **state) {
   (void)state;
@@ -609,6 +632,7 @@ int main(void) {
       cmocka_unit_test(finish_conflicts_with_a_renewal_unless_it_is_first),
       cmocka_unit_test(jobs_continue_after_a_server_crash),
       cmocka_unit_test(job_with_an_unanswered_commit_ends_as_done),
+      cmocka_unit_test(end_that_the_server_refuses_for_a_while_is_written),
       cmocka_unit_test(read_only_and_foreign_transactions_are_rejected),
       cmocka_unit_test(job_begins_after_the_transaction_that_relies_on_it),
       cmocka_unit_test(job_begins_despite_overlapping_orders),

@@ -130,16 +130,22 @@ static vestry_err write_end(vsi_jobs_run *run, vestry_err error, const vsi_jobs_
   return looked ? looked : *ret_is_finished ? VESTRY_OK : VESTRY_CLOSED;
 }
 
+enum { MOST_REFUSED = 10 };
+
 /* Write the end of a run. If the disk is full, or another program writes for long, or the server is away, write it
- * later: the work must neither be repeated because of this, nor be reported with another outcome. */
+ * later: the work must neither be repeated because of this, nor be reported with another outcome. Other errors, for
+ * example of a file that a server cannot open while it recovers, may pass too, so they are tried a few times. */
 static vestry_job_outcome end_run(vsi_jobs_run *run, vestry_err error) {
   vsi_jobs_end end;
   const bool is_put_back = error == VESTRY_CLOSED && vestry_job_is_over(&run->job);
   const vestry_job_outcome outcome = judge(run, error, is_put_back, &end);
   bool is_finished = false;
+  unsigned refused_count = 0;
   vestry_err written;
-  do written = write_end(run, error, &end, &is_finished);
-  while ((written == VESTRY_LIMIT || written == VESTRY_NO_MEMORY) && wait_a_moment(run));
+  do {
+    written = write_end(run, error, &end, &is_finished);
+    refused_count += written != VESTRY_LIMIT && written != VESTRY_NO_MEMORY;
+  } while (written && written != VESTRY_CLOSED && refused_count < MOST_REFUSED && wait_a_moment(run));
   if (!written) return is_finished ? VESTRY_JOB_ENDED_DONE : outcome;
   vsi_jobs_lose(run);
   return VESTRY_JOB_ENDED_LOST;
