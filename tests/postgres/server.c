@@ -129,8 +129,8 @@ static void copy_folder(const char *from, const char *to) {
   if (wait_for(pid)) fail_msg("cp -aT %s %s failed", from, to);
 }
 
-/* initdb takes ten times as long as a copy of its result, so the tests of a build share one result. The first test makes
- * it, under a lock of the folder, and renames it when it is complete. */
+/* initdb takes ten times as long as a copy of its result, so the tests of a build share one result. The first test
+ * makes it, under a lock of the folder, and renames it when it is complete. */
 void postgres_server_init(postgres_server *server, unsigned major) {
   const char *folder = getenv("VESTRY_POSTGRES_DATA");
   char shared[512], incomplete[520], data[128];
