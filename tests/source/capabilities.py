@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Check that every capability has a test: capabilities.py REPOSITORY
+"""Check that every capability has a test: capabilities.py REPOSITORY [--write]
 
 tests/capabilities.md has a row for each capability. It names the tests of ctest that would fail without it, and the
 number of marked tests inside them. A mark in the line above a test, /* capability: A3, D5 */, or // in a script, names
 its rows. A mark in the second line of a file applies to all its tests. Rows and marks are compared, so that no test
-gets lost. Needs no build."""
+gets lost. With --write, the numbers are corrected. Needs no build."""
 
 import re
 import sys
@@ -123,6 +123,8 @@ def main():
             counts = [marked[path][row][1] for path in files if row in marked.get(path, ())]
             if files and not counts:
                 complain(f"{page}:{number}", f"{row}: nothing in {match[1]} has its mark")
+            elif sum(counts) != int(match[2] or 0) and "--write" in sys.argv:
+                lines[number - 1] = lines[number - 1].replace(said, f"`{match[1]}` {sum(counts)}")
             elif sum(counts) != int(match[2] or 0):
                 complain(f"{page}:{number}", f"{row}: {sum(counts)} tests in {match[1]} have its mark")
             told |= {(row, path) for path in files}
@@ -139,6 +141,8 @@ def main():
         complain(page, f"{row} is missing")
     for row in sorted((set(seen) | allowed) - wanted):
         complain(page, f"{row} is no row")
+    if "--write" in sys.argv:
+        (tests / page).write_text("\n".join(lines) + "\n")
     print("\n".join(problems + [f"{len(seen)} rows, {len(allowed)} of them without a test yet"]))
     return 1 if problems else 0
 
