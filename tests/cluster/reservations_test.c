@@ -97,6 +97,48 @@ static void reservation_of_a_dead_node_is_free_after_dead_ms(void **state) {
   nodes_end(&n);
 }
 
+/* All nodes stand still: no message shows that the others are alive, and none shows that they are dead. */
+/* capability: G4 */
+static void node_that_stood_still_regards_no_other_as_dead(void **state) {
+  (void)state;
+  nodes n;
+  vestry_cluster_count streams = {0};
+  uint32_t count;
+  begin(&n, NULL);
+  node *a = &n.all[0], *b = &n.all[1], *c = &n.all[2];
+  assert_int_equal(request_stream(a, "x", VESTRY_KEEP_REJECT, NULL), 200);
+  nodes_pass_ms(&n, 100);
+  test_host_advance_ms(&n.th, 4000);
+  /* before the heartbeat that is due */
+  assert_int_equal(request_stream(b, "y", VESTRY_KEEP_REJECT, NULL), 503);
+  assert_int_equal(node_tell(b, "x", "here", &count), VESTRY_OK);
+  assert_int_equal(node_tell(b, "nowhere", "here", &count), VESTRY_TIMEOUT);
+  /* and after it */
+  nodes_pass_ms(&n, 100);
+  assert_int_equal(vestry_cluster_member(b->cluster, "a"), VESTRY_MEMBER_ALIVE);
+  assert_int_equal(b->told[0], VESTRY_MEMBER_ALIVE);
+  assert_int_equal(request_stream(b, "x", VESTRY_KEEP_REJECT, NULL), 503);
+  assert_int_equal(node_tell(b, "x", "here", &count), VESTRY_OK);
+  assert_int_equal(node_tell(b, "nowhere", "here", &count), VESTRY_TIMEOUT);
+  assert_int_equal(vestry_cluster_count_get(b->cluster, (vestry_scope){NULL, 0}, VESTRY_KEY("room", "x"), &streams),
+                   VESTRY_OK);
+  assert_int_equal(streams.streams_count, 1);
+  nodes_pass_ms(&n, 500);
+  assert_int_equal(node_tell(b, "nowhere", "here", &count), VESTRY_NOT_FOUND);
+  nodes_pass_ms(&n, 3000);
+  assert_int_equal(request_stream(b, "x", VESTRY_KEEP_REJECT, NULL), 409);
+  assert_int_equal(request_stream(b, "y", VESTRY_KEEP_REJECT, NULL), 200);
+  /* A node that dies while another stands still is dead dead_ms after that. */
+  node_kill(c);
+  test_host_advance_ms(&n.th, 10000);
+  nodes_pass_ms(&n, 2400);
+  assert_int_not_equal(vestry_cluster_member(b->cluster, "c"), VESTRY_MEMBER_DEAD);
+  nodes_pass_ms(&n, 1000);
+  assert_int_equal(vestry_cluster_member(b->cluster, "c"), VESTRY_MEMBER_DEAD);
+  assert_int_equal(request_stream(b, "z", VESTRY_KEEP_REJECT, NULL), 200);
+  nodes_end(&n);
+}
+
 /* The partition without the reservations accepts no stream; the other one only once it regards the first as dead. */
 /* capability: G4 */
 static void reservation_in_the_minor_partition_gets_503(void **state) {
@@ -166,6 +208,35 @@ static void concurrent_reservation_has_one_winner(void **state) {
     probe.ops->destroy(probe.broker);
     nodes_end(&n);
   }
+}
+
+static vestry_err reserve_and_stand_still(void *broker, const char *name, uint64_t expected, const void *data,
+                                          size_t len, uint64_t *ret_revision) {
+  vestry_err error = nosy.own->reserve(broker, name, expected, data, len, ret_revision);
+  if (++nosy.reservations == nosy.asked_at) test_host_advance_ms(&nosy.in->th, 3000);
+  return error;
+}
+
+/* The other nodes may regard it as dead meanwhile, and open a stream of the key. */
+/* capability: G4 */
+static void reservation_by_a_node_that_stands_still_does_not_count(void **state) {
+  (void)state;
+  nodes n;
+  vestry_broker probe;
+  nodes_prepare(&n, NULL);
+  assert_int_equal(vestry_memory_network_join(n.network, &probe), VESTRY_OK);
+  n.joined++;
+  nosy.in = &n, nosy.own = probe.ops, nosy.reservations = 0, nosy.asked_at = 2;
+  n.reserve = reserve_and_stand_still;
+  start(&n, 0);
+  n.reserve = NULL;
+  start(&n, 1);
+  nodes_pass_ms(&n, SURE_MS);
+  assert_int_equal(request_stream(&n.all[0], "x", VESTRY_KEEP_REJECT, NULL), 503);
+  nodes_pass_ms(&n, SURE_MS);
+  assert_int_equal(request_stream(&n.all[1], "x", VESTRY_KEEP_REJECT, NULL), 200);
+  probe.ops->destroy(probe.broker);
+  nodes_end(&n);
 }
 
 /* ----------------------------------------- seeds: messages are late, duplicated and lost, nodes come and go ------- */
@@ -344,8 +415,10 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(key_is_held_by_one_stream_of_all_nodes),
       cmocka_unit_test(reservation_of_a_dead_node_is_free_after_dead_ms),
+      cmocka_unit_test(node_that_stood_still_regards_no_other_as_dead),
       cmocka_unit_test(reservation_in_the_minor_partition_gets_503),
       cmocka_unit_test(concurrent_reservation_has_one_winner),
+      cmocka_unit_test(reservation_by_a_node_that_stands_still_does_not_count),
       cmocka_unit_test(key_has_at_most_one_stream_in_random_schedules),
       cmocka_unit_test(key_has_at_most_one_stream_with_threads),
       cmocka_unit_test(failed_allocation_leaves_no_reservation),

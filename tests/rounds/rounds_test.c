@@ -19,8 +19,9 @@
 #include "support/test.h"
 
 /* KNOWN_MS: two heartbeats after it has come up, a node answers that no node has a key; before that, the answer is
- * unknown. STALLS_BEFORE_MS: how long a connection to the broker lives without a response. */
-enum { ANSWER_MS = 500, KNOWN_MS = 120, STALLS_BEFORE_MS = 500, DISTURBS_MS = 50 };
+ * unknown. STALLS_BEFORE_MS: how long a connection to the broker lives without a response. STANDS_STILL_MS: after such
+ * a stall, beside a heartbeat, the answer is unknown, too. */
+enum { ANSWER_MS = 500, KNOWN_MS = 120, STALLS_BEFORE_MS = 500, DISTURBS_MS = 50, STANDS_STILL_MS = 150 };
 enum { ROUNDS_A_WORLD = 8, TROUBLES_MOST = 4, KEYS = 4, CHANNELS = 3, EMPTY = 4, STREAMS_A_NAME = 3 };
 
 static const char *const settings[] = {"heartbeat_ms=50", "suspect_ms=200", "dead_ms=600",          "answer_ms=500",
@@ -279,13 +280,14 @@ static bool are_right(size_t from) {
   return true;
 }
 
-/* Return whether a process did not run for so long that its connections were closed, or numbers are missing: that is
- * reported. */
+/* Return whether a process did not run for so long that its connections were closed, or numbers are missing, which is
+ * reported; or that it does not know which nodes are alive. */
 static bool is_disturbed(uint64_t since_ns) {
   bool is_told = false;
   for (int i = 0; i < PLACES; i++) is_told |= !w.players[i].is_linked || w.players[i].linked_ns > since_ns;
   for (size_t i = 0; i < w.told_count; i++) is_told |= w.told[i].kind == 'G' && w.told[i].at_ns > since_ns;
-  return is_told && world_stalled_ns(&w, since_ns - STALLS_BEFORE_MS * MS, clock_ns()) > DISTURBS_MS * MS;
+  uint64_t stalled = world_stalled_ns(&w, since_ns - STALLS_BEFORE_MS * MS, clock_ns());
+  return stalled > STANDS_STILL_MS * MS || (is_told && stalled > DISTURBS_MS * MS);
 }
 
 /* Without faults: each message reaches all its receivers. False: the machine was too slow. */

@@ -55,8 +55,9 @@ extern "C" {
  *           stream is on another node. The handler's thread queries all nodes and makes a reservation at the broker; it
  *           waits as vestry_dispatch does, and for seconds if the broker is slow. LIMIT (503) if a live node does not
  *           reply, if no reservation can be made, on a thread that must not wait, and for dead_ms after this node has
- *           started or has reached the broker again. The end of a stream frees its key at once, the death of a node
- *           after dead_ms. After a partition a key may have two streams until one ends */
+ *           started, has reached the broker again, or goes on after it has stood still for suspect_ms. The end of a
+ *           stream frees its key at once, the death of a node after dead_ms. After a partition, or after a node has
+ *           stood still for dead_ms, a key may have two streams until one ends */
 
 /** An instance's membership in a cluster. */
 typedef struct vestry_cluster vestry_cluster;
@@ -104,9 +105,10 @@ typedef struct vestry_cluster_options {
   struct vestry_pages *pages; /**< the pages whose refreshes reach all nodes. If vestry_pages_options.secret is
                                    not set, the secret of the pages is derived from this secret. Borrowed, must outlive
                                    the cluster. NULL: none */
-  uint32_t heartbeat_ms;      /**< time between two heartbeats [250] */
+  uint32_t heartbeat_ms;      /**< time between two heartbeats [250]. This and the next two are the same on all nodes */
   uint32_t suspect_ms;        /**< time without a heartbeat until a node is SUSPECT [1,000] */
-  uint32_t dead_ms;           /**< time until it is DEAD [3,000]; heartbeat_ms < suspect_ms < dead_ms, at most 60,000 */
+  uint32_t dead_ms;           /**< time until it is DEAD [3,000]; heartbeat_ms < suspect_ms < dead_ms, at most 60,000.
+                                   Time in which this node itself stands still does not count */
   uint32_t answer_ms;         /**< maximum time that a remote request waits for replies [1,000]; at most 60,000 */
   const char *const *allow;   /**< names of the effects and actions that other nodes may run here, ending with NULL;
                                    others get INVALID. NULL: none. Copied */

@@ -119,7 +119,8 @@ struct vestry_cluster {
   vsi_peer peers[VSI_NODES_MAX];
   size_t peers_count;
   bool is_up;
-  uint64_t up_ns; /* time of the last change of is_up */
+  uint64_t up_ns;   /* time of the last change of is_up, or when this node last went on after it had stood still */
+  uint64_t beat_ns; /* time of the last heartbeat of this node */
   bool has_ended, has_left, is_refused, is_running;
   bool has_own_news, has_own_gap;
   vsi_gaps own_gaps;      /* in messages of unknown senders */

@@ -300,7 +300,7 @@ static vestry_err take_options(vestry_cluster *cluster, const vestry_cluster_opt
   cluster->hash_key = derive(options, 2);
   cluster->name_key = derive(options, 3);
   name_subjects(cluster, options);
-  cluster->begun_ns = vsi_now_ns(cluster->host);
+  cluster->begun_ns = cluster->beat_ns = vsi_now_ns(cluster->host);
   cluster->proofs_before = 1;
   if (vsi_siphash_key_random(cluster->host, &cluster->challenge_key)) return VESTRY_IO;
   if (cluster->host->random(cluster->host->ctx, &cluster->epoch, sizeof cluster->epoch)) return VESTRY_IO;

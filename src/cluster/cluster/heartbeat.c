@@ -65,8 +65,7 @@ void vsi_heartbeat_due(vestry_timer *timer, void *ctx) {
   vsi_cluster_lock(cluster);
   if (vsi_instance_is_closing(cluster->v) && !cluster->has_left) vsi_members_say_goodbye(cluster);
   if (!cluster->is_refused && !cluster->has_ended && !cluster->has_left) {
-    uint64_t now_ns = vsi_now_ns(cluster->host);
-    for (size_t i = 0; i < cluster->peers_count; i++) vsi_members_judge(cluster, &cluster->peers[i], now_ns);
+    vsi_members_judge(cluster);
     vsi_announce_locked(cluster);
     vsi_heartbeat_say_hello(cluster);
     say_beat(cluster);

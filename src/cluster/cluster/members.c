@@ -55,18 +55,31 @@ uint64_t vsi_peers_unsynced(const vestry_cluster *cluster) {
   return mask;
 }
 
+/* Return how long this node has stood still: how much later than heartbeat_ms its heartbeat comes. 0: less than
+ * suspect_ms have passed since the last one. A process can be stopped, its machine paused or out of memory; messages of
+ * the other nodes then wait in its socket, and do not show by their absence that a node is silent. */
+static uint64_t pause_ns(const vestry_cluster *cluster, uint64_t now_ns) {
+  uint64_t since_ns = now_ns - cluster->beat_ns;
+  return since_ns < cluster->suspect_ns ? 0 : since_ns - cluster->heartbeat_ns;
+}
+
+/* Return whether this node has been connected for this time, without standing still. */
+static bool has_listened(const vestry_cluster *cluster, uint64_t for_ns) {
+  uint64_t now_ns = vsi_now_ns(cluster->host);
+  return cluster->is_up && now_ns - cluster->up_ns >= for_ns && !pause_ns(cluster, now_ns);
+}
+
 /* Return whether every run that has proven itself has a slot. The keys of a run without a slot are unknown. */
 static bool all_have_places(const vestry_cluster *cluster) {
   return !cluster->placeless_ns || vsi_now_ns(cluster->host) - cluster->placeless_ns >= cluster->dead_ns;
 }
 
 bool vsi_peers_are_known(const vestry_cluster *cluster) {
-  return cluster->is_up && !cluster->is_refused && all_have_places(cluster) &&
-         vsi_now_ns(cluster->host) - cluster->up_ns >= 2 * cluster->heartbeat_ns;
+  return !cluster->is_refused && all_have_places(cluster) && has_listened(cluster, 2 * cluster->heartbeat_ns);
 }
 
 bool vsi_peers_are_sure(const vestry_cluster *cluster) {
-  return cluster->is_up && all_have_places(cluster) && vsi_now_ns(cluster->host) - cluster->up_ns >= cluster->dead_ns;
+  return all_have_places(cluster) && has_listened(cluster, cluster->dead_ns);
 }
 
 /* Reports of members and gaps. They need no allocation: each peer stores what must be reported about it, and later
@@ -261,7 +274,7 @@ vsi_peer *vsi_members_prove(vestry_cluster *cluster, const vsi_wire_message *mes
   return peer;
 }
 
-void vsi_members_judge(vestry_cluster *cluster, vsi_peer *peer, uint64_t now_ns) {
+static void judge(vestry_cluster *cluster, vsi_peer *peer, uint64_t now_ns) {
   uint64_t silence_ns = now_ns - peer->heard_ns;
   if (!vsi_peer_lives(peer) || silence_ns < cluster->suspect_ns) return;
   if (silence_ns < cluster->dead_ns) {
@@ -273,6 +286,25 @@ void vsi_members_judge(vestry_cluster *cluster, vsi_peer *peer, uint64_t now_ns)
   peer->out_seq++; /* if it returns, it finds that messages were not sent */
   vsi_peer_lose(peer, 0);
   forget(cluster, peer);
+}
+
+/* Return a time that is later by the length of a pause. */
+static uint64_t put_off(uint64_t time_ns, uint64_t by_ns, uint64_t now_ns) {
+  return now_ns - time_ns > by_ns ? time_ns + by_ns : now_ns;
+}
+
+void vsi_members_judge(vestry_cluster *cluster) {
+  const uint64_t now_ns = vsi_now_ns(cluster->host), stood_ns = pause_ns(cluster, now_ns);
+  cluster->beat_ns = now_ns;
+  if (stood_ns) cluster->up_ns = now_ns; /* it may not know nodes that have started meanwhile */
+  for (size_t i = 0; i < cluster->peers_count; i++) {
+    vsi_peer *peer = &cluster->peers[i];
+    if (stood_ns && vsi_peer_lives(peer)) {
+      peer->heard_ns = put_off(peer->heard_ns, stood_ns, now_ns);
+      peer->told_ns = put_off(peer->told_ns, stood_ns, now_ns);
+    }
+    judge(cluster, peer, now_ns);
+  }
 }
 
 /* ------------------------------------------------------------------------------------------------ numbers --------- */

@@ -14,11 +14,11 @@ bool vsi_peer_is_well(const vestry_cluster *cluster, const vsi_peer *peer);
 /* Return the live nodes, a bit each; and the live nodes whose keys are not known completely. */
 uint64_t vsi_peers_alive(const vestry_cluster *cluster);
 uint64_t vsi_peers_unsynced(const vestry_cluster *cluster);
-/* Return whether all live nodes are known: this node has been connected for two heartbeats, and every node has a
- * slot. */
+/* Return whether all live nodes are known: this node has been connected for two heartbeats without standing still, and
+ * every node has a slot. */
 bool vsi_peers_are_known(const vestry_cluster *cluster);
-/* Return whether every node that may hold a key is alive and known: this node has been connected for dead_ms, so that
- * silent nodes are dead, and every node has a slot. Does not check is_refused. */
+/* Return whether every node that may hold a key is alive and known: this node has been connected for dead_ms without
+ * standing still, so that silent nodes are dead, and every node has a slot. Does not check is_refused. */
 bool vsi_peers_are_sure(const vestry_cluster *cluster);
 
 /* Return the flag DRAINS if this node drains; otherwise 0. */
@@ -42,8 +42,9 @@ bool vsi_members_count(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_m
 bool vsi_members_catch_up(vestry_cluster *cluster, vsi_peer *peer, uint64_t seq);
 /* Handle a GOODBYE. */
 void vsi_members_leave(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message);
-/* Make a node suspect or dead, if it has been silent for long enough. */
-void vsi_members_judge(vestry_cluster *cluster, vsi_peer *peer, uint64_t now_ns);
+/* Make nodes suspect or dead that have been silent for long enough. Called at each heartbeat. The time in which this
+ * node itself stood still does not count, because messages may have arrived in it that are not read yet. */
+void vsi_members_judge(vestry_cluster *cluster);
 
 void vsi_members_say_goodbye(vestry_cluster *cluster);
 /* End the participation of this node: another node has its name, or (one_too_many) the cluster is full. */

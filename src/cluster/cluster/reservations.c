@@ -20,9 +20,10 @@
  * free. It comes after step 2, so that two nodes that query each other do not both fail.
  *
  * A node that does not respond may hold the key, so no other node opens a stream until it is dead. A node that has just
- * started, or has just reached the broker again, does not know which nodes are silent, so it opens no stream for
- * dead_ms. In a partition only the side that reaches the reservations opens streams; the other side keeps those that it
- * has. */
+ * started, has just reached the broker again, or has stood still, does not know which nodes are silent, so it opens no
+ * stream for dead_ms. If it stands still between steps 2 and 4, the others may regard it as dead, and open a stream; so
+ * these steps must not take dead_ms. In a partition only the side that reaches the reservations opens streams; the
+ * other side keeps those that it has. */
 #include "cluster/cluster/reservations.h"
 
 #include <stdio.h>
@@ -184,6 +185,15 @@ static void set_ours(vestry_cluster *cluster, vsi_reservation *reservation, bool
   vsi_cluster_unlock(cluster);
 }
 
+/* Return whether a reservation that was granted counts. begun_ns: the time before the other nodes were queried. They
+ * regarded this node as alive then, and do so for dead_ms. */
+static bool is_in_time(vestry_cluster *cluster, uint64_t begun_ns) {
+  vsi_cluster_lock(cluster);
+  bool is = vsi_now_ns(cluster->host) - begun_ns < cluster->dead_ns && vsi_peers_are_sure(cluster);
+  vsi_cluster_unlock(cluster);
+  return is;
+}
+
 /* Acquire a reservation. OK: no other node has made one in between | EXISTS: the key is held | LIMIT: unknown |
  * NO_MEMORY */
 static vestry_err acquire(vestry_cluster *cluster, vsi_reservation *reservation) {
@@ -196,10 +206,12 @@ static vestry_err acquire(vestry_cluster *cluster, vsi_reservation *reservation)
     size_t len = strlen(cluster->name); /* for people who look into the broker */
     vestry_err error = broker->ops->reserve(broker->broker, name, 0, cluster->name, len, &revision);
     if (error && error != VESTRY_EXISTS) return error == VESTRY_NO_MEMORY ? error : VESTRY_LIMIT;
+    const uint64_t begun_ns = vsi_now_ns(cluster->host);
     error = ask_others(cluster, reservation->hash);
     if (error) return error;
     set_ours(cluster, reservation, true);
     error = broker->ops->reserve(broker->broker, name, revision, cluster->name, len, &revision);
+    if (!error && !is_in_time(cluster, begun_ns)) error = VESTRY_LIMIT;
     if (!error) return VESTRY_OK;
     set_ours(cluster, reservation, false);
     if (error != VESTRY_EXISTS) return error == VESTRY_NO_MEMORY ? error : VESTRY_LIMIT;
