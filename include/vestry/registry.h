@@ -211,7 +211,9 @@ typedef struct vestry_dispatch_info {
   vestry_connection *opened;
 } vestry_dispatch_info;
 
-/** Get the current state of the dispatch. Valid during the callback; the next call of this function overwrites it. */
+/** Get the current state of the dispatch. Valid during the callback; the next call of this function overwrites it. The
+ *  list of connections may be read while the callback sends or adds targets; the next call returns it with connections
+ *  that were added meanwhile. */
 VESTRY_API const vestry_dispatch_info *vestry_context_info(const vestry_dispatch_context *context);
 /** Add a connection to the targets of the reply's effects; a reference is taken. In PHASE_CONNECT only. If a function
  *  `after` adds a connection although a stream was prepared for the reply, vestry gives that stream up before its head

@@ -177,8 +177,9 @@ vestry_err vestry_context_fail(vestry_dispatch_context *context, vestry_err erro
   return error;
 }
 
-/* Find other connections if all were closed before any accepted an event. The closed ones stay in the list, because an
- * effect may still use the list from vestry_context_info. Returns false if there are none. */
+/* Find other connections if all were closed before any accepted an event. The closed ones stay in the list, and a list
+ * that grows keeps its former array, because an effect may still use the list from vestry_context_info. Returns false
+ * if there are none. */
 static bool reconnect(vestry_dispatch_context *context, int tries) {
   vestry_dispatch_context *root = context->root;
   if (root->accepted || !root->reconnect || tries == RECONNECTS_MAX) return false;

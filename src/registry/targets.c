@@ -1,10 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 #include "registry/targets.h"
 
+#include <string.h>
+
 #include "store/store.h"
 
 vestry_err vsi_targets_reserve(vsi_targets *targets, size_t more) {
-  return VSI_ARRAY_RESERVE_FROM(targets->host, targets->few, targets->items, targets->count, targets->capacity, more);
+  const size_t most = (SIZE_MAX / 2 - sizeof(vsi_targets_block)) / sizeof *targets->items;
+  if (more <= targets->capacity - targets->count) return VESTRY_OK;
+  if (more > most - targets->count) return VESTRY_NO_MEMORY;
+  size_t larger = targets->capacity * 2; /* no overflow: that many pointers are in memory already */
+  if (larger < targets->count + more) larger = targets->count + more;
+  vsi_targets_block *block = vsi_alloc(targets->host, sizeof *block + larger * sizeof *block->items);
+  if (!block) return VESTRY_NO_MEMORY;
+  block->former = targets->block;
+  memcpy(block->items, targets->items, targets->count * sizeof *targets->items);
+  targets->block = block;
+  targets->items = block->items;
+  targets->capacity = larger;
+  return VESTRY_OK;
 }
 
 vestry_err vsi_targets_add(vsi_targets *targets, vestry_connection *connection) {

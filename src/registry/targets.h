@@ -1,18 +1,28 @@
 /* SPDX-License-Identifier: MIT */
-/* The target connections of a dispatch: a list of references, without an allocation while it is short. */
+/* The target connections of a dispatch: a list of references, without an allocation while it is short.
+ *
+ * A callback may read the list (vestry_context_info) while it sends or adds a target, which can append to the list. So
+ * a list that grows frees no former array of items before vsi_targets_finish. */
 #ifndef VSI_REGISTRY_TARGETS_H
 #define VSI_REGISTRY_TARGETS_H
 
-#include "base/array.h"
+#include "base/memory.h"
 #include "connection/connection.h"
 #include "vestry/store.h"
 
 enum { VSI_TARGETS_INLINE = 8 };
 
+/* An array of items, and the smaller one before it. */
+typedef struct vsi_targets_block {
+  struct vsi_targets_block *former;
+  vestry_connection *items[];
+} vsi_targets_block;
+
 typedef struct vsi_targets {
   const vestry_host *host;
-  vestry_connection **items; /* few, or an allocation */
+  vestry_connection **items; /* few, or those of block */
   size_t count, capacity;
+  vsi_targets_block *block;                   /* NULL: none */
   vestry_connection *few[VSI_TARGETS_INLINE]; /* the list must stay at its address */
 } vsi_targets;
 
@@ -21,6 +31,7 @@ static inline void vsi_targets_init(vsi_targets *targets, const vestry_host *hos
   targets->items = targets->few;
   targets->count = 0;
   targets->capacity = VSI_TARGETS_INLINE;
+  targets->block = NULL;
 }
 /* Drop the references; after clear, the list can be used again. */
 static inline void vsi_targets_clear(vsi_targets *targets) {
@@ -28,7 +39,10 @@ static inline void vsi_targets_clear(vsi_targets *targets) {
 }
 static inline void vsi_targets_finish(vsi_targets *targets) {
   vsi_targets_clear(targets);
-  VSI_ARRAY_FREE(targets->host, targets->few, targets->items);
+  for (vsi_targets_block *block = targets->block, *former; block; block = former) {
+    former = block->former;
+    vsi_free(targets->host, block);
+  }
 }
 
 /* Make room for this number of additional connections, so that the next appends need no memory. OK | NO_MEMORY. */

@@ -98,6 +98,28 @@ static void closed_connections_are_skipped_and_counted(void **state) {
   empty(&w, wires, 12);
 }
 
+/* An effect may be reading them. */
+/* capability: C12 */
+static void list_that_grows_keeps_its_former_items(void **state) {
+  (void)state;
+  site w;
+  wire wires[9];
+  fill(&w, wires, 9);
+  vsi_targets targets;
+  vsi_targets_init(&targets, &w.th.host);
+  assert_int_equal(find(&w, &targets, NULL), VESTRY_OK);
+  for (int i = 0; i < 4; i++) {
+    vestry_connection *const *former = targets.items;
+    const long live = atomic_load(&w.th.live);
+    assert_int_equal(vsi_targets_reserve(&targets, targets.capacity - targets.count + 1), VESTRY_OK);
+    assert_int_equal(atomic_load(&w.th.live), live + 1); /* former is not freed */
+    assert_ptr_not_equal(targets.items, former);
+    for (size_t j = 0; j < 9; j++) assert_ptr_equal(former[j], targets.items[j]);
+  }
+  vsi_targets_finish(&targets);
+  empty(&w, wires, 9);
+}
+
 static void invalid_keys_are_refused(void **state) {
   (void)state;
   site w;
@@ -141,6 +163,7 @@ int main(void) {
       cmocka_unit_test(find_returns_all_connections_of_a_key),
       cmocka_unit_test(find_of_one_connection_allocates_nothing),
       cmocka_unit_test(closed_connections_are_skipped_and_counted),
+      cmocka_unit_test(list_that_grows_keeps_its_former_items),
       cmocka_unit_test(invalid_keys_are_refused),
       cmocka_unit_test(failed_find_leaves_the_list_unchanged),
   };
