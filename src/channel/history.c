@@ -83,6 +83,7 @@ vestry_err vsi_history_init(vsi_history *history, const vestry_host *host, vsi_b
       .used_ns = vsi_now_ns(host),
   };
   STAILQ_INIT(&history->kept);
+  atomic_init(&history->size, 0);
   atomic_init(&history->has_lost, false);
   if (host->random(host->ctx, &history->epoch, sizeof history->epoch)) return VESTRY_IO;
   if (!history->epoch) history->epoch = 1; /* 0 is none */
@@ -93,12 +94,17 @@ static size_t cost_of(size_t len) {
   return len + VSI_HISTORY_EVENT_COST;
 }
 
+static void show_size(vsi_history *history) {
+  atomic_store_explicit(&history->size, history->stats.kept_bytes, memory_order_relaxed);
+}
+
 static void drop_first(vsi_history *history) {
   vsi_history_entry *entry = STAILQ_FIRST(&history->kept);
   STAILQ_REMOVE_HEAD(&history->kept, in);
   VSI_ASSERT(history->stats.kept_count > 0);
   history->stats.kept_count--;
   history->stats.kept_bytes -= cost_of(entry->len);
+  show_size(history);
   history->stats.dropped++;
   vsi_budget_give_back(history->budget, cost_of(entry->len));
   vsi_free(history->host, entry);
@@ -106,6 +112,11 @@ static void drop_first(vsi_history *history) {
 
 static void drop_all(vsi_history *history) {
   while (!STAILQ_EMPTY(&history->kept)) drop_first(history);
+}
+
+void vsi_history_halve(vsi_history *history) {
+  const size_t half = history->stats.kept_bytes / 2;
+  while (history->stats.kept_bytes > half) drop_first(history);
 }
 
 void vsi_history_finish(vsi_history *history) {
@@ -154,6 +165,22 @@ static void layout_marked(vsi_writer *writer, vsi_event_meaning *meaning, const 
   vsi_put(writer, "\n", 1);
 }
 
+/* Take room in the budget of all histories. If it is full, larger histories shrink, and then this one, so that a
+ * history does not keep others from storing anything. Returns false if there is no room even if this one is empty. */
+static bool take_room(vsi_history *history, size_t cost) {
+  enum { LOOKS = 64 };
+  if (cost > history->budget->max) return false;
+  for (int looks = 0; !vsi_budget_take(history->budget, cost); looks++) {
+    bool may_look = history->make_others_shrink && looks < LOOKS;
+    if (may_look && history->make_others_shrink(history)) continue;
+    if (!STAILQ_EMPTY(&history->kept))
+      drop_first(history);
+    else if (!may_look)
+      return false;
+  }
+  return true;
+}
+
 /* Drop the oldest events until there is room for one more, in count and bytes. Returns false if there is none even in
  * an empty history. */
 static bool make_room(vsi_history *history, size_t cost) {
@@ -161,12 +188,7 @@ static bool make_room(vsi_history *history, size_t cost) {
          (history->stats.kept_count == history->max_count || cost > history->max_bytes ||
           history->stats.kept_bytes > history->max_bytes - cost))
     drop_first(history);
-  if (cost > history->max_bytes) return false;
-  while (!vsi_budget_take(history->budget, cost)) {
-    if (STAILQ_EMPTY(&history->kept)) return false;
-    drop_first(history);
-  }
-  return true;
+  return cost <= history->max_bytes && take_room(history, cost);
 }
 
 static bool keep(vsi_history *history, vestry_slice bytes, uint64_t now_ns) {
@@ -182,6 +204,7 @@ static bool keep(vsi_history *history, vestry_slice bytes, uint64_t now_ns) {
   STAILQ_INSERT_TAIL(&history->kept, entry, in);
   history->stats.kept_count++;
   history->stats.kept_bytes += cost_of(bytes.len);
+  show_size(history);
   history->stats.recorded++;
   return true;
 }

@@ -56,12 +56,16 @@ typedef struct vsi_history_entry {
 
 typedef struct vsi_history {
   const vestry_host *host;
-  vsi_budget *budget;   /* shared by all histories of an instance */
+  vsi_budget *budget; /* shared by all histories of an instance */
+  /* Free room in the budget, by dropping events of a larger history. Returns whether one was dropped. NULL: there is no
+   * other history. */
+  bool (*make_others_shrink)(struct vsi_history *history);
   uint64_t epoch, next; /* next: the seq of the next event, from 1 */
   size_t max_count, max_bytes;
   uint64_t max_age_ns;                   /* UINT64_MAX: no maximum */
   uint64_t used_ns;                      /* time of the last use */
   STAILQ_HEAD(, vsi_history_entry) kept; /* the kept_count events before next */
+  _Atomic(size_t) size;                  /* stats.kept_bytes; read on any thread */
   _Atomic(bool) has_lost;                /* an event was lost before it came here; set on any thread */
   vsi_history_stats stats;
 } vsi_history;
@@ -83,8 +87,14 @@ VESTRY_API void vsi_history_finish(vsi_history *history);
 vestry_event *vsi_history_take(vsi_history *history, vestry_event *event, uint64_t now_ns);
 /* Drop events that are too old. */
 VESTRY_API void vsi_history_expire(vsi_history *history, uint64_t now_ns);
+/* Drop the older half, by size: at least one event, if there is any. */
+VESTRY_API void vsi_history_halve(vsi_history *history);
 /* Return the time at which the oldest event becomes too old; UINT64_MAX: never, or there is none. */
 VESTRY_API uint64_t vsi_history_due_ns(const vsi_history *history);
+/* Return the size of the kept events. Any thread, wait-free. */
+static inline size_t vsi_history_size(const vsi_history *history) {
+  return atomic_load_explicit(&history->size, memory_order_relaxed); /* relaxed: a number only */
+}
 /* Record that an event was lost elsewhere: a stream that has not seen it has a gap. Any thread, wait-free. */
 VESTRY_API void vsi_history_lose(vsi_history *history);
 /* Count a recorded loss: it takes a seq, and nothing before it is kept. Call this before each answer. */

@@ -184,6 +184,26 @@ static void g12_all_histories_share_a_byte_limit(void **state) {
 
 /* An event that cannot be kept is a gap only for clients that have not seen it. */
 /* capability: G12 */
+static void g12_halved_history_keeps_its_newer_events(void **state) {
+  (void)state;
+  kept k;
+  begin(&k, 0, (vsi_history_bounds){0});
+  for (int i = 0; i < 5; i++) put(&k, "a");
+  assert_int_equal(vsi_history_size(&k.history), 5 * (29 + VSI_HISTORY_EVENT_COST));
+  vsi_history_halve(&k.history);
+  assert_int_equal(vsi_history_size(&k.history), 2 * (29 + VSI_HISTORY_EVENT_COST));
+  assert_missed(&k, 2, "gap");
+  assert_missed(&k, 3, "a4 a5 ");
+  vsi_history_halve(&k.history);
+  vsi_history_halve(&k.history);
+  vsi_history_halve(&k.history);
+  assert_int_equal(vsi_history_size(&k.history), 0);
+  assert_missed(&k, 4, "gap");
+  assert_missed(&k, 5, "");
+  end(&k);
+}
+
+/* capability: G12 */
 static void g12_lost_event_is_a_gap(void **state) {
   (void)state;
   kept k;
@@ -295,6 +315,7 @@ int main(void) {
       cmocka_unit_test(g12_resume_returns_all_later_events),
       cmocka_unit_test(g12_history_is_bounded_by_count_bytes_and_age),
       cmocka_unit_test(g12_all_histories_share_a_byte_limit),
+      cmocka_unit_test(g12_halved_history_keeps_its_newer_events),
       cmocka_unit_test(g12_lost_event_is_a_gap),
       cmocka_unit_test(g12_failed_allocation_is_a_gap),
       cmocka_unit_test(g12_only_written_ids_are_parsed),

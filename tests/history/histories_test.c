@@ -407,6 +407,89 @@ static void g12_replay_over_queue_limit_is_a_gap(void **state) {
   site_end(&s.on);
 }
 
+/* Broadcast events of about a kilobyte to another channel. */
+static void write_others(suite *s, const vestry_key *key, int count) {
+  char text[1000];
+  vestry_event *event = NULL;
+  memset(text, 'x', sizeof text - 1);
+  text[sizeof text - 1] = '\0';
+  assert_int_equal(vestry_event_comment(NULL, text, &event), VESTRY_OK);
+  for (int i = 0; i < count; i++) assert_int_equal(vestry_broadcast(s->on.v, NOWHERE, key, event, NULL), VESTRY_OK);
+  vestry_event_unref(event);
+}
+
+/* One history takes the bytes of all, and falls silent: the others keep their events nevertheless. */
+/* capability: G12 */
+static void g12_full_history_leaves_room_for_others(void **state) {
+  (void)state;
+  static const uint64_t ages_ms[] = {0, VESTRY_NEVER_MS};
+  const vestry_key *const full = VESTRY_KEY("full");
+  for (size_t i = 0; i < 2; i++) {
+    suite s = {.last = 0};
+    log_tab t = {0};
+    vestry_histories_stats all = {0};
+    vestry_history_stats of_full = {0};
+    site_begin(&s.on, (vestry_options){0});
+    assert_int_equal(vestry_histories_create(s.on.v, 65536), VESTRY_OK);
+    assert_int_equal(vestry_history_begin(s.on.v, NOWHERE, full, &(vestry_history_options){.max_age_ms = ages_ms[i]}),
+                     VESTRY_OK);
+    assert_int_equal(vestry_history_begin(s.on.v, NOWHERE, LOG, NULL), VESTRY_OK);
+    write_others(&s, full, 100);
+    assert_int_equal(vestry_history_stats_get(s.on.v, NOWHERE, full, &of_full), VESTRY_OK);
+    assert_true(of_full.kept_bytes > 64000);
+    connect(&s, &t);
+    for (int k = 0; k < 3; k++) write_line(&s);
+    assert_whole(&s, &t);
+    log_tab_cut(&t);
+    site_settle(&s.on);
+    for (int k = 0; k < 30; k++) write_line(&s); /* more than the rest that full leaves */
+    write_others(&s, full, 100);                 /* it takes nothing from a smaller history */
+    connect(&s, &t);
+    assert_int_equal(s.said.answer, VESTRY_RESUME_REPLAYED);
+    assert_int_equal(s.said.replayed_count, 30);
+    assert_whole(&s, &t);
+    assert_int_equal(stats_of(&s).losses_count, 0);
+    assert_int_equal(stats_of(&s).kept_count, 33);
+    assert_int_equal(vestry_history_stats_get(s.on.v, NOWHERE, full, &of_full), VESTRY_OK);
+    assert_int_equal(of_full.losses_count, 0);
+    vestry_histories_stats_get(s.on.v, &all);
+    assert_true(all.peak_bytes <= 65536);
+    log_tab_end(&t);
+    site_end(&s.on);
+  }
+}
+
+/* Many histories share the room. None loses an event, and an event that is larger than each of them is stored, too. */
+/* capability: G12 */
+static void g12_event_takes_the_room_of_several_histories(void **state) {
+  (void)state;
+  enum { OTHERS = 40 };
+  suite s = {.last = 0};
+  site_begin(&s.on, (vestry_options){0});
+  assert_int_equal(vestry_histories_create(s.on.v, 65536), VESTRY_OK);
+  for (int i = 0; i < OTHERS; i++) {
+    assert_int_equal(vestry_history_begin(s.on.v, NOWHERE, VESTRY_KEY("other", i), NULL), VESTRY_OK);
+    write_others(&s, VESTRY_KEY("other", i), 10);
+  }
+  for (int i = 0; i < OTHERS; i++) {
+    vestry_history_stats stats = {0};
+    assert_int_equal(vestry_history_stats_get(s.on.v, NOWHERE, VESTRY_KEY("other", i), &stats), VESTRY_OK);
+    assert_int_equal(stats.losses_count, 0);
+    assert_int_equal(stats.recorded_count, 10);
+  }
+  char *text = calloc(1, 10001);
+  vestry_event *event = NULL;
+  memset(text, 'x', 10000);
+  assert_int_equal(vestry_event_comment(NULL, text, &event), VESTRY_OK);
+  assert_int_equal(vestry_history_begin(s.on.v, NOWHERE, LOG, NULL), VESTRY_OK);
+  assert_int_equal(vestry_broadcast(s.on.v, NOWHERE, LOG, event, NULL), VESTRY_OK);
+  assert_int_equal(stats_of(&s).kept_count, 1);
+  assert_int_equal(stats_of(&s).losses_count, 0);
+  vestry_event_unref(event);
+  free(text);
+  site_end(&s.on);
+}
+
 /* The state of a gap arrives, but its id does not: kept events must not follow it, even if they fit now. */
 /* capability: G12 */
 static void g12_gap_remains_until_its_id_arrives(void **state) {
@@ -574,6 +657,8 @@ int main(void) {
       cmocka_unit_test(g12_no_line_is_lost_in_random_schedules),
       cmocka_unit_test(g12_full_stream_ends_and_resumes),
       cmocka_unit_test(g12_replay_over_queue_limit_is_a_gap),
+      cmocka_unit_test(g12_full_history_leaves_room_for_others),
+      cmocka_unit_test(g12_event_takes_the_room_of_several_histories),
       cmocka_unit_test(g12_gap_remains_until_its_id_arrives),
       cmocka_unit_test(g12_kept_events_are_not_conflated),
       cmocka_unit_test(g12_failed_allocation_loses_no_line),

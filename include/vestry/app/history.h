@@ -52,8 +52,9 @@ typedef struct vestry_history_options {
                             this time, without an event and without a member. VESTRY_NEVER_MS: no maximum, and no end */
 } vestry_history_options;
 
-/** Set the maximum size of all histories of an instance; without this call it is 64 MiB. Call it once, before the first
- *  history.
+/** Set the maximum size of all histories of an instance; without this call it is 64 MiB. Beyond it, an event takes the
+ *  room of the oldest events of another history that has more than twice as much; if there is none, of the oldest
+ *  events of its channel. Call it once, before the first history.
  *  max_bytes  0: 64 MiB; SIZE_MAX: no maximum
  *  Returns  OK | EXISTS (there was a history, or a maximum) | NO_MEMORY
  *  Threads  any; does not block */

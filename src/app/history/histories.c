@@ -8,6 +8,11 @@
  * Afterwards no publish and no stream finds it. Destroying the timer waits for its function, unless that function
  * itself ends the history.
  *
+ * The maximum of all histories together. If it is reached, an event of a small history takes the room of older events
+ * of a larger one. Otherwise some full histories, which may be silent, would keep the others from storing any event.
+ * The thread that publishes holds the semaphore of its channel, so it must not wait for another one; a history whose
+ * channel is busy is left as it is.
+ *
  * The timer fires when the oldest event becomes too old, and when the history has been idle for long enough. Its
  * function does not wait for the semaphore: if another thread holds it, the timer fires again soon. */
 #include "base/mutex.h"
@@ -25,7 +30,7 @@
 #include "channel/resume.h"
 #include "http/reply.h"
 
-enum { AGAIN_MS = 10 };
+enum { AGAIN_MS = 10, LOOKS_COUNT = 16 };
 #define DEFAULT_HISTORY_BYTES ((size_t)64 << 20)
 _Static_assert(VSI_HISTORY_EVENT_COST == VESTRY_HISTORY_EVENT_COST, "two names of one number");
 _Static_assert((int)VSI_RESUME_FRESH == VESTRY_RESUME_FRESH && (int)VSI_RESUME_CURRENT == VESTRY_RESUME_CURRENT &&
@@ -36,9 +41,9 @@ _Static_assert((int)VSI_RESUME_FRESH == VESTRY_RESUME_FRESH && (int)VSI_RESUME_C
 typedef struct keeping {
   vsi_history history; /* first, because vsi_channel.history points to it */
   struct vsi_histories *all;
-  vsi_channel *channel;   /* a reference */
-  vestry_timer *timer;    /* NULL: the history never expires */
-  LIST_ENTRY(keeping) in; /* guarded by the lock */
+  vsi_channel *channel;    /* a reference */
+  vestry_timer *timer;     /* NULL: the history never expires */
+  TAILQ_ENTRY(keeping) in; /* guarded by the lock */
 } keeping;
 
 typedef struct vsi_histories {
@@ -48,7 +53,7 @@ typedef struct vsi_histories {
   vsi_mutex lock; /* see docs/locking.md; no other function is called while it is held */
   pthread_cond_t fewer;
   /* guarded by the lock */
-  LIST_HEAD(, keeping) list; /* histories that are in their channels */
+  TAILQ_HEAD(, keeping) list; /* histories that are in their channels */
   uint64_t begun, ended;
 } vsi_histories;
 
@@ -61,6 +66,7 @@ static vestry_err make(vestry *v, size_t max_bytes, void **ret_state) {
   all->runtime = v->runtime;
   vsi_budget_init(&all->budget, max_bytes ? max_bytes : DEFAULT_HISTORY_BYTES);
   vsi_mutex_init(&all->lock, VSI_LOCK_HISTORIES);
+  TAILQ_INIT(&all->list);
   pthread_cond_init(&all->fewer, NULL);
   return VESTRY_OK;
 }
@@ -91,7 +97,7 @@ void vsi_histories_lose(vestry *v) {
   vsi_histories *all = histories_of(v);
   if (!all) return;
   vsi_mutex_lock(&all->lock);
-  for (keeping *at = LIST_FIRST(&all->list); at; at = LIST_NEXT(at, in)) vsi_history_lose(&at->history);
+  for (keeping *at = TAILQ_FIRST(&all->list); at; at = TAILQ_NEXT(at, in)) vsi_history_lose(&at->history);
   vsi_mutex_unlock(&all->lock);
 }
 
@@ -116,7 +122,7 @@ void vestry_histories_stats_get(vestry *v, vestry_histories_stats *ret_stats) {
 static void take_out(keeping *one) {
   atomic_store_explicit(&one->channel->history, NULL, memory_order_relaxed);
   vsi_mutex_lock(&one->all->lock);
-  LIST_REMOVE(one, in);
+  TAILQ_REMOVE(&one->all->list, one, in);
   vsi_mutex_unlock(&one->all->lock);
 }
 
@@ -156,7 +162,7 @@ static vestry_err end(vsi_channel *channel) {
 /* Return a reference to the channel of any history; NULL: there is none. */
 static vsi_channel *find_any(vsi_histories *all) {
   vsi_mutex_lock(&all->lock);
-  vsi_channel *channel = LIST_EMPTY(&all->list) ? NULL : vsi_channel_ref(LIST_FIRST(&all->list)->channel);
+  vsi_channel *channel = TAILQ_EMPTY(&all->list) ? NULL : vsi_channel_ref(TAILQ_FIRST(&all->list)->channel);
   vsi_mutex_unlock(&all->lock);
   return channel;
 }
@@ -175,6 +181,45 @@ static void destroy(vestry *v, void *state) {
   pthread_cond_destroy(&all->fewer);
   vsi_mutex_finish(&all->lock);
   vsi_free(all->host, all);
+}
+
+/* ------------------------------------------------------------------------------------- room for others ------------ */
+
+/* Return the largest of the next histories that keep more than twice as much as this one; NULL: none does. Look at
+ * LOOKS_COUNT histories, or at more until one of them keeps anything. Each call continues after the last one. */
+static keeping *find_larger_locked(vsi_histories *all, const keeping *than) {
+  keeping *found = NULL;
+  size_t most = 2 * vsi_history_size(&than->history);
+  uint64_t count = all->begun - all->ended; /* at least those in the list */
+  for (uint64_t i = 0; i < count && (i < LOOKS_COUNT || !most); i++) {
+    keeping *at = TAILQ_FIRST(&all->list);
+    TAILQ_REMOVE(&all->list, at, in);
+    TAILQ_INSERT_TAIL(&all->list, at, in);
+    size_t size = vsi_history_size(&at->history);
+    if (at == than || size <= most) continue;
+    most = size;
+    found = at;
+  }
+  return found;
+}
+
+/* vsi_history.make_others_shrink. Halve a larger history. The semaphore of this one is held. */
+static bool make_others_shrink(vsi_history *history) {
+  keeping *one = (keeping *)history;
+  vsi_mutex_lock(&one->all->lock);
+  const keeping *larger = find_larger_locked(one->all, one);
+  vsi_channel *channel = larger ? vsi_channel_ref(larger->channel) : NULL;
+  vsi_mutex_unlock(&one->all->lock);
+  if (!channel) return false;
+  bool shrinks = false;
+  if (vsi_channel_try(channel)) {
+    keeping *at = keeping_of(channel); /* NULL, or another one: it has ended meanwhile */
+    if (at) vsi_history_halve(&at->history);
+    shrinks = at;
+    vsi_channel_come_out(channel);
+  }
+  vsi_channel_unref(channel);
+  return shrinks;
 }
 
 /* ------------------------------------------------------------------------------------------------- timer ---------- */
@@ -241,6 +286,7 @@ static vestry_err keep(vestry *v, vsi_channel *channel, const vestry_history_opt
   one->all = all;
   one->channel = channel;
   error = vsi_history_init(&one->history, v->host, &one->all->budget, bounds);
+  one->history.make_others_shrink = make_others_shrink;
   if (!error && options->max_age_ms != VESTRY_NEVER_MS)
     error = vestry_timer_create(v->runtime, is_due, one, &one->timer);
   if (error)
@@ -255,7 +301,7 @@ static void put_in(keeping *one) {
   vsi_histories *all = one->all;
   atomic_store_explicit(&one->channel->history, &one->history, memory_order_relaxed);
   vsi_mutex_lock(&all->lock);
-  LIST_INSERT_HEAD(&all->list, one, in);
+  TAILQ_INSERT_HEAD(&all->list, one, in);
   all->begun++;
   vsi_mutex_unlock(&all->lock);
   if (one->timer) set_timer(one, one->history.used_ns);
