@@ -53,7 +53,8 @@ typedef struct vestry_host {
   /** Fill a buffer with random bytes fit for keys and session ids. VESTRY_OK or VESTRY_IO. Any thread. Mandatory. */
   vestry_err (*random)(void *ctx, void *buffer, size_t len);
   /** Log one line (no newline, at most 1,023 bytes). Any thread, no lock held. NULL: no log. Clients can cause about
-   *  one line for each request, so this function must bound the lines that it keeps. */
+   *  one line for each request, so this function must bound the lines that it keeps. Other lines are logged only once,
+   *  and must not be displaced by these; the first word of a line names its source, such as request or nats. */
   void (*log)(void *ctx, vestry_log_level level, const char *line);
   /** Return the clock of now_ns at a lower cost, late by up to 10 ms, for times of use. NULL: now_ns is called. Any
    *  thread, concurrently. */
@@ -62,8 +63,9 @@ typedef struct vestry_host {
   const struct vestry_tracer *tracer;
 } vestry_host;
 
-/** Get the default host: malloc, CLOCK_MONOTONIC, getrandom. Errors and warnings go to stderr, for the whole process 50
- *  lines at once and then one a second, with the number of lines left out. For no log, copy it and set log to NULL.
+/** Get the default host: malloc, CLOCK_MONOTONIC, getrandom. Errors and warnings go to stderr: of the lines with the
+ *  same first word, which names the source, 20 at once and then one every ten seconds, for the whole process. The next
+ *  line of any source has the number of lines left out. For no log, copy it and set log to NULL.
  *  Returns  a static constant
  *  Threads  any; does not block */
 VESTRY_API const vestry_host *vestry_host_default(void);

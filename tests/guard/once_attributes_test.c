@@ -126,7 +126,7 @@ static void script_sent_to_the_datastar_client_is_logged(void **state) {
     assert_int_equal(atomic_load(&w.th.log_lines), is_datastar);
     wire_finish(&r);
   }
-  assert_non_null(strstr(w.th.last_log, "POST /script: answered the Datastar client with text/javascript"));
+  assert_non_null(strstr(w.th.last_log, "request: POST /script: answered the Datastar client with text/javascript"));
   site_end(&w);
 }
 

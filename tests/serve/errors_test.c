@@ -56,7 +56,7 @@ static void mistakes_of_the_program_get_500_and_are_logged(void **state) {
     if (reasons[i]) { /* the HTML builder corrects the last case */
       assert_int_equal(r.status, 500);
       assert_non_null(strstr(reason, reasons[i]));
-      assert_non_null(strstr(w.th.last_log, "GET /some/where: answered 500: INVALID"));
+      assert_non_null(strstr(w.th.last_log, "request: GET /some/where: answered 500: INVALID"));
     } else if (r.status != 200) {
       assert_int_equal(r.status, 500);
     }
