@@ -128,14 +128,48 @@ static void *reserve_one(void *ctx) {
   return reserve(ctx, name, 0, &revision) == VESTRY_OK && revision ? ctx : NULL;
 }
 
-static void delete_bucket(const char *url) {
+/* Call fn as an administrator. */
+static void administer(const char *url, void (*fn)(jsCtx *jetstream, const void *ctx), const void *ctx) {
   natsConnection *connection = NULL;
   jsCtx *jetstream = NULL;
   assert_int_equal(natsConnection_ConnectTo(&connection, url), NATS_OK);
   assert_int_equal(natsConnection_JetStream(&jetstream, connection, NULL), NATS_OK);
-  assert_int_equal(js_DeleteKeyValue(jetstream, "reservations"), NATS_OK);
+  fn(jetstream, ctx);
   jsCtx_Destroy(jetstream);
   natsConnection_Destroy(connection);
+}
+
+static void delete_bucket(jsCtx *jetstream, const void *ctx) {
+  (void)ctx;
+  assert_int_equal(js_DeleteKeyValue(jetstream, "reservations"), NATS_OK);
+}
+
+/* Let the bucket have no room for another name; or remove its bound. */
+static void bound_bucket(jsCtx *jetstream, const void *is_bounded) {
+  jsStreamInfo *info = NULL;
+  assert_int_equal(js_GetStreamInfo(&info, jetstream, "KV_reservations", NULL, NULL), NATS_OK);
+  jsStreamConfig config = *info->Config;
+  config.MaxBytes = is_bounded ? (int64_t)info->State.Bytes + 1 : -1;
+  config.Discard = js_DiscardNew;
+  assert_int_equal(js_UpdateStream(NULL, jetstream, &config, NULL, NULL), NATS_OK);
+  jsStreamInfo_Destroy(info);
+}
+
+/* Start a server and a broker for it. */
+static void begin(nats_server *server, test_host *th, vestry_broker *broker) {
+  test_host_init(th);
+  nats_server_init(server);
+  nats_server_start(server, NULL);
+  const char *servers[] = {server->url};
+  assert_int_equal(vestry_nats_create(&(vestry_nats_options){.host = &th->host,
+                                                             .servers = servers,
+                                                             .servers_count = 1,
+                                                             .reservations_bucket = "reservations",
+                                                             .reservations_ms = 5000},
+                                      broker),
+                   VESTRY_OK);
+  assert_int_equal(broker->ops->start(broker->broker, NULL, 0, &(vestry_broker_events){0}), VESTRY_OK);
+  UNTIL(broker->ops->state(broker->broker) == VESTRY_BROKER_UP);
 }
 
 /* The connection stays, so that only a reservation can notice it. */
@@ -144,25 +178,13 @@ static void deleted_bucket_is_created_again(void **state) {
   test_host th;
   nats_server server;
   vestry_broker broker;
-  test_host_init(&th);
-  nats_server_init(&server);
-  nats_server_start(&server, NULL);
-  const char *servers[] = {server.url};
-  assert_int_equal(vestry_nats_create(&(vestry_nats_options){.host = &th.host,
-                                                             .servers = servers,
-                                                             .servers_count = 1,
-                                                             .reservations_bucket = "reservations",
-                                                             .reservations_ms = 5000},
-                                      &broker),
-                   VESTRY_OK);
-  assert_int_equal(broker.ops->start(broker.broker, NULL, 0, &(vestry_broker_events){0}), VESTRY_OK);
-  UNTIL(broker.ops->state(broker.broker) == VESTRY_BROKER_UP);
   uint64_t revision = 0;
+  begin(&server, &th, &broker);
   assert_int_equal(reserve(&broker, "old", 0, &revision), VESTRY_OK);
   for (int i = 0; i < 2; i++) {
     pthread_t threads[RESERVING];
     void *done;
-    delete_bucket(server.url);
+    administer(server.url, delete_bucket, NULL);
     long lines = th.log_lines;
     for (int k = 0; k < RESERVING; k++) pthread_create(&threads[k], NULL, reserve_one, &broker);
     for (int k = 0; k < RESERVING; k++) {
@@ -178,9 +200,40 @@ static void deleted_bucket_is_created_again(void **state) {
   nats_server_finish(&server);
 }
 
+static void refused_reservations_are_logged_with_their_reason(void **state) {
+  (void)state;
+  test_host th;
+  nats_server server;
+  vestry_broker broker;
+  uint64_t first = 0, revision = 0;
+  begin(&server, &th, &broker);
+  assert_int_equal(reserve(&broker, "old", 0, &first), VESTRY_OK);
+  for (int i = 0; i < 2; i++) {
+    const long lines = th.log_lines;
+    char name[16];
+    snprintf(name, sizeof name, "new.%d", i);
+    administer(server.url, bound_bucket, "");
+    assert_int_equal(reserve(&broker, name, 0, &revision), VESTRY_IO);
+    assert_int_equal(th.log_lines, lines + 1);
+    assert_non_null(strstr(th.last_log, "nats: reservations in the bucket reservations fail: maximum bytes exceeded;"));
+    assert_int_equal(reserve(&broker, "another", 0, &revision), VESTRY_IO);
+    assert_int_equal(th.log_lines, lines + 1); /* not once more */
+    administer(server.url, bound_bucket, NULL);
+    assert_int_equal(reserve(&broker, name, 0, &revision), VESTRY_OK);
+    assert_int_equal(th.log_lines, lines + 1);
+    assert_string_equal(th.last_log, "nats: reservations in the bucket reservations succeed again");
+  }
+  assert_int_equal(reserve(&broker, "old", first + 100, &revision), VESTRY_EXISTS);
+  assert_int_equal(revision, first);
+  broker.ops->destroy(broker.broker);
+  test_host_assert_clean(&th);
+  nats_server_finish(&server);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(key_has_at_most_one_stream_with_threads),
                                      cmocka_unit_test(deaf_node_opens_no_stream_of_a_held_key),
-                                     cmocka_unit_test(deleted_bucket_is_created_again)};
+                                     cmocka_unit_test(deleted_bucket_is_created_again),
+                                     cmocka_unit_test(refused_reservations_are_logged_with_their_reason)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

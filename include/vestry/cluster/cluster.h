@@ -254,9 +254,10 @@ typedef struct vestry_cluster_stats {
   uint64_t replaced_count;         /**< streams of this node that a newer one on another node has closed */
   uint64_t present_count;          /**< members of named presences that this node has announced, now */
   uint64_t others_present_count;   /**< those that the other nodes have announced, now */
-  uint64_t reservations_count;     /**< key reservations, granted or refused */
+  uint64_t reservations_count;     /**< key reservations, granted, refused or unknown */
   uint64_t reservations_refused_count; /**< refused: another node had the key */
-  uint64_t reservations_unknown_count; /**< with an unknown outcome */
+  uint64_t reservations_unknown_count; /**< a node did not reply, or the broker did not or refused (the log of the NATS
+                                            broker has its reason) */
   uint64_t over_waiting_count;         /**< refused because of max_waiting_count; also in unsent_count or
                                             refused_count */
   uint64_t other_version_count;        /**< malformed messages of nodes with this secret and another version of the

@@ -6,15 +6,19 @@
  *
  * The bucket can be deleted while the connection stays, by an administrator or because the server's storage was
  * replaced. Then no server responds to a write. If this lasts longer than after the creation of a bucket, the bucket is
- * opened or created again, once for each reservation. */
+ * opened or created again, once for each reservation.
+ *
+ * A reservation that fails refuses a stream. If the cause is the bucket, this goes on at all nodes until an
+ * administrator removes it. So the first failure is logged with the server's reason, and the next success, too. */
 #include "cluster/nats/reservations.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/wait.h"
 
-enum { READY_MS = 20 };
+enum { READY_MS = 20, WHY_BYTES = 160 };
 
 void vsi_nats_reservations_init(vsi_nats_reservations *reservations) {
   memset(reservations, 0, sizeof *reservations);
@@ -123,6 +127,12 @@ static bool lose_bucket_locked(vsi_nats_reservations *reservations, uint64_t los
 
 /* ---- reservations ------------------------------------------------------------------------------------------------ */
 
+/* The bucket, which exists while the caller is counted in setters. */
+typedef struct opened {
+  jsCtx *jetstream;
+  kvStore *bucket;
+} opened;
+
 /* The arguments of vsi_nats_reservations_set, and its results. */
 typedef struct reservation {
   const vsi_nats_settings *settings;
@@ -133,7 +143,15 @@ typedef struct reservation {
   uint64_t revision;   /* of the name */
   uint64_t lost_count; /* of the time when the bucket was got */
   bool is_gone;        /* no server has that bucket */
+  char why[WHY_BYTES]; /* reason of a failure; "": none */
 } reservation;
+
+/* Keep the text of an error that libnats has just returned on this thread, without the position in its source,
+ * "(js.c:535): ". "": it has none. */
+static void note_text(reservation *r) {
+  const char *text = nats_GetLastError(NULL), *after = text && *text == '(' ? strstr(text, "): ") : NULL;
+  snprintf(r->why, sizeof r->why, "%s", after ? after + 3 : text ? text : "");
+}
 
 static vestry_err revision_of(kvStore *bucket, const char *name, uint64_t *ret_revision) {
   kvEntry *entry = NULL;
@@ -143,23 +161,44 @@ static vestry_err revision_of(kvStore *bucket, const char *name, uint64_t *ret_r
   return s == NATS_NOT_FOUND ? VESTRY_OK : vsi_nats_error(s);
 }
 
+/* Create a name without libnats's functions for key-value buckets, which lose the text of a refusal. */
+static natsStatus create_plainly(jsCtx *jetstream, reservation *r) {
+  char subject[VESTRY_SUBJECT_MAX_BYTES + 100];
+  jsPubOptions options;
+  jsPubAck *ack = NULL;
+  jsPubOptions_Init(&options);
+  options.ExpectNoMessage = true;
+  snprintf(subject, sizeof subject, "$KV.%s.%s", r->settings->reservations_bucket, r->name);
+  natsStatus s = js_Publish(&ack, jetstream, subject, r->data, r->len, &options, NULL);
+  if (s)
+    note_text(r);
+  else
+    r->revision = ack->Sequence;
+  jsPubAck_Destroy(ack);
+  return s;
+}
+
 /* Set a name. If there is no responder it is tried again for reservations_ms, because a new bucket may not listen
  * yet. */
-static vestry_err set(kvStore *bucket, reservation *r) {
+static vestry_err set(opened in, reservation *r) {
   const uint64_t until_ns = vsi_monotonic_in_ms(r->settings->options.reservations_ms);
   natsStatus s;
   for (;; nats_Sleep(READY_MS)) {
-    s = r->expected ? kvStore_Update(&r->revision, bucket, r->name, r->data, r->len, r->expected)
-                    : kvStore_Create(&r->revision, bucket, r->name, r->data, r->len);
+    s = r->expected ? kvStore_Update(&r->revision, in.bucket, r->name, r->data, r->len, r->expected)
+                    : kvStore_Create(&r->revision, in.bucket, r->name, r->data, r->len);
     if (s != NATS_NO_RESPONDERS || vsi_monotonic_ns() >= until_ns) break;
   }
+  note_text(r);
   r->is_gone = s == NATS_NO_RESPONDERS; /* it was there when it was opened */
   if (r->is_gone) return VESTRY_IO;
   if (s != NATS_ERR) return vsi_nats_error(s); /* a refusal by the server is NATS_ERR */
   uint64_t revision;
-  vestry_err error = revision_of(bucket, r->name, &revision);
+  vestry_err error = revision_of(in.bucket, r->name, &revision);
   if (error) return error == VESTRY_TIMEOUT ? VESTRY_IO : error; /* not TIMEOUT, because the refusal is certain */
-  if (revision == r->expected) return VESTRY_IO;                 /* refused for another reason */
+  if (revision == r->expected) {                                 /* refused for another reason */
+    if (!revision) s = create_plainly(in.jetstream, r);
+    return s == NATS_ERR ? VESTRY_IO : vsi_nats_error(s);
+  }
   r->revision = revision;
   return VESTRY_EXISTS;
 }
@@ -168,12 +207,14 @@ static vestry_err set(kvStore *bucket, reservation *r) {
 static vestry_err set_locked(vsi_nats_reservations *reservations, natsConnection *connection, reservation *r) {
   kvStore *bucket = NULL;
   natsStatus s = bucket_locked(reservations, r->settings, connection, &bucket);
+  const opened in = {reservations->jetstream, bucket};
   r->is_gone = false;
   r->lost_count = reservations->lost_count;
+  if (s) snprintf(r->why, sizeof r->why, "the bucket cannot be opened: %s", natsStatus_GetText(s));
   if (s) return vsi_nats_error(s) == VESTRY_TIMEOUT ? VESTRY_IO : vsi_nats_error(s); /* nothing was set: not TIMEOUT */
   reservations->setters++;
   vsi_mutex_unlock(&reservations->lock);
-  vestry_err error = set(bucket, r);
+  vestry_err error = set(in, r);
   vsi_mutex_lock(&reservations->lock);
   reservations->setters--;
   pthread_cond_broadcast(&reservations->changed);
@@ -190,6 +231,27 @@ static void log_lost(const reservation *r, vestry_err error) {
             "nats: the bucket %s of reservations is gone, and cannot be opened again: %s; check JetStream of "
             "nats-server",
             settings->reservations_bucket, vestry_err_name(error));
+}
+
+/* Note whether a reservation has failed. Returns whether this is new. The end of the connection is not a failure of
+ * the bucket. */
+static bool note_outcome_locked(vsi_nats_reservations *reservations, vestry_err error) {
+  bool fails = error && error != VESTRY_EXISTS;
+  if (fails == reservations->fails || (fails && !reservations->connection) || error == VESTRY_NO_MEMORY) return false;
+  reservations->fails = fails;
+  return true;
+}
+
+static void log_outcome(const reservation *r, vestry_err error) {
+  const vsi_nats_settings *settings = r->settings;
+  const char *bucket = settings->reservations_bucket;
+  if (!error || error == VESTRY_EXISTS)
+    vsi_log(settings->host, VESTRY_LOG_INFO, "nats: reservations in the bucket %s succeed again", bucket);
+  else
+    vsi_log(settings->host, VESTRY_LOG_WARN,
+            "nats: reservations in the bucket %s fail: %s; until they succeed, no stream of a strict key opens; check "
+            "the bucket, the limits of JetStream, and this user's permissions ($JS.API.>, $KV.%s.>, _INBOX.>)",
+            bucket, *r->why ? r->why : vestry_err_name(error), bucket);
 }
 
 vestry_err vsi_nats_reservations_set(vsi_nats_reservations *reservations, const vsi_nats_settings *settings,
@@ -209,10 +271,14 @@ vestry_err vsi_nats_reservations_set(vsi_nats_reservations *reservations, const 
     has_dropped = lose_bucket_locked(reservations, r.lost_count);
     error = set_locked(reservations, connection, &r);
   }
+  bool is_news = note_outcome_locked(reservations, error);
   reservations->users--;
   pthread_cond_broadcast(&reservations->changed);
   vsi_mutex_unlock(&reservations->lock);
-  if (has_dropped) log_lost(&r, error);
+  if (has_dropped)
+    log_lost(&r, error);
+  else if (is_news)
+    log_outcome(&r, error);
   if (!error || error == VESTRY_EXISTS) *ret_revision = r.revision;
   return error;
 }

@@ -18,6 +18,7 @@ typedef struct vsi_nats_reservations {
   unsigned setters;           /* those of them that use the bucket */
   bool opening;               /* one of them is opening the bucket */
   uint64_t lost_count;        /* number of buckets that were dropped because they were gone */
+  bool fails;                 /* the last reservation has failed, and it was logged */
   jsCtx *jetstream;
   kvStore *bucket;
 } vsi_nats_reservations;

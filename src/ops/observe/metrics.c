@@ -201,6 +201,11 @@ static void put_cluster(vestry_metrics *m, const vestry_cluster_stats *stats) {
   count_of(m, requests, help, "outcome", "unsent", stats->unsent_count);
   count_of(m, requests, help, "outcome", "refused", stats->refused_count);
   gauge(m, "vestry_cluster_waiting", "Requests to other nodes that wait for an answer.", stats->waiting_count);
+  static const char reservations[] = "vestry_cluster_reservations", outcomes[] = "Reservations of keys, by outcome.";
+  uint64_t failed_count = stats->reservations_refused_count + stats->reservations_unknown_count;
+  count_of(m, reservations, outcomes, "outcome", "granted", stats->reservations_count - failed_count);
+  count_of(m, reservations, outcomes, "outcome", "refused", stats->reservations_refused_count);
+  count_of(m, reservations, outcomes, "outcome", "unknown", stats->reservations_unknown_count);
   count(m, "vestry_cluster_answered", "Requests of other nodes that this node answered.", stats->answered_count);
   count(m, "vestry_cluster_sent", "Messages accepted by the broker.", stats->sent_count);
   count(m, "vestry_cluster_send_failed", "Messages refused by the broker.", stats->send_failed_count);
