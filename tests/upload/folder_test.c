@@ -448,21 +448,42 @@ static int create_from(suite *s, const char *peer) {
   return tus(s, "POST", "/files", peer, NULL, NULL);
 }
 
+/* capability: L1 */
+static void step_of_the_system_clock_removes_no_upload(void **state) {
+  (void)state;
+  suite s;
+  char location[128] = "";
+  begin(&s, 0);
+  vsi_disk with_clock = vsi_disk_of_system;
+  with_clock.now_s = later_now_s;
+  later_s = 0;
+  s.folder->disk = &with_clock;
+  assert_int_equal(tus(&s, "POST", "/files", "192.0.2.1", NULL, location), 201);
+  for (int days = -8; days <= 8; days += 8) { /* unfinished_ms is a day */
+    later_s = days * INT64_C(86400);
+    site_pass_ms(&s.on, 60000);
+    assert_int_equal(tus(&s, "HEAD", location, "192.0.2.1", NULL, NULL), 200);
+  }
+  assert_int_equal(s.dropped, 0);
+  site_pass_ms(&s.on, 86400000); /* it expires all the same */
+  assert_int_equal(s.dropped, 1);
+  assert_int_equal(s.why, VESTRY_TIMEOUT);
+  end_folder(&s);
+  folder_remove(s.path);
+  site_end(&s.on);
+}
+
 /* Sixteen uploads that were begun and left do not lock an address out until they expire. */
 /* capability: L1 */
 static void person_at_the_limit_replaces_an_idle_upload(void **state) {
   (void)state;
   suite s;
   begin(&s, 0);
-  vsi_disk with_clock = vsi_disk_of_system;
-  with_clock.now_s = later_now_s;
-  later_s = 0;
-  s.folder->disk = &with_clock;
   assert_int_equal(create_from(&s, "192.0.2.2"), 201);
   for (int i = 0; i < 16; i++) assert_int_equal(create_from(&s, "192.0.2.1"), 201);
   assert_int_equal(create_from(&s, "192.0.2.1"), 429);
   assert_int_equal(s.dropped, 0);
-  later_s = VSI_UNFINISHED_IDLE_S + 1;
+  site_pass_ms(&s.on, (VSI_UNFINISHED_IDLE_S + 1) * 1000);
   for (int i = 1; i <= 16; i++) {
     assert_int_equal(create_from(&s, "192.0.2.1"), 201);
     assert_int_equal(s.dropped, i);
@@ -536,6 +557,7 @@ int main(void) {
       cmocka_unit_test(unfinished_files_of_a_crash_are_removed),
       cmocka_unit_test(failing_disk_leaves_no_partial_file),
       cmocka_unit_test(allocation_failure_leaves_no_partial_file),
+      cmocka_unit_test(step_of_the_system_clock_removes_no_upload),
       cmocka_unit_test(person_at_the_limit_replaces_an_idle_upload),
       cmocka_unit_test(user_continues_an_upload_after_a_new_login),
       cmocka_unit_test(invalid_options_are_rejected),

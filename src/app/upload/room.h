@@ -21,8 +21,7 @@ typedef struct vsi_disk {
   int (*rename)(int folder, const char *from, const char *to);
   int (*remove)(int folder, const char *name);
   int (*room)(int folder, uint64_t *ret_bytes); /* free space */
-  int64_t (*now_s)(void);                       /* seconds since 1970, because the time also runs while no process
-                                                   does */
+  int64_t (*now_s)(void);                       /* seconds since 1970, for the times in records */
 } vsi_disk;
 
 extern const vsi_disk vsi_disk_of_system;

@@ -20,6 +20,9 @@
  * After a failed sync, a later one may succeed although bytes are lost. Therefore the upload continues from the bytes
  * that were synced before the failure.
  *
+ * An upload expires by the host's clock, which cannot be set, so that no step of the system's clock removes uploads.
+ * The time in the record is of the system's clock, because it also counts the time in which no process runs.
+ *
  * One request at a time holds the file. A later request takes it over, because the client knows before the server that
  * the earlier connection is broken. A request that has lost the upload detects this before it writes. */
 #include "app/upload/unfinished.h"
@@ -104,6 +107,10 @@ static vestry_err write_record(vsi_unfinished *u, const vsi_unfinished_record *r
   return disk->sync(folder->fd) ? VESTRY_IO : VESTRY_OK;
 }
 
+static int64_t host_s(const vestry_upload_folder *folder) {
+  return (int64_t)(vsi_now_ns(folder->v->host) / 1000000000);
+}
+
 vestry_err vsi_unfinished_note(vsi_unfinished *u, uint64_t offset, uint32_t state) {
   vestry_upload_folder *folder = u->folder;
   vsi_mutex_lock(&folder->lock);
@@ -113,9 +120,10 @@ vestry_err vsi_unfinished_note(vsi_unfinished *u, uint64_t offset, uint32_t stat
   record.synced = offset;
   record.state = state;
   record.expires_s = folder->disk->now_s() + folder->keep_s;
+  const int64_t expires_s = host_s(folder) + folder->keep_s;
   vestry_err error = write_record(u, &record);
   vsi_mutex_lock(&folder->lock);
-  u->record.expires_s = record.expires_s;
+  u->expires_s = expires_s;
   if (!error) u->record.synced = offset;
   vsi_mutex_unlock(&folder->lock);
   return error;
@@ -149,7 +157,7 @@ void vsi_unfinished_unref(vsi_unfinished *u) {
 }
 
 static int64_t idle_since_s(const vsi_unfinished *u) {
-  return u->record.expires_s - u->folder->keep_s;
+  return u->expires_s - u->folder->keep_s;
 }
 
 /* Counts of the unfinished uploads, and the candidates for removal. */
@@ -161,7 +169,7 @@ typedef struct crowd {
 
 static bool is_less(const vsi_unfinished *u, const vsi_unfinished *other) {
   if (!other || u->offset != other->offset) return !other || u->offset < other->offset;
-  return u->record.expires_s < other->record.expires_s;
+  return u->expires_s < other->expires_s;
 }
 
 static crowd look_locked(vestry_upload_folder *folder, uint64_t person, int64_t idle_s) {
@@ -209,7 +217,7 @@ static vestry_err enter_map(vsi_unfinished *u, const vsi_unfinished_plan *plan, 
   const unsigned bits = vsi_map_wanted(&folder->unfinished, folder->unfinished.count + 1);
   vsi_mutex_unlock(&folder->lock);
   vestry_err error = vsi_map_room_make(&room, folder->v->host, bits);
-  const int64_t now_s = folder->disk->now_s();
+  const int64_t now_s = host_s(folder);
   vsi_mutex_lock(&folder->lock);
   vsi_map_room_take(&folder->unfinished, &room);
   if (folder->unfinished.buckets) error = VESTRY_OK;
@@ -285,7 +293,7 @@ vestry_err vsi_unfinished_create(vestry_upload_folder *folder, const vsi_unfinis
   owner_of(secret, plan->scope, u->record.owner);
   if (metadata_len) memcpy(u->metadata, plan->metadata, metadata_len);
   u->record.length = plan->length;
-  u->record.expires_s = INT64_MAX; /* so that it is not swept while it is created */
+  u->expires_s = INT64_MAX; /* so that it is not swept while it is created */
   u->person = plan->person;
   snprintf(u->record.name, sizeof u->record.name, "%s", plan->name);
   snprintf(u->record.type, sizeof u->record.type, "%s", plan->type);
@@ -309,10 +317,11 @@ vsi_unfinished *vsi_unfinished_find(vestry_upload_folder *folder, const char *se
     return NULL;
   id_of(secret, id);
   owner_of(secret, scope, owner);
+  const int64_t now_s = host_s(folder);
   vsi_mutex_lock(&folder->lock);
   vsi_unfinished *u = find_locked(folder, id);
   if (u && memcmp(u->record.owner, owner, sizeof owner) != 0) u = NULL;
-  if (u && !u->holder && u->record.expires_s <= folder->disk->now_s()) u = NULL; /* it is about to be swept */
+  if (u && !u->holder && u->expires_s <= now_s) u = NULL; /* it is about to be swept */
   if (u) VSI_REFS_TAKE(&u->refs);
   vsi_mutex_unlock(&folder->lock);
   return u;
@@ -325,7 +334,7 @@ static uint64_t offset_locked(const vsi_unfinished *u) {
 uint64_t vsi_unfinished_offset(vsi_unfinished *u, int64_t *ret_expires_s) {
   vsi_mutex_lock(&u->folder->lock);
   const uint64_t offset = offset_locked(u);
-  *ret_expires_s = u->record.expires_s;
+  *ret_expires_s = u->expires_s - host_s(u->folder) + u->folder->disk->now_s();
   vsi_mutex_unlock(&u->folder->lock);
   return offset;
 }
@@ -383,7 +392,7 @@ static vsi_unfinished *find_surplus(vestry_upload_folder *folder) {
   for (; at; at = vsi_map_after(&folder->unfinished, at)) {
     vsi_unfinished *u = VSI_MAP_OWNER(at, vsi_unfinished, in);
     if (u->record.state != VSI_RECORD_DONE || u->holder || u->is_busy) continue;
-    if (!oldest || u->record.expires_s < oldest->record.expires_s) oldest = u;
+    if (!oldest || u->expires_s < oldest->expires_s) oldest = u;
   }
   if (oldest) VSI_REFS_TAKE(&oldest->refs);
   vsi_mutex_unlock(&folder->lock);
@@ -448,6 +457,13 @@ static bool is_whole(const vsi_unfinished_record *r) {
          is_text(r->type, sizeof r->type);
 }
 
+/* Return the time of expiry of an upload of an earlier process. It is at most keep_s away, because the system's clock
+ * may have been set since. */
+static int64_t resumed_s(const vestry_upload_folder *folder, int64_t record_s) {
+  const int64_t now_s = folder->disk->now_s(), most_s = now_s + folder->keep_s;
+  return host_s(folder) + (record_s <= now_s ? 0 : record_s < most_s ? record_s - now_s : folder->keep_s);
+}
+
 /* Read a record. *ret NULL: it is incomplete. OK | NO_MEMORY | IO */
 static vestry_err read_record(vestry_upload_folder *folder, const char *record_name, vsi_unfinished **ret) {
   vsi_unfinished_record record;
@@ -460,6 +476,7 @@ static vestry_err read_record(vestry_upload_folder *folder, const char *record_n
   if (u) {
     memcpy(u->id, record_name, VSI_STORED_LEN);
     u->record = record;
+    u->expires_s = resumed_s(folder, record.expires_s);
     u->person = VSI_PERSON_EARLIER;
     more = pread(fd, u->metadata, record.metadata_len, sizeof record);
   }
@@ -557,14 +574,14 @@ void vsi_unfinished_lost(vestry_upload_folder *folder, const char *name) {
 void vsi_unfinished_sweep(vestry_upload_folder *folder) {
   vsi_unfinished *swept[SWEPT_AT_ONCE];
   size_t count;
-  const int64_t now_s = folder->disk->now_s();
+  const int64_t now_s = host_s(folder);
   do {
     count = 0;
     vsi_mutex_lock(&folder->lock);
     for (vsi_map_link *at = vsi_map_after(&folder->unfinished, NULL); at && count < SWEPT_AT_ONCE;
          at = vsi_map_after(&folder->unfinished, at)) {
       vsi_unfinished *u = VSI_MAP_OWNER(at, vsi_unfinished, in);
-      if (u->holder || u->is_busy || u->record.expires_s > now_s) continue;
+      if (u->holder || u->is_busy || u->expires_s > now_s) continue;
       VSI_REFS_TAKE(&u->refs);
       swept[count++] = u;
     }

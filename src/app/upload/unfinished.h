@@ -38,10 +38,10 @@ typedef enum vsi_unfinished_file {
 /* A record, as it is written to the disk. */
 typedef struct vsi_unfinished_record {
   char mark[16];
-  char boot[VSI_BOOT_BYTES]; /* id of the machine's boot at the time of writing */
-  uint64_t length;           /* of the complete file */
-  uint64_t synced;           /* bytes that were on the disk */
-  int64_t expires_s;
+  char boot[VSI_BOOT_BYTES];                       /* id of the machine's boot at the time of writing */
+  uint64_t length;                                 /* of the complete file */
+  uint64_t synced;                                 /* bytes that were on the disk */
+  int64_t expires_s;                               /* on the system's clock */
   unsigned char owner[VSI_UNFINISHED_OWNER_BYTES]; /* a hash of the secret and the scope */
   char name[VSI_SAID_NAME_BYTES], type[VSI_SAID_TYPE_BYTES];
   uint32_t state;
@@ -54,6 +54,7 @@ typedef struct vsi_unfinished {
   bool is_busy;       /* a call of the holder is running */
   bool is_gone;       /* removed from the folder's map */
   uint64_t offset;    /* bytes in the file */
+  int64_t expires_s;  /* on the host's clock; that of the record counts while no process runs */
   vsi_unfinished_file file;
   uint64_t person; /* 0: unknown */
   vsi_unfinished_record record;
