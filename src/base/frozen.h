@@ -81,6 +81,7 @@
 #define VSI_LAST_OF_vestry_server_adapter            room
 #define VSI_LAST_OF_vestry_server_options            max_head_bytes
 #define VSI_LAST_OF_vestry_session_options           max_per_user_count
+#define VSI_LAST_OF_vestry_session_record            now_s
 #define VSI_LAST_OF_vestry_session_stats             displaced_count
 #define VSI_LAST_OF_vestry_session_storage_ops       remove_user
 #define VSI_LAST_OF_vestry_signals_limits            max_count

@@ -54,6 +54,7 @@ static vestry_err load(void *ctx, const char *hash, vestry_session_record *ret_r
   s->loads++;
   int at = find_locked(s, hash);
   if (at >= 0) *ret_record = s->rows[at].record;
+  ret_record->now_s = s->now_s;
   pthread_mutex_unlock(&s->lock);
   call_once(s, &s->after_load);
   return s->fails ? s->fails : at < 0 ? VESTRY_NOT_FOUND : VESTRY_OK;

@@ -20,6 +20,7 @@ typedef struct shelf {
     vestry_session_record record;
   } rows[32];
   int saves, loads;
+  int64_t now_s;                   /* the storage's clock, as load returns it; 0: none */
   vestry_err fails, removals_fail; /* returned by all functions; by remove and remove_user */
   vestry *ends_before_save;        /* end all sessions of the user during the next save; NULL: do not */
   /* Called once, during the named operation; NULL: not called. */

@@ -3,11 +3,16 @@
 #include "session/storage_contract.h"
 
 const storage_world *storage_contract_world;
-int64_t storage_clock_s;
+int64_t storage_clock_s, storage_ahead_s;
 
 int64_t storage_now_s(void *ctx) {
   (void)ctx;
   return storage_clock_s;
+}
+
+static int64_t node_now_s(void *ctx) {
+  (void)ctx;
+  return storage_clock_s + storage_ahead_s;
 }
 
 static vestry_err show_user(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -35,7 +40,7 @@ vestry_err storage_open(storage_suite *s, storage_bounds bounds) {
                                            .max_per_user_count = 1000,
                                            .storage = s->ops,
                                            .storage_ctx = s->ctx,
-                                           .now_s = storage_now_s};
+                                           .now_s = node_now_s};
   error = site_try(&s->on, (vestry_options){0}, (site_has){.sessions = &sessions});
   if (!error) error = vestry_route(s->on.v, "GET", "/", show_user, NULL);
   if (!error) error = vestry_route(s->on.v, "GET", "/in", log_in, NULL);
@@ -53,6 +58,7 @@ void storage_begin(storage_suite *s, storage_bounds bounds) {
   memset(s, 0, sizeof *s);
   test_host_init(&s->on.th);
   storage_clock_s = 1000000;
+  storage_ahead_s = 0;
   storage_contract_world->make();
   assert_int_equal(storage_open(s, bounds), VESTRY_OK);
 }
@@ -169,6 +175,33 @@ static void expired_sessions_are_deleted_without_being_loaded(void **state) {
   storage_end(&s);
 }
 
+/* A node whose clock is ahead deletes no sessions, and its sessions do not live longer. */
+/* capability: M3 */
+static void clock_of_the_database_counts(void **state) {
+  (void)state;
+  storage_suite s;
+  storage_cookie ann, bob;
+  storage_begin(&s, (storage_bounds){0});
+  storage_let_in(&s, "user=ann", ann);
+  storage_close(&s);
+  storage_clock_s += 900;
+  storage_ahead_s = 8 * 86400;
+  assert_int_equal(storage_open(&s, (storage_bounds){0}), VESTRY_OK);
+  assert_string_equal(storage_ask(&s, "/", NULL, ann), "200 ann");
+  storage_let_in(&s, "user=bob", bob); /* a login deletes expired rows */
+  assert_int_equal(storage_rows(&s), 2);
+  storage_close(&s);
+  storage_clock_s += 900;
+  storage_ahead_s = 0;
+  assert_int_equal(storage_open(&s, (storage_bounds){0}), VESTRY_OK);
+  assert_string_equal(storage_ask(&s, "/", NULL, ann), "200 ann"); /* the use at the other node has extended it */
+  assert_string_equal(storage_ask(&s, "/", NULL, bob), "200 bob");
+  storage_clock_s += 1100;
+  assert_int_equal(storage_contract_world->expire(&s, NULL), VESTRY_OK);
+  assert_int_equal(storage_rows(&s), 0);
+  storage_end(&s);
+}
+
 static void login_over_the_limit_ends_the_users_oldest(void **state) {
   (void)state;
   storage_suite s;
@@ -234,6 +267,7 @@ int storage_contract_run(const char *name) {
       cmocka_unit_test(login_survives_a_restart),
       cmocka_unit_test(database_contains_no_session_id),
       cmocka_unit_test(expired_sessions_are_deleted_without_being_loaded),
+      cmocka_unit_test(clock_of_the_database_counts),
       cmocka_unit_test(login_over_the_limit_ends_the_users_oldest),
       cmocka_unit_test(use_does_not_restore_a_deleted_row),
       cmocka_unit_test(storage_errors_are_returned_and_logged),

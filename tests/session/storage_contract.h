@@ -32,7 +32,7 @@ typedef struct storage_world {
 /* Set before the tests run. */
 extern const storage_world *storage_contract_world;
 
-extern int64_t storage_clock_s;
+extern int64_t storage_clock_s, storage_ahead_s; /* the database's clock; how much the clock of nodes is ahead */
 int64_t storage_now_s(void *ctx);
 
 /* Open an instance over the existing database: "/" returns the user's name, /in?user= logs in, /out logs out. */

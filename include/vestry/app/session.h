@@ -43,6 +43,9 @@ typedef struct vestry_session_record {
   int64_t created_s; /**< time of the login; seconds since 1970 */
   int64_t used_s;    /**< time of the last use, with a precision of a tenth of idle_ms */
   char user[VESTRY_SESSION_USER_MAX_BYTES + 1];
+  /** For load: the present time on the storage's clock, if created_s and used_s are times on that clock, which all
+   *  nodes share; 0: they are times on the clock of the node, as save received them. */
+  int64_t now_s;
 } vestry_session_record;
 
 /** Functions of a session storage. Called on the thread that serves the request, several at once, no lock held; may
@@ -51,9 +54,12 @@ typedef struct vestry_session_record {
  *  hexadecimal digits, terminated. All are mandatory. */
 typedef struct vestry_session_storage_ops {
   size_t size; /**< sizeof(vestry_session_storage_ops), or 0 */
-  /** Insert or update a session. OK | any error: a login fails with it; a mere use continues. */
+  /** Insert or update a session; used_s is the present time on the clock of the node. OK | any error: a login fails
+   *  with it; a mere use continues. */
   vestry_err (*save)(void *ctx, const char *hash, const vestry_session_record *record);
-  /** Load the record of a session. OK | NOT_FOUND | any error, with which the request is answered. */
+  /** Load the record of a session. A session that is over has no user, and stays in the storage, because the clock of
+   *  this node may be wrong: the storage must delete old sessions. OK | NOT_FOUND | any error, with which the request
+   *  is answered. */
   vestry_err (*load)(void *ctx, const char *hash, vestry_session_record *ret_record);
   /** Remove a session, if it exists. OK | any error, which the logout returns. The removal is tried again. If the
    *  process ends before, or more than 1,000 removals wait, the session may return after a restart; the log contains a

@@ -174,7 +174,8 @@ typedef struct vestry_sql_sessions_options {
   uint32_t max_per_user_count; /**< maximum number of sessions of one user; at another login the oldest session is
                                     removed [100] */
   uint32_t expired_at_once;    /**< maximum number of expired sessions that one call deletes [64] */
-  int64_t (*now_s)(void *ctx); /**< seconds since 1970; NULL: the system's clock. For tests */
+  int64_t (*now_s)(void *ctx); /**< seconds since 1970; NULL: the database's clock, which is the same for all nodes. For
+                                    tests */
   void *now_ctx;               /**< passed to now_s */
 } vestry_sql_sessions_options;
 

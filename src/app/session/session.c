@@ -52,7 +52,9 @@ static bool is_over(const vsi_sessions *sessions, int64_t created_s, int64_t use
          now - used_s >= vsi_session_seconds(sessions->options.idle_ms);
 }
 
-/* Load a session from the storage. Returns a reference, or NULL: it has no user, or an error. */
+/* Load a session from the storage. Returns a reference, or NULL: it has no user, or an error. A session that is over
+ * stays in the storage, which removes it by its own clock: the clock of this node may be wrong, and the session is also
+ * that of all other nodes. */
 static record *load(vsi_sessions *sessions, const char *hash, vestry_err *ret_error) {
   vestry_session_record stored = {.size = sizeof stored};
   const vestry_session_storage_ops *ops = sessions->options.storage;
@@ -62,14 +64,12 @@ static record *load(vsi_sessions *sessions, const char *hash, vestry_err *ret_er
   *ret_error = error;
   stored.user[sizeof stored.user - 1] = '\0';
   if (error || !*stored.user) return NULL;
-  if (is_over(sessions, stored.created_s, stored.used_s)) {
-    (void)ops->remove(sessions->options.storage_ctx, hash);
-    return NULL;
-  }
-  record *made = vsi_session_record_create(sessions->host, hash, stored.user, stored.created_s);
+  const int64_t ahead_s = stored.now_s ? vsi_session_now_s(sessions) - stored.now_s : 0; /* of the storage's clock */
+  if (is_over(sessions, stored.created_s + ahead_s, stored.used_s + ahead_s)) return NULL;
+  record *made = vsi_session_record_create(sessions->host, hash, stored.user, stored.created_s + ahead_s);
   if (!made) *ret_error = VESTRY_NO_MEMORY;
   if (!made) return NULL;
-  atomic_store_explicit(&made->saved_s, stored.used_s, memory_order_relaxed);
+  atomic_store_explicit(&made->saved_s, stored.used_s + ahead_s, memory_order_relaxed);
   return admit(sessions, made, ret_error);
 }
 

@@ -2,12 +2,12 @@
 /* essay: removing sessions whose browsers do not come back */
 /* The storage of sessions in a database.
  *
- * Sessions are rows that all nodes share. Expired rows are found by two indexes, and a node that writes anyway deletes
- * a few of them. Therefore, the table does not grow with sessions whose browsers never come back. Nodes that do this at
- * the same time skip rows locked by each other, so none waits. A single statement is safe to repeat: if the server went
- * away meanwhile, it runs again. */
+ * Sessions are rows that all nodes share. Their times are those of the database's clock, so a node whose clock is wrong
+ * neither deletes nor extends sessions of others. Expired rows are found by two indexes, and a node that writes anyway
+ * deletes a few of them. Therefore, the table does not grow with sessions whose browsers never come back. Nodes that do
+ * this at the same time skip rows locked by each other, so none waits. A single statement is safe to repeat: if the
+ * server went away meanwhile, it runs again. */
 #include <string.h>
-#include <time.h>
 
 #include "base/options.h"
 #include "data/sql/sql.h"
@@ -30,39 +30,42 @@ static const char *const steps[VSI_SQL_DIALECTS] = {STEPS("TEXT", "INTEGER", "us
                                                     STEPS("text", "bigint", "name", "")};
 static const vsi_sql_schema schemas[VSI_SQL_DIALECTS] = {{"session", &steps[0], 1}, {"session", &steps[1], 1}};
 
-#define BOTH(statement)                                                                                                \
-  { statement("user"), statement("name") }
-#define LOAD(user) "SELECT " user ", created, used FROM vestry_session WHERE hash = $1"
-#define INSERT(user)                                                                                                   \
-  "INSERT INTO vestry_session(hash, " user ", created, used) VALUES($1, $2, $3, $4) ON CONFLICT(hash) DO UPDATE"       \
-  " SET " user " = excluded." user ", created = excluded.created, used = excluded.used"
+#define SQLITE          VSI_SQL_SQLITE_NOW_S
+#define POSTGRES        VSI_SQL_POSTGRES_NOW_S
+#define LOAD(user, now) "SELECT " user ", created, used, " now " FROM vestry_session WHERE hash = $1"
+#define INSERT(user, now)                                                                                              \
+  "INSERT INTO vestry_session(hash, " user ", created, used) VALUES($1, $2, " now ", " now                             \
+  ") ON CONFLICT(hash) DO UPDATE SET " user " = excluded." user ", created = excluded.created, used = excluded.used"
+#define USE(now) "UPDATE vestry_session SET used = " now " WHERE hash = $1"
 #define BOUND(user, rest)                                                                                              \
   "DELETE FROM vestry_session WHERE hash IN (SELECT hash FROM vestry_session WHERE " user " = $1 AND hash <> $2"       \
   " ORDER BY created DESC, hash " rest ")"
 #define REMOVE_USER(user) "DELETE FROM vestry_session WHERE " user " = $1"
-static vsi_sql_texts load_sql = BOTH(LOAD), insert_sql = BOTH(INSERT), remove_user_sql = BOTH(REMOVE_USER);
+#define EXPIRE_SQLITE(now)                                                                                             \
+  "DELETE FROM vestry_session WHERE hash IN (SELECT hash FROM (SELECT hash FROM vestry_session WHERE used <= " now     \
+  " - $2 ORDER BY used LIMIT $4) UNION SELECT hash FROM (SELECT hash FROM vestry_session WHERE created <= " now        \
+  " - $3 ORDER BY created LIMIT $4) LIMIT $4) RETURNING 1"
+#define EXPIRE_POSTGRES(now)                                                                                           \
+  "DELETE FROM vestry_session WHERE hash IN (SELECT hash FROM vestry_session WHERE used <= " now                       \
+  " - $2::bigint OR created <= " now " - $3::bigint LIMIT $4 FOR UPDATE SKIP LOCKED) RETURNING 1"
+static vsi_sql_texts load_sql = {LOAD("user", SQLITE("$2")), LOAD("name", POSTGRES("$2"))};
+static vsi_sql_texts insert_sql = {INSERT("user", SQLITE("$3")), INSERT("name", POSTGRES("$3"))};
+static vsi_sql_texts use_sql = {USE(SQLITE("$2")), USE(POSTGRES("$2"))};
 static vsi_sql_texts bound_sql = {BOUND("user", "LIMIT -1 OFFSET $3"),
                                   BOUND("name", "OFFSET $3 FOR UPDATE SKIP LOCKED")};
-static const char use_sql[] = "UPDATE vestry_session SET used = $2 WHERE hash = $1";
+static vsi_sql_texts remove_user_sql = {REMOVE_USER("user"), REMOVE_USER("name")};
+static vsi_sql_texts expire_sql = {EXPIRE_SQLITE(SQLITE("$1")), EXPIRE_POSTGRES(POSTGRES("$1"))};
 static const char remove_sql[] = "DELETE FROM vestry_session WHERE hash = $1";
-static vsi_sql_texts expire_sql = {
-    "DELETE FROM vestry_session WHERE hash IN (SELECT hash FROM (SELECT hash FROM vestry_session WHERE used <= $1"
-    " ORDER BY used LIMIT $3) UNION SELECT hash FROM (SELECT hash FROM vestry_session WHERE created <= $2"
-    " ORDER BY created LIMIT $3) LIMIT $3) RETURNING 1",
-    "DELETE FROM vestry_session WHERE hash IN (SELECT hash FROM vestry_session WHERE used <= $1 OR created <= $2"
-    " LIMIT $3 FOR UPDATE SKIP LOCKED) RETURNING 1"};
 
 /* -------------------------------------------------------------------------------------------------- expiry -------- */
 
-static int64_t system_s(void *ctx) {
-  (void)ctx;
-  return (int64_t)time(NULL);
+/* Return the time for a statement; 0: the database's clock. */
+static int64_t now_ms(const vestry_sql_sessions *sessions) {
+  return sessions->options.now_s ? sessions->options.now_s(sessions->options.now_ctx) * 1000 : 0;
 }
 
-/* Return the time that is ms before now_s; older times have expired. */
-static int64_t ago_s(int64_t now_s, uint64_t ms) {
-  const uint64_t seconds = ms / 1000;
-  return seconds > INT64_MAX / 2 ? INT64_MIN / 2 : now_s - (int64_t)seconds;
+static int64_t seconds(uint64_t ms) {
+  return (int64_t)(ms / 1000 < INT64_MAX / 2 ? ms / 1000 : INT64_MAX / 2);
 }
 
 typedef struct asked {
@@ -75,13 +78,13 @@ typedef struct asked {
 static vestry_err expire(vestry_sql_transaction *transaction, void *ctx) {
   asked *of = ctx;
   const vestry_sql_sessions_options *options = &of->sessions->options;
-  const int64_t now_s = options->now_s(options->now_ctx);
   of->expired_count = 0;
   /* The last use is stored with a precision of a tenth of idle_ms, so a session expires a tenth later. */
-  return vsi_sql_if_any(vestry_sql_run(transaction, vsi_sql_text_of(of->sessions->pool, expire_sql),
-                                       VESTRY_LIST(ago_s(now_s, options->idle_ms + options->idle_ms / 10),
-                                                   ago_s(now_s, options->lifetime_ms), options->expired_at_once),
-                                       vsi_sql_count_row, &of->expired_count));
+  return vsi_sql_if_any(
+      vestry_sql_run(transaction, vsi_sql_text_of(of->sessions->pool, expire_sql),
+                     VESTRY_LIST(now_ms(of->sessions), seconds(options->idle_ms + options->idle_ms / 10),
+                                 seconds(options->lifetime_ms), options->expired_at_once),
+                     vsi_sql_count_row, &of->expired_count));
 }
 
 vestry_err vestry_sql_sessions_expire(vestry_sql_sessions *sessions, size_t *ret_count) {
@@ -97,10 +100,9 @@ vestry_err vestry_sql_sessions_expire(vestry_sql_sessions *sessions, size_t *ret
 static vestry_err add(vestry_sql_transaction *transaction, void *ctx) {
   asked *of = ctx;
   const vestry_sql_pool *pool = of->sessions->pool;
-  const vestry_session_record *record = of->record;
-  const char *user = record->user;
+  const char *user = of->record->user;
   vestry_err error = vestry_sql_run(transaction, vsi_sql_text_of(pool, insert_sql),
-                                    VESTRY_LIST(of->hash, user, record->created_s, record->used_s), NULL, NULL);
+                                    VESTRY_LIST(of->hash, user, now_ms(of->sessions)), NULL, NULL);
   if (!error)
     error = vestry_sql_run(transaction, vsi_sql_text_of(pool, bound_sql),
                            VESTRY_LIST(user, of->hash, of->sessions->options.max_per_user_count - 1), NULL, NULL);
@@ -115,8 +117,9 @@ static vestry_err run(void *ctx, const char *sql, const vestry_value *values, ve
 /* A use only updates the row that the login has inserted, because another node may have ended the session since. */
 static vestry_err save(void *ctx, const char *hash, const vestry_session_record *record) {
   asked of = {ctx, hash, record, 0};
-  if (record->used_s > record->created_s) return run(ctx, use_sql, VESTRY_LIST(hash, record->used_s), NULL, NULL);
-  return vestry_sql_act(of.sessions->pool, VESTRY_SQL_WRITE, add, &of);
+  vestry_sql_pool *pool = of.sessions->pool;
+  if (record->used_s <= record->created_s) return vestry_sql_act(pool, VESTRY_SQL_WRITE, add, &of);
+  return run(ctx, vsi_sql_text_of(pool, use_sql), VESTRY_LIST(hash, now_ms(of.sessions)), NULL, NULL);
 }
 
 static void read_row(const vestry_sql_row *row, void *ctx) {
@@ -127,13 +130,15 @@ static void read_row(const vestry_sql_row *row, void *ctx) {
   memcpy(record->user, user, len + 1);
   record->created_s = vestry_sql_integer(row, 1);
   record->used_s = vestry_sql_integer(row, 2);
+  record->now_s = vestry_sql_integer(row, 3);
 }
 
 static vestry_err load(void *ctx, const char *hash, vestry_session_record *ret_record) {
   const vestry_sql_sessions *sessions = ctx;
   vestry_session_record record = {.size = sizeof record};
-  vestry_err error = run(ctx, vsi_sql_text_of(sessions->pool, load_sql), VESTRY_LIST(hash), read_row, &record);
-  if (!error) *ret_record = record;
+  vestry_err error =
+      run(ctx, vsi_sql_text_of(sessions->pool, load_sql), VESTRY_LIST(hash, now_ms(sessions)), read_row, &record);
+  if (!error) VSI_RESULT_GIVE(vestry_session_record, ret_record, record);
   return error;
 }
 
@@ -162,7 +167,6 @@ vestry_err vestry_sql_sessions_create(vestry_sql_pool *pool, const vestry_sql_se
   if (!options.lifetime_ms) options.lifetime_ms = 30 * DAY_MS;
   if (!options.max_per_user_count) options.max_per_user_count = MAX_PER_USER;
   if (!options.expired_at_once) options.expired_at_once = EXPIRED_AT_ONCE;
-  if (!options.now_s) options.now_s = system_s;
   vestry_err error = pool->ops->bring(pool, "vestry_sql_sessions_create", &schemas[pool->ops->dialect]);
   if (error) return error;
   vestry_sql_sessions *sessions = vsi_calloc(pool->host, 1, sizeof *sessions);

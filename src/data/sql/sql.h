@@ -124,6 +124,9 @@ static inline const char *vsi_sql_text_of(const vestry_sql_pool *pool, vsi_sql_t
   " END)"
 #define VSI_SQL_POSTGRES_NOW(parameter)                                                                                \
   "(CASE " parameter "::bigint WHEN 0 THEN (extract(epoch FROM now()) * 1000)::bigint ELSE " parameter "::bigint END)"
+/* The same in seconds. */
+#define VSI_SQL_SQLITE_NOW_S(parameter)   "(" VSI_SQL_SQLITE_NOW(parameter) " / 1000)"
+#define VSI_SQL_POSTGRES_NOW_S(parameter) "(" VSI_SQL_POSTGRES_NOW(parameter) " / 1000)"
 
 /* Counts the rows of a result in the int64_t to which ctx points. */
 static inline void vsi_sql_count_row(const vestry_sql_row *row, void *ctx) {

@@ -40,9 +40,9 @@ struct vestry_sql_tabs {
   atomic_uint_fast64_t expired, evicted; /* counters: nothing is ordered by them */
 };
 
-#define SQLITE(parameter)   "(" VSI_SQL_SQLITE_NOW(parameter) " / 1000)"
-#define POSTGRES(parameter) "(" VSI_SQL_POSTGRES_NOW(parameter) " / 1000)"
-#define LOCKED              " FOR UPDATE SKIP LOCKED"
+#define SQLITE   VSI_SQL_SQLITE_NOW_S
+#define POSTGRES VSI_SQL_POSTGRES_NOW_S
+#define LOCKED   " FOR UPDATE SKIP LOCKED"
 
 /* Parameters of one state: the first two are scope and tab, the third is the time. */
 #define READ(now) "SELECT data, expires, " now " FROM vestry_tab WHERE scope = $1 AND tab = $2 AND expires > " now
