@@ -84,7 +84,7 @@
   INNERMOST(CLOSE_LISTENERS, "vsi_close_listeners.lock", "instance/close_listener.h: lock")                            \
   INNERMOST(CLOSES, "vsi_closes.lock", "ops/observe/closes.c: lock")                                                   \
   INNERMOST(MICROHTTPD_ASKING, "vsi_microhttpd_stream.asking", "adapter/microhttpd/stream.h: asking")                  \
-  INNERMOST(SESSION_REMOVALS, "vsi_sessions.owed_lock", "app/session/table.h: owed_lock")
+  INNERMOST(OWED, "vsi_owed.lock", "app/session/owed.h: lock")
 
 #define VSI_LOCK_ENUMERATOR(name, title, declared) VSI_LOCK_##name,
 typedef enum vsi_lock_rank { VSI_LOCK_UNKNOWN, VSI_LOCKS(VSI_LOCK_ENUMERATOR, VSI_LOCK_ENUMERATOR) } vsi_lock_rank;

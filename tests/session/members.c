@@ -72,7 +72,8 @@ static vestry_err forget(void *ctx, const char *hash) {
 
 static vestry_err forget_user(void *ctx, const char *user) {
   shelf *s = ctx;
-  const vestry_err error = s->fails ? s->fails : s->removals_fail;
+  vestry_err error = s->fails ? s->fails : s->removals_fail;
+  if (!error && s->rejected && strcmp(s->rejected, user) == 0) error = VESTRY_INVALID;
   pthread_mutex_lock(&s->lock);
   for (int i = 0; i < 32 && !error; i++)
     if (strcmp(s->rows[i].record.user, user) == 0) *s->rows[i].hash = '\0';

@@ -22,6 +22,7 @@ typedef struct shelf {
   int saves, loads;
   int64_t now_s;                   /* the storage's clock, as load returns it; 0: none */
   vestry_err fails, removals_fail; /* returned by all functions; by remove and remove_user */
+  const char *rejected;            /* remove_user of this user fails; NULL: of none */
   vestry *ends_before_save;        /* end all sessions of the user during the next save; NULL: do not */
   /* Called once, during the named operation; NULL: not called. */
   void (*after_save)(void *ctx), (*after_load)(void *ctx), (*after_forget_user)(void *ctx);

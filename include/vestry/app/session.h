@@ -62,8 +62,9 @@ typedef struct vestry_session_storage_ops {
    *  is answered. */
   vestry_err (*load)(void *ctx, const char *hash, vestry_session_record *ret_record);
   /** Remove a session, if it exists. OK | any error, which the logout returns. The removal is tried again. If the
-   *  process ends before, or more than 1,000 removals wait, the session may return after a restart; the log contains a
-   *  warning. */
+   *  process ends before, or more than max_count removals wait, the session may return after a restart. Beyond
+   *  max_count, the user with the most removals loses the oldest. The log has one warning when removals begin to fail,
+   *  and their number when they work again. */
   vestry_err (*remove)(void *ctx, const char *hash);
   /** Remove all sessions of a user. Returns as remove. Logins of this user at this process fail until it was tried
    *  again with success. Sessions that the user began at other nodes meanwhile end, too. */

@@ -77,7 +77,7 @@ static vestry_err create_session(vsi_sessions *sessions, const char *id, const c
   set_out(sessions, &sessions->logins, &login);
   record *made = vsi_session_record_create(sessions->host, hash, user, vsi_session_now_s(sessions));
   if (!made) error = VESTRY_NO_MEMORY;
-  if (!error && sessions->options.storage) error = vsi_session_owed_settle(sessions, user);
+  if (!error && sessions->options.storage) error = vsi_session_settle_removals(sessions, user);
   if (!error && sessions->options.storage) {
     vestry_session_record stored = {.size = sizeof stored, .created_s = made->created_s, .used_s = made->created_s};
     strcpy(stored.user, user);
@@ -182,7 +182,7 @@ vestry_err vestry_session_end_user(struct vestry *v, const char *user) {
   under_way end = {.user = user};
   set_out(sessions, &sessions->ends, &end);
   vestry_err error = vsi_session_bury_user(sessions, user);
-  vestry_err of_storage = vsi_session_remove_stored(sessions, user, true);
+  vestry_err of_storage = vsi_session_remove_stored(sessions, user, NULL);
   sweep s = {sessions, user, VESTRY_OK};
   vestry_list_cursor cursor = {0};
   vestry_err of_list = VESTRY_OK;

@@ -58,7 +58,7 @@ static bool is_over(const vsi_sessions *sessions, int64_t created_s, int64_t use
 static record *load(vsi_sessions *sessions, const char *hash, vestry_err *ret_error) {
   vestry_session_record stored = {.size = sizeof stored};
   const vestry_session_storage_ops *ops = sessions->options.storage;
-  vsi_session_owed_pay(sessions);
+  vsi_owed_pay(&sessions->owed);
   vestry_err error = ops->load(sessions->options.storage_ctx, hash, &stored);
   if (error == VESTRY_NOT_FOUND) return NULL;
   *ret_error = error;
@@ -96,7 +96,7 @@ static bool note_use(vsi_sessions *sessions, record *session) {
     /* If the session ended meanwhile, its removal may have come before this save. Remove it again, because it would
      * return after a restart. */
     if (vsi_session_record_has_ended(session) && vsi_session_is_buried(sessions, session))
-      (void)vsi_session_remove_stored(sessions, session->hash, false);
+      (void)vsi_session_remove_stored(sessions, session->user, session->hash);
   }
   return true;
 }

@@ -13,8 +13,8 @@
  * number of graves is bounded for each user, so that a user who logs in and out all day cannot evict the graves of
  * others.
  *
- * A removal that the storage rejects is kept and tried again. Otherwise the session would return after a restart and at
- * other nodes, and nobody could end it, because its user has no session any more. */
+ * A removal that the storage rejects is kept and tried again (app/session/owed.h). Otherwise the session would return
+ * after a restart and at other nodes, and could not be ended, because its user has no session any more. */
 #include "app/session/table.h"
 
 #include <string.h>
@@ -188,19 +188,18 @@ vestry_err vsi_session_end_here(vsi_sessions *sessions, record *session) {
 
 vestry_err vsi_session_end_everywhere(vsi_sessions *sessions, record *session) {
   vestry_err error = vsi_session_end_here(sessions, session);
-  vestry_err of_storage = vsi_session_remove_stored(sessions, session->hash, false);
+  vestry_err of_storage = vsi_session_remove_stored(sessions, session->user, session->hash);
   return error ? error : of_storage;
 }
 
 /* ------------------------------------------------------------------------------- removals from the storage -------- */
 
-enum { OWED_MOST = 1000, PAID_AT_ONCE = 16, OWED_RETRY_MS = 5000 };
-
-struct vsi_session_owed {
-  TAILQ_ENTRY(vsi_session_owed) at; /* guarded by owed_lock */
-  bool is_user;
+/* A removal that the storage has not performed. */
+typedef struct removal {
+  vsi_owed_call call;
+  bool is_user; /* name: a user, all of whose sessions are removed; otherwise the hash of a session */
   char name[];
-};
+} removal;
 
 static vestry_err remove_stored(const vsi_sessions *sessions, const char *name, bool is_user) {
   const vestry_session_storage_ops *ops = sessions->options.storage;
@@ -208,118 +207,48 @@ static vestry_err remove_stored(const vsi_sessions *sessions, const char *name, 
   return error == VESTRY_NOT_FOUND ? VESTRY_OK : error;
 }
 
-static void leave_locked(vsi_sessions *sessions, vsi_session_owed *owed) {
-  TAILQ_REMOVE(&sessions->owed, owed, at);
-  atomic_fetch_sub_explicit(&sessions->owed_count, 1, memory_order_relaxed);
+static vestry_err make_removal(void *ctx, const vsi_owed_call *call) {
+  const removal *of = VSI_OWED_OWNER(call, removal, call);
+  return remove_stored(ctx, of->name, of->is_user);
 }
 
-/* Remove the oldest entry, except the one that is being written. */
-static vsi_session_owed *drop_oldest_locked(vsi_sessions *sessions) {
-  vsi_session_owed *oldest = TAILQ_FIRST(&sessions->owed);
-  if (oldest && oldest == sessions->paid) oldest = TAILQ_NEXT(oldest, at);
-  if (oldest) leave_locked(sessions, oldest);
-  return oldest;
+static void drop_removal(void *ctx, vsi_owed_call *call) {
+  const vsi_sessions *sessions = ctx;
+  vsi_free(sessions->host, VSI_OWED_OWNER(call, removal, call));
 }
 
-static void log_dropped(const vsi_sessions *sessions, size_t count) {
-  vsi_log(sessions->host, VESTRY_LOG_WARN,
-          "sessions: %zu removals from the storage failed and are dropped, so sessions that have ended may be valid "
-          "again after a restart or at other nodes; end the sessions of their users (vestry_session_end_user)",
-          count);
+static bool is_of_all(const vsi_owed_call *call, const void *user) {
+  const removal *of = VSI_OWED_OWNER(call, removal, call);
+  return of->is_user && strcmp(of->name, user) == 0;
 }
 
-static void owed_add(vsi_sessions *sessions, const char *name, bool is_user) {
+static const vsi_owed_ops removals = {.make = make_removal,
+                                      .drop = drop_removal,
+                                      .who = "sessions",
+                                      .what = "the removal of sessions that have ended",
+                                      .lost = "these sessions may be valid again after a restart or at other nodes, so "
+                                              "end the sessions of their users (vestry_session_end_user)"};
+
+vestry_err vsi_session_remove_stored(vsi_sessions *sessions, const char *user, const char *hash) {
+  const char *name = hash ? hash : user;
   const size_t len = strlen(name) + 1;
-  vsi_session_owed *owed = vsi_calloc(sessions->host, 1, sizeof *owed + len), *dropped = NULL;
-  size_t before = 0;
-  if (owed) {
-    owed->is_user = is_user;
-    memcpy(owed->name, name, len);
-    vsi_mutex_lock(&sessions->owed_lock);
-    before = atomic_load_explicit(&sessions->owed_count, memory_order_relaxed);
-    if (before == OWED_MOST) dropped = drop_oldest_locked(sessions);
-    TAILQ_INSERT_TAIL(&sessions->owed, owed, at);
-    atomic_fetch_add_explicit(&sessions->owed_count, 1, memory_order_relaxed);
-    vsi_mutex_unlock(&sessions->owed_lock);
-    if (!before) (void)vestry_timer_set(sessions->owed_timer, OWED_RETRY_MS, 0);
-  }
-  if (!owed || dropped) log_dropped(sessions, 1);
-  vsi_free(sessions->host, dropped);
-}
-
-vestry_err vsi_session_remove_stored(vsi_sessions *sessions, const char *name, bool is_user) {
   if (!sessions->options.storage) return VESTRY_OK;
-  vestry_err error = remove_stored(sessions, name, is_user);
-  if (!error) return VESTRY_OK;
-  vsi_log(sessions->host, VESTRY_LOG_WARN, "sessions: the storage did not remove %s: %s. The removal is tried again",
-          is_user ? "the sessions of a user" : "a session that has ended", vestry_err_name(error));
-  owed_add(sessions, name, is_user);
-  return error;
-}
-
-/* Return the oldest entry of a user; NULL: of all. */
-static vsi_session_owed *find_locked(const vsi_sessions *sessions, const char *user) {
-  vsi_session_owed *owed;
-  TAILQ_FOREACH(owed, &sessions->owed, at)
-  if (!user || (owed->is_user && strcmp(owed->name, user) == 0)) return owed;
-  return NULL;
-}
-
-/* Write one entry: of this user, after waiting for another thread that writes, or the oldest. OK | NOT_FOUND (there is
- * none, or, for the oldest, another thread is writing) | the storage's error */
-static vestry_err pay_one(vsi_sessions *sessions, const char *user) {
-  vsi_session_owed *owed;
-  vsi_mutex_lock(&sessions->owed_lock);
-  while ((owed = find_locked(sessions, user)) && user && sessions->paid)
-    vsi_mutex_wait(&sessions->owed_lock, &sessions->owed_paid);
-  if (sessions->paid) owed = NULL;
-  if (owed) sessions->paid = owed;
-  vsi_mutex_unlock(&sessions->owed_lock);
-  if (!owed) return VESTRY_NOT_FOUND;
-  vestry_err error = remove_stored(sessions, owed->name, owed->is_user);
-  vsi_mutex_lock(&sessions->owed_lock);
-  sessions->paid = NULL;
-  if (!error) leave_locked(sessions, owed);
-  pthread_cond_broadcast(&sessions->owed_paid);
-  vsi_mutex_unlock(&sessions->owed_lock);
-  if (!error) vsi_free(sessions->host, owed);
-  return error;
-}
-
-static bool owes(const vsi_sessions *sessions) {
-  return atomic_load_explicit(&sessions->owed_count, memory_order_relaxed) > 0;
-}
-
-void vsi_session_owed_pay(vsi_sessions *sessions) {
-  for (int i = 0; i < PAID_AT_ONCE && owes(sessions) && !pay_one(sessions, NULL); i++) continue;
-}
-
-vestry_err vsi_session_owed_settle(vsi_sessions *sessions, const char *user) {
-  vestry_err error;
-  vsi_session_owed_pay(sessions);
-  do {
-    error = pay_one(sessions, user);
-  } while (!error);
-  return error == VESTRY_NOT_FOUND ? VESTRY_OK : error;
-}
-
-static void pay_later(vestry_timer *timer, void *ctx) {
-  vsi_sessions *sessions = ctx;
-  vsi_session_owed_pay(sessions);
-  if (owes(sessions)) (void)vestry_timer_set(timer, OWED_RETRY_MS, 0);
-}
-
-static void owed_finish(vsi_sessions *sessions) {
-  size_t count = 0;
-  vestry_timer_destroy(sessions->owed_timer);
-  while (!pay_one(sessions, NULL)) continue;
-  for (vsi_session_owed *owed; (owed = TAILQ_FIRST(&sessions->owed)); count++) {
-    leave_locked(sessions, owed);
-    vsi_free(sessions->host, owed);
+  vestry_err error = remove_stored(sessions, name, !hash);
+  if (!error) vsi_owed_worked(&sessions->owed);
+  if (!error || (!hash && vsi_owed_has(&sessions->owed, is_of_all, user))) return error;
+  removal *kept = vsi_calloc(sessions->host, 1, sizeof *kept + len);
+  if (kept) {
+    kept->call.owner = vsi_siphash_1_3(sessions->owed_key, user, strlen(user));
+    kept->is_user = !hash;
+    memcpy(kept->name, name, len);
   }
-  if (count) log_dropped(sessions, count);
-  pthread_cond_destroy(&sessions->owed_paid);
-  vsi_mutex_finish(&sessions->owed_lock);
+  vsi_owed_add(&sessions->owed, kept ? &kept->call : NULL, error);
+  return error;
+}
+
+vestry_err vsi_session_settle_removals(vsi_sessions *sessions, const char *user) {
+  vsi_owed_pay(&sessions->owed);
+  return vsi_owed_settle(&sessions->owed, is_of_all, user);
 }
 
 /* -------------------------------------------------------------------------------------- create and destroy ------- */
@@ -353,8 +282,6 @@ static vestry_err make_drivers(vsi_sessions *sessions) {
   vestry_err error = vestry_store_drive(sessions->table, runtime);
   if (!error) error = vestry_store_drive(sessions->ended, runtime);
   if (!error) error = vestry_store_drive(sessions->ended_users, runtime);
-  if (!error && sessions->options.storage)
-    error = vestry_timer_create(runtime, pay_later, sessions, &sessions->owed_timer);
   return error ? error : vsi_session_lifetimes_init(&sessions->lifetimes, sessions->host, runtime, end_by_time);
 }
 
@@ -364,7 +291,7 @@ static bool ops_are_whole(const vestry_session_storage_ops *ops) {
 }
 
 void vsi_sessions_destroy(vsi_sessions *sessions) {
-  owed_finish(sessions);
+  if (sessions->options.storage) vsi_owed_finish(&sessions->owed);
   if (sessions->table) vestry_store_close(sessions->table); /* this also empties of_users and the lifetimes */
   vsi_session_lifetimes_finish(&sessions->lifetimes);
   vestry_store *const stores[] = {sessions->table, sessions->of_users, sessions->ended, sessions->ended_users};
@@ -395,6 +322,12 @@ static const char *find_mistake(const vestry *v, const vestry_session_options *o
   return NULL;
 }
 
+static vestry_err make_owed(vsi_sessions *sessions) {
+  vestry_err error = vsi_owed_init(&sessions->owed, sessions->host, sessions->v->runtime, &removals, sessions,
+                                   sessions->options.max_count);
+  return error ? error : vsi_siphash_key_random(sessions->host, &sessions->owed_key);
+}
+
 static vestry_err fill(vsi_sessions *sessions, const vestry_session_options *options) {
   sessions->options = *options;
   strcpy(sessions->cookie, options->cookie);
@@ -403,7 +336,8 @@ static vestry_err fill(vsi_sessions *sessions, const vestry_session_options *opt
   if (options->secret) vsi_secret_init(&sessions->secret, options->secret, options->secret_len);
   if (options->previous_secret)
     vsi_secret_init(&sessions->previous, options->previous_secret, options->previous_secret_len);
-  vestry_err error = make_stores(sessions);
+  vestry_err error = options->storage ? make_owed(sessions) : VESTRY_OK;
+  if (!error) error = make_stores(sessions);
   return error ? error : make_drivers(sessions);
 }
 
@@ -419,9 +353,6 @@ vestry_err vsi_sessions_make(vestry *v, const vestry_session_options *given, vsi
   if (!sessions) return VESTRY_NO_MEMORY;
   sessions->v = v;
   sessions->host = v->host;
-  TAILQ_INIT(&sessions->owed);
-  pthread_cond_init(&sessions->owed_paid, NULL);
-  vsi_mutex_init(&sessions->owed_lock, VSI_LOCK_SESSION_REMOVALS);
   vestry_err error = fill(sessions, &options);
   if (error)
     vsi_sessions_destroy(sessions);

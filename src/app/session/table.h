@@ -3,15 +3,12 @@
 #ifndef VSI_SESSION_TABLE_H
 #define VSI_SESSION_TABLE_H
 
-#include <pthread.h>
-
+#include "app/session/owed.h"
 #include "app/session/record.h"
+#include "base/siphash.h"
 #include "vestry/app/session.h"
 
 typedef struct vsi_sessions vsi_sessions;
-
-/* A removal that the storage has not performed yet (table.c). */
-typedef struct vsi_session_owed vsi_session_owed;
 
 /* A login in progress, or an end of all sessions of a user. On the stack of its thread. */
 typedef struct vsi_session_under_way {
@@ -34,12 +31,8 @@ struct vsi_sessions {
   vsi_session_lifetimes lifetimes;
   vsi_spin_lock under_way_lock;
   vsi_session_under_way *logins, *ends; /* guarded by under_way_lock */
-  vsi_mutex owed_lock;
-  pthread_cond_t owed_paid;            /* a removal was tried */
-  TAILQ_HEAD(, vsi_session_owed) owed; /* the oldest first; guarded by owed_lock */
-  vsi_session_owed *paid;              /* the one that is being written; NULL: none; guarded by owed_lock */
-  _Atomic(size_t) owed_count;          /* changed under owed_lock; relaxed where it only avoids a call */
-  vestry_timer *owed_timer;            /* NULL: no storage */
+  vsi_owed owed;                        /* removals that the storage has not performed; unused without a storage */
+  vsi_siphash_key owed_key;             /* for hashes of users */
   _Atomic(uint64_t) logins_ok, logins_failed, repeated, displaced; /* relaxed: mere counts */
 };
 
@@ -76,16 +69,12 @@ vestry_err vsi_session_end_here(vsi_sessions *sessions, vsi_session_user *record
 /* End a session in memory and in the storage. Returns as above, or the storage's error. */
 vestry_err vsi_session_end_everywhere(vsi_sessions *sessions, vsi_session_user *record);
 
-/* ---- removals from the storage; after a failure they are kept, and written later */
-
-/* Remove a session, or all sessions of a user, from the storage. Without a storage, do nothing. name: a hash or a user.
+/* Remove a session of a user from the storage. hash NULL: all sessions of the user. Without a storage, do nothing.
  * OK | the storage's error, after which the removal is tried again: before later calls of the storage, by a timer, and
  * when the sessions are destroyed */
-vestry_err vsi_session_remove_stored(vsi_sessions *sessions, const char *name, bool is_user);
-/* Try kept removals, the oldest first, until one fails, at most 16. */
-void vsi_session_owed_pay(vsi_sessions *sessions);
-/* The same; then write all kept removals of a user's sessions, because a login must not be removed by one of them.
- * OK | the storage's error */
-vestry_err vsi_session_owed_settle(vsi_sessions *sessions, const char *user);
+vestry_err vsi_session_remove_stored(vsi_sessions *sessions, const char *user, const char *hash);
+/* Try removals again that have failed. Then perform those of all sessions of the user, because a login must not be
+ * removed by one of them. OK | the storage's error */
+vestry_err vsi_session_settle_removals(vsi_sessions *sessions, const char *user);
 
 #endif
