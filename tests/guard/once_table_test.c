@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Requests with the same nonce: the first is in the table, and the others wait for its result. */
+/* Requests with the same nonce: the first is in the table, and the others wait for its result. A storage whose calls
+ * fail receives the ends of runs later. */
 #include "app/guard/once_table.h"
 
+#include "guard/once_contract.h"
 #include "instance/instance.h"
 #include "support/site.h"
 
@@ -88,10 +90,135 @@ static void full_table_evicts_only_entries_older_than_retries_ms(void **state) {
   end(&s);
 }
 
+/* ---------------------------------------------------------------------------------- a storage that fails ---------- */
+
+/* A storage of one submission. */
+static struct {
+  char run[40]; /* the run that has it; "": none */
+  bool is_done;
+  unsigned char answer[8192];
+  size_t len;
+  int running, lost,
+      failing; /* the next calls of begin: another run has it; its answer is lost. Of finish and forget */
+  vestry_once_found lost_found; /* the result that a lost answer leaves */
+} stub;
+
+static vestry_err begin_stub(void *ctx, const vestry_once_submission *submission, vestry_once_found *ret_found,
+                             void *answer, size_t capacity, size_t *ret_len) {
+  (void)ctx;
+  *ret_found = VESTRY_ONCE_RUNNING;
+  if (stub.running-- > 0) return VESTRY_OK;
+  if (!*stub.run) snprintf(stub.run, sizeof stub.run, "%s", submission->run);
+  *ret_found = stub.lost_found;
+  if (stub.lost-- > 0) return VESTRY_IO;
+  *ret_found = strcmp(stub.run, submission->run) == 0 ? VESTRY_ONCE_NEW : VESTRY_ONCE_UNKNOWN;
+  if (!stub.is_done) return VESTRY_OK;
+  assert_true(stub.len <= capacity);
+  memcpy(answer, stub.answer, *ret_len = stub.len);
+  *ret_found = VESTRY_ONCE_DONE;
+  return VESTRY_OK;
+}
+
+static vestry_err finish_stub(void *ctx, const vestry_once_submission *submission, const void *answer, size_t len) {
+  (void)ctx, (void)submission;
+  if (stub.failing-- > 0) return VESTRY_IO;
+  assert_true(len <= sizeof stub.answer);
+  memcpy(stub.answer, answer, stub.len = len);
+  stub.is_done = true;
+  return VESTRY_OK;
+}
+
+static vestry_err forget_stub(void *ctx, const vestry_once_submission *submission) {
+  (void)ctx;
+  if (stub.failing-- > 0) return VESTRY_IO;
+  if (!stub.is_done && strcmp(stub.run, submission->run) == 0) *stub.run = '\0';
+  return VESTRY_OK;
+}
+
+static vestry_err open_stub(once_node *node) {
+  static const vestry_once_storage_ops ops = {.begin = begin_stub, .finish = finish_stub, .forget = forget_stub};
+  static uint64_t others;
+  node->on.th.seed = ++others << 32; /* no two nodes have the same random numbers */
+  node->ops = &ops;
+  return VESTRY_OK;
+}
+
+static void clear_stub(void) {
+  memset(&stub, 0, sizeof stub);
+  stub.lost_found = VESTRY_ONCE_NEW;
+}
+
+static const once_world in_a_stub = {.nodes_count = 1, .clear = clear_stub, .open = open_stub};
+
+static void open_one(once_node *node, once_nonce nonce) {
+  once_clear();
+  once_open(node, (vestry_once_options){0});
+  once_nonce_of(node, nonce);
+}
+
+/* The storage has stored the submission, and its answer is lost, also after it has first reported another run. */
+/* capability: D18 */
+static void submission_with_an_unanswered_begin_runs_when_repeated(void **state) {
+  (void)state;
+  for (int i = 0; i < 4; i++) {
+    once_node node;
+    once_nonce nonce;
+    open_one(&node, nonce);
+    stub.running = i % 2;
+    stub.lost = 1;
+    stub.lost_found = i / 2 ? VESTRY_ONCE_RUNNING : VESTRY_ONCE_NEW;
+    assert_string_equal(once_post(&node, nonce), "500 in");
+    for (int again = 0; again < 2; again++) assert_string_equal(once_post(&node, nonce), "201 made 1 ");
+    once_close(&node);
+  }
+}
+
+/* No request follows, and the process ends cleanly. The next process has the answer. */
+/* capability: D18 */
+static void end_of_a_run_is_stored_without_further_requests(void **state) {
+  (void)state;
+  for (int by_timer = 0; by_timer < 2; by_timer++) {
+    once_node node;
+    once_nonce nonce;
+    open_one(&node, nonce);
+    stub.failing = 1;
+    assert_string_equal(once_post(&node, nonce), "201 made 1 ");
+    assert_false(stub.is_done);
+    if (by_timer) site_pass_ms(&node.on, 5000);
+    assert_int_equal(stub.is_done, by_timer);
+    once_close(&node);
+    assert_true(stub.is_done);
+    once_open(&node, (vestry_once_options){0});
+    assert_string_equal(once_post(&node, nonce), "201 made 1 ");
+    once_close(&node);
+  }
+}
+
+/* Each retry of a client fails, and the log has one line until the storage works again. */
+/* capability: D18 */
+static void storage_that_is_down_is_logged_once(void **state) {
+  (void)state;
+  once_node node;
+  once_nonce nonce;
+  open_one(&node, nonce);
+  stub.failing = stub.lost = 4;
+  for (int i = 0; i < 4; i++) assert_string_equal(once_post(&node, nonce), "500 in");
+  assert_int_equal(node.on.th.log_lines, 4 + 1); /* each answer is logged, too */
+  stub.failing = 0;
+  assert_string_equal(once_post(&node, nonce), "201 made 1 ");
+  assert_int_equal(node.on.th.log_lines, 4 + 1);
+  assert_non_null(strstr(node.on.th.last_log, "works again in the storage: of 4 failed calls, 4 were made again"));
+  once_close(&node);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(waiting_requests_get_the_result_of_the_first),
       cmocka_unit_test(full_table_evicts_only_entries_older_than_retries_ms),
+      cmocka_unit_test(submission_with_an_unanswered_begin_runs_when_repeated),
+      cmocka_unit_test(end_of_a_run_is_stored_without_further_requests),
+      cmocka_unit_test(storage_that_is_down_is_logged_once),
   };
+  once_contract_world = &in_a_stub;
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

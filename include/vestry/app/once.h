@@ -46,7 +46,10 @@ typedef enum vestry_once_found {
 } vestry_once_found;
 
 /** Functions of a storage, which shares submissions among nodes and keeps them over a restart. Called on the threads
- *  that serve requests, concurrently, no lock held; may block. All are mandatory. */
+ *  that serve requests, concurrently, no lock held; may block. A call of finish or forget that failed is made again:
+ *  before later submissions, every five seconds on a thread of the instance's runtime, and in vestry_once_destroy. At
+ *  most 1,000 such calls are kept; beyond that, the user or client with the most loses the oldest. The log has one
+ *  warning when calls begin to fail, and their number when they succeed again. All are mandatory. */
 typedef struct vestry_once_storage_ops {
   size_t size; /**< sizeof(vestry_once_storage_ops), or 0 */
   /** Take the submission for this run, unless another run has or had it. A second call of the same run returns the
@@ -59,8 +62,8 @@ typedef struct vestry_once_storage_ops {
                       size_t capacity, size_t *ret_len);
   /** Store the answer, if this run still has the submission.
    *  Returns  OK | NOT_FOUND (this run does not have it any more, and nothing was stored; logged) | any other error,
-   *           which is logged. Then the storage does not know that the submission is done; vestry calls finish again
-   *           before later submissions */
+   *           which is logged. Then the storage does not know that the submission is done, until the call is made again
+   */
   vestry_err (*finish)(void *ctx, const vestry_once_submission *submission, const void *answer, size_t len);
   /** Delete the submission, if this run still has it. Called in two cases: the handler returned LIMIT or FULL, which
    *  means that it did nothing and may run again; or `begin` returned an error, although it may have stored the
@@ -93,7 +96,7 @@ typedef struct vestry_once_options {
   const vestry_once_storage_ops *storage; /**< borrowed; NULL: memory alone. With a storage, memory is its cache. All
                                                nodes (processes that share the storage) must pass the same secret to
                                                vestry_secret_set. A request that waits for a run on another node polls
-                                               the storage a few times a second */
+                                               the storage a few times a second. Used until vestry_once_destroy */
   void *storage_ctx;                      /**< passed to its functions */
   uint64_t wait_ms;                       /**< maximum wait for a run on another node, then 503; 0: 10 s */
 } vestry_once_options;
@@ -118,7 +121,8 @@ typedef struct vestry_once_stats {
  *  Returns  OK | INVALID | NO_MEMORY | CLOSED (the instance's runtime has stopped) | IO (no randomness)
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_once_create(vestry *v, const vestry_once_options *options, vestry_once **ret_once);
-/** Destroy a table, after the last request that uses it and before vestry_destroy. NULL is accepted. */
+/** Destroy a table, after the last request that uses it and before vestry_destroy. With a storage, this blocks while
+ *  calls that failed are made again. NULL is accepted. */
 VESTRY_API void vestry_once_destroy(vestry_once *once);
 
 /** Run each submission once: a guard for vestry_guard; app is the vestry_once. Guards before it run for repetitions

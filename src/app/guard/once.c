@@ -85,29 +85,24 @@ static void count(_Atomic(uint64_t) *counter) {
 
 /* -------------------------------------------------------------------------------------- the request that runs ----- */
 
-static void finish(vsi_once_record *r) {
-  if (r->sealed && vsi_once_stored_finish(&r->once->storage, r->sealed, r->digest, &r->answer))
-    vsi_once_owed_add(r, false);
-}
-
 static void answered(vsi_watcher *watcher, const vestry_request *req, const vestry_response *response) {
   vsi_once_record *r = (vsi_once_record *)watcher;
   if (r->progress != VSI_ONCE_RUNS) return; /* no other thread changes it */
   if (req->own->handled == VESTRY_LIMIT || req->own->handled == VESTRY_FULL) {
-    if (r->sealed && vsi_once_stored_forget(&r->once->storage, r->sealed)) vsi_once_owed_add(r, true);
+    vsi_once_stored_end(&r->once->storage, r, true);
     vsi_once_record_remove(r);
     vsi_once_record_settle(r, VSI_ONCE_FORGOTTEN);
     return;
   }
   vsi_once_answer_keep(&r->answer, &r->places->answers, response);
-  finish(r);
+  vsi_once_stored_end(&r->once->storage, r, false);
   vsi_once_record_settle(r, VSI_ONCE_ANSWERED);
 }
 
 static void over(vsi_watcher *watcher) {
   vsi_once_record *r = (vsi_once_record *)watcher;
   if (r->progress == VSI_ONCE_RUNS) { /* it opened a stream, or ended without an answer */
-    finish(r);
+    vsi_once_stored_end(&r->once->storage, r, false);
     vsi_once_record_settle(r, VSI_ONCE_ANSWERED);
   }
   vsi_once_record_unref(r);
@@ -121,7 +116,8 @@ static vestry_err create_record(vestry_once *once, const vestry_request *req, co
       vsi_once_record_create(&once->table, is_anonymous ? &once->table.anonymous : &once->table.users);
   if (!made) return VESTRY_NO_MEMORY;
   made->watcher = (vsi_watcher){answered, over};
-  made->person = is_anonymous ? vsi_person_hash(once->key, &person) : 0;
+  made->owed.owner = vsi_person_hash(once->key, &person);
+  made->person = is_anonymous ? made->owed.owner : 0;
   made->once = once;
   once_digest(req, place, made->digest);
   vestry_err error = VESTRY_OK;
@@ -158,17 +154,18 @@ static vestry_err refuse_unknown(vestry_once *once, const vestry_request *req, v
  * Unless the request runs, the record is settled, also after an error. */
 static vestry_err run_there(vsi_once_record *made, vestry_request *req, vestry_reply *reply,
                             vestry_once_found *ret_found) {
+  vsi_once_storage *storage = &made->once->storage;
   unsigned char digest[VSI_ONCE_DIGEST_BYTES];
   memcpy(digest, made->digest, sizeof digest);
-  *ret_found = VESTRY_ONCE_RUNNING;
-  vsi_once_owed_pay(&made->once->table, &made->once->storage);
-  vsi_once_owed_take_over(&made->once->table, made->sealed);
-  vestry_err error = vsi_once_stored_begin(&made->once->storage, made->sealed, &made->places->answers, made->digest,
-                                           &made->answer, ret_found);
+  vsi_owed_pay(&storage->owed);
+  vsi_once_stored_take_over(storage, made->sealed);
+  vestry_err error =
+      vsi_once_stored_begin(storage, made->sealed, &made->places->answers, made->digest, &made->answer, ret_found);
+  if (!error) vsi_owed_worked(&storage->owed);
   if (!error && *ret_found == VESTRY_ONCE_NEW) return VESTRY_OK;
   /* The storage may have stored the submission although its reply was lost. Then it must be deleted there later
    * (once_table.h). */
-  if (error && *ret_found == VESTRY_ONCE_NEW) vsi_once_owed_add(made, true);
+  if (error && *ret_found == VESTRY_ONCE_NEW) vsi_once_stored_doubt(storage, made, error);
   const bool is_done = !error && *ret_found == VESTRY_ONCE_DONE;
   if (!is_done) vsi_once_record_remove(made); /* the next request queries the storage again */
   made->error = error;
@@ -281,7 +278,9 @@ vestry_err vestry_once_create(vestry *v, const vestry_once_options *given, vestr
     vsi_free(v->host, once);
     return error;
   }
-  error = vsi_once_table_init(&once->table, v, &options);
+  if (options.storage) error = vsi_once_storage_init(&once->storage, v->runtime);
+  const vestry_err of_table = vsi_once_table_init(&once->table, v, &options);
+  if (!error) error = of_table;
   if (error)
     vestry_once_destroy(once);
   else
@@ -291,7 +290,7 @@ vestry_err vestry_once_create(vestry *v, const vestry_once_options *given, vestr
 
 void vestry_once_destroy(vestry_once *once) {
   if (!once || vestry_is_forked(once->v)) return;
-  vsi_once_owed_finish(&once->table);
+  if (once->storage.ops) vsi_owed_finish(&once->storage.owed);
   vsi_once_table_finish(&once->table);
   vsi_free(once->v->host, once);
 }

@@ -111,6 +111,7 @@ vestry_err vsi_once_stored_begin(const vsi_once_storage *storage, const vsi_once
   const uint64_t until_ns = vsi_monotonic_in_ms(storage->wait_ms);
   const vestry_once_submission submission = submission_of(sealed);
   unsigned char *bytes = vsi_alloc(storage->host, capacity);
+  *ret_found = VESTRY_ONCE_NEW; /* the storage may have it from a run that this one continues */
   if (!bytes) return VESTRY_NO_MEMORY;
   vestry_err error;
   vestry_once_found found = VESTRY_ONCE_NEW;
@@ -119,8 +120,11 @@ vestry_err vsi_once_stored_begin(const vsi_once_storage *storage, const vsi_once
   do {
     error = storage->ops->begin(storage->ctx, &submission, &found, bytes, capacity, &len);
   } while (!error && found == VESTRY_ONCE_RUNNING && pause_until(until_ns, tries++));
-  if (!error && found == VESTRY_ONCE_RUNNING) error = VESTRY_LIMIT;
-  if (!error && found == VESTRY_ONCE_DONE)
+  if (error)
+    found = VESTRY_ONCE_NEW; /* it may have stored the submission, whatever it found before */
+  else if (found == VESTRY_ONCE_RUNNING)
+    error = VESTRY_LIMIT;
+  else if (found == VESTRY_ONCE_DONE)
     error = len > capacity
                 ? refuse_answer(storage, "it exceeds max_answer_bytes of this node; set the same value on all nodes")
                 : read_answer(storage, sealed, share, bytes, len, digest, answer);
@@ -129,136 +133,93 @@ vestry_err vsi_once_stored_begin(const vsi_once_storage *storage, const vsi_once
   return error;
 }
 
-vestry_err vsi_once_stored_finish(const vsi_once_storage *storage, const vsi_once_sealed *sealed,
-                                  const unsigned char digest[VSI_ONCE_DIGEST_BYTES], const vsi_once_answer *answer) {
-  const vestry_once_submission submission = submission_of(sealed);
-  const size_t len = ANSWER_AT + vsi_once_answer_packed_len(answer);
-  vestry_err error = VESTRY_NO_MEMORY;
+static vestry_err finish(const vsi_once_storage *storage, const vsi_once_record *record) {
+  const vestry_once_submission submission = submission_of(record->sealed);
+  const size_t len = ANSWER_AT + vsi_once_answer_packed_len(&record->answer);
   unsigned char *bytes = vsi_alloc(storage->host, len);
-  if (bytes) {
-    memcpy(bytes + DIGEST_AT, digest, VSI_ONCE_DIGEST_BYTES);
-    vsi_once_answer_pack(answer, bytes + ANSWER_AT);
-    vsi_once_seal(sealed, bytes, len - VSI_ONCE_SEAL_BYTES);
-    error = storage->ops->finish(storage->ctx, &submission, bytes, len);
-    vsi_free(storage->host, bytes);
-  }
-  if (error == VESTRY_NOT_FOUND) {
+  if (!bytes) return VESTRY_NO_MEMORY;
+  memcpy(bytes + DIGEST_AT, record->digest, VSI_ONCE_DIGEST_BYTES);
+  vsi_once_answer_pack(&record->answer, bytes + ANSWER_AT);
+  vsi_once_seal(record->sealed, bytes, len - VSI_ONCE_SEAL_BYTES);
+  vestry_err error = storage->ops->finish(storage->ctx, &submission, bytes, len);
+  vsi_free(storage->host, bytes);
+  if (error == VESTRY_NOT_FOUND)
     vsi_log(storage->host, VESTRY_LOG_WARN,
             "vestry_once_guard: an answer was not stored, because the action took longer than the storage holds a "
             "submission, and its submission was deleted or runs again; raise the lease and the lifetime of the "
             "storage");
-    return VESTRY_OK; /* there is nothing to write later */
-  }
-  if (error)
-    vsi_log(storage->host, VESTRY_LOG_WARN,
-            "vestry_once_guard: an answer was not stored and is written later; until then other nodes do not know the "
-            "result: %s",
-            vestry_err_name(error));
   return error;
 }
 
-vestry_err vsi_once_stored_forget(const vsi_once_storage *storage, const vsi_once_sealed *sealed) {
-  const vestry_once_submission submission = submission_of(sealed);
-  const vestry_err error = storage->ops->forget(storage->ctx, &submission);
-  if (error)
-    vsi_log(
-        storage->host, VESTRY_LOG_WARN,
-        "vestry_once_guard: a refused action stays in the storage as running until its removal is written later: %s",
-        vestry_err_name(error));
-  return error;
+static vestry_err forget(const vsi_once_storage *storage, const vsi_once_record *record) {
+  const vestry_once_submission submission = submission_of(record->sealed);
+  return storage->ops->forget(storage->ctx, &submission);
 }
 
 /* Pending ends. The end of a run must reach the storage: the answer, or, if the action was refused for now or did not
  * begin, the deletion of the submission, which is then free for the next request. If the storage is unreachable at that
  * moment, it still counts the submission as running, and after the lease a repetition would get "not known". Therefore
- * the record is kept (it is `owed`) and written later, by requests that query the storage for their own submissions.
- * One thread writes at a time; a request for the same submission waits for it. */
+ * the record is kept, and its end is reported later (app/session/owed.h): by requests that query the storage for their
+ * own submissions, by a timer, and when the table is destroyed. A request for the same submission waits meanwhile. */
 
-enum { OWED_MOST = 1000, PAID_AT_ONCE = 16 };
+enum { OWED_MOST = 1000 };
 
-static void leave_locked(vsi_once_table *table, vsi_once_record *record) {
-  TAILQ_REMOVE(&table->owed, record, owed_at);
-  table->owed_count--;
+static vsi_once_record *record_of(const vsi_owed_call *call) {
+  return VSI_OWED_OWNER(call, vsi_once_record, owed);
 }
 
-/* Remove the oldest pending record, except the one that is being written. */
-static vsi_once_record *drop_oldest_locked(vsi_once_table *table) {
-  vsi_once_record *oldest = TAILQ_FIRST(&table->owed);
-  if (oldest && oldest == table->paid) oldest = TAILQ_NEXT(oldest, owed_at);
-  if (oldest) leave_locked(table, oldest);
-  return oldest;
+static vestry_err make_end(void *ctx, const vsi_owed_call *call) {
+  const vsi_once_record *record = record_of(call);
+  vestry_err error = record->is_undone ? forget(ctx, record) : finish(ctx, record);
+  return error == VESTRY_NOT_FOUND ? VESTRY_OK : error; /* the storage has no such run: there is nothing to report */
 }
 
-void vsi_once_owed_add(vsi_once_record *record, bool is_undone) {
-  vsi_once_table *table = record->table;
-  vsi_once_record *dropped = NULL;
+static void drop_end(void *ctx, vsi_owed_call *call) {
+  (void)ctx;
+  vsi_once_record_unref(record_of(call));
+}
+
+static bool is_undone_of(const vsi_owed_call *call, const void *hash) {
+  const vsi_once_record *record = record_of(call);
+  return record->is_undone && strcmp(record->sealed->hash, hash) == 0;
+}
+
+static const vsi_owed_ops ends = {.make = make_end,
+                                  .drop = drop_end,
+                                  .who = "vestry_once_guard",
+                                  .what = "recording submissions",
+                                  .lost = "the storage does not know the results of these actions"};
+
+vestry_err vsi_once_storage_init(vsi_once_storage *storage, vestry_runtime *runtime) {
+  return vsi_owed_init(&storage->owed, storage->host, runtime, &ends, storage, OWED_MOST);
+}
+
+static void keep_end(vsi_once_storage *storage, vsi_once_record *record, vestry_err why) {
   vsi_once_record_ref(record);
-  vsi_mutex_lock(&table->lock);
+  vsi_owed_add(&storage->owed, &record->owed, why);
+}
+
+void vsi_once_stored_end(vsi_once_storage *storage, vsi_once_record *record, bool is_undone) {
+  if (!record->sealed) return;
   record->is_undone = is_undone;
-  if (table->owed_count == OWED_MOST) dropped = drop_oldest_locked(table);
-  TAILQ_INSERT_TAIL(&table->owed, record, owed_at);
-  table->owed_count++;
-  vsi_mutex_unlock(&table->lock);
-  if (!dropped) return;
-  vsi_log(table->host, VESTRY_LOG_WARN,
-          "vestry_once_guard: the storage was unavailable for too long, so the end of an action was dropped; the "
-          "storage does not know its result");
-  vsi_once_record_unref(dropped);
+  const vestry_err error = make_end(storage, &record->owed);
+  if (error)
+    keep_end(storage, record, error);
+  else
+    vsi_owed_worked(&storage->owed);
 }
 
-static vestry_err write_end(const vsi_once_storage *storage, const vsi_once_record *record) {
-  return record->is_undone ? vsi_once_stored_forget(storage, record->sealed)
-                           : vsi_once_stored_finish(storage, record->sealed, record->digest, &record->answer);
+void vsi_once_stored_doubt(vsi_once_storage *storage, vsi_once_record *record, vestry_err why) {
+  record->is_undone = true;
+  keep_end(storage, record, why);
 }
 
-/* Write one pending end. OK | NOT_FOUND (there is none, or another thread is writing) | the storage's error */
-static vestry_err pay_one(vsi_once_table *table, const vsi_once_storage *storage) {
-  vsi_mutex_lock(&table->lock);
-  vsi_once_record *record = table->paid ? NULL : TAILQ_FIRST(&table->owed);
-  table->paid = record ? record : table->paid;
-  vsi_mutex_unlock(&table->lock);
-  if (!record) return VESTRY_NOT_FOUND;
-  const vestry_err error = write_end(storage, record);
-  vsi_mutex_lock(&table->lock);
-  table->paid = NULL;
-  if (!error) leave_locked(table, record);
-  pthread_cond_broadcast(&table->answered);
-  vsi_mutex_unlock(&table->lock);
-  if (!error) vsi_once_record_unref(record);
-  return error;
-}
-
-void vsi_once_owed_pay(vsi_once_table *table, const vsi_once_storage *storage) {
-  for (int i = 0; i < PAID_AT_ONCE && !pay_one(table, storage); i++) continue;
-}
-
-static vsi_once_record *find_locked(vsi_once_table *table, const char *hash) {
-  vsi_once_record *record;
-  TAILQ_FOREACH(record, &table->owed, owed_at)
-  if (record->is_undone && strcmp(record->sealed->hash, hash) == 0) return record;
-  return NULL;
-}
-
-void vsi_once_owed_take_over(vsi_once_table *table, vsi_once_sealed *run) {
-  vsi_mutex_lock(&table->lock);
-  vsi_once_record *record = find_locked(table, run->hash);
-  while (record && record == table->paid) {
-    vsi_mutex_wait(&table->lock, &table->answered);
-    record = find_locked(table, run->hash);
-  }
-  if (record) leave_locked(table, record);
-  vsi_mutex_unlock(&table->lock);
-  if (!record) return;
+void vsi_once_stored_take_over(vsi_once_storage *storage, vsi_once_sealed *run) {
+  vsi_owed_call *call = vsi_owed_take(&storage->owed, is_undone_of, run->hash);
+  if (!call) return;
+  vsi_once_record *record = record_of(call);
   memcpy(run->run, record->sealed->run, sizeof run->run);
   memcpy(run->number, record->sealed->number, sizeof run->number); /* that run sealed no answer, so the number has not
                                                                       been used */
   vsi_once_record_unref(record);
-}
-
-void vsi_once_owed_finish(vsi_once_table *table) {
-  vsi_once_record *record;
-  while ((record = TAILQ_FIRST(&table->owed))) {
-    TAILQ_REMOVE(&table->owed, record, owed_at);
-    vsi_once_record_unref(record);
-  }
 }

@@ -288,7 +288,6 @@ vestry_err vsi_once_table_init(vsi_once_table *table, vestry *v, const vestry_on
   table->retries_ns = vsi_ms_to_ns(options->retries_ms);
   table->has_scopes = vsi_sessions_of(v) || v->scope;
   share_out(table, options);
-  TAILQ_INIT(&table->owed);
   vsi_mutex_init(&table->lock, VSI_LOCK_ONCE);
   pthread_cond_init(&table->answered, NULL);
   vestry_err error = vestry_store_create("lru",

@@ -15,6 +15,7 @@
 #include <sys/queue.h>
 
 #include "app/guard/proof.h"
+#include "app/session/owed.h"
 #include "base/mutex.h"
 #include "base/refs.h"
 #include "http/reply.h"
@@ -82,23 +83,21 @@ typedef struct vsi_once_storage {
   void *ctx;
   uint64_t wait_ms;        /* maximum wait for a run on another node */
   size_t max_answer_bytes; /* for one answer */
+  vsi_owed owed;           /* ends of runs that the storage has not received */
 } vsi_once_storage;
+
+/* Initialize the list of pending ends, the members before it being set. Call vsi_owed_finish after a failure, too.
+ * OK | NO_MEMORY | CLOSED */
+vestry_err vsi_once_storage_init(vsi_once_storage *storage, vestry_runtime *runtime);
 
 /* Poll the storage until this run has the submission, another run has finished it, or its end is unknown.
  *  digest, answer  for DONE: those of the run that finished it
- *  ret_found       set also on an error: RUNNING, if the storage last returned that another run has it
+ *  ret_found       set also on an error: NEW, if the storage may have stored the submission for this run
  *  Returns  OK | NO_MEMORY | LIMIT (another node is running it for longer than wait_ms) | FAILED (it is done, but its
  *           answer cannot be read; logged) | the storage's error */
 vestry_err vsi_once_stored_begin(const vsi_once_storage *storage, const vsi_once_sealed *sealed, vsi_once_share *share,
                                  unsigned char digest[VSI_ONCE_DIGEST_BYTES], vsi_once_answer *answer,
                                  vestry_once_found *ret_found);
-/* Store the answer of a run that has ended, for other nodes. A failure is logged.
- *  Returns  OK | NO_MEMORY | the storage's error */
-vestry_err vsi_once_stored_finish(const vsi_once_storage *storage, const vsi_once_sealed *sealed,
-                                  const unsigned char digest[VSI_ONCE_DIGEST_BYTES], const vsi_once_answer *answer);
-/* Delete a submission whose action was not performed. A failure is logged. Returns  OK | the storage's error */
-vestry_err vsi_once_stored_forget(const vsi_once_storage *storage, const vsi_once_sealed *sealed);
-
 struct vsi_once_record;
 
 enum { VSI_ONCE_PERSONS = 1024 };
@@ -118,12 +117,8 @@ typedef struct vsi_once_table {
   uint64_t retries_ns; /* a younger record is not evicted for another one */
   bool has_scopes;     /* so a request without a scope is from an unknown client */
   vsi_mutex lock;
-  pthread_cond_t answered; /* a record was settled, or a pending end was written */
+  pthread_cond_t answered; /* a record was settled */
   vsi_once_places users, anonymous;
-  TAILQ_HEAD(, vsi_once_record)
-  owed; /* ends that the storage has not received; guarded by lock, as are the next two */
-  size_t owed_count;
-  struct vsi_once_record *paid; /* the one that is being written; NULL: none */
 } vsi_once_table;
 
 typedef enum vsi_once_progress {
@@ -148,9 +143,9 @@ typedef struct vsi_once_record {
   vestry_err error;                /* for FAILED; constant from then on */
   unsigned char digest[VSI_ONCE_DIGEST_BYTES];
   vsi_once_answer answer;
-  vsi_once_sealed *sealed;              /* for the storage, in the request that runs; owned; NULL: no storage */
-  TAILQ_ENTRY(vsi_once_record) owed_at; /* guarded by table->lock, as is the next member */
-  bool is_undone;                       /* for a pending end: the action was not performed */
+  vsi_once_sealed *sealed; /* for the storage, in the request that runs; owned; NULL: no storage */
+  vsi_owed_call owed;      /* the end of the run, while it is pending */
+  bool is_undone;          /* the action was not performed; set before the end is pending */
 } vsi_once_record;
 
 /* Initialize a table. v's runtime drives its store. Call vsi_once_table_finish after a failure, too.
@@ -178,19 +173,17 @@ void vsi_once_record_settle(vsi_once_record *record, vsi_once_progress reached);
 /* Wait until a record is settled. Returns its progress. */
 vsi_once_progress vsi_once_record_wait(vsi_once_record *record);
 
-/* ---- pending ends: results that the storage could not take are written later, and meanwhile not lost */
+/* ---- the end of a run: the storage receives it at once, or later */
 
-/* Keep the end of this record's run, because it could not be written. If 1,000 are kept, the oldest is dropped and
- * logged.
- *  is_undone  the action was not performed or has not begun: the submission must be deleted, not finished */
-void vsi_once_owed_add(vsi_once_record *record, bool is_undone);
-/* Write pending ends, the oldest first, until one fails, at most 16. Called before the storage is queried for a
- * submission. Blocks as the storage does. */
-void vsi_once_owed_pay(vsi_once_table *table, const vsi_once_storage *storage);
-/* If this submission was not performed, and this is still to be written, continue under the name of that run, because
+/* Report the end of this record's run to the storage: its answer, or, if the action was not performed, that the
+ * submission is free. If the storage fails, the end is pending: it is reported later. Does nothing without a storage.
+ */
+void vsi_once_stored_end(vsi_once_storage *storage, vsi_once_record *record, bool is_undone);
+/* Keep the end of a run that did not begin, because the storage may have stored the submission although it failed.
+ * why: its error */
+void vsi_once_stored_doubt(vsi_once_storage *storage, vsi_once_record *record, vestry_err why);
+/* If this submission was not performed, and this is still to be reported, continue under the name of that run, because
  * the storage still assigns the submission to it. */
-void vsi_once_owed_take_over(vsi_once_table *table, vsi_once_sealed *run);
-/* Drop all pending ends. */
-void vsi_once_owed_finish(vsi_once_table *table);
+void vsi_once_stored_take_over(vsi_once_storage *storage, vsi_once_sealed *run);
 
 #endif
