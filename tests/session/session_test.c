@@ -132,9 +132,10 @@ static void forged_cookies_have_no_user(void **state) {
     browser more = b;
     strcat(more.cookie, "0");
     members_assert_is(&w, &more, "nobody");
-    snprintf(more.cookie, sizeof more.cookie, "x=1; __Host-session=\"no\"; %s; %s", b.cookie, "__Host-session=0");
+    assert_true(snprintf(more.cookie, sizeof more.cookie, "x=1; __Host-session=\"no\"; %s; %s", b.cookie,
+                         "__Host-session=0") > 0);
     members_assert_is(&w, &more, "nobody"); /* only the first of several cookies counts */
-    snprintf(more.cookie, sizeof more.cookie, "x=1; %s; __Host-session=0", b.cookie);
+    assert_true(snprintf(more.cookie, sizeof more.cookie, "x=1; %s; __Host-session=0", b.cookie) > 0);
     members_assert_is(&w, &more, "ada");
     site_end(&w);
   }

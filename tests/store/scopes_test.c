@@ -145,7 +145,7 @@ static vestry_err many_enter(test_host *host, void *ctx) {
   (void)ctx;
   (void)host;
   size_t count = 0;
-  char scope[8];
+  char scope[24];
   while (count < ENTRIES && snprintf(scope, sizeof scope, "%zu", count) && add(count, scope, 1)) count++;
   for (size_t i = 0; i < count; i++) {
     snprintf(scope, sizeof scope, "%zu", i); /* existing entries are found, although the table could not grow */
