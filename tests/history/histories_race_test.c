@@ -163,10 +163,66 @@ static void g12_histories_begin_and_end_concurrently(void **state) {
   pthread_mutex_destroy(&r.lock);
 }
 
+enum { FULL_CHANNELS = 12, FULL_WRITES = 3000, FULL_BYTES = 65536 };
+
+/* Write events of any size to any channel, and begin and end histories. */
+static void *write_anywhere(void *ctx) {
+  race *r = ctx;
+  unsigned random = 1 + atomic_fetch_add(&seeds, 1);
+  static const vestry_history_options lasting = {.max_age_ms = VESTRY_NEVER_MS};
+  char text[4000];
+  memset(text, 'x', sizeof text);
+  for (int i = 0; i < FULL_WRITES; i++) {
+    const vestry_key *key = VESTRY_KEY("log", rand_r(&random) % FULL_CHANNELS);
+    vestry_event *event = NULL;
+    size_t len = (size_t)rand_r(&random) % sizeof text;
+    text[len] = '\0';
+    assert_int_equal(vestry_event_comment(NULL, text, &event), VESTRY_OK);
+    text[len] = 'x';
+    vestry_err error = vestry_broadcast(r->v, NOWHERE, key, event, NULL);
+    assert_true(error == VESTRY_OK || error == VESTRY_NOT_FOUND);
+    vestry_event_unref(event);
+    if (rand_r(&random) % 50 == 0) (void)vestry_history_end(r->v, NOWHERE, key);
+    error = vestry_history_begin(r->v, NOWHERE, key, rand_r(&random) % 2 ? &lasting : NULL);
+    assert_true(error == VESTRY_OK || error == VESTRY_EXISTS);
+  }
+  return NULL;
+}
+
+/* Each thread drops events of the histories to which the others write. */
+/* capability: G12 */
+static void g12_full_histories_shrink_concurrently(void **state) {
+  (void)state;
+  static race r;
+  pthread_t ids[3];
+  memset(&r, 0, sizeof r);
+  test_host_init(&r.th);
+  assert_int_equal(vestry_create(&(vestry_options){.host = &r.th.host, .threads_count = 2}, &r.v), VESTRY_OK);
+  assert_int_equal(vestry_histories_create(r.v, FULL_BYTES), VESTRY_OK);
+  for (int i = 0; i < 3; i++) assert_int_equal(pthread_create(&ids[i], NULL, write_anywhere, &r), 0);
+  for (int i = 0; i < 3; i++) pthread_join(ids[i], NULL);
+  size_t bytes = 0;
+  for (int i = 0; i < FULL_CHANNELS; i++) {
+    vestry_history_stats stats = {0};
+    vestry_err error = vestry_history_stats_get(r.v, NOWHERE, VESTRY_KEY("log", i), &stats);
+    assert_true(error == VESTRY_OK || error == VESTRY_NOT_FOUND);
+    assert_int_equal(stats.recorded_count, stats.kept_count + stats.dropped_count);
+    bytes += stats.kept_bytes;
+  }
+  vestry_histories_stats all = {0};
+  vestry_histories_stats_get(r.v, &all);
+  assert_int_equal(all.bytes, bytes);
+  assert_in_range(all.peak_bytes, FULL_BYTES / 2, FULL_BYTES);
+  vestry_stop(r.v, 1000);
+  vestry_destroy(r.v);
+  test_host_assert_clean(&r.th);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(g12_no_line_is_lost_or_repeated_with_threads),
       cmocka_unit_test(g12_histories_begin_and_end_concurrently),
+      cmocka_unit_test(g12_full_histories_shrink_concurrently),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
