@@ -43,7 +43,10 @@ static vestry_err take(const vsi_postgres_record *record, void *ctx) {
       add(t, touched[i].relation + touched[i].block + touched[i].to);
     }
   }
-  if (!vsi_postgres_is_end(record) || vsi_postgres_ended_read(t->format, record, &ended)) return VESTRY_OK;
+  if (!vsi_postgres_is_end(record) && !vsi_postgres_is_assignment(record)) return VESTRY_OK;
+  if (vsi_postgres_is_end(record) ? vsi_postgres_ended_read(t->format, record, &ended)
+                                  : vsi_postgres_assignment_read(record, &ended))
+    return VESTRY_OK;
   for (uint32_t i = 0; i < ended.subtransactions_count; i++) add(t, vsi_postgres_ended_subtransaction(&ended, i));
   for (uint32_t i = 0; i < ended.messages_count; i++) {
     uint32_t database, relation;

@@ -112,6 +112,31 @@ static void end_record_without_parts_has_only_its_xid(void **state) {
   assert_int_equal(ended.messages_count, 0);
 }
 
+static void assignment_names_its_subtransactions(void **state) {
+  (void)state;
+  const uint32_t main[] = {700, 3, 701, 702, 705};
+  for (size_t len = 0; len <= sizeof main; len++) {
+    unsigned char *copy = test_malloc(len + !len);
+    memcpy(copy, main, len);
+    vsi_postgres_record record = record_of(copy, len, 0x50);
+    vsi_postgres_ended assigned = {.xid = 99};
+    assert_true(vsi_postgres_is_assignment(&record));
+    assert_int_equal(vsi_postgres_assignment_read(&record, &assigned),
+                     len < sizeof main ? VESTRY_MALFORMED : VESTRY_OK);
+    assert_int_equal(assigned.xid, len < sizeof main ? 99 : 700);
+    if (len == sizeof main) {
+      assert_int_equal(assigned.subtransactions_count, 3);
+      for (uint32_t i = 0; i < 3; i++) assert_int_equal(vsi_postgres_ended_subtransaction(&assigned, i), main[2 + i]);
+    }
+    test_free(copy);
+  }
+  vsi_postgres_record record = record_of((const unsigned char *)main, sizeof main, COMMIT);
+  assert_false(vsi_postgres_is_assignment(&record));
+  record = record_of((const unsigned char *)main, sizeof main, 0x50);
+  record.manager = VSI_POSTGRES_HEAP;
+  assert_false(vsi_postgres_is_assignment(&record));
+}
+
 static void other_records_are_no_end(void **state) {
   (void)state;
   vsi_postgres_record record = record_of((const unsigned char *)"12345678", 8, PREPARE);
@@ -181,6 +206,7 @@ static void parts_of_other_versions_or_ends_are_rejected(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(end_record_is_parsed_completely),
                                      cmocka_unit_test(end_record_without_parts_has_only_its_xid),
+                                     cmocka_unit_test(assignment_names_its_subtransactions),
                                      cmocka_unit_test(other_records_are_no_end),
                                      cmocka_unit_test(truncated_end_record_is_rejected),
                                      cmocka_unit_test(oversized_counts_are_rejected),

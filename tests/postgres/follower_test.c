@@ -182,13 +182,37 @@ static void large_transaction_uses_bounded_memory(void **state) {
   shown_close(&s);
 }
 
+/* The same for a transaction with a subtransaction for each row, as a client that sets savepoints has it. */
+static void many_subtransactions_use_bounded_memory(void **state) {
+  (void)state;
+  shown_site s;
+  shown_open(&s, channels, NULL);
+  shown_run(&s, "CREATE TABLE large(id int PRIMARY KEY, n int); INSERT INTO large SELECT i, 0 FROM generate_series(1, "
+                "20000) i; ANALYZE large");
+  size_t row = shown_watch(&s, "SELECT n FROM large WHERE id = 7", NULL), eight = shown_watch(&s, eighth, NULL);
+  const size_t before = atomic_load(&s.on.th.bytes);
+  atomic_store(&s.on.th.most_bytes, before);
+  shown_run(&s, "DO $$ BEGIN FOR i IN 1..20000 LOOP BEGIN UPDATE large SET n = 1 WHERE id = i;"
+                "EXCEPTION WHEN unique_violation THEN NULL; END; END LOOP; END $$");
+  assert_int_equal(shown_renders(&s, row), 1);
+  assert_string_equal(s.all[row].text, "1 ");
+  assert_int_equal(shown_renders(&s, eight), 0);
+  assert_true(atomic_load(&s.on.th.most_bytes) - before < 2 << 20);
+  assert_int_equal(shown_stats(&s).starts_count, 1);
+  shown_close(&s);
+}
+
 #define TEST(name) cmocka_unit_test(name)
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(silent_network_ends_following_and_is_logged), TEST(idle_server_is_not_taken_for_dead),
-      TEST(lost_connection_is_followed_again),           TEST(follower_holds_back_no_wal_and_no_commit),
-      TEST(large_transaction_uses_bounded_memory),       TEST(promoted_standby_is_followed),
+      TEST(silent_network_ends_following_and_is_logged),
+      TEST(idle_server_is_not_taken_for_dead),
+      TEST(lost_connection_is_followed_again),
+      TEST(follower_holds_back_no_wal_and_no_commit),
+      TEST(large_transaction_uses_bounded_memory),
+      TEST(many_subtransactions_use_bounded_memory),
+      TEST(promoted_standby_is_followed),
   };
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);

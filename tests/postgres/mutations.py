@@ -15,7 +15,7 @@ COMMITS = os.environ.get("VESTRY_MUTATION_COMMITS", "6000")
 SKIPPED = 77
 PROGRAM = "bin/test_postgres"
 MUTATIONS = {
-    "subtransaction": ("transactions.c", "if (sub) error = unite(all, t, sub);", "(void)unite, (void)sub;"),
+    "subtransaction": ("transactions.c", "if (sub) error = unite(all, t, sub);", "(void)unite;"),
     "start": ("index.c", "if (!index->start_left || left == index->start_left) return;",
               "if (!index->start_left) return;\n  index->start_left = left;\n  if (left) return;"),
     "xmin": ("snapshot.c", "if (xid < snapshot->from) return true;", "return xid >= snapshot->from;"),

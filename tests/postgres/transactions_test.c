@@ -159,6 +159,55 @@ static void subtransaction_is_reported_with_its_parent(void **state) {
   assert_int_equal(all.by_xid.count, 1);
 }
 
+/* Assign `count` subtransactions from `first` on to a transaction. */
+static vestry_err assign(uint32_t xid, uint32_t first, uint32_t count) {
+  uint32_t main[2 + 64] = {xid, count};
+  for (uint32_t i = 0; i < count; i++) main[2 + i] = first + i;
+  vsi_postgres_record record = {.xid = first + count - 1,
+                                .manager = VSI_POSTGRES_TRANSACTION,
+                                .info = 0x50,
+                                .main = (void *)main,
+                                .main_len = (2 + count) * sizeof *main};
+  return vsi_postgres_transactions_take(&all, &record);
+}
+
+/* The server assigns subtransactions by 64, when the last one of them is about to write. Transaction 1 has 10,000, one
+ * for each row. Subtransaction 2 remains open, and writes once more after each assignment. */
+static void assigned_subtransactions_take_no_memory(void **state) {
+  (void)state;
+  enum { OPEN = 2, LAST = 10001 };
+  for (uint32_t xid = OPEN, first = xid; xid <= LAST; xid++) {
+    if (xid - first == 63) {
+      assert_int_equal(assign(1, first, 64), VESTRY_OK);
+      assert_int_equal(insert(OPEN, TABLE), VESTRY_OK);
+      first = xid + 1;
+    }
+    assert_int_equal(delete_row(xid, xid, 5), VESTRY_OK);
+    assert_int_equal(enter(xid, 4), VESTRY_OK);
+    assert_true(all.by_xid.count <= 67); /* 64, the last one of the former 64, 2, and the transaction itself */
+  }
+  assert_int_equal(end(1, LAST, NULL, 0), VESTRY_OK);
+  assert_false(reported_all);
+  assert_int_equal(reported.count, 2);
+  assert_true(has(TABLE, 0, 0, VSI_POSTGRES_FILE) && has(INDEX, 0, 0, VSI_POSTGRES_FILE));
+}
+
+static void assigned_subtransaction_keeps_its_keys(void **state) {
+  (void)state;
+  static const uint32_t every = 0;
+  assert_int_equal(delete_row(11, 3, 5), VESTRY_OK);
+  assert_int_equal(insert(12, 1259), VESTRY_OK); /* pg_class */
+  assert_int_equal(enter(13, 4), VESTRY_OK);     /* of another transaction */
+  assert_int_equal(assign(10, 11, 2), VESTRY_OK);
+  assert_int_equal(reports_count, 0);
+  assert_int_equal(all.by_xid.count, 2);
+  assert_int_equal(end(10, 0, &every, 1), VESTRY_OK);
+  assert_true(has(TABLE, 3, 5, VSI_POSTGRES_ROW));
+  assert_false(has(INDEX, 4, 0, VSI_POSTGRES_LEAF));
+  assert_true(reported_all); /* the definition of each relation, because a part wrote a system table */
+  assert_int_equal(all.by_xid.count, 1);
+}
+
 static void abort_reports_nothing(void **state) {
   (void)state;
   assert_int_equal(insert(7, TABLE), VESTRY_OK);
@@ -246,6 +295,7 @@ static vestry_err run_all(test_host *host, void *ctx) {
   for (uint32_t i = 0; i < 40 && !error; i++) error = delete_row(8, i, 1);
   if (!error) error = enter(9, 4);
   if (!error) error = split(9, 4);
+  for (uint32_t i = 0; i < 2 && !error; i++) error = assign(7, 10, 3);
   if (!error) error = end(7, 8, relations, 2);
   if (!error) error = end(9, 0, NULL, 0);
   close_all();
@@ -261,6 +311,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(commit_reports_what_was_written, set_up, tear_down),
       cmocka_unit_test_setup_teardown(subtransaction_is_reported_with_its_parent, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(assigned_subtransactions_take_no_memory, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(assigned_subtransaction_keeps_its_keys, set_up, tear_down),
       cmocka_unit_test_setup_teardown(abort_reports_nothing, set_up, tear_down),
       cmocka_unit_test_setup_teardown(other_databases_are_ignored, set_up, tear_down),
       cmocka_unit_test_setup_teardown(entries_of_a_leaf_move_with_its_split, set_up, tear_down),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading the record of the WAL that ends a transaction. */
+/* Reading the records of the WAL that end a transaction, or assign subtransactions to it. */
 #include "data/postgres/ended.h"
 
 #include "data/postgres/bytes.h"
@@ -10,6 +10,7 @@ enum {
   ABORT = 0x20,
   COMMIT_PREPARED = 0x30,
   ABORT_PREPARED = 0x40,
+  ASSIGNMENT = 0x50,
   HAS_PARTS = 0x80,
   PART_DATABASE = 0x1,
   PART_SUBTRANSACTIONS = 0x2,
@@ -64,6 +65,20 @@ vestry_err vsi_postgres_ended_read(const vsi_postgres_format *format, const vsi_
   if (is_prepared) ended.xid = vsi_postgres_take_u32(&bytes);
   if (bytes.is_short) return VESTRY_MALFORMED;
   *ret_ended = ended;
+  return VESTRY_OK;
+}
+
+bool vsi_postgres_is_assignment(const vsi_postgres_record *record) {
+  return record->manager == VSI_POSTGRES_TRANSACTION && operation_of(record) == ASSIGNMENT;
+}
+
+vestry_err vsi_postgres_assignment_read(const vsi_postgres_record *record, vsi_postgres_ended *ret_assigned) {
+  vsi_postgres_bytes bytes = {record->main, record->main_len, false};
+  vsi_postgres_ended assigned = {.xid = vsi_postgres_take_u32(&bytes)};
+  assigned.subtransactions_count = vsi_postgres_take_u32(&bytes);
+  assigned.subtransactions = vsi_postgres_take_items(&bytes, assigned.subtransactions_count, sizeof(uint32_t));
+  if (bytes.is_short || !assigned.xid) return VESTRY_MALFORMED;
+  *ret_assigned = assigned;
   return VESTRY_OK;
 }
 

@@ -11,7 +11,11 @@
  *
  * A render may have used a view in a subtransaction that was rolled back, which leaves no trace (footprint.c).
  * Therefore, a transaction that changes a view, or makes a table a part of another one, also has a key that stands for
- * all such renders (vsi_postgres_views_key). */
+ * all such renders (vsi_postgres_views_key).
+ *
+ * A subtransaction (a savepoint, or a block of PL/pgSQL with EXCEPTION) has a separate number, and its records do not
+ * name its transaction. Therefore, it has an entry until the server assigns it to its transaction, which the server
+ * does for each 64. Otherwise, a client that sets a savepoint for each of a million rows would take as many entries. */
 #include "data/postgres/transactions.h"
 
 #include "data/postgres/bytes.h"
@@ -29,6 +33,8 @@ typedef struct transaction {
   bool is_all; /* it has written more files than the maximum of keys */
   bool has_catalog, has_meaning, has_views;
   vsi_postgres_keys keys;
+  uint32_t *assigned; /* the subtransactions of the last record that assigned some */
+  uint32_t assigned_count;
 } transaction;
 
 /* pg_proc, pg_operator, pg_cast, pg_enum, pg_authid, pg_auth_members, pg_db_role_setting, the tables of text search
@@ -54,6 +60,7 @@ void vsi_postgres_transactions_init(vsi_postgres_transactions *transactions,
 
 static void release(vsi_postgres_transactions *all, transaction *t) {
   vsi_postgres_keys_clear(&t->keys, all->is.host);
+  vsi_free(all->is.host, t->assigned);
   vsi_free(all->is.host, t);
 }
 
@@ -168,7 +175,8 @@ static vestry_err take_row(vsi_postgres_transactions *all, uint32_t xid, const v
   return NOTE(all, t, touched, VSI_POSTGRES_ROW, VSI_POSTGRES_ROWS, VSI_POSTGRES_CHANGES, VSI_POSTGRES_TABLE);
 }
 
-/* Entries of running transactions may have been moved: they count as inserted into both leaves. */
+/* Entries of running transactions may have been moved: they count as inserted into both leaves. A transaction with too
+ * many keys has a key of the whole index already. */
 static vestry_err move(vsi_postgres_transactions *all, const vsi_postgres_touched *touched) {
   const vsi_postgres_key from = {.relation = touched->relation, .block = touched->block, .kind = VSI_POSTGRES_LEAF};
   vsi_postgres_key to = from;
@@ -176,7 +184,7 @@ static vestry_err move(vsi_postgres_transactions *all, const vsi_postgres_touche
   vestry_err error = VESTRY_OK;
   for (vsi_map_link *at = vsi_map_after(&all->by_xid, NULL); at && !error; at = vsi_map_after(&all->by_xid, at)) {
     transaction *t = (transaction *)at;
-    if (vsi_postgres_keys_have(&t->keys, from)) error = note(all, t, to);
+    if (!t->is_capped && vsi_postgres_keys_have(&t->keys, from)) error = note(all, t, to);
   }
   return error ? error : all->is.move(all->is.ctx, touched->relation, touched->block, touched->to);
 }
@@ -200,7 +208,7 @@ static vestry_err take_touches(vsi_postgres_transactions *all, const vsi_postgre
   return error;
 }
 
-/* --------------------------------------------------------------------------------------------------- an end ------- */
+/* ------------------------------------------------------------------------------------------ subtransactions ------- */
 
 static vestry_err unite(const vsi_postgres_transactions *all, transaction *t, const transaction *sub) {
   vestry_err error = VESTRY_OK;
@@ -211,6 +219,45 @@ static vestry_err unite(const vsi_postgres_transactions *all, transaction *t, co
   for (size_t i = 0; i < sub->keys.count && !error && !t->is_all; i++) error = note(all, t, sub->keys.keys[i]);
   return error;
 }
+
+/* Unite a subtransaction with its transaction, and forget it. */
+static vestry_err take_over(vsi_postgres_transactions *all, transaction *t, uint32_t xid) {
+  const transaction *sub = find(all, xid);
+  vestry_err error = VESTRY_OK;
+  if (sub == t) return VESTRY_OK;
+  if (sub) error = unite(all, t, sub);
+  forget(all, xid);
+  return error;
+}
+
+/* Take over the subtransactions that the server assigns to a transaction. The last one of them writes afterwards, and a
+ * subtransaction that has not ended may write afterwards, too. These get new entries, which are taken over with the
+ * next record, or at the end. A subtransaction that is rolled back after its assignment still counts, so there may be
+ * too many keys, and never too few. */
+static vestry_err take_assignment(vsi_postgres_transactions *all, const vsi_postgres_record *record) {
+  vsi_postgres_ended assigned;
+  vestry_err error = vsi_postgres_assignment_read(record, &assigned);
+  if (error) return error;
+  const uint32_t count = assigned.subtransactions_count;
+  transaction *t = make(all, assigned.xid);
+  uint32_t *xids = vsi_calloc(all->is.host, (size_t)count + 1, sizeof *xids);
+  if (!t || !xids) error = VESTRY_NO_MEMORY;
+  for (uint32_t i = 0; !error && i < t->assigned_count; i++) error = take_over(all, t, t->assigned[i]);
+  for (uint32_t i = 0; !error && i < count; i++) {
+    xids[i] = vsi_postgres_ended_subtransaction(&assigned, i);
+    error = take_over(all, t, xids[i]);
+  }
+  if (error) {
+    vsi_free(all->is.host, xids);
+    return error;
+  }
+  vsi_free(all->is.host, t->assigned);
+  t->assigned = xids;
+  t->assigned_count = count;
+  return VESTRY_OK;
+}
+
+/* --------------------------------------------------------------------------------------------------- an end ------- */
 
 /* Add the relations whose cached definitions are invalid. NOT_FOUND: one is a system table, which has another file
  * now. */
@@ -235,10 +282,8 @@ static vestry_err take_definitions(const vsi_postgres_transactions *all, transac
 static vestry_err commit(vsi_postgres_transactions *all, const vsi_postgres_ended *ended) {
   transaction *t = make(all, ended->xid);
   vestry_err error = t ? VESTRY_OK : VESTRY_NO_MEMORY;
-  for (uint32_t i = 0; i < ended->subtransactions_count && !error; i++) {
-    const transaction *sub = find(all, vsi_postgres_ended_subtransaction(ended, i));
-    if (sub) error = unite(all, t, sub);
-  }
+  for (uint32_t i = 0; i < ended->subtransactions_count && !error; i++)
+    error = take_over(all, t, vsi_postgres_ended_subtransaction(ended, i));
   if (!error && t->has_catalog) error = take_definitions(all, t, ended);
   if (!error && t->has_views && !t->is_all) error = add(all, &t->keys, vsi_postgres_views_key);
   if (error) return error;
@@ -265,5 +310,6 @@ static vestry_err take_map(const vsi_postgres_transactions *all, const vsi_postg
 
 vestry_err vsi_postgres_transactions_take(vsi_postgres_transactions *all, const vsi_postgres_record *record) {
   if (record->manager == VSI_POSTGRES_RELATION_MAP) return take_map(all, record);
+  if (vsi_postgres_is_assignment(record)) return take_assignment(all, record);
   return vsi_postgres_is_end(record) ? end(all, record) : take_touches(all, record);
 }
