@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "data/sql/sql.h"
 #include "sqlite/tabs.h"
 
 /* capability: D9 */
@@ -322,6 +323,65 @@ static void failed_create_leaks_nothing(void **state) {
   ledger_close(s);
 }
 
+/* ------------------------------------------------------------------------------------------- a replaced file ------ */
+
+static vestry_err insert(vestry_sql_pool *pool) {
+  return vestry_sql_run_alone(pool, "INSERT INTO t VALUES(1)", NULL, NULL, NULL);
+}
+
+/* An administrator puts another file in place of the one that a program has open. The program has a pool, and no pages
+ * that follow it. */
+static void replaced_file_is_neither_written_nor_read(void **state) {
+  (void)state;
+  test_host th;
+  char folder[FOLDER_BYTES], path[96], kept[96], copy[96], sql[120];
+  vestry_sql_pool *pool;
+  vestry_sql_transaction *loan;
+  vestry_err error = VESTRY_OK;
+  test_host_init(&th);
+  folder_make(folder, "replaced");
+  snprintf(path, sizeof path, "%s/x.db", folder);
+  snprintf(kept, sizeof kept, "%s/kept.db", folder);
+  snprintf(copy, sizeof copy, "%s/copy.db", folder);
+  snprintf(sql, sizeof sql, "VACUUM INTO '%s'", copy);
+  const vestry_sqlite_pool_options options = {
+      .host = &th.host, .path = path, .schema = "CREATE TABLE t(x)", .schema_version = 1, .connections_count = 1};
+  assert_int_equal(vestry_sqlite_pool_create(&options, &pool), VESTRY_OK);
+  assert_int_equal(insert(pool), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(pool, VESTRY_SQL_READ, &loan), VESTRY_OK);
+  ledger_run(vestry_sqlite_handle(loan), "PRAGMA wal_checkpoint(TRUNCATE)");
+  ledger_run(vestry_sqlite_handle(loan), sql);
+  assert_int_equal(rename(path, kept), 0);
+  assert_int_equal(rename(copy, path), 0);
+  /* The renewal of a lease, while functions of jobs use all connections. */
+  assert_int_equal(pool->ops->run_aside(pool, "INSERT INTO t VALUES(1)", NULL, NULL, NULL), VESTRY_IO);
+  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(th.log_lines, 1);
+  assert_non_null(strstr(th.last_log, "the file was removed or replaced"));
+  assert_non_null(strstr(th.last_log, path));
+  assert_int_equal(insert(pool), VESTRY_IO);
+  assert_int_equal(vestry_sql_begin(pool, VESTRY_SQL_WRITE, &loan), VESTRY_IO);
+  assert_int_equal(vestry_sql_run_alone(pool, "SELECT 1", NULL, NULL, NULL), VESTRY_IO);
+  vestry_sql_sessions *stored = NULL;
+  assert_int_equal(vestry_sql_sessions_create(pool, NULL, &stored), VESTRY_IO);
+  assert_int_equal(th.log_lines, 1);
+  assert_int_equal(rename(path, copy), 0);
+  assert_int_equal(rename(kept, path), 0); /* the file is back */
+  int64_t count = 0;
+  assert_int_equal(vestry_sql_run_alone(pool, "SELECT count(*) FROM t", NULL, vestry_sql_row_integer, &count),
+                   VESTRY_OK);
+  assert_int_equal(count, 1);
+  assert_int_equal(insert(pool), VESTRY_OK);
+  assert_int_equal(rename(path, kept), 0); /* it is removed, and the program only reads */
+  for (int i = 0; i < 64 && !error; i++) error = vestry_sql_run_alone(pool, "SELECT 1", NULL, NULL, NULL);
+  assert_int_equal(error, VESTRY_IO);
+  assert_int_equal(th.log_lines, 2);
+  assert_int_equal(rename(kept, path), 0);
+  vestry_sql_pool_destroy(pool);
+  test_host_assert_clean(&th);
+  folder_remove(folder);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(locked_database_returns_limit),
@@ -332,6 +392,7 @@ int main(void) {
       cmocka_unit_test(allocation_failure_loses_no_acknowledged_write),
       cmocka_unit_test(sqlite_allocation_failure_loses_no_acknowledged_write),
       cmocka_unit_test(failed_create_leaks_nothing),
+      cmocka_unit_test(replaced_file_is_neither_written_nor_read),
   };
   sqlite3_mem_methods own;
   sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real_memory);

@@ -37,7 +37,9 @@ extern "C" {
  *  - TIMEOUT, CLOSED, EXISTS, UNSUPPORTED, PostgreSQL: see vestry/data/postgres.h
  *  - INVALID: the values do not fit the parameters
  *  - TOO_LARGE, NO_MEMORY, IO: all other failures, for example an error in the SQL. IO, PostgreSQL: also, the
- *    connection was lost during a commit, so that it is unknown whether the transaction was committed */
+ *    connection was lost during a commit, so that it is unknown whether the transaction was committed. IO, SQLite: also
+ *    if the file was removed or replaced while the program has it open. Each begin of a transaction for writing detects
+ *    this, and one in 64 for reading */
 
 /** A pool of connections to one database. */
 typedef struct vestry_sql_pool vestry_sql_pool;

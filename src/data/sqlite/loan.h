@@ -56,6 +56,7 @@ struct vsi_sqlite_pool {
   bool is_written;                /* guarded by lock: a thread has the turn to write */
   bool is_held;                   /* guarded by lock: threads without a connection get none now */
   pthread_cond_t returned;        /* a connection was released while threads are held */
+  bool has_moved;                 /* guarded by lock: the path leads to another file; this was logged */
   uint64_t wal_next_bytes;        /* guarded by lock: size at which to try again to empty the WAL; 0: no failure */
   vestry_sqlite *database;        /* guarded by lock: its pages follow; NULL: none */
   vestry_sqlite_pool_stats stats; /* guarded by lock */
@@ -90,6 +91,9 @@ static inline vsi_sqlite_loan *vsi_sqlite_loan_of(vestry_sql_transaction *transa
 }
 /* Return whether a connection is free that is not for READ_ASIDE. */
 bool vsi_sqlite_pool_has_free(vsi_sqlite_pool *pool);
+/* Check that the path still leads to the file of this connection, which belongs to this thread. OK | IO (the file was
+ * removed or replaced, so writes would be lost, and reads are outdated; this is logged once) */
+vestry_err vsi_sqlite_pool_check_file(const vsi_sqlite_loan *loan, const char *function);
 /* Note that an operation of this pool has failed on this thread. If the thread renders a page that follows, the page
  * depends on every commit from then on, unless it reads aside; and it renders again later if that may help. */
 void vsi_sqlite_pool_note(vsi_sqlite_pool *pool, bool is_aside, vestry_err error);

@@ -99,7 +99,8 @@ void vsi_sqlite_miss_file(vestry_sqlite *database) {
   if (sqlite3_file_control(database->db, "main", SQLITE_FCNTL_HAS_MOVED, &has_moved)) return;
   if (has_moved && !database->has_moved)
     vsi_log(database->host, VESTRY_LOG_ERROR,
-            "SQLite, %s: the file was removed or replaced, so later writes are lost when this program ends; restart it",
+            "SQLite, %s: the file was removed or replaced, so pools reject transactions, and later writes of other "
+            "connections are lost when this program ends; restart it",
             database->path);
   database->has_moved = has_moved;
 }

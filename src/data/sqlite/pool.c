@@ -7,12 +7,18 @@
  * of a page reads inside the page's render, and it would not see its own writes.
  *
  * Waiting threads form queues (base/line.h), one for each kind: connections, READ_ASIDE connections, and the turn to
- * write. */
+ * write.
+ *
+ * If an administrator removes or replaces the file while a program has it open, the connections continue with the
+ * removed file, and SQLite reports no error in WAL mode. Therefore, each transaction for writing first checks that the
+ * path still leads to the file, which is one system call; of the others, one in FILE_CHECKED_EACH does. */
 #include "base/options.h"
 #include "base/wait.h"
 #include "data/sqlite/checkpoint.h"
 #include "data/sqlite/loan.h"
 #include "data/sqlite/sqlite.h"
+
+enum { FILE_CHECKED_EACH = 64 };
 
 void vsi_sqlite_pool_destroy(vestry_sql_pool *is) {
   vsi_sqlite_pool *pool = (vsi_sqlite_pool *)is;
@@ -189,20 +195,48 @@ static vestry_err refuse(vsi_sqlite_pool *pool, const char *function) {
                     pool->options.wait_ms, pool->options.connections_count);
 }
 
+vestry_err vsi_sqlite_pool_check_file(const vsi_sqlite_loan *loan, const char *function) {
+  vsi_sqlite_pool *pool = loan->pool;
+  const vsi_call call = vsi_sqlite_pool_call(pool, function);
+  int has_moved = 0;
+  if (sqlite3_file_control(loan->db, "main", SQLITE_FCNTL_HAS_MOVED, &has_moved)) has_moved = 0; /* unknown */
+  vsi_mutex_lock(&pool->lock);
+  const bool is_logged = pool->has_moved;
+  pool->has_moved = has_moved;
+  vsi_mutex_unlock(&pool->lock);
+  if (!has_moved || is_logged) return has_moved ? VESTRY_IO : VESTRY_OK;
+  return vsi_refuse(&call, VESTRY_IO,
+                    "the file was removed or replaced while this program uses it; nothing is read or written until the "
+                    "program is restarted");
+}
+
+/* Return whether this transaction for reading checks the file. */
+static bool is_checked_locked(const vsi_sqlite_pool *pool) {
+  return pool->has_moved || pool->stats.loans_count % FILE_CHECKED_EACH == 0;
+}
+
 static vestry_err lend(vsi_sqlite_pool *pool, bool is_aside, vestry_sql_transaction **ret_transaction) {
   const uint64_t until_ns = vsi_monotonic_in_ms(pool->options.wait_ms);
+  const char *function = is_aside ? "vestry_sql_begin (READ_ASIDE)" : "vestry_sql_begin (READ)";
   vsi_mutex_lock(&pool->lock);
   vsi_sqlite_loan *loan = own_locked(pool, is_aside);
-  if (loan)
+  const bool is_own = loan != NULL;
+  if (is_own)
     loan->depth++;
   else
     loan = take_locked(pool, is_aside, until_ns);
   if (!loan) pool->stats.refused_count++;
+  const bool is_checked = loan && !is_own && is_checked_locked(pool);
   vsi_mutex_unlock(&pool->lock);
-  if (!loan) vsi_sqlite_pool_note(pool, is_aside, VESTRY_LIMIT);
-  if (!loan) return refuse(pool, is_aside ? "vestry_sql_begin (READ_ASIDE)" : "vestry_sql_begin (READ)");
-  *ret_transaction = &loan->is;
-  return VESTRY_OK;
+  vestry_err error = !loan        ? refuse(pool, function)
+                     : is_checked ? vsi_sqlite_pool_check_file(loan, function)
+                                  : VESTRY_OK;
+  vsi_sqlite_pool_note(pool, is_aside, error);
+  if (!error)
+    *ret_transaction = &loan->is;
+  else if (loan)
+    give_back(loan);
+  return error;
 }
 
 /* Take the turn to write, and a connection. */
@@ -235,12 +269,15 @@ static vestry_err lend_to_write(vsi_sqlite_pool *pool, vestry_sql_kind kind, ves
   if (error) return error;
   const vsi_call call = vsi_sqlite_pool_call(pool, "vestry_sql_begin (WRITE)");
   loan->is.kind = kind;
-  error = vsi_sqlite_pool_fail(&call, loan->db, control(loan, VSI_SQLITE_BEGIN), "cannot begin a transaction");
+  error = vsi_sqlite_pool_check_file(loan, call.function);
+  if (!error)
+    error = vsi_sqlite_pool_fail(&call, loan->db, control(loan, VSI_SQLITE_BEGIN), "cannot begin a transaction");
   vsi_sqlite_pool_note(pool, false, error);
-  if (error)
-    give_back(loan);
-  else
+  if (!error) {
     *ret_transaction = &loan->is;
+    return VESTRY_OK;
+  }
+  give_back(loan);
   return error;
 }
 

@@ -128,15 +128,16 @@ static vestry_err open_all(vsi_sqlite_pool *pool, const vestry_sqlite_pool_optio
   return error;
 }
 
-/* ------------------------------------------------------------------------------------------------ operations
- * ------- */
+/* ------------------------------------------------------------------------------------------------ operations ------ */
 
 static vestry_err bring(vestry_sql_pool *pool, const char *called, const vsi_sql_schema *schema) {
   const vsi_call call = vsi_sql_call(pool, called);
   vestry_sql_transaction *is;
   vestry_err error = vsi_sqlite_begin(pool, VESTRY_SQL_READ, &is);
   if (error) return error;
-  return vsi_sqlite_end(is, vsi_sqlite_schema_bring(&call, ((vsi_sqlite_loan *)is)->db, schema));
+  error = vsi_sqlite_pool_check_file((vsi_sqlite_loan *)is, called);
+  if (!error) error = vsi_sqlite_schema_bring(&call, ((vsi_sqlite_loan *)is)->db, schema);
+  return vsi_sqlite_end(is, error);
 }
 
 static bool is_recorded(vestry_sql_pool *is) {

@@ -215,7 +215,8 @@ vestry_err vsi_sqlite_run_alone(vestry_sql_pool *pool, const char *sql, const ve
 /* Run a statement in a transaction for writing. If it fails, it is rolled back when the connection is released. */
 static vestry_err run_writing(vestry_sql_transaction *is, const char *sql, const vestry_value *values,
                               vestry_sql_row_fn row, void *ctx) {
-  vestry_err error = vsi_sqlite_run(is, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+  vestry_err error = vsi_sqlite_pool_check_file((vsi_sqlite_loan *)is, "vestry_sql_begin (WRITE)");
+  if (!error) error = vsi_sqlite_run(is, "BEGIN IMMEDIATE", NULL, NULL, NULL);
   if (error) return error;
   error = vsi_sqlite_run(is, sql, values, row, ctx);
   if (error && error != VESTRY_NOT_FOUND) return error;
