@@ -260,8 +260,9 @@ static void form_expiry_uses_the_servers_clock(void **state) {
   stored->host = &s.th.host;
   stored->bounds = (vestry_forms_options){.ttl_ms = 100000, .max_bytes = 20480, .max_per_scope_count = 3};
   assert_int_equal(stored->ops->put(stored, &key, &typed, &now), VESTRY_OK);
-  assert_in_range(shop_number(&s, "SELECT expires - (extract(epoch FROM now()) * 1000)::bigint FROM vestry_form"), 1,
-                  100000);
+  assert_in_range(
+      shop_number(&s, "SELECT expires - (extract(epoch FROM now())::float8 * 1000::float8)::bigint FROM vestry_form"),
+      1, 100000);
   assert_int_equal(stored->ops->clear(stored, &key, false, &now), VESTRY_OK);
   assert_true(now.generation > UINT64_C(1700000000000));
   vestry_sql_forms_destroy(stored);

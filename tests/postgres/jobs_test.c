@@ -569,7 +569,8 @@ static vestry_err order_see(vestry_sql_transaction *loan, void *ctx) {
 static void changed_host_clock_moves_no_job(void **state) {
   (void)state;
   static const long steps_s[] = {86400, -86400};
-  static const char in_sql[] = "SELECT (due - extract(epoch FROM now()) * 1000)::bigint FROM vestry_job WHERE kind = ";
+  static const char in_sql[] =
+      "SELECT due - (extract(epoch FROM now())::float8 * 1000::float8)::bigint FROM vestry_job WHERE kind = ";
   for (int i = 0; i < 2; i++) {
     shop s;
     vestry_jobs *jobs;

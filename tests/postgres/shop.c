@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "postgres/shop.h"
 
+#include <stdlib.h>
+
 #include "support/test.h"
 
 static postgres_server server;
@@ -9,10 +11,44 @@ postgres_server *shop_server(void) {
   return &server;
 }
 
+/* Language sql, because vestry reads more in a database with functions in languages that can catch errors. */
+static const char hostile_sql[] =
+    "DO $do$ DECLARE a text; b text; n text;"
+    " types text[] := ARRAY['smallint', 'integer', 'bigint', 'numeric', 'double precision', 'oid', 'regclass', 'text',"
+    " 'name', '\"char\"', 'boolean', 'bytea', 'pg_lsn'];"
+    " operators text[] := '{+,-,*,/,%,&,|,<<,>>,<,<=,>,>=,=,<>,||}';"
+    " ones text[] := '{array_agg,bool_and,bool_or,current_setting,generate_series,hashtext,json_array_elements_text,"
+    "length,lower,max,min,pg_advisory_xact_lock,pg_relation_filenode,pg_stat_get_xact_numscans,"
+    "pg_stat_get_xact_tuples_fetched,pg_stat_get_xact_tuples_returned,pg_table_is_visible,quote_ident,round,sum}';"
+    " twos text[] := '{current_setting,date_part,format,generate_series,pg_notify,position,string_agg}';"
+    " body text := ' RETURNS integer LANGUAGE sql AS ''SELECT 1 / 0''';"
+    " BEGIN CREATE SCHEMA hostile; GRANT USAGE ON SCHEMA hostile TO public;"
+    " CREATE FUNCTION hostile.format(text, bigint, name) RETURNS text LANGUAGE sql AS 'SELECT (1 / 0)::text';"
+    " CREATE FUNCTION hostile.format(text, regclass, bigint) RETURNS text LANGUAGE sql AS 'SELECT (1 / 0)::text';"
+    " FOREACH a IN ARRAY types LOOP"
+    "  FOREACH n IN ARRAY ones LOOP"
+    "   CONTINUE WHEN to_regprocedure(format('pg_catalog.%I(%s)', n, a)) IS NOT NULL;"
+    "   EXECUTE format('CREATE FUNCTION hostile.%I(%s)', n, a) || body;"
+    "  END LOOP;"
+    "  FOREACH b IN ARRAY types LOOP"
+    "   EXECUTE format('CREATE FUNCTION hostile.of_operators(%s, %s)', a, b) || body;"
+    "   FOREACH n IN ARRAY operators LOOP"
+    "    CONTINUE WHEN to_regoperator(format('pg_catalog.%s(%s,%s)', n, a, b)) IS NOT NULL;"
+    "    EXECUTE format('CREATE OPERATOR hostile.%s (FUNCTION = hostile.of_operators, LEFTARG = %s, RIGHTARG = %s)', n,"
+    " a, b);"
+    "   END LOOP;"
+    "   FOREACH n IN ARRAY twos LOOP"
+    "    CONTINUE WHEN to_regprocedure(format('pg_catalog.%I(%s,%s)', n, a, b)) IS NOT NULL;"
+    "    EXECUTE format('CREATE FUNCTION hostile.%I(%s, %s)', n, a, b) || body;"
+    "   END LOOP;"
+    "  END LOOP;"
+    " END LOOP; END $do$";
+
 int shop_open_server(void **state) {
   (void)state;
   postgres_server_init(&server, 0);
   postgres_server_start(&server, NULL);
+  if (getenv("VESTRY_HOSTILE")) postgres_server_run(&server, hostile_sql);
   return 0;
 }
 

@@ -14,7 +14,9 @@ typedef struct shop {
 
 /* The program's server. */
 postgres_server *shop_server(void);
-/* For cmocka's group. A program without PostgreSQL exits with 77 itself. */
+/* For cmocka's group. With the environment variable VESTRY_HOSTILE the database also has a schema `hostile`, with
+ * operators and functions that fail. They have the names of those in vestry's statements, and each combination of types
+ * for which pg_catalog has none. A program without PostgreSQL exits with 77 itself. */
 int shop_open_server(void **state);
 int shop_close_server(void **state);
 

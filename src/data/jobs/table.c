@@ -86,7 +86,7 @@ static vsi_sql_texts next_sql = {
     "SELECT min((SELECT due FROM vestry_job WHERE kind = known.value AND due IS NOT NULL ORDER BY due, id LIMIT 1)) "
     "- " SQLITE("$2") " FROM json_each($1) AS known",
     "SELECT min(first.due) - " NOW(
-        "$2") ", 'vestry_job'::regclass::oid::bigint, pg_relation_filenode('vestry_job')"
+        "$2") ", 'vestry_job'::regclass::oid::bigint, pg_relation_filenode('vestry_job'::regclass)"
               " FROM json_array_elements_text($1::json) AS known(kind), LATERAL (SELECT due FROM vestry_job"
               " WHERE kind = known.kind AND due IS NOT NULL ORDER BY due, id LIMIT 1) AS first"};
 /* The kinds that have a due job, first the kind whose job has been due for the longest time. */
@@ -151,8 +151,9 @@ static const char remove_sql[] = "DELETE FROM vestry_job WHERE id = $1 RETURNING
   " AND state IN ('waiting', 'dead') RETURNING 1"
 static vsi_sql_texts retry_sql = {RETRY(SQLITE("$2")), RETRY(NOW("$2"))};
 static const char list_sql[] =
-    "SELECT id, kind, key, state, payload, attempts, attempts_most, CAST(round(progress * 1073741824) AS bigint), said,"
-    " error, created, due, ended, period FROM vestry_job WHERE id > $1 AND (CAST($2 AS text) IS NULL OR kind = $2)"
+    "SELECT id, kind, key, state, payload, attempts, attempts_most,"
+    " CAST(round(progress * CAST(1073741824 AS double precision)) AS bigint), said, error, created, due, ended, period "
+    "FROM vestry_job WHERE id > $1 AND (CAST($2 AS text) IS NULL OR kind = $2)"
     " AND (CAST($3 AS text) IS NULL OR state = $3) ORDER BY id LIMIT $4";
 static const char stats_sql[] =
     "SELECT count(*) + (SELECT removed FROM vestry_job_total), count(*) FILTER (WHERE state = 'waiting'),"

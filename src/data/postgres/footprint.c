@@ -53,16 +53,16 @@ const char vsi_postgres_begin_tables[] =
  * The file of a relation is the current one, whatever the snapshot is, because the lock of the relation prevents a
  * change. */
 #define LOCKS                                                                                                          \
-  "SELECT relation, array_agg(coalesce(page::int8 << 16 | coalesce(tuple, 0), -1)) FILTER (WHERE mode = "              \
-  "'SIReadLock') AS reads, bool_or(mode = 'SIReadLock' AND page IS NULL) AS is_whole FROM pg_lock_status() WHERE pid " \
-  "= pg_backend_pid() AND relation >= 16384 GROUP BY relation"
+  "SELECT relation, pg_catalog.array_agg(coalesce(page::int8 << 16 | coalesce(tuple, 0)::int8, -1)) FILTER (WHERE "    \
+  "mode = 'SIReadLock') AS reads, bool_or(mode = 'SIReadLock' AND page IS NULL) AS is_whole FROM pg_lock_status() "    \
+  "WHERE pid = pg_backend_pid() AND relation >= 16384::oid GROUP BY relation"
 #define CAN_CATCH                                                                                                      \
-  "SELECT $2::bool OR EXISTS(SELECT 1 FROM pg_proc WHERE oid >= 16384 AND prolang NOT IN (12, 13, 14)) AS can_catch "  \
-  "OFFSET 0"
+  "SELECT $2::bool OR EXISTS(SELECT 1 FROM pg_proc WHERE oid >= 16384::oid AND prolang NOT IN (12::oid, 13::oid, "     \
+  "14::oid)) AS can_catch OFFSET 0"
 #define CAUGHT                                                                                                         \
   "SELECT coalesce(i.indrelid, c.oid), NULL, false FROM pg_class c LEFT JOIN pg_index i ON i.indexrelid = c.oid "      \
-  "WHERE one.can_catch AND c.oid >= 16384 AND CASE WHEN c.relkind = 'm' OR ($1::bool AND c.relkind IN ('r', 't', "     \
-  "'i')) THEN pg_stat_get_xact_numscans(c.oid) + pg_stat_get_xact_tuples_returned(c.oid) + "                           \
+  "WHERE one.can_catch AND c.oid >= 16384::oid AND CASE WHEN c.relkind = 'm' OR ($1::bool AND c.relkind IN ('r', "     \
+  "'t', 'i')) THEN pg_stat_get_xact_numscans(c.oid) + pg_stat_get_xact_tuples_returned(c.oid) + "                      \
   "pg_stat_get_xact_tuples_fetched(c.oid) > 0 ELSE false END"
 /* The number of locks of rows and pages of a table before they are replaced by a lock of the table; entries of its
  * indexes, and rows that came through them. */
@@ -71,10 +71,10 @@ const char vsi_postgres_begin_tables[] =
   "(SELECT current_setting('max_pred_locks_per_relation')::int) s(r))"
 #define BY_INDEX                                                                                                       \
   "pg_stat_get_xact_tuples_fetched(l.relation) + (SELECT coalesce(sum(pg_stat_get_xact_tuples_returned(indexrelid)), " \
-  "0) FROM pg_index WHERE indrelid = l.relation)"
+  "0)::int8 FROM pg_index WHERE indrelid = l.relation)"
 #define FOOTPRINT(flush)                                                                                               \
-  "SELECT l.relation, l.reads, pg_relation_filenode(l.relation), c.relkind, c.relpersistence, c.relam = 403, "         \
-  "pg_relation_filenode(i.indrelid), coalesce(i.indrelid, l.relation), "                                               \
+  "SELECT l.relation, l.reads, pg_relation_filenode(l.relation::regclass), c.relkind, c.relpersistence, "              \
+  "c.relam = 403::oid, pg_relation_filenode(i.indrelid::regclass), coalesce(i.indrelid, l.relation), "                 \
   "CASE WHEN pg_stat_get_xact_numscans(l.relation) + pg_stat_get_xact_tuples_returned(l.relation) > 0 THEN true "      \
   "WHEN l.is_whole AND c.relkind <> 'i' THEN " BY_INDEX " <= " ROW_LOCKS                                               \
   " ELSE false END, pg_current_snapshot(), pg_current_xact_id_if_assigned() IS NOT NULL, "                             \

@@ -38,8 +38,8 @@ static vestry_err look_alone(vestry_sql_pool *pool, bringing *of) {
  * that was created in front of it since would get the new tables, and a second vestry_schema, which lacks the parts of
  * the first one: their tables would be created once more, and be empty. */
 static const char stay_sql[] =
-    "SELECT n.nspname, set_config('search_path', quote_ident(n.nspname) || ', ' || current_setting('search_path'), "
-    "true)"
+    "SELECT n.nspname, set_config('search_path', quote_ident(n.nspname::text) || ', ' ||"
+    " current_setting('search_path'), true)"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = 'vestry_schema'"
     " AND c.relkind = 'r' AND pg_table_is_visible(c.oid) AND n.nspname <> current_schema()";
 
@@ -54,7 +54,7 @@ static void say_schema(const vestry_sql_row *row, void *ctx) {
 static vestry_err take_steps(vestry_sql_transaction *loan, void *ctx) {
   bringing *of = ctx;
   vsi_postgres_loan *own = (vsi_postgres_loan *)loan;
-  vestry_err error = vestry_sql_run(loan, "SELECT pg_advisory_xact_lock($1)", VESTRY_LIST(LOCK), NULL, NULL);
+  vestry_err error = vestry_sql_run(loan, "SELECT pg_advisory_xact_lock($1::bigint)", VESTRY_LIST(LOCK), NULL, NULL);
   if (!error) error = look(loan, of); /* another node may have been faster */
   if (error || of->version >= of->schema->version) return error;
   error = vsi_sql_if_any(vestry_sql_run(loan, stay_sql, NULL, say_schema, of));

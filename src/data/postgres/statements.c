@@ -13,17 +13,18 @@
  * exists. A select list has at most 1,664 columns. */
 static const char witness_sql[] =
     "WITH used AS (SELECT DISTINCT l.relation AS oid FROM pg_catalog.pg_lock_status() l WHERE l.pid ="
-    " pg_catalog.pg_backend_pid() AND l.relation >= 16384 AND l.mode <> 'SIReadLock'),"
+    " pg_catalog.pg_backend_pid() AND l.relation >= 16384::oid AND l.mode <> 'SIReadLock'),"
     " named AS (SELECT c.oid, row_number() OVER () AS n FROM used JOIN pg_catalog.pg_class c USING (oid)"
-    " WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND position(lower(c.relname) IN lower($1::text)) > 0),"
-    " columns AS (SELECT string_agg(format('r%s.%I', n, a.attname), ', ' ORDER BY n, a.attnum) AS list,"
-    " coalesce(count(*) <= 1600 AND bool_and(has_column_privilege(oid, a.attnum, 'SELECT')), false) AS is_readable"
+    " WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND position(lower(c.relname::text) IN lower($1::text)) > 0),"
+    " columns AS (SELECT pg_catalog.string_agg(pg_catalog.format('r%s.%I', n, a.attname), ', ' ORDER BY n, a.attnum)"
+    " AS list, coalesce(count(*) <= 1600 AND bool_and(pg_catalog.has_column_privilege(oid, a.attnum, 'SELECT')), false)"
+    " AS is_readable"
     " FROM named JOIN pg_catalog.pg_attribute a ON a.attrelid = oid AND a.attnum > 0 AND NOT a.attisdropped)"
     " SELECT (SELECT count(*) FROM named) + (SELECT count(*) FROM used WHERE NOT EXISTS (SELECT FROM"
     " pg_catalog.pg_class c WHERE c.oid = used.oid)), CASE WHEN is_readable AND NOT EXISTS (SELECT FROM used WHERE NOT"
     " EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = used.oid)) THEN 'SELECT ' || list || ' FROM ' ||"
-    " (SELECT string_agg(format('ONLY %s AS r%s', oid::regclass, n), ', ') FROM named) || ' WHERE false' END"
-    " FROM columns";
+    " (SELECT pg_catalog.string_agg(pg_catalog.format('ONLY %s AS r%s', oid::regclass, n), ', ') FROM named) ||"
+    " ' WHERE false' END FROM columns";
 
 vestry_err vsi_postgres_statements_init(vsi_postgres_statements *statements, const vestry_host *host, size_t most) {
   statements->host = host;

@@ -69,9 +69,7 @@ static const vsi_sql_schema schemas[VSI_SQL_DIALECTS] = {{"form", of_sqlite, 1},
 #define MS       "::bigint" /* the type of a parameter with a time in ms, which PostgreSQL cannot infer */
 /* The time when the statement runs, not when its transaction began (now()), because a clearing must have a later
  * generation than all pages that were rendered before it. */
-#define MOMENT(parameter)                                                                                              \
-  "(CASE " parameter "::bigint WHEN 0 THEN (extract(epoch FROM clock_timestamp()) * 1000)::bigint ELSE " parameter     \
-  "::bigint END)"
+#define MOMENT(parameter) VSI_SQL_POSTGRES_BY("clock_timestamp()", parameter)
 
 /* Parameters of one form: $1 scope, $2 tab, $3 name, $4 the form's number (number_of). The column `number` is another
  * number: that of the message. PostgreSQL needs a type for $4 even where it is not used, so KNOWN mentions it with its
@@ -161,9 +159,9 @@ static vsi_sql_texts evict_sql = {
     "DELETE FROM vestry_form WHERE id IN (SELECT id FROM (SELECT id, sum(room) OVER (ORDER BY expires, id) - room AS"
     " earlier FROM vestry_form WHERE is_visitor = $5 AND id <> $4) WHERE earlier < $6) RETURNING room",
     "DELETE FROM vestry_form WHERE (scope, tab, name) IN (SELECT f.scope, f.tab, f.name FROM vestry_form AS f JOIN"
-    " (SELECT scope, tab, name, sum(room) OVER (ORDER BY expires, tab, name, scope) - room AS earlier FROM vestry_form"
-    " WHERE is_visitor = $5 AND (scope, tab, name) <> ($1, $2, $3) AND " KNOWN ") AS o USING (scope, tab, name)"
-    " WHERE o.earlier < $6::bigint FOR UPDATE OF f SKIP LOCKED) RETURNING room"};
+    " (SELECT scope, tab, name, (sum(room) OVER (ORDER BY expires, tab, name, scope))::bigint - room AS earlier"
+    " FROM vestry_form WHERE is_visitor = $5 AND (scope, tab, name) <> ($1, $2, $3) AND " KNOWN
+    ") AS o USING (scope, tab, name) WHERE o.earlier < $6::bigint FOR UPDATE OF f SKIP LOCKED) RETURNING room"};
 static vsi_sql_texts total_sql = {
     "SELECT sum(forms), sum(bytes), sum(bytes) FILTER (WHERE is_visitor = 1) FROM vestry_form_total",
     "SELECT count(*), coalesce(sum(room), 0), coalesce(sum(room) FILTER (WHERE is_visitor), 0) FROM vestry_form"};

@@ -66,7 +66,7 @@ typedef struct vsi_sql_ops {
   /* Same as run_alone, for a statement that is safe to repeat: if the connection is lost meanwhile, it runs again. */
   vestry_err (*run_again)(vestry_sql_pool *pool, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
                           void *ctx);
-  /* The same for a thread that has no transaction and must not wait for the transactions of the application. */
+  /* Same as run_again, for a thread that has no transaction and must not wait for the transactions of the application. */
   vestry_err (*run_aside)(vestry_sql_pool *pool, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
                           void *ctx);
   /* Return the transaction of this thread that is not READ_ASIDE; NULL: none. */
@@ -117,13 +117,20 @@ static inline const char *vsi_sql_text_of(const vestry_sql_pool *pool, vsi_sql_t
   return texts[pool->ops->dialect];
 }
 
+/* Statements for PostgreSQL run with the search_path of the application. If pg_catalog has no operator or function for
+ * exactly the types of the arguments, a role with CREATE in a schema of the path can define one, and the server calls
+ * it with the rights of the role that runs the statement. Therefore, the arguments have exact types, or the function's
+ * name is qualified. tests/postgres/settings.py checks this with a schema that has all such operators. */
+
 /* The current time in a statement: the parameter in milliseconds since 1970, or the database's own clock if it is 0:
  * that of SQLite, or that of the server at the start of the transaction. */
 #define VSI_SQL_SQLITE_NOW(parameter)                                                                                  \
   "(CASE " parameter " WHEN 0 THEN CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER) ELSE " parameter  \
   " END)"
-#define VSI_SQL_POSTGRES_NOW(parameter)                                                                                \
-  "(CASE " parameter "::bigint WHEN 0 THEN (extract(epoch FROM now()) * 1000)::bigint ELSE " parameter "::bigint END)"
+#define VSI_SQL_POSTGRES_BY(clock, parameter)                                                                          \
+  "(CASE " parameter "::bigint WHEN 0 THEN (extract(epoch FROM " clock                                                 \
+  ")::float8 * 1000::float8)::bigint ELSE " parameter "::bigint END)"
+#define VSI_SQL_POSTGRES_NOW(parameter) VSI_SQL_POSTGRES_BY("now()", parameter)
 /* The same in seconds. */
 #define VSI_SQL_SQLITE_NOW_S(parameter)   "(" VSI_SQL_SQLITE_NOW(parameter) " / 1000)"
 #define VSI_SQL_POSTGRES_NOW_S(parameter) "(" VSI_SQL_POSTGRES_NOW(parameter) " / 1000)"
