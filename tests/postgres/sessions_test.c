@@ -110,6 +110,32 @@ static void server_restart_between_requests_is_not_noticed(void **state) {
   storage_end(&s);
 }
 
+/* The application commits asynchronously, so a crash may lose its commits, but not the end of a session. */
+static void ended_session_stays_ended_after_a_crash(void **state) {
+  (void)state;
+  static const char *const settings[] = {"synchronous_commit=off", "wal_writer_delay=10s", NULL};
+  for (int by_user = 0; by_user < 2; by_user++) {
+    storage_suite s;
+    storage_cookie ann, copy;
+    postgres_server_kill(shop_server());
+    postgres_server_start(shop_server(), settings);
+    storage_begin(&s, (storage_bounds){0});
+    storage_let_in(&s, "user=ann", ann);
+    strcpy(copy, ann);
+    postgres_server_run(shop_server(), "CHECKPOINT"); /* the session is on the disk */
+    if (by_user)
+      assert_int_equal(s.ops->remove_user(s.ctx, "ann"), VESTRY_OK);
+    else
+      storage_ask(&s, "/out", NULL, ann);
+    postgres_server_kill(shop_server());
+    storage_close(&s);
+    postgres_server_start(shop_server(), NULL);
+    assert_int_equal(storage_open(&s, (storage_bounds){0}), VESTRY_OK);
+    assert_string_equal(storage_ask(&s, "/", NULL, copy), "200 nobody");
+    storage_end(&s);
+  }
+}
+
 static void *make_sessions(void *ctx) {
   vestry_sql_sessions *stored = NULL;
   vestry_err error = vestry_sql_sessions_create(ctx, NULL, &stored);
@@ -163,6 +189,7 @@ int main(void) {
       cmocka_unit_test(session_is_shared_by_all_nodes),
       cmocka_unit_test(requests_get_503_until_the_server_is_back),
       cmocka_unit_test(server_restart_between_requests_is_not_noticed),
+      cmocka_unit_test(ended_session_stays_ended_after_a_crash),
       cmocka_unit_test(concurrent_nodes_create_the_tables_once),
       cmocka_unit_test(allocation_failure_is_returned),
   };

@@ -3,6 +3,7 @@
  * fault later. */
 #include <fcntl.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "data/sql/sql.h"
@@ -382,6 +383,68 @@ static void replaced_file_is_neither_written_nor_read(void **state) {
   folder_remove(folder);
 }
 
+/* ------------------------------------------------------------------------------------------- a power failure ------ */
+
+static vestry_err end_session(vestry_sql_sessions *stored, bool by_user) {
+  const vestry_session_storage_ops *ops = &vestry_sql_sessions_ops;
+  return by_user ? ops->remove_user(stored, "ann") : ops->remove(stored, "hash");
+}
+
+/* With `synchronous` NORMAL, commits do not wait for the disk, except those that end a session or begin a
+ * submission. */
+static void ends_of_sessions_and_submissions_wait_for_the_disk(void **state) {
+  (void)state;
+  static const char *const setups[] = {"PRAGMA synchronous = NORMAL", "PRAGMA synchronous = OFF"};
+  for (unsigned is_off = 0; is_off < 2; is_off++) {
+    test_host th;
+    char folder[FOLDER_BYTES], path[96];
+    vestry_sql_pool *pool;
+    vestry_sql_sessions *sessions;
+    vestry_sql_once *once;
+    unsigned before = ledger_syncs();
+    test_host_init(&th);
+    folder_make(folder, "power");
+    snprintf(path, sizeof path, "%s/x.db", folder);
+    const vestry_sqlite_pool_options options = {.host = &th.host,
+                                                .path = path,
+                                                .schema = "CREATE TABLE t(x)",
+                                                .schema_version = 1,
+                                                .setup = setups[is_off],
+                                                .connections_count = 1};
+    assert_int_equal(vestry_sqlite_pool_create(&options, &pool), VESTRY_OK);
+    assert_int_equal(vestry_sql_sessions_create(pool, NULL, &sessions), VESTRY_OK);
+    assert_int_equal(vestry_sql_once_create(pool, NULL, &once), VESTRY_OK);
+    for (int by_user = 0; by_user < 2; by_user++) {
+      vestry_session_record ann = {.size = sizeof ann, .user = "ann", .created_s = time(NULL)};
+      ann.used_s = ann.created_s;
+      assert_int_equal(insert(pool), VESTRY_OK);
+      before = ledger_syncs();
+      assert_int_equal(vestry_sql_sessions_ops.save(sessions, "hash", &ann), VESTRY_OK);
+      assert_int_equal(ledger_syncs(), before);
+      assert_int_equal(end_session(sessions, by_user), VESTRY_OK);
+      assert_int_equal(ledger_syncs() > before, !is_off);
+      before = ledger_syncs();
+      assert_int_equal(end_session(sessions, by_user), VESTRY_OK); /* there is none */
+      assert_int_equal(insert(pool), VESTRY_OK);
+      assert_int_equal(ledger_syncs(), before);
+    }
+    const vestry_once_submission submission = {.hash = "hash", .owner = "", .run = "1"};
+    vestry_once_found found;
+    size_t len;
+    assert_int_equal(vestry_sql_once_ops.begin(once, &submission, &found, NULL, 0, &len), VESTRY_OK);
+    assert_int_equal(found, VESTRY_ONCE_NEW);
+    assert_int_equal(ledger_syncs() > before, !is_off);
+    before = ledger_syncs();
+    assert_int_equal(vestry_sql_once_ops.finish(once, &submission, "x", 1), VESTRY_OK);
+    assert_int_equal(ledger_syncs(), before);
+    vestry_sql_once_destroy(once);
+    vestry_sql_sessions_destroy(sessions);
+    vestry_sql_pool_destroy(pool);
+    test_host_assert_clean(&th);
+    folder_remove(folder);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(locked_database_returns_limit),
@@ -393,6 +456,7 @@ int main(void) {
       cmocka_unit_test(sqlite_allocation_failure_loses_no_acknowledged_write),
       cmocka_unit_test(failed_create_leaks_nothing),
       cmocka_unit_test(replaced_file_is_neither_written_nor_read),
+      cmocka_unit_test(ends_of_sessions_and_submissions_wait_for_the_disk),
   };
   sqlite3_mem_methods own;
   sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real_memory);

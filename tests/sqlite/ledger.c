@@ -9,6 +9,7 @@ static sqlite3_vfs scripted;
 static int (*open_file)(sqlite3_vfs *, const char *, sqlite3_file *, int, int *);
 static _Atomic(int64_t) scripted_s;
 static _Atomic(bool) disk_is_lost;
+static _Atomic(unsigned) syncs_count;
 
 /* The methods of one kind of file, and the original methods. */
 typedef struct kind {
@@ -27,6 +28,7 @@ static int write_file(sqlite3_file *file, const void *data, int len, sqlite3_int
   return disk_is_lost ? SQLITE_IOERR_WRITE : real_of(file)->xWrite(file, data, len, at);
 }
 static int sync_file(sqlite3_file *file, int flags) {
+  syncs_count++;
   return disk_is_lost ? SQLITE_IOERR_FSYNC : real_of(file)->xSync(file, flags);
 }
 
@@ -66,6 +68,11 @@ static void register_vfs(void) {
 void ledger_clock(int64_t now_s) {
   scripted_s = now_s;
   register_vfs();
+}
+
+unsigned ledger_syncs(void) {
+  register_vfs();
+  return syncs_count;
 }
 
 void ledger_lose_disk(bool is_lost) {

@@ -47,5 +47,7 @@ void ledger_clock(int64_t now_s);
 /* Lose the disk, or restore it: files opened since the first call of this function or of ledger_clock are neither
  * read nor written. */
 void ledger_lose_disk(bool is_lost);
+/* Return how often files were synced that were opened since the first call of one of these three functions. */
+unsigned ledger_syncs(void);
 
 #endif

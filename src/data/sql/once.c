@@ -31,10 +31,6 @@ static const char *const steps[VSI_SQL_DIALECTS] = {STEPS("TEXT", "INTEGER", "BL
                                                     STEPS("text", "bigint", "bytea", "")};
 static const vsi_sql_schema schemas[VSI_SQL_DIALECTS] = {{"once", &steps[0], 1}, {"once", &steps[1], 1}};
 
-/* The row that assigns a submission to its run must survive a crash of the server, even if the application has switched
- * synchronous_commit off for its own data. */
-#define FLUSHED                                                                                                        \
-  "CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'local', true) END"
 #define SQLITE   VSI_SQL_SQLITE_NOW
 #define POSTGRES VSI_SQL_POSTGRES_NOW
 #define BEGIN(now, ms, more)                                                                                           \
@@ -50,7 +46,8 @@ static const vsi_sql_schema schemas[VSI_SQL_DIALECTS] = {{"once", &steps[0], 1},
 #define EXPIRE(now, ms, locked)                                                                                        \
   "DELETE FROM vestry_once WHERE hash IN (SELECT hash FROM vestry_once WHERE began <= " now " - $2" ms                 \
   " ORDER BY began LIMIT $3" locked ") RETURNING 1"
-static vsi_sql_texts begin_sql = {BEGIN(SQLITE("$4"), "", "1"), BEGIN(POSTGRES("$4"), "::bigint", FLUSHED)};
+static vsi_sql_texts begin_sql = {BEGIN(SQLITE("$4"), "", "1"),
+                                  BEGIN(POSTGRES("$4"), "::bigint", VSI_SQL_POSTGRES_FLUSHED)};
 static vsi_sql_texts look_sql = {LOOK(SQLITE("$3")), LOOK(POSTGRES("$3"))};
 static vsi_sql_texts bound_sql = {BOUND("LIMIT -1 OFFSET $2"), BOUND("OFFSET $2 FOR UPDATE SKIP LOCKED")};
 static vsi_sql_texts expire_sql = {EXPIRE(SQLITE("$1"), "", ""),
@@ -106,10 +103,12 @@ static vestry_err begin(void *ctx, const vestry_once_submission *press, vestry_o
   const vsi_call call = vsi_sql_call(once->pool, "vestry_once_guard");
   if (once->pool->ops->own(once->pool))
     return vsi_refuse(&call, VESTRY_INVALID, "this thread has a transaction; call the guard outside of transactions");
-  vestry_err error = run(once, vsi_sql_text_of(once->pool, begin_sql),
-                         VESTRY_LIST(press->hash, press->owner, press->run, now_ms(once), once->options.lease_ms,
-                                     once->options.lifetime_ms, once->options.runs_again),
-                         NULL, NULL);
+  /* The row that assigns a submission to its run must survive a crash, or else a repetition would run again. */
+  vestry_err error = once->pool->ops->run_flushed(once->pool, vsi_sql_text_of(once->pool, begin_sql),
+                                                  VESTRY_LIST(press->hash, press->owner, press->run, now_ms(once),
+                                                              once->options.lease_ms, once->options.lifetime_ms,
+                                                              once->options.runs_again),
+                                                  NULL, NULL);
   if (!error) clear_up(once, press);
   *ret_found = VESTRY_ONCE_NEW;
   if (error != VESTRY_NOT_FOUND) return error;

@@ -40,7 +40,7 @@ static const vsi_sql_schema schemas[VSI_SQL_DIALECTS] = {{"session", &steps[0], 
 #define BOUND(user, rest)                                                                                              \
   "DELETE FROM vestry_session WHERE hash IN (SELECT hash FROM vestry_session WHERE " user " = $1 AND hash <> $2"       \
   " ORDER BY created DESC, hash " rest ")"
-#define REMOVE_USER(user) "DELETE FROM vestry_session WHERE " user " = $1"
+#define REMOVE(column) "DELETE FROM vestry_session WHERE " column " = $1 RETURNING "
 #define EXPIRE_SQLITE(now)                                                                                             \
   "DELETE FROM vestry_session WHERE hash IN (SELECT hash FROM (SELECT hash FROM vestry_session WHERE used <= " now     \
   " - $2 ORDER BY used LIMIT $4) UNION SELECT hash FROM (SELECT hash FROM vestry_session WHERE created <= " now        \
@@ -53,9 +53,9 @@ static vsi_sql_texts insert_sql = {INSERT("user", SQLITE("$3")), INSERT("name", 
 static vsi_sql_texts use_sql = {USE(SQLITE("$2")), USE(POSTGRES("$2"))};
 static vsi_sql_texts bound_sql = {BOUND("user", "LIMIT -1 OFFSET $3"),
                                   BOUND("name", "OFFSET $3 FOR UPDATE SKIP LOCKED")};
-static vsi_sql_texts remove_user_sql = {REMOVE_USER("user"), REMOVE_USER("name")};
+static vsi_sql_texts remove_sql = {REMOVE("hash") "1", REMOVE("hash") VSI_SQL_POSTGRES_FLUSHED};
+static vsi_sql_texts remove_user_sql = {REMOVE("user") "1", REMOVE("name") VSI_SQL_POSTGRES_FLUSHED};
 static vsi_sql_texts expire_sql = {EXPIRE_SQLITE(SQLITE("$1")), EXPIRE_POSTGRES(POSTGRES("$1"))};
-static const char remove_sql[] = "DELETE FROM vestry_session WHERE hash = $1";
 
 /* -------------------------------------------------------------------------------------------------- expiry -------- */
 
@@ -142,13 +142,18 @@ static vestry_err load(void *ctx, const char *hash, vestry_session_record *ret_r
   return error;
 }
 
+/* A session that was ended must not come back after a crash, when its cookie would be valid again. */
+static vestry_err remove_by(const vestry_sql_sessions *sessions, vsi_sql_texts texts, const char *value) {
+  vestry_sql_pool *pool = sessions->pool;
+  return vsi_sql_if_any(pool->ops->run_flushed(pool, vsi_sql_text_of(pool, texts), VESTRY_LIST(value), NULL, NULL));
+}
+
 static vestry_err remove_one(void *ctx, const char *hash) {
-  return run(ctx, remove_sql, VESTRY_LIST(hash), NULL, NULL);
+  return remove_by(ctx, remove_sql, hash);
 }
 
 static vestry_err remove_user(void *ctx, const char *user) {
-  const vestry_sql_sessions *sessions = ctx;
-  return run(ctx, vsi_sql_text_of(sessions->pool, remove_user_sql), VESTRY_LIST(user), NULL, NULL);
+  return remove_by(ctx, remove_user_sql, user);
 }
 
 const vestry_session_storage_ops vestry_sql_sessions_ops = {.size = sizeof(vestry_session_storage_ops),

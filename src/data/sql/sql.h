@@ -66,7 +66,12 @@ typedef struct vsi_sql_ops {
   /* Same as run_alone, for a statement that is safe to repeat: if the connection is lost meanwhile, it runs again. */
   vestry_err (*run_again)(vestry_sql_pool *pool, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
                           void *ctx);
-  /* Same as run_again, for a thread that has no transaction and must not wait for the transactions of the application. */
+  /* Same as run_again, for a write whose loss in a crash would bring back something that has ended. Its commit waits
+   * for the disk, even if the application has set its database so that commits do not. SQLite: unless `synchronous` is
+   * OFF. PostgreSQL: the statement returns VSI_SQL_POSTGRES_FLUSHED. */
+  vestry_err (*run_flushed)(vestry_sql_pool *pool, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
+                            void *ctx);
+  /* Same as run_again, for a thread that has no transaction, and must not wait for transactions of the application. */
   vestry_err (*run_aside)(vestry_sql_pool *pool, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
                           void *ctx);
   /* Return the transaction of this thread that is not READ_ASIDE; NULL: none. */
@@ -134,6 +139,10 @@ static inline const char *vsi_sql_text_of(const vestry_sql_pool *pool, vsi_sql_t
 /* The same in seconds. */
 #define VSI_SQL_SQLITE_NOW_S(parameter)   "(" VSI_SQL_SQLITE_NOW(parameter) " / 1000)"
 #define VSI_SQL_POSTGRES_NOW_S(parameter) "(" VSI_SQL_POSTGRES_NOW(parameter) " / 1000)"
+
+/* In the RETURNING of a statement for run_flushed: the commit waits for the disk. */
+#define VSI_SQL_POSTGRES_FLUSHED                                                                                       \
+  "CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'local', true) END"
 
 /* Counts the rows of a result in the int64_t to which ctx points. */
 static inline void vsi_sql_count_row(const vestry_sql_row *row, void *ctx) {

@@ -40,6 +40,7 @@ typedef struct vsi_sqlite_loan {
   sqlite3_stmt *controls[VSI_SQLITE_CONTROLS];
   bool is_aside;
   vestry_err ended_by; /* the failure of a statement that ended its transaction early; OK: none that is known */
+  bool was_normal;     /* PRAGMA synchronous was NORMAL, and is FULL until the end of this transaction */
   bool is_stuck;       /* its transaction could not be rolled back; guarded by pool->lock while it is not checked out */
   unsigned depth;      /* how often its thread has begun; guarded by pool->lock; 0: free */
   pthread_t owner;     /* guarded by pool->lock, while it is checked out */
@@ -71,6 +72,8 @@ vestry_err vsi_sqlite_run(vestry_sql_transaction *transaction, const char *sql, 
                           vestry_sql_row_fn row, void *ctx);
 vestry_err vsi_sqlite_run_alone(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
                                 vestry_sql_row_fn row, void *ctx);
+vestry_err vsi_sqlite_run_flushed(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
+                                  vestry_sql_row_fn row, void *ctx);
 vestry_err vsi_sqlite_run_aside(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
                                 vestry_sql_row_fn row, void *ctx);
 size_t vsi_sqlite_columns_count(const vestry_sql_row *row);
@@ -81,6 +84,8 @@ size_t vsi_sqlite_bytes(const vestry_sql_row *row, size_t column, void *buffer, 
 /* vestry_sql_begin and vestry_sql_end. */
 vestry_err vsi_sqlite_begin(vestry_sql_pool *pool, vestry_sql_kind kind, vestry_sql_transaction **ret_transaction);
 vestry_err vsi_sqlite_end(vestry_sql_transaction *transaction, vestry_err error);
+/* The same as vsi_sqlite_begin with VESTRY_SQL_WRITE, for a transaction whose commit waits for the disk. */
+vestry_err vsi_sqlite_begin_flushed(vestry_sql_pool *pool, vestry_sql_transaction **ret_transaction);
 
 /* Return the pool, or the connection; NULL: of another database. */
 static inline vsi_sqlite_pool *vsi_sqlite_pool_of(vestry_sql_pool *pool) {

@@ -16,9 +16,10 @@
 #include "base/wait.h"
 #include "data/sqlite/checkpoint.h"
 #include "data/sqlite/loan.h"
+#include "data/sqlite/schema.h"
 #include "data/sqlite/sqlite.h"
 
-enum { FILE_CHECKED_EACH = 64 };
+enum { FILE_CHECKED_EACH = 64, SYNCHRONOUS_NORMAL = 1 };
 
 void vsi_sqlite_pool_destroy(vestry_sql_pool *is) {
   vsi_sqlite_pool *pool = (vsi_sqlite_pool *)is;
@@ -262,7 +263,26 @@ static vestry_err take_turn(vsi_sqlite_pool *pool, vsi_sqlite_loan **ret_loan) {
   return loan ? VESTRY_OK : refuse(pool, "vestry_sql_begin (WRITE)");
 }
 
-static vestry_err lend_to_write(vsi_sqlite_pool *pool, vestry_sql_kind kind, vestry_sql_transaction **ret_transaction) {
+/* Let the next commit of a connection wait for the disk. With `synchronous` NORMAL, which options.setup may set, SQLite
+ * syncs the WAL only before a checkpoint, and a failure of the power may undo the last commits. FULL syncs it with each
+ * commit, together with all commits before. With OFF, nothing waits for the disk, so it stays. */
+static vestry_err flush_next(vsi_sqlite_loan *loan, const vsi_call *call) {
+  int level = 0;
+  int result = vsi_sqlite_ask(loan->db, "PRAGMA main.synchronous", NULL, &level);
+  if (!result && level == SYNCHRONOUS_NORMAL) {
+    result = sqlite3_exec(loan->db, "PRAGMA main.synchronous = FULL", NULL, NULL, NULL);
+    loan->was_normal = !result;
+  }
+  return vsi_sqlite_pool_fail(call, loan->db, result, "cannot set PRAGMA synchronous");
+}
+
+static void flush_no_more(vsi_sqlite_loan *loan) {
+  if (loan->was_normal) (void)sqlite3_exec(loan->db, "PRAGMA main.synchronous = NORMAL", NULL, NULL, NULL);
+  loan->was_normal = false;
+}
+
+static vestry_err lend_to_write(vsi_sqlite_pool *pool, vestry_sql_kind kind, bool is_flushed,
+                                vestry_sql_transaction **ret_transaction) {
   vsi_sqlite_loan *loan;
   vestry_err error = take_turn(pool, &loan);
   vsi_sqlite_pool_note(pool, false, error);
@@ -270,6 +290,7 @@ static vestry_err lend_to_write(vsi_sqlite_pool *pool, vestry_sql_kind kind, ves
   const vsi_call call = vsi_sqlite_pool_call(pool, "vestry_sql_begin (WRITE)");
   loan->is.kind = kind;
   error = vsi_sqlite_pool_check_file(loan, call.function);
+  if (!error && is_flushed) error = flush_next(loan, &call);
   if (!error)
     error = vsi_sqlite_pool_fail(&call, loan->db, control(loan, VSI_SQLITE_BEGIN), "cannot begin a transaction");
   vsi_sqlite_pool_note(pool, false, error);
@@ -277,14 +298,19 @@ static vestry_err lend_to_write(vsi_sqlite_pool *pool, vestry_sql_kind kind, ves
     *ret_transaction = &loan->is;
     return VESTRY_OK;
   }
+  flush_no_more(loan);
   give_back(loan);
   return error;
 }
 
 vestry_err vsi_sqlite_begin(vestry_sql_pool *is, vestry_sql_kind kind, vestry_sql_transaction **ret_transaction) {
   vsi_sqlite_pool *pool = (vsi_sqlite_pool *)is;
-  if (kind > VESTRY_SQL_READ_ASIDE) return lend_to_write(pool, kind, ret_transaction);
+  if (kind > VESTRY_SQL_READ_ASIDE) return lend_to_write(pool, kind, false, ret_transaction);
   return lend(pool, kind == VESTRY_SQL_READ_ASIDE, ret_transaction);
+}
+
+vestry_err vsi_sqlite_begin_flushed(vestry_sql_pool *is, vestry_sql_transaction **ret_transaction) {
+  return lend_to_write((vsi_sqlite_pool *)is, VESTRY_SQL_WRITE, true, ret_transaction);
 }
 
 vestry_sql_transaction *vsi_sqlite_pool_own(vestry_sql_pool *is) {
@@ -346,6 +372,7 @@ vestry_err vsi_sqlite_end(vestry_sql_transaction *transaction, vestry_err error)
     error = end_transaction(loan, error);
   else
     end_reading(loan);
+  flush_no_more(loan);
   if (was_writing && !error) vsi_sqlite_checkpoint(loan);
   give_back(loan);
   if (was_writing && !error) tell_commit(pool);

@@ -212,6 +212,17 @@ vestry_err vsi_sqlite_run_alone(vestry_sql_pool *pool, const char *sql, const ve
   return error ? error : of_end;
 }
 
+vestry_err vsi_sqlite_run_flushed(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
+                                  vestry_sql_row_fn row, void *ctx) {
+  vestry_sql_transaction *is;
+  if (vsi_sqlite_pool_own(pool)) return vsi_sqlite_run_alone(pool, sql, values, row, ctx);
+  vestry_err error = vsi_sqlite_begin_flushed(pool, &is);
+  if (error) return error;
+  error = vsi_sqlite_run(is, sql, values, row, ctx);
+  vestry_err of_end = vsi_sqlite_end(is, error == VESTRY_NOT_FOUND ? VESTRY_OK : error);
+  return error ? error : of_end;
+}
+
 /* Run a statement in a transaction for writing. If it fails, it is rolled back when the connection is released. */
 static vestry_err run_writing(vestry_sql_transaction *is, const char *sql, const vestry_value *values,
                               vestry_sql_row_fn row, void *ctx) {
