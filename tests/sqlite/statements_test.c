@@ -140,9 +140,50 @@ static void statement_nests_300_deep_in_its_rows(void **state) {
   close_fixture(&d);
 }
 
+/* Only the first statement would run, and the result would be that of all. */
+static void text_of_several_statements_is_not_run(void **state) {
+  (void)state;
+  static const char *const several[] = {
+      "INSERT INTO reply VALUES(1, 0); INSERT INTO reply VALUES(2, 0)",
+      "DELETE FROM reply; SELEKT 1",
+      "INSERT INTO reply VALUES(1, 0); -- one\n PRAGMA user_version = 7",
+  };
+  static const char *const one[] = {"INSERT INTO reply VALUES(1, 0);", "DELETE FROM reply; -- all\n ; /* of them */"};
+  fixture d;
+  sqlite3_stmt *own = NULL;
+  int64_t found = -1;
+  open_fixture(&d);
+  for (size_t i = 0; i < sizeof several / sizeof *several; i++) {
+    assert_int_equal(vestry_sql_run_alone(d.pool, several[i], NULL, NULL, NULL), VESTRY_INVALID);
+    assert_int_equal(d.th.log_lines, (long)i + 1);
+    assert_non_null(strstr(d.th.last_log, "the text has several statements"));
+  }
+  assert_int_equal(vestry_sql_run_alone(d.pool, "SELECT count(*) FROM reply", NULL, vestry_sql_row_integer, &found),
+                   VESTRY_OK);
+  assert_int_equal(found, 0);
+  assert_int_equal(vestry_sql_run_alone(d.pool, "PRAGMA user_version", NULL, vestry_sql_row_integer, &found),
+                   VESTRY_OK);
+  assert_int_equal(found, 1);
+  check_out(&d);
+  assert_int_equal(vestry_sqlite_prepare(d.loan, several[0], &own), VESTRY_INVALID);
+  assert_int_equal(vestry_sql_end(d.loan, VESTRY_OK), VESTRY_OK);
+  for (size_t i = 0; i < sizeof one / sizeof *one; i++)
+    assert_int_equal(vestry_sql_run_alone(d.pool, one[i], NULL, NULL, NULL), VESTRY_OK);
+  vestry_sqlite_pool_stats before = {0}, after = {0};
+  check_out(&d);
+  vestry_sqlite_pool_stats_get(d.pool, &before);
+  for (int i = 0; i < 3; i++) /* what follows a semicolon is not a part of the kept text */
+    assert_int_equal(vestry_sql_run(d.loan, "SELECT 7;\n", NULL, vestry_sql_row_integer, &found), VESTRY_OK);
+  vestry_sqlite_pool_stats_get(d.pool, &after);
+  assert_int_equal(after.prepared_count, before.prepared_count + 1);
+  assert_int_equal(vestry_sql_end(d.loan, VESTRY_OK), VESTRY_OK);
+  close_fixture(&d);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(prepared_statement_is_valid_until_its_release),
                                      cmocka_unit_test(run_does_not_overwrite_a_prepared_statement),
+                                     cmocka_unit_test(text_of_several_statements_is_not_run),
                                      cmocka_unit_test(statement_nests_300_deep_in_its_rows)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

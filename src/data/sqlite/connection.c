@@ -44,6 +44,7 @@
 #include "data/sqlite/counter.h"
 #include "data/sqlite/publish.h"
 #include "data/sqlite/tab.h"
+#include "data/sqlite/text.h"
 
 #pragma weak sqlite3_preupdate_hook
 #pragma weak sqlite3_preupdate_old
@@ -262,18 +263,7 @@ static void after_rollback(void *ctx) {
 static bool is_of_rows(const char *sql) {
   static const char *const words[] = {"INSERT", "UPDATE", "DELETE",   "REPLACE", "WITH",    "SELECT",   "VALUES",
                                       "BEGIN",  "COMMIT", "ROLLBACK", "END",     "RELEASE", "SAVEPOINT"};
-  for (;;) {
-    while (isspace((unsigned char)*sql) || *sql == ';') sql++;
-    if (sql[0] == '-' && sql[1] == '-') {
-      sql += strcspn(sql, "\n");
-    } else if (sql[0] == '/' && sql[1] == '*') {
-      const char *end = strstr(sql + 2, "*/");
-      if (!end) return false;
-      sql = end + 2;
-    } else {
-      break;
-    }
-  }
+  sql = vsi_sqlite_text_rest(sql);
   for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
     size_t len = strlen(words[i]);
     if (sqlite3_strnicmp(sql, words[i], (int)len) == 0 && !isalnum((unsigned char)sql[len]) && sql[len] != '_')

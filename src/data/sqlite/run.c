@@ -86,6 +86,14 @@ static vestry_err refuse_values(const vsi_call *call, sqlite3_stmt *statement, c
                     values ? values->count : 0, sqlite3_bind_parameter_count(statement), shown);
 }
 
+static vestry_err refuse_several(const vsi_call *call, const char *sql) {
+  char shown[SHOWN_BYTES];
+  vsi_sql_show(VSI_SQL_SQLITE, sql, shown, sizeof shown);
+  return vsi_refuse(call, VESTRY_INVALID,
+                    "%s: not run, because the text has several statements; run each one by itself in one transaction",
+                    shown);
+}
+
 /* Log which statement failed, without values, neither of the statement nor in messages of SQLite. Functions called by a
  * statement can cite their arguments, so their messages are omitted. */
 static vestry_err fail(const vsi_call *call, sqlite3 *db, int result, const char *sql, bool has_begun) {
@@ -127,6 +135,7 @@ static vestry_err prepare(vsi_sqlite_loan *loan, const char *sql, bool is_borrow
   uint64_t before = loan->statements.prepared;
   sqlite3_stmt *statement;
   int result = vsi_sqlite_statements_find(&loan->statements, loan->db, sql, is_borrowers, &statement);
+  if (result == VSI_SQLITE_SEVERAL) return refuse_several(&call, sql);
   if (result) return fail(&call, loan->db, result, sql, false);
   if (loan->statements.prepared != before) {
     vsi_mutex_lock(&loan->pool->lock);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "data/sqlite/statements.h"
 
+#include <string.h>
+
 #include "base/array.h"
+#include "data/sqlite/text.h"
 
 vestry_err vsi_sqlite_statements_init(vsi_sqlite_statements *statements, const vestry_host *host, size_t most) {
   statements->host = host;
@@ -21,13 +24,20 @@ static bool is_in_use(const vsi_sqlite_prepared *at) {
   return at->is_borrowers || sqlite3_stmt_busy(at->statement);
 }
 
+/* Return whether a text is that of a statement. SQLite keeps it up to its semicolon. */
+static bool is_text_of(sqlite3_stmt *statement, const char *sql) {
+  const char *own = sqlite3_sql(statement);
+  const size_t len = strlen(own);
+  return strncmp(own, sql, len) == 0 && !sql[len + strspn(sql + len, " \t\r\n;")];
+}
+
 /* Find a kept statement. If it is running, for example in a function that receives its rows, a second one is prepared.
  * The same holds if it was given to the application, unless is_borrowers is set. */
 static vsi_sqlite_prepared *look(vsi_sqlite_statements *statements, const char *sql, bool is_borrowers) {
   for (size_t i = 0; i < statements->count; i++) {
     vsi_sqlite_prepared *at = &statements->all[i];
     if (sqlite3_stmt_busy(at->statement) || (at->is_borrowers && !is_borrowers)) continue;
-    if (strcmp(sqlite3_sql(at->statement), sql) == 0) return at;
+    if (is_text_of(at->statement, sql)) return at;
   }
   return NULL;
 }
@@ -64,13 +74,15 @@ int vsi_sqlite_statements_find(vsi_sqlite_statements *statements, sqlite3 *db, c
     return SQLITE_OK;
   }
   sqlite3_stmt *made = NULL;
-  int result = sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, &made, NULL);
+  const char *tail = "";
+  int result = sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, &made, &tail);
   if (!result && !made) result = SQLITE_MISUSE; /* only a comment */
-  if (result) return result;
-  found = make_place(statements);
-  if (!found) {
+  if (!result && *vsi_sqlite_text_rest(tail)) result = VSI_SQLITE_SEVERAL;
+  found = result ? NULL : make_place(statements);
+  if (!result && !found) result = SQLITE_NOMEM;
+  if (result) {
     sqlite3_finalize(made);
-    return SQLITE_NOMEM;
+    return result;
   }
   *found = (vsi_sqlite_prepared){made, ++statements->looks, is_borrowers};
   statements->prepared++;

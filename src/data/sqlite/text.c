@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "data/sqlite/text.h"
 
+#include <ctype.h>
 #include <string.h>
 
 #include "base/ascii.h"
@@ -12,4 +13,18 @@ bool vsi_sqlite_text_cites(const char *message) {
     if ((first == 'x' || first == 'X') && at[2] == '\'') return true;
   }
   return strstr(message, "string literal") != NULL;
+}
+
+const char *vsi_sqlite_text_rest(const char *sql) {
+  for (;;) {
+    while (isspace((unsigned char)*sql) || *sql == ';') sql++;
+    if (sql[0] == '-' && sql[1] == '-') {
+      sql += strcspn(sql, "\n");
+    } else if (sql[0] == '/' && sql[1] == '*') {
+      const char *end = strstr(sql + 2, "*/");
+      sql = end ? end + 2 : sql + strlen(sql);
+    } else {
+      return sql;
+    }
+  }
 }
