@@ -609,10 +609,9 @@ static void publication_of_all_tables_blocks_no_job(void **state) {
   shop s;
   vestry_jobs *jobs;
   bool has_run = false;
-  shop_begin(&s, (vestry_postgres_pool_options){0});
+  shop_begin(&s, (vestry_postgres_pool_options){.setup = "SET client_min_messages = error"});
   assert_int_equal(vestry_jobs_create(s.pool, &(vestry_jobs_options){.keep_ms = 1}, &jobs), VESTRY_OK);
   assert_int_equal(vestry_jobs_on(jobs, "see", do_nothing, NULL), VESTRY_OK);
-  shop_do(&s, "SET client_min_messages = error");
   shop_do(&s, "CREATE PUBLICATION everything FOR ALL TABLES");
   vestry_jobs_stats stats = {0};
   while (stats.removed_count < 2) { /* the end of a later job removes a job */

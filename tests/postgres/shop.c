@@ -91,6 +91,17 @@ void shop_do(shop *s, const char *sql) {
   assert_int_equal(vestry_sql_run_alone(s->pool, sql, NULL, NULL, NULL), VESTRY_OK);
 }
 
+static vestry_err set_by_libpq(vestry_sql_transaction *transaction, void *sql) {
+  PGresult *result = PQexec(vestry_postgres_handle(transaction), sql);
+  const bool is_set = PQresultStatus(result) == PGRES_COMMAND_OK;
+  PQclear(result);
+  return is_set ? VESTRY_OK : VESTRY_IO;
+}
+
+void shop_set(shop *s, const char *sql) {
+  assert_int_equal(vestry_sql_act(s->pool, VESTRY_SQL_WRITE, set_by_libpq, (void *)(uintptr_t)sql), VESTRY_OK);
+}
+
 vestry_postgres_pool_stats shop_stats(shop *s) {
   vestry_postgres_pool_stats stats = {0};
   vestry_postgres_pool_stats_get(s->pool, &stats);

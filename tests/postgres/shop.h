@@ -31,6 +31,8 @@ void shop_end(shop *s);
 /* Use the pool: return the number that a query finds, or run a statement that must succeed. */
 int64_t shop_number(shop *s, const char *sql);
 void shop_do(shop *s, const char *sql);
+/* Set values for the session of a connection of the pool, by libpq, so that the pool does not notice. */
+void shop_set(shop *s, const char *sql);
 vestry_postgres_pool_stats shop_stats(shop *s);
 
 #endif

@@ -298,8 +298,7 @@ static void bytes_are_read_despite_changed_session_settings(void **state) {
   assert_int_equal(vestry_jobs_create(s.pool, NULL, &jobs), VESTRY_OK);
   assert_int_equal(vestry_jobs_on(jobs, "see", see, seen), VESTRY_OK);
   assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_WRITE, order_see, jobs), VESTRY_OK);
-  shop_do(&s, "SET bytea_output = escape");
-  shop_do(&s, "SET standard_conforming_strings = off");
+  shop_set(&s, "SET bytea_output = escape; SET standard_conforming_strings = off");
   assert_int_equal(vestry_jobs_step(jobs, &has_run), VESTRY_OK);
   assert_string_equal(seen, "a payload");
   assert_int_equal(shop_stats(&s).connects_count, 1);
@@ -326,26 +325,50 @@ static void new_connections_keep_the_search_path(void **state) {
   postgres_server_run(shop_server(), "ALTER ROLE postgres RESET search_path; DROP SCHEMA blue, green CASCADE");
 }
 
-/* Commands that undo the settings of the role, of the application's setup, and those that the library needs. */
-static void reset_connection_is_replaced(void **state) {
+/* Commands that change or undo the settings of the role, of the application's setup, and those that the library needs.
+ * The next thread that gets the connection must not get them. */
+static void connection_with_changed_settings_is_replaced(void **state) {
   (void)state;
-  static const char *const resets[] = {"DISCARD ALL", "RESET ALL", " reset /* each */\n all ; -- one",
-                                       "RESET search_path", "DISCARD PLANS"};
-  for (size_t r = 0; r < sizeof resets / sizeof *resets; r++)
+  static const struct {
+    const char *sql;
+    bool is_replaced, is_logged;
+  } rows[] = {{"DISCARD ALL", true, false},
+              {"RESET ALL", true, false},
+              {" reset /* each */\n all ; -- one", true, false},
+              {"RESET search_path", true, false},
+              {"SET search_path = other", true, true},
+              {"-- local\n set /* local */ session search_path TO other", true, true},
+              {"SET ROLE other", true, true},
+              {"SELECT set_config('search_path', '', false)", true, true},
+              {"SELECT pg_catalog.SET_CONFIG('vestry.true', 'true', false)", true, true},
+              {"set\nlocal search_path = other", false, false},
+              {"SET TRANSACTION ISOLATION LEVEL READ COMMITTED", false, false},
+              {"SELECT set_config('search_path', 'other', true)", false, false},
+              {"SET CONSTRAINTS ALL DEFERRED", false, false},
+              {"DISCARD PLANS", false, false}};
+  alter("DROP ROLE IF EXISTS other; CREATE ROLE other");
+  for (size_t r = 0; r < sizeof rows / sizeof *rows; r++)
     for (size_t i = 0; i < KINDS; i++) {
-      const bool is_alone = kinds[i] == 0, is_all = r < 3;
+      const bool is_alone = kinds[i] == 0;
       if (!is_alone && r == 0) continue; /* it cannot run in a transaction */
+      if (!is_alone && kinds[i] != VESTRY_SQL_WRITE && strstr(rows[r].sql, "ISOLATION")) continue;
       shop s;
       char text[64] = "";
       shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1, .setup = "SET search_path = shop, public"});
-      assert_int_equal(run_as(&s, kinds[i], resets[r], NULL), VESTRY_OK);
+      assert_int_equal(run_as(&s, kinds[i], rows[r].sql, NULL), VESTRY_OK);
+      assert_int_equal(s.th.log_lines, rows[r].is_logged);
+      assert_int_equal(run_as(&s, kinds[i], rows[r].sql, NULL), VESTRY_OK);
+      assert_int_equal(s.th.log_lines, rows[r].is_logged);
       assert_int_equal(vestry_sql_run_alone(s.pool, "SHOW search_path", NULL, read_text, text), VESTRY_OK);
-      assert_string_equal(text, r == 3 ? "\"$user\", public" : "shop, public");
+      assert_string_equal(text, "shop, public");
+      assert_int_equal(vestry_sql_run_alone(s.pool, "SELECT current_user", NULL, read_text, text), VESTRY_OK);
+      assert_string_equal(text, "postgres");
       assert_int_equal(vestry_sql_run_alone(s.pool, "SHOW statement_timeout", NULL, read_text, text), VESTRY_OK);
       assert_string_equal(text, "10s");
-      assert_int_equal(shop_stats(&s).connects_count, is_all ? 2 : 1);
+      assert_int_equal(shop_stats(&s).connects_count, rows[r].is_replaced ? 3 : 1);
       shop_end(&s);
     }
+  alter("DROP ROLE other");
 }
 
 /* A schema that comes earlier in the search_path is created between the tables of two parts. */
@@ -645,7 +668,7 @@ int main(void) {
       cmocka_unit_test(required_settings_override_role_and_setup),
       cmocka_unit_test(bytes_are_read_despite_changed_session_settings),
       cmocka_unit_test(new_connections_keep_the_search_path),
-      cmocka_unit_test(reset_connection_is_replaced),
+      cmocka_unit_test(connection_with_changed_settings_is_replaced),
       cmocka_unit_test(new_tables_are_created_beside_the_existing_ones),
       cmocka_unit_test(statement_names_depend_only_on_their_text),
       cmocka_unit_test(only_session_mode_pooler_is_accepted),

@@ -26,7 +26,8 @@ typedef struct vsi_postgres_loan {
   bool is_lost;      /* the connection was lost since it was checked out */
   bool is_conflict;  /* the transaction may succeed if it is begun again */
   bool is_stale;     /* the same, because the definitions of a statement have changed */
-  bool is_reset;     /* its settings or statements may have been reset: it is closed when it is released */
+  bool is_reset;     /* its settings may have been changed, or its statements dropped: it is closed when it is
+                        released */
   bool begins_again; /* the caller begins again by itself */
   bool *has_met;     /* whether it has begun again because a unique value existed (reach.c); NULL: it does not begin
                         again for this reason */
@@ -55,6 +56,7 @@ struct vsi_postgres_pool {
   vestry_postgres_pool_stats stats;   /* guarded by lock */
   LIST_HEAD(, vsi_postgres_ear) ears; /* guarded by lock: receivers of commits */
   unsigned followers_count;           /* guarded by lock: followers that are GOING */
+  bool has_said_set;                  /* guarded by lock: a setting of a session was logged */
   vsi_postgres_loan loans[];          /* options.connections_count of them, and VSI_POSTGRES_ASIDE */
 };
 

@@ -161,14 +161,52 @@ static void count_prepared(vsi_postgres_pool *pool) {
   vsi_mutex_unlock(&pool->lock);
 }
 
-/* Return whether a command has reset all settings of the connection. */
-static bool has_reset(PGresult *result, const char *sql) {
+static bool is_word(const char *at, const char *word) {
+  const size_t len = strlen(word);
+  return strncasecmp(at, word, len) == 0 && !vsi_sql_is_word(at[len]);
+}
+
+/* Return whether a SET is for the session, and not for its transaction. */
+static bool is_set_of_session(const char *sql) {
   char shown[SHOWN_BYTES];
-  if (strcmp(PQcmdStatus(result), "RESET") != 0) return strcmp(PQcmdStatus(result), "DISCARD ALL") == 0;
   vsi_sql_show(VSI_SQL_POSTGRES, sql, shown, sizeof shown); /* without comments */
-  size_t len = strlen(shown);
-  while (len && !vsi_sql_is_word(shown[len - 1])) len--;
-  return len > 3 && strncasecmp(shown + len - 3, "all", 3) == 0 && !vsi_sql_is_word(shown[len - 4]);
+  const char *at = shown;
+  while (*at && !vsi_sql_is_word(*at)) at++;
+  while (vsi_sql_is_word(*at)) at++;
+  while (*at && !vsi_sql_is_word(*at)) at++;
+  return !is_word(at, "local") && !is_word(at, "transaction");
+}
+
+/* Return whether a statement sets a value for the session. The third argument of set_config is true for a value that
+ * ends with the transaction. */
+static bool has_set(PGresult *result, const char *sql) {
+  if (strcmp(PQcmdStatus(result), "SET") == 0) return is_set_of_session(sql);
+  const char *call = strcasestr(sql, "set_config");
+  return call && !strcasestr(call, "true)");
+}
+
+static void say_set(vsi_postgres_loan *loan, const char *sql) {
+  vsi_postgres_pool *pool = loan->pool;
+  const vsi_call call = vsi_postgres_pool_call(pool, "vestry_sql_run");
+  char shown[SHOWN_BYTES];
+  vsi_mutex_lock(&pool->lock);
+  const bool is_said = pool->has_said_set;
+  pool->has_said_set = true;
+  vsi_mutex_unlock(&pool->lock);
+  if (is_said) return;
+  vsi_sql_show(VSI_SQL_POSTGRES, sql, shown, sizeof shown);
+  vsi_log(pool->is.host, VESTRY_LOG_WARN,
+          "%s, %s: %s: a setting of the session would also apply to the next thread that gets the connection, so the "
+          "connection is closed when it is released; use SET LOCAL in a transaction, or options.setup",
+          call.function, call.name, shown);
+}
+
+/* Note whether a command has changed settings of the connection, which the next thread must not get. */
+static void note_settings(vsi_postgres_loan *loan, PGresult *result, const char *sql) {
+  const char *tag = PQcmdStatus(result);
+  const bool is_set = has_set(result, sql);
+  if (is_set) say_set(loan, sql);
+  if (is_set || strcmp(tag, "RESET") == 0 || strcmp(tag, "DISCARD ALL") == 0) loan->is_reset = true;
 }
 
 /* Run a statement. again: the caller begins again after BUSY. */
@@ -182,7 +220,7 @@ static vestry_err execute(vsi_postgres_loan *loan, const char *sql, const values
   *ret_result = ran.result;
   if (ran.is_new) count_prepared(loan->pool);
   if (vsi_postgres_is_done(ran.result)) {
-    if (has_reset(ran.result, sql)) loan->is_reset = true;
+    note_settings(loan, ran.result, sql);
     return VESTRY_OK;
   }
   loan->is_stale = ran.is_stale || (ran.is_doubted && again);
