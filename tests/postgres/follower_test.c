@@ -202,6 +202,22 @@ static void many_subtransactions_use_bounded_memory(void **state) {
   shown_close(&s);
 }
 
+/* The record of the rewrite may be in the page of the WAL with which the next start begins. */
+static void rewritten_system_table_does_not_restart_again_and_again(void **state) {
+  (void)state;
+  shown_site s;
+  shown_open(&s, channels, NULL);
+  size_t eight = shown_watch(&s, eighth, NULL);
+  for (int i = 0; i < 4; i++) {
+    const uint64_t starts_count = shown_stats(&s).starts_count;
+    shown_run(&s, "VACUUM FULL pg_auth_members");
+    UNTIL(shown_stats(&s).starts_count > starts_count);
+    shown_settle_again(&s, eight);
+    assert_in_range(shown_stats(&s).starts_count - starts_count, 1, 2);
+  }
+  shown_close(&s);
+}
+
 #define TEST(name) cmocka_unit_test(name)
 
 int main(void) {
@@ -212,6 +228,7 @@ int main(void) {
       TEST(follower_holds_back_no_wal_and_no_commit),
       TEST(large_transaction_uses_bounded_memory),
       TEST(many_subtransactions_use_bounded_memory),
+      TEST(rewritten_system_table_does_not_restart_again_and_again),
       TEST(promoted_standby_is_followed),
   };
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;

@@ -72,6 +72,7 @@ struct vsi_postgres_follower {
   bool has_transactions;
   vsi_postgres_catalog *catalogs;
   size_t catalogs_count;
+  uint64_t from;                      /* position at which following began */
   uint64_t records_told;              /* records of the stream that are counted in stats */
   uint64_t last_look_ns, last_new_ns; /* new: WAL came */
   uint32_t look_ms;
@@ -162,9 +163,12 @@ static vestry_err look(follower *f) {
 
 /* ---------------------------------------------------------------------------------------------- beginning --------- */
 
+/* The stream begins with a page, and so with records from before the start. The page may contain the record that has
+ * caused this start, because a system table was rewritten; taken again, it would cause one start after the other until
+ * the server has written another page. */
 static vestry_err take_record(const vsi_postgres_record *record, void *ctx) {
   follower *f = ctx;
-  return vsi_postgres_transactions_take(&f->transactions, record);
+  return record->at < f->from ? VESTRY_OK : vsi_postgres_transactions_take(&f->transactions, record);
 }
 
 /* Pass on that entries of a leaf of an index have moved to another leaf (index.c). */
@@ -288,6 +292,7 @@ static vestry_err begin(follower *f) {
   if (!error) error = find_catalogs(f);
   if (error) return error;
   begin_transactions(f, &is);
+  f->from = place.at;
   error = vsi_postgres_stream_start(&f->stream, &call, &place,
                                     &(vsi_postgres_wal_options){.host = f->is.host,
                                                                 .format = is.format,
