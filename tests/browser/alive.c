@@ -5,7 +5,7 @@
  *   GET /bare        the same with data-init alone
  *   POST /say        the body is the number shown from now on
  *   POST /end        ends streams /stream/b cleanly
- *   POST /forbid     streams get 403 from now on, and the page shows this
+ *   POST /forbid     streams get 403 from now on, and the page shows this; POST /permit: no more
  *   GET /seen        as JSON: streams opened and open, those that expired, answers
  * LEASE_MS in the environment: of the streams. */
 #include <pthread.h>
@@ -90,13 +90,21 @@ static vestry_err end(const vestry_request *req, vestry_reply *reply, void *ctx)
   return vestry_reply_status(reply, 204);
 }
 
-static vestry_err forbid(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  struct app *app = ctx;
-  (void)req;
+static vestry_err set_forbidden(struct app *app, vestry_reply *reply, bool is) {
   pthread_mutex_lock(&app->lock);
-  app->is_forbidden = true;
+  app->is_forbidden = is;
   pthread_mutex_unlock(&app->lock);
   return vestry_reply_status(reply, 204);
+}
+
+static vestry_err forbid(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  (void)req;
+  return set_forbidden(ctx, reply, true);
+}
+
+static vestry_err permit(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  (void)req;
+  return set_forbidden(ctx, reply, false);
 }
 
 static vestry_err seen(const vestry_request *req, vestry_reply *reply, void *ctx) {
@@ -127,6 +135,7 @@ int main(int argc, char **argv) {
   vestry_route(v, "POST", "/say", say, &app);
   vestry_route(v, "POST", "/end", end, &app);
   vestry_route(v, "POST", "/forbid", forbid, &app);
+  vestry_route(v, "POST", "/permit", permit, &app);
   vestry_route(v, "GET", "/seen", seen, &app);
   program_wait(&app.program);
   return program_finish(&app.program);

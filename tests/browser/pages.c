@@ -11,6 +11,8 @@
  *   GET /big           with 200,000 bytes
  *   GET /over          its render returns 204 when the text is "over"
  *   GET /allowed       its function allow admits logged-in users
+ *   GET /room          404 while the text is "deleted"
+ *   GET /still         its stream gets 410 while the text is "still"
  *   POST /text         the body is the text from now on; POST /text/{user}: a user's text
  *   POST /first        restores the initial state
  *   POST /draft        from the page: the signal `draft`
@@ -129,6 +131,17 @@ static vestry_err strict(const vestry_request *req, vestry_reply *reply, void *c
 static vestry_err own(const vestry_request *req, vestry_reply *reply, void *ctx) {
   if (!vestry_session_user(req)) return vestry_reply_redirect(reply, 303, "/login");
   return vestry_page_serve(req, reply, ((struct app *)ctx)->page, NULL);
+}
+
+static vestry_err room(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  return text_is(app, "deleted") ? VESTRY_NOT_FOUND : vestry_page_serve(req, reply, app->page, NULL);
+}
+
+static vestry_err still(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  if (req->is_datastar && text_is(app, "still")) return vestry_reply_status(reply, 410);
+  return vestry_page_serve(req, reply, app->page, NULL);
 }
 
 static vestry_err ask_login(const vestry_request *req, vestry_reply *reply, void *ctx) {
@@ -263,6 +276,8 @@ int main(int argc, char **argv) {
   vestry_route(v, "GET", "/shared", shared, &app);
   vestry_route(v, "GET", "/strict", strict, &app);
   vestry_route(v, "GET", "/own", own, &app);
+  vestry_route(v, "GET", "/room", room, &app);
+  vestry_route(v, "GET", "/still", still, &app);
   vestry_route(v, "GET", "/login", ask_login, &app);
   vestry_route(v, "POST", "/login", login, &app);
   vestry_route(v, "POST", "/logout", logout, &app);

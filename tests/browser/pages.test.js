@@ -477,6 +477,72 @@ test('d19: a log-out elsewhere ends the stream, and the page leads to the login'
 });
 
 // capability: D19
+test('d19: a page that was deleted while its tab was offline is loaded again after four refusals', async (t) => {
+  const { proxy, session, post, streams } = await start(t, { isQuiet: true });
+  const { tab, problems } = await session();
+  const each = await tab(`${proxy.url}room`);
+  await streams(1);
+  await post('text', 'here');
+  await text(each, 'here'); // a tab whose stream never opened would not load its page again at once
+  let refused = 0;
+  each.page.on('response', (answer) => (refused += answer.status() === 404 && 'datastar-request' in answer.request().headers()));
+  proxy.fail = Infinity;
+  proxy.cut();
+  await banner(each, true);
+  await post('text', 'deleted');
+  proxy.fail = 0;
+  await each.until(() => !document.querySelector('.vestry-banner')); // the page of the status 404 has none
+  assert.equal(await each.page.locator('#text').count(), 0);
+  assert.equal(refused, 4);
+  assert.deepEqual(faults(problems), []);
+});
+
+// capability: D19
+test('d19: three refusals by a proxy whose server restarts load no page', async (t) => {
+  const { proxy, session, post, streams } = await start(t, { isQuiet: true });
+  const { tab, problems } = await session();
+  const each = await tab(proxy.url);
+  await streams(1);
+  await post('text', 'here');
+  await text(each, 'here');
+  await each.page.evaluate(() => (window.isFirst = true));
+  proxy.failWith = 404;
+  for (const change of ['once', 'twice']) {
+    proxy.fail = 3;
+    proxy.cut();
+    await banner(each, true);
+    await post('text', change);
+    await text(each, change);
+    await banner(each, false);
+  }
+  assert.equal(proxy.failed, 6);
+  assert.equal(await each.page.evaluate(() => window.isFirst), true);
+  assert.deepEqual(faults(problems), []);
+});
+
+// capability: D19
+test('d19: a page whose stream alone is refused gives up, and shows this; it tries again when online', async (t) => {
+  const { server, session, post, streams } = await start(t);
+  const { context, tab, problems } = await session();
+  await context.addInitScript(() => sessionStorage.setItem('vestry-expelled', Date.now())); // it was loaded again before
+  await post('text', 'still');
+  const each = await tab(`${server.url}still`);
+  await banner(each, true);
+  await each.until(() => document.querySelector('.vestry-banner').textContent === 'This page cannot be updated at the moment.');
+  await pause(3 * PATIENCE_MS); // a broken stream would be opened again
+  assert.equal(await each.page.evaluate(() => window.attempts.length), 1);
+  assert.equal(await each.page.textContent('.vestry-banner'), 'This page cannot be updated at the moment.');
+  await post('text', 'open');
+  await each.page.evaluate(() => dispatchEvent(new Event('online')));
+  await text(each, 'open');
+  await banner(each, false);
+  await streams(1);
+  await post('text', 'and then');
+  await text(each, 'and then');
+  assert.deepEqual(faults(problems), []);
+});
+
+// capability: D19
 test('d19: a stream that the page has ended is not opened again', async (t) => {
   const { server, session, post, streams, seen } = await start(t);
   const { tab, problems } = await session();

@@ -6,7 +6,7 @@ const http = require('node:http');
 const { once } = require('node:events');
 
 /** Start a proxy in front of a server.
- *  fail        number of next streams that get 502
+ *  fail        number of next streams that get `failWith`, a status (502)
  *  cutAfter    cut each open stream after this number of further bytes; null: do not
  *  end()       end open streams, as if the server had ended them
  *  lose()      open streams pass no more data, without a close; new ones do
@@ -18,7 +18,7 @@ const { once } = require('node:events');
  *  isStripping  of requests and responses, pass only headers of HTTP itself, and those that describe the content
  *  streams     all so far: { text, open, retry, contents(), signs() } */
 async function startProxy(t, server) {
-  const proxy = { fail: 0, refuse: 0, answers: 0, isSwallowing: false, isHolding: false, cutsMs: 0, isStripping: false, streams: [], failed: 0 };
+  const proxy = { fail: 0, failWith: 502, refuse: 0, answers: 0, isSwallowing: false, isHolding: false, cutsMs: 0, isStripping: false, streams: [], failed: 0 };
   const sockets = new Set();
   const held = []; // work to do when the network is back
 
@@ -95,7 +95,7 @@ async function startProxy(t, server) {
     if (isStream && proxy.fail) {
       proxy.fail--;
       proxy.failed++;
-      answer.writeHead(502).end();
+      answer.writeHead(proxy.failWith).end();
       return;
     }
     if (request.headers['vestry-lease']) proxy.answers++;

@@ -76,7 +76,7 @@ typedef struct vestry_pages_options {
   size_t secret_len;
   const char *offline_text;  /**< text of the banner (vestry_render_head) while the stream is broken
                                   ["Offline. Trying again…"]. Copied */
-  const char *failing_text;  /**< text of the banner while renders fail
+  const char *failing_text;  /**< text of the banner while renders fail, or the stream is refused
                                   ["This page cannot be updated at the moment."]. Copied */
   vestry_runtime *runtime;   /**< renders pages; borrowed. NULL: a runtime of threads_count threads; for an instance
                                   without threads (VESTRY_THREADS_NONE, vestry/runtime.h), the runtime of that
@@ -222,7 +222,9 @@ VESTRY_API vestry_err vestry_render_begin(vestry_render *render, vestry_html *ht
  *  - opens a new one when the server has ended the stream, then at growing intervals, unless the server ended it by a
  *    status of 204;
  *  - uses long polls where a proxy holds back or cuts streams (docs/guide/proxies.md);
- *  - reloads the page after 401 or 403, at most once in five minutes while no stream opens;
+ *  - reloads the page after 401, 403 or 410, and after four responses in a row of other statuses from 400 to 499 (408,
+ *    425 and 429 do not count); at most once in five minutes while no stream opens. Until then it sets the signal
+ *    _vestry.failing, and tries about once a minute, when the tab is shown, and when the browser is online again;
  *  - waits until the tab is shown, if it was loaded in the background or hidden while its stream was broken;
  *  - sets the signal _vestry.offline while the stream is broken.
  *  It needs no inline style or script. A Content-Security-Policy needs only the script-src that the Datastar client

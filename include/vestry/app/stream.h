@@ -23,8 +23,9 @@ extern "C" {
  *    hidden. A reopened stream begins anew: its handler sends the current state. Last-Event-ID is sent within the
  *    client's own attempts.
  *  - A stream that the server ends cleanly (VESTRY_CAUSE_CLOSED, as by close-sse; a status of 204) is not reopened,
- *    unless options->retry is VESTRY_RETRY_ALWAYS. After 401 or 403 the tab reloads its page; at most once in five
- *    minutes while none of its streams opens.
+ *    unless options->retry is VESTRY_RETRY_ALWAYS. After 401, 403 or 410, and after four responses in a row of other
+ *    statuses from 400 to 499 (408, 425 and 429 do not count), the tab reloads its page; at most once in five minutes
+ *    while none of its streams opens. Until then the stream is requested about once a minute.
  *  - The element has the class vestry-banner (vestry_render_head has a style), and needs no inline style or script.
  *    Each stream begins with an empty patch of signals, and its heartbeats are such patches, too.
  *  - The request contains the signal tabId only (vestry/app/tab.h), because signals of a GET are part of its URL: a

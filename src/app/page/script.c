@@ -107,6 +107,7 @@ static vestry_err put_element(vestry_html *html, const vestry_page *page, const 
   const vsi_care care = {.is_over = "$_vestry.over",
                          .is_offline = "$_vestry.offline",
                          .set_offline = "$_vestry.offline = is",
+                         .give_up = "$_vestry.offline = false, $_vestry.failing = true",
                          .reload = reload,
                          .is_open_hidden = page->when_hidden == VESTRY_HIDDEN_OPEN,
                          .heartbeat_ms = vsi_group_heartbeat_ms(pages->v->group),

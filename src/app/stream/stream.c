@@ -24,6 +24,13 @@
  * Events of the client. `retrying`: the client handles the failure itself, for as long as it may wait. `finished`: if
  * the client has reported this for all requests that were begun, the stream was ended and not broken.
  *
+ * Refusals. The client repeats a request after every status from 400 on, without end. However, a page that was deleted
+ * or may not be seen any more does not come back, so after a refusal (4xx) the tab loads the page again, whose answer
+ * shows the reason. A proxy whose server restarts may answer 404 for a moment, so only 401, 403 and 410 count at once,
+ * and other refusals when they are the fourth in a row. If the tab may not load the page again, the element gives up:
+ * it shows this, and tries only once a minute. The request is aborted by a timer, because client 1.0.2 would begin
+ * another attempt after an abort within its event.
+ *
  * The banner is hidden without an inline style, so that it is hidden under a policy that forbids inline styles, and
  * before the client runs. */
 #include "app/stream/stream.h"
@@ -41,11 +48,12 @@ void vsi_care_begin(vestry_html *html) {
   vestry_html_add(html,
                   " data-on:datastar-fetch=\"const {el: of, type, argsRaw} = evt.detail;"
                   " if (of !== el) return;"
-                  " if (type.startsWith('datastar-')) el.seen = Date.now(), el.hears(type, argsRaw),"
+                  " if (type.startsWith('datastar-')) el.seen = Date.now(), el.refused = 0, el.hears(type, argsRaw),"
                   " el.answers?.(argsRaw.lease);"
                   " if (type === 'started') el.got = 0, el.live++, el.lease = '';"
-                  " if (type === 'retrying' && !el.tried?.()) el.seen = Date.now() + %d, el.setOffline(true);"
-                  " if (type === 'error' && ['401', '403'].includes(argsRaw.status)) el.expelled();"
+                  " if (type === 'error') el.refuses(Number(argsRaw.status));"
+                  " if (type === 'retrying' && !el.isGivenUp && !el.tried?.())"
+                  " el.seen = Date.now() + %d, el.setOffline(true);"
                   " if (type === 'finished' && !--el.live && el.run && !el.isOver()) el.ended()\"",
                   VSI_CARE_RETRY_MOST_MS);
   vestry_html_add(html, " data-init=\"el.isAgain = !!el.open; el.live = 0;");
@@ -53,19 +61,38 @@ void vsi_care_begin(vestry_html *html) {
 
 /* If a user may see the page but not its stream, reloading would loop, and discard typed text. Therefore a tab that has
  * had no stream since its last such reload reloads at most once in five minutes. */
-enum { EXPELLED_APART_MS = 300000 };
+enum { EXPELLED_APART_MS = 300000, REFUSED_COUNT = 4, GIVEN_UP_MS = 60000 };
+
+/* The reaction to a refusal, and the end of the attempts if the tab may not load the page again. */
+static void put_refusals(vestry_html *html, const vsi_care *care) {
+  vestry_html_add(
+      html,
+      " const giveUp = () => {"
+      " const of = el.run;"
+      " el.isGivenUp = true;"
+      " setTimeout(() => { of?.abort(); if (el.run === of) el.run = null, el.seen = Infinity, %-s });"
+      " setTimeout(() => el.run || %-s || !el.isConnected || el.open(), %d * (0.75 + Math.random() / 2)) };",
+      care->give_up, vsi_care_is_away(care), GIVEN_UP_MS);
+  vestry_html_add(html,
+                  " el.refused = 0;"
+                  " el.refuses = (status) => {"
+                  " if (status > 499 || [408, 425, 429].includes(status)) el.refused = 0;"
+                  " else if (++el.refused > %d || [401, 403, 410].includes(status)) el.expelled() };",
+                  REFUSED_COUNT - 1);
+}
 
 static void put_functions(vestry_html *html, const vsi_care *care) {
+  put_refusals(html, care);
   vestry_html_add(html,
                   " const reloaded = (now) => { try {"
                   " if (now) sessionStorage.setItem('vestry-expelled', now);"
                   " return Number(sessionStorage.getItem('vestry-expelled')) } catch { return 0 } };"
                   " el.isOver = () => %-s; el.isOffline = () => %-s; el.setOffline = (is) => { %-s };"
                   " el.expelled = () => {"
-                  " if (!el.heard && (performance.now() < 10000 || Date.now() - reloaded() < %d)) return;"
+                  " if (!el.heard && (performance.now() < 10000 || Date.now() - reloaded() < %d)) return giveUp();"
                   " reloaded(Date.now()); %-s };"
                   " el.open = () => { el.run?.abort(); el.run = new AbortController(); el.seen = Date.now();"
-                  " el.request() };"
+                  " el.isGivenUp = false; el.request() };"
                   " el.ends?.disconnect(); el.ends = new MutationObserver(() => { if (el.isConnected) return;"
                   " el.ends.disconnect(); el.run?.abort(); el.run = null });"
                   " for (let at = el.parentNode; at; at = at.parentNode) el.ends.observe(at, {childList: true});",
@@ -155,6 +182,7 @@ vestry_err vestry_html_stream(vestry_html *html, const vestry_request *req, cons
   const vsi_care care = {.is_over = "el.over",
                          .is_offline = "!el.hidden",
                          .set_offline = "el.hidden = !is",
+                         .give_up = "el.hidden = false",
                          .reload = "location.reload()",
                          .is_open_hidden = options.when_hidden == VESTRY_HIDDEN_OPEN,
                          .heartbeat_ms = vsi_group_heartbeat_ms(req->v->group),

@@ -8,11 +8,12 @@
 
 #include "vestry/app/stream.h"
 
-/* The differences between the elements. The first four members are JavaScript in an attribute. */
+/* The differences between the elements. The first five members are JavaScript in an attribute. */
 typedef struct vsi_care {
   const char *is_over;     /* condition: no stream is wanted any more */
   const char *is_offline;  /* condition: the element shows that the stream is broken */
   const char *set_offline; /* statement: shows this if the variable `is` is true, and hides it otherwise */
+  const char *give_up;     /* expression: shows that the stream is refused, and not only broken */
   const char *reload;      /* statement: reloads the page */
   bool is_open_hidden;     /* the stream of a hidden tab stays open */
   uint64_t heartbeat_ms;
@@ -38,7 +39,7 @@ enum { VSI_CARE_RETRY_MOST_MS = 10000 };
  *   `el.poll`                true: the stream is a long poll
  * It can use
  *   `el.open()`              opens the stream anew
- *   `el.expelled()`          reloads the page, but not in a loop
+ *   `el.expelled()`          reloads the page, or gives up if this would be a loop
  *   `el.isAgain`             the element was in the page before
  *   `el.heard`               set by `el.hears` once the events certainly belong to this stream */
 void vsi_care_begin(vestry_html *html);
