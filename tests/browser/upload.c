@@ -3,6 +3,7 @@
  *   GET /        the page
  *   GET /thanks  the target of the second form
  *   GET /kept    a line for each file that was stored, and for each that was dropped
+ *   POST /out    uploads are redirected to GET /login from now on; POST /in: no more
  * With UPLOAD_FOLDER a third form, whose files go to that folder, and are resumable. */
 #include <pthread.h>
 #include <stdio.h>
@@ -20,7 +21,8 @@ struct app {
   vestry_uploads *photos, *notes, *videos;
   vestry_upload_folder *folder; /* NULL: UPLOAD_FOLDER is not set */
   pthread_mutex_t lock;
-  char kept[KEPT_BYTES]; /* guarded by lock */
+  char kept[KEPT_BYTES]; /* guarded by lock, like the next */
+  bool is_out;
 };
 
 struct coming {
@@ -114,6 +116,31 @@ static vestry_err kept(const vestry_request *req, vestry_reply *reply, void *ctx
   return err;
 }
 
+static vestry_err for_users(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  (void)req;
+  pthread_mutex_lock(&app->lock);
+  const bool is_out = app->is_out;
+  pthread_mutex_unlock(&app->lock);
+  if (!is_out) return VESTRY_OK;
+  vestry_err err = vestry_reply_redirect(reply, 303, "/login");
+  return err ? err : VESTRY_FAILED;
+}
+
+static vestry_err set_out(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  pthread_mutex_lock(&app->lock);
+  app->is_out = strcmp(req->path, "/out") == 0;
+  pthread_mutex_unlock(&app->lock);
+  return vestry_reply_status(reply, 204);
+}
+
+static vestry_err login(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  (void)req;
+  struct app *app = ctx;
+  return program_page(&app->program, reply, "Log in", "<p>Log in</p>");
+}
+
 static bool open_folder(struct app *app) {
   const char *path = getenv("UPLOAD_FOLDER");
   const vestry_upload_folder_options folder = {.path = path};
@@ -144,6 +171,11 @@ int main(int argc, char **argv) {
   vestry_route(v, "GET", "/", page, &app);
   vestry_route(v, "GET", "/thanks", thanks, &app);
   vestry_route(v, "GET", "/kept", kept, &app);
+  vestry_route(v, "GET", "/login", login, &app);
+  vestry_route(v, "POST", "/out", set_out, &app);
+  vestry_route(v, "POST", "/in", set_out, &app);
+  vestry_guard(v, "/photos", for_users, &app);
+  vestry_guard(v, "/videos", for_users, &app);
   program_wait(&app.program);
   vestry_uploads_destroy(app.photos);
   vestry_uploads_destroy(app.notes);

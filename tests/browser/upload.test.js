@@ -81,6 +81,7 @@ async function tabOf(t, server, options = {}) {
   const { page } = tab;
   return {
     ...tab,
+    server,
     line,
     problems: session.problems,
     choose: (form, ...files) => page.setInputFiles(`#${form} [type=file]`, files),
@@ -326,6 +327,54 @@ test('l1: a rejection of a resumable file is shown, and not retried', async (t) 
   await tab.until(() => document.querySelector('#videos [role=status]').textContent.startsWith('Not sent: note.txt. '));
   assert.equal((await tab.said()).length, 2);
   assert.deepEqual(folder.kept(), []);
+});
+
+// capability: L1
+test('l1: an upload that is redirected to the log-in page was not sent: it stays chosen, and the tab goes there', async (t) => {
+  const folder = await folderFor(t), tab = await tabFor(t);
+  const states = []; // reported by the page, because it is left at once
+  await tab.page.exposeFunction('note', (...state) => states.push(state));
+  assert.equal((await send('POST', `${tab.server.url}out`)).status, 204);
+  for (const [id, name, size] of [['photos', 'a.png', 10], ['videos', 'a.png', 10], ['videos', 'empty.png', 0]]) {
+    await tab.page.evaluate((of) => {
+      const form = document.getElementById(of), status = form.querySelector('[role=status]'), field = form.querySelector('[type=file]');
+      new MutationObserver(() => window.note(status.textContent, field.files.length, form.getAttribute('aria-busy')))
+        .observe(status, { childList: true, characterData: true, subtree: true });
+    }, id);
+    await tab.choose(id, folder.make(name, size));
+    await tab.press(id);
+    await tab.page.waitForURL(`${tab.line.url}login`);
+    assert.deepEqual(states.splice(0), [[`Sending ${name}…`, 1, 'true'], [`Not sent: ${name}.`, 1, null]]);
+    await tab.page.goto(tab.line.url);
+  }
+  assert.deepEqual(folder.kept(), []);
+  assert.equal(await tab.kept(), '');
+  assert.equal((await send('POST', `${tab.server.url}in`)).status, 204);
+  for (const form of ['photos', 'videos']) {
+    await tab.choose(form, folder.make('a.png', 10));
+    await tab.press(form);
+    await tab.says(form, 'Sent: a.png.');
+  }
+});
+
+// capability: L1
+test('l1: a broken upload that finds the log-in page is resumed after the log-in', async (t) => {
+  const folder = await folderFor(t), file = folder.make('sea.png', SIZE);
+  const tab = await tabFor(t);
+  await sendHalf(tab, folder, file);
+  tab.line.cut();
+  await tab.says('videos', WAITING);
+  assert.equal((await send('POST', `${tab.server.url}out`)).status, 204);
+  tab.line.goOn();
+  await tab.page.waitForURL(`${tab.line.url}login`);
+  assert.equal((await send('POST', `${tab.server.url}in`)).status, 204);
+  await tab.page.goto(tab.line.url);
+  tab.line.passed = 0;
+  await tab.choose('videos', file);
+  await tab.press('videos');
+  await tab.says('videos', 'Sent: sea.png.');
+  assert.ok(tab.line.passed < SIZE - 3 * MIB, `${tab.line.passed} bytes were sent again`);
+  assert.deepEqual(folder.kept(), sumsOf(file));
 });
 
 const GONE = 'Not sent: sea.png. The file was changed or removed after it was chosen: choose it again.';

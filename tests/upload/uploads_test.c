@@ -30,6 +30,8 @@ typedef struct suite {
   int done, guarded;
   char field[64];         /* the field that `done` found */
   vestry_err guard_error; /* result of the guard */
+  bool is_out;            /* the guard redirects to the log-in page */
+  int status;             /* of `done`; 0: 201 */
   size_t largest;         /* largest piece */
 } suite;
 
@@ -98,13 +100,17 @@ static vestry_err done(const vestry_request *req, vestry_reply *reply, void *app
   const char *field = vestry_request_value(req, VESTRY_IN_FORM, "title");
   s->done++;
   snprintf(s->field, sizeof s->field, "%s", field ? field : "(none)");
-  return vestry_reply_status(reply, 201);
+  if (s->status == 303) return vestry_reply_redirect(reply, 303, "/films");
+  return vestry_reply_status(reply, s->status ? s->status : 201);
 }
 
 static vestry_err look(const vestry_request *req, vestry_reply *reply, void *app) {
   suite *s = app;
-  (void)reply;
   s->guarded++;
+  if (s->is_out) {
+    assert_int_equal(vestry_reply_redirect(reply, 303, "/login"), VESTRY_OK);
+    return VESTRY_FAILED;
+  }
   const char *field = vestry_request_value(req, VESTRY_IN_FORM, "pass");
   return field && strcmp(field, "no") == 0 ? VESTRY_NOT_FOUND : s->guard_error;
 }
@@ -345,6 +351,42 @@ static void invalid_form_aborts_all_files(void **state) {
     assert_int_equal(s.done, 0);
     end_suite(&s);
   }
+}
+
+/* A script that sends the form follows redirects unseen. So it gets the redirect of `done` as a 200 with a header, which
+ * neither a guard's redirect nor a rejection has. */
+/* capability: L1 */
+static void script_gets_a_confirmation_instead_of_a_redirect(void **state) {
+  (void)state;
+  static const char body[] = FILE_("a", "x") "1\r\n--XyZ--";
+  static const struct {
+    int status;
+    bool is_out, is_script;
+    int answer;
+    const char *kept, *location;
+  } cases[] = {
+      {303, false, true, 200, "303", "/films"}, {303, false, false, 303, "", "/films"},
+      {201, false, true, 201, "201", ""},       {422, false, true, 422, "", ""},
+      {303, true, true, 303, "", "/login"},
+  };
+  suite s;
+  begin_with(&s, (vestry_uploads_options){.max_file_bytes = 0});
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    char value[40];
+    s.status = cases[i].status;
+    s.is_out = cases[i].is_out;
+    wire r = {.method = "POST", .path = "/files", .headers = {FORM}, .body = body, .body_len = strlen(body)};
+    if (cases[i].is_script) r.headers[1] = (vestry_header){"Vestry-Upload", "1"};
+    wire_request(&s.on, &r, NULL, NULL);
+    assert_int_equal(r.status, cases[i].answer);
+    (void)wire_value(&r, "Vestry-Kept", value, sizeof value);
+    assert_string_equal(value, cases[i].kept);
+    (void)wire_value(&r, "Location", value, sizeof value);
+    assert_string_equal(value, cases[i].location);
+    wire_finish(&r);
+  }
+  assert_int_equal(s.count, 4);
+  end_suite(&s);
 }
 
 /* The first of three files has ended, and the end of the second fails. The first stays ended, and is not aborted as
@@ -657,6 +699,7 @@ int main(void) {
       cmocka_unit_test(empty_body_is_a_file),
       cmocka_unit_test(form_files_and_fields_are_parsed),
       cmocka_unit_test(invalid_form_aborts_all_files),
+      cmocka_unit_test(script_gets_a_confirmation_instead_of_a_redirect),
       cmocka_unit_test(failed_end_aborts_only_later_files),
       cmocka_unit_test(form_fields_are_bounded_in_total),
       cmocka_unit_test(pushed_uploads_are_limited_per_person),

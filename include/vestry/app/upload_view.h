@@ -50,9 +50,11 @@ typedef struct vestry_upload_view_options {
  *      _uploadText     the state in words: once at the beginning, and once at the end
  *
  *  The display has a progress bar, a button, and a status, which a screen reader reads out; its class is vestry-upload.
- *  After success the form is emptied. A redirect to another address of this site (vestry_reply_redirect) is followed,
- *  unless it is the address of the page. While a form is sent, it is aria-busy and cannot be sent again. A button in
- *  the form with data-upload-cancel cancels, too.
+ *  After success the form is emptied. The redirect of `done` (vestry_reply_redirect) is followed, unless it is the
+ *  address of the page. The redirect of a guard or of the writer's begin is a rejection: the files were not sent and
+ *  stay selected, and the tab goes to its address. Such a redirect to another site looks like a lost connection,
+ *  because the browser hides it from scripts; answer 401 instead. While a form is sent, it is aria-busy and cannot be
+ *  sent again. A button in the form with data-upload-cancel cancels, too.
  *  It needs no inline script, style or 'unsafe-eval' beyond what the client needs, and patches do not change it.
  *  options  NULL: the defaults
  *  Returns  as vestry_html_add; INVALID also: a malformed signal

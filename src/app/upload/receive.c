@@ -135,12 +135,24 @@ vestry_err vestry_uploads_kept(const vestry_request *req, size_t index, vestry_k
   return VESTRY_OK;
 }
 
+/* Confirm to the script of a page that the files are kept. XMLHttpRequest follows a redirect and reports only the
+ * answer of its target, so the redirect of `done` would look like that of a guard to the log-in page. Therefore it
+ * becomes a 200 with the same Location, which the script follows. */
+static vestry_err confirm(upload *u) {
+  const int status = u->reply->status ? u->reply->status : 204;
+  if (status >= 400 || !vestry_request_header(u->req, VSI_UPLOAD_HEADER)) return VESTRY_OK;
+  vestry_err error = vsi_upload_resume_say_number(u->reply, VSI_KEPT_HEADER, (uint64_t)status);
+  if (!error && status >= 300) u->reply->status = 200;
+  return error;
+}
+
 /* Let the application answer. If `done` fails, the files of a folder are removed. */
 static vestry_err answer(upload *u) {
   const vestry_uploads_options *o = &u->of->options;
   if (o->folder) u->req->own->lent = u;
   vestry_err error = o->done ? o->done(u->req, u->reply, o->app) : VESTRY_OK;
   u->req->own->lent = NULL;
+  if (!error && !u->resume.of) error = confirm(u);
   if (error && u->reply->status < 400) u->reply->status = 0; /* `done` set it before it failed */
   if (u->resume.of)
     vsi_upload_resume_settle(&u->resume, u->files[0], error);

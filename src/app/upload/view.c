@@ -11,6 +11,12 @@
  * user's machine, and the browser knows best how many have left. The browser does not know whether the server has the
  * file, so the display stops at 99, and shows 100 after the server's answer.
  *
+ * Confirmation. An answer of 200 proves nothing: a guard may have redirected the request to the log-in page, which
+ * XMLHttpRequest has followed. The files of a form are kept if the answer has the header Vestry-Kept (receive.c), and a
+ * part of a resumed file if it has Upload-Offset. After any other answer from another address the upload has failed,
+ * and the tab goes to that address. An upload that was refused in this way, or with 401 or 403, is not deleted, so that
+ * it can be resumed after a new log-in.
+ *
  * Resuming. A form whose uploads go to a folder is sent file by file (resume.h). After a failed request, the script
  * queries the server for the offset and never guesses it. The tab stores the address of the upload, so that the same
  * file, if it is selected again after a reload, is resumed as well.
@@ -20,7 +26,7 @@
  *   file     Before each request with bytes of a file, one byte is read at the position where the request begins. A
  *            file that was removed or changed after it was selected cannot be read, and ends the upload. Without this
  *            check a removed file would be sent as an empty one, because the browser then returns the size 0.
- *   server   408, 409, 423, 425, 429 and 5xx are tried again, up to eight times; any other status ends the upload.
+ *   server   408, 409, 423, 425, 429 and 5xx are tried again, up to eight times; any other answer ends the upload.
  *   network  The script waits for the network without limit. It gives up only if the server is reachable but requests
  *            with bytes fail again and again (eight retries) without progress, because a device in between rejects
  *            them.
@@ -36,6 +42,7 @@
 
 #include <string.h>
 
+#include "app/upload/receive.h"
 #include "base/options.h"
 #include "html/builder.h"
 
@@ -69,7 +76,11 @@ static const char words[] =
     ".split('<').map((part, i) => i ? part.slice(part.indexOf('>') + 1) : part).join(' ');"
     " const signs = [['lt', 60], ['gt', 62], ['quot', 34], ['#39', 39], ['amp', 38]];"
     " return signs.reduce((so, [name, code]) => so.split('&' + name + ';').join(String.fromCharCode(code)), plain)"
-    ".trim().slice(0, 300) || String(xhr.status) };";
+    ".trim().slice(0, 300) || String(xhr.status) };"
+    " const reason = (of, xhr, asked) => {"
+    " if (!xhr.status || xhr.responseURL === asked.split('#')[0]) return sentence(of, xhr);"
+    " of.to = xhr.responseURL;"
+    " return ' ' };";
 
 /* Sends one request. An upload that can be resumed aborts it after a minute without progress, because the network may
  * drop all packets. */
@@ -115,11 +126,12 @@ static const char files[] =
     " const what = !at ? 'POST' : offset === null ? 'HEAD' : 'PATCH', from = offset ?? 0;"
     " if (what !== 'HEAD' && !await isReadable(file, from)) return of.view.dataset.gone;"
     " if (of.isCancelled) continue;"
-    " const xhr = await ask(of, what, at ?? of.url, what === 'PATCH' ? file.slice(from) : null,"
+    " const asked = at ?? of.url, xhr = await ask(of, what, asked, what === 'PATCH' ? file.slice(from) : null,"
     " headersOf(of, what, file, from), (bytes) => advanced(from + bytes));"
-    " const status = xhr.status, has = Number(xhr.getResponseHeader('Upload-Offset') ?? 0);"
-    " if (status > 199 && status < 300 && (what !== 'PATCH' || has > from)) {"
-    " if (what === 'POST') at = new URL(xhr.getResponseHeader('Location'), of.url).href, remember(key, at);"
+    " const status = xhr.status, offered = xhr.getResponseHeader('Upload-Offset'), has = Number(offered ?? 0),"
+    " made = at ?? xhr.getResponseHeader('Location');"
+    " if (status > 199 && status < 300 && offered !== null && made && (what !== 'PATCH' || has > from)) {"
+    " if (what === 'POST') at = new URL(made, of.url).href, remember(key, at);"
     " offset = has;"
     " if (has > best) best = has, of.fails = refused = 0;"
     " advanced(has); say(of, 'sending', 'sending');"
@@ -130,9 +142,11 @@ static const char files[] =
     " if (what === 'HEAD' && status === 404 && anew++ < 3) { at = null; continue }"
     " if (status && ![408, 409, 423, 425, 429].includes(status) && status < 500"
     " || (status || what === 'PATCH') && ++refused > 8) {"
+    " const why = reason(of, xhr, asked);"
+    " if (of.to || status === 401 || status === 403) return why;"
     " remember(key, null);"
     " if (at) ask({}, 'DELETE', at, null, headersOf(of), () => 0);"
-    " return sentence(of, xhr) }"
+    " return why }"
     " offset = null; of.fails++;"
     " if (status !== 409 && status !== 423) say(of, 'waiting', 'waiting');"
     " await pause(of) } };"
@@ -157,22 +171,23 @@ static const char forms[] =
     " of.state = state; if (state === 'kept') of.percent = 100;"
     " tell(of); say(of, state, state, why);"
     " under.delete(of.form); proto.removeAttribute.call(of.form, 'aria-busy');"
-    " if (state === 'kept') proto.reset.call(of.form) };"
-    " const follow = (to) => {"
-    " const url = to && new URL(to, location.href);"
-    " if (url && url.pathname + url.search !== location.pathname + location.search) location.assign(url.href) };"
+    " if (state === 'kept') proto.reset.call(of.form);"
+    " const url = of.to && new URL(of.to, of.url);"
+    " if (url && (url.origin !== location.origin"
+    " || url.pathname + url.search !== location.pathname + location.search)) location.assign(url.href) };"
     " const send = async (of, fields) => {"
     " for (const {file} of of.files)"
     " if (!await isReadable(file, 0)) return end(of, 'failed', of.view.dataset.gone);"
     " if (of.isCancelled) return end(of, 'cancelled');"
-    " const xhr = await ask(of, 'POST', of.url, fields, {},"
+    " const xhr = await ask(of, 'POST', of.url, fields, {'" VSI_UPLOAD_HEADER "': '1'},"
     " (bytes, all) => { if (all) advance(of, bytes / all) });"
     " if (of.isCancelled) return end(of, 'cancelled');"
     " if (!xhr.status) for (const {file} of of.files)"
     " if (!await isReadable(file, 0)) return end(of, 'failed', of.view.dataset.gone);"
-    " if (xhr.status < 200 || xhr.status > 299) return end(of, 'failed', sentence(of, xhr));"
-    " end(of, 'kept');"
-    " if (xhr.responseURL !== of.url) follow(xhr.responseURL) };"
+    " const kept = Number(xhr.getResponseHeader('" VSI_KEPT_HEADER "') ?? 0);"
+    " if (!kept) return end(of, 'failed', reason(of, xhr, of.url));"
+    " if (kept > 299) of.to = xhr.getResponseHeader('Location');"
+    " end(of, 'kept') };"
     " const namesOf = (all) =>"
     " all.slice(0, 3).map((file) => file.name).join(', ') + (all.length > 3 ? ', …' : '');"
     " const begin = (form, view, by) => {"
