@@ -5,6 +5,10 @@
 
 #include "vestry/adapter.h"
 
+/* Reserve memory as vestry_request_bytes_take does, for a request that holds it while it waits for the rest of its
+ * body, and that no adapter closes for the sake of other requests. Such requests may use half of the bound. */
+VESTRY_API bool vsi_request_bytes_take_waiting(vestry *v, size_t bytes);
+
 /* Write these counters into stats. */
 void vsi_intake_stats(vestry *v, vestry_stats *stats);
 

@@ -353,8 +353,8 @@ static void invalid_form_aborts_all_files(void **state) {
   }
 }
 
-/* A script that sends the form follows redirects unseen. So it gets the redirect of `done` as a 200 with a header, which
- * neither a guard's redirect nor a rejection has. */
+/* A script that sends the form follows redirects unseen. So it gets the redirect of `done` as a 200 with a header,
+ * which neither a guard's redirect nor a rejection has. */
 /* capability: L1 */
 static void script_gets_a_confirmation_instead_of_a_redirect(void **state) {
   (void)state;
@@ -408,7 +408,7 @@ static void failed_end_aborts_only_later_files(void **state) {
 static void form_fields_are_bounded_in_total(void **state) {
   (void)state;
   suite s;
-  begin_with(&s, (vestry_uploads_options){.max_file_bytes = 0});
+  begin_with(&s, (vestry_uploads_options){.max_fields_bytes = 65536});
   char *body = malloc(200000);
   size_t len = (size_t)sprintf(body, "%s", FIELD("title"));
   memset(body + len, 'x', 70000);
@@ -426,6 +426,61 @@ static void form_fields_are_bounded_in_total(void **state) {
     assert_int_equal(post_form(&s, body, 0), 413);
   }
   free(body);
+  end_suite(&s);
+}
+
+/* Post a form with a text of this many letters, and a file of three bytes. *ret_is_named: the answer is that the text
+ * is too long. */
+static int post_letters(suite *s, const char *letter, size_t count, bool *ret_is_named) {
+  static const char rest[] = "\r\n" FILE_("photo", "a.png") "PNG\r\n--XyZ--";
+  char *body = malloc(count * strlen(letter) + sizeof FIELD("text") + sizeof rest), *at = stpcpy(body, FIELD("text"));
+  for (size_t i = 0; i < count; i++) at = stpcpy(at, letter);
+  strcpy(at, rest);
+  wire r = {.method = "POST", .path = "/files", .headers = {FORM}, .body = body, .body_len = strlen(body)};
+  s->count = 0;
+  memset(s->files, 0, sizeof *s->files);
+  wire_request(&s->on, &r, NULL, NULL);
+  *ret_is_named = r.text && strstr(r.text, "The text in this form is too long: at most 1048576 bytes are allowed.");
+  wire_finish(&r);
+  free(body);
+  return r.status;
+}
+
+/* capability: L1 */
+static void text_beside_a_file_has_the_bound_of_other_bodies(void **state) {
+  (void)state;
+  suite s;
+  bool is_named;
+  enum { BOUND = 1 << 20, NAME = sizeof "text" }; /* each text has a byte for its end */
+  begin_with(&s, (vestry_uploads_options){.max_file_bytes = 0});
+  static const char *const letters[] = {"a", "\xD0\x96", "\xE4\xBB\x8A"};
+  for (size_t i = 0; i < 3; i++) {
+    assert_int_equal(post_letters(&s, letters[i], 50000, &is_named), 201);
+    assert_int_equal(s.files->len, 3);
+  }
+  assert_int_equal(post_letters(&s, "a", BOUND - NAME - 1, &is_named), 201);
+  assert_int_equal(post_letters(&s, "a", BOUND - NAME, &is_named), 413);
+  assert_true(is_named);
+  assert_int_equal(s.count, 0);
+  end_suite(&s);
+}
+
+/* Text that waits for its files uses at most half of the memory of all requests. */
+static void text_beside_a_file_leaves_room_for_other_requests(void **state) {
+  (void)state;
+  suite s;
+  bool is_named;
+  vestry_stats stats = {0};
+  const size_t half = ((size_t)128 << 20) + 1;
+  begin_with(&s, (vestry_uploads_options){.max_file_bytes = 0});
+  assert_true(vestry_request_bytes_take(s.on.v, half));
+  assert_int_equal(post_letters(&s, "a", 1000, &is_named), 503);
+  assert_int_equal(s.count, 0);
+  vestry_stats_get(s.on.v, &stats);
+  assert_int_equal(stats.refused_by_reason[VESTRY_REFUSAL_BUDGET], 1);
+  assert_int_equal(stats.request_bytes, half);
+  vestry_request_bytes_give(s.on.v, half);
+  assert_int_equal(post_letters(&s, "a", 1000, &is_named), 201);
   end_suite(&s);
 }
 
@@ -605,6 +660,7 @@ static void invalid_options_are_rejected_and_logged(void **state) {
       {.pattern = "/x", .writer = &half},
       {.pattern = "/x", .writer = &writer, .max_files_count = VESTRY_UPLOAD_FILES_MAX + 1},
       {.pattern = "/x", .writer = &writer, .max_file_bytes = UINT64_MAX},
+      {.pattern = "/x", .writer = &writer, .max_fields_bytes = SIZE_MAX},
       {.pattern = "x", .writer = &writer},
   };
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
@@ -702,6 +758,8 @@ int main(void) {
       cmocka_unit_test(script_gets_a_confirmation_instead_of_a_redirect),
       cmocka_unit_test(failed_end_aborts_only_later_files),
       cmocka_unit_test(form_fields_are_bounded_in_total),
+      cmocka_unit_test(text_beside_a_file_has_the_bound_of_other_bodies),
+      cmocka_unit_test(text_beside_a_file_leaves_room_for_other_requests),
       cmocka_unit_test(pushed_uploads_are_limited_per_person),
       cmocka_unit_test(upload_over_max_count_gets_503),
       cmocka_unit_test(handler_cannot_unroute_during_an_upload),

@@ -97,6 +97,9 @@ typedef struct vestry_uploads_options {
   /** Check, with a folder, whether the user may send this file; the guards have accepted the request. Called and
    *  answered as begin of a writer. NULL: every file is allowed. */
   vestry_err (*allow)(void *app, const vestry_request *req, vestry_reply *reply, const vestry_incoming *file);
+  size_t max_fields_bytes; /**< maximum size of a form's text fields together, names included, each with a byte for its
+                                end; beyond it 413. 0: vestry_bounds.max_body_bytes, at least 64 KiB. It is counted in
+                                vestry_bounds.max_request_bytes: if requests hold more than half of that, 503 */
 } vestry_uploads_options;
 
 /** Counters. begun = done + failed + open. */

@@ -13,10 +13,9 @@
 #include "base/memory.h"
 #include "base/options.h"
 #include "base/utf8.h"
+#include "http/intake.h"
 #include "http/request.h"
 #include "instance/instance.h"
-
-enum { FIELDS_BYTES = 65536 };
 
 /* A request. Its files go to the application's writer or to a folder. */
 typedef struct vsi_upload {
@@ -33,6 +32,7 @@ typedef struct vsi_upload {
   uint64_t file_bytes, most_bytes;      /* of the last file: its bytes so far; its maximum */
   uint64_t written_bytes;               /* of all files */
   vsi_buffer fields;                    /* for each field: name, NUL, value, NUL */
+  size_t counted_bytes;                 /* its capacity, as counted in the bytes of all requests */
   size_t fields_count, value_at;        /* complete fields; begin of the last value */
   vsi_upload_resume resume;             /* member `of` NULL: this upload cannot be resumed */
   vsi_form form;
@@ -49,6 +49,15 @@ static vestry_err refuse_size(upload *u) {
 
 static vestry_err refuse_type(upload *u) {
   return vsi_refuse(u->req, u->reply, 415, "Files of this type are not accepted here. The file was not stored.");
+}
+
+static vestry_err refuse_text(upload *u) {
+  char sentence[128];
+  snprintf(sentence, sizeof sentence,
+           "The text in this form is too long: at most %zu bytes are allowed. Nothing was stored.",
+           u->of->options.max_fields_bytes);
+  vestry_err error = vsi_refuse(u->req, u->reply, 413, sentence);
+  return error == VESTRY_FAILED ? VESTRY_TOO_LARGE : error;
 }
 
 static vestry_err refuse_count(upload *u) {
@@ -165,8 +174,16 @@ static vestry_err answer(upload *u) {
 
 /* Reserve room in `fields` for len bytes and the NUL after them. */
 static vestry_err make_room(upload *u, size_t len) {
-  if (u->fields.len >= FIELDS_BYTES || len >= FIELDS_BYTES - u->fields.len) return VESTRY_TOO_LARGE;
-  return vsi_buffer_reserve(&u->fields, len + 1) ? VESTRY_OK : VESTRY_NO_MEMORY;
+  const size_t most = u->of->options.max_fields_bytes;
+  if (u->fields.len >= most || len >= most - u->fields.len) return refuse_text(u);
+  if (!vsi_buffer_reserve(&u->fields, len + 1)) return VESTRY_NO_MEMORY;
+  const size_t grown = u->fields.capacity - u->counted_bytes;
+  if (grown && !vsi_request_bytes_take_waiting(u->of->v, grown)) {
+    vestry_turn_away(u->of->v, VESTRY_REFUSAL_BUDGET);
+    return VESTRY_LIMIT;
+  }
+  u->counted_bytes += grown;
+  return VESTRY_OK;
 }
 
 static vestry_err begin_field(upload *u, const vsi_part *part) {
@@ -214,7 +231,8 @@ static vestry_err part_goes_on(void *ctx, const char *bytes, size_t len) {
 static vestry_err part_ends(void *ctx) {
   upload *u = ctx;
   if (u->in_file || u->is_empty_file) return VESTRY_OK;
-  if (!vsi_buffer_reserve(&u->fields, 1)) return VESTRY_NO_MEMORY;
+  vestry_err error = make_room(u, 0);
+  if (error) return error;
   const char *value = u->fields.data + u->value_at;
   size_t len = u->fields.len - u->value_at;
   u->fields.data[u->fields.len++] = '\0';
@@ -245,6 +263,7 @@ static void finish(upload *u, bool is_done) {
   vestry_uploads *of = u->of;
   vsi_upload_resume_finish(&u->resume);
   vsi_buffer_finish(&u->fields);
+  vestry_request_bytes_give(of->v, u->counted_bytes);
   vsi_upload_place_give(&of->places, &u->place, is_done, u->written_bytes);
   vsi_free(of->v->host, u);
 }

@@ -57,7 +57,15 @@ static vestry_err asked_options(const vestry_request *req, vestry_reply *reply, 
   return error ? error : vestry_reply_status(reply, 204);
 }
 
-enum { DEFAULT_FILE_BYTES = 64 << 20, DEFAULT_COUNT = 1000, DEFAULT_PERSON_COUNT = 16, FORM_BYTES = 1 << 18 };
+enum { DEFAULT_FILE_BYTES = 64 << 20, DEFAULT_COUNT = 1000, DEFAULT_PERSON_COUNT = 16 };
+enum { HEADS_BYTES = 1 << 18, LEAST_FIELDS_BYTES = 1 << 16 }; /* HEADS_BYTES: of the parts of a form */
+#define MOST_FIELDS_BYTES (VESTRY_BODY_BYTES_MAX / 4)
+
+/* By default, text beside files may be as long as in any other body. */
+static size_t default_fields_bytes(const vestry *v) {
+  if (v->max_body_bytes < LEAST_FIELDS_BYTES) return LEAST_FIELDS_BYTES;
+  return v->max_body_bytes > MOST_FIELDS_BYTES ? MOST_FIELDS_BYTES : v->max_body_bytes;
+}
 
 static const char *mistake_of(const vestry_uploads_options *o) {
   if (!o->pattern) return "options.pattern is missing";
@@ -69,6 +77,7 @@ static const char *mistake_of(const vestry_uploads_options *o) {
     return "the writer lacks a function";
   if (o->max_files_count > VESTRY_UPLOAD_FILES_MAX) return "max_files_count is above VESTRY_UPLOAD_FILES_MAX";
   if (o->max_file_bytes > VESTRY_BODY_BYTES_MAX / VESTRY_UPLOAD_FILES_MAX / 2) return "max_file_bytes is too large";
+  if (o->max_fields_bytes > MOST_FIELDS_BYTES) return "max_fields_bytes is too large";
   return NULL;
 }
 
@@ -128,7 +137,8 @@ static vestry_err mount(vestry_uploads *uploads) {
   const vestry_uploads_options *o = &uploads->options;
   vestry_err error = vsi_route_receiver(uploads->v, "POST", o->pattern, &vsi_upload_receiver, uploads);
   if (error) return error;
-  error = vestry_body_limit(uploads->v, o->pattern, (size_t)(o->max_file_bytes * o->max_files_count) + FORM_BYTES);
+  const size_t form_bytes = o->max_fields_bytes + HEADS_BYTES;
+  error = vestry_body_limit(uploads->v, o->pattern, (size_t)(o->max_file_bytes * o->max_files_count) + form_bytes);
   if (!error && o->folder) error = mount_resume(uploads);
   if (error) unmount(uploads);
   return error;
@@ -146,6 +156,7 @@ vestry_err vestry_uploads_create(vestry *v, const vestry_uploads_options *given,
   if (!o.max_files_count) o.max_files_count = 1;
   if (!o.max_count) o.max_count = DEFAULT_COUNT;
   if (!o.max_per_person_count) o.max_per_person_count = DEFAULT_PERSON_COUNT;
+  if (!o.max_fields_bytes) o.max_fields_bytes = default_fields_bytes(v);
   size_t pattern_len = strlen(o.pattern) + 1, types_len = o.types ? strlen(o.types) + 1 : 0;
   vestry_uploads *uploads = vsi_calloc(v->host, 1, sizeof *uploads + pattern_len + types_len);
   if (!uploads) return VESTRY_NO_MEMORY;
