@@ -4,7 +4,8 @@
  *   GET /        the form in a live page, which shows how often it was submitted and refreshed
  *   GET /plain   the form in a page without a stream
  *   POST /report accepts it; rejects a title of "bad"; /sent does the same as a plain form
- *   POST /tick   refreshes the page */
+ *   POST /tick   refreshes the page
+ *   POST /out    messages of the form are redirected to /plain from now on; POST /in: no more */
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -26,6 +27,7 @@ struct app {
   vestry_page *page;
   vestry_forms *forms;
   atomic_int sent, ticks; /* they order no other memory accesses */
+  atomic_bool is_out;     /* messages of the form are redirected to /plain; it orders nothing either */
   const char *file;       /* NULL: in memory */
 #ifdef FORM_SQLITE
   vestry_sql_pool *pool;
@@ -186,6 +188,20 @@ static vestry_err sent(const vestry_request *req, vestry_reply *reply, void *ctx
   return err ? err : vestry_reply_redirect(reply, 303, "/plain");
 }
 
+static vestry_err for_users(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  (void)req;
+  if (!atomic_load(&app->is_out)) return VESTRY_OK;
+  vestry_err err = vestry_reply_redirect(reply, 303, "/plain");
+  return err ? err : VESTRY_FAILED;
+}
+
+static vestry_err set_out(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  atomic_store(&app->is_out, strcmp(req->path, "/out") == 0);
+  return vestry_reply_status(reply, 204);
+}
+
 static vestry_err tick(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   (void)req;
@@ -216,9 +232,13 @@ int main(int argc, char **argv) {
   vestry_route(v, "GET", "/", vestry_page_handler, app.page);
   vestry_route(v, "GET", "/plain", plain, &app);
   vestry_route(v, "POST", "/kept", vestry_forms_handler, app.forms);
+  vestry_body_limit(v, "/kept", 1 << 20); /* the examples accept less */
   vestry_route(v, "POST", "/report", report, &app);
   vestry_route(v, "POST", "/sent", sent, &app);
   vestry_route(v, "POST", "/tick", tick, &app);
+  vestry_route(v, "POST", "/out", set_out, &app);
+  vestry_route(v, "POST", "/in", set_out, &app);
+  vestry_guard(v, "/kept", for_users, &app);
   program_wait(&app.program);
   vestry_forms_destroy(app.forms);
   close_database(&app);

@@ -272,6 +272,41 @@ test('l4: a save that fails, or gets 503, is repeated with growing pauses', asyn
   assert.equal(waits.length, 6);
 });
 
+// capability: L4
+test('l4: a form whose text is rejected shows this, also after a render, until its text is kept again', async (t) => {
+  const { tab, server } = await begin(t);
+  const warnings = [];
+  tab.page.on('console', (message) => message.type() === 'warning' && warnings.push(message.text()));
+  const fill = async (text, status) => {
+    const answered = tab.page.waitForResponse((answer) => answer.url().endsWith('/kept') && answer.status() === status);
+    await tab.page.fill('[name=text]', text);
+    await answered;
+  };
+  const rejected = () => tab.page.getAttribute('form', 'data-form-rejected');
+  const shows = (status) => tab.until((wanted) => document.querySelector('form').getAttribute('data-form-rejected') === wanted, status);
+  await fill('Ж'.repeat(130_000), 200);
+  assert.equal(await rejected(), null);
+  await fill('Ж'.repeat(131_072), 413);
+  await shows('413');
+  await send('POST', `${server.url}tick`);
+  await tab.shows('ticks', '1');
+  assert.equal(await rejected(), '413');
+  await fill('short', 200);
+  await shows(null);
+  // A guard that redirects: the page of its target is no answer.
+  await send('POST', `${server.url}out`);
+  await tab.page.fill('[name=text]', 'after the log-out');
+  await shows('401');
+  await send('POST', `${server.url}in`);
+  await fill('in again', 200);
+  await shows(null);
+  assert.deepEqual(warnings, ['vestry: the form report does not keep its text: status 413, the text is too long',
+    'vestry: the form report does not keep its text: status 401']);
+  await tab.page.reload();
+  await ready(tab);
+  await has(tab, { text: 'in again' });
+});
+
 // quick: microhttpd
 // capability: L4
 test('l4: an open page loses nothing when its server is killed', async (t) => {

@@ -82,16 +82,16 @@ void form_end(form_suite *s) {
 /* ------------------------------------------------------------------------------------------------ a browser ------- */
 
 int form_call(form_suite *s, form_tab *t, const char *method, const char *path, const char *form, char *ret_text) {
-  char body[80000] = "", cookies[300];
-  if (form) snprintf(body, sizeof body, "tabId=%s&%s", t->sealed, form);
+  char *body = form ? malloc(strlen(form) + sizeof t->sealed + sizeof "tabId=&") : NULL, cookies[300];
+  if (form) sprintf(body, "tabId=%s&%s", t->sealed, form);
   snprintf(cookies, sizeof cookies, "%s%s%s", t->cookie, *t->sealed ? "; vestry-tab=" : "", t->sealed);
   const vestry_header headers[] = {{"Cookie", cookies}, {"Content-Type", "application/x-www-form-urlencoded"}};
   const vestry_memory_call asked = {.method = method,
                                     .path = path,
                                     .headers = headers,
                                     .headers_count = form ? 2 : 1,
-                                    .body = form ? body : NULL,
-                                    .body_len = strlen(body)};
+                                    .body = body,
+                                    .body_len = body ? strlen(body) : 0};
   vestry_memory_exchange *answer = site_request(&s->on, &asked);
   vestry_memory_seen look = vestry_memory_look(answer);
   if (ret_text) snprintf(ret_text, sizeof t->html, "%.*s", (int)look.received.len, (const char *)look.received.data);
@@ -100,6 +100,7 @@ int form_call(form_suite *s, form_tab *t, const char *method, const char *path, 
     if (strncmp(set, "session=", 8) == 0) snprintf(t->cookie, sizeof t->cookie, "%.*s", (int)strcspn(set, ";"), set);
   }
   vestry_memory_destroy(answer);
+  free(body);
   return look.status;
 }
 
@@ -113,10 +114,11 @@ void form_load(form_suite *s, form_tab *t) {
 }
 
 int form_say(form_suite *s, form_tab *t, uint64_t number, const char *what) {
-  char form[70000];
-  snprintf(form, sizeof form, "form=report:7&generation=%llu&number=%llu&%s", (unsigned long long)t->generation,
-           (unsigned long long)number, what);
+  char *form = malloc(strlen(what) + 100);
+  sprintf(form, "form=report:7&generation=%llu&number=%llu&%s", (unsigned long long)t->generation,
+          (unsigned long long)number, what);
   int status = form_call(s, t, "POST", "/kept", form, t->html);
+  free(form);
   if (status == 200)
     assert_int_equal(sscanf(t->html, "{\"generation\":%" SCNu64 ",\"number\":%" SCNu64, &t->generation, &t->number), 2);
   return status;
@@ -256,7 +258,7 @@ static void invalid_or_foreign_message_is_refused(void **state) {
   form_suite s;
   form_tab t = {.cookie = ""}, other = {.cookie = ""};
   char long_text[66000];
-  form_begin(&s, NULL);
+  form_begin(&s, &(vestry_forms_options){.max_form_bytes = 65536});
   form_load(&s, &t);
   form_load(&s, &other);
   assert_int_equal(form_say(&s, &t, 1, "v.title=typed"), 200);
@@ -287,6 +289,38 @@ static void invalid_or_foreign_message_is_refused(void **state) {
   form_shows(&s, &t, "value=\"new\"");
   assert_null(strstr(t.html, "geheim"));
   assert_true(form_stats(&s).bytes < 1000);
+  form_end(&s);
+}
+
+/* Send a title of this many letters. encoded: the letter, as in the message. */
+static int say_letters(form_suite *s, form_tab *t, uint64_t number, const char *encoded, size_t count) {
+  char *what = malloc(sizeof "v.title=" + count * strlen(encoded)), *at = stpcpy(what, "v.title=");
+  for (size_t i = 0; i < count; i++) at = stpcpy(at, encoded);
+  int status = form_say(s, t, number, what);
+  free(what);
+  return status;
+}
+
+/* capability: L4 */
+static void long_text_of_any_script_is_kept(void **state) {
+  (void)state;
+  enum { COUNT = 50000, BOUND = 256 << 10, NAME = sizeof "title" }; /* each value has a byte for its end */
+  static const char *const letters[][2] = {{"a", "a"}, {"\xD0\x96", "%D0%96"}, {"\xE4\xBB\x8A", "%E4%BB%8A"}};
+  form_suite s;
+  form_tab t = {.cookie = ""};
+  form_begin(&s, NULL);
+  form_load(&s, &t);
+  for (size_t i = 0; i < 3; i++) {
+    char *text = malloc(COUNT * strlen(letters[i][0]) + sizeof "\"\""), *at = stpcpy(text, "\"");
+    for (int n = 0; n < COUNT; n++) at = stpcpy(at, letters[i][0]);
+    strcpy(at, "\"");
+    assert_int_equal(say_letters(&s, &t, i + 1, letters[i][1], COUNT), 200);
+    form_load(&s, &t);
+    assert_non_null(strstr(t.html, text));
+    free(text);
+  }
+  assert_int_equal(say_letters(&s, &t, 4, "a", BOUND - NAME - 1), 200);
+  assert_int_equal(say_letters(&s, &t, 5, "a", BOUND - NAME), 413);
   form_end(&s);
 }
 
@@ -358,6 +392,7 @@ int form_contract_run(const char *name) {
       cmocka_unit_test(message_with_the_higher_number_wins),
       cmocka_unit_test(duplicated_tab_has_its_own_copy_of_the_form),
       cmocka_unit_test(invalid_or_foreign_message_is_refused),
+      cmocka_unit_test(long_text_of_any_script_is_kept),
       cmocka_unit_test(forms_expire_and_end_with_their_session),
       cmocka_unit_test(invented_tabs_and_sessions_are_limited),
   };

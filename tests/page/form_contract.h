@@ -25,7 +25,7 @@ extern const form_world *form_contract_world;
 
 /* A tab of a browser: its session, its sealed id, and the form as the last page showed it. */
 typedef struct form_tab {
-  char cookie[200], sealed[65], html[70000];
+  char cookie[200], sealed[65], html[300000];
   uint64_t generation, number;
 } form_tab;
 

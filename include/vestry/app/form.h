@@ -53,6 +53,11 @@ typedef struct vestry_forms_storage vestry_forms_storage;
 /** Attribute of a field, or of an element around fields, that is never stored. */
 #define VESTRY_FORM_NEVER "data-form-never"
 
+/** Attribute of a form's element while the typed text is not stored because the server rejects it: the status, for
+ *  example 413 if the text is too long, or 401 after a redirect. A page can show this by its style sheet:
+ *  `form[data-form-rejected] .not-kept { display: block }`. */
+#define VESTRY_FORM_REJECTED "data-form-rejected"
+
 /** Options of forms. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_forms_options {
   size_t size;                   /**< sizeof(vestry_forms_options), or 0 */
@@ -60,8 +65,10 @@ typedef struct vestry_forms_options {
                                       [none] */
   const char *path;              /**< path of vestry_forms_handler ["/kept"]. Copied */
   uint64_t ttl_ms;               /**< time from a form's last change until it expires [7 days]; at most 400 days */
-  size_t max_form_bytes;         /**< maximum size of the fields of one form [64 KiB]; beyond it the message gets 413,
-                                      and the stored values stay */
+  size_t max_form_bytes;         /**< maximum size of the fields of one form [256 KiB, or a quarter of max_bytes if that
+                                      is less, but at least 64 KiB]; beyond it the message gets 413, and the stored
+                                      values stay. A message with three times this size must fit in
+                                      vestry_bounds.max_body_bytes */
   size_t max_per_scope_count;    /**< maximum number of forms of one scope, in all its tabs [64]; beyond it the form
                                       that changed longest ago is evicted. For the empty scope, which all users share,
                                       it applies to each tab in memory, and not at all in a database */

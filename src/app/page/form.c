@@ -84,6 +84,12 @@ void vestry_forms_destroy(vestry_forms *forms) {
   vsi_free(forms->v->host, forms);
 }
 
+/* A form of 256 KiB has some 85,000 letters of any script. In a message, each byte can take three. */
+static size_t default_form_bytes(size_t max_bytes) {
+  const size_t least = (size_t)64 << 10, most = (size_t)256 << 10, quarter = max_bytes / 4;
+  return quarter < least ? least : quarter > most ? most : quarter;
+}
+
 static const char *mistake_of(const vestry_forms_options *o) {
   size_t len = strlen(o->path);
   if (*o->path != '/' || o->path[1] == '/') return "path does not begin with one '/'";
@@ -104,9 +110,9 @@ vestry_err vestry_forms_create(vestry *v, const vestry_forms_options *given, ves
                        "the options have an unknown size, or members of a later version");
   if (!options.path) options.path = "/kept";
   if (!options.ttl_ms) options.ttl_ms = DEFAULT_TTL_MS;
-  if (!options.max_form_bytes) options.max_form_bytes = (size_t)64 << 10;
   if (!options.max_per_scope_count) options.max_per_scope_count = DEFAULT_FORMS;
   if (!options.max_bytes) options.max_bytes = (size_t)64 << 20;
+  if (!options.max_form_bytes) options.max_form_bytes = default_form_bytes(options.max_bytes);
   const char *mistake = mistake_of(&options);
   if (mistake) return vsi_mistake(v->host, "vestry_forms_create", mistake);
   vestry_forms *forms = vsi_calloc(v->host, 1, sizeof *forms);

@@ -35,7 +35,10 @@
  * Values are not put into a field with a composition.
  *
  * Errors. A failed message is repeated after 5 s, then after twice that, up to 30 s, with jitter. A rejected message
- * (4xx) is not repeated, because it would be rejected again, except for 408, 425 and 429.
+ * (4xx) is not repeated, because it would be rejected again, except for 401, 408, 425 and 429. A guard's redirect, for
+ * example to the log-in page, counts as 401: the user may log in in another tab. From a rejection until the next
+ * accepted message, typed text is not stored. Meanwhile the form has an attribute with the status, so that the page can
+ * show this, and the console has a warning. If a render removes the attribute, it is set again before the next frame.
  *
  * Copies. The id of the tab stays in sessionStorage. There a duplicated tab, or a tab that was restored after a crash,
  * finds the tab whose forms it may copy.
@@ -88,19 +91,31 @@ static const char fields_of[] =
 
 /* Messages, and when they are sent. */
 static const char letters[] =
-    " const end = new AbortController(), {signal} = end;"
+    " const end = new AbortController(), {signal} = end, sign = '" VESTRY_FORM_REJECTED "';"
     " let generation = Number(el.id.slice(name.length + 1)), number = 0, timer = 0, asked = 0, fails = 0, isKnown = "
     "false,"
-    " isSending = false, isTyped = false, isQuiet = false, isComposing = false, isClearing = false, isBack = false;"
+    " isSending = false, isTyped = false, isQuiet = false, isComposing = false, isClearing = false, isBack = false,"
+    " rejected = '';"
     " const send = async (more) => {"
     " const body = new URLSearchParams([['tabId', $tabId], ['csrf', $_csrf || ''], ['form', name],"
     " ['generation', generation], ['number', number = Math.max(number + 1, Date.now())], ...more]);"
-    " const answer = await fetch(path, {method: 'POST', body, keepalive: String(body).length < 60000});"
-    " if (!answer.ok) throw answer.status;"
+    " const answer = await fetch(path, {method: 'POST', body, redirect: 'manual',"
+    " keepalive: String(body).length < 60000});"
+    " if (!answer.ok) throw answer.status || 401;" /* 0: a redirect */
     " const now = await answer.json();"
     " number = Math.max(number, now.number);"
     " return now };"
-    " const say = () => send(read().map(([field, value]) => ['v.' + field, value]));"
+    " const mark = () => { const is = el.getAttribute(sign);"
+    " if (rejected && is !== rejected) el.setAttribute(sign, rejected); else if (!rejected && is) "
+    "el.removeAttribute(sign) };"
+    " const accept = () => { rejected = ''; mark() };"
+    " const reject = (why) => {"
+    " if (!(why >= 400 && why < 500) || [408, 425, 429].includes(why)) return false;"
+    " if (rejected !== String(why)) console.warn('vestry: the form ' + name + ' does not keep its text: status ' + why"
+    " + (why === 413 ? ', the text is too long' : ''));"
+    " rejected = String(why); mark();"
+    " return why !== 401 };"
+    " const say = () => send(read().map(([field, value]) => ['v.' + field, value])).then((now) => (accept(), now));"
     " const learn = (now) => { if (now.generation !== generation) generation = now.generation, isTyped = false };"
     " const take = (now) => { isKnown = true; generation = now.generation; el.id = name + '-' + generation };"
     " const ask = async () => {"
@@ -118,13 +133,13 @@ static const char letters[] =
     " isSending = true;"
     " const isAsking = !isKnown;"
     " try { if (isAsking) await ask(); else { isTyped = false; learn(await say()) } fails = 0 }"
-    " catch (why) { if (!(why >= 400 && why < 500) || [408, 425, 429].includes(why)) isTyped = isTyped || !isAsking,"
+    " catch (why) { if (!reject(why)) isTyped = isTyped || !isAsking,"
     " later(Math.min(30000, 5000 * 2 ** fails++) * (0.75 + Math.random() / 2)) }"
     " finally { isSending = false; if (isKnown ? isTyped : !isAsking) later(500) } };"
     " const leave = () => {"
     " if (!isTyped || !isKnown || !el.isConnected) return;"
     " isTyped = false;"
-    " say().then(learn, () => isTyped = true);"
+    " say().then(learn, (why) => { reject(why); isTyped = true });"
     " store(stashed, generation + ' ' + number) };";
 
 /* The start of the script, once for each element. */
@@ -153,9 +168,11 @@ static const char beginning[] =
     " el.addEventListener('submit', () => me.isSent = true, {signal});"
     " el.addEventListener('reset', () => setTimeout(() => {"
     " isTyped = false; isClearing = true; touched.clear();"
-    " send([['clear', 1]]).then((now) => { take(now); if (isTyped) later(500) }, () => 0)"
+    " send([['clear', 1]]).then((now) => { accept(); take(now); if (isTyped) later(500) }, () => 0)"
     ".finally(() => isClearing = false) }), {signal});"
     " for (const type of ['beforeunload', 'pagehide']) addEventListener(type, leave, {signal});"
+    " const marks = new MutationObserver(mark);"
+    " marks.observe(el, {attributeFilter: [sign]}); signal.addEventListener('abort', () => marks.disconnect());"
     " addEventListener('pageshow', ({persisted}) => {"
     " if (!persisted) return;"
     " drop(stashed); isKnown = false; isBack = true; asked = 0;"
