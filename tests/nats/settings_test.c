@@ -183,22 +183,25 @@ static void nkey_needs_its_own_seed(void **state) {
   assert_refused((vestry_nats_options){.nkey = public[0], .nkey_seed_file = path[1]}); /* the key of another user */
 }
 
-/* Assert that the broker connects, but cannot subscribe to foreign subjects, and what it publishes there is lost. */
+/* Assert that the broker connects, that it cannot subscribe to foreign subjects, and that it is down after it has
+ * published to one. */
 static void assert_only_own_subjects(vestry_nats_options options) {
   ear e;
   start_on(&e, options, "vestry.subject");
   UNTIL(ear_states(&e, VESTRY_BROKER_UP) == 1);
-  assert_int_equal(ear_publish(&e, "other.subject", "x"), VESTRY_OK);
   assert_int_equal(ear_publish(&e, "vestry.subject", "x"), VESTRY_OK);
   UNTIL(ear_messages(&e, "vestry.subject") == 1);
   assert_int_equal(ear_states(&e, VESTRY_BROKER_DOWN), 0);
+  assert_int_equal(ear_publish(&e, "other.subject", "x"), VESTRY_OK);
+  UNTIL(ear_states(&e, VESTRY_BROKER_DOWN) == 1);
   ear_finish(&e);
   assert_refused(options);
 }
 
-#define RIGHTS(subjects)                                                                                               \
-  "authorization { users: [ { user: u, password: p, permissions: { publish: \">\", subscribe: \"" subjects "\" } } ] " \
-  "}"
+#define RIGHTS_TO(publish, subscribe)                                                                                  \
+  "authorization { users: [ { user: u, password: p, permissions: { publish: \"" publish "\", subscribe: \"" subscribe  \
+  "\" } } ] }"
+#define RIGHTS(subjects) RIGHTS_TO(">", subjects)
 
 /* libnats keeps the connection, and would never subscribe again. */
 /* capability: G1 */
@@ -223,6 +226,60 @@ static void broker_without_all_its_subscriptions_is_down(void **state) {
     UNTIL(ear_states(&e, VESTRY_BROKER_DOWN) == i);
     assert_int_equal(ear_publish(&e, "in", "x"), VESTRY_IO);
   }
+  ear_finish(&e);
+}
+
+/* libnats keeps the connection, and the server accepts and drops what is published. */
+/* capability: G1 */
+static void broker_whose_messages_are_refused_is_down(void **state) {
+  (void)state;
+  ear e;
+  nats_server_start(&the.server, RIGHTS(">"));
+  start_with(&e, (vestry_nats_options){.user = "u", .password = "p"});
+  for (size_t i = 1; i <= 3; i++) {
+    UNTIL(ear_states(&e, VESTRY_BROKER_UP) == i);
+    size_t messages = ear_messages(&e, "in");
+    assert_int_equal(ear_publish(&e, "in", "x"), VESTRY_OK);
+    UNTIL(ear_messages(&e, "in") == messages + 1);
+    nats_server_reload(&the.server, RIGHTS_TO("other.>", ">"));
+    while (ear_states(&e, VESTRY_BROKER_DOWN) < i) {
+      (void)ear_publish(&e, "in", "x");
+      ear_wait(&e);
+    }
+    assert_int_equal(ear_publish(&e, "other.subject", "x"), VESTRY_IO);
+    uint64_t attempts = stats_of(&e).attempts_count;
+    UNTIL(stats_of(&e).attempts_count >= attempts + 3);
+    const long lines = atomic_load(&the.th.log_lines);
+    UNTIL(stats_of(&e).attempts_count >= attempts + 10);
+    assert_int_equal(atomic_load(&the.th.log_lines), lines);
+    assert_int_equal(ear_states(&e, VESTRY_BROKER_UP), i); /* not for a moment after each attempt */
+    nats_server_reload(&the.server, RIGHTS(">"));
+  }
+  UNTIL(ear_states(&e, VESTRY_BROKER_UP) == 4);
+  assert_int_equal(ear_publish(&e, "in", "last"), VESTRY_OK);
+  heard last;
+  do last = ear_nth(&e, "in", ear_messages(&e, "in") - 1);
+  while (last.len != 4);
+  for (size_t i = 0; i + 1 < ear_messages(&e, "in"); i++) assert_int_equal(ear_nth(&e, "in", i).len, 1); /* no probe */
+  ear_finish(&e);
+}
+
+/* The requests of libnats to JetStream are not messages of the broker. */
+/* capability: G1 */
+static void broker_without_rights_to_jetstream_stays_up(void **state) {
+  (void)state;
+  ear e;
+  nats_server_start(&the.server, RIGHTS_TO("in", ">"));
+  start_with(&e, (vestry_nats_options){
+                     .user = "u", .password = "p", .reservations_bucket = "reservations", .reservations_ms = 50});
+  UNTIL(ear_states(&e, VESTRY_BROKER_UP) == 1);
+  uint64_t revision = 0;
+  const long lines = atomic_load(&the.th.log_lines);
+  assert_int_not_equal(e.broker.ops->reserve(e.broker.broker, "x", 0, "x", 1, &revision), VESTRY_OK);
+  UNTIL(atomic_load(&the.th.log_lines) > lines); /* the refusal has arrived */
+  assert_int_equal(ear_publish(&e, "in", "x"), VESTRY_OK);
+  UNTIL(ear_messages(&e, "in") == 1);
+  assert_int_equal(ear_states(&e, VESTRY_BROKER_DOWN), 0);
   ear_finish(&e);
 }
 
@@ -559,6 +616,8 @@ int main(void) {
       TEST(nkey_needs_its_own_seed),
       TEST(credentials_restrict_the_subjects),
       TEST(broker_without_all_its_subscriptions_is_down),
+      TEST(broker_whose_messages_are_refused_is_down),
+      TEST(broker_without_rights_to_jetstream_stays_up),
       TEST(refused_broker_retries_until_it_is_accepted),
       TEST(one_reachable_server_of_several_suffices),
       TEST(server_certificate_must_match_ca_and_host),

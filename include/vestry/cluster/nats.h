@@ -6,11 +6,11 @@
  *      vestry_nats_create(&(vestry_nats_options){.servers = servers, .servers_count = 2, .name = "web-1"}, &broker);
  *
  *  It connects to the given addresses only, not to other servers that a server announces. It retries without end, also
- *  after rejected credentials, and while the user has no right to subscribe to all its subjects. While it is
- *  disconnected publish fails, and messages that waited for an ended connection are dropped. A dead server is detected
- *  after ping_ms * (pings_out + 1), 3 s by default; until then publish returns OK. It never reports MAYBE_LOST: if a
- *  function of the events is slow, messages wait in the server, which disconnects beyond its bounds (max_pending,
- *  write_deadline): DOWN. docs/guide/cluster.md has its threads. */
+ *  after rejected credentials, and while the user has no right to subscribe to all its subjects, or to publish to one
+ *  of which the server has refused a message. While it is disconnected publish fails, and messages that waited for an
+ *  ended connection are dropped. A dead server is detected after ping_ms * (pings_out + 1), 3 s by default; until then
+ *  publish returns OK. It never reports MAYBE_LOST: if a function of the events is slow, messages wait in the server,
+ *  which disconnects beyond its bounds (max_pending, write_deadline): DOWN. docs/guide/cluster.md has its threads. */
 #ifndef VESTRY_NATS_H
 #define VESTRY_NATS_H
 

@@ -50,9 +50,10 @@ typedef struct vsi_nats_broker {
   vsi_mutex lock;         /* no code under it blocks */
   pthread_cond_t changed; /* wakes the link's thread, and threads that wait for refs */
   /* Guarded by lock. */
-  bool started, stops, stopped, ends; /* ends: the receiver's thread must end */
-  bool up_waits, down_waits;          /* changes of state to be reported, up before down */
-  size_t refs;                        /* of the owner, and of libnats for its callbacks */
+  bool started, stops, stopped, ends;         /* ends: the receiver's thread must end */
+  bool up_waits, down_waits;                  /* changes of state to be reported, up before down */
+  size_t refs;                                /* of the owner, and of libnats for its callbacks */
+  char refused[VESTRY_SUBJECT_MAX_BYTES + 1]; /* a subject whose messages the server has refused; "": none */
   vsi_nats_send_queue send_queue;
   uint64_t published_count, written_count, discarded_count, connections_count, attempts_count;
 

@@ -4,10 +4,12 @@
  *
  * Connections are not reused: each is made, used and freed, and no state passes to the next. UP is reported when the
  * server has responded after all subscriptions. DOWN is reported as soon as the end of the connection is known: a read
- * or a write has failed, or the server does not respond. If the server removes a subscription, for example because its
- * configuration gives the user fewer rights now, libnats keeps the connection, and nothing arrives any more. The
- * connection is then ended here, and attempts fail until the server accepts all subscriptions again. Messages that wait
- * at the end of a connection are dropped, because they must not arrive late.
+ * or a write has failed, or the server does not respond. If the server removes a subscription or refuses a message, for
+ * example because its configuration gives the user fewer rights now, libnats keeps the connection, and nothing arrives
+ * any more. The connection is then ended here, and attempts fail until the server accepts all subscriptions, and a
+ * probe to the subject of the refused message. The server checks no right to publish before a message comes; without
+ * the probe, the broker would be UP for a moment after each attempt. Messages that wait at the end of a connection are
+ * dropped, because they must not arrive late.
  *
  * Until libnats has reported that a connection is closed, it calls back, and holds a reference to the argument of the
  * callbacks. The next connection waits for that report. If it does not arrive within VSI_NATS_COMPLETE_MS (libnats
@@ -32,10 +34,11 @@ typedef struct wire {
   /* Guarded by the broker's lock. */
   unsigned refs; /* of the link's thread, and of on_closed */
   bool is_closed;
-  bool is_deaf; /* the server has refused or removed a subscription */
+  bool is_refused; /* the server has refused or removed a subscription, or has refused a message */
 
   bool is_quiet;             /* attempts before this one have failed, and it was logged */
-  unsigned complaints_count; /* of on_error's thread */
+  unsigned complaints_count; /* of on_error's thread, as the next one */
+  bool is_mute;              /* the server has refused a message */
 } wire;
 
 /* State of the link's thread. */
@@ -71,40 +74,56 @@ static void on_closed(natsConnection *connection, void *ctx) {
   vsi_mutex_unlock(&broker->lock);
 }
 
-/* Return whether an error of a connection is that the server refuses one of the broker's subscriptions. The rights of
- * the user can also lack for publishing, or for a subscription of libnats (responses of JetStream). */
-static bool is_refusal(const vsi_nats_broker *broker, natsStatus status, const char *text) {
-  char quoted[VESTRY_SUBJECT_MAX_BYTES + 3];
-  if (status != NATS_NOT_PERMITTED || !text || !strstr(text, "Subscription")) return false;
-  for (size_t i = 0; i < broker->subjects_count; i++) {
-    snprintf(quoted, sizeof quoted, "\"%s\"", broker->subjects[i]);
-    if (strstr(text, quoted)) return true;
-  }
-  return false;
+typedef enum refusal { REFUSAL_NONE, REFUSAL_SUBSCRIPTION, REFUSAL_MESSAGE } refusal;
+
+/* Read from an error of a connection what the server refuses: one of the broker's subscriptions, or messages to a
+ * subject. The user's rights can also lack for libnats's requests to JetStream and their responses, whose subjects are
+ * not valid ones of a broker. */
+static refusal read_refusal(const vsi_nats_broker *broker, natsStatus status, const char *text,
+                            char ret_subject[VESTRY_SUBJECT_MAX_BYTES + 1]) {
+  const char *quoted = status == NATS_NOT_PERMITTED && text ? strchr(text, '"') : NULL;
+  const size_t len = quoted ? strcspn(quoted + 1, "\"") : 0;
+  if (!len || len > VESTRY_SUBJECT_MAX_BYTES) return REFUSAL_NONE;
+  memcpy(ret_subject, quoted + 1, len);
+  ret_subject[len] = '\0';
+  if (strstr(text, "Publish to \"")) return vestry_subject_is_valid(ret_subject) ? REFUSAL_MESSAGE : REFUSAL_NONE;
+  for (size_t i = 0; i < broker->subjects_count && strstr(text, "Subscription"); i++)
+    if (strcmp(broker->subjects[i], ret_subject) == 0) return REFUSAL_SUBSCRIPTION;
+  return REFUSAL_NONE;
+}
+
+static void note_refusal(wire *w, refusal is, const char *subject) {
+  vsi_nats_broker *broker = w->broker;
+  vsi_mutex_lock(&broker->lock);
+  if (is == REFUSAL_MESSAGE) strcpy(broker->refused, subject);
+  w->is_refused = true;
+  pthread_cond_broadcast(&broker->changed);
+  vsi_mutex_unlock(&broker->lock);
+}
+
+static void log_refusal(wire *w, refusal is, const char *text) {
+  const bool is_message = is == REFUSAL_MESSAGE, is_known = w->is_quiet || (is_message && w->is_mute);
+  w->is_mute = w->is_mute || is_message;
+  if (is_known || w->complaints_count++ >= COMPLAINTS_MAX) return;
+  vsi_log(w->broker->host, VESTRY_LOG_WARN,
+          "nats: the server refuses a %s: %s; allow this user to %s it (permissions of nats-server)",
+          is_message ? "message" : "subscription", text, is_message ? "publish" : "subscribe to");
 }
 
 /* Called on the same thread. */
 static void on_error(natsConnection *connection, natsSubscription *sub, natsStatus status, void *ctx) {
   (void)connection, (void)sub;
   wire *w = ctx;
-  vsi_nats_broker *broker = w->broker;
+  char subject[VESTRY_SUBJECT_MAX_BYTES + 1];
   const char *text = nats_GetLastError(NULL); /* of this error */
-  bool is_deaf = is_refusal(broker, status, text);
-  if (is_deaf) {
-    vsi_mutex_lock(&broker->lock);
-    w->is_deaf = true;
-    pthread_cond_broadcast(&broker->changed);
-    vsi_mutex_unlock(&broker->lock);
-  }
-  if ((is_deaf && w->is_quiet) || w->complaints_count++ >= COMPLAINTS_MAX) return;
-  if (is_deaf)
-    vsi_log(broker->host, VESTRY_LOG_WARN,
-            "nats: the server refuses a subscription: %s; allow this user to subscribe to it (permissions of "
-            "nats-server)",
-            text);
-  else
-    vsi_log(broker->host, VESTRY_LOG_WARN, "nats: the server or libnats reports an error: %s",
+  const refusal is = read_refusal(w->broker, status, text, subject);
+  if (is) {
+    note_refusal(w, is, subject);
+    log_refusal(w, is, text);
+  } else if (w->complaints_count++ < COMPLAINTS_MAX) {
+    vsi_log(w->broker->host, VESTRY_LOG_WARN, "nats: the server or libnats reports an error: %s",
             natsStatus_GetText(status));
+  }
 }
 
 /* ---- connecting -------------------------------------------------------------------------------------------------- */
@@ -164,14 +183,28 @@ static natsStatus subscribe(linking *l, size_t number) {
   return s;
 }
 
+/* Return whether the last error of the connection is a refusal. */
 static bool is_refused(linking *l) {
   vsi_nats_broker *broker = l->broker;
   const char *text = NULL;
+  char subject[VESTRY_SUBJECT_MAX_BYTES + 1];
   vsi_mutex_lock(&broker->io); /* libnats overwrites the text while it reads */
   natsStatus status = natsConnection_GetLastError(l->connection, &text);
-  bool refused = is_refusal(broker, status, text);
+  const refusal is = read_refusal(broker, status, text, subject);
   vsi_mutex_unlock(&broker->io);
-  return refused;
+  if (is) note_refusal(l->wire, is, subject);
+  return is != REFUSAL_NONE;
+}
+
+/* Send a probe to the subject whose messages the server has refused. */
+static natsStatus probe(linking *l) {
+  vsi_nats_broker *broker = l->broker;
+  char subject[VESTRY_SUBJECT_MAX_BYTES + 1];
+  vsi_mutex_lock(&broker->lock);
+  strcpy(subject, broker->refused);
+  vsi_mutex_unlock(&broker->lock);
+  return *subject ? natsConnection_Publish(l->connection, subject, VSI_NATS_JOINED_PROBE, VSI_NATS_JOINED_HEAD)
+                  : NATS_OK;
 }
 
 /* Subscribe to all subjects, and wait for the server's response after them. */
@@ -179,6 +212,7 @@ static natsStatus subscribe_all(linking *l) {
   vsi_nats_broker *broker = l->broker;
   natsStatus s = NATS_OK;
   for (size_t i = 0; !s && i < broker->subjects_count; i++) s = subscribe(l, i);
+  if (!s) s = probe(l);
   if (!s) s = natsConnection_FlushTimeout(l->connection, (int64_t)broker->settings.options.connect_ms);
   if (!s && is_refused(l)) s = NATS_NOT_PERMITTED; /* a refusal arrives before the response */
   if (s) return s;
@@ -188,6 +222,7 @@ static natsStatus subscribe_all(linking *l) {
   vsi_mutex_lock(&broker->lock);
   bool is_over = atomic_load(&broker->is_over) || broker->stops;
   if (!is_over) {
+    *broker->refused = '\0';
     broker->connections_count++;
     /* release pairs with the acquire of publish */
     atomic_store_explicit(&broker->is_up, true, memory_order_release);
@@ -326,7 +361,7 @@ static bool is_there(linking *l) {
          atomic_load(&broker->reads_count) != reads || atomic_load(&broker->is_telling);
 }
 
-/* Watch the connection until it ends, a subscription is removed, or the broker stops. */
+/* Watch the connection until it ends, the server refuses something, or the broker stops. */
 static void serve(linking *l) {
   vsi_nats_broker *broker = l->broker;
   const vestry_nats_options *options = &broker->settings.options;
@@ -334,10 +369,10 @@ static void serve(linking *l) {
   uint64_t answered_ns = vsi_monotonic_ns();
   for (;;) {
     vsi_mutex_lock(&broker->lock);
-    while (!atomic_load(&broker->is_over) && !l->wire->is_deaf && !broker->stops &&
+    while (!atomic_load(&broker->is_over) && !l->wire->is_refused && !broker->stops &&
            vsi_wait_until(&broker->changed, &broker->lock, answered_ns + ping_ns))
       continue;
-    bool is_over = atomic_load(&broker->is_over) || l->wire->is_deaf, stops = broker->stops;
+    bool is_over = atomic_load(&broker->is_over) || l->wire->is_refused, stops = broker->stops;
     if (stops) set_down_locked(broker);
     vsi_mutex_unlock(&broker->lock);
     if (stops && !is_over) say_last_words(l);

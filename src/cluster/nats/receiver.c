@@ -145,14 +145,18 @@ void vsi_nats_receiver_write(vsi_nats_broker *broker) {
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
-/* Take received messages, BATCH_COUNT at most, those of each subject in order. With io. */
+/* Take received messages, BATCH_COUNT at most, those of each subject in order. Probes are dropped here, because
+ * has_more counts only messages that are passed on. With io. */
 static size_t collect(vsi_nats_broker *broker, natsMsg *batch[BATCH_COUNT]) {
   size_t count = 0;
   for (size_t i = 0; broker->connection && i < broker->subjects_count; i++) {
     int left = 0;
     if (!broker->subs[i] || natsSubscription_GetPending(broker->subs[i], &left, NULL)) continue;
     while (left-- > 0 && count < BATCH_COUNT && natsSubscription_NextMsg(&batch[count], broker->subs[i], 0) == NATS_OK)
-      count++;
+      if (vsi_nats_joined_is_probe(natsMsg_GetData(batch[count]), (size_t)natsMsg_GetDataLength(batch[count])))
+        natsMsg_Destroy(batch[count]);
+      else
+        count++;
   }
   return count;
 }

@@ -101,6 +101,10 @@ vestry_err vsi_nats_send_queue_add(vsi_nats_send_queue *send_queue, const char *
 
 /* The format of joined messages. */
 
+bool vsi_nats_joined_is_probe(const void *data, size_t len) {
+  return len == VSI_NATS_JOINED_HEAD && memcmp(data, VSI_NATS_JOINED_PROBE, len) == 0;
+}
+
 bool vsi_nats_joined_must(const void *data, size_t len) {
   return len && *(const unsigned char *)data == VSI_NATS_JOINED_MARK;
 }

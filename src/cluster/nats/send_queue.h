@@ -53,7 +53,8 @@ void vsi_nats_message_free(const vestry_host *host, vsi_nats_message *message);
  *
  * A part that itself begins with MARK is never sent unchanged. The receiver checks a joined message completely before
  * it passes on a part. A message that begins with MARK and is malformed is passed on unchanged, and the cluster rejects
- * it. */
+ * it. A joined message without parts is a probe: it finds out whether the server accepts messages to a subject, and the
+ * receiver drops it. */
 
 enum {
   VSI_NATS_JOINED_MARK = 1,
@@ -63,6 +64,11 @@ enum {
   VSI_NATS_JOINED_BYTES = 65536 /* of a message with several parts */
 };
 
+/* A probe, of HEAD bytes. */
+#define VSI_NATS_JOINED_PROBE "\1"
+
+/* Return whether a message is a probe. */
+bool vsi_nats_joined_is_probe(const void *data, size_t len);
 /* Return whether a part cannot be sent unchanged. */
 bool vsi_nats_joined_must(const void *data, size_t len);
 /* Append a part to a message. The message is empty before the first part, has at most MOST parts, and has room for HEAD
