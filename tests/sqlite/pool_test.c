@@ -675,6 +675,27 @@ static void pages_follow_commits_of_the_pool(void **state) {
   ledger_close(&s);
 }
 
+static void unfollow_does_not_wait_for_a_rollback(void **state) {
+  (void)state;
+  ledger s;
+  ledger_open(&s, "wal", NULL);
+  vestry_sql_pool *pool;
+  vestry_sql_transaction *loan;
+  const vestry_sqlite_pool_options options = {.host = &s.on.th.host, .path = s.path, .connections_count = 2};
+  assert_int_equal(vestry_sqlite_pool_create(&options, &pool), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_pool_follow(pool, s.database), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
+  sqlite3_set_authorizer(vestry_sqlite_handle(loan), permit, NULL); /* this outdates all prepared statements */
+  starve(true);
+  assert_int_equal(vestry_sql_end(loan, VESTRY_FAILED), VESTRY_FAILED);
+  assert_int_equal(vestry_sqlite_pool_follow(pool, NULL), VESTRY_OK);
+  starve(false);
+  assert_int_equal(vestry_sql_begin(pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
+  vestry_sql_pool_destroy(pool);
+  ledger_close(&s);
+}
+
 /* A render in progress at shutdown. */
 typedef struct late_reader {
   vestry_sql_pool *pool;
@@ -770,6 +791,7 @@ int main(void) {
       cmocka_unit_test(created_files_have_file_mode),
       cmocka_unit_test(failed_open_logs_its_remedy),
       cmocka_unit_test(pages_follow_commits_of_the_pool),
+      cmocka_unit_test(unfollow_does_not_wait_for_a_rollback),
       cmocka_unit_test(unfollow_waits_for_checked_out_connections),
       cmocka_unit_test(allocation_failure_is_returned),
   };

@@ -74,23 +74,25 @@ static vsi_sqlite_loan *own_locked(vsi_sqlite_pool *pool, bool is_aside) {
   return NULL;
 }
 
-static vsi_sqlite_loan *free_locked(vsi_sqlite_pool *pool, bool is_aside) {
+/* takes_stuck: the caller does not use the connection, so it may be stuck in a transaction. */
+static vsi_sqlite_loan *free_locked(vsi_sqlite_pool *pool, bool is_aside, bool takes_stuck) {
   size_t from = is_aside ? pool->options.connections_count : 0;
   size_t to = is_aside ? pool->loans_count : pool->options.connections_count;
   for (size_t i = from; i < to; i++)
-    if (!pool->loans[i].depth && !pool->loans[i].is_stuck) return &pool->loans[i];
+    if (!pool->loans[i].depth && (takes_stuck || !pool->loans[i].is_stuck)) return &pool->loans[i];
   return NULL;
 }
 
 bool vsi_sqlite_pool_has_free(vsi_sqlite_pool *pool) {
   vsi_mutex_lock(&pool->lock);
-  const bool has_free = free_locked(pool, false) != NULL;
+  const bool has_free = free_locked(pool, false, false) != NULL;
   vsi_mutex_unlock(&pool->lock);
   return has_free;
 }
 
-static bool is_there_locked(vsi_sqlite_pool *pool, vsi_sqlite_given what) {
-  return what == VSI_SQLITE_GIVEN_TURN ? !pool->is_written : free_locked(pool, what == VSI_SQLITE_GIVEN_ASIDE) != NULL;
+static bool is_there_locked(vsi_sqlite_pool *pool, vsi_sqlite_given what, bool takes_stuck) {
+  return what == VSI_SQLITE_GIVEN_TURN ? !pool->is_written
+                                       : free_locked(pool, what == VSI_SQLITE_GIVEN_ASIDE, takes_stuck) != NULL;
 }
 
 static void wake_locked(vsi_sqlite_pool *pool, vsi_sqlite_given what) {
@@ -100,18 +102,19 @@ static void wake_locked(vsi_sqlite_pool *pool, vsi_sqlite_given what) {
 typedef struct wish {
   vsi_sqlite_pool *pool;
   vsi_sqlite_given what;
+  bool takes_stuck;
   bool is_held; /* while other threads are held (checkpoint.c) */
 } wish;
 
 static bool is_granted(const void *ctx) {
   const wish *of = ctx;
-  return is_there_locked(of->pool, of->what) && !(of->is_held && of->pool->is_held);
+  return is_there_locked(of->pool, of->what, of->takes_stuck) && !(of->is_held && of->pool->is_held);
 }
 
 /* Wait until it is available; false: the time is over. */
-static bool wait_locked(vsi_sqlite_pool *pool, vsi_sqlite_given what, uint64_t until_ns) {
+static bool wait_locked(vsi_sqlite_pool *pool, vsi_sqlite_given what, bool takes_stuck, uint64_t until_ns) {
   const bool has_one = own_locked(pool, false) || own_locked(pool, true);
-  const wish of = {pool, what, what != VSI_SQLITE_GIVEN_TURN && !has_one};
+  const wish of = {pool, what, takes_stuck, what != VSI_SQLITE_GIVEN_TURN && !has_one};
   if ((has_one || !pool->lines[what].first) && is_granted(&of)) return true;
   pool->stats.waits_count++;
   return vsi_line_wait_locked(&pool->lines[what], &pool->lock, until_ns, is_granted, &of);
@@ -176,15 +179,16 @@ static void unstick_locked(vsi_sqlite_pool *pool) {
 }
 
 /* Take a free connection for this thread; NULL: none became free in time. */
-static vsi_sqlite_loan *take_locked(vsi_sqlite_pool *pool, bool is_aside, uint64_t until_ns) {
+static vsi_sqlite_loan *take_locked(vsi_sqlite_pool *pool, bool is_aside, bool takes_stuck, uint64_t until_ns) {
   const vsi_sqlite_given what = is_aside ? VSI_SQLITE_GIVEN_ASIDE : VSI_SQLITE_GIVEN_CONNECTION;
   unstick_locked(pool);
-  vsi_sqlite_loan *loan = wait_locked(pool, what, until_ns) ? free_locked(pool, is_aside) : NULL;
+  const bool is_there = wait_locked(pool, what, takes_stuck, until_ns);
+  vsi_sqlite_loan *loan = is_there ? free_locked(pool, is_aside, takes_stuck) : NULL;
   if (loan) {
     check_out_locked(loan);
     pool->stats.loans_count++;
   }
-  if (is_there_locked(pool, what)) wake_locked(pool, what);
+  if (is_there_locked(pool, what, false)) wake_locked(pool, what);
   return loan;
 }
 
@@ -225,7 +229,7 @@ static vestry_err lend(vsi_sqlite_pool *pool, bool is_aside, vestry_sql_transact
   if (is_own)
     loan->depth++;
   else
-    loan = take_locked(pool, is_aside, until_ns);
+    loan = take_locked(pool, is_aside, false, until_ns);
   if (!loan) pool->stats.refused_count++;
   const bool is_checked = loan && !is_own && is_checked_locked(pool);
   vsi_mutex_unlock(&pool->lock);
@@ -246,9 +250,9 @@ static vestry_err take_turn(vsi_sqlite_pool *pool, vsi_sqlite_loan **ret_loan) {
   vsi_sqlite_loan *loan = NULL;
   vsi_mutex_lock(&pool->lock);
   bool has_one = own_locked(pool, false) != NULL;
-  if (!has_one && wait_locked(pool, VSI_SQLITE_GIVEN_TURN, until_ns)) {
+  if (!has_one && wait_locked(pool, VSI_SQLITE_GIVEN_TURN, false, until_ns)) {
     pool->is_written = true;
-    loan = take_locked(pool, false, until_ns);
+    loan = take_locked(pool, false, false, until_ns);
     if (!loan) give_turn_locked(pool);
   } else if (!pool->is_written) {
     wake_locked(pool, VSI_SQLITE_GIVEN_TURN);
@@ -395,11 +399,11 @@ static void let_go(vsi_sqlite_pool *pool, size_t count) {
 }
 
 /* Take all connections except READ_ASIDE ones for this thread. A running render keeps its own until it ends. Returns
- * whether all were released in time. */
-static bool take_all(vsi_sqlite_pool *pool, uint64_t until_ns) {
+ * whether all were released in time. takes_stuck: also those that are stuck in a transaction, which may be for ever. */
+static bool take_all(vsi_sqlite_pool *pool, bool takes_stuck, uint64_t until_ns) {
   size_t count = 0;
   vsi_mutex_lock(&pool->lock);
-  while (count < pool->options.connections_count && take_locked(pool, false, until_ns)) count++;
+  while (count < pool->options.connections_count && take_locked(pool, false, takes_stuck, until_ns)) count++;
   vsi_mutex_unlock(&pool->lock);
   if (count == pool->options.connections_count) return true;
   let_go(pool, count);
@@ -433,7 +437,7 @@ static vestry_err attach_all(vsi_sqlite_pool *pool, vestry_sqlite *database) {
 vestry_err vestry_sqlite_pool_follow(vestry_sql_pool *of, vestry_sqlite *database) {
   vsi_sqlite_pool *pool = vsi_sqlite_pool_of(of);
   if (!pool) return VESTRY_INVALID;
-  if (is_lent_here(pool) || !take_all(pool, database ? 0 : UINT64_MAX)) return VESTRY_BUSY;
+  if (is_lent_here(pool) || !take_all(pool, !database, database ? 0 : UINT64_MAX)) return VESTRY_BUSY;
   vestry_err error = VESTRY_OK;
   if (database)
     error = attach_all(pool, database);
