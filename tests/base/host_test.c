@@ -3,6 +3,8 @@
 #include "vestry/host.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -52,15 +54,36 @@ static void warnings_and_errors_go_to_stderr(void **state) {
   assert_string_equal(said, "vestry: warning: it is late\nvestry: error: 100 % lost\n");
 }
 
+/* A write to such a pipe sends SIGPIPE, which would end this process. */
 static void log_survives_a_closed_stderr(void **state) {
   (void)state;
   const vestry_host *host = vestry_host_default();
+  struct sigaction before;
+  sigset_t pipe_only, mask_before, pending;
+  char said[4096];
   capture c;
+  sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_DFL}, &before);
+  sigemptyset(&pipe_only);
+  sigaddset(&pipe_only, SIGPIPE);
+  pthread_sigmask(SIG_UNBLOCK, &pipe_only, &mask_before);
   begin(&c);
   close(c.reader);
   c.reader = -1;
+  struct pollfd broken = {.fd = STDERR_FILENO, .events = POLLOUT};
+  assert_int_equal(poll(&broken, 1, 0), 1);
   host->log(host->ctx, VESTRY_LOG_ERROR, "nobody hears");
   end(&c);
+  assert_true(broken.revents & POLLERR);
+  sigpending(&pending);
+  assert_false(sigismember(&pending, SIGPIPE));
+  /* The line was written: the next one reports no omitted lines. */
+  begin(&c);
+  host->log(host->ctx, VESTRY_LOG_ERROR, "nobody hears");
+  take(&c, said, sizeof said);
+  end(&c);
+  assert_string_equal(said, "vestry: error: nobody hears\n");
+  pthread_sigmask(SIG_SETMASK, &mask_before, NULL);
+  sigaction(SIGPIPE, &before, NULL);
 }
 
 /* Log lines that clients cause must not fill a disk. */

@@ -540,21 +540,29 @@ static void heartbeat_is_skipped_without_memory(void **state) {
   probe_finish(&p);
 }
 
-/* Intervals at the maximum of the 32-bit field and above. */
+/* Intervals at the maximum of the 32-bit field, which means none, and above. The last two have small low words. */
 static void heartbeat_interval_of_weeks_works(void **state) {
   (void)state;
-  const uint64_t days_49_ms = UINT32_MAX - 1;
-  for (int longer = 0; longer < 2; longer++) {
+  static const uint64_t intervals_ms[] = {UINT32_MAX - 1, UINT32_MAX, (uint64_t)UINT32_MAX + 1,
+                                          (uint64_t)UINT32_MAX + 1001};
+  for (int i = 0; i < 4; i++) {
     bench b;
     probe p;
-    bench_init(&b, VESTRY_THREADS_NONE, &(vestry_connection_options){.heartbeat_ms = days_49_ms + (uint64_t)longer});
+    bench_init(&b, VESTRY_THREADS_NONE, &(vestry_connection_options){.heartbeat_ms = intervals_ms[i]});
     probe_init(&p);
     vestry_connection *c = bench_connect(&b, &p, NULL);
     vsi_connection_start(c);
     bench_run(&b);
-    test_host_advance_ms(&b.th, days_49_ms + 1);
+    assert_int_equal(vestry_runtime_next_deadline_ns(b.runtime) == UINT64_MAX, i > 0);
+    test_host_advance_ms(&b.th, intervals_ms[0] - 1);
     bench_run(&b);
-    probe_assert_got(&p, longer ? "" : ":\n\n");
+    probe_assert_got(&p, "");
+    test_host_advance_ms(&b.th, 2);
+    bench_run(&b);
+    probe_assert_got(&p, i ? "" : ":\n\n");
+    vestry_connection_stats stats = {0};
+    vestry_connection_stats_get(c, &stats);
+    assert_int_equal(stats.heartbeats_count, !i);
     vestry_connection_unref(c);
     bench_finish(&b);
     probe_finish(&p);
