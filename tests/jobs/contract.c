@@ -152,6 +152,25 @@ static void failed_job_backs_off_and_is_dead_after_attempts_most(void **state) {
   crew_close(&c);
 }
 
+/* capability: L7, M3 */
+static void counters_add_up_after_others_deleted_the_total(void **state) {
+  (void)state;
+  crew c;
+  crew_open(&c, (vestry_jobs_options){0});
+  crew_node *n = &c.nodes[0];
+  for (uint64_t i = 1; i <= 2; i++) {
+    const int64_t first = crew_enqueue(&c, (vestry_job_order){0}), second = crew_enqueue(&c, (vestry_job_order){0});
+    crew_do(n, "DELETE FROM vestry_job_total");
+    assert_int_equal(crew_stats(n).enqueued_count, 2);
+    assert_int_equal(crew_stats(n).removed_count, 0);
+    assert_int_equal(vestry_jobs_remove(n->jobs, first), VESTRY_OK);
+    assert_int_equal(vestry_jobs_remove(n->jobs, second), VESTRY_OK);
+    assert_int_equal(crew_stats(n).enqueued_count, 2);
+    assert_int_equal(crew_stats(n).removed_count, 2);
+  }
+  crew_close(&c);
+}
+
 static void give_up(crew *c, crew_node *n, vestry_job *job) {
   (void)c, (void)n;
   vestry_job_give_up(job);
@@ -228,6 +247,7 @@ int jobs_contract_run(const crew_database *database) {
       cmocka_unit_test(default_clock_is_that_of_the_database),
       cmocka_unit_test(job_waits_until_due_and_for_a_node_with_its_kind),
       cmocka_unit_test(failed_job_backs_off_and_is_dead_after_attempts_most),
+      cmocka_unit_test(counters_add_up_after_others_deleted_the_total),
       cmocka_unit_test(job_that_gives_up_is_not_retried),
       cmocka_unit_test(counters_add_up_after_random_actions),
   };

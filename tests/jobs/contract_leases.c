@@ -121,6 +121,33 @@ static void running_job_is_not_taken_over_by_its_own_process(void **state) {
   }
 }
 
+/* This process renews the lease when it looks for jobs, and then stalls. */
+static void renew_and_stall(crew *c, crew_node *n, vestry_job *job) {
+  (void)job;
+  c->meanwhile = NULL;
+  crew_pass(2 * CREW_LEASE_MS);
+  assert_false(crew_step(n));
+  crew_pass(CREW_LEASE_MS - 1);
+  assert_false(crew_step(&c->nodes[1]));
+  crew_pass(1);
+  assert_true(crew_step(&c->nodes[1]));
+}
+
+/* capability: L7, M3 */
+static void renewed_lease_ends_like_the_first_one(void **state) {
+  (void)state;
+  crew c;
+  crew_open(&c, (vestry_jobs_options){0});
+  const int64_t id = crew_enqueue(&c, (vestry_job_order){0});
+  c.meanwhile = renew_and_stall;
+  assert_true(crew_step(&c.nodes[0]));
+  assert_int_equal(atomic_load(&c.outcomes[0]), VESTRY_JOB_ENDED_DONE);
+  assert_int_equal(atomic_load(&c.outcomes[1]), VESTRY_JOB_ENDED_LOST);
+  assert_int_equal(crew_look(&c.nodes[0], id).row.attempts_count, 2);
+  assert_int_equal(crew_stats(&c.nodes[1]).taken_over_count, 1);
+  crew_close(&c);
+}
+
 static void remove_it(crew *c, crew_node *n, vestry_job *job) {
   (void)c;
   assert_int_equal(vestry_jobs_remove(n->jobs, job->id), VESTRY_OK);
@@ -182,6 +209,7 @@ int jobs_contract_run_leases(void) {
       cmocka_unit_test(job_of_a_killed_process_is_taken_over_after_its_lease),
       cmocka_unit_test(job_that_loses_its_last_lease_is_dead),
       cmocka_unit_test(running_job_is_not_taken_over_by_its_own_process),
+      cmocka_unit_test(renewed_lease_ends_like_the_first_one),
       cmocka_unit_test(job_removed_while_running_ends_as_lost),
       cmocka_unit_test(writes_of_a_job_are_committed_with_its_end),
   };

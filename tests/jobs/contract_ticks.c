@@ -239,6 +239,26 @@ static void changed_period_begins_no_earlier_one_after_clock_set_back(void **sta
   crew_close(&c);
 }
 
+/* For example, a script that empties the table. */
+/* capability: L7, M3 */
+static void deleted_scheduled_job_is_created_again(void **state) {
+  (void)state;
+  crew c;
+  begin_ticks(&c);
+  assert_int_equal(vestry_jobs_start(c.nodes[0].jobs), VESTRY_OK);
+  for (int i = 1; i <= 2; i++) {
+    crew_do(&c.nodes[1], "DELETE FROM vestry_job");
+    crew_pass(CREW_LEASE_MS);
+    UNTIL(crew_number(&c.nodes[1], "SELECT count(*) FROM vestry_job WHERE kind = 'tick'") == 1);
+    crew_pass(10000);
+    UNTIL(atomic_load(&c.ends) == i);
+  }
+  vestry_jobs_stop(c.nodes[0].jobs);
+  assert_int_equal(atomic_load(&c.th.log_lines), 2);
+  assert_non_null(strstr(c.th.last_log, "the scheduled job tick was deleted from vestry_job"));
+  crew_close(&c);
+}
+
 int jobs_contract_run_ticks(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(scheduled_job_runs_once_in_each_period),
@@ -249,6 +269,7 @@ int jobs_contract_run_ticks(void) {
       cmocka_unit_test(interrupted_period_stays_itself_after_the_clock_is_set_back),
       cmocka_unit_test(period_changed_during_a_run_applies_afterwards),
       cmocka_unit_test(changed_period_begins_no_earlier_one_after_clock_set_back),
+      cmocka_unit_test(deleted_scheduled_job_is_created_again),
   };
   return cmocka_run_group_tests_name("jobs_contract_ticks", tests, NULL, NULL);
 }

@@ -163,8 +163,8 @@ typedef struct vestry_jobs_options {
   void *now_ctx;                /**< passed to now_ms */
 } vestry_jobs_options;
 
-/** Create jobs, and their tables if they do not exist: vestry_job; with PostgreSQL also vestry_job_slot and
- *  vestry_job_total. A process that only enqueues needs no other call.
+/** Create jobs, and their tables if they do not exist: vestry_job and vestry_job_total; with PostgreSQL also
+ *  vestry_job_slot and vestry_job_lease. A process that only enqueues needs no other call.
  *  pool      borrowed; must not be destroyed before the jobs
  *  options   NULL: the defaults. Copied
  *  ret_jobs  owned by the caller. Untouched on failure
@@ -193,7 +193,8 @@ VESTRY_API vestry_err vestry_jobs_on(vestry_jobs *jobs, const char *kind, vestry
  *  - Periods do not overlap. Of the periods that pass while fn runs, or while no process lives, only the last one is
  *    run, late.
  *  A scheduled job is a row of the kind `name`, which never ends; remove it with vestry_jobs_remove if no process runs
- *  it any more. If a process sets other times, these apply to all processes from then on.
+ *  it any more. If a process sets other times, these apply to all processes from then on. If the row is deleted while
+ *  a process with threads runs it, for example by TRUNCATE, the process creates it again, and logs that.
  *  name       a kind that has no other function
  *  period_ms  1 to 10 years
  *  offset_ms  less than period_ms
@@ -267,10 +268,9 @@ VESTRY_API vestry_err vestry_jobs_enqueue(vestry_jobs *jobs, vestry_sql_transact
 /** Mark a job as done in a transaction of its function, together with the function's writes: both are committed, or
  *  neither. Commit before the function returns. If the transaction is rolled back, the result of the function counts.
  *
- *  PostgreSQL: in a transaction REPEATABLE_READ or SERIALIZABLE, call this before all other statements. It locks the
- *  job's row until the transaction ends, so the lease cannot be lost, and is not renewed. A transaction that reads
- *  first gets BUSY here if the lease was renewed meanwhile. Leases are renewed after a third of lease_ms, so a longer
- *  transaction gets BUSY each time that it is repeated. In a transaction WRITE the order does not matter.
+ *  The transaction may take longer than the lease, which is renewed meanwhile. PostgreSQL: from this call on, the
+ *  job's row is locked until the transaction ends. In a transaction REPEATABLE_READ or SERIALIZABLE, this call returns
+ *  BUSY if another thread has called vestry_job_progress for the job since the transaction's first statement.
  *
  *  transaction  of the jobs' pool, for writing
  *  Returns  OK | CLOSED (the job was taken over or removed: roll back) | INVALID (a transaction for reading, or of

@@ -126,7 +126,7 @@ static bool is_known(const vestry_jobs *jobs, const char *name) {
   return false;
 }
 
-static vestry_err add_kind(vestry_jobs *jobs, const char *name, vestry_job_fn fn, void *app) {
+static vestry_err add_kind(vestry_jobs *jobs, const char *name, vsi_jobs_period period, vestry_job_fn fn, void *app) {
   if (!fn || !vsi_jobs_is_name(name, VESTRY_JOB_KIND_MAX_BYTES)) return VESTRY_INVALID;
   if (jobs->is_begun)
     return vsi_mistake(jobs->host, "vestry_jobs_on", "set functions before the jobs are started or stepped");
@@ -134,12 +134,12 @@ static vestry_err add_kind(vestry_jobs *jobs, const char *name, vestry_job_fn fn
   if (VSI_ARRAY_RESERVE(jobs->host, jobs->kinds, jobs->kinds_count, jobs->kinds_room, 1)) return VESTRY_NO_MEMORY;
   char *copy = vsi_strdup(jobs->host, name, strlen(name));
   if (!copy) return VESTRY_NO_MEMORY;
-  jobs->kinds[jobs->kinds_count++] = (vsi_jobs_kind){copy, fn, app};
+  jobs->kinds[jobs->kinds_count++] = (vsi_jobs_kind){copy, fn, app, period};
   return VESTRY_OK;
 }
 
 vestry_err vestry_jobs_on(vestry_jobs *jobs, const char *kind, vestry_job_fn fn, void *app) {
-  return jobs ? add_kind(jobs, kind, fn, app) : VESTRY_INVALID;
+  return jobs ? add_kind(jobs, kind, (vsi_jobs_period){0, 0}, fn, app) : VESTRY_INVALID;
 }
 
 vestry_err vestry_jobs_every(vestry_jobs *jobs, const char *name, uint64_t period_ms, uint64_t offset_ms,
@@ -148,9 +148,9 @@ vestry_err vestry_jobs_every(vestry_jobs *jobs, const char *name, uint64_t perio
   if (!period_ms || period_ms > TEN_YEARS_MS || offset_ms >= period_ms)
     return vsi_mistake(jobs->host, "vestry_jobs_every",
                        "period_ms must be from 1 ms to 10 years, and offset_ms less than period_ms");
-  vestry_err error = add_kind(jobs, name, fn, app);
+  vestry_err error = add_kind(jobs, name, (vsi_jobs_period){(int64_t)period_ms, (int64_t)offset_ms}, fn, app);
   if (error) return error;
-  error = vsi_jobs_table_tick(jobs, name, (vsi_jobs_period){(int64_t)period_ms, (int64_t)offset_ms});
+  error = vsi_jobs_table_tick(jobs, &jobs->kinds[jobs->kinds_count - 1]);
   if (error) vsi_free(jobs->host, jobs->kinds[--jobs->kinds_count].name);
   return error;
 }

@@ -11,7 +11,6 @@
  * transactions that take or remove the job. Orders that follow each other closely could keep a job locked forever.
  * Therefore, a worker that passes over such a job closes it, and orders do not rely on a closed job (table.c). SQLite
  * has one writer at a time, so none of this can happen there. */
-#include "base/log.h"
 #include "base/options.h"
 #include "data/jobs/table.h"
 
@@ -36,24 +35,10 @@ static bool may_write(const vestry_jobs *jobs, const vestry_sql_transaction *tra
   return vsi_sql_is_writing(transaction) && transaction->pool == jobs->pool;
 }
 
-/* A transaction with one snapshot cannot write a row that was changed after its snapshot, and the renewal of the lease
- * changes the job's row. If the row is written first, it is locked, and the renewal passes over it. */
-static void explain_conflict(vsi_jobs_run *run, const vestry_sql_transaction *transaction) {
-  const vestry_sql_kind kind = transaction->kind;
-  if (run->has_explained || (kind != VESTRY_SQL_REPEATABLE_READ && kind != VESTRY_SQL_SERIALIZABLE)) return;
-  run->has_explained = true;
-  vsi_log(
-      run->jobs->host, VESTRY_LOG_WARN,
-      "vestry_job_finish, %s: the lease of job %lld (%s) was probably renewed after the transaction had read, which "
-      "is a conflict; call vestry_job_finish before all other statements of the transaction",
-      run->jobs->pool->name, (long long)run->job.id, run->job.kind);
-}
-
 vestry_err vestry_job_finish(vestry_job *job, vestry_sql_transaction *transaction) {
   vsi_jobs_run *run = (vsi_jobs_run *)job;
   if (!run || run->period.length_ms || !may_write(run->jobs, transaction)) return VESTRY_INVALID;
   vestry_err error = vsi_jobs_table_finish(run, transaction);
-  if (error == VESTRY_BUSY) explain_conflict(run, transaction);
   if (!error) run->is_finished = true; /* becomes true when the transaction is committed */
   return vsi_jobs_note_lost(run, error);
 }

@@ -22,17 +22,18 @@
 #include "data/sql/sql.h"
 #include "vestry/data/jobs.h"
 
+/* When the periods of a scheduled job begin. length_ms 0: not a scheduled job. */
+typedef struct vsi_jobs_period {
+  int64_t length_ms, offset_ms;
+} vsi_jobs_period;
+
 /* The function for the jobs of one kind. */
 typedef struct vsi_jobs_kind {
   char *name;
   vestry_job_fn fn;
   void *app;
+  vsi_jobs_period period;
 } vsi_jobs_kind;
-
-/* When the periods of a scheduled job begin. length_ms 0: not a scheduled job. */
-typedef struct vsi_jobs_period {
-  int64_t length_ms, offset_ms;
-} vsi_jobs_period;
 
 /* A run of a job: from the time when it was taken to its end. */
 typedef struct vsi_jobs_run {
@@ -46,9 +47,8 @@ typedef struct vsi_jobs_run {
   uint64_t taken_ns;  /* the same, on the monotonic clock */
   bool is_over_taken; /* it was taken after the lease of another run had ended */
   bool is_buried;     /* it has no attempts left and is dead: no function is called */
-  bool is_hopeless;   /* set by the function, like the next three */
+  bool is_hopeless;   /* set by the function, like the next two */
   bool is_finished;   /* by vestry_job_finish; valid if that transaction was committed */
-  bool has_explained; /* the log has the reason why vestry_job_finish was BUSY */
   char why[VESTRY_JOB_SAID_MAX_BYTES + 1];
   bool is_lost;                /* guarded by jobs->lock: all later writes to its row are rejected */
   LIST_ENTRY(vsi_jobs_run) in; /* guarded by jobs->lock */

@@ -16,10 +16,16 @@
  * SQLite has one writer at a time, so nothing can happen between a query and a write. With PostgreSQL several nodes
  * take jobs concurrently. A worker locks the row that it takes, and passes over locked rows (SKIP LOCKED). A locked row
  * is being taken by another node, or a transaction of the application has finished the job and has not ended yet. So no
- * node waits for another, and no lease of a job that is being finished is taken over. For the same reason the renewal
- * of leases passes over locked rows: such a job is not lost as long as its committed row has the run's number. A worker
- * also passes over a waiting job on which transactions of orders rely (order.c), and closes it. Later orders then
- * create another job, so the closed job is free when those transactions have ended.
+ * node waits for another, and no lease of a job that is being finished is taken over. A worker also passes over a
+ * waiting job on which transactions of orders rely (order.c), and closes it. Later orders then create another job, so
+ * the closed job is free when those transactions have ended.
+ *
+ * With PostgreSQL the renewal of a lease does not write to the job's row: a transaction with one snapshot (REPEATABLE
+ * READ or SERIALIZABLE) that finishes the job could not write a row that was changed after its snapshot. `due` stays
+ * the end of the lease with which the row was taken, and vestry_job_lease has the end of the renewed lease, with the
+ * number of the run. A row of that table whose time has passed has no meaning, and workers remove it. Earlier versions
+ * of this library do not know the table, which is therefore a separate part of the schema; their nodes keep running,
+ * and take over jobs of other nodes that run for longer than the first lease.
  *
  * If pages of a pool of PostgreSQL follow commits, their follower reports commits to the table (vsi_sql_ear_ops in
  * data/sql/sql.h), so a job of another node is found with its commit. NOTIFY would report it in all cases, but
@@ -29,6 +35,8 @@
  *
  * The clock is the database's own, unless the options have one, because the leases of all nodes end by it. */
 #include "data/jobs/table.h"
+
+#include "base/log.h"
 
 enum { CLEANED_AT_ONCE = 64, CLOSED_AT_ONCE = 16 };
 #define PROGRESS_SCALE 1073741824 /* 2^30: read as an integer, because a locale changes the format of fractions */
@@ -60,9 +68,13 @@ static const char *const of_postgres[] = {
     "ALTER TABLE vestry_job ADD COLUMN is_closed boolean NOT NULL DEFAULT false",
     /* A publication of all tables makes the server reject an update of a row without a key. */
     "ALTER TABLE vestry_job_total ADD COLUMN one boolean NOT NULL DEFAULT true PRIMARY KEY CHECK(one)"};
-static const vsi_sql_schema schemas[VSI_SQL_DIALECTS] = {
-    {"job", of_sqlite, sizeof of_sqlite / sizeof *of_sqlite},
-    {"job", of_postgres, sizeof of_postgres / sizeof *of_postgres}};
+static const char *const leases_of_postgres[] = {
+    "CREATE TABLE vestry_job_lease(id bigint PRIMARY KEY,"
+    " fence bigint NOT NULL, ends bigint NOT NULL) WITH (fillfactor = 50)"};
+enum { PARTS = 2 };
+static const vsi_sql_schema schemas[VSI_SQL_DIALECTS][PARTS] = {
+    {{"job", of_sqlite, sizeof of_sqlite / sizeof *of_sqlite}},
+    {{"job", of_postgres, sizeof of_postgres / sizeof *of_postgres}, {"job_lease", leases_of_postgres, 1}}};
 
 #define SQLITE VSI_SQL_SQLITE_NOW
 #define NOW    VSI_SQL_POSTGRES_NOW
@@ -81,14 +93,20 @@ static vsi_sql_texts now_sql = {SELECT_NOW(SQLITE("$1")), SELECT_NOW(NOW("$1"))}
       "old.", "excluded.period",                                                                                       \
       "excluded.shift") ", 0)) ELSE old.due END WHERE old.period <> excluded.period OR old.shift <> excluded.shift"
 static vsi_sql_texts tick_sql = {TICK("max"), TICK("greatest")};
-/* Time until the next job of some kinds is due. For receivers also the table's oid and the number of its file. */
+static const char has_tick_sql[] = "SELECT 1 FROM vestry_job WHERE kind = $1 AND period IS NOT NULL";
+/* PostgreSQL: the row is not that of a run with a renewed lease. */
+#define LEASE_OF_ROW "FROM vestry_job_lease AS lease WHERE lease.id = vestry_job.id AND lease.fence = vestry_job.fence"
+#define IS_FREE(now) " AND (state <> 'running' OR NOT EXISTS (SELECT 1 " LEASE_OF_ROW " AND lease.ends > " now "))"
+/* Time until the next job of some kinds is due. For receivers also the table's oid and the number of its file.
+ * PostgreSQL: or until the first renewed lease ends, of any kind. */
 static vsi_sql_texts next_sql = {
     "SELECT min((SELECT due FROM vestry_job WHERE kind = known.value AND due IS NOT NULL ORDER BY due, id LIMIT 1)) "
     "- " SQLITE("$2") " FROM json_each($1) AS known",
-    "SELECT min(first.due) - " NOW(
+    "SELECT least(min(first.due), (SELECT min(lease.ends) FROM vestry_job_lease AS lease JOIN vestry_job AS job"
+    " USING (id, fence) WHERE job.state = 'running' AND lease.ends > " NOW("$2") ")) - " NOW(
         "$2") ", 'vestry_job'::regclass::oid::bigint, pg_relation_filenode('vestry_job'::regclass)"
               " FROM json_array_elements_text($1::json) AS known(kind), LATERAL (SELECT due FROM vestry_job"
-              " WHERE kind = known.kind AND due IS NOT NULL ORDER BY due, id LIMIT 1) AS first"};
+              " WHERE kind = known.kind AND due IS NOT NULL" IS_FREE(NOW("$2")) " ORDER BY due, id LIMIT 1) AS first"};
 /* The kinds that have a due job, first the kind whose job has been due for the longest time. */
 #define OLDEST(column)                                                                                                 \
   "(SELECT " column " FROM vestry_job WHERE kind = known.value AND due <= " SQLITE("$2") " ORDER BY due, id LIMIT 1)"
@@ -96,12 +114,13 @@ static vsi_sql_texts due_sql = {
     "SELECT number, id FROM (SELECT known.key + 1 AS number, " OLDEST("id") " AS id, " OLDEST(
         "due") " AS due FROM json_each($1) AS known) WHERE id IS NOT NULL ORDER BY due",
     "SELECT known.number, oldest.id FROM json_array_elements_text($1::json) WITH ORDINALITY AS known(kind, number),"
-    " LATERAL (SELECT due, id FROM vestry_job WHERE kind = known.kind AND due <= " NOW(
-        "$2") " ORDER BY due, id LIMIT 1) AS oldest ORDER BY oldest.due"};
-#define FIND(now, locked)                                                                                              \
+    " LATERAL (SELECT due, id FROM vestry_job WHERE kind = known.kind AND due <= " NOW("$2")
+        IS_FREE(NOW("$2")) " ORDER BY due, id LIMIT 1) AS oldest ORDER BY oldest.due"};
+#define FIND(now, is_free, locked)                                                                                     \
   "SELECT id, key, payload, state = 'running', attempts, attempts_most, fence, period, shift, period_at, " now         \
-  ", due FROM vestry_job WHERE kind = $1 AND due <= " now " ORDER BY due, id LIMIT 1" locked
-static vsi_sql_texts find_sql = {FIND(SQLITE("$2"), ""), FIND(NOW("$2"), " FOR UPDATE SKIP LOCKED")};
+  ", due FROM vestry_job WHERE kind = $1 AND due <= " now is_free " ORDER BY due, id LIMIT 1" locked
+static vsi_sql_texts find_sql = {FIND(SQLITE("$2"), "", ""),
+                                 FIND(NOW("$2"), IS_FREE(NOW("$2")), " FOR UPDATE SKIP LOCKED")};
 #define TAKE(now, ms, more)                                                                                            \
   "UPDATE vestry_job SET state = 'running', due = " now " + $3" ms ", fence = $4, attempts = $5, period_at = $6,"      \
   " progress = 0, said = NULL" more " WHERE id = $1"
@@ -129,11 +148,13 @@ static const char ended_sql[] = "SELECT 1 FROM vestry_job WHERE id = $1 AND fenc
 #define PROGRESS(now, ms)                                                                                              \
   "UPDATE vestry_job SET progress = $3, said = $4, due = " now " + $6" ms OF_THE_LEASE " RETURNING 1"
 static vsi_sql_texts progress_sql = {PROGRESS(SQLITE("$5"), ""), PROGRESS(NOW("$5"), MS)};
+/* PostgreSQL: a run that was taken over meanwhile does not replace the lease of the later run. */
 static vsi_sql_texts renew_sql = {
     "UPDATE vestry_job SET due = " SQLITE("$3") " + $4" OF_THE_LEASE " RETURNING 1",
-    "WITH free AS (SELECT id FROM vestry_job" OF_THE_LEASE " FOR NO KEY UPDATE SKIP LOCKED),"
-    " renewed AS (UPDATE vestry_job AS job SET due = " NOW("$3") " + $4::bigint FROM free WHERE job.id = free.id)"
-                                                                 " SELECT 1 FROM vestry_job" OF_THE_LEASE};
+    "WITH own AS (SELECT id, fence FROM vestry_job" OF_THE_LEASE "),"
+    " renewed AS (INSERT INTO vestry_job_lease AS old(id, fence, ends) SELECT id, fence, " NOW(
+        "$3") " + $4::bigint FROM own ON CONFLICT(id) DO UPDATE SET fence = excluded.fence, ends = excluded.ends"
+              " WHERE old.fence <= excluded.fence) SELECT 1 FROM own"};
 #define FINISH(now)                                                                                                    \
   "UPDATE vestry_job SET state = 'done', due = NULL, ended = " now ", progress = 1" OF_THE_LEASE " RETURNING 1"
 static vsi_sql_texts finish_sql = {FINISH(SQLITE("$3")), FINISH(NOW("$3"))};
@@ -142,26 +163,39 @@ static const char finished_sql[] = "SELECT state = 'done' AND fence = $2 FROM ve
 #define FIND_OLD(now, ms) "SELECT 1 " OLD(now, ms) " LIMIT 1"
 #define CLEAN(now, ms, locked)                                                                                         \
   "DELETE FROM vestry_job WHERE id IN (SELECT id " OLD(now, ms) " ORDER BY ended LIMIT $3" locked ") RETURNING 1"
-static vsi_sql_texts old_sql = {FIND_OLD(SQLITE("$1"), ""), FIND_OLD(NOW("$1"), MS)};
+/* PostgreSQL: also remove the renewed leases that have ended. */
+static vsi_sql_texts old_sql = {
+    FIND_OLD(SQLITE("$1"), ""),
+    "WITH ended AS (DELETE FROM vestry_job_lease WHERE ends <= " NOW("$1") ") " FIND_OLD(NOW("$1"), MS)};
 static vsi_sql_texts clean_sql = {CLEAN(SQLITE("$1"), "", ""), CLEAN(NOW("$1"), MS, " FOR UPDATE SKIP LOCKED")};
-static const char removed_sql[] = "UPDATE vestry_job_total SET removed = removed + $1";
+/* A script may have deleted the row, for example by TRUNCATE of all tables. The table of
+ * SQLite has no key. */
+static vsi_sql_texts removed_sql = {"UPDATE vestry_job_total SET removed = removed + $1 RETURNING 1",
+                                    "INSERT INTO vestry_job_total AS old(removed) VALUES($1) ON CONFLICT(one)"
+                                    " DO UPDATE SET removed = old.removed + excluded.removed RETURNING 1"};
+static const char first_removed_sql[] = "INSERT INTO vestry_job_total(removed) VALUES($1)";
 static const char remove_sql[] = "DELETE FROM vestry_job WHERE id = $1 RETURNING 1";
 #define RETRY(now)                                                                                                     \
   "UPDATE vestry_job SET state = 'waiting', due = " now ", attempts = 0, ended = NULL, error = NULL WHERE id = $1"     \
   " AND state IN ('waiting', 'dead') RETURNING 1"
 static vsi_sql_texts retry_sql = {RETRY(SQLITE("$2")), RETRY(NOW("$2"))};
-static const char list_sql[] =
-    "SELECT id, kind, key, state, payload, attempts, attempts_most,"
-    " CAST(round(progress * CAST(1073741824 AS double precision)) AS bigint), said, error, created, due, ended, period "
-    "FROM vestry_job WHERE id > $1 AND (CAST($2 AS text) IS NULL OR kind = $2)"
-    " AND (CAST($3 AS text) IS NULL OR state = $3) ORDER BY id LIMIT $4";
-static const char stats_sql[] =
-    "SELECT count(*) + (SELECT removed FROM vestry_job_total), count(*) FILTER (WHERE state = 'waiting'),"
-    " count(*) FILTER (WHERE state = 'running'), count(*) FILTER (WHERE state = 'done'),"
-    " count(*) FILTER (WHERE state = 'dead'), (SELECT removed FROM vestry_job_total) FROM vestry_job";
+#define LIST(due)                                                                                                      \
+  "SELECT id, kind, key, state, payload, attempts, attempts_most, CAST(round(progress * 1073741824) AS bigint), said," \
+  " error, created, " due ", ended, period FROM vestry_job WHERE id > $1 AND (CAST($2 AS text) IS NULL OR kind = $2)"  \
+  " AND (CAST($3 AS text) IS NULL OR state = $3) ORDER BY id LIMIT $4"
+static vsi_sql_texts list_sql = {
+    LIST("due"),
+    LIST("CASE state WHEN 'running' THEN greatest(due, (SELECT lease.ends " LEASE_OF_ROW ")) ELSE due END")};
+#define REMOVED "coalesce((SELECT removed FROM vestry_job_total), 0)"
+static const char stats_sql[] = "SELECT count(*) + " REMOVED ", count(*) FILTER (WHERE state = 'waiting'),"
+                                " count(*) FILTER (WHERE state = 'running'), count(*) FILTER (WHERE state = 'done'),"
+                                " count(*) FILTER (WHERE state = 'dead'), " REMOVED " FROM vestry_job";
 
 vestry_err vsi_jobs_table_make(vestry_sql_pool *pool) {
-  return pool->ops->bring(pool, "vestry_jobs_create", &schemas[pool->ops->dialect]);
+  vestry_err error = VESTRY_OK;
+  for (const vsi_sql_schema *at = schemas[pool->ops->dialect], *end = at + PARTS; at < end && at->part && !error; at++)
+    error = pool->ops->bring(pool, "vestry_jobs_create", at);
+  return error;
 }
 
 static const char *text_of(const vestry_jobs *jobs, vsi_sql_texts texts) {
@@ -182,17 +216,44 @@ static vestry_err run_alone(vestry_jobs *jobs, const char *sql, const vestry_val
   return later(jobs->pool->ops->run_again(jobs->pool, sql, values, row, ctx));
 }
 
+/* is_aside: the same on a connection that does not wait for those that others hold. */
+static vestry_err run_as(vestry_jobs *jobs, bool is_aside, const char *sql, const vestry_value *values,
+                         vestry_sql_row_fn row, void *ctx) {
+  return is_aside ? later(jobs->pool->ops->run_aside(jobs->pool, sql, values, row, ctx))
+                  : run_alone(jobs, sql, values, row, ctx);
+}
+
 /* --------------------------------------------------------------------------------------------------- ticks -------- */
 
-vestry_err vsi_jobs_table_tick(vestry_jobs *jobs, const char *name, vsi_jobs_period period) {
+static vestry_err set_tick(vestry_jobs *jobs, bool is_aside, const vsi_jobs_kind *kind) {
+  const vsi_jobs_period period = kind->period;
   int64_t now_ms = 0;
-  vestry_err error = run_alone(jobs, text_of(jobs, now_sql), VESTRY_LIST(vsi_jobs_table_now_ms(jobs)),
-                               vestry_sql_row_integer, &now_ms);
+  vestry_err error = run_as(jobs, is_aside, text_of(jobs, now_sql), VESTRY_LIST(vsi_jobs_table_now_ms(jobs)),
+                            vestry_sql_row_integer, &now_ms);
   if (error) return error;
-  return run_alone(jobs, text_of(jobs, tick_sql),
-                   VESTRY_LIST(name, vsi_jobs_period_after(period, now_ms), jobs->options.attempts_most, now_ms,
-                               period.length_ms, period.offset_ms),
-                   NULL, NULL);
+  return run_as(jobs, is_aside, text_of(jobs, tick_sql),
+                VESTRY_LIST(kind->name, vsi_jobs_period_after(period, now_ms), jobs->options.attempts_most, now_ms,
+                            period.length_ms, period.offset_ms),
+                NULL, NULL);
+}
+
+vestry_err vsi_jobs_table_tick(vestry_jobs *jobs, const vsi_jobs_kind *kind) {
+  return set_tick(jobs, false, kind);
+}
+
+vestry_err vsi_jobs_table_restore_ticks(vestry_jobs *jobs) {
+  vestry_err error = VESTRY_OK;
+  for (const vsi_jobs_kind *kind = jobs->kinds, *end = kind + jobs->kinds_count; kind < end && !error; kind++) {
+    if (!kind->period.length_ms) continue;
+    error = run_as(jobs, true, has_tick_sql, VESTRY_LIST((const char *)kind->name), NULL, NULL);
+    if (error != VESTRY_NOT_FOUND) continue;
+    error = set_tick(jobs, true, kind);
+    if (!error)
+      vsi_log(jobs->host, VESTRY_LOG_WARN,
+              "vestry_jobs, %s: the scheduled job %s was deleted from vestry_job, and was created again",
+              jobs->pool->name, kind->name);
+  }
+  return error;
 }
 
 /* -------------------------------------------------------------------------------------------------- looking ------- */
@@ -246,8 +307,7 @@ vestry_err vsi_jobs_table_look(vestry_jobs *jobs, bool is_aside, vsi_jobs_looked
     next is = {INT64_MAX, 0, 0};
     ret_looked->is_told = ears && ears->listen(pool, jobs->ear);
     const vestry_value values = *VESTRY_LIST((const char *)kinds, vsi_jobs_table_now_ms(jobs));
-    error = is_aside ? later(pool->ops->run_aside(pool, text_of(jobs, next_sql), &values, read_next, &is))
-                     : run_alone(jobs, text_of(jobs, next_sql), &values, read_next, &is);
+    error = run_as(jobs, is_aside, text_of(jobs, next_sql), &values, read_next, &is);
     ret_looked->wait_ms = is.wait_ms;
     is_same = error || !ears || ears->know(pool, jobs->ear, is.table, is.file);
   }
@@ -455,9 +515,9 @@ vestry_err vsi_jobs_table_is_finished(vsi_jobs_run *run, bool *ret_is_finished) 
 vestry_err vsi_jobs_table_renew(vestry_jobs *jobs, vsi_jobs_lease *leases, size_t count) {
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; i < count && !error; i++) {
-    error = later(jobs->pool->ops->run_aside(
-        jobs->pool, text_of(jobs, renew_sql),
-        VESTRY_LIST(leases[i].id, leases[i].fence, vsi_jobs_table_now_ms(jobs), jobs->options.lease_ms), NULL, NULL));
+    error = run_as(jobs, true, text_of(jobs, renew_sql),
+                   VESTRY_LIST(leases[i].id, leases[i].fence, vsi_jobs_table_now_ms(jobs), jobs->options.lease_ms),
+                   NULL, NULL);
     leases[i].is_lost = error == VESTRY_NOT_FOUND;
     error = vsi_sql_if_any(error);
   }
@@ -476,7 +536,10 @@ static vestry_err remove_some(vestry_sql_transaction *transaction, void *ctx) {
   const removing *of = ctx;
   int64_t count = 0;
   vestry_err error = vestry_sql_run(transaction, of->sql, of->values, vsi_sql_count_row, &count);
-  return error ? error : vestry_sql_run(transaction, removed_sql, VESTRY_LIST(count), NULL, NULL);
+  if (error) return error;
+  error = vestry_sql_run(transaction, vsi_sql_text_of(transaction->pool, removed_sql), VESTRY_LIST(count), NULL, NULL);
+  return error == VESTRY_NOT_FOUND ? vestry_sql_run(transaction, first_removed_sql, VESTRY_LIST(count), NULL, NULL)
+                                   : error;
 }
 
 static vestry_err remove_by(vestry_jobs *jobs, const char *sql, const vestry_value *values) {
@@ -537,8 +600,9 @@ vestry_err vsi_jobs_table_list(vestry_jobs *jobs, const vsi_jobs_listing *to) {
   reader of = {to, jobs->host, VESTRY_OK};
   const vestry_value values = *VESTRY_LIST(to->after_id, vsi_sql_text_or_null(to->kind),
                                            vsi_sql_text_or_null(vsi_jobs_state_name(to->state)), to->count);
-  vestry_err error = pool->ops->is_recorded(pool) ? pool->ops->read(pool, list_sql, &values, read_row, &of)
-                                                  : pool->ops->run_again(pool, list_sql, &values, read_row, &of);
+  const char *sql = text_of(jobs, list_sql);
+  vestry_err error = pool->ops->is_recorded(pool) ? pool->ops->read(pool, sql, &values, read_row, &of)
+                                                  : pool->ops->run_again(pool, sql, &values, read_row, &of);
   error = vsi_sql_if_any(error);
   return error ? error : of.error;
 }

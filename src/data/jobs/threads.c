@@ -71,10 +71,12 @@ static vestry_err renew(vestry_jobs *jobs) {
   return error;
 }
 
+/* Renew the leases, and check that the scheduled jobs exist. */
 static void renew_in_time(vestry_jobs *jobs, int64_t *renewed_ms) {
   const int64_t now_ms = vsi_jobs_now_ms(jobs);
   if (now_ms - *renewed_ms < jobs->options.lease_ms / 3 && now_ms >= *renewed_ms) return;
-  if (!renew(jobs)) *renewed_ms = now_ms; /* otherwise it is repeated after the next wait */
+  if (renew(jobs) || vsi_jobs_table_restore_ticks(jobs)) return; /* it is repeated after the next wait */
+  *renewed_ms = now_ms;
 }
 
 static void *look(void *ctx) {
