@@ -376,7 +376,7 @@ static void new_tables_are_created_beside_the_existing_ones(void **state) {
   (void)state;
   static const char in_shop[] = "SELECT count(*) FROM pg_class WHERE relnamespace = 'shop'::regnamespace";
   static const char in_public[] = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND "
-                                  "relname IN ('vestry_schema', 'vestry_session', 'vestry_job', 'vestry_job_slot')";
+                                  "relname IN ('vestry_schema', 'vestry_session', 'vestry_job', 'vestry_job_lease')";
   shop s;
   vestry_sql_sessions *sessions = NULL;
   vestry_jobs *jobs = NULL;
@@ -394,13 +394,51 @@ static void new_tables_are_created_beside_the_existing_ones(void **state) {
     vestry_sql_sessions_destroy(sessions);
     assert_int_equal(shop_number(&s, in_shop), 0);
     assert_int_equal(shop_number(&s, in_public), 4);
-    assert_int_equal(s.th.log_lines, 1);
+    assert_int_equal(s.th.log_lines, 2); /* for the jobs and for their leases */
     assert_non_null(strstr(s.th.last_log, "vestry's tables are in the schema public"));
   }
   assert_int_equal(vestry_sql_run_alone(s.pool, "SHOW search_path", NULL, read_text, path), VESTRY_OK);
   assert_string_equal(path, "shop, public");
   shop_end(&s);
   alter("DROP SCHEMA shop");
+}
+
+static void create_all(shop *s) {
+  vestry_sql_sessions *sessions;
+  vestry_sql_once *once;
+  vestry_forms_storage *forms;
+  vestry_jobs *jobs;
+  assert_int_equal(vestry_sql_sessions_create(s->pool, NULL, &sessions), VESTRY_OK);
+  vestry_sql_sessions_destroy(sessions);
+  assert_int_equal(vestry_sql_once_create(s->pool, NULL, &once), VESTRY_OK);
+  vestry_sql_once_destroy(once);
+  assert_int_equal(vestry_sql_forms_create(s->pool, NULL, &forms), VESTRY_OK);
+  vestry_sql_forms_destroy(forms);
+  assert_int_equal(vestry_jobs_create(s->pool, NULL, &jobs), VESTRY_OK);
+  vestry_jobs_destroy(jobs);
+}
+
+/* For example by a script that empties all tables. One table is older than the others. */
+static void versions_are_written_again_after_vestry_schema_was_emptied(void **state) {
+  (void)state;
+  enum { PARTS = 5 };
+  shop s;
+  shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
+  create_all(&s);
+  assert_int_equal(shop_number(&s, "SELECT count(*) FROM vestry_schema"), PARTS);
+  const int64_t versions = shop_number(&s, "SELECT sum(version)::bigint FROM vestry_schema");
+  shop_do(&s, "INSERT INTO vestry_session(hash, name, created, used) VALUES('h', 'u', 1, 1)");
+  shop_do(&s, "ALTER TABLE vestry_job_total DROP one");
+  shop_do(&s, "TRUNCATE vestry_schema");
+  for (int i = 0; i < 2; i++) {
+    create_all(&s);
+    assert_int_equal(s.th.log_lines, PARTS);
+    assert_non_null(strstr(s.th.last_log, "vestry_schema had no version of vestry's tables (job_lease)"));
+    assert_int_equal(shop_number(&s, "SELECT sum(version)::bigint FROM vestry_schema"), versions);
+  }
+  assert_int_equal(shop_number(&s, "SELECT count(*) FROM vestry_session"), 1);
+  assert_int_equal(shop_number(&s, "SELECT count(*) FROM vestry_job_total WHERE one"), 1);
+  shop_end(&s);
 }
 
 /* ---------------------------------------------------------------------------------------------- poolers ----------- */
@@ -670,6 +708,7 @@ int main(void) {
       cmocka_unit_test(new_connections_keep_the_search_path),
       cmocka_unit_test(connection_with_changed_settings_is_replaced),
       cmocka_unit_test(new_tables_are_created_beside_the_existing_ones),
+      cmocka_unit_test(versions_are_written_again_after_vestry_schema_was_emptied),
       cmocka_unit_test(statement_names_depend_only_on_their_text),
       cmocka_unit_test(only_session_mode_pooler_is_accepted),
       cmocka_unit_test(busy_pooler_in_transaction_mode_is_rejected),

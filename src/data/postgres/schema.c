@@ -10,6 +10,7 @@ typedef struct bringing {
   vsi_call call;
   const vsi_sql_schema *schema;
   int64_t version; /* the existing one; 0: none */
+  bool is_lost;    /* the tables exist, but vestry_schema has no version of them */
 } bringing;
 
 /* This reads pg_class instead of only calling to_regclass, because that uses the connection's cache, which lacks a
@@ -51,6 +52,35 @@ static void say_schema(const vestry_sql_row *row, void *ctx) {
           of->call.function, of->call.name, vestry_sql_text(row, 0));
 }
 
+/* Find out whether the tables of a part without a version exist. */
+static vestry_err look_for_tables(vestry_sql_transaction *loan, bringing *of) {
+  char name[VSI_SQL_NAME_BYTES];
+  int64_t count = 0;
+  of->is_lost = false;
+  if (of->version) return VESTRY_OK;
+  vsi_sql_first_name(of->schema, name);
+  vestry_err error =
+      vestry_sql_run(loan, "SELECT count(*) FROM pg_class WHERE relname = $1 AND pg_table_is_visible(oid)",
+                     VESTRY_LIST((const char *)name), vestry_sql_row_integer, &count);
+  of->is_lost = count > 0;
+  return error;
+}
+
+#define IF_NEW(step)                                                                                                   \
+  "DO $vestry$ BEGIN " step "; EXCEPTION WHEN duplicate_table OR duplicate_column OR invalid_table_definition THEN "   \
+  "NULL; END $vestry$"
+
+static vestry_err take_step(vsi_postgres_loan *own, const bringing *of, const char *step) {
+  if (!of->is_lost) return vsi_postgres_command(own, of->call.function, step);
+  const size_t size = sizeof IF_NEW("") + strlen(step);
+  char *sql = vsi_alloc(of->call.host, size);
+  if (!sql) return VESTRY_NO_MEMORY;
+  snprintf(sql, size, IF_NEW("%s"), step);
+  vestry_err error = vsi_postgres_command(own, of->call.function, sql);
+  vsi_free(of->call.host, sql);
+  return error;
+}
+
 static vestry_err take_steps(vestry_sql_transaction *loan, void *ctx) {
   bringing *of = ctx;
   vsi_postgres_loan *own = (vsi_postgres_loan *)loan;
@@ -58,12 +88,13 @@ static vestry_err take_steps(vestry_sql_transaction *loan, void *ctx) {
   if (!error) error = look(loan, of); /* another node may have been faster */
   if (error || of->version >= of->schema->version) return error;
   error = vsi_sql_if_any(vestry_sql_run(loan, stay_sql, NULL, say_schema, of));
+  if (!error) error = look_for_tables(loan, of);
   if (error) return error;
   error =
       vsi_postgres_command(own, of->call.function,
                            "CREATE TABLE IF NOT EXISTS vestry_schema(part text PRIMARY KEY, version integer NOT NULL)");
   for (int64_t at = of->version; !error && at < of->schema->version; at++)
-    error = vsi_postgres_command(own, of->call.function, of->schema->steps[at]);
+    error = take_step(own, of, of->schema->steps[at]);
   return error ? error
                : vestry_sql_run(loan,
                                 "INSERT INTO vestry_schema(part, version) VALUES($1, $2)"
@@ -72,9 +103,10 @@ static vestry_err take_steps(vestry_sql_transaction *loan, void *ctx) {
 }
 
 vestry_err vsi_postgres_bring(vestry_sql_pool *pool, const char *function, const vsi_sql_schema *schema) {
-  bringing of = {.call = vsi_sql_call(pool, function), .schema = schema};
+  bringing of = {.call = vsi_sql_call(pool, function), .schema = schema, .is_lost = false};
   vestry_err error = look_alone(pool, &of);
   if (!error && of.version < schema->version) error = vestry_sql_act(pool, VESTRY_SQL_WRITE, take_steps, &of);
+  if (!error && of.is_lost) vsi_sql_log_lost_version(&of.call, schema);
   if (error || of.version <= schema->version) return error;
   return vsi_refuse(&of.call, VESTRY_IO,
                     "vestry's tables (%s) have version %d, but this version of vestry supports at most version %d; "

@@ -7,10 +7,13 @@
 #define VSI_SQL_SQL_H
 
 #include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "app/guard/tab_owner.h"
 #include "base/after.h"
 #include "base/call.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "vestry/data/sql.h"
 
@@ -24,9 +27,26 @@ typedef const char *const vsi_sql_texts[VSI_SQL_DIALECTS];
  * executed it. */
 typedef struct vsi_sql_schema {
   const char *part;         /* lower case */
-  const char *const *steps; /* SQL from version n to n + 1; n = 0: nothing exists */
+  const char *const *steps; /* SQL from version n to n + 1; n = 0: nothing exists. steps[0]: "CREATE KIND name…" */
   int version;              /* number of steps */
 } vsi_sql_schema;
+
+enum { VSI_SQL_NAME_BYTES = 64 };
+
+/* Write the name of the table or index that the first step of a part creates first. */
+static inline void vsi_sql_first_name(const vsi_sql_schema *schema, char ret_name[VSI_SQL_NAME_BYTES]) {
+  const char *name = schema->steps[0];
+  for (int words = 0; words < 2; words++) name += strcspn(name, " ") + 1;
+  snprintf(ret_name, VSI_SQL_NAME_BYTES, "%.*s", (int)strcspn(name, " ("), name);
+}
+
+/* Another client has emptied vestry_schema, so the tables of a part exist, but seem to have no version. Then each step
+ * is tried, and one that fails because its objects exist has been taken before. */
+static inline void vsi_sql_log_lost_version(const vsi_call *call, const vsi_sql_schema *schema) {
+  vsi_log(call->host, VESTRY_LOG_WARN,
+          "%s, %s: vestry_schema had no version of vestry's tables (%s), although they exist; it was written again",
+          call->function, call->name, schema->part);
+}
 
 /* A receiver (`ear`) is notified that a visible commit may have written to its table, if pages of the pool follow
  * commits. */

@@ -7,6 +7,7 @@
 /* The existing tables. */
 typedef struct state {
   bool has_table, has_parts; /* vestry_schema; and its column `part`, which was added later */
+  bool is_lost;              /* the tables of the part exist, but vestry_schema has no version of them */
   int version;               /* of the requested part; 0: none */
 } state;
 
@@ -54,12 +55,24 @@ static int note_version(sqlite3 *db, const vsi_sql_schema *schema, const state *
   return result ? result : sqlite3_exec(db, sql, NULL, NULL, NULL);
 }
 
+static int take_step(sqlite3 *db, const char *step, bool may_exist) {
+  int result = sqlite3_exec(db, "SAVEPOINT vestry_step", NULL, NULL, NULL);
+  if (!result) result = sqlite3_exec(db, step, NULL, NULL, NULL);
+  if (result == SQLITE_ERROR && may_exist) result = sqlite3_exec(db, "ROLLBACK TO vestry_step", NULL, NULL, NULL);
+  return result ? result : sqlite3_exec(db, "RELEASE vestry_step", NULL, NULL, NULL);
+}
+
 static int take_steps(sqlite3 *db, const vsi_sql_schema *schema, state *ret_found) {
   int result = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
   if (!result) result = read_found(db, schema->part, ret_found); /* another process may have been faster */
   if (!result && ret_found->version < schema->version) {
+    int count = 0;
+    char name[VSI_SQL_NAME_BYTES];
+    vsi_sql_first_name(schema, name);
+    result = vsi_sqlite_ask(db, "SELECT count(*) FROM sqlite_schema WHERE name = ?1", name, &count);
+    ret_found->is_lost = !ret_found->version && count;
     for (int at = ret_found->version; !result && at < schema->version; at++)
-      result = sqlite3_exec(db, schema->steps[at], NULL, NULL, NULL);
+      result = take_step(db, schema->steps[at], ret_found->is_lost);
     if (!result) result = note_version(db, schema, ret_found);
   }
   return result ? result : sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
@@ -71,6 +84,7 @@ vestry_err vsi_sqlite_schema_bring(const vsi_call *call, sqlite3 *db, const vsi_
   if (!result && found.version < schema->version) result = take_steps(db, schema, &found);
   vestry_err error = vsi_sqlite_fail(call, db, result, "cannot create vestry's tables");
   if (!sqlite3_get_autocommit(db)) sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+  if (!error && found.is_lost) vsi_sql_log_lost_version(call, schema);
   if (error || found.version <= schema->version) return error;
   return vsi_refuse(call, VESTRY_IO,
                     "vestry's tables (%s) have version %d, but this version of vestry supports at most version %d; "
