@@ -454,6 +454,33 @@ static void pages_of_all_processes_follow_submits_and_no_typing(void **state) {
   for (size_t i = 0; i < database->levels_count; i++) follow_at(&database->levels[i]);
 }
 
+/* capability: L4 */
+static void pages_follow_submits_after_others_deleted_the_rows(void **state) {
+  (void)state;
+  for (size_t i = 0; i < database->levels_count; i++) {
+    form_live here, there;
+    char text[VESTRY_TAB_ATTRIBUTES_BYTES], sealed[65];
+    database->make();
+    live_begin(&here, database->levels[i].level);
+    live_begin(&there, database->levels[i].level);
+    assert_int_equal(live_call(&here, "", "/", "", text), 200);
+    snprintf(sealed, sizeof sealed, "%.64s", strstr(text, "('','") + 5);
+    live_open(&here, sealed);
+    live_open(&there, sealed);
+    for (int k = 0; k < 2; k++) {
+      database->empty();
+      (void)live_sees(&here);
+      (void)live_sees(&there);
+      assert_int_equal(live_call(&here, sealed, "/submit", "x=1", NULL), 204);
+      assert_non_null(strstr(live_sees(&here), "value=\"first\""));
+      assert_non_null(strstr(live_sees(&there), "value=\"first\""));
+    }
+    live_end(&here);
+    live_end(&there);
+    database->remove();
+  }
+}
+
 int form_database_run(const char *name, const form_database *given) {
   database = given;
   form_contract_world = &given->world;
@@ -467,6 +494,7 @@ int form_database_run(const char *name, const form_database *given) {
       cmocka_unit_test(form_without_scope_evicts_no_other),
       cmocka_unit_test(form_expires_after_its_last_change),
       cmocka_unit_test(pages_of_all_processes_follow_submits_and_no_typing),
+      cmocka_unit_test(pages_follow_submits_after_others_deleted_the_rows),
   };
   return form_contract_run(name) + cmocka_run_group_tests_name(name, tests, NULL, NULL);
 }

@@ -30,6 +30,7 @@ typedef struct form_database {
    * its suite if there is none. */
   void (*make)(void);
   void (*remove)(void);
+  void (*empty)(void); /* another program deletes the rows by which pages follow clearings */
   int64_t (*number)(const form_suite *s, const char *sql);
   void (*check)(const form_suite *s); /* assert that its tables agree */
   /* Run a transaction that inserts a report and clears the form of the request. It ends with this error, or with its

@@ -83,6 +83,10 @@ static void check(const form_suite *s) {
   assert_int_equal(number_of(s, "SELECT count(*) FROM vestry_form_cleared WHERE slot BETWEEN 0 AND 4095"), 4096);
 }
 
+static void empty(void) {
+  postgres_server_run(shop_server(), "TRUNCATE vestry_form_cleared");
+}
+
 static vestry_err clear_in(vestry_sql_pool *pool, vestry_sql_kind kind, vestry_forms *forms,
                            const vestry_request *req) {
   vestry_sql_transaction *loan;
@@ -179,6 +183,7 @@ static const form_level levels[] = {{VESTRY_POSTGRES_READS, true, true, true, tr
 static const form_database in_postgres = {.world = {open_node, close_node, pass_s},
                                           .make = make,
                                           .remove = remove_it,
+                                          .empty = empty,
                                           .number = number_of,
                                           .check = check,
                                           .submit = submit,

@@ -27,6 +27,18 @@ static void remove_file(void) {
   *folder = '\0';
 }
 
+/* Another program writes to the file. */
+static void write_from_outside(const char *sql) {
+  sqlite3 *db;
+  assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+  ledger_run(db, sql);
+  assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+static void empty(void) {
+  write_from_outside("DELETE FROM vestry_form_cleared");
+}
+
 /* A suite's objects on the file. */
 typedef struct node {
   vestry_sql_pool *pool;
@@ -241,6 +253,64 @@ static void old_file_is_upgraded_and_later_version_is_rejected(void **state) {
   remove_file();
 }
 
+/* For example by a script that empties all tables. */
+/* capability: L4 */
+static void version_is_written_again_after_vestry_schema_was_emptied(void **state) {
+  (void)state;
+  form_suite s;
+  form_tab t = {.cookie = ""};
+  make_file();
+  form_begin_submit(&s);
+  form_load(&s, &t);
+  assert_int_equal(form_say(&s, &t, 1, "v.title=typed"), 200);
+  form_end(&s);
+  write_from_outside("DELETE FROM vestry_schema");
+  for (int i = 0; i < 2; i++) {
+    form_begin_submit(&s);
+    assert_int_equal(atomic_load(&s.on.th.log_lines), !i);
+    if (!i) assert_non_null(strstr(s.on.th.last_log, "vestry_schema had no version of vestry's tables (form)"));
+    assert_int_equal(number_of(&s, "SELECT version FROM vestry_schema WHERE part = 'form'"), 1);
+    form_shows(&s, &t, "value=\"typed\"");
+    check_totals(&s);
+    form_end(&s);
+  }
+  remove_file();
+}
+
+/* Store a form of another session. */
+static void store_one(form_suite *s) {
+  char what[1000];
+  form_tab t = {.cookie = ""};
+  snprintf(what, sizeof what, "v.title=%0900d", 1);
+  form_load(s, &t);
+  assert_int_equal(form_say(s, &t, 1, what), 200);
+}
+
+/* Totals that are too low would end the bound, and totals that are too high would evict forms for ever. */
+/* capability: L4 */
+static void bounds_hold_after_others_changed_the_tables(void **state) {
+  (void)state;
+  enum { MOST = 40000, FEW = 5, MANY = 60 };
+  static const char *const changes[] = {
+      "DELETE FROM vestry_form_total", "UPDATE vestry_form_total SET forms = 1000000, bytes = 1000000000",
+      "UPDATE vestry_form_total SET forms = -1000000, bytes = -1000000000",
+      "CREATE TABLE restored AS SELECT * FROM vestry_form; DROP TABLE vestry_form; CREATE TABLE vestry_form(id INTEGER"
+      " PRIMARY KEY, scope BLOB NOT NULL, tab TEXT NOT NULL, name TEXT NOT NULL, is_visitor INTEGER NOT NULL,"
+      " generation INTEGER NOT NULL, number INTEGER NOT NULL, expires INTEGER NOT NULL, room INTEGER NOT NULL,"
+      " pairs BLOB NOT NULL) STRICT; INSERT INTO vestry_form SELECT * FROM restored"};
+  for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+    form_suite s;
+    form_begin(&s, &(vestry_forms_options){.max_form_bytes = 1000, .max_bytes = MOST});
+    for (int k = 0; k < FEW; k++) store_one(&s);
+    write_from_outside(changes[i]);
+    store_one(&s);
+    assert_int_equal(number_of(&s, "SELECT count(*) FROM vestry_form"), FEW + 1);
+    for (int k = 0; k < MANY; k++) store_one(&s);
+    assert_in_range(number_of(&s, "SELECT sum(room) FROM vestry_form"), MOST / 4, MOST / 2); /* of anonymous users */
+    form_end(&s);
+  }
+}
+
 /* ----------------------------------------------------------------------------------- the contract ----------------- */
 
 static vestry_err submit(form_suite *s, const vestry_request *req, vestry_err end) {
@@ -317,6 +387,7 @@ int main(void) {
   const form_database in_a_file = {.world = {open_node, close_node, pass_s},
                                    .make = make_file,
                                    .remove = remove_file,
+                                   .empty = empty,
                                    .number = number_of,
                                    .check = check_totals,
                                    .submit = submit,
@@ -333,6 +404,8 @@ int main(void) {
       cmocka_unit_test(killed_process_has_either_submitted_or_kept_the_form),
       cmocka_unit_test(locked_or_full_database_keeps_the_form),
       cmocka_unit_test(old_file_is_upgraded_and_later_version_is_rejected),
+      cmocka_unit_test(version_is_written_again_after_vestry_schema_was_emptied),
+      cmocka_unit_test(bounds_hold_after_others_changed_the_tables),
   };
   return form_database_run("forms in a file", &in_a_file) + cmocka_run_group_tests(tests, NULL, NULL);
 }

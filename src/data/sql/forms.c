@@ -16,14 +16,16 @@
  * form's name. So a render can read the row before the form exists.
  * - PostgreSQL: vestry_form_cleared has all its 4,096 rows from the beginning, because an insert next to a row would
  *   refresh renders that have read the range around it. Two forms that share a row sometimes refresh pages of each
- *   other.
+ *   other. A clearing inserts a row only if a script has deleted it, for example by TRUNCATE of all tables.
  * - SQLite: the number, of 63 bits, is the key of both tables. If an application chooses two names of forms in one tab
  *   so that their numbers are equal, these two forms replace each other. A form of another tab cannot be replaced in
  *   this way, because a tab's id is random and sealed by the server.
  *
  * A submit clears the form in the application's own transaction, which may be serializable. Therefore, its statements
  * read nothing but the form's own row, and count nothing. Bounds are checked when text is stored. With SQLite, storing
- * is one transaction, and triggers count the forms and their bytes. With PostgreSQL, storing takes several statements,
+ * is one transaction, and triggers count the forms and their bytes. Another program may delete these totals, or replace
+ * the table together with its triggers. Therefore a process counts the rows when it has added as much as was free at
+ * its last count, and before it evicts forms because of the totals. With PostgreSQL, storing takes several statements,
  * and each is a separate transaction. A node counts all rows again when it has added an eighth of the room that was
  * free at the last count, so eight nodes together cannot exceed the bound. */
 #include <stdatomic.h>
@@ -115,8 +117,9 @@ static vsi_sql_texts put_sql = {PUT(", id", "$11, $4", SQLITE_KEYS, SQLITE("$9")
   "(old.generation + 1, excluded.generation), room = excluded.room, expires = excluded.expires RETURNING generation"
 static vsi_sql_texts clear_sql = {
     CLEAR(", id", "$9, $4", SQLITE_KEYS, SQLITE("$5"), SQLITE("$5"), "", "max"),
-    "WITH followed AS (UPDATE vestry_form_cleared SET changes = changes + 1 WHERE slot = $4) " CLEAR(
-        "", "$9", POSTGRES_KEYS, POSTGRES("$5"), MOMENT("$5"), MS, "greatest")};
+    "WITH followed AS (INSERT INTO vestry_form_cleared AS old(slot, changes) VALUES($4, 1) ON CONFLICT(slot)"
+    " DO UPDATE SET changes = old.changes + 1) " CLEAR("", "$9", POSTGRES_KEYS, POSTGRES("$5"), MOMENT("$5"), MS,
+                                                       "greatest")};
 static vsi_sql_texts cleared_sql = {"INSERT INTO vestry_form_cleared(id, generation) VALUES($1, $2)"
                                     " ON CONFLICT DO UPDATE SET generation = excluded.generation",
                                     NULL};
@@ -165,6 +168,13 @@ static vsi_sql_texts evict_sql = {
 static vsi_sql_texts total_sql = {
     "SELECT sum(forms), sum(bytes), sum(bytes) FILTER (WHERE is_visitor = 1) FROM vestry_form_total",
     "SELECT count(*), coalesce(sum(room), 0), coalesce(sum(room) FILTER (WHERE is_visitor), 0) FROM vestry_form"};
+
+/* SQLite: make the totals those of the rows. */
+static vsi_sql_texts recount_sql = {
+    "INSERT INTO vestry_form_total(is_visitor, forms, bytes) SELECT kinds.value, count(f.id), coalesce(sum(f.room), 0)"
+    " FROM json_each('[0, 1]') AS kinds LEFT JOIN vestry_form AS f ON f.is_visitor = kinds.value WHERE true"
+    " GROUP BY kinds.value ON CONFLICT(is_visitor) DO UPDATE SET forms = excluded.forms, bytes = excluded.bytes",
+    NULL};
 
 typedef struct stored {
   vestry_forms_storage storage; /* first */
@@ -341,16 +351,26 @@ static int64_t beyond(int64_t bytes, int64_t most) {
   return bytes > most ? bytes - (most - most / MADE_FREE) : 0;
 }
 
+/* Read the totals. SQLite: the rows are counted again if `recounts` is set, and before a bound takes effect. */
+static vestry_err read_all(changing *of, bool recounts, totals *ret_all) {
+  stored *in = of->in;
+  const int64_t most = (int64_t)in->storage.bounds.max_bytes;
+  vestry_err error = recounts && is_sqlite(in) ? change(in, recount_sql, NULL, NULL, NULL) : VESTRY_OK;
+  if (!error) error = change(in, total_sql, NULL, read_totals, ret_all);
+  const bool is_beyond = ret_all->bytes > most || ret_all->of_visitors > most / 2;
+  return !error && is_beyond && !recounts && is_sqlite(in) ? read_all(of, true, ret_all) : error;
+}
+
 /* Remove the oldest forms, except this one, until the bound on bytes holds:
  * 1. Remove forms of anonymous users: as many bytes as they have beyond half of the bound, or as all forms together
  *    have beyond the bound, whichever is more.
  * 2. If all forms together are still beyond the bound, remove forms of users. */
-static vestry_err bound_all(changing *of) {
+static vestry_err bound_all(changing *of, bool recounts) {
   stored *in = of->in;
   const int64_t most = (int64_t)in->storage.bounds.max_bytes, half = most / 2;
   totals all = {0, 0, 0};
   int64_t gone = 0;
-  vestry_err error = change(in, total_sql, NULL, read_totals, &all);
+  vestry_err error = read_all(of, recounts, &all);
   if (error) return error;
   const int64_t of_visitors = beyond(all.of_visitors, half), of_all = beyond(all.bytes, most);
   error = evict(of, true, of_visitors > of_all ? of_visitors : of_all, &gone);
@@ -358,7 +378,7 @@ static vestry_err bound_all(changing *of) {
   if (!error) error = evict(of, false, beyond(all.bytes - gone, most), &gone);
   all.bytes -= gone;
   const int64_t left = most - all.bytes < half - all.of_visitors ? most - all.bytes : half - all.of_visitors;
-  atomic_store_explicit(&in->left_bytes, left / NODES, memory_order_relaxed);
+  if (recounts) atomic_store_explicit(&in->left_bytes, is_sqlite(in) ? left : left / NODES, memory_order_relaxed);
   return error;
 }
 
@@ -372,7 +392,7 @@ static vestry_err bound(changing *of, int64_t bytes) {
     error = vsi_sql_if_any(
         change(in, bound_sql, VESTRY_LIST(KEY_VALUES(in, of->key), most - 1), vsi_sql_count_row, &of->evicted));
   const bool is_due = atomic_fetch_sub_explicit(&in->left_bytes, bytes, memory_order_relaxed) < bytes;
-  if (!error && (is_due || is_sqlite(in))) error = bound_all(of);
+  if (!error && (is_due || is_sqlite(in))) error = bound_all(of, is_due);
   return is_sqlite(in) ? error : VESTRY_OK;
 }
 
