@@ -3,11 +3,13 @@
  * fault later. */
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "data/sql/sql.h"
 #include "sqlite/tabs.h"
+#include "support/descriptors.h"
 
 /* capability: D9 */
 static void locked_database_returns_limit(void **state) {
@@ -383,6 +385,45 @@ static void replaced_file_is_neither_written_nor_read(void **state) {
   folder_remove(folder);
 }
 
+/* -------------------------------------------------------------------------------------- without descriptors ------ */
+
+/* A flood of clients has taken all descriptors. Connections that were never used have their files open already. */
+static void missing_descriptors_are_a_passing_failure(void **state) {
+  (void)state;
+  test_host th;
+  char folder[FOLDER_BYTES], path[96], sql[120];
+  vestry_sql_pool *pool;
+  vestry_sql_transaction *loan, *aside;
+  struct rlimit was, none;
+  test_host_init(&th);
+  folder_make(folder, "descriptors");
+  snprintf(path, sizeof path, "%s/x.db", folder);
+  snprintf(sql, sizeof sql, "ATTACH '%s/y.db' AS y", folder);
+  const vestry_sqlite_pool_options options = {
+      .host = &th.host, .path = path, .schema = "CREATE TABLE t(x)", .schema_version = 1, .connections_count = 2};
+  assert_int_equal(vestry_sqlite_pool_create(&options, &pool), VESTRY_OK);
+  assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+  none = was;
+  none.rlim_cur = (rlim_t)descriptors_lowest_free();
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+  assert_int_equal(vestry_sql_begin(pool, VESTRY_SQL_READ, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(pool, VESTRY_SQL_READ_ASIDE, &aside), VESTRY_OK);
+  const vestry_err of_aside = vestry_sql_run(aside, "SELECT count(*) FROM t", NULL, NULL, NULL);
+  const vestry_err of_attach = vestry_sql_run(loan, sql, NULL, NULL, NULL);
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+  assert_int_equal(of_aside, VESTRY_OK);
+  assert_int_equal(of_attach, VESTRY_LIMIT);
+  assert_int_equal(th.log_lines, 1);
+  assert_non_null(strstr(th.last_log, "ulimit -n"));
+  assert_int_equal(vestry_sql_run(loan, sql, NULL, NULL, NULL), VESTRY_OK);
+  assert_int_equal(vestry_sql_run(loan, "DETACH y", NULL, NULL, NULL), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(aside, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
+  vestry_sql_pool_destroy(pool);
+  test_host_assert_clean(&th);
+  folder_remove(folder);
+}
+
 /* ------------------------------------------------------------------------------------------- a power failure ------ */
 
 static vestry_err end_session(vestry_sql_sessions *stored, bool by_user) {
@@ -456,6 +497,7 @@ int main(void) {
       cmocka_unit_test(sqlite_allocation_failure_loses_no_acknowledged_write),
       cmocka_unit_test(failed_create_leaks_nothing),
       cmocka_unit_test(replaced_file_is_neither_written_nor_read),
+      cmocka_unit_test(missing_descriptors_are_a_passing_failure),
       cmocka_unit_test(ends_of_sessions_and_submissions_wait_for_the_disk),
   };
   sqlite3_mem_methods own;

@@ -29,9 +29,9 @@ extern "C" {
 /** Errors of the functions in this header that use the database. The host's log names the function, the database, the
  *  statement, the reason and a remedy. It contains no values: "..." replaces the literals of a statement.
  *  - LIMIT: the database is not available now, and nothing was done. The server of PostgreSQL is away, another program
- *    has been writing to the file of SQLite for busy_ms, the disk is full, or no connection became free within wait_ms
- *    (options of the pool). A handler that returns LIMIT sends status 503; if it is guarded by vestry/app/once.h, the
- *    client repeats the request, and the action runs later
+ *    has been writing to the file of SQLite for busy_ms, the disk is full, no descriptor is free, or no connection
+ *    became free within wait_ms (options of the pool). A handler that returns LIMIT sends status 503; if it is guarded
+ *    by vestry/app/once.h, the client repeats the request, and the action runs later
  *  - BUSY, PostgreSQL: another transaction conflicts (SQLSTATE 40001, 40P01), or another client has altered a table of
  *    the statement since it was prepared. Begin the transaction again, as vestry_sql_act does
  *  - TIMEOUT, CLOSED, EXISTS, UNSUPPORTED, PostgreSQL: see vestry/data/postgres.h

@@ -59,3 +59,9 @@ vestry_err vsi_sqlite_note(const vsi_call *call, sqlite3 *db, int result, const 
   if (error == VESTRY_IO || error == VESTRY_LIMIT) say(call, db, result, doing);
   return error;
 }
+
+bool vsi_sqlite_is_passing(sqlite3 *db, int result) {
+  const int kind = result & 0xff, system = db && kind == SQLITE_CANTOPEN ? sqlite3_system_errno(db) : 0;
+  return kind == SQLITE_BUSY || kind == SQLITE_LOCKED || kind == SQLITE_IOERR || kind == SQLITE_PROTOCOL ||
+         system == EMFILE || system == ENFILE || system == ENOMEM;
+}

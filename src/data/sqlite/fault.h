@@ -5,6 +5,7 @@
 #define VSI_SQLITE_FAULT_H
 
 #include <sqlite3.h>
+#include <stdbool.h>
 
 #include "base/call.h"
 #include "base/memory.h"
@@ -21,5 +22,9 @@ vestry_err vsi_sqlite_fail(const vsi_call *call, sqlite3 *db, int result, const 
 /* Same as vsi_sqlite_fail for an operation that continues: results that a program must expect (locked, too large, no
  * memory) are not logged. */
 vestry_err vsi_sqlite_note(const vsi_call *call, sqlite3 *db, int result, const char *doing);
+
+/* Return whether a failure may pass by itself: another program writes, the disk fails, or the process has no descriptor
+ * left. To be called directly after the failure. */
+bool vsi_sqlite_is_passing(sqlite3 *db, int result);
 
 #endif

@@ -84,12 +84,14 @@ static void make_file(const vsi_sqlite_pool *pool) {
   if (file >= 0) close(file); /* otherwise SQLite reports the reason */
 }
 
+/* Prepare the statements of transactions. A read opens the WAL and its index, so that the first use needs no descriptor
+ * that may be missing then. */
 static vestry_err prepare_controls(const vsi_call *call, vsi_sqlite_loan *loan) {
   static const char *const texts[VSI_SQLITE_CONTROLS] = {"BEGIN IMMEDIATE", "COMMIT", "ROLLBACK"};
-  int result = SQLITE_OK;
+  int result = sqlite3_exec(loan->db, "SELECT 1 FROM sqlite_schema LIMIT 1", NULL, NULL, NULL);
   for (int i = 0; i < VSI_SQLITE_CONTROLS && !result; i++)
     result = sqlite3_prepare_v3(loan->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT, &loan->controls[i], NULL);
-  return vsi_sqlite_fail(call, loan->db, result, "cannot prepare the statements of transactions");
+  return vsi_sqlite_fail(call, loan->db, result, "cannot read the database");
 }
 
 static vestry_err open_one(vsi_sqlite_pool *pool, vsi_sqlite_loan *loan, const vestry_sqlite_pool_options *given) {
