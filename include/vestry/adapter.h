@@ -179,8 +179,8 @@ VESTRY_API void vestry_receive_close(vestry_receiving *receiving);
  *  Threads  the connection's */
 VESTRY_API vestry_err vestry_receive_end(vestry_receiving *receiving, vestry_connection **ret_connection);
 /** Abandon a request without an answer, because the peer broke off (IO) or was too slow (TIMEOUT). Frees receiving;
- *  NULL is accepted. Calls no function of ops, because the server may have freed the request. Blocks as the application
- *  does. */
+ *  NULL is accepted. Calls no function of ops, because the server may have freed the request. Therefore buffered bytes
+ *  are dropped, and no guard sees them; an upload that can be resumed keeps them. Blocks as the application does. */
 VESTRY_API void vestry_receive_abandon(vestry_receiving *receiving, vestry_err why);
 
 /** Look up the status of a request's head in the routes: 200, there is a route; 204, the method alone decides the

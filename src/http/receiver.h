@@ -19,6 +19,9 @@ typedef struct vsi_receiver {
   /* The body ends early; the last call. why: the result of write | IO (the peer broke off) | TIMEOUT | TOO_LARGE |
    * LIMIT, NO_MEMORY (of the adapter). */
   void (*abort)(void *state, vestry_err why);
+  /* The last bytes that arrived before the peer broke off; abort is called next. The request is gone: neither a guard
+   * nor another function of the application may be called with it. NULL: these bytes are dropped. */
+  void (*keep)(void *state, const void *bytes, size_t len);
 } vsi_receiver;
 
 #endif

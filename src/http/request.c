@@ -45,6 +45,58 @@ void vsi_request_finish(vestry_request *req) {
   req->signals = NULL;
 }
 
+/* ------------------------------------------------------------------------------------------- without a server ---- */
+
+static const char *no_text(void *server_request) {
+  (void)server_request;
+  return "";
+}
+
+static const char *no_header(void *server_request, const char *name) {
+  (void)server_request, (void)name;
+  return NULL;
+}
+
+static int64_t no_length(void *server_request) {
+  (void)server_request;
+  return 0;
+}
+
+static vestry_err read_nothing(void *server_request, void *buffer, size_t capacity, size_t *ret_len) {
+  (void)server_request, (void)buffer, (void)capacity;
+  *ret_len = 0;
+  return VESTRY_OK;
+}
+
+static vestry_err respond_to_none(void *server_request, const vestry_response *response) {
+  (void)server_request, (void)response;
+  return VESTRY_IO;
+}
+
+static vestry_err open_none(void *server_request, const vestry_response *head, const vestry_transport_ops **ret_ops,
+                            void **ret_transport) {
+  (void)server_request, (void)head, (void)ret_ops, (void)ret_transport;
+  return VESTRY_UNSUPPORTED;
+}
+
+static const vestry_request_ops gone_ops = {.method = no_text,
+                                            .path = no_text,
+                                            .query = no_text,
+                                            .header = no_header,
+                                            .peer = no_text,
+                                            .body_length = no_length,
+                                            .read = read_nothing,
+                                            .respond = respond_to_none,
+                                            .open = open_none};
+
+void vsi_request_detach(vestry_request *req) {
+  req->own->ops = &gone_ops;
+  req->own->server_request = NULL;
+  req->query = "";
+}
+
+/* ---------------------------------------------------------------------------------------------------- the body ---- */
+
 /* Make room for more of the body, and count the buffer's growth against the bytes of all requests. OK | LIMIT |
  * NO_MEMORY */
 static vestry_err make_room(vestry_request *req, vsi_buffer *body, size_t more) {

@@ -81,6 +81,9 @@ bool vsi_request_is_form(const vestry_request *req);
 VESTRY_API void vsi_request_init(vestry_request *req, vsi_request *own, vestry *v, const vestry_request_ops *ops,
                                  void *server_request);
 VESTRY_API void vsi_request_finish(vestry_request *req);
+/* Detach a request from the server, which may have freed its own: from here on it has no headers, no peer and no body,
+ * and no answer is sent. */
+void vsi_request_detach(vestry_request *req);
 
 /* Read the body and the signals. Blocks as the server does.
  * why: set on MALFORMED and TOO_LARGE of the signals; otherwise its message is empty.

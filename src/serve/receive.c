@@ -263,12 +263,25 @@ vestry_err vestry_receive_end(vestry_receiving *receiving, vestry_connection **r
   return error;
 }
 
+/* Pass the buffered bytes to a receiver that keeps them without its request: an upload that can be resumed continues
+ * after them. Nothing else may see them, because the parser of a form could find a file in them and call the guards,
+ * which read headers that the server has freed. */
+static void keep_piece(vestry_receiving *receiving) {
+  vsi_receipt *receipt = &receiving->receipt;
+  const vsi_receiver *receiver = receiver_of(&receiving->s);
+  const size_t len = receiving->piece_len;
+  if (!receipt->is_open || !receiver->keep || !len || len > receipt->most - receipt->len) return;
+  receipt->len += len;
+  receiver->keep(receipt->state, receiving->piece, len);
+}
+
 void vestry_receive_abandon(vestry_receiving *receiving, vestry_err why) {
   if (!receiving) return;
   vsi_inside inside;
   vsi_inside_begin(&inside, receiving->s.v);
   come_back(&receiving->s);
-  write_piece(receiving); /* an upload that can be resumed continues after this piece */
+  vsi_request_detach(&receiving->s.request);
+  keep_piece(receiving);
   fail(&receiving->s, &receiving->receipt, why, false);
   end(receiving, why);
   vsi_inside_end(&inside);

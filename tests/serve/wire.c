@@ -22,6 +22,7 @@ static const char *wire_query(void *server_request) {
 
 static const char *wire_header(void *server_request, const char *name) {
   const wire *r = server_request;
+  assert_false(r->freed);
   if (r->datastar && strcasecmp(name, "datastar-request") == 0) return "true";
   for (size_t i = 0; i < sizeof r->headers / sizeof *r->headers && r->headers[i].name; i++)
     if (strcasecmp(r->headers[i].name, name) == 0) return r->headers[i].value;
@@ -30,11 +31,13 @@ static const char *wire_header(void *server_request, const char *name) {
 
 static const char *wire_peer(void *server_request) {
   const wire *r = server_request;
+  assert_false(r->freed);
   return r->peer ? r->peer : "192.0.2.1";
 }
 
 static int64_t wire_body_length(void *server_request) {
   const wire *r = server_request;
+  assert_false(r->freed);
   return r->announced ? r->announced : (int64_t)r->body_len;
 }
 
@@ -69,6 +72,7 @@ static void record_head(wire *r, const vestry_response *response) {
 
 static vestry_err wire_respond(void *server_request, const vestry_response *response) {
   wire *r = server_request;
+  assert_false(r->freed);
   r->responds++;
   assert_int_equal(r->ends, r->opens); /* an abandoned stream has ended before the answer */
   if (r->gone) return VESTRY_IO;

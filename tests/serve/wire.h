@@ -23,6 +23,7 @@ typedef struct wire {
   bool gone;             /* the peer accepts no answer */
   vestry_io open_io;     /* of the transport's open */
   bool parked;           /* the stream has a thread: the test runs its connection */
+  bool freed;            /* the server has freed the request: a look at it fails the test */
 
   size_t at;                   /* read so far */
   int responds, opens, status; /* status of the answer, or of the stream's head when it was written */

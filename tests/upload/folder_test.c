@@ -237,6 +237,31 @@ static vestry_receiving *push(suite *s, wire *r) {
   return receiving;
 }
 
+/* An upload that can be resumed keeps the bytes that arrived before its client broke off. They are written without the
+ * request, which the server may have freed. */
+/* capability: L1 */
+static void last_bytes_of_a_broken_request_are_kept(void **state) {
+  (void)state;
+  suite s;
+  size_t room;
+  begin(&s, 100000);
+  wire r = {.headers = {{"Tus-Resumable", "1.0.0"},
+                        {"Upload-Length", "20"},
+                        {"Content-Type", "application/offset+octet-stream"}},
+            .announced = 20};
+  vestry_receiving *receiving = push(&s, &r);
+  memcpy(vestry_receive_room(receiving, &room), text_of(11), 11);
+  vestry_receive_put(receiving, 11);
+  r.freed = true;
+  vestry_receive_abandon(receiving, VESTRY_IO);
+  assert_int_equal(stats_of(&s).used_bytes, 11);
+  assert_int_equal(s.dropped, 0);
+  wire_finish(&r);
+  end_folder(&s);
+  folder_remove(s.path);
+  site_end(&s.on);
+}
+
 /* capability: L1 */
 static void upload_over_max_bytes_gets_507(void **state) {
   (void)state;
@@ -553,6 +578,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(uploaded_files_are_kept),
       cmocka_unit_test(failed_uploads_leave_no_file),
+      cmocka_unit_test(last_bytes_of_a_broken_request_are_kept),
       cmocka_unit_test(upload_over_max_bytes_gets_507),
       cmocka_unit_test(unfinished_files_of_a_crash_are_removed),
       cmocka_unit_test(failing_disk_leaves_no_partial_file),

@@ -67,6 +67,7 @@ vestry_err vsi_microhttpd_request_detach(vsi_microhttpd_request *request) {
   /* acquire: pairs with the check that found it late */
   const bool was_late = atomic_load_explicit(&request->socket->was_late, memory_order_acquire);
   request->socket->request = NULL;
+  request->conn = NULL; /* libmicrohttpd frees it, and the memory of its headers */
   forget_body(request);
   if (adopted) vsi_microhttpd_socket_release(adopted);
   return was_late ? VESTRY_TIMEOUT : VESTRY_IO;

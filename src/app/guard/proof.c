@@ -49,6 +49,7 @@ static bool fill_page(const vestry_request *req, vestry_reply *reply, int status
 }
 
 vestry_err vsi_refuse(const vestry_request *req, vestry_reply *reply, int status, const char *sentence) {
+  if (!req) return VESTRY_FAILED; /* the client is gone */
   vestry_err error = vestry_reply_status(reply, status);
   if (!error && fill_page(req, reply, status)) return VESTRY_FAILED;
   if (!error && req->is_datastar)

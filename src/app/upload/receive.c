@@ -404,11 +404,20 @@ static vestry_err end(void *state, const vestry_request *req, vestry_reply *repl
   return error;
 }
 
+/* Only an upload that can be resumed keeps the bytes that arrived before its client broke off. There is no answer, so
+ * there is no request either. */
+static void keep_last(void *state, const void *bytes, size_t len) {
+  upload *u = state;
+  u->req = NULL;
+  u->reply = NULL;
+  if (u->resume.of) (void)write_file(u, bytes, len);
+}
+
 static void abort_body(void *state, vestry_err why) {
   upload *u = state;
   abort_files(u, why);
   finish(u, false);
 }
 
-const vsi_receiver vsi_upload_receiver = {begin, write_body, end, abort_body},
-                   vsi_upload_resume_receiver = {begin_again, write_body, end, abort_body};
+const vsi_receiver vsi_upload_receiver = {begin, write_body, end, abort_body, keep_last},
+                   vsi_upload_resume_receiver = {begin_again, write_body, end, abort_body, keep_last};
