@@ -144,9 +144,9 @@ VESTRY_API vestry_err vestry_request_file(const vestry_request *req, const char 
  *  drops the body. Ignored if the reply's effects go to a stored connection, or the reply opens a stream.
  *  OK | INVALID (not 200 to 599). */
 VESTRY_API vestry_err vestry_reply_status(vestry_reply *reply, int status);
-/** Add a header; copied. A name set twice is sent twice, except Content-Type, where the last wins. The head of a new
- *  stream has these headers, too, except Content-Type, Content-Encoding, Cache-Control and X-Accel-Buffering, which
- *  vestry sets. OK | INVALID (the name is no token; the value has a control character other than a tab; a header that
+/** Add a header; copied. A name set twice is sent twice, except Content-Type, where the last wins. A header with an
+ *  empty value may be left out, because some servers cannot send it. The head of a new stream has these headers, too,
+ *  except Content-Type, Content-Encoding, Cache-Control and X-Accel-Buffering, which vestry sets. OK | INVALID (the name is no token; the value has a control character other than a tab; a header that
  *  frames the body: Content-Length, Transfer-Encoding, Connection, Keep-Alive, Trailer, Upgrade, TE, Date) | NO_MEMORY.
  *
  *  Without a Cache-Control of yours, vestry adds `private, no-store` to
@@ -186,8 +186,8 @@ typedef struct vestry_cookie {
  *  insecure with a name that begins with __Secure- or __Host- (upper or lower case); __Host- with a domain or another
  *  path than `/`; a removal with a value or an age. */
 VESTRY_API vestry_err vestry_reply_cookie(vestry_reply *reply, const vestry_cookie *cookie);
-/** Set the body and, unless a header sets it, its content type (NULL: text/html; charset=utf-8). Copied; a body may be
- *  empty. The last call wins. OK | INVALID (the content type, as for the value of a header; body NULL with len > 0) |
+/** Set the body and, unless a header sets it, its content type (NULL or "": text/html; charset=utf-8). Copied; a body
+ *  may be empty. The last call wins. OK | INVALID (the content type, as for the value of a header; body NULL with len > 0) |
  *  LIMIT (see below) | NO_MEMORY.
  *
  *  LIMIT means that the bodies of all answers have reached vestry_bounds.max_answer_bytes; the reply then has no body.

@@ -234,7 +234,7 @@ vestry_err vsi_reply_load(vestry_reply *reply) {
 vestry_err vestry_reply_body(vestry_reply *reply, const char *content_type, const void *body, size_t len) {
   if ((!body && len) || (content_type && !vsi_is_field_value(content_type)))
     return vsi_reply_refuse(reply, VESTRY_INVALID, "the body is NULL, or its content type is not a valid header value");
-  if (!content_type) content_type = "text/html; charset=utf-8";
+  if (!content_type || !*content_type) content_type = "text/html; charset=utf-8";
   vestry_err error = vsi_reply_make_room(reply, len);
   if (error) return error;
   char *copy = vsi_strdup(reply->host, len ? body : "", len);

@@ -91,6 +91,14 @@ static vestry_err find_nothing(const vestry_request *req, vestry_reply *reply, v
   return VESTRY_NOT_FOUND;
 }
 
+/* A header and a content type without a value; a stream if the client asks for one. */
+static vestry_err empty_values(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)app;
+  assert_int_equal(vestry_reply_header(reply, "X-Title", ""), VESTRY_OK);
+  if (req->is_datastar) return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
+  return vestry_reply_body(reply, "", "text", 4);
+}
+
 static void start(void) {
   text = malloc(LARGE);
   assert_non_null(text);
@@ -112,6 +120,7 @@ static void start(void) {
   assert_int_equal(vestry_route(s.v, "GET", "/html", large_html, NULL), VESTRY_OK);
   assert_int_equal(vestry_route(s.v, "GET", "/counted", counted_html, NULL), VESTRY_OK);
   assert_int_equal(vestry_route(s.v, "GET", "/fails", find_nothing, NULL), VESTRY_OK);
+  assert_int_equal(vestry_route(s.v, "GET", "/empty", empty_values, NULL), VESTRY_OK);
   assert_int_equal(vestry_error_page(s.v, 404, large_html, NULL), VESTRY_OK);
 }
 
@@ -376,6 +385,25 @@ static void shrinking_file_ends_the_answer_early(void **state) {
   stop();
 }
 
+static void answer_with_empty_values_is_sent(void **state) {
+  (void)state;
+  start();
+  client c;
+  client_ask(&c, s.port, "GET", "/empty", "");
+  assert_int_equal(client_status(&c), 200);
+  assert_string_equal(client_header(&c, "Content-Type"), "text/html; charset=utf-8");
+  const char *title = client_header(&c, "X-Title");
+  assert_true(!title || !*title);
+  client_finish(&c, false);
+  assert_string_equal(c.body, "text");
+  client_close(&c);
+  client_ask(&c, s.port, "GET", "/empty", "Datastar-Request: true\r\n");
+  assert_int_equal(client_status(&c), 200);
+  assert_string_equal(client_header(&c, "Content-Type"), "text/event-stream");
+  client_close(&c);
+  stop();
+}
+
 int answers_contract_run(const server_seam *tested) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(answers_of_each_kind_arrive_complete),
@@ -385,6 +413,7 @@ int answers_contract_run(const server_seam *tested) {
       cmocka_unit_test(shrinking_file_ends_the_answer_early),
       cmocka_unit_test(answer_over_the_budget_is_not_built),
       cmocka_unit_test(paused_reader_gets_the_complete_answer),
+      cmocka_unit_test(answer_with_empty_values_is_sent),
   };
   char name[80];
   seam = tested;

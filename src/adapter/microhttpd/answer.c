@@ -6,16 +6,20 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "adapter/microhttpd/around.h"
 #include "adapter/microhttpd/refused.h"
+#include "adapter/web/policy.h"
+#include "base/log.h"
 
 /* Return whether a header is the Content-Length of a 304; libmicrohttpd writes that itself. */
 static bool is_length(const vestry_header *header) {
   return strcasecmp(header->name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0;
 }
 
+/* libmicrohttpd rejects an empty value, so such a header is left out, which means the same to nearly all clients. */
 vestry_err vsi_microhttpd_add_headers(struct MHD_Response *to, const vestry_response *response) {
   for (size_t i = 0; i < response->headers_count; i++) {
-    if (is_length(&response->headers[i])) continue;
+    if (is_length(&response->headers[i]) || !*response->headers[i].value) continue;
     errno = 0;
     if (MHD_add_response_header(to, response->headers[i].name, response->headers[i].value) == MHD_NO)
       return errno == ENOMEM ? VESTRY_NO_MEMORY : VESTRY_INVALID;
@@ -61,6 +65,10 @@ static vestry_err queue(vsi_microhttpd_request *request, const vestry_response *
   vsi_microhttpd_refused_queues(request);
   if (!error && MHD_queue_response(request->conn, (unsigned)response->status, made) == MHD_NO) error = VESTRY_IO;
   MHD_destroy_response(made); /* libmicrohttpd holds a reference while it sends */
+  if (error == VESTRY_INVALID)
+    vsi_log(request->adapter->host, VESTRY_LOG_ERROR,
+            "%.16s %.200s: libmicrohttpd rejects a header of the answer, and closes the connection without an answer",
+            request->method, request->path);
   return error;
 }
 
@@ -103,5 +111,12 @@ vestry_err vsi_microhttpd_refuse(vsi_microhttpd_request *request, int status, co
                                  bool closes) {
   const vestry_header header = {name, value};
   const vestry_response response = {.status = status, .headers = &header, .headers_count = name ? 1 : 0};
+  if (request->is_around) return vsi_microhttpd_around_respond(request, &response);
   return queue(request, &response, create(&response), closes);
+}
+
+vestry_err vsi_microhttpd_refuse_request(vsi_microhttpd_request *request) {
+  bool closes = request->refused == 400 || request->refused == 414 || request->refused == 431;
+  if (request->refused == 503) return vsi_microhttpd_refuse(request, 503, "Retry-After", VSI_WEB_RETRY_AFTER_S, false);
+  return vsi_microhttpd_refuse(request, request->refused, NULL, NULL, closes);
 }

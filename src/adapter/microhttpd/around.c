@@ -1,23 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: reading a large body directly from the socket */
+/* essay: reading a large body directly from the socket, and answering in the middle of one */
 /* Direct reading: the pieces of a large body are read from the socket, bypassing libmicrohttpd.
  *
  * libmicrohttpd reads into the memory of a connection, of which 2 KiB are left for a body by default. One round of its
  * loop for each 2 KiB costs three times as much as reading 32 KiB at once. More memory for each connection would also
  * be used by connections that send no file. So while a connection is suspended for its writer, the writer's thread
  * reads on from the socket directly into the piece, as long as there is something to read. If there is nothing,
- * libmicrohttpd gets the connection back, and waits and applies its deadlines.
+ * libmicrohttpd gets the connection back, and waits and applies its deadlines. Chunked bodies, TLS, and daemons of the
+ * application are left to libmicrohttpd. The same applies to a request that may become a stream, because streams are
+ * not written here.
  *
- * libmicrohttpd still waits for bytes that it has not seen, and does not send an answer until then. Therefore the
- * answer is written here, too, and states that the connection closes; after 256 KiB a new connection is affordable.
- * After the answer the connection returns to libmicrohttpd, with its sending side shut down. libmicrohttpd closes it
- * when the client closes or is silent; bytes that still arrive are discarded.
+ * Direct answers: libmicrohttpd sends an answer only before or after a body, and waits for bytes that it has not seen.
+ * Therefore the answer is written here, too, if a body was read directly, or if the rest of an unwanted body is longer
+ * than what is discarded before an answer. It states that the connection closes; after 256 KiB a new connection is
+ * affordable. After the answer the connection returns to libmicrohttpd, with its sending side shut down. libmicrohttpd
+ * closes it when the client closes, is silent or late; bytes that still arrive are discarded.
  *
- * Streams are not written here, so a request that may become one is left to libmicrohttpd. The same applies to chunked
- * bodies, TLS, and daemons of the application.
- *
- * If the socket has no room for the answer and the client does not read, the client holds the thread for five
- * seconds. */
+ * A client that reads its answer slowly does not hold the thread: if the socket has no room, the thread waits only as
+ * long as no other errand needs it, and then puts the answer at the end of the queue. The client has five seconds for
+ * the answer, and one more for each 16 KiB, but no more than five once the server stops. */
 #include "adapter/microhttpd/around.h"
 
 #include <errno.h>
@@ -30,10 +31,13 @@
 #include <time.h>
 
 #include "adapter/microhttpd/answer.h"
+#include "adapter/microhttpd/operations.h"
 #include "adapter/microhttpd/transport.h"
 #include "base/memory.h"
 
-enum { LEAST_BYTES = 256 * 1024, MUCH_BYTES = 8192, WAIT_MS = 1, ANSWER_MS = 5000, LINE_BYTES = 128 };
+enum { LEAST_BYTES = 256 * 1024, MUCH_BYTES = 8192, WAIT_MS = 1, LONGER_WAIT_MS = 50, LINE_BYTES = 128 };
+#define ANSWER_NS      UINT64_C(5000000000)
+#define BYTE_NS        (UINT64_C(1000000000) / 16384)
 
 /* ---------------------------------------------------------------------------------------------------- the body ---- */
 
@@ -89,19 +93,7 @@ bool vsi_microhttpd_around_is_over(const vsi_microhttpd_request *request) {
          (request->body_received == request->body_length || !vestry_receive_wants(request->receiving));
 }
 
-/* -------------------------------------------------------------------------------------------------- the answer ---- */
-
-static vestry_err send_all(int fd, const char *at, size_t len, int flags) {
-  while (len) {
-    ssize_t sent = send(fd, at, len, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
-    struct pollfd polled = {.fd = fd, .events = POLLOUT};
-    if (sent < 0 && errno == EAGAIN && poll(&polled, 1, ANSWER_MS) > 0) continue;
-    if (sent < 0) return VESTRY_IO;
-    at += sent;
-    len -= (size_t)sent;
-  }
-  return VESTRY_OK;
-}
+/* ------------------------------------------------------------------------------------------- making the answer ---- */
 
 /* Write the Date header (RFC 9110, 5.6.7). */
 static void write_date(char date[LINE_BYTES]) {
@@ -113,29 +105,64 @@ static void write_date(char date[LINE_BYTES]) {
            months + 3 * at.tm_mon, at.tm_year + 1900, at.tm_hour, at.tm_min, at.tm_sec);
 }
 
-vestry_err vsi_microhttpd_around_respond(void *server_request, const vestry_response *response) {
-  vsi_microhttpd_request *request = server_request;
-  if (!request->is_around) return vsi_microhttpd_respond(request, response);
-  const vestry_host *host = request->adapter->host;
-  size_t room = 3 * LINE_BYTES, len = 0;
+static bool has_body(const vestry_response *response) {
+  return response->status != 204 && response->status != 304; /* RFC 9110, 6.4.1 */
+}
+
+/* Write the head into the answer, and a copy of a body that is only lent. */
+static vestry_err write_head(vsi_microhttpd_request *request, const vestry_response *response, size_t lent_len) {
+  vsi_microhttpd_direct *answer = &request->direct;
+  size_t room = 3 * LINE_BYTES + lent_len, len = 0;
   for (size_t i = 0; i < response->headers_count; i++)
     room += strlen(response->headers[i].name) + strlen(response->headers[i].value) + 4;
-  char date[LINE_BYTES], length[LINE_BYTES] = "", *head = vsi_alloc(host, room);
+  char date[LINE_BYTES], length[LINE_BYTES] = "", *head = vsi_alloc(request->adapter->host, room);
   if (!head) return VESTRY_NO_MEMORY;
   write_date(date);
-  const bool has_body = response->status != 204 && response->status != 304; /* RFC 9110, 6.4.1 */
-  if (has_body) snprintf(length, sizeof length, "Content-Length: %zu\r\n", response->body_len);
+  if (has_body(response)) snprintf(length, sizeof length, "Content-Length: %zu\r\n", response->body_len);
   len += (size_t)snprintf(head, room, "HTTP/1.1 %d %s\r\n%s%sConnection: close\r\n", response->status,
                           MHD_get_reason_phrase_for((unsigned)response->status), date, length);
   for (size_t i = 0; i < response->headers_count; i++)
     len +=
         (size_t)snprintf(head + len, room - len, "%s: %s\r\n", response->headers[i].name, response->headers[i].value);
   len += (size_t)snprintf(head + len, room - len, "\r\n");
-  const size_t body_len = has_body ? response->body_len : 0;
-  vestry_err error = send_all(request->socket->fd, head, len, body_len ? MSG_MORE : 0);
-  if (!error) error = send_all(request->socket->fd, response->body, body_len, 0);
-  vsi_free(host, head);
+  if (lent_len) memcpy(head + len, response->body, lent_len);
+  answer->head = head;
+  answer->head_len = len + lent_len;
+  return VESTRY_OK;
+}
+
+static void begin_answer(vsi_microhttpd_request *request) {
+  vsi_microhttpd_direct *answer = &request->direct;
+  const union MHD_ConnectionInfo *tls = MHD_get_connection_info(request->conn, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+  answer->wire = (vsi_microhttpd_wire){.fd = request->socket->fd, .tls = tls ? tls->tls_session : NULL};
+  answer->begun_ns = vsi_now_ns(request->adapter->host);
+}
+
+vestry_err vsi_microhttpd_around_respond(void *server_request, const vestry_response *response) {
+  vsi_microhttpd_request *request = server_request;
+  if (!request->is_around) return vsi_microhttpd_respond(request, response);
+  const bool is_sent = response->body && has_body(response) && !request->is_head;
+  vestry_err error = write_head(request, response, is_sent ? response->body_len : 0);
+  if (!error) begin_answer(request);
   return error;
+}
+
+vestry_err vsi_microhttpd_around_respond_body(void *server_request, const vestry_response *response,
+                                              vestry_body *body) {
+  vsi_microhttpd_request *request = server_request;
+  if (!request->is_around) return vsi_microhttpd_respond_body(request, response, body);
+  vestry_err error = write_head(request, response, 0);
+  if (error || !has_body(response) || !body) {
+    vestry_body_destroy(body);
+    body = NULL;
+  }
+  if (error) return error;
+  request->direct.body = body;
+  request->direct.body_len = body ? response->body_len : 0;
+  if (body) vsi_microhttpd_socket_sends(request->socket, body->held_bytes);
+  vsi_microhttpd_sendings_relieve(&request->adapter->sockets.sendings);
+  begin_answer(request);
+  return VESTRY_OK;
 }
 
 vestry_err vsi_microhttpd_around_open(void *server_request, const vestry_response *head,
@@ -144,13 +171,85 @@ vestry_err vsi_microhttpd_around_open(void *server_request, const vestry_respons
   return request->is_around ? VESTRY_UNSUPPORTED : vsi_microhttpd_open(request, head, ret_ops, ret_transport);
 }
 
-void vsi_microhttpd_around_answer(vsi_microhttpd_request *request) {
+/* Make the answer, through the functions above. */
+static void make_answer(vsi_microhttpd_request *request) {
   vestry_connection *none;
   vestry_receiving *receiving = request->receiving;
   request->receiving = NULL;
-  request->is_answered = true;
-  vestry_receive_close(receiving);
-  vestry_err error = vestry_receive_end(receiving, &none);
+  request->is_around = request->is_answered = true;
+  request->body_passed = 0;
+  if (receiving) {
+    vestry_receive_close(receiving);
+    (void)vestry_receive_end(receiving, &none);
+  } else if (request->refused) {
+    (void)vsi_microhttpd_refuse_request(request);
+  } else {
+    (void)vestry_serve(request->adapter->v, &vsi_microhttpd_request_ops, request, NULL, NULL, &none);
+  }
   vsi_microhttpd_socket_holds(request->socket, 0);
-  shutdown(request->socket->fd, error ? SHUT_RDWR : SHUT_WR);
+}
+
+/* ------------------------------------------------------------------------------------------ sending the answer ---- */
+
+/* Return the next bytes of the body, borrowed or read into piece. {NULL, 0}: its file cannot be read. */
+static vestry_slice next_of_body(const vsi_microhttpd_direct *answer, char piece[VESTRY_BODY_PIECE_BYTES]) {
+  const uint64_t at = answer->sent > answer->head_len ? answer->sent - answer->head_len : 0;
+  size_t len;
+  if (answer->body->bytes)
+    return (vestry_slice){(const char *)answer->body->bytes + at, (size_t)(answer->body_len - at)};
+  if (vestry_body_read(answer->body, at, piece, VESTRY_BODY_PIECE_BYTES, &len)) return (vestry_slice){NULL, 0};
+  return (vestry_slice){piece, len};
+}
+
+/* Send as much as the socket takes. OK: all is sent. */
+static vestry_io send_some(vsi_microhttpd_direct *answer) {
+  char piece[VESTRY_BODY_PIECE_BYTES];
+  vestry_io io = VESTRY_IO_OK;
+  while (!io && answer->sent < answer->head_len + answer->body_len) {
+    vestry_slice slices[2];
+    size_t count = 0, offered = 0, written = 0;
+    if (answer->sent < answer->head_len)
+      slices[count++] = (vestry_slice){answer->head + answer->sent, (size_t)(answer->head_len - answer->sent)};
+    if (answer->body_len) slices[count++] = next_of_body(answer, piece);
+    if (answer->body_len && !slices[count - 1].len) return VESTRY_IO_ERROR;
+    for (size_t i = 0; i < count; i++) offered += slices[i].len;
+    io = vsi_microhttpd_wire_write(&answer->wire, slices, count, &written);
+    answer->sent += io ? written : offered;
+  }
+  return io;
+}
+
+/* Return whether the client has used up its time. */
+static bool is_late(const vsi_microhttpd_request *request) {
+  vsi_microhttpd *adapter = request->adapter;
+  const vsi_microhttpd_direct *answer = &request->direct;
+  const uint64_t more_ns = vsi_web_gate_is_shut(&adapter->gate) ? 0 : (answer->head_len + answer->body_len) * BYTE_NS;
+  return vsi_now_ns(adapter->host) - answer->begun_ns >= ANSWER_NS + more_ns;
+}
+
+/* Wait for room in the socket. Returns whether another errand needs the thread. */
+static bool wait_for_room(const vsi_microhttpd_request *request) {
+  const vsi_microhttpd_writers *writers = &request->adapter->writers;
+  struct pollfd polled = {.fd = request->socket->fd, .events = POLLOUT};
+  poll(&polled, 1, vsi_microhttpd_writers_are_wanted(writers) ? WAIT_MS : LONGER_WAIT_MS);
+  return vsi_microhttpd_writers_are_wanted(writers);
+}
+
+bool vsi_microhttpd_around_answer(vsi_microhttpd_request *request) {
+  if (!request->is_answered) make_answer(request);
+  while (request->direct.head && send_some(&request->direct) == VESTRY_IO_WOULD_BLOCK && request->is_suspended &&
+         !is_late(request))
+    if (wait_for_room(request)) return true;
+  return false;
+}
+
+void vsi_microhttpd_around_end(vsi_microhttpd_request *request) {
+  vsi_microhttpd_direct *answer = &request->direct;
+  const bool is_sent = answer->head && answer->sent == answer->head_len + answer->body_len;
+  shutdown(request->socket->fd, is_sent ? SHUT_WR : SHUT_RDWR);
+  vsi_microhttpd_sending_leave(&request->adapter->sockets.sendings, &request->socket->sending);
+  vestry_body_destroy(answer->body);
+  vsi_free(request->adapter->host, answer->head);
+  answer->body = NULL;
+  answer->head = NULL;
 }

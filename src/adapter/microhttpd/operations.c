@@ -4,9 +4,7 @@
 
 #include <netinet/in.h>
 
-#include "adapter/microhttpd/answer.h"
 #include "adapter/microhttpd/around.h"
-#include "adapter/microhttpd/transport.h"
 
 static const char *request_method(void *server_request) {
   return ((vsi_microhttpd_request *)server_request)->method;
@@ -48,26 +46,22 @@ static void request_room(void *server_request, uint32_t *ret_streams, uint32_t *
   *ret_capacity = gate->capacity;
 }
 
-#define QUESTIONS                                                                                                      \
-  .size = sizeof(vestry_request_ops), .method = request_method, .path = request_path, .query = request_query,          \
-  .header = request_header, .peer = request_peer, .body_length = request_body_length,                                  \
-  .read = vsi_microhttpd_request_read, .room = request_room
-
 const vestry_request_ops vsi_microhttpd_request_ops = {
-    QUESTIONS,
-    .respond = vsi_microhttpd_respond,
-    .open = vsi_microhttpd_open,
-    .respond_body = vsi_microhttpd_respond_body,
-};
-
-const vestry_request_ops vsi_microhttpd_around_ops = {
-    QUESTIONS,
+    .size = sizeof(vestry_request_ops),
+    .method = request_method,
+    .path = request_path,
+    .query = request_query,
+    .header = request_header,
+    .peer = request_peer,
+    .body_length = request_body_length,
+    .read = vsi_microhttpd_request_read,
     .respond = vsi_microhttpd_around_respond,
     .open = vsi_microhttpd_around_open,
+    .respond_body = vsi_microhttpd_around_respond_body,
+    .room = request_room,
 };
 
 struct MHD_Connection *vestry_microhttpd_connection_of(const vestry_request *req) {
   const vsi_microhttpd_request *request = vestry_request_server(req, &vsi_microhttpd_request_ops);
-  if (!request) request = vestry_request_server(req, &vsi_microhttpd_around_ops);
   return request ? request->conn : NULL;
 }

@@ -5,8 +5,7 @@
 
 #include "vestry/adapter.h"
 
-/* server_request is a vsi_microhttpd_request. The second is for a request whose body may be read directly
- * (around.h). */
-extern const vestry_request_ops vsi_microhttpd_request_ops, vsi_microhttpd_around_ops;
+/* server_request is a vsi_microhttpd_request. */
+extern const vestry_request_ops vsi_microhttpd_request_ops;
 
 #endif

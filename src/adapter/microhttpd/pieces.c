@@ -35,33 +35,41 @@ static vsi_microhttpd_request *request_of(vsi_microhttpd_errand *errand) {
 
 /* ------------------------------------------------------------------------------------------------------ a step ---- */
 
-enum { OPEN, WRITE, READ, CLOSE };
+enum { OPEN, WRITE, READ, CLOSE, ANSWER };
 
-/* Read directly from the socket. Returns whether to run the step again, because there may be more bytes now. */
-static bool read_around(vsi_microhttpd_request *request) {
-  const bool has_more = vsi_microhttpd_around_read(request) && !vsi_web_gate_is_shut(&request->adapter->gate);
-  if (!vsi_microhttpd_around_is_over(request)) return has_more;
-  vsi_microhttpd_around_answer(request);
-  return false;
+/* Return whether the rest of an unwanted body is longer than what is discarded before an answer. The rest of a chunked
+ * body is known only when it was discarded. */
+static bool has_much_left(const vsi_microhttpd_request *request) {
+  return !request->is_chunked && request->body_length - request->body_received > PASSED_BYTES;
 }
 
-/* Run a step. Returns whether to run it again. */
+/* Run a step. Returns whether to run it again, because it has more to do and other errands need the thread. */
 static bool step(vsi_microhttpd_request *request) {
   switch (request->step) {
-  case OPEN: vestry_receive_open(request->receiving); break;
-  case WRITE: vestry_receive_write(request->receiving); break;
-  case READ: return read_around(request);
-  default: vestry_receive_close(request->receiving);
+  case OPEN: vestry_receive_open(request->receiving); return false;
+  case CLOSE: vestry_receive_close(request->receiving); return false;
+  case ANSWER: return vsi_microhttpd_around_answer(request);
+  default: break;
   }
-  return false;
+  bool has_more = false;
+  if (request->step == WRITE)
+    vestry_receive_write(request->receiving);
+  else
+    has_more = vsi_microhttpd_around_read(request) && !vsi_web_gate_is_shut(&request->adapter->gate);
+  const bool is_refused = !vestry_receive_wants(request->receiving) && has_much_left(request);
+  if (!is_refused && !vsi_microhttpd_around_is_over(request)) return has_more;
+  request->step = ANSWER;
+  return vsi_microhttpd_around_answer(request);
 }
 
-/* End a step. A closed body stays inside the gate until it is answered, so that a stop cannot come in between. */
+/* End a step. A closed body stays inside the gate until it is answered, so that a stop cannot come in between. After a
+ * direct answer, the connection is in time if its client closes it soon. */
 static void step_is_done(vsi_microhttpd_request *request) {
   vsi_web_gate *gate = &request->adapter->gate;
   struct MHD_Connection *conn = request->conn;
   const bool stays = request->is_inside, is_suspended = request->is_suspended;
-  if (!stays && !request->is_answered) vsi_microhttpd_socket_goes_on(request->socket);
+  if (request->is_answered) vsi_microhttpd_around_end(request);
+  if (!stays) vsi_microhttpd_socket_goes_on(request->socket);
   if (is_suspended) MHD_resume_connection(conn); /* the request may be freed from here on */
   if (!stays) vsi_web_gate_leave(gate);
 }
@@ -94,18 +102,25 @@ static vsi_microhttpd_turn make_step(vsi_microhttpd_request *request, int which)
 
 vsi_microhttpd_turn vsi_microhttpd_pieces_begin(vsi_microhttpd_request *request) {
   request->reads = vsi_microhttpd_around_fits(request);
-  const vestry_request_ops *ops = request->reads ? &vsi_microhttpd_around_ops : &vsi_microhttpd_request_ops;
-  vestry_err error = vestry_receive_begin(request->adapter->v, ops, request, &request->receiving);
+  vestry_err error =
+      vestry_receive_begin(request->adapter->v, &vsi_microhttpd_request_ops, request, &request->receiving);
   request->no_memory = error == VESTRY_NO_MEMORY;
   if (error) return VSI_MICROHTTPD_GOES_ON;
   vsi_microhttpd_socket_holds(request->socket, VESTRY_RECEIVE_BYTES);
   return make_step(request, OPEN);
 }
 
+vsi_microhttpd_turn vsi_microhttpd_pieces_answer(vsi_microhttpd_request *request) {
+  return make_step(request, ANSWER);
+}
+
 static vsi_microhttpd_turn pass_over(vsi_microhttpd_request *request, size_t *len) {
   request->body_passed += *len;
   *len = 0;
-  return request->body_passed <= PASSED_BYTES ? VSI_MICROHTTPD_GOES_ON : VSI_MICROHTTPD_BREAKS;
+  if (request->is_answered)
+    return request->body_passed <= PASSED_BYTES ? VSI_MICROHTTPD_GOES_ON : VSI_MICROHTTPD_BREAKS;
+  const bool is_enough = request->body_passed > PASSED_BYTES || has_much_left(request);
+  return is_enough ? vsi_microhttpd_pieces_answer(request) : VSI_MICROHTTPD_GOES_ON;
 }
 
 static bool is_all_here(const vsi_microhttpd_request *request) {
@@ -128,14 +143,14 @@ static bool put(vsi_microhttpd_request *request, char *to, size_t room, const ch
 
 vsi_microhttpd_turn vsi_microhttpd_pieces_take(vsi_microhttpd_request *request, const char *bytes, size_t *len) {
   size_t room;
-  if (request->is_answered) return pass_over(request, len);
-  while (*len && !is_all_here(request)) {
+  while (*len && !request->is_answered && !is_all_here(request)) {
     char *to = vestry_receive_room(request->receiving, &room);
     if (!to) return pass_over(request, len);
     if (!put(request, to, room, &bytes, len)) continue;
     vsi_microhttpd_turn turn = make_step(request, request->reads && !*len ? READ : WRITE);
     if (turn) return turn;
   }
+  if (request->is_answered) return pass_over(request, len);
   /* The socket is read directly only if no bytes are left in libmicrohttpd's memory. */
   const bool reads = is_all_here(request) || (request->reads && vsi_microhttpd_around_pays(request));
   return reads ? make_step(request, READ) : VSI_MICROHTTPD_GOES_ON;

@@ -9,13 +9,15 @@
 typedef enum vsi_microhttpd_turn {
   VSI_MICROHTTPD_GOES_ON,
   VSI_MICROHTTPD_WAITS, /* the connection is suspended, and libmicrohttpd will call again */
-  VSI_MICROHTTPD_BREAKS /* the server stops, or too much was discarded: close the connection */
+  VSI_MICROHTTPD_BREAKS /* the server stops, or too much was discarded after the answer: close the connection */
 } vsi_microhttpd_turn;
 
 /* Begin a request whose head is complete. If its route receives pieces, run its guards and begin its writer. */
 vsi_microhttpd_turn vsi_microhttpd_pieces_begin(vsi_microhttpd_request *request);
 /* Take bytes of the body. *len: the number that is left. */
 vsi_microhttpd_turn vsi_microhttpd_pieces_take(vsi_microhttpd_request *request, const char *bytes, size_t *len);
+/* Answer before the end of the body, in pieces or not, because too much of it is unwanted. */
+vsi_microhttpd_turn vsi_microhttpd_pieces_answer(vsi_microhttpd_request *request);
 /* End the writer after the complete body. Call once. */
 vsi_microhttpd_turn vsi_microhttpd_pieces_close(vsi_microhttpd_request *request);
 /* Answer the request, as vestry_serve. */

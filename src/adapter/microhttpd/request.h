@@ -7,12 +7,25 @@
 #include <arpa/inet.h>
 
 #include "adapter/microhttpd/adapter.h"
+#include "adapter/microhttpd/wire.h"
 
 struct vsi_microhttpd_stream;
 
 /* Number of bytes of an unwanted body that are discarded before the answer. If a socket is closed with unread bytes,
- * the connection is reset, and the client might lose the answer that explains why. */
+ * the connection is reset, and the client might lose the answer that explains why. After a direct answer, the same number
+ * is discarded before the connection is closed. */
 enum { VSI_MICROHTTPD_PASSED_BYTES = 4 * 1024 * 1024 };
+
+/* An answer that vestry itself sends, instead of libmicrohttpd (around.c). */
+typedef struct vsi_microhttpd_direct {
+  vsi_microhttpd_wire wire;
+  char *head;         /* owned; NULL: no answer */
+  size_t head_len;    /* with a body that was only lent */
+  vestry_body *body;  /* owned; NULL: none, or it was lent */
+  uint64_t body_len;
+  uint64_t sent;      /* bytes of both */
+  uint64_t begun_ns;  /* when it was made */
+} vsi_microhttpd_direct;
 
 typedef struct vsi_microhttpd_request {
   vsi_map_link in_slots; /* first member; attached: in the set of running requests */
@@ -38,8 +51,10 @@ typedef struct vsi_microhttpd_request {
 
   vestry_receiving *receiving;  /* of the body, if it is in pieces (pieces.c); NULL: none */
   bool reads;                   /* its pieces may be read directly (around.c) */
-  bool is_around;               /* some pieces were read directly, so libmicrohttpd will not see the end of the body */
+  bool is_around;               /* libmicrohttpd will not see the end of the body, because some pieces were read
+                                   directly or an answer is due before it: vestry sends the answer */
   bool is_answered;             /* answered directly; bytes that still arrive are discarded */
+  vsi_microhttpd_direct direct; /* that answer */
   uint64_t body_received;       /* of a body of known length */
   bool is_closed;               /* its writer is to end, or has ended */
   uint8_t step;                 /* the writer's current step (pieces.c) */
@@ -70,7 +85,7 @@ vestry_err vsi_microhttpd_request_detach(vsi_microhttpd_request *request);
 /* Check the head. */
 void vsi_microhttpd_request_begin(vsi_microhttpd_request *request, const char *method, const char *path,
                                   const char *version);
-/* Take bytes of a body that is not in pieces. false: too much was discarded; close the connection. */
+/* Take bytes of a body that is not in pieces. false: too much was discarded; answer now. */
 bool vsi_microhttpd_request_take(vsi_microhttpd_request *request, const char *data, size_t len);
 /* Implements vestry_request_ops.read. */
 vestry_err vsi_microhttpd_request_read(void *request, void *buffer, size_t capacity, size_t *ret_len);

@@ -51,12 +51,6 @@ static vestry_err serve(vsi_microhttpd_request *request) {
   return error || !connection ? error : vsi_microhttpd_transport_begin(request, connection);
 }
 
-static vestry_err refuse(vsi_microhttpd_request *request) {
-  bool closes = request->refused == 400 || request->refused == 414 || request->refused == 431;
-  if (request->refused == 503) return vsi_microhttpd_refuse(request, 503, "Retry-After", VSI_WEB_RETRY_AFTER_S, false);
-  return vsi_microhttpd_refuse(request, request->refused, NULL, NULL, closes);
-}
-
 /* Answer a complete request, or begin its stream. If neither is possible, MHD_NO closes the connection. */
 static enum MHD_Result answer(vsi_microhttpd_request *request, bool *ret_is_over) {
   vsi_web_gate *gate = &request->adapter->gate;
@@ -65,7 +59,7 @@ static enum MHD_Result answer(vsi_microhttpd_request *request, bool *ret_is_over
   if (!request->is_inside && !vsi_web_gate_enter(gate))
     return vsi_microhttpd_refuse(request, 503, "Retry-After", VSI_WEB_RETRY_AFTER_S, true) ? MHD_NO : MHD_YES;
   request->is_inside = true;
-  vestry_err error = request->refused ? refuse(request) : serve(request);
+  vestry_err error = request->refused ? vsi_microhttpd_refuse_request(request) : serve(request);
   request->is_inside = false;
   vsi_web_gate_leave(gate);
   return error ? MHD_NO : MHD_YES;
@@ -106,7 +100,7 @@ static enum MHD_Result take(vsi_microhttpd_request *request, const char *upload,
     return go_on(vsi_microhttpd_pieces_take(request, upload, upload_len), ret_is_over);
   bool goes_on = vsi_microhttpd_request_take(request, upload, *upload_len);
   *upload_len = 0;
-  return go_on(goes_on ? VSI_MICROHTTPD_GOES_ON : VSI_MICROHTTPD_BREAKS, ret_is_over);
+  return go_on(goes_on ? VSI_MICROHTTPD_GOES_ON : vsi_microhttpd_pieces_answer(request), ret_is_over);
 }
 
 enum MHD_Result vsi_microhttpd_continue(vsi_microhttpd_request *request, const char *upload, size_t *upload_len,
