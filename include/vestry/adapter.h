@@ -79,8 +79,8 @@ typedef struct vestry_request_ops {
   const char *(*method)(void *server_request);
   const char *(*path)(void *server_request);
   const char *(*query)(void *server_request);
-  /** Return the value of a header; its name in any case; NULL: absent. If there are several, the first. Valid while
-   *  serving. */
+  /** Return the value of a header; its name in any case; NULL: absent. If there are several, the first; the lines of a
+   *  header by which a proxy reports the client are joined (vestry_request_header). Valid while serving. */
   const char *(*header)(void *server_request, const char *name);
   /** Return the peer's address as text, for logs; "" if unknown. */
   const char *(*peer)(void *server_request);

@@ -61,7 +61,9 @@ struct vestry_request {
   struct vsi_request *own; /**< private */
 };
 
-/** Get the value of a header; its name in any case. NULL: absent.
+/** Get the value of a header; its name in any case. NULL: absent. If a request has several lines with this name, the
+ *  value is that of the first. Exception: the lines of X-Forwarded-For, -Host and -Proto, Forwarded, X-Real-IP, and the
+ *  headers below except Cookie are joined with ", ", because only the last line may be the proxy's.
  *
  *  The headers in the list below name a user. If a handler reads one, its answer is private (vestry_reply_header). The
  *  renders of a page's stream can read these headers, too (vestry/app/page.h). The proxy in front has to remove them
@@ -146,8 +148,9 @@ VESTRY_API vestry_err vestry_request_file(const vestry_request *req, const char 
 VESTRY_API vestry_err vestry_reply_status(vestry_reply *reply, int status);
 /** Add a header; copied. A name set twice is sent twice, except Content-Type, where the last wins. A header with an
  *  empty value may be left out, because some servers cannot send it. The head of a new stream has these headers, too,
- *  except Content-Type, Content-Encoding, Cache-Control and X-Accel-Buffering, which vestry sets. OK | INVALID (the name is no token; the value has a control character other than a tab; a header that
- *  frames the body: Content-Length, Transfer-Encoding, Connection, Keep-Alive, Trailer, Upgrade, TE, Date) | NO_MEMORY.
+ *  except Content-Type, Content-Encoding, Cache-Control and X-Accel-Buffering, which vestry sets. OK | INVALID (the
+ *  name is no token; the value has a control character other than a tab; a header that frames the body:
+ *  Content-Length, Transfer-Encoding, Connection, Keep-Alive, Trailer, Upgrade, TE, Date) | NO_MEMORY.
  *
  *  Without a Cache-Control of yours, vestry adds `private, no-store` to
  *  - an answer whose guard or handler has read the identity of the client: the user or the session, a tab, a token, a
@@ -187,8 +190,8 @@ typedef struct vestry_cookie {
  *  path than `/`; a removal with a value or an age. */
 VESTRY_API vestry_err vestry_reply_cookie(vestry_reply *reply, const vestry_cookie *cookie);
 /** Set the body and, unless a header sets it, its content type (NULL or "": text/html; charset=utf-8). Copied; a body
- *  may be empty. The last call wins. OK | INVALID (the content type, as for the value of a header; body NULL with len > 0) |
- *  LIMIT (see below) | NO_MEMORY.
+ *  may be empty. The last call wins. OK | INVALID (the content type, as for the value of a header; body NULL with
+ *  len > 0) | LIMIT (see below) | NO_MEMORY.
  *
  *  LIMIT means that the bodies of all answers have reached vestry_bounds.max_answer_bytes; the reply then has no body.
  *  If the handler then returns OK or LIMIT and sets no other body, the answer is 503 with Retry-After. The handler may

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "app/guard/person.h"
 #include "connection/connection.h"
 #include "support/test.h"
 #include "support/tries.h"
@@ -285,6 +286,43 @@ static void streams_are_observed_while_they_come_and_go(void **state) {
   server_stop(&s);
 }
 
+/* ---- behind a proxy ---------------------------------------------------------------------------------------------- */
+
+static vestry_err say_person(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)app;
+  const char *address = vestry_request_header(req, "x-forwarded-for"),
+             *user = vestry_request_header(req, "Remote-User");
+  const char *other = vestry_request_header(req, "X-Other");
+  const vsi_person person = vsi_person_by_address(req, true);
+  return vestry_reply_bodyf(reply, "%s|%s|%s|%s", person.kind == VSI_PERSON_ADDRESS ? "known" : "unknown",
+                            address ? address : "", user ? user : "", other ? other : "");
+}
+
+/* A proxy that adds a line after the client's, instead of replacing it. */
+static void line_of_the_client_is_not_taken_for_that_of_the_proxy(void **state) {
+  (void)state;
+  static const struct {
+    const char *headers, *seen;
+  } requests[] = {
+      {"X-Forwarded-For: 198.51.100.7\r\n", "known|198.51.100.7||"},
+      {"X-Forwarded-For: 192.0.2.1\r\nA: b\r\nx-forwarded-for: 198.51.100.7\r\n", "unknown|192.0.2.1, 198.51.100.7||"},
+      {"X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-For: 192.0.2.1\r\n", "unknown|192.0.2.1, 192.0.2.1||"},
+      {"X-Forwarded-For: \r\nX-Forwarded-For: 198.51.100.7\r\n", "unknown|, 198.51.100.7||"},
+      {"Remote-User: admin\r\nRemote-User: bob\r\nX-Other: 1\r\nX-Other: 2\r\n", "unknown||admin, bob|1"},
+  };
+  seam->start(&s, NULL);
+  assert_int_equal(vestry_route(s.v, "GET", "/person", say_person, NULL), VESTRY_OK);
+  for (size_t i = 0; i < sizeof requests / sizeof *requests; i++) {
+    client c;
+    client_ask(&c, s.port, "GET", "/person", requests[i].headers);
+    assert_int_equal(client_status(&c), 200);
+    client_finish(&c, false);
+    assert_string_equal(c.body, requests[i].seen);
+    client_close(&c);
+  }
+  server_stop(&s);
+}
+
 int peers_contract_run(const server_seam *tested) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(closed_peer_is_detected),
@@ -295,6 +333,7 @@ int peers_contract_run(const server_seam *tested) {
       cmocka_unit_test(many_lost_peers_are_detected_at_once),
       cmocka_unit_test(unacknowledged_bytes_of_a_stalled_reader_are_reported),
       cmocka_unit_test(streams_are_observed_while_they_come_and_go),
+      cmocka_unit_test(line_of_the_client_is_not_taken_for_that_of_the_proxy),
   };
   char name[80];
   seam = tested;

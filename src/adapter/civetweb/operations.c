@@ -19,9 +19,16 @@ static const char *request_query(void *server_request) {
   return ((vsi_civetweb_request *)server_request)->info->query_string;
 }
 
+static void see_lines(void *server_request, vsi_web_lines *lines) {
+  const struct mg_request_info *info = ((const vsi_civetweb_request *)server_request)->info;
+  for (int i = 0; i < info->num_headers; i++)
+    vsi_web_lines_see(lines, info->http_headers[i].name, info->http_headers[i].value);
+}
+
 static const char *request_header(void *server_request, const char *name) {
-  const vsi_civetweb_request *request = server_request;
-  return mg_get_header(request->conn, name);
+  vsi_civetweb_request *request = server_request;
+  const char *first = mg_get_header(request->conn, name);
+  return vsi_web_header_of(&request->joined, request->adapter->host, name, first, see_lines, request);
 }
 
 static const char *request_peer(void *server_request) {

@@ -178,6 +178,7 @@ void vsi_civetweb_request_sent(vsi_civetweb_request *request) {
 }
 
 void vsi_civetweb_request_finish(vsi_civetweb_request *request) {
+  vsi_web_joined_free(&request->joined, request->adapter->host);
   clear_deadline(request);
   if (!request->lingers) return;
   set_deadline(request, request->adapter->linger_ns);

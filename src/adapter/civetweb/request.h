@@ -5,6 +5,7 @@
 
 #include "adapter/civetweb/adapter.h"
 #include "adapter/civetweb/deadline.h"
+#include "adapter/web/repeated.h"
 
 struct mg_connection;
 struct mg_request_info;
@@ -33,6 +34,7 @@ typedef struct vsi_civetweb_request {
   size_t piece_bytes;                 /* bytes of the current piece */
   size_t body_bytes;                  /* bytes read so far, of a body that is not in pieces */
   int64_t body_left;                  /* remaining bytes of Content-Length; 0 if chunked */
+  vsi_web_joined *joined;             /* headers with several lines */
   int status;                         /* of the answer or the stream's head, for the access log; 0: none */
   struct vsi_civetweb_stream *stream; /* created by open; invalid after vestry has released it */
 } vsi_civetweb_request;

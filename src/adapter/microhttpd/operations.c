@@ -18,9 +18,21 @@ static const char *request_query(void *server_request) {
   return ((vsi_microhttpd_request *)server_request)->query;
 }
 
-static const char *request_header(void *server_request, const char *name) {
+static enum MHD_Result see_line(void *cls, enum MHD_ValueKind kind, const char *name, const char *value) {
+  (void)kind;
+  vsi_web_lines_see(cls, name, value ? value : "");
+  return MHD_YES;
+}
+
+static void see_lines(void *server_request, vsi_web_lines *lines) {
   const vsi_microhttpd_request *request = server_request;
-  return MHD_lookup_connection_value(request->conn, MHD_HEADER_KIND, name);
+  MHD_get_connection_values(request->conn, MHD_HEADER_KIND, see_line, lines);
+}
+
+static const char *request_header(void *server_request, const char *name) {
+  vsi_microhttpd_request *request = server_request;
+  const char *first = MHD_lookup_connection_value(request->conn, MHD_HEADER_KIND, name);
+  return vsi_web_header_of(&request->joined, request->adapter->host, name, first, see_lines, request);
 }
 
 static const char *request_peer(void *server_request) {

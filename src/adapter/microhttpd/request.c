@@ -69,6 +69,7 @@ vestry_err vsi_microhttpd_request_detach(vsi_microhttpd_request *request) {
   request->socket->request = NULL;
   request->conn = NULL; /* libmicrohttpd frees it, and the memory of its headers */
   forget_body(request);
+  vsi_web_joined_free(&request->joined, request->adapter->host);
   if (adopted) vsi_microhttpd_socket_release(adopted);
   return was_late ? VESTRY_TIMEOUT : VESTRY_IO;
 }

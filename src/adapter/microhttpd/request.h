@@ -8,23 +8,24 @@
 
 #include "adapter/microhttpd/adapter.h"
 #include "adapter/microhttpd/wire.h"
+#include "adapter/web/repeated.h"
 
 struct vsi_microhttpd_stream;
 
 /* Number of bytes of an unwanted body that are discarded before the answer. If a socket is closed with unread bytes,
- * the connection is reset, and the client might lose the answer that explains why. After a direct answer, the same number
- * is discarded before the connection is closed. */
+ * the connection is reset, and the client might lose the answer that explains why. After a direct answer, the same
+ * number is discarded before the connection is closed. */
 enum { VSI_MICROHTTPD_PASSED_BYTES = 4 * 1024 * 1024 };
 
 /* An answer that vestry itself sends, instead of libmicrohttpd (around.c). */
 typedef struct vsi_microhttpd_direct {
   vsi_microhttpd_wire wire;
-  char *head;         /* owned; NULL: no answer */
-  size_t head_len;    /* with a body that was only lent */
-  vestry_body *body;  /* owned; NULL: none, or it was lent */
+  char *head;        /* owned; NULL: no answer */
+  size_t head_len;   /* with a body that was only lent */
+  vestry_body *body; /* owned; NULL: none, or it was lent */
   uint64_t body_len;
-  uint64_t sent;      /* bytes of both */
-  uint64_t begun_ns;  /* when it was made */
+  uint64_t sent;     /* bytes of both */
+  uint64_t begun_ns; /* when it was made */
 } vsi_microhttpd_direct;
 
 typedef struct vsi_microhttpd_request {
@@ -64,6 +65,7 @@ typedef struct vsi_microhttpd_request {
   vestry_err why;               /* reason why the body was abandoned */
   vsi_microhttpd_errand errand; /* the task for which it is suspended, or the last one */
 
+  vsi_web_joined *joined; /* headers with several lines */
   char peer[INET6_ADDRSTRLEN];
   size_t target_len; /* as it was sent */
   bool is_legal;     /* the target is valid and has a path */
