@@ -85,6 +85,9 @@ typedef struct vestry_bounds {
                                             (vestry/profile.h); 0: 64 */
   uint32_t max_channel_encoders_count; /**< encoders of channels, one for each encoding of each; 0: 64 */
   uint32_t retry_after_s;              /**< Retry-After of a 503, in seconds; 0: 2 */
+  /** Values of a query, or of a form (vestry_request_value). A form with more gets 413 before its guards and its
+   *  handler; a query with more has none. 0: 10,000; at most 1,000,000. */
+  size_t max_values_count;
 } vestry_bounds;
 
 /** Options of an instance. Zero is the default. */

@@ -110,7 +110,7 @@ typedef enum vestry_in {
  *  check them.
  *  index    position among values of the same name, from 0; a form sends one for each ticked box
  *  Returns  NULL: absent, or no memory. All values of a query or form count as absent if it has a broken escape,
- *           invalid UTF-8, a NUL, or more than 1,000 values */
+ *           invalid UTF-8 or a NUL, and those of a query if it has more than vestry_bounds.max_values_count */
 VESTRY_API const char *vestry_request_value_at(const vestry_request *req, vestry_in in, const char *name, size_t index);
 /** Get the first value of a name: vestry_request_value_at with index 0. */
 static inline const char *vestry_request_value(const vestry_request *req, vestry_in in, const char *name) {
@@ -126,8 +126,8 @@ static inline const char *vestry_request_value(const vestry_request *req, vestry
  *           - boolean: true, on, 1; false, off, 0. An unticked box is not sent: NOT_FOUND
  *           - text: unchanged
  *  Returns  OK | NOT_FOUND | MALFORMED (another text; an integer out of bounds; a malformed query or form, as for
- *           vestry_request_value_at) | TOO_LARGE (more than 1,000 values) | INVALID (into is of JSON, a list or an
- *           object; a NULL name) | NO_MEMORY. A handler can return this error as it is */
+ *           vestry_request_value_at) | TOO_LARGE (a query with too many values) | INVALID (into is of JSON, a list or
+ *           an object; a NULL name) | NO_MEMORY. A handler can return this error as it is */
 VESTRY_API vestry_err vestry_request_get(const vestry_request *req, vestry_in in, const char *name, vestry_into into);
 
 /** A file of a form, as slices of the body. All of it is under the client's control. */

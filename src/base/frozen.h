@@ -7,7 +7,7 @@
 
 #define VSI_LAST_OF_vestry_actor_options             ctx
 #define VSI_LAST_OF_vestry_backend_action_options    sent
-#define VSI_LAST_OF_vestry_bounds                    retry_after_s
+#define VSI_LAST_OF_vestry_bounds                    max_values_count
 #define VSI_LAST_OF_vestry_broker_events             ctx
 #define VSI_LAST_OF_vestry_broker_ops                has_more
 #define VSI_LAST_OF_vestry_bus_options               max_subscriptions_count

@@ -11,9 +11,11 @@
 enum { VSI_IN_COUNT = VESTRY_IN_FORM + 1 };
 typedef struct vsi_values {
   bool is_read;     /* they are read at the first lookup */
+  bool is_sorted;   /* `order` is valid */
   vestry_err error; /* why there are none: MALFORMED | TOO_LARGE | NO_MEMORY */
   size_t count;
-  const char **pairs; /* a name, a value, and so on, in one allocation with their texts; owned */
+  const char **pairs; /* a name, a value, and so on, in one allocation with `order` and their texts; owned */
+  uint32_t *order;    /* numbers of the pairs, sorted by name; if there are many */
 } vsi_values;
 
 /* Callbacks that report the outcome of a request to a module that intercepted it before its handler. No lock held. */
@@ -93,6 +95,8 @@ vestry_err vsi_request_read(vestry_request *req, vestry_signals_error *why);
 /* Set the fields of a form whose body arrived in pieces. texts: count times a name, a NUL, a value and a NUL, in UTF-8
  * without other NULs; copied. Pointers to earlier fields become invalid. OK | TOO_LARGE | NO_MEMORY */
 VESTRY_API vestry_err vsi_request_set_form(const vestry_request *req, vestry_slice texts, size_t count);
+/* Return whether the body is a form with more values than vestry_bounds allows. Reads a long form. */
+bool vsi_request_has_too_many_fields(const vestry_request *req);
 /* Run the guards of the request's route, for a receiver, once. Returns the first error. */
 VESTRY_API vestry_err vsi_request_guard(const vestry_request *req, vestry_reply *reply);
 /* Return the announced length of the body; -1: unknown. */

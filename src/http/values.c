@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Names and values from a request's path, query and form.
  *
- * Values come from the client. Their number is bounded. If a value in a place (path, query or form) is not UTF-8,
- * contains a NUL or has a broken escape, the place has no values at all, because their meaning is unknown. */
+ * Values come from the client. Their number is bounded: a form with more is refused before its handler, which could
+ * take the missing ones for boxes that are not ticked (serve/serve.c). If a value in a place (path, query or form) is
+ * not UTF-8, contains a NUL or has a broken escape, the place has no values at all, because their meaning is unknown.
+ *
+ * Many values are sorted at the first lookup, because a handler may look each of them up. */
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -17,15 +21,19 @@
 #include "json/into.h"
 #include "json/value.h"
 
-enum { VALUES_MAX = 1000 };
+/* Below this number of values, each of them is compared. */
+enum { FEW = 32 };
 
-/* Allocate `count` pairs, followed by text_len bytes of text. */
-static vestry_err make_room(vsi_values *values, const vestry_host *host, size_t count, size_t text_len,
+/* Allocate `count` pairs and their order, followed by text_len bytes of text. */
+static vestry_err make_room(const vestry_request *req, vsi_values *values, size_t count, size_t text_len,
                             char **ret_text) {
-  if (count > VALUES_MAX) return VESTRY_TOO_LARGE;
-  values->pairs = vsi_alloc(host, count * 2 * sizeof *values->pairs + text_len);
+  if (count > req->v->max_values_count) return VESTRY_TOO_LARGE;
+  const size_t of_order = count > FEW ? count : 0;
+  values->pairs =
+      vsi_alloc(req->v->host, count * 2 * sizeof *values->pairs + of_order * sizeof *values->order + text_len);
   if (!values->pairs) return VESTRY_NO_MEMORY;
-  *ret_text = (char *)(values->pairs + 2 * count);
+  values->order = (uint32_t *)(values->pairs + 2 * count);
+  *ret_text = (char *)(values->order + of_order);
   return VESTRY_OK;
 }
 
@@ -45,12 +53,12 @@ static vestry_err decode(char *text, size_t len) {
   return is_text(text, decoded) ? VESTRY_OK : VESTRY_MALFORMED;
 }
 
-static vestry_err read_encoded(vsi_values *values, const vestry_host *host, const char *query, size_t len) {
+static vestry_err read_encoded(vsi_values *values, const vestry_request *req, const char *query, size_t len) {
   if (!len) return VESTRY_OK;
   size_t count = 1;
   for (const char *at = query; (at = memchr(at, '&', (size_t)(query + len - at))) != NULL; at++) count++;
   char *text;
-  vestry_err error = make_room(values, host, count, len + 1, &text);
+  vestry_err error = make_room(req, values, count, len + 1, &text);
   if (error) return error;
   memcpy(text, query, len);
   for (char *at = text, *end = text + len; at < end && !error;) {
@@ -69,11 +77,11 @@ static vestry_err read_encoded(vsi_values *values, const vestry_host *host, cons
   return error;
 }
 
-static vestry_err read_parts(vsi_values *values, const vestry_host *host, const char *type, vestry_slice body) {
+static vestry_err read_parts(vsi_values *values, const vestry_request *req, const char *type) {
   vsi_parts parts, again;
   vsi_part part;
   size_t count = 0, len = 0;
-  vestry_err error = vsi_parts_init(&parts, type, body);
+  vestry_err error = vsi_parts_init(&parts, type, req->body);
   again = parts;
   while (!error && (error = vsi_parts_next(&parts, &part)) == VESTRY_OK) {
     if (part.filename.data) continue;
@@ -81,7 +89,7 @@ static vestry_err read_parts(vsi_values *values, const vestry_host *host, const 
     len += part.name.len + part.value.len + 2;
   }
   char *text;
-  if (error == VESTRY_NOT_FOUND) error = make_room(values, host, count, len + 1, &text);
+  if (error == VESTRY_NOT_FOUND) error = make_room(req, values, count, len + 1, &text);
   while (!error && vsi_parts_next(&again, &part) == VESTRY_OK) {
     if (part.filename.data) continue;
     const char **pair = values->pairs + 2 * values->count++;
@@ -103,8 +111,8 @@ static bool is_multipart(const char *type) {
 static vestry_err read_form(vsi_values *values, const vestry_request *req) {
   const char *type = vestry_request_header(req, "Content-Type");
   if (!vsi_request_is_form(req)) return VESTRY_OK;
-  if (is_multipart(type)) return read_parts(values, req->v->host, type, req->body);
-  return read_encoded(values, req->v->host, req->body.data, req->body.len);
+  if (is_multipart(type)) return read_parts(values, req, type);
+  return read_encoded(values, req, req->body.data, req->body.len);
 }
 
 /* ---------------------------------------------------------------------------------------------------- the path ---- */
@@ -116,7 +124,7 @@ static vestry_err read_path(vsi_values *values, const vestry_request *req) {
   size_t len = 0;
   for (size_t i = 0; i < captures->count; i++) len += captures->values[i].len + 1;
   char *text;
-  vestry_err error = make_room(values, req->v->host, captures->count, len, &text);
+  vestry_err error = make_room(req, values, captures->count, len, &text);
   for (size_t i = 0; i < captures->count && !error; i++) {
     const vestry_slice value = captures->values[i];
     values->pairs[2 * i] = visit->route->names[i];
@@ -135,7 +143,7 @@ vestry_err vsi_request_set_form(const vestry_request *asked, vestry_slice texts,
   *values = (vsi_values){.is_read = true};
   if (!count) return VESTRY_OK;
   char *text;
-  values->error = make_room(values, host, count, texts.len, &text);
+  values->error = make_room(asked, values, count, texts.len, &text);
   if (values->error) return values->error;
   memcpy(text, texts.data, texts.len);
   for (size_t i = 0; i < 2 * count; i++) {
@@ -149,31 +157,71 @@ vestry_err vsi_request_set_form(const vestry_request *asked, vestry_slice texts,
 
 /* ------------------------------------------------------------------------------------------------ for handlers ---- */
 
-static const vsi_values *values_of(const vestry_request *req, vestry_in in) {
+static vsi_values *values_of(const vestry_request *req, vestry_in in) {
   vsi_values *values = &req->own->values[in]; /* read once, by the request's only thread */
   if (values->is_read) return values;
   values->is_read = true;
   switch (in) {
   case VESTRY_IN_PATH: values->error = read_path(values, req); break;
-  case VESTRY_IN_QUERY: values->error = read_encoded(values, req->v->host, req->query, strlen(req->query)); break;
+  case VESTRY_IN_QUERY: values->error = read_encoded(values, req, req->query, strlen(req->query)); break;
   case VESTRY_IN_FORM: values->error = read_form(values, req); break;
   }
   if (values->error) values->count = 0;
   return values;
 }
 
+/* A value takes at least a byte, so a short form need not be read. */
+bool vsi_request_has_too_many_fields(const vestry_request *req) {
+  if (req->body.len < req->v->max_values_count) return false;
+  return vsi_request_is_form(req) && values_of(req, VESTRY_IN_FORM)->error == VESTRY_TOO_LARGE;
+}
+
+/* Compare two values by their names, and those of one name by their positions. */
+static int compare(const void *left, const void *right, void *pairs) {
+  const uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
+  const char *const *names = pairs;
+  const int by_name = strcmp(names[2 * a], names[2 * b]);
+  return by_name ? by_name : a < b ? -1 : a > b;
+}
+
+static void sort(vsi_values *values) {
+  values->is_sorted = true;
+  for (uint32_t i = 0; i < values->count; i++) values->order[i] = i;
+  qsort_r(values->order, values->count, sizeof *values->order, compare, (void *)values->pairs);
+}
+
+/* Return the text of the index-th value of a name; NULL: there is none. */
+static const char *find_sorted(const vsi_values *values, const char *name, size_t index) {
+  size_t from = 0, to = values->count; /* the first value whose name is not before this one is in [from, to] */
+  while (from < to) {
+    const size_t middle = from + (to - from) / 2;
+    if (strcmp(values->pairs[2 * values->order[middle]], name) < 0)
+      from = middle + 1;
+    else
+      to = middle;
+  }
+  if (index >= values->count - from) return NULL;
+  const char *const *pair = values->pairs + 2 * (size_t)values->order[from + index];
+  return strcmp(pair[0], name) == 0 ? pair[1] : NULL;
+}
+
+static const char *find_few(const vsi_values *values, const char *name, size_t index) {
+  for (size_t i = 0; i < values->count; i++)
+    if (strcmp(values->pairs[2 * i], name) == 0 && !index--) return values->pairs[2 * i + 1];
+  return NULL;
+}
+
 /* OK | NOT_FOUND | the error of the place */
 static vestry_err find(const vestry_request *req, vestry_in in, const char *name, size_t index,
                        const char **ret_value) {
   if (!name || (unsigned)in >= VSI_IN_COUNT) return VESTRY_INVALID;
-  const vsi_values *values = values_of(req, in);
+  vsi_values *values = values_of(req, in);
   if (values->error) return values->error;
-  for (size_t i = 0; i < values->count; i++) {
-    if (strcmp(values->pairs[2 * i], name) != 0 || index--) continue;
-    *ret_value = values->pairs[2 * i + 1];
-    return VESTRY_OK;
-  }
-  return VESTRY_NOT_FOUND;
+  if (values->count > FEW && !values->is_sorted) sort(values);
+  const char *value = values->is_sorted ? find_sorted(values, name, index) : find_few(values, name, index);
+  if (!value) return VESTRY_NOT_FOUND;
+  *ret_value = value;
+  return VESTRY_OK;
 }
 
 const char *vestry_request_value_at(const vestry_request *req, vestry_in in, const char *name, size_t index) {

@@ -46,6 +46,7 @@ struct vestry {
   size_t max_count, max_per_scope_count; /* of the store, as in the options; 0: not set */
   size_t max_per_stream_count;           /* maximum number of keys in addition to the first, and of joins */
   vestry_signals_limits signals;
+  size_t max_values_count; /* of a query or form */
   uint32_t retry_after_s;
 
   vsi_extensions extensions;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Serving a request of a server: it results in an answer, or in a stream. */
+#include <stdio.h>
+
 #include "base/options.h"
 #include "http/answer.h"
 #include "instance/instance.h"
@@ -8,6 +10,12 @@
 
 typedef vsi_serving serving;
 
+static vestry_err refuse_fields(serving *s) {
+  char text[80];
+  snprintf(text, sizeof text, "the form has more than %zu values", s->v->max_values_count);
+  return vsi_answer_status(&s->request, 413, text);
+}
+
 static vestry_err serve(serving *s, vestry_handler_fn handler, void *app, vestry_connection **ret_connection) {
   vestry_signals_error why;
   vsi_serving_begin_span(s);
@@ -15,6 +23,8 @@ static vestry_err serve(serving *s, vestry_handler_fn handler, void *app, vestry
   vestry_err error = is_closing ? VESTRY_CLOSED : vsi_request_read(&s->request, &why), done;
   if (error) {
     done = is_closing ? vsi_answer_error(&s->request, error) : vsi_serving_refuse_reading(s, error, &why);
+  } else if (vsi_request_has_too_many_fields(&s->request)) {
+    done = refuse_fields(s);
   } else {
     error = vsi_serving_find_scope(s);
     if (!error && s->own_request.visit) error = vsi_request_guard(&s->request, &s->reply);

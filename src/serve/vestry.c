@@ -15,7 +15,7 @@
 #include "serve/drain.h"
 #include "serve/shares.h"
 
-enum { DEFAULT_RETRY_AFTER_S = 2 };
+enum { DEFAULT_RETRY_AFTER_S = 2, DEFAULT_VALUES = 10000, VALUES_MOST = 1000000 };
 _Static_assert(VESTRY_REPLY_KEYS_MAX <= VSI_STREAM_KEYS_MAX, "a stream context has room for the keys of a reply");
 /* The reference count that jansson gives to its constants (null, true, false): references to them are not counted. */
 #define UNCOUNTED             SIZE_MAX
@@ -159,6 +159,7 @@ static const vestry_host *host_of(const vestry_options *options) {
 static const char *find_mistake(const vestry_options *options) {
   if (options->bounds->max_body_bytes > VESTRY_BODY_BYTES_MAX) return "max_body_bytes is too large";
   if (options->bounds->max_per_stream_count > VSI_STREAM_KEYS_MAX) return "max_per_stream_count is too large";
+  if (options->bounds->max_values_count > VALUES_MOST) return "max_values_count is too large";
   if (options->profiles_count > VESTRY_PROFILES_MAX) return "profiles_count is too large";
   return options->profiles_count && !options->profiles ? "profiles_count is set without profiles" : NULL;
 }
@@ -206,6 +207,7 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
   v->max_per_scope_count = options->bounds->max_per_scope_count;
   v->max_per_stream_count =
       options->bounds->max_per_stream_count ? options->bounds->max_per_stream_count : VESTRY_REPLY_KEYS_MAX;
+  v->max_values_count = options->bounds->max_values_count ? options->bounds->max_values_count : DEFAULT_VALUES;
   v->max_body_bytes = options->bounds->max_body_bytes ? options->bounds->max_body_bytes : DEFAULT_BODY_BYTES;
   vsi_budget_init(&v->request_bytes,
                   options->bounds->max_request_bytes ? options->bounds->max_request_bytes : DEFAULT_REQUEST_BYTES);

@@ -480,11 +480,32 @@ static void page_without_randomness_gets_500(void **state) {
   end(&s);
 }
 
+/* The token of a form with too many values is not missing: reloading the page would not help. */
+static void form_with_too_many_values_gets_413(void **state) {
+  (void)state;
+  suite s;
+  begin(&s, (vestry_options){.bounds = &(vestry_bounds){.max_values_count = 2}}, (site_has){.sessions = NULL}, NULL);
+  opened o = {.cookie = ""};
+  open_page(&s, &o);
+  char body[VESTRY_CSRF_TOKEN_BYTES + 16];
+  for (int more = 0; more < 2; more++) {
+    snprintf(body, sizeof body, "csrf=%s&a=1%s", o.token, more ? "&b=1" : "");
+    wire r = {.method = "POST",
+              .path = "/act",
+              .headers = {{"Content-Type", "application/x-www-form-urlencoded"}},
+              .body = body,
+              .body_len = strlen(body)};
+    assert_int_equal(ask(&s, &o, &r), more ? 413 : 204);
+  }
+  end(&s);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(token_is_valid_only_in_its_session),
       cmocka_unit_test(token_is_bound_to_a_cookie_without_sessions),
       cmocka_unit_test(token_is_read_from_header_form_and_signals),
+      cmocka_unit_test(form_with_too_many_values_gets_413),
       cmocka_unit_test(safe_methods_need_no_token),
       cmocka_unit_test(request_origin_is_checked),
       cmocka_unit_test(invalid_trusted_origins_are_rejected),

@@ -75,11 +75,87 @@ static void see_too_many(const vestry_request *req) {
                    VESTRY_TOO_LARGE);
 }
 
+static void see_anything(const vestry_request *req) {
+  (void)req;
+}
+
 static void values_over_limit_are_too_large(void **state) {
   (void)state;
-  char query[4096] = "a=1";
-  for (int i = 0; i < 1000; i++) strcat(query, "&b");
+  enum { MOST = 10000 };
+  static char query[2 * MOST + 8] = "a=1";
+  for (int i = 0; i < MOST; i++) strcpy(query + 3 + 2 * i, "&b");
   with((wire){.query = query}, see_too_many);
+}
+
+/* Each value of a form with many: `count` names, each three times, in an order that is not theirs. */
+enum { NAMES_MOST = 3333 };
+static int names_count;
+
+static void see_each(const vestry_request *req) {
+  char name[16], value[24];
+  for (int i = 0; i < names_count; i++) {
+    snprintf(name, sizeof name, "n%d", i);
+    for (int at = 0; at < 3; at++) {
+      snprintf(value, sizeof value, "%d-%d", i, at);
+      assert_string_equal(vestry_request_value_at(req, VESTRY_IN_FORM, name, (size_t)at), value);
+    }
+    assert_null(vestry_request_value_at(req, VESTRY_IN_FORM, name, 3));
+  }
+  assert_null(FORM(req, "n"));
+  assert_null(FORM(req, "z"));
+  assert_null(FORM(req, ""));
+}
+
+/* Write the form. Returns the number of its values. */
+static size_t write_many(char *body, int count) {
+  size_t len = 0;
+  names_count = count;
+  for (int at = 0; at < 3; at++)
+    for (int i = 0; i < count; i++) {
+      const int which = (int)((unsigned)i * 1009u % (unsigned)count); /* 1009 is prime, and divides no count */
+      len += (size_t)sprintf(body + len, "%sn%d=%d-%d", len ? "&" : "", which, which, at);
+    }
+  return 3 * (size_t)count;
+}
+
+static void form_with_many_values_has_each_of_them(void **state) {
+  (void)state;
+  static char body[3 * NAMES_MOST * 24];
+  static const int counts[] = {1, 10, 11, 334, NAMES_MOST};
+  for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+    assert_int_equal(write_many(body, counts[i]), 3 * counts[i]);
+    with(form("application/x-www-form-urlencoded", body), see_each);
+  }
+}
+
+/* A form of which a handler would see nothing is refused before the handler, and its guards, are called. */
+static void form_over_the_limit_gets_413(void **state) {
+  (void)state;
+  static const char parts[] = "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n"
+                              "--b\r\nContent-Disposition: form-data; name=\"b\"\r\n\r\n1\r\n"
+                              "--b\r\nContent-Disposition: form-data; name=\"c\"\r\n\r\n1\r\n--b--";
+  static const struct {
+    const char *type, *body;
+    size_t most;
+    int status;
+  } rows[] = {
+      {"application/x-www-form-urlencoded", "a=1&b=1&c=1", 3, 204},
+      {"application/x-www-form-urlencoded", "a=1&b=1&c=1", 2, 413},
+      {"multipart/form-data; boundary=b", parts, 3, 204},
+      {"multipart/form-data; boundary=b", parts, 2, 413},
+      {"text/plain", "a=1&b=1&c=1", 2, 204},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    site w;
+    site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_values_count = rows[i].most}});
+    asked a = {.look = see_anything};
+    wire r = form(rows[i].type, rows[i].body);
+    wire_request(&w, &r, look, &a);
+    assert_int_equal(r.status, rows[i].status);
+    assert_int_equal(a.calls, rows[i].status == 204);
+    if (rows[i].status == 413) wire_assert_text(&r, "the form has more than 2 values\n");
+    wires_end(&w, &r);
+  }
 }
 
 /* --------------------------------------------------------------------------------------------------- types -------- */
@@ -301,6 +377,8 @@ int main(void) {
       cmocka_unit_test(query_values_are_parsed),
       cmocka_unit_test(malformed_queries_have_no_values),
       cmocka_unit_test(values_over_limit_are_too_large),
+      cmocka_unit_test(form_with_many_values_has_each_of_them),
+      cmocka_unit_test(form_over_the_limit_gets_413),
       cmocka_unit_test(values_are_converted_to_types),
       cmocka_unit_test(forms_of_both_encodings_are_parsed),
       cmocka_unit_test(multipart_parts_may_be_empty),

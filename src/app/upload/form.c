@@ -95,6 +95,7 @@ vestry_err vsi_form_init(vsi_form *form, const char *content_type, const vsi_for
   form->at = VSI_FORM_BEFORE;
   form->matched = form->unsaid = 2; /* the first boundary may stand at the beginning, without the line break */
   form->head_len = form->count = 0;
+  form->max_count = VSI_FORM_PARTS;
   return VESTRY_OK;
 }
 
@@ -173,7 +174,7 @@ static vestry_err begin_part(vsi_form *form) {
   form->at = VSI_FORM_VALUE;
   form->matched = form->unsaid = 2; /* the line break of the empty line may belong to a boundary */
   if (!part.name.data) return VESTRY_MALFORMED;
-  if (++form->count > VSI_FORM_PARTS) return VESTRY_TOO_LARGE;
+  if (++form->count > form->max_count) return VESTRY_TOO_LARGE;
   return form->told->part(form->ctx, &part);
 }
 

@@ -246,7 +246,11 @@ static const vsi_form_told told = {part_begins, part_goes_on, part_ends};
 
 static vestry_err begin_body(upload *u, const char *said_type) {
   char name[VSI_SAID_NAME_BYTES], type[VSI_SAID_TYPE_BYTES];
-  if (u->is_form) return vsi_form_init(&u->form, said_type, &told, u);
+  if (u->is_form) {
+    vestry_err error = vsi_form_init(&u->form, said_type, &told, u);
+    u->form.max_count = u->of->v->max_values_count + VESTRY_UPLOAD_FILES_MAX;
+    return error;
+  }
   int64_t announced = vsi_request_length(u->req);
   uint64_t most = u->of->options.max_file_bytes;
   if (announced > 0 && (uint64_t)announced > most) return refuse_size(u);
