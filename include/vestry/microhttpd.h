@@ -196,8 +196,6 @@ typedef struct vestry_microhttpd_attach_options {
  *    slowly is otherwise unlimited, and with epoll libmicrohttpd notices a client that has gone in the middle of a head
  *    by _TIMEOUT only.
  *  - Heads are not counted in vestry_bounds.max_request_bytes; bodies are.
- *  - No connection is closed because answers hold too much (vestry_bounds.max_answer_bytes): further answers are 503
- *    until _TIMEOUT has ended those whose clients do not read.
  *  - Streams of one address have no bound: limit them by scope or by the store.
  *  - With MHD_USE_ERROR_LOG the daemon logs a line for each stream that it has handed over.
  *  - Targets of the form "http://host/path", and "*", go to the application.

@@ -8,5 +8,5 @@
 
 int main(void) {
   mallopt(M_TRIM_THRESHOLD, 1 << 20); /* so that freed memory is returned, and visible */
-  return answers_contract_run(&microhttpd_seam);
+  return answers_contract_run(&microhttpd_seam) + answers_contract_run(&microhttpd_attached_seam);
 }

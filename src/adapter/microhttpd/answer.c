@@ -6,9 +6,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
-#include "adapter/microhttpd/around.h"
 #include "adapter/microhttpd/refused.h"
-#include "adapter/web/policy.h"
 #include "base/log.h"
 
 /* Return whether a header is the Content-Length of a 304; libmicrohttpd writes that itself. */
@@ -56,7 +54,7 @@ static struct MHD_Response *create(const vestry_response *response) {
 /* Queue a response. made: taken; NULL: it could not be allocated. */
 static vestry_err queue(vsi_microhttpd_request *request, const vestry_response *response, struct MHD_Response *made,
                         bool closes) {
-  vsi_microhttpd_sendings_relieve(&request->adapter->sockets.sendings);
+  vsi_microhttpd_sendings_relieve(request->adapter->sockets.sendings);
   if (!made) return VESTRY_NO_MEMORY;
   vestry_err error = vsi_microhttpd_add_headers(made, response);
   if (!error && (closes || request->socket->is_spent) &&
@@ -76,47 +74,47 @@ vestry_err vsi_microhttpd_respond(void *server_request, const vestry_response *r
   return queue(server_request, response, create(response), false);
 }
 
-static void destroy_body(void *cls) {
-  vestry_body_destroy(cls);
+static void end_sending(void *cls) {
+  vsi_microhttpd_sending_end(cls);
 }
 
 static ssize_t read_body(void *cls, uint64_t at, char *buffer, size_t capacity) {
+  const vsi_microhttpd_sending *sending = cls;
   size_t len;
-  return vestry_body_read(cls, at, buffer, capacity, &len) ? MHD_CONTENT_READER_END_WITH_ERROR : (ssize_t)len;
+  if (vestry_body_read(sending->body, at, buffer, capacity, &len)) return MHD_CONTENT_READER_END_WITH_ERROR;
+  return (ssize_t)len;
 }
 
 /* Create a response with a body, which it takes. libmicrohttpd can send files itself, but closes the descriptor
  * afterwards, so each answer would need its own descriptor. */
-static struct MHD_Response *create_with_body(const vestry_response *response, vestry_body *body) {
-  const void *bytes = body ? body->bytes : NULL;
-  if (!response->body_len) return MHD_create_response_from_buffer(0, (void *)(uintptr_t) "", MHD_RESPMEM_PERSISTENT);
-  struct MHD_Response *made = !body ? MHD_create_response_from_callback(response->body_len, 1, read_nothing, NULL, NULL)
-                              : bytes ? MHD_create_response_from_buffer_with_free_callback_cls(
-                                            response->body_len, (void *)(uintptr_t)bytes, destroy_body, body)
-                                      : MHD_create_response_from_callback(response->body_len, VESTRY_BODY_PIECE_BYTES,
-                                                                          read_body, body, destroy_body);
-  if (!made) vestry_body_destroy(body);
+static struct MHD_Response *create_with_body(vsi_microhttpd_sendings *sendings, int fd, const vestry_response *response,
+                                             vestry_body *body) {
+  const size_t len = response->body_len;
+  if (!len || !body) {
+    vestry_body_destroy(body);
+    return !len ? MHD_create_response_from_buffer(0, (void *)(uintptr_t) "", MHD_RESPMEM_PERSISTENT)
+                : MHD_create_response_from_callback(len, 1, read_nothing, NULL, NULL);
+  }
+  const void *bytes = body->bytes;
+  vsi_microhttpd_sending *sending = vsi_microhttpd_sending_begin(sendings, fd, body);
+  if (!sending) return NULL;
+  struct MHD_Response *made =
+      bytes
+          ? MHD_create_response_from_buffer_with_free_callback_cls(len, (void *)(uintptr_t)bytes, end_sending, sending)
+          : MHD_create_response_from_callback(len, VESTRY_BODY_PIECE_BYTES, read_body, sending, end_sending);
+  if (!made) vsi_microhttpd_sending_end(sending);
   return made;
 }
 
 vestry_err vsi_microhttpd_respond_body(void *server_request, const vestry_response *response, vestry_body *body) {
   vsi_microhttpd_request *request = server_request;
-  size_t held = body ? body->held_bytes : 0;
-  struct MHD_Response *made = create_with_body(response, body);
-  if (made) vsi_microhttpd_socket_sends(request->socket, held);
-  return queue(request, response, made, false);
+  vsi_microhttpd_sendings *sendings = request->adapter->sockets.sendings;
+  return queue(request, response, create_with_body(sendings, request->socket->fd, response, body), false);
 }
 
 vestry_err vsi_microhttpd_refuse(vsi_microhttpd_request *request, int status, const char *name, const char *value,
                                  bool closes) {
   const vestry_header header = {name, value};
   const vestry_response response = {.status = status, .headers = &header, .headers_count = name ? 1 : 0};
-  if (request->is_around) return vsi_microhttpd_around_respond(request, &response);
   return queue(request, &response, create(&response), closes);
-}
-
-vestry_err vsi_microhttpd_refuse_request(vsi_microhttpd_request *request) {
-  bool closes = request->refused == 400 || request->refused == 414 || request->refused == 431;
-  if (request->refused == 503) return vsi_microhttpd_refuse(request, 503, "Retry-After", VSI_WEB_RETRY_AFTER_S, false);
-  return vsi_microhttpd_refuse(request, request->refused, NULL, NULL, closes);
 }

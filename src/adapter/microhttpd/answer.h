@@ -17,7 +17,5 @@ vestry_err vsi_microhttpd_respond_body(void *request, const vestry_response *res
  * answer. */
 vestry_err vsi_microhttpd_refuse(vsi_microhttpd_request *request, int status, const char *name, const char *value,
                                  bool closes);
-/* Answer with the status in request->refused. */
-vestry_err vsi_microhttpd_refuse_request(vsi_microhttpd_request *request);
 
 #endif

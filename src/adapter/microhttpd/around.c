@@ -31,13 +31,13 @@
 #include <time.h>
 
 #include "adapter/microhttpd/answer.h"
-#include "adapter/microhttpd/operations.h"
 #include "adapter/microhttpd/transport.h"
+#include "adapter/web/policy.h"
 #include "base/memory.h"
 
 enum { LEAST_BYTES = 256 * 1024, MUCH_BYTES = 8192, WAIT_MS = 1, LONGER_WAIT_MS = 50, LINE_BYTES = 128 };
-#define ANSWER_NS      UINT64_C(5000000000)
-#define BYTE_NS        (UINT64_C(1000000000) / 16384)
+#define ANSWER_NS UINT64_C(5000000000)
+#define BYTE_NS   (UINT64_C(1000000000) / 16384)
 
 /* ---------------------------------------------------------------------------------------------------- the body ---- */
 
@@ -136,6 +136,7 @@ static void begin_answer(vsi_microhttpd_request *request) {
   const union MHD_ConnectionInfo *tls = MHD_get_connection_info(request->conn, MHD_CONNECTION_INFO_GNUTLS_SESSION);
   answer->wire = (vsi_microhttpd_wire){.fd = request->socket->fd, .tls = tls ? tls->tls_session : NULL};
   answer->begun_ns = vsi_now_ns(request->adapter->host);
+  answer->is_made = true;
 }
 
 vestry_err vsi_microhttpd_around_respond(void *server_request, const vestry_response *response) {
@@ -151,18 +152,20 @@ vestry_err vsi_microhttpd_around_respond_body(void *server_request, const vestry
                                               vestry_body *body) {
   vsi_microhttpd_request *request = server_request;
   if (!request->is_around) return vsi_microhttpd_respond_body(request, response, body);
+  vsi_microhttpd_direct *answer = &request->direct;
   vestry_err error = write_head(request, response, 0);
   if (error || !has_body(response) || !body) {
     vestry_body_destroy(body);
     body = NULL;
   }
-  if (error) return error;
-  request->direct.body = body;
-  request->direct.body_len = body ? response->body_len : 0;
-  if (body) vsi_microhttpd_socket_sends(request->socket, body->held_bytes);
-  vsi_microhttpd_sendings_relieve(&request->adapter->sockets.sendings);
-  begin_answer(request);
-  return VESTRY_OK;
+  if (body) {
+    answer->body = vsi_microhttpd_sending_begin(request->adapter->sockets.sendings, request->socket->fd, body);
+    answer->body_len = response->body_len;
+    error = answer->body ? VESTRY_OK : VESTRY_NO_MEMORY;
+  }
+  vsi_microhttpd_sendings_relieve(request->adapter->sockets.sendings);
+  if (!error) begin_answer(request);
+  return error;
 }
 
 vestry_err vsi_microhttpd_around_open(void *server_request, const vestry_response *head,
@@ -171,22 +174,13 @@ vestry_err vsi_microhttpd_around_open(void *server_request, const vestry_respons
   return request->is_around ? VESTRY_UNSUPPORTED : vsi_microhttpd_open(request, head, ret_ops, ret_transport);
 }
 
-/* Make the answer, through the functions above. */
-static void make_answer(vsi_microhttpd_request *request) {
-  vestry_connection *none;
-  vestry_receiving *receiving = request->receiving;
-  request->receiving = NULL;
-  request->is_around = request->is_answered = true;
-  request->body_passed = 0;
-  if (receiving) {
-    vestry_receive_close(receiving);
-    (void)vestry_receive_end(receiving, &none);
-  } else if (request->refused) {
-    (void)vsi_microhttpd_refuse_request(request);
-  } else {
-    (void)vestry_serve(request->adapter->v, &vsi_microhttpd_request_ops, request, NULL, NULL, &none);
-  }
-  vsi_microhttpd_socket_holds(request->socket, 0);
+vestry_err vsi_microhttpd_around_refuse(vsi_microhttpd_request *request) {
+  const int status = request->refused;
+  const vestry_header retry = {"Retry-After", VSI_WEB_RETRY_AFTER_S};
+  const vestry_response response = {.status = status, .headers = &retry, .headers_count = status == 503};
+  if (request->is_around) return vsi_microhttpd_around_respond(request, &response);
+  const bool closes = status == 400 || status == 414 || status == 431;
+  return vsi_microhttpd_refuse(request, status, status == 503 ? retry.name : NULL, retry.value, closes);
 }
 
 /* ------------------------------------------------------------------------------------------ sending the answer ---- */
@@ -194,10 +188,10 @@ static void make_answer(vsi_microhttpd_request *request) {
 /* Return the next bytes of the body, borrowed or read into piece. {NULL, 0}: its file cannot be read. */
 static vestry_slice next_of_body(const vsi_microhttpd_direct *answer, char piece[VESTRY_BODY_PIECE_BYTES]) {
   const uint64_t at = answer->sent > answer->head_len ? answer->sent - answer->head_len : 0;
+  vestry_body *body = answer->body->body;
   size_t len;
-  if (answer->body->bytes)
-    return (vestry_slice){(const char *)answer->body->bytes + at, (size_t)(answer->body_len - at)};
-  if (vestry_body_read(answer->body, at, piece, VESTRY_BODY_PIECE_BYTES, &len)) return (vestry_slice){NULL, 0};
+  if (body->bytes) return (vestry_slice){(const char *)body->bytes + at, (size_t)(answer->body_len - at)};
+  if (vestry_body_read(body, at, piece, VESTRY_BODY_PIECE_BYTES, &len)) return (vestry_slice){NULL, 0};
   return (vestry_slice){piece, len};
 }
 
@@ -235,9 +229,8 @@ static bool wait_for_room(const vsi_microhttpd_request *request) {
   return vsi_microhttpd_writers_are_wanted(writers);
 }
 
-bool vsi_microhttpd_around_answer(vsi_microhttpd_request *request) {
-  if (!request->is_answered) make_answer(request);
-  while (request->direct.head && send_some(&request->direct) == VESTRY_IO_WOULD_BLOCK && request->is_suspended &&
+bool vsi_microhttpd_around_send(vsi_microhttpd_request *request) {
+  while (request->direct.is_made && send_some(&request->direct) == VESTRY_IO_WOULD_BLOCK && request->is_suspended &&
          !is_late(request))
     if (wait_for_room(request)) return true;
   return false;
@@ -245,10 +238,9 @@ bool vsi_microhttpd_around_answer(vsi_microhttpd_request *request) {
 
 void vsi_microhttpd_around_end(vsi_microhttpd_request *request) {
   vsi_microhttpd_direct *answer = &request->direct;
-  const bool is_sent = answer->head && answer->sent == answer->head_len + answer->body_len;
+  const bool is_sent = answer->is_made && answer->sent == answer->head_len + answer->body_len;
   shutdown(request->socket->fd, is_sent ? SHUT_WR : SHUT_RDWR);
-  vsi_microhttpd_sending_leave(&request->adapter->sockets.sendings, &request->socket->sending);
-  vestry_body_destroy(answer->body);
+  vsi_microhttpd_sending_end(answer->body);
   vsi_free(request->adapter->host, answer->head);
   answer->body = NULL;
   answer->head = NULL;

@@ -15,18 +15,20 @@ bool vsi_microhttpd_around_pays(const vsi_microhttpd_request *request);
 bool vsi_microhttpd_around_read(vsi_microhttpd_request *request);
 /* Return whether the body was read directly, and is complete or no longer wanted. */
 bool vsi_microhttpd_around_is_over(const vsi_microhttpd_request *request);
-/* Answer a request whose body was read directly, or of whose unwanted body too much is left: end its writer, make the
- * answer, and send it. Returns whether to call this again, because a part of it is left and other errands need the
- * thread. The connection is suspended; if it is not, only as much is sent as its socket takes. */
-bool vsi_microhttpd_around_answer(vsi_microhttpd_request *request);
-/* End such an answer, whether it was sent or not: shut the socket, and free it. */
-void vsi_microhttpd_around_end(vsi_microhttpd_request *request);
-
 /* Implement vestry_request_ops.respond, .respond_body and .open for all requests, whether vestry sends the answer or
  * libmicrohttpd does. */
 vestry_err vsi_microhttpd_around_respond(void *server_request, const vestry_response *response);
 vestry_err vsi_microhttpd_around_respond_body(void *server_request, const vestry_response *response, vestry_body *body);
 vestry_err vsi_microhttpd_around_open(void *server_request, const vestry_response *head,
                                       const vestry_transport_ops **ret_ops, void **ret_transport);
+/* Answer with the status in request->refused. */
+vestry_err vsi_microhttpd_around_refuse(vsi_microhttpd_request *request);
+
+/* Send the answer that the functions above have made, if the request is_around. Returns whether to call this again,
+ * because a part of it is left and other errands need the thread. The connection is suspended; if it is not, only as
+ * much is sent as its socket takes. */
+bool vsi_microhttpd_around_send(vsi_microhttpd_request *request);
+/* End such an answer, whether it was sent or not: shut the socket, and free it. */
+void vsi_microhttpd_around_end(vsi_microhttpd_request *request);
 
 #endif

@@ -26,6 +26,8 @@ vsi_microhttpd *vsi_microhttpd_life_create(vestry *v, uint32_t streams_count, si
 }
 
 vestry_err vsi_microhttpd_life_begin(vsi_microhttpd *adapter, const vsi_microhttpd_limits *limits) {
+  adapter->sockets.sendings = vsi_microhttpd_sendings_create(adapter->v);
+  if (!adapter->sockets.sendings) return VESTRY_NO_MEMORY;
   vestry_err error =
       vsi_microhttpd_watch_init(&adapter->watch, adapter->host, adapter->gate.capacity, vsi_microhttpd_handover_over);
   if (!error) error = vsi_microhttpd_handover_init(adapter);
@@ -64,6 +66,7 @@ void vsi_microhttpd_life_destroy(vestry_server *server) {
   vsi_microhttpd_slots_finish(&adapter->attached.slots);
   vsi_microhttpd_writers_finish(&adapter->writers);
   vsi_microhttpd_sockets_finish(&adapter->sockets);
+  vsi_microhttpd_sendings_unref(adapter->sockets.sendings);
   vsi_microhttpd_watch_finish(&adapter->watch);
   vsi_microhttpd_handover_finish(adapter);
   vsi_web_gate_finish(&adapter->gate);

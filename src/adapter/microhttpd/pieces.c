@@ -43,12 +43,36 @@ static bool has_much_left(const vsi_microhttpd_request *request) {
   return !request->is_chunked && request->body_length - request->body_received > PASSED_BYTES;
 }
 
+/* Make the answer before libmicrohttpd has seen the end of the body: end the writer, or serve a request without one. */
+static void make_answer(vsi_microhttpd_request *request) {
+  vestry_connection *none;
+  vestry_receiving *receiving = request->receiving;
+  request->receiving = NULL;
+  request->is_around = request->is_answered = true;
+  request->body_passed = 0;
+  if (receiving) {
+    vestry_receive_close(receiving);
+    (void)vestry_receive_end(receiving, &none);
+  } else if (request->refused) {
+    (void)vsi_microhttpd_around_refuse(request);
+  } else {
+    (void)vestry_serve(request->adapter->v, &vsi_microhttpd_request_ops, request, NULL, NULL, &none);
+  }
+  vsi_microhttpd_socket_holds(request->socket, 0);
+}
+
+/* Answer. Returns whether to run this again, because a part of the answer is left. */
+static bool answer(vsi_microhttpd_request *request) {
+  if (!request->is_answered) make_answer(request);
+  return vsi_microhttpd_around_send(request);
+}
+
 /* Run a step. Returns whether to run it again, because it has more to do and other errands need the thread. */
 static bool step(vsi_microhttpd_request *request) {
   switch (request->step) {
   case OPEN: vestry_receive_open(request->receiving); return false;
   case CLOSE: vestry_receive_close(request->receiving); return false;
-  case ANSWER: return vsi_microhttpd_around_answer(request);
+  case ANSWER: return answer(request);
   default: break;
   }
   bool has_more = false;
@@ -59,7 +83,7 @@ static bool step(vsi_microhttpd_request *request) {
   const bool is_refused = !vestry_receive_wants(request->receiving) && has_much_left(request);
   if (!is_refused && !vsi_microhttpd_around_is_over(request)) return has_more;
   request->step = ANSWER;
-  return vsi_microhttpd_around_answer(request);
+  return answer(request);
 }
 
 /* End a step. A closed body stays inside the gate until it is answered, so that a stop cannot come in between. After a

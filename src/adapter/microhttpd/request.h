@@ -20,12 +20,13 @@ enum { VSI_MICROHTTPD_PASSED_BYTES = 4 * 1024 * 1024 };
 /* An answer that vestry itself sends, instead of libmicrohttpd (around.c). */
 typedef struct vsi_microhttpd_direct {
   vsi_microhttpd_wire wire;
-  char *head;        /* owned; NULL: no answer */
-  size_t head_len;   /* with a body that was only lent */
-  vestry_body *body; /* owned; NULL: none, or it was lent */
+  char *head;                   /* owned */
+  size_t head_len;              /* with a body that was only lent */
+  vsi_microhttpd_sending *body; /* owned; NULL: none, or it was lent */
   uint64_t body_len;
   uint64_t sent;     /* bytes of both */
   uint64_t begun_ns; /* when it was made */
+  bool is_made;
 } vsi_microhttpd_direct;
 
 typedef struct vsi_microhttpd_request {

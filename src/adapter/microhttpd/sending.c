@@ -7,14 +7,24 @@
 
 #include <sys/socket.h>
 
-void vsi_microhttpd_sendings_begin(vsi_microhttpd_sendings *all, vestry *v) {
+#include "base/memory.h"
+
+vsi_microhttpd_sendings *vsi_microhttpd_sendings_create(vestry *v) {
+  const vestry_host *host = vestry_parts_of(v)->host;
+  vsi_microhttpd_sendings *all = vsi_calloc(host, 1, sizeof *all);
+  if (!all) return NULL;
+  VSI_REFS_INIT(&all->refs, 1);
   all->v = v;
+  all->host = host;
   vsi_loads_init(&all->loads);
   vsi_mutex_init(&all->lock, VSI_LOCK_MICROHTTPD_SENDINGS);
+  return all;
 }
 
-void vsi_microhttpd_sendings_finish(vsi_microhttpd_sendings *all) {
-  if (all->v) vsi_mutex_finish(&all->lock);
+void vsi_microhttpd_sendings_unref(vsi_microhttpd_sendings *all) {
+  if (!all || !VSI_REFS_DROP(&all->refs)) return;
+  vsi_mutex_finish(&all->lock);
+  vsi_free(all->host, all);
 }
 
 void vsi_microhttpd_sendings_relieve(vsi_microhttpd_sendings *all) {
@@ -25,30 +35,46 @@ void vsi_microhttpd_sendings_relieve(vsi_microhttpd_sendings *all) {
     vsi_microhttpd_sending *largest = VSI_LOAD_OWNER(at, vsi_microhttpd_sending, load);
     vsi_loads_file(&all->loads, at, &largest->place, 0);
     largest->is_cut = true;
-    all->going += largest->bytes;
+    all->going += largest->body->held_bytes;
     vestry_answer_cut(all->v);
     shutdown(largest->fd, SHUT_RDWR);
   }
   vsi_mutex_unlock(&all->lock);
 }
 
-void vsi_microhttpd_sending_enter(vsi_microhttpd_sendings *all, vsi_microhttpd_sending *sending, int fd, size_t bytes) {
-  if (!bytes) return;
-  vsi_mutex_lock(&all->lock);
+vsi_microhttpd_sending *vsi_microhttpd_sending_begin(vsi_microhttpd_sendings *all, int fd, vestry_body *body) {
+  vsi_microhttpd_sending *sending = vsi_calloc(all->host, 1, sizeof *sending);
+  if (!sending) {
+    vestry_body_destroy(body);
+    return NULL;
+  }
+  VSI_REFS_TAKE(&all->refs);
+  sending->all = all;
+  sending->body = body;
   sending->fd = fd;
-  sending->bytes = bytes;
-  sending->is_cut = false;
-  sending->is_in = true;
-  vsi_loads_file(&all->loads, &sending->load, &sending->place, vsi_load_rank(bytes));
+  if (!body->held_bytes) return sending;
+  vsi_mutex_lock(&all->lock);
+  vsi_loads_file(&all->loads, &sending->load, &sending->place, vsi_load_rank(body->held_bytes));
   vsi_mutex_unlock(&all->lock);
+  return sending;
 }
 
-void vsi_microhttpd_sending_leave(vsi_microhttpd_sendings *all, vsi_microhttpd_sending *sending) {
+/* It is removed from the list first, so that no answer that is over is cut; but its bytes count as going until the body
+ * is freed. */
+void vsi_microhttpd_sending_end(vsi_microhttpd_sending *sending) {
+  if (!sending) return;
+  vsi_microhttpd_sendings *all = sending->all;
+  const size_t bytes = sending->body->held_bytes;
   vsi_mutex_lock(&all->lock);
-  if (sending->is_in) {
-    vsi_loads_file(&all->loads, &sending->load, &sending->place, 0);
-    sending->is_in = false;
-    if (sending->is_cut) all->going -= sending->bytes;
-  }
+  vsi_loads_file(&all->loads, &sending->load, &sending->place, 0);
+  const bool is_cut = sending->is_cut;
   vsi_mutex_unlock(&all->lock);
+  vestry_body_destroy(sending->body);
+  if (is_cut) {
+    vsi_mutex_lock(&all->lock);
+    all->going -= bytes;
+    vsi_mutex_unlock(&all->lock);
+  }
+  vsi_free(all->host, sending);
+  vsi_microhttpd_sendings_unref(all);
 }

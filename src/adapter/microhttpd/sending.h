@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Answers that are being sent, and the choice of connections to close if all answers hold too much memory. */
+/* Answers that are being sent, and the choice of connections to close if all answers hold too much memory. An answer
+ * owns its body, and lasts until libmicrohttpd frees its response; libmicrohttpd closes the descriptor afterwards. */
 #ifndef VSI_MICROHTTPD_SENDING_H
 #define VSI_MICROHTTPD_SENDING_H
 
@@ -7,33 +8,40 @@
 
 #include "base/load.h"
 #include "base/mutex.h"
+#include "base/refs.h"
 #include "vestry/adapter.h"
 
-/* The answer of a connection, a part of its socket; zeroed at first. Guarded by all->lock. */
+/* Outlives its adapter, because a daemon of the application may still send answers then. */
+typedef struct vsi_microhttpd_sendings {
+  vsi_refs refs; /* the adapter's, and one for each answer */
+  vestry *v;
+  const vestry_host *host;
+  vsi_mutex lock;
+  vsi_loads loads; /* guarded by lock, as is the next member */
+  uint64_t going;  /* bytes of answers that were cut and are not freed */
+} vsi_microhttpd_sendings;
+
 typedef struct vsi_microhttpd_sending {
-  vsi_load load; /* by its bytes; not in the list after it was cut */
-  vsi_load_place place;
-  bool is_in;
+  vsi_microhttpd_sendings *all; /* a reference */
+  vestry_body *body;            /* owned */
   int fd;
-  size_t bytes; /* held by its body */
+  vsi_load load; /* by the bytes that the body holds; not in the list after it was cut. Guarded by all->lock, as are the
+                    next two members */
+  vsi_load_place place;
   bool is_cut;
 } vsi_microhttpd_sending;
 
-typedef struct vsi_microhttpd_sendings {
-  vestry *v; /* NULL: not begun */
-  vsi_mutex lock;
-  vsi_loads loads;
-  uint64_t going; /* bytes of answers that were cut and have not left */
-} vsi_microhttpd_sendings;
-
-void vsi_microhttpd_sendings_begin(vsi_microhttpd_sendings *all, vestry *v);
-void vsi_microhttpd_sendings_finish(vsi_microhttpd_sendings *all);
-
-/* Add an answer whose body holds `bytes`, sent on a descriptor that stays open until the answer leaves. */
-void vsi_microhttpd_sending_enter(vsi_microhttpd_sendings *all, vsi_microhttpd_sending *sending, int fd, size_t bytes);
+/* NULL: no memory. */
+vsi_microhttpd_sendings *vsi_microhttpd_sendings_create(vestry *v);
+/* NULL is accepted. */
+void vsi_microhttpd_sendings_unref(vsi_microhttpd_sendings *all);
 /* Cut the answers that hold most, if all together hold too much. */
 void vsi_microhttpd_sendings_relieve(vsi_microhttpd_sendings *all);
-/* Remove an answer that is sent or whose connection ends. An answer that was not entered is accepted. */
-void vsi_microhttpd_sending_leave(vsi_microhttpd_sendings *all, vsi_microhttpd_sending *sending);
+
+/* Begin to send a body, on a descriptor that stays open until the end. Takes the body, also on failure. NULL: no
+ * memory. */
+vsi_microhttpd_sending *vsi_microhttpd_sending_begin(vsi_microhttpd_sendings *all, int fd, vestry_body *body);
+/* End an answer that is sent, or whose connection will be closed. Frees it and its body. NULL is accepted. */
+void vsi_microhttpd_sending_end(vsi_microhttpd_sending *sending);
 
 #endif

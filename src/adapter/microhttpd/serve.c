@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "adapter/microhttpd/answer.h"
+#include "adapter/microhttpd/around.h"
 #include "adapter/microhttpd/operations.h"
 #include "adapter/microhttpd/pieces.h"
 #include "adapter/microhttpd/refused.h"
@@ -59,7 +60,7 @@ static enum MHD_Result answer(vsi_microhttpd_request *request, bool *ret_is_over
   if (!request->is_inside && !vsi_web_gate_enter(gate))
     return vsi_microhttpd_refuse(request, 503, "Retry-After", VSI_WEB_RETRY_AFTER_S, true) ? MHD_NO : MHD_YES;
   request->is_inside = true;
-  vestry_err error = request->refused ? vsi_microhttpd_refuse_request(request) : serve(request);
+  vestry_err error = request->refused ? vsi_microhttpd_around_refuse(request) : serve(request);
   request->is_inside = false;
   vsi_web_gate_leave(gate);
   return error ? MHD_NO : MHD_YES;

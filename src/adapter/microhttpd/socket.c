@@ -177,7 +177,6 @@ vestry_err vsi_microhttpd_sockets_begin(vsi_microhttpd_sockets *sockets, vestry 
   sockets->request_ns = vsi_ms_to_ns(limits->request_ms);
   sockets->idle_ns = vsi_ms_to_ns(limits->idle_ms) + IDLE_GRACE_NS;
   vsi_microhttpd_arrivals_init(&sockets->arrivals, sockets->host);
-  vsi_microhttpd_sendings_begin(&sockets->sendings, v);
   TAILQ_INIT(&sockets->waiting);
   vsi_loads_init(&sockets->loads);
   vsi_mutex_init(&sockets->lock, VSI_LOCK_MICROHTTPD_SOCKETS);
@@ -196,7 +195,6 @@ void vsi_microhttpd_sockets_finish(vsi_microhttpd_sockets *sockets) {
   vestry_timer_destroy(sockets->timer);
   vsi_web_addresses_finish(&sockets->addresses);
   vsi_microhttpd_arrivals_finish(&sockets->arrivals);
-  vsi_microhttpd_sendings_finish(&sockets->sendings);
   pthread_cond_destroy(&sockets->fewer);
   vsi_mutex_finish(&sockets->lock);
 }
@@ -324,7 +322,6 @@ void vsi_microhttpd_socket_ends(vsi_microhttpd_socket *socket) {
   leave_locked(socket);
   sockets->going -= socket->going;
   vsi_mutex_unlock(&sockets->lock);
-  vsi_microhttpd_sending_leave(&sockets->sendings, &socket->sending);
 }
 
 void vsi_microhttpd_socket_destroy(vsi_microhttpd_sockets *sockets, vsi_microhttpd_socket *socket) {
@@ -365,10 +362,6 @@ void vsi_microhttpd_socket_serves(vsi_microhttpd_socket *socket) {
   vsi_mutex_unlock(&socket->all->lock);
 }
 
-void vsi_microhttpd_socket_sends(vsi_microhttpd_socket *socket, size_t body_bytes) {
-  vsi_microhttpd_sending_enter(&socket->all->sendings, &socket->sending, socket->fd, body_bytes);
-}
-
 void vsi_microhttpd_socket_streams(vsi_microhttpd_socket *socket) {
   give_bytes(socket);
 }
@@ -386,7 +379,6 @@ void vsi_microhttpd_sockets_leave(vsi_microhttpd_sockets *sockets, vsi_address a
 void vsi_microhttpd_socket_rests(vsi_microhttpd_socket *socket) {
   if (socket->is_handed_over) return;
   vsi_microhttpd_sockets *sockets = socket->all;
-  vsi_microhttpd_sending_leave(&sockets->sendings, &socket->sending);
   bool stays = take_bytes(socket, sockets->memory_bytes);
   uint64_t now = vsi_now_ns(sockets->host);
   vsi_mutex_lock(&sockets->lock);

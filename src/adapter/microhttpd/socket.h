@@ -5,7 +5,7 @@
  * - the first line of a request has arrived: begins;
  * - a piece of the body has arrived: goes_on;
  * - the request is complete, and is served: serves;
- * - its answer is being sent: sends; or its answer is a stream: streams, then hand_over;
+ * - its answer is a stream: streams, then hand_over;
  * - its answer was sent, and it waits for the next request: rests;
  * - libmicrohttpd will close it: ends.
  *
@@ -48,7 +48,6 @@ typedef struct vsi_microhttpd_socket {
                         Changed by its thread under all->lock. The members below, unless stated otherwise, are used by
                         that thread only */
   vsi_address address;
-  vsi_microhttpd_sending sending;         /* its answer */
   struct vsi_microhttpd_request *request; /* NULL: none */
   pthread_t thread;                       /* guarded by all->lock: the thread that reads the request; if has_line */
   bool has_line;                          /* guarded by all->lock: it has a request, whose first line has arrived */
@@ -75,7 +74,7 @@ typedef struct vsi_microhttpd_sockets {
   vsi_web_addresses addresses;
   _Atomic(uint32_t) count; /* number of open connections, including refused ones; relaxed */
   vsi_microhttpd_arrivals arrivals;
-  vsi_microhttpd_sendings sendings;
+  vsi_microhttpd_sendings *sendings; /* a reference of the adapter; NULL: none yet */
 } vsi_microhttpd_sockets;
 
 typedef struct vsi_microhttpd_limits {
@@ -118,8 +117,6 @@ void vsi_microhttpd_socket_begins(vsi_microhttpd_socket *socket);
 void vsi_microhttpd_socket_goes_on(vsi_microhttpd_socket *socket);
 /* Note that the request is complete or its rest is unwanted; it has no deadline any more. */
 void vsi_microhttpd_socket_serves(vsi_microhttpd_socket *socket);
-/* Note that the body of its answer holds body_bytes. */
-void vsi_microhttpd_socket_sends(vsi_microhttpd_socket *socket, size_t body_bytes);
 /* Note that its answer is a stream, which is counted by its place instead of by memory. */
 void vsi_microhttpd_socket_streams(vsi_microhttpd_socket *socket);
 /* Note that its descriptor no longer belongs to libmicrohttpd. Returns the address for which it stays counted until
