@@ -70,7 +70,7 @@ typedef struct server_seam {
   bool decodes_paths;     /* before vestry sees them, which therefore cannot check everything */
   bool waits_for_writers; /* a file writer that blocks holds the thread of other requests */
   bool closes_broken;     /* a request with a truncated body gets no answer: the server closes the connection */
-  bool answers_early;     /* …except for a large body that is refused while it arrives; without TLS */
+  bool answers_directly;  /* without TLS, the adapter itself answers large bodies, on threads of file writers */
   /* the server's own parser refuses first: 413 for an invalid length, and the head of such an answer may come twice */
   bool refuses_itself;
   /* whether the installed library itself refuses most ambiguous heads, not only some; NULL: no */
