@@ -2,6 +2,8 @@
 /* The wire format: the contract, and the specifics of civetweb: its own paths, kept connections, requests that are too
  * large or too slow. */
 #include <civetweb.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 
 #include "adapter/civetweb/mounts.h"
 #include "civetweb/server.h"
@@ -289,6 +291,40 @@ static void slow_body_gets_408(void **state) {
   server_stop(&s);
 }
 
+/* ---- the descriptor of a client that is gone --------------------------------------------------------------------- */
+
+static _Atomic(unsigned long) looks; /* calls of getpeername in this program */
+
+int __real_getpeername(int fd, struct sockaddr *address, socklen_t *len);
+int __wrap_getpeername(int fd, struct sockaddr *address, socklen_t *len);
+int __wrap_getpeername(int fd, struct sockaddr *address, socklen_t *len) {
+  atomic_fetch_add(&looks, 1);
+  return __real_getpeername(fd, address, len);
+}
+
+/* The socket of a client that has reset its connection is not found, and the search for it is bounded by the open
+ * descriptors, not by the limit of the process. */
+static void search_for_a_reset_client_is_short(void **state) {
+  (void)state;
+  enum { RESETS = 50, MOST = 1000 };
+  struct rlimit before, high;
+  assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+  high = (struct rlimit){before.rlim_max, before.rlim_max};
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &high), 0);
+  server_start(&s, NULL);
+  const unsigned long earlier = atomic_load(&looks);
+  for (int i = 0; i < RESETS; i++) {
+    client c;
+    client_connect(&c, s.port, false);
+    client_send(&c, "\x01\r\n\r\n", 5); /* it has no method */
+    client_abort(&c);
+  }
+  server_assert_serves(&s);
+  server_stop(&s); /* so that all searches are over */
+  assert_true(atomic_load(&looks) - earlier < RESETS * MOST);
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(other_paths_are_served_by_the_server),
@@ -300,6 +336,7 @@ int main(void) {
       cmocka_unit_test(batch_is_written_as_one_chunk),
       cmocka_unit_test(connection_close_of_the_client_is_honoured),
       cmocka_unit_test(heads_over_limit_are_refused),
+      cmocka_unit_test(search_for_a_reset_client_is_short),
       cmocka_unit_test(body_is_refused_by_its_announced_length),
       cmocka_unit_test(refused_client_may_finish_sending),
       cmocka_unit_test(slow_body_gets_408),

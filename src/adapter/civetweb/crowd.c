@@ -3,7 +3,6 @@
  * the descriptors of this process, and shuts the surplus for reading. */
 #include "adapter/civetweb/crowd.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -47,17 +46,19 @@ static bool is_ending(int fd) {
   return poll(&at, 1, 0) > 0;
 }
 
-static void see(vsi_civetweb_crowd *crowd, int fd) {
+static bool see(void *ctx, int fd) {
+  vsi_civetweb_crowd *crowd = ctx;
   client seen = {.fd = fd};
-  if (!vsi_civetweb_peer_of_descriptor(fd, &seen.peer) || !is_ours(crowd, &seen.peer) || is_ending(fd)) return;
+  if (!vsi_civetweb_peer_of_descriptor(fd, &seen.peer) || !is_ours(crowd, &seen.peer) || is_ending(fd)) return true;
   struct tcp_info info = {0};
   socklen_t len = sizeof info;
   if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0 ||
       VSI_ARRAY_RESERVE(crowd->host, crowd->clients, crowd->clients_count, crowd->clients_room, 1))
-    return;
+    return true;
   seen.address = address_of(&seen.peer);
   seen.silent_ms = info.tcpi_last_data_recv;
   crowd->clients[crowd->clients_count++] = seen;
+  return true;
 }
 
 /* Order by address; among those of one address, the longest silent first. */
@@ -98,22 +99,13 @@ static bool shut_surplus_locked(const vsi_civetweb_crowd *crowd, const client *o
   return left < count;
 }
 
-/* Look through the descriptors of this process. The kernel's list of sockets would not do, because it also contains
- * connections that are not accepted yet. */
-static bool see_all(vsi_civetweb_crowd *crowd) {
-  DIR *all = opendir("/proc/self/fd");
-  if (!all) return false;
-  for (const struct dirent *at; (at = readdir(all)) != NULL;)
-    if (at->d_name[0] != '.') see(crowd, atoi(at->d_name));
-  closedir(all);
-  return true;
-}
-
+/* The descriptors of this process are looked through. The kernel's list of sockets would not do, because it also
+ * contains connections that are not accepted yet. */
 static void look(vestry_timer *timer, void *ctx) {
   vsi_civetweb_crowd *crowd = ctx;
   bool were_too_many = false;
   crowd->clients_count = 0;
-  if (!see_all(crowd) && !crowd->warned) {
+  if (!vsi_civetweb_descriptors_see(see, crowd) && !crowd->warned) {
     crowd->warned = true;
     vsi_log(crowd->host, VESTRY_LOG_WARN,
             "civetweb: cannot read /proc/self/fd; connections without a request have no limit per address");

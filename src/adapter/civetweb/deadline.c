@@ -3,37 +3,35 @@
  * and answers are overdue, and how their sockets are found and shut. */
 #include "adapter/civetweb/deadline.h"
 
-#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "base/memory.h"
 
-/* Number of descriptors to look through if there is no limit. */
-enum { DESCRIPTORS_MOST = 1 << 20 };
+/* The overdue requests and answers that are not found yet. */
+typedef struct overdue {
+  vsi_civetweb_deadlines *deadlines;
+  size_t count;
+} overdue;
 
-int vsi_civetweb_descriptors_end(void) {
-  struct rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > DESCRIPTORS_MOST) return DESCRIPTORS_MOST;
-  return (int)limit.rlim_cur;
+static bool shut_one(void *ctx, int fd) {
+  overdue *rest = ctx;
+  vsi_civetweb_peer peer;
+  if (!vsi_civetweb_peer_of_descriptor(fd, &peer)) return true;
+  for (vsi_civetweb_deadline *at = LIST_FIRST(&rest->deadlines->list); at; at = LIST_NEXT(at, in)) {
+    if (!at->is_overdue || !vsi_civetweb_peer_equal(&at->peer, &peer)) continue;
+    shutdown(fd, at->is_answer ? SHUT_RDWR : SHUT_RD);
+    at->is_overdue = false;
+    rest->count--;
+    break;
+  }
+  return rest->count != 0;
 }
 
 /* Shut the sockets of overdue requests for reading, and those of overdue answers for reading and writing. The walk goes
- * over all descriptors of the process; it is short because the kernel assigns the lowest free number. It runs only if a
- * client is overdue, and ends when all are found. The lock keeps the workers from leaving, so that a found descriptor
- * cannot be reused meanwhile. */
+ * over the open descriptors of the process. It runs only if a client is overdue, and ends when all are found. The lock
+ * keeps the workers from leaving, so that a found descriptor cannot be reused meanwhile. */
 static void shut_overdue_locked(vsi_civetweb_deadlines *deadlines, size_t count) {
-  const int end = vsi_civetweb_descriptors_end();
-  for (int fd = 0; fd < end && count; fd++) {
-    vsi_civetweb_peer peer;
-    if (!vsi_civetweb_peer_of_descriptor(fd, &peer)) continue;
-    for (vsi_civetweb_deadline *at = LIST_FIRST(&deadlines->list); at; at = LIST_NEXT(at, in)) {
-      if (!at->is_overdue || !vsi_civetweb_peer_equal(&at->peer, &peer)) continue;
-      shutdown(fd, at->is_answer ? SHUT_RDWR : SHUT_RD);
-      at->is_overdue = false;
-      count--;
-      break;
-    }
-  }
+  vsi_civetweb_descriptors_see_all(shut_one, &(overdue){deadlines, count});
 }
 
 static size_t held_by(vsi_civetweb_deadline *deadline) {

@@ -43,9 +43,6 @@ typedef struct vsi_civetweb_deadlines {
   _Atomic(uint64_t) going[2];
 } vsi_civetweb_deadlines;
 
-/* Return the end of the process's range of descriptors. */
-int vsi_civetweb_descriptors_end(void);
-
 /* Look for overdue requests every period_ms. OK | NO_MEMORY | CLOSED (the runtime) */
 vestry_err vsi_civetweb_deadlines_init(vsi_civetweb_deadlines *deadlines, vestry *v, uint64_t period_ms);
 /* Stop the timer; no deadline may be set. A struct that was only zeroed is accepted. */

@@ -14,8 +14,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "adapter/civetweb/deadline.h"
 #include "adapter/civetweb/neighbours.h"
+#include "adapter/civetweb/peer.h"
 #include "vestry/civetweb.h"
 
 /* Return whether the method is QUERY, which civetweb up to 1.17 does not know. 400 would blame the request. */
@@ -31,19 +31,30 @@ static uint64_t bytes_received(int fd) {
   return says ? tcp.tcpi_bytes_received : 0;
 }
 
+/* A search for the descriptor of a peer. */
+typedef struct search {
+  vsi_civetweb_peer peer;
+  uint64_t bytes; /* that it has received; 0: not found */
+} search;
+
+static bool see(void *ctx, int fd) {
+  search *sought = ctx;
+  vsi_civetweb_peer at;
+  if (!vsi_civetweb_peer_of_descriptor(fd, &at) || !vsi_civetweb_peer_equal(&at, &sought->peer)) return true;
+  sought->bytes = bytes_received(fd);
+  return false;
+}
+
 /* Return whether a request was refused because its head is larger than max_request_size. The worker holds the
- * connection's descriptor until this returns. */
+ * connection's descriptor until this returns. A client that has reset its connection is not found. */
 static bool is_too_large(const struct mg_connection *conn, const struct mg_request_info *info, int status) {
   const char *most = mg_get_option(mg_get_context(conn), "max_request_size");
-  vsi_civetweb_peer peer, at;
+  search sought = {.bytes = 0};
   if (status != 400 || !info || info->request_method || !most ||
-      !vsi_civetweb_peer_parse(info->remote_addr, info->remote_port, info->server_port, &peer))
+      !vsi_civetweb_peer_parse(info->remote_addr, info->remote_port, info->server_port, &sought.peer))
     return false;
-  const int end = vsi_civetweb_descriptors_end();
-  for (int fd = 0; fd < end; fd++)
-    if (vsi_civetweb_peer_of_descriptor(fd, &at) && vsi_civetweb_peer_equal(&at, &peer))
-      return bytes_received(fd) >= strtoull(most, NULL, 10);
-  return false;
+  vsi_civetweb_descriptors_see_all(see, &sought);
+  return sought.bytes >= strtoull(most, NULL, 10);
 }
 
 int vestry_civetweb_http_error(struct mg_connection *conn, int status, const char *message) {

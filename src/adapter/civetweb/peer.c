@@ -4,9 +4,12 @@
 #include "adapter/civetweb/peer.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "base/memory.h"
@@ -14,6 +17,9 @@
 /* The kernel probes a closed window at growing intervals, up to two minutes. One probe may have been sent just now; the
  * second is sent only if the first was not answered. */
 enum { UNANSWERED_PROBES = 2 };
+
+/* Number of descriptors to look through if the process has no lower limit. */
+enum { DESCRIPTORS_MOST = 1 << 20 };
 
 void vsi_civetweb_address_read(unsigned char address[16], int family, const void *bytes) {
   static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
@@ -55,6 +61,23 @@ bool vsi_civetweb_peer_of_descriptor(int fd, vsi_civetweb_peer *ret_peer) {
   return getpeername(fd, (struct sockaddr *)&there, &there_len) == 0 &&
          read_address(&there, ret_peer->address, &ret_peer->port) &&
          getsockname(fd, (struct sockaddr *)&here, &here_len) == 0 && read_address(&here, NULL, &ret_peer->server_port);
+}
+
+bool vsi_civetweb_descriptors_see(bool (*sees)(void *ctx, int fd), void *ctx) {
+  DIR *all = opendir("/proc/self/fd");
+  if (!all) return false;
+  const struct dirent *at;
+  while ((at = readdir(all)) && (at->d_name[0] == '.' || sees(ctx, atoi(at->d_name)))) continue;
+  closedir(all);
+  return true;
+}
+
+void vsi_civetweb_descriptors_see_all(bool (*sees)(void *ctx, int fd), void *ctx) {
+  struct rlimit limit;
+  if (vsi_civetweb_descriptors_see(sees, ctx)) return;
+  const bool is_low = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < DESCRIPTORS_MOST;
+  const int end = is_low ? (int)limit.rlim_cur : DESCRIPTORS_MOST;
+  for (int fd = 0; fd < end && sees(ctx, fd); fd++) continue;
 }
 
 bool vsi_civetweb_peer_equal(const vsi_civetweb_peer *a, const vsi_civetweb_peer *b) {

@@ -29,6 +29,12 @@ void vsi_civetweb_address_read(unsigned char address[16], int family, const void
 bool vsi_civetweb_peer_parse(const char *address, int port, int server_port, vsi_civetweb_peer *ret_peer);
 /* Get the peer of a descriptor; false: the descriptor is closed, or not a connected socket. */
 bool vsi_civetweb_peer_of_descriptor(int fd, vsi_civetweb_peer *ret_peer);
+/* Look at the open descriptors of this process, in the order of their numbers, until `sees` returns false. The cost
+ * depends on the number of open ones, not on the limit of the process, which is a million in many containers.
+ * Descriptors can be opened and closed meanwhile. Returns whether the system lists them (/proc/self/fd). */
+bool vsi_civetweb_descriptors_see(bool (*sees)(void *ctx, int fd), void *ctx);
+/* The same; if the system does not list them, look at all possible numbers. */
+void vsi_civetweb_descriptors_see_all(bool (*sees)(void *ctx, int fd), void *ctx);
 bool vsi_civetweb_peer_equal(const vsi_civetweb_peer *a, const vsi_civetweb_peer *b);
 uint64_t vsi_civetweb_peer_hash(const vsi_civetweb_peer *peer, uint64_t seed);
 
