@@ -87,8 +87,9 @@ extern VESTRY_API const vestry_server_adapter vestry_server_microhttpd;
  *  connections of its thread, so set more threads if handlers block. Streams do not use them; the instance's
  *  runtime writes them, and must therefore own threads.
  *
- *  Bodies are read completely before the handler is called, up to vestry_bounds.max_body_bytes. Of a larger one up to 4
- *  MiB more are skipped before it gets 413. vestry_bounds.max_request_bytes counts
+ *  Bodies are read completely before the handler is called, up to vestry_bounds.max_body_bytes. Of an unwanted body,
+ *  for example a larger one, up to 4 MiB are skipped before the answer. If more is left, the answer is sent before the
+ *  end of the body, and the connection closes. vestry_bounds.max_request_bytes counts
  *  - max_head_bytes for each connection that is no stream, and memory_bytes after it was answered and is kept;
  *  - each body as it grows.
  *  From 7/8 on, connections with an incomplete request are closed, those that hold most first, and among equals the one

@@ -562,7 +562,6 @@ static void broken_form_calls_neither_guard_nor_writer(void **state) {
   wire form = {.headers = {{"Content-Type", "multipart/form-data; boundary=XyZ"}}, .announced = 100000};
   wire body = {.announced = 100000};
   vestry_receiving *first = push_begin(&s, &form), *second = push_begin(&s, &body);
-  assert_int_equal(s.guarded, 1);
   push_bytes(first, file, sizeof file - 1);
   push_bytes(second, "abc", 3);
   form.freed = body.freed = true;
@@ -571,8 +570,6 @@ static void broken_form_calls_neither_guard_nor_writer(void **state) {
   assert_int_equal(s.guarded, 1); /* that of the body, when it began */
   assert_int_equal(s.count, 1);
   assert_int_equal(s.files[0].len, 0);
-  assert_int_equal(s.files[0].why, VESTRY_TIMEOUT);
-  assert_int_equal(stats_of(&s).failed_count, 2);
   wire_finish(&form);
   wire_finish(&body);
   end_suite(&s);
