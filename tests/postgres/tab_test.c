@@ -2,6 +2,7 @@
 /* Tab states: (scope, tab) → bytes, in the application's database, for all nodes. */
 #include "guard/tab_contract.h"
 #include "postgres/shop.h"
+#include "support/patience.h"
 #include "vestry/data/sql.h"
 
 /* Two nodes that share a database. */
@@ -9,6 +10,8 @@ typedef struct node {
   site on;
   shop shop;
   vestry_sql_tabs *tabs;
+  vestry_postgres *database; /* NULL: its pages follow no commits */
+  const char *meanwhile;     /* SQL of another client, after the first read of the first tab's next render */
   vestry_err error;
 } node;
 
@@ -52,7 +55,9 @@ static void open_node(size_t at, const tab_bounds *bounds, tab_node *ret_node) {
 
 static void close_node(size_t at) {
   node *n = &nodes[at];
+  vestry_postgres_detach(n->database);
   site_close(&n->on);
+  vestry_postgres_destroy(n->database);
   vestry_sql_tabs_destroy(n->tabs);
   shop_end(&n->shop);
   test_host_assert_clean(&n->on.th);
@@ -152,6 +157,65 @@ static void state_access_within_a_read_transaction_is_invalid(void **state) {
   close_node(0);
 }
 
+/* The render has a snapshot before it reads the state. */
+static vestry_err read_and_get(void *ctx, const vestry_request *req, vestry_render *render, void *buffer,
+                               size_t capacity, size_t *ret_len) {
+  node *n = ctx;
+  if (render) assert_int_equal(vestry_sql_read(n->shop.pool, "SELECT v FROM t", NULL, NULL, NULL), VESTRY_OK);
+  const bool is_first = render && !vestry_request_value(render->request, VESTRY_IN_QUERY, "other");
+  if (is_first && n->meanwhile) postgres_server_run(shop_server(), n->meanwhile);
+  if (is_first) n->meanwhile = NULL;
+  return vestry_sql_tab_get(n->tabs, req, render, buffer, capacity, ret_len);
+}
+
+/* A commit made within a render may be followed after it, hence the loop. */
+static void follow(node *n, const tab_shown *shown) {
+  size_t before;
+  do {
+    before = shown->renders[0];
+    assert_int_equal(vestry_postgres_settle(n->database, PATIENCE_S * 1000, NULL), VESTRY_OK);
+    site_settle_pages(&n->on);
+  } while (shown->renders[0] != before);
+}
+
+/* capability: M3 */
+static void state_read_after_other_data_is_followed(void **state) {
+  (void)state;
+  static const vestry_postgres_level levels[] = {VESTRY_POSTGRES_READS, VESTRY_POSTGRES_TABLES};
+  enum { TTL_S = 1000 };
+  for (size_t i = 0; i < 2; i++) {
+    tab_node on;
+    tab_shown shown;
+    char one[TAB_TOKEN_BYTES], other[TAB_TOKEN_BYTES];
+    node *n = begin((tab_bounds){.ttl_s = TTL_S}, &on);
+    shop_do(&n->shop, "CREATE TABLE t(v int)");
+    shop_do(&n->shop, "INSERT INTO t VALUES(1)");
+    const vestry_postgres_options options = {.level = levels[i]};
+    assert_int_equal(vestry_postgres_create(n->on.pages, n->shop.pool, &options, &n->database), VESTRY_OK);
+    on.get = read_and_get;
+    tab_show(&shown, &on, one, other);
+    assert_int_equal(tab_write(&on, "u", one, "x", 1), VESTRY_OK);
+    follow(n, &shown);
+    assert_string_equal(shown.texts[0], "x");
+    /* A write after the snapshot, at a node that does not notify this one. */
+    n->meanwhile = "UPDATE vestry_tab SET data = 'z'";
+    assert_int_equal(tab_write(&on, "u", one, "y", 1), VESTRY_OK);
+    follow(n, &shown);
+    assert_null(n->meanwhile);
+    assert_string_equal(shown.texts[0], "z");
+    /* The read extends the life of the state. */
+    set_clock(clock_s + TTL_S / 2);
+    shop_do(&n->shop, "UPDATE t SET v = 2");
+    follow(n, &shown);
+    assert_string_equal(shown.texts[0], "z");
+    assert_int_equal(shop_number(&n->shop, "SELECT expires FROM vestry_tab"), clock_s + TTL_S);
+    assert_int_equal(n->shop.th.log_lines, 0);
+    tab_show_no_more(&shown);
+    site_settle(&n->on);
+    close_node(0);
+  }
+}
+
 static void allocation_failure_is_returned(void **state) {
   (void)state;
   tab_node on;
@@ -179,6 +243,7 @@ int main(void) {
       cmocka_unit_test(states_of_all_scopes_are_bounded),
       cmocka_unit_test(anonymous_states_are_evicted_first),
       cmocka_unit_test(state_access_within_a_read_transaction_is_invalid),
+      cmocka_unit_test(state_read_after_other_data_is_followed),
       cmocka_unit_test(allocation_failure_is_returned),
   };
   shop_open_server(NULL);

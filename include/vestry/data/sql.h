@@ -314,8 +314,11 @@ VESTRY_API void vestry_sql_forms_destroy(vestry_forms_storage *storage);
  *
  *  SQLite: if the calling thread has a transaction, both functions run in it; the pages must follow the pool
  *  (vestry_sqlite_pool_follow). PostgreSQL: both use a separate transaction, and the calling thread must have none of
- *  this pool, because a render that read the state from an older snapshot would miss later writes. Pages of other nodes
- *  are refreshed by topics of the cluster, if there is one. */
+ *  this pool, because a reader of an older snapshot would miss later writes. There is one exception: in the render of a
+ *  page that follows the pool (vestry_postgres_create), vestry_sql_tab_get may come after vestry_sql_read. It then
+ *  reads the same snapshot, and the page renders again after a later write. At level TABLES, the writes of all tabs
+ *  then render the page; to avoid this, call vestry_sql_tab_get first. Pages of other nodes are refreshed by topics of
+ *  the cluster, if there is one. */
 typedef struct vestry_sql_tabs vestry_sql_tabs;
 
 /** Options of states of tabs. Zero selects the default, which is given in [brackets]. */

@@ -67,10 +67,14 @@ static void destroy(vestry_sql_pool *is) {
   vsi_free(host, pool);
 }
 
+/* Read the state of a tab. In a render that has its transaction already, the state is a read of that transaction: it is
+ * followed like other data, because the snapshot may be older than the last write. Otherwise only the topic counts. */
 static vestry_err read_tab(vestry_sql_pool *pool, vestry_render *render, const char *topic, const char *sql,
                            const vestry_value *values, vestry_sql_row_fn row, void *ctx) {
-  (void)render, (void)topic;
-  return vsi_postgres_run_again(pool, sql, values, row, ctx);
+  (void)topic;
+  const bool is_inside = render && vsi_postgres_own(pool) && vsi_postgres_is_recorded(pool);
+  return is_inside ? vsi_postgres_read(pool, sql, values, row, ctx)
+                   : vsi_postgres_run_again(pool, sql, values, row, ctx);
 }
 
 static const vsi_sql_ops ops = {.dialect = VSI_SQL_OF_POSTGRES,

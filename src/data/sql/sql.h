@@ -104,10 +104,11 @@ typedef struct vsi_sql_ops {
   vestry_err (*read_unfollowed)(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
                                 vestry_sql_row_fn row, void *ctx);
   /* Read the state of a tab, in a render (NULL: none) that depends on the topic that a write refreshes. Otherwise as
-   * run_again. */
+   * run_again; in the transaction of a recorded render as read. */
   vestry_err (*read_tab)(vestry_sql_pool *pool, vestry_render *render, const char *topic, const char *sql,
                          const vestry_value *values, vestry_sql_row_fn row, void *ctx);
-  /* Record later that a state was read. NULL: tabs.c does this at once, and refreshes the pages after writes. */
+  /* Record later that a state was read. NULL: tabs.c does this at once, or after the transaction of a recorded render,
+   * and refreshes the pages after writes. */
   void (*touch_tab)(vestry_sql_pool *pool, const vsi_tab_owner *whose);
   /* Create the tables of a part, or bring them to this version, in one transaction; if they have this version, only one
    * read is necessary. Processes may do this concurrently. IO also: the tables are of a later version; nothing was
@@ -125,7 +126,7 @@ struct vestry_sql_pool {
 struct vestry_sql_transaction {
   vestry_sql_pool *pool;
   vestry_sql_kind kind; /* 0: each statement is a separate transaction */
-  vsi_after *after;     /* functions to call after the end, if it writes */
+  vsi_after *after;     /* functions to call after the end, if it writes, or is that of a recorded render */
 };
 
 struct vestry_sql_row {

@@ -14,7 +14,7 @@
  *
  * That a state was read is recorded when a tenth of its time to live has passed. With SQLite the reader does not do
  * this, because it may be a render inside a transaction, and would have to write. The database's own thread does it
- * (data/sqlite/tab.c). */
+ * (data/sqlite/tab.c). With PostgreSQL a render inside its transaction does it after the end of that transaction. */
 #include <stdatomic.h>
 
 #include "app/guard/tab_owner.h"
@@ -103,11 +103,14 @@ typedef struct state {
       vestry_value_bytes((state)->whose.tab, VSI_TAB_BYTES)
 
 /* Find the owner of a state. If transactions for reading have a snapshot, reject a call inside of one, because it would
- * miss later writes. */
-static vestry_err find(vestry_sql_tabs *tabs, const char *function, const vestry_request *req, state *ret_state) {
+ * miss later writes. In a render whose reads are followed, such a write renders the page again.
+ * render  NULL: none */
+static vestry_err find(vestry_sql_tabs *tabs, const char *function, const vestry_request *req,
+                       const vestry_render *render, state *ret_state) {
   vestry_sql_pool *pool = tabs->pool;
   const vsi_call call = vsi_sql_call(pool, function);
-  if (pool->ops->has_snapshots && pool->ops->own(pool))
+  const vestry_sql_transaction *own = pool->ops->has_snapshots ? pool->ops->own(pool) : NULL;
+  if (own && (!render || vsi_sql_is_writing(own) || !pool->ops->is_recorded(pool)))
     return vsi_refuse(&call, VESTRY_INVALID,
                       "this thread has a transaction; read and write the state of a tab outside of transactions");
   *ret_state = (state){.tabs = tabs};
@@ -129,13 +132,47 @@ static void read_row(const vestry_sql_row *row, void *ctx) {
   into->now_s = vestry_sql_integer(row, 2);
 }
 
+/* A touch that waits for the end of a transaction, which cannot write. */
+typedef struct touching {
+  vsi_after after; /* first */
+  vestry_sql_pool *pool;
+  int64_t expires_s;
+  vsi_tab_owner whose;
+  char scope[];
+} touching;
+
+static void touch_now(vestry_sql_pool *pool, const vsi_tab_owner *whose, int64_t expires_s) {
+  const vestry_value values = *VESTRY_LIST(vestry_value_bytes(whose->scope.data, whose->scope.len),
+                                           vestry_value_bytes(whose->tab, VSI_TAB_BYTES), expires_s);
+  (void)pool->ops->run_again(pool, touch_sql, &values, NULL, NULL);
+}
+
+static void touch_after(vsi_after *self, bool is_committed) {
+  touching *is = (touching *)self;
+  (void)is_committed;
+  touch_now(is->pool, &is->whose, is->expires_s);
+  vsi_free(is->pool->host, is);
+}
+
+static void touch_later(vestry_sql_transaction *transaction, const vsi_tab_owner *whose, int64_t expires_s) {
+  touching *is = vsi_alloc(transaction->pool->host, sizeof *is + whose->scope.len);
+  if (!is) return;
+  *is = (touching){.after = {.fn = touch_after}, .pool = transaction->pool, .expires_s = expires_s, .whose = *whose};
+  is->whose.scope.data = is->scope;
+  if (whose->scope.len) memcpy(is->scope, whose->scope.data, whose->scope.len);
+  vsi_after_add(&transaction->after, &is->after);
+}
+
 /* Record that a state was read. If this fails, the next reader does it. */
 static void touch(const state *of, int64_t now_s) {
   vestry_sql_pool *pool = of->tabs->pool;
+  const int64_t expires_s = now_s + of->whose.ttl_s;
   if (pool->ops->touch_tab)
     pool->ops->touch_tab(pool, &of->whose);
+  else if (pool->ops->own(pool))
+    touch_later(pool->ops->own(pool), &of->whose, expires_s);
   else
-    (void)pool->ops->run_again(pool, touch_sql, VESTRY_LIST(OF(of), now_s + of->whose.ttl_s), NULL, NULL);
+    touch_now(pool, &of->whose, expires_s);
 }
 
 vestry_err vestry_sql_tab_get(vestry_sql_tabs *tabs, const vestry_request *req, vestry_render *render, void *buffer,
@@ -145,7 +182,7 @@ vestry_err vestry_sql_tab_get(vestry_sql_tabs *tabs, const vestry_request *req, 
   char topic[VSI_TAB_TOPIC_BYTES];
   if (!tabs || !req || !ret_len || (!buffer && capacity)) return VESTRY_INVALID;
   if (render && render->share) return VESTRY_NOT_FOUND;
-  vestry_err error = find(tabs, "vestry_sql_tab_get", req, &of);
+  vestry_err error = find(tabs, "vestry_sql_tab_get", req, render, &of);
   if (error) return error;
   vsi_tab_topic(of.whose.tab, topic);
   if (render) error = vestry_render_topic(render, topic); /* before the read, so that no later write is missed */
@@ -234,7 +271,7 @@ vestry_err vestry_sql_tab_set(vestry_sql_tabs *tabs, const vestry_request *req, 
   char topic[VSI_TAB_TOPIC_BYTES];
   if (!tabs || !req || (!data && len)) return VESTRY_INVALID;
   if (len > tabs->options.max_bytes) return VESTRY_TOO_LARGE;
-  vestry_err error = find(tabs, "vestry_sql_tab_set", req, &of);
+  vestry_err error = find(tabs, "vestry_sql_tab_set", req, NULL, &of);
   if (error) return error;
   of.data = data;
   of.len = len;
