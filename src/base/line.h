@@ -24,16 +24,21 @@ static inline void vsi_line_wake_locked(const vsi_thread_line *line) {
 }
 
 /* Wait until this thread is the first of the queue and is_there returns true.
+ * look_ns   guarded by the lock: is_there may become true at that time, without a release. NULL: it does not
  * is_there  called under the lock
  * Returns  false: the time is over */
 static inline bool vsi_line_wait_locked(vsi_thread_line *line, vsi_mutex *lock, uint64_t until_ns,
-                                        bool (*is_there)(const void *ctx), const void *ctx) {
+                                        const uint64_t *look_ns, bool (*is_there)(const void *ctx), const void *ctx) {
   vsi_waiter self = {.next = NULL}, **at = &line->first;
   pthread_cond_init(&self.condition, NULL);
   while (*at) at = &(*at)->next;
   *at = &self;
-  for (bool goes_on = true; goes_on && !(line->first == &self && is_there(ctx));)
-    goes_on = vsi_wait_until(&self.condition, lock, until_ns);
+  for (bool goes_on = true; goes_on;) {
+    const uint64_t now_ns = look_ns ? vsi_monotonic_ns() : 0; /* before is_there compares the time */
+    if (line->first == &self && is_there(ctx)) break;
+    const bool looks = look_ns && *look_ns > now_ns && *look_ns < until_ns;
+    goes_on = vsi_wait_until(&self.condition, lock, looks ? *look_ns : until_ns) || looks;
+  }
   for (at = &line->first; *at != &self;) at = &(*at)->next;
   bool was_first = at == &line->first;
   *at = self.next;

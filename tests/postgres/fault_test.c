@@ -316,6 +316,123 @@ static void exhausted_pool_returns_limit(void **state) {
   shop_end(&s);
 }
 
+/* ------------------------------------------------------------------------ servers that refuse connections --------- */
+
+static void limit_narrow(int limit) {
+  char sql[64];
+  snprintf(sql, sizeof sql, "ALTER ROLE narrow CONNECTION LIMIT %d", limit);
+  postgres_server_run(shop_server(), sql);
+}
+
+/* Open a pool whose role may have no more than that many connections. */
+static void begin_narrow(shop *s, int limit, vestry_postgres_pool_options options) {
+  char url[256];
+  memset(s, 0, sizeof *s);
+  test_host_init(&s->th);
+  postgres_server_run(shop_server(), "DROP ROLE IF EXISTS narrow; CREATE ROLE narrow LOGIN");
+  limit_narrow(limit);
+  snprintf(url, sizeof url, "host=%s port=%d user=narrow dbname=postgres", shop_server()->folder, shop_server()->port);
+  options.url = url;
+  assert_int_equal(shop_open(s, options), VESTRY_OK);
+}
+
+static void end_narrow(shop *s) {
+  shop_end(s);
+  postgres_server_run(shop_server(), "DROP ROLE narrow");
+}
+
+static vestry_err sleep_shortly(vestry_sql_transaction *loan, void *ctx) {
+  (void)ctx;
+  return vestry_sql_run(loan, "SELECT pg_sleep(0.01)", NULL, NULL, NULL);
+}
+
+static void *sleep_often(void *ctx) {
+  shop *s = ctx;
+  for (int i = 0; i < ROUNDS; i++) {
+    if (vestry_sql_act(s->pool, VESTRY_SQL_WRITE, sleep_shortly, NULL)) return s;
+    if (vestry_sql_run_alone(s->pool, "SELECT pg_sleep(0.01)", NULL, NULL, NULL)) return s;
+  }
+  return NULL;
+}
+
+static void threads_share_the_connections_that_the_server_grants(void **state) {
+  (void)state;
+  shop s;
+  pthread_t threads[THREADS];
+  begin_narrow(&s, 2, (vestry_postgres_pool_options){.connections_count = THREADS, .wait_ms = 240000});
+  for (int i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&threads[i], NULL, sleep_often, &s), 0);
+  for (int i = 0; i < THREADS; i++) {
+    void *failed;
+    pthread_join(threads[i], &failed);
+    assert_null(failed);
+  }
+  const vestry_postgres_pool_stats stats = shop_stats(&s);
+  assert_int_equal(stats.connected_count, 2);
+  assert_int_equal(stats.refused_count, 0);
+  assert_true(stats.failed_count > 0);
+  assert_in_range(s.th.log_lines, 1, 2 * THREADS); /* threads that connect at the same time log it each */
+  end_narrow(&s);
+}
+
+/* The waiting thread tries to connect from time to time. */
+static void raised_limit_ends_the_wait(void **state) {
+  (void)state;
+  shop s;
+  pthread_t thread;
+  vestry_sql_transaction *loan;
+  begin_narrow(&s, 1, (vestry_postgres_pool_options){.connections_count = 2, .wait_ms = 240000, .retry_ms = 1});
+  assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_READ, &loan), VESTRY_OK);
+  sleeper of = {.s = &s};
+  assert_int_equal(pthread_create(&thread, NULL, query_in_vain, &of), 0);
+  UNTIL(shop_stats(&s).failed_count >= 3);
+  limit_narrow(2);
+  pthread_join(thread, NULL);
+  assert_int_equal(of.error, VESTRY_OK);
+  assert_int_equal(shop_stats(&s).connected_count, 2);
+  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
+  end_narrow(&s);
+}
+
+static void lost_server_ends_the_wait(void **state) {
+  (void)state;
+  shop s;
+  pthread_t thread;
+  vestry_sql_transaction *loan;
+  begin_narrow(&s, 1, (vestry_postgres_pool_options){.connections_count = 2, .wait_ms = 240000});
+  assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_READ, &loan), VESTRY_OK);
+  sleeper of = {.s = &s};
+  assert_int_equal(pthread_create(&thread, NULL, query_in_vain, &of), 0);
+  UNTIL(shop_stats(&s).waits_count >= 1);
+  postgres_server_kill(shop_server());
+  assert_int_equal(vestry_sql_run(loan, "SELECT 1", NULL, NULL, NULL), VESTRY_LIMIT);
+  pthread_join(thread, NULL); /* although this thread has not released its connection */
+  assert_int_equal(of.error, VESTRY_LIMIT);
+  assert_int_equal(shop_stats(&s).connected_count, 0);
+  assert_int_equal(vestry_sql_end(loan, VESTRY_LIMIT), VESTRY_LIMIT);
+  postgres_server_start(shop_server(), NULL);
+  end_narrow(&s);
+}
+
+static void log_names_the_refused_connections(void **state) {
+  (void)state;
+  shop s;
+  pthread_t thread;
+  vestry_sql_transaction *loan;
+  begin_narrow(&s, 1, (vestry_postgres_pool_options){.connections_count = 2, .wait_ms = 1});
+  assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_READ, &loan), VESTRY_OK);
+  bool is_named = false;
+  for (int i = 0; i < 100 && !is_named; i++) { /* some attempts connect instead of waiting */
+    sleeper of = {.s = &s};
+    assert_int_equal(pthread_create(&thread, NULL, query_in_vain, &of), 0);
+    pthread_join(thread, NULL);
+    assert_int_equal(of.error, VESTRY_LIMIT);
+    is_named = strstr(s.th.last_log, "the server refuses more than 1 of the 2 connections") != NULL;
+  }
+  assert_true(is_named);
+  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
+  end_narrow(&s);
+}
+
 int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   const struct CMUnitTest tests[] = {
@@ -328,6 +445,10 @@ int main(void) {
       cmocka_unit_test(unique_violation_after_a_conflict_is_retried),
       cmocka_unit_test(many_threads_share_two_connections),
       cmocka_unit_test(cancelled_statement_returns_closed),
+      cmocka_unit_test(threads_share_the_connections_that_the_server_grants),
+      cmocka_unit_test(raised_limit_ends_the_wait),
+      cmocka_unit_test(lost_server_ends_the_wait),
+      cmocka_unit_test(log_names_the_refused_connections),
       cmocka_unit_test(exhausted_pool_returns_limit),
   };
   return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);

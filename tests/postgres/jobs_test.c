@@ -19,16 +19,24 @@ static void make(void) {
 
 static void remove_all(void) {} /* the next make clears it */
 
-static vestry_err open_node(crew_node *n, const vestry_host *host, const vestry_jobs_options *options) {
+static vestry_err open_node_at(crew_node *n, const vestry_host *host, const char *url, uint32_t connections_count,
+                               const vestry_jobs_options *options) {
   vestry_sql_pool *pool = NULL;
   vestry_err error = vestry_postgres_pool_create(&(vestry_postgres_pool_options){.host = host,
-                                                                                 .url = shop_server()->url,
-                                                                                 .connections_count = CONNECTIONS,
+                                                                                 .url = url,
+                                                                                 .connections_count = connections_count,
                                                                                  .wait_ms = PATIENCE_S * 1000,
                                                                                  .retry_ms = 1},
                                                  &pool);
   n->pool = pool;
   return error ? error : vestry_jobs_create(pool, options, &n->jobs);
+}
+
+static const char *narrow_url; /* of a role for the first node, which has one connection; NULL: none */
+
+static vestry_err open_node(crew_node *n, const vestry_host *host, const vestry_jobs_options *options) {
+  const bool is_narrow = narrow_url && n == n->of->nodes;
+  return open_node_at(n, host, is_narrow ? narrow_url : shop_server()->url, is_narrow ? 1 : CONNECTIONS, options);
 }
 
 static void close_node(crew_node *n) {
@@ -643,6 +651,53 @@ static void publication_of_all_tables_blocks_no_job(void **state) {
   shop_end(&s);
 }
 
+/* ------------------------------------------------------------------------------- servers with a narrow limit ------ */
+
+/* Each step of the clock needs a renewal. */
+static void outlast_leases(crew *c, crew_node *n, vestry_job *job) {
+  (void)n;
+  for (int i = 0; i < 6; i++) {
+    crew_pass(CREW_LEASE_MS / 2);
+    const int64_t until_ms = atomic_load(&crew_clock_ms) + CREW_LEASE_MS;
+    UNTIL(crew_look(&c->nodes[1], job->id).row.due_ms == until_ms);
+    assert_false(crew_step(&c->nodes[1]));
+  }
+}
+
+/* The pool has all connections that its role may have, so the reserved one is refused. Jobs that become due and jobs of
+ * other nodes are found nevertheless, and leases are renewed. */
+/* capability: L7, M3 */
+static void jobs_continue_without_the_reserved_connection(void **state) {
+  (void)state;
+  enum { JOBS = 5 };
+  crew c;
+  char url[256];
+  postgres_server_run(shop_server(), "DROP ROLE IF EXISTS narrow; CREATE ROLE narrow LOGIN");
+  snprintf(url, sizeof url, "host=%s port=%d user=narrow dbname=postgres", shop_server()->folder, shop_server()->port);
+  narrow_url = url;
+  crew_begin(&c);
+  postgres_server_run(shop_server(), "GRANT ALL ON SCHEMA public TO narrow; GRANT ALL ON t TO narrow");
+  for (int i = 0; i < CREW_NODES; i++)
+    assert_int_equal(crew_open_node(&c, &c.nodes[i], &c.th.host, (vestry_jobs_options){0}, false), VESTRY_OK);
+  postgres_server_run(shop_server(), "ALTER ROLE narrow CONNECTION LIMIT 1");
+  c.meanwhile = outlast_leases;
+  assert_int_equal(vestry_jobs_start(c.nodes[0].jobs), VESTRY_OK);
+  for (int i = 1; i <= JOBS; i++) {
+    const vestry_job_order order = {.delay_ms = i % 2 ? 20 : 0};
+    assert_int_equal(crew_try(&c.nodes[1], order, NULL), VESTRY_OK);
+    crew_pass(20);
+    UNTIL(atomic_load(&c.ends) == i);
+    assert_int_equal(atomic_load(&c.outcomes[i - 1]), VESTRY_JOB_ENDED_DONE);
+  }
+  vestry_jobs_stop(c.nodes[0].jobs);
+  assert_int_equal(atomic_load(&c.calls), JOBS);
+  assert_int_equal(atomic_load(&c.th.log_lines), 2); /* of the connection, and of what is missing without it */
+  assert_non_null(strstr(c.th.last_log, "one connection more than options.connections_count (1)"));
+  crew_close(&c);
+  narrow_url = NULL;
+  postgres_server_run(shop_server(), "DROP OWNED BY narrow; DROP ROLE narrow");
+}
+
 int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   const struct CMUnitTest tests[] = {
@@ -665,6 +720,7 @@ int main(void) {
       cmocka_unit_test(key_that_is_not_utf8_is_rejected),
       cmocka_unit_test(changed_host_clock_moves_no_job),
       cmocka_unit_test(publication_of_all_tables_blocks_no_job),
+      cmocka_unit_test(jobs_continue_without_the_reserved_connection),
   };
   shop_open_server(NULL);
   int failed = 0;

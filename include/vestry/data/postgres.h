@@ -155,14 +155,16 @@ typedef struct vestry_postgres_pool_options {
                           which vestry depends are set afterwards: see docs/guide/postgres.md */
   uint32_t connections_count; /**< maximum number of connections [8]; at most 1,024. The first is opened at once, others
                                    when needed. There is one more when threads of vestry/data/jobs.h renew leases,
-                                   because these must not wait for others */
+                                   because these must not wait for others. If the server refuses some of them, the
+                                   pool works with the others */
   uint32_t statements_count;  /**< prepared statements kept for each connection; beyond it the least recently used one
                                    is dropped [64] */
   uint32_t wait_ms;           /**< maximum time to wait for a connection [5,000] */
   uint32_t connect_ms;        /**< maximum time to open a connection [5,000] */
   uint32_t statement_ms;      /**< maximum time for a statement, after which the server cancels it [10,000] */
-  uint32_t retry_ms;    /**< maximum interval between connection attempts while the server is away; it begins with 50 ms
-                             and doubles [1,000]. Between attempts the functions return LIMIT at once */
+  uint32_t retry_ms;    /**< maximum interval between connection attempts after one has failed; it begins with 50 ms
+                             and doubles [1,000]. Between attempts the functions return LIMIT at once; if the pool has
+                             an open connection, they wait for it, at most wait_ms */
   uint32_t tries_count; /**< maximum number of attempts of vestry_sql_act, after which it returns BUSY [10] */
 } vestry_postgres_pool_options;
 

@@ -41,7 +41,8 @@ typedef struct vsi_postgres_loan {
 typedef struct vsi_postgres_ear vsi_postgres_ear;
 
 /* The last connection of a pool is reserved: the application cannot check it out. It is for short statements that must
- * not wait for the application's transactions, for example the renewal of leases. */
+ * not wait for the application's transactions, for example the renewal of leases. They use another connection only
+ * while the server refuses this one. */
 enum { VSI_POSTGRES_ASIDE = 1 };
 
 struct vsi_postgres_pool {
@@ -52,7 +53,9 @@ struct vsi_postgres_pool {
   vestry_postgres_pool_options options; /* defaults filled in; do not use its texts */
   vsi_mutex lock;
   vsi_thread_line line, aside_line;   /* guarded by lock */
-  uint64_t away_until_ns, away_ms;    /* guarded by lock: no attempt to connect before that time */
+  uint64_t away_until_ns, away_ms;    /* guarded by lock: no attempt to connect before that time; away_ms: 0: the last
+                                         attempt has succeeded */
+  bool is_aside_refused;              /* guarded by lock: it was logged that the reserved connection is refused */
   vestry_postgres_pool_stats stats;   /* guarded by lock */
   LIST_HEAD(, vsi_postgres_ear) ears; /* guarded by lock: receivers of commits */
   unsigned followers_count;           /* guarded by lock: followers that are GOING */
@@ -73,11 +76,14 @@ static inline uint64_t vsi_postgres_until_ns(const vsi_postgres_pool *pool) {
   return vsi_monotonic_in_ms((uint64_t)pool->options.statement_ms + 2000);
 }
 
-/* Check out a connection without a transaction. If this thread has checked out a connection already, it gets the same
- * one. Returns OK | LIMIT */
+/* Check out a connection without a transaction, and open it as vsi_postgres_reach does. If this thread has checked out
+ * a connection already, it gets the same one as it is. While the server refuses to open another connection, this waits
+ * for one that is open. Returns as vsi_postgres_reach; LIMIT also: no connection was released in time */
 vestry_err vsi_postgres_lend(vsi_postgres_pool *pool, const char *function, vsi_postgres_loan **ret_loan);
 /* The same for the reserved connections. */
 vestry_err vsi_postgres_lend_aside(vsi_postgres_pool *pool, const char *function, vsi_postgres_loan **ret_loan);
+/* The same as vsi_postgres_lend for a connection that is open. The wait is short, and a failure is not logged. */
+vestry_err vsi_postgres_lend_open(vsi_postgres_pool *pool, const char *function, vsi_postgres_loan **ret_loan);
 /* Return whether this thread has a connection. */
 bool vsi_postgres_is_lent(vsi_postgres_pool *pool);
 /* Return whether the connection must be released, because its thread has begun once. Otherwise the number is
@@ -132,7 +138,8 @@ vestry_err vsi_postgres_loan_fail(vsi_postgres_loan *loan, const char *function,
  * meanwhile, it runs again, so the statement must be safe to repeat. */
 vestry_err vsi_postgres_run_again(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
                                   vestry_sql_row_fn row, void *ctx);
-/* The same on a reserved connection, for a thread that has no connection. */
+/* The same on a reserved connection, for a thread that has no connection. If the server refuses the reserved
+ * connection, the statement runs on another one that is open, and waits for that for a short time. */
 vestry_err vsi_postgres_run_aside(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
                                   vestry_sql_row_fn row, void *ctx);
 

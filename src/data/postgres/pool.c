@@ -2,7 +2,11 @@
 /* A pool: a few connections, each used by one thread at a time. A thread that has a connection gets the same one again.
  * Otherwise it could wait for itself, when a part of a page reads inside the page's render, and it would not see its
  * own writes. Waiting threads form a queue (base/line.h). One connection is reserved for the renewal of leases, which
- * would otherwise wait for the functions of jobs, because these may hold all others. */
+ * would otherwise wait for the functions of jobs, because these may hold all others.
+ *
+ * The server may refuse some of the connections, for example because its own limit or that of the role is reached.
+ * Then the pool works with those that are open: threads wait for them, and from time to time one thread tries to open
+ * another connection. */
 #include "base/options.h"
 #include "data/postgres/loan.h"
 
@@ -17,42 +21,59 @@ static vsi_postgres_loan *own_locked(vsi_postgres_pool *pool) {
   return NULL;
 }
 
+enum { OPEN_WAIT_MS = 500 };
+
+/* The connections that a thread may check out. */
+typedef enum choice {
+  ANY,
+  ASIDE, /* the reserved one */
+  OPEN   /* any with an open connection */
+} choice;
+
+/* Return whether a connection may be opened now: the last attempt did not fail a moment ago, or all threads that need a
+ * connection must learn this, because none is open. */
+static bool may_open_locked(const vsi_postgres_pool *pool, choice which, bool has_open) {
+  return which == ASIDE || (which == ANY && (!has_open || pool->away_until_ns <= vsi_monotonic_ns()));
+}
+
 /* Find a free one. Those with an open connection come first, so that no more connections are opened than necessary. */
-static vsi_postgres_loan *free_locked(vsi_postgres_pool *pool, bool is_aside) {
+static vsi_postgres_loan *free_locked(vsi_postgres_pool *pool, choice which) {
   vsi_postgres_loan *found = NULL;
-  const size_t end = is_aside ? vsi_postgres_loans_count(&pool->options) : pool->options.connections_count;
-  for (size_t i = is_aside ? pool->options.connections_count : 0; i < end; i++) {
+  bool has_open = false;
+  const size_t end = which == ASIDE ? vsi_postgres_loans_count(&pool->options) : pool->options.connections_count;
+  for (size_t i = which == ASIDE ? pool->options.connections_count : 0; i < end; i++) {
     vsi_postgres_loan *loan = &pool->loans[i];
+    if (loan->db) has_open = true;
     if (loan->depth) continue;
     if (loan->db) return loan;
     if (!found) found = loan;
   }
-  return found;
+  return found && may_open_locked(pool, which, has_open) ? found : NULL;
 }
 
 typedef struct wish {
   vsi_postgres_pool *pool;
-  bool is_aside;
+  choice which;
 } wish;
 
 static bool is_granted(const void *ctx) {
   const wish *of = ctx;
-  return free_locked(of->pool, of->is_aside) != NULL;
+  return free_locked(of->pool, of->which) != NULL;
 }
 
 static vsi_thread_line *line_of(vsi_postgres_pool *pool, bool is_aside) {
   return is_aside ? &pool->aside_line : &pool->line;
 }
 
-static vsi_postgres_loan *take_locked(vsi_postgres_pool *pool, bool is_aside, uint64_t until_ns) {
-  const wish of = {pool, is_aside};
-  vsi_thread_line *line = line_of(pool, is_aside);
+static vsi_postgres_loan *take_locked(vsi_postgres_pool *pool, choice which, uint64_t until_ns) {
+  const wish of = {pool, which};
+  vsi_thread_line *line = line_of(pool, which == ASIDE);
   bool is_there = !line->first && is_granted(&of);
   if (!is_there) {
     pool->stats.waits_count++;
-    is_there = vsi_line_wait_locked(line, &pool->lock, until_ns, is_granted, &of);
+    is_there = vsi_line_wait_locked(line, &pool->lock, until_ns, &pool->away_until_ns, is_granted, &of);
   }
-  vsi_postgres_loan *loan = is_there ? free_locked(pool, is_aside) : NULL;
+  vsi_postgres_loan *loan = is_there ? free_locked(pool, which) : NULL;
   if (loan) {
     loan->depth = 1;
     loan->owner = pthread_self();
@@ -61,35 +82,71 @@ static vsi_postgres_loan *take_locked(vsi_postgres_pool *pool, bool is_aside, ui
   } else {
     pool->stats.refused_count++;
   }
-  if (is_granted(&of)) vsi_line_wake_locked(line);
+  vsi_line_wake_locked(line); /* the next thread may need less */
   return loan;
 }
 
-static vestry_err lend(vsi_postgres_pool *pool, bool is_aside, const char *function, vsi_postgres_loan **ret_loan) {
-  const uint64_t until_ns = vsi_monotonic_in_ms(pool->options.wait_ms);
+/* Return the number of open connections if the last attempt to open another one has failed. 0: it has not. */
+static size_t refused_beyond(vsi_postgres_pool *pool) {
+  size_t count = 0;
+  vsi_mutex_lock(&pool->lock);
+  for (size_t i = 0; i < pool->options.connections_count && pool->away_ms; i++) count += pool->loans[i].db != NULL;
+  vsi_mutex_unlock(&pool->lock);
+  return count;
+}
+
+static vestry_err refuse(vsi_postgres_pool *pool, const char *function) {
   const vsi_call call = vsi_postgres_pool_call(pool, function);
+  const size_t count = refused_beyond(pool);
+  if (count && count < pool->options.connections_count)
+    return vsi_refuse(&call, VESTRY_LIMIT,
+                      "no connection became free within %u ms, and the server refuses more than %zu of the %u "
+                      "connections of options.connections_count; raise the limit of the role or of the server",
+                      pool->options.wait_ms, count, pool->options.connections_count);
+  return vsi_refuse(&call, VESTRY_LIMIT,
+                    "no connection became free within %u ms, and options.connections_count is %u; raise it, or look "
+                    "for a handler that holds a connection for long",
+                    pool->options.wait_ms, pool->options.connections_count);
+}
+
+/* Check out a connection that may be closed. NULL: none became free. */
+static vsi_postgres_loan *take(vsi_postgres_pool *pool, choice which, uint64_t until_ns) {
   vsi_mutex_lock(&pool->lock);
   vsi_postgres_loan *loan = own_locked(pool);
   if (loan)
     loan->depth++;
   else
-    loan = take_locked(pool, is_aside, until_ns);
+    loan = take_locked(pool, which, until_ns);
   vsi_mutex_unlock(&pool->lock);
-  if (!loan)
-    return vsi_refuse(&call, VESTRY_LIMIT,
-                      "no connection became free within %u ms, and options.connections_count is %u; raise it, or look "
-                      "for a handler that holds a connection for long",
-                      pool->options.wait_ms, pool->options.connections_count);
-  *ret_loan = loan;
-  return VESTRY_OK;
+  return loan;
+}
+
+/* Check out a connection, and open it. If the server refuses that, wait for one that is open. */
+static vestry_err lend(vsi_postgres_pool *pool, choice which, const char *function, vsi_postgres_loan **ret_loan) {
+  const uint32_t wait_ms = pool->options.wait_ms;
+  const uint64_t until_ns = vsi_monotonic_in_ms(which == OPEN && wait_ms > OPEN_WAIT_MS ? OPEN_WAIT_MS : wait_ms);
+  for (;;) {
+    vsi_postgres_loan *loan = *ret_loan = take(pool, which, until_ns);
+    if (!loan) return which == OPEN ? VESTRY_LIMIT : refuse(pool, function);
+    if (loan->depth > 1) return VESTRY_OK; /* this thread's own, so no other changes it */
+    vestry_err error = vsi_postgres_reach(loan, function);
+    if (!error) return VESTRY_OK;
+    vsi_postgres_give_back(loan);
+    const bool is_refused = error == VESTRY_LIMIT && which != ASIDE && refused_beyond(pool);
+    if (!is_refused || vsi_monotonic_ns() >= until_ns) return error;
+  }
 }
 
 vestry_err vsi_postgres_lend(vsi_postgres_pool *pool, const char *function, vsi_postgres_loan **ret_loan) {
-  return lend(pool, false, function, ret_loan);
+  return lend(pool, ANY, function, ret_loan);
 }
 
 vestry_err vsi_postgres_lend_aside(vsi_postgres_pool *pool, const char *function, vsi_postgres_loan **ret_loan) {
-  return lend(pool, true, function, ret_loan);
+  return lend(pool, ASIDE, function, ret_loan);
+}
+
+vestry_err vsi_postgres_lend_open(vsi_postgres_pool *pool, const char *function, vsi_postgres_loan **ret_loan) {
+  return lend(pool, OPEN, function, ret_loan);
 }
 
 bool vsi_postgres_is_lent(vsi_postgres_pool *pool) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A pool's connections: they are opened when they are needed, given up when the server has ended them, and opened
  * again. While the server is away, one thread tries to connect from time to time, and other threads fail at once,
- * because a silent server would otherwise block all threads that need it. */
+ * because a silent server would otherwise block all threads that need it. If a connection of the pool is open, they
+ * wait for that instead (pool.c). */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -17,6 +18,7 @@ void vsi_postgres_hang_up(vsi_postgres_loan *loan) {
   vsi_mutex_lock(&pool->lock);
   loan->db = NULL;
   pool->stats.connected_count--;
+  vsi_line_wake_locked(&pool->line); /* threads do not wait for an open connection if there is none */
   vsi_mutex_unlock(&pool->lock);
   PQfinish(db);
 }
@@ -81,6 +83,7 @@ static void note(vsi_postgres_pool *pool, bool has_come) {
   if (has_come) {
     pool->away_ms = pool->away_until_ns = 0;
     pool->stats.connects_count++;
+    vsi_line_wake_locked(&pool->line); /* the server may accept another one, too */
   } else {
     pool->away_ms = pool->away_ms ? 2 * pool->away_ms : AWAY_MS;
     if (pool->away_ms > pool->options.retry_ms) pool->away_ms = pool->options.retry_ms;

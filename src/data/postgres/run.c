@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "base/log.h"
 #include "base/sql.h"
 #include "data/postgres/bytea.h"
 #include "data/postgres/loan.h"
@@ -303,26 +304,24 @@ typedef vestry_err (*lending)(vsi_postgres_pool *pool, const char *function, vsi
 
 /* How a statement ended. */
 typedef enum fate {
-  FATE_ENDED, /* it has a response */
-  FATE_LOST,  /* the connection was lost or given up: it is unknown whether it was done */
-  FATE_STALE  /* it was not done, and is prepared again the next time */
+  FATE_ENDED,  /* it has a response */
+  FATE_UNSENT, /* there was no connection for it */
+  FATE_LOST,   /* the connection was lost or given up: it is unknown whether it was done */
+  FATE_STALE   /* it was not done, and is prepared again the next time */
 } fate;
 
 /* Run a statement on its own. again: the caller repeats it after FATE_STALE. */
 static vestry_err run_by(vsi_postgres_pool *pool, lending lend, const char *sql, const vestry_value *list, bool again,
                          vestry_sql_row_fn row, void *ctx, fate *ret_fate) {
   vsi_postgres_loan *loan;
-  *ret_fate = FATE_ENDED;
+  *ret_fate = FATE_UNSENT;
   vestry_err error = lend(pool, alone, &loan);
   vsi_postgres_recorder_fail(pool, error);
   if (error) return error;
-  bool is_inside = loan->depth > 1; /* this thread's own, so no other changes it */
-  if (!is_inside) error = vsi_postgres_reach(loan, alone);
-  vsi_postgres_recorder_fail(pool, error);
-  loan->is_lost = loan->is_lost && is_inside;
-  if (!error && is_inside) {
+  *ret_fate = FATE_ENDED;
+  if (loan->depth > 1) { /* this thread's own, so no other changes it */
     error = vsi_postgres_sql_run(&loan->is, sql, list, row, ctx);
-  } else if (!error) {
+  } else {
     error = run(loan, execute_alone, sql, list, again, row, ctx);
     *ret_fate = loan->is_stale ? FATE_STALE : loan->is_lost ? FATE_LOST : FATE_ENDED;
     if (*ret_fate != FATE_STALE || !again) vsi_postgres_recorder_fail(pool, error);
@@ -340,20 +339,41 @@ static vestry_err run_by(vsi_postgres_pool *pool, lending lend, const char *sql,
 }
 
 static vestry_err run_twice(vsi_postgres_pool *pool, lending lend, const char *sql, const vestry_value *list,
-                            vestry_sql_row_fn row, void *ctx) {
-  fate is;
-  vestry_err error = run_by(pool, lend, sql, list, true, row, ctx, &is);
-  return is == FATE_ENDED ? error : run_by(pool, lend, sql, list, false, row, ctx, &is);
+                            vestry_sql_row_fn row, void *ctx, fate *ret_fate) {
+  vestry_err error = run_by(pool, lend, sql, list, true, row, ctx, ret_fate);
+  if (*ret_fate != FATE_LOST && *ret_fate != FATE_STALE) return error;
+  return run_by(pool, lend, sql, list, false, row, ctx, ret_fate);
 }
 
-vestry_err vsi_postgres_run_aside(vestry_sql_pool *pool, const char *sql, const vestry_value *list,
-                                  vestry_sql_row_fn row, void *ctx) {
-  return run_twice((vsi_postgres_pool *)pool, vsi_postgres_lend_aside, sql, list, row, ctx);
+/* Log it once if the server refuses the reserved connection while others work. */
+static void note_aside(vsi_postgres_pool *pool, bool is_refused) {
+  vsi_mutex_lock(&pool->lock);
+  const bool is_new = is_refused && !pool->is_aside_refused && pool->away_ms;
+  if (!is_refused || is_new) pool->is_aside_refused = is_refused;
+  vsi_mutex_unlock(&pool->lock);
+  if (is_new)
+    vsi_log(pool->is.host, VESTRY_LOG_WARN,
+            "vestry_jobs, %s: the server refuses the connection that is reserved for leases; jobs whose functions use "
+            "all other connections for longer than their lease run twice; let the role and the server accept one "
+            "connection more than options.connections_count (%u)",
+            pool->is.name, pool->options.connections_count);
+}
+
+vestry_err vsi_postgres_run_aside(vestry_sql_pool *of, const char *sql, const vestry_value *list, vestry_sql_row_fn row,
+                                  void *ctx) {
+  vsi_postgres_pool *pool = (vsi_postgres_pool *)of;
+  fate is;
+  vestry_err error = run_twice(pool, vsi_postgres_lend_aside, sql, list, row, ctx, &is);
+  bool is_refused = error == VESTRY_LIMIT && is == FATE_UNSENT;
+  if (is_refused) error = run_twice(pool, vsi_postgres_lend_open, sql, list, row, ctx, &is);
+  if (is != FATE_UNSENT) note_aside(pool, is_refused);
+  return error;
 }
 
 vestry_err vsi_postgres_run_again(vestry_sql_pool *pool, const char *sql, const vestry_value *list,
                                   vestry_sql_row_fn row, void *ctx) {
-  return run_twice((vsi_postgres_pool *)pool, vsi_postgres_lend, sql, list, row, ctx);
+  fate is;
+  return run_twice((vsi_postgres_pool *)pool, vsi_postgres_lend, sql, list, row, ctx, &is);
 }
 
 vestry_err vsi_postgres_run_alone(vestry_sql_pool *of, const char *sql, const vestry_value *list, vestry_sql_row_fn row,

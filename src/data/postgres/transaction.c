@@ -16,12 +16,11 @@ static const char *const begins[] = {[VESTRY_SQL_READ] = "BEGIN ISOLATION LEVEL 
 /* Open a transaction on a connection that this thread has checked out for the first time. If the connection was lost
  * while it was idle, the first statement finds this, and is repeated on a new connection. */
 static vestry_err open(vsi_postgres_loan *loan, vestry_sql_kind kind, const char *begin) {
-  vestry_err error = VESTRY_OK;
-  for (int i = 0; i < 2; i++) {
+  vestry_err error = vsi_postgres_begin_in(loan, "vestry_sql_begin", begin);
+  if (loan->is_lost) {
     loan->is_lost = false;
     error = vsi_postgres_reach(loan, "vestry_sql_begin");
     if (!error) error = vsi_postgres_begin_in(loan, "vestry_sql_begin", begin);
-    if (!loan->is_lost) break;
   }
   loan->is.kind = kind;
   return error;

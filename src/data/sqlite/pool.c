@@ -117,7 +117,7 @@ static bool wait_locked(vsi_sqlite_pool *pool, vsi_sqlite_given what, bool takes
   const wish of = {pool, what, takes_stuck, what != VSI_SQLITE_GIVEN_TURN && !has_one};
   if ((has_one || !pool->lines[what].first) && is_granted(&of)) return true;
   pool->stats.waits_count++;
-  return vsi_line_wait_locked(&pool->lines[what], &pool->lock, until_ns, is_granted, &of);
+  return vsi_line_wait_locked(&pool->lines[what], &pool->lock, until_ns, NULL, is_granted, &of);
 }
 
 static void give_turn_locked(vsi_sqlite_pool *pool) {
