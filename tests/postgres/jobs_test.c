@@ -698,6 +698,36 @@ static void jobs_continue_without_the_reserved_connection(void **state) {
   postgres_server_run(shop_server(), "DROP OWNED BY narrow; DROP ROLE narrow");
 }
 
+/* Otherwise, an order with each message of a site would read all jobs of a day. */
+/* capability: L7, M3 */
+static void order_does_not_read_the_done_jobs_of_its_key(void **state) {
+  (void)state;
+  static const char read_sql[] = "SELECT sum(pg_stat_get_xact_tuples_fetched(oid) + "
+                                 "pg_stat_get_xact_tuples_returned(oid)) FROM pg_class WHERE oid = "
+                                 "'vestry_job'::regclass OR oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = "
+                                 "'vestry_job'::regclass)";
+  static const vestry_job_unique uniques[] = {VESTRY_JOB_UNIQUE_OPEN, VESTRY_JOB_UNIQUE_WAITING};
+  crew c;
+  vestry_sql_transaction *loan;
+  crew_open(&c, (vestry_jobs_options){0});
+  crew_node *n = &c.nodes[0];
+  crew_do(n, "INSERT INTO vestry_job(kind, key, state, attempts_most, created, ended)"
+             " SELECT 'work', 'a', 'done', 1, 0, 0 FROM generate_series(1, 10000)");
+  for (int i = 0; i < 4; i++) {
+    const vestry_job_order order = {.kind = "work", .key = "a", .unique = uniques[i % 2]};
+    int64_t before = 0, after = 0;
+    if (i == 2) crew_do(n, "ANALYZE vestry_job");
+    assert_int_equal(vestry_sql_begin(n->pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
+    assert_int_equal(vestry_sql_run(loan, read_sql, NULL, vestry_sql_row_integer, &before), VESTRY_OK);
+    assert_int_equal(vestry_jobs_enqueue(n->jobs, loan, &order, NULL), VESTRY_OK);
+    assert_int_equal(vestry_jobs_enqueue(n->jobs, loan, &order, NULL), VESTRY_EXISTS);
+    assert_int_equal(vestry_sql_run(loan, read_sql, NULL, vestry_sql_row_integer, &after), VESTRY_OK);
+    assert_in_range(after - before, 1, 100);
+    assert_int_equal(vestry_sql_end(loan, VESTRY_FAILED), VESTRY_FAILED);
+  }
+  crew_close(&c);
+}
+
 int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   const struct CMUnitTest tests[] = {
@@ -721,6 +751,7 @@ int main(void) {
       cmocka_unit_test(changed_host_clock_moves_no_job),
       cmocka_unit_test(publication_of_all_tables_blocks_no_job),
       cmocka_unit_test(jobs_continue_without_the_reserved_connection),
+      cmocka_unit_test(order_does_not_read_the_done_jobs_of_its_key),
   };
   shop_open_server(NULL);
   int failed = 0;

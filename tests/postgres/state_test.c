@@ -394,7 +394,7 @@ static void new_tables_are_created_beside_the_existing_ones(void **state) {
     vestry_sql_sessions_destroy(sessions);
     assert_int_equal(shop_number(&s, in_shop), 0);
     assert_int_equal(shop_number(&s, in_public), 4);
-    assert_int_equal(s.th.log_lines, 2); /* for the jobs and for their leases */
+    assert_int_equal(s.th.log_lines, 3); /* for the jobs, their leases, and the index of open ones */
     assert_non_null(strstr(s.th.last_log, "vestry's tables are in the schema public"));
   }
   assert_int_equal(vestry_sql_run_alone(s.pool, "SHOW search_path", NULL, read_text, path), VESTRY_OK);
@@ -421,7 +421,7 @@ static void create_all(shop *s) {
 /* For example by a script that empties all tables. One table is older than the others. */
 static void versions_are_written_again_after_vestry_schema_was_emptied(void **state) {
   (void)state;
-  enum { PARTS = 5 };
+  enum { PARTS = 6 };
   shop s;
   shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
   create_all(&s);
@@ -433,7 +433,7 @@ static void versions_are_written_again_after_vestry_schema_was_emptied(void **st
   for (int i = 0; i < 2; i++) {
     create_all(&s);
     assert_int_equal(s.th.log_lines, PARTS);
-    assert_non_null(strstr(s.th.last_log, "vestry_schema had no version of vestry's tables (job_lease)"));
+    assert_non_null(strstr(s.th.last_log, "vestry_schema had no version of vestry's tables (job_open)"));
     assert_int_equal(shop_number(&s, "SELECT sum(version)::bigint FROM vestry_schema"), versions);
   }
   assert_int_equal(shop_number(&s, "SELECT count(*) FROM vestry_session"), 1);

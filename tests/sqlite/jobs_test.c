@@ -160,6 +160,41 @@ static void full_disk_returns_limit(void **state) {
   crew_close(&c);
 }
 
+static int count_step(void *ctx) {
+  ++*(int *)ctx;
+  return 0;
+}
+
+/* Otherwise, an order with each message of a site would read all jobs of a day, while no other thread can write. */
+/* capability: L7 */
+static void order_does_not_read_the_done_jobs_of_its_key(void **state) {
+  (void)state;
+  static const vestry_job_unique uniques[] = {VESTRY_JOB_UNIQUE_OPEN, VESTRY_JOB_UNIQUE_WAITING};
+  crew c;
+  crew_open(&c, (vestry_jobs_options){0});
+  crew_node *n = &c.nodes[0];
+  for (int is_analyzed = 0; is_analyzed < 2; is_analyzed++) {
+    crew_do(n,
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000) INSERT INTO"
+            " vestry_job(kind, key, state, attempts_most, created, ended) SELECT 'work', 'a', 'done', 1, 0, 0 FROM n");
+    if (is_analyzed) crew_do(n, "ANALYZE");
+    for (int i = 0; i < 4; i++) {
+      const vestry_job_order order = {.kind = "work", .key = "a", .unique = uniques[i % 2]};
+      const bool exists = i >= 2;
+      vestry_sql_transaction *loan;
+      int steps = 0;
+      assert_int_equal(vestry_sql_begin(n->pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
+      if (exists) assert_int_equal(vestry_jobs_enqueue(n->jobs, loan, &order, NULL), VESTRY_OK);
+      sqlite3_progress_handler(vestry_sqlite_handle(loan), 1, count_step, &steps);
+      assert_int_equal(vestry_jobs_enqueue(n->jobs, loan, &order, NULL), exists ? VESTRY_EXISTS : VESTRY_OK);
+      sqlite3_progress_handler(vestry_sqlite_handle(loan), 0, NULL, NULL);
+      assert_in_range(steps, 1, 1000);
+      assert_int_equal(vestry_sql_end(loan, VESTRY_FAILED), VESTRY_FAILED);
+    }
+  }
+  crew_close(&c);
+}
+
 /* SQLite rolls the transaction back in the middle, and the function has handled that failure. */
 static vestry_err finish_lost(crew_node *n, vestry_job *job) {
   vestry_sql_transaction *loan;
@@ -244,6 +279,7 @@ int main(void) {
   assert_int_equal(vestry_sqlite_record_pages(), VESTRY_OK);
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(full_disk_returns_limit),
+      cmocka_unit_test(order_does_not_read_the_done_jobs_of_its_key),
       cmocka_unit_test(lost_transaction_neither_enqueues_nor_finishes),
       cmocka_unit_test(end_blocked_by_another_writer_is_written_later),
   };

@@ -17,13 +17,17 @@
 /* The insert replaces a row that a script has deleted, for example by TRUNCATE of all tables. */
 static vsi_sql_texts slot_sql = {NULL, "INSERT INTO vestry_job_slot AS old(slot, orders) VALUES(hashtext($1) & 1023, 1)"
                                        " ON CONFLICT(slot) DO UPDATE SET orders = old.orders + 1"};
-/* Find the newest job that prevents a new one of this kind and key, according to vestry_job_unique. */
-#define OF_THE_KEY "SELECT id FROM vestry_job WHERE kind = $1 AND key = $2"
-#define THE_LAST   " ORDER BY id DESC LIMIT 1"
+/* Find the newest job that prevents a new one of this kind and key, according to vestry_job_unique. An open job has a
+ * time in `due`, which is in the index vestry_job_open. The order by an expression keeps the databases from an index
+ * that also has all ended jobs of the key, in this order. */
+#define OF_THE_KEY      "SELECT id FROM vestry_job WHERE kind = $1 AND key = $2"
+#define OPEN_OF_THE_KEY OF_THE_KEY " AND due >= 0"
+#define THE_LAST        " ORDER BY id DESC LIMIT 1"
+#define THE_LAST_OPEN   " ORDER BY id + 0 DESC LIMIT 1"
 static const char kept_sql[] = OF_THE_KEY THE_LAST;
-static const char open_sql[] = OF_THE_KEY " AND state IN ('waiting', 'running')" THE_LAST;
-static vsi_sql_texts waiting_sql = {OF_THE_KEY " AND state = 'waiting'" THE_LAST,
-                                    OF_THE_KEY " AND state = 'waiting' AND NOT is_closed" THE_LAST " FOR KEY SHARE"};
+static const char open_sql[] = OPEN_OF_THE_KEY " AND state IN ('waiting', 'running')" THE_LAST_OPEN;
+static vsi_sql_texts waiting_sql = {OPEN_OF_THE_KEY " AND state = 'waiting'" THE_LAST_OPEN, OPEN_OF_THE_KEY
+                                    " AND state = 'waiting' AND NOT is_closed" THE_LAST_OPEN " FOR KEY SHARE"};
 #define ENQUEUE(now, ms, greatest)                                                                                     \
   "INSERT INTO vestry_job(kind, key, state, due, attempts_most, payload, created) VALUES($1, $2, 'waiting', " greatest \
   "(" now " + $4" ms ", $5" ms "), $6, $7, " now ") RETURNING id"

@@ -207,7 +207,7 @@ static vestry_err bury(vsi_jobs_run *run) {
   vestry_job_explain(&run->job, "the process died, or the lease expired");
   const vestry_job_outcome outcome = judge(run, VESTRY_FAILED, false, &end);
   vestry_err error = vsi_jobs_table_end(run, &end);
-  if (error) return error == VESTRY_CLOSED ? VESTRY_OK : error; /* another process was faster */
+  if (error) return error == VESTRY_CLOSED ? VESTRY_OK : error; /* ended, or renewed meanwhile */
   vsi_mutex_lock(&run->jobs->lock);
   run->jobs->stats.buried_count++;
   vsi_mutex_unlock(&run->jobs->lock);

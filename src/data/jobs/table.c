@@ -71,10 +71,16 @@ static const char *const of_postgres[] = {
 static const char *const leases_of_postgres[] = {
     "CREATE TABLE vestry_job_lease(id bigint PRIMARY KEY,"
     " fence bigint NOT NULL, ends bigint NOT NULL) WITH (fillfactor = 50)"};
-enum { PARTS = 2 };
+/* The open jobs with a key, for orders (order.c). A separate part, so that nodes with an earlier version keep running
+ * together with this one. */
+static const char *const open_index[] = {
+    "CREATE INDEX vestry_job_open ON vestry_job(kind, key, due) WHERE key IS NOT NULL AND due IS NOT NULL"};
+enum { PARTS = 3 };
 static const vsi_sql_schema schemas[VSI_SQL_DIALECTS][PARTS] = {
-    {{"job", of_sqlite, sizeof of_sqlite / sizeof *of_sqlite}},
-    {{"job", of_postgres, sizeof of_postgres / sizeof *of_postgres}, {"job_lease", leases_of_postgres, 1}}};
+    {{"job", of_sqlite, sizeof of_sqlite / sizeof *of_sqlite}, {"job_open", open_index, 1}},
+    {{"job", of_postgres, sizeof of_postgres / sizeof *of_postgres},
+     {"job_lease", leases_of_postgres, 1},
+     {"job_open", open_index, 1}}};
 
 #define SQLITE VSI_SQL_SQLITE_NOW
 #define NOW    VSI_SQL_POSTGRES_NOW
@@ -134,14 +140,15 @@ static vsi_sql_texts close_sql = {
               " AND NOT is_closed ORDER BY due, id LIMIT $5 FOR NO KEY UPDATE SKIP LOCKED)"};
 #define OF_THE_LEASE " WHERE id = $1 AND fence = $2 AND state = 'running'"
 /* $4 is null if the job has ended. $7 is 1 if it waits for a period. $9 is 1 if it is buried: that counts as taking it
- * over, so the row gets another number, by which the former process learns that it has lost the job. */
-#define END(now, ms, integer)                                                                                          \
+ * over, so the row gets another number, by which the former process learns that it has lost the job. That process may
+ * have renewed its lease since the row was read; then the job is not buried. */
+#define END(now, ms, integer, is_free)                                                                                 \
   "UPDATE vestry_job SET state = $3, due = CASE $7" integer " WHEN 1 THEN " PERIOD_AFTER(                              \
       "", "period", "shift") " ELSE " now " + $4" ms                                                                   \
                              " END, attempts = $5, fence = fence + $9, ended = CASE WHEN $4" ms " IS NULL THEN " now   \
                              " END, error = nullif(coalesce($8, error), ''), progress = CASE $3 WHEN 'done' THEN 1 "   \
-                             "ELSE progress END" OF_THE_LEASE " RETURNING 1"
-static vsi_sql_texts end_sql = {END(SQLITE("$6"), "", ""), END(NOW("$6"), MS, "::integer")};
+                             "ELSE progress END" OF_THE_LEASE " AND ($9 = 0 OR (due <= " now is_free ")) RETURNING 1"
+static vsi_sql_texts end_sql = {END(SQLITE("$6"), "", "", ""), END(NOW("$6"), MS, "::integer", IS_FREE(NOW("$6")))};
 /* Finds a row if this run has written that end, because only its own transaction changes a row with its number to a
  * state other than running. */
 static const char ended_sql[] = "SELECT 1 FROM vestry_job WHERE id = $1 AND fence = $2 AND state = $3";
