@@ -106,15 +106,16 @@ static vestry_err look_finished(vsi_jobs_run *run, vestry_err error, bool *ret_i
   return VESTRY_OK;
 }
 
-/* Wait for a moment, while the end of this run cannot be written. false: the jobs are being stopped, or there are no
- * threads, or the lease is lost. */
+/* Wait for a moment, while the end of this run cannot be written. A lost lease does not end the wait: its renewal also
+ * finds no running row if the function's own transaction has finished the job. false: the jobs are being stopped, or
+ * there are no threads. */
 static bool wait_a_moment(vsi_jobs_run *run) {
   vestry_jobs *jobs = run->jobs;
   if (!jobs->threads) return false;
   const uint64_t until_ns = vsi_monotonic_in_ms(VSI_JOBS_PAUSE_MS);
   vsi_mutex_lock(&jobs->lock);
-  while (!jobs->is_over && !run->is_lost && vsi_wait_until(&jobs->work, &jobs->lock, until_ns)) continue;
-  bool goes_on = !jobs->is_over && !run->is_lost;
+  while (!jobs->is_over && vsi_wait_until(&jobs->work, &jobs->lock, until_ns)) continue;
+  bool goes_on = !jobs->is_over;
   vsi_mutex_unlock(&jobs->lock);
   return goes_on;
 }
