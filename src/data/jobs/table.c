@@ -187,8 +187,9 @@ static const char remove_sql[] = "DELETE FROM vestry_job WHERE id = $1 RETURNING
   " AND state IN ('waiting', 'dead') RETURNING 1"
 static vsi_sql_texts retry_sql = {RETRY(SQLITE("$2")), RETRY(NOW("$2"))};
 #define LIST(due)                                                                                                      \
-  "SELECT id, kind, key, state, payload, attempts, attempts_most, CAST(round(progress * 1073741824) AS bigint), said," \
-  " error, created, " due ", ended, period FROM vestry_job WHERE id > $1 AND (CAST($2 AS text) IS NULL OR kind = $2)"  \
+  "SELECT id, kind, key, state, payload, attempts, attempts_most,"                                                     \
+  " CAST(round(progress * CAST(1073741824 AS double precision)) AS bigint), said, error, created, " due                \
+  ", ended, period FROM vestry_job WHERE id > $1 AND (CAST($2 AS text) IS NULL OR kind = $2)"                          \
   " AND (CAST($3 AS text) IS NULL OR state = $3) ORDER BY id LIMIT $4"
 static vsi_sql_texts list_sql = {
     LIST("due"),
