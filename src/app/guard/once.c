@@ -190,7 +190,7 @@ static vestry_err run(vsi_once_record *made, vestry_request *req, vestry_reply *
 /* Let the request run if it is the first; otherwise wait for the first and repeat its answer. */
 static vestry_err run_or_repeat(vestry_once *once, vestry_request *req, vestry_reply *reply, const char *nonce,
                                 vsi_proof_place place) {
-  vsi_once_record *made, *there;
+  vsi_once_record *made = NULL, *there = NULL;
   vestry_err error = create_record(once, req, nonce, place, &made);
   if (error) return error;
   for (;;) {
