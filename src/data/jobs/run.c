@@ -133,9 +133,15 @@ static vestry_err write_end(vsi_jobs_run *run, vestry_err error, const vsi_jobs_
 
 enum { MOST_REFUSED = 10 };
 
+/* Return whether writing an end may succeed later, after this error. */
+static bool may_pass(vestry_err written, unsigned *refused_count) {
+  if (written == VESTRY_IO) return ++*refused_count < MOST_REFUSED;
+  return written == VESTRY_LIMIT || written == VESTRY_NO_MEMORY;
+}
+
 /* Write the end of a run. If the disk is full, or another program writes for long, or the server is away, write it
- * later: the work must neither be repeated because of this, nor be reported with another outcome. Other errors, for
- * example of a file that a server cannot open while it recovers, may pass too, so they are tried a few times. */
+ * later: the work must neither be repeated because of this, nor be reported with another outcome. IO may pass, too, for
+ * example if a server cannot open a file while it recovers, so the write is repeated a few times. */
 static vestry_job_outcome end_run(vsi_jobs_run *run, vestry_err error) {
   vsi_jobs_end end;
   const bool is_put_back = error == VESTRY_CLOSED && vestry_job_is_over(&run->job);
@@ -143,10 +149,8 @@ static vestry_job_outcome end_run(vsi_jobs_run *run, vestry_err error) {
   bool is_finished = false;
   unsigned refused_count = 0;
   vestry_err written;
-  do {
-    written = write_end(run, error, &end, &is_finished);
-    refused_count += written != VESTRY_LIMIT && written != VESTRY_NO_MEMORY;
-  } while (written && written != VESTRY_CLOSED && refused_count < MOST_REFUSED && wait_a_moment(run));
+  do written = write_end(run, error, &end, &is_finished);
+  while (may_pass(written, &refused_count) && wait_a_moment(run));
   if (!written) return is_finished ? VESTRY_JOB_ENDED_DONE : outcome;
   vsi_jobs_lose(run);
   return VESTRY_JOB_ENDED_LOST;
