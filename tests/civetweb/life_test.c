@@ -68,7 +68,7 @@ static void streams_per_address_are_limited(void **state) {
   vestry_connection_close(witness_connection(&s.witness, 0), VESTRY_CAUSE_CLOSED);
   client_read_all(&clients[0]);
   uint32_t streams;
-  WAIT_WHILE((vestry_server_room(s.adapter, &streams, NULL), streams != 3));
+  UNTIL((vestry_server_room(s.adapter, &streams, NULL), streams == 3));
   ask_from(&again, "127.0.0.1");
   assert_int_equal(client_status(&again), 200);
   for (int i = 0; i < 3; i++) client_close(&clients[i]);

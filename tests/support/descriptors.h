@@ -20,7 +20,7 @@ static inline int descriptors_lowest_free(void) {
     assert_true(free_one >= 0);
     close(free_one);
     if (lowest < 0 || free_one < lowest) lowest = free_one;
-    if (i % 50 == 0) sched_yield(); /* each yield costs time slices of others on a busy machine */
+    if (i % 50 == 0) sched_yield(); /* on a busy machine, a yield lasts long */
   }
   return lowest;
 }

@@ -24,7 +24,7 @@ typedef struct until_wait {
 } until_wait;
 
 /* The pause between two checks: short at first, then up to a millisecond. A thread that only yields takes a processor
- * from the thread that it waits for. On a busy machine each yield may cost it a time slice of every other thread. */
+ * from the thread that it waits for, and on a busy machine a yield can last a time slice of every other thread. */
 static inline void until_pause(unsigned looks) {
   if (looks < UNTIL_YIELDS) {
     sched_yield();
@@ -52,7 +52,7 @@ static inline void until_look(until_wait *wait, const char *file, int line, cons
     while (!(condition)) until_look(&wait_, __FILE__, __LINE__, #condition);                                           \
   } while (0)
 
-/* For threads other than the test's own, which cannot fail the test. */
+/* The same without an end, for threads other than the test's own, which cannot fail the test. */
 #define WAIT_WHILE(condition)                                                                                          \
   do {                                                                                                                 \
     for (unsigned looks_ = 0; condition; looks_++) until_pause(looks_);                                                \

@@ -421,10 +421,10 @@ static void batch_of_events_is_one_write(void **state) {
   }
   vestry_connection_stats before = {0}, after = {0};
   /* The client may read a write before the runner has counted it, so wait for the count before the next write. */
-  WAIT_WHILE((vestry_connection_stats_get(connection, &before), before.written_count < 1));
+  UNTIL((vestry_connection_stats_get(connection, &before), before.written_count >= 1));
   assert_int_equal(vestry_connection_send_all(connection, events, 60), VESTRY_OK);
   the.seam->expect(exchange, "{\"n\":59}\n\n");
-  WAIT_WHILE((vestry_connection_stats_get(connection, &after), after.written_count < 61));
+  UNTIL((vestry_connection_stats_get(connection, &after), after.written_count >= 61));
   assert_int_equal(after.writes_count - before.writes_count, 1);
   for (int i = 0; i < 60; i++) vestry_event_unref(events[i]);
   the.seam->forget(exchange);

@@ -48,7 +48,7 @@ static void streams_are_limited_to_the_places(void **state) {
   client_close(&refused);
   vestry_connection_close(connections[0], VESTRY_CAUSE_CLOSED);
   client_read_all(&clients[0]); /* it was not configured to keep connections */
-  WAIT_WHILE((seam->room(&s, &streams, NULL), streams != 3));
+  UNTIL((seam->room(&s, &streams, NULL), streams == 3));
   client_close(&clients[0]);
   server_open(&s, &clients[0]);
   for (int i = 0; i < 4; i++) client_close(&clients[i]);

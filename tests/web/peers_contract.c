@@ -86,7 +86,7 @@ static double seconds_to_leave(leave_fn leaves, bool tls) {
   assert_int_equal(server_cause(&s, connection), VESTRY_CAUSE_CLOSED); /* which was the first */
   double took = seconds_now() - since;
   uint32_t streams;
-  WAIT_WHILE((seam->room(&s, &streams, NULL), streams));
+  UNTIL((seam->room(&s, &streams, NULL), !streams));
   client_close(&gone);
   server_stop(&s);
   return took;
@@ -124,7 +124,7 @@ static void many_lost_peers_are_detected_at_once(void **state) {
     for (int i = 1; i < MANY; i += 2) client_close(&clients[i]);
     assert_true(witness_wait_closed(&s.witness, first + MANY));
     uint32_t streams;
-    WAIT_WHILE((seam->room(&s, &streams, NULL), streams));
+    UNTIL((seam->room(&s, &streams, NULL), !streams));
   }
   server_stop(&s);
 }
@@ -225,7 +225,7 @@ static void unacknowledged_bytes_are_reported(bool tls) {
   client_read_all(&c);
   client_close(&c);
   uint32_t streams;
-  WAIT_WHILE((seam->room(&s, &streams, NULL), streams));
+  UNTIL((seam->room(&s, &streams, NULL), !streams));
   assert_true(connection->ops->unacknowledged(connection->transport) < 0); /* its socket is closed */
   vestry_connection_unref(connection);
   vestry_observe_destroy(observe);
@@ -276,7 +276,7 @@ static void streams_are_observed_while_they_come_and_go(void **state) {
       if (i % 2) vestry_connection_close(connections[i], VESTRY_CAUSE_CLOSED);
     for (int i = 0; i < STREAMS; i++) client_close(&clients[i]);
     uint32_t streams;
-    WAIT_WHILE((seam->room(&s, &streams, NULL), streams));
+    UNTIL((seam->room(&s, &streams, NULL), !streams));
   }
   atomic_store(&a.is_over, true);
   assert_int_equal(pthread_join(thread, NULL), 0);
