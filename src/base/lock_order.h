@@ -11,7 +11,7 @@
 #define VSI_BASE_LOCK_ORDER_H
 
 #define VSI_LOCKS(OUTER, INNERMOST)                                                                                    \
-  OUTER(PRESENCE_TELLING, "vestry_presence.telling", "app/presence/presences.h: telling")                              \
+  OUTER(PRESENCE_NOTIFYING, "vestry_presence.notifying", "app/presence/presences.h: notifying")                        \
   OUTER(ROUTES_CHANGES, "vsi_routes.changes", "http/routes/routes.c: changes")                                         \
   OUTER(CIVETWEB_SWEEPING, "vsi_civetweb_mounts.sweeping", "adapter/civetweb/mounts.h: sweeping")                      \
   OUTER(CIVETWEB_NEIGHBOURS, "the neighbours' lock", "adapter/civetweb/neighbours.c: lock")                            \
@@ -55,8 +55,8 @@
   INNERMOST(ROUTES_LEFT, "vsi_routes.left_lock", "http/routes/routes.c: left_lock")                                    \
   INNERMOST(KNOWN, "vsi_known.lock", "app/files/known.c: lock")                                                        \
   INNERMOST(SQLITE_TABLES, "vsi_sqlite_tables.lock", "data/sqlite/tables.h: lock")                                     \
-  INNERMOST(SQLITE_POOL, "vsi_sqlite_pool.lock", "data/sqlite/loan.h: lock")                                           \
-  INNERMOST(POSTGRES_POOL, "vsi_postgres_pool.lock", "data/postgres/loan.h: lock")                                     \
+  INNERMOST(SQLITE_POOL, "vsi_sqlite_pool.lock", "data/sqlite/pool.h: lock")                                           \
+  INNERMOST(POSTGRES_POOL, "vsi_postgres_pool.lock", "data/postgres/pool.h: lock")                                     \
   INNERMOST(POSTGRES_FOLLOWER, "vsi_postgres_follower.lock", "data/postgres/follower.c: lock")                         \
   INNERMOST(POSTGRES_TOPICS, "vestry_postgres_topics.lock", "data/postgres/topics.c: lock")                            \
   INNERMOST(SQLITE_CACHE, "the page cache's lock", "data/sqlite/cache.c: lock")                                        \
@@ -64,9 +64,9 @@
   INNERMOST(EXCHANGE, "a memory exchange's lock", "testing/memory.c: lock")                                            \
   INNERMOST(GATE, "an adapter's gate", "adapter/web/gate.h: lock")                                                     \
   INNERMOST(ADDRESSES, "vsi_web_addresses.lock", "adapter/web/addresses.h: lock")                                      \
-  INNERMOST(CIVETWEB_PARKED, "vsi_civetweb_parked.lock", "adapter/civetweb/parked.h: lock")                            \
-  INNERMOST(CIVETWEB_STREAM, "a parked stream's lock", "adapter/civetweb/stream.c: lock")                              \
-  INNERMOST(CIVETWEB_CROWD, "vsi_civetweb_crowd.lock", "adapter/civetweb/crowd.h: lock")                               \
+  INNERMOST(CIVETWEB_DEDICATED, "vsi_civetweb_dedicated.lock", "adapter/civetweb/dedicated.h: lock")                   \
+  INNERMOST(CIVETWEB_STREAM, "a dedicated stream's lock", "adapter/civetweb/stream.c: lock")                           \
+  INNERMOST(CIVETWEB_LIMITER, "vsi_civetweb_limiter.lock", "adapter/civetweb/limiter.h: lock")                         \
   INNERMOST(CIVETWEB_DEADLINES, "vsi_civetweb_deadlines.lock", "adapter/civetweb/deadline.h: lock")                    \
   INNERMOST(CIVETWEB_KNOCKS, "a knocking thread's lock", "adapter/civetweb/server.c: lock")                            \
   INNERMOST(CIVETWEB_TRIAL, "a trial thread's lock", "adapter/civetweb/room.c: lock")                                  \
@@ -75,7 +75,7 @@
   INNERMOST(MICROHTTPD_SOCKETS, "vsi_microhttpd_sockets.lock", "adapter/microhttpd/socket.h: lock")                    \
   INNERMOST(MICROHTTPD_SENDINGS, "vsi_microhttpd_sendings.lock", "adapter/microhttpd/sending.h: lock")                 \
   INNERMOST(MICROHTTPD_ARRIVALS, "vsi_microhttpd_arrivals.lock", "adapter/microhttpd/arrivals.h: lock")                \
-  INNERMOST(MICROHTTPD_WRITERS, "vsi_microhttpd_writers.lock", "adapter/microhttpd/writers.h: lock")                   \
+  INNERMOST(MICROHTTPD_WRITER_POOL, "vsi_microhttpd_writer_pool.lock", "adapter/microhttpd/writer_pool.h: lock")       \
   INNERMOST(JOBS, "vestry_jobs.lock", "data/jobs/state.h: lock")                                                       \
   INNERMOST(LEASES, "vsi_leases.lock", "app/stream/lease.c: lock")                                                     \
   INNERMOST(TAILS, "vsi_tails.lock", "connection/tail.h: lock")                                                        \

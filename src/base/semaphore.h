@@ -5,35 +5,35 @@
  *
  * It is a semaphore instead of a condition, because many threads may wait for it, and glibc before 2.41 can lose a
  * signal if several threads wait for one condition (its bug 25847). */
-#ifndef VSI_BASE_TURNSTILE_H
-#define VSI_BASE_TURNSTILE_H
+#ifndef VSI_BASE_SEMAPHORE_H
+#define VSI_BASE_SEMAPHORE_H
 
 #include <semaphore.h>
 #include <stdbool.h>
 
-typedef struct vsi_turnstile {
+typedef struct vsi_semaphore {
   sem_t free; /* 1: free; 0: a thread is inside */
-} vsi_turnstile;
+} vsi_semaphore;
 
-static inline void vsi_turnstile_init(vsi_turnstile *turnstile) {
-  sem_init(&turnstile->free, 0, 1); /* cannot fail: the value is small */
+static inline void vsi_semaphore_init(vsi_semaphore *semaphore) {
+  sem_init(&semaphore->free, 0, 1); /* cannot fail: the value is small */
 }
 
-static inline void vsi_turnstile_finish(vsi_turnstile *turnstile) {
-  sem_destroy(&turnstile->free);
+static inline void vsi_semaphore_finish(vsi_semaphore *semaphore) {
+  sem_destroy(&semaphore->free);
 }
 
-static inline void vsi_turnstile_enter(vsi_turnstile *turnstile) {
-  while (sem_wait(&turnstile->free)) continue; /* interrupted by a signal handler */
+static inline void vsi_semaphore_enter(vsi_semaphore *semaphore) {
+  while (sem_wait(&semaphore->free)) continue; /* interrupted by a signal handler */
 }
 
 /* Enter without waiting. Returns whether this thread is inside. */
-static inline bool vsi_turnstile_try(vsi_turnstile *turnstile) {
-  return sem_trywait(&turnstile->free) == 0;
+static inline bool vsi_semaphore_try(vsi_semaphore *semaphore) {
+  return sem_trywait(&semaphore->free) == 0;
 }
 
-static inline void vsi_turnstile_leave(vsi_turnstile *turnstile) {
-  sem_post(&turnstile->free);
+static inline void vsi_semaphore_leave(vsi_semaphore *semaphore) {
+  sem_post(&semaphore->free);
 }
 
 #endif

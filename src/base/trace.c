@@ -93,7 +93,7 @@ void vsi_trace_make(const vestry_host *host, const vestry_trace *parent, vestry_
   memcpy(trace->span_id, &id, sizeof trace->span_id);
 }
 
-void vsi_trace_tell(const vestry_host *host, vestry_span *span) {
+void vsi_trace_report(const vestry_host *host, vestry_span *span) {
   const vestry_tracer *tracer = vsi_tracer_of(host);
   if (!tracer || !span->trace.is_sampled) return; /* the tracer was removed meanwhile */
   span->ended_ns = vsi_now_ns(host);
@@ -107,11 +107,11 @@ const vestry_trace *vsi_trace_carried(const vestry_host *host) {
 void vsi_span_begin_followed(vsi_span *span, const vestry_host *host, vestry_span_kind kind,
                              const vestry_trace *parent) {
   span->host = host;
-  vsi_trace_make(host, parent ? parent : here, kind, &span->told);
-  span->former = vestry_trace_enter(&span->told.trace);
+  vsi_trace_make(host, parent ? parent : here, kind, &span->record);
+  span->former = vestry_trace_enter(&span->record.trace);
 }
 
 void vsi_span_end_followed(vsi_span *span) {
   (void)vestry_trace_enter(span->former);
-  vsi_trace_tell(span->host, &span->told);
+  vsi_trace_report(span->host, &span->record);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Spans that are begun and ended by one thread, nested in one another. Spans that end elsewhere are reported by
- * vsi_trace_tell. */
+ * vsi_trace_report. */
 #ifndef VSI_BASE_TRACE_H
 #define VSI_BASE_TRACE_H
 
@@ -11,7 +11,7 @@
 typedef struct vsi_span {
   const vestry_host *host; /* NULL: not followed */
   const vestry_trace *former;
-  vestry_span told;
+  vestry_span record;
 } vsi_span;
 
 /* Return the host's tracer; NULL: none. */
@@ -23,7 +23,7 @@ static inline const vestry_tracer *vsi_tracer_of(const vestry_host *host) {
 VESTRY_API void vsi_trace_make(const vestry_host *host, const vestry_trace *parent, vestry_span_kind kind,
                                vestry_span *ret_span);
 /* End a span now, and report it if it is sampled. No lock held. */
-VESTRY_API void vsi_trace_tell(const vestry_host *host, vestry_span *span);
+VESTRY_API void vsi_trace_report(const vestry_host *host, vestry_span *span);
 
 /* Return the trace of this thread, if it is sampled and there is a tracer; NULL: there is none to continue. */
 VESTRY_API const vestry_trace *vsi_trace_carried(const vestry_host *host);
@@ -43,14 +43,14 @@ static inline void vsi_span_leave(const vsi_span *span) {
   if (span->host) (void)vestry_trace_enter(span->former);
 }
 static inline void vsi_span_come_back(vsi_span *span) {
-  if (span->host) span->former = vestry_trace_enter(&span->told.trace);
+  if (span->host) span->former = vestry_trace_enter(&span->record.trace);
 }
 /* End a span. No lock held. name: NULL: none. */
 static inline void vsi_span_end(vsi_span *span, const char *name, uint64_t count, vestry_err error) {
   if (!span->host) return;
-  span->told.name = name ? name : "";
-  span->told.count = count;
-  span->told.error = error;
+  span->record.name = name ? name : "";
+  span->record.count = count;
+  span->record.error = error;
   vsi_span_end_followed(span);
 }
 

@@ -2,7 +2,7 @@
 /* essay: one order of events for all members, and no lock held while runners are woken */
 /* Publishing to many members.
  *
- * One order for all. A publish holds the channel's semaphore (a vsi_turnstile) until every member's queue has its
+ * One order for all. A publish holds the channel's semaphore (a vsi_semaphore) until every member's queue has its
  * event. So all members receive all events in one order, and the shared encoders see the events in the same order. When
  * a publish has returned, its event is in all queues, before anything that the caller sends next. No mutex is held
  * while events are encoded (which calls profiles) or runners are woken (which calls transports). The channel's lock is
@@ -65,7 +65,7 @@ typedef struct publishing {
   vsi_delivery *spare[CHUNK]; /* allocated and not used yet */
   size_t spares;
   vestry_connection *roused[CHUNK]; /* references, and the results of their sends */
-  vestry_err said[CHUNK];
+  vestry_err results[CHUNK];
 } publishing;
 
 void vsi_channel_unref(vsi_channel *channel) {
@@ -73,7 +73,7 @@ void vsi_channel_unref(vsi_channel *channel) {
   bool is_last = channel->name.unref ? channel->name.unref(channel) : VSI_REFS_DROP(&channel->refs);
   if (!is_last) return;
   vsi_members_finish(&channel->members);
-  vsi_turnstile_finish(&channel->turnstile);
+  vsi_semaphore_finish(&channel->semaphore);
   vsi_mutex_finish(&channel->lock);
   vsi_group *group = channel->group;
   vsi_free(channel->host, channel);
@@ -94,7 +94,7 @@ vestry_err vsi_channel_make(vsi_group *group, uint64_t epoch_max_bytes, const vs
   channel->epoch_max_bytes = epoch_max_bytes ? epoch_max_bytes : VSI_EPOCH_MAX_BYTES_DEFAULT;
   VSI_REFS_INIT(&channel->refs, 1);
   vsi_mutex_init(&channel->lock, VSI_LOCK_CHANNEL);
-  vsi_turnstile_init(&channel->turnstile);
+  vsi_semaphore_init(&channel->semaphore);
   vsi_members_init(&channel->members, host);
   *ret_channel = channel;
   return VESTRY_OK;
@@ -108,8 +108,8 @@ static _Thread_local unsigned publishes_inside;
 
 /* Take the semaphore. Returns false if it is taken and `waits` is false. */
 static bool enter(vsi_channel *channel, bool waits) {
-  if (!waits) return vsi_turnstile_try(&channel->turnstile);
-  vsi_turnstile_enter(&channel->turnstile);
+  if (!waits) return vsi_semaphore_try(&channel->semaphore);
+  vsi_semaphore_enter(&channel->semaphore);
   return true;
 }
 
@@ -127,7 +127,7 @@ static void note_kept_locked(vsi_channel *channel) {
   channel->sums.kept_bytes = history ? history->stats.kept_bytes : 0;
 }
 
-static void leave_turnstile(vsi_channel *channel) {
+static void leave_semaphore(vsi_channel *channel) {
   vsi_mutex_lock(&channel->lock);
   note_kept_locked(channel);
   for (vsi_lane *idle; (idle = find_idle_locked(channel));) {
@@ -140,7 +140,7 @@ static void leave_turnstile(vsi_channel *channel) {
   }
   /* Under the lock: a thread that removes the last member of a coding does so either before, and the search above finds
    * the idle encoder, or after, and finds the semaphore free. */
-  vsi_turnstile_leave(&channel->turnstile);
+  vsi_semaphore_leave(&channel->semaphore);
   vsi_mutex_unlock(&channel->lock);
 }
 
@@ -158,7 +158,7 @@ bool vsi_channel_try(vsi_channel *channel) {
 
 void vsi_channel_come_out(vsi_channel *channel) {
   publishes_inside--;
-  leave_turnstile(channel);
+  leave_semaphore(channel);
 }
 
 /* ------------------------------------------------------------------------------------ joining and leaving --------- */
@@ -183,7 +183,7 @@ static bool take_out_locked(vsi_channel *channel, vsi_member *member) {
   if (channel->cursor == member) channel->cursor = TAILQ_NEXT(member, in_order);
   vsi_members_remove(&channel->members, member);
   vsi_lane *lane = lane_of(channel, member->connection);
-  return lane && --lane->members_count == 0 && vsi_turnstile_try(&channel->turnstile);
+  return lane && --lane->members_count == 0 && vsi_semaphore_try(&channel->semaphore);
 }
 
 static void connection_closed(vsi_close_node *node, vestry_connection *connection, vestry_cause cause) {
@@ -193,7 +193,7 @@ static void connection_closed(vsi_close_node *node, vestry_connection *connectio
   vsi_mutex_lock(&channel->lock);
   bool entered = member->in && take_out_locked(channel, member);
   vsi_mutex_unlock(&channel->lock);
-  if (entered) leave_turnstile(channel);
+  if (entered) leave_semaphore(channel);
   member_unref(member);
 }
 
@@ -263,7 +263,7 @@ vestry_err vsi_channel_admit(vsi_member *member, vestry_connection *connection) 
   bool left = !member->in, entered = false; /* left: removed before the node was registered */
   if (error && !left) entered = take_out_locked(channel, member);
   vsi_mutex_unlock(&channel->lock);
-  if (entered) leave_turnstile(channel);
+  if (entered) leave_semaphore(channel);
   if (error || (left && vsi_connection_cancel_at_close(connection, &member->at_close))) member_unref(member);
   member_unref(member);
   return error;
@@ -288,7 +288,7 @@ static bool take_out(vsi_channel *channel, const vestry_connection *connection) 
   }
   vsi_mutex_unlock(&channel->lock);
   if (!member) return false;
-  if (entered) leave_turnstile(channel);
+  if (entered) leave_semaphore(channel);
   if (vsi_connection_cancel_at_close(member->connection, &member->at_close)) member_unref(member);
   member_unref(member);
   return true;
@@ -303,7 +303,7 @@ void vsi_channel_destroy(vsi_channel *channel) {
   if (!channel) return;
   while (take_out(channel, NULL)) continue;
   enter(channel, true); /* a thread may still be ending an encoder */
-  leave_turnstile(channel);
+  leave_semaphore(channel);
   vsi_channel_unref(channel);
 }
 
@@ -401,7 +401,7 @@ static size_t post_chunk(vsi_channel *channel, publishing *p) {
     vestry_err error = post_locked(p, member);
     channel->stats.accepted_count += !error;
     channel->stats.refused_count += error && error != VESTRY_CLOSED;
-    p->said[count] = error;
+    p->results[count] = error;
     p->roused[count++] = vestry_connection_ref(connection);
   }
   p->left -= count;
@@ -412,15 +412,15 @@ static size_t post_chunk(vsi_channel *channel, publishing *p) {
 static void rouse_chunk(publishing *p, size_t count) {
   for (size_t i = 0; i < count; i++) {
     vestry_connection *connection = p->roused[i];
-    vsi_connection_posted(connection, p->said[i]);
-    if (p->is_kept && p->said[i]) /* otherwise the id of the next event would claim that the stream has this one */
-      vestry_connection_close(connection, p->said[i] == VESTRY_FULL ? VESTRY_CAUSE_FULL : VESTRY_CAUSE_ERROR);
-    if (!p->said[i])
+    vsi_connection_posted(connection, p->results[i]);
+    if (p->is_kept && p->results[i]) /* otherwise the id of the next event would claim that the stream has this one */
+      vestry_connection_close(connection, p->results[i] == VESTRY_FULL ? VESTRY_CAUSE_FULL : VESTRY_CAUSE_ERROR);
+    if (!p->results[i])
       p->sent++;
-    else if (vestry_connection_is_open(connection) && p->refused && p->said[i] != VESTRY_CLOSED)
-      p->refused(connection, p->said[i], p->refused_ctx);
+    else if (vestry_connection_is_open(connection) && p->refused && p->results[i] != VESTRY_CLOSED)
+      p->refused(connection, p->results[i], p->refused_ctx);
     else if (vestry_connection_is_open(connection))
-      note(p, p->said[i]);
+      note(p, p->results[i]);
     vestry_connection_unref(connection);
   }
 }
@@ -436,11 +436,11 @@ static vestry_event *take_id(vsi_channel *channel, publishing *p) {
 }
 
 vestry_err vsi_channel_publish(vsi_channel *channel, vestry_event *event, size_t *ret_sent_count) {
-  return vsi_channel_publish_telling(channel, event, 0, NULL, NULL, ret_sent_count);
+  return vsi_channel_publish_reporting(channel, event, 0, NULL, NULL, ret_sent_count);
 }
 
-vestry_err vsi_channel_publish_telling(vsi_channel *channel, vestry_event *event, uint64_t changed_ns,
-                                       vsi_refused_fn refused, void *ctx, size_t *ret_sent_count) {
+vestry_err vsi_channel_publish_reporting(vsi_channel *channel, vestry_event *event, uint64_t changed_ns,
+                                         vsi_refused_fn refused, void *ctx, size_t *ret_sent_count) {
   if (ret_sent_count) *ret_sent_count = 0;
   if (!channel || !event) return VESTRY_INVALID;
   publishing p;
@@ -493,7 +493,7 @@ void vsi_channel_stats_get(vsi_channel *channel, vestry_channel_stats *ret_stats
     for (int i = 0; i < VSI_CODINGS_MAX; i++)
       if (channel->lanes[i].epoch)
         stats.alone_count += atomic_load_explicit(&channel->lanes[i].epoch->alone, memory_order_relaxed);
-    leave_turnstile(channel);
+    leave_semaphore(channel);
   }
   VSI_RESULT_GIVE(vestry_channel_stats, ret_stats, stats);
 }

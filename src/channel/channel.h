@@ -6,7 +6,7 @@
 #include "base/map.h"
 #include "base/mutex.h"
 #include "base/refs.h"
-#include "base/turnstile.h"
+#include "base/semaphore.h"
 #include "channel/members.h"
 #include "coding/epoch.h"
 #include "connection/group.h"
@@ -45,7 +45,7 @@ struct vsi_channel {
                     with it */
   vsi_channel_name name;
   vsi_mutex lock;                  /* see docs/locking.md; no callback is called while it is held */
-  vsi_turnstile turnstile;         /* the semaphore of publishes; released under the lock */
+  vsi_semaphore semaphore;         /* the semaphore of publishes; released under the lock */
   vsi_members members;             /* guarded by lock */
   vsi_member *cursor;              /* guarded by lock */
   vestry_channel_stats stats;      /* guarded by lock; members_count is computed */
@@ -127,7 +127,7 @@ VESTRY_API void vsi_channel_come_out(vsi_channel *channel);
 typedef void (*vsi_refused_fn)(vestry_connection *connection, vestry_err error, void *ctx);
 /* Publish as vsi_channel_publish. With `refused`, refusals of members are reported to it and are no errors of the
  * publish. changed_ns: time of the change that the event results from (connection/tally.h); 0: none. */
-VESTRY_API vestry_err vsi_channel_publish_telling(vsi_channel *channel, vestry_event *event, uint64_t changed_ns,
-                                                  vsi_refused_fn refused, void *ctx, size_t *ret_sent_count);
+VESTRY_API vestry_err vsi_channel_publish_reporting(vsi_channel *channel, vestry_event *event, uint64_t changed_ns,
+                                                    vsi_refused_fn refused, void *ctx, size_t *ret_sent_count);
 
 #endif

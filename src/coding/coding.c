@@ -14,7 +14,7 @@
  * - one for each private stream (reserved);
  * - one for each epoch (reserved);
  * - VSI_SCRATCH_COUNT in each coding, because a thread that encodes an event standalone, or its difference, holds the
- *   semaphore (vsi_turnstile) of one of the coding's scratch encoders.
+ *   semaphore (vsi_semaphore) of one of the coding's scratch encoders.
  *
  * Threads that need the same event wait for the same semaphore, so that the event is encoded once; a thread that comes
  * later finds the result. The memory that a scratch encoder keeps while nothing is encoded is bounded, too: gzip's
@@ -54,7 +54,7 @@ void vsi_codings_limit(vsi_codings *codings, uint32_t max_private_count, uint32_
 static void coding_destroy(vsi_coding *coding) {
   for (int i = 0; i < VSI_SCRATCH_COUNT; i++) {
     if (coding->scratch[i].encoder) coding->profile.ops->destroy(coding->scratch[i].encoder);
-    vsi_turnstile_finish(&coding->scratch[i].turnstile);
+    vsi_semaphore_finish(&coding->scratch[i].semaphore);
   }
   vsi_segment_destroy(coding->primer);
   vsi_segment_destroy(coding->idle);
@@ -174,7 +174,7 @@ vestry_err vsi_coding_find(vsi_codings *codings, const vestry_profile *profile, 
     made->profile = resolved;
     made->profile.mode = VESTRY_PROFILE_SHARED;
     made->kind = kind_of(&resolved);
-    for (int i = 0; i < VSI_SCRATCH_COUNT; i++) vsi_turnstile_init(&made->scratch[i].turnstile);
+    for (int i = 0; i < VSI_SCRATCH_COUNT; i++) vsi_semaphore_init(&made->scratch[i].semaphore);
     error = make_parts(made, codings->host); /* not under the lock, because it calls the profile */
     if (!error) {
       vsi_mutex_lock(&codings->lock);
@@ -278,9 +278,9 @@ static vsi_scratch *scratch_of(vsi_coding *coding, const vestry_event *event) {
  * is taken, so that no further scratch keeps memory. */
 static vsi_scratch *enter_any(vsi_coding *coding, const vestry_event *event) {
   for (int i = 0; i < VSI_SCRATCH_COUNT; i++)
-    if (vsi_turnstile_try(&coding->scratch[i].turnstile)) return &coding->scratch[i];
+    if (vsi_semaphore_try(&coding->scratch[i].semaphore)) return &coding->scratch[i];
   vsi_scratch *scratch = scratch_of(coding, event);
-  vsi_turnstile_enter(&scratch->turnstile);
+  vsi_semaphore_enter(&scratch->semaphore);
   return scratch;
 }
 
@@ -306,7 +306,7 @@ vsi_segment *vsi_coding_follow(vsi_coding *coding, const vestry_event *event, co
     made = compress(coding, scratch, coding->all->host, event, &before);
   }
   vsi_buffer_finish(&text);
-  vsi_turnstile_leave(&scratch->turnstile);
+  vsi_semaphore_leave(&scratch->semaphore);
   return made;
 }
 
@@ -317,14 +317,14 @@ vestry_err vsi_coding_alone(vsi_coding *coding, vestry_event *event, const vsi_s
     vsi_scratch *scratch = NULL;
     if (vestry_event_bytes(event).len > coding->profile.stored_bytes) {
       scratch = scratch_of(coding, event);
-      vsi_turnstile_enter(&scratch->turnstile);
+      vsi_semaphore_enter(&scratch->semaphore);
       found = find_made(coding, event);
       if (!found) made = compress(coding, scratch, vsi_event_host(event), event, NULL);
     }
     /* If compression fails, for example without memory, the event is sent uncompressed. */
     vestry_err error = found || made ? VESTRY_OK : frame(coding, event, &made);
     if (made) vsi_event_extra_add(event, &made->extra);
-    if (scratch) vsi_turnstile_leave(&scratch->turnstile);
+    if (scratch) vsi_semaphore_leave(&scratch->semaphore);
     if (error) return error;
     if (made) found = made;
   }

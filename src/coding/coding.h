@@ -6,7 +6,7 @@
 
 #include <stdatomic.h>
 
-#include "base/turnstile.h"
+#include "base/semaphore.h"
 #include "coding/segment.h"
 
 /* Maximum numbers of heartbeats and of codings in one group; number of scratch encoders of one coding. */
@@ -35,7 +35,7 @@ typedef enum vsi_encode_kind {
 
 /* Makes standalone segments and differences. The encoder is kept if it can be reset. */
 typedef struct vsi_scratch {
-  vsi_turnstile turnstile;
+  vsi_semaphore semaphore;
   void *encoder; /* used while the semaphore is held; NULL: none is kept */
 } vsi_scratch;
 

@@ -32,14 +32,14 @@ static vsi_close_node *node_of(const vsi_ring *in) {
 
 void vsi_close_list_init(vsi_close_list *list) {
   list->lock = (vsi_spin_lock){0};
-  list->told = false;
+  list->is_notified = false;
   list->first = NULL;
 }
 
 vestry_err vsi_close_list_add(vsi_close_list *list, vsi_close_node *node) {
   vsi_spin_lock_take(&list->lock, VSI_LOCK_CLOSE_LIST);
-  bool told = list->told;
-  if (!told) {
+  bool is_notified = list->is_notified;
+  if (!is_notified) {
     vsi_ring_init(&node->in);
     if (list->first)
       vsi_ring_add_last(list->first, &node->in);
@@ -47,7 +47,7 @@ vestry_err vsi_close_list_add(vsi_close_list *list, vsi_close_node *node) {
       list->first = &node->in;
   }
   vsi_spin_lock_give(&list->lock);
-  return told ? VESTRY_CLOSED : VESTRY_OK;
+  return is_notified ? VESTRY_CLOSED : VESTRY_OK;
 }
 
 static void take_out_locked(vsi_close_list *list, vsi_close_node *node) {
@@ -76,10 +76,10 @@ vsi_close_node *vsi_close_list_find(vsi_close_list *list, vsi_close_fn fn) {
   return vsi_close_list_find_if(list, fn, NULL, NULL);
 }
 
-void vsi_close_list_tell(vsi_close_list *list, vestry_connection *connection, vestry_cause cause) {
+void vsi_close_list_notify(vsi_close_list *list, vestry_connection *connection, vestry_cause cause) {
   for (;;) {
     vsi_spin_lock_take(&list->lock, VSI_LOCK_CLOSE_LIST);
-    list->told = true;
+    list->is_notified = true;
     vsi_close_node *node = list->first ? node_of(list->first) : NULL;
     if (node) take_out_locked(list, node);
     vsi_spin_lock_give(&list->lock);

@@ -26,12 +26,12 @@ struct vsi_close_node {
 typedef struct vsi_close_list {
   vsi_ring *first;    /* guarded by lock; in order of registration, circular */
   vsi_spin_lock lock; /* held for a few instructions */
-  bool told;          /* guarded by lock: the runner has begun to call nodes; no more are accepted */
+  bool is_notified;   /* guarded by lock: the runner has begun to call nodes; no more are accepted */
 } vsi_close_list;
 
 void vsi_close_list_init(vsi_close_list *list);
 /* Call all nodes in order of registration. Once. */
-void vsi_close_list_tell(vsi_close_list *list, vestry_connection *connection, vestry_cause cause);
+void vsi_close_list_notify(vsi_close_list *list, vestry_connection *connection, vestry_cause cause);
 vestry_err vsi_close_list_add(vsi_close_list *list, vsi_close_node *node);
 bool vsi_close_list_remove(vsi_close_list *list, vsi_close_node *node);
 /* Return the first node with this function; NULL: none. Runner only, and only for nodes that are never cancelled, so

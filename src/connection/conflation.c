@@ -16,10 +16,10 @@
  * are in event/target.c, and vsi_target in event/target.h describes an event for them; this file handles only the
  * order.
  *
- * A table has, for each target, the last delivery that set it. Barriers divide the list into stretches. A barrier is an
+ * A table has, for each target, the last delivery that set it. Barriers divide the list into runs. A barrier is an
  * event whose effect is not understood (VSI_EFFECT_UNKNOWN), or an event without a target: one of a batch, or one for
- * which there was no memory. So no barrier lies between two deliveries of one stretch. A new morph looks up its target
- * in the table. If it finds a delivery of the same stretch there, that delivery is dropped.
+ * which there was no memory. So no barrier lies between two deliveries of one run. A new morph looks up its target
+ * in the table. If it finds a delivery of the same run there, that delivery is dropped.
  *
  * Several targets share a slot of the table. If a new delivery finds a delivery with another target in its slot, it
  * takes the slot. The older delivery is then forgotten: it stays in the list and is written as if there were no
@@ -35,11 +35,11 @@
  * 3. D sets #x.
  *
  * If C were dropped for a later delivery that sets #a, the page would have two elements #x when D arrives, and D could
- * set the wrong one. Therefore D begins a new stretch, because its target was brought in the current one, and no
- * delivery before D is dropped any more. The exception is E, which moves into the new stretch: it may still be dropped
+ * set the wrong one. Therefore D begins a new run, because its target was brought in the current one, and no
+ * delivery before D is dropped any more. The exception is E, which moves into the new run: it may still be dropped
  * for a later delivery that sets #b. D changes only the inside of #b, and that later delivery sets all of it again.
  *
- * The ids that a stretch has brought are stored as bits (two of 1,024 for each id), so a stretch may begin too early,
+ * The ids that a run has brought are stored as bits (two of 1,024 for each id), so a run may begin too early,
  * never too late.
  *
  * A delivery is held if it must not be dropped any more, because a later delivery with another target has a different
@@ -95,8 +95,7 @@ static vsi_delivery *find_morph(vsi_conflation *conflation, const vsi_target *ta
   vsi_delivery *last = conflation->slots[slot];
   if (!last) return NULL;
   const vsi_target *other = target_of(last);
-  if (last->stretch == conflation->stretch && !conflation->is_held[slot] && vsi_target_replaces(target, other))
-    return last;
+  if (last->run == conflation->run && !conflation->is_held[slot] && vsi_target_replaces(target, other)) return last;
   count_up(vsi_target_is_same(target, other) ? &conflation->kept_count : &conflation->forgotten_count);
   return NULL;
 }
@@ -118,21 +117,21 @@ static vsi_delivery *find_signals(vsi_conflation *conflation, const vsi_target *
   return last;
 }
 
-static void begin_stretch(vsi_conflation *conflation) {
-  conflation->stretch++;
+static void begin_run(vsi_conflation *conflation) {
+  conflation->run++;
   memset(conflation->marks, 0, sizeof conflation->marks);
 }
 
-/* Begin a new stretch if the target's id may have been brought in this stretch. */
+/* Begin a new run if the target's id may have been brought in this run. */
 static void find_target(vsi_conflation *conflation, const vsi_target *target) {
   if (!target->id_len || !vsi_target_is_marked(conflation->marks, target)) return;
-  uint64_t stretch = conflation->stretch;
-  begin_stretch(conflation);
+  uint64_t run = conflation->run;
+  begin_run(conflation);
   for (size_t i = 0; i < SLOTS; i++) {
     vsi_delivery *waiting = conflation->slots[i];
-    const vsi_target *other = waiting && waiting->stretch == stretch ? target_of(waiting) : NULL;
+    const vsi_target *other = waiting && waiting->run == run ? target_of(waiting) : NULL;
     if (!other || !vsi_target_brings(other, target)) continue;
-    waiting->stretch = conflation->stretch;
+    waiting->run = conflation->run;
     for (size_t k = 0; k < VSI_TARGET_MARKS / 64; k++) conflation->marks[k] |= other->marks[k];
   }
 }
@@ -161,7 +160,7 @@ vsi_delivery *vsi_conflation_add(vsi_conflation *conflation, vsi_delivery *deliv
   *ret_merged = NULL;
   switch (target ? target->effect : VSI_EFFECT_UNKNOWN) {
   case VSI_EFFECT_UNKNOWN:
-    begin_stretch(conflation);
+    begin_run(conflation);
     conflation->signals = NULL;
     count_up(&conflation->barriers_count);
     break;
@@ -189,7 +188,7 @@ vsi_delivery *vsi_conflation_add(vsi_conflation *conflation, vsi_delivery *deliv
     conflation->is_held[target->hash % SLOTS] = false;
     break;
   }
-  delivery->stretch = conflation->stretch;
+  delivery->run = conflation->run;
   delivery->before = conflation->last;
   vsi_delivery_link(delivery, NULL);
   if (conflation->last)

@@ -13,11 +13,11 @@ typedef struct vsi_conflation {
   const vestry_host *host;
   vsi_mutex lock; /* guards all members below, and taking from the connection's queue (backlog.c) */
   vsi_delivery *first, *last;
-  uint64_t stretch;      /* number of the current stretch (conflation.c) */
+  uint64_t run;          /* number of the current run (conflation.c) */
   vsi_delivery *signals; /* the last signals patch that the next one may be merged with; NULL: none */
   vsi_delivery *slots[VSI_CONFLATION_SLOTS];
   bool is_held[VSI_CONFLATION_SLOTS];    /* the delivery of this slot must not be dropped */
-  uint64_t marks[VSI_TARGET_MARKS / 64]; /* of all ids that this stretch has brought (event/target.h) */
+  uint64_t marks[VSI_TARGET_MARKS / 64]; /* of all ids that this run has brought (event/target.h) */
   _Atomic(size_t) targets_bytes;         /* memory of the targets of waiting events; relaxed: a number only */
   /* Counters of the connection (connection.h), updated in the same way. */
   _Atomic(uint64_t) conflated_count, conflated_bytes, barriers_count, kept_count, forgotten_count;

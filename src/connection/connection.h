@@ -47,13 +47,13 @@ struct vestry_connection {
   vsi_actor actor; /* first member: an actor is its connection; held until the start */
   vsi_queue queue;
   vsi_refs refs;
-  _Atomic(uint32_t) telling; /* number of threads inside an on_error hook or the step of a watch, and whether more may
+  _Atomic(uint32_t) reporting; /* number of threads inside an on_error hook or the step of a watch, and whether more may
                                 enter (refusal.c) */
-  _Atomic(uint8_t) state;    /* vestry_connection_state except CLOSING, which means "has a cause"; written by the
+  _Atomic(uint8_t) state;      /* vestry_connection_state except CLOSING, which means "has a cause"; written by the
                                 runner */
-  _Atomic(uint8_t) cause;    /* vestry_cause; changes once, from NONE */
-  _Atomic(bool) writable;    /* set by the adapter, cleared by the runner */
-  _Atomic(uint8_t) hurry;    /* VSI_HURRY_…; only grows */
+  _Atomic(uint8_t) cause;      /* vestry_cause; changes once, from NONE */
+  _Atomic(bool) writable;      /* set by the adapter, cleared by the runner */
+  _Atomic(uint8_t) hurry;      /* VSI_HURRY_…; only grows */
   _Atomic(bool) timer_fired;
   _Atomic(bool) is_awaited; /* on_written has to be called */
   _Atomic(uint8_t) tailed;  /* VSI_TAILED_…; relaxed: see tail.c */

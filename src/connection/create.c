@@ -41,14 +41,14 @@ vestry_err vsi_connection_create(const vsi_environment *environment, const vestr
   const vestry_host *host = environment->host;
   vestry_connection *connection = vsi_calloc(host, 1, sizeof *connection);
   if (!connection) return VESTRY_NO_MEMORY;
-  vsi_actor_init_held(&connection->actor, ops->wake ? &vsi_connection_parked : &vsi_connection_pooled,
+  vsi_actor_init_held(&connection->actor, ops->wake ? &vsi_connection_dedicated : &vsi_connection_pooled,
                       &environment->runtime->pool);
   vsi_queue_init(&connection->queue);
   vsi_close_list_init(&connection->at_close);
   /* References: of the caller; of the connection's own lifetime, dropped by the runner; of the held actor. */
   VSI_REFS_INIT(&connection->refs, 3);
   atomic_init(&connection->state, VESTRY_STATE_OPENING);
-  atomic_init(&connection->telling, 0);
+  atomic_init(&connection->reporting, 0);
   connection->full = (uint8_t)options->full;
   connection->max_queued_count = options->max_queued_count;
   connection->max_queued_bytes = (uint32_t)options->max_queued_bytes;

@@ -22,26 +22,27 @@
 #define HUSHED (UINT32_C(1) << 31)
 
 bool vsi_connection_enter(vestry_connection *connection) {
-  uint32_t word = atomic_load_explicit(&connection->telling, memory_order_relaxed);
+  uint32_t word = atomic_load_explicit(&connection->reporting, memory_order_relaxed);
   do {
     if (word & HUSHED) return false;
     /* relaxed: only the order of this word matters, and the data that a hook reads existed before any send was
      * possible */
-  } while (!atomic_compare_exchange_weak_explicit(&connection->telling, &word, word + 1, memory_order_relaxed,
+  } while (!atomic_compare_exchange_weak_explicit(&connection->reporting, &word, word + 1, memory_order_relaxed,
                                                   memory_order_relaxed));
   return true;
 }
 
 void vsi_connection_leave(vestry_connection *connection) {
-  /* release pairs with the acquire in vsi_connection_hush: the hook's writes to its context happen before on_close */
-  const uint32_t word = atomic_fetch_sub_explicit(&connection->telling, 1, memory_order_acq_rel);
+  /* release pairs with the acquire in vsi_connection_bar_senders: the hook's writes to its context happen before
+   * on_close */
+  const uint32_t word = atomic_fetch_sub_explicit(&connection->reporting, 1, memory_order_acq_rel);
   VSI_ASSERT((word & ~HUSHED) > 0); /* it entered */
   if (word & HUSHED) vsi_actor_notify(&connection->actor);
 }
 
-bool vsi_connection_hush(vestry_connection *connection) {
+bool vsi_connection_bar_senders(vestry_connection *connection) {
   /* acquire pairs with leave: its subtractions all belong to the release sequence that this reads from */
-  return (atomic_fetch_or_explicit(&connection->telling, HUSHED, memory_order_acq_rel) & ~HUSHED) == 0;
+  return (atomic_fetch_or_explicit(&connection->reporting, HUSHED, memory_order_acq_rel) & ~HUSHED) == 0;
 }
 
 /* A hook that sends can be called again on the same stack; this bounds the depth. */

@@ -15,6 +15,6 @@ VESTRY_API bool vsi_connection_enter(vestry_connection *connection);
 VESTRY_API void vsi_connection_leave(vestry_connection *connection);
 /* Prevent senders from entering, so that no on_error hook is called any more. Returns whether no thread is inside; if
  * one is, it notifies the actor when it leaves. Idempotent; runner, or abandon. */
-bool vsi_connection_hush(vestry_connection *connection);
+bool vsi_connection_bar_senders(vestry_connection *connection);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: work that a runner must not leave undone when it sleeps */
 /* The runner is the only thread that is inside a connection at a given time. It opens the stream, writes the waiting
- * events, sends heartbeats, and ends the stream. A pooled connection runs on a thread of the runtime's pool; a parked
- * connection has a dedicated thread.
+ * events, sends heartbeats, and ends the stream. A pooled connection runs on a thread of the runtime's pool; a
+ * dedicated one has its own thread.
  *
  * An event that was sent waits in the queue or, on a conflating connection, in the list of conflation.c. The runner
  * takes it from there and encodes it (coding/coder.h); `wire` is the result. When its bytes are written, or when it is
@@ -135,7 +135,7 @@ static void drop_first(vestry_connection *connection, bool written) {
     return;
   }
   if (atomic_load_explicit(&connection->tailed, memory_order_relaxed) == VSI_TAILED_NOW)
-    vsi_tail_tell(connection, delivery->event, written);
+    vsi_tail_report(connection, delivery->event, written);
   vsi_connection_settle(connection, delivery, vestry_event_bytes(delivery->event).len,
                         written ? &connection->written_count : &connection->discarded_count,
                         written ? &connection->written_bytes : &connection->discarded_bytes);
@@ -197,7 +197,7 @@ static void finish(vestry_connection *connection, bool clean) {
   vsi_coder_finish(connection->coder); /* now rather than with the last reference, because an encoder is large */
   /* release pairs with vsi_connection_state */
   atomic_store_explicit(&connection->state, VESTRY_STATE_CLOSED, memory_order_release);
-  vsi_close_list_tell(&connection->at_close, connection, cause);
+  vsi_close_list_notify(&connection->at_close, connection, cause);
   if (connection->hooks->on_close) connection->hooks->on_close(connection, cause, connection->hooks_ctx);
   connection->environment->ended(connection->environment, connection);
   vestry_connection_unref(connection); /* the reference that the connection held since its creation */
@@ -214,7 +214,7 @@ void vsi_connection_abandon(vestry_connection *connection, vestry_cause cause) {
     discard_waiting(connection);
     uint32_t count;
     vsi_queue_load(&connection->queue, &count, NULL, NULL);
-    if (!count && vsi_connection_hush(connection)) break;
+    if (!count && vsi_connection_bar_senders(connection)) break;
     sched_yield();
   }
   finish(connection, false);
@@ -417,7 +417,7 @@ static void run(vsi_actor *actor) {
   vsi_queue_load(&connection->queue, &count, NULL, NULL);
   /* A sender is putting events and will notify; or this run has used up its writes and has notified. */
   if (count || connection->taken_last) return;
-  if (!vsi_connection_hush(connection)) return; /* a thread is inside a hook and will notify */
+  if (!vsi_connection_bar_senders(connection)) return; /* a thread is inside a hook and will notify */
   finish(connection, clean && complete);
 }
 
@@ -441,12 +441,12 @@ static void let_go(vsi_actor *actor) {
   vsi_connection_let_go(connection_of(actor));
 }
 
-/* Wake the dedicated thread of a parked connection, because the actor was notified. This thread leaves when the
+/* Wake the thread of a dedicated connection, because the actor was notified. This thread leaves when the
  * connection is CLOSED, and no thread runs the actor any more. But a notified actor holds a reference (READY in
  * actor.c), which only a run drops. So in this state the notifying thread runs the actor itself; the run sees CLOSED
  * and does nothing else. If the dedicated thread ends the stream between the load and the wake, it has handled this
  * notify itself, and the wake has no effect. The wake is safe, because the transport exists until its release. */
-static void wake_parked(vsi_actor *actor) {
+static void wake_dedicated(vsi_actor *actor) {
   vestry_connection *connection = connection_of(actor);
   if (atomic_load_explicit(&connection->state, memory_order_acquire) == VESTRY_STATE_CLOSED)
     vsi_actor_run(actor);
@@ -455,10 +455,10 @@ static void wake_parked(vsi_actor *actor) {
 }
 
 const vsi_actor_class vsi_connection_pooled = {.run = run, .ref = hold, .unref = let_go};
-const vsi_actor_class vsi_connection_parked = {.run = run, .ref = hold, .unref = let_go, .wake = wake_parked};
+const vsi_actor_class vsi_connection_dedicated = {.run = run, .ref = hold, .unref = let_go, .wake = wake_dedicated};
 
 vestry_connection_state vestry_connection_run(vestry_connection *connection) {
-  if (connection->actor.class == &vsi_connection_parked) vsi_actor_run(&connection->actor);
+  if (connection->actor.class == &vsi_connection_dedicated) vsi_actor_run(&connection->actor);
   return vsi_connection_state(connection);
 }
 

@@ -6,7 +6,7 @@
 #include "connection/connection.h"
 
 /* Actor classes for transports that run on the pool, and for those on a dedicated thread. */
-extern const vsi_actor_class vsi_connection_pooled, vsi_connection_parked;
+extern const vsi_actor_class vsi_connection_pooled, vsi_connection_dedicated;
 /* The timer's callback. */
 void vsi_connection_timer_fired(vsi_timer *timer);
 /* Write waiting events, on a thread that has entered the actor. */

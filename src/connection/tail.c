@@ -123,7 +123,7 @@ static void keep_locked(vsi_tail *tail, vestry_event *event, bool was_written) {
   tail->bytes += len;
 }
 
-void vsi_tail_tell(vestry_connection *connection, vestry_event *event, bool was_written) {
+void vsi_tail_report(vestry_connection *connection, vestry_event *event, bool was_written) {
   vsi_tails *tails = tails_of(connection);
   for (size_t at = 0;; at++) {
     void (*fn)(vestry_connection * to) = NULL;

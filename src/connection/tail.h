@@ -55,6 +55,6 @@ VESTRY_API void vsi_tail_exclude(vestry_connection *connection);
 VESTRY_API bool vsi_tail_is_excluded(const vestry_connection *connection);
 
 /* Report a settled event to the stream's tails. */
-void vsi_tail_tell(vestry_connection *connection, vestry_event *event, bool was_written);
+void vsi_tail_report(vestry_connection *connection, vestry_event *event, bool was_written);
 
 #endif

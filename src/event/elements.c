@@ -81,7 +81,7 @@ typedef struct patch {
   const char *html;
   size_t len;
   const char *mark; /* NULL: none */
-  bool is_told;     /* the mark is also in the data */
+  bool is_in_data;  /* the mark is also in the data */
   bool has_elements;
 } patch;
 
@@ -101,7 +101,7 @@ static void patch_layout(vsi_writer *writer, vsi_event_meaning *meaning, const v
   if (p->options.use_view_transition) vsi_put_str(writer, "data: useViewTransition true\n");
   vsi_put_line(writer, "data: viewTransitionSelector ", p->options.view_transition_selector);
   if (p->options.ns != VESTRY_NAMESPACE_HTML) vsi_put_line(writer, "data: namespace ", namespace_names[p->options.ns]);
-  if (p->is_told) vsi_put_line(writer, "data: has ", p->mark);
+  if (p->is_in_data) vsi_put_line(writer, "data: has ", p->mark);
   if (p->has_elements) {
     /* The client splits a data line at its first space, so an empty line keeps the space after the key. */
     vsi_put_content_key(writer, meaning, "data: elements ");
@@ -131,8 +131,8 @@ vestry_err vestry_event_elements(const vestry_host *host, const char *html, size
 }
 
 vestry_err vsi_event_marked_elements(const vestry_host *host, const char *html, size_t len,
-                                     const vestry_elements_options *options, const char *mark, bool is_told,
+                                     const vestry_elements_options *options, const char *mark, bool is_in_data,
                                      vestry_event **ret_event) {
-  patch p = {.options = *options, .html = html, .len = len, .mark = mark, .is_told = is_told};
+  patch p = {.options = *options, .html = html, .len = len, .mark = mark, .is_in_data = is_in_data};
   return build(host, &p, ret_event);
 }

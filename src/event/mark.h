@@ -17,10 +17,10 @@
 #include "vestry/event.h"
 
 /* Make an event as vestry_event_elements, followed by a block with the id. options: complete, without an id. mark: not
- * empty, no line break. is_told: the mark is also in the data. */
+ * empty, no line break. is_in_data: the mark is also in the data. */
 VESTRY_API vestry_err vsi_event_marked_elements(const vestry_host *host, const char *html, size_t len,
-                                                const vestry_elements_options *options, const char *mark, bool is_told,
-                                                vestry_event **ret_event);
+                                                const vestry_elements_options *options, const char *mark,
+                                                bool is_in_data, vestry_event **ret_event);
 /* Make an event of the id's block alone, for content that is in several events before it. */
 VESTRY_API vestry_err vsi_event_mark(const vestry_host *host, const char *mark, vestry_event **ret_event);
 

@@ -36,5 +36,5 @@ void vsi_event_trace_written(const vestry_host *host, const vsi_event_extra *ext
   vsi_trace_make(host, &of->parent, VESTRY_SPAN_WRITE, &span);
   span.begun_ns = of->made_ns;
   span.count = len;
-  vsi_trace_tell(host, &span);
+  vsi_trace_report(host, &span);
 }

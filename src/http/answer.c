@@ -165,9 +165,9 @@ static vestry_err respond_with_body(const vestry_request *req, int status, const
  * has set Cache-Control; and in any case if the answer sets a cookie or contains a nonce. */
 static bool is_private(const vestry_request *req, const vestry_reply *reply) {
   const bool is_ones_own = reply->has_nonce || vsi_reply_header_find(reply, "Set-Cookie");
-  vsi_caching said = vsi_reply_caching(reply);
-  if (said == VSI_CACHING_UNSAID) return req->own->is_personal || is_ones_own;
-  return said != VSI_CACHING_NONE && is_ones_own;
+  vsi_caching caching = vsi_reply_caching(reply);
+  if (caching == VSI_CACHING_UNSET) return req->own->is_personal || is_ones_own;
+  return caching != VSI_CACHING_NONE && is_ones_own;
 }
 
 /* Warn if the Datastar client gets text/javascript, because the client turns it into an inline script. In the page, a

@@ -124,14 +124,14 @@ static bool has_directive(const char *list, const char *name) {
 }
 
 vsi_caching vsi_reply_caching(const vestry_reply *reply) {
-  vsi_caching said = VSI_CACHING_UNSAID;
+  vsi_caching caching = VSI_CACHING_UNSET;
   for (size_t i = 0; i < reply->headers_count; i++) {
     if (strcasecmp(reply->headers[i].name, "Cache-Control") != 0) continue;
     const char *list = reply->headers[i].value;
     if (has_directive(list, "private") || has_directive(list, "no-store")) return VSI_CACHING_NONE;
-    if (said != VSI_CACHING_ASKED) said = has_directive(list, "no-cache") ? VSI_CACHING_ASKED : VSI_CACHING_KEPT;
+    if (caching != VSI_CACHING_ASKED) caching = has_directive(list, "no-cache") ? VSI_CACHING_ASKED : VSI_CACHING_KEPT;
   }
-  return said;
+  return caching;
 }
 
 vestry_err vestry_reply_header(vestry_reply *reply, const char *name, const char *value) {

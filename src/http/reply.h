@@ -119,10 +119,10 @@ static inline vestry_keep_policy vsi_reply_policy(const vestry_reply *reply) {
 
 /* Meaning of the reply's own Cache-Control for shared caches. */
 typedef enum vsi_caching {
-  VSI_CACHING_UNSAID, /* there is no Cache-Control */
-  VSI_CACHING_NONE,   /* private, no-store */
-  VSI_CACHING_ASKED,  /* stored, but revalidated before each use */
-  VSI_CACHING_KEPT    /* any other value */
+  VSI_CACHING_UNSET, /* there is no Cache-Control */
+  VSI_CACHING_NONE,  /* private, no-store */
+  VSI_CACHING_ASKED, /* stored, but revalidated before each use */
+  VSI_CACHING_KEPT   /* any other value */
 } vsi_caching;
 VESTRY_API vsi_caching vsi_reply_caching(const vestry_reply *reply);
 /* Return the header of that name, compared without case; NULL: none. */

@@ -75,9 +75,9 @@ static vestry_err fail_exhausted(vestry_dispatch_context *context) {
 
 /* Record that the bound was reached, once in each dispatch. The bound counts a dispatch and all dispatches nested in
  * it: a nested one records it in its own result, and each dispatch around it does so when it continues. */
-static void say_exhausted(vestry_dispatch_context *context, const json_t *entry) {
-  if (context->said_exhausted) return;
-  context->said_exhausted = true;
+static void log_exhausted(vestry_dispatch_context *context, const json_t *entry) {
+  if (context->has_logged_exhausted) return;
+  context->has_logged_exhausted = true;
   const char *name = json_string_value(json_array_get(entry, 0));
   fail(context, VESTRY_PHASE_ACTION, name, fail_exhausted(context));
 }
@@ -90,7 +90,7 @@ static bool may_perform(vestry_dispatch_context *context, const json_t *entry, u
   if (!depth && !context->nesting) return true;
   if (root->expanded_count == VESTRY_DISPATCH_MAX_COUNT) root->exhausted = true;
   if (root->exhausted) {
-    say_exhausted(context, entry);
+    log_exhausted(context, entry);
     return false;
   }
   root->expanded_count++;

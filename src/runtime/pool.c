@@ -62,7 +62,7 @@ static void wake_one(vsi_pool *pool) {
   }
   vsi_wake *wake = pool->wake;
   vsi_mutex_unlock(&pool->park_lock);
-  if (wake) vsi_wake_tell(wake);
+  if (wake) vsi_wake_signal(wake);
   if (worker) pthread_cond_signal(&worker->woken);
 }
 

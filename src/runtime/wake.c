@@ -40,7 +40,7 @@ void vsi_wake_finish(vsi_wake *wake) {
   if (wake->timer >= 0) close(wake->timer);
 }
 
-void vsi_wake_tell(vsi_wake *wake) {
+void vsi_wake_signal(vsi_wake *wake) {
   if (!atomic_exchange_explicit(&wake->is_ready, true, memory_order_seq_cst)) /* [S2] */
     (void)eventfd_write(wake->event, 1); /* cannot fail: the value is 0, or 1 for a moment */
 }

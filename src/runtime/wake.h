@@ -19,7 +19,7 @@ vestry_err vsi_wake_init(vsi_wake *wake);
 void vsi_wake_finish(vsi_wake *wake);
 
 /* Signal that a job is ready, after the job was queued. Any thread. Writes at most once until the wake is cleared. */
-void vsi_wake_tell(vsi_wake *wake);
+void vsi_wake_signal(vsi_wake *wake);
 /* Clear the wake, because the stepping thread has found no job. It must check once more after this. */
 void vsi_wake_clear(vsi_wake *wake);
 

@@ -135,7 +135,7 @@ vestry_err vsi_receive(vsi_serving *s, vestry_connection **ret_connection) {
   close_receipt(s, &receipt);
   vestry_err error = conclude(s, &receipt, ret_connection);
   vsi_serving_end_span(s, error);
-  vsi_serving_tell_watcher(s);
+  vsi_serving_notify_watcher(s);
   return error;
 }
 
@@ -244,7 +244,7 @@ static void end(vestry_receiving *receiving, vestry_err error) {
   vsi_serving *s = &receiving->s;
   vestry *v = s->v;
   vsi_serving_end_span(s, error);
-  vsi_serving_tell_watcher(s);
+  vsi_serving_notify_watcher(s);
   vsi_routes_leave(v->routes, &s->visit);
   vsi_serving_finish(s);
   free_piece(v, receiving->piece);

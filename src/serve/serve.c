@@ -33,7 +33,7 @@ static vestry_err serve(serving *s, vestry_handler_fn handler, void *app, vestry
     done = vsi_serving_conclude(s, error, is_guarded, ret_connection);
   }
   vsi_serving_end_span(s, done);
-  vsi_serving_tell_watcher(s);
+  vsi_serving_notify_watcher(s);
   return done;
 }
 

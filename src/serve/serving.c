@@ -273,7 +273,7 @@ void vsi_serving_end_span(vsi_serving *s, vestry_err error) {
   vsi_span_end(&s->span, s->request.method, 0, error ? error : s->own_request.handled);
 }
 
-void vsi_serving_tell_watcher(serving *s) {
+void vsi_serving_notify_watcher(serving *s) {
   if (s->own_request.watcher) s->own_request.watcher->over(s->own_request.watcher);
   s->own_request.watcher = NULL;
 }

@@ -43,6 +43,6 @@ vestry_err vsi_serving_conclude(vsi_serving *s, vestry_err error, bool is_guarde
 /* Answer a request whose body was not read. why: NULL, or the error in its signals. OK | IO */
 vestry_err vsi_serving_refuse_reading(vsi_serving *s, vestry_err error, const vestry_signals_error *why);
 /* Notify the request's watcher that the request is over. */
-void vsi_serving_tell_watcher(vsi_serving *s);
+void vsi_serving_notify_watcher(vsi_serving *s);
 
 #endif

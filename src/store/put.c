@@ -10,8 +10,8 @@
  * - Each removed entry leaves with a cause (vestry/cause.h), for example SIZE: it was evicted to make room for another.
  *   The purge hook is a function of the application that is called for each removed value. `leaving` collects removed
  *   entries, whose callbacks run after the unlock (leaving.h).
- * - A crowd is the values of a key that has many (crowds.h). The policy (REPLACE, REUSE, REJECT, MANY) determines what
- *   the put does if its key has values already (vestry/store.h).
+ * - A multivalue is the values of a key that has many (multivalues.h). The policy (REPLACE, REUSE, REJECT, MANY)
+ *   determines what the put does if its key has values already (vestry/store.h).
  * - A scope is the owner of a set of keys, such as a session. In a store with a limit per scope (max_per_scope), a
  *   share counts the values of one scope (scopes.h). If the store has such a limit or a lifetime, each entry has an
  *   extra, with its birth and its share (entry.h).
@@ -63,7 +63,7 @@ typedef struct putting {
   uint32_t now;
   bool has_place, may_reuse; /* has_place: one of max_count is taken for the entry */
   vsi_entry *entry;          /* owned until it is linked; NULL: not yet created */
-  vsi_crowd_room room;       /* if the key has many values */
+  vsi_multivalue_room room;  /* if the key has many values */
   vsi_scope_share *share;    /* entered, in a store with a limit per scope; NULL: not yet */
   vsi_leaving leaving;
 } putting;
@@ -235,7 +235,7 @@ static inline void link_entry(putting *p, vsi_entry *newest) {
   if (__builtin_expect(newest != NULL, 0) && (newest->touched & 1)) vsi_visit_settle(table, shard, newest, p->now);
   vsi_visit_file_last(table, shard, entry, p->now);
   if (__builtin_expect(table->extra_bytes != 0, 0)) vsi_visit_add_extra(table, shard, entry, p->share);
-  if (__builtin_expect(p->room.node != NULL, 0)) vsi_crowds_add(&shard->crowds, newest, entry, &p->room);
+  if (__builtin_expect(p->room.node != NULL, 0)) vsi_multivalues_add(&shard->multivalues, newest, entry, &p->room);
   if (__builtin_expect(!newest, 1)) {
     entry->older = entry->newer = entry;
     vsi_index_add(&shard->index, p->hash, vsi_index_tag(p->hash), entry);
@@ -294,14 +294,14 @@ static inline step visit(putting *p, vestry_put_result *result, vestry_err *ret_
   *ret_error = VESTRY_CLOSED;
   if (__builtin_expect(p->shard->closed, 0)) return STEP_FAILED;
   vsi_entry *newest = vsi_visit_find(table, p->shard, p->key, p->hash, p->now, &p->leaving);
-  vsi_entry *same = vsi_crowds_find(&p->shard->crowds, newest, p->value);
-  size_t count = vsi_crowds_count(&p->shard->crowds, newest);
+  vsi_entry *same = vsi_multivalues_find(&p->shard->multivalues, newest, p->value);
+  size_t count = vsi_multivalues_count(&p->shard->multivalues, newest);
   if (__builtin_expect(same != NULL, 0)) return refresh(p, newest, same, count, result);
   *ret_error = VESTRY_EXISTS;
   if (newest && (p->policy == VESTRY_KEEP_REUSE || p->policy == VESTRY_KEEP_REJECT)) return STEP_FAILED;
   bool joins = p->policy == VESTRY_KEEP_MANY, grows = !newest || (joins && count < p->many_count);
   if (__builtin_expect(joins && newest != NULL, 0) &&
-      vsi_crowds_prepare(&p->shard->crowds, table->host, newest, &p->room)) {
+      vsi_multivalues_prepare(&p->shard->multivalues, table->host, newest, &p->room)) {
     *ret_error = VESTRY_NO_MEMORY;
     return STEP_FAILED;
   }
@@ -309,7 +309,7 @@ static inline step visit(putting *p, vestry_put_result *result, vestry_err *ret_
   if (__builtin_expect(got != STEP_DONE, 0)) return got;
   if (newest) { /* a victim may have been a value of this key */
     newest = vsi_index_find(&p->shard->index, p->key, p->hash);
-    count = vsi_crowds_count(&p->shard->crowds, newest);
+    count = vsi_multivalues_count(&p->shard->multivalues, newest);
   }
   vsi_entry *entry = p->entry;
   link_entry(p, newest);
@@ -340,7 +340,7 @@ static inline void end_put(putting *p) {
   if (__builtin_expect(p->has_place && p->table->rules.max_count, 0))
     atomic_fetch_sub_explicit(&p->table->count, 1, memory_order_relaxed);
   if (__builtin_expect(p->entry != NULL, 0)) vsi_entry_destroy(p->table->host, p->table->extra_bytes, p->entry);
-  if (__builtin_expect(p->room.node || p->room.crowd, 0)) vsi_crowd_room_free(&p->room, p->table->host);
+  if (__builtin_expect(p->room.node || p->room.multivalue, 0)) vsi_multivalue_room_free(&p->room, p->table->host);
 }
 
 vestry_err vsi_table_put(void *self, const vestry_scoped_key *key, void *value, vestry_keep_policy policy,
@@ -361,7 +361,7 @@ vestry_err vsi_table_put(void *self, const vestry_scoped_key *key, void *value, 
                 vsi_scoped_key_bytes(key) <= VSI_PARTED_WORDS * sizeof(uint64_t);
   p.entry = NULL;
   p.share = NULL;
-  p.room = (vsi_crowd_room){NULL, NULL};
+  p.room = (vsi_multivalue_room){NULL, NULL};
   if (!p.may_reuse && !(p.entry = vsi_entry_create(table->host, table->extra_bytes, key, value)))
     return VESTRY_NO_MEMORY;
   vsi_leaving_init(&p.leaving);

@@ -21,9 +21,9 @@
 
 #include "base/spin_lock.h"
 #include "store/clock.h"
-#include "store/crowds.h"
 #include "store/index.h"
 #include "store/leaving.h"
+#include "store/multivalues.h"
 #include "store/scopes.h"
 
 typedef struct vsi_shard {
@@ -32,7 +32,7 @@ typedef struct vsi_shard {
   bool closed; /* puts are refused */
   uint32_t number;
   vsi_map scopes; /* if there is a limit per scope */
-  vsi_crowds crowds;
+  vsi_multivalues multivalues;
   vsi_ring born;                                 /* if entries have extras */
   uint64_t removed_by_cause[VESTRY_CAUSE_COUNT]; /* without SIZE, which is computed as the rest of the sum */
   /* The cache line that every operation changes. */

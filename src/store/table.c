@@ -67,8 +67,8 @@ void vsi_table_destroy(void *self) {
   for (uint32_t i = 0; i < table->shards_count; i++) {
     vsi_index_finish(&table->shards[i].index);
     vsi_map_finish(&table->shards[i].scopes, table->host);
-    vsi_map_finish(&table->shards[i].crowds.by_handle, table->host);
-    vsi_map_finish(&table->shards[i].crowds.by_value, table->host);
+    vsi_map_finish(&table->shards[i].multivalues.by_handle, table->host);
+    vsi_map_finish(&table->shards[i].multivalues.by_value, table->host);
   }
   vsi_free(table->host, table->shards_memory);
   vsi_free(table->host, table->memory);

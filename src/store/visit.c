@@ -125,14 +125,14 @@ VSI_SELDOM vsi_entry *vsi_visit_drop_due(vsi_table *table, vsi_shard *shard, vsi
  * the search for its key begins (its home), and several homes are searched. */
 vsi_entry *vsi_visit_find_handle(const vsi_shard *shard, vestry_handle handle) {
   const vsi_index *index = &shard->index;
-  vsi_entry *of_many = vsi_crowds_with_handle(&shard->crowds, handle);
+  vsi_entry *of_many = vsi_multivalues_with_handle(&shard->multivalues, handle);
   if (of_many) return of_many;
   uint32_t last = vsi_index_home(index, handle | VSI_HANDLE_NUMBER_MASK);
   for (uint32_t home = vsi_index_home(index, handle & ~VSI_HANDLE_NUMBER_MASK); home <= last; home++) {
     uint32_t at = 0;
     for (vsi_entry *newest; (newest = vsi_index_next_at_home(index, home, &at)) != NULL;) {
       if ((newest->handle ^ handle) & ~VSI_HANDLE_NUMBER_MASK) continue;
-      vsi_entry *found = vsi_crowds_walk(newest, handle);
+      vsi_entry *found = vsi_multivalues_walk(newest, handle);
       if (found) return found;
     }
   }

@@ -99,7 +99,7 @@ void vsi_visit_take_extra(vsi_table *table, vsi_shard *shard, vsi_entry *entry);
 
 /* Remove an entry from the lists and the index. */
 static inline void vsi_visit_unlink(vsi_table *table, vsi_shard *shard, vsi_entry *entry) {
-  vsi_crowds_remove(&shard->crowds, table->host, entry);
+  vsi_multivalues_remove(&shard->multivalues, table->host, entry);
   if (__builtin_expect(entry->older == entry, 1)) {
     vsi_index_remove(&shard->index, entry);
   } else {

@@ -30,10 +30,10 @@ static news next_locked(vsi_memory_node *node) {
   vestry_memory_network *network = node->network;
   if (!node->started || node->stopped) return (news){NOTHING, VESTRY_BROKER_DOWN, NULL};
   bool is_up = vsi_memory_node_is_up(node);
-  if (node->told_too_late || is_up != node->told_up) {
-    node->told_up = is_up && !node->told_too_late;
-    node->told_too_late = false;
-    return of_state(node->told_up ? VESTRY_BROKER_UP : VESTRY_BROKER_DOWN);
+  if (node->reported_late || is_up != node->reported_up) {
+    node->reported_up = is_up && !node->reported_late;
+    node->reported_late = false;
+    return of_state(node->reported_up ? VESTRY_BROKER_UP : VESTRY_BROKER_DOWN);
   }
   uint64_t now_ns = vsi_now_ns(network->host);
   while (node->arrivals.count && node->arrivals.heap[0].due_ns <= now_ns) {

@@ -124,7 +124,7 @@ vestry_err vestry_memory_network_divide(vestry_memory_network *network, const ui
     vsi_memory_node *node = network->nodes[i];
     if (!node) continue;
     bool is_down = node->part == VESTRY_MEMORY_NETWORK_DOWN;
-    if (is_down) node->told_too_late = node->told_up;
+    if (is_down) node->reported_late = node->reported_up;
     network->stats.cut_count +=
         vsi_arrivals_cut(network->host, &node->arrivals, is_down ? is_of_nobody : is_of_part, node);
     vestry_actor_notify(node->actor);
@@ -141,7 +141,7 @@ bool vsi_memory_node_is_up(const vsi_memory_node *node) {
 
 /* Faults of one message on its way to one receiver. */
 typedef struct fate {
-  bool is_dropped, is_told, is_twice;
+  bool is_dropped, is_reported, is_twice;
   uint64_t later_ns, second_later_ns;
 } fate;
 
@@ -150,7 +150,7 @@ static bool happens(uint64_t *stream, uint32_t chance) {
 }
 
 static fate draw(uint64_t *stream, const vestry_memory_network_options *options) {
-  fate f = {.is_dropped = happens(stream, options->drop), .is_told = happens(stream, options->tell)};
+  fate f = {.is_dropped = happens(stream, options->drop), .is_reported = happens(stream, options->tell)};
   uint64_t most_ns = options->max_delay_ms * VSI_NS_PER_MS;
   f.later_ns = happens(stream, options->delay) ? 1 : 0;
   uint64_t delay_ns = 1 + vsi_memory_chance(stream) % most_ns;
@@ -184,7 +184,7 @@ static void send_to(vsi_memory_node *to, const vsi_memory_node *from, vsi_parcel
   else if (f.is_dropped)
     network->stats.dropped_count++;
   if (is_lost) {
-    if (f.is_told && vsi_memory_node_is_up(to)) add(to, due_ns, NULL);
+    if (f.is_reported && vsi_memory_node_is_up(to)) add(to, due_ns, NULL);
   } else {
     *last_ns = due_ns;
     add(to, due_ns, parcel);

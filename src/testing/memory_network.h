@@ -27,8 +27,9 @@ typedef struct vsi_memory_node {
   vestry_timer *timer;            /* wakes the actor when a message is due; NULL: stopped */
   vestry_broker_events events;
   bool started, stopped;
-  bool runs;                   /* a function of the events is running */
-  bool told_up, told_too_late; /* told_up: the last reported state is UP; told_too_late: since then it was DOWN, and may
+  bool runs; /* a function of the events is running */
+  bool reported_up,
+      reported_late; /* reported_up: the last reported state is UP; reported_late: since then it was DOWN, and may
                                   be UP again */
   uint8_t part;
   uint64_t faults, refusals; /* random sequences: for messages to it, and for its calls of publish */

@@ -30,11 +30,11 @@ vestry_err sizes_take_jobs(const void *given) {
 
 vestry_err sizes_take_job_order(const void *given) {
   vestry_jobs *made;
-  vestry_sql_transaction *loan;
+  vestry_sql_transaction *transaction;
   assert_int_equal(vestry_jobs_create(pool, NULL, &made), VESTRY_OK);
-  assert_int_equal(vestry_sql_begin(pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
-  vestry_err error = vestry_jobs_enqueue(made, loan, given, NULL);
-  assert_int_equal(vestry_sql_end(loan, error), error);
+  assert_int_equal(vestry_sql_begin(pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
+  vestry_err error = vestry_jobs_enqueue(made, transaction, given, NULL);
+  assert_int_equal(vestry_sql_end(transaction, error), error);
   vestry_jobs_destroy(made);
   return error;
 }

@@ -42,16 +42,16 @@ static void end(const capture *c) {
 static void warnings_and_errors_go_to_stderr(void **state) {
   (void)state;
   const vestry_host *host = vestry_host_default();
-  char said[4096];
+  char logged[4096];
   capture c;
   begin(&c);
   host->log(host->ctx, VESTRY_LOG_DEBUG, "d");
   host->log(host->ctx, VESTRY_LOG_INFO, "i");
   host->log(host->ctx, VESTRY_LOG_WARN, "it is late");
   host->log(host->ctx, VESTRY_LOG_ERROR, "100 % lost");
-  take(&c, said, sizeof said);
+  take(&c, logged, sizeof logged);
   end(&c);
-  assert_string_equal(said, "vestry: warning: it is late\nvestry: error: 100 % lost\n");
+  assert_string_equal(logged, "vestry: warning: it is late\nvestry: error: 100 % lost\n");
 }
 
 /* A write to such a pipe sends SIGPIPE, which would end this process. */
@@ -60,7 +60,7 @@ static void log_survives_a_closed_stderr(void **state) {
   const vestry_host *host = vestry_host_default();
   struct sigaction before;
   sigset_t pipe_only, mask_before, pending;
-  char said[4096];
+  char logged[4096];
   capture c;
   sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_DFL}, &before);
   sigemptyset(&pipe_only);
@@ -79,9 +79,9 @@ static void log_survives_a_closed_stderr(void **state) {
   /* The line was written: the next one reports no omitted lines. */
   begin(&c);
   host->log(host->ctx, VESTRY_LOG_ERROR, "nobody hears");
-  take(&c, said, sizeof said);
+  take(&c, logged, sizeof logged);
   end(&c);
-  assert_string_equal(said, "vestry: error: nobody hears\n");
+  assert_string_equal(logged, "vestry: error: nobody hears\n");
   pthread_sigmask(SIG_SETMASK, &mask_before, NULL);
   sigaction(SIGPIPE, &before, NULL);
 }
@@ -91,20 +91,20 @@ static void log_rate_is_limited(void **state) {
   (void)state;
   enum { FLOOD = 100000, BURST = 20 };
   const vestry_host *host = vestry_host_default();
-  static char said[64 * 1024];
+  static char logged[64 * 1024];
   capture c;
   begin(&c);
   uint64_t from_ns = host->now_ns(host->ctx);
   size_t lines = 0;
   for (int i = 0; i < FLOOD; i++) host->log(host->ctx, VESTRY_LOG_WARN, "flood");
-  lines = take(&c, said, sizeof said);
+  lines = take(&c, logged, sizeof logged);
   uint64_t seconds = (host->now_ns(host->ctx) - from_ns) / 1000000000;
   assert_in_range(lines, 1, BURST + seconds / 10 + 1);
   /* The next line that is written reports the number of omitted lines. */
   do host->log(host->ctx, VESTRY_LOG_WARN, "at last");
-  while (!take(&c, said, sizeof said));
+  while (!take(&c, logged, sizeof logged));
   end(&c);
-  assert_non_null(strstr(said, " earlier lines omitted): at last\n"));
+  assert_non_null(strstr(logged, " earlier lines omitted): at last\n"));
 }
 
 /* Lines that requests cause do not displace a line that is logged only once. */
@@ -113,7 +113,7 @@ static void each_source_has_its_own_rate(void **state) {
   static const char *const sources[] = {"nats",   "cluster",           "sessions", "SQLite",
                                         "server", "vestry_once_guard", "100 %"};
   const vestry_host *host = vestry_host_default();
-  static char said[64 * 1024];
+  static char logged[64 * 1024];
   char line[100];
   capture c;
   begin(&c);
@@ -123,12 +123,12 @@ static void each_source_has_its_own_rate(void **state) {
     host->log(host->ctx, VESTRY_LOG_ERROR, "html: an attribute has no value");
     host->log(host->ctx, VESTRY_LOG_ERROR, "dispatch for a reply: FAILED");
   }
-  assert_in_range(take(&c, said, sizeof said), 30, 200);
+  assert_in_range(take(&c, logged, sizeof logged), 30, 200);
   for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) {
     snprintf(line, sizeof line, "%s: said once", sources[i]);
     host->log(host->ctx, VESTRY_LOG_WARN, line);
-    assert_int_equal(take(&c, said, sizeof said), 1);
-    assert_non_null(strstr(said, line));
+    assert_int_equal(take(&c, logged, sizeof logged), 1);
+    assert_non_null(strstr(logged, line));
   }
   end(&c);
 }

@@ -22,7 +22,7 @@ static vsi_rw_lock routes = PTHREAD_RWLOCK_INITIALIZER;
 static pthread_cond_t signalled = PTHREAD_COND_INITIALIZER;
 
 /* Run body in a child process. Returns its standard error; ret_status: as of waitpid */
-static void run(void (*body)(void), char *ret_said, size_t most, int *ret_status) {
+static void run(void (*body)(void), char *ret_logged, size_t most, int *ret_status) {
   int ends[2];
   assert_int_equal(pipe(ends), 0);
   fflush(NULL);
@@ -38,8 +38,8 @@ static void run(void (*body)(void), char *ret_said, size_t most, int *ret_status
   close(ends[1]);
   size_t len = 0;
   for (ssize_t more = 1; more > 0 && len + 1 < most; len += more > 0 ? (size_t)more : 0)
-    more = read(ends[0], ret_said + len, most - 1 - len);
-  ret_said[len] = 0;
+    more = read(ends[0], ret_logged + len, most - 1 - len);
+  ret_logged[len] = 0;
   close(ends[0]);
   assert_int_equal(waitpid(child, ret_status, 0), child);
 }
@@ -114,10 +114,10 @@ static void one_that_is_not_held(void) {
 
 static void locks_in_order_are_accepted(void **state) {
   (void)state;
-  char said[2048];
+  char logged[2048];
   int status;
-  run(in_order, said, sizeof said, &status);
-  assert_string_equal(said, "");
+  run(in_order, logged, sizeof logged, &status);
+  assert_string_equal(logged, "");
   assert_int_equal(status, 0);
 }
 
@@ -144,11 +144,12 @@ static void locks_out_of_order_end_the_program(void **state) {
       {one_that_is_not_held, {"a thread releases a lock that it does not hold", "vestry: ", "\n"}},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    char said[2048];
+    char logged[2048];
     int status;
-    run(cases[i].body, said, sizeof said, &status);
+    run(cases[i].body, logged, sizeof logged, &status);
     for (size_t j = 0; j < 3; j++)
-      if (!strstr(said, cases[i].says[j])) fail_msg("case %zu does not say \"%s\" but:\n%s", i, cases[i].says[j], said);
+      if (!strstr(logged, cases[i].says[j]))
+        fail_msg("case %zu does not say \"%s\" but:\n%s", i, cases[i].says[j], logged);
     assert_true(WIFSIGNALED(status));
     assert_int_equal(WTERMSIG(status), SIGABRT);
   }

@@ -80,31 +80,31 @@ static void malformed_traces_are_refused(void **state) {
 static void spans_nest(void **state) {
   (void)state;
   test_host th;
-  spans told;
+  spans reported;
   vsi_span outer, inner;
-  vestry_trace said;
+  vestry_trace parent;
   test_host_init(&th);
-  spans_begin(&told, &th.host);
+  spans_begin(&reported, &th.host);
   assert_null(vestry_trace_here());
-  assert_int_equal(read_text(TEXT, &said), VESTRY_OK);
-  vsi_span_begin(&outer, &th.host, VESTRY_SPAN_REQUEST, &said);
+  assert_int_equal(read_text(TEXT, &parent), VESTRY_OK);
+  vsi_span_begin(&outer, &th.host, VESTRY_SPAN_REQUEST, &parent);
   test_host_advance_ms(&th, 2);
   vsi_span_begin(&inner, &th.host, VESTRY_SPAN_DISPATCH, NULL);
-  assert_ptr_equal(vestry_trace_here(), &inner.told.trace);
+  assert_ptr_equal(vestry_trace_here(), &inner.record.trace);
   test_host_advance_ms(&th, 3);
   vsi_span_end(&inner, "say", 4, VESTRY_FULL);
-  assert_ptr_equal(vestry_trace_here(), &outer.told.trace);
+  assert_ptr_equal(vestry_trace_here(), &outer.record.trace);
   vsi_span_end(&outer, NULL, 0, VESTRY_OK);
   assert_null(vestry_trace_here());
-  assert_int_equal(told.count, 2);
-  spans_assert_child(&told.all[0], &told.all[1].trace);
-  spans_assert_child(&told.all[1], &said);
-  assert_string_equal(told.names[0], "say");
-  assert_int_equal(told.all[0].error, VESTRY_FULL);
-  assert_int_equal(told.all[0].count, 4);
-  assert_int_equal(told.all[0].ended_ns - told.all[0].begun_ns, 3000000);
-  assert_int_equal(told.all[1].ended_ns - told.all[1].begun_ns, 5000000);
-  assert_string_equal(told.names[1], "");
+  assert_int_equal(reported.count, 2);
+  spans_assert_child(&reported.all[0], &reported.all[1].trace);
+  spans_assert_child(&reported.all[1], &parent);
+  assert_string_equal(reported.names[0], "say");
+  assert_int_equal(reported.all[0].error, VESTRY_FULL);
+  assert_int_equal(reported.all[0].count, 4);
+  assert_int_equal(reported.all[0].ended_ns - reported.all[0].begun_ns, 3000000);
+  assert_int_equal(reported.all[1].ended_ns - reported.all[1].begun_ns, 5000000);
+  assert_string_equal(reported.names[1], "");
   test_host_assert_clean(&th);
 }
 
@@ -113,29 +113,29 @@ static void one_in_four_new_traces_is_sampled(void **state) {
   (void)state;
   enum { ROUNDS = 4000 };
   test_host th;
-  spans told;
+  spans reported;
   vsi_span outer, inner;
   test_host_init(&th);
-  spans_begin(&told, &th.host);
-  told.tracer.one_in = 4;
+  spans_begin(&reported, &th.host);
+  reported.tracer.one_in = 4;
   for (int i = 0; i < ROUNDS; i++) {
     vsi_span_begin(&outer, &th.host, VESTRY_SPAN_REQUEST, NULL);
     vsi_span_begin(&inner, &th.host, VESTRY_SPAN_DISPATCH, NULL);
-    assert_int_equal(vsi_trace_carried(&th.host) != NULL, outer.told.trace.is_sampled);
+    assert_int_equal(vsi_trace_carried(&th.host) != NULL, outer.record.trace.is_sampled);
     vsi_span_end(&inner, NULL, 0, VESTRY_OK);
     vsi_span_end(&outer, NULL, 0, VESTRY_OK);
   }
-  assert_in_range(told.count, 2 * ROUNDS / 5, 2 * ROUNDS / 3);
-  assert_int_equal(told.count % 2, 0);
-  size_t before = told.count;
-  vestry_trace said;
-  assert_int_equal(read_text("00-" TRACE "-" SPAN "-00", &said), VESTRY_OK);
+  assert_in_range(reported.count, 2 * ROUNDS / 5, 2 * ROUNDS / 3);
+  assert_int_equal(reported.count % 2, 0);
+  size_t before = reported.count;
+  vestry_trace parent;
+  assert_int_equal(read_text("00-" TRACE "-" SPAN "-00", &parent), VESTRY_OK);
   for (int i = 0; i < 100; i++) {
-    said.is_sampled = i % 2;
-    vsi_span_begin(&outer, &th.host, VESTRY_SPAN_REQUEST, &said);
+    parent.is_sampled = i % 2;
+    vsi_span_begin(&outer, &th.host, VESTRY_SPAN_REQUEST, &parent);
     vsi_span_end(&outer, NULL, 0, VESTRY_OK);
   }
-  assert_int_equal(told.count, before + 50);
+  assert_int_equal(reported.count, before + 50);
   test_host_assert_clean(&th);
 }
 
@@ -143,10 +143,10 @@ static void one_in_four_new_traces_is_sampled(void **state) {
 static void without_tracer_no_span_is_recorded(void **state) {
   (void)state;
   test_host th;
-  spans told;
+  spans reported;
   vsi_span span;
   test_host_init(&th);
-  spans_begin(&told, &th.host);
+  spans_begin(&reported, &th.host);
   th.host.size = offsetof(vestry_host, tracer);
   vsi_span_begin(&span, &th.host, VESTRY_SPAN_REQUEST, NULL);
   assert_null(vestry_trace_here());
@@ -155,12 +155,12 @@ static void without_tracer_no_span_is_recorded(void **state) {
   th.host.tracer = NULL;
   vsi_span_begin(&span, &th.host, VESTRY_SPAN_REQUEST, NULL);
   vsi_span_end(&span, NULL, 0, VESTRY_OK);
-  th.host.tracer = &told.tracer;
+  th.host.tracer = &reported.tracer;
   vsi_span_begin(&span, &th.host, VESTRY_SPAN_REQUEST, NULL);
   th.host.tracer = NULL;
   vsi_span_end(&span, NULL, 0, VESTRY_OK);
   assert_null(vestry_trace_here());
-  assert_int_equal(told.count, 0);
+  assert_int_equal(reported.count, 0);
   test_host_assert_clean(&th);
 }
 

@@ -66,14 +66,14 @@ static void close_database(struct app *app) {
 }
 
 static vestry_err submit(struct app *app, const vestry_request *req, const char *title) {
-  vestry_sql_transaction *loan;
+  vestry_sql_transaction *transaction;
   if (!app->pool) return vestry_forms_clear(app->forms, req, "report");
-  vestry_err err = vestry_sql_begin(app->pool, VESTRY_SQL_WRITE, &loan);
+  vestry_err err = vestry_sql_begin(app->pool, VESTRY_SQL_WRITE, &transaction);
   if (err) return err;
-  err = vestry_sql_run(loan, "INSERT INTO report(title) VALUES(?)", VESTRY_LIST(title), NULL, NULL);
+  err = vestry_sql_run(transaction, "INSERT INTO report(title) VALUES(?)", VESTRY_LIST(title), NULL, NULL);
   if (!err) err = vestry_forms_clear(app->forms, req, "report");
   if (strcmp(title, "die") == 0) raise(SIGKILL);
-  return vestry_sql_end(loan, err);
+  return vestry_sql_end(transaction, err);
 }
 #else
 static vestry_err open_database(struct app *app, vestry_forms_options *options) {

@@ -23,18 +23,18 @@ static size_t publish(vestry *v, vestry_scope scope, const vestry_key *key, cons
 }
 
 /* The record of one subscriber. */
-typedef struct ear {
-  char heard[500];
+typedef struct receiver {
+  char received[500];
   int calls, overs, closes;
   size_t key_len; /* of the last message */
   char key[100], scope[20];
-} ear;
+} receiver;
 
 static void note_message(const vestry_bus_message *message, void *ctx) {
-  ear *e = ctx;
+  receiver *e = ctx;
   assert_int_equal(e->overs, 0);
   e->calls++;
-  sprintf(e->heard + strlen(e->heard), "%.*s ", (int)message->len, (const char *)message->data);
+  sprintf(e->received + strlen(e->received), "%.*s ", (int)message->len, (const char *)message->data);
   assert_int_equal(vestry_key_format(message->topic.data, message->topic.len, e->key, sizeof e->key, &e->key_len),
                    VESTRY_OK);
   sprintf(e->scope, "%.*s", (int)message->scope.len, (const char *)message->scope.data);
@@ -44,13 +44,13 @@ static void note_message(const vestry_bus_message *message, void *ctx) {
 }
 
 static void over(void *ctx) {
-  ear *e = ctx;
+  receiver *e = ctx;
   assert_int_equal(e->overs++, 0);
   assert_int_equal(e->closes, 0); /* before the close hook */
 }
 
 static void closed(vestry_connection *connection, vestry_cause cause, void *ctx) {
-  ear *e = ctx;
+  receiver *e = ctx;
   (void)connection, (void)cause;
   e->closes++;
   assert_int_equal(e->overs, 1);
@@ -58,7 +58,7 @@ static void closed(vestry_connection *connection, vestry_cause cause, void *ctx)
 
 /* The operations of a handler. */
 typedef struct visit {
-  ear *ears[20]; /* subscribed separately; ends with NULL */
+  receiver *receivers[20]; /* subscribed separately; ends with NULL */
   const vestry_scope *scope;
   const vestry_key *key;
   vestry_subscriber subscriber; /* used instead; call NULL: unused */
@@ -77,19 +77,19 @@ static vestry_err subscribe_and_keep(const vestry_request *req, vestry_reply *re
   visit *v = app;
   (void)req;
   if (v->fails) test_host_fail_in(v->fails, v->fail);
-  for (size_t i = 0; v->ears[i]; i++)
+  for (size_t i = 0; v->receivers[i]; i++)
     v->error = vestry_reply_subscribe(reply, v->scope ? *v->scope : req->scope, v->key,
-                                      &(vestry_subscriber){.call = note_message, .over = over, .ctx = v->ears[i]});
+                                      &(vestry_subscriber){.call = note_message, .over = over, .ctx = v->receivers[i]});
   if (v->is_invalid)
     v->error = vestry_reply_subscribe(reply, v->scope ? *v->scope : req->scope, v->key, &v->subscriber);
   if (v->fails) test_host_fail_no_more(v->fails);
   if (v->error && !v->ignores) return v->error;
-  if (v->ears[0]) assert_int_equal(publish(v->w->v, NOWHERE, v->key, "from the handler"), 0);
+  if (v->receivers[0]) assert_int_equal(publish(v->w->v, NOWHERE, v->key, "from the handler"), 0);
   if (v->ends) vestry_close(v->w->v);
   if (v->answers) return vestry_reply_body(reply, NULL, "x", 1);
   if (v->has_hook)
-    vestry_reply_stream(
-        reply, &(vestry_stream_options){.hooks = &(vestry_connection_hooks){.on_close = closed, .ctx = v->ears[0]}});
+    vestry_reply_stream(reply, &(vestry_stream_options){
+                                   .hooks = &(vestry_connection_hooks){.on_close = closed, .ctx = v->receivers[0]}});
   if (v->kept) {
     vestry_reply_key(reply, ROOM(v->kept));
     vestry_reply_keep(reply, v->policy, 0);
@@ -125,11 +125,11 @@ static void stream_receives_messages_while_it_lives(void **state) {
   site w;
   begin(&w, (vestry_options){0});
   wire r = {.datastar = true};
-  ear e = {.calls = 0};
-  visit v = {.ears = {&e}, .key = JOBS, .has_hook = true, .w = &w};
+  receiver e = {.calls = 0};
+  visit v = {.receivers = {&e}, .key = JOBS, .has_hook = true, .w = &w};
   assert_int_equal(publish(w.v, NOWHERE, JOBS, "too early"), 0);
   assert_int_equal(wire_serve(&w, &r, subscribe_and_keep, &v), VESTRY_OK);
-  assert_string_equal(e.heard, "an effect "); /* from the effects on, before the stream has opened */
+  assert_string_equal(e.received, "an effect "); /* from the effects on, before the stream has opened */
   assert_false(r.head_written);
   assert_int_equal(publish(w.v, NOWHERE, JOBS, "then"), 1);
   assert_string_equal(e.key, "[\"jobs\",7]");
@@ -142,7 +142,7 @@ static void stream_receives_messages_while_it_lives(void **state) {
   assert_int_equal(e.overs, 1);
   assert_int_equal(e.closes, 1);
   assert_int_equal(publish(w.v, NOWHERE, JOBS, "too late"), 0);
-  assert_string_equal(e.heard, "an effect then ");
+  assert_string_equal(e.received, "an effect then ");
   vestry_bus_stats stats = bus_of(w.v);
   assert_int_equal(stats.ended_by_connection_count, 1);
   assert_int_equal(stats.topics_count, 0);
@@ -171,11 +171,11 @@ static void request_without_stream_ends_its_subscription(void **state) {
   enum { ROWS = sizeof rows / sizeof *rows };
   wire all[ROWS];
   for (size_t i = 0; i < ROWS; i++) {
-    ear e = {.calls = 0};
+    receiver e = {.calls = 0};
     visit v = rows[i].v;
     v.key = JOBS;
     v.w = &w;
-    v.ears[0] = &e;
+    v.receivers[0] = &e;
     all[i] = rows[i].r;
     wire_request(&w, &all[i], subscribe_and_keep, &v);
     if (all[i].status != rows[i].status) fail_msg("row %zu: %d", i, all[i].status);
@@ -193,8 +193,8 @@ static void subscription_ends_if_the_instance_closes_before_open(void **state) {
   site w;
   begin(&w, (vestry_options){0});
   wire r = {.datastar = true}, late = {.datastar = true};
-  ear e = {.calls = 0};
-  wire_request(&w, &r, subscribe_and_keep, &(visit){.ears = {&e}, .key = JOBS, .ends = true, .w = &w});
+  receiver e = {.calls = 0};
+  wire_request(&w, &r, subscribe_and_keep, &(visit){.receivers = {&e}, .key = JOBS, .ends = true, .w = &w});
   assert_int_equal(r.status, 503);
   assert_int_equal(e.overs, 1);
   assert_int_equal(vestry_publish(w.v, NOWHERE, JOBS, NULL, 0, NULL), VESTRY_CLOSED);
@@ -208,27 +208,27 @@ static void subscription_ends_if_the_instance_closes_before_open(void **state) {
 static void code_subscribes_without_a_stream(void **state) {
   (void)state;
   site w;
-  ear ears[3] = {{.calls = 0}};
+  receiver receivers[3] = {{.calls = 0}};
   vestry_subscription *first;
   vestry_scope ann = {"ann", 3};
   begin(&w, (vestry_options){0});
   for (int i = 0; i < 3; i++)
     assert_int_equal(vestry_subscribe(w.v, ann, JOBS,
-                                      &(vestry_subscriber){.call = note_message, .over = over, .ctx = &ears[i]},
+                                      &(vestry_subscriber){.call = note_message, .over = over, .ctx = &receivers[i]},
                                       i ? NULL : &first),
                      VESTRY_OK);
   assert_int_equal(publish(w.v, ann, JOBS, "all"), 3);
-  assert_string_equal(ears[2].scope, "ann");
+  assert_string_equal(receivers[2].scope, "ann");
   assert_true(vestry_unsubscribe(first));
-  assert_int_equal(ears[0].overs, 1);
+  assert_int_equal(receivers[0].overs, 1);
   assert_int_equal(publish(w.v, ann, JOBS, "two"), 2);
   assert_int_equal(vestry_subscribe(NULL, ann, JOBS, &(vestry_subscriber){.call = note_message}, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_subscribe(w.v, ann, JOBS, &(vestry_subscriber){.call = NULL}, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_publish(NULL, ann, JOBS, NULL, 0, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_publish(w.v, ann, JOBS, NULL, 0, NULL), VESTRY_OK);
   end(&w, NULL, 0); /* they end with the instance */
-  for (int i = 0; i < 3; i++) assert_int_equal(ears[i].overs, 1);
-  assert_string_equal(ears[0].heard, "all ");
+  for (int i = 0; i < 3; i++) assert_int_equal(receivers[i].overs, 1);
+  assert_string_equal(receivers[0].received, "all ");
 }
 
 /* capability: K12 */
@@ -239,23 +239,23 @@ static void subscriptions_over_limit_are_refused(void **state) {
   assert_int_equal(vestry_bus_create(w.v, &(vestry_bus_options){.max_subscriptions_count = 2}), VESTRY_OK);
   assert_int_equal(vestry_bus_create(w.v, NULL), VESTRY_EXISTS);
   wire a = {.datastar = true}, b = a;
-  ear ears[4] = {{.calls = 0}};
-  visit v = {.ears = {&ears[0], &ears[1], &ears[2]}, .key = JOBS, .ignores = true, .w = &w};
+  receiver receivers[4] = {{.calls = 0}};
+  visit v = {.receivers = {&receivers[0], &receivers[1], &receivers[2]}, .key = JOBS, .ignores = true, .w = &w};
   wire_request(&w, &a, subscribe_and_keep, &v); /* subscriptions that have not begun count too */
   assert_int_equal(v.error, VESTRY_LIMIT);
   assert_int_equal(bus_of(w.v).live_count, 2);
   assert_int_equal(bus_of(w.v).refused_count, 1);
-  v = (visit){.ears = {&ears[3]}, .key = JOBS, .w = &w};
+  v = (visit){.receivers = {&receivers[3]}, .key = JOBS, .w = &w};
   wire_request(&w, &b, subscribe_and_keep, &v);
   assert_int_equal(b.status, 503);
-  assert_int_equal(ears[2].overs + ears[3].overs, 0); /* a failed subscription has no end */
+  assert_int_equal(receivers[2].overs + receivers[3].overs, 0); /* a failed subscription has no end */
   wire_hang_up(&w, &a);
-  assert_int_equal(ears[0].overs + ears[1].overs, 2);
+  assert_int_equal(receivers[0].overs + receivers[1].overs, 2);
   wire_finish(&b);
   b = (wire){.datastar = true};
   wire_request(&w, &b, subscribe_and_keep, &v);
   assert_int_equal(b.status, 200);
-  assert_int_equal(ears[3].calls, 1);
+  assert_int_equal(receivers[3].calls, 1);
   end(&w, (wire *[]){&a, &b}, 2);
 }
 
@@ -264,14 +264,14 @@ static void reply_subscribes_16_times_at_most(void **state) {
   site w;
   begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_per_stream_count = 16}});
   wire r = {.datastar = true};
-  ear ears[18] = {{.calls = 0}};
+  receiver receivers[18] = {{.calls = 0}};
   visit v = {.key = JOBS, .ignores = true, .w = &w};
-  for (size_t i = 0; i < 18; i++) v.ears[i] = &ears[i];
+  for (size_t i = 0; i < 18; i++) v.receivers[i] = &receivers[i];
   wire_request(&w, &r, subscribe_and_keep, &v);
   assert_int_equal(v.error, VESTRY_LIMIT);
   assert_int_equal(bus_of(w.v).live_count, 16);
   wire_hang_up(&w, &r);
-  for (size_t i = 0; i < 18; i++) assert_int_equal(ears[i].overs, i < 16);
+  for (size_t i = 0; i < 18; i++) assert_int_equal(receivers[i].overs, i < 16);
   end(&w, (wire *[]){&r}, 1);
 }
 
@@ -305,16 +305,17 @@ static void invalid_subscription_is_refused(void **state) {
     wire_finish(&r);
   }
   /* Topics by key are as long as keys, and differ exactly where the keys do. */
-  ear ears[3] = {{.calls = 0}};
+  receiver receivers[3] = {{.calls = 0}};
   const vestry_key keys[3] = {vestry_key_bytes(large, 65000), vestry_key_bytes(large, 64999),
                               vestry_key_string("jobs")};
   for (int i = 0; i < 3; i++)
     assert_int_equal(vestry_subscribe(w.v, NOWHERE, &keys[i],
-                                      &(vestry_subscriber){.call = note_message, .over = over, .ctx = &ears[i]}, NULL),
+                                      &(vestry_subscriber){.call = note_message, .over = over, .ctx = &receivers[i]},
+                                      NULL),
                      VESTRY_OK);
   assert_int_equal(publish(w.v, NOWHERE, &keys[2], "x"), 1);
   assert_int_equal(publish(w.v, NOWHERE, VESTRY_KEY("jobs"), "x"), 0);
-  assert_int_equal(ears[0].calls + ears[1].calls, 0);
+  assert_int_equal(receivers[0].calls + receivers[1].calls, 0);
   wires_end(&w, &open);
 }
 
@@ -326,8 +327,8 @@ static void ignored_error_refuses_the_stream(void **state) {
   begin(&w, (vestry_options){0});
   for (long fail = 0;; fail++) {
     wire r = {.datastar = true};
-    ear e = {.calls = 0};
-    visit v = {.ears = {&e}, .key = JOBS, .fails = &w.th, .fail = fail, .ignores = true, .w = &w};
+    receiver e = {.calls = 0};
+    visit v = {.receivers = {&e}, .key = JOBS, .fails = &w.th, .fail = fail, .ignores = true, .w = &w};
     wire_request(&w, &r, subscribe_and_keep, &v);
     assert_int_equal(r.status, v.error ? 500 : 200);
     assert_true(!v.error || v.error == VESTRY_NO_MEMORY);
@@ -349,8 +350,8 @@ static vestry_err run_instance(test_host *th, void *ctx) {
   if (error) return error;
   site w = {.v = v};
   wire r = {.datastar = true};
-  ear e = {.calls = 0}, unbound = {.calls = 0};
-  visit come_in = {.ears = {&e}, .key = JOBS, .w = &w};
+  receiver e = {.calls = 0}, unbound = {.calls = 0};
+  visit come_in = {.receivers = {&e}, .key = JOBS, .w = &w};
   bool is_subscribed = false;
   (void)wire_serve(&w, &r, subscribe_and_keep, &come_in);
   error = come_in.error;

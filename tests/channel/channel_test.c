@@ -239,11 +239,11 @@ static void leaving_during_a_publish_skips_no_member(void **state) {
     vestry_connection *members[MANY];
     bench_init(&b, VESTRY_THREADS_NONE, NULL);
     assert_int_equal(vsi_channel_create(b.group, 0, &leave_from), VESTRY_OK);
-    vestry_transport_ops parked = probe_parked;
-    parked.wake = wake_and_leave;
+    vestry_transport_ops dedicated = probe_dedicated;
+    dedicated.wake = wake_and_leave;
     for (int i = 0; i < MANY; i++) {
       probe_init(&probes[i]);
-      assert_int_equal(vsi_group_connect(b.group, &parked, &probes[i], NULL, &probe_hooks, &probes[i], &members[i]),
+      assert_int_equal(vsi_group_connect(b.group, &dedicated, &probes[i], NULL, &probe_hooks, &probes[i], &members[i]),
                        VESTRY_OK);
       vsi_connection_start(members[i]);
       assert_int_equal(vestry_connection_run(members[i]), VESTRY_STATE_OPEN);
@@ -278,7 +278,7 @@ typedef struct complaint {
   vsi_channel *mine, *other;
   vestry_event *event;
   int asked;
-  vestry_err said;
+  vestry_err result;
 } complaint;
 
 static vestry_verdict complain(vestry_connection *connection, vestry_err error, void *ctx) {
@@ -287,7 +287,7 @@ static vestry_verdict complain(vestry_connection *connection, vestry_err error, 
   assert_int_equal(error, VESTRY_FULL);
   if (c->asked++ == 0 || c->mine != c->other) { /* without the busy check this recursion would not end */
     size_t sent = 7;
-    c->said = vsi_channel_publish(c->other, c->event, &sent);
+    c->result = vsi_channel_publish(c->other, c->event, &sent);
     assert_int_equal(sent, 0);
   }
   vestry_channel_stats stats = {0};
@@ -328,7 +328,7 @@ static void publish_inside_a_publish_returns_busy(void **state) {
   complaint_begin(&there, &b);
   here.other = here.mine;
   assert_int_equal(vsi_channel_publish(here.mine, here.event, NULL), VESTRY_FULL);
-  assert_int_equal(here.said, VESTRY_BUSY);
+  assert_int_equal(here.result, VESTRY_BUSY);
   assert_int_equal(here.asked, 1);
   vestry_channel_stats stats = {0};
   vsi_channel_stats_get(here.mine, &stats);
@@ -338,8 +338,8 @@ static void publish_inside_a_publish_returns_busy(void **state) {
   there.other = here.mine;
   here.asked = 0;
   assert_int_equal(vsi_channel_publish(here.mine, here.event, NULL), VESTRY_FULL);
-  assert_int_equal(here.said, VESTRY_FULL);
-  assert_int_equal(there.said, VESTRY_BUSY);
+  assert_int_equal(here.result, VESTRY_FULL);
+  assert_int_equal(there.result, VESTRY_BUSY);
   assert_int_equal(here.asked + there.asked, 2);
   complaint_end(&here, &b);
   complaint_end(&there, &b);
@@ -383,11 +383,11 @@ static void crossing_publishes_do_not_deadlock(void **state) {
 static struct {
   vsi_channel *channel; /* NULL: no channel */
   vestry_event *event;
-  vestry_err said;
+  vestry_err result;
 } last_words;
 
 static void speak_and_destroy(void *encoder) {
-  if (last_words.channel) last_words.said = vsi_channel_publish(last_words.channel, last_words.event, NULL);
+  if (last_words.channel) last_words.result = vsi_channel_publish(last_words.channel, last_words.event, NULL);
   vestry_profile_gzip.destroy(encoder);
 }
 
@@ -402,9 +402,9 @@ static void publish_from_encoder_destruction_returns_busy(void **state) {
   publish(&r, wire);
   last_words.channel = r.channel;
   last_words.event = bench_event(&r.b, "x");
-  last_words.said = VESTRY_OK;
+  last_words.result = VESTRY_OK;
   assert_int_equal(vsi_channel_leave(r.channel, r.at[0].connection), VESTRY_OK);
-  assert_int_equal(last_words.said, VESTRY_BUSY);
+  assert_int_equal(last_words.result, VESTRY_BUSY);
   last_words.channel = NULL;
   vestry_event_unref(last_words.event);
   room_end(&r);

@@ -48,7 +48,7 @@ static const char *ask(const char *method, const char *path, const char *body) {
   static char answer[256];
   client c;
   client_connect(&c, s.port, false);
-  client_say(&c, "%s %s HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n\r\n%s", method, path, strlen(body), body);
+  client_sendf(&c, "%s %s HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n\r\n%s", method, path, strlen(body), body);
   int status = client_status(&c);
   client_finish(&c, false);
   snprintf(answer, sizeof answer, "%s", c.body ? c.body : "");
@@ -313,7 +313,7 @@ typedef struct second {
   test_host th;
   vestry *v;
   vestry_server *adapter;
-  witness witness;
+  recorder recorder;
 } second;
 
 static void second_begin(second *b) {
@@ -321,7 +321,7 @@ static void second_begin(second *b) {
   test_host_init(&b->th);
   b->th.host.now_ns = s.th.host.now_ns;
   b->th.host.random = s.th.host.random;
-  witness_init(&b->witness);
+  recorder_init(&b->recorder);
   assert_int_equal(vestry_create(&(vestry_options){.host = &b->th.host, .threads_count = 1}, &b->v), VESTRY_OK);
 }
 
@@ -334,7 +334,7 @@ static vestry_err second_add(second *b, uint32_t per_address) {
 static void second_finish(second *b) {
   vestry_server_destroy(b->adapter);
   assert_int_equal(vestry_stop(b->v, PATIENCE_S * 1000), VESTRY_OK);
-  witness_finish(&b->witness);
+  recorder_finish(&b->recorder);
   vestry_destroy(b->v);
   test_host_assert_clean(&b->th);
 }
@@ -350,7 +350,7 @@ static void end(second *b) {
 
 static vestry_err open_second(const vestry_request *req, vestry_reply *reply, void *b) {
   (void)req;
-  vestry_connection_hooks hooks = witness_hooks(&((second *)b)->witness);
+  vestry_connection_hooks hooks = recorder_hooks(&((second *)b)->recorder);
   vestry_reply_stream(reply, &(vestry_stream_options){.hooks = &hooks});
   return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
 }
@@ -438,15 +438,15 @@ static void streams_of_both_instances_share_the_limit(void **state) {
     client_ask(&clients[i], s.port, "GET", i % 2 ? "/second" : "/stream", "Datastar-Request: true\r\n");
     assert_int_equal(client_status(&clients[i]), 200);
   }
-  assert_true(witness_wait_opened(&s.witness, ROOM / 2) && witness_wait_opened(&b.witness, ROOM / 2));
+  assert_true(recorder_wait_opened(&s.recorder, ROOM / 2) && recorder_wait_opened(&b.recorder, ROOM / 2));
   for (int i = 0; i < 2; i++) {
     client_ask(&more, s.port, "GET", i ? "/second" : "/stream", "Datastar-Request: true\r\n");
     assert_int_equal(client_status(&more), 503);
     client_close(&more);
   }
-  uint32_t parked;
-  vestry_server_room(b.adapter, &parked, NULL);
-  assert_int_equal(parked, ROOM / 2);
+  uint32_t dedicated;
+  vestry_server_room(b.adapter, &dedicated, NULL);
+  assert_int_equal(dedicated, ROOM / 2);
   assert_string_equal(ask("GET", "/echo", ""), "nothing");
   for (unsigned i = 0; i < ROOM; i++) client_close(&clients[i]);
   end(&b);

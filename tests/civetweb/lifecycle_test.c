@@ -15,7 +15,7 @@
 #include "support/tries.h"
 #include "support/until.h"
 #include "web/client.h"
-#include "web/life_contract.h"
+#include "web/lifecycle_contract.h"
 #include "web/watch_contract.h"
 
 static server s;
@@ -46,7 +46,7 @@ static void ask_from(client *c, const char *address) {
   assert_int_equal(inet_pton(AF_INET, "127.0.0.1", &to.sin_addr), 1);
   assert_int_equal(bind(c->fd, (const struct sockaddr *)&from, sizeof from), 0);
   assert_int_equal(connect(c->fd, (const struct sockaddr *)&to, sizeof to), 0);
-  client_say(c, "GET /stream HTTP/1.1\r\nHost: a\r\nDatastar-Request: true\r\n\r\n");
+  client_sendf(c, "GET /stream HTTP/1.1\r\nHost: a\r\nDatastar-Request: true\r\n\r\n");
 }
 
 static void streams_per_address_are_limited(void **state) {
@@ -65,7 +65,7 @@ static void streams_per_address_are_limited(void **state) {
   vestry_stats stats = {0};
   vestry_stats_get(s.v, &stats);
   assert_true(stats.refused_by_reason[VESTRY_REFUSAL_ADDRESS] >= 1); /* the check of connections may find it, too */
-  vestry_connection_close(witness_connection(&s.witness, 0), VESTRY_CAUSE_CLOSED);
+  vestry_connection_close(recorder_connection(&s.recorder, 0), VESTRY_CAUSE_CLOSED);
   client_read_all(&clients[0]);
   uint32_t streams;
   UNTIL((vestry_server_room(s.adapter, &streams, NULL), streams == 3));
@@ -94,7 +94,7 @@ static void silent_connections_leave_workers_for_others(void **state) {
   for (int i = 0; i < SILENT; i++) {
     client_connect(&silent[i], s.port, false);
     if (i == 0)
-      client_say(&silent[i], "GET /ec"); /* for more than one, civetweb answers two at once and races in its gmtime */
+      client_sendf(&silent[i], "GET /ec"); /* for more than one, civetweb answers two at once and races in its gmtime */
   }
   ask_from(&other, "127.0.0.2");
   assert_int_equal(client_status(&other), 200);
@@ -193,7 +193,7 @@ static double seconds_to_stop_on_specific_addresses(void) {
   server_start(&s, &(server_settings){.ports = "127.0.0.3:0, 127.0.0.2:0"});
   client c;
   client_connect_to(&c, "127.0.0.3", s.port, false);
-  client_say(&c, "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
+  client_sendf(&c, "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
   assert_int_equal(client_status(&c), 200);
   client_read_all(&c);
   client_close(&c);
@@ -212,7 +212,7 @@ static void server_stops_despite_silent_clients(void **state) {
   server_start(&s, NULL);
   client silent[3], c;
   for (int i = 0; i < 3; i++) client_connect(&silent[i], s.port, false);
-  client_say(&silent[1], "GET /echo HT");
+  client_sendf(&silent[1], "GET /echo HT");
   server_open(&s, &c); /* others are served */
   double since = seconds_now();
   server_stop(&s);

@@ -136,15 +136,15 @@ static void watch_without_kernel_reports_closes_nothing(void **state) {
   server_start(&s, &settings);
   const vsi_civetweb_port nobodys[] = {{s.port, false}, {1, false}}; /* ours, and one at which no server listens */
   vsi_civetweb_watch *watch = (vsi_civetweb_watch *)(uintptr_t)1;
-  vsi_civetweb_parked parked;
-  assert_int_equal(vsi_civetweb_parked_init(&parked, &s.th.host, 4), VESTRY_OK);
+  vsi_civetweb_dedicated dedicated;
+  assert_int_equal(vsi_civetweb_dedicated_init(&dedicated, &s.th.host, 4), VESTRY_OK);
   assert_int_equal(
-      vsi_civetweb_watch_create(vestry_parts_of(s.v)->runtime, &s.th.host, &parked, nobodys, 2, 10, 10, &watch),
+      vsi_civetweb_watch_create(vestry_parts_of(s.v)->runtime, &s.th.host, &dedicated, nobodys, 2, 10, 10, &watch),
       VESTRY_OK);
   assert_null(watch);
   assert_int_equal(atomic_load(&s.th.log_lines), 1);
   assert_non_null(strstr(s.th.last_log, "heartbeat"));
-  vsi_civetweb_parked_finish(&parked, &s.th.host);
+  vsi_civetweb_dedicated_finish(&dedicated, &s.th.host);
   server_stop(&s);
 }
 

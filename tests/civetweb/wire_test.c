@@ -68,7 +68,7 @@ static void query_is_refused_and_logged(void **state) {
     const long lines = atomic_load(&s.th.log_lines);
     client c;
     client_ask(&c, s.port, "QUERY", "/ask", "Content-Length: 2\r\n");
-    client_say(&c, "{}");
+    client_sendf(&c, "{}");
     assert_int_equal(client_status(&c), 501);
     client_close(&c);
     assert_int_equal(atomic_load(&s.th.log_lines) - lines, i == 0); /* it is logged once */
@@ -101,7 +101,7 @@ static void connections_are_kept_only_if_configured(void **state) {
     assert_int_equal(strlen(date), strlen("Sun, 06 Nov 1994 08:49:37 GMT"));
     if (keep) {
       client_next(&c);
-      client_say(&c, "GET /echo HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+      client_sendf(&c, "GET /echo HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
       assert_int_equal(client_status(&c), 200);
       assert_string_equal(client_header(&c, "Connection"), "close");
     }
@@ -117,11 +117,11 @@ static void pipelined_requests_are_answered_in_order(void **state) {
   server_start(&s, &(server_settings){.keep_alive = true});
   client c;
   client_connect(&c, s.port, false);
-  client_say(&c, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\none"
-                 "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\ntwo"
-                 "DELETE /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nskip"
-                 "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n"
-                 "GET /stream HTTP/1.1\r\nHost: a\r\nDatastar-Request: true\r\n\r\n");
+  client_sendf(&c, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\none"
+                   "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\ntwo"
+                   "DELETE /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nskip"
+                   "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n"
+                   "GET /stream HTTP/1.1\r\nHost: a\r\nDatastar-Request: true\r\n\r\n");
   static const char *const bodies[] = {"one", "two", "this path does not have this method\n", "nothing"};
   for (int i = 0; i < 4; i++) {
     client_finish(&c, false);
@@ -130,8 +130,8 @@ static void pipelined_requests_are_answered_in_order(void **state) {
     client_next(&c);
   }
   assert_int_equal(client_status(&c), 200);
-  assert_true(witness_wait_opened(&s.witness, 1));
-  vestry_connection *connection = witness_connection(&s.witness, 0);
+  assert_true(recorder_wait_opened(&s.recorder, 1));
+  vestry_connection *connection = recorder_connection(&s.recorder, 0);
   server_patch(connection, "{\"a\":1}");
   vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
   client_read_all(&c); /* it ends the connection */
@@ -148,10 +148,10 @@ static void connection_closes_after_a_chunked_request(void **state) {
   for (size_t i = 0; i < sizeof trailers / sizeof *trailers; i++) {
     client c;
     client_connect(&c, s.port, false);
-    client_say(&c,
-               "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\ntw\r\n1\r\no\r\n0\r\n%s\r\n"
-               "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n",
-               trailers[i]);
+    client_sendf(&c,
+                 "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\ntw\r\n1\r\no\r\n0\r\n%s\r\n"
+                 "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n",
+                 trailers[i]);
     client_finish(&c, false);
     if (client_status(&c) == 200) assert_string_equal(c.body, "two");
     assert_string_equal(client_header(&c, "Connection"), "close");
@@ -167,7 +167,7 @@ static void aborted_stream_closes_its_connection(void **state) {
   server_start(&s, &(server_settings){.keep_alive = true});
   client c;
   vestry_connection *connection = server_open(&s, &c);
-  client_say(&c, "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n"); /* gets no answer */
+  client_sendf(&c, "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n"); /* gets no answer */
   vestry_connection_close(connection, VESTRY_CAUSE_EXPIRED);
   client_read_all(&c);
   assert_false(c.complete);
@@ -206,8 +206,8 @@ static void connection_close_of_the_client_is_honoured(void **state) {
   client_ask(&c, s.port, "GET", "/stream", "Datastar-Request: true\r\nConnection: close\r\n");
   assert_string_equal(client_header(&c, "Connection"), "close");
   assert_string_equal(client_header(&c, "Transfer-Encoding"), "chunked");
-  assert_true(witness_wait_opened(&s.witness, 1));
-  vestry_connection_close(witness_connection(&s.witness, 0), VESTRY_CAUSE_CLOSED);
+  assert_true(recorder_wait_opened(&s.recorder, 1));
+  vestry_connection_close(recorder_connection(&s.recorder, 0), VESTRY_CAUSE_CLOSED);
   client_read_all(&c);
   assert_true(c.complete);
   client_close(&c);
@@ -267,7 +267,7 @@ static void refused_client_may_finish_sending(void **state) {
   static char body[2 << 20];
   client c;
   client_connect(&c, s.port, true);
-  client_say(&c, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2097152\r\n\r\n");
+  client_sendf(&c, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2097152\r\n\r\n");
   client_send(&c, body, sizeof body);
   assert_false(c.unsent); /* a reset could discard the answer */
   assert_int_equal(client_status(&c), 413);
@@ -283,7 +283,7 @@ static void slow_body_gets_408(void **state) {
   server_start(&s, &(server_settings){.keep_alive = true, .timeout_ms = 500});
   client c;
   client_ask(&c, s.port, "POST", "/echo", "Content-Length: 10\r\n");
-  client_say(&c, "half");
+  client_sendf(&c, "half");
   assert_int_equal(client_status(&c), 408);
   assert_string_equal(client_header(&c, "Connection"), "close");
   client_read_all(&c);

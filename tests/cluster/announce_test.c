@@ -107,14 +107,14 @@ static void keys_arrive_although_the_broker_is_full(void **state) {
   narrow.refused = 0;
   a->ops.publish = publish_limited;
   for (uint64_t i = 1; i <= KEYS; i++) assert_int_equal(vsi_keys_come(&a->cluster->keys, i * 2, &is_first), VESTRY_OK);
-  vsi_cluster_tell_soon(a->cluster);
+  vsi_cluster_announce_soon(a->cluster);
   for (int i = 0; i < 40 && known(b) < KEYS; i++) {
     pass_limited(&n, 10);
     for (uint64_t k = 1; k <= 20; k++) { /* some are removed, others added */
       vsi_keys_leave(&a->cluster->keys, (uint64_t)(i * 20) * 2 + k * 2, 0, &is_first);
       assert_int_equal(vsi_keys_come(&a->cluster->keys, (KEYS + (uint64_t)i * 20 + k) * 2, &is_first), VESTRY_OK);
     }
-    vsi_cluster_tell_soon(a->cluster);
+    vsi_cluster_announce_soon(a->cluster);
   }
   pass_limited(&n, 400);
   assert_true(narrow.refused > 0);

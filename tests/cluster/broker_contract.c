@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "cluster/ear.h"
+#include "cluster/receiver.h"
 #include "support/patience.h"
 #include "support/test.h"
 #include "support/until.h"
@@ -14,26 +14,26 @@ enum { NODES = 3 };
 static struct scene {
   const contract_world *kind;
   void *world;
-  ear nodes[NODES];
+  receiver nodes[NODES];
 } the;
 
 /* Wait until the condition holds, and let the world settle on this thread meanwhile. */
 #define AWAIT(done) UNTIL((the.kind->settle(the.world), (done)))
 
-static vestry_broker_state state_of(ear *e) {
+static vestry_broker_state state_of(receiver *e) {
   return e->broker.ops->state(e->broker.broker);
 }
 
 static int begin(void **state) {
   (void)state;
   the.world = the.kind->begin();
-  for (int i = 0; i < NODES; i++) ear_init(&the.nodes[i], the.kind->join(the.world));
+  for (int i = 0; i < NODES; i++) receiver_init(&the.nodes[i], the.kind->join(the.world));
   return 0;
 }
 
 static int end(void **state) {
   (void)state;
-  for (int i = 0; i < NODES; i++) ear_finish(&the.nodes[i]);
+  for (int i = 0; i < NODES; i++) receiver_finish(&the.nodes[i]);
   the.kind->end(the.world);
   return 0;
 }
@@ -41,19 +41,19 @@ static int end(void **state) {
 /* Start each node with its subjects, and the fence. */
 static void start_all(void) {
   for (int i = 0; i < NODES; i++) {
-    ear_hears(&the.nodes[i], "fence");
-    ear_start(&the.nodes[i]);
+    receiver_subscribe(&the.nodes[i], "fence");
+    receiver_start(&the.nodes[i]);
   }
-  for (int i = 0; i < NODES; i++) AWAIT(ear_states(&the.nodes[i], VESTRY_BROKER_UP) == 1);
+  for (int i = 0; i < NODES; i++) AWAIT(receiver_states(&the.nodes[i], VESTRY_BROKER_UP) == 1);
 }
 
 /* Wait until all messages published before have arrived. */
 static void fence(void) {
   size_t before[NODES];
   for (int i = 0; i < NODES; i++) {
-    for (int j = 0; j < NODES; j++) before[j] = ear_messages(&the.nodes[j], "fence");
-    assert_int_equal(ear_publish(&the.nodes[i], "fence", "all"), VESTRY_OK);
-    for (int j = 0; j < NODES; j++) AWAIT(ear_messages(&the.nodes[j], "fence") > before[j]);
+    for (int j = 0; j < NODES; j++) before[j] = receiver_messages(&the.nodes[j], "fence");
+    assert_int_equal(receiver_publish(&the.nodes[i], "fence", "all"), VESTRY_OK);
+    for (int j = 0; j < NODES; j++) AWAIT(receiver_messages(&the.nodes[j], "fence") > before[j]);
   }
 }
 
@@ -62,52 +62,52 @@ static void fence(void) {
 /* capability: G1 */
 static void message_reaches_all_subscribers_and_its_sender(void **state) {
   (void)state;
-  for (int i = 0; i < NODES; i++) ear_hears(&the.nodes[i], "news.1");
+  for (int i = 0; i < NODES; i++) receiver_subscribe(&the.nodes[i], "news.1");
   start_all();
   static const char bytes[] = "a\0b\r\nPUB c 1\r\n\xff";
-  assert_int_equal(ear_publish_bytes(&the.nodes[1], "news.1", bytes, sizeof bytes), VESTRY_OK);
-  assert_int_equal(ear_publish_bytes(&the.nodes[1], "news.1", NULL, 0), VESTRY_OK);
+  assert_int_equal(receiver_publish_bytes(&the.nodes[1], "news.1", bytes, sizeof bytes), VESTRY_OK);
+  assert_int_equal(receiver_publish_bytes(&the.nodes[1], "news.1", NULL, 0), VESTRY_OK);
   for (int i = 0; i < NODES; i++) {
-    AWAIT(ear_messages(&the.nodes[i], "news.1") == 2);
-    heard first = ear_nth(&the.nodes[i], "news.1", 0);
+    AWAIT(receiver_messages(&the.nodes[i], "news.1") == 2);
+    received first = receiver_nth(&the.nodes[i], "news.1", 0);
     assert_int_equal(first.len, sizeof bytes);
     assert_memory_equal(first.data, bytes, sizeof bytes);
-    assert_int_equal(ear_nth(&the.nodes[i], "news.1", 1).len, 0);
+    assert_int_equal(receiver_nth(&the.nodes[i], "news.1", 1).len, 0);
   }
 }
 
 static void message_reaches_only_its_exact_subject(void **state) {
   (void)state;
-  ear_hears(&the.nodes[0], "a");
-  ear_hears(&the.nodes[1], "a.b");
+  receiver_subscribe(&the.nodes[0], "a");
+  receiver_subscribe(&the.nodes[1], "a.b");
   start_all();
-  assert_int_equal(ear_publish(&the.nodes[2], "a", "1"), VESTRY_OK);
-  assert_int_equal(ear_publish(&the.nodes[2], "a.b.c", "2"), VESTRY_OK);
+  assert_int_equal(receiver_publish(&the.nodes[2], "a", "1"), VESTRY_OK);
+  assert_int_equal(receiver_publish(&the.nodes[2], "a.b.c", "2"), VESTRY_OK);
   fence();
-  assert_int_equal(ear_messages(&the.nodes[0], "a"), 1);
-  assert_int_equal(ear_messages(&the.nodes[1], "a") + ear_messages(&the.nodes[1], "a.b"), 0);
-  assert_int_equal(ear_messages(&the.nodes[2], "a"), 0);
+  assert_int_equal(receiver_messages(&the.nodes[0], "a"), 1);
+  assert_int_equal(receiver_messages(&the.nodes[1], "a") + receiver_messages(&the.nodes[1], "a.b"), 0);
+  assert_int_equal(receiver_messages(&the.nodes[2], "a"), 0);
 }
 
 static void subject_is_subscribed_once(void **state) {
   (void)state;
-  ear *e = &the.nodes[0];
-  ear_hears(e, "twice");
-  ear_hears(e, "other");
-  ear_hears(e, "twice");
-  assert_int_equal(ear_try_start(e), VESTRY_INVALID);
+  receiver *e = &the.nodes[0];
+  receiver_subscribe(e, "twice");
+  receiver_subscribe(e, "other");
+  receiver_subscribe(e, "twice");
+  assert_int_equal(receiver_try_start(e), VESTRY_INVALID);
   e->subjects_count--;
   start_all();
-  assert_int_equal(ear_publish(&the.nodes[1], "twice", "1"), VESTRY_OK);
+  assert_int_equal(receiver_publish(&the.nodes[1], "twice", "1"), VESTRY_OK);
   fence();
-  assert_int_equal(ear_messages(e, "twice"), 1);
+  assert_int_equal(receiver_messages(e, "twice"), 1);
 }
 
 /* All messages published before a flush are sent by it, in order, without another flush. */
 static void one_flush_sends_all_queued_messages(void **state) {
   (void)state;
   enum { COUNT = 300 };
-  ear_hears(&the.nodes[1], "many");
+  receiver_subscribe(&the.nodes[1], "many");
   start_all();
   const vestry_broker *from = &the.nodes[0].broker;
   for (int at_once = 0; at_once < 2; at_once++) {
@@ -117,31 +117,31 @@ static void one_flush_sends_all_queued_messages(void **state) {
       assert_int_equal(from->ops->publish(from->broker, "many", text, (size_t)len), VESTRY_OK);
     }
     from->ops->flush(from->broker, at_once);
-    AWAIT(ear_messages(&the.nodes[1], "many") == (size_t)(at_once + 1) * COUNT);
+    AWAIT(receiver_messages(&the.nodes[1], "many") == (size_t)(at_once + 1) * COUNT);
   }
   from->ops->flush(from->broker, true); /* no effect */
-  for (int i = 0; i < 2 * COUNT; i++) assert_int_equal(atoi(ear_nth(&the.nodes[1], "many", (size_t)i).data), i);
+  for (int i = 0; i < 2 * COUNT; i++) assert_int_equal(atoi(receiver_nth(&the.nodes[1], "many", (size_t)i).data), i);
 }
 
 /* capability: G1 */
 static void messages_of_one_sender_to_one_subject_are_in_order(void **state) {
   (void)state;
   enum { COUNT = 400 };
-  ear_hears(&the.nodes[2], "even");
-  ear_hears(&the.nodes[2], "odd");
+  receiver_subscribe(&the.nodes[2], "even");
+  receiver_subscribe(&the.nodes[2], "odd");
   start_all();
   for (int i = 0; i < COUNT; i++)
     for (int sender = 0; sender < 2; sender++) {
       char text[32];
       snprintf(text, sizeof text, "%d %d", sender, i);
-      assert_int_equal(ear_publish(&the.nodes[sender], i % 2 ? "odd" : "even", text), VESTRY_OK);
+      assert_int_equal(receiver_publish(&the.nodes[sender], i % 2 ? "odd" : "even", text), VESTRY_OK);
     }
-  AWAIT(ear_messages(&the.nodes[2], "even") == COUNT && ear_messages(&the.nodes[2], "odd") == COUNT);
+  AWAIT(receiver_messages(&the.nodes[2], "even") == COUNT && receiver_messages(&the.nodes[2], "odd") == COUNT);
   for (int odd = 0; odd < 2; odd++) {
     int next[2] = {odd, odd};
     for (size_t i = 0; i < COUNT; i++) {
       int sender, number;
-      heard what = ear_nth(&the.nodes[2], odd ? "odd" : "even", i);
+      received what = receiver_nth(&the.nodes[2], odd ? "odd" : "even", i);
       assert_int_equal(sscanf(what.data, "%d %d", &sender, &number), 2);
       assert_int_equal(number, next[sender]);
       next[sender] += 2;
@@ -151,22 +151,22 @@ static void messages_of_one_sender_to_one_subject_are_in_order(void **state) {
 
 static void message_over_max_payload_is_too_large(void **state) {
   (void)state;
-  ear *e = &the.nodes[0];
-  ear_hears(e, "large");
+  receiver *e = &the.nodes[0];
+  receiver_subscribe(e, "large");
   start_all();
   size_t max = e->broker.ops->max_payload(e->broker.broker);
   assert_true(max >= 1024);
   unsigned char *data = malloc(max + 1);
   for (size_t i = 0; i <= max; i++) data[i] = (unsigned char)(i * 7 + i / 251);
-  assert_int_equal(ear_publish_bytes(e, "large", data, max + 1), VESTRY_TOO_LARGE);
-  assert_int_equal(ear_publish_bytes(e, "large", data, max), VESTRY_OK);
-  AWAIT(ear_messages(e, "large") == 1);
-  heard what = ear_nth(e, "large", 0);
+  assert_int_equal(receiver_publish_bytes(e, "large", data, max + 1), VESTRY_TOO_LARGE);
+  assert_int_equal(receiver_publish_bytes(e, "large", data, max), VESTRY_OK);
+  AWAIT(receiver_messages(e, "large") == 1);
+  received what = receiver_nth(e, "large", 0);
   assert_int_equal(what.len, max);
   assert_memory_equal(what.data, data, max);
   free(data);
   fence();
-  assert_int_equal(ear_states(e, VESTRY_BROKER_DOWN), 0);
+  assert_int_equal(receiver_states(e, VESTRY_BROKER_DOWN), 0);
 }
 
 static const char longest[] = "0123456789abcdefghijklmnopqrstuvwxyz.123456789abcdefghijklmnopqr";
@@ -188,7 +188,7 @@ static void invalid_subject_is_refused(void **state) {
       "a 1\r\nhi", "PUB a 0\r\n\r",
       "a\x7f",     "a/b",
   };
-  ear *e = &the.nodes[0];
+  receiver *e = &the.nodes[0];
   assert_int_equal(sizeof longest - 1, VESTRY_SUBJECT_MAX_BYTES);
   char longer[sizeof longest + 1];
   snprintf(longer, sizeof longer, "%sx", longest);
@@ -199,8 +199,8 @@ static void invalid_subject_is_refused(void **state) {
   assert_int_equal(e->broker.ops->start(e->broker.broker, (const char *const[]){longer}, 1, &e->events),
                    VESTRY_INVALID);
   assert_int_equal(e->broker.ops->start(e->broker.broker, NULL, 1, &e->events), VESTRY_INVALID);
-  ear_hears(e, "evil");
-  ear_hears(e, longest);
+  receiver_subscribe(e, "evil");
+  receiver_subscribe(e, longest);
   start_all();
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     assert_int_equal(e->broker.ops->publish(e->broker.broker, bad[i], "x", 1), VESTRY_INVALID);
@@ -208,12 +208,12 @@ static void invalid_subject_is_refused(void **state) {
     if (e->broker.ops->reserve)
       assert_int_equal(e->broker.ops->reserve(e->broker.broker, bad[i], 0, "x", 1, &revision), VESTRY_INVALID);
   }
-  assert_int_equal(ear_publish(e, longer, "x"), VESTRY_INVALID);
-  assert_int_equal(ear_publish(e, longest, "x"), VESTRY_OK);
-  AWAIT(ear_messages(e, longest) == 1);
+  assert_int_equal(receiver_publish(e, longer, "x"), VESTRY_INVALID);
+  assert_int_equal(receiver_publish(e, longest, "x"), VESTRY_OK);
+  AWAIT(receiver_messages(e, longest) == 1);
   fence();
-  assert_int_equal(ear_messages(e, "evil"), 0);
-  assert_int_equal(ear_states(e, VESTRY_BROKER_DOWN), 0);
+  assert_int_equal(receiver_messages(e, "evil"), 0);
+  assert_int_equal(receiver_states(e, VESTRY_BROKER_DOWN), 0);
 }
 
 /* --------------------------------------------------------------------------------------------- many threads ------- */
@@ -226,7 +226,7 @@ static void *publish_each(void *ctx) {
     char subject[16], text[16];
     snprintf(subject, sizeof subject, "t.%d", self);
     snprintf(text, sizeof text, "%d", i);
-    if (ear_publish(&the.nodes[0], subject, text) != VESTRY_OK) return ctx ? ctx : &the;
+    if (receiver_publish(&the.nodes[0], subject, text) != VESTRY_OK) return ctx ? ctx : &the;
   }
   return NULL;
 }
@@ -237,7 +237,7 @@ static void concurrent_publishers_lose_no_message(void **state) {
   char subject[16];
   for (int i = 0; i < THREADS; i++) {
     snprintf(subject, sizeof subject, "t.%d", i);
-    ear_hears(&the.nodes[1], subject);
+    receiver_subscribe(&the.nodes[1], subject);
   }
   start_all();
   pthread_t threads[THREADS];
@@ -248,15 +248,15 @@ static void concurrent_publishers_lose_no_message(void **state) {
     pthread_join(threads[i], &failed);
     assert_null(failed);
   }
-  AWAIT(ear_messages(&the.nodes[1], NULL) >= THREADS * EACH);
+  AWAIT(receiver_messages(&the.nodes[1], NULL) >= THREADS * EACH);
   for (int i = 0; i < THREADS; i++) {
     snprintf(subject, sizeof subject, "t.%d", i);
-    AWAIT(ear_messages(&the.nodes[1], subject) == EACH);
-    for (int n = 0; n < EACH; n++) assert_int_equal(atoi(ear_nth(&the.nodes[1], subject, (size_t)n).data), n);
+    AWAIT(receiver_messages(&the.nodes[1], subject) == EACH);
+    for (int n = 0; n < EACH; n++) assert_int_equal(atoi(receiver_nth(&the.nodes[1], subject, (size_t)n).data), n);
   }
 }
 
-static void pass_on(ear *self, const heard *what) {
+static void pass_on(receiver *self, const received *what) {
   char next[16];
   if (what->is_state || strncmp(what->subject, "hop.", 4) != 0) return;
   int number = atoi(what->data);
@@ -264,7 +264,7 @@ static void pass_on(ear *self, const heard *what) {
   snprintf(next, sizeof next, "hop.%d", number + 1);
   char text[16];
   snprintf(text, sizeof text, "%d", number + 1);
-  if (ear_publish(self, next, text) || state_of(self) != VESTRY_BROKER_UP ||
+  if (receiver_publish(self, next, text) || state_of(self) != VESTRY_BROKER_UP ||
       !self->broker.ops->max_payload(self->broker.broker))
     atomic_fetch_add(&self->faults, 1);
 }
@@ -275,38 +275,38 @@ static void event_functions_may_publish(void **state) {
   for (int i = 1; i <= 20; i++) {
     char subject[16];
     snprintf(subject, sizeof subject, "hop.%d", i);
-    ear_hears(&the.nodes[0], subject);
+    receiver_subscribe(&the.nodes[0], subject);
   }
   start_all();
-  assert_int_equal(ear_publish(&the.nodes[0], "hop.1", "1"), VESTRY_OK);
-  AWAIT(ear_messages(&the.nodes[0], "hop.20") == 1);
+  assert_int_equal(receiver_publish(&the.nodes[0], "hop.1", "1"), VESTRY_OK);
+  AWAIT(receiver_messages(&the.nodes[0], "hop.20") == 1);
 }
 
 static _Atomic(bool) storm_ends;
 
 static void *storm(void *ctx) {
-  ear *e = ctx;
+  receiver *e = ctx;
   for (int i = 1; !atomic_load(&storm_ends); i++)
-    if (ear_publish(e, "storm", "x") == VESTRY_FULL || i % 64 == 0) ear_wait(e);
+    if (receiver_publish(e, "storm", "x") == VESTRY_FULL || i % 64 == 0) receiver_wait(e);
   return NULL;
 }
 
 /* capability: G1 */
 static void no_event_comes_after_the_stop(void **state) {
   (void)state;
-  ear *e = &the.nodes[0];
-  ear_hears(e, "storm");
+  receiver *e = &the.nodes[0];
+  receiver_subscribe(e, "storm");
   start_all();
   atomic_store(&storm_ends, false);
   pthread_t threads[2];
   for (int i = 0; i < 2; i++) assert_int_equal(pthread_create(&threads[i], NULL, storm, &the.nodes[i]), 0);
-  AWAIT(ear_messages(e, "storm") > 20);
+  AWAIT(receiver_messages(e, "storm") > 20);
   e->broker.ops->stop(e->broker.broker);
   atomic_store(&e->over, true);
   e->broker.ops->stop(e->broker.broker);
   assert_int_equal(state_of(e), VESTRY_BROKER_DOWN);
-  assert_int_equal(ear_publish(e, "storm", "x"), VESTRY_IO);
-  assert_int_equal(ear_try_start(e), VESTRY_INVALID);
+  assert_int_equal(receiver_publish(e, "storm", "x"), VESTRY_IO);
+  assert_int_equal(receiver_try_start(e), VESTRY_INVALID);
   the.kind->settle(the.world);
   atomic_store(&storm_ends, true);
   for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
@@ -315,33 +315,33 @@ static void no_event_comes_after_the_stop(void **state) {
 /* capability: G1 */
 static void message_published_before_the_stop_arrives(void **state) {
   (void)state;
-  ear_hears(&the.nodes[1], "last");
+  receiver_subscribe(&the.nodes[1], "last");
   start_all();
-  for (int i = 0; i < 200; i++) assert_int_equal(ear_publish(&the.nodes[0], "last", "words"), VESTRY_OK);
+  for (int i = 0; i < 200; i++) assert_int_equal(receiver_publish(&the.nodes[0], "last", "words"), VESTRY_OK);
   the.nodes[0].broker.ops->stop(the.nodes[0].broker.broker);
   atomic_store(&the.nodes[0].over, true);
-  AWAIT(ear_messages(&the.nodes[1], "last") == 200);
+  AWAIT(receiver_messages(&the.nodes[1], "last") == 200);
 }
 
 /* ---------------------------------------------------------------------------------------------- up and down ------- */
 
 static void broker_is_down_until_it_is_started(void **state) {
   (void)state;
-  ear *e = &the.nodes[0];
+  receiver *e = &the.nodes[0];
   assert_int_equal(state_of(e), VESTRY_BROKER_DOWN);
-  assert_int_equal(ear_publish(e, "early", "x"), VESTRY_IO);
-  ear_hears(e, "early");
+  assert_int_equal(receiver_publish(e, "early", "x"), VESTRY_IO);
+  receiver_subscribe(e, "early");
   struct {
     vestry_broker_events known;
     void *more;
   } longer = {.known = {.size = sizeof longer}, .more = e};
   assert_int_equal(e->broker.ops->start(e->broker.broker, NULL, 0, (vestry_broker_events *)&longer), VESTRY_INVALID);
   start_all();
-  assert_int_equal(ear_try_start(e), VESTRY_INVALID);
+  assert_int_equal(receiver_try_start(e), VESTRY_INVALID);
   assert_int_equal(state_of(e), VESTRY_BROKER_UP);
-  assert_int_equal(ear_publish(e, "early", "bird"), VESTRY_OK);
-  AWAIT(ear_messages(e, "early") == 1);
-  assert_string_equal(ear_nth(e, "early", 0).data, "bird");
+  assert_int_equal(receiver_publish(e, "early", "bird"), VESTRY_OK);
+  AWAIT(receiver_messages(e, "early") == 1);
+  assert_string_equal(receiver_nth(e, "early", 0).data, "bird");
 }
 
 /* capability: G1 */
@@ -349,55 +349,55 @@ static void reconnected_broker_has_all_subscriptions(void **state) {
   (void)state;
   enum { SUBJECTS = 300 };
   char subject[32];
-  ear *e = &the.nodes[0];
+  receiver *e = &the.nodes[0];
   for (int i = 0; i < SUBJECTS; i++) {
     snprintf(subject, sizeof subject, "s.%d", i);
-    ear_hears(e, subject);
+    receiver_subscribe(e, subject);
   }
   start_all();
   the.kind->bring_down(the.world);
-  for (int i = 0; i < NODES; i++) AWAIT(ear_states(&the.nodes[i], VESTRY_BROKER_DOWN) == 1);
+  for (int i = 0; i < NODES; i++) AWAIT(receiver_states(&the.nodes[i], VESTRY_BROKER_DOWN) == 1);
   assert_int_equal(state_of(e), VESTRY_BROKER_DOWN);
-  assert_int_equal(ear_publish(e, "s.1", "held back?"), VESTRY_IO); /* no message is held back */
-  assert_int_equal(ear_publish(&the.nodes[1], "s.1", "held back?"), VESTRY_IO);
-  for (int i = 0; i < NODES; i++) ear_forget(&the.nodes[i]);
+  assert_int_equal(receiver_publish(e, "s.1", "held back?"), VESTRY_IO); /* no message is held back */
+  assert_int_equal(receiver_publish(&the.nodes[1], "s.1", "held back?"), VESTRY_IO);
+  for (int i = 0; i < NODES; i++) receiver_clear(&the.nodes[i]);
   the.kind->bring_up(the.world);
-  for (int i = NODES; i-- > 0;) AWAIT(ear_states(&the.nodes[i], VESTRY_BROKER_UP) == 1);
+  for (int i = NODES; i-- > 0;) AWAIT(receiver_states(&the.nodes[i], VESTRY_BROKER_UP) == 1);
   /* At once, from another node: the subscriptions exist. */
   for (int i = 0; i < SUBJECTS; i++) {
     snprintf(subject, sizeof subject, "s.%d", i);
-    assert_int_equal(ear_publish(&the.nodes[1], subject, "back"), VESTRY_OK);
+    assert_int_equal(receiver_publish(&the.nodes[1], subject, "back"), VESTRY_OK);
   }
   fence();
   for (int i = 0; i < SUBJECTS; i++) {
     snprintf(subject, sizeof subject, "s.%d", i);
-    assert_int_equal(ear_messages(e, subject), 1);
-    assert_string_equal(ear_nth(e, subject, 0).data, "back");
+    assert_int_equal(receiver_messages(e, subject), 1);
+    assert_string_equal(receiver_nth(e, subject, 0).data, "back");
   }
-  assert_int_equal(ear_states(e, VESTRY_BROKER_UP), 1);
-  assert_int_equal(ear_states(e, VESTRY_BROKER_DOWN), 0);
+  assert_int_equal(receiver_states(e, VESTRY_BROKER_UP), 1);
+  assert_int_equal(receiver_states(e, VESTRY_BROKER_DOWN), 0);
 }
 
 /* capability: G1 */
 static void broker_may_start_without_its_network(void **state) {
   (void)state;
   the.kind->bring_down(the.world);
-  ear *e = &the.nodes[0];
-  ear_hears(e, "patience");
-  for (int i = 0; i < NODES; i++) ear_start(&the.nodes[i]);
+  receiver *e = &the.nodes[0];
+  receiver_subscribe(e, "patience");
+  for (int i = 0; i < NODES; i++) receiver_start(&the.nodes[i]);
   the.kind->settle(the.world);
   assert_int_equal(state_of(e), VESTRY_BROKER_DOWN);
-  assert_int_equal(ear_publish(e, "patience", "x"), VESTRY_IO);
+  assert_int_equal(receiver_publish(e, "patience", "x"), VESTRY_IO);
   the.kind->bring_up(the.world);
-  for (int i = 0; i < NODES; i++) AWAIT(ear_states(&the.nodes[i], VESTRY_BROKER_UP) == 1);
-  assert_int_equal(ear_states(e, VESTRY_BROKER_DOWN), 0);
-  assert_int_equal(ear_publish(&the.nodes[1], "patience", "x"), VESTRY_OK);
-  AWAIT(ear_messages(e, "patience") == 1);
+  for (int i = 0; i < NODES; i++) AWAIT(receiver_states(&the.nodes[i], VESTRY_BROKER_UP) == 1);
+  assert_int_equal(receiver_states(e, VESTRY_BROKER_DOWN), 0);
+  assert_int_equal(receiver_publish(&the.nodes[1], "patience", "x"), VESTRY_OK);
+  AWAIT(receiver_messages(e, "patience") == 1);
 }
 
 /* --------------------------------------------------------------------------------------------- reservations ------- */
 
-static vestry_err reserve(ear *e, const char *name, uint64_t expected, uint64_t *ret_revision) {
+static vestry_err reserve(receiver *e, const char *name, uint64_t expected, uint64_t *ret_revision) {
   return e->broker.ops->reserve(e->broker.broker, name, expected, "me", 2, ret_revision);
 }
 

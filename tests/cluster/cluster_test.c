@@ -21,7 +21,7 @@ static void nodes_find_each_other(void **state) {
     assert_int_equal(stats.unsynced_count, 0);
     for (size_t k = 0; k < 3; k++) {
       assert_int_equal(vestry_cluster_member(n.all[i].cluster, n.all[k].name), VESTRY_MEMBER_ALIVE);
-      assert_int_equal(n.all[i].told[k], i == k ? VESTRY_MEMBER_NONE : VESTRY_MEMBER_ALIVE);
+      assert_int_equal(n.all[i].reported[k], i == k ? VESTRY_MEMBER_NONE : VESTRY_MEMBER_ALIVE);
     }
     assert_int_equal(vestry_cluster_member(n.all[i].cluster, "z"), VESTRY_MEMBER_NONE);
     assert_int_equal(n.all[i].lost, 0);
@@ -49,7 +49,7 @@ static void g7_dead_node_is_detected_within_stated_times(void **state) {
   assert_int_equal(vestry_cluster_member(a->cluster, "b"), VESTRY_MEMBER_SUSPECT);
   nodes_pass_ms(&n, 2000);
   assert_int_equal(vestry_cluster_member(a->cluster, "b"), VESTRY_MEMBER_DEAD);
-  assert_int_equal(a->told[1], VESTRY_MEMBER_DEAD);
+  assert_int_equal(a->reported[1], VESTRY_MEMBER_DEAD);
   assert_true(a->gaps > gaps); /* its last messages may be lost */
   assert_int_equal(node_stats(a).others_keys_count, 0);
   /* A goodbye is effective at once, and no message is lost. */
@@ -64,7 +64,7 @@ static void g7_dead_node_is_detected_within_stated_times(void **state) {
   assert_int_equal(vestry_cluster_member(a->cluster, "b"), VESTRY_MEMBER_ALIVE);
   node_open(b, "x", VESTRY_KEEP_REPLACE);
   nodes_pass_ms(&n, 10);
-  assert_int_equal(node_tell(a, "x", "again", NULL), VESTRY_OK);
+  assert_int_equal(node_dispatch(a, "x", "again", NULL), VESTRY_OK);
   nodes_end(&n);
 }
 
@@ -76,12 +76,12 @@ static void second_node_of_one_name_is_refused(void **state) {
   node *late = node_start(&n, 2, "b", NULL);
   nodes_pass_ms(&n, 2500);
   assert_int_equal(vestry_cluster_member(late->cluster, "b"), VESTRY_MEMBER_REFUSED);
-  assert_int_equal(late->told[1], VESTRY_MEMBER_REFUSED);
+  assert_int_equal(late->reported[1], VESTRY_MEMBER_REFUSED);
   assert_non_null(strstr(n.th.last_log, "was refused, because another node has its name"));
   assert_int_equal(vestry_cluster_member(n.all[1].cluster, "b"), VESTRY_MEMBER_ALIVE);
   node_open(&n.all[1], "x", VESTRY_KEEP_REPLACE);
   nodes_pass_ms(&n, 600);
-  assert_int_equal(node_tell(&n.all[0], "x", "to the first", NULL), VESTRY_OK);
+  assert_int_equal(node_dispatch(&n.all[0], "x", "to the first", NULL), VESTRY_OK);
   nodes_end(&n);
 }
 
@@ -98,14 +98,14 @@ static void g2_dispatch_reaches_a_key_on_any_node(void **state) {
   vestry_memory_exchange *there = node_open(b, "there", VESTRY_KEEP_REPLACE);
   nodes_pass_ms(&n, 10);
   vestry_cluster_stats before = node_stats(a);
-  assert_int_equal(node_tell(a, "here", "one", &count), VESTRY_OK);
+  assert_int_equal(node_dispatch(a, "here", "one", &count), VESTRY_OK);
   assert_int_equal(count, 1);
   assert_int_equal(node_stats(a).sent_count, before.sent_count); /* a stream found here causes no message */
-  assert_int_equal(node_tell(a, "there", "two", &count), VESTRY_OK);
+  assert_int_equal(node_dispatch(a, "there", "two", &count), VESTRY_OK);
   assert_int_equal(count, 1);
   /* only the node that holds the key receives a request */
   assert_int_equal(node_stats(a).sent_count, before.sent_count + 1);
-  assert_int_equal(node_tell(a, "nowhere", "three", &count), VESTRY_NOT_FOUND);
+  assert_int_equal(node_dispatch(a, "nowhere", "three", &count), VESTRY_NOT_FOUND);
   assert_int_equal(count, 0);
   assert_int_equal(node_stats(a).sent_count, before.sent_count + 3); /* all other nodes receive a request */
   assert_int_equal(count_in(here, "one"), 1);
@@ -132,7 +132,7 @@ static void dispatch_reaches_all_streams_of_a_key(void **state) {
       VESTRY_OK);
   assert_int_equal(holders, 3);
   for (size_t i = 0; i < 3; i++) {
-    assert_int_equal(node_tell(&n.all[i], "all", "everybody", &count), VESTRY_OK);
+    assert_int_equal(node_dispatch(&n.all[i], "all", "everybody", &count), VESTRY_OK);
     assert_int_equal(count, 4);
   }
   for (size_t i = 0; i < 4; i++) assert_int_equal(count_in(streams[i], "everybody"), 3);
@@ -149,7 +149,7 @@ static void dispatch_finds_a_key_that_was_not_announced(void **state) {
   nodes_pass_ms(&n, 10);
   node_close(b, old);
   vestry_memory_exchange *new = node_open(c, "x", VESTRY_KEEP_REPLACE);
-  assert_int_equal(node_tell(a, "x", "moved", NULL), VESTRY_OK); /* neither change was announced yet */
+  assert_int_equal(node_dispatch(a, "x", "moved", NULL), VESTRY_OK); /* neither change was announced yet */
   assert_int_equal(count_in(new, "moved"), 1);
   nodes_end(&n);
 }
@@ -182,7 +182,7 @@ static void dispatch_reports_its_result_or_timeout(void **state) {
   assert_int_equal(is.times, 1);
   assert_int_equal(is.error, VESTRY_TIMEOUT);
   /* Wait, although no other thread advances the clock. */
-  assert_int_equal(node_tell(a, "x", "unheard", NULL), VESTRY_TIMEOUT);
+  assert_int_equal(node_dispatch(a, "x", "unheard", NULL), VESTRY_TIMEOUT);
   /* The request cannot be sent. */
   nodes_divide(&n, "-aa");
   node_ask(a, "x", hello, &is);
@@ -279,13 +279,13 @@ static void g4_one_stream_remains_after_a_partition(void **state) {
   nodes_pass_ms(&n, 100);
   assert_false(vestry_memory_look(first).ended);
   assert_false(vestry_memory_look(second).ended);
-  assert_int_equal(node_tell(&n.all[1], "x", "its side", NULL), VESTRY_OK); /* both partitions serve */
+  assert_int_equal(node_dispatch(&n.all[1], "x", "its side", NULL), VESTRY_OK); /* both partitions serve */
   nodes_divide(&n, NULL);
   nodes_pass_ms(&n, 2000);
   assert_true(vestry_memory_look(first).ended != vestry_memory_look(second).ended);
   for (size_t i = 0; i < 3; i++) assert_int_equal(node_stats(&n.all[i]).unsynced_count, 0);
   uint32_t count = 0;
-  assert_int_equal(node_tell(&n.all[1], "x", "whole", &count), VESTRY_OK);
+  assert_int_equal(node_dispatch(&n.all[1], "x", "whole", &count), VESTRY_OK);
   assert_int_equal(count, 1);
   nodes_end(&n);
 }
@@ -312,7 +312,7 @@ static void g3_event_is_sent_to_nodes_with_members(void **state) {
     assert_int_equal(count_in(all[i], "from c"), 1);
   }
   /* Keys and channels are separate: streams under a key are not members, and members are not under a key. */
-  assert_int_equal(node_tell(a, "x", "no", NULL), VESTRY_NOT_FOUND);
+  assert_int_equal(node_dispatch(a, "x", "no", NULL), VESTRY_NOT_FOUND);
   nodes_end(&n);
 }
 
@@ -551,11 +551,11 @@ static void draining_node_is_announced_at_once(void **state) {
   nodes_pass_ms(&n, 1);
   assert_int_equal(vestry_cluster_member(a->cluster, "b"), VESTRY_MEMBER_DRAINING);
   assert_int_equal(vestry_cluster_member(b->cluster, "b"), VESTRY_MEMBER_DRAINING);
-  assert_int_equal(a->told[1], VESTRY_MEMBER_DRAINING);
-  assert_int_equal(b->told[0], VESTRY_MEMBER_ALIVE);
+  assert_int_equal(a->reported[1], VESTRY_MEMBER_DRAINING);
+  assert_int_equal(b->reported[0], VESTRY_MEMBER_ALIVE);
   /* Its streams are still reached. */
   uint32_t count;
-  assert_int_equal(node_tell(a, "x", "still", &count), VESTRY_OK);
+  assert_int_equal(node_dispatch(a, "x", "still", &count), VESTRY_OK);
   assert_int_equal(count, 1);
   assert_int_equal(count_in(stream, "still"), 1);
   assert_int_equal(vestry_memory_look(node_open(b, "y", VESTRY_KEEP_MANY)).status, 503);
@@ -573,10 +573,10 @@ static void draining_node_is_announced_at_once(void **state) {
   assert_int_equal(vestry_cluster_member(a->cluster, "b"), VESTRY_MEMBER_DRAINING);
   nodes_pass_ms(&n, 10000);
   assert_true(vestry_memory_look(stream).ended);
-  assert_int_equal(node_tell(a, "x", "none", NULL), VESTRY_NOT_FOUND);
+  assert_int_equal(node_dispatch(a, "x", "none", NULL), VESTRY_NOT_FOUND);
   node_stop(b);
   nodes_pass_ms(&n, 1);
-  assert_int_equal(a->told[1], VESTRY_MEMBER_LEFT);
+  assert_int_equal(a->reported[1], VESTRY_MEMBER_LEFT);
   /* After a restart it is no longer draining. */
   node_start(&n, 1, "b", NULL);
   nodes_pass_ms(&n, 600);

@@ -66,7 +66,7 @@ static void replayed_hello_ejects_no_node(void **state) {
     nodes_pass_ms(&n, 500);
     assert_int_equal(vestry_cluster_member(b->cluster, "b"), VESTRY_MEMBER_ALIVE);
     assert_int_equal(vestry_cluster_member(a->cluster, "b"), VESTRY_MEMBER_ALIVE);
-    assert_int_equal(node_tell(a, "x", "after", &count), VESTRY_OK);
+    assert_int_equal(node_dispatch(a, "x", "after", &count), VESTRY_OK);
   }
   e.broker.ops->destroy(e.broker.broker);
   nodes_end(&n);
@@ -97,7 +97,7 @@ static void replayed_first_hello_takes_no_name(void **state) {
   for (int i = 0; i < 20; i++) {
     replay(&e, young, young_len);
     nodes_pass_ms(&n, 500);
-    assert_int_equal(node_tell(a, "x", "here", &count), VESTRY_OK);
+    assert_int_equal(node_dispatch(a, "x", "here", &count), VESTRY_OK);
     assert_int_equal(count, 1);
   }
   /* The node dies, and no node waits for it, whatever is replayed. */
@@ -107,7 +107,7 @@ static void replayed_first_hello_takes_no_name(void **state) {
     replay(&e, i % 2 ? young : e.last, i % 2 ? young_len : e.last_len);
     nodes_pass_ms(&n, 100);
     assert_int_equal(vestry_cluster_member(a->cluster, "b"), VESTRY_MEMBER_DEAD);
-    assert_int_equal(node_tell(a, "nowhere", "here", &count), VESTRY_NOT_FOUND);
+    assert_int_equal(node_dispatch(a, "nowhere", "here", &count), VESTRY_NOT_FOUND);
   }
   e.broker.ops->destroy(e.broker.broker);
   nodes_end(&n);
@@ -162,7 +162,7 @@ static void refused_node_does_not_hide_keys_of_the_first(void **state) {
   node_start(&n, 2, "b", NULL);
   uint32_t count;
   for (int i = 0; i < 200; i++) {
-    assert_int_equal(node_tell(a, "x", "first", &count), VESTRY_OK);
+    assert_int_equal(node_dispatch(a, "x", "first", &count), VESTRY_OK);
     assert_int_equal(count, 1);
     nodes_pass_ms(&n, 10);
   }
@@ -201,7 +201,7 @@ static void restarted_node_is_a_member_within_a_second(void **state) {
     nodes_pass_ms(&n, 1000);
     uint32_t count;
     assert_int_equal(vestry_cluster_member(n.all[0].cluster, "b"), VESTRY_MEMBER_ALIVE);
-    assert_int_equal(node_tell(&n.all[0], "x", "again", &count), VESTRY_OK);
+    assert_int_equal(node_dispatch(&n.all[0], "x", "again", &count), VESTRY_OK);
     assert_int_equal(count, 1);
     nodes_end(&n);
   }

@@ -14,7 +14,7 @@ typedef struct both {
   vsi_keys *keys;
   vsi_key_change changes[VSI_KEYS_WAITING];
   size_t here[HASHES];
-  bool told[HASHES], there[HASHES][NODES];
+  bool reported[HASHES], there[HASHES][NODES];
   uint64_t state;
 } both;
 
@@ -47,16 +47,16 @@ static void end(both *b) {
 static void announce(both *b) {
   size_t count;
   if (vsi_keys_take(b->keys, b->changes, VSI_KEYS_WAITING, &count, &(uint64_t){0})) {
-    for (size_t i = 0; i < HASHES; i++) b->told[i] = b->here[i] > 0;
+    for (size_t i = 0; i < HASHES; i++) b->reported[i] = b->here[i] > 0;
     return;
   }
   for (size_t i = 0; i < count; i++) {
     size_t at = (size_t)(b->changes[i].hash >> 40);
     assert_int_equal(b->changes[i].hash, hash_of(at));
-    assert_int_not_equal(b->told[at], !b->changes[i].is_gone); /* without REPLACE, only changes are announced */
-    b->told[at] = !b->changes[i].is_gone;
+    assert_int_not_equal(b->reported[at], !b->changes[i].is_gone); /* without REPLACE, only changes are announced */
+    b->reported[at] = !b->changes[i].is_gone;
   }
-  for (size_t i = 0; i < HASHES; i++) assert_int_equal(b->told[i], b->here[i] > 0);
+  for (size_t i = 0; i < HASHES; i++) assert_int_equal(b->reported[i], b->here[i] > 0);
 }
 
 typedef struct listing {
@@ -86,12 +86,12 @@ static void check(both *b) {
     for (size_t n = 0; n < NODES; n++) others |= (uint64_t)b->there[i][n] << n;
     assert_int_equal(vsi_keys_others(b->keys, hash_of(i)), others);
     assert_int_equal(vsi_keys_holders(b->keys, hash_of(i)), (size_t)__builtin_popcountll(others) + (b->here[i] > 0));
-    assert_int_equal(all.has[i], b->told[i]);
-    if (b->told[i]) own_sum += hash_of(i), own_count++;
+    assert_int_equal(all.has[i], b->reported[i]);
+    if (b->reported[i]) own_sum += hash_of(i), own_count++;
     shared += b->here[i] && others && !(hash_of(i) & VSI_KEYS_CHANNEL);
   }
   assert_int_equal(atomic_load(&b->keys->shared_count), shared);
-  vsi_keys_told_sum(b->keys, &count, &sum);
+  vsi_keys_announced_sum(b->keys, &count, &sum);
   assert_int_equal(count, own_count);
   assert_int_equal(sum, own_sum);
   for (unsigned n = 0; n < NODES; n++) {
@@ -129,7 +129,7 @@ static void key_table_matches_a_naive_one(void **state) {
       vsi_keys_replaced_here replaced;
       bool is_gone = chance(&b, 2);
       const vsi_key_change change = {hash_of(i), 0, is_gone};
-      assert_int_equal(vsi_keys_told(b.keys, (unsigned)n, change, false, &replaced, NULL), VESTRY_OK);
+      assert_int_equal(vsi_keys_apply(b.keys, (unsigned)n, change, false, &replaced, NULL), VESTRY_OK);
       assert_true(!replaced.handle && !replaced.has_others);
       b.there[i][n] = !is_gone;
       break;
@@ -166,9 +166,9 @@ static void excess_changes_are_announced_as_a_full_list(void **state) {
   assert_true(vsi_keys_take(b.keys, b.changes, VSI_KEYS_WAITING, &count, &(uint64_t){0}));
   assert_int_equal(count, 0);
   uint64_t sum;
-  uint64_t told;
-  vsi_keys_told_sum(b.keys, &told, &sum);
-  assert_int_equal(told, VSI_KEYS_WAITING + 10);
+  uint64_t reported;
+  vsi_keys_announced_sum(b.keys, &reported, &sum);
+  assert_int_equal(reported, VSI_KEYS_WAITING + 10);
   for (uint64_t i = 0; i < VSI_KEYS_WAITING + 10; i++) vsi_keys_leave(b.keys, i << 8, 0, &is_first);
   assert_true(vsi_keys_take(b.keys, b.changes, VSI_KEYS_WAITING, &count, &(uint64_t){0}));
   assert_int_equal(b.keys->used, 0);
@@ -179,7 +179,7 @@ static void excess_changes_are_announced_as_a_full_list(void **state) {
 /* Receive a key with a stamp from another node, and return the stream that must be closed. */
 static vsi_keys_replaced_here receive_key(both *b, uint64_t hash, uint64_t stamp, bool is_gone, bool its_id_wins) {
   vsi_keys_replaced_here replaced;
-  assert_int_equal(vsi_keys_told(b->keys, 0, (vsi_key_change){hash, stamp, is_gone}, its_id_wins, &replaced, NULL),
+  assert_int_equal(vsi_keys_apply(b->keys, 0, (vsi_key_change){hash, stamp, is_gone}, its_id_wins, &replaced, NULL),
                    VESTRY_OK);
   return replaced;
 }
@@ -196,7 +196,7 @@ static void later_of_two_replacing_streams_stays(void **state) {
   assert_int_equal(receive_key(&b, 2, 0, false, true).handle, 0);       /* the other stream does not replace */
   assert_int_equal(receive_key(&b, 2, now - 1, false, true).handle, 0); /* older */
   assert_int_equal(receive_key(&b, 2, now, false, false).handle, 0);    /* equally old, and its id is lower */
-  assert_int_equal(vsi_keys_told(b.keys, 0, (vsi_key_change){2, now + 7, false}, false, NULL, NULL), VESTRY_FULL);
+  assert_int_equal(vsi_keys_apply(b.keys, 0, (vsi_key_change){2, now + 7, false}, false, NULL, NULL), VESTRY_FULL);
   /* a stream that cannot be closed yet is reported again */
   assert_int_equal(receive_key(&b, 2, now + 7, false, false).handle, 55);
   assert_int_equal(receive_key(&b, 2, now + 8, false, false).handle, 0); /* once */
@@ -222,13 +222,13 @@ static void replace_is_stamped_with_the_cluster_clock(void **state) {
   uint64_t since;
   begin(&b);
   uint64_t now = vsi_keys_clock(b.keys);
-  vsi_keys_hear_clock(b.keys, now - 5);
+  vsi_keys_advance_clock(b.keys, now - 5);
   assert_int_equal(vsi_keys_clock(b.keys), now);
   assert_int_equal(vsi_keys_come(b.keys, 2, &is_first), VESTRY_OK);
   vsi_keys_replaced(b.keys, 2, 55, &is_first);
-  vsi_keys_hear_clock(b.keys, now + 5000); /* it was alone: its streams keep their age */
+  vsi_keys_advance_clock(b.keys, now + 5000); /* it was alone: its streams keep their age */
   assert_int_equal(vsi_keys_clock(b.keys), now + 5000);
-  vsi_keys_hear_clock(b.keys, UINT64_MAX);
+  vsi_keys_advance_clock(b.keys, UINT64_MAX);
   assert_int_equal(vsi_keys_clock(b.keys), now + 5000);
   assert_false(vsi_keys_take(b.keys, b.changes, VSI_KEYS_WAITING, &count, &since));
   assert_int_equal(count, 1);

@@ -24,7 +24,7 @@ static void on_member(const char *name, vestry_member_state state, void *ctx) {
   node *of = ctx;
   assert_int_equal(of->in->on_broker, 0);
   for (size_t i = 0; i < NODES_MOST; i++)
-    if (of->in->all[i].name && strcmp(of->in->all[i].name, name) == 0) of->told[i] = state;
+    if (of->in->all[i].name && strcmp(of->in->all[i].name, name) == 0) of->reported[i] = state;
 }
 
 static void on_change(const vestry_presence_change *change, void *ctx) {
@@ -308,7 +308,7 @@ size_t count_in(vestry_memory_exchange *stream, const char *text) {
 
 /* ------------------------------------------------------------------------------------ dispatches and events ------- */
 
-vestry_err node_tell(node *from, const char *key, const char *text, uint32_t *ret_count) {
+vestry_err node_dispatch(node *from, const char *key, const char *text, uint32_t *ret_count) {
   const vestry_key *room = VESTRY_KEY("room", key);
   json_t *effects = json_pack("[[s,{s:s}]]", "patch-signals", "s", text);
   vestry_dispatch_result result = {0};

@@ -27,7 +27,7 @@ typedef struct node {
   vestry_page *page;
   vestry_cluster *cluster;                       /* NULL: the node is not running */
   size_t gaps, lost, renders, effects, replaced; /* replaced: streams closed with this cause */
-  vestry_member_state told[NODES_MOST]; /* the last state reported by on_member, by the index of the other node */
+  vestry_member_state reported[NODES_MOST]; /* the last state reported by on_member, by the index of the other node */
   vestry_memory_exchange *streams[STREAMS_MOST];
   size_t streams_count;
   vestry_presence *presence;               /* named "here"; NULL: none */
@@ -88,7 +88,7 @@ size_t count_in(vestry_memory_exchange *stream, const char *text);
 
 /* Dispatch ["patch-signals", {"s": text}] to ("room", key). Returns the result; ret_count: the number of streams
  * reached. */
-vestry_err node_tell(node *from, const char *key, const char *text, uint32_t *ret_count);
+vestry_err node_dispatch(node *from, const char *key, const char *text, uint32_t *ret_count);
 /* Broadcast a comment to the channel. */
 vestry_err node_broadcast(node *from, const char *key, const char *text);
 /* The answer of a dispatch, when it arrives. */

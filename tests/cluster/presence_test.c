@@ -126,14 +126,14 @@ static void partitions_keep_their_members_and_merge(void **state) {
   nodes_pass_ms(&n, 2000);
   expect_all(&n, 0, "0123");
   /* A short partition is not reported. */
-  size_t told = n.all[0].comings + n.all[0].leavings;
+  size_t reported = n.all[0].comings + n.all[0].leavings;
   nodes_divide(&n, "aab");
   nodes_pass_ms(&n, 1500);
   assert_int_equal(count_at(&n.all[0], 0), 4);
   nodes_divide(&n, NULL);
   nodes_pass_ms(&n, 1000);
   expect_all(&n, 0, "0123");
-  assert_int_equal(n.all[0].comings + n.all[0].leavings, told);
+  assert_int_equal(n.all[0].comings + n.all[0].leavings, reported);
   /* One node is cut off, and detects it. */
   nodes_divide(&n, "aa-");
   nodes_pass_ms(&n, 100);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#include "cluster/ear.h"
+#include "cluster/receiver.h"
 
 #include <stdlib.h>
 #include <time.h>
 
 #include "support/test.h"
 
-static void keep(ear *e, heard what) {
+static void keep(receiver *e, received what) {
   if (atomic_fetch_add(&e->inside, 1) != 0 || atomic_load(&e->over)) atomic_fetch_add(&e->faults, 1);
   pthread_mutex_lock(&e->lock);
   if (e->count == e->capacity) {
@@ -21,7 +21,7 @@ static void keep(ear *e, heard what) {
 }
 
 static void on_message(const char *subject, const void *data, size_t len, void *ctx) {
-  heard what = {.data = malloc(len + 1), .len = len};
+  received what = {.data = malloc(len + 1), .len = len};
   snprintf(what.subject, sizeof what.subject, "%s", subject);
   if (len) memcpy(what.data, data, len);
   ((char *)what.data)[len] = 0;
@@ -29,10 +29,10 @@ static void on_message(const char *subject, const void *data, size_t len, void *
 }
 
 static void on_state(vestry_broker_state state, void *ctx) {
-  keep(ctx, (heard){.is_state = true, .state = state});
+  keep(ctx, (received){.is_state = true, .state = state});
 }
 
-void ear_init(ear *e, vestry_broker broker) {
+void receiver_init(receiver *e, vestry_broker broker) {
   memset(e, 0, sizeof *e);
   e->broker = broker;
   e->events = (vestry_broker_events){.on_message = on_message, .on_state = on_state, .ctx = e};
@@ -40,12 +40,12 @@ void ear_init(ear *e, vestry_broker broker) {
   pthread_cond_init(&e->changed, NULL);
 }
 
-void ear_hears(ear *e, const char *subject) {
+void receiver_subscribe(receiver *e, const char *subject) {
   e->subjects = realloc(e->subjects, (e->subjects_count + 1) * sizeof *e->subjects);
   snprintf(e->subjects[e->subjects_count++], sizeof *e->subjects, "%s", subject);
 }
 
-vestry_err ear_try_start(ear *e) {
+vestry_err receiver_try_start(receiver *e) {
   const char **subjects = calloc(e->subjects_count + 1, sizeof *subjects);
   for (size_t i = 0; i < e->subjects_count; i++) subjects[i] = e->subjects[i];
   vestry_err error = e->broker.ops->start(e->broker.broker, subjects, e->subjects_count, &e->events);
@@ -53,34 +53,34 @@ vestry_err ear_try_start(ear *e) {
   return error;
 }
 
-void ear_start(ear *e) {
-  assert_int_equal(ear_try_start(e), VESTRY_OK);
+void receiver_start(receiver *e) {
+  assert_int_equal(receiver_try_start(e), VESTRY_OK);
 }
 
-void ear_forget(ear *e) {
+void receiver_clear(receiver *e) {
   pthread_mutex_lock(&e->lock);
   for (size_t i = 0; i < e->count; i++) free(e->all[i].data);
   e->count = 0;
   pthread_mutex_unlock(&e->lock);
 }
 
-void ear_finish(ear *e) {
+void receiver_finish(receiver *e) {
   e->broker.ops->stop(e->broker.broker);
   atomic_store(&e->over, true);
   e->broker.ops->destroy(e->broker.broker);
   assert_int_equal(atomic_load(&e->faults), 0);
-  ear_forget(e);
+  receiver_clear(e);
   free(e->all);
   free(e->subjects);
   pthread_cond_destroy(&e->changed);
   pthread_mutex_destroy(&e->lock);
 }
 
-static bool is_of(const heard *what, const char *subject) {
+static bool is_of(const received *what, const char *subject) {
   return !what->is_state && (!subject || strcmp(what->subject, subject) == 0);
 }
 
-size_t ear_messages(ear *e, const char *subject) {
+size_t receiver_messages(receiver *e, const char *subject) {
   size_t count = 0;
   pthread_mutex_lock(&e->lock);
   for (size_t i = 0; i < e->count; i++) count += is_of(&e->all[i], subject);
@@ -88,7 +88,7 @@ size_t ear_messages(ear *e, const char *subject) {
   return count;
 }
 
-size_t ear_states(ear *e, vestry_broker_state state) {
+size_t receiver_states(receiver *e, vestry_broker_state state) {
   size_t count = 0;
   pthread_mutex_lock(&e->lock);
   for (size_t i = 0; i < e->count; i++) count += e->all[i].is_state && e->all[i].state == state;
@@ -96,8 +96,8 @@ size_t ear_states(ear *e, vestry_broker_state state) {
   return count;
 }
 
-heard ear_nth(ear *e, const char *subject, size_t n) {
-  heard found = {.data = NULL};
+received receiver_nth(receiver *e, const char *subject, size_t n) {
+  received found = {.data = NULL};
   pthread_mutex_lock(&e->lock);
   for (size_t i = 0; i < e->count; i++)
     if (is_of(&e->all[i], subject) && n-- == 0) {
@@ -109,17 +109,17 @@ heard ear_nth(ear *e, const char *subject, size_t n) {
   return found;
 }
 
-vestry_err ear_publish_bytes(ear *e, const char *subject, const void *data, size_t len) {
+vestry_err receiver_publish_bytes(receiver *e, const char *subject, const void *data, size_t len) {
   vestry_err error = e->broker.ops->publish(e->broker.broker, subject, data, len);
   e->broker.ops->flush(e->broker.broker, atomic_fetch_add(&e->published_count, 1) % 2 == 0);
   return error;
 }
 
-vestry_err ear_publish(ear *e, const char *subject, const char *text) {
-  return ear_publish_bytes(e, subject, text, strlen(text));
+vestry_err receiver_publish(receiver *e, const char *subject, const char *text) {
+  return receiver_publish_bytes(e, subject, text, strlen(text));
 }
 
-void ear_wait(ear *e) {
+void receiver_wait(receiver *e) {
   struct timespec until;
   clock_gettime(CLOCK_REALTIME, &until);
   until.tv_nsec += 2000000;

@@ -21,7 +21,7 @@ static void stream_opened_before_a_dispatch_gets_it_or_a_gap(void **state) {
     size_t gaps = b->gaps;
     vestry_memory_exchange *there = node_open(b, "x", VESTRY_KEEP_MANY);
     nodes_pass_ms(&n, (uint64_t)wait_ms);
-    assert_int_equal(node_tell(a, "x", "m1", &count), VESTRY_OK);
+    assert_int_equal(node_dispatch(a, "x", "m1", &count), VESTRY_OK);
     nodes_pass_ms(&n, 600);
     assert_int_equal(count_in(there, "m1"), count - 1);
     assert_int_equal(b->gaps, gaps + (count == 1));
@@ -40,7 +40,7 @@ static void stream_opened_beside_another_node_gets_a_gap(void **state) {
   nodes_pass_ms(&n, 3000);
   size_t gaps = b->gaps, gaps_of_a = a->gaps;
   vestry_memory_exchange *there = node_open(b, "x", VESTRY_KEEP_MANY);
-  assert_int_equal(node_tell(a, "x", "m1", &count), VESTRY_OK);
+  assert_int_equal(node_dispatch(a, "x", "m1", &count), VESTRY_OK);
   assert_int_equal(count, 1);
   nodes_pass_ms(&n, 600);
   assert_int_equal(count_in(there, "m1"), 0);
@@ -67,7 +67,7 @@ static void dispatch_before_a_late_announcement_is_a_gap(void **state) {
     char text[16];
     snprintf(text, sizeof text, "y%d;", i);
     size_t gaps = b->gaps;
-    assert_int_equal(node_tell(a, "y", text, &count), VESTRY_OK);
+    assert_int_equal(node_dispatch(a, "y", text, &count), VESTRY_OK);
     bool is_missed = !count_in(there, text);
     missed += is_missed;
     nodes_pass_ms(&n, 10);
@@ -90,8 +90,8 @@ static void stream_opened_after_a_dispatch_has_no_gap(void **state) {
   nodes_pass_ms(&n, 1000);
   for (int i = 0; i < 20; i++) {
     size_t gaps = b->gaps;
-    assert_int_equal(node_tell(a, "x", "before", &count), VESTRY_OK);
-    assert_int_equal(node_tell(a, "nobody", "before", &count), VESTRY_NOT_FOUND);
+    assert_int_equal(node_dispatch(a, "x", "before", &count), VESTRY_OK);
+    assert_int_equal(node_dispatch(a, "nobody", "before", &count), VESTRY_NOT_FOUND);
     nodes_pass_ms(&n, 100);
     vestry_memory_exchange *there = node_open(b, "x", VESTRY_KEEP_MANY),
                            *new = node_open(b, "nobody", VESTRY_KEEP_MANY);

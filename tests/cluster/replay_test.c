@@ -36,7 +36,7 @@ typedef struct run {
   size_t kept_count, played;
   uint64_t seen[SEEN]; /* seals, because replayed messages return to the recorder */
   vestry_memory_exchange *stream[PLACES], *member[PLACES];
-  size_t told; /* numbers used */
+  size_t reported; /* numbers used */
 } run;
 
 static run r;
@@ -148,7 +148,7 @@ static size_t count_of(vestry_memory_exchange *stream, char mark, size_t number)
 /* Broadcast one event to all members. */
 static void broadcast_one(size_t place) {
   char text[32];
-  snprintf(text, sizeof text, "B%zu;", ++r.told);
+  snprintf(text, sizeof text, "B%zu;", ++r.reported);
   assert_int_equal(node_broadcast(at(place), "all", text), VESTRY_OK);
 }
 
@@ -159,7 +159,7 @@ typedef struct asked {
 
 static void dispatch_one(size_t place, size_t to, asked *ret) {
   char effects[96];
-  ret->number = ++r.told;
+  ret->number = ++r.reported;
   ret->to = to;
   snprintf(effects, sizeof effects, "[[\"patch-signals\",{\"s\":\"D%zu;\"}]]", ret->number);
   node_ask(at(place), to < PLACES ? names[to] : "nobody", effects, &ret->is);
@@ -177,7 +177,7 @@ static void check_members(const char *when) {
 
 /* All nodes are members of each other, and work for a while. */
 static void live_under_play(size_t steps) {
-  size_t gaps[PLACES], first = r.told + 1;
+  size_t gaps[PLACES], first = r.reported + 1;
   for (size_t i = 0; i < PLACES; i++) gaps[i] = at(i)->gaps;
   for (size_t step = 0; step < steps; step++) {
     asked one = {.to = PLACES + 1};
@@ -199,7 +199,7 @@ static void live_under_play(size_t steps) {
   check_members("a member is lost");
   for (size_t i = 0; i < PLACES; i++) {
     if (at(i)->gaps != gaps[i]) fail_at("a gap that is none", (long)i);
-    for (size_t number = 1; number <= r.told; number++) {
+    for (size_t number = 1; number <= r.reported; number++) {
       size_t count = count_of(r.member[i], 'B', number);
       if (count > 1) fail_at("an event comes twice", (long)number);
       if (number >= first && count != count_of(r.member[0], 'B', number)) fail_at("an event is lost", (long)number);

@@ -111,20 +111,20 @@ static void node_that_stood_still_regards_no_other_as_dead(void **state) {
   test_host_advance_ms(&n.th, 4000);
   /* before the heartbeat that is due */
   assert_int_equal(request_stream(b, "y", VESTRY_KEEP_REJECT, NULL), 503);
-  assert_int_equal(node_tell(b, "x", "here", &count), VESTRY_OK);
-  assert_int_equal(node_tell(b, "nowhere", "here", &count), VESTRY_TIMEOUT);
+  assert_int_equal(node_dispatch(b, "x", "here", &count), VESTRY_OK);
+  assert_int_equal(node_dispatch(b, "nowhere", "here", &count), VESTRY_TIMEOUT);
   /* and after it */
   nodes_pass_ms(&n, 100);
   assert_int_equal(vestry_cluster_member(b->cluster, "a"), VESTRY_MEMBER_ALIVE);
-  assert_int_equal(b->told[0], VESTRY_MEMBER_ALIVE);
+  assert_int_equal(b->reported[0], VESTRY_MEMBER_ALIVE);
   assert_int_equal(request_stream(b, "x", VESTRY_KEEP_REJECT, NULL), 503);
-  assert_int_equal(node_tell(b, "x", "here", &count), VESTRY_OK);
-  assert_int_equal(node_tell(b, "nowhere", "here", &count), VESTRY_TIMEOUT);
+  assert_int_equal(node_dispatch(b, "x", "here", &count), VESTRY_OK);
+  assert_int_equal(node_dispatch(b, "nowhere", "here", &count), VESTRY_TIMEOUT);
   assert_int_equal(vestry_cluster_count_get(b->cluster, (vestry_scope){NULL, 0}, VESTRY_KEY("room", "x"), &streams),
                    VESTRY_OK);
   assert_int_equal(streams.streams_count, 1);
   nodes_pass_ms(&n, 500);
-  assert_int_equal(node_tell(b, "nowhere", "here", &count), VESTRY_NOT_FOUND);
+  assert_int_equal(node_dispatch(b, "nowhere", "here", &count), VESTRY_NOT_FOUND);
   nodes_pass_ms(&n, 3000);
   assert_int_equal(request_stream(b, "x", VESTRY_KEEP_REJECT, NULL), 409);
   assert_int_equal(request_stream(b, "y", VESTRY_KEEP_REJECT, NULL), 200);

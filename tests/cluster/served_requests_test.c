@@ -18,10 +18,10 @@ static struct {
 static void feed_one(void) {
   vestry_cluster *cluster = feed.at->cluster;
   vsi_peer *peer = &cluster->peers[0];
-  const vsi_wire_ask ask = {.id = 1, .name = {{NULL, 0}, {"\1\2", 2}}, .effects = {"[]", 2}};
+  const vsi_wire_request ask = {.id = 1, .name = {{NULL, 0}, {"\1\2", 2}}, .effects = {"[]", 2}};
   vsi_buffer body;
   vsi_buffer_init(&body, cluster->host);
-  vsi_wire_put_ask(&body, &ask);
+  vsi_wire_put_request(&body, &ask);
   vsi_served_take(cluster, peer,
                   &(vsi_wire_message){.kind = VSI_WIRE_REQUEST,
                                       .from = peer->id,
@@ -47,7 +47,7 @@ static vestry_err publish_and_feed(void *broker, const char *subject, const void
     vsi_cluster_notify(feed.at->cluster);
   }
   if (!feed.gap_at && feed.fed > NEWS_AT && feed.at->gaps) feed.gap_at = feed.fed;
-  if (!feed.member_at && feed.at->told[0] == VESTRY_MEMBER_SUSPECT) feed.member_at = feed.fed;
+  if (!feed.member_at && feed.at->reported[0] == VESTRY_MEMBER_SUSPECT) feed.member_at = feed.fed;
   return VESTRY_OK;
 }
 

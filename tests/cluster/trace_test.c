@@ -7,13 +7,13 @@
 
 #define TEXT "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
-static spans told;
+static spans reported;
 
 /* Begin two nodes, record the spans of both, and put the thread into a trace. */
 static void begin(nodes *n, vestry_trace *ret_said) {
   nodes_begin(n, 2, NULL);
   nodes_pass_ms(n, 2000);
-  spans_begin(&told, &n->th.host);
+  spans_begin(&reported, &n->th.host);
   assert_int_equal(vestry_trace_read(TEXT, strlen(TEXT), ret_said), VESTRY_OK);
 }
 
@@ -21,27 +21,28 @@ static void begin(nodes *n, vestry_trace *ret_said) {
 static void trace_of_a_dispatch_continues_on_the_other_node(void **state) {
   (void)state;
   nodes n;
-  vestry_trace said;
-  begin(&n, &said);
+  vestry_trace parent;
+  begin(&n, &parent);
   node *a = &n.all[0], *b = &n.all[1];
   vestry_memory_exchange *stream = node_open(b, "x", VESTRY_KEEP_MANY);
   nodes_pass_ms(&n, 1000);
-  spans_begin(&told, &n.th.host);
+  spans_begin(&reported, &n.th.host);
   uint32_t count;
-  (void)vestry_trace_enter(&said);
-  assert_int_equal(node_tell(a, "x", "followed", &count), VESTRY_OK);
+  (void)vestry_trace_enter(&parent);
+  assert_int_equal(node_dispatch(a, "x", "followed", &count), VESTRY_OK);
   (void)vestry_trace_enter(NULL);
   nodes_settle(&n);
   assert_int_equal(count_in(stream, "followed"), 1);
-  const vestry_span *ask = spans_one(&told, VESTRY_SPAN_REMOTE_REQUEST), *written = spans_one(&told, VESTRY_SPAN_WRITE);
-  spans_assert_child(ask, &said);
+  const vestry_span *ask = spans_one(&reported, VESTRY_SPAN_REMOTE_REQUEST),
+                    *written = spans_one(&reported, VESTRY_SPAN_WRITE);
+  spans_assert_child(ask, &parent);
   assert_int_equal(ask->count, 1);
   assert_int_equal(ask->error, VESTRY_OK);
   const vestry_span *there = NULL;
-  for (size_t i = 0; i < told.count; i++)
-    if (told.all[i].kind == VESTRY_SPAN_DISPATCH &&
-        memcmp(told.all[i].parent_id, ask->trace.span_id, sizeof ask->trace.span_id) == 0)
-      there = &told.all[i];
+  for (size_t i = 0; i < reported.count; i++)
+    if (reported.all[i].kind == VESTRY_SPAN_DISPATCH &&
+        memcmp(reported.all[i].parent_id, ask->trace.span_id, sizeof ask->trace.span_id) == 0)
+      there = &reported.all[i];
   assert_non_null(there);
   spans_assert_child(there, &ask->trace);
   spans_assert_child(written, &there->trace);
@@ -52,31 +53,31 @@ static void trace_of_a_dispatch_continues_on_the_other_node(void **state) {
 static void trace_of_refresh_and_event_continues_on_the_other_node(void **state) {
   (void)state;
   nodes n;
-  vestry_trace said;
-  begin(&n, &said);
+  vestry_trace parent;
+  begin(&n, &parent);
   node *a = &n.all[0], *b = &n.all[1];
   node_show(b);
   vestry_memory_exchange *member = node_join(b, "x");
   nodes_pass_ms(&n, 2000);
-  spans_begin(&told, &n.th.host);
-  (void)vestry_trace_enter(&said);
+  spans_begin(&reported, &n.th.host);
+  (void)vestry_trace_enter(&parent);
   assert_int_equal(vestry_refresh(a->pages, "room", NULL), VESTRY_OK);
   (void)vestry_trace_enter(NULL);
   nodes_pass_ms(&n, 1000);
-  spans_assert_child(spans_one(&told, VESTRY_SPAN_RENDER), &said);
+  spans_assert_child(spans_one(&reported, VESTRY_SPAN_RENDER), &parent);
   /* The next refresh has no trace. */
-  spans_begin(&told, &n.th.host);
+  spans_begin(&reported, &n.th.host);
   assert_int_equal(vestry_refresh(a->pages, "room", NULL), VESTRY_OK);
   nodes_pass_ms(&n, 1000);
-  const vestry_span *render = spans_one(&told, VESTRY_SPAN_RENDER);
-  assert_memory_not_equal(render->trace.trace_id, said.trace_id, sizeof said.trace_id);
-  spans_begin(&told, &n.th.host);
-  (void)vestry_trace_enter(&said);
+  const vestry_span *render = spans_one(&reported, VESTRY_SPAN_RENDER);
+  assert_memory_not_equal(render->trace.trace_id, parent.trace_id, sizeof parent.trace_id);
+  spans_begin(&reported, &n.th.host);
+  (void)vestry_trace_enter(&parent);
   assert_int_equal(node_broadcast(a, "x", "to all"), VESTRY_OK);
   (void)vestry_trace_enter(NULL);
   nodes_settle(&n);
   assert_int_equal(count_in(member, "to all"), 1);
-  spans_assert_child(spans_one(&told, VESTRY_SPAN_WRITE), &said);
+  spans_assert_child(spans_one(&reported, VESTRY_SPAN_WRITE), &parent);
   nodes_end(&n);
 }
 

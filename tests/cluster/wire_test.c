@@ -8,9 +8,10 @@
 static const vsi_siphash_key key = {1, 2}, other = {1, 3};
 
 static void write_one(vsi_buffer *buffer, const vestry_host *host) {
-  const vsi_wire_ask ask = {.id = 42, .name = {{"me", 2}, {"\1\2", 2}}, .effects = {"[]", 2}, .data = {"{}", 2}};
+  const vsi_wire_request request = {
+      .id = 42, .name = {{"me", 2}, {"\1\2", 2}}, .effects = {"[]", 2}, .data = {"{}", 2}};
   vsi_wire_begin(buffer, host);
-  vsi_wire_put_ask(buffer, &ask);
+  vsi_wire_put_request(buffer, &request);
   vsi_wire_end(buffer);
   vsi_wire_seal(buffer, key,
                 &(vsi_wire_message){.kind = VSI_WIRE_REQUEST, .flags = 1, .from = 3, .epoch = 4, .to = 5, .seq = 6});
@@ -22,7 +23,7 @@ static void written_message_is_read_back(void **state) {
   test_host_init(&th);
   vsi_buffer buffer;
   vsi_wire_message message;
-  vsi_wire_ask ask;
+  vsi_wire_request request;
   write_one(&buffer, &th.host);
   assert_int_equal(vsi_wire_open(buffer.data, buffer.len, key, &message), VESTRY_OK);
   assert_int_equal(message.kind, VSI_WIRE_REQUEST);
@@ -31,15 +32,16 @@ static void written_message_is_read_back(void **state) {
   assert_int_equal(message.epoch, 4);
   assert_int_equal(message.to, 5);
   assert_int_equal(message.seq, 6);
-  assert_int_equal(vsi_wire_read_ask(message.body, message.len, &ask), VESTRY_OK);
-  assert_int_equal(ask.id, 42);
-  assert_int_equal(ask.name.scope.len, 2);
-  assert_memory_equal(ask.name.key.data, "\1\2", 2);
-  assert_memory_equal(ask.effects.data, "[]", 2);
-  assert_int_equal(ask.data.len, 2);
+  assert_int_equal(vsi_wire_read_request(message.body, message.len, &request), VESTRY_OK);
+  assert_int_equal(request.id, 42);
+  assert_int_equal(request.name.scope.len, 2);
+  assert_memory_equal(request.name.key.data, "\1\2", 2);
+  assert_memory_equal(request.effects.data, "[]", 2);
+  assert_int_equal(request.data.len, 2);
   /* A truncated body is malformed, except inside its last part, whose length is not written. */
   for (size_t len = 0; len < message.len; len++)
-    assert_int_equal(vsi_wire_read_ask(message.body, len, &ask), len < message.len - 2 ? VESTRY_MALFORMED : VESTRY_OK);
+    assert_int_equal(vsi_wire_read_request(message.body, len, &request),
+                     len < message.len - 2 ? VESTRY_MALFORMED : VESTRY_OK);
   vsi_buffer_finish(&buffer);
   test_host_assert_clean(&th);
 }

@@ -180,7 +180,7 @@ typedef struct party {
   vestry_connection *connection;
   owned *nodes[THREADS][NODES]; /* of each thread */
   pthread_barrier_t start;
-  _Atomic(int) let_in, told, back;
+  _Atomic(int) let_in, reported, back;
 } party;
 
 static void drop(owned *o) {
@@ -197,7 +197,7 @@ static void tell_and_drop(vsi_close_node *node, vestry_connection *connection, v
   assert_int_equal(cause, VESTRY_CAUSE_CLOSED);
   assert_int_equal(o->payload, 7);
   atomic_fetch_add(&o->outcomes, 1);
-  atomic_fetch_add(&running->told, 1);
+  atomic_fetch_add(&running->reported, 1);
   drop(o);
 }
 
@@ -272,7 +272,7 @@ static void close_nodes_race_with_the_end(void **state) {
     for (int t = 0; t <= THREADS; t++) pthread_join(guests[t].thread, NULL);
     vestry_connection_unref(p.connection);
     bench_finish(&b);
-    assert_int_equal(p.told + p.back, p.let_in);
+    assert_int_equal(p.reported + p.back, p.let_in);
     pthread_barrier_destroy(&p.start);
     probe_finish(&pr);
   }

@@ -65,7 +65,7 @@ static void probe_wake(void *transport) {
 
 const vestry_transport_ops probe_pooled = {
     sizeof(vestry_transport_ops), probe_open, probe_write, probe_end, probe_release, NULL, "probe", NULL};
-const vestry_transport_ops probe_parked = {
+const vestry_transport_ops probe_dedicated = {
     sizeof(vestry_transport_ops), probe_open, probe_write, probe_end, probe_release, probe_wake, "probe", NULL};
 
 static void opened(vestry_connection *connection, void *ctx) {

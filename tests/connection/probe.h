@@ -29,7 +29,7 @@ typedef struct probe {
 
 void probe_init(probe *p);
 void probe_finish(probe *p);
-extern const vestry_transport_ops probe_pooled, probe_parked;
+extern const vestry_transport_ops probe_pooled, probe_dedicated;
 extern const vsi_connection_hooks probe_hooks; /* the probe is their context */
 /* The text so far must be exactly this. */
 void probe_assert_got(probe *p, const char *text);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Connections used by many threads: the order of each sender, exactly one cause, consistent sums. Pooled and parked. */
+/* Connections used by many threads: the order of each sender, exactly one cause, consistent sums. Pooled and dedicated.
+ * */
 #include <stdlib.h>
 
 #include "connection/probe.h"
@@ -42,14 +43,14 @@ static void assert_ordered(probe *p, bool all) {
   for (int i = 0; all && i < SENDERS; i++) assert_int_equal(next[i], EVENTS);
 }
 
-typedef struct parked {
+typedef struct dedicated {
   probe *p;
   vestry_connection *connection;
   pthread_t thread;
-} parked;
+} dedicated;
 
 static void *park(void *argument) {
-  parked *self = argument;
+  dedicated *self = argument;
   vestry_connection_state state;
   do {
     pthread_mutex_lock(&self->p->lock);
@@ -62,19 +63,19 @@ static void *park(void *argument) {
   return NULL;
 }
 
-static void all_arrive_in_order(bool parked_connections_keep_the_senders_order, bool abort_half_way) {
+static void all_arrive_in_order(bool dedicated_connections_keep_the_senders_order, bool abort_half_way) {
   bench b;
   bench_init(&b, 3, &(vestry_connection_options){.max_queued_count = 100000, .heartbeat_ms = VESTRY_NEVER_MS});
   static probe probes[CONNECTIONS];
   vestry_connection *connections[CONNECTIONS];
-  parked threads[CONNECTIONS];
+  dedicated threads[CONNECTIONS];
   for (int c = 0; c < CONNECTIONS; c++) {
     probe_init(&probes[c]);
-    const vestry_transport_ops *ops = parked_connections_keep_the_senders_order ? &probe_parked : &probe_pooled;
+    const vestry_transport_ops *ops = dedicated_connections_keep_the_senders_order ? &probe_dedicated : &probe_pooled;
     assert_int_equal(vsi_group_connect(b.group, ops, &probes[c], NULL, &probe_hooks, &probes[c], &connections[c]),
                      VESTRY_OK);
-    if (parked_connections_keep_the_senders_order) {
-      threads[c] = (parked){.p = &probes[c], .connection = vestry_connection_ref(connections[c])};
+    if (dedicated_connections_keep_the_senders_order) {
+      threads[c] = (dedicated){.p = &probes[c], .connection = vestry_connection_ref(connections[c])};
       assert_int_equal(pthread_create(&threads[c].thread, NULL, park, &threads[c]), 0);
     }
     vsi_connection_start(connections[c]);
@@ -94,7 +95,7 @@ static void all_arrive_in_order(bool parked_connections_keep_the_senders_order, 
     accepted += senders[i].accepted;
   }
   for (int c = 0; c < CONNECTIONS; c++) vestry_connection_close(connections[c], VESTRY_CAUSE_CLOSED);
-  if (parked_connections_keep_the_senders_order)
+  if (dedicated_connections_keep_the_senders_order)
     for (int c = 0; c < CONNECTIONS; c++) pthread_join(threads[c].thread, NULL);
   assert_int_equal(vsi_group_wait(b.group, 60000), VESTRY_OK);
   vsi_group_stats stats;
@@ -112,7 +113,7 @@ static void pooled_connections_keep_the_senders_order(void **state) {
   (void)state;
   all_arrive_in_order(false, false);
 }
-static void parked_connections_keep_the_senders_order(void **state) {
+static void dedicated_connections_keep_the_senders_order(void **state) {
   (void)state;
   all_arrive_in_order(true, false);
 }
@@ -120,7 +121,7 @@ static void pooled_connections_close_under_senders(void **state) {
   (void)state;
   for (int i = 0; i < 10; i++) all_arrive_in_order(false, true);
 }
-static void parked_connections_close_under_senders(void **state) {
+static void dedicated_connections_close_under_senders(void **state) {
   (void)state;
   for (int i = 0; i < 10; i++) all_arrive_in_order(true, true);
 }
@@ -208,9 +209,9 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(writable_during_a_write_is_not_lost),
       cmocka_unit_test(pooled_connections_keep_the_senders_order),
-      cmocka_unit_test(parked_connections_keep_the_senders_order),
+      cmocka_unit_test(dedicated_connections_keep_the_senders_order),
       cmocka_unit_test(pooled_connections_close_under_senders),
-      cmocka_unit_test(parked_connections_close_under_senders),
+      cmocka_unit_test(dedicated_connections_close_under_senders),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,14 +11,14 @@
 /* The errors that the hook received, and the verdict that it returns. */
 typedef struct listener {
   vestry_verdict verdict;
-  int told;
+  int reported;
   vestry_err last;
 } listener;
 
 static vestry_verdict listen(vestry_connection *connection, vestry_err error, void *ctx) {
   listener *l = ctx;
   assert_true(vestry_connection_is_open(connection));
-  l->told++;
+  l->reported++;
   l->last = error;
   return l->verdict;
 }
@@ -80,9 +80,9 @@ static void stage_end(stage *s, vestry_cause cause) {
   vestry_connection_close(s->c, VESTRY_CAUSE_CLOSED);
   bench_run(&s->b);
   assert_int_equal(vestry_connection_look(s->c).state, VESTRY_STATE_CLOSED);
-  int told = s->l.told;
+  int reported = s->l.reported;
   assert_int_equal(bench_send(&s->b, s->c, "x"), VESTRY_CLOSED); /* on_close has reported it */
-  assert_int_equal(s->l.told, told);
+  assert_int_equal(s->l.reported, reported);
   vestry_connection_unref(s->c);
   assert_int_equal(ends, 1);
   assert_int_equal(releases, 1);
@@ -118,9 +118,9 @@ static void c9_on_error_decides_on_full(void **state) {
     stage_begin(&s, rows[i].policy);
     s.l.verdict = rows[i].verdict;
     fill(&s);
-    assert_int_equal(s.l.told, 0);
+    assert_int_equal(s.l.reported, 0);
     assert_int_equal(bench_send(&s.b, s.c, "c"), VESTRY_FULL);
-    assert_int_equal(s.l.told, 1);
+    assert_int_equal(s.l.reported, 1);
     assert_int_equal(s.l.last, VESTRY_FULL);
     vestry_connection_stats stats = {0};
     vestry_connection_stats_get(s.c, &stats);
@@ -151,7 +151,7 @@ static void c9_on_error_decides_on_other_errors(void **state) {
       case 4: error = vestry_connection_patch_signals_text(s.c, "{}", 2, NULL); break; /* no memory for the event */
       }
       assert_int_equal(error, expected);
-      assert_int_equal(s.l.told, 1);
+      assert_int_equal(s.l.reported, 1);
       assert_int_equal(s.l.last, expected);
       vestry_event_unref(event);
       stage_end(&s, cause);
@@ -168,7 +168,7 @@ static void c9_invalid_calls_do_not_run_on_error(void **state) {
   assert_int_equal(vestry_connection_patch_signals_text(s.c, "alert(1)", 8, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_connection_redirect(s.c, "javascript:x", NULL), VESTRY_INVALID);
   assert_int_equal(vestry_connection_send_all(s.c, NULL, 0), VESTRY_INVALID);
-  assert_int_equal(s.l.told, 0);
+  assert_int_equal(s.l.reported, 0);
   stage_end(&s, VESTRY_CAUSE_NONE);
 }
 
@@ -250,15 +250,15 @@ enum { SENDERS = 3, ROUNDS = 60 };
 
 typedef struct context {
   int closed;
-  _Atomic(int) told;
+  _Atomic(int) reported;
 } context;
 
-static vestry_verdict count_told(vestry_connection *connection, vestry_err error, void *ctx) {
+static vestry_verdict count_reported(vestry_connection *connection, vestry_err error, void *ctx) {
   (void)connection;
   (void)error;
   context *c = ctx;
   assert_int_equal(c->closed, 0);
-  atomic_fetch_add(&c->told, 1);
+  atomic_fetch_add(&c->reported, 1);
   return VESTRY_VERDICT_GO_ON;
 }
 
@@ -295,7 +295,7 @@ static void c9_on_error_never_runs_after_on_close(void **state) {
     context *c = calloc(1, sizeof *c);
     assert_non_null(c);
     vestry_connection *connection = NULL;
-    static const vsi_connection_hooks hooks = {.on_error = count_told, .on_close = free_context};
+    static const vsi_connection_hooks hooks = {.on_error = count_reported, .on_close = free_context};
     assert_int_equal(vsi_group_connect(b.group, &sink, no_probe, NULL, &hooks, c, &connection), VESTRY_OK);
     bool abandon = round % 3 == 0;
     if (!abandon) vsi_connection_start(connection);

@@ -159,10 +159,10 @@ static void assert_span_name(const char *name, const char *wanted) {
                             .error = VESTRY_FAILED};
   trace.host.tracer->on_span(&span, trace.host.tracer->ctx);
   trace_end(&trace);
-  json_t *line, *told = read_span(path, &line);
-  assert_string_equal(json_string_value(json_object_get(told, "name")), wanted);
-  assert_string_equal(json_string_value(json_object_get(told, "parentSpanId")), "");
-  const json_t *status = json_object_get(told, "status");
+  json_t *line, *reported = read_span(path, &line);
+  assert_string_equal(json_string_value(json_object_get(reported, "name")), wanted);
+  assert_string_equal(json_string_value(json_object_get(reported, "parentSpanId")), "");
+  const json_t *status = json_object_get(reported, "status");
   assert_int_equal(json_integer_value(json_object_get(status, "code")), 2);
   assert_string_equal(json_string_value(json_object_get(status, "message")), "FAILED");
   json_decref(line);

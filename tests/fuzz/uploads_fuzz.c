@@ -37,12 +37,12 @@ static vestry_err over(void *ctx) {
   hear(ctx, ']', NULL, 0);
   return VESTRY_OK;
 }
-static const vsi_form_told told = {part, bytes, over};
+static const vsi_form_sink reported = {part, bytes, over};
 
 static vestry_err take(const char *body, size_t len, size_t piece, heard *h, bool *ret_is_whole) {
   static vsi_form form;
   h->len = 0;
-  if (vsi_form_init(&form, "multipart/form-data; boundary=b", &told, h)) abort();
+  if (vsi_form_init(&form, "multipart/form-data; boundary=b", &reported, h)) abort();
   vestry_err error = VESTRY_OK;
   for (size_t at = 0; at < len && !error; at += piece)
     error = vsi_form_take(&form, body + at, len - at < piece ? len - at : piece);
@@ -51,7 +51,7 @@ static vestry_err take(const char *body, size_t len, size_t piece, heard *h, boo
 }
 
 static void read_headers(const uint8_t *data, size_t size) {
-  char name[VSI_SAID_NAME_BYTES], type[VSI_SAID_TYPE_BYTES];
+  char name[VSI_DECLARED_NAME_BYTES], type[VSI_DECLARED_TYPE_BYTES];
   uint64_t number;
   char *said = malloc(size + 1);
   if (!said) abort();
@@ -61,7 +61,7 @@ static void read_headers(const uint8_t *data, size_t size) {
   vestry_err error = vsi_tus_metadata(said, name, type);
   if (error && (*name || strcmp(type, "application/octet-stream") != 0)) abort();
   if (strchr(name, '/') || strchr(name, '\\') || strcmp(name, "..") == 0 || !strchr(type, '/')) abort();
-  vsi_said_encoded_name(said, name);
+  vsi_declared_encoded_name(said, name);
   if (strchr(name, '/') || strchr(name, '\\') || strcmp(name, "..") == 0) abort();
   free(said);
 }

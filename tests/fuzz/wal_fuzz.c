@@ -16,18 +16,18 @@ static void require(bool condition) {
   if (!condition) abort();
 }
 
-typedef struct told {
+typedef struct reported {
   const vsi_postgres_format *format;
   uint64_t sum;
   size_t count;
-} told;
+} reported;
 
-static void add(told *t, uint64_t number) {
+static void add(reported *t, uint64_t number) {
   t->sum = (t->sum ^ number) * UINT64_C(0x100000001b3);
 }
 
 static vestry_err take(const vsi_postgres_record *record, void *ctx) {
-  told *t = ctx;
+  reported *t = ctx;
   vsi_postgres_touched touched[VSI_POSTGRES_TOUCHED_MAX];
   vsi_postgres_ended ended;
   size_t count = 0;
@@ -56,9 +56,9 @@ static vestry_err take(const vsi_postgres_record *record, void *ctx) {
 }
 
 /* Return the reported records. */
-static told feed(const vsi_postgres_format *format, const unsigned char *data, size_t size, size_t piece, uint32_t page,
-                 uint32_t segment) {
-  told t = {.format = format};
+static reported feed(const vsi_postgres_format *format, const unsigned char *data, size_t size, size_t piece,
+                     uint32_t page, uint32_t segment) {
+  reported t = {.format = format};
   vsi_postgres_wal wal;
   const vsi_postgres_wal_options options = {.host = vestry_host_default(),
                                             .format = format,
@@ -108,7 +108,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (size < 4 || size > LARGE / 2) return 0;
   const vsi_postgres_format *format = vsi_postgres_format_of(13 + (data[0] >> 1) % 6);
   size_t piece = (size_t)data[1] + 1;
-  told whole, pieces;
+  reported whole, pieces;
   if (data[0] & 1) {
     static unsigned char page[LARGE];
     size_t len = wrap(format, data + 2, size - 2, page);

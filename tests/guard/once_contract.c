@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 const once_world *once_contract_world;
-once_deed once_contract_deed;
+once_action once_contract_action;
 
 static const char secret[] = "thirty-two bytes that nobody knows";
 
@@ -18,13 +18,13 @@ vestry_err once_page(const vestry_request *req, vestry_reply *reply, void *app) 
 }
 
 static vestry_err act(const vestry_request *req, vestry_reply *reply, void *app) {
-  once_deed *deed = app;
+  once_action *action = app;
   (void)req;
-  int done = atomic_fetch_add(&deed->done, 1) + 1;
-  if (deed->inside) sem_post(deed->inside);
-  if (deed->go) sem_wait(deed->go);
-  if (deed->says) return deed->says;
-  if (deed->streams) return vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
+  int done = atomic_fetch_add(&action->done, 1) + 1;
+  if (action->inside) sem_post(action->inside);
+  if (action->go) sem_wait(action->go);
+  if (action->says) return action->says;
+  if (action->streams) return vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
   vestry_err error = vestry_reply_status(reply, 201);
   if (!error) error = vestry_reply_header(reply, "Location", "/made");
   return error ? error : vestry_reply_bodyf(reply, "%d told to nobody else", done);
@@ -33,7 +33,7 @@ static vestry_err act(const vestry_request *req, vestry_reply *reply, void *app)
 static const vestry_mounted routes[] = {{"GET", "/", once_page}, {"POST", "/act", act}};
 
 void once_clear(void) {
-  once_contract_deed = (once_deed){.done = 0};
+  once_contract_action = (once_action){.done = 0};
   if (once_contract_world->clear) once_contract_world->clear();
 }
 
@@ -44,7 +44,7 @@ void once_open(once_node *node, vestry_once_options options) {
   options.storage = node->ops;
   options.storage_ctx = node->ctx;
   assert_int_equal(vestry_once_create(node->on.v, &options, &node->once), VESTRY_OK);
-  assert_int_equal(vestry_mount(node->on.v, "", routes, sizeof routes / sizeof *routes, &once_contract_deed),
+  assert_int_equal(vestry_mount(node->on.v, "", routes, sizeof routes / sizeof *routes, &once_contract_action),
                    VESTRY_OK);
   assert_int_equal(vestry_guard(node->on.v, "/", vestry_once_guard, node->once), VESTRY_OK);
 }
@@ -119,7 +119,7 @@ static void repeat_at_each_node_gets_the_first_answer(void **state) {
   once_nonce_of(n.one, next);
   assert_string_equal(once_post(n.other, next), "201 made 2 ");
   assert_string_equal(once_post(n.one, next), "201 made 2 ");
-  assert_int_equal(once_contract_deed.done, 2);
+  assert_int_equal(once_contract_action.done, 2);
   end(&n);
 }
 
@@ -132,7 +132,7 @@ static void same_nonce_with_another_form_gets_409(void **state) {
   assert_string_equal(once_send(n.one, nonce, "milk"), "201 made 1 ");
   assert_string_equal(once_send(n.other, nonce, "milk"), "201 made 1 ");
   assert_string_equal(once_send(n.other, nonce, "eggs"), "409 <!");
-  assert_int_equal(once_contract_deed.done, 1);
+  assert_int_equal(once_contract_action.done, 1);
   end(&n);
 }
 
@@ -142,9 +142,9 @@ static void action_that_failed_with_limit_runs_again(void **state) {
   once_nonce nonce;
   begin(&n);
   once_nonce_of(n.one, nonce);
-  once_contract_deed.says = VESTRY_LIMIT;
+  once_contract_action.says = VESTRY_LIMIT;
   assert_string_equal(once_post(n.one, nonce), "503 no");
-  once_contract_deed.says = VESTRY_OK;
+  once_contract_action.says = VESTRY_OK;
   assert_string_equal(once_post(n.other, nonce), "201 made 2 ");
   end(&n);
 }
@@ -155,19 +155,19 @@ static void failed_or_streamed_action_does_not_run_again(void **state) {
   once_nonce nonce;
   begin(&n);
   once_nonce_of(n.one, nonce);
-  once_contract_deed.says = VESTRY_FAILED;
+  once_contract_action.says = VESTRY_FAILED;
   assert_string_equal(once_post(n.one, nonce), "500 in");
   assert_string_equal(once_post(n.other, nonce), "500 in");
-  assert_int_equal(once_contract_deed.done, 1);
-  once_contract_deed.says = VESTRY_OK;
-  once_contract_deed.streams = true;
+  assert_int_equal(once_contract_action.done, 1);
+  once_contract_action.says = VESTRY_OK;
+  once_contract_action.streams = true;
   once_nonce_of(n.one, nonce);
   wire r = {.method = "POST", .path = "/act", .datastar = true, .headers = {{"X-Once", nonce}}};
   wire_request(&n.one->on, &r, NULL, NULL);
   assert_int_equal(r.status, 200);
   wire_finish(&r);
   assert_string_equal(once_post(n.other, nonce), "204 ");
-  assert_int_equal(once_contract_deed.done, 2);
+  assert_int_equal(once_contract_action.done, 2);
   end(&n);
 }
 
@@ -193,8 +193,8 @@ static void submission_during_the_first_waits_for_its_answer(void **state) {
   begin(&n);
   sem_init(&inside, 0, 0);
   sem_init(&go, 0, 0);
-  once_contract_deed.inside = &inside;
-  once_contract_deed.go = &go;
+  once_contract_action.inside = &inside;
+  once_contract_action.go = &go;
   once_nonce_of(n.one, nonce);
   submission submissions[] = {{n.one, nonce, ""}, {n.other, nonce, ""}};
   assert_int_equal(pthread_create(&threads[0], NULL, submit, &submissions[0]), 0);
@@ -203,7 +203,7 @@ static void submission_during_the_first_waits_for_its_answer(void **state) {
   sem_post(&go);
   for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
   for (int i = 0; i < 2; i++) assert_string_equal(submissions[i].answer, "201 made 1 ");
-  assert_int_equal(once_contract_deed.done, 1);
+  assert_int_equal(once_contract_action.done, 1);
   sem_destroy(&inside);
   sem_destroy(&go);
   end(&n);
@@ -227,7 +227,7 @@ static void concurrent_submissions_of_one_nonce_run_once(void **state) {
     }
     for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
     for (int i = 0; i < 4; i++) assert_string_equal(submissions[i].answer, wanted);
-    assert_int_equal(once_contract_deed.done, round);
+    assert_int_equal(once_contract_action.done, round);
   }
   end(&n);
 }
@@ -266,7 +266,7 @@ static void forged_nonces_get_403(void **state) {
   assert_string_equal(once_post(n.other, bad), "403 Th");
   snprintf(bad, sizeof bad, "%s.a'b", nonce);
   assert_string_equal(once_post(n.other, bad), "403 Th");
-  assert_int_equal(once_contract_deed.done, 0);
+  assert_int_equal(once_contract_action.done, 0);
   if (once_contract_world->count) assert_int_equal(once_contract_world->count(n.one), 0);
   assert_string_equal(once_post(n.one, nonce), "201 made 1 ");
   if (once_contract_world->count) assert_int_equal(once_contract_world->count(n.one), 1);

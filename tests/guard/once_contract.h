@@ -17,13 +17,13 @@ typedef struct once_node {
 } once_node;
 
 /* The behaviour of the actions of all nodes, and their count. */
-typedef struct once_deed {
+typedef struct once_action {
   _Atomic(int) done;
   vestry_err says;
   bool streams;
   sem_t *inside, *go; /* an action posts inside and waits for go; NULL: neither */
-} once_deed;
-extern once_deed once_contract_deed;
+} once_action;
+extern once_action once_contract_action;
 
 typedef struct once_world {
   int nodes_count; /* nodes that share one storage; at most 2 */

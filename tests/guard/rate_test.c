@@ -183,8 +183,8 @@ static void request_without_address_is_logged_once(void **state) {
   end(&s);
 }
 
-static int ask_forwarded(suite *s, const char *said) {
-  return ask(s, &(wire){.peer = "", .headers = {{"X-Forwarded-For", said}}});
+static int ask_forwarded(suite *s, const char *address) {
+  return ask(s, &(wire){.peer = "", .headers = {{"X-Forwarded-For", address}}});
 }
 
 /* capability: L6 */
@@ -218,10 +218,10 @@ static void forwarded_address_is_ignored_without_a_proxy(void **state) {
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, &(vestry_rate_options){.count = 1, .period_ms = 60000});
   unsigned passed = 0;
-  char said[24];
+  char address[24];
   for (unsigned i = 0; i < 250; i++) {
-    snprintf(said, sizeof said, "198.51.100.%u", i);
-    passed += ask(&s, &(wire){.headers = {{"X-Forwarded-For", said}}}) == 204;
+    snprintf(address, sizeof address, "198.51.100.%u", i);
+    passed += ask(&s, &(wire){.headers = {{"X-Forwarded-For", address}}}) == 204;
   }
   assert_int_equal(passed, 100);
   assert_int_equal(stats_of(&s).filling_count, 1);

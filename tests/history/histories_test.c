@@ -17,7 +17,7 @@ typedef struct suite {
   uint64_t meanwhile; /* lines written while a gap is answered: as many before its state as after it */
   vestry_connection_options stream;
   bool has_no_state;
-  vestry_resumed said; /* the last one */
+  vestry_resumed latest; /* the last one */
 } suite;
 
 #define LOG     VESTRY_KEY("log")
@@ -30,7 +30,7 @@ static vestry_err write_line(suite *s) {
 static vestry_err show(vestry_connection *connection, const vestry_resumed *resumed, void *ctx) {
   suite *s = ctx;
   assert_int_equal(resumed->size, sizeof *resumed);
-  s->said = *resumed;
+  s->latest = *resumed;
   if (s->fails) return s->fails;
   if (resumed->answer != VESTRY_RESUME_FRESH && resumed->answer != VESTRY_RESUME_GAP) return VESTRY_OK;
   s->states++;
@@ -85,7 +85,7 @@ static void g12_stream_resumes_where_it_broke(void **state) {
   begin(&s, NULL);
   for (int i = 0; i < 3; i++) assert_int_equal(write_line(&s), VESTRY_OK); /* kept without any stream */
   connect(&s, &t);
-  assert_int_equal(s.said.answer, VESTRY_RESUME_FRESH);
+  assert_int_equal(s.latest.answer, VESTRY_RESUME_FRESH);
   assert_whole(&s, &t);
   write_line(&s);
   assert_whole(&s, &t);
@@ -93,14 +93,14 @@ static void g12_stream_resumes_where_it_broke(void **state) {
   site_settle(&s.on);
   for (int i = 0; i < 5; i++) write_line(&s);
   connect(&s, &t);
-  assert_int_equal(s.said.answer, VESTRY_RESUME_REPLAYED);
-  assert_int_equal(s.said.replayed_count, 5);
+  assert_int_equal(s.latest.answer, VESTRY_RESUME_REPLAYED);
+  assert_int_equal(s.latest.replayed_count, 5);
   assert_whole(&s, &t);
   write_line(&s);
   assert_whole(&s, &t);
   log_tab_cut(&t);
   connect(&s, &t);
-  assert_int_equal(s.said.answer, VESTRY_RESUME_CURRENT);
+  assert_int_equal(s.latest.answer, VESTRY_RESUME_CURRENT);
   assert_int_equal(vestry_memory_look(t.stream).received.len, 0); /* not a single byte */
   assert_whole(&s, &t);
   assert_int_equal(s.states, 1);
@@ -126,11 +126,11 @@ static void g12_tab_with_only_the_state_is_current(void **state) {
   assert_whole(&s, &t);
   log_tab_cut(&t);
   connect(&s, &t);
-  assert_int_equal(s.said.answer, VESTRY_RESUME_CURRENT);
+  assert_int_equal(s.latest.answer, VESTRY_RESUME_CURRENT);
   log_tab_cut(&t);
   write_line(&s);
   connect(&s, &t);
-  assert_int_equal(s.said.answer, VESTRY_RESUME_REPLAYED);
+  assert_int_equal(s.latest.answer, VESTRY_RESUME_REPLAYED);
   assert_whole(&s, &t);
   assert_int_equal(s.states, 1);
   log_tab_end(&t);
@@ -153,7 +153,7 @@ static void g12_unknown_id_is_a_gap(void **state) {
     t.given = id;
     connect(&s, &t);
     assert_int_equal(vestry_memory_look(t.stream).status, 200); /* the client retries after no other status */
-    assert_int_equal(s.said.answer, VESTRY_RESUME_GAP);
+    assert_int_equal(s.latest.answer, VESTRY_RESUME_GAP);
     assert_whole(&s, &t);
     log_tab_end(&t);
   }
@@ -177,7 +177,7 @@ static void g12_id_of_an_ended_history_is_a_gap(void **state) {
   assert_int_equal(vestry_history_begin(s.on.v, NOWHERE, LOG, NULL), VESTRY_EXISTS);
   write_line(&s); /* the tab has already seen this seq */
   connect(&s, &t);
-  assert_int_equal(s.said.answer, VESTRY_RESUME_GAP);
+  assert_int_equal(s.latest.answer, VESTRY_RESUME_GAP);
   assert_whole(&s, &t);
   /* Members stay when a history ends, and receive events without ids. */
   assert_int_equal(vestry_history_end(s.on.v, NOWHERE, LOG), VESTRY_OK);
@@ -186,7 +186,7 @@ static void g12_id_of_an_ended_history_is_a_gap(void **state) {
   log_tab_cut(&t);
   assert_int_equal(vestry_history_begin(s.on.v, NOWHERE, LOG, NULL), VESTRY_OK);
   connect(&s, &t);
-  assert_int_equal(s.said.answer, VESTRY_RESUME_GAP);
+  assert_int_equal(s.latest.answer, VESTRY_RESUME_GAP);
   assert_whole(&s, &t);
   log_tab_end(&t);
   site_end(&s.on);
@@ -210,7 +210,7 @@ static void g12_expired_events_are_freed_and_are_a_gap(void **state) {
   assert_int_equal(stats_of(&s).kept_count, 0);
   assert_int_equal(stats_of(&s).kept_bytes, 0);
   connect(&s, &t);
-  assert_int_equal(s.said.answer, VESTRY_RESUME_GAP);
+  assert_int_equal(s.latest.answer, VESTRY_RESUME_GAP);
   assert_whole(&s, &t);
   assert_whole(&s, &stays);
   log_tab_end(&t);
@@ -377,7 +377,7 @@ static void g12_full_stream_ends_and_resumes(void **state) {
     log_tab_read(&t, SIZE_MAX);
     log_tab_cut(&t);
     connect(&s, &t);
-    assert_int_equal(s.said.answer, VESTRY_RESUME_REPLAYED);
+    assert_int_equal(s.latest.answer, VESTRY_RESUME_REPLAYED);
     assert_whole(&s, &t);
     assert_int_equal(s.states, 1);
     log_tab_end(&t);
@@ -397,7 +397,7 @@ static void g12_replay_over_queue_limit_is_a_gap(void **state) {
   log_tab_cut(&t);
   for (int i = 0; i < 100; i++) write_line(&s);
   connect(&s, &t);
-  assert_int_equal(s.said.answer, VESTRY_RESUME_GAP);
+  assert_int_equal(s.latest.answer, VESTRY_RESUME_GAP);
   assert_whole(&s, &t);
   assert_int_equal(stats_of(&s).gap_count, 1);
   vestry_connection_stats stats = {0};
@@ -445,8 +445,8 @@ static void g12_full_history_leaves_room_for_others(void **state) {
     for (int k = 0; k < 30; k++) write_line(&s); /* more than the rest that full leaves */
     write_others(&s, full, 100);                 /* it takes nothing from a smaller history */
     connect(&s, &t);
-    assert_int_equal(s.said.answer, VESTRY_RESUME_REPLAYED);
-    assert_int_equal(s.said.replayed_count, 30);
+    assert_int_equal(s.latest.answer, VESTRY_RESUME_REPLAYED);
+    assert_int_equal(s.latest.replayed_count, 30);
     assert_whole(&s, &t);
     assert_int_equal(stats_of(&s).losses_count, 0);
     assert_int_equal(stats_of(&s).kept_count, 33);
@@ -504,7 +504,7 @@ static void g12_gap_remains_until_its_id_arrives(void **state) {
     for (int i = 0; i < 20; i++) write_line(&s);
     s.stream = (vestry_connection_options){.max_queued_bytes = 1000};
     connect(&s, &t);
-    assert_int_equal(s.said.answer, VESTRY_RESUME_GAP);
+    assert_int_equal(s.latest.answer, VESTRY_RESUME_GAP);
     all = vestry_memory_look(t.stream).received.len;
     log_tab_read(&t, cut);
     log_tab_cut(&t);
@@ -602,14 +602,14 @@ static void g12_resume_works_without_a_reply(void **state) {
   vestry_connection *connection = vestry_memory_look(t.stream).connection;
   assert_int_equal(vestry_resume(s.on.v, NOWHERE, VESTRY_KEY("none"), connection, NULL, show, &s), VESTRY_NOT_FOUND);
   assert_int_equal(vestry_resume(s.on.v, NOWHERE, LOG, connection, "nonsense", show, &s), VESTRY_OK);
-  assert_int_equal(s.said.answer, VESTRY_RESUME_GAP);
+  assert_int_equal(s.latest.answer, VESTRY_RESUME_GAP);
   assert_int_equal(vestry_resume(s.on.v, NOWHERE, LOG, connection, NULL, show, &s), VESTRY_EXISTS);
   assert_whole(&s, &t);
   assert_int_equal(s.states, 1);
   assert_int_equal(vestry_leave(s.on.v, NOWHERE, LOG, connection), VESTRY_OK);
   write_line(&s);
   assert_int_equal(vestry_resume(s.on.v, NOWHERE, LOG, connection, t.id, show, &s), VESTRY_OK);
-  assert_int_equal(s.said.answer, VESTRY_RESUME_REPLAYED);
+  assert_int_equal(s.latest.answer, VESTRY_RESUME_REPLAYED);
   assert_whole(&s, &t);
   /* A stream that cannot receive the state reconnects. */
   assert_int_equal(vestry_leave(s.on.v, NOWHERE, LOG, connection), VESTRY_OK);

@@ -43,7 +43,7 @@ struct suite {
   fill_fn page;  /* the function of each error page */
   fill_fn guard; /* NULL: none */
   int done;
-  vestry_err said; /* the error that the builder returned for the refused body */
+  vestry_err result; /* the error that the builder returned for the refused body */
   vestry_files *files;
   vestry_file table[1];
 };
@@ -148,13 +148,13 @@ static vestry_err small(suite *s, const vestry_request *req, vestry_reply *reply
 }
 
 /* Check that the builder returned LIMIT and allocated nothing. */
-static vestry_err unmade(suite *s, vestry_reply *reply, vestry_err said, long before) {
-  s->said = said;
-  assert_int_equal(said, VESTRY_LIMIT);
+static vestry_err unmade(suite *s, vestry_reply *reply, vestry_err result, long before) {
+  s->result = result;
+  assert_int_equal(result, VESTRY_LIMIT);
   assert_int_equal(atomic_load(&s->on.th.allocations), before);
   assert_int_equal(held(s), LARGE); /* of the body that is being sent */
   assert_false(reply->has_body);
-  return said;
+  return result;
 }
 
 static vestry_err large_body(suite *s, const vestry_request *req, vestry_reply *reply) {
@@ -188,14 +188,14 @@ static vestry_err large_html(suite *s, const vestry_request *req, vestry_reply *
 
 static vestry_err large_format(suite *s, const vestry_request *req, vestry_reply *reply) {
   (void)req;
-  s->said = vestry_reply_bodyf(reply, "<p>%s</p>", s->bytes);
-  assert_int_equal(s->said, VESTRY_LIMIT);
-  return s->said;
+  s->result = vestry_reply_bodyf(reply, "<p>%s</p>", s->bytes);
+  assert_int_equal(s->result, VESTRY_LIMIT);
+  return s->result;
 }
 
 /* A file is not read before it is sent, except for a document that gets a nonce. */
 static vestry_err large_file(suite *s, const vestry_request *req, vestry_reply *reply) {
-  s->said = VESTRY_LIMIT;
+  s->result = VESTRY_LIMIT;
   return vestry_reply_file(req, reply, s->files, "large.html");
 }
 
@@ -251,10 +251,10 @@ static void body_over_the_budget_is_not_built(void **state) {
   fill_room(&s);
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
     uint64_t before = rejected(&s);
-    s.said = VESTRY_OK;
+    s.result = VESTRY_OK;
     int status = ask_for(&s, kinds[i]);
     if (status != (kinds[i] == large_or_own_error ? 404 : 503)) fail_msg("%zu: %d", i, status);
-    assert_int_equal(s.said, VESTRY_LIMIT);
+    assert_int_equal(s.result, VESTRY_LIMIT);
     assert_int_equal(rejected(&s) - before, status == 503);
     assert_int_equal(held(&s), LARGE);
   }

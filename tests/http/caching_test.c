@@ -172,12 +172,12 @@ static void lines_of(const wire *r, const char *name, char text[256]) {
   }
 }
 
-static void ask(site *w, const char *path, const char *query, const char *sent, char said[256], char set[256]) {
+static void ask(site *w, const char *path, const char *query, const char *sent, char caching[256], char set[256]) {
   wire r = {.path = path, .query = query, .headers = {{sent ? "Cookie" : NULL, sent}}};
   if (strcmp(path, "/login") == 0) r.method = "POST";
   wire_request(w, &r, NULL, NULL);
   assert_int_equal(r.status, 200);
-  lines_of(&r, "Cache-Control", said);
+  lines_of(&r, "Cache-Control", caching);
   lines_of(&r, "Set-Cookie", set);
   wire_finish(&r);
 }
@@ -191,28 +191,28 @@ static void personal_answers_are_not_cached(void **state) {
     begin(&w, has_sessions);
     for (size_t i = 0; i < sizeof readers / sizeof *readers; i++) {
       const reader *a = &readers[i];
-      char path[32], said[256], set[256];
+      char path[32], caching[256], set[256];
       snprintf(path, sizeof path, "/%s", a->name);
-      ask(&w, path, NULL, "theme=dark", said, set);
-      if (strcmp(said, a->is_personal ? "private, no-store|" : "") != 0) fail_msg("%s: \"%s\"", a->name, said);
+      ask(&w, path, NULL, "theme=dark", caching, set);
+      if (strcmp(caching, a->is_personal ? "private, no-store|" : "") != 0) fail_msg("%s: \"%s\"", a->name, caching);
       /* The handler's own header is kept, */
-      ask(&w, path, "cc=max-age%3D60", "theme=dark", said, set);
+      ask(&w, path, "cc=max-age%3D60", "theme=dark", caching, set);
       bool sets = *set != '\0';
       if (a->sets_cookie && !has_sessions) assert_true(sets);
       /* except for an answer that sets a cookie. */
-      if (strcmp(said, sets ? "private, no-store|" : "max-age=60|") != 0) fail_msg("%s: \"%s\"", a->name, said);
+      if (strcmp(caching, sets ? "private, no-store|" : "max-age=60|") != 0) fail_msg("%s: \"%s\"", a->name, caching);
       static const char *const stays[][2] = {{"cc=Private", "Private|"},
                                              {"cc=max-age=1,%20no-store", "max-age=1, no-store|"}};
       for (size_t own = 0; own < 2; own++) {
-        ask(&w, path, stays[own][0], NULL, said, set);
-        if (strcmp(said, stays[own][1]) != 0) fail_msg("%s: \"%s\"", a->name, said);
+        ask(&w, path, stays[own][0], NULL, caching, set);
+        if (strcmp(caching, stays[own][1]) != 0) fail_msg("%s: \"%s\"", a->name, caching);
       }
-      ask(&w, path, "cc=x-private,max-age=1", NULL, said, set);
-      assert_string_equal(said, *set ? "private, no-store|" : "x-private,max-age=1|");
+      ask(&w, path, "cc=x-private,max-age=1", NULL, caching, set);
+      assert_string_equal(caching, *set ? "private, no-store|" : "x-private,max-age=1|");
     }
-    char said[256], set[256];
-    ask(&w, "/guarded/nobody", NULL, NULL, said, set);
-    assert_string_equal(said, "private, no-store|");
+    char caching[256], set[256];
+    ask(&w, "/guarded/nobody", NULL, NULL, caching, set);
+    assert_string_equal(caching, "private, no-store|");
     end(&w);
   }
 }
@@ -252,10 +252,10 @@ static void answers_by_a_header_that_names_a_user_are_private(void **state) {
   assert_int_equal(vestry_route(w.v, "GET", "/header", answer, (void *)(uintptr_t)&header_reader), VESTRY_OK);
   for (size_t i = 0; i < USERS + OTHERS; i++) {
     const char *name = i < USERS ? users[i] : others[i - USERS];
-    char query[64], said[256], set[256];
+    char query[64], caching[256], set[256];
     snprintf(query, sizeof query, "name=%s", name);
-    ask(&w, "/header", query, NULL, said, set);
-    if (strcmp(said, i < USERS ? "private, no-store|" : "") != 0) fail_msg("%s: \"%s\"", name, said);
+    ask(&w, "/header", query, NULL, caching, set);
+    if (strcmp(caching, i < USERS ? "private, no-store|" : "") != 0) fail_msg("%s: \"%s\"", name, caching);
   }
   site_end(&w);
 }
@@ -264,30 +264,30 @@ static void answers_by_a_header_that_names_a_user_are_private(void **state) {
 static void only_documents_renew_a_session(void **state) {
   (void)state;
   site w;
-  char said[256], set[256], cookie_text[256];
+  char caching[256], set[256], cookie_text[256];
   begin(&w, true);
-  ask(&w, "/login", NULL, NULL, said, set);
-  assert_string_equal(said, "private, no-store|"); /* although the handler set max-age=3600 */
+  ask(&w, "/login", NULL, NULL, caching, set);
+  assert_string_equal(caching, "private, no-store|"); /* although the handler set max-age=3600 */
   snprintf(cookie_text, sizeof cookie_text, "%.*s", (int)strcspn(set, ";"), set);
   now += 200;
-  ask(&w, "/nobody", "cc=max-age=3600", cookie_text, said, set);
+  ask(&w, "/nobody", "cc=max-age=3600", cookie_text, caching, set);
   assert_string_equal(set, "");
-  assert_string_equal(said, "max-age=3600|");
+  assert_string_equal(caching, "max-age=3600|");
   now += 200;
-  ask(&w, "/nobody", NULL, cookie_text, said, set);
+  ask(&w, "/nobody", NULL, cookie_text, caching, set);
   assert_string_equal(set, "");
   now += 200;
-  ask(&w, "/document", "cc=public,max-age=3600", cookie_text, said, set); /* for all users */
+  ask(&w, "/document", "cc=public,max-age=3600", cookie_text, caching, set); /* for all users */
   assert_string_equal(set, "");
-  assert_string_equal(said, "public,max-age=3600|");
+  assert_string_equal(caching, "public,max-age=3600|");
   now += 200;
-  ask(&w, "/document", NULL, cookie_text, said, set);
+  ask(&w, "/document", NULL, cookie_text, caching, set);
   assert_string_not_equal(set, "");
-  assert_string_equal(said, "private, no-store|");
+  assert_string_equal(caching, "private, no-store|");
   now += 200;
-  ask(&w, "/document", "cc=no-cache", cookie_text, said, set);
+  ask(&w, "/document", "cc=no-cache", cookie_text, caching, set);
   assert_string_not_equal(set, "");
-  assert_string_equal(said, "private, no-store|");
+  assert_string_equal(caching, "private, no-store|");
   end(&w);
 }
 
@@ -304,17 +304,17 @@ static vestry_err own_scope(const vestry_request *req, vestry_reply *reply, char
 static void answer_for_an_applications_scope_is_private(void **state) {
   (void)state;
   site w;
-  char said[256], set[256];
+  char caching[256], set[256];
   site_begin(&w, (vestry_options){.scope = own_scope});
   assert_int_equal(vestry_route(w.v, "GET", "/nobody", answer, (void *)(uintptr_t)&readers[0]), VESTRY_OK);
-  ask(&w, "/nobody", NULL, "user=ann", said, set);
-  assert_string_equal(said, "private, no-store|");
-  ask(&w, "/nobody", NULL, NULL, said, set); /* other users have different pages at this address */
-  assert_string_equal(said, "private, no-store|");
-  ask(&w, "/nobody", "cc=max-age=60", "user=ann", said, set); /* the handler's own header */
-  assert_string_equal(said, "max-age=60|");
-  ask(&w, "/nobody", "plain=1", NULL, said, set);
-  assert_string_equal(said, "");
+  ask(&w, "/nobody", NULL, "user=ann", caching, set);
+  assert_string_equal(caching, "private, no-store|");
+  ask(&w, "/nobody", NULL, NULL, caching, set); /* other users have different pages at this address */
+  assert_string_equal(caching, "private, no-store|");
+  ask(&w, "/nobody", "cc=max-age=60", "user=ann", caching, set); /* the handler's own header */
+  assert_string_equal(caching, "max-age=60|");
+  ask(&w, "/nobody", "plain=1", NULL, caching, set);
+  assert_string_equal(caching, "");
   site_end(&w);
 }
 

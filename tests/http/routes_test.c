@@ -575,18 +575,18 @@ static void routes_can_be_removed_while_they_serve(void **state) {
 /* ---------------------------------------------------------------------------------------------- followers -------- */
 
 /* The notifications of one follower, as a line of text. */
-typedef struct told {
+typedef struct reported {
   char text[512];
   const char *refused; /* a pattern; NULL: none */
-} told;
+} reported;
 
-static void note(told *t, const char *sign, const char *method, const char *pattern) {
+static void note(reported *t, const char *sign, const char *method, const char *pattern) {
   size_t len = strlen(t->text);
   snprintf(t->text + len, sizeof t->text - len, "%s%s %s;", sign, method, pattern);
 }
 
 static vestry_err is_mounted(void *ctx, const char *method, const char *pattern) {
-  told *t = ctx;
+  reported *t = ctx;
   if (t->refused && strcmp(t->refused, pattern) == 0) return VESTRY_LIMIT;
   note(t, "+", method, pattern);
   return VESTRY_OK;
@@ -596,7 +596,7 @@ static void is_unmounted(void *ctx, const char *method, const char *pattern) {
   note(ctx, "-", method, pattern);
 }
 
-static void assert_told(told *t, const char *text) {
+static void assert_reported(reported *t, const char *text) {
   assert_string_equal(t->text, text);
   t->text[0] = '\0';
 }
@@ -606,44 +606,44 @@ static void followers_are_notified_of_routes(void **state) {
   static const vestry_route_follower follower = {.mounts = is_mounted, .unmounted = is_unmounted},
                                      half = {.mounts = is_mounted};
   site w;
-  told first = {.refused = NULL}, second = {.refused = NULL};
+  reported first = {.refused = NULL}, second = {.refused = NULL};
   site_begin(&w, (vestry_options){0});
   mount(&w, "GET", "/a/{id}", "a");
   assert_int_equal(vestry_routes_follow(w.v, &half, &first), VESTRY_INVALID);
   assert_int_equal(vestry_routes_follow(w.v, &follower, &first), VESTRY_OK);
   assert_int_equal(vestry_routes_follow(w.v, &follower, &first), VESTRY_INVALID);
-  assert_told(&first, "+GET /a/{id};");
+  assert_reported(&first, "+GET /a/{id};");
   mount(&w, "PUT", "/b", "b");
-  assert_told(&first, "+PUT /b;");
+  assert_reported(&first, "+PUT /b;");
   second.refused = "/a/{id}"; /* the older one */
   assert_int_equal(vestry_routes_follow(w.v, &follower, &second), VESTRY_LIMIT);
-  assert_told(&second, "+PUT /b;-PUT /b;");
+  assert_reported(&second, "+PUT /b;-PUT /b;");
   second.refused = "/no";
   assert_int_equal(vestry_routes_follow(w.v, &follower, &second), VESTRY_OK);
-  assert_told(&second, "+PUT /b;+GET /a/{id};");
+  assert_reported(&second, "+PUT /b;+GET /a/{id};");
   /* a follower that was notified before another one refused is notified of the removal */
   assert_int_equal(vestry_route(w.v, "GET", "/no", tell, NULL), VESTRY_LIMIT);
-  assert_told(&first, "+GET /no;-GET /no;");
-  assert_told(&second, "");
+  assert_reported(&first, "+GET /no;-GET /no;");
+  assert_reported(&second, "");
   assert_served(&w, "GET", "/no", 404, NULL);
   /* the same if such a route exists already, and if memory runs out */
   assert_int_equal(vestry_route(w.v, "GET", "/a/{other}", tell, NULL), VESTRY_EXISTS);
-  assert_told(&first, "+GET /a/{other};-GET /a/{other};");
-  assert_told(&second, "+GET /a/{other};-GET /a/{other};");
+  assert_reported(&first, "+GET /a/{other};-GET /a/{other};");
+  assert_reported(&second, "+GET /a/{other};-GET /a/{other};");
   fail_from(&w.th, 1);
   assert_int_equal(vestry_route(w.v, "GET", "/c/d", tell, NULL), VESTRY_NO_MEMORY);
   fail_from(&w.th, -1);
-  assert_told(&first, "+GET /c/d;-GET /c/d;");
-  assert_told(&second, "+GET /c/d;-GET /c/d;");
+  assert_reported(&first, "+GET /c/d;-GET /c/d;");
+  assert_reported(&second, "+GET /c/d;-GET /c/d;");
   (void)vestry_routes_follow(w.v, NULL, &second);
   (void)vestry_routes_follow(w.v, NULL, &second);
   assert_int_equal(vestry_unroute(w.v, "GET", "/a/{id}"), VESTRY_OK);
-  assert_told(&first, "-GET /a/{id};");
-  assert_told(&second, "");
+  assert_reported(&first, "-GET /a/{id};");
+  assert_reported(&second, "");
   fail_from(&w.th, 0);
   assert_int_equal(vestry_routes_follow(w.v, &follower, &second), VESTRY_NO_MEMORY);
   fail_from(&w.th, -1);
-  assert_told(&second, "");
+  assert_reported(&second, "");
   site_close(&w); /* one that still follows */
 }
 

@@ -123,12 +123,12 @@ static atomic_bool is_to_hold;
 
 static vestry_err hold_connection(vestry_job *job, void *app) {
   crew_node *n = app;
-  void *loan = NULL;
+  void *transaction = NULL;
   (void)job;
-  assert_int_equal(crew_of()->hold(n, &loan), VESTRY_OK);
+  assert_int_equal(crew_of()->hold(n, &transaction), VESTRY_OK);
   atomic_fetch_add(&holding_count, 1);
   WAIT_WHILE(atomic_load(&is_to_hold));
-  crew_of()->let_go(loan);
+  crew_of()->let_go(transaction);
   return VESTRY_OK;
 }
 

@@ -28,7 +28,7 @@ void crew_pass(int64_t ms) {
 static void note_end(const vestry_job *job, vestry_job_outcome outcome, vestry_err error, void *app) {
   crew *c = app;
   (void)job, (void)error;
-  atomic_store(&c->outcomes[atomic_fetch_add(&c->told, 1) % CREW_ENDS], outcome);
+  atomic_store(&c->outcomes[atomic_fetch_add(&c->reported, 1) % CREW_ENDS], outcome);
   atomic_fetch_add(&c->ends, 1);
 }
 
@@ -112,13 +112,13 @@ void crew_close(crew *c) {
 /* ------------------------------------------------------------------------------------------- transactions -------- */
 
 vestry_err crew_enqueue_as(crew_node *n, int kind, vestry_job_order order, vestry_err end, int64_t *ret_id) {
-  void *loan;
-  vestry_err error = database->begin(n, kind, &loan);
+  void *transaction;
+  vestry_err error = database->begin(n, kind, &transaction);
   if (error) return error;
   if (!order.kind) order.kind = "work";
-  error = database->run(loan, "INSERT INTO t VALUES(1)");
-  if (!error) error = database->enqueue(n, loan, &order, ret_id);
-  vestry_err ended = database->end(loan, error && error != VESTRY_EXISTS ? error : end);
+  error = database->run(transaction, "INSERT INTO t VALUES(1)");
+  if (!error) error = database->enqueue(n, transaction, &order, ret_id);
+  vestry_err ended = database->end(transaction, error && error != VESTRY_EXISTS ? error : end);
   return error ? error : ended;
 }
 
@@ -133,19 +133,19 @@ int64_t crew_enqueue(crew *c, vestry_job_order order) {
 }
 
 vestry_err crew_finish(crew_node *n, vestry_job *job, vestry_err end) {
-  void *loan;
-  vestry_err error = database->begin(n, 0, &loan);
+  void *transaction;
+  vestry_err error = database->begin(n, 0, &transaction);
   if (error) return error;
-  error = database->run(loan, "INSERT INTO t VALUES(2)");
-  if (!error) error = database->finish(job, loan);
-  return database->end(loan, error ? error : end);
+  error = database->run(transaction, "INSERT INTO t VALUES(2)");
+  if (!error) error = database->finish(job, transaction);
+  return database->end(transaction, error ? error : end);
 }
 
 void crew_do(crew_node *n, const char *sql) {
-  void *loan;
-  assert_int_equal(database->begin(n, 0, &loan), VESTRY_OK);
-  assert_int_equal(database->run(loan, sql), VESTRY_OK);
-  assert_int_equal(database->end(loan, VESTRY_OK), VESTRY_OK);
+  void *transaction;
+  assert_int_equal(database->begin(n, 0, &transaction), VESTRY_OK);
+  assert_int_equal(database->run(transaction, sql), VESTRY_OK);
+  assert_int_equal(database->end(transaction, VESTRY_OK), VESTRY_OK);
 }
 
 int64_t crew_number(crew_node *n, const char *sql) {

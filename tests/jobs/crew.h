@@ -30,11 +30,11 @@ typedef struct crew_database {
   vestry_err (*open)(crew_node *n, const vestry_host *host, const vestry_jobs_options *options);
   void (*close)(crew_node *n);
   /* Begin a transaction of that kind, end it, and operate within it. */
-  vestry_err (*begin)(crew_node *n, int kind, void **ret_loan);
-  vestry_err (*end)(void *loan, vestry_err end);
-  vestry_err (*run)(void *loan, const char *sql);
-  vestry_err (*enqueue)(crew_node *n, void *loan, const vestry_job_order *order, int64_t *ret_id);
-  vestry_err (*finish)(vestry_job *job, void *loan);
+  vestry_err (*begin)(crew_node *n, int kind, void **ret_transaction);
+  vestry_err (*end)(void *transaction, vestry_err end);
+  vestry_err (*run)(void *transaction, const char *sql);
+  vestry_err (*enqueue)(crew_node *n, void *transaction, const vestry_job_order *order, int64_t *ret_id);
+  vestry_err (*finish)(vestry_job *job, void *transaction);
   int64_t (*number)(crew_node *n, const char *sql); /* the result of a query */
   /* Let pages follow the node's database. settle: publish all commits to the pages; returns the last published
    * number. */
@@ -43,8 +43,8 @@ typedef struct crew_database {
   void (*unfollow)(crew_node *n, void *followed);
   /* Check out a connection of the node's pool for this thread, and release it. connections_count: size of the pool. */
   int connections_count;
-  vestry_err (*hold)(crew_node *n, void **ret_loan);
-  void (*let_go)(void *loan);
+  vestry_err (*hold)(crew_node *n, void **ret_transaction);
+  void (*let_go)(void *transaction);
   /* For the model, while no transaction is open: disturb cuts the node's connections, or blocks its writes until
    * calm. calm returns whether a write has failed since. */
   void (*disturb)(crew_node *n);
@@ -61,7 +61,7 @@ struct crew {
   uint32_t attempt;
   unsigned char seen[CREW_SEEN_BYTES]; /* the payload, or its beginning */
   size_t seen_len;
-  atomic_int told, ends;
+  atomic_int reported, ends;
   _Atomic(vestry_job_outcome) outcomes[CREW_ENDS];
   atomic_bool is_held;        /* the function waits until false, or until its job is over */
   atomic_int runs[CREW_JOBS]; /* calls of the function "count", by job id */

@@ -9,7 +9,7 @@
 #include "web/client.h"
 #include "web/exchange.h"
 #include "web/hostile_contract.h"
-#include "web/life_contract.h"
+#include "web/lifecycle_contract.h"
 #include "web/peers_contract.h"
 #include "web/watch_contract.h"
 #include "web/wire_contract.h"
@@ -62,7 +62,7 @@ static server s;
 
 /* Send a request on an existing connection, and return the answer's body. */
 static const char *ask(client *c, const char *method, const char *path, const char *body) {
-  client_say(c, "%s %s HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n\r\n%s", method, path, strlen(body), body);
+  client_sendf(c, "%s %s HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n\r\n%s", method, path, strlen(body), body);
   client_finish(c, false);
   return c->body;
 }
@@ -130,7 +130,7 @@ static void aborted_requests_release_their_places(void **state) {
   for (int i = 0; i < 20; i++) {
     client c;
     client_connect(&c, s.port, false);
-    client_say(&c, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nnot all of it");
+    client_sendf(&c, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nnot all of it");
     if (i % 2)
       client_abort(&c);
     else

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Whichever libmicrohttpd is loaded: ambiguous heads are refused, by it or by vestry. */
-#include "adapter/microhttpd/habits.h"
+#include "adapter/microhttpd/capabilities.h"
 
 #include <sys/resource.h>
 #include <unistd.h>
@@ -12,20 +12,20 @@
 
 static server s;
 
-static vsi_microhttpd_habits find(void) {
+static vsi_microhttpd_capabilities find(void) {
   static const vestry_host host = {.log = NULL};
-  vsi_microhttpd_habits habits = {.refuses_odd = false};
-  assert_int_equal(vsi_microhttpd_habits_find(&host, &habits), VESTRY_OK);
-  return habits;
+  vsi_microhttpd_capabilities capabilities = {.refuses_odd = false};
+  assert_int_equal(vsi_microhttpd_capabilities_find(&host, &capabilities), VESTRY_OK);
+  return capabilities;
 }
 
 static void probe_finds_a_way_to_refuse_ambiguous_heads(void **state) {
   (void)state;
   const unsigned descriptors = server_descriptors();
-  const vsi_microhttpd_habits habits = find();
-  assert_true(habits.refuses_odd || habits.finds_odd);
+  const vsi_microhttpd_capabilities capabilities = find();
+  assert_true(capabilities.refuses_odd || capabilities.finds_odd);
   /* otherwise an attached daemon could not distinguish encoded slashes from others */
-  assert_true(habits.keeps_targets);
+  assert_true(capabilities.keeps_targets);
   assert_int_equal(server_descriptors(), descriptors);
 }
 
@@ -33,7 +33,7 @@ static void probe_finds_a_way_to_refuse_ambiguous_heads(void **state) {
 static int status_of_head(const char *lines) {
   client c;
   client_connect(&c, s.port, false);
-  client_say(&c, "GET /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\n%s", lines);
+  client_sendf(&c, "GET /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\n%s", lines);
   client_shut(&c);
   client_read_all(&c);
   const int status = c.len ? client_status(&c) : 0;

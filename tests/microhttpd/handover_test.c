@@ -146,7 +146,7 @@ static void hand_over_logs_nothing(void **state) {
   static const vestry_cause causes[] = {VESTRY_CAUSE_CLOSED, VESTRY_CAUSE_IDLE};
   for (int tls = 0; tls < 2; tls++) {
     server_start(&s, &(server_settings){.tls = tls});
-    long before = atomic_load(&server_debug_lines), told = atomic_load(&s.th.log_lines);
+    long before = atomic_load(&server_debug_lines), reported = atomic_load(&s.th.log_lines);
     for (int i = 0; i < 10; i++) {
       client c;
       vestry_connection *connection = server_open(&s, &c);
@@ -157,7 +157,7 @@ static void hand_over_logs_nothing(void **state) {
     }
     UNTIL(!streams());
     assert_int_equal(atomic_load(&server_debug_lines), before);
-    assert_int_equal(atomic_load(&s.th.log_lines), told);
+    assert_int_equal(atomic_load(&s.th.log_lines), reported);
     server_stop(&s);
   }
 }
@@ -194,9 +194,10 @@ static void hand_over_of_many_streams_is_invisible(void **state) {
     struct pollfd polled = {.fd = clients[i].fd, .events = POLLIN | POLLRDHUP};
     assert_int_equal(poll(&polled, 1, 0), 0);
   }
-  for (unsigned i = 0; i < count; i++) server_patch(witness_connection(&s.witness, i), "{\"a\":1}");
+  for (unsigned i = 0; i < count; i++) server_patch(recorder_connection(&s.recorder, i), "{\"a\":1}");
   for (unsigned i = 0; i < count; i++) client_expect(&clients[i], "{\"a\":1}\n\n");
-  for (unsigned i = 0; i < count; i++) vestry_connection_close(witness_connection(&s.witness, i), VESTRY_CAUSE_CLOSED);
+  for (unsigned i = 0; i < count; i++)
+    vestry_connection_close(recorder_connection(&s.recorder, i), VESTRY_CAUSE_CLOSED);
   for (unsigned i = 0; i < count; i++) {
     assert_string_equal(client_header(&clients[i], "Connection"), "close"); /* so no second request follows */
     client_read_all(&clients[i]);
@@ -217,7 +218,7 @@ static void client_that_sends_more_gets_the_complete_stream(void **state) {
                                           &(vestry_connection_options){.max_queued_bytes = STALLING_QUEUE_BYTES}});
   client c;
   vestry_connection *connection = server_open_stalled(&s, &c);
-  client_say(&c, "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
+  client_sendf(&c, "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
   vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
   client_read_all(&c);
   assert_true(c.complete && !c.reset && c.body_len > STALLING_BYTES);
@@ -303,9 +304,9 @@ enum { MUCH_BYTES = 160000, HELD_BYTES = 200000, PIECE_BYTES = 8000, STEP_S = 4 
 static void end_unread(client *c) {
   server_start(&s, &(server_settings){.adapter = {.send_buffer_bytes = HELD_BYTES, .lost_ms = VESTRY_NEVER_MS}});
   client_connect(c, s.port, true);
-  client_say(c, "GET /stream HTTP/1.1\r\nHost: a\r\nDatastar-Request: true\r\n\r\n");
-  assert_true(witness_wait_opened(&s.witness, 1));
-  vestry_connection *connection = witness_connection(&s.witness, 0);
+  client_sendf(c, "GET /stream HTTP/1.1\r\nHost: a\r\nDatastar-Request: true\r\n\r\n");
+  assert_true(recorder_wait_opened(&s.recorder, 1));
+  vestry_connection *connection = recorder_connection(&s.recorder, 0);
   static char text[MUCH_BYTES];
   memset(text, 'x', sizeof text);
   assert_int_equal(vestry_connection_patch_elements(connection, text, sizeof text, NULL), VESTRY_OK);
@@ -404,13 +405,13 @@ static void final_chunk_times_out_if_the_peer_stops_reading(void **state) {
 
 /* One stream is closed for lack of a descriptor, and no other. */
 static void assert_one_ends(client *c, unsigned index, client *other) {
-  client_say(c, "GET /stream HTTP/1.1\r\nHost: a\r\nDatastar-Request: true\r\n\r\n");
-  assert_true(witness_wait_closed(&s.witness, index + 1));
-  assert_int_equal(s.witness.causes[index], VESTRY_CAUSE_ERROR);
+  client_sendf(c, "GET /stream HTTP/1.1\r\nHost: a\r\nDatastar-Request: true\r\n\r\n");
+  assert_true(recorder_wait_closed(&s.recorder, index + 1));
+  assert_int_equal(s.recorder.causes[index], VESTRY_CAUSE_ERROR);
   client_read_all(c);
   assert_false(c->complete);
   client_close(c);
-  server_patch(witness_connection(&s.witness, 0), "{\"still\":1}");
+  server_patch(recorder_connection(&s.recorder, 0), "{\"still\":1}");
   client_expect(other, "still");
 }
 
@@ -420,7 +421,7 @@ static void stream_without_a_descriptor_ends_alone(void **state) {
   server_start(&s, &(server_settings){.adapter.threads_count = 1});
   client c, other;
   server_open(&s, &other);
-  server_patch(witness_connection(&s.witness, 0), "{\"taken\":1}");
+  server_patch(recorder_connection(&s.recorder, 0), "{\"taken\":1}");
   client_expect(&other, "taken"); /* it has been handed over, so later failures affect the other one */
   client_connect(&c, s.port, false);
   atomic_store(&dup3_fails, 1);
@@ -450,7 +451,7 @@ static void stream_without_a_descriptor_ends_alone(void **state) {
 
 /* A request on an existing connection: it gives the acceptor time to accept others, if it would. */
 static void ask_again(client *c) {
-  client_say(c, "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
+  client_sendf(c, "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
   client_expect(c, "nothing");
   client_next(c);
 }
@@ -546,11 +547,11 @@ static void hand_over_races_with_every_end(void **state) {
         else
           client_close(&clients[i]);
       }
-      pthread_mutex_lock(&s.witness.lock);
-      unsigned now = s.witness.opened;
-      pthread_mutex_unlock(&s.witness.lock);
+      pthread_mutex_lock(&s.recorder.lock);
+      unsigned now = s.recorder.opened;
+      pthread_mutex_unlock(&s.recorder.lock);
       for (; opened < now; opened++)
-        vestry_connection_close(witness_connection(&s.witness, opened),
+        vestry_connection_close(recorder_connection(&s.recorder, opened),
                                 random_below(2) ? VESTRY_CAUSE_CLOSED : VESTRY_CAUSE_IDLE);
       if (stops && round == ROUNDS - 1) { /* with these in progress */
         server_stop_adapter(&s);

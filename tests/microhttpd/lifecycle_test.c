@@ -12,7 +12,7 @@
 #include "support/test.h"
 #include "support/until.h"
 #include "web/client.h"
-#include "web/life_contract.h"
+#include "web/lifecycle_contract.h"
 #include "web/peers_contract.h"
 #include "web/watch_contract.h"
 
@@ -32,9 +32,9 @@ static size_t taken_bytes(size_t send_buffer_bytes, bool unix_socket, bool tls) 
                                       .tls = tls});
   client c;
   client_connect(&c, s.port, true);
-  client_say(&c, "GET /stream HTTP/1.1\r\nHost: a\r\nDatastar-Request: true\r\n\r\n");
-  assert_true(witness_wait_opened(&s.witness, 1));
-  vestry_connection *connection = witness_connection(&s.witness, 0);
+  client_sendf(&c, "GET /stream HTTP/1.1\r\nHost: a\r\nDatastar-Request: true\r\n\r\n");
+  assert_true(recorder_wait_opened(&s.recorder, 1));
+  vestry_connection *connection = recorder_connection(&s.recorder, 0);
   assert_int_equal(client_status(&c), 200);
   vestry_connection_stats stats = {.written_bytes = 0};
   bool waits = false;

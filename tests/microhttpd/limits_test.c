@@ -51,7 +51,7 @@ static void requests_without_an_end_leak_no_memory(void **state) {
   for (int len = 1500; len < 4000; len += 25) {
     client c;
     client_connect(&c, s.port, false);
-    client_say(&c, "GET /echo HTTP/1.1\r\nHost: a\r\nCookie: %.*s\r\nContent-Length: 12x\r\n\r\n", len, cookie);
+    client_sendf(&c, "GET /echo HTTP/1.1\r\nHost: a\r\nCookie: %.*s\r\nContent-Length: 12x\r\n\r\n", len, cookie);
     client_read_all(&c);
     client_close(&c);
   }
@@ -63,7 +63,7 @@ static void begin_body(client *c, size_t announced, size_t sent) {
   static char body[1 << 18];
   memset(body, 'b', sizeof body);
   client_connect(c, s.port, false);
-  client_say(c, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n\r\n", announced);
+  client_sendf(c, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n\r\n", announced);
   client_send(c, body, sent);
 }
 
@@ -83,7 +83,7 @@ static void unfinished_bodies_share_a_budget(void **state) {
   begin_body(&more, EACH + 1, EACH); /* announces no more than the others */
   UNTIL(refused(VESTRY_REFUSAL_BUDGET) == 1);
   UNTIL(stats_of().request_bytes == HELD * EACH_HOLDS);
-  client_say(&more, "x");
+  client_sendf(&more, "x");
   assert_int_equal(client_status(&more), 200);
   client_close(&more);
   UNTIL(stats_of().request_bytes == (HELD - 1) * EACH_HOLDS);
@@ -132,7 +132,7 @@ static void idle_connections_make_room_for_a_body(void **state) {
     for (int i = 0; i < count; i++) {
       client_connect(&idle[i], s.port, false);
       if (!is_kept) continue;
-      client_say(&idle[i], "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
+      client_sendf(&idle[i], "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
       assert_int_equal(client_status(&idle[i]), 200);
       client_finish(&idle[i], false);
     }
@@ -161,7 +161,7 @@ static void connections_per_address_are_limited(void **state) {
   client_ask(&idle, s.port, "GET", "/echo", NULL);
   assert_int_equal(client_status(&idle), 200);
   client_connect(&half, s.port, false);
-  client_say(&half, "GET");
+  client_sendf(&half, "GET");
   UNTIL(stats_of().request_bytes == 5 * 4096); /* a stream's memory is freed; a kept connection counts four times */
   for (int i = 1; i <= 5; i++) {
     client_ask(&more, s.port, "GET", "/echo", NULL);
@@ -231,7 +231,7 @@ static void later_trickling_requests_time_out(void **state) {
   client_ask(&c, s.port, "GET", "/echo", NULL);
   assert_int_equal(client_status(&c), 200);
   client_finish(&c, false);
-  client_say(&c, "GET /echo HTTP/1.1\r\n");
+  client_sendf(&c, "GET /echo HTTP/1.1\r\n");
   assert_true(drip(&c, "Host: aaaaa") < 20);
   client_close(&c);
   assert_int_equal(refused(VESTRY_REFUSAL_DEADLINE), 2);
@@ -443,8 +443,8 @@ static void connection_closes_after_a_chunked_request(void **state) {
   server_start(&s, NULL);
   client c;
   client_connect(&c, s.port, false);
-  client_say(&c, "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\nX: y\r\n: v\r\n"
-                 "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
+  client_sendf(&c, "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\nX: y\r\n: v\r\n"
+                   "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
   /* a library that refuses by itself parses them like a head */
   assert_int_equal(client_status(&c), server_library_refuses() ? 400 : 200);
   assert_string_equal(client_header(&c, "Connection"), "close");

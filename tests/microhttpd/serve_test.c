@@ -46,7 +46,7 @@ static void query_reads_body_and_signals(void **state) {
   for (size_t i = 0; i < 3; i++) {
     client c;
     client_ask(&c, s.port, "QUERY", "/ask", heads[i]);
-    client_say(&c, i == 1 ? "3\r\n{\"a\r\n4\r\n\":1}\r\n0\r\n\r\n" : "{\"a\":1}");
+    client_sendf(&c, i == 1 ? "3\r\n{\"a\r\n4\r\n\":1}\r\n0\r\n\r\n" : "{\"a\":1}");
     assert_int_equal(client_status(&c), 200);
     client_expect(&c, "{\"a\":1}");
     client_close(&c);
@@ -103,7 +103,7 @@ static void invalid_requests_do_not_affect_others(void **state) {
     memset(large, 'a', 200000);
     client c;
     client_connect(&c, s.port, false);
-    client_say(&c, "GET /echo HTTP/1.1\r\nX-Large: ");
+    client_sendf(&c, "GET /echo HTTP/1.1\r\nX-Large: ");
     client_send(&c, large, 200000);
     free(large);
     int status = client_status(&c);

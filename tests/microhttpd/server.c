@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "adapter/microhttpd/habits.h"
+#include "adapter/microhttpd/capabilities.h"
 #include "microhttpd/tls.h"
 #include "support/test.h"
 #include "support/until.h"
@@ -29,9 +29,9 @@ void server_wait_descriptors(unsigned count) {
 
 bool server_library_refuses(void) {
   static const vestry_host host = {.log = NULL};
-  vsi_microhttpd_habits habits = {.refuses_odd = false};
-  assert_int_equal(vsi_microhttpd_habits_find(&host, &habits), VESTRY_OK);
-  return habits.refuses_odd;
+  vsi_microhttpd_capabilities capabilities = {.refuses_odd = false};
+  assert_int_equal(vsi_microhttpd_capabilities_find(&host, &capabilities), VESTRY_OK);
+  return capabilities.refuses_odd;
 }
 
 /* In 0.9.75 a line that begins with a colon or a NUL ends a head; together with a bare LF it looks like an empty line,

@@ -16,7 +16,7 @@
 #include "testing/contract.h"
 #include "web/client.h"
 #include "web/exchange.h"
-#include "web/life_contract.h"
+#include "web/lifecycle_contract.h"
 #include "web/peers_contract.h"
 #include "web/wire_contract.h"
 

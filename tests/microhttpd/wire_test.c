@@ -77,24 +77,24 @@ static size_t write_all(bool is_chunked, size_t data_len, size_t most_sliced, si
   char *data = malloc(data_len);
   for (size_t i = 0; i < data_len; i++) data[i] = (char)('a' + i % 23);
   received r = {malloc(data_len * 8), 0};
-  size_t told = 0, blocks = 0;
-  while (told < data_len) {
+  size_t reported = 0, blocks = 0;
+  while (reported < data_len) {
     vestry_slice slices[64];
     size_t count = 1 + next_random() % 64, offered = 0;
     for (size_t i = 0; i < count; i++) {
-      size_t left = data_len - told - offered, len = next_random() % (next_random() % 4 ? 40 : most_sliced);
+      size_t left = data_len - reported - offered, len = next_random() % (next_random() % 4 ? 40 : most_sliced);
       if (len > left) len = left;
-      slices[i] = (vestry_slice){data + told + offered, len};
+      slices[i] = (vestry_slice){data + reported + offered, len};
       offered += len;
     }
     size_t written = SIZE_MAX;
     vestry_io io = vsi_microhttpd_wire_write(&wire, slices, count, &written);
     if (io == VESTRY_IO_OK) {
-      told += offered;
+      reported += offered;
     } else {
       assert_int_equal(io, VESTRY_IO_WOULD_BLOCK);
       assert_true(written < offered || !offered);
-      told += written;
+      reported += written;
       blocks++;
       read_some(pair[1], &r, 1 + next_random() % most_read);
     }

@@ -25,22 +25,22 @@ static int end(void **state) {
 
 /* Return the content of a message: all messages joined in it, each followed by a '|'. */
 static const char *contents_of(const void *data, size_t len) {
-  static char told[4096];
+  static char reported[4096];
   size_t at = 0;
   vsi_nats_joined joined;
   if (!vsi_nats_joined_open(data, len, &joined)) {
-    snprintf(told, sizeof told, "%.*s", (int)len, (const char *)data);
-    return told;
+    snprintf(reported, sizeof reported, "%.*s", (int)len, (const char *)data);
+    return reported;
   }
   while (joined.count) {
     vestry_slice letter = vsi_nats_joined_next(&joined);
-    assert_true(at + letter.len + 2 < sizeof told);
-    if (letter.len) memcpy(told + at, letter.data, letter.len);
+    assert_true(at + letter.len + 2 < sizeof reported);
+    if (letter.len) memcpy(reported + at, letter.data, letter.len);
     at += letter.len;
-    told[at++] = '|';
+    reported[at++] = '|';
   }
-  told[at] = '\0';
-  return told;
+  reported[at] = '\0';
+  return reported;
 }
 
 static void finish(vsi_nats_send_queue *send_queue) {
@@ -88,14 +88,14 @@ static void subjects_that_share_a_slot_are_not_mixed(void **state) {
     char text[2] = {(char)('0' + i), 0};
     assert_int_equal(add(&send_queue, i % 3 ? "v.n.1a" : "v.n.2a", text), VESTRY_OK);
   }
-  char told[2][64] = {"", ""};
+  char reported[2][64] = {"", ""};
   for (vsi_nats_message *at = STAILQ_FIRST(&send_queue.messages); at; at = STAILQ_NEXT(at, in)) {
-    char *to = told[strcmp(at->subject, "v.n.1a") == 0];
+    char *to = reported[strcmp(at->subject, "v.n.1a") == 0];
     strcat(to, at->count > 1 ? contents_of(at->data, at->len) : "");
     if (at->count == 1) strncat(to, (const char *)at->data, at->len);
   }
-  assert_string_equal(told[0], "03");
-  assert_string_equal(told[1], "1|2|4|5|");
+  assert_string_equal(reported[0], "03");
+  assert_string_equal(reported[1], "1|2|4|5|");
   finish(&send_queue);
 }
 
@@ -167,7 +167,7 @@ static void failed_allocation_loses_no_accepted_message(void **state) {
   for (long failing = 0; has_failed; failing++) {
     vsi_nats_send_queue send_queue;
     vsi_nats_send_queue_init(&send_queue, &th.host, ROOM);
-    char expected[64] = "", told[64] = "";
+    char expected[64] = "", reported[64] = "";
     test_host_fail_in(&th, failing);
     for (int i = 0; i < 6; i++) {
       char text[4] = {i % 2 ? '\1' : 'a', (char)('0' + i), 0};
@@ -177,15 +177,15 @@ static void failed_allocation_loses_no_accepted_message(void **state) {
     for (vsi_nats_message *at = STAILQ_FIRST(&send_queue.messages); at; at = STAILQ_NEXT(at, in)) {
       vsi_nats_joined joined;
       if (!vsi_nats_joined_open(at->data, at->len, &joined)) {
-        strncat(told, (const char *)at->data, at->len);
+        strncat(reported, (const char *)at->data, at->len);
         continue;
       }
       while (joined.count) {
         vestry_slice letter = vsi_nats_joined_next(&joined);
-        strncat(told, letter.data, letter.len);
+        strncat(reported, letter.data, letter.len);
       }
     }
-    assert_string_equal(told, expected);
+    assert_string_equal(reported, expected);
     finish(&send_queue);
   }
 }

@@ -3,8 +3,8 @@
 #include <nats/nats.h>
 #include <stdlib.h>
 
-#include "cluster/ear.h"
 #include "cluster/nats/broker.h"
+#include "cluster/receiver.h"
 #include "nats/server.h"
 #include "support/test.h"
 #include "support/test_host.h"
@@ -33,7 +33,7 @@ static int end(void **state) {
   return 0;
 }
 
-static vestry_nats_stats stats_of(ear *e) {
+static vestry_nats_stats stats_of(receiver *e) {
   vestry_nats_stats stats = {0};
   vestry_nats_stats_get(&e->broker, &stats);
   return stats;
@@ -41,7 +41,7 @@ static vestry_nats_stats stats_of(ear *e) {
 
 /* Start with the address of the server, unless the options have others, and with subscriptions of several kinds or
  * this one. */
-static void start_on(ear *e, vestry_nats_options options, const char *subject) {
+static void start_on(receiver *e, vestry_nats_options options, const char *subject) {
   const char *servers[] = {the.server.url};
   options.host = &the.th.host;
   if (!options.servers) options.servers = servers, options.servers_count = 1;
@@ -49,47 +49,47 @@ static void start_on(ear *e, vestry_nats_options options, const char *subject) {
   options.reconnect_max_ms = 20;
   vestry_broker broker;
   assert_int_equal(vestry_nats_create(&options, &broker), VESTRY_OK);
-  ear_init(e, broker);
+  receiver_init(e, broker);
   static const char *const subjects[] = {"in", "other.subject", "vestry.subject"};
   for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++)
-    if (!subject || strcmp(subject, subjects[i]) == 0) ear_hears(e, subjects[i]);
-  ear_start(e);
+    if (!subject || strcmp(subject, subjects[i]) == 0) receiver_subscribe(e, subjects[i]);
+  receiver_start(e);
 }
 
-static void start_with(ear *e, vestry_nats_options options) {
+static void start_with(receiver *e, vestry_nats_options options) {
   start_on(e, options, NULL);
 }
 
 static void assert_accepted(vestry_nats_options options) {
-  ear e;
+  receiver e;
   start_with(&e, options);
-  UNTIL(ear_states(&e, VESTRY_BROKER_UP) == 1);
-  assert_int_equal(ear_publish(&e, "in", "x"), VESTRY_OK);
-  UNTIL(ear_messages(&e, "in") == 1);
-  ear_finish(&e);
+  UNTIL(receiver_states(&e, VESTRY_BROKER_UP) == 1);
+  assert_int_equal(receiver_publish(&e, "in", "x"), VESTRY_OK);
+  UNTIL(receiver_messages(&e, "in") == 1);
+  receiver_finish(&e);
 }
 
 static void assert_refused(vestry_nats_options options) {
-  ear e;
+  receiver e;
   start_with(&e, options);
   UNTIL(stats_of(&e).attempts_count >= 5); /* it does not give up */
   assert_int_equal(stats_of(&e).connections_count, 0);
-  assert_int_equal(ear_states(&e, VESTRY_BROKER_UP), 0);
-  ear_finish(&e);
+  assert_int_equal(receiver_states(&e, VESTRY_BROKER_UP), 0);
+  receiver_finish(&e);
 }
 
 /* capability: H2 */
 static void counters_of_the_broker_are_metrics(void **state) {
   (void)state;
   static char text[65536];
-  ear e;
+  receiver e;
   vestry *v;
   vestry_observe *observe;
   nats_server_start(&the.server, "");
   start_with(&e, (vestry_nats_options){0});
-  UNTIL(ear_states(&e, VESTRY_BROKER_UP) == 1);
-  assert_int_equal(ear_publish(&e, "in", "x"), VESTRY_OK);
-  UNTIL(ear_messages(&e, "in") == 1);
+  UNTIL(receiver_states(&e, VESTRY_BROKER_UP) == 1);
+  assert_int_equal(receiver_publish(&e, "in", "x"), VESTRY_OK);
+  UNTIL(receiver_messages(&e, "in") == 1);
   assert_int_equal(vestry_create(&(vestry_options){.threads_count = VESTRY_THREADS_NONE}, &v), VESTRY_OK);
   const vestry_observe_options options = {.more = vestry_nats_metrics, .more_ctx = &e.broker};
   assert_int_equal(vestry_observe_create(v, &options, &observe), VESTRY_OK);
@@ -101,7 +101,7 @@ static void counters_of_the_broker_are_metrics(void **state) {
   assert_int_equal(vestry_nats_metrics(NULL, &e.broker), VESTRY_INVALID);
   vestry_observe_destroy(observe);
   vestry_destroy(v);
-  ear_finish(&e);
+  receiver_finish(&e);
 }
 
 /* ------------------------------------------------------------------------------------------- authentication ------- */
@@ -186,15 +186,15 @@ static void nkey_needs_its_own_seed(void **state) {
 /* Assert that the broker connects, that it cannot subscribe to foreign subjects, and that it is down after it has
  * published to one. */
 static void assert_only_own_subjects(vestry_nats_options options) {
-  ear e;
+  receiver e;
   start_on(&e, options, "vestry.subject");
-  UNTIL(ear_states(&e, VESTRY_BROKER_UP) == 1);
-  assert_int_equal(ear_publish(&e, "vestry.subject", "x"), VESTRY_OK);
-  UNTIL(ear_messages(&e, "vestry.subject") == 1);
-  assert_int_equal(ear_states(&e, VESTRY_BROKER_DOWN), 0);
-  assert_int_equal(ear_publish(&e, "other.subject", "x"), VESTRY_OK);
-  UNTIL(ear_states(&e, VESTRY_BROKER_DOWN) == 1);
-  ear_finish(&e);
+  UNTIL(receiver_states(&e, VESTRY_BROKER_UP) == 1);
+  assert_int_equal(receiver_publish(&e, "vestry.subject", "x"), VESTRY_OK);
+  UNTIL(receiver_messages(&e, "vestry.subject") == 1);
+  assert_int_equal(receiver_states(&e, VESTRY_BROKER_DOWN), 0);
+  assert_int_equal(receiver_publish(&e, "other.subject", "x"), VESTRY_OK);
+  UNTIL(receiver_states(&e, VESTRY_BROKER_DOWN) == 1);
+  receiver_finish(&e);
   assert_refused(options);
 }
 
@@ -207,7 +207,7 @@ static void assert_only_own_subjects(vestry_nats_options options) {
 /* capability: G1 */
 static void broker_without_all_its_subscriptions_is_down(void **state) {
   (void)state;
-  ear e;
+  receiver e;
   nats_server_start(&the.server, RIGHTS("other.>"));
   const vestry_nats_options options = {.user = "u", .password = "p"};
   assert_refused(options);
@@ -217,70 +217,71 @@ static void broker_without_all_its_subscriptions_is_down(void **state) {
   assert_in_range(the.th.log_lines - lines, 1, 3); /* two subscriptions and the attempt, not those that follow */
   for (size_t i = 1; i <= 3; i++) {
     nats_server_reload(&the.server, RIGHTS(">"));
-    UNTIL(ear_states(&e, VESTRY_BROKER_UP) == i);
+    UNTIL(receiver_states(&e, VESTRY_BROKER_UP) == i);
     for (size_t k = 1; k <= 10; k++) {
-      assert_int_equal(ear_publish(&e, "in", "x"), VESTRY_OK);
-      UNTIL(ear_messages(&e, "in") == 10 * (i - 1) + k);
+      assert_int_equal(receiver_publish(&e, "in", "x"), VESTRY_OK);
+      UNTIL(receiver_messages(&e, "in") == 10 * (i - 1) + k);
     }
     nats_server_reload(&the.server, RIGHTS("other.>"));
-    UNTIL(ear_states(&e, VESTRY_BROKER_DOWN) == i);
-    assert_int_equal(ear_publish(&e, "in", "x"), VESTRY_IO);
+    UNTIL(receiver_states(&e, VESTRY_BROKER_DOWN) == i);
+    assert_int_equal(receiver_publish(&e, "in", "x"), VESTRY_IO);
   }
-  ear_finish(&e);
+  receiver_finish(&e);
 }
 
 /* libnats keeps the connection, and the server accepts and drops what is published. */
 /* capability: G1 */
 static void broker_whose_messages_are_refused_is_down(void **state) {
   (void)state;
-  ear e;
+  receiver e;
   nats_server_start(&the.server, RIGHTS(">"));
   start_with(&e, (vestry_nats_options){.user = "u", .password = "p"});
   for (size_t i = 1; i <= 3; i++) {
-    UNTIL(ear_states(&e, VESTRY_BROKER_UP) == i);
-    size_t messages = ear_messages(&e, "in");
-    assert_int_equal(ear_publish(&e, "in", "x"), VESTRY_OK);
-    UNTIL(ear_messages(&e, "in") == messages + 1);
+    UNTIL(receiver_states(&e, VESTRY_BROKER_UP) == i);
+    size_t messages = receiver_messages(&e, "in");
+    assert_int_equal(receiver_publish(&e, "in", "x"), VESTRY_OK);
+    UNTIL(receiver_messages(&e, "in") == messages + 1);
     nats_server_reload(&the.server, RIGHTS_TO("other.>", ">"));
-    while (ear_states(&e, VESTRY_BROKER_DOWN) < i) {
-      (void)ear_publish(&e, "in", "x");
-      ear_wait(&e);
+    while (receiver_states(&e, VESTRY_BROKER_DOWN) < i) {
+      (void)receiver_publish(&e, "in", "x");
+      receiver_wait(&e);
     }
-    assert_int_equal(ear_publish(&e, "other.subject", "x"), VESTRY_IO);
+    assert_int_equal(receiver_publish(&e, "other.subject", "x"), VESTRY_IO);
     uint64_t attempts = stats_of(&e).attempts_count;
     UNTIL(stats_of(&e).attempts_count >= attempts + 3);
     const long lines = atomic_load(&the.th.log_lines);
     UNTIL(stats_of(&e).attempts_count >= attempts + 10);
     assert_int_equal(atomic_load(&the.th.log_lines), lines);
-    assert_int_equal(ear_states(&e, VESTRY_BROKER_UP), i); /* not for a moment after each attempt */
+    assert_int_equal(receiver_states(&e, VESTRY_BROKER_UP), i); /* not for a moment after each attempt */
     nats_server_reload(&the.server, RIGHTS(">"));
   }
-  UNTIL(ear_states(&e, VESTRY_BROKER_UP) == 4);
-  assert_int_equal(ear_publish(&e, "in", "last"), VESTRY_OK);
-  heard last;
-  do last = ear_nth(&e, "in", ear_messages(&e, "in") - 1);
+  UNTIL(receiver_states(&e, VESTRY_BROKER_UP) == 4);
+  assert_int_equal(receiver_publish(&e, "in", "last"), VESTRY_OK);
+  received last;
+  do last = receiver_nth(&e, "in", receiver_messages(&e, "in") - 1);
   while (last.len != 4);
-  for (size_t i = 0; i + 1 < ear_messages(&e, "in"); i++) assert_int_equal(ear_nth(&e, "in", i).len, 1); /* no probe */
-  ear_finish(&e);
+  for (size_t i = 0; i + 1 < receiver_messages(&e, "in"); i++)
+    assert_int_equal(receiver_nth(&e, "in", i).len, 1); /* no probe */
+  receiver_finish(&e);
 }
 
 /* The requests of libnats to JetStream are not messages of the broker. */
 /* capability: G1 */
 static void broker_without_rights_to_jetstream_stays_up(void **state) {
   (void)state;
-  ear e;
+  receiver e;
   nats_server_start(&the.server, RIGHTS_TO("in", ">"));
   start_with(&e, (vestry_nats_options){
                      .user = "u", .password = "p", .reservations_bucket = "reservations", .reservations_ms = 50});
-  UNTIL(ear_states(&e, VESTRY_BROKER_UP) == 1);
+  UNTIL(receiver_states(&e, VESTRY_BROKER_UP) == 1);
   uint64_t revision = 0;
   const long lines = atomic_load(&the.th.log_lines);
   assert_int_not_equal(e.broker.ops->reserve(e.broker.broker, "x", 0, "x", 1, &revision), VESTRY_OK);
   UNTIL(atomic_load(&the.th.log_lines) > lines); /* the refusal has arrived */
-  assert_int_equal(ear_publish(&e, "in", "x"), VESTRY_OK);
-  UNTIL(ear_messages(&e, "in") == 1);
-  assert_int_equal(ear_states(&e, VESTRY_BROKER_DOWN), 0);
-  ear_finish(&e);
+  assert_int_equal(receiver_publish(&e, "in", "x"), VESTRY_OK);
+  UNTIL(receiver_messages(&e, "in") == 1);
+  assert_int_equal(receiver_states(&e, VESTRY_BROKER_DOWN), 0);
+  receiver_finish(&e);
 }
 
 /* capability: G10 */
@@ -303,21 +304,21 @@ static void credentials_restrict_the_subjects(void **state) {
 static void refused_broker_retries_until_it_is_accepted(void **state) {
   (void)state;
   nats_server_start(&the.server, "authorization { user: \"u\", password: \"old\" }");
-  ear e;
+  receiver e;
   start_with(&e, (vestry_nats_options){.user = "u", .password = "new"});
   UNTIL(stats_of(&e).attempts_count >= 5);
   nats_server_kill(&the.server);
   nats_server_start(&the.server, "authorization { user: \"u\", password: \"new\" }");
-  UNTIL(ear_states(&e, VESTRY_BROKER_UP) == 1);
+  UNTIL(receiver_states(&e, VESTRY_BROKER_UP) == 1);
   nats_server_kill(&the.server); /* and again, after it was up */
-  UNTIL(ear_states(&e, VESTRY_BROKER_DOWN) == 1);
+  UNTIL(receiver_states(&e, VESTRY_BROKER_DOWN) == 1);
   nats_server_start(&the.server, "authorization { user: \"u\", password: \"old\" }");
   uint64_t before = stats_of(&e).attempts_count;
   UNTIL(stats_of(&e).attempts_count >= before + 5);
   nats_server_kill(&the.server);
   nats_server_start(&the.server, "authorization { user: \"u\", password: \"new\" }");
-  UNTIL(ear_states(&e, VESTRY_BROKER_UP) == 2);
-  ear_finish(&e);
+  UNTIL(receiver_states(&e, VESTRY_BROKER_UP) == 2);
+  receiver_finish(&e);
 }
 
 static void one_reachable_server_of_several_suffices(void **state) {
@@ -398,16 +399,16 @@ static void client_certificate_is_required_and_kept(void **state) {
   options.tls_key_file = path_of[KEY];
   assert_accepted(options);
   /* After several reconnects, the trust settings still apply. */
-  ear e;
+  receiver e;
   start_with(&e, options);
   for (size_t i = 1; i <= 3; i++) {
-    UNTIL(ear_states(&e, VESTRY_BROKER_UP) == i);
+    UNTIL(receiver_states(&e, VESTRY_BROKER_UP) == i);
     nats_server_kill(&the.server);
-    UNTIL(ear_states(&e, VESTRY_BROKER_DOWN) == i);
+    UNTIL(receiver_states(&e, VESTRY_BROKER_DOWN) == i);
     start_tls(true);
   }
-  UNTIL(ear_states(&e, VESTRY_BROKER_UP) == 4);
-  ear_finish(&e);
+  UNTIL(receiver_states(&e, VESTRY_BROKER_UP) == 4);
+  receiver_finish(&e);
 }
 
 /* -------------------------------------------------------------------------------- the guide's configuration ------- */
@@ -556,14 +557,14 @@ static void every_nats_status_maps_to_an_error(void **state) {
 static void reservation_without_jetstream_is_unsupported(void **state) {
   (void)state;
   nats_server_start(&the.server, "accounts { A { users: [ { user: \"a\", password: \"a\" } ] } }"); /* no JetStream */
-  ear e;
+  receiver e;
   start_with(&e, (vestry_nats_options){.user = "a", .password = "a", .reservations_bucket = "reservations"});
-  UNTIL(ear_states(&e, VESTRY_BROKER_UP) == 1);
+  UNTIL(receiver_states(&e, VESTRY_BROKER_UP) == 1);
   uint64_t revision = 5;
   vestry_err error = e.broker.ops->reserve(e.broker.broker, "x", 0, "x", 1, &revision);
   assert_int_equal(error, VESTRY_UNSUPPORTED);
   assert_int_equal(revision, 5);
-  ear_finish(&e);
+  receiver_finish(&e);
   vestry_broker broker;
   assert_int_equal(vestry_nats_create(&(vestry_nats_options){.host = &the.th.host}, &broker), VESTRY_OK);
   assert_null(broker.ops->reserve); /* no bucket */
@@ -584,19 +585,19 @@ static vestry_err run_broker(test_host *th, void *ctx) {
                                                                .reservations_bucket = "reservations"},
                                         &broker);
   if (error) return error;
-  ear e;
-  ear_init(&e, broker);
-  ear_hears(&e, "memory");
-  error = ear_try_start(&e);
+  receiver e;
+  receiver_init(&e, broker);
+  receiver_subscribe(&e, "memory");
+  error = receiver_try_start(&e);
   if (error) {
-    ear_finish(&e);
+    receiver_finish(&e);
     return error;
   }
-  UNTIL(ear_states(&e, VESTRY_BROKER_UP) >= 1);
-  if (!error) error = ear_publish(&e, "memory", "one");
+  UNTIL(receiver_states(&e, VESTRY_BROKER_UP) >= 1);
+  if (!error) error = receiver_publish(&e, "memory", "one");
   if (error == VESTRY_IO) error = VESTRY_OK; /* a connection that failed for lack of memory is made again */
-  if (!error) UNTIL(ear_messages(&e, "memory") + ear_states(&e, VESTRY_BROKER_MAYBE_LOST) >= 1);
-  ear_finish(&e);
+  if (!error) UNTIL(receiver_messages(&e, "memory") + receiver_states(&e, VESTRY_BROKER_MAYBE_LOST) >= 1);
+  receiver_finish(&e);
   return error;
 }
 

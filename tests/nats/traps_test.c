@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "cluster/ear.h"
 #include "cluster/nats/broker.h"
+#include "cluster/receiver.h"
 #include "nats/server.h"
 #include "support/port.h"
 #include "support/test.h"
@@ -39,7 +39,7 @@ static int end(void **state) {
   return 0;
 }
 
-static void make(ear *e, vestry_nats_options options) {
+static void make(receiver *e, vestry_nats_options options) {
   const char *servers[] = {the.server.url};
   options.host = &the.th.host;
   options.servers = servers;
@@ -47,29 +47,29 @@ static void make(ear *e, vestry_nats_options options) {
   if (!options.reconnect_max_ms) options.reconnect_max_ms = 100;
   vestry_broker broker;
   assert_int_equal(vestry_nats_create(&options, &broker), VESTRY_OK);
-  ear_init(e, broker);
+  receiver_init(e, broker);
 }
 
-static void start(ear *e) {
-  ear_start(e);
-  UNTIL(ear_states(e, VESTRY_BROKER_UP) == 1);
+static void start(receiver *e) {
+  receiver_start(e);
+  UNTIL(receiver_states(e, VESTRY_BROKER_UP) == 1);
 }
 
-static void start_broker(ear *e, vestry_nats_options options) {
+static void start_broker(receiver *e, vestry_nats_options options) {
   make(e, options);
   start(e);
 }
 
 /* Connect, subscribe to a subject, and receive one message. */
-static void start_and_receive(ear *e, const char *subject, vestry_nats_options options) {
+static void start_and_receive(receiver *e, const char *subject, vestry_nats_options options) {
   make(e, options);
-  ear_hears(e, subject);
+  receiver_subscribe(e, subject);
   start(e);
-  assert_int_equal(ear_publish(e, subject, "first"), VESTRY_OK);
-  UNTIL(ear_messages(e, subject) == 1);
+  assert_int_equal(receiver_publish(e, subject, "first"), VESTRY_OK);
+  UNTIL(receiver_messages(e, subject) == 1);
 }
 
-static vestry_nats_stats stats_of(ear *e) {
+static vestry_nats_stats stats_of(receiver *e) {
   vestry_nats_stats stats = {0};
   vestry_nats_stats_get(&e->broker, &stats);
   return stats;
@@ -82,33 +82,33 @@ static vestry_nats_stats stats_of(ear *e) {
 /* capability: G1 */
 static void broker_has_two_threads_for_any_number_of_subjects(void **state) {
   (void)state;
-  ear first, second;
+  receiver first, second;
   start_and_receive(&first, "s.first", (vestry_nats_options){0});
   unsigned before = threads_of_process();
   make(&second, (vestry_nats_options){0});
   for (int i = 0; i < 300; i++) {
     char subject[16];
     snprintf(subject, sizeof subject, "s.%d", i);
-    ear_hears(&second, subject);
+    receiver_subscribe(&second, subject);
   }
   start(&second);
-  assert_int_equal(ear_publish(&first, "s.299", "x"), VESTRY_OK);
-  UNTIL(ear_messages(&second, "s.299") == 1);
+  assert_int_equal(receiver_publish(&first, "s.299", "x"), VESTRY_OK);
+  UNTIL(receiver_messages(&second, "s.299") == 1);
   assert_int_equal(threads_of_process(), before + 2);
-  ear_finish(&second);
-  ear_finish(&first);
+  receiver_finish(&second);
+  receiver_finish(&first);
 }
 
 static void default_times_are_as_documented(void **state) {
   (void)state;
-  ear e;
+  receiver e;
   make(&e, (vestry_nats_options){0});
   const vestry_nats_options *options = &((vsi_nats_broker *)e.broker.broker)->settings.options;
   assert_int_equal(options->ping_ms, 1000);
   assert_int_equal(options->pings_out, 2); /* so 3 s */
   assert_int_equal(options->write_ms, 1000);
   assert_int_equal(options->connect_ms, 2000);
-  ear_finish(&e);
+  receiver_finish(&e);
 }
 
 /* An application may let libnats deliver on several threads. */
@@ -116,26 +116,26 @@ static void default_times_are_as_documented(void **state) {
 static void events_do_not_overlap_with_a_delivery_pool(void **state) {
   (void)state;
   assert_int_equal(nats_SetMessageDeliveryPoolSize(4), NATS_OK);
-  ear e;
+  receiver e;
   make(&e, (vestry_nats_options){0});
   char subject[16];
   for (int i = 0; i < 8; i++) {
     snprintf(subject, sizeof subject, "p.%d", i);
-    ear_hears(&e, subject);
+    receiver_subscribe(&e, subject);
   }
   start(&e);
   for (int i = 0; i < 2000; i++) {
     snprintf(subject, sizeof subject, "p.%d", i % 8);
     char text[16];
     snprintf(text, sizeof text, "%d", i);
-    assert_int_equal(ear_publish(&e, subject, text), VESTRY_OK);
+    assert_int_equal(receiver_publish(&e, subject, text), VESTRY_OK);
   }
-  UNTIL(ear_messages(&e, NULL) == 2000);
+  UNTIL(receiver_messages(&e, NULL) == 2000);
   for (int s = 0; s < 8; s++) {
     snprintf(subject, sizeof subject, "p.%d", s);
-    for (int i = 0; i < 250; i++) assert_int_equal(atoi(ear_nth(&e, subject, (size_t)i).data), i * 8 + s);
+    for (int i = 0; i < 250; i++) assert_int_equal(atoi(receiver_nth(&e, subject, (size_t)i).data), i * 8 + s);
   }
-  ear_finish(&e);
+  receiver_finish(&e);
 }
 
 /* -------------------------------------------------------------------------------------- a server that stops ------- */
@@ -144,30 +144,30 @@ static void events_do_not_overlap_with_a_delivery_pool(void **state) {
 /* capability: G1 */
 static void queued_messages_are_discarded_on_disconnect(void **state) {
   (void)state;
-  ear sender, hearer;
+  receiver sender, hearer;
   start_broker(&sender, (vestry_nats_options){.max_send_queue_bytes = 1 << 20, .ping_ms = 60000});
   start_and_receive(&hearer, "late", (vestry_nats_options){0});
   nats_server_freeze(&the.server, true);
   static char text[10000];
   memset(text, 'x', sizeof text - 1);
   bool was_full = false; /* the socket, and then the send queue */
-  for (vestry_err error; (error = ear_publish(&sender, "late", text)) != VESTRY_IO;) {
+  for (vestry_err error; (error = receiver_publish(&sender, "late", text)) != VESTRY_IO;) {
     if (!error) continue;
     assert_int_equal(error, VESTRY_FULL);
     was_full = true;
-    ear_wait(&sender);
+    receiver_wait(&sender);
   }
   assert_true(was_full);
-  UNTIL(ear_states(&sender, VESTRY_BROKER_DOWN) == 1);
+  UNTIL(receiver_states(&sender, VESTRY_BROKER_DOWN) == 1);
   uint64_t written = stats_of(&sender).written_count;
   nats_server_kill(&the.server);
-  UNTIL(ear_states(&hearer, VESTRY_BROKER_DOWN) == 1);
+  UNTIL(receiver_states(&hearer, VESTRY_BROKER_DOWN) == 1);
   nats_server_start(&the.server, NULL);
-  UNTIL(ear_states(&sender, VESTRY_BROKER_UP) == 2);
-  UNTIL(ear_states(&hearer, VESTRY_BROKER_UP) == 2);
-  assert_int_equal(ear_publish(&sender, "late", "now"), VESTRY_OK);
+  UNTIL(receiver_states(&sender, VESTRY_BROKER_UP) == 2);
+  UNTIL(receiver_states(&hearer, VESTRY_BROKER_UP) == 2);
+  assert_int_equal(receiver_publish(&sender, "late", "now"), VESTRY_OK);
   size_t before = 0; /* messages that the server passed on before it stopped */
-  UNTIL(strcmp(ear_nth(&hearer, "late", ear_messages(&hearer, "late") - 1).data, "now") == 0);
+  UNTIL(strcmp(receiver_nth(&hearer, "late", receiver_messages(&hearer, "late") - 1).data, "now") == 0);
   while (!hearer.all[before].is_state || hearer.all[before].state != VESTRY_BROKER_DOWN) before++;
   while (++before < hearer.count)
     assert_true(hearer.all[before].is_state || strcmp(hearer.all[before].data, "now") == 0);
@@ -176,28 +176,28 @@ static void queued_messages_are_discarded_on_disconnect(void **state) {
   assert_true(stats.discarded_count > 0);
   assert_int_equal(stats.written_count, written + 1);
   assert_int_equal(stats.published_count, stats.written_count + stats.discarded_count);
-  ear_finish(&sender);
-  ear_finish(&hearer);
+  receiver_finish(&sender);
+  receiver_finish(&hearer);
 }
 
 /* By default it would take two times two minutes. Publishers do not wait meanwhile. */
 /* capability: G1 */
 static void stopped_server_is_detected_by_pings(void **state) {
   (void)state;
-  ear e;
+  receiver e;
   start_broker(&e, (vestry_nats_options){.ping_ms = 50, .pings_out = 2});
   nats_server_freeze(&the.server, true);
-  UNTIL(ear_states(&e, VESTRY_BROKER_DOWN) == 1); /* although the broker sends nothing */
+  UNTIL(receiver_states(&e, VESTRY_BROKER_DOWN) == 1); /* although the broker sends nothing */
   assert_int_equal(e.broker.ops->state(e.broker.broker), VESTRY_BROKER_DOWN);
   nats_server_freeze(&the.server, false);
-  UNTIL(ear_states(&e, VESTRY_BROKER_UP) == 2);
-  ear_finish(&e);
+  UNTIL(receiver_states(&e, VESTRY_BROKER_UP) == 2);
+  receiver_finish(&e);
 }
 
 /* capability: G1 */
 static void full_socket_does_not_block_publishers(void **state) {
   (void)state;
-  ear e;
+  receiver e;
   start_broker(&e, (vestry_nats_options){.max_send_queue_bytes = 1 << 20, .ping_ms = 60000, .write_ms = 120000});
   nats_server_freeze(&the.server, true);
   static char text[10000];
@@ -207,9 +207,9 @@ static void full_socket_does_not_block_publishers(void **state) {
   for (int still = 0; still < 50; still = stats_of(&e).written_count == written ? still + 1 : 0) {
     written = stats_of(&e).written_count;
     vestry_err error;
-    while (!(error = ear_publish(&e, "full", text))) continue;
+    while (!(error = receiver_publish(&e, "full", text))) continue;
     assert_int_equal(error, VESTRY_FULL);
-    ear_wait(&e);
+    receiver_wait(&e);
   }
   assert_int_equal(e.broker.ops->state(e.broker.broker), VESTRY_BROKER_UP);
   assert_true(e.broker.ops->max_payload(e.broker.broker) > 0);
@@ -218,7 +218,7 @@ static void full_socket_does_not_block_publishers(void **state) {
   assert_true(stats.send_queue_bytes <= 1 << 20);
   nats_server_freeze(&the.server, false);
   UNTIL(stats_of(&e).send_queue_bytes == 0);
-  ear_finish(&e);
+  receiver_finish(&e);
 }
 
 /* ------------------------------------------------------------------------------------------- slow receivers ------- */
@@ -254,16 +254,16 @@ static void set_gate(bool is_open) {
   pthread_mutex_unlock(&the_gate.lock);
 }
 
-static void stay(ear *self, const heard *what) {
+static void stay(receiver *self, const received *what) {
   (void)self;
   if (!what->is_state && strcmp(what->data, "0") == 0) pass_gate();
 }
 
-static void flood(ear *e, int from, int count) {
+static void flood(receiver *e, int from, int count) {
   for (int i = from; i < from + count; i++) {
     char text[16];
     snprintf(text, sizeof text, "%d", i);
-    UNTIL(ear_publish(e, "flood", text) == VESTRY_OK);
+    UNTIL(receiver_publish(e, "flood", text) == VESTRY_OK);
   }
 }
 
@@ -273,21 +273,21 @@ static void slow_receiver_buffers_only_what_it_has_read(void **state) {
   (void)state;
   enum { COUNT = 1000 };
   static char text[10000];
-  ear e, sender;
+  receiver e, sender;
   set_gate(false);
   make(&e, (vestry_nats_options){.ping_ms = 20});
-  ear_hears(&e, "flood");
+  receiver_subscribe(&e, "flood");
   e.then = stay;
   start(&e);
   start_broker(&sender, (vestry_nats_options){.max_send_queue_bytes = 100000});
-  assert_int_equal(ear_publish(&sender, "flood", "0"), VESTRY_OK);
+  assert_int_equal(receiver_publish(&sender, "flood", "0"), VESTRY_OK);
   wait_gate();
   size_t before = mallinfo2().uordblks; /* including the memory of libnats */
   memset(text, 'x', sizeof text - 1);
   for (int i = 1; i < COUNT; i++) {
     snprintf(text, 8, "%d", i);
     text[strlen(text)] = ' ';
-    UNTIL(ear_publish(&sender, "flood", text) == VESTRY_OK);
+    UNTIL(receiver_publish(&sender, "flood", text) == VESTRY_OK);
   }
   UNTIL(stats_of(&sender).send_queue_bytes == 0);
   /* The server responds, and nothing is read meanwhile: it is not taken for dead. */
@@ -296,12 +296,12 @@ static void slow_receiver_buffers_only_what_it_has_read(void **state) {
   assert_int_equal(stats_of(&e).received_count, 1);
   assert_true(mallinfo2().uordblks < before + 1000000);
   set_gate(true);
-  UNTIL(ear_messages(&e, "flood") == COUNT);
-  for (int i = 0; i < COUNT; i++) assert_int_equal(atoi(ear_nth(&e, "flood", (size_t)i).data), i);
-  assert_int_equal(ear_states(&e, VESTRY_BROKER_DOWN), 0);
+  UNTIL(receiver_messages(&e, "flood") == COUNT);
+  for (int i = 0; i < COUNT; i++) assert_int_equal(atoi(receiver_nth(&e, "flood", (size_t)i).data), i);
+  assert_int_equal(receiver_states(&e, VESTRY_BROKER_DOWN), 0);
   assert_int_equal(stats_of(&e).received_count, COUNT);
-  ear_finish(&sender);
-  ear_finish(&e);
+  receiver_finish(&sender);
+  receiver_finish(&e);
 }
 
 /* A handler of other code occupies the thread of libnats. */
@@ -324,24 +324,24 @@ static void blocked_libnats_thread_does_not_delay_the_broker(void **state) {
   assert_int_equal(natsOptions_UseGlobalMessageDelivery(options, true), NATS_OK);
   assert_int_equal(natsConnection_Connect(&connection, options), NATS_OK);
   assert_int_equal(natsConnection_Subscribe(&sub, connection, "block", block_libnats, NULL), NATS_OK);
-  ear e, sender;
+  receiver e, sender;
   make(&e, (vestry_nats_options){0});
-  ear_hears(&e, "flood");
+  receiver_subscribe(&e, "flood");
   start(&e);
   start_broker(&sender, (vestry_nats_options){0});
   assert_int_equal(natsConnection_PublishString(connection, "block", "x"), NATS_OK);
   assert_int_equal(natsConnection_Flush(connection), NATS_OK);
   wait_gate(); /* from here on libnats delivers nothing */
   flood(&sender, 0, COUNT);
-  UNTIL(ear_messages(&e, "flood") == COUNT);
-  for (int i = 0; i < COUNT; i++) assert_int_equal(atoi(ear_nth(&e, "flood", (size_t)i).data), i);
-  assert_int_equal(ear_states(&e, VESTRY_BROKER_MAYBE_LOST), 0);
+  UNTIL(receiver_messages(&e, "flood") == COUNT);
+  for (int i = 0; i < COUNT; i++) assert_int_equal(atoi(receiver_nth(&e, "flood", (size_t)i).data), i);
+  assert_int_equal(receiver_states(&e, VESTRY_BROKER_MAYBE_LOST), 0);
   set_gate(true);
   natsSubscription_Destroy(sub);
   natsConnection_Destroy(connection);
   natsOptions_Destroy(options);
-  ear_finish(&sender);
-  ear_finish(&e);
+  receiver_finish(&sender);
+  receiver_finish(&e);
 }
 
 static void count_message(natsConnection *connection, natsSubscription *sub, natsMsg *message, void *ctx) {
@@ -362,9 +362,9 @@ static void queued_messages_are_joined(void **state) {
   assert_int_equal(natsConnection_ConnectTo(&connection, the.server.url), NATS_OK);
   assert_int_equal(natsConnection_Subscribe(&sub, connection, "many", count_message, (void *)&messages), NATS_OK);
   assert_int_equal(natsConnection_Flush(connection), NATS_OK);
-  ear e, sender;
+  receiver e, sender;
   make(&e, (vestry_nats_options){0});
-  ear_hears(&e, "many");
+  receiver_subscribe(&e, "many");
   start(&e);
   start_broker(&sender, (vestry_nats_options){0});
   for (int i = 0; i < COUNT; i++) {
@@ -373,30 +373,30 @@ static void queued_messages_are_joined(void **state) {
     assert_int_equal(sender.broker.ops->publish(sender.broker.broker, "many", text, strlen(text)), VESTRY_OK);
   }
   sender.broker.ops->flush(sender.broker.broker, true);
-  UNTIL(ear_messages(&e, "many") == COUNT);
-  for (int i = 0; i < COUNT; i++) assert_int_equal(atoi(ear_nth(&e, "many", (size_t)i).data), i);
+  UNTIL(receiver_messages(&e, "many") == COUNT);
+  for (int i = 0; i < COUNT; i++) assert_int_equal(atoi(receiver_nth(&e, "many", (size_t)i).data), i);
   UNTIL(stats_of(&sender).written_count == COUNT);
   assert_int_equal(stats_of(&sender).published_count, COUNT);
   assert_int_equal(stats_of(&e).received_count, COUNT);
   UNTIL(atomic_load(&messages) >= MESSAGES);
-  ear_forget(&e);
+  receiver_clear(&e);
   assert_int_equal(natsConnection_Publish(connection, "many", torn, sizeof torn), NATS_OK);
   assert_int_equal(natsConnection_Publish(connection, "many", two, sizeof two), NATS_OK);
-  UNTIL(ear_messages(&e, "many") == 3);
-  assert_int_equal(ear_nth(&e, "many", 0).len, sizeof torn);
-  assert_memory_equal(ear_nth(&e, "many", 0).data, torn, sizeof torn);
-  assert_string_equal(ear_nth(&e, "many", 1).data, "a");
-  assert_string_equal(ear_nth(&e, "many", 2).data, "b");
+  UNTIL(receiver_messages(&e, "many") == 3);
+  assert_int_equal(receiver_nth(&e, "many", 0).len, sizeof torn);
+  assert_memory_equal(receiver_nth(&e, "many", 0).data, torn, sizeof torn);
+  assert_string_equal(receiver_nth(&e, "many", 1).data, "a");
+  assert_string_equal(receiver_nth(&e, "many", 2).data, "b");
   UNTIL(atomic_load(&messages) >= MESSAGES + 2);
   assert_in_range(atomic_load(&messages), MESSAGES + 2, COUNT / 10); /* more if its thread wakes in between */
   natsSubscription_Destroy(sub);
   natsConnection_Destroy(connection);
-  ear_finish(&sender);
-  ear_finish(&e);
+  receiver_finish(&sender);
+  receiver_finish(&e);
 }
 
 /* Publish messages of this size that wait together, and return the last result. */
-static vestry_err publish_burst(ear *e, size_t len, int count) {
+static vestry_err publish_burst(receiver *e, size_t len, int count) {
   static char text[10000];
   vestry_err error = VESTRY_OK;
   for (int i = 0; i < count; i++) error = e->broker.ops->publish(e->broker.broker, "many", text, len);
@@ -430,17 +430,17 @@ static void changed_max_payload_loses_no_later_message(void **state) {
   enum { SMALL = 200, COUNT = 100, LARGE = 9000 };
   char config[256];
   int route = port_reserve();
-  ear e;
+  receiver e;
   nats_server other;
   nats_server_init(&other);
   nats_server_kill(&the.server);
   configure(config, "a", route, 1 << 20);
   nats_server_start(&the.server, config);
   make(&e, (vestry_nats_options){0});
-  ear_hears(&e, "many");
+  receiver_subscribe(&e, "many");
   start(&e);
   assert_int_equal(publish_burst(&e, LARGE, 1), VESTRY_OK);
-  UNTIL(ear_messages(&e, "many") == 1);
+  UNTIL(receiver_messages(&e, "many") == 1);
   configure(config, "a", route, 8192);
   nats_server_reload(&the.server, config);
   UNTIL(max_payload_now() == 8192);
@@ -450,10 +450,10 @@ static void changed_max_payload_loses_no_later_message(void **state) {
   for (size_t i = 1; i <= 3; i++) {
     assert_int_equal(publish_burst(&e, LARGE, 1), VESTRY_TOO_LARGE);
     assert_int_equal(publish_burst(&e, SMALL, COUNT), VESTRY_OK);
-    UNTIL(ear_messages(&e, "many") == 1 + i * COUNT);
+    UNTIL(receiver_messages(&e, "many") == 1 + i * COUNT);
   }
   assert_int_equal(stats_of(&e).discarded_count, 0);
-  assert_int_equal(ear_states(&e, VESTRY_BROKER_DOWN), 0);
+  assert_int_equal(receiver_states(&e, VESTRY_BROKER_DOWN), 0);
   /* A message that was published before the change is lost, and this is reported. */
   vsi_nats_broker *broker = e.broker.broker;
   vsi_mutex_lock(&broker->io); /* so that nothing is read or written */
@@ -461,32 +461,32 @@ static void changed_max_payload_loses_no_later_message(void **state) {
   assert_int_equal(publish_burst(&e, SMALL, COUNT), VESTRY_OK);
   vsi_mutex_unlock(&broker->io);
   e.broker.ops->flush(broker, false);
-  UNTIL(ear_states(&e, VESTRY_BROKER_DOWN) == 1 && ear_states(&e, VESTRY_BROKER_UP) == 2);
+  UNTIL(receiver_states(&e, VESTRY_BROKER_DOWN) == 1 && receiver_states(&e, VESTRY_BROKER_UP) == 2);
   assert_true(stats_of(&e).discarded_count > 0);
   assert_int_equal(e.broker.ops->max_payload(broker), 8192);
-  ear_finish(&e);
+  receiver_finish(&e);
   nats_server_finish(&other);
 }
 
 /* ---------------------------------------------------------------------------------------- returned messages ------- */
 
 static struct given_back {
-  _Atomic(size_t) told, told_before; /* messages passed on: until now, and at the last return; by one thread */
+  _Atomic(size_t) reported, told_before; /* messages passed on: until now, and at the last return; by one thread */
   _Atomic(size_t) count, times;
 } given_back;
 
 void __real_natsMsg_Destroy(natsMsg *message);
 void __wrap_natsMsg_Destroy(natsMsg *message);
 void __wrap_natsMsg_Destroy(natsMsg *message) {
-  size_t told = atomic_load(&given_back.told);
-  if (atomic_exchange(&given_back.told_before, told) != told) atomic_fetch_add(&given_back.times, 1);
+  size_t reported = atomic_load(&given_back.reported);
+  if (atomic_exchange(&given_back.told_before, reported) != reported) atomic_fetch_add(&given_back.times, 1);
   atomic_fetch_add(&given_back.count, 1);
   __real_natsMsg_Destroy(message);
 }
 
-static void note_message(ear *self, const heard *what) {
+static void note_message(receiver *self, const received *what) {
   (void)self;
-  given_back.told += !what->is_state;
+  given_back.reported += !what->is_state;
 }
 
 /* libnats wakes one of its threads for returned messages. */
@@ -494,25 +494,25 @@ static void messages_are_returned_to_libnats_in_batches(void **state) {
   (void)state;
   enum { COUNT = 256, LARGE_BYTES = 40000 };
   static char large[LARGE_BYTES + 1];
-  ear e;
+  receiver e;
   memset(&given_back, 0, sizeof given_back);
   make(&e, (vestry_nats_options){0});
-  ear_hears(&e, "many");
+  receiver_subscribe(&e, "many");
   e.then = note_message;
   start(&e);
   for (size_t i = 1; i <= COUNT; i++) {
-    assert_int_equal(ear_publish(&e, "many", "x"), VESTRY_OK);
-    UNTIL(ear_messages(&e, "many") == i);
+    assert_int_equal(receiver_publish(&e, "many", "x"), VESTRY_OK);
+    UNTIL(receiver_messages(&e, "many") == i);
   }
   UNTIL(atomic_load(&given_back.count) == COUNT);
-  assert_int_equal(atomic_load(&given_back.times), COUNT / VSI_NATS_TOLD_MOST);
+  assert_int_equal(atomic_load(&given_back.times), COUNT / VSI_NATS_PASSED_MOST);
   memset(large, 'x', LARGE_BYTES);
   for (size_t i = 1; i <= 3; i++) {
-    assert_int_equal(ear_publish(&e, "many", large), VESTRY_OK);
-    UNTIL(ear_messages(&e, "many") == COUNT + i);
+    assert_int_equal(receiver_publish(&e, "many", large), VESTRY_OK);
+    UNTIL(receiver_messages(&e, "many") == COUNT + i);
   }
   UNTIL(atomic_load(&given_back.count) == COUNT + 2); /* their memory is limited in bytes, too */
-  ear_finish(&e);
+  receiver_finish(&e);
   assert_int_equal(atomic_load(&given_back.count), COUNT + 3);
 }
 

@@ -55,19 +55,19 @@ static void publish(suite *s, vestry_scope scope, const vestry_key *key) {
 }
 
 enum { MOST = 512 };
-typedef struct told {
+typedef struct reported {
   vestry_channel_info infos[MOST];
   size_t count, pages_count;
-} told;
+} reported;
 
 static void take(const vestry_channel_info *info, void *ctx) {
-  told *t = ctx;
+  reported *t = ctx;
   assert_true(t->count < MOST);
   t->infos[t->count++] = *info;
 }
 
 /* List all pages. */
-static void list(suite *s, size_t limit, told *t) {
+static void list(suite *s, size_t limit, reported *t) {
   vestry_channel_query query = {.limit = limit};
   t->count = t->pages_count = 0;
   do {
@@ -80,7 +80,7 @@ static void list(suite *s, size_t limit, told *t) {
 }
 
 /* Return how often the key is in the list. ret_info: the last such entry. */
-static size_t find(const told *t, const char *key, vestry_channel_info *ret_info) {
+static size_t find(const reported *t, const char *key, vestry_channel_info *ret_info) {
   size_t found = 0;
   for (size_t i = 0; i < t->count; i++) {
     if (strcmp(t->infos[i].key, key) != 0) continue;
@@ -91,7 +91,7 @@ static size_t find(const told *t, const char *key, vestry_channel_info *ret_info
 }
 
 static vestry_channel_info channel_of(suite *s, const char *key) {
-  static told t;
+  static reported t;
   vestry_channel_info info = {0};
   list(s, 0, &t);
   assert_int_equal(find(&t, key, &info), 1);
@@ -160,7 +160,7 @@ static void history_is_listed_until_it_ends(void **state) {
 static void hostile_names_are_shown_as_short_text(void **state) {
   (void)state;
   suite s;
-  static told t;
+  static reported t;
   begin(&s, (vestry_options){.scope = NULL});
   vestry_memory_exchange *a = open_stream(&s, "");
   char text[400];
@@ -194,7 +194,7 @@ static void each_channel_is_listed_once_at_any_page_size(void **state) {
   (void)state;
   enum { CHANNELS = 250 };
   suite s;
-  static told t;
+  static reported t;
   begin(&s, (vestry_options){.scope = NULL});
   list(&s, 0, &t);
   assert_int_equal(t.count, 0);
@@ -231,7 +231,7 @@ static void channels_are_found_by_key_prefix(void **state) {
   (void)state;
   enum { CHANNELS = 250 };
   suite s;
-  static told t;
+  static reported t;
   begin(&s, (vestry_options){.scope = NULL});
   vestry_memory_exchange *a = open_stream(&s, "");
   for (int i = 0; i < CHANNELS; i++) join(&s, a, NOWHERE, VESTRY_KEY(i % 50 ? "room" : "bar", i));
@@ -256,7 +256,7 @@ static void channels_with_equal_hashes_are_all_listed(void **state) {
   static const uint64_t hashes[] = {0, 0, 7, 7, 7, UINT64_MAX, UINT64_MAX};
   enum { CHANNELS = sizeof hashes / sizeof *hashes };
   suite s;
-  static told t;
+  static reported t;
   begin(&s, (vestry_options){.scope = NULL});
   vsi_channel *held[CHANNELS];
   for (int i = 0; i < CHANNELS; i++) {
@@ -302,7 +302,7 @@ static void staying_channels_are_listed_once_during_churn(void **state) {
   (void)state;
   enum { STAY = 40, LISTS = 100 };
   suite s;
-  static told t;
+  static reported t;
   begin(&s, (vestry_options){.scope = NULL});
   vestry_memory_exchange *a = open_stream(&s, ""), *b = open_stream(&s, "");
   for (int i = 0; i < STAY; i++) join(&s, a, NOWHERE, VESTRY_KEY("stay", i));

@@ -37,28 +37,28 @@ static void end(suite *s) {
   site_end(&s->on);
 }
 
-typedef struct told {
+typedef struct reported {
   vestry_close_info infos[256];
   size_t count;
-} told;
+} reported;
 
 static void take(const vestry_close_info *info, void *ctx) {
-  told *t = ctx;
+  reported *t = ctx;
   assert_true(t->count < sizeof t->infos / sizeof *t->infos);
   assert_true(info->cause > VESTRY_CAUSE_NONE && info->cause < VESTRY_CAUSE_COUNT);
   if (t->count) assert_true(info->number < t->infos[t->count - 1].number);
   t->infos[t->count++] = *info;
 }
 
-static told closes_of(suite *s, vestry_close_query query) {
-  told t = {.count = 0};
+static reported closes_of(suite *s, vestry_close_query query) {
+  reported t = {.count = 0};
   do assert_int_equal(vestry_observe_closes(s->observe, &query, take, &t, &query.before), VESTRY_OK);
   while (query.before);
   return t;
 }
 
 static vestry_close_info last_of(suite *s) {
-  told t = {.count = 0};
+  reported t = {.count = 0};
   assert_int_equal(vestry_observe_closes(s->observe, &(vestry_close_query){.limit = 1}, take, &t, NULL), VESTRY_OK);
   assert_int_equal(t.count, 1);
   return t.infos[0];
@@ -204,7 +204,7 @@ static void end_of_budget_drain_and_shutdown_has_its_cause(void **state) {
     site_settle(&s.on);
   }
   free(html);
-  told t = closes_of(&s, (vestry_close_query){.cause = VESTRY_CAUSE_BUDGET});
+  reported t = closes_of(&s, (vestry_close_query){.cause = VESTRY_CAUSE_BUDGET});
   assert_true(t.count > 0 && t.count < STREAMS);
   for (size_t i = 0; i < t.count; i++) assert_true(t.infos[i].discarded_bytes > 90000 && *t.infos[i].key);
   for (int i = 0; i < STREAMS; i++) vestry_memory_destroy(streams[i]);
@@ -251,7 +251,7 @@ static void records_over_limit_are_dropped_and_listed_by_pages(void **state) {
     site_settle(&s.on);
   }
   for (size_t limit = 0; limit <= 100; limit += 7) {
-    told t = closes_of(&s, (vestry_close_query){.limit = limit});
+    reported t = closes_of(&s, (vestry_close_query){.limit = limit});
     assert_int_equal(t.count, KEPT);
     for (size_t i = 0; i < t.count; i++) assert_int_equal(t.infos[i].number, CLOSED - i);
     t = closes_of(&s, (vestry_close_query){.limit = limit, .cause = VESTRY_CAUSE_CLOSED});
@@ -263,7 +263,7 @@ static void records_over_limit_are_dropped_and_listed_by_pages(void **state) {
     assert_int_equal(closes_of(&s, (vestry_close_query){.limit = limit, .after = UINT64_MAX}).count, 0);
     assert_int_equal(closes_of(&s, (vestry_close_query){.limit = limit, .before = 2}).count, 0); /* no longer kept */
   }
-  told t = {.count = 0};
+  reported t = {.count = 0};
   assert_int_equal(vestry_observe_closes(NULL, NULL, take, &t, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_observe_closes(s.observe, NULL, NULL, &t, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_observe_closes(s.observe, &(vestry_close_query){.limit = 101}, take, &t, NULL),
@@ -316,7 +316,7 @@ static void record_gets_a_key_that_is_removed_late(void **state) {
                                          VESTRY_KEY("user", 1), VESTRY_CAUSE_REMOVED, NULL),
                      VESTRY_OK);
     site_settle(&l.s.on);
-    const told t = closes_of(&l.s, (vestry_close_query){.cause = VESTRY_CAUSE_LOST});
+    const reported t = closes_of(&l.s, (vestry_close_query){.cause = VESTRY_CAUSE_LOST});
     assert_int_equal(t.count, i ? 0 : 1);
     if (t.count) assert_string_equal(t.infos[0].key, "[\"user\",1]");
     vestry_memory_destroy(l.stream);

@@ -34,10 +34,10 @@ static json_t *request_cluster(suite *s) {
   const vestry_memory_call call = {.path = "/observe/cluster"};
   assert_int_equal(vestry_memory_request(s->n.all[1].v, &call, NULL, NULL, &made), VESTRY_OK);
   const vestry_slice text = vestry_memory_look(made).received;
-  json_t *told = json_loadb(text.data, text.len, 0, NULL);
-  assert_non_null(told);
+  json_t *reported = json_loadb(text.data, text.len, 0, NULL);
+  assert_non_null(reported);
   vestry_memory_destroy(made);
-  return told;
+  return reported;
 }
 
 static json_int_t number(const json_t *of, const char *name) {
@@ -45,10 +45,10 @@ static json_int_t number(const json_t *of, const char *name) {
   return json_integer_value(json_object_get(of, name));
 }
 
-static const json_t *member(const json_t *told, const char *name) {
+static const json_t *member(const json_t *reported, const char *name) {
   size_t i;
   json_t *at;
-  json_array_foreach(json_object_get(told, "members"), i, at) {
+  json_array_foreach(json_object_get(reported, "members"), i, at) {
     if (strcmp(json_string_value(json_object_get(at, "node")), name) == 0) return at;
   }
   fail_msg("there is no member %s", name);
@@ -107,17 +107,17 @@ static void gaps_are_kept_when_a_node_restarts(void **state) {
   lose(&s, 2);
   node_kill(&s.n.all[0]);
   nodes_pass_ms(&s.n, 4000);
-  json_t *told = request_cluster(&s);
-  const json_int_t gaps = number(member(told, "a"), "gaps_count");
-  assert_string_equal(json_string_value(json_object_get(member(told, "a"), "state")), "dead");
-  json_decref(told);
+  json_t *reported = request_cluster(&s);
+  const json_int_t gaps = number(member(reported, "a"), "gaps_count");
+  assert_string_equal(json_string_value(json_object_get(member(reported, "a"), "state")), "dead");
+  json_decref(reported);
   node_start(&s.n, 0, "a", NULL);
   nodes_pass_ms(&s.n, 1000);
-  told = request_cluster(&s);
-  assert_string_equal(json_string_value(json_object_get(member(told, "a"), "state")), "alive");
-  assert_true(number(member(told, "a"), "gaps_count") >= gaps);
-  assert_true(number(member(told, "a"), "lost_count") >= 2);
-  json_decref(told);
+  reported = request_cluster(&s);
+  assert_string_equal(json_string_value(json_object_get(member(reported, "a"), "state")), "alive");
+  assert_true(number(member(reported, "a"), "gaps_count") >= gaps);
+  assert_true(number(member(reported, "a"), "lost_count") >= 2);
+  json_decref(reported);
   end(&s);
 }
 

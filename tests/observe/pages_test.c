@@ -85,14 +85,14 @@ static vestry_memory_exchange *open_tab(suite *s, const char *path) {
 
 /* ------------------------------------------------------------------------------------------------- the list ------- */
 
-typedef struct told {
+typedef struct reported {
   size_t count;
   vestry_page_info infos[300];
   char paths[300][64], parts[300][64], refreshed_by[300][128], unchanged_by[300][128];
-} told;
+} reported;
 
 static void note(const vestry_page_info *info, void *ctx) {
-  told *t = ctx;
+  reported *t = ctx;
   const size_t at = t->count++;
   assert_true(at < 300);
   t->infos[at] = *info;
@@ -102,14 +102,14 @@ static void note(const vestry_page_info *info, void *ctx) {
   snprintf(t->unchanged_by[at], sizeof t->unchanged_by[at], "%s", info->unchanged_by);
 }
 
-static const told *list_pages(suite *s, vestry_pages_order order, size_t limit) {
-  static told t;
+static const reported *list_pages(suite *s, vestry_pages_order order, size_t limit) {
+  static reported t;
   t.count = 0;
   assert_int_equal(vestry_observe_pages(s->observe, order, limit, note, &t), VESTRY_OK);
   return &t;
 }
 
-static size_t find(const told *t, const char *path, const char *part) {
+static size_t find(const reported *t, const char *path, const char *part) {
   for (size_t i = 0; i < t->count; i++)
     if (strcmp(t->paths[i], path) == 0 && strcmp(t->parts[i], part) == 0) return i;
   fail_msg("%s %s is not told of", path, part);
@@ -126,7 +126,7 @@ static void page_rendered_without_change_is_first_of_2000_tabs(void **state) {
   begin(&s, (vestry_options){.scope = NULL});
   for (size_t i = 0; i < TABS; i++) tabs[i] = open_tab(&s, i % 2 ? "/birds/owl" : "/slow");
   site_settle_pages(&s.on);
-  const told *t = list_pages(&s, VESTRY_PAGES_BY_UNCHANGED, 0);
+  const reported *t = list_pages(&s, VESTRY_PAGES_BY_UNCHANGED, 0);
   size_t birds = find(t, "/birds/{name}", "");
   assert_int_equal(t->infos[birds].streams_count, TABS / 2);
   assert_int_equal(t->infos[birds].first_count, TABS / 2);
@@ -169,7 +169,7 @@ static void slowest_handler_is_listed_first(void **state) {
     for (int times = 0; times < 2; times++) site_refresh(&s.on, times ? "page/0" : "noise");
   }
   s.takes_ms = 0;
-  const told *t = list_pages(&s, VESTRY_PAGES_BY_HANDLER, 0);
+  const reported *t = list_pages(&s, VESTRY_PAGES_BY_HANDLER, 0);
   assert_string_equal(t->paths[0], "/slow");
   assert_true(t->infos[0].handler_ns == UINT64_C(120000000));
   assert_true(t->infos[0].handler_longest_ns == UINT64_C(70000000));
@@ -199,7 +199,7 @@ static void parts_and_shared_pages_have_stream_and_byte_counts(void **state) {
   for (size_t i = 0; i < 2 * EACH; i++) tabs[i] = open_tab(&s, i % 2 ? "/parts" : "/shared");
   document = site_request(&s.on, &(vestry_memory_call){.path = "/parts"});
   site_settle_pages(&s.on);
-  const told *t = list_pages(&s, VESTRY_PAGES_BY_PATH, 0);
+  const reported *t = list_pages(&s, VESTRY_PAGES_BY_PATH, 0);
   assert_int_equal(t->count, 3);
   const uint64_t part_had = t->infos[find(t, "/parts", "list")].sent_bytes;
   s.list++;
@@ -237,7 +237,7 @@ static void unchanged_count_of_last_minute_expires(void **state) {
     site_pass_ms(&s.on, 1000);
     site_refresh(&s.on, "noise");
   }
-  const told *t = list_pages(&s, VESTRY_PAGES_BY_UNCHANGED, 0);
+  const reported *t = list_pages(&s, VESTRY_PAGES_BY_UNCHANGED, 0);
   assert_int_equal(t->infos[0].unchanged_minute_count, 10);
   assert_int_equal(t->infos[0].renders_minute_count, 11);
   site_pass_ms(&s.on, 50000);
@@ -317,7 +317,7 @@ static void user_chosen_names_are_limited_and_shown_as_text(void **state) {
   }
   site_settle_pages(&s.on);
   site_refresh(&s.on, "<b>\"\x01\n\xFF");
-  const told *t = list_pages(&s, VESTRY_PAGES_BY_PATH, 0);
+  const reported *t = list_pages(&s, VESTRY_PAGES_BY_PATH, 0);
   assert_int_equal(t->count, 1 + 128 + 1);
   assert_string_equal(t->refreshed_by[find(t, "/hostile", "")], "topic <b>\"???");
   assert_string_equal(t->paths[t->count - 1], "(others)");
@@ -340,7 +340,7 @@ static void failed_render_is_counted_and_retry_keeps_its_reason(void **state) {
   s.error = VESTRY_IO;
   assert_int_equal(vestry_refresh(s.on.pages, "page/1", NULL), VESTRY_OK);
   site_pass_ms(&s.on, 20);
-  const told *t = list_pages(&s, VESTRY_PAGES_BY_PATH, 0);
+  const reported *t = list_pages(&s, VESTRY_PAGES_BY_PATH, 0);
   assert_int_equal(t->infos[0].failed_count, 1);
   s.error = VESTRY_OK;
   site_pass_ms(&s.on, 1100);

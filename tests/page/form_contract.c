@@ -113,7 +113,7 @@ void form_load(form_suite *s, form_tab *t) {
   t->generation = strtoull(strstr(t->html, "id=\"report:7-") + 13, NULL, 10);
 }
 
-int form_say(form_suite *s, form_tab *t, uint64_t number, const char *what) {
+int form_send(form_suite *s, form_tab *t, uint64_t number, const char *what) {
   char *form = malloc(strlen(what) + 100);
   sprintf(form, "form=report:7&generation=%llu&number=%llu&%s", (unsigned long long)t->generation,
           (unsigned long long)number, what);
@@ -141,7 +141,7 @@ static void typed_values_are_restored_in_their_fields(void **state) {
   assert_non_null(strstr(t.html, "value=\"first\""));
   assert_non_null(strstr(t.html, "<option value=\"red\" selected><option value=\"blue\">"));
   assert_int_equal(
-      form_say(&s, &t, 1, "v.title=a+%22b%22+%3C%26&v.text=one%0D%0Atwo+%F0%9F%8C%8D&v.tags=blue&v.tags=x"), 200);
+      form_send(&s, &t, 1, "v.title=a+%22b%22+%3C%26&v.text=one%0D%0Atwo+%F0%9F%8C%8D&v.tags=blue&v.tags=x"), 200);
   form_shows(&s, &t, "value=\"a &quot;b&quot; &lt;&amp;\"");
   assert_non_null(strstr(t.html, "two \xf0\x9f\x8c\x8d</textarea>"));
   assert_non_null(strstr(t.html, "<option value=\"red\"><option value=\"blue\" selected>"));
@@ -149,13 +149,13 @@ static void typed_values_are_restored_in_their_fields(void **state) {
   assert_int_equal(form_call(&s, &t, "GET", "/", NULL, t.html), 200);
   assert_non_null(strstr(t.html, "id=\"report:7-0\""));
   assert_non_null(strstr(t.html, "value=\"first\""));
-  assert_int_equal(form_say(&s, &t, 2, "ask=1"), 200);
+  assert_int_equal(form_send(&s, &t, 2, "ask=1"), 200);
   assert_string_equal(t.html, "{\"generation\":0,\"number\":1,\"values\":[[\"title\",\"a \\\"b\\\" <&\"],"
                               "[\"text\",\"one\\r\\ntwo \xf0\x9f\x8c\x8d\"],[\"tags\",\"blue\"],[\"tags\",\"x\"]]}");
   /* boxes that were all cleared stay cleared, instead of the initial values */
-  assert_int_equal(form_say(&s, &t, 2, "x=1"), 200);
+  assert_int_equal(form_send(&s, &t, 2, "x=1"), 200);
   form_shows(&s, &t, "<option value=\"red\"><option value=\"blue\">");
-  assert_int_equal(form_say(&s, &t, 3, "ask=1"), 200);
+  assert_int_equal(form_send(&s, &t, 3, "ask=1"), 200);
   assert_string_equal(t.html, "{\"generation\":0,\"number\":2,\"values\":[]}");
   /* another tab of the same session has its own form */
   snprintf(other.cookie, sizeof other.cookie, "%s", t.cookie);
@@ -170,7 +170,7 @@ static void submit_clears_the_form_unless_it_is_refused(void **state) {
   form_tab t = {.cookie = ""};
   form_begin(&s, NULL);
   form_load(&s, &t);
-  assert_int_equal(form_say(&s, &t, 1, "v.title=typed"), 200);
+  assert_int_equal(form_send(&s, &t, 1, "v.title=typed"), 200);
   s.refuses = true;
   assert_int_equal(form_call(&s, &t, "POST", "/report", "x=1", NULL), 422);
   form_shows(&s, &t, "value=\"typed\"");
@@ -178,10 +178,10 @@ static void submit_clears_the_form_unless_it_is_refused(void **state) {
   assert_int_equal(form_call(&s, &t, "POST", "/report", "x=1", NULL), 303);
   /* the page's last message arrives after its submit */
   uint64_t before = t.generation;
-  assert_int_equal(form_say(&s, &t, 2, "v.title=late"), 200);
+  assert_int_equal(form_send(&s, &t, 2, "v.title=late"), 200);
   assert_true(t.generation > before);
   form_shows(&s, &t, "value=\"first\"");
-  assert_int_equal(form_say(&s, &t, 3, "v.title=next"), 200);
+  assert_int_equal(form_send(&s, &t, 3, "v.title=next"), 200);
   form_shows(&s, &t, "value=\"next\"");
   assert_int_equal(form_stats(&s).late_count, 1);
   assert_int_equal(form_stats(&s).cleared_count, 1);
@@ -196,14 +196,14 @@ static void submit_before_the_first_message_clears_the_form(void **state) {
   form_begin(&s, NULL);
   form_load(&s, &t);
   assert_int_equal(form_call(&s, &t, "POST", "/report", "x=1", NULL), 303);
-  assert_int_equal(form_say(&s, &t, 1, "v.title=late"), 200);
+  assert_int_equal(form_send(&s, &t, 1, "v.title=late"), 200);
   form_shows(&s, &t, "value=\"first\"");
   /* a reset clears as well, and a message that it overtook is late */
   uint64_t before = t.generation;
-  assert_int_equal(form_say(&s, &t, 5, "v.title=typed"), 200);
-  assert_int_equal(form_say(&s, &t, 6, "clear=1"), 200);
+  assert_int_equal(form_send(&s, &t, 5, "v.title=typed"), 200);
+  assert_int_equal(form_send(&s, &t, 6, "clear=1"), 200);
   t.generation = before;
-  assert_int_equal(form_say(&s, &t, 7, "v.title=late"), 200);
+  assert_int_equal(form_send(&s, &t, 7, "v.title=late"), 200);
   form_shows(&s, &t, "value=\"first\"");
   form_end(&s);
 }
@@ -215,10 +215,10 @@ static void message_with_the_higher_number_wins(void **state) {
   form_tab t = {.cookie = ""};
   form_begin(&s, NULL);
   form_load(&s, &t);
-  assert_int_equal(form_say(&s, &t, 20, "v.title=second"), 200);
-  assert_int_equal(form_say(&s, &t, 10, "v.title=overtaken"), 200);
+  assert_int_equal(form_send(&s, &t, 20, "v.title=second"), 200);
+  assert_int_equal(form_send(&s, &t, 10, "v.title=overtaken"), 200);
   assert_int_equal(t.number, 20); /* so the page continues from this number */
-  assert_int_equal(form_say(&s, &t, 20, "v.title=again"), 200);
+  assert_int_equal(form_send(&s, &t, 20, "v.title=again"), 200);
   form_shows(&s, &t, "value=\"second\"");
   assert_int_equal(form_stats(&s).late_count, 2);
   form_end(&s);
@@ -232,21 +232,21 @@ static void duplicated_tab_has_its_own_copy_of_the_form(void **state) {
   char from[80];
   form_begin(&s, NULL);
   form_load(&s, &t);
-  assert_int_equal(form_say(&s, &t, 1, "v.title=typed"), 200);
+  assert_int_equal(form_send(&s, &t, 1, "v.title=typed"), 200);
   snprintf(twin.cookie, sizeof twin.cookie, "%s", t.cookie);
   form_load(&s, &twin);
   snprintf(from, sizeof from, "ask=1&from=%s", t.sealed);
-  assert_int_equal(form_say(&s, &twin, 1, from), 200);
+  assert_int_equal(form_send(&s, &twin, 1, from), 200);
   assert_true(twin.generation > t.generation);
   form_shows(&s, &twin, "value=\"typed\"");
-  assert_int_equal(form_say(&s, &twin, 2, "v.title=twin"), 200);
-  assert_int_equal(form_say(&s, &twin, 3, from), 200); /* it has its own form by now */
+  assert_int_equal(form_send(&s, &twin, 2, "v.title=twin"), 200);
+  assert_int_equal(form_send(&s, &twin, 3, from), 200); /* it has its own form by now */
   form_shows(&s, &twin, "value=\"twin\"");
   form_shows(&s, &t, "value=\"typed\"");
   /* nothing is copied from another session */
   form_tab thief = {.cookie = ""};
   form_load(&s, &thief);
-  assert_int_equal(form_say(&s, &thief, 1, from), 200);
+  assert_int_equal(form_send(&s, &thief, 1, from), 200);
   assert_int_equal(thief.generation, 0);
   form_shows(&s, &thief, "value=\"first\"");
   form_end(&s);
@@ -261,7 +261,7 @@ static void invalid_or_foreign_message_is_refused(void **state) {
   form_begin(&s, &(vestry_forms_options){.max_form_bytes = 65536});
   form_load(&s, &t);
   form_load(&s, &other);
-  assert_int_equal(form_say(&s, &t, 1, "v.title=typed"), 200);
+  assert_int_equal(form_send(&s, &t, 1, "v.title=typed"), 200);
   static const char *const broken[] = {"form=report:7",
                                        "form=report:7&generation=1&number=-1",
                                        "form=report:7&generation=1&number=1234567890123456",
@@ -280,12 +280,12 @@ static void invalid_or_foreign_message_is_refused(void **state) {
   char sealed[65];
   memcpy(sealed, t.sealed, sizeof sealed);
   memcpy(t.sealed, other.sealed, sizeof sealed);
-  assert_int_equal(form_say(&s, &t, 9, "v.title=stolen"), 400);
+  assert_int_equal(form_send(&s, &t, 9, "v.title=stolen"), 400);
   memcpy(t.sealed, sealed, sizeof sealed);
   /* undeclared fields are dropped, for example a password */
-  assert_int_equal(form_say(&s, &t, 10, "v.title=new&v.password=geheim&password=geheim"), 200);
+  assert_int_equal(form_send(&s, &t, 10, "v.title=new&v.password=geheim&password=geheim"), 200);
   snprintf(long_text, sizeof long_text, "v.title=%065600d", 1);
-  assert_int_equal(form_say(&s, &t, 11, long_text), 413);
+  assert_int_equal(form_send(&s, &t, 11, long_text), 413);
   form_shows(&s, &t, "value=\"new\"");
   assert_null(strstr(t.html, "geheim"));
   assert_true(form_stats(&s).bytes < 1000);
@@ -296,7 +296,7 @@ static void invalid_or_foreign_message_is_refused(void **state) {
 static int say_letters(form_suite *s, form_tab *t, uint64_t number, const char *encoded, size_t count) {
   char *what = malloc(sizeof "v.title=" + count * strlen(encoded)), *at = stpcpy(what, "v.title=");
   for (size_t i = 0; i < count; i++) at = stpcpy(at, encoded);
-  int status = form_say(s, t, number, what);
+  int status = form_send(s, t, number, what);
   free(what);
   return status;
 }
@@ -338,12 +338,12 @@ static void forms_expire_and_end_with_their_session(void **state) {
   form_tab t = {.cookie = ""};
   form_begin(&s, &(vestry_forms_options){.ttl_ms = 10000});
   form_load(&s, &t);
-  assert_int_equal(form_say(&s, &t, 1, "v.title=typed"), 200);
+  assert_int_equal(form_send(&s, &t, 1, "v.title=typed"), 200);
   pass(&s, 9);
   form_shows(&s, &t, "value=\"typed\"");
   pass(&s, 1);
   form_shows(&s, &t, "value=\"first\"");
-  assert_int_equal(form_say(&s, &t, 2, "v.title=typed"), 200);
+  assert_int_equal(form_send(&s, &t, 2, "v.title=typed"), 200);
   assert_int_equal(form_stats(&s).expired_count, 1);
   assert_int_equal(form_stats(&s).forms_count, 1);
   assert_int_equal(form_call(&s, &t, "POST", "/logout", "x=1", NULL), 204);
@@ -365,7 +365,7 @@ static void invented_tabs_and_sessions_are_limited(void **state) {
     form_tab t = {.cookie = ""};
     snprintf(t.cookie, sizeof t.cookie, "%s", user.cookie);
     form_load(&s, &t);
-    assert_int_equal(form_say(&s, &t, 1, "v.title=typed"), 200);
+    assert_int_equal(form_send(&s, &t, 1, "v.title=typed"), 200);
     stats = form_stats(&s);
     assert_int_equal(stats.forms_count, i < 4 ? i + 1 : 4);
   }
@@ -375,7 +375,7 @@ static void invented_tabs_and_sessions_are_limited(void **state) {
   for (int i = 0; i < 100; i++) { /* sessions */
     form_tab t = {.cookie = ""};
     form_load(&s, &t);
-    assert_int_equal(form_say(&s, &t, 1, what), 200);
+    assert_int_equal(form_send(&s, &t, 1, what), 200);
     form_shows(&s, &t, what + strlen("v.title=")); /* the newest form is stored */
     stats = form_stats(&s);
     assert_true(stats.bytes <= MOST / 2); /* limit of anonymous users */

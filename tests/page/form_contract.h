@@ -41,7 +41,7 @@ int form_call(form_suite *s, form_tab *t, const char *method, const char *path, 
 /* Load the page for its tab, which is known once a document has given it an id. */
 void form_load(form_suite *s, form_tab *t);
 /* Send a message with this number, of the generation that the page shows. Its answer has the current state. */
-int form_say(form_suite *s, form_tab *t, uint64_t number, const char *what);
+int form_send(form_suite *s, form_tab *t, uint64_t number, const char *what);
 /* Assert that the page has this text. */
 void form_shows(form_suite *s, form_tab *t, const char *text);
 

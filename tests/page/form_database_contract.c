@@ -30,17 +30,17 @@ static void form_is_cleared_in_the_transaction_of_its_submit(void **state) {
   form_tab t = {.cookie = ""};
   form_begin_submit(&s);
   form_load(&s, &t);
-  assert_int_equal(form_say(&s, &t, 1, "v.title=typed"), 200);
+  assert_int_equal(form_send(&s, &t, 1, "v.title=typed"), 200);
   const uint64_t before = t.generation;
   form_end_of_submit = VESTRY_FAILED;
   assert_true(form_call(&s, &t, "POST", "/submit", "x=1", NULL) >= 500);
   form_shows(&s, &t, "value=\"typed\"");
   assert_int_equal(t.generation, before);
   assert_int_equal(form_stats(&s).cleared_count, 0);
-  assert_int_equal(form_say(&s, &t, 2, "v.title=typed+on"), 200);
+  assert_int_equal(form_send(&s, &t, 2, "v.title=typed+on"), 200);
   form_end_of_submit = VESTRY_OK;
   assert_int_equal(form_call(&s, &t, "POST", "/submit", "x=1", NULL), 303);
-  assert_int_equal(form_say(&s, &t, 3, "v.title=late"), 200);
+  assert_int_equal(form_send(&s, &t, 3, "v.title=late"), 200);
   assert_int_equal(form_stats(&s).late_count, 1);
   form_shows(&s, &t, "value=\"first\"");
   assert_true(t.generation > before);
@@ -63,7 +63,7 @@ static void clear_in_a_read_transaction_is_invalid(void **state) {
   form_begin_submit(&s);
   assert_int_equal(vestry_route(s.on.v, "POST", "/reads", submit_while_it_reads, &s), VESTRY_OK);
   form_load(&s, &t);
-  assert_int_equal(form_say(&s, &t, 1, "v.title=typed"), 200);
+  assert_int_equal(form_send(&s, &t, 1, "v.title=typed"), 200);
   assert_int_equal(form_call(&s, &t, "POST", "/reads", "x=1", NULL), 204);
   assert_non_null(strstr(s.on.th.last_log, "this thread has a "));
   form_shows(&s, &t, "value=\"typed\"");
@@ -78,7 +78,7 @@ static void form_outlives_its_instance_and_is_shared_by_all(void **state) {
   database->make();
   form_begin_submit(&s);
   form_load(&s, &t);
-  assert_int_equal(form_say(&s, &t, 1, "v.title=typed&v.text=%C3%A4%F0%9F%8C%8D"), 200);
+  assert_int_equal(form_send(&s, &t, 1, "v.title=typed&v.text=%C3%A4%F0%9F%8C%8D"), 200);
   form_end(&s);
   form_begin_submit(&s);
   form_shows(&s, &t, "value=\"typed\"");
@@ -86,14 +86,14 @@ static void form_outlives_its_instance_and_is_shared_by_all(void **state) {
   form_begin_submit(&other);
   there = t;
   form_shows(&other, &there, "value=\"typed\"");
-  assert_int_equal(form_say(&other, &there, 2, "v.title=there"), 200);
+  assert_int_equal(form_send(&other, &there, 2, "v.title=there"), 200);
   form_shows(&s, &t, "value=\"there\"");
-  assert_int_equal(form_say(&s, &t, 2, "v.title=overtaken"), 200);
+  assert_int_equal(form_send(&s, &t, 2, "v.title=overtaken"), 200);
   assert_int_equal(form_stats(&s).late_count, 1);
   /* submitted on one instance: a later message on the other is late, and each next generation is higher, whichever
    * instance creates it */
   assert_int_equal(form_call(&other, &there, "POST", "/submit", "x=1", NULL), 303);
-  assert_int_equal(form_say(&s, &t, 3, "v.title=late"), 200);
+  assert_int_equal(form_send(&s, &t, 3, "v.title=late"), 200);
   form_shows(&s, &t, "value=\"first\"");
   uint64_t last = t.generation;
   for (int i = 0; i < 4; i++) {
@@ -173,14 +173,14 @@ static void note(vestry_forms *forms, const char *tab, const char *name) {
 typedef struct alone {
   void *world;
   vestry_forms_storage *in;
-  int told;
+  int reported;
 } alone;
 
 static vestry_err open_alone(test_host *th, alone *a) {
-  *a = (alone){.told = 0};
+  *a = (alone){.reported = 0};
   vestry_err error = database->open_alone(&th->host, &a->world, &a->in);
   if (error) return error;
-  a->in->forms = (vestry_forms *)(void *)&a->told;
+  a->in->forms = (vestry_forms *)(void *)&a->reported;
   a->in->host = &th->host;
   a->in->bounds = (vestry_forms_options){.ttl_ms = 10000, .max_bytes = 20480, .max_per_scope_count = 3};
   a->in->on_cleared = note;
@@ -203,7 +203,7 @@ static vestry_err use_storage(test_host *th, void *ctx) {
     error = in->ops->clear(in, &key, true, &now);
     vestry_err looked = in->ops->find(in, &key, &found);
     if (!looked) assert_int_equal(found.len, error ? 4 : 0);
-    assert_int_equal(a.told, error ? 0 : 1);
+    assert_int_equal(a.reported, error ? 0 : 1);
     vsi_free(&th->host, found.pairs);
     if (!error) error = looked;
   }
@@ -298,7 +298,7 @@ static void form_expires_after_its_last_change(void **state) {
   form_begin(&s, &(vestry_forms_options){.ttl_ms = 100000});
   form_load(&s, &t);
   for (uint64_t i = 1; i < 100; i++) {
-    assert_int_equal(form_say(&s, &t, i, "v.title=typed"), 200);
+    assert_int_equal(form_send(&s, &t, i, "v.title=typed"), 200);
     database->world.pass_s(&s, 7);
   }
   form_shows(&s, &t, "value=\"typed\"");
@@ -307,7 +307,7 @@ static void form_expires_after_its_last_change(void **state) {
   database->world.pass_s(&s, 20);
   form_shows(&s, &t, "value=\"first\"");
   database->world.pass_s(&s, -1000000); /* a clock set back must not make a form last forever */
-  assert_int_equal(form_say(&s, &t, 200, "v.title=back"), 200);
+  assert_int_equal(form_send(&s, &t, 200, "v.title=back"), 200);
   database->world.pass_s(&s, 100);
   form_shows(&s, &t, "value=\"first\"");
   database->check(&s);

@@ -159,7 +159,7 @@ static void failed_allocation_in_form_request_gets_an_error(void **state) {
   form_tab t = {.cookie = ""};
   form_begin(&s, NULL);
   form_load(&s, &t);
-  assert_int_equal(form_say(&s, &t, 1, "v.title=typed"), 200);
+  assert_int_equal(form_send(&s, &t, 1, "v.title=typed"), 200);
   for (long n = 0; n < 60; n++) {
     test_host_fail_in(&s.on.th, n);
     vestry_form *form = NULL;

@@ -11,7 +11,7 @@
 typedef struct suite {
   site on;
   vestry_page *page;
-  char told[512];
+  char reported[512];
   const char *topic;     /* topic that observers name at the end */
   const char *refreshes; /* topic that is refreshed inside the next render */
   vestry_err error;      /* result of the next renders */
@@ -34,8 +34,8 @@ static bool is_used(vestry_pages *pages, const char *topic) {
 }
 
 static void note(suite *s, const char *text) {
-  size_t len = strlen(s->told);
-  snprintf(s->told + len, sizeof s->told - len, "%s", text);
+  size_t len = strlen(s->reported);
+  snprintf(s->reported + len, sizeof s->reported - len, "%s", text);
 }
 
 static void begin(vestry_render *render, void *ctx) {
@@ -98,14 +98,14 @@ static void observe(observer *o) {
 
 static vestry_memory_exchange *request(suite *s, const char *path, const char *query, bool is_stream) {
   const vestry_memory_call call = {.path = path, .query = query, .datastar = is_stream};
-  s->told[0] = '\0';
+  s->reported[0] = '\0';
   vestry_memory_exchange *exchange = site_request(&s->on, &call);
   site_settle_pages(&s->on);
   return exchange;
 }
 
 static void refresh(suite *s, const char *topic) {
-  s->told[0] = '\0';
+  s->reported[0] = '\0';
   assert_int_equal(vestry_refresh(s->on.pages, topic, NULL), VESTRY_OK);
   assert_int_equal(vestry_pages_settle(s->on.pages, UINT64_MAX, 1000), s->error ? VESTRY_TIMEOUT : VESTRY_OK);
 }
@@ -118,19 +118,19 @@ static void observer_is_called_for_each_stream_render(void **state) {
   observe(&a);
   observe(&b);
   vestry_memory_exchange *document = request(&s, "/private", "part=1", false);
-  assert_string_equal(s.told, "maypagepart");
+  assert_string_equal(s.reported, "maypagepart");
   vestry_memory_exchange *one = request(&s, "/private", "part=1", true);
   /* The check before the stream opens; the page; the part inside it, and then the part's own fragment. */
-  assert_string_equal(s.told, "may(a(bmaypageb)a)partmay(a(bpartb)a)");
+  assert_string_equal(s.reported, "may(a(bmaypageb)a)partmay(a(bpartb)a)");
   vestry_memory_exchange *shared = request(&s, "/shared", NULL, true);
-  assert_string_equal(s.told, "maymay(a(bpageb)a)");
+  assert_string_equal(s.reported, "maymay(a(bpageb)a)");
   assert_int_equal(vestry_pages_unobserve(s.on.pages, &a), VESTRY_OK);
   refresh(&s, NULL);
-  assert_null(strstr(s.told, "a("));
-  assert_non_null(strstr(s.told, "(bmaypageb)"));
+  assert_null(strstr(s.reported, "a("));
+  assert_non_null(strstr(s.reported, "(bmaypageb)"));
   s.error = VESTRY_IO;
   refresh(&s, NULL);
-  assert_non_null(strstr(s.told, "(bmaypageb)")); /* the end is called although the render failed */
+  assert_non_null(strstr(s.reported, "(bmaypageb)")); /* the end is called although the render failed */
   vestry_memory_destroy(document);
   vestry_memory_destroy(one);
   vestry_memory_destroy(shared);
@@ -148,13 +148,13 @@ static void page_depends_on_topics_of_observers(void **state) {
   vestry_memory_exchange *one = request(&s, "/private", NULL, true);
   assert_true(is_used(s.on.pages, "read/1"));
   refresh(&s, "read/1");
-  assert_string_equal(s.told, "(amaypagea)");
+  assert_string_equal(s.reported, "(amaypagea)");
   refresh(&s, "read/2");
-  assert_string_equal(s.told, "");
+  assert_string_equal(s.reported, "");
   s.topic = "read/2";     /* a topic that is no longer named is not depended on */
   s.refreshes = "read/2"; /* after its data was read, and before it is named */
   refresh(&s, "read/1");
-  assert_string_equal(s.told, "(amaypagea)(amaypagea)");
+  assert_string_equal(s.reported, "(amaypagea)(amaypagea)");
   assert_false(is_used(s.on.pages, "read/1"));
   assert_true(is_used(s.on.pages, "read/2"));
   vestry_memory_destroy(one);
@@ -181,7 +181,7 @@ static void check_on_a_thread(vestry_render *render, void *ctx) {
   const suite *s = ctx;
   pthread_t thread;
   (void)render;
-  if (strlen(s->told) > sizeof s->told / 2) return;
+  if (strlen(s->reported) > sizeof s->reported / 2) return;
   assert_int_equal(pthread_create(&thread, NULL, check_topic, ctx), 0);
   assert_int_equal(pthread_join(thread, NULL), 0);
 }
@@ -195,19 +195,19 @@ static void topic_is_used_as_soon_as_a_render_names_it(void **state) {
   assert_int_equal(vestry_pages_observe(s.on.pages, &last), VESTRY_OK); /* after the others */
   observe(&a);
   vestry_memory_exchange *one = request(&s, "/private", NULL, true);
-  assert_string_equal(s.told, "may(amaypagea)unused");
+  assert_string_equal(s.reported, "may(amaypagea)unused");
   s.topic = "read/1";
   refresh(&s, NULL);
-  assert_string_equal(s.told, "(amaypagea)used");
+  assert_string_equal(s.reported, "(amaypagea)used");
   assert_true(is_used(s.on.pages, "read/1"));
   s.topic = NULL;
   refresh(&s, NULL);
-  assert_string_equal(s.told, "(amaypagea)used"); /* by the page, until the render is over */
+  assert_string_equal(s.reported, "(amaypagea)used"); /* by the page, until the render is over */
   assert_false(is_used(s.on.pages, "read/1"));
   s.topic = "read/1"; /* a failed render names it too, and its page depends on it */
   s.error = VESTRY_IO;
   refresh(&s, NULL);
-  assert_non_null(strstr(s.told, "(amaypagea)used"));
+  assert_non_null(strstr(s.reported, "(amaypagea)used"));
   s.topic = NULL;
   s.error = VESTRY_OK;
   test_host_advance_ms(&s.on.th, 60000);

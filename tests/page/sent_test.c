@@ -347,13 +347,13 @@ static void invalid_action_ids_are_ignored(void **state) {
   tabs_end_one(&s, &ada);
 }
 
-typedef struct told {
+typedef struct reported {
   char topic[64];
   size_t len, count;
-} told;
+} reported;
 
 static void note(const char *topic, size_t len, void *ctx) {
-  told *t = ctx;
+  reported *t = ctx;
   assert_true(len < sizeof t->topic);
   memcpy(t->topic, topic, len);
   t->topic[len] = '\0';
@@ -366,9 +366,9 @@ static void action_on_one_node_is_seen_on_another(void **state) {
   (void)state;
   suite s;
   tab ada = {0};
-  told t = {.count = 0};
+  reported t = {.count = 0};
   begin(&s);
-  vsi_pages_tell(s.on.pages, note, &t);
+  vsi_pages_set_refreshed(s.on.pages, note, &t);
   open_tab(&s, &ada, "/private", ADA);
   site_settle_pages(&s.on);
   (void)tabs_read(&ada);
@@ -383,7 +383,7 @@ static void action_on_one_node_is_seen_on_another(void **state) {
   site_settle_pages(&s.on);
   assert_seen(&ada, NULL, SEEN("2"));
   assert_int_equal(t.count, 1); /* it is not forwarded */
-  vsi_pages_tell(s.on.pages, NULL, NULL);
+  vsi_pages_set_refreshed(s.on.pages, NULL, NULL);
   tabs_end_one(&s, &ada);
 }
 

@@ -6,7 +6,7 @@
 
 #define TEXT "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
-static spans told;
+static spans reported;
 
 /* POST /act changes the heading. POST /say dispatches a signal to the stored stream. */
 static vestry_err act(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -40,7 +40,7 @@ static void begin(suite *s) {
 /* Forget the spans reported until now. */
 static void follow(suite *s) {
   site_settle_pages(&s->on);
-  spans_begin(&told, &s->on.th.host);
+  spans_begin(&reported, &s->on.th.host);
 }
 
 static void post(suite *s, const char *path, const char *traceparent) {
@@ -58,16 +58,17 @@ static void trace_covers_action_render_and_write(void **state) {
   (void)state;
   suite s;
   tab ada = {0};
-  vestry_trace said;
+  vestry_trace parent;
   begin(&s);
   tabs_open(&s, &ada, "/private", NULL);
   follow(&s);
   test_host_advance_ms(&s.on.th, 1000);
   post(&s, "/act", TEXT);
-  assert_int_equal(vestry_trace_read(TEXT, strlen(TEXT), &said), VESTRY_OK);
-  const vestry_span *request = spans_one(&told, VESTRY_SPAN_REQUEST), *render = spans_one(&told, VESTRY_SPAN_RENDER),
-                    *written = spans_one(&told, VESTRY_SPAN_WRITE);
-  spans_assert_child(request, &said);
+  assert_int_equal(vestry_trace_read(TEXT, strlen(TEXT), &parent), VESTRY_OK);
+  const vestry_span *request = spans_one(&reported, VESTRY_SPAN_REQUEST),
+                    *render = spans_one(&reported, VESTRY_SPAN_RENDER),
+                    *written = spans_one(&reported, VESTRY_SPAN_WRITE);
+  spans_assert_child(request, &parent);
   spans_assert_child(render, &request->trace);
   spans_assert_child(written, &render->trace);
   assert_string_equal(request->name, "POST");
@@ -86,8 +87,9 @@ static void trace_covers_dispatch_and_write(void **state) {
   vestry_memory_exchange *stream = site_request(&s.on, &call);
   follow(&s);
   post(&s, "/say", "of no version that is known");
-  const vestry_span *request = spans_one(&told, VESTRY_SPAN_REQUEST),
-                    *dispatch = spans_one(&told, VESTRY_SPAN_DISPATCH), *written = spans_one(&told, VESTRY_SPAN_WRITE);
+  const vestry_span *request = spans_one(&reported, VESTRY_SPAN_REQUEST),
+                    *dispatch = spans_one(&reported, VESTRY_SPAN_DISPATCH),
+                    *written = spans_one(&reported, VESTRY_SPAN_WRITE);
   static const unsigned char none[8];
   assert_memory_equal(request->parent_id, none, sizeof none);
   spans_assert_child(dispatch, &request->trace);
@@ -107,26 +109,27 @@ static void thread_continues_the_trace_that_it_enters(void **state) {
   begin(&s);
   tabs_open(&s, &ada, "/private", NULL);
   follow(&s);
-  vestry_trace said;
-  assert_int_equal(vestry_trace_read(TEXT, strlen(TEXT), &said), VESTRY_OK);
+  vestry_trace parent;
+  assert_int_equal(vestry_trace_read(TEXT, strlen(TEXT), &parent), VESTRY_OK);
   test_host_advance_ms(&s.on.th, 1000);
   s.heading++;
-  const vestry_trace *former = vestry_trace_enter(&said);
+  const vestry_trace *former = vestry_trace_enter(&parent);
   assert_null(former);
   tabs_refresh(&s, "all");
-  assert_ptr_equal(vestry_trace_enter(former), &said);
+  assert_ptr_equal(vestry_trace_enter(former), &parent);
   site_settle_pages(&s.on);
-  spans_assert_child(spans_one(&told, VESTRY_SPAN_RENDER), &said);
-  spans_begin(&told, &s.on.th.host);
+  spans_assert_child(spans_one(&reported, VESTRY_SPAN_RENDER), &parent);
+  spans_begin(&reported, &s.on.th.host);
   s.heading++;
   test_host_advance_ms(&s.on.th, 1000);
   tabs_refresh(&s, "all");
   site_settle_pages(&s.on);
-  assert_memory_not_equal(spans_one(&told, VESTRY_SPAN_RENDER)->trace.trace_id, said.trace_id, sizeof said.trace_id);
-  spans_begin(&told, &s.on.th.host);
+  assert_memory_not_equal(spans_one(&reported, VESTRY_SPAN_RENDER)->trace.trace_id, parent.trace_id,
+                          sizeof parent.trace_id);
+  spans_begin(&reported, &s.on.th.host);
   test_host_advance_ms(&s.on.th, 1000);
   post(&s, "/act", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00");
-  assert_int_equal(spans_count(&told, VESTRY_SPAN_REQUEST), 0);
+  assert_int_equal(spans_count(&reported, VESTRY_SPAN_REQUEST), 0);
   tabs_end_one(&s, &ada);
 }
 
@@ -140,16 +143,16 @@ static void write_spans_of_one_event_are_limited(void **state) {
   const vestry_memory_call call = {.path = "/kept", .datastar = true};
   for (int i = 0; i < MANY; i++) streams[i] = site_request(&s.on, &call);
   follow(&s);
-  vestry_trace said;
-  assert_int_equal(vestry_trace_read(TEXT, strlen(TEXT), &said), VESTRY_OK);
+  vestry_trace parent;
+  assert_int_equal(vestry_trace_read(TEXT, strlen(TEXT), &parent), VESTRY_OK);
   vestry_event *event;
-  (void)vestry_trace_enter(&said);
+  (void)vestry_trace_enter(&parent);
   assert_int_equal(vestry_event_comment(&s.on.th.host, "to all", &event), VESTRY_OK);
   (void)vestry_trace_enter(NULL);
   assert_int_equal(vestry_broadcast(s.on.v, (vestry_scope){NULL, 0}, VESTRY_KEY("all"), event, NULL), VESTRY_OK);
   vestry_event_unref(event);
   site_settle(&s.on);
-  assert_int_equal(spans_count(&told, VESTRY_SPAN_WRITE), VESTRY_TRACE_WRITES_MAX);
+  assert_int_equal(spans_count(&reported, VESTRY_SPAN_WRITE), VESTRY_TRACE_WRITES_MAX);
   for (int i = 0; i < MANY; i++) vestry_memory_destroy(streams[i]);
   site_end(&s.on);
 }
@@ -160,10 +163,10 @@ static vestry_err act_once(test_host *th, void *ctx) {
   (void)th;
   test_host_advance_ms(&s->on.th, 1000);
   s->heading++;
-  vestry_trace said;
-  assert_int_equal(vestry_trace_read(TEXT, strlen(TEXT), &said), VESTRY_OK);
+  vestry_trace parent;
+  assert_int_equal(vestry_trace_read(TEXT, strlen(TEXT), &parent), VESTRY_OK);
   vestry_event *event;
-  (void)vestry_trace_enter(&said);
+  (void)vestry_trace_enter(&parent);
   vestry_err error = vestry_event_comment(&s->on.th.host, "once", &event);
   (void)vestry_trace_enter(NULL);
   if (!error) vestry_event_unref(event);

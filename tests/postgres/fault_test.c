@@ -18,35 +18,35 @@ static void begin(shop *s, vestry_postgres_pool_options options) {
 
 /* ------------------------------------------------------------------------------------------- lost servers --------- */
 
-static vestry_err add_one(vestry_sql_transaction *loan, void *ctx) {
+static vestry_err add_one(vestry_sql_transaction *transaction, void *ctx) {
   (void)ctx;
-  return vestry_sql_run(loan, "UPDATE t SET n = n + 1 WHERE id = 1", NULL, NULL, NULL);
+  return vestry_sql_run(transaction, "UPDATE t SET n = n + 1 WHERE id = 1", NULL, NULL, NULL);
 }
 
 static void pool_recovers_after_a_server_crash(void **state) {
   (void)state;
   shop s;
-  vestry_sql_transaction *loan;
+  vestry_sql_transaction *transaction;
   int64_t found = -1;
   begin(&s, (vestry_postgres_pool_options){.retry_ms = 1, .connections_count = 2});
-  assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
-  assert_int_equal(add_one(loan, NULL), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
+  assert_int_equal(add_one(transaction, NULL), VESTRY_OK);
   postgres_server_kill(shop_server());
   /* The open transaction is lost, with an error; later calls fail at once. */
-  assert_int_equal(add_one(loan, NULL), VESTRY_LIMIT);
-  assert_null(vestry_postgres_handle(loan));
-  assert_int_equal(add_one(loan, NULL), VESTRY_LIMIT);
-  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_LIMIT);
+  assert_int_equal(add_one(transaction, NULL), VESTRY_LIMIT);
+  assert_null(vestry_postgres_handle(transaction));
+  assert_int_equal(add_one(transaction, NULL), VESTRY_LIMIT);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_LIMIT);
   assert_non_null(strstr(s.th.last_log, "the writes were rolled back, because the connection was lost"));
   assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_SERIALIZABLE, add_one, NULL), VESTRY_LIMIT);
-  assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_READ, &loan), VESTRY_LIMIT);
+  assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_READ, &transaction), VESTRY_LIMIT);
   assert_int_equal(shop_stats(&s).connected_count, 0);
   postgres_server_start(shop_server(), NULL);
-  UNTIL(vestry_sql_begin(s.pool, VESTRY_SQL_READ, &loan) == VESTRY_OK);
-  assert_int_equal(vestry_sql_run(loan, "SELECT n FROM t WHERE id = 1", NULL, vestry_sql_row_integer, &found),
+  UNTIL(vestry_sql_begin(s.pool, VESTRY_SQL_READ, &transaction) == VESTRY_OK);
+  assert_int_equal(vestry_sql_run(transaction, "SELECT n FROM t WHERE id = 1", NULL, vestry_sql_row_integer, &found),
                    VESTRY_OK);
   assert_int_equal(found, 0);
-  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
   shop_end(&s);
 }
 
@@ -69,12 +69,12 @@ static void server_restart_while_idle_is_not_noticed(void **state) {
 static void lost_commit_is_reported_as_unknown(void **state) {
   (void)state;
   shop s;
-  vestry_sql_transaction *loan;
+  vestry_sql_transaction *transaction;
   begin(&s, (vestry_postgres_pool_options){0});
-  assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
-  assert_int_equal(add_one(loan, NULL), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
+  assert_int_equal(add_one(transaction, NULL), VESTRY_OK);
   postgres_server_kill(shop_server());
-  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_IO);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_IO);
   assert_non_null(strstr(s.th.last_log, "it is unknown whether the writes were committed"));
   postgres_server_start(shop_server(), NULL);
   shop_end(&s);
@@ -108,13 +108,13 @@ typedef struct conflict {
 } conflict;
 
 /* Read a row that another transaction writes before this one does. */
-static vestry_err conflict_once(vestry_sql_transaction *loan, void *ctx) {
+static vestry_err conflict_once(vestry_sql_transaction *transaction, void *ctx) {
   conflict *of = ctx;
   int64_t found;
-  vestry_err error = vestry_sql_run(loan, "SELECT n FROM t WHERE id = 1", NULL, vestry_sql_row_integer, &found);
+  vestry_err error = vestry_sql_run(transaction, "SELECT n FROM t WHERE id = 1", NULL, vestry_sql_row_integer, &found);
   if (error) return error;
   if (of->calls++ < of->other_writes) postgres_server_run(shop_server(), "UPDATE t SET n = n + 10 WHERE id = 1");
-  return vestry_sql_run(loan, "UPDATE t SET n = $1 WHERE id = 1", VESTRY_LIST(found + 1), NULL, NULL);
+  return vestry_sql_run(transaction, "UPDATE t SET n = $1 WHERE id = 1", VESTRY_LIST(found + 1), NULL, NULL);
 }
 
 static void conflicting_transaction_is_retried(void **state) {
@@ -138,14 +138,14 @@ static void conflicting_transaction_is_retried(void **state) {
 }
 
 /* Write skew: each transaction reads what the other writes; the commit detects it. */
-static vestry_err skew(vestry_sql_transaction *loan, void *ctx) {
+static vestry_err skew(vestry_sql_transaction *transaction, void *ctx) {
   conflict *of = ctx;
   int64_t sum;
-  vestry_err error = vestry_sql_run(loan, "SELECT sum(n) FROM t", NULL, vestry_sql_row_integer, &sum);
+  vestry_err error = vestry_sql_run(transaction, "SELECT sum(n) FROM t", NULL, vestry_sql_row_integer, &sum);
   if (of->calls++ < of->other_writes)
     postgres_server_run(shop_server(), "BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT sum(n) FROM t;"
                                        "UPDATE t SET n = 1 WHERE id = 2; COMMIT");
-  return error ? error : vestry_sql_run(loan, "UPDATE t SET n = $1 WHERE id = 3", VESTRY_LIST(sum), NULL, NULL);
+  return error ? error : vestry_sql_run(transaction, "UPDATE t SET n = $1 WHERE id = 3", VESTRY_LIST(sum), NULL, NULL);
 }
 
 static void conflict_at_commit_is_retried(void **state) {
@@ -160,19 +160,20 @@ static void conflict_at_commit_is_retried(void **state) {
 }
 
 /* Insert a row unless a flag is set. The other transaction inserts the row meanwhile and sets the flag. */
-static vestry_err insert_unless_flagged(vestry_sql_transaction *loan, void *ctx) {
+static vestry_err insert_unless_flagged(vestry_sql_transaction *transaction, void *ctx) {
   conflict *of = ctx;
   int64_t is_there;
-  vestry_err error = vestry_sql_run(loan, "SELECT n FROM t WHERE id = 2", NULL, vestry_sql_row_integer, &is_there);
+  vestry_err error =
+      vestry_sql_run(transaction, "SELECT n FROM t WHERE id = 2", NULL, vestry_sql_row_integer, &is_there);
   if (of->calls++ < of->other_writes)
     postgres_server_run(shop_server(), "INSERT INTO t VALUES(99, 0); UPDATE t SET n = 1 WHERE id = 2");
   if (error) return error;
-  return is_there ? VESTRY_FULL : vestry_sql_run(loan, "INSERT INTO t VALUES(99, 0)", NULL, NULL, NULL);
+  return is_there ? VESTRY_FULL : vestry_sql_run(transaction, "INSERT INTO t VALUES(99, 0)", NULL, NULL, NULL);
 }
 
-static vestry_err conflict_and_insert(vestry_sql_transaction *loan, void *ctx) {
+static vestry_err conflict_and_insert(vestry_sql_transaction *transaction, void *ctx) {
   const conflict *of = ctx;
-  return of->calls ? insert_unless_flagged(loan, ctx) : conflict_once(loan, ctx);
+  return of->calls ? insert_unless_flagged(transaction, ctx) : conflict_once(transaction, ctx);
 }
 
 /* The server reports a unique violation there instead of a conflict. */
@@ -214,11 +215,12 @@ static void unique_violation_after_a_conflict_is_retried(void **state) {
 
 enum { THREADS = 4, ROUNDS = 10 };
 
-static vestry_err add_slowly(vestry_sql_transaction *loan, void *ctx) {
+static vestry_err add_slowly(vestry_sql_transaction *transaction, void *ctx) {
   int64_t found;
   (void)ctx;
-  vestry_err error = vestry_sql_run(loan, "SELECT n FROM t WHERE id = 1", NULL, vestry_sql_row_integer, &found);
-  return error ? error : vestry_sql_run(loan, "UPDATE t SET n = $1 WHERE id = 1", VESTRY_LIST(found + 1), NULL, NULL);
+  vestry_err error = vestry_sql_run(transaction, "SELECT n FROM t WHERE id = 1", NULL, vestry_sql_row_integer, &found);
+  return error ? error
+               : vestry_sql_run(transaction, "UPDATE t SET n = $1 WHERE id = 1", VESTRY_LIST(found + 1), NULL, NULL);
 }
 
 static void *add_often(void *ctx) {
@@ -254,18 +256,18 @@ static void many_threads_share_two_connections(void **state) {
 
 typedef struct sleeper {
   shop *s;
-  _Atomic(vestry_sql_transaction *) loan;
+  _Atomic(vestry_sql_transaction *) transaction;
   vestry_err error, later, ended;
 } sleeper;
 
 static void *sleep_long(void *ctx) {
   sleeper *of = ctx;
-  vestry_sql_transaction *loan;
-  if (vestry_sql_begin(of->s->pool, VESTRY_SQL_READ, &loan)) return of;
-  atomic_store(&of->loan, loan);
-  of->error = vestry_sql_run(loan, "SELECT pg_sleep(600)", NULL, NULL, NULL);
-  of->later = vestry_sql_run(loan, "SELECT 1", NULL, NULL, NULL);
-  of->ended = vestry_sql_end(loan, VESTRY_OK);
+  vestry_sql_transaction *transaction;
+  if (vestry_sql_begin(of->s->pool, VESTRY_SQL_READ, &transaction)) return of;
+  atomic_store(&of->transaction, transaction);
+  of->error = vestry_sql_run(transaction, "SELECT pg_sleep(600)", NULL, NULL, NULL);
+  of->later = vestry_sql_run(transaction, "SELECT 1", NULL, NULL, NULL);
+  of->ended = vestry_sql_end(transaction, VESTRY_OK);
   return NULL;
 }
 
@@ -280,7 +282,7 @@ static void cancelled_statement_returns_closed(void **state) {
   UNTIL(postgres_server_number(shop_server(), "SELECT count(*) FROM pg_stat_activity"
                                               " WHERE query LIKE '%pg_sleep(600)%' AND state = 'active'"
                                               " AND pid <> pg_backend_pid()") == 1);
-  vestry_postgres_cancel(atomic_load(&of.loan));
+  vestry_postgres_cancel(atomic_load(&of.transaction));
   pthread_join(thread, &failed);
   assert_null(failed);
   assert_int_equal(of.error, VESTRY_CLOSED);
@@ -301,15 +303,15 @@ static void exhausted_pool_returns_limit(void **state) {
   (void)state;
   shop s;
   pthread_t thread;
-  vestry_sql_transaction *loan;
+  vestry_sql_transaction *transaction;
   begin(&s, (vestry_postgres_pool_options){.connections_count = 1, .wait_ms = 1});
-  assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_READ, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_READ, &transaction), VESTRY_OK);
   sleeper of = {.s = &s};
   assert_int_equal(pthread_create(&thread, NULL, query_in_vain, &of), 0);
   pthread_join(thread, NULL);
   assert_int_equal(of.error, VESTRY_LIMIT);
   assert_non_null(strstr(s.th.last_log, "no connection became free within 1 ms, and options.connections_count is 1"));
-  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
   vestry_postgres_pool_stats stats = shop_stats(&s);
   assert_int_equal(stats.refused_count, 1);
   assert_int_equal(stats.waits_count, 1);
@@ -341,9 +343,9 @@ static void end_narrow(shop *s) {
   postgres_server_run(shop_server(), "DROP ROLE narrow");
 }
 
-static vestry_err sleep_shortly(vestry_sql_transaction *loan, void *ctx) {
+static vestry_err sleep_shortly(vestry_sql_transaction *transaction, void *ctx) {
   (void)ctx;
-  return vestry_sql_run(loan, "SELECT pg_sleep(0.01)", NULL, NULL, NULL);
+  return vestry_sql_run(transaction, "SELECT pg_sleep(0.01)", NULL, NULL, NULL);
 }
 
 static void *sleep_often(void *ctx) {
@@ -379,9 +381,9 @@ static void raised_limit_ends_the_wait(void **state) {
   (void)state;
   shop s;
   pthread_t thread;
-  vestry_sql_transaction *loan;
+  vestry_sql_transaction *transaction;
   begin_narrow(&s, 1, (vestry_postgres_pool_options){.connections_count = 2, .wait_ms = 240000, .retry_ms = 1});
-  assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_READ, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_READ, &transaction), VESTRY_OK);
   sleeper of = {.s = &s};
   assert_int_equal(pthread_create(&thread, NULL, query_in_vain, &of), 0);
   UNTIL(shop_stats(&s).failed_count >= 3);
@@ -389,7 +391,7 @@ static void raised_limit_ends_the_wait(void **state) {
   pthread_join(thread, NULL);
   assert_int_equal(of.error, VESTRY_OK);
   assert_int_equal(shop_stats(&s).connected_count, 2);
-  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
   end_narrow(&s);
 }
 
@@ -397,18 +399,18 @@ static void lost_server_ends_the_wait(void **state) {
   (void)state;
   shop s;
   pthread_t thread;
-  vestry_sql_transaction *loan;
+  vestry_sql_transaction *transaction;
   begin_narrow(&s, 1, (vestry_postgres_pool_options){.connections_count = 2, .wait_ms = 240000});
-  assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_READ, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_READ, &transaction), VESTRY_OK);
   sleeper of = {.s = &s};
   assert_int_equal(pthread_create(&thread, NULL, query_in_vain, &of), 0);
   UNTIL(shop_stats(&s).waits_count >= 1);
   postgres_server_kill(shop_server());
-  assert_int_equal(vestry_sql_run(loan, "SELECT 1", NULL, NULL, NULL), VESTRY_LIMIT);
+  assert_int_equal(vestry_sql_run(transaction, "SELECT 1", NULL, NULL, NULL), VESTRY_LIMIT);
   pthread_join(thread, NULL); /* although this thread has not released its connection */
   assert_int_equal(of.error, VESTRY_LIMIT);
   assert_int_equal(shop_stats(&s).connected_count, 0);
-  assert_int_equal(vestry_sql_end(loan, VESTRY_LIMIT), VESTRY_LIMIT);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_LIMIT), VESTRY_LIMIT);
   postgres_server_start(shop_server(), NULL);
   end_narrow(&s);
 }
@@ -417,9 +419,9 @@ static void log_names_the_refused_connections(void **state) {
   (void)state;
   shop s;
   pthread_t thread;
-  vestry_sql_transaction *loan;
+  vestry_sql_transaction *transaction;
   begin_narrow(&s, 1, (vestry_postgres_pool_options){.connections_count = 2, .wait_ms = 1});
-  assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_READ, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_READ, &transaction), VESTRY_OK);
   bool is_named = false;
   for (int i = 0; i < 100 && !is_named; i++) { /* some attempts connect instead of waiting */
     sleeper of = {.s = &s};
@@ -429,7 +431,7 @@ static void log_names_the_refused_connections(void **state) {
     is_named = strstr(s.th.last_log, "the server refuses more than 1 of the 2 connections") != NULL;
   }
   assert_true(is_named);
-  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
   end_narrow(&s);
 }
 

@@ -89,9 +89,9 @@ static void empty(void) {
 
 static vestry_err clear_in(vestry_sql_pool *pool, vestry_sql_kind kind, vestry_forms *forms,
                            const vestry_request *req) {
-  vestry_sql_transaction *loan;
-  vestry_err error = vestry_sql_begin(pool, kind, &loan);
-  return error ? error : vestry_sql_end(loan, vestry_forms_clear(forms, req, "report:7"));
+  vestry_sql_transaction *transaction;
+  vestry_err error = vestry_sql_begin(pool, kind, &transaction);
+  return error ? error : vestry_sql_end(transaction, vestry_forms_clear(forms, req, "report:7"));
 }
 
 static vestry_err clear_reading(form_suite *s, const vestry_request *req) {
@@ -114,9 +114,9 @@ static void call(void (**of)(void)) {
   fn();
 }
 
-static vestry_err insert_and_clear(vestry_sql_transaction *loan, void *ctx) {
+static vestry_err insert_and_clear(vestry_sql_transaction *transaction, void *ctx) {
   const submitted *of = ctx;
-  vestry_err error = vestry_sql_run(loan, "INSERT INTO report(title) VALUES('typed')", NULL, NULL, NULL);
+  vestry_err error = vestry_sql_run(transaction, "INSERT INTO report(title) VALUES('typed')", NULL, NULL, NULL);
   call(&before_clear);
   if (!error) error = vestry_forms_clear(of->s->forms, of->req, "report:7");
   call(&before_end);
@@ -211,17 +211,17 @@ static void server_killed_during_submit_keeps_the_input(void **state) {
   form_tab t = {.cookie = ""};
   form_begin_submit(&s);
   form_load(&s, &t);
-  assert_int_equal(form_say(&s, &t, 1, "v.title=typed"), 200);
+  assert_int_equal(form_send(&s, &t, 1, "v.title=typed"), 200);
   before_end = kill_server;
   assert_true(form_call(&s, &t, "POST", "/submit", "x=1", NULL) >= 500);
   assert_int_equal(form_stats(&s).cleared_count, 0);
-  assert_int_equal(form_say(&s, &t, 2, "v.title=more"), 503);
-  assert_int_equal(form_say(&s, &t, 3, "clear=1"), 503);
+  assert_int_equal(form_send(&s, &t, 2, "v.title=more"), 503);
+  assert_int_equal(form_send(&s, &t, 3, "clear=1"), 503);
   assert_int_equal(form_stats(&s).refused_count, 2);
   postgres_server_start(shop_server(), NULL);
   form_shows(&s, &t, "value=\"typed\"");
   assert_int_equal(number_of(&s, "SELECT count(*) FROM report"), 0);
-  assert_int_equal(form_say(&s, &t, 4, "v.title=more"), 200);
+  assert_int_equal(form_send(&s, &t, 4, "v.title=more"), 200);
   assert_int_equal(form_call(&s, &t, "POST", "/submit", "x=1", NULL), 303);
   form_shows(&s, &t, "value=\"first\"");
   assert_int_equal(number_of(&s, "SELECT count(*) FROM report"), 1);
@@ -278,17 +278,17 @@ static void form_expiry_uses_the_servers_clock(void **state) {
 
 static vestry_err open_inside(const vestry_request *req, vestry_reply *reply, void *app) {
   form_suite *s = app;
-  vestry_sql_transaction *loan;
+  vestry_sql_transaction *transaction;
   vestry_html html;
   vestry_form *form;
   vestry_html_init(&html, &s->on.th.host);
-  assert_int_equal(vestry_sql_begin(pool_of(s), VESTRY_SQL_READ, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(pool_of(s), VESTRY_SQL_READ, &transaction), VESTRY_OK);
   assert_int_equal(vestry_form_open(s->forms, req, NULL, &html, "report:7", &form), VESTRY_INVALID);
-  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
-  assert_int_equal(vestry_sql_begin(pool_of(s), VESTRY_SQL_WRITE, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(pool_of(s), VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
   assert_int_equal(vestry_form_open(s->forms, req, NULL, &html, "report:7", &form), VESTRY_OK);
   vestry_form_close(form);
-  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
   vestry_html_finish(&html);
   return vestry_reply_status(reply, 204);
 }
@@ -354,7 +354,7 @@ static void retried_submit_clears_once(void **state) {
   form_begin_submit(&s);
   form_begin_submit(&other);
   form_load(&s, &t);
-  assert_int_equal(form_say(&s, &t, 1, "v.title=typed"), 200);
+  assert_int_equal(form_send(&s, &t, 1, "v.title=typed"), 200);
   other_suite = &other;
   other_tab = t;
   before_clear = submit_other;

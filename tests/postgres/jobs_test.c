@@ -44,28 +44,28 @@ static void close_node(crew_node *n) {
   vestry_sql_pool_destroy(n->pool);
 }
 
-static vestry_err begin(crew_node *n, int kind, void **ret_loan) {
+static vestry_err begin(crew_node *n, int kind, void **ret_transaction) {
   static const vestry_sql_kind kinds[] = {VESTRY_SQL_WRITE, VESTRY_SQL_REPEATABLE_READ, VESTRY_SQL_SERIALIZABLE};
-  vestry_sql_transaction *loan;
-  vestry_err error = vestry_sql_begin(n->pool, kinds[kind], &loan);
-  if (!error) *ret_loan = loan;
+  vestry_sql_transaction *transaction;
+  vestry_err error = vestry_sql_begin(n->pool, kinds[kind], &transaction);
+  if (!error) *ret_transaction = transaction;
   return error;
 }
 
-static vestry_err end(void *loan, vestry_err with) {
-  return vestry_sql_end(loan, with);
+static vestry_err end(void *transaction, vestry_err with) {
+  return vestry_sql_end(transaction, with);
 }
 
-static vestry_err run(void *loan, const char *sql) {
-  return vestry_sql_run(loan, sql, NULL, NULL, NULL);
+static vestry_err run(void *transaction, const char *sql) {
+  return vestry_sql_run(transaction, sql, NULL, NULL, NULL);
 }
 
-static vestry_err enqueue(crew_node *n, void *loan, const vestry_job_order *order, int64_t *ret_id) {
-  return vestry_jobs_enqueue(n->jobs, loan, order, ret_id);
+static vestry_err enqueue(crew_node *n, void *transaction, const vestry_job_order *order, int64_t *ret_id) {
+  return vestry_jobs_enqueue(n->jobs, transaction, order, ret_id);
 }
 
-static vestry_err finish(vestry_job *job, void *loan) {
-  return vestry_job_finish(job, loan);
+static vestry_err finish(vestry_job *job, void *transaction) {
+  return vestry_job_finish(job, transaction);
 }
 
 static int64_t number(crew_node *n, const char *sql) {
@@ -91,12 +91,12 @@ static void unfollow(crew_node *n, void *database) {
   vestry_postgres_destroy(database);
 }
 
-static vestry_err hold(crew_node *n, void **ret_loan) {
-  return begin(n, 0, ret_loan);
+static vestry_err hold(crew_node *n, void **ret_transaction) {
+  return begin(n, 0, ret_transaction);
 }
 
-static void let_go(void *loan) {
-  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
+static void let_go(void *transaction) {
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
 }
 
 /* Terminate all other connections, and wait for their end. */
@@ -136,14 +136,14 @@ static const crew_database database = {.kinds_count = 3,
 
 /* The finishing transaction outlasts the lease. No node takes the job over, and none waits. */
 static void finish_slowly(crew *c, crew_node *n, vestry_job *job) {
-  vestry_sql_transaction *loan;
+  vestry_sql_transaction *transaction;
   c->meanwhile = NULL;
-  assert_int_equal(vestry_sql_begin(n->pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(n->pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
   assert_int_equal(vestry_job_progress(job, 0.5, NULL), VESTRY_INVALID); /* needs a separate connection */
-  assert_int_equal(vestry_job_finish(job, loan), VESTRY_OK);
+  assert_int_equal(vestry_job_finish(job, transaction), VESTRY_OK);
   crew_pass(2 * CREW_LEASE_MS);
   assert_false(crew_step(&c->nodes[1]));
-  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
 }
 
 /* capability: L7, M3 */
@@ -168,16 +168,16 @@ static void await_renewal(crew *c, const vestry_job *job) {
 
 /* The transaction has read, and takes several leases, before it finishes the job and after that. */
 static void read_and_finish_late(crew *c, crew_node *n, vestry_job *job) {
-  void *loan = NULL;
-  assert_int_equal(begin(n, *(const unsigned char *)job->payload.data - '0', &loan), VESTRY_OK);
-  assert_int_equal(run(loan, "SELECT * FROM vestry_job CROSS JOIN t"), VESTRY_NOT_FOUND);
+  void *transaction = NULL;
+  assert_int_equal(begin(n, *(const unsigned char *)job->payload.data - '0', &transaction), VESTRY_OK);
+  assert_int_equal(run(transaction, "SELECT * FROM vestry_job CROSS JOIN t"), VESTRY_NOT_FOUND);
   for (int i = 0; i < 4; i++) await_renewal(c, job);
   assert_false(crew_step(&c->nodes[1]));
-  assert_int_equal(run(loan, "INSERT INTO t VALUES(2)"), VESTRY_OK);
-  assert_int_equal(vestry_job_finish(job, loan), VESTRY_OK);
+  assert_int_equal(run(transaction, "INSERT INTO t VALUES(2)"), VESTRY_OK);
+  assert_int_equal(vestry_job_finish(job, transaction), VESTRY_OK);
   for (int i = 0; i < 4; i++) await_renewal(c, job);
   assert_false(crew_step(&c->nodes[1]));
-  assert_int_equal(end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(end(transaction, VESTRY_OK), VESTRY_OK);
 }
 
 /* A transaction with one snapshot cannot write a row that was changed since. */
@@ -327,17 +327,17 @@ static void end_that_the_server_refuses_for_a_while_is_written(void **state) {
 static void read_only_and_foreign_transactions_are_rejected(void **state) {
   (void)state;
   crew c;
-  vestry_sql_transaction *loan;
+  vestry_sql_transaction *transaction;
   const vestry_job_order order = {.kind = "work"};
   crew_open(&c, (vestry_jobs_options){0});
   crew_node *n = &c.nodes[0];
-  assert_int_equal(vestry_sql_begin(n->pool, VESTRY_SQL_READ, &loan), VESTRY_OK);
-  assert_int_equal(vestry_jobs_enqueue(n->jobs, loan, &order, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_sql_begin(n->pool, VESTRY_SQL_READ, &transaction), VESTRY_OK);
+  assert_int_equal(vestry_jobs_enqueue(n->jobs, transaction, &order, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_jobs_step(n->jobs, NULL), VESTRY_INVALID); /* this thread has a transaction */
-  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
-  assert_int_equal(vestry_sql_begin(n->pool, VESTRY_SQL_SERIALIZABLE, &loan), VESTRY_OK);
-  assert_int_equal(vestry_jobs_enqueue(c.nodes[1].jobs, loan, &order, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(n->pool, VESTRY_SQL_SERIALIZABLE, &transaction), VESTRY_OK);
+  assert_int_equal(vestry_jobs_enqueue(c.nodes[1].jobs, transaction, &order, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
   assert_int_equal(vestry_jobs_enqueue(NULL, NULL, NULL, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_job_finish(NULL, NULL), VESTRY_INVALID);
   crew_close(&c);
@@ -349,11 +349,11 @@ static const vestry_job_order again = {.kind = "work", .key = "a", .unique = VES
 
 /* Begin a transaction that writes a row for the job, and whose order finds the job waiting. */
 static void *begin_order(crew_node *n, int kind, vestry_err expected) {
-  void *loan = NULL;
-  assert_int_equal(begin(n, kind, &loan), VESTRY_OK);
-  assert_int_equal(run(loan, "INSERT INTO t VALUES(3)"), VESTRY_OK);
-  assert_int_equal(enqueue(n, loan, &again, NULL), expected);
-  return loan;
+  void *transaction = NULL;
+  assert_int_equal(begin(n, kind, &transaction), VESTRY_OK);
+  assert_int_equal(run(transaction, "INSERT INTO t VALUES(3)"), VESTRY_OK);
+  assert_int_equal(enqueue(n, transaction, &again, NULL), expected);
+  return transaction;
 }
 
 static int64_t seen_by_job;
@@ -588,8 +588,8 @@ static vestry_err set_clock(vestry_job *job, void *ctx) {
   return job->kind[0] == 't' ? VESTRY_OK : VESTRY_IO;
 }
 
-static vestry_err order_see(vestry_sql_transaction *loan, void *ctx) {
-  return vestry_jobs_enqueue(ctx, loan, &(vestry_job_order){.kind = "see"}, NULL);
+static vestry_err order_see(vestry_sql_transaction *transaction, void *ctx) {
+  return vestry_jobs_enqueue(ctx, transaction, &(vestry_job_order){.kind = "see"}, NULL);
 }
 
 /* The server's clock decides when a job is due, even if the host's clock is set while the function runs. */
@@ -709,7 +709,7 @@ static void order_does_not_read_the_done_jobs_of_its_key(void **state) {
                                  "'vestry_job'::regclass)";
   static const vestry_job_unique uniques[] = {VESTRY_JOB_UNIQUE_OPEN, VESTRY_JOB_UNIQUE_WAITING};
   crew c;
-  vestry_sql_transaction *loan;
+  vestry_sql_transaction *transaction;
   crew_open(&c, (vestry_jobs_options){0});
   crew_node *n = &c.nodes[0];
   crew_do(n, "INSERT INTO vestry_job(kind, key, state, attempts_most, created, ended)"
@@ -718,13 +718,13 @@ static void order_does_not_read_the_done_jobs_of_its_key(void **state) {
     const vestry_job_order order = {.kind = "work", .key = "a", .unique = uniques[i % 2]};
     int64_t before = 0, after = 0;
     if (i == 2) crew_do(n, "ANALYZE vestry_job");
-    assert_int_equal(vestry_sql_begin(n->pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
-    assert_int_equal(vestry_sql_run(loan, read_sql, NULL, vestry_sql_row_integer, &before), VESTRY_OK);
-    assert_int_equal(vestry_jobs_enqueue(n->jobs, loan, &order, NULL), VESTRY_OK);
-    assert_int_equal(vestry_jobs_enqueue(n->jobs, loan, &order, NULL), VESTRY_EXISTS);
-    assert_int_equal(vestry_sql_run(loan, read_sql, NULL, vestry_sql_row_integer, &after), VESTRY_OK);
+    assert_int_equal(vestry_sql_begin(n->pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
+    assert_int_equal(vestry_sql_run(transaction, read_sql, NULL, vestry_sql_row_integer, &before), VESTRY_OK);
+    assert_int_equal(vestry_jobs_enqueue(n->jobs, transaction, &order, NULL), VESTRY_OK);
+    assert_int_equal(vestry_jobs_enqueue(n->jobs, transaction, &order, NULL), VESTRY_EXISTS);
+    assert_int_equal(vestry_sql_run(transaction, read_sql, NULL, vestry_sql_row_integer, &after), VESTRY_OK);
     assert_in_range(after - before, 1, 100);
-    assert_int_equal(vestry_sql_end(loan, VESTRY_FAILED), VESTRY_FAILED);
+    assert_int_equal(vestry_sql_end(transaction, VESTRY_FAILED), VESTRY_FAILED);
   }
   crew_close(&c);
 }

@@ -28,17 +28,17 @@ MUTATIONS = {
                "bool has_image = *bytes.at & BLOCK_HAS_IMAGE;\n"
                "      if (!take_block(&bytes, wal->is.format, before, &record->blocks[id], &rest)) return false;\n"
                "      if (has_image) record->manager = 255;"),
-    "leaf": ("footprint.c", "add(f, keys, is_whole ? VSI_POSTGRES_INDEX : VSI_POSTGRES_LEAF, r->file, block, 0);",
+    "leaf": ("read_set.c", "add(f, keys, is_whole ? VSI_POSTGRES_INDEX : VSI_POSTGRES_LEAF, r->file, block, 0);",
              "if (is_whole) add(f, keys, VSI_POSTGRES_INDEX, r->file, block, 0);"),
-    "row": ("footprint.c", "add(f, keys, offset ? VSI_POSTGRES_ROW : VSI_POSTGRES_ROWS, r->file, block, offset);",
+    "row": ("read_set.c", "add(f, keys, offset ? VSI_POSTGRES_ROW : VSI_POSTGRES_ROWS, r->file, block, offset);",
             "(void)block;"),
-    "scan": ("footprint.c", "if (r->is == 'm' || (is_table && r->is_scanned))", "if (r->is == 'm')"),
-    "definition": ("footprint.c", "add(f, &f->keys, VSI_POSTGRES_DEFINITION, r->oid, 0, 0);", ";"),
+    "scan": ("read_set.c", "if (r->is == 'm' || (is_table && r->is_scanned))", "if (r->is == 'm')"),
+    "definition": ("read_set.c", "add(f, &f->keys, VSI_POSTGRES_DEFINITION, r->oid, 0, 0);", ";"),
     "split": ("index.c", "if (!error) error = move_sets(index, leaf_of(relation, from), leaf_of(relation, to));",
               "(void)move_sets;"),
     "failure": ("recorder.c", "if (!of) return;", "if (true) return;"),
     "stop": ("database.c", "vsi_postgres_index_stop(database->index);", ";"),
-    "caught": ("footprint.c", "WHERE one.can_catch AND c.oid", "WHERE one.can_catch AND false AND c.oid"),
+    "caught": ("read_set.c", "WHERE one.can_catch AND c.oid", "WHERE one.can_catch AND false AND c.oid"),
 }
 
 

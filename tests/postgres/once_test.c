@@ -97,7 +97,7 @@ static void submission_of_a_dead_node_gets_409_after_its_lease(void **state) {
   assert_string_equal(once_post(&living, nonce), "503 no");
   clock_ms += 1;
   for (int i = 0; i < 3; i++) assert_string_equal(once_post(&living, nonce), "409 Th");
-  assert_int_equal(once_contract_deed.done, 1);
+  assert_int_equal(once_contract_action.done, 1);
   vestry_once_stats stats = {.size = sizeof stats};
   vestry_once_stats_get(living.once, &stats);
   assert_int_equal(stats.unknown_count, 3);
@@ -115,23 +115,23 @@ static void submission_of_a_dead_node_runs_again_if_allowed(void **state) {
   assert_string_equal(once_post(&dead, nonce), "201 made 1 ");
   clock_ms += LEASE_MS - 1;
   assert_string_equal(once_post(&living, nonce), "503 no");
-  assert_int_equal(once_contract_deed.done, 1);
+  assert_int_equal(once_contract_action.done, 1);
   clock_ms += 1;
   assert_string_equal(once_post(&living, nonce), "201 made 2 ");
   assert_string_equal(once_post(&living, nonce), "201 made 2 ");
-  assert_int_equal(once_contract_deed.done, 2);
+  assert_int_equal(once_contract_action.done, 2);
   close_dead_and_running(&dead, &living);
 }
 
 typedef struct poster {
   once_node *node;
   const char *nonce;
-  char said[64];
+  char reply[64];
 } poster;
 
 static void *submit(void *ctx) {
   poster *own = ctx;
-  snprintf(own->said, sizeof own->said, "%s", once_post(own->node, own->nonce));
+  snprintf(own->reply, sizeof own->reply, "%s", once_post(own->node, own->nonce));
   return NULL;
 }
 
@@ -141,8 +141,8 @@ static void run_during_a_server_crash(once_node *at, const char *nonce) {
   pthread_t thread;
   sem_init(&inside, 0, 0);
   sem_init(&go, 0, 0);
-  once_contract_deed.inside = &inside;
-  once_contract_deed.go = &go;
+  once_contract_action.inside = &inside;
+  once_contract_action.go = &go;
   poster first = {at, nonce, ""};
   assert_int_equal(pthread_create(&thread, NULL, submit, &first), 0);
   sem_wait(&inside);
@@ -150,10 +150,10 @@ static void run_during_a_server_crash(once_node *at, const char *nonce) {
   long logged = at->on.th.log_lines;
   sem_post(&go);
   pthread_join(thread, NULL);
-  assert_string_equal(first.said, "201 made 1 ");
+  assert_string_equal(first.reply, "201 made 1 ");
   assert_true(at->on.th.log_lines > logged);
   postgres_server_start(shop_server(), NULL);
-  once_contract_deed.inside = once_contract_deed.go = NULL;
+  once_contract_action.inside = once_contract_action.go = NULL;
   sem_destroy(&inside);
   sem_destroy(&go);
 }
@@ -171,10 +171,10 @@ static void server_crash_during_an_action_makes_it_unknown_elsewhere(void **stat
   assert_string_equal(once_post(&one, nonce), "201 made 1 ");
   assert_string_equal(once_post(&other, nonce), "503 no");
   clock_ms += LEASE_MS;
-  const char *said; /* the pool reconnects after a delay */
-  while (strcmp(said = once_post(&other, nonce), "409 Th") != 0) assert_string_equal(said, "503 no");
+  const char *reply; /* the pool reconnects after a delay */
+  while (strcmp(reply = once_post(&other, nonce), "409 Th") != 0) assert_string_equal(reply, "503 no");
   assert_string_equal(once_post(&one, nonce), "201 made 1 ");
-  assert_int_equal(once_contract_deed.done, 1);
+  assert_int_equal(once_contract_action.done, 1);
   once_close(&other);
   once_close(&one);
 }
@@ -186,27 +186,27 @@ static void submit_during_a_server_crash(once_node *at, const char *nonce) {
   pthread_t thread;
   sem_init(&inside, 0, 0);
   sem_init(&go, 0, 0);
-  once_contract_deed.inside = &inside;
-  once_contract_deed.go = &go;
-  once_contract_deed.says = VESTRY_LIMIT;
+  once_contract_action.inside = &inside;
+  once_contract_action.go = &go;
+  once_contract_action.says = VESTRY_LIMIT;
   poster first = {at, nonce, ""};
   assert_int_equal(pthread_create(&thread, NULL, submit, &first), 0);
   sem_wait(&inside);
   postgres_server_kill(shop_server());
   sem_post(&go);
   pthread_join(thread, NULL);
-  assert_string_equal(first.said, "503 no");
+  assert_string_equal(first.reply, "503 no");
   sem_destroy(&inside);
   sem_destroy(&go);
   postgres_server_start(shop_server(), NULL);
-  once_contract_deed = (once_deed){.done = 0};
+  once_contract_action = (once_action){.done = 0};
 }
 
 /* The pool reconnects after a delay. */
 static const char *submit_until_stored(once_node *at, const char *nonce) {
-  const char *said = NULL;
-  UNTIL(memcmp(said = once_post(at, nonce), "503", 3) != 0);
-  return said;
+  const char *reply = NULL;
+  UNTIL(memcmp(reply = once_post(at, nonce), "503", 3) != 0);
+  return reply;
 }
 
 /* A repeat runs, at the same node or another, before and after the lease. */
@@ -226,11 +226,11 @@ static void limited_action_runs_after_the_server_is_back(void **state) {
     if (is_late) clock_ms += LEASE_MS;
     if (is_at_other) { /* a request at the node makes its storage delete the submission */
       assert_string_equal(submit_until_stored(&one, next), "201 made 1 ");
-      once_contract_deed.done = 0;
+      once_contract_action.done = 0;
     }
     assert_string_equal(submit_until_stored(is_at_other ? &other : &one, nonce), "201 made 1 ");
     assert_string_equal(submit_until_stored(is_at_other ? &one : &other, nonce), "201 made 1 ");
-    assert_int_equal(once_contract_deed.done, 1);
+    assert_int_equal(once_contract_action.done, 1);
     once_close(&other);
     once_close(&one);
   }
@@ -270,7 +270,7 @@ static void action_with_an_unanswered_begin_runs_once(void **state) {
     assert_string_equal(submit_until_stored(&one, nonce), "201 made 1 ");
     assert_string_equal(once_post(&other, nonce), "201 made 1 ");
     assert_string_equal(once_post(&one, nonce), "201 made 1 ");
-    assert_int_equal(once_contract_deed.done, 1);
+    assert_int_equal(once_contract_action.done, 1);
     once_close(&one);
     once_close(&other);
   }
@@ -291,7 +291,7 @@ static void answer_is_stored_when_the_server_is_back(void **state) {
   clock_ms += LEASE_MS;
   assert_string_equal(submit_until_stored(&one, next), "201 made 2 ");
   assert_string_equal(once_post(&other, nonce), "201 made 1 ");
-  assert_int_equal(once_contract_deed.done, 2);
+  assert_int_equal(once_contract_action.done, 2);
   once_close(&other);
   once_close(&one);
 }
@@ -307,23 +307,23 @@ static void allocation_failure_never_runs_an_action_twice(void **state) {
   once_open(&other, (vestry_once_options){.wait_ms = 1});
   bool has_failed = true;
   for (long at = 0; has_failed; at++) {
-    char said[2][64];
+    char reply[2][64];
     once_nonce_of(&one, nonce);
-    const int before = once_contract_deed.done;
+    const int before = once_contract_action.done;
     test_host_fail_in(&one.on.th, at);
-    snprintf(said[0], sizeof said[0], "%s", once_post(&one, nonce));
+    snprintf(reply[0], sizeof reply[0], "%s", once_post(&one, nonce));
     has_failed = test_host_has_failed(&one.on.th);
     test_host_fail_no_more(&one.on.th);
     clock_ms += LEASE_MS;
-    snprintf(said[1], sizeof said[1], "%s", once_post(&other, nonce));
-    const int times = once_contract_deed.done - before;
+    snprintf(reply[1], sizeof reply[1], "%s", once_post(&other, nonce));
+    const int times = once_contract_action.done - before;
     assert_true(times <= 1);
-    if (memcmp(said[0], "201", 3) == 0) assert_int_equal(times, 1);
-    if (memcmp(said[1], "201", 3) == 0 || memcmp(said[1], "204", 3) == 0)
+    if (memcmp(reply[0], "201", 3) == 0) assert_int_equal(times, 1);
+    if (memcmp(reply[1], "201", 3) == 0 || memcmp(reply[1], "204", 3) == 0)
       assert_int_equal(times, 1);
     else
-      assert_true(memcmp(said[1], "409", 3) == 0 || memcmp(said[1], "500", 3) == 0);
-    if (!has_failed) assert_string_equal(said[0], said[1]);
+      assert_true(memcmp(reply[1], "409", 3) == 0 || memcmp(reply[1], "500", 3) == 0);
+    if (!has_failed) assert_string_equal(reply[0], reply[1]);
   }
   once_close(&other);
   once_close(&one);
@@ -378,8 +378,8 @@ static void answer_after_the_lease_is_stored(void **state) {
   once_open(&other, (vestry_once_options){.wait_ms = 1});
   sem_init(&inside, 0, 0);
   sem_init(&go, 0, 0);
-  once_contract_deed.inside = &inside;
-  once_contract_deed.go = &go;
+  once_contract_action.inside = &inside;
+  once_contract_action.go = &go;
   once_nonce_of(&one, nonce);
   poster first = {&one, nonce, ""};
   assert_int_equal(pthread_create(&thread, NULL, submit, &first), 0);
@@ -389,9 +389,9 @@ static void answer_after_the_lease_is_stored(void **state) {
   assert_string_equal(once_post(&other, nonce), "409 Th");
   sem_post(&go);
   pthread_join(thread, NULL);
-  assert_string_equal(first.said, "201 made 1 ");
+  assert_string_equal(first.reply, "201 made 1 ");
   assert_string_equal(once_post(&other, nonce), "201 made 1 ");
-  assert_int_equal(once_contract_deed.done, 1);
+  assert_int_equal(once_contract_action.done, 1);
   sem_destroy(&inside);
   sem_destroy(&go);
   once_close(&other);
@@ -419,7 +419,7 @@ static void corrupt_row_gets_500_and_runs_nothing(void **state) {
     snprintf(sql, sizeof sql, "UPDATE vestry_once SET answer = %s RETURNING 1", answers[i]);
     assert_int_equal(number(&one, sql), 1);
     for (int tries = 0; tries < 2; tries++) assert_string_equal(once_post(&other, nonce), "500 in");
-    assert_int_equal(once_contract_deed.done, i + 1);
+    assert_int_equal(once_contract_action.done, i + 1);
   }
   once_close(&other);
   once_close(&one);
@@ -438,7 +438,7 @@ static void restart_keeps_the_answer(void **state) {
   postgres_server_start(shop_server(), NULL);
   once_open(&one, (vestry_once_options){0});
   assert_string_equal(once_post(&one, nonce), "201 made 1 ");
-  assert_int_equal(once_contract_deed.done, 1);
+  assert_int_equal(once_contract_action.done, 1);
   once_close(&one);
 }
 
@@ -448,7 +448,7 @@ static void submission_survives_a_crash_with_asynchronous_commit(void **state) {
   static const char *const settings[] = {"synchronous_commit=off", "wal_writer_delay=10s", NULL};
   once_node dead, living;
   once_nonce nonce;
-  const char *said;
+  const char *reply;
   postgres_server_kill(shop_server());
   postgres_server_start(shop_server(), settings);
   open_dead_and_running(&dead, &living);
@@ -458,8 +458,8 @@ static void submission_survives_a_crash_with_asynchronous_commit(void **state) {
   postgres_server_kill(shop_server());
   postgres_server_start(shop_server(), NULL);
   clock_ms += LEASE_MS;
-  while (strcmp(said = once_post(&living, nonce), "409 Th") != 0) assert_string_equal(said, "503 no");
-  assert_int_equal(once_contract_deed.done, 1);
+  while (strcmp(reply = once_post(&living, nonce), "409 Th") != 0) assert_string_equal(reply, "503 no");
+  assert_int_equal(once_contract_action.done, 1);
   close_dead_and_running(&dead, &living);
 }
 
@@ -472,9 +472,9 @@ static void unreachable_server_gets_503(void **state) {
   once_nonce_of(&one, nonce);
   postgres_server_kill(shop_server());
   assert_string_equal(once_post(&one, nonce), "503 no");
-  assert_int_equal(once_contract_deed.done, 0);
+  assert_int_equal(once_contract_action.done, 0);
   postgres_server_start(shop_server(), NULL);
-  while (strcmp(once_post(&one, nonce), "201 made 1 ") != 0) assert_int_equal(once_contract_deed.done, 0);
+  while (strcmp(once_post(&one, nonce), "201 made 1 ") != 0) assert_int_equal(once_contract_action.done, 0);
   once_close(&one);
 }
 
@@ -500,7 +500,7 @@ static void rows_contain_neither_nonce_nor_answer(void **state) {
                                 " get_byte(answer, length(answer) - 1) # 1) RETURNING 1"),
                    1);
   assert_string_equal(once_post(&other, nonce), "500 in");
-  assert_int_equal(once_contract_deed.done, 1);
+  assert_int_equal(once_contract_action.done, 1);
   once_close(&other);
   once_close(&one);
 }
@@ -523,7 +523,7 @@ static void nameless_scope_evicts_no_submission(void **state) {
   }
   site_pass_ms(&one.on, 10);
   assert_string_equal(once_post(&one, first), "201 made 1 ");
-  assert_int_equal(once_contract_deed.done, MORE + 1);
+  assert_int_equal(once_contract_action.done, MORE + 1);
   once_close(&one);
 }
 

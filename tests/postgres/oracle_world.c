@@ -78,29 +78,29 @@ void oracle_world_ask(oracle_world *w, uint64_t ret_is[ORACLE_PAGES]) {
 
 /* ----------------------------------------------------------------------------------------------------- pages ------ */
 
-static vestry_err read_one(oracle_world *w, const oracle_page *page, vestry_sql_transaction *loan, const char *sql,
-                           uint64_t *ret_found) {
-  vestry_err error = loan && page->runs ? vestry_sql_run(loan, sql, NULL, add_row, ret_found)
-                                        : vestry_sql_read(w->pool, sql, NULL, add_row, ret_found);
+static vestry_err read_one(oracle_world *w, const oracle_page *page, vestry_sql_transaction *transaction,
+                           const char *sql, uint64_t *ret_found) {
+  vestry_err error = transaction && page->runs ? vestry_sql_run(transaction, sql, NULL, add_row, ret_found)
+                                               : vestry_sql_read(w->pool, sql, NULL, add_row, ret_found);
   return error == VESTRY_NOT_FOUND ? VESTRY_OK : error;
 }
 
 static vestry_err read_all(oracle_world *w, oracle_page *page, uint64_t *ret_shown) {
-  vestry_sql_transaction *loan = NULL;
-  vestry_err error = page->kind ? vestry_sql_begin(w->pool, page->kind, &loan) : VESTRY_OK;
+  vestry_sql_transaction *transaction = NULL;
+  vestry_err error = page->kind ? vestry_sql_begin(w->pool, page->kind, &transaction) : VESTRY_OK;
   for (size_t i = 0; i < 2 && !error; i++) {
     const bool is_last = !*page->sql[1] || i == 1, is_cut = is_last && w->is_cut;
     uint64_t found = 0, none = 0;
     if (!*page->sql[i]) continue;
     if (is_last) w->is_cut = false;
-    if (is_cut) (void)read_one(w, page, loan, "SELECT pg_terminate_backend(pg_backend_pid())", &none);
-    error = read_one(w, page, loan, page->sql[i], &found);
+    if (is_cut) (void)read_one(w, page, transaction, "SELECT pg_terminate_backend(pg_backend_pid())", &none);
+    error = read_one(w, page, transaction, page->sql[i], &found);
     *ret_shown = *ret_shown * 31 + found;
     bool is_inside = w->is_inside;
     w->is_inside = false;
     if (is_inside) oracle_write(w);
   }
-  return loan ? vestry_sql_end(loan, error) : error;
+  return transaction ? vestry_sql_end(transaction, error) : error;
 }
 
 static vestry_err render(vestry_render *render, vestry_html *html, void *app) {

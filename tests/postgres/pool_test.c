@@ -207,29 +207,29 @@ static void wrong_values_are_logged_without_their_content(void **state) {
 static void statements_stay_prepared(void **state) {
   (void)state;
   shop s;
-  vestry_sql_transaction *loan;
+  vestry_sql_transaction *transaction;
   int64_t found;
   shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1, .statements_count = 4});
-  assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_READ, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_READ, &transaction), VESTRY_OK);
   for (int i = 0; i < 60; i++) {
     char sql[40];
     snprintf(sql, sizeof sql, "SELECT $1::int + %d", i % 3);
-    assert_int_equal(vestry_sql_run(loan, sql, VESTRY_LIST(i), vestry_sql_row_integer, &found), VESTRY_OK);
+    assert_int_equal(vestry_sql_run(transaction, sql, VESTRY_LIST(i), vestry_sql_row_integer, &found), VESTRY_OK);
     assert_int_equal(found, i + i % 3);
   }
   assert_int_equal(shop_stats(&s).prepared_count, 3);
   for (int i = 0; i < 20; i++) { /* five statements alternate in four slots */
     char sql[40];
     snprintf(sql, sizeof sql, "SELECT %d", i % 5);
-    assert_int_equal(vestry_sql_run(loan, sql, NULL, vestry_sql_row_integer, &found), VESTRY_OK);
+    assert_int_equal(vestry_sql_run(transaction, sql, NULL, vestry_sql_row_integer, &found), VESTRY_OK);
     assert_int_equal(found, i % 5);
   }
   assert_int_equal(shop_stats(&s).prepared_count, 23);
   assert_int_equal(
-      vestry_sql_run(loan, "SELECT count(*) FROM pg_prepared_statements", NULL, vestry_sql_row_integer, &found),
+      vestry_sql_run(transaction, "SELECT count(*) FROM pg_prepared_statements", NULL, vestry_sql_row_integer, &found),
       VESTRY_OK);
   assert_int_equal(found, 4);
-  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
   shop_end(&s);
 }
 
@@ -279,9 +279,9 @@ typedef struct writer {
   vestry_err result;
 } writer;
 
-static vestry_err write_row(vestry_sql_transaction *loan, void *ctx) {
+static vestry_err write_row(vestry_sql_transaction *transaction, void *ctx) {
   const writer *of = ctx;
-  vestry_err error = vestry_sql_run(loan, of->sql, NULL, NULL, NULL);
+  vestry_err error = vestry_sql_run(transaction, of->sql, NULL, NULL, NULL);
   return of->result ? of->result : error;
 }
 
@@ -300,15 +300,15 @@ static void write_transaction_commits_or_rolls_back(void **state) {
   /* A commit may detect an error, and a failed statement cannot be ignored. */
   assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_SERIALIZABLE, write_row, &one), VESTRY_EXISTS);
   assert_logged(&s, "vestry_sql_end", "COMMIT: ");
-  vestry_sql_transaction *loan;
-  assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
-  assert_int_equal(vestry_sql_run(loan, "INSERT INTO t VALUES(5)", NULL, NULL, NULL), VESTRY_OK);
-  assert_int_equal(vestry_sql_run(loan, "SELEKT", NULL, NULL, NULL), VESTRY_IO);
-  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_IO);
+  vestry_sql_transaction *transaction;
+  assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
+  assert_int_equal(vestry_sql_run(transaction, "INSERT INTO t VALUES(5)", NULL, NULL, NULL), VESTRY_OK);
+  assert_int_equal(vestry_sql_run(transaction, "SELEKT", NULL, NULL, NULL), VESTRY_IO);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_IO);
   assert_logged(&s, "vestry_sql_end", "the writes were rolled back");
   assert_int_equal(shop_number(&s, "SELECT sum(a) FROM t"), 1);
   assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_READ, write_row, &one), VESTRY_INVALID);
-  assert_int_equal(vestry_sql_begin(s.pool, (vestry_sql_kind)9, &loan), VESTRY_INVALID);
+  assert_int_equal(vestry_sql_begin(s.pool, (vestry_sql_kind)9, &transaction), VESTRY_INVALID);
   vestry_postgres_pool_stats stats = shop_stats(&s);
   assert_int_equal(stats.committed_count, 3);
   assert_int_equal(stats.rolled_back_count, 6); /* the serializable one with EXISTS ran twice */
@@ -366,17 +366,17 @@ static void invalid_options_are_rejected_without_logging_secrets(void **state) {
 static void setup_runs_on_each_connection(void **state) {
   (void)state;
   shop s;
-  vestry_sql_transaction *loan;
+  vestry_sql_transaction *transaction;
   shop_begin(&s, (vestry_postgres_pool_options){.setup = "SET application_name = 'the shop'", .statement_ms = 777});
-  assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_READ, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_READ, &transaction), VESTRY_OK);
   int64_t found = 0;
-  assert_int_equal(vestry_sql_run(loan,
+  assert_int_equal(vestry_sql_run(transaction,
                                   "SELECT current_setting('application_name') = 'the shop' AND"
                                   " current_setting('statement_timeout') = '777ms'",
                                   NULL, vestry_sql_row_integer, &found),
                    VESTRY_OK);
   assert_int_equal(found, 1);
-  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
   shop_end(&s);
 }
 

@@ -161,11 +161,11 @@ typedef struct holder {
 
 static void *hold(void *ctx) {
   holder *h = ctx;
-  vestry_sql_transaction *loan;
-  const vestry_err error = vestry_sql_begin(h->s->pool, VESTRY_SQL_READ, &loan);
+  vestry_sql_transaction *transaction;
+  const vestry_err error = vestry_sql_begin(h->s->pool, VESTRY_SQL_READ, &transaction);
   atomic_store(&h->is_held, 1);
   UNTIL(atomic_load(&h->is_held) == 2);
-  return error || vestry_sql_end(loan, VESTRY_OK) ? ctx : NULL;
+  return error || vestry_sql_end(transaction, VESTRY_OK) ? ctx : NULL;
 }
 
 /* Without a free connection the page renders again after a second, or after any commit. */

@@ -23,25 +23,25 @@ static void add_row(const vestry_sql_row *row, void *ctx) {
   }
 }
 
-static vestry_err read_one(shown_site *s, vestry_sql_transaction *loan, const char *sql, char *text) {
-  vestry_err error =
-      loan ? vestry_sql_run(loan, sql, NULL, add_row, text) : vestry_sql_read(s->pool, sql, NULL, add_row, text);
+static vestry_err read_one(shown_site *s, vestry_sql_transaction *transaction, const char *sql, char *text) {
+  vestry_err error = transaction ? vestry_sql_run(transaction, sql, NULL, add_row, text)
+                                 : vestry_sql_read(s->pool, sql, NULL, add_row, text);
   return error == VESTRY_NOT_FOUND ? VESTRY_OK : error;
 }
 
 static vestry_err read_all(shown_site *s, shown *is) {
-  vestry_sql_transaction *loan = NULL;
+  vestry_sql_transaction *transaction = NULL;
   vestry_err error = VESTRY_OK;
   is->text[0] = '\0';
   if (is->how != SHOWN_READS)
-    error = vestry_sql_begin(s->pool, is->how == SHOWN_COMMITTED ? VESTRY_SQL_WRITE : VESTRY_SQL_READ, &loan);
+    error = vestry_sql_begin(s->pool, is->how == SHOWN_COMMITTED ? VESTRY_SQL_WRITE : VESTRY_SQL_READ, &transaction);
   if (error) return error;
-  error = read_one(s, is->how == SHOWN_RUNS ? loan : NULL, is->sql, is->text);
+  error = read_one(s, is->how == SHOWN_RUNS ? transaction : NULL, is->sql, is->text);
   void (*inside)(shown_site *) = s->inside;
   s->inside = NULL;
   if (inside) inside(s);
-  if (is->second && !error) error = read_one(s, is->how == SHOWN_RUNS ? loan : NULL, is->second, is->text);
-  return loan ? vestry_sql_end(loan, error) : error;
+  if (is->second && !error) error = read_one(s, is->how == SHOWN_RUNS ? transaction : NULL, is->second, is->text);
+  return transaction ? vestry_sql_end(transaction, error) : error;
 }
 
 static vestry_err render(vestry_render *render, vestry_html *html, void *app) {

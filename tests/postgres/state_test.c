@@ -4,7 +4,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 
-#include "data/postgres/loan.h"
+#include "data/postgres/pool.h"
 #include "postgres/pooler.h"
 #include "postgres/shown.h"
 #include "support/test.h"
@@ -22,10 +22,10 @@ typedef struct statement {
   int tries;
 } statement;
 
-static vestry_err run_and_count(vestry_sql_transaction *loan, void *ctx) {
+static vestry_err run_and_count(vestry_sql_transaction *conn, void *ctx) {
   statement *of = ctx;
   of->tries++;
-  return of->in_act = vestry_sql_run(loan, of->sql, of->values, NULL, NULL);
+  return of->in_act = vestry_sql_run(conn, of->sql, of->values, NULL, NULL);
 }
 
 /* Run alone, or in a transaction of a kind. */
@@ -169,15 +169,15 @@ static void manual_transaction_returns_busy_after_a_type_change(void **state) {
   (void)state;
   static const char insert[] = "INSERT INTO t VALUES($1)";
   shop s;
-  vestry_sql_transaction *loan;
+  vestry_sql_transaction *conn;
   shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
   alter("CREATE TABLE t(a int); CREATE TABLE u(a int)");
   for (int i = 0; i < 3; i++) {
-    assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
-    assert_int_equal(vestry_sql_run(loan, "INSERT INTO u VALUES($1)", VESTRY_LIST(i), NULL, NULL), VESTRY_OK);
-    const vestry_err error = vestry_sql_run(loan, insert, VESTRY_LIST("7"), NULL, NULL);
+    assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_WRITE, &conn), VESTRY_OK);
+    assert_int_equal(vestry_sql_run(conn, "INSERT INTO u VALUES($1)", VESTRY_LIST(i), NULL, NULL), VESTRY_OK);
+    const vestry_err error = vestry_sql_run(conn, insert, VESTRY_LIST("7"), NULL, NULL);
     assert_int_equal(error, i == 1 ? VESTRY_BUSY : VESTRY_OK);
-    assert_int_equal(vestry_sql_end(loan, error), error);
+    assert_int_equal(vestry_sql_end(conn, error), error);
     if (i == 0) alter("ALTER TABLE t ALTER a TYPE text");
   }
   assert_int_equal(shop_number(&s, "SELECT sum(a) FROM u"), 2);
@@ -278,8 +278,8 @@ static void required_settings_override_role_and_setup(void **state) {
   }
 }
 
-static vestry_err order_see(vestry_sql_transaction *loan, void *ctx) {
-  return vestry_jobs_enqueue(ctx, loan, &(vestry_job_order){.kind = "see", .payload = {"a payload", 9}}, NULL);
+static vestry_err order_see(vestry_sql_transaction *conn, void *ctx) {
+  return vestry_jobs_enqueue(ctx, conn, &(vestry_job_order){.kind = "see", .payload = {"a payload", 9}}, NULL);
 }
 
 static vestry_err see(vestry_job *job, void *ctx) {
@@ -570,12 +570,12 @@ static void single_statements_do_not_run_on_another_backend(void **state) {
   vestry_err (*const runs[])(vestry_sql_pool *, const char *, const vestry_value *, vestry_sql_row_fn,
                              void *) = {ops->run_alone, ops->run_again, ops->run_aside};
   for (int i = 0; i < 3; i++) {
-    vsi_postgres_loan *loan = &((vsi_postgres_pool *)s.pool)->loans[i == 2 ? 1 : 0];
+    vsi_postgres_conn *conn = &((vsi_postgres_pool *)s.pool)->conns[i == 2 ? 1 : 0];
     int64_t found = 0;
     alter("DROP TABLE IF EXISTS t; CREATE TABLE t(a int UNIQUE DEFERRABLE INITIALLY DEFERRED)");
     assert_int_equal(runs[i](s.pool, "SELECT 1", NULL, NULL, NULL), VESTRY_OK);
     const long lines = s.th.log_lines;
-    loan->backend = PQbackendPID(loan->db);
+    conn->backend = PQbackendPID(conn->db);
     assert_int_equal(runs[i](s.pool, insert, VESTRY_LIST(1), NULL, NULL), VESTRY_OK);
     alter("ALTER TABLE t ALTER a TYPE bigint");
     assert_int_equal(runs[i](s.pool, insert, VESTRY_LIST(1LL << 40), NULL, NULL), VESTRY_OK);
@@ -585,8 +585,8 @@ static void single_statements_do_not_run_on_another_backend(void **state) {
     assert_int_equal(s.th.log_lines, lines);
     assert_int_equal(runs[i](s.pool, insert, VESTRY_LIST(1), NULL, NULL), VESTRY_EXISTS); /* when it is committed */
     assert_int_equal(runs[i](s.pool, insert, VESTRY_LIST("x"), NULL, NULL), VESTRY_IO);
-    assert_int_equal(PQtransactionStatus(loan->db), PQTRANS_IDLE);
-    loan->backend++;
+    assert_int_equal(PQtransactionStatus(conn->db), PQTRANS_IDLE);
+    conn->backend++;
     assert_int_equal(runs[i](s.pool, insert, VESTRY_LIST(2), NULL, NULL), VESTRY_UNSUPPORTED);
     assert_non_null(strstr(s.th.last_log, "another connection to the server"));
     assert_int_equal(shop_number(&s, "SELECT count(*) FROM t"), 2);

@@ -134,13 +134,13 @@ static void anonymous_states_are_evicted_first(void **state) {
 
 static vestry_err inside(const vestry_request *req, vestry_reply *reply, void *app) {
   node *n = app;
-  vestry_sql_transaction *loan;
+  vestry_sql_transaction *transaction;
   char buffer[8];
   size_t len;
-  assert_int_equal(vestry_sql_begin(n->shop.pool, VESTRY_SQL_READ, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(n->shop.pool, VESTRY_SQL_READ, &transaction), VESTRY_OK);
   n->error = vestry_sql_tab_get(n->tabs, req, NULL, buffer, sizeof buffer, &len);
   assert_int_equal(vestry_sql_tab_set(n->tabs, req, "x", 1), VESTRY_INVALID);
-  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
   return vestry_reply_status(reply, 204);
 }
 

@@ -86,11 +86,11 @@ static vestry_postgres_topics_stats stats_of(node *n) {
 
 /* Run a transaction that refreshes topics, and ends with `ends`. */
 static vestry_err act(node *n, const char *const *topics, vestry_err ends) {
-  vestry_sql_transaction *loan;
-  vestry_err error = vestry_sql_begin(n->shop.pool, VESTRY_SQL_SERIALIZABLE, &loan);
+  vestry_sql_transaction *transaction;
+  vestry_err error = vestry_sql_begin(n->shop.pool, VESTRY_SQL_SERIALIZABLE, &transaction);
   assert_int_equal(error, VESTRY_OK);
-  for (; *topics && !error; topics++) error = vestry_postgres_refresh(loan, *topics);
-  return vestry_sql_end(loan, error ? error : ends);
+  for (; *topics && !error; topics++) error = vestry_postgres_refresh(transaction, *topics);
+  return vestry_sql_end(transaction, error ? error : ends);
 }
 
 #define TOPICS(...) ((const char *const[]){__VA_ARGS__, NULL})
@@ -143,20 +143,20 @@ static void invalid_topics_are_rejected(void **state) {
   (void)state;
   node n;
   char longest[VESTRY_PAGE_TOPIC_MAX_BYTES + 2];
-  vestry_sql_transaction *loan;
+  vestry_sql_transaction *transaction;
   vestry_postgres_topics *none;
   begin(&n);
   memset(longest, 'x', sizeof longest);
   longest[sizeof longest - 1] = '\0';
-  assert_int_equal(vestry_sql_begin(n.shop.pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(n.shop.pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
   assert_int_equal(vestry_postgres_refresh(NULL, "room/7"), VESTRY_INVALID);
-  assert_int_equal(vestry_postgres_refresh(loan, ""), VESTRY_INVALID);
-  assert_int_equal(vestry_postgres_refresh(loan, longest), VESTRY_TOO_LARGE);
+  assert_int_equal(vestry_postgres_refresh(transaction, ""), VESTRY_INVALID);
+  assert_int_equal(vestry_postgres_refresh(transaction, longest), VESTRY_TOO_LARGE);
   longest[VESTRY_PAGE_TOPIC_MAX_BYTES] = '\0';
-  assert_int_equal(vestry_postgres_refresh(loan, longest), VESTRY_OK);
-  assert_int_equal(vestry_postgres_refresh(loan, NULL), VESTRY_OK); /* every page */
+  assert_int_equal(vestry_postgres_refresh(transaction, longest), VESTRY_OK);
+  assert_int_equal(vestry_postgres_refresh(transaction, NULL), VESTRY_OK); /* every page */
   assert_int_equal(vestry_postgres_topics_settle(n.topics, WAIT_MS, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
   check_renders(&n, 1, 1);
   assert_int_equal(stats_of(&n).refreshed_count, 2);
   assert_int_equal(vestry_postgres_topics_create(NULL, n.shop.pool, NULL, &none), VESTRY_INVALID);

@@ -149,7 +149,7 @@ static size_t write_all(written *w, reported *expected, unsigned major) {
   return count;
 }
 
-static void assert_told(const reading *r, const reported *expected, size_t from) {
+static void assert_reported(const reading *r, const reported *expected, size_t from) {
   assert_int_equal(r->reported.count, expected->count - from);
   assert_memory_equal(r->reported.records, expected->records + from, sizeof *expected->records * r->reported.count);
 }
@@ -166,7 +166,7 @@ static void records_are_reported_for_any_split_of_the_bytes(void **state) {
       open_reading(&r, &w);
       assert_int_equal(vsi_postgres_wal_feed(&r.wal, w.bytes, cut), VESTRY_OK);
       assert_int_equal(vsi_postgres_wal_feed(&r.wal, w.bytes + cut, w.len - cut), VESTRY_OK);
-      assert_told(&r, &expected, 0);
+      assert_reported(&r, &expected, 0);
       assert_int_equal(r.wal.at, w.at);
       assert_int_equal(r.wal.records_count, count);
       close_reading(&r);
@@ -174,7 +174,7 @@ static void records_are_reported_for_any_split_of_the_bytes(void **state) {
     reading r;
     open_reading(&r, &w);
     for (size_t at = 0; at < w.len; at++) assert_int_equal(vsi_postgres_wal_feed(&r.wal, w.bytes + at, 1), VESTRY_OK);
-    assert_told(&r, &expected, 0);
+    assert_reported(&r, &expected, 0);
     close_reading(&r);
     written_close(&w);
   }
@@ -220,7 +220,7 @@ static void stream_can_begin_with_any_page(void **state) {
           assert_int_equal(vsi_postgres_wal_feed(&r.wal, w.bytes + done, len), VESTRY_OK);
           done += len;
         }
-        assert_told(&r, &expected, from);
+        assert_reported(&r, &expected, from);
         close_reading(&r);
       }
     }

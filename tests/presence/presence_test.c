@@ -6,15 +6,15 @@
 #include "vestry/app/session.h"
 
 /* The reported changes, and checks of each. */
-typedef struct told {
+typedef struct reported {
   _Atomic(size_t) count;
   char text[4096]; /* "+ada@1 -bob@0 …": the member, and the number of members after it */
   vestry_presence *presence;
   _Atomic(bool) is_inside;
-} told;
+} reported;
 
 static void note(const vestry_presence_change *change, void *ctx) {
-  told *t = ctx;
+  reported *t = ctx;
   assert_false(atomic_exchange(&t->is_inside, true)); /* one call at a time */
   if (strlen(t->text) < sizeof t->text - 300)
     sprintf(t->text + strlen(t->text), "%c%s@%zu ", change->here ? '+' : '-', change->who, change->here_count);
@@ -77,9 +77,9 @@ static void close_at(site *w, wire *r) {
   site_settle(w);
 }
 
-static vestry_presence *create(site *w, told *t, uint64_t grace_ms, size_t max_count) {
+static vestry_presence *create(site *w, reported *t, uint64_t grace_ms, size_t max_count) {
   vestry_presence *presence;
-  *t = (told){.count = 0};
+  *t = (reported){.count = 0};
   const vestry_presence_options options = {.grace_ms = grace_ms, .max_count = max_count, .on_change = note, .ctx = t};
   assert_int_equal(vestry_presence_create(w->v, &options, &presence), VESTRY_OK);
   return t->presence = presence;
@@ -103,7 +103,7 @@ static void assert_here(vestry_presence *presence, const vestry_key *place, cons
 static void members_arrive_and_leave_after_grace_time(void **state) {
   (void)state;
   site w;
-  told t;
+  reported t;
   site_begin(&w, (vestry_options){0});
   vestry_presence *presence = create(&w, &t, 0, 0);
   wire ada, tab, bob, elsewhere;
@@ -144,7 +144,7 @@ static void members_arrive_and_leave_after_grace_time(void **state) {
 static void reload_within_grace_time_is_not_reported(void **state) {
   (void)state;
   site w;
-  told t;
+  reported t;
   site_begin(&w, (vestry_options){0});
   vestry_presence *presence = create(&w, &t, 100, 0);
   wire r;
@@ -170,7 +170,7 @@ static void reload_within_grace_time_is_not_reported(void **state) {
 static void request_without_stream_adds_no_member(void **state) {
   (void)state;
   site w;
-  told t;
+  reported t;
   site_begin(&w, (vestry_options){0});
   vestry_presence *presence = create(&w, &t, 0, 0);
   wire plain = {0}, answered = {.datastar = true}, refused = {.datastar = true, .open_error = VESTRY_LIMIT};
@@ -195,7 +195,7 @@ static void request_without_stream_adds_no_member(void **state) {
 static void stream_adds_several_members(void **state) {
   (void)state;
   site w;
-  told t;
+  reported t;
   site_begin(&w, (vestry_options){0});
   vestry_presence *presence = create(&w, &t, 0, 0);
   wire r = {.datastar = true};
@@ -213,7 +213,7 @@ static void stream_adds_several_members(void **state) {
 static void invalid_member_or_place_is_refused(void **state) {
   (void)state;
   site w;
-  told t;
+  reported t;
   site_begin(&w, (vestry_options){0});
   vestry_presence *presence = create(&w, &t, 0, 2);
   char name[300];
@@ -250,7 +250,7 @@ static void stream_is_present_at_16_places_at_most(void **state) {
   (void)state;
   for (int in_session = 0; in_session < 2; in_session++) {
     site w;
-    told t;
+    reported t;
     site_begin_with(&w, (vestry_options){.bounds = &(vestry_bounds){.max_per_stream_count = 16}},
                     (site_has){.sessions = &(vestry_session_options){.insecure = true}});
     vestry_presence *presence = create(&w, &t, 0, 0);
@@ -270,7 +270,7 @@ static void stream_is_present_at_16_places_at_most(void **state) {
 static void present_member_is_accepted_at_max_count(void **state) {
   (void)state;
   site w;
-  told t;
+  reported t;
   site_begin(&w, (vestry_options){0});
   vestry_presence *presence = create(&w, &t, 0, 1);
   wire ada, tab, again, bob;
@@ -300,7 +300,7 @@ static void present_member_is_accepted_at_max_count(void **state) {
 static void open_stream_needs_one_allocation_for_presence(void **state) {
   (void)state;
   site w;
-  told t;
+  reported t;
   site_begin(&w, (vestry_options){0});
   vestry_presence *presence = create(&w, &t, 0, 0);
   wire all[4] = {{0}};
@@ -322,7 +322,7 @@ static void open_stream_needs_one_allocation_for_presence(void **state) {
 static void ignored_error_refuses_the_stream(void **state) {
   (void)state;
   site w;
-  told t;
+  reported t;
   site_begin(&w, (vestry_options){0});
   vestry_presence *presence = create(&w, &t, 0, 1);
   wire r = {.datastar = true}, large = r;
@@ -344,7 +344,7 @@ static void ignored_error_refuses_the_stream(void **state) {
 static void missing_presence_or_arguments_are_refused(void **state) {
   (void)state;
   site w;
-  told t;
+  reported t;
   site_begin(&w, (vestry_options){0});
   vestry_presence *presence = create(&w, &t, 0, 0);
   wire r;
@@ -372,14 +372,14 @@ static void own_runtime_may_outlive_the_instance(void **state) {
   (void)state;
   for (int steps = 0; steps < 3; steps++) { /* how much it has run */
     site w;
-    told t;
+    reported t;
     vestry_runtime *own;
     vestry_presence *presence;
     site_begin(&w, (vestry_options){0});
     const vestry_runtime_options stepped = {.host = &w.th.host, .threads_count = VESTRY_THREADS_NONE};
     assert_int_equal(vestry_runtime_create(&stepped, &own), VESTRY_OK);
     const vestry_presence_options options = {.on_change = note, .ctx = &t, .runtime = own};
-    t = (told){.count = 0};
+    t = (reported){.count = 0};
     assert_int_equal(vestry_presence_create(w.v, &options, &presence), VESTRY_OK);
     wire ada, bob;
     open_at(&w, &ada, presence, BOARD, "ada");
@@ -405,7 +405,7 @@ static vestry_err one_stay(test_host *th, void *ctx) {
   (void)ctx;
   vestry_err error = vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &v);
   if (error) return error;
-  told t = {.count = 0};
+  reported t = {.count = 0};
   error = vestry_presence_create(v, &(vestry_presence_options){.on_change = note, .ctx = &t}, &presence);
   if (!error) {
     site w = {.v = v};
@@ -464,7 +464,7 @@ static void key_of_place_is_reported_unchanged(void **state) {
 static void destroyed_presence_reports_nothing(void **state) {
   (void)state;
   site w;
-  told t;
+  reported t;
   site_begin(&w, (vestry_options){0});
   vestry_presence *presence = create(&w, &t, 0, 0);
   wire r, other = {.datastar = true};

@@ -34,7 +34,7 @@ typedef struct belief {
   vestry_presence *presence;
   bool here[PLACES][PEOPLE];
   size_t here_count[PLACES];
-  size_t told;
+  size_t reported;
   _Atomic(bool) is_inside;
 } belief;
 
@@ -49,8 +49,8 @@ static void apply_change(const vestry_presence_change *change, void *ctx) {
   else
     assert_true(b->here_count[place]-- > 0);
   assert_int_equal(change->here_count, b->here_count[place]); /* in the order in which it happened */
-  b->told++;
-  if (b->told % 64 == 0) (void)vestry_presence_count(b->presence, change->place);
+  b->reported++;
+  if (b->reported % 64 == 0) (void)vestry_presence_count(b->presence, change->place);
   atomic_store(&b->is_inside, false);
 }
 
@@ -105,7 +105,7 @@ static void counts_are_exact_with_threads(void **state) {
     vestry_runtime_stop(vestry_parts_of(b->v)->runtime); /* all pending changes have been reported */
     vestry_presence_destroy(presence);
     for (int place = 0; place < PLACES; place++) assert_int_equal(b->here_count[place], 0);
-    assert_true(b->told > 0 && b->told % 2 == 0);
+    assert_true(b->reported > 0 && b->reported % 2 == 0);
     vestry_destroy(b->v);
     free(b);
   }
@@ -116,7 +116,7 @@ typedef struct slow {
   vestry *v;
   vestry_presence *presence;
   _Atomic(bool) is_inside, may_go_on;
-  _Atomic(size_t) told;
+  _Atomic(size_t) reported;
   char text[256];
 } slow;
 
@@ -125,7 +125,7 @@ static void take_slowly(const vestry_presence_change *change, void *ctx) {
   sprintf(s->text + strlen(s->text), "%c%s@%zu ", change->here ? '+' : '-', change->who, change->here_count);
   atomic_store(&s->is_inside, true);
   WAIT_WHILE(!atomic_load(&s->may_go_on));
-  atomic_fetch_add(&s->told, 1);
+  atomic_fetch_add(&s->reported, 1);
 }
 
 static vestry_memory_exchange *enter(slow *s, const char *who) {
@@ -145,7 +145,7 @@ static void leave(slow *s, const char *who, vestry_memory_exchange *stream) {
 /* capability: K3 */
 static void slow_on_change_receives_only_remaining_changes(void **state) {
   (void)state;
-  slow s = {.told = 0};
+  slow s = {.reported = 0};
   assert_int_equal(vestry_create(&(vestry_options){.threads_count = 2}, &s.v), VESTRY_OK);
   const vestry_presence_options options = {.grace_ms = 1, .max_count = 4, .on_change = take_slowly, .ctx = &s};
   assert_int_equal(vestry_presence_create(s.v, &options, &s.presence), VESTRY_OK);
@@ -163,7 +163,7 @@ static void slow_on_change_receives_only_remaining_changes(void **state) {
   assert_non_null(vestry_memory_look(ada).connection);
   leave(&s, "ada", ada);
   atomic_store(&s.may_go_on, true);
-  WAIT_WHILE(atomic_load(&s.told) < 5);
+  WAIT_WHILE(atomic_load(&s.reported) < 5);
   vestry_presence_destroy(s.presence);
   assert_string_equal(s.text, "+ada@1 +dan@2 +cyd@3 +eve@4 -ada@3 ");
   vestry_memory_destroy(dan), vestry_memory_destroy(cyd), vestry_memory_destroy(eve);
@@ -199,10 +199,10 @@ static void presence_may_end_while_streams_end(void **state) {
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, hang_up_all, open), 0);
     vestry_presence_destroy(b->presence);
-    size_t before = b->told; /* no thread writes it any more */
+    size_t before = b->reported; /* no thread writes it any more */
     pthread_join(thread, NULL);
     vestry_destroy(b->v);
-    assert_int_equal(b->told, before);
+    assert_int_equal(b->reported, before);
     free(b);
   }
 }

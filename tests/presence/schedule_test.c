@@ -22,11 +22,11 @@ static struct {
   vestry_presence *presence;
   size_t max_count;
   struct {
-    bool is_here, is_believed, is_being_told;
+    bool is_here, is_believed, is_being_reported;
     size_t changed_at; /* when the member was last seen to arrive or leave */
     long comings, leavings;
   } people[PLACES][PEOPLE];
-  size_t moment, told_at, believed_count[PLACES], told_count, longest;
+  size_t moment, reported_at, believed_count[PLACES], reported_count, longest;
   wire streams[STREAMS];
   struct {
     int place, who;
@@ -35,7 +35,7 @@ static struct {
   int depth;
 } h;
 
-static size_t told_in_all, left_out_in_all; /* to check that the schedules cover both cases */
+static size_t reported_in_all, left_out_in_all; /* to check that the schedules cover both cases */
 
 #define require(holds)                                                                                                 \
   do {                                                                                                                 \
@@ -68,7 +68,8 @@ static size_t members_count(void) {
   size_t count = 0;
   for (int place = 0; place < PLACES; place++)
     for (int who = 0; who < PEOPLE; who++)
-      count += h.people[place][who].is_here || h.people[place][who].is_believed || h.people[place][who].is_being_told;
+      count +=
+          h.people[place][who].is_here || h.people[place][who].is_believed || h.people[place][who].is_being_reported;
   return count;
 }
 
@@ -101,7 +102,7 @@ static void open_stream(int place, int who, uint64_t choice) {
   if (h.streams_count == STREAMS) return;
   read_members();
   bool is_known =
-      h.people[place][who].is_here || h.people[place][who].is_believed || h.people[place][who].is_being_told;
+      h.people[place][who].is_here || h.people[place][who].is_believed || h.people[place][who].is_being_reported;
   bool has_room = !h.presence || is_known || members_count() < h.max_count;
   wire *r = &h.streams[h.streams_count];
   *r = (wire){.datastar = true, .open_io = choice / 4 % 8 ? VESTRY_IO_OK : VESTRY_IO_HANGUP};
@@ -182,13 +183,13 @@ static void on_change(const vestry_presence_change *change, void *ctx) {
   require(h.presence);
   read_members();
   while (strcmp(people[who], change->who) != 0) who++;
-  h.told_count++;
-  told_in_all++;
+  h.reported_count++;
+  reported_in_all++;
   require(change->here != h.people[place][who].is_believed); /* arrivals and departures alternate */
   require(change->here == h.people[place][who].is_here);     /* as it is now */
-  require(h.people[place][who].changed_at >= h.told_at);     /* in the order in which it happened */
-  require(!h.people[place][who].is_being_told);
-  h.told_at = h.people[place][who].changed_at;
+  require(h.people[place][who].changed_at >= h.reported_at); /* in the order in which it happened */
+  require(!h.people[place][who].is_being_reported);
+  h.reported_at = h.people[place][who].changed_at;
   h.people[place][who].is_believed = change->here;
   if (change->here)
     h.people[place][who].comings++, h.believed_count[place]++;
@@ -198,11 +199,11 @@ static void on_change(const vestry_presence_change *change, void *ctx) {
   require(difference == 0 || difference == 1);
   require(change->here_count == h.believed_count[place]);
   if (h.depth == DEPTH_MOST) return;
-  h.people[place][who].is_being_told = true;
+  h.people[place][who].is_being_reported = true;
   h.depth++;
   for (uint64_t ops = random_below(&h.random, 24); ops; ops--) one_op();
   h.depth--;
-  h.people[place][who].is_being_told = false;
+  h.people[place][who].is_being_reported = false;
 }
 
 static void settle(void) {
@@ -259,14 +260,14 @@ static void one_schedule(uint64_t seed) {
     for (int place = 0; place < PLACES; place++) require(h.believed_count[place] == 0 || !h.presence);
     require(members_count() == 0 || !h.presence);
   }
-  size_t before = h.told_count;
+  size_t before = h.reported_count;
   vestry_presence_destroy(h.presence);
   h.presence = NULL;
   bool is_last = h.own && random_below(&h.random, 2);
   if (!is_last) vestry_runtime_destroy(h.own);
   site_close(&h.w);
   if (is_last) vestry_runtime_destroy(h.own);
-  require(h.told_count == before);
+  require(h.reported_count == before);
   for (size_t i = 0; i < h.streams_count; i++) wire_finish(&h.streams[i]);
   test_host_assert_clean(&h.w.th);
 }
@@ -277,10 +278,10 @@ static uint64_t first_seed = 1, seeds_count = USUAL;
 static void k3_changes_are_exact_under_seeded_schedules(void **state) {
   (void)state;
   for (uint64_t seed = first_seed; seed < first_seed + seeds_count; seed++) one_schedule(seed);
-  left_out_in_all -= told_in_all;
-  print_message("%llu schedules: %zu changes told, %zu left out\n", (unsigned long long)seeds_count, told_in_all,
+  left_out_in_all -= reported_in_all;
+  print_message("%llu schedules: %zu changes told, %zu left out\n", (unsigned long long)seeds_count, reported_in_all,
                 left_out_in_all);
-  if (seeds_count >= USUAL) assert_true(told_in_all > seeds_count && left_out_in_all > seeds_count / 10);
+  if (seeds_count >= USUAL) assert_true(reported_in_all > seeds_count && left_out_in_all > seeds_count / 10);
 }
 
 int main(int argc, char **argv) {

@@ -214,7 +214,7 @@ static void b14_dispatch_to_a_referenced_connection(void **state) {
 static void full_connection_does_not_stop_the_others(void **state) {
   (void)state;
   site w;
-  wire full = {.parked = true}, open = {0};
+  wire full = {.dedicated = true}, open = {0};
   site_begin(&w, (vestry_options){0});
   plan p = {.key = "a",
             .keep = true,
@@ -382,7 +382,7 @@ static void connect_interceptor_may_refuse(void **state) {
     connecting c = {0};
     connect_with(&w, &c);
     *(after ? &c.refuse_after : &c.refuse_before) = VESTRY_NOT_FOUND;
-    wire r = {.parked = true};
+    wire r = {.dedicated = true};
     wire_plan(&w, &r, &(plan){.keep = true, .key = "a", .effects = "[" TICK "]"});
     assert_int_equal(r.status, 404);
     assert_int_equal(r.opens, after);

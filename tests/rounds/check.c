@@ -10,10 +10,10 @@ enum { SLOW_MS = 300 }; /* tolerance added to answer_ms */
 /* --------------------------------------------------------------------------------------------------- losses ------- */
 
 /* Find a gap or a render reported since then; NULL: none. */
-static const told *find_told(const world *w, char kind, int place, int life, int of, uint64_t since_ns) {
-  const told *found = NULL;
-  for (size_t i = w->told_count; i-- > 0;) {
-    const told *t = &w->told[i];
+static const reported *find_told(const world *w, char kind, int place, int life, int of, uint64_t since_ns) {
+  const reported *found = NULL;
+  for (size_t i = w->reported_count; i-- > 0;) {
+    const reported *t = &w->reported[i];
     if (t->kind != kind || t->place != place || t->life != life || t->at_ns < since_ns) continue;
     if (kind == 'G' && t->of != of && t->of >= 0) continue;
     if (!found || t->at_ns < found->at_ns) found = t;
@@ -25,7 +25,7 @@ static const told *find_told(const world *w, char kind, int place, int life, int
 static bool judge_loss(world *w, size_t number, int place, int life, char kind, verdict *v) {
   const message *m = &w->messages[number];
   uint64_t deadline_ns = world_deadline_ns(w, PLACE(m->place) | PLACE(place), m->sent_ns, TOLD_WITHIN_MS * MS);
-  const told *t = find_told(w, kind, place, life, m->place, m->sent_ns);
+  const reported *t = find_told(w, kind, place, life, m->place, m->sent_ns);
   const char *what = kind == 'G' ? "a gap" : "a render";
   if (!t) {
     if (clock_ns() < deadline_ns || clock_ns() - deadline_ns < 50 * MS) return false;
@@ -174,7 +174,7 @@ bool check_replaced(const world *w) {
 
 /* The last replaced stream of a key: find the stream that replaced it, which is open or has ended recently for another
  * reason. */
-static bool was_replaced_by_nobody(const world *w, const stream *last) {
+static bool was_not_replaced(const world *w, const stream *last) {
   for (size_t i = 0; i < w->streams_count; i++) {
     const stream *s = &w->streams[i];
     if (s == last || s->kind != 'K' || strcmp(s->name, last->name) != 0) continue;
@@ -187,7 +187,7 @@ static bool was_replaced_by_nobody(const world *w, const stream *last) {
 void check_survivors(world *w) {
   for (size_t i = 0; i < w->streams_count; i++) {
     const stream *s = &w->streams[i];
-    if (s->replaces && strcmp(s->cause, "replaced") == 0 && was_replaced_by_nobody(w, s))
+    if (s->replaces && strcmp(s->cause, "replaced") == 0 && was_not_replaced(w, s))
       world_fail(w, "stream %zu of %c under %s was replaced, and by nobody", i, 'a' + s->place, s->name);
   }
 }

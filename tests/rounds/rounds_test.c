@@ -285,7 +285,7 @@ static bool are_right(size_t from) {
 static bool is_disturbed(uint64_t since_ns) {
   bool is_told = false;
   for (int i = 0; i < PLACES; i++) is_told |= !w.players[i].is_linked || w.players[i].linked_ns > since_ns;
-  for (size_t i = 0; i < w.told_count; i++) is_told |= w.told[i].kind == 'G' && w.told[i].at_ns > since_ns;
+  for (size_t i = 0; i < w.reported_count; i++) is_told |= w.reported[i].kind == 'G' && w.reported[i].at_ns > since_ns;
   uint64_t stalled = world_stalled_ns(&w, since_ns - STALLS_BEFORE_MS * MS, clock_ns());
   return stalled > STANDS_STILL_MS * MS || (is_told && stalled > DISTURBS_MS * MS);
 }

@@ -95,9 +95,9 @@ static void equal(unsigned long long count) {
 }
 
 /* Return when a node reported this state of another one, at since_ns or later; 0: never. */
-static uint64_t told_at(int place, int of, const char *state, uint64_t since_ns) {
-  for (size_t i = 0; i < w.told_count; i++) {
-    const told *t = &w.told[i];
+static uint64_t reported_at(int place, int of, const char *state, uint64_t since_ns) {
+  for (size_t i = 0; i < w.reported_count; i++) {
+    const reported *t = &w.reported[i];
     if (t->kind == 'M' && t->place == place && t->of == of && t->at_ns >= since_ns && !strcmp(t->state, state))
       return t->at_ns;
   }
@@ -111,10 +111,10 @@ static void assert_told_between(uint64_t at_ns, uint64_t since_ns, uint64_t leas
   fail_msg("it was told after %lld ms", (long long)(at_ns - since_ns) / 1000000);
 }
 
-static size_t count_told(char kind, int place, int of, uint64_t since_ns) {
+static size_t count_reported(char kind, int place, int of, uint64_t since_ns) {
   size_t count = 0;
-  for (size_t i = 0; i < w.told_count; i++) {
-    const told *t = &w.told[i];
+  for (size_t i = 0; i < w.reported_count; i++) {
+    const reported *t = &w.reported[i];
     count += t->kind == kind && t->place == place && t->at_ns >= since_ns && (of < 0 || t->of == of || t->of < 0);
   }
   return count;
@@ -189,7 +189,7 @@ static void dispatch_reports_its_result_timeout_or_io(void **state) {
   int number = world_send(&w, A, 'D', "both");
   assert_answer(number, "TIMEOUT", 1); /* on this node */
   assert_took(MESSAGE(number), 2990, 3300);
-  WORLD_AWAIT(&w, 9000, told_at(A, C, "DEAD", 0));
+  WORLD_AWAIT(&w, 9000, reported_at(A, C, "DEAD", 0));
   number = world_send(&w, A, 'D', "both");
   assert_answer(number, "OK", 1);
   assert_answer(world_send(&w, A, 'D', "far"), "NOT_FOUND", 0);
@@ -246,16 +246,16 @@ static void stopped_node_is_detected_by_heartbeats(void **state) {
   uint64_t since_ns = clock_ns();
   world_stop(&w, C, true);
   for (int i = A; i <= B; i++) {
-    WORLD_AWAIT(&w, 6000, told_at(i, C, "DEAD", since_ns));
-    uint64_t suspect_ns = told_at(i, C, "SUSPECT", since_ns), dead_ns = told_at(i, C, "DEAD", since_ns);
+    WORLD_AWAIT(&w, 6000, reported_at(i, C, "DEAD", since_ns));
+    uint64_t suspect_ns = reported_at(i, C, "SUSPECT", since_ns), dead_ns = reported_at(i, C, "DEAD", since_ns);
     assert_told_between(suspect_ns, since_ns, 700, 1400);
     assert_told_between(dead_ns, since_ns, 2700, 3400);
   }
   assert_int_equal(proxy_links_count(&w.proxies[C]), 1); /* to the broker the connection is fine */
   uint64_t again_ns = clock_ns();
   world_stop(&w, C, false);
-  WORLD_AWAIT(&w, 1000, told_at(A, C, "ALIVE", again_ns) && told_at(B, C, "ALIVE", again_ns));
-  WORLD_AWAIT(&w, 1000, count_told('G', C, A, again_ns) && count_told('G', A, C, again_ns));
+  WORLD_AWAIT(&w, 1000, reported_at(A, C, "ALIVE", again_ns) && reported_at(B, C, "ALIVE", again_ns));
+  WORLD_AWAIT(&w, 1000, count_reported('G', C, A, again_ns) && count_reported('G', A, C, again_ns));
   equal(0);
 }
 
@@ -272,8 +272,8 @@ static void first_request_to_a_dead_node_times_out(void **state) {
     assert_answer(number, "TIMEOUT", 0);
     assert_took(MESSAGE(number), 990, 1300);
   }
-  WORLD_AWAIT(&w, 6000, told_at(A, C, "DEAD", since_ns));
-  uint64_t dead_ns = told_at(A, C, "DEAD", since_ns);
+  WORLD_AWAIT(&w, 6000, reported_at(A, C, "DEAD", since_ns));
+  uint64_t dead_ns = reported_at(A, C, "DEAD", since_ns);
   assert_told_between(dead_ns, since_ns, 2700, 3400);
   int number = world_send(&w, A, 'D', "far");
   assert_answer(number, "NOT_FOUND", 0);
@@ -308,7 +308,7 @@ static void publish_reaches_all_nodes_unless_it_is_local(void **state) {
   assert_string_equal(MESSAGE(number)->error, "OK");
   int large = world_send(&w, A, 'P', "n1 1100000");
   assert_answer(large, "TOO_LARGE", 0);
-  assert_int_equal(count_told('G', B, A, MESSAGE(number)->sent_ns), 0);
+  assert_int_equal(count_reported('G', B, A, MESSAGE(number)->sent_ns), 0);
 }
 
 /* capability: G3 */
@@ -325,10 +325,10 @@ static void hundred_refreshes_cause_at_most_two_renders(void **state) {
     const message *last = answered(first + 99);
     uint64_t since_ns = MESSAGE(first)->sent_ns;
     bool is_quick = last->sent_ns - since_ns <= 10 * MS;
-    for (int i = 0; i < PLACES; i++) WORLD_AWAIT(&w, 1000, count_told('R', i, -1, since_ns));
+    for (int i = 0; i < PLACES; i++) WORLD_AWAIT(&w, 1000, count_reported('R', i, -1, since_ns));
     world_pass(&w, 300);
     if (!is_quick) continue;
-    for (int i = 0; i < PLACES; i++) assert_in_range(count_told('R', i, -1, since_ns), 1, 2);
+    for (int i = 0; i < PLACES; i++) assert_in_range(count_reported('R', i, -1, since_ns), 1, 2);
     return;
   }
 }
@@ -343,7 +343,7 @@ static void partitions_serve_and_agree_afterwards(void **state) {
   opened(world_open(&w, A, "r", true));
   equal(4);
   w.proxies[C].holds_in = w.proxies[C].holds_out = true;
-  WORLD_AWAIT(&w, 5000, told_at(A, C, "DEAD", 0) && told_at(C, A, "DEAD", 0) && told_at(C, B, "DEAD", 0));
+  WORLD_AWAIT(&w, 5000, reported_at(A, C, "DEAD", 0) && reported_at(C, A, "DEAD", 0) && reported_at(C, B, "DEAD", 0));
   int here = world_send(&w, A, 'B', "c"), there = world_send(&w, C, 'B', "c");
   WORLD_AWAIT(&w, 2000, MESSAGE(here)->got_count == 2 && MESSAGE(there)->got_count == 1);
   assert_true(message_got(MESSAGE(there), own[C]));
@@ -355,7 +355,7 @@ static void partitions_serve_and_agree_afterwards(void **state) {
   uint64_t since_ns = clock_ns();
   w.proxies[C].holds_in = w.proxies[C].holds_out = false;
   equal(6);
-  WORLD_AWAIT(&w, TOLD_WITHIN_MS, count_told('G', C, A, since_ns) && count_told('G', A, C, since_ns));
+  WORLD_AWAIT(&w, TOLD_WITHIN_MS, count_reported('G', C, A, since_ns) && count_reported('G', A, C, since_ns));
   world_pass(&w, 200);
   assert_int_equal(open_under(&w, 'K', "r"), 1);
   for (size_t i = 0; i < w.streams_count; i++) /* the newer one */
@@ -402,11 +402,11 @@ static void orderly_shutdown_is_announced(void **state) {
   world_say(&w, C, "drain 100");
   WORLD_AWAIT(&w, 5000, w.streams[number].cause[0]);
   assert_string_equal(w.streams[number].cause, "drain");
-  WORLD_AWAIT(&w, 1000, told_at(A, C, "DRAINING", 0) && told_at(B, C, "DRAINING", 0));
-  assert_int_equal(told_at(A, C, "LEFT", 0), 0); /* its other requests may still be served */
+  WORLD_AWAIT(&w, 1000, reported_at(A, C, "DRAINING", 0) && reported_at(B, C, "DRAINING", 0));
+  assert_int_equal(reported_at(A, C, "LEFT", 0), 0); /* its other requests may still be served */
   uint64_t since_ns = clock_ns();
   world_quit(&w, C);
-  WORLD_AWAIT(&w, 1000, told_at(A, C, "LEFT", since_ns) && told_at(B, C, "LEFT", since_ns));
+  WORLD_AWAIT(&w, 1000, reported_at(A, C, "LEFT", since_ns) && reported_at(B, C, "LEFT", since_ns));
   assert_answer(world_send(&w, A, 'D', "far"), "NOT_FOUND", 0);
 }
 
@@ -445,7 +445,7 @@ static void overloaded_node_answers_full(void **state) {
   for (size_t i = first; i < first + 100; i++)
     assert_int_equal(MESSAGE(i)->got_count, !strcmp(MESSAGE(i)->error, "OK"));
   assert_true(full > 20 && full < 100);
-  WORLD_AWAIT(&w, TOLD_WITHIN_MS, count_told('G', C, A, since_ns));
+  WORLD_AWAIT(&w, TOLD_WITHIN_MS, count_reported('G', C, A, since_ns));
   assert_true(world_stats(&w, C).over_budget >= full);
   assert_answer(world_send(&w, A, 'D', "far"), "OK", 1);
 }

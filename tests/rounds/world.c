@@ -152,9 +152,9 @@ static void take_heard(world *w, int place, const char *mark, uint64_t at_ns) {
 }
 
 static void add_told(world *w, char kind, int place, const char *of, const char *state, uint64_t at_ns) {
-  w->told = grown(w->told, w->told_count, sizeof *w->told);
-  told *t = &w->told[w->told_count++];
-  *t = (told){.kind = kind, .place = place, .life = w->players[place].life, .of = -1, .at_ns = at_ns};
+  w->reported = grown(w->reported, w->reported_count, sizeof *w->reported);
+  reported *t = &w->reported[w->reported_count++];
+  *t = (reported){.kind = kind, .place = place, .life = w->players[place].life, .of = -1, .at_ns = at_ns};
   if (*of >= 'a' && *of < 'a' + PLACES) t->of = *of - 'a';
   snprintf(t->state, sizeof t->state, "%s", state);
 }
@@ -580,7 +580,8 @@ void world_begin(world *w, uint64_t seed, const char *const *settings) {
 
 static bool all_are_known(const world *w) {
   size_t count = 0;
-  for (size_t i = 0; i < w->told_count; i++) count += w->told[i].kind == 'M' && !strcmp(w->told[i].state, "ALIVE");
+  for (size_t i = 0; i < w->reported_count; i++)
+    count += w->reported[i].kind == 'M' && !strcmp(w->reported[i].state, "ALIVE");
   return count >= PLACES * (PLACES - 1);
 }
 
@@ -601,7 +602,7 @@ void world_end(world *w) {
   for (size_t i = 0; i < w->messages_count; i++) free(w->messages[i].got);
   free(w->streams);
   free(w->messages);
-  free(w->told);
+  free(w->reported);
   free(w->heard);
   free(w->stalls.all);
   free(w->faults.all);

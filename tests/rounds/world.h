@@ -62,13 +62,13 @@ typedef struct message {
 } message;
 
 /* A gap, a render, or the state of a member, as reported by a node. */
-typedef struct told {
+typedef struct reported {
   char kind; /* G, R, M */
   int place, life;
   int of; /* the other node; -1: unknown */
   char state[12];
   uint64_t at_ns;
-} told;
+} reported;
 
 typedef struct stats {
   size_t alive, unsynced;
@@ -108,8 +108,8 @@ typedef struct world {
   size_t streams_count;
   message *messages;
   size_t messages_count;
-  told *told;
-  size_t told_count;
+  reported *reported;
+  size_t reported_count;
   spans stalls, faults;
   /* The pending request to the broker. */
   int probe;

@@ -244,8 +244,8 @@ static void wake_the_owner(probe *p) {
 /* A parked thread that only continues when woken: after a lost wake-up, it and this test would wait for ever. */
 static void *own(void *argument) {
   probe *p = argument;
-  for (unsigned long told = 1; p->seen < (long)NOTIFIERS * NOTIFIES; told++) {
-    latch_wait(p->latch, told);
+  for (unsigned long reported = 1; p->seen < (long)NOTIFIERS * NOTIFIES; reported++) {
+    latch_wait(p->latch, reported);
     vsi_actor_run(&p->actor);
   }
   return NULL;

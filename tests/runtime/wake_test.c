@@ -165,13 +165,13 @@ static void late_write_is_read_by_the_next_step(void **state) {
   for (size_t round = 0; round < 3; round++) {
     assert_false(atomic_exchange(&wake.is_ready, true));
     vsi_wake_clear(&wake);
-    vsi_wake_tell(&wake); /* another thread relies on the pending write */
+    vsi_wake_signal(&wake); /* another thread relies on the pending write */
     vsi_wake_clear(&wake);
     assert_int_equal(eventfd_write(wake.event, 1), 0);
     assert_true(wait_ms(&l, 0));
     vsi_wake_clear(&wake);
     assert_false(wait_ms(&l, 0));
-    vsi_wake_tell(&wake);
+    vsi_wake_signal(&wake);
     assert_true(wait_ms(&l, 0));
     vsi_wake_clear(&wake);
     assert_false(wait_ms(&l, 0));

@@ -159,8 +159,8 @@ static bool serve_failing(const memory_case *c, long number) {
   assert_int_equal(wire_serve(&w, &r, planned_with_data, &reply), VESTRY_OK);
   site_settle(&w);
   bool failed = test_host_has_failed(&w.th);
-  bool told = atomic_load(&w.th.log_lines) > 0;
-  assert_int_equal(told, failed);
+  bool reported = atomic_load(&w.th.log_lines) > 0;
+  assert_int_equal(reported, failed);
   if (!failed && !r.responds) assert_int_equal(wire_count(&r, "event: "), 1);
   if (!failed && r.responds) assert_in_range(r.status, 200, 204);
   site_close(&w);

@@ -396,10 +396,10 @@ static void close_stop_and_destroy_end_the_instance(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
-  wire a = {0}, parked = {.parked = true};
+  wire a = {0}, dedicated = {.dedicated = true};
   wire_plan(&w, &a, &(plan){.keep = true, .key = "a", .effects = "[" TICK "]"});
-  wire_plan(&w, &parked, &(plan){.keep = true, .key = "b", .effects = "[" TICK "]"});
-  vestry_connection_run(parked.connection);
+  wire_plan(&w, &dedicated, &(plan){.keep = true, .key = "b", .effects = "[" TICK "]"});
+  vestry_connection_run(dedicated.connection);
   vestry_close(w.v);
   vestry_close(w.v);
   assert_false(vestry_connection_is_open(a.connection));
@@ -408,10 +408,10 @@ static void close_stop_and_destroy_end_the_instance(void **state) {
       vestry_store_put(vestry_parts_of(w.v)->store, NOWHERE, key, a.connection, VESTRY_KEEP_REPLACE, 0, NULL),
       VESTRY_CLOSED);
   assert_int_equal(a.ends, 0);                           /* close does not wait */
-  assert_int_equal(vestry_stop(w.v, 0), VESTRY_TIMEOUT); /* the parked one needs its thread */
+  assert_int_equal(vestry_stop(w.v, 0), VESTRY_TIMEOUT); /* the dedicated one needs its thread */
   assert_int_equal(a.cause, VESTRY_CAUSE_SHUTDOWN);
   assert_false(a.clean);
-  assert_int_equal(vestry_connection_run(parked.connection), VESTRY_STATE_CLOSED);
+  assert_int_equal(vestry_connection_run(dedicated.connection), VESTRY_STATE_CLOSED);
   assert_int_equal(vestry_stop(w.v, 0), VESTRY_OK);
   vestry_stats stats = {0};
   vestry_stats_get(w.v, &stats);
@@ -419,7 +419,7 @@ static void close_stop_and_destroy_end_the_instance(void **state) {
   assert_int_equal(store_stats_of(w.v).removed_by_cause[VESTRY_CAUSE_SHUTDOWN], 2);
   assert_int_equal(stats.requests_count, 2);
   assert_int_equal(stats.written_count, 2);
-  wires_end(&w, &a, &parked);
+  wires_end(&w, &a, &dedicated);
 }
 
 /* A reference that an application keeps too long delays the release of its memory, not the end of the instance. */

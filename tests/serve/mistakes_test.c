@@ -13,7 +13,7 @@
 #include "vestry/testing/memory_network.h"
 #include "vestry/vestry.h"
 
-static void must_say(site *w, vestry_err error, const char *function, const char *what) {
+static void must_log(site *w, vestry_err error, const char *function, const char *what) {
   assert_int_equal(error, VESTRY_INVALID);
   assert_int_equal(atomic_exchange(&w->th.log_lines, 0), 1);
   if (strncmp(w->th.last_log, function, strlen(function)) != 0 || !strstr(w->th.last_log, what))
@@ -38,33 +38,33 @@ static void invalid_start_arguments_are_logged(void **state) {
   vestry_memory_network *network;
   vestry_broker broker;
   site_begin_with(&w, (vestry_options){0}, (site_has){.sessions = &(vestry_session_options){0}});
-  must_say(&w, vestry_pages_create(w.v, &(vestry_pages_options){.secret = "x"}, &pages), "vestry_pages_create",
+  must_log(&w, vestry_pages_create(w.v, &(vestry_pages_options){.secret = "x"}, &pages), "vestry_pages_create",
            "secret");
-  must_say(&w, vestry_pages_create(w.v, &(vestry_pages_options){.interval_ms = UINT32_MAX}, &pages),
+  must_log(&w, vestry_pages_create(w.v, &(vestry_pages_options){.interval_ms = UINT32_MAX}, &pages),
            "vestry_pages_create", "interval_ms");
   assert_int_equal(vestry_pages_create(w.v, NULL, &w.pages), VESTRY_OK);
-  must_say(&w, vestry_page_create(w.pages, NULL, &page), "vestry_page_create", "render");
-  must_say(&w, vestry_page_create(w.pages, &(vestry_page_options){.render = render, .id = "a b"}, &page),
+  must_log(&w, vestry_page_create(w.pages, NULL, &page), "vestry_page_create", "render");
+  must_log(&w, vestry_page_create(w.pages, &(vestry_page_options){.render = render, .id = "a b"}, &page),
            "vestry_page_create", "id");
-  must_say(&w, vestry_once_create(w.v, &(vestry_once_options){.max_count = 1, .max_anonymous_count = 2}, &once),
+  must_log(&w, vestry_once_create(w.v, &(vestry_once_options){.max_count = 1, .max_anonymous_count = 2}, &once),
            "vestry_once_create", "max_anonymous_count");
-  must_say(&w, vestry_once_create(w.v, &(vestry_once_options){.size = 1}, &once), "vestry_once_create", "later");
+  must_log(&w, vestry_once_create(w.v, &(vestry_once_options){.size = 1}, &once), "vestry_once_create", "later");
   static const char *const origins[] = {"shop.example/path"};
-  must_say(&w, vestry_csrf_create(w.v, &(vestry_csrf_options){.trusted_origins_count = 1}, &csrf), "vestry_csrf_create",
+  must_log(&w, vestry_csrf_create(w.v, &(vestry_csrf_options){.trusted_origins_count = 1}, &csrf), "vestry_csrf_create",
            "trusted_origins");
-  must_say(
+  must_log(
       &w,
       vestry_csrf_create(w.v, &(vestry_csrf_options){.trusted_origins = origins, .trusted_origins_count = 1}, &csrf),
       "vestry_csrf_create", "https://HOST");
-  must_say(&w, vestry_presence_create(w.v, &(vestry_presence_options){.name = ""}, &presence), "vestry_presence_create",
+  must_log(&w, vestry_presence_create(w.v, &(vestry_presence_options){.name = ""}, &presence), "vestry_presence_create",
            "name");
-  must_say(&w, vestry_presence_create(w.v, &(vestry_presence_options){.grace_ms = UINT64_MAX}, &presence),
+  must_log(&w, vestry_presence_create(w.v, &(vestry_presence_options){.grace_ms = UINT64_MAX}, &presence),
            "vestry_presence_create", "grace_ms");
-  must_say(&w, vestry_files_create(&(vestry_files_options){.host = &w.th.host}, &files), "vestry_files_create",
+  must_log(&w, vestry_files_create(&(vestry_files_options){.host = &w.th.host}, &files), "vestry_files_create",
            "folder");
   assert_int_equal(vestry_memory_network_create(vestry_parts_of(w.v)->runtime, NULL, &network), VESTRY_OK);
   assert_int_equal(vestry_memory_network_join(network, &broker), VESTRY_OK);
-  must_say(&w,
+  must_log(&w,
            vestry_cluster_create(w.v, &broker,
                                  &(vestry_cluster_options){.node = "a", .secret = "short", .secret_len = 5}, &cluster),
            "vestry_cluster_create", "32 bytes");

@@ -50,7 +50,7 @@ static void race_for_key(const plan *reply, bool with_ghost, int *ret_winners, i
   all.w.th.host.log = NULL; /* the test host's log keeps the last line, for one thread only */
   all.reply = reply;
   pthread_barrier_init(&all.start, NULL, RACERS);
-  wire ghost = {.parked = true, .datastar = true};
+  wire ghost = {.dedicated = true, .datastar = true};
   if (with_ghost) {
     (void)wire_serve(&all.w, &ghost, planned, &(plan){.key = "a", .keep = true, .policy = VESTRY_KEEP_REPLACE});
     vestry_connection_run(ghost.connection);
@@ -59,7 +59,7 @@ static void race_for_key(const plan *reply, bool with_ghost, int *ret_winners, i
   racer *racers = calloc(RACERS, sizeof *racers);
   for (int i = 0; i < RACERS; i++) {
     racers[i].race = &all;
-    racers[i].r.parked = i == 0; /* one stream is parked: this thread runs it later */
+    racers[i].r.dedicated = i == 0; /* one stream is dedicated: this thread runs it later */
     pthread_create(&racers[i].thread, NULL, run_racer, &racers[i]);
   }
   for (int i = 0; i < RACERS; i++) pthread_join(racers[i].thread, NULL);
@@ -126,8 +126,8 @@ static void racing_reject_stores_one_stream(void **state) {
 /* Another thread gets the stream from an interceptor, and its send fails with FULL while the stream is abandoned. */
 typedef struct outsider {
   vestry_connection *connection;
-  vestry_err said;
-  _Atomic(bool) told; /* relaxed: nothing else must synchronize the two threads */
+  vestry_err result;
+  _Atomic(bool) reported; /* relaxed: nothing else must synchronize the two threads */
   _Atomic(int) errors_count;
   pthread_t thread;
 } outsider;
@@ -141,9 +141,9 @@ static vestry_verdict count_error(vestry_connection *connection, vestry_err erro
 
 static void *fill(void *ctx) {
   outsider *o = ctx;
-  do o->said = vestry_connection_patch_signals_text(o->connection, "{}", 2, NULL);
-  while (!o->said);
-  atomic_store_explicit(&o->told, true, memory_order_relaxed);
+  do o->result = vestry_connection_patch_signals_text(o->connection, "{}", 2, NULL);
+  while (!o->result);
+  atomic_store_explicit(&o->reported, true, memory_order_relaxed);
   return NULL;
 }
 
@@ -152,14 +152,14 @@ static vestry_err show_and_refuse(vestry_dispatch_context *context, const json_t
   (void)effect;
   o->connection = vestry_connection_ref(vestry_context_info(context)->opened);
   assert_int_equal(pthread_create(&o->thread, NULL, fill, o), 0);
-  WAIT_WHILE(!atomic_load_explicit(&o->told, memory_order_relaxed));
+  WAIT_WHILE(!atomic_load_explicit(&o->reported, memory_order_relaxed));
   return vestry_context_refuse(context, VESTRY_LIMIT);
 }
 
 static void stream_is_abandoned_while_its_error_hook_runs(void **state) {
   (void)state;
   static site w;
-  outsider o = {.said = VESTRY_OK};
+  outsider o = {.result = VESTRY_OK};
   site_begin(&w, (vestry_options){.threads_count = 2});
   const vestry_interceptor interceptor = {0, "shows", VESTRY_PHASE_CONNECT, NULL, show_and_refuse, &o};
   assert_int_equal(vestry_registry_intercept(vestry_parts_of(w.v)->registry, &interceptor), VESTRY_OK);
@@ -170,7 +170,7 @@ static void stream_is_abandoned_while_its_error_hook_runs(void **state) {
                      .stream = {.max_queued_count = 1, .heartbeat_ms = VESTRY_NEVER_MS}};
   assert_int_equal(wire_serve(&w, &r, planned, (void *)&full), VESTRY_OK);
   pthread_join(o.thread, NULL);
-  assert_int_equal(o.said, VESTRY_FULL);
+  assert_int_equal(o.result, VESTRY_FULL);
   assert_int_equal(atomic_load(&o.errors_count), 1);
   assert_int_equal(r.status, 503);
   assert_int_equal(vestry_connection_look(o.connection).state, VESTRY_STATE_CLOSED);

@@ -411,10 +411,10 @@ static void stream_ended_during_registration_is_removed(void **state) {
 
 static void late_reuse_abandons_its_new_stream(void **state) {
   (void)state;
-  for (int parked = 0; parked < 2; parked++) {
+  for (int dedicated = 0; dedicated < 2; dedicated++) {
     site w;
     site_begin(&w, (vestry_options){0});
-    wire rival = {0}, r = {.parked = parked};
+    wire rival = {0}, r = {.dedicated = dedicated};
     meddler m = {.rival = &rival, .rival_plan = &keep_reuse};
     meddle_with(&w, &m);
     wire_plan(&w, &r, &keep_reuse);

@@ -210,11 +210,11 @@ static void keep_without_effects_opens_a_stream(void **state) {
   wire_finish(&r);
 }
 
-static void parked_stream_is_run_by_its_thread(void **state) {
+static void dedicated_stream_is_run_by_its_thread(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
-  wire r = {.parked = true};
+  wire r = {.dedicated = true};
   wire_plan(&w, &r, &(plan){.keep = true, .key = "a", .effects = "[" TICK "]"});
   assert_false(r.head_written);
   assert_true(r.wakes > 0);
@@ -456,7 +456,7 @@ int main(void) {
       cmocka_unit_test(auto_close_of_reply_overrides_keep_and_instance),
       cmocka_unit_test(auto_close_ends_stream_after_failed_effect),
       cmocka_unit_test(keep_without_effects_opens_a_stream),
-      cmocka_unit_test(parked_stream_is_run_by_its_thread),
+      cmocka_unit_test(dedicated_stream_is_run_by_its_thread),
       cmocka_unit_test(reply_sets_the_limits_of_its_stream),
       cmocka_unit_test(stored_stream_gets_effects_and_request_gets_204),
       cmocka_unit_test(connection_of_the_reply_overrides_its_key),

@@ -154,10 +154,10 @@ static void refused_key_refuses_the_stream(void **state) {
 }
 
 /* All lines logged so far. */
-static char said[4096];
+static char logged[4096];
 static void say(void *ctx, vestry_log_level level, const char *line) {
   (void)ctx, (void)level;
-  strncat(said, line, sizeof said - strlen(said) - 1);
+  strncat(logged, line, sizeof logged - strlen(logged) - 1);
 }
 
 /* An operator's page shows two hundred devices, each of which has a key and a channel. */
@@ -179,7 +179,7 @@ static void a_stream_may_have_many_keys(void **state) {
   site w;
   site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_per_stream_count = 200}});
   w.th.host.log = say;
-  said[0] = '\0';
+  logged[0] = '\0';
   int count = 200;
   wire all = {.datastar = true}, more = {.datastar = true};
   wire_request(&w, &all, look_at_devices, &count);
@@ -195,8 +195,8 @@ static void a_stream_may_have_many_keys(void **state) {
   count = 201;
   wire_request(&w, &more, look_at_devices, &count);
   assert_int_equal(more.status, 500); /* not 503: the client did not cause it */
-  assert_non_null(strstr(said, "vestry_reply_add_key: a stream can have at most 200 keys in addition to its first"));
-  assert_non_null(strstr(said, "max_per_stream_count"));
+  assert_non_null(strstr(logged, "vestry_reply_add_key: a stream can have at most 200 keys in addition to its first"));
+  assert_non_null(strstr(logged, "max_per_stream_count"));
   wire_hang_up(&w, &all);
   assert_int_equal(store_stats_of(w.v).live_count, 0);
   wires_end(&w, &all, &more);

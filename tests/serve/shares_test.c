@@ -196,10 +196,10 @@ static void short_and_abandoned_streams_replace_none(void **state) {
 }
 
 /* All lines logged so far. */
-static char said[4096];
+static char logged[4096];
 static void say(void *ctx, vestry_log_level level, const char *line) {
   (void)ctx, (void)level;
-  strncat(said, line, sizeof said - strlen(said) - 1);
+  strncat(logged, line, sizeof logged - strlen(logged) - 1);
 }
 
 /* A stream with more keys in a scope than the scope may have entries is refused, and evicts no entry. */
@@ -209,7 +209,7 @@ static void stream_with_more_keys_than_scope_limit_gets_500(void **state) {
   options.bounds = &(vestry_bounds){.max_streams_per_scope_count = CAP, .max_per_scope_count = 3};
   site_begin(&w, options);
   w.th.host.log = say;
-  said[0] = '\0';
+  logged[0] = '\0';
   wire good, bad, other;
   open_as(&w, &good, "ann", &(plan){.key = "good", .keep = true});
   const plan too_many = {.key = "0",
@@ -220,7 +220,7 @@ static void stream_with_more_keys_than_scope_limit_gets_500(void **state) {
   assert_int_equal(bad.status, 500);
   assert_null(bad.connection);
   assert_true(is_open(&good));
-  assert_non_null(strstr(said, "max_per_scope_count"));
+  assert_non_null(strstr(logged, "max_per_scope_count"));
   open_as(&w, &other, "ann", &(plan){.key = "0", .keep = true, .more = {{"1", NULL, 5}, {"x", "", 5}}});
   assert_true(is_open(&other) && is_open(&good));
   wires_end(&w, &good, &bad, &other);
@@ -305,13 +305,13 @@ static void stream_with_more_keys_than_store_limit_gets_500(void **state) {
   options.bounds = &(vestry_bounds){.max_streams_per_scope_count = CAP, .max_count = 3};
   site_begin(&w, options);
   w.th.host.log = say;
-  said[0] = '\0';
+  logged[0] = '\0';
   wire good, bad, other;
   open_as(&w, &good, "ann", &(plan){.key = "good", .keep = true});
   open_as(&w, &bad, "ann", &(plan){.key = "0", .keep = true, .more = {{"1", "", 5}, {"2", "x", 5}, {"3", NULL, 5}}});
   assert_int_equal(bad.status, 500);
   assert_true(is_open(&good));
-  assert_non_null(strstr(said, "max_count"));
+  assert_non_null(strstr(logged, "max_count"));
   open_as(&w, &other, "ann", &(plan){.key = "0", .keep = true, .more = {{"1", "", 5}}});
   assert_true(is_open(&other) && is_open(&good));
   wires_end(&w, &good, &bad, &other);

@@ -121,7 +121,7 @@ static void stream_wake(void *transport) {
 
 static const vestry_transport_ops pooled_ops = {
     sizeof(vestry_transport_ops), stream_open, stream_write, stream_end, stream_release, NULL, "wire", NULL};
-static const vestry_transport_ops parked_ops = {
+static const vestry_transport_ops dedicated_ops = {
     sizeof(vestry_transport_ops), stream_open, stream_write, stream_end, stream_release, stream_wake, "wire", NULL};
 
 static vestry_err wire_open(void *server_request, const vestry_response *head, const vestry_transport_ops **ret_ops,
@@ -132,7 +132,7 @@ static vestry_err wire_open(void *server_request, const vestry_response *head, c
   assert_int_equal(r->opens, 1);
   assert_int_equal(head->status, 200);
   record_head(r, head);
-  *ret_ops = r->parked ? &parked_ops : &pooled_ops;
+  *ret_ops = r->dedicated ? &dedicated_ops : &pooled_ops;
   *ret_transport = r;
   return VESTRY_OK;
 }

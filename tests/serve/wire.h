@@ -22,7 +22,7 @@ typedef struct wire {
   vestry_err open_error; /* instead of a stream */
   bool gone;             /* the peer accepts no answer */
   vestry_io open_io;     /* of the transport's open */
-  bool parked;           /* the stream has a thread: the test runs its connection */
+  bool dedicated;        /* the stream has a thread: the test runs its connection */
   bool freed;            /* the server has freed the request: a look at it fails the test */
 
   size_t at;                   /* read so far */

@@ -3,7 +3,7 @@
 """Check that each lock of src/ has one place in the order of VSI_LOCKS (src/base/lock_order.h) and an equal row in
 docs/locking.md, and is initialized with that rank: locking.py REPOSITORY
 
-A lock is a field or a variable of the types below. The semaphore of a turnstile is not a lock here; docs/locking.md has
+A lock is a field or a variable of the types below. A vsi_semaphore is not a lock here; docs/locking.md has
 the reason. src/ has no other locks, because those of the system have no rank."""
 import collections
 import pathlib

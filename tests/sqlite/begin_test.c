@@ -286,16 +286,16 @@ static void concurrent_processes_can_start_on_one_file(void **state) {
 static int open_pool_as_second_process(void) {
   char byte = 0;
   vestry_sql_pool *pool;
-  vestry_sql_transaction *loan;
+  vestry_sql_transaction *transaction;
   const vestry_sqlite_pool_options options = {.path = file,
                                               .schema = "CREATE TABLE IF NOT EXISTS t(id INTEGER PRIMARY KEY, x)",
                                               .schema_version = 1,
                                               .setup = "PRAGMA synchronous = OFF"};
   if (write(STDOUT_FILENO, &byte, 1) != 1 || read(STDIN_FILENO, &byte, 1) != 1) return 1;
   if (vestry_sqlite_pool_create(&options, &pool)) return 2; /* the log states the reason */
-  if (vestry_sql_begin(pool, VESTRY_SQL_WRITE, &loan)) return 3;
-  vestry_err error = vestry_sql_run(loan, "INSERT INTO t(x) VALUES(1)", NULL, NULL, NULL);
-  if (vestry_sql_end(loan, error)) return 4;
+  if (vestry_sql_begin(pool, VESTRY_SQL_WRITE, &transaction)) return 3;
+  vestry_err error = vestry_sql_run(transaction, "INSERT INTO t(x) VALUES(1)", NULL, NULL, NULL);
+  if (vestry_sql_end(transaction, error)) return 4;
   vestry_sql_pool_destroy(pool);
   return 0;
 }

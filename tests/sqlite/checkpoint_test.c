@@ -73,15 +73,15 @@ typedef struct relay {
 static void *read_by_turns(void *ctx) {
   relay *r = ctx;
   while (!atomic_load(&r->is_over)) {
-    vestry_sql_transaction *loan;
+    vestry_sql_transaction *transaction;
     sqlite3_stmt *statement;
-    if (vestry_sql_begin(r->s->pool, VESTRY_SQL_READ, &loan)) return r;
-    if (vestry_sqlite_prepare(loan, "SELECT id FROM t", &statement)) return r;
+    if (vestry_sql_begin(r->s->pool, VESTRY_SQL_READ, &transaction)) return r;
+    if (vestry_sqlite_prepare(transaction, "SELECT id FROM t", &statement)) return r;
     if (sqlite3_step(statement) != SQLITE_ROW) return r;
     const unsigned begun = atomic_fetch_add(&r->begun, 1) + 1;
     const uint64_t waits = stats_of(r->s).waits_count;
     WAIT_WHILE(atomic_load(&r->begun) == begun && stats_of(r->s).waits_count == waits && !atomic_load(&r->is_over));
-    if (vestry_sql_end(loan, VESTRY_OK)) return r;
+    if (vestry_sql_end(transaction, VESTRY_OK)) return r;
   }
   return NULL;
 }

@@ -164,7 +164,7 @@ static void killed_process_has_either_submitted_or_kept_the_form(void **state) {
     if (!*shared->tab.sealed) form_load(&s, &shared->tab);
     form_load(&s, &shared->tab);
     const int64_t before = number_of(&s, "SELECT count(*) FROM report");
-    assert_int_equal(form_say(&s, &shared->tab, (uint64_t)points, "v.title=typed"), 200);
+    assert_int_equal(form_send(&s, &shared->tab, (uint64_t)points, "v.title=typed"), 200);
     form_end(&s); /* no connection is open during a fork */
     is_whole = submit_in_a_process(points);
     form_begin_submit(&s);
@@ -191,16 +191,16 @@ static void locked_or_full_database_keeps_the_form(void **state) {
   char large[60100], sql[64];
   form_begin_submit(&s);
   form_load(&s, &t);
-  assert_int_equal(form_say(&s, &t, 1, "v.title=typed"), 200);
+  assert_int_equal(form_send(&s, &t, 1, "v.title=typed"), 200);
   assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
   ledger_run(other, "BEGIN IMMEDIATE");
-  assert_int_equal(form_say(&s, &t, 2, "v.title=more"), 503);
-  assert_int_equal(form_say(&s, &t, 3, "clear=1"), 503);
+  assert_int_equal(form_send(&s, &t, 2, "v.title=more"), 503);
+  assert_int_equal(form_send(&s, &t, 3, "clear=1"), 503);
   assert_int_equal(form_call(&s, &t, "POST", "/submit", "x=1", NULL), 503);
   form_shows(&s, &t, "value=\"typed\"");
   ledger_run(other, "ROLLBACK");
   assert_int_equal(sqlite3_close(other), SQLITE_OK);
-  assert_int_equal(form_say(&s, &t, 4, "v.title=more"), 200);
+  assert_int_equal(form_send(&s, &t, 4, "v.title=more"), 200);
   vestry_sql_transaction *loans[2];
   /* The limit applies per connection, and the pool's next connection is not always the one returned last. */
   snprintf(sql, sizeof sql, "PRAGMA max_page_count = %d", (int)number_of(&s, "PRAGMA page_count") + 1);
@@ -211,7 +211,7 @@ static void locked_or_full_database_keeps_the_form(void **state) {
       assert_int_equal(vestry_sql_end(loans[0], VESTRY_OK), VESTRY_OK);
     }
     snprintf(large, sizeof large, "v.text=%060000d", 1);
-    assert_int_equal(form_say(&s, &t, is_full ? 5 : 6, large), is_full ? 503 : 200);
+    assert_int_equal(form_send(&s, &t, is_full ? 5 : 6, large), is_full ? 503 : 200);
     if (is_full) form_shows(&s, &t, "value=\"more\"");
   }
   check_totals(&s);
@@ -262,7 +262,7 @@ static void version_is_written_again_after_vestry_schema_was_emptied(void **stat
   make_file();
   form_begin_submit(&s);
   form_load(&s, &t);
-  assert_int_equal(form_say(&s, &t, 1, "v.title=typed"), 200);
+  assert_int_equal(form_send(&s, &t, 1, "v.title=typed"), 200);
   form_end(&s);
   write_from_outside("DELETE FROM vestry_schema");
   for (int i = 0; i < 2; i++) {
@@ -283,7 +283,7 @@ static void store_one(form_suite *s) {
   form_tab t = {.cookie = ""};
   snprintf(what, sizeof what, "v.title=%0900d", 1);
   form_load(s, &t);
-  assert_int_equal(form_say(s, &t, 1, what), 200);
+  assert_int_equal(form_send(s, &t, 1, what), 200);
 }
 
 /* Totals that are too low would end the bound, and totals that are too high would evict forms for ever. */
@@ -314,18 +314,18 @@ static void bounds_hold_after_others_changed_the_tables(void **state) {
 /* ----------------------------------------------------------------------------------- the contract ----------------- */
 
 static vestry_err submit(form_suite *s, const vestry_request *req, vestry_err end) {
-  vestry_sql_transaction *loan;
-  vestry_err error = vestry_sql_begin(pool_of(s), VESTRY_SQL_WRITE, &loan);
+  vestry_sql_transaction *transaction;
+  vestry_err error = vestry_sql_begin(pool_of(s), VESTRY_SQL_WRITE, &transaction);
   if (error) return error;
-  error = vestry_sql_run(loan, "INSERT INTO report(title) VALUES('typed')", NULL, NULL, NULL);
+  error = vestry_sql_run(transaction, "INSERT INTO report(title) VALUES('typed')", NULL, NULL, NULL);
   if (!error) error = vestry_forms_clear(s->forms, req, "report:7");
-  return vestry_sql_end(loan, error ? error : end);
+  return vestry_sql_end(transaction, error ? error : end);
 }
 
 static vestry_err clear_reading(form_suite *s, const vestry_request *req) {
-  vestry_sql_transaction *loan;
-  vestry_err error = vestry_sql_begin(pool_of(s), VESTRY_SQL_READ, &loan);
-  return error ? error : vestry_sql_end(loan, vestry_forms_clear(s->forms, req, "report:7"));
+  vestry_sql_transaction *transaction;
+  vestry_err error = vestry_sql_begin(pool_of(s), VESTRY_SQL_READ, &transaction);
+  return error ? error : vestry_sql_end(transaction, vestry_forms_clear(s->forms, req, "report:7"));
 }
 
 static vestry_err open_alone(const vestry_host *host, void **ret_world, vestry_forms_storage **ret_storage) {
@@ -366,9 +366,9 @@ static void close_live(form_live *l) {
 }
 
 static vestry_err clear_live(form_live *l, const vestry_request *req) {
-  vestry_sql_transaction *loan;
-  vestry_err error = vestry_sql_begin(((const live_node *)l->world)->pool, VESTRY_SQL_WRITE, &loan);
-  return error ? error : vestry_sql_end(loan, vestry_forms_clear(l->forms, req, "report:7"));
+  vestry_sql_transaction *transaction;
+  vestry_err error = vestry_sql_begin(((const live_node *)l->world)->pool, VESTRY_SQL_WRITE, &transaction);
+  return error ? error : vestry_sql_end(transaction, vestry_forms_clear(l->forms, req, "report:7"));
 }
 
 static void settle_live(form_live *l) {

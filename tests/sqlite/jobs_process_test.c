@@ -59,13 +59,13 @@ typedef struct worker {
 
 /* The job finishes in the transaction of its write. */
 static vestry_err write_effect(vestry_job *job, worker *w) {
-  vestry_sql_transaction *loan;
-  vestry_err error = vestry_sql_begin(w->pool, VESTRY_SQL_WRITE, &loan);
+  vestry_sql_transaction *transaction;
+  vestry_err error = vestry_sql_begin(w->pool, VESTRY_SQL_WRITE, &transaction);
   if (error) return error;
-  error = vestry_sql_run(loan, "INSERT INTO effect(job) VALUES(?)", VESTRY_LIST(job->id), NULL, NULL);
-  if (!error) error = vestry_job_finish(job, loan);
+  error = vestry_sql_run(transaction, "INSERT INTO effect(job) VALUES(?)", VESTRY_LIST(job->id), NULL, NULL);
+  if (!error) error = vestry_job_finish(job, transaction);
   point();
-  return vestry_sql_end(loan, error);
+  return vestry_sql_end(transaction, error);
 }
 
 static vestry_err work(vestry_job *job, void *app) {
@@ -109,13 +109,13 @@ static vestry_err open_worker(worker *w) {
 
 static vestry_err enqueue(worker *w, const char *payload, vestry_err end) {
   const vestry_job_order order = {.kind = "work", .payload = {payload, strlen(payload)}};
-  vestry_sql_transaction *loan;
+  vestry_sql_transaction *transaction;
   int64_t id;
-  vestry_err error = vestry_sql_begin(w->pool, VESTRY_SQL_WRITE, &loan);
+  vestry_err error = vestry_sql_begin(w->pool, VESTRY_SQL_WRITE, &transaction);
   if (error) return error;
-  error = vestry_jobs_enqueue(w->jobs, loan, &order, &id);
-  if (error || end) return vestry_sql_end(loan, error ? error : end);
-  error = vestry_sql_end(loan, VESTRY_OK);
+  error = vestry_jobs_enqueue(w->jobs, transaction, &order, &id);
+  if (error || end) return vestry_sql_end(transaction, error ? error : end);
+  error = vestry_sql_end(transaction, VESTRY_OK);
   if (!error) atomic_store(&shared->committed[id], 1);
   return error;
 }

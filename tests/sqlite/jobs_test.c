@@ -40,28 +40,28 @@ static void close_node(crew_node *n) {
   vestry_sql_pool_destroy(n->pool);
 }
 
-static vestry_err begin(crew_node *n, int kind, void **ret_loan) {
-  vestry_sql_transaction *loan;
+static vestry_err begin(crew_node *n, int kind, void **ret_transaction) {
+  vestry_sql_transaction *transaction;
   (void)kind;
-  vestry_err error = vestry_sql_begin(n->pool, VESTRY_SQL_WRITE, &loan);
-  if (!error) *ret_loan = loan;
+  vestry_err error = vestry_sql_begin(n->pool, VESTRY_SQL_WRITE, &transaction);
+  if (!error) *ret_transaction = transaction;
   return error;
 }
 
-static vestry_err end(void *loan, vestry_err with) {
-  return vestry_sql_end(loan, with);
+static vestry_err end(void *transaction, vestry_err with) {
+  return vestry_sql_end(transaction, with);
 }
 
-static vestry_err run(void *loan, const char *sql) {
-  return vestry_sql_run(loan, sql, NULL, NULL, NULL);
+static vestry_err run(void *transaction, const char *sql) {
+  return vestry_sql_run(transaction, sql, NULL, NULL, NULL);
 }
 
-static vestry_err enqueue(crew_node *n, void *loan, const vestry_job_order *order, int64_t *ret_id) {
-  return vestry_jobs_enqueue(n->jobs, loan, order, ret_id);
+static vestry_err enqueue(crew_node *n, void *transaction, const vestry_job_order *order, int64_t *ret_id) {
+  return vestry_jobs_enqueue(n->jobs, transaction, order, ret_id);
 }
 
-static vestry_err finish(vestry_job *job, void *loan) {
-  return vestry_job_finish(job, loan);
+static vestry_err finish(vestry_job *job, void *transaction) {
+  return vestry_job_finish(job, transaction);
 }
 
 static int64_t number(crew_node *n, const char *sql) {
@@ -89,15 +89,15 @@ static void unfollow(crew_node *n, void *database) {
   vestry_sqlite_destroy(database);
 }
 
-static vestry_err hold(crew_node *n, void **ret_loan) {
-  vestry_sql_transaction *loan;
-  const vestry_err error = vestry_sql_begin(n->pool, VESTRY_SQL_READ, &loan);
-  if (!error) *ret_loan = loan;
+static vestry_err hold(crew_node *n, void **ret_transaction) {
+  vestry_sql_transaction *transaction;
+  const vestry_err error = vestry_sql_begin(n->pool, VESTRY_SQL_READ, &transaction);
+  if (!error) *ret_transaction = transaction;
   return error;
 }
 
-static void let_go(void *loan) {
-  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
+static void let_go(void *transaction) {
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
 }
 
 static sqlite3 *disturber;
@@ -145,17 +145,17 @@ static void full_disk_returns_limit(void **state) {
   (void)state;
   static char bytes[1 << 20];
   crew c;
-  vestry_sql_transaction *loan;
+  vestry_sql_transaction *transaction;
   char sql[64];
   crew_open(&c, (vestry_jobs_options){.max_payload_bytes = sizeof bytes});
   crew_node *n = &c.nodes[0];
   snprintf(sql, sizeof sql, "PRAGMA max_page_count = %d", (int)crew_number(n, "PRAGMA page_count"));
-  assert_int_equal(vestry_sql_begin(n->pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
-  ledger_run(vestry_sqlite_handle(loan), sql);
+  assert_int_equal(vestry_sql_begin(n->pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
+  ledger_run(vestry_sqlite_handle(transaction), sql);
   const vestry_job_order order = {.kind = "work", .payload = {bytes, sizeof bytes}};
-  assert_int_equal(vestry_jobs_enqueue(n->jobs, loan, &order, NULL), VESTRY_LIMIT);
+  assert_int_equal(vestry_jobs_enqueue(n->jobs, transaction, &order, NULL), VESTRY_LIMIT);
   assert_non_null(strstr(c.th.last_log, "vestry_sql_run"));
-  assert_int_equal(vestry_sql_end(loan, VESTRY_LIMIT), VESTRY_LIMIT);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_LIMIT), VESTRY_LIMIT);
   assert_int_equal(crew_number(&c.nodes[1], "SELECT count(*) FROM vestry_job"), 0);
   crew_close(&c);
 }
@@ -181,15 +181,15 @@ static void order_does_not_read_the_done_jobs_of_its_key(void **state) {
     for (int i = 0; i < 4; i++) {
       const vestry_job_order order = {.kind = "work", .key = "a", .unique = uniques[i % 2]};
       const bool exists = i >= 2;
-      vestry_sql_transaction *loan;
+      vestry_sql_transaction *transaction;
       int steps = 0;
-      assert_int_equal(vestry_sql_begin(n->pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
-      if (exists) assert_int_equal(vestry_jobs_enqueue(n->jobs, loan, &order, NULL), VESTRY_OK);
-      sqlite3_progress_handler(vestry_sqlite_handle(loan), 1, count_step, &steps);
-      assert_int_equal(vestry_jobs_enqueue(n->jobs, loan, &order, NULL), exists ? VESTRY_EXISTS : VESTRY_OK);
-      sqlite3_progress_handler(vestry_sqlite_handle(loan), 0, NULL, NULL);
+      assert_int_equal(vestry_sql_begin(n->pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
+      if (exists) assert_int_equal(vestry_jobs_enqueue(n->jobs, transaction, &order, NULL), VESTRY_OK);
+      sqlite3_progress_handler(vestry_sqlite_handle(transaction), 1, count_step, &steps);
+      assert_int_equal(vestry_jobs_enqueue(n->jobs, transaction, &order, NULL), exists ? VESTRY_EXISTS : VESTRY_OK);
+      sqlite3_progress_handler(vestry_sqlite_handle(transaction), 0, NULL, NULL);
       assert_in_range(steps, 1, 1000);
-      assert_int_equal(vestry_sql_end(loan, VESTRY_FAILED), VESTRY_FAILED);
+      assert_int_equal(vestry_sql_end(transaction, VESTRY_FAILED), VESTRY_FAILED);
     }
   }
   crew_close(&c);
@@ -197,13 +197,13 @@ static void order_does_not_read_the_done_jobs_of_its_key(void **state) {
 
 /* SQLite rolls the transaction back in the middle, and the function has handled that failure. */
 static vestry_err finish_lost(crew_node *n, vestry_job *job) {
-  vestry_sql_transaction *loan;
-  assert_int_equal(vestry_sql_begin(n->pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
-  assert_int_equal(run(loan, "INSERT INTO t VALUES(2)"), VESTRY_OK);
-  assert_int_equal(run(loan, "INSERT OR ROLLBACK INTO u VALUES(1)"), VESTRY_IO);
+  vestry_sql_transaction *transaction;
+  assert_int_equal(vestry_sql_begin(n->pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
+  assert_int_equal(run(transaction, "INSERT INTO t VALUES(2)"), VESTRY_OK);
+  assert_int_equal(run(transaction, "INSERT OR ROLLBACK INTO u VALUES(1)"), VESTRY_IO);
   int64_t id;
-  assert_int_equal(enqueue(n, loan, &(vestry_job_order){.kind = "work"}, &id), VESTRY_IO);
-  return vestry_sql_end(loan, job ? vestry_job_finish(job, loan) : VESTRY_OK);
+  assert_int_equal(enqueue(n, transaction, &(vestry_job_order){.kind = "work"}, &id), VESTRY_IO);
+  return vestry_sql_end(transaction, job ? vestry_job_finish(job, transaction) : VESTRY_OK);
 }
 
 static void lose_work(crew *c, crew_node *n, vestry_job *job) {

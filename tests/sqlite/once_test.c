@@ -72,7 +72,7 @@ static void restart_keeps_the_answer(void **state) {
   once_close(&one);
   once_open(&one, (vestry_once_options){0});
   assert_string_equal(once_post(&one, nonce), "201 made 1 ");
-  assert_int_equal(once_contract_deed.done, 1);
+  assert_int_equal(once_contract_action.done, 1);
   clock_ms += LIFETIME_MS + 1;
   size_t gone = 0;
   assert_int_equal(vestry_sql_once_expire(((node *)one.world)->stored, &gone), VESTRY_OK);
@@ -176,8 +176,8 @@ static void run_whose_submission_was_deleted_is_logged_once(void **state) {
   once_nonce_of(&one, next);
   sem_init(&inside, 0, 0);
   sem_init(&go, 0, 0);
-  once_contract_deed.inside = &inside;
-  once_contract_deed.go = &go;
+  once_contract_action.inside = &inside;
+  once_contract_action.go = &go;
   poster own = {&one, nonce, ""};
   assert_int_equal(pthread_create(&thread, NULL, post, &own), 0);
   sem_wait(&inside);
@@ -185,7 +185,7 @@ static void run_whose_submission_was_deleted_is_logged_once(void **state) {
                    VESTRY_OK);
   sem_post(&go);
   pthread_join(thread, NULL);
-  once_contract_deed.inside = once_contract_deed.go = NULL;
+  once_contract_action.inside = once_contract_action.go = NULL;
   assert_string_equal(own.answer, "201 made 1 ");
   assert_int_equal(one.on.th.log_lines, 1);
   assert_non_null(strstr(one.on.th.last_log, "vestry_once_guard: an answer was not stored, because"));

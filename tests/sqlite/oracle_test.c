@@ -126,7 +126,7 @@ static void random_commits_leave_all_pages_current(void **state) {
 
 /* Worlds in which a change was missed: mapped files, commits after one that changes nothing (at both levels, and
  * with a rollback journal), exclusive locking, statements that could not be prepared, TEMP views, virtual tables. A
- * change of the generator changes these worlds; unheard_test.c tests the original faults one by one. */
+ * change of the generator changes these worlds; missed_test.c tests the original faults one by one. */
 static void formerly_missed_worlds_stay_current(void **state) {
   (void)state;
   static const struct {

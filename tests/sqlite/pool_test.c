@@ -85,17 +85,17 @@ static void values_are_bound_and_rows_returned(void **state) {
   (void)state;
   lender l;
   begin(&l, (vestry_sqlite_pool_options){0});
-  vestry_sql_transaction *loan;
+  vestry_sql_transaction *transaction;
   char text[200] = "";
   const bool yes = true;
-  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
-  assert_int_equal(vestry_sql_run(loan, "INSERT INTO t VALUES(?, ?, ?, ?)",
+  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
+  assert_int_equal(vestry_sql_run(transaction, "INSERT INTO t VALUES(?, ?, ?, ?)",
                                   VESTRY_LIST(INT64_MAX, "it's\n\xc3\xb8", 1.5, vestry_value_null()), NULL, NULL),
                    VESTRY_OK);
   assert_int_equal(
-      vestry_sql_run(loan, "INSERT INTO t(id, x) VALUES(1, ?1) RETURNING id, x", VESTRY_LIST(yes), append, text),
+      vestry_sql_run(transaction, "INSERT INTO t(id, x) VALUES(1, ?1) RETURNING id, x", VESTRY_LIST(yes), append, text),
       VESTRY_OK);
-  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
   assert_int_equal(vestry_sql_run_alone(l.pool, "SELECT * FROM t ORDER BY id DESC", NULL, append, text), VESTRY_OK);
   assert_string_equal(text, "1 1 9223372036854775807 it's\n\xc3\xb8 1.5 null 1 1 null null ");
   /* NOT_FOUND is returned only by a statement that could return rows, and has returned none. */
@@ -134,28 +134,28 @@ static void statements_stay_prepared(void **state) {
   (void)state;
   lender l;
   begin(&l, (vestry_sqlite_pool_options){.connections_count = 1, .statements_count = 4});
-  vestry_sql_transaction *loan;
-  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_READ, &loan), VESTRY_OK);
+  vestry_sql_transaction *transaction;
+  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_READ, &transaction), VESTRY_OK);
   int64_t found;
   for (int i = 0; i < 300; i++) {
     char sql[40];
     snprintf(sql, sizeof sql, "SELECT ? + %d", i % 3);
-    assert_int_equal(vestry_sql_run(loan, sql, VESTRY_LIST(i), vestry_sql_row_integer, &found), VESTRY_OK);
+    assert_int_equal(vestry_sql_run(transaction, sql, VESTRY_LIST(i), vestry_sql_row_integer, &found), VESTRY_OK);
     assert_int_equal(found, i + i % 3);
   }
   assert_int_equal(stats_of(&l).prepared_count, 3);
   for (int i = 0; i < 300; i++) { /* four of ten statements stay prepared, the one used each time among them */
     char sql[40];
     snprintf(sql, sizeof sql, "SELECT ? + %d", i % 2 ? i % 20 : 0);
-    assert_int_equal(vestry_sql_run(loan, sql, VESTRY_LIST(i), NULL, NULL), VESTRY_OK);
+    assert_int_equal(vestry_sql_run(transaction, sql, VESTRY_LIST(i), NULL, NULL), VESTRY_OK);
   }
   assert_in_range(stats_of(&l).prepared_count, 3 + 140, 3 + 151);
-  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
   end(&l);
 }
 
 typedef struct nest {
-  vestry_sql_transaction *loan;
+  vestry_sql_transaction *transaction;
   int depth, rows;
 } nest;
 
@@ -165,8 +165,9 @@ static void go_deeper(const vestry_sql_row *row, void *ctx) {
   n->rows++;
   if (n->depth == 3) return;
   n->depth++;
-  assert_int_equal(vestry_sql_run(n->loan, "SELECT x FROM (SELECT 1 AS x UNION ALL SELECT 2)", NULL, go_deeper, n),
-                   VESTRY_OK);
+  assert_int_equal(
+      vestry_sql_run(n->transaction, "SELECT x FROM (SELECT 1 AS x UNION ALL SELECT 2)", NULL, go_deeper, n),
+      VESTRY_OK);
   n->depth--;
 }
 
@@ -175,11 +176,12 @@ static void statement_can_run_within_its_own_rows(void **state) {
   lender l;
   begin(&l, (vestry_sqlite_pool_options){0});
   nest n = {0};
-  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_READ, &n.loan), VESTRY_OK);
-  assert_int_equal(vestry_sql_run(n.loan, "SELECT x FROM (SELECT 1 AS x UNION ALL SELECT 2)", NULL, go_deeper, &n),
-                   VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_READ, &n.transaction), VESTRY_OK);
+  assert_int_equal(
+      vestry_sql_run(n.transaction, "SELECT x FROM (SELECT 1 AS x UNION ALL SELECT 2)", NULL, go_deeper, &n),
+      VESTRY_OK);
   assert_int_equal(n.rows, 2 + 4 + 8 + 16);
-  assert_int_equal(vestry_sql_end(n.loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(n.transaction, VESTRY_OK), VESTRY_OK);
   assert_int_equal(stats_of(&l).prepared_count, 4);
   end(&l);
 }
@@ -189,22 +191,22 @@ static void open_statement_is_reset_on_release(void **state) {
   (void)state;
   lender l;
   begin(&l, (vestry_sqlite_pool_options){.connections_count = 1});
-  vestry_sql_transaction *loan;
+  vestry_sql_transaction *transaction;
   sqlite3_stmt *statement;
   for (int i = 0; i < 10; i++) insert(&l, i);
-  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_READ, &loan), VESTRY_OK);
-  assert_int_equal(vestry_sqlite_prepare(loan, "SELECT id FROM t WHERE id > ?", &statement), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_READ, &transaction), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_prepare(transaction, "SELECT id FROM t WHERE id > ?", &statement), VESTRY_OK);
   assert_int_equal(sqlite3_bind_int(statement, 1, 3), SQLITE_OK);
   assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
-  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
   sqlite3 *other; /* the checkpoint returns BUSY if a reader is active */
   assert_int_equal(sqlite3_open(l.path, &other), SQLITE_OK);
   assert_int_equal(sqlite3_wal_checkpoint_v2(other, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL), SQLITE_OK);
   sqlite3_close(other);
-  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_READ, &loan), VESTRY_OK);
-  assert_int_equal(vestry_sqlite_prepare(loan, "SELECT id FROM t WHERE id > ?", &statement), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_READ, &transaction), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_prepare(transaction, "SELECT id FROM t WHERE id > ?", &statement), VESTRY_OK);
   assert_int_equal(sqlite3_step(statement), SQLITE_DONE); /* nothing is greater than null */
-  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
   end(&l);
 }
 
@@ -214,27 +216,27 @@ static void transaction_commits_or_rolls_back_as_a_whole(void **state) {
   (void)state;
   lender l;
   begin(&l, (vestry_sqlite_pool_options){0});
-  vestry_sql_transaction *loan, *again;
-  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
+  vestry_sql_transaction *transaction, *again;
+  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
   insert(&l, 1); /* functions on this thread run within its transaction */
   assert_int_equal(number(&l, "SELECT count(*) FROM t"), 1);
   assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_READ, &again), VESTRY_OK);
-  assert_ptr_equal(again, loan);
+  assert_ptr_equal(again, transaction);
   /* Not the outermost end: the transaction stays open. */
   assert_int_equal(vestry_sql_end(again, VESTRY_NOT_FOUND), VESTRY_NOT_FOUND);
   assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_WRITE, &again), VESTRY_INVALID);
   assert_logged(&l, "vestry_sql_begin (WRITE)", "end it before");
-  assert_int_equal(vestry_sql_end(loan, VESTRY_FAILED), VESTRY_FAILED);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_FAILED), VESTRY_FAILED);
   assert_int_equal(number(&l, "SELECT count(*) FROM t"), 0);
-  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
   insert(&l, 1);
-  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
   assert_int_equal(number(&l, "SELECT count(*) FROM t"), 1);
   /* A transaction that the application has ended by SQL. */
-  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
   insert(&l, 2);
-  assert_int_equal(sqlite3_exec(vestry_sqlite_handle(loan), "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
-  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_IO);
+  assert_int_equal(sqlite3_exec(vestry_sqlite_handle(transaction), "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_IO);
   assert_logged(&l, "vestry_sql_end", "rolled back");
   assert_int_equal(vestry_sql_end(NULL, VESTRY_LIMIT), VESTRY_LIMIT);
   assert_int_equal(stats_of(&l).committed_count, 1);
@@ -250,17 +252,17 @@ static const struct ender {
               {"INSERT OR ROLLBACK INTO t(id) VALUES(100)", VESTRY_IO},
               {"INSERT INTO u VALUES(1)", VESTRY_IO} /* a trigger */};
 
-static void assert_rejects_all(lender *l, vestry_sql_transaction *loan, vestry_err error) {
+static void assert_rejects_all(lender *l, vestry_sql_transaction *transaction, vestry_err error) {
   int64_t found;
   sqlite3_stmt *statement;
   static const char insert_one[] = "INSERT INTO t(id) VALUES(2)";
-  assert_int_equal(vestry_sql_run(loan, insert_one, NULL, NULL, NULL), error);
+  assert_int_equal(vestry_sql_run(transaction, insert_one, NULL, NULL, NULL), error);
   assert_logged(l, "vestry_sql_run", "has ended the transaction; call vestry_sql_end");
-  assert_int_equal(vestry_sql_run(loan, "SELECT count(*) FROM t", NULL, vestry_sql_row_integer, &found), error);
+  assert_int_equal(vestry_sql_run(transaction, "SELECT count(*) FROM t", NULL, vestry_sql_row_integer, &found), error);
   assert_int_equal(vestry_sql_run_alone(l->pool, insert_one, NULL, NULL, NULL), error);
-  assert_int_equal(vestry_sql_run(loan, "BEGIN", NULL, NULL, NULL), error);
-  assert_int_equal(vestry_sql_run(loan, "SAVEPOINT s", NULL, NULL, NULL), error);
-  assert_int_equal(vestry_sqlite_prepare(loan, insert_one, &statement), error);
+  assert_int_equal(vestry_sql_run(transaction, "BEGIN", NULL, NULL, NULL), error);
+  assert_int_equal(vestry_sql_run(transaction, "SAVEPOINT s", NULL, NULL, NULL), error);
+  assert_int_equal(vestry_sqlite_prepare(transaction, insert_one, &statement), error);
   assert_logged(l, "vestry_sqlite_prepare", "has ended the transaction");
 }
 
@@ -283,26 +285,26 @@ static void statement_after_a_lost_transaction_is_rejected(void **state) {
     const struct ender *ender = &enders[i / 3];
     const bool is_writing = uses[i % 3].kind != VESTRY_SQL_READ;
     const vestry_err end_with = uses[i % 3].end;
-    vestry_sql_transaction *loan;
-    assert_int_equal(vestry_sql_begin(l.pool, uses[i % 3].kind, &loan), VESTRY_OK);
-    if (!is_writing) assert_int_equal(vestry_sql_run(loan, "BEGIN", NULL, NULL, NULL), VESTRY_OK);
-    assert_int_equal(vestry_sql_run(loan, "INSERT INTO t(id) VALUES(1)", NULL, NULL, NULL), VESTRY_OK);
-    assert_int_equal(vestry_sql_run(loan, ender->sql, NULL, NULL, NULL), ender->error);
-    assert_rejects_all(&l, loan, ender->error);
-    assert_int_equal(vestry_sql_end(loan, end_with), end_with ? end_with : ender->error);
+    vestry_sql_transaction *transaction;
+    assert_int_equal(vestry_sql_begin(l.pool, uses[i % 3].kind, &transaction), VESTRY_OK);
+    if (!is_writing) assert_int_equal(vestry_sql_run(transaction, "BEGIN", NULL, NULL, NULL), VESTRY_OK);
+    assert_int_equal(vestry_sql_run(transaction, "INSERT INTO t(id) VALUES(1)", NULL, NULL, NULL), VESTRY_OK);
+    assert_int_equal(vestry_sql_run(transaction, ender->sql, NULL, NULL, NULL), ender->error);
+    assert_rejects_all(&l, transaction, ender->error);
+    assert_int_equal(vestry_sql_end(transaction, end_with), end_with ? end_with : ender->error);
     assert_int_equal(number(&l, "SELECT count(*) FROM t"), 1);
   }
   /* The application itself has ended it. */
-  vestry_sql_transaction *loan;
-  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
-  assert_int_equal(sqlite3_exec(vestry_sqlite_handle(loan), "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
-  assert_rejects_all(&l, loan, VESTRY_IO);
-  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_IO);
+  vestry_sql_transaction *transaction;
+  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
+  assert_int_equal(sqlite3_exec(vestry_sqlite_handle(transaction), "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+  assert_rejects_all(&l, transaction, VESTRY_IO);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_IO);
   /* Other failures leave it as it is. */
-  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
-  assert_int_equal(vestry_sql_run(loan, "INSERT INTO t(id) VALUES(100)", NULL, NULL, NULL), VESTRY_IO);
-  assert_int_equal(vestry_sql_run(loan, "INSERT INTO t(id) VALUES(3)", NULL, NULL, NULL), VESTRY_OK);
-  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
+  assert_int_equal(vestry_sql_run(transaction, "INSERT INTO t(id) VALUES(100)", NULL, NULL, NULL), VESTRY_IO);
+  assert_int_equal(vestry_sql_run(transaction, "INSERT INTO t(id) VALUES(3)", NULL, NULL, NULL), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
   assert_int_equal(number(&l, "SELECT count(*) FROM t"), 2);
   end(&l);
 }
@@ -314,11 +316,11 @@ static void starve(bool is_starved) {
 
 /* The kinds of transactions that hold the write lock: for writing, and begun by SQL. */
 static vestry_sql_transaction *begin_with_a_row(lender *l, vestry_sql_kind kind) {
-  vestry_sql_transaction *loan;
-  assert_int_equal(vestry_sql_begin(l->pool, kind, &loan), VESTRY_OK);
-  if (kind != VESTRY_SQL_WRITE) assert_int_equal(vestry_sql_run(loan, "BEGIN", NULL, NULL, NULL), VESTRY_OK);
-  assert_int_equal(vestry_sql_run(loan, "INSERT INTO t(x) VALUES(7)", NULL, NULL, NULL), VESTRY_OK);
-  return loan;
+  vestry_sql_transaction *transaction;
+  assert_int_equal(vestry_sql_begin(l->pool, kind, &transaction), VESTRY_OK);
+  if (kind != VESTRY_SQL_WRITE) assert_int_equal(vestry_sql_run(transaction, "BEGIN", NULL, NULL, NULL), VESTRY_OK);
+  assert_int_equal(vestry_sql_run(transaction, "INSERT INTO t(x) VALUES(7)", NULL, NULL, NULL), VESTRY_OK);
+  return transaction;
 }
 
 static const vestry_sql_kind holders[] = {VESTRY_SQL_WRITE, VESTRY_SQL_READ, VESTRY_SQL_READ_ASIDE};
@@ -330,9 +332,9 @@ static void transaction_ends_without_memory(void **state) {
     const bool is_kept = holders[i / 2] == VESTRY_SQL_WRITE && i % 2;
     lender l;
     begin(&l, (vestry_sqlite_pool_options){.connections_count = 1, .wait_ms = 20, .busy_ms = 5});
-    vestry_sql_transaction *loan = begin_with_a_row(&l, holders[i / 2]);
+    vestry_sql_transaction *transaction = begin_with_a_row(&l, holders[i / 2]);
     starve(true);
-    const vestry_err error = vestry_sql_end(loan, i % 2 ? VESTRY_OK : VESTRY_FAILED);
+    const vestry_err error = vestry_sql_end(transaction, i % 2 ? VESTRY_OK : VESTRY_FAILED);
     starve(false);
     assert_int_equal(error, i % 2 ? VESTRY_OK : VESTRY_FAILED);
     assert_int_equal(number(&l, "SELECT count(*) FROM t"), is_kept);
@@ -348,29 +350,29 @@ static int permit(void *ctx, int action, const char *first, const char *second, 
 }
 
 /* SQLite must prepare ROLLBACK again, and has no memory. */
-static void connection_that_cannot_roll_back_is_used_by_nobody(void **state) {
+static void connection_that_cannot_roll_back_is_not_used(void **state) {
   (void)state;
   for (int i = 0; i < 9; i++) {
     lender l;
-    vestry_sql_transaction *loan;
+    vestry_sql_transaction *transaction;
     sqlite3 *other;
     begin(&l, (vestry_sqlite_pool_options){.connections_count = 1 + i % 2, .wait_ms = 20, .busy_ms = 5});
-    loan = begin_with_a_row(&l, holders[i / 3]);
-    sqlite3_set_authorizer(vestry_sqlite_handle(loan), permit, NULL); /* this outdates all prepared statements */
+    transaction = begin_with_a_row(&l, holders[i / 3]);
+    sqlite3_set_authorizer(vestry_sqlite_handle(transaction), permit, NULL); /* this outdates all prepared statements */
     starve(true);
-    assert_int_equal(vestry_sql_end(loan, VESTRY_FAILED), VESTRY_FAILED);
+    assert_int_equal(vestry_sql_end(transaction, VESTRY_FAILED), VESTRY_FAILED);
     assert_logged(&l, "vestry_sql_end", "cannot roll back the transaction");
     for (size_t at = 0; at < 3; at++) { /* each begin tries it again, and fails, or gets another connection */
-      const vestry_err error = vestry_sql_begin(l.pool, holders[at], &loan);
-      if (!error) assert_true(sqlite3_get_autocommit(vestry_sqlite_handle(loan)));
-      if (!error) vestry_sql_end(loan, VESTRY_OK);
+      const vestry_err error = vestry_sql_begin(l.pool, holders[at], &transaction);
+      if (!error) assert_true(sqlite3_get_autocommit(vestry_sqlite_handle(transaction)));
+      if (!error) vestry_sql_end(transaction, VESTRY_OK);
       if (!error) assert_int_not_equal(holders[at], VESTRY_SQL_WRITE);
       if (error) assert_true(error == VESTRY_LIMIT || error == VESTRY_NO_MEMORY);
     }
     starve(false);
     /* The next begin of any kind heals it. */
-    assert_int_equal(vestry_sql_begin(l.pool, holders[i % 3], &loan), VESTRY_OK);
-    assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
+    assert_int_equal(vestry_sql_begin(l.pool, holders[i % 3], &transaction), VESTRY_OK);
+    assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
     assert_int_equal(sqlite3_open(l.path, &other), SQLITE_OK);
     ledger_run(other, "INSERT INTO t(x) VALUES(8)");
     assert_int_equal(sqlite3_close(other), SQLITE_OK);
@@ -380,9 +382,10 @@ static void connection_that_cannot_roll_back_is_used_by_nobody(void **state) {
   }
 }
 
-static int64_t seen_by(vestry_sql_transaction *loan) {
+static int64_t seen_by(vestry_sql_transaction *transaction) {
   int64_t found = -1;
-  assert_int_equal(vestry_sql_run(loan, "SELECT count(*) FROM t", NULL, vestry_sql_row_integer, &found), VESTRY_OK);
+  assert_int_equal(vestry_sql_run(transaction, "SELECT count(*) FROM t", NULL, vestry_sql_row_integer, &found),
+                   VESTRY_OK);
   return found;
 }
 
@@ -392,22 +395,22 @@ static void read_checkout_is_no_snapshot(void **state) {
   begin(&l, (vestry_sqlite_pool_options){.connections_count = 1});
   other = l;
   assert_int_equal(open_pool(&other, (vestry_sqlite_pool_options){.path = l.path}), VESTRY_OK);
-  vestry_sql_transaction *loan;
-  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_READ, &loan), VESTRY_OK);
-  assert_int_equal(seen_by(loan), 0);
+  vestry_sql_transaction *transaction;
+  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_READ, &transaction), VESTRY_OK);
+  assert_int_equal(seen_by(transaction), 0);
   insert(&other, 1);
-  assert_int_equal(seen_by(loan), 1);
-  assert_int_equal(vestry_sql_run(loan, "BEGIN", NULL, NULL, NULL), VESTRY_OK); /* this begins a snapshot */
-  assert_int_equal(seen_by(loan), 1);
+  assert_int_equal(seen_by(transaction), 1);
+  assert_int_equal(vestry_sql_run(transaction, "BEGIN", NULL, NULL, NULL), VESTRY_OK); /* this begins a snapshot */
+  assert_int_equal(seen_by(transaction), 1);
   insert(&other, 2);
-  assert_int_equal(seen_by(loan), 1);
-  assert_int_equal(vestry_sql_run(loan, "COMMIT", NULL, NULL, NULL), VESTRY_OK);
-  assert_int_equal(seen_by(loan), 2);
+  assert_int_equal(seen_by(transaction), 1);
+  assert_int_equal(vestry_sql_run(transaction, "COMMIT", NULL, NULL, NULL), VESTRY_OK);
+  assert_int_equal(seen_by(transaction), 2);
 
   /* A transaction left open is not handed to the next checkout. */
-  assert_int_equal(vestry_sql_run(loan, "BEGIN", NULL, NULL, NULL), VESTRY_OK);
-  assert_int_equal(seen_by(loan), 2);
-  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_run(transaction, "BEGIN", NULL, NULL, NULL), VESTRY_OK);
+  assert_int_equal(seen_by(transaction), 2);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
   assert_logged(&l, "vestry_sql_end", "not ended");
   insert(&other, 3);
   assert_int_equal(number(&l, "SELECT count(*) FROM t"), 3);
@@ -426,15 +429,15 @@ static void commit_callback_runs_after_each_commit(void **state) {
   (void)state;
   lender l;
   begin(&l, (vestry_sqlite_pool_options){.connections_count = 1});
-  vestry_sql_transaction *loan;
+  vestry_sql_transaction *transaction;
   vestry_sqlite_pool_on_commit(l.pool, count_commit, &l);
   insert(&l, 1);
   assert_int_equal(l.calls, 1);
   assert_int_equal(l.rows_at_call, 1);
-  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
   insert(&l, 2);
   assert_int_equal(l.calls, 1);
-  assert_int_equal(vestry_sql_end(loan, VESTRY_FAILED), VESTRY_FAILED);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_FAILED), VESTRY_FAILED);
   assert_int_equal(l.calls, 1);
   vestry_sqlite_pool_on_commit(l.pool, NULL, NULL);
   insert(&l, 2);
@@ -444,17 +447,17 @@ static void commit_callback_runs_after_each_commit(void **state) {
 
 static void *try_to_read(void *ctx) {
   lender *l = ctx;
-  vestry_sql_transaction *loan;
-  vestry_err error = vestry_sql_begin(l->pool, VESTRY_SQL_READ, &loan);
-  if (!error) vestry_sql_end(loan, VESTRY_OK);
+  vestry_sql_transaction *transaction;
+  vestry_err error = vestry_sql_begin(l->pool, VESTRY_SQL_READ, &transaction);
+  if (!error) vestry_sql_end(transaction, VESTRY_OK);
   return (void *)(uintptr_t)error;
 }
 
 static void *try_to_write(void *ctx) {
   lender *l = ctx;
-  vestry_sql_transaction *loan;
-  vestry_err error = vestry_sql_begin(l->pool, VESTRY_SQL_WRITE, &loan);
-  if (!error) vestry_sql_end(loan, VESTRY_OK);
+  vestry_sql_transaction *transaction;
+  vestry_err error = vestry_sql_begin(l->pool, VESTRY_SQL_WRITE, &transaction);
+  if (!error) vestry_sql_end(transaction, VESTRY_OK);
   return (void *)(uintptr_t)error;
 }
 
@@ -470,21 +473,21 @@ static void waits_for_a_connection_are_bounded(void **state) {
   (void)state;
   lender l;
   begin(&l, (vestry_sqlite_pool_options){.connections_count = 1, .wait_ms = 20, .busy_ms = 5});
-  vestry_sql_transaction *loan, *aside;
-  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_READ, &loan), VESTRY_OK);
+  vestry_sql_transaction *transaction, *aside;
+  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_READ, &transaction), VESTRY_OK);
   assert_int_equal(in_a_thread(try_to_read, &l), VESTRY_LIMIT);
   assert_logged(&l, "vestry_sql_begin (READ)", "connections_count is 1; raise it");
   assert_int_equal(in_a_thread(try_to_write, &l), VESTRY_LIMIT);
   assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_READ_ASIDE, &aside), VESTRY_OK); /* one checkout of each kind */
-  assert_ptr_not_equal(aside, loan);
+  assert_ptr_not_equal(aside, transaction);
   assert_int_equal(vestry_sql_end(aside, VESTRY_OK), VESTRY_OK);
-  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
   assert_int_equal(in_a_thread(try_to_write, &l), VESTRY_OK); /* the write lock was released */
   assert_int_equal(stats_of(&l).refused_count, 2);
   sqlite3 *other; /* nor for another process */
   assert_int_equal(sqlite3_open(l.path, &other), SQLITE_OK);
   assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
-  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_WRITE, &loan), VESTRY_LIMIT);
+  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_WRITE, &transaction), VESTRY_LIMIT);
   assert_logged(&l, "vestry_sql_begin (WRITE)", "another program is writing to the database");
   sqlite3_close(other);
   assert_int_equal(in_a_thread(try_to_write, &l), VESTRY_OK);
@@ -500,21 +503,22 @@ typedef struct worker {
 static void *work(void *ctx) {
   worker *w = ctx;
   for (int i = 0; i < 100; i++) {
-    vestry_sql_transaction *loan;
+    vestry_sql_transaction *transaction;
     int64_t found;
     if ((w->seed + (unsigned)i) % 3) {
-      assert_int_equal(vestry_sql_begin(w->l->pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
-      assert_int_equal(vestry_sql_run(loan, "SELECT x FROM t WHERE id = 0", NULL, vestry_sql_row_integer, &found),
-                       VESTRY_OK);
-      assert_int_equal(vestry_sql_run(loan, "UPDATE t SET x = ? WHERE id = 0", VESTRY_LIST(found + 1), NULL, NULL),
-                       VESTRY_OK);
+      assert_int_equal(vestry_sql_begin(w->l->pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
+      assert_int_equal(
+          vestry_sql_run(transaction, "SELECT x FROM t WHERE id = 0", NULL, vestry_sql_row_integer, &found), VESTRY_OK);
+      assert_int_equal(
+          vestry_sql_run(transaction, "UPDATE t SET x = ? WHERE id = 0", VESTRY_LIST(found + 1), NULL, NULL),
+          VESTRY_OK);
       if (i % 10 == 0) sched_yield();
     } else {
-      assert_int_equal(vestry_sql_begin(w->l->pool, VESTRY_SQL_READ, &loan), VESTRY_OK);
-      assert_int_equal(vestry_sql_run(loan, "SELECT x FROM t WHERE id = 0", NULL, vestry_sql_row_integer, &found),
-                       VESTRY_OK);
+      assert_int_equal(vestry_sql_begin(w->l->pool, VESTRY_SQL_READ, &transaction), VESTRY_OK);
+      assert_int_equal(
+          vestry_sql_run(transaction, "SELECT x FROM t WHERE id = 0", NULL, vestry_sql_row_integer, &found), VESTRY_OK);
     }
-    assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
+    assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
   }
   return NULL;
 }
@@ -642,32 +646,32 @@ static void pages_follow_commits_of_the_pool(void **state) {
   ledger_open(&s, "wal", NULL);
   ledger_watch(&s, "table/t");
   vestry_sql_pool *pool;
-  vestry_sql_transaction *loan;
+  vestry_sql_transaction *transaction;
   assert_int_equal(
       vestry_sqlite_pool_create(&(vestry_sqlite_pool_options){.host = &s.on.th.host, .path = s.path}, &pool),
       VESTRY_OK);
-  assert_int_equal(vestry_sql_begin(pool, VESTRY_SQL_READ, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(pool, VESTRY_SQL_READ, &transaction), VESTRY_OK);
   assert_int_equal(vestry_sqlite_pool_follow(pool, s.database), VESTRY_BUSY); /* a connection is checked out */
-  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
   assert_int_equal(vestry_sqlite_pool_follow(pool, s.database), VESTRY_OK);
   assert_int_equal(vestry_sqlite_pool_follow(pool, s.database), VESTRY_INVALID);
   vestry_sqlite_stats stats = {0};
   vestry_sqlite_stats_get(s.database, &stats);
   size_t others = stats.connections_count - 8;
-  assert_int_equal(vestry_sql_begin(pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
-  assert_int_equal(vestry_sql_run(loan, "INSERT INTO t(x) VALUES(?)", VESTRY_LIST(7), NULL, NULL), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
+  assert_int_equal(vestry_sql_run(transaction, "INSERT INTO t(x) VALUES(?)", VESTRY_LIST(7), NULL, NULL), VESTRY_OK);
   site_settle_pages(&s.on);
   assert_int_equal(ledger_seen(&s, "table/t"), 0);
-  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
   site_settle_pages(&s.on);
   assert_int_equal(ledger_seen(&s, "table/t"), 1);
-  assert_int_equal(vestry_sql_begin(pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
-  assert_int_equal(vestry_sql_run(loan, "INSERT INTO t(x) VALUES(?)", VESTRY_LIST(8), NULL, NULL), VESTRY_OK);
-  assert_int_equal(vestry_sql_end(loan, VESTRY_FAILED), VESTRY_FAILED);
+  assert_int_equal(vestry_sql_begin(pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
+  assert_int_equal(vestry_sql_run(transaction, "INSERT INTO t(x) VALUES(?)", VESTRY_LIST(8), NULL, NULL), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_FAILED), VESTRY_FAILED);
   site_settle_pages(&s.on);
   assert_int_equal(ledger_seen(&s, "table/t"), 0);
-  assert_int_equal(vestry_sql_begin(pool, VESTRY_SQL_READ_ASIDE, &loan), VESTRY_OK);
-  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(pool, VESTRY_SQL_READ_ASIDE, &transaction), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
   vestry_sqlite_pool_follow(pool, NULL);
   vestry_sqlite_stats_get(s.database, &stats);
   assert_int_equal(stats.connections_count, others);
@@ -680,18 +684,18 @@ static void unfollow_does_not_wait_for_a_rollback(void **state) {
   ledger s;
   ledger_open(&s, "wal", NULL);
   vestry_sql_pool *pool;
-  vestry_sql_transaction *loan;
+  vestry_sql_transaction *transaction;
   const vestry_sqlite_pool_options options = {.host = &s.on.th.host, .path = s.path, .connections_count = 2};
   assert_int_equal(vestry_sqlite_pool_create(&options, &pool), VESTRY_OK);
   assert_int_equal(vestry_sqlite_pool_follow(pool, s.database), VESTRY_OK);
-  assert_int_equal(vestry_sql_begin(pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
-  sqlite3_set_authorizer(vestry_sqlite_handle(loan), permit, NULL); /* this outdates all prepared statements */
+  assert_int_equal(vestry_sql_begin(pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
+  sqlite3_set_authorizer(vestry_sqlite_handle(transaction), permit, NULL); /* this outdates all prepared statements */
   starve(true);
-  assert_int_equal(vestry_sql_end(loan, VESTRY_FAILED), VESTRY_FAILED);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_FAILED), VESTRY_FAILED);
   assert_int_equal(vestry_sqlite_pool_follow(pool, NULL), VESTRY_OK);
   starve(false);
-  assert_int_equal(vestry_sql_begin(pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
-  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
   vestry_sql_pool_destroy(pool);
   ledger_close(&s);
 }
@@ -704,13 +708,13 @@ typedef struct late_reader {
 
 static void *read_late(void *of) {
   late_reader *reader = of;
-  vestry_sql_transaction *loan;
-  assert_int_equal(vestry_sql_begin(reader->pool, VESTRY_SQL_READ, &loan), VESTRY_OK);
+  vestry_sql_transaction *transaction;
+  assert_int_equal(vestry_sql_begin(reader->pool, VESTRY_SQL_READ, &transaction), VESTRY_OK);
   atomic_store(&reader->has_one, true);
   UNTIL(atomic_load(&reader->may_end));
-  assert_int_equal(vestry_sql_run(loan, "SELECT x FROM t", NULL, NULL, NULL), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_sql_run(transaction, "SELECT x FROM t", NULL, NULL, NULL), VESTRY_NOT_FOUND);
   atomic_store(&reader->has_ended, true);
-  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
   return NULL;
 }
 
@@ -733,10 +737,10 @@ static void unfollow_waits_for_checked_out_connections(void **state) {
           &(vestry_sqlite_pool_options){.host = &s.on.th.host, .path = s.path, .connections_count = 3}, &reader.pool),
       VESTRY_OK);
   assert_int_equal(vestry_sqlite_pool_follow(reader.pool, s.database), VESTRY_OK);
-  vestry_sql_transaction *loan;
-  assert_int_equal(vestry_sql_begin(reader.pool, VESTRY_SQL_READ, &loan), VESTRY_OK);
+  vestry_sql_transaction *transaction;
+  assert_int_equal(vestry_sql_begin(reader.pool, VESTRY_SQL_READ, &transaction), VESTRY_OK);
   assert_int_equal(vestry_sqlite_pool_follow(reader.pool, NULL), VESTRY_BUSY); /* it would wait for itself */
-  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
   pthread_t threads[2];
   assert_int_equal(pthread_create(&threads[0], NULL, read_late, &reader), 0);
   UNTIL(atomic_load(&reader.has_one));
@@ -782,7 +786,7 @@ int main(void) {
       cmocka_unit_test(transaction_commits_or_rolls_back_as_a_whole),
       cmocka_unit_test(statement_after_a_lost_transaction_is_rejected),
       cmocka_unit_test(transaction_ends_without_memory),
-      cmocka_unit_test(connection_that_cannot_roll_back_is_used_by_nobody),
+      cmocka_unit_test(connection_that_cannot_roll_back_is_not_used),
       cmocka_unit_test(read_checkout_is_no_snapshot),
       cmocka_unit_test(commit_callback_runs_after_each_commit),
       cmocka_unit_test(waits_for_a_connection_are_bounded),

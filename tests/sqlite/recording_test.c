@@ -26,10 +26,11 @@ static void copy_first_column(const vestry_sql_row *row, void *ctx) {
 }
 
 static vestry_err read_text(scene *s) {
-  vestry_sql_transaction *loan;
+  vestry_sql_transaction *transaction;
   if (!s->use) return vestry_sql_read(s->pool, s->sql, NULL, copy_first_column, s->text);
-  vestry_err error = vestry_sql_begin(s->pool, s->use, &loan);
-  return error ? error : vestry_sql_end(loan, vestry_sql_run(loan, s->sql, NULL, copy_first_column, s->text));
+  vestry_err error = vestry_sql_begin(s->pool, s->use, &transaction);
+  return error ? error
+               : vestry_sql_end(transaction, vestry_sql_run(transaction, s->sql, NULL, copy_first_column, s->text));
 }
 
 static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
@@ -97,11 +98,11 @@ typedef struct holder {
 
 static void *hold(void *ctx) {
   holder *h = ctx;
-  vestry_sql_transaction *loan;
-  const vestry_err error = vestry_sql_begin(h->s->pool, h->s->use, &loan);
+  vestry_sql_transaction *transaction;
+  const vestry_err error = vestry_sql_begin(h->s->pool, h->s->use, &transaction);
   atomic_store(&h->is_held, 1);
   UNTIL(atomic_load(&h->is_held) == 2);
-  return error || vestry_sql_end(loan, VESTRY_OK) ? ctx : NULL;
+  return error || vestry_sql_end(transaction, VESTRY_OK) ? ctx : NULL;
 }
 
 /* After any commit, unless the page reads aside; otherwise after one second, and then two. */

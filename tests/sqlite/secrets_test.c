@@ -33,14 +33,14 @@ static void add_row(const vestry_sql_row *row, void *html) {
 
 static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   suite *s = app;
-  vestry_sql_transaction *loan;
-  vestry_err error = vestry_sql_begin(s->pool, VESTRY_SQL_READ, &loan);
+  vestry_sql_transaction *transaction;
+  vestry_err error = vestry_sql_begin(s->pool, VESTRY_SQL_READ, &transaction);
   if (error) return error;
   if (s->level == VESTRY_SQLITE_TOPICS) (void)vestry_render_topic(render, "table/bird");
   vestry_render_begin(render, html);
-  error = vestry_sql_run(loan, "SELECT name FROM bird WHERE name = ? OR name <> '" MARK "literal'",
+  error = vestry_sql_run(transaction, "SELECT name FROM bird WHERE name = ? OR name <> '" MARK "literal'",
                          VESTRY_LIST(MARK "bound"), add_row, html);
-  error = vestry_sql_end(loan, error);
+  error = vestry_sql_end(transaction, error);
   return error ? error : vestry_render_end(render, html);
 }
 

@@ -11,7 +11,7 @@ typedef struct fixture {
   test_host th;
   char folder[FOLDER_BYTES], path[96];
   vestry_sql_pool *pool;
-  vestry_sql_transaction *loan;
+  vestry_sql_transaction *transaction;
 } fixture;
 
 static void open_fixture(fixture *d) {
@@ -29,7 +29,7 @@ static void open_fixture(fixture *d) {
 }
 
 static void check_out(fixture *d) {
-  assert_int_equal(vestry_sql_begin(d->pool, VESTRY_SQL_READ, &d->loan), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(d->pool, VESTRY_SQL_READ, &d->transaction), VESTRY_OK);
 }
 
 static void close_fixture(fixture *d) {
@@ -40,7 +40,7 @@ static void close_fixture(fixture *d) {
 
 static size_t count_statements(const fixture *d) {
   size_t count = 0;
-  for (sqlite3_stmt *at = NULL; (at = sqlite3_next_stmt(vestry_sqlite_handle(d->loan), at));) count++;
+  for (sqlite3_stmt *at = NULL; (at = sqlite3_next_stmt(vestry_sqlite_handle(d->transaction), at));) count++;
   return count;
 }
 
@@ -49,7 +49,7 @@ static void run_others(fixture *d, int count) {
     char sql[40];
     int64_t found = 0;
     snprintf(sql, sizeof sql, "SELECT %d", i);
-    assert_int_equal(vestry_sql_run(d->loan, sql, NULL, vestry_sql_row_integer, &found), VESTRY_OK);
+    assert_int_equal(vestry_sql_run(d->transaction, sql, NULL, vestry_sql_row_integer, &found), VESTRY_OK);
     assert_int_equal(found, i);
   }
 }
@@ -64,7 +64,7 @@ static void prepared_statement_is_valid_until_its_release(void **state) {
   for (int i = 0; i < 2 * KEPT; i++) {
     char sql[40];
     snprintf(sql, sizeof sql, "SELECT %d, ?", 100 + i);
-    assert_int_equal(vestry_sqlite_prepare(d.loan, sql, &own[i]), VESTRY_OK);
+    assert_int_equal(vestry_sqlite_prepare(d.transaction, sql, &own[i]), VESTRY_OK);
     assert_int_equal(sqlite3_bind_int(own[i], 1, i), SQLITE_OK);
   }
   run_others(&d, 4 * KEPT);
@@ -74,14 +74,14 @@ static void prepared_statement_is_valid_until_its_release(void **state) {
     assert_int_equal(sqlite3_column_int(own[i], 1), i);
     assert_int_equal(sqlite3_reset(own[i]), SQLITE_OK);
   }
-  assert_int_equal(vestry_sqlite_prepare(d.loan, "SELECT 100, ?", &again), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_prepare(d.transaction, "SELECT 100, ?", &again), VESTRY_OK);
   assert_ptr_equal(again, own[0]);
-  assert_int_equal(vestry_sql_end(d.loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(d.transaction, VESTRY_OK), VESTRY_OK);
   check_out(&d);
   assert_in_range(count_statements(&d), 0, KEPT + CONTROLS);
   run_others(&d, 4 * KEPT);
   assert_in_range(count_statements(&d), 0, KEPT + CONTROLS);
-  assert_int_equal(vestry_sql_end(d.loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(d.transaction, VESTRY_OK), VESTRY_OK);
   close_fixture(&d);
 }
 
@@ -93,13 +93,14 @@ static void run_does_not_overwrite_a_prepared_statement(void **state) {
   int64_t found = 0;
   open_fixture(&d);
   check_out(&d);
-  assert_int_equal(vestry_sqlite_prepare(d.loan, "SELECT ?", &own), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_prepare(d.transaction, "SELECT ?", &own), VESTRY_OK);
   assert_int_equal(sqlite3_bind_int(own, 1, 7), SQLITE_OK);
-  assert_int_equal(vestry_sql_run(d.loan, "SELECT ?", VESTRY_LIST(8), vestry_sql_row_integer, &found), VESTRY_OK);
+  assert_int_equal(vestry_sql_run(d.transaction, "SELECT ?", VESTRY_LIST(8), vestry_sql_row_integer, &found),
+                   VESTRY_OK);
   assert_int_equal(found, 8);
   assert_int_equal(sqlite3_step(own), SQLITE_ROW);
   assert_int_equal(sqlite3_column_int(own, 0), 7);
-  assert_int_equal(vestry_sql_end(d.loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(d.transaction, VESTRY_OK), VESTRY_OK);
   close_fixture(&d);
 }
 
@@ -112,7 +113,7 @@ typedef struct descent {
 static void go_down(const vestry_sql_row *row, void *ctx) {
   descent *of = ctx;
   if (++of->depth > of->deepest) of->deepest = of->depth;
-  vestry_err error = vestry_sql_run(of->d->loan, "SELECT id FROM reply WHERE parent = ?",
+  vestry_err error = vestry_sql_run(of->d->transaction, "SELECT id FROM reply WHERE parent = ?",
                                     VESTRY_LIST((int64_t)vestry_sql_integer(row, 0)), go_down, of);
   if (error && error != VESTRY_NOT_FOUND) of->error = error;
   of->depth--;
@@ -129,14 +130,14 @@ static void statement_nests_300_deep_in_its_rows(void **state) {
                      VESTRY_OK);
   descent of = {.d = &d};
   check_out(&d);
-  assert_int_equal(vestry_sql_run(d.loan, "SELECT id FROM reply WHERE parent = ?", VESTRY_LIST(0), go_down, &of),
+  assert_int_equal(vestry_sql_run(d.transaction, "SELECT id FROM reply WHERE parent = ?", VESTRY_LIST(0), go_down, &of),
                    VESTRY_OK);
   assert_int_equal(of.error, VESTRY_OK);
   assert_int_equal(of.deepest, DEEP);
-  assert_int_equal(vestry_sql_end(d.loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(d.transaction, VESTRY_OK), VESTRY_OK);
   check_out(&d);
   assert_in_range(count_statements(&d), 0, KEPT + CONTROLS);
-  assert_int_equal(vestry_sql_end(d.loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(d.transaction, VESTRY_OK), VESTRY_OK);
   close_fixture(&d);
 }
 
@@ -165,18 +166,18 @@ static void text_of_several_statements_is_not_run(void **state) {
                    VESTRY_OK);
   assert_int_equal(found, 1);
   check_out(&d);
-  assert_int_equal(vestry_sqlite_prepare(d.loan, several[0], &own), VESTRY_INVALID);
-  assert_int_equal(vestry_sql_end(d.loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_prepare(d.transaction, several[0], &own), VESTRY_INVALID);
+  assert_int_equal(vestry_sql_end(d.transaction, VESTRY_OK), VESTRY_OK);
   for (size_t i = 0; i < sizeof one / sizeof *one; i++)
     assert_int_equal(vestry_sql_run_alone(d.pool, one[i], NULL, NULL, NULL), VESTRY_OK);
   vestry_sqlite_pool_stats before = {0}, after = {0};
   check_out(&d);
   vestry_sqlite_pool_stats_get(d.pool, &before);
   for (int i = 0; i < 3; i++) /* what follows a semicolon is not a part of the kept text */
-    assert_int_equal(vestry_sql_run(d.loan, "SELECT 7;\n", NULL, vestry_sql_row_integer, &found), VESTRY_OK);
+    assert_int_equal(vestry_sql_run(d.transaction, "SELECT 7;\n", NULL, vestry_sql_row_integer, &found), VESTRY_OK);
   vestry_sqlite_pool_stats_get(d.pool, &after);
   assert_int_equal(after.prepared_count, before.prepared_count + 1);
-  assert_int_equal(vestry_sql_end(d.loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(d.transaction, VESTRY_OK), VESTRY_OK);
   close_fixture(&d);
 }
 

@@ -41,14 +41,14 @@ static size_t check_many(const check *c, const vsi_entry *newest) {
   size_t nodes = 0, count = 0;
   const vsi_entry *entry = newest;
   do {
-    bool has_node = vsi_crowds_with_handle(&c->shard->crowds, entry->handle) == entry;
+    bool has_node = vsi_multivalues_with_handle(&c->shard->multivalues, entry->handle) == entry;
     assert_true(!has_node || nodes == count);
     nodes += has_node;
     count++;
     entry = entry->older;
   } while (entry != newest);
-  assert_int_equal(vsi_crowds_count(&c->shard->crowds, newest), count);
-  assert_in_range(count - nodes, 0, VSI_CROWD_WALK);
+  assert_int_equal(vsi_multivalues_count(&c->shard->multivalues, newest), count);
+  assert_in_range(count - nodes, 0, VSI_MULTIVALUE_WALK);
   return nodes;
 }
 
@@ -92,8 +92,8 @@ static void check_index(check *c) {
     }
   check_passed(index);
   assert_int_equal(c->live_count, c->shard->live);
-  assert_int_equal(c->shard->crowds.by_handle.count, c->nodes_count);
-  assert_int_equal(c->shard->crowds.by_value.count, c->nodes_count);
+  assert_int_equal(c->shard->multivalues.by_handle.count, c->nodes_count);
+  assert_int_equal(c->shard->multivalues.by_value.count, c->nodes_count);
 }
 
 /* -------------------------------------------------------------------------------------------- uses and births ---- */

@@ -6,7 +6,7 @@
 
 #include "support/test.h"
 #include "support/until.h"
-#include "testing/witness.h"
+#include "testing/recorder.h"
 #include "vestry/app/csrf.h"
 #include "vestry/app/once.h"
 #include "vestry/app/tab.h"
@@ -19,7 +19,7 @@ enum { SEEN_MAX = 256, ROOM = 8 };
 typedef struct scene {
   const contract_seam *seam;
   void *server;
-  witness witness;
+  recorder recorder;
   pthread_mutex_t lock;
   /* guarded by lock */
   unsigned served;
@@ -85,7 +85,7 @@ static vestry_err large(const vestry_request *req, vestry_reply *reply, void *ap
 static vestry_err open_stream(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
   scene *s = app;
-  vestry_connection_hooks hooks = witness_hooks(&s->witness);
+  vestry_connection_hooks hooks = recorder_hooks(&s->recorder);
   vestry_reply_stream(reply, &(vestry_stream_options){.hooks = &hooks});
   return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
 }
@@ -104,7 +104,7 @@ static vestry_err send_to_stream(const vestry_request *req, vestry_reply *reply,
 static vestry_err effects_only(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
   scene *s = app;
-  vestry_connection_hooks hooks = witness_hooks(&s->witness);
+  vestry_connection_hooks hooks = recorder_hooks(&s->recorder);
   vestry_reply_stream(reply, &(vestry_stream_options){.hooks = &hooks});
   vestry_reply_patch_signals(reply, VESTRY_OBJECT("first", 1));
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("second", 2));
@@ -121,7 +121,7 @@ static void begin_with(void **state, const vestry_options *options) {
   memset(&the, 0, sizeof the);
   the.seam = *state;
   pthread_mutex_init(&the.lock, NULL);
-  witness_init(&the.witness);
+  recorder_init(&the.recorder);
   the.server = the.seam->start(options ? options : &defaults, ROOM);
   mount("GET", "/echo", echo);
   mount("POST", "/echo", echo);
@@ -142,7 +142,7 @@ static void begin(void **state) {
 
 static void finish(void) {
   the.seam->stop(the.server);
-  witness_finish(&the.witness); /* its references may be the last ones */
+  recorder_finish(&the.recorder); /* its references may be the last ones */
   the.seam->destroy(the.server);
   free(the.body);
   pthread_mutex_destroy(&the.lock);
@@ -154,20 +154,20 @@ static void *request(contract_ask what) {
 
 /* Open a stream and return its connection. */
 static vestry_connection *stream(void **ret_exchange) {
-  unsigned index = the.witness.opened;
+  unsigned index = the.recorder.opened;
   *ret_exchange = request((contract_ask){.path = "/stream", .datastar = true});
   the.seam->settle(the.server);
-  assert_true(witness_wait_opened(&the.witness, index + 1));
-  return witness_connection(&the.witness, index);
+  assert_true(recorder_wait_opened(&the.recorder, index + 1));
+  return recorder_connection(&the.recorder, index);
 }
 
 static vestry_cause cause_of(vestry_connection *connection) {
   unsigned count = 1;
-  while (!witness_cause(&the.witness, connection)) {
+  while (!recorder_cause(&the.recorder, connection)) {
     the.seam->settle(the.server);
-    assert_true(witness_wait_closed(&the.witness, count++));
+    assert_true(recorder_wait_closed(&the.recorder, count++));
   }
-  return witness_cause(&the.witness, connection);
+  return recorder_cause(&the.recorder, connection);
 }
 
 static void patch(vestry_connection *connection, const char *json) {
@@ -629,7 +629,7 @@ static void stream_over_server_limit_gets_503(void **state) {
     assert_int_equal(the.seam->status(action), 200);
     the.seam->forget(action);
   }
-  vestry_connection *gone = witness_connection(&the.witness, 0);
+  vestry_connection *gone = recorder_connection(&the.recorder, 0);
   the.seam->forget(streams[0]);
   assert_int_equal(cause_of(gone), VESTRY_CAUSE_HANGUP);
   vestry_stats stats = {0};
@@ -644,7 +644,7 @@ static void stop_ends_open_streams_once(void **state) {
   void *exchanges[3];
   vestry_connection *connections[3];
   for (int i = 0; i < 3; i++) connections[i] = vestry_connection_ref(stream(&exchanges[i]));
-  witness *w = &the.witness;
+  recorder *w = &the.recorder;
   vestry_close(the.seam->instance(the.server));
   for (int i = 0; i < 3; i++) {
     assert_int_equal(cause_of(connections[i]), VESTRY_CAUSE_SHUTDOWN);
@@ -654,7 +654,7 @@ static void stop_ends_open_streams_once(void **state) {
   void *late = request((contract_ask){.path = "/echo"});
   assert_int_equal(the.seam->status(late), 503);
   the.seam->forget(late);
-  assert_int_equal(witness_closed(w), 3); /* once each */
+  assert_int_equal(recorder_closed(w), 3); /* once each */
   for (int i = 0; i < 3; i++) vestry_connection_unref(connections[i]);
   finish();
 }

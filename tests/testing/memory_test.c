@@ -7,31 +7,31 @@
 #include "support/test.h"
 #include "support/test_host.h"
 #include "testing/memory_seam.h"
-#include "testing/witness.h"
+#include "testing/recorder.h"
 
 /* A stepped instance with one stream. */
 typedef struct desk {
   test_host th;
   vestry *v;
-  witness witness;
+  recorder recorder;
   vestry_memory_exchange *exchange;
   vestry_connection *connection; /* borrowed */
 } desk;
 
 static vestry_err open_stream(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
-  vestry_connection_hooks hooks = witness_hooks(app);
+  vestry_connection_hooks hooks = recorder_hooks(app);
   vestry_reply_stream(reply, &(vestry_stream_options){.hooks = &hooks});
   return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
 }
 
 static void desk_open(desk *d) {
   test_host_init(&d->th);
-  witness_init(&d->witness);
+  recorder_init(&d->recorder);
   vestry_options options = {.host = &d->th.host, .threads_count = VESTRY_THREADS_NONE};
   assert_int_equal(vestry_create(&options, &d->v), VESTRY_OK);
   assert_int_equal(
-      vestry_memory_request(d->v, &(vestry_memory_call){.datastar = true}, open_stream, &d->witness, &d->exchange),
+      vestry_memory_request(d->v, &(vestry_memory_call){.datastar = true}, open_stream, &d->recorder, &d->exchange),
       VESTRY_OK);
   d->connection = vestry_memory_look(d->exchange).connection;
   assert_non_null(d->connection);
@@ -40,7 +40,7 @@ static void desk_open(desk *d) {
 static void desk_close(desk *d) {
   vestry_memory_destroy(d->exchange);
   vestry_destroy(d->v);
-  witness_finish(&d->witness);
+  recorder_finish(&d->recorder);
   test_host_assert_clean(&d->th);
 }
 
@@ -119,11 +119,11 @@ static void f3_instance_counts_conflated_and_kept_events(void **state) {
                                        "<div id=\"a\">2</div>", "<div id=\"a\"></div><div id=\"b\"></div>",
                                        "<div id=\"a\">3</div>"};
   test_host th;
-  witness w;
+  recorder w;
   vestry *v = NULL;
   vestry_memory_exchange *exchanges[2];
   test_host_init(&th);
-  witness_init(&w);
+  recorder_init(&w);
   assert_int_equal(vestry_create(&(vestry_options){.host = &th.host, .threads_count = VESTRY_THREADS_NONE}, &v),
                    VESTRY_OK);
   for (int i = 0; i < 2; i++) {
@@ -151,7 +151,7 @@ static void f3_instance_counts_conflated_and_kept_events(void **state) {
   assert_int_equal(all.forgotten_count, 0);
   for (int i = 0; i < 2; i++) vestry_memory_destroy(exchanges[i]);
   vestry_destroy(v);
-  witness_finish(&w);
+  recorder_finish(&w);
   test_host_assert_clean(&th);
 }
 
@@ -185,7 +185,7 @@ static void ends_for(vestry_memory_mode mode, bool opened, vestry_cause cause) {
   assert_false(clean);
   assert_int_equal(vestry_memory_look(d.exchange).status, opened ? 200 : 0);
   assert_int_equal(vestry_connection_look(d.connection).cause, cause);
-  assert_int_equal(witness_closed(&d.witness), 1);
+  assert_int_equal(recorder_closed(&d.recorder), 1);
   desk_close(&d);
 }
 
@@ -221,11 +221,11 @@ static void exchange_is_destroyed_before_or_after_the_instance(void **state) {
   desk_open(&d);
   vestry_memory_settle(d.v);
   vestry_memory_destroy(d.exchange); /* the stream is closed, but no hook has run */
-  assert_int_equal(witness_closed(&d.witness), 0);
+  assert_int_equal(recorder_closed(&d.recorder), 0);
   vestry_memory_settle(d.v);
-  assert_int_equal(witness_closed(&d.witness), 1);
+  assert_int_equal(recorder_closed(&d.recorder), 1);
   assert_int_equal(
-      vestry_memory_request(d.v, &(vestry_memory_call){.datastar = true}, open_stream, &d.witness, &d.exchange),
+      vestry_memory_request(d.v, &(vestry_memory_call){.datastar = true}, open_stream, &d.recorder, &d.exchange),
       VESTRY_OK);
   vestry_destroy(d.v);
   bool clean = vestry_memory_look(d.exchange).clean;
@@ -233,7 +233,7 @@ static void exchange_is_destroyed_before_or_after_the_instance(void **state) {
   assert_false(clean);
   vestry_memory_destroy(d.exchange);
   vestry_memory_destroy(NULL);
-  witness_finish(&d.witness);
+  recorder_finish(&d.recorder);
   test_host_assert_clean(&d.th);
 }
 
@@ -264,8 +264,8 @@ static vestry_err live(test_host *th, void *ctx) {
   vestry *v = NULL;
   vestry_err error = vestry_create(&options, &v);
   if (error) return error;
-  witness w;
-  witness_init(&w);
+  recorder w;
+  recorder_init(&w);
   vestry_memory_exchange *exchange = NULL;
   error = vestry_memory_request(v, &(vestry_memory_call){.datastar = true}, open_stream, &w, &exchange);
   if (!error) {
@@ -286,7 +286,7 @@ static vestry_err live(test_host *th, void *ctx) {
   }
   vestry_memory_destroy(exchange);
   vestry_destroy(v);
-  witness_finish(&w);
+  recorder_finish(&w);
   return error;
 }
 
@@ -300,8 +300,8 @@ static void exchange_is_destroyed_while_the_pool_runs(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
-  witness w;
-  witness_init(&w);
+  recorder w;
+  recorder_init(&w);
   vestry *v = NULL;
   assert_int_equal(vestry_create(&(vestry_options){.host = &th.host, .threads_count = 2}, &v), VESTRY_OK);
   for (int i = 0; i < 500; i++) {
@@ -316,14 +316,14 @@ static void exchange_is_destroyed_while_the_pool_runs(void **state) {
     vestry_memory_destroy(exchange);
   }
   assert_int_equal(vestry_stop(v, 60000), VESTRY_OK);
-  assert_int_equal(witness_closed(&w), 500);
+  assert_int_equal(recorder_closed(&w), 500);
   vestry_stats stats = {0};
   vestry_stats_get(v, &stats);
   assert_int_equal(stats.opened_count, 500);
   assert_int_equal(stats.closed_count, 500);
   assert_int_equal(stats.accepted_count, stats.written_count + stats.discarded_count);
   vestry_destroy(v);
-  witness_finish(&w);
+  recorder_finish(&w);
   test_host_assert_clean(&th);
 }
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#include "testing/witness.h"
+#include "testing/recorder.h"
 #include "support/patience.h"
 
 #include <time.h>
 
 #include "support/test.h"
 
-void witness_init(witness *w) {
+void recorder_init(recorder *w) {
   memset(w, 0, sizeof *w);
   pthread_condattr_t attributes;
   pthread_condattr_init(&attributes);
@@ -16,7 +16,7 @@ void witness_init(witness *w) {
   pthread_condattr_destroy(&attributes);
 }
 
-void witness_finish(witness *w) {
+void recorder_finish(recorder *w) {
   for (unsigned i = 0; i < w->opened; i++) vestry_connection_unref(w->connections[i]);
   for (unsigned i = 0; i < w->closed; i++) vestry_connection_unref(w->ended[i]);
   pthread_cond_destroy(&w->changed);
@@ -24,17 +24,17 @@ void witness_finish(witness *w) {
 }
 
 static void opened(vestry_connection *connection, void *ctx) {
-  witness *w = ctx;
+  recorder *w = ctx;
   pthread_mutex_lock(&w->lock);
-  if (w->opened < WITNESS_MAX) w->connections[w->opened++] = vestry_connection_ref(connection);
+  if (w->opened < RECORDER_MAX) w->connections[w->opened++] = vestry_connection_ref(connection);
   pthread_cond_broadcast(&w->changed);
   pthread_mutex_unlock(&w->lock);
 }
 
 static void closed(vestry_connection *connection, vestry_cause cause, void *ctx) {
-  witness *w = ctx;
+  recorder *w = ctx;
   pthread_mutex_lock(&w->lock);
-  if (w->closed < WITNESS_MAX) {
+  if (w->closed < RECORDER_MAX) {
     w->causes[w->closed] = cause;
     w->ended[w->closed++] = vestry_connection_ref(connection);
   }
@@ -42,11 +42,11 @@ static void closed(vestry_connection *connection, vestry_cause cause, void *ctx)
   pthread_mutex_unlock(&w->lock);
 }
 
-vestry_connection_hooks witness_hooks(witness *w) {
+vestry_connection_hooks recorder_hooks(recorder *w) {
   return (vestry_connection_hooks){.on_open = opened, .on_close = closed, .ctx = w};
 }
 
-static bool wait_for(witness *w, const unsigned *counter, unsigned count) {
+static bool wait_for(recorder *w, const unsigned *counter, unsigned count) {
   struct timespec until;
   clock_gettime(CLOCK_MONOTONIC, &until);
   until.tv_sec += PATIENCE_S;
@@ -58,22 +58,22 @@ static bool wait_for(witness *w, const unsigned *counter, unsigned count) {
   return reached;
 }
 
-bool witness_wait_opened(witness *w, unsigned count) {
+bool recorder_wait_opened(recorder *w, unsigned count) {
   return wait_for(w, &w->opened, count);
 }
 
-bool witness_wait_closed(witness *w, unsigned count) {
+bool recorder_wait_closed(recorder *w, unsigned count) {
   return wait_for(w, &w->closed, count);
 }
 
-vestry_connection *witness_connection(witness *w, unsigned index) {
+vestry_connection *recorder_connection(recorder *w, unsigned index) {
   pthread_mutex_lock(&w->lock);
   vestry_connection *connection = index < w->opened ? w->connections[index] : NULL;
   pthread_mutex_unlock(&w->lock);
   return connection;
 }
 
-vestry_cause witness_cause(witness *w, const vestry_connection *connection) {
+vestry_cause recorder_cause(recorder *w, const vestry_connection *connection) {
   vestry_cause cause = VESTRY_CAUSE_NONE;
   pthread_mutex_lock(&w->lock);
   for (unsigned i = 0; i < w->closed; i++)
@@ -82,7 +82,7 @@ vestry_cause witness_cause(witness *w, const vestry_connection *connection) {
   return cause;
 }
 
-unsigned witness_closed(witness *w) {
+unsigned recorder_closed(recorder *w) {
   pthread_mutex_lock(&w->lock);
   unsigned count = w->closed;
   pthread_mutex_unlock(&w->lock);

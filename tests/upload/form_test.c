@@ -46,13 +46,13 @@ static vestry_err end(void *ctx) {
   return VESTRY_OK;
 }
 
-static const vsi_form_told told = {part, bytes, end};
+static const vsi_form_sink reported = {part, bytes, end};
 static const char type[] = "multipart/form-data; boundary=XyZ";
 
 /* Parse in pieces of that many bytes. ret_whole: the last part is complete. */
 static vestry_err take(const char *body, size_t len, size_t piece, seen *s, bool *ret_whole) {
   vsi_form form;
-  vestry_err error = vsi_form_init(&form, type, &told, s);
+  vestry_err error = vsi_form_init(&form, type, &reported, s);
   assert_int_equal(error, VESTRY_OK);
   for (size_t at = 0; at < len && !error; at += piece) {
     size_t part_len = len - at < piece ? len - at : piece;
@@ -157,7 +157,7 @@ static void head_and_parts_over_the_limit_are_rejected(void **state) {
   s = (seen){.refuses = VESTRY_FULL};
   assert_int_equal(take(body, len, 4096, &s, &is_whole), VESTRY_FULL);
   vsi_form form;
-  assert_int_equal(vsi_form_init(&form, "multipart/form-data", &told, &s), VESTRY_MALFORMED);
+  assert_int_equal(vsi_form_init(&form, "multipart/form-data", &reported, &s), VESTRY_MALFORMED);
 }
 
 int main(void) {

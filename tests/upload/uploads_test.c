@@ -644,36 +644,36 @@ static void file_names_and_types_are_sanitized(void **state) {
        "ab"},
       {"\xC2\xA0\xE2\x80\x8D", "\xC2\xA0\xE2\x80\x8D"},
   };
-  char name[VSI_SAID_NAME_BYTES], type[VSI_SAID_TYPE_BYTES], text[2000];
+  char name[VSI_DECLARED_NAME_BYTES], type[VSI_DECLARED_TYPE_BYTES], text[2000];
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-    vsi_said_name((vestry_slice){names[i].given, strlen(names[i].given)}, name);
+    vsi_declared_name((vestry_slice){names[i].given, strlen(names[i].given)}, name);
     assert_string_equal(name, names[i].name);
   }
   for (size_t i = 0; i + 2 <= 400; i += 2) memcpy(text + i, "\xC3\xA9", 3);
-  vsi_said_name((vestry_slice){text, 400}, name);
+  vsi_declared_name((vestry_slice){text, 400}, name);
   assert_int_equal(strlen(name), 254);
-  vsi_said_encoded_name("%2e%2E", name);
+  vsi_declared_encoded_name("%2e%2E", name);
   assert_string_equal(name, "");
-  vsi_said_encoded_name("a%00b%zz%4", name);
+  vsi_declared_encoded_name("a%00b%zz%4", name);
   assert_string_equal(name, "ab%zz%4");
-  vsi_said_encoded_name(NULL, name);
+  vsi_declared_encoded_name(NULL, name);
   assert_string_equal(name, "");
   memset(text, 'x', sizeof text - 1);
   text[sizeof text - 1] = '\0';
-  vsi_said_encoded_name(text, name);
+  vsi_declared_encoded_name(text, name);
   assert_int_equal(strlen(name), 255);
   const char *const odd[] = {"", "image", "/", "a/", "/b", "a/b/c", "\"a/b\"", text};
   for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
-    vsi_said_type((vestry_slice){odd[i], strlen(odd[i])}, type);
+    vsi_declared_type((vestry_slice){odd[i], strlen(odd[i])}, type);
     assert_string_equal(type, "application/octet-stream");
   }
-  assert_true(vsi_said_type_is_in("image/*,text/plain", "image/png"));
-  assert_true(vsi_said_type_is_in("image/*, TEXT/plain", "text/plain"));
-  assert_true(vsi_said_type_is_in("*/*", "text/plain"));
-  assert_false(vsi_said_type_is_in("image/*,text/plain", "text/plainer"));
-  assert_false(vsi_said_type_is_in("text/plain", "text/plai"));
-  assert_false(vsi_said_type_is_in("image/*", "imagex/png"));
-  assert_false(vsi_said_type_is_in("", "a/b"));
+  assert_true(vsi_declared_type_is_in("image/*,text/plain", "image/png"));
+  assert_true(vsi_declared_type_is_in("image/*, TEXT/plain", "text/plain"));
+  assert_true(vsi_declared_type_is_in("*/*", "text/plain"));
+  assert_false(vsi_declared_type_is_in("image/*,text/plain", "text/plainer"));
+  assert_false(vsi_declared_type_is_in("text/plain", "text/plai"));
+  assert_false(vsi_declared_type_is_in("image/*", "imagex/png"));
+  assert_false(vsi_declared_type_is_in("", "a/b"));
 }
 
 static void invalid_options_are_rejected_and_logged(void **state) {
@@ -759,15 +759,15 @@ static void uploads_pass_a_guard_against_repeats(void **state) {
 static void upload_is_a_request_span(void **state) {
   (void)state;
   suite s;
-  spans told;
+  spans reported;
   vestry_trace given;
   static const char text[] = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
   begin_with(&s, (vestry_uploads_options){.max_file_bytes = 0});
-  spans_begin(&told, &s.on.th.host);
+  spans_begin(&reported, &s.on.th.host);
   assert_int_equal(vestry_trace_read(text, strlen(text), &given), VESTRY_OK);
   wire r = {.headers = {{"Content-Type", "image/png"}, {"traceparent", text}}, .body = "file", .body_len = 4};
   assert_int_equal(post(&s, &r, NULL), 201);
-  spans_assert_child(spans_one(&told, VESTRY_SPAN_REQUEST), &given);
+  spans_assert_child(spans_one(&reported, VESTRY_SPAN_REQUEST), &given);
   assert_null(vestry_trace_here());
   end_suite(&s);
 }

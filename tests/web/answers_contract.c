@@ -157,7 +157,7 @@ static const kind kinds[] = {
 
 static void ask_for(const kind *of, client *c, bool small) {
   client_connect(c, s.port, small);
-  client_say(c, "GET %s HTTP/1.1\r\nHost: a\r\n%sConnection: close\r\n\r\n", of->path, of->headers);
+  client_sendf(c, "GET %s HTTP/1.1\r\nHost: a\r\n%sConnection: close\r\n\r\n", of->path, of->headers);
   assert_int_equal(client_status(c), of->status);
 }
 
@@ -231,7 +231,7 @@ static void hold(const kind *of, client readers[READERS]) {
   const vestry_stats before = stats_of();
   for (size_t i = 0; i < READERS; i++) {
     client_connect(&readers[i], s.port, true);
-    client_say(&readers[i], "GET %s HTTP/1.1\r\nHost: a\r\n%s\r\n", of->path, of->headers);
+    client_sendf(&readers[i], "GET %s HTTP/1.1\r\nHost: a\r\n%s\r\n", of->path, of->headers);
   }
   UNTIL(is_settled(of, &before));
 }
@@ -302,7 +302,7 @@ static void answer_larger_than_the_budget_gets_503(void **state) {
   start();
   assert_int_equal(vestry_route(s.v, "GET", "/huge", huge_html, NULL), VESTRY_OK);
   client_connect(&reader, s.port, true);
-  client_say(&reader, "GET /html HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  client_sendf(&reader, "GET /html HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
   assert_int_equal(client_status(&reader), 200);
   client_ask(&c, s.port, "GET", "/huge", NULL);
   assert_int_equal(client_status(&c), 503);
@@ -321,8 +321,8 @@ static void ask_and_finish(const char *method, const char *path, const char *hea
   snprintf(all, sizeof all, "%sConnection: close\r\n", headers);
   client_ask(&c, s.port, method, path, all);
   assert_int_equal(client_status(&c), status);
-  const char *said = client_header(&c, "Content-Length");
-  if (length) assert_string_equal(said ? said : "", length);
+  const char *value = client_header(&c, "Content-Length");
+  if (length) assert_string_equal(value ? value : "", length);
   client_finish(&c, strcmp(method, "HEAD") == 0);
   client_close(&c);
 }
@@ -342,9 +342,9 @@ static void small_ranges_read_few_bytes(void **state) {
   char tag[64], if_none[96], length[16];
   client_ask(&c, s.port, "GET", "/folder/large.txt", "Range: bytes=0-0\r\n");
   assert_int_equal(client_status(&c), 206);
-  const char *said = client_header(&c, "ETag");
-  assert_non_null(said);
-  snprintf(tag, sizeof tag, "%s", said);
+  const char *value = client_header(&c, "ETag");
+  assert_non_null(value);
+  snprintf(tag, sizeof tag, "%s", value);
   client_close(&c);
   snprintf(if_none, sizeof if_none, "If-None-Match: %s\r\n", tag);
   snprintf(length, sizeof length, "%d", LARGE);
@@ -372,7 +372,7 @@ static void shrinking_file_ends_the_answer_early(void **state) {
   client c;
   char path[64];
   client_connect(&c, s.port, true);
-  client_say(&c, "GET /folder/large.txt HTTP/1.1\r\nHost: a\r\n\r\n");
+  client_sendf(&c, "GET /folder/large.txt HTTP/1.1\r\nHost: a\r\n\r\n");
   assert_int_equal(client_status(&c), 200);
   path_of("large.txt", path);
   assert_int_equal(truncate(path, 0), 0);

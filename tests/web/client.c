@@ -64,7 +64,7 @@ void client_send(client *c, const void *data, size_t len) {
   }
 }
 
-void client_say(client *c, const char *format, ...) {
+void client_sendf(client *c, const char *format, ...) {
   char text[8192];
   va_list arguments;
   va_start(arguments, format);
@@ -76,7 +76,7 @@ void client_say(client *c, const char *format, ...) {
 
 void client_ask(client *c, uint16_t port, const char *method, const char *target, const char *headers) {
   client_connect(c, port, false);
-  client_say(c, "%s %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n", method, target, headers ? headers : "");
+  client_sendf(c, "%s %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n", method, target, headers ? headers : "");
 }
 
 void client_read(client *c) {

@@ -49,7 +49,7 @@ void client_connect(client *c, uint16_t port, bool small);
 /* The same to an address. */
 void client_connect_to(client *c, const char *address, uint16_t port, bool small);
 void client_send(client *c, const void *data, size_t len);
-void client_say(client *c, const char *format, ...) VESTRY_PRINTF(2, 3);
+void client_sendf(client *c, const char *format, ...) VESTRY_PRINTF(2, 3);
 /* Connect and send a request, without reading. headers: complete lines. */
 void client_ask(client *c, uint16_t port, const char *method, const char *target, const char *headers);
 

@@ -40,31 +40,31 @@ static void pass_ms(void *of, uint64_t ms) {
 static void send_chunked(client *c, const char *body, size_t len, bool breaks) {
   for (size_t i = 0, step = 1; i < len; i += step, step = step * 7 % 9973 + 1) {
     if (step > len - i) step = len - i;
-    client_say(c, "%zx\r\n", step);
+    client_sendf(c, "%zx\r\n", step);
     client_send(c, body + i, step);
-    client_say(c, "\r\n");
+    client_sendf(c, "\r\n");
   }
   if (breaks)
-    client_say(c, "10\r\nnot sixteen");
+    client_sendf(c, "10\r\nnot sixteen");
   else
-    client_say(c, "0\r\n\r\n");
+    client_sendf(c, "0\r\n\r\n");
 }
 
 static void *ask(void *of, const contract_ask *what) {
   exchange *made = calloc(1, sizeof *made);
   client *c = &made->client;
   client_connect(c, ((server *)of)->port, false);
-  client_say(c, "%s %s%s%s HTTP/1.1\r\nHost: localhost\r\n", what->method ? what->method : "GET",
-             what->path ? what->path : "/", what->query ? "?" : "", what->query ? what->query : "");
-  if (what->datastar) client_say(c, "Datastar-Request: true\r\n");
+  client_sendf(c, "%s %s%s%s HTTP/1.1\r\nHost: localhost\r\n", what->method ? what->method : "GET",
+               what->path ? what->path : "/", what->query ? "?" : "", what->query ? what->query : "");
+  if (what->datastar) client_sendf(c, "Datastar-Request: true\r\n");
   for (size_t i = 0; i < what->headers_count; i++)
-    client_say(c, "%s: %s\r\n", what->headers[i].name, what->headers[i].value);
+    client_sendf(c, "%s: %s\r\n", what->headers[i].name, what->headers[i].value);
   if (what->no_length)
-    client_say(c, "Transfer-Encoding: chunked\r\n\r\n");
+    client_sendf(c, "Transfer-Encoding: chunked\r\n\r\n");
   else if (what->body)
-    client_say(c, "Content-Length: %zu\r\n\r\n", what->body_len + what->breaks);
+    client_sendf(c, "Content-Length: %zu\r\n\r\n", what->body_len + what->breaks);
   else
-    client_say(c, "\r\n");
+    client_sendf(c, "\r\n");
   if (what->no_length)
     send_chunked(c, what->body, what->body_len, what->breaks);
   else

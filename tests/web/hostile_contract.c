@@ -107,7 +107,7 @@ static void headers_over_the_servers_room_are_not_skipped(void **state) {
     client_connect(&c, s.port, false);
     client_send(&c, text, len);
     int status = client_status(&c);
-    if (status == 200) client_say(&c, "GET /none HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    if (status == 200) client_sendf(&c, "GET /none HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     client_read_all(&c);
     /* Either all headers were read, and the body was a body, or the request was refused. */
     if (status != 200 && status != 400 && status != 431) fail_msg("%d headers were answered %d", count + 1, status);
@@ -122,7 +122,7 @@ static void headers_over_the_servers_room_are_not_skipped(void **state) {
 static int ask_for(const char *target) {
   client c;
   client_connect(&c, s.port, false);
-  client_say(&c, "GET %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", target);
+  client_sendf(&c, "GET %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", target);
   client_read_all(&c);
   int status = c.len ? client_status(&c) : 0;
   client_close(&c);
@@ -233,7 +233,7 @@ static void spaces_in_request_lines_are_refused(void **state) {
   for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
     client c;
     client_connect(&c, s.port, false);
-    client_say(&c, "%s\r\nHost: a\r\n\r\n", lines[i]);
+    client_sendf(&c, "%s\r\nHost: a\r\n\r\n", lines[i]);
     bool is_own = false; /* a path of another handler in this server, which keeps the connection */
     while (!c.ended && !is_own) {
       client_read(&c);
@@ -255,7 +255,7 @@ static void send_body(client *c, size_t announced, size_t sent) {
   static char body[1 << 17];
   memset(body, 'b', sizeof body);
   client_connect(c, s.port, false);
-  client_say(c, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n\r\n", announced);
+  client_sendf(c, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n\r\n", announced);
   client_send(c, body, sent);
 }
 
@@ -297,7 +297,7 @@ enum { GONE = 3000, STAYING = 200 };
 
 static void send_half(client *c) {
   client_connect(c, s.port, false);
-  client_say(c, "GET /echo HTTP/1.1\r\nHost: ");
+  client_sendf(c, "GET /echo HTTP/1.1\r\nHost: ");
 }
 
 static double seconds_worked(void) {

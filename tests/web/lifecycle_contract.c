@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "web/life_contract.h"
+#include "web/lifecycle_contract.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -74,7 +74,7 @@ static const char *end_and_read_on(client *c, vestry_connection *stuck, uint64_t
   return at + STALLING_BYTES;
 }
 
-static void delays_nobody(bool tls) {
+static void delays_no_request(bool tls) {
   const web_settings settings = with_large_events(tls);
   start(&settings);
   client stalled, well;
@@ -96,7 +96,7 @@ static void delays_nobody(bool tls) {
 
 static void stalled_reader_does_not_delay_others(void **state) {
   (void)state;
-  for (int tls = 0; tls <= seam->has_tls; tls++) delays_nobody(tls);
+  for (int tls = 0; tls <= seam->has_tls; tls++) delays_no_request(tls);
 }
 
 /* The connection is closed while the event is being written. */
@@ -242,8 +242,8 @@ static void stop_ends_streams_that_open_meanwhile(void **state) {
   gate_wait_for_entry(); /* the stream has its place, but has not begun */
   assert_int_equal(seam->stop(&s, 10), VESTRY_TIMEOUT);
   gate_open();
-  assert_true(witness_wait_closed(&s.witness, 1));
-  assert_int_equal(s.witness.causes[0], VESTRY_CAUSE_SHUTDOWN);
+  assert_true(recorder_wait_closed(&s.recorder, 1));
+  assert_int_equal(s.recorder.causes[0], VESTRY_CAUSE_SHUTDOWN);
   client_read_all(&c);
   assert_false(c.complete);
   client_close(&c);
@@ -280,8 +280,8 @@ static void server_survives_clients_that_connect_and_leave(void **state) {
   pthread_t threads[4];
   for (uintptr_t i = 0; i < 4; i++) assert_int_equal(pthread_create(&threads[i], NULL, open_and_leave, (void *)i), 0);
   for (unsigned n = 0; n < 1000; n++) {
-    assert_true(witness_wait_opened(&s.witness, n + 1));
-    vestry_connection *connection = witness_connection(&s.witness, n);
+    assert_true(recorder_wait_opened(&s.recorder, n + 1));
+    vestry_connection *connection = recorder_connection(&s.recorder, n);
     vestry_connection_patch_signals_text(connection, "{\"a\":1}", 7, NULL);
     if (n % 7 == 0) vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
     if (n % 7 == 1) vestry_connection_close(connection, VESTRY_CAUSE_IDLE);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Places, stalled readers, and the end of streams and of the adapter: the requirements for every web server. */
-#ifndef TESTS_WEB_LIFE_CONTRACT_H
-#define TESTS_WEB_LIFE_CONTRACT_H
+#ifndef TESTS_WEB_LIFECYCLE_CONTRACT_H
+#define TESTS_WEB_LIFECYCLE_CONTRACT_H
 
 #include "web/server.h"
 

@@ -64,7 +64,7 @@ static void half_closed_peer_is_detected(void **state) {
 }
 
 static void send_and_close(client *c) {
-  client_say(c, "GET /echo HTTP/1.1\r\n\r\n"); /* unread bytes precede the end */
+  client_sendf(c, "GET /echo HTTP/1.1\r\n\r\n"); /* unread bytes precede the end */
   client_close(c);
 }
 
@@ -117,12 +117,12 @@ static void many_lost_peers_are_detected_at_once(void **state) {
     unsigned first = round * MANY;
     for (int i = 0; i < MANY; i++) server_open(&s, &clients[i]);
     for (int i = 0; i < MANY; i += 2) client_close(&clients[i]);
-    assert_true(witness_wait_closed(&s.witness, first + MANY / 2));
+    assert_true(recorder_wait_closed(&s.recorder, first + MANY / 2));
     for (unsigned i = 0; i < MANY; i++)
-      assert_int_equal(witness_cause(&s.witness, witness_connection(&s.witness, first + i)),
+      assert_int_equal(recorder_cause(&s.recorder, recorder_connection(&s.recorder, first + i)),
                        i % 2 ? VESTRY_CAUSE_NONE : VESTRY_CAUSE_HANGUP);
     for (int i = 1; i < MANY; i += 2) client_close(&clients[i]);
-    assert_true(witness_wait_closed(&s.witness, first + MANY));
+    assert_true(recorder_wait_closed(&s.recorder, first + MANY));
     uint32_t streams;
     UNTIL((seam->room(&s, &streams, NULL), !streams));
   }
@@ -146,7 +146,7 @@ typedef struct far_client {
 static void ask_from_afar(void *ctx) {
   far_client *far = ctx;
   client_connect_to(&far->client, far->network->near_end, s.port, false);
-  client_say(&far->client, "GET /stream HTTP/1.1\r\nHost: a\r\nDatastar-Request: true\r\n\r\n");
+  client_sendf(&far->client, "GET /stream HTTP/1.1\r\nHost: a\r\nDatastar-Request: true\r\n\r\n");
 }
 
 double peers_seconds_until_lost(const server_seam *tested, const web_settings *settings, unsigned heartbeats,
@@ -159,8 +159,8 @@ double peers_seconds_until_lost(const server_seam *tested, const web_settings *s
   far_client far = {.network = &n};
   network_at_far_end(&n, ask_from_afar, &far);
   assert_int_equal(client_status(&far.client), 200);
-  assert_true(witness_wait_opened(&s.witness, 1));
-  vestry_connection *connection = witness_connection(&s.witness, 0);
+  assert_true(recorder_wait_opened(&s.recorder, 1));
+  vestry_connection *connection = recorder_connection(&s.recorder, 0);
   peers_wait_heartbeats(&far.client, heartbeats); /* and the peer still exists */
   assert_int_equal(vestry_connection_look(connection).cause, VESTRY_CAUSE_NONE);
   /* before the cut: a slow machine may need longer for this than the peer's time-out */
@@ -210,9 +210,9 @@ static void unacknowledged_bytes_are_reported(bool tls) {
   assert_int_equal(vestry_observe_create(s.v, &(vestry_observe_options){.trusts_loopback = true}, &observe), VESTRY_OK);
   client c;
   client_connect(&c, s.port, true);
-  client_say(&c, "GET /stream HTTP/1.1\r\nHost: a\r\nConnection: close\r\nDatastar-Request: true\r\n\r\n");
-  assert_true(witness_wait_opened(&s.witness, 1));
-  vestry_connection *connection = vestry_connection_ref(witness_connection(&s.witness, 0));
+  client_sendf(&c, "GET /stream HTTP/1.1\r\nHost: a\r\nConnection: close\r\nDatastar-Request: true\r\n\r\n");
+  assert_true(recorder_wait_opened(&s.recorder, 1));
+  vestry_connection *connection = vestry_connection_ref(recorder_connection(&s.recorder, 0));
   assert_int_equal(client_status(&c), 200);
   memset(html, 'x', sizeof html);
   memcpy(html, "<p id=\"a\">", 10);
@@ -241,12 +241,12 @@ static void unacknowledged_bytes_of_a_stalled_reader_are_reported(void **state) 
 typedef struct asker {
   vestry_observe *observe;
   atomic_bool is_over;
-  size_t told_count, failed_count; /* accessed by the thread until it has ended */
+  size_t reported_count, failed_count; /* accessed by the thread until it has ended */
 } asker;
 
 static void count_known(const vestry_stream_info *info, void *ctx) {
   asker *a = ctx;
-  a->told_count += info->unacknowledged_bytes >= 0;
+  a->reported_count += info->unacknowledged_bytes >= 0;
 }
 
 static void *ask_all(void *ctx) {
@@ -261,7 +261,7 @@ static void streams_are_observed_while_they_come_and_go(void **state) {
   (void)state;
   enum { ROUNDS = 20, STREAMS = 4 };
   seam->start(&s, &(web_settings){.watch_ms = 10});
-  asker a = {.told_count = 0};
+  asker a = {.reported_count = 0};
   pthread_t thread;
   assert_int_equal(vestry_observe_create(s.v, &(vestry_observe_options){.trusts_loopback = true}, &a.observe),
                    VESTRY_OK);
@@ -281,7 +281,7 @@ static void streams_are_observed_while_they_come_and_go(void **state) {
   atomic_store(&a.is_over, true);
   assert_int_equal(pthread_join(thread, NULL), 0);
   assert_int_equal(a.failed_count, 0);
-  print_message("%s: %zu times it was known\n", seam->name, a.told_count);
+  print_message("%s: %zu times it was known\n", seam->name, a.reported_count);
   vestry_observe_destroy(a.observe);
   server_stop(&s);
 }

@@ -20,7 +20,7 @@ enum { MOST_TOLD = 12 };
 
 static const server_seam *seam;
 static server s;
-static FILE *told;
+static FILE *reported;
 static unsigned failures, served, refused;
 
 static const char *const names[] = {"Host",   "X-A",     "X-B",     "Cookie", "Content-Length", "Transfer-Encoding",
@@ -190,8 +190,8 @@ static size_t judge(const exchange *v) {
   bool is_over = false;
   answer a;
   for (; next_answer(v, &at, &a); index++) {
-    if (told) fprintf(told, " %d ", a.status);
-    if (told && is_seen(&a)) print(told, a.body, a.body_len);
+    if (reported) fprintf(reported, " %d ", a.status);
+    if (reported && is_seen(&a)) print(reported, a.body, a.body_len);
     if (!is_seen(&a)) {
       /* the server's own answer, and the bytes after it */
       if (seam->has_own_paths && is_elsewhere(&a)) return count_served;
@@ -287,7 +287,7 @@ static void handlers_see_the_only_valid_reading(void **state) {
   static exchange exchanges[PLACES];
   const uint64_t seed = number_of("VESTRY_READINGS_SEED", 1), most = number_of("VESTRY_READINGS_COUNT", DEFAULT_COUNT);
   const char *file = getenv("VESTRY_READINGS_FILE");
-  told = file ? fopen(file, "a") : NULL;
+  reported = file ? fopen(file, "a") : NULL;
   failures = served = refused = 0;
   seam->start(&s, &(web_settings){.keep_alive = true, .room = 2 * PLACES, .silent_s = 1});
   static const char *const patterns[] = {"/saw", "/saw/{a}", "/saw/{a}/{b}"}, *const methods[] = {"GET", "POST",
@@ -306,14 +306,14 @@ static void handlers_see_the_only_valid_reading(void **state) {
     (void)poll(polled, PLACES, 10);
     for (size_t i = 0; i < PLACES; i++) {
       if (exchanges[i].fd < 0 || go_on(&exchanges[i], polled[i].revents != 0, QUIET_MS)) continue;
-      if (told) fprintf(told, "%s: %llu:", seam->name, (unsigned long long)exchanges[i].number);
+      if (reported) fprintf(reported, "%s: %llu:", seam->name, (unsigned long long)exchanges[i].number);
       end(&exchanges[i], seed);
-      if (told) fputc('\n', told);
+      if (reported) fputc('\n', reported);
       open--;
     }
   }
-  if (told) fclose(told);
-  told = NULL;
+  if (reported) fclose(reported);
+  reported = NULL;
   server_assert_serves(&s);
   server_stop(&s);
   if (failures) fail_msg("%u of %llu texts were read in another way", failures, (unsigned long long)most);

@@ -31,7 +31,7 @@ static const char *piece_of(int number) {
 }
 
 /* The server's process, until it is killed. */
-static _Noreturn void serve(int told) {
+static _Noreturn void serve(int reported) {
   static server s;
   vestry_upload_folder *to;
   vestry_uploads *uploads;
@@ -41,19 +41,19 @@ static _Noreturn void serve(int told) {
   const vestry_uploads_options options = {
       .pattern = "/files", .folder = to, .max_file_bytes = (uint64_t)PIECE * PIECES};
   assert_int_equal(vestry_uploads_create(s.v, &options, &uploads), VESTRY_OK);
-  if (write(told, &s.port, sizeof s.port) != (ssize_t)sizeof s.port) _exit(1);
+  if (write(reported, &s.port, sizeof s.port) != (ssize_t)sizeof s.port) _exit(1);
   for (;;) pause();
 }
 
 static void start(void) {
-  int told[2];
-  assert_int_equal(pipe(told), 0);
+  int reported[2];
+  assert_int_equal(pipe(reported), 0);
   child = fork();
   assert_true(child >= 0);
-  if (!child) serve(told[1]);
-  assert_int_equal(read(told[0], &port, sizeof port), sizeof port);
-  close(told[0]);
-  close(told[1]);
+  if (!child) serve(reported[1]);
+  assert_int_equal(read(reported[0], &port, sizeof port), sizeof port);
+  close(reported[0]);
+  close(reported[1]);
 }
 
 static void kill_it(void) {
@@ -64,7 +64,7 @@ static void kill_it(void) {
 static uint64_t offset_of(void) {
   client c;
   client_connect(&c, port, false);
-  client_say(&c, "HEAD %s HTTP/1.1\r\nHost: a\r\nTus-Resumable: 1.0.0\r\n\r\n", location);
+  client_sendf(&c, "HEAD %s HTTP/1.1\r\nHost: a\r\nTus-Resumable: 1.0.0\r\n\r\n", location);
   assert_int_equal(client_status(&c), 200);
   const char *text = client_header(&c, "Upload-Offset");
   assert_non_null(text);
@@ -76,10 +76,10 @@ static uint64_t offset_of(void) {
 static void create(void) {
   client c;
   client_connect(&c, port, false);
-  client_say(&c,
-             "POST /files HTTP/1.1\r\nHost: a\r\nTus-Resumable: 1.0.0\r\nUpload-Length: %llu\r\n"
-             "Content-Length: 0\r\n\r\n",
-             (unsigned long long)PIECE * PIECES);
+  client_sendf(&c,
+               "POST /files HTTP/1.1\r\nHost: a\r\nTus-Resumable: 1.0.0\r\nUpload-Length: %llu\r\n"
+               "Content-Length: 0\r\n\r\n",
+               (unsigned long long)PIECE * PIECES);
   assert_int_equal(client_status(&c), 201);
   const char *text = client_header(&c, "Location");
   assert_non_null(text);
@@ -89,10 +89,10 @@ static void create(void) {
 
 static void go_on(client *c, uint64_t from) {
   client_connect(c, port, false);
-  client_say(c,
-             "PATCH %s HTTP/1.1\r\nHost: a\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: %llu\r\n"
-             "Content-Type: application/offset+octet-stream\r\nContent-Length: %llu\r\n\r\n",
-             location, (unsigned long long)from, (unsigned long long)PIECE * PIECES - from);
+  client_sendf(c,
+               "PATCH %s HTTP/1.1\r\nHost: a\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: %llu\r\n"
+               "Content-Type: application/offset+octet-stream\r\nContent-Length: %llu\r\n\r\n",
+               location, (unsigned long long)from, (unsigned long long)PIECE * PIECES - from);
 }
 
 /* Send `len` bytes from there on, or fewer at the end. */

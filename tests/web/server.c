@@ -48,7 +48,7 @@ static void log_but_debug(void *ctx, vestry_log_level level, const char *line) {
 
 vestry_err server_open_stream(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
-  vestry_connection_hooks hooks = witness_hooks(&((server *)app)->witness);
+  vestry_connection_hooks hooks = recorder_hooks(&((server *)app)->recorder);
   vestry_reply_stream(reply, &(vestry_stream_options){.hooks = &hooks});
   return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
 }
@@ -67,7 +67,7 @@ void server_begin(server *s, const server_seam *seam, const vestry_options *give
   s->th.host.now_ns = real_now_ns;
   s->th.host.random = real_random;
   s->th.host.log = log_but_debug;
-  witness_init(&s->witness);
+  recorder_init(&s->recorder);
   vestry_options options = *given;
   options.host = &s->th.host;
   if (!options.threads_count) options.threads_count = 2;
@@ -97,7 +97,7 @@ void server_finish(server *s) {
   assert_int_equal(stats.opened_count, stats.closed_count);
   assert_int_equal(stats.accepted_count, stats.written_count + stats.discarded_count + stats.conflated_count);
   assert_int_equal(stats.request_bytes, 0);
-  witness_finish(&s->witness);
+  recorder_finish(&s->recorder);
   vestry_destroy(s->v);
   test_host_assert_clean(&s->th);
 }
@@ -108,17 +108,17 @@ void server_stop(server *s) {
 }
 
 vestry_connection *server_open(server *s, client *c) {
-  unsigned index = s->witness.opened;
+  unsigned index = s->recorder.opened;
   client_ask(c, s->port, "GET", "/stream", "Datastar-Request: true\r\n");
   assert_int_equal(client_status(c), 200);
-  assert_true(witness_wait_opened(&s->witness, index + 1));
-  return witness_connection(&s->witness, index);
+  assert_true(recorder_wait_opened(&s->recorder, index + 1));
+  return recorder_connection(&s->recorder, index);
 }
 
 vestry_cause server_cause(server *s, const vestry_connection *connection) {
-  for (unsigned count = 1; !witness_cause(&s->witness, connection); count++)
-    assert_true(witness_wait_closed(&s->witness, count));
-  return witness_cause(&s->witness, connection);
+  for (unsigned count = 1; !recorder_cause(&s->recorder, connection); count++)
+    assert_true(recorder_wait_closed(&s->recorder, count));
+  return recorder_cause(&s->recorder, connection);
 }
 
 void server_patch(vestry_connection *connection, const char *json) {
@@ -143,11 +143,11 @@ void server_assert_stalling_text(const char *text) {
 }
 
 vestry_connection *server_open_stalled(server *s, client *c) {
-  unsigned index = s->witness.opened;
+  unsigned index = s->recorder.opened;
   client_connect(c, s->port, true);
-  client_say(c, "GET /stream HTTP/1.1\r\nHost: a\r\nConnection: close\r\nDatastar-Request: true\r\n\r\n");
-  assert_true(witness_wait_opened(&s->witness, index + 1));
-  vestry_connection *connection = witness_connection(&s->witness, index);
+  client_sendf(c, "GET /stream HTTP/1.1\r\nHost: a\r\nConnection: close\r\nDatastar-Request: true\r\n\r\n");
+  assert_true(recorder_wait_opened(&s->recorder, index + 1));
+  vestry_connection *connection = recorder_connection(&s->recorder, index);
   char *html = make_stalling_text(); /* more than the buffers of two sockets hold */
   assert_int_equal(vestry_connection_patch_elements(connection, html, STALLING_BYTES, NULL), VESTRY_OK);
   free(html);

@@ -6,7 +6,7 @@
 
 #include "support/patience.h"
 #include "support/test_host.h"
-#include "testing/witness.h"
+#include "testing/recorder.h"
 #include "vestry/adapter.h"
 #include "vestry/routes.h"
 
@@ -17,7 +17,7 @@ typedef struct server {
   void *adapter; /* created by the seam: a vestry_civetweb, a vestry_server */
   void *context; /* the server that contains the adapter, if it is embedded: an mg_context */
   uint16_t port;
-  witness witness; /* of the streams of the handlers below */
+  recorder recorder; /* of the streams of the handlers below */
 } server;
 
 /* For all servers: how far their clock is ahead of the real one, and the number of logged debug lines. */

@@ -138,7 +138,7 @@ static void stop(void) {
 
 static void begin(client *c, const char *framing) {
   client_connect(c, s.port, false);
-  client_say(c, "POST /files HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\n%s\r\n\r\n", framing);
+  client_sendf(c, "POST /files HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\n%s\r\n\r\n", framing);
 }
 
 static void assert_kept(client *c) {
@@ -164,11 +164,11 @@ static void large_upload_holds_little_memory(void **state) {
   assert_kept(&c);
   begin(&c, "Transfer-Encoding: chunked");
   for (size_t at = 0; at < LARGE; at += 3 * MB) {
-    client_say(&c, "%x\r\n", 3 * MB);
+    client_sendf(&c, "%x\r\n", 3 * MB);
     client_send(&c, text + at, 3 * MB);
-    client_say(&c, "\r\n");
+    client_sendf(&c, "\r\n");
   }
-  client_say(&c, "0\r\n\r\n");
+  client_sendf(&c, "0\r\n\r\n");
   assert_kept(&c);
   assert_int_equal(ended, 2);
   vestry_stats stats = {.size = sizeof stats};
@@ -186,12 +186,12 @@ static void multipart_form_is_parsed(void **state) {
   client c;
   start();
   client_connect(&c, s.port, false);
-  client_say(&c,
-             "POST /files HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=XyZ\r\n"
-             "Content-Length: %zu\r\n\r\n%s",
-             sizeof before - 1 + LARGE + sizeof after - 1, before);
+  client_sendf(&c,
+               "POST /files HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=XyZ\r\n"
+               "Content-Length: %zu\r\n\r\n%s",
+               sizeof before - 1 + LARGE + sizeof after - 1, before);
   client_send(&c, text, LARGE);
-  client_say(&c, "%s", after);
+  client_sendf(&c, "%s", after);
   assert_kept(&c);
   stop();
 }
@@ -207,7 +207,7 @@ static void upload_over_limit_is_refused_by_its_head(void **state) {
   assert_int_equal(client_status(&c), 413);
   client_close(&c);
   client_connect(&c, s.port, false);
-  client_say(&c, "POST /files HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\n", MB);
+  client_sendf(&c, "POST /files HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\n", MB);
   client_send(&c, text, MB);
   assert_int_equal(client_status(&c), 415);
   client_close(&c);
@@ -222,7 +222,7 @@ static void lost_client_aborts_the_upload_once(void **state) {
   start();
   for (int i = 1; i <= 6; i++) {
     begin(&c, i % 2 ? "Content-Length: 1000000" : "Transfer-Encoding: chunked");
-    if (i % 2 == 0) client_say(&c, "fffff\r\n");
+    if (i % 2 == 0) client_sendf(&c, "fffff\r\n");
     client_send(&c, text, PIECE); /* civetweb passes on no smaller piece */
     UNTIL(begun == i && written == PIECE);
     if (i % 3)
@@ -287,18 +287,18 @@ static void begin_form(client *c, size_t len) {
                              "Content-Type: text/plain\r\n\r\n";
   client_connect(c, s.port, false);
   if (len)
-    client_say(c, "%sContent-Length: %zu\r\n\r\n%s", head, len, part);
+    client_sendf(c, "%sContent-Length: %zu\r\n\r\n%s", head, len, part);
   else
-    client_say(c, "%sTransfer-Encoding: chunked\r\n\r\n%zx\r\n%s\r\n", head, sizeof part - 1, part);
+    client_sendf(c, "%sTransfer-Encoding: chunked\r\n\r\n%zx\r\n%s\r\n", head, sizeof part - 1, part);
 }
 
 /* Send `len` bytes of text, in chunks or not. */
 static void send_text(client *c, size_t len, bool in_chunks) {
   enum { EACH = 4096 };
   for (size_t at = 0; at < len; at += EACH) {
-    if (in_chunks) client_say(c, "%x\r\n", EACH);
+    if (in_chunks) client_sendf(c, "%x\r\n", EACH);
     client_send(c, text + at, EACH);
-    if (in_chunks) client_say(c, "\r\n");
+    if (in_chunks) client_sendf(c, "\r\n");
   }
 }
 
@@ -332,8 +332,8 @@ static void unwanted_chunked_body_gets_an_answer(void **state) {
     client c;
     if (!is_routed && seam->has_own_paths) continue;
     client_connect(&c, s.port, false);
-    client_say(&c, "POST %s HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
-               is_routed ? "/echo" : "/nowhere");
+    client_sendf(&c, "POST %s HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+                 is_routed ? "/echo" : "/nowhere");
     send_text(&c, 6 * MB, true);
     assert_int_equal(client_status(&c), is_routed ? 413 : 404);
     client_close(&c);

@@ -120,7 +120,7 @@ static void stalled_reader_pauses_its_own_watch_only(void **state) {
   start(&(web_settings){.stalled_ms = 300000, .options.connection = &connection}, &slow);
   assert_int_equal(vestry_route(s.v, "GET", "/quick", handler, &other), VESTRY_OK);
   client_connect(&c, s.port, true);
-  client_say(&c, "GET /watch HTTP/1.1\r\nHost: a\r\nDatastar-Request: true\r\n\r\n");
+  client_sendf(&c, "GET /watch HTTP/1.1\r\nHost: a\r\nDatastar-Request: true\r\n\r\n");
   client_ask(&d, s.port, "GET", "/quick", "Datastar-Request: true\r\n");
   int before;
   do { /* until it pauses while the other one makes a hundred steps */

@@ -25,7 +25,7 @@ static void head_is_get_without_a_body(void **state) {
   assert_int_equal(client_status(&c), 200);
   assert_string_equal(client_header(&c, "Content-Length"), "7");
   assert_string_equal(client_header(&c, "Content-Type"), "text/plain");
-  client_say(&c, "GET /echo HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+  client_sendf(&c, "GET /echo HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
   while (!c.ended) client_read(&c);
   assert_memory_equal(strstr(c.text, "\r\n\r\n") + 4, "HTTP/1.1 200", 12); /* at once: there was no body in between */
   client_close(&c);
@@ -51,10 +51,10 @@ static void unsupported_methods_get_405_and_allow(void **state) {
   assert_string_equal(client_header(&c, "Allow"), "GET, HEAD, POST, OPTIONS");
   client_close(&c);
   client_ask(&c, s.port, "PUT", "/echo", "Content-Length: 3\r\n");
-  client_say(&c, "abc");
+  client_sendf(&c, "abc");
   assert_int_equal(client_status(&c), 405);
   client_next(&c); /* the body was skipped, and the connection is kept */
-  client_say(&c, "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
+  client_sendf(&c, "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
   assert_int_equal(client_status(&c), 200);
   client_close(&c);
   server_stop(&s);
@@ -135,7 +135,7 @@ static void request_of_unclear_length_is_refused(void **state) {
   for (size_t i = 0; i < sizeof framings / sizeof *framings; i++) {
     client c;
     client_connect(&c, s.port, false);
-    client_say(&c, "POST /echo HTTP/1.1\r\nHost: a\r\n%s\r\n\r\n5\r\nhello\r\n0\r\n\r\n", framings[i]);
+    client_sendf(&c, "POST /echo HTTP/1.1\r\nHost: a\r\n%s\r\n\r\n5\r\nhello\r\n0\r\n\r\n", framings[i]);
     int status = client_status(&c);
     if (status != 400 && status != 411 && !(seam->refuses_itself && status == 413))
       fail_msg("\"%s\" was answered %d", framings[i], status);
@@ -193,7 +193,7 @@ static void malformed_chunks_are_refused(void **state) {
   for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
     client c;
     client_connect(&c, s.port, false);
-    client_say(&c, "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n%s", bodies[i].body);
+    client_sendf(&c, "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n%s", bodies[i].body);
     client_shut(&c);
     client_read_all(&c);
     if (seam->closes_broken && bodies[i].breaks_off)
@@ -213,11 +213,11 @@ static void continue_is_sent_only_for_accepted_bodies(void **state) {
   client_ask(&c, s.port, "POST", "/echo", "Content-Length: 5\r\nExpect: 100-continue\r\n");
   while (!c.text || !strstr(c.text, "\r\n\r\n")) client_read(&c);
   assert_string_equal(c.text, "HTTP/1.1 100 Continue\r\n\r\n");
-  client_say(&c, "hello");
+  client_sendf(&c, "hello");
   assert_int_equal(client_status(&c), 200);
   client_expect(&c, "hello");
   client_next(&c);
-  client_say(&c, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1048577\r\nExpect: 100-continue\r\n\r\n");
+  client_sendf(&c, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1048577\r\nExpect: 100-continue\r\n\r\n");
   assert_int_equal(client_status(&c), 413);
   client_read_all(&c); /* closed at once, without waiting for a body */
   assert_null(strstr(c.text + c.at, "100 Continue"));
@@ -250,7 +250,7 @@ static void trickling_body_gets_408(void **state) {
     start_impatient();
     client c;
     client_connect(&c, s.port, false);
-    client_say(&c, "POST /echo HTTP/1.1\r\nHost: a\r\n%s", framings[i]);
+    client_sendf(&c, "POST /echo HTTP/1.1\r\nHost: a\r\n%s", framings[i]);
     assert_true(is_interrupted(&c));
     client_read_all(&c);
     if (c.len || !seam->closes_broken) {
@@ -281,7 +281,7 @@ static void rest_of_a_refused_body_times_out(void **state) {
     start_impatient();
     client c;
     client_connect(&c, s.port, false);
-    client_say(&c, "%s", asked[i].head);
+    client_sendf(&c, "%s", asked[i].head);
     if (!seam->closes_broken || client_wait(&c, 0)) {
       assert_int_equal(client_status(&c), asked[i].status);
       client_finish(&c, false);
@@ -361,8 +361,8 @@ static unsigned ask_on_and_on(const char *version, const char *headers) {
   client c;
   client_connect(&c, s.port, false);
   for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
-    client_say(&c, "%s %s HTTP/%s\r\nHost: a\r\n%s%s", asked[i].method, asked[i].target, version, headers,
-               asked[i].rest);
+    client_sendf(&c, "%s %s HTTP/%s\r\nHost: a\r\n%s%s", asked[i].method, asked[i].target, version, headers,
+                 asked[i].rest);
     int status = client_status(&c);
     if (status != asked[i].status && !(strcmp(version, "1.0") == 0 && asked[i].status == 413))
       fail_msg("%s %s was answered %d", asked[i].method, asked[i].target, status);
@@ -413,27 +413,27 @@ static void not_modified_has_no_body_and_no_other_length(void **state) {
     client_connect(&c, s.port, false);
     const char *method = methods[i % 2], *version = versions[i / 2];
     for (int again = 0; again < 2; again++) { /* the connection is kept */
-      client_say(&c, "%s /files/a.txt HTTP/%s\r\nHost: a\r\nConnection: keep-alive\r\nIf-None-Match: *\r\n\r\n", method,
-                 version);
+      client_sendf(&c, "%s /files/a.txt HTTP/%s\r\nHost: a\r\nConnection: keep-alive\r\nIf-None-Match: *\r\n\r\n",
+                   method, version);
       assert_int_equal(client_status(&c), 304);
       assert_string_equal(client_header(&c, "Content-Length"), "10");
       assert_null(client_header(&c, "Transfer-Encoding"));
       assert_true(promises_more(&c));
       client_next(&c);
     }
-    client_say(&c, "%s /files/empty.txt HTTP/%s\r\nHost: a\r\nIf-None-Match: *\r\n\r\n", method, version);
+    client_sendf(&c, "%s /files/empty.txt HTTP/%s\r\nHost: a\r\nIf-None-Match: *\r\n\r\n", method, version);
     assert_int_equal(client_status(&c), 304);
     assert_string_equal(client_header(&c, "Content-Length"), "0");
     if (!goes_on(&c)) {
       client_close(&c);
       client_connect(&c, s.port, false);
     }
-    client_say(&c, "%s /answer?304 HTTP/%s\r\nHost: a\r\n\r\n", method, version);
+    client_sendf(&c, "%s /answer?304 HTTP/%s\r\nHost: a\r\n\r\n", method, version);
     assert_int_equal(client_status(&c), 304);
     assert_null(client_header(&c, "Content-Length"));
     assert_null(client_header(&c, "Transfer-Encoding"));
     if (goes_on(&c)) {
-      client_say(&c, "GET /answer?200 HTTP/1.1\r\nHost: a\r\n\r\n");
+      client_sendf(&c, "GET /answer?200 HTTP/1.1\r\nHost: a\r\n\r\n");
       assert_int_equal(client_status(&c), 200);
     } else {
       assert_string_equal(strstr(c.text + c.at, "\r\n\r\n"), "\r\n\r\n"); /* and no byte after it */
@@ -457,7 +457,7 @@ static void heads_after_chunked_bodies_announce_the_connection(void **state) {
     client c;
     client_connect(&c, s.port, false);
     for (int turn = 0; turn < 3; turn++) {
-      client_say(&c, "%s /echo HTTP/1.1\r\nHost: a\r\n%s", i % 2 ? "PUT" : "POST", bodies[i / 2]);
+      client_sendf(&c, "%s /echo HTTP/1.1\r\nHost: a\r\n%s", i % 2 ? "PUT" : "POST", bodies[i / 2]);
       assert_int_equal(client_status(&c), i % 2 ? 405 : 200);
       if (goes_on(&c)) continue;
       client_close(&c);
@@ -486,7 +486,7 @@ static void heads_of_streams_announce_the_connection(void **state) {
     client_finish(&c, false);
     assert_true(c.complete);
     if (goes_on(&c)) {
-      client_say(&c, "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
+      client_sendf(&c, "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
       client_expect(&c, "nothing");
     } else {
       assert_true(c.complete && !c.reset);
@@ -500,13 +500,13 @@ static void streams_until_the_close(const char *headers) {
   start();
   client c;
   client_connect(&c, s.port, false);
-  client_say(&c, "GET /stream HTTP/1.0\r\nDatastar-Request: true\r\n%s\r\n", headers);
+  client_sendf(&c, "GET /stream HTTP/1.0\r\nDatastar-Request: true\r\n%s\r\n", headers);
   assert_int_equal(client_status(&c), 200);
   assert_null(client_header(&c, "Transfer-Encoding"));
   assert_null(client_header(&c, "Content-Length"));
   assert_string_equal(client_header(&c, "Connection"), "close");
-  assert_true(witness_wait_opened(&s.witness, 1));
-  vestry_connection *connection = witness_connection(&s.witness, 0);
+  assert_true(recorder_wait_opened(&s.recorder, 1));
+  vestry_connection *connection = recorder_connection(&s.recorder, 0);
   server_patch(connection, "{\"a\":1}");
   client_expect(&c, "{\"a\":1}\n\n");
   vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
@@ -514,7 +514,7 @@ static void streams_until_the_close(const char *headers) {
   assert_string_equal(c.body, "event: datastar-patch-signals\ndata: signals {\"a\":1}\n\n");
   client_close(&c);
   client_connect(&c, s.port, false);
-  client_say(&c, "GET /echo HTTP/1.0\r\n\r\n");
+  client_sendf(&c, "GET /echo HTTP/1.0\r\n\r\n");
   client_read_all(&c);
   assert_string_equal(c.body, "nothing");
   client_close(&c);

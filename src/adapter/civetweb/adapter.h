@@ -3,20 +3,20 @@
 #ifndef VSI_CIVETWEB_ADAPTER_H
 #define VSI_CIVETWEB_ADAPTER_H
 
-#include "adapter/civetweb/crowd.h"
 #include "adapter/civetweb/deadline.h"
+#include "adapter/civetweb/dedicated.h"
+#include "adapter/civetweb/limiter.h"
 #include "adapter/civetweb/mounts.h"
-#include "adapter/civetweb/parked.h"
 #include "adapter/civetweb/settings.h"
 #include "adapter/civetweb/watch.h"
 #include "adapter/web/addresses.h"
 #include "adapter/web/gate.h"
 
 /* The counts of connections and requests by client address. */
-typedef struct vsi_civetweb_guests {
+typedef struct vsi_civetweb_clients {
   vsi_web_addresses addresses;
-  vsi_civetweb_crowd crowd;
-} vsi_civetweb_guests;
+  vsi_civetweb_limiter limiter;
+} vsi_civetweb_clients;
 
 typedef struct vsi_civetweb {
   /* Constant. */
@@ -28,11 +28,11 @@ typedef struct vsi_civetweb {
   uint64_t body_ns, linger_ns;    /* UINT64_MAX: no deadline */
   bool answers_all;               /* also paths without a route */
 
-  vsi_civetweb_parked parked;
+  vsi_civetweb_dedicated dedicated;
   vsi_civetweb_deadlines deadlines;
-  vsi_civetweb_guests own_guests;
-  vsi_civetweb_guests *guests; /* own_guests, or those of the first adapter in this server */
-  vsi_civetweb_watch *watch;   /* NULL: none */
+  vsi_civetweb_clients own_clients;
+  vsi_civetweb_clients *clients; /* own_clients, or those of the first adapter in this server */
+  vsi_civetweb_watch *watch;     /* NULL: none */
   vsi_civetweb_mounts mounts;
   vsi_civetweb_neighbour neighbour;
 

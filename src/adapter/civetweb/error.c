@@ -66,7 +66,7 @@ int vestry_civetweb_http_error(struct mg_connection *conn, int status, const cha
   if (is_query(info, status)) {
     status = 501;
     words = "Not Implemented: this server does not support QUERY";
-    vsi_civetweb_neighbours_tell_of_query(mg_get_context(conn));
+    vsi_civetweb_neighbours_log_query(mg_get_context(conn));
   }
   char text[512];
   int len = snprintf(text, sizeof text,

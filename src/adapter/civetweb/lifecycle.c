@@ -14,9 +14,9 @@
 
 enum { WATCH_LEAST_MS = 10, WATCH_MOST_MS = 250, LINGER_MS = 2000, PORTS_MAX = 64 };
 
-static void room(vestry_server *server, uint32_t *ret_parked, uint32_t *ret_capacity) {
+static void room(vestry_server *server, uint32_t *ret_dedicated, uint32_t *ret_capacity) {
   vsi_civetweb *adapter = (vsi_civetweb *)server;
-  if (ret_parked) *ret_parked = vsi_web_gate_streams(&adapter->gate);
+  if (ret_dedicated) *ret_dedicated = vsi_web_gate_streams(&adapter->gate);
   if (ret_capacity) *ret_capacity = adapter->gate.capacity;
 }
 
@@ -51,7 +51,7 @@ static vestry_err start_watch(vsi_civetweb *adapter, const vestry_civetweb_optio
   uint64_t watch_ms = options->watch_ms ? options->watch_ms : round_ms(vestry_parts_of(adapter->v)->heartbeat_ms);
   uint64_t lost_ms = options->lost_ms ? options->lost_ms : default_lost_ms(adapter->v, watch_ms);
   if (watch_ms == VESTRY_NEVER_MS) return VESTRY_OK;
-  return vsi_civetweb_watch_create(vestry_parts_of(adapter->v)->runtime, adapter->host, &adapter->parked, ports,
+  return vsi_civetweb_watch_create(vestry_parts_of(adapter->v)->runtime, adapter->host, &adapter->dedicated, ports,
                                    ports_count, watch_ms, lost_ms, &adapter->watch);
 }
 
@@ -64,11 +64,11 @@ static vestry_err start_deadlines(vsi_civetweb *adapter, const vestry_civetweb_o
   return vsi_civetweb_deadlines_init(&adapter->deadlines, adapter->v, round_ms(least(body_ms, linger_ms)));
 }
 
-static vestry_err start_guests(vsi_civetweb *adapter, uint32_t limit, const vsi_civetweb_port *ports,
-                               size_t ports_count) {
+static vestry_err start_clients(vsi_civetweb *adapter, uint32_t limit, const vsi_civetweb_port *ports,
+                                size_t ports_count) {
   vsi_civetweb_neighbour *first = NULL;
-  vestry_err error = vsi_web_addresses_init(&adapter->own_guests.addresses, adapter->host, limit);
-  adapter->guests = &adapter->own_guests;
+  vestry_err error = vsi_web_addresses_init(&adapter->own_clients.addresses, adapter->host, limit);
+  adapter->clients = &adapter->own_clients;
   adapter->neighbour.adapter = adapter;
   adapter->neighbour.v = adapter->v;
   adapter->neighbour.host = adapter->host;
@@ -78,18 +78,18 @@ static vestry_err start_guests(vsi_civetweb *adapter, uint32_t limit, const vsi_
   if (!error) error = vsi_civetweb_neighbours_enter(&adapter->neighbour, &first);
   if (error) return error;
   if (first) {
-    adapter->guests = ((const vsi_civetweb *)first->adapter)->guests;
+    adapter->clients = ((const vsi_civetweb *)first->adapter)->clients;
     return VESTRY_OK;
   }
-  return vsi_civetweb_crowd_init(&adapter->own_guests.crowd, adapter->v, adapter->host, limit, ports, ports_count);
+  return vsi_civetweb_limiter_init(&adapter->own_clients.limiter, adapter->v, adapter->host, limit, ports, ports_count);
 }
 
 static vestry_err start(vsi_civetweb *adapter, const vestry_civetweb_options *options) {
-  vestry_err error = vsi_civetweb_parked_init(&adapter->parked, adapter->host, adapter->gate.capacity);
+  vestry_err error = vsi_civetweb_dedicated_init(&adapter->dedicated, adapter->host, adapter->gate.capacity);
   if (!error) error = start_deadlines(adapter, options);
   vsi_civetweb_port ports[PORTS_MAX];
   const size_t ports_count = read_ports(adapter->server, ports);
-  if (!error) error = start_guests(adapter, options->max_per_address, ports, ports_count);
+  if (!error) error = start_clients(adapter, options->max_per_address, ports, ports_count);
   if (!error) error = start_watch(adapter, options, ports, ports_count);
   if (error) return error;
   return vsi_civetweb_mounts_begin(&adapter->mounts, &adapter->neighbour, options->answers_all,
@@ -102,7 +102,7 @@ static vestry_err stop(vestry_server *server, uint64_t timeout_ms) {
   uint64_t until_ns = vsi_monotonic_in_ms(timeout_ms);
   vsi_web_gate_shut(&adapter->gate);
   vsi_civetweb_mounts_shut(&adapter->mounts);
-  vsi_civetweb_parked_close_all(&adapter->parked, VESTRY_CAUSE_SHUTDOWN);
+  vsi_civetweb_dedicated_close_all(&adapter->dedicated, VESTRY_CAUSE_SHUTDOWN);
   return vsi_web_gate_wait(&adapter->gate, until_ns);
 }
 
@@ -113,9 +113,9 @@ static void destroy(vestry_server *server) {
   vsi_civetweb_neighbours_leave(&adapter->neighbour);
   vsi_civetweb_watch_destroy(adapter->watch);
   vsi_civetweb_deadlines_finish(&adapter->deadlines);
-  vsi_civetweb_parked_finish(&adapter->parked, adapter->host);
-  vsi_civetweb_crowd_finish(&adapter->own_guests.crowd);
-  vsi_web_addresses_finish(&adapter->own_guests.addresses);
+  vsi_civetweb_dedicated_finish(&adapter->dedicated, adapter->host);
+  vsi_civetweb_limiter_finish(&adapter->own_clients.limiter);
+  vsi_web_addresses_finish(&adapter->own_clients.addresses);
   vsi_web_gate_finish(&adapter->gate);
   vsi_free(adapter->host, adapter);
 }

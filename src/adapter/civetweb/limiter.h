@@ -5,8 +5,8 @@
  * so a timer looks through its descriptors. If an address has too many connections, it shuts the surplus for reading,
  * and the worker that waits for a head, now or later, reads the end. Connections with a request or a stream are never
  * shut. */
-#ifndef VSI_CIVETWEB_CROWD_H
-#define VSI_CIVETWEB_CROWD_H
+#ifndef VSI_CIVETWEB_LIMITER_H
+#define VSI_CIVETWEB_LIMITER_H
 
 #include <sys/queue.h>
 
@@ -16,20 +16,20 @@
 
 struct vsi_civetweb_client;
 
-/* Part of a request. Guarded by crowd->lock while it is in the list. */
-typedef struct vsi_civetweb_guest {
-  LIST_ENTRY(vsi_civetweb_guest) in;
+/* Part of a request. Guarded by limiter->lock while it is in the list. */
+typedef struct vsi_civetweb_active {
+  LIST_ENTRY(vsi_civetweb_active) in;
   vsi_civetweb_peer peer;
   bool is_there; /* used only by the worker */
-} vsi_civetweb_guest;
+} vsi_civetweb_active;
 
-typedef struct vsi_civetweb_crowd {
+typedef struct vsi_civetweb_limiter {
   vestry *v;
   const vestry_host *host;
   vestry_timer *timer; /* NULL: there is no limit */
   uint32_t limit;
   vsi_mutex lock;
-  LIST_HEAD(, vsi_civetweb_guest) guests; /* guarded by lock */
+  LIST_HEAD(, vsi_civetweb_active) requests; /* guarded by lock */
 
   /* Of the timer. */
   struct vsi_civetweb_client *clients; /* of the current round */
@@ -37,18 +37,19 @@ typedef struct vsi_civetweb_crowd {
   vsi_civetweb_port *ports;
   size_t ports_count;
   bool warned;
-} vsi_civetweb_crowd;
+} vsi_civetweb_limiter;
 
 /* Start the timer. limit: connections of one address; 0: no limit and no timer. OK | NO_MEMORY | CLOSED (the
  * runtime) */
-vestry_err vsi_civetweb_crowd_init(vsi_civetweb_crowd *crowd, vestry *v, const vestry_host *host, uint32_t limit,
-                                   const vsi_civetweb_port *ports, size_t ports_count);
+vestry_err vsi_civetweb_limiter_init(vsi_civetweb_limiter *limiter, vestry *v, const vestry_host *host, uint32_t limit,
+                                     const vsi_civetweb_port *ports, size_t ports_count);
 /* Stop the timer; no request may be in the list. A struct that was only zeroed is accepted. */
-void vsi_civetweb_crowd_finish(vsi_civetweb_crowd *crowd);
+void vsi_civetweb_limiter_finish(vsi_civetweb_limiter *limiter);
 
 /* Protect the connection of a running request from being shut, and end the protection. leave does nothing for a request
  * that has not entered. */
-void vsi_civetweb_crowd_enter(vsi_civetweb_crowd *crowd, vsi_civetweb_guest *guest, const vsi_civetweb_peer *peer);
-void vsi_civetweb_crowd_leave(vsi_civetweb_crowd *crowd, vsi_civetweb_guest *guest);
+void vsi_civetweb_limiter_enter(vsi_civetweb_limiter *limiter, vsi_civetweb_active *active,
+                                const vsi_civetweb_peer *peer);
+void vsi_civetweb_limiter_leave(vsi_civetweb_limiter *limiter, vsi_civetweb_active *active);
 
 #endif

@@ -74,12 +74,12 @@ bool vsi_civetweb_neighbours_any(const neighbour *one, vsi_civetweb_neighbour_fn
 
 /* The lock is not held while a log is called. The log's host is still valid: this is a thread of the server, which ends
  * before the instances. */
-void vsi_civetweb_neighbours_tell_of_query(const struct mg_context *server) {
+void vsi_civetweb_neighbours_log_query(const struct mg_context *server) {
   for (;;) {
     const vestry_host *host = NULL;
     vsi_mutex_lock(&lock);
     for (neighbour *at = first; at && !host; at = at->next)
-      if (at->server == server && !vsi_web_gate_is_shut(at->gate) && !atomic_exchange(&at->has_told_of_query, true))
+      if (at->server == server && !vsi_web_gate_is_shut(at->gate) && !atomic_exchange(&at->has_logged_query, true))
         host = at->host;
     vsi_mutex_unlock(&lock);
     if (!host) return;

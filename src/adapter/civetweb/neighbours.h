@@ -26,7 +26,7 @@ typedef struct vsi_civetweb_neighbour {
   struct vsi_civetweb_neighbour *next; /* guarded by the lock, as is the next member */
   struct vsi_civetweb_claim *claims;   /* its routes: mounts.h */
   _Atomic(bool) is_open;               /* it serves requests: its creation is complete */
-  _Atomic(bool) has_told_of_query;     /* a request with that method was refused and logged */
+  _Atomic(bool) has_logged_query;      /* a request with that method was refused and logged */
   _Atomic(bool) is_shared;             /* there is or was another adapter in the server; relaxed: an adapter that reads
                                           an old value finds only itself */
   bool has_entered;
@@ -40,7 +40,7 @@ vestry_err vsi_civetweb_neighbours_enter(vsi_civetweb_neighbour *one, vsi_civetw
 void vsi_civetweb_neighbours_leave(vsi_civetweb_neighbour *one);
 
 /* Log once for each adapter of this server that civetweb refuses the method QUERY. */
-void vsi_civetweb_neighbours_tell_of_query(const struct mg_context *server);
+void vsi_civetweb_neighbours_log_query(const struct mg_context *server);
 
 /* Take the lock, inside of a lock of an instance's routes (adapter.h), outside of the lock of a gate. */
 void vsi_civetweb_neighbours_lock(void);

@@ -27,7 +27,7 @@ typedef struct vsi_civetweb_request {
   bool lingers;     /* the rest of the body is read after the answer */
   bool body_ended;  /* no more of the body is to be read */
   bool holds_place; /* a place for a stream was taken */
-  vsi_civetweb_guest guest;
+  vsi_civetweb_active active;
   vsi_civetweb_deadline deadline;     /* of the body, then of the answer, then of the lingering */
   bool is_received;                   /* the body is received in pieces */
   size_t held_bytes;                  /* bytes that a body in pieces holds */

@@ -42,21 +42,21 @@ static int serve_by(vsi_civetweb *adapter, struct mg_connection *conn, const str
   bool is_open = atomic_load_explicit(&adapter->neighbour.is_open, memory_order_acquire); /* pairs with create */
   bool entered = is_open && vsi_web_gate_enter(&adapter->gate);
   vsi_address address = vsi_address_parse(info->remote_addr);
-  vsi_civetweb_guests *guests = adapter->guests;
-  vestry_err crowded = entered ? vsi_web_addresses_enter(&guests->addresses, address) : VESTRY_CLOSED;
+  vsi_civetweb_clients *clients = adapter->clients;
+  vestry_err crowded = entered ? vsi_web_addresses_enter(&clients->addresses, address) : VESTRY_CLOSED;
   if (crowded == VESTRY_LIMIT) vestry_turn_away(adapter->v, VESTRY_REFUSAL_ADDRESS);
   if (!crowded) {
     vsi_civetweb_peer peer;
     if (vsi_civetweb_peer_parse(info->remote_addr, info->remote_port, info->server_port, &peer))
-      vsi_civetweb_crowd_enter(&guests->crowd, &request.guest, &peer);
+      vsi_civetweb_limiter_enter(&clients->limiter, &request.active, &peer);
     serve(&request);
   } else {
     turn_away(&request);
   }
   vsi_civetweb_request_finish(&request);
-  vsi_civetweb_crowd_leave(&guests->crowd, &request.guest);
+  vsi_civetweb_limiter_leave(&clients->limiter, &request.active);
   int status = request.status ? request.status : 500; /* for civetweb's access log */
-  if (!crowded) vsi_web_addresses_leave(&guests->addresses, address);
+  if (!crowded) vsi_web_addresses_leave(&clients->addresses, address);
   if (request.holds_place) vsi_web_gate_give_place(&adapter->gate);
   if (entered) vsi_web_gate_leave(&adapter->gate);
   return status;

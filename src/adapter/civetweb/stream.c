@@ -216,10 +216,10 @@ void vsi_civetweb_park(vsi_civetweb_request *request, vestry_connection *connect
   stream->entry.has_peer =
       vsi_civetweb_peer_parse(info->remote_addr, info->remote_port, info->server_port, &stream->entry.peer);
   request->status = 200;
-  vsi_civetweb_parked_add(&adapter->parked, &stream->entry);
+  vsi_civetweb_dedicated_add(&adapter->dedicated, &stream->entry);
   /* A stop that did not find this entry has shut the gate before. */
   if (vsi_web_gate_is_shut(&adapter->gate)) vestry_connection_close(connection, VESTRY_CAUSE_SHUTDOWN);
   do wait_for_wake(stream);
   while (vestry_connection_run(connection) != VESTRY_STATE_CLOSED);
-  vsi_civetweb_parked_remove(&adapter->parked, &stream->entry);
+  vsi_civetweb_dedicated_remove(&adapter->dedicated, &stream->entry);
 }

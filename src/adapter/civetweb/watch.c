@@ -17,7 +17,7 @@
 
 struct vsi_civetweb_watch {
   const vestry_host *host;
-  vsi_civetweb_parked *parked;
+  vsi_civetweb_dedicated *dedicated;
   vestry_timer *timer;
   uint64_t lost_ns;
   uint64_t now_ns; /* time of the round */
@@ -27,21 +27,21 @@ struct vsi_civetweb_watch {
 
 static void see(const vsi_civetweb_socket *socket, void *ctx) {
   vsi_civetweb_watch *watch = ctx;
-  vsi_civetweb_parked_see(watch->parked, socket, watch->now_ns, watch->lost_ns);
+  vsi_civetweb_dedicated_see(watch->dedicated, socket, watch->now_ns, watch->lost_ns);
 }
 
 static void look(vestry_timer *timer, void *ctx) {
   (void)timer;
   vsi_civetweb_watch *watch = ctx;
-  if (!vsi_civetweb_parked_begin(watch->parked)) return;
+  if (!vsi_civetweb_dedicated_begin(watch->dedicated)) return;
   watch->now_ns = vsi_now_ns(watch->host);
   vestry_err error = vsi_civetweb_kernel_dump(&watch->kernel, VSI_CIVETWEB_CONNECTED, see, watch);
   /* A dump can miss a socket if a neighbour in the table is removed meanwhile. So a peer is gone only if two dumps miss
    * it. */
-  if (!error && vsi_civetweb_parked_unseen(watch->parked))
+  if (!error && vsi_civetweb_dedicated_unseen(watch->dedicated))
     error = vsi_civetweb_kernel_dump(&watch->kernel, VSI_CIVETWEB_CONNECTED, see, watch);
   if (!error) {
-    vsi_civetweb_parked_close(watch->parked);
+    vsi_civetweb_dedicated_close(watch->dedicated);
   } else if (!watch->warned) {
     watch->warned = true;
     vsi_log(watch->host, VESTRY_LOG_WARN,
@@ -71,13 +71,14 @@ static bool is_told(vsi_civetweb_watch *watch, const vsi_civetweb_port *ports, s
          all.found_count >= ports_count;
 }
 
-vestry_err vsi_civetweb_watch_create(vestry_runtime *runtime, const vestry_host *host, vsi_civetweb_parked *parked,
-                                     const vsi_civetweb_port *ports, size_t ports_count, uint64_t watch_ms,
-                                     uint64_t lost_ms, vsi_civetweb_watch **ret_watch) {
+vestry_err vsi_civetweb_watch_create(vestry_runtime *runtime, const vestry_host *host,
+                                     vsi_civetweb_dedicated *dedicated, const vsi_civetweb_port *ports,
+                                     size_t ports_count, uint64_t watch_ms, uint64_t lost_ms,
+                                     vsi_civetweb_watch **ret_watch) {
   vsi_civetweb_watch *watch = vsi_calloc(host, 1, sizeof *watch);
   if (!watch) return VESTRY_NO_MEMORY;
   watch->host = host;
-  watch->parked = parked;
+  watch->dedicated = dedicated;
   watch->lost_ns = vsi_ms_to_ns(lost_ms);
   vsi_civetweb_kernel_init(&watch->kernel, ports, ports_count);
   if (!ports_count || !is_told(watch, ports, ports_count)) {

@@ -5,7 +5,7 @@
  * libmicrohttpd can accept connections itself, but fails if descriptors run out. A thread of libmicrohttpd that cannot
  * accept retries only when one of its connections closes; if all of them are streams, none does. And if it has no
  * connections, it retries in a busy loop. The acceptor's thread waits for a moment instead. */
-#include "adapter/microhttpd/door.h"
+#include "adapter/microhttpd/acceptor.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -27,8 +27,8 @@ enum { BACKLOG = 4096, MOST_AHEAD = 32, WAIT_MS = 100, FULL_WAIT_MS = 5, PEEKED_
 /* --------------------------------------------------------------------------------------------------- accepting ---- */
 
 /* Wait until a descriptor is readable (-1: none) or the acceptor is to be closed, for at most most_ms. */
-static void wait_for(const vsi_microhttpd_door *door, int fd, int most_ms) {
-  struct pollfd polled[] = {{.fd = door->stop, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
+static void wait_for(const vsi_microhttpd_acceptor *acceptor, int fd, int most_ms) {
+  struct pollfd polled[] = {{.fd = acceptor->stop, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
   (void)poll(polled, fd < 0 ? 1 : 2, most_ms);
 }
 
@@ -39,12 +39,12 @@ static bool is_want(int error) {
 /* Return whether a client has ended without a complete head. A client that closed before it was accepted sends nothing
  * more, so if its bytes contain no end of a head, there is no request. Clients that connected and left while all places
  * were taken are dropped here without using a place. Encrypted bytes cannot be checked. */
-static bool has_come_in_vain(const vsi_microhttpd_door *door, int fd) {
+static bool has_come_in_vain(const vsi_microhttpd_acceptor *acceptor, int fd) {
   struct pollfd polled = {.fd = fd, .events = POLLRDHUP};
   char head[PEEKED_BYTES];
   if (poll(&polled, 1, 0) <= 0) return false;
   if (polled.revents & (POLLERR | POLLHUP)) return true;
-  if (door->is_tls) return false;
+  if (acceptor->is_tls) return false;
   ssize_t len = recv(fd, head, sizeof head, MSG_PEEK | MSG_DONTWAIT);
   if (len == (ssize_t)sizeof head) return false; /* there may be more */
   if (len <= 0) return true;
@@ -52,19 +52,19 @@ static bool has_come_in_vain(const vsi_microhttpd_door *door, int fd) {
 }
 
 /* Accept a client. OK | LIMIT: no descriptors | NOT_FOUND: no client waits */
-static vestry_err let_in(vsi_microhttpd_door *door) {
+static vestry_err let_in(vsi_microhttpd_acceptor *acceptor) {
   struct sockaddr_storage address;
   socklen_t len = sizeof address;
-  int fd = accept4(door->listener, (struct sockaddr *)&address, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  int fd = accept4(acceptor->listener, (struct sockaddr *)&address, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
   if (fd < 0) return is_want(errno) ? VESTRY_LIMIT : VESTRY_NOT_FOUND;
-  if (has_come_in_vain(door, fd)) {
+  if (has_come_in_vain(acceptor, fd)) {
     close(fd);
     return VESTRY_OK;
   }
-  vsi_microhttpd_arrivals *arrivals = &door->sockets->arrivals;
+  vsi_microhttpd_arrivals *arrivals = &acceptor->sockets->arrivals;
   if (vsi_microhttpd_arrivals_enter(arrivals, fd))
     close(fd);
-  else if (MHD_add_connection(door->daemon, fd, (struct sockaddr *)&address, len) == MHD_NO) /* closes it */
+  else if (MHD_add_connection(acceptor->daemon, fd, (struct sockaddr *)&address, len) == MHD_NO) /* closes it */
     vsi_microhttpd_arrivals_leave(arrivals, fd);
   return VESTRY_OK;
 }
@@ -73,29 +73,29 @@ static vestry_err let_in(vsi_microhttpd_door *door) {
  * must not run far ahead of the serving threads: memory that thousands hold at once stays with the process. A
  * connection that libmicrohttpd drops silently is not reported, so this thread waits only for a moment, and looks for
  * such connections. */
-static void *keep_door(void *argument) {
-  vsi_microhttpd_door *door = argument;
-  vsi_microhttpd_arrivals *arrivals = &door->sockets->arrivals;
+static void *keep_acceptor(void *argument) {
+  vsi_microhttpd_acceptor *acceptor = argument;
+  vsi_microhttpd_arrivals *arrivals = &acceptor->sockets->arrivals;
   bool in_want = false;
-  while (!atomic_load_explicit(&door->is_closing, memory_order_relaxed)) { /* only a flag */
-    if (vsi_microhttpd_sockets_count(door->sockets) >= door->capacity) {
+  while (!atomic_load_explicit(&acceptor->is_closing, memory_order_relaxed)) { /* only a flag */
+    if (vsi_microhttpd_sockets_count(acceptor->sockets) >= acceptor->capacity) {
       vsi_microhttpd_arrivals_sweep(arrivals);
-      vsi_microhttpd_sockets_look(door->sockets);
-      wait_for(door, -1, FULL_WAIT_MS);
+      vsi_microhttpd_sockets_look(acceptor->sockets);
+      wait_for(acceptor, -1, FULL_WAIT_MS);
       continue;
     }
     vsi_microhttpd_arrivals_wait(arrivals, MOST_AHEAD, WAIT_MS);
     if (vsi_microhttpd_arrivals_count(arrivals) >= MOST_AHEAD) vsi_microhttpd_arrivals_sweep(arrivals);
-    vestry_err error = let_in(door);
+    vestry_err error = let_in(acceptor);
     if (error == VESTRY_LIMIT && !in_want) {
-      vestry_turn_away(door->v, VESTRY_REFUSAL_DESCRIPTORS);
+      vestry_turn_away(acceptor->v, VESTRY_REFUSAL_DESCRIPTORS);
       vsi_log(
-          door->host, VESTRY_LOG_WARN,
+          acceptor->host, VESTRY_LOG_WARN,
           "libmicrohttpd: no descriptors are left; new connections wait; raise the limit of descriptors (ulimit -n)");
     }
     in_want = error == VESTRY_LIMIT || (in_want && error == VESTRY_NOT_FOUND);
-    if (error == VESTRY_LIMIT) wait_for(door, -1, WAIT_MS);
-    if (error == VESTRY_NOT_FOUND) wait_for(door, door->listener, -1);
+    if (error == VESTRY_LIMIT) wait_for(acceptor, -1, WAIT_MS);
+    if (error == VESTRY_NOT_FOUND) wait_for(acceptor, acceptor->listener, -1);
   }
   return NULL;
 }
@@ -103,82 +103,85 @@ static void *keep_door(void *argument) {
 /* -------------------------------------------------------------------------------------------------------- life ---- */
 
 /* Accepted connections inherit the options of their listener. */
-static vestry_err listen_at(vsi_microhttpd_door *door, const struct addrinfo *at, unsigned silent_ms) {
+static vestry_err listen_at(vsi_microhttpd_acceptor *acceptor, const struct addrinfo *at, unsigned silent_ms) {
   static const int on = 1;
-  door->listener = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (door->listener < 0) return VESTRY_IO;
-  setsockopt(door->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  setsockopt(door->listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  if (silent_ms) setsockopt(door->listener, IPPROTO_TCP, TCP_USER_TIMEOUT, &silent_ms, sizeof silent_ms);
-  if (at->ai_family == AF_INET6) setsockopt(door->listener, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-  return bind(door->listener, at->ai_addr, at->ai_addrlen) || listen(door->listener, BACKLOG) ? VESTRY_IO : VESTRY_OK;
+  acceptor->listener = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (acceptor->listener < 0) return VESTRY_IO;
+  setsockopt(acceptor->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  setsockopt(acceptor->listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (silent_ms) setsockopt(acceptor->listener, IPPROTO_TCP, TCP_USER_TIMEOUT, &silent_ms, sizeof silent_ms);
+  if (at->ai_family == AF_INET6) setsockopt(acceptor->listener, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+  return bind(acceptor->listener, at->ai_addr, at->ai_addrlen) || listen(acceptor->listener, BACKLOG) ? VESTRY_IO
+                                                                                                      : VESTRY_OK;
 }
 
-vestry_err vsi_microhttpd_door_make(vsi_microhttpd_door *door, vestry *v, const char *address, uint16_t port,
-                                    unsigned silent_ms) {
+vestry_err vsi_microhttpd_acceptor_make(vsi_microhttpd_acceptor *acceptor, vestry *v, const char *address,
+                                        uint16_t port, unsigned silent_ms) {
   char number[8];
-  *door = (vsi_microhttpd_door){.v = v, .host = vestry_parts_of(v)->host, .listener = -1, .stop = -1};
+  *acceptor = (vsi_microhttpd_acceptor){.v = v, .host = vestry_parts_of(v)->host, .listener = -1, .stop = -1};
   snprintf(number, sizeof number, "%u", port);
   const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
   struct addrinfo *at = NULL;
   if (getaddrinfo(address, number, &hints, &at) != 0) {
-    vsi_log(door->host, VESTRY_LOG_ERROR,
+    vsi_log(acceptor->host, VESTRY_LOG_ERROR,
             "vestry_microhttpd_create: the address must be numeric, such as 127.0.0.1 or ::1");
     return VESTRY_INVALID;
   }
-  vestry_err error = listen_at(door, at, silent_ms);
-  if (!error) door->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  vestry_err error = listen_at(acceptor, at, silent_ms);
+  if (!error) acceptor->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   const int why = errno;
   freeaddrinfo(at);
-  if (!error && door->stop >= 0) return VESTRY_OK;
-  vsi_log(door->host, VESTRY_LOG_ERROR, "vestry_microhttpd_create: cannot listen at %s, port %u: %s; %s", address, port,
-          strerror(why), vsi_listen_advice(why));
+  if (!error && acceptor->stop >= 0) return VESTRY_OK;
+  vsi_log(acceptor->host, VESTRY_LOG_ERROR, "vestry_microhttpd_create: cannot listen at %s, port %u: %s; %s", address,
+          port, strerror(why), vsi_listen_advice(why));
   return VESTRY_IO;
 }
 
-vestry_err vsi_microhttpd_door_make_unix(vsi_microhttpd_door *door, vestry *v, const char *path, mode_t mode) {
-  *door = (vsi_microhttpd_door){.v = v, .host = vestry_parts_of(v)->host, .listener = -1, .stop = -1};
-  vestry_err error = vsi_microhttpd_unix_listen(&door->file, door->host, path, mode, BACKLOG, &door->listener);
+vestry_err vsi_microhttpd_acceptor_make_unix(vsi_microhttpd_acceptor *acceptor, vestry *v, const char *path,
+                                             mode_t mode) {
+  *acceptor = (vsi_microhttpd_acceptor){.v = v, .host = vestry_parts_of(v)->host, .listener = -1, .stop = -1};
+  vestry_err error =
+      vsi_microhttpd_unix_listen(&acceptor->file, acceptor->host, path, mode, BACKLOG, &acceptor->listener);
   if (error) return error;
-  door->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (door->stop >= 0) return VESTRY_OK;
-  vsi_log(door->host, VESTRY_LOG_ERROR,
+  acceptor->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (acceptor->stop >= 0) return VESTRY_OK;
+  vsi_log(acceptor->host, VESTRY_LOG_ERROR,
           "vestry_microhttpd_create: no descriptor is left; raise the limit of descriptors (ulimit -n)");
   return VESTRY_IO;
 }
 
-vestry_err vsi_microhttpd_door_open(vsi_microhttpd_door *door, struct MHD_Daemon *daemon, uint32_t capacity,
-                                    vsi_microhttpd_sockets *sockets) {
-  door->daemon = daemon;
-  door->capacity = capacity;
-  door->sockets = sockets;
-  vestry_err error = vsi_thread_start(door->host, &door->thread, "vestry-door", keep_door, door);
-  door->is_open = !error;
+vestry_err vsi_microhttpd_acceptor_open(vsi_microhttpd_acceptor *acceptor, struct MHD_Daemon *daemon, uint32_t capacity,
+                                        vsi_microhttpd_sockets *sockets) {
+  acceptor->daemon = daemon;
+  acceptor->capacity = capacity;
+  acceptor->sockets = sockets;
+  vestry_err error = vsi_thread_start(acceptor->host, &acceptor->thread, "vestry-door", keep_acceptor, acceptor);
+  acceptor->is_open = !error;
   return error;
 }
 
-uint16_t vsi_microhttpd_door_port(const vsi_microhttpd_door *door) {
+uint16_t vsi_microhttpd_acceptor_port(const vsi_microhttpd_acceptor *acceptor) {
   union {
     struct sockaddr any;
     struct sockaddr_in in;
     struct sockaddr_in6 in6;
   } at = {.in.sin_port = 0};
   socklen_t len = sizeof at;
-  if (!door->v || door->listener < 0 || getsockname(door->listener, &at.any, &len)) return 0;
+  if (!acceptor->v || acceptor->listener < 0 || getsockname(acceptor->listener, &at.any, &len)) return 0;
   if (at.any.sa_family == AF_UNIX) return 0;
   return ntohs(at.any.sa_family == AF_INET6 ? at.in6.sin6_port : at.in.sin_port);
 }
 
-void vsi_microhttpd_door_close(vsi_microhttpd_door *door) {
-  if (!door->v) return;
-  if (door->is_open) {
-    atomic_store_explicit(&door->is_closing, true, memory_order_relaxed);
-    eventfd_write(door->stop, 1);
-    pthread_join(door->thread, NULL);
-    door->is_open = false;
+void vsi_microhttpd_acceptor_close(vsi_microhttpd_acceptor *acceptor) {
+  if (!acceptor->v) return;
+  if (acceptor->is_open) {
+    atomic_store_explicit(&acceptor->is_closing, true, memory_order_relaxed);
+    eventfd_write(acceptor->stop, 1);
+    pthread_join(acceptor->thread, NULL);
+    acceptor->is_open = false;
   }
-  vsi_microhttpd_unix_finish(&door->file); /* while it listens, so that the file is not that of a successor */
-  if (door->listener >= 0) close(door->listener);
-  if (door->stop >= 0) close(door->stop);
-  door->v = NULL;
+  vsi_microhttpd_unix_finish(&acceptor->file); /* while it listens, so that the file is not that of a successor */
+  if (acceptor->listener >= 0) close(acceptor->listener);
+  if (acceptor->stop >= 0) close(acceptor->stop);
+  acceptor->v = NULL;
 }

@@ -6,11 +6,11 @@
 #include <microhttpd.h>
 #include <stdatomic.h>
 
-#include "adapter/microhttpd/door.h"
+#include "adapter/microhttpd/acceptor.h"
 #include "adapter/microhttpd/slots.h"
 #include "adapter/microhttpd/socket.h"
 #include "adapter/microhttpd/watch.h"
-#include "adapter/microhttpd/writers.h"
+#include "adapter/microhttpd/writer_pool.h"
 #include "adapter/web/gate.h"
 #include "vestry/adapter.h"
 #include "vestry/microhttpd.h"
@@ -20,7 +20,7 @@ typedef struct vsi_microhttpd_attached {
   vsi_microhttpd_slots slots; /* its requests */
   _Atomic(int) fits;          /* 1: the daemon's flags are suitable; -1: they are not; 0: unchecked. Relaxed */
   _Atomic(bool) has_threads;  /* the daemon has its own threads. Relaxed */
-  bool keeps_targets;         /* see habits.h */
+  bool keeps_targets;         /* see capabilities.h */
 } vsi_microhttpd_attached;
 
 typedef struct vsi_microhttpd {
@@ -34,17 +34,17 @@ typedef struct vsi_microhttpd {
   bool is_tls;
   bool is_strict;      /* the daemon is strict (MHD_OPTION_STRICT_FOR_CLIENT) */
   bool measures_heads; /* libmicrohttpd accepts malformed heads, but keeps them in memory for a check (head.c) */
-  bool has_nobody;
-  int nobody; /* the placeholder descriptor, if there is one: a socket that takes the place of each socket that is
-                 handed over to vestry (handover.c) */
+  bool has_placeholder;
+  int placeholder; /* if there is one: a socket that takes the place of each socket that is
+                      handed over to vestry (handover.c) */
 
   _Atomic(struct MHD_Daemon *) daemon; /* NULL, then set once during creation, when its handlers may run already */
 
   vsi_web_gate gate;
   vsi_microhttpd_watch watch;
   vsi_microhttpd_sockets sockets;
-  vsi_microhttpd_door door;
-  vsi_microhttpd_writers writers;
+  vsi_microhttpd_acceptor acceptor;
+  vsi_microhttpd_writer_pool writer_pool;
   vsi_microhttpd_attached attached;
 } vsi_microhttpd;
 

@@ -14,11 +14,11 @@
 #include <stdio.h>
 
 #include "adapter/microhttpd/adapter.h"
-#include "adapter/microhttpd/habits.h"
-#include "adapter/microhttpd/life.h"
-#include "adapter/microhttpd/pieces.h"
+#include "adapter/microhttpd/capabilities.h"
+#include "adapter/microhttpd/lifecycle.h"
 #include "adapter/microhttpd/serve.h"
 #include "adapter/microhttpd/settings.h"
+#include "adapter/microhttpd/streamed_body.h"
 #include "base/log.h"
 #include "base/options.h"
 
@@ -69,14 +69,14 @@ static bool daemon_fits(vsi_microhttpd *adapter, struct MHD_Connection *conn) {
 }
 
 /* Determine whether heads must be checked. */
-static vestry_err learn_habits(vsi_microhttpd *adapter) {
-  vsi_microhttpd_habits habits;
-  vestry_err error = vsi_microhttpd_habits_find(adapter->host, &habits);
+static vestry_err probe_capabilities(vsi_microhttpd *adapter) {
+  vsi_microhttpd_capabilities capabilities;
+  vestry_err error = vsi_microhttpd_capabilities_find(adapter->host, &capabilities);
   if (error) return error;
-  const bool refuses = adapter->is_strict && habits.refuses_odd;
-  adapter->measures_heads = !refuses && habits.keeps_heads;
-  adapter->attached.keeps_targets = habits.keeps_targets;
-  if (refuses || habits.finds_odd) return VESTRY_OK;
+  const bool refuses = adapter->is_strict && capabilities.refuses_odd;
+  adapter->measures_heads = !refuses && capabilities.keeps_heads;
+  adapter->attached.keeps_targets = capabilities.keeps_targets;
+  if (refuses || capabilities.finds_odd) return VESTRY_OK;
   vsi_log(adapter->host, VESTRY_LOG_WARN,
           "vestry_microhttpd_attach: libmicrohttpd %s accepts ambiguous request heads, and vestry cannot detect all of "
           "them; start the daemon with MHD_OPTION_STRICT_FOR_CLIENT, 1, and set is_strict",
@@ -136,18 +136,18 @@ vestry_err vestry_microhttpd_attach(vestry *v, struct MHD_Daemon *daemon, const 
   if (streams > VSI_MICROHTTPD_MAX_STREAMS || requests > MAX_REQUESTS ||
       !vsi_microhttpd_send_buffer_fits(own.send_buffer_bytes))
     return VESTRY_INVALID;
-  vsi_microhttpd *adapter = vsi_microhttpd_life_create(v, streams, own.send_buffer_bytes);
+  vsi_microhttpd *adapter = vsi_microhttpd_lifecycle_create(v, streams, own.send_buffer_bytes);
   if (!adapter) return VESTRY_NO_MEMORY;
   adapter->is_strict = own.is_strict;
   adapter->lost_ms = vsi_microhttpd_lost_ms(v, own.lost_ms);
   vestry_err error = vsi_microhttpd_slots_init(&adapter->attached.slots, adapter->host, requests);
   if (!error && daemon) error = look_at(adapter, daemon);
-  if (!error) error = learn_habits(adapter);
+  if (!error) error = probe_capabilities(adapter);
   const vsi_microhttpd_limits limits = {.request_ms = own.request_timeout_ms ? own.request_timeout_ms
                                                                              : VSI_MICROHTTPD_DEFAULT_REQUEST_MS};
-  if (!error) error = vsi_microhttpd_life_begin(adapter, &limits);
+  if (!error) error = vsi_microhttpd_lifecycle_begin(adapter, &limits);
   if (error) {
-    vsi_microhttpd_life_destroy(&adapter->base);
+    vsi_microhttpd_lifecycle_destroy(&adapter->base);
     return error;
   }
   *ret_server = &adapter->base;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The capability probe. Two daemons without threads, one strict and one not, receive heads over socket pairs. If a head
  * reaches the handler and is found plain there, this libmicrohttpd can read it in only one way. */
-#include "adapter/microhttpd/habits.h"
+#include "adapter/microhttpd/capabilities.h"
 
 #include <errno.h>
 #include <microhttpd.h>
@@ -131,8 +131,8 @@ static bool start(probe *p, bool is_strict, bool measures) {
   return p->daemon != NULL;
 }
 
-vestry_err vsi_microhttpd_habits_find(const vestry_host *host, vsi_microhttpd_habits *ret_habits) {
-  vsi_microhttpd_habits found = {.refuses_odd = false};
+vestry_err vsi_microhttpd_capabilities_find(const vestry_host *host, vsi_microhttpd_capabilities *ret_capabilities) {
+  vsi_microhttpd_capabilities found = {.refuses_odd = false};
   probe p;
   bool is_done = start(&p, true, false);
   if (is_done) {
@@ -149,7 +149,7 @@ vestry_err vsi_microhttpd_habits_find(const vestry_host *host, vsi_microhttpd_ha
     MHD_stop_daemon(p.daemon);
   }
   if (is_done) {
-    *ret_habits = found;
+    *ret_capabilities = found;
     return VESTRY_OK;
   }
   vsi_log(host, VESTRY_LOG_ERROR,

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "adapter/microhttpd/habits.h"
+#include "adapter/microhttpd/capabilities.h"
 #include "adapter/microhttpd/refused.h"
 #include "adapter/microhttpd/serve.h"
 #include "adapter/microhttpd/transport.h"
@@ -60,13 +60,13 @@ static struct MHD_Daemon *start(vsi_microhttpd *adapter, const vestry_microhttpd
 }
 
 /* Determine whether heads must be checked, or libmicrohttpd itself refuses heads that can be read in two ways. */
-static vestry_err learn_habits(vsi_microhttpd *adapter) {
-  vsi_microhttpd_habits habits;
-  vestry_err error = vsi_microhttpd_habits_find(adapter->host, &habits);
+static vestry_err probe_capabilities(vsi_microhttpd *adapter) {
+  vsi_microhttpd_capabilities capabilities;
+  vestry_err error = vsi_microhttpd_capabilities_find(adapter->host, &capabilities);
   if (error) return error;
-  adapter->is_strict = habits.refuses_odd || !habits.finds_odd;
-  adapter->measures_heads = !habits.refuses_odd && habits.keeps_heads;
-  if (habits.refuses_odd || habits.finds_odd) return VESTRY_OK;
+  adapter->is_strict = capabilities.refuses_odd || !capabilities.finds_odd;
+  adapter->measures_heads = !capabilities.refuses_odd && capabilities.keeps_heads;
+  if (capabilities.refuses_odd || capabilities.finds_odd) return VESTRY_OK;
   vsi_log(adapter->host, VESTRY_LOG_WARN,
           "libmicrohttpd %s accepts ambiguous request heads, which vestry cannot detect; use a proxy that refuses "
           "them, or version 0.9.75 or 1.0",
@@ -90,16 +90,16 @@ vestry_err vsi_microhttpd_daemon_start(vsi_microhttpd *adapter, const vestry_mic
             "vestry_microhttpd_create: this libmicrohttpd was built without epoll or without TLS; use another build");
     return VESTRY_UNSUPPORTED;
   }
-  vestry_err error = learn_habits(adapter);
+  vestry_err error = probe_capabilities(adapter);
   if (error) return error;
-  error =
-      options->unix_path
-          ? vsi_microhttpd_door_make_unix(&adapter->door, adapter->v, options->unix_path, options->unix_mode)
-          : vsi_microhttpd_door_make(&adapter->door, adapter->v, options->address, options->port, silent_ms(options));
-  if (!error) adapter->base.port = vsi_microhttpd_door_port(&adapter->door);
+  error = options->unix_path ? vsi_microhttpd_acceptor_make_unix(&adapter->acceptor, adapter->v, options->unix_path,
+                                                                 options->unix_mode)
+                             : vsi_microhttpd_acceptor_make(&adapter->acceptor, adapter->v, options->address,
+                                                            options->port, silent_ms(options));
+  if (!error) adapter->base.port = vsi_microhttpd_acceptor_port(&adapter->acceptor);
   struct MHD_Daemon *daemon = error ? NULL : start(adapter, options);
   if (!daemon) return error ? error : VESTRY_IO;
   atomic_store_explicit(&adapter->daemon, daemon, memory_order_relaxed); /* only this thread ends it */
-  adapter->door.is_tls = adapter->is_tls;
-  return vsi_microhttpd_door_open(&adapter->door, daemon, options->max_connections, &adapter->sockets);
+  adapter->acceptor.is_tls = adapter->is_tls;
+  return vsi_microhttpd_acceptor_open(&adapter->acceptor, daemon, options->max_connections, &adapter->sockets);
 }

@@ -6,7 +6,7 @@
 #include "adapter/microhttpd/adapter.h"
 #include "adapter/microhttpd/settings.h"
 
-/* Start adapter->daemon and open adapter->door; requests are served from then on. OK | INVALID (the address) |
+/* Start adapter->daemon and open adapter->acceptor; requests are served from then on. OK | INVALID (the address) |
  * UNSUPPORTED | IO */
 vestry_err vsi_microhttpd_daemon_start(vsi_microhttpd *adapter, const vestry_microhttpd_options *options);
 

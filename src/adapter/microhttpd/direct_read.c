@@ -19,7 +19,7 @@
  * A client that reads its answer slowly does not hold the thread: if the socket has no room, the thread waits only as
  * long as no other errand needs it, and then puts the answer at the end of the queue. The client has five seconds for
  * the answer, and one more for each 16 KiB, but no more than five once the server stops. */
-#include "adapter/microhttpd/around.h"
+#include "adapter/microhttpd/direct_read.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -45,7 +45,7 @@ static const char *header_of(const vsi_microhttpd_request *request, const char *
   return MHD_lookup_connection_value(request->conn, MHD_HEADER_KIND, name);
 }
 
-bool vsi_microhttpd_around_fits(const vsi_microhttpd_request *request) {
+bool vsi_microhttpd_direct_fits(const vsi_microhttpd_request *request) {
   const vsi_microhttpd *adapter = request->adapter;
   if (adapter->is_tls || vsi_microhttpd_is_attached(adapter)) return false;
   if (!request->is_http11 || request->is_chunked || request->body_length < LEAST_BYTES) return false;
@@ -53,7 +53,7 @@ bool vsi_microhttpd_around_fits(const vsi_microhttpd_request *request) {
   return !header_of(request, "Datastar-Request") && !(accept && strcasestr(accept, "text/event-stream"));
 }
 
-bool vsi_microhttpd_around_pays(const vsi_microhttpd_request *request) {
+bool vsi_microhttpd_direct_pays(const vsi_microhttpd_request *request) {
   int unread = 0;
   return ioctl(request->socket->fd, FIONREAD, &unread) == 0 && unread >= MUCH_BYTES;
 }
@@ -63,7 +63,7 @@ static bool waits(const vsi_microhttpd_request *request) {
   return poll(&polled, 1, WAIT_MS) > 0 && polled.revents == POLLIN;
 }
 
-bool vsi_microhttpd_around_read(vsi_microhttpd_request *request) {
+bool vsi_microhttpd_direct_read(vsi_microhttpd_request *request) {
   vsi_microhttpd *adapter = request->adapter;
   bool has_written = false;
   for (;;) {
@@ -74,22 +74,22 @@ bool vsi_microhttpd_around_read(vsi_microhttpd_request *request) {
     if (!room) {
       vestry_receive_write(request->receiving);
       has_written = true;
-      if (vsi_microhttpd_writers_are_wanted(&adapter->writers)) return true;
+      if (vsi_microhttpd_writer_pool_is_wanted(&adapter->writer_pool)) return true;
       continue;
     }
     ssize_t len = recv(request->socket->fd, to, room < left ? room : (size_t)left, MSG_DONTWAIT);
-    if (len < 0 && errno == EAGAIN && has_written && !vsi_microhttpd_writers_are_wanted(&adapter->writers) &&
+    if (len < 0 && errno == EAGAIN && has_written && !vsi_microhttpd_writer_pool_is_wanted(&adapter->writer_pool) &&
         waits(request))
       continue;
     if (len <= 0) return false; /* libmicrohttpd sees it, too */
-    request->is_around = true;
+    request->is_direct = true;
     request->body_received += (uint64_t)len;
     vestry_receive_put(request->receiving, (size_t)len);
   }
 }
 
-bool vsi_microhttpd_around_is_over(const vsi_microhttpd_request *request) {
-  return request->is_around &&
+bool vsi_microhttpd_direct_is_over(const vsi_microhttpd_request *request) {
+  return request->is_direct &&
          (request->body_received == request->body_length || !vestry_receive_wants(request->receiving));
 }
 
@@ -139,19 +139,19 @@ static void begin_answer(vsi_microhttpd_request *request) {
   answer->is_made = true;
 }
 
-vestry_err vsi_microhttpd_around_respond(void *server_request, const vestry_response *response) {
+vestry_err vsi_microhttpd_direct_respond(void *server_request, const vestry_response *response) {
   vsi_microhttpd_request *request = server_request;
-  if (!request->is_around) return vsi_microhttpd_respond(request, response);
+  if (!request->is_direct) return vsi_microhttpd_respond(request, response);
   const bool is_sent = response->body && has_body(response) && !request->is_head;
   vestry_err error = write_head(request, response, is_sent ? response->body_len : 0);
   if (!error) begin_answer(request);
   return error;
 }
 
-vestry_err vsi_microhttpd_around_respond_body(void *server_request, const vestry_response *response,
+vestry_err vsi_microhttpd_direct_respond_body(void *server_request, const vestry_response *response,
                                               vestry_body *body) {
   vsi_microhttpd_request *request = server_request;
-  if (!request->is_around) return vsi_microhttpd_respond_body(request, response, body);
+  if (!request->is_direct) return vsi_microhttpd_respond_body(request, response, body);
   vsi_microhttpd_direct *answer = &request->direct;
   vestry_err error = write_head(request, response, 0);
   if (error || !has_body(response) || !body) {
@@ -168,17 +168,17 @@ vestry_err vsi_microhttpd_around_respond_body(void *server_request, const vestry
   return error;
 }
 
-vestry_err vsi_microhttpd_around_open(void *server_request, const vestry_response *head,
+vestry_err vsi_microhttpd_direct_open(void *server_request, const vestry_response *head,
                                       const vestry_transport_ops **ret_ops, void **ret_transport) {
   vsi_microhttpd_request *request = server_request;
-  return request->is_around ? VESTRY_UNSUPPORTED : vsi_microhttpd_open(request, head, ret_ops, ret_transport);
+  return request->is_direct ? VESTRY_UNSUPPORTED : vsi_microhttpd_open(request, head, ret_ops, ret_transport);
 }
 
-vestry_err vsi_microhttpd_around_refuse(vsi_microhttpd_request *request) {
+vestry_err vsi_microhttpd_direct_refuse(vsi_microhttpd_request *request) {
   const int status = request->refused;
   const vestry_header retry = {"Retry-After", VSI_WEB_RETRY_AFTER_S};
   const vestry_response response = {.status = status, .headers = &retry, .headers_count = status == 503};
-  if (request->is_around) return vsi_microhttpd_around_respond(request, &response);
+  if (request->is_direct) return vsi_microhttpd_direct_respond(request, &response);
   const bool closes = status == 400 || status == 414 || status == 431;
   return vsi_microhttpd_refuse(request, status, status == 503 ? retry.name : NULL, retry.value, closes);
 }
@@ -223,20 +223,20 @@ static bool is_late(const vsi_microhttpd_request *request) {
 
 /* Wait for room in the socket. Returns whether another errand needs the thread. */
 static bool wait_for_room(const vsi_microhttpd_request *request) {
-  const vsi_microhttpd_writers *writers = &request->adapter->writers;
+  const vsi_microhttpd_writer_pool *writer_pool = &request->adapter->writer_pool;
   struct pollfd polled = {.fd = request->socket->fd, .events = POLLOUT};
-  poll(&polled, 1, vsi_microhttpd_writers_are_wanted(writers) ? WAIT_MS : LONGER_WAIT_MS);
-  return vsi_microhttpd_writers_are_wanted(writers);
+  poll(&polled, 1, vsi_microhttpd_writer_pool_is_wanted(writer_pool) ? WAIT_MS : LONGER_WAIT_MS);
+  return vsi_microhttpd_writer_pool_is_wanted(writer_pool);
 }
 
-bool vsi_microhttpd_around_send(vsi_microhttpd_request *request) {
+bool vsi_microhttpd_direct_send(vsi_microhttpd_request *request) {
   while (request->direct.is_made && send_some(&request->direct) == VESTRY_IO_WOULD_BLOCK && request->is_suspended &&
          !is_late(request))
     if (wait_for_room(request)) return true;
   return false;
 }
 
-void vsi_microhttpd_around_end(vsi_microhttpd_request *request) {
+void vsi_microhttpd_direct_end(vsi_microhttpd_request *request) {
   vsi_microhttpd_direct *answer = &request->direct;
   const bool is_sent = answer->is_made && answer->sent == answer->head_len + answer->body_len;
   shutdown(request->socket->fd, is_sent ? SHUT_WR : SHUT_RDWR);

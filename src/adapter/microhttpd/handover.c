@@ -43,17 +43,17 @@ enum { WASTE_BYTES = 4096, MOST_WASTE = 16 };
 
 vestry_err vsi_microhttpd_handover_init(vsi_microhttpd *adapter) {
   if (adapter->is_tls) return VESTRY_OK;
-  adapter->nobody = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  adapter->has_nobody = adapter->nobody >= 0;
-  if (adapter->has_nobody) return VESTRY_OK;
+  adapter->placeholder = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  adapter->has_placeholder = adapter->placeholder >= 0;
+  if (adapter->has_placeholder) return VESTRY_OK;
   vsi_log(adapter->host, VESTRY_LOG_ERROR,
           "vestry_microhttpd_create: no descriptor is left; raise the limit of descriptors (ulimit -n)");
   return VESTRY_IO;
 }
 
 void vsi_microhttpd_handover_finish(vsi_microhttpd *adapter) {
-  if (adapter->has_nobody) close(adapter->nobody);
-  adapter->has_nobody = false;
+  if (adapter->has_placeholder) close(adapter->placeholder);
+  adapter->has_placeholder = false;
 }
 
 /* ------------------------------------------------------------------------------------------------ the handover ---- */
@@ -76,7 +76,7 @@ ssize_t vsi_microhttpd_handover_take(vsi_microhttpd_stream *stream) {
     return MHD_CONTENT_READER_END_WITH_ERROR;
   }
   MHD_suspend_connection(conn);
-  if (dup3(adapter->nobody, theirs, O_CLOEXEC) < 0) {
+  if (dup3(adapter->placeholder, theirs, O_CLOEXEC) < 0) {
     close(own);
     no_descriptor(stream);
     MHD_resume_connection(conn);

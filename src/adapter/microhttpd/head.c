@@ -24,7 +24,7 @@
  * is refused. Two faults cannot be found in 1.0: a bare LF after a value that ends with a blank, and the end of the
  * head if a body was moved over it, so that only its length can be checked. For these reasons a daemon of 1.0 should be
  * strict. Then it refuses all these heads itself, nothing is checked here, and two blanks are only two blanks. A probe
- * determines the version's behaviour (habits.c).
+ * determines the version's behaviour (capabilities.c).
  *
  * Only the bytes between the first and the last byte of the head are checked. The headers themselves are checked with
  * every version. */

@@ -14,7 +14,7 @@ typedef struct vsi_microhttpd_line {
 } vsi_microhttpd_line;
 
 /* Check all headers of a request whose head is complete. false: the head can be read in two ways.
- * measures  also check the bytes between the parts, because this libmicrohttpd accepts malformed heads (habits.h)
+ * measures  also check the bytes between the parts, because this libmicrohttpd accepts malformed heads (capabilities.h)
  * framing   zeroed; borrows from the request */
 bool vsi_microhttpd_head_read(struct MHD_Connection *conn, const vsi_microhttpd_line *line, bool measures,
                               vsi_web_framing *framing);

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* Creating, stopping and destroying an adapter, in an order that is safe for libmicrohttpd's threads and for
  * streams. */
-#include "adapter/microhttpd/life.h"
+#include "adapter/microhttpd/lifecycle.h"
 
 #include "adapter/microhttpd/daemon.h"
 #include "adapter/microhttpd/handover.h"
-#include "adapter/microhttpd/pieces.h"
+#include "adapter/microhttpd/streamed_body.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
 #include "base/wait.h"
 
-vsi_microhttpd *vsi_microhttpd_life_create(vestry *v, uint32_t streams_count, size_t send_buffer_bytes) {
+vsi_microhttpd *vsi_microhttpd_lifecycle_create(vestry *v, uint32_t streams_count, size_t send_buffer_bytes) {
   const vestry_host *host = vestry_parts_of(v)->host;
   vsi_microhttpd *adapter = vsi_calloc(host, 1, sizeof *adapter);
   if (!adapter) return NULL;
@@ -21,11 +21,11 @@ vsi_microhttpd *vsi_microhttpd_life_create(vestry *v, uint32_t streams_count, si
   adapter->send_buffer_bytes = (int)send_buffer_bytes;
   adapter->max_head_bytes = SIZE_MAX;
   vsi_web_gate_init(&adapter->gate, streams_count);
-  vsi_microhttpd_writers_init(&adapter->writers);
+  vsi_microhttpd_writer_pool_init(&adapter->writer_pool);
   return adapter;
 }
 
-vestry_err vsi_microhttpd_life_begin(vsi_microhttpd *adapter, const vsi_microhttpd_limits *limits) {
+vestry_err vsi_microhttpd_lifecycle_begin(vsi_microhttpd *adapter, const vsi_microhttpd_limits *limits) {
   adapter->sockets.sendings = vsi_microhttpd_sendings_create(adapter->v);
   if (!adapter->sockets.sendings) return VESTRY_NO_MEMORY;
   vestry_err error =
@@ -49,11 +49,11 @@ static vestry_err stop(vestry_server *server, uint64_t timeout_ms) {
   return vsi_web_gate_wait(&adapter->gate, until_ns);
 }
 
-void vsi_microhttpd_life_destroy(vestry_server *server) {
+void vsi_microhttpd_lifecycle_destroy(vestry_server *server) {
   vsi_microhttpd *adapter = (vsi_microhttpd *)server;
   if (vestry_is_forked(adapter->v)) return;
   struct MHD_Daemon *daemon = atomic_load_explicit(&adapter->daemon, memory_order_relaxed);
-  vsi_microhttpd_door_close(&adapter->door);
+  vsi_microhttpd_acceptor_close(&adapter->acceptor);
   /* An attached adapter may still have streams; their daemon belongs to the application. */
   if (daemon || adapter->sockets.host)
     while (stop(server, VESTRY_NEVER_MS)) continue;
@@ -64,7 +64,7 @@ void vsi_microhttpd_life_destroy(vestry_server *server) {
   for (vsi_map_link *left; (left = vsi_microhttpd_slots_pop(&adapter->attached.slots)) != NULL;)
     vsi_microhttpd_request_destroy((vsi_microhttpd_request *)left);
   vsi_microhttpd_slots_finish(&adapter->attached.slots);
-  vsi_microhttpd_writers_finish(&adapter->writers);
+  vsi_microhttpd_writer_pool_finish(&adapter->writer_pool);
   vsi_microhttpd_sockets_finish(&adapter->sockets);
   vsi_microhttpd_sendings_unref(adapter->sockets.sendings);
   vsi_microhttpd_watch_finish(&adapter->watch);
@@ -84,7 +84,7 @@ vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *
   }
   vestry_err error = vsi_microhttpd_settings_fit(host, &own);
   if (error) return error;
-  vsi_microhttpd *adapter = vsi_microhttpd_life_create(v, own.max_streams, own.send_buffer_bytes);
+  vsi_microhttpd *adapter = vsi_microhttpd_lifecycle_create(v, own.max_streams, own.send_buffer_bytes);
   if (!adapter) return VESTRY_NO_MEMORY;
   adapter->is_tls = own.tls_key != NULL;
   adapter->max_head_bytes = own.max_head_bytes;
@@ -94,10 +94,10 @@ vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *
                                         .memory_bytes = own.memory_bytes,
                                         .head_bytes = own.max_head_bytes,
                                         .per_address = own.max_per_address};
-  error = vsi_microhttpd_life_begin(adapter, &limits);
+  error = vsi_microhttpd_lifecycle_begin(adapter, &limits);
   if (!error) error = vsi_microhttpd_daemon_start(adapter, &own);
   if (error) {
-    vsi_microhttpd_life_destroy(&adapter->base);
+    vsi_microhttpd_lifecycle_destroy(&adapter->base);
     return error;
   }
   *ret_server = &adapter->base;
@@ -126,6 +126,6 @@ const vestry_server_adapter vestry_server_microhttpd = {
     .name = "microhttpd",
     .start = start,
     .stop = stop,
-    .destroy = vsi_microhttpd_life_destroy,
+    .destroy = vsi_microhttpd_lifecycle_destroy,
     .room = room,
 };

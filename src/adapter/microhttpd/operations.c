@@ -4,7 +4,7 @@
 
 #include <netinet/in.h>
 
-#include "adapter/microhttpd/around.h"
+#include "adapter/microhttpd/direct_read.h"
 
 static const char *request_method(void *server_request) {
   return ((vsi_microhttpd_request *)server_request)->method;
@@ -67,9 +67,9 @@ const vestry_request_ops vsi_microhttpd_request_ops = {
     .peer = request_peer,
     .body_length = request_body_length,
     .read = vsi_microhttpd_request_read,
-    .respond = vsi_microhttpd_around_respond,
-    .open = vsi_microhttpd_around_open,
-    .respond_body = vsi_microhttpd_around_respond_body,
+    .respond = vsi_microhttpd_direct_respond,
+    .open = vsi_microhttpd_direct_open,
+    .respond_body = vsi_microhttpd_direct_respond_body,
     .room = request_room,
 };
 

@@ -17,7 +17,7 @@ struct vsi_microhttpd_stream;
  * number is discarded before the connection is closed. */
 enum { VSI_MICROHTTPD_PASSED_BYTES = 4 * 1024 * 1024 };
 
-/* An answer that vestry itself sends, instead of libmicrohttpd (around.c). */
+/* An answer that vestry itself sends, instead of libmicrohttpd (direct_read.c). */
 typedef struct vsi_microhttpd_direct {
   vsi_microhttpd_wire wire;
   char *head;                   /* owned */
@@ -51,15 +51,15 @@ typedef struct vsi_microhttpd_request {
   uint64_t body_passed;  /* discarded bytes of an unwanted body */
   bool no_memory;        /* for the body */
 
-  vestry_receiving *receiving;  /* of the body, if it is in pieces (pieces.c); NULL: none */
-  bool reads;                   /* its pieces may be read directly (around.c) */
-  bool is_around;               /* libmicrohttpd will not see the end of the body, because some pieces were read
+  vestry_receiving *receiving;  /* of the body, if it is in pieces (streamed_body.c); NULL: none */
+  bool reads;                   /* its pieces may be read directly (direct_read.c) */
+  bool is_direct;               /* libmicrohttpd will not see the end of the body, because some pieces were read
                                    directly or an answer is due before it: vestry sends the answer */
   bool is_answered;             /* answered directly; bytes that still arrive are discarded */
   vsi_microhttpd_direct direct; /* that answer */
   uint64_t body_received;       /* of a body of known length */
   bool is_closed;               /* its writer is to end, or has ended */
-  uint8_t step;                 /* the writer's current step (pieces.c) */
+  uint8_t step;                 /* the writer's current step (streamed_body.c) */
   bool is_suspended;            /* for that step */
   bool is_at_head;              /* it was suspended at its head, which will be passed once more */
   bool is_inside;               /* inside the gate, until it is answered */
@@ -81,8 +81,8 @@ vsi_microhttpd_request *vsi_microhttpd_request_create(vsi_microhttpd *adapter, s
 /* The same for a request of a daemon of the application, whose target was split already. path: decoded */
 vsi_microhttpd_request *vsi_microhttpd_request_adopt(vsi_microhttpd *adapter, struct MHD_Connection *conn,
                                                      const char *path, const char *version);
-/* Detach a request from its socket, and free its body, before it is freed or abandoned (pieces.h). Returns why the body
- * ends: IO | TIMEOUT */
+/* Detach a request from its socket, and free its body, before it is freed or abandoned (streamed_body.h). Returns why
+ * the body ends: IO | TIMEOUT */
 vestry_err vsi_microhttpd_request_detach(vsi_microhttpd_request *request);
 
 /* Check the head. */

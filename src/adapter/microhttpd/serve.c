@@ -5,10 +5,10 @@
 #include <sys/socket.h>
 
 #include "adapter/microhttpd/answer.h"
-#include "adapter/microhttpd/around.h"
+#include "adapter/microhttpd/direct_read.h"
 #include "adapter/microhttpd/operations.h"
-#include "adapter/microhttpd/pieces.h"
 #include "adapter/microhttpd/refused.h"
+#include "adapter/microhttpd/streamed_body.h"
 #include "adapter/microhttpd/transport.h"
 #include "adapter/web/policy.h"
 
@@ -46,7 +46,7 @@ void *vsi_microhttpd_started(void *cls, const char *uri, struct MHD_Connection *
 
 static vestry_err serve(vsi_microhttpd_request *request) {
   vestry_connection *connection = NULL;
-  vestry_err error = request->receiving ? vsi_microhttpd_pieces_end(request, &connection)
+  vestry_err error = request->receiving ? vsi_microhttpd_streamed_body_end(request, &connection)
                                         : vestry_serve(request->adapter->v, &vsi_microhttpd_request_ops, request, NULL,
                                                        NULL, &connection);
   return error || !connection ? error : vsi_microhttpd_transport_begin(request, connection);
@@ -60,7 +60,7 @@ static enum MHD_Result answer(vsi_microhttpd_request *request, bool *ret_is_over
   if (!request->is_inside && !vsi_web_gate_enter(gate))
     return vsi_microhttpd_refuse(request, 503, "Retry-After", VSI_WEB_RETRY_AFTER_S, true) ? MHD_NO : MHD_YES;
   request->is_inside = true;
-  vestry_err error = request->refused ? vsi_microhttpd_around_refuse(request) : serve(request);
+  vestry_err error = request->refused ? vsi_microhttpd_direct_refuse(request) : serve(request);
   request->is_inside = false;
   vsi_web_gate_leave(gate);
   return error ? MHD_NO : MHD_YES;
@@ -83,7 +83,7 @@ enum MHD_Result vsi_microhttpd_begin(vsi_microhttpd_request *request, const char
   vsi_microhttpd_request_begin(request, method, path, version);
   if (request->refused || !request->is_routed || (!request->is_chunked && !request->body_length))
     return leave_head(request, ret_is_over);
-  vsi_microhttpd_turn turn = vsi_microhttpd_pieces_begin(request);
+  vsi_microhttpd_turn turn = vsi_microhttpd_streamed_body_begin(request);
   request->is_at_head = turn == VSI_MICROHTTPD_WAITS;
   if (turn == VSI_MICROHTTPD_BREAKS) return answer(request, ret_is_over);
   return turn ? go_on(turn, ret_is_over) : leave_head(request, ret_is_over);
@@ -98,10 +98,10 @@ static bool is_suspended(const vsi_microhttpd_request *request) {
 static enum MHD_Result take(vsi_microhttpd_request *request, const char *upload, size_t *upload_len,
                             bool *ret_is_over) {
   if (request->receiving || request->is_answered)
-    return go_on(vsi_microhttpd_pieces_take(request, upload, upload_len), ret_is_over);
+    return go_on(vsi_microhttpd_streamed_body_take(request, upload, upload_len), ret_is_over);
   bool goes_on = vsi_microhttpd_request_take(request, upload, *upload_len);
   *upload_len = 0;
-  return go_on(goes_on ? VSI_MICROHTTPD_GOES_ON : vsi_microhttpd_pieces_answer(request), ret_is_over);
+  return go_on(goes_on ? VSI_MICROHTTPD_GOES_ON : vsi_microhttpd_streamed_body_answer(request), ret_is_over);
 }
 
 enum MHD_Result vsi_microhttpd_continue(vsi_microhttpd_request *request, const char *upload, size_t *upload_len,
@@ -113,7 +113,7 @@ enum MHD_Result vsi_microhttpd_continue(vsi_microhttpd_request *request, const c
   }
   if (request->is_answered && !*upload_len) return go_on(VSI_MICROHTTPD_BREAKS, ret_is_over);
   if (*upload_len) return take(request, upload, upload_len, ret_is_over);
-  if (request->receiving && !request->is_closed && vsi_microhttpd_pieces_close(request) == VSI_MICROHTTPD_WAITS)
+  if (request->receiving && !request->is_closed && vsi_microhttpd_streamed_body_close(request) == VSI_MICROHTTPD_WAITS)
     return go_on(VSI_MICROHTTPD_WAITS, ret_is_over);
   return answer(request, ret_is_over);
 }

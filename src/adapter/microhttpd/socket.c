@@ -65,7 +65,7 @@ static void file_locked(vsi_microhttpd_socket *socket) {
 
 /* Shut a socket down and discard its bytes, because bytes that arrived before the shutdown could still be read after
  * it. */
-static void hush(int fd) {
+static void shut_and_drain(int fd) {
   char waste[WASTE_BYTES];
   shutdown(fd, SHUT_RDWR);
   while (recv(fd, waste, sizeof waste, MSG_DONTWAIT) > 0) continue;
@@ -80,7 +80,7 @@ static void wait_locked(vsi_microhttpd_socket *socket, uint64_t now, uint64_t fo
   socket->ended_ns = 0;
   TAILQ_INSERT_TAIL(&socket->all->waiting, socket, in);
   file_locked(socket);
-  if (socket->all->is_shut) hush(socket->fd);
+  if (socket->all->is_shut) shut_and_drain(socket->fd);
 }
 
 /* --------------------------------------------------------------------------------------------------- the check ---- */
@@ -126,8 +126,8 @@ void vsi_microhttpd_sockets_look(vsi_microhttpd_sockets *sockets) {
       polled[count] = (struct pollfd){.fd = at->fd, .events = POLLRDHUP};
       looked_at[count++] = at;
     }
-    bool told = poll(polled, count, 0) > 0;
-    for (nfds_t i = 0; i < count; i++) judge_locked(looked_at[i], told ? polled[i].revents : 0, now);
+    bool has_events = poll(polled, count, 0) > 0;
+    for (nfds_t i = 0; i < count; i++) judge_locked(looked_at[i], has_events ? polled[i].revents : 0, now);
   }
   vsi_mutex_unlock(&sockets->lock);
 }
@@ -222,7 +222,7 @@ void vsi_microhttpd_sockets_shut(vsi_microhttpd_sockets *sockets) {
   sockets->is_shut = true;
   for (vsi_microhttpd_socket *at = TAILQ_FIRST(&sockets->waiting); at; at = TAILQ_NEXT(at, in)) {
     cut_locked(at);
-    hush(at->fd);
+    shut_and_drain(at->fd);
   }
   for (bool late = false; !TAILQ_EMPTY(&sockets->waiting) && !late;)
     late = !vsi_wait_until(&sockets->fewer, &sockets->lock, vsi_monotonic_in_ms(SHUT_MS));

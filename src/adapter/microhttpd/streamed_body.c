@@ -3,9 +3,9 @@
 /* Bodies in pieces, which writers of the application take.
  *
  * A thread of libmicrohttpd serves many connections, but a writer of files may block, because it waits for a disk or a
- * database. Therefore the connection is suspended while its writer works on a thread of the writer pool (writers.c),
- * and resumed afterwards. Until then libmicrohttpd does not touch the connection, and the request belongs to that
- * thread. To limit the cost, this is done once for each VESTRY_RECEIVE_BYTES and not for each read.
+ * database. Therefore the connection is suspended while its writer works on a thread of the writer pool
+ * (writer_pool.c), and resumed afterwards. Until then libmicrohttpd does not touch the connection, and the request
+ * belongs to that thread. To limit the cost, this is done once for each VESTRY_RECEIVE_BYTES and not for each read.
  *
  * The next call of libmicrohttpd depends on the moment of the suspension:
  * - at the head: the head is passed once more;
@@ -18,12 +18,12 @@
  * libmicrohttpd would end the process if it was stopped with a suspended connection. In a daemon of the application
  * that runs on the application's loop, no thread would look for resumed connections; there the writer works on the
  * loop's thread. */
-#include "adapter/microhttpd/pieces.h"
+#include "adapter/microhttpd/streamed_body.h"
 
 #include <stddef.h>
 #include <string.h>
 
-#include "adapter/microhttpd/around.h"
+#include "adapter/microhttpd/direct_read.h"
 #include "adapter/microhttpd/operations.h"
 #include "base/memory.h"
 
@@ -48,13 +48,13 @@ static void make_answer(vsi_microhttpd_request *request) {
   vestry_connection *none;
   vestry_receiving *receiving = request->receiving;
   request->receiving = NULL;
-  request->is_around = request->is_answered = true;
+  request->is_direct = request->is_answered = true;
   request->body_passed = 0;
   if (receiving) {
     vestry_receive_close(receiving);
     (void)vestry_receive_end(receiving, &none);
   } else if (request->refused) {
-    (void)vsi_microhttpd_around_refuse(request);
+    (void)vsi_microhttpd_direct_refuse(request);
   } else {
     (void)vestry_serve(request->adapter->v, &vsi_microhttpd_request_ops, request, NULL, NULL, &none);
   }
@@ -64,7 +64,7 @@ static void make_answer(vsi_microhttpd_request *request) {
 /* Answer. Returns whether to run this again, because a part of the answer is left. */
 static bool answer(vsi_microhttpd_request *request) {
   if (!request->is_answered) make_answer(request);
-  return vsi_microhttpd_around_send(request);
+  return vsi_microhttpd_direct_send(request);
 }
 
 /* Run a step. Returns whether to run it again, because it has more to do and other errands need the thread. */
@@ -79,9 +79,9 @@ static bool step(vsi_microhttpd_request *request) {
   if (request->step == WRITE)
     vestry_receive_write(request->receiving);
   else
-    has_more = vsi_microhttpd_around_read(request) && !vsi_web_gate_is_shut(&request->adapter->gate);
+    has_more = vsi_microhttpd_direct_read(request) && !vsi_web_gate_is_shut(&request->adapter->gate);
   const bool is_refused = !vestry_receive_wants(request->receiving) && has_much_left(request);
-  if (!is_refused && !vsi_microhttpd_around_is_over(request)) return has_more;
+  if (!is_refused && !vsi_microhttpd_direct_is_over(request)) return has_more;
   request->step = ANSWER;
   return answer(request);
 }
@@ -92,7 +92,7 @@ static void step_is_done(vsi_microhttpd_request *request) {
   vsi_web_gate *gate = &request->adapter->gate;
   struct MHD_Connection *conn = request->conn;
   const bool stays = request->is_inside, is_suspended = request->is_suspended;
-  if (request->is_answered) vsi_microhttpd_around_end(request);
+  if (request->is_answered) vsi_microhttpd_direct_end(request);
   if (!stays) vsi_microhttpd_socket_goes_on(request->socket);
   if (is_suspended) MHD_resume_connection(conn); /* the request may be freed from here on */
   if (!stays) vsi_web_gate_leave(gate);
@@ -100,7 +100,7 @@ static void step_is_done(vsi_microhttpd_request *request) {
 
 static void run_step(vsi_microhttpd_errand *errand) {
   vsi_microhttpd_request *request = request_of(errand);
-  if (step(request) && vsi_microhttpd_writers_give(&request->adapter->writers, errand)) return;
+  if (step(request) && vsi_microhttpd_writer_pool_give(&request->adapter->writer_pool, errand)) return;
   step_is_done(request);
 }
 
@@ -118,14 +118,14 @@ static vsi_microhttpd_turn make_step(vsi_microhttpd_request *request, int which)
   }
   request->errand.run = run_step;
   MHD_suspend_connection(request->conn);
-  if (!vsi_microhttpd_writers_give(&adapter->writers, &request->errand)) run_step(&request->errand);
+  if (!vsi_microhttpd_writer_pool_give(&adapter->writer_pool, &request->errand)) run_step(&request->errand);
   return VSI_MICROHTTPD_WAITS;
 }
 
 /* ------------------------------------------------------------------------------------------------------ a body ---- */
 
-vsi_microhttpd_turn vsi_microhttpd_pieces_begin(vsi_microhttpd_request *request) {
-  request->reads = vsi_microhttpd_around_fits(request);
+vsi_microhttpd_turn vsi_microhttpd_streamed_body_begin(vsi_microhttpd_request *request) {
+  request->reads = vsi_microhttpd_direct_fits(request);
   vestry_err error =
       vestry_receive_begin(request->adapter->v, &vsi_microhttpd_request_ops, request, &request->receiving);
   request->no_memory = error == VESTRY_NO_MEMORY;
@@ -134,7 +134,7 @@ vsi_microhttpd_turn vsi_microhttpd_pieces_begin(vsi_microhttpd_request *request)
   return make_step(request, OPEN);
 }
 
-vsi_microhttpd_turn vsi_microhttpd_pieces_answer(vsi_microhttpd_request *request) {
+vsi_microhttpd_turn vsi_microhttpd_streamed_body_answer(vsi_microhttpd_request *request) {
   return make_step(request, ANSWER);
 }
 
@@ -144,11 +144,11 @@ static vsi_microhttpd_turn pass_over(vsi_microhttpd_request *request, size_t *le
   if (request->is_answered)
     return request->body_passed <= PASSED_BYTES ? VSI_MICROHTTPD_GOES_ON : VSI_MICROHTTPD_BREAKS;
   const bool is_enough = request->body_passed > PASSED_BYTES || has_much_left(request);
-  return is_enough ? vsi_microhttpd_pieces_answer(request) : VSI_MICROHTTPD_GOES_ON;
+  return is_enough ? vsi_microhttpd_streamed_body_answer(request) : VSI_MICROHTTPD_GOES_ON;
 }
 
 static bool is_all_here(const vsi_microhttpd_request *request) {
-  return request->is_around && request->body_received == request->body_length;
+  return request->is_direct && request->body_received == request->body_length;
 }
 
 /* Copy bytes of the body into the piece. If the body was read directly, more bytes than it has may come. Returns
@@ -156,7 +156,7 @@ static bool is_all_here(const vsi_microhttpd_request *request) {
 static bool put(vsi_microhttpd_request *request, char *to, size_t room, const char **bytes, size_t *len) {
   const uint64_t left = request->body_length - request->body_received;
   size_t part = *len < room ? *len : room;
-  if (request->is_around && left < part) part = (size_t)left;
+  if (request->is_direct && left < part) part = (size_t)left;
   memcpy(to, *bytes, part);
   vestry_receive_put(request->receiving, part);
   request->body_received += part;
@@ -165,7 +165,7 @@ static bool put(vsi_microhttpd_request *request, char *to, size_t room, const ch
   return part == room;
 }
 
-vsi_microhttpd_turn vsi_microhttpd_pieces_take(vsi_microhttpd_request *request, const char *bytes, size_t *len) {
+vsi_microhttpd_turn vsi_microhttpd_streamed_body_take(vsi_microhttpd_request *request, const char *bytes, size_t *len) {
   size_t room;
   while (*len && !request->is_answered && !is_all_here(request)) {
     char *to = vestry_receive_room(request->receiving, &room);
@@ -176,16 +176,16 @@ vsi_microhttpd_turn vsi_microhttpd_pieces_take(vsi_microhttpd_request *request, 
   }
   if (request->is_answered) return pass_over(request, len);
   /* The socket is read directly only if no bytes are left in libmicrohttpd's memory. */
-  const bool reads = is_all_here(request) || (request->reads && vsi_microhttpd_around_pays(request));
+  const bool reads = is_all_here(request) || (request->reads && vsi_microhttpd_direct_pays(request));
   return reads ? make_step(request, READ) : VSI_MICROHTTPD_GOES_ON;
 }
 
-vsi_microhttpd_turn vsi_microhttpd_pieces_close(vsi_microhttpd_request *request) {
+vsi_microhttpd_turn vsi_microhttpd_streamed_body_close(vsi_microhttpd_request *request) {
   request->is_closed = true;
   return make_step(request, CLOSE);
 }
 
-vestry_err vsi_microhttpd_pieces_end(vsi_microhttpd_request *request, vestry_connection **ret_connection) {
+vestry_err vsi_microhttpd_streamed_body_end(vsi_microhttpd_request *request, vestry_connection **ret_connection) {
   vestry_receiving *receiving = request->receiving;
   request->receiving = NULL;
   vestry_err error = vestry_receive_end(receiving, ret_connection);
@@ -214,6 +214,6 @@ void vsi_microhttpd_request_destroy(vsi_microhttpd_request *request) {
   }
   request->errand.run = abandon;
   if (!request->is_inside) request->is_inside = vsi_web_gate_enter(&adapter->gate);
-  if (!request->is_inside || !vsi_microhttpd_writers_give(&adapter->writers, &request->errand))
+  if (!request->is_inside || !vsi_microhttpd_writer_pool_give(&adapter->writer_pool, &request->errand))
     abandon(&request->errand);
 }

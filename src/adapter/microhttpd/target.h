@@ -20,7 +20,7 @@ vsi_microhttpd_query vsi_microhttpd_query_write(struct MHD_Connection *conn, cha
 
 /* Return whether a target is clear. Its path must have only one segment, or no encoded byte that need not be encoded;
  * and its query must be at least as long as with all required bytes encoded. Use this only if targets stay in the
- * memory where they were read (habits.h). */
+ * memory where they were read (capabilities.h). */
 bool vsi_microhttpd_target_is_clear(const char *path, const char *version, const vsi_microhttpd_query *query);
 
 #endif

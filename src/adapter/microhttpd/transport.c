@@ -122,17 +122,17 @@ bool vsi_microhttpd_transport_is_closing(void) {
 static ssize_t stream_read(void *cls, uint64_t position, char *buffer, size_t capacity) {
   (void)position, (void)buffer, (void)capacity;
   vsi_microhttpd_stream *stream = cls;
-  ssize_t told = MHD_CONTENT_READER_END_WITH_ERROR;
+  ssize_t result = MHD_CONTENT_READER_END_WITH_ERROR;
   switch (atomic_load_explicit(&stream->state, memory_order_acquire)) { /* pairs with end */
   case VSI_MICROHTTPD_HEAD:
-    told = stream->wire.tls ? vsi_microhttpd_suspended_take(stream) : vsi_microhttpd_handover_take(stream);
+    result = stream->wire.tls ? vsi_microhttpd_suspended_take(stream) : vsi_microhttpd_handover_take(stream);
     break;
-  case VSI_MICROHTTPD_CLEAN: told = MHD_CONTENT_READER_END_OF_STREAM; break;
+  case VSI_MICROHTTPD_CLEAN: result = MHD_CONTENT_READER_END_OF_STREAM; break;
   case VSI_MICROHTTPD_OURS: break; /* handed over: libmicrohttpd's socket is the placeholder */
   default: break;
   }
-  is_closing = told == MHD_CONTENT_READER_END_WITH_ERROR;
-  return told;
+  is_closing = result == MHD_CONTENT_READER_END_WITH_ERROR;
+  return result;
 }
 
 /* Called when the answer is over, or the connection was lost. */

@@ -32,9 +32,9 @@
 
 enum { EVENTS_AT_ONCE = 128, CLOSED_AT_ONCE = 64, LOOK_MS = 1000, GENERATIONS = INT32_MAX };
 static const uint32_t NONE = UINT32_MAX;
-static const vsi_microhttpd_key TOLD = UINT64_MAX; /* the key of `told` in the epoll; no entry has it, because
+static const vsi_microhttpd_key WAKE = UINT64_MAX; /* the key of `wake` in the epoll; no entry has it, because
                                                       generations have 31 bits */
-static const eventfd_t END = 1 << 30;              /* written to `told` to end the thread; a smaller number only wakes
+static const eventfd_t END = 1 << 30;              /* written to `wake` to end the thread; a smaller number only wakes
                                                       it, and it computes its sleep anew */
 
 /* --------------------------------------------------------------------------------------------------- the table ---- */
@@ -125,7 +125,7 @@ bool vsi_microhttpd_watch_linger(vsi_microhttpd_watch *watch, vsi_microhttpd_key
                  control(watch, EPOLL_CTL_MOD, entry->fd, EPOLLRDHUP | EPOLLOUT | EPOLLET, key);
   if (lingers) {
     entry->lingers = true;
-    if (!watch->lingering_count++) eventfd_write(watch->told, 1); /* it may sleep without a timeout */
+    if (!watch->lingering_count++) eventfd_write(watch->wake, 1); /* it may sleep without a timeout */
   }
   vsi_mutex_unlock(&watch->lock);
   return lingers;
@@ -221,11 +221,11 @@ static int patience_ms(vsi_microhttpd_watch *watch) {
   return most_ms;
 }
 
-/* Read `told`. Returns whether the thread continues. */
-static bool is_told(vsi_microhttpd_watch *watch) {
-  eventfd_t told = 0;
-  (void)eventfd_read(watch->told, &told);
-  return told < END;
+/* Read `wake`. Returns whether the thread continues. */
+static bool read_wake(vsi_microhttpd_watch *watch) {
+  eventfd_t wakes = 0;
+  (void)eventfd_read(watch->wake, &wakes);
+  return wakes < END;
 }
 
 static void *keep_watch(void *argument) {
@@ -235,9 +235,9 @@ static void *keep_watch(void *argument) {
     struct epoll_event events[EVENTS_AT_ONCE];
     int most_ms = patience_ms(watch), count = epoll_wait(watch->epoll, events, EVENTS_AT_ONCE, most_ms);
     for (int i = 0; i < count; i++) {
-      if (events[i].data.u64 != TOLD)
+      if (events[i].data.u64 != WAKE)
         handle(watch, &events[i]);
-      else if (!is_told(watch))
+      else if (!read_wake(watch))
         return NULL;
     }
     uint64_t now = vsi_now_ns(watch->host);
@@ -255,8 +255,8 @@ vestry_err vsi_microhttpd_watch_init(vsi_microhttpd_watch *watch, const vestry_h
       .host = host, .over = over, .begun_ns = vsi_now_ns(host), .capacity = capacity, .first_free = NONE};
   vsi_mutex_init(&watch->lock, VSI_LOCK_MICROHTTPD_WATCH);
   watch->epoll = epoll_create1(EPOLL_CLOEXEC);
-  watch->told = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (watch->epoll < 0 || watch->told < 0 || !control(watch, EPOLL_CTL_ADD, watch->told, EPOLLIN, TOLD)) {
+  watch->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (watch->epoll < 0 || watch->wake < 0 || !control(watch, EPOLL_CTL_ADD, watch->wake, EPOLLIN, WAKE)) {
     vsi_log(host, VESTRY_LOG_ERROR,
             "vestry_microhttpd_create: cannot watch streams: %s; raise the limit of descriptors (ulimit -n)",
             strerror(errno));
@@ -269,11 +269,11 @@ vestry_err vsi_microhttpd_watch_init(vsi_microhttpd_watch *watch, const vestry_h
 void vsi_microhttpd_watch_finish(vsi_microhttpd_watch *watch) {
   if (!watch->host) return;
   if (watch->started) {
-    eventfd_write(watch->told, END);
+    eventfd_write(watch->wake, END);
     pthread_join(watch->thread, NULL);
   }
   if (watch->epoll >= 0) close(watch->epoll);
-  if (watch->told >= 0) close(watch->told);
+  if (watch->wake >= 0) close(watch->wake);
   vsi_mutex_finish(&watch->lock);
   vsi_free(watch->host, watch->entries);
   watch->host = NULL;

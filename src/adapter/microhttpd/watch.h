@@ -27,7 +27,7 @@ typedef struct vsi_microhttpd_watch {
   const vestry_host *host;
   vsi_microhttpd_over_fn over; /* constant */
   uint64_t begun_ns;           /* constant; the thread may start much later */
-  int epoll, told;             /* -1: none */
+  int epoll, wake;             /* -1: none */
   pthread_t thread;
   bool started;
   uint32_t capacity;

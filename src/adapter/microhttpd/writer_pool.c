@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /* The writer pool is separate from the runtime's pool, because a writer may wait for a disk, and streams must not wait
  * with it. Threads are started one by one, when errands find none idle, and stay. */
-#include "adapter/microhttpd/writers.h"
+#include "adapter/microhttpd/writer_pool.h"
 
 #include "base/thread.h"
 
-void vsi_microhttpd_writers_init(vsi_microhttpd_writers *writers) {
-  vsi_mutex_init(&writers->lock, VSI_LOCK_MICROHTTPD_WRITERS);
-  pthread_cond_init(&writers->more, NULL);
-  STAILQ_INIT(&writers->errands);
+void vsi_microhttpd_writer_pool_init(vsi_microhttpd_writer_pool *pool) {
+  vsi_mutex_init(&pool->lock, VSI_LOCK_MICROHTTPD_WRITER_POOL);
+  pthread_cond_init(&pool->more, NULL);
+  STAILQ_INIT(&pool->errands);
 }
 
-static vsi_microhttpd_errand *wait_for_errand(vsi_microhttpd_writers *writers) {
-  vsi_mutex_lock(&writers->lock);
-  writers->idle_count++;
-  while (STAILQ_EMPTY(&writers->errands) && !writers->is_over) vsi_mutex_wait(&writers->lock, &writers->more);
-  writers->idle_count--;
-  vsi_microhttpd_errand *errand = STAILQ_FIRST(&writers->errands);
+static vsi_microhttpd_errand *wait_for_errand(vsi_microhttpd_writer_pool *pool) {
+  vsi_mutex_lock(&pool->lock);
+  pool->idle_count++;
+  while (STAILQ_EMPTY(&pool->errands) && !pool->is_over) vsi_mutex_wait(&pool->lock, &pool->more);
+  pool->idle_count--;
+  vsi_microhttpd_errand *errand = STAILQ_FIRST(&pool->errands);
   if (errand) {
-    STAILQ_REMOVE_HEAD(&writers->errands, in);
-    atomic_fetch_sub_explicit(&writers->errands_count, 1, memory_order_relaxed);
+    STAILQ_REMOVE_HEAD(&pool->errands, in);
+    atomic_fetch_sub_explicit(&pool->errands_count, 1, memory_order_relaxed);
   }
-  vsi_mutex_unlock(&writers->lock);
+  vsi_mutex_unlock(&pool->lock);
   return errand;
 }
 
@@ -30,32 +30,32 @@ static void *run_errands(void *argument) {
   return NULL;
 }
 
-bool vsi_microhttpd_writers_give(vsi_microhttpd_writers *writers, vsi_microhttpd_errand *errand) {
-  vsi_mutex_lock(&writers->lock);
-  const unsigned waiting = atomic_load_explicit(&writers->errands_count, memory_order_relaxed);
-  if (waiting >= writers->idle_count && writers->threads_count < VSI_MICROHTTPD_MAX_WRITERS &&
-      !vsi_thread_start(NULL, &writers->threads[writers->threads_count], "vestry-writer", run_errands, writers))
-    writers->threads_count++;
-  const bool is_given = writers->threads_count > 0;
+bool vsi_microhttpd_writer_pool_give(vsi_microhttpd_writer_pool *pool, vsi_microhttpd_errand *errand) {
+  vsi_mutex_lock(&pool->lock);
+  const unsigned waiting = atomic_load_explicit(&pool->errands_count, memory_order_relaxed);
+  if (waiting >= pool->idle_count && pool->threads_count < VSI_MICROHTTPD_MAX_WRITERS &&
+      !vsi_thread_start(NULL, &pool->threads[pool->threads_count], "vestry-writer", run_errands, pool))
+    pool->threads_count++;
+  const bool is_given = pool->threads_count > 0;
   if (is_given) {
-    STAILQ_INSERT_TAIL(&writers->errands, errand, in);
-    atomic_fetch_add_explicit(&writers->errands_count, 1, memory_order_relaxed);
-    pthread_cond_signal(&writers->more);
+    STAILQ_INSERT_TAIL(&pool->errands, errand, in);
+    atomic_fetch_add_explicit(&pool->errands_count, 1, memory_order_relaxed);
+    pthread_cond_signal(&pool->more);
   }
-  vsi_mutex_unlock(&writers->lock);
+  vsi_mutex_unlock(&pool->lock);
   return is_given;
 }
 
-bool vsi_microhttpd_writers_are_wanted(const vsi_microhttpd_writers *writers) {
-  return atomic_load_explicit(&writers->errands_count, memory_order_relaxed) != 0;
+bool vsi_microhttpd_writer_pool_is_wanted(const vsi_microhttpd_writer_pool *pool) {
+  return atomic_load_explicit(&pool->errands_count, memory_order_relaxed) != 0;
 }
 
-void vsi_microhttpd_writers_finish(vsi_microhttpd_writers *writers) {
-  vsi_mutex_lock(&writers->lock);
-  writers->is_over = true;
-  pthread_cond_broadcast(&writers->more);
-  vsi_mutex_unlock(&writers->lock);
-  for (unsigned i = 0; i < writers->threads_count; i++) pthread_join(writers->threads[i], NULL);
-  pthread_cond_destroy(&writers->more);
-  vsi_mutex_finish(&writers->lock);
+void vsi_microhttpd_writer_pool_finish(vsi_microhttpd_writer_pool *pool) {
+  vsi_mutex_lock(&pool->lock);
+  pool->is_over = true;
+  pthread_cond_broadcast(&pool->more);
+  vsi_mutex_unlock(&pool->lock);
+  for (unsigned i = 0; i < pool->threads_count; i++) pthread_join(pool->threads[i], NULL);
+  pthread_cond_destroy(&pool->more);
+  vsi_mutex_finish(&pool->lock);
 }

@@ -232,13 +232,13 @@ static vestry_err add_headers(const vestry_files *files, vestry_reply *reply, co
 }
 
 /* Set the body. A file larger than VESTRY_BODY_PIECE_BYTES is read while it is sent; a smaller one, or one for which
- * vsi_known_lend returns LIMIT, is read now. */
+ * vsi_known_check_out returns LIMIT, is read now. */
 static vestry_err give_body(vestry_reply *reply, const vestry_files *files, const char *type, found *f,
                             const representation *r, size_t first, size_t len) {
   if (r->bytes) return vsi_reply_borrow_body(reply, type, r->bytes + first, len);
   vsi_open_file *file, here = {.fd = f->fd};
   vestry_err error = VESTRY_LIMIT;
-  if (len > VESTRY_BODY_PIECE_BYTES) error = vsi_known_lend(files->known, f->fd, &f->stat, &file);
+  if (len > VESTRY_BODY_PIECE_BYTES) error = vsi_known_check_out(files->known, f->fd, &f->stat, &file);
   if (!error) {
     f->fd = -1;
     error = vsi_reply_take_file(reply, type, file, first, len);

@@ -7,7 +7,7 @@
  * The table consists of sets with four places each. In a full set, the least recently used place is overwritten. If a
  * folder has more files than the table has places, files are read more often; nothing else changes.
  *
- * Lent descriptors are in a list, which is short: at most MOST_LENT files are open at a time. */
+ * Lent descriptors are in a list, which is short: at most MOST_CHECKED_OUT files are open at a time. */
 #include "app/files/known.h"
 
 #include <errno.h>
@@ -103,7 +103,7 @@ vestry_err vsi_folder_open(int folder, const char *path, bool by_walk, int *ret_
   return error;
 }
 
-enum { SETS = 256, WAYS = 4, READ_BYTES = 65536, MOST_LENT = 64 };
+enum { SETS = 256, WAYS = 4, READ_BYTES = 65536, MOST_CHECKED_OUT = 64 };
 #define YOUNG_NS INT64_C(100000000)
 
 typedef struct identity {
@@ -117,21 +117,21 @@ typedef struct place {
   char etag[VSI_ETAG_BYTES];
 } place;
 
-typedef struct lent {
+typedef struct checked_out {
   vsi_open_file file; /* first */
   vsi_known *known;
-  struct lent *next;
+  struct checked_out *next;
   identity of;
   size_t count; /* number of answers that are using it */
-} lent;
+} checked_out;
 
 struct vsi_known {
   const vestry_host *host;
   vsi_mutex lock;
   /* guarded by lock */
   bool is_destroyed;
-  lent *first;
-  size_t lent_count;
+  checked_out *first;
+  size_t checked_out_count;
   uint64_t uses;
   place places[SETS][WAYS];
 };
@@ -172,7 +172,7 @@ void vsi_known_destroy(vsi_known *known) {
   if (!known) return;
   vsi_mutex_lock(&known->lock);
   known->is_destroyed = true;
-  bool is_last = !known->lent_count;
+  bool is_last = !known->checked_out_count;
   vsi_mutex_unlock(&known->lock);
   if (is_last) free_known(known);
 }
@@ -256,17 +256,17 @@ vestry_err vsi_known_etag(vsi_known *known, int fd, const struct stat *stat, cha
 /* ---------------------------------------------------------------------------------------------- descriptors ------- */
 
 static void give_back(vsi_open_file *file) {
-  lent *one = (lent *)file;
+  checked_out *one = (checked_out *)file;
   vsi_known *known = one->known;
   vsi_mutex_lock(&known->lock);
   bool is_last = --one->count == 0;
   if (is_last) {
-    lent **link = &known->first;
+    checked_out **link = &known->first;
     while (*link != one) link = &(*link)->next;
     *link = one->next;
-    known->lent_count--;
+    known->checked_out_count--;
   }
-  bool is_over = is_last && known->is_destroyed && !known->lent_count;
+  bool is_over = is_last && known->is_destroyed && !known->checked_out_count;
   vsi_mutex_unlock(&known->lock);
   if (!is_last) return;
   close(one->file.fd);
@@ -274,19 +274,19 @@ static void give_back(vsi_open_file *file) {
   if (is_over) free_known(known);
 }
 
-vestry_err vsi_known_lend(vsi_known *known, int fd, const struct stat *stat, vsi_open_file **ret_file) {
+vestry_err vsi_known_check_out(vsi_known *known, int fd, const struct stat *stat, vsi_open_file **ret_file) {
   const identity of = identity_of(stat);
-  lent *made = vsi_alloc(known->host, sizeof *made), *found;
+  checked_out *made = vsi_alloc(known->host, sizeof *made), *found;
   if (!made) return VESTRY_NO_MEMORY;
-  *made = (lent){.file = {fd, give_back}, .known = known, .of = of, .count = 1};
+  *made = (checked_out){.file = {fd, give_back}, .known = known, .of = of, .count = 1};
   vsi_mutex_lock(&known->lock);
   for (found = known->first; found && !is_same(&found->of, &of);) found = found->next;
   if (found) {
     found->count++;
-  } else if (known->lent_count < MOST_LENT) {
+  } else if (known->checked_out_count < MOST_CHECKED_OUT) {
     made->next = known->first;
     known->first = made;
-    known->lent_count++;
+    known->checked_out_count++;
     found = made;
   }
   vsi_mutex_unlock(&known->lock);

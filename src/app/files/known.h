@@ -36,7 +36,7 @@ vestry_err vsi_known_etag(vsi_known *known, int fd, const struct stat *stat, cha
 /* Take a descriptor for sending, shared by all answers with the same file. The caller returns it with give_back.
  * fd       on OK it belongs to the cache, which closes it if it has a descriptor of this file already
  * Returns  OK | LIMIT (64 files are open: read the file instead) | NO_MEMORY */
-vestry_err vsi_known_lend(vsi_known *known, int fd, const struct stat *stat, vsi_open_file **ret_file);
+vestry_err vsi_known_check_out(vsi_known *known, int fd, const struct stat *stat, vsi_open_file **ret_file);
 
 /* Write the ETag of the bytes. */
 void vsi_etag_write(const void *bytes, size_t len, char etag[VSI_ETAG_BYTES]);

@@ -88,7 +88,7 @@ static const char *fault_of(const vestry_csp *csp) {
   return NULL;
 }
 
-static bool is_said(const vestry_csp *csp, const char *name) {
+static bool is_set(const vestry_csp *csp, const char *name) {
   directive one;
   for (const char *at = csp->directives; next_directive(&at, &one);)
     if (is_named(&one, name)) return true;
@@ -134,7 +134,7 @@ static void put_policy(vsi_buffer *to, const vestry_csp *csp, const char *nonce)
   for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
     const char *name = own[i].name, *sources = own[i].sources;
     bool is_added_to = i == SCRIPTS || i == STYLES;
-    if (!is_added_to && is_said(csp, name)) continue;
+    if (!is_added_to && is_set(csp, name)) continue;
     put_directive(to, (vestry_slice){name, strlen(name)}, (vestry_slice){sources, strlen(sources)});
     if (!is_added_to) continue;
     if (i == SCRIPTS) {
@@ -146,9 +146,9 @@ static void put_policy(vsi_buffer *to, const vestry_csp *csp, const char *nonce)
     if (!is_inline_allowed(csp, name)) vsi_buffer_printf(to, "'nonce-%s' ", nonce);
     to->len -= !to->error; /* the trailing blank */
   }
-  if (csp->trusted_types && !is_said(csp, "require-trusted-types-for"))
+  if (csp->trusted_types && !is_set(csp, "require-trusted-types-for"))
     vsi_buffer_append_str(to, "; require-trusted-types-for 'script'");
-  if (csp->trusted_types && !is_said(csp, "trusted-types")) vsi_buffer_append_str(to, "; trusted-types datastar");
+  if (csp->trusted_types && !is_set(csp, "trusted-types")) vsi_buffer_append_str(to, "; trusted-types datastar");
   directive one;
   for (const char *at = csp->directives; next_directive(&at, &one);)
     if (!is_named(&one, own[SCRIPTS].name) && !is_named(&one, own[STYLES].name))

@@ -398,22 +398,22 @@ typedef struct resuming {
   vsi_history_last last;
   vestry_resume_fn on_resume; /* NULL: there is no function */
   void *ctx;
-  bool is_told; /* on_resume was called */
+  bool is_resumed; /* on_resume was called */
 } resuming;
 
 static vestry_err tell(vestry_connection *connection, vsi_resume_answer answer, size_t count, void *ctx) {
   resuming *one = ctx;
   const vestry_resumed resumed = {sizeof resumed, (vestry_resume_answer)answer, count};
-  one->is_told = true;
+  one->is_resumed = true;
   return one->on_resume(connection, &resumed, one->ctx);
 }
 
 /* Join and resume; takes the member. Returns as vestry_resume. If on_resume fails, the stream is closed, because it
  * must not continue without the current state. */
 static vestry_err resume(resuming *one, vestry_connection *connection) {
-  one->is_told = false;
+  one->is_resumed = false;
   vestry_err error = vsi_channel_resume(one->member, connection, &one->last, one->on_resume ? tell : NULL, one);
-  if (error && one->is_told) vestry_connection_close(connection, VESTRY_CAUSE_ERROR); /* its client reconnects */
+  if (error && one->is_resumed) vestry_connection_close(connection, VESTRY_CAUSE_ERROR); /* its client reconnects */
   return error;
 }
 

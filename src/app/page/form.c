@@ -337,9 +337,9 @@ static vestry_err keep(const vestry_forms *forms, const vestry_request *req, con
   if (error) return error;
   vsi_buffer_init(&pairs, forms->v->host);
   error = read_pairs(forms, req, at->form, &pairs);
-  const vsi_form_state said = {state->generation, state->number, pairs.len, pairs.data};
+  const vsi_form_state saved = {state->generation, state->number, pairs.len, pairs.data};
   *state = (vsi_form_state){.len = 0};
-  if (!error) error = forms->storage->ops->put(forms->storage, &at->key, &said, state);
+  if (!error) error = forms->storage->ops->put(forms->storage, &at->key, &saved, state);
   state->pairs = NULL;
   vsi_buffer_finish(&pairs);
   return error;

@@ -127,9 +127,9 @@ struct vsi_subscription {
   uint32_t render;    /* number of the last render of the viewer's own fragment that named the part */
   uint16_t holds;     /* references of workers, which keep the subscription and its fragment alive */
   bool has_hash, is_over;
-  bool is_in;    /* it is a member of the channel, and its stream has the content that the fragment's hash identifies */
-  bool is_told;  /* owned by the running worker: the stream was informed that the page fails */
-  bool is_brief; /* its stream is a long poll that is not held */
+  bool is_in; /* it is a member of the channel, and its stream has the content that the fragment's hash identifies */
+  bool is_notified; /* owned by the running worker: the stream was informed that the page fails */
+  bool is_brief;    /* its stream is a long poll that is not held */
 };
 
 /* A stream of a page. Until the stream begins, this is an attachment of its reply; afterwards it is the close listener

@@ -329,7 +329,7 @@ static void settle_private(vsi_run *r, change *changes, bool is_same, vestry_err
 static vsi_run_result fail(vsi_run *r) {
   vestry_connection *connection = r->private->viewer.connection;
   if (!vestry_connection_is_open(connection)) return VSI_RUN_DONE; /* there is no stream to inform */
-  if (!r->failures) vsi_say_failing(connection, true);
+  if (!r->failures) vsi_send_failing(connection, true);
   return VSI_RUN_FAILED;
 }
 
@@ -378,7 +378,7 @@ static vsi_run_result deliver_private(vsi_run *r) {
   settle_private(r, changes, is_same, error, sent_bytes);
   for (size_t i = 0; i < parts_count; i++) vestry_event_unref(changes[i].inside);
   if (error) return fail(r);
-  if (r->failures) vsi_say_failing(r->private->viewer.connection, false);
+  if (r->failures) vsi_send_failing(r->private->viewer.connection, false);
   if (r->private->viewer.connection->is_answer) vsi_connection_await_written(r->private->viewer.connection);
   return VSI_RUN_DONE;
 }
@@ -416,7 +416,7 @@ static vsi_run_result run_private(vsi_run *r) {
     vsi_run_set_version(r, true);
     vsi_pages_unlock(r->pages);
     private_extra_forget_tag(r->private);
-    if (r->failures) vsi_say_failing(connection, false);
+    if (r->failures) vsi_send_failing(connection, false);
     return VSI_RUN_DONE;
   }
   if (made == VSI_MADE_FAILED) return fail(r);

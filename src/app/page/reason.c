@@ -7,14 +7,14 @@
 
 #include "base/utf8.h"
 
-size_t vsi_reason_told_len(const char *name, size_t len) {
+size_t vsi_reason_shown_len(const char *name, size_t len) {
   static const char own[] = "vestry_";
   const char *end = len >= sizeof own - 1 && memcmp(name, own, sizeof own - 1) == 0 ? memchr(name, '/', len) : NULL;
   return end ? (size_t)(end - name) : len;
 }
 
 static size_t told_len(const char *name, size_t len) {
-  len = vsi_reason_told_len(name, len);
+  len = vsi_reason_shown_len(name, len);
   return len < VSI_REASON_BYTES ? len : vsi_utf8_trim(name, VSI_REASON_BYTES - 1);
 }
 

@@ -34,7 +34,7 @@ bool vsi_reasons_find(const vsi_reasons *reasons, uint64_t seq, vsi_reason *ret_
 
 /* Return how many bytes of a topic's name operators see: all of them, except that the library's own topics with the id
  * of a tab ("vestry_tab/…") are cut before the id. */
-size_t vsi_reason_told_len(const char *name, size_t len);
+size_t vsi_reason_shown_len(const char *name, size_t len);
 
 /* Times of the changes behind refreshes, by number, so that a render can report the age of the change that it shows. */
 

@@ -58,18 +58,18 @@ static void leave(vestry_pages *pages, uint8_t inside) {
 
 /* Call begin of the observers. Returns the slots of the called observers, as bits. */
 static uint8_t observers_begin(vestry_pages *pages, vestry_render *render) {
-  uint8_t told = enter(pages);
+  uint8_t entered = enter(pages);
   for (size_t i = 0; i < VESTRY_RENDER_OBSERVERS_MAX; i++)
-    if (told >> i & 1) pages->observers[i].is.begin(render, pages->observers[i].is.ctx);
-  return told;
+    if (entered >> i & 1) pages->observers[i].is.begin(render, pages->observers[i].is.ctx);
+  return entered;
 }
 
-/* Call end of the observers in `told`, the last one first. */
-static void observers_end(vestry_pages *pages, vestry_render *render, uint8_t told) {
-  if (!told) return;
+/* Call end of the observers in `entered`, the last one first. */
+static void observers_end(vestry_pages *pages, vestry_render *render, uint8_t entered) {
+  if (!entered) return;
   for (size_t i = VESTRY_RENDER_OBSERVERS_MAX; i--;)
-    if (told >> i & 1) pages->observers[i].is.end(render, pages->observers[i].is.ctx);
-  leave(pages, told);
+    if (entered >> i & 1) pages->observers[i].is.end(render, pages->observers[i].is.ctx);
+  leave(pages, entered);
 }
 
 bool vsi_observers_settle(vestry_pages *pages) {
@@ -123,11 +123,11 @@ vestry_err vestry_pages_unobserve(vestry_pages *pages, const void *ctx) {
 
 void vsi_render_init(vsi_render *render, vestry_page *page, vestry_html *html, const char *share) {
   memset(render, 0, offsetof(vsi_render, parts));
-  render->said.own = render;
+  render->is.own = render;
   render->pages = page->pages;
   render->page = page;
   render->html = html;
-  render->said.share = share;
+  render->is.share = share;
   render->tag.build = page->pages->build;
 }
 
@@ -137,32 +137,32 @@ void vsi_render_finish(vsi_render *render) {
 }
 
 static vestry_err handle(vsi_render *render) {
-  const vestry_request *req = render->said.request;
-  vestry_reply *reply = render->said.reply;
+  const vestry_request *req = render->is.request;
+  vestry_reply *reply = render->is.reply;
   vestry_page *page = render->page;
-  vestry_err error = page->allow && !render->said.share ? page->allow(req, page->app) : VESTRY_OK;
+  vestry_err error = page->allow && !render->is.share ? page->allow(req, page->app) : VESTRY_OK;
   if (error) return error;
   if (page->topics)
-    error = page->topics(&render->said, page->app);
+    error = page->topics(&render->is, page->app);
   else if (page->handler)
-    error = vestry_render_topic(&render->said, req->path);
+    error = vestry_render_topic(&render->is, req->path);
   if (error) return error;
-  return page->render ? page->render(&render->said, render->html, page->app) : page->handler(req, reply, page->app);
+  return page->render ? page->render(&render->is, render->html, page->app) : page->handler(req, reply, page->app);
 }
 
 vestry_err vsi_render_handle(const vestry_request *req, vestry_reply *reply, void *app) {
   vsi_render *render = app;
-  render->said.request = req;
-  render->said.reply = reply;
+  render->is.request = req;
+  render->is.reply = reply;
   /* observers are not called for a document or its parts, because their fragments render again */
-  uint8_t told = render->names ? observers_begin(render->pages, &render->said) : 0;
+  uint8_t entered = render->names ? observers_begin(render->pages, &render->is) : 0;
   vestry_err error = handle(render);
-  observers_end(render->pages, &render->said, told);
+  observers_end(render->pages, &render->is, entered);
   return error ? error : render->error;
 }
 
 static const char *text_of(const vsi_render *render) {
-  return render->page->handler ? render->said.reply->body : vsi_html_of(render->html)->data;
+  return render->page->handler ? render->is.reply->body : vsi_html_of(render->html)->data;
 }
 
 vestry_slice vsi_render_content(const vsi_render *render) {
@@ -192,7 +192,7 @@ static vestry_err stick(vsi_render *render, vestry_err error, const char *why) {
 }
 
 static const char *nonce_of(const vsi_render *render) {
-  return render->said.is_stream ? "" : vestry_reply_nonce(render->said.reply);
+  return render->is.is_stream ? "" : vestry_reply_nonce(render->is.reply);
 }
 
 /* The content must be the same in every render. With a nonce in it, the content would be sent to each tab as soon as
@@ -211,7 +211,7 @@ static bool is_html(const char *type) {
 }
 
 bool vsi_render_find(vsi_render *render) {
-  vestry_reply *reply = render->said.reply;
+  vestry_reply *reply = render->is.reply;
   const vestry_page *page = render->page;
   vsi_content found;
   if (!reply->has_body || !is_html(reply->body_type) || vsi_reply_load(reply) || !reply->body) return false;
@@ -231,8 +231,8 @@ bool vsi_render_find(vsi_render *render) {
 
 /* -------------------------------------------------------------------------------- functions for handlers ---------- */
 
-vestry_err vestry_render_topic(vestry_render *said, const char *topic) {
-  vsi_render *render = said->own;
+vestry_err vestry_render_topic(vestry_render *is, const char *topic) {
+  vsi_render *render = is->own;
   size_t len = topic ? strlen(topic) : 0;
   if (!len) return stick(render, VESTRY_INVALID, "the name of a topic is empty");
   if (len > VESTRY_PAGE_TOPIC_MAX_BYTES) return stick(render, VESTRY_TOO_LARGE, "");
@@ -244,23 +244,23 @@ vestry_err vestry_render_topic(vestry_render *said, const char *topic) {
   return render->names->error ? stick(render, render->names->error, "") : VESTRY_OK;
 }
 
-void vestry_render_again(vestry_render *said) {
-  said->own->is_again = true;
+void vestry_render_again(vestry_render *is) {
+  is->own->is_again = true;
 }
 
 /* Hash a version together with the page, because the same number has another meaning at another address and for another
  * user. With own_secret the hash is valid in this process only, so a counter of another process is never mistaken for a
  * counter of this process. */
 static uint64_t hash_version(const vsi_render *render, vsi_siphash_key key, uint64_t version) {
-  const char *path = render->said.request->path, *query = render->said.request->query;
-  const vestry_scope scope = render->said.share ? (vestry_scope){NULL, 0} : render->said.request->scope;
-  const char *user = render->said.share ? NULL : vestry_session_user(render->said.request);
+  const char *path = render->is.request->path, *query = render->is.request->query;
+  const vestry_scope scope = render->is.share ? (vestry_scope){NULL, 0} : render->is.request->scope;
+  const char *user = render->is.share ? NULL : vestry_session_user(render->is.request);
   uint64_t words[6] = {version,
                        vsi_siphash_1_3(key, path, strlen(path)),
                        vsi_siphash_1_3(key, query, strlen(query)),
                        vsi_siphash_1_3(key, scope.data, scope.len),
                        user ? vsi_siphash_1_3(key, user, strlen(user)) : 0,
-                       render->said.share ? vsi_siphash_1_3(key, render->said.share, strlen(render->said.share)) : 0};
+                       render->is.share ? vsi_siphash_1_3(key, render->is.share, strlen(render->is.share)) : 0};
   return vsi_siphash_1_3(key, words, sizeof words);
 }
 
@@ -273,12 +273,12 @@ static bool is_current(vsi_render *render, vsi_siphash_key key, uint64_t version
   return render->is_current;
 }
 
-bool vestry_render_is_current(vestry_render *said, uint64_t version) {
-  return is_current(said->own, said->own->pages->own_secret, version);
+bool vestry_render_is_current(vestry_render *is, uint64_t version) {
+  return is_current(is->own, is->own->pages->own_secret, version);
 }
 
-bool vestry_render_is_current_anywhere(vestry_render *said, uint64_t version) {
-  return is_current(said->own, said->own->pages->version_secret, version);
+bool vestry_render_is_current_anywhere(vestry_render *is, uint64_t version) {
+  return is_current(is->own, is->own->pages->version_secret, version);
 }
 
 /* ------------------------------------------------------------------------------------------------- marks ---------- */
@@ -288,8 +288,8 @@ vestry_err vsi_render_refuse(vsi_render *render, vestry_html *html, const char *
   return vsi_html_fail(vsi_html_of(html), VESTRY_INVALID, why);
 }
 
-vestry_err vestry_render_begin(vestry_render *said, vestry_html *html) {
-  vsi_render *render = said->own;
+vestry_err vestry_render_begin(vestry_render *is, vestry_html *html) {
+  vsi_render *render = is->own;
   if (render->is_part || render->is_begun || html != render->html || render->page->handler)
     return vsi_render_refuse(render, html, "the content has already begun, or cannot begin here");
   render->is_begun = true;
@@ -299,8 +299,8 @@ vestry_err vestry_render_begin(vestry_render *said, vestry_html *html) {
   return vestry_html_error(html, NULL, NULL);
 }
 
-vestry_err vestry_render_end(vestry_render *said, vestry_html *html) {
-  vsi_render *render = said->own;
+vestry_err vestry_render_end(vestry_render *is, vestry_html *html) {
+  vsi_render *render = is->own;
   if (!render->is_begun || render->is_ended || html != render->html)
     return vsi_render_refuse(render, html, "the content has not begun, or has already ended");
   vestry_err error = vestry_html_add(html, "</%-s>", render->page->element);
@@ -309,13 +309,13 @@ vestry_err vestry_render_end(vestry_render *said, vestry_html *html) {
   render->end = vsi_html_of(html)->len;
   if ((error = check_nonce(render))) return error;
   hash_content(render);
-  if (render->said.is_stream) return VESTRY_OK;
+  if (render->is.is_stream) return VESTRY_OK;
   if (render->has_window && (error = vsi_window_put_first(html, nonce_of(render)))) return error;
-  return vsi_stream_element(render->page, render->said.request, &render->tag, html);
+  return vsi_stream_element(render->page, render->is.request, &render->tag, html);
 }
 
-vestry_err vestry_render_head(vestry_render *said, vestry_html *html) {
-  return vsi_stream_style(nonce_of(said->own), html);
+vestry_err vestry_render_head(vestry_render *is, vestry_html *html) {
+  return vsi_stream_style(nonce_of(is->own), html);
 }
 
 /* ------------------------------------------------------------------------------------------------- parts ---------- */
@@ -369,11 +369,11 @@ vestry_err vsi_part_render(vestry_pages *pages, bool is_stream, const vestry_pag
   inner.pages = pages;
   inner.names = names;
   inner.html = html;
-  inner.said = (vestry_render){.share = part->share, .is_stream = is_stream, .own = &inner};
+  inner.is = (vestry_render){.share = part->share, .is_stream = is_stream, .own = &inner};
   inner.is_part = true;
-  uint8_t told = names ? observers_begin(pages, &inner.said) : 0;
-  vestry_err error = part->render(&inner.said, html, part->app);
-  observers_end(pages, &inner.said, told);
+  uint8_t entered = names ? observers_begin(pages, &inner.is) : 0;
+  vestry_err error = part->render(&inner.is, html, part->app);
+  observers_end(pages, &inner.is, entered);
   if (ret_again) *ret_again = inner.is_again;
   if (!error) error = inner.error;
   return error ? error : vestry_html_error(html, NULL, NULL);
@@ -381,9 +381,9 @@ vestry_err vsi_part_render(vestry_pages *pages, bool is_stream, const vestry_pag
 
 /* In a document, the part contains its content. In a stream, its element is empty and the content arrives in a separate
  * event; the client keeps the content that it has, because both elements have data-ignore-morph. */
-vestry_err vestry_render_part(vestry_render *said, vestry_html *html, const vestry_page_part *given) {
-  vsi_render *render = said->own;
-  if (!render->is_begun || render->is_ended || render->is_part || html != render->html || render->said.share)
+vestry_err vestry_render_part(vestry_render *is, vestry_html *html, const vestry_page_part *given) {
+  vsi_render *render = is->own;
+  if (!render->is_begun || render->is_ended || render->is_part || html != render->html || render->is.share)
     return vsi_render_refuse(render, html, "a part is allowed only in the content of a private page");
   vsi_named_part *named;
   vestry_err error = take_part(render, given, &named);
@@ -392,7 +392,7 @@ vestry_err vestry_render_part(vestry_render *said, vestry_html *html, const vest
   if (error) return stick(render, error, "");
   error = vestry_html_add(html, "<%-s id=\"%s\" data-ignore-morph>", named->part.element, named->part.id);
   named->inside_from = named->inside_to = vsi_html_of(html)->len;
-  if (!error && !render->said.is_stream) {
+  if (!error && !render->is.is_stream) {
     error = vsi_part_render(render->pages, false, &named->part, html, NULL, NULL);
     named->inside_to = vsi_html_of(html)->len;
     if (error) return stick(render, error, "");

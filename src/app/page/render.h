@@ -16,7 +16,7 @@ typedef struct vsi_named_part {
 } vsi_named_part;
 
 typedef struct vsi_render {
-  vestry_render said; /* passed to the handler; `own` points to this struct */
+  vestry_render is; /* passed to the handler; `own` points to this struct */
   vestry_pages *pages;
   vestry_page *page;
   vsi_buffer *names; /* notes of topics; NULL for a document, because its stream renders and notes again */

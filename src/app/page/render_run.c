@@ -44,7 +44,7 @@ static vestry_err say(vestry_connection *connection, const vestry_value *state) 
   return vestry_connection_patch_signals(connection, VESTRY_OBJECT("_vestry", state), NULL);
 }
 
-void vsi_say_failing(vestry_connection *connection, bool is_failing) {
+void vsi_send_failing(vestry_connection *connection, bool is_failing) {
   (void)say(connection, VESTRY_OBJECT("failing", is_failing));
 }
 
@@ -53,15 +53,15 @@ static void leave(vestry_connection *connection, vestry_err error) {
   vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
 }
 
-void vsi_say_over(vestry_connection *connection) {
+void vsi_send_over(vestry_connection *connection) {
   leave(connection, say(connection, VESTRY_OBJECT("over", (bool)true)));
 }
 
-void vsi_say_go(vestry_connection *connection, const char *url) {
+void vsi_send_go(vestry_connection *connection, const char *url) {
   leave(connection, say(connection, VESTRY_OBJECT("go", url)));
 }
 
-void vsi_say_reload(vestry_pages *pages, vestry_connection *connection, uint32_t within_ms) {
+void vsi_send_reload(vestry_pages *pages, vestry_connection *connection, uint32_t within_ms) {
   uint32_t after_ms = 1 + vsi_pages_chance(pages, within_ms); /* 0 would mean no reload */
   leave(connection, say(connection, VESTRY_OBJECT("reload", after_ms)));
 }
@@ -149,11 +149,11 @@ static vsi_outcome make_page(vsi_run *r) {
   const vsi_shared *shared = r->shared;
   vsi_render_init(&r->render, fragment->page, r->html, shared ? shared->key + shared->share_at : NULL);
   r->render.names = &r->names;
-  r->render.said.is_stream = true;
+  r->render.is.is_stream = true;
   r->render.had = what_it_has(r);
   vestry_err error = vsi_request_copy_handle(fragment->request, &r->reply, vsi_render_handle, &r->render);
   if (!error) error = vestry_html_error(r->html, NULL, NULL);
-  r->render.said.request = NULL; /* the request was borrowed during the call */
+  r->render.is.request = NULL; /* the request was borrowed during the call */
   r->is_again = r->render.is_again;
   vsi_outcome made = classify(r, error);
   if (made == VSI_MADE_CONTENT) {
@@ -258,7 +258,7 @@ vestry_err vsi_run_format(vsi_run *r, const char *tag) {
 /* Redirect by the rules of vestry_event_redirect: a URL that would run code is rejected. */
 static void redirect(vsi_run *r, vestry_connection *connection, const char *url) {
   if (vsi_is_web_address(url)) {
-    vsi_say_go(connection, url);
+    vsi_send_go(connection, url);
     return;
   }
   vsi_log(r->pages->host, VESTRY_LOG_ERROR,
@@ -272,9 +272,9 @@ void vsi_run_lead_away(vsi_run *r, vsi_outcome made, vestry_connection *connecti
   if (made == VSI_MADE_REDIRECT && location)
     redirect(r, connection, location->value);
   else if (made == VSI_MADE_END || made == VSI_MADE_REDIRECT)
-    vsi_say_over(connection);
+    vsi_send_over(connection);
   else if (made == VSI_MADE_RELOAD)
-    vsi_say_reload(r->pages, connection, VSI_SAY_RELOAD_MS);
+    vsi_send_reload(r->pages, connection, VSI_SEND_RELOAD_MS);
 }
 
 /* Return where the beginning and the end of the fragment's last send are recorded, as values of pages->sent

@@ -86,14 +86,14 @@ vsi_run_result vsi_shared_run(vsi_run *r, bool is_dirty);
 /* Messages to one stream about the page itself. They are sent as signals, on which the page's element acts (script.c),
  * so that no code has to be sent through the stream. */
 
-enum { VSI_SAY_RELOAD_MS = 1000 }; /* time within which a tab reloads, at random */
+enum { VSI_SEND_RELOAD_MS = 1000 }; /* time within which a tab reloads, at random */
 
-void vsi_say_failing(vestry_connection *connection, bool is_failing);
+void vsi_send_failing(vestry_connection *connection, bool is_failing);
 /* End the stream; the tab stays as it is, and does not request the reason, as it does otherwise. */
-void vsi_say_over(vestry_connection *connection);
+void vsi_send_over(vestry_connection *connection);
 /* Send the tab to a URL with an http or https scheme, and end the stream. */
-void vsi_say_go(vestry_connection *connection, const char *url);
+void vsi_send_go(vestry_connection *connection, const char *url);
 /* Make the tab reload its page, and end the stream. */
-void vsi_say_reload(vestry_pages *pages, vestry_connection *connection, uint32_t within_ms);
+void vsi_send_reload(vestry_pages *pages, vestry_connection *connection, uint32_t within_ms);
 
 #endif

@@ -112,7 +112,7 @@ static void run_fragment(vsi_worker *worker, vsi_fragment *fragment) {
   if (result == VSI_RUN_DONE && run.is_again) result = VSI_RUN_AGAIN;
   vsi_run_end(&run);
   VSI_PROBE2(rendered, name_of(fragment), result);
-  if (result == VSI_RUN_BLOCKED) span.told.trace.is_sampled = false; /* nothing was rendered */
+  if (result == VSI_RUN_BLOCKED) span.record.trace.is_sampled = false; /* nothing was rendered */
   vsi_span_end(&span, name_of(fragment), 0, result == VSI_RUN_FAILED ? VESTRY_FAILED : VESTRY_OK);
   vsi_pages_lock(pages);
   end_run(pages, fragment, result, &of);

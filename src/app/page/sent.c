@@ -52,18 +52,18 @@ struct vsi_sent {
 /* -------------------------------------------------------------------------------------- reports of pages ---------- */
 
 /* A report: the number of the page as 16 hexadecimal digits, then the numbers of submissions, each after a dot. */
-typedef struct said {
+typedef struct report {
   uint64_t number;
   size_t count;
   uint32_t submissions[SUBMISSIONS];
-} said;
+} report;
 
-static bool read_said(const char *text, size_t len, said *ret) {
+static bool read_report(const char *text, size_t len, report *ret) {
   char number[17];
   if (len < 16) return false;
   memcpy(number, text, 16);
   number[16] = '\0';
-  *ret = (said){.number = vsi_document_read(number)};
+  *ret = (report){.number = vsi_document_read(number)};
   for (size_t i = 16; i < len;) {
     uint32_t submission = 0;
     size_t digits = 0;
@@ -131,7 +131,7 @@ static size_t look(vsi_sent *sent, const vsi_fragment *running, uint64_t seq) {
 
 /* Add submissions, which are shown once everything that the stream shows was checked.
  * mark: vsi_schedule_ask; or vsi_schedule_mark, if their results may not be known here yet */
-static void add(vsi_sent *sent, const said *what, void (*mark)(vsi_fragment *fragment, uint64_t seq)) {
+static void add(vsi_sent *sent, const report *what, void (*mark)(vsi_fragment *fragment, uint64_t seq)) {
   vestry_pages *pages = sent->viewer->pages;
   uint64_t seq = ++pages->seq;
   vsi_reasons_add(&pages->reasons, seq, VESTRY_REFRESH_SUBMISSION, "", 0);
@@ -238,9 +238,9 @@ void vsi_sent_settle(vsi_fragment *fragment) {
 
 vestry_err vsi_sent_create(vestry_pages *pages, const vestry_request *req, vsi_sent **ret_sent) {
   const char *text = vestry_request_header(req, "Vestry-Sent");
-  said what;
+  report what;
   *ret_sent = NULL;
-  if (!text || !read_said(text, strlen(text), &what)) return VESTRY_OK;
+  if (!text || !read_report(text, strlen(text), &what)) return VESTRY_OK;
   vsi_sent *sent = vsi_calloc(pages->host, 1, sizeof *sent);
   if (!sent) return VESTRY_NO_MEMORY;
   sent->number = what.number;
@@ -253,7 +253,7 @@ vestry_err vsi_sent_create(vestry_pages *pages, const vestry_request *req, vsi_s
 
 void vsi_sent_begin(vsi_sent *sent, vsi_viewer *viewer, vsi_fragment *own) {
   vestry_pages *pages = viewer->pages;
-  said what = {.number = sent->number, .count = sent->count};
+  report what = {.number = sent->number, .count = sent->count};
   memcpy(what.submissions, sent->submissions, sizeof what.submissions);
   sent->count = 0;
   sent->viewer = viewer;
@@ -276,7 +276,7 @@ void vsi_sent_end(vsi_sent *sent) {
   vsi_free(pages->host, sent);
 }
 
-static bool add_to(vestry_pages *pages, const said *what, void (*mark)(vsi_fragment *fragment, uint64_t seq)) {
+static bool add_to(vestry_pages *pages, const report *what, void (*mark)(vsi_fragment *fragment, uint64_t seq)) {
   vsi_sent *sent = find(pages, what->number);
   if (sent) add(sent, what, mark);
   return sent;
@@ -285,8 +285,8 @@ static bool add_to(vestry_pages *pages, const said *what, void (*mark)(vsi_fragm
 void vsi_sent_done(const vestry_bus_message *message, void *ctx) {
   vestry_pages *pages = ctx;
   char topic[1 + 16 + 1 + DIGITS + 1] = {VSI_SENT_MARK};
-  said what;
-  if (message->len > sizeof topic - 2 || !read_said(message->data, message->len, &what)) return;
+  report what;
+  if (message->len > sizeof topic - 2 || !read_report(message->data, message->len, &what)) return;
   vsi_pages_lock(pages);
   vsi_refreshed_fn refreshed = add_to(pages, &what, vsi_schedule_ask) ? NULL : pages->refreshed;
   void *refreshed_ctx = pages->refreshed_ctx;
@@ -297,8 +297,8 @@ void vsi_sent_done(const vestry_bus_message *message, void *ctx) {
 }
 
 void vsi_sent_done_elsewhere(vestry_pages *pages, const char *text, size_t len) {
-  said what;
-  if (!read_said(text, len, &what)) return;
+  report what;
+  if (!read_report(text, len, &what)) return;
   vsi_pages_lock(pages);
   (void)add_to(pages, &what, vsi_schedule_mark);
   vsi_pages_unlock(pages);

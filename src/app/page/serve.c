@@ -29,7 +29,7 @@ static vestry_err answer(vsi_render *render, vestry_html *html, vestry_reply *re
   bool has_status = reply->status >= 300 || reply->status == 204;
   if (!render->is_ended && !has_status)
     vsi_log(render->pages->host, VESTRY_LOG_WARN,
-            "the page at %s: the document has no content, and therefore no stream", render->said.request->path);
+            "the page at %s: the document has no content, and therefore no stream", render->is.request->path);
   vestry_slice made;
   error = vestry_html_result(html, &made);
   if (error || (has_status && !made.len)) return error;
@@ -43,9 +43,9 @@ static vestry_err complete(vsi_render *render, vestry_reply *reply) {
   if (!vsi_render_find(render)) return render->error;
   vestry_html_init(&head, render->pages->host);
   vestry_html_init(&element, render->pages->host);
-  vestry_err error = vestry_render_head(&render->said, &head);
+  vestry_err error = vestry_render_head(&render->is, &head);
   if (!error) error = vestry_html_result(&head, &style);
-  if (!error) error = vsi_stream_element(render->page, render->said.request, &render->tag, &element);
+  if (!error) error = vsi_stream_element(render->page, render->is.request, &render->tag, &element);
   if (!error) error = vestry_html_result(&element, &stream);
   if (!error) {
     vsi_buffer all;
@@ -77,7 +77,7 @@ static vestry_err serve_document(const vestry_request *req, vestry_reply *reply,
   } else if (!error) {
     error = vsi_render_handle(req, reply, &render);
   }
-  render.said.request = req;
+  render.is.request = req;
   if (!error) error = page->render ? answer(&render, &html, reply) : complete(&render, reply);
   if (error && error == vestry_html_error(&html, NULL, NULL)) {
     char why[VSI_HTML_EXPLAINED];
@@ -197,7 +197,7 @@ static void begin(vsi_viewer *viewer, vestry_pages *pages, vestry_connection *co
   events_count +=
       !tell_retry(pages, connection, poll.hold_ms ? vsi_long_poll_again_ms(pages, has_tag, poll) : pages->retry_ms);
   if (poll.hold_ms) vsi_connection_answer(connection, poll.hold_ms, events_count);
-  if (is_of_other_build) vsi_say_reload(pages, connection, pages->reload_ms);
+  if (is_of_other_build) vsi_send_reload(pages, connection, pages->reload_ms);
   viewer->connection = vestry_connection_ref(connection);
   viewer->subscriptions = NULL;
   viewer->pages = pages;
@@ -425,26 +425,26 @@ vestry_err vestry_page_handler(const vestry_request *req, vestry_reply *reply, v
 
 /* A description of the stream of a page, for operators. */
 
-static void tell_topic(const vsi_link *link, const vsi_page_told *told) {
+static void put_topic(const vsi_link *link, const vsi_page_sink *sink) {
   if (!link->topic) return;
   const vestry_slice name = vsi_topic_name(link->topic);
-  told->topic(name.data, vsi_reason_told_len(name.data, name.len), told->ctx);
+  sink->topic(name.data, vsi_reason_shown_len(name.data, name.len), sink->ctx);
 }
 
-static void tell_topics(const vsi_fragment *fragment, const vsi_page_told *told) {
-  tell_topic(&fragment->link, told);
-  for (const vsi_more_link *more = fragment->more_links; more; more = more->next) tell_topic(&more->link, told);
+static void put_topics(const vsi_fragment *fragment, const vsi_page_sink *sink) {
+  put_topic(&fragment->link, sink);
+  for (const vsi_more_link *more = fragment->more_links; more; more = more->next) put_topic(&more->link, sink);
 }
 
-bool vsi_page_explain(vestry_pages *pages, vestry_connection *connection, const vsi_page_told *told) {
+bool vsi_page_explain(vestry_pages *pages, vestry_connection *connection, const vsi_page_sink *sink) {
   vsi_fragment *own;
   vsi_pages_lock(pages);
   const vsi_viewer *viewer = vsi_page_viewer(pages, connection, &own);
   const vsi_subscription *subscription = viewer ? viewer->subscriptions : NULL;
   const vsi_fragment *shown = own ? own : subscription ? &subscription->shared->fragment : NULL;
-  if (shown && shown->request) told->path(vsi_request_copy_path(shown->request), told->ctx);
-  if (own) tell_topics(own, told);
-  for (; subscription; subscription = subscription->next_of_viewer) tell_topics(&subscription->shared->fragment, told);
+  if (shown && shown->request) sink->path(vsi_request_copy_path(shown->request), sink->ctx);
+  if (own) put_topics(own, sink);
+  for (; subscription; subscription = subscription->next_of_viewer) put_topics(&subscription->shared->fragment, sink);
   vsi_pages_unlock(pages);
   return viewer;
 }

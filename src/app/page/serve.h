@@ -20,14 +20,14 @@ vsi_viewer *vsi_page_viewer(vestry_pages *pages, vestry_connection *connection, 
 
 /* Receives the path of a page, then each topic of the page and of its parts. Called under the lock of the pages, so the
  * functions may only copy. */
-typedef struct vsi_page_told {
+typedef struct vsi_page_sink {
   void (*path)(const char *path, void *ctx);
   void (*topic)(const char *name, size_t len, void *ctx);
   void *ctx;
-} vsi_page_told;
+} vsi_page_sink;
 
 /* Describe the page to which a stream belongs. Returns whether it is a page of `pages`. Any thread that
  * holds a reference. */
-VESTRY_API bool vsi_page_explain(vestry_pages *pages, vestry_connection *connection, const vsi_page_told *told);
+VESTRY_API bool vsi_page_explain(vestry_pages *pages, vestry_connection *connection, const vsi_page_sink *sink);
 
 #endif

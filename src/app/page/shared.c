@@ -67,7 +67,7 @@ static void send_back(vestry_connection *connection, vestry_err error) {
 static void ask_one(vsi_run *r, const vsi_subscription *subscription) {
   vestry_err error = subscription->request ? vsi_page_ask_allow(subscription->page, subscription->request) : VESTRY_OK;
   if (error && vsi_status_of(r->pages->v, error) < 500)
-    vsi_say_reload(r->pages, subscription->connection, VSI_SAY_RELOAD_MS);
+    vsi_send_reload(r->pages, subscription->connection, VSI_SEND_RELOAD_MS);
   else if (error)
     send_back(subscription->connection, error);
 }
@@ -113,8 +113,8 @@ static void tell_all(vsi_run *r, bool is_failing) {
 static void tell_joining(vsi_run *r, const held *joining) {
   for (size_t i = 0; i < joining->count && !vsi_fragment_is_part(r->fragment); i++) {
     vsi_subscription *subscription = joining->subscriptions[i];
-    if (!subscription->is_told) vsi_say_failing(subscription->connection, true);
-    subscription->is_told = true;
+    if (!subscription->is_notified) vsi_send_failing(subscription->connection, true);
+    subscription->is_notified = true;
   }
 }
 
@@ -133,7 +133,7 @@ static vestry_err send_to_all(vsi_run *r, uint64_t *ret_sent_bytes) {
   vsi_pages_unlock(r->pages);
   size_t sent_count = 0;
   vestry_err error =
-      vsi_channel_publish_telling(r->shared->channel, r->event, r->changed_ns, member_refused, &refused, &sent_count);
+      vsi_channel_publish_reporting(r->shared->channel, r->event, r->changed_ns, member_refused, &refused, &sent_count);
   *ret_sent_bytes = (uint64_t)sent_count * vestry_event_bytes(r->event).len;
   return error ? error : refused;
 }
@@ -185,8 +185,8 @@ static vestry_err join(vsi_run *r, vsi_subscription *subscription) {
   if (is_over || error) (void)vsi_channel_leave(channel, subscription->connection);
   if (error == VESTRY_NO_MEMORY) return error;
   if (error) send_back(subscription->connection, error);
-  if (subscription->is_told) vsi_say_failing(subscription->connection, false);
-  subscription->is_told = false;
+  if (subscription->is_notified) vsi_send_failing(subscription->connection, false);
+  subscription->is_notified = false;
   /* this event ends the long poll */
   if (subscription->is_brief) (void)vestry_connection_send(subscription->connection, pages->well);
   return VESTRY_OK;

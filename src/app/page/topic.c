@@ -247,8 +247,9 @@ typedef struct why {
   uint64_t at_ns; /* 0: now */
 } why;
 
-/* Refresh a topic; NULL: every page. is_told: forward the refresh to other nodes. */
-static vestry_err refresh(vestry_pages *pages, const char *topic, size_t len, bool is_told, why of, uint64_t *ret_seq) {
+/* Refresh a topic; NULL: every page. is_forwarded: forward the refresh to other nodes. */
+static vestry_err refresh(vestry_pages *pages, const char *topic, size_t len, bool is_forwarded, why of,
+                          uint64_t *ret_seq) {
   if (!pages || (topic && !len)) return VESTRY_INVALID;
   if (len > VESTRY_PAGE_TOPIC_MAX_BYTES) return VESTRY_TOO_LARGE;
   const vestry_trace *trace = vsi_trace_carried(pages->host);
@@ -263,7 +264,7 @@ static vestry_err refresh(vestry_pages *pages, const char *topic, size_t len, bo
       vsi_delays_add(&pages->delays, seq, of.at_ns ? of.at_ns : vsi_now_ns(pages->host));
   }
   if (!STAILQ_EMPTY(&pages->dirty) || pages->is_all_walked) vsi_schedule_wake(pages);
-  vsi_refreshed_fn refreshed = is_told ? pages->refreshed : NULL;
+  vsi_refreshed_fn refreshed = is_forwarded ? pages->refreshed : NULL;
   void *ctx = pages->refreshed_ctx;
   vsi_pages_unlock(pages);
   if (refreshed) refreshed(topic, len, ctx);
@@ -302,7 +303,7 @@ void vsi_pages_refresh(vestry_pages *pages, const char *topic, size_t len) {
   (void)refresh(pages, len ? topic : NULL, len, false, of, NULL); /* cannot fail */
 }
 
-void vsi_pages_tell(vestry_pages *pages, vsi_refreshed_fn refreshed, void *ctx) {
+void vsi_pages_set_refreshed(vestry_pages *pages, vsi_refreshed_fn refreshed, void *ctx) {
   vsi_pages_lock(pages);
   pages->refreshed = refreshed;
   pages->refreshed_ctx = ctx;

@@ -38,6 +38,6 @@ void vsi_topics_free(vestry_pages *pages);
 VESTRY_API void vsi_pages_refresh(vestry_pages *pages, const char *topic, size_t len);
 /* Set the function that receives each refresh of this process; NULL: none. ctx must outlive calls that are running.
  * Called without the lock. */
-VESTRY_API void vsi_pages_tell(vestry_pages *pages, vsi_refreshed_fn refreshed, void *ctx);
+VESTRY_API void vsi_pages_set_refreshed(vestry_pages *pages, vsi_refreshed_fn refreshed, void *ctx);
 
 #endif

@@ -158,17 +158,17 @@ static vestry_err put_rows(vestry_html *html, const vestry_window_options *optio
   return vestry_html_add(html, ">");
 }
 
-vestry_err vestry_window_begin(vestry_render *said, vestry_html *html, const vestry_window_options *given,
+vestry_err vestry_window_begin(vestry_render *is, vestry_html *html, const vestry_window_options *given,
                                vestry_window *ret_window) {
-  vsi_render *render = said->own;
+  vsi_render *render = is->own;
   vestry_window_options options;
   axis rows, columns;
   uint64_t row = 0, column = 0;
   const char *fault = fault_of(render, html, given, &options);
   if (fault) return vsi_render_refuse(render, html, fault);
-  const char *query = said->request->query;
-  bool is_said = read_place(query, options.id, &row, &column);
-  bool is_at_end = options.is_at_end && !is_said;
+  const char *query = is->request->query;
+  bool is_set = read_place(query, options.id, &row, &column);
+  bool is_at_end = options.is_at_end && !is_set;
   set_axis(&rows, &options.rows, row, is_at_end);
   set_axis(&columns, &options.columns, column, false);
   if (rows.shown * (columns.shown ? columns.shown : 1) > VESTRY_WINDOW_CELLS_MAX)

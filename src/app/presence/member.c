@@ -12,7 +12,7 @@ vestry_err vsi_presence_init(vestry_presence *presence) {
   vsi_ring_init(&presence->gone);
   vsi_ring_init(&presence->news);
   vsi_mutex_init(&presence->lock, VSI_LOCK_PRESENCE);
-  vsi_mutex_init(&presence->telling, VSI_LOCK_PRESENCE_TELLING);
+  vsi_mutex_init(&presence->notifying, VSI_LOCK_PRESENCE_NOTIFYING);
   vestry_err error = vsi_map_reserve(&presence->places, presence->host, 1);
   if (!error) error = vsi_map_reserve(&presence->members, presence->host, 1);
   return error ? error : vsi_keyed_hash_init(&presence->hash, presence->host);
@@ -22,7 +22,7 @@ static void free_presence(vestry_presence *presence) {
   vsi_map_free_all(&presence->members, presence->host, offsetof(vsi_presence_member, in));
   vsi_map_free_all(&presence->places, presence->host, offsetof(vsi_place, in));
   vsi_mutex_finish(&presence->lock);
-  vsi_mutex_finish(&presence->telling);
+  vsi_mutex_finish(&presence->notifying);
   vsi_free(presence->host, presence);
 }
 
@@ -172,7 +172,7 @@ void vsi_grace_fire(vestry_timer *timer, void *ctx) {
  * A member is in the tables while it is here, a change of it is unreported or being reported, or it has to be announced
  * to other nodes. All members in the tables count towards max_count. */
 
-static uint64_t hash_guest(const vestry_presence *presence, uint64_t place_hash, const char *who) {
+static uint64_t hash_member(const vestry_presence *presence, uint64_t place_hash, const char *who) {
   return place_hash ^ vsi_siphash_1_3(presence->hash.siphash, who, strlen(who)) * UINT64_C(0x9e3779b97f4a7c15);
 }
 
@@ -181,7 +181,7 @@ vsi_presence_member *vsi_presence_member_create(const vestry_presence *presence,
   size_t len = strlen(who) + 1;
   vsi_presence_member *made = vsi_calloc(presence->host, 1, sizeof *made + len);
   if (!made) return NULL;
-  made->in.hash = hash_guest(presence, place->hash, who);
+  made->in.hash = hash_member(presence, place->hash, who);
   memcpy(made->who, who, len);
   return made;
 }
@@ -189,7 +189,7 @@ vsi_presence_member *vsi_presence_member_create(const vestry_presence *presence,
 vsi_presence_member *vsi_presence_member_find_locked(const vestry_presence *presence, const vsi_place *at,
                                                      const char *who) {
   if (!at) return NULL;
-  uint64_t hash = hash_guest(presence, at->packed.hash, who);
+  uint64_t hash = hash_member(presence, at->packed.hash, who);
   for (vsi_map_link *in = vsi_map_first(&presence->members, hash); in; in = vsi_map_further(in)) {
     vsi_presence_member *found = VSI_MAP_OWNER(in, vsi_presence_member, in);
     if (found->at == at && strcmp(found->who, who) == 0) return found;
@@ -212,7 +212,7 @@ static void tell_locked(vestry_presence *presence, vsi_presence_member *one) {
 }
 
 void vsi_presence_member_let_go_locked(vestry_presence *presence, vsi_presence_member *one) {
-  if (one->is_here || one->is_news || one->is_being_told || one->is_waiting) return;
+  if (one->is_here || one->is_news || one->is_being_reported || one->is_waiting) return;
   vsi_map_remove(&presence->members, &one->in);
   place_unref_locked(presence, one->at);
   vsi_free(presence->host, one);

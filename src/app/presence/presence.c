@@ -158,13 +158,13 @@ static vsi_presence_member *next_news(vestry_presence *presence, vestry_presence
     one = VSI_RING_OWNER(presence->news.next, vsi_presence_member, news);
     one->is_news = false;
     vsi_ring_remove(&one->news);
-    one->is_told = one->is_here;
-    one->is_being_told = true;
-    if (one->is_told)
-      one->at->told_count++;
+    one->is_reported = one->is_here;
+    one->is_being_reported = true;
+    if (one->is_reported)
+      one->at->reported_count++;
     else
-      one->at->told_count--;
-    *ret_change = (vestry_presence_change){one->at->key, one->who, one->is_told, one->at->told_count};
+      one->at->reported_count--;
+    *ret_change = (vestry_presence_change){one->at->key, one->who, one->is_reported, one->at->reported_count};
   }
   vsi_mutex_unlock(&presence->lock);
   return one;
@@ -175,11 +175,11 @@ static void run(vestry_actor *self, void *ctx) {
   vestry_presence_change change;
   (void)self;
   for (vsi_presence_member *one; (one = next_news(presence, &change)) != NULL;) {
-    vsi_mutex_lock(&presence->telling);
+    vsi_mutex_lock(&presence->notifying);
     if (!presence->is_deaf) presence->on_change(&change, presence->ctx);
-    vsi_mutex_unlock(&presence->telling);
+    vsi_mutex_unlock(&presence->notifying);
     vsi_mutex_lock(&presence->lock);
-    one->is_being_told = false;
+    one->is_being_reported = false;
     vsi_presence_member_let_go_locked(presence, one);
     vsi_mutex_unlock(&presence->lock);
   }
@@ -242,9 +242,9 @@ vestry_err vestry_presence_create(struct vestry *v, const vestry_presence_option
 void vestry_presence_destroy(vestry_presence *presence) {
   if (!presence || vestry_is_forked(presence->v)) return;
   vsi_presence_end(presence);
-  vsi_mutex_lock(&presence->telling); /* waits for a running on_change */
+  vsi_mutex_lock(&presence->notifying); /* waits for a running on_change */
   presence->is_deaf = true;
-  vsi_mutex_unlock(&presence->telling);
+  vsi_mutex_unlock(&presence->notifying);
   vsi_mutex_lock(&presence->lock);
   presence->is_closed = true;
   vsi_mutex_unlock(&presence->lock);

@@ -42,12 +42,12 @@ typedef struct vsi_presences {
 typedef struct vsi_presence_member vsi_presence_member;
 
 typedef struct vsi_place {
-  vsi_map_link in;          /* in the presence's table of places */
-  vsi_ring members;         /* those that are here, in the order of joining */
-  size_t count, told_count; /* members here; the same as last reported to on_change */
-  size_t refs;              /* number of members in the tables that are at this place */
-  const vestry_key *key;    /* for on_change; in the same allocation, as are the bytes of packed */
-  vestry_scoped_key packed; /* the same key, without a scope */
+  vsi_map_link in;              /* in the presence's table of places */
+  vsi_ring members;             /* those that are here, in the order of joining */
+  size_t count, reported_count; /* members here; the same as last reported to on_change */
+  size_t refs;                  /* number of members in the tables that are at this place */
+  const vestry_key *key;        /* for on_change; in the same allocation, as are the bytes of packed */
+  vestry_scoped_key packed;     /* the same key, without a scope */
 } vsi_place;
 
 struct vsi_presence_member {
@@ -61,9 +61,9 @@ struct vsi_presence_member {
   uint64_t leaves_ns;                /* time when it leaves this node, if it has no streams */
   bool is_own;                       /* it has streams on this node, or is in the grace time */
   bool is_here, is_gone;             /* is_here: is_own, or another node has it; is_gone: in the grace time */
-  bool is_told, is_news; /* is_told: the state last reported to on_change; is_news: the state differs, so it is in the
+  bool is_reported, is_news; /* is_reported: that last given to on_change; is_news: the state differs, so it is in the
                               list */
-  bool is_being_told;
+  bool is_being_reported;
   bool is_spread, is_waiting; /* is_spread: announced to other nodes as is_own; is_waiting: in the list of members to
                                  announce */
   char who[];
@@ -83,8 +83,8 @@ struct vestry_presence {
   vestry_actor *actor;
   vestry_timer *timer;
   vsi_keyed_hash hash; /* for places and members */
-  vsi_mutex telling;   /* held while on_change runs; outermost */
-  bool is_deaf;        /* guarded by `telling`: it is destroyed, so on_change must not be called */
+  vsi_mutex notifying; /* held while on_change runs; outermost */
+  bool is_deaf;        /* guarded by `notifying`: it is destroyed, so on_change must not be called */
   vsi_mutex lock;
   /* guarded by lock */
   size_t refs; /* held by the owner, the actor, and attachments */

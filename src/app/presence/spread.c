@@ -45,14 +45,14 @@ static uint64_t hash_of(const char *presence, vestry_slice place, const char *wh
   return vsi_siphash_1_3(own, who, strlen(who));
 }
 
-uint64_t vsi_presence_said_hash(const vsi_presence_said *said) {
-  return hash_of(said->presence, said->place, said->who);
+uint64_t vsi_presence_update_hash(const vsi_presence_update *update) {
+  return hash_of(update->presence, update->place, update->who);
 }
 
 /* ------------------------------------------------------------------------------------ members of this node -------- */
 
-static vsi_presence_said said_of(const vestry_presence *presence, const vsi_presence_member *one) {
-  return (vsi_presence_said){presence->name, vsi_place_encoded(one->at), one->who, one->is_own};
+static vsi_presence_update update_of(const vestry_presence *presence, const vsi_presence_member *one) {
+  return (vsi_presence_update){presence->name, vsi_place_encoded(one->at), one->who, one->is_own};
 }
 
 /* Take the first member off the list of members to announce. */
@@ -66,18 +66,18 @@ static vsi_presence_member *take_locked(vestry_presence *presence) {
   return one;
 }
 
-void vsi_presences_take(vsi_presences *all, vsi_presence_said_fn fn, void *ctx) {
+void vsi_presences_take(vsi_presences *all, vsi_presence_update_fn fn, void *ctx) {
   vsi_mutex_lock(&all->list_lock);
   for (vestry_presence *presence = LIST_FIRST(&all->list); presence; presence = LIST_NEXT(presence, in)) {
     vsi_mutex_lock(&presence->lock);
     for (vsi_presence_member *one; (one = take_locked(presence)) != NULL;) {
       if (one->is_own != one->is_spread) {
-        const vsi_presence_said said = said_of(presence, one);
-        uint64_t hash = vsi_presence_said_hash(&said);
+        const vsi_presence_update update = update_of(presence, one);
+        uint64_t hash = vsi_presence_update_hash(&update);
         one->is_spread = one->is_own;
         presence->spread_count += one->is_own ? 1 : UINT64_MAX;
         presence->spread_sum += one->is_own ? hash : -hash;
-        fn(&said, ctx);
+        fn(&update, ctx);
       }
       vsi_presence_member_let_go_locked(presence, one);
     }
@@ -106,21 +106,21 @@ static void each(vsi_presences *all, member_fn fn, void *ctx) {
   vsi_mutex_unlock(&all->list_lock);
 }
 
-typedef struct telling {
-  vsi_presence_said_fn fn;
+typedef struct notifying {
+  vsi_presence_update_fn fn;
   void *ctx;
-} telling;
+} notifying;
 
 static void tell_one(vestry_presence *presence, vsi_presence_member *one, void *ctx) {
-  const telling *t = ctx;
+  const notifying *t = ctx;
   if (!one->is_spread) return;
-  vsi_presence_said said = said_of(presence, one);
-  said.is_here = true;
-  t->fn(&said, t->ctx);
+  vsi_presence_update update = update_of(presence, one);
+  update.is_here = true;
+  t->fn(&update, t->ctx);
 }
 
-void vsi_presences_list(vsi_presences *all, vsi_presence_said_fn fn, void *ctx) {
-  each(all, tell_one, &(telling){fn, ctx});
+void vsi_presences_list(vsi_presences *all, vsi_presence_update_fn fn, void *ctx) {
+  each(all, tell_one, &(notifying){fn, ctx});
 }
 
 void vsi_presences_sum(vsi_presences *all, uint64_t *ret_count, uint64_t *ret_sum) {
@@ -172,37 +172,37 @@ static vestry_err meet_locked(vestry_presence *presence, vsi_place *at, const ve
   return VESTRY_OK;
 }
 
-static vestry_err told_locked(vestry_presence *presence, const vestry_scoped_key *place, const vsi_presence_said *said,
-                              uint64_t bit) {
+static vestry_err apply_locked(vestry_presence *presence, const vestry_scoped_key *place,
+                               const vsi_presence_update *update, uint64_t bit) {
   vsi_place *at = vsi_place_find_locked(presence, place);
-  vsi_presence_member *one = vsi_presence_member_find_locked(presence, at, said->who);
-  if (said->is_here && !one) return meet_locked(presence, at, place, said->who, bit);
-  if (said->is_here)
+  vsi_presence_member *one = vsi_presence_member_find_locked(presence, at, update->who);
+  if (update->is_here && !one) return meet_locked(presence, at, place, update->who, bit);
+  if (update->is_here)
     hold_locked(presence, one, bit);
   else if (one)
     drop_locked(presence, one, bit);
   return VESTRY_OK;
 }
 
-static vestry_err told(vestry_presence *presence, const vsi_presence_said *said, uint64_t bit) {
+static vestry_err apply(vestry_presence *presence, const vsi_presence_update *update, uint64_t bit) {
   vsi_scoped_key place;
-  vestry_err error = vsi_place_pack_encoded(presence, said->place, &place);
+  vestry_err error = vsi_place_pack_encoded(presence, update->place, &place);
   if (error) return error == VESTRY_NO_MEMORY ? error : VESTRY_MALFORMED;
   vsi_mutex_lock(&presence->lock);
-  error = told_locked(presence, &place.key, said, bit);
+  error = apply_locked(presence, &place.key, update, bit);
   vsi_mutex_unlock(&presence->lock);
   vsi_scoped_key_finish(&place);
   return error;
 }
 
-vestry_err vsi_presences_told(vsi_presences *all, unsigned node, const vsi_presence_said *said) {
-  size_t len = strlen(said->who);
-  if (!len || len > VSI_PRESENCE_WHO_MAX || !vsi_is_utf8(said->who, len)) return VESTRY_MALFORMED;
+vestry_err vsi_presences_apply(vsi_presences *all, unsigned node, const vsi_presence_update *update) {
+  size_t len = strlen(update->who);
+  if (!len || len > VSI_PRESENCE_WHO_MAX || !vsi_is_utf8(update->who, len)) return VESTRY_MALFORMED;
   vestry_err error = VESTRY_OK;
   vsi_mutex_lock(&all->list_lock);
   vestry_presence *presence = LIST_FIRST(&all->list);
-  while (presence && strcmp(presence->name, said->presence) != 0) presence = LIST_NEXT(presence, in);
-  if (presence) error = told(presence, said, UINT64_C(1) << node);
+  while (presence && strcmp(presence->name, update->presence) != 0) presence = LIST_NEXT(presence, in);
+  if (presence) error = apply(presence, update, UINT64_C(1) << node);
   vsi_mutex_unlock(&all->list_lock);
   return error;
 }

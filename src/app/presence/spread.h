@@ -11,32 +11,32 @@
 VESTRY_API vestry_err vsi_presences_use(vestry *v, vsi_presences **ret_all);
 
 /* A membership event: a member of one node joined or left a place. */
-typedef struct vsi_presence_said {
+typedef struct vsi_presence_update {
   const char *presence; /* its name */
   vestry_slice place;   /* encoded key */
   const char *who;
   bool is_here;
-} vsi_presence_said;
+} vsi_presence_update;
 
 /* Return a hash of member, place and presence. It is the same on all nodes. */
-VESTRY_API uint64_t vsi_presence_said_hash(const vsi_presence_said *said);
+VESTRY_API uint64_t vsi_presence_update_hash(const vsi_presence_update *update);
 
 /* Begin and end the announcement of members to other nodes. The end removes no member. */
 VESTRY_API void vsi_presences_begin(vsi_presences *all, const vsi_presence_watch *watch);
 VESTRY_API void vsi_presences_end(vsi_presences *all);
 
 /* Receives a membership event. Locks are held: it must not call a presence. */
-typedef void (*vsi_presence_said_fn)(const vsi_presence_said *said, void *ctx);
+typedef void (*vsi_presence_update_fn)(const vsi_presence_update *update, void *ctx);
 /* Take all changes that wait to be announced. They count as announced afterwards. */
-VESTRY_API void vsi_presences_take(vsi_presences *all, vsi_presence_said_fn fn, void *ctx);
+VESTRY_API void vsi_presences_take(vsi_presences *all, vsi_presence_update_fn fn, void *ctx);
 /* List all members that are announced as here. */
-VESTRY_API void vsi_presences_list(vsi_presences *all, vsi_presence_said_fn fn, void *ctx);
+VESTRY_API void vsi_presences_list(vsi_presences *all, vsi_presence_update_fn fn, void *ctx);
 /* Get the number of announced members, and the sum of their hashes. */
 VESTRY_API void vsi_presences_sum(vsi_presences *all, uint64_t *ret_count, uint64_t *ret_sum);
 
 /* Apply a membership event of another node. OK, also if this node has no such presence or no room | MALFORMED |
  * NO_MEMORY */
-VESTRY_API vestry_err vsi_presences_told(vsi_presences *all, unsigned node, const vsi_presence_said *said);
+VESTRY_API vestry_err vsi_presences_apply(vsi_presences *all, unsigned node, const vsi_presence_update *update);
 /* Begin and end a new list of all members of a node. vsi_presences_sweep removes the members that the node has not
  * listed since vsi_presences_doubt. */
 VESTRY_API void vsi_presences_doubt(vsi_presences *all, unsigned node);

@@ -19,7 +19,7 @@ typedef struct vsi_session_user vsi_session_user;
 struct vsi_session_user {
   const vestry_host *host;
   struct vsi_sessions *sessions; /* the sessions that it belongs to; not to be used after their end; NULL: none, for a
-                                    grave */
+                                    tombstone */
   vsi_refs refs;
   vsi_spin_lock lock;
   LIST_HEAD(, vsi_session_stream) streams; /* guarded by lock */

@@ -8,10 +8,10 @@
  * removes it from the other two. So at least one of the threads removes it.
  *
  * A session that ended by logout must not return, neither through a signed cookie that is still valid nor through a
- * request that has just loaded it from the storage. Therefore a grave in `ended` keeps its hash until the cookie
- * expires. A request that loads a session puts the record into the table first, and looks for a grave afterwards. The
- * number of graves is bounded for each user, so that a user who logs in and out all day cannot evict the graves of
- * others.
+ * request that has just loaded it from the storage. Therefore a tombstone in `ended` keeps its hash until the cookie
+ * expires. A request that loads a session puts the record into the table first, and looks for a tombstone afterwards.
+ * The number of tombstones is bounded for each user, so that a user who logs in and out all day cannot evict the
+ * tombstones of others.
  *
  * A removal that the storage rejects is kept and tried again (app/session/owed.h). Otherwise the session would return
  * after a restart and at other nodes, and could not be ended, because its user has no session any more. */
@@ -77,7 +77,7 @@ static void leave_user(void *value, vestry_cause cause) {
   (void)vsi_session_end_everywhere(sessions, session);
 }
 
-static void leave_grave(void *value, vestry_cause cause) {
+static void leave_tombstone(void *value, vestry_cause cause) {
   (void)value, (void)cause;
 }
 
@@ -153,7 +153,7 @@ record *vsi_session_look_of(const vsi_sessions *sessions, const char *user) {
   return look(sessions->of_users, everybody(), VESTRY_KEY(user));
 }
 
-/* --------------------------------------------------------------------------------------------------- graves ------- */
+/* ----------------------------------------------------------------------------------------------- tombstones ------- */
 
 bool vsi_session_is_buried(const vsi_sessions *sessions, const record *session) {
   record *by_hash = look(sessions->ended, vsi_session_scope_of(session->user), VESTRY_KEY(session->hash));
@@ -164,11 +164,11 @@ bool vsi_session_is_buried(const vsi_sessions *sessions, const record *session) 
   return is_buried;
 }
 
-static vestry_err bury(vsi_sessions *sessions, vestry_store *graves, vestry_scope scope, const vestry_key *key) {
-  record *grave = vsi_session_record_create(sessions->host, "", "", vsi_session_now_s(sessions));
-  if (!grave) return VESTRY_NO_MEMORY;
-  vestry_err error = vestry_store_put(graves, scope, key, grave, VESTRY_KEEP_REPLACE, 0, NULL);
-  vsi_session_record_unref(grave);
+static vestry_err bury(vsi_sessions *sessions, vestry_store *tombstones, vestry_scope scope, const vestry_key *key) {
+  record *tombstone = vsi_session_record_create(sessions->host, "", "", vsi_session_now_s(sessions));
+  if (!tombstone) return VESTRY_NO_MEMORY;
+  vestry_err error = vestry_store_put(tombstones, scope, key, tombstone, VESTRY_KEEP_REPLACE, 0, NULL);
+  vsi_session_record_unref(tombstone);
   return error;
 }
 
@@ -178,7 +178,7 @@ vestry_err vsi_session_bury_user(vsi_sessions *sessions, const char *user) {
 
 vestry_err vsi_session_end_here(vsi_sessions *sessions, record *session) {
   vestry_err error = VESTRY_OK;
-  /* The grave comes first: a request that puts the session back meanwhile looks for a grave afterwards. */
+  /* The tombstone comes first: a request that puts the session back meanwhile looks for a tombstone afterwards. */
   if (sessions->is_signed || sessions->options.storage)
     error = bury(sessions, sessions->ended, vsi_session_scope_of(session->user), VESTRY_KEY(session->hash));
   vsi_session_remove(sessions, session->hash, VESTRY_CAUSE_CLOSED);
@@ -265,15 +265,15 @@ static vestry_err make_stores(vsi_sessions *sessions) {
   const vestry_session_options *given = &sessions->options;
   vestry_store_options live = {
       .max_count = given->max_count, .idle_ms = given->idle_ms, .lifetime_ms = VESTRY_NEVER_MS};
-  vestry_store_options users_graves = {
+  vestry_store_options users_tombstones = {
       .max_count = given->max_count, .idle_ms = VESTRY_NEVER_MS, .lifetime_ms = given->lifetime_ms};
-  vestry_store_options graves = users_graves;
-  graves.max_per_scope_count =
+  vestry_store_options tombstones = users_tombstones;
+  tombstones.max_per_scope_count =
       given->max_per_user_count > SIZE_MAX / GRAVES_A_SESSION ? SIZE_MAX : given->max_per_user_count * GRAVES_A_SESSION;
   vestry_err error = make_store(sessions, "lru", leave_table, live, &sessions->table);
   if (!error) error = make_store(sessions, "hash", leave_user, (vestry_store_options){0}, &sessions->of_users);
-  if (!error) error = make_store(sessions, "lru", leave_grave, graves, &sessions->ended);
-  if (!error) error = make_store(sessions, "lru", leave_grave, users_graves, &sessions->ended_users);
+  if (!error) error = make_store(sessions, "lru", leave_tombstone, tombstones, &sessions->ended);
+  if (!error) error = make_store(sessions, "lru", leave_tombstone, users_tombstones, &sessions->ended_users);
   return error;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The sessions in memory, and the graves: entries for sessions that have ended and must not return. */
+/* The sessions in memory, and the tombstones: entries for sessions that have ended and must not return. */
 #ifndef VSI_SESSION_TABLE_H
 #define VSI_SESSION_TABLE_H
 
@@ -26,8 +26,8 @@ struct vsi_sessions {
   vsi_secret secret, previous;
   vestry_store *table;       /* records, by their hash */
   vestry_store *of_users;    /* the same records, by their user */
-  vestry_store *ended;       /* graves: by user and hash */
-  vestry_store *ended_users; /* graves that end all earlier sessions of a user: by user */
+  vestry_store *ended;       /* tombstones: by user and hash */
+  vestry_store *ended_users; /* tombstones that end all earlier sessions of a user: by user */
   vsi_session_lifetimes lifetimes;
   vsi_spin_lock under_way_lock;
   vsi_session_under_way *logins, *ends; /* guarded by under_way_lock */
@@ -59,10 +59,10 @@ vestry_err vsi_session_put(vsi_sessions *sessions, vsi_session_user *record, ves
 void vsi_session_remove_this(vsi_sessions *sessions, const vsi_session_user *record, vestry_cause cause);
 void vsi_session_remove(vsi_sessions *sessions, const char *hash, vestry_cause cause);
 
-/* Return whether a session has ended and must not return: it has a grave, or its user has a grave that is not older
- * than the session. */
+/* Return whether a session has ended and must not return: it has a tombstone, or its user has a tombstone that is not
+ * older than the session. */
 bool vsi_session_is_buried(const vsi_sessions *sessions, const vsi_session_user *record);
-/* Make a grave that ends all present sessions of a user, so that none returns. OK | NO_MEMORY | CLOSED */
+/* Make a tombstone that ends all present sessions of a user, so that none returns. OK | NO_MEMORY | CLOSED */
 vestry_err vsi_session_bury_user(vsi_sessions *sessions, const char *user);
 /* End a session in memory. Returns as vsi_session_bury_user. */
 vestry_err vsi_session_end_here(vsi_sessions *sessions, vsi_session_user *record);

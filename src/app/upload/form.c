@@ -23,13 +23,13 @@ static size_t cut(const char *text, size_t len, size_t most) {
   return most;
 }
 
-void vsi_said_name(vestry_slice said, char name[VSI_SAID_NAME_BYTES]) {
-  const char *from = said.data, *end = from + said.len;
+void vsi_declared_name(vestry_slice declared, char name[VSI_DECLARED_NAME_BYTES]) {
+  const char *from = declared.data, *end = from + declared.len;
   name[0] = '\0';
   for (const char *at = from; at < end; at++)
     if (*at == '/' || *at == '\\') from = at + 1;
   if (from == end || !vsi_is_utf8(from, (size_t)(end - from))) return;
-  const char *stop = from + cut(from, (size_t)(end - from), VSI_SAID_NAME_BYTES - 1);
+  const char *stop = from + cut(from, (size_t)(end - from), VSI_DECLARED_NAME_BYTES - 1);
   size_t len = 0;
   while (from < stop) {
     const size_t control = vsi_control_len(from, stop);
@@ -44,15 +44,15 @@ static int digit(char c) {
   return vsi_hex_digit(vsi_lower(c));
 }
 
-void vsi_said_encoded_name(const char *said, char name[VSI_SAID_NAME_BYTES]) {
-  char text[4 * VSI_SAID_NAME_BYTES];
+void vsi_declared_encoded_name(const char *declared, char name[VSI_DECLARED_NAME_BYTES]) {
+  char text[4 * VSI_DECLARED_NAME_BYTES];
   size_t len = 0;
-  for (const char *at = said ? said : ""; *at && len < sizeof text; at++) {
+  for (const char *at = declared ? declared : ""; *at && len < sizeof text; at++) {
     bool is_escape = at[0] == '%' && digit(at[1]) >= 0 && digit(at[2]) >= 0;
     text[len++] = is_escape ? (char)(digit(at[1]) << 4 | digit(at[2])) : *at;
     at += is_escape ? 2 : 0;
   }
-  vsi_said_name((vestry_slice){text, cut(text, len, sizeof text - 1)}, name);
+  vsi_declared_name((vestry_slice){text, cut(text, len, sizeof text - 1)}, name);
 }
 
 /* A media type of RFC 9110 is a token, a slash, and a token. */
@@ -60,22 +60,23 @@ static bool is_type_char(char c) {
   return c > ' ' && c < 0x7F && !strchr("()<>@,;:\\\"[]?={}", c);
 }
 
-void vsi_said_type(vestry_slice said, char type[VSI_SAID_TYPE_BYTES]) {
+void vsi_declared_type(vestry_slice declared, char type[VSI_DECLARED_TYPE_BYTES]) {
   size_t len = 0, slashes = 0;
-  for (const char *text = said.data; len < said.len && len < VSI_SAID_TYPE_BYTES && is_type_char(text[len]);) {
+  for (const char *text = declared.data;
+       len < declared.len && len < VSI_DECLARED_TYPE_BYTES && is_type_char(text[len]);) {
     char c = text[len];
     slashes += c == '/';
-    if (len < VSI_SAID_TYPE_BYTES - 1) type[len] = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+    if (len < VSI_DECLARED_TYPE_BYTES - 1) type[len] = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
     len++;
   }
-  bool is_one = slashes == 1 && len < VSI_SAID_TYPE_BYTES && type[0] != '/' && type[len - 1] != '/';
+  bool is_one = slashes == 1 && len < VSI_DECLARED_TYPE_BYTES && type[0] != '/' && type[len - 1] != '/';
   if (is_one)
     type[len] = '\0';
   else
     strcpy(type, "application/octet-stream");
 }
 
-bool vsi_said_type_is_in(const char *types, const char *type) {
+bool vsi_declared_type_is_in(const char *types, const char *type) {
   while (*types) {
     types += strspn(types, ", \t");
     size_t len = strcspn(types, ", \t");
@@ -87,10 +88,10 @@ bool vsi_said_type_is_in(const char *types, const char *type) {
   return false;
 }
 
-vestry_err vsi_form_init(vsi_form *form, const char *content_type, const vsi_form_told *told, void *ctx) {
+vestry_err vsi_form_init(vsi_form *form, const char *content_type, const vsi_form_sink *sink, void *ctx) {
   vestry_err error = vsi_boundary_read(content_type, &form->boundary);
   if (error) return error;
-  form->told = told;
+  form->sink = sink;
   form->ctx = ctx;
   form->at = VSI_FORM_BEFORE;
   form->matched = form->unsaid = 2; /* the first boundary may stand at the beginning, without the line break */
@@ -106,11 +107,11 @@ bool vsi_form_is_whole(const vsi_form *form) {
 /* Pass on bytes of a value. Bytes before the first part are ignored. */
 static vestry_err say(vsi_form *form, const char *bytes, size_t len) {
   if (!len || form->at != VSI_FORM_VALUE) return VESTRY_OK;
-  return form->told->bytes(form->ctx, bytes, len);
+  return form->sink->bytes(form->ctx, bytes, len);
 }
 
 static vestry_err find_end(vsi_form *form) {
-  vestry_err error = form->at == VSI_FORM_VALUE ? form->told->over(form->ctx) : VESTRY_OK;
+  vestry_err error = form->at == VSI_FORM_VALUE ? form->sink->over(form->ctx) : VESTRY_OK;
   form->at = VSI_FORM_BETWEEN;
   form->matched = form->unsaid = form->head_len = 0;
   return error;
@@ -143,9 +144,9 @@ static size_t tail_of(const vsi_form *form, const char *bytes, size_t len) {
 static vestry_err take_value(vsi_form *form, const char *bytes, size_t len, size_t *ret_taken) {
   if (form->matched) return go_on(form, bytes, len, ret_taken);
   const char *end = memmem(bytes, len, form->boundary.text, form->boundary.len);
-  size_t tail = end ? 0 : tail_of(form, bytes, len), said = end ? (size_t)(end - bytes) : len - tail;
-  *ret_taken = end ? said + form->boundary.len : len;
-  vestry_err error = say(form, bytes, said);
+  size_t tail = end ? 0 : tail_of(form, bytes, len), content_len = end ? (size_t)(end - bytes) : len - tail;
+  *ret_taken = end ? content_len + form->boundary.len : len;
+  vestry_err error = say(form, bytes, content_len);
   form->matched = tail;
   if (!error && end) error = find_end(form);
   return error;
@@ -175,7 +176,7 @@ static vestry_err begin_part(vsi_form *form) {
   form->matched = form->unsaid = 2; /* the line break of the empty line may belong to a boundary */
   if (!part.name.data) return VESTRY_MALFORMED;
   if (++form->count > form->max_count) return VESTRY_TOO_LARGE;
-  return form->told->part(form->ctx, &part);
+  return form->sink->part(form->ctx, &part);
 }
 
 /* Parse the head of a part, which ends with an empty line. */

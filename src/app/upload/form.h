@@ -10,30 +10,30 @@
 #include "http/multipart.h"
 #include "vestry/key.h"
 
-enum { VSI_SAID_NAME_BYTES = 256, VSI_SAID_TYPE_BYTES = 128 };
+enum { VSI_DECLARED_NAME_BYTES = 256, VSI_DECLARED_TYPE_BYTES = 128 };
 
 /* Clean the name of a file: remove folders, and the characters of base/control.h; cut it to the buffer at the end of a
  * character. "": the client sent none, or it is not UTF-8 */
-void vsi_said_name(vestry_slice said, char name[VSI_SAID_NAME_BYTES]);
+void vsi_declared_name(vestry_slice declared, char name[VSI_DECLARED_NAME_BYTES]);
 /* The same for a percent-encoded name. NULL is accepted. */
-void vsi_said_encoded_name(const char *said, char name[VSI_SAID_NAME_BYTES]);
+void vsi_declared_encoded_name(const char *declared, char name[VSI_DECLARED_NAME_BYTES]);
 /* Clean a media type: remove parameters, and convert to lower case. */
-void vsi_said_type(vestry_slice said, char type[VSI_SAID_TYPE_BYTES]);
+void vsi_declared_type(vestry_slice declared, char type[VSI_DECLARED_TYPE_BYTES]);
 /* Return whether a list of types, separated by commas, contains this type, directly or by an asterisk for its
  * subtypes. */
-bool vsi_said_type_is_in(const char *types, const char *type);
+bool vsi_declared_type_is_in(const char *types, const char *type);
 
 enum { VSI_FORM_HEAD_BYTES = 2048, VSI_FORM_PARTS = 1000 };
 
 /* Functions that receive the parts, one part after the other. */
-typedef struct vsi_form_told {
+typedef struct vsi_form_sink {
   vestry_err (*part)(void *ctx, const vsi_part *part); /* a part begins; it has no value yet */
   vestry_err (*bytes)(void *ctx, const char *bytes, size_t len);
   vestry_err (*over)(void *ctx); /* the part is complete */
-} vsi_form_told;
+} vsi_form_sink;
 
 typedef struct vsi_form {
-  const vsi_form_told *told;
+  const vsi_form_sink *sink;
   void *ctx;
   vsi_boundary boundary;
   enum { VSI_FORM_BEFORE, VSI_FORM_BETWEEN, VSI_FORM_HEAD, VSI_FORM_VALUE, VSI_FORM_AFTER } at;
@@ -46,8 +46,8 @@ typedef struct vsi_form {
 } vsi_form;
 
 /* Initialize a parser. OK | MALFORMED (a content type without a boundary) */
-vestry_err vsi_form_init(vsi_form *form, const char *content_type, const vsi_form_told *told, void *ctx);
-/* Parse the next piece. OK | MALFORMED | TOO_LARGE (a head; too many parts) | an error that `told` returned. Do not
+vestry_err vsi_form_init(vsi_form *form, const char *content_type, const vsi_form_sink *sink, void *ctx);
+/* Parse the next piece. OK | MALFORMED | TOO_LARGE (a head; too many parts) | an error that `sink` returned. Do not
  * call it again after an error. */
 vestry_err vsi_form_take(vsi_form *form, const char *bytes, size_t len);
 /* Return whether the last boundary was parsed, so that the form is complete. */

@@ -90,7 +90,7 @@ static vestry_err begin_file(upload *u, const vestry_incoming *file) {
   vestry_err error = guard(u);
   if (error) return error;
   if (u->files_count == o->max_files_count) return refuse_count(u);
-  if (o->types && !vsi_said_type_is_in(o->types, file->type)) return refuse_type(u);
+  if (o->types && !vsi_declared_type_is_in(o->types, file->type)) return refuse_type(u);
   error = open_file(u, file);
   if (error) return error;
   u->files_count++;
@@ -139,7 +139,7 @@ vestry_err vestry_uploads_kept(const vestry_request *req, size_t index, vestry_k
   if (!req || !req->own || !ret_file) return VESTRY_INVALID;
   const upload *u = req->own->lent;
   if (!u || index >= u->files_count) return VESTRY_NOT_FOUND;
-  const vestry_kept_file file = vsi_stored_told(u->files[index]);
+  const vestry_kept_file file = vsi_stored_describe(u->files[index]);
   VSI_RESULT_GIVE(vestry_kept_file, ret_file, file);
   return VESTRY_OK;
 }
@@ -150,7 +150,7 @@ vestry_err vestry_uploads_kept(const vestry_request *req, size_t index, vestry_k
 static vestry_err confirm(upload *u) {
   const int status = u->reply->status ? u->reply->status : 204;
   if (status >= 400 || !vestry_request_header(u->req, VSI_UPLOAD_HEADER)) return VESTRY_OK;
-  vestry_err error = vsi_upload_resume_say_number(u->reply, VSI_KEPT_HEADER, (uint64_t)status);
+  vestry_err error = vsi_upload_resume_add_number(u->reply, VSI_KEPT_HEADER, (uint64_t)status);
   if (!error && status >= 300) u->reply->status = 200;
   return error;
 }
@@ -201,14 +201,15 @@ static vestry_err begin_field(upload *u, const vsi_part *part) {
  * bytes. */
 static vestry_err part_begins(void *ctx, const vsi_part *part) {
   upload *u = ctx;
-  char field[VSI_SAID_NAME_BYTES], name[VSI_SAID_NAME_BYTES], type[VSI_SAID_TYPE_BYTES], decoded[VSI_FORM_HEAD_BYTES];
+  char field[VSI_DECLARED_NAME_BYTES], name[VSI_DECLARED_NAME_BYTES], type[VSI_DECLARED_TYPE_BYTES],
+      decoded[VSI_FORM_HEAD_BYTES];
   u->in_file = false;
   u->is_empty_file = part->filename.data && !part->filename.len;
   if (u->is_empty_file) return VESTRY_OK;
   if (!part->filename.data) return begin_field(u, part);
-  vsi_said_name((vestry_slice){decoded, vsi_part_decode(part->filename, decoded)}, name);
-  vsi_said_name((vestry_slice){decoded, vsi_part_decode(part->name, decoded)}, field);
-  vsi_said_type(part->type, type);
+  vsi_declared_name((vestry_slice){decoded, vsi_part_decode(part->filename, decoded)}, name);
+  vsi_declared_name((vestry_slice){decoded, vsi_part_decode(part->name, decoded)}, field);
+  vsi_declared_type(part->type, type);
   return begin_file(u, &(vestry_incoming){.size = sizeof(vestry_incoming),
                                           .field = field,
                                           .name = name,
@@ -240,22 +241,22 @@ static vestry_err part_ends(void *ctx) {
   return vsi_is_utf8(value, len) && !memchr(value, '\0', len) ? VESTRY_OK : VESTRY_MALFORMED;
 }
 
-static const vsi_form_told told = {part_begins, part_goes_on, part_ends};
+static const vsi_form_sink sink = {part_begins, part_goes_on, part_ends};
 
 /* ---------------------------------------------------------------------------------------------------- bodies ------ */
 
-static vestry_err begin_body(upload *u, const char *said_type) {
-  char name[VSI_SAID_NAME_BYTES], type[VSI_SAID_TYPE_BYTES];
+static vestry_err begin_body(upload *u, const char *declared_type) {
+  char name[VSI_DECLARED_NAME_BYTES], type[VSI_DECLARED_TYPE_BYTES];
   if (u->is_form) {
-    vestry_err error = vsi_form_init(&u->form, said_type, &told, u);
+    vestry_err error = vsi_form_init(&u->form, declared_type, &sink, u);
     u->form.max_count = u->of->v->max_values_count + VESTRY_UPLOAD_FILES_MAX;
     return error;
   }
   int64_t announced = vsi_request_length(u->req);
   uint64_t most = u->of->options.max_file_bytes;
   if (announced > 0 && (uint64_t)announced > most) return refuse_size(u);
-  vsi_said_encoded_name(vestry_request_header(u->req, "Upload-Name"), name);
-  vsi_said_type((vestry_slice){said_type, strlen(said_type)}, type);
+  vsi_declared_encoded_name(vestry_request_header(u->req, "Upload-Name"), name);
+  vsi_declared_type((vestry_slice){declared_type, strlen(declared_type)}, type);
   return begin_file(u, &(vestry_incoming){.size = sizeof(vestry_incoming),
                                           .field = "",
                                           .name = name,
@@ -277,7 +278,7 @@ static void finish(upload *u, bool is_done) {
 /* Create the upload that the head of a request describes. */
 static vestry_err make_resumable(upload *u) {
   const vestry_uploads_options *o = &u->of->options;
-  char name[VSI_SAID_NAME_BYTES], type[VSI_SAID_TYPE_BYTES];
+  char name[VSI_DECLARED_NAME_BYTES], type[VSI_DECLARED_TYPE_BYTES];
   vsi_unfinished_plan plan = {.name = name,
                               .type = type,
                               .metadata = vestry_request_header(u->req, "Upload-Metadata"),
@@ -288,7 +289,7 @@ static vestry_err make_resumable(upload *u) {
       vsi_tus_metadata(plan.metadata, name, type))
     return vsi_refuse(u->req, u->reply, 400, "Upload-Length or Upload-Metadata is missing, or not well formed.");
   if (plan.length > o->max_file_bytes) return refuse_size(u);
-  if (o->types && !vsi_said_type_is_in(o->types, type)) return refuse_type(u);
+  if (o->types && !vsi_declared_type_is_in(o->types, type)) return refuse_type(u);
   const vestry_incoming file = {
       .size = sizeof file, .field = "", .name = name, .type = type, .most_bytes = plan.length};
   vestry_err error = o->allow ? o->allow(o->app, u->req, u->reply, &file) : VESTRY_OK;
@@ -355,7 +356,7 @@ static vestry_err begin_tus(vestry_uploads *of, const vestry_request *req, vestr
   vestry_err error = vsi_upload_resume_greet(req, reply);
   if (!error) error = begin_upload(of, req, reply, &u);
   if (!error) error = begun(u, begin_resumable(u, is_new), ret_state);
-  return vsi_upload_resume_say_error(req, reply, error);
+  return vsi_upload_resume_fill_error(req, reply, error);
 }
 
 static vestry_err begin(void *app, const vestry_request *req, vestry_reply *reply, void **ret_state) {
@@ -385,7 +386,7 @@ static vestry_err write_body(void *state, const vestry_request *req, vestry_repl
   u->reply = reply;
   if (u->is_form) return vsi_form_take(&u->form, bytes, len);
   vestry_err error = write_file(u, bytes, len);
-  return u->resume.of ? vsi_upload_resume_say_error(req, reply, error) : error;
+  return u->resume.of ? vsi_upload_resume_fill_error(req, reply, error) : error;
 }
 
 static vestry_err end_body(upload *u) {
@@ -401,7 +402,7 @@ static vestry_err end(void *state, const vestry_request *req, vestry_reply *repl
   upload *u = state;
   u->req = req;
   u->reply = reply;
-  vestry_err error = u->resume.of ? vsi_upload_resume_say_error(req, reply, end_resumable(u)) : end_body(u);
+  vestry_err error = u->resume.of ? vsi_upload_resume_fill_error(req, reply, end_resumable(u)) : end_body(u);
   bool is_done = !error;
   if (!error && !u->resume.of) error = answer(u);
   finish(u, is_done && !(error && u->of->options.folder));

@@ -39,7 +39,7 @@ static void drop_location(vestry_reply *reply) {
   reply->headers_count = kept;
 }
 
-vestry_err vsi_upload_resume_say_error(const vestry_request *req, vestry_reply *reply, vestry_err error) {
+vestry_err vsi_upload_resume_fill_error(const vestry_request *req, vestry_reply *reply, vestry_err error) {
   if (!error || reply->status) return error;
   drop_location(reply);
   return vsi_reply_error(req, reply, error);
@@ -163,32 +163,32 @@ vestry_err vsi_upload_resume_end(vsi_upload_resume *r, vsi_stored *stored, const
   return error;
 }
 
-void vsi_upload_resume_settle(vsi_upload_resume *r, vsi_stored *stored, vestry_err said) {
+void vsi_upload_resume_settle(vsi_upload_resume *r, vsi_stored *stored, vestry_err result) {
   const uint64_t len = stored->len;
-  if (said)
+  if (result)
     vsi_unfinished_refuse(r->of, r->holder);
   else
     vsi_unfinished_accept(r->of);
-  vsi_stored_end(&stored, 1, said);
-  if (said) vsi_unfinished_drop_record(r->of);
+  vsi_stored_end(&stored, 1, result);
+  if (result) vsi_unfinished_drop_record(r->of);
   vsi_unfinished_leave(r->of, len, true);
 }
 
 /* ---------------------------------------------------------------------------------------------------- answers ----- */
 
-vestry_err vsi_upload_resume_say_number(vestry_reply *reply, const char *name, uint64_t number) {
+vestry_err vsi_upload_resume_add_number(vestry_reply *reply, const char *name, uint64_t number) {
   char text[NUMBER_BYTES];
   snprintf(text, sizeof text, "%llu", (unsigned long long)number);
   return vestry_reply_header(reply, name, text);
 }
 
-vestry_err vsi_upload_resume_say_expiry(vestry_reply *reply, int64_t expires_s) {
+vestry_err vsi_upload_resume_add_expiry(vestry_reply *reply, int64_t expires_s) {
   char text[VSI_HTTP_DATE_BYTES];
   return vsi_http_date_write(expires_s, text) ? vestry_reply_header(reply, "Upload-Expires", text) : VESTRY_OK;
 }
 
 /* Add the address of the upload. The path is decoded, so it is encoded again. */
-static vestry_err say_location(const vsi_upload_resume *r, const char *path, vestry_reply *reply) {
+static vestry_err add_location(const vsi_upload_resume *r, const char *path, vestry_reply *reply) {
   static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/";
   const size_t len = strlen(path), room = 3 * len + sizeof VSI_RESUME_PATH + SECRET;
   char *text = vsi_alloc(reply->host, room), *at = text;
@@ -206,9 +206,9 @@ vestry_err vsi_upload_resume_answer(vsi_upload_resume *r, const char *path, cons
   (void)req;
   drop_location(reply);
   vsi_reply_drop_body(reply);
-  vestry_err error = vsi_upload_resume_say_number(reply, "Upload-Offset", vsi_unfinished_offset(r->of, &expires_s));
-  if (!error) error = vsi_upload_resume_say_expiry(reply, expires_s);
-  if (!error && r->is_made) error = say_location(r, path, reply);
+  vestry_err error = vsi_upload_resume_add_number(reply, "Upload-Offset", vsi_unfinished_offset(r->of, &expires_s));
+  if (!error) error = vsi_upload_resume_add_expiry(reply, expires_s);
+  if (!error && r->is_made) error = add_location(r, path, reply);
   return error ? error : vestry_reply_status(reply, r->is_made ? 201 : 204);
 }
 

@@ -27,7 +27,7 @@ typedef struct vsi_upload_resume {
 vestry_err vsi_upload_resume_greet(const vestry_request *req, vestry_reply *reply);
 /* Fill the reply of a failed request, and keep the version in it. Returns the result of the guard; OK if error is
  * OK. */
-vestry_err vsi_upload_resume_say_error(const vestry_request *req, vestry_reply *reply, vestry_err error);
+vestry_err vsi_upload_resume_fill_error(const vestry_request *req, vestry_reply *reply, vestry_err error);
 /* Create an upload as described by the client in plan. */
 vestry_err vsi_upload_resume_make(vsi_upload_resume *r, vestry_upload_folder *folder, const vsi_unfinished_plan *plan,
                                   const vestry_request *req, vestry_reply *reply);
@@ -44,7 +44,7 @@ vestry_err vsi_upload_resume_write(vsi_upload_resume *r, vsi_stored *stored, con
 vestry_err vsi_upload_resume_end(vsi_upload_resume *r, vsi_stored *stored, const vestry_request *req,
                                  vestry_reply *reply, bool *ret_is_whole);
 /* Record the result of `done` for a complete upload. Frees the file. */
-void vsi_upload_resume_settle(vsi_upload_resume *r, vsi_stored *stored, vestry_err said);
+void vsi_upload_resume_settle(vsi_upload_resume *r, vsi_stored *stored, vestry_err result);
 /* Pause an upload: the bytes so far are synced, and stay. Frees the file. */
 void vsi_upload_resume_pause(vsi_upload_resume *r, vsi_stored *stored);
 /* Fill the answer, after end, settle or pause. */
@@ -53,7 +53,7 @@ vestry_err vsi_upload_resume_answer(vsi_upload_resume *r, const char *path, cons
 void vsi_upload_resume_finish(vsi_upload_resume *r);
 
 /* Add a header to a reply: a number; the time when the upload expires. */
-vestry_err vsi_upload_resume_say_number(vestry_reply *reply, const char *name, uint64_t number);
-vestry_err vsi_upload_resume_say_expiry(vestry_reply *reply, int64_t expires_s);
+vestry_err vsi_upload_resume_add_number(vestry_reply *reply, const char *name, uint64_t number);
+vestry_err vsi_upload_resume_add_expiry(vestry_reply *reply, int64_t expires_s);
 
 #endif

@@ -204,7 +204,7 @@ vestry_err vsi_stored_keep(vsi_stored *const *all, size_t count, const vestry_re
   return what ? vsi_upload_folder_failed(all[0]->folder, what, req, reply) : VESTRY_OK;
 }
 
-vestry_kept_file vsi_stored_told(const vsi_stored *stored) {
+vestry_kept_file vsi_stored_describe(const vsi_stored *stored) {
   return (vestry_kept_file){.size = sizeof(vestry_kept_file),
                             .stored = stored->id,
                             .path = stored->path,
@@ -253,8 +253,8 @@ static void end_one(vsi_stored *stored, vestry_err why) {
   else if (why)
     vsi_upload_folder_lost(folder, stored->len);
   if (why && folder->dropped) {
-    const vestry_kept_file told = vsi_stored_told(stored);
-    folder->dropped(folder->app, &told, why);
+    const vestry_kept_file kept = vsi_stored_describe(stored);
+    folder->dropped(folder->app, &kept, why);
   }
   vsi_free(folder->v->host, stored);
 }

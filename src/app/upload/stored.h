@@ -17,7 +17,7 @@ typedef struct vsi_stored {
   bool is_counted;   /* an earlier process kept it, so it counts as a kept file */
   bool is_unsure;    /* a sync failed: bytes written since the last successful sync may be lost */
   char *id;          /* inside path */
-  char field[VSI_SAID_NAME_BYTES], name[VSI_SAID_NAME_BYTES], type[VSI_SAID_TYPE_BYTES];
+  char field[VSI_DECLARED_NAME_BYTES], name[VSI_DECLARED_NAME_BYTES], type[VSI_DECLARED_TYPE_BYTES];
   char path[];
 } vsi_stored;
 
@@ -57,7 +57,7 @@ void vsi_stored_end(vsi_stored *const *all, size_t count, vestry_err why);
  * name. */
 bool vsi_stored_unname(const vestry_upload_folder *folder, const char *id);
 /* Return the description of a file for the application. */
-vestry_kept_file vsi_stored_told(const vsi_stored *stored);
+vestry_kept_file vsi_stored_describe(const vsi_stored *stored);
 
 /* ---- groups: files that stay or go together, even after a crash. Their list is in the folder as long as some of them
  * may have their final names and others not. */

@@ -12,10 +12,11 @@
 enum { VSI_TUS_METADATA_BYTES = 2048 };
 
 /* Parse a length or an offset: digits, a number below 2^62. false: it is malformed, or NULL */
-bool vsi_tus_number(const char *said, uint64_t *ret_number);
-/* Parse pairs of a key and a Base64 value, and get the file's name and type, if they are among them. `said` NULL:
+bool vsi_tus_number(const char *declared, uint64_t *ret_number);
+/* Parse pairs of a key and a Base64 value, and get the file's name and type, if they are among them. `declared` NULL:
  * no pairs.
  * OK | MALFORMED (name and type are "" and application/octet-stream) | TOO_LARGE */
-vestry_err vsi_tus_metadata(const char *said, char name[VSI_SAID_NAME_BYTES], char type[VSI_SAID_TYPE_BYTES]);
+vestry_err vsi_tus_metadata(const char *declared, char name[VSI_DECLARED_NAME_BYTES],
+                            char type[VSI_DECLARED_TYPE_BYTES]);
 
 #endif

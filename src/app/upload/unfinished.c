@@ -434,14 +434,14 @@ bool vsi_unfinished_remove(vsi_unfinished *u, vestry_err why) {
   if (is_kept) return true;
   vsi_upload_folder_over(folder, false, u->offset);
   if (!folder->dropped) return true;
-  const vestry_kept_file told = {.size = sizeof told,
+  const vestry_kept_file kept = {.size = sizeof kept,
                                  .stored = u->id,
                                  .path = name_of(u->id, VSI_STORED_PART, name), /* no file exists there */
                                  .field = "",
                                  .name = u->record.name,
                                  .type = u->record.type,
                                  .bytes = u->offset};
-  folder->dropped(folder->app, &told, why);
+  folder->dropped(folder->app, &kept, why);
   return true;
 }
 

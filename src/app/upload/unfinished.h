@@ -43,7 +43,7 @@ typedef struct vsi_unfinished_record {
   uint64_t synced;                                 /* bytes that were on the disk */
   int64_t expires_s;                               /* on the system's clock */
   unsigned char owner[VSI_UNFINISHED_OWNER_BYTES]; /* a hash of the secret and the scope */
-  char name[VSI_SAID_NAME_BYTES], type[VSI_SAID_TYPE_BYTES];
+  char name[VSI_DECLARED_NAME_BYTES], type[VSI_DECLARED_TYPE_BYTES];
   uint32_t state;
   uint32_t metadata_len;
 } vsi_unfinished_record;

@@ -29,10 +29,10 @@ static vestry_err asked_offset(const vestry_request *req, vestry_reply *reply, v
   int64_t expires_s;
   vestry_err error = find(&r, req, reply, app);
   if (error) return error;
-  error = vsi_upload_resume_say_number(reply, "Upload-Offset", vsi_unfinished_offset(r.of, &expires_s));
-  if (!error) error = vsi_upload_resume_say_number(reply, "Upload-Length", r.of->record.length);
+  error = vsi_upload_resume_add_number(reply, "Upload-Offset", vsi_unfinished_offset(r.of, &expires_s));
+  if (!error) error = vsi_upload_resume_add_number(reply, "Upload-Length", r.of->record.length);
   if (!error && *r.of->metadata) error = vestry_reply_header(reply, "Upload-Metadata", r.of->metadata);
-  if (!error) error = vsi_upload_resume_say_expiry(reply, expires_s);
+  if (!error) error = vsi_upload_resume_add_expiry(reply, expires_s);
   if (!error) error = vestry_reply_header(reply, "Cache-Control", "no-store");
   vsi_upload_resume_finish(&r);
   return error ? error : vestry_reply_status(reply, 200);
@@ -53,7 +53,7 @@ static vestry_err asked_options(const vestry_request *req, vestry_reply *reply, 
   vestry_err error = vestry_reply_header(reply, "Tus-Resumable", VSI_TUS_VERSION);
   if (!error) error = vestry_reply_header(reply, "Tus-Version", VSI_TUS_VERSION);
   if (!error) error = vestry_reply_header(reply, "Tus-Extension", VSI_TUS_EXTENSIONS);
-  if (!error) error = vsi_upload_resume_say_number(reply, "Tus-Max-Size", uploads->options.max_file_bytes);
+  if (!error) error = vsi_upload_resume_add_number(reply, "Tus-Max-Size", uploads->options.max_file_bytes);
   return error ? error : vestry_reply_status(reply, 204);
 }
 

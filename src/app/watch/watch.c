@@ -58,7 +58,7 @@ struct vestry_watcher {
   /* Used by the run only. */
   bool is_due;
   bool has_stepped;
-  bool has_said; /* this step has set wait_ms */
+  bool has_wait; /* this step has set wait_ms */
   uint64_t wait_ms;
   uint64_t deadline_ns; /* UINT64_MAX: none */
   uint64_t earliest_ns; /* earliest time of the next step */
@@ -113,7 +113,7 @@ static void set_mark(vestry_watcher *watcher) {
 /* Return the deadline after a step. */
 static uint64_t next_deadline(const vestry_watcher *watcher) {
   uint64_t now = now_of(watcher);
-  if (watcher->has_said) return vsi_add_saturating(now, vsi_ms_to_ns(watcher->wait_ms));
+  if (watcher->has_wait) return vsi_add_saturating(now, vsi_ms_to_ns(watcher->wait_ms));
   if (!watcher->every_ns) return UINT64_MAX;
   uint64_t since_beat = (now - watcher->first_ns) % watcher->every_ns;
   return vsi_add_saturating(now - since_beat, watcher->every_ns);
@@ -128,14 +128,14 @@ static void fail(vestry_watcher *watcher, vestry_err error) {
 
 static void take_step(vestry_watcher *watcher, uint64_t now_ns) {
   if (!watcher->has_stepped) watcher->first_ns = now_ns;
-  watcher->is_due = watcher->has_said = false;
+  watcher->is_due = watcher->has_wait = false;
   watcher->earliest_ns = vsi_add_saturating(now_ns, watcher->pause_ns);
   atomic_fetch_add_explicit(&watcher->of->steps, 1, memory_order_relaxed);
   vestry_err error = watcher->step(watcher, watcher->connection, watcher->ctx);
   watcher->has_stepped = true;
   set_mark(watcher);
   if (error) fail(watcher, error);
-  if (watcher->has_said && !watcher->wait_ms) {
+  if (watcher->has_wait && !watcher->wait_ms) {
     watcher->is_due = true;
     watcher->deadline_ns = UINT64_MAX;
     vsi_actor_notify(&watcher->actor); /* this run comes after all actors that are ready now */
@@ -186,7 +186,7 @@ static const vsi_actor_class watch_actor = {.run = run, .ref = hold, .unref = le
 /* ------------------------------------------------------------------------- functions for steps and wakes ---------- */
 
 void vestry_watch_wait(vestry_watcher *watcher, uint64_t ms) {
-  watcher->has_said = true;
+  watcher->has_wait = true;
   watcher->wait_ms = ms;
 }
 

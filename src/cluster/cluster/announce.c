@@ -43,7 +43,7 @@ static void send_changes(vestry_cluster *cluster, uint64_t mask, uint64_t clock_
   for (size_t i = 0; i < cluster->peers_count; i++) {
     vsi_peer *peer = &cluster->peers[i];
     if (!(mask >> i & 1)) continue;
-    peer->told_ns = vsi_now_ns(cluster->host);
+    peer->announced_ns = vsi_now_ns(cluster->host);
     (void)vsi_digest_send(cluster, peer, &buffer, VSI_WIRE_KEYS, 0);
   }
   vsi_buffer_finish(&buffer);
@@ -79,17 +79,17 @@ static size_t changes_a_message(const vestry_cluster *cluster) {
  * repeated with the next announcement. */
 static void send_all(vestry_cluster *cluster, vsi_peer *peer) {
   vsi_digests_drop(cluster, peer);
-  peer->told_ns = vsi_now_ns(cluster->host);
+  peer->announced_ns = vsi_now_ns(cluster->host);
   peer->wants_all = false;
   peer->digests_most = 0;
-  peer->is_telling_all = true;
-  vsi_presences_tell_all(cluster, peer);
+  peer->is_announcing_all = true;
+  vsi_presences_announce_all(cluster, peer);
   telling_all all = {.cluster = cluster, .peer = peer, .has_failed = peer->wants_all};
   vsi_keys_list(&cluster->keys, cluster->changes, changes_a_message(cluster), send_some, &all);
-  peer->is_telling_all = false;
+  peer->is_announcing_all = false;
 }
 
-static void tell_keys(vestry_cluster *cluster) {
+static void announce_keys(vestry_cluster *cluster) {
   size_t count;
   uint64_t mask = 0;
   uint64_t waited_ns = vsi_now_ns(cluster->host);
@@ -100,7 +100,7 @@ static void tell_keys(vestry_cluster *cluster) {
     peer->wants_all |= all;
     if (vsi_peer_lives(peer) && !peer->wants_all) mask |= UINT64_C(1) << i;
   }
-  vsi_presences_tell(cluster, mask);
+  vsi_presences_announce(cluster, mask);
   size_t most = mask && count ? changes_a_message(cluster) : count;
   for (size_t at = 0; mask && at < count; at += most)
     send_changes(cluster, mask, clock_ms, cluster->changes + at, count - at < most ? count - at : most);
@@ -137,10 +137,10 @@ void vsi_announce_refresh(const char *topic, size_t len, void *ctx) {
     cluster->refreshes_all = waiting->error != VESTRY_OK;
   }
   vsi_cluster_unlock(cluster);
-  if (is_first) vsi_cluster_tell_soon(cluster);
+  if (is_first) vsi_cluster_announce_soon(cluster);
 }
 
-static void tell_refreshes(vestry_cluster *cluster) {
+static void announce_refreshes(vestry_cluster *cluster) {
   vsi_buffer *waiting = &cluster->refreshes;
   if (!waiting->len && !cluster->refreshes_all) return;
   vsi_buffer buffer;
@@ -200,8 +200,8 @@ vestry_err vsi_announce_event(vestry_cluster *cluster, const vestry_scoped_key *
 
 void vsi_announce_locked(vestry_cluster *cluster) {
   if (cluster->has_ended || cluster->has_left || cluster->is_refused) return;
-  tell_keys(cluster);
-  tell_refreshes(cluster);
+  announce_keys(cluster);
+  announce_refreshes(cluster);
 }
 
 void vsi_announce_due(vestry_timer *timer, void *ctx) {

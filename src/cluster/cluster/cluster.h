@@ -138,10 +138,10 @@ struct vestry_cluster {
   uint8_t other_version; /* version of the format that another node with the secret uses, to be logged; 0: none */
   uint64_t other_logged_ns;
   /* Remote requests (remote_request.c), and reservations (reservations.c). */
-  vsi_map asks;   /* by id */
-  vsi_map lines;  /* by key */
-  vsi_ring asked; /* oldest first */
-  uint64_t last_ask_id;
+  vsi_map requests; /* by id */
+  vsi_map lines;    /* by key */
+  vsi_ring asked;   /* oldest first */
+  uint64_t last_request_id;
   struct vsi_reservation *reservations; /* of keys under which threads of this node put streams */
   vsi_renewals renewals;
   /* Announcements (announce.c), and messages sent recently (recent.c). */
@@ -189,7 +189,7 @@ static inline void vsi_cluster_notify(vestry_cluster *cluster) {
 }
 
 /* Announce what is waiting within VSI_FLUSH_MS. */
-static inline void vsi_cluster_tell_soon(vestry_cluster *cluster) {
+static inline void vsi_cluster_announce_soon(vestry_cluster *cluster) {
   (void)vestry_timer_set(cluster->flush, VSI_FLUSH_MS, 0); /* CLOSED: the runtime is ending */
 }
 

@@ -83,14 +83,14 @@ void vestry_cluster_stats_get(vestry_cluster *cluster, vestry_cluster_stats *ret
   vestry_cluster_stats stats = cluster->stats;
   stats.alive_count = (size_t)__builtin_popcountll(vsi_peers_alive(cluster));
   stats.unsynced_count = (size_t)__builtin_popcountll(vsi_peers_unsynced(cluster));
-  vsi_keys_told_sum(&cluster->keys, &stats.keys_count, &sum);
+  vsi_keys_announced_sum(&cluster->keys, &stats.keys_count, &sum);
   for (unsigned i = 0; i < cluster->peers_count; i++) {
     vsi_keys_sum_of(&cluster->keys, i, &count, &sum);
     stats.others_keys_count += count;
   }
   vsi_presences_sum(cluster->presences, &stats.present_count, &sum);
   for (size_t i = 0; i < cluster->peers_count; i++)
-    if (vsi_peer_lives(&cluster->peers[i])) stats.others_present_count += cluster->peers[i].guests_count;
+    if (vsi_peer_lives(&cluster->peers[i])) stats.others_present_count += cluster->peers[i].present_count;
   stats.keys_bytes = vsi_keys_memory_bytes(&cluster->keys);
   stats.remote_bytes = atomic_load_explicit(&cluster->remote_bytes, memory_order_relaxed);
   vsi_cluster_unlock(cluster);
@@ -103,14 +103,14 @@ void vestry_cluster_stats_get(vestry_cluster *cluster, vestry_cluster_stats *ret
 static vestry_err come(vestry_cluster *cluster, uint64_t hash) {
   bool is_first;
   vestry_err error = vsi_keys_come(&cluster->keys, hash, &is_first);
-  if (is_first) vsi_cluster_tell_soon(cluster);
+  if (is_first) vsi_cluster_announce_soon(cluster);
   return error;
 }
 
 static void leave(vestry_cluster *cluster, uint64_t hash, vestry_handle handle) {
   bool is_first;
   vsi_keys_leave(&cluster->keys, hash, handle, &is_first);
-  if (is_first) vsi_cluster_tell_soon(cluster);
+  if (is_first) vsi_cluster_announce_soon(cluster);
 }
 
 static vestry_err key_comes(const vestry_scoped_key *key, vestry_keep_policy policy, void *cluster) {
@@ -129,7 +129,7 @@ static void key_came(const vestry_scoped_key *key, vestry_keep_policy policy, ve
     key_left(key, 0, ctx);
   } else if (policy == VESTRY_KEEP_REPLACE) {
     vsi_keys_replaced(&cluster->keys, vsi_cluster_hash_key(cluster, key), handle, &is_first);
-    if (is_first) vsi_cluster_tell_soon(cluster);
+    if (is_first) vsi_cluster_announce_soon(cluster);
   }
 }
 
@@ -156,8 +156,8 @@ static void drains(void *ctx) {
   (void)vestry_timer_set(cluster->heartbeat, 0, cluster->heartbeat_ns / VSI_NS_PER_MS); /* CLOSED: stopping */
 }
 
-static void guests_wait(void *cluster) {
-  vsi_cluster_tell_soon(cluster);
+static void presence_waits(void *cluster) {
+  vsi_cluster_announce_soon(cluster);
 }
 
 /* Request full announcements, because a new presence has missed earlier ones. */
@@ -168,7 +168,7 @@ static void presence_begins(void *ctx) {
   vsi_cluster_unlock(cluster);
 }
 
-static bool guests_are_known(void *ctx) {
+static bool presence_is_known(void *ctx) {
   vestry_cluster *cluster = ctx;
   vsi_cluster_lock(cluster);
   bool are = vsi_peers_are_known(cluster) && !vsi_peers_unsynced(cluster);
@@ -177,7 +177,7 @@ static bool guests_are_known(void *ctx) {
 }
 
 /* Set the hooks, if nothing was stored or joined yet and the instance has no other cluster. OK | INVALID | EXISTS */
-static vestry_err ties_make(vestry_cluster *cluster) {
+static vestry_err hooks_add(vestry_cluster *cluster) {
   vestry *v = cluster->v;
   vestry_store_stats stored = {0};
   vsi_channels_stats joined;
@@ -198,7 +198,7 @@ static vestry_err ties_make(vestry_cluster *cluster) {
   };
   cluster->store_watch = (vsi_store_watch){key_comes, key_came, key_left, cluster};
   cluster->channels_watch = (vsi_channels_watch){channel_comes, channel_left, cluster};
-  cluster->presence_watch = (vsi_presence_watch){guests_wait, presence_begins, guests_are_known, cluster};
+  cluster->presence_watch = (vsi_presence_watch){presence_waits, presence_begins, presence_is_known, cluster};
   const vsi_elsewhere *none = NULL;
   /* release pairs with vsi_instance_elsewhere */
   if (!atomic_compare_exchange_strong_explicit(&v->elsewhere, &none, &cluster->elsewhere, memory_order_release,
@@ -208,11 +208,11 @@ static vestry_err ties_make(vestry_cluster *cluster) {
   vsi_store_watch_set(v->store, &cluster->store_watch);
   vsi_channels_watch_set(v->channels, &cluster->channels_watch);
   vsi_presences_begin(cluster->presences, &cluster->presence_watch);
-  if (cluster->pages) vsi_pages_tell(cluster->pages, vsi_announce_refresh, cluster);
+  if (cluster->pages) vsi_pages_set_refreshed(cluster->pages, vsi_announce_refresh, cluster);
   return VESTRY_OK;
 }
 
-static void ties_end(vestry_cluster *cluster) {
+static void hooks_remove(vestry_cluster *cluster) {
   vestry *v = cluster->v;
   const vsi_elsewhere *own = &cluster->elsewhere;
   if (!atomic_compare_exchange_strong_explicit(&v->elsewhere, &own, NULL, memory_order_release, memory_order_relaxed))
@@ -220,7 +220,7 @@ static void ties_end(vestry_cluster *cluster) {
   vsi_store_watch_set(v->store, NULL);
   vsi_channels_watch_set(v->channels, NULL);
   vsi_presences_end(cluster->presences);
-  if (cluster->pages) vsi_pages_tell(cluster->pages, NULL, NULL);
+  if (cluster->pages) vsi_pages_set_refreshed(cluster->pages, NULL, NULL);
 }
 
 /* Creation and destruction. */
@@ -366,7 +366,7 @@ vestry_err vestry_cluster_create(vestry *v, const vestry_broker *broker, const v
   vsi_ring_init(&cluster->asked);
   vestry_err error = vsi_presences_use(v, &cluster->presences);
   if (!error) error = fill(cluster, &options);
-  if (!error) error = ties_make(cluster);
+  if (!error) error = hooks_add(cluster);
   if (!error && cluster->pages) share_secret(cluster->pages, &options);
   if (!error) error = start(cluster);
   if (error) {
@@ -380,10 +380,10 @@ vestry_err vestry_cluster_create(vestry *v, const vestry_broker *broker, const v
 void vestry_cluster_destroy(vestry_cluster *cluster) {
   if (!cluster || vestry_is_forked(cluster->v)) return;
   vsi_cluster_lock(cluster);
-  if (cluster->is_tied && !cluster->has_left && !cluster->is_refused) vsi_members_say_goodbye(cluster);
+  if (cluster->is_tied && !cluster->has_left && !cluster->is_refused) vsi_members_send_goodbye(cluster);
   cluster->has_ended = true;
   vsi_cluster_unlock(cluster);
-  ties_end(cluster);
+  hooks_remove(cluster);
   vsi_remote_requests_end(cluster, VESTRY_CLOSED);
   cluster->broker.ops->stop(cluster->broker.broker);
   vestry_timer_destroy(cluster->heartbeat);

@@ -69,7 +69,7 @@ bool vsi_digest_send(vestry_cluster *cluster, vsi_peer *peer, vsi_buffer *buffer
     give_up(cluster, peer);
     return false;
   }
-  if (!peer->digests && !peer->is_telling_all) {
+  if (!peer->digests && !peer->is_announcing_all) {
     vestry_err error = vsi_message_send(cluster, peer, buffer, kind, flags, false);
     if (!error) return true;
     if (error != VESTRY_FULL) {
@@ -77,7 +77,7 @@ bool vsi_digest_send(vestry_cluster *cluster, vsi_peer *peer, vsi_buffer *buffer
       return false;
     }
   }
-  if (peer->is_telling_all) peer->digests_most += 2 * buffer->len;
+  if (peer->is_announcing_all) peer->digests_most += 2 * buffer->len;
   if (append(cluster, peer, buffer, kind, flags)) return true;
   give_up(cluster, peer);
   return false;
@@ -112,7 +112,7 @@ void vsi_digests_go_on(vestry_cluster *cluster) {
     if (peer->digests) go_on(cluster, peer, RUN_MOST / waiting + 1);
     is_over &= !peer->digests;
   }
-  if (!is_over) vsi_cluster_tell_soon(cluster);
+  if (!is_over) vsi_cluster_announce_soon(cluster);
 }
 
 /* Announcements of members of presences. The presences know their own members (app/presence/spread.c); this code makes
@@ -122,16 +122,16 @@ void vsi_digests_go_on(vestry_cluster *cluster) {
 enum { MESSAGE_BYTES = 16384 };
 
 /* Messages being made, and their receivers. */
-typedef struct telling {
+typedef struct announcing {
   vestry_cluster *cluster;
   uint64_t mask;
   bool begins_all; /* the first message begins a full announcement */
   size_t most;     /* size of a message in bytes at which it is sent */
   vsi_buffer buffer;
   char name[VSI_PRESENCE_NAME_MAX + 1]; /* of the presence that the message is about; "": none has begun */
-} telling;
+} announcing;
 
-static void begin(telling *t, const char *name) {
+static void begin(announcing *t, const char *name) {
   size_t len = strlen(name);
   vsi_wire_begin(&t->buffer, t->cluster->host);
   memcpy(t->name, name, len + 1);
@@ -141,7 +141,7 @@ static void begin(telling *t, const char *name) {
 }
 
 /* Send the message. A node to which it cannot be sent must get a full announcement. */
-static void send(telling *t) {
+static void send(announcing *t) {
   vsi_wire_end(&t->buffer);
   uint8_t flags = t->begins_all ? VSI_WIRE_FIRST : 0;
   for (size_t i = 0; i < t->cluster->peers_count; i++)
@@ -152,17 +152,17 @@ static void send(telling *t) {
   vsi_buffer_finish(&t->buffer);
 }
 
-static void say(const vsi_presence_said *said, void *ctx) {
-  telling *t = ctx;
+static void put_update(const vsi_presence_update *update, void *ctx) {
+  announcing *t = ctx;
   if (!t->mask) return;
-  if (t->name[0] && (t->buffer.len > t->most || strcmp(t->name, said->presence) != 0)) send(t);
-  if (!t->name[0]) begin(t, said->presence);
-  size_t len = strlen(said->who);
-  vsi_wire_put(&t->buffer, said->is_here, 1);
+  if (t->name[0] && (t->buffer.len > t->most || strcmp(t->name, update->presence) != 0)) send(t);
+  if (!t->name[0]) begin(t, update->presence);
+  size_t len = strlen(update->who);
+  vsi_wire_put(&t->buffer, update->is_here, 1);
   vsi_wire_put(&t->buffer, len, 1);
-  vsi_wire_put(&t->buffer, said->place.len, 2);
-  vsi_buffer_append(&t->buffer, said->who, len);
-  vsi_buffer_append(&t->buffer, said->place.data, said->place.len);
+  vsi_wire_put(&t->buffer, update->place.len, 2);
+  vsi_buffer_append(&t->buffer, update->who, len);
+  vsi_buffer_append(&t->buffer, update->place.data, update->place.len);
 }
 
 /* Return the maximum size of a message: half of the broker's limit, because one more member is appended before the
@@ -172,16 +172,16 @@ static size_t bytes_a_message(const vestry_cluster *cluster) {
   return most < MESSAGE_BYTES ? most : MESSAGE_BYTES;
 }
 
-void vsi_presences_tell(vestry_cluster *cluster, uint64_t mask) {
-  telling t = {.cluster = cluster, .mask = mask, .most = bytes_a_message(cluster)};
-  vsi_presences_take(cluster->presences, say, &t);
+void vsi_presences_announce(vestry_cluster *cluster, uint64_t mask) {
+  announcing t = {.cluster = cluster, .mask = mask, .most = bytes_a_message(cluster)};
+  vsi_presences_take(cluster->presences, put_update, &t);
   if (t.name[0]) send(&t);
 }
 
-void vsi_presences_tell_all(vestry_cluster *cluster, vsi_peer *peer) {
-  telling t = {
+void vsi_presences_announce_all(vestry_cluster *cluster, vsi_peer *peer) {
+  announcing t = {
       .cluster = cluster, .mask = vsi_peer_bit(cluster, peer), .begins_all = true, .most = bytes_a_message(cluster)};
-  vsi_presences_list(cluster->presences, say, &t);
+  vsi_presences_list(cluster->presences, put_update, &t);
   if (!t.name[0] && t.begins_all) begin(&t, ""); /* an empty full announcement must be sent, too */
   if (t.name[0] || t.begins_all) send(&t);
 }
@@ -189,24 +189,24 @@ void vsi_presences_tell_all(vestry_cluster *cluster, vsi_peer *peer) {
 /* Read and apply one change. false: it is malformed, or memory is missing. */
 static bool take_one(vestry_cluster *cluster, vsi_peer *peer, const char *name, vsi_wire_reader *reader) {
   char who[VSI_PRESENCE_WHO_MAX + 1];
-  vsi_presence_said said = {.presence = name, .who = who, .is_here = vsi_wire_number(reader, 1) == 1};
+  vsi_presence_update update = {.presence = name, .who = who, .is_here = vsi_wire_number(reader, 1) == 1};
   size_t len = vsi_wire_number(reader, 1);
-  said.place.len = vsi_wire_number(reader, 2);
+  update.place.len = vsi_wire_number(reader, 2);
   const unsigned char *bytes = vsi_wire_bytes(reader, len);
-  said.place.data = vsi_wire_bytes(reader, said.place.len);
+  update.place.data = vsi_wire_bytes(reader, update.place.len);
   if (reader->has_failed || memchr(bytes, 0, len)) return false;
   memcpy(who, bytes, len);
   who[len] = '\0';
-  uint64_t hash = vsi_presence_said_hash(&said);
-  peer->guests_count += said.is_here ? 1 : UINT64_MAX;
-  peer->guests_sum += said.is_here ? hash : -hash;
-  return !vsi_presences_told(cluster->presences, vsi_peer_index(cluster, peer), &said);
+  uint64_t hash = vsi_presence_update_hash(&update);
+  peer->present_count += update.is_here ? 1 : UINT64_MAX;
+  peer->present_sum += update.is_here ? hash : -hash;
+  return !vsi_presences_apply(cluster->presences, vsi_peer_index(cluster, peer), &update);
 }
 
 void vsi_presences_of_node_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
   if (message->flags & VSI_WIRE_FIRST) {
     vsi_presences_doubt(cluster->presences, vsi_peer_index(cluster, peer));
-    peer->guests_count = peer->guests_sum = 0;
+    peer->present_count = peer->present_sum = 0;
     peer->is_synced = false;
     peer->is_syncing = true;
   }
@@ -227,5 +227,5 @@ void vsi_presences_of_node_take(vestry_cluster *cluster, vsi_peer *peer, const v
 
 void vsi_presences_of_node_forget(vestry_cluster *cluster, vsi_peer *peer) {
   vsi_presences_forget(cluster->presences, vsi_peer_index(cluster, peer));
-  peer->guests_count = peer->guests_sum = 0;
+  peer->present_count = peer->present_sum = 0;
 }

@@ -25,8 +25,8 @@ void vsi_presences_of_node_take(vestry_cluster *cluster, vsi_peer *peer, const v
 void vsi_presences_of_node_forget(vestry_cluster *cluster, vsi_peer *peer);
 /* Announce the waiting changes to the nodes of a mask. They count as announced; a node to which they cannot be sent
  * must get a full announcement. */
-void vsi_presences_tell(vestry_cluster *cluster, uint64_t mask);
+void vsi_presences_announce(vestry_cluster *cluster, uint64_t mask);
 /* Announce all members to a node. */
-void vsi_presences_tell_all(vestry_cluster *cluster, vsi_peer *peer);
+void vsi_presences_announce_all(vestry_cluster *cluster, vsi_peer *peer);
 
 #endif

@@ -15,7 +15,7 @@
 #include "cluster/cluster/members.h"
 #include "cluster/cluster/message.h"
 
-void vsi_heartbeat_say_hello(vestry_cluster *cluster) {
+void vsi_heartbeat_send_hello(vestry_cluster *cluster) {
   vsi_buffer buffer;
   vsi_wire_begin(&buffer, cluster->host);
   vsi_wire_end(&buffer);
@@ -24,14 +24,14 @@ void vsi_heartbeat_say_hello(vestry_cluster *cluster) {
 }
 
 /* Send a HEARTBEAT to all live nodes. */
-static void say_beat(vestry_cluster *cluster) {
-  uint64_t count, sum, guests_count, guests_sum;
+static void send_heartbeat(vestry_cluster *cluster) {
+  uint64_t count, sum, present_count, present_sum;
   vsi_buffer buffer;
-  vsi_keys_told_sum(&cluster->keys, &count, &sum);
-  vsi_presences_sum(cluster->presences, &guests_count, &guests_sum);
+  vsi_keys_announced_sum(&cluster->keys, &count, &sum);
+  vsi_presences_sum(cluster->presences, &present_count, &present_sum);
   vsi_wire_begin(&buffer, cluster->host);
-  vsi_wire_put(&buffer, count + guests_count, 8);
-  vsi_wire_put(&buffer, sum + guests_sum, 8);
+  vsi_wire_put(&buffer, count + present_count, 8);
+  vsi_wire_put(&buffer, sum + present_sum, 8);
   vsi_wire_put(&buffer, vsi_keys_clock(&cluster->keys), 8);
   vsi_wire_end(&buffer);
   for (size_t i = 0; i < cluster->peers_count; i++) {
@@ -46,13 +46,13 @@ void vsi_heartbeat_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_
   if (!vsi_members_catch_up(cluster, peer, message->seq)) return;
   vsi_wire_reader reader = vsi_wire_read(message->body, message->len);
   uint64_t its_count = vsi_wire_number(&reader, 8), its_sum = vsi_wire_number(&reader, 8);
-  vsi_keys_hear_clock(&cluster->keys, vsi_wire_number(&reader, 8));
+  vsi_keys_advance_clock(&cluster->keys, vsi_wire_number(&reader, 8));
   uint64_t count, sum;
   vsi_keys_sum_of(&cluster->keys, vsi_peer_index(cluster, peer), &count, &sum);
   if (vsi_presences_have_room_again(cluster->presences, vsi_peer_index(cluster, peer))) peer->must_sync = true;
   bool is_coming = message->flags & VSI_WIRE_MORE && (peer->is_syncing || (peer->is_synced && !peer->must_sync));
   if (is_coming) return; /* the digest includes announcements that are still waiting there */
-  peer->is_synced = !peer->must_sync && count + peer->guests_count == its_count && sum + peer->guests_sum == its_sum;
+  peer->is_synced = !peer->must_sync && count + peer->present_count == its_count && sum + peer->present_sum == its_sum;
   if (peer->is_synced)
     peer->verified_ns = vsi_now_ns(cluster->host);
   else
@@ -63,12 +63,12 @@ void vsi_heartbeat_due(vestry_timer *timer, void *ctx) {
   (void)timer;
   vestry_cluster *cluster = ctx;
   vsi_cluster_lock(cluster);
-  if (vsi_instance_is_closing(cluster->v) && !cluster->has_left) vsi_members_say_goodbye(cluster);
+  if (vsi_instance_is_closing(cluster->v) && !cluster->has_left) vsi_members_send_goodbye(cluster);
   if (!cluster->is_refused && !cluster->has_ended && !cluster->has_left) {
     vsi_members_judge(cluster);
     vsi_announce_locked(cluster);
-    vsi_heartbeat_say_hello(cluster);
-    say_beat(cluster);
+    vsi_heartbeat_send_hello(cluster);
+    send_heartbeat(cluster);
   }
   vsi_cluster_unlock(cluster);
 }
@@ -229,7 +229,7 @@ bool vsi_handshake_take(vestry_cluster *cluster, const vsi_wire_message *message
   bool counts = proven != NULL;
   if (counts) {
     proven->begun_ns = m.begun_ns;
-    vsi_keys_hear_clock(&cluster->keys, m.clock_ms);
+    vsi_keys_advance_clock(&cluster->keys, m.clock_ms);
   } else if (is_proof && !peer && vsi_members_are_full(cluster)) {
     refuse_youngest(cluster, message, &m);
     return true;

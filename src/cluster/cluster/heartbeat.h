@@ -17,7 +17,7 @@ void vsi_handshake_twin(vestry_cluster *cluster, const vsi_wire_message *message
 /* Heartbeats. */
 
 /* Announce to all nodes that this node exists. */
-void vsi_heartbeat_say_hello(vestry_cluster *cluster);
+void vsi_heartbeat_send_hello(vestry_cluster *cluster);
 /* Handle a HEARTBEAT of another node. */
 void vsi_heartbeat_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message);
 /* Run by the timer, every heartbeat. */

@@ -115,7 +115,7 @@ static vsi_key_entry *hold_locked(vsi_keys *keys, uint64_t hash) {
 /* Free an unused entry. It leaves a hole, at which searches would stop; so later entries whose home is not behind the
  * hole are moved into it. */
 static void free_if_unused_locked(vsi_keys *keys, vsi_key_entry *entry) {
-  if (entry->count || entry->others || entry->is_told || entry->is_waiting) return;
+  if (entry->count || entry->others || entry->is_announced || entry->is_waiting) return;
   size_t capacity = keys->capacity, hole = (size_t)(entry - keys->entries);
   for (size_t at = behind(capacity, hole); keys->entries[at].is_used; at = behind(capacity, at)) {
     size_t home = home_of(capacity, keys->entries[at].hash);
@@ -162,7 +162,7 @@ vestry_err vsi_keys_come(vsi_keys *keys, uint64_t hash, bool *ret_first) {
   vsi_key_entry *entry = hold_locked(keys, hash);
   if (entry && entry->count < COUNT_MOST) {
     bool was = is_shared(entry);
-    if (entry->count++ == 0 && !entry->is_told) await_locked(keys, entry, ret_first);
+    if (entry->count++ == 0 && !entry->is_announced) await_locked(keys, entry, ret_first);
     recount_locked(keys, entry, was);
   } else {
     entry = NULL;
@@ -190,7 +190,7 @@ uint64_t vsi_keys_clock_at(vsi_keys *keys, uint64_t own_ns) {
 
 /* Advance the cluster clock to that of another node. A jump of more than CLOCK_JUMP_MS shows that this node was alone
  * until now: then the stamps of its streams advance by the same time. */
-void vsi_keys_hear_clock(vsi_keys *keys, uint64_t clock_ms) {
+void vsi_keys_advance_clock(vsi_keys *keys, uint64_t clock_ms) {
   vsi_mutex_lock(&keys->lock);
   uint64_t own_ms = clock_locked(keys), more_ms = clock_ms > own_ms ? clock_ms - own_ms : 0;
   if (more_ms && clock_ms >> (CLOCK_BITS - 1) == 0) {
@@ -208,7 +208,7 @@ void vsi_keys_replaced(vsi_keys *keys, uint64_t hash, vestry_handle handle, bool
   if (entry && entry->count && keys->left[handle % VSI_KEYS_LEFT] != handle) {
     uint64_t clock_ms = clock_locked(keys);
     entry->handle = handle;
-    entry->stamp = clock_ms > keys->heard ? clock_ms : keys->heard + 1;
+    entry->stamp = clock_ms > keys->highest_stamp ? clock_ms : keys->highest_stamp + 1;
     await_locked(keys, entry, ret_first);
   }
   vsi_mutex_unlock(&keys->lock);
@@ -224,7 +224,7 @@ void vsi_keys_leave(vsi_keys *keys, uint64_t hash, vestry_handle handle, bool *r
     if (--entry->count == 0) {
       entry->handle = 0;
       if (!entry->is_waiting) entry->stamp = 0;
-      if (entry->is_told) await_locked(keys, entry, ret_first);
+      if (entry->is_announced) await_locked(keys, entry, ret_first);
     }
     recount_locked(keys, entry, was);
     free_if_unused_locked(keys, entry);
@@ -265,14 +265,14 @@ size_t vsi_keys_memory_bytes(vsi_keys *keys) {
 
 /* ------------------------------------------------------------------------------------------------- announcing ----- */
 
-static void tell_locked(vsi_keys *keys, vsi_key_entry *entry) {
+static void announce_locked(vsi_keys *keys, vsi_key_entry *entry) {
   bool is_here = entry->count > 0;
   entry->is_waiting = 0;
-  if (is_here != (bool)entry->is_told) {
+  if (is_here != (bool)entry->is_announced) {
     keys->count += is_here ? 1 : UINT64_MAX;
     keys->sum += is_here ? entry->hash : -entry->hash;
   }
-  entry->is_told = is_here;
+  entry->is_announced = is_here;
 }
 
 /* The stamp is needed for one announcement only, because a stream that has left replaces nothing afterwards. */
@@ -281,10 +281,10 @@ static void forget_stamp_locked(vsi_key_entry *entry) {
 }
 
 /* Mark everything as announced, and free the entries that this leaves unused. */
-static void tell_all_locked(vsi_keys *keys) {
+static void announce_all_locked(vsi_keys *keys) {
   for (size_t i = 0; i < keys->capacity; i++)
     if (keys->entries[i].is_used) {
-      tell_locked(keys, &keys->entries[i]);
+      announce_locked(keys, &keys->entries[i]);
       forget_stamp_locked(&keys->entries[i]);
     }
   for (size_t i = 0; i < keys->capacity;) { /* freeing an entry may move another one to its place */
@@ -300,23 +300,23 @@ bool vsi_keys_take(vsi_keys *keys, vsi_key_change *changes, size_t room, size_t 
   size_t count = 0;
   vsi_mutex_lock(&keys->lock);
   if (keys->waiting_count) *ret_since_ns = keys->waiting_ns;
-  bool tells_all = keys->has_more_waiting || keys->waiting_count > room;
-  if (tells_all) tell_all_locked(keys);
+  bool announces_all = keys->has_more_waiting || keys->waiting_count > room;
+  if (announces_all) announce_all_locked(keys);
   for (size_t i = 0; i < keys->waiting_count; i++) {
     vsi_key_entry *entry = find_locked(keys, keys->waiting[i]);
     if (!entry || !entry->is_waiting) continue;
-    bool was_told = entry->is_told;
-    tell_locked(keys, entry);
+    bool was_announced = entry->is_announced;
+    announce_locked(keys, entry);
     /* The stamp of a REPLACE is announced even if the node had announced the key before. */
-    if (was_told != entry->is_told || (entry->stamp && (was_told || entry->others)))
-      changes[count++] = (vsi_key_change){entry->hash, entry->stamp, !entry->is_told};
+    if (was_announced != entry->is_announced || (entry->stamp && (was_announced || entry->others)))
+      changes[count++] = (vsi_key_change){entry->hash, entry->stamp, !entry->is_announced};
     forget_stamp_locked(entry);
     free_if_unused_locked(keys, entry);
   }
   keys->waiting_count = 0;
   vsi_mutex_unlock(&keys->lock);
   *ret_count = count;
-  return tells_all;
+  return announces_all;
 }
 
 void vsi_keys_list(vsi_keys *keys, vsi_key_change *changes, size_t room, vsi_keys_list_fn fn, void *ctx) {
@@ -324,7 +324,7 @@ void vsi_keys_list(vsi_keys *keys, vsi_key_change *changes, size_t room, vsi_key
   vsi_mutex_lock(&keys->lock);
   for (size_t at = 0; at < keys->capacity; at++) {
     const vsi_key_entry *entry = &keys->entries[at];
-    if (!entry->is_used || !entry->is_told) continue;
+    if (!entry->is_used || !entry->is_announced) continue;
     if (count == room) {
       fn(changes, count, false, ctx);
       count = 0;
@@ -400,12 +400,12 @@ static bool hold_other_locked(vsi_keys *keys, unsigned node, vsi_key_entry *entr
   return is_new;
 }
 
-vestry_err vsi_keys_told(vsi_keys *keys, unsigned node, vsi_key_change change, bool its_id_wins,
-                         vsi_keys_replaced_here *ret_replaced, bool *ret_is_new) {
+vestry_err vsi_keys_apply(vsi_keys *keys, unsigned node, vsi_key_change change, bool its_id_wins,
+                          vsi_keys_replaced_here *ret_replaced, bool *ret_is_new) {
   bool is_closed = true, is_new = false;
   vsi_keys_replaced_here replaced = {0, false};
   vsi_mutex_lock(&keys->lock);
-  if (change.stamp > keys->heard) keys->heard = change.stamp;
+  if (change.stamp > keys->highest_stamp) keys->highest_stamp = change.stamp;
   vsi_key_entry *entry = change.is_gone ? find_locked(keys, change.hash) : hold_locked(keys, change.hash);
   if (entry) is_closed = replace_locked(entry, change, its_id_wins, ret_replaced != NULL, &replaced);
   if (entry && !change.is_gone) {
@@ -436,7 +436,7 @@ void vsi_keys_forget(vsi_keys *keys, unsigned node) {
   vsi_mutex_unlock(&keys->lock);
 }
 
-void vsi_keys_told_sum(vsi_keys *keys, uint64_t *ret_count, uint64_t *ret_sum) {
+void vsi_keys_announced_sum(vsi_keys *keys, uint64_t *ret_count, uint64_t *ret_sum) {
   vsi_mutex_lock(&keys->lock);
   *ret_count = keys->count;
   *ret_sum = keys->sum;

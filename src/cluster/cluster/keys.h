@@ -22,12 +22,12 @@ enum { VSI_NODES_MAX = 64 };
 /* State of one key: 32 bytes. */
 typedef struct vsi_key_entry {
   uint64_t hash;
-  uint64_t others;         /* nodes that hold it, a bit each */
-  vestry_handle handle;    /* of the stream here that last replaced all others (REPLACE); 0: none */
-  uint64_t stamp : 40;     /* time of that, on the cluster clock, in ms */
-  uint64_t count : 21;     /* number of streams here */
-  uint64_t is_told : 1;    /* the other nodes have this node's key in their copies */
-  uint64_t is_waiting : 1; /* a change is waiting to be announced */
+  uint64_t others;           /* nodes that hold it, a bit each */
+  vestry_handle handle;      /* of the stream here that last replaced all others (REPLACE); 0: none */
+  uint64_t stamp : 40;       /* time of that, on the cluster clock, in ms */
+  uint64_t count : 21;       /* number of streams here */
+  uint64_t is_announced : 1; /* the other nodes have this node's key in their copies */
+  uint64_t is_waiting : 1;   /* a change is waiting to be announced */
   uint64_t is_used : 1;
 } vsi_key_entry;
 
@@ -50,9 +50,9 @@ typedef struct vsi_keys {
   /* All below is guarded by the lock. */
   vsi_key_entry *entries; /* open addressing, linear probing */
   size_t capacity, used;
-  uint64_t ahead_ms;   /* cluster clock minus this node's clock */
-  uint64_t heard;      /* highest stamp that another node has announced (REPLACE, keys.c) */
-  uint64_t count, sum; /* digest of this node's announced keys: their number, and the sum of their hashes */
+  uint64_t ahead_ms;      /* cluster clock minus this node's clock */
+  uint64_t highest_stamp; /* highest stamp that another node has announced (REPLACE, keys.c) */
+  uint64_t count, sum;    /* digest of this node's announced keys: their number, and the sum of their hashes */
   uint64_t of_others[VSI_NODES_MAX], sum_of_others[VSI_NODES_MAX];
   uint64_t waiting[VSI_KEYS_WAITING]; /* hashes of keys whose changes are waiting to be announced */
   size_t waiting_count;
@@ -106,19 +106,19 @@ bool vsi_keys_was_hit(vsi_keys *keys, uint64_t hash, uint64_t since_ns, uint64_t
  * - ret_is_new: the node was not known to hold the key; may be NULL
  *
  * Returns OK | NO_MEMORY (the change is not applied) | FULL (streams must be closed, and ret_replaced is NULL) */
-vestry_err vsi_keys_told(vsi_keys *keys, unsigned node, vsi_key_change change, bool its_id_wins,
-                         vsi_keys_replaced_here *ret_replaced, bool *ret_is_new);
+vestry_err vsi_keys_apply(vsi_keys *keys, unsigned node, vsi_key_change change, bool its_id_wins,
+                          vsi_keys_replaced_here *ret_replaced, bool *ret_is_new);
 /* The cluster clock, in ms: the clock of the node that is furthest ahead. The first function returns its time now. The
  * second one advances it to the time of another node, if that is later. The third one returns its time at a time of
  * this node's clock. */
 uint64_t vsi_keys_clock(vsi_keys *keys);
-void vsi_keys_hear_clock(vsi_keys *keys, uint64_t clock_ms);
+void vsi_keys_advance_clock(vsi_keys *keys, uint64_t clock_ms);
 uint64_t vsi_keys_clock_at(vsi_keys *keys, uint64_t own_ns);
 /* Drop all keys of a node. */
 void vsi_keys_forget(vsi_keys *keys, unsigned node);
 
 /* Get the digest of this node's announced keys, and of another node's: number of keys, sum of their hashes. */
-void vsi_keys_told_sum(vsi_keys *keys, uint64_t *ret_count, uint64_t *ret_sum);
+void vsi_keys_announced_sum(vsi_keys *keys, uint64_t *ret_count, uint64_t *ret_sum);
 void vsi_keys_sum_of(vsi_keys *keys, unsigned node, uint64_t *ret_count, uint64_t *ret_sum);
 
 /* Return whether changes are waiting to be announced. */

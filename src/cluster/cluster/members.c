@@ -157,7 +157,7 @@ static void tell(vestry_cluster *cluster, const news *n) {
   if (cluster->pages) vsi_pages_refresh(cluster->pages, NULL, 0);
 }
 
-bool vsi_news_tell(vestry_cluster *cluster) {
+bool vsi_news_report(vestry_cluster *cluster) {
   news n;
   vsi_cluster_lock(cluster);
   bool any = !cluster->has_ended && take_news(cluster, &n);
@@ -241,10 +241,10 @@ static void begin_life(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_m
   }
   *peer = fresh;
   vsi_message_subject(cluster, peer->id, peer->subject);
-  vsi_cluster_tell_soon(cluster);
+  vsi_cluster_announce_soon(cluster);
 }
 
-void vsi_members_hear(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
+void vsi_members_record(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
   peer->in_turn = message->turn;
   peer->heard_ns = vsi_now_ns(cluster->host);
   if (message->kind == VSI_WIRE_HANDSHAKE || message->kind == VSI_WIRE_HEARTBEAT)
@@ -265,12 +265,12 @@ vsi_peer *vsi_members_prove(vestry_cluster *cluster, const vsi_wire_message *mes
   } else if (peer->state == VESTRY_MEMBER_DEAD) {
     vsi_members_lose(cluster, peer, 0);
     peer->wants_all = true;
-    vsi_cluster_tell_soon(cluster);
+    vsi_cluster_announce_soon(cluster);
   }
   if (!peer->has_met || peer->state == VESTRY_MEMBER_DEAD) /* losses before this time are reported as a gap */
     peer->verified_ns = vsi_now_ns(cluster->host) + cluster->heartbeat_ns;
   peer->proofs++;
-  vsi_members_hear(cluster, peer, message);
+  vsi_members_record(cluster, peer, message);
   return peer;
 }
 
@@ -301,7 +301,7 @@ void vsi_members_judge(vestry_cluster *cluster) {
     vsi_peer *peer = &cluster->peers[i];
     if (stood_ns && vsi_peer_lives(peer)) {
       peer->heard_ns = put_off(peer->heard_ns, stood_ns, now_ns);
-      peer->told_ns = put_off(peer->told_ns, stood_ns, now_ns);
+      peer->announced_ns = put_off(peer->announced_ns, stood_ns, now_ns);
     }
     judge(cluster, peer, now_ns);
   }
@@ -336,20 +336,20 @@ bool vsi_members_catch_up(vestry_cluster *cluster, vsi_peer *peer, uint64_t seq)
 
 void vsi_members_leave(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
   (void)vsi_members_catch_up(cluster, peer, message->seq);
-  if (vsi_keys_are_waiting(&cluster->keys) || vsi_now_ns(cluster->host) - peer->told_ns < cluster->suspect_ns)
+  if (vsi_keys_are_waiting(&cluster->keys) || vsi_now_ns(cluster->host) - peer->announced_ns < cluster->suspect_ns)
     vsi_members_lose(cluster, peer, 0);
   forget(cluster, peer);
   set_state(cluster, peer, VESTRY_MEMBER_LEFT);
 }
 
-void vsi_members_say_goodbye(vestry_cluster *cluster) {
+void vsi_members_send_goodbye(vestry_cluster *cluster) {
   (void)vsi_message_send_bare(cluster, vsi_peers_alive(cluster), VSI_WIRE_GOODBYE, false);
   cluster->has_left = true;
   vsi_presences_end(cluster->presences); /* no more announcements of presences */
 }
 
 void vsi_members_give_up(vestry_cluster *cluster, bool one_too_many) {
-  vsi_members_say_goodbye(cluster);
+  vsi_members_send_goodbye(cluster);
   for (size_t i = 0; i < cluster->peers_count; i++) {
     vsi_peer *peer = &cluster->peers[i];
     forget(cluster, peer);

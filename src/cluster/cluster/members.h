@@ -34,7 +34,7 @@ bool vsi_members_are_full(const vestry_cluster *cluster);
 /* Record a run that has proven itself and has no slot. */
 void vsi_members_note_placeless(vestry_cluster *cluster, uint64_t epoch, const vestry_slice *name);
 /* Record a message of an accepted run: its turn, its time, and whether the node drains. */
-void vsi_members_hear(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message);
+void vsi_members_record(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message);
 /* Count a numbered message. false: it has arrived before. */
 bool vsi_members_count(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message);
 /* Check a node's last assigned number for a gap at the end. false: the message is older than others that have
@@ -46,13 +46,13 @@ void vsi_members_leave(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_m
  * node itself stood still does not count, because messages may have arrived in it that are not read yet. */
 void vsi_members_judge(vestry_cluster *cluster);
 
-void vsi_members_say_goodbye(vestry_cluster *cluster);
+void vsi_members_send_goodbye(vestry_cluster *cluster);
 /* End the participation of this node: another node has its name, or (one_too_many) the cluster is full. */
 void vsi_members_give_up(vestry_cluster *cluster, bool one_too_many);
 
 /* Reports to the application: members, gaps, other versions of the format. */
 
 /* Report one thing. Called by the actor. false: there is nothing to report. */
-bool vsi_news_tell(vestry_cluster *cluster);
+bool vsi_news_report(vestry_cluster *cluster);
 
 #endif

@@ -54,33 +54,33 @@ vestry_err vsi_message_post(vestry_cluster *cluster, const char *subject, vsi_bu
 }
 
 vestry_err vsi_message_send(vestry_cluster *cluster, vsi_peer *peer, vsi_buffer *buffer, vsi_wire_kind kind,
-                            uint8_t flags, bool is_told) {
+                            uint8_t flags, bool gap_on_failure) {
   uint64_t before = peer->out_seq;
   if (vsi_wire_is_numbered(kind)) peer->out_seq++;
   const vsi_wire_message message = {.kind = (uint8_t)kind, .flags = flags, .to = peer->epoch, .seq = peer->out_seq};
   vestry_err error = vsi_message_post(cluster, peer->subject, buffer, message);
-  if (error && (!is_told || error == VESTRY_TOO_LARGE)) peer->out_seq = before;
+  if (error && (!gap_on_failure || error == VESTRY_TOO_LARGE)) peer->out_seq = before;
   cluster->stats.sent_count += !error;
   cluster->stats.send_failed_count += error != VESTRY_OK;
   return error;
 }
 
 vestry_err vsi_message_send_all(vestry_cluster *cluster, uint64_t mask, vsi_buffer *buffer, vsi_wire_kind kind,
-                                uint8_t flags, bool is_told) {
+                                uint8_t flags, bool gap_on_failure) {
   vestry_err first = VESTRY_OK;
   for (size_t i = 0; i < cluster->peers_count; i++) {
     if (!(mask >> i & 1)) continue;
-    vestry_err error = vsi_message_send(cluster, &cluster->peers[i], buffer, kind, flags, is_told);
+    vestry_err error = vsi_message_send(cluster, &cluster->peers[i], buffer, kind, flags, gap_on_failure);
     if (!first) first = error;
   }
   return first;
 }
 
-vestry_err vsi_message_send_bare(vestry_cluster *cluster, uint64_t mask, vsi_wire_kind kind, bool is_told) {
+vestry_err vsi_message_send_bare(vestry_cluster *cluster, uint64_t mask, vsi_wire_kind kind, bool gap_on_failure) {
   vsi_buffer buffer;
   vsi_wire_begin(&buffer, cluster->host);
   vsi_wire_end(&buffer);
-  vestry_err error = vsi_message_send_all(cluster, mask, &buffer, kind, 0, is_told);
+  vestry_err error = vsi_message_send_all(cluster, mask, &buffer, kind, 0, gap_on_failure);
   vsi_buffer_finish(&buffer);
   return error;
 }

@@ -12,15 +12,15 @@ void vsi_message_subject(const vestry_cluster *cluster, uint64_t id, char ret_su
 /* Seal a message that was begun and ended, and publish it; from, epoch and turn are filled in. OK | the buffer's error
  * | IO (this node has left, or was refused) | as the broker's publish */
 vestry_err vsi_message_post(vestry_cluster *cluster, const char *subject, vsi_buffer *buffer, vsi_wire_message message);
-/* Send a message to a node, and count it. is_told: a failure must become a gap of the receiver, so the message's number
- * stays assigned. With TOO_LARGE the number is freed in any case, because no receiver could get the message and its
- * sender gets the error. */
+/* Send a message to a node, and count it. gap_on_failure: a failure must become a gap of the receiver, so the message's
+ * number stays assigned. With TOO_LARGE the number is freed in any case, because no receiver could get the message and
+ * its sender gets the error. */
 vestry_err vsi_message_send(vestry_cluster *cluster, vsi_peer *peer, vsi_buffer *buffer, vsi_wire_kind kind,
-                            uint8_t flags, bool is_told);
+                            uint8_t flags, bool gap_on_failure);
 /* Send a message to all nodes of a mask. Returns the first error. */
 vestry_err vsi_message_send_all(vestry_cluster *cluster, uint64_t mask, vsi_buffer *buffer, vsi_wire_kind kind,
-                                uint8_t flags, bool is_told);
+                                uint8_t flags, bool gap_on_failure);
 /* Send a message without a body to all nodes of a mask. Returns the first error. */
-vestry_err vsi_message_send_bare(vestry_cluster *cluster, uint64_t mask, vsi_wire_kind kind, bool is_told);
+vestry_err vsi_message_send_bare(vestry_cluster *cluster, uint64_t mask, vsi_wire_kind kind, bool gap_on_failure);
 
 #endif

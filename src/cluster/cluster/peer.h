@@ -20,23 +20,23 @@ typedef struct vsi_peer {
   char subject[VESTRY_SUBJECT_MAX_BYTES + 1];
   vestry_member_state state;
   uint64_t heard_ns;
-  uint64_t proofs;      /* number of proofs of all runs of the node. It is part of a challenge, so that each is accepted
+  uint64_t proofs;  /* number of proofs of all runs of the node. It is part of a challenge, so that each is accepted
                            once */
-  uint64_t out_seq;     /* last number assigned to a message to it */
-  uint64_t in_seq;      /* last number that arrived from it, or is known to be lost */
-  uint64_t in_turn;     /* turn of the last message that arrived from it */
-  uint64_t told_ns;     /* time of the last announcement of keys to it */
-  uint64_t verified_ns; /* time when the copy of its keys was last known to be complete */
-  bool drains;          /* it has announced that it drains; never reset */
-  bool has_met;         /* it has sent a message to this run of this node */
-  bool is_synced;       /* its keys are known */
-  bool is_syncing;      /* a full announcement is arriving, without a gap so far */
-  bool must_sync;       /* announcements may be lost: a full one is needed, even if the digests agree */
-  bool wants_all;       /* it must get a full announcement */
-  bool is_telling_all;  /* messages now being made are part of a full announcement */
+  uint64_t out_seq; /* last number assigned to a message to it */
+  uint64_t in_seq;  /* last number that arrived from it, or is known to be lost */
+  uint64_t in_turn; /* turn of the last message that arrived from it */
+  uint64_t announced_ns;  /* time of the last announcement of keys to it */
+  uint64_t verified_ns;   /* time when the copy of its keys was last known to be complete */
+  bool drains;            /* it has announced that it drains; never reset */
+  bool has_met;           /* it has sent a message to this run of this node */
+  bool is_synced;         /* its keys are known */
+  bool is_syncing;        /* a full announcement is arriving, without a gap so far */
+  bool must_sync;         /* announcements may be lost: a full one is needed, even if the digests agree */
+  bool wants_all;         /* it must get a full announcement */
+  bool is_announcing_all; /* messages now being made are part of a full announcement */
   struct vsi_digest *digests, *last_digest; /* announcements that wait to be sent to it */
   size_t digests_bytes, digests_most;       /* their size, and its maximum beside WAITING_BYTES */
-  uint64_t guests_count, guests_sum;        /* members of presences there, as announced, and the sum of their hashes */
+  uint64_t present_count, present_sum;      /* members of presences there, as announced, and the sum of their hashes */
   /* What must be reported to the application. */
   bool has_gap, has_news;
   uint64_t lost_count;

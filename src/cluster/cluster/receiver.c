@@ -50,8 +50,8 @@ static vestry_err take_change(vestry_cluster *cluster, vsi_peer *peer, vsi_key_c
                               bool *has_missed) {
   vsi_keys_replaced_here replaced = {0, false};
   bool has_room = vsi_replaced_have_room(cluster), is_new;
-  vestry_err error = vsi_keys_told(&cluster->keys, vsi_peer_index(cluster, peer), change, peer->id > cluster->id,
-                                   has_room ? &replaced : NULL, &is_new);
+  vestry_err error = vsi_keys_apply(&cluster->keys, vsi_peer_index(cluster, peer), change, peer->id > cluster->id,
+                                    has_room ? &replaced : NULL, &is_new);
   if (change.hash & VSI_KEYS_CHANNEL)
     *has_missed |= !change.is_gone && vsi_recent_look_back(cluster, change.hash, vsi_peer_index(cluster, peer));
   else
@@ -129,7 +129,7 @@ static void take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message
   case VSI_WIRE_GOODBYE: vsi_members_leave(cluster, peer, message); break;
   case VSI_WIRE_RESYNC:
     peer->wants_all = true;
-    vsi_cluster_tell_soon(cluster);
+    vsi_cluster_announce_soon(cluster);
     break;
   case VSI_WIRE_KEYS: told_take(cluster, peer, message); break;
   case VSI_WIRE_PRESENT: vsi_presences_of_node_take(cluster, peer, message); break;
@@ -166,7 +166,7 @@ static void take_from_other(vestry_cluster *cluster, const vsi_wire_message *mes
   } else if (message->kind == VSI_WIRE_HANDSHAKE) {
     *(vsi_handshake_take(cluster, message) ? &stats->taken_count : &stats->stale_count) += 1;
   } else {
-    vsi_members_hear(cluster, peer, message);
+    vsi_members_record(cluster, peer, message);
     uint64_t duplicates = stats->duplicates_count;
     take(cluster, peer, message, ret);
     stats->taken_count += duplicates == stats->duplicates_count;
@@ -231,7 +231,7 @@ void vsi_cluster_state(vestry_broker_state state, void *ctx) {
     if (cluster->is_up) {
       cluster->has_own_gap = true; /* a node may have sent messages and left meanwhile, and will never be known */
       vsi_cluster_notify(cluster);
-      vsi_heartbeat_say_hello(cluster);
+      vsi_heartbeat_send_hello(cluster);
     }
   }
   vsi_cluster_unlock(cluster);

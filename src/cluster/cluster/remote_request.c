@@ -89,9 +89,9 @@ static vsi_remote_request *first_of(const vsi_ring *list) {
   return vsi_ring_is_empty(list) ? NULL : VSI_RING_OWNER(list->next, vsi_remote_request, in_line);
 }
 
-static void append(vsi_ring *list, vsi_remote_request *ask) {
-  vsi_ring_add_last(list, &ask->in_line);
-  ask->is_in_line = true;
+static void append(vsi_ring *list, vsi_remote_request *request) {
+  vsi_ring_add_last(list, &request->in_line);
+  request->is_in_line = true;
 }
 
 static vsi_line *line_of(const vestry_cluster *cluster, uint64_t hash) {
@@ -111,22 +111,22 @@ static vestry_err make_line(vestry_cluster *cluster, uint64_t hash, vsi_line **r
 }
 
 /* Put a request into the line of its key, which is created if needed. OK | NO_MEMORY */
-static vestry_err enter_line(vestry_cluster *cluster, vsi_remote_request *ask) {
-  vsi_line *line = line_of(cluster, ask->hash);
-  if (!line && make_line(cluster, ask->hash, &line)) return VESTRY_NO_MEMORY;
-  ask->line = line;
+static vestry_err enter_line(vestry_cluster *cluster, vsi_remote_request *request) {
+  vsi_line *line = line_of(cluster, request->hash);
+  if (!line && make_line(cluster, request->hash, &line)) return VESTRY_NO_MEMORY;
+  request->line = line;
   line->count++;
   return VESTRY_OK;
 }
 
 /* Remove a request from the list that it is in. */
-static void step_out(vsi_remote_request *ask) {
-  vsi_line *line = ask->line;
-  if (!line || !ask->is_in_line) return;
-  vsi_ring_remove(&ask->in_line);
-  ask->is_in_line = false;
-  line->again_count -= ask->has_begun && ask->is_held;
-  ask->is_held = false;
+static void step_out(vsi_remote_request *request) {
+  vsi_line *line = request->line;
+  if (!line || !request->is_in_line) return;
+  vsi_ring_remove(&request->in_line);
+  request->is_in_line = false;
+  line->again_count -= request->has_begun && request->is_held;
+  request->is_held = false;
 }
 
 static void free_line_if_empty(vestry_cluster *cluster, vsi_line *line) {
@@ -137,111 +137,112 @@ static void free_line_if_empty(vestry_cluster *cluster, vsi_line *line) {
 
 /* vsi_hash_number gives each id a different hash, so the first entry is the only one. */
 static vsi_remote_request *find(const vestry_cluster *cluster, uint64_t id) {
-  return VSI_MAP_OWNER(vsi_map_first(&cluster->asks, vsi_hash_number(id)), vsi_remote_request, in);
+  return VSI_MAP_OWNER(vsi_map_first(&cluster->requests, vsi_hash_number(id)), vsi_remote_request, in);
 }
 
-static void count_end(vestry_cluster *cluster, const vsi_remote_request *ask) {
+static void count_end(vestry_cluster *cluster, const vsi_remote_request *request) {
   vestry_cluster_stats *stats = &cluster->stats;
   stats->waiting_count--;
-  switch (ask->error) {
+  switch (request->error) {
   case VESTRY_OK: stats->ok_count++; break;
   case VESTRY_NOT_FOUND: stats->not_found_count++; break;
   case VESTRY_TIMEOUT: stats->timeout_count++; break;
-  default: *(ask->was_sent || ask->is_found ? &stats->refused_count : &stats->unsent_count) += 1; break;
+  default: *(request->was_sent || request->is_found ? &stats->refused_count : &stats->unsent_count) += 1; break;
   }
 }
 
 /* End a request. The caller then releases its line. */
-static void end(vestry_cluster *cluster, vsi_remote_request *ask, vestry_err error, vsi_remote_request **done) {
-  vsi_map_remove(&cluster->asks, &ask->in);
-  vsi_ring_remove(&ask->by_age);
-  step_out(ask);
-  if (ask->line) ask->line->count--;
+static void end(vestry_cluster *cluster, vsi_remote_request *request, vestry_err error, vsi_remote_request **done) {
+  vsi_map_remove(&cluster->requests, &request->in);
+  vsi_ring_remove(&request->by_age);
+  step_out(request);
+  if (request->line) request->line->count--;
   /* A node that has opened a stream of the key meanwhile did not get this request. It has a gap when it announces the
    * stream. */
-  if (ask->kind == VSI_WIRE_REQUEST && ask->count && !ask->asks_all) vsi_recent_note(cluster, ask->hash, ask->asked);
-  ask->error = error;
-  count_end(cluster, ask);
-  ask->next = *done;
-  *done = ask;
+  if (request->kind == VSI_WIRE_REQUEST && request->count && !request->asks_all)
+    vsi_recent_note(cluster, request->hash, request->asked);
+  request->error = error;
+  count_end(cluster, request);
+  request->next = *done;
+  *done = request;
 }
 
-static void free_ask(vestry_cluster *cluster, vsi_remote_request *ask) {
-  vsi_buffer_finish(&ask->message);
-  vsi_free(cluster->host, ask);
+static void free_request(vestry_cluster *cluster, vsi_remote_request *request) {
+  vsi_buffer_finish(&request->message);
+  vsi_free(cluster->host, request);
 }
 
 /* Call on_answer with the result of a request. Without the lock; on_answer may be NULL. */
-static void ask_answer(vestry_answer_fn on_answer, vestry_err error, uint32_t count, void *ctx) {
+static void request_answer(vestry_answer_fn on_answer, vestry_err error, uint32_t count, void *ctx) {
   vsi_cluster_inside++;
   if (on_answer) on_answer(error, count, ctx);
   vsi_cluster_inside--;
 }
 
-static void tell_span(const vestry_cluster *cluster, vsi_remote_request *ask) {
-  if (!ask->is_followed) return;
-  ask->span.count = ask->count;
-  ask->span.error = ask->error;
-  vsi_trace_tell(cluster->host, &ask->span);
+static void tell_span(const vestry_cluster *cluster, vsi_remote_request *request) {
+  if (!request->is_followed) return;
+  request->span.count = request->count;
+  request->span.error = request->error;
+  vsi_trace_report(cluster->host, &request->span);
 }
 
 void vsi_remote_requests_finish(vestry_cluster *cluster, vsi_remote_request *done) {
   for (vsi_remote_request *next; done; done = next) {
     next = done->next;
     tell_span(cluster, done);
-    ask_answer(done->on_answer, done->error, done->count, done->ctx);
-    free_ask(cluster, done);
+    request_answer(done->on_answer, done->error, done->count, done->ctx);
+    free_request(cluster, done);
   }
 }
 
 /* ------------------------------------------------------------------------------------------------- sending -------- */
 
-static uint64_t whom_to_ask(vestry_cluster *cluster, const vsi_remote_request *ask) {
+static uint64_t whom_to_ask(vestry_cluster *cluster, const vsi_remote_request *request) {
   uint64_t alive = vsi_peers_alive(cluster);
-  if (ask->has_begun) return alive & ~ask->asked;
-  if (ask->kind == VSI_WIRE_LIST) return alive & ask->only;
-  uint64_t holders = vsi_keys_others(&cluster->keys, ask->hash) & alive;
-  return ask->is_found ? holders : holders | vsi_peers_unsynced(cluster);
+  if (request->has_begun) return alive & ~request->asked;
+  if (request->kind == VSI_WIRE_LIST) return alive & request->only;
+  uint64_t holders = vsi_keys_others(&cluster->keys, request->hash) & alive;
+  return request->is_found ? holders : holders | vsi_peers_unsynced(cluster);
 }
 
 /* Return whether a request must be deferred: an older one of its key may still have to go to a node of the mask. */
-static bool must_wait(const vsi_remote_request *ask, uint64_t mask) {
-  const vsi_line *line = ask->line;
+static bool must_wait(const vsi_remote_request *request, uint64_t mask) {
+  const vsi_line *line = request->line;
   if (!line) return false;
-  if (ask->has_begun) return first_of(&line->begun) != ask;
+  if (request->has_begun) return first_of(&line->begun) != request;
   const vsi_remote_request *held = first_of(&line->held);
-  return (held && held != ask) || line->again_count || (first_of(&line->begun) && (mask & ~line->common));
+  return (held && held != request) || line->again_count || (first_of(&line->begun) && (mask & ~line->common));
 }
 
-static void hold(vsi_remote_request *ask) {
-  if (ask->is_held) return;
-  ask->is_held = true;
-  if (ask->has_begun)
-    ask->line->again_count++;
+static void hold(vsi_remote_request *request) {
+  if (request->is_held) return;
+  request->is_held = true;
+  if (request->has_begun)
+    request->line->again_count++;
   else
-    append(&ask->line->held, ask);
+    append(&request->line->held, request);
 }
 
 /* Send a request: in the first round to the nodes that may hold the key, in the second to all others. */
-static void send_to(vestry_cluster *cluster, vsi_remote_request *ask, uint64_t mask) {
-  vsi_line *line = ask->line;
-  step_out(ask);
-  ask->asks_all |= ask->has_begun;
-  ask->has_begun = true;
-  if (line && !ask->asks_all) {
+static void send_to(vestry_cluster *cluster, vsi_remote_request *request, uint64_t mask) {
+  vsi_line *line = request->line;
+  step_out(request);
+  request->asks_all |= request->has_begun;
+  request->has_begun = true;
+  if (line && !request->asks_all) {
     line->common = first_of(&line->begun) ? line->common & mask : mask;
-    append(&line->begun, ask);
+    append(&line->begun, request);
   }
   for (size_t i = 0; i < cluster->peers_count; i++) {
     if (!(mask >> i & 1)) continue;
-    vestry_err error =
-        vsi_message_send(cluster, &cluster->peers[i], &ask->message, (vsi_wire_kind)ask->kind, ask->flags, false);
+    vestry_err error = vsi_message_send(cluster, &cluster->peers[i], &request->message, (vsi_wire_kind)request->kind,
+                                        request->flags, false);
     if (!error)
-      ask->awaited |= UINT64_C(1) << i, ask->was_sent = true;
-    else if (!ask->error)
-      ask->error = error;
+      request->awaited |= UINT64_C(1) << i, request->was_sent = true;
+    else if (!request->error)
+      request->error = error;
   }
-  ask->asked |= mask;
+  request->asked |= mask;
 }
 
 bool vsi_remote_requests_pass_by(const vestry_cluster *cluster, uint64_t hash, unsigned node) {
@@ -249,9 +250,9 @@ bool vsi_remote_requests_pass_by(const vestry_cluster *cluster, uint64_t hash, u
   return line && first_of(&line->begun) && !(line->common >> node & 1);
 }
 
-static vestry_err conclude(const vestry_cluster *cluster, const vsi_remote_request *ask) {
-  if (ask->error || ask->count) return ask->error;
-  if (ask->is_found || vsi_peers_are_known(cluster)) return VESTRY_NOT_FOUND;
+static vestry_err conclude(const vestry_cluster *cluster, const vsi_remote_request *request) {
+  if (request->error || request->count) return request->error;
+  if (request->is_found || vsi_peers_are_known(cluster)) return VESTRY_NOT_FOUND;
   return cluster->is_up && !cluster->is_refused ? VESTRY_TIMEOUT
                                                 : VESTRY_IO; /* no node had a stream, but not all may have been
                                                                 queried */
@@ -259,47 +260,47 @@ static vestry_err conclude(const vestry_cluster *cluster, const vsi_remote_reque
 
 /* Send a request to its next nodes, unless it must be deferred. Returns whether it is finished; *ret_error: its
  * result. */
-static bool go_on(vestry_cluster *cluster, vsi_remote_request *ask, vestry_err *ret_error) {
-  while (!ask->awaited) {
-    if (ask->has_begun && (ask->asks_all || ask->count || ask->error)) {
-      *ret_error = conclude(cluster, ask);
+static bool go_on(vestry_cluster *cluster, vsi_remote_request *request, vestry_err *ret_error) {
+  while (!request->awaited) {
+    if (request->has_begun && (request->asks_all || request->count || request->error)) {
+      *ret_error = conclude(cluster, request);
       return true;
     }
-    uint64_t mask = whom_to_ask(cluster, ask);
-    if (must_wait(ask, mask)) {
-      hold(ask);
+    uint64_t mask = whom_to_ask(cluster, request);
+    if (must_wait(request, mask)) {
+      hold(request);
       return false;
     }
-    send_to(cluster, ask, mask);
+    send_to(cluster, request, mask);
   }
   return false;
 }
 
-static vestry_err write_list(vsi_remote_request *ask, const vsi_asking *asking) {
+static vestry_err write_list(vsi_remote_request *request, const vsi_asking *asking) {
   vsi_wire_list list = *asking->list;
-  list.id = ask->id;
-  vsi_wire_put_list(&ask->message, &list);
-  vsi_wire_end(&ask->message);
-  return ask->message.error;
+  list.id = request->id;
+  vsi_wire_put_list(&request->message, &list);
+  vsi_wire_end(&request->message);
+  return request->message.error;
 }
 
-static vestry_err write_ask(vsi_remote_request *ask, const vsi_asking *asking) {
+static vestry_err write_request(vsi_remote_request *request, const vsi_asking *asking) {
   const vestry_scoped_key *key = asking->key;
   bool has_data = json_object_size(asking->data) > 0;
   char *effects = json_dumps(asking->effects, JSON_COMPACT);
   char *data = has_data ? json_dumps(asking->data, JSON_COMPACT) : NULL;
   vestry_err error = effects && (data || !has_data) ? VESTRY_OK : VESTRY_NO_MEMORY;
   if (!error) {
-    const vsi_wire_ask said = {
-        .id = ask->id,
+    const vsi_wire_request contents = {
+        .id = request->id,
         .name = vsi_cluster_name_of(key),
         .effects = {effects, strlen(effects)},
         .data = {data, data ? strlen(data) : 0},
     };
-    vsi_wire_put_ask(&ask->message, &said);
-    ask->flags |= vsi_wire_put_trace(&ask->message, ask->is_followed ? &ask->span.trace : NULL);
-    vsi_wire_end(&ask->message);
-    error = ask->message.error;
+    vsi_wire_put_request(&request->message, &contents);
+    request->flags |= vsi_wire_put_trace(&request->message, request->is_followed ? &request->span.trace : NULL);
+    vsi_wire_end(&request->message);
+    error = request->message.error;
   }
   json_free_t free_json;
   json_get_alloc_funcs(NULL, &free_json);
@@ -311,77 +312,79 @@ static vestry_err write_ask(vsi_remote_request *ask, const vsi_asking *asking) {
 /* Advance the requests of a line after one has ended or was sent to all nodes. May free the line. */
 static void release(vestry_cluster *cluster, vsi_line *line, vsi_remote_request **done) {
   while (line) {
-    vsi_remote_request *first = first_of(&line->begun), *ask = first && first->is_held ? first : first_of(&line->held);
+    vsi_remote_request *first = first_of(&line->begun),
+                       *request = first && first->is_held ? first : first_of(&line->held);
     vestry_err error;
-    if (!ask) break;
-    bool is_over = go_on(cluster, ask, &error);
+    if (!request) break;
+    bool is_over = go_on(cluster, request, &error);
     if (is_over)
-      end(cluster, ask, error, done);
-    else if (ask->is_held)
+      end(cluster, request, error, done);
+    else if (request->is_held)
       break;
   }
   free_line_if_empty(cluster, line);
 }
 
 /* Advance a request that begins, or that a node has answered. */
-static void advance(vestry_cluster *cluster, vsi_remote_request *ask, vsi_remote_request **done) {
-  vsi_line *line = ask->line;
+static void advance(vestry_cluster *cluster, vsi_remote_request *request, vsi_remote_request **done) {
+  vsi_line *line = request->line;
   vestry_err error;
-  bool is_over = go_on(cluster, ask, &error), asks_all = ask->asks_all;
-  if (is_over) end(cluster, ask, error, done);
+  bool is_over = go_on(cluster, request, &error), asks_all = request->asks_all;
+  if (is_over) end(cluster, request, error, done);
   if (is_over || asks_all) release(cluster, line, done);
 }
 
 /* Enter a request and send its first round. Under the lock. OK | NO_MEMORY */
-static vestry_err begin(vestry_cluster *cluster, vsi_remote_request *ask, vsi_remote_request **done) {
+static vestry_err begin(vestry_cluster *cluster, vsi_remote_request *request, vsi_remote_request **done) {
   bool is_full = cluster->stats.waiting_count >= cluster->max_waiting_count;
-  if (vsi_map_reserve(&cluster->asks, cluster->host, cluster->asks.count + 1)) return VESTRY_NO_MEMORY;
-  if (!is_full && ask->kind == VSI_WIRE_REQUEST && enter_line(cluster, ask)) return VESTRY_NO_MEMORY;
-  ask->due_ns = vsi_add_saturating(vsi_now_ns(cluster->host), cluster->answer_ns);
+  if (vsi_map_reserve(&cluster->requests, cluster->host, cluster->requests.count + 1)) return VESTRY_NO_MEMORY;
+  if (!is_full && request->kind == VSI_WIRE_REQUEST && enter_line(cluster, request)) return VESTRY_NO_MEMORY;
+  request->due_ns = vsi_add_saturating(vsi_now_ns(cluster->host), cluster->answer_ns);
   cluster->stats.remote_requests_count++;
   cluster->stats.waiting_count++;
   bool is_first = !oldest(cluster);
-  vsi_map_add(&cluster->asks, &ask->in, vsi_hash_number(ask->id));
-  vsi_ring_add_last(&cluster->asked, &ask->by_age);
+  vsi_map_add(&cluster->requests, &request->in, vsi_hash_number(request->id));
+  vsi_ring_add_last(&cluster->asked, &request->by_age);
   if (is_full) {
     cluster->stats.over_waiting_count++;
-    end(cluster, ask, VESTRY_FULL, done);
+    end(cluster, request, VESTRY_FULL, done);
     return VESTRY_OK;
   }
   if (is_first) (void)vestry_timer_set(cluster->deadline, cluster->answer_ns / VSI_NS_PER_MS, 0); /* CLOSED: stopping */
-  advance(cluster, ask, done);
+  advance(cluster, request, done);
   return VESTRY_OK;
 }
 
 /* Begin a request. on_answer is called, unless an error is returned. ret_id may be NULL. OK | NO_MEMORY | CLOSED */
-static vestry_err ask_begin(vestry_cluster *cluster, const vsi_asking *asking, uint64_t *ret_id) {
-  vsi_remote_request *ask = vsi_calloc(cluster->host, 1, sizeof *ask);
-  if (!ask) return VESTRY_NO_MEMORY;
-  ask->on_answer = asking->on_answer;
-  ask->ctx = asking->ctx;
-  ask->count = asking->count;
-  ask->error = asking->error;
-  ask->is_found = ask->asks_all = asking->is_found;
-  ask->flags = asking->is_fail_fast ? VSI_WIRE_FAIL_FAST : 0;
-  ask->kind = asking->list ? VSI_WIRE_LIST : VSI_WIRE_REQUEST;
-  ask->asks_all |= asking->list != NULL;
-  ask->only = asking->only;
-  ask->page = asking->page;
-  vsi_wire_begin(&ask->message, cluster->host);
-  ask->is_followed = !asking->list && vsi_trace_carried(cluster->host);
-  if (ask->is_followed) vsi_trace_make(cluster->host, vestry_trace_here(), VESTRY_SPAN_REMOTE_REQUEST, &ask->span);
-  if (!asking->list) ask->hash = vsi_cluster_hash_key(cluster, asking->key);
+static vestry_err request_begin(vestry_cluster *cluster, const vsi_asking *asking, uint64_t *ret_id) {
+  vsi_remote_request *request = vsi_calloc(cluster->host, 1, sizeof *request);
+  if (!request) return VESTRY_NO_MEMORY;
+  request->on_answer = asking->on_answer;
+  request->ctx = asking->ctx;
+  request->count = asking->count;
+  request->error = asking->error;
+  request->is_found = request->asks_all = asking->is_found;
+  request->flags = asking->is_fail_fast ? VSI_WIRE_FAIL_FAST : 0;
+  request->kind = asking->list ? VSI_WIRE_LIST : VSI_WIRE_REQUEST;
+  request->asks_all |= asking->list != NULL;
+  request->only = asking->only;
+  request->page = asking->page;
+  vsi_wire_begin(&request->message, cluster->host);
+  request->is_followed = !asking->list && vsi_trace_carried(cluster->host);
+  if (request->is_followed)
+    vsi_trace_make(cluster->host, vestry_trace_here(), VESTRY_SPAN_REMOTE_REQUEST, &request->span);
+  if (!asking->list) request->hash = vsi_cluster_hash_key(cluster, asking->key);
   vsi_cluster_lock(cluster);
-  ask->id = ++cluster->last_ask_id;
+  request->id = ++cluster->last_request_id;
   vsi_cluster_unlock(cluster);
   vsi_remote_request *done = NULL;
-  vestry_err error = asking->list ? write_list(ask, asking) : write_ask(ask, asking);
+  vestry_err error = asking->list ? write_list(request, asking) : write_request(request, asking);
   vsi_cluster_lock(cluster);
   if (!error && cluster->has_ended) error = VESTRY_CLOSED;
-  if (!error) error = begin(cluster, ask, &done);
-  if (!error && ret_id) *ret_id = ask->id;
+  if (!error) error = begin(cluster, request, &done);
+  if (!error && ret_id) *ret_id = request->id;
   vsi_cluster_unlock(cluster);
-  if (error) free_ask(cluster, ask);
+  if (error) free_request(cluster, request);
   vsi_remote_requests_finish(cluster, done);
   return error;
 }
@@ -392,15 +395,15 @@ void vsi_remote_request_take(vestry_cluster *cluster, const vsi_peer *peer, cons
   uint64_t id = vsi_wire_number(&reader, 8);
   vestry_err error = (vestry_err)vsi_wire_number(&reader, 1);
   uint32_t count = (uint32_t)vsi_wire_number(&reader, 4);
-  vsi_remote_request *ask = find(cluster, id);
+  vsi_remote_request *request = find(cluster, id);
   uint64_t bit = vsi_peer_bit(cluster, peer);
-  if (reader.has_failed || !ask || !(ask->awaited & bit)) return; /* too late */
-  ask->awaited &= ~bit;
-  if (ask->page && reader.left) vsi_buffer_append(ask->page, reader.at, reader.left);
-  ask->count = ask->count > UINT32_MAX - count ? UINT32_MAX : ask->count + count;
+  if (reader.has_failed || !request || !(request->awaited & bit)) return; /* too late */
+  request->awaited &= ~bit;
+  if (request->page && reader.left) vsi_buffer_append(request->page, reader.at, reader.left);
+  request->count = request->count > UINT32_MAX - count ? UINT32_MAX : request->count + count;
   bool is_no = error == VESTRY_NOT_FOUND && !count;
-  if (error && !is_no && !ask->error) ask->error = error > VESTRY_BUSY ? VESTRY_FAILED : error;
-  advance(cluster, ask, done);
+  if (error && !is_no && !request->error) request->error = error > VESTRY_BUSY ? VESTRY_FAILED : error;
+  advance(cluster, request, done);
 }
 
 /* --------------------------------------------------------------------------------------------- timeouts ----------- */
@@ -410,9 +413,10 @@ void vsi_remote_request_take(vestry_cluster *cluster, const vsi_peer *peer, cons
 static bool end_those_due(vestry_cluster *cluster, uint64_t now_ns, vsi_remote_request **done) {
   enum { AT_ONCE = 256 };
   int left = AT_ONCE;
-  for (vsi_remote_request *ask; (ask = oldest(cluster)) != NULL && ask->due_ns <= now_ns && left > 0; left--) {
-    vsi_line *line = ask->line;
-    end(cluster, ask, VESTRY_TIMEOUT, done);
+  for (vsi_remote_request *request; (request = oldest(cluster)) != NULL && request->due_ns <= now_ns && left > 0;
+       left--) {
+    vsi_line *line = request->line;
+    end(cluster, request, VESTRY_TIMEOUT, done);
     release(cluster, line, done);
   }
   return left > 0;
@@ -435,9 +439,9 @@ void vsi_remote_requests_due(vestry_timer *timer, void *ctx) {
 void vsi_remote_requests_end(vestry_cluster *cluster, vestry_err error) {
   vsi_remote_request *done = NULL;
   vsi_cluster_lock(cluster);
-  for (vsi_remote_request *ask; (ask = oldest(cluster)) != NULL;) {
-    vsi_line *line = ask->line;
-    end(cluster, ask, error, &done);
+  for (vsi_remote_request *request; (request = oldest(cluster)) != NULL;) {
+    vsi_line *line = request->line;
+    end(cluster, request, error, &done);
     free_line_if_empty(cluster, line);
   }
   vsi_cluster_unlock(cluster);
@@ -445,16 +449,16 @@ void vsi_remote_requests_end(vestry_cluster *cluster, vestry_err error) {
 }
 
 void vsi_remote_requests_free(vestry_cluster *cluster) {
-  vsi_map_finish(&cluster->asks, cluster->host);
+  vsi_map_finish(&cluster->requests, cluster->host);
   vsi_map_finish(&cluster->lines, cluster->host);
 }
 
 static void give_up(vestry_cluster *cluster, uint64_t id, vestry_err error) {
   vsi_remote_request *done = NULL;
   vsi_cluster_lock(cluster);
-  vsi_remote_request *ask = find(cluster, id);
-  vsi_line *line = ask ? ask->line : NULL;
-  if (ask) end(cluster, ask, error, &done);
+  vsi_remote_request *request = find(cluster, id);
+  vsi_line *line = request ? request->line : NULL;
+  if (request) end(cluster, request, error, &done);
   release(cluster, line, &done);
   vsi_cluster_unlock(cluster);
   vsi_remote_requests_finish(cluster, done);
@@ -498,7 +502,7 @@ vestry_err vsi_remote_request_wait(vestry_cluster *cluster, const vsi_asking *wh
   vsi_asking asking = *what;
   asking.on_answer = wake;
   asking.ctx = &w;
-  vestry_err error = ask_begin(cluster, &asking, &id);
+  vestry_err error = request_begin(cluster, &asking, &id);
   if (!error) {
     await(cluster, &w, id);
     error = w.error;
@@ -533,7 +537,7 @@ static vestry_err dispatch(vestry_cluster *cluster, const vestry_scoped_key *key
   bool is_found = here > 0;
   if (error == VESTRY_CLOSED && !is_found) return error;
   if (options->only_here || (is_found ? !vsi_dispatch_is_shared(key, cluster) : error != VESTRY_NOT_FOUND)) {
-    ask_answer(on_answer, error, here, ctx);
+    request_answer(on_answer, error, here, ctx);
     return VESTRY_OK;
   }
   const vsi_asking asking = {
@@ -547,7 +551,7 @@ static vestry_err dispatch(vestry_cluster *cluster, const vestry_scoped_key *key
       .on_answer = on_answer,
       .ctx = ctx,
   };
-  return ask_begin(cluster, &asking, NULL);
+  return request_begin(cluster, &asking, NULL);
 }
 
 vestry_err vestry_cluster_dispatch(vestry_cluster *cluster, json_t *effects, const vestry_dispatch_options *given,

@@ -71,7 +71,7 @@ static bool close_known(vestry_cluster *cluster) {
 }
 
 /* Request full announcements after a failed allocation; they come with the next heartbeats. */
-static void have_it_told_again(vestry_cluster *cluster) {
+static void have_it_announced_again(vestry_cluster *cluster) {
   vsi_cluster_lock(cluster);
   for (size_t i = 0; i < cluster->peers_count; i++) cluster->peers[i].must_sync = true;
   vsi_cluster_unlock(cluster);
@@ -81,7 +81,7 @@ static void close_older(vestry_cluster *cluster, const vestry_scoped_key *key, u
   vsi_targets found;
   vsi_targets_init(&found, cluster->host);
   if (vsi_targets_find(&found, vestry_parts_of(cluster->v)->store, key) == VESTRY_NO_MEMORY)
-    have_it_told_again(cluster);
+    have_it_announced_again(cluster);
   for (size_t i = 0; i < found.count; i++) {
     vestry_connection_stats stats = {0};
     vestry_connection_stats_get(found.items[i], &stats);
@@ -99,7 +99,7 @@ static void look_at(const vestry_listed *listed, void *ctx) {
   vsi_scoped_key key;
   const vsi_wire_name name = {{listed->scope.data, listed->scope.len}, {listed->key, listed->key_len}};
   if (vsi_cluster_pack(cluster, name, &key)) { /* NO_MEMORY */
-    have_it_told_again(cluster);
+    have_it_announced_again(cluster);
     return;
   }
   uint64_t hash = vsi_cluster_hash_key(cluster, &key.key);
@@ -124,7 +124,7 @@ static bool close_sought(vestry_cluster *cluster) {
   if (!cluster->sought_count) return false;
   vestry_err error =
       vestry_store_list(vestry_parts_of(cluster->v)->store, NULL, PAGE_COUNT, &cluster->sought_at, look_at, cluster);
-  if (error) have_it_told_again(cluster); /* NO_MEMORY */
+  if (error) have_it_announced_again(cluster); /* NO_MEMORY */
   if (error || cluster->sought_at.done) cluster->sought_count = 0;
   return true;
 }

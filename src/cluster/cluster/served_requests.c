@@ -42,7 +42,7 @@ typedef struct work {
   vestry_message message; /* first member */
   bool has_more;          /* another message of this run follows; its response is flushed together with the response to
                              this message */
-  vsi_wire_message said;  /* its body points to the body below */
+  vsi_wire_message received; /* its body points to the body below */
   unsigned char body[];
 } work;
 
@@ -103,7 +103,7 @@ static bool reserve(vestry_cluster *cluster, size_t bytes) {
 }
 
 static void free_work(vestry_cluster *cluster, work *w) {
-  atomic_fetch_sub_explicit(&cluster->remote_bytes, w->said.len + WORK_BYTES, memory_order_relaxed);
+  atomic_fetch_sub_explicit(&cluster->remote_bytes, w->received.len + WORK_BYTES, memory_order_relaxed);
   vsi_free(cluster->host, w);
 }
 
@@ -145,8 +145,8 @@ static void keep(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message
     refuse(cluster, peer, message, VESTRY_NO_MEMORY);
     return;
   }
-  *w = (work){.said = *message};
-  w->said.body = w->body;
+  *w = (work){.received = *message};
+  w->received.body = w->body;
   if (message->len) memcpy(w->body, message->body, message->len);
   if (vsi_message_actor_put(cluster->actor, &w->message))
     free_work(cluster, w); /* CLOSED: the runtime is ending */
@@ -195,16 +195,18 @@ static vestry_err read_effects(const vestry_cluster *cluster, vestry_slice text,
   return VESTRY_INVALID;
 }
 
-static vestry_err dispatch(vestry_cluster *cluster, const vsi_wire_ask *ask, bool is_fail_fast, uint32_t *ret_count) {
+static vestry_err dispatch(vestry_cluster *cluster, const vsi_wire_request *request, bool is_fail_fast,
+                           uint32_t *ret_count) {
   vsi_scoped_key key;
   json_t *effects = NULL;
-  vestry_err error = vsi_cluster_pack(cluster, ask->name, &key);
+  vestry_err error = vsi_cluster_pack(cluster, request->name, &key);
   if (error) return error;
   size_t closed_count;
   error = vsi_targets_count(vestry_parts_of(cluster->v)->store, &key.key, &closed_count);
-  if (!error) error = read_effects(cluster, ask->effects, &effects);
-  json_t *data = !error && ask->data.len ? json_loadb(ask->data.data, ask->data.len, JSON_ALLOW_NUL, NULL) : NULL;
-  if (!error && ask->data.len && !json_is_object(data)) error = VESTRY_INVALID;
+  if (!error) error = read_effects(cluster, request->effects, &effects);
+  json_t *data =
+      !error && request->data.len ? json_loadb(request->data.data, request->data.len, JSON_ALLOW_NUL, NULL) : NULL;
+  if (!error && request->data.len && !json_is_object(data)) error = VESTRY_INVALID;
   const vestry_dispatch_options options = {.data = data, .fail_fast = is_fail_fast};
   if (!error) error = vsi_dispatch_here(cluster->v, &key.key, effects, &options, true, NULL, ret_count);
   vsi_scoped_key_finish(&key);
@@ -218,20 +220,20 @@ static const vestry_trace *enter_trace(const vsi_wire_message *message) {
   return vestry_trace_enter(message->is_traced ? &message->trace : NULL);
 }
 
-static void do_ask(vestry_cluster *cluster, const vsi_wire_message *message, bool has_more) {
-  vsi_wire_ask ask;
+static void do_request(vestry_cluster *cluster, const vsi_wire_message *message, bool has_more) {
+  vsi_wire_request request;
   uint32_t count = 0;
-  if (vsi_wire_read_ask(message->body, message->len, &ask)) return;
+  if (vsi_wire_read_request(message->body, message->len, &request)) return;
   const vestry_trace *former = enter_trace(message);
-  vestry_err error = dispatch(cluster, &ask, message->flags & VSI_WIRE_FAIL_FAST, &count);
+  vestry_err error = dispatch(cluster, &request, message->flags & VSI_WIRE_FAIL_FAST, &count);
   (void)vestry_trace_enter(former);
-  answer_to(cluster, message, has_more, ask.id, error, count, NULL);
+  answer_to(cluster, message, has_more, request.id, error, count, NULL);
 }
 
 void vsi_served_do(vestry_cluster *cluster, const vsi_wire_message *message) {
   if (vsi_message_actor_try_enter(cluster->actor)) {
     vsi_cluster_inside++;
-    do_ask(cluster, message, false);
+    do_request(cluster, message, false);
     vsi_cluster_inside--;
     vsi_message_actor_release(cluster->actor);
     return;
@@ -328,9 +330,9 @@ static bool is_lost(vestry_err error) {
 }
 
 static void do_one(vestry_cluster *cluster, work *w) {
-  const vsi_wire_message *message = &w->said;
+  const vsi_wire_message *message = &w->received;
   if (message->kind == VSI_WIRE_REQUEST) {
-    do_ask(cluster, message, w->has_more);
+    do_request(cluster, message, w->has_more);
   } else if (message->kind == VSI_WIRE_LIST) {
     do_list(cluster, message, w->has_more);
   } else if (is_lost(do_unasked(cluster, message))) {
@@ -357,7 +359,7 @@ void vsi_served_run(vestry_actor *actor, void *ctx) {
   vestry_cluster *cluster = ctx;
   bool may_run = begin_run(cluster), has_more = false;
   vsi_cluster_inside++;
-  for (int i = 0; may_run && i <= VSI_NODES_MAX && (has_more = vsi_news_tell(cluster)); i++) continue;
+  for (int i = 0; may_run && i <= VSI_NODES_MAX && (has_more = vsi_news_report(cluster)); i++) continue;
   if (may_run) has_more |= vsi_replaced_close_some(cluster);
   int left = RUN_MAX;
   for (work *w = (work *)vestry_actor_receive(actor), *next; w; w = next) {

@@ -179,20 +179,20 @@ vestry_err vsi_wire_read_meaning(vsi_wire_reader *reader, vsi_event_meaning *ret
   return VESTRY_OK;
 }
 
-void vsi_wire_put_ask(vsi_buffer *buffer, const vsi_wire_ask *ask) {
-  vsi_wire_put(buffer, ask->id, 8);
-  vsi_wire_put_name(buffer, ask->name);
-  vsi_wire_put(buffer, ask->effects.len, 4);
-  vsi_buffer_append(buffer, ask->effects.data, ask->effects.len);
-  vsi_buffer_append(buffer, ask->data.data, ask->data.len);
+void vsi_wire_put_request(vsi_buffer *buffer, const vsi_wire_request *request) {
+  vsi_wire_put(buffer, request->id, 8);
+  vsi_wire_put_name(buffer, request->name);
+  vsi_wire_put(buffer, request->effects.len, 4);
+  vsi_buffer_append(buffer, request->effects.data, request->effects.len);
+  vsi_buffer_append(buffer, request->data.data, request->data.len);
 }
 
-vestry_err vsi_wire_read_ask(const void *body, size_t len, vsi_wire_ask *ret_ask) {
+vestry_err vsi_wire_read_request(const void *body, size_t len, vsi_wire_request *ret_request) {
   vsi_wire_reader reader = vsi_wire_read(body, len);
-  ret_ask->id = vsi_wire_number(&reader, 8);
-  ret_ask->name = vsi_wire_read_name(&reader);
-  ret_ask->effects = read_slice(&reader, vsi_wire_number(&reader, 4));
-  ret_ask->data = read_slice(&reader, reader.left);
+  ret_request->id = vsi_wire_number(&reader, 8);
+  ret_request->name = vsi_wire_read_name(&reader);
+  ret_request->effects = read_slice(&reader, vsi_wire_number(&reader, 4));
+  ret_request->data = read_slice(&reader, reader.left);
   return reader.has_failed ? VESTRY_MALFORMED : VESTRY_OK;
 }
 

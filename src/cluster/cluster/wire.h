@@ -114,12 +114,12 @@ void vsi_wire_put_meaning(vsi_buffer *buffer, const vsi_event_meaning *meaning);
 vestry_err vsi_wire_read_meaning(vsi_wire_reader *reader, vsi_event_meaning *ret_meaning);
 
 /* Contents of a REQUEST. */
-typedef struct vsi_wire_ask {
+typedef struct vsi_wire_request {
   uint64_t id;
   vsi_wire_name name;
   vestry_slice effects, data; /* JSON; data len 0: none */
-} vsi_wire_ask;
-void vsi_wire_put_ask(vsi_buffer *buffer, const vsi_wire_ask *ask);
+} vsi_wire_request;
+void vsi_wire_put_request(vsi_buffer *buffer, const vsi_wire_request *request);
 /* Subject of a LIST. */
 typedef enum vsi_wire_list_what {
   VSI_WIRE_LIST_ALL,
@@ -138,6 +138,6 @@ void vsi_wire_put_list(vsi_buffer *buffer, const vsi_wire_list *list);
 /* Read a LIST. OK | MALFORMED */
 vestry_err vsi_wire_read_list(const void *body, size_t len, vsi_wire_list *ret_list);
 /* Read a REQUEST. OK | MALFORMED */
-vestry_err vsi_wire_read_ask(const void *body, size_t len, vsi_wire_ask *ret_ask);
+vestry_err vsi_wire_read_request(const void *body, size_t len, vsi_wire_request *ret_request);
 
 #endif

@@ -12,7 +12,7 @@
 #include "cluster/nats/settings.h"
 #include "vestry/error.h"
 
-enum { VSI_NATS_TOLD_MOST = 64 };
+enum { VSI_NATS_PASSED_MOST = 64 };
 
 typedef struct vsi_nats_broker {
   const vestry_host *host;
@@ -27,7 +27,7 @@ typedef struct vsi_nats_broker {
   _Atomic(bool) is_up;           /* written under the lock */
   _Atomic(bool) is_over;         /* the connection has ended; false while there is none yet. Written under the lock */
   _Atomic(bool) must_write;      /* libnats has bytes for the socket */
-  _Atomic(bool) is_telling;      /* a function of the events is running */
+  _Atomic(bool) is_reporting;    /* a function of the events is running */
   _Atomic(bool) is_deaf;         /* stopping: no function of the events is called any more */
   _Atomic(size_t) max_payload;   /* as the server last reported */
   _Atomic(uint64_t) heard_count; /* received messages */
@@ -35,9 +35,9 @@ typedef struct vsi_nats_broker {
   _Atomic(uint64_t) asks_count; /* number of checks whether the server responds */
 
   /* Of the receiver's thread. */
-  bool has_more;                     /* another message is passed on right after this one */
-  natsMsg *told[VSI_NATS_TOLD_MOST]; /* passed on, and not returned to libnats yet */
-  size_t told_count, told_bytes;
+  bool has_more;                         /* another message is passed on right after this one */
+  natsMsg *passed[VSI_NATS_PASSED_MOST]; /* passed on, and not returned to libnats yet */
+  size_t passed_count, passed_bytes;
 
   /* The thread that holds io reads, writes and closes. Locked before the lock. */
   vsi_mutex io;

@@ -358,7 +358,7 @@ static bool is_there(linking *l) {
   atomic_fetch_add(&broker->asks_count, 1);
   uint64_t ping_ms = broker->settings.options.ping_ms, reads = atomic_load(&broker->reads_count);
   return !natsConnection_FlushTimeout(l->connection, (int64_t)(ping_ms < ANSWER_MS ? ping_ms : ANSWER_MS)) ||
-         atomic_load(&broker->reads_count) != reads || atomic_load(&broker->is_telling);
+         atomic_load(&broker->reads_count) != reads || atomic_load(&broker->is_reporting);
 }
 
 /* Watch the connection until it ends, the server refuses something, or the broker stops. */

@@ -25,7 +25,7 @@
 #include "base/wait.h"
 #include "cluster/nats/send_queue.h"
 
-enum { BATCH_COUNT = 64, TOLD_MOST_BYTES = 65536, NS_PER_MS = 1000000 };
+enum { BATCH_COUNT = 64, PASSED_MOST_BYTES = 65536, NS_PER_MS = 1000000 };
 
 /* writes: this thread is writing what libnats has for the socket. receiver_of: this thread is the receiver's thread of
  * that broker, and checks for work before it sleeps. */
@@ -170,16 +170,16 @@ static void tell_part(vsi_nats_broker *broker, const char *subject, vestry_slice
 }
 
 static void give_back(vsi_nats_broker *broker) {
-  while (broker->told_count) natsMsg_Destroy(broker->told[--broker->told_count]);
-  broker->told_bytes = 0;
+  while (broker->passed_count) natsMsg_Destroy(broker->passed[--broker->passed_count]);
+  broker->passed_bytes = 0;
 }
 
 /* Keep a message that was passed on, and return several to libnats at a time. libnats frees messages on a thread that
  * it wakes when one is returned. Waking it for each message would take longer than all other work for the message. */
-static void keep_told(vsi_nats_broker *broker, natsMsg *message) {
-  broker->told[broker->told_count++] = message;
-  broker->told_bytes += (size_t)natsMsg_GetDataLength(message);
-  if (broker->told_count == VSI_NATS_TOLD_MOST || broker->told_bytes > TOLD_MOST_BYTES) give_back(broker);
+static void keep_passed(vsi_nats_broker *broker, natsMsg *message) {
+  broker->passed[broker->passed_count++] = message;
+  broker->passed_bytes += (size_t)natsMsg_GetDataLength(message);
+  if (broker->passed_count == VSI_NATS_PASSED_MOST || broker->passed_bytes > PASSED_MOST_BYTES) give_back(broker);
 }
 
 /* Pass on the parts of a message. */
@@ -195,7 +195,7 @@ static void tell_message(vsi_nats_broker *broker, natsMsg *message, bool has_mor
       tell_part(broker, subject, part, has_more || joined.count);
     }
   }
-  keep_told(broker, message);
+  keep_passed(broker, message);
 }
 
 bool vsi_nats_receiver_take_max(vsi_nats_broker *broker) {
@@ -226,9 +226,9 @@ static void serve_socket(vsi_nats_broker *broker, short ready) {
       vsi_log(broker->host, VESTRY_LOG_INFO, "nats: max_payload of the server is %zu bytes now",
               atomic_load(&broker->max_payload));
     vsi_nats_receiver_write(broker);
-    atomic_store(&broker->is_telling, true);
+    atomic_store(&broker->is_reporting, true);
     for (size_t i = 0; i < count; i++) tell_message(broker, batch[i], i + 1 < count);
-    atomic_store(&broker->is_telling, false);
+    atomic_store(&broker->is_reporting, false);
     ready = 0;
   } while (count == BATCH_COUNT);
 }
@@ -237,17 +237,17 @@ static void serve_socket(vsi_nats_broker *broker, short ready) {
 static void tell_states(vsi_nats_broker *broker) {
   const vestry_broker_events *events = &broker->events;
   vsi_mutex_lock(&broker->lock);
-  bool said[] = {broker->up_waits, broker->down_waits};
+  bool states[] = {broker->up_waits, broker->down_waits};
   vsi_mutex_unlock(&broker->lock);
-  if (!said[0] && !said[1]) return;
-  atomic_store(&broker->is_telling, true);
+  if (!states[0] && !states[1]) return;
+  atomic_store(&broker->is_reporting, true);
   for (int is_down = 0; is_down < 2; is_down++)
-    if (said[is_down] && events->on_state && !atomic_load(&broker->is_deaf))
+    if (states[is_down] && events->on_state && !atomic_load(&broker->is_deaf))
       events->on_state(is_down ? VESTRY_BROKER_DOWN : VESTRY_BROKER_UP, events->ctx);
-  atomic_store(&broker->is_telling, false);
+  atomic_store(&broker->is_reporting, false);
   vsi_mutex_lock(&broker->lock);
-  if (said[0]) broker->up_waits = false;
-  if (said[1]) broker->down_waits = false;
+  if (states[0]) broker->up_waits = false;
+  if (states[1]) broker->down_waits = false;
   pthread_cond_broadcast(&broker->changed);
   vsi_mutex_unlock(&broker->lock);
 }

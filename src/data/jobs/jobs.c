@@ -49,9 +49,9 @@ static const char *find_mistake(const vestry_jobs_options *options) {
 
 static void free_all(vestry_jobs *jobs) {
   pthread_cond_destroy(&jobs->work);
-  pthread_cond_destroy(&jobs->look);
+  pthread_cond_destroy(&jobs->poll);
   vsi_mutex_finish(&jobs->lock);
-  vsi_free(jobs->host, jobs->ear);
+  vsi_free(jobs->host, jobs->receiver);
   vsi_free(jobs->host, jobs);
 }
 
@@ -71,10 +71,10 @@ static vestry_err make(vestry_sql_pool *pool, const vestry_jobs_options *given, 
   LIST_INIT(&jobs->runs);
   vsi_mutex_init(&jobs->lock, VSI_LOCK_JOBS);
   pthread_cond_init(&jobs->work, NULL);
-  pthread_cond_init(&jobs->look, NULL);
-  const vsi_sql_ear_ops *ears = pool->ops->ears;
-  if (ears) jobs->ear = vsi_calloc(pool->host, 1, ears->bytes);
-  vestry_err error = ears && !jobs->ear ? VESTRY_NO_MEMORY : vsi_jobs_table_make(pool);
+  pthread_cond_init(&jobs->poll, NULL);
+  const vsi_sql_receiver_ops *receivers = pool->ops->receivers;
+  if (receivers) jobs->receiver = vsi_calloc(pool->host, 1, receivers->bytes);
+  vestry_err error = receivers && !jobs->receiver ? VESTRY_NO_MEMORY : vsi_jobs_table_make(pool);
   if (error)
     free_all(jobs);
   else

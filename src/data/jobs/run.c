@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "base/utf8.h"
 #include "base/wait.h"
-#include "data/jobs/look.h"
+#include "data/jobs/poll.h"
 #include "data/jobs/table.h"
 
 /* ------------------------------------------------------------------------------- for the functions of jobs -------- */
@@ -229,7 +229,7 @@ vestry_err vsi_jobs_run_one(vestry_jobs *jobs, bool *ret_has_run) {
   bool is_due = true, has_run = false;
   vestry_err error = VESTRY_OK;
   while (!error && !has_run && is_due) {
-    error = vsi_jobs_look(jobs, false, &is_due); /* no writing transaction without need */
+    error = vsi_jobs_poll(jobs, false, &is_due); /* no writing transaction without need */
     if (error || !is_due) break;
     vsi_jobs_run run;
     memset(&run, 0, sizeof run);
@@ -243,7 +243,7 @@ vestry_err vsi_jobs_run_one(vestry_jobs *jobs, bool *ret_has_run) {
     free_run(&run, jobs);
   }
   if (error == VESTRY_NOT_FOUND) { /* another process has taken all due jobs, or they are locked */
-    vsi_jobs_look_again(jobs);
+    vsi_jobs_poll_again(jobs);
     error = VESTRY_OK;
   }
   *ret_has_run = has_run;

@@ -2,7 +2,7 @@
 /* The jobs of one database, as the files of this folder see them. The files, from the bottom up:
  *
  *     table.c    the rows of the table
- *     look.c     when the table is queried
+ *     poll.c     when the table is queried
  *     order.c    jobs in transactions of the application
  *     run.c      what a function may do, and how its run ends
  *     threads.c  the threads
@@ -62,7 +62,7 @@ typedef struct vsi_jobs_lease {
 
 struct vestry_jobs {
   vestry_sql_pool *pool;
-  void *ear; /* receiver for commits to the table, if the pool has receivers */
+  void *receiver; /* receiver for commits to the table, if the pool has receivers */
   const vestry_host *host;
   vestry_jobs_options options; /* defaults filled in */
   uint32_t slow_poll_ms;       /* used instead of poll_ms while the receiver reports commits of other processes */
@@ -73,15 +73,15 @@ struct vestry_jobs {
   vsi_jobs_lease *leases;   /* buffer of the looking thread */
   vsi_mutex lock;           /* guards all below */
   pthread_cond_t work;      /* the workers wait for it */
-  pthread_cond_t look;      /* the looking thread waits for it, unless it waits with the receiver */
+  pthread_cond_t poll;      /* the looking thread waits for it, unless it waits with the receiver */
   bool is_begun;            /* no more kinds are added */
   bool is_due;              /* a worker must look for a job */
   bool is_over, is_ended;   /* the workers must end; the looking thread must end, too */
   bool is_roused;           /* the looking thread has been woken */
   size_t idle_count;        /* number of workers that wait */
   uint64_t paused_until_ns; /* end of the pause after a failure; on the monotonic clock, like the next three */
-  uint64_t look_at_ns;      /* time of the next query, if a worker waits then */
-  uint64_t looked_ns;       /* time of the last query by the looking thread */
+  uint64_t poll_at_ns;      /* time of the next query, if a worker waits then */
+  uint64_t polled_ns;       /* time of the last query by the looking thread */
   uint64_t rests_until_ns;  /* until then the looking thread waits */
   bool is_left_out;         /* a query was due while no worker waited */
   LIST_HEAD(, vsi_jobs_run) runs;

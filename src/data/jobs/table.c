@@ -27,7 +27,7 @@
  * of this library do not know the table, which is therefore a separate part of the schema; their nodes keep running,
  * and take over jobs of other nodes that run for longer than the first lease.
  *
- * If pages of a pool of PostgreSQL follow commits, their follower reports commits to the table (vsi_sql_ear_ops in
+ * If pages of a pool of PostgreSQL follow commits, their follower reports commits to the table (vsi_sql_receiver_ops in
  * data/sql/sql.h), so a job of another node is found with its commit. NOTIFY would report it in all cases, but
  * transactions that notify commit one at a time. SQLite does not report commits of other processes. Querying whether
  * there were any (PRAGMA data_version) takes the same locks as querying for jobs, so the table is queried every poll_ms
@@ -304,22 +304,22 @@ static void read_next(const vestry_sql_row *row, void *ctx) {
 
 /* The receiver is set before the query, for the file that the previous query has found. If the table has another file
  * now, commits in between may not have been reported, so the query is repeated. */
-vestry_err vsi_jobs_table_look(vestry_jobs *jobs, bool is_aside, vsi_jobs_looked *ret_looked) {
+vestry_err vsi_jobs_table_poll(vestry_jobs *jobs, bool is_aside, vsi_jobs_polled *ret_polled) {
   vestry_sql_pool *pool = jobs->pool;
-  const vsi_sql_ear_ops *ears = pool->ops->ears;
+  const vsi_sql_receiver_ops *receivers = pool->ops->receivers;
   char *kinds = write_kinds(jobs);
   if (!kinds) return VESTRY_NO_MEMORY;
   vestry_err error = VESTRY_OK;
   bool is_same = false;
   for (int tries = 0; tries < 2 && !is_same && !error; tries++) {
     next is = {INT64_MAX, 0, 0};
-    ret_looked->is_told = ears && ears->listen(pool, jobs->ear);
+    ret_polled->is_notified = receivers && receivers->listen(pool, jobs->receiver);
     const vestry_value values = *VESTRY_LIST((const char *)kinds, vsi_jobs_table_now_ms(jobs));
     error = run_as(jobs, is_aside, text_of(jobs, next_sql), &values, read_next, &is);
-    ret_looked->wait_ms = is.wait_ms;
-    is_same = error || !ears || ears->know(pool, jobs->ear, is.table, is.file);
+    ret_polled->wait_ms = is.wait_ms;
+    is_same = error || !receivers || receivers->know(pool, jobs->receiver, is.table, is.file);
   }
-  ret_looked->is_told = ret_looked->is_told && is_same;
+  ret_polled->is_notified = ret_polled->is_notified && is_same;
   vsi_free(jobs->host, kinds);
   return error;
 }

@@ -27,10 +27,10 @@ typedef struct vsi_jobs_listing {
 } vsi_jobs_listing;
 
 /* Result of a query for due jobs. */
-typedef struct vsi_jobs_looked {
-  int64_t wait_ms; /* until the next job of a kind of this process is due; 0: one is due; INT64_MAX: there is none */
-  bool is_told;    /* the receiver reports all commits since the query began */
-} vsi_jobs_looked;
+typedef struct vsi_jobs_polled {
+  int64_t wait_ms;  /* until the next job of a kind of this process is due; 0: one is due; INT64_MAX: there is none */
+  bool is_notified; /* the receiver reports all commits since the query began */
+} vsi_jobs_polled;
 
 /* Create the table if it does not exist. */
 vestry_err vsi_jobs_table_make(vestry_sql_pool *pool);
@@ -40,7 +40,7 @@ vestry_err vsi_jobs_table_tick(vestry_jobs *jobs, const vsi_jobs_kind *kind);
 vestry_err vsi_jobs_table_restore_ticks(vestry_jobs *jobs);
 /* Query when the next job is due. is_aside: for the looking thread, which must not wait for connections that others
  * hold, because it also renews leases. */
-vestry_err vsi_jobs_table_look(vestry_jobs *jobs, bool is_aside, vsi_jobs_looked *ret_looked);
+vestry_err vsi_jobs_table_poll(vestry_jobs *jobs, bool is_aside, vsi_jobs_polled *ret_polled);
 /* Take the job that has been due for the longest time.
  *  ret_run  zeroed before; the caller frees its key and payload with the jobs' host, also after a failure
  *  Returns  OK | NOT_FOUND | NO_MEMORY */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The threads of jobs. The workers run jobs. One more thread, the looking thread, renews leases and queries the table
- * for due jobs (look.c). A commit by the pool of this process wakes the workers at once. */
+ * for due jobs (poll.c). A commit by the pool of this process wakes the workers at once. */
 #include "data/jobs/threads.h"
 
 #include "base/thread.h"
 #include "base/wait.h"
-#include "data/jobs/look.h"
+#include "data/jobs/poll.h"
 #include "data/jobs/run.h"
 #include "data/jobs/table.h"
 
@@ -14,7 +14,7 @@ static void idle_locked(vestry_jobs *jobs) {
   jobs->idle_count++;
   if (jobs->is_left_out) {
     jobs->is_left_out = false;
-    jobs->look_at_ns = 0;
+    jobs->poll_at_ns = 0;
     vsi_mutex_unlock(&jobs->lock);
     vsi_jobs_rouse(jobs);
     vsi_mutex_lock(&jobs->lock);
@@ -88,7 +88,7 @@ static void *look(void *ctx) {
   const uint32_t every_ms = jobs->slow_poll_ms < part_ms ? jobs->slow_poll_ms : part_ms;
   do {
     renew_in_time(jobs, &renewed_ms);
-    vsi_jobs_look_in_time(jobs);
+    vsi_jobs_poll_in_time(jobs);
   } while (vsi_jobs_rest(jobs, every_ms));
   return NULL;
 }
@@ -106,7 +106,7 @@ void vsi_jobs_threads_stop(vestry_jobs *jobs) {
     if (i >= workers_count) vsi_jobs_rouse(jobs);
     pthread_join(jobs->threads[i], NULL);
   }
-  if (jobs->ear) jobs->pool->ops->ears->close(jobs->pool, jobs->ear);
+  if (jobs->receiver) jobs->pool->ops->receivers->close(jobs->pool, jobs->receiver);
   vsi_free(jobs->host, jobs->threads);
   vsi_free(jobs->host, jobs->leases);
   jobs->threads = NULL;
@@ -120,7 +120,7 @@ vestry_err vsi_jobs_threads_start(vestry_jobs *jobs) {
   jobs->threads = vsi_calloc(jobs->host, workers_count + 1, sizeof *jobs->threads);
   jobs->leases = vsi_calloc(jobs->host, workers_count, sizeof *jobs->leases);
   if (!jobs->threads || !jobs->leases) error = VESTRY_NO_MEMORY;
-  if (!error && jobs->ear) jobs->pool->ops->ears->open(jobs->pool, jobs->ear);
+  if (!error && jobs->receiver) jobs->pool->ops->receivers->open(jobs->pool, jobs->receiver);
   vestry_jobs_wake(jobs); /* jobs that are due already */
   for (size_t i = 0; i <= workers_count && !error; i++) {
     error = vsi_thread_start(jobs->host, &jobs->threads[i], "vestry-jobs", i < workers_count ? work : look, jobs);

@@ -28,10 +28,10 @@
 #include "base/log.h"
 #include "base/options.h"
 #include "base/wait.h"
-#include "data/postgres/ears.h"
 #include "data/postgres/follower.h"
-#include "data/postgres/footprint.h"
-#include "data/postgres/loan.h"
+#include "data/postgres/pool.h"
+#include "data/postgres/read_set.h"
+#include "data/postgres/receivers.h"
 #include "data/postgres/recorded.h"
 #include "data/postgres/recorder.h"
 #include "vestry/data/postgres.h"
@@ -112,12 +112,12 @@ static void hit(void *ctx, uint64_t number, uint64_t at_ns) {
 
 static void seen(void *ctx, const vsi_postgres_keys *keys) {
   const vestry_postgres *database = ctx;
-  vsi_postgres_ears_tell(database->pool, keys);
+  vsi_postgres_receivers_notify(database->pool, keys);
 }
 
 static bool is_heard(void *ctx, const vsi_postgres_keys *keys) {
   const vestry_postgres *database = ctx;
-  return vsi_postgres_ears_want(database->pool, keys);
+  return vsi_postgres_receivers_want(database->pool, keys);
 }
 
 static uint64_t now_ns(void *ctx) {
@@ -176,7 +176,7 @@ static void fall_back(vestry_postgres *database) {
           database->pool->is.name, database->options.fallback_ms);
 }
 
-static void say_level(const vestry_postgres *database, vestry_postgres_level level, unsigned major) {
+static void log_level(const vestry_postgres *database, vestry_postgres_level level, unsigned major) {
   static const char *const names[] = {"", "TOPICS", "TABLES", "READS"};
   if (level == VESTRY_POSTGRES_TOPICS)
     vsi_log(
@@ -192,7 +192,8 @@ static void say_level(const vestry_postgres *database, vestry_postgres_level lev
 
 static void changed(void *ctx, vsi_postgres_following is, unsigned major) {
   vestry_postgres *database = ctx;
-  if (database->is_going != (is == VSI_POSTGRES_GOING)) vsi_postgres_ears_follow(database->pool, !database->is_going);
+  if (database->is_going != (is == VSI_POSTGRES_GOING))
+    vsi_postgres_receivers_follow(database->pool, !database->is_going);
   database->is_going = is == VSI_POSTGRES_GOING;
   if (is == VSI_POSTGRES_TRYING) return; /* renders continue as before: all are refreshed when it is back */
   vestry_postgres_level level = is == VSI_POSTGRES_GOING ? database->options.level : VESTRY_POSTGRES_TOPICS;
@@ -201,7 +202,7 @@ static void changed(void *ctx, vsi_postgres_following is, unsigned major) {
   /* Renders that begin now have the new level. Commits since the last record are unknown. */
   if (level == VESTRY_POSTGRES_TOPICS && former > level) vsi_postgres_index_stop(database->index);
   if (former != level)
-    say_level(database, level, major);
+    log_level(database, level, major);
   else
     vsi_log(database->host, VESTRY_LOG_INFO, "vestry_postgres, %s: commits are followed again, with PostgreSQL %u",
             database->pool->is.name, major);
@@ -252,33 +253,33 @@ static const char *choose_begin(recording *is) {
 
 static vestry_err begin_transaction(vsi_postgres_recorder *recorder) {
   recording *is = (recording *)recorder;
-  return vsi_postgres_begin(is->database->pool, VESTRY_SQL_READ, choose_begin(is), &is->is.loan);
+  return vsi_postgres_begin(is->database->pool, VESTRY_SQL_READ, choose_begin(is), &is->is.transaction);
 }
 
 /* Begin another transaction on the same connection, which the application may also have. */
 static vestry_err begin_again(recording *is) {
-  vsi_postgres_loan *loan = (vsi_postgres_loan *)is->is.loan;
-  vestry_err error = vsi_postgres_command(loan, "vestry_sql_read", "ROLLBACK");
-  if (!error) error = vsi_postgres_begin_in(loan, "vestry_sql_read", choose_begin(is));
-  loan->is_conflict = loan->is_stale = false;
-  loan->sqlstate[0] = '\0';
+  vsi_postgres_conn *conn = (vsi_postgres_conn *)is->is.transaction;
+  vestry_err error = vsi_postgres_command(conn, "vestry_sql_read", "ROLLBACK");
+  if (!error) error = vsi_postgres_begin_in(conn, "vestry_sql_read", choose_begin(is));
+  conn->is_conflict = conn->is_stale = false;
+  conn->sqlstate[0] = '\0';
   is->is_torn |= is->has_rows;
   is->has_rows = false;
   return error;
 }
 
 static void end_transaction(recording *is) {
-  if (is->is.loan) (void)vestry_sql_end(is->is.loan, VESTRY_OK);
-  is->is.loan = NULL;
+  if (is->is.transaction) (void)vestry_sql_end(is->is.transaction, VESTRY_OK);
+  is->is.transaction = NULL;
 }
 
 /* Return whether the server aborted the transaction for a reason that another attempt may avoid. */
 static bool is_given_up(recording *is) {
-  const bool is_conflict = strcmp(vestry_postgres_sqlstate(is->is.loan), conflict) == 0;
-  const bool is_full = strcmp(vestry_postgres_sqlstate(is->is.loan), no_room) == 0;
+  const bool is_conflict = strcmp(vestry_postgres_sqlstate(is->is.transaction), conflict) == 0;
+  const bool is_full = strcmp(vestry_postgres_sqlstate(is->is.transaction), no_room) == 0;
   if (is_conflict) is->conflicts++;
   if (is_full) fall_back(is->database);
-  return is_conflict || is_full || ((vsi_postgres_loan *)is->is.loan)->is_stale;
+  return is_conflict || is_full || ((vsi_postgres_conn *)is->is.transaction)->is_stale;
 }
 
 static bool names(const char *sql, const char *word) {
@@ -289,13 +290,13 @@ static bool names(const char *sql, const char *word) {
 static vestry_err run_recorded(vsi_postgres_recorder *recorder, const char *sql, const vestry_value *values,
                                vestry_sql_row_fn row, void *ctx) {
   recording *is = (recording *)recorder;
-  vsi_postgres_loan *loan = (vsi_postgres_loan *)is->is.loan;
+  vsi_postgres_conn *conn = (vsi_postgres_conn *)is->is.transaction;
   vestry_err error = VESTRY_OK;
   is->names_places |= names(sql, "ctid") || names(sql, "tablesample");
   is->has_savepoint |= names(sql, "savepoint") || names(sql, "exception");
   for (int tries = 1; tries <= TRIES; tries++) {
-    loan->begins_again = tries < TRIES;
-    error = vsi_postgres_run(loan, sql, values, row, ctx); /* gives no row if it fails */
+    conn->begins_again = tries < TRIES;
+    error = vsi_postgres_run(conn, sql, values, row, ctx); /* gives no row if it fails */
     is->has_rows |= !error || error == VESTRY_NOT_FOUND;
     if (!error || error == VESTRY_NOT_FOUND || !is_given_up(is)) break;
     atomic_fetch_add_explicit(&is->database->again, 1, memory_order_relaxed);
@@ -321,18 +322,19 @@ static void begin(vestry_render *render, void *ctx) {
   if (!is_followed) return;
   if (was_torn(database, render)) is->conflicts = CONFLICTS;
   /* A transaction begun before the render may not see earlier commits. */
-  is->is.wants_again = is->is.is_unknown = vsi_postgres_is_lent(database->pool);
+  is->is.wants_again = is->is.is_unknown = vsi_postgres_is_checked_out(database->pool);
   vsi_postgres_index_begin(database->index, &is->ticket);
 }
 
 static vestry_err read_recorded(recording *is, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
                                 void *ctx) {
-  if (!is->is.loan && vsi_postgres_is_lent(is->database->pool)) { /* in a transaction of the application */
+  if (!is->is.transaction &&
+      vsi_postgres_is_checked_out(is->database->pool)) { /* in a transaction of the application */
     is->is.is_unknown = true;
     return vestry_sql_run_alone(&is->database->pool->is, sql, values, row, ctx);
   }
-  vestry_err error = is->is.loan ? VESTRY_OK : begin_transaction(&is->is);
-  return error ? error : vestry_sql_run(is->is.loan, sql, values, row, ctx);
+  vestry_err error = is->is.transaction ? VESTRY_OK : begin_transaction(&is->is);
+  return error ? error : vestry_sql_run(is->is.transaction, sql, values, row, ctx);
 }
 
 bool vsi_postgres_is_recorded(vestry_sql_pool *pool) {
@@ -372,7 +374,7 @@ vestry_err vsi_postgres_read_unfollowed(vestry_sql_pool *pool, const char *sql, 
 /* ------------------------------------------------------------------------------------------- end of a render ------ */
 
 /* Log each relation once, and only UNCOVERED_MOST of them, because a temporary table has another oid each time. */
-static void tell_uncovered(vestry_postgres *database, uint32_t oid) {
+static void log_uncovered(vestry_postgres *database, uint32_t oid) {
   size_t at = 0;
   for (; oid && at < UNCOVERED_MOST; at++) {
     uint32_t is = 0;
@@ -390,7 +392,7 @@ static void tell_uncovered(vestry_postgres *database, uint32_t oid) {
 
 /* Get the read set of a render's transaction. OK | BUSY: the render must run again | other errors: its reads are
  * unknown */
-static vestry_err find_footprint(recording *is, vsi_postgres_footprint *f) {
+static vestry_err find_read_set(recording *is, vsi_postgres_read_set *f) {
   vestry_postgres *database = is->database;
   unsigned major = atomic_load_explicit(&database->major, memory_order_relaxed);
   f->host = database->host;
@@ -398,13 +400,13 @@ static vestry_err find_footprint(recording *is, vsi_postgres_footprint *f) {
   f->names_places = is->names_places;
   f->left_out = is->left_out;
   f->max_keys = database->options.max_render_keys;
-  ((vsi_postgres_loan *)is->is.loan)->begins_again = true; /* as part of the whole render */
-  vestry_err error = vsi_postgres_run((vsi_postgres_loan *)is->is.loan, vsi_postgres_footprint_sql(major),
-                                      VESTRY_LIST(is->by_tables, is->has_savepoint), vsi_postgres_footprint_row, f);
+  ((vsi_postgres_conn *)is->is.transaction)->begins_again = true; /* as part of the whole render */
+  vestry_err error = vsi_postgres_run((vsi_postgres_conn *)is->is.transaction, vsi_postgres_read_set_sql(major),
+                                      VESTRY_LIST(is->by_tables, is->has_savepoint), vsi_postgres_read_set_row, f);
   if (error) return is_given_up(is) ? VESTRY_BUSY : error;
-  error = vsi_postgres_footprint_end(f);
+  error = vsi_postgres_read_set_end(f);
   if (error) return error;
-  tell_uncovered(database, f->uncovered);
+  log_uncovered(database, f->uncovered);
   atomic_fetch_add_explicit(&database->recorded, 1, memory_order_relaxed);
   if (f->by_tables && (!is->by_tables || is->conflicts >= CONFLICTS))
     atomic_fetch_add_explicit(&database->coarse, 1, memory_order_relaxed);
@@ -412,7 +414,7 @@ static vestry_err find_footprint(recording *is, vsi_postgres_footprint *f) {
   return VESTRY_OK;
 }
 
-static vsi_postgres_entry enter(recording *is, vsi_postgres_footprint *f, uint64_t number) {
+static vsi_postgres_entry enter(recording *is, vsi_postgres_read_set *f, uint64_t number) {
   vestry_postgres *database = is->database;
   vsi_postgres_entry entry =
       vsi_postgres_index_enter(database->index, &is->ticket, number, &f->keys, &f->snapshot, f->by_tables);
@@ -423,12 +425,12 @@ static vsi_postgres_entry enter(recording *is, vsi_postgres_footprint *f, uint64
 
 static void settle_reads(recording *is, vestry_render *render) {
   vestry_postgres *database = is->database;
-  vsi_postgres_footprint f = {.by_tables = false};
+  vsi_postgres_read_set f = {.by_tables = false};
   vsi_postgres_entry entry;
-  vestry_err error = is->is_torn         ? VESTRY_OK
-                     : is->is.is_unknown ? VESTRY_UNSUPPORTED
-                     : is->is.loan       ? find_footprint(is, &f)
-                                         : VESTRY_BUSY;
+  vestry_err error = is->is_torn          ? VESTRY_OK
+                     : is->is.is_unknown  ? VESTRY_UNSUPPORTED
+                     : is->is.transaction ? find_read_set(is, &f)
+                                          : VESTRY_BUSY;
   end_transaction(is);
   uint64_t number = vsi_postgres_index_number(database->index);
   if (is->is_torn || error == VESTRY_BUSY) {
@@ -449,7 +451,7 @@ static void settle_reads(recording *is, vestry_render *render) {
     if (entry == VSI_POSTGRES_OVERTAKEN) refresh(database, number, 0);
     if (entry == VSI_POSTGRES_WHOLE) depend(database, render, VSI_POSTGRES_EVERYTHING);
   }
-  vsi_postgres_footprint_finish(&f);
+  vsi_postgres_read_set_finish(&f);
 }
 
 static void end(vestry_render *render, void *ctx) {
@@ -458,7 +460,7 @@ static void end(vestry_render *render, void *ctx) {
   if (!is) return;
   vsi_postgres_recorder_leave(&is->is);
   if (is->is.wants_again) vestry_render_again(render);
-  if (is->is.loan || is->has_rows || is->is_torn || (is->is.is_followed && is->is.is_unknown))
+  if (is->is.transaction || is->has_rows || is->is_torn || (is->is.is_followed && is->is.is_unknown))
     settle_reads(is, render);
   else if (is->is.is_followed)
     vsi_postgres_index_leave(database->index, &is->ticket);
@@ -475,12 +477,13 @@ static void take_place(const vestry_sql_row *row, void *ctx) {
 /* Get the end of WAL that contains all commits so far. A commit that does not wait for the disk (synchronous_commit =
  * off) may not have been sent; therefore, a small commit that waits is made after it. */
 static vestry_err find_place(const vestry_postgres *database, uint64_t *ret_place) {
-  vestry_sql_transaction *loan;
-  vestry_err error = vestry_sql_begin(&database->pool->is, VESTRY_SQL_WRITE, &loan);
+  vestry_sql_transaction *transaction;
+  vestry_err error = vestry_sql_begin(&database->pool->is, VESTRY_SQL_WRITE, &transaction);
   if (error) return error;
-  error = vestry_sql_run(loan, "SET LOCAL synchronous_commit = local", NULL, NULL, NULL);
-  if (!error) error = vestry_sql_run(loan, "SELECT pg_logical_emit_message(true, 'vestry', '')", NULL, NULL, NULL);
-  error = vestry_sql_end(loan, error);
+  error = vestry_sql_run(transaction, "SET LOCAL synchronous_commit = local", NULL, NULL, NULL);
+  if (!error)
+    error = vestry_sql_run(transaction, "SELECT pg_logical_emit_message(true, 'vestry', '')", NULL, NULL, NULL);
+  error = vestry_sql_end(transaction, error);
   if (error) return error;
   return vestry_sql_run_alone(&database->pool->is, "SELECT pg_current_wal_flush_lsn() - '0/0'", NULL, take_place,
                               ret_place);

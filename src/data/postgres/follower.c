@@ -73,7 +73,7 @@ struct vsi_postgres_follower {
   vsi_postgres_catalog *catalogs;
   size_t catalogs_count;
   uint64_t from;                      /* position at which following began */
-  uint64_t records_told;              /* records of the stream that are counted in stats */
+  uint64_t records_reported;          /* records of the stream that are counted in stats */
   uint64_t last_look_ns, last_new_ns; /* new: WAL came */
   uint32_t look_ms;
   bool was_refused;     /* the last start failed, and the reason was logged */
@@ -314,14 +314,14 @@ static void end(follower *f) {
 
 /* ------------------------------------------------------------------------------------------------ following ------- */
 
-static void tell_position(follower *f, uint64_t asked) {
+static void report_position(follower *f, uint64_t asked) {
   const vsi_postgres_wal *wal = &f->stream.wal;
   vsi_mutex_lock(&f->lock);
   f->stats.bytes += f->place && wal->at > f->place ? wal->at - f->place : 0;
   f->place = wal->at;
   f->answered = asked;
-  f->stats.records_count += wal->records_count - f->records_told;
-  f->records_told = wal->records_count;
+  f->stats.records_count += wal->records_count - f->records_reported;
+  f->records_reported = wal->records_count;
   f->stats.lag_bytes = f->stream.end > wal->at ? f->stream.end - wal->at : 0;
   if (!f->stats.lag_bytes)
     f->behind_since_ns = 0;
@@ -388,14 +388,14 @@ static vestry_err follow(follower *f) {
     if (!error) error = look_in_time(f, is_new, is_asked, &ms);
     if (!error && !more) error = vsi_postgres_stream_rouse(&f->stream, f->is.silence_ms, &silent_ms);
     if (error) break;
-    tell_position(f, asked);
-    vsi_postgres_stream_tell(&f->stream, false);
+    report_position(f, asked);
+    vsi_postgres_stream_report(&f->stream, false);
     if (!more) rest(f, is_new, ms < silent_ms ? ms : silent_ms);
   }
   return error;
 }
 
-static void say_end(const follower *f, vestry_err error) {
+static void log_end(const follower *f, vestry_err error) {
   const char *why = error == VESTRY_CLOSED      ? PQerrorMessage(f->stream.db)
                     : *f->stream.wal.reason     ? f->stream.wal.reason
                     : error == VESTRY_NOT_FOUND ? "system tables were rewritten"
@@ -408,13 +408,13 @@ static void say_end(const follower *f, vestry_err error) {
 static vestry_err go(follower *f) {
   f->was_refused = false;
   f->look_ms = 0;
-  f->records_told = 0;
+  f->records_reported = 0;
   vsi_mutex_lock(&f->lock);
   f->place = 0;
   vsi_mutex_unlock(&f->lock);
   set(f, VSI_POSTGRES_GOING);
   vestry_err error = follow(f);
-  if (error) say_end(f, error);
+  if (error) log_end(f, error);
   set(f, VSI_POSTGRES_TRYING);
   return error;
 }

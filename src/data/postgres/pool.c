@@ -7,16 +7,16 @@
  * The server may refuse some of the connections, for example because its own limit or that of the role is reached.
  * Then the pool works with those that are open: threads wait for them, and from time to time one thread tries to open
  * another connection. */
+#include "data/postgres/pool.h"
 #include "base/options.h"
-#include "data/postgres/loan.h"
 
 /* --------------------------------------------------------------------------------------------------- lending ------ */
 
 /* Return the connection that this thread has; NULL: none. */
-static vsi_postgres_loan *own_locked(vsi_postgres_pool *pool) {
-  for (size_t i = 0; i < vsi_postgres_loans_count(&pool->options); i++) {
-    vsi_postgres_loan *loan = &pool->loans[i];
-    if (loan->depth && pthread_equal(loan->owner, pthread_self())) return loan;
+static vsi_postgres_conn *own_locked(vsi_postgres_pool *pool) {
+  for (size_t i = 0; i < vsi_postgres_conns_count(&pool->options); i++) {
+    vsi_postgres_conn *conn = &pool->conns[i];
+    if (conn->depth && pthread_equal(conn->owner, pthread_self())) return conn;
   }
   return NULL;
 }
@@ -37,16 +37,16 @@ static bool may_open_locked(const vsi_postgres_pool *pool, choice which, bool ha
 }
 
 /* Find a free one. Those with an open connection come first, so that no more connections are opened than necessary. */
-static vsi_postgres_loan *free_locked(vsi_postgres_pool *pool, choice which) {
-  vsi_postgres_loan *found = NULL;
+static vsi_postgres_conn *free_locked(vsi_postgres_pool *pool, choice which) {
+  vsi_postgres_conn *found = NULL;
   bool has_open = false;
-  const size_t end = which == ASIDE ? vsi_postgres_loans_count(&pool->options) : pool->options.connections_count;
+  const size_t end = which == ASIDE ? vsi_postgres_conns_count(&pool->options) : pool->options.connections_count;
   for (size_t i = which == ASIDE ? pool->options.connections_count : 0; i < end; i++) {
-    vsi_postgres_loan *loan = &pool->loans[i];
-    if (loan->db) has_open = true;
-    if (loan->depth) continue;
-    if (loan->db) return loan;
-    if (!found) found = loan;
+    vsi_postgres_conn *conn = &pool->conns[i];
+    if (conn->db) has_open = true;
+    if (conn->depth) continue;
+    if (conn->db) return conn;
+    if (!found) found = conn;
   }
   return found && may_open_locked(pool, which, has_open) ? found : NULL;
 }
@@ -65,7 +65,7 @@ static vsi_thread_line *line_of(vsi_postgres_pool *pool, bool is_aside) {
   return is_aside ? &pool->aside_line : &pool->line;
 }
 
-static vsi_postgres_loan *take_locked(vsi_postgres_pool *pool, choice which, uint64_t until_ns) {
+static vsi_postgres_conn *take_locked(vsi_postgres_pool *pool, choice which, uint64_t until_ns) {
   const wish of = {pool, which};
   vsi_thread_line *line = line_of(pool, which == ASIDE);
   bool is_there = !line->first && is_granted(&of);
@@ -73,24 +73,24 @@ static vsi_postgres_loan *take_locked(vsi_postgres_pool *pool, choice which, uin
     pool->stats.waits_count++;
     is_there = vsi_line_wait_locked(line, &pool->lock, until_ns, &pool->away_until_ns, is_granted, &of);
   }
-  vsi_postgres_loan *loan = is_there ? free_locked(pool, which) : NULL;
-  if (loan) {
-    loan->depth = 1;
-    loan->owner = pthread_self();
+  vsi_postgres_conn *conn = is_there ? free_locked(pool, which) : NULL;
+  if (conn) {
+    conn->depth = 1;
+    conn->owner = pthread_self();
     pool->stats.loans_count++;
     pool->stats.lent_count++;
   } else {
     pool->stats.refused_count++;
   }
   vsi_line_wake_locked(line); /* the next thread may need less */
-  return loan;
+  return conn;
 }
 
 /* Return the number of open connections if the last attempt to open another one has failed. 0: it has not. */
 static size_t refused_beyond(vsi_postgres_pool *pool) {
   size_t count = 0;
   vsi_mutex_lock(&pool->lock);
-  for (size_t i = 0; i < pool->options.connections_count && pool->away_ms; i++) count += pool->loans[i].db != NULL;
+  for (size_t i = 0; i < pool->options.connections_count && pool->away_ms; i++) count += pool->conns[i].db != NULL;
   vsi_mutex_unlock(&pool->lock);
   return count;
 }
@@ -110,80 +110,80 @@ static vestry_err refuse(vsi_postgres_pool *pool, const char *function) {
 }
 
 /* Check out a connection that may be closed. NULL: none became free. */
-static vsi_postgres_loan *take(vsi_postgres_pool *pool, choice which, uint64_t until_ns) {
+static vsi_postgres_conn *take(vsi_postgres_pool *pool, choice which, uint64_t until_ns) {
   vsi_mutex_lock(&pool->lock);
-  vsi_postgres_loan *loan = own_locked(pool);
-  if (loan)
-    loan->depth++;
+  vsi_postgres_conn *conn = own_locked(pool);
+  if (conn)
+    conn->depth++;
   else
-    loan = take_locked(pool, which, until_ns);
+    conn = take_locked(pool, which, until_ns);
   vsi_mutex_unlock(&pool->lock);
-  return loan;
+  return conn;
 }
 
 /* Check out a connection, and open it. If the server refuses that, wait for one that is open. */
-static vestry_err lend(vsi_postgres_pool *pool, choice which, const char *function, vsi_postgres_loan **ret_loan) {
+static vestry_err check_out(vsi_postgres_pool *pool, choice which, const char *function, vsi_postgres_conn **ret_conn) {
   const uint32_t wait_ms = pool->options.wait_ms;
   const uint64_t until_ns = vsi_monotonic_in_ms(which == OPEN && wait_ms > OPEN_WAIT_MS ? OPEN_WAIT_MS : wait_ms);
   for (;;) {
-    vsi_postgres_loan *loan = *ret_loan = take(pool, which, until_ns);
-    if (!loan) return which == OPEN ? VESTRY_LIMIT : refuse(pool, function);
-    if (loan->depth > 1) return VESTRY_OK; /* this thread's own, so no other changes it */
-    vestry_err error = vsi_postgres_reach(loan, function);
+    vsi_postgres_conn *conn = *ret_conn = take(pool, which, until_ns);
+    if (!conn) return which == OPEN ? VESTRY_LIMIT : refuse(pool, function);
+    if (conn->depth > 1) return VESTRY_OK; /* this thread's own, so no other changes it */
+    vestry_err error = vsi_postgres_reconnect(conn, function);
     if (!error) return VESTRY_OK;
-    vsi_postgres_give_back(loan);
+    vsi_postgres_release(conn);
     const bool is_refused = error == VESTRY_LIMIT && which != ASIDE && refused_beyond(pool);
     if (!is_refused || vsi_monotonic_ns() >= until_ns) return error;
   }
 }
 
-vestry_err vsi_postgres_lend(vsi_postgres_pool *pool, const char *function, vsi_postgres_loan **ret_loan) {
-  return lend(pool, ANY, function, ret_loan);
+vestry_err vsi_postgres_check_out(vsi_postgres_pool *pool, const char *function, vsi_postgres_conn **ret_conn) {
+  return check_out(pool, ANY, function, ret_conn);
 }
 
-vestry_err vsi_postgres_lend_aside(vsi_postgres_pool *pool, const char *function, vsi_postgres_loan **ret_loan) {
-  return lend(pool, ASIDE, function, ret_loan);
+vestry_err vsi_postgres_check_out_aside(vsi_postgres_pool *pool, const char *function, vsi_postgres_conn **ret_conn) {
+  return check_out(pool, ASIDE, function, ret_conn);
 }
 
-vestry_err vsi_postgres_lend_open(vsi_postgres_pool *pool, const char *function, vsi_postgres_loan **ret_loan) {
-  return lend(pool, OPEN, function, ret_loan);
+vestry_err vsi_postgres_lend_open(vsi_postgres_pool *pool, const char *function, vsi_postgres_conn **ret_conn) {
+  return check_out(pool, OPEN, function, ret_conn);
 }
 
-bool vsi_postgres_is_lent(vsi_postgres_pool *pool) {
+bool vsi_postgres_is_checked_out(vsi_postgres_pool *pool) {
   vsi_mutex_lock(&pool->lock);
-  bool is_lent = own_locked(pool) != NULL;
+  bool is_checked_out = own_locked(pool) != NULL;
   vsi_mutex_unlock(&pool->lock);
-  return is_lent;
+  return is_checked_out;
 }
 
-bool vsi_postgres_is_last(vsi_postgres_loan *loan) {
-  vsi_mutex_lock(&loan->pool->lock);
-  bool is_last = loan->depth == 1;
-  if (!is_last) loan->depth--;
-  vsi_mutex_unlock(&loan->pool->lock);
+bool vsi_postgres_is_last(vsi_postgres_conn *conn) {
+  vsi_mutex_lock(&conn->pool->lock);
+  bool is_last = conn->depth == 1;
+  if (!is_last) conn->depth--;
+  vsi_mutex_unlock(&conn->pool->lock);
   return is_last;
 }
 
 vestry_sql_transaction *vsi_postgres_own(vestry_sql_pool *is) {
   vsi_postgres_pool *pool = (vsi_postgres_pool *)is;
   vsi_mutex_lock(&pool->lock);
-  vsi_postgres_loan *own = own_locked(pool);
+  vsi_postgres_conn *own = own_locked(pool);
   vsi_mutex_unlock(&pool->lock);
   return own ? &own->is : NULL;
 }
 
-void vsi_postgres_give_back(vsi_postgres_loan *loan) {
-  vsi_postgres_pool *pool = loan->pool;
-  if (loan->is_reset) vsi_postgres_hang_up(loan);
-  loan->is.kind = (vestry_sql_kind)0;
-  loan->is_lost = loan->is_conflict = loan->is_stale = loan->is_reset = loan->begins_again = false;
-  loan->has_met = NULL;
-  loan->sqlstate[0] = '\0';
-  atomic_store_explicit(&loan->is_cancelled, false, memory_order_relaxed);
+void vsi_postgres_release(vsi_postgres_conn *conn) {
+  vsi_postgres_pool *pool = conn->pool;
+  if (conn->is_reset) vsi_postgres_hang_up(conn);
+  conn->is.kind = (vestry_sql_kind)0;
+  conn->is_lost = conn->is_conflict = conn->is_stale = conn->is_reset = conn->begins_again = false;
+  conn->has_met = NULL;
+  conn->sqlstate[0] = '\0';
+  atomic_store_explicit(&conn->is_cancelled, false, memory_order_relaxed);
   vsi_mutex_lock(&pool->lock);
-  loan->depth = 0;
+  conn->depth = 0;
   pool->stats.lent_count--;
-  vsi_line_wake_locked(line_of(pool, loan >= &pool->loans[pool->options.connections_count]));
+  vsi_line_wake_locked(line_of(pool, conn >= &pool->conns[pool->options.connections_count]));
   vsi_mutex_unlock(&pool->lock);
 }
 

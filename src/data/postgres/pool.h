@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A pool, and its connections, which threads check out and release. */
-#ifndef VSI_POSTGRES_LOAN_H
-#define VSI_POSTGRES_LOAN_H
+#ifndef VSI_POSTGRES_POOL_H
+#define VSI_POSTGRES_POOL_H
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -15,7 +15,7 @@
 
 typedef struct vsi_postgres_pool vsi_postgres_pool;
 
-typedef struct vsi_postgres_loan {
+typedef struct vsi_postgres_conn {
   vestry_sql_transaction is;               /* the part that the caller sees; the first member */
   PGconn *db;                              /* NULL: the connection was lost, or does not exist yet */
   char sqlstate[VSI_POSTGRES_STATE_BYTES]; /* of the last statement that failed; "": none */
@@ -29,16 +29,16 @@ typedef struct vsi_postgres_loan {
   bool is_reset;     /* its settings may have been changed, or its statements dropped: it is closed when it is
                         released */
   bool begins_again; /* the caller begins again by itself */
-  bool *has_met;     /* whether it has begun again because a unique value existed (reach.c); NULL: it does not begin
+  bool *has_met;     /* whether it has begun again because a unique value existed (reconnect.c); NULL: it does not begin
                         again for this reason */
   /* Set by vestry_postgres_cancel, read by the thread that has it. Relaxed, because the cancelled statement reports it,
    * too. The members from is_lost to is_cancelled are reset when the connection is released. */
   atomic_bool is_cancelled;
   unsigned depth;  /* how often its thread has begun; guarded by pool->lock; 0: free */
   pthread_t owner; /* guarded by pool->lock, while it is checked out */
-} vsi_postgres_loan;
+} vsi_postgres_conn;
 
-typedef struct vsi_postgres_ear vsi_postgres_ear;
+typedef struct vsi_postgres_receiver vsi_postgres_receiver;
 
 /* The last connection of a pool is reserved: the application cannot check it out. It is for short statements that must
  * not wait for the application's transactions, for example the renewal of leases. They use another connection only
@@ -52,18 +52,18 @@ struct vsi_postgres_pool {
   char name[128];                       /* is.name */
   vestry_postgres_pool_options options; /* defaults filled in; do not use its texts */
   vsi_mutex lock;
-  vsi_thread_line line, aside_line;   /* guarded by lock */
-  uint64_t away_until_ns, away_ms;    /* guarded by lock: no attempt to connect before that time; away_ms: 0: the last
+  vsi_thread_line line, aside_line; /* guarded by lock */
+  uint64_t away_until_ns, away_ms;  /* guarded by lock: no attempt to connect before that time; away_ms: 0: the last
                                          attempt has succeeded */
-  bool is_aside_refused;              /* guarded by lock: it was logged that the reserved connection is refused */
-  vestry_postgres_pool_stats stats;   /* guarded by lock */
-  LIST_HEAD(, vsi_postgres_ear) ears; /* guarded by lock: receivers of commits */
-  unsigned followers_count;           /* guarded by lock: followers that are GOING */
-  bool has_said_set;                  /* guarded by lock: a setting of a session was logged */
-  vsi_postgres_loan loans[];          /* options.connections_count of them, and VSI_POSTGRES_ASIDE */
+  bool is_aside_refused;            /* guarded by lock: it was logged that the reserved connection is refused */
+  vestry_postgres_pool_stats stats; /* guarded by lock */
+  LIST_HEAD(, vsi_postgres_receiver) receivers; /* guarded by lock: receivers of commits */
+  unsigned followers_count;                     /* guarded by lock: followers that are GOING */
+  bool has_said_set;                            /* guarded by lock: a setting of a session was logged */
+  vsi_postgres_conn conns[];                    /* options.connections_count of them, and VSI_POSTGRES_ASIDE */
 };
 
-static inline size_t vsi_postgres_loans_count(const vestry_postgres_pool_options *options) {
+static inline size_t vsi_postgres_conns_count(const vestry_postgres_pool_options *options) {
   return (size_t)options->connections_count + VSI_POSTGRES_ASIDE;
 }
 /* Return the call for a log message. */
@@ -76,24 +76,25 @@ static inline uint64_t vsi_postgres_until_ns(const vsi_postgres_pool *pool) {
   return vsi_monotonic_in_ms((uint64_t)pool->options.statement_ms + 2000);
 }
 
-/* Check out a connection without a transaction, and open it as vsi_postgres_reach does. If this thread has checked out
- * a connection already, it gets the same one as it is. While the server refuses to open another connection, this waits
- * for one that is open. Returns as vsi_postgres_reach; LIMIT also: no connection was released in time */
-vestry_err vsi_postgres_lend(vsi_postgres_pool *pool, const char *function, vsi_postgres_loan **ret_loan);
+/* Check out a connection without a transaction, and open it as vsi_postgres_reconnect does. If this thread has checked
+ * out a connection already, it gets the same one as it is. While the server refuses to open another connection, this
+ * waits for one that is open. Returns as vsi_postgres_reconnect; LIMIT also: no connection was released in time */
+vestry_err vsi_postgres_check_out(vsi_postgres_pool *pool, const char *function, vsi_postgres_conn **ret_conn);
 /* The same for the reserved connections. */
-vestry_err vsi_postgres_lend_aside(vsi_postgres_pool *pool, const char *function, vsi_postgres_loan **ret_loan);
-/* The same as vsi_postgres_lend for a connection that is open. The wait is short, and a failure is not logged. */
-vestry_err vsi_postgres_lend_open(vsi_postgres_pool *pool, const char *function, vsi_postgres_loan **ret_loan);
+vestry_err vsi_postgres_check_out_aside(vsi_postgres_pool *pool, const char *function, vsi_postgres_conn **ret_conn);
+/* The same as vsi_postgres_check_out for a connection that is open. The wait is short, and a failure is not logged. */
+vestry_err vsi_postgres_lend_open(vsi_postgres_pool *pool, const char *function, vsi_postgres_conn **ret_conn);
 /* Return whether this thread has a connection. */
-bool vsi_postgres_is_lent(vsi_postgres_pool *pool);
+bool vsi_postgres_is_checked_out(vsi_postgres_pool *pool);
 /* Return whether the connection must be released, because its thread has begun once. Otherwise the number is
  * decreased. */
-bool vsi_postgres_is_last(vsi_postgres_loan *loan);
-void vsi_postgres_give_back(vsi_postgres_loan *loan);
+bool vsi_postgres_is_last(vsi_postgres_conn *conn);
+void vsi_postgres_release(vsi_postgres_conn *conn);
 
 /* Functions of vsi_sql_ops (data/sql/sql.h), whose table is in pool_open.c. */
 vestry_sql_transaction *vsi_postgres_own(vestry_sql_pool *pool);
-vestry_err vsi_postgres_sql_begin(vestry_sql_pool *pool, vestry_sql_kind kind, vestry_sql_transaction **ret_loan);
+vestry_err vsi_postgres_sql_begin(vestry_sql_pool *pool, vestry_sql_kind kind,
+                                  vestry_sql_transaction **ret_transaction);
 vestry_err vsi_postgres_sql_end(vestry_sql_transaction *transaction, vestry_err error);
 vestry_err vsi_postgres_sql_act(vestry_sql_pool *pool, vestry_sql_kind kind, vestry_sql_act_fn fn, void *ctx);
 vestry_err vsi_postgres_sql_run(vestry_sql_transaction *transaction, const char *sql, const vestry_value *values,
@@ -109,31 +110,31 @@ size_t vsi_postgres_bytes(const vestry_sql_row *row, size_t column, void *buffer
 static inline vsi_postgres_pool *vsi_postgres_pool_of(vestry_sql_pool *pool) {
   return pool && pool->ops->dialect == VSI_SQL_OF_POSTGRES ? (vsi_postgres_pool *)pool : NULL;
 }
-static inline vsi_postgres_loan *vsi_postgres_loan_of(vestry_sql_transaction *transaction) {
-  return transaction && vsi_postgres_pool_of(transaction->pool) ? (vsi_postgres_loan *)transaction : NULL;
+static inline vsi_postgres_conn *vsi_postgres_conn_of(vestry_sql_transaction *transaction) {
+  return transaction && vsi_postgres_pool_of(transaction->pool) ? (vsi_postgres_conn *)transaction : NULL;
 }
 
 /* Same as vestry_sql_begin, with this SQL. */
 vestry_err vsi_postgres_begin(vsi_postgres_pool *pool, vestry_sql_kind kind, const char *begin,
-                              vestry_sql_transaction **ret_loan);
+                              vestry_sql_transaction **ret_transaction);
 
 /* Same as vestry_sql_run for valid arguments, without recording for a render. */
-vestry_err vsi_postgres_run(vsi_postgres_loan *loan, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
+vestry_err vsi_postgres_run(vsi_postgres_conn *conn, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
                             void *ctx);
 /* Open the connection, unless it is open and the server has not ended it.
  *  Returns  OK | NO_MEMORY | LIMIT (also: the server was away a moment ago) | IO */
-vestry_err vsi_postgres_reach(vsi_postgres_loan *loan, const char *function);
+vestry_err vsi_postgres_reconnect(vsi_postgres_conn *conn, const char *function);
 /* Close the connection. */
-void vsi_postgres_hang_up(vsi_postgres_loan *loan);
+void vsi_postgres_hang_up(vsi_postgres_conn *conn);
 /* Run a statement without parameters. Failures are logged, and may close the connection. */
-vestry_err vsi_postgres_command(vsi_postgres_loan *loan, const char *function, const char *sql);
+vestry_err vsi_postgres_command(vsi_postgres_conn *conn, const char *function, const char *sql);
 /* End a transaction that is open, before the connection is released. If this fails, the connection is closed. */
-void vsi_postgres_roll_back(vsi_postgres_loan *loan, const char *function);
+void vsi_postgres_roll_back(vsi_postgres_conn *conn, const char *function);
 /* Begin a transaction with this SQL. As vsi_postgres_command; UNSUPPORTED: a pooler has changed the server's end of the
  * connection. */
-vestry_err vsi_postgres_begin_in(vsi_postgres_loan *loan, const char *function, const char *begin);
+vestry_err vsi_postgres_begin_in(vsi_postgres_conn *conn, const char *function, const char *begin);
 /* Note a failed result, and log it. result: cleared; NULL: the connection is lost */
-vestry_err vsi_postgres_loan_fail(vsi_postgres_loan *loan, const char *function, PGresult *result, const char *doing);
+vestry_err vsi_postgres_conn_fail(vsi_postgres_conn *conn, const char *function, PGresult *result, const char *doing);
 /* Same as vestry_sql_run in this thread's transaction if it has one, otherwise alone. If the connection is lost
  * meanwhile, it runs again, so the statement must be safe to repeat. */
 vestry_err vsi_postgres_run_again(vestry_sql_pool *pool, const char *sql, const vestry_value *values,

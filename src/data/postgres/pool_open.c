@@ -3,8 +3,8 @@
 #include <stdio.h>
 
 #include "base/options.h"
-#include "data/postgres/ears.h"
-#include "data/postgres/loan.h"
+#include "data/postgres/pool.h"
+#include "data/postgres/receivers.h"
 #include "data/postgres/recorded.h"
 #include "data/postgres/schema.h"
 
@@ -53,12 +53,12 @@ static vestry_err refuse_options(const vestry_host *host, const char *why) {
 static void destroy(vestry_sql_pool *is) {
   vsi_postgres_pool *pool = (vsi_postgres_pool *)is;
   const vestry_host *host = pool->is.host;
-  for (size_t i = 0; i < vsi_postgres_loans_count(&pool->options); i++) {
-    vsi_postgres_loan *loan = &pool->loans[i];
-    if (!loan->pool) break;
-    vsi_postgres_hang_up(loan);
-    PQfreeCancel(loan->cancel);
-    vsi_postgres_statements_finish(&loan->statements);
+  for (size_t i = 0; i < vsi_postgres_conns_count(&pool->options); i++) {
+    vsi_postgres_conn *conn = &pool->conns[i];
+    if (!conn->pool) break;
+    vsi_postgres_hang_up(conn);
+    PQfreeCancel(conn->cancel);
+    vsi_postgres_statements_finish(&conn->statements);
   }
   vsi_mutex_finish(&pool->lock);
   vsi_free(host, pool->url);
@@ -98,10 +98,10 @@ static const vsi_sql_ops ops = {.dialect = VSI_SQL_OF_POSTGRES,
                                 .read_unfollowed = vsi_postgres_read_unfollowed,
                                 .read_tab = read_tab,
                                 .bring = vsi_postgres_bring,
-                                .ears = &vsi_postgres_ear_ops};
+                                .receivers = &vsi_postgres_receiver_ops};
 
 static vsi_postgres_pool *allocate(const vestry_host *host, const vestry_postgres_pool_options *options) {
-  vsi_postgres_pool *pool = vsi_calloc(host, 1, sizeof *pool + vsi_postgres_loans_count(options) * sizeof *pool->loans);
+  vsi_postgres_pool *pool = vsi_calloc(host, 1, sizeof *pool + vsi_postgres_conns_count(options) * sizeof *pool->conns);
   if (!pool) return NULL;
   pool->is = (vestry_sql_pool){&ops, host, pool->name};
   pool->options = *options;
@@ -109,10 +109,10 @@ static vsi_postgres_pool *allocate(const vestry_host *host, const vestry_postgre
   pool->url = vsi_strdup(host, options->url, strlen(options->url));
   pool->setup = options->setup ? vsi_strdup(host, options->setup, strlen(options->setup)) : NULL;
   bool is_whole = pool->url && (pool->setup || !options->setup);
-  for (size_t i = 0; i < vsi_postgres_loans_count(options) && is_whole; i++) {
-    pool->loans[i].pool = pool;
-    pool->loans[i].is.pool = &pool->is;
-    is_whole = !vsi_postgres_statements_init(&pool->loans[i].statements, host, options->statements_count);
+  for (size_t i = 0; i < vsi_postgres_conns_count(options) && is_whole; i++) {
+    pool->conns[i].pool = pool;
+    pool->conns[i].is.pool = &pool->is;
+    is_whole = !vsi_postgres_statements_init(&pool->conns[i].statements, host, options->statements_count);
   }
   if (is_whole) return pool;
   destroy(&pool->is);
@@ -132,7 +132,7 @@ vestry_err vestry_postgres_pool_create(const vestry_postgres_pool_options *given
   vsi_postgres_pool *pool = allocate(host, &options);
   if (!pool) return VESTRY_NO_MEMORY;
   memcpy(pool->name, name, sizeof name);
-  vestry_err error = vsi_postgres_reach(&pool->loans[0], "vestry_postgres_pool_create");
+  vestry_err error = vsi_postgres_reconnect(&pool->conns[0], "vestry_postgres_pool_create");
   if (error)
     destroy(&pool->is);
   else

@@ -30,7 +30,7 @@
  *
  * Prepared plans for parallel workers run without workers here, because the scans of a worker are not counted. The mark
  * vestry.render shows at the end that the transaction is still the one that was begun. */
-#include "data/postgres/footprint.h"
+#include "data/postgres/read_set.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,7 +108,7 @@ enum column {
 
 /* Counts of earlier work of the connection are flushed first, so that the counts belong to the transaction. Before
  * version 15 they may include earlier work: then more relations count as scanned. */
-const char *vsi_postgres_footprint_sql(unsigned major) {
+const char *vsi_postgres_read_set_sql(unsigned major) {
   return major >= 15 ? FOOTPRINT(", pg_stat_force_next_flush()") : FOOTPRINT("");
 }
 
@@ -127,7 +127,7 @@ static char letter_of(const vestry_sql_row *row, enum column at) {
   return text ? *text : '\0';
 }
 
-static void add(vsi_postgres_footprint *f, vsi_postgres_keys *keys, vsi_postgres_kind kind, uint32_t relation,
+static void add(vsi_postgres_read_set *f, vsi_postgres_keys *keys, vsi_postgres_kind kind, uint32_t relation,
                 uint32_t block, uint16_t offset) {
   const vsi_postgres_key key = {.relation = relation, .block = block, .offset = offset, .kind = (uint16_t)kind};
   if (vsi_postgres_keys_add(keys, f->host, key) == VESTRY_NO_MEMORY) f->error = VESTRY_NO_MEMORY;
@@ -137,7 +137,7 @@ static void add(vsi_postgres_footprint *f, vsi_postgres_keys *keys, vsi_postgres
     f->error = VESTRY_NO_MEMORY;
 }
 
-static void add_read(vsi_postgres_footprint *f, const used *r, int64_t read) {
+static void add_read(vsi_postgres_read_set *f, const used *r, int64_t read) {
   vsi_postgres_keys *keys = &f->keys;
   const bool is_whole = read < 0;
   const uint32_t block = is_whole ? 0 : (uint32_t)(read >> 16);
@@ -157,7 +157,7 @@ static void add_read(vsi_postgres_footprint *f, const used *r, int64_t read) {
 }
 
 /* Parse an array in the server's format: {1,2} */
-static void add_reads(vsi_postgres_footprint *f, const used *r, const char *array) {
+static void add_reads(vsi_postgres_read_set *f, const used *r, const char *array) {
   for (const char *at = array; at && *at;) {
     char *end;
     const int64_t read = strtoll(at + 1, &end, 10);
@@ -167,7 +167,7 @@ static void add_reads(vsi_postgres_footprint *f, const used *r, const char *arra
   }
 }
 
-static void add_used(vsi_postgres_footprint *f, const used *r) {
+static void add_used(vsi_postgres_read_set *f, const used *r) {
   bool is_table = r->is == 'r' || r->is == 'm' || r->is == 't';
   if (r->persistence != 'p' || r->is == 'S' || r->is == 'f') f->uncovered = r->oid;
   add(f, &f->keys, VSI_POSTGRES_DEFINITION, r->oid, 0, 0);
@@ -177,14 +177,14 @@ static void add_used(vsi_postgres_footprint *f, const used *r) {
 }
 
 /* Add all views, because no lock shows a view that was used in a subtransaction that was rolled back. */
-static void add_views(vsi_postgres_footprint *f) {
+static void add_views(vsi_postgres_read_set *f) {
   const vsi_postgres_key key = vsi_postgres_views_key;
   add(f, &f->keys, key.kind, key.relation, 0, 0);
   add(f, &f->tables, key.kind, key.relation, 0, 0);
 }
 
-void vsi_postgres_footprint_row(const vestry_sql_row *row, void *ctx) {
-  vsi_postgres_footprint *f = ctx;
+void vsi_postgres_read_set_row(const vestry_sql_row *row, void *ctx) {
+  vsi_postgres_read_set *f = ctx;
   if (f->error) return;
   if (!f->snapshot.to) {
     const char *text = vestry_sql_text(row, SNAPSHOT);
@@ -212,7 +212,7 @@ void vsi_postgres_footprint_row(const vestry_sql_row *row, void *ctx) {
   if (r.file) add_reads(f, &r, vestry_sql_text(row, READS));
 }
 
-vestry_err vsi_postgres_footprint_end(vsi_postgres_footprint *f) {
+vestry_err vsi_postgres_read_set_end(vsi_postgres_read_set *f) {
   if (!f->error && !f->snapshot.to) f->error = VESTRY_MALFORMED;
   if (f->keys.count > f->max_keys) f->by_tables = true;
   if (f->error || !f->by_tables) return f->error;
@@ -222,7 +222,7 @@ vestry_err vsi_postgres_footprint_end(vsi_postgres_footprint *f) {
   return f->error;
 }
 
-void vsi_postgres_footprint_finish(vsi_postgres_footprint *f) {
+void vsi_postgres_read_set_finish(vsi_postgres_read_set *f) {
   vsi_postgres_keys_clear(&f->keys, f->host);
   vsi_postgres_keys_clear(&f->tables, f->host);
   vsi_postgres_snapshot_finish(&f->snapshot, f->host);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The read set of a transaction, according to its locks in the server. One thread at a time. */
-#ifndef VSI_POSTGRES_FOOTPRINT_H
-#define VSI_POSTGRES_FOOTPRINT_H
+#ifndef VSI_POSTGRES_READ_SET_H
+#define VSI_POSTGRES_READ_SET_H
 
 #include "data/postgres/keys.h"
 #include "data/postgres/snapshot.h"
@@ -12,9 +12,9 @@ extern const char vsi_postgres_begin_reads[], vsi_postgres_begin_tables[];
 /* Return the query for the read set, to be run at the end of the transaction. Its parameters: whether the transaction
  * was begun at level TABLES; whether one of its statements may have rolled back a subtransaction, apart from functions.
  *  major  the server's version */
-const char *vsi_postgres_footprint_sql(unsigned major);
+const char *vsi_postgres_read_set_sql(unsigned major);
 
-typedef struct vsi_postgres_footprint {
+typedef struct vsi_postgres_read_set {
   const vestry_host *host;
   bool by_tables;    /* the keys are whole tables, whatever was read of them */
   bool names_places; /* a statement contains row ids, or a sample */
@@ -28,14 +28,14 @@ typedef struct vsi_postgres_footprint {
   /* BUSY: a relation is newer than the snapshot, so the render must run again; UNSUPPORTED: this is another transaction
    * than the one that was begun */
   vestry_err error;
-} vsi_postgres_footprint;
+} vsi_postgres_read_set;
 
 /* Process a row of the query. ctx is the footprint: host, by_tables, names_places, left_out and max_keys are set, the
  * rest is zero. */
-void vsi_postgres_footprint_row(const vestry_sql_row *row, void *ctx);
-/* Finish after all rows. OK | BUSY | MALFORMED | UNSUPPORTED | NO_MEMORY: call only vsi_postgres_footprint_finish.
+void vsi_postgres_read_set_row(const vestry_sql_row *row, void *ctx);
+/* Finish after all rows. OK | BUSY | MALFORMED | UNSUPPORTED | NO_MEMORY: call only vsi_postgres_read_set_finish.
  * After OK, `keys` are exact, or `by_tables` is set and they equal `tables`. */
-vestry_err vsi_postgres_footprint_end(vsi_postgres_footprint *footprint);
-void vsi_postgres_footprint_finish(vsi_postgres_footprint *footprint);
+vestry_err vsi_postgres_read_set_end(vsi_postgres_read_set *footprint);
+void vsi_postgres_read_set_finish(vsi_postgres_read_set *footprint);
 
 #endif

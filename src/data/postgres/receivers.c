@@ -1,121 +1,122 @@
 /* SPDX-License-Identifier: MIT */
-/* Receivers ("ears"): other modules wait here until a commit may have written to their table. */
-#include "data/postgres/ears.h"
+/* Receivers: other modules wait here until a commit may have written to their table. */
+#include "data/postgres/receivers.h"
 
 #include "base/wait.h"
 
-void vsi_postgres_ear_open(vestry_sql_pool *of, void *at) {
+void vsi_postgres_receiver_open(vestry_sql_pool *of, void *at) {
   vsi_postgres_pool *pool = (vsi_postgres_pool *)of;
-  vsi_postgres_ear *ear = at;
-  if (ear->is_open) return;
-  *ear = (vsi_postgres_ear){.is_open = true};
-  pthread_cond_init(&ear->heard, NULL);
+  vsi_postgres_receiver *receiver = at;
+  if (receiver->is_open) return;
+  *receiver = (vsi_postgres_receiver){.is_open = true};
+  pthread_cond_init(&receiver->notified, NULL);
   vsi_mutex_lock(&pool->lock);
-  LIST_INSERT_HEAD(&pool->ears, ear, in);
+  LIST_INSERT_HEAD(&pool->receivers, receiver, in);
   vsi_mutex_unlock(&pool->lock);
 }
 
-void vsi_postgres_ear_close(vestry_sql_pool *of, void *at) {
+void vsi_postgres_receiver_close(vestry_sql_pool *of, void *at) {
   vsi_postgres_pool *pool = (vsi_postgres_pool *)of;
-  vsi_postgres_ear *ear = at;
-  if (!ear->is_open) return;
+  vsi_postgres_receiver *receiver = at;
+  if (!receiver->is_open) return;
   vsi_mutex_lock(&pool->lock);
-  LIST_REMOVE(ear, in);
+  LIST_REMOVE(receiver, in);
   vsi_mutex_unlock(&pool->lock);
-  pthread_cond_destroy(&ear->heard);
-  ear->is_open = false;
+  pthread_cond_destroy(&receiver->notified);
+  receiver->is_open = false;
 }
 
-bool vsi_postgres_ear_listen(vestry_sql_pool *of, void *at) {
+bool vsi_postgres_receiver_listen(vestry_sql_pool *of, void *at) {
   vsi_postgres_pool *pool = (vsi_postgres_pool *)of;
-  vsi_postgres_ear *ear = at;
+  vsi_postgres_receiver *receiver = at;
   vsi_mutex_lock(&pool->lock);
-  ear->is_listening = ear->is_open && ear->file && pool->followers_count;
-  const bool is_listening = ear->is_listening;
+  receiver->is_listening = receiver->is_open && receiver->file && pool->followers_count;
+  const bool is_listening = receiver->is_listening;
   vsi_mutex_unlock(&pool->lock);
   return is_listening;
 }
 
-bool vsi_postgres_ear_know(vestry_sql_pool *of, void *at, uint32_t table, uint32_t file) {
+bool vsi_postgres_receiver_know(vestry_sql_pool *of, void *at, uint32_t table, uint32_t file) {
   vsi_postgres_pool *pool = (vsi_postgres_pool *)of;
-  vsi_postgres_ear *ear = at;
+  vsi_postgres_receiver *receiver = at;
   vsi_mutex_lock(&pool->lock);
-  const bool is_same = ear->table == table && ear->file == file;
-  ear->table = table;
-  ear->file = file;
+  const bool is_same = receiver->table == table && receiver->file == file;
+  receiver->table = table;
+  receiver->file = file;
   vsi_mutex_unlock(&pool->lock);
   return is_same;
 }
 
-bool vsi_postgres_ear_wait(vestry_sql_pool *of, void *at, uint64_t until_ns) {
+bool vsi_postgres_receiver_wait(vestry_sql_pool *of, void *at, uint64_t until_ns) {
   vsi_postgres_pool *pool = (vsi_postgres_pool *)of;
-  vsi_postgres_ear *ear = at;
+  vsi_postgres_receiver *receiver = at;
   vsi_mutex_lock(&pool->lock);
-  while (!ear->has_heard && !ear->is_roused && vsi_wait_until(&ear->heard, &pool->lock, until_ns)) continue;
-  const bool has_heard = ear->has_heard;
-  ear->has_heard = ear->is_roused = false;
+  while (!receiver->is_notified && !receiver->is_roused && vsi_wait_until(&receiver->notified, &pool->lock, until_ns))
+    continue;
+  const bool is_notified = receiver->is_notified;
+  receiver->is_notified = receiver->is_roused = false;
   vsi_mutex_unlock(&pool->lock);
-  return has_heard;
+  return is_notified;
 }
 
-void vsi_postgres_ear_rouse(vestry_sql_pool *of, void *at) {
+void vsi_postgres_receiver_rouse(vestry_sql_pool *of, void *at) {
   vsi_postgres_pool *pool = (vsi_postgres_pool *)of;
-  vsi_postgres_ear *ear = at;
+  vsi_postgres_receiver *receiver = at;
   vsi_mutex_lock(&pool->lock);
-  ear->is_roused = true;
-  if (ear->is_open) pthread_cond_signal(&ear->heard);
+  receiver->is_roused = true;
+  if (receiver->is_open) pthread_cond_signal(&receiver->notified);
   vsi_mutex_unlock(&pool->lock);
 }
 
-const vsi_sql_ear_ops vsi_postgres_ear_ops = {.bytes = sizeof(vsi_postgres_ear),
-                                              .open = vsi_postgres_ear_open,
-                                              .close = vsi_postgres_ear_close,
-                                              .listen = vsi_postgres_ear_listen,
-                                              .know = vsi_postgres_ear_know,
-                                              .wait = vsi_postgres_ear_wait,
-                                              .rouse = vsi_postgres_ear_rouse};
+const vsi_sql_receiver_ops vsi_postgres_receiver_ops = {.bytes = sizeof(vsi_postgres_receiver),
+                                                        .open = vsi_postgres_receiver_open,
+                                                        .close = vsi_postgres_receiver_close,
+                                                        .listen = vsi_postgres_receiver_listen,
+                                                        .know = vsi_postgres_receiver_know,
+                                                        .wait = vsi_postgres_receiver_wait,
+                                                        .rouse = vsi_postgres_receiver_rouse};
 
 /* ----------------------------------------------------------------------------------------------- the follower ----- */
 
-static void tell_locked(vsi_postgres_ear *ear) {
-  ear->is_listening = false;
-  ear->has_heard = true;
-  pthread_cond_signal(&ear->heard);
+static void notify_locked(vsi_postgres_receiver *receiver) {
+  receiver->is_listening = false;
+  receiver->is_notified = true;
+  pthread_cond_signal(&receiver->notified);
 }
 
-void vsi_postgres_ears_follow(vsi_postgres_pool *pool, bool is_followed) {
-  vsi_postgres_ear *ear;
+void vsi_postgres_receivers_follow(vsi_postgres_pool *pool, bool is_followed) {
+  vsi_postgres_receiver *receiver;
   vsi_mutex_lock(&pool->lock);
   if (is_followed)
     pool->followers_count++;
   else
     pool->followers_count--;
-  LIST_FOREACH(ear, &pool->ears, in) tell_locked(ear);
+  LIST_FOREACH(receiver, &pool->receivers, in) notify_locked(receiver);
   vsi_mutex_unlock(&pool->lock);
 }
 
 /* Return whether a commit wrote to the receiver's table: to its rows, its file, or its definition. */
-static bool is_meant(const vsi_postgres_ear *ear, const vsi_postgres_keys *keys) {
-  if (!ear->is_listening) return false;
+static bool is_meant(const vsi_postgres_receiver *receiver, const vsi_postgres_keys *keys) {
+  if (!receiver->is_listening) return false;
   if (!keys) return true;
-  return vsi_postgres_keys_have(keys, (vsi_postgres_key){.relation = ear->file, .kind = VSI_POSTGRES_TABLE}) ||
-         vsi_postgres_keys_have(keys, (vsi_postgres_key){.relation = ear->file, .kind = VSI_POSTGRES_FILE}) ||
-         vsi_postgres_keys_have(keys, (vsi_postgres_key){.relation = ear->table, .kind = VSI_POSTGRES_DEFINITION});
+  return vsi_postgres_keys_have(keys, (vsi_postgres_key){.relation = receiver->file, .kind = VSI_POSTGRES_TABLE}) ||
+         vsi_postgres_keys_have(keys, (vsi_postgres_key){.relation = receiver->file, .kind = VSI_POSTGRES_FILE}) ||
+         vsi_postgres_keys_have(keys, (vsi_postgres_key){.relation = receiver->table, .kind = VSI_POSTGRES_DEFINITION});
 }
 
-bool vsi_postgres_ears_want(vsi_postgres_pool *pool, const vsi_postgres_keys *keys) {
-  const vsi_postgres_ear *ear;
+bool vsi_postgres_receivers_want(vsi_postgres_pool *pool, const vsi_postgres_keys *keys) {
+  const vsi_postgres_receiver *receiver;
   bool is_wanted = false;
   vsi_mutex_lock(&pool->lock);
-  LIST_FOREACH(ear, &pool->ears, in) is_wanted |= is_meant(ear, keys);
+  LIST_FOREACH(receiver, &pool->receivers, in) is_wanted |= is_meant(receiver, keys);
   vsi_mutex_unlock(&pool->lock);
   return is_wanted;
 }
 
-void vsi_postgres_ears_tell(vsi_postgres_pool *pool, const vsi_postgres_keys *keys) {
-  vsi_postgres_ear *ear;
+void vsi_postgres_receivers_notify(vsi_postgres_pool *pool, const vsi_postgres_keys *keys) {
+  vsi_postgres_receiver *receiver;
   vsi_mutex_lock(&pool->lock);
-  LIST_FOREACH(ear, &pool->ears, in)
-  if (is_meant(ear, keys)) tell_locked(ear);
+  LIST_FOREACH(receiver, &pool->receivers, in)
+  if (is_meant(receiver, keys)) notify_locked(receiver);
   vsi_mutex_unlock(&pool->lock);
 }

@@ -6,17 +6,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "data/postgres/loan.h"
+#include "data/postgres/pool.h"
 
 enum { AWAY_MS = 50 };
 
-void vsi_postgres_hang_up(vsi_postgres_loan *loan) {
-  vsi_postgres_pool *pool = loan->pool;
-  PGconn *db = loan->db;
+void vsi_postgres_hang_up(vsi_postgres_conn *conn) {
+  vsi_postgres_pool *pool = conn->pool;
+  PGconn *db = conn->db;
   if (!db) return;
-  vsi_postgres_statements_forget(&loan->statements);
+  vsi_postgres_statements_forget(&conn->statements);
   vsi_mutex_lock(&pool->lock);
-  loan->db = NULL;
+  conn->db = NULL;
   pool->stats.connected_count--;
   vsi_line_wake_locked(&pool->line); /* threads do not wait for an open connection if there is none */
   vsi_mutex_unlock(&pool->lock);
@@ -27,37 +27,37 @@ void vsi_postgres_hang_up(vsi_postgres_loan *loan) {
  * value at the same time, the server reports this error to one of them. That transaction is begun again, and then finds
  * the value, as if it had come later. If the value existed before, the second attempt gets the same error, which is
  * then reported. */
-static bool may_have_met(const vsi_postgres_loan *loan, const char *state) {
-  if (loan->is.kind != VESTRY_SQL_SERIALIZABLE || !loan->has_met || *loan->has_met) return false;
-  return *loan->has_met = vsi_postgres_code(state) == VESTRY_EXISTS;
+static bool may_have_met(const vsi_postgres_conn *conn, const char *state) {
+  if (conn->is.kind != VESTRY_SQL_SERIALIZABLE || !conn->has_met || *conn->has_met) return false;
+  return *conn->has_met = vsi_postgres_code(state) == VESTRY_EXISTS;
 }
 
-vestry_err vsi_postgres_loan_fail(vsi_postgres_loan *loan, const char *function, PGresult *result, const char *doing) {
-  const vsi_call call = vsi_postgres_pool_call(loan->pool, function);
+vestry_err vsi_postgres_conn_fail(vsi_postgres_conn *conn, const char *function, PGresult *result, const char *doing) {
+  const vsi_call call = vsi_postgres_pool_call(conn->pool, function);
   const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
-  loan->is_conflict = state && (vsi_postgres_is_conflict(state) || may_have_met(loan, state));
-  const bool is_unsaid = loan->is_conflict && loan->begins_again; /* it is counted */
-  vestry_err error = is_unsaid ? VESTRY_BUSY : vsi_postgres_fail(&call, loan->db, result, doing);
-  snprintf(loan->sqlstate, sizeof loan->sqlstate, "%s", state ? state : "");
+  conn->is_conflict = state && (vsi_postgres_is_conflict(state) || may_have_met(conn, state));
+  const bool is_unsaid = conn->is_conflict && conn->begins_again; /* it is counted */
+  vestry_err error = is_unsaid ? VESTRY_BUSY : vsi_postgres_fail(&call, conn->db, result, doing);
+  snprintf(conn->sqlstate, sizeof conn->sqlstate, "%s", state ? state : "");
   PQclear(result);
   if (!result) {
-    loan->is_lost = true;
-    vsi_postgres_hang_up(loan);
+    conn->is_lost = true;
+    vsi_postgres_hang_up(conn);
   }
-  return error == VESTRY_TIMEOUT && atomic_load_explicit(&loan->is_cancelled, memory_order_relaxed) ? VESTRY_CLOSED
+  return error == VESTRY_TIMEOUT && atomic_load_explicit(&conn->is_cancelled, memory_order_relaxed) ? VESTRY_CLOSED
                                                                                                     : error;
 }
 
-vestry_err vsi_postgres_command(vsi_postgres_loan *loan, const char *function, const char *sql) {
-  PGresult *result = vsi_postgres_ask(loan->db, sql, vsi_postgres_until_ns(loan->pool));
-  if (!vsi_postgres_is_done(result)) return vsi_postgres_loan_fail(loan, function, result, sql);
+vestry_err vsi_postgres_command(vsi_postgres_conn *conn, const char *function, const char *sql) {
+  PGresult *result = vsi_postgres_ask(conn->db, sql, vsi_postgres_until_ns(conn->pool));
+  if (!vsi_postgres_is_done(result)) return vsi_postgres_conn_fail(conn, function, result, sql);
   PQclear(result);
   return VESTRY_OK;
 }
 
-void vsi_postgres_roll_back(vsi_postgres_loan *loan, const char *function) {
-  if (loan->db && PQtransactionStatus(loan->db) != PQTRANS_IDLE && vsi_postgres_command(loan, function, "ROLLBACK"))
-    vsi_postgres_hang_up(loan);
+void vsi_postgres_roll_back(vsi_postgres_conn *conn, const char *function) {
+  if (conn->db && PQtransactionStatus(conn->db) != PQTRANS_IDLE && vsi_postgres_command(conn, function, "ROLLBACK"))
+    vsi_postgres_hang_up(conn);
 }
 
 /* ------------------------------------------------------------------------------------------------- connecting ----- */
@@ -70,11 +70,11 @@ static bool is_away(vsi_postgres_pool *pool) {
 }
 
 /* Return whether the last attempt to connect failed, so that the reason is logged already. */
-static bool has_said(vsi_postgres_pool *pool) {
+static bool has_logged(vsi_postgres_pool *pool) {
   vsi_mutex_lock(&pool->lock);
-  bool has_said = pool->away_ms != 0;
+  bool has_logged = pool->away_ms != 0;
   vsi_mutex_unlock(&pool->lock);
-  return has_said;
+  return has_logged;
 }
 
 /* Note the result of an attempt to connect. */
@@ -93,19 +93,19 @@ static void note(vsi_postgres_pool *pool, bool has_come) {
   vsi_mutex_unlock(&pool->lock);
 }
 
-static vestry_err run_setup(vsi_postgres_loan *loan, const char *function) {
-  const vsi_call call = vsi_postgres_pool_call(loan->pool, function);
-  PGresult *result = vsi_postgres_ask(loan->db, loan->pool->setup, vsi_postgres_until_ns(loan->pool));
-  if (!vsi_postgres_is_done(result)) return vsi_postgres_loan_fail(loan, function, result, "options.setup");
+static vestry_err run_setup(vsi_postgres_conn *conn, const char *function) {
+  const vsi_call call = vsi_postgres_pool_call(conn->pool, function);
+  PGresult *result = vsi_postgres_ask(conn->db, conn->pool->setup, vsi_postgres_until_ns(conn->pool));
+  if (!vsi_postgres_is_done(result)) return vsi_postgres_conn_fail(conn, function, result, "options.setup");
   PQclear(result);
-  return vsi_postgres_set(&call, loan->db, false, vsi_postgres_until_ns(loan->pool));
+  return vsi_postgres_set(&call, conn->db, false, vsi_postgres_until_ns(conn->pool));
 }
 
 /* Keep the search_path of the first connection for all connections of a pool, so that they name the same tables: a
  * search_path that the role has got since applies to the next pool. While the first connection is opened, no other
  * thread has the pool. */
-static vestry_err keep_path(vsi_postgres_loan *loan, const char *function, const char *path) {
-  vsi_postgres_pool *pool = loan->pool;
+static vestry_err keep_path(vsi_postgres_conn *conn, const char *function, const char *path) {
+  vsi_postgres_pool *pool = conn->pool;
   const vsi_call call = vsi_postgres_pool_call(pool, function);
   if (!pool->search_path) {
     pool->search_path = vsi_strdup(pool->is.host, path, strlen(path));
@@ -118,87 +118,87 @@ static vestry_err keep_path(vsi_postgres_loan *loan, const char *function, const
           call.function, call.name, path, pool->search_path);
   const char *const values[] = {pool->search_path};
   PGresult *result = NULL;
-  if (PQsendQueryParams(loan->db, "SELECT pg_catalog.set_config('search_path', $1, false)", 1, NULL, values, NULL, NULL,
+  if (PQsendQueryParams(conn->db, "SELECT pg_catalog.set_config('search_path', $1, false)", 1, NULL, values, NULL, NULL,
                         0))
-    result = vsi_postgres_wait(loan->db, vsi_postgres_until_ns(pool));
-  if (!vsi_postgres_is_done(result)) return vsi_postgres_loan_fail(loan, function, result, "SET search_path");
+    result = vsi_postgres_wait(conn->db, vsi_postgres_until_ns(pool));
+  if (!vsi_postgres_is_done(result)) return vsi_postgres_conn_fail(conn, function, result, "SET search_path");
   PQclear(result);
   return VESTRY_OK;
 }
 
 /* Run a statement, or several, of which the last one has a row that begins with the backend. */
-static vestry_err ask_backend(vsi_postgres_loan *loan, const char *function, const char *sql, PGresult **ret_row,
+static vestry_err ask_backend(vsi_postgres_conn *conn, const char *function, const char *sql, PGresult **ret_row,
                               int *ret_pid) {
-  PGresult *row = vsi_postgres_ask(loan->db, sql, vsi_postgres_until_ns(loan->pool));
-  if (PQntuples(row) != 1) return vsi_postgres_loan_fail(loan, function, row, sql);
+  PGresult *row = vsi_postgres_ask(conn->db, sql, vsi_postgres_until_ns(conn->pool));
+  if (PQntuples(row) != 1) return vsi_postgres_conn_fail(conn, function, row, sql);
   *ret_pid = (int)strtol(PQgetvalue(row, 0, 0), NULL, 10);
   *ret_row = row;
   return VESTRY_OK;
 }
 
 /* Give up a connection that leads to another backend than before. */
-static vestry_err refuse_backend(vsi_postgres_loan *loan, const char *function) {
-  const vsi_call call = vsi_postgres_pool_call(loan->pool, function);
-  vsi_postgres_hang_up(loan);
+static vestry_err refuse_backend(vsi_postgres_conn *conn, const char *function) {
+  const vsi_call call = vsi_postgres_pool_call(conn->pool, function);
+  vsi_postgres_hang_up(conn);
   return vsi_refuse(&call, VESTRY_UNSUPPORTED,
                     "a pooler gave this connection another connection to the server; connect to the server itself, or "
                     "to a pooler in session mode");
 }
 
-static vestry_err set_up(vsi_postgres_loan *loan, const char *function) {
+static vestry_err set_up(vsi_postgres_conn *conn, const char *function) {
   static const char facts_sql[] = "SELECT " VSI_POSTGRES_BACKEND ", pg_catalog.current_setting('search_path')";
   char sql[128];
   PGresult *row;
   int first, pid;
   snprintf(sql, sizeof sql, "SET statement_timeout = %u; SELECT " VSI_POSTGRES_BACKEND,
-           loan->pool->options.statement_ms);
-  vestry_err error = ask_backend(loan, function, sql, &row, &first);
+           conn->pool->options.statement_ms);
+  vestry_err error = ask_backend(conn, function, sql, &row, &first);
   if (error) return error;
   PQclear(row);
-  if (loan->pool->setup) error = run_setup(loan, function);
-  if (!error) error = ask_backend(loan, function, facts_sql, &row, &pid);
+  if (conn->pool->setup) error = run_setup(conn, function);
+  if (!error) error = ask_backend(conn, function, facts_sql, &row, &pid);
   if (error) return error;
-  loan->backend = pid == PQbackendPID(loan->db) ? 0 : pid;
-  error = pid == first ? keep_path(loan, function, PQgetvalue(row, 0, 1)) : refuse_backend(loan, function);
+  conn->backend = pid == PQbackendPID(conn->db) ? 0 : pid;
+  error = pid == first ? keep_path(conn, function, PQgetvalue(row, 0, 1)) : refuse_backend(conn, function);
   PQclear(row);
   return error;
 }
 
-static vestry_err call_up(vsi_postgres_loan *loan, const char *function) {
-  vsi_postgres_pool *pool = loan->pool;
+static vestry_err call_up(vsi_postgres_conn *conn, const char *function) {
+  vsi_postgres_pool *pool = conn->pool;
   vestry_host quiet = *pool->is.host;
   quiet.log = NULL;
-  const vsi_call call = {has_said(pool) ? &quiet : pool->is.host, function, pool->is.name};
+  const vsi_call call = {has_logged(pool) ? &quiet : pool->is.host, function, pool->is.name};
   PGconn *db = NULL;
   vestry_err error =
       vsi_postgres_connect(&call, pool->url, false, NULL, NULL, vsi_monotonic_in_ms(pool->options.connect_ms), &db);
   note(pool, !error);
   if (error) return error;
-  PQfreeCancel(loan->cancel);
-  loan->cancel = PQgetCancel(db);
+  PQfreeCancel(conn->cancel);
+  conn->cancel = PQgetCancel(db);
   vsi_mutex_lock(&pool->lock);
-  loan->db = db;
+  conn->db = db;
   pool->stats.connected_count++;
   vsi_mutex_unlock(&pool->lock);
-  error = loan->cancel ? set_up(loan, function) : VESTRY_NO_MEMORY;
-  if (error) vsi_postgres_hang_up(loan);
+  error = conn->cancel ? set_up(conn, function) : VESTRY_NO_MEMORY;
+  if (error) vsi_postgres_hang_up(conn);
   return error;
 }
 
-vestry_err vsi_postgres_begin_in(vsi_postgres_loan *loan, const char *function, const char *begin) {
+vestry_err vsi_postgres_begin_in(vsi_postgres_conn *conn, const char *function, const char *begin) {
   char sql[512];
   PGresult *row;
   int pid;
-  if (!loan->backend) return vsi_postgres_command(loan, function, begin);
+  if (!conn->backend) return vsi_postgres_command(conn, function, begin);
   snprintf(sql, sizeof sql, "%s; SELECT " VSI_POSTGRES_BACKEND, begin);
-  vestry_err error = ask_backend(loan, function, sql, &row, &pid);
+  vestry_err error = ask_backend(conn, function, sql, &row, &pid);
   if (error) return error;
   PQclear(row);
-  return pid == loan->backend ? VESTRY_OK : refuse_backend(loan, function);
+  return pid == conn->backend ? VESTRY_OK : refuse_backend(conn, function);
 }
 
-vestry_err vsi_postgres_reach(vsi_postgres_loan *loan, const char *function) {
-  if (loan->db && !vsi_postgres_is_lost(loan->db)) return VESTRY_OK;
-  vsi_postgres_hang_up(loan);
-  return is_away(loan->pool) ? VESTRY_LIMIT : call_up(loan, function);
+vestry_err vsi_postgres_reconnect(vsi_postgres_conn *conn, const char *function) {
+  if (conn->db && !vsi_postgres_is_lost(conn->db)) return VESTRY_OK;
+  vsi_postgres_hang_up(conn);
+  return is_away(conn->pool) ? VESTRY_LIMIT : call_up(conn, function);
 }

@@ -3,7 +3,7 @@
 #ifndef VSI_POSTGRES_RECORDED_H
 #define VSI_POSTGRES_RECORDED_H
 
-#include "data/postgres/loan.h"
+#include "data/postgres/pool.h"
 
 /* Functions of vsi_sql_ops. */
 bool vsi_postgres_is_recorded(vestry_sql_pool *pool);

@@ -6,15 +6,15 @@
 
 #include <stdbool.h>
 
-#include "data/postgres/loan.h"
+#include "data/postgres/pool.h"
 
 typedef struct vsi_postgres_recorder {
   struct vsi_postgres_recorder *outer; /* the enclosing render of this thread, for another database */
   const vsi_postgres_pool *pool;
-  bool is_followed;             /* otherwise its reads are ordinary ones */
-  vestry_sql_transaction *loan; /* its transaction; NULL: none yet */
-  bool is_unknown;              /* a read has failed, or ran in another transaction: any commit may concern it */
-  bool wants_again;             /* the failure may be temporary */
+  bool is_followed;                    /* otherwise its reads are ordinary ones */
+  vestry_sql_transaction *transaction; /* its transaction; NULL: none yet */
+  bool is_unknown;                     /* a read has failed, or ran in another transaction: any commit may concern it */
+  bool wants_again;                    /* the failure may be temporary */
   /* Begin its transaction, if it has none. As vsi_postgres_begin. */
   vestry_err (*begin)(struct vsi_postgres_recorder *recorder);
   /* Same as vestry_sql_run in its transaction, which is begun again if the server has aborted it. */

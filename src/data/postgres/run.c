@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/sql.h"
 #include "data/postgres/bytea.h"
-#include "data/postgres/loan.h"
+#include "data/postgres/pool.h"
 #include "data/postgres/recorder.h"
 
 typedef struct row_of {
@@ -186,8 +186,8 @@ static bool has_set(PGresult *result, const char *sql) {
   return call && !strcasestr(call, "true)");
 }
 
-static void say_set(vsi_postgres_loan *loan, const char *sql) {
-  vsi_postgres_pool *pool = loan->pool;
+static void say_set(vsi_postgres_conn *conn, const char *sql) {
+  vsi_postgres_pool *pool = conn->pool;
   const vsi_call call = vsi_postgres_pool_call(pool, "vestry_sql_run");
   char shown[SHOWN_BYTES];
   vsi_mutex_lock(&pool->lock);
@@ -203,46 +203,46 @@ static void say_set(vsi_postgres_loan *loan, const char *sql) {
 }
 
 /* Note whether a command has changed settings of the connection, which the next thread must not get. */
-static void note_settings(vsi_postgres_loan *loan, PGresult *result, const char *sql) {
+static void note_settings(vsi_postgres_conn *conn, PGresult *result, const char *sql) {
   const char *tag = PQcmdStatus(result);
   const bool is_set = has_set(result, sql);
-  if (is_set) say_set(loan, sql);
-  if (is_set || strcmp(tag, "RESET") == 0 || strcmp(tag, "DISCARD ALL") == 0) loan->is_reset = true;
+  if (is_set) say_set(conn, sql);
+  if (is_set || strcmp(tag, "RESET") == 0 || strcmp(tag, "DISCARD ALL") == 0) conn->is_reset = true;
 }
 
 /* Run a statement. again: the caller begins again after BUSY. */
-static vestry_err execute(vsi_postgres_loan *loan, const char *sql, const values *of, bool again,
+static vestry_err execute(vsi_postgres_conn *conn, const char *sql, const values *of, bool again,
                           PGresult **ret_result) {
   const vsi_postgres_values list = {of->count, of->texts};
   vsi_postgres_ran ran;
   vestry_err error =
-      vsi_postgres_statements_run(&loan->statements, loan->db, sql, &list, vsi_postgres_until_ns(loan->pool), &ran);
+      vsi_postgres_statements_run(&conn->statements, conn->db, sql, &list, vsi_postgres_until_ns(conn->pool), &ran);
   if (error) return error;
   *ret_result = ran.result;
-  if (ran.is_new) count_prepared(loan->pool);
+  if (ran.is_new) count_prepared(conn->pool);
   if (vsi_postgres_is_done(ran.result)) {
-    note_settings(loan, ran.result, sql);
+    note_settings(conn, ran.result, sql);
     return VESTRY_OK;
   }
-  loan->is_stale = ran.is_stale || (ran.is_doubted && again);
-  if (!loan->is_stale) return vsi_postgres_loan_fail(loan, "vestry_sql_run", ran.result, sql);
-  snprintf(loan->sqlstate, sizeof loan->sqlstate, "%s", PQresultErrorField(ran.result, PG_DIAG_SQLSTATE));
-  if (strcmp(loan->sqlstate, "26000") == 0) loan->is_reset = true;
+  conn->is_stale = ran.is_stale || (ran.is_doubted && again);
+  if (!conn->is_stale) return vsi_postgres_conn_fail(conn, "vestry_sql_run", ran.result, sql);
+  snprintf(conn->sqlstate, sizeof conn->sqlstate, "%s", PQresultErrorField(ran.result, PG_DIAG_SQLSTATE));
+  if (strcmp(conn->sqlstate, "26000") == 0) conn->is_reset = true;
   PQclear(ran.result);
-  loan->is_conflict = true;
+  conn->is_conflict = true;
   return VESTRY_BUSY;
 }
 
 /* Run a statement in a separate transaction. Through a pooler, this transaction begins with a check of the backend, so
  * that the statement is not run on one of another client. */
-static vestry_err execute_alone(vsi_postgres_loan *loan, const char *sql, const values *of, bool again,
+static vestry_err execute_alone(vsi_postgres_conn *conn, const char *sql, const values *of, bool again,
                                 PGresult **ret_result) {
-  if (!loan->backend) return execute(loan, sql, of, again, ret_result);
-  vestry_err error = vsi_postgres_begin_in(loan, alone, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE");
-  loan->is_stale = loan->is_lost; /* nothing was run, so it may be repeated */
-  if (!error) error = execute(loan, sql, of, again, ret_result);
-  if (error || PQtransactionStatus(loan->db) != PQTRANS_INTRANS) return error;
-  error = vsi_postgres_command(loan, alone, "COMMIT");
+  if (!conn->backend) return execute(conn, sql, of, again, ret_result);
+  vestry_err error = vsi_postgres_begin_in(conn, alone, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE");
+  conn->is_stale = conn->is_lost; /* nothing was run, so it may be repeated */
+  if (!error) error = execute(conn, sql, of, again, ret_result);
+  if (error || PQtransactionStatus(conn->db) != PQTRANS_INTRANS) return error;
+  error = vsi_postgres_command(conn, alone, "COMMIT");
   if (error) PQclear(*ret_result);
   return error;
 }
@@ -253,54 +253,54 @@ static vestry_err refuse(const vsi_call *call, vestry_err error, const char *sql
   return vsi_refuse(call, error, "%s: %s", shown, why);
 }
 
-static void give_rows(const vsi_postgres_loan *loan, const PGresult *result, vestry_sql_row_fn row, void *ctx) {
-  row_of at = {{loan->is.pool->ops}, result, 0};
+static void give_rows(const vsi_postgres_conn *conn, const PGresult *result, vestry_sql_row_fn row, void *ctx) {
+  row_of at = {{conn->is.pool->ops}, result, 0};
   for (int count = PQntuples(result); row && at.number < count; at.number++) row(&at.is, ctx);
 }
 
-typedef vestry_err (*executing)(vsi_postgres_loan *loan, const char *sql, const values *of, bool again,
+typedef vestry_err (*executing)(vsi_postgres_conn *conn, const char *sql, const values *of, bool again,
                                 PGresult **ret_result);
 
-static vestry_err run(vsi_postgres_loan *loan, executing by, const char *sql, const vestry_value *list, bool again,
+static vestry_err run(vsi_postgres_conn *conn, executing by, const char *sql, const vestry_value *list, bool again,
                       vestry_sql_row_fn row, void *ctx) {
   values of;
   PGresult *result = NULL;
-  if (atomic_load_explicit(&loan->is_cancelled, memory_order_relaxed)) return VESTRY_CLOSED;
-  if (!loan->db) return loan->is_conflict ? VESTRY_BUSY : VESTRY_LIMIT;
-  const vsi_call call = vsi_postgres_pool_call(loan->pool, "vestry_sql_run");
-  vestry_err error = write_all(loan->pool->is.host, list, &of);
+  if (atomic_load_explicit(&conn->is_cancelled, memory_order_relaxed)) return VESTRY_CLOSED;
+  if (!conn->db) return conn->is_conflict ? VESTRY_BUSY : VESTRY_LIMIT;
+  const vsi_call call = vsi_postgres_pool_call(conn->pool, "vestry_sql_run");
+  vestry_err error = write_all(conn->pool->is.host, list, &of);
   if (error == VESTRY_INVALID)
     return refuse(
         &call, error, sql,
         "a value is invalid; each value must be a null, a boolean, an integer, a number, a text (not NULL) or bytes");
   if (error) return error;
-  error = by(loan, sql, &of, again, &result);
-  free_values(loan->pool->is.host, &of);
+  error = by(conn, sql, &of, again, &result);
+  free_values(conn->pool->is.host, &of);
   if (error) return error;
   bool is_found = PQntuples(result) > 0, gives_rows = PQnfields(result) > 0;
-  give_rows(loan, result, row, ctx);
+  give_rows(conn, result, row, ctx);
   PQclear(result);
   return is_found || !gives_rows ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
 
-vestry_err vsi_postgres_run(vsi_postgres_loan *loan, const char *sql, const vestry_value *list, vestry_sql_row_fn row,
+vestry_err vsi_postgres_run(vsi_postgres_conn *conn, const char *sql, const vestry_value *list, vestry_sql_row_fn row,
                             void *ctx) {
-  return run(loan, execute, sql, list, loan->begins_again, row, ctx);
+  return run(conn, execute, sql, list, conn->begins_again, row, ctx);
 }
 
-vestry_err vsi_postgres_sql_run(vestry_sql_transaction *lent, const char *sql, const vestry_value *list,
+vestry_err vsi_postgres_sql_run(vestry_sql_transaction *transaction, const char *sql, const vestry_value *list,
                                 vestry_sql_row_fn row, void *ctx) {
-  vsi_postgres_loan *loan = (vsi_postgres_loan *)lent;
-  vsi_postgres_recorder *of = vsi_postgres_recorder_of(loan->pool);
-  const bool is_own = of && of->loan == lent;
-  vestry_err error = is_own ? of->run(of, sql, list, row, ctx) : vsi_postgres_run(loan, sql, list, row, ctx);
-  vsi_postgres_recorder_fail(loan->pool, error);
+  vsi_postgres_conn *conn = (vsi_postgres_conn *)transaction;
+  vsi_postgres_recorder *of = vsi_postgres_recorder_of(conn->pool);
+  const bool is_own = of && of->transaction == transaction;
+  vestry_err error = is_own ? of->run(of, sql, list, row, ctx) : vsi_postgres_run(conn, sql, list, row, ctx);
+  vsi_postgres_recorder_fail(conn->pool, error);
   return error;
 }
 
 /* ---------------------------------------------------------------------------------------------------- alone ------- */
 
-typedef vestry_err (*lending)(vsi_postgres_pool *pool, const char *function, vsi_postgres_loan **ret_loan);
+typedef vestry_err (*checking_out)(vsi_postgres_pool *pool, const char *function, vsi_postgres_conn **ret_conn);
 
 /* How a statement ended. */
 typedef enum fate {
@@ -311,38 +311,38 @@ typedef enum fate {
 } fate;
 
 /* Run a statement on its own. again: the caller repeats it after FATE_STALE. */
-static vestry_err run_by(vsi_postgres_pool *pool, lending lend, const char *sql, const vestry_value *list, bool again,
-                         vestry_sql_row_fn row, void *ctx, fate *ret_fate) {
-  vsi_postgres_loan *loan;
+static vestry_err run_by(vsi_postgres_pool *pool, checking_out check_out, const char *sql, const vestry_value *list,
+                         bool again, vestry_sql_row_fn row, void *ctx, fate *ret_fate) {
+  vsi_postgres_conn *conn;
   *ret_fate = FATE_UNSENT;
-  vestry_err error = lend(pool, alone, &loan);
+  vestry_err error = check_out(pool, alone, &conn);
   vsi_postgres_recorder_fail(pool, error);
   if (error) return error;
   *ret_fate = FATE_ENDED;
-  if (loan->depth > 1) { /* this thread's own, so no other changes it */
-    error = vsi_postgres_sql_run(&loan->is, sql, list, row, ctx);
+  if (conn->depth > 1) { /* this thread's own, so no other changes it */
+    error = vsi_postgres_sql_run(&conn->is, sql, list, row, ctx);
   } else {
-    error = run(loan, execute_alone, sql, list, again, row, ctx);
-    *ret_fate = loan->is_stale ? FATE_STALE : loan->is_lost ? FATE_LOST : FATE_ENDED;
+    error = run(conn, execute_alone, sql, list, again, row, ctx);
+    *ret_fate = conn->is_stale ? FATE_STALE : conn->is_lost ? FATE_LOST : FATE_ENDED;
     if (*ret_fate != FATE_STALE || !again) vsi_postgres_recorder_fail(pool, error);
   }
-  if (!vsi_postgres_is_last(loan)) return error;
+  if (!vsi_postgres_is_last(conn)) return error;
   const vsi_call call = vsi_postgres_pool_call(pool, alone);
   /* The next thread would continue the transaction. */
-  if (!error && loan->db && PQtransactionStatus(loan->db) != PQTRANS_IDLE)
+  if (!error && conn->db && PQtransactionStatus(conn->db) != PQTRANS_IDLE)
     error = refuse(&call, VESTRY_INVALID, sql,
                    "rolled back a transaction that was begun by SQL, and not ended; use vestry_sql_act or "
                    "vestry_sql_begin");
-  vsi_postgres_roll_back(loan, alone);
-  vsi_postgres_give_back(loan);
+  vsi_postgres_roll_back(conn, alone);
+  vsi_postgres_release(conn);
   return error;
 }
 
-static vestry_err run_twice(vsi_postgres_pool *pool, lending lend, const char *sql, const vestry_value *list,
+static vestry_err run_twice(vsi_postgres_pool *pool, checking_out check_out, const char *sql, const vestry_value *list,
                             vestry_sql_row_fn row, void *ctx, fate *ret_fate) {
-  vestry_err error = run_by(pool, lend, sql, list, true, row, ctx, ret_fate);
+  vestry_err error = run_by(pool, check_out, sql, list, true, row, ctx, ret_fate);
   if (*ret_fate != FATE_LOST && *ret_fate != FATE_STALE) return error;
-  return run_by(pool, lend, sql, list, false, row, ctx, ret_fate);
+  return run_by(pool, check_out, sql, list, false, row, ctx, ret_fate);
 }
 
 /* Log it once if the server refuses the reserved connection while others work. */
@@ -363,7 +363,7 @@ vestry_err vsi_postgres_run_aside(vestry_sql_pool *of, const char *sql, const ve
                                   void *ctx) {
   vsi_postgres_pool *pool = (vsi_postgres_pool *)of;
   fate is;
-  vestry_err error = run_twice(pool, vsi_postgres_lend_aside, sql, list, row, ctx, &is);
+  vestry_err error = run_twice(pool, vsi_postgres_check_out_aside, sql, list, row, ctx, &is);
   bool is_refused = error == VESTRY_LIMIT && is == FATE_UNSENT;
   if (is_refused) error = run_twice(pool, vsi_postgres_lend_open, sql, list, row, ctx, &is);
   if (is != FATE_UNSENT) note_aside(pool, is_refused);
@@ -373,15 +373,15 @@ vestry_err vsi_postgres_run_aside(vestry_sql_pool *of, const char *sql, const ve
 vestry_err vsi_postgres_run_again(vestry_sql_pool *pool, const char *sql, const vestry_value *list,
                                   vestry_sql_row_fn row, void *ctx) {
   fate is;
-  return run_twice((vsi_postgres_pool *)pool, vsi_postgres_lend, sql, list, row, ctx, &is);
+  return run_twice((vsi_postgres_pool *)pool, vsi_postgres_check_out, sql, list, row, ctx, &is);
 }
 
 vestry_err vsi_postgres_run_alone(vestry_sql_pool *of, const char *sql, const vestry_value *list, vestry_sql_row_fn row,
                                   void *ctx) {
   vsi_postgres_pool *pool = (vsi_postgres_pool *)of;
   fate is;
-  vestry_err error = run_by(pool, vsi_postgres_lend, sql, list, true, row, ctx, &is);
-  if (is == FATE_STALE) error = run_by(pool, vsi_postgres_lend, sql, list, false, row, ctx, &is);
+  vestry_err error = run_by(pool, vsi_postgres_check_out, sql, list, true, row, ctx, &is);
+  if (is == FATE_STALE) error = run_by(pool, vsi_postgres_check_out, sql, list, false, row, ctx, &is);
   if (error != VESTRY_LIMIT || is != FATE_LOST) return error;
   const vsi_call call = vsi_postgres_pool_call(pool, alone);
   return refuse(&call, VESTRY_IO, sql, "it is unknown whether the statement was executed");

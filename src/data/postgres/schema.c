@@ -2,7 +2,7 @@
 /* Creating the tables of a part of this library, or bringing them to the current version. */
 #include "data/postgres/schema.h"
 
-#include "data/postgres/loan.h"
+#include "data/postgres/pool.h"
 
 #define LOCK INT64_C(0x766573747279) /* "vestry", for pg_advisory_xact_lock: one node at a time */
 
@@ -19,20 +19,20 @@ static const char has_table_sql[] =
     "SELECT count(*) FROM pg_class WHERE relname = 'vestry_schema' AND relkind = 'r' AND pg_table_is_visible(oid)";
 
 /* Read the existing version. */
-static vestry_err look(vestry_sql_transaction *loan, bringing *of) {
+static vestry_err look(vestry_sql_transaction *transaction, bringing *of) {
   int64_t has_table = 0;
   of->version = 0;
-  vestry_err error = vestry_sql_run(loan, has_table_sql, NULL, vestry_sql_row_integer, &has_table);
+  vestry_err error = vestry_sql_run(transaction, has_table_sql, NULL, vestry_sql_row_integer, &has_table);
   if (error || !has_table) return error;
-  error = vestry_sql_run(loan, "SELECT version FROM vestry_schema WHERE part = $1", VESTRY_LIST(of->schema->part),
-                         vestry_sql_row_integer, &of->version);
+  error = vestry_sql_run(transaction, "SELECT version FROM vestry_schema WHERE part = $1",
+                         VESTRY_LIST(of->schema->part), vestry_sql_row_integer, &of->version);
   return error == VESTRY_NOT_FOUND ? VESTRY_OK : error;
 }
 
 static vestry_err look_alone(vestry_sql_pool *pool, bringing *of) {
-  vestry_sql_transaction *loan;
-  vestry_err error = vestry_sql_begin(pool, VESTRY_SQL_READ, &loan);
-  return error ? error : vestry_sql_end(loan, look(loan, of));
+  vestry_sql_transaction *transaction;
+  vestry_err error = vestry_sql_begin(pool, VESTRY_SQL_READ, &transaction);
+  return error ? error : vestry_sql_end(transaction, look(transaction, of));
 }
 
 /* In this transaction, let the schema of an existing vestry_schema be the first of the search_path. Otherwise a schema
@@ -44,7 +44,7 @@ static const char stay_sql[] =
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = 'vestry_schema'"
     " AND c.relkind = 'r' AND pg_table_is_visible(c.oid) AND n.nspname <> current_schema()";
 
-static void say_schema(const vestry_sql_row *row, void *ctx) {
+static void log_schema(const vestry_sql_row *row, void *ctx) {
   const bringing *of = ctx;
   vsi_log(of->call.host, VESTRY_LOG_WARN,
           "%s, %s: vestry's tables are in the schema %s, which is not the first of the search_path; new tables of "
@@ -53,14 +53,14 @@ static void say_schema(const vestry_sql_row *row, void *ctx) {
 }
 
 /* Find out whether the tables of a part without a version exist. */
-static vestry_err look_for_tables(vestry_sql_transaction *loan, bringing *of) {
+static vestry_err look_for_tables(vestry_sql_transaction *transaction, bringing *of) {
   char name[VSI_SQL_NAME_BYTES];
   int64_t count = 0;
   of->is_lost = false;
   if (of->version) return VESTRY_OK;
   vsi_sql_first_name(of->schema, name);
   vestry_err error =
-      vestry_sql_run(loan, "SELECT count(*) FROM pg_class WHERE relname = $1 AND pg_table_is_visible(oid)",
+      vestry_sql_run(transaction, "SELECT count(*) FROM pg_class WHERE relname = $1 AND pg_table_is_visible(oid)",
                      VESTRY_LIST((const char *)name), vestry_sql_row_integer, &count);
   of->is_lost = count > 0;
   return error;
@@ -70,7 +70,7 @@ static vestry_err look_for_tables(vestry_sql_transaction *loan, bringing *of) {
   "DO $vestry$ BEGIN " step "; EXCEPTION WHEN duplicate_table OR duplicate_column OR invalid_table_definition THEN "   \
   "NULL; END $vestry$"
 
-static vestry_err take_step(vsi_postgres_loan *own, const bringing *of, const char *step) {
+static vestry_err take_step(vsi_postgres_conn *own, const bringing *of, const char *step) {
   if (!of->is_lost) return vsi_postgres_command(own, of->call.function, step);
   const size_t size = sizeof IF_NEW("") + strlen(step);
   char *sql = vsi_alloc(of->call.host, size);
@@ -81,14 +81,15 @@ static vestry_err take_step(vsi_postgres_loan *own, const bringing *of, const ch
   return error;
 }
 
-static vestry_err take_steps(vestry_sql_transaction *loan, void *ctx) {
+static vestry_err take_steps(vestry_sql_transaction *transaction, void *ctx) {
   bringing *of = ctx;
-  vsi_postgres_loan *own = (vsi_postgres_loan *)loan;
-  vestry_err error = vestry_sql_run(loan, "SELECT pg_advisory_xact_lock($1::bigint)", VESTRY_LIST(LOCK), NULL, NULL);
-  if (!error) error = look(loan, of); /* another node may have been faster */
+  vsi_postgres_conn *own = (vsi_postgres_conn *)transaction;
+  vestry_err error =
+      vestry_sql_run(transaction, "SELECT pg_advisory_xact_lock($1::bigint)", VESTRY_LIST(LOCK), NULL, NULL);
+  if (!error) error = look(transaction, of); /* another node may have been faster */
   if (error || of->version >= of->schema->version) return error;
-  error = vsi_sql_if_any(vestry_sql_run(loan, stay_sql, NULL, say_schema, of));
-  if (!error) error = look_for_tables(loan, of);
+  error = vsi_sql_if_any(vestry_sql_run(transaction, stay_sql, NULL, log_schema, of));
+  if (!error) error = look_for_tables(transaction, of);
   if (error) return error;
   error =
       vsi_postgres_command(own, of->call.function,
@@ -96,7 +97,7 @@ static vestry_err take_steps(vestry_sql_transaction *loan, void *ctx) {
   for (int64_t at = of->version; !error && at < of->schema->version; at++)
     error = take_step(own, of, of->schema->steps[at]);
   return error ? error
-               : vestry_sql_run(loan,
+               : vestry_sql_run(transaction,
                                 "INSERT INTO vestry_schema(part, version) VALUES($1, $2)"
                                 " ON CONFLICT(part) DO UPDATE SET version = excluded.version",
                                 VESTRY_LIST(of->schema->part, of->schema->version), NULL, NULL);

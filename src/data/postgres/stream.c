@@ -12,9 +12,9 @@
 
 enum {
   ASK_MS = 5000,
-  TELL_EACH_MS = 10000, /* a server ends the connection after a minute without reports */
-  MESSAGES_MAX = 64,    /* read at once */
-  DATA_HEAD = 25,       /* of a message with WAL: its type, position, end, time */
+  REPORT_EACH_MS = 10000, /* a server ends the connection after a minute without reports */
+  MESSAGES_MAX = 64,      /* read at once */
+  DATA_HEAD = 25,         /* of a message with WAL: its type, position, end, time */
   KEEP_ALIVE = 18,
   SINCE_S = 946684800 /* seconds from 1970 to 2000 */
 };
@@ -83,7 +83,7 @@ vestry_err vsi_postgres_stream_start(vsi_postgres_stream *stream, const vsi_call
   PQclear(result);
   if (!is_copy) return error ? error : VESTRY_IO;
   stream->heard_at_ns = vsi_monotonic_ns();
-  vsi_postgres_stream_tell(stream, true);
+  vsi_postgres_stream_report(stream, true);
   return VESTRY_OK;
 }
 
@@ -96,17 +96,18 @@ static uint64_t now_us(void) {
 
 /* Report the read position as written. Flushed and applied stay 0, because this is no standby, and no commit waits for
  * it. */
-static void tell(vsi_postgres_stream *stream, bool asks) {
+static void report(vsi_postgres_stream *stream, bool asks) {
   char answer[34] = "r";
-  stream->told_at_ns = vsi_monotonic_ns();
+  stream->reported_at_ns = vsi_monotonic_ns();
   store(answer + 1, stream->wal.at);
   store(answer + 25, now_us());
   answer[sizeof answer - 1] = asks;
   if (PQputCopyData(stream->db, answer, sizeof answer) == 1) (void)PQflush(stream->db);
 }
 
-void vsi_postgres_stream_tell(vsi_postgres_stream *stream, bool is_asked) {
-  if (is_asked || vsi_monotonic_ns() - stream->told_at_ns >= (uint64_t)TELL_EACH_MS * 1000000) tell(stream, false);
+void vsi_postgres_stream_report(vsi_postgres_stream *stream, bool is_asked) {
+  if (is_asked || vsi_monotonic_ns() - stream->reported_at_ns >= (uint64_t)REPORT_EACH_MS * 1000000)
+    report(stream, false);
 }
 
 /* The time since the request counts, because this process may have been suspended for long. */
@@ -118,7 +119,7 @@ vestry_err vsi_postgres_stream_rouse(vsi_postgres_stream *stream, uint32_t silen
   if (passed_ms < silence_ms) {
     *ret_ms = silence_ms - (uint32_t)passed_ms;
   } else if (!stream->asked_at_ns) {
-    tell(stream, true);
+    report(stream, true);
     stream->asked_at_ns = now_ns;
   } else {
     snprintf(stream->wal.reason, sizeof stream->wal.reason, "the server has sent nothing for %" PRIu32 " ms",
@@ -133,7 +134,7 @@ static vestry_err take(vsi_postgres_stream *stream, const char *message, size_t 
   stream->asked_at_ns = 0;
   if (len >= KEEP_ALIVE && message[0] == 'k') {
     stream->end = load(message + 1);
-    if (message[KEEP_ALIVE - 1]) vsi_postgres_stream_tell(stream, true);
+    if (message[KEEP_ALIVE - 1]) vsi_postgres_stream_report(stream, true);
     return VESTRY_OK;
   }
   if (len < DATA_HEAD || message[0] != 'w') return VESTRY_OK;

@@ -10,10 +10,10 @@
 typedef struct vsi_postgres_stream {
   PGconn *db;
   vsi_postgres_wal wal;
-  uint64_t end;         /* end of the server's WAL, according to its last message */
-  uint64_t told_at_ns;  /* when the position was reported to the server last */
-  uint64_t heard_at_ns; /* when a message came last */
-  uint64_t asked_at_ns; /* when a reply was requested since; 0: not requested */
+  uint64_t end;            /* end of the server's WAL, according to its last message */
+  uint64_t reported_at_ns; /* when the position was reported to the server last */
+  uint64_t heard_at_ns;    /* when a message came last */
+  uint64_t asked_at_ns;    /* when a reply was requested since; 0: not requested */
 } vsi_postgres_stream;
 
 /* The current position of the WAL. */
@@ -36,7 +36,7 @@ vestry_err vsi_postgres_stream_start(vsi_postgres_stream *stream, const vsi_call
  *            wal.reason */
 vestry_err vsi_postgres_stream_read(vsi_postgres_stream *stream, bool *ret_more);
 /* Report the position to the server, if that is due. */
-void vsi_postgres_stream_tell(vsi_postgres_stream *stream, bool is_asked);
+void vsi_postgres_stream_report(vsi_postgres_stream *stream, bool is_asked);
 /* Check for silence, after all messages that have come were read: request a reply if nothing has come for silence_ms.
  *  ret_ms   time until the next call
  *  Returns  OK | TIMEOUT (no reply came within silence_ms; see wal.reason) */

@@ -22,7 +22,7 @@
 #include "base/thread.h"
 #include "base/wait.h"
 #include "data/postgres/link.h"
-#include "data/postgres/loan.h"
+#include "data/postgres/pool.h"
 #include "vestry/data/postgres_topics.h"
 
 enum {
@@ -38,7 +38,7 @@ static const char lost[] = "the connection was lost";
 static const char unheard[] = "notifications do not arrive; if a pooler uses transaction mode, connect to the server "
                               "itself, or to a pooler in session mode";
 static const char listen_sql[] = "LISTEN vestry; LISTEN vestry_settled";
-static const char tell_sql[] = "SELECT pg_notify('vestry', $1)";
+static const char notify_sql[] = "SELECT pg_notify('vestry', $1)";
 static const char settle_sql[] = "SELECT pg_notify('vestry_settled', $1)";
 
 typedef vestry_postgres_topics topics;
@@ -68,10 +68,10 @@ struct vestry_postgres_topics {
 
 /* ---------------------------------------------------------------------------------------------- sending ----------- */
 
-vestry_err vestry_postgres_refresh(vestry_sql_transaction *loan, const char *topic) {
-  if (!vsi_postgres_loan_of(loan) || (topic && !*topic)) return VESTRY_INVALID;
+vestry_err vestry_postgres_refresh(vestry_sql_transaction *transaction, const char *topic) {
+  if (!vsi_postgres_conn_of(transaction) || (topic && !*topic)) return VESTRY_INVALID;
   if (topic && strlen(topic) > VESTRY_PAGE_TOPIC_MAX_BYTES) return VESTRY_TOO_LARGE;
-  return vestry_sql_run(loan, tell_sql, VESTRY_LIST(topic ? topic : ""), NULL, NULL);
+  return vestry_sql_run(transaction, notify_sql, VESTRY_LIST(topic ? topic : ""), NULL, NULL);
 }
 
 /* -------------------------------------------------------------------------------------------- receiving ----------- */
@@ -111,11 +111,11 @@ static void take_settled(topics *t, const char *text) {
 }
 
 static void take_all(topics *t) {
-  for (PGnotify *said; (said = PQnotifies(t->db)) != NULL; PQfreemem(said)) {
-    if (strcmp(said->relname, "vestry") == 0)
-      refresh(t, *said->extra ? said->extra : NULL, true);
-    else if (strcmp(said->relname, "vestry_settled") == 0)
-      take_settled(t, said->extra);
+  for (PGnotify *notify; (notify = PQnotifies(t->db)) != NULL; PQfreemem(notify)) {
+    if (strcmp(notify->relname, "vestry") == 0)
+      refresh(t, *notify->extra ? notify->extra : NULL, true);
+    else if (strcmp(notify->relname, "vestry_settled") == 0)
+      take_settled(t, notify->extra);
   }
 }
 
@@ -150,12 +150,12 @@ static bool await_own(topics *t, uint64_t until_ns) {
 /* Check that notifications of another connection arrive. Through a pooler that has given the server's connection to
  * other clients nothing arrives, and there is no error. If the pool has no free connection, the result is unknown
  * (true). */
-static bool is_hearing(topics *t, const vsi_call *call) {
+static bool is_subscribed(topics *t, const vsi_call *call) {
   char text[NAME_BYTES + 8];
   t->has_come = false;
   snprintf(text, sizeof text, "%s 0", t->name);
   if (!ask(t, call, "SELECT 1")) return false;
-  if (vsi_postgres_is_lent(t->pool) ||
+  if (vsi_postgres_is_checked_out(t->pool) ||
       vestry_sql_run_alone(&t->pool->is, settle_sql, VESTRY_LIST((const char *)text), NULL, NULL))
     return true;
   const bool is_heard = await_own(t, vsi_monotonic_in_ms(ASK_MS)) || is_over(t);
@@ -175,7 +175,7 @@ static void begin(topics *t) {
       vsi_postgres_connect(&call, t->pool->url, true, NULL, NULL, vsi_monotonic_in_ms(ASK_MS), &t->db);
   const bool was_refused = t->was_refused;
   t->why = lost;
-  t->was_refused = error || !ask(t, &call, listen_sql) || !is_hearing(t, &call);
+  t->was_refused = error || !ask(t, &call, listen_sql) || !is_subscribed(t, &call);
   if (t->was_refused) {
     if (t->why == unheard) vsi_log(call.host, VESTRY_LOG_WARN, "%s, %s: %s", call.function, call.name, unheard);
     if (!error) hang_up(t);
@@ -197,7 +197,7 @@ static void listen_on(topics *t) {
     take_all(t); /* also notifications that came with a response */
     const int count = poll(at, 2, (int)t->silence_ms);
     if (count == 0)
-      is_there = is_hearing(t, &call);
+      is_there = is_subscribed(t, &call);
     else if (count > 0 && at[1].revents)
       is_there = PQconsumeInput(t->db);
   }
@@ -250,7 +250,7 @@ static vestry_err settle(topics *t, const char *text, uint64_t number, uint64_t 
 vestry_err vestry_postgres_topics_settle(topics *t, uint64_t timeout_ms, uint64_t *ret_seq) {
   char text[NAME_BYTES + 24];
   uint64_t seq = 0;
-  if (!t || vsi_postgres_is_lent(t->pool)) return VESTRY_INVALID;
+  if (!t || vsi_postgres_is_checked_out(t->pool)) return VESTRY_INVALID;
   const uint64_t until_ns = vsi_monotonic_in_ms(timeout_ms);
   vsi_mutex_lock(&t->lock);
   const uint64_t number = ++t->asked;

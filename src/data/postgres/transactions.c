@@ -9,7 +9,7 @@
  * everything. Each table has a type; therefore, only updates of types and schemas count: a new name, or a privilege
  * that was granted or revoked.
  *
- * A render may have used a view in a subtransaction that was rolled back, which leaves no trace (footprint.c).
+ * A render may have used a view in a subtransaction that was rolled back, which leaves no trace (read_set.c).
  * Therefore, a transaction that changes a view, or makes a table a part of another one, also has a key that stands for
  * all such renders (vsi_postgres_views_key).
  *

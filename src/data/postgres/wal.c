@@ -131,7 +131,7 @@ static vestry_err tell(vsi_postgres_wal *wal) {
   return wal->is.tell(&record, wal->is.ctx);
 }
 
-static bool is_told(uint8_t manager) {
+static bool is_parsed(uint8_t manager) {
   return manager == VSI_POSTGRES_TRANSACTION || manager == VSI_POSTGRES_RELATION_MAP || manager == VSI_POSTGRES_HEAP ||
          manager == VSI_POSTGRES_HEAP2 || manager == VSI_POSTGRES_BTREE;
 }
@@ -147,7 +147,7 @@ static vestry_err take_head(vsi_postgres_wal *wal) {
   if (last_at >= wal->record_at || (wal->last_at && last_at != wal->last_at))
     return fail(wal, VESTRY_MALFORMED, "the record at " PLACE " names its predecessor at " PLACE ", not at " PLACE,
                 PLACE_OF(wal->record_at), PLACE_OF(last_at), PLACE_OF(wal->last_at));
-  wal->part = is_told(manager) ? VSI_POSTGRES_BODY : VSI_POSTGRES_PASSED;
+  wal->part = is_parsed(manager) ? VSI_POSTGRES_BODY : VSI_POSTGRES_PASSED;
   if (wal->part == VSI_POSTGRES_BODY && bytes > VSI_POSTGRES_RECORD_BYTES_MAX)
     return fail(wal, VESTRY_TOO_LARGE, "the record at " PLACE " has %" PRIu32 " bytes, more than %d",
                 PLACE_OF(wal->record_at), bytes, VSI_POSTGRES_RECORD_BYTES_MAX);
@@ -183,9 +183,9 @@ static uint32_t missing(const vsi_postgres_wal *wal) {
   return wal->left;
 }
 
-static vestry_err refuse_page(vsi_postgres_wal *wal, uint64_t at, const char *what, uint64_t said, uint64_t wanted) {
+static vestry_err refuse_page(vsi_postgres_wal *wal, uint64_t at, const char *what, uint64_t found, uint64_t wanted) {
   return fail(wal, VESTRY_MALFORMED, "%s of the page at " PLACE " is %" PRIX64 ", not %" PRIX64, what, PLACE_OF(at),
-              said, wanted);
+              found, wanted);
 }
 
 /* Process the complete header of a page. at: position of the page. */

@@ -321,7 +321,7 @@ static vestry_err find(vestry_forms_storage *storage, const vsi_form_key *key, v
 
 typedef struct totals {
   /* forms: number of forms. The others: bytes of all forms, and of the forms of anonymous users. */
-  int64_t forms, bytes, of_visitors;
+  int64_t forms, bytes, of_anonymous;
 } totals;
 
 static void read_totals(const vestry_sql_row *row, void *ctx) {
@@ -336,11 +336,11 @@ static void add_gone(const vestry_sql_row *row, void *ctx) {
 
 /* Remove the oldest forms, which together have at least this number of bytes. Adds the size of the removed forms to
  * gone_bytes. */
-static vestry_err evict(changing *of, bool of_visitors, int64_t bytes, int64_t *gone_bytes) {
+static vestry_err evict(changing *of, bool of_anonymous, int64_t bytes, int64_t *gone_bytes) {
   totals gone = {0, 0, 0};
   if (bytes <= 0) return VESTRY_OK;
   vestry_err error = vsi_sql_if_any(
-      change(of->in, evict_sql, VESTRY_LIST(KEY_VALUES(of->in, of->key), of_visitors, bytes), add_gone, &gone));
+      change(of->in, evict_sql, VESTRY_LIST(KEY_VALUES(of->in, of->key), of_anonymous, bytes), add_gone, &gone));
   of->evicted += gone.forms;
   *gone_bytes += gone.bytes;
   return error;
@@ -357,7 +357,7 @@ static vestry_err read_all(changing *of, bool recounts, totals *ret_all) {
   const int64_t most = (int64_t)in->storage.bounds.max_bytes;
   vestry_err error = recounts && is_sqlite(in) ? change(in, recount_sql, NULL, NULL, NULL) : VESTRY_OK;
   if (!error) error = change(in, total_sql, NULL, read_totals, ret_all);
-  const bool is_beyond = ret_all->bytes > most || ret_all->of_visitors > most / 2;
+  const bool is_beyond = ret_all->bytes > most || ret_all->of_anonymous > most / 2;
   return !error && is_beyond && !recounts && is_sqlite(in) ? read_all(of, true, ret_all) : error;
 }
 
@@ -372,12 +372,12 @@ static vestry_err bound_all(changing *of, bool recounts) {
   int64_t gone = 0;
   vestry_err error = read_all(of, recounts, &all);
   if (error) return error;
-  const int64_t of_visitors = beyond(all.of_visitors, half), of_all = beyond(all.bytes, most);
-  error = evict(of, true, of_visitors > of_all ? of_visitors : of_all, &gone);
-  all.of_visitors -= gone;
+  const int64_t of_anonymous = beyond(all.of_anonymous, half), of_all = beyond(all.bytes, most);
+  error = evict(of, true, of_anonymous > of_all ? of_anonymous : of_all, &gone);
+  all.of_anonymous -= gone;
   if (!error) error = evict(of, false, beyond(all.bytes - gone, most), &gone);
   all.bytes -= gone;
-  const int64_t left = most - all.bytes < half - all.of_visitors ? most - all.bytes : half - all.of_visitors;
+  const int64_t left = most - all.bytes < half - all.of_anonymous ? most - all.bytes : half - all.of_anonymous;
   if (recounts) atomic_store_explicit(&in->left_bytes, is_sqlite(in) ? left : left / NODES, memory_order_relaxed);
   return error;
 }

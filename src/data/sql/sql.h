@@ -48,22 +48,22 @@ static inline void vsi_sql_log_lost_version(const vsi_call *call, const vsi_sql_
           call->function, call->name, schema->part);
 }
 
-/* A receiver (`ear`) is notified that a visible commit may have written to its table, if pages of the pool follow
+/* A receiver is notified that a visible commit may have written to its table, if pages of the pool follow
  * commits. */
-typedef struct vsi_sql_ear_ops {
+typedef struct vsi_sql_receiver_ops {
   size_t bytes; /* of a receiver, in its owner's memory. Zeroes: closed. Opening or closing twice does nothing */
-  void (*open)(vestry_sql_pool *pool, void *ear);
-  void (*close)(vestry_sql_pool *pool, void *ear);
+  void (*open)(vestry_sql_pool *pool, void *receiver);
+  void (*close)(vestry_sql_pool *pool, void *receiver);
   /* Begin to receive, before the table is read, so that the next commit that the reader may not see is reported. false:
    * nothing will be reported, because no commits are followed, the table is not known, or the receiver is closed. */
-  bool (*listen)(vestry_sql_pool *pool, void *ear);
+  bool (*listen)(vestry_sql_pool *pool, void *receiver);
   /* Set the table, by its oid and the number of its file. Returns whether these are unchanged. */
-  bool (*know)(vestry_sql_pool *pool, void *ear, uint32_t table, uint32_t file);
+  bool (*know)(vestry_sql_pool *pool, void *receiver, uint32_t table, uint32_t file);
   /* Wait until a commit is reported, until rouse is called, which may have been before the wait, or until that time.
    * Returns whether a commit was reported since the last wait. */
-  bool (*wait)(vestry_sql_pool *pool, void *ear, uint64_t until_ns);
-  void (*rouse)(vestry_sql_pool *pool, void *ear);
-} vsi_sql_ear_ops;
+  bool (*wait)(vestry_sql_pool *pool, void *receiver, uint64_t until_ns);
+  void (*rouse)(vestry_sql_pool *pool, void *receiver);
+} vsi_sql_receiver_ops;
 
 typedef struct vsi_sql_ops {
   vsi_sql_dialect dialect;
@@ -114,7 +114,7 @@ typedef struct vsi_sql_ops {
    * read is necessary. Processes may do this concurrently. IO also: the tables are of a later version; nothing was
    * changed. */
   vestry_err (*bring)(vestry_sql_pool *pool, const char *function, const vsi_sql_schema *schema);
-  const vsi_sql_ear_ops *ears; /* NULL: no receivers */
+  const vsi_sql_receiver_ops *receivers; /* NULL: no receivers */
 } vsi_sql_ops;
 
 struct vestry_sql_pool {

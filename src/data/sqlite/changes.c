@@ -42,7 +42,7 @@ static bool has_changed(sqlite3 *db, uint32_t column, bool is_filled) {
          (is_filled && sqlite3_value_type(before) == SQLITE_NULL) || !are_equal(before, after);
 }
 
-bool vsi_sqlite_change_is_told(sqlite3 *db, int column) {
+bool vsi_sqlite_change_is_known(sqlite3 *db, int column) {
   sqlite3_value *before, *after;
   return !sqlite3_preupdate_old(db, column, &before) && !sqlite3_preupdate_new(db, column, &after) &&
          sqlite3_value_type(before) != SQLITE_NULL && !are_equal(before, after);
@@ -67,11 +67,11 @@ static bool find(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables, uint32_
   (void)vsi_sqlite_tables_ask(tables, use.table, generation, &changes->known);
   for (changes->use = 0; changes->use < changes->uses.count; changes->use++)
     if (changes->uses.uses[changes->use].table == use.table) break;
-  use.told = changes->known.keyed;
+  use.known_columns = changes->known.keyed;
   if (changes->use == changes->uses.count) {
     if (vsi_sqlite_uses_add(tables->host, &changes->uses, &use)) return false;
   } else {
-    changes->uses.uses[changes->use].told &= use.told;
+    changes->uses.uses[changes->use].known_columns &= use.known_columns;
   }
   changes->generation = generation;
   if (len <= VSI_SQLITE_NAME_MOST) memcpy(changes->name, name, len + 1);
@@ -110,13 +110,14 @@ static bool note_column(const vestry_host *host, vsi_sqlite_changes *changes, sq
 
 static void note_keys(const vestry_host *host, vsi_sqlite_changes *changes, const vsi_sqlite_row *row) {
   vsi_sqlite_use *use = &changes->uses.uses[changes->use];
-  uint64_t wanted = use->told & ~VSI_SQLITE_ROWS;
-  if (use->told & VSI_SQLITE_ROWS &&
+  uint64_t wanted = use->known_columns & ~VSI_SQLITE_ROWS;
+  if (use->known_columns & VSI_SQLITE_ROWS &&
       ((row->operation != SQLITE_INSERT && !add_key(host, changes, VSI_SQLITE_ROWID, row->old_rowid)) ||
        (row->operation != SQLITE_DELETE && !add_key(host, changes, VSI_SQLITE_ROWID, row->new_rowid))))
-    use->told &= ~VSI_SQLITE_ROWS;
+    use->known_columns &= ~VSI_SQLITE_ROWS;
   for (uint32_t i = 0; wanted; i++, wanted >>= 1)
-    if (wanted & 1 && !note_column(host, changes, row->db, row->operation, i)) use->told &= ~vsi_sqlite_column(i);
+    if (wanted & 1 && !note_column(host, changes, row->db, row->operation, i))
+      use->known_columns &= ~vsi_sqlite_column(i);
 }
 
 void vsi_sqlite_changes_row(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables, uint32_t generation,
@@ -129,7 +130,7 @@ void vsi_sqlite_changes_row(vsi_sqlite_changes *changes, vsi_sqlite_tables *tabl
   }
   vsi_sqlite_use *use = &changes->uses.uses[changes->use];
   const vsi_sqlite_known *known = &changes->known;
-  if (use->told) note_keys(tables->host, changes, row);
+  if (use->known_columns) note_keys(tables->host, changes, row);
   if (use->columns == VSI_SQLITE_ALL_COLUMNS) return;
   bool is_compared = row->operation == SQLITE_UPDATE && row->old_rowid == row->new_rowid && known->read &&
                      changes->compared_count++ < COMPARED_MOST;

@@ -34,7 +34,7 @@ void vsi_sqlite_changes_row(vsi_sqlite_changes *changes, vsi_sqlite_tables *tabl
                             const vsi_sqlite_row *row);
 /* Return whether a column of the row has another value than before, and the former value is known. Called in the
  * hook. */
-bool vsi_sqlite_change_is_told(sqlite3 *db, int column);
+bool vsi_sqlite_change_is_known(sqlite3 *db, int column);
 /* Remove all changes. */
 void vsi_sqlite_changes_clear(vsi_sqlite_changes *changes);
 void vsi_sqlite_changes_finish(const vestry_host *host, vsi_sqlite_changes *changes);

@@ -26,15 +26,15 @@
 
 enum { HOLD_MS = 250 };
 
-static uint64_t bytes_of_wal(const vsi_sqlite_loan *loan) {
+static uint64_t bytes_of_wal(const vsi_sqlite_conn *conn) {
   struct stat is;
-  const char *name = sqlite3_db_filename(loan->db, "main");
+  const char *name = sqlite3_db_filename(conn->db, "main");
   return name && *name && stat(sqlite3_filename_wal(name), &is) == 0 ? (uint64_t)is.st_size : 0;
 }
 
 static bool is_quiet_locked(const vsi_sqlite_pool *pool) {
-  for (size_t i = 0; i < pool->loans_count; i++)
-    if (pool->loans[i].depth && !pthread_equal(pool->loans[i].owner, pthread_self())) return false;
+  for (size_t i = 0; i < pool->conns_count; i++)
+    if (pool->conns[i].depth && !pthread_equal(pool->conns[i].owner, pthread_self())) return false;
   return true;
 }
 
@@ -72,12 +72,12 @@ static void have_followed(vsi_sqlite_pool *pool) {
 }
 
 /* Empty the file, without waiting for other connections. Returns whether it is empty. */
-static bool empty(const vsi_sqlite_loan *loan) {
+static bool empty(const vsi_sqlite_conn *conn) {
   int busy_ms = 0;
-  const bool knows = !vsi_sqlite_ask(loan->db, "PRAGMA busy_timeout", NULL, &busy_ms);
-  (void)sqlite3_busy_timeout(loan->db, 0);
-  const int result = sqlite3_wal_checkpoint_v2(loan->db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-  (void)sqlite3_busy_timeout(loan->db, knows ? busy_ms : (int)loan->pool->options.busy_ms);
+  const bool knows = !vsi_sqlite_ask(conn->db, "PRAGMA busy_timeout", NULL, &busy_ms);
+  (void)sqlite3_busy_timeout(conn->db, 0);
+  const int result = sqlite3_wal_checkpoint_v2(conn->db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+  (void)sqlite3_busy_timeout(conn->db, knows ? busy_ms : (int)conn->pool->options.busy_ms);
   return !result;
 }
 
@@ -97,21 +97,21 @@ static void note(vsi_sqlite_pool *pool, uint64_t bytes, bool is_stuck) {
         pool->path, (unsigned long long)bytes);
 }
 
-void vsi_sqlite_checkpoint(vsi_sqlite_loan *loan) {
-  vsi_sqlite_pool *pool = loan->pool;
-  const uint64_t bytes = bytes_of_wal(loan);
+void vsi_sqlite_checkpoint(vsi_sqlite_conn *conn) {
+  vsi_sqlite_pool *pool = conn->pool;
+  const uint64_t bytes = bytes_of_wal(conn);
   vsi_mutex_lock(&pool->lock);
   pool->stats.wal_bytes = bytes;
   const bool is_due = bytes > pool->options.max_wal_bytes && bytes >= pool->wal_next_bytes;
   if (bytes <= pool->options.max_wal_bytes) pool->wal_next_bytes = 0;
   vsi_mutex_unlock(&pool->lock);
   if (!is_due) return;
-  (void)sqlite3_wal_checkpoint_v2(loan->db, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+  (void)sqlite3_wal_checkpoint_v2(conn->db, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
   bool is_empty = false;
   if (hold_others(pool)) {
     have_followed(pool);
-    is_empty = empty(loan);
+    is_empty = empty(conn);
   }
   let_others_go_on(pool);
-  note(pool, bytes_of_wal(loan), !is_empty);
+  note(pool, bytes_of_wal(conn), !is_empty);
 }

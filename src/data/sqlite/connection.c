@@ -187,7 +187,7 @@ static bool is_sure_change(vestry_sqlite_connection *connection, sqlite3 *db, in
   if (has_moved) return true;
   int count = sqlite3_preupdate_count(db);
   for (int i = are_in_place(db, count) ? count : 0; i--;) /* keys come first, and change least */
-    if (vsi_sqlite_change_is_told(db, i)) return true;
+    if (vsi_sqlite_change_is_known(db, i)) return true;
   return false;
 }
 

@@ -12,10 +12,10 @@
  * If an administrator removes or replaces the file while a program has it open, the connections continue with the
  * removed file, and SQLite reports no error in WAL mode. Therefore, each transaction for writing first checks that the
  * path still leads to the file, which is one system call; of the others, one in FILE_CHECKED_EACH does. */
+#include "data/sqlite/pool.h"
 #include "base/options.h"
 #include "base/wait.h"
 #include "data/sqlite/checkpoint.h"
-#include "data/sqlite/loan.h"
 #include "data/sqlite/schema.h"
 #include "data/sqlite/sqlite.h"
 
@@ -24,11 +24,11 @@ enum { FILE_CHECKED_EACH = 64, SYNCHRONOUS_NORMAL = 1 };
 void vsi_sqlite_pool_destroy(vestry_sql_pool *is) {
   vsi_sqlite_pool *pool = (vsi_sqlite_pool *)is;
   const vestry_host *host = pool->is.host;
-  for (size_t i = 0; i < pool->loans_count; i++) {
-    vsi_sqlite_loan *loan = &pool->loans[i];
-    if (loan->statements.all) vsi_sqlite_statements_finish(&loan->statements);
-    for (int at = 0; at < VSI_SQLITE_CONTROLS; at++) sqlite3_finalize(loan->controls[at]);
-    sqlite3_close(loan->db);
+  for (size_t i = 0; i < pool->conns_count; i++) {
+    vsi_sqlite_conn *conn = &pool->conns[i];
+    if (conn->statements.all) vsi_sqlite_statements_finish(&conn->statements);
+    for (int at = 0; at < VSI_SQLITE_CONTROLS; at++) sqlite3_finalize(conn->controls[at]);
+    sqlite3_close(conn->db);
   }
   pthread_cond_destroy(&pool->returned);
   vsi_mutex_finish(&pool->lock);
@@ -47,7 +47,7 @@ void vestry_sqlite_pool_on_commit(vestry_sql_pool *of, vestry_sqlite_commit_fn f
   vsi_mutex_unlock(&pool->lock);
 }
 
-static void tell_commit(vsi_sqlite_pool *pool) {
+static void report_commit(vsi_sqlite_pool *pool) {
   vsi_mutex_lock(&pool->lock);
   vestry_sqlite_commit_fn fn = pool->on_commit;
   void *ctx = pool->on_commit_ctx;
@@ -66,20 +66,20 @@ void vsi_sqlite_pool_note(vsi_sqlite_pool *pool, bool is_aside, vestry_err error
 }
 
 /* Return the connection of one kind that this thread has; NULL: none. */
-static vsi_sqlite_loan *own_locked(vsi_sqlite_pool *pool, bool is_aside) {
-  for (size_t i = 0; i < pool->loans_count; i++) {
-    vsi_sqlite_loan *loan = &pool->loans[i];
-    if (loan->depth && loan->is_aside == is_aside && pthread_equal(loan->owner, pthread_self())) return loan;
+static vsi_sqlite_conn *own_locked(vsi_sqlite_pool *pool, bool is_aside) {
+  for (size_t i = 0; i < pool->conns_count; i++) {
+    vsi_sqlite_conn *conn = &pool->conns[i];
+    if (conn->depth && conn->is_aside == is_aside && pthread_equal(conn->owner, pthread_self())) return conn;
   }
   return NULL;
 }
 
 /* takes_stuck: the caller does not use the connection, so it may be stuck in a transaction. */
-static vsi_sqlite_loan *free_locked(vsi_sqlite_pool *pool, bool is_aside, bool takes_stuck) {
+static vsi_sqlite_conn *free_locked(vsi_sqlite_pool *pool, bool is_aside, bool takes_stuck) {
   size_t from = is_aside ? pool->options.connections_count : 0;
-  size_t to = is_aside ? pool->loans_count : pool->options.connections_count;
+  size_t to = is_aside ? pool->conns_count : pool->options.connections_count;
   for (size_t i = from; i < to; i++)
-    if (!pool->loans[i].depth && (takes_stuck || !pool->loans[i].is_stuck)) return &pool->loans[i];
+    if (!pool->conns[i].depth && (takes_stuck || !pool->conns[i].is_stuck)) return &pool->conns[i];
   return NULL;
 }
 
@@ -125,71 +125,71 @@ static void give_turn_locked(vsi_sqlite_pool *pool) {
   wake_locked(pool, VSI_SQLITE_GIVEN_TURN);
 }
 
-static int control(const vsi_sqlite_loan *loan, vsi_sqlite_control which) {
-  const int result = sqlite3_step(loan->controls[which]), of_reset = sqlite3_reset(loan->controls[which]);
+static int control(const vsi_sqlite_conn *conn, vsi_sqlite_control which) {
+  const int result = sqlite3_step(conn->controls[which]), of_reset = sqlite3_reset(conn->controls[which]);
   return result == SQLITE_DONE ? SQLITE_OK : of_reset ? of_reset : result;
 }
 
 /* Roll back the transaction, if one is open. After a change of the schema or the hooks, SQLite prepares the statement
  * again. If it has no memory for this, the connection is stuck in the transaction, keeps the file locked, and nobody
  * may use it. */
-static void roll_back(vsi_sqlite_loan *loan) {
-  const int result = sqlite3_get_autocommit(loan->db) ? SQLITE_OK : control(loan, VSI_SQLITE_ROLLBACK);
-  loan->is_stuck = !sqlite3_get_autocommit(loan->db);
-  const vsi_call call = vsi_sqlite_pool_call(loan->pool, "vestry_sql_end");
-  if (loan->is_stuck)
-    (void)vsi_sqlite_fail(&call, loan->db, result,
+static void roll_back(vsi_sqlite_conn *conn) {
+  const int result = sqlite3_get_autocommit(conn->db) ? SQLITE_OK : control(conn, VSI_SQLITE_ROLLBACK);
+  conn->is_stuck = !sqlite3_get_autocommit(conn->db);
+  const vsi_call call = vsi_sqlite_pool_call(conn->pool, "vestry_sql_end");
+  if (conn->is_stuck)
+    (void)vsi_sqlite_fail(&call, conn->db, result,
                           "cannot roll back the transaction; the next transaction of the pool tries it again");
 }
 
 /* Release a connection: this thread no longer has it. */
-static void give_back(vsi_sqlite_loan *loan) {
-  vsi_sqlite_pool *pool = loan->pool;
-  const bool was_writing = vsi_sql_is_writing(&loan->is);
-  loan->is.kind = (vestry_sql_kind)0;
-  loan->ended_by = VESTRY_OK;
+static void give_back(vsi_sqlite_conn *conn) {
+  vsi_sqlite_pool *pool = conn->pool;
+  const bool was_writing = vsi_sql_is_writing(&conn->is);
+  conn->is.kind = (vestry_sql_kind)0;
+  conn->ended_by = VESTRY_OK;
   vsi_mutex_lock(&pool->lock);
-  loan->depth = 0;
+  conn->depth = 0;
   pool->stats.lent_count--;
   if (pool->is_held) pthread_cond_signal(&pool->returned);
   if (was_writing) give_turn_locked(pool);
-  wake_locked(pool, loan->is_aside ? VSI_SQLITE_GIVEN_ASIDE : VSI_SQLITE_GIVEN_CONNECTION);
+  wake_locked(pool, conn->is_aside ? VSI_SQLITE_GIVEN_ASIDE : VSI_SQLITE_GIVEN_CONNECTION);
   vsi_mutex_unlock(&pool->lock);
 }
 
 /* Give a free connection to this thread. */
-static void check_out_locked(vsi_sqlite_loan *loan) {
-  loan->depth = 1;
-  loan->owner = pthread_self();
-  loan->is.kind = loan->is_aside ? VESTRY_SQL_READ_ASIDE : VESTRY_SQL_READ;
-  loan->pool->stats.lent_count++;
+static void check_out_locked(vsi_sqlite_conn *conn) {
+  conn->depth = 1;
+  conn->owner = pthread_self();
+  conn->is.kind = conn->is_aside ? VESTRY_SQL_READ_ASIDE : VESTRY_SQL_READ;
+  conn->pool->stats.lent_count++;
 }
 
 /* Try again to roll back the transactions of stuck connections. */
 static void unstick_locked(vsi_sqlite_pool *pool) {
-  for (size_t i = 0; i < pool->loans_count; i++) {
-    vsi_sqlite_loan *loan = &pool->loans[i];
-    if (loan->depth || !loan->is_stuck) continue;
-    check_out_locked(loan);
+  for (size_t i = 0; i < pool->conns_count; i++) {
+    vsi_sqlite_conn *conn = &pool->conns[i];
+    if (conn->depth || !conn->is_stuck) continue;
+    check_out_locked(conn);
     vsi_mutex_unlock(&pool->lock);
-    roll_back(loan);
-    give_back(loan);
+    roll_back(conn);
+    give_back(conn);
     vsi_mutex_lock(&pool->lock);
   }
 }
 
 /* Take a free connection for this thread; NULL: none became free in time. */
-static vsi_sqlite_loan *take_locked(vsi_sqlite_pool *pool, bool is_aside, bool takes_stuck, uint64_t until_ns) {
+static vsi_sqlite_conn *take_locked(vsi_sqlite_pool *pool, bool is_aside, bool takes_stuck, uint64_t until_ns) {
   const vsi_sqlite_given what = is_aside ? VSI_SQLITE_GIVEN_ASIDE : VSI_SQLITE_GIVEN_CONNECTION;
   unstick_locked(pool);
   const bool is_there = wait_locked(pool, what, takes_stuck, until_ns);
-  vsi_sqlite_loan *loan = is_there ? free_locked(pool, is_aside, takes_stuck) : NULL;
-  if (loan) {
-    check_out_locked(loan);
+  vsi_sqlite_conn *conn = is_there ? free_locked(pool, is_aside, takes_stuck) : NULL;
+  if (conn) {
+    check_out_locked(conn);
     pool->stats.loans_count++;
   }
   if (is_there_locked(pool, what, false)) wake_locked(pool, what);
-  return loan;
+  return conn;
 }
 
 static vestry_err refuse(vsi_sqlite_pool *pool, const char *function) {
@@ -200,11 +200,11 @@ static vestry_err refuse(vsi_sqlite_pool *pool, const char *function) {
                     pool->options.wait_ms, pool->options.connections_count);
 }
 
-vestry_err vsi_sqlite_pool_check_file(const vsi_sqlite_loan *loan, const char *function) {
-  vsi_sqlite_pool *pool = loan->pool;
+vestry_err vsi_sqlite_pool_check_file(const vsi_sqlite_conn *conn, const char *function) {
+  vsi_sqlite_pool *pool = conn->pool;
   const vsi_call call = vsi_sqlite_pool_call(pool, function);
   int has_moved = 0;
-  if (sqlite3_file_control(loan->db, "main", SQLITE_FCNTL_HAS_MOVED, &has_moved)) has_moved = 0; /* unknown */
+  if (sqlite3_file_control(conn->db, "main", SQLITE_FCNTL_HAS_MOVED, &has_moved)) has_moved = 0; /* unknown */
   vsi_mutex_lock(&pool->lock);
   const bool is_logged = pool->has_moved;
   pool->has_moved = has_moved;
@@ -220,133 +220,133 @@ static bool is_checked_locked(const vsi_sqlite_pool *pool) {
   return pool->has_moved || pool->stats.loans_count % FILE_CHECKED_EACH == 0;
 }
 
-static vestry_err lend(vsi_sqlite_pool *pool, bool is_aside, vestry_sql_transaction **ret_transaction) {
+static vestry_err check_out(vsi_sqlite_pool *pool, bool is_aside, vestry_sql_transaction **ret_transaction) {
   const uint64_t until_ns = vsi_monotonic_in_ms(pool->options.wait_ms);
   const char *function = is_aside ? "vestry_sql_begin (READ_ASIDE)" : "vestry_sql_begin (READ)";
   vsi_mutex_lock(&pool->lock);
-  vsi_sqlite_loan *loan = own_locked(pool, is_aside);
-  const bool is_own = loan != NULL;
+  vsi_sqlite_conn *conn = own_locked(pool, is_aside);
+  const bool is_own = conn != NULL;
   if (is_own)
-    loan->depth++;
+    conn->depth++;
   else
-    loan = take_locked(pool, is_aside, false, until_ns);
-  if (!loan) pool->stats.refused_count++;
-  const bool is_checked = loan && !is_own && is_checked_locked(pool);
+    conn = take_locked(pool, is_aside, false, until_ns);
+  if (!conn) pool->stats.refused_count++;
+  const bool is_checked = conn && !is_own && is_checked_locked(pool);
   vsi_mutex_unlock(&pool->lock);
-  vestry_err error = !loan        ? refuse(pool, function)
-                     : is_checked ? vsi_sqlite_pool_check_file(loan, function)
+  vestry_err error = !conn        ? refuse(pool, function)
+                     : is_checked ? vsi_sqlite_pool_check_file(conn, function)
                                   : VESTRY_OK;
   vsi_sqlite_pool_note(pool, is_aside, error);
   if (!error)
-    *ret_transaction = &loan->is;
-  else if (loan)
-    give_back(loan);
+    *ret_transaction = &conn->is;
+  else if (conn)
+    give_back(conn);
   return error;
 }
 
 /* Take the turn to write, and a connection. */
-static vestry_err take_turn(vsi_sqlite_pool *pool, vsi_sqlite_loan **ret_loan) {
+static vestry_err take_turn(vsi_sqlite_pool *pool, vsi_sqlite_conn **ret_conn) {
   const uint64_t until_ns = vsi_monotonic_in_ms(pool->options.wait_ms);
-  vsi_sqlite_loan *loan = NULL;
+  vsi_sqlite_conn *conn = NULL;
   vsi_mutex_lock(&pool->lock);
   bool has_one = own_locked(pool, false) != NULL;
   if (!has_one && wait_locked(pool, VSI_SQLITE_GIVEN_TURN, false, until_ns)) {
     pool->is_written = true;
-    loan = take_locked(pool, false, false, until_ns);
-    if (!loan) give_turn_locked(pool);
+    conn = take_locked(pool, false, false, until_ns);
+    if (!conn) give_turn_locked(pool);
   } else if (!pool->is_written) {
     wake_locked(pool, VSI_SQLITE_GIVEN_TURN);
   }
-  if (!has_one && !loan) pool->stats.refused_count++;
+  if (!has_one && !conn) pool->stats.refused_count++;
   vsi_mutex_unlock(&pool->lock);
-  *ret_loan = loan;
+  *ret_conn = conn;
   const vsi_call call = vsi_sqlite_pool_call(pool, "vestry_sql_begin (WRITE)");
   if (has_one)
     return vsi_refuse(&call, VESTRY_INVALID,
                       "this thread already has a transaction; end it before beginning another one");
-  return loan ? VESTRY_OK : refuse(pool, "vestry_sql_begin (WRITE)");
+  return conn ? VESTRY_OK : refuse(pool, "vestry_sql_begin (WRITE)");
 }
 
 /* Let the next commit of a connection wait for the disk. With `synchronous` NORMAL, which options.setup may set, SQLite
  * syncs the WAL only before a checkpoint, and a failure of the power may undo the last commits. FULL syncs it with each
  * commit, together with all commits before. With OFF, nothing waits for the disk, so it stays. */
-static vestry_err flush_next(vsi_sqlite_loan *loan, const vsi_call *call) {
+static vestry_err flush_next(vsi_sqlite_conn *conn, const vsi_call *call) {
   int level = 0;
-  int result = vsi_sqlite_ask(loan->db, "PRAGMA main.synchronous", NULL, &level);
+  int result = vsi_sqlite_ask(conn->db, "PRAGMA main.synchronous", NULL, &level);
   if (!result && level == SYNCHRONOUS_NORMAL) {
-    result = sqlite3_exec(loan->db, "PRAGMA main.synchronous = FULL", NULL, NULL, NULL);
-    loan->was_normal = !result;
+    result = sqlite3_exec(conn->db, "PRAGMA main.synchronous = FULL", NULL, NULL, NULL);
+    conn->was_normal = !result;
   }
-  return vsi_sqlite_pool_fail(call, loan->db, result, "cannot set PRAGMA synchronous");
+  return vsi_sqlite_pool_fail(call, conn->db, result, "cannot set PRAGMA synchronous");
 }
 
-static void flush_no_more(vsi_sqlite_loan *loan) {
-  if (loan->was_normal) (void)sqlite3_exec(loan->db, "PRAGMA main.synchronous = NORMAL", NULL, NULL, NULL);
-  loan->was_normal = false;
+static void flush_no_more(vsi_sqlite_conn *conn) {
+  if (conn->was_normal) (void)sqlite3_exec(conn->db, "PRAGMA main.synchronous = NORMAL", NULL, NULL, NULL);
+  conn->was_normal = false;
 }
 
-static vestry_err lend_to_write(vsi_sqlite_pool *pool, vestry_sql_kind kind, bool is_flushed,
-                                vestry_sql_transaction **ret_transaction) {
-  vsi_sqlite_loan *loan;
-  vestry_err error = take_turn(pool, &loan);
+static vestry_err check_out_to_write(vsi_sqlite_pool *pool, vestry_sql_kind kind, bool is_flushed,
+                                     vestry_sql_transaction **ret_transaction) {
+  vsi_sqlite_conn *conn;
+  vestry_err error = take_turn(pool, &conn);
   vsi_sqlite_pool_note(pool, false, error);
   if (error) return error;
   const vsi_call call = vsi_sqlite_pool_call(pool, "vestry_sql_begin (WRITE)");
-  loan->is.kind = kind;
-  error = vsi_sqlite_pool_check_file(loan, call.function);
-  if (!error && is_flushed) error = flush_next(loan, &call);
+  conn->is.kind = kind;
+  error = vsi_sqlite_pool_check_file(conn, call.function);
+  if (!error && is_flushed) error = flush_next(conn, &call);
   if (!error)
-    error = vsi_sqlite_pool_fail(&call, loan->db, control(loan, VSI_SQLITE_BEGIN), "cannot begin a transaction");
+    error = vsi_sqlite_pool_fail(&call, conn->db, control(conn, VSI_SQLITE_BEGIN), "cannot begin a transaction");
   vsi_sqlite_pool_note(pool, false, error);
   if (!error) {
-    *ret_transaction = &loan->is;
+    *ret_transaction = &conn->is;
     return VESTRY_OK;
   }
-  flush_no_more(loan);
-  give_back(loan);
+  flush_no_more(conn);
+  give_back(conn);
   return error;
 }
 
 vestry_err vsi_sqlite_begin(vestry_sql_pool *is, vestry_sql_kind kind, vestry_sql_transaction **ret_transaction) {
   vsi_sqlite_pool *pool = (vsi_sqlite_pool *)is;
-  if (kind > VESTRY_SQL_READ_ASIDE) return lend_to_write(pool, kind, false, ret_transaction);
-  return lend(pool, kind == VESTRY_SQL_READ_ASIDE, ret_transaction);
+  if (kind > VESTRY_SQL_READ_ASIDE) return check_out_to_write(pool, kind, false, ret_transaction);
+  return check_out(pool, kind == VESTRY_SQL_READ_ASIDE, ret_transaction);
 }
 
 vestry_err vsi_sqlite_begin_flushed(vestry_sql_pool *is, vestry_sql_transaction **ret_transaction) {
-  return lend_to_write((vsi_sqlite_pool *)is, VESTRY_SQL_WRITE, true, ret_transaction);
+  return check_out_to_write((vsi_sqlite_pool *)is, VESTRY_SQL_WRITE, true, ret_transaction);
 }
 
 vestry_sql_transaction *vsi_sqlite_pool_own(vestry_sql_pool *is) {
   vsi_sqlite_pool *pool = (vsi_sqlite_pool *)is;
   vsi_mutex_lock(&pool->lock);
-  vsi_sqlite_loan *own = own_locked(pool, false);
+  vsi_sqlite_conn *own = own_locked(pool, false);
   vsi_mutex_unlock(&pool->lock);
   return own ? &own->is : NULL;
 }
 
 /* Return whether the connection must be released. false: this thread has begun several times, and keeps it. */
-static bool is_last(vsi_sqlite_loan *loan) {
-  vsi_mutex_lock(&loan->pool->lock);
-  bool is_last = loan->depth == 1;
-  if (!is_last) loan->depth--;
-  vsi_mutex_unlock(&loan->pool->lock);
+static bool is_last(vsi_sqlite_conn *conn) {
+  vsi_mutex_lock(&conn->pool->lock);
+  bool is_last = conn->depth == 1;
+  if (!is_last) conn->depth--;
+  vsi_mutex_unlock(&conn->pool->lock);
   return is_last;
 }
 
-static vestry_err end_transaction(vsi_sqlite_loan *loan, vestry_err error) {
-  vsi_sqlite_pool *pool = loan->pool;
+static vestry_err end_transaction(vsi_sqlite_conn *conn, vestry_err error) {
+  vsi_sqlite_pool *pool = conn->pool;
   const vsi_call call = vsi_sqlite_pool_call(pool, "vestry_sql_end");
   /* A failure may have rolled back the transaction already; then there is nothing to commit. */
-  bool was_lost = sqlite3_get_autocommit(loan->db);
+  bool was_lost = sqlite3_get_autocommit(conn->db);
   if (!error && was_lost)
-    error = vsi_refuse(&call, loan->ended_by ? loan->ended_by : VESTRY_IO,
+    error = vsi_refuse(&call, conn->ended_by ? conn->ended_by : VESTRY_IO,
                        "the writes were rolled back, because the transaction was ended meanwhile");
   if (!error) {
-    error = vsi_sqlite_pool_fail(&call, loan->db, control(loan, VSI_SQLITE_COMMIT), "cannot commit the transaction");
+    error = vsi_sqlite_pool_fail(&call, conn->db, control(conn, VSI_SQLITE_COMMIT), "cannot commit the transaction");
     vsi_sqlite_pool_note(pool, false, error);
   }
-  roll_back(loan);
+  roll_back(conn);
   vsi_mutex_lock(&pool->lock);
   if (error)
     pool->stats.rolled_back_count++;
@@ -357,29 +357,29 @@ static vestry_err end_transaction(vsi_sqlite_loan *loan, vestry_err error) {
 }
 
 /* End a transaction begun by SQL, because the next thread would read its snapshot. */
-static void end_reading(vsi_sqlite_loan *loan) {
-  if (sqlite3_get_autocommit(loan->db)) return;
-  const vsi_call call = vsi_sqlite_pool_call(loan->pool, "vestry_sql_end");
+static void end_reading(vsi_sqlite_conn *conn) {
+  if (sqlite3_get_autocommit(conn->db)) return;
+  const vsi_call call = vsi_sqlite_pool_call(conn->pool, "vestry_sql_end");
   (void)vsi_refuse(&call, VESTRY_INVALID,
                    "rolled back a transaction that was begun by SQL on a read connection, and not ended");
-  roll_back(loan);
+  roll_back(conn);
 }
 
 vestry_err vsi_sqlite_end(vestry_sql_transaction *transaction, vestry_err error) {
-  vsi_sqlite_loan *loan = (vsi_sqlite_loan *)transaction;
-  if (!is_last(loan)) return error;
-  vsi_sqlite_pool *pool = loan->pool;
-  const bool was_writing = vsi_sql_is_writing(&loan->is);
-  vsi_after *after = vsi_after_take(&loan->is.after);
-  vsi_sqlite_statements_reset(&loan->statements);
+  vsi_sqlite_conn *conn = (vsi_sqlite_conn *)transaction;
+  if (!is_last(conn)) return error;
+  vsi_sqlite_pool *pool = conn->pool;
+  const bool was_writing = vsi_sql_is_writing(&conn->is);
+  vsi_after *after = vsi_after_take(&conn->is.after);
+  vsi_sqlite_statements_reset(&conn->statements);
   if (was_writing)
-    error = end_transaction(loan, error);
+    error = end_transaction(conn, error);
   else
-    end_reading(loan);
-  flush_no_more(loan);
-  if (was_writing && !error) vsi_sqlite_checkpoint(loan);
-  give_back(loan);
-  if (was_writing && !error) tell_commit(pool);
+    end_reading(conn);
+  flush_no_more(conn);
+  if (was_writing && !error) vsi_sqlite_checkpoint(conn);
+  give_back(conn);
+  if (was_writing && !error) report_commit(pool);
   vsi_after_run(after, !error);
   return error;
 }
@@ -390,10 +390,10 @@ vestry_err vsi_sqlite_end(vestry_sql_transaction *transaction, vestry_err error)
 static void let_go(vsi_sqlite_pool *pool, size_t count) {
   for (size_t i = 0; i < pool->options.connections_count && count; i++) {
     vsi_mutex_lock(&pool->lock);
-    bool is_own = pool->loans[i].depth && pthread_equal(pool->loans[i].owner, pthread_self());
+    bool is_own = pool->conns[i].depth && pthread_equal(pool->conns[i].owner, pthread_self());
     vsi_mutex_unlock(&pool->lock);
     if (!is_own) continue;
-    give_back(&pool->loans[i]);
+    give_back(&pool->conns[i]);
     count--;
   }
 }
@@ -410,26 +410,26 @@ static bool take_all(vsi_sqlite_pool *pool, bool takes_stuck, uint64_t until_ns)
   return false;
 }
 
-static bool is_lent_here(vsi_sqlite_pool *pool) {
+static bool is_checked_out_here(vsi_sqlite_pool *pool) {
   vsi_mutex_lock(&pool->lock);
-  bool is_lent = own_locked(pool, false) != NULL;
+  bool is_checked_out = own_locked(pool, false) != NULL;
   vsi_mutex_unlock(&pool->lock);
-  return is_lent;
+  return is_checked_out;
 }
 
 static void detach_all(vsi_sqlite_pool *pool) {
   for (size_t i = 0; i < pool->options.connections_count; i++) {
-    vestry_sqlite_detach(pool->loans[i].connection);
-    pool->loans[i].connection = NULL;
+    vestry_sqlite_detach(pool->conns[i].connection);
+    pool->conns[i].connection = NULL;
   }
 }
 
 /* Attach all connections, which this thread has. */
 static vestry_err attach_all(vsi_sqlite_pool *pool, vestry_sqlite *database) {
-  if (pool->loans[0].connection) return VESTRY_INVALID;
+  if (pool->conns[0].connection) return VESTRY_INVALID;
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; i < pool->options.connections_count && !error; i++)
-    error = vestry_sqlite_attach(database, pool->loans[i].db, &pool->loans[i].connection);
+    error = vestry_sqlite_attach(database, pool->conns[i].db, &pool->conns[i].connection);
   if (error) detach_all(pool);
   return error;
 }
@@ -437,7 +437,7 @@ static vestry_err attach_all(vsi_sqlite_pool *pool, vestry_sqlite *database) {
 vestry_err vestry_sqlite_pool_follow(vestry_sql_pool *of, vestry_sqlite *database) {
   vsi_sqlite_pool *pool = vsi_sqlite_pool_of(of);
   if (!pool) return VESTRY_INVALID;
-  if (is_lent_here(pool) || !take_all(pool, !database, database ? 0 : UINT64_MAX)) return VESTRY_BUSY;
+  if (is_checked_out_here(pool) || !take_all(pool, !database, database ? 0 : UINT64_MAX)) return VESTRY_BUSY;
   vestry_err error = VESTRY_OK;
   if (database)
     error = attach_all(pool, database);

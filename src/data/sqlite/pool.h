@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A pool, and its connections, which threads check out and release. */
-#ifndef VSI_SQLITE_LOAN_H
-#define VSI_SQLITE_LOAN_H
+#ifndef VSI_SQLITE_POOL_H
+#define VSI_SQLITE_POOL_H
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -31,7 +31,7 @@ typedef enum vsi_sqlite_control {
 
 typedef struct vsi_sqlite_pool vsi_sqlite_pool;
 
-typedef struct vsi_sqlite_loan {
+typedef struct vsi_sqlite_conn {
   vestry_sql_transaction is; /* the part that the caller sees; the first member */
   sqlite3 *db;
   vestry_sqlite_connection *connection; /* NULL: no pages follow it */
@@ -44,7 +44,7 @@ typedef struct vsi_sqlite_loan {
   bool is_stuck;       /* its transaction could not be rolled back; guarded by pool->lock while it is not checked out */
   unsigned depth;      /* how often its thread has begun; guarded by pool->lock; 0: free */
   pthread_t owner;     /* guarded by pool->lock, while it is checked out */
-} vsi_sqlite_loan;
+} vsi_sqlite_conn;
 
 struct vsi_sqlite_pool {
   vestry_sql_pool is; /* the part that the application sees; the first member */
@@ -61,8 +61,8 @@ struct vsi_sqlite_pool {
   uint64_t wal_next_bytes;        /* guarded by lock: size at which to try again to empty the WAL; 0: no failure */
   vestry_sqlite *database;        /* guarded by lock: its pages follow; NULL: none */
   vestry_sqlite_pool_stats stats; /* guarded by lock */
-  size_t loans_count;             /* READ_ASIDE connections are last */
-  vsi_sqlite_loan loans[];
+  size_t conns_count;             /* READ_ASIDE connections are last */
+  vsi_sqlite_conn conns[];
 };
 
 /* Functions of vsi_sql_ops (data/sql/sql.h), whose table is in pool_open.c. */
@@ -91,14 +91,14 @@ vestry_err vsi_sqlite_begin_flushed(vestry_sql_pool *pool, vestry_sql_transactio
 static inline vsi_sqlite_pool *vsi_sqlite_pool_of(vestry_sql_pool *pool) {
   return pool && pool->ops->dialect == VSI_SQL_OF_SQLITE ? (vsi_sqlite_pool *)pool : NULL;
 }
-static inline vsi_sqlite_loan *vsi_sqlite_loan_of(vestry_sql_transaction *transaction) {
-  return transaction && vsi_sqlite_pool_of(transaction->pool) ? (vsi_sqlite_loan *)transaction : NULL;
+static inline vsi_sqlite_conn *vsi_sqlite_conn_of(vestry_sql_transaction *transaction) {
+  return transaction && vsi_sqlite_pool_of(transaction->pool) ? (vsi_sqlite_conn *)transaction : NULL;
 }
 /* Return whether a connection is free that is not for READ_ASIDE. */
 bool vsi_sqlite_pool_has_free(vsi_sqlite_pool *pool);
 /* Check that the path still leads to the file of this connection, which belongs to this thread. OK | IO (the file was
  * removed or replaced, so writes would be lost, and reads are outdated; this is logged once) */
-vestry_err vsi_sqlite_pool_check_file(const vsi_sqlite_loan *loan, const char *function);
+vestry_err vsi_sqlite_pool_check_file(const vsi_sqlite_conn *conn, const char *function);
 /* Note that an operation of this pool has failed on this thread. If the thread renders a page that follows, the page
  * depends on every commit from then on, unless it reads aside; and it renders again later if that may help. */
 void vsi_sqlite_pool_note(vsi_sqlite_pool *pool, bool is_aside, vestry_err error);

@@ -9,7 +9,7 @@
 
 #include "base/options.h"
 #include "base/wait.h"
-#include "data/sqlite/loan.h"
+#include "data/sqlite/pool.h"
 #include "data/sqlite/schema.h"
 #include "data/sqlite/sqlite.h"
 #include "data/sqlite/tab.h"
@@ -86,46 +86,46 @@ static void make_file(const vsi_sqlite_pool *pool) {
 
 /* Prepare the statements of transactions. A read opens the WAL and its index, so that the first use needs no descriptor
  * that may be missing then. */
-static vestry_err prepare_controls(const vsi_call *call, vsi_sqlite_loan *loan) {
+static vestry_err prepare_controls(const vsi_call *call, vsi_sqlite_conn *conn) {
   static const char *const texts[VSI_SQLITE_CONTROLS] = {"BEGIN IMMEDIATE", "COMMIT", "ROLLBACK"};
-  int result = sqlite3_exec(loan->db, "SELECT 1 FROM sqlite_schema LIMIT 1", NULL, NULL, NULL);
+  int result = sqlite3_exec(conn->db, "SELECT 1 FROM sqlite_schema LIMIT 1", NULL, NULL, NULL);
   for (int i = 0; i < VSI_SQLITE_CONTROLS && !result; i++)
-    result = sqlite3_prepare_v3(loan->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT, &loan->controls[i], NULL);
-  return vsi_sqlite_fail(call, loan->db, result, "cannot read the database");
+    result = sqlite3_prepare_v3(conn->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT, &conn->controls[i], NULL);
+  return vsi_sqlite_fail(call, conn->db, result, "cannot read the database");
 }
 
-static vestry_err open_one(vsi_sqlite_pool *pool, vsi_sqlite_loan *loan, const vestry_sqlite_pool_options *given) {
+static vestry_err open_one(vsi_sqlite_pool *pool, vsi_sqlite_conn *conn, const vestry_sqlite_pool_options *given) {
   const vsi_call call = vsi_sqlite_pool_call(pool, function);
   const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
-  bool is_first = loan == pool->loans;
+  bool is_first = conn == pool->conns;
   if (is_first) make_file(pool);
-  int result = sqlite3_open_v2(pool->path, &loan->db, flags, NULL);
-  if (!result) result = sqlite3_busy_timeout(loan->db, (int)pool->options.busy_ms);
-  vestry_err error = vsi_sqlite_fail(&call, loan->db, result, "cannot open the database");
+  int result = sqlite3_open_v2(pool->path, &conn->db, flags, NULL);
+  if (!result) result = sqlite3_busy_timeout(conn->db, (int)pool->options.busy_ms);
+  vestry_err error = vsi_sqlite_fail(&call, conn->db, result, "cannot open the database");
   if (!error && is_first) {
-    const char *name = sqlite3_db_filename(loan->db, "main");
+    const char *name = sqlite3_db_filename(conn->db, "main");
     if (!name || !*name)
       return vsi_refuse(&call, VESTRY_INVALID, "options.path must name a file, because several connections use it");
-    if (sqlite3_db_readonly(loan->db, "main") == 1)
-      return vsi_sqlite_fail(&call, loan->db, SQLITE_READONLY, "cannot write the database");
-    error = see_to_tables(pool, loan->db, given);
+    if (sqlite3_db_readonly(conn->db, "main") == 1)
+      return vsi_sqlite_fail(&call, conn->db, SQLITE_READONLY, "cannot write the database");
+    error = see_to_tables(pool, conn->db, given);
   }
   if (!error && given->setup) {
-    result = sqlite3_exec(loan->db, given->setup, NULL, NULL, NULL);
-    error = vsi_sqlite_fail(&call, loan->db, result, "cannot run options.setup");
+    result = sqlite3_exec(conn->db, given->setup, NULL, NULL, NULL);
+    error = vsi_sqlite_fail(&call, conn->db, result, "cannot run options.setup");
   }
-  return error ? error : prepare_controls(&call, loan);
+  return error ? error : prepare_controls(&call, conn);
 }
 
 static vestry_err open_all(vsi_sqlite_pool *pool, const vestry_sqlite_pool_options *given) {
   vestry_err error = VESTRY_OK;
-  for (size_t i = 0; i < pool->loans_count && !error; i++) {
-    vsi_sqlite_loan *loan = &pool->loans[i];
-    loan->pool = pool;
-    loan->is.pool = &pool->is;
-    loan->is_aside = i >= pool->options.connections_count;
-    error = vsi_sqlite_statements_init(&loan->statements, pool->is.host, pool->options.statements_count);
-    if (!error) error = open_one(pool, loan, given);
+  for (size_t i = 0; i < pool->conns_count && !error; i++) {
+    vsi_sqlite_conn *conn = &pool->conns[i];
+    conn->pool = pool;
+    conn->is.pool = &pool->is;
+    conn->is_aside = i >= pool->options.connections_count;
+    error = vsi_sqlite_statements_init(&conn->statements, pool->is.host, pool->options.statements_count);
+    if (!error) error = open_one(pool, conn, given);
   }
   return error;
 }
@@ -137,8 +137,8 @@ static vestry_err bring(vestry_sql_pool *pool, const char *called, const vsi_sql
   vestry_sql_transaction *is;
   vestry_err error = vsi_sqlite_begin(pool, VESTRY_SQL_READ, &is);
   if (error) return error;
-  error = vsi_sqlite_pool_check_file((vsi_sqlite_loan *)is, called);
-  if (!error) error = vsi_sqlite_schema_bring(&call, ((vsi_sqlite_loan *)is)->db, schema);
+  error = vsi_sqlite_pool_check_file((vsi_sqlite_conn *)is, called);
+  if (!error) error = vsi_sqlite_schema_bring(&call, ((vsi_sqlite_conn *)is)->db, schema);
   return vsi_sqlite_end(is, error);
 }
 
@@ -155,7 +155,7 @@ static vestry_err read_unfollowed(vestry_sql_pool *pool, const char *sql, const 
   vestry_sql_transaction *transaction = NULL;
   vestry_err error = vsi_sqlite_begin(pool, VESTRY_SQL_READ, &transaction);
   if (error) return error;
-  vestry_sqlite_connection *connection = ((vsi_sqlite_loan *)transaction)->connection;
+  vestry_sqlite_connection *connection = ((vsi_sqlite_conn *)transaction)->connection;
   const bool was_paused = connection && vsi_sqlite_reader_pause(&connection->reader, true);
   error = vsi_sqlite_run(transaction, sql, values, row, ctx);
   if (connection) vsi_sqlite_reader_pause(&connection->reader, was_paused);
@@ -166,7 +166,7 @@ static vestry_err read_unfollowed(vestry_sql_pool *pool, const char *sql, const 
  * (connection.c), so the read is not recorded like other reads. */
 static vestry_err read_followed(vestry_sql_transaction *transaction, vestry_render *render, const char *topic,
                                 const char *sql, const vestry_value *values, vestry_sql_row_fn row, void *ctx) {
-  vestry_sqlite_connection *connection = ((vsi_sqlite_loan *)transaction)->connection;
+  vestry_sqlite_connection *connection = ((vsi_sqlite_conn *)transaction)->connection;
   vsi_sqlite_commits *commits = &connection->database->commits;
   vsi_sqlite_reader *reader = &connection->reader; /* topics cover its reads */
   const bool is_recorded = render && commits->records;
@@ -187,7 +187,7 @@ static vestry_err read_tab(vestry_sql_pool *pool, vestry_render *render, const c
   vestry_sql_transaction *transaction = NULL;
   vestry_err error = vsi_sqlite_begin(pool, VESTRY_SQL_READ, &transaction);
   if (error) return error;
-  error = ((vsi_sqlite_loan *)transaction)->connection
+  error = ((vsi_sqlite_conn *)transaction)->connection
               ? read_followed(transaction, render, topic, sql, values, row, ctx)
               : vsi_sqlite_run(transaction, sql, values, row, ctx);
   return vsi_sqlite_end(transaction, error);
@@ -240,7 +240,7 @@ static vestry_err refuse_options(const vestry_host *host, const char *path, cons
 
 static vsi_sqlite_pool *allocate(const vestry_host *host, const vestry_sqlite_pool_options *options) {
   size_t count = options->connections_count + options->aside_count;
-  vsi_sqlite_pool *pool = vsi_calloc(host, 1, sizeof *pool + count * sizeof *pool->loans);
+  vsi_sqlite_pool *pool = vsi_calloc(host, 1, sizeof *pool + count * sizeof *pool->conns);
   char *path = vsi_strdup(host, options->path, strlen(options->path));
   if (!pool || !path) {
     vsi_free(host, pool);
@@ -250,7 +250,7 @@ static vsi_sqlite_pool *allocate(const vestry_host *host, const vestry_sqlite_po
   pool->is = (vestry_sql_pool){&ops, host, path};
   pool->path = path;
   pool->options = *options;
-  pool->loans_count = count;
+  pool->conns_count = count;
   vsi_mutex_init(&pool->lock, VSI_LOCK_SQLITE_POOL);
   pthread_cond_init(&pool->returned, NULL);
   return pool;

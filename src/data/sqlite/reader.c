@@ -226,7 +226,7 @@ static vestry_err load(vsi_sqlite_reader *reader, const char *table, uint32_t nu
     char *at = (char *)(names + all.count);
     memcpy(at, all.bytes, all.len);
     for (uint32_t i = 0; i < all.count; i++, at += strlen(at) + 1) names[i] = at;
-    vsi_sqlite_tables_tell(reader->tables, number, generation, all.always, all.filled, all.is_made, names, all.count);
+    vsi_sqlite_tables_set(reader->tables, number, generation, all.always, all.filled, all.is_made, names, all.count);
   }
   vsi_free(reader->host, all.bytes);
   return names ? VESTRY_OK : VESTRY_IO;

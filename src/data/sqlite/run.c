@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "base/sql.h"
-#include "data/sqlite/loan.h"
+#include "data/sqlite/pool.h"
 #include "data/sqlite/text.h"
 
 enum { SHOWN_BYTES = 512 };
@@ -105,9 +105,9 @@ static vestry_err fail(const vsi_call *call, sqlite3 *db, int result, const char
 }
 
 /* Step through all rows. */
-static int step_all(const vsi_sqlite_loan *loan, sqlite3_stmt *statement, vestry_sql_row_fn row, void *ctx,
+static int step_all(const vsi_sqlite_conn *conn, sqlite3_stmt *statement, vestry_sql_row_fn row, void *ctx,
                     bool *ret_found) {
-  const row_of at = {{loan->is.pool->ops}, statement};
+  const row_of at = {{conn->is.pool->ops}, statement};
   int result;
   while ((result = sqlite3_step(statement)) == SQLITE_ROW) {
     *ret_found = true;
@@ -116,31 +116,31 @@ static int step_all(const vsi_sqlite_loan *loan, sqlite3_stmt *statement, vestry
   return result;
 }
 
-/* Refuse a statement if its transaction has ended before its loan. SQLite itself rolls a transaction back after some
+/* Refuse a statement if its transaction has ended before its release. SQLite itself rolls a transaction back after some
  * failures, for example of a full disk, and would then commit each later statement by itself. */
-static vestry_err refuse_ended(const vsi_sqlite_loan *loan, const char *function, const char *sql) {
-  const vsi_call call = vsi_sqlite_pool_call(loan->pool, function);
+static vestry_err refuse_ended(const vsi_sqlite_conn *conn, const char *function, const char *sql) {
+  const vsi_call call = vsi_sqlite_pool_call(conn->pool, function);
   char shown[SHOWN_BYTES];
-  const bool has_ended = loan->ended_by || (vsi_sql_is_writing(&loan->is) && sqlite3_get_autocommit(loan->db));
+  const bool has_ended = conn->ended_by || (vsi_sql_is_writing(&conn->is) && sqlite3_get_autocommit(conn->db));
   if (!has_ended) return VESTRY_OK;
   vsi_sql_show(VSI_SQL_SQLITE, sql, shown, sizeof shown);
-  return vsi_refuse(&call, loan->ended_by ? loan->ended_by : VESTRY_IO,
+  return vsi_refuse(&call, conn->ended_by ? conn->ended_by : VESTRY_IO,
                     "%s: not run, because an earlier failure, or the application, has ended the transaction; call "
                     "vestry_sql_end, and begin it again",
                     shown);
 }
 
-static vestry_err prepare(vsi_sqlite_loan *loan, const char *sql, bool is_borrowers, sqlite3_stmt **ret_statement) {
-  const vsi_call call = vsi_sqlite_pool_call(loan->pool, "vestry_sqlite_prepare");
-  uint64_t before = loan->statements.prepared;
+static vestry_err prepare(vsi_sqlite_conn *conn, const char *sql, bool is_borrowers, sqlite3_stmt **ret_statement) {
+  const vsi_call call = vsi_sqlite_pool_call(conn->pool, "vestry_sqlite_prepare");
+  uint64_t before = conn->statements.prepared;
   sqlite3_stmt *statement;
-  int result = vsi_sqlite_statements_find(&loan->statements, loan->db, sql, is_borrowers, &statement);
+  int result = vsi_sqlite_statements_find(&conn->statements, conn->db, sql, is_borrowers, &statement);
   if (result == VSI_SQLITE_SEVERAL) return refuse_several(&call, sql);
-  if (result) return fail(&call, loan->db, result, sql, false);
-  if (loan->statements.prepared != before) {
-    vsi_mutex_lock(&loan->pool->lock);
-    loan->pool->stats.prepared_count++;
-    vsi_mutex_unlock(&loan->pool->lock);
+  if (result) return fail(&call, conn->db, result, sql, false);
+  if (conn->statements.prepared != before) {
+    vsi_mutex_lock(&conn->pool->lock);
+    conn->pool->stats.prepared_count++;
+    vsi_mutex_unlock(&conn->pool->lock);
   }
   sqlite3_clear_bindings(statement);
   *ret_statement = statement;
@@ -148,57 +148,57 @@ static vestry_err prepare(vsi_sqlite_loan *loan, const char *sql, bool is_borrow
 }
 
 sqlite3 *vestry_sqlite_handle(vestry_sql_transaction *transaction) {
-  const vsi_sqlite_loan *loan = vsi_sqlite_loan_of(transaction);
-  return loan ? loan->db : NULL;
+  const vsi_sqlite_conn *conn = vsi_sqlite_conn_of(transaction);
+  return conn ? conn->db : NULL;
 }
 
 vestry_err vestry_sqlite_prepare(vestry_sql_transaction *transaction, const char *sql, sqlite3_stmt **ret_statement) {
-  vsi_sqlite_loan *loan = vsi_sqlite_loan_of(transaction);
-  if (!loan || !sql || !ret_statement) return VESTRY_INVALID;
-  vestry_err error = refuse_ended(loan, "vestry_sqlite_prepare", sql);
-  if (!error) error = prepare(loan, sql, true, ret_statement);
-  vsi_sqlite_pool_note(loan->pool, loan->is_aside, error);
+  vsi_sqlite_conn *conn = vsi_sqlite_conn_of(transaction);
+  if (!conn || !sql || !ret_statement) return VESTRY_INVALID;
+  vestry_err error = refuse_ended(conn, "vestry_sqlite_prepare", sql);
+  if (!error) error = prepare(conn, sql, true, ret_statement);
+  vsi_sqlite_pool_note(conn->pool, conn->is_aside, error);
   return error;
 }
 
-static vestry_err run(vsi_sqlite_loan *loan, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
+static vestry_err run(vsi_sqlite_conn *conn, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
                       void *ctx) {
   sqlite3_stmt *statement;
   bool is_found = false;
-  vestry_err error = refuse_ended(loan, "vestry_sql_run", sql);
-  if (!error) error = prepare(loan, sql, false, &statement);
+  vestry_err error = refuse_ended(conn, "vestry_sql_run", sql);
+  if (!error) error = prepare(conn, sql, false, &statement);
   if (error) return error;
-  const bool was_inside = !sqlite3_get_autocommit(loan->db);
-  const vsi_call call = vsi_sqlite_pool_call(loan->pool, "vestry_sql_run");
+  const bool was_inside = !sqlite3_get_autocommit(conn->db);
+  const vsi_call call = vsi_sqlite_pool_call(conn->pool, "vestry_sql_run");
   int result = bind_all(statement, values);
   if (result == SQLITE_MISUSE || result == SQLITE_RANGE) {
     error = refuse_values(&call, statement, values);
   } else {
-    if (!result) result = step_all(loan, statement, row, ctx, &is_found);
-    error = fail(&call, loan->db, result, sql, true);
+    if (!result) result = step_all(conn, statement, row, ctx, &is_found);
+    error = fail(&call, conn->db, result, sql, true);
   }
   bool gives_rows = sqlite3_column_count(statement) > 0;
   sqlite3_reset(statement);
   sqlite3_clear_bindings(statement);
-  if (error && was_inside && sqlite3_get_autocommit(loan->db)) loan->ended_by = error;
+  if (error && was_inside && sqlite3_get_autocommit(conn->db)) conn->ended_by = error;
   return error ? error : is_found || !gives_rows ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
 
 vestry_err vsi_sqlite_run(vestry_sql_transaction *transaction, const char *sql, const vestry_value *values,
                           vestry_sql_row_fn row, void *ctx) {
-  vsi_sqlite_loan *loan = (vsi_sqlite_loan *)transaction;
-  vestry_err error = run(loan, sql, values, row, ctx);
-  vsi_sqlite_pool_note(loan->pool, loan->is_aside, error);
+  vsi_sqlite_conn *conn = (vsi_sqlite_conn *)transaction;
+  vestry_err error = run(conn, sql, values, row, ctx);
+  vsi_sqlite_pool_note(conn->pool, conn->is_aside, error);
   return error;
 }
 
 /* Find out whether a statement writes. The connection belongs to this thread. */
 static vestry_err ask_kind(vestry_sql_transaction *transaction, const char *sql, bool *ret_writes) {
-  vsi_sqlite_loan *loan = (vsi_sqlite_loan *)transaction;
+  vsi_sqlite_conn *conn = (vsi_sqlite_conn *)transaction;
   sqlite3_stmt *statement;
-  vestry_err error = prepare(loan, sql, false, &statement);
+  vestry_err error = prepare(conn, sql, false, &statement);
   if (!error) *ret_writes = !sqlite3_stmt_readonly(statement);
-  vsi_sqlite_pool_note(loan->pool, loan->is_aside, error);
+  vsi_sqlite_pool_note(conn->pool, conn->is_aside, error);
   return error;
 }
 
@@ -208,7 +208,7 @@ vestry_err vsi_sqlite_run_alone(vestry_sql_pool *pool, const char *sql, const ve
   bool writes = false;
   vestry_err error = vsi_sqlite_begin(pool, VESTRY_SQL_READ, &is);
   if (error) return error;
-  bool is_inside = ((const vsi_sqlite_loan *)is)->depth > 1; /* this thread's own, so no other changes it */
+  bool is_inside = ((const vsi_sqlite_conn *)is)->depth > 1; /* this thread's own, so no other changes it */
   if (!is_inside) error = ask_kind(is, sql, &writes);
   if (!error && writes) {
     (void)vsi_sqlite_end(is, VESTRY_OK);
@@ -235,7 +235,7 @@ vestry_err vsi_sqlite_run_flushed(vestry_sql_pool *pool, const char *sql, const 
 /* Run a statement in a transaction for writing. If it fails, it is rolled back when the connection is released. */
 static vestry_err run_writing(vestry_sql_transaction *is, const char *sql, const vestry_value *values,
                               vestry_sql_row_fn row, void *ctx) {
-  vestry_err error = vsi_sqlite_pool_check_file((vsi_sqlite_loan *)is, "vestry_sql_begin (WRITE)");
+  vestry_err error = vsi_sqlite_pool_check_file((vsi_sqlite_conn *)is, "vestry_sql_begin (WRITE)");
   if (!error) error = vsi_sqlite_run(is, "BEGIN IMMEDIATE", NULL, NULL, NULL);
   if (error) return error;
   error = vsi_sqlite_run(is, sql, values, row, ctx);

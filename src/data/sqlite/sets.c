@@ -138,7 +138,7 @@ void vsi_sqlite_sets_find_changed(vsi_sqlite_sets *sets, const vsi_sqlite_use *c
   if (changed->table >= sets->tables_count) return;
   table_entry *table = &sets->tables[changed->table];
   walk(&table->places, fn, ctx);
-  if (table->keyed & ~changed->told) {
+  if (table->keyed & ~changed->known_columns) {
     walk_keys(sets, table, fn, ctx);
     return;
   }

@@ -3,7 +3,7 @@
 #ifndef VSI_SQLITE_TAB_H
 #define VSI_SQLITE_TAB_H
 
-#include "data/sqlite/loan.h"
+#include "data/sqlite/pool.h"
 #include "data/sqlite/sqlite.h"
 
 #define VSI_SQLITE_TAB_TABLE "vestry_tab"

@@ -95,7 +95,7 @@ static bool meets_rows(const vsi_sqlite_use *read, const vsi_sqlite_use *changed
                        size_t keys_count) {
   if (read->column == VSI_SQLITE_ANY_ROW) return true;
   const vsi_sqlite_key wanted = {read->key, read->table, read->column};
-  if (!(changed->told & vsi_sqlite_key_column(read->column))) return true;
+  if (!(changed->known_columns & vsi_sqlite_key_column(read->column))) return true;
   return keys_count && bsearch(&wanted, keys, keys_count, sizeof *keys, compare_keys);
 }
 
@@ -176,8 +176,8 @@ vestry_err vsi_sqlite_tables_find(vsi_sqlite_tables *tables, const char *name, u
   return error;
 }
 
-void vsi_sqlite_tables_tell(vsi_sqlite_tables *tables, uint32_t number, uint32_t generation, uint64_t always,
-                            uint64_t filled, bool is_made, char **names, uint32_t names_count) {
+void vsi_sqlite_tables_set(vsi_sqlite_tables *tables, uint32_t number, uint32_t generation, uint64_t always,
+                           uint64_t filled, bool is_made, char **names, uint32_t names_count) {
   vsi_mutex_lock(&tables->lock);
   vsi_sqlite_table *table = tables->tables[number];
   bool is_again = table->columns && table->generation == generation; /* by another thread at the same time */
@@ -216,11 +216,11 @@ uint64_t vsi_sqlite_tables_read(vsi_sqlite_tables *tables, uint32_t number, uint
 bool vsi_sqlite_tables_key(vsi_sqlite_tables *tables, uint32_t number, uint32_t generation, int column) {
   vsi_mutex_lock(&tables->lock);
   vsi_sqlite_table *table = tables->tables[number];
-  bool is_told = table->columns && table->generation == generation && column >= VSI_SQLITE_ROWID &&
-                 column < VSI_SQLITE_KEYED_COLUMNS && (column == VSI_SQLITE_ROWID || !table->is_made);
-  if (is_told) table->keyed |= column == VSI_SQLITE_ROWID ? VSI_SQLITE_ROWS : vsi_sqlite_column((size_t)column);
+  bool is_known = table->columns && table->generation == generation && column >= VSI_SQLITE_ROWID &&
+                  column < VSI_SQLITE_KEYED_COLUMNS && (column == VSI_SQLITE_ROWID || !table->is_made);
+  if (is_known) table->keyed |= column == VSI_SQLITE_ROWID ? VSI_SQLITE_ROWS : vsi_sqlite_column((size_t)column);
   vsi_mutex_unlock(&tables->lock);
-  return is_told;
+  return is_known;
 }
 
 bool vsi_sqlite_tables_ask(vsi_sqlite_tables *tables, uint32_t number, uint32_t generation,

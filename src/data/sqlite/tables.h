@@ -25,8 +25,8 @@ enum { VSI_SQLITE_ROWID = -1, VSI_SQLITE_ANY_ROW = -2, VSI_SQLITE_KEYED_COLUMNS 
 typedef struct vsi_sqlite_use {
   uint64_t columns;
   union {
-    int64_t key;   /* of the rows that are read */
-    uint64_t told; /* columns (VSI_SQLITE_ROWS: the rowid) whose values are known for all changed rows */
+    int64_t key;            /* of the rows that are read */
+    uint64_t known_columns; /* columns (VSI_SQLITE_ROWS: the rowid) whose values are known for all changed rows */
   };
   uint32_t table;
   int16_t column;     /* of the key; ANY_ROW if it is changed */
@@ -39,7 +39,7 @@ typedef struct vsi_sqlite_uses {
   size_t count, room;
 } vsi_sqlite_uses;
 
-/* Return the bit of a key's column in `told` and `keyed`. */
+/* Return the bit of a key's column in `known_columns` and `keyed`. */
 static inline uint64_t vsi_sqlite_key_column(int32_t column) {
   return column == VSI_SQLITE_ROWID ? VSI_SQLITE_ROWS : vsi_sqlite_column((size_t)column);
 }
@@ -95,8 +95,8 @@ vestry_err vsi_sqlite_tables_find(vsi_sqlite_tables *tables, const char *name, u
 /* Return a table's name; valid as long as the tables exist. */
 const char *vsi_sqlite_tables_name(vsi_sqlite_tables *tables, uint32_t table);
 /* Set the data of a table. names: of its columns, in one allocation, which is taken over. */
-void vsi_sqlite_tables_tell(vsi_sqlite_tables *tables, uint32_t table, uint32_t generation, uint64_t always,
-                            uint64_t filled, bool is_made, char **names, uint32_t names_count);
+void vsi_sqlite_tables_set(vsi_sqlite_tables *tables, uint32_t table, uint32_t generation, uint64_t always,
+                           uint64_t filled, bool is_made, char **names, uint32_t names_count);
 /* Return the bits of a column that is read, and note that it is read; "" is no column. If the table's data are unknown:
  * all columns. */
 uint64_t vsi_sqlite_tables_read(vsi_sqlite_tables *tables, uint32_t table, uint32_t generation, const char *column);

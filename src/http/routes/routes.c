@@ -59,7 +59,7 @@ typedef struct page {
 /* An observer of changes to the routes. */
 typedef struct follower {
   struct follower *next;
-  const vestry_route_follower *told;
+  const vestry_route_follower *ops;
   void *ctx;
 } follower;
 
@@ -285,14 +285,14 @@ static const char no_pattern[] = "not a pattern; a pattern is '/' and segments, 
 
 /* Report to the followers before `end` that a route is unmounted. */
 static void untell(vsi_routes *routes, const follower *end, const char *method, const char *pattern) {
-  for (const follower *at = routes->followers; at != end; at = at->next) at->told->unmounted(at->ctx, method, pattern);
+  for (const follower *at = routes->followers; at != end; at = at->next) at->ops->unmounted(at->ctx, method, pattern);
 }
 
 /* Report to all followers that a route will be mounted. Returns the first error; then unmounted was called for all
  * followers before it. */
 static vestry_err tell(vsi_routes *routes, const char *method, const char *pattern) {
   for (const follower *at = routes->followers; at; at = at->next) {
-    vestry_err error = at->told->mounts(at->ctx, method, pattern);
+    vestry_err error = at->ops->mounts(at->ctx, method, pattern);
     if (!error) continue;
     untell(routes, at, method, pattern);
     return error;
@@ -380,10 +380,10 @@ static follower **find_follower(vsi_routes *routes, const void *ctx) {
 /* Report all mounted routes to a new follower. */
 static vestry_err tell_all(vsi_routes *routes, const follower *new) {
   for (const vsi_route *route = LIST_FIRST(&routes->all); route; route = LIST_NEXT(route, in)) {
-    vestry_err error = new->told->mounts(new->ctx, route->method, route->pattern);
+    vestry_err error = new->ops->mounts(new->ctx, route->method, route->pattern);
     if (!error) continue;
     for (const vsi_route *done = LIST_FIRST(&routes->all); done != route; done = LIST_NEXT(done, in))
-      new->told->unmounted(new->ctx, done->method, done->pattern);
+      new->ops->unmounted(new->ctx, done->method, done->pattern);
     return error;
   }
   return VESTRY_OK;
@@ -397,16 +397,16 @@ static void unfollow(vsi_routes *routes, const void *ctx) {
   vsi_free(routes->host, found);
 }
 
-vestry_err vestry_routes_follow(vestry *v, const vestry_route_follower *told, void *ctx) {
-  if (!v || (told && (!told->mounts || !told->unmounted))) return VESTRY_INVALID;
+vestry_err vestry_routes_follow(vestry *v, const vestry_route_follower *ops, void *ctx) {
+  if (!v || (ops && (!ops->mounts || !ops->unmounted))) return VESTRY_INVALID;
   vsi_routes *routes = v->routes;
-  if (!told) {
+  if (!ops) {
     unfollow(routes, ctx);
     return VESTRY_OK;
   }
   follower *made = vsi_calloc(routes->host, 1, sizeof *made);
   if (!made) return VESTRY_NO_MEMORY;
-  made->told = told;
+  made->ops = ops;
   made->ctx = ctx;
   vsi_mutex_lock(&routes->changes);
   follower **place = find_follower(routes, ctx);

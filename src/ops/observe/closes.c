@@ -35,11 +35,11 @@ typedef struct record {
 } record;
 
 /* The key of a stream that has left the store and has not ended. */
-typedef struct parted {
+typedef struct unmatched {
   vsi_map_link in;
   uint64_t id;
   vsi_shown_key key;
-} parted;
+} unmatched;
 
 struct vsi_closes {
   vestry *v;
@@ -50,7 +50,7 @@ struct vsi_closes {
   uint64_t count; /* number of closes so far, and number of the last one */
   uint64_t by_cause[VESTRY_CAUSES_MAX];
   uint64_t consoles_by_cause[VESTRY_CAUSES_MAX]; /* the part of by_cause that are consoles and tails */
-  vsi_map parted, told; /* keys that wait for a record; all records. Both by id of the stream */
+  vsi_map unmatched, recorded; /* keys that wait for a record; all records. Both by id of the stream */
   record records[];
 };
 
@@ -67,14 +67,14 @@ static uint64_t hash_of(uint64_t id) {
   return id * UINT64_C(0x9e3779b97f4a7c15);
 }
 
-static parted *find_parted_locked(const vsi_closes *closes, uint64_t id) {
-  vsi_map_link *at = vsi_map_first(&closes->parted, hash_of(id));
-  while (at && VSI_MAP_OWNER(at, parted, in)->id != id) at = vsi_map_further(at);
-  return VSI_MAP_OWNER(at, parted, in);
+static unmatched *find_parted_locked(const vsi_closes *closes, uint64_t id) {
+  vsi_map_link *at = vsi_map_first(&closes->unmatched, hash_of(id));
+  while (at && VSI_MAP_OWNER(at, unmatched, in)->id != id) at = vsi_map_further(at);
+  return VSI_MAP_OWNER(at, unmatched, in);
 }
 
 static record *find_record_locked(const vsi_closes *closes, uint64_t id) {
-  vsi_map_link *at = vsi_map_first(&closes->told, hash_of(id));
+  vsi_map_link *at = vsi_map_first(&closes->recorded, hash_of(id));
   while (at && VSI_MAP_OWNER(at, record, in)->info.id != id) at = vsi_map_further(at);
   return VSI_MAP_OWNER(at, record, in);
 }
@@ -82,10 +82,10 @@ static record *find_record_locked(const vsi_closes *closes, uint64_t id) {
 /* Add a record. In a full ring it overwrites the oldest. */
 static void add_record_locked(vsi_closes *closes, const record *made) {
   record *at = record_locked(closes, ++closes->count);
-  if (closes->count > closes->room) vsi_map_remove(&closes->told, &at->in);
+  if (closes->count > closes->room) vsi_map_remove(&closes->recorded, &at->in);
   *at = *made;
   at->info.number = closes->count;
-  vsi_map_add(&closes->told, &at->in, hash_of(made->info.id));
+  vsi_map_add(&closes->recorded, &at->in, hash_of(made->info.id));
 }
 
 /* ----------------------------------------------------------------------------------------------- recording -------- */
@@ -127,10 +127,10 @@ static void ended(vsi_stream_context *stream, vestry_connection *connection, ves
   record made;
   fill(&made, stream, connection, cause);
   vsi_mutex_lock(&closes->lock);
-  parted *before = closes->parted.count ? find_parted_locked(closes, made.info.id) : NULL;
+  unmatched *before = closes->unmatched.count ? find_parted_locked(closes, made.info.id) : NULL;
   if (before) {
     put_key(&made, &before->key);
-    vsi_map_remove(&closes->parted, &before->in);
+    vsi_map_remove(&closes->unmatched, &before->in);
   }
   add_record_locked(closes, &made);
   closes->by_cause[cause]++;
@@ -151,19 +151,19 @@ static void left(const vestry_purged *purged, void *ctx) {
   const vestry_connection *connection = purged->value;
   const vsi_stream_context *stream = vsi_stream_context_of(connection);
   if (!stream) return;
-  parted *made = vsi_calloc(closes->v->host, 1, sizeof *made);
+  unmatched *made = vsi_calloc(closes->v->host, 1, sizeof *made);
   if (!made) return;
   made->id = vsi_connection_id(connection);
   vsi_shown_key_of(purged->key, purged->key_len, &made->key);
   vsi_mutex_lock(&closes->lock);
   /* acquire pairs with the store in the close hook (serve/hooks.c), which comes after `ended` above */
-  const bool is_told = fill_in_locked(closes, made->id, &made->key) ||
-                       atomic_load_explicit(&stream->ended, memory_order_acquire) ||
-                       find_parted_locked(closes, made->id) ||
-                       vsi_map_reserve(&closes->parted, closes->v->host, closes->parted.count + 1);
-  if (!is_told) vsi_map_add(&closes->parted, &made->in, hash_of(made->id));
+  const bool is_matched = fill_in_locked(closes, made->id, &made->key) ||
+                          atomic_load_explicit(&stream->ended, memory_order_acquire) ||
+                          find_parted_locked(closes, made->id) ||
+                          vsi_map_reserve(&closes->unmatched, closes->v->host, closes->unmatched.count + 1);
+  if (!is_matched) vsi_map_add(&closes->unmatched, &made->in, hash_of(made->id));
   vsi_mutex_unlock(&closes->lock);
-  if (is_told) vsi_free(closes->v->host, made);
+  if (is_matched) vsi_free(closes->v->host, made);
 }
 
 /* ---------------------------------------------------------------------------------------------------- creation ---- */
@@ -173,7 +173,7 @@ vestry_err vsi_closes_create(vestry *v, size_t count, vsi_closes **ret_closes) {
   const size_t room = count ? count : DEFAULT_COUNT;
   vsi_closes *closes = vsi_calloc(v->host, 1, sizeof *closes + room * sizeof(record));
   if (!closes) return VESTRY_NO_MEMORY;
-  if (vsi_map_reserve(&closes->told, v->host, room)) {
+  if (vsi_map_reserve(&closes->recorded, v->host, room)) {
     vsi_free(v->host, closes);
     return VESTRY_NO_MEMORY;
   }
@@ -190,8 +190,8 @@ void vsi_closes_destroy(vsi_closes *closes) {
   if (!closes) return;
   vsi_close_listeners_remove(&closes->v->close_listeners, &closes->listener);
   vsi_mutex_finish(&closes->lock);
-  vsi_map_finish(&closes->told, closes->v->host);
-  vsi_map_free_all(&closes->parted, closes->v->host, offsetof(parted, in));
+  vsi_map_finish(&closes->recorded, closes->v->host);
+  vsi_map_free_all(&closes->unmatched, closes->v->host, offsetof(unmatched, in));
   vsi_free(closes->v->host, closes);
 }
 

@@ -18,12 +18,12 @@ static int64_t unacknowledged_of(const vestry_connection *connection) {
   return VSI_OPS_HAVE(ops, vestry_transport_ops, unacknowledged) ? ops->unacknowledged(connection->transport) : -1;
 }
 
-static void tell_path(const char *path, void *ctx) {
+static void take_path(const char *path, void *ctx) {
   vestry_stream_info *info = ctx;
   vsi_shown_name(path, strlen(path), info->path, sizeof info->path);
 }
 
-static void tell_topic(const char *name, size_t len, void *ctx) {
+static void take_topic(const char *name, size_t len, void *ctx) {
   vestry_stream_info *info = ctx;
   const uint32_t number = info->topics_count++;
   if (number < VESTRY_SHOWN_TOPICS_COUNT) vsi_shown_name(name, len, info->topics[number], sizeof *info->topics);
@@ -71,7 +71,7 @@ static void explain(const vestry_observe *observe, vestry_connection *connection
   put_name(observe, connection, info);
   put_counts(connection, info);
   vestry_pages *pages = observe->options.pages;
-  info->is_page = pages && vsi_page_explain(pages, connection, &(vsi_page_told){tell_path, tell_topic, info});
+  info->is_page = pages && vsi_page_explain(pages, connection, &(vsi_page_sink){take_path, take_topic, info});
 }
 
 vestry_err vestry_observe_stream(vestry_observe *observe, uint64_t id, vestry_stream_info *ret_info) {

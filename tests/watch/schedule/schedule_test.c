@@ -95,7 +95,7 @@ static vestry_err step(vestry_watcher *watcher, vestry_connection *connection, v
   h.is_inside = false;
   h.accepted = stats_of(connection).accepted_count; /* or more, if another thread sends now: then the check is weaker */
   h.not_before_ns = h.turn_ns + h.watch.pause_ms * 1000000;
-  bool has_said = (says >= 3 && says <= 5) || says > 24, is_timed = has_said ? says != 3 : h.watch.every_ms > 0;
+  bool has_wait = (says >= 3 && says <= 5) || says > 24, is_timed = has_wait ? says != 3 : h.watch.every_ms > 0;
   h.due_ns = is_timed ? now_ns() : UINT64_MAX; /* or somewhat later */
   if (says == 4) h.due_ns += 1000000;
   return error;
