@@ -10,7 +10,8 @@
  * In a build with VSI_NO_SLACK (CMake's VESTRY_NO_SLACK, the default with the address sanitizer), each reservation
  * moves the items and leaves no more room than requested. The sanitizer then finds each read of a pointer that was kept
  * across an append; otherwise such a read fails only at a length just below a power of two. Arrays of more than 4 KiB
- * have 1/64 of slack, because tests that build megabytes byte by byte would take minutes. */
+ * have 1/64 of slack, and those of more than 256 KiB grow by half, because tests that build megabytes byte by byte would
+ * take minutes. */
 #ifndef VSI_BASE_ARRAY_H
 #define VSI_BASE_ARRAY_H
 
@@ -29,7 +30,7 @@
 #define VSI_ARRAY_FREE(host, few, items) vsi_free(host, (items) == (few) ? NULL : (items))
 
 #ifdef VSI_NO_SLACK
-enum { VSI_ARRAY_MOVES_BYTES = 4 * 1024 };
+enum { VSI_ARRAY_MOVES_BYTES = 4 * 1024, VSI_ARRAY_LARGE_BYTES = 256 * 1024 };
 
 /* Move the array to room for `wanted` items at another address. Room that was reserved before is kept, because callers
  * reserve so that later appends cannot fail. For the same reason, the items stay where they are if they fit and there
@@ -39,7 +40,7 @@ static inline vestry_err vsi_array_move(const vestry_host *host, void *items_at,
   const size_t had = *room;
   if (wanted <= had && had > VSI_ARRAY_MOVES_BYTES / size) return VESTRY_OK;
   size_t larger = wanted > had ? wanted : had;
-  if (larger > VSI_ARRAY_MOVES_BYTES / size) larger += larger / 64;
+  if (larger > VSI_ARRAY_MOVES_BYTES / size) larger += larger / (larger > VSI_ARRAY_LARGE_BYTES / size ? 2 : 64);
   void *items, *moved = vsi_alloc(host, larger * size);
   if (!moved) return wanted <= had && had ? VESTRY_OK : VESTRY_NO_MEMORY;
   memcpy(&items, items_at, sizeof items);
