@@ -1,11 +1,14 @@
 #!/bin/sh
 # Installs a build into a temporary prefix, moves it, and builds programs against it:
-# install.sh BUILD_DIRECTORY COMPILER GENERATOR
+# install.sh BUILD_DIRECTORY COMPILER GENERATOR [projects]
+# projects: whole projects (the examples, those of scripts/new, those of the guide); otherwise small programs, by
+# pkg-config and by CMake
 # SPDX-License-Identifier: MIT
 set -eu
 build=$1
 compiler=$2
 generator=$3
+projects=${4-}
 here=$(cd "$(dirname "$0")" && pwd)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -26,26 +29,29 @@ PKG_CONFIG_PATH=$libdir/pkgconfig
 export PKG_CONFIG_PATH
 version=$(pkg-config --modversion vestry)
 
-LD_LIBRARY_PATH=$libdir "$here/outside.sh" pkg-config "$scratch" "$compiler"
+if [ -z "$projects" ]; then
+  LD_LIBRARY_PATH=$libdir "$here/outside.sh" pkg-config "$scratch" "$compiler"
 
-step "what pieces need"
-needs() { # MODULE: the libraries that its static program needs, and its size
-  strip "$scratch/$1-static"
-  readelf -d "$scratch/$1-static" | sed -n 's/.*(NEEDED).*\[\(lib.*\)\.so.*/\1/p' | grep -v '^libc$' | sort | tr '\n' ' '
-  echo "$1: $(stat -c %s "$scratch/$1-static") bytes" >&2
-}
-[ "$(pkg-config --static --libs-only-l vestry-store | tr -d '[:space:]')" = -lvestry-lck ]
-for library in brotli z; do
-  if pkg-config --static --libs-only-l vestry-lean | grep -e "-l$library"; then
-    echo "This was to do without."
-    exit 1
-  fi
-done
-[ "$(needs vestry-store | sed 's/libck *//')" = "" ]
-[ "$(needs vestry-lean | sed 's/libck *//')" = "libjansson " ]
-[ "$(stat -c %s "$scratch/vestry-store-static")" -lt 130000 ]
+  step "what pieces need"
+  needs() { # MODULE: the libraries that its static program needs, and its size
+    strip "$scratch/$1-static"
+    readelf -d "$scratch/$1-static" | sed -n 's/.*(NEEDED).*\[\(lib.*\)\.so.*/\1/p' | grep -v '^libc$' | sort | tr '\n' ' '
+    echo "$1: $(stat -c %s "$scratch/$1-static") bytes" >&2
+  }
+  [ "$(pkg-config --static --libs-only-l vestry-store | tr -d '[:space:]')" = -lvestry-lck ]
+  for library in brotli z; do
+    if pkg-config --static --libs-only-l vestry-lean | grep -e "-l$library"; then
+      echo "This was to do without."
+      exit 1
+    fi
+  done
+  [ "$(needs vestry-store | sed 's/libck *//')" = "" ]
+  [ "$(needs vestry-lean | sed 's/libck *//')" = "libjansson " ]
+  [ "$(stat -c %s "$scratch/vestry-store-static")" -lt 130000 ]
 
-"$here/outside.sh" cmake "$scratch" "$compiler" -G "$generator" -DCMAKE_PREFIX_PATH="$prefix"
+  "$here/outside.sh" cmake "$scratch" "$compiler" -G "$generator" -DCMAKE_PREFIX_PATH="$prefix"
+  exit
+fi
 
 step "examples, outside"
 cmake -S "$here/../../examples" -B "$scratch/examples" -G "$generator" -DCMAKE_PREFIX_PATH="$prefix" \
