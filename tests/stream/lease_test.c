@@ -196,6 +196,30 @@ static void forged_lease_renews_nothing(void **state) {
 }
 
 /* capability: L9 */
+static void leases_begin_anew_after_a_standstill(void **state) {
+  (void)state;
+  suite s;
+  static vestry_memory_exchange *pages[STREAMS];
+  char lease[DIGITS + 1];
+  begin(&s);
+  for (int i = 0; i < STREAMS; i++) {
+    pages[i] = open_stream(&s);
+    lease_of(pages[i], lease);
+    answer(&s, lease);
+  }
+  site_pass_ms(&s.on, LEASE_MS + 25000); /* renewals were sent in this time, and are not read yet */
+  assert_int_equal(leases_of(&s).live_count, STREAMS);
+  answer(&s, lease);
+  site_pass_ms(&s.on, LEASE_MS - 1);
+  answer(&s, lease);
+  site_pass_ms(&s.on, 1);
+  assert_int_equal(leases_of(&s).live_count, 1); /* the others are lost */
+  assert_int_equal(leases_of(&s).unknown_count, 0);
+  for (int i = 0; i < STREAMS; i++) vestry_memory_destroy(pages[i]);
+  site_end(&s.on);
+}
+
+/* capability: L9 */
 static void each_stream_has_its_own_lease(void **state) {
   (void)state;
   suite s;
@@ -350,6 +374,7 @@ int main(void) {
       cmocka_unit_test(stream_without_a_renewal_stays_open),
       cmocka_unit_test(renewal_runs_no_guard_and_no_handler),
       cmocka_unit_test(forged_lease_renews_nothing),
+      cmocka_unit_test(leases_begin_anew_after_a_standstill),
       cmocka_unit_test(each_stream_has_its_own_lease),
       cmocka_unit_test(streams_without_signs_or_heartbeats_have_no_lease),
       cmocka_unit_test(lease_time_has_a_default_and_a_minimum),

@@ -20,6 +20,9 @@
  * may follow only after a heartbeat. So renewals are at most a heartbeat and a pause apart, and the rest of lease_ms is
  * for their transport. The pause is a quarter of the difference between lease_ms and the heartbeat.
  *
+ * Standstill. While a process is stopped, or all its threads are busy, renewals wait in its sockets, and its streams get
+ * no event that the element could answer. If the timer fires more than a second late, all leases begin anew.
+ *
  * All leases have the same length, so those that have begun are in a list in the order of their renewals, and one timer
  * is set for the first. The lock is held for a lookup; the timer is set and streams are closed without it. */
 #include "app/stream/lease.h"
@@ -38,7 +41,12 @@
 #include "runtime/runtime.h"
 #include "vestry/app/stream.h"
 
-enum { DEFAULT_BEYOND_MS = 10000, ALL_BYTES = VSI_LEASE_BYTES + VSI_ADDRESS_BYTES, DIGITS = 2 * ALL_BYTES };
+enum {
+  DEFAULT_BEYOND_MS = 10000,
+  LATE_MS = 1000,
+  ALL_BYTES = VSI_LEASE_BYTES + VSI_ADDRESS_BYTES,
+  DIGITS = 2 * ALL_BYTES
+};
 
 typedef struct lease {
   vsi_attachment attachment; /* first */
@@ -63,6 +71,7 @@ struct vsi_leases {
   vsi_map map;                 /* of all streams with a lease, by the first bytes of its id */
   TAILQ_HEAD(, lease) running; /* in the order of due_ns */
   bool is_armed;               /* the timer is set, or its function is running */
+  uint64_t fires_ns;           /* the time for which the timer was set last */
   uint64_t begun, ended, renewals, unknown;
 };
 
@@ -76,6 +85,7 @@ static void unlock_and_arm(vsi_leases *leases, bool has_fired) {
   bool is_to_arm = first && (has_fired || !leases->is_armed);
   uint64_t now = vsi_now_ns(leases->v->host), due = first ? first->due_ns : 0;
   if (has_fired || is_to_arm) leases->is_armed = is_to_arm;
+  if (is_to_arm) leases->fires_ns = due > now ? due : now;
   vsi_mutex_unlock(&leases->lock);
   if (!is_to_arm) return;
   uint64_t ms = due > now ? (due - now + VSI_NS_PER_MS - 1) / VSI_NS_PER_MS : 0;
@@ -92,6 +102,10 @@ static void fire(vestry_timer *timer, void *ctx) {
   uint64_t now = vsi_now_ns(leases->v->host);
   (void)timer;
   vsi_mutex_lock(&leases->lock);
+  if (now > vsi_add_saturating(leases->fires_ns, vsi_ms_to_ns(LATE_MS))) {
+    lease *one;
+    TAILQ_FOREACH(one, &leases->running, place) one->due_ns = vsi_add_saturating(now, leases->lease_ns);
+  }
   for (lease *first; (first = TAILQ_FIRST(&leases->running)) && first->due_ns <= now;) {
     stop_locked(leases, first);
     vestry_connection *connection = vestry_connection_ref(first->connection);
