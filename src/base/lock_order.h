@@ -71,10 +71,10 @@
   INNERMOST(CIVETWEB_KNOCKS, "a knocking thread's lock", "adapter/civetweb/server.c: lock")                            \
   INNERMOST(CIVETWEB_TRIAL, "a trial thread's lock", "adapter/civetweb/room.c: lock")                                  \
   INNERMOST(MICROHTTPD_WATCH, "vsi_microhttpd_watch.lock", "adapter/microhttpd/watch.h: lock")                         \
-  INNERMOST(MICROHTTPD_SLOTS, "vsi_microhttpd_slots.lock", "adapter/microhttpd/slots.h: lock")                         \
+  INNERMOST(MICROHTTPD_REQUESTS, "vsi_microhttpd_attached.lock", "adapter/microhttpd/adapter.h: lock")                 \
   INNERMOST(MICROHTTPD_SOCKETS, "vsi_microhttpd_sockets.lock", "adapter/microhttpd/socket.h: lock")                    \
-  INNERMOST(MICROHTTPD_SENDINGS, "vsi_microhttpd_sendings.lock", "adapter/microhttpd/sending.h: lock")                 \
-  INNERMOST(MICROHTTPD_ARRIVALS, "vsi_microhttpd_arrivals.lock", "adapter/microhttpd/arrivals.h: lock")                \
+  INNERMOST(MICROHTTPD_SENDINGS, "vsi_microhttpd_sendings.loads_lock", "adapter/microhttpd/adapter.h: loads_lock")     \
+  INNERMOST(MICROHTTPD_ARRIVALS, "vsi_microhttpd_arrivals.on_way_lock", "adapter/microhttpd/socket.h: on_way_lock")    \
   INNERMOST(MICROHTTPD_WRITER_POOL, "vsi_microhttpd_writer_pool.lock", "adapter/microhttpd/writer_pool.h: lock")       \
   INNERMOST(JOBS, "vestry_jobs.lock", "data/jobs/state.h: lock")                                                       \
   INNERMOST(LEASES, "vsi_leases.lock", "app/stream/lease.c: lock")                                                     \
@@ -83,7 +83,7 @@
   INNERMOST(EXTENSIONS, "vsi_extensions.lock", "instance/extension.h: lock")                                           \
   INNERMOST(CLOSE_LISTENERS, "vsi_close_listeners.lock", "instance/close_listener.h: lock")                            \
   INNERMOST(CLOSES, "vsi_closes.lock", "ops/observe/closes.c: lock")                                                   \
-  INNERMOST(MICROHTTPD_ASKING, "vsi_microhttpd_stream.asking", "adapter/microhttpd/stream.h: asking")                  \
+  INNERMOST(MICROHTTPD_ASKING, "vsi_microhttpd_stream.asking", "adapter/microhttpd/watch.h: asking")                   \
   INNERMOST(OWED, "vsi_owed.lock", "app/session/owed.h: lock")
 
 #define VSI_LOCK_ENUMERATOR(name, title, declared) VSI_LOCK_##name,

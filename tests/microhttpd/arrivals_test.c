@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "adapter/microhttpd/arrivals.h"
+#include "adapter/microhttpd/socket.h"
 
 #include <sys/eventfd.h>
 #include <unistd.h>

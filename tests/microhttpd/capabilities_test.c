@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Whichever libmicrohttpd is loaded: ambiguous heads are refused, by it or by vestry. */
-#include "adapter/microhttpd/capabilities.h"
+#include "adapter/microhttpd/head.h"
 
 #include <sys/resource.h>
 #include <unistd.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The wire format: the contract, and the specifics of libmicrohttpd: malformed requests, invalid TLS, settings, and
  * allocation failures. */
-#include "adapter/microhttpd/serve.h"
+#include "adapter/microhttpd/adapter.h"
 
 #include <netinet/in.h>
 #include <pthread.h>

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "adapter/microhttpd/capabilities.h"
+#include "adapter/microhttpd/head.h"
 #include "microhttpd/tls.h"
 #include "support/test.h"
 #include "support/until.h"

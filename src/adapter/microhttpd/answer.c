@@ -1,13 +1,96 @@
 /* SPDX-License-Identifier: MIT */
-/* Complete answers: vestry's responses as responses of libmicrohttpd. */
-#include "adapter/microhttpd/answer.h"
+/* essay: exactly one answer to a head that libmicrohttpd cannot process */
+/* Answers that libmicrohttpd sends: vestry's responses as responses of libmicrohttpd, and the memory that their bodies
+ * hold; and the answers that libmicrohttpd would send twice or not at all, which are sent here. */
+#include "adapter/microhttpd/adapter.h"
 
 #include <errno.h>
+#include <gnutls/gnutls.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <sys/socket.h>
 
-#include "adapter/microhttpd/refused.h"
 #include "base/log.h"
+
+/* ----------------------------------------------------------------------------------------- the memory of bodies ---- */
+
+/* A client that requests large answers and reads nothing holds much memory. As with requests (socket.c), the sockets of
+ * the answers that hold most are shut down; of answers of about the same size, the oldest first. libmicrohttpd sees a
+ * hang-up, closes the connection, and frees the body. Until it does so, the bytes of this body already count as free
+ * (`going`). */
+vsi_microhttpd_sendings *vsi_microhttpd_sendings_create(vestry *v) {
+  const vestry_host *host = vestry_parts_of(v)->host;
+  vsi_microhttpd_sendings *all = vsi_calloc(host, 1, sizeof *all);
+  if (!all) return NULL;
+  VSI_REFS_INIT(&all->refs, 1);
+  all->v = v;
+  all->host = host;
+  vsi_loads_init(&all->loads);
+  vsi_mutex_init(&all->loads_lock, VSI_LOCK_MICROHTTPD_SENDINGS);
+  return all;
+}
+
+void vsi_microhttpd_sendings_unref(vsi_microhttpd_sendings *all) {
+  if (!all || !VSI_REFS_DROP(&all->refs)) return;
+  vsi_mutex_finish(&all->loads_lock);
+  vsi_free(all->host, all);
+}
+
+void vsi_microhttpd_sendings_relieve(vsi_microhttpd_sendings *all) {
+  if (!vestry_answer_bytes_excess(all->v)) return;
+  vsi_mutex_lock(&all->loads_lock);
+  for (vsi_load *at;
+       vestry_answer_bytes_excess(all->v) > all->going && (at = vsi_loads_largest(&all->loads)) != NULL;) {
+    vsi_microhttpd_sending *largest = VSI_LOAD_OWNER(at, vsi_microhttpd_sending, load);
+    vsi_loads_file(&all->loads, at, &largest->place, 0);
+    largest->is_cut = true;
+    all->going += largest->body->held_bytes;
+    vestry_answer_cut(all->v);
+    shutdown(largest->fd, SHUT_RDWR);
+  }
+  vsi_mutex_unlock(&all->loads_lock);
+}
+
+vsi_microhttpd_sending *vsi_microhttpd_sending_begin(vsi_microhttpd_sendings *all, int fd, vestry_body *body) {
+  vsi_microhttpd_sending *sending = vsi_calloc(all->host, 1, sizeof *sending);
+  if (!sending) {
+    vestry_body_destroy(body);
+    return NULL;
+  }
+  VSI_REFS_TAKE(&all->refs);
+  sending->all = all;
+  sending->body = body;
+  sending->fd = fd;
+  if (!body->held_bytes) return sending;
+  vsi_mutex_lock(&all->loads_lock);
+  vsi_loads_file(&all->loads, &sending->load, &sending->place, vsi_load_rank(body->held_bytes));
+  vsi_mutex_unlock(&all->loads_lock);
+  return sending;
+}
+
+/* It is removed from the list first, so that no answer that is over is cut; but its bytes count as going until the body
+ * is freed. */
+void vsi_microhttpd_sending_end(void *of) {
+  vsi_microhttpd_sending *sending = of;
+  if (!sending) return;
+  vsi_microhttpd_sendings *all = sending->all;
+  const size_t bytes = sending->body->held_bytes;
+  vsi_mutex_lock(&all->loads_lock);
+  vsi_loads_file(&all->loads, &sending->load, &sending->place, 0);
+  const bool is_cut = sending->is_cut;
+  vsi_mutex_unlock(&all->loads_lock);
+  vestry_body_destroy(sending->body);
+  if (is_cut) {
+    vsi_mutex_lock(&all->loads_lock);
+    all->going -= bytes;
+    vsi_mutex_unlock(&all->loads_lock);
+  }
+  vsi_free(all->host, sending);
+  vsi_microhttpd_sendings_unref(all);
+}
+
+/* -------------------------------------------------------------------------------- responses of libmicrohttpd ---- */
 
 /* Return whether a header is the Content-Length of a 304; libmicrohttpd writes that itself. */
 static bool is_length(const vestry_header *header) {
@@ -51,13 +134,32 @@ static struct MHD_Response *create(const vestry_response *response) {
                                          len ? MHD_RESPMEM_MUST_COPY : MHD_RESPMEM_PERSISTENT);
 }
 
+/* The connection for which this thread has queued an answer last, and the status of its refusal. */
+static _Thread_local struct {
+  const vsi_microhttpd *adapter;
+  struct MHD_Connection *conn;
+  unsigned status; /* sent if libmicrohttpd cannot send the answer */
+} queued;
+
+void vsi_microhttpd_refused_queues(const vsi_microhttpd_request *request) {
+  const union MHD_ConnectionInfo *info =
+      MHD_get_connection_info(request->conn, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+  const bool is_large = info && info->header_size > request->adapter->max_head_bytes / 8;
+  queued.adapter = request->adapter;
+  queued.conn = request->conn;
+  queued.status = request->refused ? (unsigned)request->refused : is_large ? 431 : 500;
+}
+
+void vsi_microhttpd_refused_forget(const struct MHD_Connection *conn) {
+  if (queued.conn == conn) queued.conn = NULL;
+}
+
 /* Queue a response. made: taken; NULL: it could not be allocated. */
-static vestry_err queue(vsi_microhttpd_request *request, const vestry_response *response, struct MHD_Response *made,
-                        bool closes) {
-  vsi_microhttpd_sendings_relieve(request->adapter->sockets.sendings);
+static vestry_err queue(vsi_microhttpd_request *request, const vestry_response *response, struct MHD_Response *made) {
+  vsi_microhttpd_sendings_relieve(request->adapter->sendings);
   if (!made) return VESTRY_NO_MEMORY;
   vestry_err error = vsi_microhttpd_add_headers(made, response);
-  if (!error && (closes || request->socket->is_spent) &&
+  if (!error && request->socket->is_spent &&
       MHD_add_response_header(made, MHD_HTTP_HEADER_CONNECTION, "close") == MHD_NO)
     error = VESTRY_NO_MEMORY;
   vsi_microhttpd_refused_queues(request);
@@ -70,12 +172,8 @@ static vestry_err queue(vsi_microhttpd_request *request, const vestry_response *
   return error;
 }
 
-vestry_err vsi_microhttpd_respond(void *server_request, const vestry_response *response) {
-  return queue(server_request, response, create(response), false);
-}
-
-static void end_sending(void *cls) {
-  vsi_microhttpd_sending_end(cls);
+vestry_err vsi_microhttpd_respond(vsi_microhttpd_request *request, const vestry_response *response) {
+  return queue(request, response, create(response));
 }
 
 static ssize_t read_body(void *cls, uint64_t at, char *buffer, size_t capacity) {
@@ -98,23 +196,106 @@ static struct MHD_Response *create_with_body(vsi_microhttpd_sendings *sendings, 
   const void *bytes = body->bytes;
   vsi_microhttpd_sending *sending = vsi_microhttpd_sending_begin(sendings, fd, body);
   if (!sending) return NULL;
-  struct MHD_Response *made =
-      bytes
-          ? MHD_create_response_from_buffer_with_free_callback_cls(len, (void *)(uintptr_t)bytes, end_sending, sending)
-          : MHD_create_response_from_callback(len, VESTRY_BODY_PIECE_BYTES, read_body, sending, end_sending);
+  struct MHD_Response *made = bytes ? MHD_create_response_from_buffer_with_free_callback_cls(
+                                          len, (void *)(uintptr_t)bytes, vsi_microhttpd_sending_end, sending)
+                                    : MHD_create_response_from_callback(len, VESTRY_BODY_PIECE_BYTES, read_body,
+                                                                        sending, vsi_microhttpd_sending_end);
   if (!made) vsi_microhttpd_sending_end(sending);
   return made;
 }
 
-vestry_err vsi_microhttpd_respond_body(void *server_request, const vestry_response *response, vestry_body *body) {
-  vsi_microhttpd_request *request = server_request;
-  vsi_microhttpd_sendings *sendings = request->adapter->sockets.sendings;
-  return queue(request, response, create_with_body(sendings, request->socket->fd, response, body), false);
+vestry_err vsi_microhttpd_respond_body(vsi_microhttpd_request *request, const vestry_response *response,
+                                       vestry_body *body) {
+  return queue(request, response, create_with_body(request->adapter->sendings, request->socket->fd, response, body));
 }
 
-vestry_err vsi_microhttpd_refuse(vsi_microhttpd_request *request, int status, const char *name, const char *value,
-                                 bool closes) {
-  const vestry_header header = {name, value};
-  const vestry_response response = {.status = status, .headers = &header, .headers_count = name ? 1 : 0};
-  return queue(request, &response, create(&response), closes);
+/* ---------------------------------------------------------------------------- refusals by libmicrohttpd itself ---- */
+
+/* Refusals that libmicrohttpd decides by itself, and does not send exactly once.
+ *
+ * vestry itself refuses heads larger than max_head_bytes, when they are complete. In two other cases libmicrohttpd runs
+ * out of the connection's memory by itself, and does not answer exactly once:
+ *
+ *   twice    0.9.75 copies the Cookie header, and makes a record of each cookie, after the head is complete. If there
+ *            is no room for these, or if a Content-Length is no number, it queues an error, continues as if the request
+ *            were valid, and writes the head of the error a second time.
+ *   never    The request fits but the head of its answer does not: libmicrohttpd closes the connection without a byte.
+ *
+ * Neither case has a callback, but both are logged on the connection's thread before anything is sent. Therefore the
+ * answer is written here, and the sending side of the socket is shut down. Then libmicrohttpd's own send fails, and it
+ * closes. If a head does not fit while it is read, libmicrohttpd refuses it once, and that is left to it. If a query
+ * has more parameters than there is memory for, this is detected here when the request line is there, because
+ * libmicrohttpd ignores that error. */
+
+enum { ANSWER_BYTES = 256, RECORD_BYTES = 64 };
+
+static void answer(struct MHD_Connection *conn, unsigned status) {
+  /* The values are copied, because libmicrohttpd 1.0 returns all of them in the same memory. */
+  const union MHD_ConnectionInfo *socket = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD);
+  const int fd = socket ? socket->connect_fd : -1;
+  const union MHD_ConnectionInfo *tls = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+  gnutls_session_t session = tls ? (gnutls_session_t)tls->tls_session : NULL;
+  char text[ANSWER_BYTES];
+  const int len = snprintf(
+      text, sizeof text, "HTTP/1.1 %u %s\r\nCache-Control: no-store\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+      status, MHD_get_reason_phrase_for(status));
+  if (len <= 0 || (size_t)len >= sizeof text || fd < 0) return;
+  /* If the client's socket has no room even for this, the client gets nothing. */
+  if (session)
+    (void)!gnutls_record_send(session, text, (size_t)len);
+  else
+    (void)!send(fd, text, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
+  shutdown(fd, SHUT_WR);
+}
+
+/* The parameters are counted because libmicrohttpd makes a record of each of them in the connection's memory. */
+bool vsi_microhttpd_refused_line(const vsi_microhttpd *adapter, struct MHD_Connection *conn, const char *target) {
+  size_t parameters = 1;
+  for (const char *at = strchr(target, '?'); at; at = strchr(at + 1, '&')) parameters++;
+  if (strlen(target) <= adapter->max_head_bytes &&
+      parameters <= adapter->sockets.limits.memory_bytes / 2 / RECORD_BYTES)
+    return false;
+  answer(conn, 414);
+  return true;
+}
+
+/* The requests of this thread whose heads were not shown to vestry yet, the latest first. */
+static _Thread_local LIST_HEAD(, vsi_microhttpd_request) unshown;
+
+void vsi_microhttpd_refused_awaits(vsi_microhttpd_request *request) {
+  LIST_INSERT_HEAD(&unshown, request, in_unshown);
+}
+
+void vsi_microhttpd_refused_shown(vsi_microhttpd_request *request) {
+  if (!request->in_unshown.le_prev) return;
+  LIST_REMOVE(request, in_unshown);
+  request->in_unshown.le_prev = NULL;
+}
+
+/* Return the connection of this thread whose head is complete but was not passed to vestry. libmicrohttpd reports the
+ * size of complete heads only. */
+static struct MHD_Connection *find_unshown(void) {
+  vsi_microhttpd_request *at = LIST_FIRST(&unshown);
+  while (at && !MHD_get_connection_info(at->conn, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE))
+    at = LIST_NEXT(at, in_unshown);
+  return at ? at->conn : NULL;
+}
+
+void vsi_microhttpd_refused_look(vsi_microhttpd *adapter, const char *format, va_list arguments) {
+  static const char refuses[] = "Error processing request (HTTP response code is %u", closes[] = "%s";
+  va_list own;
+  va_copy(own, arguments);
+  struct MHD_Connection *conn = NULL;
+  unsigned status = 0;
+  if (strncmp(format, refuses, sizeof refuses - 1) == 0) {
+    status = va_arg(own, unsigned);
+    conn = find_unshown();
+  } else if (strncmp(format, closes, sizeof closes - 1) == 0 && queued.adapter == adapter && queued.conn) {
+    const char *why = va_arg(own, const char *);
+    if (why && strstr(why, "failed to create response header")) conn = queued.conn, status = queued.status;
+  }
+  va_end(own);
+  if (!conn) return;
+  queued.conn = NULL;
+  answer(conn, status);
 }

@@ -8,30 +8,57 @@
  * own, whatever pointers the application sets for its requests.
  *
  * vestry sees only the requests of a connection. Limits and timeouts are those of the daemon, until a stream begins.
- * Then its socket is handed over (handover.c) or the connection is suspended (suspended.c), as in a daemon of vestry;
+ * Then its socket is handed over (stream.c) or the connection is suspended, as in a daemon of vestry;
  * for this, the daemon must allow suspending. For vestry a request is over when it was answered; libmicrohttpd reports
  * a request that breaks off before. */
-#include <stdio.h>
-
 #include "adapter/microhttpd/adapter.h"
-#include "adapter/microhttpd/capabilities.h"
-#include "adapter/microhttpd/lifecycle.h"
-#include "adapter/microhttpd/serve.h"
-#include "adapter/microhttpd/settings.h"
-#include "adapter/microhttpd/streamed_body.h"
+
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/options.h"
 
 enum { DEFAULT_REQUESTS = 1024, MAX_REQUESTS = 1 << 20 };
 
+/* ---------------------------------------------------------------------------------------- the running requests ---- */
+
+/* Different pointers have different hashes. */
+static uint64_t hash_of(const void *pointer) {
+  return vsi_hash_number((uintptr_t)pointer);
+}
+
+static vestry_err init_requests(vsi_microhttpd *adapter, uint32_t most) {
+  vsi_microhttpd_attached *attached = &adapter->attached;
+  if (vsi_map_reserve(&attached->requests, adapter->host, most)) return VESTRY_NO_MEMORY;
+  vsi_mutex_init(&attached->lock, VSI_LOCK_MICROHTTPD_REQUESTS);
+  attached->requests_most = most;
+  return VESTRY_OK;
+}
+
+/* Add a running request. false: there are too many. */
+static bool remember(vsi_microhttpd_attached *attached, vsi_microhttpd_request *request) {
+  vsi_mutex_lock(&attached->lock);
+  bool fits = attached->requests.count < attached->requests_most;
+  if (fits) vsi_map_add(&attached->requests, &request->in_requests, hash_of(request));
+  vsi_mutex_unlock(&attached->lock);
+  return fits;
+}
+
 /* Return the request of a pointer; NULL: the pointer belongs to the application. */
 static vsi_microhttpd_request *request_at(vsi_microhttpd *adapter, const void *pointer) {
-  return (vsi_microhttpd_request *)vsi_microhttpd_slots_at(&adapter->attached.slots, pointer);
+  vsi_microhttpd_attached *attached = &adapter->attached;
+  if (!attached->requests_most) return NULL;
+  vsi_mutex_lock(&attached->lock);
+  vsi_map_link *found = vsi_map_first(&attached->requests, hash_of(pointer));
+  vsi_mutex_unlock(&attached->lock);
+  return (vsi_microhttpd_request *)found;
 }
 
 /* Free a request that was answered or broke off. */
 static void forget(vsi_microhttpd_request *request, void **pointer) {
-  vsi_microhttpd_slots_give(&request->adapter->attached.slots, &request->in_slots);
+  vsi_microhttpd_attached *attached = &request->adapter->attached;
+  vsi_mutex_lock(&attached->lock);
+  vsi_map_remove(&attached->requests, &request->in_requests);
+  vsi_mutex_unlock(&attached->lock);
   vsi_microhttpd_request_destroy(request);
   *pointer = NULL;
 }
@@ -68,39 +95,25 @@ static bool daemon_fits(vsi_microhttpd *adapter, struct MHD_Connection *conn) {
   return info && !look_at(adapter, info->daemon);
 }
 
-/* Determine whether heads must be checked. */
-static vestry_err probe_capabilities(vsi_microhttpd *adapter) {
-  vsi_microhttpd_capabilities capabilities;
-  vestry_err error = vsi_microhttpd_capabilities_find(adapter->host, &capabilities);
-  if (error) return error;
-  const bool refuses = adapter->is_strict && capabilities.refuses_odd;
-  adapter->measures_heads = !refuses && capabilities.keeps_heads;
-  adapter->attached.keeps_targets = capabilities.keeps_targets;
-  if (refuses || capabilities.finds_odd) return VESTRY_OK;
-  vsi_log(adapter->host, VESTRY_LOG_WARN,
-          "vestry_microhttpd_attach: libmicrohttpd %s accepts ambiguous request heads, and vestry cannot detect all of "
-          "them; start the daemon with MHD_OPTION_STRICT_FOR_CLIENT, 1, and set is_strict",
-          MHD_get_version());
-  return VESTRY_OK;
-}
-
 /* ---------------------------------------------------------------------------------------------------- requests ---- */
+
+static enum MHD_Result proceed(vsi_microhttpd_request *request, vsi_microhttpd_turn turn, void **pointer) {
+  if (turn == VSI_MICROHTTPD_ANSWERED || turn == VSI_MICROHTTPD_BREAKS) forget(request, pointer);
+  return vsi_microhttpd_result_of(turn);
+}
 
 /* Begin a request whose head is complete. MHD_NO closes the connection. */
 static enum MHD_Result begin(vsi_microhttpd *adapter, struct MHD_Connection *conn, const char *path, const char *method,
                              const char *version, void **pointer) {
   if (!daemon_fits(adapter, conn)) return MHD_NO;
   vsi_microhttpd_request *request = vsi_microhttpd_request_adopt(adapter, conn, path, version);
-  if (!request || !vsi_microhttpd_slots_take(&adapter->attached.slots, &request->in_slots)) {
+  if (!request || !remember(&adapter->attached, request)) {
     vestry_turn_away(adapter->v, VESTRY_REFUSAL_BUDGET);
     vsi_microhttpd_request_destroy(request);
     return MHD_NO;
   }
   *pointer = request;
-  bool is_over;
-  enum MHD_Result result = vsi_microhttpd_begin(request, method, path, version, &is_over);
-  if (is_over) forget(request, pointer);
-  return result;
+  return proceed(request, vsi_microhttpd_begin(request, method, path, version), pointer);
 }
 
 int vestry_microhttpd_serve(vestry_server *server, struct MHD_Connection *conn, const char *path, const char *method,
@@ -112,10 +125,7 @@ int vestry_microhttpd_serve(vestry_server *server, struct MHD_Connection *conn, 
     bool is_mine = !*pointer && !*upload_len && vestry_route_status(adapter->v, method, path) != 404;
     return is_mine ? (int)begin(adapter, conn, path, method, version, pointer) : VESTRY_MICROHTTPD_NOT_MINE;
   }
-  bool is_over;
-  enum MHD_Result result = vsi_microhttpd_continue(request, upload, upload_len, &is_over);
-  if (is_over) forget(request, pointer);
-  return result;
+  return (int)proceed(request, vsi_microhttpd_continue(request, upload, upload_len), pointer);
 }
 
 bool vestry_microhttpd_completed(vestry_server *server, void **pointer) {
@@ -138,11 +148,12 @@ vestry_err vestry_microhttpd_attach(vestry *v, struct MHD_Daemon *daemon, const 
     return VESTRY_INVALID;
   vsi_microhttpd *adapter = vsi_microhttpd_lifecycle_create(v, streams, own.send_buffer_bytes);
   if (!adapter) return VESTRY_NO_MEMORY;
-  adapter->is_strict = own.is_strict;
   adapter->lost_ms = vsi_microhttpd_lost_ms(v, own.lost_ms);
-  vestry_err error = vsi_microhttpd_slots_init(&adapter->attached.slots, adapter->host, requests);
+  vestry_err error = init_requests(adapter, requests);
   if (!error && daemon) error = look_at(adapter, daemon);
-  if (!error) error = probe_capabilities(adapter);
+  if (!error)
+    error = vsi_microhttpd_probe(adapter, own.is_strict,
+                                 "start the daemon with MHD_OPTION_STRICT_FOR_CLIENT, 1, and set is_strict");
   const vsi_microhttpd_limits limits = {.request_ms = own.request_timeout_ms ? own.request_timeout_ms
                                                                              : VSI_MICROHTTPD_DEFAULT_REQUEST_MS};
   if (!error) error = vsi_microhttpd_lifecycle_begin(adapter, &limits);

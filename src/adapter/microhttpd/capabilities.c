@@ -1,18 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* The capability probe. Two daemons without threads, one strict and one not, receive heads over socket pairs. If a head
  * reaches the handler and is found plain there, this libmicrohttpd can read it in only one way. */
-#include "adapter/microhttpd/capabilities.h"
+#include "adapter/microhttpd/adapter.h"
 
 #include <errno.h>
-#include <microhttpd.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "adapter/microhttpd/head.h"
-#include "adapter/microhttpd/target.h"
 #include "adapter/web/target.h"
 #include "base/log.h"
 
@@ -73,7 +69,9 @@ static enum MHD_Result look_at(void *cls, struct MHD_Connection *conn, const cha
   return MHD_NO;
 }
 
-static void send_head(probe *p, const char *text) {
+static void send_head(probe *p, const char *begin, const char *middle, const char *end) {
+  char text[SAMPLE_BYTES];
+  const int len = snprintf(text, sizeof text, "%s%s%s", begin, middle, end);
   const struct sockaddr address = {.sa_family = AF_UNIX};
   int pair[2];
   p->is_asked = p->is_plain = p->is_clear = false;
@@ -81,8 +79,7 @@ static void send_head(probe *p, const char *text) {
     p->is_failed = true;
     return;
   }
-  const size_t len = strlen(text);
-  if (send(pair[1], text, len, MSG_NOSIGNAL) != (ssize_t)len) p->is_failed = true;
+  if (send(pair[1], text, (size_t)len, MSG_NOSIGNAL) != len) p->is_failed = true;
   /* closes it on failure */
   if (MHD_add_connection(p->daemon, pair[0], &address, sizeof address) != MHD_YES) p->is_failed = true;
   char answer;
@@ -96,7 +93,7 @@ static void send_head(probe *p, const char *text) {
 
 static bool takes_plain(probe *p) {
   for (size_t i = 0; i < PLAIN_COUNT; i++) {
-    send_head(p, plain_heads[i]);
+    send_head(p, plain_heads[i], "", "");
     if (!p->is_plain) return false;
   }
   return true;
@@ -104,9 +101,7 @@ static bool takes_plain(probe *p) {
 
 static bool refuses_odd(probe *p) {
   for (size_t i = 0; i < ODD_COUNT; i++) {
-    char text[SAMPLE_BYTES];
-    snprintf(text, sizeof text, "GET /p HTTP/1.1\r\nHost: a\r\n%s", odd_lines[i]);
-    send_head(p, text);
+    send_head(p, "GET /p HTTP/1.1\r\nHost: a\r\n", odd_lines[i], "");
     if (p->is_plain) return false;
   }
   return true;
@@ -114,9 +109,7 @@ static bool refuses_odd(probe *p) {
 
 static bool keeps_targets(probe *p) {
   for (size_t i = 0; i < TARGETS_COUNT; i++) {
-    char text[SAMPLE_BYTES];
-    snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", targets[i].target);
-    send_head(p, text);
+    send_head(p, "GET ", targets[i].target, " HTTP/1.1\r\nHost: a\r\n\r\n");
     if (p->is_clear != targets[i].is_clear) return false;
   }
   return true;
@@ -131,30 +124,46 @@ static bool start(probe *p, bool is_strict, bool measures) {
   return p->daemon != NULL;
 }
 
+/* End a probe. Returns whether all heads could be sent. */
+static bool stop(probe *p) {
+  MHD_stop_daemon(p->daemon);
+  return !p->is_failed;
+}
+
 vestry_err vsi_microhttpd_capabilities_find(const vestry_host *host, vsi_microhttpd_capabilities *ret_capabilities) {
   vsi_microhttpd_capabilities found = {.refuses_odd = false};
   probe p;
   bool is_done = start(&p, true, false);
   if (is_done) {
     found.refuses_odd = takes_plain(&p) && refuses_odd(&p);
-    is_done = !p.is_failed;
-    MHD_stop_daemon(p.daemon);
+    is_done = stop(&p) && start(&p, false, true);
   }
-  is_done = is_done && start(&p, false, true);
   if (is_done) {
     found.keeps_heads = takes_plain(&p);
     found.finds_odd = found.keeps_heads && refuses_odd(&p);
     found.keeps_targets = keeps_targets(&p);
-    is_done = !p.is_failed;
-    MHD_stop_daemon(p.daemon);
+    is_done = stop(&p);
   }
-  if (is_done) {
-    *ret_capabilities = found;
-    return VESTRY_OK;
-  }
+  *ret_capabilities = found;
+  if (is_done) return VESTRY_OK;
   vsi_log(host, VESTRY_LOG_ERROR,
           "vestry_microhttpd: cannot probe how libmicrohttpd %s reads heads: %s; raise the limit of descriptors "
           "(ulimit -n)",
           MHD_get_version(), strerror(errno));
   return VESTRY_IO;
+}
+
+vestry_err vsi_microhttpd_probe(vsi_microhttpd *adapter, bool is_strict, const char *advice) {
+  vsi_microhttpd_capabilities found;
+  vestry_err error = vsi_microhttpd_capabilities_find(adapter->host, &found);
+  if (error) return error;
+  const bool refuses = is_strict && found.refuses_odd;
+  adapter->is_strict = found.refuses_odd || !found.finds_odd;
+  adapter->measures_heads = !refuses && found.keeps_heads;
+  adapter->attached.keeps_targets = found.keeps_targets;
+  if (!refuses && !found.finds_odd)
+    vsi_log(adapter->host, VESTRY_LOG_WARN,
+            "libmicrohttpd %s accepts ambiguous request heads, and vestry cannot detect all of them; %s",
+            MHD_get_version(), advice);
+  return VESTRY_OK;
 }

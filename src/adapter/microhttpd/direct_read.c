@@ -19,21 +19,17 @@
  * A client that reads its answer slowly does not hold the thread: if the socket has no room, the thread waits only as
  * long as no other errand needs it, and then puts the answer at the end of the queue. The client has five seconds for
  * the answer, and one more for each 16 KiB, but no more than five once the server stops. */
-#include "adapter/microhttpd/direct_read.h"
+#include "adapter/microhttpd/adapter.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
-#include <string.h>
 #include <strings.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 
-#include "adapter/microhttpd/answer.h"
-#include "adapter/microhttpd/transport.h"
 #include "adapter/web/policy.h"
-#include "base/memory.h"
 
 enum { LEAST_BYTES = 256 * 1024, MUCH_BYTES = 8192, WAIT_MS = 1, LONGER_WAIT_MS = 50, LINE_BYTES = 128 };
 #define ANSWER_NS UINT64_C(5000000000)
@@ -159,11 +155,11 @@ vestry_err vsi_microhttpd_direct_respond_body(void *server_request, const vestry
     body = NULL;
   }
   if (body) {
-    answer->body = vsi_microhttpd_sending_begin(request->adapter->sockets.sendings, request->socket->fd, body);
+    answer->body = vsi_microhttpd_sending_begin(request->adapter->sendings, request->socket->fd, body);
     answer->body_len = response->body_len;
     error = answer->body ? VESTRY_OK : VESTRY_NO_MEMORY;
   }
-  vsi_microhttpd_sendings_relieve(request->adapter->sockets.sendings);
+  vsi_microhttpd_sendings_relieve(request->adapter->sendings);
   if (!error) begin_answer(request);
   return error;
 }
@@ -171,16 +167,16 @@ vestry_err vsi_microhttpd_direct_respond_body(void *server_request, const vestry
 vestry_err vsi_microhttpd_direct_open(void *server_request, const vestry_response *head,
                                       const vestry_transport_ops **ret_ops, void **ret_transport) {
   vsi_microhttpd_request *request = server_request;
-  return request->is_direct ? VESTRY_UNSUPPORTED : vsi_microhttpd_open(request, head, ret_ops, ret_transport);
+  return request->is_direct ? VESTRY_UNSUPPORTED : vsi_microhttpd_stream_open(request, head, ret_ops, ret_transport);
 }
 
-vestry_err vsi_microhttpd_direct_refuse(vsi_microhttpd_request *request) {
-  const int status = request->refused;
+/* The connection closes after these, because libmicrohttpd has not read the request, or the server stops. */
+vestry_err vsi_microhttpd_refuse(vsi_microhttpd_request *request, int status) {
   const vestry_header retry = {"Retry-After", VSI_WEB_RETRY_AFTER_S};
   const vestry_response response = {.status = status, .headers = &retry, .headers_count = status == 503};
-  if (request->is_direct) return vsi_microhttpd_direct_respond(request, &response);
-  const bool closes = status == 400 || status == 414 || status == 431;
-  return vsi_microhttpd_refuse(request, status, status == 503 ? retry.name : NULL, retry.value, closes);
+  if (status == 400 || status == 414 || status == 431 || vsi_web_gate_is_shut(&request->adapter->gate))
+    request->socket->is_spent = true;
+  return vsi_microhttpd_direct_respond(request, &response);
 }
 
 /* ------------------------------------------------------------------------------------------ sending the answer ---- */

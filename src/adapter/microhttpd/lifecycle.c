@@ -1,15 +1,157 @@
 /* SPDX-License-Identifier: MIT */
-/* Creating, stopping and destroying an adapter, in an order that is safe for libmicrohttpd's threads and for
- * streams. */
-#include "adapter/microhttpd/lifecycle.h"
+/* An adapter: its options, its start, and its stop, in an order that is safe for libmicrohttpd's threads and for
+ * streams. The numbers of connections and streams are adapted to the descriptors that the process may have. */
+#include "adapter/microhttpd/adapter.h"
 
-#include "adapter/microhttpd/daemon.h"
-#include "adapter/microhttpd/handover.h"
-#include "adapter/microhttpd/streamed_body.h"
+#include <limits.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "adapter/web/policy.h"
 #include "base/log.h"
-#include "base/memory.h"
 #include "base/options.h"
 #include "base/wait.h"
+
+enum {
+  LEAST_MORE_CONNECTIONS = 64,
+  MAX_CONNECTIONS = 2 * VSI_MICROHTTPD_MAX_STREAMS,
+  DEFAULT_HEAD_BYTES = 16384,
+  MEMORY_A_HEAD = 4, /* the head, a copy of its cookies, records of headers and cookies, and the head of the answer */
+  LEAST_MEMORY_BYTES = 1024,
+  MAX_MEMORY_BYTES = 16 << 20,
+  DEFAULT_UNIX_MODE = 0660,
+  MAX_UNIX_MODE = 0777,
+  DEFAULT_TIMEOUT_S = 30,
+  MAX_THREADS = 256,
+  DESCRIPTORS = 8, /* of the acceptor, the watch and the streams */
+  DESCRIPTORS_A_THREAD = 3,
+  LEAST_SEND_BUFFER_BYTES = 4096,
+  MAX_SEND_BUFFER_BYTES = 64 << 20,
+  LEAST_RESERVE = 16, /* for the application */
+  MOST_RESERVE = 256
+};
+
+/* Return TCP_USER_TIMEOUT. The worst case is a connection that breaks just after a heartbeat: then one heartbeat passes
+ * until there is something to acknowledge, then lost_ms. */
+unsigned vsi_microhttpd_lost_ms(const vestry *v, uint64_t lost_ms) {
+  if (lost_ms == VESTRY_NEVER_MS) return 0;
+  if (!lost_ms) {
+    lost_ms = vestry_parts_of(v)->heartbeat_ms;
+    if (lost_ms == VESTRY_NEVER_MS) lost_ms = VSI_WEB_LOST_WITHOUT_HEARTBEAT_MS;
+    if (lost_ms < VSI_WEB_LOST_LEAST_MS) lost_ms = VSI_WEB_LOST_LEAST_MS;
+  }
+  return lost_ms < INT_MAX ? (unsigned)lost_ms : INT_MAX; /* the kernel's limit */
+}
+
+static unsigned processors(void) {
+  long count = sysconf(_SC_NPROCESSORS_ONLN);
+  return count < 2 ? 2 : count > MAX_THREADS ? MAX_THREADS : (unsigned)count;
+}
+
+bool vsi_microhttpd_send_buffer_fits(size_t bytes) {
+  return !bytes || (bytes >= LEAST_SEND_BUFFER_BYTES && bytes <= MAX_SEND_BUFFER_BYTES);
+}
+
+/* Return whether a path fits into the address of a UNIX socket: neither empty nor too long. */
+static bool path_fits(const char *path) {
+  return *path && strlen(path) < sizeof((struct sockaddr_un *)0)->sun_path;
+}
+
+/* Fill in the defaults and check the bounds: OK | INVALID. Afterwards lost_ms is TCP_USER_TIMEOUT; 0: the system's. */
+static vestry_err resolve(const vestry *v, vestry_microhttpd_options *options) {
+  if (!options->max_streams) options->max_streams = VSI_MICROHTTPD_DEFAULT_STREAMS;
+  if (options->max_streams > VSI_MICROHTTPD_MAX_STREAMS) return VESTRY_INVALID;
+  uint32_t streams = options->max_streams;
+  if (!options->max_connections)
+    options->max_connections = streams + (streams / 4 > LEAST_MORE_CONNECTIONS ? streams / 4 : LEAST_MORE_CONNECTIONS);
+  if (!options->threads_count) options->threads_count = processors();
+  if (!options->timeout_s) options->timeout_s = DEFAULT_TIMEOUT_S;
+  if (!options->request_timeout_ms) options->request_timeout_ms = VSI_MICROHTTPD_DEFAULT_REQUEST_MS;
+  if (options->max_head_bytes > MAX_MEMORY_BYTES / MEMORY_A_HEAD) return VESTRY_INVALID;
+  if (!options->max_head_bytes)
+    options->max_head_bytes = options->memory_bytes ? options->memory_bytes / MEMORY_A_HEAD : DEFAULT_HEAD_BYTES;
+  if (!options->memory_bytes) options->memory_bytes = MEMORY_A_HEAD * options->max_head_bytes;
+  options->lost_ms = vsi_microhttpd_lost_ms(v, options->lost_ms);
+  /* Each thread has a share of the connections, and needs at least one. */
+  if (options->threads_count > MAX_THREADS || options->max_connections > MAX_CONNECTIONS ||
+      options->max_connections <= streams || options->max_connections < options->threads_count)
+    return VESTRY_INVALID;
+  if (options->memory_bytes < LEAST_MEMORY_BYTES || options->memory_bytes > MAX_MEMORY_BYTES ||
+      options->memory_bytes / MEMORY_A_HEAD < options->max_head_bytes)
+    return VESTRY_INVALID;
+  if (!vsi_microhttpd_send_buffer_fits(options->send_buffer_bytes)) return VESTRY_INVALID;
+  if (!options->tls_key != !options->tls_certificate) return VESTRY_INVALID;
+  if (options->unix_path && (options->address || options->port || !path_fits(options->unix_path)))
+    return VESTRY_INVALID;
+  if (options->unix_mode && (!options->unix_path || options->unix_mode > MAX_UNIX_MODE)) return VESTRY_INVALID;
+  if (!options->unix_mode) options->unix_mode = DEFAULT_UNIX_MODE;
+  if (!options->address) options->address = "0.0.0.0";
+  return VESTRY_OK;
+}
+
+/* Reduce connections and streams to the number of available descriptors; a reduction is logged. OK | IO (there are
+ * hardly any) */
+static vestry_err fit(const vestry_host *host, vestry_microhttpd_options *options) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= 2 * (rlim_t)MAX_CONNECTIONS) return VESTRY_OK;
+  unsigned all = (unsigned)limit.rlim_cur, reserve = all / 8;
+  if (reserve < LEAST_RESERVE) reserve = LEAST_RESERVE;
+  if (reserve > MOST_RESERVE) reserve = MOST_RESERVE;
+  reserve += DESCRIPTORS + DESCRIPTORS_A_THREAD * options->threads_count;
+  if (all < reserve + options->threads_count + 1) {
+    vsi_log(host, VESTRY_LOG_ERROR,
+            "vestry_microhttpd_create: RLIMIT_NOFILE is %u, but %u threads need %u descriptors; raise it (ulimit -n)",
+            all, options->threads_count, reserve + options->threads_count + 1);
+    return VESTRY_IO;
+  }
+  unsigned most = all - reserve;
+  if (options->max_connections <= most) return VESTRY_OK;
+  uint32_t streams = most - (most + 4) / 5;
+  if (streams > options->max_streams) streams = options->max_streams;
+  vsi_log(
+      host, VESTRY_LOG_WARN,
+      "libmicrohttpd: RLIMIT_NOFILE is %u, so at most %u connections and %u streams are accepted instead of %u and %u",
+      all, most, streams, options->max_connections, options->max_streams);
+  options->max_connections = most;
+  options->max_streams = streams;
+  return VESTRY_OK;
+}
+
+/* -------------------------------------------------------------------------------------------------- the daemon ---- */
+
+/* Return TCP_USER_TIMEOUT for connections that are not streams yet. The kernel counts how long a peer acknowledges
+ * nothing, and also how long a peer that acknowledges keeps its window closed. A client may pause for timeout_s, so the
+ * value is at least that. */
+static unsigned silent_ms(const vestry_microhttpd_options *options) {
+  const uint64_t unread_ms = options->timeout_s * UINT64_C(1000);
+  if (!options->lost_ms || options->lost_ms >= unread_ms) return (unsigned)options->lost_ms;
+  return unread_ms < INT_MAX ? (unsigned)unread_ms : INT_MAX;
+}
+
+/* Start libmicrohttpd and open the acceptor; requests are served from then on. OK | INVALID (the address) | UNSUPPORTED
+ * | NO_MEMORY | IO */
+static vestry_err listen_and_start(vsi_microhttpd *adapter, const vestry_microhttpd_options *options) {
+  if (MHD_is_feature_supported(MHD_FEATURE_EPOLL) != MHD_YES ||
+      (options->tls_key && MHD_is_feature_supported(MHD_FEATURE_TLS) != MHD_YES)) {
+    vsi_log(adapter->host, VESTRY_LOG_ERROR,
+            "vestry_microhttpd_create: this libmicrohttpd was built without epoll or without TLS; use another build");
+    return VESTRY_UNSUPPORTED;
+  }
+  vestry_err error = vsi_microhttpd_probe(adapter, true, "use a proxy that refuses them, or version 0.9.75 or 1.0");
+  if (error) return error;
+  error = vsi_microhttpd_acceptor_make(&adapter->acceptor, adapter->v, options, silent_ms(options));
+  if (error) return error;
+  adapter->base.port = vsi_microhttpd_acceptor_port(&adapter->acceptor);
+  error = vsi_microhttpd_daemon_start(adapter, options);
+  if (error) return error;
+  struct MHD_Daemon *daemon = atomic_load_explicit(&adapter->daemon, memory_order_relaxed);
+  return vsi_microhttpd_acceptor_open(&adapter->acceptor, daemon, options->max_connections, &adapter->sockets);
+}
+
+/* -------------------------------------------------------------------------------------------------------- life ---- */
 
 vsi_microhttpd *vsi_microhttpd_lifecycle_create(vestry *v, uint32_t streams_count, size_t send_buffer_bytes) {
   const vestry_host *host = vestry_parts_of(v)->host;
@@ -20,18 +162,26 @@ vsi_microhttpd *vsi_microhttpd_lifecycle_create(vestry *v, uint32_t streams_coun
   adapter->host = host;
   adapter->send_buffer_bytes = (int)send_buffer_bytes;
   adapter->max_head_bytes = SIZE_MAX;
+  adapter->placeholder = -1;
+  atomic_init(&adapter->attached.has_threads, true);
   vsi_web_gate_init(&adapter->gate, streams_count);
   vsi_microhttpd_writer_pool_init(&adapter->writer_pool);
   return adapter;
 }
 
 vestry_err vsi_microhttpd_lifecycle_begin(vsi_microhttpd *adapter, const vsi_microhttpd_limits *limits) {
-  adapter->sockets.sendings = vsi_microhttpd_sendings_create(adapter->v);
-  if (!adapter->sockets.sendings) return VESTRY_NO_MEMORY;
+  adapter->sendings = vsi_microhttpd_sendings_create(adapter->v);
+  if (!adapter->sendings) return VESTRY_NO_MEMORY;
   vestry_err error =
-      vsi_microhttpd_watch_init(&adapter->watch, adapter->host, adapter->gate.capacity, vsi_microhttpd_handover_over);
-  if (!error) error = vsi_microhttpd_handover_init(adapter);
-  return error ? error : vsi_microhttpd_sockets_begin(&adapter->sockets, adapter->v, limits);
+      vsi_microhttpd_watch_init(&adapter->watch, adapter->host, adapter->gate.capacity, vsi_microhttpd_stream_over);
+  if (error) return error;
+  if (!adapter->is_tls) adapter->placeholder = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (!adapter->is_tls && adapter->placeholder < 0) {
+    vsi_log(adapter->host, VESTRY_LOG_ERROR,
+            "vestry_microhttpd_create: no descriptor is left; raise the limit of descriptors (ulimit -n)");
+    return VESTRY_IO;
+  }
+  return vsi_microhttpd_sockets_begin(&adapter->sockets, adapter->v, limits);
 }
 
 static void room(vestry_server *server, uint32_t *ret_streams, uint32_t *ret_capacity) {
@@ -49,6 +199,22 @@ static vestry_err stop(vestry_server *server, uint64_t timeout_ms) {
   return vsi_web_gate_wait(&adapter->gate, until_ns);
 }
 
+/* Remove one of the running requests. NULL: there are none. */
+static vsi_map_link *pop_request(vsi_microhttpd_attached *attached) {
+  vsi_mutex_lock(&attached->lock);
+  vsi_map_link *found = vsi_map_after(&attached->requests, NULL);
+  if (found) vsi_map_remove(&attached->requests, found);
+  vsi_mutex_unlock(&attached->lock);
+  return found;
+}
+
+static void end_attached(vsi_microhttpd_attached *attached, const vestry_host *host) {
+  for (vsi_map_link *left; (left = pop_request(attached)) != NULL;)
+    vsi_microhttpd_request_destroy((vsi_microhttpd_request *)left);
+  vsi_mutex_finish(&attached->lock);
+  vsi_map_finish(&attached->requests, host);
+}
+
 void vsi_microhttpd_lifecycle_destroy(vestry_server *server) {
   vsi_microhttpd *adapter = (vsi_microhttpd *)server;
   if (vestry_is_forked(adapter->v)) return;
@@ -61,14 +227,12 @@ void vsi_microhttpd_lifecycle_destroy(vestry_server *server) {
     vsi_microhttpd_sockets_shut(&adapter->sockets);
     MHD_stop_daemon(daemon); /* it aborts the process if a connection is suspended */
   }
-  for (vsi_map_link *left; (left = vsi_microhttpd_slots_pop(&adapter->attached.slots)) != NULL;)
-    vsi_microhttpd_request_destroy((vsi_microhttpd_request *)left);
-  vsi_microhttpd_slots_finish(&adapter->attached.slots);
+  if (vsi_microhttpd_is_attached(adapter)) end_attached(&adapter->attached, adapter->host);
   vsi_microhttpd_writer_pool_finish(&adapter->writer_pool);
   vsi_microhttpd_sockets_finish(&adapter->sockets);
-  vsi_microhttpd_sendings_unref(adapter->sockets.sendings);
+  vsi_microhttpd_sendings_unref(adapter->sendings);
   vsi_microhttpd_watch_finish(&adapter->watch);
-  vsi_microhttpd_handover_finish(adapter);
+  if (adapter->placeholder >= 0) close(adapter->placeholder);
   vsi_web_gate_finish(&adapter->gate);
   vsi_free(adapter->host, adapter);
 }
@@ -77,12 +241,12 @@ vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *
   vestry_microhttpd_options own;
   if (!v || !ret_server) return VESTRY_INVALID;
   const vestry_host *host = vestry_parts_of(v)->host;
-  if (VSI_OPTIONS_TAKE(vestry_microhttpd_options, own, given) || vsi_microhttpd_settings_resolve(v, &own)) {
+  if (VSI_OPTIONS_TAKE(vestry_microhttpd_options, own, given) || resolve(v, &own)) {
     vsi_log(host, VESTRY_LOG_ERROR,
             "vestry_microhttpd_create: an option is out of range, or excludes another option; see vestry/microhttpd.h");
     return VESTRY_INVALID;
   }
-  vestry_err error = vsi_microhttpd_settings_fit(host, &own);
+  vestry_err error = fit(host, &own);
   if (error) return error;
   vsi_microhttpd *adapter = vsi_microhttpd_lifecycle_create(v, own.max_streams, own.send_buffer_bytes);
   if (!adapter) return VESTRY_NO_MEMORY;
@@ -95,7 +259,7 @@ vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *
                                         .head_bytes = own.max_head_bytes,
                                         .per_address = own.max_per_address};
   error = vsi_microhttpd_lifecycle_begin(adapter, &limits);
-  if (!error) error = vsi_microhttpd_daemon_start(adapter, &own);
+  if (!error) error = listen_and_start(adapter, &own);
   if (error) {
     vsi_microhttpd_lifecycle_destroy(&adapter->base);
     return error;

@@ -1,35 +1,38 @@
 /* SPDX-License-Identifier: MIT */
-/* A request of libmicrohttpd: checking its head, and collecting its body. */
-#include "adapter/microhttpd/request.h"
+/* A request of libmicrohttpd: checking its head, collecting its body, and the operations by which vestry reads it. */
+#include "adapter/microhttpd/adapter.h"
 
-#include <string.h>
 #include <strings.h>
 
 #include "adapter/microhttpd/head.h"
-#include "adapter/microhttpd/target.h"
 #include "adapter/web/target.h"
 #include "base/field.h"
-#include "base/memory.h"
 
 enum { PASSED_BYTES = VSI_MICROHTTPD_PASSED_BYTES, LEAST_BODY_BYTES = 1024 };
 
-vsi_microhttpd_request *vsi_microhttpd_request_create(vsi_microhttpd *adapter, struct MHD_Connection *conn,
-                                                      vsi_microhttpd_socket *socket, const char *target) {
-  size_t len = strlen(target) + 1;
-  vsi_microhttpd_request *request = vsi_calloc(adapter->host, 1, sizeof *request + len + len + 1);
+static vsi_microhttpd_request *make(vsi_microhttpd *adapter, struct MHD_Connection *conn, vsi_microhttpd_socket *socket,
+                                    size_t target_bytes) {
+  vsi_microhttpd_request *request = vsi_calloc(adapter->host, 1, sizeof *request + target_bytes);
   if (!request) return NULL;
   request->adapter = adapter;
   request->conn = conn;
   request->socket = socket;
-  request->target_len = len - 1;
-  memcpy(request->target, target, len);
-  request->path = request->target + len;
-  request->is_legal = vsi_web_target_read(request->target, request->path, &request->query);
   socket->request = request;
   return request;
 }
 
-/* ---------------------------------------------------------------------------------- requests of another daemon ---- */
+vsi_microhttpd_request *vsi_microhttpd_request_create(vsi_microhttpd *adapter, struct MHD_Connection *conn,
+                                                      vsi_microhttpd_socket *socket, const char *target) {
+  size_t len = strlen(target) + 1;
+  vsi_microhttpd_request *request = make(adapter, conn, socket, len + len + 1);
+  if (!request) return NULL;
+  request->target_len = len - 1;
+  memcpy(request->target, target, len);
+  request->path = request->target + len;
+  request->is_legal = vsi_web_target_read(request->target, request->path, &request->query);
+  vsi_microhttpd_refused_awaits(request);
+  return request;
+}
 
 vsi_microhttpd_request *vsi_microhttpd_request_adopt(vsi_microhttpd *adapter, struct MHD_Connection *conn,
                                                      const char *path, const char *version) {
@@ -37,14 +40,11 @@ vsi_microhttpd_request *vsi_microhttpd_request_adopt(vsi_microhttpd *adapter, st
   size_t path_len = strlen(path) + 1;
   vsi_microhttpd_socket *socket = vsi_microhttpd_socket_adopt(&adapter->sockets, conn);
   if (!socket) return NULL;
-  vsi_microhttpd_request *request = vsi_calloc(adapter->host, 1, sizeof *request + query.len + 1 + path_len);
+  vsi_microhttpd_request *request = make(adapter, conn, socket, query.len + 1 + path_len);
   if (!request) {
     vsi_microhttpd_socket_release(socket);
     return NULL;
   }
-  request->adapter = adapter;
-  request->conn = conn;
-  request->socket = socket;
   request->target_len = version > path ? (size_t)(version - path) - 1 : 0;
   request->is_legal = vsi_web_path_is_plain(path) && !query.is_broken &&
                       (!adapter->attached.keeps_targets || vsi_microhttpd_target_is_clear(path, version, &query));
@@ -67,6 +67,7 @@ vestry_err vsi_microhttpd_request_detach(vsi_microhttpd_request *request) {
   /* acquire: pairs with the check that found it late */
   const bool was_late = atomic_load_explicit(&request->socket->was_late, memory_order_acquire);
   request->socket->request = NULL;
+  vsi_microhttpd_refused_shown(request);
   request->conn = NULL; /* libmicrohttpd frees it, and the memory of its headers */
   forget_body(request);
   vsi_web_joined_free(&request->joined, request->adapter->host);
@@ -114,6 +115,7 @@ void vsi_microhttpd_request_begin(vsi_microhttpd_request *request, const char *m
                                   const char *version) {
   const vsi_microhttpd_line line = {method, path, version, request->target_len};
   request->has_begun = true;
+  vsi_microhttpd_refused_shown(request);
   request->method = method;
   request->is_head = strcmp(method, "HEAD") == 0;
   request->is_http11 = strcmp(version, "HTTP/1.1") == 0;
@@ -171,8 +173,72 @@ bool vsi_microhttpd_request_take(vsi_microhttpd_request *request, const char *da
   return request->body_passed <= PASSED_BYTES;
 }
 
+bool vsi_microhttpd_request_is_hopeless(const vsi_microhttpd_request *request) {
+  if (!is_unwanted(request)) return false;
+  if (!request->is_chunked && !request->body_length) return false;
+  if (request->refused == 400 || request->refused == 414 || request->refused == 431 ||
+      request->body_length > PASSED_BYTES)
+    return true;
+  const char *expect = MHD_lookup_connection_value(request->conn, MHD_HEADER_KIND, "Expect");
+  return expect && strcasecmp(expect, "100-continue") == 0; /* a client that gets no 100 Continue sends nothing */
+}
+
+/* -------------------------------------------------------------------------------------------------- operations ---- */
+
+static const char *request_method(void *server_request) {
+  return ((vsi_microhttpd_request *)server_request)->method;
+}
+
+static const char *request_path(void *server_request) {
+  return ((vsi_microhttpd_request *)server_request)->path;
+}
+
+static const char *request_query(void *server_request) {
+  return ((vsi_microhttpd_request *)server_request)->query;
+}
+
+static enum MHD_Result see_line(void *cls, enum MHD_ValueKind kind, const char *name, const char *value) {
+  (void)kind;
+  vsi_web_lines_see(cls, name, value ? value : "");
+  return MHD_YES;
+}
+
+static void see_lines(void *server_request, vsi_web_lines *lines) {
+  const vsi_microhttpd_request *request = server_request;
+  MHD_get_connection_values(request->conn, MHD_HEADER_KIND, see_line, lines);
+}
+
+static const char *request_header(void *server_request, const char *name) {
+  vsi_microhttpd_request *request = server_request;
+  const char *first = MHD_lookup_connection_value(request->conn, MHD_HEADER_KIND, name);
+  return vsi_web_header_of(&request->joined, request->adapter->host, name, first, see_lines, request);
+}
+
+static const char *request_peer(void *server_request) {
+  vsi_microhttpd_request *request = server_request;
+  const union MHD_ConnectionInfo *info = MHD_get_connection_info(request->conn, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+  const struct sockaddr *address = info ? info->client_addr : NULL;
+  const void *number = NULL;
+  if (address && address->sa_family == AF_INET) number = &((const struct sockaddr_in *)(const void *)address)->sin_addr;
+  if (address && address->sa_family == AF_INET6)
+    number = &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
+  if (!number || !inet_ntop(address->sa_family, number, request->peer, sizeof request->peer)) return "";
+  return request->peer;
+}
+
+static int64_t request_body_length(void *server_request) {
+  const vsi_microhttpd_request *request = server_request;
+  return request->is_chunked ? -1 : (int64_t)request->body_length;
+}
+
+static void request_room(void *server_request, uint32_t *ret_streams, uint32_t *ret_capacity) {
+  vsi_web_gate *gate = &((vsi_microhttpd_request *)server_request)->adapter->gate;
+  *ret_streams = vsi_web_gate_streams(gate);
+  *ret_capacity = gate->capacity;
+}
+
 /* Read from the body, which is here completely, or with one byte more than allowed. */
-vestry_err vsi_microhttpd_request_read(void *server_request, void *buffer, size_t capacity, size_t *ret_len) {
+static vestry_err request_read(void *server_request, void *buffer, size_t capacity, size_t *ret_len) {
   vsi_microhttpd_request *request = server_request;
   if (request->no_memory) return VESTRY_NO_MEMORY;
   /* Its route was mounted after the body had been discarded, so the client must try again. */
@@ -185,12 +251,30 @@ vestry_err vsi_microhttpd_request_read(void *server_request, void *buffer, size_
   return VESTRY_OK;
 }
 
-bool vsi_microhttpd_request_is_hopeless(const vsi_microhttpd_request *request) {
-  if (!is_unwanted(request)) return false;
-  if (!request->is_chunked && !request->body_length) return false;
-  if (request->refused == 400 || request->refused == 414 || request->refused == 431 ||
-      request->body_length > PASSED_BYTES)
-    return true;
-  const char *expect = MHD_lookup_connection_value(request->conn, MHD_HEADER_KIND, "Expect");
-  return expect && strcasecmp(expect, "100-continue") == 0; /* a client that gets no 100 Continue sends nothing */
+static const vestry_request_ops ops = {
+    .size = sizeof(vestry_request_ops),
+    .method = request_method,
+    .path = request_path,
+    .query = request_query,
+    .header = request_header,
+    .peer = request_peer,
+    .body_length = request_body_length,
+    .read = request_read,
+    .respond = vsi_microhttpd_direct_respond,
+    .open = vsi_microhttpd_direct_open,
+    .respond_body = vsi_microhttpd_direct_respond_body,
+    .room = request_room,
+};
+
+struct MHD_Connection *vestry_microhttpd_connection_of(const vestry_request *req) {
+  const vsi_microhttpd_request *request = vestry_request_server(req, &ops);
+  return request ? request->conn : NULL;
+}
+
+vestry_err vsi_microhttpd_request_serve(vsi_microhttpd_request *request, vestry_connection **ret_connection) {
+  return vestry_serve(request->adapter->v, &ops, request, NULL, NULL, ret_connection);
+}
+
+vestry_err vsi_microhttpd_request_receive(vsi_microhttpd_request *request) {
+  return vestry_receive_begin(request->adapter->v, &ops, request, &request->receiving);
 }

@@ -24,12 +24,12 @@
  * cannot have been reused. */
 #include "adapter/microhttpd/socket.h"
 
+#include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include "base/memory.h"
+#include "base/array.h"
 #include "base/wait.h"
 
 /* LOOK: a check of all waiting connections. It runs LOOKS times within the time that a request may take (request_ms),
@@ -38,8 +38,79 @@
 enum { LOOKED_AT = 256, LONGEST_LOOK_MS = 250, LEAST_LOOK_MS = 10, LOOKS = 8, SHUT_MS = 2000, WASTE_BYTES = 4096 };
 /* libmicrohttpd's own timeout closes connections that are silent between requests. The grace lets this timeout come
  * first, so that this file closes only the connections that libmicrohttpd overlooks. */
-#define IDLE_GRACE_NS UINT64_C(1000000000)
-#define ENDED_NS      UINT64_C(20000000)
+enum { IDLE_GRACE_MS = 1000 };
+#define ENDED_NS UINT64_C(20000000)
+
+/* ------------------------------------------------------------------------------------------------ the arrivals ---- */
+
+/* If a thread of libmicrohttpd has no memory for a connection, it closes the connection without a report. Therefore
+ * arrivals are tracked by the numbers of their descriptors. The old connection was closed if the same number is
+ * accepted again, or if no descriptor with this number is open any more. (If the application itself opens a descriptor
+ * with this number, the connection stays counted until that descriptor is closed.) */
+void vsi_microhttpd_arrivals_init(vsi_microhttpd_arrivals *arrivals, const vestry_host *host) {
+  arrivals->host = host;
+  vsi_mutex_init(&arrivals->on_way_lock, VSI_LOCK_MICROHTTPD_ARRIVALS);
+  pthread_cond_init(&arrivals->fewer, NULL);
+}
+
+void vsi_microhttpd_arrivals_finish(vsi_microhttpd_arrivals *arrivals) {
+  vsi_free(arrivals->host, arrivals->is_on_way);
+  pthread_cond_destroy(&arrivals->fewer);
+  vsi_mutex_finish(&arrivals->on_way_lock);
+}
+
+static vestry_err grow_locked(vsi_microhttpd_arrivals *arrivals, size_t least) {
+  size_t before = arrivals->room;
+  vestry_err error = VSI_ARRAY_RESERVE(arrivals->host, arrivals->is_on_way, 0, arrivals->room, least);
+  if (!error) memset(arrivals->is_on_way + before, 0, arrivals->room - before);
+  return error;
+}
+
+static void mark_locked(vsi_microhttpd_arrivals *arrivals, size_t fd, bool is_on_way) {
+  if (arrivals->is_on_way[fd] == is_on_way) return;
+  arrivals->is_on_way[fd] = is_on_way;
+  /* relaxed: the count is only a number */
+  atomic_fetch_add_explicit(&arrivals->on_way, is_on_way ? 1 : UINT32_MAX, memory_order_relaxed);
+  if (!is_on_way && arrivals->is_awaited) pthread_cond_signal(&arrivals->fewer);
+}
+
+vestry_err vsi_microhttpd_arrivals_enter(vsi_microhttpd_arrivals *arrivals, int fd) {
+  size_t at = (size_t)fd;
+  vsi_mutex_lock(&arrivals->on_way_lock);
+  vestry_err error = at < arrivals->room ? VESTRY_OK : grow_locked(arrivals, at + 1);
+  if (!error) mark_locked(arrivals, at, true);
+  vsi_mutex_unlock(&arrivals->on_way_lock);
+  return error;
+}
+
+void vsi_microhttpd_arrivals_leave(vsi_microhttpd_arrivals *arrivals, int fd) {
+  vsi_mutex_lock(&arrivals->on_way_lock);
+  if ((size_t)fd < arrivals->room) mark_locked(arrivals, (size_t)fd, false);
+  vsi_mutex_unlock(&arrivals->on_way_lock);
+}
+
+uint32_t vsi_microhttpd_arrivals_count(const vsi_microhttpd_arrivals *arrivals) {
+  return atomic_load_explicit(&arrivals->on_way, memory_order_relaxed);
+}
+
+void vsi_microhttpd_arrivals_wait(vsi_microhttpd_arrivals *arrivals, uint32_t most, uint64_t most_ms) {
+  if (vsi_microhttpd_arrivals_count(arrivals) < most) return;
+  uint64_t until_ns = vsi_monotonic_in_ms(most_ms);
+  bool waiting = true;
+  vsi_mutex_lock(&arrivals->on_way_lock);
+  arrivals->is_awaited = true;
+  while (waiting && vsi_microhttpd_arrivals_count(arrivals) >= most)
+    waiting = vsi_wait_until(&arrivals->fewer, &arrivals->on_way_lock, until_ns);
+  arrivals->is_awaited = false;
+  vsi_mutex_unlock(&arrivals->on_way_lock);
+}
+
+void vsi_microhttpd_arrivals_sweep(vsi_microhttpd_arrivals *arrivals) {
+  vsi_mutex_lock(&arrivals->on_way_lock);
+  for (size_t fd = 0; fd < arrivals->room && vsi_microhttpd_arrivals_count(arrivals); fd++)
+    if (arrivals->is_on_way[fd] && fcntl((int)fd, F_GETFD) < 0) mark_locked(arrivals, fd, false);
+  vsi_mutex_unlock(&arrivals->on_way_lock);
+}
 
 /* ---------------------------------------------------------------------------------------------------- the list ---- */
 
@@ -71,11 +142,11 @@ static void shut_and_drain(int fd) {
   while (recv(fd, waste, sizeof waste, MSG_DONTWAIT) > 0) continue;
 }
 
-/* Put the connection into the list of connections that wait for a request, with a deadline for_ns from now; UINT64_MAX:
- * without a deadline. */
-static void wait_locked(vsi_microhttpd_socket *socket, uint64_t now, uint64_t for_ns) {
+/* Put the connection into the list of connections that wait for a request, with a deadline for_ms from now, or
+ * without one. */
+static void wait_locked(vsi_microhttpd_socket *socket, uint64_t now, uint64_t for_ms) {
   leave_locked(socket);
-  socket->until_ns = for_ns > UINT64_MAX - now ? UINT64_MAX : now + for_ns;
+  socket->until_ns = vsi_add_saturating(now, vsi_ms_to_ns(for_ms));
   socket->is_waiting = true;
   socket->ended_ns = 0;
   TAILQ_INSERT_TAIL(&socket->all->waiting, socket, in);
@@ -172,10 +243,7 @@ vestry_err vsi_microhttpd_sockets_begin(vsi_microhttpd_sockets *sockets, vestry 
                                         const vsi_microhttpd_limits *limits) {
   sockets->v = v;
   sockets->host = vestry_parts_of(v)->host;
-  sockets->head_bytes = limits->head_bytes;
-  sockets->memory_bytes = limits->memory_bytes;
-  sockets->request_ns = vsi_ms_to_ns(limits->request_ms);
-  sockets->idle_ns = vsi_ms_to_ns(limits->idle_ms) + IDLE_GRACE_NS;
+  sockets->limits = *limits;
   vsi_microhttpd_arrivals_init(&sockets->arrivals, sockets->host);
   TAILQ_INIT(&sockets->waiting);
   vsi_loads_init(&sockets->loads);
@@ -207,7 +275,7 @@ void vsi_microhttpd_sockets_finish(vsi_microhttpd_sockets *sockets) {
  * A client that is receiving an answer sends no request. A connection on its way to its thread is cut when it arrives
  * there.
  *
- * libmicrohttpd may close a connection without a report (arrivals.c), or overlook the close of a peer (above). So the
+ * libmicrohttpd may close a connection without a report, or overlook the close of a peer (both above). So the
  * wait for the last connections is bounded. It is prolonged as long as connections keep leaving, however slow the
  * machine is. */
 void vsi_microhttpd_sockets_shut(vsi_microhttpd_sockets *sockets) {
@@ -253,7 +321,7 @@ static bool take_bytes(vsi_microhttpd_socket *socket, size_t bytes) {
   return fits;
 }
 
-static void give_bytes(vsi_microhttpd_socket *socket) {
+void vsi_microhttpd_socket_give_bytes(vsi_microhttpd_socket *socket) {
   vestry_request_bytes_give(socket->all->v, socket->own_bytes);
   set_own_bytes(socket, 0);
 }
@@ -264,7 +332,7 @@ static vestry_err enter(vsi_microhttpd_socket *socket, struct MHD_Connection *co
   socket->address = vsi_address_of(info ? info->client_addr : NULL);
   vestry_err error = vsi_web_addresses_enter(&sockets->addresses, socket->address);
   if (error == VESTRY_LIMIT) vestry_turn_away(sockets->v, VESTRY_REFUSAL_ADDRESS);
-  if (!error && !take_bytes(socket, sockets->head_bytes)) {
+  if (!error && !take_bytes(socket, sockets->limits.head_bytes)) {
     vsi_web_addresses_leave(&sockets->addresses, socket->address);
     error = VESTRY_LIMIT;
   }
@@ -279,13 +347,6 @@ static vsi_microhttpd_socket *make(vsi_microhttpd_sockets *sockets, int fd) {
   return made;
 }
 
-static void wait_for_request(vsi_microhttpd_socket *socket) {
-  vsi_microhttpd_sockets *sockets = socket->all;
-  vsi_mutex_lock(&sockets->lock);
-  wait_locked(socket, vsi_now_ns(sockets->host), sockets->request_ns);
-  vsi_mutex_unlock(&sockets->lock);
-}
-
 vsi_microhttpd_socket *vsi_microhttpd_socket_create(vsi_microhttpd_sockets *sockets, struct MHD_Connection *conn) {
   int fd = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
   atomic_fetch_add_explicit(&sockets->count, 1, memory_order_relaxed);
@@ -297,7 +358,7 @@ vsi_microhttpd_socket *vsi_microhttpd_socket_create(vsi_microhttpd_sockets *sock
     return NULL;
   }
   made->is_first = true;
-  wait_for_request(made);
+  vsi_microhttpd_socket_goes_on(made);
   return made;
 }
 
@@ -305,9 +366,8 @@ vsi_microhttpd_socket *vsi_microhttpd_socket_adopt(vsi_microhttpd_sockets *socke
   int fd = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
   vsi_microhttpd_socket *made = make(sockets, fd);
   if (!made) return NULL;
-  made->thread = pthread_self();
   made->has_line = true;
-  wait_for_request(made);
+  vsi_microhttpd_socket_goes_on(made);
   return made;
 }
 
@@ -329,7 +389,7 @@ void vsi_microhttpd_socket_destroy(vsi_microhttpd_sockets *sockets, vsi_microhtt
     atomic_fetch_sub_explicit(&sockets->count, 1, memory_order_relaxed);
     return;
   }
-  give_bytes(socket);
+  vsi_microhttpd_socket_give_bytes(socket);
   if (!socket->is_handed_over) vsi_microhttpd_sockets_leave(sockets, socket->address);
   vsi_free(sockets->host, socket);
 }
@@ -340,9 +400,8 @@ void vsi_microhttpd_socket_begins(vsi_microhttpd_socket *socket) {
   vsi_microhttpd_sockets *sockets = socket->all;
   uint64_t now = vsi_now_ns(sockets->host);
   vsi_mutex_lock(&sockets->lock);
-  socket->thread = pthread_self();
   socket->has_line = true;
-  if (socket->is_waiting && !socket->is_first) wait_locked(socket, now, sockets->request_ns);
+  if (socket->is_waiting && !socket->is_first) wait_locked(socket, now, sockets->limits.request_ms);
   file_locked(socket);
   vsi_mutex_unlock(&sockets->lock);
 }
@@ -351,7 +410,7 @@ void vsi_microhttpd_socket_goes_on(vsi_microhttpd_socket *socket) {
   vsi_microhttpd_sockets *sockets = socket->all;
   uint64_t now = vsi_now_ns(sockets->host);
   vsi_mutex_lock(&sockets->lock);
-  wait_locked(socket, now, socket->going ? UINT64_MAX : sockets->request_ns);
+  wait_locked(socket, now, socket->going ? VESTRY_NEVER_MS : sockets->limits.request_ms);
   vsi_mutex_unlock(&sockets->lock);
 }
 
@@ -360,10 +419,6 @@ void vsi_microhttpd_socket_serves(vsi_microhttpd_socket *socket) {
   leave_locked(socket);
   socket->is_first = false;
   vsi_mutex_unlock(&socket->all->lock);
-}
-
-void vsi_microhttpd_socket_streams(vsi_microhttpd_socket *socket) {
-  give_bytes(socket);
 }
 
 vsi_address vsi_microhttpd_socket_hand_over(vsi_microhttpd_socket *socket) {
@@ -379,11 +434,11 @@ void vsi_microhttpd_sockets_leave(vsi_microhttpd_sockets *sockets, vsi_address a
 void vsi_microhttpd_socket_rests(vsi_microhttpd_socket *socket) {
   if (socket->is_handed_over) return;
   vsi_microhttpd_sockets *sockets = socket->all;
-  bool stays = take_bytes(socket, sockets->memory_bytes);
+  bool stays = take_bytes(socket, sockets->limits.memory_bytes);
   uint64_t now = vsi_now_ns(sockets->host);
   vsi_mutex_lock(&sockets->lock);
   socket->has_line = false;
-  wait_locked(socket, now, sockets->idle_ns);
+  wait_locked(socket, now, sockets->limits.idle_ms + IDLE_GRACE_MS);
   if (!stays) cut_locked(socket);
   vsi_mutex_unlock(&sockets->lock);
 }

@@ -5,26 +5,48 @@
  * - the first line of a request has arrived: begins;
  * - a piece of the body has arrived: goes_on;
  * - the request is complete, and is served: serves;
- * - its answer is a stream: streams, then hand_over;
+ * - its answer is a stream: give_bytes, then hand_over;
  * - its answer was sent, and it waits for the next request: rests;
  * - libmicrohttpd will close it: ends.
  *
  * To cut a connection is to shut its socket down. Its bytes count as `going` until its thread has closed it.
- * Connections between the acceptor and their thread are `arrivals`; answers that are being sent are `sendings`. `load`
- * files a connection by its bytes (base/load.h). */
+ * Connections between the acceptor and their thread are `arrivals`. `load` files a connection by its bytes
+ * (base/load.h). */
 #ifndef VSI_MICROHTTPD_SOCKET_H
 #define VSI_MICROHTTPD_SOCKET_H
 
 #include <microhttpd.h>
-#include <pthread.h>
 #include <stdatomic.h>
-#include <sys/queue.h>
 
-#include "adapter/microhttpd/arrivals.h"
-#include "adapter/microhttpd/sending.h"
 #include "adapter/web/addresses.h"
-#include "base/mutex.h"
+#include "base/load.h"
 #include "vestry/adapter.h"
+
+/* The connections on their way from the acceptor to the threads of libmicrohttpd. */
+typedef struct vsi_microhttpd_arrivals {
+  const vestry_host *host;
+  vsi_mutex on_way_lock;    /* innermost; guards all members below */
+  unsigned char *is_on_way; /* by descriptor */
+  size_t room;              /* size of is_on_way */
+  _Atomic(uint32_t) on_way; /* written under the lock */
+  bool is_awaited;          /* a thread waits for `fewer`, which is signalled when on_way decreases */
+  pthread_cond_t fewer;
+} vsi_microhttpd_arrivals;
+
+void vsi_microhttpd_arrivals_init(vsi_microhttpd_arrivals *arrivals, const vestry_host *host);
+/* A struct that was only zeroed is accepted. */
+void vsi_microhttpd_arrivals_finish(vsi_microhttpd_arrivals *arrivals);
+
+/* Add an accepted descriptor that is about to be given to libmicrohttpd. OK | NO_MEMORY (one byte for each descriptor).
+ * Threads any, as for all functions below. */
+vestry_err vsi_microhttpd_arrivals_enter(vsi_microhttpd_arrivals *arrivals, int fd);
+/* Remove a descriptor, because its thread has it or it was closed. */
+void vsi_microhttpd_arrivals_leave(vsi_microhttpd_arrivals *arrivals, int fd);
+uint32_t vsi_microhttpd_arrivals_count(const vsi_microhttpd_arrivals *arrivals);
+/* Wait while at least `most` descriptors are on their way, for at most most_ms. */
+void vsi_microhttpd_arrivals_wait(vsi_microhttpd_arrivals *arrivals, uint32_t most, uint64_t most_ms);
+/* Remove the descriptors that were closed on their way. */
+void vsi_microhttpd_arrivals_sweep(vsi_microhttpd_arrivals *arrivals);
 
 struct vsi_microhttpd_request;
 
@@ -49,23 +71,27 @@ typedef struct vsi_microhttpd_socket {
                         that thread only */
   vsi_address address;
   struct vsi_microhttpd_request *request; /* NULL: none */
-  pthread_t thread;                       /* guarded by all->lock: the thread that reads the request; if has_line */
   bool has_line;                          /* guarded by all->lock: it has a request, whose first line has arrived */
   bool is_spent;                          /* no more requests are accepted from it */
   bool is_handed_over;                    /* it is counted until vsi_microhttpd_sockets_leave */
   _Atomic(bool) was_late;                 /* it was cut because its bytes came too slowly */
 } vsi_microhttpd_socket;
 
+typedef struct vsi_microhttpd_limits {
+  uint64_t request_ms, idle_ms; /* for a request from its first byte to its last; for the next request to begin */
+  size_t head_bytes;            /* counted for a connection until its first answer is sent */
+  size_t memory_bytes;          /* counted afterwards, because libmicrohttpd touches all of its memory to prepare for
+                                   another request */
+  uint32_t per_address;
+} vsi_microhttpd_limits;
+
 /* Zeroed at first. */
 typedef struct vsi_microhttpd_sockets {
   vestry *v;
   const vestry_host *host;
-  size_t head_bytes;            /* counted for a connection until its first answer is sent */
-  size_t memory_bytes;          /* counted afterwards, because libmicrohttpd touches all of its memory to prepare for
-                                   another request */
-  uint64_t request_ns, idle_ns; /* for a request from its first byte to its last; for the next request to begin */
-  vestry_timer *timer;          /* NULL: not begun */
-  vsi_mutex lock;               /* innermost; no descriptor of a socket is closed while it is held */
+  vsi_microhttpd_limits limits;
+  vestry_timer *timer;                         /* NULL: not begun */
+  vsi_mutex lock;                              /* innermost; no descriptor of a socket is closed while it is held */
   TAILQ_HEAD(, vsi_microhttpd_socket) waiting; /* guarded by lock, as is the next member */
   vsi_loads loads;
   pthread_cond_t fewer; /* signalled when one leaves `waiting` after is_shut */
@@ -74,14 +100,7 @@ typedef struct vsi_microhttpd_sockets {
   vsi_web_addresses addresses;
   _Atomic(uint32_t) count; /* number of open connections, including refused ones; relaxed */
   vsi_microhttpd_arrivals arrivals;
-  vsi_microhttpd_sendings *sendings; /* a reference of the adapter; NULL: none yet */
 } vsi_microhttpd_sockets;
-
-typedef struct vsi_microhttpd_limits {
-  uint64_t request_ms, idle_ms;
-  size_t head_bytes, memory_bytes;
-  uint32_t per_address;
-} vsi_microhttpd_limits;
 
 /* OK | NO_MEMORY | CLOSED (the runtime) | IO (no randomness). Call finish in any case. */
 vestry_err vsi_microhttpd_sockets_begin(vsi_microhttpd_sockets *sockets, vestry *v,
@@ -113,12 +132,13 @@ void vsi_microhttpd_socket_destroy(vsi_microhttpd_sockets *sockets, vsi_microhtt
 void vsi_microhttpd_socket_holds(vsi_microhttpd_socket *socket, size_t body_bytes);
 /* Note that the first line of a request has arrived. */
 void vsi_microhttpd_socket_begins(vsi_microhttpd_socket *socket);
-/* Note that a piece of its body has arrived; the next piece gets as much time. */
+/* Note that it waits for the rest of a request, with as much time as for the whole: it is new, or a piece of the body
+ * has arrived. */
 void vsi_microhttpd_socket_goes_on(vsi_microhttpd_socket *socket);
 /* Note that the request is complete or its rest is unwanted; it has no deadline any more. */
 void vsi_microhttpd_socket_serves(vsi_microhttpd_socket *socket);
-/* Note that its answer is a stream, which is counted by its place instead of by memory. */
-void vsi_microhttpd_socket_streams(vsi_microhttpd_socket *socket);
+/* Give the connection's own bytes back, because its answer is a stream, which is counted by its place. */
+void vsi_microhttpd_socket_give_bytes(vsi_microhttpd_socket *socket);
 /* Note that its descriptor no longer belongs to libmicrohttpd. Returns the address for which it stays counted until
  * vsi_microhttpd_sockets_leave, which may be called on any thread. */
 vsi_address vsi_microhttpd_socket_hand_over(vsi_microhttpd_socket *socket);

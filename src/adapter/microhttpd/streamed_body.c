@@ -18,14 +18,7 @@
  * libmicrohttpd would end the process if it was stopped with a suspended connection. In a daemon of the application
  * that runs on the application's loop, no thread would look for resumed connections; there the writer works on the
  * loop's thread. */
-#include "adapter/microhttpd/streamed_body.h"
-
-#include <stddef.h>
-#include <string.h>
-
-#include "adapter/microhttpd/direct_read.h"
-#include "adapter/microhttpd/operations.h"
-#include "base/memory.h"
+#include "adapter/microhttpd/adapter.h"
 
 enum { PASSED_BYTES = VSI_MICROHTTPD_PASSED_BYTES };
 
@@ -54,9 +47,9 @@ static void make_answer(vsi_microhttpd_request *request) {
     vestry_receive_close(receiving);
     (void)vestry_receive_end(receiving, &none);
   } else if (request->refused) {
-    (void)vsi_microhttpd_direct_refuse(request);
+    (void)vsi_microhttpd_refuse(request, request->refused);
   } else {
-    (void)vestry_serve(request->adapter->v, &vsi_microhttpd_request_ops, request, NULL, NULL, &none);
+    (void)vsi_microhttpd_request_serve(request, &none);
   }
   vsi_microhttpd_socket_holds(request->socket, 0);
 }
@@ -110,7 +103,7 @@ static vsi_microhttpd_turn make_step(vsi_microhttpd_request *request, int which)
   vsi_microhttpd_socket_serves(request->socket);
   request->step = (uint8_t)which;
   request->is_inside = which == CLOSE;
-  request->is_suspended = vsi_microhttpd_has_threads(adapter);
+  request->is_suspended = atomic_load_explicit(&adapter->attached.has_threads, memory_order_relaxed);
   if (!request->is_suspended) {
     step(request);
     step_is_done(request);
@@ -126,8 +119,7 @@ static vsi_microhttpd_turn make_step(vsi_microhttpd_request *request, int which)
 
 vsi_microhttpd_turn vsi_microhttpd_streamed_body_begin(vsi_microhttpd_request *request) {
   request->reads = vsi_microhttpd_direct_fits(request);
-  vestry_err error =
-      vestry_receive_begin(request->adapter->v, &vsi_microhttpd_request_ops, request, &request->receiving);
+  vestry_err error = vsi_microhttpd_request_receive(request);
   request->no_memory = error == VESTRY_NO_MEMORY;
   if (error) return VSI_MICROHTTPD_GOES_ON;
   vsi_microhttpd_socket_holds(request->socket, VESTRY_RECEIVE_BYTES);

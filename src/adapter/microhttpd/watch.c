@@ -13,24 +13,31 @@
  * is closed, or returned to libmicrohttpd, only after the removal from the table, which takes the lock, too. The
  * connection is used without the lock, through a reference.
  *
- * Lingering streams (linger.c) belong to the watch: the code that removes one from the table under the lock, the thread
+ * Lingering streams belong to the watch: the code that removes one from the table under the lock, the thread
  * or a stop, also frees it. While there are some, the thread looks at each once a second. */
 #include "adapter/microhttpd/watch.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h> /* glibc's struct tcp_info ends before the window */
+#include <netinet/in.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "adapter/microhttpd/linger.h"
-#include "adapter/microhttpd/verdict.h"
 #include "base/array.h"
 #include "base/log.h"
 #include "base/thread.h"
 
 enum { EVENTS_AT_ONCE = 128, CLOSED_AT_ONCE = 64, LOOK_MS = 1000, GENERATIONS = INT32_MAX };
+enum { LINGER_S = 5, LINGER_MOST_S = 60 };
+/* The longest interval between probes of a closed window (TCP_RTO_MAX of the kernel). */
+enum { MOST_BETWEEN_PROBES_MS = 120000 };
 static const uint32_t NONE = UINT32_MAX;
 static const vsi_microhttpd_key WAKE = UINT64_MAX; /* the key of `wake` in the epoll; no entry has it, because
                                                       generations have 31 bits */
@@ -118,11 +125,51 @@ void vsi_microhttpd_watch_remove(vsi_microhttpd_watch *watch, vsi_microhttpd_key
 
 /* --------------------------------------------------------------------------------------------------- lingering ---- */
 
-bool vsi_microhttpd_watch_linger(vsi_microhttpd_watch *watch, vsi_microhttpd_key key) {
+/* essay: a stream's end that waits for a slow peer */
+/* The end of a stream whose peer reads slowly: the stream lingers until its final chunk is sent.
+ *
+ * The runner treats all events as written when the kernel has them. Then there may be no room for the final chunk,
+ * because the peer reads slowly. The stream is cut when
+ * - the peer is gone,
+ * - the adapter stops,
+ * - the peer has taken no bytes for five seconds, or
+ * - the peer has not taken all bytes within a minute. Every end of a stream waits that long for its peer
+ *   (connection/runner.c). The kernel reports room only when a third of its buffer is free, and a slow peer may need
+ *   more than five seconds for that. Therefore the watch checks once a second whether the few bytes fit already, and
+ *   whether the peer has taken any. */
+static uint32_t now_s(const vsi_microhttpd_stream *stream) {
+  return (uint32_t)(vsi_now_ns(stream->host) / 1000000000);
+}
+
+/* Return the number of bytes that were sent and have not reached the peer. For a UNIX socket it is the memory of the
+ * bytes that the peer has not read. */
+static int unread_bytes(const vsi_microhttpd_stream *stream) {
+  int bytes = 0;
+  return ioctl(stream->wire.fd, SIOCOUTQ, &bytes) == 0 ? bytes : INT_MAX;
+}
+
+/* Look at the stream again, some time later. Returns whether the wait is over: all bytes are sent, no more can be sent,
+ * or the peer has used up its time. */
+static bool linger_is_over(vsi_microhttpd_stream *stream) {
+  if (vsi_microhttpd_wire_flush(&stream->wire)) return true;
+  uint32_t now = now_s(stream);
+  int unread = unread_bytes(stream);
+  if (unread < stream->unread_bytes) {
+    stream->unread_bytes = unread;
+    stream->until_s = now + LINGER_S < stream->most_s ? now + LINGER_S : stream->most_s;
+  }
+  return now >= stream->until_s;
+}
+
+bool vsi_microhttpd_watch_linger(vsi_microhttpd_watch *watch, vsi_microhttpd_stream *stream) {
+  stream->until_s = now_s(stream) + LINGER_S;
+  stream->most_s = now_s(stream) + LINGER_MOST_S;
+  stream->unread_bytes = unread_bytes(stream);
   vsi_mutex_lock(&watch->lock);
-  vsi_microhttpd_entry *entry = entry_locked(watch, key);
-  bool lingers = entry->fd >= 0 && !watch->is_shut &&
-                 control(watch, EPOLL_CTL_MOD, entry->fd, EPOLLRDHUP | EPOLLOUT | EPOLLET, key);
+  vsi_microhttpd_entry *entry = entry_locked(watch, stream->key);
+  bool lingers = entry->fd >= 0 &&
+                 !watch->is_shut && /* a stop that did not find it lingering has shut the gate before */
+                 control(watch, EPOLL_CTL_MOD, entry->fd, EPOLLRDHUP | EPOLLOUT | EPOLLET, stream->key);
   if (lingers) {
     entry->lingers = true;
     if (!watch->lingering_count++) eventfd_write(watch->wake, 1); /* it may sleep without a timeout */
@@ -155,7 +202,7 @@ static void pick_locked(vsi_microhttpd_watch *watch, uint32_t *at, bool over_onl
     vsi_microhttpd_entry *entry = &watch->entries[*at];
     if (picked->over_count == CLOSED_AT_ONCE || picked->open_count == CLOSED_AT_ONCE) return;
     if (!entry->stream) continue;
-    if (entry->lingers && (!over_only || vsi_microhttpd_linger_is_over(entry->stream)))
+    if (entry->lingers && (!over_only || linger_is_over(entry->stream)))
       picked->over[picked->over_count++] = take_out_locked(watch, entry);
     else if (!entry->lingers && !over_only)
       picked->open[picked->open_count++] = vestry_connection_ref(entry->stream->connection);
@@ -180,6 +227,25 @@ static void close_some(vsi_microhttpd_watch *watch, bool over_only, vestry_cause
 
 void vsi_microhttpd_watch_shut(vsi_microhttpd_watch *watch, vestry_cause cause) {
   close_some(watch, false, cause);
+}
+
+/* ------------------------------------------------------------------------------------------------- the verdict ---- */
+
+/* The kernel gives up with the same error after the same time, whether the peer is silent or keeps its window closed.
+ * If it kept its window closed, the window is still closed, or, if the window is only too small, the peer has
+ * acknowledged bytes meanwhile. */
+vestry_cause vsi_microhttpd_verdict(int fd, int error) {
+  if (error != ETIMEDOUT && error != EHOSTUNREACH && error != ENETUNREACH) return VESTRY_CAUSE_HANGUP;
+  struct tcp_info info;
+  unsigned timeout_ms = 0;
+  socklen_t info_len = sizeof info, timeout_len = sizeof timeout_ms;
+  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &info_len) != 0 ||
+      getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, &timeout_len) != 0)
+    return VESTRY_CAUSE_LOST;
+  bool tells_window = info_len >= offsetof(struct tcp_info, tcpi_snd_wnd) + sizeof info.tcpi_snd_wnd;
+  if (tells_window && !info.tcpi_snd_wnd) return VESTRY_CAUSE_STALLED;
+  return info.tcpi_last_ack_recv < (timeout_ms ? timeout_ms : MOST_BETWEEN_PROBES_MS) ? VESTRY_CAUSE_STALLED
+                                                                                      : VESTRY_CAUSE_LOST;
 }
 
 /* -------------------------------------------------------------------------------------------------- the thread ---- */
