@@ -68,7 +68,9 @@ typedef struct vestry_bounds {
   /** Queued bytes of all streams together; 0: 1 GiB; SIZE_MAX: no bound except that of each stream. See
    *  vestry_stats.queued_bytes. */
   size_t max_queued_bytes;
-  size_t max_body_bytes; /**< of the body of a request; 0: 1 MiB; beyond it 413 */
+  /** Of the body of a request; 0: 1 MiB; beyond it 413. At most 7/16 of max_request_bytes, because a body is in memory
+   *  twice while it is read. */
+  size_t max_body_bytes;
   /** Memory for the heads and bodies of all current requests; beyond it 503. From 7/8 of this bound on, a server that
    *  collects bodies before it calls the handler closes the requests that hold most (see the header of the adapter). 0:
    *  256 MiB; SIZE_MAX: no bound. See vestry_stats.request_bytes. */

@@ -97,16 +97,23 @@ void vsi_request_detach(vestry_request *req) {
 
 /* ---------------------------------------------------------------------------------------------------- the body ---- */
 
-/* Make room for more of the body, and count the buffer's growth against the bytes of all requests. OK | LIMIT |
- * NO_MEMORY */
-static vestry_err make_room(vestry_request *req, vsi_buffer *body, size_t more) {
-  if (!vsi_buffer_reserve(body, more)) return VESTRY_NO_MEMORY;
-  size_t grown = body->capacity - req->own->body_taken;
+/* Make room for more of the body, and count the buffer's growth against the bytes of all requests. The buffer doubles,
+ * but is never larger than `most`, which vsi_body_bytes_most relies on. OK | LIMIT | NO_MEMORY */
+static vestry_err make_room(vestry_request *req, vsi_buffer *body, size_t more, size_t most) {
+  const size_t least = body->len + more;
+  if (least <= body->capacity) return VESTRY_OK;
+  size_t capacity = least > 2 * body->capacity ? least : 2 * body->capacity;
+  if (capacity > most) capacity = most;
+  const size_t grown = capacity - body->capacity;
   if (!vestry_request_bytes_take(req->v, grown)) {
     vestry_turn_away(req->v, VESTRY_REFUSAL_BUDGET);
     return VESTRY_LIMIT;
   }
   req->own->body_taken += grown;
+  char *data = vsi_realloc(body->host, body->data, capacity);
+  if (!data) return VESTRY_NO_MEMORY;
+  body->data = data;
+  body->capacity = capacity;
   return VESTRY_OK;
 }
 
@@ -116,7 +123,7 @@ static vestry_err read_pieces(vestry_request *req, int64_t announced, size_t mos
   size_t limit = announced >= 0 ? (size_t)announced : most + 1;
   while (body->len < limit) {
     size_t room = limit - body->len < READ_BYTES ? limit - body->len : READ_BYTES, len = 0;
-    vestry_err error = make_room(req, body, room + 1); /* plus one byte for the final NUL */
+    vestry_err error = make_room(req, body, room + 1, limit + 1); /* plus one byte for the final NUL */
     if (!error) error = req->own->ops->read(req->own->server_request, body->data + body->len, room, &len);
     if (error) return error;
     if (len > room) return VESTRY_IO;

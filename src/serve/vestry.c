@@ -155,9 +155,16 @@ static const vestry_host *host_of(const vestry_options *options) {
   return options->runtime ? vestry_runtime_host(options->runtime) : vestry_host_default();
 }
 
+static size_t request_bytes_of(const vestry_bounds *bounds) {
+  return bounds->max_request_bytes ? bounds->max_request_bytes : DEFAULT_REQUEST_BYTES;
+}
+
 /* Return the error in the options; NULL: none. */
 static const char *find_mistake(const vestry_options *options) {
-  if (options->bounds->max_body_bytes > VESTRY_BODY_BYTES_MAX) return "max_body_bytes is too large";
+  const size_t body_bytes = options->bounds->max_body_bytes, request_bytes = request_bytes_of(options->bounds);
+  if (body_bytes > VESTRY_BODY_BYTES_MAX) return "max_body_bytes is too large";
+  if (body_bytes > vsi_body_bytes_most(request_bytes))
+    return "max_body_bytes exceeds 7/16 of max_request_bytes; raise max_request_bytes";
   if (options->bounds->max_per_stream_count > VSI_STREAM_KEYS_MAX) return "max_per_stream_count is too large";
   if (options->bounds->max_values_count > VALUES_MOST) return "max_values_count is too large";
   if (options->profiles_count > VESTRY_PROFILES_MAX) return "profiles_count is too large";
@@ -209,8 +216,7 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
       options->bounds->max_per_stream_count ? options->bounds->max_per_stream_count : VESTRY_REPLY_KEYS_MAX;
   v->max_values_count = options->bounds->max_values_count ? options->bounds->max_values_count : DEFAULT_VALUES;
   v->max_body_bytes = options->bounds->max_body_bytes ? options->bounds->max_body_bytes : DEFAULT_BODY_BYTES;
-  vsi_budget_init(&v->request_bytes,
-                  options->bounds->max_request_bytes ? options->bounds->max_request_bytes : DEFAULT_REQUEST_BYTES);
+  vsi_budget_init(&v->request_bytes, request_bytes_of(options->bounds));
   vsi_budget_init(&v->answer_bytes,
                   options->bounds->max_answer_bytes ? options->bounds->max_answer_bytes : DEFAULT_ANSWER_BYTES);
   v->retry_after_s = options->bounds->retry_after_s ? options->bounds->retry_after_s : DEFAULT_RETRY_AFTER_S;

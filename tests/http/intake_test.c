@@ -107,11 +107,7 @@ static void body_over_the_budget_gets_503(void **state) {
   static char body[50000];
   memset(body, 'x', sizeof body);
   for (int announced = 0; announced >= -1; announced--) {
-#ifdef VSI_NO_SLACK
-    const size_t bound = announced ? 95000 : 100000;
-#else
     const size_t bound = announced ? 150000 : 100000; /* the buffer of a chunked body is doubled once more */
-#endif
     site w;
     site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_request_bytes = bound}});
     wire second = {.method = "POST", .body = body, .body_len = sizeof body, .announced = announced};

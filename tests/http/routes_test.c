@@ -348,6 +348,19 @@ static void body_limits_apply_by_path(void **state) {
   site_end(&w);
 }
 
+/* A limit that no body could ever reach is refused. */
+static void body_limits_fit_into_the_bytes_of_all_requests(void **state) {
+  (void)state;
+  site w;
+  site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_request_bytes = 160000}});
+  assert_int_equal(vestry_body_limit(w.v, "/a", 70001), VESTRY_INVALID);
+  assert_non_null(strstr(w.th.last_log, "raise vestry_bounds.max_request_bytes"));
+  assert_int_equal(vestry_body_limit(w.v, "/a", 70000), VESTRY_OK);
+  mount(&w, "POST", "/a", "p");
+  assert_int_equal(post_bytes(&w, "/a", 70000), 200);
+  site_end(&w);
+}
+
 /* ------------------------------------------------------------------------------------- errors with an answer ------ */
 
 typedef struct says {
@@ -658,6 +671,7 @@ int main(void) {
       cmocka_unit_test(guards_run_from_the_outermost),
       cmocka_unit_test(guard_may_apply_to_one_path_only),
       cmocka_unit_test(body_limits_apply_by_path),
+      cmocka_unit_test(body_limits_fit_into_the_bytes_of_all_requests),
       cmocka_unit_test(failed_guard_or_handler_may_set_the_answer),
       cmocka_unit_test(errors_have_pages),
       cmocka_unit_test(failed_mount_changes_nothing),

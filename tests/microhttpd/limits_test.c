@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The resources that clients can use: time, memory, connections and descriptors; then hostile requests, by the
  * contract. */
+#include "adapter/microhttpd/adapter.h"
+
 #include <assert.h>
 #include <linux/sockios.h>
 #include <poll.h>
@@ -110,6 +112,59 @@ static void announced_bodies_allocate_nothing(void **state) {
   server_assert_serves(&s);
   assert_int_equal(refused(VESTRY_REFUSAL_BUDGET), 0);
   for (int i = 0; i < 10; i++) client_close(&c[i]);
+  server_stop(&s);
+}
+
+/* The largest limit that is accepted (a body is in memory twice) can be used, with and without a length. */
+static void largest_accepted_body_is_served(void **state) {
+  (void)state;
+  enum { MOST = 4 << 20, BODY = MOST / 16 * 7 };
+  server_start(&s, &(server_settings){.options.bounds = &(vestry_bounds){.max_request_bytes = MOST}});
+  assert_int_equal(vestry_body_limit(s.v, "/echo", BODY + 1), VESTRY_INVALID);
+  assert_int_equal(vestry_body_limit(s.v, "/echo", BODY), VESTRY_OK);
+  static char body[BODY];
+  memset(body, 'b', sizeof body);
+  for (int i = 0; i < 2; i++) {
+    client c;
+    client_connect(&c, s.port, false);
+    client_sendf(&c, "POST /echo HTTP/1.1\r\nHost: a\r\n");
+    if (i)
+      client_sendf(&c, "Transfer-Encoding: chunked\r\n\r\n%x\r\n", BODY);
+    else
+      client_sendf(&c, "Content-Length: %d\r\n\r\n", BODY);
+    client_send(&c, body, sizeof body);
+    if (i) client_sendf(&c, "\r\n0\r\n\r\n");
+    assert_int_equal(client_status(&c), 200);
+    client_close(&c);
+  }
+  assert_int_equal(refused(VESTRY_REFUSAL_BUDGET), 0);
+  server_stop(&s);
+}
+
+static bool first_has_line(vsi_microhttpd_sockets *sockets) {
+  vsi_mutex_lock(&sockets->lock);
+  const vsi_microhttpd_socket *first = TAILQ_FIRST(&sockets->waiting);
+  const bool has_line = first && first->has_line;
+  vsi_mutex_unlock(&sockets->lock);
+  return has_line;
+}
+
+/* libmicrohttpd refuses this head by itself, when it is complete. The adapter finds its connection without looking at
+ * all connections, under their lock. */
+static void refusals_of_the_library_need_no_lock_of_all(void **state) {
+  (void)state;
+  server_start(&s, NULL);
+  vsi_microhttpd_sockets *sockets = &((vsi_microhttpd *)s.adapter)->sockets;
+  client c;
+  client_connect(&c, s.port, false);
+  client_sendf(&c, "GET /echo HTTP/1.1\r\nHost: a\r\n");
+  UNTIL(first_has_line(sockets));
+  vsi_mutex_lock(&sockets->lock);
+  client_sendf(&c, "Content-Length: 12x\r\n\r\n");
+  const int status = client_status(&c);
+  vsi_mutex_unlock(&sockets->lock);
+  assert_int_equal(status, 400);
+  client_close(&c);
   server_stop(&s);
 }
 
@@ -459,6 +514,8 @@ int main(void) {
       cmocka_unit_test(requests_without_an_end_leak_no_memory),
       cmocka_unit_test(unfinished_bodies_share_a_budget),
       cmocka_unit_test(announced_bodies_allocate_nothing),
+      cmocka_unit_test(largest_accepted_body_is_served),
+      cmocka_unit_test(refusals_of_the_library_need_no_lock_of_all),
       cmocka_unit_test(idle_connections_make_room_for_a_body),
       cmocka_unit_test(connections_per_address_are_limited),
       cmocka_unit_test(trickling_requests_time_out),

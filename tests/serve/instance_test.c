@@ -35,6 +35,8 @@ static void options_are_checked(void **state) {
   must_refuse((vestry_options){.store = "no-such"}, VESTRY_NOT_FOUND, "store");
   must_refuse((vestry_options){.bounds = &(vestry_bounds){.max_body_bytes = SIZE_MAX}}, VESTRY_INVALID,
               "max_body_bytes");
+  must_refuse((vestry_options){.bounds = &(vestry_bounds){.max_body_bytes = 8, .max_request_bytes = 16}},
+              VESTRY_INVALID, "raise max_request_bytes");
   must_refuse((vestry_options){.connection = &(vestry_connection_options){.max_queued_count = 2000000}}, VESTRY_INVALID,
               "connection");
   must_refuse((vestry_options){.profiles_count = 1}, VESTRY_INVALID, "profiles");

@@ -136,8 +136,9 @@ static bool make_room(vsi_microhttpd_request *request, size_t more) {
   if (request->body_capacity - request->body_len >= more) return true;
   size_t capacity = request->body_capacity ? request->body_capacity : LEAST_BODY_BYTES;
   while (capacity - request->body_len < more) capacity *= 2; /* the limit is far from SIZE_MAX */
-  /* Memory is allocated only for bytes that arrive, and never for more than announced. */
-  if (request->body_length && capacity > request->body_length) capacity = (size_t)request->body_length;
+  /* Memory is allocated only for bytes that arrive, and never for more than announced or allowed. */
+  const size_t most = request->body_length ? (size_t)request->body_length : request->max_body_bytes + 1;
+  if (capacity > most) capacity = most;
   size_t grown = capacity - request->body_capacity;
   if (!vestry_request_bytes_take(request->adapter->v, grown)) {
     vestry_turn_away(request->adapter->v, VESTRY_REFUSAL_BUDGET);

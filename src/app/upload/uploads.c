@@ -130,7 +130,7 @@ static vestry_err mount_resume(vestry_uploads *uploads) {
 static void unmount(vestry_uploads *uploads) {
   unmount_resume(uploads);
   (void)vestry_unroute(uploads->v, "POST", uploads->options.pattern);
-  (void)vestry_body_limit(uploads->v, uploads->options.pattern, 0);
+  (void)vsi_body_limit(uploads->v, uploads->options.pattern, 0);
 }
 
 static vestry_err mount(vestry_uploads *uploads) {
@@ -138,7 +138,7 @@ static vestry_err mount(vestry_uploads *uploads) {
   vestry_err error = vsi_route_receiver(uploads->v, "POST", o->pattern, &vsi_upload_receiver, uploads);
   if (error) return error;
   const size_t form_bytes = o->max_fields_bytes + HEADS_BYTES;
-  error = vestry_body_limit(uploads->v, o->pattern, (size_t)(o->max_file_bytes * o->max_files_count) + form_bytes);
+  error = vsi_body_limit(uploads->v, o->pattern, (size_t)(o->max_file_bytes * o->max_files_count) + form_bytes);
   if (!error && o->folder) error = mount_resume(uploads);
   if (error) unmount(uploads);
   return error;

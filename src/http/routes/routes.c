@@ -23,6 +23,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/rw_lock.h"
+#include "http/intake.h"
 #include "instance/instance.h"
 #include "vestry/adapter.h"
 
@@ -533,6 +534,14 @@ vestry_err vestry_body_limit(vestry *v, const char *prefix, size_t max_body_byte
   if (!v) return VESTRY_INVALID;
   if (!prefix || max_body_bytes > VESTRY_BODY_BYTES_MAX)
     return refuse(v, "body limit of", prefix, VESTRY_INVALID, prefix ? "the limit is too large" : no_pattern);
+  if (max_body_bytes > vsi_body_bytes_most(v->request_bytes.max))
+    return refuse(v, "body limit of", prefix, VESTRY_INVALID,
+                  "the limit exceeds 7/16 of max_request_bytes; raise vestry_bounds.max_request_bytes, or accept files "
+                  "with vestry_uploads_create");
+  return vsi_body_limit(v, prefix, max_body_bytes);
+}
+
+vestry_err vsi_body_limit(vestry *v, const char *prefix, size_t max_body_bytes) {
   vsi_routes *routes = v->routes;
   limit *made = vsi_calloc(routes->host, 1, sizeof *made + strlen(prefix) + 1);
   if (!made) return VESTRY_NO_MEMORY;

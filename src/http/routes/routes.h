@@ -39,6 +39,9 @@ void vsi_visit_go_on(vsi_visit *visit);
 VESTRY_API vestry_err vsi_route_receiver(vestry *v, const char *method, const char *pattern,
                                          const vsi_receiver *receiver, void *app);
 
+/* Same as vestry_body_limit, for bodies that are received in pieces: they may exceed max_request_bytes. */
+VESTRY_API vestry_err vsi_body_limit(vestry *v, const char *prefix, size_t max_body_bytes);
+
 /* Return the page for an error; NULL: none. */
 VESTRY_API vestry_handler_fn vsi_routes_page(vsi_routes *routes, int status, void **ret_app);
 
