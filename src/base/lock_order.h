@@ -75,7 +75,7 @@
   INNERMOST(MICROHTTPD_SOCKETS, "vsi_microhttpd_sockets.lock", "adapter/microhttpd/socket.h: lock")                    \
   INNERMOST(MICROHTTPD_SENDINGS, "vsi_microhttpd_sendings.loads_lock", "adapter/microhttpd/adapter.h: loads_lock")     \
   INNERMOST(MICROHTTPD_ARRIVALS, "vsi_microhttpd_arrivals.on_way_lock", "adapter/microhttpd/socket.h: on_way_lock")    \
-  INNERMOST(MICROHTTPD_WRITER_POOL, "vsi_microhttpd_writer_pool.lock", "adapter/microhttpd/writer_pool.h: lock")       \
+  INNERMOST(MICROHTTPD_WRITER_POOL, "vsi_microhttpd_writer_pool.pool_lock", "adapter/microhttpd/adapter.h: pool_lock") \
   INNERMOST(JOBS, "vestry_jobs.lock", "data/jobs/state.h: lock")                                                       \
   INNERMOST(LEASES, "vsi_leases.lock", "app/stream/lease.c: lock")                                                     \
   INNERMOST(TAILS, "vsi_tails.lock", "connection/tail.h: lock")                                                        \

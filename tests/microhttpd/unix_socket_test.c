@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* All contracts on a UNIX socket; then its file: which files it replaces, its permissions, and its removal. */
-#include "adapter/microhttpd/acceptor.h"
+#include "adapter/microhttpd/adapter.h"
 
 #include <fcntl.h>
 #include <stdlib.h>

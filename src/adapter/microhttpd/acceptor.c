@@ -5,7 +5,7 @@
  * libmicrohttpd can accept connections itself, but fails if descriptors run out. A thread of libmicrohttpd that cannot
  * accept retries only when one of its connections closes; if all of them are streams, none does. And if it has no
  * connections, it retries in a busy loop. The acceptor's thread waits for a moment instead. */
-#include "adapter/microhttpd/acceptor.h"
+#include "adapter/microhttpd/adapter.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +22,6 @@
 
 #include "adapter/web/listen.h"
 #include "base/log.h"
-#include "base/memory.h"
 #include "base/thread.h"
 
 enum { BACKLOG = 4096, MOST_AHEAD = 32, WAIT_MS = 100, FULL_WAIT_MS = 5, PEEKED_BYTES = 4096 };
@@ -124,32 +123,23 @@ static struct sockaddr_un address_of(const char *path) {
   return address;
 }
 
-static vestry_err fail(const vestry_host *host, const char *path, const char *why) {
-  vsi_log(host, VESTRY_LOG_ERROR,
-          "vestry_microhttpd_create: cannot listen at %s: %s; choose another path, in a folder in which this user can "
-          "write",
-          path, why);
-  return VESTRY_IO;
-}
-
 /* Lock the folder. Returns its descriptor; -1: failed, see errno. */
 static int lock_folder(const char *path) {
   char folder[sizeof((struct sockaddr_un *)0)->sun_path] = ".";
   const char *slash = strrchr(path, '/');
   if (slash) snprintf(folder, sizeof folder, "%.*s", slash == path ? 1 : (int)(slash - path), path);
   int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return -1;
   const struct timespec pause = {.tv_nsec = LOOK_AGAIN_MS * 1000000L};
-  for (int waited_ms = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; waited_ms += LOOK_AGAIN_MS) {
-    int error = errno;
-    if (error == EINTR) continue;
+  for (int waited_ms = 0; fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0;) {
+    const int error = errno;
     if (error == EWOULDBLOCK && waited_ms < START_PATIENCE_MS) {
       nanosleep(&pause, NULL);
-      continue;
+      waited_ms += LOOK_AGAIN_MS;
+    } else if (error != EINTR) {
+      close(fd);
+      errno = error;
+      fd = -1;
     }
-    close(fd);
-    errno = error;
-    return -1;
   }
   return fd;
 }
@@ -177,41 +167,36 @@ static const char *listen_locked(vsi_microhttpd_unix_socket *at, mode_t mode, in
   if (fd < 0) return strerror(errno);
   struct sockaddr_un address = address_of(at->path);
   struct stat made;
-  if (bind(fd, (const struct sockaddr *)&address, sizeof address) != 0) {
-    why = strerror(errno);
-    close(fd);
-    return why;
+  const bool is_bound = bind(fd, (const struct sockaddr *)&address, sizeof address) == 0;
+  if (is_bound && chmod(at->path, mode) == 0 && lstat(at->path, &made) == 0 && listen(fd, backlog) == 0) {
+    at->device = made.st_dev;
+    at->inode = made.st_ino;
+    *ret_fd = fd;
+    return NULL;
   }
-  if (chmod(at->path, mode) != 0 || lstat(at->path, &made) != 0 || listen(fd, backlog) != 0) {
-    why = strerror(errno);
-    unlink(at->path);
-    close(fd);
-    return why;
-  }
-  at->device = made.st_dev;
-  at->inode = made.st_ino;
-  *ret_fd = fd;
-  return NULL;
+  why = strerror(errno);
+  if (is_bound) unlink(at->path);
+  close(fd);
+  return why;
 }
 
 vestry_err vsi_microhttpd_unix_listen(vsi_microhttpd_unix_socket *at, const vestry_host *host, const char *path,
                                       mode_t mode, int backlog, int *ret_fd) {
-  *at = (vsi_microhttpd_unix_socket){.host = host};
-  int folder = lock_folder(path);
-  if (folder < 0)
-    return fail(host, path, errno == EWOULDBLOCK ? "another server is starting in this folder" : strerror(errno));
-  at->path = vsi_strdup(host, path, strlen(path));
-  vestry_err error = at->path ? VESTRY_OK : VESTRY_NO_MEMORY;
-  if (at->path) {
-    const char *why = listen_locked(at, mode, backlog, ret_fd);
-    if (why) {
-      error = fail(host, path, why);
-      vsi_free(host, at->path);
-      at->path = NULL;
-    }
-  }
-  close(folder);
-  return error;
+  *at = (vsi_microhttpd_unix_socket){.host = host, .path = vsi_strdup(host, path, strlen(path))};
+  if (!at->path) return VESTRY_NO_MEMORY;
+  const int folder = lock_folder(path);
+  const char *why = folder >= 0            ? listen_locked(at, mode, backlog, ret_fd)
+                    : errno == EWOULDBLOCK ? "another server is starting in this folder"
+                                           : strerror(errno);
+  if (folder >= 0) close(folder);
+  if (!why) return VESTRY_OK;
+  vsi_log(host, VESTRY_LOG_ERROR,
+          "vestry_microhttpd_create: cannot listen at %s: %s; choose another path, in a folder in which this user can "
+          "write",
+          path, why);
+  vsi_free(host, at->path);
+  at->path = NULL;
+  return VESTRY_IO;
 }
 
 void vsi_microhttpd_unix_finish(vsi_microhttpd_unix_socket *at) {
@@ -290,7 +275,7 @@ uint16_t vsi_microhttpd_acceptor_port(const vsi_microhttpd_acceptor *acceptor) {
     struct sockaddr_in6 in6;
   } at = {.in.sin_port = 0};
   socklen_t len = sizeof at;
-  if (!acceptor->v || acceptor->listener < 0 || getsockname(acceptor->listener, &at.any, &len)) return 0;
+  if (getsockname(acceptor->listener, &at.any, &len)) return 0;
   if (at.any.sa_family == AF_UNIX) return 0;
   return ntohs(at.any.sa_family == AF_INET6 ? at.in6.sin6_port : at.in.sin_port);
 }

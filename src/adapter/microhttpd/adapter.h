@@ -11,13 +11,97 @@
 #ifndef VSI_MICROHTTPD_ADAPTER_H
 #define VSI_MICROHTTPD_ADAPTER_H
 
-#include "adapter/microhttpd/acceptor.h"
+#include <sys/stat.h>
+
+#include "adapter/microhttpd/socket.h"
 #include "adapter/microhttpd/watch.h"
-#include "adapter/microhttpd/writer_pool.h"
 #include "adapter/web/gate.h"
 #include "adapter/web/repeated.h"
 #include "base/refs.h"
 #include "vestry/microhttpd.h"
+
+/* ------------------------------------------------------------------------------------------------ the acceptor ---- */
+
+/* The file of a listening UNIX socket. */
+typedef struct vsi_microhttpd_unix_socket {
+  const vestry_host *host;
+  char *path; /* NULL: there is no file */
+  dev_t device;
+  ino_t inode; /* of the file, because another file may replace it */
+} vsi_microhttpd_unix_socket;
+
+/* Listen at a path. A file left by a server that is gone is replaced; a socket with a listening process, and a file
+ * that is no socket, are not touched.
+ * mode     of the file, independent of the umask; no user can connect before it is set
+ * ret_fd   owned by the caller; non-blocking
+ * Returns  OK | NO_MEMORY | IO (the reason is logged)
+ * Blocks for at most START_PATIENCE_MS, while another server starts in the same folder. */
+vestry_err vsi_microhttpd_unix_listen(vsi_microhttpd_unix_socket *socket, const vestry_host *host, const char *path,
+                                      mode_t mode, int backlog, int *ret_fd);
+
+/* Remove the file, if it is still the one that was created. A struct that was only zeroed is accepted. */
+void vsi_microhttpd_unix_finish(vsi_microhttpd_unix_socket *socket);
+
+/* Zeroed at first. */
+typedef struct vsi_microhttpd_acceptor {
+  vestry *v; /* NULL: not created */
+  const vestry_host *host;
+  struct MHD_Daemon *daemon;
+  uint32_t capacity; /* maximum number of connections; constant */
+  vsi_microhttpd_sockets *sockets;
+  int listener, stop;              /* -1: none */
+  vsi_microhttpd_unix_socket file; /* of the listener, if it is a UNIX socket */
+  pthread_t thread;
+  bool is_open;
+  bool is_tls;            /* constant */
+  atomic_bool is_closing; /* set, then signalled by `stop` */
+} vsi_microhttpd_acceptor;
+
+/* Listen at the address, or the UNIX path, of the options, but accept no client yet.
+ * silent_ms  TCP_USER_TIMEOUT of its connections; 0: the system's
+ * OK | INVALID (no address) | NO_MEMORY | IO (logged) */
+vestry_err vsi_microhttpd_acceptor_make(vsi_microhttpd_acceptor *acceptor, vestry *v,
+                                        const vestry_microhttpd_options *options, unsigned silent_ms);
+/* Accept connections, at most `capacity` at once. sockets: counts them. OK | IO */
+vestry_err vsi_microhttpd_acceptor_open(vsi_microhttpd_acceptor *acceptor, struct MHD_Daemon *daemon, uint32_t capacity,
+                                        vsi_microhttpd_sockets *sockets);
+/* Return the port; 0: not created, or a UNIX socket. */
+uint16_t vsi_microhttpd_acceptor_port(const vsi_microhttpd_acceptor *acceptor);
+/* Stop accepting and listening. May be called twice, and for one that was never created. */
+void vsi_microhttpd_acceptor_close(vsi_microhttpd_acceptor *acceptor);
+
+/* -------------------------------------------------------------------------------------------- the writer pool ---- */
+
+enum { VSI_MICROHTTPD_MAX_WRITERS = 8 };
+
+/* A task for a thread. Part of the object that it works on, so that it needs no allocation. */
+typedef struct vsi_microhttpd_errand {
+  STAILQ_ENTRY(vsi_microhttpd_errand) in;
+  void (*run)(struct vsi_microhttpd_errand *errand); /* may free it */
+} vsi_microhttpd_errand;
+
+typedef struct vsi_microhttpd_writer_pool {
+  vsi_mutex pool_lock;                          /* innermost */
+  pthread_cond_t more;                          /* signalled when there is an errand, or the pool ends */
+  STAILQ_HEAD(, vsi_microhttpd_errand) errands; /* guarded by pool_lock, as are all members below */
+  _Atomic(unsigned) errands_count;              /* written under pool_lock */
+  unsigned idle_count, threads_count;
+  bool is_over;
+  pthread_t threads[VSI_MICROHTTPD_MAX_WRITERS];
+} vsi_microhttpd_writer_pool;
+
+/* Starts no thread until there is an errand. */
+void vsi_microhttpd_writer_pool_init(vsi_microhttpd_writer_pool *pool);
+/* Run all remaining errands and end the threads. No more errands may be given. */
+void vsi_microhttpd_writer_pool_finish(vsi_microhttpd_writer_pool *pool);
+
+/* Queue an errand. false: there is no thread for it, and none can be started. Threads any. */
+bool vsi_microhttpd_writer_pool_give(vsi_microhttpd_writer_pool *pool, vsi_microhttpd_errand *errand);
+
+/* Return whether an errand waits for a thread, so that a long-running errand can make room. Relaxed. Threads any. */
+static inline bool vsi_microhttpd_writer_pool_is_wanted(const vsi_microhttpd_writer_pool *pool) {
+  return atomic_load_explicit(&pool->errands_count, memory_order_relaxed) != 0;
+}
 
 /* ------------------------------------------------------------------------------------------------- the adapter ---- */
 
@@ -85,6 +169,18 @@ vsi_microhttpd *vsi_microhttpd_lifecycle_create(vestry *v, uint32_t streams_coun
 /* Begin to accept streams and to track connections: OK | NO_MEMORY | CLOSED (the runtime) | IO */
 vestry_err vsi_microhttpd_lifecycle_begin(vsi_microhttpd *adapter, const vsi_microhttpd_limits *limits);
 void vsi_microhttpd_lifecycle_destroy(vestry_server *server);
+
+/* Return its TLS session; NULL: plain. */
+static inline gnutls_session_t vsi_microhttpd_tls_of(struct MHD_Connection *conn) {
+  const union MHD_ConnectionInfo *info = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+  return info ? info->tls_session : NULL;
+}
+
+/* Return the size of the head of its request; 0: it is incomplete. */
+static inline size_t vsi_microhttpd_head_size(struct MHD_Connection *conn) {
+  const union MHD_ConnectionInfo *info = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+  return info ? info->header_size : 0;
+}
 
 /* ------------------------------------------------------------------------------------------------------ heads ---- */
 
@@ -254,7 +350,7 @@ void vsi_microhttpd_refused_look(vsi_microhttpd *adapter, const char *format, va
 bool vsi_microhttpd_direct_fits(const vsi_microhttpd_request *request);
 /* Return whether direct reading is worthwhile now, because many bytes are there. On libmicrohttpd's thread. */
 bool vsi_microhttpd_direct_pays(const vsi_microhttpd_request *request);
-/* Read the available bytes and pass them to the application's writer, until another task (an errand, writer_pool.h)
+/* Read the available bytes and pass them to the application's writer, until another task (an errand)
  * needs the thread. Returns whether there may be more now. */
 bool vsi_microhttpd_direct_read(vsi_microhttpd_request *request);
 /* Return whether the body was read directly, and is complete or no longer wanted. */

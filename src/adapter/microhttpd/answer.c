@@ -142,9 +142,7 @@ static _Thread_local struct {
 } queued;
 
 void vsi_microhttpd_refused_queues(const vsi_microhttpd_request *request) {
-  const union MHD_ConnectionInfo *info =
-      MHD_get_connection_info(request->conn, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-  const bool is_large = info && info->header_size > request->adapter->max_head_bytes / 8;
+  const bool is_large = vsi_microhttpd_head_size(request->conn) > request->adapter->max_head_bytes / 8;
   queued.adapter = request->adapter;
   queued.conn = request->conn;
   queued.status = request->refused ? (unsigned)request->refused : is_large ? 431 : 500;
@@ -230,16 +228,13 @@ vestry_err vsi_microhttpd_respond_body(vsi_microhttpd_request *request, const ve
 enum { ANSWER_BYTES = 256, RECORD_BYTES = 64 };
 
 static void answer(struct MHD_Connection *conn, unsigned status) {
-  /* The values are copied, because libmicrohttpd 1.0 returns all of them in the same memory. */
-  const union MHD_ConnectionInfo *socket = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD);
-  const int fd = socket ? socket->connect_fd : -1;
-  const union MHD_ConnectionInfo *tls = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_GNUTLS_SESSION);
-  gnutls_session_t session = tls ? (gnutls_session_t)tls->tls_session : NULL;
+  const int fd = vsi_microhttpd_fd_of(conn);
+  gnutls_session_t session = vsi_microhttpd_tls_of(conn);
   char text[ANSWER_BYTES];
   const int len = snprintf(
       text, sizeof text, "HTTP/1.1 %u %s\r\nCache-Control: no-store\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
       status, MHD_get_reason_phrase_for(status));
-  if (len <= 0 || (size_t)len >= sizeof text || fd < 0) return;
+  if (len <= 0 || (size_t)len >= sizeof text) return;
   /* If the client's socket has no room even for this, the client gets nothing. */
   if (session)
     (void)!gnutls_record_send(session, text, (size_t)len);
@@ -276,8 +271,7 @@ void vsi_microhttpd_refused_shown(vsi_microhttpd_request *request) {
  * size of complete heads only. */
 static struct MHD_Connection *find_unshown(void) {
   vsi_microhttpd_request *at = LIST_FIRST(&unshown);
-  while (at && !MHD_get_connection_info(at->conn, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE))
-    at = LIST_NEXT(at, in_unshown);
+  while (at && !vsi_microhttpd_head_size(at->conn)) at = LIST_NEXT(at, in_unshown);
   return at ? at->conn : NULL;
 }
 

@@ -65,6 +65,7 @@ static void forget(vsi_microhttpd_request *request, void **pointer) {
 
 /* -------------------------------------------------------------------------------------------------- the daemon ---- */
 
+/* Check the flags of the daemon. OK | UNSUPPORTED (logged) */
 static vestry_err check(vsi_microhttpd *adapter, struct MHD_Daemon *daemon) {
   const union MHD_DaemonInfo *info = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_FLAGS);
   const unsigned flags = info ? (unsigned)info->flags : 0;
@@ -76,15 +77,10 @@ static vestry_err check(vsi_microhttpd *adapter, struct MHD_Daemon *daemon) {
   if (flags & MHD_USE_THREAD_PER_CONNECTION)
     why = "vestry_microhttpd_attach: MHD_USE_THREAD_PER_CONNECTION does not support streams; use a pool of threads";
   atomic_store_explicit(&adapter->attached.has_threads, flags & MHD_USE_INTERNAL_POLLING_THREAD, memory_order_relaxed);
+  atomic_store_explicit(&adapter->attached.fits, why ? -1 : 1, memory_order_relaxed);
   if (!why) return VESTRY_OK;
   vsi_log(adapter->host, VESTRY_LOG_ERROR, "%s", why);
   return VESTRY_UNSUPPORTED;
-}
-
-static vestry_err look_at(vsi_microhttpd *adapter, struct MHD_Daemon *daemon) {
-  vestry_err error = check(adapter, daemon);
-  atomic_store_explicit(&adapter->attached.fits, error ? -1 : 1, memory_order_relaxed);
-  return error;
 }
 
 /* Check the daemon at the first request, if it was not passed to vestry_microhttpd_attach. */
@@ -92,7 +88,7 @@ static bool daemon_fits(vsi_microhttpd *adapter, struct MHD_Connection *conn) {
   int fits = atomic_load_explicit(&adapter->attached.fits, memory_order_relaxed);
   if (fits) return fits > 0;
   const union MHD_ConnectionInfo *info = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_DAEMON);
-  return info && !look_at(adapter, info->daemon);
+  return info && !check(adapter, info->daemon);
 }
 
 /* ---------------------------------------------------------------------------------------------------- requests ---- */
@@ -150,7 +146,7 @@ vestry_err vestry_microhttpd_attach(vestry *v, struct MHD_Daemon *daemon, const 
   if (!adapter) return VESTRY_NO_MEMORY;
   adapter->lost_ms = vsi_microhttpd_lost_ms(v, own.lost_ms);
   vestry_err error = init_requests(adapter, requests);
-  if (!error && daemon) error = look_at(adapter, daemon);
+  if (!error && daemon) error = check(adapter, daemon);
   if (!error)
     error = vsi_microhttpd_probe(adapter, own.is_strict,
                                  "start the daemon with MHD_OPTION_STRICT_FOR_CLIENT, 1, and set is_strict");

@@ -35,12 +35,6 @@ static const struct {
 } targets[] = {{"/p", true},      {"/p/a%20b", true}, {"/p/a?q=%20&r", true}, {"/p?", true}, {"/p?q", true},
                {"/p%2Fa", false}, {"/p/%61", false},  {"/p/a%00b", false},    {"/%70", true}};
 
-enum {
-  PLAIN_COUNT = sizeof plain_heads / sizeof *plain_heads,
-  ODD_COUNT = sizeof odd_lines / sizeof *odd_lines,
-  TARGETS_COUNT = sizeof targets / sizeof *targets
-};
-
 typedef struct probe {
   struct MHD_Daemon *daemon;
   bool measures, is_failed;
@@ -92,7 +86,7 @@ static void send_head(probe *p, const char *begin, const char *middle, const cha
 }
 
 static bool takes_plain(probe *p) {
-  for (size_t i = 0; i < PLAIN_COUNT; i++) {
+  for (size_t i = 0; i < sizeof plain_heads / sizeof *plain_heads; i++) {
     send_head(p, plain_heads[i], "", "");
     if (!p->is_plain) return false;
   }
@@ -100,7 +94,7 @@ static bool takes_plain(probe *p) {
 }
 
 static bool refuses_odd(probe *p) {
-  for (size_t i = 0; i < ODD_COUNT; i++) {
+  for (size_t i = 0; i < sizeof odd_lines / sizeof *odd_lines; i++) {
     send_head(p, "GET /p HTTP/1.1\r\nHost: a\r\n", odd_lines[i], "");
     if (p->is_plain) return false;
   }
@@ -108,7 +102,7 @@ static bool refuses_odd(probe *p) {
 }
 
 static bool keeps_targets(probe *p) {
-  for (size_t i = 0; i < TARGETS_COUNT; i++) {
+  for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
     send_head(p, "GET ", targets[i].target, " HTTP/1.1\r\nHost: a\r\n\r\n");
     if (p->is_clear != targets[i].is_clear) return false;
   }

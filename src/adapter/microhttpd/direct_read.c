@@ -23,15 +23,15 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdio.h>
 #include <strings.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 
 #include "adapter/web/policy.h"
+#include "base/buffer.h"
 
-enum { LEAST_BYTES = 256 * 1024, MUCH_BYTES = 8192, WAIT_MS = 1, LONGER_WAIT_MS = 50, LINE_BYTES = 128 };
+enum { LEAST_BYTES = 256 * 1024, MUCH_BYTES = 8192, WAIT_MS = 1, LONGER_WAIT_MS = 50 };
 #define ANSWER_NS UINT64_C(5000000000)
 #define BYTE_NS   (UINT64_C(1000000000) / 16384)
 
@@ -54,9 +54,10 @@ bool vsi_microhttpd_direct_pays(const vsi_microhttpd_request *request) {
   return ioctl(request->socket->fd, FIONREAD, &unread) == 0 && unread >= MUCH_BYTES;
 }
 
-static bool waits(const vsi_microhttpd_request *request) {
-  struct pollfd polled = {.fd = request->socket->fd, .events = POLLIN};
-  return poll(&polled, 1, WAIT_MS) > 0 && polled.revents == POLLIN;
+/* Wait for an event of the socket. Returns whether it has come, and no other. */
+static bool wait_for(const vsi_microhttpd_request *request, short event, int ms) {
+  struct pollfd polled = {.fd = request->socket->fd, .events = event};
+  return poll(&polled, 1, ms) > 0 && polled.revents == event;
 }
 
 bool vsi_microhttpd_direct_read(vsi_microhttpd_request *request) {
@@ -75,7 +76,7 @@ bool vsi_microhttpd_direct_read(vsi_microhttpd_request *request) {
     }
     ssize_t len = recv(request->socket->fd, to, room < left ? room : (size_t)left, MSG_DONTWAIT);
     if (len < 0 && errno == EAGAIN && has_written && !vsi_microhttpd_writer_pool_is_wanted(&adapter->writer_pool) &&
-        waits(request))
+        wait_for(request, POLLIN, WAIT_MS))
       continue;
     if (len <= 0) return false; /* libmicrohttpd sees it, too */
     request->is_direct = true;
@@ -92,13 +93,13 @@ bool vsi_microhttpd_direct_is_over(const vsi_microhttpd_request *request) {
 /* ------------------------------------------------------------------------------------------- making the answer ---- */
 
 /* Write the Date header (RFC 9110, 5.6.7). */
-static void write_date(char date[LINE_BYTES]) {
+static void write_date(vsi_buffer *to) {
   static const char days[] = "SunMonTueWedThuFriSat", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
   const time_t now = time(NULL);
   struct tm at;
   gmtime_r(&now, &at);
-  snprintf(date, LINE_BYTES, "Date: %.3s, %02d %.3s %d %02d:%02d:%02d GMT\r\n", days + 3 * at.tm_wday, at.tm_mday,
-           months + 3 * at.tm_mon, at.tm_year + 1900, at.tm_hour, at.tm_min, at.tm_sec);
+  vsi_buffer_printf(to, "Date: %.3s, %02d %.3s %d %02d:%02d:%02d GMT\r\n", days + 3 * at.tm_wday, at.tm_mday,
+                    months + 3 * at.tm_mon, at.tm_year + 1900, at.tm_hour, at.tm_min, at.tm_sec);
 }
 
 static bool has_body(const vestry_response *response) {
@@ -108,29 +109,25 @@ static bool has_body(const vestry_response *response) {
 /* Write the head into the answer, and a copy of a body that is only lent. */
 static vestry_err write_head(vsi_microhttpd_request *request, const vestry_response *response, size_t lent_len) {
   vsi_microhttpd_direct *answer = &request->direct;
-  size_t room = 3 * LINE_BYTES + lent_len, len = 0;
+  vsi_buffer head;
+  vsi_buffer_init(&head, request->adapter->host);
+  vsi_buffer_printf(&head, "HTTP/1.1 %d %s\r\n", response->status,
+                    MHD_get_reason_phrase_for((unsigned)response->status));
+  write_date(&head);
+  if (has_body(response)) vsi_buffer_printf(&head, "Content-Length: %zu\r\n", response->body_len);
+  vsi_buffer_append_str(&head, "Connection: close\r\n");
   for (size_t i = 0; i < response->headers_count; i++)
-    room += strlen(response->headers[i].name) + strlen(response->headers[i].value) + 4;
-  char date[LINE_BYTES], length[LINE_BYTES] = "", *head = vsi_alloc(request->adapter->host, room);
-  if (!head) return VESTRY_NO_MEMORY;
-  write_date(date);
-  if (has_body(response)) snprintf(length, sizeof length, "Content-Length: %zu\r\n", response->body_len);
-  len += (size_t)snprintf(head, room, "HTTP/1.1 %d %s\r\n%s%sConnection: close\r\n", response->status,
-                          MHD_get_reason_phrase_for((unsigned)response->status), date, length);
-  for (size_t i = 0; i < response->headers_count; i++)
-    len +=
-        (size_t)snprintf(head + len, room - len, "%s: %s\r\n", response->headers[i].name, response->headers[i].value);
-  len += (size_t)snprintf(head + len, room - len, "\r\n");
-  if (lent_len) memcpy(head + len, response->body, lent_len);
-  answer->head = head;
-  answer->head_len = len + lent_len;
-  return VESTRY_OK;
+    vsi_buffer_printf(&head, "%s: %s\r\n", response->headers[i].name, response->headers[i].value);
+  vsi_buffer_append_str(&head, "\r\n");
+  vsi_buffer_append(&head, response->body, lent_len);
+  answer->head = vsi_buffer_take(&head, &answer->head_len);
+  vsi_buffer_finish(&head);
+  return answer->head ? VESTRY_OK : VESTRY_NO_MEMORY;
 }
 
 static void begin_answer(vsi_microhttpd_request *request) {
   vsi_microhttpd_direct *answer = &request->direct;
-  const union MHD_ConnectionInfo *tls = MHD_get_connection_info(request->conn, MHD_CONNECTION_INFO_GNUTLS_SESSION);
-  answer->wire = (vsi_microhttpd_wire){.fd = request->socket->fd, .tls = tls ? tls->tls_session : NULL};
+  answer->wire = (vsi_microhttpd_wire){.fd = request->socket->fd, .tls = vsi_microhttpd_tls_of(request->conn)};
   answer->begun_ns = vsi_now_ns(request->adapter->host);
   answer->is_made = true;
 }
@@ -220,8 +217,7 @@ static bool is_late(const vsi_microhttpd_request *request) {
 /* Wait for room in the socket. Returns whether another errand needs the thread. */
 static bool wait_for_room(const vsi_microhttpd_request *request) {
   const vsi_microhttpd_writer_pool *writer_pool = &request->adapter->writer_pool;
-  struct pollfd polled = {.fd = request->socket->fd, .events = POLLOUT};
-  poll(&polled, 1, vsi_microhttpd_writer_pool_is_wanted(writer_pool) ? WAIT_MS : LONGER_WAIT_MS);
+  (void)wait_for(request, POLLOUT, vsi_microhttpd_writer_pool_is_wanted(writer_pool) ? WAIT_MS : LONGER_WAIT_MS);
   return vsi_microhttpd_writer_pool_is_wanted(writer_pool);
 }
 

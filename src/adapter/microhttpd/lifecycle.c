@@ -63,33 +63,29 @@ static bool path_fits(const char *path) {
 /* Fill in the defaults and check the bounds: OK | INVALID. Afterwards lost_ms is TCP_USER_TIMEOUT; 0: the system's. */
 static vestry_err resolve(const vestry *v, vestry_microhttpd_options *options) {
   if (!options->max_streams) options->max_streams = VSI_MICROHTTPD_DEFAULT_STREAMS;
-  if (options->max_streams > VSI_MICROHTTPD_MAX_STREAMS) return VESTRY_INVALID;
-  uint32_t streams = options->max_streams;
+  const uint32_t streams = options->max_streams, more = streams / 4;
   if (!options->max_connections)
-    options->max_connections = streams + (streams / 4 > LEAST_MORE_CONNECTIONS ? streams / 4 : LEAST_MORE_CONNECTIONS);
+    options->max_connections = streams + (more > LEAST_MORE_CONNECTIONS ? more : LEAST_MORE_CONNECTIONS);
   if (!options->threads_count) options->threads_count = processors();
   if (!options->timeout_s) options->timeout_s = DEFAULT_TIMEOUT_S;
   if (!options->request_timeout_ms) options->request_timeout_ms = VSI_MICROHTTPD_DEFAULT_REQUEST_MS;
-  if (options->max_head_bytes > MAX_MEMORY_BYTES / MEMORY_A_HEAD) return VESTRY_INVALID;
   if (!options->max_head_bytes)
     options->max_head_bytes = options->memory_bytes ? options->memory_bytes / MEMORY_A_HEAD : DEFAULT_HEAD_BYTES;
   if (!options->memory_bytes) options->memory_bytes = MEMORY_A_HEAD * options->max_head_bytes;
   options->lost_ms = vsi_microhttpd_lost_ms(v, options->lost_ms);
+  const bool is_unix = options->unix_path != NULL;
   /* Each thread has a share of the connections, and needs at least one. */
-  if (options->threads_count > MAX_THREADS || options->max_connections > MAX_CONNECTIONS ||
-      options->max_connections <= streams || options->max_connections < options->threads_count)
-    return VESTRY_INVALID;
-  if (options->memory_bytes < LEAST_MEMORY_BYTES || options->memory_bytes > MAX_MEMORY_BYTES ||
-      options->memory_bytes / MEMORY_A_HEAD < options->max_head_bytes)
-    return VESTRY_INVALID;
-  if (!vsi_microhttpd_send_buffer_fits(options->send_buffer_bytes)) return VESTRY_INVALID;
-  if (!options->tls_key != !options->tls_certificate) return VESTRY_INVALID;
-  if (options->unix_path && (options->address || options->port || !path_fits(options->unix_path)))
-    return VESTRY_INVALID;
-  if (options->unix_mode && (!options->unix_path || options->unix_mode > MAX_UNIX_MODE)) return VESTRY_INVALID;
+  const bool is_valid =
+      streams <= VSI_MICROHTTPD_MAX_STREAMS && options->max_connections <= MAX_CONNECTIONS &&
+      options->max_connections > streams && options->threads_count <= MAX_THREADS &&
+      options->max_connections >= options->threads_count && options->memory_bytes >= LEAST_MEMORY_BYTES &&
+      options->memory_bytes <= MAX_MEMORY_BYTES && options->max_head_bytes <= options->memory_bytes / MEMORY_A_HEAD &&
+      vsi_microhttpd_send_buffer_fits(options->send_buffer_bytes) && !options->tls_key == !options->tls_certificate &&
+      (!is_unix || (!options->address && !options->port && path_fits(options->unix_path))) &&
+      (is_unix || !options->unix_mode) && options->unix_mode <= MAX_UNIX_MODE;
   if (!options->unix_mode) options->unix_mode = DEFAULT_UNIX_MODE;
   if (!options->address) options->address = "0.0.0.0";
-  return VESTRY_OK;
+  return is_valid ? VESTRY_OK : VESTRY_INVALID;
 }
 
 /* Reduce connections and streams to the number of available descriptors; a reduction is logged. OK | IO (there are
@@ -173,7 +169,7 @@ vestry_err vsi_microhttpd_lifecycle_begin(vsi_microhttpd *adapter, const vsi_mic
   adapter->sendings = vsi_microhttpd_sendings_create(adapter->v);
   if (!adapter->sendings) return VESTRY_NO_MEMORY;
   vestry_err error =
-      vsi_microhttpd_watch_init(&adapter->watch, adapter->host, adapter->gate.capacity, vsi_microhttpd_stream_over);
+      vsi_microhttpd_watch_init(&adapter->watch, adapter->v, adapter->gate.capacity, vsi_microhttpd_stream_over);
   if (error) return error;
   if (!adapter->is_tls) adapter->placeholder = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (!adapter->is_tls && adapter->placeholder < 0) {

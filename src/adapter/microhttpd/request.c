@@ -80,9 +80,7 @@ vestry_err vsi_microhttpd_request_detach(vsi_microhttpd_request *request) {
 /* Return the status for a head of more than max_head_bytes: 414 if the target fills it, otherwise 431. 0: it fits. */
 static int refusal_of_size(const vsi_microhttpd_request *request) {
   const size_t most = request->adapter->max_head_bytes;
-  const union MHD_ConnectionInfo *info =
-      MHD_get_connection_info(request->conn, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-  if (!info || info->header_size <= most) return 0;
+  if (vsi_microhttpd_head_size(request->conn) <= most) return 0;
   return request->target_len > most / 2 ? 414 : 431;
 }
 

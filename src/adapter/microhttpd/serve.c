@@ -93,7 +93,7 @@ static void connected(void *cls, struct MHD_Connection *conn, void **socket_cont
     *socket_context = NULL;
     return;
   }
-  int fd = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+  const int fd = vsi_microhttpd_fd_of(conn);
   if (adapter->send_buffer_bytes) /* a UNIX socket does not inherit it from its listener */
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &adapter->send_buffer_bytes, sizeof adapter->send_buffer_bytes);
   *socket_context = vsi_microhttpd_socket_create(&adapter->sockets, conn);

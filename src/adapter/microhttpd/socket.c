@@ -228,12 +228,17 @@ static void relieve(vsi_microhttpd_sockets *sockets) {
   vsi_mutex_unlock(&sockets->lock);
 }
 
-void vsi_microhttpd_socket_holds(vsi_microhttpd_socket *socket, size_t body_bytes) {
+/* Set the bytes of one kind: the body's, or the connection's own. */
+static void set_bytes(vsi_microhttpd_socket *socket, size_t *kind, size_t bytes) {
   vsi_mutex_lock(&socket->all->lock);
-  bool grows = body_bytes > socket->body_bytes;
-  socket->body_bytes = body_bytes;
+  *kind = bytes;
   file_locked(socket);
   vsi_mutex_unlock(&socket->all->lock);
+}
+
+void vsi_microhttpd_socket_holds(vsi_microhttpd_socket *socket, size_t body_bytes) {
+  const bool grows = body_bytes > socket->body_bytes; /* only this thread changes it */
+  set_bytes(socket, &socket->body_bytes, body_bytes);
   if (grows) relieve(socket->all);
 }
 
@@ -302,20 +307,13 @@ uint32_t vsi_microhttpd_sockets_count(vsi_microhttpd_sockets *sockets) {
          vsi_microhttpd_arrivals_count(&sockets->arrivals);
 }
 
-static void set_own_bytes(vsi_microhttpd_socket *socket, size_t bytes) {
-  vsi_mutex_lock(&socket->all->lock);
-  socket->own_bytes = bytes;
-  file_locked(socket);
-  vsi_mutex_unlock(&socket->all->lock);
-}
-
 /* Raise the connection's own bytes to this number. They count for its request's head and for libmicrohttpd's memory,
  * not for a body. false: all requests together would hold too much. */
 static bool take_bytes(vsi_microhttpd_socket *socket, size_t bytes) {
   vestry *v = socket->all->v;
   if (socket->own_bytes >= bytes) return true;
   const bool fits = vestry_request_bytes_take(v, bytes - socket->own_bytes);
-  if (fits) set_own_bytes(socket, bytes);
+  if (fits) set_bytes(socket, &socket->own_bytes, bytes);
   if (!fits) vestry_turn_away(v, VESTRY_REFUSAL_BUDGET);
   relieve(socket->all);
   return fits;
@@ -323,7 +321,7 @@ static bool take_bytes(vsi_microhttpd_socket *socket, size_t bytes) {
 
 void vsi_microhttpd_socket_give_bytes(vsi_microhttpd_socket *socket) {
   vestry_request_bytes_give(socket->all->v, socket->own_bytes);
-  set_own_bytes(socket, 0);
+  set_bytes(socket, &socket->own_bytes, 0);
 }
 
 static vestry_err enter(vsi_microhttpd_socket *socket, struct MHD_Connection *conn) {
@@ -348,7 +346,7 @@ static vsi_microhttpd_socket *make(vsi_microhttpd_sockets *sockets, int fd) {
 }
 
 vsi_microhttpd_socket *vsi_microhttpd_socket_create(vsi_microhttpd_sockets *sockets, struct MHD_Connection *conn) {
-  int fd = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+  const int fd = vsi_microhttpd_fd_of(conn);
   atomic_fetch_add_explicit(&sockets->count, 1, memory_order_relaxed);
   vsi_microhttpd_arrivals_leave(&sockets->arrivals, fd);
   vsi_microhttpd_socket *made = make(sockets, fd);
@@ -363,7 +361,7 @@ vsi_microhttpd_socket *vsi_microhttpd_socket_create(vsi_microhttpd_sockets *sock
 }
 
 vsi_microhttpd_socket *vsi_microhttpd_socket_adopt(vsi_microhttpd_sockets *sockets, struct MHD_Connection *conn) {
-  int fd = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+  const int fd = vsi_microhttpd_fd_of(conn);
   vsi_microhttpd_socket *made = make(sockets, fd);
   if (!made) return NULL;
   made->has_line = true;

@@ -22,6 +22,10 @@
 #include "base/load.h"
 #include "vestry/adapter.h"
 
+static inline int vsi_microhttpd_fd_of(struct MHD_Connection *conn) {
+  return MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+}
+
 /* The connections on their way from the acceptor to the threads of libmicrohttpd. */
 typedef struct vsi_microhttpd_arrivals {
   const vestry_host *host;

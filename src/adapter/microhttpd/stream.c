@@ -339,13 +339,10 @@ bool vsi_microhttpd_stream_is_closing(void) {
 static ssize_t stream_read(void *cls, uint64_t position, char *buffer, size_t capacity) {
   (void)position, (void)buffer, (void)capacity;
   vsi_microhttpd_stream *stream = cls;
-  ssize_t result = MHD_CONTENT_READER_END_WITH_ERROR;
-  switch (atomic_load_explicit(&stream->state, memory_order_acquire)) { /* pairs with end */
-  case VSI_MICROHTTPD_HEAD: result = stream->wire.tls ? suspend(stream) : hand_over(stream); break;
-  case VSI_MICROHTTPD_CLEAN: result = MHD_CONTENT_READER_END_OF_STREAM; break;
-  case VSI_MICROHTTPD_OURS: break; /* handed over: libmicrohttpd's socket is the placeholder */
-  default: break;
-  }
+  ssize_t result = MHD_CONTENT_READER_END_WITH_ERROR; /* after a handover, libmicrohttpd's socket is the placeholder */
+  const uint8_t state = atomic_load_explicit(&stream->state, memory_order_acquire); /* pairs with end */
+  if (state == VSI_MICROHTTPD_HEAD) result = stream->wire.tls ? suspend(stream) : hand_over(stream);
+  if (state == VSI_MICROHTTPD_CLEAN) result = MHD_CONTENT_READER_END_OF_STREAM;
   is_closing = result == MHD_CONTENT_READER_END_WITH_ERROR;
   return result;
 }
@@ -383,12 +380,9 @@ static vsi_microhttpd_stream *create(const vsi_microhttpd_request *request, cons
   if (!stream) return NULL;
   /* Block size 1: the callback never provides content. */
   stream->response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 1, stream_read, stream, stream_freed);
-  if (stream->response && (vsi_microhttpd_add_headers(stream->response, head) ||
-                           MHD_add_response_header(stream->response, MHD_HTTP_HEADER_CONNECTION, "close") == MHD_NO)) {
-    MHD_destroy_response(stream->response);
-    stream->response = NULL;
-  }
-  if (!stream->response) {
+  if (!stream->response || vsi_microhttpd_add_headers(stream->response, head) ||
+      MHD_add_response_header(stream->response, MHD_HTTP_HEADER_CONNECTION, "close") == MHD_NO) {
+    if (stream->response) MHD_destroy_response(stream->response);
     vsi_free(host, stream);
     return NULL;
   }
@@ -399,8 +393,7 @@ static vsi_microhttpd_stream *create(const vsi_microhttpd_request *request, cons
   stream->conn = request->conn;
   stream->wire.is_chunked = request->is_http11;
   stream->wire.fd = request->socket->fd;
-  const union MHD_ConnectionInfo *tls = MHD_get_connection_info(request->conn, MHD_CONNECTION_INFO_GNUTLS_SESSION);
-  if (tls) stream->wire.tls = tls->tls_session;
+  stream->wire.tls = vsi_microhttpd_tls_of(request->conn);
   tune(request->adapter, stream->wire.fd);
   atomic_init(&stream->state, VSI_MICROHTTPD_HEAD);
   return stream;

@@ -13,8 +13,8 @@
  * is closed, or returned to libmicrohttpd, only after the removal from the table, which takes the lock, too. The
  * connection is used without the lock, through a reference.
  *
- * Lingering streams belong to the watch: the code that removes one from the table under the lock, the thread
- * or a stop, also frees it. While there are some, the thread looks at each once a second. */
+ * Lingering streams belong to the watch: the code that removes one from the table under the lock, the
+ * thread, the timer or a stop, also frees it. While there are some, a timer looks at each once a second. */
 #include "adapter/microhttpd/watch.h"
 
 #include <errno.h>
@@ -34,15 +34,13 @@
 #include "base/log.h"
 #include "base/thread.h"
 
-enum { EVENTS_AT_ONCE = 128, CLOSED_AT_ONCE = 64, LOOK_MS = 1000, GENERATIONS = INT32_MAX };
+enum { EVENTS_AT_ONCE = 128, LOOK_MS = 1000, GENERATIONS = INT32_MAX };
 enum { LINGER_S = 5, LINGER_MOST_S = 60 };
 /* The longest interval between probes of a closed window (TCP_RTO_MAX of the kernel). */
 enum { MOST_BETWEEN_PROBES_MS = 120000 };
 static const uint32_t NONE = UINT32_MAX;
-static const vsi_microhttpd_key WAKE = UINT64_MAX; /* the key of `wake` in the epoll; no entry has it, because
-                                                      generations have 31 bits */
-static const eventfd_t END = 1 << 30;              /* written to `wake` to end the thread; a smaller number only wakes
-                                                      it, and it computes its sleep anew */
+static const vsi_microhttpd_key END = UINT64_MAX; /* the key of `end` in the epoll; no entry has it, because generations
+                                                     have 31 bits */
 
 /* --------------------------------------------------------------------------------------------------- the table ---- */
 
@@ -172,7 +170,7 @@ bool vsi_microhttpd_watch_linger(vsi_microhttpd_watch *watch, vsi_microhttpd_str
                  control(watch, EPOLL_CTL_MOD, entry->fd, EPOLLRDHUP | EPOLLOUT | EPOLLET, stream->key);
   if (lingers) {
     entry->lingers = true;
-    if (!watch->lingering_count++) eventfd_write(watch->wake, 1); /* it may sleep without a timeout */
+    watch->lingering_count++;
   }
   vsi_mutex_unlock(&watch->lock);
   return lingers;
@@ -187,46 +185,41 @@ static vsi_microhttpd_stream *take_out_locked(vsi_microhttpd_watch *watch, vsi_m
   return entry->stream;
 }
 
-/* A batch of entries from `*at` on, which are handled after the unlock. over: lingering streams that are over; or, in a
- * shutdown, all lingering streams. open: only in a shutdown, the connections of the streams that do not linger;
- * references. */
-typedef struct handful {
-  vsi_microhttpd_stream *over[CLOSED_AT_ONCE];
-  vestry_connection *open[CLOSED_AT_ONCE];
-  uint32_t over_count, open_count;
-} handful;
-
-static void pick_locked(vsi_microhttpd_watch *watch, uint32_t *at, bool over_only, handful *picked) {
-  picked->over_count = picked->open_count = 0;
-  for (; *at < watch->entries_count; ++*at) {
-    vsi_microhttpd_entry *entry = &watch->entries[*at];
-    if (picked->over_count == CLOSED_AT_ONCE || picked->open_count == CLOSED_AT_ONCE) return;
+/* Find the next stream to close, from *at on: a lingering one that is over or, in a shutdown, any. A lingering one is
+ * taken out; of another one, *ret_open is a reference to its connection. */
+static vsi_microhttpd_stream *next_locked(vsi_microhttpd_watch *watch, uint32_t *at, bool shuts,
+                                          vestry_connection **ret_open) {
+  while (*at < watch->entries_count && (shuts || watch->lingering_count)) {
+    vsi_microhttpd_entry *entry = &watch->entries[(*at)++];
     if (!entry->stream) continue;
-    if (entry->lingers && (!over_only || linger_is_over(entry->stream)))
-      picked->over[picked->over_count++] = take_out_locked(watch, entry);
-    else if (!entry->lingers && !over_only)
-      picked->open[picked->open_count++] = vestry_connection_ref(entry->stream->connection);
+    if (entry->lingers && (shuts || linger_is_over(entry->stream))) return take_out_locked(watch, entry);
+    if (entry->lingers || !shuts) continue;
+    *ret_open = vestry_connection_ref(entry->stream->connection);
+    return entry->stream;
   }
+  return NULL;
 }
 
-static void close_some(vsi_microhttpd_watch *watch, bool over_only, vestry_cause cause) {
-  handful picked;
+static void close_each(vsi_microhttpd_watch *watch, bool shuts, vestry_cause cause) {
+  vsi_microhttpd_stream *next;
   uint32_t at = 0;
   do {
+    vestry_connection *open = NULL;
     vsi_mutex_lock(&watch->lock);
-    if (!over_only) watch->is_shut = true;
-    pick_locked(watch, &at, over_only, &picked);
+    if (shuts) watch->is_shut = true;
+    next = next_locked(watch, &at, shuts, &open);
     vsi_mutex_unlock(&watch->lock);
-    for (uint32_t i = 0; i < picked.over_count; i++) watch->over(picked.over[i]);
-    for (uint32_t i = 0; i < picked.open_count; i++) {
-      vestry_connection_close(picked.open[i], cause);
-      vestry_connection_unref(picked.open[i]);
+    if (open) {
+      vestry_connection_close(open, cause);
+      vestry_connection_unref(open);
+    } else if (next) {
+      watch->over(next);
     }
-  } while (picked.over_count || picked.open_count);
+  } while (next);
 }
 
 void vsi_microhttpd_watch_shut(vsi_microhttpd_watch *watch, vestry_cause cause) {
-  close_some(watch, false, cause);
+  close_each(watch, true, cause);
 }
 
 /* ------------------------------------------------------------------------------------------------- the verdict ---- */
@@ -279,67 +272,54 @@ static void handle(vsi_microhttpd_watch *watch, const struct epoll_event *event)
   vestry_connection_unref(connection);
 }
 
-/* Return the timeout of the thread's sleep. */
-static int patience_ms(vsi_microhttpd_watch *watch) {
-  vsi_mutex_lock(&watch->lock);
-  int most_ms = watch->lingering_count ? LOOK_MS : -1;
-  vsi_mutex_unlock(&watch->lock);
-  return most_ms;
-}
-
-/* Read `wake`. Returns whether the thread continues. */
-static bool read_wake(vsi_microhttpd_watch *watch) {
-  eventfd_t wakes = 0;
-  (void)eventfd_read(watch->wake, &wakes);
-  return wakes < END;
-}
-
 static void *keep_watch(void *argument) {
   vsi_microhttpd_watch *watch = argument;
-  uint64_t looked_ns = watch->begun_ns;
   for (;;) {
     struct epoll_event events[EVENTS_AT_ONCE];
-    int most_ms = patience_ms(watch), count = epoll_wait(watch->epoll, events, EVENTS_AT_ONCE, most_ms);
+    const int count = epoll_wait(watch->epoll, events, EVENTS_AT_ONCE, -1);
     for (int i = 0; i < count; i++) {
-      if (events[i].data.u64 != WAKE)
-        handle(watch, &events[i]);
-      else if (!read_wake(watch))
-        return NULL;
+      if (events[i].data.u64 == END) return NULL;
+      handle(watch, &events[i]);
     }
-    uint64_t now = vsi_now_ns(watch->host);
-    if (most_ms < 0 || now - looked_ns < LOOK_MS * UINT64_C(1000000)) continue;
-    looked_ns = now;
-    close_some(watch, true, VESTRY_CAUSE_NONE);
   }
+}
+
+static void look(vestry_timer *timer, void *ctx) {
+  (void)timer;
+  close_each(ctx, false, VESTRY_CAUSE_NONE);
 }
 
 /* -------------------------------------------------------------------------------------------------------- life ---- */
 
-vestry_err vsi_microhttpd_watch_init(vsi_microhttpd_watch *watch, const vestry_host *host, uint32_t capacity,
+vestry_err vsi_microhttpd_watch_init(vsi_microhttpd_watch *watch, vestry *v, uint32_t capacity,
                                      vsi_microhttpd_over_fn over) {
-  *watch = (vsi_microhttpd_watch){
-      .host = host, .over = over, .begun_ns = vsi_now_ns(host), .capacity = capacity, .first_free = NONE};
+  *watch =
+      (vsi_microhttpd_watch){.host = vestry_parts_of(v)->host, .over = over, .capacity = capacity, .first_free = NONE};
   vsi_mutex_init(&watch->lock, VSI_LOCK_MICROHTTPD_WATCH);
   watch->epoll = epoll_create1(EPOLL_CLOEXEC);
-  watch->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (watch->epoll < 0 || watch->wake < 0 || !control(watch, EPOLL_CTL_ADD, watch->wake, EPOLLIN, WAKE)) {
-    vsi_log(host, VESTRY_LOG_ERROR,
+  watch->end = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (watch->epoll < 0 || watch->end < 0 || !control(watch, EPOLL_CTL_ADD, watch->end, EPOLLIN, END)) {
+    vsi_log(watch->host, VESTRY_LOG_ERROR,
             "vestry_microhttpd_create: cannot watch streams: %s; raise the limit of descriptors (ulimit -n)",
             strerror(errno));
     return VESTRY_IO;
   }
-  watch->started = !vsi_thread_start(host, &watch->thread, "vestry-watch", keep_watch, watch);
-  return watch->started ? VESTRY_OK : VESTRY_IO;
+  vestry_err error = vestry_timer_create(vestry_parts_of(v)->runtime, look, watch, &watch->timer);
+  if (!error) error = vestry_timer_set(watch->timer, LOOK_MS, LOOK_MS);
+  if (!error) error = vsi_thread_start(watch->host, &watch->thread, "vestry-watch", keep_watch, watch);
+  watch->started = !error;
+  return error;
 }
 
 void vsi_microhttpd_watch_finish(vsi_microhttpd_watch *watch) {
   if (!watch->host) return;
+  vestry_timer_destroy(watch->timer);
   if (watch->started) {
-    eventfd_write(watch->wake, END);
+    eventfd_write(watch->end, 1);
     pthread_join(watch->thread, NULL);
   }
   if (watch->epoll >= 0) close(watch->epoll);
-  if (watch->wake >= 0) close(watch->wake);
+  if (watch->end >= 0) close(watch->end);
   vsi_mutex_finish(&watch->lock);
   vsi_free(watch->host, watch->entries);
   watch->host = NULL;

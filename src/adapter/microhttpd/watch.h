@@ -61,15 +61,15 @@ typedef struct vsi_microhttpd_entry {
   };
 } vsi_microhttpd_entry;
 
-/* Frees a stream that lingered, because it is over or no longer waited for. Threads the watch's, or that of
- * vsi_microhttpd_watch_shut; no lock is held. */
+/* Frees a stream that lingered, because it is over or no longer waited for. Threads the watch's, its timer's, or
+ * that of vsi_microhttpd_watch_shut; no lock is held. */
 typedef void (*vsi_microhttpd_over_fn)(vsi_microhttpd_stream *stream);
 
 typedef struct vsi_microhttpd_watch {
   const vestry_host *host;
   vsi_microhttpd_over_fn over; /* constant */
-  uint64_t begun_ns;           /* constant; the thread may start much later */
-  int epoll, wake;             /* -1: none */
+  int epoll, end;              /* -1: none; end: an eventfd that ends the thread */
+  vestry_timer *timer;         /* of lingering streams; NULL: none */
   pthread_t thread;
   bool started;
   uint32_t capacity;
@@ -82,7 +82,7 @@ typedef struct vsi_microhttpd_watch {
 } vsi_microhttpd_watch;
 
 /* Start the watch, for at most `capacity` streams. OK | NO_MEMORY | IO (no thread, no descriptor). */
-vestry_err vsi_microhttpd_watch_init(vsi_microhttpd_watch *watch, const vestry_host *host, uint32_t capacity,
+vestry_err vsi_microhttpd_watch_init(vsi_microhttpd_watch *watch, vestry *v, uint32_t capacity,
                                      vsi_microhttpd_over_fn over);
 /* End the thread. A struct that was only zeroed, or whose init has failed, is accepted. */
 void vsi_microhttpd_watch_finish(vsi_microhttpd_watch *watch);

@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /* The writer pool is separate from the runtime's pool, because a writer may wait for a disk, and streams must not wait
  * with it. Threads are started one by one, when errands find none idle, and stay. */
-#include "adapter/microhttpd/writer_pool.h"
+#include "adapter/microhttpd/adapter.h"
 
 #include "base/thread.h"
 
 void vsi_microhttpd_writer_pool_init(vsi_microhttpd_writer_pool *pool) {
-  vsi_mutex_init(&pool->lock, VSI_LOCK_MICROHTTPD_WRITER_POOL);
+  vsi_mutex_init(&pool->pool_lock, VSI_LOCK_MICROHTTPD_WRITER_POOL);
   pthread_cond_init(&pool->more, NULL);
   STAILQ_INIT(&pool->errands);
 }
 
 static vsi_microhttpd_errand *wait_for_errand(vsi_microhttpd_writer_pool *pool) {
-  vsi_mutex_lock(&pool->lock);
+  vsi_mutex_lock(&pool->pool_lock);
   pool->idle_count++;
-  while (STAILQ_EMPTY(&pool->errands) && !pool->is_over) vsi_mutex_wait(&pool->lock, &pool->more);
+  while (STAILQ_EMPTY(&pool->errands) && !pool->is_over) vsi_mutex_wait(&pool->pool_lock, &pool->more);
   pool->idle_count--;
   vsi_microhttpd_errand *errand = STAILQ_FIRST(&pool->errands);
   if (errand) {
     STAILQ_REMOVE_HEAD(&pool->errands, in);
     atomic_fetch_sub_explicit(&pool->errands_count, 1, memory_order_relaxed);
   }
-  vsi_mutex_unlock(&pool->lock);
+  vsi_mutex_unlock(&pool->pool_lock);
   return errand;
 }
 
@@ -31,7 +31,7 @@ static void *run_errands(void *argument) {
 }
 
 bool vsi_microhttpd_writer_pool_give(vsi_microhttpd_writer_pool *pool, vsi_microhttpd_errand *errand) {
-  vsi_mutex_lock(&pool->lock);
+  vsi_mutex_lock(&pool->pool_lock);
   const unsigned waiting = atomic_load_explicit(&pool->errands_count, memory_order_relaxed);
   if (waiting >= pool->idle_count && pool->threads_count < VSI_MICROHTTPD_MAX_WRITERS &&
       !vsi_thread_start(NULL, &pool->threads[pool->threads_count], "vestry-writer", run_errands, pool))
@@ -42,20 +42,16 @@ bool vsi_microhttpd_writer_pool_give(vsi_microhttpd_writer_pool *pool, vsi_micro
     atomic_fetch_add_explicit(&pool->errands_count, 1, memory_order_relaxed);
     pthread_cond_signal(&pool->more);
   }
-  vsi_mutex_unlock(&pool->lock);
+  vsi_mutex_unlock(&pool->pool_lock);
   return is_given;
 }
 
-bool vsi_microhttpd_writer_pool_is_wanted(const vsi_microhttpd_writer_pool *pool) {
-  return atomic_load_explicit(&pool->errands_count, memory_order_relaxed) != 0;
-}
-
 void vsi_microhttpd_writer_pool_finish(vsi_microhttpd_writer_pool *pool) {
-  vsi_mutex_lock(&pool->lock);
+  vsi_mutex_lock(&pool->pool_lock);
   pool->is_over = true;
   pthread_cond_broadcast(&pool->more);
-  vsi_mutex_unlock(&pool->lock);
+  vsi_mutex_unlock(&pool->pool_lock);
   for (unsigned i = 0; i < pool->threads_count; i++) pthread_join(pool->threads[i], NULL);
   pthread_cond_destroy(&pool->more);
-  vsi_mutex_finish(&pool->lock);
+  vsi_mutex_finish(&pool->pool_lock);
 }
