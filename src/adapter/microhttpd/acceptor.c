@@ -103,7 +103,7 @@ static void *keep_acceptor(void *argument) {
   return NULL;
 }
 
-/* ------------------------------------------------------------------------------------------- the UNIX socket ---- */
+/* --------------------------------------------------------------------------------------------- the UNIX socket ---- */
 
 /* essay: replacing the socket file of a server that is gone */
 /* Listening on a UNIX socket.

@@ -70,7 +70,7 @@ uint16_t vsi_microhttpd_acceptor_port(const vsi_microhttpd_acceptor *acceptor);
 /* Stop accepting and listening. May be called twice, and for one that was never created. */
 void vsi_microhttpd_acceptor_close(vsi_microhttpd_acceptor *acceptor);
 
-/* -------------------------------------------------------------------------------------------- the writer pool ---- */
+/* --------------------------------------------------------------------------------------------- the writer pool ---- */
 
 enum { VSI_MICROHTTPD_MAX_WRITERS = 8 };
 
@@ -182,7 +182,7 @@ static inline size_t vsi_microhttpd_head_size(struct MHD_Connection *conn) {
   return info ? info->header_size : 0;
 }
 
-/* ------------------------------------------------------------------------------------------------------ heads ---- */
+/* ------------------------------------------------------------------------------------------------------- heads ---- */
 
 /* Determine how libmicrohttpd reads heads, and whether this adapter must check them.
  * is_strict  the daemon is strict, or will be if that helps (adapter->is_strict)
@@ -202,9 +202,8 @@ typedef struct vsi_microhttpd_sending {
   vsi_microhttpd_sendings *all; /* a reference */
   vestry_body *body;            /* owned */
   int fd;
-  vsi_load
-      load; /* by the bytes that the body holds; not in the list after it was cut. Guarded by all->loads_lock, as are the
-                    next two members */
+  vsi_load load; /* guarded by all->loads_lock, as are the next two members: by the bytes that the body holds; not in
+                    the list after it was cut */
   vsi_load_place place;
   bool is_cut;
 } vsi_microhttpd_sending;

@@ -13,7 +13,7 @@
 
 #include "base/log.h"
 
-/* ----------------------------------------------------------------------------------------- the memory of bodies ---- */
+/* ---------------------------------------------------------------------------------------- the memory of bodies ---- */
 
 /* A client that requests large answers and reads nothing holds much memory. As with requests (socket.c), the sockets of
  * the answers that hold most are shut down; of answers of about the same size, the oldest first. libmicrohttpd sees a
@@ -62,7 +62,6 @@ vsi_microhttpd_sending *vsi_microhttpd_sending_begin(vsi_microhttpd_sendings *al
   sending->all = all;
   sending->body = body;
   sending->fd = fd;
-  if (!body->held_bytes) return sending;
   vsi_mutex_lock(&all->loads_lock);
   vsi_loads_file(&all->loads, &sending->load, &sending->place, vsi_load_rank(body->held_bytes));
   vsi_mutex_unlock(&all->loads_lock);
@@ -90,7 +89,7 @@ void vsi_microhttpd_sending_end(void *of) {
   vsi_microhttpd_sendings_unref(all);
 }
 
-/* -------------------------------------------------------------------------------- responses of libmicrohttpd ---- */
+/* ---------------------------------------------------------------------------------- responses of libmicrohttpd ---- */
 
 /* Return whether a header is the Content-Length of a 304; libmicrohttpd writes that itself. */
 static bool is_length(const vestry_header *header) {

@@ -40,7 +40,7 @@ typedef struct probe {
   bool measures, is_failed;
   size_t target_len;
   bool is_asked, is_plain, is_clear; /* of the last head that was sent: it has reached the handler; it can be read in
-                                        only one way (head.c); its target is clear (target.c) */
+                                        only one way (head.c); its target is clear (head.c) */
 } probe;
 
 static void *begin(void *cls, const char *uri, struct MHD_Connection *conn) {
@@ -85,20 +85,21 @@ static void send_head(probe *p, const char *begin, const char *middle, const cha
   for (int i = 0; i < TURNS && !p->is_failed; i++) MHD_run(p->daemon); /* until it has closed the socket */
 }
 
-static bool takes_plain(probe *p) {
-  for (size_t i = 0; i < sizeof plain_heads / sizeof *plain_heads; i++) {
-    send_head(p, plain_heads[i], "", "");
-    if (!p->is_plain) return false;
+/* Send some heads. Returns whether each is read as expected: is_plain, or refused. */
+static bool reads_all(probe *p, const char *begin, const char *const *texts, size_t count, bool is_plain) {
+  for (size_t i = 0; i < count; i++) {
+    send_head(p, begin, texts[i], "");
+    if (p->is_plain != is_plain) return false;
   }
   return true;
 }
 
+static bool takes_plain(probe *p) {
+  return reads_all(p, "", plain_heads, sizeof plain_heads / sizeof *plain_heads, true);
+}
+
 static bool refuses_odd(probe *p) {
-  for (size_t i = 0; i < sizeof odd_lines / sizeof *odd_lines; i++) {
-    send_head(p, "GET /p HTTP/1.1\r\nHost: a\r\n", odd_lines[i], "");
-    if (p->is_plain) return false;
-  }
-  return true;
+  return reads_all(p, "GET /p HTTP/1.1\r\nHost: a\r\n", odd_lines, sizeof odd_lines / sizeof *odd_lines, false);
 }
 
 static bool keeps_targets(probe *p) {

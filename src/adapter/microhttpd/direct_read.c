@@ -106,8 +106,8 @@ static bool has_body(const vestry_response *response) {
   return response->status != 204 && response->status != 304; /* RFC 9110, 6.4.1 */
 }
 
-/* Write the head into the answer, and a copy of a body that is only lent. */
-static vestry_err write_head(vsi_microhttpd_request *request, const vestry_response *response, size_t lent_len) {
+/* Make the answer: its head, and a copy of a body that is only lent. */
+static vestry_err make(vsi_microhttpd_request *request, const vestry_response *response, size_t lent_len) {
   vsi_microhttpd_direct *answer = &request->direct;
   vsi_buffer head;
   vsi_buffer_init(&head, request->adapter->host);
@@ -122,43 +122,33 @@ static vestry_err write_head(vsi_microhttpd_request *request, const vestry_respo
   vsi_buffer_append(&head, response->body, lent_len);
   answer->head = vsi_buffer_take(&head, &answer->head_len);
   vsi_buffer_finish(&head);
-  return answer->head ? VESTRY_OK : VESTRY_NO_MEMORY;
-}
-
-static void begin_answer(vsi_microhttpd_request *request) {
-  vsi_microhttpd_direct *answer = &request->direct;
+  answer->is_made = answer->head != NULL;
   answer->wire = (vsi_microhttpd_wire){.fd = request->socket->fd, .tls = vsi_microhttpd_tls_of(request->conn)};
   answer->begun_ns = vsi_now_ns(request->adapter->host);
-  answer->is_made = true;
+  return answer->is_made ? VESTRY_OK : VESTRY_NO_MEMORY;
 }
 
 vestry_err vsi_microhttpd_direct_respond(void *server_request, const vestry_response *response) {
   vsi_microhttpd_request *request = server_request;
   if (!request->is_direct) return vsi_microhttpd_respond(request, response);
   const bool is_sent = response->body && has_body(response) && !request->is_head;
-  vestry_err error = write_head(request, response, is_sent ? response->body_len : 0);
-  if (!error) begin_answer(request);
-  return error;
+  return make(request, response, is_sent ? response->body_len : 0);
 }
 
 vestry_err vsi_microhttpd_direct_respond_body(void *server_request, const vestry_response *response,
                                               vestry_body *body) {
   vsi_microhttpd_request *request = server_request;
   if (!request->is_direct) return vsi_microhttpd_respond_body(request, response, body);
-  vsi_microhttpd_direct *answer = &request->direct;
-  vestry_err error = write_head(request, response, 0);
-  if (error || !has_body(response) || !body) {
+  vsi_microhttpd_sendings *sendings = request->adapter->sendings;
+  if (body && has_body(response)) {
+    request->direct.body = vsi_microhttpd_sending_begin(sendings, request->socket->fd, body);
+    request->direct.body_len = response->body_len;
+    if (!request->direct.body) return VESTRY_NO_MEMORY;
+  } else {
     vestry_body_destroy(body);
-    body = NULL;
   }
-  if (body) {
-    answer->body = vsi_microhttpd_sending_begin(request->adapter->sendings, request->socket->fd, body);
-    answer->body_len = response->body_len;
-    error = answer->body ? VESTRY_OK : VESTRY_NO_MEMORY;
-  }
-  vsi_microhttpd_sendings_relieve(request->adapter->sendings);
-  if (!error) begin_answer(request);
-  return error;
+  vsi_microhttpd_sendings_relieve(sendings);
+  return make(request, response, 0);
 }
 
 vestry_err vsi_microhttpd_direct_open(void *server_request, const vestry_response *head,

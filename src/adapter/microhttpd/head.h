@@ -36,8 +36,8 @@ vsi_microhttpd_query vsi_microhttpd_query_write(struct MHD_Connection *conn, cha
  * and its query must be at least as long as with all required bytes encoded. Use this only if keeps_targets. */
 bool vsi_microhttpd_target_is_clear(const char *path, const char *version, const vsi_microhttpd_query *query);
 
-/* The behaviour of libmicrohttpd, found by sending it heads, once for each adapter. A program built with one version may
- * run with another, distributions patch libmicrohttpd, and no function reports this behaviour. */
+/* The behaviour of libmicrohttpd, found by sending it heads, once for each adapter. A program built with one version
+ * may run with another, distributions patch libmicrohttpd, and no function reports this behaviour. */
 typedef struct vsi_microhttpd_capabilities {
   bool refuses_odd;   /* a strict daemon (MHD_OPTION_STRICT_FOR_CLIENT) refuses ambiguous heads by itself */
   bool keeps_heads;   /* heads stay in the memory where they were read, and can be checked (head.c) */

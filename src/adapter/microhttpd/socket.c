@@ -419,11 +419,6 @@ void vsi_microhttpd_socket_serves(vsi_microhttpd_socket *socket) {
   vsi_mutex_unlock(&socket->all->lock);
 }
 
-vsi_address vsi_microhttpd_socket_hand_over(vsi_microhttpd_socket *socket) {
-  socket->is_handed_over = true;
-  return socket->address;
-}
-
 void vsi_microhttpd_sockets_leave(vsi_microhttpd_sockets *sockets, vsi_address address) {
   vsi_web_addresses_leave(&sockets->addresses, address);
   atomic_fetch_sub_explicit(&sockets->count, 1, memory_order_relaxed);

@@ -5,7 +5,7 @@
  * - the first line of a request has arrived: begins;
  * - a piece of the body has arrived: goes_on;
  * - the request is complete, and is served: serves;
- * - its answer is a stream: give_bytes, then hand_over;
+ * - its answer is a stream: give_bytes, then is_handed_over;
  * - its answer was sent, and it waits for the next request: rests;
  * - libmicrohttpd will close it: ends.
  *
@@ -77,7 +77,8 @@ typedef struct vsi_microhttpd_socket {
   struct vsi_microhttpd_request *request; /* NULL: none */
   bool has_line;                          /* guarded by all->lock: it has a request, whose first line has arrived */
   bool is_spent;                          /* no more requests are accepted from it */
-  bool is_handed_over;                    /* it is counted until vsi_microhttpd_sockets_leave */
+  bool is_handed_over;                    /* its descriptor is no longer libmicrohttpd's; it is counted until
+                                             vsi_microhttpd_sockets_leave */
   _Atomic(bool) was_late;                 /* it was cut because its bytes came too slowly */
 } vsi_microhttpd_socket;
 
@@ -143,9 +144,7 @@ void vsi_microhttpd_socket_goes_on(vsi_microhttpd_socket *socket);
 void vsi_microhttpd_socket_serves(vsi_microhttpd_socket *socket);
 /* Give the connection's own bytes back, because its answer is a stream, which is counted by its place. */
 void vsi_microhttpd_socket_give_bytes(vsi_microhttpd_socket *socket);
-/* Note that its descriptor no longer belongs to libmicrohttpd. Returns the address for which it stays counted until
- * vsi_microhttpd_sockets_leave, which may be called on any thread. */
-vsi_address vsi_microhttpd_socket_hand_over(vsi_microhttpd_socket *socket);
+/* Count a connection no more whose socket was handed over, by its address. */
 void vsi_microhttpd_sockets_leave(vsi_microhttpd_sockets *sockets, vsi_address address);
 /* Note that its answer is sent, and another request may come. */
 void vsi_microhttpd_socket_rests(vsi_microhttpd_socket *socket);

@@ -45,7 +45,7 @@
 
 enum { WASTE_BYTES = 4096, MOST_WASTE = 16 };
 
-/* ---------------------------------------------------------------------------------------- the owner of the socket ---- */
+/* ------------------------------------------------------------------------------------- the owner of the socket ---- */
 
 /* essay: the thread that owns a stream's socket */
 /* The owner of the socket (watch.h defines the states):
@@ -204,10 +204,12 @@ static ssize_t hand_over(vsi_microhttpd_stream *stream) {
   /* Without the cork the kernel sends the head, which it holds back for more bytes. */
   setsockopt(own, IPPROTO_TCP, TCP_CORK, &off, sizeof off);
   stream->wire.fd = own;
-  /* replaces conn */
-  stream->address = vsi_microhttpd_is_attached(adapter)
-                        ? (vsi_address){0}
-                        : vsi_microhttpd_socket_hand_over(vsi_microhttpd_socket_of(conn));
+  stream->address = (vsi_address){0}; /* replaces conn */
+  if (!vsi_microhttpd_is_attached(adapter)) {
+    vsi_microhttpd_socket *socket = vsi_microhttpd_socket_of(conn);
+    socket->is_handed_over = true;
+    stream->address = socket->address;
+  }
   bool is_watched = vsi_microhttpd_watch_add(&adapter->watch, stream->key, own);
   if (!take(stream, is_watched)) {
     /* No other thread uses the state now. */
@@ -219,7 +221,7 @@ static ssize_t hand_over(vsi_microhttpd_stream *stream) {
   return 0;
 }
 
-/* ------------------------------------------------------------------------------------------------------- TLS ---- */
+/* --------------------------------------------------------------------------------------------------------- TLS ---- */
 
 /* Streams on TLS connections.
  *
@@ -232,8 +234,8 @@ static ssize_t hand_over(vsi_microhttpd_stream *stream) {
  *
  * To find the connections to resume, libmicrohttpd looks at every suspended connection of the thread. */
 
-/* Suspend the connection, where a plain one is handed over. Add the stream to the watch before it is OURS, so that the first write can wait for room. Until then the watch can
- * report only that the peer is gone. */
+/* Suspend the connection, where a plain one is handed over. Add the stream to the watch before it is OURS, so that the
+ * first write can wait for room. Until then the watch can report only that the peer is gone. */
 static ssize_t suspend(vsi_microhttpd_stream *stream) {
   static const int off = 0;
   vsi_microhttpd_watch *watch = &stream->adapter->watch;

@@ -133,8 +133,8 @@ static vestry_io send_tls(vsi_microhttpd_wire *wire, const parts *rest) {
   return sent > 0 ? VESTRY_IO_OK : fail(wire, sent == GNUTLS_E_MEMORY_ERROR);
 }
 
-/* Try to send once: the pending record, or as much of the chunk as the socket takes. offer: the caller's bytes that were
- * not reported as taken. */
+/* Try to send once: the pending record, or as much of the chunk as the socket takes. offer: the caller's bytes that
+ * were not reported as taken. */
 static vestry_io send_once(vsi_microhttpd_wire *wire, parts *offer) {
   if (!wire->chunk_len) {
     wire->chunk_len = offer->len < CHUNK_MAX ? (uint32_t)offer->len : CHUNK_MAX;
