@@ -95,8 +95,8 @@ VESTRY_API vestry_err vestry_unguard(vestry *v, const char *prefix, vestry_guard
  *  and among these one with "{$}". Signals have their own bounds, vestry_signals_limits, and all bodies together
  *  max_request_bytes.
  *  prefix          as in vestry_guard. Copied
- *  max_body_bytes  0: the instance's again. At most 7/16 of vestry_bounds.max_request_bytes, because a body is in memory
- *                  twice while it is read; for larger files, use vestry/app/upload.h
+ *  max_body_bytes  0: the instance's again. At most 7/16 of vestry_bounds.max_request_bytes, because a body is in
+ *                  memory twice while it is read; for larger files, use vestry/app/upload.h
  *  Returns  OK | INVALID (no pattern; more than that, or than VESTRY_BODY_BYTES_MAX) | LIMIT (parameters) | NO_MEMORY.
  *           The host's log has the reason
  *  Threads  as vestry_route */
