@@ -8,7 +8,7 @@
 #include "event/escape.h"
 #include "vestry/script.h"
 #include "json/json.h"
-#include "json/literal.h"
+#include "json/write.h"
 
 /* Make an event of the action, and finish the action. */
 static vestry_err send_off(vsi_client_action *action, const vestry_script_options *options, vestry_event **ret_event) {
@@ -156,7 +156,7 @@ vestry_err vestry_event_custom(const vestry_host *host, const char *name, const 
   vestry_err error = VSI_OPTIONS_TAKE(vestry_custom_event_options, own, options);
   if (error) return error;
   if (detail_len > VESTRY_EVENT_MAX_BYTES) return VESTRY_TOO_LARGE;
-  if (detail_len) error = vsi_json_check_value(detail, detail_len, &limits, NULL);
+  if (detail_len) error = vsi_json_check(detail, detail_len, &limits, VSI_JSON_VALUE, NULL);
   if (error == VESTRY_MALFORMED) error = VESTRY_INVALID; /* an error of the program, not of a client */
   if (error) return error;
   vsi_client_action action;

@@ -7,7 +7,7 @@
 #include "base/options.h"
 #include "event/layout.h"
 #include "json/json.h"
-#include "json/literal.h"
+#include "json/write.h"
 
 /* Check a path. OK | INVALID (an empty name) | TOO_LARGE (too deep). */
 static vestry_err check_path(const char *path) {

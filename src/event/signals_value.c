@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "vestry/signals.h"
-#include "json/into.h"
+#include "json/value.h"
 
 /* Maximum length of the path in an error message: its end, because that identifies it. */
 enum { SHOWN_MAX = 40 };

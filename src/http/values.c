@@ -18,7 +18,6 @@
 #include "http/request.h"
 #include "http/routes/routes.h"
 #include "instance/instance.h"
-#include "json/into.h"
 #include "json/value.h"
 
 /* Below this number of values, each of them is compared. */

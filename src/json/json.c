@@ -271,28 +271,25 @@ static vestry_err scan_levels(reader *r, levels *l, const vsi_json_limits *limit
   return *ret_why ? VESTRY_MALFORMED : VESTRY_OK;
 }
 
-/* Types that the caller accepts as the outermost value. */
-typedef enum outermost { OBJECT, ARRAY, VALUE } outermost;
+static const char *const expectations[] = {[VSI_JSON_OBJECT] = "a JSON object is expected",
+                                           [VSI_JSON_ARRAY] = "a JSON array is expected",
+                                           [VSI_JSON_VALUE] = "a JSON value is expected"};
+static const char *const leftovers[] = {[VSI_JSON_OBJECT] = "unexpected text after the object",
+                                        [VSI_JSON_ARRAY] = "unexpected text after the array",
+                                        [VSI_JSON_VALUE] = "unexpected text after the value"};
 
-static const char *const expectations[] = {
-    [OBJECT] = "a JSON object is expected", [ARRAY] = "a JSON array is expected", [VALUE] = "a JSON value is expected"};
-static const char *const leftovers[] = {[OBJECT] = "unexpected text after the object",
-                                        [ARRAY] = "unexpected text after the array",
-                                        [VALUE] = "unexpected text after the value"};
-
-/* Check the outermost value and the white space around it. */
-static vestry_err check(const char *json, size_t len, const vsi_json_limits *limits, outermost kind,
-                        vsi_json_fault *ret_fault) {
+vestry_err vsi_json_check(const char *json, size_t len, const vsi_json_limits *limits, vsi_json_kind kind,
+                          vsi_json_fault *ret_fault) {
   const unsigned char *text = (const unsigned char *)(json ? json : "");
   reader r = {.at = text, .end = text + len, .for_c = limits->for_c};
   levels l = {.depth = 0};
   const char *why = expectations[kind];
   vestry_err error = VESTRY_MALFORMED;
   skip_space(&r);
-  if (r.at < r.end && ((*r.at == '{' && kind != ARRAY) || (*r.at == '[' && kind != OBJECT))) {
+  if (r.at < r.end && ((*r.at == '{' && kind != VSI_JSON_ARRAY) || (*r.at == '[' && kind != VSI_JSON_OBJECT))) {
     open_level(&l, *r.at++ == '{');
     error = scan_levels(&r, &l, limits, &why);
-  } else if (r.at < r.end && kind == VALUE) {
+  } else if (r.at < r.end && kind == VSI_JSON_VALUE) {
     why = scan_scalar(&r);
     if (!why) error = VESTRY_OK;
   }
@@ -303,21 +300,6 @@ static vestry_err check(const char *json, size_t len, const vsi_json_limits *lim
     why = leftovers[kind];
   }
   return vsi_json_fail(error, (size_t)(r.at - text), why, ret_fault);
-}
-
-vestry_err vsi_json_check_object(const char *json, size_t len, const vsi_json_limits *limits,
-                                 vsi_json_fault *ret_fault) {
-  return check(json, len, limits, OBJECT, ret_fault);
-}
-
-vestry_err vsi_json_check_array(const char *json, size_t len, const vsi_json_limits *limits,
-                                vsi_json_fault *ret_fault) {
-  return check(json, len, limits, ARRAY, ret_fault);
-}
-
-vestry_err vsi_json_check_value(const char *json, size_t len, const vsi_json_limits *limits,
-                                vsi_json_fault *ret_fault) {
-  return check(json, len, limits, VALUE, ret_fault);
 }
 
 size_t vsi_json_plain_len(const char *text, size_t len) {

@@ -21,18 +21,19 @@ typedef vestry_signals_error vsi_json_fault;
 /* Set a fault's message and offset; ret_fault may be NULL. Returns its first argument. */
 vestry_err vsi_json_fail(vestry_err error, size_t offset, const char *message, vsi_json_fault *ret_fault);
 
-/* Check that the text is one object, one array, or any value (an object or array, a string, a number, true, false,
- * null), with white space around it. OK | MALFORMED | TOO_LARGE (a limit); both errors set ret_fault. */
-vestry_err vsi_json_check_object(const char *json, size_t len, const vsi_json_limits *limits,
-                                 vsi_json_fault *ret_fault);
-vestry_err vsi_json_check_array(const char *json, size_t len, const vsi_json_limits *limits, vsi_json_fault *ret_fault);
-vestry_err vsi_json_check_value(const char *json, size_t len, const vsi_json_limits *limits, vsi_json_fault *ret_fault);
+/* The outermost value of a text: an object, an array, or any value (also a string, a number, true, false, null). */
+typedef enum vsi_json_kind { VSI_JSON_OBJECT, VSI_JSON_ARRAY, VSI_JSON_VALUE } vsi_json_kind;
+
+/* Check that the text is one value of this kind, with white space around it. OK | MALFORMED | TOO_LARGE (a limit); both
+ * errors set ret_fault. */
+vestry_err vsi_json_check(const char *json, size_t len, const vsi_json_limits *limits, vsi_json_kind kind,
+                          vsi_json_fault *ret_fault);
 
 /* Return the number of bytes, from the beginning of the text, that can stand unescaped in a JSON string. Quotes,
  * backslashes, control characters and malformed UTF-8 cannot. */
 size_t vsi_json_plain_len(const char *text, size_t len);
 
-/* Return the offset of an element in the text of an array that passed vsi_json_check_array; len if the array has too
+/* Return the offset of an element in the text of an array that passed vsi_json_check as an ARRAY; len if the array has too
  * few elements. */
 size_t vsi_json_element_offset(const char *json, size_t len, size_t index);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Building jansson's values, and describing why it failed. */
+/* Values of jansson: building, mending, copying and reading them. */
 #ifndef VSI_JSON_VALUE_H
 #define VSI_JSON_VALUE_H
 
+#include "vestry/value.h"
 #include "json/json.h"
 
 /* Build any value from text that a check of json/json.h with for_c has accepted. OK | MALFORMED (a number that does not
@@ -18,5 +19,13 @@ void vsi_json_mend(char *json, size_t len);
  * that an empty text is MALFORMED. */
 vestry_err vsi_json_parse(const char *json, size_t len, const vestry_signals_limits *limits, json_t **ret_value,
                           vsi_json_fault *ret_fault);
+
+/* Return a new array or object with the same elements or members, by reference. NULL: out of memory. */
+json_t *vsi_json_copy(json_t *value);
+
+/* Read a value into a variable, which borrows from the value. Untouched on failure.
+ * OK | MALFORMED (another type; an integer outside of its bounds; a text with a zero character) | INVALID (into has no
+ * variable, or a type that cannot be read) */
+VESTRY_API vestry_err vsi_into_take(vestry_into into, const json_t *value);
 
 #endif

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Writing JSON values as text. */
+/* Writing JSON: values, and string literals. */
 #ifndef VSI_JSON_WRITE_H
 #define VSI_JSON_WRITE_H
 
 #include <jansson.h>
 
+#include "base/buffer.h"
 #include "base/writer.h"
 #include "vestry/value.h"
 
@@ -21,5 +22,9 @@ VESTRY_API vestry_err vsi_json_put(vsi_writer *writer, const json_t *json);
  * name in an object is written twice, and readers use the last one. Errors: those of vsi_json_put and
  * vestry_value_to_json. */
 vestry_err vsi_json_put_value(vsi_writer *writer, const vestry_value *value);
+
+/* Append text in double quotes. The literal has the same meaning in JSON and in JavaScript, is a single line, and
+ * contains no `<`, so that it may stand in a script element. Bytes that are not UTF-8 are copied. */
+VESTRY_API void vsi_literal_append(vsi_buffer *buffer, const char *text, size_t len);
 
 #endif

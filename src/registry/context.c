@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "connection/send.h"
-#include "json/copy.h"
+#include "json/value.h"
 
 /* A renewed search for connections can hit the same race again. After this number of attempts, the cause is not a
  * race. */

@@ -9,7 +9,7 @@
 #include "registry/placeholders.h"
 
 #include "registry/names.h"
-#include "json/copy.h"
+#include "json/value.h"
 #include "json/json.h"
 
 typedef struct walk {

@@ -11,7 +11,7 @@
 #include "event/signals_patch.h"
 #include "support/test.h"
 #include "support/test_host.h"
-#include "json/copy.h"
+#include "json/value.h"
 
 /* Count and write a value; NULL on failure. The caller frees it. */
 static char *text_of(const json_t *value, vestry_err *ret_error) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Text as a literal that both JSON and JavaScript read, and that cannot end a script element. */
-#include "json/literal.h"
+#include "json/write.h"
 
 #include <jansson.h>
 

@@ -13,7 +13,7 @@
 #include "event/signals_patch.h"
 #include "http/reply.h"
 #include "vestry/registry.h"
-#include "json/into.h"
+#include "json/value.h"
 
 typedef struct slot {
   json_t *value; /* never NULL */

@@ -6,7 +6,7 @@
 
 #include "base/utf8.h"
 #include "vestry/cause.h"
-#include "json/literal.h"
+#include "json/write.h"
 
 void vsi_json_begin(vsi_json_writer *json, const vestry_host *host) {
   vsi_buffer_init(&json->text, host);
