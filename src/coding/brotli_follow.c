@@ -255,8 +255,12 @@ static unsigned make_code(code *c, unsigned size, unsigned limit, uint16_t *leav
   return used;
 }
 
-static void put_symbol(bits *b, const code *c, unsigned symbol) {
-  put_bits(b, c->words[symbol], c->depths[symbol]);
+/* Write a symbol; without `b`, count it. */
+static inline void put_symbol(bits *b, code *c, unsigned symbol) {
+  if (b)
+    put_bits(b, c->words[symbol], c->depths[symbol]);
+  else
+    c->counts[symbol]++;
 }
 
 /* Write a code of up to four symbols (3.4). */
@@ -337,41 +341,31 @@ typedef struct part {
   uint32_t symbol, more, width;
 } part;
 
+/* A length as the last symbol whose base is not greater (section 5). */
+static part length_part(const uint16_t bases[24], const uint8_t widths[24], uint32_t len) {
+  unsigned symbol = 23;
+  while (len < bases[symbol]) symbol--;
+  return (part){symbol, len - bases[symbol], widths[symbol]};
+}
+
+static part insert_part(uint32_t len) {
+  static const uint16_t bases[] = {0,  1,  2,  3,  4,   5,   6,   8,   10,   14,   18,   26,
+                                   34, 50, 66, 98, 130, 194, 322, 578, 1090, 2114, 6210, 22594};
+  static const uint8_t widths[] = {0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 7, 8, 9, 10, 12, 14, 24};
+  return length_part(bases, widths, len);
+}
+
+static part copy_part(uint32_t len) {
+  static const uint16_t bases[] = {2,  3,  4,  5,  6,  7,   8,   9,   10,  12,  14,   18,
+                                   22, 30, 38, 54, 70, 102, 134, 198, 326, 582, 1094, 2118};
+  static const uint8_t widths[] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 7, 8, 9, 10, 24};
+  return length_part(bases, widths, len);
+}
+
 static unsigned log2_of(uint32_t value) {
   unsigned log = 0;
   while (value >>= 1) log++;
   return log;
-}
-
-/* The tables of section 5. Small lengths have one symbol each. Medium lengths have two symbols for each number of
- * additional bits, and long lengths have one. The ranges of the longest lengths follow no such rule, and are listed one
- * by one. */
-static part insert_part(uint32_t len) {
-  if (len < 6) return (part){len, 0, 0};
-  if (len < 130) {
-    unsigned width = log2_of(len - 2) - 1, high = (len - 2) >> width;
-    return (part){2 * width + high + 2, (len - 2) - (high << width), width};
-  }
-  if (len < 2114) {
-    unsigned width = log2_of(len - 66);
-    return (part){width + 10, len - 66 - (1u << width), width};
-  }
-  if (len < 6210) return (part){21, len - 2114, 12};
-  if (len < 22594) return (part){22, len - 6210, 14};
-  return (part){23, len - 22594, 24};
-}
-
-static part copy_part(uint32_t len) {
-  if (len < 10) return (part){len - 2, 0, 0};
-  if (len < 134) {
-    unsigned width = log2_of(len - 6) - 1, high = (len - 6) >> width;
-    return (part){2 * width + high + 4, (len - 6) - (high << width), width};
-  }
-  if (len < 2118) {
-    unsigned width = log2_of(len - 70);
-    return (part){width + 12, len - 70 - (1u << width), width};
-  }
-  return (part){23, len - 2118, 24};
 }
 
 /* Section 4, without postfix bits and direct codes. */
@@ -402,27 +396,14 @@ static void each_command(const finder *f, uint32_t from, codes *c, bits *put) {
     const command *now = &commands[i];
     part insert = insert_part(now->insert), copy = copy_part(now->copy ? now->copy : 2);
     unsigned lengths = lengths_symbol(insert.symbol, copy.symbol);
-    if (put) {
-      put_symbol(put, &c->lengths, lengths);
-      put_bits(put, insert.more, insert.width);
-      put_bits(put, copy.more, copy.width);
-    } else {
-      c->lengths.counts[lengths]++;
-    }
-    for (const unsigned char *end = at + now->insert; at < end; at++) {
-      if (put)
-        put_symbol(put, &c->literals, *at);
-      else
-        c->literals.counts[*at]++;
-    }
+    put_symbol(put, &c->lengths, lengths);
+    if (put) put_bits(put, insert.more, insert.width);
+    if (put) put_bits(put, copy.more, copy.width);
+    for (const unsigned char *end = at + now->insert; at < end; at++) put_symbol(put, &c->literals, *at);
     if (!now->copy) return; /* at the end the decoder copies nothing */
     part distance = distance_part(now->distance, last);
-    if (put) {
-      put_symbol(put, &c->distances, distance.symbol);
-      put_bits(put, distance.more, distance.width);
-    } else {
-      c->distances.counts[distance.symbol]++;
-    }
+    put_symbol(put, &c->distances, distance.symbol);
+    if (put) put_bits(put, distance.more, distance.width);
     at += now->copy;
     last = now->distance;
   }

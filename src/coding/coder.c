@@ -155,7 +155,5 @@ vestry_err vsi_coder_end(vsi_coder *coder, vsi_segment **ret_segment) {
   vsi_sink_init(&sink, vsi_codings_host(coder->coding->all));
   vestry_err error =
       coder->encoder ? ops->finish(coder->encoder, &sink) : ops->end(&coder->coding->profile, coder->check, &sink);
-  if (!error) error = vsi_sink_take(&sink, ret_segment);
-  vsi_sink_finish(&sink);
-  return error;
+  return vsi_sink_settle(&sink, error, ret_segment);
 }

@@ -3,8 +3,8 @@
 #ifndef VSI_CODING_CODER_H
 #define VSI_CODING_CODER_H
 
-#include "coding/broadcast.h"
 #include "coding/delivery.h"
+#include "coding/epoch.h"
 
 /* At most 64 bytes (coder.c). Used by the runner only, except constant members. */
 typedef struct vsi_coder {

@@ -31,6 +31,52 @@ struct vsi_codings {
   vsi_coding *codings[VSI_CODINGS_MAX];
 };
 
+/* ----------------------------------------------------------------------------------------------- segments ---- */
+
+void vsi_sink_init(vestry_sink *sink, const vestry_host *host) {
+  static const vsi_segment nothing = {.len = 0};
+  vsi_buffer_init(&sink->buffer, host);
+  vsi_buffer_append(&sink->buffer, &nothing, sizeof nothing); /* an error is kept in the buffer */
+}
+
+void vsi_sink_finish(vestry_sink *sink) {
+  vsi_buffer_finish(&sink->buffer);
+}
+
+vestry_err vestry_sink_put(vestry_sink *sink, const void *data, size_t len) {
+  if (len) vsi_buffer_append(&sink->buffer, data, len);
+  return sink->buffer.error;
+}
+
+static void release(vsi_event_extra *extra) {
+  vsi_segment_destroy((vsi_segment *)extra);
+}
+
+vestry_err vsi_sink_take(vestry_sink *sink, vsi_segment **ret_segment) {
+  const vestry_host *host = sink->buffer.host;
+  if (sink->buffer.error) return sink->buffer.error;
+  size_t len;
+  vsi_segment *segment = (vsi_segment *)(void *)vsi_buffer_take_trimmed(&sink->buffer, &len);
+  if (!segment) return VESTRY_NO_MEMORY;
+  segment->extra.release = release;
+  segment->host = host;
+  segment->len = len - sizeof *segment;
+  *ret_segment = segment;
+  return VESTRY_OK;
+}
+
+vestry_err vsi_sink_settle(vestry_sink *sink, vestry_err error, vsi_segment **ret_segment) {
+  if (!error) error = vsi_sink_take(sink, ret_segment);
+  vsi_sink_finish(sink);
+  return error;
+}
+
+void vsi_segment_destroy(vsi_segment *segment) {
+  if (segment) vsi_free(segment->host, segment);
+}
+
+/* ---------------------------------------------------------------------------------------------- the group ---- */
+
 vestry_err vsi_codings_create(const vestry_host *host, vsi_codings **ret_codings) {
   vsi_codings *codings = vsi_calloc(host, 1, sizeof *codings);
   if (!codings) return VESTRY_NO_MEMORY;
@@ -134,15 +180,10 @@ static vestry_err make_parts(vsi_coding *coding, const vestry_host *host) {
   if (!profile->ops->primer) return VESTRY_OK;
   vestry_sink sink;
   vsi_sink_init(&sink, host);
-  vestry_err error = profile->ops->primer(profile, host, &sink);
-  if (!error) error = vsi_sink_take(&sink, &coding->primer);
-  vsi_sink_finish(&sink);
+  vestry_err error = vsi_sink_settle(&sink, profile->ops->primer(profile, host, &sink), &coding->primer);
   if (error || !profile->ops->idle) return error;
   vsi_sink_init(&sink, host);
-  error = profile->ops->idle(profile, &sink);
-  if (!error) error = vsi_sink_take(&sink, &coding->idle);
-  vsi_sink_finish(&sink);
-  return error;
+  return vsi_sink_settle(&sink, profile->ops->idle(profile, &sink), &coding->idle);
 }
 
 static vsi_coding *find_locked(vsi_codings *codings, const vestry_profile *profile) {
@@ -195,10 +236,11 @@ vestry_err vsi_coding_find(vsi_codings *codings, const vestry_profile *profile, 
 
 /* ---------------------------------------------------------------------------------------- encoding events --------- */
 
-static vestry_err take(const vsi_coding *coding, const vestry_event *event, vestry_sink *sink,
+/* Make the segment of an event from its encoded bytes. error: of encoding it */
+static vestry_err take(const vsi_coding *coding, const vestry_event *event, vestry_sink *sink, vestry_err error,
                        vsi_segment **ret_segment) {
   vestry_slice plain = vestry_event_bytes(event);
-  vestry_err error = vsi_sink_take(sink, ret_segment);
+  error = vsi_sink_settle(sink, error, ret_segment);
   if (error) return error;
   (*ret_segment)->profile = coding->profile;
   (*ret_segment)->plain_len = plain.len;
@@ -215,9 +257,7 @@ static vestry_err encode(const vsi_coding *coding, const vestry_host *host, void
   vsi_sink_init(&sink, host);
   vestry_err error = before ? ops->follow(encoder, before->data, before->len, plain.data, plain.len, &sink)
                             : ops->encode(encoder, plain.data, plain.len, &sink);
-  if (!error) error = take(coding, event, &sink, ret_segment);
-  vsi_sink_finish(&sink);
-  return error;
+  return take(coding, event, &sink, error, ret_segment);
 }
 
 static void count_encode(vsi_codings *codings, vsi_encode_kind kind) {
@@ -239,15 +279,13 @@ static vestry_err frame(const vsi_coding *coding, const vestry_event *event, vsi
   vestry_sink sink;
   vsi_sink_init(&sink, vsi_event_host(event));
   vestry_err error = coding->profile.ops->store(&coding->profile, plain.data, plain.len, &sink);
-  if (!error) error = take(coding, event, &sink, ret_segment);
-  vsi_sink_finish(&sink);
-  return error;
+  return take(coding, event, &sink, error, ret_segment);
 }
 
 static const vsi_segment *find_made(const vsi_coding *coding, const vestry_event *event) {
   for (vsi_event_extra *extra = vsi_event_extras(event); extra; extra = extra->next) {
-    const vsi_segment *segment = vsi_segment_of(extra);
-    if (segment && is_same(&segment->profile, &coding->profile)) return segment;
+    const vsi_segment *segment = (const vsi_segment *)extra;
+    if (extra->release == release && is_same(&segment->profile, &coding->profile)) return segment;
   }
   return NULL;
 }
@@ -312,22 +350,19 @@ vsi_segment *vsi_coding_follow(vsi_coding *coding, const vestry_event *event, co
 
 vestry_err vsi_coding_alone(vsi_coding *coding, vestry_event *event, const vsi_segment **ret_segment) {
   const vsi_segment *found = find_made(coding, event);
-  if (!found) {
-    vsi_segment *made = NULL;
-    vsi_scratch *scratch = NULL;
-    if (vestry_event_bytes(event).len > coding->profile.stored_bytes) {
-      scratch = scratch_of(coding, event);
-      vsi_semaphore_enter(&scratch->semaphore);
-      found = find_made(coding, event);
-      if (!found) made = compress(coding, scratch, vsi_event_host(event), event, NULL);
-    }
-    /* If compression fails, for example without memory, the event is sent uncompressed. */
-    vestry_err error = found || made ? VESTRY_OK : frame(coding, event, &made);
-    if (made) vsi_event_extra_add(event, &made->extra);
-    if (scratch) vsi_semaphore_leave(&scratch->semaphore);
-    if (error) return error;
-    if (made) found = made;
+  vsi_segment *made = NULL;
+  vsi_scratch *scratch = NULL;
+  vestry_err error = VESTRY_OK;
+  if (!found && vestry_event_bytes(event).len > coding->profile.stored_bytes) {
+    scratch = scratch_of(coding, event);
+    vsi_semaphore_enter(&scratch->semaphore);
+    found = find_made(coding, event);
+    if (!found) made = compress(coding, scratch, vsi_event_host(event), event, NULL);
   }
-  *ret_segment = found;
-  return VESTRY_OK;
+  /* If compression fails, for example without memory, the event is sent uncompressed. */
+  if (!found && !made) error = frame(coding, event, &made);
+  if (made) vsi_event_extra_add(event, &made->extra);
+  if (scratch) vsi_semaphore_leave(&scratch->semaphore);
+  if (!error) *ret_segment = found ? found : made;
+  return error;
 }

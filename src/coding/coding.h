@@ -1,19 +1,45 @@
 /* SPDX-License-Identifier: MIT */
-/* Codings: the resolved profiles of a group's streams, with the data that all streams of a coding share; and the limits
- * on encoders. */
+/* Codings: the resolved profiles of a group's streams, with the data that all streams of a coding share; segments, and
+ * the sink that profiles fill; and the limits on encoders. */
 #ifndef VSI_CODING_CODING_H
 #define VSI_CODING_CODING_H
 
 #include <stdatomic.h>
 
+#include "base/buffer.h"
 #include "base/semaphore.h"
-#include "coding/segment.h"
+#include "event/extras.h"
+#include "vestry/profile.h"
+
+/* Encoded bytes with the data that a stream needs to use them. */
+typedef struct vsi_segment {
+  vsi_event_extra extra;   /* first member: a standalone segment is kept with its event */
+  const vestry_host *host; /* the host of its memory */
+  vestry_profile profile;  /* of a kept segment: the profile for which it was encoded */
+  uint64_t check;          /* of the decoded text (vestry_profile_ops.check) */
+  size_t plain_len;        /* length of the decoded text */
+  size_t len;
+  char bytes[];
+} vsi_segment;
+
+struct vestry_sink {
+  vsi_buffer buffer; /* room for a segment's head, then bytes */
+};
+
+/* Collect the output of a profile. vsi_sink_take returns it as a segment, to be freed with vsi_segment_destroy; the
+ * caller sets its check and plain_len: OK | NO_MEMORY. vsi_sink_finish is required in any case. vsi_sink_settle does
+ * both, but takes nothing if `error` is one, and then returns it. */
+void vsi_sink_init(vestry_sink *sink, const vestry_host *host);
+void vsi_sink_finish(vestry_sink *sink);
+vestry_err vsi_sink_take(vestry_sink *sink, vsi_segment **ret_segment);
+vestry_err vsi_sink_settle(vestry_sink *sink, vestry_err error, vsi_segment **ret_segment);
+
+/* Free a segment. NULL is accepted. */
+void vsi_segment_destroy(vsi_segment *segment);
 
 /* Maximum numbers of heartbeats and of codings in one group; number of scratch encoders of one coding. */
 enum { VSI_HEARTBEATS_MOST = 240 }; /* between an event and the one that follows it; an hour by default */
 enum { VSI_CODINGS_MAX = 16, VSI_SCRATCH_COUNT = 4, VSI_CODING_NAME_BYTES = 31 };
-
-typedef struct vsi_codings vsi_codings;
 
 /* Kinds of codings that metrics distinguish, for any profiles. */
 typedef enum vsi_coding_kind {
@@ -38,6 +64,8 @@ typedef struct vsi_scratch {
   vsi_semaphore semaphore;
   void *encoder; /* used while the semaphore is held; NULL: none is kept */
 } vsi_scratch;
+
+typedef struct vsi_codings vsi_codings;
 
 typedef struct vsi_coding {
   vsi_codings *all;

@@ -2,6 +2,8 @@
 /* essay: the end of an epoch that has cost enough */
 #include "coding/epoch.h"
 
+#include "base/memory.h"
+
 /* The epochs of a channel's encoder for one coding.
  *
  * When to begin a new epoch. Until the next epoch, each event costs each stream that is not in sync the difference
@@ -11,6 +13,25 @@
  * of streams. The total is then at most twice the optimum with knowledge of the future (Karlin, Manasse, Rudolph and
  * Sleator, "Competitive snoopy caching", 1988). */
 
+static vsi_epoch *epoch_create(const vestry_host *host, uint64_t id) {
+  vsi_epoch *epoch = vsi_alloc(host, sizeof *epoch);
+  if (!epoch) return NULL;
+  VSI_REFS_INIT(&epoch->refs, 1);
+  atomic_init(&epoch->alone, 0);
+  epoch->host = host;
+  epoch->id = id;
+  return epoch;
+}
+
+static void epoch_unref(vsi_epoch *epoch) {
+  if (epoch && VSI_REFS_DROP(&epoch->refs)) vsi_free(epoch->host, epoch);
+}
+
+void vsi_lane_bytes_finish(vsi_lane_bytes *lane) {
+  epoch_unref(lane->epoch);
+  vsi_segment_destroy(lane->aligned);
+}
+
 uint64_t vsi_lane_end(vsi_lane *lane) {
   if (!lane->encoder) return 0;
   lane->coding->profile.ops->destroy(lane->encoder);
@@ -18,7 +39,7 @@ uint64_t vsi_lane_end(vsi_lane *lane) {
   vsi_codings_unreserve(lane->coding->all, VESTRY_PROFILE_SHARED);
   /* relaxed: counts that runners add from now on are lost */
   uint64_t alone = atomic_load_explicit(&lane->epoch->alone, memory_order_relaxed);
-  vsi_epoch_unref(lane->epoch);
+  epoch_unref(lane->epoch);
   lane->epoch = NULL;
   return alone;
 }
@@ -28,9 +49,9 @@ static bool begin(vsi_lane *lane) {
   const vestry_profile *profile = &lane->coding->profile;
   const vestry_host *host = vsi_codings_host(codings);
   if (!vsi_codings_reserve(codings, VESTRY_PROFILE_SHARED)) return false;
-  lane->epoch = vsi_epoch_create(host, vsi_codings_epoch(codings));
+  lane->epoch = epoch_create(host, vsi_codings_epoch(codings));
   if (!lane->epoch || profile->ops->create(profile, host, VESTRY_ENCODER_SEGMENT, &lane->encoder)) {
-    vsi_epoch_unref(lane->epoch);
+    epoch_unref(lane->epoch);
     lane->epoch = NULL;
     vsi_codings_unreserve(codings, VESTRY_PROFILE_SHARED);
     return false;
@@ -58,7 +79,34 @@ bool vsi_lane_encode(vsi_lane *lane, vestry_event *event, size_t members_count, 
     *ret_ended_alone += vsi_lane_end(lane);
     return false;
   }
-  *ret_bytes = (vsi_lane_bytes){lane->coding, vsi_epoch_ref(lane->epoch), lane->sequence++, segment};
+  VSI_REFS_TAKE(&lane->epoch->refs);
+  *ret_bytes = (vsi_lane_bytes){lane->coding, lane->epoch, lane->sequence++, segment};
   lane->bytes += segment->plain_len;
   return true;
+}
+
+/* --------------------------------------------------------------------------------------------- broadcasts ---- */
+
+vsi_broadcast *vsi_broadcast_create(const vestry_host *host, vestry_event *event, const vsi_lane_bytes *lanes,
+                                    uint32_t lanes_count) {
+  vsi_broadcast *broadcast = vsi_alloc(host, sizeof *broadcast + lanes_count * sizeof *lanes);
+  if (!broadcast) return NULL;
+  VSI_REFS_INIT(&broadcast->refs, 1);
+  broadcast->host = host;
+  broadcast->event = vestry_event_ref(event);
+  broadcast->lanes_count = lanes_count;
+  for (uint32_t i = 0; i < lanes_count; i++) broadcast->lanes[i] = lanes[i];
+  return broadcast;
+}
+
+vsi_broadcast *vsi_broadcast_ref(vsi_broadcast *broadcast) {
+  VSI_REFS_TAKE(&broadcast->refs);
+  return broadcast;
+}
+
+void vsi_broadcast_unref(vsi_broadcast *broadcast) {
+  if (!broadcast || !VSI_REFS_DROP(&broadcast->refs)) return;
+  for (uint32_t i = 0; i < broadcast->lanes_count; i++) vsi_lane_bytes_finish(&broadcast->lanes[i]);
+  vestry_event_unref(broadcast->event);
+  vsi_free(broadcast->host, broadcast);
 }

@@ -1,10 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /* Epochs: the encoder that makes a channel's events refer to each other, for one coding, and the rule for starting
- * anew. */
+ * anew. And broadcasts: an event on its way to a channel's members, with the bytes for members that are in sync. */
 #ifndef VSI_CODING_EPOCH_H
 #define VSI_CODING_EPOCH_H
 
-#include "coding/broadcast.h"
+#include "base/refs.h"
+#include "coding/coding.h"
+
+/* The data that an epoch's streams share; its encoder belongs to the lane. A broadcast may outlive both. */
+typedef struct vsi_epoch {
+  vsi_refs refs;
+  _Atomic(uint64_t) alone; /* events written to streams that were not in sync; relaxed: a counter */
+  const vestry_host *host;
+  uint64_t id; /* unique in the group; from 1 */
+} vsi_epoch;
+
+/* The bytes of a broadcast in one coding. */
+typedef struct vsi_lane_bytes {
+  const vsi_coding *coding;
+  vsi_epoch *epoch;     /* a reference */
+  uint64_t sequence;    /* in the epoch, from 0 */
+  vsi_segment *aligned; /* owned */
+} vsi_lane_bytes;
+
+void vsi_lane_bytes_finish(vsi_lane_bytes *lane);
 
 /* A channel's encoder state for one coding. Used while the channel's semaphore is held, except members_count. */
 typedef struct vsi_lane {
@@ -27,5 +46,26 @@ bool vsi_lane_encode(vsi_lane *lane, vestry_event *event, size_t members_count, 
 /* Destroy the encoder: the next event begins an epoch. Returns the number of standalone events of the epoch that
  * ends. */
 uint64_t vsi_lane_end(vsi_lane *lane);
+
+typedef struct vsi_broadcast {
+  vsi_refs refs;
+  const vestry_host *host;
+  vestry_event *event; /* a reference */
+  uint32_t lanes_count;
+  vsi_lane_bytes lanes[];
+} vsi_broadcast;
+
+/* Create a broadcast, which on success takes over the epochs and segments of the lanes. NULL: out of memory. */
+vsi_broadcast *vsi_broadcast_create(const vestry_host *host, vestry_event *event, const vsi_lane_bytes *lanes,
+                                    uint32_t lanes_count);
+vsi_broadcast *vsi_broadcast_ref(vsi_broadcast *broadcast);
+void vsi_broadcast_unref(vsi_broadcast *broadcast);
+
+/* Return the bytes for streams of a coding; NULL: there are none. */
+static inline const vsi_lane_bytes *vsi_broadcast_lane(const vsi_broadcast *broadcast, const vsi_coding *coding) {
+  for (uint32_t i = 0; i < broadcast->lanes_count; i++)
+    if (broadcast->lanes[i].coding == coding) return &broadcast->lanes[i];
+  return NULL;
+}
 
 #endif

@@ -17,8 +17,11 @@ struct vsi_spare_block {
   size_t bytes;
 };
 
-static void drop(vsi_spare *spare, vsi_spare_block *block) {
-  vsi_free(spare->from, block);
+static void drop_last(vsi_spare *spare) {
+  vsi_spare_block *last = TAILQ_LAST(&spare->kept, vsi_spare_list);
+  TAILQ_REMOVE(&spare->kept, last, link);
+  spare->kept_bytes -= last->bytes;
+  vsi_free(spare->from, last);
 }
 
 /* Keep a block, as the first to be reused. Above the bound, the blocks that were unused for the longest are
@@ -26,17 +29,12 @@ static void drop(vsi_spare *spare, vsi_spare_block *block) {
 static void keep(vsi_spare *spare, vsi_spare_block *block) {
   TAILQ_REMOVE(&spare->lent, block, link);
   if (block->bytes > VSI_SPARE_MOST_BYTES) {
-    drop(spare, block);
+    vsi_free(spare->from, block);
     return;
   }
   TAILQ_INSERT_HEAD(&spare->kept, block, link);
   spare->kept_bytes += block->bytes;
-  while (spare->kept_bytes > VSI_SPARE_MOST_BYTES) {
-    vsi_spare_block *last = TAILQ_LAST(&spare->kept, vsi_spare_list);
-    TAILQ_REMOVE(&spare->kept, last, link);
-    spare->kept_bytes -= last->bytes;
-    drop(spare, last);
-  }
+  while (spare->kept_bytes > VSI_SPARE_MOST_BYTES) drop_last(spare);
 }
 
 /* Take a kept block of at most twice the size, so that a large block is left for a large encoder. */
@@ -86,7 +84,7 @@ void vsi_spare_free(vsi_spare *spare, void *memory) {
   if (!memory) return;
   vsi_spare_block *block = (vsi_spare_block *)memory - 1;
   TAILQ_REMOVE(&spare->lent, block, link);
-  drop(spare, block);
+  vsi_free(spare->from, block);
 }
 
 void vsi_spare_keep_all(vsi_spare *spare) {
@@ -95,9 +93,5 @@ void vsi_spare_keep_all(vsi_spare *spare) {
 
 void vsi_spare_finish(vsi_spare *spare) {
   vsi_spare_keep_all(spare);
-  while (!TAILQ_EMPTY(&spare->kept)) {
-    vsi_spare_block *block = TAILQ_FIRST(&spare->kept);
-    TAILQ_REMOVE(&spare->kept, block, link);
-    drop(spare, block);
-  }
+  while (!TAILQ_EMPTY(&spare->kept)) drop_last(spare);
 }

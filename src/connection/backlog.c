@@ -14,7 +14,7 @@
  * To settle a delivery is to finish it: it is written, discarded or conflated, its memory is freed, and its room in the
  * queue and in the budget is released. `going` (budget.h) is the part of the budget that closed connections will
  * release soon. The target of an event describes its effect, for conflation (event/target.h); its memory counts, too. A
- * broadcast is an event on its way to all members of a channel (coding/broadcast.h). `times` are the times of a
+ * broadcast is an event on its way to all members of a channel (coding/epoch.h). `times` are the times of a
  * delivery that are measured; if it is conflated, they are merged with those of the later delivery (tally.h). */
 #include "connection/backlog.h"
 

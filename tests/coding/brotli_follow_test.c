@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
-#include "coding/segment.h"
+#include "coding/coding.h"
 #include "decode/decode.h"
 #include "runtime/random.h"
 #include "support/test.h"

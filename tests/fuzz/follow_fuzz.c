@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "coding/segment.h"
+#include "coding/coding.h"
 #include "decode/decode.h"
 
 static void require(bool condition) {
