@@ -3,7 +3,7 @@
 #include <stdarg.h>
 
 #include "connection/send.h"
-#include "event/event_format.h"
+#include "event/layout.h"
 
 vestry_err vestry_connection_patch_elementsf(vestry_connection *connection, const vestry_elements_options *options,
                                              const char *format, ...) {

@@ -36,13 +36,14 @@
 
 #include <sched.h>
 
+#include "base/trace.h"
 #include "base/assert.h"
 #include "base/memory.h"
 #include "base/probe.h"
 #include "connection/backlog.h"
 #include "connection/refusal.h"
 #include "connection/tail.h"
-#include "event/trace.h"
+#include "event/extras.h"
 #include "runtime/runtime.h"
 
 /* How long the end of a stream waits for a peer that does not take all bytes:

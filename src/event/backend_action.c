@@ -5,11 +5,12 @@
  * them into the payload. It passes the result to a function that the page's attributes define
  * (app/guard/once_attributes.c), which keeps the order of submissions and handles forms. A page without these
  * attributes sends it at once. */
-#include "event/backend_action.h"
+#include "event/script.h"
 
 #include <stddef.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "base/field.h"
 #include "base/options.h"
 #include "html/escape.h"
@@ -39,23 +40,17 @@ static const char *const cancellations[] = {
 /* Return whether fetch accepts the value, excluding non-ASCII text: fetch would accept Latin-1 and reject the rest, in
  * the browser. */
 static bool is_field_value(const char *value) {
-  if (!value) return false;
-  for (; *value; value++) {
-    unsigned char c = (unsigned char)*value;
-    if ((c < 0x20 && c != '\t') || c >= 0x7F) return false;
-  }
-  return true;
+  for (const char *at = value; at && *at; at++)
+    if (*at & 0x80) return false;
+  return value && vsi_is_field_value(value);
 }
-
-static bool is_signal(const char *path, size_t len);
 
 /* Return whether the text is the path of a signal: names separated by dots. */
 static bool is_signal(const char *path, size_t len) {
   bool begins = true;
   for (size_t i = 0; i < len; i++) {
     const char c = path[i];
-    const bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-    if (!is_letter && (begins || !((c >= '0' && c <= '9') || c == '.'))) return false;
+    if (!vsi_is_letter(c) && c != '_' && (begins || !(vsi_is_digit(c) || c == '.'))) return false;
     begins = c == '.';
   }
   return !begins;
@@ -260,11 +255,11 @@ static void put_call(vsi_html *html, vestry_method method) {
   vsi_html_put_str(html, actions[method]);
 }
 
-static vestry_err put_action(vsi_html *html, vestry_method method, const vestry_backend_action_options *given,
-                             const char *cancel, const char *url, va_list arguments) VESTRY_PRINTF(5, 0);
-static vestry_err put_action(vsi_html *html, vestry_method method, const vestry_backend_action_options *given,
-                             const char *cancel, const char *url, va_list arguments) {
+vestry_err vsi_html_cancelled_action(vestry_html *builder, vestry_method method,
+                                     const vestry_backend_action_options *given, const char *cancel, const char *url,
+                                     va_list arguments) {
   static const vsi_format_sink in_url = {put_url, vsi_html_escape_component, vsi_html_escape_js};
+  vsi_html *html = vsi_html_of(builder);
   vestry_backend_action_options options = {.size = 0};
   if (VSI_OPTIONS_TAKE(vestry_backend_action_options, options, given) || (unsigned)method >= COUNT(actions) ||
       !are_valid(&options))
@@ -302,7 +297,7 @@ vestry_err vestry_html_backend_action(vestry_html *builder, vestry_method method
                                       const vestry_backend_action_options *options, const char *url, ...) {
   va_list arguments;
   va_start(arguments, url);
-  vestry_err error = put_action(vsi_html_of(builder), method, options, NULL, url, arguments);
+  vestry_err error = vsi_html_cancelled_action(builder, method, options, NULL, url, arguments);
   va_end(arguments);
   return error;
 }
@@ -312,19 +307,12 @@ vestry_err vestry_backend_action_string(char *buffer, size_t capacity, vestry_me
   if (!buffer && capacity) return VESTRY_INVALID;
   vestry_html builder = {{0}};
   vestry_slice made;
-  vsi_html *html = vsi_html_of(&builder);
-  vsi_html_init_fixed(html, buffer, capacity);
+  vsi_html_init_fixed(vsi_html_of(&builder), buffer, capacity);
   va_list arguments;
   va_start(arguments, url);
-  put_action(html, method, options, NULL, url, arguments);
+  vsi_html_cancelled_action(&builder, method, options, NULL, url, arguments);
   va_end(arguments);
   vestry_err error = vestry_html_result(&builder, &made);
   if (error && capacity) *buffer = '\0';
   return error;
-}
-
-vestry_err vsi_html_cancelled_action(vestry_html *builder, vestry_method method,
-                                     const vestry_backend_action_options *options, const char *cancel, const char *url,
-                                     va_list arguments) {
-  return put_action(vsi_html_of(builder), method, options, cancel, url, arguments);
 }

@@ -3,10 +3,11 @@
 #include <string.h>
 
 #include "base/field.h"
+#include "base/log.h"
 #include "base/options.h"
 #include "event/layout.h"
 #include "event/mark.h"
-#include "event/names.h"
+#include "html/builder.h"
 
 static const char *const mode_names[] = {
 #define MODE_NAME(name, wire) [VESTRY_PATCH_##name] = wire,
@@ -20,10 +21,6 @@ static const char *const namespace_names[] = {
 };
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-static const char *name_of(const char *const *names, size_t count, size_t number) {
-  return number < count ? names[number] : NULL;
-}
-
 /* Return the number of a name, or count if there is none. */
 static size_t number_of(const char *const *names, size_t count, const char *name) {
   size_t number = 0;
@@ -32,7 +29,7 @@ static size_t number_of(const char *const *names, size_t count, const char *name
 }
 
 const char *vsi_patch_mode_name(vestry_patch_mode mode) {
-  return name_of(mode_names, COUNT(mode_names), (size_t)mode);
+  return (size_t)mode < COUNT(mode_names) ? mode_names[mode] : NULL;
 }
 
 vestry_err vsi_patch_mode_from_name(const char *name, vestry_patch_mode *ret_mode) {
@@ -43,7 +40,7 @@ vestry_err vsi_patch_mode_from_name(const char *name, vestry_patch_mode *ret_mod
 }
 
 const char *vsi_namespace_name(vestry_namespace ns) {
-  return name_of(namespace_names, COUNT(namespace_names), (size_t)ns);
+  return (size_t)ns < COUNT(namespace_names) ? namespace_names[ns] : NULL;
 }
 
 vestry_err vsi_namespace_from_name(const char *name, vestry_namespace *ret_namespace) {
@@ -135,4 +132,34 @@ vestry_err vsi_event_marked_elements(const vestry_host *host, const char *html, 
                                      vestry_event **ret_event) {
   patch p = {.options = *options, .html = html, .len = len, .mark = mark, .is_in_data = is_in_data};
   return build(host, &p, ret_event);
+}
+
+/* ------------------------------------------------------------------------------------------------ formats ---- */
+
+vestry_err vsi_html_settle(vestry_html *html, vestry_slice *ret_html) {
+  char why[VSI_HTML_EXPLAINED];
+  if (vestry_html_error(html, NULL, NULL) == VESTRY_INVALID)
+    vsi_log(vsi_html_of(html)->host, VESTRY_LOG_ERROR, "html: %s", vsi_html_explain(html, VESTRY_INVALID, why));
+  return vestry_html_result(html, ret_html);
+}
+
+vestry_err vsi_event_velements(const vestry_host *host, const vestry_elements_options *options,
+                               vestry_event **ret_event, const char *format, va_list arguments) {
+  vestry_html html;
+  vestry_slice made;
+  vestry_html_init(&html, host);
+  vestry_html_vadd(&html, format, arguments);
+  vestry_err error = vsi_html_settle(&html, &made);
+  if (!error) error = vestry_event_elements(host, made.data, made.len, options, ret_event);
+  vestry_html_finish(&html);
+  return error;
+}
+
+vestry_err vestry_event_elementsf(const vestry_host *host, const vestry_elements_options *options,
+                                  vestry_event **ret_event, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  vestry_err error = vsi_event_velements(host, options, ret_event, format, arguments);
+  va_end(arguments);
+  return error;
 }

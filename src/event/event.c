@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /* Events: one allocation with the bytes and a reference count. Making an event by its layout, its extras (data that
- * other modules keep with it), and the simplest kinds: comment, reconnect delay, id. */
+ * other modules keep with it), the parts that all layouts have in common, and the kinds that the Datastar client
+ * ignores: comment, reconnect delay, id, and events of the application. */
 #include "vestry/event.h"
 
 #include <assert.h>
 #include <stdatomic.h>
+#include <string.h>
 
 #include "base/field.h"
 #include "base/memory.h"
+#include "base/options.h"
 #include "base/refs.h"
+#include "base/trace.h"
 #include "event/extras.h"
 #include "event/layout.h"
 #include "event/mark.h"
-#include "event/trace.h"
+#include "json/write.h"
 
 /* An event is one allocation: this struct, directly followed by the bytes. A layout function writes the bytes, and also
  * the event's meaning, which is its effect on the page (layout.h). After vsi_event_build only four members change: the
@@ -34,6 +38,49 @@ struct vestry_event {
   char bytes[];
 };
 
+/* ---------------------------------------------------------------------------------- the trace of an event ---- */
+
+typedef struct traced {
+  vsi_event_extra extra; /* first member */
+  const vestry_host *host;
+  vestry_trace parent;
+  uint64_t made_ns;
+  _Atomic(uint32_t) count; /* writes, both reported and not reported */
+} traced;
+
+static void release_trace(vsi_event_extra *extra) {
+  vsi_free(((traced *)extra)->host, extra);
+}
+
+/* Make an extra for an event that is made now, if this thread is in a sampled trace. NULL: it is not, or there is no
+ * memory; then the event's writes are not reported. */
+static vsi_event_extra *make_trace(const vestry_host *host) {
+  const vestry_trace *parent = vsi_trace_carried(host);
+  traced *of = parent ? vsi_alloc(host, sizeof *of) : NULL;
+  if (!of) return NULL;
+  of->extra = (vsi_event_extra){.release = release_trace};
+  of->host = host;
+  of->parent = *parent;
+  of->made_ns = vsi_now_ns(host);
+  atomic_init(&of->count, 0);
+  return &of->extra;
+}
+
+void vsi_event_trace_written(const vestry_host *host, const vsi_event_extra *extras, size_t len) {
+  while (extras && extras->release != release_trace) extras = extras->next;
+  traced *of = (traced *)extras;
+  /* relaxed: a counter. The load prevents it from ever wrapping. */
+  if (!of || atomic_load_explicit(&of->count, memory_order_relaxed) >= VESTRY_TRACE_WRITES_MAX) return;
+  if (atomic_fetch_add_explicit(&of->count, 1, memory_order_relaxed) >= VESTRY_TRACE_WRITES_MAX) return;
+  vestry_span span;
+  vsi_trace_make(host, &of->parent, VESTRY_SPAN_WRITE, &span);
+  span.begun_ns = of->made_ns;
+  span.count = len;
+  vsi_trace_report(host, &span);
+}
+
+/* ---------------------------------------------------------------------------------------- making an event ---- */
+
 vestry_err vsi_event_build(const vestry_host *host, vsi_event_layout *layout, const void *ctx,
                            vestry_event **ret_event) {
   host = vsi_host(host);
@@ -45,7 +92,7 @@ vestry_err vsi_event_build(const vestry_host *host, vsi_event_layout *layout, co
   if (!event) return VESTRY_NO_MEMORY;
   event->host = host;
   VSI_REFS_INIT(&event->references, 1);
-  atomic_init(&event->extras, vsi_tracer_of(host) ? vsi_event_trace_make(host) : NULL);
+  atomic_init(&event->extras, vsi_tracer_of(host) ? make_trace(host) : NULL);
   atomic_init(&event->previous, NULL);
   atomic_init(&event->number, 0);
   event->len = counter.len;
@@ -146,6 +193,41 @@ vestry_slice vestry_event_bytes(const vestry_event *event) {
   return (vestry_slice){.data = event->bytes, .len = event->len};
 }
 
+/* ----------------------------------------------------------------------------------- parts of all layouts ---- */
+
+_Static_assert(VSI_JSON_MAX_BYTES == VESTRY_EVENT_MAX_BYTES, "JSON is written for events");
+
+void vsi_put_lines(vsi_writer *writer, const char *text, size_t len, const char *prefix) {
+  size_t prefix_len = strlen(prefix);
+  if (writer->to) {
+    char *from = writer->to + writer->len;
+    writer->len += (size_t)(vsi_lines_copy(from, text, len, prefix, prefix_len) - from);
+    return;
+  }
+  vsi_line_breaks breaks = vsi_lines_count(text, len);
+  writer->len = vsi_size_add(writer->len, len - breaks.bytes);
+  size_t each = 1 + prefix_len;
+  writer->len = vsi_size_add(writer->len, breaks.count > SIZE_MAX / each ? SIZE_MAX : breaks.count * each);
+}
+
+/* The reconnection delay that the client uses by default. */
+enum { CLIENT_RETRY_MS = 1000 };
+
+void vsi_put_head(vsi_writer *writer, vsi_event_meaning *meaning, vsi_event_kind kind,
+                  const vestry_event_options *options) {
+  bool is_signals = kind == VSI_EVENT_SIGNALS || kind == VSI_EVENT_MISSING_SIGNALS;
+  meaning->kind = (uint8_t)kind;
+  vsi_put_fields(writer, meaning, is_signals ? "datastar-patch-signals" : "datastar-patch-elements", options->id,
+                 options->retry_ms != CLIENT_RETRY_MS ? options->retry_ms : 0);
+}
+
+void vsi_put_content_key(vsi_writer *writer, vsi_event_meaning *meaning, const char *key) {
+  vsi_put_str(writer, key);
+  meaning->content = (uint32_t)writer->len; /* fits: an event is shorter than 4 GiB, and a longer one is not made */
+}
+
+/* ---------------------------------------------------------------------- events without effect on the page ---- */
+
 static void comment_layout(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
   (void)meaning;
   const char *text = ctx;
@@ -183,4 +265,40 @@ vestry_err vsi_event_mark(const vestry_host *host, const char *mark, vestry_even
  * client also reads it. */
 vestry_err vestry_event_retry(const vestry_host *host, uint32_t retry_ms, vestry_event **ret_event) {
   return vsi_event_build(host, retry_layout, &retry_ms, ret_event);
+}
+
+/* Events with names of the application, as specified for event streams (WHATWG HTML, section 9.2): for EventSource and
+ * other readers. The Datastar client ignores them. */
+typedef struct plain {
+  vestry_plain_options options;
+  const char *name, *data;
+  size_t len;
+} plain;
+
+static void plain_layout(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
+  const plain *p = ctx;
+  const vestry_event_options *event = &p->options.event;
+  meaning->kind = VSI_EVENT_NOTHING;
+  /* A retry of 1000 is written, too, because it is not the default of every reader. */
+  vsi_put_fields(writer, meaning, p->name, event->id, event->retry_ms);
+  /* Write a data line even if it is empty, because without one no event is dispatched. */
+  vsi_put_str(writer, "data: ");
+  vsi_put_lines(writer, p->data, p->len, "data: ");
+  vsi_put_str(writer, "\n\n");
+}
+
+/* Return whether the Datastar client acts on this name: such an event could patch the page. */
+static bool is_datastars(const char *name) {
+  static const char prefix[] = "datastar";
+  return strncmp(name, prefix, sizeof prefix - 1) == 0;
+}
+
+vestry_err vestry_event_plain(const vestry_host *host, const char *name, const char *data, size_t len,
+                              const vestry_plain_options *options, vestry_event **ret_event) {
+  plain p = {.name = name, .data = data, .len = len};
+  if (VSI_OPTIONS_TAKE(vestry_plain_options, p.options, options) || (!data && len)) return VESTRY_INVALID;
+  if (!vsi_is_one_line(name) || !vsi_is_one_line(p.options.event.id) || (name && is_datastars(name)))
+    return VESTRY_INVALID;
+  if (!data) p.data = "";
+  return vsi_event_build(host, plain_layout, &p, ret_event);
 }

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* The layout of events: a function that writes an event's parts into a writer. It runs twice: the first pass counts,
- * the second fills one allocation of the exact size. */
+/* Making events. A layout is a function that writes an event's parts into a writer. It runs twice: the first pass
+ * counts, the second fills one allocation of the exact size. */
 #ifndef VSI_EVENT_LAYOUT_H
 #define VSI_EVENT_LAYOUT_H
 
+#include <jansson.h>
+#include <stdarg.h>
+
 #include "base/writer.h"
 #include "vestry/event.h"
+#include "vestry/html.h"
 
 /* Kind of an event's effect on the page. The layout records it, so that it need not be parsed from the event's text. */
 typedef enum vsi_event_kind {
@@ -25,7 +29,7 @@ typedef struct vsi_event_meaning {
   uint32_t content_end;            /* after the empty line that ends it; 0: the end of the event */
 } vsi_event_meaning;
 
-/* Write text of any length, with the prefix in front of each line but the first; see lines.h. */
+/* Write text of any length, with the prefix in front of each line but the first. */
 void vsi_put_lines(vsi_writer *writer, const char *text, size_t len, const char *prefix);
 /* Write a line of key (with its separators) and value; nothing if value is NULL or empty. */
 static inline void vsi_put_line(vsi_writer *writer, const char *key, const char *value) {
@@ -63,5 +67,50 @@ VESTRY_API vestry_err vsi_event_build(const vestry_host *host, vsi_event_layout 
 
 /* Get an event's meaning. Any thread; valid as long as the event. */
 VESTRY_API const vsi_event_meaning *vsi_event_meaning_of(const vestry_event *event);
+
+/* -------------------------------------------------------------------------------------------------- lines ---- */
+
+/* CR, LF and CRLF each end a line, as for the reader of an event stream. Nothing else does: U+2028, U+2029 and U+0085
+ * are text, and no byte of a UTF-8 sequence, valid or broken, is mistaken for CR or LF. */
+
+/* Number of line breaks, and number of bytes that form them. */
+typedef struct vsi_line_breaks {
+  size_t count, bytes;
+} vsi_line_breaks;
+
+vsi_line_breaks vsi_lines_count(const char *text, size_t len);
+
+/* Copy text to `to`, and write each line break as LF followed by the prefix. Writes exactly len - breaks.bytes +
+ * breaks.count * (1 + prefix_len) bytes and returns the position after them. The memory must not overlap. */
+char *vsi_lines_copy(char *to, const char *text, size_t len, const char *prefix, size_t prefix_len);
+
+/* Do the same by words of eight bytes instead of SSE2 vectors, as the two functions above do on other processors. They
+ * have separate names so that they are tested on every processor. */
+vsi_line_breaks vsi_lines_count_words(const char *text, size_t len);
+char *vsi_lines_copy_words(char *to, const char *text, size_t len, const char *prefix, size_t prefix_len);
+
+/* ---------------------------------------------------------------------------------------- kinds of events ---- */
+
+/* Names of modes and namespaces in the protocol. */
+
+/* Convert a number to its name; NULL: no such number. And back: OK | NOT_FOUND (result untouched). */
+const char *vsi_patch_mode_name(vestry_patch_mode mode);
+vestry_err vsi_patch_mode_from_name(const char *name, vestry_patch_mode *ret_mode);
+const char *vsi_namespace_name(vestry_namespace ns);
+vestry_err vsi_namespace_from_name(const char *name, vestry_namespace *ret_namespace);
+
+/* As vestry_html_result. The reason of INVALID is logged, with the position in the format. */
+vestry_err vsi_html_settle(vestry_html *html, vestry_slice *ret_html);
+
+vestry_err vsi_event_velements(const vestry_host *host, const vestry_elements_options *options,
+                               vestry_event **ret_event, const char *format, va_list arguments) VESTRY_PRINTF(4, 0);
+
+/* Make an event as vestry_event_signals_text, from an object, without first making and checking its text. Nesting
+ * counts as in text. OK | INVALID (also: it contains text that is not UTF-8) | TOO_LARGE | NO_MEMORY */
+static inline vestry_err vsi_event_signals_value(const vestry_host *host, const json_t *signals,
+                                                 const vestry_signals_options *options, vestry_event **ret_event) {
+  const vestry_value value = vestry_value_json((json_t *)(uintptr_t)signals); /* it is not modified */
+  return vestry_event_signals(host, &value, options, ret_event);
+}
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: line breaks, 64 bytes at a time */
-/* Counting line breaks, and copying text with a prefix in front of each line (lines.h). Both examine several bytes at
+/* Counting line breaks, and copying text with a prefix in front of each line (layout.h). Both examine several bytes at
  * once. */
-#include "event/lines.h"
+#include "event/layout.h"
 
 #include <endian.h>
 #include <stdbool.h>

@@ -1,15 +1,29 @@
 /* SPDX-License-Identifier: MIT */
-/* Options shared by all elements that make a page run code. */
+/* essay: JavaScript for the page to run, without a script element */
+/* A client action makes the page run JavaScript through an element whose `data-init` the client evaluates: a redirect,
+ * or an event of the application. It is an expression instead of a script element, so a policy without 'unsafe-inline'
+ * allows it. The order is kept, too: an element that was sent before an action has its event handlers when the action
+ * reaches it. */
 #ifndef VSI_EVENT_SCRIPT_H
 #define VSI_EVENT_SCRIPT_H
 
-#include "event/layout.h"
+#include <stdarg.h>
 
-/* Check the options. reserved: an attribute that the element has already; NULL: none. OK | INVALID */
-vestry_err vsi_script_options_check(const vestry_script_options *options, const char *reserved);
-/* Write the event's head, and the lines up to the elements, which append the element to the body. */
-void vsi_put_script_head(vsi_writer *writer, vsi_event_meaning *meaning, const vestry_script_options *options);
-/* Write the application's attributes. */
-void vsi_put_script_attributes(vsi_writer *writer, const vestry_script_options *options);
+#include "vestry/backend_action.h"
+#include "vestry/event.h"
+
+/* Append a client action that navigates to a web address, as HTML that is to be appended to the body, to a builder that
+ * is begun. Returns the builder's error. */
+vestry_err vsi_html_leave(vestry_html *html, const char *url);
+
+/* Return whether the address is safe to navigate to: relative, http or https, without control characters. */
+VESTRY_API bool vsi_is_web_address(const char *url);
+/* Return whether the text begins with `lower`, ignoring the case of ASCII letters, as in HTML and in any locale. */
+bool vsi_starts_with(const char *text, size_t len, const char *lower);
+
+/* As vestry_html_backend_action, with JavaScript for the request's requestCancellation. */
+VESTRY_API vestry_err vsi_html_cancelled_action(vestry_html *html, vestry_method method,
+                                                const vestry_backend_action_options *options, const char *cancel,
+                                                const char *url, va_list arguments) VESTRY_PRINTF(5, 0);
 
 #endif

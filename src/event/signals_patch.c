@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Signals patches made from values: the JSON is written into the event directly. */
-#include "event/signals_patch.h"
+/* Signals patches: from text and from values, removals, and two patches merged into one. */
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/field.h"
+#include "base/memory.h"
 #include "base/options.h"
 #include "event/layout.h"
+#include "event/target.h"
 #include "json/json.h"
 #include "json/write.h"
 
@@ -69,4 +72,173 @@ vestry_err vestry_event_signals(const vestry_host *host, const vestry_value *sig
   }
   vestry_event_unref(event);
   return written ? written : error;
+}
+
+/* ----------------------------------------------------------------------------------------------- removing ---- */
+
+/* The paths are converted into one JSON object of nulls. */
+
+/* Check a path. OK | INVALID (an empty name) | TOO_LARGE (too deep). */
+static vestry_err check_path(const char *path) {
+  if (!path) return VESTRY_INVALID;
+  size_t names = 1;
+  for (const char *at = path;; at++) {
+    if ((*at == '.' || !*at) && (at == path || at[-1] == '.')) return VESTRY_INVALID;
+    if (!*at) return names <= VSI_JSON_MAX_DEPTH ? VESTRY_OK : VESTRY_TOO_LARGE;
+    if (*at == '.') names++;
+  }
+}
+
+/* Return the rank of a byte for sorting: the end comes first, then a dot, then all other bytes. So a path directly
+ * precedes those that begin with it, and paths with the same first names are adjacent. */
+static int rank(char c) {
+  return c == '\0' ? 0 : c == '.' ? 1 : 2 + (unsigned char)c;
+}
+
+static int compare_paths(const void *a, const void *b) {
+  const char *left = *(const char *const *)a, *right = *(const char *const *)b;
+  while (*left && *left == *right) {
+    left++;
+    right++;
+  }
+  return rank(*left) - rank(*right);
+}
+
+/* Return the length in bytes of the complete names that two paths share at their beginning, with the dot after them. */
+static size_t common_len(const char *a, const char *b) {
+  size_t len = 0;
+  for (size_t i = 0; a[i] && a[i] == b[i]; i++)
+    if (a[i] == '.') len = i + 1;
+  return len;
+}
+
+static size_t dots_of(const char *path) {
+  size_t dots = 0;
+  for (; *path; path++) dots += *path == '.';
+  return dots;
+}
+
+/* Return whether `path` equals `shorter` or lies inside it. */
+static bool begins_with(const char *path, const char *shorter) {
+  size_t len = strlen(shorter);
+  return strncmp(path, shorter, len) == 0 && (!path[len] || path[len] == '.');
+}
+
+/* Append the names of a path from `from` on, each nested in the previous name. */
+static void append_names(vsi_buffer *json, const char *from) {
+  for (;;) {
+    size_t len = strcspn(from, ".");
+    vsi_literal_append(json, from, len);
+    if (!from[len]) break;
+    vsi_buffer_append_str(json, ":{");
+    from += len + 1;
+  }
+  vsi_buffer_append_str(json, ":null");
+}
+
+static void append_object(vsi_buffer *json, const char *const *paths, size_t count) {
+  const char *last = NULL; /* the last appended path */
+  vsi_buffer_append_char(json, '{');
+  for (size_t i = 0; i < count && json->len <= VESTRY_EVENT_MAX_BYTES; i++) {
+    size_t common = 0;
+    if (last) {
+      if (begins_with(paths[i], last)) continue; /* the null of `last` removes this path, too */
+      common = common_len(last, paths[i]);
+      for (size_t open = dots_of(last + common); open; open--) vsi_buffer_append_char(json, '}');
+      vsi_buffer_append_char(json, ',');
+    }
+    append_names(json, paths[i] + common);
+    last = paths[i];
+  }
+  for (size_t open = dots_of(last); open; open--) vsi_buffer_append_char(json, '}');
+  vsi_buffer_append_char(json, '}');
+}
+
+vestry_err vestry_event_remove_signals(const vestry_host *host, const char *const *paths, size_t count,
+                                       const vestry_signals_options *options, vestry_event **ret_event) {
+  vestry_signals_options own = {0};
+  vestry_err error = VSI_OPTIONS_TAKE(vestry_signals_options, own, options);
+  if (error) return error;
+  if (!paths || !count || own.only_if_missing) return VESTRY_INVALID;
+  for (size_t i = 0; i < count && !error; i++) error = check_path(paths[i]);
+  if (error) return error;
+  if (count > VESTRY_EVENT_MAX_BYTES) return VESTRY_TOO_LARGE; /* each path has at least one byte of JSON */
+  host = vsi_host(host);
+  const char **sorted = vsi_calloc(host, count, sizeof *sorted);
+  if (!sorted) return VESTRY_NO_MEMORY;
+  memcpy(sorted, paths, count * sizeof *sorted);
+  qsort(sorted, count, sizeof *sorted, compare_paths);
+  vsi_buffer json;
+  vsi_buffer_init(&json, host);
+  append_object(&json, sorted, count);
+  error = json.error;
+  if (!error) error = vestry_event_signals_text(host, json.data, json.len, &own, ret_event);
+  vsi_buffer_finish(&json);
+  vsi_free(host, sorted);
+  return error;
+}
+
+/* ------------------------------------------------------------------------------------------------ merging ---- */
+
+/* A merge patch (RFC 7386) is a function from objects to objects. A single patch has the effect of a followed by b if
+ * it has, for each name with a value in b:
+ * - the value of b, if that is not an object or if a has no value;
+ * - the composition of both, if both are objects.
+ *
+ * If a has a value that is not an object and b has an object, no single patch has this effect: a deletes the old value,
+ * which an object cannot express. Nulls are kept, because they delete in the page, not here. */
+
+enum { MERGED_MAX_BYTES = 4096, MERGED_MAX_DEPTH = 16 };
+
+/* Compose b onto a, which is modified: OK | UNSUPPORTED | NO_MEMORY */
+static vestry_err compose(json_t *a, json_t *b, int depth) {
+  const char *name;
+  json_t *value;
+  if (depth == MERGED_MAX_DEPTH) return VESTRY_UNSUPPORTED;
+  json_object_foreach(b, name, value) {
+    json_t *before = json_object_get(a, name);
+    if (before && json_is_object(value)) {
+      if (!json_is_object(before)) return VESTRY_UNSUPPORTED;
+      vestry_err error = compose(before, value, depth + 1);
+      if (error) return error;
+    } else if (json_object_set(a, name, value)) {
+      return VESTRY_NO_MEMORY;
+    }
+  }
+  return VESTRY_OK;
+}
+
+static json_t *load(vestry_slice json) {
+  /* jansson writes reals as other text than it read, and integers may not fit. Such patches are not merged. */
+  return json.len && json.len <= MERGED_MAX_BYTES ? json_loadb(json.data, json.len, JSON_REJECT_DUPLICATES, NULL)
+                                                  : NULL;
+}
+
+static bool has_real(const json_t *value) {
+  const char *name;
+  json_t *part;
+  size_t i;
+  if (json_is_real(value)) return true;
+  json_object_foreach((json_t *)value, name, part) if (has_real(part)) return true;
+  json_array_foreach(value, i, part) if (has_real(part)) return true;
+  return false;
+}
+
+vestry_err vsi_signals_merge(const vestry_host *host, const vsi_target *a, const vsi_target *b,
+                             vestry_event **ret_event) {
+  json_t *first = load(a->json), *second = load(b->json);
+  vestry_err error = first && second ? compose(first, second, 0) : VESTRY_UNSUPPORTED;
+  vestry_event *made = NULL;
+  if (!error && !json_equal(first, second)) {
+    error = has_real(first) ? VESTRY_UNSUPPORTED : vsi_event_signals_value(host, first, NULL, &made);
+  }
+  json_decref(first);
+  json_decref(second);
+  if (made && vestry_event_bytes(made).len > a->bytes + b->bytes) { /* it must fit into the room that both have
+                                                                       reserved */
+    made = vestry_event_unref(made);
+    error = VESTRY_UNSUPPORTED;
+  }
+  if (!error) *ret_event = made;
+  return error;
 }

@@ -4,12 +4,11 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/ascii.h"
 #include "base/memory.h"
 #include "event/layout.h"
-#include "html/roots.h"
+#include "event/script.h"
 #include "html/tag.h"
 #include "html/value.h"
 
@@ -68,23 +67,27 @@ static bool is_name_byte(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
 }
 
-/* Return whether a data attribute only shows signals, or waits for the user. */
-static bool is_harmless_data(vestry_slice rest) {
-  static const char *const names[] = {"text=",    "show=",     "attr:",     "class:",     "style:",  "on:click",
-                                      "on:input", "on:change", "on:submit", "on:keydown", "on:keyup"};
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-    if (starts_with(rest, names[i])) return true;
+static bool starts_with_any(vestry_slice text, const char *const *prefixes, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    if (vsi_starts_with(text.data, text.len, prefixes[i])) return true;
   return false;
 }
+#define STARTS_WITH_ANY(text, prefixes) starts_with_any(text, prefixes, sizeof(prefixes) / sizeof *(prefixes))
 
 static bool ends_a_word(char c) {
   return c == ' ' || c == '\t' || c == '\n' || c == '\f' || c == '/' || c == '"' || c == '\'';
 }
 
+/* Return whether the text goes on with an equals sign, possibly after white space. */
+static bool has_value(const char *at, const char *end) {
+  at = vsi_tag_skip_space(at, end, true);
+  return at < end && *at == '=';
+}
+
 /* Return whether the attribute is data-bind itself, and not one whose name begins with it. */
 static bool is_bind(vestry_slice rest) {
   const char *text = rest.data;
-  if (rest.len < 5 || strncasecmp(text, "bind", 4) != 0) return false;
+  if (rest.len < 5 || !vsi_starts_with(text, rest.len, "bind")) return false;
   return vsi_is_space(text[4]) || text[4] == '/' || text[4] == '=' || text[4] == '>' || text[4] == ':' ||
          (rest.len > 5 && text[4] == '_' && text[5] == '_');
 }
@@ -92,10 +95,9 @@ static bool is_bind(vestry_slice rest) {
 /* Return whether an attribute handles an event: on, letters, an equals sign. */
 static bool is_handler(vestry_slice text) {
   const char *at = text.data, *end = at + text.len;
-  if (text.len < 4 || strncasecmp(at, "on", 2) != 0 || !is_name_byte(at[2])) return false;
+  if (text.len < 4 || !vsi_starts_with(at, text.len, "on") || !is_name_byte(at[2])) return false;
   while (at < end && is_name_byte(*at)) at++;
-  at = vsi_tag_skip_space(at, end, true);
-  return at < end && *at == '=';
+  return has_value(at, end);
 }
 
 /* Return whether a tag begins here whose element does more than show content. No such name is longer than MAX_NAME. */
@@ -114,14 +116,6 @@ typedef struct html_look {
   size_t ids_count; /* number of attributes that may be ids */
 } html_look;
 
-/* Return whether the tag of an element with state begins here. */
-static bool is_stateful(vestry_slice text) {
-  static const char *const names[] = {"input", "textarea", "select", "opt", "video", "audio", "canvas", "dialog"};
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-    if (text.len >= strlen(names[i]) && strncasecmp(text.data, names[i], strlen(names[i])) == 0) return true;
-  return false;
-}
-
 /* Return whether a custom element begins here: its name has a hyphen. */
 static bool is_defined_by_page(vestry_slice text) {
   const char *at = text.data, *end = at + text.len;
@@ -130,34 +124,23 @@ static bool is_defined_by_page(vestry_slice text) {
   return at < end && *at == '-';
 }
 
-/* Return whether an attribute of this name with a value begins here. */
-static bool is_attribute(vestry_slice text, const char *name) {
-  const char *at = text.data, *end = at + text.len;
-  size_t len = strlen(name);
-  if (text.len < len || strncasecmp(at, name, len) != 0) return false;
-  at = vsi_tag_skip_space(at + len, end, true);
-  return at < end && *at == '=';
-}
-
-static bool takes_focus(vestry_slice text) {
-  return text.len >= 9 && strncasecmp(text.data, "autofocus", 9) == 0;
-}
-
 static bool may_be_id(vestry_slice text) {
   const char *at = text.data;
   return text.len > 2 && (at[0] | 0x20) == 'i' && (at[1] | 0x20) == 'd' && !is_name_byte(at[2]);
 }
 
+/* Look at an attribute of Datastar, after "data-". Some only show signals, or wait for the user. */
 static void look_at_data(html_look *look, vestry_slice rest) {
-  if (is_bind(rest))
+  static const char *const shows[] = {"text=", "show=", "attr:", "class:", "style:"};
+  static const char *const waits[] = {"on:click", "on:input", "on:change", "on:submit", "on:keydown", "on:keyup"};
+  if (is_bind(rest) || STARTS_WITH_ANY(rest, shows))
     look->has_state = true;
-  else if (is_harmless_data(rest))
-    look->has_state |= !starts_with(rest, "on:");
-  else
+  else if (!STARTS_WITH_ANY(rest, waits))
     look->runs = true;
 }
 
 static html_look look_at(vestry_slice html) {
+  static const char *const stateful[] = {"input", "textarea", "select", "opt", "video", "audio", "canvas", "dialog"};
   html_look look = {false, false, 0};
   const char *text = html.data;
   for (size_t i = 0; i < html.len; i++) {
@@ -166,16 +149,17 @@ static html_look look_at(vestry_slice html) {
     switch (text[i] | 0x20) {
     case '<' | 0x20:
       look.runs |= is_active(behind(html, i + 1)) || is_defined_by_page(behind(html, i + 1));
-      look.has_state |= is_stateful(behind(html, i + 1));
+      look.has_state |= STARTS_WITH_ANY(behind(html, i + 1), stateful);
       break;
     case 'd':
-      if (rest.len > 5 && strncasecmp(rest.data, "data-", 5) == 0) look_at_data(&look, behind(rest, 5));
+      if (rest.len > 5 && vsi_starts_with(rest.data, rest.len, "data-")) look_at_data(&look, behind(rest, 5));
       break;
     case 'o': look.runs |= begins && is_handler(rest); break;
-    case 'a': look.has_state |= begins && takes_focus(rest); break;
+    case 'a': look.has_state |= begins && vsi_starts_with(rest.data, rest.len, "autofocus"); break;
     case 'i':
       look.ids_count += begins && may_be_id(rest);
-      look.runs |= begins && is_attribute(rest, "is");
+      look.runs |= begins && vsi_starts_with(rest.data, rest.len, "is") &&
+                   has_value((const char *)rest.data + 2, (const char *)rest.data + rest.len);
       break;
     default: break;
     }
@@ -183,10 +167,9 @@ static html_look look_at(vestry_slice html) {
   return look;
 }
 
-static uint64_t hash_of(const vsi_target *target) {
-  uint64_t hash = UINT64_C(14695981039346656037) ^ (uint64_t)(target->mode * 4 + target->ns); /* FNV-1a */
-  for (size_t i = 0; i < target->id_len; i++) hash = (hash ^ (unsigned char)target->id[i]) * UINT64_C(1099511628211);
-  return hash ^ (hash >> 32);
+static uint64_t hash_of_id(vestry_slice id, uint64_t seed) {
+  uint64_t hash = vsi_html_hash(VSI_HTML_HASH ^ seed, id);
+  return hash ^ hash >> 32;
 }
 
 /* Return the id if the selector is a single id; len 0: it is not. */
@@ -208,11 +191,6 @@ static vestry_slice part_of(vestry_slice text, uint32_t at, size_t len) {
 }
 
 /* ---- ids that an event brings ----------------------------------------------------------------------------------- */
-
-static uint64_t hash_of_id(vestry_slice id) {
-  uint64_t hash = vsi_html_hash(VSI_HTML_HASH, id);
-  return hash ^ hash >> 32;
-}
 
 /* Read the value of an attribute that may be an id. Returns false if it has none. ret_id len 0: the value cannot be
  * read. */
@@ -263,7 +241,7 @@ static bool note_ids(vsi_target *target, vestry_slice html, size_t count) {
       memset(target->marks, 0xff, sizeof target->marks);
       continue;
     }
-    uint64_t hash = hash_of_id(id);
+    uint64_t hash = hash_of_id(id, 0);
     mark(target->marks, hash);
     target->ids[target->ids_count++] = hash;
   }
@@ -303,13 +281,13 @@ static void read_elements(vsi_target *target, const vsi_event_meaning *meaning, 
     effect = VSI_EFFECT_PASSING;
   target->id = id.data;
   target->id_len = id.len;
-  target->id_hash = hash_of_id(id);
+  target->id_hash = hash_of_id(id, 0);
   if (effect == VSI_EFFECT_UNKNOWN || !note_ids(target, html, look.ids_count)) return;
   target->effect = effect;
   target->can_go = effect == VSI_EFFECT_MORPH && !meaning->of_stream;
   target->mode = meaning->mode;
   target->ns = meaning->ns;
-  target->hash = hash_of(target);
+  target->hash = hash_of_id(id, meaning->mode * 4u + meaning->ns);
 }
 
 static bool has_word(vestry_slice text, const char *word) {

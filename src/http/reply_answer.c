@@ -3,8 +3,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "event/client_action.h"
-#include "event/escape.h"
+#include "event/script.h"
 #include "http/reply.h"
 #include "json/write.h"
 
@@ -13,20 +12,16 @@
  * with an attribute whose expression it runs. A script as the answer would become an inline script, which a strict
  * policy blocks, and the client would never finish the action. */
 static vestry_err redirect_by_action(vestry_reply *reply, const char *url) {
-  vsi_client_action action;
   vestry_html html;
   vestry_slice body;
-  vsi_client_action_init(&action, reply->host);
   vestry_html_init(&html, reply->host);
-  vsi_client_action_leave(&action, url);
-  vestry_err error = vsi_client_action_html(&action, &html);
+  vestry_err error = vsi_html_leave(&html, url);
   if (!error) error = vestry_html_result(&html, &body);
   if (!error) error = vestry_reply_header(reply, "datastar-selector", "body");
   if (!error) error = vestry_reply_header(reply, "datastar-mode", "append");
   if (!error) error = vestry_reply_body(reply, "text/html; charset=utf-8", body.data, body.len);
   reply->no_memory |= error == VESTRY_NO_MEMORY;
   vestry_html_finish(&html);
-  vsi_client_action_finish(&action);
   return error ? error : vestry_reply_status(reply, 200);
 }
 

@@ -2,7 +2,7 @@
 /* Replies made by formats of the HTML builder. */
 #include <stdarg.h>
 
-#include "event/event_format.h"
+#include "event/layout.h"
 #include "http/reply.h"
 
 /* Pass the built HTML to `put`; NO_MEMORY is remembered, as in reply.c. */

@@ -4,7 +4,7 @@
 
 #include "base/buffer.h"
 #include "base/memory.h"
-#include "event/signals_patch.h"
+#include "event/layout.h"
 #include "registry/context.h"
 #include "registry/effect_options.h"
 #include "json/write.h"

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "event/names.h"
+#include "event/layout.h"
 typedef struct reader {
   vestry_dispatch_context *context;
   vestry_attribute *attributes; /* of scripts: where they are stored */

@@ -2,7 +2,7 @@
 /* The cases of the official Datastar SDK suite, formatted without a server. They are not part of this repository:
  * VESTRY_CONFORMANCE_DIR is their directory. If it is unset, this test is skipped. */
 #include "event/conformance_rule.h"
-#include "event/names.h"
+#include "event/layout.h"
 
 #include <dirent.h>
 #include <stdlib.h>

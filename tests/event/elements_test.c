@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "event/expect.h"
-#include "event/names.h"
+#include "event/layout.h"
 #include "support/test.h"
 
 #define TYPE "event: datastar-patch-elements\n"

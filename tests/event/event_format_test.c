@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "event/event_format.h"
+#include "event/layout.h"
 
 #include "event/expect.h"
 #include "support/test.h"

@@ -8,7 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "event/signals_patch.h"
+#include "event/layout.h"
 #include "support/test.h"
 #include "support/test_host.h"
 #include "json/value.h"

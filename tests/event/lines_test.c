@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "event/lines.h"
+#include "event/layout.h"
 
 #include <stdbool.h>
 #include <stdlib.h>

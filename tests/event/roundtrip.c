@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "event/names.h"
+#include "event/layout.h"
 #include "event/sse_parser.h"
 
 static bool has_break(const char *field) {

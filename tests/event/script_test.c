@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "event/escape.h"
+#include "event/script.h"
 #include "event/expect.h"
 #include "support/test.h"
 

@@ -32,7 +32,7 @@
 #include "base/probe.h"
 #include "base/trace.h"
 #include "connection/connection.h"
-#include "event/escape.h"
+#include "event/script.h"
 #include "event/mark.h"
 #include "html/builder.h"
 #include "http/answer.h"

@@ -10,7 +10,7 @@
 #include "app/signals/schema.h"
 #include "base/memory.h"
 #include "connection/connection.h"
-#include "event/signals_patch.h"
+#include "event/layout.h"
 #include "http/reply.h"
 #include "vestry/registry.h"
 #include "json/value.h"

@@ -40,7 +40,7 @@
 
 #include "app/stream/lease.h"
 #include "base/options.h"
-#include "event/backend_action.h"
+#include "event/script.h"
 #include "html/builder.h"
 #include "instance/instance.h"
 
