@@ -15,7 +15,6 @@
 #include "base/options.h"
 #include "html/escape.h"
 #include "html/format.h"
-#include "html/html.h"
 
 enum { MAX_HEADERS = 64 };
 

@@ -5,7 +5,7 @@
 #define VSI_EVENT_TARGET_H
 
 #include "event/extras.h"
-#include "html/roots.h"
+#include "html/state.h"
 
 typedef enum vsi_effect {
   VSI_EFFECT_UNKNOWN, /* a barrier: no event before it is dropped for an event after it */

@@ -5,8 +5,37 @@
 #include <string.h>
 
 #include "base/ascii.h"
-#include "html/js.h"
 #include "html/value.h"
+
+/* --------------------------------------------------------------------------------------------- JavaScript ---- */
+
+/* Read JavaScript as far as necessary to know whether a byte is inside a string. Only a parser can distinguish the `/`
+ * of a division from that of a regular expression, or find the end of a template's braces; so the reader gives up at
+ * these, and at comments. In an attribute, character references are another spelling of quotes and backslashes, which a
+ * browser decodes first; the reader gives up at a possible beginning of one. */
+static uint8_t next_js(uint8_t js, char last, char c) {
+  if (js & VSI_JS_BACKSLASH) return (uint8_t)(js & ~VSI_JS_BACKSLASH & 0xFF);
+  if (js == VSI_JS_CODE) {
+    if (c == '\'') return VSI_JS_SINGLE;
+    if (c == '"') return VSI_JS_DOUBLE;
+    return c == '`' || c == '/' || (last == '<' && c == '!') ? VSI_JS_LOST : VSI_JS_CODE;
+  }
+  if (c == '\n' || c == '\r') return VSI_JS_LOST; /* no string continues there */
+  if (c == '\\') return js | VSI_JS_BACKSLASH;
+  return c == (js == VSI_JS_SINGLE ? '\'' : '"') ? VSI_JS_CODE : js;
+}
+
+void vsi_js_read(vsi_html_place *place, char c, bool has_references) {
+  char last = (char)place->js_last;
+  place->js_last = (uint8_t)c;
+  if (place->js == VSI_JS_LOST) return;
+  if (has_references && last == '&' && (c == '#' || vsi_is_letter(c) || vsi_is_digit(c)))
+    place->js = VSI_JS_LOST;
+  else
+    place->js = next_js(place->js, last, c);
+}
+
+/* --------------------------------------------------------------------------------------------- attributes ---- */
 
 /* Facts about the current tag, or about the script element after it. */
 enum {
@@ -117,16 +146,11 @@ void vsi_attribute_read(vsi_html_place *place, char c) {
   }
 }
 
-static vsi_slot none(const char **ret_why, const char *why) {
-  *ret_why = why;
-  return VSI_SLOT_NONE;
-}
-
 static vsi_slot code_slot(const vsi_html_place *place, vsi_slot code, const char **ret_why) {
   if (place->js & VSI_JS_LOST)
-    return none(ret_why, "the value is in code that is too intricate to determine its context");
+    return vsi_slot_none(ret_why, "the value is in code that is too intricate to determine its context");
   if (place->js == VSI_JS_CODE) return code;
-  if (place->js & VSI_JS_BACKSLASH) return none(ret_why, "the value follows a backslash");
+  if (place->js & VSI_JS_BACKSLASH) return vsi_slot_none(ret_why, "the value follows a backslash");
   return VSI_SLOT_JS_STRING;
 }
 
@@ -141,11 +165,11 @@ static vsi_slot result_slot(const vsi_html_place *place, const char **ret_why) {
   case VSI_VALUE_URL:
   case VSI_VALUE_PAGE:
     if (in_string && scheme_of(place, place->result) == SETTLED) return slot;
-    return none(ret_why,
-                "the value could begin a URL that code makes; it is allowed in a string, after a / or a scheme");
+    return vsi_slot_none(
+        ret_why, "the value could begin a URL that code makes; it is allowed in a string, after a / or a scheme");
   case VSI_VALUE_LOADS:
-  case VSI_VALUE_LINK: return in_string && place->in_fragment ? slot : none(ret_why, why_loads);
-  default: return none(ret_why, "the value is in code that sets an attribute for which no escape exists");
+  case VSI_VALUE_LINK: return in_string && place->in_fragment ? slot : vsi_slot_none(ret_why, why_loads);
+  default: return vsi_slot_none(ret_why, "the value is in code that sets an attribute for which no escape exists");
   }
 }
 
@@ -156,19 +180,19 @@ vsi_slot vsi_attribute_slot(const vsi_html_place *place, const char **ret_why) {
   case VSI_VALUE_URL:
   case VSI_VALUE_PAGE:
     if (scheme_of(place, place->kind) == RUNS)
-      return none(ret_why, "the value is in a URL that is, or may be, a script");
+      return vsi_slot_none(ret_why, "the value is in a URL that is, or may be, a script");
     return VSI_SLOT_URL;
-  case VSI_VALUE_LOADS: return place->in_fragment ? VSI_SLOT_TEXT : none(ret_why, why_loads);
+  case VSI_VALUE_LOADS: return place->in_fragment ? VSI_SLOT_TEXT : vsi_slot_none(ret_why, why_loads);
   case VSI_VALUE_CODE: return result_slot(place, ret_why);
   case VSI_VALUE_STYLE:
-  case VSI_VALUE_MARKUP: return none(ret_why, "the value is in style or srcdoc");
-  default: return none(ret_why, "the value is in an attribute for which no escape exists");
+  case VSI_VALUE_MARKUP: return vsi_slot_none(ret_why, "the value is in style or srcdoc");
+  default: return vsi_slot_none(ret_why, "the value is in an attribute for which no escape exists");
   }
 }
 
 vsi_slot vsi_script_slot(const vsi_html_place *place, const char **ret_why) {
   if (place->facts & RULES)
-    return none(ret_why, "the value is in a script that defines from where other scripts are loaded");
+    return vsi_slot_none(ret_why, "the value is in a script that defines from where other scripts are loaded");
   return code_slot(place, VSI_SLOT_SCRIPT, ret_why);
 }
 
@@ -200,6 +224,6 @@ bool vsi_attribute_is_settled(vsi_html_place *place, bool is_number, bool *ret_i
   }
 }
 
-const char *vsi_attribute_conflict(const vsi_html_place *place) {
+const char *vsi_place_conflict(const vsi_html_place *place) {
   return place->facts & CONFLICT ? "http-equiv follows a content attribute with an inserted value" : NULL;
 }

@@ -3,7 +3,7 @@
 #ifndef VSI_HTML_BUILDER_H
 #define VSI_HTML_BUILDER_H
 
-#include "html/cursor.h"
+#include "html/attribute.h"
 #include "vestry/html.h"
 
 typedef struct vsi_html_learned vsi_html_learned;

@@ -7,42 +7,28 @@
 #include <string.h>
 
 #include "base/utf8.h"
+#include "html/place.h"
 
 static const char digits[] = "0123456789abcdef";
 
 typedef struct escaping {
-  bool (*is_plain)(char c);                                            /* of ASCII */
-  void (*put_ascii)(vsi_html *html, char c);                           /* writes a byte that is not plain */
-  void (*put_sequence)(vsi_html *html, const char *bytes, size_t len); /* writes a valid multi-byte sequence; NULL:
-                                                                          unchanged */
-  bool (*is_special)(const char *bytes, size_t len);                   /* sequences for put_sequence; NULL: all */
+  bool (*is_plain)(char c);                                   /* of ASCII */
+  bool (*is_special)(const char *bytes, size_t len);          /* of longer sequences; NULL: none is */
+  void (*put)(vsi_html *html, const char *bytes, size_t len); /* writes a sequence that is not plain, or special */
 } escaping;
 
 static void put_escaped(vsi_html *html, const char *text, size_t len, const escaping *e) {
   if (!len) return; /* text may be NULL */
   const char *end = text + len, *written = text;
   for (const char *at = text; at < end && !html->error;) {
-    bool valid = true;
-    size_t bytes = 1;
-    if ((unsigned char)*at < 0x80) {
-      if (e->is_plain(*at)) {
-        at++;
-        continue;
-      }
-    } else {
-      bytes = vsi_utf8_next(at, end, &valid);
-      if (valid && (!e->put_sequence || (e->is_special && !e->is_special(at, bytes)))) {
-        at += bytes;
-        continue;
-      }
+    bool valid = true, is_ascii = (unsigned char)*at < 0x80;
+    size_t bytes = is_ascii ? 1 : vsi_utf8_next(at, end, &valid);
+    if (is_ascii ? e->is_plain(*at) : valid && !(e->is_special && e->is_special(at, bytes))) {
+      at += bytes;
+      continue;
     }
     vsi_html_put(html, written, (size_t)(at - written));
-    if (valid && bytes == 1)
-      e->put_ascii(html, *at);
-    else if (e->put_sequence)
-      e->put_sequence(html, valid ? at : VSI_UTF8_REPLACEMENT, valid ? bytes : strlen(VSI_UTF8_REPLACEMENT));
-    else
-      vsi_html_put_str(html, VSI_UTF8_REPLACEMENT);
+    e->put(html, valid ? at : VSI_UTF8_REPLACEMENT, valid ? bytes : strlen(VSI_UTF8_REPLACEMENT));
     written = at += bytes;
   }
   vsi_html_put(html, written, (size_t)(end - written));
@@ -56,20 +42,21 @@ static bool text_is_plain(char c) {
 
 /* Write CR as a reference, because the parser, and an event stream before it, replaces it by LF. No reference stands
  * for a NUL. */
-static void text_put_ascii(vsi_html *html, char c) {
-  switch (c) {
+static void text_put(vsi_html *html, const char *bytes, size_t len) {
+  switch (*bytes) {
   case '&': vsi_html_put_str(html, "&amp;"); break;
   case '<': vsi_html_put_str(html, "&lt;"); break;
   case '>': vsi_html_put_str(html, "&gt;"); break;
   case '"': vsi_html_put_str(html, "&quot;"); break;
   case '\'': vsi_html_put_str(html, "&#39;"); break;
   case '\r': vsi_html_put_str(html, "&#13;"); break;
-  default: vsi_html_put_str(html, VSI_UTF8_REPLACEMENT); break;
+  case '\0': vsi_html_put_str(html, VSI_UTF8_REPLACEMENT); break;
+  default: vsi_html_put(html, bytes, len); break;
   }
 }
 
 void vsi_html_escape_text(vsi_html *html, const char *text, size_t len) {
-  static const escaping e = {text_is_plain, text_put_ascii, NULL, NULL};
+  static const escaping e = {text_is_plain, NULL, text_put};
   put_escaped(html, text, len, &e);
 }
 
@@ -83,15 +70,6 @@ void vsi_html_escape_text(vsi_html *html, const char *text, size_t len) {
 static bool js_is_plain(char c) {
   return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
          (c && strchr(" _-./:,?=%#~+*!)[]{}|^", c));
-}
-
-static void js_put_ascii(vsi_html *html, char c) {
-  if (c) {
-    char escape[4] = {'\\', 'x', digits[c >> 4 & 15], digits[c & 15]};
-    vsi_html_put(html, escape, sizeof escape);
-  } else {
-    vsi_html_put_str(html, VSI_UTF8_REPLACEMENT);
-  }
 }
 
 /* U+2028 and U+2029 ended strings before ES2019. U+1F595 "JS_" and "_DS" U+1F680 are brackets to clients before 1.0.3,
@@ -113,16 +91,23 @@ static bool js_is_special(const char *bytes, size_t len) {
   return special_escape(bytes, len) != NULL;
 }
 
-static void js_put_sequence(vsi_html *html, const char *bytes, size_t len) {
+static void put_special(vsi_html *html, const char *bytes, size_t len) {
   const char *escape = special_escape(bytes, len);
-  if (escape)
-    vsi_html_put_str(html, escape);
+  vsi_html_put(html, escape ? escape : bytes, escape ? strlen(escape) : len);
+}
+
+static void js_put(vsi_html *html, const char *bytes, size_t len) {
+  char escape[4] = {'\\', 'x', digits[*bytes >> 4 & 15], digits[*bytes & 15]};
+  if (!*bytes)
+    vsi_html_put_str(html, VSI_UTF8_REPLACEMENT);
+  else if (len == 1)
+    vsi_html_put(html, escape, sizeof escape);
   else
-    vsi_html_put(html, bytes, len);
+    put_special(html, bytes, len);
 }
 
 void vsi_html_escape_js(vsi_html *html, const char *text, size_t len) {
-  static const escaping e = {js_is_plain, js_put_ascii, js_put_sequence, js_is_special};
+  static const escaping e = {js_is_plain, js_is_special, js_put};
   put_escaped(html, text, len, &e);
 }
 
@@ -141,12 +126,13 @@ static void component_put(vsi_html *html, const char *bytes, size_t len) {
   }
 }
 
-static void component_put_ascii(vsi_html *html, char c) {
-  component_put(html, &c, 1);
+static bool component_is_special(const char *bytes, size_t len) {
+  (void)bytes, (void)len;
+  return true;
 }
 
 void vsi_html_escape_component(vsi_html *html, const char *text, size_t len) {
-  static const escaping e = {component_is_plain, component_put_ascii, component_put, NULL};
+  static const escaping e = {component_is_plain, component_is_special, component_put};
   put_escaped(html, text, len, &e);
 }
 
@@ -156,22 +142,25 @@ static bool json_is_plain(char c) {
   return c >= 0x20 && !strchr("\"\\<>&'`$@;(", c);
 }
 
-static void json_put_ascii(vsi_html *html, char c) {
-  char escape[6] = {'\\', 'u', '0', '0', digits[c >> 4 & 15], digits[c & 15]};
-  vsi_html_put(html, escape, sizeof escape);
+static void json_put(vsi_html *html, const char *bytes, size_t len) {
+  char escape[6] = {'\\', 'u', '0', '0', digits[*bytes >> 4 & 15], digits[*bytes & 15]};
+  if (len == 1)
+    vsi_html_put(html, escape, sizeof escape);
+  else
+    put_special(html, bytes, len);
 }
 
 /* Inside strings, the characters of js_is_plain's comment are escaped in the only form that both grammars have: \u and
  * four digits. Outside of strings, only the quotes of JSON are special to any reader. Runs of a string are cut at ASCII
  * characters only, so no UTF-8 sequence is split. */
 void vsi_html_rewrite_json(vsi_json_rewriter *r, const char *json, size_t len) {
-  static const escaping inside = {json_is_plain, json_put_ascii, js_put_sequence, js_is_special};
+  static const escaping inside = {json_is_plain, js_is_special, json_put};
   const char *end = json + len;
   while (json < end) {
     const char *stop = json;
     if (r->behind_backslash) { /* \" \\ become \u0022 \u005c; \/ becomes a slash; the others are unchanged */
       if (*json == '"' || *json == '\\')
-        json_put_ascii(r->html, *json);
+        json_put(r->html, json, 1);
       else if (*json != '/')
         vsi_html_put_str(r->html, "\\");
       if (*json != '"' && *json != '\\') vsi_html_put(r->html, json, 1);
@@ -208,4 +197,95 @@ void vsi_html_put_json(vsi_html *html, const json_t *value, const char *quote) {
    * which jansson reports in the same way. */
   if (json_dump_callback(value, take_json, &rewriter, JSON_COMPACT | JSON_ENCODE_ANY))
     vsi_html_fail(html, VESTRY_NO_MEMORY, "out of memory for a value, or the value contains itself");
+}
+
+/* ---------------------------------------------------------------------------------------------- inserting ---- */
+
+/* The place determines whether a text is possible there and how it is escaped. */
+
+/* Return whether the last bytes could begin a character reference: a `&`, possibly with letters and digits. The
+ * following text would be searched for its end. The longest name of a reference has 31 characters. */
+static bool ends_in_reference(const vsi_html *html) {
+  for (size_t back = 1; back <= 33 && back <= html->len; back++) {
+    char c = html->data[html->len - back], letter = (char)(c | 0x20);
+    if (c == '&') return true;
+    if (c != '#' && !(c >= '0' && c <= '9') && !(letter >= 'a' && letter <= 'z')) return false;
+  }
+  return false;
+}
+
+/* The parser reads a CR and the LF after it as one line feed. */
+static bool ends_in_cr(const vsi_html *html) {
+  return html->len && html->data[html->len - 1] == '\r';
+}
+
+static const char why_reference[] = "the value follows a & and could form a character reference with it";
+
+static const char *find_fault(const vsi_html *html, vsi_slot *ret_slot) {
+  const char *why = NULL;
+  *ret_slot = vsi_place_slot(&html->place, &why);
+  if (*ret_slot == VSI_SLOT_JS_CODE || *ret_slot == VSI_SLOT_SCRIPT)
+    return "the value is in code, outside of a string: use vestry_html_js, which adds quotes";
+  if (!why && ends_in_reference(html)) return why_reference;
+  return why;
+}
+
+void vsi_html_insert(vsi_html *html, const char *text, size_t len) {
+  if (html->error) return;
+  vsi_slot slot;
+  const char *why = find_fault(html, &slot);
+  if (why) {
+    vsi_html_fail(html, VESTRY_INVALID, why);
+    return;
+  }
+  bool is_dropped = len && *text == '\n' && html->place.drops_newline;
+  bool is_merged = len && *text == '\n' && slot != VSI_SLOT_JS_STRING && ends_in_cr(html);
+  bool runs = vsi_place_insert(&html->place, slot, text, len);
+  if (is_dropped) vsi_html_put(html, "\n", 1);
+  if (is_merged) vsi_html_put_str(html, "&#10;");
+  if (is_merged) text++, len--;
+  if (slot == VSI_SLOT_JS_STRING)
+    vsi_html_escape_js(html, text, len);
+  else if (runs)
+    vsi_html_put_str(html, "about:invalid");
+  else
+    vsi_html_escape_text(html, text, len);
+}
+
+void vsi_html_insert_settled(vsi_html *html, bool in_js, const char *text, size_t len) {
+  if (html->error) return;
+  if (ends_in_reference(html)) {
+    vsi_html_fail(html, VESTRY_INVALID, why_reference);
+    return;
+  }
+  bool is_merged = len && *text == '\n' && !in_js && ends_in_cr(html);
+  if (is_merged) vsi_html_put_str(html, "&#10;");
+  if (is_merged) text++, len--;
+  if (in_js)
+    vsi_html_escape_js(html, text, len);
+  else
+    vsi_html_escape_text(html, text, len);
+}
+
+/* In text and attributes, quotes are written as references, so that a piece built in text can stand in an attribute
+ * with either kind of quotes. The text of a script element is not decoded. */
+vestry_err vsi_html_code_begin(vsi_html *html, bool in_script, char quote, const char **ret_quote) {
+  if (html->error) return html->error;
+  const char *why = NULL;
+  switch (vsi_place_slot(&html->place, &why)) {
+  case VSI_SLOT_TEXT:
+  case VSI_SLOT_JS_CODE: *ret_quote = quote == '"' ? "&quot;" : "&#39;"; return VESTRY_OK;
+  case VSI_SLOT_SCRIPT:
+    if (!in_script) return vsi_html_fail(html, VESTRY_INVALID, "an action is in a script element");
+    *ret_quote = quote == '"' ? "\"" : "'";
+    return VESTRY_OK;
+  case VSI_SLOT_URL: why = "code is in a URL"; break;
+  case VSI_SLOT_JS_STRING: why = "code is inside a string"; break;
+  default: break;
+  }
+  return vsi_html_fail(html, VESTRY_INVALID, why);
+}
+
+void vsi_html_code_end(vsi_html *html) {
+  vsi_place_insert(&html->place, VSI_SLOT_JS_CODE, "'", 1);
 }

@@ -21,23 +21,14 @@ typedef vsi_format_reader reader;
 /* Write a number with the width and flags of its conversion. prefix: sign or 0x. */
 static void put_number(reader *r, const conversion *c, const char *prefix, const char *body, size_t body_len,
                        bool zero_fill) {
-  static const char spaces[] = "                                ", zeros[] = "00000000000000000000000000000000";
-  size_t prefix_len = strlen(prefix), len = prefix_len + body_len;
-  size_t fill = (size_t)c->width > len ? (size_t)c->width - len : 0;
-  if (!c->minus && !zero_fill) {
-    for (; fill >= 32; fill -= 32) r->sink->literal(r->html, spaces, 32);
-    r->sink->literal(r->html, spaces, fill);
-    fill = 0;
-  }
-  r->sink->literal(r->html, prefix, prefix_len);
-  if (!c->minus) {
-    for (; fill >= 32; fill -= 32) r->sink->literal(r->html, zeros, 32);
-    r->sink->literal(r->html, zeros, fill);
-    fill = 0;
-  }
+  size_t len = strlen(prefix) + body_len, fill = (size_t)c->width > len ? (size_t)c->width - len : 0;
+  char filling[MAX_WIDTH];
+  memset(filling, zero_fill && !c->minus ? '0' : ' ', fill);
+  if (!c->minus && !zero_fill) r->sink->literal(r->html, filling, fill);
+  r->sink->literal(r->html, prefix, len - body_len);
+  if (!c->minus && zero_fill) r->sink->literal(r->html, filling, fill);
   r->sink->literal(r->html, body, body_len);
-  for (; fill >= 32; fill -= 32) r->sink->literal(r->html, spaces, 32);
-  r->sink->literal(r->html, spaces, fill);
+  if (c->minus) r->sink->literal(r->html, filling, fill);
 }
 
 static const char *sign_of(const conversion *c, bool negative) {

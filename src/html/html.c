@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The public functions of the HTML builder (vestry/html.h): adding formats, texts, HTML and JavaScript values, and
  * taking the result. */
-#include "html/html.h"
-
 #include "base/log.h"
 #include "base/memory.h"
 #include "html/escape.h"
-#include "html/insert.h"
 #include "html/learned.h"
 #include "html/place.h"
 #include "vestry/value.h"
@@ -75,29 +72,6 @@ vestry_err vestry_html_raw(vestry_html *builder, const char *bytes, size_t len) 
 }
 
 /* ------------------------------------------------------------------------------------------------------ code ------ */
-
-/* In text and attributes, quotes are written as references, so that a piece built in text can stand in an attribute
- * with either kind of quotes. The text of a script element is not decoded. */
-vestry_err vsi_html_code_begin(vsi_html *html, bool in_script, char quote, const char **ret_quote) {
-  if (html->error) return html->error;
-  const char *why = NULL;
-  switch (vsi_place_slot(&html->place, &why)) {
-  case VSI_SLOT_TEXT:
-  case VSI_SLOT_JS_CODE: *ret_quote = quote == '"' ? "&quot;" : "&#39;"; return VESTRY_OK;
-  case VSI_SLOT_SCRIPT:
-    if (!in_script) return vsi_html_fail(html, VESTRY_INVALID, "an action is in a script element");
-    *ret_quote = quote == '"' ? "\"" : "'";
-    return VESTRY_OK;
-  case VSI_SLOT_URL: why = "code is in a URL"; break;
-  case VSI_SLOT_JS_STRING: why = "code is inside a string"; break;
-  default: break;
-  }
-  return vsi_html_fail(html, VESTRY_INVALID, why);
-}
-
-void vsi_html_code_end(vsi_html *html) {
-  vsi_place_insert(&html->place, VSI_SLOT_JS_CODE, "'", 1);
-}
 
 vestry_err vestry_html_js(vestry_html *builder, const char *text, size_t len) {
   vsi_html *html = vsi_html_of(builder);

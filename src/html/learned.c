@@ -22,7 +22,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "html/insert.h"
+#include "html/escape.h"
 #include "html/place.h"
 
 enum {

@@ -15,8 +15,6 @@
 #include <string.h>
 
 #include "base/ascii.h"
-#include "html/attribute.h"
-#include "html/js.h"
 #include "html/value.h"
 
 enum {
@@ -231,18 +229,13 @@ void vsi_place_read(vsi_html_place *place, const char *bytes, size_t len) {
   }
 }
 
-static vsi_slot none(const char **ret_why, const char *why) {
-  *ret_why = why;
-  return VSI_SLOT_NONE;
-}
-
 vsi_slot vsi_place_slot(const vsi_html_place *place, const char **ret_why) {
   switch (place->state) {
   case TEXT: return VSI_SLOT_TEXT;
   case DOUBLE_QUOTED:
   case SINGLE_QUOTED: return vsi_attribute_slot(place, ret_why);
   case BEFORE_VALUE:
-  case UNQUOTED: return none(ret_why, "the value is in an attribute value without quotes");
+  case UNQUOTED: return vsi_slot_none(ret_why, "the value is in an attribute value without quotes");
   case COMMENT_START:
   case COMMENT_START_DASH:
   case COMMENT:
@@ -251,16 +244,16 @@ vsi_slot vsi_place_slot(const vsi_html_place *place, const char **ret_why) {
   case COMMENT_END_BANG:
   case DECLARATION:
   case DECLARATION_DASH:
-  case BOGUS: return none(ret_why, "the value is in a comment or declaration");
+  case BOGUS: return vsi_slot_none(ret_why, "the value is in a comment or declaration");
   case TEXT_UNTIL:
     if (place->content == SCRIPT) {
       vsi_slot slot = vsi_script_slot(place, ret_why);
-      return slot == VSI_SLOT_JS_STRING ? none(ret_why, "the value is in a string of a script element") : slot;
+      return slot == VSI_SLOT_JS_STRING ? vsi_slot_none(ret_why, "the value is in a string of a script element") : slot;
     }
     if (place->content == ESCAPABLE && !place->matched) return VSI_SLOT_TEXT;
-    return none(ret_why, "the value is in an element whose text cannot be escaped");
-  case LOST: return none(ret_why, "the value follows HTML that is too intricate to determine its context");
-  default: return none(ret_why, "the value is inside a tag, outside of its attribute values");
+    return vsi_slot_none(ret_why, "the value is in an element whose text cannot be escaped");
+  case LOST: return vsi_slot_none(ret_why, "the value follows HTML that is too intricate to determine its context");
+  default: return vsi_slot_none(ret_why, "the value is inside a tag, outside of its attribute values");
   }
 }
 
@@ -284,12 +277,4 @@ bool vsi_place_is_settled(vsi_html_place *place, bool is_number, bool *ret_in_js
   case SINGLE_QUOTED: return vsi_attribute_is_settled(place, is_number, ret_in_js);
   default: return false;
   }
-}
-
-bool vsi_place_drops_newline(const vsi_html_place *place) {
-  return place->drops_newline;
-}
-
-const char *vsi_place_conflict(const vsi_html_place *place) {
-  return vsi_attribute_conflict(place);
 }

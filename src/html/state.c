@@ -3,8 +3,10 @@
 #include "html/state.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "base/ascii.h"
+#include "html/tag.h"
 
 /* tests/browser/morph.test.js verifies the client's behaviour (Datastar 1.0.2 and 1.0.4). The rules here follow from
  * it:
@@ -31,7 +33,7 @@ uint64_t vsi_html_hash(uint64_t hash, vestry_slice text) {
   return (hash ^ 0xff) * UINT64_C(1099511628211); /* never a byte of UTF-8: separates two texts */
 }
 
-void vsi_html_set_add(vsi_html_set *set, uint64_t hash) {
+static void set_add(vsi_html_set *set, uint64_t hash) {
   for (size_t i = 0; i < set->count; i++)
     if (set->hashes[i] == hash) return;
   if (set->count == VSI_HTML_SET_MAX)
@@ -40,7 +42,7 @@ void vsi_html_set_add(vsi_html_set *set, uint64_t hash) {
     set->hashes[set->count++] = hash;
 }
 
-void vsi_html_kind_add(vsi_html_kind *kind, uint64_t hash) {
+static void kind_add(vsi_html_kind *kind, uint64_t hash) {
   if (kind->count && kind->hash != hash) kind->count = 2;
   if (kind->count) return;
   *kind = (vsi_html_kind){hash, 1};
@@ -66,7 +68,8 @@ static uint64_t bit_of(vestry_slice name) {
   return UINT64_C(1) << ((hash ^ hash >> 40) & 63);
 }
 
-uint64_t vsi_html_state_bind(vsi_html_state *state, vestry_slice name) {
+/* Note the name of a data-bind: its key or value. Returns a hash that is the same for all spellings of the name. */
+static uint64_t note_bind(vsi_html_state *state, vestry_slice name) {
   bool is_plain = name.len && !memchr(name.data, '&', name.len);
   state->bound |= is_plain ? bit_of(name) : UINT64_MAX;
   state->binds.is_unclear |= !is_plain;
@@ -86,8 +89,9 @@ static void read_any(vsi_html_state *state) {
   state->read = UINT64_MAX;
 }
 
-/* Find signals as the client does: $name, $name.part, $name-part. A '$' in a string counts, too. */
-void vsi_html_state_read(vsi_html_state *state, vestry_slice expression) {
+/* Note the signals in an attribute's value that is an expression, evaluated when its element is shown. They are found
+ * as by the client: $name, $name.part, $name-part. A '$' in a string counts, too. */
+static void note_reads(vsi_html_state *state, vestry_slice expression) {
   const char *at = expression.data, *end = at + expression.len;
   while (at < end) {
     char c = *at++;
@@ -100,7 +104,7 @@ void vsi_html_state_read(vsi_html_state *state, vestry_slice expression) {
       at++;
     vestry_slice whole = {name, (size_t)(at - name)};
     if (!whole.len) continue;
-    vsi_html_set_add(&state->reads, vsi_html_hash(VSI_HTML_HASH, whole));
+    set_add(&state->reads, vsi_html_hash(VSI_HTML_HASH, whole));
     state->read |= bit_of(whole);
   }
 }
@@ -137,4 +141,288 @@ bool vsi_html_state_goes(const vsi_html_state *earlier, const vsi_html_state *la
 
 bool vsi_html_state_meets(const vsi_html_state *before, const vsi_html_state *behind) {
   return (before->bound & (behind->bound | behind->read)) || (before->read & behind->bound);
+}
+
+/* ------------------------------------------------------------------------------------------- reading HTML ---- */
+
+/* Tags are matched strictly: each end tag closes the last open start tag, by name. A document that passes can still be
+ * parsed differently (WHATWG HTML, section 13.2.6): elements are closed by others that must not be nested in them,
+ * moved out of tables, or dropped. All that happens inside the outermost element if no element inside closes or leaves
+ * it; therefore only such elements are accepted as the root. Text that is not parsed as tags (styles, comments and the
+ * like) is not accepted at all. */
+
+enum { MAX_DEPTH = 64 };
+
+static bool is_in(const char *const *names, size_t count, vestry_slice name) {
+  for (size_t i = 0; i < count; i++)
+    if (strlen(names[i]) == name.len && strncasecmp(names[i], name.data, name.len) == 0) return true;
+  return false;
+}
+#define IS_IN(names, name) is_in(names, sizeof(names) / sizeof *(names), name)
+
+typedef struct tag {
+  vestry_slice name, id, type, bind;
+  bool is_end, binds, has_name, takes_focus;
+  uint64_t hash; /* of its name and attributes as they are written, without the id */
+} tag;
+
+static bool is_named(vestry_slice text, const char *name) {
+  return text.len == strlen(name) && strncasecmp(text.data, name, text.len) == 0;
+}
+
+static bool is_same_name(vestry_slice a, vestry_slice b) {
+  return a.len == b.len && strncasecmp(a.data, b.data, a.len) == 0;
+}
+
+static vestry_slice between(const char *from, const char *to) {
+  return (vestry_slice){from, (size_t)(to - from)};
+}
+
+/* Read the key of data-bind:key, without modifiers; len 0: the name is in the value. Returns whether the attribute is
+ * data-bind. */
+static bool read_bind(vestry_slice name, vestry_slice *ret_key) {
+  static const char bind[] = "data-bind";
+  enum { LEN = sizeof bind - 1 };
+  const char *text = name.data, *end = text + name.len;
+  if (name.len < LEN || strncasecmp(text, bind, LEN) != 0) return false;
+  const char *key = text + LEN, *stop = key;
+  if (key < end && *key != ':' && !(end - key > 2 && key[0] == '_' && key[1] == '_')) return false;
+  while (stop < end && !(end - stop > 1 && stop[0] == '_' && stop[1] == '_')) stop++;
+  *ret_key = key < stop ? between(key + 1, stop) : (vestry_slice){NULL, 0};
+  return true;
+}
+
+/* Return whether an attribute's value is an expression that is evaluated when the element appears. */
+static bool is_shown(vestry_slice name) {
+  static const char *const names[] = {"data-text", "data-show", "data-attr:", "data-class:", "data-style:"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (name.len >= strlen(names[i]) && strncasecmp(name.data, names[i], strlen(names[i])) == 0) return true;
+  return false;
+}
+
+static void note_attribute(tag *t, vestry_slice name, vestry_slice value, vsi_html_state *state) {
+  if (is_named(name, "id")) {
+    if (!t->id.data) t->id = value; /* of two, the first counts */
+    return;
+  }
+  t->hash = vsi_html_hash(vsi_html_hash(t->hash, name), value);
+  if (is_named(name, "type") && !t->type.data) t->type = value;
+  t->has_name |= is_named(name, "name");
+  t->takes_focus |= is_named(name, "autofocus");
+  vestry_slice key;
+  if (read_bind(name, &key)) {
+    state->binds.is_unclear |= t->binds; /* it is bound twice */
+    t->binds = true;
+    t->bind = key.len ? key : value;
+  }
+  if (is_shown(name)) note_reads(state, value);
+}
+
+/* Read the tag that begins at '<'. Returns its end; NULL: it is not supported. */
+static const char *read_tag(const char *at, const char *end, tag *ret_tag, vsi_html_state *state) {
+  vsi_tag reader;
+  vsi_tag_attribute attribute;
+  if (!vsi_tag_begin(&reader, at, end, true)) return NULL;
+  tag t = {.name = reader.name, .is_end = reader.is_end, .hash = vsi_html_hash(VSI_HTML_HASH, reader.name)};
+  while (vsi_tag_next(&reader, &attribute)) note_attribute(&t, attribute.name, attribute.value, state);
+  *ret_tag = t;
+  return reader.at;
+}
+
+/* Find the end tag of this name; NULL: there is none. */
+static const char *find_end(const char *at, const char *end, const char *name) {
+  size_t len = strlen(name);
+  for (; (size_t)(end - at) >= len + 2; at++)
+    if (at[0] == '<' && at[1] == '/' && strncasecmp(at + 2, name, len) == 0) return at;
+  return NULL;
+}
+
+/* --------------------------------------------------------------------------------------- the state of elements ---- */
+
+enum { NO_TEXT, SPACE, TEXT, TEXT_WITH_REFERENCES };
+
+typedef struct element {
+  vestry_slice name;
+  uint64_t shape, id; /* of its content so far; of its id, 0: none */
+  bool is_foreign, has_unnamed;
+} element;
+
+typedef struct reading {
+  vsi_html_state *state;
+  element open[MAX_DEPTH + 1]; /* the first stands for the whole text */
+  size_t depth;
+  uint64_t text;          /* since the last tag */
+  vsi_html_set box_names; /* of bound inputs */
+  uint64_t boxes;         /* bound inputs, in order */
+  bool are_numbered;      /* two have one name */
+} reading;
+
+static uint64_t mix(uint64_t hash, uint64_t with) {
+  return vsi_html_hash(hash, (vestry_slice){&with, sizeof with});
+}
+
+static uint64_t hash_of_id(vestry_slice id) {
+  return id.len ? vsi_html_hash(VSI_HTML_HASH, id) : 0;
+}
+
+static element *innermost(reading *r) {
+  return &r->open[r->depth];
+}
+
+static void end_text(reading *r) {
+  if (r->text != NO_TEXT) innermost(r)->shape = mix(innermost(r)->shape, r->text);
+  r->text = NO_TEXT;
+}
+
+static bool is_field(const tag *t) {
+  static const char *const fields[] = {"input", "textarea", "select", "video", "audio", "canvas", "dialog"};
+  static const char *const plain[] = {"hidden", "submit", "button", "reset", "image"};
+  if (!IS_IN(fields, t->name)) return false;
+  return !is_named(t->name, "input") || !IS_IN(plain, t->type);
+}
+
+static void note_bound(reading *r, const tag *t, uint64_t hash) {
+  bool is_input = is_named(t->name, "input"), is_radio = is_input && is_named(t->type, "radio");
+  uint64_t name = note_bind(r->state, t->bind);
+  set_add(&r->state->binds, hash);
+  if (is_radio && !t->has_name) r->state->binds.is_unclear = true; /* the client sets a name, and a morph removes it */
+  if (!is_input || is_radio) return;
+  uint32_t count = r->box_names.count;
+  set_add(&r->box_names, name);
+  r->are_numbered |= r->box_names.count == count;
+  r->boxes = mix(mix(r->boxes, hash), hash_of_id(t->id));
+}
+
+/* Note an element that begins. inside: its content, if it is read together with its tag. */
+static void note_element(reading *r, const tag *t, vestry_slice inside) {
+  vsi_html_state *state = r->state;
+  uint64_t hash = vsi_html_hash(t->hash, inside), id = hash_of_id(t->id);
+  if (t->binds) note_bound(r, t, hash);
+  if (t->takes_focus) state->focus = mix(mix(state->focus, t->hash), id);
+  if (!is_field(t)) return;
+  state->has_fields = true;
+  if (is_named(t->name, "select")) {
+    kind_add(&state->selects, hash);
+    state->select_list = mix(mix(state->select_list, hash), id);
+  }
+}
+
+/* Add the shape of an ended element to the shape of the element around it. */
+static void close_element(reading *r, const element *ended) {
+  element *around = innermost(r);
+  around->shape = mix(ended->id ? mix(around->shape, ended->id) : around->shape, ended->shape);
+  if (ended->has_unnamed && ended->id)
+    kind_add(&r->state->unnamed, ended->shape);
+  else
+    around->has_unnamed |= ended->has_unnamed;
+}
+
+static element element_of(const reading *r, const tag *t) {
+  uint64_t shape = VSI_HTML_HASH;
+  for (size_t i = 0; i < t->name.len; i++) {
+    char c = vsi_lower(((const char *)t->name.data)[i]);
+    shape = vsi_html_hash(shape, (vestry_slice){&c, 1});
+  }
+  bool is_foreign = r->open[r->depth].is_foreign || is_named(t->name, "svg") || is_named(t->name, "math");
+  bool has_unnamed = is_field(t) && !t->id.len;
+  if (is_field(t)) shape = vsi_html_hash(shape, t->type);
+  return (element){t->name, shape, hash_of_id(t->id), is_foreign, has_unnamed};
+}
+
+static bool is_of_select(vestry_slice name) {
+  static const char *const inside[] = {"option", "optgroup", "hr"};
+  return IS_IN(inside, name);
+}
+
+/* Return whether a select contains only options, so that a browser would move nothing out of it. */
+static bool is_options(vestry_slice inside) {
+  vestry_slice open[2];
+  size_t depth = 0;
+  vsi_html_state ignored = {.has_fields = false};
+  for (const char *at = inside.data, *end = at + inside.len; at < end;) {
+    tag t;
+    if (*at != '<') {
+      at++;
+      continue;
+    }
+    at = read_tag(at, end, &t, &ignored);
+    if (!at || !is_of_select(t.name)) return false;
+    if (t.is_end) {
+      if (!depth || open[depth - 1].len != t.name.len || !is_same_name(open[depth - 1], t.name)) return false;
+      depth--;
+    } else if (!is_named(t.name, "hr")) {
+      if (depth == 2 || (depth && !is_named(open[0], "optgroup")) || (depth && is_named(t.name, "optgroup")))
+        return false;
+      open[depth++] = t.name;
+    }
+  }
+  return !depth;
+}
+
+bool vsi_html_read(vestry_slice html, bool one_root, vestry_slice *ret_id, vsi_html_state *ret_state) {
+  static const char *const roots[] = {"div", "main", "section", "article", "aside",  "header",  "footer",
+                                      "nav", "ul",   "ol",      "dl",      "figure", "details", "span"};
+  static const char *const voids[] = {"area",  "base", "br",   "col",   "embed",  "hr",    "img",
+                                      "input", "link", "meta", "param", "source", "track", "wbr"};
+  static const char *const opaque[] = {"script",   "style",    "title",     "xmp",      "iframe",   "noembed",
+                                       "noframes", "noscript", "plaintext", "template", "frameset", "html",
+                                       "head",     "body",     "image",     "option",   "optgroup"};
+  reading r = {.state = ret_state, .open = {{.shape = VSI_HTML_HASH}}};
+  vestry_slice id = {NULL, 0};
+  bool begun = false;
+  *ret_state = (vsi_html_state){.has_fields = false};
+  if (!html.len) return false;
+  for (const char *at = html.data, *end = at + html.len; at < end;) {
+    if (vsi_is_space(*at)) {
+      at = vsi_tag_skip_space(at, end, true);
+      if (r.text < SPACE) r.text = SPACE;
+      continue;
+    }
+    if (*at != '<') {
+      if (!r.depth && one_root) return false;
+      if (r.text < TEXT) r.text = TEXT;
+      if (*at == '&') r.text = TEXT_WITH_REFERENCES;
+      at++;
+      continue;
+    }
+    tag t;
+    at = read_tag(at, end, &t, ret_state);
+    if (!at || IS_IN(opaque, t.name)) return false;
+    end_text(&r);
+    if (t.is_end) {
+      if (!r.depth || !is_same_name(innermost(&r)->name, t.name)) return false;
+      element ended = *innermost(&r);
+      r.depth--;
+      close_element(&r, &ended);
+      continue;
+    }
+    if (!r.depth && one_root && (begun || !IS_IN(roots, t.name))) return false;
+    if (!r.depth && !begun) id = t.id;
+    begun = true;
+    element new = element_of(&r, &t);
+    vestry_slice inside = {at, 0};
+    bool is_textarea = is_named(t.name, "textarea"), is_select = is_named(t.name, "select");
+    /* In svg and math these are not the fields of HTML. */
+    if (innermost(&r)->is_foreign && (is_field(&t) || t.binds)) return false;
+    if (is_textarea || is_select) {
+      at = find_end(at, end, is_textarea ? "textarea" : "select");
+      if (!at) return false;
+      inside = between(inside.data, at);
+      if (is_select && !is_options(inside)) return false;
+    }
+    note_element(&r, &t, inside);
+    if (IS_IN(voids, t.name)) {
+      close_element(&r, &new);
+      continue;
+    }
+    if (r.depth == MAX_DEPTH) return false;
+    r.open[++r.depth] = new;
+  }
+  end_text(&r);
+  if (r.depth || (one_root && !begun)) return false;
+  ret_state->shape = r.open[0].shape;
+  if (r.open[0].has_unnamed) kind_add(&ret_state->unnamed, r.open[0].shape);
+  ret_state->boxes = r.are_numbered ? r.boxes : 0;
+  *ret_id = id.len && !memchr(id.data, '&', id.len) && !memchr(id.data, '\n', id.len) ? id : (vestry_slice){NULL, 0};
+  return true;
 }

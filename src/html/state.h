@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* State of elements that their HTML does not determine: signals that they create, text and choices of a user, the
- * focus. And the check whether one HTML can be dropped for another without losing state. */
+/* Reading whole HTML: whether it is one element, which id this has, and the state of its elements that their HTML does
+ * not determine: signals that they create, text and choices of a user, the focus. And the check whether one HTML can be
+ * dropped for another without losing state. */
 #ifndef VSI_HTML_STATE_H
 #define VSI_HTML_STATE_H
 
@@ -40,14 +41,6 @@ typedef struct vsi_html_state {
 uint64_t vsi_html_hash(uint64_t hash, vestry_slice text);
 #define VSI_HTML_HASH UINT64_C(14695981039346656037)
 
-void vsi_html_set_add(vsi_html_set *set, uint64_t hash);
-void vsi_html_kind_add(vsi_html_kind *kind, uint64_t hash);
-
-/* Note the name of a data-bind: its key or value. Returns a hash that is the same for all spellings of the name. */
-uint64_t vsi_html_state_bind(vsi_html_state *state, vestry_slice name);
-/* Note the signals in an attribute's value that is an expression, evaluated when its element is shown. */
-void vsi_html_state_read(vsi_html_state *state, vestry_slice expression);
-
 /* Forget the user's state, because the element is replaced and not morphed, so that none of it is kept. */
 void vsi_html_state_forget_user(vsi_html_state *state);
 
@@ -56,5 +49,11 @@ void vsi_html_state_forget_user(vsi_html_state *state);
 bool vsi_html_state_goes(const vsi_html_state *earlier, const vsi_html_state *later);
 /* Return whether the order in which the two are shown affects the signals. */
 bool vsi_html_state_meets(const vsi_html_state *before, const vsi_html_state *behind);
+
+/* Read HTML in the form of an event: each line except the first is preceded by its key ("data: elements "), which the
+ * client removes. true: it is supported, and with one_root it is certainly one element. Then ret_id is the value of the
+ * first element's id attribute as written (len 0: none, or one with a character reference), and ret_state is the state
+ * of the whole HTML. false: it is not supported, or a complete parser would be needed. No allocation; linear time. */
+bool vsi_html_read(vestry_slice html, bool one_root, vestry_slice *ret_id, vsi_html_state *ret_state);
 
 #endif

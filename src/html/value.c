@@ -17,61 +17,39 @@
 
 /* The first row that matches counts. */
 static const struct {
-  const char *attribute, *elements; /* separated by spaces; NULL: all */
+  const char *attributes[12], *elements; /* elements: separated by spaces; NULL: all */
   vsi_value value;
 } rows[] = {
     /* URLs. A `use` includes elements of another document, with their handlers. */
-    {"href", "script use base", VSI_VALUE_LOADS},
-    {"xlink:href", "script use base", VSI_VALUE_LOADS},
-    {"src", "script", VSI_VALUE_LOADS},
-    {"href", "link", VSI_VALUE_LINK},
-    {"src", DOCUMENTS, VSI_VALUE_PAGE},
-    {"data", DOCUMENTS, VSI_VALUE_PAGE},
-    {"href", DOCUMENTS, VSI_VALUE_PAGE},
-    {"href", NULL, VSI_VALUE_URL},
-    {"xlink:href", NULL, VSI_VALUE_URL},
-    {"src", NULL, VSI_VALUE_URL},
-    {"action", NULL, VSI_VALUE_URL},
-    {"formaction", NULL, VSI_VALUE_URL},
-    {"data", NULL, VSI_VALUE_URL},
-    {"poster", NULL, VSI_VALUE_URL},
-    {"background", NULL, VSI_VALUE_URL},
-    {"cite", NULL, VSI_VALUE_URL},
-    {"longdesc", NULL, VSI_VALUE_URL},
-    {"lowsrc", NULL, VSI_VALUE_URL},
-    {"dynsrc", NULL, VSI_VALUE_URL},
-    {"manifest", "html", VSI_VALUE_CLOSED},
-    {"xml:base", NULL, VSI_VALUE_CLOSED},
-    {"code", DOCUMENTS, VSI_VALUE_CLOSED},
-    {"object", DOCUMENTS, VSI_VALUE_CLOSED},
-    {"classid", DOCUMENTS, VSI_VALUE_CLOSED},
-    {"archive", DOCUMENTS, VSI_VALUE_CLOSED},
-    {"codebase", DOCUMENTS, VSI_VALUE_CLOSED},
-    {"value", "param", VSI_VALUE_CLOSED},
+    {{"href", "xlink:href"}, "script use base", VSI_VALUE_LOADS},
+    {{"src"}, "script", VSI_VALUE_LOADS},
+    {{"href"}, "link", VSI_VALUE_LINK},
+    {{"src", "data", "href"}, DOCUMENTS, VSI_VALUE_PAGE},
+    {{"href", "xlink:href", "src", "action", "formaction", "data", "poster", "background", "cite", "longdesc", "lowsrc",
+      "dynsrc"},
+     NULL,
+     VSI_VALUE_URL},
+    {{"manifest"}, "html", VSI_VALUE_CLOSED},
+    {{"xml:base"}, NULL, VSI_VALUE_CLOSED},
+    {{"code", "object", "classid", "archive", "codebase"}, DOCUMENTS, VSI_VALUE_CLOSED},
+    {{"value"}, "param", VSI_VALUE_CLOSED},
     /* Code, styles, documents. */
-    {"style", NULL, VSI_VALUE_STYLE},
-    {"srcdoc", NULL, VSI_VALUE_MARKUP},
+    {{"style"}, NULL, VSI_VALUE_STYLE},
+    {{"srcdoc"}, NULL, VSI_VALUE_MARKUP},
     /* A value or a name of another element's attribute: `values` can be URLs for the link around it. */
-    {"values", ANIMATIONS, VSI_VALUE_CLOSED},
-    {"from", ANIMATIONS, VSI_VALUE_CLOSED},
-    {"to", ANIMATIONS, VSI_VALUE_CLOSED},
-    {"by", ANIMATIONS, VSI_VALUE_CLOSED},
-    {"attributename", ANIMATIONS, VSI_VALUE_CLOSED},
+    {{"values", "from", "to", "by", "attributename"}, ANIMATIONS, VSI_VALUE_CLOSED},
     /* Attributes that determine how others are read. A charset can be one in which ASCII is not ASCII. */
-    {"rel", "link", VSI_VALUE_REL},
-    {"type", "script", VSI_VALUE_TYPE},
-    {"language", "script", VSI_VALUE_CLOSED},
-    {"charset", "meta script link", VSI_VALUE_CLOSED},
-    {"http-equiv", "meta", VSI_VALUE_PRAGMA},
-    {"content", "meta", VSI_VALUE_CONTENT},
-    {"encoding", "annotation-xml", VSI_VALUE_CLOSED},
-    {"shadowrootmode", "template", VSI_VALUE_CLOSED},
-    {"is", NULL, VSI_VALUE_CLOSED},
-    {"xmlns", NULL, VSI_VALUE_CLOSED},
+    {{"rel"}, "link", VSI_VALUE_REL},
+    {{"type"}, "script", VSI_VALUE_TYPE},
+    {{"language"}, "script", VSI_VALUE_CLOSED},
+    {{"charset"}, "meta script link", VSI_VALUE_CLOSED},
+    {{"http-equiv"}, "meta", VSI_VALUE_PRAGMA},
+    {{"content"}, "meta", VSI_VALUE_CONTENT},
+    {{"encoding"}, "annotation-xml", VSI_VALUE_CLOSED},
+    {{"shadowrootmode"}, "template", VSI_VALUE_CLOSED},
+    {{"is", "xmlns"}, NULL, VSI_VALUE_CLOSED},
     /* Permissions of a document inside the page. */
-    {"allow", DOCUMENTS, VSI_VALUE_CLOSED},
-    {"sandbox", DOCUMENTS, VSI_VALUE_CLOSED},
-    {"csp", DOCUMENTS, VSI_VALUE_CLOSED},
+    {{"allow", "sandbox", "csp"}, DOCUMENTS, VSI_VALUE_CLOSED},
 };
 
 #define COUNT(list) (sizeof(list) / sizeof *(list))
@@ -98,10 +76,13 @@ static bool may_be_listed(vestry_slice name) {
   return letter < 26 && (first_letters[name.len] >> letter & 1);
 }
 
-/* A name can contain a NUL. */
-static bool is(vestry_slice name, const char *text) {
-  return name.len && *text == *(const char *)name.data && strlen(text) == name.len &&
-         memcmp(text, name.data, name.len) == 0;
+/* Return whether a name is in an array, which may end with NULL. A name can contain a NUL. */
+static bool is_one_of(vestry_slice name, const char *const *names, size_t count) {
+  for (size_t i = 0; i < count && names[i]; i++)
+    if (*names[i] == *(const char *)name.data && strlen(names[i]) == name.len &&
+        memcmp(names[i], name.data, name.len) == 0)
+      return true;
+  return false;
 }
 
 static bool begins(vestry_slice name, const char *with) {
@@ -126,10 +107,10 @@ static bool is_among(vestry_slice name, const char *list) {
 static vsi_value look_up(vestry_slice element, vestry_slice attribute) {
   if (begins(attribute, "on")) return VSI_VALUE_CODE;
   if (!may_be_listed(attribute)) return VSI_VALUE_TEXT;
-  for (size_t i = 0; i < COUNT(rows); i++) {
-    if (is(attribute, rows[i].attribute) && (!rows[i].elements || is_among(element, rows[i].elements)))
+  for (size_t i = 0; i < COUNT(rows); i++)
+    if (is_one_of(attribute, rows[i].attributes, COUNT(rows[i].attributes)) &&
+        (!rows[i].elements || is_among(element, rows[i].elements)))
       return rows[i].value;
-  }
   return VSI_VALUE_TEXT;
 }
 

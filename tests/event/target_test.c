@@ -3,7 +3,7 @@
  * tests/connection/conflation_test.c. */
 #include "event/target.h"
 
-#include "html/roots.h"
+#include "html/state.h"
 #include "support/test.h"
 #include "support/test_host.h"
 #include "vestry/event.h"

@@ -93,7 +93,7 @@ static void check_text(const char *before, const char *behind, const char *text,
   vestry_html_init(&html, NULL);
   vestry_html_raw(&html, before, strlen(before));
   vsi_slot slot = vsi_place_slot(&vsi_html_of(&html)->place, &why);
-  bool drops = vsi_place_drops_newline(&vsi_html_of(&html)->place) && len && *text == '\n';
+  bool drops = vsi_html_of(&html)->place.drops_newline && len && *text == '\n';
   vestry_html_text(&html, text, len);
   size_t until = vsi_html_of(&html)->len;
   vestry_html_raw(&html, behind, strlen(behind));

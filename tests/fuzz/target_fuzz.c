@@ -17,7 +17,7 @@
 
 #include "event/sse_parser.h"
 #include "event/target.h"
-#include "html/roots.h"
+#include "html/state.h"
 #include "vestry/event.h"
 
 enum { IS_SIGNALS = 1, HAS_SELECTOR = 1, HAS_ID = 2, HAS_RETRY = 4, HAS_TRANSITION = 8, IS_MISSING = 16 };

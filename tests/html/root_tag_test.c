@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "html/root_tag.h"
+#include "html/tag.h"
 
 #include <string.h>
 

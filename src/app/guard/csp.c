@@ -13,7 +13,7 @@
 #include "base/hex.h"
 #include "base/memory.h"
 #include "base/options.h"
-#include "html/root_tag.h"
+#include "html/tag.h"
 #include "http/reply.h"
 
 static const char header[] = "Content-Security-Policy";
