@@ -201,10 +201,10 @@ void vsi_put_lines(vsi_writer *writer, const char *text, size_t len, const char 
   size_t prefix_len = strlen(prefix);
   if (writer->to) {
     char *from = writer->to + writer->len;
-    writer->len += (size_t)(vsi_lines_copy(from, text, len, prefix, prefix_len) - from);
+    writer->len += (size_t)(vsi_lines_copy(from, text, len, prefix, prefix_len, false) - from);
     return;
   }
-  vsi_line_breaks breaks = vsi_lines_count(text, len);
+  vsi_line_breaks breaks = vsi_lines_count(text, len, false);
   writer->len = vsi_size_add(writer->len, len - breaks.bytes);
   size_t each = 1 + prefix_len;
   writer->len = vsi_size_add(writer->len, breaks.count > SIZE_MAX / each ? SIZE_MAX : breaks.count * each);

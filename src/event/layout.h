@@ -78,16 +78,12 @@ typedef struct vsi_line_breaks {
   size_t count, bytes;
 } vsi_line_breaks;
 
-vsi_line_breaks vsi_lines_count(const char *text, size_t len);
+/* words: by words of eight bytes, as processors without SSE2 do anyway, so that this is tested on every processor. */
+vsi_line_breaks vsi_lines_count(const char *text, size_t len, bool words);
 
 /* Copy text to `to`, and write each line break as LF followed by the prefix. Writes exactly len - breaks.bytes +
  * breaks.count * (1 + prefix_len) bytes and returns the position after them. The memory must not overlap. */
-char *vsi_lines_copy(char *to, const char *text, size_t len, const char *prefix, size_t prefix_len);
-
-/* Do the same by words of eight bytes instead of SSE2 vectors, as the two functions above do on other processors. They
- * have separate names so that they are tested on every processor. */
-vsi_line_breaks vsi_lines_count_words(const char *text, size_t len);
-char *vsi_lines_copy_words(char *to, const char *text, size_t len, const char *prefix, size_t prefix_len);
+char *vsi_lines_copy(char *to, const char *text, size_t len, const char *prefix, size_t prefix_len, bool words);
 
 /* ---------------------------------------------------------------------------------------- kinds of events ---- */
 

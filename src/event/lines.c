@@ -70,7 +70,7 @@ static inline marks marks_by_vectors(const char *block) {
 }
 #endif
 
-/* `words` is a constant in each caller, and the function is inlined: there is no choice at run time. */
+/* `words` is a constant in each caller, and the function is inlined: there is no choice for each block. */
 static inline marks marks_of_block(const char *block, bool words) {
 #ifdef __SSE2__
   if (!words) return marks_by_vectors(block);
@@ -159,18 +159,10 @@ static inline char *copy(char *to, const char *text, size_t len, const char *pre
   return len ? put(to, line, (size_t)(text + len - line)) : to;
 }
 
-vsi_line_breaks vsi_lines_count(const char *text, size_t len) {
-  return count(text, len, false);
+vsi_line_breaks vsi_lines_count(const char *text, size_t len, bool words) {
+  return words ? count(text, len, true) : count(text, len, false);
 }
 
-char *vsi_lines_copy(char *to, const char *text, size_t len, const char *prefix, size_t prefix_len) {
-  return copy(to, text, len, prefix, prefix_len, false);
-}
-
-vsi_line_breaks vsi_lines_count_words(const char *text, size_t len) {
-  return count(text, len, true);
-}
-
-char *vsi_lines_copy_words(char *to, const char *text, size_t len, const char *prefix, size_t prefix_len) {
-  return copy(to, text, len, prefix, prefix_len, true);
+char *vsi_lines_copy(char *to, const char *text, size_t len, const char *prefix, size_t prefix_len, bool words) {
+  return words ? copy(to, text, len, prefix, prefix_len, true) : copy(to, text, len, prefix, prefix_len, false);
 }

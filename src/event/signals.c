@@ -127,14 +127,6 @@ static vestry_err fail(vestry_err error, const char *path, size_t begin, size_t 
   return error;
 }
 
-static vestry_err bad_path(size_t offset, const char *why, vestry_signals_error *ret_error) {
-  if (ret_error) {
-    ret_error->offset = offset;
-    snprintf(ret_error->message, sizeof ret_error->message, "%s", why);
-  }
-  return VESTRY_INVALID;
-}
-
 static const char *type_of(const json_t *value) {
   switch (json_typeof(value)) {
   case JSON_OBJECT: return "an object";
@@ -168,8 +160,9 @@ static vestry_err walk(const json_t *signals, const char *path, const json_t **r
   size_t begin = 0, names = 0;
   for (;; begin++) {
     size_t len = strcspn(path + begin, ".");
-    if (!len) return bad_path(begin, "the path has an empty name", ret_error);
-    if (++names > VESTRY_SIGNALS_PATH_MAX_DEPTH) return bad_path(begin, "the path has too many names", ret_error);
+    if (!len) return vsi_json_fail(VESTRY_INVALID, begin, "the path has an empty name", ret_error);
+    if (++names > VESTRY_SIGNALS_PATH_MAX_DEPTH)
+      return vsi_json_fail(VESTRY_INVALID, begin, "the path has too many names", ret_error);
     const json_t *inner = NULL;
     if (json_is_object(value)) {
       inner = json_object_getn(value, path + begin, len);
@@ -215,11 +208,11 @@ vestry_err vestry_signals_get(const json_t *signals, const char *path, vestry_in
   const json_t *value = NULL;
   size_t begin = 0;
   char text[64];
-  if (!path) return bad_path(0, "the path is NULL", ret_error);
+  if (!path) return vsi_json_fail(VESTRY_INVALID, 0, "the path is NULL", ret_error);
   vestry_err error = walk(signals, path, &value, &begin, ret_error);
   if (error) return error;
   error = vsi_into_take(into, value);
-  if (error == VESTRY_INVALID) return bad_path(0, "the variable to read into is NULL", ret_error);
+  if (error == VESTRY_INVALID) return vsi_json_fail(VESTRY_INVALID, 0, "the variable to read into is NULL", ret_error);
   if (error) fail(error, path, begin, strlen(path), wanted_by(into, value, text), found_by(into, value), ret_error);
   return error;
 }

@@ -21,22 +21,19 @@ static sse_text copied(const char *text, size_t len, const char *prefix) {
 }
 
 /* Both implementations, whichever this processor uses. */
-static const struct way {
-  vsi_line_breaks (*count)(const char *text, size_t len);
-  char *(*copy)(char *to, const char *text, size_t len, const char *prefix, size_t prefix_len);
-} ways[] = {{vsi_lines_count, vsi_lines_copy}, {vsi_lines_count_words, vsi_lines_copy_words}};
+enum { VECTORS, WORDS, WAYS };
 
 /* Input and output each end at an unreadable page. */
 static void check(const char *text, size_t len, const char *prefix) {
   char *input = guarded_copy(text, len);
   sse_text expected = copied(text, len, prefix);
-  for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
-    vsi_line_breaks breaks = ways[i].count(input, len);
+  for (int way = VECTORS; way < WAYS; way++) {
+    vsi_line_breaks breaks = vsi_lines_count(input, len, way == WORDS);
     size_t size = len - breaks.bytes + breaks.count * (1 + strlen(prefix));
     assert_int_equal(size, expected.len);
     char *output = guarded_copy(expected.data, size);
     memset(output, '?', size);
-    assert_ptr_equal(ways[i].copy(output, input, len, prefix, strlen(prefix)), output + size);
+    assert_ptr_equal(vsi_lines_copy(output, input, len, prefix, strlen(prefix), way == WORDS), output + size);
     assert_memory_equal(output, expected.data, size);
     guarded_free(output, size);
   }
@@ -45,8 +42,8 @@ static void check(const char *text, size_t len, const char *prefix) {
 }
 
 static void expect_breaks(const char *text, size_t len, size_t count, size_t bytes) {
-  for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
-    vsi_line_breaks breaks = ways[i].count(text, len);
+  for (int way = VECTORS; way < WAYS; way++) {
+    vsi_line_breaks breaks = vsi_lines_count(text, len, way == WORDS);
     assert_int_equal(breaks.count, count);
     assert_int_equal(breaks.bytes, bytes);
   }
