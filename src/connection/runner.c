@@ -36,10 +36,10 @@
 
 #include <sched.h>
 
-#include "base/trace.h"
 #include "base/assert.h"
 #include "base/memory.h"
 #include "base/probe.h"
+#include "base/trace.h"
 #include "connection/backlog.h"
 #include "connection/refusal.h"
 #include "connection/tail.h"

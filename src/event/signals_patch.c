@@ -74,6 +74,12 @@ vestry_err vestry_event_signals(const vestry_host *host, const vestry_value *sig
   return written ? written : error;
 }
 
+vestry_err vsi_event_signals_value(const vestry_host *host, const json_t *signals,
+                                   const vestry_signals_options *options, vestry_event **ret_event) {
+  const vestry_value value = vestry_value_json((json_t *)(uintptr_t)signals); /* it is not modified */
+  return vestry_event_signals(host, &value, options, ret_event);
+}
+
 /* ----------------------------------------------------------------------------------------------- removing ---- */
 
 /* The paths are converted into one JSON object of nulls. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Tags of HTML in memory, and the markup between them: WHATWG HTML, section 13.2.5. This is the tokenizer for whole
- * HTML (roots.c, content.c); place.c reads HTML in pieces. */
+ * HTML (state.c, content.c); place.c reads HTML in pieces. */
 #ifndef VSI_HTML_TAG_H
 #define VSI_HTML_TAG_H
 

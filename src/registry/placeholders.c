@@ -9,8 +9,8 @@
 #include "registry/placeholders.h"
 
 #include "registry/names.h"
-#include "json/value.h"
 #include "json/json.h"
+#include "json/value.h"
 
 typedef struct walk {
   vestry_dispatch_context *context;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include "event/script.h"
 #include "event/expect.h"
+#include "event/script.h"
 #include "support/test.h"
 
 #define TYPE   "event: datastar-patch-elements\n"

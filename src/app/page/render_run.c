@@ -32,8 +32,8 @@
 #include "base/probe.h"
 #include "base/trace.h"
 #include "connection/connection.h"
-#include "event/script.h"
 #include "event/mark.h"
+#include "event/script.h"
 #include "html/builder.h"
 #include "http/answer.h"
 
