@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The signals that a client sends with a request: parsing them, which is JSON within limits, and reading their values by
- * path and type. */
+/* The signals that a client sends with a request: parsing them, which is JSON within limits, and reading their values
+ * by path and type. */
 #include "vestry/signals.h"
 
 #include <inttypes.h>
