@@ -10,20 +10,12 @@
 #include "base/options.h"
 #include "event/layout.h"
 #include "html/escape.h"
+#include "html/tag.h"
 #include "vestry/script.h"
 #include "json/json.h"
 #include "json/write.h"
 
 /* ------------------------------------------------------------------------------------------------ escapes ---- */
-
-bool vsi_starts_with(const char *text, size_t len, const char *lower) {
-  for (size_t i = 0; lower[i]; i++) {
-    if (i == len) return false;
-    bool is_letter = lower[i] >= 'a' && lower[i] <= 'z';
-    if ((is_letter ? text[i] | 0x20 : text[i]) != lower[i]) return false;
-  }
-  return true;
-}
 
 /* Sequences that must not follow a `<` in the text of a script element.
  *

@@ -18,8 +18,6 @@ vestry_err vsi_html_leave(vestry_html *html, const char *url);
 
 /* Return whether the address is safe to navigate to: relative, http or https, without control characters. */
 VESTRY_API bool vsi_is_web_address(const char *url);
-/* Return whether the text begins with `lower`, ignoring the case of ASCII letters, as in HTML and in any locale. */
-bool vsi_starts_with(const char *text, size_t len, const char *lower);
 
 /* As vestry_html_backend_action, with JavaScript for the request's requestCancellation. */
 VESTRY_API vestry_err vsi_html_cancelled_action(vestry_html *html, vestry_method method,

@@ -8,7 +8,6 @@
 #include "base/ascii.h"
 #include "base/memory.h"
 #include "event/layout.h"
-#include "event/script.h"
 #include "html/tag.h"
 #include "html/value.h"
 

@@ -16,7 +16,6 @@
 #include "html/open.h"
 
 #include <string.h>
-#include <strings.h>
 
 #include "base/ascii.h"
 
@@ -252,7 +251,7 @@ static const char *start_foreign(vsi_open *open, const vsi_tag *tag, vsi_element
 /* Return whether the tag has the name of the open element at an index. */
 static bool is_named(const vsi_open *open, size_t i, vestry_slice name) {
   const char *at = open->html + (open->entries[i] & 0xffffff);
-  return strncasecmp(at, name.data, name.len) == 0 &&
+  return vsi_is_same_text(at, name.data, name.len) &&
          (vsi_is_space(at[name.len]) || at[name.len] == '/' || at[name.len] == '>');
 }
 

@@ -3,7 +3,6 @@
 #include "html/state.h"
 
 #include <string.h>
-#include <strings.h>
 
 #include "base/ascii.h"
 #include "html/tag.h"
@@ -153,9 +152,13 @@ bool vsi_html_state_meets(const vsi_html_state *before, const vsi_html_state *be
 
 enum { MAX_DEPTH = 64 };
 
+static bool is_named(vestry_slice text, const char *name) {
+  return text.len == strlen(name) && vsi_starts_with(text.data, text.len, name);
+}
+
 static bool is_in(const char *const *names, size_t count, vestry_slice name) {
   for (size_t i = 0; i < count; i++)
-    if (strlen(names[i]) == name.len && strncasecmp(names[i], name.data, name.len) == 0) return true;
+    if (is_named(name, names[i])) return true;
   return false;
 }
 #define IS_IN(names, name) is_in(names, sizeof(names) / sizeof *(names), name)
@@ -166,12 +169,8 @@ typedef struct tag {
   uint64_t hash; /* of its name and attributes as they are written, without the id */
 } tag;
 
-static bool is_named(vestry_slice text, const char *name) {
-  return text.len == strlen(name) && strncasecmp(text.data, name, text.len) == 0;
-}
-
 static bool is_same_name(vestry_slice a, vestry_slice b) {
-  return a.len == b.len && strncasecmp(a.data, b.data, a.len) == 0;
+  return a.len == b.len && vsi_is_same_text(a.data, b.data, a.len);
 }
 
 static vestry_slice between(const char *from, const char *to) {
@@ -184,7 +183,7 @@ static bool read_bind(vestry_slice name, vestry_slice *ret_key) {
   static const char bind[] = "data-bind";
   enum { LEN = sizeof bind - 1 };
   const char *text = name.data, *end = text + name.len;
-  if (name.len < LEN || strncasecmp(text, bind, LEN) != 0) return false;
+  if (!vsi_starts_with(text, name.len, bind)) return false;
   const char *key = text + LEN, *stop = key;
   if (key < end && *key != ':' && !(end - key > 2 && key[0] == '_' && key[1] == '_')) return false;
   while (stop < end && !(end - stop > 1 && stop[0] == '_' && stop[1] == '_')) stop++;
@@ -196,7 +195,7 @@ static bool read_bind(vestry_slice name, vestry_slice *ret_key) {
 static bool is_shown(vestry_slice name) {
   static const char *const names[] = {"data-text", "data-show", "data-attr:", "data-class:", "data-style:"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-    if (name.len >= strlen(names[i]) && strncasecmp(name.data, names[i], strlen(names[i])) == 0) return true;
+    if (vsi_starts_with(name.data, name.len, names[i])) return true;
   return false;
 }
 
@@ -233,7 +232,7 @@ static const char *read_tag(const char *at, const char *end, tag *ret_tag, vsi_h
 static const char *find_end(const char *at, const char *end, const char *name) {
   size_t len = strlen(name);
   for (; (size_t)(end - at) >= len + 2; at++)
-    if (at[0] == '<' && at[1] == '/' && strncasecmp(at + 2, name, len) == 0) return at;
+    if (at[0] == '<' && at[1] == '/' && vsi_starts_with(at + 2, len, name)) return at;
   return NULL;
 }
 

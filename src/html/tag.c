@@ -3,9 +3,15 @@
 #include "html/tag.h"
 
 #include <string.h>
-#include <strings.h>
 
-#include "base/ascii.h"
+bool vsi_starts_with(const char *text, size_t len, const char *lower) {
+  for (size_t i = 0; lower[i]; i++) {
+    if (i == len) return false;
+    bool is_letter = lower[i] >= 'a' && lower[i] <= 'z';
+    if ((is_letter ? text[i] | 0x20 : text[i]) != lower[i]) return false;
+  }
+  return true;
+}
 
 const char *vsi_tag_skip_space(const char *at, const char *end, bool in_event) {
   static const char prefix[] = "data: elements ";
@@ -112,7 +118,7 @@ const char *vsi_tag_skip_markup(const char *at, const char *end, bool reads_cdat
 
 /* Return whether a tag has this name. at: after its '<' or "</". */
 static bool is_named(const char *at, const char *end, vestry_slice name) {
-  return length(at, end) > name.len && strncasecmp(at, name.data, name.len) == 0 && is_name_end(at[name.len]);
+  return length(at, end) > name.len && vsi_is_same_text(at, name.data, name.len) && is_name_end(at[name.len]);
 }
 
 /* Find the end of a script's text. After "<!--", up to "-->", a "<script" hides the next "</script". */
@@ -141,7 +147,7 @@ static const char *script_end(const char *at, const char *end, vestry_slice name
 }
 
 const char *vsi_tag_text_end(const char *at, const char *end, vestry_slice name) {
-  if (name.len == 6 && strncasecmp(name.data, "script", 6) == 0) return script_end(at, end, name);
+  if (name.len == 6 && vsi_starts_with(name.data, 6, "script")) return script_end(at, end, name);
   while (at < end && (at = memchr(at, '<', length(at, end)))) {
     if (begins(at, end, "</") && is_named(at + 2, end, name)) return at;
     at++;
@@ -162,7 +168,7 @@ size_t vsi_html_root_tag(vestry_slice html, bool *ret_has_tag) {
   }
   vsi_tag tag;
   if (at < end && *at == '<' && vsi_tag_begin(&tag, at, end, false) && !tag.is_end && tag.name.len == 4 &&
-      strncasecmp(tag.name.data, "html", 4) == 0) {
+      vsi_starts_with(tag.name.data, 4, "html")) {
     *ret_has_tag = true;
     at = (const char *)tag.name.data + tag.name.len;
   }

@@ -10,7 +10,8 @@
 #include "html/value.h"
 
 #include <string.h>
-#include <strings.h>
+
+#include "html/tag.h"
 
 #define DOCUMENTS  "iframe frame embed object applet portal fencedframe"
 #define ANIMATIONS "animate set animatecolor animatemotion animatetransform"
@@ -98,7 +99,7 @@ static vestry_slice behind(vestry_slice name, size_t len) {
 static bool is_among(vestry_slice name, const char *list) {
   while (name.len && *list) {
     size_t len = strcspn(list, " ");
-    if (len == name.len && strncasecmp(list, name.data, len) == 0) return true;
+    if (len == name.len && vsi_is_same_text(list, name.data, len)) return true;
     list += len + (list[len] == ' ');
   }
   return false;

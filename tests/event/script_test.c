@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "event/expect.h"
 #include "event/script.h"
+#include "html/tag.h"
 #include "support/test.h"
 
 #define TYPE   "event: datastar-patch-elements\n"

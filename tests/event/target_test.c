@@ -3,7 +3,12 @@
  * tests/connection/conflation_test.c. */
 #include "event/target.h"
 
+#include <locale.h>
+#include <stdlib.h>
+
+#include "html/content.h"
 #include "html/state.h"
+#include "support/folder.h"
 #include "support/test.h"
 #include "support/test_host.h"
 #include "vestry/event.h"
@@ -70,6 +75,32 @@ static void f3_id_is_read_as_a_browser_reads_it(void **state) {
   outer("<div id=a><style>b</style></div>", "?");
   outer(" \n ", "?");
   outer("", "?");
+}
+
+/* In a Turkish locale, I and i are different letters. The locale is made from the definitions of Debian's package
+ * locales. */
+/* capability: F3 */
+static void f3_names_are_read_alike_in_any_locale(void **state) {
+  (void)state;
+  char folder[FOLDER_BYTES], command[256];
+  static const char document[] = "<body><MAIN ID=\"c\"><TITLE></TITLE></MAIN><script>\"<MAIN ID=c>\"</SCRIPT>";
+  vsi_content found;
+  folder_make(folder, "locale");
+  snprintf(command, sizeof command, "localedef -i tr_TR -f UTF-8 %s/tr_TR.UTF-8 2> /dev/null", folder);
+  bool is_made = !system(command);
+  setenv("LOCPATH", folder, 1);
+  if (!is_made || !setlocale(LC_CTYPE, "tr_TR.UTF-8")) print_message("there is no Turkish locale here\n");
+  outer("<DIV ID=a><I></i></DIV>", "a");
+  outer("<div id=a><SCRIPT>b</SCRIPT></div>", "?");
+  outer("<div id=a><IFRAME></IFRAME></div>", "?");
+  outer("<div id=a><b IS=\"c\"></b></div>", "?");
+  vestry_event *bound = elements("<div id=a><INPUT DATA-BIND=x></div>", NULL);
+  assert_true(vsi_event_target(bound)->state.has_fields && vsi_event_target(bound)->state.bound);
+  vestry_event_unref(bound);
+  assert_int_equal(vsi_content_find(document, sizeof document - 1, "c", &found), VSI_CONTENT_FOUND);
+  setlocale(LC_CTYPE, "C");
+  unsetenv("LOCPATH");
+  folder_remove(folder);
 }
 
 static void f3_nesting_over_64_levels_has_no_target(void **state) {
@@ -445,6 +476,7 @@ static void f3_failed_allocation_in_a_merge_is_reported(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(f3_id_is_read_as_a_browser_reads_it),
+      cmocka_unit_test(f3_names_are_read_alike_in_any_locale),
       cmocka_unit_test(f3_nesting_over_64_levels_has_no_target),
       cmocka_unit_test(f3_data_lines_are_joined_as_by_the_client),
       cmocka_unit_test(f3_active_content_has_no_target),
