@@ -53,11 +53,6 @@
  * excludes an element only if the new element has the attribute, too, and an event that contains such an attribute is a
  * barrier. Around the target, both attributes are ignored. */
 
-static bool starts_with(vestry_slice text, const char *prefix) {
-  size_t len = strlen(prefix);
-  return text.len >= len && memcmp(text.data, prefix, len) == 0;
-}
-
 static vestry_slice behind(vestry_slice text, size_t len) {
   return (vestry_slice){(const char *)text.data + len, text.len - len};
 }
@@ -289,12 +284,6 @@ static void read_elements(vsi_target *target, const vsi_event_meaning *meaning, 
   target->hash = hash_of_id(id, meaning->mode * 4u + meaning->ns);
 }
 
-static bool has_word(vestry_slice text, const char *word) {
-  for (; text.len >= strlen(word); text = behind(text, 1))
-    if (starts_with(text, word)) return true;
-  return false;
-}
-
 static void read_signals(vsi_target *target, const vsi_event_meaning *meaning, vestry_slice text) {
   bool is_set = meaning->kind == VSI_EVENT_SIGNALS;
   target->effect = is_set ? VSI_EFFECT_SIGNALS : VSI_EFFECT_MISSING;
@@ -302,7 +291,7 @@ static void read_signals(vsi_target *target, const vsi_event_meaning *meaning, v
   vestry_slice json = part_of(text, meaning->content, text.len - meaning->content - 2);
   if (!memchr(json.data, '\n', json.len)) target->json = json;
   target->can_go = is_set && !meaning->of_stream && target->json.len;
-  target->takes_away = has_word(json, "null");
+  target->takes_away = memmem(json.data, json.len, "null", 4) != NULL;
   target->has_list = memchr(json.data, '[', json.len) != NULL;
 }
 
