@@ -2,6 +2,7 @@
 /* CSS selectors for an element with a given id, escaped as the CSS Object Model prescribes for identifiers. */
 #include "vestry/selector.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/ascii.h"
@@ -10,15 +11,8 @@
 
 /* Escape a character "as code point": a backslash, the number in lower-case hexadecimal, a space. Only for ASCII. */
 static void put_code_point(vsi_writer *s, unsigned char c) {
-  static const char digits[] = "0123456789abcdef";
-  char escape[4] = {'\\', digits[c >> 4], digits[c & 15], ' '};
-  if (c >= 16) {
-    vsi_put(s, escape, 4);
-  } else {
-    escape[1] = digits[c];
-    escape[2] = ' ';
-    vsi_put(s, escape, 3);
-  }
+  char escape[8];
+  vsi_put(s, escape, (size_t)snprintf(escape, sizeof escape, "\\%x ", c));
 }
 
 /* Return whether the character needs no escape within an identifier, except at its beginning. */

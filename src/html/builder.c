@@ -8,8 +8,10 @@
 #include "base/array.h"
 #include "html/place.h"
 
-#ifndef VSI_NO_SLACK
-enum { FIRST_CAPACITY = 256 };
+#ifdef VSI_NO_SLACK
+enum { FIRST_CAPACITY = 1, HAS_SLACK = 0 };
+#else
+enum { FIRST_CAPACITY = 256, HAS_SLACK = 1 };
 #endif
 
 void vsi_html_init_fixed(vsi_html *html, char *buffer, size_t capacity) {
@@ -43,14 +45,9 @@ const char *vsi_html_explain(const vestry_html *builder, vestry_err error, char 
 
 bool vsi_html_make_room(vsi_html *html, size_t more) {
   if (html->error) return false;
+  const size_t wanted = html->data || more >= FIRST_CAPACITY ? more : FIRST_CAPACITY - 1;
   const bool fits = html->data && more < html->capacity - html->len;
-#ifdef VSI_NO_SLACK
-  size_t wanted = more;
-  if (fits && html->is_fixed) return true;
-#else
-  size_t wanted = html->data || more >= FIRST_CAPACITY ? more : FIRST_CAPACITY - 1;
-  if (fits) return true;
-#endif
+  if (fits && (HAS_SLACK || html->is_fixed)) return true;
   if (html->is_fixed) return vsi_html_fail(html, VESTRY_TOO_LARGE, "the HTML does not fit the buffer"), false;
   if (more < SIZE_MAX && !VSI_ARRAY_RESERVE(html->host, html->data, html->len, html->capacity, wanted + 1)) return true;
   return vsi_html_fail(html, VESTRY_NO_MEMORY, "out of memory"), false;

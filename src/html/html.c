@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "html/escape.h"
-#include "html/learned.h"
+#include "html/format.h"
 #include "html/place.h"
 #include "vestry/value.h"
 

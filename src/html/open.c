@@ -318,19 +318,17 @@ static const char *start_in_body(vsi_open *open, const vsi_tag *tag, vsi_element
   switch ((vsi_element_act)rule->act) {
   case VSI_ACT_HEADING:
   case VSI_ACT_BLOCK:
-    if ((why = close_p(open))) return why;
-    if (rule->act == VSI_ACT_HEADING && is_heading(vsi_open_top(open))) drop(open);
-    return push(open, tag, element);
+    why = close_p(open);
+    if (!why && rule->act == VSI_ACT_HEADING && is_heading(vsi_open_top(open))) drop(open);
+    break;
   case VSI_ACT_ITEM:
-    if ((why = close_item(open, element)) || (why = close_p(open))) return why;
-    return push(open, tag, element);
-  case VSI_ACT_FORM:
-    if (open->counts[VSI_EL_FORM]) return why_form;
-    if ((why = close_p(open))) return why;
-    return push(open, tag, element);
+    why = close_item(open, element);
+    if (!why) why = close_p(open);
+    break;
+  case VSI_ACT_FORM: why = open->counts[VSI_EL_FORM] ? why_form : close_p(open); break;
   case VSI_ACT_TABLE:
-    if (find_p(open) != NONE) return "a table is in a p, which is closed or not depending on the page's doctype";
-    return push(open, tag, element);
+    if (find_p(open) != NONE) why = "a table is in a p, which is closed or not depending on the page's doctype";
+    break;
   case VSI_ACT_EMPTY: return NULL;
   case VSI_ACT_RULE: return close_p(open);
   case VSI_ACT_TEXT: return rule->facts & VSI_CLOSES_P ? close_p(open) : NULL;
@@ -351,7 +349,7 @@ static const char *start_in_body(vsi_open *open, const vsi_tag *tag, vsi_element
   case VSI_ACT_SELECT:
   case VSI_ACT_TEMPLATE: break;
   }
-  return push(open, tag, element);
+  return why ? why : push(open, tag, element);
 }
 
 /* In a template, and after unknown HTML, the open elements are unknown or do not matter; only the distinction of text
