@@ -5,10 +5,9 @@
 #include "json/write.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/real.h"
 #include "json/json.h"
 
 static void put_escape(vsi_writer *writer, unsigned char c) {
@@ -58,22 +57,11 @@ static void put_integer(vsi_writer *writer, json_int_t number) {
   vsi_put(writer, first, (size_t)(digits + sizeof digits - first));
 }
 
-/* Write the fewest digits that read back as the same number; 17 are always enough. A point or an exponent marks the
- * number as real. A decimal point of another locale is replaced by JSON's. */
+/* A point or an exponent marks the number as real. */
 static void put_real(vsi_writer *writer, double number) {
-  char text[40];
-  int len = 0;
-  for (int digits = 15; digits <= 17; digits++) {
-    len = snprintf(text, sizeof text - 2, "%.*g", digits, number);
-    if (strtod(text, NULL) == number) break;
-  }
-  bool is_real = false;
-  for (int i = 0; i < len; i++) {
-    if (!strchr("0123456789+-eE.", text[i])) text[i] = '.';
-    is_real |= text[i] == '.' || text[i] == 'e';
-  }
-  vsi_put(writer, text, (size_t)len);
-  if (!is_real) vsi_put(writer, ".0", 2);
+  char text[VSI_REAL_BYTES];
+  vsi_put(writer, text, vsi_real_write(number, text));
+  if (!strpbrk(text, ".e")) vsi_put(writer, ".0", 2);
 }
 
 static vestry_err put(vsi_writer *writer, const json_t *json, unsigned depth);

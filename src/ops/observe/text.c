@@ -2,22 +2,19 @@
 #include "ops/observe/text.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/options.h"
+#include "base/real.h"
 #include "base/utf8.h"
 
 /* Number of series that a scraper stores for a metric: its lines. */
-static inline size_t vsi_series_count(const vestry_metric *metric) {
+static size_t series_count(const vestry_metric *metric) {
   return metric->kind == VESTRY_METRIC_HISTOGRAM ? metric->bounds_count + 3 : 1;
 }
 
 /* One series as lines of text: name, label, value; for a histogram its buckets. */
-
-enum { NUMBER_BYTES = 40 };
 
 /* Escape a text by the rules of both formats: backslash, line feed, and quotation mark in a label's value. */
 static void put_escaped(vsi_buffer *text, const char *from) {
@@ -31,23 +28,9 @@ static void put_escaped(vsi_buffer *text, const char *from) {
   }
 }
 
-/* Write a number with the fewest digits, from 15 on, that read back as the same number. 17 are enough for every
- * number. */
-static void write_number(char number[NUMBER_BYTES], double value) {
-  const bool is_whole = value < 1e15 && value > -1e15 && value == (double)(int64_t)value;
-  int digits = 15;
-  if (is_whole)
-    snprintf(number, NUMBER_BYTES, "%.0f", value);
-  else
-    do snprintf(number, NUMBER_BYTES, "%.*g", digits, value);
-    while (digits++ < 17 && strtod(number, NULL) != value);
-  for (char *at = number; *at; at++)
-    if (*at == ',') *at = '.'; /* decimal separator of a locale */
-}
-
 static void put_value(vsi_buffer *text, double value) {
-  char number[NUMBER_BYTES];
-  write_number(number, value);
+  char number[VSI_REAL_BYTES];
+  (void)vsi_real_write(value, number);
   vsi_buffer_printf(text, " %s\n", number);
 }
 
@@ -75,9 +58,9 @@ static void put_one(vsi_buffer *text, const vestry_metric *metric, const char *e
 /* In OpenMetrics a bound must not look like an integer. */
 static void put_bucket(vsi_buffer *text, vestry_metrics_format format, const vestry_metric *metric, size_t at,
                        uint64_t count) {
-  char bound[NUMBER_BYTES + 2] = "+Inf";
+  char bound[VSI_REAL_BYTES + 2] = "+Inf";
   if (at < metric->bounds_count) {
-    write_number(bound, metric->bounds[at]);
+    (void)vsi_real_write(metric->bounds[at], bound);
     if (format == VESTRY_METRICS_OPEN && !strpbrk(bound, ".e")) strcat(bound, ".0");
   }
   put_name(text, metric, "_bucket{");
@@ -217,9 +200,9 @@ static vestry_err add(vestry_metrics *to, const vestry_metric *given) {
     if (!metric.is_library && is_of_library(metric.name)) return VESTRY_EXISTS;
     if (!is_more && has_family(metrics, metric.name)) return VESTRY_EXISTS;
   }
-  if (metrics->series_count + vsi_series_count(&metric) > VESTRY_METRICS_MAX_COUNT) return VESTRY_LIMIT;
+  if (metrics->series_count + series_count(&metric) > VESTRY_METRICS_MAX_COUNT) return VESTRY_LIMIT;
   if (!is_more) put_family(metrics, &metric);
-  metrics->series_count += vsi_series_count(&metric);
+  metrics->series_count += series_count(&metric);
   vsi_series_put(&metrics->text, metrics->format, &metric);
   return metrics->text.error;
 }
