@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Classes of ASCII characters, in any locale. A byte beyond ASCII is in none. */
+/* Classes and cases of ASCII characters, in any locale. A byte beyond ASCII is in none. */
 #ifndef VSI_BASE_ASCII_H
 #define VSI_BASE_ASCII_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 static inline bool vsi_is_digit(int c) {
   return c >= '0' && c <= '9';
@@ -20,6 +22,17 @@ static inline bool vsi_is_space(int c) {
 
 static inline char vsi_lower(char c) {
   return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+
+/* Compare two texts, or at most their first len bytes, regardless of the case of letters. Unlike strcasecmp, in any
+ * locale: in a Turkish one, I is not the capital of i. */
+static inline int vsi_strncasecmp(const char *one, const char *other, size_t len) {
+  for (; len && *one && vsi_lower(*one) == vsi_lower(*other); len--) one++, other++;
+  return len ? (unsigned char)vsi_lower(*one) - (unsigned char)vsi_lower(*other) : 0;
+}
+
+static inline int vsi_strcasecmp(const char *one, const char *other) {
+  return vsi_strncasecmp(one, other, SIZE_MAX);
 }
 
 #endif
