@@ -79,7 +79,7 @@
   INNERMOST(JOBS, "vestry_jobs.lock", "data/jobs/state.h: lock")                                                       \
   INNERMOST(LEASES, "vsi_leases.lock", "app/stream/lease.c: lock")                                                     \
   INNERMOST(TAILS, "vsi_tails.lock", "connection/tail.h: lock")                                                        \
-  INNERMOST(SHOWINGS, "vsi_showings.lock", "ops/observe/showings.h: lock")                                             \
+  INNERMOST(SHOWINGS, "vsi_showings.lock", "ops/observe/inside.h: lock")                                               \
   INNERMOST(EXTENSIONS, "vsi_extensions.lock", "instance/extension.h: lock")                                           \
   INNERMOST(CLOSE_LISTENERS, "vsi_close_listeners.lock", "instance/close_listener.h: lock")                            \
   INNERMOST(CLOSES, "vsi_closes.lock", "ops/observe/closes.c: lock")                                                   \

@@ -14,7 +14,7 @@ import mutate  # noqa: E402
 SECONDS = "2"
 MUTATIONS = {
     "cause": ("connection/group.c", "  group->totals.closed_by_cause[vsi_connection_cause(connection)]++;\n", ""),
-    "close": ("ops/observe/closes.c", "  closes->by_cause[cause]++;\n", ""),
+    "close": ("ops/observe/closes.c", "  closes->by_cause[made->info.cause]++;\n", ""),
     "discarded": ("connection/runner.c", ": &connection->discarded_count,", ": &connection->heartbeats_count,"),
 }
 

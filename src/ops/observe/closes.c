@@ -17,29 +17,42 @@
  *
  * A stream with several keys is shown with the first one that is still stored, otherwise with the one that left
  * first. */
-#include "ops/observe/closes.h"
-
 #include <string.h>
 
 #include "base/map.h"
+#include "base/options.h"
 #include "connection/connection.h"
 #include "connection/tail.h"
+#include "ops/observe/inside.h"
 #include "ops/observe/shown.h"
 
-enum { DEFAULT_COUNT = 10000, SCANNED_A_LOCK = 512, COPIED_A_LOCK = 16 };
+enum { DEFAULT_COUNT = 10000, SCANNED_A_LOCK = 512, COPIED_A_LOCK = 16, MINUTES = 60 };
+#define MINUTE_NS (UINT64_C(60000) * VSI_NS_PER_MS)
+
+/* The first member of what is found by a stream's id. */
+typedef struct by_id {
+  vsi_map_link in;
+  uint64_t id;
+} by_id;
 
 typedef struct record {
-  vsi_map_link in;
+  by_id of;
   vestry_close_info info; /* except ago_ms */
   uint64_t at_ns;
 } record;
 
 /* The key of a stream that has left the store and has not ended. */
 typedef struct unmatched {
-  vsi_map_link in;
-  uint64_t id;
+  by_id of;
   vsi_shown_key key;
 } unmatched;
+
+/* The closes of one minute, by cause. They are counted apart from the records, because an hour can have more closes than
+ * there are records. */
+typedef struct minute {
+  uint64_t number; /* of the clock */
+  uint32_t counts[VESTRY_CAUSE_COUNT], consoles[VESTRY_CAUSE_COUNT];
+} minute;
 
 struct vsi_closes {
   vestry *v;
@@ -50,6 +63,7 @@ struct vsi_closes {
   uint64_t count; /* number of closes so far, and number of the last one */
   uint64_t by_cause[VESTRY_CAUSES_MAX];
   uint64_t consoles_by_cause[VESTRY_CAUSES_MAX]; /* the part of by_cause that are consoles and tails */
+  minute minutes[MINUTES];                       /* by number modulo MINUTES */
   vsi_map unmatched, recorded; /* keys that wait for a record; all records. Both by id of the stream */
   record records[];
 };
@@ -67,36 +81,47 @@ static uint64_t hash_of(uint64_t id) {
   return id * UINT64_C(0x9e3779b97f4a7c15);
 }
 
-static unmatched *find_parted_locked(const vsi_closes *closes, uint64_t id) {
-  vsi_map_link *at = vsi_map_first(&closes->unmatched, hash_of(id));
-  while (at && VSI_MAP_OWNER(at, unmatched, in)->id != id) at = vsi_map_further(at);
-  return VSI_MAP_OWNER(at, unmatched, in);
-}
-
-static record *find_record_locked(const vsi_closes *closes, uint64_t id) {
-  vsi_map_link *at = vsi_map_first(&closes->recorded, hash_of(id));
-  while (at && VSI_MAP_OWNER(at, record, in)->info.id != id) at = vsi_map_further(at);
-  return VSI_MAP_OWNER(at, record, in);
+static void *find_locked(const vsi_map *map, uint64_t id) {
+  vsi_map_link *at = vsi_map_first(map, hash_of(id));
+  while (at && VSI_MAP_OWNER(at, by_id, in)->id != id) at = vsi_map_further(at);
+  return VSI_MAP_OWNER(at, by_id, in);
 }
 
 /* Add a record. In a full ring it overwrites the oldest. */
 static void add_record_locked(vsi_closes *closes, const record *made) {
   record *at = record_locked(closes, ++closes->count);
-  if (closes->count > closes->room) vsi_map_remove(&closes->recorded, &at->in);
+  if (closes->count > closes->room) vsi_map_remove(&closes->recorded, &at->of.in);
   *at = *made;
   at->info.number = closes->count;
-  vsi_map_add(&closes->recorded, &at->in, hash_of(made->info.id));
+  vsi_map_add(&closes->recorded, &at->of.in, hash_of(made->of.id));
 }
 
 /* ----------------------------------------------------------------------------------------------- recording -------- */
+
+static void count_locked(vsi_closes *closes, const record *made) {
+  const uint64_t number = made->at_ns / MINUTE_NS;
+  minute *at = &closes->minutes[number % MINUTES];
+  if (at->number != number) *at = (minute){.number = number};
+  at->counts[made->info.cause]++;
+  at->consoles[made->info.cause] += made->info.is_console;
+  closes->by_cause[made->info.cause]++;
+  closes->consoles_by_cause[made->info.cause] += made->info.is_console;
+}
+
+static void put_key(record *to, const vsi_shown_key *key) {
+  if (*to->info.key) return;
+  memcpy(to->info.key, key->text, sizeof to->info.key);
+  to->info.is_key_cut = key->is_cut;
+}
 
 static void fill(record *to, const vsi_stream_context *stream, vestry_connection *connection, vestry_cause cause) {
   vestry_connection_stats stats = {0};
   vsi_shown_key key;
   vestry_connection_stats_get(connection, &stats);
+  to->of.id = vsi_connection_id(connection);
   to->at_ns = vsi_now_ns(stream->v->host);
   to->info = (vestry_close_info){.size = sizeof to->info,
-                                 .id = vsi_connection_id(connection),
+                                 .id = to->of.id,
                                  .is_console = vsi_tail_is_excluded(connection),
                                  .cause = cause,
                                  .age_ms = vsi_shown_ms(to->at_ns, stats.opened_ns),
@@ -112,14 +137,7 @@ static void fill(record *to, const vsi_stream_context *stream, vestry_connection
                                  .last_error = vsi_shown_refusal(connection)};
   vsi_shown_scope(stream->v, vsi_stream_context_scope(stream), to->info.scope);
   vsi_shown_key_of_stream(stream, &key);
-  memcpy(to->info.key, key.text, sizeof to->info.key);
-  to->info.is_key_cut = key.is_cut;
-}
-
-static void put_key(record *to, const vsi_shown_key *key) {
-  if (*to->info.key) return;
-  memcpy(to->info.key, key->text, sizeof to->info.key);
-  to->info.is_key_cut = key->is_cut;
+  put_key(to, &key);
 }
 
 static void ended(vsi_stream_context *stream, vestry_connection *connection, vestry_cause cause, void *ctx) {
@@ -127,23 +145,15 @@ static void ended(vsi_stream_context *stream, vestry_connection *connection, ves
   record made;
   fill(&made, stream, connection, cause);
   vsi_mutex_lock(&closes->lock);
-  unmatched *before = closes->unmatched.count ? find_parted_locked(closes, made.info.id) : NULL;
+  unmatched *before = closes->unmatched.count ? find_locked(&closes->unmatched, made.of.id) : NULL;
   if (before) {
     put_key(&made, &before->key);
-    vsi_map_remove(&closes->unmatched, &before->in);
+    vsi_map_remove(&closes->unmatched, &before->of.in);
   }
   add_record_locked(closes, &made);
-  closes->by_cause[cause]++;
-  closes->consoles_by_cause[cause] += made.info.is_console;
+  count_locked(closes, &made);
   vsi_mutex_unlock(&closes->lock);
   vsi_free(closes->v->host, before);
-}
-
-/* Add the key to the record of a stream. false: it has none. */
-static bool fill_in_locked(vsi_closes *closes, uint64_t id, const vsi_shown_key *key) {
-  record *at = find_record_locked(closes, id);
-  if (at) put_key(at, key);
-  return at;
 }
 
 static void left(const vestry_purged *purged, void *ctx) {
@@ -153,15 +163,16 @@ static void left(const vestry_purged *purged, void *ctx) {
   if (!stream) return;
   unmatched *made = vsi_calloc(closes->v->host, 1, sizeof *made);
   if (!made) return;
-  made->id = vsi_connection_id(connection);
+  made->of.id = vsi_connection_id(connection);
   vsi_shown_key_of(purged->key, purged->key_len, &made->key);
   vsi_mutex_lock(&closes->lock);
+  record *ended_before = find_locked(&closes->recorded, made->of.id);
+  if (ended_before) put_key(ended_before, &made->key);
   /* acquire pairs with the store in the close hook (serve/hooks.c), which comes after `ended` above */
-  const bool is_matched = fill_in_locked(closes, made->id, &made->key) ||
-                          atomic_load_explicit(&stream->ended, memory_order_acquire) ||
-                          find_parted_locked(closes, made->id) ||
+  const bool is_matched = ended_before || atomic_load_explicit(&stream->ended, memory_order_acquire) ||
+                          find_locked(&closes->unmatched, made->of.id) ||
                           vsi_map_reserve(&closes->unmatched, closes->v->host, closes->unmatched.count + 1);
-  if (!is_matched) vsi_map_add(&closes->unmatched, &made->in, hash_of(made->id));
+  if (!is_matched) vsi_map_add(&closes->unmatched, &made->of.in, hash_of(made->of.id));
   vsi_mutex_unlock(&closes->lock);
   if (is_matched) vsi_free(closes->v->host, made);
 }
@@ -191,7 +202,7 @@ void vsi_closes_destroy(vsi_closes *closes) {
   vsi_close_listeners_remove(&closes->v->close_listeners, &closes->listener);
   vsi_mutex_finish(&closes->lock);
   vsi_map_finish(&closes->recorded, closes->v->host);
-  vsi_map_free_all(&closes->unmatched, closes->v->host, offsetof(unmatched, in));
+  vsi_map_free_all(&closes->unmatched, closes->v->host, offsetof(unmatched, of.in));
   vsi_free(closes->v->host, closes);
 }
 
@@ -217,7 +228,7 @@ static size_t copy(vsi_closes *closes, const vestry_close_query *query, uint64_t
 vestry_err vsi_closes_find(vsi_closes *closes, uint64_t id, vestry_close_info *ret_info) {
   record found;
   vsi_mutex_lock(&closes->lock);
-  const record *at = find_record_locked(closes, id);
+  const record *at = find_locked(&closes->recorded, id);
   if (at) found = *at;
   vsi_mutex_unlock(&closes->lock);
   if (!at) return VESTRY_NOT_FOUND;
@@ -226,27 +237,51 @@ vestry_err vsi_closes_find(vsi_closes *closes, uint64_t id, vestry_close_info *r
   return VESTRY_OK;
 }
 
-void vsi_closes_look(vsi_closes *closes, const vestry_close_query *query, vestry_close_info_fn fn, void *ctx,
-                     uint64_t *ret_next) {
-  size_t left_count = query->limit ? query->limit : VESTRY_STREAMS_MAX_COUNT;
-  uint64_t number = query->before ? query->before - 1 : UINT64_MAX;
+vestry_err vestry_observe_closes(vestry_observe *observe, const vestry_close_query *given, vestry_close_info_fn fn,
+                                 void *ctx, uint64_t *ret_next) {
+  vestry_close_query query;
+  if (!observe || !fn || VSI_OPTIONS_TAKE(vestry_close_query, query, given) || query.limit > VESTRY_STREAMS_MAX_COUNT ||
+      (unsigned)query.cause >= VESTRY_CAUSE_COUNT)
+    return VESTRY_INVALID;
+  size_t left_count = query.limit ? query.limit : VESTRY_STREAMS_MAX_COUNT;
+  uint64_t number = query.before ? query.before - 1 : UINT64_MAX;
   while (number && left_count) {
     record chunk[COPIED_A_LOCK];
     const size_t wanted = left_count < COPIED_A_LOCK ? left_count : COPIED_A_LOCK;
-    const size_t count = copy(closes, query, &number, wanted, chunk);
-    const uint64_t now_ns = vsi_now_ns(closes->v->host);
+    const size_t count = copy(observe->closes, &query, &number, wanted, chunk);
+    const uint64_t now_ns = vsi_now_ns(observe->v->host);
     for (size_t i = 0; i < count; i++) {
       chunk[i].info.ago_ms = vsi_shown_ms(now_ns, chunk[i].at_ns);
       fn(&chunk[i].info, ctx);
     }
     left_count -= count;
   }
-  *ret_next = number ? number + 1 : 0;
+  if (ret_next) *ret_next = number ? number + 1 : 0;
+  return VESTRY_OK;
 }
 
-void vsi_closes_count(vsi_closes *closes, uint64_t counts[VESTRY_CAUSES_MAX], uint64_t consoles[VESTRY_CAUSES_MAX]) {
+static void add_minute(vsi_close_counts *counts, const minute *from) {
+  for (int cause = 0; cause < VESTRY_CAUSE_COUNT; cause++) {
+    counts->hour[cause] += from->counts[cause];
+    counts->hour_consoles[cause] += from->consoles[cause];
+  }
+}
+
+void vsi_closes_count(vsi_closes *closes, vsi_close_counts *ret_counts) {
+  *ret_counts = (vsi_close_counts){.hour = {0}};
   vsi_mutex_lock(&closes->lock);
-  memcpy(counts, closes->by_cause, sizeof closes->by_cause);
-  if (consoles) memcpy(consoles, closes->consoles_by_cause, sizeof closes->consoles_by_cause);
+  const uint64_t now = vsi_now_ns(closes->v->host) / MINUTE_NS;
+  for (const minute *at = closes->minutes; at < closes->minutes + MINUTES; at++)
+    if (at->number + MINUTES > now) add_minute(ret_counts, at);
+  memcpy(ret_counts->all, closes->by_cause, sizeof closes->by_cause);
+  memcpy(ret_counts->all_consoles, closes->consoles_by_cause, sizeof closes->consoles_by_cause);
   vsi_mutex_unlock(&closes->lock);
+}
+
+vestry_err vestry_observe_close_counts(vestry_observe *observe, uint64_t counts[VESTRY_CAUSES_MAX]) {
+  vsi_close_counts all;
+  if (!observe || !counts) return VESTRY_INVALID;
+  vsi_closes_count(observe->closes, &all);
+  memcpy(counts, all.all, sizeof all.all);
+  return VESTRY_OK;
 }

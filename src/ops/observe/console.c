@@ -2,13 +2,11 @@
 /* The console is a page for operators. It is one document. It contains its style and script, under a nonce, and
  * requests only JSON of this site. One stream reports the state of the instance every second; the page then requests
  * the data of the current view. So a change of the view is one request, and does not open a new stream. */
-#include "ops/observe/handlers.h"
-
 #include <string.h>
 
 #include "base/memory.h"
+#include "connection/tail.h"
 #include "ops/observe/inside.h"
-#include "ops/observe/json.h"
 #include "vestry/app/csp.h"
 #include "vestry/app/watch.h"
 
@@ -34,15 +32,7 @@ static void fill(vsi_buffer *text, const char *from, const char *nonce) {
 
 /* Log in with the token in the address: store it in a cookie, and redirect to the console without it. */
 static vestry_err log_in(const vestry_observe *observe, vestry_reply *reply) {
-  char path[512] = "/";
-  if (observe->prefix_len && observe->prefix_len < sizeof path)
-    snprintf(path, sizeof path, "%.*s", (int)observe->prefix_len, observe->path);
-  const vestry_cookie cookie = {.name = VSI_MAY_COOKIE,
-                                .value = observe->token,
-                                .path = path,
-                                .same_site = VESTRY_SAME_SITE_STRICT,
-                                .insecure = true};
-  vestry_err error = vestry_reply_cookie(reply, &cookie);
+  vestry_err error = vsi_may_set_cookie(&observe->options, reply);
   if (!error) error = vestry_reply_header(reply, "Referrer-Policy", "no-referrer");
   return error ? error : vestry_reply_redirect(reply, 303, "console");
 }
@@ -62,56 +52,118 @@ vestry_err vsi_console_page(const vestry_request *req, vestry_reply *reply, void
   return error;
 }
 
-/* ---------------------------------------------------------------------------------------------- stream ------------ */
-
-typedef struct console {
-  vsi_showing showing;
-  vestry_observe *observe;
-} console;
+/* ------------------------------------------------------------------------------------------- its stream ----------- */
 
 static vestry_err send_now(vestry_observe *observe, vestry_connection *connection) {
   vestry_stats stats = {0};
   vsi_json_writer json;
   vestry_stats_get(observe->v, &stats);
   vsi_json_begin(&json, observe->v->host);
-  vsi_json_open(&json, NULL, '{');
-  vsi_json_count(&json, "open_count", stats.open_count);
-  vsi_json_count(&json, "opened_count", stats.opened_count);
-  vsi_json_count(&json, "queued_bytes", stats.queued_bytes);
-  vsi_json_count(&json, "written_count", stats.written_count);
-  vsi_json_count(&json, "refused_count", stats.refused_count);
-  vsi_json_close(&json, '}');
-  vestry_err error = json.text.error;
-  if (!error) error = vestry_connection_event(connection, "now", json.text.data, json.text.len, NULL);
-  vsi_json_finish(&json);
-  return error;
+  VSI_JSON_OBJECT(
+      &json, &stats, VSI_JSON_MEMBER(COUNT, vestry_stats, open_count),
+      VSI_JSON_MEMBER(COUNT, vestry_stats, opened_count), VSI_JSON_MEMBER(COUNT, vestry_stats, queued_bytes),
+      VSI_JSON_MEMBER(COUNT, vestry_stats, written_count), VSI_JSON_MEMBER(COUNT, vestry_stats, refused_count));
+  return vsi_json_send(&json, connection, "now");
 }
 
 static vestry_err step(vestry_watcher *watcher, vestry_connection *connection, void *ctx) {
-  console *self = ctx;
-  if (vestry_watch_is_first(watcher)) vsi_showings_begin(&self->observe->showings, &self->showing, connection);
-  return send_now(self->observe, connection);
+  vsi_showing *showing = ctx;
+  if (vestry_watch_is_first(watcher)) vsi_showing_begin(showing, connection);
+  return send_now(showing->observe, connection);
 }
 
 static void end(vestry_cause cause, void *ctx) {
-  console *self = ctx;
-  vestry_observe *observe = self->observe;
-  const vestry_host *host = observe->v->host; /* the observer may be freed as soon as the showing has left */
   (void)cause;
-  vsi_showings_leave(&observe->showings, &self->showing);
-  vsi_free(host, self);
+  vsi_showing_destroy(ctx);
 }
 
 vestry_err vsi_console_events(const vestry_request *req, vestry_reply *reply, void *app) {
   vestry_observe *observe = app;
+  vsi_showing *showing;
   if (!vsi_may_see(&observe->options, req)) return vestry_reply_status(reply, 403);
-  console *self = vsi_calloc(observe->v->host, 1, sizeof *self);
-  if (!self) return VESTRY_NO_MEMORY;
-  self->observe = observe;
-  if (vsi_showings_enter(&observe->showings, &self->showing)) {
-    vsi_free(observe->v->host, self);
-    return vsi_show_text(reply, 503, "too many consoles are open: close one\n");
-  }
+  vestry_err error = vsi_showing_create(observe, sizeof *showing, &showing);
+  if (error == VESTRY_NO_MEMORY) return error;
+  if (error) return vsi_show_text(reply, 503, "too many consoles are open: close one\n");
   vestry_reply_any_client(reply);
-  return vestry_reply_watch(reply, &(vestry_watch){.step = step, .end = end, .ctx = self, .every_ms = BEAT_MS});
+  return vestry_reply_watch(reply, &(vestry_watch){.step = step, .end = end, .ctx = showing, .every_ms = BEAT_MS});
+}
+
+/* ------------------------------------------------------------------------------------------------ showings -------- */
+
+void vsi_showings_init(vsi_showings *showings) {
+  vsi_mutex_init(&showings->lock, VSI_LOCK_SHOWINGS);
+  pthread_cond_init(&showings->left, NULL);
+  LIST_INIT(&showings->list);
+  showings->count = 0;
+  showings->is_over = false;
+}
+
+vestry_err vsi_showing_create(vestry_observe *observe, size_t bytes, vsi_showing **ret_showing) {
+  vsi_showings *showings = &observe->showings;
+  vsi_showing *showing = vsi_calloc(observe->v->host, 1, bytes);
+  if (!showing) return VESTRY_NO_MEMORY;
+  showing->observe = observe;
+  vsi_mutex_lock(&showings->lock);
+  const vestry_err error = showings->is_over                     ? VESTRY_CLOSED
+                           : showings->count == VSI_SHOWINGS_MAX ? VESTRY_LIMIT
+                                                                 : VESTRY_OK;
+  if (!error) {
+    LIST_INSERT_HEAD(&showings->list, showing, in_list);
+    showings->count++;
+    *ret_showing = showing;
+  }
+  vsi_mutex_unlock(&showings->lock);
+  if (error) vsi_free(observe->v->host, showing);
+  return error;
+}
+
+void vsi_showing_begin(vsi_showing *showing, vestry_connection *connection) {
+  vsi_showings *showings = &showing->observe->showings;
+  vsi_tail_exclude(connection);
+  vestry_connection_ref(connection);
+  vsi_mutex_lock(&showings->lock);
+  showing->connection = connection;
+  const bool is_over = showings->is_over;
+  vsi_mutex_unlock(&showings->lock);
+  if (is_over) vestry_connection_close(connection, VESTRY_CAUSE_SHUTDOWN);
+}
+
+void vsi_showing_destroy(vsi_showing *showing) {
+  const vestry_host *host = showing->observe->v->host; /* the observer may be freed as soon as the lock is released */
+  vsi_showings *showings = &showing->observe->showings;
+  vsi_mutex_lock(&showings->lock);
+  LIST_REMOVE(showing, in_list);
+  showings->count--;
+  if (showings->is_over) pthread_cond_broadcast(&showings->left);
+  vsi_mutex_unlock(&showings->lock);
+  vestry_connection_unref(showing->connection);
+  vsi_free(host, showing);
+}
+
+/* Forbid new showings, and get a reference to each stream that has begun. */
+static size_t take_all(vsi_showings *showings, vestry_connection *all[VSI_SHOWINGS_MAX]) {
+  size_t count = 0;
+  vsi_showing *at;
+  vsi_mutex_lock(&showings->lock);
+  showings->is_over = true;
+  LIST_FOREACH(at, &showings->list, in_list)
+  if (at->connection) all[count++] = vestry_connection_ref(at->connection);
+  vsi_mutex_unlock(&showings->lock);
+  return count;
+}
+
+void vsi_showings_finish(vsi_showings *showings, vestry_runtime *runtime) {
+  vestry_connection *all[VSI_SHOWINGS_MAX];
+  const size_t count = take_all(showings, all);
+  for (size_t i = 0; i < count; i++) {
+    vestry_connection_close(all[i], VESTRY_CAUSE_SHUTDOWN);
+    vestry_connection_unref(all[i]);
+  }
+  const bool is_stepped = vsi_runtime_is_stepped(runtime);
+  while (is_stepped && vestry_runtime_step(runtime)) continue;
+  vsi_mutex_lock(&showings->lock);
+  while (showings->count && !is_stepped) vsi_mutex_wait(&showings->lock, &showings->left);
+  vsi_mutex_unlock(&showings->lock);
+  pthread_cond_destroy(&showings->left);
+  vsi_mutex_finish(&showings->lock);
 }

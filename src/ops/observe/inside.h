@@ -1,26 +1,85 @@
 /* SPDX-License-Identifier: MIT */
-/* The struct of an observer, and access checks. */
+/* The struct of an observer, access checks, and the handlers of its paths. */
 #ifndef VSI_OBSERVE_INSIDE_H
 #define VSI_OBSERVE_INSIDE_H
 
+#include <pthread.h>
+#include <sys/queue.h>
+
 #include "instance/instance.h"
-#include "ops/observe/closes.h"
-#include "ops/observe/probe.h"
-#include "ops/observe/showings.h"
+#include "ops/observe/json.h"
 #include "vestry/ops/observe.h"
 
-#define VSI_MAY_COOKIE "vestry-observe"
 enum { VSI_MAY_TOKEN_LEAST = 16, VSI_MAY_TOKEN_MOST = 128 };
 
-/* Check that a text can be a token. */
-bool vsi_may_token_is_valid(const char *token);
-/* Check whether the query has the token, which must then be stored in a cookie. */
-bool vsi_may_query_has_token(const vestry_observe_options *options, const vestry_request *req);
+/* ------------------------------------------------------------------------------------------------ showings -------- */
 
-/* Check whether the options admit a request: to everything except tails; and to tails, which show the content of
- * events. */
-bool vsi_may_see(const vestry_observe_options *options, const vestry_request *req);
-bool vsi_may_see_tails(const vestry_observe_options *options, const vestry_request *req);
+/* Maximum number at a time. */
+enum { VSI_SHOWINGS_MAX = 64 };
+
+/* A stream of a console or a tail, from its request on. It must end before the observer is freed. The first member of
+ * the struct that a watch of the stream has as its context. */
+typedef struct vsi_showing {
+  vestry_observe *observe;
+  vestry_connection *connection; /* guarded by the lock of showings; a reference; NULL: not begun */
+  LIST_ENTRY(vsi_showing) in_list;
+} vsi_showing;
+
+typedef struct vsi_showings {
+  vsi_mutex lock; /* no function is called under it */
+  pthread_cond_t left;
+  LIST_HEAD(, vsi_showing) list; /* guarded by lock, as the members below */
+  size_t count;
+  bool is_over; /* no more are admitted */
+} vsi_showings;
+
+void vsi_showings_init(vsi_showings *showings);
+/* End all, and wait until none is left. A stepped runtime is stepped. */
+void vsi_showings_finish(vsi_showings *showings, vestry_runtime *runtime);
+
+/* Create a zeroed struct of this size, whose first member is a showing, and admit it. OK | CLOSED | LIMIT | NO_MEMORY.
+ * Any thread. */
+vestry_err vsi_showing_create(vestry_observe *observe, size_t bytes, vsi_showing **ret_showing);
+/* Set the stream of a showing when it begins, and exclude it from tails (connection/tail.h). Once, on any thread. */
+void vsi_showing_begin(vsi_showing *showing, vestry_connection *connection);
+/* Remove and free a showing. The observer may be freed as soon as its last one has left. */
+void vsi_showing_destroy(vsi_showing *showing);
+
+/* -------------------------------------------------------------------------------------------------- closes -------- */
+
+/* The last closes of an instance. */
+typedef struct vsi_closes vsi_closes;
+
+enum { VSI_CLOSES_MOST = 1000000 };
+
+/* Begin to record closes. count: maximum number of records; 0: the default. OK | INVALID (count) | NO_MEMORY */
+vestry_err vsi_closes_create(vestry *v, size_t count, vsi_closes **ret_closes);
+/* Wait for threads that are recording, and free. NULL is accepted. */
+void vsi_closes_destroy(vsi_closes *closes);
+/* Get the close of one stream. OK | NOT_FOUND (not recorded, or overwritten) */
+vestry_err vsi_closes_find(vsi_closes *closes, uint64_t id, vestry_close_info *ret_info);
+
+/* Numbers of closes by cause, whether or not they are still recorded. */
+typedef struct vsi_close_counts {
+  uint64_t hour[VESTRY_CAUSES_MAX], hour_consoles[VESTRY_CAUSES_MAX]; /* in the last 59 to 60 minutes */
+  uint64_t all[VESTRY_CAUSES_MAX], all_consoles[VESTRY_CAUSES_MAX];   /* consoles: those of consoles and tails */
+} vsi_close_counts;
+void vsi_closes_count(vsi_closes *closes, vsi_close_counts *ret_counts);
+
+/* --------------------------------------------------------------------------------------------------- probe -------- */
+
+/* Readiness of an instance: whether an event that is sent now is delivered. */
+typedef struct vsi_probe vsi_probe;
+
+/* Create a probe. wait_ms: timeout; 0: the default. OK | NO_MEMORY */
+vestry_err vsi_probe_create(vestry *v, uint32_t wait_ms, vsi_probe **ret_probe);
+/* Destroy a probe before the instance ends; no other call is running or follows. NULL is accepted. Does not block. */
+void vsi_probe_destroy(vsi_probe *probe);
+/* Check whether the instance is ready. why: receives a line with the result, at most 128 bytes. Any thread except those
+ * of the runtime; blocks for at most wait_ms, but not on a stepped runtime. */
+bool vsi_probe_is_ready(vsi_probe *probe, char *why, size_t room);
+
+/* ------------------------------------------------------------------------------------------------- observer ------- */
 
 struct vestry_observe {
   vestry *v;
@@ -33,5 +92,29 @@ struct vestry_observe {
   char *path; /* prefix where it is mounted, with room for the pattern of a row; NULL: not mounted */
   size_t prefix_len;
 };
+
+/* Check that a text can be a token. */
+bool vsi_may_token_is_valid(const char *token);
+/* Check whether the query has the token; then set it as a cookie of the paths beside this one. */
+bool vsi_may_query_has_token(const vestry_observe_options *options, const vestry_request *req);
+vestry_err vsi_may_set_cookie(const vestry_observe_options *options, vestry_reply *reply);
+
+/* Check whether the options admit a request: to everything except tails; and to tails, which show the content of
+ * events. */
+bool vsi_may_see(const vestry_observe_options *options, const vestry_request *req);
+bool vsi_may_see_tails(const vestry_observe_options *options, const vestry_request *req);
+
+/* Handlers of GET requests, whose app is a vestry_observe. vestry_observe_mount names their paths and parameters. */
+vestry_err vsi_list_streams(const vestry_request *req, vestry_reply *reply, void *app);
+vestry_err vsi_list_stream(const vestry_request *req, vestry_reply *reply, void *app);
+vestry_err vsi_list_closed(const vestry_request *req, vestry_reply *reply, void *app);
+vestry_err vsi_list_channels(const vestry_request *req, vestry_reply *reply, void *app);
+vestry_err vsi_list_store(const vestry_request *req, vestry_reply *reply, void *app);
+vestry_err vsi_list_pages(const vestry_request *req, vestry_reply *reply, void *app);
+vestry_err vsi_list_cluster(const vestry_request *req, vestry_reply *reply, void *app);
+vestry_err vsi_observe_tail(const vestry_request *req, vestry_reply *reply, void *app);
+vestry_err vsi_console_page(const vestry_request *req, vestry_reply *reply, void *app);
+/* The stream of the console's page. Its events report new data, and show that the server is alive. */
+vestry_err vsi_console_events(const vestry_request *req, vestry_reply *reply, void *app);
 
 #endif

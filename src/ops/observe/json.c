@@ -74,17 +74,6 @@ void vsi_json_count(vsi_json_writer *json, const char *name, uint64_t value) {
   vsi_buffer_printf(&json->text, "%" PRIu64, value);
 }
 
-/* Written from integers, because the decimal separator of printf depends on the locale. */
-void vsi_json_number(vsi_json_writer *json, const char *name, double value) {
-  const double most = 1e15;
-  const double bounded = value > most ? most : value < -most ? -most : value == value ? value : 0;
-  const bool is_negative = bounded < 0;
-  const uint64_t milli = (uint64_t)((is_negative ? -bounded : bounded) * 1000 + 0.5);
-  put_name(json, name);
-  vsi_buffer_printf(&json->text, "%s%" PRIu64 ".%03u", is_negative && milli ? "-" : "", milli / 1000,
-                    (unsigned)(milli % 1000));
-}
-
 void vsi_json_bool(vsi_json_writer *json, const char *name, bool value) {
   put_name(json, name);
   vsi_buffer_append_str(&json->text, value ? "true" : "false");
@@ -95,14 +84,78 @@ void vsi_json_null(vsi_json_writer *json, const char *name) {
   vsi_buffer_append_str(&json->text, "null");
 }
 
-void vsi_json_causes(vsi_json_writer *json, const char *name, const uint64_t *counts) {
+/* ------------------------------------------------------------------------------------------------ members -------- */
+
+/* Written from integers, because the decimal separator of printf depends on the locale. */
+static void put_number(vsi_json_writer *json, const char *name, double value) {
+  const double most = 1e15;
+  const double bounded = value > most ? most : value < -most ? -most : value == value ? value : 0;
+  const bool is_negative = bounded < 0;
+  const uint64_t milli = (uint64_t)((is_negative ? -bounded : bounded) * 1000 + 0.5);
+  put_name(json, name);
+  vsi_buffer_printf(&json->text, "%s%" PRIu64 ".%03u", is_negative && milli ? "-" : "", milli / 1000,
+                    (unsigned)(milli % 1000));
+}
+
+static void put_causes(vsi_json_writer *json, const char *name, const uint64_t *counts) {
   vsi_json_open(json, name, '{');
   for (int cause = VESTRY_CAUSE_NONE + 1; cause < VESTRY_CAUSE_COUNT; cause++)
     if (counts[cause]) vsi_json_count(json, vestry_cause_name((vestry_cause)cause), counts[cause]);
   vsi_json_close(json, '}');
 }
 
-/* Responses. */
+static void put_count(vsi_json_writer *json, const char *name, bool is_known, uint64_t count) {
+  if (is_known)
+    vsi_json_count(json, name, count);
+  else
+    vsi_json_null(json, name);
+}
+
+/* Read a number of 4 or 8 bytes. */
+static uint64_t count_at(const vsi_json_member *member, const void *at) {
+  uint32_t half = 0;
+  uint64_t whole = 0;
+  if (member->bytes == sizeof half) memcpy(&half, at, sizeof half);
+  if (member->bytes == sizeof whole) memcpy(&whole, at, sizeof whole);
+  return half + whole;
+}
+
+static void put_member(vsi_json_writer *json, const vsi_json_member *member, const void *at) {
+  static const char *const states[] = {"opening", "open", "closing", "closed"};
+  const char *name = member->name;
+  const uint64_t count = count_at(member, at);
+  switch (member->kind) {
+  case VSI_JSON_COUNT: vsi_json_count(json, name, count); break;
+  case VSI_JSON_AGO: put_count(json, name, count != VESTRY_NEVER_MS, count); break;
+  case VSI_JSON_BYTES: put_count(json, name, count <= INT64_MAX, count); break;
+  case VSI_JSON_NUMBER: put_number(json, name, *(const double *)at); break;
+  case VSI_JSON_MS: put_number(json, name, (double)count / 1e6); break;
+  case VSI_JSON_BOOL: vsi_json_bool(json, name, *(const bool *)at); break;
+  case VSI_JSON_FLAG:
+    if (*(const bool *)at) vsi_json_bool(json, name, true);
+    break;
+  case VSI_JSON_STR: vsi_json_str(json, name, *(const char *const *)at); break;
+  case VSI_JSON_CHARS: vsi_json_str(json, name, at); break;
+  case VSI_JSON_STATE: vsi_json_str(json, name, states[count]); break;
+  case VSI_JSON_CLOSED: vsi_json_str(json, name, states[VESTRY_STATE_CLOSED]); break;
+  case VSI_JSON_CAUSE: vsi_json_str(json, name, count ? vestry_cause_name((vestry_cause)count) : NULL); break;
+  case VSI_JSON_CAUSES: put_causes(json, name, at); break;
+  case VSI_JSON_ERROR: vsi_json_str(json, name, count ? vestry_strerror((vestry_err)count) : NULL); break;
+  }
+}
+
+void vsi_json_members(vsi_json_writer *json, const vsi_json_member *members, size_t count, const void *of) {
+  for (size_t i = 0; i < count; i++) put_member(json, &members[i], (const char *)of + members[i].at);
+}
+
+vestry_err vsi_json_send(vsi_json_writer *json, vestry_connection *connection, const char *name) {
+  vestry_err error = json->text.error;
+  if (!error) error = vestry_connection_event(connection, name, json->text.data, json->text.len, NULL);
+  vsi_json_finish(json);
+  return error;
+}
+
+/* ---------------------------------------------------------------------------------------------- responses -------- */
 
 static vestry_err show(vestry_reply *reply, const char *type, const char *text, size_t len) {
   vestry_err error = vestry_reply_header(reply, "Cache-Control", "no-store");

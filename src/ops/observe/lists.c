@@ -1,39 +1,51 @@
 /* SPDX-License-Identifier: MIT */
-#include "ops/observe/handlers.h"
-
+/* Listings as JSON. Each struct has a table of its members, in the order in which they are written. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cluster/cluster/cluster.h"
 #include "ops/observe/inside.h"
-#include "ops/observe/json.h"
 #include "store/store.h"
 #include "vestry/app/history.h"
 #include "vestry/channel.h"
+
+/* A member of a vestry_…_info, and of a vestry_…_stats. */
+#define COUNT(of, member)          VSI_JSON_MEMBER(COUNT, vestry_##of##_info, member)
+#define MEMBER(kind, of, member)   VSI_JSON_MEMBER(kind, vestry_##of##_info, member)
+#define AS(name, kind, of, member) VSI_JSON_AS(name, kind, vestry_##of##_info, member)
+#define CHARS(of, member)          MEMBER(CHARS, of, member)
+#define STR(of, member)            MEMBER(STR, of, member)
+#define STAT(of, member)           VSI_JSON_MEMBER(COUNT, vestry_##of##_stats, member)
 
 enum { PREFIX_MAX_LEN = VESTRY_SHOWN_KEY_BYTES - 1 };
 
 /* ------------------------------------------------------------------------------------------ query ----------------- */
 
 /* Find the index of a value among names; 0 if the query has none. false: it has another value. */
-static bool get_choice(const vestry_request *req, const char *name, const char *const *names, size_t count,
+static bool get_choice(const vestry_request *req, const char *name, const char *const *names, unsigned count,
                        unsigned *ret_choice) {
   const char *value = vestry_request_value(req, VESTRY_IN_QUERY, name);
-  *ret_choice = 0;
-  for (unsigned i = 0; value && i < count; i++)
-    if (strcmp(value, names[i]) == 0) {
-      *ret_choice = i;
-      return true;
-    }
-  return !value;
+  unsigned i = 0;
+  while (value && i < count && strcmp(value, names[i]) != 0) i++;
+  *ret_choice = i;
+  return i < count;
 }
 
-static bool get_limit(const vestry_request *req, int64_t *ret_limit) {
-  *ret_limit = 0;
-  const vestry_into into = vestry_into_between(ret_limit, 1, VESTRY_STREAMS_MAX_COUNT);
-  const vestry_err error = vestry_request_get(req, VESTRY_IN_QUERY, "limit", into);
+/* Read a number from 1; 0: there is none. */
+static bool get_number(const vestry_request *req, const char *name, int64_t most, uint64_t *ret_number) {
+  int64_t number = 0;
+  const vestry_err error = vestry_request_get(req, VESTRY_IN_QUERY, name, vestry_into_between(&number, 1, most));
+  *ret_number = (uint64_t)number;
   return !error || error == VESTRY_NOT_FOUND;
+}
+
+/* Read the limit. Returns NULL, or a message. */
+static const char *get_limit(const vestry_request *req, size_t *ret_limit) {
+  uint64_t limit;
+  if (!get_number(req, "limit", VESTRY_STREAMS_MAX_COUNT, &limit)) return "limit: a number from 1 to 100 is expected\n";
+  *ret_limit = (size_t)limit;
+  return NULL;
 }
 
 static bool add_digit(uint64_t *number, char digit) {
@@ -59,20 +71,26 @@ static bool get_cursor(const vestry_request *req, vestry_stream_cursor *ret_curs
   return true;
 }
 
-static bool get_prefix(const vestry_request *req, const char **ret_prefix) {
-  *ret_prefix = vestry_request_value(req, VESTRY_IN_QUERY, "prefix");
-  return !*ret_prefix || strlen(*ret_prefix) <= PREFIX_MAX_LEN;
-}
-
 /* Read prefix, limit and cursor. Returns NULL, or a message about the first mistake. */
 static const char *get_page(const vestry_request *req, const char **ret_prefix, size_t *ret_limit,
                             vestry_stream_cursor *ret_from) {
-  int64_t limit;
-  if (!get_limit(req, &limit)) return "limit: a number from 1 to 100 is expected\n";
+  const char *wrong = get_limit(req, ret_limit);
+  if (wrong) return wrong;
   if (!get_cursor(req, ret_from)) return "cursor: the value of `next` in the previous answer is expected\n";
-  if (!get_prefix(req, ret_prefix)) return "prefix: at most 128 bytes are allowed\n";
-  *ret_limit = (size_t)limit;
-  return NULL;
+  *ret_prefix = vestry_request_value(req, VESTRY_IN_QUERY, "prefix");
+  return *ret_prefix && strlen(*ret_prefix) > PREFIX_MAX_LEN ? "prefix: at most 128 bytes are allowed\n" : NULL;
+}
+
+/* Begin the answer's object, and end and send it. */
+static void begin(const vestry_observe *observe, vsi_json_writer *json) {
+  vsi_json_begin(json, observe->v->host);
+  vsi_json_open(json, NULL, '{');
+}
+
+static vestry_err answer(vestry_reply *reply, vsi_json_writer *json, vestry_err error) {
+  vsi_json_close(json, '}');
+  if (error) json->text.error = error;
+  return vsi_show_json(reply, json);
 }
 
 static void put_cursor(vsi_json_writer *json, vestry_stream_cursor cursor) {
@@ -82,18 +100,6 @@ static void put_cursor(vsi_json_writer *json, vestry_stream_cursor cursor) {
 }
 
 /* ------------------------------------------------------------------------------------------------- streams -------- */
-
-static const char *state_name(vestry_connection_state state) {
-  static const char *const names[] = {"opening", "open", "closing", "closed"};
-  return names[state];
-}
-
-static void put_ago(vsi_json_writer *json, const char *name, uint64_t ms) {
-  if (ms == VESTRY_NEVER_MS)
-    vsi_json_null(json, name);
-  else
-    vsi_json_count(json, name, ms);
-}
 
 static void put_page(vsi_json_writer *json, const vestry_stream_info *info) {
   if (!info->is_page) return;
@@ -108,33 +114,15 @@ static void put_page(vsi_json_writer *json, const vestry_stream_info *info) {
 static void put_stream(const vestry_stream_info *info, void *ctx) {
   vsi_json_writer *json = ctx;
   vsi_json_open(json, NULL, '{');
-  vsi_json_count(json, "id", info->id);
-  vsi_json_str(json, "scope", info->scope);
-  vsi_json_str(json, "key", info->key);
-  vsi_json_bool(json, "key_cut", info->is_key_cut);
-  vsi_json_count(json, "keys_count", info->keys_count);
-  vsi_json_str(json, "state", state_name(info->state));
-  vsi_json_str(json, "cause", info->cause ? vestry_cause_name(info->cause) : NULL);
-  vsi_json_count(json, "age_ms", info->age_ms);
-  vsi_json_str(json, "adapter", info->adapter);
-  vsi_json_str(json, "coding", info->coding);
-  vsi_json_number(json, "ratio", info->ratio);
-  vsi_json_count(json, "queued_count", info->queued_count);
-  vsi_json_count(json, "queued_bytes", info->queued_bytes);
-  vsi_json_count(json, "accepted_count", info->accepted_count);
-  vsi_json_count(json, "written_count", info->written_count);
-  vsi_json_count(json, "discarded_count", info->discarded_count);
-  vsi_json_count(json, "conflated_count", info->conflated_count);
-  vsi_json_count(json, "refused_count", info->refused_count);
-  vsi_json_count(json, "written_bytes", info->written_bytes);
-  vsi_json_count(json, "wire_bytes", info->wire_bytes);
-  put_ago(json, "last_write_ms", info->last_write_ms);
-  if (info->unacknowledged_bytes < 0)
-    vsi_json_null(json, "unacknowledged_bytes");
-  else
-    vsi_json_count(json, "unacknowledged_bytes", (uint64_t)info->unacknowledged_bytes);
-  vsi_json_str(json, "last_error", info->last_error ? vestry_strerror(info->last_error) : NULL);
-  if (info->is_console) vsi_json_bool(json, "console", true);
+  VSI_JSON_PUT(json, info, COUNT(stream, id), CHARS(stream, scope), CHARS(stream, key),
+               AS("key_cut", BOOL, stream, is_key_cut), COUNT(stream, keys_count), MEMBER(STATE, stream, state),
+               MEMBER(CAUSE, stream, cause), COUNT(stream, age_ms), STR(stream, adapter), STR(stream, coding),
+               MEMBER(NUMBER, stream, ratio), COUNT(stream, queued_count), COUNT(stream, queued_bytes),
+               COUNT(stream, accepted_count), COUNT(stream, written_count), COUNT(stream, discarded_count),
+               COUNT(stream, conflated_count), COUNT(stream, refused_count), COUNT(stream, written_bytes),
+               COUNT(stream, wire_bytes), MEMBER(AGO, stream, last_write_ms),
+               MEMBER(BYTES, stream, unacknowledged_bytes), MEMBER(ERROR, stream, last_error),
+               AS("console", FLAG, stream, is_console));
   put_page(json, info);
   vsi_json_close(json, '}');
 }
@@ -145,7 +133,7 @@ vestry_err vsi_list_streams(const vestry_request *req, vestry_reply *reply, void
   if (!vsi_may_see(&observe->options, req)) return vestry_reply_status(reply, 403);
   unsigned order;
   vestry_stream_query query = {.prefix = NULL};
-  if (!get_choice(req, "sort", orders, sizeof orders / sizeof *orders, &order))
+  if (!get_choice(req, "sort", orders, 4, &order))
     return vsi_show_text(reply, 400, "sort: newest, oldest, queued or bytes is expected\n");
   const char *wrong = get_page(req, &query.prefix, &query.limit, &query.from);
   if (wrong) return vsi_show_text(reply, 400, wrong);
@@ -154,17 +142,71 @@ vestry_err vsi_list_streams(const vestry_request *req, vestry_reply *reply, void
   vestry_stream_cursor next = {0, 0};
   vestry_stats stats = {0};
   vestry_stats_get(observe->v, &stats);
-  vsi_json_begin(&json, observe->v->host);
-  vsi_json_open(&json, NULL, '{');
+  begin(observe, &json);
   vsi_json_count(&json, "open_count", stats.open_count);
   vsi_json_open(&json, "streams", '[');
   vestry_err error = vestry_observe_streams(observe, &query, put_stream, &json, &next);
   vsi_json_close(&json, ']');
   put_cursor(&json, next);
-  vsi_json_close(&json, '}');
-  if (error) json.text.error = error;
-  return vsi_show_json(reply, &json);
+  return answer(reply, &json, error);
 }
+
+/* ------------------------------------------------------------------------------------------- ended streams -------- */
+
+static void put_close(const vestry_close_info *info, void *ctx) {
+  VSI_JSON_OBJECT(ctx, info, COUNT(close, number), COUNT(close, id), CHARS(close, scope), CHARS(close, key),
+                  AS("key_cut", BOOL, close, is_key_cut), AS("console", FLAG, close, is_console),
+                  {"state", VSI_JSON_CLOSED, 0, 0}, MEMBER(CAUSE, close, cause), COUNT(close, age_ms),
+                  COUNT(close, ago_ms), STR(close, adapter), STR(close, coding), COUNT(close, written_count),
+                  COUNT(close, conflated_count), COUNT(close, refused_count), COUNT(close, discarded_count),
+                  COUNT(close, discarded_bytes), COUNT(close, written_bytes), COUNT(close, wire_bytes),
+                  MEMBER(ERROR, close, last_error));
+}
+
+static bool get_cause(const vestry_request *req, vestry_cause *ret_cause) {
+  const char *name = vestry_request_value(req, VESTRY_IN_QUERY, "cause");
+  int cause = VESTRY_CAUSE_NONE;
+  if (name) {
+    cause = VESTRY_CAUSE_NONE + 1;
+    while (cause < VESTRY_CAUSE_COUNT && strcmp(name, vestry_cause_name((vestry_cause)cause)) != 0) cause++;
+  }
+  *ret_cause = (vestry_cause)cause;
+  return cause < VESTRY_CAUSE_COUNT;
+}
+
+vestry_err vsi_list_closed(const vestry_request *req, vestry_reply *reply, void *app) {
+  static const char *const choices[] = {"yes", "no"};
+  vestry_observe *observe = app;
+  vestry_close_query query = {.before = 0};
+  if (!vsi_may_see(&observe->options, req)) return vestry_reply_status(reply, 403);
+  if (!get_cause(req, &query.cause)) return vsi_show_text(reply, 400, "cause: unknown name\n");
+  if (!get_number(req, "before", INT64_MAX, &query.before) || !get_number(req, "after", INT64_MAX, &query.after))
+    return vsi_show_text(reply, 400, "before, after: the number of a close, from 1, is expected\n");
+  const char *wrong = get_limit(req, &query.limit);
+  if (wrong) return vsi_show_text(reply, 400, wrong);
+  unsigned consoles;
+  if (!get_choice(req, "consoles", choices, 2, &consoles))
+    return vsi_show_text(reply, 400, "consoles: yes or no is expected\n");
+  query.no_consoles = consoles == 1;
+  uint64_t next = 0;
+  vsi_close_counts counts;
+  vsi_json_writer json;
+  begin(observe, &json);
+  vsi_json_open(&json, "closed", '[');
+  vestry_err error = vestry_observe_closes(observe, &query, put_close, &json, &next);
+  vsi_json_close(&json, ']');
+  if (next)
+    vsi_json_count(&json, "next", next);
+  else
+    vsi_json_null(&json, "next");
+  vsi_closes_count(observe->closes, &counts);
+  VSI_JSON_PUT(&json, &counts, VSI_JSON_AS("last_hour", CAUSES, vsi_close_counts, hour),
+               VSI_JSON_AS("last_hour_consoles", CAUSES, vsi_close_counts, hour_consoles),
+               VSI_JSON_MEMBER(CAUSES, vsi_close_counts, all), VSI_JSON_MEMBER(CAUSES, vsi_close_counts, all_consoles));
+  return answer(reply, &json, error);
+}
+
+/* ---------------------------------------------------------------------------------------------- one stream -------- */
 
 vestry_err vsi_list_stream(const vestry_request *req, vestry_reply *reply, void *app) {
   vestry_observe *observe = app;
@@ -173,13 +215,14 @@ vestry_err vsi_list_stream(const vestry_request *req, vestry_reply *reply, void 
   if (vestry_request_get(req, VESTRY_IN_PATH, "id", vestry_into_between(&id, 1, INT64_MAX)))
     return vsi_show_text(reply, 400, "the number of a stream consists of digits\n");
   vestry_stream_info info = {0};
+  vestry_close_info closed;
   vestry_err error = vestry_observe_stream(observe, (uint64_t)id, &info);
   vsi_json_writer json;
   vsi_json_begin(&json, observe->v->host);
   if (!error)
     put_stream(&info, &json);
-  else if (error == VESTRY_NOT_FOUND)
-    error = vsi_closed_put(observe, (uint64_t)id, &json);
+  else if (error == VESTRY_NOT_FOUND && !(error = vsi_closes_find(observe->closes, (uint64_t)id, &closed)))
+    put_close(&closed, &json);
   if (!error) return vsi_show_json(reply, &json);
   vsi_json_finish(&json);
   return error == VESTRY_NOT_FOUND
@@ -190,26 +233,12 @@ vestry_err vsi_list_stream(const vestry_request *req, vestry_reply *reply, void 
 /* ------------------------------------------------------------------------------------------------ channels -------- */
 
 static void put_channel(const vestry_channel_info *info, void *ctx) {
-  vsi_json_writer *json = ctx;
-  vsi_json_open(json, NULL, '{');
-  vsi_json_count(json, "number", info->number);
-  vsi_json_str(json, "scope", info->scope);
-  vsi_json_str(json, "key", info->key);
-  vsi_json_bool(json, "key_cut", info->is_key_cut);
-  vsi_json_count(json, "members_count", info->members_count);
-  vsi_json_count(json, "published_count", info->published_count);
-  vsi_json_count(json, "accepted_count", info->accepted_count);
-  vsi_json_count(json, "refused_count", info->refused_count);
-  vsi_json_count(json, "epochs_count", info->epochs_count);
-  vsi_json_count(json, "alone_count", info->alone_count);
-  vsi_json_count(json, "encodes_count", info->encodes_count);
-  vsi_json_count(json, "plain_bytes", info->plain_bytes);
-  vsi_json_count(json, "encoded_bytes", info->encoded_bytes);
-  vsi_json_number(json, "ratio", info->ratio);
-  vsi_json_bool(json, "history", info->has_history);
-  vsi_json_count(json, "kept_count", info->kept_count);
-  vsi_json_count(json, "kept_bytes", info->kept_bytes);
-  vsi_json_close(json, '}');
+  VSI_JSON_OBJECT(ctx, info, COUNT(channel, number), CHARS(channel, scope), CHARS(channel, key),
+                  AS("key_cut", BOOL, channel, is_key_cut), COUNT(channel, members_count),
+                  COUNT(channel, published_count), COUNT(channel, accepted_count), COUNT(channel, refused_count),
+                  COUNT(channel, epochs_count), COUNT(channel, alone_count), COUNT(channel, encodes_count),
+                  COUNT(channel, plain_bytes), COUNT(channel, encoded_bytes), MEMBER(NUMBER, channel, ratio),
+                  AS("history", BOOL, channel, has_history), COUNT(channel, kept_count), COUNT(channel, kept_bytes));
 }
 
 vestry_err vsi_list_channels(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -222,19 +251,14 @@ vestry_err vsi_list_channels(const vestry_request *req, vestry_reply *reply, voi
   vestry_stream_cursor next = {0, 0};
   vestry_channels_stats stats = {0};
   vestry_channels_stats_get(observe->v, &stats);
-  vsi_json_begin(&json, observe->v->host);
-  vsi_json_open(&json, NULL, '{');
-  vsi_json_count(&json, "live_count", stats.live_count);
-  vsi_json_count(&json, "made_count", stats.made_count);
-  vsi_json_count(&json, "ended_count", stats.ended_count);
-  vsi_json_count(&json, "refused_count", stats.refused_count);
+  begin(observe, &json);
+  VSI_JSON_PUT(&json, &stats, STAT(channels, live_count), STAT(channels, made_count), STAT(channels, ended_count),
+               STAT(channels, refused_count));
   vsi_json_open(&json, "channels", '[');
   vestry_err error = vestry_observe_channels(observe, &query, put_channel, &json, &next);
   vsi_json_close(&json, ']');
   put_cursor(&json, next);
-  vsi_json_close(&json, '}');
-  if (error) json.text.error = error;
-  return vsi_show_json(reply, &json);
+  return answer(reply, &json, error);
 }
 
 /* --------------------------------------------------------------------------------------------------- store -------- */
@@ -268,48 +292,30 @@ vestry_err vsi_list_store(const vestry_request *req, vestry_reply *reply, void *
   vestry_histories_stats histories = {0};
   vestry_histories_stats_get(observe->v, &histories);
   vsi_json_writer json;
-  vsi_json_begin(&json, observe->v->host);
-  vsi_json_open(&json, NULL, '{');
+  begin(observe, &json);
   vsi_json_count(&json, "entries_count", store.live_count);
   vsi_json_count(&json, "max_count", observe->v->max_count);
-  vsi_json_count(&json, "put_count", store.put_count);
-  vsi_json_count(&json, "hits_count", store.hits_count);
-  vsi_json_count(&json, "misses_count", store.misses_count);
-  vsi_json_causes(&json, "removed", store.removed_by_cause);
+  VSI_JSON_PUT(&json, &store, STAT(store, put_count), STAT(store, hits_count), STAT(store, misses_count),
+               VSI_JSON_AS("removed", CAUSES, vestry_store_stats, removed_by_cause));
   put_evictions(&json, observe->v->store);
-  vsi_json_count(&json, "streams_open_count", stats.open_count);
-  vsi_json_count(&json, "streams_opened_count", stats.opened_count);
-  vsi_json_causes(&json, "streams_closed", stats.closed_by_cause);
-  vsi_json_count(&json, "queued_bytes", stats.queued_bytes);
+  VSI_JSON_PUT(&json, &stats, VSI_JSON_AS("streams_open_count", COUNT, vestry_stats, open_count),
+               VSI_JSON_AS("streams_opened_count", COUNT, vestry_stats, opened_count),
+               VSI_JSON_AS("streams_closed", CAUSES, vestry_stats, closed_by_cause),
+               VSI_JSON_MEMBER(COUNT, vestry_stats, queued_bytes));
   vsi_json_count(&json, "histories_count", histories.live_count);
-  vsi_json_close(&json, '}');
-  return vsi_show_json(reply, &json);
+  return answer(reply, &json, VESTRY_OK);
 }
 
 /* --------------------------------------------------------------------------------------------------- pages -------- */
 
 static void put_info(const vestry_page_info *info, void *ctx) {
-  vsi_json_writer *json = ctx;
-  vsi_json_open(json, NULL, '{');
-  vsi_json_str(json, "path", info->path);
-  vsi_json_str(json, "part", info->part);
-  vsi_json_count(json, "streams_count", info->streams_count);
-  vsi_json_count(json, "documents_count", info->documents_count);
-  vsi_json_count(json, "renders_count", info->renders_count);
-  vsi_json_count(json, "changed_count", info->changed_count);
-  vsi_json_count(json, "unchanged_count", info->unchanged_count);
-  vsi_json_count(json, "current_count", info->current_count);
-  vsi_json_count(json, "failed_count", info->failed_count);
-  vsi_json_count(json, "dropped_count", info->dropped_count);
-  vsi_json_count(json, "renders_minute_count", info->renders_minute_count);
-  vsi_json_count(json, "unchanged_minute_count", info->unchanged_minute_count);
-  vsi_json_number(json, "handler_ms", (double)info->handler_ns / 1e6);
-  vsi_json_number(json, "handler_longest_ms", (double)info->handler_longest_ns / 1e6);
-  vsi_json_count(json, "sent_bytes", info->sent_bytes);
-  vsi_json_str(json, "refreshed_by", info->refreshed_by);
-  vsi_json_count(json, "refreshed_ago_ms", info->refreshed_ago_ms);
-  vsi_json_str(json, "unchanged_by", info->unchanged_by);
-  vsi_json_close(json, '}');
+  VSI_JSON_OBJECT(ctx, info, STR(page, path), STR(page, part), COUNT(page, streams_count), COUNT(page, documents_count),
+                  COUNT(page, renders_count), COUNT(page, changed_count), COUNT(page, unchanged_count),
+                  COUNT(page, current_count), COUNT(page, failed_count), COUNT(page, dropped_count),
+                  COUNT(page, renders_minute_count), COUNT(page, unchanged_minute_count),
+                  AS("handler_ms", MS, page, handler_ns), AS("handler_longest_ms", MS, page, handler_longest_ns),
+                  COUNT(page, sent_bytes), STR(page, refreshed_by), COUNT(page, refreshed_ago_ms),
+                  STR(page, unchanged_by));
 }
 
 vestry_err vsi_list_pages(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -317,19 +323,17 @@ vestry_err vsi_list_pages(const vestry_request *req, vestry_reply *reply, void *
   vestry_observe *observe = app;
   if (!vsi_may_see(&observe->options, req)) return vestry_reply_status(reply, 403);
   unsigned order;
-  int64_t limit;
-  if (!get_choice(req, "sort", orders, sizeof orders / sizeof *orders, &order))
+  size_t limit;
+  if (!get_choice(req, "sort", orders, 4, &order))
     return vsi_show_text(reply, 400, "sort: path, handler, renders or unchanged is expected\n");
-  if (!get_limit(req, &limit)) return vsi_show_text(reply, 400, "limit: a number from 1 to 100 is expected\n");
+  const char *wrong = get_limit(req, &limit);
+  if (wrong) return vsi_show_text(reply, 400, wrong);
   vsi_json_writer json;
-  vsi_json_begin(&json, observe->v->host);
-  vsi_json_open(&json, NULL, '{');
+  begin(observe, &json);
   vsi_json_open(&json, "pages", '[');
-  vestry_err error = vestry_observe_pages(observe, (vestry_pages_order)order, (size_t)limit, put_info, &json);
+  vestry_err error = vestry_observe_pages(observe, (vestry_pages_order)order, limit, put_info, &json);
   vsi_json_close(&json, ']');
-  vsi_json_close(&json, '}');
-  if (error) json.text.error = error;
-  return vsi_show_json(reply, &json);
+  return answer(reply, &json, error);
 }
 
 /* ------------------------------------------------------------------------------------------------- cluster -------- */
@@ -343,9 +347,9 @@ static void put_member(const vsi_cluster_member *member, void *ctx) {
   vsi_json_open(json, NULL, '{');
   vsi_json_str(json, "node", member->node);
   vsi_json_str(json, "state", names[member->state]);
-  vsi_json_count(json, "gaps_count", member->gaps_count);
-  vsi_json_count(json, "lost_count", member->lost_count);
-  put_ago(json, "gap_ago_ms", member->gap_ago_ms);
+  VSI_JSON_PUT(json, member, VSI_JSON_MEMBER(COUNT, vsi_cluster_member, gaps_count),
+               VSI_JSON_MEMBER(COUNT, vsi_cluster_member, lost_count),
+               VSI_JSON_MEMBER(AGO, vsi_cluster_member, gap_ago_ms));
   vsi_json_close(json, '}');
 }
 
@@ -355,23 +359,15 @@ vestry_err vsi_list_cluster(const vestry_request *req, vestry_reply *reply, void
   if (!vsi_may_see(&observe->options, req)) return vestry_reply_status(reply, 403);
   vestry_cluster_stats stats = {0};
   vsi_json_writer json;
-  vsi_json_begin(&json, observe->v->host);
-  vsi_json_open(&json, NULL, '{');
+  begin(observe, &json);
   vsi_json_open(&json, "members", '[');
   vestry_err error = cluster ? vsi_cluster_members(cluster, put_member, &json) : VESTRY_OK;
   vsi_json_close(&json, ']');
   if (cluster) {
     vestry_cluster_stats_get(cluster, &stats);
-    vsi_json_count(&json, "alive_count", stats.alive_count);
-    vsi_json_count(&json, "unsynced_count", stats.unsynced_count);
-    vsi_json_count(&json, "keys_count", stats.keys_count);
-    vsi_json_count(&json, "others_keys_count", stats.others_keys_count);
-    vsi_json_count(&json, "sent_count", stats.sent_count);
-    vsi_json_count(&json, "received_count", stats.received_count);
-    vsi_json_count(&json, "gaps_count", stats.gaps_count);
-    vsi_json_count(&json, "lost_count", stats.lost_count);
+    VSI_JSON_PUT(&json, &stats, STAT(cluster, alive_count), STAT(cluster, unsynced_count), STAT(cluster, keys_count),
+                 STAT(cluster, others_keys_count), STAT(cluster, sent_count), STAT(cluster, received_count),
+                 STAT(cluster, gaps_count), STAT(cluster, lost_count));
   }
-  vsi_json_close(&json, '}');
-  if (error) json.text.error = error;
-  return vsi_show_json(reply, &json);
+  return answer(reply, &json, error);
 }

@@ -35,6 +35,18 @@ static void count_of(vestry_metrics *m, const char *name, const char *help, cons
       m, &(vestry_metric){.name = name, .help = help, .label = label, .label_value = is, .value = (double)value});
 }
 
+/* Add a family of counters, one for each value of its label; the last one has no value. */
+typedef struct labelled {
+  const char *is;
+  uint64_t count;
+} labelled;
+
+static void count_each(vestry_metrics *m, const char *name, const char *help, const char *label, const labelled *each) {
+  for (; each->is; each++) count_of(m, name, help, label, each->is, each->count);
+}
+#define COUNT_EACH(m, name, help, label, ...)                                                                          \
+  count_each(m, name, help, label, (const labelled[]){__VA_ARGS__, {NULL, 0}})
+
 static void put_times(vestry_metrics *m, const char *name, const char *help, const vsi_histogram_counts *times) {
   (void)vestry_metrics_add(m, &(vestry_metric){.name = name,
                                                .help = help,
@@ -64,14 +76,11 @@ static void put_streams(vestry_metrics *m, vestry *v, const vsi_group_stats *gro
   count_causes(m, "vestry_streams_closed", "Streams that ended, by cause.", stats->closed_by_cause);
   put_times(m, "vestry_stream_age_seconds", "Age of streams when they ended.", &group->ages);
   count(m, "vestry_events_accepted", "Events accepted by the queues of streams.", stats->accepted_count);
-  static const char settled[] = "vestry_events_settled", settled_help[] = "Events that left a queue, by outcome.";
-  count_of(m, settled, settled_help, "outcome", "written", stats->written_count);
-  count_of(m, settled, settled_help, "outcome", "conflated", stats->conflated_count);
-  count_of(m, settled, settled_help, "outcome", "discarded", stats->discarded_count);
-  static const char refused[] = "vestry_events_refused", refused_help[] = "Events refused by a queue, by error.";
-  count_of(m, refused, refused_help, "error", "full", group->refused);
-  count_of(m, refused, refused_help, "error", "too_large", group->too_large);
-  count_of(m, refused, refused_help, "error", "no_memory", group->no_memory);
+  COUNT_EACH(m, "vestry_events_settled", "Events that left a queue, by outcome.", "outcome",
+             {"written", stats->written_count}, {"conflated", stats->conflated_count},
+             {"discarded", stats->discarded_count});
+  COUNT_EACH(m, "vestry_events_refused", "Events refused by a queue, by error.", "error", {"full", group->refused},
+             {"too_large", group->too_large}, {"no_memory", group->no_memory});
   put_times(m, "vestry_delivery_seconds", "Time of an event from the queue to the socket; one event in 16 is timed.",
             &group->deliveries);
   count_codings(m, "vestry_event_bytes", "Bytes of written events before encoding, by coding.", group->event_bytes_by);
@@ -138,9 +147,8 @@ static void put_sessions(vestry_metrics *m, vestry *v) {
   vestry_session_stats stats = {0};
   vestry_session_stats_get(v, &stats);
   gauge(m, "vestry_sessions_live", "Sessions with a user.", stats.live_count);
-  static const char logins[] = "vestry_logins", help[] = "Logins, by outcome.";
-  count_of(m, logins, help, "outcome", "ok", stats.logins_count);
-  count_of(m, logins, help, "outcome", "failed", stats.failed_count);
+  COUNT_EACH(m, "vestry_logins", "Logins, by outcome.", "outcome", {"ok", stats.logins_count},
+             {"failed", stats.failed_count});
 }
 
 static void put_store(vestry_metrics *m, const vestry *v) {
@@ -149,9 +157,8 @@ static void put_store(vestry_metrics *m, const vestry *v) {
   gauge(m, "vestry_store_entries", "Entries in the store.", stats->live_count);
   count(m, "vestry_store_put", "Entries put into the store.", stats->put_count);
   count_causes(m, "vestry_store_removed", "Entries removed from the store, by cause.", stats->removed_by_cause);
-  static const char lookups[] = "vestry_store_lookups", help[] = "Lookups by key, by result.";
-  count_of(m, lookups, help, "result", "hit", stats->hits_count);
-  count_of(m, lookups, help, "result", "miss", stats->misses_count);
+  COUNT_EACH(m, "vestry_store_lookups", "Lookups by key, by result.", "result", {"hit", stats->hits_count},
+             {"miss", stats->misses_count});
   vsi_histogram_counts evictions;
   vsi_store_evictions(v->store, &evictions);
   put_times(m, "vestry_store_eviction_age_seconds",
@@ -167,12 +174,9 @@ static void put_pages(vestry_metrics *m, vestry_pages *pages, const vsi_histogra
   gauge(m, "vestry_page_topics", "Topics on which at least one page depends.", stats->topics_count);
   count(m, "vestry_page_refreshes", "Refreshes of topics, and of all pages.", stats->refreshes_count);
   count(m, "vestry_page_documents", "Documents served.", stats->documents_count);
-  static const char renders[] = "vestry_page_renders", help[] = "Renders for streams, by outcome.";
-  count_of(m, renders, help, "outcome", "changed", stats->changed_count);
-  count_of(m, renders, help, "outcome", "unchanged", stats->unchanged_count);
-  count_of(m, renders, help, "outcome", "current", stats->current_count);
-  count_of(m, renders, help, "outcome", "failed", stats->failed_count);
-  count_of(m, renders, help, "outcome", "dropped", stats->dropped_count);
+  COUNT_EACH(m, "vestry_page_renders", "Renders for streams, by outcome.", "outcome", {"changed", stats->changed_count},
+             {"unchanged", stats->unchanged_count}, {"current", stats->current_count}, {"failed", stats->failed_count},
+             {"dropped", stats->dropped_count});
   vsi_histogram_counts times;
   vsi_histogram_get(&pages->render_times, &vsi_moments, &times);
   put_times(m, "vestry_page_render_seconds", "Time that handlers take to render for streams.", &times);
@@ -194,27 +198,21 @@ static void put_cluster(vestry_metrics *m, const vestry_cluster_stats *stats) {
         stats->unsynced_count);
   gauge(m, "vestry_cluster_keys", "Announced keys of this node.", stats->keys_count);
   gauge(m, "vestry_cluster_others_keys", "Announced keys of all other nodes.", stats->others_keys_count);
-  static const char requests[] = "vestry_cluster_remote_requests", help[] = "Requests to other nodes, by outcome.";
-  count_of(m, requests, help, "outcome", "ok", stats->ok_count);
-  count_of(m, requests, help, "outcome", "not_found", stats->not_found_count);
-  count_of(m, requests, help, "outcome", "timeout", stats->timeout_count);
-  count_of(m, requests, help, "outcome", "unsent", stats->unsent_count);
-  count_of(m, requests, help, "outcome", "refused", stats->refused_count);
+  COUNT_EACH(m, "vestry_cluster_remote_requests", "Requests to other nodes, by outcome.", "outcome",
+             {"ok", stats->ok_count}, {"not_found", stats->not_found_count}, {"timeout", stats->timeout_count},
+             {"unsent", stats->unsent_count}, {"refused", stats->refused_count});
   gauge(m, "vestry_cluster_waiting", "Requests to other nodes that wait for an answer.", stats->waiting_count);
-  static const char reservations[] = "vestry_cluster_reservations", outcomes[] = "Reservations of keys, by outcome.";
   uint64_t failed_count = stats->reservations_refused_count + stats->reservations_unknown_count;
-  count_of(m, reservations, outcomes, "outcome", "granted", stats->reservations_count - failed_count);
-  count_of(m, reservations, outcomes, "outcome", "refused", stats->reservations_refused_count);
-  count_of(m, reservations, outcomes, "outcome", "unknown", stats->reservations_unknown_count);
+  COUNT_EACH(m, "vestry_cluster_reservations", "Reservations of keys, by outcome.", "outcome",
+             {"granted", stats->reservations_count - failed_count}, {"refused", stats->reservations_refused_count},
+             {"unknown", stats->reservations_unknown_count});
   count(m, "vestry_cluster_answered", "Requests of other nodes that this node answered.", stats->answered_count);
   count(m, "vestry_cluster_sent", "Messages accepted by the broker.", stats->sent_count);
   count(m, "vestry_cluster_send_failed", "Messages refused by the broker.", stats->send_failed_count);
   count(m, "vestry_cluster_received", "Messages received.", stats->received_count);
-  static const char left[] = "vestry_cluster_left_out", left_help[] = "Messages ignored, by reason.";
-  count_of(m, left, left_help, "reason", "duplicate", stats->duplicates_count);
-  count_of(m, left, left_help, "reason", "malformed", stats->malformed_count);
-  count_of(m, left, left_help, "reason", "stale", stats->stale_count);
-  count_of(m, left, left_help, "reason", "over_budget", stats->over_budget_count);
+  COUNT_EACH(m, "vestry_cluster_left_out", "Messages ignored, by reason.", "reason",
+             {"duplicate", stats->duplicates_count}, {"malformed", stats->malformed_count},
+             {"stale", stats->stale_count}, {"over_budget", stats->over_budget_count});
   count(m, "vestry_cluster_gaps", "Gaps in the messages of other nodes.", stats->gaps_count);
   count(m, "vestry_cluster_lost", "Messages lost in gaps.", stats->lost_count);
 }

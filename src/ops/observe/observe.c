@@ -6,9 +6,6 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
-#include "instance/instance.h"
-#include "ops/observe/handlers.h"
-#include "ops/observe/json.h"
 #include "ops/observe/text.h"
 #include "vestry/routes.h"
 
@@ -36,26 +33,6 @@ vestry_err vestry_observe_create(vestry *v, const vestry_observe_options *given,
   vsi_group_observe(v->group, true);
   vsi_pool_observe(&v->runtime->pool, true);
   *ret_observe = observe;
-  return VESTRY_OK;
-}
-
-/* -------------------------------------------------------------------------------------------------- closes -------- */
-
-vestry_err vestry_observe_closes(vestry_observe *observe, const vestry_close_query *given, vestry_close_info_fn fn,
-                                 void *ctx, uint64_t *ret_next) {
-  vestry_close_query query;
-  if (!observe || !fn || VSI_OPTIONS_TAKE(vestry_close_query, query, given) || query.limit > VESTRY_STREAMS_MAX_COUNT ||
-      (unsigned)query.cause >= VESTRY_CAUSE_COUNT)
-    return VESTRY_INVALID;
-  uint64_t next;
-  vsi_closes_look(observe->closes, &query, fn, ctx, &next);
-  if (ret_next) *ret_next = next;
-  return VESTRY_OK;
-}
-
-vestry_err vestry_observe_close_counts(vestry_observe *observe, uint64_t counts[VESTRY_CAUSES_MAX]) {
-  if (!observe || !counts) return VESTRY_INVALID;
-  vsi_closes_count(observe->closes, counts, NULL);
   return VESTRY_OK;
 }
 

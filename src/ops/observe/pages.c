@@ -14,6 +14,7 @@ enum { TEXT_BYTES = 128 };
 
 typedef struct row {
   const vsi_tally *of;
+  uint64_t first_rank, second_rank; /* greater ones first; equal rows are in order of path and part */
   vestry_page_info info;
 } row;
 
@@ -47,8 +48,20 @@ static void write_reason(const vsi_reason *reason, char text[TEXT_BYTES]) {
 
 /* --------------------------------------------------------------------------------------------------- sorting ------ */
 
-static int compare_counts(uint64_t one, uint64_t other) {
-  return one > other ? -1 : one < other;
+static void set_rank(row *at, vestry_pages_order order) {
+  const vestry_page_info *info = &at->info;
+  switch (order) {
+  case VESTRY_PAGES_BY_PATH: break;
+  case VESTRY_PAGES_BY_HANDLER: at->first_rank = info->handler_ns; break;
+  case VESTRY_PAGES_BY_RENDERS:
+    at->first_rank = info->renders_minute_count;
+    at->second_rank = info->renders_count;
+    break;
+  case VESTRY_PAGES_BY_UNCHANGED:
+    at->first_rank = info->unchanged_minute_count;
+    at->second_rank = info->unchanged_count;
+    break;
+  }
 }
 
 static int compare_texts(const char *one, const char *other) {
@@ -56,31 +69,14 @@ static int compare_texts(const char *one, const char *other) {
   return strcmp(one, other);
 }
 
-static int by_path(const void *a, const void *b) {
-  const vestry_page_info *one = &((const row *)a)->info, *other = &((const row *)b)->info;
-  int is = !one->path - !other->path; /* the sum of all others last */
-  if (!is) is = compare_texts(one->path, other->path);
-  if (!is) is = compare_texts(one->part, other->part);
-  return is ? is : (int)((const row *)a)->of->place - (int)((const row *)b)->of->place;
-}
-
-static int by_handler(const void *a, const void *b) {
-  int is = compare_counts(((const row *)a)->info.handler_ns, ((const row *)b)->info.handler_ns);
-  return is ? is : by_path(a, b);
-}
-
-static int by_renders(const void *a, const void *b) {
-  const vestry_page_info *one = &((const row *)a)->info, *other = &((const row *)b)->info;
-  int is = compare_counts(one->renders_minute_count, other->renders_minute_count);
-  if (!is) is = compare_counts(one->renders_count, other->renders_count);
-  return is ? is : by_path(a, b);
-}
-
-static int by_unchanged(const void *a, const void *b) {
-  const vestry_page_info *one = &((const row *)a)->info, *other = &((const row *)b)->info;
-  int is = compare_counts(one->unchanged_minute_count, other->unchanged_minute_count);
-  if (!is) is = compare_counts(one->unchanged_count, other->unchanged_count);
-  return is ? is : by_path(a, b);
+static int compare(const void *a, const void *b) {
+  const row *one = a, *other = b;
+  if (one->first_rank != other->first_rank) return one->first_rank > other->first_rank ? -1 : 1;
+  if (one->second_rank != other->second_rank) return one->second_rank > other->second_rank ? -1 : 1;
+  int is = !one->info.path - !other->info.path; /* the sum of all others last */
+  if (!is) is = compare_texts(one->info.path, other->info.path);
+  if (!is) is = compare_texts(one->info.part, other->info.part);
+  return is ? is : (int)one->of->place - (int)other->of->place;
 }
 
 /* --------------------------------------------------------------------------------------------------- listing ------ */
@@ -133,8 +129,7 @@ typedef struct rows {
 
 vestry_err vestry_observe_pages(vestry_observe *observe, vestry_pages_order order, size_t limit, vestry_page_info_fn fn,
                                 void *ctx) {
-  static int (*const compare[])(const void *, const void *) = {by_path, by_handler, by_renders, by_unchanged};
-  if (!observe || !fn || (unsigned)order >= sizeof compare / sizeof *compare) return VESTRY_INVALID;
+  if (!observe || !fn || (unsigned)order > VESTRY_PAGES_BY_UNCHANGED) return VESTRY_INVALID;
   if (!observe->options.pages) return VESTRY_OK;
   const vestry_host *host = observe->v->host;
   rows *all = vsi_alloc(host, sizeof *all);
@@ -142,9 +137,12 @@ vestry_err vestry_observe_pages(vestry_observe *observe, vestry_pages_order orde
   const size_t tallies_count = vsi_tallies_copy(observe->options.pages, all->tallies);
   const uint64_t now_ns = vsi_now_ns(host);
   all->count = 0;
-  for (size_t i = 0; i < tallies_count; i++)
-    if (is_told(&all->tallies[i])) fill(&all->tallies[i], now_ns, &all->rows[all->count++]);
-  qsort(all->rows, all->count, sizeof *all->rows, compare[order]);
+  for (size_t i = 0; i < tallies_count; i++) {
+    if (!is_told(&all->tallies[i])) continue;
+    fill(&all->tallies[i], now_ns, &all->rows[all->count]);
+    set_rank(&all->rows[all->count++], order);
+  }
+  qsort(all->rows, all->count, sizeof *all->rows, compare);
   for (size_t i = 0; i < all->count && (!limit || i < limit); i++) tell(&all->rows[i], fn, ctx);
   vsi_free(host, all);
   return VESTRY_OK;

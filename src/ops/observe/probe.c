@@ -5,13 +5,11 @@
  *
  * A late probe is kept, and the next check waits for it. So stuck threads do not cause more and more probes. Checks
  * that run at the same time may each begin a probe, MOST at most. */
-#include "ops/observe/probe.h"
-
 #include <stdatomic.h>
 #include <stdio.h>
 
 #include "base/memory.h"
-#include "instance/instance.h"
+#include "ops/observe/inside.h"
 
 enum { DEFAULT_WAIT_MS = 1000, MOST = 16 };
 

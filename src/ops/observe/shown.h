@@ -11,30 +11,6 @@
 #include "store/scoped_key.h"
 #include "vestry/ops/observe.h"
 
-/* The best items of many. Greater values are better; of equal ones, smaller ids. */
-typedef struct vsi_best_item {
-  uint64_t value, id;
-  void *of;
-} vsi_best_item;
-
-typedef struct vsi_best {
-  size_t limit, count;
-  vsi_best_item items[VESTRY_STREAMS_MAX_COUNT];
-} vsi_best;
-
-static inline bool vsi_best_is_better(uint64_t value, uint64_t id, uint64_t than_value, uint64_t than_id) {
-  return value > than_value || (value == than_value && id < than_id);
-}
-
-/* limit: 1 to VESTRY_STREAMS_MAX_COUNT. */
-void vsi_best_init(vsi_best *best, size_t limit);
-/* Return whether an item would be kept. */
-bool vsi_best_takes(const vsi_best *best, uint64_t value, uint64_t id);
-/* Keep an item for which vsi_best_takes is true. Returns `of` of the item that it displaces; NULL: there was room. */
-void *vsi_best_add(vsi_best *best, const vsi_best_item *item);
-/* Sort the items, the best first. None can be added afterwards. */
-void vsi_best_sort(vsi_best *best);
-
 enum { VSI_SHOWN_SCOPE_BYTES = 9 };
 
 /* Write the pseudonym of a scope; "" if the scope is empty. */

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Streams: one of them, and listings. Nothing is stored for them. Their data is in the connection, the key in the store
+/* Streams and channels: one stream, and listings. Nothing is stored for them. Their data is in the connection, the key in the store
  * (by the handle in the context), and the page in the pages (by the node that waits for the stream's end). So streams
  * that are older than the observer have the same data as others. */
 #include <string.h>
 
 #include "app/page/serve.h"
 #include "base/options.h"
+#include "channel/channels.h"
 #include "connection/connection.h"
 #include "connection/tail.h"
 #include "ops/observe/inside.h"
@@ -87,6 +88,35 @@ vestry_err vestry_observe_stream(vestry_observe *observe, uint64_t id, vestry_st
 
 /* ------------------------------------------------------------------------------------------------- listing -------- */
 
+/* The best streams of many, the best first: greater values are better; of equal ones, smaller ids. */
+typedef struct item {
+  uint64_t value, id;
+  vestry_connection *connection; /* a reference */
+} item;
+
+typedef struct best {
+  size_t limit, count;
+  item items[VESTRY_STREAMS_MAX_COUNT];
+} best;
+
+static bool is_better(uint64_t value, uint64_t id, uint64_t than_value, uint64_t than_id) {
+  return value > than_value || (value == than_value && id < than_id);
+}
+
+static bool has_place(const best *all, const item *one) {
+  const item *last = &all->items[all->limit - 1];
+  return all->count < all->limit || is_better(one->value, one->id, last->value, last->id);
+}
+
+/* Insert an item that has a place. A full list drops its last one. */
+static void insert(best *all, const item *one) {
+  if (all->count == all->limit) vestry_connection_unref(all->items[--all->count].connection);
+  size_t at = all->count++;
+  for (; at && is_better(one->value, one->id, all->items[at - 1].value, all->items[at - 1].id); at--)
+    all->items[at] = all->items[at - 1];
+  all->items[at] = *one;
+}
+
 static uint64_t value_of(const vestry_connection *connection, vestry_stream_order order) {
   size_t bytes;
   switch (order) {
@@ -105,25 +135,26 @@ static bool has_prefix(const vestry_connection *connection, const char *prefix) 
 }
 
 /* Keep a stream if it is among the best; takes the reference. */
-static void consider(vsi_best *best, const vestry_stream_query *query, vestry_connection *connection) {
-  const vsi_best_item item = {value_of(connection, query->order), connection->id, connection};
+static void consider(best *all, const vestry_stream_query *query, vestry_connection *connection) {
+  const item one = {value_of(connection, query->order), connection->id, connection};
   const vestry_stream_cursor *from = &query->from;
-  const bool is_after = !from->id || vsi_best_is_better(from->value, from->id, item.value, item.id);
-  const bool is_kept = is_after && vsi_best_takes(best, item.value, item.id) && has_prefix(connection, query->prefix);
-  vestry_connection_unref(is_kept ? vsi_best_add(best, &item) : connection);
+  const bool is_after = !from->id || is_better(from->value, from->id, one.value, one.id);
+  if (is_after && has_place(all, &one) && has_prefix(connection, query->prefix))
+    insert(all, &one);
+  else
+    vestry_connection_unref(connection);
 }
 
-static void find_best(vsi_group *group, const vestry_stream_query *query, vsi_best *best) {
+static void find_best(vsi_group *group, const vestry_stream_query *query, best *all) {
   vestry_connection *chunk[VSI_GROUP_CHUNK];
   vsi_group_walk walk;
   vsi_group_walk_begin(group, &walk);
   bool more = true; /* the walk ends even if streams keep opening */
   for (size_t count; more && (count = vsi_group_walk_next(group, &walk, VSI_GROUP_CHUNK, chunk)) != 0;) {
     more = chunk[count - 1]->id < walk.last_id;
-    for (size_t i = 0; i < count; i++) consider(best, query, chunk[i]);
+    for (size_t i = 0; i < count; i++) consider(all, query, chunk[i]);
   }
   vsi_group_walk_end(group, &walk);
-  vsi_best_sort(best);
 }
 
 vestry_err vestry_observe_streams(vestry_observe *observe, const vestry_stream_query *given, vestry_stream_info_fn fn,
@@ -132,17 +163,83 @@ vestry_err vestry_observe_streams(vestry_observe *observe, const vestry_stream_q
   if (!observe || !fn || VSI_OPTIONS_TAKE(vestry_stream_query, query, given) ||
       query.limit > VESTRY_STREAMS_MAX_COUNT || (unsigned)query.order > VESTRY_STREAMS_BYTES)
     return VESTRY_INVALID;
-  vsi_best best;
-  vsi_best_init(&best, query.limit ? query.limit : VESTRY_STREAMS_MAX_COUNT);
-  find_best(observe->v->group, &query, &best);
-  const bool is_full = best.count == best.limit;
-  const vsi_best_item *last = &best.items[best.count - is_full];
+  best all = {.limit = query.limit ? query.limit : VESTRY_STREAMS_MAX_COUNT};
+  find_best(observe->v->group, &query, &all);
+  const bool is_full = all.count == all.limit;
+  const item *last = &all.items[all.count - is_full];
   if (ret_next) *ret_next = is_full ? (vestry_stream_cursor){last->value, last->id} : (vestry_stream_cursor){0, 0};
-  for (size_t i = 0; i < best.count; i++) {
+  for (size_t i = 0; i < all.count; i++) {
     vestry_stream_info info;
-    explain(observe, best.items[i].of, &info);
-    vestry_connection_unref(best.items[i].of);
+    explain(observe, all.items[i].connection, &info);
+    vestry_connection_unref(all.items[i].connection);
     fn(&info, ctx);
   }
+  return VESTRY_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------ channels -------- */
+
+/* References to channels are taken under the lock of their table; each channel is then read and passed on without
+ * it. */
+static void put_channel_name(const vestry_observe *observe, const vsi_channel *channel, vestry_channel_info *info) {
+  uint32_t lens;
+  memcpy(&lens, channel->name.bytes, sizeof lens);
+  const vestry_scoped_key name = vsi_scoped_key_at(channel->name.bytes, lens, 0);
+  vsi_shown_key key;
+  vsi_shown_key_of(name.data + name.key_offset, name.len - name.key_offset, &key);
+  memcpy(info->key, key.text, sizeof info->key);
+  info->is_key_cut = key.is_cut;
+  vsi_shown_scope(observe->v, name.scope, info->scope);
+}
+
+static void explain_channel(const vestry_observe *observe, vsi_channel *channel, vestry_channel_info *info) {
+  vestry_channel_stats stats;
+  vsi_channel_sums sums;
+  vsi_channel_look(channel, &stats, &sums);
+  *info = (vestry_channel_info){
+      .size = sizeof *info,
+      .number = channel->name.number,
+      .has_history = vsi_channel_keeps(channel),
+      .members_count = stats.members_count,
+      .published_count = stats.published_count,
+      .accepted_count = stats.accepted_count,
+      .refused_count = stats.refused_count,
+      .epochs_count = stats.epochs_count,
+      .alone_count = stats.alone_count,
+      .encodes_count = sums.encodes_count,
+      .plain_bytes = sums.plain_bytes,
+      .encoded_bytes = sums.encoded_bytes,
+      .ratio = sums.encoded_bytes ? (double)sums.plain_bytes / (double)sums.encoded_bytes : 0,
+      .kept_count = sums.kept_count,
+      .kept_bytes = sums.kept_bytes,
+  };
+  put_channel_name(observe, channel, info);
+}
+
+/* Pass a channel to fn, if its key has the prefix, and drop the reference. Returns the number of channels passed: 0 or
+ * 1. */
+static size_t tell(const vestry_observe *observe, vsi_channel *channel, const vestry_channel_query *query,
+                   vestry_channel_info_fn fn, void *ctx) {
+  vestry_channel_info info;
+  explain_channel(observe, channel, &info);
+  vsi_channel_unref(channel);
+  if (!vsi_shown_begins(info.key, query->prefix)) return 0;
+  fn(&info, ctx);
+  return 1;
+}
+
+vestry_err vestry_observe_channels(vestry_observe *observe, const vestry_channel_query *given,
+                                   vestry_channel_info_fn fn, void *ctx, vestry_stream_cursor *ret_next) {
+  vestry_channel_query query;
+  if (!observe || !fn || VSI_OPTIONS_TAKE(vestry_channel_query, query, given) || query.limit > VESTRY_STREAMS_MAX_COUNT)
+    return VESTRY_INVALID;
+  vsi_channel *found[VESTRY_STREAMS_MAX_COUNT];
+  vsi_channels_place place = {query.from.value, query.from.id};
+  size_t left = query.limit ? query.limit : VESTRY_STREAMS_MAX_COUNT;
+  do {
+    const size_t count = vsi_channels_next(observe->v->channels, &place, found, left);
+    for (size_t i = 0; i < count; i++) left -= tell(observe, found[i], &query, fn, ctx);
+  } while (left && (place.hash || place.number));
+  if (ret_next) *ret_next = (vestry_stream_cursor){place.hash, place.number};
   return VESTRY_OK;
 }

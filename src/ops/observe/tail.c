@@ -1,78 +1,79 @@
 /* SPDX-License-Identifier: MIT */
 /* A viewer of a tail is a stream with a watch. Its steps take the events that wait in the tail, redact them and send
  * them, on a thread of the runtime other than the runner of the observed stream. A viewer that reads slowly slows only
- * its own steps; the tail counts the events for which it has no room, and the viewer receives that number. */
-#include "ops/observe/handlers.h"
-
+ * its own steps. Events for which the tail, or later the viewer's queue, has no room are left out and counted, and the
+ * viewer receives that number. An event becomes larger as JSON, so a step stops when the queue is half full. */
 #include <string.h>
 
 #include "base/memory.h"
 #include "base/utf8.h"
+#include "connection/connection.h"
 #include "connection/tail.h"
-#include "instance/instance.h"
 #include "ops/observe/inside.h"
-#include "ops/observe/json.h"
 #include "vestry/app/watch.h"
 
 enum { EVENTS_A_STEP = 32, LOOK_MS = 1000 };
 
 typedef struct tail_view {
-  vsi_showing showing;
-  vestry_observe *observe;
-  const vestry_host *host;
+  vsi_showing showing; /* first member */
   vsi_tail *tail;
   vestry_tail_info info;
+  uint64_t unreported_count; /* of left-out events, which the viewer has not received */
   uint64_t ends_ns;
 } tail_view;
 
 /* --------------------------------------------------------------------------------------------- events ------------- */
 
 static void audit(tail_view *viewer, const vestry_request *req, bool is_over) {
-  const vestry_observe_options *options = &viewer->observe->options;
+  const vestry_observe_options *options = &viewer->showing.observe->options;
   viewer->info.req = req;
   viewer->info.is_over = is_over;
   if (options->on_tail) options->on_tail(&viewer->info, options->on_tail_ctx);
 }
 
-static vestry_err send(vestry_connection *connection, const char *name, vsi_json_writer *json) {
-  vestry_err error = json->text.error;
-  if (!error) error = vestry_connection_event(connection, name, json->text.data, json->text.len, NULL);
-  vsi_json_finish(json);
-  return error;
-}
-
 static vestry_err send_begin(const tail_view *viewer, vestry_connection *connection) {
   vsi_json_writer json;
-  vsi_json_begin(&json, viewer->observe->v->host);
+  vsi_json_begin(&json, viewer->showing.observe->v->host);
   vsi_json_open(&json, NULL, '{');
   vsi_json_count(&json, "stream", viewer->info.stream_id);
   vsi_json_count(&json, "ends_in_ms", VESTRY_TAIL_MS);
   vsi_json_close(&json, '}');
-  return send(connection, "begin", &json);
+  return vsi_json_send(&json, connection, "begin");
 }
 
 /* why: "closed" with its cause, or "time". */
 static vestry_err send_end(const tail_view *viewer, vestry_connection *connection, const char *why,
                            vestry_cause cause) {
   vsi_json_writer json;
-  vsi_json_begin(&json, viewer->observe->v->host);
+  vsi_json_begin(&json, viewer->showing.observe->v->host);
   vsi_json_open(&json, NULL, '{');
   vsi_json_str(&json, "why", why);
   if (cause) vsi_json_str(&json, "cause", vestry_cause_name(cause));
   vsi_json_close(&json, '}');
-  return send(connection, "end", &json);
+  return vsi_json_send(&json, connection, "end");
+}
+
+static bool is_without_room(vestry_err error) {
+  return error == VESTRY_FULL || error == VESTRY_TOO_LARGE;
+}
+
+static void leave_out(tail_view *viewer, uint64_t count) {
+  viewer->info.left_out_count += count;
+  viewer->unreported_count += count;
 }
 
 static vestry_err send_left_out(tail_view *viewer, vestry_connection *connection) {
-  const uint64_t count = vsi_tail_take_left_out(viewer->tail);
-  if (!count) return VESTRY_OK;
+  leave_out(viewer, vsi_tail_take_left_out(viewer->tail));
+  if (!viewer->unreported_count) return VESTRY_OK;
   vsi_json_writer json;
-  viewer->info.left_out_count += count;
-  vsi_json_begin(&json, viewer->observe->v->host);
+  vsi_json_begin(&json, viewer->showing.observe->v->host);
   vsi_json_open(&json, NULL, '{');
-  vsi_json_count(&json, "count", count);
+  vsi_json_count(&json, "count", viewer->unreported_count);
   vsi_json_close(&json, '}');
-  return send(connection, "left-out", &json);
+  vestry_err error = vsi_json_send(&json, connection, "left-out");
+  if (is_without_room(error)) return VESTRY_OK; /* the next step reports it */
+  viewer->unreported_count = 0;
+  return error;
 }
 
 /* text: the bytes of the event, redacted. */
@@ -81,23 +82,28 @@ static vestry_err send_text(tail_view *viewer, vestry_connection *connection, co
   vsi_json_writer json;
   const bool is_cut = len > VESTRY_TAIL_EVENT_BYTES;
   const size_t shown = is_cut ? vsi_utf8_trim(text, VESTRY_TAIL_EVENT_BYTES) : len;
-  vsi_json_begin(&json, viewer->observe->v->host);
+  vsi_json_begin(&json, viewer->showing.observe->v->host);
   vsi_json_open(&json, NULL, '{');
   vsi_json_text(&json, "text", text, shown);
   vsi_json_count(&json, "bytes", vestry_event_bytes(event->event).len);
   vsi_json_bool(&json, "cut", is_cut);
   vsi_json_bool(&json, "written", event->was_written);
   vsi_json_close(&json, '}');
+  vestry_err error = vsi_json_send(&json, connection, "event");
+  if (is_without_room(error)) {
+    leave_out(viewer, 1);
+    return VESTRY_OK;
+  }
   viewer->info.shown_count++;
-  return send(connection, "event", &json);
+  return error;
 }
 
 /* The application redacts a copy. */
 static vestry_err send_event(tail_view *viewer, vestry_connection *connection, const vsi_tail_event *event) {
-  const vestry_observe_options *options = &viewer->observe->options;
+  const vestry_observe_options *options = &viewer->showing.observe->options;
   const vestry_slice bytes = vestry_event_bytes(event->event);
   if (!options->redact) return send_text(viewer, connection, bytes.data, bytes.len, event);
-  const vestry_host *host = viewer->observe->v->host;
+  const vestry_host *host = viewer->showing.observe->v->host;
   char *copy = vsi_alloc(host, bytes.len + 1);
   if (!copy) return VESTRY_NO_MEMORY;
   memcpy(copy, bytes.data, bytes.len);
@@ -112,10 +118,16 @@ static vestry_err send_event(tail_view *viewer, vestry_connection *connection, c
 /* ------------------------------------------------------------------------------------------------ steps ----------- */
 
 static vestry_err begin(tail_view *viewer, vestry_connection *connection) {
-  viewer->ends_ns = vsi_add_saturating(vsi_now_ns(viewer->observe->v->host), vsi_ms_to_ns(VESTRY_TAIL_MS));
-  vsi_showings_begin(&viewer->observe->showings, &viewer->showing, connection);
+  viewer->ends_ns = vsi_add_saturating(vsi_now_ns(viewer->showing.observe->v->host), vsi_ms_to_ns(VESTRY_TAIL_MS));
+  vsi_showing_begin(&viewer->showing, connection);
   vsi_tail_rouse(viewer->tail, vestry_connection_wake, connection);
   return send_begin(viewer, connection);
+}
+
+static bool has_room(const vestry_connection *connection) {
+  size_t bytes;
+  vsi_queue_load(&connection->queue, NULL, &bytes, NULL);
+  return bytes <= connection->max_queued_bytes / 2;
 }
 
 static vestry_err step(vestry_watcher *watcher, vestry_connection *connection, void *ctx) {
@@ -125,18 +137,21 @@ static vestry_err step(vestry_watcher *watcher, vestry_connection *connection, v
                                                               shown */
   vsi_tail_event event;
   int count = 0;
-  for (; !error && count < EVENTS_A_STEP && vsi_tail_take(viewer->tail, &event); count++) {
+  bool is_empty = false;
+  for (; !error && count < EVENTS_A_STEP && has_room(connection); count++) {
+    is_empty = !vsi_tail_take(viewer->tail, &event);
+    if (is_empty) break;
     error = send_event(viewer, connection, &event);
     vestry_event_unref(event.event);
   }
   if (!error) error = send_left_out(viewer, connection);
   if (error) return error;
-  if (vsi_now_ns(viewer->observe->v->host) >= viewer->ends_ns) {
+  if (vsi_now_ns(viewer->showing.observe->v->host) >= viewer->ends_ns) {
     error = send_end(viewer, connection, "time", VESTRY_CAUSE_NONE);
     vestry_watch_finish(watcher);
   } else if (count == EVENTS_A_STEP) {
     vestry_watch_wait(watcher, 0);
-  } else if (cause) {
+  } else if (cause && is_empty) {
     error = send_end(viewer, connection, "closed", cause);
     vestry_watch_finish(watcher);
   }
@@ -145,31 +160,24 @@ static vestry_err step(vestry_watcher *watcher, vestry_connection *connection, v
 
 static void end(vestry_cause cause, void *ctx) {
   tail_view *viewer = ctx;
-  vestry_observe *observe = viewer->observe;
   (void)cause;
   vsi_tail_end(viewer->tail);
   audit(viewer, NULL, true);
-  const vestry_host *host = viewer->host; /* the observer may be freed as soon as the showing has left */
-  vsi_showings_leave(&observe->showings, &viewer->showing);
-  vsi_free(host, viewer);
+  vsi_showing_destroy(&viewer->showing);
 }
 
 /* ---------------------------------------------------------------------------------------------- request ----------- */
 
 static vestry_err make(vestry_observe *observe, vestry_connection *connection, tail_view **ret_viewer) {
-  tail_view *made = vsi_calloc(observe->v->host, 1, sizeof *made);
-  if (!made) return VESTRY_NO_MEMORY;
-  made->observe = observe;
-  made->host = observe->v->host;
+  vsi_showing *showing;
+  vestry_err error = vsi_showing_create(observe, sizeof(tail_view), &showing);
+  if (error) return error;
+  tail_view *made = (tail_view *)showing;
   made->info = (vestry_tail_info){.size = sizeof made->info, .stream_id = vsi_connection_id(connection)};
   made->info.tail_id = atomic_fetch_add_explicit(&observe->tails_count, 1, memory_order_relaxed) + 1;
-  vestry_err error = vsi_showings_enter(&observe->showings, &made->showing);
-  if (!error) {
-    error = vsi_tail_begin(connection, &made->tail);
-    if (error) vsi_showings_leave(&observe->showings, &made->showing);
-  }
+  error = vsi_tail_begin(connection, &made->tail);
   if (error)
-    vsi_free(made->host, made);
+    vsi_showing_destroy(showing);
   else
     *ret_viewer = made;
   return error;

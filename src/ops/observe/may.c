@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
+/* Access checks: which requests an observer admits. */
 #include "ops/observe/inside.h"
 
 #include <arpa/inet.h>
 #include <nettle/memops.h>
+#include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "app/guard/person.h"
+#include "base/ascii.h"
 #include "http/address.h"
 #include "vestry/signals.h"
 
-/* Access checks. */
+#define COOKIE "vestry-observe"
 
 static bool is_loopback(const char *text, size_t len) {
   char address[64];
@@ -33,7 +35,7 @@ static bool names_this_machine(const char *host) {
     return end && is_loopback(host + 1, (size_t)(end - host - 1));
   }
   const size_t len = end ? (size_t)(end - host) : strlen(host);
-  return (len == sizeof "localhost" - 1 && strncasecmp(host, "localhost", len) == 0) || is_loopback(host, len);
+  return (len == sizeof "localhost" - 1 && vsi_strncasecmp(host, "localhost", len) == 0) || is_loopback(host, len);
 }
 
 /* Check whether the request is a local one, as far as its headers show. A proxy on this machine may forward a request
@@ -53,12 +55,11 @@ static bool has_token(const vestry_observe_options *options, const vestry_reques
   char cookie[VSI_MAY_TOKEN_MOST + 1];
   if (!options->token) return false;
   const char *header = vestry_request_header(req, "Authorization");
-  if (header && strncasecmp(header, scheme, sizeof scheme - 1) == 0) {
+  if (header && vsi_strncasecmp(header, scheme, sizeof scheme - 1) == 0) {
     header += sizeof scheme - 1;
     return is_token(options, header, strlen(header));
   }
-  return !vestry_request_cookie(req, VSI_MAY_COOKIE, cookie, sizeof cookie) &&
-         is_token(options, cookie, strlen(cookie));
+  return !vestry_request_cookie(req, COOKIE, cookie, sizeof cookie) && is_token(options, cookie, strlen(cookie));
 }
 
 static bool may_by_default(const vestry_observe_options *options, const vestry_request *req) {
@@ -77,6 +78,14 @@ bool vsi_may_query_has_token(const vestry_observe_options *options, const vestry
   return options->token && !options->may &&
          !vestry_query_value(req->query, strlen(req->query), "token", text, sizeof text, &len) &&
          is_token(options, text, len);
+}
+
+/* Without a Path, so that the browser takes the folder of the requested address. The prefix could be a pattern, and a
+ * proxy may add another one. */
+vestry_err vsi_may_set_cookie(const vestry_observe_options *options, vestry_reply *reply) {
+  char cookie[VSI_MAY_TOKEN_MOST + 64];
+  snprintf(cookie, sizeof cookie, COOKIE "=%s; HttpOnly; SameSite=Strict", options->token);
+  return vestry_reply_header(reply, "Set-Cookie", cookie);
 }
 
 bool vsi_may_see(const vestry_observe_options *options, const vestry_request *req) {
