@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The steps when a stream has opened and when it has ended: its registration, the hooks of the reply and of the
  * instance, and the effects that the application registered for it. */
-#include "serve/hooks.h"
 
 #include <string.h>
 
@@ -9,7 +8,7 @@
 #include "connection/connection.h"
 #include "registry/dispatch.h"
 #include "registry/names.h"
-#include "serve/registration.h"
+#include "serve/serve.h"
 
 static const vestry_connection_hooks *hooks_of(const vsi_stream_context *stream) {
   static const vestry_connection_hooks none = {.ctx = NULL};

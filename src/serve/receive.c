@@ -7,18 +7,25 @@
  *
  * A server that reports bytes does so on a thread that other requests need. So the functions that call the application
  * are separate from the others, and may be called on another thread. */
-#include "serve/receive.h"
-
 #include <string.h>
 
 #include "base/memory.h"
 #include "base/options.h"
 #include "http/answer.h"
-#include "instance/instance.h"
+#include "serve/serve.h"
+
+/* A body that is being passed to its route's receiver. */
+typedef struct receipt {
+  void *state;        /* of the receiver, while it has one */
+  bool is_open;       /* begin returned OK, and neither end nor abort was called */
+  bool is_guarded;    /* the error comes from the receiver, and is answered like that of a guard */
+  vestry_err error;   /* if set, the rest of the body is ignored */
+  uint64_t len, most; /* bytes so far, and their maximum */
+} receipt;
 
 struct vestry_receiving {
   vsi_serving s;
-  vsi_receipt receipt;
+  receipt receipt;
   char *piece; /* VESTRY_RECEIVE_BYTES; NULL: no bytes have arrived yet */
   size_t piece_len;
   vestry_err lacks; /* error of allocating the piece: the rest of the body is ignored */
@@ -31,57 +38,57 @@ static const vsi_receiver *receiver_of(const vsi_serving *s) {
 
 /* ---------------------------------------------------------------------------------------- a body, step by step ---- */
 
-static void fail(vsi_serving *s, vsi_receipt *receipt, vestry_err error, bool is_guarded) {
-  if (receipt->error) return;
-  receipt->error = error;
-  receipt->is_guarded = is_guarded;
-  if (!receipt->is_open) return;
-  receipt->is_open = false;
-  receiver_of(s)->abort(receipt->state, error);
+static void fail(vsi_serving *s, receipt *to, vestry_err error, bool is_guarded) {
+  if (to->error) return;
+  to->error = error;
+  to->is_guarded = is_guarded;
+  if (!to->is_open) return;
+  to->is_open = false;
+  receiver_of(s)->abort(to->state, error);
 }
 
-static vestry_err begin(vsi_serving *s, vsi_receipt *receipt) {
+static vestry_err begin(vsi_serving *s, receipt *to) {
   vestry_request *req = &s->request;
   if (req->is_datastar && !(req->signals = json_object())) return VESTRY_NO_MEMORY;
   vestry_err error = vsi_serving_find_scope(s);
-  if (!error) error = receiver_of(s)->begin(s->visit.route->app, req, &s->reply, &receipt->state);
-  receipt->is_open = !error;
+  if (!error) error = receiver_of(s)->begin(s->visit.route->app, req, &s->reply, &to->state);
+  to->is_open = !error;
   return error;
 }
 
-static void begin_receipt(vsi_serving *s, vsi_receipt *receipt) {
+static void begin_receipt(vsi_serving *s, receipt *to) {
   int64_t announced = vsi_request_length(&s->request);
-  receipt->most = vestry_max_body_bytes_at(s->v, s->request.path);
+  to->most = vestry_max_body_bytes_at(s->v, s->request.path);
   if (vsi_instance_is_closing(s->v))
-    fail(s, receipt, VESTRY_CLOSED, false);
-  else if (announced > 0 && (uint64_t)announced > receipt->most)
-    fail(s, receipt, VESTRY_TOO_LARGE, false);
-  vestry_err error = receipt->error ? VESTRY_OK : begin(s, receipt);
-  if (error) fail(s, receipt, error, true);
+    fail(s, to, VESTRY_CLOSED, false);
+  else if (announced > 0 && (uint64_t)announced > to->most)
+    fail(s, to, VESTRY_TOO_LARGE, false);
+  vestry_err error = to->error ? VESTRY_OK : begin(s, to);
+  if (error) fail(s, to, error, true);
 }
 
-static void take(vsi_serving *s, vsi_receipt *receipt, const void *bytes, size_t len) {
-  if (receipt->error || !len) return;
-  receipt->len += len;
-  if (receipt->len > receipt->most) {
-    fail(s, receipt, VESTRY_TOO_LARGE, false);
+static void take(vsi_serving *s, receipt *to, const void *bytes, size_t len) {
+  if (to->error || !len) return;
+  to->len += len;
+  if (to->len > to->most) {
+    fail(s, to, VESTRY_TOO_LARGE, false);
     return;
   }
-  vestry_err error = receiver_of(s)->write(receipt->state, &s->request, &s->reply, bytes, len);
-  if (error) fail(s, receipt, error, true);
+  vestry_err error = receiver_of(s)->write(to->state, &s->request, &s->reply, bytes, len);
+  if (error) fail(s, to, error, true);
 }
 
 /* The body was taken completely, or the rest of it is ignored. */
-static void close_receipt(vsi_serving *s, vsi_receipt *receipt) {
-  if (receipt->error) return;
-  receipt->is_open = false;
-  receipt->error = receiver_of(s)->end(receipt->state, &s->request, &s->reply);
-  receipt->is_guarded = receipt->error != VESTRY_OK;
+static void close_receipt(vsi_serving *s, receipt *to) {
+  if (to->error) return;
+  to->is_open = false;
+  to->error = receiver_of(s)->end(to->state, &s->request, &s->reply);
+  to->is_guarded = to->error != VESTRY_OK;
 }
 
-static vestry_err conclude(vsi_serving *s, const vsi_receipt *receipt, vestry_connection **ret_connection) {
-  if (receipt->error && !receipt->is_guarded) return vsi_serving_refuse_reading(s, receipt->error, NULL);
-  return vsi_serving_conclude(s, receipt->error, receipt->is_guarded, ret_connection);
+static vestry_err conclude(vsi_serving *s, const receipt *to, vestry_connection **ret_connection) {
+  if (to->error && !to->is_guarded) return vsi_serving_refuse_reading(s, to->error, NULL);
+  return vsi_serving_conclude(s, to->error, to->is_guarded, ret_connection);
 }
 
 /* Allocate a piece, counted in the budget of all requests. OK | LIMIT | NO_MEMORY */
@@ -104,38 +111,37 @@ static void free_piece(vestry *v, char *piece) {
 
 /* -------------------------------------------------------------------------------- of a server that vestry reads -- */
 
-static void read_all(vsi_serving *s, vsi_receipt *receipt, char *buffer) {
+static void read_all(vsi_serving *s, receipt *to, char *buffer) {
   const vestry_request_ops *ops = s->own_request.ops;
   int64_t announced = vsi_request_length(&s->request);
   if (VSI_OPS_HAVE(ops, vestry_request_ops, receives))
     ops->receives(s->own_request.server_request, VESTRY_RECEIVE_BYTES);
-  for (size_t len = 1; len && !receipt->error && (announced < 0 || receipt->len < (uint64_t)announced);) {
+  for (size_t len = 1; len && !to->error && (announced < 0 || to->len < (uint64_t)announced);) {
     vestry_err error = ops->read(s->own_request.server_request, buffer, VESTRY_RECEIVE_BYTES, &len);
     if (!error && (len > VESTRY_RECEIVE_BYTES || (!len && announced >= 0))) error = VESTRY_IO;
     if (error)
-      fail(s, receipt, error, false);
+      fail(s, to, error, false);
     else
-      take(s, receipt, buffer, len);
+      take(s, to, buffer, len);
   }
 }
 
 vestry_err vsi_receive(vsi_serving *s, vestry_connection **ret_connection) {
-  vsi_receipt receipt = {0};
+  receipt to = {0};
   char *piece = NULL;
   vsi_serving_begin_span(s);
-  begin_receipt(s, &receipt);
-  if (!receipt.error && vsi_request_length(&s->request)) {
+  begin_receipt(s, &to);
+  if (!to.error && vsi_request_length(&s->request)) {
     vestry_err lacks = make_piece(s->v, &piece);
     if (lacks)
-      fail(s, &receipt, lacks, false);
+      fail(s, &to, lacks, false);
     else
-      read_all(s, &receipt, piece);
+      read_all(s, &to, piece);
   }
   free_piece(s->v, piece);
-  close_receipt(s, &receipt);
-  vestry_err error = conclude(s, &receipt, ret_connection);
+  close_receipt(s, &to);
+  vestry_err error = conclude(s, &to, ret_connection);
   vsi_serving_end_span(s, error);
-  vsi_serving_notify_watcher(s);
   return error;
 }
 
@@ -156,7 +162,7 @@ static vestry_receiving *make(vestry *v, const vestry_request_ops *ops, void *se
   const size_t method_room = strlen(method) + 1, path_room = strlen(path) + 1;
   vestry_receiving *receiving = vsi_alloc(v->host, sizeof *receiving + method_room + path_room);
   if (!receiving) return NULL;
-  receiving->receipt = (vsi_receipt){0};
+  receiving->receipt = (receipt){0};
   receiving->piece = NULL;
   receiving->piece_len = 0;
   receiving->lacks = VESTRY_OK;
@@ -244,7 +250,6 @@ static void end(vestry_receiving *receiving, vestry_err error) {
   vsi_serving *s = &receiving->s;
   vestry *v = s->v;
   vsi_serving_end_span(s, error);
-  vsi_serving_notify_watcher(s);
   vsi_routes_leave(v->routes, &s->visit);
   vsi_serving_finish(s);
   free_piece(v, receiving->piece);
@@ -267,12 +272,12 @@ vestry_err vestry_receive_end(vestry_receiving *receiving, vestry_connection **r
  * after them. Nothing else may see them, because the parser of a form could find a file in them and call the guards,
  * which read headers that the server has freed. */
 static void keep_piece(vestry_receiving *receiving) {
-  vsi_receipt *receipt = &receiving->receipt;
+  receipt *to = &receiving->receipt;
   const vsi_receiver *receiver = receiver_of(&receiving->s);
   const size_t len = receiving->piece_len;
-  if (!receipt->is_open || !receiver->keep || !len || len > receipt->most - receipt->len) return;
-  receipt->len += len;
-  receiver->keep(receipt->state, receiving->piece, len);
+  if (!to->is_open || !receiver->keep || !len || len > to->most - to->len) return;
+  to->len += len;
+  receiver->keep(to->state, receiving->piece, len);
 }
 
 void vestry_receive_abandon(vestry_receiving *receiving, vestry_err why) {

@@ -16,13 +16,11 @@
  * holds the key. If several threads do so at the same time, each looks up the key after it has added its stream, and
  * all see the streams in the same order. So at most one thread finds its own stream first; each other thread finds
  * another stream before its own, and removes its own again. */
-#include "serve/registration.h"
 
 #include "base/log.h"
 #include "connection/connection.h"
-#include "http/reply.h"
 #include "instance/elsewhere.h"
-#include "registry/context.h"
+#include "serve/serve.h"
 #include "store/store.h"
 
 /* More values than any key ever has, so that an added stream displaces none. */

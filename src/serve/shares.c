@@ -13,13 +13,13 @@
  * A stream is added, all streams of its scope are checked and one is marked under the same lock. So if several arrive
  * at once, exactly the excess is marked. The check takes time in proportion to the bound plus the streams that are
  * ending. */
-#include "serve/shares.h"
 
 #include <stdatomic.h>
 
 #include "base/memory.h"
 #include "base/mutex.h"
 #include "connection/connection.h"
+#include "serve/serve.h"
 
 #define ALIKE_NS UINT64_C(1000000000)
 

@@ -8,12 +8,9 @@
 #include "channel/channels.h"
 #include "coding/coding.h"
 #include "connection/connection.h"
-#include "http/intake.h"
-#include "http/routes/routes.h"
-#include "instance/stream_context.h"
+#include "http/body.h"
 #include "registry/builtin.h"
-#include "serve/drain.h"
-#include "serve/shares.h"
+#include "serve/serve.h"
 
 enum { DEFAULT_RETRY_AFTER_S = 2, DEFAULT_VALUES = 10000, VALUES_MOST = 1000000 };
 _Static_assert(VESTRY_REPLY_KEYS_MAX <= VSI_STREAM_KEYS_MAX, "a stream context has room for the keys of a reply");
@@ -228,6 +225,46 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
   }
   *ret_instance = v;
   return VESTRY_OK;
+}
+
+/* ------------------------------------------------------------------------------------------ counters --------- */
+
+void vsi_stats_get(vestry *v, vsi_group_stats *ret_group, vestry_stats *ret_stats) {
+  vsi_group_stats group;
+  vsi_group_stats_get(v->group, &group);
+  vestry_stats stats = {
+      .opened_count = group.opened,
+      .open_count = group.open,
+      .closed_count = group.closed,
+      .accepted_count = group.accepted,
+      .written_count = group.written,
+      .discarded_count = group.discarded,
+      .conflated_count = group.conflated,
+      .barriers_count = group.barriers,
+      .kept_count = group.kept,
+      .forgotten_count = group.forgotten,
+      .refused_count = group.refused,
+      .heartbeats_count = group.heartbeats,
+      .written_bytes = group.written_bytes,
+      .wire_bytes = group.wire_bytes,
+      .queued_bytes = group.queued_bytes,
+      .queued_peak_bytes = group.queued_peak_bytes,
+      .requests_count = atomic_load_explicit(&v->requests, memory_order_relaxed),
+      .rejected_count = atomic_load_explicit(&v->rejected, memory_order_relaxed),
+      .outnumbered_count = vsi_shares_outnumbered(v->shares),
+  };
+  for (size_t i = 0; i < VESTRY_CAUSE_COUNT; i++) stats.closed_by_cause[i] = group.closed_by_cause[i];
+  vsi_intake_stats(v, &stats);
+  vsi_drain_stats(v, &stats);
+  *ret_group = group;
+  *ret_stats = stats;
+}
+
+void vestry_stats_get(vestry *v, vestry_stats *ret_stats) {
+  vsi_group_stats group;
+  vestry_stats stats;
+  vsi_stats_get(v, &group, &stats);
+  VSI_RESULT_GIVE(vestry_stats, ret_stats, stats);
 }
 
 /* ------------------------------------------------------------------------------------------- its end --------- */

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/* Internal functions of the assembly: serving requests, streams of replies, and counters. */
+#ifndef VSI_SERVE_SERVE_H
+#define VSI_SERVE_SERVE_H
+
+#include "base/trace.h"
+#include "http/reply.h"
+#include "http/request.h"
+#include "http/routes/routes.h"
+#include "registry/context.h"
+
+/* ------------------------------------------------------------------------------------------------ a request ------- */
+
+/* The state of one request while it is served. Allocated on the serving thread's stack, which is small with civetweb:
+ * 5 kB. For a body that an adapter pushes, on the heap. */
+typedef struct vsi_serving {
+  vestry *v;
+  vestry_request request;
+  vsi_request own_request; /* the private half of the request */
+  vsi_visit visit;         /* of the route, if the routes choose the handler */
+  vestry_reply reply;
+  vestry_dispatch_result result;
+
+  vestry_connection *opened;         /* the stream that this request opened; NULL: none */
+  struct vsi_stream_context *stream; /* context of `opened` */
+  bool has_sign;                     /* the stream begins with an event that its element counts as a sign of life */
+  bool not_acceptable;               /* the client accepts none of the stream's encodings */
+  bool asked_to_open;                /* the adapter's open was called: at most once for each request */
+  vestry_err refusal;                /* reason why there is no connection to dispatch to */
+  vsi_span span;                     /* of the request */
+} vsi_serving;
+
+/* Begin to serve. ops: already checked. */
+void vsi_serving_init(vsi_serving *s, vestry *v, const vestry_request_ops *ops, void *server_request);
+void vsi_serving_finish(vsi_serving *s);
+
+/* Begin the request's span, in the client's trace if it sends one. */
+void vsi_serving_begin_span(vsi_serving *s);
+/* End the span, and notify the request's watcher that the request is over. */
+void vsi_serving_end_span(vsi_serving *s, vestry_err error);
+
+/* Find the scope. OK | an error, which is answered like that of a guard. */
+vestry_err vsi_serving_find_scope(vsi_serving *s);
+/* Perform the reply, or answer the error. is_guarded: a guard returned the error. OK | IO */
+vestry_err vsi_serving_conclude(vsi_serving *s, vestry_err error, bool is_guarded, vestry_connection **ret_connection);
+/* Answer a request whose body was not read. why: NULL, or the error in its signals. OK | IO */
+vestry_err vsi_serving_refuse_reading(vsi_serving *s, vestry_err error, const vestry_signals_error *why);
+/* Serve a request whose route has a receiver, after its visit has begun: read the body to its end. OK | IO */
+vestry_err vsi_receive(vsi_serving *s, vestry_connection **ret_connection);
+
+/* ------------------------------------------------------------------------------------- streams of replies --------- */
+
+/* Determine whether a reply uses connections that are stored under its key, as the reply's policy requires. If it does,
+ * they become the targets of the context; if the policy forbids the reply, it is refused; otherwise nothing changes,
+ * and a stream can be opened. Called before a stream is opened for the reply. */
+void vsi_registration_find(vestry_dispatch_context *context);
+
+/* Store an opened stream (context->opened) under the keys of its reply, if it stays open. If another stream was faster
+ * and the policy is REUSE, the opened stream is given up for that one. */
+void vsi_registration_keep(vestry_dispatch_context *context);
+
+/* Remove an ended stream by its handles from all its keys, with the cause for which it ended. Its context is marked as
+ * ended before. */
+void vsi_registration_remove(vsi_stream_context *stream, vestry_cause cause);
+
+/* Hooks of every stream that vestry_serve opens; their context is a vsi_stream_context. */
+extern const vsi_connection_hooks vsi_stream_context_hooks;
+
+/* The limit on the number of streams of each scope, under any keys. The empty scope is not limited, because all users
+ * share it. */
+typedef struct vsi_shares vsi_shares;
+
+/* Create the limit for an instance. OK | NO_MEMORY | IO (no randomness). */
+vestry_err vsi_shares_create(const vestry_host *host, size_t max_count, vsi_shares **ret_shares);
+/* Destroy the limit, after the last stream has left. NULL is accepted. */
+void vsi_shares_destroy(vsi_shares *shares);
+
+/* Count a stream that stays open for its scope until it ends. If the scope has too many streams then, another one is
+ * closed with cause REPLACED. shares NULL: there is no limit. OK (the stream may have ended already) | NO_MEMORY. */
+vestry_err vsi_shares_enter(vsi_shares *shares, vestry_scope scope, vestry_connection *connection);
+
+/* Return the number of streams closed. NULL: 0. */
+uint64_t vsi_shares_outnumbered(const vsi_shares *shares);
+
+/* ----------------------------------------------------------------------------------- drain and counters ----------- */
+
+/* Fill in the drain's members of the instance's counters. Any thread. */
+void vsi_drain_stats(vestry *v, vestry_stats *stats);
+
+/* Free the drain, if there is one; before the runtime is freed. */
+void vsi_drain_destroy(vestry *v);
+
+/* Get the public counters and those of the group, from the same moment. Any thread. */
+VESTRY_API void vsi_stats_get(vestry *v, vsi_group_stats *ret_group, vestry_stats *ret_stats);
+
+#endif
