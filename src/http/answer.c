@@ -4,8 +4,8 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
+#include "base/ascii.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
@@ -175,7 +175,7 @@ static bool is_private(const vestry_request *req, const vestry_reply *reply) {
 static void warn_of_script(const vestry_request *req, const vestry_reply *reply, int status) {
   const vestry_header *given = vsi_reply_header_find(reply, "Content-Type");
   const char *type = given ? given->value : reply->body_type;
-  if (!req->is_datastar || status != 200 || !type || strncasecmp(type, "text/javascript", 15) != 0) return;
+  if (!req->is_datastar || status != 200 || !type || vsi_strncasecmp(type, "text/javascript", 15) != 0) return;
   vsi_log(req->v->host, VESTRY_LOG_WARN,
           "request: %.16s %.200s: answered the Datastar client with text/javascript, an inline script: a policy "
           "without 'unsafe-inline' blocks it, and the client's action never finishes; use effects, patches or "
@@ -202,7 +202,7 @@ vestry_err vsi_answer_reply(const vestry_request *req, vestry_reply *reply) {
   const bool keeps_private = is_private(req, reply);
   if (keeps_private) headers[count++] = (vestry_header){"Cache-Control", "private, no-store"};
   for (size_t i = 0; i < reply->headers_count; i++)
-    if (!keeps_private || strcasecmp(reply->headers[i].name, "Cache-Control") != 0)
+    if (!keeps_private || vsi_strcasecmp(reply->headers[i].name, "Cache-Control") != 0)
       headers[count++] = reply->headers[i];
   error =
       has_body ? respond_with_body(req, status, headers, count, reply) : respond(req, status, headers, count, NULL, 0);
@@ -215,7 +215,7 @@ vestry_err vsi_answer_reply(const vestry_request *req, vestry_reply *reply) {
 static bool is_of_streams(const char *name) {
   static const char *const names[] = {"Content-Type", "Cache-Control", "X-Accel-Buffering", "Content-Encoding"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-    if (strcasecmp(name, names[i]) == 0) return true;
+    if (vsi_strcasecmp(name, names[i]) == 0) return true;
   return false;
 }
 

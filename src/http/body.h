@@ -43,4 +43,17 @@ VESTRY_API vestry_err vsi_file_read(int fd, uint64_t at, void *buffer, size_t ca
 VESTRY_API vestry_err vsi_open_file_load(const vestry_host *host, const vsi_open_file *file, uint64_t at, size_t len,
                                          char **ret_bytes);
 
+/* Return the maximum of a limit of bodies. While a body is read it is in memory twice, as the adapter's and as the
+ * request's, and both must stay below the 7/8 of max_request_bytes from which on requests are closed. */
+static inline size_t vsi_body_bytes_most(size_t max_request_bytes) {
+  return max_request_bytes / 16 * 7;
+}
+
+/* Reserve memory as vestry_request_bytes_take does, for a request that holds it while it waits for the rest of its
+ * body, and that no adapter closes for the sake of other requests. Such requests may use half of the bound. */
+VESTRY_API bool vsi_request_bytes_take_waiting(vestry *v, size_t bytes);
+
+/* Write the counters of requests and answers into stats. */
+void vsi_intake_stats(vestry *v, vestry_stats *stats);
+
 #endif

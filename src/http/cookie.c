@@ -3,9 +3,14 @@
  * another pair, because every pair ends at a semicolon, even inside quotes. */
 #include "http/cookie.h"
 
+#include <inttypes.h>
 #include <string.h>
 
-#include "vestry/request.h"
+#include "base/ascii.h"
+#include "base/buffer.h"
+#include "base/field.h"
+#include "base/options.h"
+#include "http/reply.h"
 
 /* Return whether a byte is a cookie-octet: visible ASCII except quote, comma, semicolon and backslash. */
 static bool is_octet(unsigned char c) {
@@ -55,4 +60,85 @@ vestry_err vestry_request_cookie(const vestry_request *req, const char *name, ch
   memcpy(buffer, value.data, value.len);
   buffer[value.len] = '\0';
   return VESTRY_OK;
+}
+
+/* ----------------------------------------------------------------------------------------------- of answers ------- */
+
+/* A cookie that a browser would reject or read differently (RFC 6265bis, section 5) is rejected here. */
+
+/* Browsers drop a cookie whose name and value together are longer, and an attribute whose value is longer. */
+enum { PAIR_MAX_BYTES = 4096, ATTRIBUTE_MAX_BYTES = 1024 };
+
+/* Return whether a path is visible ASCII without a semicolon. Blanks are not allowed, because browsers cut them off at
+ * the end. */
+static bool is_path(const char *path) {
+  if (*path != '/' || strlen(path) > ATTRIBUTE_MAX_BYTES) return false;
+  for (const char *at = path; *at; at++)
+    if (*at <= 0x20 || *at >= 0x7f || *at == ';') return false;
+  return true;
+}
+
+/* Return whether a domain consists of labels with single dots between them. A leading dot is not allowed, because
+ * browsers ignore it silently. */
+static bool is_domain(const char *domain) {
+  static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.";
+  size_t len = strlen(domain);
+  return len && len <= ATTRIBUTE_MAX_BYTES && strspn(domain, allowed) == len && domain[0] != '.' &&
+         domain[len - 1] != '.' && !strstr(domain, "..");
+}
+
+static bool begins_with(const char *name, const char *prefix) {
+  return vsi_strncasecmp(name, prefix, strlen(prefix)) == 0; /* browsers ignore the case here */
+}
+
+/* Return the fault; NULL: none. */
+static const char *fault_of(const vestry_cookie *cookie) {
+  const char *value = cookie->value ? cookie->value : "";
+  if (!cookie->name || !vsi_is_token(cookie->name)) return "a cookie's name is not a token";
+  if (!vsi_is_cookie_value(value, strlen(value)))
+    return "a cookie's value contains other characters than visible ASCII without \" , ; \\";
+  if (strlen(cookie->name) + strlen(value) > PAIR_MAX_BYTES) return "a cookie is longer than browsers accept";
+  if (cookie->path && !is_path(cookie->path)) return "a cookie's path does not begin with / or is not well formed";
+  if (cookie->domain && !is_domain(cookie->domain)) return "a cookie's domain is not a host name";
+  if (cookie->max_age_s < 0) return "a cookie's age is negative";
+  if (cookie->remove && (*value || cookie->max_age_s)) return "a cookie with remove has a value or an age";
+  if ((unsigned)cookie->same_site > VESTRY_SAME_SITE_NONE) return "a cookie's same_site is not a vestry_same_site";
+  if (cookie->insecure) {
+    if (cookie->same_site == VESTRY_SAME_SITE_NONE) return "a cookie with SameSite=None is not secure";
+    if (begins_with(cookie->name, "__Secure-") || begins_with(cookie->name, "__Host-"))
+      return "a cookie with the prefix __Secure- or __Host- is not secure";
+  }
+  if (begins_with(cookie->name, "__Host-") && (cookie->domain || (cookie->path && strcmp(cookie->path, "/") != 0)))
+    return "a cookie with the prefix __Host- has a domain, or a path other than /";
+  return NULL;
+}
+
+vestry_err vestry_reply_cookie(vestry_reply *reply, const vestry_cookie *given) {
+  static const char *const same_sites[] = {"Lax", "Strict", "None"};
+  vestry_cookie cookie;
+  if (!given || VSI_OPTIONS_TAKE(vestry_cookie, cookie, given))
+    return vsi_reply_refuse(reply, VESTRY_INVALID, "the cookie is NULL, or has an unknown size");
+  const char *fault = fault_of(&cookie);
+  if (fault) return vsi_reply_refuse(reply, VESTRY_INVALID, fault);
+  vsi_buffer text;
+  vsi_buffer_init(&text, reply->host);
+  vsi_buffer_append_str(&text, cookie.name);
+  vsi_buffer_append_char(&text, '=');
+  vsi_buffer_append_str(&text, cookie.value ? cookie.value : "");
+  vsi_buffer_append_str(&text, "; Path=");
+  vsi_buffer_append_str(&text, cookie.path ? cookie.path : "/");
+  if (cookie.domain) {
+    vsi_buffer_append_str(&text, "; Domain=");
+    vsi_buffer_append_str(&text, cookie.domain);
+  }
+  if (cookie.remove || cookie.max_age_s) vsi_buffer_printf(&text, "; Max-Age=%" PRId64, cookie.max_age_s);
+  if (!cookie.insecure) vsi_buffer_append_str(&text, "; Secure");
+  if (!cookie.for_scripts) vsi_buffer_append_str(&text, "; HttpOnly");
+  vsi_buffer_append_str(&text, "; SameSite=");
+  vsi_buffer_append_str(&text, same_sites[cookie.same_site]);
+  const char *header = vsi_buffer_terminate(&text);
+  vestry_err error = header ? vestry_reply_header(reply, "Set-Cookie", header) : VESTRY_NO_MEMORY;
+  reply->no_memory |= error == VESTRY_NO_MEMORY;
+  vsi_buffer_finish(&text);
+  return error;
 }

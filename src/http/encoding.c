@@ -1,10 +1,114 @@
 /* SPDX-License-Identifier: MIT */
-/* The choice of a new stream's encoding: the profile that the client prefers, and whether the stream gets a private
- * encoder. */
+/* The choice of a coding by Accept-Encoding (RFC 9110, section 12.5.3), and of a new stream's encoding: the profile
+ * that the client prefers, and whether the stream gets a private encoder. */
 #include "http/encoding.h"
 
-#include "http/accept.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/ascii.h"
 #include "instance/instance.h"
+
+/* Weights in thousandths. */
+enum { UNLISTED = -1, WHOLE = 1000 };
+
+typedef struct weights {
+  int of[VSI_ACCEPT_MAX], identity, any;
+} weights;
+
+static const char *skip_space(const char *at) {
+  return at + strspn(at, " \t");
+}
+
+/* Return the length of the token (RFC 9110, section 5.6.2) at `at`; 0: there is none. */
+static size_t token_len(const char *at) {
+  return strspn(at, "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
+}
+
+/* Read a qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] ). NULL: there is none. */
+static const char *read_weight(const char *at, int *ret_weight) {
+  if (*at != '0' && *at != '1') return NULL;
+  int weight = (*at++ - '0') * WHOLE;
+  if (*at == '.') {
+    at++;
+    for (int place = WHOLE / 10; place && *at >= '0' && *at <= '9'; place /= 10) weight += (*at++ - '0') * place;
+  }
+  *ret_weight = weight;
+  return weight <= WHOLE ? at : NULL;
+}
+
+/* Read one element of the list, up to its comma. NULL: malformed. */
+static const char *read_element(const char *at, const char **ret_name, size_t *ret_len, int *ret_weight) {
+  *ret_name = at;
+  *ret_len = token_len(at);
+  *ret_weight = WHOLE;
+  if (!*ret_len) return NULL;
+  at = skip_space(at + *ret_len);
+  if (*at == ';') {
+    at = skip_space(at + 1);
+    if ((*at != 'q' && *at != 'Q') || at[1] != '=') return NULL;
+    at = read_weight(at + 2, ret_weight);
+    if (!at) return NULL;
+    at = skip_space(at);
+  }
+  return !*at || *at == ',' ? at : NULL;
+}
+
+static bool is_name(const char *name, size_t len, const char *wanted) {
+  return strlen(wanted) == len && vsi_strncasecmp(name, wanted, len) == 0;
+}
+
+static void set_once(int *weight, int to) {
+  if (*weight == UNLISTED) *weight = to;
+}
+
+static bool read_header(const char *header, const char *const *codings, size_t count, weights *ret_weights) {
+  for (const char *at = header; *(at = skip_space(at));) {
+    if (*at == ',') { /* skip empty elements (section 5.6.1.2) */
+      at++;
+      continue;
+    }
+    const char *name;
+    size_t len;
+    int weight;
+    at = read_element(at, &name, &len, &weight);
+    if (!at) return false;
+    if (is_name(name, len, "x-gzip")) { /* the same as gzip (section 8.4.1.3) */
+      name += 2;
+      len -= 2;
+    }
+    if (is_name(name, len, "*")) set_once(&ret_weights->any, weight);
+    if (is_name(name, len, "identity")) set_once(&ret_weights->identity, weight);
+    for (size_t i = 0; i < count; i++)
+      if (codings[i] && is_name(name, len, codings[i])) set_once(&ret_weights->of[i], weight);
+  }
+  return true;
+}
+
+vestry_err vsi_accept_choose(const char *header, const char *const *codings, size_t count, size_t *ret_index) {
+  weights w = {.identity = UNLISTED, .any = UNLISTED};
+  for (size_t i = 0; i < VSI_ACCEPT_MAX; i++) w.of[i] = UNLISTED;
+  if (!header || count > VSI_ACCEPT_MAX || !read_header(header, codings, count, &w)) {
+    *ret_index = count;
+    return VESTRY_OK;
+  }
+  int identity = w.identity != UNLISTED ? w.identity : w.any, best = 0;
+  size_t index = count;
+  for (size_t i = 0; i < count; i++) {
+    if (!codings[i]) continue;
+    int weight = w.of[i] != UNLISTED ? w.of[i] : is_name("identity", 8, codings[i]) ? identity : w.any;
+    if (weight <= best) continue; /* UNLISTED and 0: not acceptable */
+    best = weight;
+    index = i;
+  }
+  if (identity > best) index = count;
+  if (index == count && identity == 0) return VESTRY_UNSUPPORTED;
+  *ret_index = index;
+  return VESTRY_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------- streams -------- */
 
 /* Reserve a private encoder, if the profile wants one. If none is free, the stream shares the encoding, if the profile
  * supports that. false: neither is possible. */

@@ -1,11 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* The choice of a new stream's encoding. */
+/* Negotiation by Accept-Encoding, and the choice of a new stream's encoding. */
 #ifndef VSI_HTTP_ENCODING_H
 #define VSI_HTTP_ENCODING_H
 
 #include "coding/coder.h"
 #include "http/reply.h"
 #include "http/request.h"
+
+enum { VSI_ACCEPT_MAX = 16 };
+
+/* Choose a coding by the header's value (RFC 9110, section 12.5.3): the coding with the highest q; among equals, the
+ * first in the list. Identity comes after all others, and unless the header names it, it is chosen only if no other
+ * coding is acceptable.
+ * header     NULL: no header, identity. Malformed: as if there was none. If a coding is listed twice, the first entry
+ *            counts
+ * codings    names in lower case, at most VSI_ACCEPT_MAX; NULL: currently not available
+ * ret_index  count: identity
+ * OK | UNSUPPORTED: no coding is acceptable, and neither is identity */
+VESTRY_API vestry_err vsi_accept_choose(const char *header, const char *const *codings, size_t count,
+                                        size_t *ret_index);
 
 typedef struct vsi_encoding {
   vsi_coder *coder;   /* owned by the caller; NULL: identity */

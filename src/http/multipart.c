@@ -3,7 +3,8 @@
 #include "http/multipart.h"
 
 #include <string.h>
-#include <strings.h>
+
+#include "base/ascii.h"
 
 enum { BOUNDARY_MAX = 70 };
 
@@ -44,7 +45,7 @@ static const char *parameter(const char *at, const char *end, vestry_slice *ret_
 }
 
 static bool is_named(vestry_slice name, const char *wanted) {
-  return name.len == strlen(wanted) && strncasecmp(name.data, wanted, name.len) == 0;
+  return name.len == strlen(wanted) && vsi_strncasecmp(name.data, wanted, name.len) == 0;
 }
 
 vestry_err vsi_boundary_read(const char *content_type, vsi_boundary *ret) {
@@ -92,7 +93,7 @@ static vestry_slice trimmed(const char *from, const char *to) {
 static void read_disposition(vestry_slice header, vsi_part *part) {
   const char *at = header.data, *end = at + header.len;
   vestry_slice name, value;
-  if (header.len < 9 || strncasecmp(at, "form-data", 9) != 0) return;
+  if (header.len < 9 || vsi_strncasecmp(at, "form-data", 9) != 0) return;
   for (at += 9; (at = parameter(at, end, &name, &value)) != NULL;) {
     if (is_named(name, "name")) part->name = value;
     if (is_named(name, "filename")) part->filename = value;

@@ -9,19 +9,22 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/array.h"
+#include "base/ascii.h"
 #include "base/field.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
 #include "base/utf8.h"
+#include "channel/channel.h"
+#include "channel/name.h"
 #include "coding/coding.h"
 #include "connection/create.h"
 #include "instance/instance.h"
 #include "registry/names.h"
 #include "store/store.h"
+#include "vestry/channel.h"
 
 enum { STATUS_MIN = 200, STATUS_MAX = 599 };
 
@@ -102,13 +105,13 @@ static bool is_framing(const char *name) {
   static const char *const framing[] = {"Content-Length", "Transfer-Encoding", "Connection", "Keep-Alive",
                                         "Trailer",        "Upgrade",           "TE",         "Date"};
   for (size_t i = 0; i < sizeof framing / sizeof *framing; i++)
-    if (strcasecmp(name, framing[i]) == 0) return true;
+    if (vsi_strcasecmp(name, framing[i]) == 0) return true;
   return false;
 }
 
 const vestry_header *vsi_reply_header_find(const vestry_reply *reply, const char *name) {
   for (size_t i = 0; i < reply->headers_count; i++)
-    if (strcasecmp(reply->headers[i].name, name) == 0) return &reply->headers[i];
+    if (vsi_strcasecmp(reply->headers[i].name, name) == 0) return &reply->headers[i];
   return NULL;
 }
 
@@ -118,7 +121,7 @@ static bool has_directive(const char *list, const char *name) {
   size_t len = strlen(name);
   for (const char *at = list; *at; at += strcspn(at, ",")) {
     at += strspn(at, ", \t");
-    if (strncasecmp(at, name, len) == 0 && strchr(", \t=", at[len])) return true;
+    if (vsi_strncasecmp(at, name, len) == 0 && strchr(", \t=", at[len])) return true;
   }
   return false;
 }
@@ -126,7 +129,7 @@ static bool has_directive(const char *list, const char *name) {
 vsi_caching vsi_reply_caching(const vestry_reply *reply) {
   vsi_caching caching = VSI_CACHING_UNSET;
   for (size_t i = 0; i < reply->headers_count; i++) {
-    if (strcasecmp(reply->headers[i].name, "Cache-Control") != 0) continue;
+    if (vsi_strcasecmp(reply->headers[i].name, "Cache-Control") != 0) continue;
     const char *list = reply->headers[i].value;
     if (has_directive(list, "private") || has_directive(list, "no-store")) return VSI_CACHING_NONE;
     if (caching != VSI_CACHING_ASKED) caching = has_directive(list, "no-cache") ? VSI_CACHING_ASKED : VSI_CACHING_KEPT;
@@ -145,9 +148,9 @@ vestry_err vestry_reply_header(vestry_reply *reply, const char *name, const char
   memcpy(copy, name, name_len + 1);
   memcpy(copy + name_len + 1, value, value_len + 1);
   vestry_header made = {copy, copy + name_len + 1};
-  if (strcasecmp(name, "Content-Type") == 0) {
+  if (vsi_strcasecmp(name, "Content-Type") == 0) {
     for (size_t i = 0; i < reply->headers_count; i++) {
-      if (strcasecmp(reply->headers[i].name, name) != 0) continue;
+      if (vsi_strcasecmp(reply->headers[i].name, name) != 0) continue;
       header_free(reply, &reply->headers[i]);
       reply->headers[i] = made;
       return VESTRY_OK;
@@ -422,4 +425,59 @@ void *vestry_connection_data(const vestry_connection *connection) {
   const vsi_stream_context *stream = vsi_stream_context_of(connection);
   const vsi_data *data = stream ? vsi_stream_context_data(stream) : NULL;
   return data ? data->data : NULL;
+}
+
+/* -------------------------------------------------------------------------------------------- attachments --------- */
+
+/* A reply's stream joins channels, and the topics and histories of extensions, from its beginning. The memory is
+ * allocated when the reply declares it, before there is a stream: a channel gets a member without a stream, and to
+ * admit the stream later needs no memory. */
+
+vestry_err vsi_reply_pack(vestry_reply *reply, vsi_scoped_key *name, vestry_scope scope, const vestry_key *key) {
+  vestry_err error = vsi_reply_may_join(reply);
+  if (error) return error;
+  error = vsi_name_pack(reply->v, name, scope, key);
+  if (error && error != VESTRY_NO_MEMORY)
+    return vsi_reply_refuse(reply, error, "the key of a channel or topic is not well formed or too large");
+  reply->no_memory |= error == VESTRY_NO_MEMORY;
+  return error;
+}
+
+vestry_err vsi_reply_attach(vestry_reply *reply, vestry_err error, vsi_attachment *attachment) {
+  reply->no_memory |= error == VESTRY_NO_MEMORY;
+  if (!error) vsi_attachments_add_counted(&reply->attachments, attachment);
+  return error;
+}
+
+typedef struct joining {
+  vsi_attachment attachment; /* first member */
+  const vestry_host *host;
+  vsi_member *member;
+} joining;
+
+static void begin(vsi_attachment *attachment, vestry_connection *connection) {
+  joining *one = (joining *)attachment;
+  (void)vsi_channel_admit(one->member, connection); /* EXISTS: it is a member already; CLOSED: it has ended */
+  vsi_free(one->host, one);
+}
+
+static void drop(vsi_attachment *attachment) {
+  joining *one = (joining *)attachment;
+  vsi_channel_discard(one->member);
+  vsi_free(one->host, one);
+}
+
+vestry_err vestry_reply_join(vestry_reply *reply, vestry_scope scope, const vestry_key *key) {
+  vsi_scoped_key name;
+  vsi_member *member;
+  vestry_err error = vsi_reply_pack(reply, &name, scope, key);
+  if (error) return error;
+  error = vsi_name_reserve(reply->v, &name, &member);
+  joining *one = error ? NULL : vsi_calloc(reply->host, 1, sizeof *one);
+  if (!error && !one) {
+    vsi_channel_discard(member);
+    error = VESTRY_NO_MEMORY;
+  }
+  if (one) *one = (joining){{.begin = begin, .drop = drop}, reply->host, member};
+  return vsi_reply_attach(reply, error, one ? &one->attachment : NULL);
 }

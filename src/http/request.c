@@ -6,8 +6,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
+#include "base/ascii.h"
 #include "base/buffer.h"
 #include "base/memory.h"
 #include "http/routes/routes.h"
@@ -62,35 +62,10 @@ static int64_t no_length(void *server_request) {
   return 0;
 }
 
-static vestry_err read_nothing(void *server_request, void *buffer, size_t capacity, size_t *ret_len) {
-  (void)server_request, (void)buffer, (void)capacity;
-  *ret_len = 0;
-  return VESTRY_OK;
-}
-
-static vestry_err respond_to_none(void *server_request, const vestry_response *response) {
-  (void)server_request, (void)response;
-  return VESTRY_IO;
-}
-
-static vestry_err open_none(void *server_request, const vestry_response *head, const vestry_transport_ops **ret_ops,
-                            void **ret_transport) {
-  (void)server_request, (void)head, (void)ret_ops, (void)ret_transport;
-  return VESTRY_UNSUPPORTED;
-}
-
-static const vestry_request_ops gone_ops = {.method = no_text,
-                                            .path = no_text,
-                                            .query = no_text,
-                                            .header = no_header,
-                                            .peer = no_text,
-                                            .body_length = no_length,
-                                            .read = read_nothing,
-                                            .respond = respond_to_none,
-                                            .open = open_none};
-
+/* The functions that read a body, answer and open a stream are absent: nothing that could call them follows. */
 void vsi_request_detach(vestry_request *req) {
-  req->own->ops = &gone_ops;
+  static const vestry_request_ops gone = {.header = no_header, .peer = no_text, .body_length = no_length};
+  req->own->ops = &gone;
   req->own->server_request = NULL;
   req->query = "";
 }
@@ -173,7 +148,7 @@ static vestry_err read_body(vestry_request *req) {
 
 bool vsi_is_media_type(const char *content_type, const char *wanted) {
   size_t len = strcspn(content_type, "; \t");
-  return len == strlen(wanted) && strncasecmp(content_type, wanted, len) == 0;
+  return len == strlen(wanted) && vsi_strncasecmp(content_type, wanted, len) == 0;
 }
 
 bool vsi_request_is_form(const vestry_request *req) {
@@ -210,10 +185,6 @@ int64_t vsi_request_length(const vestry_request *req) {
   return req->own->ops->body_length(req->own->server_request);
 }
 
-vestry_err vsi_request_guard(const vestry_request *req, vestry_reply *reply) {
-  return vsi_visit_guard(req->v->routes, req->own->visit, req, reply);
-}
-
 vestry_err vsi_request_scope(vestry_request *req, vestry_reply *reply) {
   if (!req->v->scope) return VESTRY_OK;
   size_t len = 0;
@@ -229,64 +200,62 @@ vestry_err vsi_request_scope(vestry_request *req, vestry_reply *reply) {
 /* The headers of common proxies: Apache, Authelia, authentik, AWS, Azure, Cloudflare Access, Envoy, Google IAP,
  * oauth2-proxy (as a proxy, and for nginx's auth_request), Pomerium, Tailscale, and Vouch. They are in the order of
  * strcasecmp, because each lookup of a header searches them. */
-const char *const vsi_user_headers[] = {
-    "Authorization",
-    "Cf-Access-Authenticated-User-Email",
-    "Cf-Access-Jwt-Assertion",
-    "Cookie",
-    "Remote-Email",
-    "Remote-Groups",
-    "Remote-Name",
-    "Remote-User",
-    "Tailscale-User-Login",
-    "Tailscale-User-Name",
-    "Tailscale-User-Profile-Pic",
-    "X-Amzn-Oidc-Accesstoken",
-    "X-Amzn-Oidc-Data",
-    "X-Amzn-Oidc-Identity",
-    "X-Auth-Request-Access-Token",
-    "X-Auth-Request-Email",
-    "X-Auth-Request-Groups",
-    "X-Auth-Request-Preferred-Username",
-    "X-Auth-Request-User",
-    "X-Authentik-Email",
-    "X-Authentik-Entitlements",
-    "X-Authentik-Groups",
-    "X-Authentik-Jwt",
-    "X-Authentik-Name",
-    "X-Authentik-Uid",
-    "X-Authentik-Username",
-    "X-Forwarded-Access-Token",
-    "X-Forwarded-Client-Cert",
-    "X-Forwarded-Email",
-    "X-Forwarded-Groups",
-    "X-Forwarded-Preferred-Username",
-    "X-Forwarded-User",
-    "X-Goog-Authenticated-User-Email",
-    "X-Goog-Authenticated-User-Id",
-    "X-Goog-Iap-Jwt-Assertion",
-    "X-Ms-Client-Principal",
-    "X-Ms-Client-Principal-Id",
-    "X-Ms-Client-Principal-Name",
-    "X-Pomerium-Claim-Email",
-    "X-Pomerium-Claim-Groups",
-    "X-Pomerium-Claim-Name",
-    "X-Pomerium-Claim-User",
-    "X-Pomerium-Jwt-Assertion",
-    "X-Remote-Email",
-    "X-Remote-Groups",
-    "X-Remote-Name",
-    "X-Remote-User",
-    "X-Vouch-User",
-    "X-WebAuth-User",
-    NULL,
-};
+const char *const vsi_user_headers[] = {"Authorization",
+                                        "Cf-Access-Authenticated-User-Email",
+                                        "Cf-Access-Jwt-Assertion",
+                                        "Cookie",
+                                        "Remote-Email",
+                                        "Remote-Groups",
+                                        "Remote-Name",
+                                        "Remote-User",
+                                        "Tailscale-User-Login",
+                                        "Tailscale-User-Name",
+                                        "Tailscale-User-Profile-Pic",
+                                        "X-Amzn-Oidc-Accesstoken",
+                                        "X-Amzn-Oidc-Data",
+                                        "X-Amzn-Oidc-Identity",
+                                        "X-Auth-Request-Access-Token",
+                                        "X-Auth-Request-Email",
+                                        "X-Auth-Request-Groups",
+                                        "X-Auth-Request-Preferred-Username",
+                                        "X-Auth-Request-User",
+                                        "X-Authentik-Email",
+                                        "X-Authentik-Entitlements",
+                                        "X-Authentik-Groups",
+                                        "X-Authentik-Jwt",
+                                        "X-Authentik-Name",
+                                        "X-Authentik-Uid",
+                                        "X-Authentik-Username",
+                                        "X-Forwarded-Access-Token",
+                                        "X-Forwarded-Client-Cert",
+                                        "X-Forwarded-Email",
+                                        "X-Forwarded-Groups",
+                                        "X-Forwarded-Preferred-Username",
+                                        "X-Forwarded-User",
+                                        "X-Goog-Authenticated-User-Email",
+                                        "X-Goog-Authenticated-User-Id",
+                                        "X-Goog-Iap-Jwt-Assertion",
+                                        "X-Ms-Client-Principal",
+                                        "X-Ms-Client-Principal-Id",
+                                        "X-Ms-Client-Principal-Name",
+                                        "X-Pomerium-Claim-Email",
+                                        "X-Pomerium-Claim-Groups",
+                                        "X-Pomerium-Claim-Name",
+                                        "X-Pomerium-Claim-User",
+                                        "X-Pomerium-Jwt-Assertion",
+                                        "X-Remote-Email",
+                                        "X-Remote-Groups",
+                                        "X-Remote-Name",
+                                        "X-Remote-User",
+                                        "X-Vouch-User",
+                                        "X-WebAuth-User",
+                                        NULL};
 
 enum { USER_HEADERS_COUNT = sizeof vsi_user_headers / sizeof *vsi_user_headers - 1 };
 _Static_assert(USER_HEADERS_COUNT < (int)VSI_USER_HEADERS_MAX, "the NULL included");
 
 static int by_name(const void *name, const void *header) {
-  return strcasecmp(name, *(const char *const *)header);
+  return vsi_strcasecmp(name, *(const char *const *)header);
 }
 
 static bool names_user(const char *header) {

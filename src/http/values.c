@@ -8,8 +8,8 @@
  * Many values are sorted at the first lookup, because a handler may look each of them up. */
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
+#include "base/ascii.h"
 #include "base/memory.h"
 #include "base/options.h"
 #include "base/utf8.h"
@@ -104,7 +104,7 @@ static vestry_err read_parts(vsi_values *values, const vestry_request *req, cons
 }
 
 static bool is_multipart(const char *type) {
-  return strncasecmp(type, "multipart/", 10) == 0;
+  return vsi_strncasecmp(type, "multipart/", 10) == 0;
 }
 
 static vestry_err read_form(vsi_values *values, const vestry_request *req) {

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "http/accept.h"
+#include "http/encoding.h"
 
 static void require(bool condition) {
   if (!condition) abort();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Accept-Encoding with its q-values (RFC 9110, section 12.5.3). */
-#include "http/accept.h"
+#include "http/encoding.h"
 
 #include "support/test.h"
 

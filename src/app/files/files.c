@@ -20,7 +20,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
-#include "http/accept.h"
+#include "http/encoding.h"
 #include "http/reply.h"
 
 enum { MAX_FILE_BYTES = 16 * 1024 * 1024, NAME_BYTES = 4096 + 4 };

@@ -13,7 +13,7 @@
 #include "base/memory.h"
 #include "base/options.h"
 #include "base/utf8.h"
-#include "http/intake.h"
+#include "http/body.h"
 #include "http/request.h"
 #include "instance/instance.h"
 
