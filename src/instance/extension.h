@@ -77,9 +77,6 @@ void vsi_extensions_close(vsi_extensions *extensions);
 /* Destroy all extensions, the last one first. */
 void vsi_extensions_finish(vsi_extensions *extensions, vestry *v);
 
-/* Add an extension; the list then owns its state, and closes it if the list is closed already. Any thread. OK | EXISTS
- * (the list has this kind, or another extension that finds scopes) | LIMIT */
-vestry_err vsi_extensions_add(vsi_extensions *extensions, const vsi_extension *kind, void *state);
 /* Return the row of a kind, by its table; NULL: none. Any thread; a few loads. */
 VESTRY_API const vsi_extended *vsi_extensions_find(const vsi_extensions *extensions, const vsi_extension *kind);
 

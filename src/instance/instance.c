@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Queries about an instance. */
+/* Queries about an instance, its extensions, and the return of its memory to the system. */
 #include "instance/instance.h"
+
+#include <malloc.h>
 
 #include "base/log.h"
 #include "base/memory.h"
@@ -38,8 +40,64 @@ bool vsi_instance_is_inside(const vestry *v) {
   return vsi_runtime_is_inside(v->runtime);
 }
 
+/* ---------------------------------------------------------------------------------------------- extensions -------- */
+
+/* Round up, because the bytes of a request's room must suit any type. */
+static size_t round_up(size_t bytes) {
+  const size_t align = _Alignof(max_align_t);
+  return (bytes + align - 1) / align * align;
+}
+
+static size_t count_of(const vsi_extensions *extensions) {
+  return atomic_load_explicit(&extensions->count, memory_order_acquire); /* pairs with add_locked */
+}
+
+void vsi_extensions_init(vsi_extensions *extensions) {
+  vsi_mutex_init(&extensions->lock, VSI_LOCK_EXTENSIONS);
+  atomic_init(&extensions->count, 0);
+}
+
+void vsi_extensions_close(vsi_extensions *extensions) {
+  vsi_mutex_lock(&extensions->lock);
+  extensions->is_closed = true;
+  vsi_mutex_unlock(&extensions->lock);
+  VSI_EXTENSIONS_EACH(at, extensions, close) at->kind->close(at->state);
+}
+
+void vsi_extensions_finish(vsi_extensions *extensions, vestry *v) {
+  for (size_t i = count_of(extensions); i > 0; i--) {
+    const vsi_extended *at = &extensions->list[i - 1];
+    if (at->kind->destroy) at->kind->destroy(v, at->state);
+  }
+  vsi_mutex_finish(&extensions->lock);
+}
+
+static vestry_err add_locked(vsi_extensions *all, const vsi_extension *kind, void *state) {
+  const size_t count = count_of(all), bytes = round_up(kind->request_bytes);
+  for (size_t i = 0; i < count; i++) {
+    const vsi_extension *other = all->list[i].kind;
+    if (other == kind || (other->find_scope && kind->find_scope)) return VESTRY_EXISTS;
+  }
+  if (count == VSI_EXTENSIONS_MAX || bytes > VSI_REQUEST_ROOM_BYTES - all->room_bytes) return VESTRY_LIMIT;
+  all->list[count] = (vsi_extended){kind, state, all->room_bytes};
+  all->room_bytes += bytes;
+  atomic_store_explicit(&all->count, count + 1, memory_order_release); /* pairs with count_of, VSI_EXTENSIONS_EACH */
+  return VESTRY_OK;
+}
+
+const vsi_extended *vsi_extensions_find(const vsi_extensions *extensions, const vsi_extension *kind) {
+  for (size_t i = 0, count = count_of(extensions); i < count; i++)
+    if (extensions->list[i].kind == kind) return &extensions->list[i];
+  return NULL;
+}
+
 vestry_err vsi_extension_add(vestry *v, const vsi_extension *kind, void *state) {
-  vestry_err error = vsi_extensions_add(&v->extensions, kind, state);
+  vsi_extensions *extensions = &v->extensions;
+  vsi_mutex_lock(&extensions->lock);
+  vestry_err error = add_locked(extensions, kind, state);
+  const bool is_closed = extensions->is_closed;
+  vsi_mutex_unlock(&extensions->lock);
+  if (!error && is_closed && kind->close) kind->close(state);
   if (error == VESTRY_LIMIT)
     vsi_log(v->host, VESTRY_LOG_ERROR, "%s: cannot add the extension: the instance has too many", kind->name);
   return error;
@@ -63,4 +121,35 @@ vestry_err vsi_extension_use(vestry *v, const vsi_extension *kind, void **ret_st
   if (error != VESTRY_EXISTS) return error;
   *ret_state = vsi_extension_find(v, kind); /* another thread was faster */
   return VESTRY_OK;
+}
+
+/* -------------------------------------------------------------------------------------------- returning memory ---- */
+
+/* A trim visits all free memory. So it is done only after much memory was freed, DELAY_MS later, once for all of it. */
+enum { PIECE_BYTES = 16384, MUCH_BYTES = 4 << 20, DELAY_MS = 500 };
+
+static void fire(vestry_timer *timer, void *ctx) {
+  (void)timer;
+  vsi_trim *trim = ctx;
+  atomic_store_explicit(&trim->freed, 0, memory_order_relaxed);
+  atomic_store_explicit(&trim->is_due, false, memory_order_relaxed);
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+}
+
+vestry_err vsi_trim_init(vsi_trim *trim, vestry_runtime *runtime) {
+  return vestry_timer_create(runtime, fire, trim, &trim->timer);
+}
+
+void vsi_trim_finish(vsi_trim *trim) {
+  vestry_timer_destroy(trim->timer);
+  trim->timer = NULL;
+}
+
+void vsi_trim_note(vsi_trim *trim, size_t bytes) {
+  if (bytes < PIECE_BYTES) return;
+  uint64_t freed = atomic_fetch_add_explicit(&trim->freed, bytes, memory_order_relaxed) + bytes;
+  if (freed < MUCH_BYTES || atomic_exchange_explicit(&trim->is_due, true, memory_order_relaxed)) return;
+  if (vestry_timer_set(trim->timer, DELAY_MS, 0)) atomic_store_explicit(&trim->is_due, false, memory_order_relaxed);
 }

@@ -10,9 +10,24 @@
 #include "connection/group.h"
 #include "instance/close_listener.h"
 #include "instance/extension.h"
-#include "instance/trim.h"
 #include "runtime/runtime.h"
 #include "vestry/instance.h"
+
+/* Returning memory to the system. The memory of requests and answers is freed to the allocator, which keeps much of it:
+ * after a large block was freed, later blocks up to its size are no longer mapped separately. So some time after much
+ * memory was freed, the allocator is made to return its unused memory. */
+typedef struct vsi_trim {
+  vestry_timer *timer;
+  _Atomic(uint64_t) freed; /* in large blocks, since the timer was set; relaxed: a sum */
+  _Atomic(bool) is_due;    /* the timer is set */
+} vsi_trim;
+
+/* Initialize. OK | NO_MEMORY | CLOSED (the runtime) */
+vestry_err vsi_trim_init(vsi_trim *trim, vestry_runtime *runtime);
+/* Finish before the runtime is destroyed. A zeroed struct is accepted. */
+void vsi_trim_finish(vsi_trim *trim);
+/* Record that this number of bytes was freed. Any thread, does not block. */
+void vsi_trim_note(vsi_trim *trim, size_t bytes);
 
 struct vestry {
   union {
@@ -65,7 +80,9 @@ struct vestry {
 
 _Static_assert(offsetof(struct vestry, max_body_bytes) == offsetof(vestry_parts, max_body_bytes), "the names of parts");
 
-/* Add an extension to an instance (extension.h), as vsi_extensions_add; LIMIT is logged. */
+/* Add an extension to an instance (extension.h), which then owns its state, and closes it if the instance is closing
+ * already. Any thread. OK | EXISTS (the instance has this kind, or another extension that finds scopes) | LIMIT, which
+ * is logged */
 VESTRY_API vestry_err vsi_extension_add(vestry *v, const vsi_extension *kind, void *state);
 /* Return the state of a kind, by its table; NULL: the instance has none. Any thread; a few loads. */
 VESTRY_API void *vsi_extension_find(const vestry *v, const vsi_extension *kind);

@@ -173,19 +173,24 @@ static vestry_err refuse(const vestry_host *host, const char *why) {
   return VESTRY_INVALID;
 }
 
+static vestry_err refuse_size(const vestry_host *host, const char *size, const char *expected) {
+  vsi_log(host, VESTRY_LOG_ERROR,
+          "vestry_create: %s is neither 0 nor %s, or a member is set that only a later version has: set size, and "
+          "compile with the header of this library",
+          size, expected);
+  return VESTRY_INVALID;
+}
+
 vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
   vestry_options own;
+  vestry_bounds bounds;
   const vestry_options *options = &own;
   if (!ret_instance) return VESTRY_INVALID;
   if (VSI_OPTIONS_TAKE(vestry_options, own, given))
-    return refuse(vestry_host_default(),
-                  "options.size is neither 0 nor sizeof(vestry_options), or a member is set that only a later version "
-                  "has: set size, and compile with the header of this library");
+    return refuse_size(vestry_host_default(), "options.size", "sizeof(vestry_options)");
   const vestry_host *host = host_of(options);
-  vestry_bounds bounds;
   if (VSI_OPTIONS_TAKE(vestry_bounds, bounds, options->bounds))
-    return refuse(host, "options.bounds->size is neither 0 nor sizeof(vestry_bounds), or a member is set that only a "
-                        "later version has: set size, and compile with the header of this library");
+    return refuse_size(host, "options.bounds->size", "sizeof(vestry_bounds)");
   own.bounds = &bounds;
   const char *mistake = find_mistake(options), *part = "";
   if (mistake) return refuse(host, mistake);
@@ -194,9 +199,7 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
   if (VSI_OPTIONS_TAKE(vestry_connection_hooks, v->hooks, options->hooks) ||
       VSI_OPTIONS_TAKE(vestry_signals_limits, v->signals, options->signals)) {
     vsi_free(host, v);
-    return refuse(host,
-                  "the size of options.hooks or options.signals is neither 0 nor the size of the struct, or a member "
-                  "is set that only a later version has: set size, and compile with the header of this library");
+    return refuse_size(host, "the size of options.hooks or options.signals", "the size of the struct");
   }
   v->host = host;
   v->scope = options->scope;
@@ -207,16 +210,14 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
   vsi_extensions_init(&v->extensions);
   v->keep_open = options->keep_open;
   v->is_behind_proxy = options->is_behind_proxy;
-  v->max_count = options->bounds->max_count;
-  v->max_per_scope_count = options->bounds->max_per_scope_count;
-  v->max_per_stream_count =
-      options->bounds->max_per_stream_count ? options->bounds->max_per_stream_count : VESTRY_REPLY_KEYS_MAX;
-  v->max_values_count = options->bounds->max_values_count ? options->bounds->max_values_count : DEFAULT_VALUES;
-  v->max_body_bytes = options->bounds->max_body_bytes ? options->bounds->max_body_bytes : DEFAULT_BODY_BYTES;
-  vsi_budget_init(&v->request_bytes, request_bytes_of(options->bounds));
-  vsi_budget_init(&v->answer_bytes,
-                  options->bounds->max_answer_bytes ? options->bounds->max_answer_bytes : DEFAULT_ANSWER_BYTES);
-  v->retry_after_s = options->bounds->retry_after_s ? options->bounds->retry_after_s : DEFAULT_RETRY_AFTER_S;
+  v->max_count = bounds.max_count;
+  v->max_per_scope_count = bounds.max_per_scope_count;
+  v->max_per_stream_count = bounds.max_per_stream_count ? bounds.max_per_stream_count : VESTRY_REPLY_KEYS_MAX;
+  v->max_values_count = bounds.max_values_count ? bounds.max_values_count : DEFAULT_VALUES;
+  v->max_body_bytes = bounds.max_body_bytes ? bounds.max_body_bytes : DEFAULT_BODY_BYTES;
+  vsi_budget_init(&v->request_bytes, request_bytes_of(&bounds));
+  vsi_budget_init(&v->answer_bytes, bounds.max_answer_bytes ? bounds.max_answer_bytes : DEFAULT_ANSWER_BYTES);
+  v->retry_after_s = bounds.retry_after_s ? bounds.retry_after_s : DEFAULT_RETRY_AFTER_S;
   vestry_err error = fill(v, options, &part);
   if (error) {
     vsi_log(host, VESTRY_LOG_ERROR, "vestry_create: %s: %s", part, vestry_strerror(error));
