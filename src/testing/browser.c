@@ -3,12 +3,13 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/ascii.h"
 #include "base/buffer.h"
 #include "base/hex.h"
 #include "base/memory.h"
+#include "base/real.h"
+#include "json/write.h"
 
 enum { REDIRECTS_MAX = 10, COOKIES_MAX = 50 };
 
@@ -217,7 +218,8 @@ static bool add_field(vsi_buffer *body, const char *name, const json_t *value) {
   vsi_buffer_append_char(body, '=');
   if (json_is_string(value)) encode(body, json_string_value(value));
   if (json_is_integer(value)) vsi_buffer_printf(body, "%lld", (long long)json_integer_value(value));
-  if (json_is_real(value)) vsi_buffer_printf(body, "%.17g", json_real_value(value));
+  char number[VSI_REAL_BYTES];
+  if (json_is_real(value)) vsi_buffer_append(body, number, vsi_real_write(json_real_value(value), number));
   if (json_is_true(value)) vsi_buffer_append_str(body, "on");
   return true;
 }
@@ -248,6 +250,18 @@ vestry_err vestry_browser_form(vestry_browser *browser, const char *url, const v
   return error ? error : follow(browser, page, ret_page);
 }
 
+/* Append a value as JSON, terminated. jansson's own writer depends on the locale. */
+static vestry_err write_json(vsi_buffer *to, const json_t *value) {
+  vsi_writer writer = {.to = NULL};
+  vestry_err error = vsi_json_put(&writer, value);
+  if (error) return error;
+  writer = (vsi_writer){.to = vsi_buffer_reserve(to, writer.len)};
+  if (!writer.to) return VESTRY_NO_MEMORY;
+  error = vsi_json_put(&writer, value);
+  to->len += writer.len;
+  return vsi_buffer_terminate(to) ? error : VESTRY_NO_MEMORY;
+}
+
 vestry_err vestry_browser_send(vestry_browser *browser, const char *method, const char *url,
                                const vestry_value *signals, vestry_memory_exchange **ret_exchange) {
   json_t *object;
@@ -257,16 +271,12 @@ vestry_err vestry_browser_send(vestry_browser *browser, const char *method, cons
   bool in_query = strcmp(method, "GET") == 0 || strcmp(method, "DELETE") == 0;
   ask a = {.method = method, .url = url, .type = in_query ? NULL : "application/json", .datastar = true};
   begin(browser, &a);
-  char *text = json_dumps(object, JSON_COMPACT);
-  if (!text) {
-    error = VESTRY_NO_MEMORY;
-  } else if (in_query) {
+  error = write_json(&a.body, object);
+  if (!error && in_query) {
     vsi_buffer_append_str(&a.query, "datastar=");
-    encode(&a.query, text);
-  } else {
-    vsi_buffer_append_str(&a.body, text);
+    encode(&a.query, a.body.data);
+    vsi_buffer_clear(&a.body);
   }
-  free(text);
   if (!error) error = request(browser, &a, ret_exchange);
   finish(&a);
   json_decref(object);

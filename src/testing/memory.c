@@ -7,13 +7,13 @@
  * exchange->lock is innermost: no other function of vestry is called under it. An action of the client (becoming
  * writable, disconnecting) is decided under the lock, and passed to the connection after it is released. */
 #include "vestry/testing/memory.h"
-#include "base/mutex.h"
 
 #include <string.h>
-#include <strings.h>
 
+#include "base/ascii.h"
 #include "base/buffer.h"
 #include "base/memory.h"
+#include "base/mutex.h"
 #include "base/options.h"
 #include "base/refs.h"
 
@@ -72,8 +72,8 @@ static const char *request_query(void *server_request) {
 static const char *request_header(void *server_request, const char *name) {
   const vestry_memory_call *call = ((vestry_memory_exchange *)server_request)->call;
   for (size_t i = 0; i < call->headers_count; i++)
-    if (strcasecmp(call->headers[i].name, name) == 0) return call->headers[i].value;
-  return call->datastar && strcasecmp(name, "Datastar-Request") == 0 ? "true" : NULL;
+    if (vsi_strcasecmp(call->headers[i].name, name) == 0) return call->headers[i].value;
+  return call->datastar && vsi_strcasecmp(name, "Datastar-Request") == 0 ? "true" : NULL;
 }
 
 static const char *request_peer(void *server_request) {
@@ -296,7 +296,7 @@ const char *vestry_memory_header(vestry_memory_exchange *exchange, const char *n
   const char *at = exchange->headers.data, *end = at ? at + exchange->headers.len : at;
   while (exchange->status && at < end && !found) {
     const char *value = at + strlen(at) + 1;
-    if (strcasecmp(at, name) == 0 && !index--) found = value;
+    if (vsi_strcasecmp(at, name) == 0 && !index--) found = value;
     at = value + strlen(value) + 1;
   }
   vsi_mutex_unlock(&exchange->lock);

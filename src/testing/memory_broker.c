@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* A node of a memory network. Its actor takes one event at a time under the network's lock, and calls the functions of
  * the events without it. stop waits for the function that is running. */
-#include "testing/memory_broker.h"
+#include "testing/memory_network.h"
 
 #include <string.h>
 
 #include "base/array.h"
 #include "base/memory.h"
 #include "base/options.h"
-#include "testing/memory_network.h"
 #include "vestry/testing/memory_network.h"
 
 enum { RUN_MAX = 64 }; /* events in one run of the actor, so that one node does not keep a thread */

@@ -67,6 +67,87 @@ void vestry_memory_network_destroy(vestry_memory_network *network) {
   if (network) vsi_memory_network_unref(network);
 }
 
+/* ---------------------------------------------------------------------------------------- messages in transit ---- */
+
+/* Create a message with one reference. NULL: out of memory. */
+static vsi_parcel *make_parcel(const vestry_host *host, size_t sender, const char *subject, const void *data,
+                               size_t len) {
+  vsi_parcel *parcel = len > SIZE_MAX - sizeof *parcel ? NULL : vsi_alloc(host, sizeof *parcel + len);
+  if (!parcel) return NULL;
+  parcel->refs = 1;
+  parcel->sender = sender;
+  parcel->len = len;
+  memcpy(parcel->subject, subject, strlen(subject) + 1);
+  if (len) memcpy(parcel->data, data, len);
+  return parcel;
+}
+
+void vsi_parcel_unref(const vestry_host *host, vsi_parcel *parcel) {
+  if (parcel && --parcel->refs == 0) vsi_free(host, parcel);
+}
+
+/* Reserve room for more arrivals, which vsi_arrivals_add then uses. OK | NO_MEMORY */
+static vestry_err reserve_arrivals(const vestry_host *host, vsi_arrivals *arrivals, size_t more) {
+  return VSI_ARRAY_RESERVE(host, arrivals->heap, arrivals->count, arrivals->room, more);
+}
+
+static bool is_before(const vsi_arrival *a, const vsi_arrival *b) {
+  return a->due_ns != b->due_ns ? a->due_ns < b->due_ns : a->order < b->order;
+}
+
+static void sink(vsi_arrivals *arrivals, size_t at) {
+  vsi_arrival *heap = arrivals->heap, moved = heap[at];
+  for (size_t child; (child = 2 * at + 1) < arrivals->count; at = child) {
+    if (child + 1 < arrivals->count && is_before(&heap[child + 1], &heap[child])) child++;
+    if (!is_before(&heap[child], &moved)) break;
+    heap[at] = heap[child];
+  }
+  heap[at] = moved;
+}
+
+static void add_arrival(vsi_arrivals *arrivals, vsi_arrival arrival) {
+  vsi_arrival *heap = arrivals->heap;
+  size_t at = arrivals->count++;
+  for (size_t parent; at > 0 && is_before(&arrival, &heap[parent = (at - 1) / 2]); at = parent) heap[at] = heap[parent];
+  heap[at] = arrival;
+}
+
+vsi_arrival vsi_arrivals_take(vsi_arrivals *arrivals) {
+  vsi_arrival first = arrivals->heap[0];
+  arrivals->heap[0] = arrivals->heap[--arrivals->count];
+  if (arrivals->count) sink(arrivals, 0);
+  return first;
+}
+
+/* Drop the messages whose sender does not pass; noticed losses stay. Returns the number of dropped messages. */
+static size_t cut_arrivals(const vestry_host *host, vsi_arrivals *arrivals, bool (*passes)(size_t sender, void *ctx),
+                           void *ctx) {
+  size_t kept = 0, cut = 0;
+  for (size_t i = 0; i < arrivals->count; i++) {
+    vsi_parcel *parcel = arrivals->heap[i].parcel;
+    if (!parcel || passes(parcel->sender, ctx)) {
+      arrivals->heap[kept++] = arrivals->heap[i];
+      continue;
+    }
+    vsi_parcel_unref(host, parcel);
+    cut++;
+  }
+  arrivals->count = kept;
+  for (size_t at = kept / 2; at-- > 0;) sink(arrivals, at);
+  return cut;
+}
+
+size_t vsi_arrivals_finish(const vestry_host *host, vsi_arrivals *arrivals) {
+  size_t messages = 0;
+  for (size_t i = 0; i < arrivals->count; i++) {
+    if (arrivals->heap[i].parcel) messages++;
+    vsi_parcel_unref(host, arrivals->heap[i].parcel);
+  }
+  vsi_free(host, arrivals->heap);
+  *arrivals = (vsi_arrivals){NULL, 0, 0};
+  return messages;
+}
+
 /* ------------------------------------------------------------------------------------------------- joining -------- */
 
 static vestry_err make_room_locked(vestry_memory_network *network) {
@@ -125,8 +206,7 @@ vestry_err vestry_memory_network_divide(vestry_memory_network *network, const ui
     if (!node) continue;
     bool is_down = node->part == VESTRY_MEMORY_NETWORK_DOWN;
     if (is_down) node->reported_late = node->reported_up;
-    network->stats.cut_count +=
-        vsi_arrivals_cut(network->host, &node->arrivals, is_down ? is_of_nobody : is_of_part, node);
+    network->stats.cut_count += cut_arrivals(network->host, &node->arrivals, is_down ? is_of_nobody : is_of_part, node);
     vestry_actor_notify(node->actor);
   }
   vsi_mutex_unlock(&network->lock);
@@ -168,7 +248,7 @@ static uint64_t *last_due(vsi_memory_node *to, const vsi_parcel *parcel) {
 }
 
 static void add(vsi_memory_node *to, uint64_t due_ns, vsi_parcel *parcel) {
-  vsi_arrivals_add(&to->arrivals, (vsi_arrival){due_ns, to->network->order++, parcel});
+  add_arrival(&to->arrivals, (vsi_arrival){due_ns, to->network->order++, parcel});
   if (parcel) parcel->refs++;
 }
 
@@ -206,11 +286,11 @@ static bool hears(const vsi_memory_node *to, const char *subject) {
 
 vestry_err vsi_memory_network_send(vestry_memory_network *network, vsi_memory_node *from, const char *subject,
                                    const void *data, size_t len) {
-  vsi_parcel *parcel = vsi_parcel_new(network->host, from->index, subject, data, len);
+  vsi_parcel *parcel = make_parcel(network->host, from->index, subject, data, len);
   if (!parcel) return VESTRY_NO_MEMORY;
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; !error && i < network->nodes_count; i++)
-    if (hears(network->nodes[i], subject)) error = vsi_arrivals_reserve(network->host, &network->nodes[i]->arrivals, 2);
+    if (hears(network->nodes[i], subject)) error = reserve_arrivals(network->host, &network->nodes[i]->arrivals, 2);
   uint64_t now_ns = vsi_now_ns(network->host);
   for (size_t i = 0; !error && i < network->nodes_count; i++)
     if (hears(network->nodes[i], subject)) send_to(network->nodes[i], from, parcel, now_ns);

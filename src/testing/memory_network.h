@@ -6,8 +6,42 @@
 #include <pthread.h>
 
 #include "base/mutex.h"
-#include "testing/arrivals.h"
+#include "vestry/cluster/broker.h"
 #include "vestry/testing/memory_network.h"
+
+/* ---------------------------------------------------------------------------------------- messages in transit ---- */
+
+/* Messages to one node are ordered by the time when they are due, then by the order in which they were sent. Guarded by
+ * the network's lock. */
+
+/* A message, shared by its receivers. */
+typedef struct vsi_parcel {
+  size_t refs;
+  size_t sender; /* in the order of joining */
+  char subject[VESTRY_SUBJECT_MAX_BYTES + 1];
+  size_t len;
+  unsigned char data[];
+} vsi_parcel;
+
+typedef struct vsi_arrival {
+  uint64_t due_ns, order;
+  vsi_parcel *parcel; /* a reference; NULL: a lost message that is noticed at this time (MAYBE_LOST) */
+} vsi_arrival;
+
+/* A heap, whose first element is due next. All zero: empty. */
+typedef struct vsi_arrivals {
+  vsi_arrival *heap;
+  size_t count, room;
+} vsi_arrivals;
+
+void vsi_parcel_unref(const vestry_host *host, vsi_parcel *parcel); /* NULL is accepted */
+
+/* Remove and return the first arrival. There must be one. */
+vsi_arrival vsi_arrivals_take(vsi_arrivals *arrivals);
+/* Drop all arrivals, and free the heap. Returns the number of dropped messages. */
+size_t vsi_arrivals_finish(const vestry_host *host, vsi_arrivals *arrivals);
+
+/* -------------------------------------------------------------------------------------- networks and their nodes -- */
 
 /* The messages of one sender to one subject arrive in order: a slot stores when the last message of its streams is due.
  * Two streams that share a slot are ordered, too, which the broker interface does not require. */
@@ -55,6 +89,9 @@ struct vestry_memory_network {
   size_t reservations_count, reservations_room;
   vestry_memory_network_stats stats; /* except waiting_count */
 };
+
+/* Functions of a node as a broker; its self is a vsi_memory_node. */
+extern const vestry_broker_ops vsi_memory_broker_ops;
 
 /* Draw the next number of a random sequence. */
 uint64_t vsi_memory_chance(uint64_t *stream);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Announcements to all nodes: too large for the broker, and more keys than the broker accepts at once. */
 #include "cluster/cluster/cluster.h" /* first, because its names differ */
-#include "testing/memory_broker.h"
+#include "testing/memory_network.h"
 
 #include <stdlib.h>
 

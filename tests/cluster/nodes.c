@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "testing/memory_broker.h"
+#include "testing/memory_network.h"
 
 #include "cluster/nodes.h"
 #include "vestry/testing/memory_network.h"

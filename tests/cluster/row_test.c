@@ -8,7 +8,7 @@
 
 #include "support/test.h"
 #include "support/until.h"
-#include "testing/memory_broker.h"
+#include "testing/memory_network.h"
 #include "vestry/testing/memory.h"
 #include "vestry/testing/memory_network.h"
 #include "vestry/vestry.h"

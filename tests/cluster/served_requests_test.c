@@ -3,7 +3,7 @@
  * other actors get their turn. */
 #include "cluster/cluster/cluster.h" /* first, because its names differ */
 #include "cluster/cluster/served_requests.h"
-#include "testing/memory_broker.h"
+#include "testing/memory_network.h"
 
 #include "cluster/nodes.h"
 
