@@ -4,11 +4,11 @@
 #include "json/write.h"
 
 #include <float.h>
-#include <locale.h>
 #include <math.h>
 #include <stdlib.h>
 
 #include "event/layout.h"
+#include "support/locale.h"
 #include "support/test.h"
 #include "support/test_host.h"
 #include "json/value.h"
@@ -87,14 +87,21 @@ static void random_numbers_read_back_exactly(void **state) {
   }
 }
 
+/* The decimal separator of de_DE has one byte, that of ps_AF two. */
 static void numbers_do_not_depend_on_the_locale(void **state) {
   (void)state;
-  static const char *const commas[] = {"de_DE.UTF-8", "fr_FR.UTF-8", "nb_NO.UTF-8"};
-  const char *found = NULL;
-  for (size_t i = 0; !found && i < 3; i++) found = setlocale(LC_NUMERIC, commas[i]);
-  check(json_real(1.5), "1.5"); /* in the C locale, if no other is installed */
-  setlocale(LC_NUMERIC, "C");
-  if (!found) TEST_SKIP("no locale with a decimal comma is installed");
+  static const char *const names[] = {"de_DE", "ps_AF"};
+  bool found = false;
+  for (size_t i = 0; i < 2; i++) {
+    test_locale locale;
+    if (!test_locale_begin(&locale, names[i])) continue;
+    found = true;
+    check(json_real(1.5), "1.5");
+    check(json_real(-1e-7), "-1e-07");
+    check(json_real(3), "3.0");
+    test_locale_end(&locale);
+  }
+  if (!found) TEST_SKIP("the definitions of locales are not installed");
 }
 
 static void strings_are_escaped_where_necessary(void **state) {

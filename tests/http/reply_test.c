@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "support/locale.h"
 #include "support/reply_effects.h"
 #include "support/test.h"
 #include "support/test_host.h"
@@ -50,6 +51,22 @@ static void headers_are_checked(void **state) {
     vsi_reply_finish(&reply);
     test_host_assert_clean(&th);
   }
+}
+
+/* In a Turkish locale, I is not the capital of i. */
+/* capability: B1 */
+static void header_names_do_not_depend_on_the_locale(void **state) {
+  (void)state;
+  test_locale locale;
+  if (!test_locale_begin(&locale, "tr_TR")) TEST_SKIP("the definitions of locales are not installed");
+  vestry_reply reply;
+  vsi_reply_init(&reply, vestry_host_default());
+  assert_int_equal(vestry_reply_header(&reply, "TRAILER", "X"), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_header(&reply, "KEEP-ALIVE", "1"), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_header(&reply, "CACHE-CONTROL", "PRIVATE"), VESTRY_OK);
+  assert_int_equal(vsi_reply_caching(&reply), VSI_CACHING_NONE);
+  vsi_reply_finish(&reply);
+  test_locale_end(&locale);
 }
 
 static void repeated_headers_are_kept_except_content_type(void **state) {
@@ -398,6 +415,7 @@ static void json_sets_the_body(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(headers_are_checked),
+      cmocka_unit_test(header_names_do_not_depend_on_the_locale),
       cmocka_unit_test(repeated_headers_are_kept_except_content_type),
       cmocka_unit_test(status_and_body_are_checked),
       cmocka_unit_test(reply_effects_need_a_name),

@@ -97,6 +97,37 @@ static void ended_streams_are_listed_with_their_cause(void **state) {
   end(&s);
 }
 
+/* The sum of the last hour includes the closes whose records were overwritten. */
+/* capability: H1 */
+static void last_hour_counts_more_than_the_records(void **state) {
+  (void)state;
+  enum { RECORDS = 10, ENDED = 25 };
+  suite s = {.observe = NULL};
+  int status;
+  site_begin(&s.on, (vestry_options){.scope = NULL});
+  const vestry_observe_options options = {.trusts_loopback = true, .closes_count = RECORDS};
+  assert_int_equal(vestry_observe_create(s.on.v, &options, &s.observe), VESTRY_OK);
+  assert_int_equal(vestry_observe_mount(s.observe, "/observe"), VESTRY_OK);
+  for (int i = 0; i < ENDED; i++) {
+    wire one = {.path = "/", .datastar = true};
+    wire_request(&s.on, &one, live, NULL);
+    vestry_connection_close(one.connection, VESTRY_CAUSE_STALLED);
+    site_pass_ms(&s.on, 60000);
+    wire_finish(&one);
+  }
+  json_t *all = request(&s, "/observe/closed", NULL, &status);
+  assert_int_equal(json_array_size(json_object_get(all, "closed")), RECORDS);
+  assert_int_equal(number(json_object_get(all, "last_hour"), "stalled"), ENDED);
+  json_decref(all);
+  site_pass_ms(&s.on, 45 * 60000); /* now the first one ended 70 minutes ago, the last one 46 */
+  all = request(&s, "/observe/closed", NULL, &status);
+  assert_int_equal(number(json_object_get(all, "last_hour"), "stalled"), 14);
+  assert_int_equal(number(json_object_get(all, "all"), "stalled"), ENDED);
+  json_decref(all);
+  vestry_observe_destroy(s.observe);
+  site_end(&s.on);
+}
+
 /* Streams of the console and of a tail are marked after their end, and counted separately. */
 static void open_console_and_tail(suite *s) {
   static const char *const paths[] = {"/observe/console/events", "/observe/streams/6/tail"};
@@ -200,6 +231,7 @@ static void failed_allocation_gets_an_error_or_whole_answer(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(ended_streams_are_listed_with_their_cause),
+      cmocka_unit_test(last_hour_counts_more_than_the_records),
       cmocka_unit_test(streams_of_console_and_tail_are_marked),
       cmocka_unit_test(invalid_parameters_get_400),
       cmocka_unit_test(failed_allocation_gets_an_error_or_whole_answer),

@@ -86,8 +86,8 @@ static void token_gives_permission(void **state) {
   wire_request(&s.on, &r, NULL, NULL);
   assert_int_equal(r.status, 303);
   assert_true(wire_has_header(&r, "Location: console"));
-  assert_true(wire_has_header(
-      &r, "Set-Cookie: vestry-observe=Zm9vYmFyYmF6cXV4-._~1; Path=/observe; HttpOnly; SameSite=Strict"));
+  /* without a Path, it belongs to /observe: to the folder of this address */
+  assert_true(wire_has_header(&r, "Set-Cookie: vestry-observe=Zm9vYmFyYmF6cXV4-._~1; HttpOnly; SameSite=Strict"));
   wire_finish(&r);
   wire other = {.path = "/observe/console", .query = "token=Zm9vYmFyYmF6cXV4-._~2", .peer = "127.0.0.1"};
   wire_request(&s.on, &other, NULL, NULL);
@@ -103,6 +103,28 @@ static void token_gives_permission(void **state) {
                      VESTRY_INVALID);
   assert_null(observe);
   site_end(&s.on);
+}
+
+/* The prefix is a pattern. The browser must send the cookie to each address that it matches. */
+/* capability: H2 */
+static void cookie_of_pattern_has_no_path(void **state) {
+  (void)state;
+  suite s;
+  site_begin(&s.on, (vestry_options){.scope = NULL});
+  assert_int_equal(vestry_observe_create(s.on.v, &(vestry_observe_options){.token = "Zm9vYmFyYmF6cXV4"}, &s.observe),
+                   VESTRY_OK);
+  assert_int_equal(vestry_observe_mount(s.observe, "/t/{tenant}/observe"), VESTRY_OK);
+  wire r = {.path = "/t/a/observe/console", .query = "token=Zm9vYmFyYmF6cXV4", .peer = "192.0.2.1"};
+  wire_request(&s.on, &r, NULL, NULL);
+  assert_int_equal(r.status, 303);
+  assert_true(wire_has_header(&r, "Set-Cookie: vestry-observe=Zm9vYmFyYmF6cXV4; HttpOnly; SameSite=Strict"));
+  wire_finish(&r);
+  wire again = {
+      .path = "/t/a/observe/console", .peer = "192.0.2.1", .headers = {{"Cookie", "vestry-observe=Zm9vYmFyYmF6cXV4"}}};
+  wire_request(&s.on, &again, NULL, NULL);
+  assert_int_equal(again.status, 200);
+  wire_finish(&again);
+  end(&s);
 }
 
 /* capability: H2 */
@@ -156,9 +178,8 @@ static void may_function_gives_permission(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(every_request_gets_403_by_default),
-      cmocka_unit_test(token_gives_permission),
-      cmocka_unit_test(trusts_loopback_permits_only_this_machine),
+      cmocka_unit_test(every_request_gets_403_by_default), cmocka_unit_test(token_gives_permission),
+      cmocka_unit_test(cookie_of_pattern_has_no_path),     cmocka_unit_test(trusts_loopback_permits_only_this_machine),
       cmocka_unit_test(may_function_gives_permission),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

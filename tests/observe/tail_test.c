@@ -27,9 +27,9 @@ static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("first", 1));
 }
 
-static void begin(suite *s, vestry_observe_options options) {
+static void begin_with(suite *s, vestry_observe_options options, const vestry_connection_options *connection) {
   *s = (suite){.begun = 0};
-  site_begin(&s->on, (vestry_options){.scope = NULL});
+  site_begin(&s->on, (vestry_options){.connection = connection});
   options.on_tail = note;
   options.on_tail_ctx = s;
   assert_int_equal(vestry_observe_create(s->on.v, &options, &s->observe), VESTRY_OK);
@@ -37,6 +37,10 @@ static void begin(suite *s, vestry_observe_options options) {
   s->watched = (wire){.path = "/live", .datastar = true};
   wire_request(&s->on, &s->watched, live, NULL);
   assert_non_null(s->watched.connection);
+}
+
+static void begin(suite *s, vestry_observe_options options) {
+  begin_with(s, options, NULL);
 }
 
 static void end(suite *s, wire *tail) {
@@ -132,6 +136,60 @@ static void tail_reports_the_count_of_omitted_events(void **state) {
   end(&s, &tail);
 }
 
+/* As JSON, an event of quotation marks has twice its size, and exceeds the queue of the viewer. */
+/* capability: H5 */
+static void event_too_large_for_the_viewer_is_left_out(void **state) {
+  (void)state;
+  enum { QUEUE_BYTES = 65536 };
+  suite s;
+  wire tail;
+  begin_with(&s, (vestry_observe_options){.trusts_loopback = true},
+             &(vestry_connection_options){.max_queued_bytes = QUEUE_BYTES});
+  assert_int_equal(request_tail(&s, id_of(&s.watched), "127.0.0.1", &tail), 200);
+  char large[40000];
+  memset(large, '"', sizeof large - 1);
+  large[sizeof large - 1] = '\0';
+  send_event(&s, "large", large);
+  send_event(&s, "small", "x");
+  assert_int_equal(tail.ends, 0);
+  assert_int_equal(wire_count(&tail, "{\"count\":1}"), 1);
+  assert_int_equal(wire_count(&tail, "event: small"), 1);
+  vestry_connection_close(s.watched.connection, VESTRY_CAUSE_STALLED);
+  site_settle(&s.on);
+  assert_int_equal(tail.ends, 1);
+  assert_int_equal(s.last.left_out_count, 1);
+  assert_int_equal(s.last.shown_count, 1);
+  end(&s, &tail);
+}
+
+/* capability: H5 */
+static void slow_viewer_of_large_events_stays(void **state) {
+  (void)state;
+  enum { SENT = 100 };
+  suite s;
+  wire tail;
+  begin(&s, (vestry_observe_options){.trusts_loopback = true});
+  assert_int_equal(request_tail(&s, id_of(&s.watched), "127.0.0.1", &tail), 200);
+  tail.write_io = VESTRY_IO_WOULD_BLOCK;
+  char large[40000];
+  memset(large, 'x', sizeof large - 1);
+  large[sizeof large - 1] = '\0';
+  for (int i = 0; i < SENT; i++) send_event(&s, "n", large);
+  assert_int_equal(tail.ends, 0);
+  tail.write_io = VESTRY_IO_OK;
+  vestry_connection_writable(tail.connection);
+  site_settle(&s.on);
+  for (int i = 0; i < 10; i++) site_pass_ms(&s.on, 1000); /* each step fills half of the queue */
+  const size_t shown = wire_count(&tail, "event: event");
+  assert_true(shown > 20 && shown < SENT);
+  vestry_connection_close(s.watched.connection, VESTRY_CAUSE_STALLED);
+  site_settle(&s.on);
+  assert_int_equal(wire_count(&tail, "{\"why\":\"closed\",\"cause\":\"stalled\"}"), 1);
+  assert_int_equal(s.last.shown_count, shown);
+  assert_int_equal(s.last.shown_count + s.last.left_out_count, SENT);
+  end(&s, &tail);
+}
+
 static size_t redact(char *event, size_t len, void *ctx) {
   (void)ctx;
   if (strstr(event, "hidden")) return 0;
@@ -206,6 +264,8 @@ int main(void) {
       cmocka_unit_test(tail_shows_events_as_text),
       cmocka_unit_test(tail_ends_after_five_minutes),
       cmocka_unit_test(tail_reports_the_count_of_omitted_events),
+      cmocka_unit_test(event_too_large_for_the_viewer_is_left_out),
+      cmocka_unit_test(slow_viewer_of_large_events_stays),
       cmocka_unit_test(tail_is_redacted),
       cmocka_unit_test(tail_needs_its_own_permission),
       cmocka_unit_test(failed_allocation_ends_the_tail),
