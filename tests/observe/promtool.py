@@ -69,6 +69,21 @@ def evaluate(query):
     print(f"{len(board)} expressions of the dashboard, {len(alerts)} of alerts")
 
 
+def check_lost_node(folder):
+    """The alert of a node that stays lost is firing after two hours, too, and a cluster of this size has none."""
+    labels = {"instance": "a"}
+    lost = {"exp_labels": {"severity": "critical", **labels},
+            "exp_annotations": {"summary": "a is connected to fewer nodes than before.",
+                                "description": "A node has died, or the broker separates nodes: see vestry_cluster_gaps_total."}}
+    cases = [{"interval": "1m", "input_series": [{"series": 'vestry_cluster_nodes_alive{instance="a"}', "values": values}],
+              "alert_rule_test": [{"alertname": "VestryNodeLost", "eval_time": at, "exp_alerts": expected} for at, expected in checks]}
+             for values, checks in (("2x10 1x180", [("5m", []), ("30m", [lost]), ("3h", [lost])]), ("2x190", [("3h", [])]))]
+    path = pathlib.Path(folder) / "lost_node.yml"
+    path.write_text(json.dumps({"rule_files": [str(DOCS.resolve() / "alerts.yml")], "evaluation_interval": "1m", "tests": cases}))
+    tested = subprocess.run(["promtool", "test", "rules", path], capture_output=True, text=True)
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
 def scrape(folder, ports, has_postgres):
     at = port.reserve_port()
     config = {"global": {"scrape_interval": "1s"},
@@ -120,6 +135,7 @@ def main():
         for at in ports:
             check(at)
         with tempfile.TemporaryDirectory() as folder:
+            check_lost_node(folder)
             scrape(folder, ports, served.has_postgres)
     finally:
         served.end()
