@@ -11,11 +11,10 @@
 enum { VSI_IN_COUNT = VESTRY_IN_FORM + 1 };
 typedef struct vsi_values {
   bool is_read;     /* they are read at the first lookup */
-  bool is_sorted;   /* `order` is valid */
   vestry_err error; /* why there are none: MALFORMED | TOO_LARGE | NO_MEMORY */
   size_t count;
   const char **pairs; /* a name, a value, and so on, in one allocation with `order` and their texts; owned */
-  uint32_t *order;    /* numbers of the pairs, sorted by name; if there are many */
+  uint32_t *order;    /* numbers of the pairs, sorted by name */
 } vsi_values;
 
 /* Callbacks that report the outcome of a request to a module that intercepted it before its handler. No lock held. */

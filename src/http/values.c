@@ -5,7 +5,7 @@
  * take the missing ones for boxes that are not ticked (serve/serve.c). If a value in a place (path, query or form) is
  * not UTF-8, contains a NUL or has a broken escape, the place has no values at all, because their meaning is unknown.
  *
- * Many values are sorted at the first lookup, because a handler may look each of them up. */
+ * Values are sorted when they are read, because a handler may look each of many up. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,19 +20,14 @@
 #include "instance/instance.h"
 #include "json/value.h"
 
-/* Below this number of values, each of them is compared. */
-enum { FEW = 32 };
-
 /* Allocate `count` pairs and their order, followed by text_len bytes of text. */
 static vestry_err make_room(const vestry_request *req, vsi_values *values, size_t count, size_t text_len,
                             char **ret_text) {
   if (count > req->v->max_values_count) return VESTRY_TOO_LARGE;
-  const size_t of_order = count > FEW ? count : 0;
-  values->pairs =
-      vsi_alloc(req->v->host, count * 2 * sizeof *values->pairs + of_order * sizeof *values->order + text_len);
+  values->pairs = vsi_alloc(req->v->host, count * (2 * sizeof *values->pairs + sizeof *values->order) + text_len);
   if (!values->pairs) return VESTRY_NO_MEMORY;
   values->order = (uint32_t *)(values->pairs + 2 * count);
-  *ret_text = (char *)(values->order + of_order);
+  *ret_text = (char *)(values->order + count);
   return VESTRY_OK;
 }
 
@@ -135,6 +130,19 @@ static vestry_err read_path(vsi_values *values, const vestry_request *req) {
   return error;
 }
 
+/* Compare two values by their names, and those of one name by their positions. */
+static int compare(const void *left, const void *right, void *pairs) {
+  const uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
+  const char *const *names = pairs;
+  const int by_name = strcmp(names[2 * a], names[2 * b]);
+  return by_name ? by_name : a < b ? -1 : a > b;
+}
+
+static void sort(vsi_values *values) {
+  for (uint32_t i = 0; i < values->count; i++) values->order[i] = i;
+  qsort_r(values->order, values->count, sizeof *values->order, compare, (void *)values->pairs);
+}
+
 vestry_err vsi_request_set_form(const vestry_request *asked, vestry_slice texts, size_t count) {
   vsi_values *values = &asked->own->values[VESTRY_IN_FORM];
   const vestry_host *host = asked->v->host;
@@ -151,6 +159,7 @@ vestry_err vsi_request_set_form(const vestry_request *asked, vestry_slice texts,
     text += len + 1;
   }
   values->count = count;
+  sort(values);
   return VESTRY_OK;
 }
 
@@ -166,6 +175,7 @@ static vsi_values *values_of(const vestry_request *req, vestry_in in) {
   case VESTRY_IN_FORM: values->error = read_form(values, req); break;
   }
   if (values->error) values->count = 0;
+  sort(values);
   return values;
 }
 
@@ -175,22 +185,8 @@ bool vsi_request_has_too_many_fields(const vestry_request *req) {
   return vsi_request_is_form(req) && values_of(req, VESTRY_IN_FORM)->error == VESTRY_TOO_LARGE;
 }
 
-/* Compare two values by their names, and those of one name by their positions. */
-static int compare(const void *left, const void *right, void *pairs) {
-  const uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
-  const char *const *names = pairs;
-  const int by_name = strcmp(names[2 * a], names[2 * b]);
-  return by_name ? by_name : a < b ? -1 : a > b;
-}
-
-static void sort(vsi_values *values) {
-  values->is_sorted = true;
-  for (uint32_t i = 0; i < values->count; i++) values->order[i] = i;
-  qsort_r(values->order, values->count, sizeof *values->order, compare, (void *)values->pairs);
-}
-
 /* Return the text of the index-th value of a name; NULL: there is none. */
-static const char *find_sorted(const vsi_values *values, const char *name, size_t index) {
+static const char *find_text(const vsi_values *values, const char *name, size_t index) {
   size_t from = 0, to = values->count; /* the first value whose name is not before this one is in [from, to] */
   while (from < to) {
     const size_t middle = from + (to - from) / 2;
@@ -204,20 +200,13 @@ static const char *find_sorted(const vsi_values *values, const char *name, size_
   return strcmp(pair[0], name) == 0 ? pair[1] : NULL;
 }
 
-static const char *find_few(const vsi_values *values, const char *name, size_t index) {
-  for (size_t i = 0; i < values->count; i++)
-    if (strcmp(values->pairs[2 * i], name) == 0 && !index--) return values->pairs[2 * i + 1];
-  return NULL;
-}
-
 /* OK | NOT_FOUND | the error of the place */
 static vestry_err find(const vestry_request *req, vestry_in in, const char *name, size_t index,
                        const char **ret_value) {
   if (!name || (unsigned)in >= VSI_IN_COUNT) return VESTRY_INVALID;
   vsi_values *values = values_of(req, in);
   if (values->error) return values->error;
-  if (values->count > FEW && !values->is_sorted) sort(values);
-  const char *value = values->is_sorted ? find_sorted(values, name, index) : find_few(values, name, index);
+  const char *value = find_text(values, name, index);
   if (!value) return VESTRY_NOT_FOUND;
   *ret_value = value;
   return VESTRY_OK;

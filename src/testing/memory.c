@@ -55,34 +55,38 @@ static void let_go(vestry_memory_exchange *exchange) {
 
 /* ---- request ----------------------------------------------------------------------------------------------------- */
 
+static const vestry_memory_call *call_of(void *server_request) {
+  return ((vestry_memory_exchange *)server_request)->call;
+}
+
 static const char *request_method(void *server_request) {
-  const vestry_memory_exchange *exchange = server_request;
-  return exchange->call->method ? exchange->call->method : "GET";
+  const char *method = call_of(server_request)->method;
+  return method ? method : "GET";
 }
 
 static const char *request_path(void *server_request) {
-  const vestry_memory_exchange *exchange = server_request;
-  return exchange->call->path ? exchange->call->path : "/";
+  const char *path = call_of(server_request)->path;
+  return path ? path : "/";
 }
 
 static const char *request_query(void *server_request) {
-  return ((vestry_memory_exchange *)server_request)->call->query;
+  return call_of(server_request)->query;
 }
 
 static const char *request_header(void *server_request, const char *name) {
-  const vestry_memory_call *call = ((vestry_memory_exchange *)server_request)->call;
+  const vestry_memory_call *call = call_of(server_request);
   for (size_t i = 0; i < call->headers_count; i++)
     if (vsi_strcasecmp(call->headers[i].name, name) == 0) return call->headers[i].value;
   return call->datastar && vsi_strcasecmp(name, "Datastar-Request") == 0 ? "true" : NULL;
 }
 
 static const char *request_peer(void *server_request) {
-  const vestry_memory_exchange *exchange = server_request;
-  return exchange->call->peer ? exchange->call->peer : "memory";
+  const char *peer = call_of(server_request)->peer;
+  return peer ? peer : "memory";
 }
 
 static int64_t request_body_length(void *server_request) {
-  const vestry_memory_call *call = ((vestry_memory_exchange *)server_request)->call;
+  const vestry_memory_call *call = call_of(server_request);
   return call->no_length ? -1 : (int64_t)call->body_len + (call->body_error ? 1 : 0);
 }
 
@@ -232,7 +236,7 @@ static vestry_err request_open(void *server_request, const vestry_response *head
 }
 
 static void request_room(void *server_request, uint32_t *ret_streams, uint32_t *ret_capacity) {
-  const vestry_memory_call *call = ((vestry_memory_exchange *)server_request)->call;
+  const vestry_memory_call *call = call_of(server_request);
   *ret_streams = call->streams;
   *ret_capacity = call->capacity ? call->capacity : UINT32_MAX;
 }

@@ -148,6 +148,7 @@ static vsi_trie_node *literal_of(vsi_trie_node *node, const vestry_host *host, c
   bool found;
   size_t position = position_of(node, segment, len, &found);
   if (found) return node->literals[position];
+  if (!host) return NULL;
   if (VSI_ARRAY_RESERVE(host, node->literals, node->literals_count, node->literals_room, 1)) return NULL;
   vsi_trie_node *made = make_node(node, host, segment, len);
   if (!made) return NULL;
@@ -158,12 +159,13 @@ static vsi_trie_node *literal_of(vsi_trie_node *node, const vestry_host *host, c
   return made;
 }
 
+/* Return the child for a segment of a pattern. host: creates it if there is none; NULL: it is not created. */
 static vsi_trie_node *child_of(vsi_trie_node *node, const vestry_host *host, const char *segment, size_t len) {
   vestry_slice name;
   enum kind kind = kind_of(segment, len, &name);
   if (kind == LITERAL) return literal_of(node, host, segment, len);
   vsi_trie_node **child = kind == PARAMETER ? &node->parameter : &node->rest;
-  if (!*child) *child = make_node(node, host, "", 0);
+  if (!*child && host) *child = make_node(node, host, "", 0);
   return *child;
 }
 
@@ -212,14 +214,7 @@ static vsi_trie_node *node_of(vsi_trie_node *node, const char *pattern) {
   size_t len;
   for (const char *at = pattern; node && *at; at += 1 + len) {
     const char *segment = segment_of(at, &len);
-    vestry_slice name;
-    enum kind kind = kind_of(segment, len, &name);
-    bool found = false;
-    size_t position = kind == LITERAL ? position_of(node, segment, len, &found) : 0;
-    if (kind == LITERAL)
-      node = found ? node->literals[position] : NULL;
-    else
-      node = kind == PARAMETER ? node->parameter : node->rest;
+    node = child_of(node, NULL, segment, len);
   }
   return node;
 }

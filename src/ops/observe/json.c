@@ -13,6 +13,11 @@ void vsi_json_begin(vsi_json_writer *json, const vestry_host *host) {
   json->is_first = true;
 }
 
+void vsi_json_begin_object(vsi_json_writer *json, const vestry_host *host) {
+  vsi_json_begin(json, host);
+  vsi_json_open(json, NULL, '{');
+}
+
 void vsi_json_finish(vsi_json_writer *json) {
   vsi_buffer_finish(&json->text);
 }
@@ -149,6 +154,7 @@ void vsi_json_members(vsi_json_writer *json, const vsi_json_member *members, siz
 }
 
 vestry_err vsi_json_send(vsi_json_writer *json, vestry_connection *connection, const char *name) {
+  vsi_json_close(json, '}');
   vestry_err error = json->text.error;
   if (!error) error = vestry_connection_event(connection, name, json->text.data, json->text.len, NULL);
   vsi_json_finish(json);

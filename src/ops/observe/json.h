@@ -16,6 +16,7 @@ typedef struct vsi_json_writer {
 } vsi_json_writer;
 
 void vsi_json_begin(vsi_json_writer *json, const vestry_host *host);
+void vsi_json_begin_object(vsi_json_writer *json, const vestry_host *host); /* and its outermost object */
 void vsi_json_finish(vsi_json_writer *json);
 
 /* name: NULL in a list, and for the outermost value. end: the '}' or ']' for the bracket that was opened. */
@@ -70,7 +71,7 @@ void vsi_json_members(vsi_json_writer *json, const vsi_json_member *members, siz
     vsi_json_close(json, '}');                                                                                         \
   } while (0)
 
-/* Send the text that was written as an event, and free it in any case. */
+/* End the outermost object, send it as an event, and free it in any case. */
 vestry_err vsi_json_send(vsi_json_writer *json, vestry_connection *connection, const char *name);
 
 /* Responses: a line of text, or JSON. They must not be cached, and have no headers that allow other sites to read

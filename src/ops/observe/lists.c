@@ -81,12 +81,7 @@ static const char *get_page(const vestry_request *req, const char **ret_prefix, 
   return *ret_prefix && strlen(*ret_prefix) > PREFIX_MAX_LEN ? "prefix: at most 128 bytes are allowed\n" : NULL;
 }
 
-/* Begin the answer's object, and end and send it. */
-static void begin(const vestry_observe *observe, vsi_json_writer *json) {
-  vsi_json_begin(json, observe->v->host);
-  vsi_json_open(json, NULL, '{');
-}
-
+/* End the outermost object and send it. */
 static vestry_err answer(vestry_reply *reply, vsi_json_writer *json, vestry_err error) {
   vsi_json_close(json, '}');
   if (error) json->text.error = error;
@@ -142,7 +137,7 @@ vestry_err vsi_list_streams(const vestry_request *req, vestry_reply *reply, void
   vestry_stream_cursor next = {0, 0};
   vestry_stats stats = {0};
   vestry_stats_get(observe->v, &stats);
-  begin(observe, &json);
+  vsi_json_begin_object(&json, observe->v->host);
   vsi_json_count(&json, "open_count", stats.open_count);
   vsi_json_open(&json, "streams", '[');
   vestry_err error = vestry_observe_streams(observe, &query, put_stream, &json, &next);
@@ -191,7 +186,7 @@ vestry_err vsi_list_closed(const vestry_request *req, vestry_reply *reply, void 
   uint64_t next = 0;
   vsi_close_counts counts;
   vsi_json_writer json;
-  begin(observe, &json);
+  vsi_json_begin_object(&json, observe->v->host);
   vsi_json_open(&json, "closed", '[');
   vestry_err error = vestry_observe_closes(observe, &query, put_close, &json, &next);
   vsi_json_close(&json, ']');
@@ -251,7 +246,7 @@ vestry_err vsi_list_channels(const vestry_request *req, vestry_reply *reply, voi
   vestry_stream_cursor next = {0, 0};
   vestry_channels_stats stats = {0};
   vestry_channels_stats_get(observe->v, &stats);
-  begin(observe, &json);
+  vsi_json_begin_object(&json, observe->v->host);
   VSI_JSON_PUT(&json, &stats, STAT(channels, live_count), STAT(channels, made_count), STAT(channels, ended_count),
                STAT(channels, refused_count));
   vsi_json_open(&json, "channels", '[');
@@ -292,7 +287,7 @@ vestry_err vsi_list_store(const vestry_request *req, vestry_reply *reply, void *
   vestry_histories_stats histories = {0};
   vestry_histories_stats_get(observe->v, &histories);
   vsi_json_writer json;
-  begin(observe, &json);
+  vsi_json_begin_object(&json, observe->v->host);
   vsi_json_count(&json, "entries_count", store.live_count);
   vsi_json_count(&json, "max_count", observe->v->max_count);
   VSI_JSON_PUT(&json, &store, STAT(store, put_count), STAT(store, hits_count), STAT(store, misses_count),
@@ -329,7 +324,7 @@ vestry_err vsi_list_pages(const vestry_request *req, vestry_reply *reply, void *
   const char *wrong = get_limit(req, &limit);
   if (wrong) return vsi_show_text(reply, 400, wrong);
   vsi_json_writer json;
-  begin(observe, &json);
+  vsi_json_begin_object(&json, observe->v->host);
   vsi_json_open(&json, "pages", '[');
   vestry_err error = vestry_observe_pages(observe, (vestry_pages_order)order, limit, put_info, &json);
   vsi_json_close(&json, ']');
@@ -359,7 +354,7 @@ vestry_err vsi_list_cluster(const vestry_request *req, vestry_reply *reply, void
   if (!vsi_may_see(&observe->options, req)) return vestry_reply_status(reply, 403);
   vestry_cluster_stats stats = {0};
   vsi_json_writer json;
-  begin(observe, &json);
+  vsi_json_begin_object(&json, observe->v->host);
   vsi_json_open(&json, "members", '[');
   vestry_err error = cluster ? vsi_cluster_members(cluster, put_member, &json) : VESTRY_OK;
   vsi_json_close(&json, ']');

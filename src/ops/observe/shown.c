@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "ops/observe/shown.h"
+#include "ops/observe/inside.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -10,7 +10,6 @@
 #include "connection/connection.h"
 #include "connection/tail.h"
 #include "ops/observe/inside.h"
-#include "ops/observe/shown.h"
 
 /* ----------------------------------------------------------------------------------------------- one stream ------- */
 

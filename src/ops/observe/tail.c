@@ -33,11 +33,9 @@ static void audit(tail_view *viewer, const vestry_request *req, bool is_over) {
 
 static vestry_err send_begin(const tail_view *viewer, vestry_connection *connection) {
   vsi_json_writer json;
-  vsi_json_begin(&json, viewer->showing.observe->v->host);
-  vsi_json_open(&json, NULL, '{');
+  vsi_json_begin_object(&json, viewer->showing.observe->v->host);
   vsi_json_count(&json, "stream", viewer->info.stream_id);
   vsi_json_count(&json, "ends_in_ms", VESTRY_TAIL_MS);
-  vsi_json_close(&json, '}');
   return vsi_json_send(&json, connection, "begin");
 }
 
@@ -45,11 +43,9 @@ static vestry_err send_begin(const tail_view *viewer, vestry_connection *connect
 static vestry_err send_end(const tail_view *viewer, vestry_connection *connection, const char *why,
                            vestry_cause cause) {
   vsi_json_writer json;
-  vsi_json_begin(&json, viewer->showing.observe->v->host);
-  vsi_json_open(&json, NULL, '{');
+  vsi_json_begin_object(&json, viewer->showing.observe->v->host);
   vsi_json_str(&json, "why", why);
   if (cause) vsi_json_str(&json, "cause", vestry_cause_name(cause));
-  vsi_json_close(&json, '}');
   return vsi_json_send(&json, connection, "end");
 }
 
@@ -66,10 +62,8 @@ static vestry_err send_left_out(tail_view *viewer, vestry_connection *connection
   leave_out(viewer, vsi_tail_take_left_out(viewer->tail));
   if (!viewer->unreported_count) return VESTRY_OK;
   vsi_json_writer json;
-  vsi_json_begin(&json, viewer->showing.observe->v->host);
-  vsi_json_open(&json, NULL, '{');
+  vsi_json_begin_object(&json, viewer->showing.observe->v->host);
   vsi_json_count(&json, "count", viewer->unreported_count);
-  vsi_json_close(&json, '}');
   vestry_err error = vsi_json_send(&json, connection, "left-out");
   if (is_without_room(error)) return VESTRY_OK; /* the next step reports it */
   viewer->unreported_count = 0;
@@ -82,13 +76,11 @@ static vestry_err send_text(tail_view *viewer, vestry_connection *connection, co
   vsi_json_writer json;
   const bool is_cut = len > VESTRY_TAIL_EVENT_BYTES;
   const size_t shown = is_cut ? vsi_utf8_trim(text, VESTRY_TAIL_EVENT_BYTES) : len;
-  vsi_json_begin(&json, viewer->showing.observe->v->host);
-  vsi_json_open(&json, NULL, '{');
+  vsi_json_begin_object(&json, viewer->showing.observe->v->host);
   vsi_json_text(&json, "text", text, shown);
   vsi_json_count(&json, "bytes", vestry_event_bytes(event->event).len);
   vsi_json_bool(&json, "cut", is_cut);
   vsi_json_bool(&json, "written", event->was_written);
-  vsi_json_close(&json, '}');
   vestry_err error = vsi_json_send(&json, connection, "event");
   if (is_without_room(error)) {
     leave_out(viewer, 1);
