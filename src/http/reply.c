@@ -109,10 +109,14 @@ static bool is_framing(const char *name) {
   return false;
 }
 
-const vestry_header *vsi_reply_header_find(const vestry_reply *reply, const char *name) {
+static vestry_header *find_header(const vestry_reply *reply, const char *name) {
   for (size_t i = 0; i < reply->headers_count; i++)
     if (vsi_strcasecmp(reply->headers[i].name, name) == 0) return &reply->headers[i];
   return NULL;
+}
+
+const vestry_header *vsi_reply_header_find(const vestry_reply *reply, const char *name) {
+  return find_header(reply, name);
 }
 
 /* Return whether a list of directives has this one, in upper or lower case (RFC 9111, section 5.2). Values are
@@ -148,13 +152,11 @@ vestry_err vestry_reply_header(vestry_reply *reply, const char *name, const char
   memcpy(copy, name, name_len + 1);
   memcpy(copy + name_len + 1, value, value_len + 1);
   vestry_header made = {copy, copy + name_len + 1};
-  if (vsi_strcasecmp(name, "Content-Type") == 0) {
-    for (size_t i = 0; i < reply->headers_count; i++) {
-      if (vsi_strcasecmp(reply->headers[i].name, name) != 0) continue;
-      header_free(reply, &reply->headers[i]);
-      reply->headers[i] = made;
-      return VESTRY_OK;
-    }
+  vestry_header *before = vsi_strcasecmp(name, "Content-Type") == 0 ? find_header(reply, name) : NULL;
+  if (before) {
+    header_free(reply, before);
+    *before = made;
+    return VESTRY_OK;
   }
   reply->headers[reply->headers_count++] = made;
   return VESTRY_OK;

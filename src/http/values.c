@@ -140,7 +140,7 @@ static int compare(const void *left, const void *right, void *pairs) {
 
 static void sort(vsi_values *values) {
   for (uint32_t i = 0; i < values->count; i++) values->order[i] = i;
-  qsort_r(values->order, values->count, sizeof *values->order, compare, (void *)values->pairs);
+  if (values->count > 1) qsort_r(values->order, values->count, sizeof *values->order, compare, (void *)values->pairs);
 }
 
 vestry_err vsi_request_set_form(const vestry_request *asked, vestry_slice texts, size_t count) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A memory network: its nodes and its faults. Each node is a broker (memory_broker.c). */
+/* A memory network: its nodes and its faults. Each node is a broker (vsi_memory_broker_ops). */
 #ifndef VSI_TESTING_MEMORY_NETWORK_H
 #define VSI_TESTING_MEMORY_NETWORK_H
 
@@ -33,13 +33,6 @@ typedef struct vsi_arrivals {
   vsi_arrival *heap;
   size_t count, room;
 } vsi_arrivals;
-
-void vsi_parcel_unref(const vestry_host *host, vsi_parcel *parcel); /* NULL is accepted */
-
-/* Remove and return the first arrival. There must be one. */
-vsi_arrival vsi_arrivals_take(vsi_arrivals *arrivals);
-/* Drop all arrivals, and free the heap. Returns the number of dropped messages. */
-size_t vsi_arrivals_finish(const vestry_host *host, vsi_arrivals *arrivals);
 
 /* -------------------------------------------------------------------------------------- networks and their nodes -- */
 
@@ -92,18 +85,5 @@ struct vestry_memory_network {
 
 /* Functions of a node as a broker; its self is a vsi_memory_node. */
 extern const vestry_broker_ops vsi_memory_broker_ops;
-
-/* Draw the next number of a random sequence. */
-uint64_t vsi_memory_chance(uint64_t *stream);
-/* Return whether a node is connected to the broker, so that it can publish, and receives messages of its part. Under
- * the lock. */
-bool vsi_memory_node_is_up(const vsi_memory_node *node);
-/* Send a message to all subscribed nodes. Under the lock. OK | NO_MEMORY (no node gets it) */
-vestry_err vsi_memory_network_send(vestry_memory_network *network, vsi_memory_node *from, const char *subject,
-                                   const void *data, size_t len);
-/* Add a node: set its index and its random sequences, and take a reference. Takes the lock. OK | LIMIT | NO_MEMORY */
-vestry_err vsi_memory_network_enter(vestry_memory_network *network, vsi_memory_node *node);
-/* Drop a reference; the last one frees the network. Takes the lock. */
-void vsi_memory_network_unref(vestry_memory_network *network);
 
 #endif

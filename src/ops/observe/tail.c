@@ -31,6 +31,10 @@ static void audit(tail_view *viewer, const vestry_request *req, bool is_over) {
   if (options->on_tail) options->on_tail(&viewer->info, options->on_tail_ctx);
 }
 
+static bool is_without_room(vestry_err error) {
+  return error == VESTRY_FULL || error == VESTRY_TOO_LARGE;
+}
+
 static vestry_err send_begin(const tail_view *viewer, vestry_connection *connection) {
   vsi_json_writer json;
   vsi_json_begin_object(&json, viewer->showing.observe->v->host);
@@ -46,11 +50,8 @@ static vestry_err send_end(const tail_view *viewer, vestry_connection *connectio
   vsi_json_begin_object(&json, viewer->showing.observe->v->host);
   vsi_json_str(&json, "why", why);
   if (cause) vsi_json_str(&json, "cause", vestry_cause_name(cause));
-  return vsi_json_send(&json, connection, "end");
-}
-
-static bool is_without_room(vestry_err error) {
-  return error == VESTRY_FULL || error == VESTRY_TOO_LARGE;
+  vestry_err error = vsi_json_send(&json, connection, "end");
+  return is_without_room(error) ? VESTRY_OK : error; /* the tail ends in any case */
 }
 
 static void leave_out(tail_view *viewer, uint64_t count) {
