@@ -96,9 +96,7 @@ vestry_err vsi_request_read(vestry_request *req, vestry_signals_error *why);
 VESTRY_API vestry_err vsi_request_set_form(const vestry_request *req, vestry_slice texts, size_t count);
 /* Return whether the body is a form with more values than vestry_bounds allows. Reads a long form. */
 bool vsi_request_has_too_many_fields(const vestry_request *req);
-/* Run the guards of the request's route, once, the outermost first. Returns the first error. The guards of a receiver's
- * route are looked up now and left afterwards, because a body may take hours, and the removal of a guard waits for
- * it. */
+/* Run the guards of the request's route, for a receiver, once. Returns the first error. */
 VESTRY_API vestry_err vsi_request_guard(const vestry_request *req, vestry_reply *reply);
 /* Return the announced length of the body; -1: unknown. */
 VESTRY_API int64_t vsi_request_length(const vestry_request *req);

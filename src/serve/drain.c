@@ -20,7 +20,7 @@
 #include "base/memory.h"
 #include "base/options.h"
 #include "instance/elsewhere.h"
-#include "serve/serve.h"
+#include "serve/inside.h"
 
 /* Number of ticks of a window, so that one tick's share is small compared with a second's. */
 enum { TICKS = 256, MAX_TICK_MS = 50, SHORTEST_RETURN_MS = 1000 };

@@ -8,7 +8,8 @@
 #include "connection/connection.h"
 #include "registry/dispatch.h"
 #include "registry/names.h"
-#include "serve/serve.h"
+#include "serve/hooks.h"
+#include "serve/inside.h"
 
 static const vestry_connection_hooks *hooks_of(const vsi_stream_context *stream) {
   static const vestry_connection_hooks none = {.ctx = NULL};

@@ -12,7 +12,7 @@
 #include "base/memory.h"
 #include "base/options.h"
 #include "http/answer.h"
-#include "serve/serve.h"
+#include "serve/inside.h"
 
 /* A body that is being passed to its route's receiver. */
 typedef struct receipt {

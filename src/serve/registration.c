@@ -20,7 +20,7 @@
 #include "base/log.h"
 #include "connection/connection.h"
 #include "instance/elsewhere.h"
-#include "serve/serve.h"
+#include "serve/inside.h"
 #include "store/store.h"
 
 /* More values than any key ever has, so that an added stream displaces none. */

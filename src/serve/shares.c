@@ -19,7 +19,7 @@
 #include "base/memory.h"
 #include "base/mutex.h"
 #include "connection/connection.h"
-#include "serve/serve.h"
+#include "serve/inside.h"
 
 #define ALIKE_NS UINT64_C(1000000000)
 

@@ -10,7 +10,7 @@
 #include "connection/connection.h"
 #include "http/body.h"
 #include "registry/builtin.h"
-#include "serve/serve.h"
+#include "serve/inside.h"
 
 enum { DEFAULT_RETRY_AFTER_S = 2, DEFAULT_VALUES = 10000, VALUES_MOST = 1000000 };
 _Static_assert(VESTRY_REPLY_KEYS_MAX <= VSI_STREAM_KEYS_MAX, "a stream context has room for the keys of a reply");

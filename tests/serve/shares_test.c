@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* capability: A15 */
 /* The limit of streams per scope counts streams, not keys, over every kind of store. */
-#include "serve/serve.h"
+#include "serve/inside.h"
 
 #include <stdlib.h>
 

@@ -24,7 +24,7 @@
 #include "base/memory.h"
 #include "base/rw_lock.h"
 #include "http/body.h"
-#include "http/request.h"
+#include "instance/instance.h"
 #include "vestry/adapter.h"
 
 /* A parsed prefix: a pattern, which may stand for one exact path. */
@@ -216,9 +216,7 @@ void vsi_routes_leave(vsi_routes *routes, vsi_visit *visit) {
   tell_waiters(routes);
 }
 
-vestry_err vsi_request_guard(const vestry_request *req, vestry_reply *reply) {
-  vsi_routes *routes = req->v->routes;
-  vsi_visit *visit = req->own->visit;
+vestry_err vsi_visit_guard(vsi_routes *routes, vsi_visit *visit, const vestry_request *req, vestry_reply *reply) {
   vestry_err error = VESTRY_OK;
   const bool is_received = visit->route->receiver != NULL;
   if (is_received) {

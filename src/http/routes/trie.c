@@ -3,7 +3,7 @@
  * segment is tried first, then the parameter, then the rest. If a branch ends without a route for the method, the
  * search returns and tries the next. The number of such returns depends only on the patterns, which the application
  * chooses. */
-#include "http/routes/routes.h"
+#include "http/routes/trie.h"
 
 #include <string.h>
 

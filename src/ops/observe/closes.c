@@ -46,8 +46,8 @@ typedef struct unmatched {
   vsi_shown_key key;
 } unmatched;
 
-/* The closes of one minute, by cause. They are counted apart from the records, because an hour can have more closes than
- * there are records. */
+/* The closes of one minute, by cause. They are counted apart from the records, because an hour can have more closes
+ * than there are records. */
 typedef struct minute {
   uint64_t number; /* of the clock */
   uint32_t counts[VESTRY_CAUSE_COUNT], consoles[VESTRY_CAUSE_COUNT];

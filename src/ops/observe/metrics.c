@@ -4,7 +4,7 @@
 #include "app/page/pages.h"
 #include "instance/instance.h"
 #include "ops/observe/text.h"
-#include "serve/serve.h"
+#include "serve/inside.h"
 #include "store/store.h"
 #include "vestry/app/history.h"
 #include "vestry/app/session.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Streams and channels: one stream, and listings. Nothing is stored for them. Their data is in the connection, the key in the store
- * (by the handle in the context), and the page in the pages (by the node that waits for the stream's end). So streams
- * that are older than the observer have the same data as others. */
+/* Streams and channels: one stream, and listings. Nothing is stored for them. Their data is in the connection, the key
+ * in the store (by the handle in the context), and the page in the pages (by the node that waits for the stream's end).
+ * So streams that are older than the observer have the same data as others. */
 #include <string.h>
 
 #include "app/page/serve.h"

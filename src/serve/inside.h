@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Internal functions of the assembly: serving requests, streams of replies, and counters. */
-#ifndef VSI_SERVE_SERVE_H
-#define VSI_SERVE_SERVE_H
+#ifndef VSI_SERVE_INSIDE_H
+#define VSI_SERVE_INSIDE_H
 
 #include "base/trace.h"
 #include "http/reply.h"
@@ -62,9 +62,6 @@ void vsi_registration_keep(vestry_dispatch_context *context);
 /* Remove an ended stream by its handles from all its keys, with the cause for which it ended. Its context is marked as
  * ended before. */
 void vsi_registration_remove(vsi_stream_context *stream, vestry_cause cause);
-
-/* Hooks of every stream that vestry_serve opens; their context is a vsi_stream_context. */
-extern const vsi_connection_hooks vsi_stream_context_hooks;
 
 /* The limit on the number of streams of each scope, under any keys. The empty scope is not limited, because all users
  * share it. */

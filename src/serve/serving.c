@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT */
+/* Serving a request that was read: its scope is determined, and its reply becomes an answer or a stream. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/options.h"
+#include "connection/runner.h"
+#include "http/answer.h"
+#include "http/encoding.h"
+#include "registry/dispatch.h"
+#include "serve/hooks.h"
+#include "serve/inside.h"
+
+typedef vsi_serving serving;
+
+/* ------------------------------------------------------------------------------------------------ the stream ------ */
+
+/* Get a transport from the adapter, and create a connection over it. */
+static vestry_err open_connection(serving *s, const vestry_response *head, vsi_encoding *encoding) {
+  const vestry_request *req = &s->request;
+  const vestry_transport_ops *ops = NULL;
+  void *transport = NULL;
+  s->asked_to_open = true;
+  vestry_err error = req->own->ops->open(req->own->server_request, head, &ops, &transport);
+  if (error) return error;
+  s->stream = vsi_stream_context_create(s->v, req->scope, &s->reply.hooks, &s->reply.data, s->reply.parts_count > 0,
+                                        s->reply.more_keys_count);
+  error = s->stream ? VESTRY_OK : VESTRY_NO_MEMORY;
+  if (!error) {
+    error = vsi_group_connect(s->v->group, ops, transport, &s->reply.stream, &vsi_stream_context_hooks, s->stream,
+                              &s->opened);
+    if (error)
+      vsi_stream_context_unref(s->stream, s->v->host); /* the reference of the connection */
+    else
+      s->reply.data = (vsi_data){0};                                                    /* the connection owns it now */
+    if (error == VESTRY_CLOSED && vsi_instance_is_draining(s->v)) error = VESTRY_LIMIT; /* drain has begun */
+  }
+  if (!error) {
+    vsi_connection_encode(s->opened, encoding->coder);
+    encoding->coder = NULL;
+    bool has_signs = req->is_datastar && vestry_request_header(req, VSI_SIGNS_HEADER);
+    if (has_signs) (s->has_sign ? vsi_connection_give_signs : vsi_connection_begin_signs)(s->opened);
+    return VESTRY_OK;
+  }
+  vsi_stream_context_unref(s->stream, s->v->host);
+  s->stream = NULL;
+  ops->end(transport, false, VESTRY_CAUSE_ERROR);
+  ops->release(transport);
+  return error;
+}
+
+static vestry_err open_stream(serving *s) {
+  if (s->reply.connection) return VESTRY_CLOSED; /* effects for one page must not reach another */
+  if (s->asked_to_open) return VESTRY_LIMIT;     /* the stream that was opened first was given up */
+  if (vsi_instance_is_closing(s->v)) return VESTRY_CLOSED;
+  if (vsi_instance_is_draining(s->v)) return VESTRY_LIMIT;
+  vsi_encoding encoding;
+  vestry_err error = VESTRY_OK;
+  VSI_EXTENSIONS_EACH(at, &s->v->extensions, open)
+  if (!error) error = at->kind->open(at->state, &s->request, &s->reply, &s->has_sign);
+  if (!error) error = vsi_encoding_choose(&s->request, &s->reply, &encoding);
+  s->not_acceptable = error == VESTRY_UNSUPPORTED;
+  if (error) return error;
+  vestry_header *headers = NULL;
+  size_t headers_count;
+  error = vsi_stream_headers(&s->reply, encoding.coding, encoding.negotiated, &headers, &headers_count);
+  if (!error) error = open_connection(s, &(vestry_response){200, headers, headers_count, NULL, 0}, &encoding);
+  vsi_free(s->v->host, headers);
+  vsi_coder_finish(encoding.coder); /* unless the connection owns it */
+  vsi_coder_free(encoding.coder);
+  return error;
+}
+
+/* Give up a stream that must not open. Its hooks run here. */
+static void give_up(serving *s, vestry_cause cause) {
+  s->stream->given_up = true;
+  vsi_connection_abandon(s->opened, cause);
+  s->opened = vestry_connection_unref(s->opened);
+  vsi_stream_context_unref(s->stream, s->v->host);
+  s->stream = NULL;
+}
+
+/* --------------------------------------------------------------------------------------- finding connections ------ */
+
+static vestry_cause cause_of_refusal(vestry_err refusal) {
+  switch (refusal) {
+  case VESTRY_EXISTS: return VESTRY_CAUSE_CLOSED;
+  case VESTRY_CLOSED: return VESTRY_CAUSE_SHUTDOWN;
+  default: return VESTRY_CAUSE_ERROR;
+  }
+}
+
+/* PHASE_CONNECT: determine the context's targets. These are the connection that the reply names, the connections stored
+ * under its key or found by interceptors, or else a new stream. OK | the refusal, which is also recorded. */
+static vestry_err find_connections(serving *s, vestry_dispatch_context *context) {
+  context->reply = &s->reply;
+  if (s->reply.connection) (void)vsi_targets_add(&context->targets, s->reply.connection); /* needs no memory */
+  vsi_registration_find(context);
+  vsi_context_intercept(context, VESTRY_PHASE_CONNECT, false, NULL);
+  vsi_targets_prune(&context->targets);
+  if (!context->refusal && !context->targets.count) context->refusal = open_stream(s);
+  if (s->opened && !context->refusal) {
+    (void)vsi_targets_add(&context->targets, s->opened);
+    context->opened = s->opened;
+    context->stream = s->stream;
+  }
+  vsi_context_intercept(context, VESTRY_PHASE_CONNECT, true, NULL);
+  if (context->opened) vsi_registration_keep(context);
+  if (context->opened && !context->refusal && vsi_reply_stays_open(&s->reply, s->v))
+    context->refusal = vsi_shares_enter(s->v->shares, s->request.scope, context->opened);
+  if (s->opened && context->refusal)
+    give_up(s, cause_of_refusal(context->refusal));
+  else if (s->opened && !context->opened)
+    give_up(s, VESTRY_CAUSE_CLOSED); /* for another stream */
+  else if (s->opened)
+    vsi_attachments_settle(&s->reply.attachments, s->opened);
+  vsi_dispatch_log(s->v, context->result, "the connections of a reply");
+  return s->refusal = context->refusal;
+}
+
+/* Find connections again, from the beginning, and add them, because all that were found have closed before they
+ * accepted an event. */
+static vestry_err find_again(vestry_dispatch_context *context, void *ctx) {
+  serving *s = ctx;
+  if (s->opened) return VESTRY_CLOSED;
+  vestry_dispatch_context finding;
+  vestry_dispatch_result found;
+  s->refusal = vsi_targets_reserve(&context->targets, 1); /* for a new stream, so that adding it cannot fail after it
+                                                             was stored */
+  if (s->refusal) return s->refusal;
+  vsi_context_init(&finding, s->v, &s->request, s->request.signals, context->scope, &found);
+  vestry_err error = find_connections(s, &finding);
+  if (!error) error = s->refusal = vsi_targets_add_all(&context->targets, &finding.targets);
+  vsi_context_finish(&finding);
+  return error;
+}
+
+/* -------------------------------------------------------------------------------------- performing the reply ------ */
+
+/* Start the stream after the effects were performed. The caller becomes its owner. */
+static vestry_connection *start(serving *s) {
+  vestry_connection *connection = s->opened;
+  if (!vsi_reply_stays_open(&s->reply, s->v)) vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
+  vsi_connection_start(connection);
+  vsi_stream_context_unref(s->stream, s->v->host);
+  s->opened = NULL;
+  s->stream = NULL;
+  return connection;
+}
+
+/* Answer a request for whose effects there is no connection. */
+static vestry_err answer_refusal(serving *s, vestry_err refusal) {
+  bool is_gone = s->reply.connection && refusal == VESTRY_CLOSED;
+  if (s->not_acceptable) return vsi_answer_status(&s->request, 406, NULL);
+  return is_gone ? vsi_answer_status(&s->request, 410, NULL) : vsi_answer_error(&s->request, refusal);
+}
+
+/* Perform the reply's effects in one dispatch, for the connections that are found or for a new stream. */
+static vestry_err perform(serving *s, vestry_connection **ret_connection) {
+  const vestry_reply *reply = &s->reply;
+  vestry_dispatch_context context;
+  vsi_context_init(&context, s->v, &s->request, s->request.signals, s->request.scope, &s->result);
+  vestry_err error = find_connections(s, &context);
+  if (!error) {
+    vsi_context_connected(&context);
+    context.reconnect = reply->connection ? NULL : find_again;
+    context.reconnect_ctx = s;
+    context.fail_fast = reply->fail_fast;
+    vsi_dispatch(&context, &(vsi_effects){.items = reply->effects, .count = reply->effects_count});
+    vsi_dispatch_log(s->v, &s->result, "a reply");
+    if (context.lost && !s->opened) error = s->refusal ? s->refusal : reply->connection ? VESTRY_CLOSED : VESTRY_LIMIT;
+  }
+  vsi_context_finish(&context);
+  if (error) return answer_refusal(s, error);
+  if (!s->opened) return vsi_answer_nothing(&s->request);
+  *ret_connection = start(s);
+  return VESTRY_OK;
+}
+
+/* Answer an error instead of performing the reply. The reply's body is freed first, because the error's page needs
+ * room. */
+static vestry_err refuse(serving *s, vestry_err error) {
+  vsi_reply_drop_body(&s->reply);
+  return vsi_answer_error(&s->request, error);
+}
+
+static vestry_err carry_out(serving *s, vestry_connection **ret_connection) {
+  vestry_reply *reply = &s->reply;
+  if (reply->no_memory) return refuse(s, VESTRY_NO_MEMORY);
+  bool is_client = s->request.is_datastar || (reply->any_client && !s->own_request.is_head);
+  if (!is_client || !vsi_reply_is_stream(reply))
+    return reply->no_room ? refuse(s, VESTRY_LIMIT) : vsi_answer_reply(&s->request, reply);
+  if (reply->has_body) vsi_reply_drop_body(reply);
+  /* INVALID even if the key is too large, because the program has chosen the key. */
+  if (reply->key_error) return vsi_answer_error(&s->request, VESTRY_INVALID);
+  return perform(s, ret_connection);
+}
+
+/* ------------------------------------------------------------------------------------------------- the reply ----- */
+
+vestry_err vsi_serving_refuse_reading(serving *s, vestry_err error, const vestry_signals_error *why) {
+  char text[160] = "";
+  if (why && why->message[0]) snprintf(text, sizeof text, "signals: %s, at byte %zu", why->message, why->offset);
+  if (error == VESTRY_TIMEOUT) {
+    vestry_turn_away(s->v, VESTRY_REFUSAL_DEADLINE);
+    return vsi_answer_status(&s->request, 408, NULL);
+  }
+  if (error == VESTRY_IO) return vsi_answer_status(&s->request, 400, NULL);
+  if (*text) return vsi_answer_status(&s->request, error == VESTRY_TOO_LARGE ? 413 : 400, text);
+  return vsi_answer_error(&s->request, error);
+}
+
+/* Return whether a reply is the answer although an error was returned. The reply of a guard is the answer with any
+ * status. A handler may have begun its reply before it failed, so the reply of a handler is the answer only if the
+ * reply has a body and the status of an error. */
+static bool is_whole(const vestry_reply *reply, bool is_guarded, vestry_err error) {
+  if (!reply->status || reply->no_memory || reply->no_room) return false;
+  return is_guarded || (reply->status >= 400 && reply->has_body && error != reply->refused);
+}
+
+/* Find the scope by an extension, if one does this. Returns whether an extension was called. */
+static bool is_scoped(serving *s, vestry_err *ret_error) {
+  VSI_EXTENSIONS_EACH(at, &s->v->extensions, find_scope) {
+    *ret_error = at->kind->find_scope(at->state, &s->request, &s->reply);
+    return true;
+  }
+  return false;
+}
+
+vestry_err vsi_serving_find_scope(serving *s) {
+  s->reply.v = s->reply.room.v = s->v;
+  s->reply.is_datastar = s->request.is_datastar;
+  s->reply.last_event_id = s->own_request.ops->header(s->own_request.server_request, "Last-Event-ID");
+  vestry_err error = VESTRY_OK;
+  if (!is_scoped(s, &error)) {
+    error = vsi_request_scope(&s->request, &s->reply);
+    /* A scope from the application's function may identify a user, and a handler reads it without a call. So the answer
+     * counts as personal. With a scope from an extension, it counts as personal only if guards or the handler read the
+     * user. */
+    s->own_request.is_personal = s->own_request.is_personal || s->request.scope.len;
+  } else {
+    s->own_request.is_personal = false;
+  }
+  if (!error) s->reply.scope = s->request.scope;
+  return error;
+}
+
+vestry_err vsi_serving_conclude(serving *s, vestry_err error, bool is_guarded, vestry_connection **ret_connection) {
+  bool is_answer = error && is_whole(&s->reply, is_guarded, error);
+  if (error && error == s->reply.refused) error = VESTRY_INVALID; /* an error of the program, not of the client */
+  /* If only the answer has no room, the request was performed, and must not be repeated. */
+  s->own_request.handled = error == VESTRY_LIMIT && s->reply.no_room ? VESTRY_OK : error;
+  VSI_EXTENSIONS_EACH(at, &s->v->extensions, conclude)
+  at->kind->conclude(at->state, &s->request, &s->reply, is_answer || !error);
+  if (is_answer) return vsi_answer_reply(&s->request, &s->reply);
+  return error ? refuse(s, error) : carry_out(s, ret_connection);
+}
+
+void vsi_serving_begin_span(vsi_serving *s) {
+  vestry_trace said;
+  const char *text = vsi_tracer_of(s->v->host) ? vestry_request_header(&s->request, "traceparent") : NULL;
+  bool goes_on = text && !vestry_trace_read(text, strlen(text), &said);
+  vsi_span_begin(&s->span, s->v->host, VESTRY_SPAN_REQUEST, goes_on ? &said : NULL);
+}
+
+void vsi_serving_end_span(vsi_serving *s, vestry_err error) {
+  vsi_span_end(&s->span, s->request.method, 0, error ? error : s->own_request.handled);
+  if (s->own_request.watcher) s->own_request.watcher->over(s->own_request.watcher);
+  s->own_request.watcher = NULL;
+}
+
+void vsi_serving_init(serving *s, vestry *v, const vestry_request_ops *ops, void *server_request) {
+  s->v = v;
+  s->opened = NULL;
+  s->stream = NULL;
+  s->asked_to_open = false;
+  s->has_sign = false;
+  s->not_acceptable = false;
+  s->refusal = VESTRY_OK;
+  vsi_request_init(&s->request, &s->own_request, v, ops, server_request);
+  vsi_reply_init(&s->reply, v->host);
+}
+
+void vsi_serving_finish(serving *s) {
+  vsi_reply_finish(&s->reply);
+  VSI_EXTENSIONS_EACH(at, &s->v->extensions, finish) at->kind->finish(at->state, &s->request);
+  vsi_request_finish(&s->request);
+}
