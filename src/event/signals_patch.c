@@ -9,6 +9,7 @@
 #include "event/layout.h"
 #include "event/target.h"
 #include "json/json.h"
+#include "json/load.h"
 #include "json/write.h"
 
 /* A value is written directly: it needs no check and has no line breaks. */
@@ -216,7 +217,7 @@ static vestry_err compose(json_t *a, json_t *b, int depth) {
 
 static json_t *load(vestry_slice json) {
   /* jansson writes reals as other text than it read, and integers may not fit. Such patches are not merged. */
-  return json.len && json.len <= MERGED_MAX_BYTES ? json_loadb(json.data, json.len, JSON_REJECT_DUPLICATES, NULL)
+  return json.len && json.len <= MERGED_MAX_BYTES ? vsi_json_load(json.data, json.len, JSON_REJECT_DUPLICATES, NULL)
                                                   : NULL;
 }
 

@@ -12,6 +12,7 @@
 #include "base/ascii.h"
 #include "base/hex.h"
 #include "base/utf8.h"
+#include "json/load.h"
 
 /* jansson receives only text that is known to be well formed. It can still reject a number that does not fit its types;
  * a name with a zero character was rejected by for_c before. Any other error means that it is out of memory, because
@@ -22,7 +23,7 @@
  * number of more than 15 bytes is a byte short. */
 vestry_err vsi_json_build(const char *json, size_t len, json_t **ret_value, vsi_json_fault *ret_fault) {
   json_error_t why = {.line = 0}; /* zeroed: jansson sets no code if it cannot allocate its reader */
-  json_t *value = json_loadb(json, len, JSON_DECODE_ANY, &why);
+  json_t *value = vsi_json_load(json, len, JSON_DECODE_ANY, &why);
   if (value) {
     *ret_value = value;
     return VESTRY_OK;

@@ -112,6 +112,7 @@ static void last_hour_counts_more_than_the_records(void **state) {
     wire one = {.path = "/", .datastar = true};
     wire_request(&s.on, &one, live, NULL);
     vestry_connection_close(one.connection, VESTRY_CAUSE_STALLED);
+    site_settle(&s.on);
     site_pass_ms(&s.on, 60000);
     wire_finish(&one);
   }

@@ -35,6 +35,7 @@
 #include "cluster/cluster/members.h"
 #include "cluster/cluster/message.h"
 #include "cluster/cluster/recent.h"
+#include "json/load.h"
 #include "registry/dispatch.h"
 #include "runtime/runtime.h"
 
@@ -287,8 +288,8 @@ static vestry_err write_list(vsi_remote_request *request, const vsi_asking *aski
 static vestry_err write_request(vsi_remote_request *request, const vsi_asking *asking) {
   const vestry_scoped_key *key = asking->key;
   bool has_data = json_object_size(asking->data) > 0;
-  char *effects = json_dumps(asking->effects, JSON_COMPACT);
-  char *data = has_data ? json_dumps(asking->data, JSON_COMPACT) : NULL;
+  char *effects = vsi_json_dump(asking->effects, JSON_COMPACT);
+  char *data = has_data ? vsi_json_dump(asking->data, JSON_COMPACT) : NULL;
   vestry_err error = effects && (data || !has_data) ? VESTRY_OK : VESTRY_NO_MEMORY;
   if (!error) {
     const vsi_wire_request contents = {

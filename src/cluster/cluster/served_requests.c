@@ -29,6 +29,7 @@
 #include "cluster/cluster/remote_request.h"
 #include "cluster/cluster/reservations.h"
 #include "event/layout.h"
+#include "json/load.h"
 #include "registry/builtin.h"
 #include "registry/dispatch.h"
 #include "registry/targets.h"
@@ -183,7 +184,7 @@ static bool is_allowed(const vestry_cluster *cluster, const json_t *effect) {
 
 /* Read a list of effects. INVALID if one of them is not in `allow`. */
 static vestry_err read_effects(const vestry_cluster *cluster, vestry_slice text, json_t **ret_effects) {
-  json_t *effects = json_loadb(text.data, text.len, JSON_ALLOW_NUL, NULL);
+  json_t *effects = vsi_json_load(text.data, text.len, JSON_ALLOW_NUL, NULL);
   bool is_well = json_is_array(effects);
   for (size_t i = 0; is_well && i < json_array_size(effects); i++)
     is_well = is_allowed(cluster, json_array_get(effects, i));
@@ -205,7 +206,7 @@ static vestry_err dispatch(vestry_cluster *cluster, const vsi_wire_request *requ
   error = vsi_targets_count(vestry_parts_of(cluster->v)->store, &key.key, &closed_count);
   if (!error) error = read_effects(cluster, request->effects, &effects);
   json_t *data =
-      !error && request->data.len ? json_loadb(request->data.data, request->data.len, JSON_ALLOW_NUL, NULL) : NULL;
+      !error && request->data.len ? vsi_json_load(request->data.data, request->data.len, JSON_ALLOW_NUL, NULL) : NULL;
   if (!error && request->data.len && !json_is_object(data)) error = VESTRY_INVALID;
   const vestry_dispatch_options options = {.data = data, .fail_fast = is_fail_fast};
   if (!error) error = vsi_dispatch_here(cluster->v, &key.key, effects, &options, true, NULL, ret_count);
