@@ -7,8 +7,8 @@
 
 #include "vestry/host.h"
 
-/* As json_loadb and json_dumps. jansson takes a decimal separator for one byte: in a locale where it has two, json_loadb
- * ends the process at the first number with a fraction, and json_dumps writes invalid JSON. */
+/* As json_loadb and json_dumps. jansson takes a decimal separator for one byte: in a locale where it has two,
+ * json_loadb ends the process at the first number with a fraction, and json_dumps writes invalid JSON. */
 VESTRY_API json_t *vsi_json_load(const char *text, size_t len, size_t flags, json_error_t *ret_why);
 VESTRY_API char *vsi_json_dump(const json_t *value, size_t flags);
 

@@ -35,9 +35,9 @@
 #include "cluster/cluster/members.h"
 #include "cluster/cluster/message.h"
 #include "cluster/cluster/recent.h"
-#include "json/load.h"
 #include "registry/dispatch.h"
 #include "runtime/runtime.h"
+#include "json/load.h"
 
 _Thread_local unsigned vsi_cluster_inside;
 

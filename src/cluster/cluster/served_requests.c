@@ -29,11 +29,11 @@
 #include "cluster/cluster/remote_request.h"
 #include "cluster/cluster/reservations.h"
 #include "event/layout.h"
-#include "json/load.h"
 #include "registry/builtin.h"
 #include "registry/dispatch.h"
 #include "registry/targets.h"
 #include "runtime/runtime.h"
+#include "json/load.h"
 
 /* WORK_BYTES: size of a waiting message besides its body. RUN_MAX: messages in one run of the actor. ROW_MAX:
  * dispatches in a row on the broker's thread, and messages after which the actor is woken although more follow. */
