@@ -68,7 +68,7 @@ typedef struct viewer {
   unsigned shown_count;
   uint64_t opened_ns; /* 0: its window is complete */
   char once[SEAL_BYTES];
-  char tag[TAG_BYTES]; /* the content that its tab claims to have (src/app/page/script_navigate.c); empty: none */
+  char tag[TAG_BYTES]; /* the content that its tab claims to have (src/app/page/navigate.js); empty: none */
 } viewer;
 
 /* A kept connection for clicks. */

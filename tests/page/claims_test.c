@@ -16,7 +16,7 @@ typedef struct suite {
   int changes_at; /* number of a part that changes while the page is rendered; ABSENT: none */
 } suite;
 
-/* The state that the client and the page's script have: src/app/page/script_navigate.c. */
+/* The state that the client and the page's script have: src/app/page/navigate.js. */
 typedef struct tab {
   vestry_memory_exchange *stream; /* NULL: none */
   int at;

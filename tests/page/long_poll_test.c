@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Long polls: streams of pages that end with the first event, or when they were held long enough. */
-#include "app/page/long_poll.h"
+#include "app/page/page_script.h"
 
 #include <stdlib.h>
 

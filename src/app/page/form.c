@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Forms whose typed text is stored: declaring them, the attributes and values of a form in a page, and the messages
- * that its script sends (form_script.c). A storage keeps the values (form_storage.h). */
+ * that its script sends (form.js). A storage keeps the values (form_storage.h). */
 #include "vestry/app/form.h"
 
 #include <stdatomic.h>
@@ -22,6 +22,7 @@
 enum { MOST_DIGITS = 15, DEFAULT_FORMS = 64 };
 #define DEFAULT_TTL_MS (UINT64_C(7) * 86400000)
 #define MOST_TTL_MS    (UINT64_C(400) * 86400000)
+extern const char vsi_script_form[]; /* form.js */
 static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
 
 /* A declared form. */
@@ -228,6 +229,58 @@ static vestry_err find_place(vestry_forms *forms, const vestry_request *req, con
 
 /* --------------------------------------------------------------------------------------------- rendering ---------- */
 
+/* essay: the messages of a form while text is typed into it */
+/* The browser script of a form whose typed text is stored on the server.
+ *
+ * Only the server stores values; the page stores none. A form requests its stored values when it begins. It sends no
+ * values before the response, because until then the form does not know its generation.
+ *
+ * Messages. A form sends one message at a time, half a second after the first unsent change, and one more when the page
+ * is left or hidden. The message that is sent when the page is left may overtake an earlier one; their numbers show the
+ * order. A message contains all declared fields that may be stored, so the last message is sufficient. It is sent when
+ * the browser begins to leave the page, before the next page is requested, and therefore mostly arrives first. If that
+ * message is still on its way when the next page requests its values, the next page must wait for it. For this purpose
+ * the page stores the number of its last message in sessionStorage. The next page repeats its request for at most ten
+ * seconds, until the server has that message or a later generation. Meanwhile it shows the stored values, and sends no
+ * message of its own, which could overtake the last message of the former page.
+ *
+ * Responses. The values of a response go into the fields that the user has not touched. A render may replace the form
+ * before the response arrives; then the touched values move to the new form, unless they were submitted. They also move
+ * if the new form has an earlier generation: the server has lost the form, for example by a restart, and receives its
+ * values again.
+ *
+ * Clearing. If the server reports a later generation, the form was cleared: text typed before is not sent any more, and
+ * text typed afterwards belongs to the new generation. A reset begins a generation by itself. Its render may arrive
+ * before the response, so text typed since the reset moves to the new form. The element takes the id of the new
+ * generation, as after a response, so that no render replaces it.
+ *
+ * Focus and signals. A form that replaces another one takes over its focus. Fields that are bound to signals update
+ * these by the events that typing causes.
+ *
+ * Back and forward. A page that the browser restores from its cache may lack text that was typed since into another
+ * page of this tab, or submitted there. It requests its values as if it began, and shows them; if the form was cleared,
+ * it shows the initial values.
+ *
+ * Composition. During a composition with an input method, no message is sent, because it would contain half a word.
+ * Values are not put into a field with a composition.
+ *
+ * Errors. A failed message is repeated after 5 s, then after twice that, up to 30 s, with jitter. A rejected message
+ * (4xx) is not repeated, because it would be rejected again, except for 401, 408, 425 and 429. A guard's redirect, for
+ * example to the log-in page, counts as 401: the user may log in in another tab. From a rejection until the next
+ * accepted message, typed text is not stored. Meanwhile the form has an attribute with the status, so that the page can
+ * show this, and the console has a warning. If a render removes the attribute, it is set again before the next frame.
+ *
+ * Copies. The id of the tab stays in sessionStorage. There a duplicated tab, or a tab that was restored after a crash,
+ * finds the tab whose forms it may copy.
+ *
+ * The script contains no slash outside of a string, because the client's reader of expressions could take it for the
+ * beginning of a comment. */
+static vestry_err put_script(const vestry_forms *forms, const declared *form, const char *name, const char *tag,
+                             vestry_html *html) {
+  return vestry_html_add(html, " data-init=\"%-s('%-s', %-s, '%-s', '%-s', '" VESTRY_FORM_REJECTED "')\"",
+                         vsi_script_form, name, form->script, forms->path, tag);
+}
+
 /* Without a tab, the form has an id only and its values are not stored. */
 static vestry_err write_attributes(const vestry_forms *forms, const place *at, const vestry_request *req,
                                    uint64_t generation, vestry_html *html, const char *name) {
@@ -235,7 +288,7 @@ static vestry_err write_attributes(const vestry_forms *forms, const place *at, c
   vestry_err error = vestry_html_add(html, "id=\"%s-%llu\"", name, (unsigned long long)generation);
   if (error || !*at->tab) return error;
   vsi_seal_tag(vsi_seals_of(forms->v), req->scope, tag);
-  return vsi_form_script(html, name, at->form->script, forms->path, tag);
+  return put_script(forms, at->form, name, tag, html);
 }
 
 vestry_err vestry_form_open(vestry_forms *forms, const vestry_request *req, vestry_render *render, vestry_html *html,

@@ -66,10 +66,4 @@ vestry_err vsi_form_kept_create(const vestry_host *host, const vestry_forms_opti
                                 vestry_forms_storage **ret_kept);
 void vsi_form_kept_destroy(vestry_forms_storage *kept);
 
-/* The script of a stored form in the browser. */
-
-/* Append the script as the attribute `data-init`. fields: a JavaScript array. tag: identifies the scope. All arguments
- * must be safe in JavaScript code. */
-vestry_err vsi_form_script(vestry_html *html, const char *name, const char *fields, const char *path, const char *tag);
-
 #endif

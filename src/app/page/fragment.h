@@ -18,7 +18,7 @@
 #define VSI_PAGE_FRAGMENT_H
 
 #include "app/page/copy.h"
-#include "app/page/long_poll.h"
+#include "app/page/page_script.h"
 #include "app/page/pages.h"
 #include "app/page/state_tag.h"
 #include "base/buffer.h"

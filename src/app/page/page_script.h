@@ -15,27 +15,28 @@ vestry_err vsi_stream_style(const char *nonce, vestry_html *html);
 /* Parse the number of a document, as its tab sends it. Returns 0 for NULL and for an invalid number. */
 uint64_t vsi_document_read(const char *text);
 
-/* Navigation within a document, between pages of the same layout (vestry_page_options.layout). */
-
-/* Append to `data-init` of the stream's element the script for navigation, if the page has a layout. is_away: a
- * JavaScript expression that is true while the stream is to stay closed. */
-void vsi_navigate_put(vestry_html *html, const vestry_page *page, const char *is_away);
 /* Append the start tag of the content of a page with a layout, including the title that html contains so far. */
 void vsi_navigate_begin(const vestry_page *page, vestry_html *html);
 /* Return whether the document that sent a stream's request can show this page. */
 bool vsi_navigate_is_here(const vestry_page *page, const vestry_request *req);
 
-/* The script of windows. */
-
-/* Append the attributes of the scrolling element, which are the same for every window. Their script reads
- * `data-window`: first, shown, count, px, extent and place of the rows, then of the columns, and last whether the
- * window is at its end. The numbers are separated by spaces. */
-void vsi_window_put_attributes(vestry_html *html);
-/* Append the functions that these attributes call, in an attribute of the stream's element. A page with a layout
- * contains them once, for all windows that its navigation can show. */
-void vsi_window_put_script(vestry_html *html);
 /* Append a script after the content of a document that sets the position of each window for the first frame. nonce: "":
  * none. Returns as vestry_html_add. */
 vestry_err vsi_window_put_first(vestry_html *html, const char *nonce);
+
+/* Long polls, which replace the stream of a page where streams are broken. */
+
+typedef struct vsi_long_poll {
+  uint32_t hold_ms; /* maximum time before the response ends; 0: the request opens a stream */
+  bool is_brief;    /* the server has few free connections: the response ends once the page was checked */
+} vsi_long_poll;
+
+vsi_long_poll vsi_long_poll_read(const vestry_request *req);
+/* Return the minimum delay before the page repeats a long poll; the maximum is twice this. has_tag: the request
+ * contains a state tag. */
+uint32_t vsi_long_poll_again_ms(const vestry_pages *pages, bool has_tag, vsi_long_poll poll);
+/* Append the part of data-init (app/stream/stream.h) that decides whether el.request is a long poll or opens a stream
+ * (long_poll.js). is_away is that of data-init. */
+void vsi_long_poll_put(vestry_html *html, const char *is_away);
 
 #endif

@@ -17,7 +17,7 @@
  * A part may change later. If its event had no id, the id that the tab has would still claim the old content of the
  * part. If the part then returns to its old content while the tab is disconnected, the server finds the claim right and
  * sends nothing, although the tab still shows the content in between. Therefore the event of a part has a separate id,
- * which claims this part only. A page with a layout merges the id into the claims that it has (script_navigate.c). */
+ * which claims this part only. A page with a layout merges the id into the claims that it has (navigate.js). */
 #include "app/page/render_run.h"
 
 #include <stdio.h>

@@ -16,11 +16,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/page/long_poll.h"
+#include "app/page/page_script.h"
 #include "app/stream/lease.h"
 #include "app/stream/stream.h"
 #include "base/buffer.h"
+#include "html/builder.h"
 #include "instance/instance.h"
+
+extern const char vsi_script_navigate[], vsi_script_window[]; /* navigate.js, window.js */
+
+/* hears.js: the functions for events, and for streams that the server ended instead of breaking them, for example after
+ * a log-out in another tab. The tab then requests the stream again to learn the reason, at growing intervals. The
+ * interval starts again if the stream lived for a minute, because a proxy may end old streams.
+ *
+ * A page that may not be seen any more is reloaded, and its response shows the reason. The tab detects this by the
+ * status, or by a stream that brought elements but no signal of a page's stream (el.got is 1, not 2). Appended elements
+ * do not count, because they redirect by themselves (vestry_reply_redirect). A page whose stream never opened is not
+ * reloaded, because it would be reloaded again and again. */
+extern const char vsi_script_hears[];
 
 /* Append a decoded path as it appears in a URL (RFC 3986, section 3.3). */
 static void put_path(vsi_buffer *url, const char *path) {
@@ -70,26 +83,6 @@ static void put_request(vestry_html *html, const vestry_page *page, const char *
                   VSI_CARE_RETRY_MOST_MS);
 }
 
-/* The functions for events, and for streams that the server ended instead of breaking them, for example after a log-out
- * in another tab. The tab then requests the stream again to learn the reason, at growing intervals. The interval starts
- * again if the stream lived for a minute, because a proxy may end old streams.
- *
- * A page that may not be seen any more is reloaded, and its response shows the reason. The tab detects this by the
- * status, or by a stream that brought elements but no signal of a page's stream (el.got is 1, not 2). Appended elements
- * do not count, because they redirect by themselves (vestry_reply_redirect). A page whose stream never opened is not
- * reloaded, because it would be reloaded again and again. */
-static void put_hearing(vestry_html *html) {
-  vestry_html_add(html, " el.hears = (type, args) => { el.counts();"
-                        " if (type === 'datastar-patch-signals')"
-                        " el.got = 2, el.heard = true, window.vestryOnce?.seen?.(args.signals);"
-                        " if (type === 'datastar-patch-elements' && args.mode !== 'append') el.got = el.got || 1 };"
-                        " el.ended = () => {"
-                        " if (el.got === 1) el.expelled();"
-                        " if (el.got === 2) el.run = null,"
-                        " el.wait = Date.now() - el.asked > 60000 ? 1000 : Math.min(el.wait * 2, 60000),"
-                        " setTimeout(() => el.run || document.hidden || !el.isConnected || el.open(), el.wait / 2) };");
-}
-
 /* The effect of the signals that redirect or reload. It uses a timer, so that the other data of the same event is
  * applied first. The timer has a second reason: a browser that is redirected while it still loads a page would replace
  * the history entry of that page. */
@@ -98,6 +91,14 @@ static void put_leave(vestry_html *html, const char *reload) {
                   " data-effect=\"$_vestry.go && setTimeout((url) => location.href = url, 0, $_vestry.go);"
                   " $_vestry.reload && setTimeout(() => %-s, $_vestry.reload)\"",
                   reload);
+}
+
+/* The script for navigation and for all windows that it can show, if the page has a layout. is_away: a JavaScript
+ * expression that is true while the stream is to stay closed. */
+static void put_navigation(vestry_html *html, const vestry_page *page, const char *is_away) {
+  if (!page->layout) return;
+  vestry_html_add(html, " el.isAway = () => %-s; if (!el.told) { const layout = '%s', contentId = '%s'; %-s %-s }",
+                  is_away, page->layout, page->id, vsi_script_navigate, vsi_script_window);
 }
 
 static vestry_err put_element(vestry_html *html, const vestry_page *page, const char *url, const char *had,
@@ -122,9 +123,9 @@ static vestry_err put_element(vestry_html *html, const vestry_page *page, const 
   put_leave(html, reload);
   vsi_care_begin(html);
   put_request(html, page, url, had, number);
-  vsi_navigate_put(html, page, vsi_care_is_away(&care));
+  put_navigation(html, page, vsi_care_is_away(&care));
   vsi_long_poll_put(html, vsi_care_is_away(&care));
-  put_hearing(html);
+  vestry_html_add(html, " %-s", vsi_script_hears);
   vsi_care_end(html, &care);
   return vestry_html_add(html, "></div>");
 }
@@ -163,4 +164,74 @@ vestry_err vsi_stream_style(const char *nonce, vestry_html *html) {
                          ".vestry-window-rows{display:flex}.vestry-window-rows>div{flex:auto}"
                          "@media (scripting:enabled){.vestry-window-links{display:none}}"
                          "@media (scripting:none){.vestry-window svg{display:none}}</style>");
+}
+
+/* essay: navigation between addresses within a document */
+/* Navigation of pages with a layout. For links and forms marked with data-navigate, and for back and forward, the
+ * script changes the address, opens the stream there, and lets the client morph the content.
+ *
+ * Which addresses belong to the layout. The page does not know what an address leads to: another page, a log-in, or a
+ * picture. Therefore the request of the stream names the layout, and a page with another layout rejects it. The script
+ * applies no event until the stream has proved that it belongs to a page. A lease is no proof, because every stream may
+ * have one (app/stream/lease.c). If the address is not a page of the layout, it is loaded as without a script. The
+ * former stream was ended before, so no old event follows a newer one.
+ *
+ * When a navigation is complete. Equal content is not sent, so the absence of content proves nothing. Therefore a
+ * navigation has a number, as a submission has (app/page/sent.c), and the stream reports that number after its first
+ * render. Then the title, the scroll position, the focus and the text for screen readers change together.
+ *
+ * The state of the tab. A navigation claims the content of the last event and of each part. The data of both kinds of
+ * events contains their marks, too (event/mark.h). The mark of a part replaces the former claim of that part. The first
+ * eight digits of a claim identify the part (state_tag.h).
+ *
+ * Loading an address as a document. By then the script has set the new address in the history entry, so this entry
+ * belongs to the current document. A browser that moves between entries of the same document loads nothing, even if one
+ * of the entries was reloaded as another document since. Therefore the script first sets another address in the entry,
+ * and then calls location.replace with the new address, so that the entry belongs to the new document. If the page is
+ * still there after a while, for example after a download, it opens its stream again.
+ *
+ * Scroll positions. Each entry of the history has a key in its state, and the tab stores the scroll position of each
+ * key. The browser cannot do this, because it would scroll before the content has arrived. During a navigation the
+ * entry has no position, because the screen still shows the former entry. Entries that the browser created, by a link
+ * within the page, get a key when the script first sees them.
+ *
+ * Fields. In a field that is being edited, the input wins over the render, because the render may belong to earlier
+ * input. After any other navigation, a field shows the value in the address. */
+
+bool vsi_navigate_is_here(const vestry_page *page, const vestry_request *req) {
+  const char *layout = vestry_request_header(req, "Vestry-Layout");
+  return !layout || (page->layout && strcmp(layout, page->layout) == 0);
+}
+
+/* Find the text of a title element, without decoding it; it ends where HTML ends the element. */
+static vestry_slice find_title(vestry_slice html) {
+  static const char start[] = "<title>", end[] = "</title";
+  const char *all_end = html.data ? (const char *)html.data + html.len : NULL;
+  const char *at = html.data ? memmem(html.data, html.len, start, sizeof start - 1) : NULL;
+  if (!at) return (vestry_slice){NULL, 0};
+  at += sizeof start - 1;
+  const char *to = memmem(at, (size_t)(all_end - at), end, sizeof end - 1);
+  return to ? (vestry_slice){at, (size_t)(to - at)} : (vestry_slice){NULL, 0};
+}
+
+/* Character references have the same meaning in an attribute. The title is copied first, because it is in the builder's
+ * memory, which moves as the builder grows. */
+void vsi_navigate_begin(const vestry_page *page, vestry_html *html) {
+  vsi_html *to = vsi_html_of(html);
+  const vestry_slice title = find_title((vestry_slice){to->data, to->len});
+  vsi_buffer copy;
+  vsi_buffer_init(&copy, page->pages->host);
+  for (size_t i = 0; i < title.len; i++) {
+    const char c = ((const char *)title.data)[i];
+    if (c == '"')
+      vsi_buffer_append_str(&copy, "&quot;");
+    else
+      vsi_buffer_append_char(&copy, c);
+  }
+  const char *text = title.data ? vsi_buffer_terminate(&copy) : NULL;
+  vestry_html_add(html, "<%-s id=\"%s\" tabindex=\"-1\"", page->element, page->id);
+  if (text) vestry_html_add(html, " data-title=\"%-s\"", text);
+  vestry_html_add(html, ">");
+  if (title.data && !text) vsi_html_fail(to, VESTRY_NO_MEMORY, NULL);
+  vsi_buffer_finish(&copy);
 }

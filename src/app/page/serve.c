@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "app/page/extra.h"
-#include "app/page/long_poll.h"
+#include "app/page/page_script.h"
 #include "app/page/page_script.h"
 #include "app/page/render.h"
 #include "app/page/resume_cache.h"
