@@ -45,8 +45,7 @@
 
 enum { VSI_BUS_NESTING_MAX = 32 }; /* maximum depth of nested callbacks on a thread; beyond it: LIMIT */
 
-/* ---- topics: a hash table by name. It is guarded by the bus's lock and never allocates, so that no allocation happens
- * under that lock; its callers provide the memory. */
+/* ---- topics: a hash table by name, guarded by the bus's lock */
 
 /* Topic names may come from users, so the hash is keyed: no user can choose names that all fall into one bucket. The
  * table is bounded, because the number of subscriptions is, and takes eight bytes for each bucket. */
@@ -183,16 +182,15 @@ static void unref_and_unlock(vestry_subscription *s) {
   bus_unref(bus);
 }
 
-/* Remove a topic from the table if it has no subscription, no reserved place and no cursor. Returns the topic, which
- * the caller frees, or NULL if it stays. */
-static vsi_topic *forget_locked(vsi_bus *bus, vsi_topic *topic) {
-  if (!TAILQ_EMPTY(&topic->subscriptions) || topic->cursors || topic->kept_count) return NULL;
+/* Remove and free a topic that has no subscription, no reserved place and no cursor. */
+static void forget_locked(vsi_bus *bus, vsi_topic *topic) {
+  if (!TAILQ_EMPTY(&topic->subscriptions) || topic->cursors || topic->kept_count) return;
   vsi_map_remove(&bus->topics.map, &topic->in);
-  return topic;
+  vsi_free(bus->host, topic);
 }
 
-/* End a subscription: LIVE → ENDED. Returns its topic if the caller must free it, or NULL. */
-static vsi_topic *end_locked(vestry_subscription *s, bool by_connection) {
+/* End a subscription: LIVE → ENDED. */
+static void end_locked(vestry_subscription *s, bool by_connection) {
   vsi_bus *bus = s->bus;
   vsi_topic *topic = s->topic;
   for (vsi_cursor *cursor = topic->cursors; cursor; cursor = cursor->next)
@@ -203,7 +201,30 @@ static vsi_topic *end_locked(vestry_subscription *s, bool by_connection) {
   bus->stats.live_count--;
   bus->stats.ended_count++;
   if (by_connection) bus->stats.ended_by_connection_count++;
-  return forget_locked(bus, topic);
+  forget_locked(bus, topic);
+}
+
+/* Report the end of a subscription. */
+static void call_over(const vestry_subscriber *subscriber) {
+  inside++;
+  if (subscriber->over) subscriber->over(subscriber->ctx);
+  inside--;
+}
+
+/* Set a subscription that no thread calls to OVER (from ENDED, or if it never entered its topic), and drop its own
+ * reference and that of its close node. */
+static void finish(vestry_subscription *s) {
+  vestry_connection *connection = s->subscriber.connection;
+  bool taken_back = connection && vsi_connection_cancel_at_close(connection, &s->node);
+  vestry_connection_unref(connection);
+  vsi_mutex_lock(&s->bus->lock);
+  if (taken_back) s->refs--;
+  if (s->state == ENDED) {
+    s->bus->over++;
+    wake_locked(s->bus);
+  }
+  s->state = OVER;
+  unref_and_unlock(s);
 }
 
 /* Settle a subscription (ENDED → OVER) if no call of it is running. Releases the lock meanwhile. The caller holds a
@@ -213,33 +234,14 @@ static void settle_locked(vestry_subscription *s) {
   if (s->state != ENDED || s->calls || s->settling) return;
   s->settling = true;
   vsi_mutex_unlock(&bus->lock);
-  inside++;
-  if (s->subscriber.over) s->subscriber.over(s->subscriber.ctx);
-  inside--;
-  /* Cancel the node only after `over`: until then the end of the connection must find the node and wait. */
-  vestry_connection *connection = s->subscriber.connection;
-  bool taken_back = connection && vsi_connection_cancel_at_close(connection, &s->node);
-  vestry_connection_unref(connection);
-  vsi_mutex_lock(&bus->lock);
-  if (taken_back) s->refs--;
-  s->state = OVER;
-  bus->over++;
-  wake_locked(bus);
-  unref_and_unlock(s); /* the reference of the subscription itself */
+  call_over(&s->subscriber);
+  finish(s); /* only after `over`: until then the end of the connection must find the node and wait */
   vsi_mutex_lock(&bus->lock);
 }
 
 /* End a subscription if it is LIVE, and settle it. The caller holds a reference to it. */
 static void end_and_settle_locked(vestry_subscription *s, bool by_connection) {
-  vsi_bus *bus = s->bus;
-  if (s->state == LIVE) {
-    vsi_topic *unused = end_locked(s, by_connection);
-    if (unused) {
-      vsi_mutex_unlock(&bus->lock);
-      vsi_free(bus->host, unused);
-      vsi_mutex_lock(&bus->lock);
-    }
-  }
+  if (s->state == LIVE) end_locked(s, by_connection);
   settle_locked(s);
 }
 
@@ -297,25 +299,6 @@ void vsi_bus_destroy(vsi_bus *bus) {
 
 /* ------------------------------------------------------------------------------------------- subscribing -------- */
 
-/* Memory allocated without the lock, to be used under it. */
-typedef struct spare {
-  vsi_topic *topic;
-  vsi_map_room room;
-} spare;
-
-/* Return whether the spare memory suffices to add the topic. *ret_bits receives the size of the table that is needed;
- * 0: the present one. */
-static bool is_enough_locked(const vsi_bus *bus, const spare *have, const vsi_topic *topic, unsigned *ret_bits) {
-  const vsi_map *map = &bus->topics.map;
-  *ret_bits = topic ? 0 : vsi_map_wanted(map, map->count + 1);
-  return topic || (have->topic && (!*ret_bits || (have->room.buckets && have->room.bits >= *ret_bits)));
-}
-
-static vestry_err provide(const vsi_bus *bus, spare *have, uint64_t hash, vestry_slice name, unsigned bits) {
-  if (!have->topic) have->topic = vsi_topic_create(bus->host, hash, name.data, name.len);
-  return have->topic ? vsi_map_room_make(&have->room, bus->host, bits) : VESTRY_NO_MEMORY;
-}
-
 static void append_locked(vsi_bus *bus, vsi_topic *topic, vestry_subscription *s) {
   s->number = ++bus->stats.subscribed_count;
   bus->stats.live_count++;
@@ -330,35 +313,29 @@ static vestry_err refusal_locked(vsi_bus *bus) {
   return VESTRY_LIMIT;
 }
 
+/* Find the topic of a name, or create it. NULL: no memory. */
+static vsi_topic *need_topic_locked(vsi_bus *bus, uint64_t hash, vestry_slice name) {
+  vsi_map *map = &bus->topics.map;
+  vsi_topic *topic = vsi_topics_find(&bus->topics, hash, name.data, name.len);
+  if (topic || vsi_map_reserve(map, bus->host, map->count + 1)) return topic;
+  topic = vsi_topic_create(bus->host, hash, name.data, name.len);
+  if (topic) vsi_map_add(map, &topic->in, hash);
+  return topic;
+}
+
 /* Reserve a place in the subscription's topic. Creates the topic if there is none. */
 static vestry_err keep_place(vestry_subscription *s, vestry_slice name) {
   vsi_bus *bus = s->bus;
   uint64_t hash = vsi_topics_hash(&bus->topics, name.data, name.len);
-  spare have = {NULL, {NULL, 0}};
-  vestry_err error;
   vsi_mutex_lock(&bus->lock);
-  for (unsigned bits; !(error = refusal_locked(bus));) {
-    vsi_topic *topic = vsi_topics_find(&bus->topics, hash, name.data, name.len);
-    if (is_enough_locked(bus, &have, topic, &bits)) {
-      if (!topic) {
-        if (bits) vsi_map_room_take(&bus->topics.map, &have.room);
-        topic = have.topic;
-        have.topic = NULL;
-        vsi_map_add(&bus->topics.map, &topic->in, hash);
-      }
-      topic->kept_count++;
-      bus->kept_count++;
-      s->topic = topic;
-      break;
-    }
-    vsi_mutex_unlock(&bus->lock);
-    error = provide(bus, &have, hash, name, bits);
-    vsi_mutex_lock(&bus->lock);
-    if (error) break;
+  vestry_err error = refusal_locked(bus);
+  if (!error) s->topic = need_topic_locked(bus, hash, name);
+  if (!error && !s->topic) error = VESTRY_NO_MEMORY;
+  if (!error) {
+    s->topic->kept_count++;
+    bus->kept_count++;
   }
   vsi_mutex_unlock(&bus->lock);
-  vsi_free(bus->host, have.topic);
-  vsi_map_room_free(&have.room, bus->host);
   return error;
 }
 
@@ -366,7 +343,6 @@ static vestry_err keep_place(vestry_subscription *s, vestry_slice name) {
  * *ret_subscription is set before the first call of the subscriber. */
 static vestry_err take_place(vestry_subscription *s, bool is_wanted, vestry_subscription **ret_subscription) {
   vsi_bus *bus = s->bus;
-  vsi_topic *unused = NULL;
   vsi_mutex_lock(&bus->lock);
   bool begins = is_wanted && !bus->closed && s->state == MADE;
   VSI_ASSERT(s->topic->kept_count > 0 && bus->kept_count > 0);
@@ -379,10 +355,9 @@ static vestry_err take_place(vestry_subscription *s, bool is_wanted, vestry_subs
     }
     append_locked(bus, s->topic, s);
   } else {
-    unused = forget_locked(bus, s->topic);
+    forget_locked(bus, s->topic);
   }
   vsi_mutex_unlock(&bus->lock);
-  vsi_free(bus->host, unused);
   return begins ? VESTRY_OK : VESTRY_CLOSED;
 }
 
@@ -393,17 +368,6 @@ static vestry_err bind(vestry_subscription *s, vestry_connection *connection) {
   if (!vsi_connection_at_close(connection, &s->node)) return VESTRY_OK;
   s->refs--; /* safe without the lock: no other thread knows the subscription */
   return VESTRY_CLOSED;
-}
-
-/* Free a subscription that never entered its topic. */
-static void abandon(vestry_subscription *s) {
-  vestry_connection *connection = s->subscriber.connection;
-  bool taken_back = connection && vsi_connection_cancel_at_close(connection, &s->node);
-  vestry_connection_unref(connection);
-  vsi_mutex_lock(&s->bus->lock);
-  s->state = OVER;
-  if (taken_back) s->refs--;
-  unref_and_unlock(s); /* the reference of the subscription itself */
 }
 
 /* Create a subscription without a connection, and reserve a place for it. */
@@ -420,7 +384,7 @@ static vestry_err prepare(vsi_bus *bus, vestry_slice name, const vestry_subscrib
   VSI_REFS_TAKE(&bus->refs);
   vestry_err error = keep_place(s, name);
   if (error)
-    abandon(s);
+    finish(s);
   else
     *ret_subscription = s;
   return error;
@@ -430,7 +394,7 @@ static vestry_err prepare(vsi_bus *bus, vestry_slice name, const vestry_subscrib
 static vestry_err begin(vestry_subscription *s, vestry_connection *connection, vestry_subscription **ret_subscription) {
   vestry_err error = connection ? bind(s, connection) : VESTRY_OK;
   vestry_err taken = take_place(s, !error, ret_subscription);
-  if (taken) abandon(s);
+  if (taken) finish(s);
   return taken;
 }
 
@@ -451,13 +415,6 @@ vestry_err vsi_bus_prepare(vsi_bus *bus, vestry_slice name, const vestry_subscri
   return prepare(bus, name, &own, ret_subscription);
 }
 
-/* Report the end of a subscription that never began. */
-static void call_over(const vestry_subscriber *subscriber) {
-  inside++;
-  if (subscriber->over) subscriber->over(subscriber->ctx);
-  inside--;
-}
-
 void vsi_bus_begin(vestry_subscription *s, vestry_connection *connection) {
   const vestry_subscriber subscriber = s->subscriber;
   if (begin(s, connection, NULL)) call_over(&subscriber);
@@ -466,7 +423,7 @@ void vsi_bus_begin(vestry_subscription *s, vestry_connection *connection) {
 void vsi_bus_give_up(vestry_subscription *s) {
   const vestry_subscriber subscriber = s->subscriber;
   (void)take_place(s, false, NULL);
-  abandon(s);
+  finish(s);
   call_over(&subscriber);
 }
 
@@ -476,11 +433,7 @@ static void leave_topic_locked(vsi_bus *bus, vsi_topic *topic, const vsi_cursor 
   vsi_cursor **link = &topic->cursors;
   while (*link != cursor) link = &(*link)->next;
   *link = cursor->next;
-  vsi_topic *unused = forget_locked(bus, topic);
-  if (!unused) return;
-  vsi_mutex_unlock(&bus->lock);
-  vsi_free(bus->host, unused);
-  vsi_mutex_lock(&bus->lock);
+  forget_locked(bus, topic);
 }
 
 /* Call all subscribers of a topic, and return their number. Releases the lock for each call. */
