@@ -584,7 +584,7 @@ static vestry_err subscribe_many(test_host *th, void *ctx) {
 
 static void failed_allocation_leaves_no_subscription(void **state) {
   (void)state;
-  test_host_fail_each(subscribe_many, NULL, false);
+  test_host_fail_each(subscribe_many, NULL, true); /* a table that cannot grow is used as it is */
 }
 
 int main(void) {

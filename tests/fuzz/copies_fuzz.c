@@ -52,7 +52,7 @@ static vestry_err handle(const vestry_request *req, vestry_reply *reply, void *a
     const char *copied = vsi_request_copy_query(copy);
     check_others(req->query, copied);
     vestry_slice target = vsi_request_copy_target(copy);
-    require(target.len == strlen(vsi_request_copy_path(copy)) + strlen(copied) + 2);
+    require(target.len == strlen(copy->path) + strlen(copied) + 2);
     vsi_reply_init(&own, vestry_parts_of(req->v)->host);
     vestry_err error = vsi_request_copy_handle(copy, &own, look, NULL);
     json_t *expected = NULL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The time from a change until the bytes are written to the stream of a page that shows it. */
-#include "app/page/reason.h"
+#include "app/page/tally.h"
 
 #include "app/page/pages.h"
 #include "app/page/topic.h"

@@ -447,7 +447,7 @@ static void page_of_a_stream_has_the_id_of_its_tab(void **state) {
   const char *text = vestry_memory_look(document).received.data;
   rooms_between(text, "<p>", ":", id, sizeof id);
   rooms_between(text, "el.had = '", "'", t.tag, sizeof t.tag);
-  assert_non_null(strstr(text, "el.begins(headers, '^tabId"));
+  assert_non_null(strstr(text, "signals = '^tabId"));
   /* The signal as the client sends it, with the seal from the attributes. */
   char sealed[160];
   const char *at = strstr(text, id); /* the attributes come before the content */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Reasons of refreshes: found by number as long as they are among the last ones, and never confused with others. */
-#include "app/page/reason.h"
+#include "app/page/tally.h"
 
 #include <stdio.h>
 

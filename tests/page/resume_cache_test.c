@@ -2,7 +2,7 @@
 /* The states of tabs whose streams have ended, by numbers that clients choose. */
 #include <time.h>
 
-#include "app/page/resume_cache.h"
+#include "app/page/state_tag.h"
 #include "support/test.h"
 
 enum { ROOM = 4096, LOOKS = 100000 };

@@ -51,10 +51,6 @@ vestry_err vestry_bus_create(vestry *v, const vestry_bus_options *given) {
 
 /* ---------------------------------------------------------------------------------------------------- topics ------ */
 
-static vestry_slice bytes_of(const vsi_scoped_key *name) {
-  return (vestry_slice){name->key.data, name->key.len};
-}
-
 vestry_err vestry_subscribe(vestry *v, vestry_scope scope, const vestry_key *key, const vestry_subscriber *subscriber,
                             vestry_subscription **ret_subscription) {
   vsi_scoped_key name;
@@ -63,7 +59,7 @@ vestry_err vestry_subscribe(vestry *v, vestry_scope scope, const vestry_key *key
   if (error) return error;
   vsi_bus *bus;
   error = vsi_bus_use(v, &bus);
-  if (!error) error = vsi_bus_subscribe(bus, bytes_of(&name), subscriber, ret_subscription);
+  if (!error) error = vsi_bus_subscribe(bus, (vestry_slice){name.key.data, name.key.len}, subscriber, ret_subscription);
   vsi_scoped_key_finish(&name);
   return error;
 }

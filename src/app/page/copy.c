@@ -6,8 +6,8 @@
 #include <strings.h>
 
 #include "app/session/session.h"
+#include "base/buffer.h"
 #include "base/memory.h"
-#include "base/refs.h"
 #include "event/query.h"
 #include "instance/instance.h"
 
@@ -26,112 +26,81 @@ static const char *const client_headers[] = {"Host",
 _Static_assert(VESTRY_ROUTE_PARAMETERS_MAX <= UINT8_MAX && VSI_USER_HEADERS_MAX <= UINT8_MAX / 2,
                "they are counted in a byte");
 
-struct vsi_request_copy {
-  vsi_refs refs;
-  uint32_t len, scope_len;
-  uint16_t tally;
-  uint8_t pairs_count, headers_count;
-  vestry *v;
-  struct vsi_session_user *user; /* a reference; NULL: no user is logged in */
-  const char *signals;           /* a query with the signals only; "": the client sent none */
-  /* In this order: path and query (the target); signals; the parameters of the path, each as name and value; headers,
-   * each as name and value; scope. Each is terminated, except the scope. */
-  char text[];
-};
+static void put(vsi_buffer *text, const char *one) {
+  vsi_buffer_append(text, one, strlen(one) + 1);
+}
 
-/* Copy the query without the parameters that contain signals; the first such parameter counts. Returns the length. to:
- * NULL: only compute it. */
-static size_t without_signals(const char *query, char *to, vestry_slice *ret_signals) {
-  size_t len = 0;
-  *ret_signals = (vestry_slice){NULL, 0};
+/* Append the query without the parameters that contain signals; the first such parameter counts. */
+static void put_query(vsi_buffer *text, const char *query, vestry_slice *ret_signals) {
+  const size_t from = text->len;
+  *ret_signals = (vestry_slice){"", 0};
   for (const char *at = query; *at;) {
     size_t part = strcspn(at, "&");
     vestry_slice value;
     if (!vsi_query_find(at, part, "datastar", &value)) { /* vsi_query_find decodes escapes in names */
-      if (!ret_signals->data) *ret_signals = (vestry_slice){at, part};
+      if (!ret_signals->len) *ret_signals = (vestry_slice){at, part};
     } else if (part) {
-      if (to && len) to[len] = '&';
-      len += len > 0;
-      if (to) memcpy(to + len, at, part);
-      len += part;
+      if (text->len > from) vsi_buffer_append_char(text, '&');
+      vsi_buffer_append(text, at, part);
     }
     at += part + (at[part] == '&');
   }
-  return len;
+  vsi_buffer_append_char(text, '\0');
 }
 
-static char *put(char *at, const char *bytes, size_t len) {
-  if (len) memcpy(at, bytes, len);
-  at[len] = '\0';
-  return at + len + 1;
-}
-
-static char *put_text(char *at, const char *text) {
-  return put(at, text, strlen(text));
-}
-
-/* The headers of a request that its copy contains: names and values. */
-typedef struct kept {
-  const char *texts[2 * (VSI_USER_HEADERS_MAX + sizeof client_headers / sizeof *client_headers)];
-  size_t count; /* of texts */
-} kept;
-
-static void keep(kept *ret_kept, const vestry_request *req, const char *const *names) {
+/* Append the headers of these names, each as name and value. Returns their number. */
+static size_t put_headers(vsi_buffer *text, const vestry_request *req, const char *const *names) {
+  size_t count = 0;
   for (; *names; names++) {
     const char *value = req->own->ops->header(req->own->server_request, *names);
     if (!value) continue;
-    ret_kept->texts[ret_kept->count++] = *names;
-    ret_kept->texts[ret_kept->count++] = value;
+    put(text, *names);
+    put(text, value);
+    count++;
   }
+  return count;
 }
 
-static size_t room_for(const vestry_request *req, const kept *headers, vsi_copy_kind kind, size_t query_len,
-                       size_t signals_len) {
+/* Append the data of which the copy consists. ret: its members that describe the data, except for `signals`. */
+static void put_request(vsi_buffer *text, const vestry_request *req, vsi_copy_kind kind, vsi_request_copy *ret,
+                        size_t *ret_signals_at) {
   const vsi_values *path = &req->own->values[VESTRY_IN_PATH];
-  size_t len = strlen(req->path) + 1 + query_len + 1;
-  for (size_t i = 0; i < 2 * path->count; i++) len += strlen(path->pairs[i]) + 1;
-  if (kind == VSI_COPY_SHARED) return len + 1;
-  len += signals_len + 1 + req->scope.len;
-  for (size_t i = 0; i < headers->count; i++) len += strlen(headers->texts[i]) + 1;
-  return len;
+  vestry_slice signals;
+  put(text, req->path);
+  put_query(text, req->query, &signals);
+  *ret_signals_at = text->len;
+  if (kind == VSI_COPY_PRIVATE) vsi_buffer_append(text, signals.data, signals.len);
+  vsi_buffer_append_char(text, '\0');
+  for (size_t i = 0; i < 2 * path->count; i++) put(text, path->pairs[i]);
+  ret->pairs_count = (uint8_t)path->count;
+  if (kind == VSI_COPY_SHARED) return;
+  vsi_request_is_asked_who(req);
+  ret->headers_count = (uint8_t)(put_headers(text, req, client_headers) + put_headers(text, req, vsi_user_headers));
+  ret->scope_len = (uint32_t)req->scope.len;
+  if (req->scope.len) vsi_buffer_append(text, req->scope.data, req->scope.len);
 }
 
 vestry_err vsi_request_copy_create(const vestry_request *req, vsi_copy_kind kind, vsi_request_copy **ret_copy) {
-  const vestry_host *host = req->v->host;
-  (void)vestry_request_value(req, VESTRY_IN_PATH, ""); /* this call reads them */
-  const vsi_values *path = &req->own->values[VESTRY_IN_PATH];
-  if (path->error) return path->error;
-  kept headers = {.count = 0};
-  if (kind == VSI_COPY_PRIVATE) {
-    vsi_request_is_asked_who(req);
-    keep(&headers, req, client_headers);
-    keep(&headers, req, vsi_user_headers);
+  vsi_request_copy is = {.v = req->v};
+  vsi_request_copy *copy = NULL;
+  vsi_buffer text;
+  size_t signals_at;
+  (void)vestry_request_value(req, VESTRY_IN_PATH, ""); /* this call reads the parameters of the path */
+  if (req->own->values[VESTRY_IN_PATH].error) return req->own->values[VESTRY_IN_PATH].error;
+  vsi_buffer_init(&text, req->v->host);
+  put_request(&text, req, kind, &is, &signals_at);
+  if (!text.error && text.len < UINT32_MAX - sizeof *copy) copy = vsi_alloc(req->v->host, sizeof *copy + text.len);
+  if (copy) {
+    *copy = is;
+    VSI_REFS_INIT(&copy->refs, 1);
+    copy->bytes = (uint32_t)(sizeof *copy + text.len);
+    copy->user = kind == VSI_COPY_PRIVATE ? vsi_session_user_ref(vsi_session_user_of(req)) : NULL;
+    memcpy(copy->path, text.data, text.len);
+    copy->signals = copy->path + signals_at;
+    *ret_copy = copy;
   }
-  vestry_slice signals;
-  size_t query_len = without_signals(req->query, NULL, &signals);
-  size_t room = room_for(req, &headers, kind, query_len, signals.len);
-  vsi_request_copy *copy = room < UINT32_MAX ? vsi_calloc(host, 1, sizeof *copy + room) : NULL;
-  if (!copy) return VESTRY_NO_MEMORY;
-  VSI_REFS_INIT(&copy->refs, 1);
-  copy->v = req->v;
-  char *at = put_text(copy->text, req->path);
-  (void)without_signals(req->query, at, &signals);
-  at += query_len;
-  *at++ = '\0';
-  copy->signals = at;
-  at = kind == VSI_COPY_PRIVATE ? put(at, signals.data, signals.len) : put(at, "", 0);
-  for (size_t i = 0; i < 2 * path->count; i++) at = put_text(at, path->pairs[i]);
-  copy->pairs_count = (uint8_t)path->count;
-  if (kind == VSI_COPY_PRIVATE) {
-    for (size_t i = 0; i < headers.count; i++) at = put_text(at, headers.texts[i]);
-    copy->headers_count = (uint8_t)(headers.count / 2);
-    copy->scope_len = (uint32_t)req->scope.len;
-    if (req->scope.len) memcpy(at, req->scope.data, req->scope.len);
-    copy->user = vsi_session_user_ref(vsi_session_user_of(req));
-  }
-  copy->len = (uint32_t)room;
-  *ret_copy = copy;
-  return VESTRY_OK;
+  vsi_buffer_finish(&text);
+  return copy ? VESTRY_OK : VESTRY_NO_MEMORY;
 }
 
 vsi_request_copy *vsi_request_copy_ref(vsi_request_copy *copy) {
@@ -143,30 +112,6 @@ void vsi_request_copy_unref(vsi_request_copy *copy) {
   if (!copy || !VSI_REFS_DROP(&copy->refs)) return;
   vsi_session_user_unref(copy->user);
   vsi_free(copy->v->host, copy);
-}
-
-const char *vsi_request_copy_path(const vsi_request_copy *copy) {
-  return copy->text;
-}
-
-const char *vsi_request_copy_query(const vsi_request_copy *copy) {
-  return copy->text + strlen(copy->text) + 1;
-}
-
-vestry_slice vsi_request_copy_target(const vsi_request_copy *copy) {
-  return (vestry_slice){copy->text, (size_t)(copy->signals - copy->text)};
-}
-
-size_t vsi_request_copy_bytes(const vsi_request_copy *copy) {
-  return sizeof *copy + copy->len;
-}
-
-uint16_t vsi_request_copy_tally(const vsi_request_copy *copy) {
-  return copy->tally;
-}
-
-void vsi_request_copy_set_tally(vsi_request_copy *copy, uint16_t tally) {
-  copy->tally = tally;
 }
 
 /* ---------------------------------------------------------------------- operations of a server's request ---------- */
@@ -191,7 +136,7 @@ static const char *method(void *server_request) {
 }
 
 static const char *path(void *server_request) {
-  return vsi_request_copy_path(server_request);
+  return ((const vsi_request_copy *)server_request)->path;
 }
 
 static const char *query(void *server_request) {

@@ -4,10 +4,26 @@
 #ifndef VSI_PAGE_COPY_H
 #define VSI_PAGE_COPY_H
 
+#include <string.h>
+
+#include "base/refs.h"
 #include "http/reply.h"
 #include "http/request.h"
 
-typedef struct vsi_request_copy vsi_request_copy;
+typedef struct vsi_request_copy {
+  vsi_refs refs;
+  uint32_t bytes; /* of this allocation */
+  uint32_t scope_len;
+  uint16_t tally; /* index of the tally that counts the renders of this copy, in the tallies of the pages; 0: the tally
+                     of all others. Set it before other threads see the copy */
+  uint8_t pairs_count, headers_count;
+  vestry *v;
+  struct vsi_session_user *user; /* a reference; NULL: no user is logged in */
+  const char *signals;           /* a query with the signals only; "": the client sent none */
+  /* In this order: path and query (the target); signals; the parameters of the path, each as name and value; headers,
+   * each as name and value; scope. Each is terminated, except the scope. */
+  char path[];
+} vsi_request_copy;
 
 /* The data of a request that a copy contains. */
 typedef enum vsi_copy_kind {
@@ -23,15 +39,13 @@ vestry_err vsi_request_copy_create(const vestry_request *req, vsi_copy_kind kind
 vsi_request_copy *vsi_request_copy_ref(vsi_request_copy *copy);
 void vsi_request_copy_unref(vsi_request_copy *copy); /* NULL is accepted */
 
+static inline const char *vsi_request_copy_query(const vsi_request_copy *copy) {
+  return copy->path + strlen(copy->path) + 1;
+}
 /* Get the bytes that a shared copy is made of: two requests with equal targets have equal shared copies. */
-vestry_slice vsi_request_copy_target(const vsi_request_copy *copy);
-const char *vsi_request_copy_path(const vsi_request_copy *copy);
-const char *vsi_request_copy_query(const vsi_request_copy *copy);
-size_t vsi_request_copy_bytes(const vsi_request_copy *copy);
-/* Get the tally that counts the renders of this copy, as an index in the tallies of the pages; 0: the tally of all
- * others. Set it before other threads see the copy. */
-uint16_t vsi_request_copy_tally(const vsi_request_copy *copy);
-void vsi_request_copy_set_tally(vsi_request_copy *copy, uint16_t tally);
+static inline vestry_slice vsi_request_copy_target(const vsi_request_copy *copy) {
+  return (vestry_slice){copy->path, (size_t)(copy->signals - copy->path)};
+}
 
 /* Call a handler with the copy, as for an ordinary GET. Any thread; concurrent calls are allowed.
  * reply: initialised; contains the data that the handler set.

@@ -1,32 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /* Creation and destruction of pages, their options, and the wait for renders in tests. */
+#include "app/page/pages.h"
+
+#include <string.h>
+
 #include "app/bus/bus.h"
 #include "app/guard/proof.h"
 #include "app/page/fragment.h"
-#include "app/page/pages.h"
-#include "app/page/render.h"
 #include "app/page/render_run.h"
-#include "app/page/resume_cache.h"
 #include "app/page/schedule.h"
 #include "app/page/sent.h"
 #include "app/page/serve.h"
 #include "app/page/state_tag.h"
-#include "app/page/topic.h"
+#include "app/page/tally.h"
 #include "app/session/seal.h"
-#include "app/stream/stream.h"
-#include "base/list.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
 #include "base/wait.h"
 #include "connection/connection.h"
 #include "http/reply.h"
-#include "http/request.h"
 #include "instance/instance.h"
 #include "runtime/runtime.h"
 #include "vestry/app/stream.h"
-#include <stdio.h>
-#include <string.h>
 
 enum {
   THREADS_COUNT = 2,
@@ -56,9 +52,8 @@ static vestry_err copy_texts(vestry_pages *pages, const vestry_pages_options *op
 }
 
 static vestry_err make_well(vestry_pages *pages) {
-  bool is_offline = false, is_failing = false; /* variables, because literals would become integers in the JSON */
-  const vestry_value *state = VESTRY_OBJECT("offline", is_offline, "failing", is_failing);
-  return vestry_event_signals(pages->host, VESTRY_OBJECT("_vestry", state), NULL, &pages->well);
+  static const char well[] = "{\"_vestry\":{\"offline\":false,\"failing\":false}}";
+  return vestry_event_signals_text(pages->host, well, sizeof well - 1, NULL, &pages->well);
 }
 
 /* ------------------------------------------------------------------------------ extension of an instance ---------- */
@@ -72,11 +67,6 @@ static void tell_done(void *state, const vestry_request *req, vestry_reply *repl
   (void)vsi_bus_publish(bus, VSI_BUS_DONE, &(vestry_bus_message){.data = sent, .len = strlen(sent)}, NULL);
 }
 
-static bool page_written(void *state, vestry_connection *connection) {
-  (void)state;
-  return vsi_page_written(connection);
-}
-
 static vestry_err use_bus(vestry *v, void **ret_state) {
   vsi_bus *bus;
   vestry_err error = vsi_bus_use(v, &bus);
@@ -86,20 +76,21 @@ static vestry_err use_bus(vestry *v, void **ret_state) {
 
 /* The extension of all vestry_pages of an instance. Its state is the bus on which completed actions are published. */
 static const vsi_extension kind = {
-    .name = "vestry_pages_create", .create = use_bus, .conclude = tell_done, .written = page_written};
+    .name = "vestry_pages_create", .create = use_bus, .conclude = tell_done, .written = vsi_page_written};
 
 /* Prepare an instance for pages: add the extension, seals for their forms, and leases unless it has them. */
-static vestry_err extend(vestry *v) {
+static vestry_err extend(vestry *v, vsi_bus **ret_bus) {
   void *state;
-  vestry_err error = vsi_extension_use(v, &kind, &state);
   const vsi_seals *seals;
+  vestry_err error = vsi_extension_use(v, &kind, &state);
+  if (!error) *ret_bus = state;
   if (!error) error = vsi_seals_use(v, &seals);
   if (!error) error = vestry_leases_create(v, 0);
   return error == VESTRY_EXISTS ? VESTRY_OK : error;
 }
 
 static vestry_err fill(vestry_pages *pages, const vestry_pages_options *options) {
-  vsi_bus *bus;
+  vsi_bus *bus = NULL;
   uint32_t threads_count = options->threads_count ? options->threads_count : THREADS_COUNT;
   pages->runtime = options->runtime;
   if (!pages->runtime && vsi_runtime_is_stepped(pages->v->runtime)) pages->runtime = pages->v->runtime;
@@ -114,11 +105,10 @@ static vestry_err fill(vestry_pages *pages, const vestry_pages_options *options)
   }
   if (!error) error = vestry_timer_create(pages->runtime, vsi_schedule_fire, pages, &pages->timer);
   if (!error) error = vsi_workers_create(pages, threads_count);
-  if (!error) error = vsi_bus_use(pages->v, &bus);
+  if (!error) error = extend(pages->v, &bus);
   if (!error)
     error =
         vsi_bus_subscribe(bus, VSI_BUS_DONE, &(vestry_subscriber){.call = vsi_sent_done, .ctx = pages}, &pages->done);
-  if (!error) error = extend(pages->v);
   return error;
 }
 

@@ -12,7 +12,6 @@
 #include "app/session/seal.h"
 #include "base/array.h"
 #include "base/buffer.h"
-#include "base/hex.h"
 #include "base/log.h"
 #include "base/options.h"
 #include "http/request.h"
@@ -27,10 +26,9 @@ static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVW
 
 /* A declared form. */
 typedef struct declared {
-  char *name;
-  char **fields;
-  size_t fields_count;
+  char *name;   /* then the fields, one after the other, each terminated */
   char *script; /* the fields as a JavaScript array */
+  size_t fields_count;
 } declared;
 
 struct vestry_forms {
@@ -67,8 +65,6 @@ static void note_cleared(vestry_forms *forms, const char *tab, const char *name)
 
 static void free_declared(const vestry_forms *forms, declared *one) {
   const vestry_host *host = forms->v->host;
-  for (size_t i = 0; one->fields && i < one->fields_count; i++) vsi_free(host, one->fields[i]);
-  vsi_free(host, one->fields);
   vsi_free(host, one->script);
   vsi_free(host, one->name);
 }
@@ -161,23 +157,19 @@ static const declared *find(const vestry_forms *forms, const char *name) {
 
 static vestry_err copy_declared(const vestry_forms *forms, const char *name, const char *const *fields, size_t count,
                                 declared *ret) {
-  const vestry_host *host = forms->v->host;
-  vsi_buffer script;
-  size_t len;
-  vsi_buffer_init(&script, host);
-  ret->name = vsi_strdup(host, name, strlen(name));
-  ret->fields = vsi_calloc(host, count, sizeof *ret->fields);
-  ret->fields_count = count;
-  bool is_done = ret->name && ret->fields;
-  for (size_t i = 0; i < count && is_done; i++) {
-    ret->fields[i] = vsi_strdup(host, fields[i], strlen(fields[i]));
-    is_done = ret->fields[i] != NULL;
+  vsi_buffer names, script;
+  vsi_buffer_init(&names, forms->v->host);
+  vsi_buffer_init(&script, forms->v->host);
+  vsi_buffer_append(&names, name, strlen(name) + 1);
+  for (size_t i = 0; i < count; i++) {
+    vsi_buffer_append(&names, fields[i], strlen(fields[i]) + 1);
     vsi_buffer_printf(&script, "%s'%s'", i ? ", " : "[", fields[i]);
   }
   vsi_buffer_append(&script, "]", 2);
-  if (is_done) ret->script = vsi_buffer_take(&script, &len);
+  *ret = (declared){vsi_buffer_take(&names, NULL), vsi_buffer_take(&script, NULL), count};
+  vsi_buffer_finish(&names);
   vsi_buffer_finish(&script);
-  return ret->script ? VESTRY_OK : VESTRY_NO_MEMORY;
+  return ret->name && ret->script ? VESTRY_OK : VESTRY_NO_MEMORY;
 }
 
 vestry_err vestry_forms_add(vestry_forms *forms, const char *name, const char *const *fields, size_t count) {
@@ -367,13 +359,15 @@ static vestry_err read_number(const vestry_request *req, const char *name, uint6
 static vestry_err read_pairs(const vestry_forms *forms, const vestry_request *req, const declared *form,
                              vsi_buffer *pairs) {
   char name[VESTRY_FORM_NAME_MAX_BYTES + 3];
+  const char *field = form->name;
   for (size_t i = 0; i < form->fields_count; i++) {
     const char *value;
-    snprintf(name, sizeof name, "v.%s", form->fields[i]);
+    field += strlen(field) + 1;
+    snprintf(name, sizeof name, "v.%s", field);
     for (size_t n = 0; (value = vestry_request_value_at(req, VESTRY_IN_FORM, name, n)) != NULL; n++) {
       size_t len = strlen(value) + 1;
       if (len > forms->options.max_form_bytes) return VESTRY_TOO_LARGE;
-      vsi_buffer_append(pairs, form->fields[i], strlen(form->fields[i]) + 1);
+      vsi_buffer_append(pairs, field, strlen(field) + 1);
       vsi_buffer_append(pairs, value, len);
       if (pairs->len > forms->options.max_form_bytes) return VESTRY_TOO_LARGE;
     }

@@ -3,11 +3,9 @@
  * that worker buries it. */
 #include "app/page/fragment.h"
 
-#include <string.h>
-
+#include "base/list.h"
 #include "base/memory.h"
 #include "channel/channel.h"
-#include "instance/instance.h"
 
 static void free_shared(const vestry_host *host, vsi_shared *shared) {
   vsi_channel_destroy(shared->channel);
@@ -46,21 +44,15 @@ static void free_subscription(const vestry_host *host, vsi_subscription *subscri
   vsi_free(host, subscription);
 }
 
-void vsi_subscription_bury(vsi_subscription *subscription) {
-  vestry_pages *pages = subscription->shared->fragment.page->pages;
-  subscription->next_of_viewer = pages->dead_subscriptions;
-  pages->dead_subscriptions = subscription;
-}
-
-void vsi_pages_unlock(vestry_pages *pages) {
+void vsi_pages_reap(vestry_pages *pages) {
   const vestry_host *host = pages->host;
   vsi_fragment *fragments = pages->dead_fragments;
-  vsi_subscription *subscriptions = pages->dead_subscriptions;
+  vsi_subscription *subscriptions = SLIST_FIRST(&pages->dead_subscriptions);
   pages->dead_fragments = NULL;
-  pages->dead_subscriptions = NULL;
-  vsi_mutex_unlock(&pages->lock);
+  SLIST_INIT(&pages->dead_subscriptions);
+  vsi_pages_unlock(pages);
   for (vsi_subscription *next; subscriptions; subscriptions = next) {
-    next = subscriptions->next_of_viewer;
+    next = SLIST_NEXT(subscriptions, of_viewer);
     free_subscription(host, subscriptions);
   }
   for (vsi_fragment *next; fragments; fragments = next) {

@@ -12,7 +12,7 @@
  *
  * There are many private pages, and most are idle. Therefore an idle page is one allocation without padding. Data that
  * it needs only at times is allocated separately: its last content (vsi_kept), the state that its tab reported and its
- * parts (vsi_private_extra), topics after the first (vsi_more_link), and the data of a running render, in the worker's
+ * parts (vsi_private_extra), topics after the first (vsi_link), and the data of a running render, in the worker's
  * vsi_run (render_run.h). */
 #ifndef VSI_PAGE_FRAGMENT_H
 #define VSI_PAGE_FRAGMENT_H
@@ -32,13 +32,8 @@ typedef struct vsi_link {
   vsi_page_topic *topic; /* NULL: none */
   vsi_ring at;           /* in the list of the topic */
   vsi_fragment *fragment;
+  struct vsi_link *next; /* of the fragment: its first link is embedded, the others are allocated */
 } vsi_link;
-
-/* The second topic of a fragment, or a later one. */
-typedef struct vsi_more_link {
-  vsi_link link; /* first */
-  struct vsi_more_link *next;
-} vsi_more_link;
 
 typedef enum vsi_fragment_state {
   VSI_FRAGMENT_IDLE,    /* nothing to do, or blocked until its stream is written (is_blocked) */
@@ -63,8 +58,7 @@ struct vsi_fragment {
   vsi_hash_128 hash; /* if has_hash: hash of the content that all viewers have. Owned by the running worker */
   uint64_t version;  /* if has_version: version of that content; likewise */
   /* The lock guards all members below. */
-  vsi_link link; /* link to the first topic */
-  vsi_more_link *more_links;
+  vsi_link link;       /* link to the first topic */
   uint64_t at_ns;      /* while waiting: time when it is due. Otherwise: start of its last render; it may render
                           again an interval later */
   uint32_t place;      /* index in pages->fragments */
@@ -119,13 +113,13 @@ struct vsi_subscription {
   vsi_request_copy *request;     /* a reference to the private request, if the page has an allow function; otherwise
                                     NULL */
   size_t request_bytes;          /* bytes that it takes from the budget of copied requests */
-  vsi_subscription *next_of_viewer;
-  vsi_ring of_shared; /* in shared->subscriptions, from vsi_subscription_take on */
-  vsi_ring joining;   /* in shared->joining; otherwise alone */
-  uint64_t hash;      /* if has_hash: first half of the hash of the content that the stream has */
-  uint64_t joined;    /* value of pages->sent when the current content was put into the stream */
-  uint32_t render;    /* number of the last render of the viewer's own fragment that named the part */
-  uint16_t holds;     /* references of workers, which keep the subscription and its fragment alive */
+  SLIST_ENTRY(vsi_subscription) of_viewer; /* in viewer->subscriptions, or in pages->dead_subscriptions */
+  vsi_ring of_shared;                      /* in shared->subscriptions, from vsi_subscription_take on */
+  vsi_ring joining;                        /* in shared->joining; otherwise alone */
+  uint64_t hash;                           /* if has_hash: first half of the hash of the content that the stream has */
+  uint64_t joined;                         /* value of pages->sent when the current content was put into the stream */
+  uint32_t render; /* number of the last render of the viewer's own fragment that named the part */
+  uint16_t holds;  /* references of workers, which keep the subscription and its fragment alive */
   bool has_hash, is_over;
   bool is_in; /* it is a member of the channel, and its stream has the content that the fragment's hash identifies */
   bool is_notified; /* owned by the running worker: the stream was informed that the page fails */
@@ -139,10 +133,11 @@ struct vsi_viewer {
     vsi_attachment attachment;
     struct {
       vsi_close_node node;
-      vestry_connection *connection;   /* a reference */
-      vsi_subscription *subscriptions; /* guarded by the lock: a shared page has one; a private page has one for each
-                                          part */
-      vestry_pages *pages;             /* a reference */
+      vestry_connection *connection; /* a reference */
+      SLIST_HEAD(, vsi_subscription)
+      subscriptions;       /* guarded by the lock: a shared page has one; a private page has
+                                                       one for each part */
+      vestry_pages *pages; /* a reference */
     };
   };
 };
@@ -178,11 +173,11 @@ static inline bool vsi_fragment_is_part(const vsi_fragment *fragment) {
 }
 
 /* Release the lock, then free the fragments and subscriptions that were buried (put into a list of objects to be freed)
- * while it was held. Waiting for a condition releases the lock too, but frees nothing. */
-void vsi_pages_unlock(vestry_pages *pages);
-/* Free an unused fragment or subscription once the lock is released. The caller holds the lock. */
+ * while it was held. Call it instead of vsi_pages_unlock after a function that may end a fragment or a subscription:
+ * vsi_fragment_end, vsi_schedule_put_back, vsi_subscription_leave, _drop and _release. */
+void vsi_pages_reap(vestry_pages *pages);
+/* Free an unused fragment once the lock is released. The caller holds the lock. */
 void vsi_fragment_bury(vsi_fragment *fragment);
-void vsi_subscription_bury(vsi_subscription *subscription);
 void vsi_fragment_free(vsi_fragment *fragment); /* without the lock; the viewer of a private page is freed with it */
 
 /* Subscriptions of streams to shared fragments, and the end of a fragment with its last viewer. The caller holds the
@@ -195,16 +190,14 @@ vestry_err vsi_subscription_promise(vestry_pages *pages, vsi_viewer *viewer, ves
                                     vsi_request_copy *request, vsi_subscription **ret_subscription);
 /* Subscribe the stream: it is to receive the fragment from now on. */
 void vsi_subscription_take(vsi_subscription *subscription);
-/* Add the subscription to shared->joining, from which the fragment's worker lets streams join; or remove it. */
-void vsi_subscription_join(vsi_shared *shared, vsi_subscription *subscription);
+/* Remove the subscription from shared->joining, from which the fragment's worker lets streams join. */
 void vsi_subscription_joined(vsi_subscription *subscription);
 /* Unsubscribe the stream. The subscription is freed, unless a worker holds it. Events that the fragment publishes to
  * its channel still arrive until vsi_channel_leave. */
 void vsi_subscription_leave(vsi_subscription *subscription);
 /* Return a promise that is not needed; the subscription is freed. */
 void vsi_subscription_drop(vsi_subscription *subscription);
-/* Keep the subscription alive while a worker uses it without the lock. */
-void vsi_subscription_hold(vsi_subscription *subscription);
+/* Decrement subscription->holds, which keeps the subscription alive while a worker uses it without the lock. */
 void vsi_subscription_release(vsi_subscription *subscription);
 /* End a fragment that has no viewer any more. It is freed now, or when the worker that runs it has finished. */
 void vsi_fragment_end(vsi_fragment *fragment);
@@ -227,5 +220,20 @@ typedef struct vsi_kept {
 /* Keep the current content of a fragment, if memory allows. The oldest contents beyond max_kept_bytes are dropped.
  * event: the reference is taken. */
 void vsi_kept_put(vsi_fragment *fragment, vestry_event *event);
+
+/* Data of a private page that most pages do not need. */
+
+/* Return the state that the tab reported; NULL: none, or it is not valid any more. */
+static inline const vsi_state_tag *vsi_private_extra_tag(const vsi_private *page) {
+  return page->extra ? page->extra->tag : NULL;
+}
+/* Attach extra data to a page before its stream begins.
+ * document: number of the document, 0: none. tag: state that the tab reported, NULL: none. seen: submissions of the
+ * stream, NULL: none; the page owns it in any case. Returns OK | NO_MEMORY. */
+vestry_err vsi_private_extra_take(vsi_private *page, uint64_t document, const vsi_state_tag *tag, vsi_sent *seen,
+                                  vsi_long_poll poll);
+/* Store the state of the tab in the resume cache when its stream ends, if that state is known. The caller holds the
+ * lock. */
+void vsi_private_extra_remember(const vsi_private *page);
 
 #endif

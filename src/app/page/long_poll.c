@@ -21,8 +21,8 @@
  * How long a response is held. The page sends the time as a signal, which no proxy removes. When a long poll is cut,
  * its lifetime shows how long the path permits, and later long polls are held for half of this time. A long poll that
  * is held back sends nothing until it ends; its lifetime is then known up to the client's wait before it, which is at
- * most restMs (long_poll.js). A long poll without an event counts as cut only if it lived longer than the client waits for a server
- * that is down.
+ * most restMs (long_poll.js). A long poll without an event counts as cut only if it lived longer than the client waits
+ * for a server that is down.
  *
  * How often. The client waits 0.5 to 1 second between two long polls. If a proxy removes the header with the id, each
  * long poll is answered at once with the whole content; therefore the wait after a request without a state is longer.

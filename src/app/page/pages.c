@@ -5,10 +5,8 @@
 
 #include <string.h>
 
-#include "base/memory.h"
-#include "base/options.h"
-#include "instance/instance.h"
-#include "runtime/runtime.h"
+#include "http/reply.h"
+#include "vestry/app/stream.h"
 
 vestry_err vsi_requests_take(vestry_pages *pages, size_t bytes) {
   if (bytes > pages->max_requests_bytes - pages->requests_bytes) {
@@ -17,10 +15,6 @@ vestry_err vsi_requests_take(vestry_pages *pages, size_t bytes) {
   }
   pages->requests_bytes += bytes;
   return VESTRY_OK;
-}
-
-void vsi_requests_give_back(vestry_pages *pages, size_t bytes) {
-  pages->requests_bytes -= bytes;
 }
 
 uint32_t vsi_pages_chance(const vestry_pages *pages, uint32_t below) {
@@ -44,16 +38,15 @@ void vsi_pages_share_secret(vestry_pages *pages, const void *secret, size_t len)
 }
 
 vestry_err vsi_secret_make(vestry_pages *pages, const vestry_pages_options *options) {
-  vestry_err error = vsi_siphash_key_random(pages->host, &pages->buckets_secret);
-  if (!error) error = vsi_siphash_key_random(pages->host, &pages->own_secret);
-  if (!error && options->secret) {
-    vsi_pages_share_secret(pages, options->secret, options->secret_len);
-    pages->has_secret = true;
-    return VESTRY_OK;
+  vsi_siphash_key *const keys[] = {&pages->buckets_secret, &pages->own_secret, &pages->content_secret,
+                                   &pages->version_secret};
+  for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+    vestry_err error = vsi_siphash_key_random(pages->host, keys[i]);
+    if (error) return error;
   }
-  if (!error) error = vsi_siphash_key_random(pages->host, &pages->content_secret);
-  if (!error) error = vsi_siphash_key_random(pages->host, &pages->version_secret);
-  return error;
+  if (options->secret) vsi_pages_share_secret(pages, options->secret, options->secret_len);
+  pages->has_secret = options->secret;
+  return VESTRY_OK;
 }
 
 vsi_part_claim vsi_secret_claim(const vestry_pages *pages, const char *id, const char *share, uint64_t hash) {

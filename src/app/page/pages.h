@@ -13,7 +13,6 @@
 #include <sys/queue.h>
 
 #include "app/page/copy.h"
-#include "app/page/reason.h"
 #include "app/page/state_tag.h"
 #include "app/page/tally.h"
 #include "base/histogram.h"
@@ -25,7 +24,6 @@
 #include "vestry/app/bus.h"
 #include "vestry/app/page.h"
 
-typedef struct vsi_resume_cache vsi_resume_cache;
 typedef struct vsi_subscription vsi_subscription;
 typedef struct vsi_sent vsi_sent;
 typedef struct vsi_shared vsi_shared;
@@ -129,8 +127,9 @@ struct vestry_pages {
   size_t shared_waiting_count, shared_waiting_room;
   size_t reserved_count; /* number of fragments, including those whose stream has not begun */
   size_t requests_bytes, max_requests_bytes;
-  vsi_fragment *dead_fragments; /* freed after the lock is released, because freeing calls transports and profiles */
-  vsi_subscription *dead_subscriptions;
+  /* Freed by vsi_pages_reap after the lock is released, because freeing calls transports and profiles. */
+  vsi_fragment *dead_fragments;
+  SLIST_HEAD(, vsi_subscription) dead_subscriptions;
   bool is_hasty; /* a test waits, so intervals are ignored */
   vsi_ring kept; /* list of vsi_kept, the oldest first */
   vsi_observer observers[VESTRY_RENDER_OBSERVERS_MAX];
@@ -141,20 +140,19 @@ struct vestry_pages {
 static inline void vsi_pages_lock(vestry_pages *pages) {
   vsi_mutex_lock(&pages->lock);
 }
-/* Reserve memory for a copied request. The caller holds the lock. Returns OK | LIMIT, which is counted. */
+static inline void vsi_pages_unlock(vestry_pages *pages) {
+  vsi_mutex_unlock(&pages->lock);
+}
+/* Reserve memory for a copied request. The caller holds the lock, and gives it back to requests_bytes. Returns OK |
+ * LIMIT, which is counted. */
 vestry_err vsi_requests_take(vestry_pages *pages, size_t bytes);
-void vsi_requests_give_back(vestry_pages *pages, size_t bytes);
 /* Return a random number below `below`; 0 if `below` is 0 or randomness fails. */
 uint32_t vsi_pages_chance(const vestry_pages *pages, uint32_t below);
 
-/* A page: its functions, and the check of requests against allow. */
-
-/* Return the result of allow. */
+/* Return the result of a page's allow. */
 vestry_err vsi_page_ask_allow(const vestry_page *page, vsi_request_copy *request);
 
-/* References to pages, held by the owner, each worker and each stream. */
-
-/* Drop a reference; the last one frees the pages. Called without the lock. */
+/* Drop a reference, of the owner, a worker or a stream; the last one frees the pages. Called without the lock. */
 void vsi_pages_unref(vestry_pages *pages);
 
 /* Secrets of pages: keys of the hashes in tags. */

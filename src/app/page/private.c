@@ -12,12 +12,10 @@
  * The worker of the former part may be letting this stream join at the same time. Therefore the run marks the
  * subscription as over, under the lock, and that worker checks the mark under the same lock before it puts an event
  * into the stream. */
-#include "app/page/extra.h"
+#include "app/page/render_run.h"
 
 #include <string.h>
 
-#include "app/page/render_run.h"
-#include "app/page/resume_cache.h"
 #include "app/page/sent.h"
 #include "app/page/state_tag.h"
 #include "app/page/tally.h"
@@ -27,7 +25,6 @@
 #include "connection/connection.h"
 #include "connection/send.h"
 #include "event/mark.h"
-#include "html/builder.h"
 
 vestry_err vsi_private_extra_take(vsi_private *page, uint64_t document, const vsi_state_tag *tag, vsi_sent *seen,
                                   vsi_long_poll poll) {
@@ -46,18 +43,6 @@ vestry_err vsi_private_extra_take(vsi_private *page, uint64_t document, const vs
   if (!extra->tag) return VESTRY_NO_MEMORY;
   *extra->tag = *tag;
   return VESTRY_OK;
-}
-
-/* Get the extra data of a page, allocated on first use; NULL: no memory. Called by the running worker; takes the
- * lock. */
-static vsi_private_extra *private_extra_get(vsi_private *page) {
-  vestry_pages *pages = page->fragment.page->pages;
-  if (page->extra) return page->extra;
-  vsi_private_extra *extra = vsi_calloc(pages->host, 1, sizeof *extra);
-  vsi_pages_lock(pages); /* the thread that ends the stream reads the pointer */
-  page->extra = extra;
-  vsi_pages_unlock(pages);
-  return extra;
 }
 
 /* Drop the state that the tab reported, because it is not valid any more. Called by the running worker; takes the
@@ -81,6 +66,13 @@ static vsi_part_claim claim_of(const vsi_shared *part) {
   return vsi_secret_claim(fragment->page->pages, part->id, part->key + part->share_at, fragment->hash.high);
 }
 
+/* Return the last send of a part's content to the stream: by a publish, or when the stream joined. */
+static vsi_sending sending_to(const vsi_subscription *subscription) {
+  const vsi_sending *published = &subscription->shared->sent;
+  return published->from > subscription->joined ? *published
+                                                : (vsi_sending){subscription->joined, subscription->joined};
+}
+
 /* Store the state of a tab whose last event was that of a part, because the id of that event claims this part only. The
  * stored state is valid for a tab that received this event. If sends of several fragments overlapped, the last event is
  * not known, and nothing is stored. */
@@ -88,32 +80,28 @@ void vsi_private_extra_remember(const vsi_private *page) {
   const vsi_fragment *fragment = &page->fragment;
   vestry_pages *pages = fragment->page->pages;
   const vsi_private_extra *extra = page->extra;
-  const vsi_subscription *last = NULL;
-  if (!extra || !extra->document || !page->viewer.subscriptions || !fragment->has_hash || fragment->is_first) return;
+  const vsi_subscription *subscription, *last = NULL;
+  if (!extra || !extra->document || !fragment->has_hash || fragment->is_first) return;
   uint64_t from = extra->sent.from;
   vsi_state_tag tag = {.hash = fragment->hash,
                        .build = pages->build,
                        .has_version = fragment->has_version,
                        .version = fragment->version};
-  for (const vsi_subscription *subscription = page->viewer.subscriptions; subscription;
-       subscription = subscription->next_of_viewer) {
+  SLIST_FOREACH(subscription, &page->viewer.subscriptions, of_viewer) {
     const vsi_shared *part = subscription->shared;
     if (!subscription->is_in || !part->fragment.has_hash || subscription->render != extra->renders ||
         tag.parts_count == VESTRY_PAGE_PARTS_MAX)
       return;
-    bool is_published = part->sent.from > subscription->joined;
-    uint64_t subscribed_from = is_published ? part->sent.from : subscription->joined;
-    if (subscribed_from > from) {
+    uint64_t sent_from = sending_to(subscription).from;
+    if (sent_from > from) {
       last = subscription;
-      from = subscribed_from;
+      from = sent_from;
     }
     tag.parts[tag.parts_count++] = claim_of(part);
   }
   if (!last || fragment->state == VSI_FRAGMENT_RUNNING) return;
-  for (const vsi_subscription *subscription = page->viewer.subscriptions; subscription;
-       subscription = subscription->next_of_viewer) {
-    bool is_published = subscription->shared->sent.from > subscription->joined;
-    uint64_t to = is_published ? subscription->shared->sent.to : subscription->joined;
+  SLIST_FOREACH(subscription, &page->viewer.subscriptions, of_viewer) {
+    uint64_t to = sending_to(subscription).to;
     if (to == UINT64_MAX || (subscription != last && to >= from)) return;
   }
   if (extra->sent.to >= from) return;
@@ -129,10 +117,10 @@ typedef struct change {
 } change;
 
 static vsi_subscription *find_subscription(const vsi_viewer *viewer, const vsi_buffer *key) {
-  vsi_subscription *subscription = viewer->subscriptions;
-  while (subscription &&
-         !(subscription->shared->key_len == key->len && memcmp(subscription->shared->key, key->data, key->len) == 0))
-    subscription = subscription->next_of_viewer;
+  vsi_subscription *subscription;
+  SLIST_FOREACH(subscription, &viewer->subscriptions, of_viewer) {
+    if (subscription->shared->key_len == key->len && memcmp(subscription->shared->key, key->data, key->len) == 0) break;
+  }
   return subscription;
 }
 
@@ -154,7 +142,7 @@ static vestry_err find_or_promise(vsi_run *r, const vestry_page_part *part, chan
   if (!error && r->fragment->is_over) error = VESTRY_CLOSED;
   if (!error) c->subscription = find_subscription(viewer, &key);
   if (c->subscription) {
-    vsi_subscription_hold(c->subscription);
+    c->subscription->holds++;
     c->subscription->render = r->private->extra->renders;
   } else if (!error) {
     error = vsi_subscription_promise(pages, viewer, NULL, part, &key, share_at, NULL, &c->taken);
@@ -172,15 +160,15 @@ static vestry_err find_or_promise(vsi_run *r, const vestry_page_part *part, chan
 /* Render the content of a part that the tab lacks, to be sent with the content of the page. */
 static vestry_err make_inside(vsi_run *r, const vestry_page_part *part, change *c) {
   vestry_html html;
-  vestry_html_init(&html, r->pages->host);
   vestry_slice inside;
-  vestry_err error = vsi_part_render(r->pages, true, part, &html, NULL, NULL);
-  if (!error) error = vestry_html_result(&html, &inside);
-  if (!error) c->hash = vsi_siphash_128_of(r->pages->content_secret, inside.data, inside.len).high;
-  if (!error) error = vsi_run_format_part(r->pages, part->id, part->share, inside, c->hash, &c->inside);
-  char why[VSI_HTML_EXPLAINED];
-  if (error)
-    vsi_log(r->pages->host, VESTRY_LOG_ERROR, "the part #%s: %s", part->id, vsi_html_explain(&html, error, why));
+  vsi_hash_128 hash;
+  vestry_html_init(&html, r->pages->host);
+  vestry_err error = vsi_part_make(r->pages, part, &html, NULL, NULL, &inside, &hash);
+  if (!error) {
+    c->hash = hash.high;
+    error = vsi_run_format_part(r->pages, part->id, part->share, inside, c->hash, &c->inside);
+    if (error) vsi_log(r->pages->host, VESTRY_LOG_ERROR, "the part #%s: %s", part->id, vestry_strerror(error));
+  }
   vestry_html_finish(&html);
   return error;
 }
@@ -205,12 +193,12 @@ static void leave_former(vsi_run *r) {
   size_t former_count = 0;
   if (!r->private->extra) return; /* the page never had a part */
   vsi_pages_lock(pages);
-  for (vsi_subscription *next, *subscription = r->private->viewer.subscriptions; subscription; subscription = next) {
-    next = subscription->next_of_viewer;
-    if (subscription->render == r->private->extra->renders || former_count == VESTRY_PAGE_PARTS_MAX) continue;
-    vsi_subscription_hold(subscription);
-    vsi_subscription_leave(subscription);
-    former[former_count++] = subscription;
+  for (vsi_subscription *next, *at = SLIST_FIRST(&r->private->viewer.subscriptions); at; at = next) {
+    next = SLIST_NEXT(at, of_viewer);
+    if (at->render == r->private->extra->renders || former_count == VESTRY_PAGE_PARTS_MAX) continue;
+    at->holds++;
+    vsi_subscription_leave(at);
+    former[former_count++] = at;
   }
   vsi_pages_unlock(pages);
   if (!former_count) return;
@@ -218,7 +206,7 @@ static void leave_former(vsi_run *r) {
     (void)vsi_channel_leave(former[i]->shared->channel, former[i]->connection); /* NOT_FOUND: it had not joined yet */
   vsi_pages_lock(pages);
   for (size_t i = 0; i < former_count; i++) vsi_subscription_release(former[i]);
-  vsi_pages_unlock(pages);
+  vsi_pages_reap(pages);
 }
 
 /* Return the hash of a part's content that was certainly sent before, or is sent now; 0: not known. */
@@ -322,7 +310,7 @@ static void settle_private(vsi_run *r, change *changes, bool is_same, vestry_err
       vsi_subscription_drop(taken);
   }
   vsi_run_settle(r, is_same, error, sent_bytes);
-  vsi_pages_unlock(pages);
+  vsi_pages_reap(pages);
 }
 
 /* End a failed run of a private page. */
@@ -336,11 +324,13 @@ static vsi_run_result fail(vsi_run *r) {
 /* Count the render of a page that has or had parts. Each subscription has the number of the last render that named its
  * part. */
 static vestry_err count_render(vsi_run *r) {
-  vsi_private_extra *extra = r->private->extra;
+  vsi_private *page = r->private;
+  vsi_private_extra *extra = page->extra;
   if (!r->render.parts_count && !(extra && extra->renders)) return VESTRY_OK;
-  extra = private_extra_get(r->private);
+  if (!extra) extra = vsi_calloc(r->pages->host, 1, sizeof *extra);
   if (!extra) return VESTRY_NO_MEMORY;
-  vsi_pages_lock(r->pages);
+  vsi_pages_lock(r->pages); /* the thread that ends the stream reads the pointer */
+  page->extra = extra;
   extra->renders++;
   vsi_pages_unlock(r->pages);
   return VESTRY_OK;

@@ -362,8 +362,9 @@ static vestry_err take_part(vsi_render *render, const vestry_page_part *given, v
   return VESTRY_OK;
 }
 
-vestry_err vsi_part_render(vestry_pages *pages, bool is_stream, const vestry_page_part *part, vestry_html *html,
-                           vsi_buffer *names, bool *ret_again) {
+/* Render the content of a part's element, for a stream or a document. names, ret_again: as for vsi_part_make. */
+static vestry_err render_part(vestry_pages *pages, bool is_stream, const vestry_page_part *part, vestry_html *html,
+                              vsi_buffer *names, bool *ret_again) {
   vsi_render inner;
   memset(&inner, 0, offsetof(vsi_render, parts));
   inner.pages = pages;
@@ -377,6 +378,16 @@ vestry_err vsi_part_render(vestry_pages *pages, bool is_stream, const vestry_pag
   if (ret_again) *ret_again = inner.is_again;
   if (!error) error = inner.error;
   return error ? error : vestry_html_error(html, NULL, NULL);
+}
+
+vestry_err vsi_part_make(vestry_pages *pages, const vestry_page_part *part, vestry_html *html, vsi_buffer *names,
+                         bool *ret_again, vestry_slice *ret_content, vsi_hash_128 *ret_hash) {
+  vestry_err error = render_part(pages, true, part, html, names, ret_again);
+  if (!error) error = vestry_html_result(html, ret_content);
+  if (!error) *ret_hash = vsi_siphash_128_of(pages->content_secret, ret_content->data, ret_content->len);
+  char why[VSI_HTML_EXPLAINED];
+  if (error) vsi_log(pages->host, VESTRY_LOG_ERROR, "the part #%s: %s", part->id, vsi_html_explain(html, error, why));
+  return error;
 }
 
 /* In a document, the part contains its content. In a stream, its element is empty and the content arrives in a separate
@@ -393,7 +404,7 @@ vestry_err vestry_render_part(vestry_render *is, vestry_html *html, const vestry
   error = vestry_html_add(html, "<%-s id=\"%s\" data-ignore-morph>", named->part.element, named->part.id);
   named->inside_from = named->inside_to = vsi_html_of(html)->len;
   if (!error && !render->is.is_stream) {
-    error = vsi_part_render(render->pages, false, &named->part, html, NULL, NULL);
+    error = render_part(render->pages, false, &named->part, html, NULL, NULL);
     named->inside_to = vsi_html_of(html)->len;
     if (error) return stick(render, error, "");
     const char *inside = vsi_html_of(html)->data + named->inside_from;

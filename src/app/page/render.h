@@ -45,12 +45,12 @@ vestry_slice vsi_render_content(const vsi_render *render);
 /* Find the content in the response of an ordinary handler, and hash it. Returns false if there is none; the log
  * contains the reason. */
 bool vsi_render_find(vsi_render *render);
-/* Render the content of a part's element, for a stream or a document.
+/* Render and hash the content of a part's element, for a stream, and log errors.
  * names: receives the topics; NULL: they are not needed, because the part's fragment renders again. ret_again: whether
- * vestry_render_again was called; NULL: not wanted.
+ * vestry_render_again was called; NULL: not wanted. ret_content: valid while html is unchanged.
  * Returns OK | the error of the render function | the error of the builder. */
-vestry_err vsi_part_render(vestry_pages *pages, bool is_stream, const vestry_page_part *part, vestry_html *html,
-                           vsi_buffer *names, bool *ret_again);
+vestry_err vsi_part_make(vestry_pages *pages, const vestry_page_part *part, vestry_html *html, vsi_buffer *names,
+                         bool *ret_again, vestry_slice *ret_content, vsi_hash_128 *ret_hash);
 /* Return whether the text is a letter, then letters, digits, - and _. */
 bool vsi_is_element_name(const char *text);
 bool vsi_is_element_id(const char *text);

@@ -21,16 +21,13 @@
 #include "app/page/render_run.h"
 
 #include <stdio.h>
-#include <string.h>
 
-#include "app/page/extra.h"
 #include "app/page/state_tag.h"
 #include "app/page/tally.h"
 #include "app/page/topic.h"
+#include "base/assert.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/probe.h"
-#include "base/trace.h"
 #include "connection/connection.h"
 #include "event/mark.h"
 #include "event/script.h"
@@ -44,62 +41,19 @@ static vestry_err say(vestry_connection *connection, const vestry_value *state) 
   return vestry_connection_patch_signals(connection, VESTRY_OBJECT("_vestry", state), NULL);
 }
 
+/* Send a last message, and end the stream even if it was not accepted. */
+static void leave(vestry_connection *connection, const vestry_value *state) {
+  (void)say(connection, state);
+  vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
+}
+
 void vsi_send_failing(vestry_connection *connection, bool is_failing) {
   (void)say(connection, VESTRY_OBJECT("failing", is_failing));
 }
 
-static void leave(vestry_connection *connection, vestry_err error) {
-  (void)error; /* the stream is closed even if the message was not accepted */
-  vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
-}
-
-void vsi_send_over(vestry_connection *connection) {
-  leave(connection, say(connection, VESTRY_OBJECT("over", (bool)true)));
-}
-
-void vsi_send_go(vestry_connection *connection, const char *url) {
-  leave(connection, say(connection, VESTRY_OBJECT("go", url)));
-}
-
 void vsi_send_reload(vestry_pages *pages, vestry_connection *connection, uint32_t within_ms) {
   uint32_t after_ms = 1 + vsi_pages_chance(pages, within_ms); /* 0 would mean no reload */
-  leave(connection, say(connection, VESTRY_OBJECT("reload", after_ms)));
-}
-
-void vsi_run_begin(vsi_run *r, vsi_fragment *fragment, vestry_html *html, uint64_t started_seq) {
-  vestry_pages *pages = fragment->page->pages;
-  r->pages = pages;
-  r->fragment = fragment;
-  r->started_seq = started_seq;
-  r->event = NULL;
-  r->is_again = false;
-  r->render.parts_count = 0;
-  r->render.pages = pages;
-  r->render.tag = (vsi_state_tag){.build = pages->build};
-  vsi_pages_lock(pages);
-  r->shared = fragment->is_shared ? vsi_shared_of(fragment) : NULL;
-  r->private = fragment->is_shared ? NULL : vsi_private_of(fragment);
-  r->is_first = fragment->is_first;
-  r->has_hash = fragment->has_hash;
-  r->has_version = fragment->has_version;
-  r->failures = fragment->is_poor ? 0 : fragment->failures;
-  r->kept = !fragment->is_over && fragment->kept ? vestry_event_ref(fragment->kept->event) : NULL;
-  vsi_pages_unlock(pages);
-  vsi_buffer_init(&r->names, pages->host);
-  r->html = html;
-  vestry_html_clear(html);
-  vsi_reply_init(&r->reply, pages->host);
-}
-
-enum { HTML_KEPT_BYTES = 1 << 18 };
-
-void vsi_run_end(vsi_run *r) {
-  vestry_event_unref(r->event);
-  vestry_event_unref(r->kept);
-  vsi_render_finish(&r->render);
-  vsi_reply_finish(&r->reply);
-  if (vsi_html_of(r->html)->capacity > HTML_KEPT_BYTES) vestry_html_finish(r->html);
-  vsi_buffer_finish(&r->names);
+  leave(connection, VESTRY_OBJECT("reload", after_ms));
 }
 
 static vsi_outcome classify(vsi_run *r, vestry_err error) {
@@ -114,23 +68,16 @@ static vsi_outcome classify(vsi_run *r, vestry_err error) {
   if (status >= 400) return VSI_MADE_RELOAD;
   if (render->page->handler) return VSI_MADE_FAILED;
   vsi_log(r->pages->host, VESTRY_LOG_ERROR, "the page at %s: the render did not begin and end the content",
-          vsi_request_copy_path(r->fragment->request));
+          r->fragment->request->path);
   return VSI_MADE_FAILED;
 }
 
 static vsi_outcome make_part(vsi_run *r) {
   const vsi_shared *shared = r->shared;
-  const vestry_page_part part = {.share = shared->key + shared->share_at, .render = shared->render, .app = shared->app};
-  vestry_err error = vsi_part_render(r->pages, true, &part, r->html, &r->names, &r->is_again);
-  if (error) {
-    char why[VSI_HTML_EXPLAINED];
-    vsi_log(r->pages->host, VESTRY_LOG_ERROR, "the part #%s: %s", shared->id, vsi_html_explain(r->html, error, why));
-    return VSI_MADE_FAILED;
-  }
-  vsi_html *html = vsi_html_of(r->html);
-  r->content = (vestry_slice){html->data ? html->data : "", html->len};
-  r->hash = vsi_siphash_128_of(r->pages->content_secret, r->content.data, r->content.len);
-  return VSI_MADE_CONTENT;
+  const vestry_page_part part = {
+      .id = shared->id, .share = shared->key + shared->share_at, .render = shared->render, .app = shared->app};
+  vestry_err error = vsi_part_make(r->pages, &part, r->html, &r->names, &r->is_again, &r->content, &r->hash);
+  return error ? VSI_MADE_FAILED : VSI_MADE_CONTENT;
 }
 
 /* Return the state of the stream, as far as its fragment knows it; NULL: not known. A shared fragment also needs its
@@ -161,7 +108,7 @@ static vsi_outcome make_page(vsi_run *r) {
     r->hash = r->render.tag.hash;
   } else if (made == VSI_MADE_FAILED && error) {
     char why[VSI_HTML_EXPLAINED];
-    vsi_log(r->pages->host, VESTRY_LOG_ERROR, "the page at %s: %s", vsi_request_copy_path(fragment->request),
+    vsi_log(r->pages->host, VESTRY_LOG_ERROR, "the page at %s: %s", fragment->request->path,
             vsi_html_explain(r->html, error, why));
   }
   return made;
@@ -210,7 +157,8 @@ vsi_outcome vsi_run_make(vsi_run *r) {
   vsi_fragment *fragment = r->fragment;
   vestry_pages *pages = r->pages;
   const uint64_t began_ns = vsi_now_ns(pages->host);
-  vsi_schedule_began(fragment, r->shared, began_ns);
+  fragment->at_ns = began_ns;
+  if (r->shared) r->shared->started_ns = began_ns;
   vsi_outcome made = vsi_fragment_is_part(fragment) ? make_part(r) : make_page(r);
   r->ended_ns = vsi_now_ns(pages->host);
   vsi_pages_lock(pages);
@@ -255,26 +203,22 @@ vestry_err vsi_run_format(vsi_run *r, const char *tag) {
                                    r->fragment->page->layout != NULL, &r->event);
 }
 
-/* Redirect by the rules of vestry_event_redirect: a URL that would run code is rejected. */
-static void redirect(vsi_run *r, vestry_connection *connection, const char *url) {
-  if (vsi_is_web_address(url)) {
-    vsi_send_go(connection, url);
-    return;
-  }
-  vsi_log(r->pages->host, VESTRY_LOG_ERROR,
-          "the page at %s: rejected a redirect to an address that is not relative, http or https",
-          vsi_request_copy_path(r->fragment->request));
-  vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
-}
-
+/* The rules of vestry_event_redirect apply: a URL that would run code is rejected. */
 void vsi_run_lead_away(vsi_run *r, vsi_outcome made, vestry_connection *connection) {
-  const vestry_header *location = vsi_reply_header_find(&r->reply, "Location");
-  if (made == VSI_MADE_REDIRECT && location)
-    redirect(r, connection, location->value);
-  else if (made == VSI_MADE_END || made == VSI_MADE_REDIRECT)
-    vsi_send_over(connection);
-  else if (made == VSI_MADE_RELOAD)
+  const vestry_header *location = made == VSI_MADE_REDIRECT ? vsi_reply_header_find(&r->reply, "Location") : NULL;
+  VSI_ASSERT(made == VSI_MADE_END || made == VSI_MADE_REDIRECT || made == VSI_MADE_RELOAD);
+  if (made == VSI_MADE_RELOAD) {
     vsi_send_reload(r->pages, connection, VSI_SEND_RELOAD_MS);
+  } else if (!location) { /* the tab stays as it is, and does not request the reason, as it does otherwise */
+    leave(connection, VESTRY_OBJECT("over", (bool)true));
+  } else if (vsi_is_web_address(location->value)) {
+    leave(connection, VESTRY_OBJECT("go", location->value));
+  } else {
+    vsi_log(r->pages->host, VESTRY_LOG_ERROR,
+            "the page at %s: rejected a redirect to an address that is not relative, http or https",
+            r->fragment->request->path);
+    vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
+  }
 }
 
 /* Return where the beginning and the end of the fragment's last send are recorded, as values of pages->sent

@@ -30,11 +30,11 @@ typedef struct vsi_run {
   bool is_again;     /* the render called vestry_render_again */
   unsigned failures; /* failures before this run, which were reported to the streams */
   uint64_t started_seq;
-  uint64_t changed_ns; /* set by the worker: time of the change that the run shows; 0: not known, or nothing observes */
+  uint64_t changed_ns; /* time of the change that the run shows; 0: not known, or nothing observes */
   uint64_t ended_ns;   /* time when the handler returned */
-  vsi_reason reason;   /* set by the worker */
-  vsi_buffer names;    /* notes of topics */
-  vestry_html *html;   /* owned by the worker */
+  vsi_reason reason;
+  vsi_buffer names;  /* notes of topics */
+  vestry_html *html; /* owned by the worker */
   vestry_reply reply;
   vsi_render render;
   vsi_state_tag had;    /* used with a version: the state of the fragment */
@@ -43,10 +43,6 @@ typedef struct vsi_run {
   vestry_event *event;  /* event of the content; a reference */
   vestry_event *kept;   /* a reference to the last event of the fragment, which may end meanwhile; NULL: none */
 } vsi_run;
-
-/* Begin a run. html: target of the render; it is cleared. started_seq: the current pages->seq. */
-void vsi_run_begin(vsi_run *r, vsi_fragment *fragment, vestry_html *html, uint64_t started_seq);
-void vsi_run_end(vsi_run *r);
 
 /* Render, and link the fragment to the topics that were named. */
 vsi_outcome vsi_run_make(vsi_run *r);
@@ -89,10 +85,6 @@ vsi_run_result vsi_shared_run(vsi_run *r, bool is_dirty);
 enum { VSI_SEND_RELOAD_MS = 1000 }; /* time within which a tab reloads, at random */
 
 void vsi_send_failing(vestry_connection *connection, bool is_failing);
-/* End the stream; the tab stays as it is, and does not request the reason, as it does otherwise. */
-void vsi_send_over(vestry_connection *connection);
-/* Send the tab to a URL with an http or https scheme, and end the stream. */
-void vsi_send_go(vestry_connection *connection, const char *url);
 /* Make the tab reload its page, and end the stream. */
 void vsi_send_reload(vestry_pages *pages, vestry_connection *connection, uint32_t within_ms);
 

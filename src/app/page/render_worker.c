@@ -3,28 +3,21 @@
 /* Workers are actors on the threads of the pages, one for each thread. So a worker that waits for a database delays no
  * other worker; when all of them wait, due fragments wait too. Idle workers are in a list, and each new piece of work
  * wakes one (vsi_schedule_wake). */
-#include "app/page/extra.h"
 #include "app/page/render_run.h"
+
 #include "app/page/sent.h"
 #include "app/page/state_tag.h"
 #include "app/page/tally.h"
 #include "app/page/topic.h"
-#include "base/log.h"
 #include "base/memory.h"
 #include "base/probe.h"
 #include "base/trace.h"
-#include "connection/connection.h"
-#include "event/mark.h"
-#include "event/script.h"
 #include "html/builder.h"
-#include "http/answer.h"
-#include <stdio.h>
-#include <string.h>
 
 enum { RUNS_IN_A_ROW = 16, WALKS_IN_A_ROW = 16 };
 
 static const char *name_of(const vsi_fragment *fragment) {
-  return vsi_fragment_is_part(fragment) ? vsi_shared_of(fragment)->id : vsi_request_copy_path(fragment->request);
+  return vsi_fragment_is_part(fragment) ? vsi_shared_of(fragment)->id : fragment->request->path;
 }
 
 /* The cause of a run, taken from the fragment because it may be marked again during the run. */
@@ -66,26 +59,54 @@ static bool shows_all(vestry_pages *pages, vsi_fragment *fragment, cause *ret_ca
 static void end_run(vestry_pages *pages, vsi_fragment *fragment, vsi_run_result result, const cause *of) {
   vsi_schedule_put_back(fragment, result, of->marked_seq, of->is_guessed);
   vsi_sent_settle(fragment);
-  if (pages->dead_fragments || pages->dead_subscriptions) { /* before running_count is decremented, because the
-                                                               destruction of the pages waits for it */
-    vsi_pages_unlock(pages);
+  /* before running_count is decremented, because the destruction of the pages waits for it */
+  if (pages->dead_fragments || !SLIST_EMPTY(&pages->dead_subscriptions)) {
+    vsi_pages_reap(pages);
     vsi_pages_lock(pages);
   }
   pages->running_count--;
   pthread_cond_broadcast(&pages->quiet);
 }
 
-/* Get the reason of a render, as far as it is known. The caller holds the lock. */
-static void take_reason(const vestry_pages *pages, const vsi_fragment *fragment, const cause *of,
-                        vsi_reason *ret_reason) {
-  ret_reason->kind = fragment->is_first && !of->marked_seq ? VESTRY_REFRESH_FIRST : VESTRY_REFRESH_NONE;
-  ret_reason->name[0] = '\0';
-  if (of->marked_seq && !of->is_guessed) (void)vsi_reasons_find(&pages->reasons, of->marked_seq, ret_reason);
+/* Begin a run. The caller holds the lock, which is released. */
+static void begin_run(vsi_run *r, vsi_worker *worker, vsi_fragment *fragment, const cause *of) {
+  vestry_pages *pages = worker->pages;
+  const bool is_known = of->marked_seq && !of->is_guessed;
+  r->pages = pages;
+  r->fragment = fragment;
+  r->shared = fragment->is_shared ? vsi_shared_of(fragment) : NULL;
+  r->private = fragment->is_shared ? NULL : vsi_private_of(fragment);
+  r->is_first = fragment->is_first;
+  r->has_hash = fragment->has_hash;
+  r->has_version = fragment->has_version;
+  r->failures = fragment->is_poor ? 0 : fragment->failures;
+  r->kept = fragment->kept ? vestry_event_ref(fragment->kept->event) : NULL;
+  r->started_seq = of->seq;
+  r->changed_ns = is_known ? vsi_delays_find(&pages->delays, of->marked_seq) : 0;
+  r->reason.kind = fragment->is_first && !of->marked_seq ? VESTRY_REFRESH_FIRST : VESTRY_REFRESH_NONE;
+  r->reason.name[0] = '\0';
+  if (is_known) (void)vsi_reasons_find(&pages->reasons, of->marked_seq, &r->reason);
+  vsi_pages_unlock(pages);
+  r->event = NULL;
+  r->is_again = false;
+  r->render.parts_count = 0;
+  r->render.pages = pages;
+  r->render.tag = (vsi_state_tag){.build = pages->build};
+  vsi_buffer_init(&r->names, pages->host);
+  vsi_reply_init(&r->reply, pages->host);
+  r->html = &worker->html;
+  vestry_html_clear(r->html);
 }
 
-/* Return the time of the oldest change that the run shows; 0: not known. */
-static uint64_t find_change(const vestry_pages *pages, const cause *of) {
-  return of->marked_seq && !of->is_guessed ? vsi_delays_find(&pages->delays, of->marked_seq) : 0;
+enum { HTML_KEPT_BYTES = 1 << 18 };
+
+static void finish_run(vsi_run *r) {
+  vestry_event_unref(r->event);
+  vestry_event_unref(r->kept);
+  vsi_render_finish(&r->render);
+  vsi_reply_finish(&r->reply);
+  if (vsi_html_of(r->html)->capacity > HTML_KEPT_BYTES) vestry_html_finish(r->html);
+  vsi_buffer_finish(&r->names);
 }
 
 /* Run a fragment. The caller holds the lock; it is released meanwhile. */
@@ -100,17 +121,14 @@ static void run_fragment(vsi_worker *worker, vsi_fragment *fragment) {
   }
   const vsi_traced refresh = pages->traced[of.marked_seq % VSI_TRACED];
   vsi_run run;
-  take_reason(pages, fragment, &of, &run.reason);
-  run.changed_ns = find_change(pages, &of);
-  vsi_pages_unlock(pages);
+  begin_run(&run, worker, fragment, &of);
   vsi_span span;
   vsi_span_begin(&span, pages->host, VESTRY_SPAN_RENDER,
                  of.marked_seq && refresh.seq == of.marked_seq ? &refresh.trace : NULL);
   VSI_PROBE1(render, name_of(fragment));
-  vsi_run_begin(&run, fragment, &worker->html, of.seq);
   vsi_run_result result = run.shared ? vsi_shared_run(&run, of.is_dirty) : vsi_private_run(&run);
   if (result == VSI_RUN_DONE && run.is_again) result = VSI_RUN_AGAIN;
-  vsi_run_end(&run);
+  finish_run(&run);
   VSI_PROBE2(rendered, name_of(fragment), result);
   if (result == VSI_RUN_BLOCKED) span.record.trace.is_sampled = false; /* nothing was rendered */
   vsi_span_end(&span, name_of(fragment), 0, result == VSI_RUN_FAILED ? VESTRY_FAILED : VESTRY_OK);

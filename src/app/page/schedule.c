@@ -97,16 +97,18 @@ static vestry_err make_room(const vestry_pages *pages, vsi_fragment ***fragments
   return count < UINT32_MAX ? VSI_ARRAY_RESERVE(pages->host, *fragments, count, *room, 1) : VESTRY_NO_MEMORY;
 }
 
-vestry_err vsi_schedule_reserve(vestry_pages *pages, bool is_shared) {
+vestry_err vsi_schedule_reserve(vestry_pages *pages, bool is_shared, const vsi_request_copy *request) {
   vestry_err error = make_room(pages, &pages->fragments, &pages->fragments_room, pages->reserved_count);
   if (!error && is_shared)
     error = make_room(pages, &pages->shared_waiting, &pages->shared_waiting_room, pages->shared.count);
+  if (!error && request) error = vsi_requests_take(pages, request->bytes);
   pages->reserved_count += !error;
   return error;
 }
 
-void vsi_schedule_give_back(vestry_pages *pages) {
+void vsi_schedule_give_back(vestry_pages *pages, const vsi_request_copy *request) {
   pages->reserved_count--;
+  if (request) pages->requests_bytes -= request->bytes;
 }
 
 void vsi_schedule_enter(vsi_fragment *fragment) {
@@ -137,7 +139,7 @@ void vsi_schedule_leave(vsi_fragment *fragment) {
     hole = pages->all_at;
   }
   if (hole != --pages->fragments_count) set(pages, hole, pages->fragments[pages->fragments_count]);
-  pages->reserved_count--;
+  vsi_schedule_give_back(pages, fragment->request);
 }
 
 void vsi_schedule_at(vsi_fragment *fragment, uint64_t due_ns) {
@@ -188,11 +190,6 @@ void vsi_schedule_ask(vsi_fragment *fragment, uint64_t seq) {
 void vsi_schedule_unblock(vsi_fragment *fragment) {
   fragment->is_blocked = false;
   if (fragment->state == VSI_FRAGMENT_IDLE && !fragment->is_over) vsi_schedule_at(fragment, due_after(fragment));
-}
-
-void vsi_schedule_began(vsi_fragment *fragment, vsi_shared *shared, uint64_t now_ns) {
-  fragment->at_ns = now_ns;
-  if (shared) shared->started_ns = now_ns;
 }
 
 /* Mark the fragment for a refresh of all pages that came while it waited. */

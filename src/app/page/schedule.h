@@ -23,14 +23,14 @@ typedef enum vsi_run_result {
   VSI_RUN_FAILED   /* to be retried */
 } vsi_run_result;
 
-/* Reserve a place for a fragment, which is counted from then on. A shared fragment must be entered before the lock is
- * released. Returns OK | NO_MEMORY. */
-vestry_err vsi_schedule_reserve(vestry_pages *pages, bool is_shared);
-/* Release a reserved place that is not needed. */
-void vsi_schedule_give_back(vestry_pages *pages);
+/* Reserve a place for a fragment, which is counted from then on, and memory for its request (NULL: none). A shared
+ * fragment must be entered before the lock is released. Returns OK | NO_MEMORY | LIMIT (max_requests_bytes). */
+vestry_err vsi_schedule_reserve(vestry_pages *pages, bool is_shared, const vsi_request_copy *request);
+/* Release what was reserved and is not needed. */
+void vsi_schedule_give_back(vestry_pages *pages, const vsi_request_copy *request);
 /* Enter a fragment that has not been rendered, at a reserved place. */
 void vsi_schedule_enter(vsi_fragment *fragment);
-/* Remove a fragment in any state, and release its place. */
+/* Remove a fragment in any state, and release its place and the memory of its request. */
 void vsi_schedule_leave(vsi_fragment *fragment);
 /* Mark a fragment for rendering because of a refresh; seq 0: because of another event. */
 void vsi_schedule_mark(vsi_fragment *fragment, uint64_t seq);
@@ -40,9 +40,6 @@ void vsi_schedule_ask(vsi_fragment *fragment, uint64_t seq);
 void vsi_schedule_at(vsi_fragment *fragment, uint64_t due_ns);
 /* Unblock a fragment whose stream is written. */
 void vsi_schedule_unblock(vsi_fragment *fragment);
-/* Record that a fragment begins to render at now_ns. Called by its worker, without the lock. shared: NULL for a private
- * fragment. */
-void vsi_schedule_began(vsi_fragment *fragment, vsi_shared *shared, uint64_t now_ns);
 /* Wake an idle worker, which runs the fragments that are due. */
 void vsi_schedule_wake(vestry_pages *pages);
 /* The function of the timer; called without the lock. */

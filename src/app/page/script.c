@@ -16,24 +16,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/page/page_script.h"
 #include "app/stream/lease.h"
 #include "app/stream/stream.h"
 #include "base/buffer.h"
 #include "html/builder.h"
 #include "instance/instance.h"
 
-extern const char vsi_script_navigate[], vsi_script_window[]; /* navigate.js, window.js */
-
-/* hears.js: the functions for events, and for streams that the server ended instead of breaking them, for example after
- * a log-out in another tab. The tab then requests the stream again to learn the reason, at growing intervals. The
- * interval starts again if the stream lived for a minute, because a proxy may end old streams.
- *
- * A page that may not be seen any more is reloaded, and its response shows the reason. The tab detects this by the
- * status, or by a stream that brought elements but no signal of a page's stream (el.got is 1, not 2). Appended elements
- * do not count, because they redirect by themselves (vestry_reply_redirect). A page whose stream never opened is not
- * reloaded, because it would be reloaded again and again. */
-extern const char vsi_script_hears[];
+/* navigate.js, stream.js, … */
+extern const char vsi_script_navigate[], vsi_script_stream[], vsi_script_window[], vsi_script_window_first[];
 
 /* Append a decoded path as it appears in a URL (RFC 3986, section 3.3). */
 static void put_path(vsi_buffer *url, const char *path) {
@@ -60,27 +50,26 @@ uint64_t vsi_document_read(const char *text) {
 
 /* The function that opens the stream. el.had is the state of the tab for the first request. That request also contains
  * the number of the document, by which the server finds the state of a page with parts when its stream ended
- * (resume_cache.c). A failed request is repeated after a time between retry_ms and twice retry_ms, which each tab draws
- * at random, and later after longer times. A stream can set another time. */
+ * (state_tag.c). A failed request is repeated after a time between retry_ms and twice retry_ms, which each tab draws
+ * at random, and later after longer times. A stream can set another time.
+ *
+ * stream.js also has the functions for events, and for streams that the server ended instead of breaking them, for
+ * example after a log-out in another tab. The tab then requests the stream again to learn the reason, at growing
+ * intervals. The interval starts again if the stream lived for a minute, because a proxy may end old streams.
+ *
+ * A page that may not be seen any more is reloaded, and its response shows the reason. The tab detects this by the
+ * status, or by a stream that brought elements but no signal of a page's stream (el.got is 1, not 2). Appended elements
+ * do not count, because they redirect by themselves (vestry_reply_redirect). A page whose stream never opened is not
+ * reloaded, because it would be reloaded again and again. */
 static void put_request(vestry_html *html, const vestry_page *page, const char *url, const char *had,
                         const char *number) {
-  unsigned retry_ms = page->pages->retry_ms;
-  vestry_html_add(html, " el.had = '%s'; if (el.isAgain) el.had = ''; el.wait = 500; el.hidden = false;", had);
-  vestry_html_add(html, " el.isUp = () => el.run && el.got === 2 && !el.isOffline() && !document.hidden"
-                        " && !el.rests();"
-                        " el.request = () => { $_vestry.go = ''; $_vestry.reload = 0;"
-                        " const headers = el.had ? {'last-event-id': el.had");
-  if (*number) vestry_html_add(html, ", 'vestry-document': '%s'", number);
+  vestry_html_add(html, " el.had = '%s'; if (el.isAgain) el.had = ''; const ofDocument = {", had);
+  if (*number) vestry_html_add(html, "'vestry-document': '%s'", number);
   vestry_html_add(html,
-                  "} : {}; el.had = ''; const sent = window.vestryOnce?.look?.(el);"
-                  " if (sent) headers['vestry-sent'] = sent; const include = el.begins(headers, '%s');"
-                  " el.poll || (headers['" VSI_SIGNS_HEADER "'] = '" VSI_LEASE_WANTED "');"
-                  "%-s'%s', {headers, filterSignals: {include, exclude: '^$'}, openWhenHidden: %-s,"
-                  " retry: el.poll ? 'always' : 'error', retryInterval: %u + Math.random() * %u, retryMaxWait: %d,"
-                  " retryMaxCount: Infinity, requestCancellation: el.run}) };",
-                  page->signals, page->layout ? " el.told(headers); @get(el.url ?? " : " @get(", url,
-                  page->when_hidden == VESTRY_HIDDEN_OPEN ? "true" : "false", retry_ms, retry_ms,
-                  VSI_CARE_RETRY_MOST_MS);
+                  "}, signs = {'" VSI_SIGNS_HEADER "': '" VSI_LEASE_WANTED "'}, signals = '%s', openWhenHidden = %-s,"
+                  " retryMs = %u, retryMaxWait = %d; el.request = () => @get(el.url ?? '%s', el.asks());",
+                  page->signals, page->when_hidden == VESTRY_HIDDEN_OPEN ? "true" : "false",
+                  (unsigned)page->pages->retry_ms, VSI_CARE_RETRY_MOST_MS, url);
 }
 
 /* The effect of the signals that redirect or reload. It uses a timer, so that the other data of the same event is
@@ -125,7 +114,8 @@ static vestry_err put_element(vestry_html *html, const vestry_page *page, const 
   put_request(html, page, url, had, number);
   put_navigation(html, page, vsi_care_is_away(&care));
   vsi_long_poll_put(html, vsi_care_is_away(&care));
-  vestry_html_add(html, " %-s", vsi_script_hears);
+  vestry_html_add(html, " %-s",
+                  vsi_script_stream); /* last, because the builder cannot know the place after a division */
   vsi_care_end(html, &care);
   return vestry_html_add(html, "></div>");
 }
@@ -152,11 +142,15 @@ vestry_err vsi_stream_element(const vestry_page *page, const vestry_request *req
   return error;
 }
 
+/* Append the start tag of a style or script. nonce: "": none. */
+static void open_with_nonce(vestry_html *html, const char *element, const char *nonce) {
+  vestry_html_add(html, "<%-s", element);
+  if (*nonce) vestry_html_add(html, " nonce=\"%s\"", nonce);
+  vestry_html_add(html, ">");
+}
+
 vestry_err vsi_stream_style(const char *nonce, vestry_html *html) {
-  if (*nonce)
-    vestry_html_add(html, "<style nonce=\"%s\">", nonce);
-  else
-    vestry_html_add(html, "<style>");
+  open_with_nonce(html, "style", nonce);
   return vestry_html_add(html,
                          ".vestry-banner{position:fixed;inset:auto 0 0 0;padding:.5rem 1rem;text-align:center;"
                          "background:#7a1f1f;color:#fff;font:1rem/1.4 system-ui,sans-serif;z-index:1000}"
@@ -164,6 +158,11 @@ vestry_err vsi_stream_style(const char *nonce, vestry_html *html) {
                          ".vestry-window-rows{display:flex}.vestry-window-rows>div{flex:auto}"
                          "@media (scripting:enabled){.vestry-window-links{display:none}}"
                          "@media (scripting:none){.vestry-window svg{display:none}}</style>");
+}
+
+vestry_err vsi_window_put_first(vestry_html *html, const char *nonce) {
+  open_with_nonce(html, "script", nonce);
+  return vestry_html_add(html, "%-s</script>", vsi_script_window_first);
 }
 
 /* essay: navigation between addresses within a document */

@@ -37,26 +37,22 @@
 
 enum { SUBMISSIONS = 16, DIGITS = 9 }; /* submissions of a stream at one time; digits of their numbers */
 
-struct vsi_sent {
-  vsi_map_link in; /* first; in pages->sents while the stream is open */
-  uint64_t number; /* number of the page */
-  vsi_viewer *viewer;
-  vsi_fragment *own; /* private fragment; NULL for a shared page */
-  vsi_ring at;       /* in shared->sents of the fragment for which it waits; otherwise alone */
-  bool is_in;        /* it is in pages->sents */
-  size_t count;
-  uint32_t submissions[SUBMISSIONS];
-  uint64_t seqs[SUBMISSIONS]; /* numbers of refreshes, ascending: the handler of a submission had returned by then */
-};
-
-/* -------------------------------------------------------------------------------------- reports of pages ---------- */
-
-/* A report: the number of the page as 16 hexadecimal digits, then the numbers of submissions, each after a dot. */
+/* A report of a page: its number as 16 hexadecimal digits, then the numbers of submissions, each after a dot. */
 typedef struct report {
   uint64_t number;
   size_t count;
   uint32_t submissions[SUBMISSIONS];
 } report;
+
+struct vsi_sent {
+  vsi_map_link in; /* first; in pages->sents while the stream is open */
+  vsi_viewer *viewer;
+  vsi_fragment *own;          /* private fragment; NULL for a shared page */
+  vsi_ring at;                /* in shared->sents of the fragment for which it waits; otherwise alone */
+  bool is_in;                 /* it is in pages->sents */
+  report of;                  /* number of the page, and the submissions that it does not show yet */
+  uint64_t seqs[SUBMISSIONS]; /* numbers of refreshes, ascending: the handler of a submission had returned by then */
+};
 
 static bool read_report(const char *text, size_t len, report *ret) {
   char number[17];
@@ -82,7 +78,7 @@ static uint64_t hash_of(const vestry_pages *pages, uint64_t number) {
 
 static vsi_sent *find(const vestry_pages *pages, uint64_t number) {
   for (vsi_map_link *at = vsi_map_first(&pages->sents, hash_of(pages, number)); at; at = vsi_map_further(at))
-    if (((vsi_sent *)at)->number == number) return (vsi_sent *)at;
+    if (((vsi_sent *)at)->of.number == number) return (vsi_sent *)at;
   return NULL;
 }
 
@@ -102,8 +98,8 @@ static uint64_t shown_by(const vsi_fragment *fragment, const vsi_fragment *runni
 static uint64_t shown(const vsi_sent *sent, const vsi_fragment *running, uint64_t seq, vsi_shared **ret_last) {
   uint64_t least = sent->own ? shown_by(sent->own, running, seq) : UINT64_MAX;
   *ret_last = NULL;
-  for (const vsi_subscription *subscription = sent->viewer->subscriptions; subscription;
-       subscription = subscription->next_of_viewer) {
+  const vsi_subscription *subscription;
+  SLIST_FOREACH(subscription, &sent->viewer->subscriptions, of_viewer) {
     uint64_t by = subscription->is_in ? shown_by(&subscription->shared->fragment, running, seq) : 0;
     if (by >= least) continue;
     least = by;
@@ -122,10 +118,10 @@ static size_t look(vsi_sent *sent, const vsi_fragment *running, uint64_t seq) {
   vsi_shared *last;
   size_t seen = 0;
   stop_waiting(sent);
-  if (!sent->count) return 0;
+  if (!sent->of.count) return 0;
   uint64_t up_to = shown(sent, running, seq, &last);
-  while (seen < sent->count && sent->seqs[seen] <= up_to) seen++;
-  if (seen < sent->count && last) vsi_ring_add_last(&last->sents, &sent->at);
+  while (seen < sent->of.count && sent->seqs[seen] <= up_to) seen++;
+  if (seen < sent->of.count && last) vsi_ring_add_last(&last->sents, &sent->at);
   return seen;
 }
 
@@ -136,21 +132,23 @@ static void add(vsi_sent *sent, const report *what, void (*mark)(vsi_fragment *f
   uint64_t seq = ++pages->seq;
   vsi_reasons_add(&pages->reasons, seq, VESTRY_REFRESH_SUBMISSION, "", 0);
   /* submissions without room are reported by the page again */
-  for (size_t i = 0; i < what->count && sent->count < SUBMISSIONS; i++) {
-    sent->submissions[sent->count] = what->submissions[i];
-    sent->seqs[sent->count++] = seq;
+  for (size_t i = 0; i < what->count && sent->of.count < SUBMISSIONS; i++) {
+    sent->of.submissions[sent->of.count] = what->submissions[i];
+    sent->seqs[sent->of.count++] = seq;
   }
   if (sent->own) mark(sent->own, seq);
-  for (const vsi_subscription *subscription = sent->viewer->subscriptions; subscription;
-       subscription = subscription->next_of_viewer)
+  const vsi_subscription *subscription;
+  SLIST_FOREACH(subscription, &sent->viewer->subscriptions, of_viewer) {
     mark(&subscription->shared->fragment, seq);
+  }
   (void)look(sent, NULL, 0);
 }
 
 static void drop(vsi_sent *sent, size_t count) {
-  sent->count -= count;
-  memmove(sent->submissions, sent->submissions + count, sent->count * sizeof *sent->submissions);
-  memmove(sent->seqs, sent->seqs + count, sent->count * sizeof *sent->seqs);
+  report *of = &sent->of;
+  of->count -= count;
+  memmove(of->submissions, of->submissions + count, of->count * sizeof *of->submissions);
+  memmove(sent->seqs, sent->seqs + count, of->count * sizeof *sent->seqs);
 }
 
 /* Signals that report shown submissions. Each submission has a separate signal, so that conflation drops none. The
@@ -163,7 +161,7 @@ static void write_seen(const vsi_sent *sent, size_t count, seen_text *ret) {
   size_t len = (size_t)snprintf(ret->json, sizeof ret->json, "{\"_vestry\":{\"seen\":{");
   for (size_t i = 0; i < count; i++)
     len += (size_t)snprintf(ret->json + len, sizeof ret->json - len, "%s\"%lu\":null", i ? "," : "",
-                            (unsigned long)sent->submissions[i]);
+                            (unsigned long)sent->of.submissions[i]);
   snprintf(ret->json + len, sizeof ret->json - len, "}}}");
 }
 
@@ -243,9 +241,7 @@ vestry_err vsi_sent_create(vestry_pages *pages, const vestry_request *req, vsi_s
   if (!text || !read_report(text, strlen(text), &what)) return VESTRY_OK;
   vsi_sent *sent = vsi_calloc(pages->host, 1, sizeof *sent);
   if (!sent) return VESTRY_NO_MEMORY;
-  sent->number = what.number;
-  sent->count = what.count;
-  memcpy(sent->submissions, what.submissions, sizeof what.submissions);
+  sent->of = what;
   vsi_ring_init(&sent->at);
   *ret_sent = sent;
   return VESTRY_OK;
@@ -253,18 +249,17 @@ vestry_err vsi_sent_create(vestry_pages *pages, const vestry_request *req, vsi_s
 
 void vsi_sent_begin(vsi_sent *sent, vsi_viewer *viewer, vsi_fragment *own) {
   vestry_pages *pages = viewer->pages;
-  report what = {.number = sent->number, .count = sent->count};
-  memcpy(what.submissions, sent->submissions, sizeof what.submissions);
-  sent->count = 0;
+  const report what = sent->of;
+  sent->of.count = 0;
   sent->viewer = viewer;
   sent->own = own;
-  vsi_sent *former = find(pages, sent->number);
+  vsi_sent *former = find(pages, what.number);
   if (former) { /* the previous stream of the page, whose end is not known yet */
     vsi_map_remove(&pages->sents, &former->in);
     former->is_in = false;
   }
   sent->is_in = !vsi_map_reserve(&pages->sents, pages->host, pages->sents.count + 1);
-  if (sent->is_in) vsi_map_add(&pages->sents, &sent->in, hash_of(pages, sent->number));
+  if (sent->is_in) vsi_map_add(&pages->sents, &sent->in, hash_of(pages, what.number));
   if (what.count) add(sent, &what, vsi_schedule_mark);
 }
 

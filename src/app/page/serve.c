@@ -5,13 +5,11 @@
 
 #include <string.h>
 
-#include "app/page/extra.h"
-#include "app/page/page_script.h"
 #include "app/page/page_script.h"
 #include "app/page/render.h"
-#include "app/page/resume_cache.h"
 #include "app/page/schedule.h"
 #include "app/page/sent.h"
+#include "app/page/state_tag.h"
 #include "app/page/tally.h"
 #include "app/page/topic.h"
 #include "base/buffer.h"
@@ -108,7 +106,7 @@ static void leave_locked(vsi_viewer *viewer) {
   vestry_pages *pages = viewer->pages;
   pages->stats.streams_count--;
   pages->stats.streams_closed_count++;
-  while (viewer->subscriptions) vsi_subscription_leave(viewer->subscriptions);
+  while (!SLIST_EMPTY(&viewer->subscriptions)) vsi_subscription_leave(SLIST_FIRST(&viewer->subscriptions));
 }
 
 static void private_ended(vsi_close_node *node, vestry_connection *connection, vestry_cause cause) {
@@ -124,7 +122,7 @@ static void private_ended(vsi_close_node *node, vestry_connection *connection, v
   leave_locked(&page->viewer);
   vsi_tally_of(&page->fragment)->streams_count--;
   vsi_fragment_end(&page->fragment); /* and the viewer, now or by the worker that runs it */
-  vsi_pages_unlock(pages);
+  vsi_pages_reap(pages);
   vsi_pages_unref(pages);
 }
 
@@ -135,7 +133,7 @@ static void watching_ended(vsi_close_node *node, vestry_connection *connection, 
   vsi_pages_lock(pages);
   vsi_sent_end(watching->seen);
   leave_locked(&watching->viewer);
-  vsi_pages_unlock(pages);
+  vsi_pages_reap(pages);
   vestry_connection_unref(connection);
   vsi_free(pages->host, watching);
   vsi_pages_unref(pages);
@@ -144,7 +142,8 @@ static void watching_ended(vsi_close_node *node, vestry_connection *connection, 
 /* The node belongs to the viewer, which stays until this runner reports the end of the connection. The response of a
  * long poll ends once an event was written. It does not end between the contents of a page's parts and the corrected
  * mark (private.c), because the tab needs both. */
-bool vsi_page_written(vestry_connection *connection) {
+bool vsi_page_written(void *state, vestry_connection *connection) {
+  (void)state;
   vsi_private *page = (vsi_private *)(void *)vsi_close_list_find(&connection->at_close, private_ended);
   bool is_blocked = false, is_sending = false;
   uint32_t queued_count = 0;
@@ -167,8 +166,10 @@ static bool is_of_pages(const vsi_close_node *node, const void *pages) {
   return ((const vsi_viewer *)(const void *)node)->pages == pages;
 }
 
-/* Both functions that end a viewer take the lock before they free it. */
-vsi_viewer *vsi_page_viewer(vestry_pages *pages, vestry_connection *connection, vsi_fragment **ret_fragment) {
+/* Find the viewer in `pages` that belongs to a stream; NULL: none, or it has ended. ret_fragment: the private fragment
+ * of its page; NULL: the page is shared, and its fragment is that of the first subscription. The viewer stays while the
+ * lock is held, which the caller holds, because both functions that end a viewer take the lock before they free it. */
+static vsi_viewer *find_viewer(vestry_pages *pages, vestry_connection *connection, vsi_fragment **ret_fragment) {
   vsi_close_list *list = &connection->at_close;
   vsi_private *page = (vsi_private *)(void *)vsi_close_list_find_if(list, private_ended, is_of_pages, pages);
   *ret_fragment = page ? &page->fragment : NULL;
@@ -177,34 +178,28 @@ vsi_viewer *vsi_page_viewer(vestry_pages *pages, vestry_connection *connection, 
 }
 
 /* Send a random retry time, so that streams that break together do not reconnect together. */
-static vestry_err tell_retry(vestry_pages *pages, vestry_connection *connection, uint32_t retry_ms) {
-  vestry_event *event;
+static vestry_err send_retry(vestry_pages *pages, vestry_connection *connection, uint32_t retry_ms) {
+  vestry_event *event = NULL;
   vestry_err error = vestry_event_retry(pages->host, retry_ms + vsi_pages_chance(pages, retry_ms), &event);
-  if (error) return error;
-  error = vestry_connection_send(connection, event);
-  vestry_event_unref(event);
-  return error;
+  return vestry_connection_send_made(connection, error, event);
 }
 
-/* Turn the attachment into the viewer for which it was made: send the first events of the stream, and set the members
- * of the viewer. */
-static void begin(vsi_viewer *viewer, vestry_pages *pages, vestry_connection *connection, bool has_tag,
-                  bool is_of_other_build, vsi_long_poll poll) {
+/* Turn the attachment into the viewer for which it was made: send the first events of the stream, set the members of
+ * the viewer, and count the stream. Returns with the lock held. */
+static void begin_locked(vsi_viewer *viewer, vestry_pages *pages, vestry_connection *connection, bool has_tag,
+                         bool is_of_other_build, vsi_long_poll poll) {
   unsigned events_count = 0;
   vsi_connection_give_signs(connection);
   events_count += !vestry_connection_send(connection, pages->well); /* the previous stream may have set other values */
   if (poll.is_brief) events_count += !vestry_connection_send(connection, pages->well);
   events_count +=
-      !tell_retry(pages, connection, poll.hold_ms ? vsi_long_poll_again_ms(pages, has_tag, poll) : pages->retry_ms);
+      !send_retry(pages, connection, poll.hold_ms ? vsi_long_poll_again_ms(pages, has_tag, poll) : pages->retry_ms);
   if (poll.hold_ms) vsi_connection_answer(connection, poll.hold_ms, events_count);
   if (is_of_other_build) vsi_send_reload(pages, connection, pages->reload_ms);
   viewer->connection = vestry_connection_ref(connection);
-  viewer->subscriptions = NULL;
+  SLIST_INIT(&viewer->subscriptions);
   viewer->pages = pages;
-}
-
-/* Count a stream that begins. The caller holds the lock. */
-static void count_begun(vestry_pages *pages, vsi_long_poll poll) {
+  vsi_pages_lock(pages);
   pages->stats.streams_count++;
   pages->stats.streams_opened_count++;
   pages->stats.long_polls_count += poll.hold_ms > 0;
@@ -224,9 +219,7 @@ static void begin_private(vsi_attachment *attachment, vestry_connection *connect
   vestry_pages *pages = page->fragment.page->pages;
   const vsi_state_tag *tag = vsi_private_extra_tag(page);
   const vsi_long_poll poll = page->extra ? page->extra->poll : (vsi_long_poll){0};
-  begin(&page->viewer, pages, connection, tag, tag && tag->build != pages->build, poll);
-  vsi_pages_lock(pages);
-  count_begun(pages, poll);
+  begin_locked(&page->viewer, pages, connection, tag, tag && tag->build != pages->build, poll);
   vsi_schedule_enter(&page->fragment);
   vsi_tally_of(&page->fragment)->streams_count++;
   vsi_schedule_mark(&page->fragment, 0);
@@ -239,8 +232,7 @@ static void drop_private(vsi_attachment *attachment) {
   vsi_private *page = (vsi_private *)(void *)attachment;
   vestry_pages *pages = page->fragment.page->pages;
   vsi_pages_lock(pages);
-  vsi_schedule_give_back(pages);
-  vsi_requests_give_back(pages, vsi_request_copy_bytes(page->fragment.request));
+  vsi_schedule_give_back(pages, page->fragment.request);
   vsi_pages_unlock(pages);
   vsi_fragment_free(&page->fragment);
   vsi_pages_unref(pages);
@@ -249,14 +241,9 @@ static void drop_private(vsi_attachment *attachment) {
 /* Reserve a place for the fragment and memory for its request, and take a reference to the pages. */
 static vestry_err reserve_private(const vestry_request *req, vestry_page *page, vsi_request_copy *request) {
   vestry_pages *pages = page->pages;
-  size_t bytes = vsi_request_copy_bytes(request);
   vsi_pages_lock(pages);
-  vestry_err error = vsi_requests_take(pages, bytes);
-  if (!error) {
-    error = vsi_schedule_reserve(pages, false);
-    if (error) vsi_requests_give_back(pages, bytes);
-  }
-  if (!error) vsi_request_copy_set_tally(request, vsi_tally_of_page(page, req)->place);
+  vestry_err error = vsi_schedule_reserve(pages, false, request);
+  if (!error) request->tally = vsi_tally_of_page(page, req)->place;
   pages->refs += !error;
   vsi_pages_unlock(pages);
   return error;
@@ -289,9 +276,8 @@ static void begin_watching(vsi_attachment *attachment, vestry_connection *connec
   vsi_watching *watching = (vsi_watching *)(void *)attachment;
   vsi_subscription *subscription = watching->promised;
   vestry_pages *pages = subscription->shared->fragment.page->pages;
-  begin(&watching->viewer, pages, connection, subscription->has_hash, watching->is_of_other_build, watching->poll);
-  vsi_pages_lock(pages);
-  count_begun(pages, watching->poll);
+  begin_locked(&watching->viewer, pages, connection, subscription->has_hash, watching->is_of_other_build,
+               watching->poll);
   vsi_subscription_take(subscription);
   if (watching->seen) vsi_sent_begin(watching->seen, &watching->viewer, NULL);
   vsi_pages_unlock(pages);
@@ -303,7 +289,7 @@ static void drop_watching(vsi_attachment *attachment) {
   vestry_pages *pages = watching->promised->shared->fragment.page->pages;
   vsi_pages_lock(pages);
   vsi_subscription_drop(watching->promised);
-  vsi_pages_unlock(pages);
+  vsi_pages_reap(pages);
   vsi_free(pages->host, watching->seen);
   vsi_free(pages->host, watching);
   vsi_pages_unref(pages);
@@ -314,7 +300,7 @@ static void drop_watching(vsi_attachment *attachment) {
 static vestry_err promise(vsi_watching *watching, const vestry_request *req, vestry_page *page,
                           vsi_request_copy *request, const char *share, vsi_request_copy *whose) {
   vestry_pages *pages = page->pages;
-  size_t share_at, whose_bytes = whose ? vsi_request_copy_bytes(whose) : 0;
+  size_t share_at, whose_bytes = whose ? whose->bytes : 0;
   vsi_buffer key;
   vsi_buffer_init(&key, pages->host);
   vsi_key_of_page(&key, page, vsi_request_copy_target(request), share, &share_at);
@@ -322,10 +308,10 @@ static vestry_err promise(vsi_watching *watching, const vestry_request *req, ves
   vsi_pages_lock(pages);
   if (!error) error = vsi_requests_take(pages, whose_bytes);
   if (!error) {
-    vsi_request_copy_set_tally(request, vsi_tally_of_page(page, req)->place);
+    request->tally = vsi_tally_of_page(page, req)->place;
     error =
         vsi_subscription_promise(pages, &watching->viewer, page, NULL, &key, share_at, request, &watching->promised);
-    if (error) vsi_requests_give_back(pages, whose_bytes);
+    if (error) pages->requests_bytes -= whose_bytes;
   }
   if (!error) {
     watching->promised->page = page;
@@ -386,18 +372,13 @@ static bool has_page(const vestry_reply *reply) {
   return at;
 }
 
-/* Answer a request that allow rejected. After a status of 403 the tab reloads its page, and so receives the error
- * itself. After a failure it reconnects. */
-static vestry_err deny(vestry_reply *reply, vestry_err error) {
-  return vsi_status_of(reply->v, error) < 500 ? vestry_reply_status(reply, 403) : error;
-}
-
 static vestry_err serve_stream(const vestry_request *req, vestry_reply *reply, vestry_page *page, const char *share) {
   vestry_pages *pages = page->pages;
   /* then the tab loads the address as a document */
   if (!vsi_navigate_is_here(page, req)) return vestry_reply_status(reply, 409);
   vestry_err error = page->allow ? page->allow(req, page->app) : VESTRY_OK;
-  if (error) return deny(reply, error);
+  /* after 403 the tab reloads its page, and so receives the error itself; after a failure it reconnects */
+  if (error) return vsi_status_of(reply->v, error) < 500 ? vestry_reply_status(reply, 403) : error;
   if (has_page(reply)) return vsi_reply_refuse(reply, VESTRY_INVALID, "the reply already serves a page");
   vsi_state_tag tag;
   uint64_t document = vsi_document_read(vestry_request_header(req, "Vestry-Document"));
@@ -425,26 +406,24 @@ vestry_err vestry_page_handler(const vestry_request *req, vestry_reply *reply, v
 
 /* A description of the stream of a page, for operators. */
 
-static void put_topic(const vsi_link *link, const vsi_page_sink *sink) {
-  if (!link->topic) return;
-  const vestry_slice name = vsi_topic_name(link->topic);
-  sink->topic(name.data, vsi_reason_shown_len(name.data, name.len), sink->ctx);
-}
-
 static void put_topics(const vsi_fragment *fragment, const vsi_page_sink *sink) {
-  put_topic(&fragment->link, sink);
-  for (const vsi_more_link *more = fragment->more_links; more; more = more->next) put_topic(&more->link, sink);
+  for (const vsi_link *link = &fragment->link; link; link = link->next) {
+    if (!link->topic) continue;
+    const vestry_slice name = vsi_topic_name(link->topic);
+    sink->topic(name.data, vsi_reason_shown_len(name.data, name.len), sink->ctx);
+  }
 }
 
 bool vsi_page_explain(vestry_pages *pages, vestry_connection *connection, const vsi_page_sink *sink) {
   vsi_fragment *own;
   vsi_pages_lock(pages);
-  const vsi_viewer *viewer = vsi_page_viewer(pages, connection, &own);
-  const vsi_subscription *subscription = viewer ? viewer->subscriptions : NULL;
+  const vsi_viewer *viewer = find_viewer(pages, connection, &own);
+  const vsi_subscription *subscription = viewer ? SLIST_FIRST(&viewer->subscriptions) : NULL;
   const vsi_fragment *shown = own ? own : subscription ? &subscription->shared->fragment : NULL;
-  if (shown && shown->request) sink->path(vsi_request_copy_path(shown->request), sink->ctx);
+  if (shown && shown->request) sink->path(shown->request->path, sink->ctx);
   if (own) put_topics(own, sink);
-  for (; subscription; subscription = subscription->next_of_viewer) put_topics(&subscription->shared->fragment, sink);
+  for (; subscription; subscription = SLIST_NEXT(subscription, of_viewer))
+    put_topics(&subscription->shared->fragment, sink);
   vsi_pages_unlock(pages);
   return viewer;
 }

@@ -8,13 +8,8 @@
 #include "app/page/fragment.h"
 #include "app/page/pages.h"
 
-/* Check a stream after events may have been written, as on_written (connection/connection.h). */
-bool vsi_page_written(vestry_connection *connection);
-
-/* Find the viewer in `pages` that belongs to a stream; NULL: none, or it has ended. ret_fragment: the private
- * fragment of its page; NULL: the page is shared, and its fragment is that of the first subscription. The viewer stays
- * while the lock is held. Any thread; the caller holds the lock. */
-vsi_viewer *vsi_page_viewer(vestry_pages *pages, vestry_connection *connection, vsi_fragment **ret_fragment);
+/* Check a stream after events may have been written, as on_written (connection/connection.h). state: not used. */
+bool vsi_page_written(void *state, vestry_connection *connection);
 
 /* A description of the stream of a page, for operators. */
 

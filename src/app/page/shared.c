@@ -35,7 +35,7 @@ static vestry_err hold(vsi_run *r, bool joining, held *ret_held) {
     vsi_subscription *subscription =
         joining ? VSI_RING_OWNER(at, vsi_subscription, joining) : VSI_RING_OWNER(at, vsi_subscription, of_shared);
     next = at->next;
-    vsi_subscription_hold(subscription);
+    subscription->holds++;
     if (joining) vsi_subscription_joined(subscription);
     ret_held->subscriptions[ret_held->count++] = subscription;
   }
@@ -50,10 +50,10 @@ static void release(vsi_run *r, held *whom, bool again) {
   vsi_pages_lock(pages);
   for (size_t i = 0; i < whom->count; i++) {
     vsi_subscription *subscription = whom->subscriptions[i];
-    if (again && !subscription->is_over) vsi_subscription_join(shared, subscription);
+    if (again && !subscription->is_over) vsi_ring_add_first(&shared->joining, &subscription->joining);
     vsi_subscription_release(subscription);
   }
-  vsi_pages_unlock(pages);
+  vsi_pages_reap(pages);
   vsi_free(pages->host, whom->subscriptions);
 }
 

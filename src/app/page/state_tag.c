@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/map.h"
+
 /* State tags as text. A tag is written with 16 different digits (hexadecimal) instead of 64 (base64), for this reason.
  * A tag is sent with each change, and is as a rule compressed together with it. A random tag has the same number of
  * bits in every notation, but each additional letter that occurs nowhere else in the change also lengthens the codes.
@@ -65,4 +67,95 @@ bool vsi_state_tag_read(const char *text, vsi_state_tag *ret_tag) {
   if (!at || *at) return false;
   *ret_tag = tag;
   return true;
+}
+
+/* essay: the state of a tab that reconnects */
+/* The states that tabs had when their streams ended.
+ *
+ * A tab that reconnects sends the id of the last event that it received. For an event of the page's own content, this
+ * id is the whole tag. The event of a part, however, has the same bytes for all pages that share the part, so its id
+ * cannot cover the rest of each page. The server knows the rest, because it knows which events it put into the stream
+ * of the tab, and in which order. If the tab received the last of them, it received all of them. Therefore the server
+ * keeps the tag of the tab for a while, under a number in the document.
+ *
+ * The number of slots is fixed; a new tab takes the slot that was filled longest ago. The hash is keyed with a secret,
+ * because clients send the numbers. */
+
+typedef struct slot {
+  vsi_map_link in;         /* first */
+  uint64_t document, last; /* document 0: the slot is free */
+  vsi_state_tag tag;
+} slot;
+
+struct vsi_resume_cache {
+  const vestry_host *host;
+  vsi_siphash_key secret;
+  size_t count, newest; /* newest: index of the slot that is taken next */
+  slot *tabs;           /* NULL: not allocated yet */
+  vsi_map map;          /* the slots in use */
+};
+
+vestry_err vsi_resume_cache_create(const vestry_host *host, size_t max_count, vsi_resume_cache **ret_cache) {
+  vsi_resume_cache *cache = vsi_calloc(host, 1, sizeof *cache);
+  if (!cache) return VESTRY_NO_MEMORY;
+  vestry_err error = vsi_siphash_key_random(host, &cache->secret);
+  if (error) {
+    vsi_free(host, cache);
+    return error;
+  }
+  cache->host = host;
+  cache->count = max_count;
+  *ret_cache = cache;
+  return VESTRY_OK;
+}
+
+void vsi_resume_cache_destroy(vsi_resume_cache *cache) {
+  if (!cache) return;
+  vsi_map_finish(&cache->map, cache->host);
+  vsi_free(cache->host, cache->tabs);
+  vsi_free(cache->host, cache);
+}
+
+/* Allocate the table when the first tab is stored, because most applications have no parts. */
+static bool make(vsi_resume_cache *cache) {
+  if (vsi_map_reserve(&cache->map, cache->host, cache->count)) return false;
+  if (!cache->tabs) cache->tabs = vsi_calloc(cache->host, cache->count, sizeof *cache->tabs);
+  return cache->tabs != NULL;
+}
+
+static void forget(vsi_resume_cache *cache, slot *one) {
+  vsi_map_remove(&cache->map, &one->in);
+  one->document = 0;
+}
+
+static uint64_t hash_of(const vsi_resume_cache *cache, uint64_t document) {
+  return vsi_siphash_1_3(cache->secret, &document, sizeof document);
+}
+
+static slot *find(const vsi_resume_cache *cache, uint64_t document) {
+  vsi_map_link *at = vsi_map_first(&cache->map, hash_of(cache, document));
+  while (at && ((slot *)at)->document != document) at = vsi_map_further(at);
+  return (slot *)at;
+}
+
+void vsi_resume_cache_put(vsi_resume_cache *cache, uint64_t document, uint64_t last, const vsi_state_tag *tag) {
+  if (!document || !make(cache)) return;
+  slot *one = find(cache, document);
+  if (one) forget(cache, one);
+  one = &cache->tabs[cache->newest];
+  cache->newest = (cache->newest + 1) % cache->count;
+  if (one->document) forget(cache, one);
+  one->document = document;
+  one->last = last;
+  one->tag = *tag;
+  vsi_map_add(&cache->map, &one->in, hash_of(cache, document));
+}
+
+bool vsi_resume_cache_take(vsi_resume_cache *cache, uint64_t document, uint64_t last, vsi_state_tag *ret_tag) {
+  slot *one = find(cache, document);
+  if (!one) return false;
+  bool is_same = one->last == last;
+  if (is_same) *ret_tag = one->tag;
+  forget(cache, one);
+  return is_same;
 }

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* Shared fragments: their keys, their subscriptions, and the contents that fragments keep. */
 #include "app/page/fragment.h"
-#include "app/page/resume_cache.h"
+
+#include <string.h>
+
 #include "app/page/schedule.h"
+#include "app/page/state_tag.h"
 #include "app/page/tally.h"
 #include "app/page/topic.h"
 #include "base/list.h"
 #include "base/memory.h"
 #include "channel/channel.h"
-#include "instance/instance.h"
-#include <string.h>
 
 /* Keys of shared fragments. Two streams with equal keys show the same fragment. */
 
@@ -78,13 +79,6 @@ static vsi_shared *create_shared(vestry_pages *pages, vestry_page *page, uint64_
   return NULL;
 }
 
-/* Add a fragment to the map and to all fragments. The place is reserved, and the memory of the request is counted. */
-static void enter_shared(vestry_pages *pages, vsi_shared *shared, vsi_request_copy *request) {
-  shared->fragment.request = request ? vsi_request_copy_ref(request) : NULL;
-  vsi_map_add(&pages->shared, &shared->in, shared->in.hash);
-  vsi_schedule_enter(&shared->fragment);
-}
-
 /* Find or create the shared fragment with that key. The caller holds the lock.
  * page: NULL for a part. part: NULL for a page. request: of a page; a new fragment takes a reference. Returns OK |
  * NO_MEMORY | LIMIT (max_requests_bytes). */
@@ -94,25 +88,18 @@ static vestry_err key_fragment(vestry_pages *pages, vestry_page *page, const ves
   uint64_t hash = vsi_siphash_1_3(pages->buckets_secret, key->data, key->len);
   *ret_shared = find_shared(pages, hash, key);
   if (*ret_shared) return VESTRY_OK;
-  size_t request_bytes = request ? vsi_request_copy_bytes(request) : 0;
   vestry_err error = vsi_map_reserve(&pages->shared, pages->host, pages->shared.count + 1);
-  if (!error) error = vsi_requests_take(pages, request_bytes);
+  if (!error) error = vsi_schedule_reserve(pages, true, request);
   if (error) return error;
-  error = vsi_schedule_reserve(pages, true);
-  if (!error) *ret_shared = create_shared(pages, page, hash, part, key, share_at);
-  if (*ret_shared) {
-    enter_shared(pages, *ret_shared, request);
-    return VESTRY_OK;
+  vsi_shared *shared = *ret_shared = create_shared(pages, page, hash, part, key, share_at);
+  if (!shared) {
+    vsi_schedule_give_back(pages, request);
+    return VESTRY_NO_MEMORY;
   }
-  if (!error) vsi_schedule_give_back(pages);
-  vsi_requests_give_back(pages, request_bytes);
-  return VESTRY_NO_MEMORY;
-}
-
-/* Remove the fragment from the map. The caller holds the lock. */
-static void key_forget(const vsi_shared *shared) {
-  vestry_pages *pages = shared->fragment.page->pages;
-  vsi_map_remove(&pages->shared, &shared->in);
+  if (request) shared->fragment.request = vsi_request_copy_ref(request);
+  vsi_map_add(&pages->shared, &shared->in, hash);
+  vsi_schedule_enter(&shared->fragment);
+  return VESTRY_OK;
 }
 
 /* The last contents of fragments, against which the next contents are encoded. The caller holds the lock. */
@@ -168,12 +155,11 @@ void vsi_fragment_end(vsi_fragment *fragment) {
   vsi_topics_forget(fragment);
   kept_drop(fragment);
   if (fragment->is_shared) {
-    key_forget(vsi_shared_of(fragment));
+    vsi_map_remove(&pages->shared, &vsi_shared_of(fragment)->in);
     vsi_ring_remove(
         &vsi_shared_of(fragment)->sents); /* streams that wait for it check again after the next run of their page */
   }
   vsi_schedule_leave(fragment);
-  if (fragment->request) vsi_requests_give_back(pages, vsi_request_copy_bytes(fragment->request));
   fragment->is_over = true;
   if (!is_running) vsi_fragment_bury(fragment);
 }
@@ -197,25 +183,21 @@ vestry_err vsi_subscription_promise(vestry_pages *pages, vsi_viewer *viewer, ves
 
 void vsi_subscription_drop(vsi_subscription *subscription) {
   vsi_shared *shared = subscription->shared;
-  vsi_requests_give_back(shared->fragment.page->pages, subscription->request_bytes);
-  vsi_subscription_bury(subscription);
+  vestry_pages *pages = shared->fragment.page->pages;
+  pages->requests_bytes -= subscription->request_bytes;
+  SLIST_INSERT_HEAD(&pages->dead_subscriptions, subscription, of_viewer);
   if (!--shared->subscriptions_count) vsi_fragment_end(&shared->fragment);
-}
-
-void vsi_subscription_join(vsi_shared *shared, vsi_subscription *subscription) {
-  vsi_ring_add_first(&shared->joining, &subscription->joining);
 }
 
 void vsi_subscription_take(vsi_subscription *subscription) {
   vsi_shared *shared = subscription->shared;
   vsi_fragment *fragment = &shared->fragment;
   subscription->connection = vestry_connection_ref(subscription->viewer->connection);
-  subscription->next_of_viewer = subscription->viewer->subscriptions;
-  subscription->viewer->subscriptions = subscription;
+  SLIST_INSERT_HEAD(&subscription->viewer->subscriptions, subscription, of_viewer);
   vsi_ring_add_first(&shared->subscriptions, &subscription->of_shared);
   vsi_tally_of(fragment)->streams_count++;
   shared->asks |= subscription->request != NULL;
-  vsi_subscription_join(shared, subscription);
+  vsi_ring_add_first(&shared->joining, &subscription->joining);
   if (fragment->is_first) fragment->is_dirty = true;
   if (fragment->state == VSI_FRAGMENT_IDLE || (fragment->state == VSI_FRAGMENT_WAITING && fragment->is_poor))
     vsi_schedule_at(fragment, vsi_now_ns(fragment->page->pages->host));
@@ -227,18 +209,12 @@ void vsi_subscription_joined(vsi_subscription *subscription) {
 }
 
 void vsi_subscription_leave(vsi_subscription *subscription) {
-  vsi_subscription **at = &subscription->viewer->subscriptions;
-  while (*at != subscription) at = &(*at)->next_of_viewer;
-  *at = subscription->next_of_viewer;
+  SLIST_REMOVE(&subscription->viewer->subscriptions, subscription, vsi_subscription, of_viewer);
   vsi_tally_of(&subscription->shared->fragment)->streams_count--;
   vsi_ring_remove(&subscription->of_shared);
   vsi_subscription_joined(subscription);
   subscription->is_over = true;
   if (!subscription->holds) vsi_subscription_drop(subscription);
-}
-
-void vsi_subscription_hold(vsi_subscription *subscription) {
-  subscription->holds++;
 }
 
 void vsi_subscription_release(vsi_subscription *subscription) {

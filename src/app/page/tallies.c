@@ -1,45 +1,52 @@
 /* SPDX-License-Identifier: MIT */
 /* The tallies of pages, parts and fragments. The caller holds the lock unless the comment states otherwise. */
-#include "app/page/fragment.h"
-#include "app/page/pages.h"
 #include "app/page/tally.h"
-#include "base/memory.h"
-#include "http/routes/routes.h"
+
 #include <string.h>
 
-static vsi_tally *find(vsi_tally *first, const char *name) {
-  while (first && strcmp(first->name, name) != 0) first = first->next;
-  return first;
+#include "app/page/fragment.h"
+#include "base/memory.h"
+#include "http/routes/routes.h"
+
+/* Add a tally with a copy of the name. Returns NULL without memory. */
+static vsi_tally *add_tally(vsi_tallies *tallies, const vestry_host *host, const char *name) {
+  const size_t len = strlen(name) + 1;
+  vsi_tally *tally = vsi_calloc(host, 1, sizeof *tally + len);
+  if (!tally) return NULL;
+  tally->name = memcpy(tally + 1, name, len);
+  tally->place = (uint16_t)tallies->count;
+  tallies->all[tallies->count++] = tally;
+  return tally;
+}
+
+/* Find the tally of a name in a list, or add it if there are fewer than `most`. Without room or memory it is the tally
+ * of all others. */
+static vsi_tally *need_tally(vestry_pages *pages, vsi_tally **first, const char *name, size_t *count, size_t most) {
+  for (vsi_tally *at = *first; at; at = at->next)
+    if (strcmp(at->name, name) == 0) return at;
+  vsi_tally *tally = *count < most ? add_tally(&pages->tallies, pages->host, name) : NULL;
+  if (!tally) return &pages->tallies.others;
+  ++*count;
+  tally->next = *first;
+  return *first = tally;
 }
 
 vsi_tally *vsi_tally_of_page(vestry_page *page, const vestry_request *req) {
-  vsi_tallies *tallies = &page->pages->tallies;
   const vsi_visit *visit = req->own->visit;
   const char *pattern = visit && visit->route ? visit->route->pattern : "";
-  vsi_tally *tally = find(page->tallies, pattern);
-  if (tally) return tally;
-  if (tallies->pages_count < VSI_TALLY_PAGES) tally = vsi_tallies_add(tallies, page->pages->host, pattern);
-  if (!tally) return &tallies->others;
-  tallies->pages_count++;
-  tally->next = page->tallies;
-  return page->tallies = tally;
+  return need_tally(page->pages, &page->tallies, pattern, &page->pages->tallies.pages_count, VSI_TALLY_PAGES);
 }
 
 vsi_tally *vsi_tally_of_part(vestry_pages *pages, vsi_tally *of, const char *id) {
   vsi_tallies *tallies = &pages->tallies;
-  vsi_tally *tally = find(of->parts, id);
-  if (tally) return tally;
-  if (tallies->parts_count < VSI_TALLY_PARTS && of != &tallies->others)
-    tally = vsi_tallies_add(tallies, pages->host, id);
-  if (!tally) return &tallies->others;
-  tallies->parts_count++;
-  tally->of = of;
-  tally->next = of->parts;
-  return of->parts = tally;
+  const size_t most = of == &tallies->others ? 0 : VSI_TALLY_PARTS;
+  vsi_tally *tally = need_tally(pages, &of->parts, id, &tallies->parts_count, most);
+  if (tally != &tallies->others) tally->of = of;
+  return tally;
 }
 
 vsi_tally *vsi_tally_of(const vsi_fragment *fragment) {
-  const uint16_t place = fragment->request ? vsi_request_copy_tally(fragment->request) : vsi_shared_of(fragment)->tally;
+  const uint16_t place = fragment->request ? fragment->request->tally : vsi_shared_of(fragment)->tally;
   return fragment->page->pages->tallies.all[place];
 }
 

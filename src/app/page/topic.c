@@ -114,11 +114,10 @@ void vsi_topics_noted(vestry_pages *pages, const vsi_buffer *names) {
 static bool add_link(vsi_fragment *fragment, vsi_page_topic *topic) {
   vsi_link *link = &fragment->link;
   if (link->topic) {
-    vsi_more_link *more = vsi_calloc(fragment->page->pages->host, 1, sizeof *more);
-    if (!more) return false;
-    more->next = fragment->more_links;
-    fragment->more_links = more;
-    link = &more->link;
+    link = vsi_calloc(fragment->page->pages->host, 1, sizeof *link);
+    if (!link) return false;
+    link->next = fragment->link.next;
+    fragment->link.next = link;
   }
   link->fragment = fragment;
   link->topic = topic;
@@ -172,23 +171,23 @@ vestry_err vsi_topics_name(vsi_fragment *fragment, const vsi_buffer *names, bool
                            vsi_missed *ret_missed) {
   vestry_err error = names->error;
   *ret_missed = (vsi_missed){.seq = 0};
-  if (fragment->link.topic) fragment->link.topic->is_linked = true;
-  for (vsi_more_link *more = fragment->more_links; more; more = more->next) more->link.topic->is_linked = true;
+  for (vsi_link *link = &fragment->link; link; link = link->next)
+    if (link->topic) link->topic->is_linked = true;
   note of;
   const char *name;
   for (size_t at = 0; !error && (name = next_name(names, &at, &of));)
     error = name_one(fragment, &of, name, started_seq, ret_missed);
   forget &= !error;
   if (fragment->link.topic && !stays(&fragment->link, forget)) drop_link(&fragment->link);
-  for (vsi_more_link **at = &fragment->more_links; *at;) {
-    vsi_more_link *more = *at;
-    if (stays(&more->link, forget)) {
-      at = &more->next;
+  for (vsi_link **at = &fragment->link.next; *at;) {
+    vsi_link *link = *at;
+    if (stays(link, forget)) {
+      at = &link->next;
       continue;
     }
-    *at = more->next;
-    drop_link(&more->link);
-    vsi_free(fragment->page->pages->host, more);
+    *at = link->next;
+    drop_link(link);
+    vsi_free(fragment->page->pages->host, link);
   }
   return error;
 }

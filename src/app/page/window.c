@@ -12,6 +12,35 @@
  *
  * The spacers are svg elements, because their sizes are attributes: a style policy does not forbid them, a morph
  * compares them as other attributes, and they need no script. */
+/* essay: a scroll bar over rows that are not rendered */
+/* The browser script of windows. A window shows a long list of which the server renders only some rows; spacers stand
+ * for the rows before and after them (window.c).
+ *
+ * The position. `at` contains the visible position: the number of the row at the upper edge, with a fraction, and the
+ * number of the column. If that row is rendered, `at` also has its id and its distance from the edge. When the window
+ * has changed, the script scrolls so that `at` is visible again: by the id, because rows may have been inserted above,
+ * or otherwise by the numbers. Therefore rows may have any height, and the spacers need not be exact. Scrolling that
+ * has not caused an event yet is added; a distance by which the browser limited the position at the end is not.
+ *
+ * Over rows that are not rendered, the position in the list is proportional to the scroll bar. This is exact where the
+ * spacers are exact, and at both ends of a scaled spacer.
+ *
+ * Requests. The script requests another window if less than a sixth of the rendered rows is left before an edge, and if
+ * the server would return a different window; the server rounds by the same rule (window.c). There is one navigation at
+ * a time, and the next request is determined by the position when it is complete. Browsers reject changes of the
+ * address that follow too quickly, so there are 60 ms between two requests. When scrolling has stopped, the address
+ * gets the exact position without a request.
+ *
+ * If the list becomes shorter than the position, its end is shown. If a row with the focus leaves the window, the
+ * element gets the focus, so that keys still scroll it. Home and End jump, because a smooth scroll of the browser would
+ * stop halfway when rows arrive and the script scrolls to keep the position. The script repeats the jump for half a
+ * second, because an earlier smooth scroll may still be running; its late steps are smaller than the distances that a
+ * script scrolls.
+ *
+ * The script is a single function, which the stream's element defines once, because each scroll step brings a new
+ * window. `data-init` calls it; for windows that existed before, the stream's element calls it. The first frame of a
+ * document comes before the client, so a few lines after the content set the position (vsi_window_put_first). Scrolling
+ * between these lines and the function is kept, as later scrolling is. */
 #include "vestry/app/window.h"
 
 #include <string.h>
@@ -23,8 +52,6 @@
 #include "base/options.h"
 #include "html/builder.h"
 #include "vestry/signals.h"
-
-extern const char vsi_script_window_first[]; /* window_first.js */
 
 enum {
   EXTENT_MOST_PX = 8000000, /* of a spacer, in pixels: about half the maximum of the most limited browser */
@@ -217,42 +244,4 @@ vestry_err vestry_window_row(vestry_html *html, const vestry_window *window, uin
 vestry_err vestry_window_end(vestry_html *html, const vestry_window *window) {
   return vestry_html_add(html, "</div></div><svg aria-hidden=\"true\" width=\"1\" height=\"%llu\"></svg></div>",
                          (unsigned long long)window->reserved[0]);
-}
-
-/* essay: a scroll bar over rows that are not rendered */
-/* The browser script of windows. A window shows a long list of which the server renders only some rows; spacers stand
- * for the rows before and after them (window.c).
- *
- * The position. `at` contains the visible position: the number of the row at the upper edge, with a fraction, and the
- * number of the column. If that row is rendered, `at` also has its id and its distance from the edge. When the window
- * has changed, the script scrolls so that `at` is visible again: by the id, because rows may have been inserted above,
- * or otherwise by the numbers. Therefore rows may have any height, and the spacers need not be exact. Scrolling that
- * has not caused an event yet is added; a distance by which the browser limited the position at the end is not.
- *
- * Over rows that are not rendered, the position in the list is proportional to the scroll bar. This is exact where the
- * spacers are exact, and at both ends of a scaled spacer.
- *
- * Requests. The script requests another window if less than a sixth of the rendered rows is left before an edge, and if
- * the server would return a different window; the server rounds by the same rule (window.c). There is one navigation at
- * a time, and the next request is determined by the position when it is complete. Browsers reject changes of the
- * address that follow too quickly, so there are 60 ms between two requests. When scrolling has stopped, the address
- * gets the exact position without a request.
- *
- * If the list becomes shorter than the position, its end is shown. If a row with the focus leaves the window, the
- * element gets the focus, so that keys still scroll it. Home and End jump, because a smooth scroll of the browser would
- * stop halfway when rows arrive and the script scrolls to keep the position. The script repeats the jump for half a
- * second, because an earlier smooth scroll may still be running; its late steps are smaller than the distances that a
- * script scrolls.
- *
- * The script is a single function, which the stream's element defines once, because each scroll step brings a new
- * window. `data-init` calls it; for windows that existed before, the stream's element calls it. The first frame of a
- * document comes before the client, so a few lines after the content set the position (vsi_window_put_first). Scrolling
- * between these lines and the function is kept, as later scrolling is. */
-
-vestry_err vsi_window_put_first(vestry_html *html, const char *nonce) {
-  if (*nonce)
-    vestry_html_add(html, "<script nonce=\"%s\">", nonce);
-  else
-    vestry_html_add(html, "<script>");
-  return vestry_html_add(html, "%-s</script>", vsi_script_window_first);
 }

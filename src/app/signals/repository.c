@@ -85,22 +85,17 @@ size_t vestry_repository_errors(const vestry_repository *repository, vestry_fiel
 
 /* ------------------------------------------------------------------------------------------------- reading -------- */
 
-/* Return the type of the variables that take a field's value. */
-static vestry_value_type value_of(vestry_field_type type) {
-  switch (type) {
-  case VESTRY_FIELD_BOOLEAN: return VESTRY_VALUE_BOOLEAN;
-  case VESTRY_FIELD_INTEGER: return VESTRY_VALUE_INTEGER;
-  case VESTRY_FIELD_NUMBER: return VESTRY_VALUE_NUMBER;
-  case VESTRY_FIELD_STRING: return VESTRY_VALUE_STRING;
-  case VESTRY_FIELD_JSON: break;
-  }
-  return VESTRY_VALUE_JSON;
-}
+/* The types of the variables that take a field's value. */
+static const vestry_value_type types[] = {
+    [VESTRY_FIELD_BOOLEAN] = VESTRY_VALUE_BOOLEAN, [VESTRY_FIELD_INTEGER] = VESTRY_VALUE_INTEGER,
+    [VESTRY_FIELD_NUMBER] = VESTRY_VALUE_NUMBER,   [VESTRY_FIELD_STRING] = VESTRY_VALUE_STRING,
+    [VESTRY_FIELD_JSON] = VESTRY_VALUE_JSON,
+};
 
 vestry_err vestry_repository_get(const vestry_repository *repository, const char *path, vestry_into into) {
   const vsi_field *field = vsi_schema_find(repository->schema, path);
   if (!field) return VESTRY_NOT_FOUND;
-  if (into.type != value_of(field->is.type)) return VESTRY_INVALID;
+  if (into.type != types[field->is.type]) return VESTRY_INVALID;
   vestry_err error = vsi_into_take(into, repository->slots[field - repository->schema->fields].value);
   return error == VESTRY_MALFORMED ? VESTRY_LIMIT : error; /* MALFORMED cannot mean a wrong type here */
 }

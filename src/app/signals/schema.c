@@ -161,19 +161,14 @@ static bool is_inside(const char *outer, const char *inner) {
   return strncmp(outer, inner, len) == 0 && (!inner[len] || inner[len] == '.');
 }
 
+static int compare_path(const void *path, const void *field) {
+  return compare_paths(path, (*(const vsi_field *const *)field)->is.path);
+}
+
 const vsi_field *vsi_schema_find(const vestry_schema *schema, const char *path) {
-  size_t low = 0, high = path ? schema->count : 0;
-  while (low < high) {
-    size_t middle = (low + high) / 2;
-    const vsi_field *field = schema->sorted[middle];
-    int order = compare_paths(path, field->is.path);
-    if (!order) return field;
-    if (order < 0)
-      high = middle;
-    else
-      low = middle + 1;
-  }
-  return NULL;
+  const vsi_field **found =
+      path ? bsearch(path, schema->sorted, schema->count, sizeof *schema->sorted, compare_path) : NULL;
+  return found ? *found : NULL;
 }
 
 /* ------------------------------------------------------------------------------------------------- schemas -------- */
