@@ -39,13 +39,13 @@ typedef struct vestry_civetweb_options {
                                  own limit, which is request_timeout_ms for each byte */
   uint64_t linger_ms;       /**< time for the rest of a body that was answered before it ended (413, 405); 0: 2,000, at
                                  most request_timeout_ms; VESTRY_NEVER_MS as above */
-  uint32_t max_per_address; /**< maximum number of connections of one IPv4 address, or of one IPv6 /64. It applies to
-                                 the whole server: of several instances in it the first sets it, the others leave it 0.
-                                 A request beyond it gets 503, and the connection closes. Ten times a second the adapter
-                                 scans this process's descriptors (needs /proc): of an address with too many
-                                 connections, those without a request are shut down, the longest silent first. It does
-                                 not see connections that civetweb has not accepted yet. 0: no limit, because a proxy,
-                                 or all users of a NAT, are one address */
+  uint32_t max_per_address; /**< maximum number of running requests and streams of one IPv4 address, or of one IPv6 /64.
+                                 It applies to the whole server: of several instances in it the first sets it, the
+                                 others leave it 0. A request beyond it gets 503, and the connection closes. civetweb
+                                 reports a connection only with its first request. So connections that send none, or
+                                 only a part of a head, do not count, and occupy workers until civetweb closes them
+                                 after at most twice request_timeout_ms: use a proxy in front, or libmicrohttpd. 0: no
+                                 limit, because a proxy, or all users of a NAT, are one address */
   bool answers_all;         /**< requests without a route get 404 by vestry (vestry_error_page) instead of going to the
                                  server */
 } vestry_civetweb_options;

@@ -49,8 +49,9 @@ typedef struct vestry_server_options {
                                  threads_count other than 0 overrides this, because each stream occupies a thread.
                                  civetweb reserves a tenth of its threads (2 to 32) for other requests, so 128 threads
                                  serve 116 streams */
-  uint32_t max_per_address; /**< maximum number of connections of one address; 0: no limit. A server behind a proxy
-                                 requires 0, because all its connections have the proxy's address */
+  uint32_t max_per_address; /**< maximum number of connections of one address, with civetweb of requests and streams;
+                                 0: no limit. A server behind a proxy requires 0, because all its connections have the
+                                 proxy's address */
   const char *tls_key, *tls_certificate; /**< texts in PEM, not file names; both or none. libmicrohttpd only */
 
   /* The next four are for vestry_server_run only. */

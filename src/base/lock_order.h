@@ -66,7 +66,6 @@
   INNERMOST(ADDRESSES, "vsi_web_addresses.lock", "adapter/web/addresses.h: lock")                                      \
   INNERMOST(CIVETWEB_DEDICATED, "vsi_civetweb_dedicated.lock", "adapter/civetweb/dedicated.h: lock")                   \
   INNERMOST(CIVETWEB_STREAM, "a dedicated stream's lock", "adapter/civetweb/stream.c: lock")                           \
-  INNERMOST(CIVETWEB_LIMITER, "vsi_civetweb_limiter.lock", "adapter/civetweb/limiter.h: lock")                         \
   INNERMOST(CIVETWEB_DEADLINES, "vsi_civetweb_deadlines.lock", "adapter/civetweb/deadline.h: lock")                    \
   INNERMOST(CIVETWEB_KNOCKS, "a knocking thread's lock", "adapter/civetweb/server.c: lock")                            \
   INNERMOST(CIVETWEB_TRIAL, "a trial thread's lock", "adapter/civetweb/room.c: lock")                                  \

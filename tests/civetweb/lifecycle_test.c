@@ -64,7 +64,7 @@ static void streams_per_address_are_limited(void **state) {
   assert_int_equal(client_status(&other), 200);
   vestry_stats stats = {0};
   vestry_stats_get(s.v, &stats);
-  assert_true(stats.refused_by_reason[VESTRY_REFUSAL_ADDRESS] >= 1); /* the check of connections may find it, too */
+  assert_int_equal(stats.refused_by_reason[VESTRY_REFUSAL_ADDRESS], 1);
   vestry_connection_close(recorder_connection(&s.recorder, 0), VESTRY_CAUSE_CLOSED);
   client_read_all(&clients[0]);
   uint32_t streams;
@@ -77,38 +77,22 @@ static void streams_per_address_are_limited(void **state) {
   server_stop(&s);
 }
 
-/* Number of these clients whose connection the server has closed. */
-static int ended(client *clients, int count) {
-  int closed = 0;
-  for (int i = 0; i < count; i++) closed += client_wait(&clients[i], 0);
-  return closed;
-}
-
-/* civetweb uses a worker for each connection, even a silent one, and this server has twelve. */
-static void silent_connections_leave_workers_for_others(void **state) {
-  enum { SILENT = 40, LIMIT = 3 };
+/* civetweb reports a connection only with its first request, so the limit does not count silent ones. */
+static void silent_connections_are_not_counted(void **state) {
+  enum { LIMIT = 3 };
   (void)state;
   server_start(&s, &(server_settings){.max_per_address = LIMIT});
-  client stream, silent[SILENT], other;
-  vestry_connection *connection = server_open(&s, &stream);
-  for (int i = 0; i < SILENT; i++) {
-    client_connect(&silent[i], s.port, false);
-    if (i == 0)
-      client_sendf(&silent[i], "GET /ec"); /* for more than one, civetweb answers two at once and races in its gmtime */
+  client silent[LIMIT], clients[LIMIT], more;
+  for (int i = 0; i < LIMIT; i++) client_connect(&silent[i], s.port, false);
+  for (int i = 0; i < LIMIT; i++) server_open(&s, &clients[i]);
+  ask_from(&more, "127.0.0.1");
+  assert_int_equal(client_status(&more), 503);
+  for (int i = 0; i < LIMIT; i++) assert_false(client_wait(&silent[i], 0)); /* they are left open */
+  client_close(&more);
+  for (int i = 0; i < LIMIT; i++) {
+    client_close(&silent[i]);
+    client_close(&clients[i]);
   }
-  ask_from(&other, "127.0.0.2");
-  assert_int_equal(client_status(&other), 200);
-  UNTIL(ended(silent, SILENT) >= SILENT - LIMIT + 1);
-  int closed = ended(silent, SILENT);
-  assert_int_equal(closed, SILENT - LIMIT + 1); /* the stream is one of the three, and stays */
-  vestry_stats stats = {0};
-  vestry_stats_get(s.v, &stats);
-  assert_int_equal(stats.refused_by_reason[VESTRY_REFUSAL_ADDRESS], closed);
-  server_patch(connection, "{\"still\":1}");
-  client_expect(&stream, "still");
-  for (int i = 0; i < SILENT; i++) client_close(&silent[i]);
-  client_close(&stream);
-  client_close(&other);
   server_stop(&s);
 }
 
@@ -262,7 +246,7 @@ static void early_clients_wait_for_the_handlers(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(streams_per_address_are_limited),
-      cmocka_unit_test(silent_connections_leave_workers_for_others),
+      cmocka_unit_test(silent_connections_are_not_counted),
       cmocka_unit_test(descriptors_remain_if_clients_exceed_them),
       cmocka_unit_test(reserve_is_a_tenth_of_the_threads_between_2_and_32),
       cmocka_unit_test(stop_with_a_stalled_reader_aborts_its_write),

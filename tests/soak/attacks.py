@@ -5,23 +5,25 @@ import collections
 import ssl
 import time
 
-Attack = collections.namedtuple("Attack", "name run sources idle tls_only descriptors peak_mb adapters denies")
+Attack = collections.namedtuple("Attack", "name run sources idle tls_only descriptors peak_mb adapters denies denies_one")
 MB = 1 << 20
 TABLE = []
 
 
 def attack(name, sources=("many",), idle=False, tls_only=False, descriptors=None, peak_mb=64, adapters=None,
-           denies=()):
+           denies=(), denies_one=()):
     """Add a function to the table.
     sources      "one" address, "many"; each is a run
     idle         the attackers send almost nothing: the server must use almost no processor time
     descriptors  the server's RLIMIT_NOFILE
     peak_mb      maximum growth of the server meanwhile
     denies       servers that have a slot for each of "many" only until all are taken: new connections may wait
-                 meanwhile, but open ones must not notice"""
+                 meanwhile, but open ones must not notice
+    denies_one   servers for which the same holds of "one", because they count an address by its requests"""
 
     def add(function):
-        TABLE.append(Attack(name, function, sources, idle, tls_only, descriptors, peak_mb, adapters, denies))
+        TABLE.append(Attack(name, function, sources, idle, tls_only, descriptors, peak_mb, adapters, denies,
+                            denies_one))
         return function
 
     return add
@@ -50,14 +52,14 @@ def half_head_fin(field):
     field.burst(3000, lambda: b"GET /stats HTTP/1.1\r\nHost: so", leave="now")
 
 
-@attack("slow-heads", sources=("one", "many"), idle=True, denies=("civetweb",))
+@attack("slow-heads", sources=("one", "many"), idle=True, denies=("civetweb",), denies_one=("civetweb",))
 def slow_heads(field):
     """Slowloris: send heads one byte at a time."""
     text = head("GET", "/stats", "X-Slow: " + "z" * 3000)
     field.hold(150, lambda i: text[:1], lambda i: field.random.choice((b"z", b"X", b":")), every=0.5)
 
 
-@attack("silence", sources=("one", "many"), idle=True, denies=("civetweb",))
+@attack("silence", sources=("one", "many"), idle=True, denies=("civetweb",), denies_one=("civetweb",))
 def silence(field):
     """Open connections and send nothing."""
     field.hold(150, lambda i: b"")
@@ -154,7 +156,8 @@ def half_handshake(field):
 
 
 @attack("flood", sources=("one", "many"), idle=True, descriptors=256, adapters=("microhttpd",), denies=("microhttpd", "tls"))
-@attack("flood", sources=("one", "many"), idle=True, descriptors=330, adapters=("civetweb",), denies=("civetweb",))
+@attack("flood", sources=("one", "many"), idle=True, descriptors=330, adapters=("civetweb",), denies=("civetweb",),
+        denies_one=("civetweb",))
 def flood(field):
     """Open more connections than the server has descriptors, silent, and continuously new ones."""
     field.hold(700, lambda i: b"" if i % 2 else b"GET /stats HTTP/1.1\r\n")

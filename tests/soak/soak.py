@@ -254,7 +254,7 @@ def verdict(options, server, server_name, list_of_attacks, sources, did, quiet, 
     if not server.alive():
         wrong.append("the server died")
         return
-    denied = sources == "many" and any(server_name in one.denies for one in list_of_attacks)
+    denied = any(server_name in (one.denies if sources == "many" else one.denies_one) for one in list_of_attacks)
     kinds = [kind for kind in honest.KINDS if kind != "visitor" or not denied]
     for kind in kinds:
         seen = marks[kind].count

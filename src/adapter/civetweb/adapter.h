@@ -5,18 +5,11 @@
 
 #include "adapter/civetweb/deadline.h"
 #include "adapter/civetweb/dedicated.h"
-#include "adapter/civetweb/limiter.h"
 #include "adapter/civetweb/mounts.h"
 #include "adapter/civetweb/settings.h"
 #include "adapter/civetweb/watch.h"
 #include "adapter/web/addresses.h"
 #include "adapter/web/gate.h"
-
-/* The counts of connections and requests by client address. */
-typedef struct vsi_civetweb_clients {
-  vsi_web_addresses addresses;
-  vsi_civetweb_limiter limiter;
-} vsi_civetweb_clients;
 
 typedef struct vsi_civetweb {
   /* Constant. */
@@ -30,9 +23,9 @@ typedef struct vsi_civetweb {
 
   vsi_civetweb_dedicated dedicated;
   vsi_civetweb_deadlines deadlines;
-  vsi_civetweb_clients own_clients;
-  vsi_civetweb_clients *clients; /* own_clients, or those of the first adapter in this server */
-  vsi_civetweb_watch *watch;     /* NULL: none */
+  vsi_web_addresses own_addresses; /* the requests and streams of each client address */
+  vsi_web_addresses *addresses;    /* own_addresses, or those of the first adapter in this server */
+  vsi_civetweb_watch *watch;       /* NULL: none */
   vsi_civetweb_mounts mounts;
   vsi_civetweb_neighbour neighbour;
 

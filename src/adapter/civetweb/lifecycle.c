@@ -64,11 +64,10 @@ static vestry_err start_deadlines(vsi_civetweb *adapter, const vestry_civetweb_o
   return vsi_civetweb_deadlines_init(&adapter->deadlines, adapter->v, round_ms(least(body_ms, linger_ms)));
 }
 
-static vestry_err start_clients(vsi_civetweb *adapter, uint32_t limit, const vsi_civetweb_port *ports,
-                                size_t ports_count) {
+static vestry_err enter_neighbours(vsi_civetweb *adapter, uint32_t limit) {
   vsi_civetweb_neighbour *first = NULL;
-  vestry_err error = vsi_web_addresses_init(&adapter->own_clients.addresses, adapter->host, limit);
-  adapter->clients = &adapter->own_clients;
+  vestry_err error = vsi_web_addresses_init(&adapter->own_addresses, adapter->host, limit);
+  adapter->addresses = &adapter->own_addresses;
   adapter->neighbour.adapter = adapter;
   adapter->neighbour.v = adapter->v;
   adapter->neighbour.host = adapter->host;
@@ -76,12 +75,8 @@ static vestry_err start_clients(vsi_civetweb *adapter, uint32_t limit, const vsi
   adapter->neighbour.gate = &adapter->gate;
   adapter->neighbour.limit = limit;
   if (!error) error = vsi_civetweb_neighbours_enter(&adapter->neighbour, &first);
-  if (error) return error;
-  if (first) {
-    adapter->clients = ((const vsi_civetweb *)first->adapter)->clients;
-    return VESTRY_OK;
-  }
-  return vsi_civetweb_limiter_init(&adapter->own_clients.limiter, adapter->v, adapter->host, limit, ports, ports_count);
+  if (first) adapter->addresses = ((const vsi_civetweb *)first->adapter)->addresses;
+  return error;
 }
 
 static vestry_err start(vsi_civetweb *adapter, const vestry_civetweb_options *options) {
@@ -89,7 +84,7 @@ static vestry_err start(vsi_civetweb *adapter, const vestry_civetweb_options *op
   if (!error) error = start_deadlines(adapter, options);
   vsi_civetweb_port ports[PORTS_MAX];
   const size_t ports_count = read_ports(adapter->server, ports);
-  if (!error) error = start_clients(adapter, options->max_per_address, ports, ports_count);
+  if (!error) error = enter_neighbours(adapter, options->max_per_address);
   if (!error) error = start_watch(adapter, options, ports, ports_count);
   if (error) return error;
   return vsi_civetweb_mounts_begin(&adapter->mounts, &adapter->neighbour, options->answers_all,
@@ -114,8 +109,7 @@ static void destroy(vestry_server *server) {
   vsi_civetweb_watch_destroy(adapter->watch);
   vsi_civetweb_deadlines_finish(&adapter->deadlines);
   vsi_civetweb_dedicated_finish(&adapter->dedicated, adapter->host);
-  vsi_civetweb_limiter_finish(&adapter->own_clients.limiter);
-  vsi_web_addresses_finish(&adapter->own_clients.addresses);
+  vsi_web_addresses_finish(&adapter->own_addresses);
   vsi_web_gate_finish(&adapter->gate);
   vsi_free(adapter->host, adapter);
 }

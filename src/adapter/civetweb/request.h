@@ -18,16 +18,15 @@ typedef struct vsi_civetweb_request {
   struct mg_connection *conn;
   const char *path; /* NULL: refused */
   const struct mg_request_info *info;
-  bool is_head;     /* the method is HEAD: answers have no body */
-  bool is_http11;   /* at least 1.1: answers can be chunked */
-  bool wants_alive; /* the client would reuse the connection, and the server allows it */
-  bool is_chunked;  /* the body is chunked */
-  bool expects;     /* the client waits for "100 Continue" before it sends its body */
-  bool must_close;  /* the connection ends with the request */
-  bool lingers;     /* the rest of the body is read after the answer */
-  bool body_ended;  /* no more of the body is to be read */
-  bool holds_place; /* a place for a stream was taken */
-  vsi_civetweb_active active;
+  bool is_head;                       /* the method is HEAD: answers have no body */
+  bool is_http11;                     /* at least 1.1: answers can be chunked */
+  bool wants_alive;                   /* the client would reuse the connection, and the server allows it */
+  bool is_chunked;                    /* the body is chunked */
+  bool expects;                       /* the client waits for "100 Continue" before it sends its body */
+  bool must_close;                    /* the connection ends with the request */
+  bool lingers;                       /* the rest of the body is read after the answer */
+  bool body_ended;                    /* no more of the body is to be read */
+  bool holds_place;                   /* a place for a stream was taken */
   vsi_civetweb_deadline deadline;     /* of the body, then of the answer, then of the lingering */
   bool is_received;                   /* the body is received in pieces */
   size_t held_bytes;                  /* bytes that a body in pieces holds */

@@ -42,21 +42,15 @@ static int serve_by(vsi_civetweb *adapter, struct mg_connection *conn, const str
   bool is_open = atomic_load_explicit(&adapter->neighbour.is_open, memory_order_acquire); /* pairs with create */
   bool entered = is_open && vsi_web_gate_enter(&adapter->gate);
   vsi_address address = vsi_address_parse(info->remote_addr);
-  vsi_civetweb_clients *clients = adapter->clients;
-  vestry_err crowded = entered ? vsi_web_addresses_enter(&clients->addresses, address) : VESTRY_CLOSED;
+  vestry_err crowded = entered ? vsi_web_addresses_enter(adapter->addresses, address) : VESTRY_CLOSED;
   if (crowded == VESTRY_LIMIT) vestry_turn_away(adapter->v, VESTRY_REFUSAL_ADDRESS);
-  if (!crowded) {
-    vsi_civetweb_peer peer;
-    if (vsi_civetweb_peer_parse(info->remote_addr, info->remote_port, info->server_port, &peer))
-      vsi_civetweb_limiter_enter(&clients->limiter, &request.active, &peer);
-    serve(&request);
-  } else {
+  if (crowded)
     turn_away(&request);
-  }
+  else
+    serve(&request);
   vsi_civetweb_request_finish(&request);
-  vsi_civetweb_limiter_leave(&clients->limiter, &request.active);
   int status = request.status ? request.status : 500; /* for civetweb's access log */
-  if (!crowded) vsi_web_addresses_leave(&clients->addresses, address);
+  if (!crowded) vsi_web_addresses_leave(adapter->addresses, address);
   if (request.holds_place) vsi_web_gate_give_place(&adapter->gate);
   if (entered) vsi_web_gate_leave(&adapter->gate);
   return status;
