@@ -29,7 +29,7 @@ extern "C" {
 typedef struct vestry_civetweb_options {
   size_t size;              /**< sizeof(vestry_civetweb_options), or 0 */
   uint32_t reserve_threads; /**< workers kept free of streams; 0: a tenth of num_threads, at least 2, at most 32 */
-  uint64_t watch_ms;        /**< how often the kernel is queried for peers that have gone (see vestry_civetweb_create);
+  uint64_t watch_ms;        /**< how often sockets are checked for peers that have gone (see vestry_civetweb_create);
                                  0: a sixteenth of the instance's heartbeat, at least 10, at most 250; VESTRY_NEVER_MS:
                                  never */
   uint64_t lost_ms;         /**< a peer that leaves sent bytes unacknowledged for this time is LOST; 0: a heartbeat less
@@ -80,13 +80,13 @@ VESTRY_API vestry_err vestry_civetweb_check(const char *const *settings, char *w
  *              in a write to a stalled client, at most until request_timeout_ms, or until two seconds after mg_stop was
  *              called. vestry_server_destroy does not wait: first stop the server, and the context. vestry_server_room
  *              counts the open streams
- *  Returns  OK (also if the kernel does not report sockets: this is logged, and heartbeats find the peers that have
- *           gone) | INVALID (an argument; num_threads is too small for a stream; a max_per_address that differs from
- *           that of an existing instance) | EXISTS (another instance in this server has one of the routes: logged) |
+ *  Returns  OK | INVALID (an argument; num_threads is too small for a stream; a max_per_address that differs from that
+ *           of an existing instance) | EXISTS (another instance in this server has one of the routes: logged) |
  *           UNSUPPORTED (a route for QUERY, and this civetweb does not support it: logged) | LIMIT (RLIMIT_NOFILE, as
  *           in vestry_civetweb_check; the host's log has the numbers) | NO_MEMORY | CLOSED (the instance's runtime) |
- *           IO (no randomness)
- *  Threads  any; does not block. The watch runs on a timer of the instance's runtime, 2 to 4 ms each time
+ *           IO (no randomness for max_per_address)
+ *  Threads  any; does not block. The watch runs on a timer of the instance's runtime, with two system calls for each
+ *           stream
  *
  *  Settings. If all workers have streams, nothing else is served. Therefore, streams are admitted up to num_threads
  *  less the reserve; beyond it the answer is 503 with Retry-After.
@@ -103,8 +103,8 @@ VESTRY_API vestry_err vestry_civetweb_check(const char *const *settings, char *w
  *  for it.
  *
  *  End of a stream whose client has gone. civetweb itself notices this at the second write after it, which is the
- *  second heartbeat. On Linux the adapter also queries the kernel every watch_ms for the sockets of the server's ports
- *  (NETLINK_SOCK_DIAG, no privilege needed):
+ *  second heartbeat. The adapter also finds the sockets of its streams among the descriptors of this process, and reads
+ *  their state every watch_ms:
  *  - HANGUP, within watch_ms: the client closes, or its machine resets the connection. A client that shuts down only
  *    its sending half counts as closed; browsers do not do that
  *  - LOST, at most heartbeat + lost_ms + 2 × watch_ms after the cut: the client acknowledges nothing for lost_ms. A

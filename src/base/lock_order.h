@@ -13,8 +13,8 @@
 #define VSI_LOCKS(OUTER, INNERMOST)                                                                                    \
   OUTER(PRESENCE_NOTIFYING, "vestry_presence.notifying", "app/presence/presences.h: notifying")                        \
   OUTER(ROUTES_CHANGES, "vsi_routes.changes", "http/routes/routes.c: changes")                                         \
-  OUTER(CIVETWEB_SWEEPING, "vsi_civetweb_mounts.sweeping", "adapter/civetweb/mounts.h: sweeping")                      \
-  OUTER(CIVETWEB_NEIGHBOURS, "the neighbours' lock", "adapter/civetweb/neighbours.c: lock")                            \
+  OUTER(CIVETWEB_SWEEPING, "vsi_civetweb.sweeping", "adapter/civetweb/adapter.h: sweeping")                            \
+  OUTER(CIVETWEB_NEIGHBOURS, "the neighbours' lock", "adapter/civetweb/mounts.c: lock")                                \
   OUTER(ROUTES, "vsi_routes.lock", "http/routes/routes.c: lock")                                                       \
   OUTER(SQLITE_WRITER, "vestry_sqlite.writer_lock", "data/sqlite/sqlite.h: writer_lock")                               \
   OUTER(SQLITE, "vestry_sqlite.lock", "data/sqlite/sqlite.h: lock")                                                    \
@@ -64,11 +64,9 @@
   INNERMOST(EXCHANGE, "a memory exchange's lock", "testing/memory.c: lock")                                            \
   INNERMOST(GATE, "an adapter's gate", "adapter/web/gate.h: lock")                                                     \
   INNERMOST(ADDRESSES, "vsi_web_addresses.lock", "adapter/web/addresses.h: lock")                                      \
-  INNERMOST(CIVETWEB_DEDICATED, "vsi_civetweb_dedicated.lock", "adapter/civetweb/dedicated.h: lock")                   \
-  INNERMOST(CIVETWEB_STREAM, "a dedicated stream's lock", "adapter/civetweb/stream.c: lock")                           \
+  INNERMOST(CIVETWEB_WATCH, "vsi_civetweb_watch.lock", "adapter/civetweb/watch.h: lock")                               \
   INNERMOST(CIVETWEB_DEADLINES, "vsi_civetweb_deadlines.lock", "adapter/civetweb/deadline.h: lock")                    \
-  INNERMOST(CIVETWEB_KNOCKS, "a knocking thread's lock", "adapter/civetweb/server.c: lock")                            \
-  INNERMOST(CIVETWEB_TRIAL, "a trial thread's lock", "adapter/civetweb/room.c: lock")                                  \
+  INNERMOST(CIVETWEB_TRIAL, "the trial threads' lock", "adapter/civetweb/settings.c: end")                             \
   INNERMOST(MICROHTTPD_WATCH, "vsi_microhttpd_watch.lock", "adapter/microhttpd/watch.h: lock")                         \
   INNERMOST(MICROHTTPD_REQUESTS, "vsi_microhttpd_attached.lock", "adapter/microhttpd/adapter.h: lock")                 \
   INNERMOST(MICROHTTPD_SOCKETS, "vsi_microhttpd_sockets.lock", "adapter/microhttpd/socket.h: lock")                    \

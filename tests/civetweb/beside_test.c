@@ -4,7 +4,7 @@
 #include <sched.h>
 #include <stdlib.h>
 
-#include "adapter/civetweb/mounts.h"
+#include "adapter/civetweb/adapter.h"
 #include "civetweb/server.h"
 #include "runtime/random.h"
 #include "support/patience.h"

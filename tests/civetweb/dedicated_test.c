@@ -1,24 +1,80 @@
 /* SPDX-License-Identifier: MIT */
-/* Rounds of the watch over dedicated streams without a socket, with connections of the memory adapter. */
-#include "adapter/civetweb/dedicated.h"
+/* Rounds of the watch over streams with sockets of this process, and connections of the memory adapter. */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include "adapter/civetweb/watch.h"
 #include "support/test.h"
 #include "support/test_host.h"
 #include "testing/recorder.h"
 #include "vestry/testing/memory.h"
 
-enum { STREAMS = 100 };
+enum { STREAMS = 100, NO_ONE = 1 /* a port from which no client connects */ };
+
+typedef struct connected {
+  int client, server; /* -1: closed */
+  int port;           /* of the client */
+} connected;
 
 static test_host th;
 static vestry *v;
 static recorder w;
-static vsi_civetweb_dedicated dedicated;
+static vsi_civetweb_watch watch;
 static vestry_memory_exchange *exchanges[STREAMS];
 static vsi_civetweb_entry entries[STREAMS];
+static int listener, listener_port;
 
 static vestry_err open_stream(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
   return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
+}
+
+static struct sockaddr_in address(const char *text, int port) {
+  struct sockaddr_in made = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+  assert_int_equal(inet_pton(AF_INET, text, &made.sin_addr), 1);
+  return made;
+}
+
+static int port_of(int fd) {
+  struct sockaddr_in at;
+  socklen_t len = sizeof at;
+  assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+  return ntohs(at.sin_port);
+}
+
+static int bind_to(const char *text, int port) {
+  const struct sockaddr_in at = address(text, port);
+  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  assert_true(fd >= 0);
+  assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)), 0);
+  assert_int_equal(bind(fd, (const struct sockaddr *)&at, sizeof at), 0);
+  return fd;
+}
+
+/* Connect from a port of this machine (0: any) to one of its addresses. */
+static connected connect_from(int port, const char *server_address) {
+  const struct sockaddr_in to = address(server_address, listener_port);
+  connected made = {.client = bind_to("127.0.0.1", port)};
+  assert_int_equal(connect(made.client, (const struct sockaddr *)&to, sizeof to), 0);
+  made.server = accept(listener, NULL, NULL);
+  assert_true(made.server >= 0);
+  made.port = port_of(made.client);
+  return made;
+}
+
+static void disconnect(connected *pair) {
+  if (pair->client >= 0) close(pair->client);
+  close(pair->server);
+}
+
+/* The server's socket has no peer any more, and its descriptor stays open. */
+static void reset(connected *pair) {
+  const struct linger now = {.l_onoff = 1};
+  assert_int_equal(setsockopt(pair->client, SOL_SOCKET, SO_LINGER, &now, sizeof now), 0);
+  close(pair->client);
+  pair->client = -1;
 }
 
 static int begin(void **state) {
@@ -27,41 +83,42 @@ static int begin(void **state) {
   recorder_init(&w);
   const vestry_options options = {.host = &th.host, .threads_count = VESTRY_THREADS_NONE};
   assert_int_equal(vestry_create(&options, &v), VESTRY_OK);
-  assert_int_equal(vsi_civetweb_dedicated_init(&dedicated, &th.host, STREAMS), VESTRY_OK);
+  assert_int_equal(vsi_civetweb_watch_init(&watch, v, VESTRY_NEVER_MS, VESTRY_NEVER_MS), VESTRY_OK);
   memset(exchanges, 0, sizeof exchanges);
   memset(entries, 0, sizeof entries);
+  listener = bind_to("0.0.0.0", 0);
+  listener_port = port_of(listener);
+  assert_int_equal(listen(listener, 1), 0);
   return 0;
 }
 
 static int end(void **state) {
   (void)state;
+  close(listener);
   for (int i = 0; i < STREAMS; i++) vestry_memory_destroy(exchanges[i]);
   vestry_destroy(v);
-  assert_int_equal(dedicated.map.count, 0);
-  vsi_civetweb_dedicated_finish(&dedicated, &th.host);
+  assert_true(LIST_EMPTY(&watch.streams));
+  vsi_civetweb_watch_finish(&watch);
   recorder_finish(&w);
   test_host_assert_clean(&th);
   return 0;
 }
 
-/* Park stream i at a port; two streams may have the same port. */
-static void park(int i, int port) {
+/* Park stream i of the client at an address and a port; two streams may have the same. */
+static void park_at(int i, const char *client_address, int port) {
   const vestry_memory_call call = {.datastar = true};
   assert_int_equal(vestry_memory_request(v, &call, open_stream, NULL, &exchanges[i]), VESTRY_OK);
   entries[i].connection = vestry_memory_look(exchanges[i]).connection;
-  entries[i].has_peer = vsi_civetweb_peer_parse("10.0.0.1", port, 80, &entries[i].peer);
-  assert_true(entries[i].has_peer);
-  vsi_civetweb_dedicated_add(&dedicated, &entries[i]);
+  entries[i].has_peer = vsi_civetweb_peer_parse(client_address, port, listener_port, &entries[i].peer);
+  vsi_civetweb_watch_add(&watch, &entries[i]);
+}
+
+static void park(int i, int port) {
+  park_at(i, "127.0.0.1", port);
 }
 
 static void leave(int i) {
-  vsi_civetweb_dedicated_remove(&dedicated, &entries[i]);
-}
-
-static void see(int port, uint64_t cookie, bool established) {
-  vsi_civetweb_socket socket = {.cookie = cookie, .established = established};
-  assert_true(vsi_civetweb_peer_parse("10.0.0.1", port, 80, &socket.peer));
-  vsi_civetweb_dedicated_see(&dedicated, &socket, 0, UINT64_MAX);
+  vsi_civetweb_watch_remove(&watch, &entries[i]);
 }
 
 static vestry_cause cause(int i) {
@@ -70,131 +127,129 @@ static vestry_cause cause(int i) {
 
 static void streams_without_a_socket_are_closed(void **state) {
   (void)state;
-  assert_false(vsi_civetweb_dedicated_begin(&dedicated)); /* no streams */
-  for (int i = 0; i < 3; i++) park(i, 1000 + i);
-  assert_true(vsi_civetweb_dedicated_begin(&dedicated));
-  assert_int_equal(vsi_civetweb_dedicated_unseen(&dedicated), 3);
-  see(1000, 1, true);
-  see(1002, 3, false);
-  see(7777, 4, true); /* of no stream */
-  assert_int_equal(vsi_civetweb_dedicated_unseen(&dedicated), 1);
-  vsi_civetweb_dedicated_close(&dedicated);
+  vsi_civetweb_watch_look(&watch); /* no streams */
+  connected open = connect_from(0, "127.0.0.1"), shut = connect_from(0, "127.0.0.1");
+  connected of_no_stream = connect_from(0, "127.0.0.1");
+  park(0, open.port);
+  park(1, NO_ONE);
+  park(2, shut.port);
+  assert_int_equal(shutdown(shut.client, SHUT_WR), 0);
+  vsi_civetweb_watch_look(&watch);
   assert_int_equal(cause(0), VESTRY_CAUSE_NONE);
   assert_int_equal(cause(1), VESTRY_CAUSE_HANGUP); /* no socket */
   assert_int_equal(cause(2), VESTRY_CAUSE_HANGUP); /* a socket, but shut down */
+  reset(&open);
+  vsi_civetweb_watch_look(&watch);
+  assert_int_equal(cause(0), VESTRY_CAUSE_HANGUP);
   for (int i = 0; i < 3; i++) leave(i);
+  disconnect(&open);
+  disconnect(&shut);
+  disconnect(&of_no_stream);
 }
 
-static void streams_added_during_a_round_are_not_judged(void **state) {
+static void new_streams_are_judged_in_the_next_round(void **state) {
   (void)state;
-  park(0, 1000);
-  assert_true(vsi_civetweb_dedicated_begin(&dedicated));
-  park(1, 1001);
-  assert_int_equal(vsi_civetweb_dedicated_unseen(&dedicated), 1);
-  see(1000, 1, true);
-  assert_int_equal(vsi_civetweb_dedicated_unseen(&dedicated), 0);
-  vsi_civetweb_dedicated_close(&dedicated);
+  connected first = connect_from(0, "127.0.0.1");
+  park(0, first.port);
+  vsi_civetweb_watch_look(&watch);
+  park(1, NO_ONE);
   assert_int_equal(cause(1), VESTRY_CAUSE_NONE);
-  assert_true(vsi_civetweb_dedicated_begin(&dedicated)); /* but in the next round */
-  see(1000, 1, true);
-  vsi_civetweb_dedicated_close(&dedicated);
+  vsi_civetweb_watch_look(&watch);
   assert_int_equal(cause(0), VESTRY_CAUSE_NONE);
   assert_int_equal(cause(1), VESTRY_CAUSE_HANGUP);
   leave(1);
   leave(0);
+  disconnect(&first);
 }
 
 /* A client reconnects from the same port: its new socket does not keep the old stream. */
-static void one_socket_keeps_the_newest_stream(void **state) {
+static void socket_of_a_returning_client_keeps_the_newest_stream(void **state) {
   (void)state;
-  park(0, 1000);
-  assert_true(vsi_civetweb_dedicated_begin(&dedicated));
-  see(1000, 1, true);
-  vsi_civetweb_dedicated_close(&dedicated);
-  park(1, 1000);
-  assert_true(vsi_civetweb_dedicated_begin(&dedicated));
-  see(1000, 2, true);
-  see(1000, 2, true); /* reported twice */
-  vsi_civetweb_dedicated_close(&dedicated);
+  connected old = connect_from(0, "127.0.0.1");
+  park(0, old.port);
+  vsi_civetweb_watch_look(&watch);
+  reset(&old);
+  connected new = connect_from(old.port, "127.0.0.1");
+  park(1, new.port);
+  vsi_civetweb_watch_look(&watch);
   assert_int_equal(cause(0), VESTRY_CAUSE_HANGUP);
   assert_int_equal(cause(1), VESTRY_CAUSE_NONE);
   leave(0);
   leave(1);
+  disconnect(&old);
+  disconnect(&new);
 }
 
 static void new_socket_belongs_to_the_youngest_stream(void **state) {
   (void)state;
-  park(0, 1000); /* never seen */
-  park(1, 1000);
-  assert_true(vsi_civetweb_dedicated_begin(&dedicated));
-  see(1000, 2, true);
-  vsi_civetweb_dedicated_close(&dedicated);
+  connected old = connect_from(0, "127.0.0.1");
+  park(0, old.port); /* reset before a round has seen its socket */
+  reset(&old);
+  connected new = connect_from(old.port, "127.0.0.1");
+  park(1, new.port);
+  vsi_civetweb_watch_look(&watch);
   assert_int_equal(cause(0), VESTRY_CAUSE_HANGUP);
   assert_int_equal(cause(1), VESTRY_CAUSE_NONE);
   leave(0);
   leave(1);
+  disconnect(&old);
+  disconnect(&new);
 }
 
 static void two_sockets_keep_two_streams(void **state) {
   (void)state;
-  park(0, 1000); /* of one client, to two addresses of the server */
-  park(1, 1000);
-  for (int round = 0; round < 3; round++) {
-    assert_true(vsi_civetweb_dedicated_begin(&dedicated));
-    see(1000, round % 2 ? 1 : 2, true);
-    see(1000, round % 2 ? 2 : 1, true);
-    assert_int_equal(vsi_civetweb_dedicated_unseen(&dedicated), 0);
-    vsi_civetweb_dedicated_close(&dedicated);
-  }
+  connected first = connect_from(0, "127.0.0.1"), second = connect_from(first.port, "127.0.0.2");
+  park(0, first.port); /* of one client, to two addresses of the server */
+  park(1, second.port);
+  for (int round = 0; round < 3; round++) vsi_civetweb_watch_look(&watch);
   assert_int_equal(cause(0), VESTRY_CAUSE_NONE);
   assert_int_equal(cause(1), VESTRY_CAUSE_NONE);
+  assert_true(entries[0].fd != entries[1].fd);
   leave(0);
   leave(1);
+  disconnect(&first);
+  disconnect(&second);
 }
 
 static void stream_of_unknown_peer_is_left_open(void **state) {
   (void)state;
-  const vestry_memory_call call = {.datastar = true};
-  assert_int_equal(vestry_memory_request(v, &call, open_stream, NULL, &exchanges[0]), VESTRY_OK);
-  entries[0].connection = vestry_memory_look(exchanges[0]).connection;
-  entries[0].has_peer = vsi_civetweb_peer_parse("elsewhere", 1, 2, &entries[0].peer);
+  park_at(0, "elsewhere", 1);
   assert_false(entries[0].has_peer);
-  vsi_civetweb_dedicated_add(&dedicated, &entries[0]);
-  assert_true(vsi_civetweb_dedicated_begin(&dedicated));
-  assert_int_equal(vsi_civetweb_dedicated_unseen(&dedicated), 0);
-  vsi_civetweb_dedicated_close(&dedicated);
+  vsi_civetweb_watch_look(&watch);
   assert_int_equal(cause(0), VESTRY_CAUSE_NONE);
-  vsi_civetweb_dedicated_close_all(&dedicated, VESTRY_CAUSE_SHUTDOWN);
+  vsi_civetweb_watch_close_all(&watch, VESTRY_CAUSE_SHUTDOWN);
   assert_int_equal(cause(0), VESTRY_CAUSE_SHUTDOWN);
   leave(0);
 }
 
 static void streams_are_closed_once(void **state) {
   (void)state;
-  for (int i = 0; i < STREAMS; i++) park(i, 1000 + i);
-  assert_true(vsi_civetweb_dedicated_begin(&dedicated));
-  for (int i = 0; i < STREAMS; i += 2) see(1000 + i, (uint64_t)i + 1, true);
-  assert_int_equal(vsi_civetweb_dedicated_unseen(&dedicated), STREAMS / 2);
-  vsi_civetweb_dedicated_close(&dedicated);
-  assert_int_equal(vsi_civetweb_dedicated_unseen(&dedicated), 0); /* streams that were closed cause no further query */
-  vsi_civetweb_dedicated_close_all(&dedicated, VESTRY_CAUSE_SHUTDOWN);
-  vsi_civetweb_dedicated_close_all(&dedicated, VESTRY_CAUSE_ERROR);
+  connected pairs[STREAMS / 2];
+  for (int i = 0; i < STREAMS / 2; i++) {
+    pairs[i] = connect_from(0, "127.0.0.1");
+    park(2 * i, pairs[i].port);
+    park(2 * i + 1, NO_ONE);
+  }
+  vsi_civetweb_watch_look(&watch);
+  vsi_civetweb_watch_close_all(&watch, VESTRY_CAUSE_SHUTDOWN);
+  vsi_civetweb_watch_close_all(&watch, VESTRY_CAUSE_ERROR);
   for (int i = 0; i < STREAMS; i++) {
     assert_int_equal(cause(i), i % 2 ? VESTRY_CAUSE_HANGUP : VESTRY_CAUSE_SHUTDOWN);
     leave(i);
   }
+  for (int i = 0; i < STREAMS / 2; i++) disconnect(&pairs[i]);
 }
 
 int main(void) {
 #define EACH(test) cmocka_unit_test_setup_teardown(test, begin, end)
   const struct CMUnitTest tests[] = {
       EACH(streams_without_a_socket_are_closed),
-      EACH(streams_added_during_a_round_are_not_judged),
-      EACH(one_socket_keeps_the_newest_stream),
+      EACH(new_streams_are_judged_in_the_next_round),
+      EACH(socket_of_a_returning_client_keeps_the_newest_stream),
       EACH(new_socket_belongs_to_the_youngest_stream),
       EACH(two_sockets_keep_two_streams),
       EACH(stream_of_unknown_peer_is_left_open),
       EACH(streams_are_closed_once),
   };
-  return cmocka_run_group_tests_name("parked streams", tests, NULL, NULL);
+  return cmocka_run_group_tests_name("streams on dedicated threads", tests, NULL, NULL);
 }

@@ -2,6 +2,9 @@
 /* Peers that are lost in different ways are detected in time. */
 #include "adapter/civetweb/watch.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include "civetweb/server.h"
 #include "support/test.h"
 #include "web/client.h"
@@ -84,19 +87,22 @@ static void f5_peer_cut_off_during_a_write_is_detected(void **state) {
   assert_true(took >= 0.45 && took < PROMPT_S);
 }
 
-/* ---- the kernel -------------------------------------------------------------------------------------------------- */
+/* ---- sockets ----------------------------------------------------------------------------------------------------- */
 
 typedef struct seen {
-  vsi_civetweb_socket sockets[64];
-  size_t count;
+  uint16_t server_port;
+  size_t count, established;
 } seen;
 
-static void note(const vsi_civetweb_socket *socket, void *ctx) {
+static bool note(void *ctx, int fd, const vsi_civetweb_peer *peer) {
   seen *all = ctx;
-  if (all->count < 64) all->sockets[all->count++] = *socket;
+  if (peer->server_port != all->server_port) return true;
+  all->count++;
+  all->established += vsi_civetweb_socket_read(fd).established;
+  return true;
 }
 
-static void kernel_reports_sockets_of_this_server_only(void **state) {
+static void sockets_of_one_server_are_found_by_their_peers(void **state) {
   (void)state;
   server other;
   server_settings settings = silent(VESTRY_NEVER_MS, 0);
@@ -105,46 +111,40 @@ static void kernel_reports_sockets_of_this_server_only(void **state) {
   client clients[3], foreign;
   server_open(&other, &foreign);
   for (int i = 0; i < 3; i++) server_open(&s, &clients[i]);
-  client_shut(&clients[1]);
-  static vsi_civetweb_kernel kernel;
-  vsi_civetweb_kernel_init(&kernel, &(vsi_civetweb_port){s.port, false}, 1);
-  seen listening = {.count = 0}, connected = {.count = 0};
-  assert_int_equal(vsi_civetweb_kernel_dump(&kernel, VSI_CIVETWEB_LISTENING, note, &listening), VESTRY_OK);
-  assert_int_equal(listening.count, 1);
-  assert_int_equal(listening.sockets[0].peer.server_port, s.port);
-  /* The shutdown of one half reaches the other end at once on the loopback interface. */
-  assert_int_equal(vsi_civetweb_kernel_dump(&kernel, VSI_CIVETWEB_CONNECTED, note, &connected), VESTRY_OK);
-  assert_int_equal(connected.count, 3);
-  size_t established = 0;
-  for (size_t i = 0; i < 3; i++) {
-    const vsi_civetweb_socket *socket = &connected.sockets[i];
-    assert_int_equal(socket->peer.server_port, s.port);
-    established += socket->established;
-    for (size_t j = 0; j < i; j++) assert_true(connected.sockets[j].cookie != socket->cookie);
-  }
-  assert_int_equal(established, 2);
-  vsi_civetweb_kernel_finish(&kernel);
+  client_shut(&clients[1]); /* reaches the other end at once on the loopback interface */
+  seen all = {.server_port = s.port};
+  assert_true(vsi_civetweb_sockets_see(note, &all));
+  assert_int_equal(all.count, 3);
+  assert_int_equal(all.established, 2);
+  assert_false(vsi_civetweb_socket_read(-1).established);
   for (int i = 0; i < 3; i++) client_close(&clients[i]);
   client_close(&foreign);
   server_stop(&s);
   server_stop(&other);
 }
 
-static void watch_without_kernel_reports_closes_nothing(void **state) {
+/* Without a free descriptor, /proc/self/fd cannot be opened. */
+static void sockets_are_found_without_a_list_of_descriptors(void **state) {
   (void)state;
+  enum { MOST = 1000 };
   server_settings settings = silent(VESTRY_NEVER_MS, 0);
+  struct rlimit before, few;
   server_start(&s, &settings);
-  const vsi_civetweb_port nobodys[] = {{s.port, false}, {1, false}}; /* ours, and one at which no server listens */
-  vsi_civetweb_watch *watch = (vsi_civetweb_watch *)(uintptr_t)1;
-  vsi_civetweb_dedicated dedicated;
-  assert_int_equal(vsi_civetweb_dedicated_init(&dedicated, &s.th.host, 4), VESTRY_OK);
-  assert_int_equal(
-      vsi_civetweb_watch_create(vestry_parts_of(s.v)->runtime, &s.th.host, &dedicated, nobodys, 2, 10, 10, &watch),
-      VESTRY_OK);
-  assert_null(watch);
-  assert_int_equal(atomic_load(&s.th.log_lines), 1);
-  assert_non_null(strstr(s.th.last_log, "heartbeat"));
-  vsi_civetweb_dedicated_finish(&dedicated, &s.th.host);
+  client c;
+  server_open(&s, &c);
+  int taken[MOST], count = 0;
+  assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+  few = (struct rlimit){c.fd + 100, before.rlim_max};
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+  while (count < MOST && (taken[count] = dup(c.fd)) >= 0) count++;
+  assert_true(count < MOST);
+  seen all = {.server_port = s.port};
+  const bool sees_all = vsi_civetweb_sockets_see(note, &all);
+  while (count) close(taken[--count]);
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+  assert_true(sees_all);
+  assert_int_equal(all.count, 1);
+  client_close(&c);
   server_stop(&s);
 }
 
@@ -156,8 +156,8 @@ int main(void) {
       cmocka_unit_test(f5_peer_behind_a_cut_is_lost_after_two_heartbeats),
       cmocka_unit_test(short_heartbeats_allow_a_retransmission),
       cmocka_unit_test(f5_peer_cut_off_during_a_write_is_detected),
-      cmocka_unit_test(kernel_reports_sockets_of_this_server_only),
-      cmocka_unit_test(watch_without_kernel_reports_closes_nothing),
+      cmocka_unit_test(sockets_of_one_server_are_found_by_their_peers),
+      cmocka_unit_test(sockets_are_found_without_a_list_of_descriptors),
   };
   return peers_contract_run(&civetweb_seam) + cmocka_run_group_tests_name("civetweb, its watch", tests, NULL, NULL);
 }

@@ -5,7 +5,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
-#include "adapter/civetweb/mounts.h"
+#include "adapter/civetweb/adapter.h"
 #include "civetweb/server.h"
 #include "support/test.h"
 #include "web/client.h"

@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* Complete answers of the civetweb adapter: the head is formatted into one buffer, and a short body is sent together
  * with it. */
-#include "adapter/civetweb/answer.h"
-
 #include <civetweb.h>
 #include <limits.h>
+#include <linux/tcp.h> /* glibc's struct tcp_info ends before the bytes */
+#include <netinet/in.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
+
+#include "adapter/civetweb/request.h"
 
 #include "base/memory.h"
 
@@ -41,26 +46,15 @@ static void put_date(writer *to, int64_t unix_s) {
       months + at.tm_mon * 3, at.tm_year + 1900, at.tm_hour, at.tm_min, at.tm_sec);
 }
 
-size_t vsi_civetweb_head_format(char *buffer, size_t capacity, const vestry_response *response,
-                                vsi_civetweb_framing framing, bool keep_alive, int64_t unix_s) {
+size_t vsi_civetweb_head_format(char *buffer, size_t capacity, const vestry_response *response, const char *framing,
+                                bool keep_alive, int64_t unix_s) {
   writer to = {buffer, capacity, 0};
   put(&to, "HTTP/1.1 %d %s\r\n", response->status, mg_get_response_code_text(NULL, response->status));
   put_date(&to, unix_s);
   for (size_t i = 0; i < response->headers_count; i++)
     put(&to, "%s: %s\r\n", response->headers[i].name, response->headers[i].value);
-  put(&to, "Connection: %s\r\n", keep_alive ? "keep-alive" : "close");
-  switch (framing) {
-  case VSI_CIVETWEB_LENGTH: put(&to, "Content-Length: %zu\r\n", response->body_len); break;
-  case VSI_CIVETWEB_CHUNKED: put(&to, "Transfer-Encoding: chunked\r\n"); break;
-  case VSI_CIVETWEB_NO_BODY:
-  case VSI_CIVETWEB_UNTIL_CLOSE: break;
-  }
-  put(&to, "\r\n");
+  put(&to, "Connection: %s\r\n%s\r\n", keep_alive ? "keep-alive" : "close", framing);
   return to.len;
-}
-
-int64_t vsi_civetweb_unix_s(void) {
-  return (int64_t)time(NULL);
 }
 
 /* Write all bytes; one mg_write takes at most INT_MAX of them. */
@@ -72,12 +66,6 @@ static bool write_all(struct mg_connection *conn, const char *data, size_t len) 
     len -= part;
   }
   return true;
-}
-
-/* Return the framing of a status (RFC 9110). 204 and 304 have no body, and 304 must not have the length of another one.
- * 205 states that its body is empty. */
-static vsi_civetweb_framing framing_of(int status) {
-  return status == 204 || status == 304 ? VSI_CIVETWEB_NO_BODY : VSI_CIVETWEB_LENGTH;
 }
 
 /* Write a body from its file in pieces. The piece is allocated, because a worker's stack is too small for it. */
@@ -94,14 +82,18 @@ static bool write_file(const vsi_civetweb_request *request, vestry_body *body, s
 /* Write an answer. body: if not NULL, its bytes or file are sent, and the response's body is ignored. */
 static vestry_err write_answer(vsi_civetweb_request *request, const vestry_response *response, vestry_body *body) {
   const vestry_host *host = request->adapter->host;
-  vsi_civetweb_framing framing = framing_of(response->status);
+  /* RFC 9110: 204 and 304 have no body, and 304 must not have the length of another one. 205 states that its body is
+   * empty. */
+  const bool has_body = response->status != 204 && response->status != 304;
+  char framing[48] = "";
+  if (has_body) snprintf(framing, sizeof framing, "Content-Length: %zu\r\n", response->body_len);
+  vsi_civetweb_request_answers(request, body ? body->held_bytes : 0);
   vsi_civetweb_deadlines_relieve(&request->adapter->deadlines);
-  vsi_civetweb_request_answering(request);
-  bool keep_alive = request->wants_alive && !request->must_close;
-  int64_t unix_s = vsi_civetweb_unix_s();
+  const bool keep_alive = request->wants_alive && !request->must_close;
+  const int64_t unix_s = (int64_t)time(NULL);
   const char *bytes = body ? body->bytes : response->body;
-  size_t body_len = framing == VSI_CIVETWEB_LENGTH && !request->is_head ? response->body_len : 0;
-  size_t in_file = body && !bytes ? body_len : 0, in_memory = body_len - in_file;
+  const size_t body_len = has_body && !request->is_head ? response->body_len : 0;
+  const size_t in_file = body && !bytes ? body_len : 0, in_memory = body_len - in_file;
 
   char small[ON_STACK], *text = small;
   size_t head_len = vsi_civetweb_head_format(small, sizeof small, response, framing, keep_alive, unix_s);
@@ -109,10 +101,7 @@ static vestry_err write_answer(vsi_civetweb_request *request, const vestry_respo
   size_t together = in_memory <= TOGETHER ? in_memory : 0;
   if (head_len >= sizeof small || together > sizeof small - head_len) {
     text = vsi_calloc(host, 1, head_len + together + 1);
-    if (!text) {
-      vsi_civetweb_request_close(request);
-      return VESTRY_NO_MEMORY;
-    }
+    if (!text) return VESTRY_NO_MEMORY;
     vsi_civetweb_head_format(text, head_len + 1, response, framing, keep_alive, unix_s);
   }
   if (together) memcpy(text + head_len, bytes, together);
@@ -121,25 +110,76 @@ static vestry_err write_answer(vsi_civetweb_request *request, const vestry_respo
   if (text != small) vsi_free(host, text);
   if (written && in_memory > together) written = write_all(request->conn, bytes, in_memory);
   if (written && in_file) written = write_file(request, body, in_file);
-  if (written) return VESTRY_OK;
-  vsi_civetweb_request_close(request);
-  return VESTRY_IO;
-}
-
-vestry_err vsi_civetweb_respond(void *server_request, const vestry_response *response) {
-  return write_answer(server_request, response, NULL);
+  return written ? VESTRY_OK : VESTRY_IO;
 }
 
 vestry_err vsi_civetweb_respond_body(void *server_request, const vestry_response *response, vestry_body *body) {
-  vsi_civetweb_request_sends(server_request, body ? body->held_bytes : 0);
-  vestry_err error = write_answer(server_request, response, body);
-  vsi_civetweb_request_sent(server_request);
+  vsi_civetweb_request *request = server_request;
+  vestry_err error = write_answer(request, response, body);
+  if (error) vsi_civetweb_request_close(request);
+  vsi_civetweb_deadline_clear(&request->adapter->deadlines, &request->deadline);
   vestry_body_destroy(body);
   return error;
 }
 
-void vsi_civetweb_refuse(vsi_civetweb_request *request, int status, const char *name, const char *value) {
-  const vestry_header header = {name, value};
-  vsi_civetweb_respond(request,
-                       &(vestry_response){.status = status, .headers = &header, .headers_count = name ? 1 : 0});
+vestry_err vsi_civetweb_respond(void *server_request, const vestry_response *response) {
+  return vsi_civetweb_respond_body(server_request, response, NULL);
+}
+
+/* --------------------------------------------------------------------- requests that civetweb itself refuses ---- */
+
+/* civetweb begins its answers with the version that it has read from the request line, which can be anything: for
+ * "GET /a b HTTP/1.1" it is "b HTTP/1.1" and the lines after it. So text of the client would be sent back in front of
+ * the headers.
+ *
+ * civetweb answers 400 both to a head that fills its buffer and to a malformed request. The kernel's count of received
+ * bytes distinguishes the two cases. */
+
+/* A search for the socket of a peer. */
+typedef struct search {
+  vsi_civetweb_peer peer;
+  uint64_t bytes; /* that it has received; 0: not found */
+} search;
+
+static bool see(void *ctx, int fd, const vsi_civetweb_peer *peer) {
+  search *sought = ctx;
+  struct tcp_info tcp = {.tcpi_state = 0};
+  socklen_t len = sizeof tcp;
+  if (!vsi_civetweb_peer_equal(peer, &sought->peer)) return true;
+  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &tcp, &len) == 0) sought->bytes = tcp.tcpi_bytes_received;
+  return false;
+}
+
+/* Return whether a request was refused because its head is larger than max_request_size. The worker holds the
+ * connection's descriptor until this returns. A client that has reset its connection is not found. */
+static bool is_too_large(const struct mg_connection *conn, const struct mg_request_info *info) {
+  const char *most = mg_get_option(mg_get_context(conn), "max_request_size");
+  search sought = {.bytes = 0};
+  if (!info || info->request_method || !most ||
+      !vsi_civetweb_peer_parse(info->remote_addr, info->remote_port, info->server_port, &sought.peer))
+    return false;
+  (void)vsi_civetweb_sockets_see(see, &sought);
+  return sought.bytes >= strtoull(most, NULL, 10);
+}
+
+int vestry_civetweb_http_error(struct mg_connection *conn, int status, const char *message) {
+  (void)message; /* may contain text of the request */
+  const struct mg_request_info *info = mg_get_request_info(conn);
+  const char *method = info && info->request_method ? info->request_method : "";
+  if (status == 400 && is_too_large(conn, info)) status = 431;
+  const char *words = mg_get_response_code_text(NULL, status);
+  if (status == 400 && strcmp(method, "QUERY") == 0) { /* 400 would blame the request */
+    status = 501;
+    words = "Not Implemented: this server does not support QUERY";
+    vsi_civetweb_log_query(mg_get_context(conn));
+  }
+  const bool is_head = strcmp(method, "HEAD") == 0;
+  char text[512];
+  int len = snprintf(text, sizeof text,
+                     "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n"
+                     "Connection: close\r\nContent-Length: %zu\r\n\r\n%s%s",
+                     status, words, strlen(words) + 1, is_head ? "" : words, is_head ? "" : "\n");
+  mg_disable_connection_keep_alive(conn);
+  if (len > 0 && (size_t)len < sizeof text) (void)mg_write(conn, text, (size_t)len);
+  return 0;
 }

@@ -7,31 +7,19 @@
 
 #include "base/memory.h"
 
-/* The overdue requests and answers that are not found yet. */
-typedef struct overdue {
-  vsi_civetweb_deadlines *deadlines;
-  size_t count;
-} overdue;
-
-static bool shut_one(void *ctx, int fd) {
-  overdue *rest = ctx;
-  vsi_civetweb_peer peer;
-  if (!vsi_civetweb_peer_of_descriptor(fd, &peer)) return true;
-  for (vsi_civetweb_deadline *at = LIST_FIRST(&rest->deadlines->list); at; at = LIST_NEXT(at, in)) {
-    if (!at->is_overdue || !vsi_civetweb_peer_equal(&at->peer, &peer)) continue;
-    shutdown(fd, at->is_answer ? SHUT_RDWR : SHUT_RD);
-    at->is_overdue = false;
-    rest->count--;
-    break;
+/* Shut the socket of an overdue request for reading, or that of an overdue answer for reading and writing. */
+static bool shut_one(void *ctx, int fd, const vsi_civetweb_peer *peer) {
+  vsi_civetweb_deadlines *deadlines = ctx;
+  bool is_found = false, is_left = false;
+  for (vsi_civetweb_deadline *at = LIST_FIRST(&deadlines->list); at; at = LIST_NEXT(at, in)) {
+    if (at->is_overdue && !is_found && vsi_civetweb_peer_equal(at->peer, peer)) {
+      shutdown(fd, at->is_answer ? SHUT_RDWR : SHUT_RD);
+      at->is_overdue = false;
+      is_found = true;
+    }
+    is_left |= at->is_overdue;
   }
-  return rest->count != 0;
-}
-
-/* Shut the sockets of overdue requests for reading, and those of overdue answers for reading and writing. The walk goes
- * over the open descriptors of the process. It runs only if a client is overdue, and ends when all are found. The lock
- * keeps the workers from leaving, so that a found descriptor cannot be reused meanwhile. */
-static void shut_overdue_locked(vsi_civetweb_deadlines *deadlines, size_t count) {
-  vsi_civetweb_descriptors_see_all(shut_one, &(overdue){deadlines, count});
+  return is_left;
 }
 
 static size_t held_by(vsi_civetweb_deadline *deadline) {
@@ -67,9 +55,11 @@ static void relieve_locked(vsi_civetweb_deadlines *deadlines, bool of_answers) {
   }
 }
 
+/* The search for the sockets runs only if a client is overdue, and ends when all are found. The lock keeps the workers
+ * from leaving, so that a found descriptor cannot be reused meanwhile. */
 static void rouse(vsi_civetweb_deadlines *deadlines) {
   uint64_t now_ns = vsi_now_ns(deadlines->host);
-  size_t count = 0;
+  bool is_any = false;
   vsi_mutex_lock(&deadlines->lock);
   relieve_locked(deadlines, false);
   relieve_locked(deadlines, true);
@@ -77,9 +67,9 @@ static void rouse(vsi_civetweb_deadlines *deadlines) {
     /* Once: if the socket is not found, it was reset, and its worker gets an error. */
     at->is_overdue = !at->has_passed && (at->going || at->due_ns <= now_ns);
     at->has_passed |= at->is_overdue;
-    count += at->is_overdue;
+    is_any |= at->is_overdue;
   }
-  if (count) shut_overdue_locked(deadlines, count);
+  if (is_any) (void)vsi_civetweb_sockets_see(shut_one, deadlines);
   vsi_mutex_unlock(&deadlines->lock);
 }
 
@@ -109,41 +99,24 @@ void vsi_civetweb_deadlines_finish(vsi_civetweb_deadlines *deadlines) {
   deadlines->timer = NULL;
 }
 
-static void enter(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *deadline, const vsi_civetweb_peer *peer,
-                  uint64_t due_ns, bool is_answer, size_t bytes) {
-  deadline->peer = *peer;
-  deadline->due_ns = due_ns;
-  deadline->is_set = true;
-  deadline->is_answer = is_answer;
-  deadline->has_passed = false;
-  deadline->going = 0;
-  atomic_init(&deadline->held_bytes, bytes);
+void vsi_civetweb_deadline_set(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *deadline,
+                               const vsi_civetweb_peer *peer, uint64_t due_ns, size_t answer_bytes) {
+  *deadline = (vsi_civetweb_deadline){.peer = peer, .due_ns = due_ns, .is_answer = answer_bytes > 0, .is_set = true};
+  atomic_init(&deadline->held_bytes, answer_bytes);
   vsi_mutex_lock(&deadlines->lock);
   LIST_INSERT_HEAD(&deadlines->list, deadline, in);
   vsi_mutex_unlock(&deadlines->lock);
-}
-
-void vsi_civetweb_deadline_set(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *deadline,
-                               const vsi_civetweb_peer *peer, uint64_t due_ns) {
-  enter(deadlines, deadline, peer, due_ns, false, 0);
-}
-
-void vsi_civetweb_deadline_answers(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *deadline,
-                                   const vsi_civetweb_peer *peer, size_t bytes) {
-  enter(deadlines, deadline, peer, UINT64_MAX, true, bytes);
 }
 
 void vsi_civetweb_deadlines_relieve(vsi_civetweb_deadlines *deadlines) {
   if (holds_too_much(deadlines, true)) rouse(deadlines);
 }
 
-bool vsi_civetweb_deadline_clear(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *deadline) {
-  if (!deadline->is_set) return false;
+void vsi_civetweb_deadline_clear(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *deadline) {
+  if (!deadline->is_set) return;
   vsi_mutex_lock(&deadlines->lock);
   LIST_REMOVE(deadline, in);
   atomic_fetch_sub_explicit(&deadlines->going[deadline->is_answer], deadline->going, memory_order_relaxed);
-  bool has_passed = deadline->has_passed;
   vsi_mutex_unlock(&deadlines->lock);
   deadline->is_set = false;
-  return has_passed;
 }

@@ -21,7 +21,7 @@
 /* Part of a request, zeroed at first. Guarded by deadlines->lock while it is set. */
 typedef struct vsi_civetweb_deadline {
   LIST_ENTRY(vsi_civetweb_deadline) in;
-  vsi_civetweb_peer peer;
+  const vsi_civetweb_peer *peer;
   uint64_t due_ns;            /* constant while it is set */
   bool is_answer;             /* held_bytes are those of an answer; constant while it is set */
   bool is_set;                /* used only by the worker */
@@ -48,20 +48,18 @@ vestry_err vsi_civetweb_deadlines_init(vsi_civetweb_deadlines *deadlines, vestry
 /* Stop the timer; no deadline may be set. A struct that was only zeroed is accepted. */
 void vsi_civetweb_deadlines_finish(vsi_civetweb_deadlines *deadlines);
 
-/* Set a deadline: from due_ns on, the worker that waits for bytes of this peer is unblocked. The socket must stay open
- * until the deadline is cleared. */
+/* Set a deadline, which is not set.
+ * peer          borrowed; its socket must stay open until the deadline is cleared
+ * due_ns        from then on, the worker that waits for bytes of the peer is unblocked; UINT64_MAX: never
+ * answer_bytes  0: it is a request's. Otherwise the bytes of an answer that is being written to the peer */
 void vsi_civetweb_deadline_set(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *deadline,
-                               const vsi_civetweb_peer *peer, uint64_t due_ns);
+                               const vsi_civetweb_peer *peer, uint64_t due_ns, size_t answer_bytes);
 /* Set the number of bytes that the incomplete body holds. If all requests together hold more than seven eighths of
  * their maximum, those that hold most are unblocked to make room for new ones: see socket.c of the other adapter. */
 void vsi_civetweb_deadline_holds(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *deadline, size_t bytes);
-/* Set the number of bytes of an answer that is being written to this peer, until it is cleared. */
-void vsi_civetweb_deadline_answers(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *deadline,
-                                   const vsi_civetweb_peer *peer, size_t bytes);
 /* Unblock the largest answers, if all together hold too many bytes. */
 void vsi_civetweb_deadlines_relieve(vsi_civetweb_deadlines *deadlines);
-/* Clear a deadline. Returns whether it had passed, so that the worker was unblocked. A deadline that is not set is
- * accepted. */
-bool vsi_civetweb_deadline_clear(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *deadline);
+/* Clear a deadline. A deadline that is not set is accepted. */
+void vsi_civetweb_deadline_clear(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *deadline);
 
 #endif

@@ -10,29 +10,29 @@
  *   {path...}  **
  *   the end    $
  *
- * A mount is the callback data of one such pattern. A claim is a route that the adapter has registered: its method and
- * its path. The neighbours are the other adapters of vestry in the same server, which serve other instances of vestry;
- * two of them must not claim the same route (neighbours.h). If the adapter takes all paths (takes_all), it has one
- * mount for all of them. The follower is the table of functions that the instance calls when routes are added and
- * removed. The gate counts running requests, and admits none after the adapter has stopped (adapter/web/gate.h).
+ * A mount is a route that the adapter has registered, and the callback data of its pattern. If two routes differ only
+ * in their methods, the handler of either serves both. The neighbours are the other adapters of vestry in the same
+ * server, which serve other instances of vestry; two of them must not have the same route. If the adapter answers all
+ * paths (answers_all), one mount has a pattern for all of them, and the others have none. The follower is the table of
+ * functions that the instance calls when routes are added and removed. The gate counts running requests, and admits
+ * none after the adapter has stopped (adapter/web/gate.h).
  *
  * Characters that are special in civetweb's patterns become '?', which matches any one. If a path matches only because
  * of that, or because civetweb's patterns ignore case, vestry has no route for it, and civetweb serves it as a file.
  * Each pattern has a second alternative, after a '|'. It begins with '#', so it matches no path, and contains the
- * mount's address. So it never equals a pattern of the program or of another adapter. Setting an equal pattern again
+ * mount's address. So it never equals a pattern of the program or of another mount. Setting an equal pattern again
  * would wait until all streams of the first one have ended.
  *
  * To remove a handler, civetweb waits until no request is inside it, streams included. Therefore a timer, the sweeper,
  * removes handlers later, and only those without requests. A request first counts itself in and then checks whether the
  * mount is being removed; the sweeper first marks the mount and then checks whether a request is inside. Both are
  * sequentially consistent, so at least one of them sees the other. */
-#include "adapter/civetweb/mounts.h"
-
 #include <civetweb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "adapter/civetweb/adapter.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -40,201 +40,242 @@
 enum { SWEEP_MS = 100, SUFFIX_BYTES = 32 };
 static const char all_paths[] = "/{all...}";
 
+typedef struct vsi_civetweb_mount {
+  struct vsi_civetweb_mount *next; /* guarded by the neighbours' lock, as is the next member */
+  uint32_t count; /* 1; 2 while a duplicate route is checked, before it is refused; 0: the route was unmounted */
+  _Atomic(uint32_t) running; /* number of requests inside; a request writes it and then reads is_going, and the sweeper
+                                writes is_going and then reads it */
+  _Atomic(bool) is_going;
+
+  /* Constant. */
+  vsi_civetweb *adapter;
+  const char *pattern; /* of the route */
+  const char *uri;     /* civetweb's pattern; NULL: it has no handler */
+  char method[];       /* and the texts of pattern and uri after it */
+} mount;
+
+static vsi_mutex lock = VSI_MUTEX_INITIALIZER(VSI_LOCK_CIVETWEB_NEIGHBOURS);
+static vsi_civetweb *first; /* guarded by lock: all adapters of this process, the oldest first */
+
 /* ---------------------------------------------------------------------------------------------------- patterns ---- */
 
-/* Return the segment after a slash, its length, whether it is a parameter, and whether that parameter is the rest. */
-static const char *segment_of(const char *slash, size_t *ret_len, bool *ret_parameter, bool *ret_rest) {
+typedef enum kind { LITERAL, PARAMETER, REST } kind;
+
+/* Return the kind of the segment after a slash, and its length. */
+static kind segment_of(const char *slash, size_t *ret_len) {
   const char *segment = slash + 1;
   *ret_len = strcspn(segment, "/");
-  *ret_parameter = *segment == '{';
-  *ret_rest = *ret_parameter && *ret_len > 4 && memcmp(segment + *ret_len - 4, "...}", 4) == 0;
-  return segment;
+  if (*segment != '{') return LITERAL;
+  return *ret_len > 4 && memcmp(segment + *ret_len - 4, "...}", 4) == 0 ? REST : PARAMETER;
 }
 
 size_t vsi_civetweb_uri_of(const char *pattern, char *uri) {
   char *to = uri;
   size_t len;
-  bool is_parameter, is_rest = false;
+  kind last = LITERAL;
   for (const char *at = pattern; *at; at += 1 + len) {
-    const char *segment = segment_of(at, &len, &is_parameter, &is_rest);
+    last = segment_of(at, &len);
     *to++ = '/';
-    if (is_parameter) {
-      *to++ = is_rest ? '*' : '?';
+    if (last != LITERAL) {
+      *to++ = last == REST ? '*' : '?';
       *to++ = '*';
       continue;
     }
-    for (size_t i = 0; i < len; i++) *to++ = strchr("?*$|", segment[i]) ? '?' : segment[i];
+    for (size_t i = 1; i <= len; i++) *to++ = strchr("?*$|", at[i]) ? '?' : at[i];
   }
-  if (!is_rest) *to++ = '$';
+  if (last != REST) *to++ = '$';
   return (size_t)(to - uri);
 }
 
-/* Write a pattern without the names of its parameters. Returns the length. `to` must have room for as many bytes as the
- * pattern has. */
-static size_t name_of(const char *pattern, char *to) {
-  const char *begin = to;
-  size_t len;
-  bool is_parameter, is_rest;
-  for (const char *at = pattern; *at; at += 1 + len) {
-    const char *segment = segment_of(at, &len, &is_parameter, &is_rest);
-    *to++ = '/';
-    if (!is_parameter) {
-      memcpy(to, segment, len);
-      to += len;
-      continue;
-    }
-    *to++ = '{';
-    if (is_rest) *to++ = '*';
-    *to++ = '}';
+/* Return whether two patterns are equal except for the names of their parameters. */
+static bool is_same(const char *a, const char *b) {
+  size_t a_len, b_len;
+  for (; *a && *b; a += 1 + a_len, b += 1 + b_len) {
+    kind of_a = segment_of(a, &a_len), of_b = segment_of(b, &b_len);
+    if (of_a != of_b) return false;
+    if (of_a == LITERAL && (a_len != b_len || memcmp(a + 1, b + 1, a_len) != 0)) return false;
   }
-  return (size_t)(to - begin);
+  return *a == *b;
 }
 
-/* ---- claims ------------------------------------------------------------------------------------------------------ */
+/* -------------------------------------------------------------------------------------------------- neighbours ---- */
 
-static vsi_civetweb_claim **find_claim(vsi_civetweb_claim **at, const char *name) {
-  while (*at && strcmp((*at)->name, name) != 0) at = &(*at)->next;
-  return at;
+/* Return the next adapter of a server. A stopped one is skipped, because its server may have ended, and another server
+ * may be at its address. */
+static vsi_civetweb *next_locked(const struct mg_context *server, vsi_civetweb *from) {
+  for (; from; from = from->next)
+    if (from->server == server && !vsi_web_gate_is_shut(&from->gate)) return from;
+  return NULL;
 }
 
-static bool has_claim(const vsi_civetweb_neighbour *neighbour, const void *name) {
-  vsi_civetweb_claim *claims = neighbour->claims;
-  return *find_claim(&claims, name) != NULL;
+static vestry_err enter(vsi_civetweb *adapter) {
+  vsi_mutex_lock(&lock);
+  const uint32_t limit = adapter->own_addresses.limit;
+  const vsi_civetweb *oldest = next_locked(adapter->server, first);
+  const bool differs = oldest && limit && limit != oldest->addresses->limit;
+  if (!differs) {
+    vsi_civetweb **end = &first;
+    while (*end) end = &(*end)->next;
+    *end = adapter;
+    adapter->addresses = oldest ? oldest->addresses : &adapter->own_addresses;
+  }
+  vsi_mutex_unlock(&lock);
+  if (!differs) return VESTRY_OK;
+  vsi_log(adapter->host, VESTRY_LOG_ERROR,
+          "civetweb: max_per_address applies to the server, and another instance of vestry in it has set another "
+          "value; leave it unset, or set it with the first instance");
+  return VESTRY_INVALID;
 }
 
-static vsi_civetweb_claim *make_claim(const vestry_host *host, const char *method, const char *pattern) {
-  size_t method_len = strlen(method);
-  vsi_civetweb_claim *made = vsi_calloc(host, 1, sizeof *made + method_len + 1 + strlen(pattern) + 1);
+/* The lock is not held while a log is called. The log's host is still valid: this is a thread of the server, which ends
+ * before the instances. */
+void vsi_civetweb_log_query(const struct mg_context *server) {
+  vsi_mutex_lock(&lock);
+  vsi_civetweb *oldest = next_locked(server, first);
+  const bool is_first = oldest && !atomic_exchange(&oldest->has_logged_query, true);
+  const vestry_host *host = is_first ? oldest->host : NULL;
+  vsi_mutex_unlock(&lock);
+  if (host)
+    vsi_log(host, VESTRY_LOG_WARN,
+            "civetweb: answered a QUERY request with 501, because civetweb up to 1.17 refuses the method; send POST, "
+            "or use libmicrohttpd (logged once)");
+}
+
+/* A stopped adapter is returned if no other adapter has taken its routes, so that it answers their requests with
+ * 503. */
+vsi_civetweb *vsi_civetweb_find(vsi_civetweb *by, const char *method, const char *path) {
+  vsi_civetweb *found = NULL;
+  int status = 404;
+  vsi_mutex_lock(&lock);
+  for (vsi_civetweb *at = next_locked(by->server, first); at && status != 200; at = next_locked(by->server, at->next)) {
+    if (!atomic_load_explicit(&at->is_open, memory_order_acquire)) continue; /* pairs with create */
+    int of_this = vestry_route_status(at->v, method, path);
+    if (of_this != 200 && (of_this == 404 || found)) continue;
+    found = at;
+    status = of_this;
+  }
+  vsi_mutex_unlock(&lock);
+  if (!found && vestry_route_status(by->v, method, path) != 404) found = by;
+  return found;
+}
+
+static uint32_t streams_locked(const vsi_civetweb *adapter) {
+  uint32_t streams = 0;
+  for (vsi_civetweb *at = next_locked(adapter->server, first); at; at = next_locked(adapter->server, at->next))
+    streams += vsi_web_gate_streams(&at->gate);
+  return streams;
+}
+
+uint32_t vsi_civetweb_streams(const vsi_civetweb *adapter) {
+  vsi_mutex_lock(&lock);
+  uint32_t streams = streams_locked(adapter);
+  vsi_mutex_unlock(&lock);
+  return streams;
+}
+
+bool vsi_civetweb_take_place(vsi_civetweb *adapter) {
+  vsi_mutex_lock(&lock);
+  bool taken = streams_locked(adapter) < adapter->gate.capacity && vsi_web_gate_take_place(&adapter->gate);
+  vsi_mutex_unlock(&lock);
+  return taken;
+}
+
+/* ---------------------------------------------------------------------------- changes of the instance's routes ---- */
+
+static mount *make_mount(vsi_civetweb *adapter, const char *method, const char *pattern, bool has_handler) {
+  const size_t method_size = strlen(method) + 1, pattern_size = strlen(pattern) + 1;
+  const size_t uri_size = has_handler ? 2 * pattern_size + SUFFIX_BYTES : 0;
+  mount *made = vsi_calloc(adapter->host, 1, sizeof *made + method_size + pattern_size + uri_size);
   if (!made) return NULL;
-  memcpy(made->name, method, method_len);
-  made->name[method_len] = ' ';
-  name_of(pattern, made->name + method_len + 1);
+  memcpy(made->method, method, method_size);
+  made->pattern = memcpy(made->method + method_size, pattern, pattern_size);
+  made->adapter = adapter;
   made->count = 1;
+  if (!has_handler) return made;
+  char *uri = made->method + method_size + pattern_size;
+  size_t len = vsi_civetweb_uri_of(pattern, uri);
+  snprintf(uri + len, uri_size - len, "|#vestry %p", (void *)made);
+  made->uri = uri;
   return made;
 }
 
-/* ------------------------------------------------------------------------------------------------------ mounts ---- */
-
-static vsi_civetweb_mount *make_mount(const vsi_civetweb_mounts *of, const char *pattern) {
-  size_t capacity = 2 * strlen(pattern) + 2 + SUFFIX_BYTES;
-  vsi_civetweb_mount *made = vsi_calloc(of->self->host, 1, sizeof *made + capacity);
-  if (!made) return NULL;
-  size_t len = vsi_civetweb_uri_of(pattern, made->uri);
-  snprintf(made->uri + len, capacity - len, "|#vestry %p", (void *)made);
-  made->adapter = of->self->adapter;
-  return made;
-}
-
-/* Return whether two patterns are equal except for the second alternative. */
-static bool is_same(const vsi_civetweb_mount *mount, const vsi_civetweb_mount *other) {
-  size_t len = (size_t)(strrchr(mount->uri, '|') - mount->uri) + 1;
-  return strncmp(mount->uri, other->uri, len) == 0;
-}
-
-/* Add a mount, or return the equal one that is there already. */
-static vsi_civetweb_mount *mount_locked(vsi_civetweb_mounts *of, vsi_civetweb_mount *made) {
-  vsi_civetweb_mount *at = of->first;
-  while (at && !is_same(made, at)) at = at->next;
-  if (!at) {
-    made->next = of->first;
-    of->first = at = made;
-    mg_set_request_handler(of->self->server, made->uri, of->serve, made); /* a request may come at once */
-  }
-  at->claims_count++;
+/* Return the place of a route's mount in the list of an adapter, which is NULL if there is none. */
+static mount **find_locked(vsi_civetweb *adapter, const char *method, const char *pattern) {
+  mount **at = &adapter->mounts;
+  while (*at && (strcmp((*at)->method, method) != 0 || !is_same((*at)->pattern, pattern))) at = &(*at)->next;
   return at;
+}
+
+static bool is_taken_locked(const vsi_civetweb *adapter, const char *method, const char *pattern) {
+  for (vsi_civetweb *at = next_locked(adapter->server, first); at; at = next_locked(adapter->server, at->next)) {
+    const mount *of_other = at != adapter ? *find_locked(at, method, pattern) : NULL;
+    if (of_other && of_other->count) return true;
+  }
+  return false;
+}
+
+/* civetweb's handler. A mount that is being removed has no route. If it gets one again, a new mount will serve it in a
+ * moment. */
+static int serve(struct mg_connection *conn, void *data) {
+  mount *of = data;
+  atomic_fetch_add(&of->running, 1);
+  int status = of->adapter->serve(of->adapter, conn, atomic_load(&of->is_going));
+  atomic_fetch_sub(&of->running, 1);
+  return status;
+}
+
+static vestry_err add(vsi_civetweb *adapter, const char *method, const char *pattern, bool has_handler) {
+  mount *made = make_mount(adapter, method, pattern, has_handler);
+  if (!made) return VESTRY_NO_MEMORY;
+  bool is_taken = false, is_used = false;
+  vsi_mutex_lock(&lock);
+  mount **place = find_locked(adapter, method, pattern);
+  if (!vsi_web_gate_is_shut(&adapter->gate)) {
+    is_taken = (!*place || !(*place)->count) && is_taken_locked(adapter, method, pattern);
+    is_used = !is_taken && !*place;
+    if (*place && !is_taken) (*place)->count++;
+    if (is_used) *place = made;
+    if (is_used && has_handler) /* a request may come at once */
+      mg_set_request_handler(adapter->server, made->uri, serve, made);
+  }
+  vsi_mutex_unlock(&lock);
+  if (!is_used) vsi_free(adapter->host, made);
+  if (!is_taken) return VESTRY_OK;
+  vsi_log(adapter->host, VESTRY_LOG_ERROR,
+          "civetweb: another instance of vestry in the same server already has the route %s %s; use other paths in one "
+          "of them",
+          method, pattern);
+  return VESTRY_EXISTS;
 }
 
 /* Return whether civetweb accepts the method QUERY (RFC 10008). Its list of methods does not contain QUERY up to 1.17.
  * The list cannot be read, so a later version is assumed to contain it. If it does not, QUERY requests get 501 and a
- * log message (error.c). */
+ * log message (vestry_civetweb_http_error). */
 bool vsi_civetweb_takes_query(const char *version) {
   char *end;
   const unsigned long major = strtoul(version, &end, 10), minor = *end == '.' ? strtoul(end + 1, NULL, 10) : 0;
   return major > 1 || (major == 1 && minor > 17);
 }
 
-/* ---------------------------------------------------------------------------- changes of the instance's routes ---- */
-
-static void log_taken(const vestry_host *host, const char *method, const char *pattern) {
-  vsi_log(host, VESTRY_LOG_ERROR,
-          "civetweb: another instance of vestry in the same server already has the route %s %s; use other paths in one "
-          "of them",
-          method, pattern);
-}
-
-static vestry_err claim(vsi_civetweb_mounts *of, const char *method, const char *pattern, bool has_mount) {
-  const vestry_host *host = of->self->host;
-  vsi_civetweb_claim *made = make_claim(host, method, pattern);
-  vsi_civetweb_mount *mount = has_mount ? make_mount(of, pattern) : NULL;
-  vestry_err error = !made || (has_mount && !mount) ? VESTRY_NO_MEMORY : VESTRY_OK;
-  const vsi_civetweb_claim *used = NULL;
-  vsi_civetweb_neighbours_lock();
-  vsi_civetweb_claim **place = error ? NULL : find_claim(&of->self->claims, made->name);
-  if (place && !vsi_web_gate_is_shut(of->self->gate)) {
-    if (*place) {
-      (*place)->count++;
-    } else if (vsi_civetweb_neighbours_any(of->self, has_claim, made->name)) {
-      error = VESTRY_EXISTS;
-    } else {
-      if (has_mount) made->mount = mount_locked(of, mount);
-      *place = made;
-      used = made;
-    }
-  }
-  bool mount_used = used && used->mount == mount;
-  vsi_civetweb_neighbours_unlock();
-  if (error == VESTRY_EXISTS) log_taken(host, method, pattern);
-  if (!mount_used) vsi_free(host, mount);
-  if (!used) vsi_free(host, made);
-  return error;
-}
-
-static vestry_err refuse_query(const vestry_host *host, const char *pattern) {
-  vsi_log(host, VESTRY_LOG_ERROR,
+static vestry_err mounted(void *ctx, const char *method, const char *pattern) {
+  vsi_civetweb *adapter = ctx;
+  if (strcmp(method, "QUERY") != 0 || vsi_civetweb_takes_query(mg_version()))
+    return add(adapter, method, pattern, !adapter->answers_all);
+  vsi_log(adapter->host, VESTRY_LOG_ERROR,
           "civetweb: refused the route QUERY %.200s, because civetweb %.16s itself answers this method with 400; mount "
           "the route for POST, or use libmicrohttpd",
           pattern, mg_version());
   return VESTRY_UNSUPPORTED;
 }
 
-static vestry_err mounted(void *ctx, const char *method, const char *pattern) {
-  vsi_civetweb_mounts *of = ctx;
-  if (strcmp(method, "QUERY") == 0 && !vsi_civetweb_takes_query(mg_version()))
-    return refuse_query(of->self->host, pattern);
-  return claim(of, method, pattern, !of->takes_all);
-}
-
-/* Return whether a claim is that of a route, by comparing its name piece by piece without an allocation. */
-static bool is_claim_of(const vsi_civetweb_claim *claimed, const char *method, const char *pattern) {
-  size_t method_len = strlen(method);
-  if (strncmp(claimed->name, method, method_len) != 0 || claimed->name[method_len] != ' ') return false;
-  const char *at = claimed->name + method_len + 1;
-  size_t len;
-  bool is_parameter, is_rest;
-  for (; *pattern; pattern += 1 + len) {
-    const char *segment = segment_of(pattern, &len, &is_parameter, &is_rest);
-    const char *other = is_rest ? "{*}" : is_parameter ? "{}" : segment;
-    size_t other_len = is_parameter ? strlen(other) : len;
-    if (*at != '/' || strncmp(at + 1, other, other_len) != 0) return false;
-    at += 1 + other_len;
-  }
-  return !*at;
-}
-
 static void unmounted(void *ctx, const char *method, const char *pattern) {
-  vsi_civetweb_mounts *of = ctx;
-  bool has_idle = false;
-  vsi_civetweb_neighbours_lock();
-  vsi_civetweb_claim **at = &of->self->claims, *gone = NULL;
-  while (*at && !is_claim_of(*at, method, pattern)) at = &(*at)->next;
-  if (*at && --(*at)->count == 0) {
-    gone = *at;
-    *at = gone->next;
-    has_idle = gone->mount && --gone->mount->claims_count == 0;
-  }
-  vsi_civetweb_neighbours_unlock();
-  vsi_free(of->self->host, gone);
-  if (has_idle) vestry_timer_set(of->sweeper, SWEEP_MS, 0);
+  vsi_civetweb *adapter = ctx;
+  vsi_mutex_lock(&lock);
+  mount *at = *find_locked(adapter, method, pattern);
+  const bool was_last = at && at->count == 1;
+  if (at && at->count) at->count--;
+  vsi_mutex_unlock(&lock);
+  if (was_last) vestry_timer_set(adapter->sweeper, SWEEP_MS, 0);
 }
 
 static const vestry_route_follower follower = {
@@ -242,99 +283,101 @@ static const vestry_route_follower follower = {
 
 /* --------------------------------------------------------------------------- mounts that no route has any more ---- */
 
-/* Mark a mount as going if no request is inside; a later request then leaves at once. Returns whether it is marked. */
-static bool goes(vsi_civetweb_mount *mount) {
-  atomic_store(&mount->is_going, true);
-  if (!atomic_load(&mount->running)) return true;
-  atomic_store(&mount->is_going, false);
+/* Return whether a route has the pattern of a mount: its own, or one for another method, which its handler may
+ * serve. */
+static bool is_needed_locked(const vsi_civetweb *adapter, const mount *of) {
+  for (const mount *at = adapter->mounts; at; at = at->next)
+    if (at->count && is_same(at->pattern, of->pattern)) return true;
   return false;
 }
 
-/* Remove the mounts that no route has from the list. *ret_left: whether some stay because of their requests. */
-static vsi_civetweb_mount *take_idle(vsi_civetweb_mounts *of, bool *ret_left) {
-  vsi_civetweb_mount *idle = NULL;
+/* Mark a mount as going if no request is inside; a later request then leaves at once. Returns whether it is marked. */
+static bool goes(mount *of) {
+  atomic_store(&of->is_going, true);
+  if (!atomic_load(&of->running)) return true;
+  atomic_store(&of->is_going, false);
+  return false;
+}
+
+/* Remove the mounts that no route needs from the list. *ret_left: whether some stay because of their requests. */
+static mount *take_idle(vsi_civetweb *adapter, bool *ret_left) {
+  mount *idle = NULL;
   *ret_left = false;
-  vsi_civetweb_neighbours_lock();
-  bool is_shut = vsi_web_gate_is_shut(of->self->gate);
-  for (vsi_civetweb_mount **at = &of->first, *mount; !is_shut && (mount = *at);) {
-    if (mount->claims_count || !goes(mount)) {
-      *ret_left |= !mount->claims_count;
-      at = &mount->next;
+  vsi_mutex_lock(&lock);
+  bool is_shut = vsi_web_gate_is_shut(&adapter->gate);
+  for (mount **at = &adapter->mounts, *one; !is_shut && (one = *at);) {
+    const bool is_needed = is_needed_locked(adapter, one);
+    if (is_needed || !goes(one)) {
+      *ret_left |= !is_needed;
+      at = &one->next;
       continue;
     }
-    *at = mount->next;
-    mount->next = idle;
-    idle = mount;
+    *at = one->next;
+    one->next = idle;
+    idle = one;
   }
-  vsi_civetweb_neighbours_unlock();
+  vsi_mutex_unlock(&lock);
   return idle;
 }
 
 /* Remove the handlers and free the mounts. This waits for requests on their way to such a handler, which stay only for
  * a moment. */
-static void free_idle(const vsi_civetweb_mounts *of, vsi_civetweb_mount *idle) {
-  for (vsi_civetweb_mount *next; idle; idle = next) {
-    next = idle->next;
-    mg_set_request_handler(of->self->server, idle->uri, NULL, NULL);
-    vsi_free(of->self->host, idle);
-  }
+static void free_idle(const vsi_civetweb *adapter, mount *idle) {
+  for (mount *at = idle; at; at = at->next)
+    if (at->uri) mg_set_request_handler(adapter->server, at->uri, NULL, NULL);
+  VSI_LIST_FREE(adapter->host, idle);
 }
 
 /* Sweep once; again later, if an unused mount still has requests. */
 static void sweep(vestry_timer *timer, void *ctx) {
-  vsi_civetweb_mounts *of = ctx;
+  vsi_civetweb *adapter = ctx;
   bool is_left;
-  vsi_mutex_lock(&of->sweeping);
-  free_idle(of, take_idle(of, &is_left));
-  vsi_mutex_unlock(&of->sweeping);
+  vsi_mutex_lock(&adapter->sweeping);
+  free_idle(adapter, take_idle(adapter, &is_left));
+  vsi_mutex_unlock(&adapter->sweeping);
   if (is_left) vestry_timer_set(timer, SWEEP_MS, 0);
 }
 
 /* -------------------------------------------------------------------------------------------------------- life ---- */
 
-vestry_err vsi_civetweb_mounts_begin(vsi_civetweb_mounts *of, vsi_civetweb_neighbour *self, bool takes_all,
-                                     vsi_civetweb_serve_fn serve) {
-  of->self = self;
-  of->serve = serve;
-  of->takes_all = takes_all;
-  vestry_err error = vestry_timer_create(vestry_parts_of(self->v)->runtime, sweep, of, &of->sweeper);
+vestry_err vsi_civetweb_mounts_begin(vsi_civetweb *adapter) {
+  vestry_err error = enter(adapter);
+  if (!error) error = vestry_timer_create(vestry_parts_of(adapter->v)->runtime, sweep, adapter, &adapter->sweeper);
   if (error) return error;
-  vsi_mutex_init(&of->sweeping, VSI_LOCK_CIVETWEB_SWEEPING);
-  error = vestry_routes_follow(self->v, &follower, of);
-  return !error && takes_all ? claim(of, "any", all_paths, true) : error;
+  vsi_mutex_init(&adapter->sweeping, VSI_LOCK_CIVETWEB_SWEEPING);
+  error = vestry_routes_follow(adapter->v, &follower, adapter);
+  return !error && adapter->answers_all ? add(adapter, "any", all_paths, true) : error;
 }
 
-void vsi_civetweb_mounts_shut(vsi_civetweb_mounts *of) {
-  if (!of->sweeper) return;
-  vsi_civetweb_neighbours_lock(); /* wait for a route that is being mounted, before the server can end */
-  vsi_civetweb_neighbours_unlock();
-  vsi_mutex_lock(&of->sweeping);
-  vsi_mutex_unlock(&of->sweeping);
+void vsi_civetweb_mounts_shut(vsi_civetweb *adapter) {
+  vsi_mutex_lock(&lock); /* wait for a route that is being mounted, before the server can end */
+  vsi_mutex_unlock(&lock);
+  vsi_mutex_lock(&adapter->sweeping);
+  vsi_mutex_unlock(&adapter->sweeping);
 }
 
-void vsi_civetweb_mounts_undo(vsi_civetweb_mounts *of) {
-  if (!of->sweeper) return;
-  (void)vestry_routes_follow(of->self->v, NULL, of);
-  vsi_mutex_lock(&of->sweeping);
-  vsi_civetweb_neighbours_lock();
-  vsi_civetweb_mount *all = of->first;
-  of->first = NULL;
-  vsi_civetweb_neighbours_unlock();
-  free_idle(of, all);
-  vsi_mutex_unlock(&of->sweeping);
+void vsi_civetweb_mounts_undo(vsi_civetweb *adapter) {
+  if (!adapter->sweeper) return;
+  (void)vestry_routes_follow(adapter->v, NULL, adapter);
+  vsi_mutex_lock(&adapter->sweeping);
+  vsi_mutex_lock(&lock);
+  mount *all = adapter->mounts;
+  adapter->mounts = NULL;
+  vsi_mutex_unlock(&lock);
+  free_idle(adapter, all);
+  vsi_mutex_unlock(&adapter->sweeping);
 }
 
-void vsi_civetweb_mounts_finish(vsi_civetweb_mounts *of) {
-  if (!of->sweeper) return;
-  (void)vestry_routes_follow(of->self->v, NULL, of);
-  vestry_timer_destroy(of->sweeper);
-  vsi_mutex_finish(&of->sweeping);
-  vsi_civetweb_neighbours_lock(); /* other adapters read the claims */
-  vsi_civetweb_mount *mounts = of->first;
-  vsi_civetweb_claim *claims = of->self->claims;
-  of->self->claims = NULL;
-  vsi_civetweb_neighbours_unlock();
-  VSI_LIST_FREE(of->self->host, mounts);
-  VSI_LIST_FREE(of->self->host, claims);
-  *of = (vsi_civetweb_mounts){.sweeper = NULL};
+void vsi_civetweb_mounts_finish(vsi_civetweb *adapter) {
+  if (adapter->sweeper) {
+    (void)vestry_routes_follow(adapter->v, NULL, adapter);
+    vestry_timer_destroy(adapter->sweeper);
+    vsi_mutex_finish(&adapter->sweeping);
+  }
+  vsi_mutex_lock(&lock); /* other adapters read the mounts */
+  vsi_civetweb **at = &first;
+  while (*at && *at != adapter) at = &(*at)->next;
+  if (*at) *at = adapter->next;
+  vsi_mutex_unlock(&lock);
+  VSI_LIST_FREE(adapter->host, adapter->mounts);
 }

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The peer of a stream: its address, and the state of its socket. */
+/* The peers of connections, and the sockets of this process, which are found by their peers: civetweb gives no access
+ * to the descriptors of its connections. */
 #ifndef VSI_CIVETWEB_PEER_H
 #define VSI_CIVETWEB_PEER_H
+
+#include <string.h>
 
 #include "vestry/cause.h"
 #include "vestry/host.h"
@@ -14,29 +17,33 @@ typedef struct vsi_civetweb_peer {
 
 /* The kernel's data about one TCP socket. */
 typedef struct vsi_civetweb_socket {
-  vsi_civetweb_peer peer;
-  uint64_t cookie;        /* the socket's unique number, never reused */
-  bool established;       /* false: the peer has closed its side */
+  bool established;       /* false: the peer has closed its side, or the connection was reset */
   uint32_t unacked_bytes; /* written but not acknowledged, sent or not */
   bool window_shut;       /* the peer has no room, and the kernel probes it at intervals */
   uint32_t probes_count;  /* probes since the last acknowledgement of anything */
   uint32_t since_ack_ms;  /* time since that acknowledgement */
 } vsi_civetweb_socket;
 
-/* Get the 16 bytes of an address of either family; IPv4 as mapped. */
-void vsi_civetweb_address_read(unsigned char address[16], int family, const void *bytes);
 /* Parse a peer from the text in mg_request_info; false: it is no IP address. */
 bool vsi_civetweb_peer_parse(const char *address, int port, int server_port, vsi_civetweb_peer *ret_peer);
-/* Get the peer of a descriptor; false: the descriptor is closed, or not a connected socket. */
-bool vsi_civetweb_peer_of_descriptor(int fd, vsi_civetweb_peer *ret_peer);
-/* Look at the open descriptors of this process, in the order of their numbers, until `sees` returns false. The cost
- * depends on the number of open ones, not on the limit of the process, which is a million in many containers.
- * Descriptors can be opened and closed meanwhile. Returns whether the system lists them (/proc/self/fd). */
-bool vsi_civetweb_descriptors_see(bool (*sees)(void *ctx, int fd), void *ctx);
-/* The same; if the system does not list them, look at all possible numbers. */
-void vsi_civetweb_descriptors_see_all(bool (*sees)(void *ctx, int fd), void *ctx);
-bool vsi_civetweb_peer_equal(const vsi_civetweb_peer *a, const vsi_civetweb_peer *b);
-uint64_t vsi_civetweb_peer_hash(const vsi_civetweb_peer *peer, uint64_t seed);
+
+static inline bool vsi_civetweb_peer_equal(const vsi_civetweb_peer *a, const vsi_civetweb_peer *b) {
+  _Static_assert(sizeof *a == 20, "without padding");
+  return memcmp(a, b, sizeof *a) == 0;
+}
+
+/* Return whether the search continues. */
+typedef bool (*vsi_civetweb_socket_fn)(void *ctx, int fd, const vsi_civetweb_peer *peer);
+
+/* Look at the connected sockets of this process, in the order of their descriptors, until fn returns false. The cost
+ * depends on the number of open descriptors, not on the limit of the process, which is a million in many containers.
+ * Descriptors can be opened and closed meanwhile.
+ * Returns  whether all sockets that were open from begin to end were seen: false if the system has no /proc, and the
+ *          descriptors of this process have no lower limit than a million */
+bool vsi_civetweb_sockets_see(vsi_civetweb_socket_fn fn, void *ctx);
+
+/* Read the state of a connected or formerly connected TCP socket. */
+vsi_civetweb_socket vsi_civetweb_socket_read(int fd);
 
 /* Judge a peer by its socket: NONE, it is there; HANGUP, it has closed its side; LOST, it has left bytes unacknowledged
  * for longer than lost_ns (UINT64_MAX: never LOST).

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "adapter/civetweb/head.h"
 #include "adapter/web/framing.h"
 #include "base/field.h"
 #include "base/memory.h"
@@ -42,8 +41,10 @@ static bool wants_alive(const vsi_civetweb_request *request) {
 }
 
 void vsi_civetweb_request_init(vsi_civetweb_request *request, vsi_civetweb *adapter, struct mg_connection *conn,
-                               const struct mg_request_info *info) {
-  *request = (vsi_civetweb_request){.adapter = adapter, .conn = conn, .info = info};
+                               const char *path) {
+  const struct mg_request_info *info = mg_get_request_info(conn);
+  *request = (vsi_civetweb_request){.adapter = adapter, .conn = conn, .info = info, .path = path};
+  request->has_peer = vsi_civetweb_peer_parse(info->remote_addr, info->remote_port, info->server_port, &request->peer);
   request->is_head = strcmp(info->request_method, "HEAD") == 0;
   request->is_http11 = strcmp(info->http_version, "1.1") == 0;
   request->is_chunked = mg_get_header(conn, "Transfer-Encoding") != NULL;
@@ -71,22 +72,16 @@ void vsi_civetweb_request_close(vsi_civetweb_request *request) {
 
 /* ---------------------------------------------------------------------------------------------------- the body ---- */
 
-static bool clear_deadline(vsi_civetweb_request *request) {
-  return vsi_civetweb_deadline_clear(&request->adapter->deadlines, &request->deadline);
-}
-
-static bool find_peer(const vsi_civetweb_request *request, vsi_civetweb_peer *ret_peer) {
-  const struct mg_request_info *info = request->info;
-  return vsi_civetweb_peer_parse(info->remote_addr, info->remote_port, info->server_port, ret_peer);
+static void clear_deadline(vsi_civetweb_request *request) {
+  vsi_civetweb_deadline_clear(&request->adapter->deadlines, &request->deadline);
 }
 
 /* Set a deadline. A peer without an IP address has none; it is bounded only by civetweb's timeout for each byte. */
-static void set_deadline(vsi_civetweb_request *request, uint64_t timeout_ns) {
-  uint64_t now_ns = vsi_now_ns(request->adapter->host);
-  vsi_civetweb_peer peer;
+static void set_deadline(vsi_civetweb_request *request, uint64_t timeout_ns, size_t answer_bytes) {
   clear_deadline(request);
-  if (timeout_ns > UINT64_MAX - now_ns || !find_peer(request, &peer)) return;
-  vsi_civetweb_deadline_set(&request->adapter->deadlines, &request->deadline, &peer, now_ns + timeout_ns);
+  uint64_t due_ns = vsi_add_saturating(vsi_now_ns(request->adapter->host), timeout_ns);
+  if (request->has_peer && (answer_bytes || due_ns < UINT64_MAX))
+    vsi_civetweb_deadline_set(&request->adapter->deadlines, &request->deadline, &request->peer, due_ns, answer_bytes);
 }
 
 static bool is_overdue(const vsi_civetweb_request *request) {
@@ -133,20 +128,19 @@ vestry_err vsi_civetweb_request_read(void *server_request, void *buffer, size_t 
     return VESTRY_OK;
   }
   if (!request->deadline.is_set) {
-    set_deadline(request, request->adapter->body_ns);
+    set_deadline(request, request->adapter->body_ns, 0);
     if (request->is_received && request->deadline.is_set)
       vsi_civetweb_deadline_holds(&request->adapter->deadlines, &request->deadline, request->held_bytes);
   }
   vestry_err error = read_piece(request, buffer, capacity, ret_len);
   if (error || request->body_ended) return error;
-  if (request->is_received) {
-    if ((request->piece_bytes += *ret_len) < VESTRY_RECEIVE_BYTES) return VESTRY_OK;
+  if (!request->is_received) {
+    request->body_bytes += *ret_len;
+    vsi_civetweb_deadline_holds(&request->adapter->deadlines, &request->deadline, request->body_bytes);
+  } else if ((request->piece_bytes += *ret_len) >= VESTRY_RECEIVE_BYTES) {
     request->piece_bytes = 0;
     clear_deadline(request); /* the next piece has its own deadline */
-    return VESTRY_OK;
   }
-  request->body_bytes += *ret_len;
-  vsi_civetweb_deadline_holds(&request->adapter->deadlines, &request->deadline, request->body_bytes);
   return VESTRY_OK;
 }
 
@@ -158,7 +152,9 @@ void vsi_civetweb_request_receives(void *server_request, size_t held_bytes) {
 
 /* -------------------------------------------------------------------------------------------------- the answer ---- */
 
-void vsi_civetweb_request_answering(vsi_civetweb_request *request) {
+void vsi_civetweb_request_answers(vsi_civetweb_request *request, size_t answer_bytes) {
+  clear_deadline(request);
+  if (answer_bytes) set_deadline(request, UINT64_MAX, answer_bytes);
   if (!request->wants_alive) vsi_civetweb_request_close(request);
   if (request->body_ended) return;
   request->lingers = !request->expects; /* a client that waits for 100 Continue sends nothing */
@@ -166,22 +162,11 @@ void vsi_civetweb_request_answering(vsi_civetweb_request *request) {
   vsi_civetweb_request_close(request);
 }
 
-void vsi_civetweb_request_sends(vsi_civetweb_request *request, size_t bytes) {
-  vsi_civetweb_peer peer;
-  clear_deadline(request);
-  if (bytes && find_peer(request, &peer))
-    vsi_civetweb_deadline_answers(&request->adapter->deadlines, &request->deadline, &peer, bytes);
-}
-
-void vsi_civetweb_request_sent(vsi_civetweb_request *request) {
-  clear_deadline(request);
-}
-
 void vsi_civetweb_request_finish(vsi_civetweb_request *request) {
   vsi_web_joined_free(&request->joined, request->adapter->host);
   clear_deadline(request);
   if (!request->lingers) return;
-  set_deadline(request, request->adapter->linger_ns);
+  set_deadline(request, request->adapter->linger_ns, 0);
   char piece[LINGER_PIECE];
   vestry_err error = VESTRY_OK;
   for (size_t taken = 0; !error && !request->body_ended && taken < LINGER_BYTES;) {

@@ -1,23 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* A request of civetweb. It lives on the stack of its worker. */
+/* A request of civetweb: its head, its body, and its answer or stream. It lives on the stack of its worker. */
 #ifndef VSI_CIVETWEB_REQUEST_H
 #define VSI_CIVETWEB_REQUEST_H
 
 #include "adapter/civetweb/adapter.h"
-#include "adapter/civetweb/deadline.h"
 #include "adapter/web/repeated.h"
-
-struct mg_connection;
-struct mg_request_info;
-struct vsi_civetweb_stream;
-
-typedef struct vsi_civetweb vsi_civetweb;
 
 typedef struct vsi_civetweb_request {
   vsi_civetweb *adapter;
   struct mg_connection *conn;
-  const char *path; /* NULL: refused */
   const struct mg_request_info *info;
+  const char *path; /* NULL: refused */
+  vsi_civetweb_peer peer;
+  bool has_peer;
   bool is_head;                       /* the method is HEAD: answers have no body */
   bool is_http11;                     /* at least 1.1: answers can be chunked */
   bool wants_alive;                   /* the client would reuse the connection, and the server allows it */
@@ -38,31 +33,46 @@ typedef struct vsi_civetweb_request {
   struct vsi_civetweb_stream *stream; /* created by open; invalid after vestry has released it */
 } vsi_civetweb_request;
 
-void vsi_civetweb_request_init(vsi_civetweb_request *request, vsi_civetweb *adapter, struct mg_connection *conn,
-                               const struct mg_request_info *info);
+/* ---- the body: request.c ----------------------------------------------------------------------------------------- */
 
+/* path: NULL: refused. */
+void vsi_civetweb_request_init(vsi_civetweb_request *request, vsi_civetweb *adapter, struct mg_connection *conn,
+                               const char *path);
 /* Return whether the headers define the end of the body unambiguously. If not, the next request on this connection
  * could be smuggled in by a client of an upstream proxy: answer 400 and close. */
 bool vsi_civetweb_request_is_framed(const vsi_civetweb_request *request);
-
 /* Close the connection after the request, whatever was negotiated. */
 void vsi_civetweb_request_close(vsi_civetweb_request *request);
 
-/* Implements vestry_request_ops.read. */
+/* Implement members of vestry_request_ops. */
 vestry_err vsi_civetweb_request_read(void *request, void *buffer, size_t capacity, size_t *ret_len);
-
-/* Implements vestry_request_ops.receives. */
 void vsi_civetweb_request_receives(void *request, size_t held_bytes);
 
 /* Prepare an answer: decide whether the connection ends with it, because much of the body is unread or the server keeps
- * no connections. */
-void vsi_civetweb_request_answering(vsi_civetweb_request *request);
-/* Allow an answer that holds this many bytes to be cut while it is written (sends); disallow it after the write
- * (sent). */
-void vsi_civetweb_request_sends(vsi_civetweb_request *request, size_t bytes);
-void vsi_civetweb_request_sent(vsi_civetweb_request *request);
+ * no connections. answer_bytes: if not 0, the answer holds this memory, and may be cut while it is written */
+void vsi_civetweb_request_answers(vsi_civetweb_request *request, size_t answer_bytes);
 /* Finish a request after its answer: read the rest of its body, within bounds, so that the client gets to read the
  * answer and civetweb has nothing left to wait for. */
 void vsi_civetweb_request_finish(vsi_civetweb_request *request);
+
+/* ---- the answer: answer.c ---------------------------------------------------------------------------------------- */
+
+/* Format a head, as snprintf does: returns its length, and writes it if capacity is larger.
+ * framing  the header that marks the end of the body, with its CR LF; "": none
+ * unix_s   by the system clock, because the host's clock is monotonic */
+size_t vsi_civetweb_head_format(char *buffer, size_t capacity, const vestry_response *response, const char *framing,
+                                bool keep_alive, int64_t unix_s);
+
+/* Implement members of vestry_request_ops. */
+vestry_err vsi_civetweb_respond(void *request, const vestry_response *response);
+vestry_err vsi_civetweb_respond_body(void *request, const vestry_response *response, vestry_body *body);
+
+/* ---- the stream: stream.c ---------------------------------------------------------------------------------------- */
+
+/* Implements vestry_request_ops.open. */
+vestry_err vsi_civetweb_open(void *request, const vestry_response *head, const vestry_transport_ops **ret_ops,
+                             void **ret_transport);
+/* Run the connection of request->stream to its end on the calling thread, which is the request's. */
+void vsi_civetweb_park(vsi_civetweb_request *request, vestry_connection *connection);
 
 #endif

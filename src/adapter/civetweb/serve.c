@@ -1,47 +1,111 @@
 /* SPDX-License-Identifier: MIT */
 /* Serving one request of civetweb from its head to the end of its answer or stream, on civetweb's worker. */
-#include "adapter/civetweb/serve.h"
-
 #include <civetweb.h>
 
-#include "adapter/civetweb/answer.h"
-#include "adapter/civetweb/operations.h"
-#include "adapter/civetweb/stream.h"
-#include "adapter/civetweb/target.h"
+#include "adapter/civetweb/request.h"
 #include "adapter/web/policy.h"
+#include "base/memory.h"
+
+/* ------------------------------------------------------------------------------------- the functions of vestry ---- */
+
+static const char *request_method(void *server_request) {
+  return ((vsi_civetweb_request *)server_request)->info->request_method;
+}
+
+static const char *request_path(void *server_request) {
+  return ((vsi_civetweb_request *)server_request)->path;
+}
+
+static const char *request_query(void *server_request) {
+  return ((vsi_civetweb_request *)server_request)->info->query_string;
+}
+
+static void see_lines(void *server_request, vsi_web_lines *lines) {
+  const struct mg_request_info *info = ((const vsi_civetweb_request *)server_request)->info;
+  for (int i = 0; i < info->num_headers; i++)
+    vsi_web_lines_see(lines, info->http_headers[i].name, info->http_headers[i].value);
+}
+
+static const char *request_header(void *server_request, const char *name) {
+  vsi_civetweb_request *request = server_request;
+  const char *first = mg_get_header(request->conn, name);
+  return vsi_web_header_of(&request->joined, request->adapter->host, name, first, see_lines, request);
+}
+
+static const char *request_peer(void *server_request) {
+  return ((vsi_civetweb_request *)server_request)->info->remote_addr;
+}
+
+static int64_t request_body_length(void *server_request) {
+  const vsi_civetweb_request *request = server_request;
+  if (request->is_chunked) return -1;
+  return request->info->content_length > 0 ? request->info->content_length : 0;
+}
+
+static void request_room(void *server_request, uint32_t *ret_streams, uint32_t *ret_capacity) {
+  vsi_civetweb *adapter = ((vsi_civetweb_request *)server_request)->adapter;
+  *ret_streams = vsi_civetweb_streams(adapter);
+  *ret_capacity = adapter->gate.capacity;
+}
+
+/* The functions' server_request is a vsi_civetweb_request. */
+static const vestry_request_ops request_ops = {
+    .size = sizeof(vestry_request_ops),
+    .method = request_method,
+    .path = request_path,
+    .query = request_query,
+    .header = request_header,
+    .peer = request_peer,
+    .body_length = request_body_length,
+    .read = vsi_civetweb_request_read,
+    .respond = vsi_civetweb_respond,
+    .open = vsi_civetweb_open,
+    .respond_body = vsi_civetweb_respond_body,
+    .receives = vsi_civetweb_request_receives,
+    .room = request_room,
+};
+
+struct mg_connection *vestry_civetweb_request_of(const vestry_request *req) {
+  const vsi_civetweb_request *request = vestry_request_server(req, &request_ops);
+  return request ? request->conn : NULL;
+}
+
+/* ----------------------------------------------------------------------------------------------------- serving ---- */
+
+/* Answer by the adapter itself, without a body, and close: the rest of the request is not read. */
+static void refuse(vsi_civetweb_request *request, int status, const vestry_header *header) {
+  request->body_ended = true;
+  vsi_civetweb_request_close(request);
+  vsi_civetweb_respond(request,
+                       &(vestry_response){.status = status, .headers = header, .headers_count = header ? 1 : 0});
+}
+
+/* Refuse a request whose worker must leave, or is needed for others. */
+static void turn_away(vsi_civetweb_request *request) {
+  refuse(request, 503, &(vestry_header){"Retry-After", VSI_WEB_RETRY_AFTER_S});
+}
 
 static void serve(vsi_civetweb_request *request) {
   vestry_connection *connection = NULL;
   const vsi_civetweb *adapter = request->adapter;
   if (!request->path || !vsi_civetweb_request_is_framed(request)) {
-    request->body_ended = true; /* its end is unknown */
-    vsi_civetweb_request_close(request);
     vestry_turn_away(adapter->v, VESTRY_REFUSAL_AMBIGUOUS);
-    vsi_civetweb_refuse(request, 400, NULL, NULL);
+    refuse(request, 400, NULL);
     return;
   }
-  vestry_err error = vestry_serve(adapter->v, &vsi_civetweb_request_ops, request, NULL, NULL, &connection);
+  vestry_err error = vestry_serve(adapter->v, &request_ops, request, NULL, NULL, &connection);
   if (error) vsi_civetweb_request_close(request); /* no answer was sent: close the connection instead */
   if (!connection) return;
   vsi_civetweb_park(request, connection);
   vestry_connection_unref(connection);
 }
 
-/* Refuse a request whose worker must leave, or is needed for others. */
-static void turn_away(vsi_civetweb_request *request) {
-  request->body_ended = true;
-  vsi_civetweb_request_close(request);
-  vsi_civetweb_refuse(request, 503, "Retry-After", VSI_WEB_RETRY_AFTER_S);
-}
-
-static int serve_by(vsi_civetweb *adapter, struct mg_connection *conn, const struct mg_request_info *info,
-                    const vsi_civetweb_target *target) {
+static int serve_by(vsi_civetweb *adapter, struct mg_connection *conn, const char *path, bool refuses) {
   vsi_civetweb_request request;
-  vsi_civetweb_request_init(&request, adapter, conn, info);
-  request.path = target->path;
-  bool is_open = atomic_load_explicit(&adapter->neighbour.is_open, memory_order_acquire); /* pairs with create */
-  bool entered = is_open && vsi_web_gate_enter(&adapter->gate);
-  vsi_address address = vsi_address_parse(info->remote_addr);
+  vsi_civetweb_request_init(&request, adapter, conn, path);
+  bool is_open = atomic_load_explicit(&adapter->is_open, memory_order_acquire); /* pairs with create */
+  bool entered = is_open && !refuses && vsi_web_gate_enter(&adapter->gate);
+  vsi_address address = vsi_address_parse(request.info->remote_addr);
   vestry_err crowded = entered ? vsi_web_addresses_enter(adapter->addresses, address) : VESTRY_CLOSED;
   if (crowded == VESTRY_LIMIT) vestry_turn_away(adapter->v, VESTRY_REFUSAL_ADDRESS);
   if (crowded)
@@ -49,51 +113,33 @@ static int serve_by(vsi_civetweb *adapter, struct mg_connection *conn, const str
   else
     serve(&request);
   vsi_civetweb_request_finish(&request);
-  int status = request.status ? request.status : 500; /* for civetweb's access log */
   if (!crowded) vsi_web_addresses_leave(adapter->addresses, address);
   if (request.holds_place) vsi_web_gate_give_place(&adapter->gate);
   if (entered) vsi_web_gate_leave(&adapter->gate);
-  return status;
+  return request.status ? request.status : 500; /* for civetweb's access log */
 }
 
-/* Serve a request. by_mount: by any adapter of this server that has a route for it. Returns 0: the request is for the
+/* Serve a request. is_routed: by any adapter of this server that has a route for it. Returns 0: the request is for the
  * server itself. */
-static int serve_at(vsi_civetweb *adapter, struct mg_connection *conn, bool by_mount) {
+static int serve_at(vsi_civetweb *adapter, struct mg_connection *conn, bool is_routed) {
   const struct mg_request_info *info = mg_get_request_info(conn);
   if (!info || !info->local_uri) return 0;
-  vsi_civetweb_target target;
-  vsi_civetweb_target_read(&target, adapter, info);
-  /* A refused target is answered at the place where it would be mounted. */
-  const char *method = info->request_method, *path = target.path ? target.path : info->local_uri;
-  vsi_civetweb *by = adapter->answers_all ? adapter : NULL;
-  if (by_mount) {
-    const vsi_civetweb_neighbour *found = vsi_civetweb_neighbours_find(&adapter->neighbour, method, path);
-    if (found) by = found->adapter;
-  } else if (!by && vestry_route_status(adapter->v, method, path) != 404) {
-    by = adapter;
-  }
-  int status = by ? serve_by(by, conn, info, &target) : 0;
-  vsi_civetweb_target_finish(&target, adapter);
+  char *owned;
+  const char *sent = vsi_civetweb_path_read(adapter, info, &owned);
+  /* A refused path is answered at the place where it would be mounted. */
+  const char *method = info->request_method, *path = sent ? sent : info->local_uri;
+  vsi_civetweb *by = is_routed ? vsi_civetweb_find(adapter, method, path) : NULL;
+  const bool is_own = adapter->answers_all || (!is_routed && vestry_route_status(adapter->v, method, path) != 404);
+  if (!by && is_own) by = adapter;
+  int status = by ? serve_by(by, conn, sent, false) : 0;
+  vsi_free(adapter->host, owned);
   return status;
 }
 
-static int refuse_for_now(vsi_civetweb *adapter, struct mg_connection *conn) {
-  vsi_civetweb_request request;
-  vsi_civetweb_request_init(&request, adapter, conn, mg_get_request_info(conn));
-  turn_away(&request);
-  return 503;
+int vsi_civetweb_serve_routed(vsi_civetweb *by, struct mg_connection *conn, bool refuses) {
+  return refuses ? serve_by(by, conn, NULL, true) : serve_at(by, conn, true);
 }
 
-int vsi_civetweb_serve_mount(struct mg_connection *conn, void *data) {
-  vsi_civetweb_mount *mount = data;
-  atomic_fetch_add(&mount->running, 1);
-  /* A mount that is being removed has no route. If it gets one again, a new mount will serve it in a moment. */
-  int status =
-      atomic_load(&mount->is_going) ? refuse_for_now(mount->adapter, conn) : serve_at(mount->adapter, conn, true);
-  atomic_fetch_sub(&mount->running, 1);
-  return status;
-}
-
-int vsi_civetweb_serve_asked(vsi_civetweb *adapter, struct mg_connection *conn) {
+int vsi_civetweb_serve_own(vsi_civetweb *adapter, struct mg_connection *conn) {
   return serve_at(adapter, conn, false);
 }

@@ -1,94 +1,71 @@
 /* SPDX-License-Identifier: MIT */
-/* Stopping a civetweb server without its delay of two seconds.
- *
- * mg_stop sets a flag and waits until the accepting thread sees it. That thread sleeps in a poll of two seconds, which
- * ends at once when a client connects. So while mg_stop waits, another thread connects to each port and closes. It
- * starts a moment after mg_stop was called, because civetweb never closes the descriptor of a client that is accepted
- * before the flag is set and is not taken by a worker before that. */
-#include <arpa/inet.h>
+/* A civetweb server created through vestry/server.h, and stopping any civetweb server without its delay of two
+ * seconds. */
 #include <civetweb.h>
 #include <netdb.h>
-#include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
-#include <stdbool.h>
-#include <stdint.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "adapter/civetweb/adapter.h"
+#include "adapter/web/listen.h"
+#include "base/log.h"
+#include "base/memory.h"
 #include "base/thread.h"
-#include "base/wait.h"
 #include "vestry/civetweb.h"
 
-enum { DOORS_MAX = 64, KNOCK_MS = 20 };
+enum { THREADS = 128, STOP_MS = 1000, HEAD_BYTES = 16384, DOORS_MAX = 64, KNOCK_MS = 20, HOST_BYTES = 256 };
 
-typedef struct door {
-  struct sockaddr_storage address;
-  socklen_t len;
-} door;
+/* ------------------------------------------------------------------------------------------- stopping a server ---- */
+
+/* mg_stop sets a flag and waits until the accepting thread sees it. That thread sleeps in a poll of two seconds, which
+ * ends at once when a client connects. So while mg_stop waits, another thread connects to each port and closes. It
+ * starts a moment after mg_stop was called, because civetweb never closes the descriptor of a client that is accepted
+ * before the flag is set and is not taken by a worker before that. */
 
 typedef struct knocking {
-  door doors[DOORS_MAX];
+  struct addrinfo *doors[DOORS_MAX]; /* addresses at which a client reaches the ports */
   size_t doors_count;
-  vsi_mutex lock;
-  pthread_cond_t done;
-  bool is_done; /* guarded by lock */
+  int done; /* an eventfd, written when the server has stopped */
 } knocking;
 
-static void knock(const door *at) {
-  int client = socket(at->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+static void knock(const struct addrinfo *at) {
+  int client = socket(at->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (client < 0) return;
   /* The result does not matter: either the server no longer listens, or its thread was woken. */
-  int connected = connect(client, (const struct sockaddr *)&at->address, at->len);
+  int connected = connect(client, at->ai_addr, at->ai_addrlen);
   (void)connected;
   close(client);
 }
 
 static void *keep_knocking(void *argument) {
-  knocking *all = argument;
-  vsi_mutex_lock(&all->lock);
-  while (!all->is_done) {
-    (void)vsi_wait_until(&all->done, &all->lock, vsi_monotonic_in_ms(KNOCK_MS));
-    if (all->is_done) break;
-    vsi_mutex_unlock(&all->lock);
-    for (size_t i = 0; i < all->doors_count; i++) knock(&all->doors[i]);
-    vsi_mutex_lock(&all->lock);
-  }
-  vsi_mutex_unlock(&all->lock);
+  const knocking *all = argument;
+  struct pollfd done = {.fd = all->done, .events = POLLIN};
+  while (poll(&done, 1, KNOCK_MS) <= 0)
+    for (size_t i = 0; i < all->doors_count; i++) knock(all->doors[i]);
   return NULL;
 }
 
 /* Get the host part of an entry of listening_ports; "" if it has none: "8080", "+8080", "10.0.0.1:80", "[::1]:80s",
  * "localhost:80". */
-static void read_host(const char *entry, size_t len, char *host, size_t capacity) {
-  size_t begin = 0, end = len;
-  while (end && entry[end - 1] != ':') end--;
-  if (end) end--; /* the colon */
-  if (end >= 2 && entry[0] == '[' && entry[end - 1] == ']') {
-    begin++;
-    end--;
-  }
-  snprintf(host, capacity, "%.*s", (int)(end - begin), entry + begin);
+static void read_host(const char *entry, size_t len, char host[HOST_BYTES]) {
+  snprintf(host, HOST_BYTES, "%.*s", (int)len, entry);
+  char *colon = strrchr(host, ':');
+  size_t host_len = colon ? (size_t)(colon - host) : 0;
+  host[host_len] = '\0';
+  if (host_len < 2 || host[0] != '[' || host[host_len - 1] != ']') return;
+  memmove(host, host + 1, host_len - 2);
+  host[host_len - 2] = '\0';
 }
 
-/* Find the address at which a client reaches a port: the port's own, or the loopback address if it listens on all. */
-static bool find_door(const char *host, const struct mg_server_port *port, door *ret_door) {
-  int family = port->protocol == 3 ? AF_INET6 : AF_INET;
-  const char *loopback = family == AF_INET6 ? "::1" : "127.0.0.1";
-  if (!*host || strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0) host = loopback;
-  char service[16];
-  snprintf(service, sizeof service, "%d", port->port);
-  const struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
-  struct addrinfo *found = NULL;
-  if (getaddrinfo(host, service, &hints, &found) != 0) return false;
-  memcpy(&ret_door->address, found->ai_addr, found->ai_addrlen);
-  ret_door->len = found->ai_addrlen;
-  freeaddrinfo(found);
-  return true;
-}
-
-/* Find the addresses of all ports. civetweb starts only if it could open every entry of its list, so the ports are in
+/* Find the addresses of all ports: the port's own, or the loopback address. A connection to the address of all
+ * interfaces reaches this machine. civetweb starts only if it could open every entry of its list, so the ports are in
  * the order of the entries. */
 static void find_doors(knocking *all, const struct mg_context *server) {
   struct mg_server_port ports[DOORS_MAX];
@@ -97,28 +74,154 @@ static void find_doors(knocking *all, const struct mg_context *server) {
   for (int i = 0; i < ports_count; i++) {
     entry += strspn(entry, " \t,");
     size_t len = strcspn(entry, " \t,");
-    char host[256];
-    read_host(entry, len, host, sizeof host);
-    if (find_door(host, &ports[i], &all->doors[all->doors_count])) all->doors_count++;
+    char host[HOST_BYTES], service[16];
+    read_host(entry, len, host);
+    snprintf(service, sizeof service, "%d", ports[i].port);
+    const struct addrinfo hints = {.ai_family = ports[i].protocol == 3 ? AF_INET6 : AF_INET,
+                                   .ai_socktype = SOCK_STREAM,
+                                   .ai_flags = AI_NUMERICSERV};
+    if (getaddrinfo(*host ? host : NULL, service, &hints, &all->doors[all->doors_count]) == 0) all->doors_count++;
     entry += len;
   }
 }
 
 void vestry_civetweb_stop_server(struct mg_context *server) {
   if (!server) return;
-  knocking all = {.doors_count = 0};
+  knocking all = {.done = eventfd(0, EFD_CLOEXEC)};
   find_doors(&all, server);
-  vsi_mutex_init(&all.lock, VSI_LOCK_CIVETWEB_KNOCKS);
-  pthread_cond_init(&all.done, NULL);
   pthread_t thread;
-  bool knocks =
-      !vsi_thread_start(NULL, &thread, "vestry-knock", keep_knocking, &all); /* otherwise the stop takes 2 s */
+  /* Without the thread the stop takes two seconds. */
+  const bool knocks = all.done >= 0 && !vsi_thread_start(NULL, &thread, "vestry-knock", keep_knocking, &all);
   mg_stop(server);
-  vsi_mutex_lock(&all.lock);
-  all.is_done = true;
-  pthread_cond_signal(&all.done);
-  vsi_mutex_unlock(&all.lock);
-  if (knocks) pthread_join(thread, NULL);
-  pthread_cond_destroy(&all.done);
-  vsi_mutex_finish(&all.lock);
+  if (knocks) {
+    eventfd_write(all.done, 1);
+    pthread_join(thread, NULL);
+  }
+  if (all.done >= 0) close(all.done);
+  for (size_t i = 0; i < all.doors_count; i++) freeaddrinfo(all.doors[i]);
 }
+
+/* ------------------------------------------------------------------------------------------ a server of vestry ---- */
+
+typedef struct own_server {
+  vestry_server base;
+  vestry *v;
+  const vestry_host *host;
+  vestry_civetweb_options options;
+  struct mg_context *server;
+  vestry_server *inside; /* NULL: its creation failed */
+  vestry_err error;      /* of the adapter's creation */
+  atomic_bool started, complained;
+} own_server;
+
+/* Return the error number in a message of civetweb: "cannot bind to 127.0.0.1:80: 13 (Permission denied)". */
+static int errno_in(const char *message) {
+  const char *number = strstr(message, ": ");
+  return number ? (int)strtol(number + 2, NULL, 10) : 0;
+}
+
+static int log_message(const struct mg_connection *conn, const char *message) {
+  own_server *own = mg_get_user_data(mg_get_context(conn));
+  if (!own) return 1;
+  /* Only the first line contains the reason of a failed start; the following lines only report the failure. */
+  bool is_first = !atomic_exchange(&own->complained, true), is_up = atomic_load(&own->started);
+  if (!is_first && !is_up) return 1;
+  const char *helps = strncmp(message, "cannot ", 7) == 0 ? vsi_listen_advice(errno_in(message)) : "";
+  if (is_up)
+    vsi_log(own->host, VESTRY_LOG_WARN, "civetweb: %s", message);
+  else
+    vsi_log(own->host, VESTRY_LOG_ERROR, "vestry_server_civetweb: %s%s%s", message, *helps ? "; " : "", helps);
+  return 1;
+}
+
+/* Called when civetweb listens, but answers no request yet. */
+static void add_vestry(const struct mg_context *context) {
+  own_server *own = mg_get_user_data(context);
+  own->error = vestry_civetweb_create(own->v, (struct mg_context *)(uintptr_t)context, &own->options, &own->inside);
+}
+
+static void destroy(vestry_server *server) {
+  own_server *own = (own_server *)server;
+  if (vestry_is_forked(own->v)) return; /* the threads belong to the parent */
+  if (own->inside) (void)vestry_server_stop(own->inside, STOP_MS);
+  vestry_civetweb_stop_server(own->server);
+  vestry_server_destroy(own->inside);
+  vsi_free(own->host, own);
+}
+
+static vestry_err listen_on(own_server *own, const vestry_server_options *options) {
+  uint32_t count = options->threads_count ? options->threads_count : THREADS;
+  if (!options->threads_count && options->max_streams) {
+    count = options->max_streams + 1;
+    while (count - vsi_civetweb_reserve(0, count) < options->max_streams) count++;
+  }
+  char place[64], threads[16], head[24], why[256];
+  bool is_six = strchr(options->address, ':');
+  snprintf(place, sizeof place, is_six ? "[%s]:%u" : "%s:%u", options->address, options->port);
+  snprintf(threads, sizeof threads, "%u", count);
+  snprintf(head, sizeof head, "%zu", options->max_head_bytes ? options->max_head_bytes : HEAD_BYTES);
+  /* clang-format off */
+  const char *const settings[] = {
+      "listening_ports", place,
+      "num_threads", threads, /* each stream has a thread for its life */
+      "connection_queue", threads,
+      "listen_backlog", "4096", /* if it is full, a client waits a second */
+      "decode_url", "no", /* decoding would lose the path as sent */
+      "tcp_nodelay", "1", /* otherwise small patches wait for 40 ms */
+      "max_request_size", head,
+      "request_timeout_ms", "10000", /* maximum stall of a client */
+      NULL};
+  /* clang-format on */
+  vestry_err error = vestry_civetweb_check(settings, why, sizeof why);
+  if (error) {
+    vsi_log(own->host, VESTRY_LOG_ERROR, "vestry_server_civetweb: %s", why);
+    return error;
+  }
+  const struct mg_callbacks callbacks = {
+      .log_message = log_message, .init_context = add_vestry, .http_error = vestry_civetweb_http_error};
+  own->server = mg_start(&callbacks, own, (const char **)(uintptr_t)settings);
+  if (!own->server) return VESTRY_IO;
+  atomic_store(&own->started, true);
+  struct mg_server_port bound;
+  if (mg_get_server_ports(own->server, 1, &bound) == 1) own->base.port = (uint16_t)bound.port;
+  return own->error;
+}
+
+static vestry_err start(vestry *v, const vestry_server_options *options, vestry_server **ret_server) {
+  const vestry_host *host = vestry_parts_of(v)->host;
+  if (options->unix_path || options->tls_key) {
+    vsi_log(host, VESTRY_LOG_ERROR,
+            "civetweb: this adapter supports neither UNIX sockets nor TLS; use libmicrohttpd, or a proxy");
+    return VESTRY_UNSUPPORTED;
+  }
+  if (options->max_streams > 100000) return VESTRY_INVALID;
+  own_server *own = vsi_calloc(host, 1, sizeof *own);
+  if (!own) return VESTRY_NO_MEMORY;
+  own->base = (vestry_server){.size = sizeof own->base, .adapter = &vestry_server_civetweb};
+  own->v = v;
+  own->host = host;
+  own->options = (vestry_civetweb_options){.max_per_address = options->max_per_address, .answers_all = true};
+  vestry_err error = listen_on(own, options);
+  if (error)
+    destroy(&own->base);
+  else
+    *ret_server = &own->base;
+  return error;
+}
+
+static vestry_err stop(vestry_server *server, uint64_t timeout_ms) {
+  return vestry_server_stop(((own_server *)server)->inside, timeout_ms);
+}
+
+static void room(vestry_server *server, uint32_t *ret_dedicated, uint32_t *ret_capacity) {
+  vestry_server_room(((own_server *)server)->inside, ret_dedicated, ret_capacity);
+}
+
+const vestry_server_adapter vestry_server_civetweb = {
+    .size = sizeof(vestry_server_adapter),
+    .name = "civetweb",
+    .start = start,
+    .stop = stop,
+    .destroy = destroy,
+    .room = room,
+};
