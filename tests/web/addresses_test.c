@@ -20,6 +20,14 @@ static void end(void) {
   test_host_assert_clean(&th);
 }
 
+/* Return the current number of an address: how many more it may have, compared with its limit. */
+static uint32_t count_of(vsi_address at) {
+  uint32_t more = 0;
+  while (vsi_web_addresses_enter(&a, at) == VESTRY_OK) more++;
+  for (uint32_t i = 0; i < more; i++) vsi_web_addresses_leave(&a, at);
+  return a.limit - more;
+}
+
 static vsi_address address(const char *text) {
   vsi_address parsed = vsi_address_parse(text);
   union {
@@ -67,19 +75,19 @@ static void connections_per_address_are_limited(void **state) {
   (void)state;
   begin(2);
   vsi_address one = address("192.0.2.1"), other = address("2001:db8::1");
-  assert_int_equal(vsi_web_addresses_of(&a, one), 0);
+  assert_int_equal(count_of(one), 0);
   for (int round = 0; round < 3; round++) {
     assert_int_equal(vsi_web_addresses_enter(&a, one), VESTRY_OK);
     assert_int_equal(vsi_web_addresses_enter(&a, one), VESTRY_OK);
     assert_int_equal(vsi_web_addresses_enter(&a, one), VESTRY_LIMIT);
     assert_int_equal(vsi_web_addresses_enter(&a, other), VESTRY_OK); /* another client's address */
-    assert_int_equal(vsi_web_addresses_of(&a, one), 2);
+    assert_int_equal(count_of(one), 2);
     vsi_web_addresses_leave(&a, one);
     assert_int_equal(vsi_web_addresses_enter(&a, one), VESTRY_OK);
     vsi_web_addresses_leave(&a, one);
     vsi_web_addresses_leave(&a, other);
     vsi_web_addresses_leave(&a, one);
-    assert_int_equal(vsi_web_addresses_of(&a, one), 0);
+    assert_int_equal(count_of(one), 0);
   }
   for (int i = 0; i < 5; i++) assert_int_equal(vsi_web_addresses_enter(&a, (vsi_address){0, 0}), VESTRY_OK);
   end();
@@ -116,12 +124,12 @@ static void address_counts_agree_with_plain_counters(void **state) {
       vsi_web_addresses_leave(&a, at);
       counts[i]--;
     }
-    assert_int_equal(vsi_web_addresses_of(&a, at), counts[i]);
+    assert_int_equal(count_of(at), counts[i]);
   }
   size_t here = 0;
   for (size_t i = 0; i < ADDRESSES; i++) {
     vsi_address at = {i, i % 2 ? AF_INET : AF_INET6};
-    assert_int_equal(vsi_web_addresses_of(&a, at), counts[i]);
+    assert_int_equal(count_of(at), counts[i]);
     here += counts[i] > 0;
   }
   assert_true(refused > 100);
@@ -148,7 +156,7 @@ static void addresses_survive_allocation_failures(void **state) {
   test_host_fail_no_more(&th);
   assert_true(wanted > 0);
   for (uint64_t i = 0; i < ADDRESSES; i++) {
-    assert_int_equal(vsi_web_addresses_of(&a, (vsi_address){i, AF_INET}), in[i]);
+    assert_int_equal(count_of((vsi_address){i, AF_INET}), in[i]);
     if (in[i]) vsi_web_addresses_leave(&a, (vsi_address){i, AF_INET});
   }
   assert_int_equal(a.map.count, 0);

@@ -70,12 +70,3 @@ void vsi_web_addresses_leave(vsi_web_addresses *addresses, vsi_address address) 
   }
   vsi_mutex_unlock(&addresses->lock);
 }
-
-uint32_t vsi_web_addresses_of(vsi_web_addresses *addresses, vsi_address address) {
-  if (!addresses->limit || !address.family) return 0;
-  vsi_mutex_lock(&addresses->lock);
-  const counted *at = find_locked(addresses, address);
-  uint32_t count = at ? at->count : 0;
-  vsi_mutex_unlock(&addresses->lock);
-  return count;
-}

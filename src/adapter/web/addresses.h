@@ -25,7 +25,5 @@ void vsi_web_addresses_finish(vsi_web_addresses *addresses);
  * current address, of which there are no more than the caller admits. Any thread; takes the lock. */
 vestry_err vsi_web_addresses_enter(vsi_web_addresses *addresses, vsi_address address);
 void vsi_web_addresses_leave(vsi_web_addresses *addresses, vsi_address address);
-/* Return the current number of an address. */
-uint32_t vsi_web_addresses_of(vsi_web_addresses *addresses, vsi_address address);
 
 #endif
