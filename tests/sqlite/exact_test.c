@@ -260,17 +260,17 @@ static void commit_followed_right_after_a_render_is_not_missed(void **state) {
 /* Other renders end meanwhile, so many that unused sets are dropped. */
 static void enter_many(shown_site *s, vestry_render *render) {
   enum { MANY = 200, TABLES_FROM = 1000 };
-  vsi_sqlite_commits *commits = &s->database->commits;
+  vestry_sqlite *database = s->database;
   for (uint32_t i = 0; i < MANY; i++) {
     vsi_sqlite_recording recording;
-    uint64_t begun = vsi_sqlite_index_begin(commits->index);
-    vsi_sqlite_reads_begin(&recording, commits->host, commits, render, 0);
+    uint64_t begun = vsi_sqlite_index_begin(database->index);
+    vsi_sqlite_reads_begin(&recording, database->host, database, render, 0);
     recording.begun = begun;
     recording.has_read = true;
     const vsi_sqlite_use use = {.columns = 1, .table = TABLES_FROM + i, .column = VSI_SQLITE_ANY_ROW};
-    assert_int_equal(vsi_sqlite_uses_add(commits->host, &recording.uses, &use), VESTRY_OK);
+    assert_int_equal(vsi_sqlite_uses_add(database->host, &recording.uses, &use), VESTRY_OK);
     vsi_sqlite_reads_end(&recording);
-    vsi_sqlite_index_enter(commits->index, &recording);
+    vsi_sqlite_index_enter(database->index, &recording);
     vsi_sqlite_reads_finish(&recording);
   }
 }

@@ -5,8 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "data/sqlite/counter.h"
-#include "data/sqlite/others.h"
+#include "data/sqlite/sqlite.h"
 #include "runtime/random.h"
 #include "sqlite/level.h"
 
@@ -83,7 +82,7 @@ static uint64_t mix(uint64_t hash, uint64_t word) {
  * page's reads. */
 static bool fails(oracle_world *w) {
   if (!w->has_failures || random_below(&state_of_failures, 24)) return false;
-  vsi_sqlite_reads_fail(&w->database->commits, false, VESTRY_LIMIT);
+  vsi_sqlite_reads_fail(w->database, false, VESTRY_LIMIT);
   return true;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SQLite's error text is omitted from the log if it quotes a value. */
-#include "data/sqlite/text.h"
-
+#include "data/sqlite/fault.h"
+#include "data/sqlite/statements.h"
 #include "support/test.h"
 
 static void messages_that_quote_a_value_are_detected(void **state) {

@@ -120,8 +120,8 @@ static void note_keys(const vestry_host *host, vsi_sqlite_changes *changes, cons
       use->known_columns &= ~vsi_sqlite_column(i);
 }
 
-void vsi_sqlite_changes_row(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables, uint32_t generation,
-                            const vsi_sqlite_row *row) {
+void vsi_sqlite_changes_row(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables, const vsi_sqlite_row *row) {
+  const uint32_t generation = atomic_load_explicit(&tables->generation, memory_order_acquire);
   if (changes->uses.count && changes->generation != generation) changes->are_unknown = true;
   if (changes->are_unknown) return;
   if ((!*changes->name || strcmp(changes->name, row->table) != 0) && !find(changes, tables, generation, row->table)) {

@@ -30,8 +30,7 @@ typedef struct vsi_sqlite_row {
 } vsi_sqlite_row;
 
 /* Add a row that is being changed. Called in the hook. */
-void vsi_sqlite_changes_row(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables, uint32_t generation,
-                            const vsi_sqlite_row *row);
+void vsi_sqlite_changes_row(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables, const vsi_sqlite_row *row);
 /* Return whether a column of the row has another value than before, and the former value is known. Called in the
  * hook. */
 bool vsi_sqlite_change_is_known(sqlite3 *db, int column);

@@ -14,14 +14,11 @@
  *
  * The follower reads commits from the WAL. A commit that it has not read would be treated as lost, and all pages would
  * render again. Therefore, it must read them before the file is emptied. */
-#include "data/sqlite/checkpoint.h"
-
 #include <sys/stat.h>
 
 #include "base/log.h"
 #include "base/wait.h"
-#include "data/sqlite/others.h"
-#include "data/sqlite/schema.h"
+#include "data/sqlite/pool.h"
 #include "data/sqlite/sqlite.h"
 
 enum { HOLD_MS = 250 };
@@ -62,9 +59,7 @@ static void let_others_go_on(vsi_sqlite_pool *pool) {
 }
 
 static void have_followed(vsi_sqlite_pool *pool) {
-  vsi_mutex_lock(&pool->lock);
-  vestry_sqlite *database = pool->database;
-  vsi_mutex_unlock(&pool->lock);
+  vestry_sqlite *database = vsi_sqlite_pool_database(pool);
   if (!database) return;
   vsi_mutex_lock(&database->lock);
   (void)vsi_sqlite_look(database);

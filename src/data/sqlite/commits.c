@@ -1,316 +1,437 @@
 /* SPDX-License-Identifier: MIT */
-/* Commits in their order, each with its known changes: file pages from the WAL, for commits of any connection; tables,
- * if an attached connection made the commit and has announced its number.
+/* essay: commits of other connections, distinguished from those of attached ones */
+/* The commits to a database, in the order of their numbers: those that attached connections have announced, and those of
+ * other connections.
  *
- * In WAL mode a commit with unknown tables is followed by its file pages alone, so the data from hooks can only reduce
- * the number of refreshes. In other modes only tables are known, and commits of other connections refresh everything.
+ * Commits that no attached connection made are found by their numbers: the numbers after the last accounted one, up to
+ * the last number in the file. An attached connection announces the number of its next commit. If that commit certainly
+ * changes the file, the number belongs to the connection that announced it. Otherwise either that connection has
+ * committed, or it has committed nothing and another connection has; the number is then treated as both (connection.c).
+ *
+ * A thread checks the number every poll_ms. In WAL mode a check loads one word, so its cost is negligible. A
+ * notification of the file system cannot replace it, because none is sent when the WAL's index is written, and only
+ * then is the commit visible.
+ *
+ * In other modes a check reads the number in the file's header, which is written before the commit has ended.
+ * Therefore, a new number is read again in a read transaction, during which no connection writes.
+ *
+ * In WAL mode the pages that a commit wrote are known, for commits of any connection; its tables are known if an
+ * attached connection made it. A commit with unknown tables is followed by its file pages alone, so the data from hooks
+ * can only reduce the number of refreshes. In other modes only tables are known, and commits of other connections
+ * refresh everything.
  *
  * A commit for which no hook was called for a row (for example VACUUM) is followed by its file pages alone, too. If
  * file pages are moved (auto_vacuum), a commit writes file pages of tables that it does not change; sets with these
- * file pages are invalidated, as index.c explains.
- *
- * A render can read uncommitted changes of another transaction on the same connection. This is rare, and a mistake of
- * the application. The render runs again when that transaction ends, whether it is committed or not. */
-#include "data/sqlite/commits.h"
+ * file pages are invalidated, as index.c explains. */
+#include "base/log.h"
+#include "base/wait.h"
+#include "data/sqlite/sqlite.h"
 
-#include "base/list.h"
-
-struct vsi_sqlite_record {
-  TAILQ_ENTRY(vsi_sqlite_record) in;
-  uint32_t number;
-  bool changes_tabs;
-  bool is_doubtful;         /* it may belong to another connection */
-  vestry_trace trace;       /* the trace of the transaction */
-  vsi_sqlite_commit commit; /* its uses, and then its keys, are in the same allocation */
-  vsi_sqlite_use uses[];
+enum {
+  HEADER_BYTES = 28,
+  MODE_AT = 18, /* 2: WAL */
+  COUNTER_AT = 24,
+  INDEX_WORD = 2,
+  INDEX_BYTES = 32768, /* the size that SQLite maps */
+  MOMENT_MS = 1
 };
 
-/* ------------------------------------------------------------------------------------------------ the renders ----- */
+/* Refresh everything that was read, because anything may have changed. */
+static void refresh_readers(vestry_sqlite *database) {
+  const vsi_sqlite_commit all = {.is_whole = true};
+  const vestry_change change = {.kind = VESTRY_REFRESH_DATABASE};
+  if (!database->records) return;
+  atomic_fetch_add_explicit(&database->tables.generation, 1, memory_order_acq_rel); /* before the commit counts */
+  vsi_sqlite_index_commit(database->index, &all, &database->seq);
+  (void)vestry_refresh_for(database->pages, VSI_SQLITE_TABS_TOPIC, &change, &database->seq);
+}
 
-static void begin(vestry_render *render, void *ctx) {
-  vsi_sqlite_commits *commits = ctx;
-  uint64_t begun = vsi_sqlite_index_begin(commits->index);
-  vsi_sqlite_recording *recording = vsi_calloc(commits->host, 1, sizeof *recording);
-  if (!recording) { /* its reads will not be known */
-    vsi_sqlite_index_enter_all(commits->index, render);
-    return;
+void vsi_sqlite_refresh_all(vestry_sqlite *database) {
+  refresh_readers(database);
+  /* other nodes check for themselves */
+  (void)vestry_refresh_for(database->pages, NULL, &(vestry_change){.kind = VESTRY_REFRESH_DATABASE}, &database->seq);
+  database->stats.whole_count++;
+}
+
+static bool has_frames(const vestry_sqlite *database) {
+  return atomic_load_explicit(&database->has_frames, memory_order_relaxed);
+}
+
+/* ---------------------------------------------------------------------------------------------- the counter ------- */
+
+/* essay: the commit counter of SQLite, read without a call of SQLite */
+/* The commit counter of SQLite, read where all processes share it.
+ *
+ * In WAL mode it is a word of the WAL's index (`iChange`, at byte 8), which is written last: a reader that finds the
+ * number there can read the commit. The index is mapped once, by the database's own connection, so a check is one load,
+ * without a call of SQLite and without a lock. That connection stays open, so no other connection can leave the mode.
+ *
+ * In other modes it is the counter in the file's header (at byte 24). It is written before the commit has ended.
+ * Therefore, a connection that did not make the commit reads it again while none can write (read_quietly).
+ *
+ * The file is read through the sqlite3_file of an open connection. If the file were opened and closed here, POSIX would
+ * drop the locks that SQLite has on it, because they belong to the process. */
+
+static vestry_err map_index(sqlite3_file *file, const _Atomic(uint32_t) **ret_index) {
+  volatile void *head = NULL;
+  if (file->pMethods->iVersion < 2 || !file->pMethods->xShmMap) return VESTRY_IO;
+  const int result = file->pMethods->xShmMap(file, 0, INDEX_BYTES, 0, &head);
+  if (result == SQLITE_NOMEM || result == SQLITE_IOERR_NOMEM) return VESTRY_NO_MEMORY;
+  if (result == SQLITE_BUSY) return VESTRY_BUSY;
+  *ret_index = (const _Atomic(uint32_t) *)(uintptr_t)head;
+  return result == SQLITE_OK && head ? VESTRY_OK : VESTRY_IO;
+}
+
+/* Read the number from the file's header. An empty file has no header yet. */
+static bool read_header(sqlite3_file *file, vsi_sqlite_number *ret_number) {
+  unsigned char header[HEADER_BYTES] = {0};
+  int result = file->pMethods ? file->pMethods->xRead(file, header, sizeof header, 0) : SQLITE_IOERR;
+  if (result != SQLITE_OK && result != SQLITE_IOERR_SHORT_READ) return false;
+  *ret_number = (vsi_sqlite_number){vsi_sqlite_big_endian(header + COUNTER_AT), header[MODE_AT] == 2};
+  return true;
+}
+
+bool vsi_sqlite_counter(vestry_sqlite *database, sqlite3_file *file, vsi_sqlite_number *ret_number) {
+  if (!database->wal_index) {
+    if (!read_header(file, ret_number)) return false;
+    if (!ret_number->is_wal) return true;
+    /* The mode changed a moment ago. */
+    if (vsi_sqlite_counter_open(database) || !database->wal_index) return false;
   }
-  bool takes_pages = commits->records_pages && atomic_load_explicit(&commits->has_frames, memory_order_acquire);
-  vsi_sqlite_reads_begin(recording, commits->host, commits, render, takes_pages ? commits->max_file_pages : 0);
-  recording->begun = begun;
-  recording->others = atomic_load_explicit(&commits->others, memory_order_seq_cst);
-  recording->number = 1 + atomic_fetch_add_explicit(&commits->numbers, 1, memory_order_relaxed);
+  const _Atomic(uint32_t) *word = &database->wal_index[INDEX_WORD];
+  *ret_number = (vsi_sqlite_number){atomic_load_explicit(word, memory_order_acquire), true};
+  return true;
 }
 
-static void end(vestry_render *render, void *ctx) {
-  vsi_sqlite_commits *commits = ctx;
-  vsi_sqlite_recording *recording = vsi_sqlite_reads_of(commits);
-  if (!recording) {
-    vsi_sqlite_index_end(commits->index);
-    return;
-  }
-  if (recording->wants_again) vestry_render_again(render);
-  if (recording->writer) commits->settle(recording->writer);
-  vsi_sqlite_reads_end(recording);
-  if (commits->records)
-    vsi_sqlite_index_enter(commits->index, recording);
-  else
-    vsi_sqlite_index_end(commits->index);
-  vsi_sqlite_reads_finish(recording);
-  vsi_free(commits->host, recording);
-}
-
-/* ----------------------------------------------------------------------------------------------------- life ------- */
-
-vestry_err vsi_sqlite_commits_init(vsi_sqlite_commits *commits, vestry_pages *pages, const vestry_host *host,
-                                   const vestry_sqlite_options *options) {
-  const vestry_render_observer observer = {.begin = begin, .end = end, .settle = commits->look, .ctx = commits};
-  commits->host = host;
-  commits->pages = pages;
-  TAILQ_INIT(&commits->made);
-  commits->records = options->level != VESTRY_SQLITE_TOPICS;
-  commits->records_pages = (options->level == VESTRY_SQLITE_FILE_PAGES || options->level == VESTRY_SQLITE_DEFAULT) &&
-                           vsi_sqlite_cache_is_recorded();
-  commits->max_file_pages = options->max_file_pages;
-  if (options->level == VESTRY_SQLITE_FILE_PAGES && !commits->records_pages) return VESTRY_UNSUPPORTED;
-  vsi_sqlite_tables_init(&commits->tables, host);
-  vestry_err error = vsi_sqlite_index_create(pages, host, &commits->tables, options->max_bytes, &commits->index);
-  if (!error) error = vestry_pages_observe(pages, &observer);
-  commits->is_observing = !error;
-  return error;
-}
-
-void vsi_sqlite_commits_finish(vsi_sqlite_commits *commits) {
-  if (!commits->pages) return;
-  if (commits->is_observing) (void)vestry_pages_unobserve(commits->pages, commits);
-  for (vsi_sqlite_record *record; (record = TAILQ_FIRST(&commits->made)) != NULL; vsi_free(commits->host, record))
-    TAILQ_REMOVE(&commits->made, record, in);
-  vsi_sqlite_index_destroy(commits->index);
-  vsi_sqlite_tables_finish(&commits->tables);
-  vsi_sqlite_frames_finish(&commits->frames);
-}
-
-vestry_err vsi_sqlite_commits_follow_wal(vsi_sqlite_commits *commits, sqlite3 *db, const _Atomic(uint32_t) *index) {
-  if (!commits->records || atomic_load_explicit(&commits->has_frames, memory_order_relaxed)) return VESTRY_OK;
-  vestry_err error = vsi_sqlite_frames_init(&commits->frames, commits->host, db, index);
+vestry_err vsi_sqlite_counter_open(vestry_sqlite *database) {
+  vsi_sqlite_number number;
+  const _Atomic(uint32_t) *index;
+  if (database->wal_index) return VESTRY_OK;
+  int result = sqlite3_exec(database->db, "SELECT 1 FROM sqlite_schema LIMIT 1", NULL, NULL, NULL); /* opens the file */
+  if (result) return vsi_sqlite_code(result);
+  if (!read_header(database->file, &number)) return VESTRY_IO;
+  if (!number.is_wal) return VESTRY_OK;
+  vestry_err error = map_index(database->file, &index);
+  if (!error && database->records)
+    error = vsi_sqlite_frames_init(&database->frames, database->host, database->db, index);
   if (error) return error;
-  atomic_store_explicit(&commits->has_frames, true, memory_order_release);
-  vsi_sqlite_commits_whole(commits, NULL); /* a current render has read commits of the former mode */
+  database->wal_index = index;
+  if (!database->records) return VESTRY_OK;
+  atomic_store_explicit(&database->has_frames, true, memory_order_release);
+  refresh_readers(database); /* a current render has read commits of the former mode */
   return VESTRY_OK;
 }
 
-/* ---------------------------------------------------------------------------------------------------- hooks ------- */
+/* ---------------------------------------------------------------------------------------------- accounting -------- */
 
-void vsi_sqlite_transaction_read(vsi_sqlite_transaction *transaction, const vsi_sqlite_commits *commits) {
-  if (!transaction->has_changes) return;
-  const vsi_sqlite_recording *recording = vsi_sqlite_reads_of(commits);
-  if (recording && recording->number != transaction->changer) transaction->is_seen = true;
+static uint64_t *word_of(vestry_sqlite *database, uint32_t number, uint64_t *ret_bit) {
+  number %= VSI_SQLITE_WINDOW;
+  *ret_bit = UINT64_C(1) << number % 64;
+  return &database->accounted[number / 64];
 }
 
-bool vsi_sqlite_transaction_row(vsi_sqlite_transaction *transaction, vsi_sqlite_commits *commits, void *writer,
-                                const vsi_sqlite_row *row) {
-  vsi_sqlite_recording *recording = vsi_sqlite_reads_of(commits);
-  uint64_t changer = recording ? recording->number : 0;
-  if (recording) recording->writer = writer;
-  if (!transaction->has_changes) transaction->changer = changer;
-  if (transaction->changer != changer)
-    transaction->changer = 0; /* begun in a render, continued outside: not of a render */
-  transaction->has_changes = true;
-  if (commits->records)
-    vsi_sqlite_changes_row(&transaction->changes, &commits->tables,
-                           atomic_load_explicit(&commits->generation, memory_order_acquire), row);
-  return changer;
+/* Return whether the commit of this number was accounted for, and clear that, because the number passes. */
+static bool take_account(vestry_sqlite *database, uint32_t number) {
+  uint64_t bit, *word = word_of(database, number, &bit);
+  bool was = *word & bit;
+  *word &= ~bit;
+  return was;
 }
 
-void vsi_sqlite_commits_leaves(vsi_sqlite_commits *commits, const void *writer) {
-  vsi_sqlite_recording *recording = vsi_sqlite_reads_of(commits);
-  if (recording && recording->writer == writer) recording->writer = NULL;
-}
-
-void vsi_sqlite_commits_tab_begins(vsi_sqlite_commits *commits, const vsi_sqlite_reader *reader) {
-  vsi_sqlite_recording *recording = vsi_sqlite_reads_of(commits);
-  if (!recording || !commits->records_pages || !vsi_sqlite_reader_knows_pages(reader)) {
-    atomic_store_explicit(&commits->tabs_are_anywhere, true, memory_order_seq_cst);
+/* Account for a number. */
+static void account(vestry_sqlite *database, vsi_sqlite_number number) {
+  uint32_t ahead = number.value - database->seen.value;
+  if (number.is_wal != database->seen.is_wal) return; /* the next check finds that out */
+  if (ahead == 1) {                                   /* nearly always */
+    do database->seen.value++, ahead++;
+    while (ahead <= VSI_SQLITE_WINDOW && take_account(database, database->seen.value + 1));
     return;
   }
-  recording->tab_pages = &commits->tab_pages;
-  recording->has_new_tab_pages = false;
-}
-
-/* A thread that follows a commit of another connection first counts it and then checks whether a state is on its file
- * pages. A thread that reads a state first adds its file pages and then checks the count. So at least one of the
- * threads sees the other. */
-bool vsi_sqlite_commits_tab_ends(vsi_sqlite_commits *commits, const vsi_sqlite_reader *reader) {
-  vsi_sqlite_recording *recording = vsi_sqlite_reads_of(commits);
-  if (!recording || !recording->tab_pages) return false;
-  bool is_lost = !vsi_sqlite_reader_knows_pages(reader);
-  if (is_lost) atomic_store_explicit(&commits->tabs_are_anywhere, true, memory_order_seq_cst);
-  recording->tab_pages = NULL;
-  return (recording->has_new_tab_pages || is_lost) &&
-         atomic_load_explicit(&commits->others, memory_order_seq_cst) != recording->others;
-}
-
-static void clear(vsi_sqlite_transaction *transaction) {
-  vsi_sqlite_changes_clear(&transaction->changes);
-  transaction->changer = 0;
-  transaction->has_changes = transaction->is_seen = transaction->changes_tabs = false;
-  transaction->trace.is_sampled = false;
-}
-
-/* -------------------------------------------------------------------------------------------------- commits ------- */
-
-/* Return whether the changed tables are known. The meaning of column numbers depends on the generation of the schema;
- * if that has passed, they are unknown. */
-static bool knows_tables(const vsi_sqlite_commits *commits, const vsi_sqlite_changes *changes) {
-  return !changes->are_unknown && changes->uses.count &&
-         (changes->generation == atomic_load_explicit(&commits->generation, memory_order_relaxed));
-}
-
-static vsi_sqlite_record *make_record(vsi_sqlite_commits *commits, vsi_sqlite_transaction *transaction, uint32_t number,
-                                      unsigned traits) {
-  vsi_sqlite_uses *uses = &transaction->changes.uses;
-  size_t uses_bytes = uses->count * sizeof *uses->uses, keys_count = transaction->changes.keys_count;
-  vsi_sqlite_record *made =
-      vsi_calloc(commits->host, 1, sizeof *made + uses_bytes + keys_count * sizeof(vsi_sqlite_key));
-  if (!made) { /* it is treated as another connection's */
-    if (transaction->changes_tabs) atomic_store_explicit(&commits->tabs_are_anywhere, true, memory_order_seq_cst);
-    return NULL;
+  if (ahead - 1 >= VSI_SQLITE_WINDOW) { /* far ahead, or far behind: the numbers restarted */
+    if ((int32_t)ahead > 0 || (int32_t)ahead < -VSI_SQLITE_WINDOW) database->is_lost = true;
+    return;
   }
-  vsi_sqlite_uses_sort(uses);
-  vsi_sqlite_keys_sort(transaction->changes.keys, keys_count);
-  vsi_sqlite_key *keys = (vsi_sqlite_key *)(void *)((char *)made->uses + uses_bytes);
-  bool is_doubtful = traits & VSI_SQLITE_DOUBTFUL;
-  made->number = number;
-  made->changes_tabs = transaction->changes_tabs;
-  made->is_doubtful = is_doubtful;
-  made->trace = transaction->trace;
-  made->commit =
-      (vsi_sqlite_commit){.is_whole = transaction->is_seen,
-                          .is_of_render = !is_doubtful && (traits & VSI_SQLITE_QUIET || transaction->changer),
-                          .knows_tables = !is_doubtful && knows_tables(commits, &transaction->changes),
-                          .uses = made->uses,
-                          .uses_count = uses->count,
-                          .keys = keys,
-                          .keys_count = keys_count,
-                          .at_ns = vestry_change_now_ns(commits->pages)};
-  if (uses->count) memcpy(made->uses, uses->uses, uses_bytes);
-  if (keys_count) memcpy(keys, transaction->changes.keys, keys_count * sizeof *keys);
-  return made;
+  uint64_t bit, *word = word_of(database, number.value, &bit);
+  *word |= bit;
 }
 
-bool vsi_sqlite_commits_add(vsi_sqlite_commits *commits, vsi_sqlite_transaction *transaction, uint32_t number,
-                            unsigned traits, uint64_t *ret_seq) {
-  bool has_frames = vsi_sqlite_commits_have_frames(commits);
-  if (!commits->records || (traits & VSI_SQLITE_DOUBTFUL && !has_frames)) {
-    vsi_sqlite_commits_forget(commits, transaction, ret_seq);
-    return false;
+void vsi_sqlite_begin_anew(vestry_sqlite *database, vsi_sqlite_number last) {
+  memset(database->accounted, 0, sizeof database->accounted);
+  database->seen = last;
+  database->is_lost = false;
+  vsi_sqlite_refresh_all(database);
+}
+
+/* ----------------------------------------------------------------------------------------------- publishing ------- */
+
+static void clear(vestry_sqlite_connection *connection) {
+  vsi_sqlite_topics_clear(&connection->topics);
+  vsi_sqlite_changes_clear(&connection->changes);
+  connection->changer = 0;
+  connection->has_changes = connection->is_seen = connection->changes_tabs = false;
+  connection->is_sure = connection->is_mixed = connection->has_deleted = connection->has_others = false;
+  connection->trace.is_sampled = false;
+  atomic_store_explicit(&connection->is_announced, false, memory_order_release); /* pairs with vsi_sqlite_settle */
+}
+
+void vsi_sqlite_forget(vestry_sqlite_connection *connection) {
+  if (connection->is_seen) refresh_readers(connection->database);
+  clear(connection);
+}
+
+/* Wake the thread that follows commits. Waking it costs a committing thread as much as a commit, so once is enough. */
+static void rouse(vestry_sqlite *database) {
+  if (database->is_roused) return;
+  database->is_roused = true;
+  pthread_cond_signal(&database->end);
+}
+
+/* Return the changes of a commit. Its tables are known unless there was no memory for them. The meaning of column
+ * numbers depends on the generation of the schema; if that has passed, they are unknown. */
+static vsi_sqlite_commit commit_of(vestry_sqlite_connection *connection, bool is_doubtful) {
+  const vestry_sqlite *database = connection->database;
+  vsi_sqlite_changes *changes = &connection->changes;
+  const bool knows_tables =
+      !is_doubtful && !changes->are_unknown && changes->uses.count &&
+      changes->generation == atomic_load_explicit(&database->tables.generation, memory_order_relaxed);
+  vsi_sqlite_uses_sort(&changes->uses);
+  vsi_sqlite_keys_sort(changes->keys, changes->keys_count);
+  return (vsi_sqlite_commit){.is_whole = connection->is_seen,
+                             .is_of_render = !is_doubtful && (connection == database->writer || connection->changer),
+                             .knows_tables = knows_tables,
+                             .uses = changes->uses.uses,
+                             .uses_count = changes->uses.count,
+                             .keys = changes->keys,
+                             .keys_count = changes->keys_count,
+                             .at_ns = vestry_change_now_ns(database->pages),
+                             .number = connection->announced.value,
+                             .changes_tabs = connection->changes_tabs,
+                             .is_doubtful = is_doubtful,
+                             .trace = connection->trace};
+}
+
+/* Follow a commit, or keep its changes until the thread has read it in the WAL, which is more precise about them. */
+static void add(vestry_sqlite_connection *connection, bool is_doubtful) {
+  vestry_sqlite *database = connection->database;
+  if (!database->records || (is_doubtful && !has_frames(database))) {
+    if (connection->is_seen) refresh_readers(database);
+    return;
   }
-  vsi_sqlite_record *record = make_record(commits, transaction, number, traits);
-  clear(transaction);
-  if (has_frames && record) {
-    TAILQ_INSERT_TAIL(&commits->made, record, in);
-    return true;
+  const vsi_sqlite_commit commit = commit_of(connection, is_doubtful);
+  if (!has_frames(database)) {
+    if (connection->topics.are_all)
+      refresh_readers(database);
+    else
+      vsi_sqlite_index_commit(database->index, &commit, &database->seq);
+    return;
   }
-  if (!has_frames && (traits & VSI_SQLITE_WHOLE || !record))
-    vsi_sqlite_commits_whole(commits, ret_seq);
-  else if (!has_frames)
-    (void)vsi_sqlite_index_commit(commits->index, &record->commit, ret_seq);
-  vsi_free(commits->host, record);
-  return has_frames;
+  vsi_sqlite_commit *made = vsi_sqlite_commit_copy(database->host, &commit);
+  if (made)
+    TAILQ_INSERT_TAIL(&database->made, made, in);
+  else if (commit.changes_tabs) /* it is treated as another connection's */
+    atomic_store_explicit(&database->tabs_are_anywhere, true, memory_order_seq_cst);
+  rouse(database);
 }
 
-void vsi_sqlite_commits_forget(vsi_sqlite_commits *commits, vsi_sqlite_transaction *transaction, uint64_t *ret_seq) {
-  if (transaction->is_seen) vsi_sqlite_commits_whole(commits, ret_seq);
-  clear(transaction);
+void vsi_sqlite_publish(vestry_sqlite_connection *connection, vsi_sqlite_evidence evidence) {
+  vestry_sqlite *database = connection->database;
+  vsi_sqlite_topics *topics = &connection->topics;
+  if (!connection->has_changes) topics->are_all = true; /* no hook was called for a row: it is the schema */
+  if (topics->are_all) database->stats.whole_count++;
+  const vestry_trace committed_in = connection->trace, *former = vestry_trace_enter(&committed_in);
+  if (vsi_sqlite_topics_refresh(topics, database->pages, &database->seq)) /* a name that cannot be a topic */
+    (void)vestry_refresh(database->pages, NULL, &database->seq);
+  add(connection, evidence == VSI_SQLITE_REACHED);
+  (void)vestry_trace_enter(former);
+  if (evidence == VSI_SQLITE_COMMITTED) account(database, connection->announced);
+  if (evidence != VSI_SQLITE_REACHED) database->stats.commits_count++;
+  clear(connection);
 }
 
-void vsi_sqlite_commits_whole(vsi_sqlite_commits *commits, uint64_t *ret_seq) {
-  const vsi_sqlite_commit all = {.is_whole = true};
-  if (!commits->records) return;
-  atomic_fetch_add_explicit(&commits->generation, 1, memory_order_acq_rel); /* before the commit counts */
-  (void)vsi_sqlite_index_commit(commits->index, &all, ret_seq);
-  const vestry_change change = {.kind = VESTRY_REFRESH_DATABASE};
-  (void)vestry_refresh_for(commits->pages, VSI_SQLITE_TABS_TOPIC, &change, ret_seq);
+/* Find a connection that has announced this number. is_sure: one whose commit certainly takes the number; otherwise one
+ * whose commit may take it. */
+static vestry_sqlite_connection *find_announced(const vestry_sqlite *database, vsi_sqlite_number number, bool is_sure) {
+  vestry_sqlite_connection *at;
+  LIST_FOREACH(at, &database->connections, in)
+  if (atomic_load_explicit(&at->is_announced, memory_order_relaxed) && at->announced.value == number.value &&
+      at->announced.is_wal == number.is_wal && at->is_sure == is_sure && at->has_changes)
+    return at;
+  return NULL;
 }
 
-/* One check of the WAL. */
-typedef struct look {
-  vsi_sqlite_commits *commits;
-  vsi_sqlite_publish_fn publish;
-  void *ctx;
-  uint64_t *ret_seq, *ret_whole;
-  uint64_t at_ns; /* start of the check, as the time of other connections' commits; 0: no observer */
-} look;
+/* Publish the changes of the connections that have announced a number, because a commit has reached it. */
+static void publish_announced(vestry_sqlite *database, vsi_sqlite_number number) {
+  vestry_sqlite_connection *connection = find_announced(database, number, true);
+  if (connection) {
+    vsi_sqlite_publish(connection, VSI_SQLITE_COMMITTED);
+    return; /* other connections that announced it have committed nothing, and will find out */
+  }
+  while ((connection = find_announced(database, number, false))) vsi_sqlite_publish(connection, VSI_SQLITE_REACHED);
+}
 
-/* Take the record of a commit. Earlier records are no longer needed; nor are doubtful records of the same number, if
- * one is certain. */
-static vsi_sqlite_record *take_record(vsi_sqlite_commits *commits, uint32_t number) {
-  vsi_sqlite_record *found = NULL;
-  for (vsi_sqlite_record *record, *next = TAILQ_FIRST(&commits->made); (record = next) != NULL;) {
-    next = TAILQ_NEXT(record, in);
-    if ((int32_t)(record->number - number) > 0) continue;
-    TAILQ_REMOVE(&commits->made, record, in);
-    if (record->number == number && (!found || (found->is_doubtful && !record->is_doubtful))) {
-      vsi_sqlite_record *former = found;
-      found = record;
-      record = former;
-    } else if (record->number == number && record->is_doubtful && found->is_doubtful) {
-      found->changes_tabs |= record->changes_tabs;
-      found->commit.is_whole |= record->commit.is_whole;
+/* ------------------------------------------------------------------------------------------------- the WAL -------- */
+
+/* Take the changes of a commit. Those of earlier ones are no longer needed; nor are doubtful ones of the same number,
+ * if one is certain. */
+static vsi_sqlite_commit *take_made(vestry_sqlite *database, uint32_t number) {
+  vsi_sqlite_commit *found = NULL;
+  for (vsi_sqlite_commit *made, *next = TAILQ_FIRST(&database->made); (made = next) != NULL;) {
+    next = TAILQ_NEXT(made, in);
+    if ((int32_t)(made->number - number) > 0) continue;
+    TAILQ_REMOVE(&database->made, made, in);
+    if (made->number == number && (!found || (found->is_doubtful && !made->is_doubtful))) {
+      vsi_sqlite_commit *former = found;
+      found = made;
+      made = former;
+    } else if (made->number == number && made->is_doubtful && found->is_doubtful) {
+      found->changes_tabs |= made->changes_tabs;
+      found->is_whole |= made->is_whole;
     }
-    vsi_free(commits->host, record);
+    vsi_free(database->host, made);
   }
   return found;
 }
 
 /* Refresh the states of tabs. If this process writes, the file pages to which states move are known; if another one
  * writes, only the written file pages are known. */
-static void follow_tabs(const look *l, const vsi_sqlite_record *record, const vsi_sqlite_written *written) {
-  vsi_sqlite_commits *commits = l->commits;
-  if (record) {
-    for (size_t i = 0; record->changes_tabs && i < written->pages_count; i++)
-      (void)vsi_sqlite_tab_pages_add(&commits->tab_pages, written->pages[i]);
-    if (!record->is_doubtful) return;
+static void follow_tabs(vestry_sqlite *database, const vsi_sqlite_commit *made, const vsi_sqlite_written *written) {
+  if (made) {
+    for (size_t i = 0; made->changes_tabs && i < written->pages_count; i++)
+      (void)vsi_sqlite_tab_pages_add(&database->tab_pages, written->pages[i]);
+    if (!made->is_doubtful) return;
   }
-  atomic_fetch_add_explicit(&commits->others, 1, memory_order_seq_cst);
-  bool is_met = atomic_load_explicit(&commits->tabs_are_anywhere, memory_order_seq_cst);
+  atomic_fetch_add_explicit(&database->others, 1, memory_order_seq_cst);
+  bool is_met = atomic_load_explicit(&database->tabs_are_anywhere, memory_order_seq_cst);
   for (size_t i = 0; !is_met && i < written->pages_count; i++)
-    is_met = vsi_sqlite_tab_pages_have(&commits->tab_pages, written->pages[i]);
+    is_met = vsi_sqlite_tab_pages_have(&database->tab_pages, written->pages[i]);
   if (!is_met) return;
-  const vestry_change change = {.kind = VESTRY_REFRESH_TABLE, .name = "vestry_tab", .at_ns = l->at_ns};
-  (void)vestry_refresh_for(commits->pages, VSI_SQLITE_TABS_TOPIC, &change, l->ret_seq);
+  const vestry_change change = {
+      .kind = VESTRY_REFRESH_TABLE, .name = VSI_SQLITE_TAB_TABLE, .at_ns = database->looked_ns};
+  (void)vestry_refresh_for(database->pages, VSI_SQLITE_TABS_TOPIC, &change, &database->seq);
 }
 
 static void follow_commit(const vsi_sqlite_written *written, void *ctx) {
-  look *l = ctx;
-  vsi_sqlite_commits *commits = l->commits;
-  l->publish(l->ctx, (vsi_sqlite_number){written->number, true});
-  vsi_sqlite_record *record = take_record(commits, written->number);
-  const vestry_trace *former = vestry_trace_enter(record ? &record->trace : NULL);
-  follow_tabs(l, record, written);
-  vsi_sqlite_commit commit = record ? record->commit : (vsi_sqlite_commit){.at_ns = l->at_ns};
+  vestry_sqlite *database = ctx;
+  publish_announced(database, (vsi_sqlite_number){written->number, true});
+  vsi_sqlite_commit *made = take_made(database, written->number);
+  vsi_sqlite_commit commit = made ? *made : (vsi_sqlite_commit){.at_ns = database->looked_ns};
+  const vestry_trace *former = vestry_trace_enter(made ? &made->trace : NULL);
+  follow_tabs(database, made, written);
   commit.knows_pages = true;
   commit.pages = written->pages;
   commit.pages_count = written->pages_count;
   if (written->has_schema || commit.is_whole) {
-    vsi_sqlite_commits_whole(commits, l->ret_seq);
-    ++*l->ret_whole;
+    refresh_readers(database);
+    database->stats.whole_count++;
   } else {
-    (void)vsi_sqlite_index_commit(commits->index, &commit, l->ret_seq);
+    vsi_sqlite_index_commit(database->index, &commit, &database->seq);
   }
   (void)vestry_trace_enter(former);
-  vsi_free(commits->host, record);
+  vsi_free(database->host, made);
 }
 
-vestry_err vsi_sqlite_commits_follow(vsi_sqlite_commits *commits, uint32_t last, vsi_sqlite_publish_fn publish,
-                                     void *ctx, uint64_t *ret_seq, uint64_t *ret_whole) {
-  look l = {commits, publish, ctx, ret_seq, ret_whole, 0};
-  uint32_t number;
-  if (!vsi_sqlite_commits_have_frames(commits) || commits->frames.number == last) return VESTRY_OK;
-  l.at_ns = vestry_change_now_ns(commits->pages);
-  vestry_err error = vsi_sqlite_frames_read(&commits->frames, follow_commit, &l, &number);
+/* Follow the commits up to the last number. OK | BUSY (try again later) */
+static vestry_err follow_wal(vestry_sqlite *database, uint32_t last) {
+  if (!has_frames(database) || database->frames.number == last) return VESTRY_OK;
+  database->looked_ns = vestry_change_now_ns(database->pages);
+  vestry_err error = vsi_sqlite_frames_read(&database->frames, follow_commit, database);
   if (error != VESTRY_NOT_FOUND) return error;
-  vsi_sqlite_commits_whole(commits, ret_seq);
-  ++*ret_whole;
+  refresh_readers(database);
+  database->stats.whole_count++;
   return VESTRY_OK;
+}
+
+/* ------------------------------------------------------------------------- commits of other connections ----------- */
+
+/* Account for each number up to last that is not accounted for yet. */
+static void catch_up(vestry_sqlite *database, vsi_sqlite_number last) {
+  uint32_t others = 0;
+  if (database->is_lost || last.is_wal != database->seen.is_wal ||
+      last.value - database->seen.value > VSI_SQLITE_WINDOW) {
+    vsi_sqlite_begin_anew(database, last);
+    return;
+  }
+  while (database->seen.value != last.value) {
+    const vsi_sqlite_number next = {database->seen.value + 1, last.is_wal};
+    publish_announced(database, next);
+    if (database->seen.value != next.value - 1) continue; /* publishing accounted for it, perhaps for later ones too */
+    if (!take_account(database, next.value)) others++;
+    database->seen = next;
+  }
+  database->stats.other_commits_count += others;
+  if (others && !has_frames(database)) vsi_sqlite_refresh_all(database);
+}
+
+/* Return whether a commit that is complete, or nearly complete, is not accounted for yet. */
+static bool is_news(const vestry_sqlite *database, vsi_sqlite_number last) {
+  return database->is_lost || last.is_wal != database->seen.is_wal || last.value != database->seen.value;
+}
+
+/* Read the number in a transaction, while no connection writes. */
+static vestry_err read_quietly(vestry_sqlite *database, vsi_sqlite_number *ret_last) {
+  const vsi_call call = {database->host, "SQLite", database->path};
+  int result = sqlite3_exec(database->db, "BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1", NULL, NULL, NULL);
+  bool is_read = !result && vsi_sqlite_counter(database, database->file, ret_last);
+  vestry_err error = vsi_sqlite_note(&call, database->db, result, "cannot read the database");
+  if (!sqlite3_get_autocommit(database->db)) sqlite3_exec(database->db, "ROLLBACK", NULL, NULL, NULL);
+  return error ? error : is_read ? VESTRY_OK : VESTRY_IO;
+}
+
+vestry_err vsi_sqlite_look(vestry_sqlite *database) {
+  vsi_sqlite_number last;
+  vestry_err error = vsi_sqlite_counter(database, database->file, &last) ? VESTRY_OK : VESTRY_IO;
+  if (!error && is_news(database, last)) {
+    if (!last.is_wal) error = read_quietly(database, &last);
+    if (!error) catch_up(database, last);
+  }
+  if (!error) error = follow_wal(database, last.value);
+  bool is_failing = error && error != VESTRY_BUSY;
+  if (is_failing && !database->is_failing)
+    vsi_log(database->host, VESTRY_LOG_ERROR, "SQLite, %s: cannot follow commits of other connections: %s",
+            database->path, vestry_strerror(error));
+  if (is_failing) database->is_lost = true; /* the next check that succeeds refreshes everything */
+  database->is_failing = is_failing;
+  return error;
+}
+
+void vsi_sqlite_miss_file(vestry_sqlite *database) {
+  int has_moved = 0;
+  if (sqlite3_file_control(database->db, "main", SQLITE_FCNTL_HAS_MOVED, &has_moved)) return;
+  if (has_moved && !database->has_moved)
+    vsi_log(database->host, VESTRY_LOG_ERROR,
+            "SQLite, %s: the file was removed or replaced, so pools reject transactions, and later writes of other "
+            "connections are lost when this program ends; restart it",
+            database->path);
+  database->has_moved = has_moved;
+}
+
+/* Wait until the database is destroyed, the time is over, or, if can_be_roused, this thread is woken. */
+static void wait(vestry_sqlite *database, uint32_t ms, bool can_be_roused) {
+  uint64_t due_ns = vsi_monotonic_in_ms(ms);
+  while (!database->is_over && !(can_be_roused && database->is_roused))
+    if (!vsi_wait_until(&database->end, &database->lock, due_ns)) break;
+}
+
+/* Follow commits until the database is destroyed. Waking this thread costs a committing thread as much as a commit.
+ * Therefore, after a check for which it was woken, the thread waits for a moment and checks again; during that moment
+ * no committing thread needs to wake it. */
+void *vsi_sqlite_follow(void *ctx) {
+  vestry_sqlite *database = ctx;
+  vsi_mutex_lock(&database->lock);
+  while (!database->is_over) {
+    wait(database, database->options.poll_ms, true);
+    if (database->is_over) break;
+    vsi_sqlite_miss_file(database);
+    (void)vsi_sqlite_look(database);
+    if (database->is_roused) {
+      wait(database, MOMENT_MS, false);
+      database->is_roused = false;
+      (void)vsi_sqlite_look(database);
+    }
+    vsi_mutex_unlock(&database->lock);
+    vsi_sqlite_tab_touch_all(database);
+    vsi_mutex_lock(&database->lock);
+  }
+  vsi_mutex_unlock(&database->lock);
+  return NULL;
 }

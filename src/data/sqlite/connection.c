@@ -34,17 +34,16 @@
  * SQLite calls no hook for changes of the schema, and for a DELETE without WHERE whose statement was prepared before
  * there was a hook. Therefore, attaching expires all statements, and a statement that changes something other than rows
  * counts as a change of everything. VACUUM does not even call a commit hook: its commit is treated as another
- * connection's, unless no other connection can see its number. */
-#include "data/sqlite/connection.h"
-
+ * connection's, unless no other connection can see its number.
+ *
+ * A render can read uncommitted changes of another transaction on the same connection. This is rare, and a mistake of
+ * the application. The render runs again when that transaction ends, whether it is committed or not. */
 #include <ctype.h>
 #include <sys/stat.h>
 
 #include "base/log.h"
-#include "data/sqlite/counter.h"
-#include "data/sqlite/publish.h"
-#include "data/sqlite/tab.h"
-#include "data/sqlite/text.h"
+#include "data/sqlite/sqlite.h"
+#include "data/sqlite/statements.h"
 
 #pragma weak sqlite3_preupdate_hook
 #pragma weak sqlite3_preupdate_old
@@ -70,6 +69,12 @@ static bool is_exclusive(const vestry_sqlite_connection *connection) {
   return !file->pMethods->xFileControl(file, SQLITE_FCNTL_LOCKSTATE, &lock) && lock == EXCLUSIVE;
 }
 
+/* Return whether an announced number has been committed, if last is the last number. After a change of the mode and
+ * after a crash the numbers restart; the result is then true. */
+static bool is_reached(vsi_sqlite_number announced, vsi_sqlite_number last) {
+  return announced.is_wal != last.is_wal || announced.value - 1 != last.value;
+}
+
 /* Decide whether the announced commit took place. If it did not, there was nothing to commit, or the file was locked,
  * and it will be announced again. On the connection's thread. */
 static void settle_locked(vestry_sqlite_connection *connection) {
@@ -80,12 +85,11 @@ static void settle_locked(vestry_sqlite_connection *connection) {
   int written = connection->is_sure ? connection->written : count_written(connection);
   bool has_written = connection->is_sure || written != connection->written;
   bool is_read = vsi_sqlite_counter(database, connection->file, &last);
-  bool is_reached = is_read && vsi_sqlite_is_reached(connection->announced, last);
   connection->written = written;
   if (!is_read) {
     database->is_lost = true;
     vsi_sqlite_publish(connection, VSI_SQLITE_REACHED);
-  } else if (is_reached && has_written) {
+  } else if (is_reached(connection->announced, last) && has_written) {
     bool is_own = connection->is_sure || !(connection->is_mixed || connection->is_shared) ||
                   (!last.is_wal && is_exclusive(connection));
     /* if it may be another connection's, a check finds the number, and treats it as such */
@@ -95,13 +99,13 @@ static void settle_locked(vestry_sqlite_connection *connection) {
   } else if (!connection->announced.is_wal && (has_written || is_exclusive(connection))) {
     vsi_sqlite_publish(connection, VSI_SQLITE_STANDING); /* a page may have been written before the hook */
   } else {
-    vsi_sqlite_publish_nothing(connection);
+    vsi_sqlite_forget(connection);
   }
 }
 
 /* Decide about the announced commit, if there is one. Code that runs on the connection after a commit hook runs after
  * that commit. In a hook the connection's mutex is held already; everywhere it is locked before the database's lock. */
-static void settle(vestry_sqlite_connection *connection) {
+void vsi_sqlite_settle(vestry_sqlite_connection *connection) {
   sqlite3_mutex *mutex = sqlite3_db_mutex(connection->db);
   connection->is_committing = false;
   if (!atomic_load_explicit(&connection->is_announced, memory_order_acquire)) return;
@@ -110,10 +114,6 @@ static void settle(vestry_sqlite_connection *connection) {
   settle_locked(connection);
   vsi_mutex_unlock(&connection->database->lock);
   sqlite3_mutex_leave(mutex);
-}
-
-void vsi_sqlite_settle(void *connection) {
-  settle(connection);
 }
 
 /* Find a VACUUM, which commits without a hook. Its number is found like that of another connection's commit, unless no
@@ -191,19 +191,33 @@ static bool is_sure_change(vestry_sqlite_connection *connection, sqlite3 *db, in
   return false;
 }
 
+/* Note that the connection changes a row. If a render makes the change, the connection is settled when the render ends.
+ * Returns whether a render does; the change then refreshes nothing. */
+static bool note_row(vestry_sqlite_connection *connection, const vsi_sqlite_row *row) {
+  vestry_sqlite *database = connection->database;
+  vsi_sqlite_recording *recording = vsi_sqlite_reads_of(database);
+  uint64_t changer = recording ? recording->number : 0;
+  if (recording) recording->writer = connection;
+  if (!connection->has_changes) connection->changer = changer;
+  if (connection->changer != changer)
+    connection->changer = 0; /* begun in a render, continued outside: not of a render */
+  connection->has_changes = true;
+  if (database->records) vsi_sqlite_changes_row(&connection->changes, &database->tables, row);
+  return changer;
+}
+
 static void before_change(void *ctx, sqlite3 *db, int operation, const char *schema, const char *table,
                           sqlite3_int64 old_rowid, sqlite3_int64 new_rowid) {
   vestry_sqlite_connection *connection = ctx;
   const vestry_sqlite_options *options = &connection->database->options;
   if (strcmp(schema, "main") != 0) return;
-  settle(connection);
+  vsi_sqlite_settle(connection);
   if (!connection->is_sure) connection->is_sure = is_sure_change(connection, db, operation, old_rowid != new_rowid);
   const vsi_sqlite_row row = {db, operation, table, old_rowid, new_rowid};
-  bool is_of_render =
-      vsi_sqlite_transaction_row(&connection->transaction, &connection->database->commits, connection, &row);
+  bool is_of_render = note_row(connection, &row);
   bool is_tab = sqlite3_stricmp(table, VSI_SQLITE_TAB_TABLE) == 0;
-  if (is_tab) connection->transaction.changes_tabs = true;
-  if (connection->is_quiet || is_of_render) return;
+  connection->changes_tabs |= is_tab;
+  if (connection == connection->database->writer || is_of_render) return;
   vestry_sqlite_change change = {connection, operation};
   if (is_tab) {
     say_tab(&change);
@@ -240,7 +254,7 @@ static int before_commit(void *ctx) {
     connection->is_mixed = is_mixed(connection->db);
   }
   const vestry_trace *here = vestry_trace_here();
-  if (here) connection->transaction.trace = *here;
+  if (here) connection->trace = *here;
   connection->is_committing = true;
   atomic_store_explicit(&connection->is_announced, true, memory_order_release);
   vsi_mutex_unlock(&database->lock);
@@ -254,9 +268,8 @@ static void after_rollback(void *ctx) {
   if (connection->is_committing && !atomic_load_explicit(&connection->is_announced, memory_order_relaxed))
     vsi_sqlite_refresh_all(database);
   connection->is_committing = false;
-  vsi_sqlite_commits_forget(&database->commits, &connection->transaction, &database->seq);
+  vsi_sqlite_forget(connection);
   vsi_mutex_unlock(&database->lock);
-  vsi_sqlite_publish_forget(connection);
 }
 
 /* Return whether a statement changes only rows, or nothing, according to its first word. */
@@ -278,13 +291,19 @@ static int before_statement(void *ctx, int action, const char *first, const char
   return vsi_sqlite_reader_authorize(&((vestry_sqlite_connection *)ctx)->reader, action, first, second, schema);
 }
 
+/* Note that a statement will read: another render may read the transaction's changes. */
+static void note_read(vestry_sqlite_connection *connection) {
+  const vsi_sqlite_recording *recording = connection->has_changes ? vsi_sqlite_reads_of(connection->database) : NULL;
+  if (recording && recording->number != connection->changer) connection->is_seen = true;
+}
+
 /* Called before and after every statement, including statements that run inside of others. */
 static int at_statement(unsigned what, void *ctx, void *statement, void *took) {
   vestry_sqlite_connection *connection = ctx;
   if (what == SQLITE_TRACE_STMT) {
-    settle(connection);
-    if (!connection->database->commits.records) return 0;
-    vsi_sqlite_transaction_read(&connection->transaction, &connection->database->commits);
+    vsi_sqlite_settle(connection);
+    if (!connection->database->records) return 0;
+    note_read(connection);
     vsi_sqlite_reader_begins(&connection->reader, statement, took);
     return 0;
   }
@@ -317,27 +336,32 @@ static void set_hooks(vestry_sqlite_connection *connection) {
   sqlite3_preupdate_hook(db, before_change, connection);
   sqlite3_commit_hook(db, before_commit, connection);
   sqlite3_rollback_hook(db, after_rollback, connection);
-  vsi_sqlite_commits *commits = &connection->database->commits;
-  if (commits->records)
-    vsi_sqlite_reader_init(&connection->reader, commits->host, db, commits, &commits->tables, &commits->generation,
-                           &commits->numbers, commits->records_pages);
+  vestry_sqlite *database = connection->database;
+  if (database->records)
+    vsi_sqlite_reader_init(&connection->reader, db, database, &database->tables, database->records_pages);
   sqlite3_trace_v2(db, SQLITE_TRACE_PROFILE | SQLITE_TRACE_STMT, at_statement, connection);
-  if (commits->records) sqlite3_set_authorizer(db, before_statement, connection);
+  if (database->records) sqlite3_set_authorizer(db, before_statement, connection);
   expire_statements(db);
 }
 
 static void take_hooks(const vestry_sqlite *database, sqlite3 *db) {
-  if (database->commits.records) sqlite3_set_authorizer(db, NULL, NULL);
+  if (database->records) sqlite3_set_authorizer(db, NULL, NULL);
   sqlite3_preupdate_hook(db, NULL, NULL);
   sqlite3_commit_hook(db, NULL, NULL);
   sqlite3_rollback_hook(db, NULL, NULL);
   sqlite3_trace_v2(db, 0, NULL, NULL);
 }
 
-static bool is_attached_locked(const vestry_sqlite *database, const sqlite3 *db) {
-  for (const vestry_sqlite_connection *at = LIST_FIRST(&database->connections); at; at = LIST_NEXT(at, in))
-    if (at->db == db) return true;
-  return false;
+/* Add a connection to those of the database. false: it is one of them already. */
+static bool add_locked(vestry_sqlite *database, vestry_sqlite_connection *connection) {
+  vestry_sqlite_connection *at;
+  LIST_FOREACH(at, &database->connections, in)
+  if (at->db == connection->db) return false;
+  LIST_FOREACH(at, &database->connections, in)
+  if (at->file == connection->file) at->is_shared = connection->is_shared = true;
+  LIST_INSERT_HEAD(&database->connections, connection, in);
+  (void)vsi_sqlite_counter_open(database); /* the mode may have changed */
+  return true;
 }
 
 vestry_err vsi_sqlite_connect(vestry_sqlite *database, sqlite3 *db, vestry_sqlite_connection **ret_connection) {
@@ -350,20 +374,14 @@ vestry_err vsi_sqlite_connect(vestry_sqlite *database, sqlite3 *db, vestry_sqlit
   connection->file = file;
   vsi_sqlite_topics_init(&connection->topics, database->host);
   vsi_mutex_lock(&database->lock);
-  bool is_new = !is_attached_locked(database, db);
-  for (vestry_sqlite_connection *at = is_new ? LIST_FIRST(&database->connections) : NULL; at; at = LIST_NEXT(at, in))
-    if (at->file == file) at->is_shared = connection->is_shared = true;
-  if (is_new) {
-    LIST_INSERT_HEAD(&database->connections, connection, in);
-    (void)vsi_sqlite_counter_open(database); /* the mode may have changed */
-  }
+  const bool is_new = add_locked(database, connection);
   vsi_mutex_unlock(&database->lock);
   if (!is_new) {
     vsi_free(database->host, connection);
     return VESTRY_EXISTS;
   }
   /* Mapped pages are read past the cache, where they are not recorded. */
-  if (!vsi_sqlite_commits_watches_files(&database->commits))
+  if (!database->records_pages || !vsi_sqlite_file_is_read_past_cache())
     (void)sqlite3_exec(db, "PRAGMA main.mmap_size = 0", NULL, NULL, NULL);
   connection->written = count_written(connection);
   set_hooks(connection);
@@ -400,7 +418,7 @@ vestry_err vestry_sqlite_attach(vestry_sqlite *database, sqlite3 *db, vestry_sql
   if (error)
     return vsi_refuse(&call, error, "%s",
                       error == VESTRY_EXISTS ? "the connection is already attached" : vestry_strerror(error));
-  bool is_coarse = database->commits.records_pages && !vsi_sqlite_reader_knows_pages(&connection->reader);
+  bool is_coarse = database->records_pages && !vsi_sqlite_reader_knows_pages(&connection->reader);
   vsi_mutex_lock(&database->lock);
   database->stats.connections_count++;
   bool is_news = is_coarse && !database->is_coarse;
@@ -418,15 +436,16 @@ vestry_err vestry_sqlite_attach(vestry_sqlite *database, sqlite3 *db, vestry_sql
 void vestry_sqlite_detach(vestry_sqlite_connection *connection) {
   if (!connection) return;
   vestry_sqlite *database = connection->database;
-  settle(connection);
-  vsi_sqlite_commits_leaves(&database->commits, connection);
+  vsi_sqlite_settle(connection);
+  vsi_sqlite_recording *recording = vsi_sqlite_reads_of(database);
+  if (recording && recording->writer == connection) recording->writer = NULL; /* the render need not settle it */
   take_hooks(database, connection->db);
   vsi_mutex_lock(&database->lock);
   LIST_REMOVE(connection, in);
   if (connection != database->writer) database->stats.connections_count--;
   vsi_mutex_unlock(&database->lock);
   vsi_sqlite_reader_finish(&connection->reader);
-  vsi_sqlite_changes_finish(database->host, &connection->transaction.changes);
+  vsi_sqlite_changes_finish(database->host, &connection->changes);
   vsi_sqlite_topics_finish(&connection->topics);
   vsi_free(database->host, connection);
 }

@@ -5,10 +5,7 @@
 #include "base/options.h"
 #include "base/thread.h"
 #include "data/sql/tab_schema.h"
-#include "data/sqlite/connection.h"
-#include "data/sqlite/counter.h"
-#include "data/sqlite/others.h"
-#include "data/sqlite/tab.h"
+#include "data/sqlite/sqlite.h"
 
 enum {
   POLL_MS = 50,
@@ -94,18 +91,70 @@ static vestry_err fill(vestry_sqlite *database) {
     return vsi_refuse(&call, VESTRY_IO, "cannot read the number of the last commit");
   error = vsi_sqlite_connect(database, database->writer_db, &database->writer);
   if (error) return vsi_refuse(&call, error, "cannot attach the internal connection: %s", vestry_strerror(error));
-  database->writer->is_quiet = true;
   return start(database);
 }
 
+/* --------------------------------------------------------------------------------------------- the renders -------- */
+
+static void begin(vestry_render *render, void *ctx) {
+  vestry_sqlite *database = ctx;
+  uint64_t begun = vsi_sqlite_index_begin(database->index);
+  vsi_sqlite_recording *recording = vsi_calloc(database->host, 1, sizeof *recording);
+  if (!recording) { /* its reads will not be known */
+    vsi_sqlite_index_enter_all(database->index, render);
+    return;
+  }
+  bool takes_pages = database->records_pages && atomic_load_explicit(&database->has_frames, memory_order_acquire);
+  vsi_sqlite_reads_begin(recording, database->host, database, render,
+                         takes_pages ? database->options.max_file_pages : 0);
+  recording->begun = begun;
+  recording->others = atomic_load_explicit(&database->others, memory_order_seq_cst);
+  recording->number = 1 + atomic_fetch_add_explicit(&database->renders, 1, memory_order_relaxed);
+}
+
+static void end(vestry_render *render, void *ctx) {
+  vestry_sqlite *database = ctx;
+  vsi_sqlite_recording *recording = vsi_sqlite_reads_of(database);
+  if (!recording) {
+    vsi_sqlite_index_end(database->index);
+    return;
+  }
+  if (recording->wants_again) vestry_render_again(render);
+  if (recording->writer) vsi_sqlite_settle(recording->writer);
+  vsi_sqlite_reads_end(recording);
+  if (database->records)
+    vsi_sqlite_index_enter(database->index, recording);
+  else
+    vsi_sqlite_index_end(database->index);
+  vsi_sqlite_reads_finish(recording);
+  vsi_free(database->host, recording);
+}
+
 /* Follow all commits so far, as vestry_render_observer.settle. false: perhaps not all. */
-static bool look(void *commits) {
-  vestry_sqlite *database = (vestry_sqlite *)(void *)((char *)commits - offsetof(vestry_sqlite, commits));
+static bool look(void *ctx) {
+  vestry_sqlite *database = ctx;
   vsi_mutex_lock(&database->lock);
   bool is_done = database->is_open && !database->is_over && !vsi_sqlite_look(database);
   vsi_mutex_unlock(&database->lock);
   return is_done;
 }
+
+/* Observe the renders. OK | NO_MEMORY | UNSUPPORTED | LIMIT (too many observers of the pages) */
+static vestry_err observe(vestry_sqlite *database) {
+  const vestry_render_observer observer = {.begin = begin, .end = end, .settle = look, .ctx = database};
+  const vestry_sqlite_level level = database->options.level;
+  const bool is_recorded = vsi_sqlite_cache_is_recorded();
+  database->records = level != VESTRY_SQLITE_TOPICS;
+  database->records_pages = (level == VESTRY_SQLITE_FILE_PAGES || level == VESTRY_SQLITE_DEFAULT) && is_recorded;
+  if (level == VESTRY_SQLITE_FILE_PAGES && !is_recorded) return VESTRY_UNSUPPORTED;
+  vestry_err error =
+      vsi_sqlite_index_create(database->pages, &database->tables, database->options.max_bytes, &database->index);
+  if (!error) error = vestry_pages_observe(database->pages, &observer);
+  database->is_observing = !error;
+  return error;
+}
+
+/* --------------------------------------------------------------------------------------------- the database ------- */
 
 /* Return what is wrong with the arguments; NULL: nothing. */
 static const char *find_mistake(const vestry_sqlite_options *given, vestry_sqlite_options *ret_options) {
@@ -139,13 +188,10 @@ vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options
   vsi_mutex_init(&database->lock, VSI_LOCK_SQLITE);
   vsi_mutex_init(&database->writer_lock, VSI_LOCK_SQLITE_WRITER);
   pthread_cond_init(&database->end, NULL);
+  TAILQ_INIT(&database->made);
+  vsi_sqlite_tables_init(&database->tables, host);
   database->path = vsi_strdup(host, options.path, strlen(options.path));
-  vestry_err error = VESTRY_NO_MEMORY;
-  if (database->path) {
-    database->commits.settle = vsi_sqlite_settle;
-    database->commits.look = look;
-    error = vsi_sqlite_commits_init(&database->commits, pages, host, &database->options);
-  }
+  vestry_err error = database->path ? observe(database) : VESTRY_NO_MEMORY;
   if (error == VESTRY_UNSUPPORTED)
     vsi_refuse(&call, error,
                vsi_sqlite_cache_is_refused()
@@ -179,7 +225,12 @@ void vestry_sqlite_destroy(vestry_sqlite *database) {
   vsi_mutex_unlock(&database->lock);
   if (database->has_thread) pthread_join(database->thread, NULL);
   vestry_sqlite_detach(database->writer);
-  vsi_sqlite_commits_finish(&database->commits);
+  if (database->is_observing) (void)vestry_pages_unobserve(database->pages, database);
+  for (vsi_sqlite_commit *made; (made = TAILQ_FIRST(&database->made)) != NULL; vsi_free(database->host, made))
+    TAILQ_REMOVE(&database->made, made, in);
+  vsi_sqlite_index_destroy(database->index);
+  vsi_sqlite_tables_finish(&database->tables);
+  vsi_sqlite_frames_finish(&database->frames);
   vsi_sqlite_tab_forget_touches(database);
   sqlite3_finalize(database->touch);
   sqlite3_close(database->writer_db);
@@ -206,15 +257,9 @@ vestry_err vestry_sqlite_sync(vestry_sqlite *database, uint64_t *ret_seq) {
 }
 
 void vestry_sqlite_stats_get(vestry_sqlite *database, vestry_sqlite_stats *ret_stats) {
-  vsi_sqlite_index_stats of_index;
-  vsi_sqlite_index_stats_get(database->commits.index, &of_index);
   vsi_mutex_lock(&database->lock);
-  database->stats.refreshed_count = of_index.refreshed_count;
-  database->stats.refreshed_sets_count = of_index.refreshed_sets_count;
-  database->stats.recorded_count = of_index.recorded_count;
-  database->stats.coarse_count = of_index.coarse_count;
-  database->stats.recorded_bytes = of_index.bytes;
-  const vestry_sqlite_stats stats = database->stats;
+  vestry_sqlite_stats stats = database->stats;
   vsi_mutex_unlock(&database->lock);
+  vsi_sqlite_index_stats_get(database->index, &stats);
   VSI_RESULT_GIVE(vestry_sqlite_stats, ret_stats, stats);
 }

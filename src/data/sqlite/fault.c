@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/ascii.h"
+
 vestry_err vsi_sqlite_code(int result) {
   switch (result & 0xff) {
   case SQLITE_OK:
@@ -58,6 +60,15 @@ vestry_err vsi_sqlite_note(const vsi_call *call, sqlite3 *db, int result, const 
   vestry_err error = vsi_sqlite_code(result);
   if (error == VESTRY_IO || error == VESTRY_LIMIT) say(call, db, result, doing);
   return error;
+}
+
+bool vsi_sqlite_text_cites(const char *message) {
+  for (const char *at = message; (at = strchr(at, '"')) != NULL; at++) {
+    const char first = at[1];
+    if (first == '\'' || first == '"' || vsi_is_digit(first)) return true;
+    if ((first == 'x' || first == 'X') && at[2] == '\'') return true;
+  }
+  return strstr(message, "string literal") != NULL;
 }
 
 bool vsi_sqlite_is_passing(sqlite3 *db, int result) {

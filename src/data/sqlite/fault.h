@@ -23,6 +23,9 @@ vestry_err vsi_sqlite_fail(const vsi_call *call, sqlite3 *db, int result, const 
  * memory) are not logged. */
 vestry_err vsi_sqlite_note(const vsi_call *call, sqlite3 *db, int result, const char *doing);
 
+/* Return whether a message about a statement that cannot be prepared cites a value of it. */
+bool vsi_sqlite_text_cites(const char *message);
+
 /* Return whether a failure may pass by itself: another program writes, the disk fails, or the process has no descriptor
  * left. To be called directly after the failure. */
 bool vsi_sqlite_is_passing(sqlite3 *db, int result);

@@ -84,10 +84,6 @@ static void go_to(vsi_sqlite_frames *frames, const head *h) {
   memcpy(frames->salts, &h->words[WORD_SALTS], sizeof frames->salts);
 }
 
-static uint32_t big_endian(const unsigned char *at) {
-  return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-}
-
 /* Continue after the last commit. The schema version may be an earlier one; in this case the next commit that writes
  * page 1 shows the difference. OK | BUSY */
 static vestry_err begin_anew(vsi_sqlite_frames *frames) {
@@ -102,10 +98,7 @@ static vestry_err begin_anew(vsi_sqlite_frames *frames) {
 
 vestry_err vsi_sqlite_frames_init(vsi_sqlite_frames *frames, const vestry_host *host, sqlite3 *db,
                                   const _Atomic(uint32_t) *index) {
-  memset(frames, 0, sizeof *frames);
-  frames->host = host;
-  frames->db = db;
-  frames->index = index;
+  *frames = (vsi_sqlite_frames){.host = host, .db = db, .index = index};
   return begin_anew(frames);
 }
 
@@ -130,7 +123,7 @@ static bool read_first_page(vsi_sqlite_frames *frames, sqlite3_file *file, sqlit
   if (file->pMethods->xRead(file, bytes, sizeof bytes, at + FRAME_HEAD_BYTES)) return false;
   if (file->pMethods->xRead(file, again, sizeof again, at)) return false;
   if (memcmp(again + 8, frames->salts, sizeof frames->salts) != 0) return false;
-  uint32_t schema = big_endian(bytes + SCHEMA_AT);
+  uint32_t schema = vsi_sqlite_big_endian(bytes + SCHEMA_AT);
   written->has_schema |= !frames->knows_schema || schema != frames->schema;
   frames->schema = schema;
   frames->knows_schema = true;
@@ -146,8 +139,8 @@ static bool read_commit(vsi_sqlite_frames *frames, sqlite3_file *file, const hea
     sqlite3_int64 at = WAL_HEAD_BYTES + (sqlite3_int64)frames->frame * (page_size + FRAME_HEAD_BYTES);
     if (frames->frame == last || file->pMethods->xRead(file, bytes, sizeof bytes, at)) return false;
     if (memcmp(bytes + 8, &h->words[WORD_SALTS], 8) != 0) return false;
-    uint32_t page = big_endian(bytes);
-    is_end = big_endian(bytes + 4) != 0;
+    uint32_t page = vsi_sqlite_big_endian(bytes);
+    is_end = vsi_sqlite_big_endian(bytes + 4) != 0;
     if (!page || !put_page(frames, written->pages_count++, page)) return false;
     if (page == 1 && !read_first_page(frames, file, at, written)) return false;
   }
@@ -183,12 +176,10 @@ static bool is_still(const vsi_sqlite_frames *frames) {
   return !read_head(frames->index, &h) && has_salts(frames, &h);
 }
 
-vestry_err vsi_sqlite_frames_read(vsi_sqlite_frames *frames, vsi_sqlite_written_fn fn, void *ctx,
-                                  uint32_t *ret_number) {
+vestry_err vsi_sqlite_frames_read(vsi_sqlite_frames *frames, vsi_sqlite_written_fn fn, void *ctx) {
   head h;
   vestry_err error = read_head(frames->index, &h);
   if (error) return error;
-  *ret_number = h.words[WORD_NUMBER];
   if (has_salts(frames, &h) && frames->frame == h.words[WORD_LAST_FRAME] && frames->number == h.words[WORD_NUMBER])
     return VESTRY_OK;
   if (read_all(frames, &h, fn, ctx) && is_still(frames)) return VESTRY_OK;

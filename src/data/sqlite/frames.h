@@ -17,6 +17,10 @@ typedef struct vsi_sqlite_written {
   bool has_schema; /* the schema has changed, or may have */
 } vsi_sqlite_written;
 
+static inline uint32_t vsi_sqlite_big_endian(const unsigned char *at) {
+  return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
 typedef void (*vsi_sqlite_written_fn)(const vsi_sqlite_written *written, void *ctx);
 
 /* The position up to which the WAL was read. One thread at a time. */
@@ -38,9 +42,8 @@ vestry_err vsi_sqlite_frames_init(vsi_sqlite_frames *frames, const vestry_host *
                                   const _Atomic(uint32_t) *index);
 void vsi_sqlite_frames_finish(vsi_sqlite_frames *frames);
 /* Read the commits since the last call, in their order, up to the last one that is visible to everybody now.
- *  ret_number  number of the last commit
  *  Returns  OK | BUSY (nothing was read, try again) | NOT_FOUND (some commits are lost: reading continues after them,
  *           and the calls of fn during this call are not reliable) */
-vestry_err vsi_sqlite_frames_read(vsi_sqlite_frames *frames, vsi_sqlite_written_fn fn, void *ctx, uint32_t *ret_number);
+vestry_err vsi_sqlite_frames_read(vsi_sqlite_frames *frames, vsi_sqlite_written_fn fn, void *ctx);
 
 #endif

@@ -26,81 +26,425 @@
  * Page 1 is read by every statement, and written whenever the file grows. Therefore, it counts only for renders that
  * read the schema. A change of the schema refreshes all.
  *
- * Words. A plan is the content of a set (sets.h). A verdict is the result of comparing a plan with a commit (judge.c).
- * An exact set is found by its file pages. A coarse set has none, and is found by its tables; void sets are coarse. A
- * wild set depends on data that cannot be tracked, so every commit concerns it. A commit is whole if it concerns every
- * render that has read the database.
+ * Words. A plan is the content of a set. A verdict is the result of comparing a plan with a commit. An exact set is
+ * found by its file pages. A coarse set has none, and is found by its tables; void sets are coarse. A wild set depends on
+ * data that cannot be tracked, so every commit concerns it. A commit is whole if it concerns every render that has read
+ * the database.
  *
  * Locks: that of the index is locked before that of the pages. */
 #include "data/sqlite/index.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <sys/queue.h>
+#include <stdlib.h>
 
-enum { RECENT_MAX = 1024, RECENT_BYTES = 1 << 20 };
+#include "base/array.h"
+#include "base/hash.h"
 
-typedef vsi_sqlite_set set;
-typedef vsi_sqlite_place place;
-typedef vsi_sqlite_plan plan;
-typedef vsi_sqlite_verdict verdict;
+enum { RECENT_MAX = 1024, RECENT_BYTES = 1 << 20, SWEEP_FROM = 64, TOPIC_BYTES = 48 };
+static const uint32_t of_pages = UINT32_MAX; /* as the table of a key: the key is a file page */
 
-/* A commit that running renders may have missed. */
-typedef struct recent {
-  STAILQ_ENTRY(recent) in;
+typedef struct set set;
+
+/* A set's link in the list of an entry, or of a table. */
+typedef struct place {
+  LIST_ENTRY(place) in; /* le_prev NULL: in no list */
+  set *of;
+} place;
+
+typedef LIST_HEAD(places, place) places;
+
+/* A file page that an exact set contains; or the rows of a table with a certain key, which a coarse set looks up. */
+typedef struct entry {
+  vsi_map_link in; /* first */
+  LIST_ENTRY(entry) in_table;
+  vsi_sqlite_key key;
+  places places; /* each of another set */
+} entry;
+
+/* A table that coarse sets have read. */
+typedef struct table {
+  places places; /* sets that have read any row; each of another set */
+  LIST_HEAD(, entry) keys;
+  uint64_t keyed; /* columns of the keys, as in vsi_sqlite_use */
+} table;
+
+/* The content of a set, existing or new. Its arrays are borrowed. */
+typedef struct plan {
+  const vsi_sqlite_use *uses;
+  const uint32_t *pages;
+  uint32_t uses_count, pages_count;
+  bool is_exact; /* it depends on its file pages */
+  /* is_wild: untracked data was also read; is_all: it depends on everything. In both cases every commit matches. */
+  bool is_wild, is_all;
+  uint64_t hash;
+} plan;
+
+struct set {
+  vsi_map_link in; /* first; in the map while is_findable */
+  LIST_ENTRY(set) in_all;
+  LIST_ENTRY(set) in_coarse; /* in coarse_sets or wild_sets */
   uint64_t number;
+  uint64_t hit; /* the last commit that refreshed it */
   size_t bytes;
-  vsi_sqlite_commit commit; /* followed by its arrays */
-} recent;
+  uint32_t pins;    /* number of renders that are about to name its topic */
+  bool is_findable; /* later renders may share it */
+  plan plan;        /* its arrays follow the places */
+  place *places;    /* of its file pages; of its uses once it is coarse */
+};
+
+typedef LIST_HEAD(set_list, set) set_list;
 
 struct vsi_sqlite_index {
-  vsi_sqlite_sets sets; /* guarded by lock, except its topics and host */
-  vsi_sqlite_tables *tables;
+  vestry_pages *topics;
+  const vestry_host *host;
+  vsi_sqlite_tables *names; /* of the tables */
   vsi_mutex lock;
   /* All below is guarded by it. */
-  uint64_t commits; /* number of commits followed */
-  size_t running;   /* number of running renders */
-  STAILQ_HEAD(, recent) recent;
+  size_t max_bytes, bytes;                   /* of the sets */
+  set_list all_sets, coarse_sets, wild_sets; /* wild: every commit concerns them */
+  set *everything; /* depends on everything; used when there is no room for a more precise set */
+  size_t sets_count;
+  size_t entered_count; /* since the last sweep */
+  uint64_t numbers;     /* of sets */
+  vsi_map findable, entries;
+  table *tables; /* by number */
+  size_t tables_count;
+  bool is_walking;               /* through the keys of a table; unused keys stay until it ends */
+  uint64_t commits;              /* number of commits followed */
+  size_t running;                /* number of running renders */
+  vsi_sqlite_commit_list recent; /* commits that running renders may have missed */
   size_t recent_count, recent_bytes;
   uint64_t forgotten; /* the last commit that is no longer in recent */
-  vsi_sqlite_index_stats stats;
+  uint64_t refreshed_count, refreshed_sets_count, recorded_count, coarse_count;
 };
+
+/* -------------------------------------------------------------------------------------------------- entries ------- */
+
+static void insert(place *where, places *list, set *of) {
+  where->of = of;
+  LIST_INSERT_HEAD(list, where, in);
+}
+
+static void take_out(place *where) {
+  if (!where->in.le_prev) return;
+  LIST_REMOVE(where, in);
+  where->in.le_prev = NULL;
+}
+
+static vsi_sqlite_key key_of_page(uint32_t page) {
+  return (vsi_sqlite_key){page, of_pages, 0};
+}
+
+static vsi_sqlite_key key_of(const vsi_sqlite_use *use) {
+  return (vsi_sqlite_key){use->key, use->table, use->column};
+}
+
+static uint64_t hash_key(const vsi_sqlite_key *key) {
+  return vsi_hash_mix(vsi_hash_mix(vsi_hash_mix(0, key->table), (uint64_t)key->column), (uint64_t)key->key);
+}
+
+static entry *find_entry(const vsi_sqlite_index *index, vsi_sqlite_key key) {
+  vsi_map_link *at = vsi_map_first(&index->entries, hash_key(&key));
+  for (; at; at = vsi_map_further(at)) {
+    const vsi_sqlite_key *is = &((entry *)at)->key;
+    if (is->key == key.key && is->table == key.table && is->column == key.column) break;
+  }
+  return (entry *)at;
+}
+
+/* Find or create an entry. NULL: no memory. */
+static entry *make_entry(vsi_sqlite_index *index, vsi_sqlite_key key) {
+  entry *made = find_entry(index, key);
+  if (made) return made;
+  if (vsi_map_reserve(&index->entries, index->host, index->entries.count + 1)) return NULL;
+  made = vsi_calloc(index->host, 1, sizeof *made);
+  if (!made) return NULL;
+  made->key = key;
+  vsi_map_add(&index->entries, &made->in, hash_key(&key));
+  index->bytes += sizeof *made;
+  if (key.table == of_pages) return made;
+  LIST_INSERT_HEAD(&index->tables[key.table].keys, made, in_table);
+  index->tables[key.table].keyed |= vsi_sqlite_key_column(key.column);
+  return made;
+}
+
+static void free_if_unused(vsi_sqlite_index *index, entry *unused) {
+  if (!unused || !LIST_EMPTY(&unused->places) || index->is_walking) return;
+  vsi_map_remove(&index->entries, &unused->in);
+  if (unused->key.table != of_pages) {
+    table *of = &index->tables[unused->key.table];
+    LIST_REMOVE(unused, in_table);
+    if (LIST_EMPTY(&of->keys)) of->keyed = 0;
+  }
+  vsi_free(index->host, unused);
+  index->bytes -= sizeof *unused;
+}
+
+/* Correct the back link after the head of a list has moved. */
+#define MOVED(list, in)                                                                                                \
+  do {                                                                                                                 \
+    if (!LIST_EMPTY(list)) LIST_FIRST(list)->in.le_prev = &LIST_FIRST(list);                                           \
+  } while (0)
+
+static bool grow_tables(vsi_sqlite_index *index, uint32_t count) {
+  const size_t had = index->tables_count;
+  if (count <= had) return true;
+  if (VSI_ARRAY_RESERVE(index->host, index->tables, had, index->tables_count, count - had)) return false;
+  for (size_t i = 0; i < index->tables_count; i++) {
+    table *of = &index->tables[i];
+    if (i >= had) *of = (table){.keyed = 0};
+    MOVED(&of->places, in);
+    MOVED(&of->keys, in_table);
+  }
+  return true;
+}
+
+/* ----------------------------------------------------------------------------------------------------- sets ------- */
+
+/* Let a plan be followed by tables. */
+static void drop_pages(plan *p) {
+  p->is_exact = false;
+  p->pages_count = 0;
+}
+
+/* Take a set out of the lists of its file pages, or of its uses. */
+static void leave(vsi_sqlite_index *index, set *s) {
+  const plan *p = &s->plan;
+  for (uint32_t i = 0; i < (p->is_exact ? p->pages_count : p->uses_count); i++) {
+    take_out(&s->places[i]);
+    free_if_unused(index, find_entry(index, p->is_exact ? key_of_page(p->pages[i]) : key_of(&p->uses[i])));
+  }
+}
+
+/* Let a set be followed by tables. There is room for the tables already. If there is no memory for a key, the set
+ * counts as one that has read any row. */
+static void make_coarse(vsi_sqlite_index *index, set *s) {
+  drop_pages(&s->plan);
+  LIST_INSERT_HEAD(s->plan.is_wild || s->plan.is_all ? &index->wild_sets : &index->coarse_sets, s, in_coarse);
+  for (uint32_t i = 0; i < s->plan.uses_count; i++) {
+    const vsi_sqlite_use *use = &s->plan.uses[i];
+    entry *made = use->column == VSI_SQLITE_ANY_ROW ? NULL : make_entry(index, key_of(use));
+    places *list = made ? &made->places : &index->tables[use->table].places;
+    if (LIST_EMPTY(list) || LIST_FIRST(list)->of != s) insert(&s->places[i], list, s); /* once in each list */
+  }
+}
+
+/* Prevent later renders from sharing a set. */
+static void hide(vsi_sqlite_index *index, set *s) {
+  if (!s->is_findable) return;
+  vsi_map_remove(&index->findable, &s->in);
+  s->is_findable = false;
+}
+
+/* Invalidate a set: later renders do not share it, and it is followed by tables. */
+static void make_void(vsi_sqlite_index *index, set *s) {
+  hide(index, s);
+  leave(index, s);
+  make_coarse(index, s);
+}
+
+static void remove_set(vsi_sqlite_index *index, set *s) {
+  hide(index, s);
+  leave(index, s);
+  if (!s->plan.is_exact) LIST_REMOVE(s, in_coarse);
+  LIST_REMOVE(s, in_all);
+  index->sets_count--;
+  index->bytes -= s->bytes;
+  vsi_free(index->host, s);
+}
+
+/* Write the topic that a set's renders name. */
+static void topic_of(const vsi_sqlite_index *index, const set *s, char topic[TOPIC_BYTES]) {
+  snprintf(topic, TOPIC_BYTES, "sqlite/%llx/%llx", (unsigned long long)(uintptr_t)index, (unsigned long long)s->number);
+}
+
+/* Return whether a page depends on a set, or is about to; its topic, and the number of rendered fragments that do. */
+static bool is_used(const vsi_sqlite_index *index, const set *s, char topic[TOPIC_BYTES], size_t *ret_views) {
+  bool has_topic;
+  topic_of(index, s, topic);
+  *ret_views = vestry_topic_fragments(index->topics, topic, &has_topic);
+  return has_topic || s->pins || s == index->everything;
+}
+
+/* Remove the sets on which no page depends, or is about to depend: a new set is pinned until its render has named its
+ * topic, and from then on the topic is used. A sweep runs after a number of new sets that keeps its cost per set
+ * constant. */
+static void sweep(vsi_sqlite_index *index) {
+  char topic[TOPIC_BYTES];
+  size_t views;
+  if (index->entered_count < SWEEP_FROM + index->sets_count / 2) return;
+  index->entered_count = 0;
+  for (set *next, *s = LIST_FIRST(&index->all_sets); s; s = next) {
+    next = LIST_NEXT(s, in_all);
+    if (!is_used(index, s, topic, &views)) remove_set(index, s);
+  }
+}
+
+static void hash_plan(plan *p) {
+  uint64_t hash = (uint64_t)p->is_exact | (uint64_t)p->is_wild << 1 | (uint64_t)p->is_all << 2;
+  for (uint32_t i = 0; i < p->uses_count; i++) {
+    const vsi_sqlite_key key = key_of(&p->uses[i]);
+    hash = vsi_hash_mix(vsi_hash_mix(hash, p->uses[i].columns), hash_key(&key));
+  }
+  for (uint32_t i = 0; i < p->pages_count; i++) hash = vsi_hash_mix(hash, p->pages[i]);
+  p->hash = vsi_hash_mix(hash, p->pages_count);
+}
+
+static bool are_equal(const plan *p, const plan *q) {
+  if (q->is_exact != p->is_exact || q->is_wild != p->is_wild || q->is_all != p->is_all ||
+      q->uses_count != p->uses_count || q->pages_count != p->pages_count)
+    return false;
+  for (uint32_t i = 0; i < p->uses_count; i++)
+    if (!vsi_sqlite_uses_are_equal(&q->uses[i], &p->uses[i])) return false;
+  return !p->pages_count || memcmp(q->pages, p->pages, p->pages_count * sizeof *p->pages) == 0;
+}
+
+static set *find_set(const vsi_sqlite_index *index, const plan *p) {
+  vsi_map_link *at = vsi_map_first(&index->findable, p->hash);
+  while (at && !are_equal(p, &((set *)at)->plan)) at = vsi_map_further(at);
+  return (set *)at;
+}
+
+/* Create a set. NULL: no memory, or no room below max_bytes. */
+static set *create_set(vsi_sqlite_index *index, const plan *p) {
+  const size_t uses_bytes = p->uses_count * sizeof *p->uses, pages_bytes = p->pages_count * sizeof *p->pages;
+  const uint32_t places_count = p->pages_count > p->uses_count ? p->pages_count : p->uses_count;
+  const size_t bytes = sizeof(set) + places_count * sizeof(place) + uses_bytes + pages_bytes;
+  const uint32_t tables = p->uses_count ? p->uses[p->uses_count - 1].table + 1 : 0;
+  if (index->bytes + bytes + places_count * sizeof(entry) > index->max_bytes && !p->is_all) return NULL;
+  if (vsi_map_reserve(&index->findable, index->host, index->sets_count + 1) || !grow_tables(index, tables)) return NULL;
+  set *s = vsi_calloc(index->host, 1, bytes);
+  if (!s) return NULL;
+  s->bytes = bytes;
+  s->places = (place *)(s + 1);
+  s->plan = *p;
+  void *uses = s->places + places_count, *pages = (char *)uses + uses_bytes;
+  if (uses_bytes) s->plan.uses = memcpy(uses, p->uses, uses_bytes);
+  if (pages_bytes) s->plan.pages = memcpy(pages, p->pages, pages_bytes);
+  for (uint32_t i = 0; i < p->pages_count; i++) {
+    entry *of = make_entry(index, key_of_page(p->pages[i]));
+    if (of) {
+      insert(&s->places[i], &of->places, s);
+      continue;
+    }
+    leave(index, s);
+    vsi_free(index->host, s);
+    return NULL;
+  }
+  if (!p->is_exact) make_coarse(index, s);
+  s->number = ++index->numbers;
+  LIST_INSERT_HEAD(&index->all_sets, s, in_all);
+  index->sets_count++;
+  index->bytes += bytes;
+  s->is_findable = true;
+  vsi_map_add(&index->findable, &s->in, p->hash);
+  return s;
+}
+
+/* Find or create the set for a plan, or for a less precise one. */
+static set *place_plan(vsi_sqlite_index *index, plan *p) {
+  set *s;
+  for (int i = 0; i < 2; i++) {
+    hash_plan(p);
+    s = find_set(index, p);
+    if (!s) {
+      index->entered_count++;
+      sweep(index);
+      s = create_set(index, p);
+    }
+    if (s || !p->is_exact) break;
+    drop_pages(p);
+  }
+  return s ? s : index->everything;
+}
+
+/* ------------------------------------------------------------------------------------------------- verdicts ------- */
+
+/* NOTHING: the commit does not concern the set. VOID: the set is invalidated, because the commit may have written file
+ * pages of the set, but refreshes nothing; from then on it is followed by tables. REFRESH: the set's renders are
+ * refreshed. */
+typedef enum verdict { NOTHING, VOID, REFRESH } verdict;
+
+/* Return whether a commit concerns a set, considering only tables. */
+static bool meets_tables(const vsi_sqlite_commit *commit, const plan *p) {
+  return !commit->knows_tables || p->is_all || p->is_wild ||
+         vsi_sqlite_uses_meet(p->uses, p->uses_count, commit->uses, commit->uses_count, commit->keys,
+                              commit->keys_count);
+}
+
+static bool meets_pages(const vsi_sqlite_commit *commit, const plan *p) {
+  for (size_t i = 0; i < commit->pages_count && p->pages_count; i++)
+    if (bsearch(&commit->pages[i], p->pages, p->pages_count, sizeof *p->pages, vsi_sqlite_compare_pages)) return true;
+  return false;
+}
+
+/* Return the effect of a commit on a plan. is_of_page: the commit wrote a file page of it.
+ *
+ * A commit of a render refreshes nothing, but it may have written file pages of an exact set, so such a set is void. */
+static verdict judge(const vsi_sqlite_commit *commit, const plan *p, bool is_of_page) {
+  if (commit->is_whole) return REFRESH;
+  if (p->is_exact && commit->knows_pages && !is_of_page && !meets_pages(commit, p)) return NOTHING;
+  if (!commit->is_of_render && meets_tables(commit, p)) return REFRESH;
+  return p->is_exact ? VOID : NOTHING;
+}
+
+/* Return the changed table for which a set's renders are refreshed. If no table of the set matches (every commit
+ * concerns it, because not all its reads are tracked), it is the first table that the commit changed. NULL: no table is
+ * known. */
+static const vsi_sqlite_use *met_use(const vsi_sqlite_commit *commit, const plan *p) {
+  for (size_t i = 0; i < commit->uses_count && commit->knows_tables; i++)
+    if (vsi_sqlite_uses_meet(p->uses, p->uses_count, &commit->uses[i], 1, commit->keys, commit->keys_count))
+      return &commit->uses[i];
+  return commit->knows_tables && commit->uses_count ? commit->uses : NULL;
+}
 
 /* -------------------------------------------------------------------------------------------------- commits ------- */
 
+static size_t bytes_of(const vsi_sqlite_commit *commit) {
+  return sizeof *commit + commit->uses_count * sizeof *commit->uses + commit->keys_count * sizeof *commit->keys +
+         commit->pages_count * sizeof *commit->pages;
+}
+
+vsi_sqlite_commit *vsi_sqlite_commit_copy(const vestry_host *host, const vsi_sqlite_commit *commit) {
+  vsi_sqlite_commit *made = vsi_alloc(host, bytes_of(commit));
+  if (!made) return NULL;
+  *made = *commit;
+  vsi_sqlite_use *uses = (vsi_sqlite_use *)(made + 1);
+  vsi_sqlite_key *keys = (vsi_sqlite_key *)(uses + commit->uses_count);
+  uint32_t *pages = (uint32_t *)(keys + commit->keys_count);
+  if (commit->uses_count) made->uses = memcpy(uses, commit->uses, commit->uses_count * sizeof *uses);
+  if (commit->keys_count) made->keys = memcpy(keys, commit->keys, commit->keys_count * sizeof *keys);
+  if (commit->pages_count) made->pages = memcpy(pages, commit->pages, commit->pages_count * sizeof *pages);
+  return made;
+}
+
 static void drop_recent(vsi_sqlite_index *index) {
-  recent *first = STAILQ_FIRST(&index->recent);
-  index->forgotten = first->number;
-  STAILQ_REMOVE_HEAD(&index->recent, in);
+  vsi_sqlite_commit *first = TAILQ_FIRST(&index->recent);
+  index->forgotten = first->order;
+  TAILQ_REMOVE(&index->recent, first, in);
   index->recent_count--;
-  index->recent_bytes -= first->bytes;
-  vsi_free(index->sets.host, first);
+  index->recent_bytes -= bytes_of(first);
+  vsi_free(index->host, first);
+}
+
+static void drop_all_recent(vsi_sqlite_index *index) {
+  while (!TAILQ_EMPTY(&index->recent)) drop_recent(index);
 }
 
 /* Keep a commit for the running renders. */
 static void remember(vsi_sqlite_index *index, const vsi_sqlite_commit *commit) {
-  size_t bytes = sizeof(recent) + commit->uses_count * sizeof *commit->uses +
-                 commit->keys_count * sizeof *commit->keys + commit->pages_count * sizeof *commit->pages;
-  recent *made = index->running && bytes <= RECENT_BYTES ? vsi_calloc(index->sets.host, 1, bytes) : NULL;
+  const size_t bytes = bytes_of(commit);
+  vsi_sqlite_commit *made =
+      index->running && bytes <= RECENT_BYTES ? vsi_sqlite_commit_copy(index->host, commit) : NULL;
   if (!made) { /* no render runs, or there is no room: running renders run again */
-    while (!STAILQ_EMPTY(&index->recent)) drop_recent(index);
+    drop_all_recent(index);
     index->forgotten = index->commits;
     return;
   }
   while (index->recent_count == RECENT_MAX || index->recent_bytes + bytes > RECENT_BYTES) drop_recent(index);
-  vsi_sqlite_use *uses = (vsi_sqlite_use *)(made + 1);
-  vsi_sqlite_key *keys = (vsi_sqlite_key *)(uses + commit->uses_count);
-  uint32_t *pages = (uint32_t *)(keys + commit->keys_count);
-  made->number = index->commits;
-  made->bytes = bytes;
-  made->commit = *commit;
-  made->commit.uses = uses;
-  made->commit.keys = keys;
-  made->commit.pages = pages;
-  if (commit->uses_count) memcpy(uses, commit->uses, commit->uses_count * sizeof *uses);
-  if (commit->keys_count) memcpy(keys, commit->keys, commit->keys_count * sizeof *keys);
-  if (commit->pages_count) memcpy(pages, commit->pages, commit->pages_count * sizeof *pages);
-  STAILQ_INSERT_TAIL(&index->recent, made, in);
+  made->order = index->commits;
+  TAILQ_INSERT_TAIL(&index->recent, made, in);
   index->recent_count++;
   index->recent_bytes += bytes;
 }
@@ -109,7 +453,6 @@ static void remember(vsi_sqlite_index *index, const vsi_sqlite_commit *commit) {
 typedef struct refreshes {
   vsi_sqlite_index *index;
   const vsi_sqlite_commit *commit;
-  size_t count; /* of sets */
   uint64_t *ret_seq;
   uint32_t page;    /* that is followed; 0: none */
   uint32_t named;   /* the table whose name it is */
@@ -119,11 +462,10 @@ typedef struct refreshes {
 /* Refresh a topic, and name the reason: a table that the commit changed; if none is known, the file page that is
  * followed. */
 static void refresh_topic(refreshes *r, const plan *p, const char *topic) {
-  vestry_pages *topics = r->index->sets.topics;
-  const vsi_sqlite_use *use = vsi_sqlite_met_use(r->commit, p);
+  const vsi_sqlite_use *use = met_use(r->commit, p);
   char number[12];
   if (use && (!r->name || r->named != use->table)) {
-    r->name = vsi_sqlite_tables_name(r->index->tables, use->table);
+    r->name = vsi_sqlite_tables_name(r->index->names, use->table);
     r->named = use->table;
   }
   vestry_change is = {.kind = VESTRY_REFRESH_DATABASE, .at_ns = r->commit->at_ns};
@@ -135,94 +477,108 @@ static void refresh_topic(refreshes *r, const plan *p, const char *topic) {
     is.kind = VESTRY_REFRESH_DATABASE_PAGE;
     is.name = number;
   }
-  (void)vestry_refresh_for(topics, topic, &is, r->ret_seq);
+  (void)vestry_refresh_for(r->index->topics, topic, &is, r->ret_seq);
 }
 
 static void refresh(refreshes *r, set *s) {
-  char topic[VSI_SQLITE_SET_TOPIC_BYTES];
+  vsi_sqlite_index *index = r->index;
+  char topic[TOPIC_BYTES];
   size_t views;
-  if (s->hit == r->index->commits) return;
-  s->hit = r->index->commits;
-  if (!vsi_sqlite_set_is_used(&r->index->sets, s, topic, &views)) {
-    vsi_sqlite_set_remove(&r->index->sets, s);
+  s->hit = index->commits;
+  if (!is_used(index, s, topic, &views)) {
+    remove_set(index, s);
     return;
   }
-  r->index->stats.refreshed_count += views;
+  index->refreshed_count += views;
+  index->refreshed_sets_count++;
   refresh_topic(r, &s->plan, topic);
-  r->count++;
 }
 
 static void judge_set(refreshes *r, set *s) {
-  verdict is = vsi_sqlite_judge(r->commit, &s->plan);
-  if (is == VSI_SQLITE_VOID) vsi_sqlite_set_make_void(&r->index->sets, s);
-  if (is == VSI_SQLITE_REFRESH) refresh(r, s);
+  if (s->hit == r->index->commits) return;
+  const verdict is = judge(r->commit, &s->plan, r->page);
+  if (is == VOID) make_void(r->index, s);
+  if (is == REFRESH) refresh(r, s);
 }
 
-/* Find the sets that have read a written file page. Because the page matches, only their tables have to be compared:
- * refresh those that the commit meets, and make the others void. */
-static void follow_page(refreshes *r) {
-  const vsi_sqlite_commit *commit = r->commit;
-  vsi_sqlite_page_entry *entry = vsi_sqlite_sets_find_page(&r->index->sets, r->page);
-  for (place *next, *at = entry ? LIST_FIRST(&entry->places) : NULL; at; at = next) {
-    set *s = at->of;
-    next = LIST_NEXT(at, in); /* of another set; the entry may be freed after its last set left */
-    if (commit->is_of_render || !vsi_sqlite_meets_tables(commit, &s->plan))
-      vsi_sqlite_set_make_void(&r->index->sets, s);
-    else
-      refresh(r, s);
+/* Judge the sets of a list. A set may be removed from all lists meanwhile, and no other set. */
+static void follow_places(refreshes *r, const places *list) {
+  for (place *next, *at = LIST_FIRST(list); at; at = next) {
+    next = LIST_NEXT(at, in); /* of another set; the list may be freed after its last set left */
+    judge_set(r, at->of);
   }
 }
 
-static void judge_found(set *s, void *ctx) {
-  judge_set(ctx, s);
-}
-
-static void follow_tables(refreshes *r) {
-  const vsi_sqlite_commit *commit = r->commit;
-  for (size_t i = 0; i < commit->uses_count; i++)
-    vsi_sqlite_sets_find_changed(&r->index->sets, &commit->uses[i], commit->keys, commit->keys_count, judge_found, r);
-}
-
-/* Refresh the wild sets, which every commit concerns; and all coarse sets, if the commit's tables are unknown. */
-static void follow_coarse(refreshes *r) {
-  vsi_sqlite_sets *sets = &r->index->sets;
-  for (set *next, *s = LIST_FIRST(&sets->wild_sets); s; s = next) {
-    next = LIST_NEXT(s, in_coarse);
-    refresh(r, s);
+/* Judge all sets that look up a key of a table. */
+static void follow_keys(refreshes *r, table *of) {
+  entry *next, *at;
+  r->index->is_walking = true;
+  LIST_FOREACH(at, &of->keys, in_table) follow_places(r, &at->places);
+  r->index->is_walking = false;
+  for (at = LIST_FIRST(&of->keys); at; at = next) {
+    next = LIST_NEXT(at, in_table);
+    free_if_unused(r->index, at);
   }
-  for (set *next, *s = r->commit->knows_tables ? NULL : LIST_FIRST(&sets->coarse_sets); s; s = next) {
+}
+
+/* Judge the coarse sets that a change of a table may concern: sets that have read any row, and sets that look up a key
+ * of a changed row. If not all keys of the changed rows are known, all sets that look up a key of the table count. */
+static void follow_table(refreshes *r, const vsi_sqlite_use *changed) {
+  const vsi_sqlite_commit *commit = r->commit;
+  if (changed->table >= r->index->tables_count) return;
+  table *of = &r->index->tables[changed->table];
+  follow_places(r, &of->places);
+  if (of->keyed & ~changed->known_columns) {
+    follow_keys(r, of);
+    return;
+  }
+  for (size_t i = vsi_sqlite_keys_begin(commit->keys, commit->keys_count, changed->table);
+       of->keyed && i < commit->keys_count && commit->keys[i].table == changed->table; i++) {
+    const entry *found = find_entry(r->index, commit->keys[i]);
+    if (found) follow_places(r, &found->places);
+  }
+}
+
+static void follow_coarse(refreshes *r, const set_list *list) {
+  for (set *next, *s = LIST_FIRST(list); s; s = next) {
     next = LIST_NEXT(s, in_coarse);
-    refresh(r, s);
+    judge_set(r, s);
   }
 }
 
 static void follow_all(refreshes *r) {
-  for (set *next, *s = LIST_FIRST(&r->index->sets.all_sets); s; s = next) {
+  for (set *next, *s = LIST_FIRST(&r->index->all_sets); s; s = next) {
     next = LIST_NEXT(s, in_all);
     judge_set(r, s);
   }
 }
 
-size_t vsi_sqlite_index_commit(vsi_sqlite_index *index, const vsi_sqlite_commit *commit, uint64_t *ret_seq) {
+/* Judge the sets that have read a written file page. */
+static void follow_pages(refreshes *r) {
+  for (size_t i = 0; i < r->commit->pages_count; i++) {
+    r->page = r->commit->pages[i];
+    const entry *found = find_entry(r->index, key_of_page(r->page));
+    if (found) follow_places(r, &found->places);
+  }
+  r->page = 0;
+}
+
+void vsi_sqlite_index_commit(vsi_sqlite_index *index, const vsi_sqlite_commit *commit, uint64_t *ret_seq) {
   refreshes r = {.index = index, .commit = commit, .ret_seq = ret_seq};
   vsi_mutex_lock(&index->lock);
   index->commits++;
   remember(index, commit);
-  if (commit->is_whole) index->stats.whole_count++;
   if (commit->is_whole || !commit->knows_pages) {
     follow_all(&r);
   } else {
-    for (size_t i = 0; i < commit->pages_count; i++) {
-      r.page = commit->pages[i];
-      follow_page(&r);
+    follow_pages(&r);
+    if (!commit->is_of_render) {
+      for (size_t i = 0; i < commit->uses_count && commit->knows_tables; i++) follow_table(&r, &commit->uses[i]);
+      follow_coarse(&r, &index->wild_sets); /* which every commit concerns */
+      if (!commit->knows_tables) follow_coarse(&r, &index->coarse_sets);
     }
-    r.page = 0;
-    if (!commit->is_of_render && commit->knows_tables) follow_tables(&r);
-    if (!commit->is_of_render) follow_coarse(&r);
   }
-  index->stats.refreshed_sets_count += r.count;
   vsi_mutex_unlock(&index->lock);
-  return r.count;
 }
 
 /* -------------------------------------------------------------------------------------------------- renders ------- */
@@ -236,19 +592,16 @@ uint64_t vsi_sqlite_index_begin(vsi_sqlite_index *index) {
 }
 
 static plan plan_for(vsi_sqlite_recording *recording) {
-  plan p = {.is_wild = recording->is_wild, .is_all = recording->reads_all};
-  p.is_exact = !recording->lacks_pages && !p.is_all;
-  if (p.is_all) p.is_wild = false;
-  if (!p.is_all) {
-    vsi_sqlite_uses_sort(&recording->uses);
-    p.uses = recording->uses.uses;
-    p.uses_count = recording->uses.count;
-  }
-  if (p.is_exact) {
-    p.pages_count = vsi_sqlite_reads_sort(recording);
-    p.pages = recording->slots;
-    if (p.pages_count && p.pages[0] == 1 && !p.is_wild) p.pages++, p.pages_count--;
-  }
+  if (recording->reads_all) return (plan){.is_all = true};
+  vsi_sqlite_uses_sort(&recording->uses);
+  plan p = {.uses = recording->uses.uses,
+            .uses_count = recording->uses.count,
+            .is_wild = recording->is_wild,
+            .is_exact = !recording->lacks_pages};
+  if (!p.is_exact) return p;
+  p.pages_count = vsi_sqlite_reads_sort(recording);
+  p.pages = recording->slots;
+  if (p.pages_count && p.pages[0] == 1 && !p.is_wild) p.pages++, p.pages_count--;
   return p;
 }
 
@@ -256,26 +609,26 @@ static plan plan_for(vsi_sqlite_recording *recording) {
  * refreshes it, and the table, if it is known. A commit with the verdict VOID removes the plan's file pages; later
  * commits are compared with its tables only. */
 static verdict judge_recent(const vsi_sqlite_index *index, plan *p, uint64_t begun, vestry_change *change) {
-  verdict worst = begun < index->forgotten ? VSI_SQLITE_REFRESH : VSI_SQLITE_NOTHING;
-  const recent *at;
-  STAILQ_FOREACH(at, &index->recent, in) {
-    if (worst == VSI_SQLITE_REFRESH) break;
-    verdict is = at->number > begun ? vsi_sqlite_judge(&at->commit, p) : VSI_SQLITE_NOTHING;
+  verdict worst = begun < index->forgotten ? REFRESH : NOTHING;
+  const vsi_sqlite_commit *at;
+  TAILQ_FOREACH(at, &index->recent, in) {
+    if (worst == REFRESH) break;
+    const verdict is = at->order > begun ? judge(at, p, false) : NOTHING;
     if (is > worst) worst = is;
-    const vsi_sqlite_use *use = is == VSI_SQLITE_REFRESH ? vsi_sqlite_met_use(&at->commit, p) : NULL;
-    if (is == VSI_SQLITE_REFRESH) change->at_ns = at->commit.at_ns;
+    if (is == VOID) drop_pages(p);
+    if (is != REFRESH) continue;
+    const vsi_sqlite_use *use = met_use(at, p);
+    change->at_ns = at->at_ns;
     if (use) {
       change->kind = VESTRY_REFRESH_TABLE;
-      change->name = vsi_sqlite_tables_name(index->tables, use->table);
+      change->name = vsi_sqlite_tables_name(index->names, use->table);
     }
-    if (is == VSI_SQLITE_VOID) vsi_sqlite_plan_without_pages(p);
   }
   return worst;
 }
 
 static void end_locked(vsi_sqlite_index *index) {
-  if (--index->running) return;
-  while (!STAILQ_EMPTY(&index->recent)) drop_recent(index);
+  if (!--index->running) drop_all_recent(index);
 }
 
 void vsi_sqlite_index_end(vsi_sqlite_index *index) {
@@ -285,32 +638,31 @@ void vsi_sqlite_index_end(vsi_sqlite_index *index) {
 }
 
 void vsi_sqlite_index_enter_all(vsi_sqlite_index *index, vestry_render *render) {
-  char topic[VSI_SQLITE_SET_TOPIC_BYTES];
-  vsi_sqlite_set_topic(&index->sets, index->sets.everything, topic);
+  char topic[TOPIC_BYTES];
+  topic_of(index, index->everything, topic);
   (void)vestry_render_topic(render, topic); /* an error stays in the render */
 }
 
 void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recording) {
-  plan p = plan_for(recording);
-  char topic[VSI_SQLITE_SET_TOPIC_BYTES];
-  vsi_mutex_lock(&index->lock);
-  verdict is = VSI_SQLITE_NOTHING;
-  set *s = NULL;
-  vestry_change change = {.kind = VESTRY_REFRESH_DATABASE};
-  if (recording->has_read) {
-    bool was_exact = p.is_exact;
-    is = judge_recent(index, &p, recording->begun, &change);
-    s = vsi_sqlite_sets_place(&index->sets, &p);
-    s->pins++;
-    index->stats.recorded_count++;
-    if (was_exact ? !p.is_exact && is != VSI_SQLITE_VOID : recording->max_file_pages != 0) index->stats.coarse_count++;
-    vsi_sqlite_set_topic(&index->sets, s, topic);
+  if (!recording->has_read) {
+    vsi_sqlite_index_end(index);
+    return;
   }
+  plan p = plan_for(recording);
+  const bool was_exact = p.is_exact;
+  char topic[TOPIC_BYTES];
+  vestry_change change = {.kind = VESTRY_REFRESH_DATABASE};
+  vsi_mutex_lock(&index->lock);
+  const verdict is = judge_recent(index, &p, recording->begun, &change);
+  set *s = place_plan(index, &p);
+  s->pins++;
+  index->recorded_count++;
+  if (was_exact ? !p.is_exact && is != VOID : recording->max_file_pages != 0) index->coarse_count++;
+  topic_of(index, s, topic);
   end_locked(index);
   vsi_mutex_unlock(&index->lock);
-  if (!s) return;
   (void)vestry_render_topic(recording->render, topic); /* an error stays in the render */
-  if (is == VSI_SQLITE_REFRESH) (void)vestry_refresh_for(index->sets.topics, topic, &change, NULL);
+  if (is == REFRESH) (void)vestry_refresh_for(index->topics, topic, &change, NULL);
   vsi_mutex_lock(&index->lock);
   s->pins--;
   vsi_mutex_unlock(&index->lock);
@@ -318,14 +670,20 @@ void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
 
 /* ----------------------------------------------------------------------------------------------------- life ------- */
 
-vestry_err vsi_sqlite_index_create(vestry_pages *pages, const vestry_host *host, vsi_sqlite_tables *tables,
-                                   size_t max_bytes, vsi_sqlite_index **ret_index) {
-  vsi_sqlite_index *index = vsi_calloc(host, 1, sizeof *index);
+vestry_err vsi_sqlite_index_create(vestry_pages *pages, vsi_sqlite_tables *tables, size_t max_bytes,
+                                   vsi_sqlite_index **ret_index) {
+  plan all = {.is_all = true};
+  vsi_sqlite_index *index = vsi_calloc(tables->host, 1, sizeof *index);
   if (!index) return VESTRY_NO_MEMORY;
-  index->tables = tables;
-  STAILQ_INIT(&index->recent);
+  index->topics = pages;
+  index->host = tables->host;
+  index->names = tables;
+  index->max_bytes = max_bytes;
+  TAILQ_INIT(&index->recent);
   vsi_mutex_init(&index->lock, VSI_LOCK_SQLITE_INDEX);
-  if (vsi_sqlite_sets_init(&index->sets, pages, host, max_bytes)) {
+  hash_plan(&all);
+  index->everything = create_set(index, &all);
+  if (!index->everything) {
     vsi_sqlite_index_destroy(index);
     return VESTRY_NO_MEMORY;
   }
@@ -335,17 +693,22 @@ vestry_err vsi_sqlite_index_create(vestry_pages *pages, const vestry_host *host,
 
 void vsi_sqlite_index_destroy(vsi_sqlite_index *index) {
   if (!index) return;
-  while (!STAILQ_EMPTY(&index->recent)) drop_recent(index);
-  const vestry_host *host = index->sets.host;
-  vsi_sqlite_sets_finish(&index->sets);
+  const vestry_host *host = index->host;
+  drop_all_recent(index);
+  while (!LIST_EMPTY(&index->all_sets)) remove_set(index, LIST_FIRST(&index->all_sets));
+  vsi_map_finish(&index->findable, host);
+  vsi_map_finish(&index->entries, host);
+  vsi_free(host, index->tables);
   vsi_mutex_finish(&index->lock);
   vsi_free(host, index);
 }
 
-void vsi_sqlite_index_stats_get(vsi_sqlite_index *index, vsi_sqlite_index_stats *ret_stats) {
+void vsi_sqlite_index_stats_get(vsi_sqlite_index *index, vestry_sqlite_stats *stats) {
   vsi_mutex_lock(&index->lock);
-  *ret_stats = index->stats;
-  ret_stats->bytes = index->sets.bytes;
-  ret_stats->sets_count = index->sets.sets_count;
+  stats->refreshed_count = index->refreshed_count;
+  stats->refreshed_sets_count = index->refreshed_sets_count;
+  stats->recorded_count = index->recorded_count;
+  stats->coarse_count = index->coarse_count;
+  stats->recorded_bytes = index->bytes;
   vsi_mutex_unlock(&index->lock);
 }

@@ -4,19 +4,44 @@
 #ifndef VSI_SQLITE_INDEX_H
 #define VSI_SQLITE_INDEX_H
 
-#include "data/sqlite/judge.h"
-#include "data/sqlite/recording.h"
+#include <sys/queue.h>
 
-typedef struct vsi_sqlite_index_stats {
-  uint64_t refreshed_count, refreshed_sets_count, whole_count, recorded_count, coarse_count;
-  size_t bytes, sets_count;
-} vsi_sqlite_index_stats;
+#include "data/sqlite/recording.h"
+#include "vestry/data/sqlite.h"
+#include "vestry/trace.h"
+
+/* The changes of a commit. */
+typedef struct vsi_sqlite_commit {
+  bool is_whole;     /* everything, including the schema */
+  bool is_of_render; /* made by a render: it refreshes nothing */
+  bool knows_tables, knows_pages;
+  const vsi_sqlite_use *uses; /* sorted */
+  size_t uses_count;
+  const vsi_sqlite_key *keys; /* sorted */
+  size_t keys_count;
+  const uint32_t *pages;
+  size_t pages_count;
+  uint64_t at_ns; /* when it was seen (vestry_change_now_ns); 0: unknown */
+  /* Of a copy, in the list of its owner. */
+  TAILQ_ENTRY(vsi_sqlite_commit) in;
+  uint64_t order; /* in the index */
+  /* The data that an attached connection has about its commit, kept until the commit is followed (commits.c). */
+  uint32_t number;
+  bool changes_tabs;
+  bool is_doubtful;   /* it may belong to another connection */
+  vestry_trace trace; /* the trace of the transaction */
+} vsi_sqlite_commit;
+
+typedef TAILQ_HEAD(vsi_sqlite_commit_list, vsi_sqlite_commit) vsi_sqlite_commit_list;
+
+/* Copy a commit and its arrays into one allocation. NULL: no memory */
+vsi_sqlite_commit *vsi_sqlite_commit_copy(const vestry_host *host, const vsi_sqlite_commit *commit);
 
 typedef struct vsi_sqlite_index vsi_sqlite_index;
 
 /* Create an index. tables: borrowed, for their names. max_bytes: limit of the memory for sets. OK | NO_MEMORY */
-vestry_err vsi_sqlite_index_create(vestry_pages *pages, const vestry_host *host, vsi_sqlite_tables *tables,
-                                   size_t max_bytes, vsi_sqlite_index **ret_index);
+vestry_err vsi_sqlite_index_create(vestry_pages *pages, vsi_sqlite_tables *tables, size_t max_bytes,
+                                   vsi_sqlite_index **ret_index);
 void vsi_sqlite_index_destroy(vsi_sqlite_index *index);
 /* Begin a render: commits from now on are kept until it ends. Returns the number of commits that were followed
  * before. */
@@ -27,9 +52,9 @@ void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
 void vsi_sqlite_index_end(vsi_sqlite_index *index);
 void vsi_sqlite_index_enter_all(vsi_sqlite_index *index, vestry_render *render);
 /* Refresh the renders that a commit concerns, which every connection can see now. Commits must come in their order.
- * Returns the number of refreshed sets.
  *  ret_seq  of the last refresh; untouched if there was none */
-size_t vsi_sqlite_index_commit(vsi_sqlite_index *index, const vsi_sqlite_commit *commit, uint64_t *ret_seq);
-void vsi_sqlite_index_stats_get(vsi_sqlite_index *index, vsi_sqlite_index_stats *ret_stats);
+void vsi_sqlite_index_commit(vsi_sqlite_index *index, const vsi_sqlite_commit *commit, uint64_t *ret_seq);
+/* Set the counters that the index keeps. */
+void vsi_sqlite_index_stats_get(vsi_sqlite_index *index, vestry_sqlite_stats *stats);
 
 #endif

@@ -15,8 +15,6 @@
 #include "data/sqlite/pool.h"
 #include "base/options.h"
 #include "base/wait.h"
-#include "data/sqlite/checkpoint.h"
-#include "data/sqlite/schema.h"
 #include "data/sqlite/sqlite.h"
 
 enum { FILE_CHECKED_EACH = 64, SYNCHRONOUS_NORMAL = 1 };
@@ -57,12 +55,17 @@ static void report_commit(vsi_sqlite_pool *pool) {
 
 /* --------------------------------------------------------------------------------------------------- lending ------ */
 
+vestry_sqlite *vsi_sqlite_pool_database(vsi_sqlite_pool *pool) {
+  vsi_mutex_lock(&pool->lock);
+  vestry_sqlite *database = pool->database;
+  vsi_mutex_unlock(&pool->lock);
+  return database;
+}
+
 void vsi_sqlite_pool_note(vsi_sqlite_pool *pool, bool is_aside, vestry_err error) {
   if (!error || error == VESTRY_NOT_FOUND || error == VESTRY_INVALID) return;
-  vsi_mutex_lock(&pool->lock);
-  const vestry_sqlite *database = pool->database;
-  vsi_mutex_unlock(&pool->lock);
-  if (database) vsi_sqlite_reads_fail(&database->commits, is_aside, error);
+  const vestry_sqlite *database = vsi_sqlite_pool_database(pool);
+  if (database) vsi_sqlite_reads_fail(database, is_aside, error);
 }
 
 /* Return the connection of one kind that this thread has; NULL: none. */
@@ -410,13 +413,6 @@ static bool take_all(vsi_sqlite_pool *pool, bool takes_stuck, uint64_t until_ns)
   return false;
 }
 
-static bool is_checked_out_here(vsi_sqlite_pool *pool) {
-  vsi_mutex_lock(&pool->lock);
-  bool is_checked_out = own_locked(pool, false) != NULL;
-  vsi_mutex_unlock(&pool->lock);
-  return is_checked_out;
-}
-
 static void detach_all(vsi_sqlite_pool *pool) {
   for (size_t i = 0; i < pool->options.connections_count; i++) {
     vestry_sqlite_detach(pool->conns[i].connection);
@@ -437,7 +433,7 @@ static vestry_err attach_all(vsi_sqlite_pool *pool, vestry_sqlite *database) {
 vestry_err vestry_sqlite_pool_follow(vestry_sql_pool *of, vestry_sqlite *database) {
   vsi_sqlite_pool *pool = vsi_sqlite_pool_of(of);
   if (!pool) return VESTRY_INVALID;
-  if (is_checked_out_here(pool) || !take_all(pool, !database, database ? 0 : UINT64_MAX)) return VESTRY_BUSY;
+  if (vsi_sqlite_pool_own(of) || !take_all(pool, !database, database ? 0 : UINT64_MAX)) return VESTRY_BUSY;
   vestry_err error = VESTRY_OK;
   if (database)
     error = attach_all(pool, database);

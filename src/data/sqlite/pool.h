@@ -65,23 +65,11 @@ struct vsi_sqlite_pool {
   vsi_sqlite_conn conns[];
 };
 
-/* Functions of vsi_sql_ops (data/sql/sql.h), whose table is in pool_open.c. */
+extern const vsi_sql_ops vsi_sqlite_ops; /* run.c */
+
+/* Functions of vsi_sql_ops. */
 void vsi_sqlite_pool_destroy(vestry_sql_pool *pool);
 vestry_sql_transaction *vsi_sqlite_pool_own(vestry_sql_pool *pool);
-vestry_err vsi_sqlite_run(vestry_sql_transaction *transaction, const char *sql, const vestry_value *values,
-                          vestry_sql_row_fn row, void *ctx);
-vestry_err vsi_sqlite_run_alone(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
-                                vestry_sql_row_fn row, void *ctx);
-vestry_err vsi_sqlite_run_flushed(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
-                                  vestry_sql_row_fn row, void *ctx);
-vestry_err vsi_sqlite_run_aside(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
-                                vestry_sql_row_fn row, void *ctx);
-size_t vsi_sqlite_columns_count(const vestry_sql_row *row);
-const char *vsi_sqlite_text(const vestry_sql_row *row, size_t column);
-int64_t vsi_sqlite_integer(const vestry_sql_row *row, size_t column);
-size_t vsi_sqlite_bytes(const vestry_sql_row *row, size_t column, void *buffer, size_t capacity);
-
-/* vestry_sql_begin and vestry_sql_end. */
 vestry_err vsi_sqlite_begin(vestry_sql_pool *pool, vestry_sql_kind kind, vestry_sql_transaction **ret_transaction);
 vestry_err vsi_sqlite_end(vestry_sql_transaction *transaction, vestry_err error);
 /* The same as vsi_sqlite_begin with VESTRY_SQL_WRITE, for a transaction whose commit waits for the disk. */
@@ -94,6 +82,8 @@ static inline vsi_sqlite_pool *vsi_sqlite_pool_of(vestry_sql_pool *pool) {
 static inline vsi_sqlite_conn *vsi_sqlite_conn_of(vestry_sql_transaction *transaction) {
   return transaction && vsi_sqlite_pool_of(transaction->pool) ? (vsi_sqlite_conn *)transaction : NULL;
 }
+/* Return the database whose pages follow the pool; NULL: none. */
+vestry_sqlite *vsi_sqlite_pool_database(vsi_sqlite_pool *pool);
 /* Return whether a connection is free that is not for READ_ASIDE. */
 bool vsi_sqlite_pool_has_free(vsi_sqlite_pool *pool);
 /* Check that the path still leads to the file of this connection, which belongs to this thread. OK | IO (the file was
@@ -102,6 +92,9 @@ vestry_err vsi_sqlite_pool_check_file(const vsi_sqlite_conn *conn, const char *f
 /* Note that an operation of this pool has failed on this thread. If the thread renders a page that follows, the page
  * depends on every commit from then on, unless it reads aside; and it renders again later if that may help. */
 void vsi_sqlite_pool_note(vsi_sqlite_pool *pool, bool is_aside, vestry_err error);
+/* If the WAL is too large after a commit, copy it into the database and empty it (checkpoint.c). The connection is still
+ * the pool's writer. Blocks on the disk, and waits for threads that read, at most a quarter of a second. */
+void vsi_sqlite_checkpoint(vsi_sqlite_conn *conn);
 /* Return the call for a log message. */
 static inline vsi_call vsi_sqlite_pool_call(const vsi_sqlite_pool *pool, const char *function) {
   return (vsi_call){pool->is.host, function, pool->path};

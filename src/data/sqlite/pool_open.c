@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Creating a pool: the table of its functions, and opening. The file is created if it does not exist, its tables are
- * brought to their version, and each connection is set up. The first connection does everything that is done once. */
+/* Creating a pool. The file is created if it does not exist, its tables are brought to their version, and each
+ * connection is set up. The first connection does everything that is done once. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,8 +11,6 @@
 #include "base/wait.h"
 #include "data/sqlite/pool.h"
 #include "data/sqlite/schema.h"
-#include "data/sqlite/sqlite.h"
-#include "data/sqlite/tab.h"
 
 enum {
   CONNECTIONS = 8,
@@ -130,97 +128,6 @@ static vestry_err open_all(vsi_sqlite_pool *pool, const vestry_sqlite_pool_optio
   return error;
 }
 
-/* ------------------------------------------------------------------------------------------------ operations ------ */
-
-static vestry_err bring(vestry_sql_pool *pool, const char *called, const vsi_sql_schema *schema) {
-  const vsi_call call = vsi_sql_call(pool, called);
-  vestry_sql_transaction *is;
-  vestry_err error = vsi_sqlite_begin(pool, VESTRY_SQL_READ, &is);
-  if (error) return error;
-  error = vsi_sqlite_pool_check_file((vsi_sqlite_conn *)is, called);
-  if (!error) error = vsi_sqlite_schema_bring(&call, ((vsi_sqlite_conn *)is)->db, schema);
-  return vsi_sqlite_end(is, error);
-}
-
-static bool is_recorded(vestry_sql_pool *is) {
-  vsi_sqlite_pool *pool = (vsi_sqlite_pool *)is;
-  vsi_mutex_lock(&pool->lock);
-  const bool is_followed = pool->database != NULL;
-  vsi_mutex_unlock(&pool->lock);
-  return is_followed;
-}
-
-static vestry_err read_unfollowed(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
-                                  vestry_sql_row_fn row, void *ctx) {
-  vestry_sql_transaction *transaction = NULL;
-  vestry_err error = vsi_sqlite_begin(pool, VESTRY_SQL_READ, &transaction);
-  if (error) return error;
-  vestry_sqlite_connection *connection = ((vsi_sqlite_conn *)transaction)->connection;
-  const bool was_paused = connection && vsi_sqlite_reader_pause(&connection->reader, true);
-  error = vsi_sqlite_run(transaction, sql, values, row, ctx);
-  if (connection) vsi_sqlite_reader_pause(&connection->reader, was_paused);
-  return vsi_sqlite_end(transaction, error);
-}
-
-/* Read the state of a tab. A write to the state refreshes its page by the hooks of the connection that writes
- * (connection.c), so the read is not recorded like other reads. */
-static vestry_err read_followed(vestry_sql_transaction *transaction, vestry_render *render, const char *topic,
-                                const char *sql, const vestry_value *values, vestry_sql_row_fn row, void *ctx) {
-  vestry_sqlite_connection *connection = ((vsi_sqlite_conn *)transaction)->connection;
-  vsi_sqlite_commits *commits = &connection->database->commits;
-  vsi_sqlite_reader *reader = &connection->reader; /* topics cover its reads */
-  const bool is_recorded = render && commits->records;
-  vestry_err error = is_recorded ? vestry_render_topic(render, VSI_SQLITE_TABS_TOPIC) : VESTRY_OK;
-  if (error) return error;
-  const bool was_paused = vsi_sqlite_reader_pause(reader, true);
-  if (is_recorded) vsi_sqlite_commits_tab_begins(commits, reader);
-  error = vsi_sqlite_run(transaction, sql, values, row, ctx);
-  const vestry_change change = {.kind = VESTRY_REFRESH_TABLE, .name = VSI_SQLITE_TAB_TABLE};
-  if (is_recorded && vsi_sqlite_commits_tab_ends(commits, reader))
-    (void)vestry_refresh_for(connection->database->pages, topic, &change, NULL);
-  vsi_sqlite_reader_pause(reader, was_paused);
-  return error;
-}
-
-static vestry_err read_tab(vestry_sql_pool *pool, vestry_render *render, const char *topic, const char *sql,
-                           const vestry_value *values, vestry_sql_row_fn row, void *ctx) {
-  vestry_sql_transaction *transaction = NULL;
-  vestry_err error = vsi_sqlite_begin(pool, VESTRY_SQL_READ, &transaction);
-  if (error) return error;
-  error = ((vsi_sqlite_conn *)transaction)->connection
-              ? read_followed(transaction, render, topic, sql, values, row, ctx)
-              : vsi_sqlite_run(transaction, sql, values, row, ctx);
-  return vsi_sqlite_end(transaction, error);
-}
-
-static vestry_err act(vestry_sql_pool *pool, vestry_sql_kind kind, vestry_sql_act_fn fn, void *ctx) {
-  vestry_sql_transaction *transaction;
-  vestry_err error = vsi_sqlite_begin(pool, kind, &transaction);
-  return error ? error : vsi_sqlite_end(transaction, fn(transaction, ctx));
-}
-
-static const vsi_sql_ops ops = {.dialect = VSI_SQL_OF_SQLITE,
-                                .destroy = vsi_sqlite_pool_destroy,
-                                .begin = vsi_sqlite_begin,
-                                .end = vsi_sqlite_end,
-                                .act = act,
-                                .run = vsi_sqlite_run,
-                                .run_alone = vsi_sqlite_run_alone,
-                                .read = vsi_sqlite_run_alone,
-                                .columns_count = vsi_sqlite_columns_count,
-                                .text = vsi_sqlite_text,
-                                .integer = vsi_sqlite_integer,
-                                .bytes = vsi_sqlite_bytes,
-                                .run_again = vsi_sqlite_run_alone,
-                                .run_flushed = vsi_sqlite_run_flushed,
-                                .run_aside = vsi_sqlite_run_aside,
-                                .own = vsi_sqlite_pool_own,
-                                .is_recorded = is_recorded,
-                                .read_unfollowed = read_unfollowed,
-                                .read_tab = read_tab,
-                                .touch_tab = vsi_sqlite_touch_tab,
-                                .bring = bring};
-
 /* --------------------------------------------------------------------------------------------------- making ------- */
 
 static void set_defaults(vestry_sqlite_pool_options *options) {
@@ -247,7 +154,7 @@ static vsi_sqlite_pool *allocate(const vestry_host *host, const vestry_sqlite_po
     vsi_free(host, path);
     return NULL;
   }
-  pool->is = (vestry_sql_pool){&ops, host, path};
+  pool->is = (vestry_sql_pool){&vsi_sqlite_ops, host, path};
   pool->path = path;
   pool->options = *options;
   pool->conns_count = count;

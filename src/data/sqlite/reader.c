@@ -479,11 +479,12 @@ static vsi_sqlite_statement *keep(vsi_sqlite_reader *reader, const char *text, s
   vsi_sqlite_statement *made =
       vsi_calloc(reader->host, 1, (sizeof *made + 7) / 8 * 8 + text_bytes + uses_bytes + besides_bytes);
   if (!made) return NULL;
-  *made = (vsi_sqlite_statement){.number = atomic_fetch_add_explicit(reader->numbers, 1, memory_order_relaxed),
-                                 .len = len,
-                                 .uses_count = uses->count,
-                                 .is_wild = found->is_wild,
-                                 .lacks_pages = found->lacks_pages};
+  *made =
+      (vsi_sqlite_statement){.number = atomic_fetch_add_explicit(&reader->tables->statements, 1, memory_order_relaxed),
+                             .len = len,
+                             .uses_count = uses->count,
+                             .is_wild = found->is_wild,
+                             .lacks_pages = found->lacks_pages};
   for (uint32_t i = 0; i < uses->count; i++) made->is_keyed |= uses->uses[i].parameter != 0;
   memcpy(made->text, text, len + 1);
   made->uses = (vsi_sqlite_use *)(void *)((char *)made + (sizeof *made + 7) / 8 * 8 + text_bytes);
@@ -605,7 +606,7 @@ void vsi_sqlite_reader_begins(vsi_sqlite_reader *reader, sqlite3_stmt *statement
     recording->reads_all = true;
     return;
   }
-  uint32_t generation = atomic_load_explicit(reader->generation, memory_order_acquire);
+  uint32_t generation = atomic_load_explicit(&reader->tables->generation, memory_order_acquire);
   if (reader->known_generation != generation || reader->is_odd) {
     forget_statements(reader);
     reader->known_generation = generation;
@@ -631,20 +632,13 @@ static bool take_count(sqlite3_stmt *row, void *ctx) {
   return true;
 }
 
-void vsi_sqlite_reader_init(vsi_sqlite_reader *reader, const vestry_host *host, sqlite3 *db, void *owner,
-                            vsi_sqlite_tables *tables, const _Atomic(uint32_t) *generation, _Atomic(uint64_t) *numbers,
+void vsi_sqlite_reader_init(vsi_sqlite_reader *reader, sqlite3 *db, void *owner, vsi_sqlite_tables *tables,
                             bool wants_pages) {
   int odd = 0, databases = 0;
-  memset(reader, 0, sizeof *reader);
-  reader->host = host;
-  reader->db = db;
-  reader->owner = owner;
-  reader->tables = tables;
-  reader->generation = generation;
-  reader->numbers = numbers;
-  reader->wants_pages = wants_pages;
+  *reader =
+      (vsi_sqlite_reader){.host = tables->host, .db = db, .owner = owner, .tables = tables, .wants_pages = wants_pages};
   if (sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &reader->file)) reader->file = NULL;
-  reader->known_generation = atomic_load_explicit(generation, memory_order_acquire);
+  reader->known_generation = atomic_load_explicit(&tables->generation, memory_order_acquire);
   reader->is_odd =
       query(db, "SELECT count(*) FROM sqlite_temp_schema WHERE type IN ('table', 'view')", NULL, take_count, &odd) ||
       odd || query(db, "PRAGMA database_list", NULL, count_row, &databases) || databases > 2;

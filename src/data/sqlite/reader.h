@@ -15,8 +15,7 @@ typedef struct vsi_sqlite_reader {
   sqlite3 *db;
   void *owner;
   vsi_sqlite_tables *tables;
-  const _Atomic(uint32_t) *generation; /* of the schema */
-  sqlite3_file *file;                  /* of its main database */
+  sqlite3_file *file; /* of its main database */
   vsi_sqlite_cache cache;
   vsi_sqlite_watch watch;
   bool wants_pages; /* record file pages; false: tables only */
@@ -25,13 +24,11 @@ typedef struct vsi_sqlite_reader {
   bool is_odd;      /* names may have another meaning than in the database: no statements are kept */
   struct vsi_sqlite_analysis *analysis; /* of the statement that is being prepared */
   uint32_t known_generation;            /* of all kept statements */
-  _Atomic(uint64_t) *numbers;           /* the last number given to a statement of any connection */
   vsi_map statements;
 } vsi_sqlite_reader;
 
 /* Initialize a reader. Reads with the connection. */
-void vsi_sqlite_reader_init(vsi_sqlite_reader *reader, const vestry_host *host, sqlite3 *db, void *owner,
-                            vsi_sqlite_tables *tables, const _Atomic(uint32_t) *generation, _Atomic(uint64_t) *numbers,
+void vsi_sqlite_reader_init(vsi_sqlite_reader *reader, sqlite3 *db, void *owner, vsi_sqlite_tables *tables,
                             bool wants_pages);
 void vsi_sqlite_reader_finish(vsi_sqlite_reader *reader);
 /* Record that a statement begins (SQLITE_TRACE_STMT). text: as in the trace: a comment if the statement runs inside of

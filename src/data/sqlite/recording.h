@@ -64,6 +64,8 @@ void vsi_sqlite_reads_end(vsi_sqlite_recording *recording);
 void vsi_sqlite_reads_finish(vsi_sqlite_recording *recording);
 /* Return the recording of this thread; NULL: it does not render. */
 vsi_sqlite_recording *vsi_sqlite_reads_of(const void *owner);
+/* Compare two numbers of file pages, for qsort and bsearch. */
+int vsi_sqlite_compare_pages(const void *a, const void *b);
 /* Sort the file pages, in place of the hash table. Returns their number; the array belongs to the recording. */
 uint32_t vsi_sqlite_reads_sort(vsi_sqlite_recording *recording);
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Runs one statement on a checked-out connection: values in, rows out. */
+/* Runs one statement on a checked-out connection: values in, rows out; and the table of functions of a pool. */
 #include <stdlib.h>
 
 #include "base/sql.h"
 #include "data/sqlite/pool.h"
-#include "data/sqlite/text.h"
+#include "data/sqlite/sqlite.h"
 
 enum { SHOWN_BYTES = 512 };
 
@@ -19,22 +19,22 @@ static sqlite3_stmt *statement_of(const vestry_sql_row *row) {
   return ((const row_of *)row)->statement;
 }
 
-size_t vsi_sqlite_columns_count(const vestry_sql_row *row) {
+static size_t columns_count(const vestry_sql_row *row) {
   return (size_t)sqlite3_column_count(statement_of(row));
 }
 
-const char *vsi_sqlite_text(const vestry_sql_row *row, size_t column) {
+static const char *text(const vestry_sql_row *row, size_t column) {
   return (const char *)sqlite3_column_text(statement_of(row), (int)column);
 }
 
-int64_t vsi_sqlite_integer(const vestry_sql_row *row, size_t column) {
+static int64_t integer(const vestry_sql_row *row, size_t column) {
   return sqlite3_column_int64(statement_of(row), (int)column);
 }
 
-size_t vsi_sqlite_bytes(const vestry_sql_row *row, size_t column, void *buffer, size_t capacity) {
-  const void *bytes = sqlite3_column_blob(statement_of(row), (int)column);
+static size_t bytes(const vestry_sql_row *row, size_t column, void *buffer, size_t capacity) {
+  const void *from = sqlite3_column_blob(statement_of(row), (int)column);
   const size_t len = (size_t)sqlite3_column_bytes(statement_of(row), (int)column);
-  if (bytes && len <= capacity) memcpy(buffer, bytes, len);
+  if (from && len <= capacity) memcpy(buffer, from, len);
   return len;
 }
 
@@ -161,8 +161,8 @@ vestry_err vestry_sqlite_prepare(vestry_sql_transaction *transaction, const char
   return error;
 }
 
-static vestry_err run(vsi_sqlite_conn *conn, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
-                      void *ctx) {
+static vestry_err run_on(vsi_sqlite_conn *conn, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
+                         void *ctx) {
   sqlite3_stmt *statement;
   bool is_found = false;
   vestry_err error = refuse_ended(conn, "vestry_sql_run", sql);
@@ -184,12 +184,20 @@ static vestry_err run(vsi_sqlite_conn *conn, const char *sql, const vestry_value
   return error ? error : is_found || !gives_rows ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
 
-vestry_err vsi_sqlite_run(vestry_sql_transaction *transaction, const char *sql, const vestry_value *values,
-                          vestry_sql_row_fn row, void *ctx) {
+static vestry_err run(vestry_sql_transaction *transaction, const char *sql, const vestry_value *values,
+                      vestry_sql_row_fn row, void *ctx) {
   vsi_sqlite_conn *conn = (vsi_sqlite_conn *)transaction;
-  vestry_err error = run(conn, sql, values, row, ctx);
+  vestry_err error = run_on(conn, sql, values, row, ctx);
   vsi_sqlite_pool_note(conn->pool, conn->is_aside, error);
   return error;
+}
+
+/* Run a statement, and end its transaction. A statement without a row does not roll back what it has written. */
+static vestry_err run_and_end(vestry_sql_transaction *is, const char *sql, const vestry_value *values,
+                              vestry_sql_row_fn row, void *ctx) {
+  vestry_err error = run(is, sql, values, row, ctx);
+  vestry_err of_end = vsi_sqlite_end(is, vsi_sql_if_any(error));
+  return error ? error : of_end;
 }
 
 /* Find out whether a statement writes. The connection belongs to this thread. */
@@ -202,59 +210,145 @@ static vestry_err ask_kind(vestry_sql_transaction *transaction, const char *sql,
   return error;
 }
 
-vestry_err vsi_sqlite_run_alone(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
-                                vestry_sql_row_fn row, void *ctx) {
+static vestry_err run_alone(vestry_sql_pool *pool, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
+                            void *ctx) {
   vestry_sql_transaction *is;
   bool writes = false;
   vestry_err error = vsi_sqlite_begin(pool, VESTRY_SQL_READ, &is);
   if (error) return error;
   bool is_inside = ((const vsi_sqlite_conn *)is)->depth > 1; /* this thread's own, so no other changes it */
   if (!is_inside) error = ask_kind(is, sql, &writes);
-  if (!error && writes) {
+  if (error) return vsi_sqlite_end(is, error);
+  if (writes) {
     (void)vsi_sqlite_end(is, VESTRY_OK);
     error = vsi_sqlite_begin(pool, VESTRY_SQL_WRITE, &is);
-    if (error) return error;
   }
-  if (!error) error = vsi_sqlite_run(is, sql, values, row, ctx);
-  /* A statement without a row does not roll back what it has written. */
-  vestry_err of_end = vsi_sqlite_end(is, error == VESTRY_NOT_FOUND ? VESTRY_OK : error);
-  return error ? error : of_end;
+  return error ? error : run_and_end(is, sql, values, row, ctx);
 }
 
-vestry_err vsi_sqlite_run_flushed(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
-                                  vestry_sql_row_fn row, void *ctx) {
+static vestry_err run_flushed(vestry_sql_pool *pool, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
+                              void *ctx) {
   vestry_sql_transaction *is;
-  if (vsi_sqlite_pool_own(pool)) return vsi_sqlite_run_alone(pool, sql, values, row, ctx);
+  if (vsi_sqlite_pool_own(pool)) return run_alone(pool, sql, values, row, ctx);
   vestry_err error = vsi_sqlite_begin_flushed(pool, &is);
-  if (error) return error;
-  error = vsi_sqlite_run(is, sql, values, row, ctx);
-  vestry_err of_end = vsi_sqlite_end(is, error == VESTRY_NOT_FOUND ? VESTRY_OK : error);
-  return error ? error : of_end;
+  return error ? error : run_and_end(is, sql, values, row, ctx);
 }
 
 /* Run a statement in a transaction for writing. If it fails, it is rolled back when the connection is released. */
 static vestry_err run_writing(vestry_sql_transaction *is, const char *sql, const vestry_value *values,
                               vestry_sql_row_fn row, void *ctx) {
   vestry_err error = vsi_sqlite_pool_check_file((vsi_sqlite_conn *)is, "vestry_sql_begin (WRITE)");
-  if (!error) error = vsi_sqlite_run(is, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+  if (!error) error = run(is, "BEGIN IMMEDIATE", NULL, NULL, NULL);
   if (error) return error;
-  error = vsi_sqlite_run(is, sql, values, row, ctx);
+  error = run(is, sql, values, row, ctx);
   if (error && error != VESTRY_NOT_FOUND) return error;
-  vestry_err of_commit = vsi_sqlite_run(is, "COMMIT", NULL, NULL, NULL);
+  vestry_err of_commit = run(is, "COMMIT", NULL, NULL, NULL);
   return of_commit ? of_commit : error;
 }
 
 /* Run a statement. If no other connection is free, use a READ_ASIDE connection, because functions of jobs may hold all
  * others for longer than their leases. */
-vestry_err vsi_sqlite_run_aside(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
-                                vestry_sql_row_fn row, void *ctx) {
+static vestry_err run_aside(vestry_sql_pool *pool, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
+                            void *ctx) {
   vestry_sql_transaction *is;
   bool writes = false;
-  if (vsi_sqlite_pool_has_free((vsi_sqlite_pool *)pool)) return vsi_sqlite_run_alone(pool, sql, values, row, ctx);
+  if (vsi_sqlite_pool_has_free((vsi_sqlite_pool *)pool)) return run_alone(pool, sql, values, row, ctx);
   vestry_err error = vsi_sqlite_begin(pool, VESTRY_SQL_READ_ASIDE, &is);
   if (error) return error;
   error = ask_kind(is, sql, &writes);
-  if (!error) error = writes ? run_writing(is, sql, values, row, ctx) : vsi_sqlite_run(is, sql, values, row, ctx);
-  vestry_err of_end = vsi_sqlite_end(is, error == VESTRY_NOT_FOUND ? VESTRY_OK : error);
+  if (!error && !writes) return run_and_end(is, sql, values, row, ctx);
+  if (!error) error = run_writing(is, sql, values, row, ctx);
+  vestry_err of_end = vsi_sqlite_end(is, vsi_sql_if_any(error));
   return error ? error : of_end;
 }
+
+/* ------------------------------------------------------------------------------------------------ operations ------ */
+
+static vestry_err bring(vestry_sql_pool *pool, const char *called, const vsi_sql_schema *schema) {
+  const vsi_call call = vsi_sql_call(pool, called);
+  vestry_sql_transaction *is;
+  vestry_err error = vsi_sqlite_begin(pool, VESTRY_SQL_READ, &is);
+  if (error) return error;
+  error = vsi_sqlite_pool_check_file((vsi_sqlite_conn *)is, called);
+  if (!error) error = vsi_sqlite_schema_bring(&call, ((vsi_sqlite_conn *)is)->db, schema);
+  return vsi_sqlite_end(is, error);
+}
+
+static bool is_recorded(vestry_sql_pool *is) {
+  return vsi_sqlite_pool_database((vsi_sqlite_pool *)is) != NULL;
+}
+
+static vestry_err read_unfollowed(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
+                                  vestry_sql_row_fn row, void *ctx) {
+  vestry_sql_transaction *transaction = NULL;
+  vestry_err error = vsi_sqlite_begin(pool, VESTRY_SQL_READ, &transaction);
+  if (error) return error;
+  vestry_sqlite_connection *connection = ((vsi_sqlite_conn *)transaction)->connection;
+  const bool was_paused = connection && vsi_sqlite_reader_pause(&connection->reader, true);
+  error = run(transaction, sql, values, row, ctx);
+  if (connection) vsi_sqlite_reader_pause(&connection->reader, was_paused);
+  return vsi_sqlite_end(transaction, error);
+}
+
+/* Read the state of a tab. A write to the state refreshes its page by the hooks of the connection that writes
+ * (connection.c), so the read is not recorded like other reads. */
+static vestry_err read_followed(vestry_sql_transaction *transaction, vestry_render *render, const char *topic,
+                                const char *sql, const vestry_value *values, vestry_sql_row_fn row, void *ctx) {
+  vestry_sqlite_connection *connection = ((vsi_sqlite_conn *)transaction)->connection;
+  vestry_sqlite *database = connection->database;
+  vsi_sqlite_reader *reader = &connection->reader; /* topics cover its reads */
+  const bool depends = render && database->records;
+  vestry_err error = depends ? vestry_render_topic(render, VSI_SQLITE_TABS_TOPIC) : VESTRY_OK;
+  if (error) return error;
+  const bool was_paused = vsi_sqlite_reader_pause(reader, true);
+  if (depends) vsi_sqlite_tab_begins(database, reader);
+  error = run(transaction, sql, values, row, ctx);
+  const vestry_change change = {.kind = VESTRY_REFRESH_TABLE, .name = VSI_SQLITE_TAB_TABLE};
+  if (depends && vsi_sqlite_tab_ends(database, reader)) (void)vestry_refresh_for(database->pages, topic, &change, NULL);
+  vsi_sqlite_reader_pause(reader, was_paused);
+  return error;
+}
+
+static vestry_err read_tab(vestry_sql_pool *pool, vestry_render *render, const char *topic, const char *sql,
+                           const vestry_value *values, vestry_sql_row_fn row, void *ctx) {
+  vestry_sql_transaction *transaction = NULL;
+  vestry_err error = vsi_sqlite_begin(pool, VESTRY_SQL_READ, &transaction);
+  if (error) return error;
+  error = ((vsi_sqlite_conn *)transaction)->connection
+              ? read_followed(transaction, render, topic, sql, values, row, ctx)
+              : run(transaction, sql, values, row, ctx);
+  return vsi_sqlite_end(transaction, error);
+}
+
+static void touch_tab(vestry_sql_pool *pool, const vsi_tab_owner *whose) {
+  vestry_sqlite *database = vsi_sqlite_pool_database((vsi_sqlite_pool *)pool);
+  if (database) vsi_sqlite_tab_touch(database, whose);
+}
+
+static vestry_err act(vestry_sql_pool *pool, vestry_sql_kind kind, vestry_sql_act_fn fn, void *ctx) {
+  vestry_sql_transaction *transaction;
+  vestry_err error = vsi_sqlite_begin(pool, kind, &transaction);
+  return error ? error : vsi_sqlite_end(transaction, fn(transaction, ctx));
+}
+
+const vsi_sql_ops vsi_sqlite_ops = {.dialect = VSI_SQL_OF_SQLITE,
+                                    .destroy = vsi_sqlite_pool_destroy,
+                                    .begin = vsi_sqlite_begin,
+                                    .end = vsi_sqlite_end,
+                                    .act = act,
+                                    .run = run,
+                                    .run_alone = run_alone,
+                                    .read = run_alone,
+                                    .columns_count = columns_count,
+                                    .text = text,
+                                    .integer = integer,
+                                    .bytes = bytes,
+                                    .run_again = run_alone,
+                                    .run_flushed = run_flushed,
+                                    .run_aside = run_aside,
+                                    .own = vsi_sqlite_pool_own,
+                                    .is_recorded = is_recorded,
+                                    .read_unfollowed = read_unfollowed,
+                                    .read_tab = read_tab,
+                                    .touch_tab = touch_tab,
+                                    .bring = bring};

@@ -15,23 +15,23 @@
 #define VSI_SQLITE_SQLITE_H
 
 #include <pthread.h>
-#include <stdatomic.h>
-#include <sys/queue.h>
 
 #include "app/guard/tab_owner.h"
-#include "base/memory.h"
-#include "base/mutex.h"
-#include "data/sqlite/commits.h"
+#include "data/sqlite/changes.h"
 #include "data/sqlite/fault.h"
+#include "data/sqlite/frames.h"
+#include "data/sqlite/index.h"
+#include "data/sqlite/reader.h"
 #include "data/sqlite/schema.h"
 #include "data/sqlite/topics.h"
 #include "vestry/app/tab.h"
-#include "vestry/data/sqlite.h"
 #include "vestry/registry.h"
 
+#define VSI_SQLITE_TAB_TABLE  "vestry_tab"
+#define VSI_SQLITE_TABS_TOPIC "vestry_tab"
 enum {
-  VSI_SQLITE_WINDOW = 4096,    /* how many numbers after the last accounted one can be distinguished */
-  VSI_SQLITE_TOUCHES_MAX = 256 /* states of tabs that wait for being recorded as read */
+  VSI_SQLITE_WINDOW = 4096, /* how many numbers after the last accounted one can be distinguished */
+  VSI_SQLITE_TAB_COLUMN = 1
 };
 
 /* A tab's state was read, so its expiry must be postponed. */
@@ -41,18 +41,33 @@ typedef struct vsi_sqlite_touch {
   unsigned char scope[];
 } vsi_sqlite_touch;
 
+/* A position in the sequence of commits. WAL mode and the other modes have different sequences. */
+typedef struct vsi_sqlite_number {
+  uint32_t value;
+  bool is_wal;
+} vsi_sqlite_number;
+
 struct vestry_sqlite {
   vestry_pages *pages;
   const vestry_host *host;
   char *path;
   vestry_sqlite_options options; /* defaults filled in; do not use path */
-  sqlite3_vfs *vfs;              /* provides the clock by which states of tabs expire */
-  sqlite3 *db;                   /* own connection, which only reads; used under lock */
-  sqlite3_file *file;            /* of db */
-  vsi_mutex writer_lock;         /* locked before lock; guards the next three */
-  sqlite3 *writer_db;            /* own connection, which records that states were read */
-  vestry_sqlite_connection *writer;
-  sqlite3_stmt *touch; /* of writer_db; NULL: not needed yet */
+  bool records, records_pages;   /* reads of renders are recorded; in WAL mode also file pages */
+  bool is_observing;
+  vsi_sqlite_index *index; /* observes renders and follows commits; both need no lock of the database */
+  vsi_sqlite_tables tables;
+  _Atomic(uint64_t) renders;        /* the last number given to one */
+  _Atomic(bool) has_frames;         /* the WAL is read; commits of other connections then need nothing else */
+  _Atomic(uint32_t) others;         /* followed commits of other connections */
+  vsi_sqlite_tab_pages tab_pages;   /* file pages of states of tabs */
+  _Atomic(bool) tabs_are_anywhere;  /* the file pages of some states are not known */
+  sqlite3_vfs *vfs;                 /* provides the clock by which states of tabs expire */
+  sqlite3 *db;                      /* own connection, which only reads; used under lock */
+  sqlite3_file *file;               /* of db */
+  vsi_mutex writer_lock;            /* locked before lock; guards the next three */
+  sqlite3 *writer_db;               /* own connection, which records that states were read */
+  vestry_sqlite_connection *writer; /* its changes refresh nothing */
+  sqlite3_stmt *touch;              /* of writer_db; NULL: not needed yet */
   pthread_t thread;
   bool has_thread;
   vsi_mutex lock; /* guards all below */
@@ -60,7 +75,9 @@ struct vestry_sqlite {
   bool is_open; /* it can be read */
   bool is_over;
   bool is_roused; /* the thread must check, or has just checked and will check again */
-  vsi_sqlite_commits commits;
+  vsi_sqlite_frames frames;
+  vsi_sqlite_commit_list made;        /* commits of attached connections that are not followed yet */
+  uint64_t looked_ns;                 /* start of the last check, as the time of other connections' commits */
   const _Atomic(uint32_t) *wal_index; /* header of the WAL's index; NULL: not in WAL mode, which db then keeps */
   LIST_HEAD(, vestry_sqlite_connection) connections;
   vsi_sqlite_number seen;                     /* all commits up to this one are accounted for */
@@ -83,11 +100,16 @@ struct vestry_sqlite_connection {
   /* The running or announced transaction. It belongs to the connection's thread; once it is announced, it is guarded by
    * the database's lock. */
   vsi_sqlite_topics topics;
-  vsi_sqlite_transaction transaction;
+  vsi_sqlite_changes changes;
+  uint64_t changer; /* number of the render that made all changes so far; 0: not a render */
+  bool has_changes;
+  bool is_seen;                /* another render has read uncommitted changes */
+  bool changes_tabs;           /* the changes include rows of VSI_SQLITE_TAB_TABLE */
   bool is_sure;                /* it certainly changes a byte of the file */
   bool has_deleted;            /* a row was deleted, or reported as deleted */
   bool has_others;             /* a row was inserted or updated, or reported so */
   bool is_mixed;               /* it writes another file, too */
+  vestry_trace trace;          /* of the commit, for any thread that follows it; not sampled: none */
   _Atomic(bool) is_announced;  /* its commit has begun, and is not published yet */
   vsi_sqlite_number announced; /* its number, if it takes place */
   bool is_shared;              /* another connection has the same cache */
@@ -95,7 +117,6 @@ struct vestry_sqlite_connection {
   vsi_sqlite_reader reader;
   int written;        /* count_written when a commit that is not sure was announced or settled */
   bool is_committing; /* after its commit hook, before any other hook */
-  bool is_quiet;      /* current changes refresh nothing */
 };
 
 struct vestry_sqlite_change {
@@ -103,11 +124,54 @@ struct vestry_sqlite_change {
   int operation; /* SQLITE_INSERT, UPDATE, DELETE */
 };
 
-/* Return the error for a result of SQLite while the database is followed; unexpected results are logged.
- *  doing  the operation: "the state of a tab cannot be read" */
-static inline vestry_err vsi_sqlite_fault(const vestry_sqlite *database, sqlite3 *db, int result, const char *doing) {
-  const vsi_call call = {database->host, "SQLite", database->path};
-  return vsi_sqlite_note(&call, db, result, doing);
-}
+/* ---------------------------------------------------------------------------- connections (connection.c) ---------- */
+
+/* Same as vestry_sqlite_attach without its checks. NO_MEMORY | BUSY | EXISTS | IO */
+vestry_err vsi_sqlite_connect(vestry_sqlite *database, sqlite3 *db, vestry_sqlite_connection **ret_connection);
+/* Publish what a connection has committed. It belongs to this thread. */
+void vsi_sqlite_settle(vestry_sqlite_connection *connection);
+
+/* ------------------------------------------------------------- commits (commits.c), under the database's lock ----- */
+
+/* Get the number of the last commit.
+ *  file      of any connection to the database
+ *  Returns  whether it could be read */
+bool vsi_sqlite_counter(vestry_sqlite *database, sqlite3_file *file, vsi_sqlite_number *ret_number);
+/* Find the WAL's index, if it exists by now, and read the WAL from now on. OK | BUSY | NO_MEMORY | IO */
+vestry_err vsi_sqlite_counter_open(vestry_sqlite *database);
+
+/* How certain it is that an announced commit took place.
+ * COMMITTED  it took place, under its number
+ * STANDING   it took place, and the number does not change
+ * REACHED    its number is reached, by this commit or by that of another connection; both are assumed */
+typedef enum vsi_sqlite_evidence { VSI_SQLITE_COMMITTED, VSI_SQLITE_STANDING, VSI_SQLITE_REACHED } vsi_sqlite_evidence;
+/* Refresh the topics of an announced commit, and follow its changes, or let the thread follow them. */
+void vsi_sqlite_publish(vestry_sqlite_connection *connection, vsi_sqlite_evidence evidence);
+/* Discard a transaction that did not take place, before another one begins. */
+void vsi_sqlite_forget(vestry_sqlite_connection *connection);
+
+/* Refresh everything, because any connection may have changed anything. */
+void vsi_sqlite_refresh_all(vestry_sqlite *database);
+/* The same, and account for all commits up to this one. */
+void vsi_sqlite_begin_anew(vestry_sqlite *database, vsi_sqlite_number last);
+/* Refresh for commits that are not accounted for. OK | BUSY | IO */
+vestry_err vsi_sqlite_look(vestry_sqlite *database);
+/* Log once that the path leads to another file now, or to none. */
+void vsi_sqlite_miss_file(vestry_sqlite *database);
+void *vsi_sqlite_follow(void *database); /* the thread; takes the lock */
+
+/* --------------------------------------------------------------------------------- states of tabs (tab.c) --------- */
+
+/* Postpone the expiry of a state, because it was read. The database's thread does this. */
+void vsi_sqlite_tab_touch(vestry_sqlite *database, const vsi_tab_owner *whose);
+/* Record the reads. On the database's own thread, or in vestry_sqlite_sync; no lock is held. Does not wait. */
+void vsi_sqlite_tab_touch_all(vestry_sqlite *database);
+void vsi_sqlite_tab_forget_touches(vestry_sqlite *database);
+/* Begin and end the read of a state in a render. A commit of another connection has known file pages, but unknown
+ * tabs. Therefore, if one of its file pages may contain states, all tabs are refreshed, by VSI_SQLITE_TABS_TOPIC.
+ *  Returns  whether such a commit may have come between the start of the render and the read of a file page that was
+ *           not read before */
+void vsi_sqlite_tab_begins(vestry_sqlite *database, const vsi_sqlite_reader *reader);
+bool vsi_sqlite_tab_ends(vestry_sqlite *database, const vsi_sqlite_reader *reader);
 
 #endif

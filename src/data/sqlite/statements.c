@@ -1,10 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 #include "data/sqlite/statements.h"
 
+#include <ctype.h>
 #include <string.h>
 
 #include "base/array.h"
-#include "data/sqlite/text.h"
+#include "base/sql.h"
+
+const char *vsi_sqlite_text_rest(const char *sql) {
+  for (;;) {
+    while (isspace((unsigned char)*sql) || *sql == ';') sql++;
+    const bool is_comment = (sql[0] == '-' && sql[1] == '-') || (sql[0] == '/' && sql[1] == '*');
+    if (!is_comment) return sql;
+    sql = vsi_sql_skip(VSI_SQL_SQLITE, sql);
+  }
+}
 
 vestry_err vsi_sqlite_statements_init(vsi_sqlite_statements *statements, const vestry_host *host, size_t most) {
   statements->host = host;

@@ -23,6 +23,9 @@ typedef struct vsi_sqlite_statements {
   uint64_t looks, prepared;
 } vsi_sqlite_statements;
 
+/* Return where SQL continues after blanks, semicolons and comments; "": nowhere. */
+const char *vsi_sqlite_text_rest(const char *sql);
+
 /* Initialize a zeroed struct. OK | NO_MEMORY */
 vestry_err vsi_sqlite_statements_init(vsi_sqlite_statements *statements, const vestry_host *host, size_t most);
 /* Finalize all statements, before the connection is closed. */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Recording that the state of a tab (data/sql/tabs.c) was read, if pages follow the database. The database's own thread
- * does this, with a separate connection. It does not wait; if it cannot write, the next read requests it again. */
-#include "data/sqlite/tab.h"
-
+/* States of tabs (data/sql/tabs.c), if pages follow the database: which file pages contain states that renders have
+ * read, and recording that a state was read. The database's own thread does the latter, with a separate connection. It
+ * does not wait; if it cannot write, the next read requests it again. */
 #include "base/list.h"
+#include "data/sqlite/sqlite.h"
+
+enum { TOUCHES_MAX = 256 /* states that wait for being recorded as read */ };
 
 static const char touch_sql[] = "UPDATE vestry_tab SET expires = ?3 WHERE scope = ?1 AND tab = ?2 AND expires < ?3";
 
@@ -21,14 +23,9 @@ static int64_t now_s(const vestry_sqlite *database) {
   return (now_ms - epoch_ms) / 1000;
 }
 
-void vsi_sqlite_touch_tab(vestry_sql_pool *of, const vsi_tab_owner *whose) {
-  vsi_sqlite_pool *pool = (vsi_sqlite_pool *)of;
-  vsi_mutex_lock(&pool->lock);
-  vestry_sqlite *database = pool->database;
-  vsi_mutex_unlock(&pool->lock);
-  if (!database) return;
+void vsi_sqlite_tab_touch(vestry_sqlite *database, const vsi_tab_owner *whose) {
   vsi_mutex_lock(&database->lock);
-  bool is_new = database->touches_count < VSI_SQLITE_TOUCHES_MAX;
+  bool is_new = database->touches_count < TOUCHES_MAX;
   for (vsi_sqlite_touch *at = database->touches; is_new && at; at = at->next)
     is_new = memcmp(at->whose.tab, whose->tab, sizeof whose->tab) != 0;
   vsi_sqlite_touch *touch =
@@ -82,4 +79,29 @@ void vsi_sqlite_tab_touch_all(vestry_sqlite *database) {
     vsi_free(database->host, touch);
   }
   vsi_mutex_unlock(&database->writer_lock);
+}
+
+/* --------------------------------------------------------------------------------------------------- reading ------ */
+
+void vsi_sqlite_tab_begins(vestry_sqlite *database, const vsi_sqlite_reader *reader) {
+  vsi_sqlite_recording *recording = vsi_sqlite_reads_of(database);
+  if (!recording || !database->records_pages || !vsi_sqlite_reader_knows_pages(reader)) {
+    atomic_store_explicit(&database->tabs_are_anywhere, true, memory_order_seq_cst);
+    return;
+  }
+  recording->tab_pages = &database->tab_pages;
+  recording->has_new_tab_pages = false;
+}
+
+/* A thread that follows a commit of another connection first counts it and then checks whether a state is on its file
+ * pages. A thread that reads a state first adds its file pages and then checks the count. So at least one of the
+ * threads sees the other. */
+bool vsi_sqlite_tab_ends(vestry_sqlite *database, const vsi_sqlite_reader *reader) {
+  vsi_sqlite_recording *recording = vsi_sqlite_reads_of(database);
+  if (!recording || !recording->tab_pages) return false;
+  bool is_lost = !vsi_sqlite_reader_knows_pages(reader);
+  if (is_lost) atomic_store_explicit(&database->tabs_are_anywhere, true, memory_order_seq_cst);
+  recording->tab_pages = NULL;
+  return (recording->has_new_tab_pages || is_lost) &&
+         atomic_load_explicit(&database->others, memory_order_seq_cst) != recording->others;
 }

@@ -79,11 +79,12 @@ typedef struct vsi_sqlite_table {
 
 enum { VSI_SQLITE_TABLES_MAX = 65536 };
 
-/* Guarded by its lock. */
 typedef struct vsi_sqlite_tables {
   const vestry_host *host;
-  vsi_mutex lock;
-  vsi_sqlite_table **tables; /* by number */
+  _Atomic(uint32_t) generation; /* of the schema */
+  _Atomic(uint64_t) statements; /* the last number given to a statement of any connection (reader.c) */
+  vsi_mutex lock;               /* guards all below */
+  vsi_sqlite_table **tables;    /* by number */
   size_t count, room;
   vsi_map by_name;
 } vsi_sqlite_tables;
