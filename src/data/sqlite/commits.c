@@ -107,7 +107,7 @@ vestry_err vsi_sqlite_counter_open(vestry_sqlite *database) {
   vsi_sqlite_number number;
   const _Atomic(uint32_t) *index;
   if (database->wal_index) return VESTRY_OK;
-  int result = sqlite3_exec(database->db, "SELECT 1 FROM sqlite_schema LIMIT 1", NULL, NULL, NULL); /* opens the file */
+  int result = vsi_sqlite_exec(database->db, "SELECT 1 FROM sqlite_schema LIMIT 1"); /* opens the file */
   if (result) return vsi_sqlite_code(result);
   if (!read_header(database->file, &number)) return VESTRY_IO;
   if (!number.is_wal) return VESTRY_OK;
@@ -373,7 +373,7 @@ static vestry_err read_quietly(vestry_sqlite *database, vsi_sqlite_number *ret_l
   int result = sqlite3_exec(database->db, "BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1", NULL, NULL, NULL);
   bool is_read = !result && vsi_sqlite_counter(database, database->file, ret_last);
   vestry_err error = vsi_sqlite_note(&call, database->db, result, "cannot read the database");
-  if (!sqlite3_get_autocommit(database->db)) sqlite3_exec(database->db, "ROLLBACK", NULL, NULL, NULL);
+  if (!sqlite3_get_autocommit(database->db)) vsi_sqlite_exec(database->db, "ROLLBACK");
   return error ? error : is_read ? VESTRY_OK : VESTRY_IO;
 }
 

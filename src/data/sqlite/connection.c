@@ -382,7 +382,7 @@ vestry_err vsi_sqlite_connect(vestry_sqlite *database, sqlite3 *db, vestry_sqlit
   }
   /* Mapped pages are read past the cache, where they are not recorded. */
   if (!database->records_pages || !vsi_sqlite_file_is_read_past_cache())
-    (void)sqlite3_exec(db, "PRAGMA main.mmap_size = 0", NULL, NULL, NULL);
+    (void)vsi_sqlite_exec(db, "PRAGMA main.mmap_size = 0");
   connection->written = count_written(connection);
   set_hooks(connection);
   *ret_connection = connection;

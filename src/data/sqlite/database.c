@@ -43,8 +43,7 @@ static vestry_err open_both(vestry_sqlite *database) {
   const char *name = sqlite3_db_filename(database->db, "main");
   if (!name || !*name)
     return vsi_refuse(&call, VESTRY_INVALID, "a database in memory is visible to one connection only; use a file");
-  if (sqlite3_file_control(database->db, "main", SQLITE_FCNTL_FILE_POINTER, &database->file) ||
-      sqlite3_file_control(database->db, "main", SQLITE_FCNTL_VFS_POINTER, &database->vfs))
+  if (sqlite3_file_control(database->db, "main", SQLITE_FCNTL_FILE_POINTER, &database->file))
     return vsi_refuse(&call, VESTRY_IO, "the VFS of this SQLite does not provide its files; use another VFS");
   return VESTRY_OK;
 }

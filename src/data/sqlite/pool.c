@@ -13,11 +13,13 @@
  * removed file, and SQLite reports no error in WAL mode. Therefore, each transaction for writing first checks that the
  * path still leads to the file, which is one system call; of the others, one in FILE_CHECKED_EACH does. */
 #include "data/sqlite/pool.h"
+
+#include <sys/stat.h>
+
 #include "base/options.h"
-#include "base/wait.h"
 #include "data/sqlite/sqlite.h"
 
-enum { FILE_CHECKED_EACH = 64, SYNCHRONOUS_NORMAL = 1 };
+enum { FILE_CHECKED_EACH = 64, SYNCHRONOUS_NORMAL = 1, HOLD_MS = 250 };
 
 void vsi_sqlite_pool_destroy(vestry_sql_pool *is) {
   vsi_sqlite_pool *pool = (vsi_sqlite_pool *)is;
@@ -277,14 +279,14 @@ static vestry_err flush_next(vsi_sqlite_conn *conn, const vsi_call *call) {
   int level = 0;
   int result = vsi_sqlite_ask(conn->db, "PRAGMA main.synchronous", NULL, &level);
   if (!result && level == SYNCHRONOUS_NORMAL) {
-    result = sqlite3_exec(conn->db, "PRAGMA main.synchronous = FULL", NULL, NULL, NULL);
+    result = vsi_sqlite_exec(conn->db, "PRAGMA main.synchronous = FULL");
     conn->was_normal = !result;
   }
   return vsi_sqlite_pool_fail(call, conn->db, result, "cannot set PRAGMA synchronous");
 }
 
 static void flush_no_more(vsi_sqlite_conn *conn) {
-  if (conn->was_normal) (void)sqlite3_exec(conn->db, "PRAGMA main.synchronous = NORMAL", NULL, NULL, NULL);
+  if (conn->was_normal) (void)vsi_sqlite_exec(conn->db, "PRAGMA main.synchronous = NORMAL");
   conn->was_normal = false;
 }
 
@@ -328,6 +330,116 @@ vestry_sql_transaction *vsi_sqlite_pool_own(vestry_sql_pool *is) {
   return own ? &own->is : NULL;
 }
 
+/* ----------------------------------------------------------------------------------------- the size of a WAL ------ */
+
+/* essay: a WAL that does not grow while readers overlap */
+/* SQLite restarts the WAL when all of it has been copied into the database and no connection reads from it. Under load
+ * there is no such moment, because each reader begins before the previous one has ended, and the WAL keeps growing.
+ * Therefore, the pool creates this moment. If the WAL exceeds max_wal_bytes, the thread that has just committed, and is
+ * still the only writer, does this:
+ * 1. It copies as much of the WAL as possible into the database, while other threads read.
+ * 2. From now on a thread that has no connection gets none, until the other connections are released.
+ * 3. It copies the rest and empties the file.
+ *
+ * A thread that has a connection still gets another one, of the other kind, because the release of the first may depend
+ * on it. The pool does not wait for a reader that takes long, or that belongs to another program: after HOLD_MS the
+ * other threads continue, and the next attempt is made when the WAL has grown by half.
+ *
+ * The follower reads commits from the WAL. A commit that it has not read would be treated as lost, and all pages would
+ * render again. Therefore, it must read them before the file is emptied. */
+
+static uint64_t bytes_of_wal(const vsi_sqlite_conn *conn) {
+  struct stat is;
+  const char *name = sqlite3_db_filename(conn->db, "main");
+  return name && *name && stat(sqlite3_filename_wal(name), &is) == 0 ? (uint64_t)is.st_size : 0;
+}
+
+static bool is_quiet_locked(const vsi_sqlite_pool *pool) {
+  for (size_t i = 0; i < pool->conns_count; i++)
+    if (pool->conns[i].depth && !pthread_equal(pool->conns[i].owner, pthread_self())) return false;
+  return true;
+}
+
+/* Hold other threads that have no connection, and wait for those that have one. Returns whether no other thread has a
+ * connection. */
+static bool hold_others(vsi_sqlite_pool *pool) {
+  const uint32_t hold_ms = pool->options.wait_ms / 2 < HOLD_MS ? pool->options.wait_ms / 2 : HOLD_MS;
+  const uint64_t until_ns = vsi_monotonic_in_ms(hold_ms);
+  bool is_in_time = true;
+  vsi_mutex_lock(&pool->lock);
+  pool->is_held = true;
+  pool->stats.wal_holds_count++;
+  while (!is_quiet_locked(pool) && is_in_time) is_in_time = vsi_wait_until(&pool->returned, &pool->lock, until_ns);
+  const bool is_quiet = is_quiet_locked(pool);
+  vsi_mutex_unlock(&pool->lock);
+  return is_quiet;
+}
+
+static void let_others_go_on(vsi_sqlite_pool *pool) {
+  vsi_mutex_lock(&pool->lock);
+  pool->is_held = false;
+  wake_locked(pool, VSI_SQLITE_GIVEN_CONNECTION);
+  wake_locked(pool, VSI_SQLITE_GIVEN_ASIDE);
+  vsi_mutex_unlock(&pool->lock);
+}
+
+static void have_followed(vsi_sqlite_pool *pool) {
+  vestry_sqlite *database = vsi_sqlite_pool_database(pool);
+  if (!database) return;
+  vsi_mutex_lock(&database->lock);
+  (void)vsi_sqlite_look(database);
+  vsi_mutex_unlock(&database->lock);
+}
+
+/* Empty the file, without waiting for other connections. Returns whether it is empty. */
+static bool empty(const vsi_sqlite_conn *conn) {
+  int busy_ms = 0;
+  const bool knows = !vsi_sqlite_ask(conn->db, "PRAGMA busy_timeout", NULL, &busy_ms);
+  (void)sqlite3_busy_timeout(conn->db, 0);
+  const int result = sqlite3_wal_checkpoint_v2(conn->db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+  (void)sqlite3_busy_timeout(conn->db, knows ? busy_ms : (int)conn->pool->options.busy_ms);
+  return !result;
+}
+
+/* Note the size of the WAL, and whether it is still too large. */
+static void note_wal(vsi_sqlite_pool *pool, uint64_t bytes, bool is_stuck) {
+  vsi_mutex_lock(&pool->lock);
+  const bool is_new = is_stuck && !pool->wal_next_bytes;
+  pool->wal_next_bytes = is_stuck ? bytes + bytes / 2 : 0;
+  pool->stats.wal_bytes = bytes;
+  pool->stats.wal_stuck_count += is_stuck;
+  vsi_mutex_unlock(&pool->lock);
+  if (is_new)
+    vsi_log(
+        pool->is.host, VESTRY_LOG_WARN,
+        "vestry_sql_end, %s: the WAL has %llu bytes, more than options.max_wal_bytes, and cannot be emptied, because a "
+        "connection has been reading for long; look for a handler or another program that keeps a statement open",
+        pool->path, (unsigned long long)bytes);
+}
+
+/* If the WAL is too large after a commit, copy it into the database and empty it. The connection is still the pool's
+ * writer. Blocks on the disk, and waits for threads that read, at most a quarter of a second. */
+static void limit_wal(vsi_sqlite_conn *conn) {
+  vsi_sqlite_pool *pool = conn->pool;
+  const uint64_t bytes = bytes_of_wal(conn);
+  vsi_mutex_lock(&pool->lock);
+  pool->stats.wal_bytes = bytes;
+  const bool is_due = bytes > pool->options.max_wal_bytes && bytes >= pool->wal_next_bytes;
+  if (bytes <= pool->options.max_wal_bytes) pool->wal_next_bytes = 0;
+  vsi_mutex_unlock(&pool->lock);
+  if (!is_due) return;
+  (void)sqlite3_wal_checkpoint_v2(conn->db, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+  bool is_empty = false;
+  if (hold_others(pool)) {
+    have_followed(pool);
+    is_empty = empty(conn);
+  }
+  let_others_go_on(pool);
+  note_wal(pool, bytes_of_wal(conn), !is_empty);
+}
+
+/* ---------------------------------------------------------------------------------------------------- ending ------ */
+
 /* Return whether the connection must be released. false: this thread has begun several times, and keeps it. */
 static bool is_last(vsi_sqlite_conn *conn) {
   vsi_mutex_lock(&conn->pool->lock);
@@ -351,10 +463,7 @@ static vestry_err end_transaction(vsi_sqlite_conn *conn, vestry_err error) {
   }
   roll_back(conn);
   vsi_mutex_lock(&pool->lock);
-  if (error)
-    pool->stats.rolled_back_count++;
-  else
-    pool->stats.committed_count++;
+  ++*(error ? &pool->stats.rolled_back_count : &pool->stats.committed_count);
   vsi_mutex_unlock(&pool->lock);
   return error;
 }
@@ -380,7 +489,7 @@ vestry_err vsi_sqlite_end(vestry_sql_transaction *transaction, vestry_err error)
   else
     end_reading(conn);
   flush_no_more(conn);
-  if (was_writing && !error) vsi_sqlite_checkpoint(conn);
+  if (was_writing && !error) limit_wal(conn);
   give_back(conn);
   if (was_writing && !error) report_commit(pool);
   vsi_after_run(after, !error);
@@ -389,16 +498,9 @@ vestry_err vsi_sqlite_end(vestry_sql_transaction *transaction, vestry_err error)
 
 /* ------------------------------------------------------------------------------------------------- following ------ */
 
-/* Release the first connections of this thread. */
-static void let_go(vsi_sqlite_pool *pool, size_t count) {
-  for (size_t i = 0; i < pool->options.connections_count && count; i++) {
-    vsi_mutex_lock(&pool->lock);
-    bool is_own = pool->conns[i].depth && pthread_equal(pool->conns[i].owner, pthread_self());
-    vsi_mutex_unlock(&pool->lock);
-    if (!is_own) continue;
-    give_back(&pool->conns[i]);
-    count--;
-  }
+/* Release all connections of this thread except READ_ASIDE ones. */
+static void let_go(vsi_sqlite_pool *pool) {
+  for (vestry_sql_transaction *own; (own = vsi_sqlite_pool_own(&pool->is)) != NULL;) give_back((vsi_sqlite_conn *)own);
 }
 
 /* Take all connections except READ_ASIDE ones for this thread. A running render keeps its own until it ends. Returns
@@ -409,7 +511,7 @@ static bool take_all(vsi_sqlite_pool *pool, bool takes_stuck, uint64_t until_ns)
   while (count < pool->options.connections_count && take_locked(pool, false, takes_stuck, until_ns)) count++;
   vsi_mutex_unlock(&pool->lock);
   if (count == pool->options.connections_count) return true;
-  let_go(pool, count);
+  let_go(pool);
   return false;
 }
 
@@ -442,7 +544,7 @@ vestry_err vestry_sqlite_pool_follow(vestry_sql_pool *of, vestry_sqlite *databas
   vsi_mutex_lock(&pool->lock);
   if (!error) pool->database = database;
   vsi_mutex_unlock(&pool->lock);
-  let_go(pool, pool->options.connections_count);
+  let_go(pool);
   return error;
 }
 

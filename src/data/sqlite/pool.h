@@ -65,7 +65,7 @@ struct vsi_sqlite_pool {
   vsi_sqlite_conn conns[];
 };
 
-extern const vsi_sql_ops vsi_sqlite_ops; /* run.c */
+const vsi_sql_ops *vsi_sqlite_pool_ops(void); /* run.c */
 
 /* Functions of vsi_sql_ops. */
 void vsi_sqlite_pool_destroy(vestry_sql_pool *pool);
@@ -92,9 +92,6 @@ vestry_err vsi_sqlite_pool_check_file(const vsi_sqlite_conn *conn, const char *f
 /* Note that an operation of this pool has failed on this thread. If the thread renders a page that follows, the page
  * depends on every commit from then on, unless it reads aside; and it renders again later if that may help. */
 void vsi_sqlite_pool_note(vsi_sqlite_pool *pool, bool is_aside, vestry_err error);
-/* If the WAL is too large after a commit, copy it into the database and empty it (checkpoint.c). The connection is still
- * the pool's writer. Blocks on the disk, and waits for threads that read, at most a quarter of a second. */
-void vsi_sqlite_checkpoint(vsi_sqlite_conn *conn);
 /* Return the call for a log message. */
 static inline vsi_call vsi_sqlite_pool_call(const vsi_sqlite_pool *pool, const char *function) {
   return (vsi_call){pool->is.host, function, pool->path};

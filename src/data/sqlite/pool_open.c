@@ -32,14 +32,14 @@ static int read_version(sqlite3 *db, int *ret_version) {
 /* Create the tables in one transaction. */
 static int make_tables(sqlite3 *db, const vestry_sqlite_pool_options *given, int *ret_version) {
   char sql[64];
-  int result = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+  int result = vsi_sqlite_exec(db, "BEGIN IMMEDIATE");
   if (!result) result = read_version(db, ret_version); /* another process may have been faster */
   if (!result && *ret_version < given->schema_version) {
     snprintf(sql, sizeof sql, "PRAGMA user_version = %d", given->schema_version);
-    result = sqlite3_exec(db, given->schema, NULL, NULL, NULL);
-    if (!result) result = sqlite3_exec(db, sql, NULL, NULL, NULL);
+    result = vsi_sqlite_exec(db, given->schema);
+    if (!result) result = vsi_sqlite_exec(db, sql);
   }
-  if (!result) result = sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
+  if (!result) result = vsi_sqlite_exec(db, "COMMIT");
   return result;
 }
 
@@ -48,7 +48,7 @@ static int make_tables(sqlite3 *db, const vestry_sqlite_pool_options *given, int
 static int set_mode(sqlite3 *db, uint32_t busy_ms) {
   const uint64_t due_ns = vsi_monotonic_in_ms(busy_ms);
   for (;;) {
-    int result = sqlite3_exec(db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
+    int result = vsi_sqlite_exec(db, "PRAGMA journal_mode = WAL");
     if ((result & 0xff) != SQLITE_BUSY || vsi_monotonic_ns() >= due_ns) return result;
     nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
   }
@@ -71,7 +71,7 @@ static vestry_err see_to_tables(const vsi_sqlite_pool *pool, sqlite3 *db, const 
   if (error || !given->schema || version == given->schema_version) return error;
   result = make_tables(db, given, &version);
   error = vsi_sqlite_fail(&call, db, result, "cannot create the tables");
-  if (!sqlite3_get_autocommit(db)) sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+  if (!sqlite3_get_autocommit(db)) vsi_sqlite_exec(db, "ROLLBACK");
   return error;
 }
 
@@ -86,7 +86,7 @@ static void make_file(const vsi_sqlite_pool *pool) {
  * that may be missing then. */
 static vestry_err prepare_controls(const vsi_call *call, vsi_sqlite_conn *conn) {
   static const char *const texts[VSI_SQLITE_CONTROLS] = {"BEGIN IMMEDIATE", "COMMIT", "ROLLBACK"};
-  int result = sqlite3_exec(conn->db, "SELECT 1 FROM sqlite_schema LIMIT 1", NULL, NULL, NULL);
+  int result = vsi_sqlite_exec(conn->db, "SELECT 1 FROM sqlite_schema LIMIT 1");
   for (int i = 0; i < VSI_SQLITE_CONTROLS && !result; i++)
     result = sqlite3_prepare_v3(conn->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT, &conn->controls[i], NULL);
   return vsi_sqlite_fail(call, conn->db, result, "cannot read the database");
@@ -109,7 +109,7 @@ static vestry_err open_one(vsi_sqlite_pool *pool, vsi_sqlite_conn *conn, const v
     error = see_to_tables(pool, conn->db, given);
   }
   if (!error && given->setup) {
-    result = sqlite3_exec(conn->db, given->setup, NULL, NULL, NULL);
+    result = vsi_sqlite_exec(conn->db, given->setup);
     error = vsi_sqlite_fail(&call, conn->db, result, "cannot run options.setup");
   }
   return error ? error : prepare_controls(&call, conn);
@@ -154,7 +154,7 @@ static vsi_sqlite_pool *allocate(const vestry_host *host, const vestry_sqlite_po
     vsi_free(host, path);
     return NULL;
   }
-  pool->is = (vestry_sql_pool){&vsi_sqlite_ops, host, path};
+  pool->is = (vestry_sql_pool){vsi_sqlite_pool_ops(), host, path};
   pool->path = path;
   pool->options = *options;
   pool->conns_count = count;

@@ -36,25 +36,24 @@
 #include "base/list.h"
 #include "data/sqlite/program.h"
 #include "data/sqlite/recording.h"
-
-static void add_uses(vsi_sqlite_recording *recording, const vsi_sqlite_use *uses, uint32_t count) {
-  for (uint32_t i = 0; i < count; i++)
-    if (vsi_sqlite_uses_add(recording->host, &recording->uses, &uses[i])) recording->reads_all = true;
-}
+#include "data/sqlite/schema.h"
 
 /* ------------------------------------------------------------------------------------------------- statements ----- */
 
-struct vsi_sqlite_statement {
+enum { TABLE_BYTES = 256, STATEMENTS_MAX = 1024 };
+
+/* The known data of one statement. */
+typedef struct known_statement {
   vsi_map_link in; /* first */
   uint64_t number;
   size_t len;
   uint32_t uses_count;
   bool is_wild, lacks_pages;
-  bool is_keyed;        /* some of its uses are rows whose key is bound */
-  vsi_sqlite_use *uses; /* after the text, in its allocation */
-  const char *besides;  /* after the uses: SQL that reads other data on which it depends; NULL: none */
-  char text[];
-};
+  bool is_keyed;       /* some of its uses are rows whose key is bound */
+  const char *text;    /* after the uses, in its allocation */
+  const char *besides; /* after the text: SQL that reads other data on which it depends; NULL: none */
+  vsi_sqlite_use uses[];
+} known_statement;
 
 /* A name that a statement reads. */
 typedef struct name {
@@ -87,11 +86,11 @@ static uint64_t hash_of(const char *text, size_t *ret_len) {
   return vsi_hash_bytes(0, text, *ret_len);
 }
 
-static vsi_sqlite_statement *find(const vsi_sqlite_reader *reader, const char *text, size_t len, uint64_t hash) {
+static known_statement *find(const vsi_sqlite_reader *reader, const char *text, size_t len, uint64_t hash) {
   vsi_map_link *at = vsi_map_first(&reader->statements, hash);
-  while (at && (((vsi_sqlite_statement *)at)->len != len || memcmp(((vsi_sqlite_statement *)at)->text, text, len) != 0))
+  while (at && (((known_statement *)at)->len != len || memcmp(((known_statement *)at)->text, text, len) != 0))
     at = vsi_map_further(at);
-  return (vsi_sqlite_statement *)at;
+  return (known_statement *)at;
 }
 
 bool vsi_sqlite_reader_pause(vsi_sqlite_reader *reader, bool is_own) {
@@ -164,20 +163,12 @@ static int query(sqlite3 *db, const char *sql, const char *argument, row_fn fn, 
   return result == SQLITE_ROW || result == SQLITE_DONE ? SQLITE_OK : result;
 }
 
-static bool count_row(sqlite3_stmt *row, void *ctx) {
-  (void)row;
-  ++*(int *)ctx;
-  return true;
-}
-
 /* The columns of a table while they are collected. */
 typedef struct columns {
+  vsi_sqlite_columns are;
   const vestry_host *host;
-  char *bytes; /* the names, each with a NUL */
-  size_t len, room;
-  uint32_t count;
-  uint64_t always, filled;
-  bool has_failed, is_made;
+  size_t len, room; /* of the names */
+  bool has_failed;
 } columns;
 
 /* Columns: name, hidden, position in the key, whether it has a default. */
@@ -185,31 +176,30 @@ static bool take_column(sqlite3_stmt *row, void *ctx) {
   columns *all = ctx;
   const char *text = (const char *)sqlite3_column_text(row, 0);
   size_t len = text ? strlen(text) + 1 : 0;
-  if (!len || VSI_ARRAY_RESERVE(all->host, all->bytes, all->len, all->room, len)) return !(all->has_failed = true);
-  memcpy(all->bytes + all->len, text, len);
+  if (!len || VSI_ARRAY_RESERVE(all->host, all->are.names, all->len, all->room, len)) return !(all->has_failed = true);
+  memcpy(all->are.names + all->len, text, len);
   all->len += len;
-  if (sqlite3_column_int(row, 1) >= 2) { /* a generated column */
-    all->always = VSI_SQLITE_ALL_COLUMNS;
-    all->is_made = true;
-  }
-  if (sqlite3_column_int(row, 2)) all->always |= vsi_sqlite_column(all->count);
-  if (sqlite3_column_int(row, 3)) all->filled |= vsi_sqlite_column(all->count);
-  all->count++;
+  const uint64_t bit = vsi_sqlite_column(all->are.count++);
+  const bool is_generated = sqlite3_column_int(row, 1) >= 2;
+  all->are.is_made |= is_generated;
+  if (is_generated) all->are.always = VSI_SQLITE_ALL_COLUMNS;
+  if (sqlite3_column_int(row, 2)) all->are.always |= bit;
+  if (sqlite3_column_int(row, 3)) all->are.filled |= bit;
   return true;
 }
 
 static bool take_indexed(sqlite3_stmt *row, void *ctx) {
-  columns *all = ctx;
+  vsi_sqlite_columns *are = &((columns *)ctx)->are;
   int column = sqlite3_column_int(row, 0);
   bool is_partial = sqlite3_column_int(row, 1);
   if (is_partial || column < -1)
-    all->always = VSI_SQLITE_ALL_COLUMNS; /* an expression of any columns */
+    are->always = VSI_SQLITE_ALL_COLUMNS; /* an expression of any columns */
   else if (column >= 0)
-    all->always |= vsi_sqlite_column((size_t)column);
+    are->always |= vsi_sqlite_column((size_t)column);
   return true;
 }
 
-/* Load the columns of a table. OK | NO_MEMORY | IO */
+/* Load the columns of a table. OK | IO */
 static vestry_err load(vsi_sqlite_reader *reader, const char *table, uint32_t number, uint32_t generation) {
   columns all = {.host = reader->host};
   int result = query(reader->db,
@@ -220,16 +210,12 @@ static vestry_err load(vsi_sqlite_reader *reader, const char *table, uint32_t nu
                    "SELECT x.cid, l.partial FROM pragma_index_list(?1, 'main') l, pragma_index_xinfo(l.name, 'main') x "
                    "WHERE x.key",
                    table, take_indexed, &all);
-  char **names = NULL;
-  if (!result && !all.has_failed && all.count) names = vsi_calloc(reader->host, 1, all.count * sizeof *names + all.len);
-  if (names) {
-    char *at = (char *)(names + all.count);
-    memcpy(at, all.bytes, all.len);
-    for (uint32_t i = 0; i < all.count; i++, at += strlen(at) + 1) names[i] = at;
-    vsi_sqlite_tables_set(reader->tables, number, generation, all.always, all.filled, all.is_made, names, all.count);
+  if (result || all.has_failed || !all.are.count) {
+    vsi_free(reader->host, all.are.names);
+    return VESTRY_IO;
   }
-  vsi_free(reader->host, all.bytes);
-  return names ? VESTRY_OK : VESTRY_IO;
+  vsi_sqlite_tables_set(reader->tables, number, generation, &all.are);
+  return VESTRY_OK;
 }
 
 /* Add the trees that the program opens. */
@@ -331,14 +317,14 @@ static bool was_named(const analysis *a, const name *n) {
 static vestry_err take_virtual(vsi_sqlite_reader *reader, analysis *a) {
   static const char of_file[] =
       "SELECT name, sql FROM main.sqlite_schema WHERE name = ?1 COLLATE NOCASE AND rootpage = 0";
-  static const char of_process[] = "SELECT 1 FROM pragma_module_list WHERE name = ?1 COLLATE NOCASE AND name NOT IN "
-                                   "('json_each', 'json_tree')";
+  static const char of_process[] = "SELECT count(*) FROM pragma_module_list WHERE name = ?1 COLLATE NOCASE AND name "
+                                   "NOT IN ('json_each', 'json_tree')";
   bool is_harmless = are_harmless(a);
   for (const name *n = a->names; n; n = n->next) {
     int count = 0;
     if (look_at_anything(n)) return VESTRY_IO;
     if (was_named(a, n)) continue;
-    if (query(reader->db, of_process, n->table, count_row, &count) ||
+    if (vsi_sqlite_ask(reader->db, of_process, n->table, &count) ||
         query(reader->db, of_file, n->table, take_module, a))
       return VESTRY_IO;
     if (count) a->has_unknown = a->lacks_pages = true;
@@ -351,7 +337,7 @@ static vestry_err take_virtual(vsi_sqlite_reader *reader, analysis *a) {
 
 /* The name of a table, while it is looked up. */
 typedef struct table_name {
-  char name[VSI_SQLITE_TABLE_BYTES];
+  char name[TABLE_BYTES];
   bool is_found, is_index;
 } table_name;
 
@@ -366,19 +352,13 @@ static bool take_owner(sqlite3_stmt *row, void *ctx) {
   return false;
 }
 
-static bool take_number(sqlite3_stmt *row, void *ctx) {
-  *(int *)ctx = sqlite3_column_type(row, 0) == SQLITE_NULL ? VSI_SQLITE_ANY_ROW : sqlite3_column_int(row, 0);
-  return false;
-}
-
 /* Find the first column of the key by which a tree is sorted, in the table's numbering. ANY_ROW: not a column */
 static int find_key_column(vsi_sqlite_reader *reader, const char *root, const table_name *of) {
   static const char of_index[] = "SELECT x.cid FROM main.sqlite_schema s, pragma_index_xinfo(s.name, 'main') x WHERE "
                                  "s.rootpage = CAST(?1 AS INTEGER) AND x.seqno = 0";
   static const char of_table[] = "SELECT cid FROM pragma_table_xinfo(?1, 'main') WHERE pk = 1"; /* WITHOUT ROWID */
   int column = VSI_SQLITE_ANY_ROW;
-  int result =
-      query(reader->db, of->is_index ? of_index : of_table, of->is_index ? root : of->name, take_number, &column);
+  int result = vsi_sqlite_ask(reader->db, of->is_index ? of_index : of_table, of->is_index ? root : of->name, &column);
   return result || column < VSI_SQLITE_ROWID ? VSI_SQLITE_ANY_ROW : column;
 }
 
@@ -442,55 +422,62 @@ static bool has_word(const char *text, const char *word) {
 
 /* Return whether it reads views. */
 static bool has_view(vsi_sqlite_reader *reader, const analysis *a) {
-  static const char sql[] = "SELECT 1 FROM main.sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type = 'view'";
+  static const char sql[] = "SELECT count(*) FROM main.sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type = 'view'";
   int count = 0;
-  for (const name *n = a->names; n; n = n->next)
-    if (query(reader->db, sql, n->table, count_row, &count)) return true;
+  for (const name *n = a->names; n && !count; n = n->next)
+    if (vsi_sqlite_ask(reader->db, sql, n->table, &count)) return true;
   return count;
 }
 
-/* Analyse a statement. ret_found: the caller frees besides, also after an error */
+/* Determine the reads of a statement. found: the caller frees besides, also after an error */
 static vestry_err analyse(vsi_sqlite_reader *reader, const char *text, uint32_t generation, vsi_sqlite_uses *uses,
-                          analysis *ret_found) {
-  analysis a = {.program = {.host = reader->host},
-                .is_rough = reader->is_odd || has_word(text, "using") || has_word(text, "natural")};
-  int count = 0;
+                          analysis *a) {
+  a->is_rough = reader->is_odd || has_word(text, "using") || has_word(text, "natural");
   /* A read first, so that the connection notices a change of the schema. */
-  if (query(reader->db, "SELECT 1 FROM main.sqlite_schema LIMIT 1", NULL, count_row, &count)) return VESTRY_IO;
-  vestry_err error = explain(reader, text, &a);
-  a.is_rough = a.is_rough || has_view(reader, &a);
-  if (!error && a.opens_virtual) error = take_virtual(reader, &a);
-  for (uint32_t i = 0; i < a.roots_count && !error; i++) error = take_root(reader, a.roots[i], generation, uses, &a);
-  VSI_LIST_FREE(reader->host, a.names);
-  vsi_free(reader->host, a.roots);
-  vsi_sqlite_program_finish(&a.program);
-  *ret_found = a;
+  if (vsi_sqlite_exec(reader->db, "SELECT 1 FROM main.sqlite_schema LIMIT 1")) return VESTRY_IO;
+  vestry_err error = explain(reader, text, a);
+  a->is_rough = a->is_rough || has_view(reader, a);
+  if (!error && a->opens_virtual) error = take_virtual(reader, a);
+  for (uint32_t i = 0; i < a->roots_count && !error; i++) error = take_root(reader, a->roots[i], generation, uses, a);
   return error;
 }
 
-/* Keep the result for a statement. NULL: no memory, or nothing is kept. */
-static vsi_sqlite_statement *keep(vsi_sqlite_reader *reader, const char *text, size_t len, uint64_t hash,
-                                  const vsi_sqlite_uses *uses, const analysis *found) {
-  if (reader->is_odd) return NULL;
-  if (reader->statements.count == VSI_SQLITE_STATEMENTS_MAX) forget_statements(reader);
+/* Keep the result for a statement. NULL: no memory */
+static known_statement *keep(vsi_sqlite_reader *reader, const char *text, size_t len, uint64_t hash,
+                             const vsi_sqlite_uses *uses, const analysis *found) {
+  if (reader->statements.count == STATEMENTS_MAX) forget_statements(reader);
   if (vsi_map_reserve(&reader->statements, reader->host, reader->statements.count + 1)) return NULL;
-  size_t uses_bytes = uses->count * sizeof *uses->uses, text_bytes = (len + 8) / 8 * 8;
-  size_t besides_bytes = found->besides ? strlen(found->besides) + 1 : 0;
-  vsi_sqlite_statement *made =
-      vsi_calloc(reader->host, 1, (sizeof *made + 7) / 8 * 8 + text_bytes + uses_bytes + besides_bytes);
+  size_t uses_bytes = uses->count * sizeof *uses->uses, besides_bytes = found->besides ? strlen(found->besides) + 1 : 0;
+  known_statement *made = vsi_calloc(reader->host, 1, sizeof *made + uses_bytes + len + 1 + besides_bytes);
   if (!made) return NULL;
-  *made =
-      (vsi_sqlite_statement){.number = atomic_fetch_add_explicit(&reader->tables->statements, 1, memory_order_relaxed),
-                             .len = len,
-                             .uses_count = uses->count,
-                             .is_wild = found->is_wild,
-                             .lacks_pages = found->lacks_pages};
+  *made = (known_statement){.number = atomic_fetch_add_explicit(&reader->tables->statements, 1, memory_order_relaxed),
+                            .len = len,
+                            .uses_count = uses->count,
+                            .is_wild = found->is_wild,
+                            .lacks_pages = found->lacks_pages};
   for (uint32_t i = 0; i < uses->count; i++) made->is_keyed |= uses->uses[i].parameter != 0;
-  memcpy(made->text, text, len + 1);
-  made->uses = (vsi_sqlite_use *)(void *)((char *)made + (sizeof *made + 7) / 8 * 8 + text_bytes);
   if (uses_bytes) memcpy(made->uses, uses->uses, uses_bytes);
-  if (besides_bytes) made->besides = memcpy((char *)made->uses + uses_bytes, found->besides, besides_bytes);
+  char *copy = (char *)made->uses + uses_bytes;
+  made->text = memcpy(copy, text, len + 1);
+  if (besides_bytes) made->besides = memcpy(copy + len + 1, found->besides, besides_bytes);
   vsi_map_add(&reader->statements, &made->in, hash);
+  return made;
+}
+
+/* Analyse a statement that is not kept, and keep it. NULL: its reads cannot be determined */
+static known_statement *learn(vsi_sqlite_reader *reader, const char *text, size_t len, uint64_t hash,
+                              uint32_t generation) {
+  vsi_sqlite_uses uses = {NULL, 0, 0};
+  analysis a = {.program = {.host = reader->host}};
+  const bool was_own = vsi_sqlite_reader_pause(reader, true);
+  vestry_err error = analyse(reader, text, generation, &uses, &a);
+  vsi_sqlite_reader_pause(reader, was_own);
+  known_statement *made = error ? NULL : keep(reader, text, len, hash, &uses, &a);
+  VSI_LIST_FREE(reader->host, a.names);
+  vsi_free(reader->host, a.roots);
+  vsi_sqlite_program_finish(&a.program);
+  sqlite3_free(a.besides);
+  vsi_sqlite_uses_finish(reader->host, &uses);
   return made;
 }
 
@@ -525,17 +512,16 @@ static void read_besides(vsi_sqlite_reader *reader, vsi_sqlite_recording *record
   reader->is_own = was_own;
 }
 
-/* Add uses, with the values that are bound to their keys. */
-static void add_bound(vsi_sqlite_recording *recording, sqlite3_stmt *statement, const vsi_sqlite_use *uses,
-                      uint32_t uses_count) {
+/* Add the uses of a statement, with the values that are bound to their keys. */
+static void add_bound(vsi_sqlite_recording *recording, sqlite3_stmt *statement, const known_statement *known) {
   enum { MOST = 16 };
   uint32_t wanted[MOST], count = 0;
   int64_t values[MOST];
-  for (uint32_t i = 0; i < uses_count && count < MOST; i++)
-    if (uses[i].parameter) wanted[count++] = uses[i].parameter;
+  for (uint32_t i = 0; i < known->uses_count && count < MOST; i++)
+    if (known->uses[i].parameter) wanted[count++] = known->uses[i].parameter;
   uint32_t are_known = count ? vsi_sqlite_bound(statement, wanted, count, values) : 0;
-  for (uint32_t i = 0, at = 0; i < uses_count; i++) {
-    vsi_sqlite_use use = uses[i];
+  for (uint32_t i = 0, at = 0; i < known->uses_count; i++) {
+    vsi_sqlite_use use = known->uses[i];
     if (use.parameter) {
       bool is_known = at < count && are_known >> at & 1;
       use.column = is_known ? use.column : VSI_SQLITE_ANY_ROW;
@@ -543,37 +529,20 @@ static void add_bound(vsi_sqlite_recording *recording, sqlite3_stmt *statement, 
       use.parameter = 0;
       at++;
     }
-    add_uses(recording, &use, 1);
+    if (vsi_sqlite_uses_add(recording->host, &recording->uses, &use)) recording->reads_all = true;
   }
 }
 
 /* Add the reads of a statement to the recording. */
 static void unite(vsi_sqlite_reader *reader, vsi_sqlite_recording *recording, sqlite3_stmt *statement,
-                  const vsi_sqlite_use *uses, uint32_t uses_count, bool is_wild, bool lacks_pages,
-                  const char *besides) {
-  recording->is_wild |= is_wild;
-  recording->lacks_pages |= lacks_pages;
-  add_bound(recording, statement, uses, uses_count);
-  if (besides && !recording->lacks_pages) read_besides(reader, recording, besides);
-}
-
-/* Analyse a statement that is not kept, add its reads to the recording, and keep it. */
-static void look(vsi_sqlite_reader *reader, vsi_sqlite_recording *recording, sqlite3_stmt *statement, const char *text,
-                 size_t len, uint64_t hash, uint32_t generation) {
-  vsi_sqlite_uses uses = {NULL, 0, 0};
-  analysis found = {.besides = NULL};
-  bool was_own = vsi_sqlite_reader_pause(reader, true);
-  vestry_err error = analyse(reader, text, generation, &uses, &found);
-  vsi_sqlite_reader_pause(reader, was_own);
-  if (error) {
-    recording->reads_all = true;
-  } else {
-    vsi_sqlite_statement *kept = keep(reader, text, len, hash, &uses, &found);
-    if (kept) see(recording, kept->number);
-    unite(reader, recording, statement, uses.uses, uses.count, found.is_wild, found.lacks_pages, found.besides);
-  }
-  sqlite3_free(found.besides);
-  vsi_sqlite_uses_finish(reader->host, &uses);
+                  const known_statement *known) {
+  const bool is_seen = was_seen(recording, known->number);
+  if (!is_seen || known->is_keyed) add_bound(recording, statement, known);
+  if (is_seen) return;
+  see(recording, known->number);
+  recording->is_wild |= known->is_wild;
+  recording->lacks_pages |= known->lacks_pages;
+  if (known->besides && !recording->lacks_pages) read_besides(reader, recording, known->besides);
 }
 
 bool vsi_sqlite_reader_knows_pages(const vsi_sqlite_reader *reader) {
@@ -615,21 +584,12 @@ void vsi_sqlite_reader_begins(vsi_sqlite_reader *reader, sqlite3_stmt *statement
   if (reader->wants_pages && !vsi_sqlite_reader_knows_pages(reader)) recording->lacks_pages = true;
   size_t len;
   uint64_t hash = hash_of(text, &len);
-  const vsi_sqlite_statement *known = find(reader, text, len, hash);
-  if (!known) {
-    look(reader, recording, statement, text, len, hash, generation);
-  } else if (!was_seen(recording, known->number)) {
-    see(recording, known->number);
-    unite(reader, recording, statement, known->uses, known->uses_count, known->is_wild, known->lacks_pages,
-          known->besides);
-  } else if (known->is_keyed) {
-    add_bound(recording, statement, known->uses, known->uses_count);
-  }
-}
-
-static bool take_count(sqlite3_stmt *row, void *ctx) {
-  *(int *)ctx += sqlite3_column_int(row, 0);
-  return true;
+  const known_statement *known = find(reader, text, len, hash);
+  if (!known) known = learn(reader, text, len, hash, generation);
+  if (known)
+    unite(reader, recording, statement, known);
+  else
+    recording->reads_all = true;
 }
 
 void vsi_sqlite_reader_init(vsi_sqlite_reader *reader, sqlite3 *db, void *owner, vsi_sqlite_tables *tables,
@@ -640,8 +600,8 @@ void vsi_sqlite_reader_init(vsi_sqlite_reader *reader, sqlite3 *db, void *owner,
   if (sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &reader->file)) reader->file = NULL;
   reader->known_generation = atomic_load_explicit(&tables->generation, memory_order_acquire);
   reader->is_odd =
-      query(db, "SELECT count(*) FROM sqlite_temp_schema WHERE type IN ('table', 'view')", NULL, take_count, &odd) ||
-      odd || query(db, "PRAGMA database_list", NULL, count_row, &databases) || databases > 2;
+      vsi_sqlite_ask(db, "SELECT count(*) FROM sqlite_temp_schema WHERE type IN ('table', 'view')", NULL, &odd) ||
+      odd || vsi_sqlite_ask(db, "SELECT count(*) FROM pragma_database_list", NULL, &databases) || databases > 2;
   if (wants_pages) (void)vsi_sqlite_cache_learn(&reader->cache, db, owner);
   reader->wants_file = wants_pages && vsi_sqlite_file_is_read_past_cache();
   if (reader->wants_file && reader->cache.cache && reader->file)

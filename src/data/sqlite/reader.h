@@ -7,9 +7,7 @@
 #include "data/sqlite/file.h"
 #include "data/sqlite/tables.h"
 
-/* The known data of one statement. It belongs to the connection's thread. */
-typedef struct vsi_sqlite_statement vsi_sqlite_statement;
-enum { VSI_SQLITE_TABLE_BYTES = 256, VSI_SQLITE_STATEMENTS_MAX = 1024 };
+/* It belongs to the connection's thread. */
 typedef struct vsi_sqlite_reader {
   const vestry_host *host;
   sqlite3 *db;
@@ -24,7 +22,7 @@ typedef struct vsi_sqlite_reader {
   bool is_odd;      /* names may have another meaning than in the database: no statements are kept */
   struct vsi_sqlite_analysis *analysis; /* of the statement that is being prepared */
   uint32_t known_generation;            /* of all kept statements */
-  vsi_map statements;
+  vsi_map statements;                   /* the known data of statements */
 } vsi_sqlite_reader;
 
 /* Initialize a reader. Reads with the connection. */

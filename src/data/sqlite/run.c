@@ -331,24 +331,28 @@ static vestry_err act(vestry_sql_pool *pool, vestry_sql_kind kind, vestry_sql_ac
   return error ? error : vsi_sqlite_end(transaction, fn(transaction, ctx));
 }
 
-const vsi_sql_ops vsi_sqlite_ops = {.dialect = VSI_SQL_OF_SQLITE,
-                                    .destroy = vsi_sqlite_pool_destroy,
-                                    .begin = vsi_sqlite_begin,
-                                    .end = vsi_sqlite_end,
-                                    .act = act,
-                                    .run = run,
-                                    .run_alone = run_alone,
-                                    .read = run_alone,
-                                    .columns_count = columns_count,
-                                    .text = text,
-                                    .integer = integer,
-                                    .bytes = bytes,
-                                    .run_again = run_alone,
-                                    .run_flushed = run_flushed,
-                                    .run_aside = run_aside,
-                                    .own = vsi_sqlite_pool_own,
-                                    .is_recorded = is_recorded,
-                                    .read_unfollowed = read_unfollowed,
-                                    .read_tab = read_tab,
-                                    .touch_tab = touch_tab,
-                                    .bring = bring};
+static const vsi_sql_ops ops = {.dialect = VSI_SQL_OF_SQLITE,
+                                .destroy = vsi_sqlite_pool_destroy,
+                                .begin = vsi_sqlite_begin,
+                                .end = vsi_sqlite_end,
+                                .act = act,
+                                .run = run,
+                                .run_alone = run_alone,
+                                .read = run_alone,
+                                .columns_count = columns_count,
+                                .text = text,
+                                .integer = integer,
+                                .bytes = bytes,
+                                .run_again = run_alone,
+                                .run_flushed = run_flushed,
+                                .run_aside = run_aside,
+                                .own = vsi_sqlite_pool_own,
+                                .is_recorded = is_recorded,
+                                .read_unfollowed = read_unfollowed,
+                                .read_tab = read_tab,
+                                .touch_tab = touch_tab,
+                                .bring = bring};
+
+const vsi_sql_ops *vsi_sqlite_pool_ops(void) {
+  return &ops;
+}

@@ -30,7 +30,7 @@ static int look_for(sqlite3 *db, const char *column, bool *ret_is_there) {
 static int read_found(sqlite3 *db, const char *part, state *ret_found) {
   *ret_found = (state){0};
   /* The connection may know an earlier schema; a statement reads it again. */
-  int result = sqlite3_exec(db, "SELECT 1 FROM sqlite_schema LIMIT 1", NULL, NULL, NULL);
+  int result = vsi_sqlite_exec(db, "SELECT 1 FROM sqlite_schema LIMIT 1");
   if (!result) result = look_for(db, "version", &ret_found->has_table);
   if (!result) result = look_for(db, "part", &ret_found->has_parts);
   if (result || !ret_found->has_table || (!ret_found->has_parts && strcmp(part, "tab") != 0)) return result;
@@ -43,27 +43,25 @@ static int note_version(sqlite3 *db, const vsi_sql_schema *schema, const state *
   char sql[320];
   int result = SQLITE_OK;
   if (!found->has_table)
-    result = sqlite3_exec(
-        db, "CREATE TABLE vestry_schema(version INTEGER NOT NULL, part TEXT NOT NULL DEFAULT 'tab') STRICT", NULL, NULL,
-        NULL);
+    result = vsi_sqlite_exec(
+        db, "CREATE TABLE vestry_schema(version INTEGER NOT NULL, part TEXT NOT NULL DEFAULT 'tab') STRICT");
   else if (!found->has_parts)
-    result =
-        sqlite3_exec(db, "ALTER TABLE vestry_schema ADD COLUMN part TEXT NOT NULL DEFAULT 'tab'", NULL, NULL, NULL);
+    result = vsi_sqlite_exec(db, "ALTER TABLE vestry_schema ADD COLUMN part TEXT NOT NULL DEFAULT 'tab'");
   snprintf(sql, sizeof sql,
            "DELETE FROM vestry_schema WHERE part = '%s'; INSERT INTO vestry_schema(version, part) VALUES(%d, '%s')",
            schema->part, schema->version, schema->part);
-  return result ? result : sqlite3_exec(db, sql, NULL, NULL, NULL);
+  return result ? result : vsi_sqlite_exec(db, sql);
 }
 
 static int take_step(sqlite3 *db, const char *step, bool may_exist) {
-  int result = sqlite3_exec(db, "SAVEPOINT vestry_step", NULL, NULL, NULL);
-  if (!result) result = sqlite3_exec(db, step, NULL, NULL, NULL);
-  if (result == SQLITE_ERROR && may_exist) result = sqlite3_exec(db, "ROLLBACK TO vestry_step", NULL, NULL, NULL);
-  return result ? result : sqlite3_exec(db, "RELEASE vestry_step", NULL, NULL, NULL);
+  int result = vsi_sqlite_exec(db, "SAVEPOINT vestry_step");
+  if (!result) result = vsi_sqlite_exec(db, step);
+  if (result == SQLITE_ERROR && may_exist) result = vsi_sqlite_exec(db, "ROLLBACK TO vestry_step");
+  return result ? result : vsi_sqlite_exec(db, "RELEASE vestry_step");
 }
 
 static int take_steps(sqlite3 *db, const vsi_sql_schema *schema, state *ret_found) {
-  int result = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+  int result = vsi_sqlite_exec(db, "BEGIN IMMEDIATE");
   if (!result) result = read_found(db, schema->part, ret_found); /* another process may have been faster */
   if (!result && ret_found->version < schema->version) {
     int count = 0;
@@ -75,7 +73,7 @@ static int take_steps(sqlite3 *db, const vsi_sql_schema *schema, state *ret_foun
       result = take_step(db, schema->steps[at], ret_found->is_lost);
     if (!result) result = note_version(db, schema, ret_found);
   }
-  return result ? result : sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
+  return result ? result : vsi_sqlite_exec(db, "COMMIT");
 }
 
 vestry_err vsi_sqlite_schema_bring(const vsi_call *call, sqlite3 *db, const vsi_sql_schema *schema) {
@@ -83,7 +81,7 @@ vestry_err vsi_sqlite_schema_bring(const vsi_call *call, sqlite3 *db, const vsi_
   int result = read_found(db, schema->part, &found);
   if (!result && found.version < schema->version) result = take_steps(db, schema, &found);
   vestry_err error = vsi_sqlite_fail(call, db, result, "cannot create vestry's tables");
-  if (!sqlite3_get_autocommit(db)) sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+  if (!sqlite3_get_autocommit(db)) vsi_sqlite_exec(db, "ROLLBACK");
   if (!error && found.is_lost) vsi_sql_log_lost_version(call, schema);
   if (error || found.version <= schema->version) return error;
   return vsi_refuse(call, VESTRY_IO,

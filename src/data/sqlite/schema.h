@@ -16,6 +16,11 @@
 #include "data/sql/sql.h"
 #include "data/sqlite/fault.h"
 
+/* Run statements whose rows are not needed. Returns a result of SQLite. */
+static inline int vsi_sqlite_exec(sqlite3 *db, const char *sql) {
+  return sqlite3_exec(db, sql, NULL, NULL, NULL);
+}
+
 /* Run a query with one row, and get its number, for example a version. `argument` is bound to ?1; NULL: none.
  *  Returns  a result of SQLite; DONE: there is no row */
 int vsi_sqlite_ask(sqlite3 *db, const char *sql, const char *argument, int *ret_number);

@@ -61,7 +61,6 @@ struct vestry_sqlite {
   _Atomic(uint32_t) others;         /* followed commits of other connections */
   vsi_sqlite_tab_pages tab_pages;   /* file pages of states of tabs */
   _Atomic(bool) tabs_are_anywhere;  /* the file pages of some states are not known */
-  sqlite3_vfs *vfs;                 /* provides the clock by which states of tabs expire */
   sqlite3 *db;                      /* own connection, which only reads; used under lock */
   sqlite3_file *file;               /* of db */
   vsi_mutex writer_lock;            /* locked before lock; guards the next three */

@@ -7,21 +7,9 @@
 
 enum { TOUCHES_MAX = 256 /* states that wait for being recorded as read */ };
 
-static const char touch_sql[] = "UPDATE vestry_tab SET expires = ?3 WHERE scope = ?1 AND tab = ?2 AND expires < ?3";
-
-/* Return the seconds since 1970 on SQLite's clock. */
-static int64_t now_s(const vestry_sqlite *database) {
-  const int64_t epoch_ms = INT64_C(210866760000000); /* SQLite counts Julian days */
-  sqlite3_vfs *vfs = database->vfs;
-  sqlite3_int64 now_ms = epoch_ms;
-  double days = 0;
-  if (vfs->iVersion >= 2 && vfs->xCurrentTimeInt64) {
-    if (vfs->xCurrentTimeInt64(vfs, &now_ms)) return 0;
-  } else if (!vfs->xCurrentTime(vfs, &days)) {
-    now_ms = (sqlite3_int64)(days * 86400000);
-  }
-  return (now_ms - epoch_ms) / 1000;
-}
+#define EXPIRES VSI_SQL_SQLITE_NOW_S("0") " + ?3"
+static const char touch_sql[] =
+    "UPDATE vestry_tab SET expires = " EXPIRES " WHERE scope = ?1 AND tab = ?2 AND expires < " EXPIRES;
 
 void vsi_sqlite_tab_touch(vestry_sqlite *database, const vsi_tab_owner *whose) {
   vsi_mutex_lock(&database->lock);
@@ -55,7 +43,7 @@ void vsi_sqlite_tab_forget_touches(vestry_sqlite *database) {
   VSI_LIST_FREE(database->host, all);
 }
 
-static int touch_one(vestry_sqlite *database, const vsi_tab_owner *whose, int64_t until_s) {
+static int touch_one(vestry_sqlite *database, const vsi_tab_owner *whose) {
   int result = SQLITE_OK;
   if (!database->touch)
     result = sqlite3_prepare_v3(database->writer_db, touch_sql, -1, SQLITE_PREPARE_PERSISTENT, &database->touch, NULL);
@@ -63,7 +51,7 @@ static int touch_one(vestry_sqlite *database, const vsi_tab_owner *whose, int64_
   const void *scope = whose->scope.len ? whose->scope.data : ""; /* NULL would not be a blob */
   if (!result) result = sqlite3_bind_blob(statement, 1, scope, (int)whose->scope.len, SQLITE_STATIC);
   if (!result) result = sqlite3_bind_blob(statement, 2, whose->tab, sizeof whose->tab, SQLITE_STATIC);
-  if (!result) result = sqlite3_bind_int64(statement, 3, until_s);
+  if (!result) result = sqlite3_bind_int64(statement, 3, whose->ttl_s);
   if (!result) result = sqlite3_step(statement);
   sqlite3_reset(statement);
   return result == SQLITE_DONE ? SQLITE_OK : result;
@@ -71,11 +59,10 @@ static int touch_one(vestry_sqlite *database, const vsi_tab_owner *whose, int64_
 
 void vsi_sqlite_tab_touch_all(vestry_sqlite *database) {
   vsi_mutex_lock(&database->writer_lock);
-  int64_t now = now_s(database);
   bool is_over = false;
   for (vsi_sqlite_touch *next, *touch = take_touches(database); touch; touch = next) {
     next = touch->next;
-    is_over = is_over || touch_one(database, &touch->whose, now + touch->whose.ttl_s); /* others would fail, too */
+    is_over = is_over || touch_one(database, &touch->whose); /* others would fail, too */
     vsi_free(database->host, touch);
   }
   vsi_mutex_unlock(&database->writer_lock);

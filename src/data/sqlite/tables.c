@@ -124,7 +124,7 @@ void vsi_sqlite_tables_init(vsi_sqlite_tables *tables, const vestry_host *host) 
 
 void vsi_sqlite_tables_finish(vsi_sqlite_tables *tables) {
   for (size_t i = 0; i < tables->count; i++) {
-    vsi_free(tables->host, tables->tables[i]->columns);
+    vsi_free(tables->host, tables->tables[i]->columns.names);
     vsi_free(tables->host, tables->tables[i]);
   }
   vsi_free(tables->host, tables->tables);
@@ -176,27 +176,29 @@ vestry_err vsi_sqlite_tables_find(vsi_sqlite_tables *tables, const char *name, u
   return error;
 }
 
-void vsi_sqlite_tables_set(vsi_sqlite_tables *tables, uint32_t number, uint32_t generation, uint64_t always,
-                           uint64_t filled, bool is_made, char **names, uint32_t names_count) {
+static bool is_known(const vsi_sqlite_table *table, uint32_t generation) {
+  return table->columns.names && table->generation == generation;
+}
+
+void vsi_sqlite_tables_set(vsi_sqlite_tables *tables, uint32_t number, uint32_t generation,
+                           const vsi_sqlite_columns *columns) {
   vsi_mutex_lock(&tables->lock);
   vsi_sqlite_table *table = tables->tables[number];
-  bool is_again = table->columns && table->generation == generation; /* by another thread at the same time */
-  vsi_free(tables->host, table->columns);
+  if (!is_known(table, generation)) { /* otherwise another thread has done this at the same time */
+    table->read = columns->always;
+    table->keyed = 0;
+  }
+  vsi_free(tables->host, table->columns.names);
   table->generation = generation;
-  table->always = always | VSI_SQLITE_ROWS;
-  table->columns = names;
-  table->columns_count = names_count;
-  table->filled = filled;
-  table->is_made = is_made;
-  if (!is_again) table->read = always;
-  if (!is_again) table->keyed = 0;
+  table->columns = *columns;
+  table->columns.always |= VSI_SQLITE_ROWS;
   vsi_mutex_unlock(&tables->lock);
 }
 
-static uint64_t bits_of(const vsi_sqlite_table *table, const char *column) {
-  if (!*column) return 0;
-  for (uint32_t i = 0; i < table->columns_count; i++)
-    if (sqlite3_stricmp(table->columns[i], column) == 0) return vsi_sqlite_column(i);
+static uint64_t bits_of(const vsi_sqlite_columns *columns, const char *column) {
+  const char *name = columns->names;
+  for (uint32_t i = 0; *column && i < columns->count; i++, name += strlen(name) + 1)
+    if (sqlite3_stricmp(name, column) == 0) return vsi_sqlite_column(i);
   /* Another name of the rowid, which changes if rows are inserted or deleted. */
   return 0;
 }
@@ -205,8 +207,8 @@ uint64_t vsi_sqlite_tables_read(vsi_sqlite_tables *tables, uint32_t number, uint
   vsi_mutex_lock(&tables->lock);
   vsi_sqlite_table *table = tables->tables[number];
   uint64_t bits = VSI_SQLITE_ALL_COLUMNS;
-  if (table->columns && table->generation == generation) {
-    bits = table->always | bits_of(table, column);
+  if (is_known(table, generation)) {
+    bits = table->columns.always | bits_of(&table->columns, column);
     table->read |= bits;
   }
   vsi_mutex_unlock(&tables->lock);
@@ -216,20 +218,20 @@ uint64_t vsi_sqlite_tables_read(vsi_sqlite_tables *tables, uint32_t number, uint
 bool vsi_sqlite_tables_key(vsi_sqlite_tables *tables, uint32_t number, uint32_t generation, int column) {
   vsi_mutex_lock(&tables->lock);
   vsi_sqlite_table *table = tables->tables[number];
-  bool is_known = table->columns && table->generation == generation && column >= VSI_SQLITE_ROWID &&
-                  column < VSI_SQLITE_KEYED_COLUMNS && (column == VSI_SQLITE_ROWID || !table->is_made);
-  if (is_known) table->keyed |= column == VSI_SQLITE_ROWID ? VSI_SQLITE_ROWS : vsi_sqlite_column((size_t)column);
+  const bool is_reported = is_known(table, generation) && column >= VSI_SQLITE_ROWID &&
+                           column < VSI_SQLITE_KEYED_COLUMNS && (column == VSI_SQLITE_ROWID || !table->columns.is_made);
+  if (is_reported) table->keyed |= vsi_sqlite_key_column(column);
   vsi_mutex_unlock(&tables->lock);
-  return is_known;
+  return is_reported;
 }
 
 bool vsi_sqlite_tables_ask(vsi_sqlite_tables *tables, uint32_t number, uint32_t generation,
                            vsi_sqlite_known *ret_known) {
   vsi_mutex_lock(&tables->lock);
   const vsi_sqlite_table *table = tables->tables[number];
-  bool is_known = table->columns && table->generation == generation;
-  *ret_known = is_known ? (vsi_sqlite_known){table->read, table->filled, table->keyed, table->columns_count}
-                        : (vsi_sqlite_known){.columns_count = 0};
+  const bool is = is_known(table, generation);
+  *ret_known = (vsi_sqlite_known){.columns_count = 0};
+  if (is) *ret_known = (vsi_sqlite_known){table->read, table->columns.filled, table->keyed, table->columns.count};
   vsi_mutex_unlock(&tables->lock);
-  return is_known;
+  return is;
 }

@@ -63,17 +63,22 @@ size_t vsi_sqlite_keys_begin(const vsi_sqlite_key *keys, size_t count, uint32_t 
 bool vsi_sqlite_uses_meet(const vsi_sqlite_use *read, size_t read_count, const vsi_sqlite_use *changed,
                           size_t changed_count, const vsi_sqlite_key *keys, size_t keys_count);
 
+/* The columns of a table. */
+typedef struct vsi_sqlite_columns {
+  char *names; /* each with a NUL */
+  uint32_t count;
+  bool is_made;    /* some columns are generated: rows have them at other positions */
+  uint64_t always; /* columns by which its rows are sorted somewhere; each reader counts as reading them */
+  uint64_t filled; /* columns with a default: NULL is reported for rows from before the column */
+} vsi_sqlite_columns;
+
 /* The known data of a table. Tables stay; the data are valid for the schema of that generation. */
 typedef struct vsi_sqlite_table {
   vsi_map_link by_name; /* first */
   uint32_t number, generation;
-  uint64_t always; /* columns by which its rows are sorted somewhere; each reader counts as reading them */
-  uint64_t read;   /* columns that were read */
-  uint64_t keyed;  /* columns (VSI_SQLITE_ROWS: the rowid) by which rows are looked up */
-  bool is_made;    /* some columns are generated: rows have them at other positions */
-  uint64_t filled; /* columns with a default: NULL is reported for rows from before the column */
-  uint32_t columns_count;
-  char **columns; /* their names, in one allocation */
+  vsi_sqlite_columns columns; /* names NULL: unknown */
+  uint64_t read;              /* columns that were read */
+  uint64_t keyed;             /* columns (VSI_SQLITE_ROWS: the rowid) by which rows are looked up */
   char name[];
 } vsi_sqlite_table;
 
@@ -95,9 +100,9 @@ void vsi_sqlite_tables_finish(vsi_sqlite_tables *tables);
 vestry_err vsi_sqlite_tables_find(vsi_sqlite_tables *tables, const char *name, uint32_t *ret_table);
 /* Return a table's name; valid as long as the tables exist. */
 const char *vsi_sqlite_tables_name(vsi_sqlite_tables *tables, uint32_t table);
-/* Set the data of a table. names: of its columns, in one allocation, which is taken over. */
-void vsi_sqlite_tables_set(vsi_sqlite_tables *tables, uint32_t table, uint32_t generation, uint64_t always,
-                           uint64_t filled, bool is_made, char **names, uint32_t names_count);
+/* Set the columns of a table. Their names are taken over. */
+void vsi_sqlite_tables_set(vsi_sqlite_tables *tables, uint32_t table, uint32_t generation,
+                           const vsi_sqlite_columns *columns);
 /* Return the bits of a column that is read, and note that it is read; "" is no column. If the table's data are unknown:
  * all columns. */
 uint64_t vsi_sqlite_tables_read(vsi_sqlite_tables *tables, uint32_t table, uint32_t generation, const char *column);
