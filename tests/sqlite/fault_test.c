@@ -186,6 +186,35 @@ static void acknowledged_writes_survive_a_lost_disk(void **state) {
   }
 }
 
+/* Write the first bytes of a file, and a change counter, so that SQLite reads the file again. */
+static void write_head(const char *path, const char head[16], unsigned char counter) {
+  const unsigned char at_24[] = {0, 0, 1, counter};
+  int file = open(path, O_WRONLY | O_CLOEXEC);
+  assert_true(file >= 0);
+  assert_int_equal(pwrite(file, head, 16, 0), 16);
+  assert_int_equal(pwrite(file, at_24, sizeof at_24, 24), sizeof at_24);
+  close(file);
+}
+
+/* Without a WAL, each check reads the file's header and then the file. */
+/* capability: D10 */
+static void file_that_is_no_database_is_logged_once(void **state) {
+  (void)state;
+  ledger s;
+  ledger_open(&s, "delete", &(vestry_sqlite_options){.poll_ms = 60000});
+  ledger_watch(&s, "table/t");
+  const long lines = s.on.th.log_lines;
+  write_head(s.path, "not a database..", 1);
+  assert_int_equal(vestry_sqlite_sync(s.database, NULL), VESTRY_IO);
+  assert_int_equal(s.on.th.log_lines, lines + 2); /* the reason, and its effect */
+  for (int look = 0; look < 3; look++) assert_int_equal(vestry_sqlite_sync(s.database, NULL), VESTRY_IO);
+  assert_int_equal(s.on.th.log_lines, lines + 2);
+  write_head(s.path, "SQLite format 3", 2);
+  ledger_sync(&s);
+  assert_true(ledger_seen(&s, "table/t") > 0);
+  ledger_close(&s);
+}
+
 /* ---------------------------------------------------------------------------------------------------- memory ------ */
 
 static sqlite3_mem_methods real_memory;
@@ -493,6 +522,7 @@ int main(void) {
       cmocka_unit_test(read_only_database_returns_io),
       cmocka_unit_test(corrupt_database_returns_io_and_is_logged),
       cmocka_unit_test(acknowledged_writes_survive_a_lost_disk),
+      cmocka_unit_test(file_that_is_no_database_is_logged_once),
       cmocka_unit_test(allocation_failure_loses_no_acknowledged_write),
       cmocka_unit_test(sqlite_allocation_failure_loses_no_acknowledged_write),
       cmocka_unit_test(failed_create_leaks_nothing),

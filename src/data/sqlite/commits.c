@@ -372,7 +372,9 @@ static vestry_err read_quietly(vestry_sqlite *database, vsi_sqlite_number *ret_l
   const vsi_call call = {database->host, "SQLite", database->path};
   int result = sqlite3_exec(database->db, "BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1", NULL, NULL, NULL);
   bool is_read = !result && vsi_sqlite_counter(database, database->file, ret_last);
-  vestry_err error = vsi_sqlite_note(&call, database->db, result, "cannot read the database");
+  vestry_err error = vsi_sqlite_code(result);
+  if (!database->is_failing && (error == VESTRY_IO || error == VESTRY_LIMIT)) /* once, however often it is tried */
+    (void)vsi_sqlite_fail(&call, database->db, result, "cannot read the database");
   if (!sqlite3_get_autocommit(database->db)) vsi_sqlite_exec(database->db, "ROLLBACK");
   return error ? error : is_read ? VESTRY_OK : VESTRY_IO;
 }

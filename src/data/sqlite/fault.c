@@ -56,12 +56,6 @@ vestry_err vsi_sqlite_fail(const vsi_call *call, sqlite3 *db, int result, const 
   return error;
 }
 
-vestry_err vsi_sqlite_note(const vsi_call *call, sqlite3 *db, int result, const char *doing) {
-  vestry_err error = vsi_sqlite_code(result);
-  if (error == VESTRY_IO || error == VESTRY_LIMIT) say(call, db, result, doing);
-  return error;
-}
-
 bool vsi_sqlite_text_cites(const char *message) {
   for (const char *at = message; (at = strchr(at, '"')) != NULL; at++) {
     const char first = at[1];

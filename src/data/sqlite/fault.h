@@ -19,9 +19,6 @@ vestry_err vsi_sqlite_code(int result);
  *  doing  the operation: "it cannot be opened"
  *  Returns  vsi_sqlite_code */
 vestry_err vsi_sqlite_fail(const vsi_call *call, sqlite3 *db, int result, const char *doing);
-/* Same as vsi_sqlite_fail for an operation that continues: results that a program must expect (locked, too large, no
- * memory) are not logged. */
-vestry_err vsi_sqlite_note(const vsi_call *call, sqlite3 *db, int result, const char *doing);
 
 /* Return whether a message about a statement that cannot be prepared cites a value of it. */
 bool vsi_sqlite_text_cites(const char *message);

@@ -108,7 +108,7 @@ typedef struct wish {
   vsi_sqlite_pool *pool;
   vsi_sqlite_given what;
   bool takes_stuck;
-  bool is_held; /* while other threads are held (checkpoint.c) */
+  bool is_held; /* while other threads are held (limit_wal) */
 } wish;
 
 static bool is_granted(const void *ctx) {

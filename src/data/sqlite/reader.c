@@ -45,7 +45,7 @@ enum { TABLE_BYTES = 256, STATEMENTS_MAX = 1024 };
 /* The known data of one statement. */
 typedef struct known_statement {
   vsi_map_link in; /* first */
-  uint64_t number;
+  uint64_t render; /* number of the last render to which its reads were added */
   size_t len;
   uint32_t uses_count;
   bool is_wild, lacks_pages;
@@ -450,11 +450,10 @@ static known_statement *keep(vsi_sqlite_reader *reader, const char *text, size_t
   size_t uses_bytes = uses->count * sizeof *uses->uses, besides_bytes = found->besides ? strlen(found->besides) + 1 : 0;
   known_statement *made = vsi_calloc(reader->host, 1, sizeof *made + uses_bytes + len + 1 + besides_bytes);
   if (!made) return NULL;
-  *made = (known_statement){.number = atomic_fetch_add_explicit(&reader->tables->statements, 1, memory_order_relaxed),
-                            .len = len,
-                            .uses_count = uses->count,
-                            .is_wild = found->is_wild,
-                            .lacks_pages = found->lacks_pages};
+  made->len = len;
+  made->uses_count = uses->count;
+  made->is_wild = found->is_wild;
+  made->lacks_pages = found->lacks_pages;
   for (uint32_t i = 0; i < uses->count; i++) made->is_keyed |= uses->uses[i].parameter != 0;
   if (uses_bytes) memcpy(made->uses, uses->uses, uses_bytes);
   char *copy = (char *)made->uses + uses_bytes;
@@ -479,19 +478,6 @@ static known_statement *learn(vsi_sqlite_reader *reader, const char *text, size_
   sqlite3_free(a.besides);
   vsi_sqlite_uses_finish(reader->host, &uses);
   return made;
-}
-
-static bool was_seen(const vsi_sqlite_recording *recording, uint64_t number) {
-  for (size_t i = recording->seen_count; i--;)
-    if (recording->seen[i] == number) return true;
-  return false;
-}
-
-/* Note that a statement was merged into the recording. Without memory it is merged again. */
-static void see(vsi_sqlite_recording *recording, uint64_t number) {
-  vestry_err error = VSI_ARRAY_RESERVE_FROM(recording->host, recording->first_seen, recording->seen,
-                                            recording->seen_count, recording->seen_room, 1);
-  if (!error) recording->seen[recording->seen_count++] = number;
 }
 
 /* Run statements of the library, so that the file pages that they read are recorded for the render. */
@@ -533,13 +519,13 @@ static void add_bound(vsi_sqlite_recording *recording, sqlite3_stmt *statement, 
   }
 }
 
-/* Add the reads of a statement to the recording. */
+/* Add the reads of a statement to the recording. Only bound keys differ from those of its last run in the render. */
 static void unite(vsi_sqlite_reader *reader, vsi_sqlite_recording *recording, sqlite3_stmt *statement,
-                  const known_statement *known) {
-  const bool is_seen = was_seen(recording, known->number);
-  if (!is_seen || known->is_keyed) add_bound(recording, statement, known);
-  if (is_seen) return;
-  see(recording, known->number);
+                  known_statement *known) {
+  const bool is_again = known->render == recording->number;
+  if (!is_again || known->is_keyed) add_bound(recording, statement, known);
+  if (is_again) return;
+  known->render = recording->number;
   recording->is_wild |= known->is_wild;
   recording->lacks_pages |= known->lacks_pages;
   if (known->besides && !recording->lacks_pages) read_besides(reader, recording, known->besides);
@@ -584,7 +570,7 @@ void vsi_sqlite_reader_begins(vsi_sqlite_reader *reader, sqlite3_stmt *statement
   if (reader->wants_pages && !vsi_sqlite_reader_knows_pages(reader)) recording->lacks_pages = true;
   size_t len;
   uint64_t hash = hash_of(text, &len);
-  const known_statement *known = find(reader, text, len, hash);
+  known_statement *known = find(reader, text, len, hash);
   if (!known) known = learn(reader, text, len, hash, generation);
   if (known)
     unite(reader, recording, statement, known);

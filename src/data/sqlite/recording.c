@@ -18,10 +18,8 @@ void vsi_sqlite_reads_begin(vsi_sqlite_recording *recording, const vestry_host *
                                       .render = render,
                                       .lacks_pages = !max_file_pages,
                                       .slots_count = VSI_SQLITE_FIRST_SLOTS,
-                                      .max_file_pages = max_file_pages,
-                                      .seen_room = VSI_SQLITE_FIRST_SEEN};
+                                      .max_file_pages = max_file_pages};
   recording->slots = recording->first_slots;
-  recording->seen = recording->first_seen;
   recordings = recording;
 }
 
@@ -31,7 +29,6 @@ void vsi_sqlite_reads_end(vsi_sqlite_recording *recording) {
 
 void vsi_sqlite_reads_finish(vsi_sqlite_recording *recording) {
   VSI_ARRAY_FREE(recording->host, recording->first_slots, recording->slots);
-  VSI_ARRAY_FREE(recording->host, recording->first_seen, recording->seen);
   vsi_sqlite_uses_finish(recording->host, &recording->uses);
 }
 

@@ -9,7 +9,7 @@
 
 typedef struct vsi_sqlite_recording vsi_sqlite_recording;
 
-enum { VSI_SQLITE_FIRST_SLOTS = 128, VSI_SQLITE_FIRST_SEEN = 16 };
+enum { VSI_SQLITE_FIRST_SLOTS = 128 };
 
 /* File pages that contain, or contained, states of tabs: a bitmap by page number, in which some numbers share a bit.
  * Any thread. */
@@ -35,7 +35,7 @@ struct vsi_sqlite_recording {
   void *owner; /* identifies the database */
   vestry_render *render;
   void *writer;     /* a connection that has changed rows in this render */
-  uint64_t number;  /* unique among all recordings of the owner */
+  uint64_t number;  /* unique among all recordings of the owner; not 0 */
   uint64_t begun;   /* number of commits followed before it began */
   bool has_read;    /* it has read something */
   bool reads_all;   /* its reads cannot be determined */
@@ -50,11 +50,7 @@ struct vsi_sqlite_recording {
   /* File pages: an open hash table; 0: free. */
   uint32_t *slots;
   uint32_t slots_count, pages_count, max_file_pages, last_page;
-  /* Statements merged into it, by their numbers. */
-  uint64_t *seen;
-  size_t seen_count, seen_room;
   uint32_t first_slots[VSI_SQLITE_FIRST_SLOTS];
-  uint64_t first_seen[VSI_SQLITE_FIRST_SEEN];
 };
 
 /* Begin, end and free a recording, on the render's thread. Recordings of a thread end in the reverse order. */

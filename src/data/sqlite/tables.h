@@ -87,7 +87,6 @@ enum { VSI_SQLITE_TABLES_MAX = 65536 };
 typedef struct vsi_sqlite_tables {
   const vestry_host *host;
   _Atomic(uint32_t) generation; /* of the schema */
-  _Atomic(uint64_t) statements; /* the last number given to a statement of any connection (reader.c) */
   vsi_mutex lock;               /* guards all below */
   vsi_sqlite_table **tables;    /* by number */
   size_t count, room;
