@@ -68,12 +68,6 @@ static vestry_err open_counter(vestry_sqlite *database) {
   }
 }
 
-static vestry_err start(vestry_sqlite *database) {
-  vestry_err error = vsi_thread_start(database->host, &database->thread, "vestry-sqlite", vsi_sqlite_follow, database);
-  database->has_thread = !error;
-  return error;
-}
-
 static vestry_err fill(vestry_sqlite *database) {
   const vsi_call call = call_of(database);
   vestry_err error = open_both(database);
@@ -90,7 +84,9 @@ static vestry_err fill(vestry_sqlite *database) {
     return vsi_refuse(&call, VESTRY_IO, "cannot read the number of the last commit");
   error = vsi_sqlite_connect(database, database->writer_db, &database->writer);
   if (error) return vsi_refuse(&call, error, "cannot attach the internal connection: %s", vestry_strerror(error));
-  return start(database);
+  error = vsi_thread_start(database->host, &database->thread, "vestry-sqlite", vsi_sqlite_follow, database);
+  database->has_thread = !error;
+  return error;
 }
 
 /* --------------------------------------------------------------------------------------------- the renders -------- */

@@ -41,18 +41,15 @@ static const char *advice(int result, int system) {
   }
 }
 
-static void say(const vsi_call *call, sqlite3 *db, int result, const char *doing) {
+vestry_err vsi_sqlite_fail(const vsi_call *call, sqlite3 *db, int result, const char *doing) {
+  const vestry_err error = vsi_sqlite_code(result);
+  if (!error) return VESTRY_OK;
   const int kind = result & 0xff, extended = db ? sqlite3_extended_errcode(db) : result;
   if ((extended & 0xff) == kind) result = extended;
   const int system = db && (kind == SQLITE_CANTOPEN || kind == SQLITE_IOERR) ? sqlite3_system_errno(db) : 0;
   const char *why = db ? sqlite3_errmsg(db) : sqlite3_errstr(result), *helps = advice(result, system);
   vsi_log(call->host, VESTRY_LOG_ERROR, "%s, %s: %s: %s (%d)%s%s%s%s", call->function, call->name, doing, why, result,
           system ? ", " : "", system ? strerror(system) : "", helps ? "; " : "", helps ? helps : "");
-}
-
-vestry_err vsi_sqlite_fail(const vsi_call *call, sqlite3 *db, int result, const char *doing) {
-  vestry_err error = vsi_sqlite_code(result);
-  if (error) say(call, db, result, doing);
   return error;
 }
 
@@ -65,8 +62,10 @@ bool vsi_sqlite_text_cites(const char *message) {
   return strstr(message, "string literal") != NULL;
 }
 
-bool vsi_sqlite_is_passing(sqlite3 *db, int result) {
+vestry_err vsi_sqlite_fail_passing(const vsi_call *call, sqlite3 *db, int result, const char *doing) {
   const int kind = result & 0xff, system = db && kind == SQLITE_CANTOPEN ? sqlite3_system_errno(db) : 0;
-  return kind == SQLITE_BUSY || kind == SQLITE_LOCKED || kind == SQLITE_IOERR || kind == SQLITE_PROTOCOL ||
-         system == EMFILE || system == ENFILE || system == ENOMEM;
+  const bool is_passing = kind == SQLITE_BUSY || kind == SQLITE_LOCKED || kind == SQLITE_IOERR ||
+                          kind == SQLITE_PROTOCOL || system == EMFILE || system == ENFILE || system == ENOMEM;
+  const vestry_err error = vsi_sqlite_fail(call, db, result, doing);
+  return is_passing ? VESTRY_LIMIT : error;
 }

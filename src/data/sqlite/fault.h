@@ -20,11 +20,11 @@ vestry_err vsi_sqlite_code(int result);
  *  Returns  vsi_sqlite_code */
 vestry_err vsi_sqlite_fail(const vsi_call *call, sqlite3 *db, int result, const char *doing);
 
+/* Same as vsi_sqlite_fail, directly after the failure. Those that may pass by themselves are LIMIT: another program
+ * writes, the disk is full or fails, or the process has no descriptor left. */
+vestry_err vsi_sqlite_fail_passing(const vsi_call *call, sqlite3 *db, int result, const char *doing);
+
 /* Return whether a message about a statement that cannot be prepared cites a value of it. */
 bool vsi_sqlite_text_cites(const char *message);
-
-/* Return whether a failure may pass by itself: another program writes, the disk fails, or the process has no descriptor
- * left. To be called directly after the failure. */
-bool vsi_sqlite_is_passing(sqlite3 *db, int result);
 
 #endif

@@ -282,7 +282,7 @@ static vestry_err flush_next(vsi_sqlite_conn *conn, const vsi_call *call) {
     result = vsi_sqlite_exec(conn->db, "PRAGMA main.synchronous = FULL");
     conn->was_normal = !result;
   }
-  return vsi_sqlite_pool_fail(call, conn->db, result, "cannot set PRAGMA synchronous");
+  return vsi_sqlite_fail_passing(call, conn->db, result, "cannot set PRAGMA synchronous");
 }
 
 static void flush_no_more(vsi_sqlite_conn *conn) {
@@ -301,7 +301,7 @@ static vestry_err check_out_to_write(vsi_sqlite_pool *pool, vestry_sql_kind kind
   error = vsi_sqlite_pool_check_file(conn, call.function);
   if (!error && is_flushed) error = flush_next(conn, &call);
   if (!error)
-    error = vsi_sqlite_pool_fail(&call, conn->db, control(conn, VSI_SQLITE_BEGIN), "cannot begin a transaction");
+    error = vsi_sqlite_fail_passing(&call, conn->db, control(conn, VSI_SQLITE_BEGIN), "cannot begin a transaction");
   vsi_sqlite_pool_note(pool, false, error);
   if (!error) {
     *ret_transaction = &conn->is;
@@ -458,7 +458,7 @@ static vestry_err end_transaction(vsi_sqlite_conn *conn, vestry_err error) {
     error = vsi_refuse(&call, conn->ended_by ? conn->ended_by : VESTRY_IO,
                        "the writes were rolled back, because the transaction was ended meanwhile");
   if (!error) {
-    error = vsi_sqlite_pool_fail(&call, conn->db, control(conn, VSI_SQLITE_COMMIT), "cannot commit the transaction");
+    error = vsi_sqlite_fail_passing(&call, conn->db, control(conn, VSI_SQLITE_COMMIT), "cannot commit the transaction");
     vsi_sqlite_pool_note(pool, false, error);
   }
   roll_back(conn);

@@ -96,12 +96,4 @@ void vsi_sqlite_pool_note(vsi_sqlite_pool *pool, bool is_aside, vestry_err error
 static inline vsi_call vsi_sqlite_pool_call(const vsi_sqlite_pool *pool, const char *function) {
   return (vsi_call){pool->is.host, function, pool->path};
 }
-/* Same as vsi_sqlite_fail, for a checked-out connection. Temporary failures are LIMIT: another program writes, the disk
- * is full or fails, or there is no free descriptor. */
-static inline vestry_err vsi_sqlite_pool_fail(const vsi_call *call, sqlite3 *db, int result, const char *doing) {
-  const bool is_passing = vsi_sqlite_is_passing(db, result);
-  vestry_err error = vsi_sqlite_fail(call, db, result, doing);
-  return is_passing ? VESTRY_LIMIT : error;
-}
-
 #endif

@@ -101,7 +101,7 @@ static vestry_err fail(const vsi_call *call, sqlite3 *db, int result, const char
   if (!vsi_sqlite_code(result)) return VESTRY_OK;
   const bool is_own = (result & 0xff) != SQLITE_ERROR || (!has_begun && !vsi_sqlite_text_cites(sqlite3_errmsg(db)));
   vsi_sql_show(VSI_SQL_SQLITE, sql, shown, sizeof shown);
-  return vsi_sqlite_pool_fail(call, is_own && sqlite3_errcode(db) ? db : NULL, result, shown);
+  return vsi_sqlite_fail_passing(call, is_own && sqlite3_errcode(db) ? db : NULL, result, shown);
 }
 
 /* Step through all rows. */
