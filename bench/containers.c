@@ -11,8 +11,7 @@
  *   jobs      a job to a worker: many producers, many consumers
  *   map       a number is looked up, or removed and inserted again
  *   noted     numbers are recorded once each, although most occur repeatedly, like the file pages that a render reads:
- *             in a map, with a member allocated for each; or in an array (data/sqlite/recording.h,
- *             data/sqlite/topics.h)
+ *             in a map, with a member allocated for each; or in an array (data/sqlite/recording.h)
  *
  * A message is a node that its producer reuses after a consumer has returned it, with WINDOW nodes for each producer.
  * As with actors, only a few messages are on their way at a time. A thread yields at a full ring or an empty queue. */

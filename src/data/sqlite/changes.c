@@ -14,8 +14,14 @@
 #include "data/sqlite/changes.h"
 
 #include "base/array.h"
+#include "base/hash.h"
 
-enum { COMPARED_MOST = 1024, KEYS_MOST = 1024 };
+enum {
+  COMPARED_MOST = 1024,
+  KEYS_MOST = 1024,
+  TOPICS_MOST = 4096,        /* of one transaction; more become "all topics" */
+  TOPICS_BYTES_MOST = 262144 /* size of their names; the same */
+};
 
 #pragma weak sqlite3_preupdate_old
 #pragma weak sqlite3_preupdate_new
@@ -150,4 +156,52 @@ void vsi_sqlite_changes_clear(vsi_sqlite_changes *changes) {
 void vsi_sqlite_changes_finish(const vestry_host *host, vsi_sqlite_changes *changes) {
   vsi_sqlite_uses_finish(host, &changes->uses);
   vsi_free(host, changes->keys);
+}
+
+/* --------------------------------------------------------------------------------------------------- topics ------- */
+
+typedef struct vsi_sqlite_topic {
+  vsi_map_link in; /* first */
+  char name[];
+} topic;
+
+static bool is_name_of(const topic *at, const char *name, size_t len) {
+  return strncmp(at->name, name, len) == 0 && at->name[len] == '\0';
+}
+
+/* Find or add a topic; NULL: there is no room. Applications derive topics from user input, so the hash begins with an
+ * address, which users do not know. */
+static const topic *find_topic(vsi_sqlite_topics *topics, const char *name, size_t len) {
+  const uint64_t hash = vsi_hash_bytes((uintptr_t)topics, name, len);
+  topic *at = (topic *)vsi_map_first(&topics->names, hash);
+  while (at && !is_name_of(at, name, len)) at = (topic *)vsi_map_further(&at->in);
+  if (at) return at;
+  if (topics->names.count == TOPICS_MOST || topics->bytes + len >= TOPICS_BYTES_MOST) return NULL;
+  if (vsi_map_reserve(&topics->names, topics->host, topics->names.count + 1)) return NULL;
+  at = vsi_calloc(topics->host, 1, sizeof *at + len + 1);
+  if (!at) return NULL;
+  memcpy(at->name, name, len);
+  topics->bytes += len + 1;
+  vsi_map_add(&topics->names, &at->in, hash);
+  return at;
+}
+
+void vsi_sqlite_topics_add(vsi_sqlite_topics *topics, const char *name, size_t len) {
+  if (topics->are_all || (topics->last && is_name_of(topics->last, name, len))) return;
+  topics->last = find_topic(topics, name, len);
+  topics->are_all = !topics->last;
+}
+
+void vsi_sqlite_topics_clear(vsi_sqlite_topics *topics) {
+  vsi_map_free_all(&topics->names, topics->host, 0);
+  *topics = (vsi_sqlite_topics){.host = topics->host};
+}
+
+vestry_err vsi_sqlite_topics_refresh(const vsi_sqlite_topics *topics, vestry_pages *pages, uint64_t *ret_seq) {
+  if (topics->are_all) return vestry_refresh(pages, NULL, ret_seq);
+  for (const vsi_map_link *at = NULL; (at = vsi_map_after(&topics->names, at)) != NULL;) {
+    vestry_err error = vestry_refresh(pages, ((const topic *)at)->name, ret_seq);
+    if (error) return error;
+  }
+  return VESTRY_OK;
 }

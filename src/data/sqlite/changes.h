@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The changes of a running transaction, by tables and columns. It belongs to the connection's thread. */
+/* The changes of a running transaction: by tables and columns, and as topics. Both belong to the connection's thread. */
 #ifndef VSI_SQLITE_CHANGES_H
 #define VSI_SQLITE_CHANGES_H
 
 #include <sqlite3.h>
 
 #include "data/sqlite/tables.h"
+#include "vestry/app/page.h"
 
 enum { VSI_SQLITE_NAME_MOST = 63 };
 
@@ -37,5 +38,22 @@ bool vsi_sqlite_change_is_known(sqlite3 *db, int column);
 /* Remove all changes. */
 void vsi_sqlite_changes_clear(vsi_sqlite_changes *changes);
 void vsi_sqlite_changes_finish(const vestry_host *host, vsi_sqlite_changes *changes);
+
+/* The topics of a transaction: a set that grows while rows are changed, and is emptied when they are published or rolled
+ * back. */
+typedef struct vsi_sqlite_topics {
+  const vestry_host *host;
+  vsi_map names;
+  size_t bytes;                        /* of the names, each with a NUL */
+  const struct vsi_sqlite_topic *last; /* added last, because most changes repeat it; NULL: none */
+  bool are_all;                        /* all topics, whatever the set contains */
+} vsi_sqlite_topics;
+
+/* Add a topic; if there is no room for it, all topics. len: 1 to VESTRY_PAGE_TOPIC_MAX_BYTES, without a NUL. */
+void vsi_sqlite_topics_add(vsi_sqlite_topics *topics, const char *topic, size_t len);
+/* Empty the set, and free its memory. */
+void vsi_sqlite_topics_clear(vsi_sqlite_topics *topics);
+/* Refresh the topics. ret_seq: that of the last one; untouched if there is none. OK, or the error of vestry_refresh. */
+vestry_err vsi_sqlite_topics_refresh(const vsi_sqlite_topics *topics, vestry_pages *pages, uint64_t *ret_seq);
 
 #endif

@@ -372,7 +372,7 @@ vestry_err vsi_sqlite_connect(vestry_sqlite *database, sqlite3 *db, vestry_sqlit
   connection->database = database;
   connection->db = db;
   connection->file = file;
-  vsi_sqlite_topics_init(&connection->topics, database->host);
+  connection->topics.host = database->host;
   vsi_mutex_lock(&database->lock);
   const bool is_new = add_locked(database, connection);
   vsi_mutex_unlock(&database->lock);
@@ -446,6 +446,6 @@ void vestry_sqlite_detach(vestry_sqlite_connection *connection) {
   vsi_mutex_unlock(&database->lock);
   vsi_sqlite_reader_finish(&connection->reader);
   vsi_sqlite_changes_finish(database->host, &connection->changes);
-  vsi_sqlite_topics_finish(&connection->topics);
+  vsi_sqlite_topics_clear(&connection->topics);
   vsi_free(database->host, connection);
 }

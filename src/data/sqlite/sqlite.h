@@ -23,7 +23,6 @@
 #include "data/sqlite/index.h"
 #include "data/sqlite/reader.h"
 #include "data/sqlite/schema.h"
-#include "data/sqlite/topics.h"
 #include "vestry/app/tab.h"
 #include "vestry/registry.h"
 
