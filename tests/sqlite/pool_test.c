@@ -7,7 +7,6 @@
 
 #include "sqlite/ledger.h"
 #include "support/until.h"
-#include "vestry/data/sqlite.h"
 
 typedef struct lender {
   test_host th;
@@ -40,19 +39,17 @@ static void begin(lender *l, vestry_sqlite_pool_options options) {
   assert_int_equal(open_pool(l, options), VESTRY_OK);
 }
 
-static void end(lender *l) {
-  vestry_sqlite_pool_stats stats = {0};
-  vestry_sqlite_pool_stats_get(l->pool, &stats);
-  assert_int_equal(stats.lent_count, 0);
-  vestry_sql_pool_destroy(l->pool);
-  test_host_assert_clean(&l->th);
-  folder_remove(l->folder);
-}
-
 static vestry_sqlite_pool_stats stats_of(lender *l) {
   vestry_sqlite_pool_stats stats = {0};
   vestry_sqlite_pool_stats_get(l->pool, &stats);
   return stats;
+}
+
+static void end(lender *l) {
+  assert_int_equal(stats_of(l).lent_count, 0);
+  vestry_sql_pool_destroy(l->pool);
+  test_host_assert_clean(&l->th);
+  folder_remove(l->folder);
 }
 
 static int64_t number(lender *l, const char *sql) {

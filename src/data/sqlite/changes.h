@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The changes of a running transaction: by tables and columns, and as topics. Both belong to the connection's thread. */
+/* The changes of a running transaction: by tables and columns, and as topics. They belong to the connection's
+ * thread. */
 #ifndef VSI_SQLITE_CHANGES_H
 #define VSI_SQLITE_CHANGES_H
 
@@ -39,8 +40,8 @@ bool vsi_sqlite_change_is_known(sqlite3 *db, int column);
 void vsi_sqlite_changes_clear(vsi_sqlite_changes *changes);
 void vsi_sqlite_changes_finish(const vestry_host *host, vsi_sqlite_changes *changes);
 
-/* The topics of a transaction: a set that grows while rows are changed, and is emptied when they are published or rolled
- * back. */
+/* The topics of a transaction: a set that grows while rows are changed, and is emptied when they are published or
+ * rolled back. */
 typedef struct vsi_sqlite_topics {
   const vestry_host *host;
   vsi_map names;

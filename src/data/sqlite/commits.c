@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: commits of other connections, distinguished from those of attached ones */
-/* The commits to a database, in the order of their numbers: those that attached connections have announced, and those of
- * other connections.
+/* The commits to a database, in the order of their numbers: those that attached connections have announced, and those
+ * of other connections.
  *
  * Commits that no attached connection made are found by their numbers: the numbers after the last accounted one, up to
  * the last number in the file. An attached connection announces the number of its next commit. If that commit certainly

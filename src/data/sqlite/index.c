@@ -27,9 +27,9 @@
  * read the schema. A change of the schema refreshes all.
  *
  * Words. A plan is the content of a set. A verdict is the result of comparing a plan with a commit. An exact set is
- * found by its file pages. A coarse set has none, and is found by its tables; void sets are coarse. A wild set depends on
- * data that cannot be tracked, so every commit concerns it. A commit is whole if it concerns every render that has read
- * the database.
+ * found by its file pages. A coarse set has none, and is found by its tables; void sets are coarse. A wild set depends
+ * on data that cannot be tracked, so every commit concerns it. A commit is whole if it concerns every render that has
+ * read the database.
  *
  * Locks: that of the index is locked before that of the pages. */
 #include "data/sqlite/index.h"
