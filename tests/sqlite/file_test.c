@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SQLite can read file pages past its page cache. Each way of reading them is recorded, and pages that depend on
  * them are refreshed. */
-#include "data/sqlite/file.h"
+#include "data/sqlite/cache.h"
 
 #include <pthread.h>
 #include <stdio.h>

@@ -11,17 +11,22 @@
  * If the page size changes, SQLite creates a new cache and destroys the old one. This is noticed here, and until the
  * new cache is learned, it is unknown what was read.
  *
- * The file reports the pages that SQLite reads past its caches (file.c).
+ * The file reports the pages that SQLite reads past its caches (below).
  *
  * Shared caches (sqlite3_enable_shared_cache) have several connections: the first attached connection gets the cache,
  * and the others are followed at level TABLES. */
 #include "data/sqlite/cache.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "base/mutex.h"
 #include "data/sqlite/recording.h"
 #include "vestry/data/sqlite.h"
+
+/* These functions are missing in a SQLite that was built without them. */
+#pragma weak sqlite3_compileoption_get
+#pragma weak sqlite3_compileoption_used
 
 typedef struct shim {
   sqlite3_pcache *inner;
@@ -159,4 +164,142 @@ void vsi_sqlite_cache_forget(vsi_sqlite_cache *cache) {
   shim *at = cache->cache;
   if (at) at->owner = NULL, at->known = NULL;
   *cache = (vsi_sqlite_cache){NULL, NULL, false, 0};
+}
+
+/* ---------------------------------------------------------------------------------------- past the cache ---------- */
+
+/* essay: reads past the page cache, reported by the file */
+/* SQLite reads pages of the database from its page cache, with two exceptions:
+ * - pages of a mapped file, which it gets from the file (xFetch);
+ * - from 3.45 on, or if built with SQLITE_DIRECT_OVERFLOW_READ, pages of a long value.
+ *
+ * A row that does not fit on a page continues in a chain of overflow pages. When SQLite copies a value out of such a
+ * chain, it reads a page whose copy begins at the page's start directly from the file into the value (xRead). It does
+ * not do so if the page is in the WAL, or if the cache has changed pages that are not written yet. The following pages
+ * always come through the cache: the page of the chain on which a value begins, pages that SQLite only traverses, and
+ * all pages in the WAL. (See accessPayload in btree.c, sqlite3PagerDirectReadOk and getPageMMap in pager.c of SQLite,
+ * read in 3.46.1 and 3.53.2; sqlite.org/compile.html, under DIRECT_OVERFLOW_READ.) So the same query can read a page
+ * through the cache now, and past it after the next checkpoint.
+ *
+ * In both cases SQLite calls the file: it has no other access to it than the methods of its sqlite3_file
+ * (sqlite.org/c3ref/io_methods.html), and the offset of a page gives its number. Therefore, the methods of a
+ * connection's file are replaced by a copy, which reports each xRead and xFetch and then calls the original methods.
+ * The reports of the cache and of the file together are complete:
+ * - A read past the cache, for whatever reason (a column, a key that is compared, sqlite3_blob_read), is one xRead at
+ *   the page's offset, or one xFetch.
+ * - Misses of the cache call xRead too. These pages are already reported, and adding a page twice has no effect.
+ * - The WAL and journals are other files. Pages read from the WAL were requested from the cache before; a hot journal
+ *   is rolled back into the file before the file is read.
+ * - The header (the change counter at byte 24) counts as page 1, which every reader has.
+ * - Backups, VACUUM, sqlite_dbpage, integrity checks and sqlite3_serialize take their pages from the cache.
+ * - Each connection has a separate file, even if several are open on the same database, so the reads of a checkpoint or
+ *   of another connection are not reported here. A report goes to the recording of the thread that reads.
+ *
+ * A page may be reported but not read, for example if xFetch has not mapped it. This makes a set larger by a page that
+ * the cache reports next anyway. No page is missed, because no page is read without a call.
+ *
+ * A VFS is not used instead, for two reasons. It would have to be the default before a connection is opened, or be
+ * named by the code that opens it; a VFS that the application names in its sqlite3_open_v2 would not be seen. And
+ * registering a VFS calls sqlite3_initialize, after which SQLite cannot be configured any more. The methods, in
+ * contrast, are a pointer at the start of each open file, whichever VFS has made it (for example unix-excl, or a VFS
+ * that encrypts). Those of the outermost VFS are replaced, so offsets are the ones that SQLite passed. The functions of
+ * the copy get the same file as before.
+ *
+ * The direct reads cannot be switched off by a setting of a connection, nor by a file control. From 3.48 on SQLite
+ * checks whether the file permits partial reads of pages (SQLITE_IOCAP_SUBPAGE_READ in xDeviceCharacteristics); if it
+ * does not, SQLite reads nothing past its cache. However, long values then fill the cache again, and 3.45 to 3.47 do
+ * not check. When all versions in use check, that bit makes this file unnecessary, except for mapped files.
+ *
+ * A SQLite before 3.45 that reports that it was built without DIRECT_OVERFLOW_READ is not watched, because it reads
+ * nothing past its cache as long as no file is mapped.
+ *
+ * A copy stays with its file until the file is closed, watched or not, because another connection that shares the file
+ * (a shared cache) may be inside one of its functions. */
+
+typedef struct file_shim {
+  sqlite3_io_methods methods; /* those of the file, which gets this address */
+  const sqlite3_io_methods *inner;
+  vsi_sqlite_watch *watch; /* NULL: none */
+} file_shim;
+
+static file_shim *file_shim_of(const sqlite3_file *file) {
+  return (file_shim *)(uintptr_t)file->pMethods;
+}
+
+static void tell(const file_shim *at, sqlite3_int64 offset, sqlite3_int64 bytes) {
+  const vsi_sqlite_cache *cache = at->watch ? at->watch->cache : NULL;
+  if (!cache || !cache->cache || offset < 0 || bytes <= 0) return; /* nothing is known until it is learned again */
+  const sqlite3_int64 first = offset / cache->page_bytes, last = (offset + bytes - 1) / cache->page_bytes;
+  for (sqlite3_int64 page = first; page <= last; page++) vsi_sqlite_reads_page(cache->owner, (uint32_t)(page + 1));
+}
+
+static int read_part(sqlite3_file *file, void *buffer, int bytes, sqlite3_int64 offset) {
+  const file_shim *at = file_shim_of(file);
+  tell(at, offset, bytes);
+  return at->inner->xRead(file, buffer, bytes, offset);
+}
+
+static int map_part(sqlite3_file *file, sqlite3_int64 offset, int bytes, void **ret_mapped) {
+  const file_shim *at = file_shim_of(file);
+  tell(at, offset, bytes);
+  return at->inner->xFetch(file, offset, bytes, ret_mapped);
+}
+
+static int close_file(sqlite3_file *file) {
+  file_shim *at = file_shim_of(file);
+  const sqlite3_io_methods *former = at->inner;
+  if (at->watch) {
+    vsi_sqlite_reads_lose(at->watch->cache->owner);
+    at->watch->shim = NULL;
+  }
+  file->pMethods = former;
+  sqlite3_free(at);
+  return former->xClose(file);
+}
+
+/* Return the size of a table of methods. A VFS of an earlier version has a shorter one. */
+static size_t bytes_of(const sqlite3_io_methods *methods) {
+  if (methods->iVersion < 2) return offsetof(sqlite3_io_methods, xShmMap);
+  if (methods->iVersion < 3) return offsetof(sqlite3_io_methods, xFetch);
+  return sizeof *methods;
+}
+
+static file_shim *put_in(sqlite3_file *file) {
+  file_shim *made = sqlite3_malloc(sizeof *made);
+  if (!made) return NULL;
+  memset(made, 0, sizeof *made);
+  made->inner = file->pMethods;
+  memcpy(&made->methods, made->inner, bytes_of(made->inner));
+  if (made->methods.iVersion > 3) made->methods.iVersion = 3;
+  made->methods.xRead = read_part;
+  made->methods.xClose = close_file;
+  if (made->methods.xFetch) made->methods.xFetch = map_part;
+  file->pMethods = &made->methods;
+  return made;
+}
+
+bool vsi_sqlite_file_is_read_past_cache(void) {
+  const bool lists_its_options =
+      sqlite3_compileoption_get && sqlite3_compileoption_used && sqlite3_compileoption_get(0);
+  return sqlite3_libversion_number() >= 3045000 || !lists_its_options ||
+         sqlite3_compileoption_used("DIRECT_OVERFLOW_READ");
+}
+
+bool vsi_sqlite_file_watch(vsi_sqlite_watch *watch, sqlite3_file *file, const vsi_sqlite_cache *cache) {
+  vsi_sqlite_file_forget(watch);
+  file_shim *at = file->pMethods->xRead == read_part ? file_shim_of(file) : put_in(file);
+  if (!at || at->watch) return false;
+  *watch = (vsi_sqlite_watch){at, file, cache};
+  at->watch = watch;
+  return true;
+}
+
+bool vsi_sqlite_file_is_watched(const vsi_sqlite_watch *watch) {
+  return watch->shim && file_shim_of(watch->file) == watch->shim;
+}
+
+void vsi_sqlite_file_forget(vsi_sqlite_watch *watch) {
+  file_shim *at = watch->shim;
+  if (at) at->watch = NULL;
+  *watch = (vsi_sqlite_watch){NULL, NULL, NULL};
 }

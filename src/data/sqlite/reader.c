@@ -2,7 +2,7 @@
 /* essay: the reads of a statement, and a schema that changes during them */
 /* The reads of a render: pages of the file, and the tables and columns that its statements name.
  *
- * The cache of SQLite (cache.c) and its file (file.c) report file pages. Tables are determined for each statement text
+ * The cache of SQLite and its file (cache.c) report file pages. Tables are determined for each statement text
  * that begins while a render runs. The first time, the statement is prepared again as EXPLAIN. Its program lists the
  * trees that it opens: these are all its tables. Meanwhile an authorizer receives the columns. The result is kept as
  * long as the schema is unchanged.

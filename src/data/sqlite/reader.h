@@ -4,7 +4,7 @@
 #ifndef VSI_SQLITE_READER_H
 #define VSI_SQLITE_READER_H
 
-#include "data/sqlite/file.h"
+#include "data/sqlite/cache.h"
 #include "data/sqlite/tables.h"
 
 /* It belongs to the connection's thread. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The reads of renders: a recording for each running render, in its thread. The cache of SQLite (cache.c) and its file
- * (file.c) report file pages, the reader (reader.c) tables. */
+/* The reads of renders: a recording for each running render, in its thread. The cache of SQLite and its file (cache.c)
+ * report file pages, the reader (reader.c) tables. */
 #ifndef VSI_SQLITE_RECORDING_H
 #define VSI_SQLITE_RECORDING_H
 
