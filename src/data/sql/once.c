@@ -64,8 +64,6 @@ static vestry_err run(const vestry_sql_once *once, const char *sql, const vestry
   return once->pool->ops->run_again(once->pool, sql, values, row, ctx);
 }
 
-/* is_over: the lease has ended */
-
 typedef struct looking {
   bool is_own, is_done, is_over; /* is_over: its lease */
   void *answer;
