@@ -7,8 +7,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "data/postgres/ended.h"
-#include "data/postgres/touched.h"
+#include "data/postgres/record.h"
 
 enum { AT = 3 << 16, PAGE = 512, SEGMENT = 4096, LARGE = 65536 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "data/postgres/ended.h"
+#include "data/postgres/record.h"
 
 #include "support/test.h"
 

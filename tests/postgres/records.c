@@ -5,8 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "data/postgres/ended.h"
-#include "data/postgres/touched.h"
+#include "data/postgres/record.h"
 
 static const char *const touches[] = {"inserted", "changed", "entered", "moved"};
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "data/postgres/touched.h"
+#include "data/postgres/record.h"
 
 #include "postgres/written.h"
 #include "support/test.h"

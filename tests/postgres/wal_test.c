@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "data/postgres/wal.h"
 
-#include "data/postgres/touched.h"
+#include "data/postgres/record.h"
 #include "postgres/written.h"
 #include "support/test.h"
 #include "support/test_host.h"

@@ -35,7 +35,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "data/postgres/format.h"
+#include "data/postgres/wal.h"
 
 const char vsi_postgres_begin_reads[] =
     "BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE; SET LOCAL vestry.render = reads;"

@@ -18,9 +18,7 @@
  * does for each 64. Otherwise, a client that sets a savepoint for each of a million rows would take as many entries. */
 #include "data/postgres/transactions.h"
 
-#include "data/postgres/bytes.h"
-#include "data/postgres/ended.h"
-#include "data/postgres/touched.h"
+#include "data/postgres/record.h"
 
 enum {
   FIRST_OID = 16384 /* of relations that are not part of the server */

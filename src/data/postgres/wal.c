@@ -23,7 +23,6 @@
 #include <stdio.h>
 
 #include "base/array.h"
-#include "data/postgres/bytes.h"
 
 enum {
   PAGE_HEAD = 24,
@@ -49,6 +48,31 @@ enum {
   ID_MAIN_LONG = 254,
   ID_MAIN = 255
 };
+
+/* ----------------------------------------------------------------------------------------------------- formats ----- */
+
+enum { COMPRESSED_13 = 0x02, COMPRESSED_15 = 0x04 | 0x08 | 0x10 /* PGLZ, LZ4, Zstandard */ };
+
+static const vsi_postgres_format formats[] = {{13, 0xD106, COMPRESSED_13, 0, 21},  {14, 0xD10D, COMPRESSED_13, 0, 18},
+                                              {15, 0xD110, COMPRESSED_15, 12, 13}, {16, 0xD113, COMPRESSED_15, 12, 9},
+                                              {17, 0xD116, COMPRESSED_15, 12, 5},  {18, 0xD118, COMPRESSED_15, 16, 0}};
+
+const vsi_postgres_format *vsi_postgres_format_of(unsigned major) {
+  for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+    if (formats[i].major == major) return &formats[i];
+  return NULL;
+}
+
+bool vsi_postgres_format_locks_all(unsigned version) {
+  const vsi_postgres_format *format = vsi_postgres_format_of(version / 10000);
+  return format && version % 10000 >= format->locks_all;
+}
+
+unsigned vsi_postgres_format_major(uint16_t magic) {
+  for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+    if (formats[i].magic == magic) return formats[i].major;
+  return 0;
+}
 
 #define PLACE         "%" PRIX32 "/%" PRIX32
 #define PLACE_OF(lsn) (uint32_t)((lsn) >> 32), (uint32_t)(lsn)

@@ -7,10 +7,29 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
-#include "data/postgres/format.h"
 #include "vestry/error.h"
 #include "vestry/host.h"
+
+/* The differences between the WAL formats of PostgreSQL's major versions. Everything else that is read here is the same
+ * in 13 to 18. */
+typedef struct vsi_postgres_format {
+  unsigned major;
+  uint16_t magic;           /* the first number of each page */
+  uint8_t compressed;       /* flags that mark the image of a page as compressed */
+  uint8_t statistics_bytes; /* size of an entry of dropped statistics at the end of a transaction; 0: there are none */
+  uint8_t locks_all;        /* first minor version whose bitmap scans lock all rows that they count */
+} vsi_postgres_format;
+
+/* Return the format of a version; static. NULL: an unknown version, in whose WAL the same bytes may have another
+ * meaning. */
+const vsi_postgres_format *vsi_postgres_format_of(unsigned major);
+/* Return whether a server of that version (150013: 15.13) locks everything that it reads. In earlier versions, a bitmap
+ * scan that needs no column locks no rows on pages that are all-visible. */
+bool vsi_postgres_format_locks_all(unsigned version);
+/* Return the version whose pages begin with that number, for messages; 0: unknown. */
+unsigned vsi_postgres_format_major(uint16_t magic);
 
 /* The resource manager of a record; records of other managers are not passed on. */
 typedef enum vsi_postgres_manager {
@@ -95,5 +114,64 @@ void vsi_postgres_wal_finish(vsi_postgres_wal *wal);
  * MALFORMED (not WAL of this version, or not the next bytes) | UNSUPPORTED (a server with another byte order) |
  * TOO_LARGE (a record) | NO_MEMORY | an error of the record function */
 vestry_err vsi_postgres_wal_feed(vsi_postgres_wal *wal, const void *data, size_t len);
+
+/* ---- binary data in the server's memory format ---- */
+
+/* A reader for such data. If they end too early, a number is 0 and `is_short` is set, so callers check it once at the
+ * end. The server's byte order must be that of this machine; the first number of each page of the WAL shows it, and a
+ * page with another order is rejected. */
+typedef struct vsi_postgres_bytes {
+  const unsigned char *at;
+  size_t len; /* bytes that are left */
+  bool is_short;
+} vsi_postgres_bytes;
+
+/* Take bytes; NULL: there are not enough. */
+static inline const unsigned char *vsi_postgres_take(vsi_postgres_bytes *bytes, size_t len) {
+  if (len > bytes->len) {
+    bytes->is_short = true;
+    bytes->len = 0;
+    return NULL;
+  }
+  const unsigned char *at = bytes->at;
+  bytes->at += len;
+  bytes->len -= len;
+  return at;
+}
+
+/* Take `count` items of `size` bytes; NULL: there are not enough. */
+static inline const unsigned char *vsi_postgres_take_items(vsi_postgres_bytes *bytes, uint32_t count, size_t size) {
+  if (count <= bytes->len / size) return vsi_postgres_take(bytes, count * size);
+  return vsi_postgres_take(bytes, SIZE_MAX);
+}
+
+static inline uint16_t vsi_postgres_load_u16(const unsigned char *at) {
+  uint16_t value;
+  memcpy(&value, at, sizeof value);
+  return value;
+}
+static inline uint32_t vsi_postgres_load_u32(const unsigned char *at) {
+  uint32_t value;
+  memcpy(&value, at, sizeof value);
+  return value;
+}
+static inline uint64_t vsi_postgres_load_u64(const unsigned char *at) {
+  uint64_t value;
+  memcpy(&value, at, sizeof value);
+  return value;
+}
+
+static inline uint8_t vsi_postgres_take_u8(vsi_postgres_bytes *bytes) {
+  const unsigned char *at = vsi_postgres_take(bytes, 1);
+  return at ? *at : 0;
+}
+static inline uint16_t vsi_postgres_take_u16(vsi_postgres_bytes *bytes) {
+  const unsigned char *at = vsi_postgres_take(bytes, 2);
+  return at ? vsi_postgres_load_u16(at) : 0;
+}
+static inline uint32_t vsi_postgres_take_u32(vsi_postgres_bytes *bytes) {
+  const unsigned char *at = vsi_postgres_take(bytes, 4);
+  return at ? vsi_postgres_load_u32(at) : 0;
+}
 
 #endif
