@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* The choice among several hosts for a connection. */
-#include "data/postgres/hosts.h"
-
 #include "base/wait.h"
 #include "data/postgres/link.h"
 #include "postgres/relay.h"

@@ -131,7 +131,7 @@ static void commit(uint32_t xid, vsi_postgres_key key) {
 }
 
 static size_t ring_count(void) {
-  vsi_postgres_index_stats stats;
+  vestry_postgres_stats stats;
   vsi_postgres_index_stats_get(index_, &stats);
   return stats.ring_count;
 }
@@ -354,7 +354,7 @@ static void commit_of_a_transaction_open_at_the_start_hits_all(void **state) {
 
 static void unused_sets_are_removed(void **state) {
   (void)state;
-  vsi_postgres_index_stats stats;
+  vestry_postgres_stats stats;
   start();
   unused = render(row_of(1), "101:101:");
   commit(101, row_of(1));

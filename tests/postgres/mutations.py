@@ -18,12 +18,12 @@ MUTATIONS = {
     "subtransaction": ("transactions.c", "if (sub) error = unite(all, t, sub);", "(void)unite;"),
     "start": ("index.c", "if (!index->start_left || left == index->start_left) return;",
               "if (!index->start_left) return;\n  index->start_left = left;\n  if (left) return;"),
-    "xmin": ("snapshot.c", "if (xid < snapshot->from) return true;", "return xid >= snapshot->from;"),
-    "xmax": ("snapshot.c", "if (snapshot->running[i] == xid) return false;", "continue;"),
+    "xmin": ("keys.c", "if (xid < snapshot->from) return true;", "return xid >= snapshot->from;"),
+    "xmax": ("keys.c", "if (snapshot->running[i] == xid) return false;", "continue;"),
     "early": ("index.c", "    if (vsi_postgres_snapshot_sees(snapshot, c->xid))\n      publish", "    if (true)\n"
               "      publish"),
-    "ring": ("index.c", "if (c->published && !vsi_postgres_snapshot_sees(snapshot, c->xid) && meets(c, of, &kind)) "
-             "return true;", "if (c->published && meets(c, of, &kind)) continue;"),
+    "ring": ("index.c", "return ticket->at <= index->forgotten || has_unseen(index, true, of, snapshot);",
+             "return ticket->at <= index->forgotten || has_unseen(index, true, of, snapshot) * 0;"),
     "images": ("wal.c", "if (!take_block(&bytes, wal->is.format, before, &record->blocks[id], &rest)) return false;",
                "bool has_image = *bytes.at & BLOCK_HAS_IMAGE;\n"
                "      if (!take_block(&bytes, wal->is.format, before, &record->blocks[id], &rest)) return false;\n"

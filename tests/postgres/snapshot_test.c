@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "data/postgres/snapshot.h"
+#include "data/postgres/keys.h"
 
 #include "support/test.h"
 #include "support/test_host.h"

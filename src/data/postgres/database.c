@@ -511,11 +511,10 @@ static bool settle(void *ctx) {
   static const char flushed[] = "SELECT CASE current_setting('synchronous_commit') WHEN 'off' THEN 0 ELSE "
                                 "pg_current_wal_flush_lsn() - '0/0' END";
   vestry_postgres *database = ctx;
-  vsi_postgres_follower_stats follower;
   uint64_t place = 0;
   if (!database->follower) return true; /* topics do it */
-  vsi_postgres_follower_stats_get(database->follower, &follower);
-  if (level_of(database) == VESTRY_POSTGRES_TOPICS || follower.is != VSI_POSTGRES_GOING) return false;
+  if (level_of(database) == VESTRY_POSTGRES_TOPICS) return false;
+  if (vsi_postgres_follower_settle(database->follower, 0) != VSI_POSTGRES_GOING) return false;
   vestry_err error = vestry_sql_run_alone(&database->pool->is, flushed, NULL, take_place, &place);
   return !error && place && !wait_for(database, place, vsi_monotonic_in_ms(SETTLE_MS));
 }
@@ -607,39 +606,15 @@ static uint64_t load(const _Atomic(uint64_t) *counter) {
   return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-static void add_refreshed(vestry_postgres_stats *stats, const vsi_postgres_index_stats *of) {
-  const uint64_t *by = of->by_kind;
-  stats->refreshed_count = of->hits_count + of->overtaken_count;
-  stats->refreshed_by_row = by[VSI_POSTGRES_ROW] + by[VSI_POSTGRES_ROWS];
-  stats->refreshed_by_leaf = by[VSI_POSTGRES_LEAF];
-  stats->refreshed_by_table = by[VSI_POSTGRES_CHANGES] + by[VSI_POSTGRES_TABLE] + by[VSI_POSTGRES_VERSIONS] +
-                              by[VSI_POSTGRES_INDEX] + by[VSI_POSTGRES_FILE];
-  stats->refreshed_by_schema = by[VSI_POSTGRES_DEFINITION];
-  stats->refreshed_by_all = by[0];
-}
-
 void vestry_postgres_stats_get(vestry_postgres *database, vestry_postgres_stats *ret_stats) {
-  vsi_postgres_index_stats of_index;
-  vsi_postgres_follower_stats of_follower = {.is = VSI_POSTGRES_REFUSED};
-  vsi_postgres_index_stats_get(database->index, &of_index);
-  if (database->follower) vsi_postgres_follower_stats_get(database->follower, &of_follower);
-  vestry_postgres_stats stats = {.level = level_of(database),
-                                 .is_following = of_follower.is == VSI_POSTGRES_GOING,
-                                 .starts_count = of_follower.starts_count,
-                                 .records_count = of_follower.records_count,
-                                 .read_bytes = of_follower.bytes,
-                                 .lag_bytes = of_follower.lag_bytes,
-                                 .lag_ms = of_follower.lag_ms,
-                                 .commits_count = of_index.commits_count,
-                                 .recorded_count = load(&database->recorded),
-                                 .coarse_count = load(&database->coarse),
-                                 .promoted_count = load(&database->promoted),
-                                 .again_count = load(&database->again),
-                                 .fallbacks_count = load(&database->fallbacks),
-                                 .overtaken_count = of_index.overtaken_count,
-                                 .sets_count = of_index.sets_count,
-                                 .sets_bytes = of_index.bytes,
-                                 .ring_count = of_index.ring_count};
-  add_refreshed(&stats, &of_index);
+  vestry_postgres_stats stats;
+  vsi_postgres_index_stats_get(database->index, &stats);
+  if (database->follower) vsi_postgres_follower_stats_get(database->follower, &stats);
+  stats.level = level_of(database);
+  stats.recorded_count = load(&database->recorded);
+  stats.coarse_count = load(&database->coarse);
+  stats.promoted_count = load(&database->promoted);
+  stats.again_count = load(&database->again);
+  stats.fallbacks_count = load(&database->fallbacks);
   VSI_RESULT_GIVE(vestry_postgres_stats, ret_stats, stats);
 }

@@ -19,22 +19,15 @@
  * commits before it. So when they continue, the index has everything that was committed before their wait began. */
 #include "data/postgres/follower.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "base/log.h"
-#include "base/thread.h"
 #include "base/wait.h"
-#include "data/postgres/link.h"
 #include "data/postgres/stream.h"
 #include "data/postgres/transactions.h"
 
 enum {
-  ASK_MS = 5000,
   BACK_OFF_FIRST_MS = 50,
   BACK_OFF_MOST_MS = 1000,
   REFUSED_MS = 10000,
@@ -53,17 +46,15 @@ enum {
 struct vsi_postgres_follower {
   vsi_postgres_follower_options is;
   vestry_host quiet; /* the host without a log, for retries */
-  pthread_t thread;
-  bool has_thread;
-  int wake; /* an eventfd */
+  vsi_postgres_thread thread;
   vsi_mutex lock;
   pthread_cond_t moved;
   /* Guarded by lock. */
-  bool is_over;
-  uint64_t asked, answered; /* waits are numbered: the last one that began, and the last one that was served */
-  uint64_t place;           /* position: all WAL before it was followed */
-  uint64_t behind_since_ns; /* time since when there is WAL that was not read; 0: there is none */
-  vsi_postgres_follower_stats stats;
+  vsi_postgres_following state;
+  uint64_t asked, answered;    /* waits are numbered: the last one that began, and the last one that was served */
+  uint64_t place;              /* position: all WAL before it was followed */
+  uint64_t behind_since_ns;    /* time since when there is WAL that was not read; 0: there is none */
+  vestry_postgres_stats stats; /* those of following */
   /* Belongs to the thread. */
   vsi_postgres_stream stream;
   PGconn *side;
@@ -86,19 +77,12 @@ static vsi_call call_of(const follower *f) {
   return (vsi_call){f->was_refused ? &f->quiet : f->is.host, "follower of commits", f->is.name};
 }
 
-static bool is_over(follower *f) {
-  vsi_mutex_lock(&f->lock);
-  bool is_over = f->is_over;
-  vsi_mutex_unlock(&f->lock);
-  return is_over;
-}
-
 /* Set the state. The owner is notified first, so that it knows the state when waiting threads continue. Other threads
- * only read stats.is. */
+ * only read it. */
 static void set(follower *f, vsi_postgres_following is) {
-  if (f->stats.is != is) f->is.changed(f->is.ctx, is, f->major);
+  if (f->state != is) f->is.changed(f->is.ctx, is, f->major);
   vsi_mutex_lock(&f->lock);
-  f->stats.is = is;
+  f->state = is;
   if (is == VSI_POSTGRES_GOING) f->stats.starts_count++;
   f->behind_since_ns = 0;
   f->stats.lag_bytes = 0;
@@ -106,36 +90,11 @@ static void set(follower *f, vsi_postgres_following is) {
   vsi_mutex_unlock(&f->lock);
 }
 
-/* Wait until the socket is readable, another thread calls wake, or the time is over. fd -1: no socket */
-static void wait_for(follower *f, int fd, uint32_t ms) {
-  struct pollfd at[] = {{.fd = f->wake, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
-  uint64_t count;
-  (void)poll(at, 2, (int)ms);
-  if (at[0].revents) (void)!read(f->wake, &count, sizeof count);
-}
-
 /* ------------------------------------------------------------------------------------------------ queries --------- */
 
-/* Run a query whose rows have at least this many columns. */
 static vestry_err ask(follower *f, const char *sql, int columns, PGresult **ret_result) {
   const vsi_call call = call_of(f);
-  PGresult *result = vsi_postgres_ask(f->side, sql, vsi_monotonic_in_ms(ASK_MS));
-  if (PQresultStatus(result) == PGRES_TUPLES_OK && PQnfields(result) >= columns) {
-    *ret_result = result;
-    return VESTRY_OK;
-  }
-  vestry_err error = vsi_postgres_fail(&call, f->side, result, sql);
-  PQclear(result);
-  return error ? error : VESTRY_IO;
-}
-
-static vestry_err ask_snapshot(follower *f, vsi_postgres_snapshot *ret_snapshot) {
-  PGresult *row;
-  vestry_err error = ask(f, "SELECT pg_current_snapshot()", 1, &row);
-  if (error) return error;
-  error = vsi_postgres_snapshot_read(ret_snapshot, f->is.host, PQntuples(row) ? PQgetvalue(row, 0, 0) : "");
-  PQclear(row);
-  return error;
+  return vsi_postgres_ask_own(&call, f->side, sql, columns, ret_result);
 }
 
 /* Get a transaction number that is larger than that of any other transaction with a number. The upper limit of a
@@ -145,7 +104,7 @@ static vestry_err ask_number(follower *f, uint64_t *ret_number) {
   PGresult *row;
   vestry_err error = ask(f, "SELECT pg_current_xact_id()", 1, &row);
   if (error) return error;
-  *ret_number = PQntuples(row) ? strtoull(PQgetvalue(row, 0, 0), NULL, 10) : 0;
+  *ret_number = strtoull(PQgetvalue(row, 0, 0), NULL, 10);
   PQclear(row);
   return *ret_number ? VESTRY_OK : VESTRY_IO;
 }
@@ -153,7 +112,11 @@ static vestry_err ask_number(follower *f, uint64_t *ret_number) {
 /* Pass a current snapshot to the index. */
 static vestry_err look(follower *f) {
   vsi_postgres_snapshot snapshot;
-  vestry_err error = ask_snapshot(f, &snapshot);
+  PGresult *row;
+  vestry_err error = ask(f, "SELECT pg_current_snapshot()", 1, &row);
+  if (error) return error;
+  error = vsi_postgres_snapshot_read(&snapshot, f->is.host, PQgetvalue(row, 0, 0));
+  PQclear(row);
   if (error) return error;
   vsi_postgres_index_see(f->is.index, &snapshot);
   vsi_postgres_snapshot_finish(&snapshot, f->is.host);
@@ -204,6 +167,10 @@ static vestry_err take_commit(void *ctx, uint32_t xid, vsi_postgres_keys *keys, 
   return error ? error : vsi_postgres_index_commit(f->is.index, xid, keys, is_all);
 }
 
+static uint32_t number_at(const PGresult *rows, int row, int column) {
+  return (uint32_t)strtoul(PQgetvalue(rows, row, column), NULL, 10);
+}
+
 /* Data of the server. UNSUPPORTED: it cannot be followed in its present state. */
 typedef struct facts {
   uint32_t database, page_bytes, segment_bytes;
@@ -213,10 +180,10 @@ typedef struct facts {
 
 static vestry_err read_facts(follower *f, const PGresult *row, facts *ret_facts) {
   const vsi_call call = call_of(f);
-  f->major = (unsigned)strtoul(PQgetvalue(row, 0, 0), NULL, 10) / 10000;
-  ret_facts->database = (uint32_t)strtoul(PQgetvalue(row, 0, 2), NULL, 10);
-  ret_facts->page_bytes = (uint32_t)strtoul(PQgetvalue(row, 0, 3), NULL, 10);
-  ret_facts->segment_bytes = (uint32_t)strtoul(PQgetvalue(row, 0, 4), NULL, 10);
+  f->major = number_at(row, 0, 0) / 10000;
+  ret_facts->database = number_at(row, 0, 2);
+  ret_facts->page_bytes = number_at(row, 0, 3);
+  ret_facts->segment_bytes = number_at(row, 0, 4);
   snprintf(ret_facts->started, sizeof ret_facts->started, "%s", PQgetvalue(row, 0, 5));
   ret_facts->format = vsi_postgres_format_of(f->major);
   if (!ret_facts->format)
@@ -236,10 +203,11 @@ static vestry_err find_facts(follower *f, facts *ret_facts) {
       "pg_settings WHERE name = 'wal_segment_size'), pg_postmaster_start_time()";
   const vsi_call call = call_of(f);
   PGresult *row;
-  vestry_err error = vsi_postgres_connect(&call, f->is.url, true, NULL, NULL, vsi_monotonic_in_ms(ASK_MS), &f->side);
+  vestry_err error =
+      vsi_postgres_connect(&call, f->is.url, true, NULL, NULL, vsi_monotonic_in_ms(VSI_POSTGRES_ASK_MS), &f->side);
   if (!error) error = ask(f, sql, 6, &row);
   if (error) return error;
-  error = PQntuples(row) == 1 ? read_facts(f, row, ret_facts) : VESTRY_IO;
+  error = read_facts(f, row, ret_facts);
   PQclear(row);
   return error;
 }
@@ -249,7 +217,7 @@ static vestry_err find_catalogs(follower *f) {
   static const char sql[] = "SELECT pg_relation_filenode(oid), oid FROM pg_class WHERE oid < 16384 AND "
                             "pg_relation_filenode(oid) >= 16384";
   PGresult *rows;
-  vestry_err error = ask(f, sql, 2, &rows);
+  vestry_err error = ask(f, sql, 0, &rows);
   if (error) return error;
   int count = PQntuples(rows);
   vsi_free(f->is.host, f->catalogs);
@@ -257,9 +225,7 @@ static vestry_err find_catalogs(follower *f) {
   f->catalogs = vsi_calloc(f->is.host, (size_t)count + 1, sizeof *f->catalogs);
   if (!f->catalogs) error = VESTRY_NO_MEMORY;
   for (int i = 0; i < count && !error; i++)
-    f->catalogs[f->catalogs_count++] =
-        (vsi_postgres_catalog){.file = (uint32_t)strtoul(PQgetvalue(rows, i, 0), NULL, 10),
-                               .oid = (uint32_t)strtoul(PQgetvalue(rows, i, 1), NULL, 10)};
+    f->catalogs[f->catalogs_count++] = (vsi_postgres_catalog){number_at(rows, i, 0), number_at(rows, i, 1)};
   PQclear(rows);
   return error;
 }
@@ -317,7 +283,7 @@ static void end(follower *f) {
 static void report_position(follower *f, uint64_t asked) {
   const vsi_postgres_wal *wal = &f->stream.wal;
   vsi_mutex_lock(&f->lock);
-  f->stats.bytes += f->place && wal->at > f->place ? wal->at - f->place : 0;
+  f->stats.read_bytes += f->place && wal->at > f->place ? wal->at - f->place : 0;
   f->place = wal->at;
   f->answered = asked;
   f->stats.records_count += wal->records_count - f->records_reported;
@@ -370,16 +336,16 @@ static bool is_busy(follower *f) {
 /* Wait until there is work. WAL that comes after a pause is read at once. */
 static void rest(follower *f, bool is_new, uint32_t ms) {
   if (is_new && is_busy(f))
-    wait_for(f, -1, ms < BUSY_MS ? ms : BUSY_MS);
+    (void)vsi_postgres_thread_wait(&f->thread, -1, ms < BUSY_MS ? ms : BUSY_MS);
   else
-    wait_for(f, PQsocket(f->stream.db), ms);
+    (void)vsi_postgres_thread_wait(&f->thread, PQsocket(f->stream.db), ms);
 }
 
 /* Follow until it ends: is_over, or an error. */
 static vestry_err follow(follower *f) {
   vestry_err error = VESTRY_OK;
   bool more = false;
-  while (!error && !is_over(f)) {
+  while (!error && !f->thread.is_over) {
     bool is_asked;
     uint32_t ms, silent_ms = 0;
     const uint64_t asked = asked_of(f, &is_asked), before = f->stream.wal.at;
@@ -422,12 +388,12 @@ static vestry_err go(follower *f) {
 static void *run(void *ctx) {
   follower *f = ctx;
   uint32_t back_off_ms = BACK_OFF_FIRST_MS;
-  while (!is_over(f)) {
+  while (!f->thread.is_over) {
     bool was_there = begin(f) != VESTRY_OK && f->side;
     bool is_going = !was_there && f->side;
     /* If other connections succeed again and again and the follower gets none, the server refuses the follower, for
      * example because of the connection limit of its role. So such attempts are counted. */
-    if (!f->side && back_off_ms >= BACK_OFF_MOST_MS && f->stats.is != VSI_POSTGRES_REFUSED)
+    if (!f->side && back_off_ms >= BACK_OFF_MOST_MS && f->state != VSI_POSTGRES_REFUSED)
       f->alone_count = f->is.is_there(f->is.ctx) ? f->alone_count + 1 : 0;
     else
       f->alone_count = 0;
@@ -442,7 +408,7 @@ static void *run(void *ctx) {
     }
     f->was_refused = !is_going;
     end(f);
-    if (!is_over(f)) wait_for(f, -1, back_off_ms);
+    if (!f->thread.is_over) (void)vsi_postgres_thread_wait(&f->thread, -1, back_off_ms);
     if (back_off_ms < BACK_OFF_MOST_MS) back_off_ms *= 2;
   }
   return NULL;
@@ -450,16 +416,11 @@ static void *run(void *ctx) {
 
 /* --------------------------------------------------------------------------------------------------- others ------- */
 
-static void wake(follower *f) {
-  uint64_t one = 1;
-  (void)!write(f->wake, &one, sizeof one);
-}
-
 vsi_postgres_following vsi_postgres_follower_settle(follower *f, uint64_t until_ns) {
   vsi_mutex_lock(&f->lock);
-  while (f->stats.is == VSI_POSTGRES_TRYING && vsi_wait_until(&f->moved, &f->lock, until_ns)) {
+  while (f->state == VSI_POSTGRES_TRYING && vsi_wait_until(&f->moved, &f->lock, until_ns)) {
   }
-  vsi_postgres_following is = f->stats.is;
+  vsi_postgres_following is = f->state;
   vsi_mutex_unlock(&f->lock);
   return is;
 }
@@ -468,17 +429,21 @@ vestry_err vsi_postgres_follower_wait(follower *f, uint64_t place, uint64_t unti
   bool is_in_time = true;
   vsi_mutex_lock(&f->lock);
   const uint64_t number = ++f->asked;
-  wake(f);
-  while (is_in_time && (f->answered < number || f->place < place || f->stats.is != VSI_POSTGRES_GOING))
+  vsi_postgres_thread_wake(&f->thread);
+  while (is_in_time && (f->answered < number || f->place < place || f->state != VSI_POSTGRES_GOING))
     is_in_time = vsi_wait_until(&f->moved, &f->lock, until_ns);
   vsi_mutex_unlock(&f->lock);
   return is_in_time ? VESTRY_OK : VESTRY_TIMEOUT;
 }
 
-void vsi_postgres_follower_stats_get(follower *f, vsi_postgres_follower_stats *ret_stats) {
+void vsi_postgres_follower_stats_get(follower *f, vestry_postgres_stats *stats) {
   vsi_mutex_lock(&f->lock);
-  *ret_stats = f->stats;
-  ret_stats->lag_ms = f->behind_since_ns ? (vsi_monotonic_ns() - f->behind_since_ns) / 1000000 : 0;
+  stats->is_following = f->state == VSI_POSTGRES_GOING;
+  stats->starts_count = f->stats.starts_count;
+  stats->records_count = f->stats.records_count;
+  stats->read_bytes = f->stats.read_bytes;
+  stats->lag_bytes = f->stats.lag_bytes;
+  stats->lag_ms = f->behind_since_ns ? (vsi_monotonic_ns() - f->behind_since_ns) / 1000000 : 0;
   vsi_mutex_unlock(&f->lock);
 }
 
@@ -490,9 +455,8 @@ vestry_err vsi_postgres_follower_create(const vsi_postgres_follower_options *opt
   f->quiet.log = NULL;
   vsi_mutex_init(&f->lock, VSI_LOCK_POSTGRES_FOLLOWER);
   pthread_cond_init(&f->moved, NULL);
-  f->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  vestry_err error = f->wake < 0 ? VESTRY_IO : vsi_thread_start(f->is.host, &f->thread, "vestry-postgres", run, f);
-  f->has_thread = !error;
+  vestry_err error = vsi_postgres_thread_init(&f->thread);
+  if (!error) error = vsi_postgres_thread_start(&f->thread, f->is.host, "vestry-postgres", run, f);
   if (error)
     vsi_postgres_follower_destroy(f);
   else
@@ -501,19 +465,12 @@ vestry_err vsi_postgres_follower_create(const vsi_postgres_follower_options *opt
 }
 
 void vsi_postgres_follower_stop(follower *f) {
-  if (!f || !f->has_thread) return;
-  vsi_mutex_lock(&f->lock);
-  f->is_over = true;
-  vsi_mutex_unlock(&f->lock);
-  wake(f);
-  pthread_join(f->thread, NULL);
-  f->has_thread = false;
+  if (f) vsi_postgres_thread_stop(&f->thread);
 }
 
 void vsi_postgres_follower_destroy(follower *f) {
   if (!f) return;
-  vsi_postgres_follower_stop(f);
-  if (f->wake >= 0) close(f->wake);
+  vsi_postgres_thread_finish(&f->thread);
   vsi_free(f->is.host, f->catalogs);
   pthread_cond_destroy(&f->moved);
   vsi_mutex_finish(&f->lock);

@@ -46,14 +46,7 @@ vsi_postgres_following vsi_postgres_follower_settle(vsi_postgres_follower *follo
  * Not on the follower's thread. */
 vestry_err vsi_postgres_follower_wait(vsi_postgres_follower *follower, uint64_t place, uint64_t until_ns);
 
-typedef struct vsi_postgres_follower_stats {
-  vsi_postgres_following is;
-  uint64_t starts_count; /* times that it began to follow */
-  uint64_t records_count;
-  uint64_t bytes;
-  uint64_t lag_bytes; /* WAL that the server has and that has not been read */
-  uint64_t lag_ms;    /* how long there has been some */
-} vsi_postgres_follower_stats;
-void vsi_postgres_follower_stats_get(vsi_postgres_follower *follower, vsi_postgres_follower_stats *ret_stats);
+/* Fill in the counters of following. */
+void vsi_postgres_follower_stats_get(vsi_postgres_follower *follower, vestry_postgres_stats *stats);
 
 #endif

@@ -33,9 +33,6 @@
  * hit; commits that are not published count as matching every set. */
 #include "data/postgres/index.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-
 #include "base/array.h"
 #include "base/map.h"
 #include "base/wait.h"
@@ -105,7 +102,7 @@ struct vsi_postgres_index {
   uint64_t near;       /* a recent transaction number */
   move *moves;
   size_t moves_count, moves_room;
-  vsi_postgres_index_stats stats;
+  vestry_postgres_stats stats; /* those of the index; refreshed_count only counts sets */
 };
 
 /* ----------------------------------------------------------------------------------------------------- sets ------- */
@@ -124,7 +121,7 @@ static entry *make_entry(vsi_postgres_index *index, key of) {
   if (!made) return NULL;
   made->key = of;
   vsi_map_add(&index->entries, &made->in, vsi_postgres_key_hash(of));
-  index->stats.bytes += sizeof *made;
+  index->stats.sets_bytes += sizeof *made;
   return made;
 }
 
@@ -144,7 +141,7 @@ static void leave(vsi_postgres_index *index, place *where) {
   if (!LIST_EMPTY(&at->places)) return;
   vsi_map_remove(&index->entries, &at->in);
   vsi_free(index->is.host, at);
-  index->stats.bytes -= sizeof *at;
+  index->stats.sets_bytes -= sizeof *at;
 }
 
 static void free_set(vsi_postgres_index *index, set *s) {
@@ -161,18 +158,33 @@ static void free_set(vsi_postgres_index *index, set *s) {
 static void remove_set(vsi_postgres_index *index, set *s) {
   LIST_REMOVE(s, in);
   index->stats.sets_count--;
-  index->stats.bytes -= s->bytes;
+  index->stats.sets_bytes -= s->bytes;
   free_set(index, s);
+}
+
+/* Return the counter of sets that a commit hits with a key of this kind; 0: with any. */
+static uint64_t *counter_of(vestry_postgres_stats *stats, unsigned kind) {
+  switch (kind) {
+  case 0: return &stats->refreshed_by_all;
+  case VSI_POSTGRES_ROW:
+  case VSI_POSTGRES_ROWS: return &stats->refreshed_by_row;
+  case VSI_POSTGRES_LEAF: return &stats->refreshed_by_leaf;
+  case VSI_POSTGRES_DEFINITION: return &stats->refreshed_by_schema;
+  default: return &stats->refreshed_by_table;
+  }
+}
+
+static void report_hit(vsi_postgres_index *index, uint64_t number, unsigned kind, uint64_t at_ns) {
+  index->stats.refreshed_count++;
+  ++*counter_of(&index->stats, kind);
+  index->is.hit(index->is.ctx, number, at_ns);
 }
 
 static void hit(vsi_postgres_index *index, set *s, unsigned kind, uint64_t at_ns) {
   uint64_t number = s->number;
   bool is_used = index->is.is_used(index->is.ctx, number);
   remove_set(index, s);
-  if (!is_used) return;
-  index->stats.hits_count++;
-  index->stats.by_kind[kind]++;
-  index->is.hit(index->is.ctx, number, at_ns);
+  if (is_used) report_hit(index, number, kind, at_ns);
 }
 
 static void tell_seen(const vsi_postgres_index *index, const keys *of) {
@@ -183,15 +195,12 @@ static void tell_seen(const vsi_postgres_index *index, const keys *of) {
 static void hit_whole(vsi_postgres_index *index, uint64_t at_ns) {
   if (!index->has_whole) return;
   index->has_whole = false;
-  index->stats.hits_count++;
-  index->stats.by_kind[0]++;
-  index->is.hit(index->is.ctx, VSI_POSTGRES_EVERYTHING, at_ns);
+  report_hit(index, VSI_POSTGRES_EVERYTHING, 0, at_ns);
 }
 
 /* Hit every set whose snapshot does not see a transaction of the start (see the head of this file) that the snapshot
  * `now` sees. If `now` is NULL, hit all sets. */
 static void hit_older(vsi_postgres_index *index, const vsi_postgres_snapshot *now) {
-  index->stats.all_count++;
   for (set *next, *s = LIST_FIRST(&index->sets); s; s = next) {
     next = LIST_NEXT(s, in);
     if (!now || vsi_postgres_snapshot_sees_more(now, &s->snapshot, index->start_to)) hit(index, s, 0, 0);
@@ -228,7 +237,7 @@ static set *make_set(vsi_postgres_index *index, uint64_t number, const keys *of,
   *snapshot = (vsi_postgres_snapshot){.count = 0};
   LIST_INSERT_HEAD(&index->sets, s, in);
   index->stats.sets_count++;
-  index->stats.bytes += bytes;
+  index->stats.sets_bytes += bytes;
   return s;
 }
 
@@ -291,7 +300,6 @@ static void publish(vsi_postgres_index *index, recent *c) {
   index->hidden_count--;
   c->published = ++index->clock;
   if (c->is_all) {
-    index->stats.all_count++;
     for (set *next, *s = LIST_FIRST(&index->sets); s; s = next) {
       next = LIST_NEXT(s, in);
       if (!vsi_postgres_snapshot_sees(&s->snapshot, c->xid)) hit(index, s, 0, c->at_ns);
@@ -335,7 +343,7 @@ vestry_err vsi_postgres_index_commit(vsi_postgres_index *index, uint32_t xid, ke
   index->hidden_count++;
   index->stats.commits_count++;
   index->ring_bytes += vsi_postgres_keys_bytes(&c->keys);
-  if (++index->stats.ring_count > index->stats.ring_most) index->stats.ring_most = index->stats.ring_count;
+  index->stats.ring_count++;
   if (!index->is_met) index->is_met = is_awaited(index, c);
   if (index->stats.ring_count > index->is.max_ring || index->ring_bytes > RING_BYTES_MAX) shrink(index);
   vsi_mutex_unlock(&index->lock);
@@ -371,7 +379,7 @@ static vestry_err move_sets(vsi_postgres_index *index, key from, key to) {
     more->next = where->of->later;
     where->of->later = more;
     where->of->bytes += sizeof *more;
-    index->stats.bytes += sizeof *more;
+    index->stats.sets_bytes += sizeof *more;
   }
   return VESTRY_OK;
 }
@@ -405,7 +413,6 @@ static vestry_err keep_move(vsi_postgres_index *index, uint32_t relation, uint32
 vestry_err vsi_postgres_index_move(vsi_postgres_index *index, uint32_t relation, uint32_t from, uint32_t to) {
   vsi_mutex_lock(&index->lock);
   index->clock++;
-  index->stats.moves_count++;
   vestry_err error = keep_move(index, relation, from, to);
   if (!error) error = move_ring(index, leaf_of(relation, from), leaf_of(relation, to));
   if (!error) error = move_sets(index, leaf_of(relation, from), leaf_of(relation, to));
@@ -452,48 +459,49 @@ uint64_t vsi_postgres_index_number(vsi_postgres_index *index) {
   return number;
 }
 
-/* Return whether the render has missed a commit: the commit is visible now, the render's snapshot does not see it, and
- * it wrote something that the render has read. */
-static bool is_passed(const vsi_postgres_index *index, const vsi_postgres_ticket *ticket, const keys *of,
-                      const vsi_postgres_snapshot *snapshot) {
+/* Return whether the ring has a commit that the snapshot does not see, and that wrote something with these keys: one that
+ * is visible now, which the render has missed, or one that is not, and will hit a set with these keys. */
+static bool has_unseen(const vsi_postgres_index *index, bool is_visible, const keys *of,
+                       const vsi_postgres_snapshot *snapshot) {
   unsigned kind;
   const recent *c;
-  if (ticket->at <= index->forgotten) return true;
   STAILQ_FOREACH(c, &index->ring, in)
-  if (c->published && !vsi_postgres_snapshot_sees(snapshot, c->xid) && meets(c, of, &kind)) return true;
+  if (!c->published != is_visible && !vsi_postgres_snapshot_sees(snapshot, c->xid) && meets(c, of, &kind)) return true;
   return false;
 }
 
-/* Return whether a commit that is not visible yet will hit a set with these keys and this snapshot. */
-static bool is_to_be_hit(const vsi_postgres_index *index, const keys *of, const vsi_postgres_snapshot *snapshot) {
-  unsigned kind;
-  const recent *c;
-  STAILQ_FOREACH(c, &index->ring, in)
-  if (!c->published && !vsi_postgres_snapshot_sees(snapshot, c->xid) && meets(c, of, &kind)) return true;
-  return false;
+/* Return whether the render has missed a commit, or may have. */
+static bool is_passed(const vsi_postgres_index *index, const vsi_postgres_ticket *ticket, const keys *of,
+                      const vsi_postgres_snapshot *snapshot) {
+  return ticket->at <= index->forgotten || has_unseen(index, true, of, snapshot);
+}
+
+/* Enter a set under the lock. bytes: the memory of all sets with it */
+static vsi_postgres_entry enter_locked(vsi_postgres_index *index, vsi_postgres_ticket *ticket, uint64_t number,
+                                       keys *of, vsi_postgres_snapshot *snapshot, size_t bytes) {
+  vsi_postgres_entry is = VSI_POSTGRES_ENTERED;
+  if (follow_moves(index, ticket, of) || is_passed(index, ticket, of, snapshot)) {
+    is = VSI_POSTGRES_OVERTAKEN;
+    index->stats.overtaken_count++;
+  } else {
+    if (!index->is_met) index->is_met = has_unseen(index, false, of, snapshot);
+    if (bytes / 2 > index->is.max_bytes || !make_set(index, number, of, snapshot)) {
+      is = VSI_POSTGRES_WHOLE;
+      index->has_whole = true;
+    }
+  }
+  end_locked(index, ticket);
+  return is;
 }
 
 vsi_postgres_entry vsi_postgres_index_enter(vsi_postgres_index *index, vsi_postgres_ticket *ticket, uint64_t number,
                                             keys *of, vsi_postgres_snapshot *snapshot, bool is_least) {
-  vsi_postgres_entry is = VSI_POSTGRES_ENTERED;
+  vsi_postgres_entry is = VSI_POSTGRES_LARGE;
   vsi_mutex_lock(&index->lock);
   index->entered_count++;
   sweep(index);
-  size_t bytes = index->stats.bytes + of->count * (sizeof(place) + sizeof(struct entry));
-  if (bytes > index->is.max_bytes && !is_least) is = VSI_POSTGRES_LARGE;
-  if (is != VSI_POSTGRES_LARGE) {
-    if (follow_moves(index, ticket, of) || is_passed(index, ticket, of, snapshot)) {
-      is = VSI_POSTGRES_OVERTAKEN;
-      index->stats.overtaken_count++;
-    } else {
-      if (!index->is_met) index->is_met = is_to_be_hit(index, of, snapshot);
-      if (bytes / 2 > index->is.max_bytes || !make_set(index, number, of, snapshot)) {
-        is = VSI_POSTGRES_WHOLE;
-        index->has_whole = true;
-      }
-    }
-    end_locked(index, ticket);
-  }
+  size_t bytes = index->stats.sets_bytes + of->count * (sizeof(place) + sizeof(struct entry));
+  if (bytes <= index->is.max_bytes || is_least) is = enter_locked(index, ticket, number, of, snapshot, bytes);
   vsi_mutex_unlock(&index->lock);
   vsi_postgres_keys_clear(of, index->is.host);
   if (is != VSI_POSTGRES_LARGE) vsi_postgres_snapshot_finish(snapshot, index->is.host);
@@ -607,10 +615,11 @@ void vsi_postgres_index_destroy(vsi_postgres_index *index) {
   vsi_free(index->is.host, index);
 }
 
-void vsi_postgres_index_stats_get(vsi_postgres_index *index, vsi_postgres_index_stats *ret_stats) {
+void vsi_postgres_index_stats_get(vsi_postgres_index *index, vestry_postgres_stats *stats) {
   vsi_mutex_lock(&index->lock);
-  *ret_stats = index->stats;
+  *stats = index->stats;
   vsi_mutex_unlock(&index->lock);
+  stats->refreshed_count += stats->overtaken_count;
 }
 
 bool vsi_postgres_index_wait(vsi_postgres_index *index, uint64_t until_ns) {

@@ -7,7 +7,7 @@
 #include <sys/queue.h>
 
 #include "data/postgres/keys.h"
-#include "data/postgres/snapshot.h"
+#include "vestry/data/postgres.h"
 
 typedef struct vsi_postgres_index vsi_postgres_index;
 
@@ -91,17 +91,8 @@ vsi_postgres_waits vsi_postgres_index_waits(vsi_postgres_index *index);
 /* Process a snapshot that was taken just now: commits that it sees are visible to renders that begin. */
 void vsi_postgres_index_see(vsi_postgres_index *index, const vsi_postgres_snapshot *snapshot);
 
-typedef struct vsi_postgres_index_stats {
-  uint64_t commits_count;   /* commits that wrote what a render could read */
-  uint64_t hits_count;      /* sets that a commit matched */
-  uint64_t overtaken_count; /* renders that missed a commit before they ended */
-  uint64_t all_count;       /* times that all were hit */
-  uint64_t moves_count;
-  uint64_t by_kind[VSI_POSTGRES_FILE + 1]; /* hits by the first common key; 0: all */
-  size_t sets_count, bytes;
-  size_t ring_count, ring_most;
-} vsi_postgres_index_stats;
-void vsi_postgres_index_stats_get(vsi_postgres_index *index, vsi_postgres_index_stats *ret_stats);
+/* Get the counters of commits, refreshes, sets and the ring; the others are 0. */
+void vsi_postgres_index_stats_get(vsi_postgres_index *index, vestry_postgres_stats *stats);
 /* Wait until no render runs that began before this call, or until that time. false: the time is over. For tests. */
 bool vsi_postgres_index_wait(vsi_postgres_index *index, uint64_t until_ns);
 

@@ -7,9 +7,11 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
+#include "base/thread.h"
 #include "base/wait.h"
-#include "data/postgres/hosts.h"
 
 enum { PARAMETERS_MAX = 16, PROBES = 4, PROBE_MS = 250 };
 
@@ -162,6 +164,53 @@ static vestry_err connect_once(const vsi_call *call, const char *const *words, c
   return error;
 }
 
+/* ------------------------------------------------------------------------------------------------------- hosts ----- */
+
+static const char *const host_words[VSI_POSTGRES_HOST_WORDS] = {"host", "hostaddr", "port"};
+
+/* Split a list in place: each comma ends a part. NULL: no parts. */
+static vsi_postgres_parts split(char *text) {
+  vsi_postgres_parts is = {text, text && *text};
+  for (char *at = text; at && *at; at++) {
+    if (*at != ',') continue;
+    *at = '\0';
+    is.count++;
+  }
+  return is;
+}
+
+void vsi_postgres_hosts_init(vsi_postgres_hosts *hosts, const char *url) {
+  *hosts = (vsi_postgres_hosts){.options = PQconninfoParse(url, NULL)};
+  for (const PQconninfoOption *at = hosts->options; at && at->keyword; at++)
+    for (size_t i = 0; i < VSI_POSTGRES_HOST_WORDS; i++)
+      if (strcmp(at->keyword, host_words[i]) == 0) hosts->parts[i] = split(at->val);
+  const size_t names_count = hosts->parts[0].count, addresses_count = hosts->parts[1].count;
+  hosts->count = names_count > addresses_count ? names_count : addresses_count;
+  for (size_t i = 0; i < VSI_POSTGRES_HOST_WORDS; i++) /* lists of different lengths: libpq reports the mistake */
+    if (hosts->parts[i].count > 1 && hosts->parts[i].count != hosts->count) hosts->count = 0;
+}
+
+void vsi_postgres_hosts_finish(vsi_postgres_hosts *hosts) {
+  PQconninfoFree(hosts->options);
+  *hosts = (vsi_postgres_hosts){.count = 0};
+}
+
+/* Return a part. A single part applies to all hosts; otherwise there is one for each. */
+static const char *part_of(const vsi_postgres_parts *is, size_t i) {
+  const char *at = is->first;
+  if (!is->count) return NULL;
+  for (size_t left = is->count > 1 ? i : 0; left; left--) at += strlen(at) + 1;
+  return at;
+}
+
+void vsi_postgres_hosts_choose(const vsi_postgres_hosts *hosts, size_t i, const char **ret_words,
+                               const char **ret_values) {
+  for (size_t n = 0; n < VSI_POSTGRES_HOST_WORDS; n++) {
+    ret_words[n] = host_words[n];
+    ret_values[n] = part_of(&hosts->parts[n], i);
+  }
+}
+
 /* Try the hosts one after the other. libpq continues with the next host if one rejects the connection, but a silent
  * host would use all of the time. Therefore, each host is tried separately, for its share of the time. The failure of
  * the last one is logged. */
@@ -195,6 +244,8 @@ vestry_err vsi_postgres_connect(const vsi_call *call, const char *url, bool is_o
   vsi_postgres_hosts_finish(&hosts);
   return error;
 }
+
+/* ---------------------------------------------------------------------------------------------------- queries ------ */
 
 /* Send everything that waits, and receive meanwhile. */
 static bool flush(PGconn *db, uint64_t until_ns) {
@@ -231,6 +282,17 @@ PGresult *vsi_postgres_ask(PGconn *db, const char *sql, uint64_t until_ns) {
   return PQsendQuery(db, sql) ? vsi_postgres_wait(db, until_ns) : NULL;
 }
 
+vestry_err vsi_postgres_ask_own(const vsi_call *call, PGconn *db, const char *sql, int columns, PGresult **ret_result) {
+  PGresult *result = vsi_postgres_ask(db, sql, vsi_monotonic_in_ms(VSI_POSTGRES_ASK_MS));
+  const bool is_whole = vsi_postgres_is_done(result) && (!columns || PQntuples(result)) && PQnfields(result) >= columns;
+  vestry_err error = is_whole ? VESTRY_OK : vsi_postgres_fail(call, db, result, sql);
+  if (is_whole && ret_result)
+    *ret_result = result;
+  else
+    PQclear(result);
+  return error;
+}
+
 bool vsi_postgres_is_lost(PGconn *db) {
   struct pollfd at = {.fd = PQsocket(db), .events = POLLIN};
   if (PQstatus(db) == CONNECTION_BAD || at.fd < 0) return true;
@@ -238,4 +300,44 @@ bool vsi_postgres_is_lost(PGconn *db) {
   while (poll(&at, 1, 0) > 0)
     if (!PQconsumeInput(db) || PQstatus(db) == CONNECTION_BAD) return true;
   return false;
+}
+
+/* ------------------------------------------------------------------------------------------------------ threads ---- */
+
+vestry_err vsi_postgres_thread_init(vsi_postgres_thread *t) {
+  t->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  return t->wake < 0 ? VESTRY_IO : VESTRY_OK;
+}
+
+vestry_err vsi_postgres_thread_start(vsi_postgres_thread *t, const vestry_host *host, const char *name,
+                                     void *(*run)(void *ctx), void *ctx) {
+  vestry_err error = vsi_thread_start(host, &t->thread, name, run, ctx);
+  t->is_running = !error;
+  return error;
+}
+
+void vsi_postgres_thread_wake(const vsi_postgres_thread *t) {
+  (void)eventfd_write(t->wake, 1);
+}
+
+void vsi_postgres_thread_stop(vsi_postgres_thread *t) {
+  if (!t->is_running) return;
+  t->is_over = true;
+  vsi_postgres_thread_wake(t);
+  pthread_join(t->thread, NULL);
+  t->is_running = false;
+}
+
+void vsi_postgres_thread_finish(vsi_postgres_thread *t) {
+  vsi_postgres_thread_stop(t);
+  if (t->wake >= 0) close(t->wake);
+}
+
+vsi_postgres_event vsi_postgres_thread_wait(const vsi_postgres_thread *t, int fd, uint32_t ms) {
+  struct pollfd at[] = {{.fd = t->wake, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
+  eventfd_t count;
+  const int ready = poll(at, 2, (int)ms);
+  if (ready > 0 && at[0].revents) (void)eventfd_read(t->wake, &count);
+  if (ready > 0 && at[1].revents) return VSI_POSTGRES_READABLE;
+  return ready == 0 ? VSI_POSTGRES_TIMED_OUT : VSI_POSTGRES_WOKEN;
 }

@@ -1,9 +1,41 @@
 /* SPDX-License-Identifier: MIT */
-/* A connection to a server. Every operation has a time limit, also if the network is cut and nothing arrives. */
+/* A connection to a server, its failures, and threads that wait for it. Every operation has a time limit, also if the
+ * network is cut and nothing arrives. */
 #ifndef VSI_POSTGRES_LINK_H
 #define VSI_POSTGRES_LINK_H
 
-#include "data/postgres/fault.h"
+#include <libpq-fe.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/call.h"
+#include "base/memory.h"
+#include "vestry/error.h"
+
+/* ---- failures ---- */
+
+/* An error code, and one line in the log for each, which names the function, the database, the SQLSTATE, the reason and
+ * a remedy. It contains no value of the application: neither literals of a statement, nor quotations of them by the
+ * server. */
+enum { VSI_POSTGRES_STATE_BYTES = 6 }; /* an SQLSTATE: five letters and digits, and a NUL */
+
+/* Return the error for an SQLSTATE. "": the connection is lost, or no response came in time. Nothing is logged.
+ * vestry/data/postgres.h explains the errors. */
+vestry_err vsi_postgres_code(const char *state);
+/* Return whether the transaction may succeed if it is begun again. */
+bool vsi_postgres_is_conflict(const char *state);
+
+/* Log a result that ends the call.
+ *  result   NULL: the connection has the reason
+ *  doing    the operation: a statement, which is logged without its literals; or words without quotes
+ *  Returns  vsi_postgres_code; never OK */
+vestry_err vsi_postgres_fail(const vsi_call *call, PGconn *db, const PGresult *result, const char *doing);
+
+/* ---- connections ---- */
+
+enum { VSI_POSTGRES_ASK_MS = 5000 };
 
 /* Open a connection, and make the settings on which this library depends.
  *  url         for libpq: a URL, or keywords and values
@@ -27,16 +59,72 @@ vestry_err vsi_postgres_set(const vsi_call *call, PGconn *db, bool is_own, uint6
 PGresult *vsi_postgres_wait(PGconn *db, uint64_t until_ns);
 /* Run one or several statements without parameters. As vsi_postgres_wait. */
 PGresult *vsi_postgres_ask(PGconn *db, const char *sql, uint64_t until_ns);
+/* The same for statements of this library's own connections, which must succeed within VSI_POSTGRES_ASK_MS.
+ *  columns     number of columns of the row that the result must have; 0: it may be any result
+ *  ret_result  NULL: the result is not needed
+ *  Returns     OK | the errors of vsi_postgres_fail, which has logged them */
+vestry_err vsi_postgres_ask_own(const vsi_call *call, PGconn *db, const char *sql, int columns, PGresult **ret_result);
 /* The number of the server's process that runs a statement, in SQL. */
 #define VSI_POSTGRES_BACKEND "pg_catalog.pg_backend_pid()"
 /* Return the number of the server's process to which the connection leads now. 0: no response. */
 int vsi_postgres_backend(PGconn *db, uint64_t until_ns);
-/* Return whether a result is a success. NULL: no. */
+/* Return whether a result is a success, or the beginning of a stream of WAL. NULL: no. */
 static inline bool vsi_postgres_is_done(const PGresult *result) {
   ExecStatusType status = PQresultStatus(result);
-  return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_EMPTY_QUERY;
+  return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_EMPTY_QUERY ||
+         status == PGRES_COPY_BOTH;
 }
 /* Return whether the server has ended an idle connection, by checking its socket. */
 bool vsi_postgres_is_lost(PGconn *db);
+
+/* ---- the hosts in a url: libpq accepts several, separated by commas ---- */
+
+enum { VSI_POSTGRES_HOST_WORDS = 3 };
+
+/* A comma-separated list of libpq: its parts, each with a NUL. */
+typedef struct vsi_postgres_parts {
+  const char *first;
+  size_t count;
+} vsi_postgres_parts;
+
+typedef struct vsi_postgres_hosts {
+  PQconninfoOption *options;
+  vsi_postgres_parts parts[VSI_POSTGRES_HOST_WORDS];
+  size_t count; /* 0: no hosts, or the url cannot be split here */
+} vsi_postgres_hosts;
+
+void vsi_postgres_hosts_init(vsi_postgres_hosts *hosts, const char *url);
+void vsi_postgres_hosts_finish(vsi_postgres_hosts *hosts);
+/* Get the parameters of libpq for host i < count: keywords and their values; NULL: the url has no such value. Valid
+ * until vsi_postgres_hosts_finish. */
+void vsi_postgres_hosts_choose(const vsi_postgres_hosts *hosts, size_t i, const char **ret_words,
+                               const char **ret_values);
+
+/* ---- threads ---- */
+
+/* A thread that waits for a socket, and that other threads can wake. */
+typedef struct vsi_postgres_thread {
+  pthread_t thread;
+  bool is_running;
+  int wake;            /* an eventfd; -1: none */
+  atomic_bool is_over; /* the thread must end */
+} vsi_postgres_thread;
+
+/* Initialize: OK | IO (no descriptor). Call vsi_postgres_thread_finish in any case. */
+vestry_err vsi_postgres_thread_init(vsi_postgres_thread *thread);
+/* Start the thread. OK | IO */
+vestry_err vsi_postgres_thread_start(vsi_postgres_thread *thread, const vestry_host *host, const char *name,
+                                     void *(*run)(void *ctx), void *ctx);
+/* Let the thread end, and wait for it, if it was started. Other threads may still wake it. */
+void vsi_postgres_thread_stop(vsi_postgres_thread *thread);
+void vsi_postgres_thread_finish(vsi_postgres_thread *thread);
+void vsi_postgres_thread_wake(const vsi_postgres_thread *thread);
+/* On the thread: wait until the socket (-1: none) is readable, the thread is woken, or the time is over. */
+typedef enum vsi_postgres_event {
+  VSI_POSTGRES_TIMED_OUT,
+  VSI_POSTGRES_WOKEN,
+  VSI_POSTGRES_READABLE
+} vsi_postgres_event;
+vsi_postgres_event vsi_postgres_thread_wait(const vsi_postgres_thread *thread, int fd, uint32_t ms);
 
 #endif

@@ -4,7 +4,6 @@
 #define VSI_POSTGRES_READ_SET_H
 
 #include "data/postgres/keys.h"
-#include "data/postgres/snapshot.h"
 #include "vestry/data/postgres.h"
 
 /* The statements that begin a transaction. */

@@ -8,10 +8,8 @@
 #include <time.h>
 
 #include "base/wait.h"
-#include "data/postgres/link.h"
 
 enum {
-  ASK_MS = 5000,
   REPORT_EACH_MS = 10000, /* a server ends the connection after a minute without reports */
   MESSAGES_MAX = 64,      /* read at once */
   DATA_HEAD = 25,         /* of a message with WAL: its type, position, end, time */
@@ -29,19 +27,6 @@ static void store(char *at, uint64_t value) {
   for (int i = 7; i >= 0; i--, value >>= 8) at[i] = (char)value;
 }
 
-/* Run a query with one row of texts. */
-static vestry_err ask(const vsi_postgres_stream *stream, const vsi_call *call, const char *sql, int columns,
-                      PGresult **ret_result) {
-  PGresult *result = vsi_postgres_ask(stream->db, sql, vsi_monotonic_in_ms(ASK_MS));
-  if (PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1 && PQnfields(result) >= columns) {
-    *ret_result = result;
-    return VESTRY_OK;
-  }
-  vestry_err error = vsi_postgres_fail(call, stream->db, result, sql);
-  PQclear(result);
-  return error ? error : VESTRY_IO;
-}
-
 static bool read_place(const PGresult *row, vsi_postgres_place *ret_place) {
   unsigned high, low;
   if (sscanf(PQgetvalue(row, 0, 2), "%X/%X", &high, &low) != 2) return false;
@@ -54,12 +39,13 @@ vestry_err vsi_postgres_stream_open(vsi_postgres_stream *stream, const vsi_call 
                                     vsi_postgres_place *ret_place) {
   static const char *const words[] = {"replication", NULL}, *const values[] = {"database", NULL};
   PGresult *row = NULL;
-  vestry_err error = vsi_postgres_connect(call, url, true, words, values, vsi_monotonic_in_ms(ASK_MS), &stream->db);
-  if (!error) error = ask(stream, call, "SELECT pg_postmaster_start_time()", 1, &row);
+  vestry_err error =
+      vsi_postgres_connect(call, url, true, words, values, vsi_monotonic_in_ms(VSI_POSTGRES_ASK_MS), &stream->db);
+  if (!error) error = vsi_postgres_ask_own(call, stream->db, "SELECT pg_postmaster_start_time()", 1, &row);
   if (error) return error;
   snprintf(ret_place->started, sizeof ret_place->started, "%s", PQgetvalue(row, 0, 0));
   PQclear(row);
-  error = ask(stream, call, "IDENTIFY_SYSTEM", 3, &row);
+  error = vsi_postgres_ask_own(call, stream->db, "IDENTIFY_SYSTEM", 3, &row);
   if (error) return error;
   if (!read_place(row, ret_place))
     error = vsi_refuse(call, VESTRY_IO, "the server does not report the position of its WAL");
@@ -77,11 +63,8 @@ vestry_err vsi_postgres_stream_start(vsi_postgres_stream *stream, const vsi_call
   stream->end = options.at;
   snprintf(sql, sizeof sql, "START_REPLICATION PHYSICAL %" PRIX32 "/%" PRIX32 " TIMELINE %" PRIu32,
            (uint32_t)(options.at >> 32), (uint32_t)options.at, place->timeline);
-  PGresult *result = vsi_postgres_ask(stream->db, sql, vsi_monotonic_in_ms(ASK_MS));
-  bool is_copy = PQresultStatus(result) == PGRES_COPY_BOTH;
-  vestry_err error = is_copy ? VESTRY_OK : vsi_postgres_fail(call, stream->db, result, sql);
-  PQclear(result);
-  if (!is_copy) return error ? error : VESTRY_IO;
+  vestry_err error = vsi_postgres_ask_own(call, stream->db, sql, 0, NULL);
+  if (error) return error;
   stream->heard_at_ns = vsi_monotonic_ns();
   vsi_postgres_stream_report(stream, true);
   return VESTRY_OK;

@@ -4,7 +4,7 @@
 #ifndef VSI_POSTGRES_STREAM_H
 #define VSI_POSTGRES_STREAM_H
 
-#include "data/postgres/fault.h"
+#include "data/postgres/link.h"
 #include "data/postgres/wal.h"
 
 typedef struct vsi_postgres_stream {

@@ -8,31 +8,17 @@
  * before.
  *
  * Notifications before LISTEN are not received. Therefore, every page is refreshed after it. */
-#include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
-#include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "base/hex.h"
 #include "base/log.h"
 #include "base/options.h"
-#include "base/thread.h"
 #include "base/wait.h"
-#include "data/postgres/link.h"
 #include "data/postgres/pool.h"
 #include "vestry/data/postgres_topics.h"
 
-enum {
-  ASK_MS = 5000,
-  TELL_AGAIN_MS = 500,
-  SILENCE_MS = 10000,
-  BACK_OFF_FIRST_MS = 50,
-  BACK_OFF_MOST_MS = 1000,
-  NAME_BYTES = 33
-};
+enum { TELL_AGAIN_MS = 500, SILENCE_MS = 10000, BACK_OFF_FIRST_MS = 50, BACK_OFF_MOST_MS = 1000, NAME_BYTES = 33 };
 
 static const char lost[] = "the connection was lost";
 static const char unheard[] = "notifications do not arrive; if a pooler uses transaction mode, connect to the server "
@@ -49,13 +35,10 @@ struct vestry_postgres_topics {
   vestry_host quiet; /* the pool's host without a log, for retries */
   uint32_t silence_ms;
   char name[NAME_BYTES]; /* random: identifies this receiver when it settles */
-  pthread_t thread;
-  bool has_thread;
-  int wake; /* an eventfd */
+  vsi_postgres_thread thread;
   vsi_mutex lock;
   pthread_cond_t moved;
   /* Guarded by lock. */
-  bool is_over;
   uint64_t asked, settled; /* numbers from 1: the last one sent, and the last one received */
   uint64_t seq;            /* of the last refresh */
   vestry_postgres_topics_stats stats;
@@ -75,13 +58,6 @@ vestry_err vestry_postgres_refresh(vestry_sql_transaction *transaction, const ch
 }
 
 /* -------------------------------------------------------------------------------------------- receiving ----------- */
-
-static bool is_over(topics *t) {
-  vsi_mutex_lock(&t->lock);
-  const bool is_over = t->is_over;
-  vsi_mutex_unlock(&t->lock);
-  return is_over;
-}
 
 /* Refresh a topic; NULL: every page. */
 static void refresh(topics *t, const char *topic, bool is_heard) {
@@ -126,24 +102,15 @@ static void set_listening(topics *t, bool is_listening) {
   vsi_mutex_unlock(&t->lock);
 }
 
-/* Run a statement. Returns whether the server did it in time. */
-static bool ask(topics *t, const vsi_call *call, const char *sql) {
-  PGresult *result = vsi_postgres_ask(t->db, sql, vsi_monotonic_in_ms(ASK_MS));
-  const bool is_done = vsi_postgres_is_done(result);
-  if (!is_done) (void)vsi_postgres_fail(call, t->db, result, sql);
-  PQclear(result);
-  return is_done;
-}
-
 /* Wait until its own notification arrives, or the time is over. */
 static bool await_own(topics *t, uint64_t until_ns) {
   for (;;) {
     take_all(t);
     const uint64_t now_ns = vsi_monotonic_ns();
-    if (t->has_come || now_ns >= until_ns || is_over(t)) return t->has_come;
-    struct pollfd at[] = {{.fd = t->wake, .events = POLLIN}, {.fd = PQsocket(t->db), .events = POLLIN}};
-    const int count = poll(at, 2, (int)((until_ns - now_ns) / 1000000) + 1);
-    if (count > 0 && at[1].revents && !PQconsumeInput(t->db)) return false;
+    if (t->has_come || now_ns >= until_ns || t->thread.is_over) return t->has_come;
+    const uint32_t ms = (uint32_t)((until_ns - now_ns) / 1000000) + 1;
+    if (vsi_postgres_thread_wait(&t->thread, PQsocket(t->db), ms) == VSI_POSTGRES_READABLE && !PQconsumeInput(t->db))
+      return false;
   }
 }
 
@@ -154,11 +121,11 @@ static bool is_subscribed(topics *t, const vsi_call *call) {
   char text[NAME_BYTES + 8];
   t->has_come = false;
   snprintf(text, sizeof text, "%s 0", t->name);
-  if (!ask(t, call, "SELECT 1")) return false;
+  if (vsi_postgres_ask_own(call, t->db, "SELECT 1", 0, NULL)) return false;
   if (vsi_postgres_is_checked_out(t->pool) ||
       vestry_sql_run_alone(&t->pool->is, settle_sql, VESTRY_LIST((const char *)text), NULL, NULL))
     return true;
-  const bool is_heard = await_own(t, vsi_monotonic_in_ms(ASK_MS)) || is_over(t);
+  const bool is_heard = await_own(t, vsi_monotonic_in_ms(VSI_POSTGRES_ASK_MS)) || t->thread.is_over;
   if (!is_heard && PQstatus(t->db) != CONNECTION_BAD) t->why = unheard;
   return is_heard;
 }
@@ -172,10 +139,10 @@ static void hang_up(topics *t) {
 static void begin(topics *t) {
   const vsi_call call = {t->was_refused ? &t->quiet : t->pool->is.host, "receiver of topics", t->pool->is.name};
   const vestry_err error =
-      vsi_postgres_connect(&call, t->pool->url, true, NULL, NULL, vsi_monotonic_in_ms(ASK_MS), &t->db);
+      vsi_postgres_connect(&call, t->pool->url, true, NULL, NULL, vsi_monotonic_in_ms(VSI_POSTGRES_ASK_MS), &t->db);
   const bool was_refused = t->was_refused;
   t->why = lost;
-  t->was_refused = error || !ask(t, &call, listen_sql) || !is_subscribed(t, &call);
+  t->was_refused = error || vsi_postgres_ask_own(&call, t->db, listen_sql, 0, NULL) || !is_subscribed(t, &call);
   if (t->was_refused) {
     if (t->why == unheard) vsi_log(call.host, VESTRY_LOG_WARN, "%s, %s: %s", call.function, call.name, unheard);
     if (!error) hang_up(t);
@@ -192,16 +159,15 @@ static void listen_on(topics *t) {
   const vsi_call call = {t->pool->is.host, "receiver of topics", t->pool->is.name};
   bool is_there = true;
   t->why = lost;
-  while (is_there && !is_over(t)) {
-    struct pollfd at[] = {{.fd = t->wake, .events = POLLIN}, {.fd = PQsocket(t->db), .events = POLLIN}};
+  while (is_there && !t->thread.is_over) {
     take_all(t); /* also notifications that came with a response */
-    const int count = poll(at, 2, (int)t->silence_ms);
-    if (count == 0)
+    const vsi_postgres_event event = vsi_postgres_thread_wait(&t->thread, PQsocket(t->db), t->silence_ms);
+    if (event == VSI_POSTGRES_TIMED_OUT)
       is_there = is_subscribed(t, &call);
-    else if (count > 0 && at[1].revents)
+    else if (event == VSI_POSTGRES_READABLE)
       is_there = PQconsumeInput(t->db);
   }
-  if (!is_over(t))
+  if (!t->thread.is_over)
     vsi_log(t->pool->is.host, VESTRY_LOG_WARN, "%s, %s: %s; every page is rendered again after reconnecting",
             call.function, call.name, t->why);
   hang_up(t);
@@ -210,16 +176,15 @@ static void listen_on(topics *t) {
 static void *run(void *ctx) {
   topics *t = ctx;
   uint32_t back_off_ms = BACK_OFF_FIRST_MS;
-  while (!is_over(t)) {
+  while (!t->thread.is_over) {
     if (t->db) {
       listen_on(t);
       t->was_refused = true; /* it has been logged */
       back_off_ms = BACK_OFF_FIRST_MS;
     }
-    struct pollfd wake = {.fd = t->wake, .events = POLLIN};
-    if (!is_over(t)) (void)poll(&wake, 1, (int)back_off_ms);
+    if (!t->thread.is_over) (void)vsi_postgres_thread_wait(&t->thread, -1, back_off_ms);
     if (back_off_ms < BACK_OFF_MOST_MS) back_off_ms *= 2;
-    if (!is_over(t)) begin(t);
+    if (!t->thread.is_over) begin(t);
   }
   if (t->db) hang_up(t);
   return NULL;
@@ -265,12 +230,11 @@ vestry_err vestry_postgres_topics_settle(topics *t, uint64_t timeout_ms, uint64_
 
 static vestry_err start(topics *t) {
   unsigned char bytes[(NAME_BYTES - 1) / 2];
-  if (t->wake < 0 || t->pool->is.host->random(t->pool->is.host->ctx, bytes, sizeof bytes)) return VESTRY_IO;
+  if (vsi_postgres_thread_init(&t->thread)) return VESTRY_IO;
+  if (t->pool->is.host->random(t->pool->is.host->ctx, bytes, sizeof bytes)) return VESTRY_IO;
   vsi_hex_write(t->name, bytes, sizeof bytes);
   begin(t);
-  const vestry_err error = vsi_thread_start(t->pool->is.host, &t->thread, "vestry-topics", run, t);
-  t->has_thread = !error;
-  return error;
+  return vsi_postgres_thread_start(&t->thread, t->pool->is.host, "vestry-topics", run, t);
 }
 
 vestry_err vestry_postgres_topics_create(vestry_pages *pages, vestry_sql_pool *of,
@@ -290,7 +254,6 @@ vestry_err vestry_postgres_topics_create(vestry_pages *pages, vestry_sql_pool *o
   t->silence_ms = options.silence_ms ? options.silence_ms : SILENCE_MS;
   vsi_mutex_init(&t->lock, VSI_LOCK_POSTGRES_TOPICS);
   pthread_cond_init(&t->moved, NULL);
-  t->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   vestry_err error = start(t);
   if (error)
     vestry_postgres_topics_destroy(t);
@@ -300,17 +263,9 @@ vestry_err vestry_postgres_topics_create(vestry_pages *pages, vestry_sql_pool *o
 }
 
 void vestry_postgres_topics_destroy(topics *t) {
-  const uint64_t one = 1;
   if (!t) return;
-  vsi_mutex_lock(&t->lock);
-  t->is_over = true;
-  vsi_mutex_unlock(&t->lock);
-  if (t->has_thread) {
-    (void)!write(t->wake, &one, sizeof one);
-    pthread_join(t->thread, NULL);
-  }
+  vsi_postgres_thread_finish(&t->thread);
   PQfinish(t->db); /* NULL if its thread has run */
-  if (t->wake >= 0) close(t->wake);
   pthread_cond_destroy(&t->moved);
   vsi_mutex_finish(&t->lock);
   vsi_free(t->pool->is.host, t);
