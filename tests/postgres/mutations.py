@@ -36,7 +36,7 @@ MUTATIONS = {
     "definition": ("read_set.c", "add(f, &f->keys, VSI_POSTGRES_DEFINITION, r->oid, 0, 0);", ";"),
     "split": ("index.c", "if (!error) error = move_sets(index, leaf_of(relation, from), leaf_of(relation, to));",
               "(void)move_sets;"),
-    "failure": ("recorder.c", "if (!of) return;", "if (true) return;"),
+    "failure": ("run.c", "if (!of) return;", "if (true) return;"),
     "stop": ("database.c", "vsi_postgres_index_stop(database->index);", ";"),
     "caught": ("read_set.c", "WHERE one.can_catch AND c.oid", "WHERE one.can_catch AND false AND c.oid"),
 }

@@ -22,8 +22,8 @@ static int set_up(void **state) {
 
 static int tear_down(void **state) {
   (void)state;
-  vsi_postgres_receiver_close(&pool.is, &receiver);
-  vsi_postgres_receiver_close(&pool.is, &receiver);
+  vsi_postgres_receiver_ops.close(&pool.is, &receiver);
+  vsi_postgres_receiver_ops.close(&pool.is, &receiver);
   vsi_mutex_finish(&pool.lock);
   test_host_assert_clean(&th);
   return 0;
@@ -31,7 +31,7 @@ static int tear_down(void **state) {
 
 /* Return whether the receiver was notified since the last call. */
 static bool was_notified(void) {
-  return vsi_postgres_receiver_wait(&pool.is, &receiver, 0);
+  return vsi_postgres_receiver_ops.wait(&pool.is, &receiver, 0);
 }
 
 /* Publish a visible commit of one key. Returns whether a receiver waits for it. */
@@ -47,25 +47,25 @@ static bool publish(vsi_postgres_kind kind, uint32_t relation) {
 
 /* Open a receiver that knows its table, while commits are followed. */
 static void begin(void) {
-  vsi_postgres_receiver_open(&pool.is, &receiver);
+  vsi_postgres_receiver_ops.open(&pool.is, &receiver);
   vsi_postgres_receivers_follow(&pool, true);
-  assert_false(vsi_postgres_receiver_know(&pool.is, &receiver, TABLE, FILE_NUMBER));
-  assert_true(vsi_postgres_receiver_know(&pool.is, &receiver, TABLE, FILE_NUMBER));
+  assert_false(vsi_postgres_receiver_ops.know(&pool.is, &receiver, TABLE, FILE_NUMBER));
+  assert_true(vsi_postgres_receiver_ops.know(&pool.is, &receiver, TABLE, FILE_NUMBER));
   (void)was_notified();
 }
 
 static void receiver_listens_only_open_with_table_and_follower(void **state) {
   (void)state;
-  assert_false(vsi_postgres_receiver_know(&pool.is, &receiver, TABLE, FILE_NUMBER));
-  assert_false(vsi_postgres_receiver_listen(&pool.is, &receiver)); /* closed */
-  vsi_postgres_receiver_open(&pool.is, &receiver);
-  assert_false(vsi_postgres_receiver_listen(&pool.is, &receiver)); /* its table is not known */
-  assert_false(vsi_postgres_receiver_know(&pool.is, &receiver, TABLE, FILE_NUMBER));
-  assert_false(vsi_postgres_receiver_listen(&pool.is, &receiver)); /* no follower runs */
+  assert_false(vsi_postgres_receiver_ops.know(&pool.is, &receiver, TABLE, FILE_NUMBER));
+  assert_false(vsi_postgres_receiver_ops.listen(&pool.is, &receiver)); /* closed */
+  vsi_postgres_receiver_ops.open(&pool.is, &receiver);
+  assert_false(vsi_postgres_receiver_ops.listen(&pool.is, &receiver)); /* its table is not known */
+  assert_false(vsi_postgres_receiver_ops.know(&pool.is, &receiver, TABLE, FILE_NUMBER));
+  assert_false(vsi_postgres_receiver_ops.listen(&pool.is, &receiver)); /* no follower runs */
   vsi_postgres_receivers_follow(&pool, true);
-  assert_true(vsi_postgres_receiver_listen(&pool.is, &receiver));
+  assert_true(vsi_postgres_receiver_ops.listen(&pool.is, &receiver));
   vsi_postgres_receivers_follow(&pool, false);
-  assert_false(vsi_postgres_receiver_listen(&pool.is, &receiver));
+  assert_false(vsi_postgres_receiver_ops.listen(&pool.is, &receiver));
 }
 
 static void receiver_is_notified_once_of_its_table(void **state) {
@@ -79,14 +79,14 @@ static void receiver_is_notified_once_of_its_table(void **state) {
                {VSI_POSTGRES_TABLE, FILE_NUMBER + 1, false}, {VSI_POSTGRES_LEAF, FILE_NUMBER, false}};
   begin();
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    assert_true(vsi_postgres_receiver_listen(&pool.is, &receiver));
+    assert_true(vsi_postgres_receiver_ops.listen(&pool.is, &receiver));
     assert_int_equal(publish(cases[i].kind, cases[i].relation), cases[i].is_meant);
     assert_int_equal(was_notified(), cases[i].is_meant);
     assert_false(was_notified());
     if (cases[i].is_meant) assert_false(publish(cases[i].kind, cases[i].relation)); /* not before it listens again */
     assert_false(was_notified());
   }
-  assert_true(vsi_postgres_receiver_listen(&pool.is, &receiver));
+  assert_true(vsi_postgres_receiver_ops.listen(&pool.is, &receiver));
   assert_true(vsi_postgres_receivers_want(&pool, NULL));
   vsi_postgres_receivers_notify(&pool, NULL); /* a commit of unknown content */
   assert_true(was_notified());
@@ -95,7 +95,7 @@ static void receiver_is_notified_once_of_its_table(void **state) {
 static void start_and_end_of_following_notify_receivers(void **state) {
   (void)state;
   begin();
-  assert_true(vsi_postgres_receiver_listen(&pool.is, &receiver));
+  assert_true(vsi_postgres_receiver_ops.listen(&pool.is, &receiver));
   vsi_postgres_receivers_follow(&pool, false);
   assert_true(was_notified());
   vsi_postgres_receivers_follow(&pool, true);
@@ -105,11 +105,11 @@ static void start_and_end_of_following_notify_receivers(void **state) {
 static void roused_receiver_stops_waiting(void **state) {
   (void)state;
   begin();
-  vsi_postgres_receiver_rouse(&pool.is, &receiver);
-  assert_false(vsi_postgres_receiver_wait(&pool.is, &receiver, vsi_monotonic_in_ms(UINT64_C(86400000))));
-  assert_true(vsi_postgres_receiver_listen(&pool.is, &receiver));
+  vsi_postgres_receiver_ops.rouse(&pool.is, &receiver);
+  assert_false(vsi_postgres_receiver_ops.wait(&pool.is, &receiver, vsi_monotonic_in_ms(UINT64_C(86400000))));
+  assert_true(vsi_postgres_receiver_ops.listen(&pool.is, &receiver));
   assert_true(publish(VSI_POSTGRES_TABLE, FILE_NUMBER));
-  assert_true(vsi_postgres_receiver_wait(&pool.is, &receiver, vsi_monotonic_in_ms(UINT64_C(86400000))));
+  assert_true(vsi_postgres_receiver_ops.wait(&pool.is, &receiver, vsi_monotonic_in_ms(UINT64_C(86400000))));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

@@ -29,11 +29,9 @@
 #include "base/options.h"
 #include "base/wait.h"
 #include "data/postgres/follower.h"
-#include "data/postgres/pool.h"
 #include "data/postgres/read_set.h"
 #include "data/postgres/receivers.h"
-#include "data/postgres/recorded.h"
-#include "data/postgres/recorder.h"
+#include "data/postgres/run.h"
 #include "vestry/data/postgres.h"
 
 enum {
@@ -58,7 +56,6 @@ typedef struct recording {
   vsi_postgres_recorder is; /* first */
   vestry_postgres *database;
   vsi_postgres_ticket ticket; /* if it is followed */
-  uint32_t left_out;          /* oid of a table that it reads without depending on it; 0: none */
   unsigned conflicts;         /* number of conflicts */
   bool by_tables;
   bool has_rows;                    /* of a successful read */
@@ -222,10 +219,6 @@ static recording *find(const vestry_postgres *database) {
   return (recording *)at;
 }
 
-static recording *find_by_pool(const vsi_postgres_pool *pool) {
-  return (recording *)vsi_postgres_recorder_of(pool);
-}
-
 /* Return a bit for a render, from its request. Different renders can have the same bit: then one of them runs at level
  * TABLES once without need, and the intended one may have conflicts, and run, once more. */
 static uint64_t bit_of(const vestry_render *render) {
@@ -322,53 +315,8 @@ static void begin(vestry_render *render, void *ctx) {
   if (!is_followed) return;
   if (was_torn(database, render)) is->conflicts = CONFLICTS;
   /* A transaction begun before the render may not see earlier commits. */
-  is->is.wants_again = is->is.is_unknown = vsi_postgres_is_checked_out(database->pool);
+  is->is.wants_again = is->is.is_unknown = vsi_postgres_own(&database->pool->is);
   vsi_postgres_index_begin(database->index, &is->ticket);
-}
-
-static vestry_err read_recorded(recording *is, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
-                                void *ctx) {
-  if (!is->is.transaction &&
-      vsi_postgres_is_checked_out(is->database->pool)) { /* in a transaction of the application */
-    is->is.is_unknown = true;
-    return vestry_sql_run_alone(&is->database->pool->is, sql, values, row, ctx);
-  }
-  vestry_err error = is->is.transaction ? VESTRY_OK : begin_transaction(&is->is);
-  return error ? error : vestry_sql_run(is->is.transaction, sql, values, row, ctx);
-}
-
-bool vsi_postgres_is_recorded(vestry_sql_pool *pool) {
-  const recording *is = find_by_pool((vsi_postgres_pool *)pool);
-  return is && is->is.is_followed;
-}
-
-vestry_err vsi_postgres_read(vestry_sql_pool *pool, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
-                             void *ctx) {
-  recording *is = find_by_pool((vsi_postgres_pool *)pool);
-  return is && is->is.is_followed ? read_recorded(is, sql, values, row, ctx)
-                                  : vsi_postgres_run_alone(pool, sql, values, row, ctx);
-}
-
-/* A read that does not depend on its table, whose oid is in its last column. */
-typedef struct unfollowed {
-  vestry_sql_row_fn row;
-  void *ctx;
-  uint32_t table;
-} unfollowed;
-
-static void give_row(const vestry_sql_row *row, void *ctx) {
-  unfollowed *of = ctx;
-  of->table = (uint32_t)vsi_postgres_integer(row, vsi_postgres_columns_count(row) - 1);
-  of->row(row, of->ctx);
-}
-
-vestry_err vsi_postgres_read_unfollowed(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
-                                        vestry_sql_row_fn row, void *ctx) {
-  unfollowed of = {row, ctx, 0};
-  vestry_err error = vsi_postgres_read(pool, sql, values, give_row, &of);
-  recording *is = find_by_pool((vsi_postgres_pool *)pool);
-  if (!error && is) is->left_out = of.table;
-  return error;
 }
 
 /* ------------------------------------------------------------------------------------------- end of a render ------ */
@@ -398,7 +346,7 @@ static vestry_err find_read_set(recording *is, vsi_postgres_read_set *f) {
   f->host = database->host;
   f->by_tables = is->by_tables;
   f->names_places = is->names_places;
-  f->left_out = is->left_out;
+  f->left_out = is->is.left_out;
   f->max_keys = database->options.max_render_keys;
   ((vsi_postgres_conn *)is->is.transaction)->begins_again = true; /* as part of the whole render */
   vestry_err error = vsi_postgres_run((vsi_postgres_conn *)is->is.transaction, vsi_postgres_read_set_sql(major),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Converting failures of PostgreSQL to error codes and log lines. The server's messages can quote values of the
  * application, so most of this file determines which part of a message may be shown. */
-#include "data/postgres/link.h"
+#include "data/postgres/fault.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -4,13 +4,225 @@
  * own writes. Waiting threads form a queue (base/line.h). One connection is reserved for the renewal of leases, which
  * would otherwise wait for the functions of jobs, because these may hold all others.
  *
- * The server may refuse some of the connections, for example because its own limit or that of the role is reached.
- * Then the pool works with those that are open: threads wait for them, and from time to time one thread tries to open
- * another connection. */
+ * Connections are opened when they are needed, given up when the server has ended them, and opened again. The server may
+ * refuse some of the connections, for example because its own limit or that of the role is reached. Then the pool works
+ * with those that are open: threads wait for them, and from time to time one thread tries to open another connection. If
+ * none is open, the other threads fail at once, because a silent server would otherwise block all threads that need
+ * it. */
 #include "data/postgres/pool.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "base/options.h"
 
-/* --------------------------------------------------------------------------------------------------- lending ------ */
+/* ----------------------------------------------------------------------------------------------- connections ------ */
+
+enum { AWAY_MS = 50 };
+
+void vsi_postgres_hang_up(vsi_postgres_conn *conn) {
+  vsi_postgres_pool *pool = conn->pool;
+  PGconn *db = conn->db;
+  if (!db) return;
+  vsi_postgres_statements_forget(&conn->statements);
+  vsi_mutex_lock(&pool->lock);
+  conn->db = NULL;
+  pool->stats.connected_count--;
+  vsi_line_wake_locked(&pool->line); /* threads do not wait for an open connection if there is none */
+  vsi_mutex_unlock(&pool->lock);
+  PQfinish(db);
+}
+
+/* Return whether an existing unique value (EXISTS) counts as a conflict. If two serializable transactions add the same
+ * value at the same time, the server reports this error to one of them. That transaction is begun again, and then finds
+ * the value, as if it had come later. If the value existed before, the second attempt gets the same error, which is
+ * then reported. */
+static bool may_have_met(const vsi_postgres_conn *conn, const char *state) {
+  if (conn->is.kind != VESTRY_SQL_SERIALIZABLE || !conn->has_met || *conn->has_met) return false;
+  return *conn->has_met = vsi_postgres_code(state) == VESTRY_EXISTS;
+}
+
+vestry_err vsi_postgres_conn_fail(vsi_postgres_conn *conn, const char *function, PGresult *result, const char *doing) {
+  const vsi_call call = vsi_postgres_pool_call(conn->pool, function);
+  const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
+  conn->is_conflict = state && (vsi_postgres_is_conflict(state) || may_have_met(conn, state));
+  const bool is_unsaid = conn->is_conflict && conn->begins_again; /* it is counted */
+  vestry_err error = is_unsaid ? VESTRY_BUSY : vsi_postgres_fail(&call, conn->db, result, doing);
+  snprintf(conn->sqlstate, sizeof conn->sqlstate, "%s", state ? state : "");
+  PQclear(result);
+  if (!result) {
+    conn->is_lost = true;
+    vsi_postgres_hang_up(conn);
+  }
+  return error == VESTRY_TIMEOUT && atomic_load_explicit(&conn->is_cancelled, memory_order_relaxed) ? VESTRY_CLOSED
+                                                                                                    : error;
+}
+
+/* Run statements. doing: for the log; ret_result: NULL: not needed */
+static vestry_err ask(vsi_postgres_conn *conn, const char *function, const char *sql, const char *doing,
+                      PGresult **ret_result) {
+  PGresult *result = vsi_postgres_ask(conn->db, sql, vsi_postgres_until_ns(conn));
+  if (!vsi_postgres_is_done(result)) return vsi_postgres_conn_fail(conn, function, result, doing);
+  if (ret_result)
+    *ret_result = result;
+  else
+    PQclear(result);
+  return VESTRY_OK;
+}
+
+vestry_err vsi_postgres_command(vsi_postgres_conn *conn, const char *function, const char *sql) {
+  return ask(conn, function, sql, sql, NULL);
+}
+
+void vsi_postgres_roll_back(vsi_postgres_conn *conn, const char *function) {
+  if (conn->db && PQtransactionStatus(conn->db) != PQTRANS_IDLE && vsi_postgres_command(conn, function, "ROLLBACK"))
+    vsi_postgres_hang_up(conn);
+}
+
+/* Return whether an attempt to connect is made now. ret_is_logged: the last one has failed, and the reason is logged. */
+static bool may_connect(vsi_postgres_pool *pool, bool *ret_is_logged) {
+  vsi_mutex_lock(&pool->lock);
+  *ret_is_logged = pool->away_ms != 0;
+  const bool may_connect = pool->away_until_ns <= vsi_monotonic_ns();
+  vsi_mutex_unlock(&pool->lock);
+  return may_connect;
+}
+
+/* Note the result of an attempt to connect. */
+static void note(vsi_postgres_pool *pool, bool has_come) {
+  vsi_mutex_lock(&pool->lock);
+  if (has_come) {
+    pool->away_ms = pool->away_until_ns = 0;
+    pool->stats.connects_count++;
+    vsi_line_wake_locked(&pool->line); /* the server may accept another one, too */
+  } else {
+    pool->away_ms = pool->away_ms ? 2 * pool->away_ms : AWAY_MS;
+    if (pool->away_ms > pool->options.retry_ms) pool->away_ms = pool->options.retry_ms;
+    pool->away_until_ns = vsi_monotonic_in_ms(pool->away_ms);
+    pool->stats.failed_count++;
+  }
+  vsi_mutex_unlock(&pool->lock);
+}
+
+static vestry_err run_setup(vsi_postgres_conn *conn, const char *function) {
+  const vsi_call call = vsi_postgres_pool_call(conn->pool, function);
+  vestry_err error = ask(conn, function, conn->pool->setup, "options.setup", NULL);
+  return error ? error : vsi_postgres_set(&call, conn->db, false, vsi_postgres_until_ns(conn));
+}
+
+/* Keep the search_path of the first connection for all connections of a pool, so that they name the same tables: a
+ * search_path that the role has got since applies to the next pool. While the first connection is opened, no other
+ * thread has the pool. */
+static vestry_err keep_path(vsi_postgres_conn *conn, const char *function, const char *path) {
+  vsi_postgres_pool *pool = conn->pool;
+  const vsi_call call = vsi_postgres_pool_call(pool, function);
+  if (!pool->search_path) {
+    pool->search_path = vsi_strdup(pool->is.host, path, strlen(path));
+    return pool->search_path ? VESTRY_OK : VESTRY_NO_MEMORY;
+  }
+  if (strcmp(pool->search_path, path) == 0) return VESTRY_OK;
+  vsi_log(pool->is.host, VESTRY_LOG_WARN,
+          "%s, %s: a new connection has the search_path %s, but the pool keeps its own, %s; to use the new one, create "
+          "a new pool or restart",
+          call.function, call.name, path, pool->search_path);
+  const char *const values[] = {pool->search_path};
+  PGresult *result = NULL;
+  if (PQsendQueryParams(conn->db, "SELECT pg_catalog.set_config('search_path', $1, false)", 1, NULL, values, NULL, NULL,
+                        0))
+    result = vsi_postgres_wait(conn->db, vsi_postgres_until_ns(conn));
+  if (!vsi_postgres_is_done(result)) return vsi_postgres_conn_fail(conn, function, result, "SET search_path");
+  PQclear(result);
+  return VESTRY_OK;
+}
+
+/* Run a statement, or several, of which the last one has a row that begins with the backend. */
+static vestry_err ask_backend(vsi_postgres_conn *conn, const char *function, const char *sql, int *ret_pid) {
+  PGresult *row;
+  vestry_err error = ask(conn, function, sql, sql, &row);
+  if (error) return error;
+  *ret_pid = (int)strtol(PQgetvalue(row, 0, 0), NULL, 10);
+  PQclear(row);
+  return VESTRY_OK;
+}
+
+/* Give up a connection that leads to another backend than before. */
+static vestry_err refuse_backend(vsi_postgres_conn *conn, const char *function) {
+  const vsi_call call = vsi_postgres_pool_call(conn->pool, function);
+  vsi_postgres_hang_up(conn);
+  return vsi_refuse(&call, VESTRY_UNSUPPORTED,
+                    "a pooler gave this connection another connection to the server; connect to the server itself, or "
+                    "to a pooler in session mode");
+}
+
+/* The setting is in milliseconds, whatever its unit was. */
+#define LIMIT_SQL "(SELECT setting FROM pg_catalog.pg_settings WHERE name = 'statement_timeout')"
+
+void vsi_postgres_read_limit(vsi_postgres_conn *conn) {
+  PGresult *row = vsi_postgres_ask(conn->db, "SELECT " LIMIT_SQL, vsi_postgres_until_ns(conn));
+  const uint32_t ms = PQntuples(row) == 1 ? (uint32_t)strtoul(PQgetvalue(row, 0, 0), NULL, 10) : 1;
+  if (!ms || (conn->limit_ms && ms > conn->limit_ms)) conn->limit_ms = ms;
+  PQclear(row);
+}
+
+static vestry_err set_up(vsi_postgres_conn *conn, const char *function) {
+  static const char facts_sql[] =
+      "SELECT " VSI_POSTGRES_BACKEND ", pg_catalog.current_setting('search_path'), " LIMIT_SQL;
+  char sql[128];
+  PGresult *row;
+  int first;
+  conn->limit_ms = conn->pool->options.statement_ms;
+  snprintf(sql, sizeof sql, "SET statement_timeout = %u; SELECT " VSI_POSTGRES_BACKEND, conn->limit_ms);
+  vestry_err error = ask_backend(conn, function, sql, &first);
+  if (!error && conn->pool->setup) error = run_setup(conn, function);
+  if (!error) error = ask(conn, function, facts_sql, facts_sql, &row);
+  if (error) return error;
+  const int pid = (int)strtol(PQgetvalue(row, 0, 0), NULL, 10);
+  conn->backend = pid == PQbackendPID(conn->db) ? 0 : pid;
+  conn->limit_ms = conn->setup_ms = (uint32_t)strtoul(PQgetvalue(row, 0, 2), NULL, 10);
+  error = pid == first ? keep_path(conn, function, PQgetvalue(row, 0, 1)) : refuse_backend(conn, function);
+  PQclear(row);
+  return error;
+}
+
+static vestry_err call_up(vsi_postgres_conn *conn, const char *function, bool is_logged) {
+  vsi_postgres_pool *pool = conn->pool;
+  vestry_host quiet = *pool->is.host;
+  quiet.log = NULL;
+  const vsi_call call = {is_logged ? &quiet : pool->is.host, function, pool->is.name};
+  PGconn *db = NULL;
+  vestry_err error =
+      vsi_postgres_connect(&call, pool->url, false, NULL, NULL, vsi_monotonic_in_ms(pool->options.connect_ms), &db);
+  note(pool, !error);
+  if (error) return error;
+  PQfreeCancel(conn->cancel);
+  conn->cancel = PQgetCancel(db);
+  vsi_mutex_lock(&pool->lock);
+  conn->db = db;
+  pool->stats.connected_count++;
+  vsi_mutex_unlock(&pool->lock);
+  error = conn->cancel ? set_up(conn, function) : VESTRY_NO_MEMORY;
+  if (error) vsi_postgres_hang_up(conn);
+  return error;
+}
+
+vestry_err vsi_postgres_begin_in(vsi_postgres_conn *conn, const char *function, const char *begin) {
+  char sql[512];
+  int pid;
+  if (!conn->backend) return vsi_postgres_command(conn, function, begin);
+  snprintf(sql, sizeof sql, "%s; SELECT " VSI_POSTGRES_BACKEND, begin);
+  vestry_err error = ask_backend(conn, function, sql, &pid);
+  if (error) return error;
+  return pid == conn->backend ? VESTRY_OK : refuse_backend(conn, function);
+}
+
+vestry_err vsi_postgres_reconnect(vsi_postgres_conn *conn, const char *function) {
+  bool is_logged;
+  if (conn->db && !vsi_postgres_is_lost(conn->db)) return VESTRY_OK;
+  vsi_postgres_hang_up(conn);
+  return may_connect(conn->pool, &is_logged) ? call_up(conn, function, is_logged) : VESTRY_LIMIT;
+}
+
+/* ------------------------------------------------------------------------------------------------ check-outs ------ */
 
 /* Return the connection that this thread has; NULL: none. */
 static vsi_postgres_conn *own_locked(vsi_postgres_pool *pool) {
@@ -23,25 +235,20 @@ static vsi_postgres_conn *own_locked(vsi_postgres_pool *pool) {
 
 enum { OPEN_WAIT_MS = 500 };
 
-/* The connections that a thread may check out. */
-typedef enum choice {
-  ANY,
-  ASIDE, /* the reserved one */
-  OPEN   /* any with an open connection */
-} choice;
-
 /* Return whether a connection may be opened now: the last attempt did not fail a moment ago, or all threads that need a
  * connection must learn this, because none is open. */
-static bool may_open_locked(const vsi_postgres_pool *pool, choice which, bool has_open) {
-  return which == ASIDE || (which == ANY && (!has_open || pool->away_until_ns <= vsi_monotonic_ns()));
+static bool may_open_locked(const vsi_postgres_pool *pool, vsi_postgres_choice which, bool has_open) {
+  return which == VSI_POSTGRES_RESERVED ||
+         (which == VSI_POSTGRES_ANY && (!has_open || pool->away_until_ns <= vsi_monotonic_ns()));
 }
 
 /* Find a free one. Those with an open connection come first, so that no more connections are opened than necessary. */
-static vsi_postgres_conn *free_locked(vsi_postgres_pool *pool, choice which) {
+static vsi_postgres_conn *free_locked(vsi_postgres_pool *pool, vsi_postgres_choice which) {
   vsi_postgres_conn *found = NULL;
   bool has_open = false;
-  const size_t end = which == ASIDE ? vsi_postgres_conns_count(&pool->options) : pool->options.connections_count;
-  for (size_t i = which == ASIDE ? pool->options.connections_count : 0; i < end; i++) {
+  const size_t end =
+      which == VSI_POSTGRES_RESERVED ? vsi_postgres_conns_count(&pool->options) : pool->options.connections_count;
+  for (size_t i = which == VSI_POSTGRES_RESERVED ? pool->options.connections_count : 0; i < end; i++) {
     vsi_postgres_conn *conn = &pool->conns[i];
     if (conn->db) has_open = true;
     if (conn->depth) continue;
@@ -53,7 +260,7 @@ static vsi_postgres_conn *free_locked(vsi_postgres_pool *pool, choice which) {
 
 typedef struct wish {
   vsi_postgres_pool *pool;
-  choice which;
+  vsi_postgres_choice which;
 } wish;
 
 static bool is_granted(const void *ctx) {
@@ -61,13 +268,9 @@ static bool is_granted(const void *ctx) {
   return free_locked(of->pool, of->which) != NULL;
 }
 
-static vsi_thread_line *line_of(vsi_postgres_pool *pool, bool is_aside) {
-  return is_aside ? &pool->aside_line : &pool->line;
-}
-
-static vsi_postgres_conn *take_locked(vsi_postgres_pool *pool, choice which, uint64_t until_ns) {
+static vsi_postgres_conn *take_locked(vsi_postgres_pool *pool, vsi_postgres_choice which, uint64_t until_ns) {
   const wish of = {pool, which};
-  vsi_thread_line *line = line_of(pool, which == ASIDE);
+  vsi_thread_line *line = which == VSI_POSTGRES_RESERVED ? &pool->aside_line : &pool->line;
   bool is_there = !line->first && is_granted(&of);
   if (!is_there) {
     pool->stats.waits_count++;
@@ -110,7 +313,7 @@ static vestry_err refuse(vsi_postgres_pool *pool, const char *function) {
 }
 
 /* Check out a connection that may be closed. NULL: none became free. */
-static vsi_postgres_conn *take(vsi_postgres_pool *pool, choice which, uint64_t until_ns) {
+static vsi_postgres_conn *take(vsi_postgres_pool *pool, vsi_postgres_choice which, uint64_t until_ns) {
   vsi_mutex_lock(&pool->lock);
   vsi_postgres_conn *conn = own_locked(pool);
   if (conn)
@@ -121,39 +324,21 @@ static vsi_postgres_conn *take(vsi_postgres_pool *pool, choice which, uint64_t u
   return conn;
 }
 
-/* Check out a connection, and open it. If the server refuses that, wait for one that is open. */
-static vestry_err check_out(vsi_postgres_pool *pool, choice which, const char *function, vsi_postgres_conn **ret_conn) {
+vestry_err vsi_postgres_check_out(vsi_postgres_pool *pool, vsi_postgres_choice which, const char *function,
+                                  vsi_postgres_conn **ret_conn) {
   const uint32_t wait_ms = pool->options.wait_ms;
-  const uint64_t until_ns = vsi_monotonic_in_ms(which == OPEN && wait_ms > OPEN_WAIT_MS ? OPEN_WAIT_MS : wait_ms);
+  const bool is_short = which == VSI_POSTGRES_OPEN && wait_ms > OPEN_WAIT_MS;
+  const uint64_t until_ns = vsi_monotonic_in_ms(is_short ? OPEN_WAIT_MS : wait_ms);
   for (;;) {
     vsi_postgres_conn *conn = *ret_conn = take(pool, which, until_ns);
-    if (!conn) return which == OPEN ? VESTRY_LIMIT : refuse(pool, function);
+    if (!conn) return which == VSI_POSTGRES_OPEN ? VESTRY_LIMIT : refuse(pool, function);
     if (conn->depth > 1) return VESTRY_OK; /* this thread's own, so no other changes it */
     vestry_err error = vsi_postgres_reconnect(conn, function);
     if (!error) return VESTRY_OK;
     vsi_postgres_release(conn);
-    const bool is_refused = error == VESTRY_LIMIT && which != ASIDE && refused_beyond(pool);
+    const bool is_refused = error == VESTRY_LIMIT && which != VSI_POSTGRES_RESERVED && refused_beyond(pool);
     if (!is_refused || vsi_monotonic_ns() >= until_ns) return error;
   }
-}
-
-vestry_err vsi_postgres_check_out(vsi_postgres_pool *pool, const char *function, vsi_postgres_conn **ret_conn) {
-  return check_out(pool, ANY, function, ret_conn);
-}
-
-vestry_err vsi_postgres_check_out_aside(vsi_postgres_pool *pool, const char *function, vsi_postgres_conn **ret_conn) {
-  return check_out(pool, ASIDE, function, ret_conn);
-}
-
-vestry_err vsi_postgres_lend_open(vsi_postgres_pool *pool, const char *function, vsi_postgres_conn **ret_conn) {
-  return check_out(pool, OPEN, function, ret_conn);
-}
-
-bool vsi_postgres_is_checked_out(vsi_postgres_pool *pool) {
-  vsi_mutex_lock(&pool->lock);
-  bool is_checked_out = own_locked(pool) != NULL;
-  vsi_mutex_unlock(&pool->lock);
-  return is_checked_out;
 }
 
 bool vsi_postgres_is_last(vsi_postgres_conn *conn) {
@@ -179,11 +364,13 @@ void vsi_postgres_release(vsi_postgres_conn *conn) {
   conn->is_lost = conn->is_conflict = conn->is_stale = conn->is_reset = conn->begins_again = false;
   conn->has_met = NULL;
   conn->sqlstate[0] = '\0';
+  conn->limit_ms = conn->setup_ms;
   atomic_store_explicit(&conn->is_cancelled, false, memory_order_relaxed);
   vsi_mutex_lock(&pool->lock);
   conn->depth = 0;
   pool->stats.lent_count--;
-  vsi_line_wake_locked(line_of(pool, conn >= &pool->conns[pool->options.connections_count]));
+  const bool is_reserved = conn >= &pool->conns[pool->options.connections_count];
+  vsi_line_wake_locked(is_reserved ? &pool->aside_line : &pool->line);
   vsi_mutex_unlock(&pool->lock);
 }
 
@@ -193,4 +380,21 @@ void vestry_postgres_pool_stats_get(vestry_sql_pool *of, vestry_postgres_pool_st
   vestry_postgres_pool_stats stats = pool->stats;
   vsi_mutex_unlock(&pool->lock);
   VSI_RESULT_GIVE(vestry_postgres_pool_stats, ret_stats, stats);
+}
+
+void vsi_postgres_pool_destroy(vestry_sql_pool *is) {
+  vsi_postgres_pool *pool = (vsi_postgres_pool *)is;
+  const vestry_host *host = pool->is.host;
+  for (size_t i = 0; i < vsi_postgres_conns_count(&pool->options); i++) {
+    vsi_postgres_conn *conn = &pool->conns[i];
+    if (!conn->pool) break;
+    vsi_postgres_hang_up(conn);
+    PQfreeCancel(conn->cancel);
+    vsi_postgres_statements_finish(&conn->statements);
+  }
+  vsi_mutex_finish(&pool->lock);
+  vsi_free(host, pool->url);
+  vsi_free(host, pool->setup);
+  vsi_free(host, pool->search_path);
+  vsi_free(host, pool);
 }

@@ -9,6 +9,7 @@
 #include <sys/queue.h>
 
 #include "base/line.h"
+#include "data/postgres/keys.h"
 #include "data/postgres/statements.h"
 #include "data/sql/sql.h"
 #include "vestry/data/postgres.h"
@@ -22,6 +23,8 @@ typedef struct vsi_postgres_conn {
   vsi_postgres_pool *pool;
   vsi_postgres_statements statements;
   int backend;       /* through a pooler: the server's process at its setup; otherwise 0 */
+  uint32_t setup_ms; /* the server's time limit for a statement after the setup; 0: none */
+  uint32_t limit_ms; /* the same now; reset when the connection is released */
   PGcancel *cancel;  /* of the last connection: another thread may use it after that is lost */
   bool is_lost;      /* the connection was lost since it was checked out */
   bool is_conflict;  /* the transaction may succeed if it is begun again */
@@ -38,7 +41,15 @@ typedef struct vsi_postgres_conn {
   pthread_t owner; /* guarded by pool->lock, while it is checked out */
 } vsi_postgres_conn;
 
-typedef struct vsi_postgres_receiver vsi_postgres_receiver;
+/* A receiver of the pool is notified that a visible commit may have written to its table, if a follower of commits runs
+ * for that pool. The owner provides the memory. Everything is guarded by the pool's lock. */
+typedef struct vsi_postgres_receiver {
+  LIST_ENTRY(vsi_postgres_receiver) in;
+  pthread_cond_t notified;
+  uint32_t table, file; /* the table's oid, and the number of its file; 0: not known yet */
+  bool is_open, is_listening;
+  bool is_notified, is_roused;
+} vsi_postgres_receiver;
 
 /* The last connection of a pool is reserved: the application cannot check it out. It is for short statements that must
  * not wait for the application's transactions, for example the renewal of leases. They use another connection only
@@ -59,7 +70,7 @@ struct vsi_postgres_pool {
   vestry_postgres_pool_stats stats; /* guarded by lock */
   LIST_HEAD(, vsi_postgres_receiver) receivers; /* guarded by lock: receivers of commits */
   unsigned followers_count;                     /* guarded by lock: followers that are GOING */
-  bool has_said_set;                            /* guarded by lock: a setting of a session was logged */
+  atomic_bool has_said_set;                     /* a setting of a session was logged */
   vsi_postgres_conn conns[];                    /* options.connections_count of them, and VSI_POSTGRES_ASIDE */
 };
 
@@ -72,39 +83,27 @@ static inline vsi_call vsi_postgres_pool_call(const vsi_postgres_pool *pool, con
 }
 /* Return the time until which a statement that begins now may take. It includes a reserve for the server's report that
  * it has cancelled the statement. */
-static inline uint64_t vsi_postgres_until_ns(const vsi_postgres_pool *pool) {
-  return vsi_monotonic_in_ms((uint64_t)pool->options.statement_ms + 2000);
+static inline uint64_t vsi_postgres_until_ns(const vsi_postgres_conn *conn) {
+  return vsi_monotonic_in_ms(conn->limit_ms ? (uint64_t)conn->limit_ms + 2000 : UINT64_MAX);
 }
 
-/* Check out a connection without a transaction, and open it as vsi_postgres_reconnect does. If this thread has checked
- * out a connection already, it gets the same one as it is. While the server refuses to open another connection, this
- * waits for one that is open. Returns as vsi_postgres_reconnect; LIMIT also: no connection was released in time */
-vestry_err vsi_postgres_check_out(vsi_postgres_pool *pool, const char *function, vsi_postgres_conn **ret_conn);
-/* The same for the reserved connections. */
-vestry_err vsi_postgres_check_out_aside(vsi_postgres_pool *pool, const char *function, vsi_postgres_conn **ret_conn);
-/* The same as vsi_postgres_check_out for a connection that is open. The wait is short, and a failure is not logged. */
-vestry_err vsi_postgres_lend_open(vsi_postgres_pool *pool, const char *function, vsi_postgres_conn **ret_conn);
-/* Return whether this thread has a connection. */
-bool vsi_postgres_is_checked_out(vsi_postgres_pool *pool);
+/* The connections that a thread may check out.
+ * ANY       any, except for the reserved one
+ * RESERVED  the reserved one
+ * OPEN      any that is open; the wait is short, and a failure is not logged */
+typedef enum vsi_postgres_choice { VSI_POSTGRES_ANY, VSI_POSTGRES_RESERVED, VSI_POSTGRES_OPEN } vsi_postgres_choice;
+
+/* Check out a connection without a transaction, and open it, unless it is open and the server has not ended it. If this
+ * thread has checked out a connection already, it gets the same one as it is. While the server refuses to open another
+ * connection, this waits for one that is open.
+ *  Returns  OK | NO_MEMORY | LIMIT (no connection was released in time, or the server is away or was a moment ago) |
+ *           IO */
+vestry_err vsi_postgres_check_out(vsi_postgres_pool *pool, vsi_postgres_choice which, const char *function,
+                                  vsi_postgres_conn **ret_conn);
 /* Return whether the connection must be released, because its thread has begun once. Otherwise the number is
  * decreased. */
 bool vsi_postgres_is_last(vsi_postgres_conn *conn);
 void vsi_postgres_release(vsi_postgres_conn *conn);
-
-/* Functions of vsi_sql_ops (data/sql/sql.h), whose table is in pool_open.c. */
-vestry_sql_transaction *vsi_postgres_own(vestry_sql_pool *pool);
-vestry_err vsi_postgres_sql_begin(vestry_sql_pool *pool, vestry_sql_kind kind,
-                                  vestry_sql_transaction **ret_transaction);
-vestry_err vsi_postgres_sql_end(vestry_sql_transaction *transaction, vestry_err error);
-vestry_err vsi_postgres_sql_act(vestry_sql_pool *pool, vestry_sql_kind kind, vestry_sql_act_fn fn, void *ctx);
-vestry_err vsi_postgres_sql_run(vestry_sql_transaction *transaction, const char *sql, const vestry_value *values,
-                                vestry_sql_row_fn row, void *ctx);
-vestry_err vsi_postgres_run_alone(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
-                                  vestry_sql_row_fn row, void *ctx);
-size_t vsi_postgres_columns_count(const vestry_sql_row *row);
-const char *vsi_postgres_text(const vestry_sql_row *row, size_t column);
-int64_t vsi_postgres_integer(const vestry_sql_row *row, size_t column);
-size_t vsi_postgres_bytes(const vestry_sql_row *row, size_t column, void *buffer, size_t capacity);
 
 /* Return the pool, or the connection; NULL: of another database. */
 static inline vsi_postgres_pool *vsi_postgres_pool_of(vestry_sql_pool *pool) {
@@ -114,20 +113,14 @@ static inline vsi_postgres_conn *vsi_postgres_conn_of(vestry_sql_transaction *tr
   return transaction && vsi_postgres_pool_of(transaction->pool) ? (vsi_postgres_conn *)transaction : NULL;
 }
 
-/* Same as vestry_sql_begin, with this SQL. */
-vestry_err vsi_postgres_begin(vsi_postgres_pool *pool, vestry_sql_kind kind, const char *begin,
-                              vestry_sql_transaction **ret_transaction);
-
-/* Same as vestry_sql_run for valid arguments, without recording for a render. */
-vestry_err vsi_postgres_run(vsi_postgres_conn *conn, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
-                            void *ctx);
-/* Open the connection, unless it is open and the server has not ended it.
- *  Returns  OK | NO_MEMORY | LIMIT (also: the server was away a moment ago) | IO */
+/* Open a connection that this thread has checked out, unless it is open. As vsi_postgres_check_out. */
 vestry_err vsi_postgres_reconnect(vsi_postgres_conn *conn, const char *function);
 /* Close the connection. */
 void vsi_postgres_hang_up(vsi_postgres_conn *conn);
 /* Run a statement without parameters. Failures are logged, and may close the connection. */
 vestry_err vsi_postgres_command(vsi_postgres_conn *conn, const char *function, const char *sql);
+/* Raise limit_ms to the time limit that the server has now, because a statement may have raised that. */
+void vsi_postgres_read_limit(vsi_postgres_conn *conn);
 /* End a transaction that is open, before the connection is released. If this fails, the connection is closed. */
 void vsi_postgres_roll_back(vsi_postgres_conn *conn, const char *function);
 /* Begin a transaction with this SQL. As vsi_postgres_command; UNSUPPORTED: a pooler has changed the server's end of the
@@ -135,13 +128,21 @@ void vsi_postgres_roll_back(vsi_postgres_conn *conn, const char *function);
 vestry_err vsi_postgres_begin_in(vsi_postgres_conn *conn, const char *function, const char *begin);
 /* Note a failed result, and log it. result: cleared; NULL: the connection is lost */
 vestry_err vsi_postgres_conn_fail(vsi_postgres_conn *conn, const char *function, PGresult *result, const char *doing);
-/* Same as vestry_sql_run in this thread's transaction if it has one, otherwise alone. If the connection is lost
- * meanwhile, it runs again, so the statement must be safe to repeat. */
-vestry_err vsi_postgres_run_again(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
-                                  vestry_sql_row_fn row, void *ctx);
-/* The same on a reserved connection, for a thread that has no connection. If the server refuses the reserved
- * connection, the statement runs on another one that is open, and waits for that for a short time. */
-vestry_err vsi_postgres_run_aside(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
-                                  vestry_sql_row_fn row, void *ctx);
+
+/* ---- functions of vsi_sql_ops (data/sql/sql.h), whose table is in run.c ---- */
+
+void vsi_postgres_pool_destroy(vestry_sql_pool *pool);
+vestry_sql_transaction *vsi_postgres_own(vestry_sql_pool *pool);
+/* Each part of this library that has tables in the application's database has a name and a version, in the table
+ * vestry_schema. So a program gets the tables of the parts that it uses, independently of the others. The first part
+ * creates its tables, and vestry_schema, in the first schema of the connection's search_path; later ones use the schema
+ * of vestry_schema. A new part is a list of steps next to the code that uses its tables:
+ *
+ *      static const char *const steps[] = {"CREATE TABLE vestry_x(…)"}; // a new version: one more at the end
+ *      static const vsi_sql_schema schema = {"x", steps, sizeof steps / sizeof *steps};
+ *      error = pool->ops->bring(pool, "vestry_postgres_x_create", &schema);
+ *
+ * A step that was released must never change. An advisory lock keeps nodes apart. */
+vestry_err vsi_postgres_bring(vestry_sql_pool *pool, const char *function, const vsi_sql_schema *schema);
 
 #endif

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Creating a pool: the table of its functions, and its first connection. */
+/* Creating a pool, with its first connection. */
 #include <stdio.h>
 
 #include "base/options.h"
-#include "data/postgres/pool.h"
-#include "data/postgres/receivers.h"
-#include "data/postgres/recorded.h"
-#include "data/postgres/schema.h"
+#include "data/postgres/run.h"
 
 enum {
   CONNECTIONS = 8,
@@ -50,60 +47,10 @@ static vestry_err refuse_options(const vestry_host *host, const char *why) {
   return vsi_refuse(&call, VESTRY_INVALID, "%s", why);
 }
 
-static void destroy(vestry_sql_pool *is) {
-  vsi_postgres_pool *pool = (vsi_postgres_pool *)is;
-  const vestry_host *host = pool->is.host;
-  for (size_t i = 0; i < vsi_postgres_conns_count(&pool->options); i++) {
-    vsi_postgres_conn *conn = &pool->conns[i];
-    if (!conn->pool) break;
-    vsi_postgres_hang_up(conn);
-    PQfreeCancel(conn->cancel);
-    vsi_postgres_statements_finish(&conn->statements);
-  }
-  vsi_mutex_finish(&pool->lock);
-  vsi_free(host, pool->url);
-  vsi_free(host, pool->setup);
-  vsi_free(host, pool->search_path);
-  vsi_free(host, pool);
-}
-
-/* Read the state of a tab. In a render that has its transaction already, the state is a read of that transaction: it is
- * followed like other data, because the snapshot may be older than the last write. Otherwise only the topic counts. */
-static vestry_err read_tab(vestry_sql_pool *pool, vestry_render *render, const char *topic, const char *sql,
-                           const vestry_value *values, vestry_sql_row_fn row, void *ctx) {
-  (void)topic;
-  const bool is_inside = render && vsi_postgres_own(pool) && vsi_postgres_is_recorded(pool);
-  return is_inside ? vsi_postgres_read(pool, sql, values, row, ctx)
-                   : vsi_postgres_run_again(pool, sql, values, row, ctx);
-}
-
-static const vsi_sql_ops ops = {.dialect = VSI_SQL_OF_POSTGRES,
-                                .has_snapshots = true,
-                                .destroy = destroy,
-                                .begin = vsi_postgres_sql_begin,
-                                .end = vsi_postgres_sql_end,
-                                .act = vsi_postgres_sql_act,
-                                .run = vsi_postgres_sql_run,
-                                .run_alone = vsi_postgres_run_alone,
-                                .read = vsi_postgres_read,
-                                .columns_count = vsi_postgres_columns_count,
-                                .text = vsi_postgres_text,
-                                .integer = vsi_postgres_integer,
-                                .bytes = vsi_postgres_bytes,
-                                .run_again = vsi_postgres_run_again,
-                                .run_flushed = vsi_postgres_run_again,
-                                .run_aside = vsi_postgres_run_aside,
-                                .own = vsi_postgres_own,
-                                .is_recorded = vsi_postgres_is_recorded,
-                                .read_unfollowed = vsi_postgres_read_unfollowed,
-                                .read_tab = read_tab,
-                                .bring = vsi_postgres_bring,
-                                .receivers = &vsi_postgres_receiver_ops};
-
 static vsi_postgres_pool *allocate(const vestry_host *host, const vestry_postgres_pool_options *options) {
   vsi_postgres_pool *pool = vsi_calloc(host, 1, sizeof *pool + vsi_postgres_conns_count(options) * sizeof *pool->conns);
   if (!pool) return NULL;
-  pool->is = (vestry_sql_pool){&ops, host, pool->name};
+  pool->is = (vestry_sql_pool){&vsi_postgres_ops, host, pool->name};
   pool->options = *options;
   vsi_mutex_init(&pool->lock, VSI_LOCK_POSTGRES_POOL);
   pool->url = vsi_strdup(host, options->url, strlen(options->url));
@@ -115,7 +62,7 @@ static vsi_postgres_pool *allocate(const vestry_host *host, const vestry_postgre
     is_whole = !vsi_postgres_statements_init(&pool->conns[i].statements, host, options->statements_count);
   }
   if (is_whole) return pool;
-  destroy(&pool->is);
+  vsi_postgres_pool_destroy(&pool->is);
   return NULL;
 }
 
@@ -134,7 +81,7 @@ vestry_err vestry_postgres_pool_create(const vestry_postgres_pool_options *given
   memcpy(pool->name, name, sizeof name);
   vestry_err error = vsi_postgres_reconnect(&pool->conns[0], "vestry_postgres_pool_create");
   if (error)
-    destroy(&pool->is);
+    vsi_postgres_pool_destroy(&pool->is);
   else
     *ret_pool = &pool->is;
   return error;

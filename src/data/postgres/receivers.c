@@ -4,7 +4,7 @@
 
 #include "base/wait.h"
 
-void vsi_postgres_receiver_open(vestry_sql_pool *of, void *at) {
+static void receiver_open(vestry_sql_pool *of, void *at) {
   vsi_postgres_pool *pool = (vsi_postgres_pool *)of;
   vsi_postgres_receiver *receiver = at;
   if (receiver->is_open) return;
@@ -15,7 +15,7 @@ void vsi_postgres_receiver_open(vestry_sql_pool *of, void *at) {
   vsi_mutex_unlock(&pool->lock);
 }
 
-void vsi_postgres_receiver_close(vestry_sql_pool *of, void *at) {
+static void receiver_close(vestry_sql_pool *of, void *at) {
   vsi_postgres_pool *pool = (vsi_postgres_pool *)of;
   vsi_postgres_receiver *receiver = at;
   if (!receiver->is_open) return;
@@ -26,7 +26,7 @@ void vsi_postgres_receiver_close(vestry_sql_pool *of, void *at) {
   receiver->is_open = false;
 }
 
-bool vsi_postgres_receiver_listen(vestry_sql_pool *of, void *at) {
+static bool receiver_listen(vestry_sql_pool *of, void *at) {
   vsi_postgres_pool *pool = (vsi_postgres_pool *)of;
   vsi_postgres_receiver *receiver = at;
   vsi_mutex_lock(&pool->lock);
@@ -36,7 +36,7 @@ bool vsi_postgres_receiver_listen(vestry_sql_pool *of, void *at) {
   return is_listening;
 }
 
-bool vsi_postgres_receiver_know(vestry_sql_pool *of, void *at, uint32_t table, uint32_t file) {
+static bool receiver_know(vestry_sql_pool *of, void *at, uint32_t table, uint32_t file) {
   vsi_postgres_pool *pool = (vsi_postgres_pool *)of;
   vsi_postgres_receiver *receiver = at;
   vsi_mutex_lock(&pool->lock);
@@ -47,7 +47,7 @@ bool vsi_postgres_receiver_know(vestry_sql_pool *of, void *at, uint32_t table, u
   return is_same;
 }
 
-bool vsi_postgres_receiver_wait(vestry_sql_pool *of, void *at, uint64_t until_ns) {
+static bool receiver_wait(vestry_sql_pool *of, void *at, uint64_t until_ns) {
   vsi_postgres_pool *pool = (vsi_postgres_pool *)of;
   vsi_postgres_receiver *receiver = at;
   vsi_mutex_lock(&pool->lock);
@@ -59,7 +59,7 @@ bool vsi_postgres_receiver_wait(vestry_sql_pool *of, void *at, uint64_t until_ns
   return is_notified;
 }
 
-void vsi_postgres_receiver_rouse(vestry_sql_pool *of, void *at) {
+static void receiver_rouse(vestry_sql_pool *of, void *at) {
   vsi_postgres_pool *pool = (vsi_postgres_pool *)of;
   vsi_postgres_receiver *receiver = at;
   vsi_mutex_lock(&pool->lock);
@@ -69,12 +69,12 @@ void vsi_postgres_receiver_rouse(vestry_sql_pool *of, void *at) {
 }
 
 const vsi_sql_receiver_ops vsi_postgres_receiver_ops = {.bytes = sizeof(vsi_postgres_receiver),
-                                                        .open = vsi_postgres_receiver_open,
-                                                        .close = vsi_postgres_receiver_close,
-                                                        .listen = vsi_postgres_receiver_listen,
-                                                        .know = vsi_postgres_receiver_know,
-                                                        .wait = vsi_postgres_receiver_wait,
-                                                        .rouse = vsi_postgres_receiver_rouse};
+                                                        .open = receiver_open,
+                                                        .close = receiver_close,
+                                                        .listen = receiver_listen,
+                                                        .know = receiver_know,
+                                                        .wait = receiver_wait,
+                                                        .rouse = receiver_rouse};
 
 /* ----------------------------------------------------------------------------------------------- the follower ----- */
 

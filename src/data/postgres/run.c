@@ -1,36 +1,204 @@
 /* SPDX-License-Identifier: MIT */
-/* Runs one statement: values in, rows out. All values are texts, which the server converts to the types in the
- * statement. */
+/* Transactions and statements of a pool, and the table of their functions. All values are texts, which the server
+ * converts to the types in the statement. In a render, reads are recorded (database.c). */
+#include "data/postgres/run.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <time.h>
 
+#include "base/hex.h"
 #include "base/log.h"
 #include "base/sql.h"
-#include "data/postgres/bytea.h"
-#include "data/postgres/pool.h"
-#include "data/postgres/recorder.h"
+#include "data/postgres/receivers.h"
 
-typedef struct row_of {
-  vestry_sql_row is; /* the first member */
-  const PGresult *result;
-  int number;
-} row_of;
+/* ------------------------------------------------------------------------------------------------- recorders ------ */
+
+static _Thread_local vsi_postgres_recorder *recorders;
+
+void vsi_postgres_recorder_enter(vsi_postgres_recorder *recorder) {
+  recorder->outer = recorders;
+  recorders = recorder;
+}
+
+void vsi_postgres_recorder_leave(const vsi_postgres_recorder *recorder) {
+  recorders = recorder->outer;
+}
+
+vsi_postgres_recorder *vsi_postgres_recorder_of(const vsi_postgres_pool *pool) {
+  vsi_postgres_recorder *at = recorders;
+  while (at && pool && at->pool != pool) at = at->outer;
+  return at;
+}
+
+/* Note that an operation of this pool has failed on this thread. If the thread renders a page, the page depends on every
+ * commit, whether it catches the error or not. */
+static void recorder_fail(const vsi_postgres_pool *pool, vestry_err error) {
+  vsi_postgres_recorder *of =
+      error && error != VESTRY_NOT_FOUND && error != VESTRY_INVALID ? vsi_postgres_recorder_of(pool) : NULL;
+  if (!of) return;
+  of->is_unknown = true;
+  of->wants_again |=
+      error == VESTRY_LIMIT || error == VESTRY_BUSY || error == VESTRY_TIMEOUT || error == VESTRY_NO_MEMORY;
+}
+
+/* ---------------------------------------------------------------------------------------------- transactions ------ */
+
+static const char *const begins[] = {[VESTRY_SQL_READ] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+                                     [VESTRY_SQL_READ_ASIDE] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+                                     [VESTRY_SQL_SERIALIZABLE] = "BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE",
+                                     [VESTRY_SQL_REPEATABLE_READ] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE",
+                                     [VESTRY_SQL_WRITE] = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"};
+
+/* Open a transaction on a connection that this thread has checked out for the first time. If the connection was lost
+ * while it was idle, the first statement finds this, and is repeated on a new connection. */
+static vestry_err open(vsi_postgres_conn *conn, vestry_sql_kind kind, const char *begin) {
+  vestry_err error = vsi_postgres_begin_in(conn, "vestry_sql_begin", begin);
+  if (conn->is_lost) {
+    conn->is_lost = false;
+    error = vsi_postgres_reconnect(conn, "vestry_sql_begin");
+    if (!error) error = vsi_postgres_begin_in(conn, "vestry_sql_begin", begin);
+  }
+  conn->is.kind = kind;
+  return error;
+}
+
+vestry_err vsi_postgres_begin(vsi_postgres_pool *pool, vestry_sql_kind kind, const char *begin,
+                              vestry_sql_transaction **ret_transaction) {
+  vsi_postgres_conn *conn;
+  vestry_err error = vsi_postgres_check_out(pool, VSI_POSTGRES_ANY, "vestry_sql_begin", &conn);
+  recorder_fail(pool, error);
+  if (error) return error;
+  bool is_inside = conn->depth > 1; /* this thread's own, so no other changes it */
+  if (is_inside && kind > VESTRY_SQL_READ_ASIDE) {
+    const vsi_call call = vsi_postgres_pool_call(pool, "vestry_sql_begin");
+    (void)vsi_postgres_is_last(conn);
+    return vsi_refuse(&call, VESTRY_INVALID,
+                      "this thread already has a transaction; end it before beginning another one");
+  }
+  if (!is_inside) error = open(conn, kind, begin);
+  recorder_fail(pool, error);
+  if (error && !is_inside) vsi_postgres_roll_back(conn, "vestry_sql_begin");
+  if (error)
+    vsi_postgres_release(conn);
+  else
+    *ret_transaction = &conn->is;
+  return error;
+}
+
+static vestry_err sql_begin(vestry_sql_pool *is, vestry_sql_kind kind, vestry_sql_transaction **ret_transaction) {
+  vsi_postgres_pool *pool = (vsi_postgres_pool *)is;
+  vsi_postgres_recorder *of = kind <= VESTRY_SQL_READ_ASIDE ? vsi_postgres_recorder_of(pool) : NULL;
+  const bool is_first = of && of->is_followed && !of->transaction && !vsi_postgres_own(is);
+  vestry_err error = is_first ? of->begin(of) : VESTRY_OK;
+  if (error) return error;
+  return vsi_postgres_begin(pool, kind, begins[kind], ret_transaction);
+}
+
+/* ---------------------------------------------------------------------------------------------------- end --------- */
+
+static void count(vsi_postgres_conn *conn, vestry_err error) {
+  vsi_postgres_pool *pool = conn->pool;
+  vsi_mutex_lock(&pool->lock);
+  if (error || !vsi_sql_is_writing(&conn->is))
+    pool->stats.rolled_back_count++;
+  else
+    pool->stats.committed_count++;
+  if (conn->is_conflict) pool->stats.conflicts_count++;
+  vsi_mutex_unlock(&pool->lock);
+}
+
+static vestry_err commit(vsi_postgres_conn *conn) {
+  const vsi_call call = vsi_postgres_pool_call(conn->pool, "vestry_sql_end");
+  if (conn->is_conflict) return VESTRY_BUSY; /* logged already */
+  if (conn->is_lost)
+    return vsi_refuse(&call, VESTRY_LIMIT, "the writes were rolled back, because the connection was lost");
+  if (PQtransactionStatus(conn->db) != PQTRANS_INTRANS)
+    return vsi_refuse(&call, VESTRY_IO,
+                      "the writes were rolled back, because a statement has failed or has ended the transaction");
+  vestry_err error = vsi_postgres_command(conn, call.function, "COMMIT");
+  if (!conn->is_lost) return error;
+  return vsi_refuse(&call, VESTRY_IO, "it is unknown whether the writes were committed");
+}
+
+static vestry_err sql_end(vestry_sql_transaction *transaction, vestry_err error) {
+  vsi_postgres_conn *conn = (vsi_postgres_conn *)transaction;
+  if (!vsi_postgres_is_last(conn)) return error;
+  vsi_after *after = vsi_after_take(&conn->is.after);
+  if (!error && atomic_load_explicit(&conn->is_cancelled, memory_order_relaxed)) error = VESTRY_CLOSED;
+  if (!error && vsi_sql_is_writing(&conn->is)) error = commit(conn);
+  count(conn, error);
+  /* A cancellation may arrive late, and would affect the next statement. */
+  if (atomic_load_explicit(&conn->is_cancelled, memory_order_relaxed)) vsi_postgres_hang_up(conn);
+  vsi_postgres_roll_back(conn, "vestry_sql_end");
+  vsi_postgres_release(conn);
+  vsi_after_run(after, !error);
+  return error;
+}
+
+PGconn *vestry_postgres_handle(vestry_sql_transaction *transaction) {
+  const vsi_postgres_conn *conn = vsi_postgres_conn_of(transaction);
+  return conn ? conn->db : NULL;
+}
+
+const char *vestry_postgres_sqlstate(vestry_sql_transaction *transaction) {
+  const vsi_postgres_conn *conn = vsi_postgres_conn_of(transaction);
+  return conn ? conn->sqlstate : "";
+}
+
+void vestry_postgres_cancel(vestry_sql_transaction *transaction) {
+  vsi_postgres_conn *conn = vsi_postgres_conn_of(transaction);
+  if (!conn) return;
+  char why[256];
+  atomic_store_explicit(&conn->is_cancelled, true, memory_order_relaxed);
+  (void)PQcancel(conn->cancel, why, sizeof why); /* if it fails, the statement ends by itself or by statement_ms */
+}
+
+/* ---------------------------------------------------------------------------------------------------- again ------- */
+
+/* Sleep, longer after each attempt, and for a random time, so that conflicting threads do not conflict again. */
+static void pause_before(const vestry_host *host, unsigned tries) {
+  uint32_t number = 0;
+  const uint64_t most_us = UINT64_C(1000) << (tries < 8 ? tries : 8);
+  (void)host->random(host->ctx, &number, sizeof number);
+  uint64_t ns = (most_us / 2 + number % most_us) * 1000;
+  nanosleep(&(struct timespec){.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)}, NULL);
+}
+
+static vestry_err act_once(vestry_sql_pool *pool, vestry_sql_kind kind, vestry_sql_act_fn fn, void *ctx, bool is_last,
+                           bool *has_met, bool *ret_conflict) {
+  vestry_sql_transaction *transaction;
+  *ret_conflict = false;
+  vestry_err error = sql_begin(pool, kind, &transaction);
+  if (error) return error;
+  vsi_postgres_conn *own = (vsi_postgres_conn *)transaction;
+  own->begins_again = !is_last;
+  own->has_met = is_last ? NULL : has_met;
+  error = fn(transaction, ctx);
+  bool was_conflict = own->is_conflict;
+  error = sql_end(transaction, error);
+  *ret_conflict = error && (was_conflict || error == VESTRY_BUSY);
+  return error;
+}
+
+static vestry_err sql_act(vestry_sql_pool *is, vestry_sql_kind kind, vestry_sql_act_fn fn, void *ctx) {
+  vsi_postgres_pool *pool = (vsi_postgres_pool *)is;
+  bool has_met = false;
+  for (unsigned tries = 1;; tries++) {
+    const bool is_last = tries == pool->options.tries_count;
+    bool was_conflict;
+    vestry_err error = act_once(is, kind, fn, ctx, is_last, &has_met, &was_conflict);
+    if (!was_conflict) return error;
+    if (is_last) return VESTRY_BUSY;
+    pause_before(pool->is.host, tries);
+  }
+}
 
 /* -------------------------------------------------------------------------------------------------- values -------- */
 
-enum { FEW = 16, NUMBER_BYTES = 32, SHOWN_BYTES = 400, BYTEA = 17 /* the type's oid, BYTEAOID */ };
-
-typedef struct values {
-  const char **texts;
-  char (*numbers)[NUMBER_BYTES]; /* texts of values that are not texts */
-  int count;
-  void *many;  /* memory of both arrays if there are many values */
-  char *bytes; /* texts of the values that are bytes; NULL: none */
-  const char *few_texts[FEW];
-  char few_numbers[FEW][NUMBER_BYTES];
-} values;
+enum { NUMBER_BYTES = 32, SHOWN_BYTES = 400, BYTEA = 17 /* the type's oid, BYTEAOID */ };
 
 /* Write a number. A decimal point of another locale, of one byte or several, is replaced by SQL's. */
 static void write_number(double number, char text[NUMBER_BYTES]) {
@@ -47,74 +215,68 @@ static void write_number(double number, char text[NUMBER_BYTES]) {
   text[len] = '\0';
 }
 
-/* Write the text of a value. to: receives the text of bytes. */
-static bool write_one(const vestry_value *value, char number[NUMBER_BYTES], char **to, const char **ret_text) {
-  *ret_text = number;
+/* Return the memory that a value needs: its pointer and its text. A text is not copied. Bytes have the format \x and two
+ * hexadecimal digits each. */
+static size_t room_of(const vestry_value *value) {
+  return sizeof(char *) + (value->type == VESTRY_VALUE_BYTES ? 2 + 2 * value->count + 1 : NUMBER_BYTES);
+}
+
+/* Write the text of a value. to: room for it */
+static bool write_one(const vestry_value *value, char *to, const char **ret_text) {
+  *ret_text = to;
   switch (value->type) {
   case VESTRY_VALUE_NULL: *ret_text = NULL; return true;
-  case VESTRY_VALUE_BOOLEAN: snprintf(number, NUMBER_BYTES, "%s", value->boolean ? "true" : "false"); return true;
-  case VESTRY_VALUE_INTEGER: snprintf(number, NUMBER_BYTES, "%" PRId64, value->integer); return true;
-  case VESTRY_VALUE_NUMBER: write_number(value->number, number); return true;
+  case VESTRY_VALUE_BOOLEAN: snprintf(to, NUMBER_BYTES, "%s", value->boolean ? "true" : "false"); return true;
+  case VESTRY_VALUE_INTEGER: snprintf(to, NUMBER_BYTES, "%" PRId64, value->integer); return true;
+  case VESTRY_VALUE_NUMBER: write_number(value->number, to); return true;
   case VESTRY_VALUE_STRING: *ret_text = value->text; return value->text != NULL;
   case VESTRY_VALUE_BYTES:
-    *ret_text = vsi_postgres_bytea_write(*to, value->text, value->count);
-    *to += VSI_POSTGRES_BYTEA_BYTES(value->count);
+    memcpy(to, "\\x", 2);
+    vsi_hex_write(to + 2, (const unsigned char *)value->text, value->count);
     return true;
   default: return false;
   }
 }
 
-/* Return the size of the texts of all bytes. */
-static size_t bytes_of(const vestry_value *list, size_t len) {
+/* Write the texts of all values into one block of memory. OK | NO_MEMORY | INVALID */
+static vestry_err write_all(const vestry_host *host, const vestry_value *list, vsi_postgres_values *ret_values) {
+  const size_t len = list ? list->count : 0;
   size_t bytes = 0;
-  for (size_t i = 0; i < len; i++)
-    if (list->items[i].type == VESTRY_VALUE_BYTES) bytes += VSI_POSTGRES_BYTEA_BYTES(list->items[i].count);
-  return bytes;
-}
-
-static void free_values(const vestry_host *host, values *of) {
-  vsi_free(host, of->many);
-  vsi_free(host, of->bytes);
-}
-
-/* Write the texts of all values. OK | NO_MEMORY | INVALID */
-static vestry_err write_all(const vestry_host *host, const vestry_value *list, values *ret_values) {
-  size_t len = list ? list->count : 0;
   if ((list && list->type != VESTRY_VALUE_LIST) || len > UINT16_MAX) return VESTRY_INVALID;
-  ret_values->count = (int)len;
-  ret_values->texts = ret_values->few_texts;
-  ret_values->numbers = ret_values->few_numbers;
-  ret_values->many = NULL;
-  ret_values->bytes = NULL;
-  if (len > FEW) {
-    ret_values->many = vsi_calloc(host, len, sizeof *ret_values->texts + NUMBER_BYTES);
-    if (!ret_values->many) return VESTRY_NO_MEMORY;
-    ret_values->texts = ret_values->many;
-    ret_values->numbers = (char(*)[NUMBER_BYTES])(ret_values->texts + len);
+  for (size_t i = 0; i < len; i++) bytes += room_of(&list->items[i]);
+  const char **texts = bytes ? vsi_alloc(host, bytes) : NULL;
+  if (bytes && !texts) return VESTRY_NO_MEMORY;
+  char *to = (char *)(texts + len);
+  bool is_valid = true;
+  for (size_t i = 0; i < len && is_valid; i++) {
+    is_valid = write_one(&list->items[i], to, &texts[i]);
+    to += room_of(&list->items[i]) - sizeof *texts;
   }
-  const size_t bytes = bytes_of(list, len);
-  char *to = ret_values->bytes = bytes ? vsi_alloc(host, bytes) : NULL;
-  vestry_err error = bytes && !to ? VESTRY_NO_MEMORY : VESTRY_OK;
-  for (size_t i = 0; i < len && !error; i++)
-    if (!write_one(&list->items[i], ret_values->numbers[i], &to, &ret_values->texts[i])) error = VESTRY_INVALID;
-  if (error) free_values(host, ret_values);
-  return error;
+  *ret_values = (vsi_postgres_values){(int)len, texts};
+  if (!is_valid) vsi_free(host, texts);
+  return is_valid ? VESTRY_OK : VESTRY_INVALID;
 }
 
 /* ---------------------------------------------------------------------------------------------------- rows -------- */
 
-size_t vsi_postgres_columns_count(const vestry_sql_row *row) {
+typedef struct row_of {
+  vestry_sql_row is; /* the first member */
+  const PGresult *result;
+  int number;
+} row_of;
+
+static size_t columns_count(const vestry_sql_row *row) {
   return (size_t)PQnfields(((const row_of *)row)->result);
 }
 
-const char *vsi_postgres_text(const vestry_sql_row *row, size_t column) {
+static const char *text_at(const vestry_sql_row *row, size_t column) {
   const row_of *at = (const row_of *)row;
-  if (column >= vsi_postgres_columns_count(row) || PQgetisnull(at->result, at->number, (int)column)) return NULL;
+  if (column >= columns_count(row) || PQgetisnull(at->result, at->number, (int)column)) return NULL;
   return PQgetvalue(at->result, at->number, (int)column);
 }
 
-int64_t vsi_postgres_integer(const vestry_sql_row *row, size_t column) {
-  const char *text = vsi_postgres_text(row, column);
+static int64_t integer_at(const vestry_sql_row *row, size_t column) {
+  const char *text = text_at(row, column);
   if (!text) return 0;
   return strcmp(text, "t") == 0 ? 1 : strtoll(text, NULL, 10);
 }
@@ -137,16 +299,17 @@ static size_t unescape(const char *from, unsigned char *to, size_t capacity) {
   return len;
 }
 
-size_t vsi_postgres_bytes(const vestry_sql_row *row, size_t column, void *buffer, size_t capacity) {
+static size_t bytes_at(const vestry_sql_row *row, size_t column, void *buffer, size_t capacity) {
   const row_of *at = (const row_of *)row;
-  const char *text = vsi_postgres_text(row, column);
+  const char *text = text_at(row, column);
   if (!text) return 0;
-  const bool is_bytea = PQftype(at->result, (int)column) == BYTEA, is_hex = is_bytea && vsi_postgres_bytea_is(text);
+  const bool is_bytea = PQftype(at->result, (int)column) == BYTEA,
+             is_hex = is_bytea && text[0] == '\\' && text[1] == 'x';
   if (is_bytea && !is_hex) return unescape(text, buffer, capacity);
-  const size_t len = is_hex ? vsi_postgres_bytea_len(text) : strlen(text);
+  const size_t len = is_hex ? (strlen(text) - 2) / 2 : strlen(text);
   if (len > capacity) return len;
   if (is_hex)
-    vsi_postgres_bytea_read(buffer, text, len);
+    vsi_hex_read(buffer, text + 2, len);
   else if (len)
     memcpy(buffer, text, len);
   return len;
@@ -155,12 +318,6 @@ size_t vsi_postgres_bytes(const vestry_sql_row *row, size_t column, void *buffer
 /* ------------------------------------------------------------------------------------------------- running -------- */
 
 static const char alone[] = "vestry_sql_run_alone";
-
-static void count_prepared(vsi_postgres_pool *pool) {
-  vsi_mutex_lock(&pool->lock);
-  pool->stats.prepared_count++;
-  vsi_mutex_unlock(&pool->lock);
-}
 
 static bool is_word(const char *at, const char *word) {
   const size_t len = strlen(word);
@@ -190,11 +347,7 @@ static void say_set(vsi_postgres_conn *conn, const char *sql) {
   vsi_postgres_pool *pool = conn->pool;
   const vsi_call call = vsi_postgres_pool_call(pool, "vestry_sql_run");
   char shown[SHOWN_BYTES];
-  vsi_mutex_lock(&pool->lock);
-  const bool is_said = pool->has_said_set;
-  pool->has_said_set = true;
-  vsi_mutex_unlock(&pool->lock);
-  if (is_said) return;
+  if (atomic_exchange_explicit(&pool->has_said_set, true, memory_order_relaxed)) return;
   vsi_sql_show(VSI_SQL_POSTGRES, sql, shown, sizeof shown);
   vsi_log(pool->is.host, VESTRY_LOG_WARN,
           "%s, %s: %s: a setting of the session would also apply to the next thread that gets the connection, so the "
@@ -208,18 +361,22 @@ static void note_settings(vsi_postgres_conn *conn, PGresult *result, const char 
   const bool is_set = has_set(result, sql);
   if (is_set) say_set(conn, sql);
   if (is_set || strcmp(tag, "RESET") == 0 || strcmp(tag, "DISCARD ALL") == 0) conn->is_reset = true;
+  if (strcasestr(sql, "statement_timeout")) vsi_postgres_read_limit(conn);
 }
 
 /* Run a statement. again: the caller begins again after BUSY. */
-static vestry_err execute(vsi_postgres_conn *conn, const char *sql, const values *of, bool again,
+static vestry_err execute(vsi_postgres_conn *conn, const char *sql, const vsi_postgres_values *values, bool again,
                           PGresult **ret_result) {
-  const vsi_postgres_values list = {of->count, of->texts};
   vsi_postgres_ran ran;
   vestry_err error =
-      vsi_postgres_statements_run(&conn->statements, conn->db, sql, &list, vsi_postgres_until_ns(conn->pool), &ran);
+      vsi_postgres_statements_run(&conn->statements, conn->db, sql, values, vsi_postgres_until_ns(conn), &ran);
   if (error) return error;
   *ret_result = ran.result;
-  if (ran.is_new) count_prepared(conn->pool);
+  if (ran.is_new) {
+    vsi_mutex_lock(&conn->pool->lock);
+    conn->pool->stats.prepared_count++;
+    vsi_mutex_unlock(&conn->pool->lock);
+  }
   if (vsi_postgres_is_done(ran.result)) {
     note_settings(conn, ran.result, sql);
     return VESTRY_OK;
@@ -235,12 +392,12 @@ static vestry_err execute(vsi_postgres_conn *conn, const char *sql, const values
 
 /* Run a statement in a separate transaction. Through a pooler, this transaction begins with a check of the backend, so
  * that the statement is not run on one of another client. */
-static vestry_err execute_alone(vsi_postgres_conn *conn, const char *sql, const values *of, bool again,
+static vestry_err execute_alone(vsi_postgres_conn *conn, const char *sql, const vsi_postgres_values *values, bool again,
                                 PGresult **ret_result) {
-  if (!conn->backend) return execute(conn, sql, of, again, ret_result);
+  if (!conn->backend) return execute(conn, sql, values, again, ret_result);
   vestry_err error = vsi_postgres_begin_in(conn, alone, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE");
   conn->is_stale = conn->is_lost; /* nothing was run, so it may be repeated */
-  if (!error) error = execute(conn, sql, of, again, ret_result);
+  if (!error) error = execute(conn, sql, values, again, ret_result);
   if (error || PQtransactionStatus(conn->db) != PQTRANS_INTRANS) return error;
   error = vsi_postgres_command(conn, alone, "COMMIT");
   if (error) PQclear(*ret_result);
@@ -258,24 +415,22 @@ static void give_rows(const vsi_postgres_conn *conn, const PGresult *result, ves
   for (int count = PQntuples(result); row && at.number < count; at.number++) row(&at.is, ctx);
 }
 
-typedef vestry_err (*executing)(vsi_postgres_conn *conn, const char *sql, const values *of, bool again,
-                                PGresult **ret_result);
-
-static vestry_err run(vsi_postgres_conn *conn, executing by, const char *sql, const vestry_value *list, bool again,
+/* Run a statement; is_alone: in a separate transaction. */
+static vestry_err run(vsi_postgres_conn *conn, bool is_alone, const char *sql, const vestry_value *list, bool again,
                       vestry_sql_row_fn row, void *ctx) {
-  values of;
+  vsi_postgres_values values;
   PGresult *result = NULL;
   if (atomic_load_explicit(&conn->is_cancelled, memory_order_relaxed)) return VESTRY_CLOSED;
   if (!conn->db) return conn->is_conflict ? VESTRY_BUSY : VESTRY_LIMIT;
   const vsi_call call = vsi_postgres_pool_call(conn->pool, "vestry_sql_run");
-  vestry_err error = write_all(conn->pool->is.host, list, &of);
+  vestry_err error = write_all(conn->pool->is.host, list, &values);
   if (error == VESTRY_INVALID)
     return refuse(
         &call, error, sql,
         "a value is invalid; each value must be a null, a boolean, an integer, a number, a text (not NULL) or bytes");
   if (error) return error;
-  error = by(conn, sql, &of, again, &result);
-  free_values(conn->pool->is.host, &of);
+  error = (is_alone ? execute_alone : execute)(conn, sql, &values, again, &result);
+  vsi_free(conn->pool->is.host, (void *)values.texts);
   if (error) return error;
   bool is_found = PQntuples(result) > 0, gives_rows = PQnfields(result) > 0;
   give_rows(conn, result, row, ctx);
@@ -285,22 +440,20 @@ static vestry_err run(vsi_postgres_conn *conn, executing by, const char *sql, co
 
 vestry_err vsi_postgres_run(vsi_postgres_conn *conn, const char *sql, const vestry_value *list, vestry_sql_row_fn row,
                             void *ctx) {
-  return run(conn, execute, sql, list, conn->begins_again, row, ctx);
+  return run(conn, false, sql, list, conn->begins_again, row, ctx);
 }
 
-vestry_err vsi_postgres_sql_run(vestry_sql_transaction *transaction, const char *sql, const vestry_value *list,
-                                vestry_sql_row_fn row, void *ctx) {
+static vestry_err sql_run(vestry_sql_transaction *transaction, const char *sql, const vestry_value *list,
+                          vestry_sql_row_fn row, void *ctx) {
   vsi_postgres_conn *conn = (vsi_postgres_conn *)transaction;
   vsi_postgres_recorder *of = vsi_postgres_recorder_of(conn->pool);
   const bool is_own = of && of->transaction == transaction;
   vestry_err error = is_own ? of->run(of, sql, list, row, ctx) : vsi_postgres_run(conn, sql, list, row, ctx);
-  vsi_postgres_recorder_fail(conn->pool, error);
+  recorder_fail(conn->pool, error);
   return error;
 }
 
 /* ---------------------------------------------------------------------------------------------------- alone ------- */
-
-typedef vestry_err (*checking_out)(vsi_postgres_pool *pool, const char *function, vsi_postgres_conn **ret_conn);
 
 /* How a statement ended. */
 typedef enum fate {
@@ -311,20 +464,20 @@ typedef enum fate {
 } fate;
 
 /* Run a statement on its own. again: the caller repeats it after FATE_STALE. */
-static vestry_err run_by(vsi_postgres_pool *pool, checking_out check_out, const char *sql, const vestry_value *list,
+static vestry_err run_by(vsi_postgres_pool *pool, vsi_postgres_choice which, const char *sql, const vestry_value *list,
                          bool again, vestry_sql_row_fn row, void *ctx, fate *ret_fate) {
   vsi_postgres_conn *conn;
   *ret_fate = FATE_UNSENT;
-  vestry_err error = check_out(pool, alone, &conn);
-  vsi_postgres_recorder_fail(pool, error);
+  vestry_err error = vsi_postgres_check_out(pool, which, alone, &conn);
+  recorder_fail(pool, error);
   if (error) return error;
   *ret_fate = FATE_ENDED;
   if (conn->depth > 1) { /* this thread's own, so no other changes it */
-    error = vsi_postgres_sql_run(&conn->is, sql, list, row, ctx);
+    error = sql_run(&conn->is, sql, list, row, ctx);
   } else {
-    error = run(conn, execute_alone, sql, list, again, row, ctx);
+    error = run(conn, true, sql, list, again, row, ctx);
     *ret_fate = conn->is_stale ? FATE_STALE : conn->is_lost ? FATE_LOST : FATE_ENDED;
-    if (*ret_fate != FATE_STALE || !again) vsi_postgres_recorder_fail(pool, error);
+    if (*ret_fate != FATE_STALE || !again) recorder_fail(pool, error);
   }
   if (!vsi_postgres_is_last(conn)) return error;
   const vsi_call call = vsi_postgres_pool_call(pool, alone);
@@ -338,11 +491,11 @@ static vestry_err run_by(vsi_postgres_pool *pool, checking_out check_out, const 
   return error;
 }
 
-static vestry_err run_twice(vsi_postgres_pool *pool, checking_out check_out, const char *sql, const vestry_value *list,
-                            vestry_sql_row_fn row, void *ctx, fate *ret_fate) {
-  vestry_err error = run_by(pool, check_out, sql, list, true, row, ctx, ret_fate);
+static vestry_err run_twice(vsi_postgres_pool *pool, vsi_postgres_choice which, const char *sql,
+                            const vestry_value *list, vestry_sql_row_fn row, void *ctx, fate *ret_fate) {
+  vestry_err error = run_by(pool, which, sql, list, true, row, ctx, ret_fate);
   if (*ret_fate != FATE_LOST && *ret_fate != FATE_STALE) return error;
-  return run_by(pool, check_out, sql, list, false, row, ctx, ret_fate);
+  return run_by(pool, which, sql, list, false, row, ctx, ret_fate);
 }
 
 /* Log it once if the server refuses the reserved connection while others work. */
@@ -359,30 +512,102 @@ static void note_aside(vsi_postgres_pool *pool, bool is_refused) {
             pool->is.name, pool->options.connections_count);
 }
 
-vestry_err vsi_postgres_run_aside(vestry_sql_pool *of, const char *sql, const vestry_value *list, vestry_sql_row_fn row,
-                                  void *ctx) {
+/* If the server refuses the reserved connection, the statement runs on another one that is open. */
+static vestry_err run_aside(vestry_sql_pool *of, const char *sql, const vestry_value *list, vestry_sql_row_fn row,
+                            void *ctx) {
   vsi_postgres_pool *pool = (vsi_postgres_pool *)of;
   fate is;
-  vestry_err error = run_twice(pool, vsi_postgres_check_out_aside, sql, list, row, ctx, &is);
+  vestry_err error = run_twice(pool, VSI_POSTGRES_RESERVED, sql, list, row, ctx, &is);
   bool is_refused = error == VESTRY_LIMIT && is == FATE_UNSENT;
-  if (is_refused) error = run_twice(pool, vsi_postgres_lend_open, sql, list, row, ctx, &is);
+  if (is_refused) error = run_twice(pool, VSI_POSTGRES_OPEN, sql, list, row, ctx, &is);
   if (is != FATE_UNSENT) note_aside(pool, is_refused);
   return error;
 }
 
-vestry_err vsi_postgres_run_again(vestry_sql_pool *pool, const char *sql, const vestry_value *list,
-                                  vestry_sql_row_fn row, void *ctx) {
+static vestry_err run_again(vestry_sql_pool *pool, const char *sql, const vestry_value *list, vestry_sql_row_fn row,
+                            void *ctx) {
   fate is;
-  return run_twice((vsi_postgres_pool *)pool, vsi_postgres_check_out, sql, list, row, ctx, &is);
+  return run_twice((vsi_postgres_pool *)pool, VSI_POSTGRES_ANY, sql, list, row, ctx, &is);
 }
 
-vestry_err vsi_postgres_run_alone(vestry_sql_pool *of, const char *sql, const vestry_value *list, vestry_sql_row_fn row,
-                                  void *ctx) {
+static vestry_err run_alone(vestry_sql_pool *of, const char *sql, const vestry_value *list, vestry_sql_row_fn row,
+                            void *ctx) {
   vsi_postgres_pool *pool = (vsi_postgres_pool *)of;
   fate is;
-  vestry_err error = run_by(pool, vsi_postgres_check_out, sql, list, true, row, ctx, &is);
-  if (is == FATE_STALE) error = run_by(pool, vsi_postgres_check_out, sql, list, false, row, ctx, &is);
+  vestry_err error = run_by(pool, VSI_POSTGRES_ANY, sql, list, true, row, ctx, &is);
+  if (is == FATE_STALE) error = run_by(pool, VSI_POSTGRES_ANY, sql, list, false, row, ctx, &is);
   if (error != VESTRY_LIMIT || is != FATE_LOST) return error;
   const vsi_call call = vsi_postgres_pool_call(pool, alone);
   return refuse(&call, VESTRY_IO, sql, "it is unknown whether the statement was executed");
 }
+
+/* ----------------------------------------------------------------------------------------- reads of renders ------- */
+
+static bool is_recorded(vestry_sql_pool *pool) {
+  const vsi_postgres_recorder *of = vsi_postgres_recorder_of((vsi_postgres_pool *)pool);
+  return of && of->is_followed;
+}
+
+static vestry_err read_recorded(vestry_sql_pool *pool, const char *sql, const vestry_value *list, vestry_sql_row_fn row,
+                                void *ctx) {
+  vsi_postgres_recorder *of = vsi_postgres_recorder_of((vsi_postgres_pool *)pool);
+  const bool has_own = of && of->is_followed && !of->transaction && vsi_postgres_own(pool);
+  if (has_own) of->is_unknown = true; /* in a transaction of the application */
+  if (!of || !of->is_followed || has_own) return run_alone(pool, sql, list, row, ctx);
+  vestry_err error = of->transaction ? VESTRY_OK : of->begin(of);
+  return error ? error : sql_run(of->transaction, sql, list, row, ctx);
+}
+
+/* A read that does not depend on its table, whose oid is in its last column. */
+typedef struct unfollowed {
+  vestry_sql_row_fn row;
+  void *ctx;
+  uint32_t table;
+} unfollowed;
+
+static void give_row(const vestry_sql_row *row, void *ctx) {
+  unfollowed *of = ctx;
+  of->table = (uint32_t)integer_at(row, columns_count(row) - 1);
+  of->row(row, of->ctx);
+}
+
+static vestry_err read_unfollowed(vestry_sql_pool *pool, const char *sql, const vestry_value *list,
+                                  vestry_sql_row_fn row, void *ctx) {
+  unfollowed of = {row, ctx, 0};
+  vestry_err error = read_recorded(pool, sql, list, give_row, &of);
+  vsi_postgres_recorder *recorder = vsi_postgres_recorder_of((vsi_postgres_pool *)pool);
+  if (!error && recorder) recorder->left_out = of.table;
+  return error;
+}
+
+/* Read the state of a tab. In a render that has its transaction already, the state is a read of that transaction: it is
+ * followed like other data, because the snapshot may be older than the last write. Otherwise only the topic counts. */
+static vestry_err read_tab(vestry_sql_pool *pool, vestry_render *render, const char *topic, const char *sql,
+                           const vestry_value *list, vestry_sql_row_fn row, void *ctx) {
+  (void)topic;
+  const bool is_inside = render && vsi_postgres_own(pool) && is_recorded(pool);
+  return (is_inside ? read_recorded : run_again)(pool, sql, list, row, ctx);
+}
+
+const vsi_sql_ops vsi_postgres_ops = {.dialect = VSI_SQL_OF_POSTGRES,
+                                      .has_snapshots = true,
+                                      .destroy = vsi_postgres_pool_destroy,
+                                      .begin = sql_begin,
+                                      .end = sql_end,
+                                      .act = sql_act,
+                                      .run = sql_run,
+                                      .run_alone = run_alone,
+                                      .read = read_recorded,
+                                      .columns_count = columns_count,
+                                      .text = text_at,
+                                      .integer = integer_at,
+                                      .bytes = bytes_at,
+                                      .run_again = run_again,
+                                      .run_flushed = run_again,
+                                      .run_aside = run_aside,
+                                      .own = vsi_postgres_own,
+                                      .is_recorded = is_recorded,
+                                      .read_unfollowed = read_unfollowed,
+                                      .read_tab = read_tab,
+                                      .bring = vsi_postgres_bring,
+                                      .receivers = &vsi_postgres_receiver_ops};

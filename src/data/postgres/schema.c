@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Creating the tables of a part of this library, or bringing them to the current version. */
-#include "data/postgres/schema.h"
-
 #include "data/postgres/pool.h"
 
 #define LOCK INT64_C(0x766573747279) /* "vestry", for pg_advisory_xact_lock: one node at a time */

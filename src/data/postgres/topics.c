@@ -122,7 +122,7 @@ static bool is_subscribed(topics *t, const vsi_call *call) {
   t->has_come = false;
   snprintf(text, sizeof text, "%s 0", t->name);
   if (vsi_postgres_ask_own(call, t->db, "SELECT 1", 0, NULL)) return false;
-  if (vsi_postgres_is_checked_out(t->pool) ||
+  if (vsi_postgres_own(&t->pool->is) ||
       vestry_sql_run_alone(&t->pool->is, settle_sql, VESTRY_LIST((const char *)text), NULL, NULL))
     return true;
   const bool is_heard = await_own(t, vsi_monotonic_in_ms(VSI_POSTGRES_ASK_MS)) || t->thread.is_over;
@@ -215,7 +215,7 @@ static vestry_err settle(topics *t, const char *text, uint64_t number, uint64_t 
 vestry_err vestry_postgres_topics_settle(topics *t, uint64_t timeout_ms, uint64_t *ret_seq) {
   char text[NAME_BYTES + 24];
   uint64_t seq = 0;
-  if (!t || vsi_postgres_is_checked_out(t->pool)) return VESTRY_INVALID;
+  if (!t || vsi_postgres_own(&t->pool->is)) return VESTRY_INVALID;
   const uint64_t until_ns = vsi_monotonic_in_ms(timeout_ms);
   vsi_mutex_lock(&t->lock);
   const uint64_t number = ++t->asked;
