@@ -3,7 +3,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-#include "data/jobs/table.h"
+#include "data/jobs/state.h"
 #include "jobs/contract.h"
 
 /* capability: L7, M3 */

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Creates, starts and stops jobs, and registers their functions. The other public functions here check their arguments,
- * and call those of the table. */
+/* Creates jobs, and registers their functions. */
 #include "base/array.h"
 #include "base/log.h"
 #include "base/options.h"
-#include "data/jobs/run.h"
-#include "data/jobs/table.h"
-#include "data/jobs/threads.h"
+#include "data/jobs/state.h"
 
 enum {
   THREADS = 1,
@@ -86,30 +83,6 @@ vestry_err vestry_jobs_create(vestry_sql_pool *pool, const vestry_jobs_options *
   return pool && ret_jobs ? make(pool, options, ret_jobs) : VESTRY_INVALID;
 }
 
-vestry_err vestry_jobs_start(vestry_jobs *jobs) {
-  if (!jobs) return VESTRY_INVALID;
-  vsi_mutex_lock(&jobs->lock);
-  bool is_begun = jobs->is_begun || jobs->is_over;
-  jobs->is_begun = true;
-  vsi_mutex_unlock(&jobs->lock);
-  if (is_begun)
-    return vsi_mistake(jobs->host, "vestry_jobs_start", "the jobs were already started, stepped or stopped");
-  vestry_err error = vsi_jobs_threads_start(jobs);
-  if (!error) return VESTRY_OK;
-  vsi_mutex_lock(&jobs->lock);
-  jobs->is_begun = false;
-  vsi_mutex_unlock(&jobs->lock);
-  return error;
-}
-
-void vestry_jobs_stop(vestry_jobs *jobs) {
-  if (!jobs) return;
-  vsi_mutex_lock(&jobs->lock);
-  jobs->is_over = true;
-  vsi_mutex_unlock(&jobs->lock);
-  vsi_jobs_threads_stop(jobs);
-}
-
 void vestry_jobs_destroy(vestry_jobs *jobs) {
   if (!jobs) return;
   vestry_jobs_stop(jobs);
@@ -155,47 +128,9 @@ vestry_err vestry_jobs_every(vestry_jobs *jobs, const char *name, uint64_t perio
   return error;
 }
 
-/* --------------------------------------------------------------------------------------------------- steps -------- */
-
-vestry_err vestry_jobs_step(vestry_jobs *jobs, bool *ret_has_run) {
-  bool has_run = false;
-  if (!jobs || jobs->threads) return VESTRY_INVALID;
-  vsi_mutex_lock(&jobs->lock);
-  jobs->is_begun = true;
-  bool is_over = jobs->is_over;
-  vsi_mutex_unlock(&jobs->lock);
-  if (is_over) return VESTRY_CLOSED;
-  vestry_err error = vsi_jobs_run_one(jobs, &has_run);
-  if (!error && ret_has_run) *ret_has_run = has_run;
-  return error;
-}
-
-/* ---------------------------------------------------------------------------------------------- management -------- */
-
-vestry_err vestry_jobs_list(vestry_jobs *jobs, const char *kind, vestry_job_state state, int64_t after_id,
-                            uint32_t count, vestry_job_row_fn fn, void *ctx) {
-  if (!jobs || !fn || state > VESTRY_JOB_DEAD) return VESTRY_INVALID;
-  return vsi_jobs_table_list(jobs, &(vsi_jobs_listing){kind, state, after_id, count, fn, ctx});
-}
-
 vestry_err vestry_jobs_retry(vestry_jobs *jobs, int64_t id) {
   if (!jobs) return VESTRY_INVALID;
   vestry_err error = vsi_jobs_table_retry(jobs, id);
   if (!error) vestry_jobs_wake(jobs);
-  return error;
-}
-
-vestry_err vestry_jobs_remove(vestry_jobs *jobs, int64_t id) {
-  return jobs ? vsi_jobs_table_remove(jobs, id) : VESTRY_INVALID;
-}
-
-vestry_err vestry_jobs_stats_get(vestry_jobs *jobs, vestry_jobs_stats *ret_stats) {
-  if (!jobs || !ret_stats) return VESTRY_INVALID;
-  vestry_jobs_stats stats;
-  vsi_mutex_lock(&jobs->lock);
-  stats = jobs->stats;
-  vsi_mutex_unlock(&jobs->lock);
-  vestry_err error = vsi_jobs_table_count(jobs, &stats);
-  if (!error) VSI_RESULT_GIVE(vestry_jobs_stats, ret_stats, stats);
   return error;
 }

@@ -12,7 +12,7 @@
  * Therefore, a worker that passes over such a job closes it, and orders do not rely on a closed job (table.c). SQLite
  * has one writer at a time, so none of this can happen there. */
 #include "base/options.h"
-#include "data/jobs/table.h"
+#include "data/jobs/state.h"
 
 /* The insert replaces a row that a script has deleted, for example by TRUNCATE of all tables. */
 static vsi_sql_texts slot_sql = {NULL, "INSERT INTO vestry_job_slot AS old(slot, orders) VALUES(hashtext($1) & 1023, 1)"

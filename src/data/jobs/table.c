@@ -34,9 +34,10 @@
  * instead.
  *
  * The clock is the database's own, unless the options have one, because the leases of all nodes end by it. */
-#include "data/jobs/table.h"
-
 #include "base/log.h"
+#include "base/options.h"
+#include "data/jobs/state.h"
+#include "json/literal.h"
 
 enum { CLEANED_AT_ONCE = 64, CLOSED_AT_ONCE = 16 };
 #define PROGRESS_SCALE 1073741824 /* 2^30: read as an integer, because a locale changes the format of fractions */
@@ -268,25 +269,18 @@ vestry_err vsi_jobs_table_restore_ticks(vestry_jobs *jobs) {
 
 /* Write the kinds as a JSON array. NULL: no memory. */
 static char *write_kinds(const vestry_jobs *jobs) {
-  static const char digits[] = "0123456789abcdef";
-  char *text = vsi_alloc(jobs->host, 3 + jobs->kinds_count * (6 * VESTRY_JOB_KIND_MAX_BYTES + 3)), *to = text;
-  if (!text) return NULL;
-  *to++ = '[';
+  size_t len;
+  vsi_buffer text;
+  vsi_buffer_init(&text, jobs->host);
+  vsi_buffer_append_char(&text, '[');
   for (size_t i = 0; i < jobs->kinds_count; i++) {
-    if (i) *to++ = ',';
-    *to++ = '"';
-    for (const char *at = jobs->kinds[i].name; *at; at++) {
-      const unsigned char byte = (unsigned char)*at;
-      const char escape[] = {'\\', 'u', '0', '0', digits[byte >> 4], digits[byte & 15]};
-      const bool is_plain = byte >= ' ' && byte != '"' && byte != '\\';
-      memcpy(to, is_plain ? at : escape, is_plain ? 1 : sizeof escape);
-      to += is_plain ? 1 : sizeof escape;
-    }
-    *to++ = '"';
+    if (i) vsi_buffer_append_char(&text, ',');
+    vsi_literal_append(&text, jobs->kinds[i].name, strlen(jobs->kinds[i].name));
   }
-  *to++ = ']';
-  *to = '\0';
-  return text;
+  vsi_buffer_append_char(&text, ']');
+  char *kinds = vsi_buffer_take(&text, &len);
+  vsi_buffer_finish(&text);
+  return kinds;
 }
 
 typedef struct next {
@@ -385,7 +379,7 @@ static bool begin(vsi_jobs_run *run) {
   return true;
 }
 
-static void forget_run(vsi_jobs_run *run, const vestry_jobs *jobs) {
+void vsi_jobs_run_finish(vsi_jobs_run *run, const vestry_jobs *jobs) {
   vsi_free(jobs->host, run->key);
   vsi_free(jobs->host, run->payload);
   memset(run, 0, sizeof *run);
@@ -418,7 +412,7 @@ static vestry_err find_of(taking *of, const vsi_jobs_kind *kind) {
   vsi_jobs_run *run = of->run;
   const int64_t given_ms = vsi_jobs_table_now_ms(of->jobs);
   for (;;) {
-    forget_run(run, of->jobs);
+    vsi_jobs_run_finish(run, of->jobs);
     run->jobs = of->jobs;
     run->kind = kind;
     vestry_err error = vestry_sql_run(of->transaction, text_of(of->jobs, find_sql),
@@ -459,7 +453,7 @@ static void try_kind(const vestry_sql_row *row, void *ctx) {
 
 static vestry_err take_first(vestry_sql_transaction *transaction, void *ctx) {
   taking *of = ctx;
-  forget_run(of->run, of->jobs); /* of the previous attempt */
+  vsi_jobs_run_finish(of->run, of->jobs); /* of the previous attempt */
   of->transaction = transaction;
   of->error = VESTRY_NOT_FOUND;
   vestry_err error = vsi_sql_if_any(vestry_sql_run(
@@ -563,8 +557,8 @@ vestry_err vsi_jobs_table_clean(vestry_jobs *jobs) {
   return vsi_sql_if_any(error);
 }
 
-vestry_err vsi_jobs_table_remove(vestry_jobs *jobs, int64_t id) {
-  return remove_by(jobs, remove_sql, VESTRY_LIST(id));
+vestry_err vestry_jobs_remove(vestry_jobs *jobs, int64_t id) {
+  return jobs ? remove_by(jobs, remove_sql, VESTRY_LIST(id)) : VESTRY_INVALID;
 }
 
 vestry_err vsi_jobs_table_retry(vestry_jobs *jobs, int64_t id) {
@@ -574,8 +568,9 @@ vestry_err vsi_jobs_table_retry(vestry_jobs *jobs, int64_t id) {
 /* ------------------------------------------------------------------------------------------------- reading -------- */
 
 typedef struct reader {
-  const vsi_jobs_listing *to;
   const vestry_host *host;
+  vestry_job_row_fn fn;
+  void *ctx;
   vestry_err error;
 } reader;
 
@@ -599,18 +594,20 @@ static void read_row(const vestry_sql_row *row, void *ctx) {
                               .due_ms = vestry_sql_integer(row, 11),
                               .ended_ms = vestry_sql_integer(row, 12),
                               .period_ms = (uint64_t)vestry_sql_integer(row, 13)};
-  of->to->fn(&job, of->to->ctx);
+  of->fn(&job, of->ctx);
   vsi_free(of->host, bytes);
 }
 
-vestry_err vsi_jobs_table_list(vestry_jobs *jobs, const vsi_jobs_listing *to) {
+vestry_err vestry_jobs_list(vestry_jobs *jobs, const char *kind, vestry_job_state state, int64_t after_id,
+                            uint32_t count, vestry_job_row_fn fn, void *ctx) {
+  if (!jobs || !fn || state > VESTRY_JOB_DEAD) return VESTRY_INVALID;
   vestry_sql_pool *pool = jobs->pool;
-  reader of = {to, jobs->host, VESTRY_OK};
-  const vestry_value values = *VESTRY_LIST(to->after_id, vsi_sql_text_or_null(to->kind),
-                                           vsi_sql_text_or_null(vsi_jobs_state_name(to->state)), to->count);
-  const char *sql = text_of(jobs, list_sql);
-  vestry_err error = pool->ops->is_recorded(pool) ? pool->ops->read(pool, sql, &values, read_row, &of)
-                                                  : pool->ops->run_again(pool, sql, &values, read_row, &of);
+  reader of = {jobs->host, fn, ctx, VESTRY_OK};
+  const vestry_value values =
+      *VESTRY_LIST(after_id, vsi_sql_text_or_null(kind), vsi_sql_text_or_null(vsi_jobs_state_name(state)), count);
+  const bool is_recorded = pool->ops->is_recorded(pool);
+  vestry_err error =
+      (is_recorded ? pool->ops->read : pool->ops->run_again)(pool, text_of(jobs, list_sql), &values, read_row, &of);
   error = vsi_sql_if_any(error);
   return error ? error : of.error;
 }
@@ -622,6 +619,12 @@ static void read_stats(const vestry_sql_row *row, void *ctx) {
   for (unsigned i = 0; i < 6; i++) *to[i] = (uint64_t)vestry_sql_integer(row, i);
 }
 
-vestry_err vsi_jobs_table_count(vestry_jobs *jobs, vestry_jobs_stats *stats) {
-  return jobs->pool->ops->run_again(jobs->pool, stats_sql, NULL, read_stats, stats);
+vestry_err vestry_jobs_stats_get(vestry_jobs *jobs, vestry_jobs_stats *ret_stats) {
+  if (!jobs || !ret_stats) return VESTRY_INVALID;
+  vsi_mutex_lock(&jobs->lock);
+  vestry_jobs_stats stats = jobs->stats;
+  vsi_mutex_unlock(&jobs->lock);
+  vestry_err error = jobs->pool->ops->run_again(jobs->pool, stats_sql, NULL, read_stats, &stats);
+  if (!error) VSI_RESULT_GIVE(vestry_jobs_stats, ret_stats, stats);
+  return error;
 }

@@ -1,0 +1,562 @@
+/* SPDX-License-Identifier: MIT */
+/* The threads of jobs, and what they do. The workers take jobs and run their functions. One more thread, the looking
+ * thread, renews leases and queries the table for due jobs. A commit by the pool of this process wakes the workers at
+ * once.
+ *
+ * The table is queried for due jobs at the time when the next job becomes due, and after poll_ms. If the table has a
+ * receiver that reports commits of other processes, the table is queried after each report, and otherwise only every
+ * slow_poll_ms instead of every poll_ms. This slow query is necessary because the database's clock may have been set,
+ * and because a transaction that is rolled back causes no report, although it had a job locked. While all workers are
+ * busy, the looking thread does not query the table, because each worker does so when it has ended a job. */
+#include "base/log.h"
+#include "base/thread.h"
+#include "data/jobs/state.h"
+
+enum {
+  PAUSE_MS = 1000, /* after a failure, for example a full disk */
+  APART_MS = 5     /* minimum between two queries: the receiver reports each step of each job */
+};
+#define NEVER_NS UINT64_MAX
+
+/* --------------------------------------------------------------------------------------------------- waking ------- */
+
+void vestry_jobs_wake(vestry_jobs *jobs) {
+  if (!jobs) return;
+  vsi_mutex_lock(&jobs->lock);
+  jobs->is_due = true;
+  pthread_cond_broadcast(&jobs->work); /* glibc can lose a signal if several threads wait, and few do */
+  vsi_mutex_unlock(&jobs->lock);
+}
+
+static const vsi_sql_receiver_ops *receivers_of(const vestry_jobs *jobs) {
+  return jobs->pool->ops->receivers;
+}
+
+static void rouse(vestry_jobs *jobs) {
+  if (receivers_of(jobs)) {
+    receivers_of(jobs)->rouse(jobs->pool, jobs->receiver);
+    return;
+  }
+  vsi_mutex_lock(&jobs->lock);
+  jobs->is_roused = true;
+  pthread_cond_signal(&jobs->poll);
+  vsi_mutex_unlock(&jobs->lock);
+}
+
+/* ------------------------------------------------------------------------------------------------- looking -------- */
+
+/* A job that is due now is no reason for another query: the worker that takes it makes the next one. */
+static uint64_t next_ns(const vestry_jobs *jobs, vestry_err error, const vsi_jobs_polled *is) {
+  const uint64_t poll_ms = is->is_notified ? jobs->slow_poll_ms : jobs->options.poll_ms;
+  if (error) return vsi_monotonic_in_ms(PAUSE_MS);
+  return vsi_monotonic_in_ms(is->wait_ms > 0 && (uint64_t)is->wait_ms < poll_ms ? (uint64_t)is->wait_ms : poll_ms);
+}
+
+/* Query the table at that time, unless it is queried sooner: another query may have ended meanwhile. */
+static void poll_at(vestry_jobs *jobs, uint64_t at_ns) {
+  vsi_mutex_lock(&jobs->lock);
+  if (at_ns < jobs->poll_at_ns) jobs->poll_at_ns = at_ns;
+  const bool is_sooner = jobs->poll_at_ns < jobs->rests_until_ns;
+  vsi_mutex_unlock(&jobs->lock);
+  if (is_sooner) rouse(jobs);
+}
+
+/* Query the table, and compute the time of the next query. The errors are those of the table. */
+static vestry_err poll_table(vestry_jobs *jobs, bool is_aside, bool *ret_is_due) {
+  vsi_jobs_polled is = {INT64_MAX, false};
+  vsi_mutex_lock(&jobs->lock);
+  jobs->poll_at_ns = NEVER_NS; /* this query covers all earlier reports */
+  vsi_mutex_unlock(&jobs->lock);
+  const vestry_err error = vsi_jobs_table_poll(jobs, is_aside, &is);
+  poll_at(jobs, next_ns(jobs, error, &is));
+  if (!error) *ret_is_due = is.wait_ms == 0;
+  return error;
+}
+
+/* Query the table again after poll_ms. All due jobs were locked by other transactions, whose end is not reported if they
+ * are rolled back. */
+static void poll_again(vestry_jobs *jobs) {
+  poll_at(jobs, vsi_monotonic_in_ms(jobs->options.poll_ms));
+}
+
+/* Return whether a query is due and useful. It is not during the pause after a failure, nor while no worker waits. */
+static bool is_wanted(vestry_jobs *jobs) {
+  bool is_wanted = false;
+  vsi_mutex_lock(&jobs->lock);
+  const uint64_t now_ns = vsi_monotonic_ns();
+  const bool is_time = now_ns >= jobs->poll_at_ns;
+  if (is_time && now_ns < jobs->paused_until_ns) {
+    jobs->poll_at_ns = jobs->paused_until_ns;
+  } else if (is_time && !jobs->idle_count) {
+    jobs->poll_at_ns = NEVER_NS;
+    jobs->is_left_out = true;
+  } else {
+    is_wanted = is_time && !jobs->is_over;
+    if (is_wanted) jobs->polled_ns = now_ns;
+  }
+  vsi_mutex_unlock(&jobs->lock);
+  return is_wanted;
+}
+
+/* Query the table if it is time and a worker waits, and wake the workers if a job is due. For the looking thread. */
+static void poll_in_time(vestry_jobs *jobs) {
+  bool is_due = false;
+  if (!is_wanted(jobs)) return;
+  if (poll_table(jobs, true, &is_due)) {
+    vsi_mutex_lock(&jobs->lock);
+    jobs->paused_until_ns = vsi_monotonic_in_ms(PAUSE_MS);
+    vsi_mutex_unlock(&jobs->lock);
+  }
+  if (is_due) vestry_jobs_wake(jobs);
+}
+
+/* ------------------------------------------------------------------------------------------------- resting -------- */
+
+/* Return whether other processes may have changed the table. */
+static bool wait_until(vestry_jobs *jobs, uint64_t until_ns) {
+  if (receivers_of(jobs)) return receivers_of(jobs)->wait(jobs->pool, jobs->receiver, until_ns);
+  vsi_mutex_lock(&jobs->lock);
+  while (!jobs->is_roused && vsi_wait_until(&jobs->poll, &jobs->lock, until_ns)) continue;
+  jobs->is_roused = false;
+  vsi_mutex_unlock(&jobs->lock);
+  return false;
+}
+
+static void note_report(vestry_jobs *jobs) {
+  vsi_mutex_lock(&jobs->lock);
+  const uint64_t at_ns = jobs->polled_ns + (uint64_t)APART_MS * 1000000;
+  if (at_ns < jobs->poll_at_ns) jobs->poll_at_ns = at_ns;
+  vsi_mutex_unlock(&jobs->lock);
+}
+
+/* Wait until it is time for a query, at most every_ms, or until the thread is roused. false: the thread must end. For
+ * the looking thread. */
+static bool rest(vestry_jobs *jobs, uint32_t every_ms) {
+  vsi_mutex_lock(&jobs->lock);
+  const uint64_t most_ns = vsi_monotonic_in_ms(every_ms);
+  const uint64_t until_ns = jobs->poll_at_ns < most_ns ? jobs->poll_at_ns : most_ns;
+  const bool is_ended = jobs->is_ended;
+  jobs->rests_until_ns = until_ns;
+  vsi_mutex_unlock(&jobs->lock);
+  if (is_ended) return false;
+  if (wait_until(jobs, until_ns)) note_report(jobs);
+  return true;
+}
+
+/* ------------------------------------------------------------------------------- for the functions of jobs -------- */
+
+vestry_err vestry_job_progress(vestry_job *job, double fraction, const char *text) {
+  if (!job) return VESTRY_INVALID;
+  const size_t len = text ? strnlen(text, VESTRY_JOB_SAID_MAX_BYTES + 1) : 0;
+  if (len > VESTRY_JOB_SAID_MAX_BYTES) return VESTRY_TOO_LARGE;
+  if (!vsi_is_utf8(text, len)) return VESTRY_INVALID;
+  vsi_jobs_run *run = (vsi_jobs_run *)job;
+  return vsi_jobs_note_lost(run, vsi_jobs_table_progress(run, fraction > 1 ? 1 : fraction > 0 ? fraction : 0, text));
+}
+
+bool vestry_job_is_over(const vestry_job *job) {
+  const vsi_jobs_run *run = (const vsi_jobs_run *)job;
+  if (!job) return true;
+  vsi_mutex_lock(&run->jobs->lock);
+  bool is_over = run->is_lost || run->jobs->is_over;
+  vsi_mutex_unlock(&run->jobs->lock);
+  return is_over;
+}
+
+void vestry_job_explain(vestry_job *job, const char *text) {
+  vsi_jobs_run *run = (vsi_jobs_run *)job;
+  if (!job || !text) return;
+  const size_t len = vsi_utf8_trim(text, strnlen(text, VESTRY_JOB_SAID_MAX_BYTES));
+  bool is_valid;
+  memcpy(run->why, text, len);
+  run->why[len] = '\0';
+  for (size_t at = 0, next; at < len; at += next) {
+    next = vsi_utf8_next(text + at, text + len, &is_valid);
+    if (!is_valid) memset(run->why + at, '?', next);
+  }
+}
+
+void vestry_job_give_up(vestry_job *job) {
+  if (job) ((vsi_jobs_run *)job)->is_hopeless = true;
+}
+
+/* ---------------------------------------------------------------------------------------------------- ends -------- */
+
+/* Return the wait before the next attempt: a base that doubles with each attempt, up to backoff_most_ms, shortened at
+ * random by up to half. */
+static int64_t wait_ms(const vsi_jobs_run *run) {
+  const vestry_jobs_options *options = &run->jobs->options;
+  uint64_t ms = options->backoff_ms, chance;
+  for (uint32_t i = 1; i < run->job.attempt && ms < options->backoff_most_ms; i++) ms *= 2;
+  if (ms > options->backoff_most_ms) ms = options->backoff_most_ms;
+  if (run->jobs->host->random(run->jobs->host->ctx, &chance, sizeof chance)) return (int64_t)ms;
+  return (int64_t)(ms - ms / 2 + chance % (ms / 2 + 1));
+}
+
+/* Return whether the next attempt of a scheduled job would fall into its next period. */
+static bool is_of_next_period(const vsi_jobs_run *run, int64_t wait_ms) {
+  return run->period.length_ms &&
+         vsi_jobs_run_now_ms(run) + wait_ms >= vsi_jobs_period_after(run->period, run->job.period_at_ms);
+}
+
+/* Decide the new state of a job whose function has returned this error, or that is buried because its process died in
+ * the last attempt. A scheduled job waits for the period after the one for which it ran; that period may have begun
+ * already. */
+static vestry_job_outcome judge(const vsi_jobs_run *run, vestry_err error, bool is_put_back, vsi_jobs_end *ret_end) {
+  const bool is_tick = run->period.length_ms != 0;
+  vsi_jobs_end end = {.state = VESTRY_JOB_WAITING, .attempts_count = run->job.attempt};
+  vestry_job_outcome outcome = VESTRY_JOB_ENDED_AGAIN;
+  if (!error) {
+    outcome = VESTRY_JOB_ENDED_DONE;
+    end.state = VESTRY_JOB_DONE;
+    if (is_tick) end.error = "";
+  } else if (is_put_back) {
+    outcome = VESTRY_JOB_ENDED_PUT_BACK;
+    end.attempts_count--;
+  } else {
+    end.error = *run->why ? run->why : vestry_strerror(error);
+    end.wait_ms = wait_ms(run);
+    const bool is_last = run->is_buried || run->is_hopeless || run->job.attempt >= run->job.attempts_most ||
+                         is_of_next_period(run, end.wait_ms);
+    if (is_last) {
+      outcome = VESTRY_JOB_ENDED_DEAD;
+      end.state = VESTRY_JOB_DEAD;
+    }
+  }
+  if (is_tick && end.state != VESTRY_JOB_WAITING) {
+    end.state = VESTRY_JOB_WAITING;
+    end.awaits_period = true;
+    end.attempts_count = 0;
+  }
+  *ret_end = end;
+  return outcome;
+}
+
+/* Find out whether the function's own transaction has marked the job as done. The errors are those of the table. */
+static vestry_err look_finished(vsi_jobs_run *run, vestry_err error, bool *ret_is_it) {
+  if (!run->is_finished) return VESTRY_OK;
+  const vestry_err looked = vsi_jobs_table_is_finished(run, ret_is_it);
+  if (looked != VESTRY_NOT_FOUND) return looked;
+  *ret_is_it = !error; /* it was done, and has been removed since */
+  return VESTRY_OK;
+}
+
+/* Wait for a moment, while the end of this run cannot be written. A lost lease does not end the wait: its renewal also
+ * finds no running row if the function's own transaction has finished the job. false: the jobs are being stopped, or
+ * there are no threads. */
+static bool wait_a_moment(vsi_jobs_run *run) {
+  vestry_jobs *jobs = run->jobs;
+  if (!jobs->threads) return false;
+  const uint64_t until_ns = vsi_monotonic_in_ms(PAUSE_MS);
+  vsi_mutex_lock(&jobs->lock);
+  while (!jobs->is_over && vsi_wait_until(&jobs->work, &jobs->lock, until_ns)) continue;
+  bool goes_on = !jobs->is_over;
+  vsi_mutex_unlock(&jobs->lock);
+  return goes_on;
+}
+
+/* Replace the letters of a text that are not ASCII. Returns whether there were any. */
+static bool reduce(char *text) {
+  char *to = text;
+  bool has_others = false;
+  for (const char *at = text; *at; at++) {
+    const unsigned char byte = (unsigned char)*at;
+    if ((byte & 0xC0) == 0x80) continue; /* not the first byte of a letter */
+    has_others |= byte >= 0x80;
+    *to++ = byte < 0x80 ? *at : '?';
+  }
+  *to = '\0';
+  return has_others;
+}
+
+/* Write an end to the row. The encoding of the database may lack letters of the reason, for example LATIN1. Then the
+ * reason is written without them, because the run would otherwise be lost, and the job repeated. */
+static vestry_err write_row(vsi_jobs_run *run, const vsi_jobs_end *end) {
+  vestry_err error = vsi_jobs_table_end(run, end);
+  return error == VESTRY_IO && end->error == run->why && reduce(run->why) ? vsi_jobs_table_end(run, end) : error;
+}
+
+/* A commit of the function whose response was lost can take effect between the check and the write. The write then
+ * finds no running row, so the check is repeated. */
+static vestry_err write_end(vsi_jobs_run *run, vestry_err error, const vsi_jobs_end *end, bool *ret_is_finished) {
+  vestry_err written = look_finished(run, error, ret_is_finished);
+  if (written || *ret_is_finished) return written;
+  written = write_row(run, end);
+  if (written != VESTRY_CLOSED) return written;
+  const vestry_err looked = look_finished(run, error, ret_is_finished);
+  return looked ? looked : *ret_is_finished ? VESTRY_OK : VESTRY_CLOSED;
+}
+
+enum { MOST_REFUSED = 10 };
+
+/* Return whether writing an end may succeed later, after this error. */
+static bool may_pass(vestry_err written, unsigned *refused_count) {
+  if (written == VESTRY_IO) return ++*refused_count < MOST_REFUSED;
+  return written == VESTRY_LIMIT || written == VESTRY_NO_MEMORY;
+}
+
+/* Write the end of a run. If the disk is full, or another program writes for long, or the server is away, write it
+ * later: the work must neither be repeated because of this, nor be reported with another outcome. IO may pass, too, for
+ * example if a server cannot open a file while it recovers, so the write is repeated a few times. */
+static vestry_job_outcome end_run(vsi_jobs_run *run, vestry_err error) {
+  vsi_jobs_end end;
+  const bool is_put_back = error == VESTRY_CLOSED && vestry_job_is_over(&run->job);
+  const vestry_job_outcome outcome = judge(run, error, is_put_back, &end);
+  bool is_finished = false;
+  unsigned refused_count = 0;
+  vestry_err written;
+  do written = write_end(run, error, &end, &is_finished);
+  while (may_pass(written, &refused_count) && wait_a_moment(run));
+  if (!written) return is_finished ? VESTRY_JOB_ENDED_DONE : outcome;
+  vsi_jobs_lose(run);
+  return VESTRY_JOB_ENDED_LOST;
+}
+
+static void count_end(vestry_jobs_stats *stats, vestry_job_outcome outcome) {
+  switch (outcome) {
+  case VESTRY_JOB_ENDED_DONE: stats->succeeded_count++; break;
+  case VESTRY_JOB_ENDED_AGAIN: stats->again_count++; break;
+  case VESTRY_JOB_ENDED_DEAD: stats->died_count++; break;
+  case VESTRY_JOB_ENDED_PUT_BACK: stats->put_back_count++; break;
+  case VESTRY_JOB_ENDED_LOST: stats->lost_count++; break;
+  }
+}
+
+static void tell(vsi_jobs_run *run, vestry_job_outcome outcome, vestry_err error) {
+  const vestry_jobs_options *options = &run->jobs->options;
+  if (outcome == VESTRY_JOB_ENDED_DEAD)
+    vsi_log(run->jobs->host, VESTRY_LOG_WARN, "job %lld (%s) failed after %u attempts, and is not repeated: %s",
+            (long long)run->job.id, run->job.kind, (unsigned)run->job.attempt,
+            *run->why ? run->why : vestry_strerror(error));
+  if (options->on_end) options->on_end(&run->job, outcome, error, options->app);
+}
+
+/* ---------------------------------------------------------------------------------------------------- runs -------- */
+
+static void enter(vsi_jobs_run *run) {
+  vestry_jobs *jobs = run->jobs;
+  vsi_mutex_lock(&jobs->lock);
+  LIST_INSERT_HEAD(&jobs->runs, run, in);
+  jobs->stats.begun_count++;
+  jobs->stats.under_way_count++;
+  jobs->stats.taken_over_count += run->is_over_taken;
+  vsi_mutex_unlock(&jobs->lock);
+}
+
+static void leave(vsi_jobs_run *run, vestry_job_outcome outcome) {
+  vestry_jobs *jobs = run->jobs;
+  vsi_mutex_lock(&jobs->lock);
+  LIST_REMOVE(run, in);
+  jobs->stats.under_way_count--;
+  count_end(&jobs->stats, outcome);
+  vsi_mutex_unlock(&jobs->lock);
+}
+
+static void perform(vsi_jobs_run *run) {
+  enter(run);
+  vestry_jobs_wake(run->jobs); /* another job may be due */
+  vestry_err error = run->kind->fn(&run->job, run->kind->app);
+  vestry_job_outcome outcome = end_run(run, error);
+  leave(run, outcome);
+  (void)vsi_jobs_table_clean(run->jobs); /* a failure does not matter: the next run tries again */
+  tell(run, outcome, error);
+}
+
+/* End a job that has no attempts left and whose lease ended while it ran. */
+static vestry_err bury(vsi_jobs_run *run) {
+  vsi_jobs_end end;
+  vestry_job_explain(&run->job, "the process died, or the lease expired");
+  const vestry_job_outcome outcome = judge(run, VESTRY_FAILED, false, &end);
+  vestry_err error = vsi_jobs_table_end(run, &end);
+  if (error) return error == VESTRY_CLOSED ? VESTRY_OK : error; /* ended, or renewed meanwhile */
+  vsi_mutex_lock(&run->jobs->lock);
+  run->jobs->stats.buried_count++;
+  vsi_mutex_unlock(&run->jobs->lock);
+  tell(run, outcome, VESTRY_FAILED);
+  return VESTRY_OK;
+}
+
+/* Take a job that is due and run it, on this thread. See vestry_jobs_step. */
+static vestry_err run_one(vestry_jobs *jobs, bool *ret_has_run) {
+  bool is_due = true, has_run = false;
+  vestry_err error = VESTRY_OK;
+  while (!error && !has_run && is_due) {
+    error = poll_table(jobs, false, &is_due); /* no writing transaction without need */
+    if (error || !is_due) break;
+    vsi_jobs_run run;
+    memset(&run, 0, sizeof run);
+    error = vsi_jobs_table_take(jobs, &run);
+    if (!error && run.is_buried)
+      error = bury(&run);
+    else if (!error) {
+      perform(&run);
+      has_run = true;
+    }
+    vsi_jobs_run_finish(&run, jobs);
+  }
+  if (error == VESTRY_NOT_FOUND) { /* another process has taken all due jobs, or they are locked */
+    poll_again(jobs);
+    error = VESTRY_OK;
+  }
+  *ret_has_run = has_run;
+  return error;
+}
+
+/* -------------------------------------------------------------------------------------------------- threads ------- */
+
+/* Wait, as a worker, until a job may be due. */
+static void idle_locked(vestry_jobs *jobs) {
+  jobs->idle_count++;
+  if (jobs->is_left_out) {
+    jobs->is_left_out = false;
+    jobs->poll_at_ns = 0;
+    vsi_mutex_unlock(&jobs->lock);
+    rouse(jobs);
+    vsi_mutex_lock(&jobs->lock);
+  }
+  while (!jobs->is_due && !jobs->is_over) vsi_mutex_wait(&jobs->lock, &jobs->work);
+  jobs->idle_count--;
+}
+
+static void *work(void *ctx) {
+  vestry_jobs *jobs = ctx;
+  vsi_mutex_lock(&jobs->lock);
+  while (!jobs->is_over) {
+    if (!jobs->is_due) {
+      idle_locked(jobs);
+      continue;
+    }
+    jobs->is_due = false; /* before the query: a commit after it sets this again */
+    vsi_mutex_unlock(&jobs->lock);
+    bool has_run = false;
+    vestry_err error = run_one(jobs, &has_run);
+    vsi_mutex_lock(&jobs->lock);
+    if (has_run) jobs->is_due = true;
+    if (error) jobs->paused_until_ns = vsi_monotonic_in_ms(PAUSE_MS);
+  }
+  vsi_mutex_unlock(&jobs->lock);
+  return NULL;
+}
+
+/* Copy the leases of the running jobs. */
+static size_t collect_locked(vestry_jobs *jobs) {
+  size_t count = 0;
+  vsi_jobs_run *run;
+  LIST_FOREACH(run, &jobs->runs, in)
+  if (!run->is_lost) jobs->leases[count++] = (vsi_jobs_lease){run->job.id, run->job.fence, false};
+  return count;
+}
+
+static void note_lost_locked(vestry_jobs *jobs, const vsi_jobs_lease *lease) {
+  vsi_jobs_run *run;
+  LIST_FOREACH(run, &jobs->runs, in)
+  if (run->job.id == lease->id && run->job.fence == lease->fence) run->is_lost = true;
+}
+
+static vestry_err renew(vestry_jobs *jobs) {
+  vsi_mutex_lock(&jobs->lock);
+  const size_t count = collect_locked(jobs);
+  vsi_mutex_unlock(&jobs->lock);
+  if (!count) return VESTRY_OK;
+  vestry_err error = vsi_jobs_table_renew(jobs, jobs->leases, count);
+  vsi_mutex_lock(&jobs->lock);
+  for (size_t i = 0; i < count && !error; i++)
+    if (jobs->leases[i].is_lost) note_lost_locked(jobs, &jobs->leases[i]);
+  vsi_mutex_unlock(&jobs->lock);
+  return error;
+}
+
+/* Renew the leases, and check that the scheduled jobs exist. */
+static void renew_in_time(vestry_jobs *jobs, int64_t *renewed_ms) {
+  const int64_t now_ms = vsi_jobs_now_ms(jobs);
+  if (now_ms - *renewed_ms < jobs->options.lease_ms / 3 && now_ms >= *renewed_ms) return;
+  if (renew(jobs) || vsi_jobs_table_restore_ticks(jobs)) return; /* it is repeated after the next wait */
+  *renewed_ms = now_ms;
+}
+
+static void *look(void *ctx) {
+  vestry_jobs *jobs = ctx;
+  int64_t renewed_ms = 0; /* so that the first pass renews, because this thread may start late */
+  /* Open the connection for renewals, before functions of jobs get all that the server accepts. */
+  (void)jobs->pool->ops->run_aside(jobs->pool, "SELECT 1", NULL, NULL, NULL);
+  const uint32_t part_ms = jobs->options.lease_ms / 10;
+  const uint32_t every_ms = jobs->slow_poll_ms < part_ms ? jobs->slow_poll_ms : part_ms;
+  do {
+    renew_in_time(jobs, &renewed_ms);
+    poll_in_time(jobs);
+  } while (rest(jobs, every_ms));
+  return NULL;
+}
+
+/* Stop the workers first, because their leases must be renewed until they end. */
+static void stop_threads(vestry_jobs *jobs) {
+  const size_t workers_count = jobs->options.threads_count;
+  for (size_t i = 0; i < jobs->threads_count; i++) {
+    vsi_mutex_lock(&jobs->lock);
+    jobs->is_over = true;
+    jobs->is_ended = i >= workers_count;
+    pthread_cond_broadcast(&jobs->work);
+    vsi_mutex_unlock(&jobs->lock);
+    if (i >= workers_count) rouse(jobs);
+    pthread_join(jobs->threads[i], NULL);
+  }
+  if (jobs->receiver) jobs->pool->ops->receivers->close(jobs->pool, jobs->receiver);
+  vsi_free(jobs->host, jobs->threads);
+  vsi_free(jobs->host, jobs->leases);
+  jobs->threads = NULL;
+  jobs->leases = NULL;
+  jobs->threads_count = 0;
+}
+
+/* OK | NO_MEMORY | IO */
+static vestry_err start_threads(vestry_jobs *jobs) {
+  const size_t workers_count = jobs->options.threads_count;
+  jobs->threads = vsi_calloc(jobs->host, workers_count + 1, sizeof *jobs->threads);
+  jobs->leases = vsi_calloc(jobs->host, workers_count, sizeof *jobs->leases);
+  vestry_err error = jobs->threads && jobs->leases ? VESTRY_OK : VESTRY_NO_MEMORY;
+  if (!error && jobs->receiver) jobs->pool->ops->receivers->open(jobs->pool, jobs->receiver);
+  vestry_jobs_wake(jobs); /* jobs that are due already */
+  for (size_t i = 0; i <= workers_count && !error; i++) {
+    error = vsi_thread_start(jobs->host, &jobs->threads[i], "vestry-jobs", i < workers_count ? work : look, jobs);
+    if (!error) jobs->threads_count++;
+  }
+  return error;
+}
+
+vestry_err vestry_jobs_start(vestry_jobs *jobs) {
+  if (!jobs) return VESTRY_INVALID;
+  vsi_mutex_lock(&jobs->lock);
+  bool is_begun = jobs->is_begun || jobs->is_over;
+  jobs->is_begun = true;
+  vsi_mutex_unlock(&jobs->lock);
+  if (is_begun)
+    return vsi_mistake(jobs->host, "vestry_jobs_start", "the jobs were already started, stepped or stopped");
+  vestry_err error = start_threads(jobs);
+  if (!error) return VESTRY_OK;
+  stop_threads(jobs);
+  vsi_mutex_lock(&jobs->lock);
+  jobs->is_begun = jobs->is_over = jobs->is_ended = jobs->is_due = false;
+  vsi_mutex_unlock(&jobs->lock);
+  return error;
+}
+
+void vestry_jobs_stop(vestry_jobs *jobs) {
+  if (!jobs) return;
+  vsi_mutex_lock(&jobs->lock);
+  jobs->is_over = true;
+  vsi_mutex_unlock(&jobs->lock);
+  stop_threads(jobs);
+}
+
+vestry_err vestry_jobs_step(vestry_jobs *jobs, bool *ret_has_run) {
+  bool has_run = false;
+  if (!jobs || jobs->threads) return VESTRY_INVALID;
+  vsi_mutex_lock(&jobs->lock);
+  jobs->is_begun = true;
+  bool is_over = jobs->is_over;
+  vsi_mutex_unlock(&jobs->lock);
+  if (is_over) return VESTRY_CLOSED;
+  vestry_err error = run_one(jobs, &has_run);
+  if (!error && ret_has_run) *ret_has_run = has_run;
+  return error;
+}
