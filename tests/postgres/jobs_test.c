@@ -323,6 +323,35 @@ static void end_that_the_server_refuses_for_a_while_is_written(void **state) {
   crew_close(&c);
 }
 
+static void explain_in_other_letters(crew *c, crew_node *n, vestry_job *job) {
+  (void)c, (void)n;
+  vestry_job_explain(job, "no route from Z\xC3\xBCrich to \xC5\x81\xC3\xB3"
+                          "d\xC5\xBA");
+}
+
+/* A database in LATIN1 has no letter for each letter of a reason. */
+/* capability: L7, M3 */
+static void reason_with_letters_outside_the_encoding_is_written_without_them(void **state) {
+  (void)state;
+  char url[256];
+  crew c;
+  postgres_server_run(shop_server(),
+                      "CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
+  snprintf(url, sizeof url, "host=%s port=%d user=postgres dbname=latin", shop_server()->folder, shop_server()->port);
+  narrow_url = url;
+  crew_open(&c, (vestry_jobs_options){0});
+  crew_do(&c.nodes[0], "CREATE TABLE t(x integer)");
+  int64_t id = crew_enqueue(&c, (vestry_job_order){0});
+  c.answers[0] = VESTRY_FAILED;
+  c.meanwhile = explain_in_other_letters;
+  assert_true(crew_step(&c.nodes[0]));
+  assert_int_equal(atomic_load(&c.outcomes[0]), VESTRY_JOB_ENDED_AGAIN);
+  assert_string_equal(crew_look(&c.nodes[0], id).error, "no route from Z?rich to ??d?");
+  crew_close(&c);
+  narrow_url = NULL;
+  postgres_server_run(shop_server(), "DROP DATABASE latin");
+}
+
 /* capability: L7, M3 */
 static void read_only_and_foreign_transactions_are_rejected(void **state) {
   (void)state;
@@ -738,6 +767,7 @@ int main(void) {
       cmocka_unit_test(jobs_continue_after_a_server_crash),
       cmocka_unit_test(job_with_an_unanswered_commit_ends_as_done),
       cmocka_unit_test(end_that_the_server_refuses_for_a_while_is_written),
+      cmocka_unit_test(reason_with_letters_outside_the_encoding_is_written_without_them),
       cmocka_unit_test(read_only_and_foreign_transactions_are_rejected),
       cmocka_unit_test(job_begins_after_the_transaction_that_relies_on_it),
       cmocka_unit_test(job_begins_despite_overlapping_orders),

@@ -441,6 +441,77 @@ static void versions_are_written_again_after_vestry_schema_was_emptied(void **st
   shop_end(&s);
 }
 
+/* An operator drops a table or an index, whose part still has its version. */
+static void dropped_tables_are_created_again(void **state) {
+  (void)state;
+  static const char *const drops[] = {
+      "DROP TABLE vestry_session",      "DROP TABLE vestry_once",      "DROP TABLE vestry_form",
+      "DROP TABLE vestry_form_cleared", "DROP TABLE vestry_job",       "DROP TABLE vestry_job_slot",
+      "DROP TABLE vestry_job_total",    "DROP TABLE vestry_job_lease", "DROP INDEX vestry_job_open"};
+  static const char columns[] = "SELECT count(*) FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid WHERE "
+                                "c.relname LIKE 'vestry%' AND a.attnum > 0 AND NOT a.attisdropped";
+  shop s;
+  shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
+  create_all(&s);
+  const int64_t columns_count = shop_number(&s, columns);
+  shop_do(&s, "INSERT INTO vestry_once(hash, owner, run, began, leased) VALUES('h', 'o', 'r', 1, 1)");
+  for (size_t i = 0; i < sizeof drops / sizeof *drops; i++) {
+    shop_do(&s, drops[i]);
+    assert_true(shop_number(&s, columns) < columns_count);
+    s.th.log_lines = 0;
+    create_all(&s);
+    assert_in_range(s.th.log_lines, 1, 2); /* the index of open jobs is dropped with their table */
+    assert_non_null(strstr(s.th.last_log, "although vestry_schema has its version"));
+    assert_int_equal(shop_number(&s, columns), columns_count);
+    s.th.log_lines = 0;
+    create_all(&s);
+    assert_int_equal(s.th.log_lines, 0);
+    assert_int_equal(shop_number(&s, "SELECT count(*) FROM vestry_once"), i < 1);
+  }
+  vestry_jobs *jobs;
+  vestry_sql_transaction *transaction;
+  assert_int_equal(vestry_jobs_create(s.pool, NULL, &jobs), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
+  assert_int_equal(vestry_jobs_enqueue(jobs, transaction, &(vestry_job_order){.kind = "k", .key = "one"}, NULL),
+                   VESTRY_OK);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_jobs_remove(jobs, shop_number(&s, "SELECT id FROM vestry_job")), VESTRY_OK);
+  vestry_jobs_destroy(jobs);
+  shop_end(&s);
+}
+
+/* ------------------------------------------------------------------------------------------- time limits ---------- */
+
+/* A larger time limit of the server also applies to the wait of the pool: the server would otherwise commit what the
+ * caller was told to have failed. */
+static void wait_for_a_statement_follows_its_time_limit(void **state) {
+  (void)state;
+  static const struct {
+    const char *setup, *sql;
+    uint32_t limit_ms, later_ms;
+  } rows[] = {{"SET statement_timeout = '1h'", NULL, 3600000, 3600000},
+              {"SET statement_timeout = 0", NULL, 0, 0},
+              {"SET statement_timeout = '5s'", NULL, 5000, 5000},
+              {NULL, "SET LOCAL statement_timeout = '1h'", 3600000, 10000},
+              {NULL, "SELECT set_config('statement_timeout', '0', true)", 0, 10000},
+              {NULL, "SET LOCAL statement_timeout = '5s'", 10000, 10000}};
+  shop s;
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    vestry_sql_transaction *transaction;
+    shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1, .setup = rows[i].setup});
+    const vsi_postgres_conn *conn = ((vsi_postgres_pool *)s.pool)->conns;
+    assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
+    if (rows[i].sql) assert_int_equal(vestry_sql_run(transaction, rows[i].sql, NULL, NULL, NULL), VESTRY_OK);
+    assert_int_equal(conn->limit_ms, rows[i].limit_ms);
+    assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
+    assert_int_equal(conn->limit_ms, rows[i].later_ms);
+    shop_end(&s);
+  }
+  shop_begin(&s, (vestry_postgres_pool_options){.setup = "SET statement_timeout = '1h'", .statement_ms = 1000});
+  assert_int_equal(vestry_sql_run_alone(s.pool, "SELECT pg_sleep(3.5)", NULL, NULL, NULL), VESTRY_OK);
+  shop_end(&s);
+}
+
 /* ---------------------------------------------------------------------------------------------- poolers ----------- */
 
 static void statement_names_depend_only_on_their_text(void **state) {
@@ -709,6 +780,8 @@ int main(void) {
       cmocka_unit_test(connection_with_changed_settings_is_replaced),
       cmocka_unit_test(new_tables_are_created_beside_the_existing_ones),
       cmocka_unit_test(versions_are_written_again_after_vestry_schema_was_emptied),
+      cmocka_unit_test(dropped_tables_are_created_again),
+      cmocka_unit_test(wait_for_a_statement_follows_its_time_limit),
       cmocka_unit_test(statement_names_depend_only_on_their_text),
       cmocka_unit_test(only_session_mode_pooler_is_accepted),
       cmocka_unit_test(busy_pooler_in_transaction_mode_is_rejected),

@@ -137,7 +137,7 @@ static vestry_err keep_path(vsi_postgres_conn *conn, const char *function, const
 
 /* Run a statement, or several, of which the last one has a row that begins with the backend. */
 static vestry_err ask_backend(vsi_postgres_conn *conn, const char *function, const char *sql, int *ret_pid) {
-  PGresult *row;
+  PGresult *row = NULL;
   vestry_err error = ask(conn, function, sql, sql, &row);
   if (error) return error;
   *ret_pid = (int)strtol(PQgetvalue(row, 0, 0), NULL, 10);
@@ -168,7 +168,7 @@ static vestry_err set_up(vsi_postgres_conn *conn, const char *function) {
   static const char facts_sql[] =
       "SELECT " VSI_POSTGRES_BACKEND ", pg_catalog.current_setting('search_path'), " LIMIT_SQL;
   char sql[128];
-  PGresult *row;
+  PGresult *row = NULL;
   int first;
   conn->limit_ms = conn->pool->options.statement_ms;
   snprintf(sql, sizeof sql, "SET statement_timeout = %u; SELECT " VSI_POSTGRES_BACKEND, conn->limit_ms);
