@@ -47,7 +47,7 @@ static test_host th;
 
 static vestry_err connect_to(const char *url, uint64_t ms, PGconn **ret_db) {
   const vsi_call call = {&th.host, "connect_to", "postgres"};
-  return vsi_postgres_connect(&call, url, NULL, NULL, NULL, vsi_monotonic_in_ms(ms), ret_db);
+  return vsi_postgres_connect(&call, url, false, NULL, vsi_monotonic_in_ms(ms), ret_db);
 }
 
 static void assert_port(PGconn *db, int port) {

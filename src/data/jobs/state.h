@@ -49,14 +49,9 @@ typedef struct vsi_jobs_run {
   bool is_finished;   /* by vestry_job_finish; valid if that transaction was committed */
   char why[VESTRY_JOB_SAID_MAX_BYTES + 1];
   bool is_lost;                /* guarded by jobs->lock: all later writes to its row are rejected */
+  uint64_t renewed;            /* guarded by jobs->lock: the pass of the looking thread that renewed its lease last */
   LIST_ENTRY(vsi_jobs_run) in; /* guarded by jobs->lock */
 } vsi_jobs_run;
-
-/* The identity of a lease. */
-typedef struct vsi_jobs_lease {
-  int64_t id, fence;
-  bool is_lost;
-} vsi_jobs_lease;
 
 struct vestry_jobs {
   vestry_sql_pool *pool;
@@ -68,7 +63,7 @@ struct vestry_jobs {
   size_t kinds_count, kinds_room;
   pthread_t *threads; /* the last one is the looking thread; NULL: none were started */
   size_t threads_count;
-  vsi_jobs_lease *leases;   /* buffer of the looking thread */
+  uint64_t passes_count;    /* belongs to the looking thread: times that it began to renew all leases */
   vsi_mutex lock;           /* guards all below */
   pthread_cond_t work;      /* the workers wait for it */
   pthread_cond_t poll;      /* the looking thread waits for it, unless it waits with the receiver */
@@ -160,8 +155,8 @@ typedef struct vsi_jobs_polled {
 
 /* Create the table if it does not exist. */
 vestry_err vsi_jobs_table_make(vestry_sql_pool *pool);
-/* Create the scheduled job of a kind, or change its times. */
-vestry_err vsi_jobs_table_tick(vestry_jobs *jobs, const vsi_jobs_kind *kind);
+/* Create the scheduled job of a kind, or change its times. is_aside: as for vsi_jobs_table_poll */
+vestry_err vsi_jobs_table_tick(vestry_jobs *jobs, bool is_aside, const vsi_jobs_kind *kind);
 /* Create the scheduled jobs of this process again whose rows others have deleted. For the looking thread. */
 vestry_err vsi_jobs_table_restore_ticks(vestry_jobs *jobs);
 /* Query when the next job is due. is_aside: for the looking thread, which must not wait for connections that others
@@ -181,9 +176,9 @@ vestry_err vsi_jobs_table_progress(vsi_jobs_run *run, double fraction, const cha
 vestry_err vsi_jobs_table_finish(vsi_jobs_run *run, vestry_sql_transaction *transaction);
 /* Find out whether this run was marked as done and that was committed. NOT_FOUND: the row no longer exists. */
 vestry_err vsi_jobs_table_is_finished(vsi_jobs_run *run, bool *ret_is_finished);
-/* Renew leases; is_lost of each reports whether it is lost. As far as the database permits, this does not wait for a
- * connection that others hold, because functions may hold all connections of the pool for longer than their leases. */
-vestry_err vsi_jobs_table_renew(vestry_jobs *jobs, vsi_jobs_lease *leases, size_t count);
+/* Renew the lease of a run: OK | CLOSED (it is lost). As far as the database permits, this does not wait for a connection
+ * that others hold, because functions may hold all connections of the pool for longer than their leases. */
+vestry_err vsi_jobs_table_renew(vestry_jobs *jobs, int64_t id, int64_t fence);
 /* Remove some of the jobs that were done long ago. */
 vestry_err vsi_jobs_table_clean(vestry_jobs *jobs);
 /* vestry_jobs_retry: OK | NOT_FOUND */

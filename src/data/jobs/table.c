@@ -234,7 +234,7 @@ static vestry_err run_as(vestry_jobs *jobs, bool is_aside, const char *sql, cons
 
 /* --------------------------------------------------------------------------------------------------- ticks -------- */
 
-static vestry_err set_tick(vestry_jobs *jobs, bool is_aside, const vsi_jobs_kind *kind) {
+vestry_err vsi_jobs_table_tick(vestry_jobs *jobs, bool is_aside, const vsi_jobs_kind *kind) {
   const vsi_jobs_period period = kind->period;
   int64_t now_ms = 0;
   vestry_err error = run_as(jobs, is_aside, text_of(jobs, now_sql), VESTRY_LIST(vsi_jobs_table_now_ms(jobs)),
@@ -246,17 +246,13 @@ static vestry_err set_tick(vestry_jobs *jobs, bool is_aside, const vsi_jobs_kind
                 NULL, NULL);
 }
 
-vestry_err vsi_jobs_table_tick(vestry_jobs *jobs, const vsi_jobs_kind *kind) {
-  return set_tick(jobs, false, kind);
-}
-
 vestry_err vsi_jobs_table_restore_ticks(vestry_jobs *jobs) {
   vestry_err error = VESTRY_OK;
   for (const vsi_jobs_kind *kind = jobs->kinds, *end = kind + jobs->kinds_count; kind < end && !error; kind++) {
     if (!kind->period.length_ms) continue;
     error = run_as(jobs, true, has_tick_sql, VESTRY_LIST((const char *)kind->name), NULL, NULL);
     if (error != VESTRY_NOT_FOUND) continue;
-    error = set_tick(jobs, true, kind);
+    error = vsi_jobs_table_tick(jobs, true, kind);
     if (!error)
       vsi_log(jobs->host, VESTRY_LOG_WARN,
               "vestry_jobs, %s: the scheduled job %s was deleted from vestry_job, and was created again",
@@ -514,16 +510,9 @@ vestry_err vsi_jobs_table_is_finished(vsi_jobs_run *run, bool *ret_is_finished) 
   return error;
 }
 
-vestry_err vsi_jobs_table_renew(vestry_jobs *jobs, vsi_jobs_lease *leases, size_t count) {
-  vestry_err error = VESTRY_OK;
-  for (size_t i = 0; i < count && !error; i++) {
-    error = run_as(jobs, true, text_of(jobs, renew_sql),
-                   VESTRY_LIST(leases[i].id, leases[i].fence, vsi_jobs_table_now_ms(jobs), jobs->options.lease_ms),
-                   NULL, NULL);
-    leases[i].is_lost = error == VESTRY_NOT_FOUND;
-    error = vsi_sql_if_any(error);
-  }
-  return error;
+vestry_err vsi_jobs_table_renew(vestry_jobs *jobs, int64_t id, int64_t fence) {
+  return if_leased(run_as(jobs, true, text_of(jobs, renew_sql),
+                          VESTRY_LIST(id, fence, vsi_jobs_table_now_ms(jobs), jobs->options.lease_ms), NULL, NULL));
 }
 
 /* ------------------------------------------------------------------------------------------------- removal -------- */

@@ -438,31 +438,40 @@ static void *work(void *ctx) {
   return NULL;
 }
 
-/* Copy the leases of the running jobs. */
-static size_t collect_locked(vestry_jobs *jobs) {
-  size_t count = 0;
+/* Find a run whose lease was not renewed in this pass. false: there is none. */
+static bool find_unrenewed(vestry_jobs *jobs, uint64_t pass, int64_t *ret_id, int64_t *ret_fence) {
   vsi_jobs_run *run;
+  vsi_mutex_lock(&jobs->lock);
   LIST_FOREACH(run, &jobs->runs, in)
-  if (!run->is_lost) jobs->leases[count++] = (vsi_jobs_lease){run->job.id, run->job.fence, false};
-  return count;
+  if (!run->is_lost && run->renewed != pass) break;
+  if (run) {
+    run->renewed = pass;
+    *ret_id = run->job.id;
+    *ret_fence = run->job.fence;
+  }
+  vsi_mutex_unlock(&jobs->lock);
+  return run != NULL;
 }
 
-static void note_lost_locked(vestry_jobs *jobs, const vsi_jobs_lease *lease) {
+/* Mark a run as lost, unless it has ended meanwhile. */
+static void note_lost(vestry_jobs *jobs, int64_t id, int64_t fence) {
   vsi_jobs_run *run;
+  vsi_mutex_lock(&jobs->lock);
   LIST_FOREACH(run, &jobs->runs, in)
-  if (run->job.id == lease->id && run->job.fence == lease->fence) run->is_lost = true;
+  if (run->job.id == id && run->job.fence == fence) run->is_lost = true;
+  vsi_mutex_unlock(&jobs->lock);
 }
 
 static vestry_err renew(vestry_jobs *jobs) {
-  vsi_mutex_lock(&jobs->lock);
-  const size_t count = collect_locked(jobs);
-  vsi_mutex_unlock(&jobs->lock);
-  if (!count) return VESTRY_OK;
-  vestry_err error = vsi_jobs_table_renew(jobs, jobs->leases, count);
-  vsi_mutex_lock(&jobs->lock);
-  for (size_t i = 0; i < count && !error; i++)
-    if (jobs->leases[i].is_lost) note_lost_locked(jobs, &jobs->leases[i]);
-  vsi_mutex_unlock(&jobs->lock);
+  const uint64_t pass = ++jobs->passes_count;
+  int64_t id, fence;
+  vestry_err error = VESTRY_OK;
+  while (!error && find_unrenewed(jobs, pass, &id, &fence)) {
+    error = vsi_jobs_table_renew(jobs, id, fence);
+    if (error != VESTRY_CLOSED) continue;
+    note_lost(jobs, id, fence);
+    error = VESTRY_OK;
+  }
   return error;
 }
 
@@ -502,9 +511,7 @@ static void stop_threads(vestry_jobs *jobs) {
   }
   if (jobs->receiver) jobs->pool->ops->receivers->close(jobs->pool, jobs->receiver);
   vsi_free(jobs->host, jobs->threads);
-  vsi_free(jobs->host, jobs->leases);
   jobs->threads = NULL;
-  jobs->leases = NULL;
   jobs->threads_count = 0;
 }
 
@@ -512,8 +519,7 @@ static void stop_threads(vestry_jobs *jobs) {
 static vestry_err start_threads(vestry_jobs *jobs) {
   const size_t workers_count = jobs->options.threads_count;
   jobs->threads = vsi_calloc(jobs->host, workers_count + 1, sizeof *jobs->threads);
-  jobs->leases = vsi_calloc(jobs->host, workers_count, sizeof *jobs->leases);
-  vestry_err error = jobs->threads && jobs->leases ? VESTRY_OK : VESTRY_NO_MEMORY;
+  vestry_err error = jobs->threads ? VESTRY_OK : VESTRY_NO_MEMORY;
   if (!error && jobs->receiver) jobs->pool->ops->receivers->open(jobs->pool, jobs->receiver);
   vestry_jobs_wake(jobs); /* jobs that are due already */
   for (size_t i = 0; i <= workers_count && !error; i++) {

@@ -204,7 +204,7 @@ static vestry_err find_facts(follower *f, facts *ret_facts) {
   const vsi_call call = call_of(f);
   PGresult *row;
   vestry_err error =
-      vsi_postgres_connect(&call, f->is.url, true, NULL, NULL, vsi_monotonic_in_ms(VSI_POSTGRES_ASK_MS), &f->side);
+      vsi_postgres_connect(&call, f->is.url, true, NULL, vsi_monotonic_in_ms(VSI_POSTGRES_ASK_MS), &f->side);
   if (!error) error = ask(f, sql, 6, &row);
   if (error) return error;
   error = read_facts(f, row, ret_facts);

@@ -13,7 +13,7 @@
 #include "base/thread.h"
 #include "base/wait.h"
 
-enum { PARAMETERS_MAX = 16, PROBES = 4, PROBE_MS = 250 };
+enum { PROBES = 4, PROBE_MS = 250 };
 
 /* Wait until the socket is readable or writable, or the time is over (false). */
 static bool wait_for(PGconn *db, short events, uint64_t until_ns) {
@@ -228,18 +228,15 @@ static vestry_err connect_to_each(const vsi_call *call, const vsi_postgres_hosts
   return error;
 }
 
-vestry_err vsi_postgres_connect(const vsi_call *call, const char *url, bool is_own, const char *const *more_words,
-                                const char *const *more_values, uint64_t until_ns, PGconn **ret_db) {
-  const char *words[PARAMETERS_MAX] = {"client_encoding", "fallback_application_name", "dbname"};
-  const char *values[PARAMETERS_MAX] = {"UTF8", "vestry", url};
-  size_t count = 3;
-  for (; more_words && more_words[count - 3] && count + VSI_POSTGRES_HOST_WORDS + 1 < PARAMETERS_MAX; count++) {
-    words[count] = more_words[count - 3];
-    values[count] = more_values[count - 3];
-  }
+vestry_err vsi_postgres_connect(const vsi_call *call, const char *url, bool is_own, const char *replication,
+                                uint64_t until_ns, PGconn **ret_db) {
+  enum { COUNT = 4 };
+  const char *words[COUNT + VSI_POSTGRES_HOST_WORDS + 1] = {"client_encoding", "fallback_application_name", "dbname",
+                                                            "replication"};
+  const char *values[COUNT + VSI_POSTGRES_HOST_WORDS + 1] = {"UTF8", "vestry", url, replication};
   vsi_postgres_hosts hosts;
   vsi_postgres_hosts_init(&hosts, url);
-  vestry_err error = hosts.count > 1 ? connect_to_each(call, &hosts, words, values, count, is_own, until_ns, ret_db)
+  vestry_err error = hosts.count > 1 ? connect_to_each(call, &hosts, words, values, COUNT, is_own, until_ns, ret_db)
                                      : connect_once(call, words, values, is_own, until_ns, ret_db);
   vsi_postgres_hosts_finish(&hosts);
   return error;

@@ -16,14 +16,14 @@ enum { VSI_POSTGRES_ASK_MS = 5000 };
 /* Open a connection, and make the settings on which this library depends.
  *  url         for libpq: a URL, or keywords and values
  *  is_own      no statement of the application runs on it, so all its settings are those of this library
- *  words, values  more parameters of libpq, each list ended by a NULL; the URL does not change them. NULL: none
+ *  replication  for libpq's parameter of that name, which the URL does not change; NULL: none
  *  until_ns    on the monotonic clock
  *  ret_db      owned by the caller (PQfinish); untouched on failure
  *  Returns     OK | NO_MEMORY | LIMIT (also: a pooler is too busy to be checked) | UNSUPPORTED (a pooler that gives
  *              each transaction another backend) | IO; failures are logged
  *  Threads     any; blocks on the network */
-vestry_err vsi_postgres_connect(const vsi_call *call, const char *url, bool is_own, const char *const *words,
-                                const char *const *values, uint64_t until_ns, PGconn **ret_db);
+vestry_err vsi_postgres_connect(const vsi_call *call, const char *url, bool is_own, const char *replication,
+                                uint64_t until_ns, PGconn **ret_db);
 
 /* Make the settings on which this library depends, as vsi_postgres_connect does. Call this again after statements of
  * the application.

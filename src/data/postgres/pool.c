@@ -191,7 +191,7 @@ static vestry_err call_up(vsi_postgres_conn *conn, const char *function, bool is
   const vsi_call call = {is_logged ? &quiet : pool->is.host, function, pool->is.name};
   PGconn *db = NULL;
   vestry_err error =
-      vsi_postgres_connect(&call, pool->url, false, NULL, NULL, vsi_monotonic_in_ms(pool->options.connect_ms), &db);
+      vsi_postgres_connect(&call, pool->url, false, NULL, vsi_monotonic_in_ms(pool->options.connect_ms), &db);
   note(pool, !error);
   if (error) return error;
   PQfreeCancel(conn->cancel);

@@ -37,10 +37,9 @@ static bool read_place(const PGresult *row, vsi_postgres_place *ret_place) {
 
 vestry_err vsi_postgres_stream_open(vsi_postgres_stream *stream, const vsi_call *call, const char *url,
                                     vsi_postgres_place *ret_place) {
-  static const char *const words[] = {"replication", NULL}, *const values[] = {"database", NULL};
   PGresult *row = NULL;
   vestry_err error =
-      vsi_postgres_connect(call, url, true, words, values, vsi_monotonic_in_ms(VSI_POSTGRES_ASK_MS), &stream->db);
+      vsi_postgres_connect(call, url, true, "database", vsi_monotonic_in_ms(VSI_POSTGRES_ASK_MS), &stream->db);
   if (!error) error = vsi_postgres_ask_own(call, stream->db, "SELECT pg_postmaster_start_time()", 1, &row);
   if (error) return error;
   snprintf(ret_place->started, sizeof ret_place->started, "%s", PQgetvalue(row, 0, 0));

@@ -35,19 +35,21 @@ typedef struct transaction {
   uint32_t assigned_count;
 } transaction;
 
-/* pg_proc, pg_operator, pg_cast, pg_enum, pg_authid, pg_auth_members, pg_db_role_setting, the tables of text search
+/* Lists of system tables; 0 ends each.
+ * pg_proc, pg_operator, pg_cast, pg_enum, pg_authid, pg_auth_members, pg_db_role_setting, the tables of text search
  * (pg_ts_*), pg_aggregate, pg_collation */
-static const uint32_t meanings[] = {1255, 2617, 2605, 3501, 1260, 1261, 2964, 3600, 3601, 3602, 3603, 3764, 2600, 3456};
+static const uint32_t meanings[] = {1255, 2617, 2605, 3501, 1260, 1261, 2964, 3600,
+                                    3601, 3602, 3603, 3764, 2600, 3456, 0};
 /* pg_rewrite, pg_inherits, pg_partitioned_table: for relations that have no rows */
-static const uint32_t views[] = {2618, 2611, 3350};
+static const uint32_t views[] = {2618, 2611, 3350, 0};
 /* pg_type, pg_namespace: only updates of their rows count */
-static const uint32_t meanings_updated[] = {1247, 2615};
+static const uint32_t meanings_updated[] = {1247, 2615, 0};
 /* pg_statistic with its TOAST table and index, pg_statistic_ext, pg_statistic_ext_data */
-static const uint32_t statistics[] = {2619, 2840, 2841, 3381, 3429};
+static const uint32_t statistics[] = {2619, 2840, 2841, 3381, 3429, 0};
 
-static bool has(const uint32_t *oids, size_t count, uint32_t oid) {
-  for (size_t i = 0; i < count; i++)
-    if (oids[i] == oid) return true;
+static bool has(const uint32_t *oids, uint32_t oid) {
+  for (; *oids; oids++)
+    if (*oids == oid) return true;
   return false;
 }
 
@@ -129,22 +131,23 @@ static vestry_err note(const vsi_postgres_transactions *all, transaction *t, vsi
   return error;
 }
 
+static const uint16_t inserted[] = {VSI_POSTGRES_TABLE, VSI_POSTGRES_VERSIONS, 0};
+static const uint16_t changed[] = {VSI_POSTGRES_ROW, VSI_POSTGRES_ROWS, VSI_POSTGRES_CHANGES, VSI_POSTGRES_TABLE, 0};
+static const uint16_t entered[] = {VSI_POSTGRES_LEAF, VSI_POSTGRES_INDEX, 0};
+
+/* Note keys of these kinds; 0 ends them. */
 static vestry_err note_kinds(const vsi_postgres_transactions *all, transaction *t, const vsi_postgres_touched *touched,
-                             const vsi_postgres_kind *kinds, size_t count) {
+                             const uint16_t *kinds) {
   vestry_err error = VESTRY_OK;
-  for (size_t i = 0; i < count && !error; i++) {
-    vsi_postgres_key key = {.relation = touched->relation, .kind = (uint16_t)kinds[i]};
-    bool is_row = kinds[i] == VSI_POSTGRES_ROW;
-    if (is_row || kinds[i] == VSI_POSTGRES_ROWS || kinds[i] == VSI_POSTGRES_LEAF) key.block = touched->block;
+  for (; *kinds && !error; kinds++) {
+    vsi_postgres_key key = {.relation = touched->relation, .kind = *kinds};
+    const bool is_row = *kinds == VSI_POSTGRES_ROW;
+    if (is_row || *kinds == VSI_POSTGRES_ROWS || *kinds == VSI_POSTGRES_LEAF) key.block = touched->block;
     if (is_row) key.offset = touched->offset;
     error = note(all, t, key);
   }
   return error;
 }
-
-#define NOTE(all, t, touched, ...)                                                                                     \
-  note_kinds(all, t, touched, (const vsi_postgres_kind[]){__VA_ARGS__},                                                \
-             sizeof((const vsi_postgres_kind[]){__VA_ARGS__}) / sizeof(vsi_postgres_kind))
 
 /* -------------------------------------------------------------------------------------------------- records ------- */
 
@@ -158,19 +161,16 @@ static uint32_t catalog_of(const vsi_postgres_transactions *all, const vsi_postg
 static vestry_err take_row(vsi_postgres_transactions *all, uint32_t xid, const vsi_postgres_touched *touched,
                            bool is_update) {
   uint32_t catalog = catalog_of(all, touched);
-  if (catalog && has(statistics, sizeof statistics / sizeof *statistics, catalog)) return VESTRY_OK;
+  if (catalog && has(statistics, catalog)) return VESTRY_OK;
   transaction *t = make(all, xid);
   if (!t) return VESTRY_NO_MEMORY;
   if (catalog) {
     t->has_catalog = true;
-    if (has(meanings, sizeof meanings / sizeof *meanings, catalog)) t->has_meaning = true;
-    if (has(views, sizeof views / sizeof *views, catalog)) t->has_views = true;
-    if (is_update && has(meanings_updated, sizeof meanings_updated / sizeof *meanings_updated, catalog))
-      t->has_meaning = true;
+    t->has_meaning |= has(meanings, catalog) || (is_update && has(meanings_updated, catalog));
+    t->has_views |= has(views, catalog);
     return VESTRY_OK;
   }
-  if (touched->touch == VSI_POSTGRES_INSERTED) return NOTE(all, t, touched, VSI_POSTGRES_TABLE, VSI_POSTGRES_VERSIONS);
-  return NOTE(all, t, touched, VSI_POSTGRES_ROW, VSI_POSTGRES_ROWS, VSI_POSTGRES_CHANGES, VSI_POSTGRES_TABLE);
+  return note_kinds(all, t, touched, touched->touch == VSI_POSTGRES_INSERTED ? inserted : changed);
 }
 
 /* Entries of running transactions may have been moved: they count as inserted into both leaves. A transaction with too
@@ -191,7 +191,7 @@ static vestry_err take_entry(vsi_postgres_transactions *all, uint32_t xid, const
   if (catalog_of(all, touched)) return VESTRY_OK;
   if (touched->touch == VSI_POSTGRES_MOVED) return move(all, touched);
   transaction *t = make(all, xid);
-  return t ? NOTE(all, t, touched, VSI_POSTGRES_LEAF, VSI_POSTGRES_INDEX) : VESTRY_NO_MEMORY;
+  return t ? note_kinds(all, t, touched, entered) : VESTRY_NO_MEMORY;
 }
 
 static vestry_err take_touches(vsi_postgres_transactions *all, const vsi_postgres_record *record) {
@@ -221,9 +221,8 @@ static vestry_err unite(const vsi_postgres_transactions *all, transaction *t, co
 /* Unite a subtransaction with its transaction, and forget it. */
 static vestry_err take_over(vsi_postgres_transactions *all, transaction *t, uint32_t xid) {
   const transaction *sub = find(all, xid);
-  vestry_err error = VESTRY_OK;
   if (sub == t) return VESTRY_OK;
-  if (sub) error = unite(all, t, sub);
+  vestry_err error = sub ? unite(all, t, sub) : VESTRY_OK;
   forget(all, xid);
   return error;
 }
