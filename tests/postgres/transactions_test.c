@@ -38,15 +38,15 @@ static vestry_err move(void *ctx, uint32_t relation, uint32_t from, uint32_t to)
 
 static void open_all(void) {
   reports_count = moves_count = 0;
-  vsi_postgres_transactions_init(&all, &(vsi_postgres_transactions_options){.host = &th.host,
-                                                                            .format = vsi_postgres_format_of(15),
-                                                                            .database = WRITTEN_DATABASE,
-                                                                            .max_keys = MAX_KEYS,
-                                                                            .catalogs = catalogs,
-                                                                            .catalogs_count = 1,
-                                                                            .move = move,
-                                                                            .commit = commit,
-                                                                            .ctx = &all});
+  all = (vsi_postgres_transactions){.is = {.host = &th.host,
+                                           .format = vsi_postgres_format_of(15),
+                                           .database = WRITTEN_DATABASE,
+                                           .max_keys = MAX_KEYS,
+                                           .catalogs = catalogs,
+                                           .catalogs_count = 1,
+                                           .move = move,
+                                           .commit = commit,
+                                           .ctx = &all}};
 }
 
 static int set_up(void **state) {

@@ -91,7 +91,8 @@ static void write_topic(const vestry_postgres *database, uint64_t number, char t
 }
 
 /* at_ns: when the commit was seen; 0: no known commit. */
-static void refresh(vestry_postgres *database, uint64_t number, uint64_t at_ns) {
+static void refresh(void *ctx, uint64_t number, uint64_t at_ns) {
+  vestry_postgres *database = ctx;
   const vestry_change change = {.kind = VESTRY_REFRESH_DATABASE, .at_ns = at_ns};
   char topic[TOPIC_BYTES];
   uint64_t seq = 0;
@@ -101,10 +102,6 @@ static void refresh(vestry_postgres *database, uint64_t number, uint64_t at_ns) 
   while (last < seq && !atomic_compare_exchange_weak_explicit(&database->seq, &last, seq, memory_order_relaxed,
                                                               memory_order_relaxed)) {
   }
-}
-
-static void hit(void *ctx, uint64_t number, uint64_t at_ns) {
-  refresh(ctx, number, at_ns);
 }
 
 static void seen(void *ctx, const vsi_postgres_keys *keys) {
@@ -484,7 +481,7 @@ static vestry_err start(vestry_postgres *database) {
   const vsi_postgres_index_options of_index = {.host = database->host,
                                                .max_bytes = database->options.max_bytes,
                                                .max_ring = MAX_RING,
-                                               .hit = hit,
+                                               .hit = refresh,
                                                .is_used = is_used,
                                                .now_ns = now_ns,
                                                .seen = seen,

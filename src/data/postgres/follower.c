@@ -60,7 +60,6 @@ struct vsi_postgres_follower {
   PGconn *side;
   unsigned major;
   vsi_postgres_transactions transactions;
-  bool has_transactions;
   vsi_postgres_catalog *catalogs;
   size_t catalogs_count;
   uint64_t from;                      /* position at which following began */
@@ -231,17 +230,15 @@ static vestry_err find_catalogs(follower *f) {
 }
 
 static void begin_transactions(follower *f, const facts *is) {
-  vsi_postgres_transactions_init(&f->transactions,
-                                 &(vsi_postgres_transactions_options){.host = f->is.host,
-                                                                      .format = is->format,
-                                                                      .database = is->database,
-                                                                      .max_keys = f->is.max_keys,
-                                                                      .catalogs = f->catalogs,
-                                                                      .catalogs_count = f->catalogs_count,
-                                                                      .move = take_move,
-                                                                      .commit = take_commit,
-                                                                      .ctx = f});
-  f->has_transactions = true;
+  f->transactions.is = (vsi_postgres_transactions_options){.host = f->is.host,
+                                                           .format = is->format,
+                                                           .database = is->database,
+                                                           .max_keys = f->is.max_keys,
+                                                           .catalogs = f->catalogs,
+                                                           .catalogs_count = f->catalogs_count,
+                                                           .move = take_move,
+                                                           .commit = take_commit,
+                                                           .ctx = f};
 }
 
 static vestry_err begin(follower *f) {
@@ -274,8 +271,7 @@ static void end(follower *f) {
   vsi_postgres_stream_finish(&f->stream);
   PQfinish(f->side);
   f->side = NULL;
-  if (f->has_transactions) vsi_postgres_transactions_finish(&f->transactions);
-  f->has_transactions = false;
+  vsi_postgres_transactions_finish(&f->transactions);
 }
 
 /* ------------------------------------------------------------------------------------------------ following ------- */

@@ -48,7 +48,7 @@ typedef struct place {
   LIST_ENTRY(place) in;
   struct entry *entry;
   set *of;
-  struct place *next; /* next link that was added later */
+  struct place *next; /* next link of the set */
 } place;
 
 typedef struct entry {
@@ -62,7 +62,7 @@ struct set {
   uint64_t number;
   vsi_postgres_snapshot snapshot;
   size_t bytes;
-  place *later;
+  place *first; /* the links that were added later, and then those of the array */
   size_t places_count;
   place places[];
 };
@@ -129,8 +129,8 @@ static entry *make_entry(vsi_postgres_index *index, key of) {
 static vestry_err stand(vsi_postgres_index *index, set *s, place *where, key of) {
   entry *at = make_entry(index, of);
   if (!at) return VESTRY_NO_MEMORY;
-  where->entry = at;
-  where->of = s;
+  *where = (place){.entry = at, .of = s, .next = s->first};
+  s->first = where;
   LIST_INSERT_HEAD(&at->places, where, in);
   return VESTRY_OK;
 }
@@ -145,11 +145,11 @@ static void leave(vsi_postgres_index *index, place *where) {
 }
 
 static void free_set(vsi_postgres_index *index, set *s) {
-  for (size_t i = 0; i < s->places_count; i++) leave(index, &s->places[i]);
-  for (place *next, *at = s->later; at; at = next) {
+  for (place *next, *at = s->first; at; at = next) {
+    const bool is_in_array = (uintptr_t)at - (uintptr_t)s->places < s->places_count * sizeof *at;
     next = at->next;
     leave(index, at);
-    vsi_free(index->is.host, at);
+    if (!is_in_array) vsi_free(index->is.host, at);
   }
   vsi_postgres_snapshot_finish(&s->snapshot, index->is.host);
   vsi_free(index->is.host, s);
@@ -357,9 +357,7 @@ static key leaf_of(uint32_t relation, uint32_t block) {
 }
 
 static bool stands_at(const set *s, key of) {
-  for (size_t i = 0; i < s->places_count; i++)
-    if (vsi_postgres_keys_are_equal(s->places[i].entry->key, of)) return true;
-  for (const place *at = s->later; at; at = at->next)
+  for (const place *at = s->first; at; at = at->next)
     if (vsi_postgres_keys_are_equal(at->entry->key, of)) return true;
   return false;
 }
@@ -376,8 +374,6 @@ static vestry_err move_sets(vsi_postgres_index *index, key from, key to) {
       vsi_free(index->is.host, more);
       return VESTRY_NO_MEMORY;
     }
-    more->next = where->of->later;
-    where->of->later = more;
     where->of->bytes += sizeof *more;
     index->stats.sets_bytes += sizeof *more;
   }

@@ -43,7 +43,7 @@ static bool may_have_met(const vsi_postgres_conn *conn, const char *state) {
 }
 
 vestry_err vsi_postgres_conn_fail(vsi_postgres_conn *conn, const char *function, PGresult *result, const char *doing) {
-  const vsi_call call = vsi_postgres_pool_call(conn->pool, function);
+  const vsi_call call = vsi_sql_call(&conn->pool->is, function);
   const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
   conn->is_conflict = state && (vsi_postgres_is_conflict(state) || may_have_met(conn, state));
   const bool is_unsaid = conn->is_conflict && conn->begins_again; /* it is counted */
@@ -105,7 +105,7 @@ static void note(vsi_postgres_pool *pool, bool has_come) {
 }
 
 static vestry_err run_setup(vsi_postgres_conn *conn, const char *function) {
-  const vsi_call call = vsi_postgres_pool_call(conn->pool, function);
+  const vsi_call call = vsi_sql_call(&conn->pool->is, function);
   vestry_err error = ask(conn, function, conn->pool->setup, "options.setup", NULL);
   return error ? error : vsi_postgres_set(&call, conn->db, false, vsi_postgres_until_ns(conn));
 }
@@ -115,7 +115,7 @@ static vestry_err run_setup(vsi_postgres_conn *conn, const char *function) {
  * thread has the pool. */
 static vestry_err keep_path(vsi_postgres_conn *conn, const char *function, const char *path) {
   vsi_postgres_pool *pool = conn->pool;
-  const vsi_call call = vsi_postgres_pool_call(pool, function);
+  const vsi_call call = vsi_sql_call(&pool->is, function);
   if (!pool->search_path) {
     pool->search_path = vsi_strdup(pool->is.host, path, strlen(path));
     return pool->search_path ? VESTRY_OK : VESTRY_NO_MEMORY;
@@ -147,7 +147,7 @@ static vestry_err ask_backend(vsi_postgres_conn *conn, const char *function, con
 
 /* Give up a connection that leads to another backend than before. */
 static vestry_err refuse_backend(vsi_postgres_conn *conn, const char *function) {
-  const vsi_call call = vsi_postgres_pool_call(conn->pool, function);
+  const vsi_call call = vsi_sql_call(&conn->pool->is, function);
   vsi_postgres_hang_up(conn);
   return vsi_refuse(&call, VESTRY_UNSUPPORTED,
                     "a pooler gave this connection another connection to the server; connect to the server itself, or "
@@ -299,7 +299,7 @@ static size_t refused_beyond(vsi_postgres_pool *pool) {
 }
 
 static vestry_err refuse(vsi_postgres_pool *pool, const char *function) {
-  const vsi_call call = vsi_postgres_pool_call(pool, function);
+  const vsi_call call = vsi_sql_call(&pool->is, function);
   const size_t count = refused_beyond(pool);
   if (count && count < pool->options.connections_count)
     return vsi_refuse(&call, VESTRY_LIMIT,

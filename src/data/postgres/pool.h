@@ -77,10 +77,6 @@ struct vsi_postgres_pool {
 static inline size_t vsi_postgres_conns_count(const vestry_postgres_pool_options *options) {
   return (size_t)options->connections_count + VSI_POSTGRES_ASIDE;
 }
-/* Return the call for a log message. */
-static inline vsi_call vsi_postgres_pool_call(const vsi_postgres_pool *pool, const char *function) {
-  return (vsi_call){pool->is.host, function, pool->is.name};
-}
 /* Return the time until which a statement that begins now may take. It includes a reserve for the server's report that
  * it has cancelled the statement. */
 static inline uint64_t vsi_postgres_until_ns(const vsi_postgres_conn *conn) {

@@ -73,7 +73,7 @@ vestry_err vsi_postgres_begin(vsi_postgres_pool *pool, vestry_sql_kind kind, con
   if (error) return error;
   bool is_inside = conn->depth > 1; /* this thread's own, so no other changes it */
   if (is_inside && kind > VESTRY_SQL_READ_ASIDE) {
-    const vsi_call call = vsi_postgres_pool_call(pool, "vestry_sql_begin");
+    const vsi_call call = vsi_sql_call(&pool->is, "vestry_sql_begin");
     (void)vsi_postgres_is_last(conn);
     return vsi_refuse(&call, VESTRY_INVALID,
                       "this thread already has a transaction; end it before beginning another one");
@@ -111,7 +111,7 @@ static void count(vsi_postgres_conn *conn, vestry_err error) {
 }
 
 static vestry_err commit(vsi_postgres_conn *conn) {
-  const vsi_call call = vsi_postgres_pool_call(conn->pool, "vestry_sql_end");
+  const vsi_call call = vsi_sql_call(&conn->pool->is, "vestry_sql_end");
   if (conn->is_conflict) return VESTRY_BUSY; /* logged already */
   if (conn->is_lost)
     return vsi_refuse(&call, VESTRY_LIMIT, "the writes were rolled back, because the connection was lost");
@@ -198,7 +198,7 @@ static vestry_err sql_act(vestry_sql_pool *is, vestry_sql_kind kind, vestry_sql_
 
 /* -------------------------------------------------------------------------------------------------- values -------- */
 
-enum { NUMBER_BYTES = 32, SHOWN_BYTES = 400, BYTEA = 17 /* the type's oid, BYTEAOID */ };
+enum { FEW_BYTES = 1024, NUMBER_BYTES = 32, SHOWN_BYTES = 400, BYTEA = 17 /* the type's oid, BYTEAOID */ };
 
 /* Write a number. A decimal point of another locale, of one byte or several, is replaced by SQL's. */
 static void write_number(double number, char text[NUMBER_BYTES]) {
@@ -238,14 +238,22 @@ static bool write_one(const vestry_value *value, char *to, const char **ret_text
   }
 }
 
-/* Write the texts of all values into one block of memory. OK | NO_MEMORY | INVALID */
-static vestry_err write_all(const vestry_host *host, const vestry_value *list, vsi_postgres_values *ret_values) {
+/* Memory for the texts of few values. */
+typedef const char *few_texts[FEW_BYTES / sizeof(char *)];
+
+static void free_values(const vestry_host *host, const vsi_postgres_values *values, few_texts few) {
+  if (values->texts != few) vsi_free(host, (void *)values->texts);
+}
+
+/* Write the texts of all values into one block of memory: `few`, or allocated. OK | NO_MEMORY | INVALID */
+static vestry_err write_all(const vestry_host *host, const vestry_value *list, few_texts few,
+                            vsi_postgres_values *ret_values) {
   const size_t len = list ? list->count : 0;
   size_t bytes = 0;
   if ((list && list->type != VESTRY_VALUE_LIST) || len > UINT16_MAX) return VESTRY_INVALID;
   for (size_t i = 0; i < len; i++) bytes += room_of(&list->items[i]);
-  const char **texts = bytes ? vsi_alloc(host, bytes) : NULL;
-  if (bytes && !texts) return VESTRY_NO_MEMORY;
+  const char **texts = bytes <= FEW_BYTES ? few : vsi_alloc(host, bytes);
+  if (!texts) return VESTRY_NO_MEMORY;
   char *to = (char *)(texts + len);
   bool is_valid = true;
   for (size_t i = 0; i < len && is_valid; i++) {
@@ -253,7 +261,7 @@ static vestry_err write_all(const vestry_host *host, const vestry_value *list, v
     to += room_of(&list->items[i]) - sizeof *texts;
   }
   *ret_values = (vsi_postgres_values){(int)len, texts};
-  if (!is_valid) vsi_free(host, texts);
+  if (!is_valid) free_values(host, ret_values, few);
   return is_valid ? VESTRY_OK : VESTRY_INVALID;
 }
 
@@ -345,7 +353,7 @@ static bool has_set(PGresult *result, const char *sql) {
 
 static void say_set(vsi_postgres_conn *conn, const char *sql) {
   vsi_postgres_pool *pool = conn->pool;
-  const vsi_call call = vsi_postgres_pool_call(pool, "vestry_sql_run");
+  const vsi_call call = vsi_sql_call(&pool->is, "vestry_sql_run");
   char shown[SHOWN_BYTES];
   if (atomic_exchange_explicit(&pool->has_said_set, true, memory_order_relaxed)) return;
   vsi_sql_show(VSI_SQL_POSTGRES, sql, shown, sizeof shown);
@@ -404,10 +412,12 @@ static vestry_err execute_alone(vsi_postgres_conn *conn, const char *sql, const 
   return error;
 }
 
-static vestry_err refuse(const vsi_call *call, vestry_err error, const char *sql, const char *why) {
+static vestry_err refuse(const vsi_postgres_pool *pool, const char *function, vestry_err error, const char *sql,
+                         const char *why) {
+  const vsi_call call = vsi_sql_call(&pool->is, function);
   char shown[SHOWN_BYTES];
   vsi_sql_show(VSI_SQL_POSTGRES, sql, shown, sizeof shown);
-  return vsi_refuse(call, error, "%s: %s", shown, why);
+  return vsi_refuse(&call, error, "%s: %s", shown, why);
 }
 
 static void give_rows(const vsi_postgres_conn *conn, const PGresult *result, vestry_sql_row_fn row, void *ctx) {
@@ -418,19 +428,19 @@ static void give_rows(const vsi_postgres_conn *conn, const PGresult *result, ves
 /* Run a statement; is_alone: in a separate transaction. */
 static vestry_err run(vsi_postgres_conn *conn, bool is_alone, const char *sql, const vestry_value *list, bool again,
                       vestry_sql_row_fn row, void *ctx) {
+  few_texts few;
   vsi_postgres_values values;
   PGresult *result = NULL;
   if (atomic_load_explicit(&conn->is_cancelled, memory_order_relaxed)) return VESTRY_CLOSED;
   if (!conn->db) return conn->is_conflict ? VESTRY_BUSY : VESTRY_LIMIT;
-  const vsi_call call = vsi_postgres_pool_call(conn->pool, "vestry_sql_run");
-  vestry_err error = write_all(conn->pool->is.host, list, &values);
+  vestry_err error = write_all(conn->pool->is.host, list, few, &values);
   if (error == VESTRY_INVALID)
     return refuse(
-        &call, error, sql,
+        conn->pool, "vestry_sql_run", error, sql,
         "a value is invalid; each value must be a null, a boolean, an integer, a number, a text (not NULL) or bytes");
   if (error) return error;
   error = (is_alone ? execute_alone : execute)(conn, sql, &values, again, &result);
-  vsi_free(conn->pool->is.host, (void *)values.texts);
+  free_values(conn->pool->is.host, &values, few);
   if (error) return error;
   bool is_found = PQntuples(result) > 0, gives_rows = PQnfields(result) > 0;
   give_rows(conn, result, row, ctx);
@@ -480,10 +490,9 @@ static vestry_err run_by(vsi_postgres_pool *pool, vsi_postgres_choice which, con
     if (*ret_fate != FATE_STALE || !again) recorder_fail(pool, error);
   }
   if (!vsi_postgres_is_last(conn)) return error;
-  const vsi_call call = vsi_postgres_pool_call(pool, alone);
   /* The next thread would continue the transaction. */
   if (!error && conn->db && PQtransactionStatus(conn->db) != PQTRANS_IDLE)
-    error = refuse(&call, VESTRY_INVALID, sql,
+    error = refuse(pool, alone, VESTRY_INVALID, sql,
                    "rolled back a transaction that was begun by SQL, and not ended; use vestry_sql_act or "
                    "vestry_sql_begin");
   vsi_postgres_roll_back(conn, alone);
@@ -537,8 +546,7 @@ static vestry_err run_alone(vestry_sql_pool *of, const char *sql, const vestry_v
   vestry_err error = run_by(pool, VSI_POSTGRES_ANY, sql, list, true, row, ctx, &is);
   if (is == FATE_STALE) error = run_by(pool, VSI_POSTGRES_ANY, sql, list, false, row, ctx, &is);
   if (error != VESTRY_LIMIT || is != FATE_LOST) return error;
-  const vsi_call call = vsi_postgres_pool_call(pool, alone);
-  return refuse(&call, VESTRY_IO, sql, "it is unknown whether the statement was executed");
+  return refuse(pool, alone, VESTRY_IO, sql, "it is unknown whether the statement was executed");
 }
 
 /* ----------------------------------------------------------------------------------------- reads of renders ------- */

@@ -53,11 +53,6 @@ static bool has(const uint32_t *oids, uint32_t oid) {
   return false;
 }
 
-void vsi_postgres_transactions_init(vsi_postgres_transactions *transactions,
-                                    const vsi_postgres_transactions_options *options) {
-  *transactions = (vsi_postgres_transactions){.is = *options};
-}
-
 static void release(vsi_postgres_transactions *all, transaction *t) {
   vsi_postgres_keys_clear(&t->keys, all->is.host);
   vsi_free(all->is.host, t->assigned);
@@ -70,6 +65,7 @@ void vsi_postgres_transactions_finish(vsi_postgres_transactions *all) {
     release(all, (transaction *)at);
   }
   vsi_map_finish(&all->by_xid, all->is.host);
+  *all = (vsi_postgres_transactions){.is = {.host = NULL}};
 }
 
 static transaction *find(const vsi_postgres_transactions *all, uint32_t xid) {

@@ -29,13 +29,12 @@ typedef struct vsi_postgres_transactions_options {
   void *ctx;
 } vsi_postgres_transactions_options;
 
+/* Initialize the first member; the rest is zero. */
 typedef struct vsi_postgres_transactions {
   vsi_postgres_transactions_options is;
   vsi_map by_xid;
 } vsi_postgres_transactions;
 
-void vsi_postgres_transactions_init(vsi_postgres_transactions *transactions,
-                                    const vsi_postgres_transactions_options *options);
 void vsi_postgres_transactions_finish(vsi_postgres_transactions *transactions);
 /* Process the next record. OK | MALFORMED | NO_MEMORY | NOT_FOUND (a system table has another file now, which
  * `catalogs` does not contain) | the errors of move and commit. After an error the writes of transactions are
