@@ -15,7 +15,8 @@ COMMITS = os.environ.get("VESTRY_MUTATION_COMMITS", "6000")
 SKIPPED = 77
 PROGRAM = "bin/test_postgres"
 MUTATIONS = {
-    "subtransaction": ("transactions.c", "if (sub) error = unite(all, t, sub);", "(void)unite;"),
+    "subtransaction": ("transactions.c", "vestry_err error = sub ? unite(all, t, sub) : VESTRY_OK;",
+                       "vestry_err error = VESTRY_OK;\n  (void)unite;"),
     "start": ("index.c", "if (!index->start_left || left == index->start_left) return;",
               "if (!index->start_left) return;\n  index->start_left = left;\n  if (left) return;"),
     "xmin": ("keys.c", "if (xid < snapshot->from) return true;", "return xid >= snapshot->from;"),

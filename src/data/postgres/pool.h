@@ -32,7 +32,7 @@ typedef struct vsi_postgres_conn {
   bool is_reset;     /* its settings may have been changed, or its statements dropped: it is closed when it is
                         released */
   bool begins_again; /* the caller begins again by itself */
-  bool *has_met;     /* whether it has begun again because a unique value existed (reconnect.c); NULL: it does not begin
+  bool *has_met;     /* whether it has begun again because a unique value existed (pool.c); NULL: it does not begin
                         again for this reason */
   /* Set by vestry_postgres_cancel, read by the thread that has it. Relaxed, because the cancelled statement reports it,
    * too. The members from is_lost to is_cancelled are reset when the connection is released. */
