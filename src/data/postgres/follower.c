@@ -20,11 +20,13 @@
 #include "data/postgres/follower.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "base/wait.h"
-#include "data/postgres/stream.h"
+#include "data/postgres/link.h"
 #include "data/postgres/transactions.h"
 
 enum {
@@ -39,9 +41,25 @@ enum {
                         doubles each time */
   LOOK_SOME_MS = 50, /* first interval if no set matches such a commit */
   LOOK_MOST_MS = 200,
+  REPORT_EACH_MS = 10000, /* a server ends the connection after a minute without reports */
+  MESSAGES_MAX = 64,      /* read at once */
+  DATA_HEAD = 25,         /* of a message with WAL: its type, position, end, time */
+  KEEP_ALIVE = 18,
+  SINCE_S = 946684800,   /* seconds from 1970 to 2000 */
   DEFINITIONS_ASKED = 64 /* if the definitions of more relations changed, they are not queried, and it is assumed that
                             one is a composite type */
 };
+
+/* The stream of the server's WAL: a connection for replication without a slot. It stores nothing on the server, and
+ * confirms nothing, so that no commit ever waits for it. */
+typedef struct stream {
+  PGconn *db;
+  vsi_postgres_wal wal;
+  uint64_t end;            /* end of the server's WAL, according to its last message */
+  uint64_t reported_at_ns; /* when the position was reported to the server last */
+  uint64_t heard_at_ns;    /* when a message came last */
+  uint64_t asked_at_ns;    /* when a reply was requested since; 0: not requested */
+} stream;
 
 struct vsi_postgres_follower {
   vsi_postgres_follower_options is;
@@ -56,7 +74,7 @@ struct vsi_postgres_follower {
   uint64_t behind_since_ns;    /* time since when there is WAL that was not read; 0: there is none */
   vestry_postgres_stats stats; /* those of following */
   /* Belongs to the thread. */
-  vsi_postgres_stream stream;
+  stream stream;
   PGconn *side;
   unsigned major;
   vsi_postgres_transactions transactions;
@@ -87,6 +105,98 @@ static void set(follower *f, vsi_postgres_following is) {
   f->stats.lag_bytes = 0;
   pthread_cond_broadcast(&f->moved);
   vsi_mutex_unlock(&f->lock);
+}
+
+/* ------------------------------------------------------------------------------------------------- stream ---------- */
+/* Receiving the WAL by the server's protocol for replication: messages with WAL, and reports of the position. */
+
+static uint64_t load(const char *at) {
+  uint64_t value = 0;
+  for (int i = 0; i < 8; i++) value = value << 8 | (unsigned char)at[i];
+  return value;
+}
+
+static void store(char *at, uint64_t value) {
+  for (int i = 7; i >= 0; i--, value >>= 8) at[i] = (char)value;
+}
+
+/* Return the time since 2000, as the server counts. pg_stat_replication shows it. */
+static uint64_t now_us(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  return (uint64_t)(now.tv_sec - SINCE_S) * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* Report the read position as written. Flushed and applied stay 0, because this is no standby, and no commit waits for
+ * it. asks: request a reply */
+static void report(stream *is, bool asks) {
+  char answer[34] = "r";
+  is->reported_at_ns = vsi_monotonic_ns();
+  store(answer + 1, is->wal.at);
+  store(answer + 25, now_us());
+  answer[sizeof answer - 1] = asks;
+  if (PQputCopyData(is->db, answer, sizeof answer) == 1) (void)PQflush(is->db);
+}
+
+/* Report the position to the server, if that is due. */
+static void report_in_time(stream *is) {
+  if (vsi_monotonic_ns() - is->reported_at_ns >= (uint64_t)REPORT_EACH_MS * 1000000) report(is, false);
+}
+
+/* Check for silence, after all messages that have come were read: request a reply if nothing has come for silence_ms. The
+ * time since the request counts, because this process may have been suspended for long.
+ *  ret_ms   time until the next call
+ *  Returns  OK | TIMEOUT (no reply came within silence_ms; see wal.reason) */
+static vestry_err check_silence(stream *is, uint32_t silence_ms, uint32_t *ret_ms) {
+  const uint64_t now_ns = vsi_monotonic_ns();
+  const uint64_t since_ns = is->asked_at_ns ? is->asked_at_ns : is->heard_at_ns;
+  const uint64_t passed_ms = (now_ns - since_ns) / 1000000;
+  *ret_ms = silence_ms;
+  if (passed_ms < silence_ms) {
+    *ret_ms = silence_ms - (uint32_t)passed_ms;
+  } else if (!is->asked_at_ns) {
+    report(is, true);
+    is->asked_at_ns = now_ns;
+  } else {
+    snprintf(is->wal.reason, sizeof is->wal.reason, "the server has sent nothing for %" PRIu32 " ms", silence_ms);
+    return VESTRY_TIMEOUT;
+  }
+  return VESTRY_OK;
+}
+
+static vestry_err take_message(stream *is, const char *message, size_t len) {
+  is->heard_at_ns = vsi_monotonic_ns();
+  is->asked_at_ns = 0;
+  if (len >= KEEP_ALIVE && message[0] == 'k') {
+    is->end = load(message + 1);
+    if (message[KEEP_ALIVE - 1]) report(is, false);
+    return VESTRY_OK;
+  }
+  if (len < DATA_HEAD || message[0] != 'w') return VESTRY_OK;
+  is->end = load(message + 9);
+  if (load(message + 1) == is->wal.at) return vsi_postgres_wal_feed(&is->wal, message + DATA_HEAD, len - DATA_HEAD);
+  snprintf(is->wal.reason, sizeof is->wal.reason, "a part of the WAL is missing");
+  return VESTRY_MALFORMED;
+}
+
+/* Read the messages that have come, without waiting.
+ *  ret_more  there may be more: call again before waiting for the socket
+ *  Returns   OK | CLOSED (the server has ended the stream; PQerrorMessage has the reason) | an error in the WAL, with
+ *            wal.reason */
+static vestry_err read_stream(stream *is, bool *ret_more) {
+  vestry_err error = VESTRY_OK;
+  *ret_more = false;
+  if (!PQconsumeInput(is->db)) return VESTRY_CLOSED;
+  for (int i = 0; i < MESSAGES_MAX && !error; i++) {
+    char *message = NULL;
+    int len = PQgetCopyData(is->db, &message, 1);
+    if (len == 0) return VESTRY_OK;
+    if (len < 0) return VESTRY_CLOSED;
+    error = take_message(is, message, (size_t)len);
+    PQfreemem(message);
+  }
+  *ret_more = true;
+  return error;
 }
 
 /* ------------------------------------------------------------------------------------------------ queries --------- */
@@ -172,7 +282,8 @@ static uint32_t number_at(const PGresult *rows, int row, int column) {
 
 /* Data of the server. UNSUPPORTED: it cannot be followed in its present state. */
 typedef struct facts {
-  uint32_t database, page_bytes, segment_bytes;
+  uint32_t database, page_bytes, segment_bytes, timeline;
+  uint64_t at; /* current position of the WAL */
   char started[64];
   const vsi_postgres_format *format;
 } facts;
@@ -241,34 +352,76 @@ static void begin_transactions(follower *f, const facts *is) {
                                                            .ctx = f};
 }
 
+static bool read_place(const PGresult *row, facts *ret_facts) {
+  unsigned high, low;
+  if (sscanf(PQgetvalue(row, 0, 2), "%X/%X", &high, &low) != 2) return false;
+  ret_facts->timeline = number_at(row, 0, 1);
+  ret_facts->at = (uint64_t)high << 32 | low;
+  return true;
+}
+
+/* Connect for replication, and find the position of the WAL. */
+static vestry_err open_stream(follower *f, facts *of) {
+  const vsi_call call = call_of(f);
+  stream *is = &f->stream;
+  PGresult *row = NULL;
+  vestry_err error =
+      vsi_postgres_connect(&call, f->is.url, true, "database", vsi_monotonic_in_ms(VSI_POSTGRES_ASK_MS), &is->db);
+  if (!error) error = vsi_postgres_ask_own(&call, is->db, "SELECT pg_postmaster_start_time()", 1, &row);
+  if (error) return error;
+  const bool is_same = strcmp(of->started, PQgetvalue(row, 0, 0)) == 0; /* then two connections have the same server */
+  PQclear(row);
+  if (!is_same) return vsi_refuse(&call, VESTRY_LIMIT, "two connections have reached two different servers");
+  error = vsi_postgres_ask_own(&call, is->db, "IDENTIFY_SYSTEM", 3, &row);
+  if (error) return error;
+  if (!read_place(row, of)) error = vsi_refuse(&call, VESTRY_IO, "the server does not report the position of its WAL");
+  PQclear(row);
+  return error;
+}
+
+/* Start the stream, from the page that contains the position. */
+static vestry_err start_stream(follower *f, const facts *of) {
+  const vsi_call call = call_of(f);
+  stream *is = &f->stream;
+  const vsi_postgres_wal_options options = {.host = f->is.host,
+                                            .format = of->format,
+                                            .at = of->at & ~(uint64_t)(of->page_bytes - 1),
+                                            .page_bytes = of->page_bytes,
+                                            .segment_bytes = of->segment_bytes,
+                                            .tell = take_record,
+                                            .ctx = f};
+  char sql[96];
+  if (vsi_postgres_wal_init(&is->wal, &options))
+    return vsi_refuse(&call, VESTRY_IO, "the WAL has an invalid size of pages or segments");
+  is->end = options.at;
+  snprintf(sql, sizeof sql, "START_REPLICATION PHYSICAL %" PRIX32 "/%" PRIX32 " TIMELINE %" PRIu32,
+           (uint32_t)(options.at >> 32), (uint32_t)options.at, of->timeline);
+  vestry_err error = vsi_postgres_ask_own(&call, is->db, sql, 0, NULL);
+  if (error) return error;
+  is->heard_at_ns = vsi_monotonic_ns();
+  report(is, false);
+  return VESTRY_OK;
+}
+
 static vestry_err begin(follower *f) {
   facts is;
-  vsi_postgres_place place;
   uint64_t to;
   vestry_err error = find_facts(f, &is);
-  const vsi_call call = call_of(f);
-  if (!error) error = vsi_postgres_stream_open(&f->stream, &call, f->is.url, &place);
-  if (error) return error;
-  if (strcmp(place.started, is.started) != 0)
-    return vsi_refuse(&call, VESTRY_LIMIT, "two connections have reached two different servers");
-  error = ask_number(f, &to);
+  if (!error) error = open_stream(f, &is);
+  if (!error) error = ask_number(f, &to);
   if (!error) error = find_catalogs(f);
   if (error) return error;
   begin_transactions(f, &is);
-  f->from = place.at;
-  error = vsi_postgres_stream_start(&f->stream, &call, &place,
-                                    &(vsi_postgres_wal_options){.host = f->is.host,
-                                                                .format = is.format,
-                                                                .page_bytes = is.page_bytes,
-                                                                .segment_bytes = is.segment_bytes,
-                                                                .tell = take_record,
-                                                                .ctx = f});
+  f->from = is.at;
+  error = start_stream(f, &is);
   if (!error) vsi_postgres_index_start(f->is.index, to);
   return error;
 }
 
 static void end(follower *f) {
-  vsi_postgres_stream_finish(&f->stream);
+  if (f->stream.wal.is.host) vsi_postgres_wal_finish(&f->stream.wal);
+  PQfinish(f->stream.db);
+  f->stream = (stream){.db = NULL};
   PQfinish(f->side);
   f->side = NULL;
   vsi_postgres_transactions_finish(&f->transactions);
@@ -345,13 +498,13 @@ static vestry_err follow(follower *f) {
     bool is_asked;
     uint32_t ms, silent_ms = 0;
     const uint64_t asked = asked_of(f, &is_asked), before = f->stream.wal.at;
-    error = vsi_postgres_stream_read(&f->stream, &more);
+    error = read_stream(&f->stream, &more);
     const bool is_new = f->stream.wal.at != before;
     if (!error) error = look_in_time(f, is_new, is_asked, &ms);
-    if (!error && !more) error = vsi_postgres_stream_rouse(&f->stream, f->is.silence_ms, &silent_ms);
+    if (!error && !more) error = check_silence(&f->stream, f->is.silence_ms, &silent_ms);
     if (error) break;
     report_position(f, asked);
-    vsi_postgres_stream_report(&f->stream, false);
+    report_in_time(&f->stream);
     if (!more) rest(f, is_new, ms < silent_ms ? ms : silent_ms);
   }
   return error;
