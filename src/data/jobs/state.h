@@ -176,8 +176,8 @@ vestry_err vsi_jobs_table_progress(vsi_jobs_run *run, double fraction, const cha
 vestry_err vsi_jobs_table_finish(vsi_jobs_run *run, vestry_sql_transaction *transaction);
 /* Find out whether this run was marked as done and that was committed. NOT_FOUND: the row no longer exists. */
 vestry_err vsi_jobs_table_is_finished(vsi_jobs_run *run, bool *ret_is_finished);
-/* Renew the lease of a run: OK | CLOSED (it is lost). As far as the database permits, this does not wait for a connection
- * that others hold, because functions may hold all connections of the pool for longer than their leases. */
+/* Renew the lease of a run: OK | CLOSED (it is lost). As far as the database permits, this does not wait for a
+ * connection that others hold, because functions may hold all connections of the pool for longer than their leases. */
 vestry_err vsi_jobs_table_renew(vestry_jobs *jobs, int64_t id, int64_t fence);
 /* Remove some of the jobs that were done long ago. */
 vestry_err vsi_jobs_table_clean(vestry_jobs *jobs);

@@ -73,8 +73,8 @@ static vestry_err poll_table(vestry_jobs *jobs, bool is_aside, bool *ret_is_due)
   return error;
 }
 
-/* Query the table again after poll_ms. All due jobs were locked by other transactions, whose end is not reported if they
- * are rolled back. */
+/* Query the table again after poll_ms. All due jobs were locked by other transactions, whose end is not reported if
+ * they are rolled back. */
 static void poll_again(vestry_jobs *jobs) {
   poll_at(jobs, vsi_monotonic_in_ms(jobs->options.poll_ms));
 }

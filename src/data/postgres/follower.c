@@ -107,7 +107,7 @@ static void set(follower *f, vsi_postgres_following is) {
   vsi_mutex_unlock(&f->lock);
 }
 
-/* ------------------------------------------------------------------------------------------------- stream ---------- */
+/* ------------------------------------------------------------------------------------------------ stream ---------- */
 /* Receiving the WAL by the server's protocol for replication: messages with WAL, and reports of the position. */
 
 static uint64_t load(const char *at) {
@@ -128,13 +128,13 @@ static uint64_t now_us(void) {
 }
 
 /* Report the read position as written. Flushed and applied stay 0, because this is no standby, and no commit waits for
- * it. asks: request a reply */
-static void report(stream *is, bool asks) {
+ * it. wants_reply: request a reply */
+static void report(stream *is, bool wants_reply) {
   char answer[34] = "r";
   is->reported_at_ns = vsi_monotonic_ns();
   store(answer + 1, is->wal.at);
   store(answer + 25, now_us());
-  answer[sizeof answer - 1] = asks;
+  answer[sizeof answer - 1] = wants_reply;
   if (PQputCopyData(is->db, answer, sizeof answer) == 1) (void)PQflush(is->db);
 }
 
@@ -143,8 +143,8 @@ static void report_in_time(stream *is) {
   if (vsi_monotonic_ns() - is->reported_at_ns >= (uint64_t)REPORT_EACH_MS * 1000000) report(is, false);
 }
 
-/* Check for silence, after all messages that have come were read: request a reply if nothing has come for silence_ms. The
- * time since the request counts, because this process may have been suspended for long.
+/* Check for silence, after all messages that have come were read: request a reply if nothing has come for silence_ms.
+ * The time since the request counts, because this process may have been suspended for long.
  *  ret_ms   time until the next call
  *  Returns  OK | TIMEOUT (no reply came within silence_ms; see wal.reason) */
 static vestry_err check_silence(stream *is, uint32_t silence_ms, uint32_t *ret_ms) {

@@ -455,8 +455,8 @@ uint64_t vsi_postgres_index_number(vsi_postgres_index *index) {
   return number;
 }
 
-/* Return whether the ring has a commit that the snapshot does not see, and that wrote something with these keys: one that
- * is visible now, which the render has missed, or one that is not, and will hit a set with these keys. */
+/* Return whether the ring has a commit that the snapshot does not see, and that wrote something with these keys: one
+ * that is visible now, which the render has missed, or one that is not, and will hit a set with these keys. */
 static bool has_unseen(const vsi_postgres_index *index, bool is_visible, const keys *of,
                        const vsi_postgres_snapshot *snapshot) {
   unsigned kind;

@@ -50,7 +50,7 @@ void vsi_postgres_keys_clear(vsi_postgres_keys *set, const vestry_host *host) {
   *set = (vsi_postgres_keys){.count = 0};
 }
 
-/* --------------------------------------------------------------------------------------------------- snapshots ----- */
+/* -------------------------------------------------------------------------------------------------- snapshots ----- */
 
 /* Parse digits without a sign. */
 static bool take_number(const char **at, uint64_t *ret_number) {

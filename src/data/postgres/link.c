@@ -164,7 +164,7 @@ static vestry_err connect_once(const vsi_call *call, const char *const *words, c
   return error;
 }
 
-/* ------------------------------------------------------------------------------------------------------- hosts ----- */
+/* ------------------------------------------------------------------------------------------------------ hosts ----- */
 
 static const char *const host_words[VSI_POSTGRES_HOST_WORDS] = {"host", "hostaddr", "port"};
 
@@ -242,7 +242,7 @@ vestry_err vsi_postgres_connect(const vsi_call *call, const char *url, bool is_o
   return error;
 }
 
-/* ---------------------------------------------------------------------------------------------------- queries ------ */
+/* --------------------------------------------------------------------------------------------------- queries ------ */
 
 /* Send everything that waits, and receive meanwhile. */
 static bool flush(PGconn *db, uint64_t until_ns) {
@@ -299,7 +299,7 @@ bool vsi_postgres_is_lost(PGconn *db) {
   return false;
 }
 
-/* ------------------------------------------------------------------------------------------------------ threads ---- */
+/* ----------------------------------------------------------------------------------------------------- threads ---- */
 
 vestry_err vsi_postgres_thread_init(vsi_postgres_thread *t) {
   t->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

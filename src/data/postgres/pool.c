@@ -4,11 +4,11 @@
  * own writes. Waiting threads form a queue (base/line.h). One connection is reserved for the renewal of leases, which
  * would otherwise wait for the functions of jobs, because these may hold all others.
  *
- * Connections are opened when they are needed, given up when the server has ended them, and opened again. The server may
- * refuse some of the connections, for example because its own limit or that of the role is reached. Then the pool works
- * with those that are open: threads wait for them, and from time to time one thread tries to open another connection. If
- * none is open, the other threads fail at once, because a silent server would otherwise block all threads that need
- * it. */
+ * Connections are opened when they are needed, given up when the server has ended them, and opened again. The server
+ * may refuse some of the connections, for example because its own limit or that of the role is reached. Then the pool
+ * works with those that are open: threads wait for them, and from time to time one thread tries to open another
+ * connection. If none is open, the other threads fail at once, because a silent server would otherwise block all
+ * threads that need it. */
 #include "data/postgres/pool.h"
 
 #include <stdio.h>
@@ -79,7 +79,7 @@ void vsi_postgres_roll_back(vsi_postgres_conn *conn, const char *function) {
     vsi_postgres_hang_up(conn);
 }
 
-/* Return whether an attempt to connect is made now. ret_is_logged: the last one has failed, and the reason is logged. */
+/* Return whether an attempt to connect is made now. ret_is_logged: the last one has failed, which was logged. */
 static bool may_connect(vsi_postgres_pool *pool, bool *ret_is_logged) {
   vsi_mutex_lock(&pool->lock);
   *ret_is_logged = pool->away_ms != 0;

@@ -8,8 +8,8 @@
 
 /* ---- rows and leaves ---- */
 
-/* An effect that can change the result of a query. Operations that only move bytes (vacuum, pruning, page images, locks,
- * upper pages of indexes) have none. */
+/* An effect that can change the result of a query. Operations that only move bytes (vacuum, pruning, page images,
+ * locks, upper pages of indexes) have none. */
 typedef enum vsi_postgres_touch {
   VSI_POSTGRES_INSERTED, /* a row, or a new version of a row, inserted into a table */
   VSI_POSTGRES_CHANGED,  /* a row: a newer version exists, or it is deleted */

@@ -33,8 +33,8 @@ vsi_postgres_recorder *vsi_postgres_recorder_of(const vsi_postgres_pool *pool) {
   return at;
 }
 
-/* Note that an operation of this pool has failed on this thread. If the thread renders a page, the page depends on every
- * commit, whether it catches the error or not. */
+/* Note that an operation of this pool has failed on this thread. If the thread renders a page, the page depends on
+ * every commit, whether it catches the error or not. */
 static void recorder_fail(const vsi_postgres_pool *pool, vestry_err error) {
   vsi_postgres_recorder *of =
       error && error != VESTRY_NOT_FOUND && error != VESTRY_INVALID ? vsi_postgres_recorder_of(pool) : NULL;
@@ -215,8 +215,8 @@ static void write_number(double number, char text[NUMBER_BYTES]) {
   text[len] = '\0';
 }
 
-/* Return the memory that a value needs: its pointer and its text. A text is not copied. Bytes have the format \x and two
- * hexadecimal digits each. */
+/* Return the memory that a value needs: its pointer and its text. A text is not copied. Bytes have the format \x and
+ * two hexadecimal digits each. */
 static size_t room_of(const vestry_value *value) {
   return sizeof(char *) + (value->type == VESTRY_VALUE_BYTES ? 2 + 2 * value->count + 1 : NUMBER_BYTES);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Creating the tables of a part of this library, or bringing them to the current version. Another client may have
- * deleted a row of vestry_schema, or dropped a table whose row remained. Then the statements of all steps are run one by
- * one, and a statement whose objects exist does nothing. */
+ * deleted a row of vestry_schema, or dropped a table whose row remained. Then the statements of all steps are run one
+ * by one, and a statement whose objects exist does nothing. */
 #include "base/assert.h"
 #include "data/postgres/pool.h"
 
@@ -110,8 +110,8 @@ static void log_schema(const vestry_sql_row *row, void *ctx) {
   "DO $vestry$ BEGIN " step "; EXCEPTION WHEN duplicate_table OR duplicate_column OR invalid_table_definition THEN "   \
   "NULL; END $vestry$"
 
-/* Run one statement of a step whose other statements may have been executed before. Rows are not inserted: the code that
- * uses such a table does without them. */
+/* Run one statement of a step whose other statements may have been executed before. Rows are not inserted: the code
+ * that uses such a table does without them. */
 static vestry_err repair(vsi_postgres_conn *own, const bringing *of, const char *statement) {
   const int len = (int)statement_len(statement);
   if (strncmp(statement, "INSERT", 6) == 0) return VESTRY_OK;
