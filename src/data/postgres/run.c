@@ -238,7 +238,7 @@ static bool write_one(const vestry_value *value, char *to, const char **ret_text
   }
 }
 
-/* Memory for the texts of few values. */
+/* Memory for the texts of few values, of which none is bytes. */
 typedef const char *few_texts[FEW_BYTES / sizeof(char *)];
 
 static void free_values(const vestry_host *host, const vsi_postgres_values *values, few_texts few) {
@@ -250,9 +250,13 @@ static vestry_err write_all(const vestry_host *host, const vestry_value *list, f
                             vsi_postgres_values *ret_values) {
   const size_t len = list ? list->count : 0;
   size_t bytes = 0;
+  bool is_few = true;
   if ((list && list->type != VESTRY_VALUE_LIST) || len > UINT16_MAX) return VESTRY_INVALID;
-  for (size_t i = 0; i < len; i++) bytes += room_of(&list->items[i]);
-  const char **texts = bytes <= FEW_BYTES ? few : vsi_alloc(host, bytes);
+  for (size_t i = 0; i < len; i++) {
+    bytes += room_of(&list->items[i]);
+    is_few &= list->items[i].type != VESTRY_VALUE_BYTES && bytes <= FEW_BYTES;
+  }
+  const char **texts = is_few ? few : vsi_alloc(host, bytes);
   if (!texts) return VESTRY_NO_MEMORY;
   char *to = (char *)(texts + len);
   bool is_valid = true;
