@@ -4,9 +4,9 @@
 
 #include <civetweb.h>
 #include <string.h>
-#include <strings.h>
 
 #include "adapter/web/framing.h"
+#include "base/ascii.h"
 #include "base/field.h"
 #include "base/memory.h"
 
@@ -21,7 +21,7 @@ static bool list_names(const char *list, const char *token) {
   while (*list) {
     list += strspn(list, " \t,");
     size_t span = strcspn(list, " \t,");
-    if (span == len && strncasecmp(list, token, len) == 0) return true;
+    if (span == len && vsi_strncasecmp(list, token, len) == 0) return true;
     list += strcspn(list, ",");
   }
   return false;

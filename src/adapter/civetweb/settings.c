@@ -17,10 +17,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "base/ascii.h"
 #include "base/memory.h"
 #include "base/mutex.h"
 #include "base/thread.h"
@@ -91,7 +91,7 @@ static uint32_t number_of(const char *text) {
 
 static void settle(vsi_civetweb_settings *settings, size_t option, const char *value) {
   char *member = (char *)settings + options[option].at;
-  const bool is_set = options[option].set && strcasecmp(value, options[option].set) == 0;
+  const bool is_set = options[option].set && vsi_strcasecmp(value, options[option].set) == 0;
   const uint32_t number = number_of(value);
   if (options[option].set)
     memcpy(member, &is_set, sizeof is_set);

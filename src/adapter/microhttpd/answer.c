@@ -8,9 +8,9 @@
 #include <gnutls/gnutls.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
 #include <sys/socket.h>
 
+#include "base/ascii.h"
 #include "base/log.h"
 
 /* ---------------------------------------------------------------------------------------- the memory of bodies ---- */
@@ -93,7 +93,7 @@ void vsi_microhttpd_sending_end(void *of) {
 
 /* Return whether a header is the Content-Length of a 304; libmicrohttpd writes that itself. */
 static bool is_length(const vestry_header *header) {
-  return strcasecmp(header->name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0;
+  return vsi_strcasecmp(header->name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0;
 }
 
 /* libmicrohttpd rejects an empty value, so such a header is left out, which means the same to nearly all clients. */

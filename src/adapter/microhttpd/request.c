@@ -2,10 +2,9 @@
 /* A request of libmicrohttpd: checking its head, collecting its body, and the operations by which vestry reads it. */
 #include "adapter/microhttpd/adapter.h"
 
-#include <strings.h>
-
 #include "adapter/microhttpd/head.h"
 #include "adapter/web/target.h"
+#include "base/ascii.h"
 #include "base/field.h"
 
 enum { PASSED_BYTES = VSI_MICROHTTPD_PASSED_BYTES, LEAST_BODY_BYTES = 1024 };
@@ -179,7 +178,7 @@ bool vsi_microhttpd_request_is_hopeless(const vsi_microhttpd_request *request) {
       request->body_length > PASSED_BYTES)
     return true;
   const char *expect = MHD_lookup_connection_value(request->conn, MHD_HEADER_KIND, "Expect");
-  return expect && strcasecmp(expect, "100-continue") == 0; /* a client that gets no 100 Continue sends nothing */
+  return expect && vsi_strcasecmp(expect, "100-continue") == 0; /* a client that gets no 100 Continue sends nothing */
 }
 
 /* -------------------------------------------------------------------------------------------------- operations ---- */

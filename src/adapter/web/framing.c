@@ -2,8 +2,8 @@
 #include "adapter/web/framing.h"
 
 #include <string.h>
-#include <strings.h>
 
+#include "base/ascii.h"
 #include "base/field.h"
 
 /* Return whether a text is a length: at most 18 digits and nothing else, so that no arithmetic overflows, and no other
@@ -20,14 +20,14 @@ static bool is_host(const char *text) {
 
 void vsi_web_framing_see(vsi_web_framing *framing, const char *name, const char *value) {
   if (!vsi_is_token(name) || !vsi_is_field_value(value)) framing->unclear = true;
-  if (strcasecmp(name, "Host") == 0) {
+  if (vsi_strcasecmp(name, "Host") == 0) {
     if (framing->host || !is_host(value)) framing->unclear = true;
     framing->host = value;
-  } else if (strcasecmp(name, "Content-Length") == 0) {
+  } else if (vsi_strcasecmp(name, "Content-Length") == 0) {
     if (!is_length(value) || (framing->length && strcmp(framing->length, value) != 0)) framing->unclear = true;
     framing->length = value;
-  } else if (strcasecmp(name, "Transfer-Encoding") == 0) {
-    if (framing->encoding || strcasecmp(value, "chunked") != 0) framing->unclear = true;
+  } else if (vsi_strcasecmp(name, "Transfer-Encoding") == 0) {
+    if (framing->encoding || vsi_strcasecmp(value, "chunked") != 0) framing->unclear = true;
     framing->encoding = value;
   }
 }

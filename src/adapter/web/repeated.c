@@ -3,8 +3,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
+#include "base/ascii.h"
 #include "base/memory.h"
 #include "http/request.h"
 
@@ -22,14 +22,14 @@ static bool reports_client(const char *name) {
   static const char *const names[] = {"Forwarded", "X-Real-IP", "X-Forwarded-For", "X-Forwarded-Host",
                                       "X-Forwarded-Proto"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-    if (strcasecmp(name, names[i]) == 0) return true;
+    if (vsi_strcasecmp(name, names[i]) == 0) return true;
   for (const char *const *user = vsi_user_headers; *user; user++)
-    if (strcasecmp(name, *user) == 0) return strcasecmp(name, "Cookie") != 0;
+    if (vsi_strcasecmp(name, *user) == 0) return vsi_strcasecmp(name, "Cookie") != 0;
   return false;
 }
 
 void vsi_web_lines_see(vsi_web_lines *lines, const char *name, const char *value) {
-  if (strcasecmp(name, lines->name) != 0) return;
+  if (vsi_strcasecmp(name, lines->name) != 0) return;
   const size_t before = lines->count++ ? SEPARATOR_LEN : 0, len = strlen(value);
   if (lines->to) {
     memcpy(lines->to + lines->len, separator, before);
@@ -42,7 +42,7 @@ const char *vsi_web_header_of(vsi_web_joined **joined, const vestry_host *host, 
                               void (*each)(void *server_request, vsi_web_lines *lines), void *server_request) {
   if (!first || !reports_client(name)) return first;
   for (const vsi_web_joined *at = *joined; at; at = at->next)
-    if (strcasecmp(at->name, name) == 0) return at->value;
+    if (vsi_strcasecmp(at->name, name) == 0) return at->value;
   vsi_web_lines lines = {.name = name};
   each(server_request, &lines);
   if (lines.count < 2) return first;

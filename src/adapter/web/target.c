@@ -2,7 +2,6 @@
 #include "adapter/web/target.h"
 
 #include <string.h>
-#include <strings.h>
 
 #include "base/ascii.h"
 #include "base/hex.h"
@@ -73,7 +72,7 @@ static const char *decode_path(const char *at, char *path) {
 
 /* Skip "http://host". Returns the target itself if it has another form; NULL: refused. */
 static const char *pass_origin(const char *target) {
-  size_t scheme = strncasecmp(target, "http://", 7) == 0 ? 7 : strncasecmp(target, "https://", 8) == 0 ? 8 : 0;
+  size_t scheme = vsi_strncasecmp(target, "http://", 7) == 0 ? 7 : vsi_strncasecmp(target, "https://", 8) == 0 ? 8 : 0;
   if (!scheme) return target;
   size_t host = strcspn(target + scheme, "/?#@\\");
   for (size_t i = 0; i < host; i++)

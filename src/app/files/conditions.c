@@ -3,8 +3,9 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <time.h>
+
+#include "base/ascii.h"
 
 static bool is_digit(char c) {
   return c >= '0' && c <= '9';
@@ -24,7 +25,8 @@ static const char *read_position(const char *at, size_t *ret_position) {
 
 vsi_range vsi_range_read(const char *header, size_t len, size_t *ret_first, size_t *ret_last) {
   size_t first, last = SIZE_MAX;
-  if (!header || strncasecmp(header, "bytes=", 6) != 0) return VSI_RANGE_WHOLE; /* units are case-insensitive (14.1) */
+  if (!header || vsi_strncasecmp(header, "bytes=", 6) != 0)
+    return VSI_RANGE_WHOLE; /* units are case-insensitive (14.1) */
   const char *at = header + 6;
   if (*at == '-') { /* suffix-range: the last bytes of the file */
     at = read_position(at + 1, &last);
@@ -135,6 +137,6 @@ const char *vsi_content_type(const char *path) {
   };
   const char *slash = strrchr(path, '/'), *dot = strrchr(slash ? slash : path, '.');
   for (size_t i = 0; dot && i < sizeof types / sizeof *types; i++)
-    if (strcasecmp(dot + 1, types[i][0]) == 0) return types[i][1];
+    if (vsi_strcasecmp(dot + 1, types[i][0]) == 0) return types[i][1];
   return "application/octet-stream";
 }

@@ -11,11 +11,11 @@
 #include <nettle/sha2.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #include "app/files/conditions.h"
 #include "app/files/known.h"
+#include "base/ascii.h"
 #include "base/field.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -255,7 +255,7 @@ static vestry_err give_body(vestry_reply *reply, const vestry_files *files, cons
 /* Return whether this document gets a nonce (vestry/app/csp.h). Its bytes then differ from those of the file and are
  * built for one client, so ranges and encoded forms do not apply. */
 static bool gets_nonce(const vestry_reply *reply, const char *type) {
-  return reply->document.apply && strncasecmp(type, "text/html", 9) == 0;
+  return reply->document.apply && vsi_strncasecmp(type, "text/html", 9) == 0;
 }
 
 static vestry_err answer(const vestry_request *req, vestry_reply *reply, const vestry_files *files, found *f,

@@ -5,7 +5,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/ascii.h"
 #include "base/buffer.h"
@@ -67,7 +66,7 @@ static bool next_directive(const char **at, directive *ret) {
 }
 
 static bool is_named(const directive *one, const char *name) {
-  return one->name.len == strlen(name) && strncasecmp(one->name.data, name, one->name.len) == 0;
+  return one->name.len == strlen(name) && vsi_strncasecmp(one->name.data, name, one->name.len) == 0;
 }
 
 /* Return a mistake in the application's policy, as a text for the log; NULL: it is well formed. */
@@ -81,7 +80,7 @@ static const char *fault_of(const vestry_csp *csp) {
     return "directives must be one line without a comma";
   if (strcmp(csp->client, VESTRY_CSP_NO_CLIENT) == 0) return NULL;
   bool is_here = csp->client[0] == '/' && csp->client[1] != '/';
-  bool is_there = strncasecmp(csp->client, "https://", 8) == 0 || strncasecmp(csp->client, "http://", 7) == 0;
+  bool is_there = vsi_strncasecmp(csp->client, "https://", 8) == 0 || vsi_strncasecmp(csp->client, "http://", 7) == 0;
   if ((!is_here && !is_there) || !vsi_is_field_value(csp->client) || strpbrk(csp->client, " \t'\",;"))
     return "client must be the address of a script: http, https or a path, in which blanks, quotes, commas and "
            "semicolons are encoded";
@@ -218,7 +217,7 @@ static void cut_nonces(char *value, const char *nonce) {
 static bool is_html(const vestry_reply *reply) {
   const vestry_header *said = vsi_reply_header_find(reply, "Content-Type");
   const char *type = said ? said->value : reply->body_type;
-  return type && strncasecmp(type, "text/html", 9) == 0;
+  return type && vsi_strncasecmp(type, "text/html", 9) == 0;
 }
 
 /* Remove the validators: they belong to the bytes without the nonce, and no cache may store this document. */
@@ -228,7 +227,7 @@ static void drop_validators(vestry_reply *reply) {
   for (size_t i = 0; i < reply->headers_count; i++) {
     bool is_dropped = false;
     for (size_t n = 0; n < sizeof names / sizeof *names; n++)
-      is_dropped |= strcasecmp(reply->headers[i].name, names[n]) == 0;
+      is_dropped |= vsi_strcasecmp(reply->headers[i].name, names[n]) == 0;
     if (is_dropped)
       vsi_free(reply->host, (void *)reply->headers[i].name);
     else

@@ -6,11 +6,11 @@
 
 #include <nettle/sha2.h>
 #include <string.h>
-#include <strings.h>
 
 #include "app/guard/person.h"
 #include "app/guard/proof.h"
 #include "app/session/session.h"
+#include "base/ascii.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
@@ -34,7 +34,7 @@ static void add_body(struct sha256_ctx *sha, const vestry_request *req) {
   const char *type = vestry_request_header(req, "Content-Type");
   vsi_parts parts;
   vsi_part part;
-  if (!type || strncasecmp(type, "multipart/", 10) != 0 || vsi_parts_init(&parts, type, req->body)) {
+  if (!type || vsi_strncasecmp(type, "multipart/", 10) != 0 || vsi_parts_init(&parts, type, req->body)) {
     add(sha, req->body);
     return;
   }

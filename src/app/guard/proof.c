@@ -3,7 +3,8 @@
 
 #include <stddef.h>
 #include <string.h>
-#include <strings.h>
+
+#include "base/ascii.h"
 
 #include "http/routes/routes.h"
 #include "instance/instance.h"
@@ -70,12 +71,12 @@ enum { AUTHORITY_MAX_BYTES = 255 + 6 };
 
 /* Return the part after the scheme, and the default port of the scheme. NULL: neither http nor https. */
 static const char *authority_of(const char *origin, const char **ret_port) {
-  if (strncasecmp(origin, "http://", 7) == 0) {
+  if (vsi_strncasecmp(origin, "http://", 7) == 0) {
     *ret_port = ":80";
     return origin + 7;
   }
   *ret_port = ":443";
-  return strncasecmp(origin, "https://", 8) == 0 ? origin + 8 : NULL;
+  return vsi_strncasecmp(origin, "https://", 8) == 0 ? origin + 8 : NULL;
 }
 
 static bool is_name(char c) {
@@ -114,7 +115,7 @@ static size_t len_without(const char *authority, const char *port) {
 
 static bool are_equal(const char *a, const char *b, const char *port) {
   size_t len = len_without(a, port);
-  return len == len_without(b, port) && strncasecmp(a, b, len) == 0;
+  return len == len_without(b, port) && vsi_strncasecmp(a, b, len) == 0;
 }
 
 bool vsi_origin_is_host(const char *origin, const char *host) {

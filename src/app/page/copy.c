@@ -3,9 +3,9 @@
 #include "app/page/copy.h"
 
 #include <string.h>
-#include <strings.h>
 
 #include "app/session/session.h"
+#include "base/ascii.h"
 #include "base/buffer.h"
 #include "base/memory.h"
 #include "event/query.h"
@@ -147,7 +147,7 @@ static const char *header(void *server_request, const char *name) {
   const vsi_request_copy *copy = server_request;
   const char *at = headers_of(copy);
   for (size_t i = 0; i < copy->headers_count; i++, at = next(next(at)))
-    if (strcasecmp(at, name) == 0) return next(at);
+    if (vsi_strcasecmp(at, name) == 0) return next(at);
   return NULL;
 }
 

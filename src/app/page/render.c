@@ -6,12 +6,12 @@
 #include "app/page/render.h"
 
 #include <string.h>
-#include <strings.h>
 
 #include "app/page/fragment.h"
 #include "app/page/page_script.h"
 #include "app/page/topic.h"
 #include "app/stream/stream.h"
+#include "base/ascii.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -207,7 +207,7 @@ static vestry_err check_nonce(vsi_render *render) {
 }
 
 static bool is_html(const char *type) {
-  return type && strncasecmp(type, "text/html", 9) == 0;
+  return type && vsi_strncasecmp(type, "text/html", 9) == 0;
 }
 
 bool vsi_render_find(vsi_render *render) {

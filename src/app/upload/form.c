@@ -7,7 +7,6 @@
 #include "app/upload/form.h"
 
 #include <string.h>
-#include <strings.h>
 
 #include "base/ascii.h"
 #include "base/control.h"
@@ -81,7 +80,7 @@ bool vsi_declared_type_is_in(const char *types, const char *type) {
     types += strspn(types, ", \t");
     size_t len = strcspn(types, ", \t");
     bool is_kind = len > 2 && strncmp(types + len - 2, "/*", 2) == 0;
-    if (len && strncasecmp(types, type, is_kind ? len - 1 : len) == 0 && (is_kind || !type[len])) return true;
+    if (len && vsi_strncasecmp(types, type, is_kind ? len - 1 : len) == 0 && (is_kind || !type[len])) return true;
     if (len == 3 && strncmp(types, "*/*", 3) == 0) return true;
     types += len;
   }

@@ -4,12 +4,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "app/files/conditions.h"
 #include "app/guard/person.h"
 #include "app/guard/proof.h"
 #include "app/upload/tus.h"
+#include "base/ascii.h"
 #include "base/memory.h"
 #include "http/answer.h"
 #include "http/request.h"
@@ -31,7 +31,7 @@ vestry_err vsi_upload_resume_greet(const vestry_request *req, vestry_reply *repl
 static void drop_location(vestry_reply *reply) {
   size_t kept = 0;
   for (size_t i = 0; i < reply->headers_count; i++) {
-    if (strcasecmp(reply->headers[i].name, "Location") == 0)
+    if (vsi_strcasecmp(reply->headers[i].name, "Location") == 0)
       vsi_free(reply->host, (char *)(uintptr_t)reply->headers[i].name);
     else
       reply->headers[kept++] = reply->headers[i];
@@ -79,7 +79,7 @@ vestry_err vsi_upload_resume_find(vsi_upload_resume *r, vestry_upload_folder *fo
 
 static bool is_part(const vestry_request *req) {
   const char *type = vestry_request_header(req, "Content-Type");
-  return type && strcasecmp(type, VSI_TUS_TYPE) == 0;
+  return type && vsi_strcasecmp(type, VSI_TUS_TYPE) == 0;
 }
 
 vestry_err vsi_upload_resume_hold(vsi_upload_resume *r, const void *holder, const vestry_request *req,

@@ -6,9 +6,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
 #include <time.h>
 
+#include "base/ascii.h"
 #include "base/hex.h"
 #include "base/log.h"
 #include "base/sql.h"
@@ -333,7 +333,7 @@ static const char alone[] = "vestry_sql_run_alone";
 
 static bool is_word(const char *at, const char *word) {
   const size_t len = strlen(word);
-  return strncasecmp(at, word, len) == 0 && !vsi_sql_is_word(at[len]);
+  return vsi_strncasecmp(at, word, len) == 0 && !vsi_sql_is_word(at[len]);
 }
 
 /* Return whether a SET is for the session, and not for its transaction. */
