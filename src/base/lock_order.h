@@ -26,7 +26,7 @@
   OUTER(PRESENCE, "vestry_presence.lock", "app/presence/presences.h: lock")                                            \
   OUTER(PAGES, "vestry_pages.lock", "app/page/pages.h: lock")                                                          \
   OUTER(SHARES, "vsi_shares.lock", "serve/shares.c: lock")                                                             \
-  OUTER(STORE_DRIVER, "vestry_store.driver_lock", "store/front.h: driver_lock")                                        \
+  OUTER(STORE_DRIVER, "vestry_store.driver_lock", "store/store.h: driver_lock")                                        \
   OUTER(SESSION_LIFETIMES, "vsi_session_lifetimes.ends_lock", "app/session/record.h: ends_lock")                       \
   OUTER(MEMORY_NETWORK, "vestry_memory_network.lock", "testing/memory_network.h: lock")                                \
   OUTER(NATS_IO, "vsi_nats_broker.io", "cluster/nats/broker.h: io")                                                    \
@@ -35,7 +35,7 @@
   OUTER(TICKER, "vsi_ticker.lock", "runtime/ticker.h: lock")                                                           \
   OUTER(CHANNEL, "vsi_channel.lock", "channel/channel.h: lock")                                                        \
   OUTER(GROUP, "vsi_group.lock", "connection/group.c: lock")                                                           \
-  OUTER(SHARD, "vsi_shard.lock", "store/shard.h: lock")                                                                \
+  OUTER(SHARD, "vsi_shard.lock", "store/table.h: lock")                                                                \
   INNERMOST(SESSION, "a session's lock", "app/session/record.h: lock")                                                 \
   INNERMOST(CONFLATION, "vsi_conflation.lock", "connection/conflation.h: lock")                                        \
   INNERMOST(CLOSE_LIST, "vsi_close_list.lock", "connection/close_list.h: lock")                                        \

@@ -15,7 +15,7 @@
  *
  * The accesses are seq_cst, as those of the driver's armed_ns. A put sets the deadline and then looks for a driver, and
  * a driver is attached and then reads the deadline, so at least one sees the write of the other. */
-#include "store/expiry.h"
+#include "store/table.h"
 
 #include "store/visit.h"
 

@@ -5,7 +5,7 @@
  * shard. (The home of a key is the bucket in which the search for it begins: index.h.) The hash of a key never changes,
  * so puts, moves and resizes do not disturb a listing: a key that is present all the time is listed exactly once, and a
  * key that comes or goes at most once. The cursor is the hash at which the next page starts. */
-#include "store/listing.h"
+#include "store/table.h"
 
 #include "base/buffer.h"
 #include "store/visit.h"

@@ -4,21 +4,17 @@
 #include "store/multivalues.h"
 
 #include "base/assert.h"
+#include "base/hash.h"
 #include "base/processor.h"
 
-/* A plain multiplication is enough because clients choose neither number: handles are counted, and values are
- * addresses. */
-static uint64_t spread(uint64_t number) {
-  return number * UINT64_C(0x9e3779b97f4a7c15);
-}
-
+/* A multiplication is enough because clients choose neither number: handles are counted, and values are addresses. */
 static uint64_t hash_of_value(const vsi_multivalue *multivalue, const void *value) {
-  return spread((uint64_t)(uintptr_t)value ^ spread((uint64_t)(uintptr_t)multivalue));
+  return vsi_hash_number((uint64_t)(uintptr_t)value ^ vsi_hash_number((uint64_t)(uintptr_t)multivalue));
 }
 
 static vsi_multivalue_node *node_of(const vsi_multivalues *multivalues, vestry_handle handle) {
   if (!multivalues->by_handle.count) return NULL;
-  vsi_map_link *at = vsi_map_first(&multivalues->by_handle, spread(handle));
+  vsi_map_link *at = vsi_map_first(&multivalues->by_handle, vsi_hash_number(handle));
   while (at && VSI_MAP_OWNER(at, vsi_multivalue_node, by_handle)->entry->handle != handle) at = vsi_map_further(at);
   return VSI_MAP_OWNER(at, vsi_multivalue_node, by_handle);
 }
@@ -92,7 +88,7 @@ VSI_SELDOM void vsi_multivalues_add(vsi_multivalues *multivalues, vsi_entry *new
   }
   room->node = NULL;
   *node = (vsi_multivalue_node){.entry = entry, .multivalue = multivalue};
-  vsi_map_add(&multivalues->by_handle, &node->by_handle, spread(entry->handle));
+  vsi_map_add(&multivalues->by_handle, &node->by_handle, vsi_hash_number(entry->handle));
   vsi_map_add(&multivalues->by_value, &node->by_value, hash_of_value(multivalue, entry->value));
   multivalue->count++;
   multivalue->nodes_count++;

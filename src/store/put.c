@@ -9,7 +9,7 @@
  *   of the shard.
  * - Each removed entry leaves with a cause (vestry/cause.h), for example SIZE: it was evicted to make room for another.
  *   The purge hook is a function of the application that is called for each removed value. `leaving` collects removed
- *   entries, whose callbacks run after the unlock (leaving.h).
+ *   entries, whose callbacks run after the unlock (table.h).
  * - A multivalue is the values of a key that has many (multivalues.h). The policy (REPLACE, REUSE, REJECT, MANY)
  *   determines what the put does if its key has values already (vestry/store.h).
  * - A scope is the owner of a set of keys, such as a session. In a store with a limit per scope (max_per_scope), a
@@ -41,11 +41,10 @@
  * entry, which is in the CPU cache already. The purge hook still needs the victim's key and value, so they are copied
  * to the stack first (vsi_leaving_part). Such a put allocates nothing. (reuse_oldest lists the other conditions, for
  * example that the victim is in the put's own shard.) */
-#include "store/put.h"
+#include "store/table.h"
 
 #include <sched.h>
 
-#include "store/expiry.h"
 #include "store/visit.h"
 
 /* If a key already has its maximum number of values, the put removes one of them (first_to_go). It prefers a value that

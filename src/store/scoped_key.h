@@ -10,10 +10,35 @@
 #ifndef VSI_STORE_SCOPED_KEY_H
 #define VSI_STORE_SCOPED_KEY_H
 
+#include <string.h>
+
 #include "base/keyed_hash.h"
 #include "base/processor.h"
-#include "base/words.h"
 #include "vestry/store.h"
+
+/* Two words; the address may have any alignment. */
+typedef uint64_t vsi_word_pair __attribute__((vector_size(16), aligned(1), may_alias));
+
+static inline size_t vsi_words_for(size_t bytes) {
+  return (bytes + 7) / 8;
+}
+
+/* Return whether this number of bytes is equal, rounded up to pairs of words. bytes > 0. */
+static inline bool vsi_words_equal(const uint64_t *a, const uint64_t *b, size_t bytes) {
+  vsi_word_pair differ = {0, 0};
+  const uint64_t *end = a + (bytes + 7) / 8;
+  do differ |= *(const vsi_word_pair *)(const void *)a ^ *(const vsi_word_pair *)(const void *)b, a += 2, b += 2;
+  while (a < end);
+  return !(differ[0] | differ[1]);
+}
+
+/* Copy this number of bytes, rounded up to pairs of words. bytes > 0. */
+static inline void vsi_words_copy(uint64_t *to, const void *from, size_t bytes) {
+  const uint64_t *end = to + (bytes + 7) / 8;
+  const vsi_word_pair *pair = from;
+  do *(vsi_word_pair *)(void *)to = *pair++, to += 2;
+  while (to < end);
+}
 
 /* Common keys are packed on the stack, so that a lookup allocates nothing; longer ones are allocated. */
 enum { VSI_SCOPED_KEY_STACK_WORDS = 48 };

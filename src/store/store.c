@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* essay: a driver that never sleeps past a deadline */
 /* The front of every store, whatever its type. A call passes a scope and a key, which the front packs into one run of
  * bytes; callers that have packed the key already call vsi_store_…. The front checks the arguments, counts, holds
  * references, and calls the operation of the store's type. All values leave through vestry_store_leave, which the
@@ -7,8 +8,9 @@
 
 #include "base/array.h"
 #include "base/options.h"
+#include "base/probe.h"
 #include "base/processor.h"
-#include "store/deadline.h"
+#include "runtime/timer.h"
 #include "store/types.h"
 
 enum { MANY_DEFAULT = 8, PAGE_DEFAULT = 256, PAGE_MOST = 4096 };
@@ -71,6 +73,49 @@ void vestry_store_destroy(vestry_store *store) {
   vsi_free(store->host, store);
 }
 
+/* ------------------------------------------------------------------------------------------------ the driver ---- */
+
+/* The driver of a store: a timer that calls vestry_store_tick at the store's next deadline.
+ *
+ * A put can create an earlier deadline; in most stores this happens only when they were empty. armed_ns is the time
+ * until which the driver sleeps. A put or a tick that finds an earlier deadline re-arms the timer. The driver never
+ * sleeps past a deadline, because each side writes before it reads:
+ *
+ * - a thread that makes a deadline earlier writes the deadline first, and then reads armed_ns;
+ * - the driver, when it is attached and after it has fired, writes armed_ns first, and then reads the deadline.
+ *
+ * All four accesses are sequentially consistent (in the built-in stores; a store of the application orders them by a
+ * lock), so at least one side sees the write of the other. */
+
+static uint64_t deadline_of(vestry_store *store) {
+  return store->ops->next_deadline_ns ? store->ops->next_deadline_ns(store->self) : UINT64_MAX;
+}
+
+/* Make the driver, if there is one, tick at a deadline, unless it ticks earlier anyway. OK | CLOSED (the runtime).
+ * Lock order: driver_lock, then the locks that vsi_timer_set_at takes. */
+static vestry_err arm(vestry_store *store, uint64_t deadline_ns) {
+  vestry_err error = VESTRY_OK;
+  vsi_mutex_lock(&store->driver_lock);
+  if (store->timer && deadline_ns < atomic_load_explicit(&store->armed_ns, memory_order_relaxed)) {
+    error = vsi_timer_set_at(store->timer, deadline_ns);
+    if (!error) atomic_store_explicit(&store->armed_ns, deadline_ns, memory_order_relaxed);
+  }
+  vsi_mutex_unlock(&store->driver_lock);
+  return error;
+}
+
+static VSI_SELDOM void wake_armed_driver(vestry_store *store, uint64_t armed_ns) {
+  uint64_t deadline_ns = deadline_of(store);
+  /* The runtime may be closed. Then the timer cannot be set, and nothing expires on time any more, as documented. */
+  if (deadline_ns < armed_ns) (void)arm(store, deadline_ns);
+}
+
+/* Re-arm the driver, if there is one, after a put or a tick, if an entry is due earlier. No lock held. */
+static inline void wake_driver(vestry_store *store) {
+  uint64_t armed_ns = atomic_load_explicit(&store->armed_ns, memory_order_seq_cst);
+  if (armed_ns) wake_armed_driver(store, armed_ns);
+}
+
 /* -------------------------------------------------------------------------------------------------- operations ---- */
 
 /* Put into a store that is watched. */
@@ -104,7 +149,7 @@ static inline __attribute__((always_inline)) vestry_err put(vestry_store *store,
     store->exit.value.unref(value);
     if (error) return error;
   }
-  vsi_store_driver_wake(store);
+  wake_driver(store);
   if (ret_result) VSI_RESULT_GIVE(vestry_put_result, ret_result, result);
   return VESTRY_OK;
 }
@@ -214,12 +259,26 @@ vestry_err vestry_store_list(vestry_store *store, const vestry_scope *only_scope
 uint64_t vestry_store_tick(vestry_store *store) {
   if (!store->ops->tick) return UINT64_MAX;
   store->ops->tick(store->self);
-  vsi_store_driver_wake(store); /* a concurrent tick may have read the deadline while it was reset */
-  return vsi_store_deadline_ns(store);
+  wake_driver(store); /* a concurrent tick may have read the deadline while it was reset */
+  return deadline_of(store);
 }
 
-/* A driven store sleeps on a timer until its next deadline, ticks, and arms the timer for the following deadline
- * (deadline.c). */
+void vestry_store_leave(vestry_store_exit *exit, const vestry_scoped_key *key, void *value, vestry_handle handle,
+                        vestry_cause cause) {
+  if (!vsi_store_is_cause(cause)) cause = VESTRY_CAUSE_ERROR; /* a bug of the implementation; the value still leaves */
+  /* release: pairs with the acquire in vestry_store_stats_get, so a thread that counts this removal counts its put,
+   * too */
+  if (exit->counts) atomic_fetch_add_explicit(&exit->removed_by_cause[cause], 1, memory_order_release);
+  VSI_PROBE3(leave, key->data + key->key_offset, key->len - key->key_offset, cause);
+  if (exit->purge)
+    exit->purge(
+        &(vestry_purged){key->scope, key->data + key->key_offset, key->len - key->key_offset, value, handle, cause},
+        exit->purge_ctx);
+  const vsi_store_watch *watch = atomic_load_explicit(&exit->watch, memory_order_acquire);
+  if (__builtin_expect(watch != NULL, 0)) watch->left(key, handle, watch->ctx);
+  exit->value.close(value, cause);
+  exit->value.unref(value);
+}
 
 /* Attach a timer, or detach the store's. timer: NULL to detach. Returns the timer that the caller must destroy: the
  * store's former one, or `timer` if the store had one already. */
@@ -250,7 +309,7 @@ vestry_err vestry_store_drive(vestry_store *store, vestry_runtime *runtime) {
   vestry_err error = runtime ? vestry_timer_create(runtime, fire, store, &timer) : VESTRY_OK;
   if (error) return error;
   vestry_timer *left = attach(store, timer);
-  if (timer) error = left ? VESTRY_EXISTS : vsi_store_arm(store, vsi_store_deadline_ns(store));
+  if (timer) error = left ? VESTRY_EXISTS : arm(store, deadline_of(store));
   if (error && !left) left = attach(store, NULL);
   vestry_timer_destroy(left); /* waits for fire, which takes driver_lock, so it must not be held here */
   return error;

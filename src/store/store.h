@@ -1,10 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* The front of every store, for callers that have packed a key already, or that watch values come and leave. */
+/* The front of every store: the members that all types have in common, and functions for callers that have packed a
+ * key already, or that watch values come and leave. */
 #ifndef VSI_STORE_STORE_H
 #define VSI_STORE_STORE_H
 
+#include "base/mutex.h"
 #include "base/options.h"
-#include "store/front.h"
+#include "store/exit.h"
+#include "vestry/runtime.h"
+
+struct vestry_store {
+  const vestry_host *host;
+  const vestry_store_ops *ops;
+  void *self; /* the state of the implementation */
+  vestry_store_exit exit;
+  _Atomic(uint64_t) put, hits, misses;
+  _Atomic(uint64_t) armed_ns; /* time of the driver's next tick; 0: no driver; written under driver_lock */
+  vsi_mutex driver_lock;
+  vestry_timer *timer; /* of the driver; guarded by driver_lock; NULL: no driver */
+};
 
 /* Pack a scope and a key for this store, once for several calls. OK (call finish) | INVALID | TOO_LARGE | NO_MEMORY. */
 static inline vestry_err vsi_store_pack(const vestry_store *store, vsi_scoped_key *scoped, vestry_scope scope,

@@ -1,10 +1,111 @@
 /* SPDX-License-Identifier: MIT */
-/* The data of the built-in stores: shards, a limit for all of them, and a clock. */
+/* essay: one visit to one shard; recency and expiry by one order */
+/* The data of the built-in stores: shards, a limit for all of them, and a clock.
+ *
+ * A shard: one lock, and the data that it guards, which is an index and the entries in the order of use.
+ *
+ * Every operation of the built-in stores is one visit to one shard under its lock, lookups included. Therefore no
+ * thread looks at an entry that another has removed: the entry's callbacks run after the unlock, and it is freed at
+ * once.
+ *
+ * The order of use. A use moves its entry to the end of the list, but only once a tick; another use in that tick sets a
+ * mark, which is the lowest bit of `touched`. So the list is in the order of ticks, and its head is both the next
+ * victim and the first entry to fall due. Between ticks the order is exact. Within a tick it is the order of first
+ * uses, and a marked entry is passed over once (visit.h). If several values have one key, each use moves all of them,
+ * so that they are evicted in the order of their uses, even if all uses fall into one tick. The list of a scope
+ * (scopes.h), which determines the victim when the scope is full, is in the order of all uses.
+ *
+ * The clock is read before the lock is taken, so the value may be outdated: another thread may have held the lock with
+ * a later time. Therefore a shard has its own time, which does not go back while the shard has entries, and every
+ * operation under the lock uses that time (vsi_shard_now). */
 #ifndef VSI_STORE_TABLE_H
 #define VSI_STORE_TABLE_H
 
+#include "base/spin_lock.h"
+#include "store/clock.h"
+#include "store/entry.h"
 #include "store/exit.h"
-#include "store/shard.h"
+#include "store/index.h"
+#include "store/multivalues.h"
+#include "store/scopes.h"
+
+/* ------------------------------------------------------------------------------------------- leaving entries ---- */
+
+/* Leaving entries: removed under a lock; their callbacks run after the unlock. The list uses the links of the entries,
+ * so that an entry can leave without an allocation. */
+enum { VSI_PARTED_WORDS = 16 };
+
+/* A copy of a victim whose memory the new entry reuses. `unused` is padding. */
+typedef struct vsi_parted {
+  void *value; /* NULL: there is none */
+  vestry_handle handle;
+  uint32_t unused, lens;
+  uint64_t words[VSI_PARTED_WORDS];
+} vsi_parted;
+
+typedef struct vsi_leaving {
+  vsi_ring *first, **last; /* entries, linked by used.next */
+  size_t displaced_count;  /* number of entries that left because of a put */
+  vsi_parted parted;       /* left with cause SIZE, before the others */
+} vsi_leaving;
+
+static inline void vsi_leaving_init(vsi_leaving *leaving) {
+  leaving->first = NULL;
+  leaving->last = &leaving->first;
+  leaving->displaced_count = 0;
+  leaving->parted.value = NULL;
+}
+static inline bool vsi_leaving_is_empty(const vsi_leaving *leaving) {
+  return !leaving->first && !leaving->parted.value;
+}
+
+/* Add an entry that is in no list any more. */
+static inline void vsi_leaving_add(vsi_leaving *leaving, vsi_entry *entry, vestry_cause cause) {
+  entry->touched = (uint32_t)cause;
+  entry->used.next = NULL;
+  *leaving->last = &entry->used;
+  leaving->last = &entry->used.next;
+}
+
+/* Copy an entry whose memory is about to be reused. It has at most VSI_PARTED_WORDS words. */
+static inline void vsi_leaving_part(vsi_leaving *leaving, const vsi_entry *entry) {
+  vsi_parted *parted = &leaving->parted;
+  parted->value = entry->value;
+  parted->handle = entry->handle;
+  parted->lens = entry->lens;
+  vsi_words_copy(parted->words, entry->words, vsi_lens_words(entry->lens) * sizeof(uint64_t));
+}
+
+/* Run the callbacks, then free the memory. No lock held. Call once. */
+void vsi_leaving_run(vsi_leaving *leaving, const vestry_host *host, size_t extra_bytes, vestry_store_exit *exit);
+
+/* ---------------------------------------------------------------------------------------------------- shards ---- */
+
+typedef struct vsi_shard {
+  /* Cache lines that change when the index grows, or with rare causes. */
+  _Alignas(VSI_CACHE_LINE) vsi_index index;
+  bool closed; /* puts are refused */
+  uint32_t number;
+  vsi_map scopes; /* if there is a limit per scope */
+  vsi_multivalues multivalues;
+  vsi_ring born;                                 /* if entries have extras */
+  uint64_t removed_by_cause[VESTRY_CAUSE_COUNT]; /* without SIZE, which is computed as the rest of the sum */
+  /* The cache line that every operation changes. */
+  _Alignas(VSI_CACHE_LINE) vsi_spin_lock lock;
+  uint32_t live; /* number of entries */
+  uint32_t now;  /* the latest tick in which the shard was visited */
+  vsi_ring used;
+  uint64_t puts, hits, misses;
+} vsi_shard;
+
+/* Return the time of a visit, under the lock. read: the tick that was read before the lock was taken. */
+static inline uint32_t vsi_shard_now(vsi_shard *shard, uint32_t read) {
+  if (__builtin_expect(shard->now == read, 1)) return read;
+  if (shard->live && vsi_tick_age(shard->now, read)) return shard->now;
+  return shard->now = read;
+}
+
+/* ------------------------------------------------------------------------------------------------- the table ---- */
 
 enum { VSI_SHARDS_MOST = 256 };
 
@@ -40,9 +141,24 @@ typedef struct vsi_table {
 
 vestry_err vsi_table_create(const vestry_host *host, const vsi_table_rules *rules, vestry_store_exit *exit,
                             void **ret_self);
-/* As the members of vestry_store_ops; the other operations are in separate files (see builtin.c). */
+/* The members of vestry_store_ops (types.c). put.c, listing.c and expiry.c contain one subject each, table.c the rest. */
 void vsi_table_destroy(void *self);
+vestry_err vsi_table_put(void *self, const vestry_scoped_key *key, void *value, vestry_keep_policy policy,
+                         size_t many_count, vestry_put_result *ret_result);
+vestry_err vsi_table_get(void *self, const vestry_scoped_key *key, void **values, size_t *count);
+vestry_err vsi_table_with(void *self, const vestry_scoped_key *key, vestry_with_fn fn, void *ctx);
+size_t vsi_table_remove(void *self, const vestry_scoped_key *key, vestry_cause cause);
+bool vsi_table_remove_if(void *self, vestry_handle handle, vestry_cause cause);
+void vsi_table_clear(void *self, vestry_cause cause);
+vestry_err vsi_table_list(void *self, const vestry_scope *only_scope, size_t page_count, vestry_list_cursor *cursor,
+                          vestry_list_fn fn, void *ctx);
+void vsi_table_tick(void *self);
+uint64_t vsi_table_next_deadline_ns(void *self);
 void vsi_table_stats(void *self, vestry_store_stats *ret_stats);
+bool vsi_table_key_of(void *self, vestry_handle handle, vestry_key_of_fn fn, void *ctx);
+
+/* Set the deadline after a put in the tick `now`, if there was none. */
+void vsi_table_expect(vsi_table *table, uint32_t now);
 
 /* Return the hash that places a key. */
 static inline uint64_t vsi_table_hash(const vsi_table *table, const vestry_scoped_key *key) {

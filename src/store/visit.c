@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The steps of visit.h that are too long to be inline: keys with several values, entries that have expired, and the
- * search by handle. visit.h explains the words. */
+/* The steps of visit.h that are too long to be inline: keys with several values, entries that have expired, the
+ * search by handle, and the callbacks of entries that have left. visit.h explains the words. */
 #include "store/visit.h"
 
 /* Publish the birth tick of the oldest entry of the shard in table->eldest, after it has changed. (vsi_visit_publish
@@ -137,4 +137,19 @@ vsi_entry *vsi_visit_find_handle(const vsi_shard *shard, vestry_handle handle) {
     }
   }
   return NULL;
+}
+
+void vsi_leaving_run(vsi_leaving *leaving, const vestry_host *host, size_t extra_bytes, vestry_store_exit *exit) {
+  vsi_parted *parted = &leaving->parted;
+  if (parted->value) {
+    vestry_scoped_key key = vsi_scoped_key_at(&parted->lens, parted->lens, 0);
+    vestry_store_leave(exit, &key, parted->value, parted->handle, VESTRY_CAUSE_SIZE);
+  }
+  for (vsi_ring *node = leaving->first, *next; node; node = next) {
+    next = node->next;
+    vsi_entry *entry = vsi_entry_of_used(node);
+    vestry_scoped_key key = vsi_entry_key(entry);
+    vestry_store_leave(exit, &key, entry->value, entry->handle, (vestry_cause)entry->touched);
+    vsi_entry_destroy(host, extra_bytes, entry);
+  }
 }

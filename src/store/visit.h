@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: one visit to one shard; recency and expiry by one order */
-/* The steps of operations on a shard. A visit is one operation under the shard's lock (shard.h). All functions here run
+/* The steps of operations on a shard. A visit is one operation under the shard's lock (table.h). All functions here run
  * under that lock. now: the shard's time (vsi_shard_now).
  *
  * Words. `used` is the list of entries in the order of use, `born` the list in the order of their creation. To file an

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "store/builtin.h"
+#include "store/types.h"
 #include "store/table.h"
 #include "support/test.h"
 

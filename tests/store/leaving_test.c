@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "store/leaving.h"
+#include "store/table.h"
 
 #include "store/store.h"
 #include "support/test.h"
