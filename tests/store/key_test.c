@@ -54,6 +54,21 @@ static void encoding_distinguishes_types_and_boundaries(void **state) {
   assert_true(same((const vestry_key[]){vestry_key_bytes(NULL, 0)}, (const vestry_key[]){vestry_key_bytes("x", 0)}));
 }
 
+/* The text of 7 digits and a character of 4 bytes would fit without the character, so a shown text without it must be
+ * reported as cut. */
+/* capability: A9 */
+static void shown_key_is_reported_as_cut_if_its_last_character_is_missing(void **state) {
+  (void)state;
+  unsigned char encoded[32];
+  char text[10];
+  size_t len;
+  const vestry_key key = vestry_key_string("1234567\xF0\x9F\x98\x80");
+  assert_int_equal(vestry_key_encode(&key, encoded, sizeof encoded, &len), VESTRY_OK);
+  assert_true(vsi_key_show(encoded, len, text, sizeof text));
+  assert_string_equal(text, "\"1234567");
+  assert_false(vsi_key_show(encoded, len, (char[14]){0}, 14));
+}
+
 /* The macro with all kinds of arguments, 1 to 8 of them. */
 /* capability: A9 */
 static void macro_creates_tuples(void **state) {
@@ -311,6 +326,7 @@ int main(void) {
       cmocka_unit_test(format_never_overruns_the_buffer),
       cmocka_unit_test(non_canonical_encodings_are_refused),
       cmocka_unit_test(invalid_keys_are_refused),
+      cmocka_unit_test(shown_key_is_reported_as_cut_if_its_last_character_is_missing),
       cmocka_unit_test(key_size_is_limited),
       cmocka_unit_test(key_depth_is_limited),
       cmocka_unit_test(distinct_keys_have_distinct_encodings),
