@@ -17,8 +17,6 @@
  * a driver is attached and then reads the deadline, so at least one sees the write of the other. */
 #include "store/table.h"
 
-#include "store/visit.h"
-
 enum { EXPIRE_BATCH = 64 };
 
 static void set_earlier(vsi_table *table, uint64_t deadline_ns) {
@@ -52,8 +50,7 @@ static bool expire_some(vsi_table *table, vsi_shard *shard, uint32_t now) {
   int left = EXPIRE_BATCH;
   vsi_leaving leaving;
   vsi_leaving_init(&leaving);
-  vsi_spin_lock_take(&shard->lock, VSI_LOCK_SHARD);
-  now = vsi_shard_now(shard, now);
+  now = vsi_shard_enter(shard, now);
   while (left && table->clock.lifetime_ticks && !vsi_ring_is_empty(&shard->born) &&
          expire_first(table, shard, vsi_entry_of_born(shard->born.next), now, &leaving))
     left--;

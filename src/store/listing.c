@@ -8,7 +8,6 @@
 #include "store/table.h"
 
 #include "base/buffer.h"
-#include "store/visit.h"
 
 enum { HOMES_A_LOCK = 256 };
 
@@ -74,8 +73,7 @@ static bool is_over(const listing *l) {
 /* Fill the page from the position on, with at most HOMES_A_LOCK homes of the position's shard. */
 static void fill_page(listing *l) {
   l->shard = vsi_table_shard(l->table, l->position);
-  vsi_spin_lock_take(&l->shard->lock, VSI_LOCK_SHARD);
-  l->now = vsi_shard_now(l->shard, l->now);
+  l->now = vsi_shard_enter(l->shard, l->now);
   const vsi_index *index = &l->shard->index;
   for (int i = 0; i < HOMES_A_LOCK && !is_over(l) && vsi_table_shard(l->table, l->position) == l->shard; i++) {
     uint32_t home = vsi_index_home(index, l->position);

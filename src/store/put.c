@@ -3,7 +3,7 @@
 /* Putting a value into a table.
  *
  * Words:
- * - A tick is the store's unit of time (clock.h). An entry is due when its idle time or its lifetime is over (visit.h).
+ * - A tick is the store's unit of time (clock.h). An entry is due when its idle time or its lifetime is over (table.h).
  *   A value has ended when it is of no use any more although it is still stored: for example, a closed connection.
  * - A handle is the number of one entry: its upper bits are from the hash of the key, and its lower bits count the puts
  *   of the shard.
@@ -45,8 +45,6 @@
 
 #include <sched.h>
 
-#include "store/visit.h"
-
 /* If a key already has its maximum number of values, the put removes one of them (first_to_go). It prefers a value that
  * has ended, but examines only this many of the oldest values for that. */
 enum { VSI_KEY_LOOKS = 64 };
@@ -69,11 +67,6 @@ typedef struct putting {
 
 /* AGAIN: the lock was released meanwhile, so the shard must be examined again. */
 typedef enum step { STEP_DONE, STEP_AGAIN, STEP_FAILED } step;
-
-static inline void visit_shard(putting *p, vsi_shard *shard) {
-  vsi_spin_lock_take(&shard->lock, VSI_LOCK_SHARD);
-  p->now = vsi_shard_now(shard, p->now);
-}
 
 /* ------------------------------------------------------------------------------------------------- the bound ---- */
 
@@ -133,14 +126,14 @@ static void evict(putting *p, vsi_shard *shard, vsi_entry *entry) {
 VSI_SELDOM static step evict_elsewhere(putting *p, vsi_shard *from) {
   vsi_spin_lock_give(&p->shard->lock);
   if (from) {
-    visit_shard(p, from);
+    p->now = vsi_shard_enter(from, p->now);
     vsi_entry *oldest = vsi_visit_oldest(from, p->now);
     if (oldest) evict(p, from, oldest);
     vsi_spin_lock_give(&from->lock);
   } else {
     sched_yield(); /* all places are held by puts that have not linked their entries yet */
   }
-  visit_shard(p, p->shard);
+  p->now = vsi_shard_enter(p->shard, p->now);
   return STEP_AGAIN;
 }
 
@@ -182,7 +175,7 @@ static inline void reuse_oldest(putting *p) {
 VSI_SELDOM static step make_entry(putting *p) {
   vsi_spin_lock_give(&p->shard->lock);
   p->entry = vsi_entry_create(p->table->host, p->table->extra_bytes, p->key, p->value);
-  visit_shard(p, p->shard);
+  p->now = vsi_shard_enter(p->shard, p->now);
   return p->entry ? STEP_AGAIN : STEP_FAILED;
 }
 
@@ -364,8 +357,7 @@ vestry_err vsi_table_put(void *self, const vestry_scoped_key *key, void *value, 
   if (!p.may_reuse && !(p.entry = vsi_entry_create(table->host, table->extra_bytes, key, value)))
     return VESTRY_NO_MEMORY;
   vsi_leaving_init(&p.leaving);
-  p.now = vsi_clock_now(&table->clock);
-  visit_shard(&p, p.shard);
+  p.now = vsi_shard_enter(p.shard, vsi_clock_now(&table->clock));
   if (p.may_reuse) fetch_ahead(p.shard);
   vestry_err error;
   step at;
