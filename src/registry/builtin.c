@@ -1,13 +1,180 @@
 /* SPDX-License-Identifier: MIT */
 /* The built-in effects: they read their arguments strictly, make one event, and send it through vestry_context_send. */
-#include "registry/builtin.h"
+#include "registry/names.h"
 
 #include "base/buffer.h"
 #include "base/memory.h"
 #include "event/layout.h"
 #include "registry/context.h"
-#include "registry/effect_options.h"
 #include "json/write.h"
+
+/* --------------------------------------------------------------------------------------------------- options ---- */
+
+/* Read one value into its field of an options struct. */
+typedef vestry_err (*read_fn)(vestry_dispatch_context *context, const char *name, const json_t *value, void *field);
+
+typedef struct option {
+  const char *name;
+  read_fn read;
+  size_t offset; /* of the field */
+} option;
+
+static vestry_err wrong(vestry_dispatch_context *context, const char *name, const char *wanted) {
+  return vestry_context_fail(context, VESTRY_INVALID, "option %.40s: expected %s", name, wanted);
+}
+
+/* Return a text as a C string; NULL if it contains a NUL, because it would be cut and change its meaning. */
+static const char *text_of(const json_t *value) {
+  const char *text = json_string_value(value);
+  return text && strlen(text) == json_string_length(value) ? text : NULL;
+}
+
+static vestry_err read_text(vestry_dispatch_context *context, const char *name, const json_t *value, void *field) {
+  const char *text = text_of(value);
+  if (!text) return wrong(context, name, "a string without NUL");
+  *(const char **)field = text;
+  return VESTRY_OK;
+}
+
+static vestry_err read_flag(vestry_dispatch_context *context, const char *name, const json_t *value, void *field) {
+  if (!json_is_boolean(value)) return wrong(context, name, "true or false");
+  *(bool *)field = json_is_true(value);
+  return VESTRY_OK;
+}
+
+static vestry_err read_not_flag(vestry_dispatch_context *context, const char *name, const json_t *value, void *field) {
+  if (!json_is_boolean(value)) return wrong(context, name, "true or false");
+  *(bool *)field = json_is_false(value);
+  return VESTRY_OK;
+}
+
+static vestry_err read_ms(vestry_dispatch_context *context, const char *name, const json_t *value, void *field) {
+  json_int_t number = json_integer_value(value);
+  if (!json_is_integer(value) || number < 0 || number > UINT32_MAX)
+    return wrong(context, name, "an integer number of ms");
+  *(uint32_t *)field = (uint32_t)number;
+  return VESTRY_OK;
+}
+
+static vestry_err read_mode(vestry_dispatch_context *context, const char *name, const json_t *value, void *field) {
+  const char *text = text_of(value);
+  if (!text || vsi_patch_mode_from_name(text, field)) return wrong(context, name, "the name of a mode");
+  return VESTRY_OK;
+}
+
+static vestry_err read_namespace(vestry_dispatch_context *context, const char *name, const json_t *value, void *field) {
+  const char *text = text_of(value);
+  if (!text || vsi_namespace_from_name(text, field)) return wrong(context, name, "html, svg or mathml");
+  return VESTRY_OK;
+}
+
+/* Options of the effects that run scripts, with the attributes to which they point, and those of events. */
+typedef struct script_args {
+  vestry_script_options script;
+  vestry_custom_event_options event;
+  vestry_attribute attributes[64];
+} script_args;
+enum { ATTRIBUTES_MAX = sizeof((script_args *)0)->attributes / sizeof(vestry_attribute) };
+
+/* {"type": "module", "async": true} */
+static vestry_err read_attributes(vestry_dispatch_context *context, const char *name, const json_t *value,
+                                  void *field) {
+  script_args *into = field;
+  if (!json_is_object(value)) return wrong(context, name, "an object");
+  if (json_object_size(value) > ATTRIBUTES_MAX) return wrong(context, name, "at most 64 attributes");
+  const char *attribute;
+  json_t *content;
+  json_object_foreach((json_t *)value, attribute, content) {
+    const char *text = text_of(content);
+    if (!text && !json_is_true(content)) return wrong(context, name, "a string or true for each attribute");
+    into->attributes[into->script.attributes_count++] = (vestry_attribute){attribute, text};
+  }
+  into->script.attributes = into->attributes;
+  return VESTRY_OK;
+}
+
+static const option elements_options[] = {
+    {"selector", read_text, offsetof(vestry_elements_options, selector)},
+    {"mode", read_mode, offsetof(vestry_elements_options, mode)},
+    {"namespace", read_namespace, offsetof(vestry_elements_options, ns)},
+#define REMOVE_OPTIONS (&elements_options[3]) /* for an effect that sets the options above itself */
+    {"useViewTransition", read_flag, offsetof(vestry_elements_options, use_view_transition)},
+    {"viewTransitionSelector", read_text, offsetof(vestry_elements_options, view_transition_selector)},
+    {"eventId", read_text, offsetof(vestry_elements_options, event.id)},
+    {"retryDuration", read_ms, offsetof(vestry_elements_options, event.retry_ms)},
+    {NULL, NULL, 0},
+};
+
+static const option signals_options[] = {
+    {"onlyIfMissing", read_flag, offsetof(vestry_signals_options, only_if_missing)},
+    {"eventId", read_text, offsetof(vestry_signals_options, event.id)},
+    {"retryDuration", read_ms, offsetof(vestry_signals_options, event.retry_ms)},
+    {NULL, NULL, 0},
+};
+
+static const option plain_options[] = {
+    {"eventId", read_text, offsetof(vestry_plain_options, event.id)},
+    {"retryDuration", read_ms, offsetof(vestry_plain_options, event.retry_ms)},
+    {NULL, NULL, 0},
+};
+
+static const option custom_event_options[] = {
+    {"selector", read_text, offsetof(script_args, event.selector)},
+    {"bubbles", read_not_flag, offsetof(script_args, event.no_bubbles)},
+    {"cancelable", read_not_flag, offsetof(script_args, event.not_cancelable)},
+    {"composed", read_not_flag, offsetof(script_args, event.not_composed)},
+#define SCRIPT_OPTIONS (&custom_event_options[4]) /* for an effect without an event */
+    {"autoRemove", read_not_flag, offsetof(script_args, script.keep)},
+    {"attributes", read_attributes, 0},
+    {"eventId", read_text, offsetof(script_args, script.event.id)},
+    {"retryDuration", read_ms, offsetof(script_args, script.event.retry_ms)},
+    {NULL, NULL, 0},
+};
+
+static const option *find(const option *options, const char *name) {
+  for (; options->name; options++)
+    if (strcmp(options->name, name) == 0) return options;
+  return NULL;
+}
+
+/* Read an object of options; NULL and null: the defaults, which ret_options has. Strict: an unknown name or a wrong type
+ * is INVALID, and the context gets an error detail that names it. The options borrow from the object. */
+static vestry_err read_options(vestry_dispatch_context *context, const json_t *json, const option *options,
+                               void *ret_options) {
+  if (!json || json_is_null(json)) return VESTRY_OK;
+  if (!json_is_object(json)) return vestry_context_fail(context, VESTRY_INVALID, "the options must be an object");
+  const char *name;
+  json_t *value;
+  json_object_foreach((json_t *)json, name, value) { /* iteration does not modify it */
+    const option *known = find(options, name);
+    if (!known) return vestry_context_fail(context, VESTRY_INVALID, "unknown option %.40s", name);
+    vestry_err error = known->read(context, name, value, (char *)ret_options + known->offset);
+    if (error) return error;
+  }
+  return VESTRY_OK;
+}
+
+static vestry_err read_script_options(vestry_dispatch_context *context, const json_t *json, const option *options,
+                                      script_args *ret_args) {
+  ret_args->script = (vestry_script_options){.size = sizeof ret_args->script};
+  ret_args->event = (vestry_custom_event_options){.script = &ret_args->script};
+  return read_options(context, json, options, ret_args);
+}
+
+/* --------------------------------------------------------------------------------------------------- effects ---- */
+
+/* A built-in effect: one of three functions. */
+typedef struct built_in {
+  const char *name;
+  size_t least, most; /* number of arguments */
+  vestry_err (*run)(vestry_dispatch_context *context, const json_t *args);
+  /* Make the event of an effect whose arguments are a text, or an address, and options of a script. */
+  vestry_err (*text)(const vestry_host *host, const char *text, size_t len, const vestry_script_options *options,
+                     vestry_event **ret_event);
+  vestry_err (*go)(const vestry_host *host, const char *url, const vestry_script_options *options,
+                   vestry_event **ret_event);
+  const char *what; /* the text, in error messages */
+} built_in;
 
 /* Send an event and drop it. error: result of making it; on an error nothing is sent. what: names the event's content
  * in the error message. */
@@ -20,8 +187,8 @@ static vestry_err send(vestry_dispatch_context *context, vestry_err error, vestr
 }
 
 static vestry_err send_elements(vestry_dispatch_context *context, const char *html, size_t len, const json_t *json) {
-  vestry_elements_options options;
-  vestry_err error = vsi_elements_options_read(context, json, &options);
+  vestry_elements_options options = {.size = sizeof options};
+  vestry_err error = read_options(context, json, elements_options, &options);
   if (error) return error;
   bool is_by_id = options.mode == VESTRY_PATCH_OUTER || options.mode == VESTRY_PATCH_REPLACE;
   if (!is_by_id && !(options.selector && *options.selector))
@@ -60,25 +227,20 @@ static vestry_err patch_elements_seq(vestry_dispatch_context *context, const jso
   return error;
 }
 
-static vestry_err send_signals(vestry_dispatch_context *context, const char *text, size_t len,
-                               const vestry_signals_options *options) {
-  vestry_event *event = NULL;
-  vestry_err error = vestry_event_signals_text(context->v->host, text, len, options, &event);
-  return send(context, error, event, "the signals");
-}
-
 /* [object or its JSON text, options?] */
 static vestry_err patch_signals(vestry_dispatch_context *context, const json_t *args) {
   vestry_signals_options options = {.size = sizeof options};
-  const json_t *signals = json_array_get(args, 0), *given = json_array_get(args, 1);
-  vestry_err error = given ? vsi_signals_options_read(context, given, &options) : VESTRY_OK;
+  const json_t *signals = json_array_get(args, 0);
+  vestry_err error = read_options(context, json_array_get(args, 1), signals_options, &options);
   if (error) return error;
-  if (json_is_string(signals))
-    return send_signals(context, json_string_value(signals), json_string_length(signals), &options);
-  if (!json_is_object(signals))
-    return vestry_context_fail(context, VESTRY_INVALID, "the signals must be an object, or its JSON text");
   vestry_event *event = NULL;
-  error = vsi_event_signals_value(context->v->host, signals, &options, &event);
+  if (json_is_string(signals))
+    error = vestry_event_signals_text(context->v->host, json_string_value(signals), json_string_length(signals),
+                                      &options, &event);
+  else if (json_is_object(signals))
+    error = vsi_event_signals_value(context->v->host, signals, &options, &event);
+  else
+    return vestry_context_fail(context, VESTRY_INVALID, "the signals must be an object, or its JSON text");
   return send(context, error, event, "the signals");
 }
 
@@ -92,7 +254,7 @@ static vestry_err read_texts(vestry_dispatch_context *context, const json_t *val
   vestry_err error = VESTRY_OK;
   if (!count) error = vestry_context_fail(context, VESTRY_INVALID, "%s: expected at least one", what);
   for (size_t i = 0; i < count && !error; i++) {
-    texts[i] = vsi_text_of(json_is_array(value) ? json_array_get(value, i) : value);
+    texts[i] = text_of(json_is_array(value) ? json_array_get(value, i) : value);
     if (!texts[i])
       error = vestry_context_fail(context, VESTRY_INVALID,
                                   "%s: expected a string without NUL, or a list of such strings", what);
@@ -108,10 +270,10 @@ static vestry_err read_texts(vestry_dispatch_context *context, const json_t *val
 
 /* [selector, options?] */
 static vestry_err remove_elements(vestry_dispatch_context *context, const json_t *args) {
-  vestry_elements_options options;
-  vestry_err error = vsi_remove_options_read(context, json_array_get(args, 1), &options);
+  vestry_elements_options options = {.size = sizeof options};
+  vestry_err error = read_options(context, json_array_get(args, 1), REMOVE_OPTIONS, &options);
   if (error) return error;
-  const char *selector = vsi_text_of(json_array_get(args, 0));
+  const char *selector = text_of(json_array_get(args, 0));
   if (!selector) return vestry_context_fail(context, VESTRY_INVALID, "the selector must be a string without NUL");
   vestry_event *event = NULL;
   error = vestry_event_remove(context->v->host, selector, &options, &event);
@@ -122,8 +284,8 @@ static vestry_err remove_elements(vestry_dispatch_context *context, const json_t
 static vestry_err remove_signals(vestry_dispatch_context *context, const json_t *args) {
   const char **paths = NULL;
   size_t count = 0;
-  vestry_signals_options options;
-  vestry_err error = vsi_signals_options_read(context, json_array_get(args, 1), &options);
+  vestry_signals_options options = {.size = sizeof options};
+  vestry_err error = read_options(context, json_array_get(args, 1), signals_options, &options);
   if (!error) error = read_texts(context, json_array_get(args, 0), "the paths", &paths, &count);
   if (error) return error;
   vestry_event *event = NULL;
@@ -132,79 +294,28 @@ static vestry_err remove_signals(vestry_dispatch_context *context, const json_t 
   return send(context, error, event, "a path");
 }
 
-/* Arguments shared by all effects that run scripts: options after their first argument. */
-typedef struct script_args {
-  vestry_attribute attributes[VSI_SCRIPT_ATTRIBUTES_MAX];
-  vestry_script_options options;
-} script_args;
-
-static vestry_err read_script_args(vestry_dispatch_context *context, const json_t *args, script_args *ret_args) {
-  return vsi_script_options_read(context, json_array_get(args, 1), ret_args->attributes, &ret_args->options);
-}
-
-typedef vestry_err (*text_fn)(const vestry_host *host, const char *text, size_t len,
-                              const vestry_script_options *options, vestry_event **ret_event);
-
-/* wanted: the error message if there is no text; `what`: as for send. */
-static vestry_err send_text(vestry_dispatch_context *context, const json_t *args, text_fn make, const char *wanted,
-                            const char *what) {
+/* [text, options?] */
+static vestry_err run_text(vestry_dispatch_context *context, const json_t *args, const built_in *effect) {
   script_args script;
-  vestry_err error = read_script_args(context, args, &script);
+  vestry_err error = read_script_options(context, json_array_get(args, 1), SCRIPT_OPTIONS, &script);
   if (error) return error;
   const json_t *text = json_array_get(args, 0);
-  if (!json_is_string(text)) return vestry_context_fail(context, VESTRY_INVALID, "%s", wanted);
+  if (!json_is_string(text)) return vestry_context_fail(context, VESTRY_INVALID, "%s must be a string", effect->what);
   vestry_event *event = NULL;
-  error = make(context->v->host, json_string_value(text), json_string_length(text), &script.options, &event);
-  return send(context, error, event, what);
+  error = effect->text(context->v->host, json_string_value(text), json_string_length(text), &script.script, &event);
+  return send(context, error, event, effect->what);
 }
 
-/* [text, options?] */
-static vestry_err execute_script(vestry_dispatch_context *context, const json_t *args) {
-  return send_text(context, args, vestry_event_script, "the script must be a string", "the script");
-}
-
-/* [text, options?] */
-static vestry_err console_log(vestry_dispatch_context *context, const json_t *args) {
-  return send_text(context, args, vestry_event_console_log, "the logged text must be a string", "the text");
-}
-
-/* [text, options?] */
-static vestry_err console_error(vestry_dispatch_context *context, const json_t *args) {
-  return send_text(context, args, vestry_event_console_error, "the logged text must be a string", "the text");
-}
-
-typedef vestry_err (*go_fn)(const vestry_host *host, const char *url, const vestry_script_options *options,
-                            vestry_event **ret_event);
-
-static vestry_err go(vestry_dispatch_context *context, const json_t *args, go_fn make) {
+/* [url, options?] */
+static vestry_err go(vestry_dispatch_context *context, const json_t *args, const built_in *effect) {
   script_args script;
-  vestry_err error = read_script_args(context, args, &script);
+  vestry_err error = read_script_options(context, json_array_get(args, 1), SCRIPT_OPTIONS, &script);
   if (error) return error;
-  const char *url = vsi_text_of(json_array_get(args, 0));
+  const char *url = text_of(json_array_get(args, 0));
   if (!url) return vestry_context_fail(context, VESTRY_INVALID, "the address must be a string without NUL");
   vestry_event *event = NULL;
-  error = make(context->v->host, url, &script.options, &event);
+  error = effect->go(context->v->host, url, &script.script, &event);
   return send(context, error, event, "the address (relative, http or https)");
-}
-
-/* [url, options?] */
-static vestry_err redirect(vestry_dispatch_context *context, const json_t *args) {
-  return go(context, args, vestry_event_redirect);
-}
-
-/* [url, options?] */
-static vestry_err replace_url(vestry_dispatch_context *context, const json_t *args) {
-  return go(context, args, vestry_event_replace_url);
-}
-
-/* [url, options?] */
-static vestry_err navigate(vestry_dispatch_context *context, const json_t *args) {
-  return go(context, args, vestry_event_navigate);
-}
-
-/* [url, options?] */
-static vestry_err navigate_replace(vestry_dispatch_context *context, const json_t *args) {
-  return go(context, args, vestry_event_navigate_replace);
 }
 
 /* [url or [url…], options?] */
@@ -212,11 +323,11 @@ static vestry_err prefetch(vestry_dispatch_context *context, const json_t *args)
   script_args script;
   const char **urls = NULL;
   size_t count = 0;
-  vestry_err error = read_script_args(context, args, &script);
+  vestry_err error = read_script_options(context, json_array_get(args, 1), SCRIPT_OPTIONS, &script);
   if (!error) error = read_texts(context, json_array_get(args, 0), "the addresses", &urls, &count);
   if (error) return error;
   vestry_event *event = NULL;
-  error = vestry_event_prefetch(context->v->host, urls, count, &script.options, &event);
+  error = vestry_event_prefetch(context->v->host, urls, count, &script.script, &event);
   vsi_free(context->v->host, urls);
   return send(context, error, event, "an address (relative, http or https)");
 }
@@ -233,22 +344,29 @@ static vestry_err write_detail(vestry_dispatch_context *context, const json_t *d
   return VESTRY_OK;
 }
 
+/* Read the name and the detail of an event. The detail is any value, which is written as JSON; is_plain: a text as it
+ * is. */
+static vestry_err read_event(vestry_dispatch_context *context, const json_t *args, bool is_plain, const char **ret_name,
+                             vsi_buffer *text) {
+  const json_t *detail = json_array_get(args, 1);
+  *ret_name = text_of(json_array_get(args, 0));
+  if (!*ret_name) return vestry_context_fail(context, VESTRY_INVALID, "the event's name must be a string without NUL");
+  if (!detail) return VESTRY_OK;
+  if (!is_plain || !json_is_string(detail)) return write_detail(context, detail, text);
+  vsi_buffer_append(text, json_string_value(detail), json_string_length(detail));
+  return text->error;
+}
+
 /* [name, data?, options?]: an event for readers other than Datastar. The data is a text, or any value as JSON. */
 static vestry_err send_event(vestry_dispatch_context *context, const json_t *args) {
-  vestry_plain_options options;
-  vestry_err error = vsi_plain_options_read(context, json_array_get(args, 2), &options);
+  vestry_plain_options options = {.size = sizeof options};
+  vestry_err error = read_options(context, json_array_get(args, 2), plain_options, &options);
   if (error) return error;
-  const char *name = vsi_text_of(json_array_get(args, 0));
-  if (!name) return vestry_context_fail(context, VESTRY_INVALID, "the event's name must be a string without NUL");
-  const json_t *data = json_array_get(args, 1);
+  const char *name;
+  vestry_event *event = NULL;
   vsi_buffer text;
   vsi_buffer_init(&text, context->v->host);
-  vestry_event *event = NULL;
-  if (json_is_string(data))
-    vsi_buffer_append(&text, json_string_value(data), json_string_length(data));
-  else if (data)
-    error = write_detail(context, data, &text);
-  if (!error) error = text.error;
+  error = read_event(context, args, true, &name, &text);
   if (!error) {
     error = vestry_event_plain(context->v->host, name, text.data, text.len, &options, &event);
     error = send(context, error, event, "the event's name");
@@ -259,19 +377,16 @@ static vestry_err send_event(vestry_dispatch_context *context, const json_t *arg
 
 /* [name, detail?, options?]: the detail is any value. */
 static vestry_err dispatch_event(vestry_dispatch_context *context, const json_t *args) {
-  vestry_attribute attributes[VSI_SCRIPT_ATTRIBUTES_MAX];
-  vsi_custom_event_options options;
-  vestry_err error = vsi_custom_event_options_read(context, json_array_get(args, 2), attributes, &options);
+  script_args script;
+  vestry_err error = read_script_options(context, json_array_get(args, 2), custom_event_options, &script);
   if (error) return error;
-  const char *name = vsi_text_of(json_array_get(args, 0));
-  if (!name) return vestry_context_fail(context, VESTRY_INVALID, "the event's name must be a string without NUL");
-  const json_t *detail = json_array_get(args, 1);
+  const char *name;
+  vestry_event *event = NULL;
   vsi_buffer text;
   vsi_buffer_init(&text, context->v->host);
-  vestry_event *event = NULL;
-  if (detail) error = write_detail(context, detail, &text);
+  error = read_event(context, args, false, &name, &text);
   if (!error) {
-    error = vestry_event_custom(context->v->host, name, text.data, text.len, &options.event, &event);
+    error = vestry_event_custom(context->v->host, name, text.data, text.len, &script.event, &event);
     error = send(context, error, event, "the event's name");
   }
   vsi_buffer_finish(&text);
@@ -281,9 +396,8 @@ static vestry_err dispatch_event(vestry_dispatch_context *context, const json_t 
 /* []: ends the streams cleanly, after what was sent before. */
 static vestry_err close_sse(vestry_dispatch_context *context, const json_t *args) {
   (void)args;
-  vestry_connection *const *connections = vestry_context_info(context)->connections;
-  size_t count = vestry_context_info(context)->connections_count;
-  for (size_t i = 0; i < count; i++) vestry_connection_close(connections[i], VESTRY_CAUSE_CLOSED);
+  const vsi_targets *targets = &context->root->targets;
+  for (size_t i = 0; i < targets->count; i++) vestry_connection_close(targets->items[i], VESTRY_CAUSE_CLOSED);
   context->root->reconnect = NULL; /* effects after this one must not reopen them, because they were closed on
                                       purpose */
   return VESTRY_OK;
@@ -291,17 +405,10 @@ static vestry_err close_sse(vestry_dispatch_context *context, const json_t *args
 
 static vestry_err wake(vestry_dispatch_context *context, const json_t *args) {
   (void)args;
-  vestry_connection *const *connections = vestry_context_info(context)->connections;
-  size_t count = vestry_context_info(context)->connections_count;
-  for (size_t i = 0; i < count; i++) vestry_connection_wake(connections[i]);
+  const vsi_targets *targets = &context->root->targets;
+  for (size_t i = 0; i < targets->count; i++) vestry_connection_wake(targets->items[i]);
   return VESTRY_OK;
 }
-
-typedef struct built_in {
-  const char *name;
-  size_t least, most; /* number of arguments */
-  vestry_err (*run)(vestry_dispatch_context *context, const json_t *args);
-} built_in;
 
 static vestry_err run_built_in(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   const built_in *effect = ctx;
@@ -309,28 +416,30 @@ static vestry_err run_built_in(vestry_dispatch_context *context, const json_t *a
   if (count < effect->least) return vestry_context_fail(context, VESTRY_INVALID, "an argument is missing");
   if (count > effect->most)
     return vestry_context_fail(context, VESTRY_INVALID, "expected at most %zu arguments", effect->most);
+  if (effect->text) return run_text(context, args, effect);
+  if (effect->go) return go(context, args, effect);
   return effect->run(context, args);
 }
 
 vestry_err vsi_effects_register(vestry_registry *names) {
   static const built_in effects[] = {
-      {"patch-elements", 1, 2, patch_elements},
-      {"patch-elements-seq", 1, 2, patch_elements_seq},
-      {"patch-signals", 1, 2, patch_signals},
-      {"execute-script", 1, 2, execute_script},
-      {"remove-elements", 1, 2, remove_elements},
-      {"remove-signals", 1, 2, remove_signals},
-      {"console-log", 1, 2, console_log},
-      {"console-error", 1, 2, console_error},
-      {"redirect", 1, 2, redirect},
-      {"replace-url", 1, 2, replace_url},
-      {"navigate", 1, 2, navigate},
-      {"navigate-replace", 1, 2, navigate_replace},
-      {"dispatch-event", 1, 3, dispatch_event},
-      {"prefetch", 1, 2, prefetch},
-      {"send-event", 1, 3, send_event},
-      {"close-sse", 0, 0, close_sse},
-      {"wake", 0, 0, wake},
+      {"patch-elements", 1, 2, .run = patch_elements},
+      {"patch-elements-seq", 1, 2, .run = patch_elements_seq},
+      {"patch-signals", 1, 2, .run = patch_signals},
+      {"execute-script", 1, 2, .text = vestry_event_script, .what = "the script"},
+      {"remove-elements", 1, 2, .run = remove_elements},
+      {"remove-signals", 1, 2, .run = remove_signals},
+      {"console-log", 1, 2, .text = vestry_event_console_log, .what = "the logged text"},
+      {"console-error", 1, 2, .text = vestry_event_console_error, .what = "the logged text"},
+      {"redirect", 1, 2, .go = vestry_event_redirect},
+      {"replace-url", 1, 2, .go = vestry_event_replace_url},
+      {"navigate", 1, 2, .go = vestry_event_navigate},
+      {"navigate-replace", 1, 2, .go = vestry_event_navigate_replace},
+      {"dispatch-event", 1, 3, .run = dispatch_event},
+      {"prefetch", 1, 2, .run = prefetch},
+      {"send-event", 1, 3, .run = send_event},
+      {"close-sse", 0, 0, .run = close_sse},
+      {"wake", 0, 0, .run = wake},
   };
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; !error && i < sizeof effects / sizeof *effects; i++)

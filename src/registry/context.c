@@ -29,14 +29,7 @@ void vsi_context_init(vestry_dispatch_context *context, vestry *v, const vestry_
 
 void vsi_context_init_nested(vestry_dispatch_context *context, vestry_dispatch_context *parent,
                              vestry_dispatch_result *result) {
-  memset(context, 0, offsetof(vestry_dispatch_context, info));
-  vsi_context_clear(result);
-  context->v = parent->v;
-  context->request = parent->request;
-  context->scope = parent->scope;
-  context->result = result;
-  context->phase = VESTRY_PHASE_DISPATCH;
-  context->data = parent->data;
+  vsi_context_init(context, parent->v, parent->request, parent->data, parent->scope, result);
   context->state = parent->state;
   context->root = parent->root;
   context->nesting = parent->nesting + 1;

@@ -98,4 +98,12 @@ static inline void vsi_context_refuse(vestry_dispatch_context *context, vestry_e
   if (!context->refusal) context->refusal = error; /* the first one counts */
 }
 
+/* Replace the placeholders in an effect or action, and the entry itself if it is one. A failure is recorded with this
+ * phase.
+ * entry         borrowed, unchanged
+ * ret_replaced  a new reference: entry itself if there is nothing to replace
+ * Returns  whether it succeeded */
+bool vsi_placeholders_replace(vestry_dispatch_context *context, vestry_phase phase, json_t *entry,
+                              json_t **ret_replaced);
+
 #endif

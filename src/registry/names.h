@@ -92,4 +92,14 @@ static inline const vsi_meaning *vsi_names_replaced(const vestry_registry *names
   return found && found->is_replaced ? &found->replaced : NULL;
 }
 
+/* ------------------------------------------------------------------------------------------- built-in effects ---- */
+
+/* Register the built-in effects. OK | NO_MEMORY. */
+vestry_err vsi_effects_register(vestry_registry *names);
+
+/* Return whether a name is a built-in effect; and whether no function of the application is called around such effects,
+ * so that performing one takes some µs. */
+VESTRY_API bool vsi_builtin_is(const vestry_registry *names, const char *name);
+VESTRY_API bool vsi_builtin_is_alone(const vestry_registry *names);
+
 #endif

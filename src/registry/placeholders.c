@@ -6,7 +6,7 @@
  *
  * Effects belong to the caller, who may dispatch them again, so nothing is changed in place. A list or object is copied
  * when the first of its elements has changed; most walks copy nothing. */
-#include "registry/placeholders.h"
+#include "registry/context.h"
 
 #include "registry/names.h"
 #include "json/json.h"

@@ -9,7 +9,7 @@
 #include "coding/coding.h"
 #include "connection/connection.h"
 #include "http/body.h"
-#include "registry/builtin.h"
+#include "registry/names.h"
 #include "serve/inside.h"
 
 enum { DEFAULT_RETRY_AFTER_S = 2, DEFAULT_VALUES = 10000, VALUES_MOST = 1000000 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Effect lists as text: printing and parsing. */
-#include "registry/effect_list.h"
+#include "registry/dispatch.h"
 
 #include <stdlib.h>
 
