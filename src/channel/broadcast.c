@@ -1,12 +1,46 @@
 /* SPDX-License-Identifier: MIT */
-/* Publishing to the channel of a key: to its members on this node, then to those on other nodes. */
+/* Channels by key: finding a channel, reserving a member in it, joining and leaving; publishing to its members on this
+ * node, then to those on other nodes. */
 #include "channel/broadcast.h"
 
 #include "base/memory.h"
 #include "base/options.h"
 #include "channel/channels.h"
-#include "channel/name.h"
 #include "instance/elsewhere.h"
+
+static vsi_channel *find(const vestry *v, const vestry_scoped_key *name) {
+  return vsi_channels_find(v->channels, name->data, name->len, name->hash);
+}
+
+vestry_err vsi_name_find(const vestry *v, vestry_scope scope, const vestry_key *key, vsi_channel **ret_channel) {
+  vsi_scoped_key name;
+  vestry_err error = vsi_name_pack(v, &name, scope, key);
+  if (error) return error;
+  vsi_channel *found = find(v, &name.key);
+  vsi_scoped_key_finish(&name);
+  if (!found) return VESTRY_NOT_FOUND;
+  *ret_channel = found;
+  return VESTRY_OK;
+}
+
+vestry_err vsi_name_reserve(vestry *v, vsi_scoped_key *name, vsi_member **ret_member) {
+  vsi_channel *channel;
+  vestry_err error = vsi_channels_hold(v->channels, name->key.data, name->key.len, name->key.hash, &channel);
+  vsi_scoped_key_finish(name);
+  if (error) return error;
+  error = vsi_channel_reserve(channel, ret_member);
+  vsi_channel_unref(channel);
+  return error;
+}
+
+vestry_err vsi_name_reserve_kept(vestry *v, vsi_scoped_key *name, vsi_member **ret_member) {
+  vsi_channel *channel = find(v, &name->key);
+  vsi_scoped_key_finish(name);
+  if (!channel) return VESTRY_NOT_FOUND;
+  vestry_err error = vsi_channel_keeps(channel) ? vsi_channel_reserve(channel, ret_member) : VESTRY_NOT_FOUND;
+  vsi_channel_unref(channel);
+  return error;
+}
 
 vestry_err vestry_join(vestry *v, vestry_scope scope, const vestry_key *key, vestry_connection *connection) {
   vsi_scoped_key name;
@@ -60,7 +94,7 @@ static vestry_err make(const vestry *v, const making *m, vestry_event **ret_even
 /* Publish on this node, then on other nodes. An error of this node takes precedence. */
 static vestry_err broadcast(vestry *v, const vestry_scoped_key *name, const making *m, size_t *ret_sent_count) {
   const vsi_elsewhere *elsewhere = vsi_instance_elsewhere(v);
-  vsi_channel *channel = vsi_channels_find(v->channels, name->data, name->len, name->hash);
+  vsi_channel *channel = find(v, name);
   if (!channel && !elsewhere) return VESTRY_NOT_FOUND;
   vestry_event *event = NULL;
   vestry_err error = make(v, m, &event);
@@ -106,7 +140,7 @@ vestry_err vestry_broadcast_patch_signals(vestry *v, vestry_scope scope, const v
 
 vestry_err vsi_broadcast_here(vestry *v, const vestry_scoped_key *name, vestry_event *event) {
   if (vsi_instance_is_closing(v)) return VESTRY_CLOSED;
-  vsi_channel *channel = vsi_channels_find(v->channels, name->data, name->len, name->hash);
+  vsi_channel *channel = find(v, name);
   return channel ? publish(channel, event, NULL) : VESTRY_NOT_FOUND;
 }
 

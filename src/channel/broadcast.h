@@ -1,10 +1,29 @@
 /* SPDX-License-Identifier: MIT */
-/* Publishing to the channel of a key, to its members on this node only. */
+/* Channels by key: names of channels and topics, which are a scope and a key, packed as the store packs the names of
+ * streams; reserving a member; and publishing on this node only. */
 #ifndef VSI_CHANNEL_BROADCAST_H
 #define VSI_CHANNEL_BROADCAST_H
 
-#include "store/scoped_key.h"
-#include "vestry/channel.h"
+#include "channel/channel.h"
+#include "instance/instance.h"
+#include "store/store.h"
+
+/* Pack a name. OK (finish it) | INVALID | TOO_LARGE | NO_MEMORY */
+static inline vestry_err vsi_name_pack(const vestry *v, vsi_scoped_key *name, vestry_scope scope,
+                                       const vestry_key *key) {
+  return vsi_store_pack(v->store, name, scope, key);
+}
+
+/* Find a channel by name; returns it with a reference. OK | NOT_FOUND (there is none) | as vsi_name_pack */
+VESTRY_API vestry_err vsi_name_find(const vestry *v, vestry_scope scope, const vestry_key *key,
+                                    vsi_channel **ret_channel);
+
+/* Reserve a member in the channel of a name, which is created if there is none. Takes the name.
+ * OK | LIMIT (channels) | CLOSED | NO_MEMORY */
+vestry_err vsi_name_reserve(vestry *v, vsi_scoped_key *name, vsi_member **ret_member);
+/* Reserve a member in the channel of a name if the channel exists and has a history. OK | NOT_FOUND (otherwise) |
+ * NO_MEMORY */
+VESTRY_API vestry_err vsi_name_reserve_kept(vestry *v, vsi_scoped_key *name, vsi_member **ret_member);
 
 /* Publish to the members on this node. Returns as vestry_broadcast. */
 VESTRY_API vestry_err vsi_broadcast_here(vestry *v, const vestry_scoped_key *name, vestry_event *event);

@@ -38,6 +38,7 @@
 
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/memory.h"
 #include "base/options.h"
 #include "base/refs.h"
@@ -72,7 +73,7 @@ void vsi_channel_unref(vsi_channel *channel) {
   /* acq_rel: the last thread sees the writes of the others */
   bool is_last = channel->name.unref ? channel->name.unref(channel) : VSI_REFS_DROP(&channel->refs);
   if (!is_last) return;
-  vsi_members_finish(&channel->members);
+  vsi_map_finish(&channel->members.by_connection, channel->host);
   vsi_semaphore_finish(&channel->semaphore);
   vsi_mutex_finish(&channel->lock);
   vsi_group *group = channel->group;
@@ -95,7 +96,7 @@ vestry_err vsi_channel_make(vsi_group *group, uint64_t epoch_max_bytes, const vs
   VSI_REFS_INIT(&channel->refs, 1);
   vsi_mutex_init(&channel->lock, VSI_LOCK_CHANNEL);
   vsi_semaphore_init(&channel->semaphore);
-  vsi_members_init(&channel->members, host);
+  TAILQ_INIT(&channel->members.list);
   *ret_channel = channel;
   return VESTRY_OK;
 }
@@ -151,9 +152,9 @@ vestry_err vsi_channel_go_in(vsi_channel *channel) {
 }
 
 bool vsi_channel_try(vsi_channel *channel) {
-  if (!enter(channel, false)) return false;
-  publishes_inside++;
-  return true;
+  bool entered = enter(channel, false);
+  publishes_inside += entered;
+  return entered;
 }
 
 void vsi_channel_come_out(vsi_channel *channel) {
@@ -171,6 +172,29 @@ static void member_unref(vsi_member *member) {
   vsi_channel_unref(channel);
 }
 
+/* Each connection has a different hash. */
+static uint64_t hash_of(const vestry_connection *connection) {
+  return vsi_hash_number(vsi_connection_id(connection));
+}
+
+static vsi_member *find_locked(const vsi_channel *channel, const vestry_connection *connection) {
+  return VSI_MAP_OWNER(vsi_map_first(&channel->members.by_connection, hash_of(connection)), vsi_member, by_connection);
+}
+
+/* Number a member and append it. If room for the first member was reserved, this never fails for memory. OK | EXISTS |
+ * NO_MEMORY */
+static vestry_err add_locked(vsi_channel *channel, vsi_member *member) {
+  vsi_members *members = &channel->members;
+  vsi_map *map = &members->by_connection;
+  if (find_locked(channel, member->connection)) return VESTRY_EXISTS;
+  if (vsi_map_reserve(map, channel->host, map->count + 1)) return VESTRY_NO_MEMORY;
+  vsi_map_add(map, &member->by_connection, hash_of(member->connection));
+  member->number = ++members->last_number;
+  member->in = true;
+  TAILQ_INSERT_TAIL(&members->list, member, in_order);
+  return VESTRY_OK;
+}
+
 /* Return the channel's encoder state for a connection's coding; NULL: the connection has no coding. */
 static vsi_lane *lane_of(vsi_channel *channel, const vestry_connection *connection) {
   const vsi_coding *coding = vsi_connection_coding(connection);
@@ -181,7 +205,9 @@ static vsi_lane *lane_of(vsi_channel *channel, const vestry_connection *connecti
  * it. */
 static bool take_out_locked(vsi_channel *channel, vsi_member *member) {
   if (channel->cursor == member) channel->cursor = TAILQ_NEXT(member, in_order);
-  vsi_members_remove(&channel->members, member);
+  vsi_map_remove(&channel->members.by_connection, &member->by_connection);
+  TAILQ_REMOVE(&channel->members.list, member, in_order);
+  member->in = false;
   vsi_lane *lane = lane_of(channel, member->connection);
   return lane && --lane->members_count == 0 && vsi_semaphore_try(&channel->semaphore);
 }
@@ -204,7 +230,7 @@ vestry_err vsi_channel_reserve(vsi_channel *channel, vsi_member **ret_member) {
   VSI_REFS_INIT(&member->refs, 1);
   member->channel = vsi_channel_ref(channel);
   vsi_mutex_lock(&channel->lock);
-  vestry_err error = vsi_members_reserve(&channel->members);
+  vestry_err error = vsi_map_reserve(&channel->members.by_connection, channel->host, 1);
   vsi_mutex_unlock(&channel->lock);
   if (error)
     member_unref(member);
@@ -223,14 +249,14 @@ static bool is_of(const vsi_channel *channel, const vestry_connection *connectio
 
 bool vsi_channel_has(vsi_channel *channel, const vestry_connection *connection) {
   vsi_mutex_lock(&channel->lock);
-  bool is_in = vsi_members_find(&channel->members, connection);
+  bool is_in = find_locked(channel, connection);
   vsi_mutex_unlock(&channel->lock);
   return is_in;
 }
 
 void vsi_channel_let_claim(vsi_channel *channel, const vestry_connection *connection) {
   vsi_mutex_lock(&channel->lock);
-  vsi_member *member = vsi_members_find(&channel->members, connection);
+  vsi_member *member = find_locked(channel, connection);
   if (member) member->is_fresh = false;
   vsi_mutex_unlock(&channel->lock);
 }
@@ -244,7 +270,7 @@ vestry_err vsi_channel_admit(vsi_member *member, vestry_connection *connection) 
   VSI_REFS_TAKE(&member->refs); /* the node's; the first one belongs to this thread */
   member->connection = vestry_connection_ref(connection);
   vsi_mutex_lock(&channel->lock);
-  vestry_err error = vsi_members_add(&channel->members, member);
+  vestry_err error = add_locked(channel, member);
   vsi_lane *lane = lane_of(channel, connection);
   if (!error && lane) {
     if (!lane->coding)
@@ -280,8 +306,7 @@ vestry_err vsi_channel_join(vsi_channel *channel, vestry_connection *connection)
 static bool take_out(vsi_channel *channel, const vestry_connection *connection) {
   bool entered = false;
   vsi_mutex_lock(&channel->lock);
-  vsi_member *member =
-      connection ? vsi_members_find(&channel->members, connection) : TAILQ_FIRST(&channel->members.list);
+  vsi_member *member = connection ? find_locked(channel, connection) : TAILQ_FIRST(&channel->members.list);
   if (member) {
     VSI_REFS_TAKE(&member->refs); /* the reference of the node must not be the last one under the lock */
     entered = take_out_locked(channel, member);

@@ -3,17 +3,40 @@
 #ifndef VSI_CHANNEL_CHANNEL_H
 #define VSI_CHANNEL_CHANNEL_H
 
+#include <sys/queue.h>
+
 #include "base/map.h"
 #include "base/mutex.h"
 #include "base/refs.h"
 #include "base/semaphore.h"
-#include "channel/members.h"
 #include "coding/epoch.h"
+#include "connection/close_list.h"
 #include "connection/group.h"
 #include "vestry/channel.h"
 
 /* A set of connections of one group that receive the same events. A connection that ends leaves its channels. */
 typedef struct vsi_channel vsi_channel;
+
+/* One connection in one channel. */
+typedef struct vsi_member {
+  vsi_close_node at_close; /* first member: a node is its member */
+  vsi_refs refs;
+  bool in;              /* guarded by the channel's lock: in the list and the map */
+  bool is_fresh;        /* likewise: it has yet to receive the state; until then it gets events without their ids */
+  vsi_channel *channel; /* a reference */
+  vestry_connection *connection; /* a reference */
+  uint64_t number;               /* ascending in the order of joining */
+  /* guarded by the channel's lock */
+  TAILQ_ENTRY(vsi_member) in_order;
+  vsi_map_link by_connection;
+} vsi_member;
+
+/* All guarded by the channel's lock. */
+typedef struct vsi_members {
+  TAILQ_HEAD(, vsi_member) list;
+  uint64_t last_number;
+  vsi_map by_connection;
+} vsi_members;
 
 /* The name by which a channel is found. */
 typedef struct vsi_channel_name {

@@ -137,8 +137,8 @@ static const option *find(const option *options, const char *name) {
   return NULL;
 }
 
-/* Read an object of options; NULL and null: the defaults, which ret_options has. Strict: an unknown name or a wrong type
- * is INVALID, and the context gets an error detail that names it. The options borrow from the object. */
+/* Read an object of options; NULL and null: the defaults, which ret_options has. Strict: an unknown name or a wrong
+ * type is INVALID, and the context gets an error detail that names it. The options borrow from the object. */
 static vestry_err read_options(vestry_dispatch_context *context, const json_t *json, const option *options,
                                void *ret_options) {
   if (!json || json_is_null(json)) return VESTRY_OK;

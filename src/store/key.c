@@ -220,8 +220,8 @@ static vestry_key beginning_of(vestry_key part, size_t capacity) {
   return part;
 }
 
-/* Format the parts of a key. to_end: read them all, even if the buffer is full. Returns why it ended: NOT_FOUND (the end
- * of the key) | MALFORMED | OK (the buffer is full). */
+/* Format the parts of a key. to_end: read them all, even if the buffer is full. NOT_FOUND (the end of the key) |
+ * MALFORMED | OK (the buffer is full). */
 static vestry_err add_key(text *t, const void *encoded, size_t len, bool to_end) {
   vsi_key_reader reader;
   vsi_key_reader_init(&reader, encoded, len);

@@ -11,9 +11,9 @@
  * The order of use. A use moves its entry to the end of the list, but only once a tick; another use in that tick sets a
  * mark, which is the lowest bit of `touched`. So the list is in the order of ticks, and its head is both the next
  * victim and the first entry to fall due. Between ticks the order is exact. Within a tick it is the order of first
- * uses, and a marked entry is passed over once (vsi_visit_oldest). If several values have one key, each use moves all of them,
- * so that they are evicted in the order of their uses, even if all uses fall into one tick. The list of a scope
- * (scopes.h), which determines the victim when the scope is full, is in the order of all uses.
+ * uses, and a marked entry is passed over once (vsi_visit_oldest). If several values have one key, each use moves all
+ * of them, so that they are evicted in the order of their uses, even if all uses fall into one tick. The list of a
+ * scope (scopes.h), which determines the victim when the scope is full, is in the order of all uses.
  *
  * The clock is read before the lock is taken, so the value may be outdated: another thread may have held the lock with
  * a later time. Therefore a shard has its own time, which does not go back while the shard has entries, and every
@@ -300,7 +300,7 @@ static inline vsi_entry *vsi_visit_find(vsi_table *table, vsi_shard *shard, cons
 vestry_err vsi_table_create(const vestry_host *host, const vsi_table_rules *rules, vestry_store_exit *exit,
                             void **ret_self);
 
-/* The members of vestry_store_ops (types.c). put.c, listing.c and expiry.c contain one subject each, table.c the rest. */
+/* The members of vestry_store_ops (types.c). put.c, listing.c and expiry.c contain one subject each. */
 void vsi_table_destroy(void *self);
 vestry_err vsi_table_put(void *self, const vestry_scoped_key *key, void *value, vestry_keep_policy policy,
                          size_t many_count, vestry_put_result *ret_result);

@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "channel/channels.h"
-#include "channel/name.h"
+#include "channel/broadcast.h"
 #include "serve/wire.h"
 #include "vestry/app/history.h"
 #include "vestry/ops/observe.h"

@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
-#include "channel/name.h"
+#include "channel/broadcast.h"
 #include "http/reply.h"
 #include "instance/elsewhere.h"
 

@@ -26,7 +26,7 @@
 #include "base/memory.h"
 #include "base/options.h"
 #include "channel/channels.h"
-#include "channel/name.h"
+#include "channel/broadcast.h"
 #include "channel/resume.h"
 #include "http/reply.h"
 
