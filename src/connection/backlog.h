@@ -5,12 +5,6 @@
 
 #include "connection/connection.h"
 
-/* Add to a counter that only the runner writes, or only the thread that holds the conflation's lock. With one writer at
- * a time, a plain load and store suffice. */
-static inline void vsi_connection_count(_Atomic(uint64_t) *counter, uint64_t by) {
-  atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by, memory_order_relaxed);
-}
-
 /* Return the bytes that are written for a delivery. */
 static inline vestry_slice vsi_delivery_wire(const vsi_delivery *delivery) {
   if (!delivery->wire) return vestry_event_bytes(delivery->event);

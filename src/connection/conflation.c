@@ -84,11 +84,6 @@ static void take_out(vsi_conflation *conflation, vsi_delivery *delivery) {
   if (*slot == delivery) *slot = NULL;
 }
 
-static void count_up(_Atomic(uint64_t) *counter) {
-  /* relaxed: a counter with one writer at a time */
-  atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
-}
-
 /* Return the waiting morph of the same target if it may be dropped. If it may not, count the reason. */
 static vsi_delivery *find_morph(vsi_conflation *conflation, const vsi_target *target) {
   size_t slot = target->hash % SLOTS;
@@ -96,7 +91,7 @@ static vsi_delivery *find_morph(vsi_conflation *conflation, const vsi_target *ta
   if (!last) return NULL;
   const vsi_target *other = target_of(last);
   if (last->run == conflation->run && !conflation->is_held[slot] && vsi_target_replaces(target, other)) return last;
-  count_up(vsi_target_is_same(target, other) ? &conflation->kept_count : &conflation->forgotten_count);
+  vsi_connection_count(vsi_target_is_same(target, other) ? &conflation->kept_count : &conflation->forgotten_count, 1);
   return NULL;
 }
 
@@ -162,7 +157,7 @@ vsi_delivery *vsi_conflation_add(vsi_conflation *conflation, vsi_delivery *deliv
   case VSI_EFFECT_UNKNOWN:
     begin_run(conflation);
     conflation->signals = NULL;
-    count_up(&conflation->barriers_count);
+    vsi_connection_count(&conflation->barriers_count, 1);
     break;
   case VSI_EFFECT_PASSING:
     find_target(conflation, target);

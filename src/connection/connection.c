@@ -4,7 +4,7 @@
  * then does the work (runner.c).
  *
  * Words. If a close will discard the queued events, their bytes count as going (budget.h) until the runner has released
- * them. Signs are heartbeats that the page can see (environment.h). An answer is the stream of a long poll, a request
+ * them. Signs are heartbeats that the page can see (vsi_environment). An answer is the stream of a long poll, a request
  * that waits for the next event of a page. It may begin with up to three events that do not count (begins_with), and
  * ends after the next event. To hurry is to shorten the end of a stream (VSI_HURRY_…). A cause flushes if the events
  * accepted before the close are still written (vsi_cause_flushes). An event is settled when it has left the queue: it

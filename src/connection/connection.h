@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A connection: its struct, references, state and end. create.c creates it, runner.c runs it, send.c sends to it. */
+/* A connection: its struct, references, state and end. group.c creates it, runner.c runs it, send.c sends to it. */
 #ifndef VSI_CONNECTION_CONNECTION_H
 #define VSI_CONNECTION_CONNECTION_H
 
@@ -11,11 +11,37 @@
 #include "connection/budget.h"
 #include "connection/close_list.h"
 #include "connection/conflation.h"
-#include "connection/environment.h"
 #include "connection/queue.h"
+#include "connection/tally.h"
 #include "runtime/actor.h"
 #include "runtime/wheel.h"
+#include "vestry/runtime.h"
 #include "vestry/transport.h"
+
+typedef struct vsi_environment vsi_environment;
+
+/* The data that a connection needs from its surroundings, filled in by the group that holds the connections (group.c).
+ * Constant, except observers_count. Lives as long as the last reference to a connection. Functions are called without a
+ * lock. */
+struct vsi_environment {
+  const vestry_host *host;
+  vestry_runtime *runtime;
+  vestry_event *heartbeat; /* a comment */
+  vestry_event *sign;      /* the heartbeat of connections whose page checks that the stream is alive */
+  vsi_budget *budget;      /* bounds what all queues hold together */
+  struct vsi_tails *tails; /* of its connections (tail.h) */
+  vsi_group_tally *tally;
+  _Atomic(uint32_t) observers_count; /* changes at any time; soon after it is not 0, events are timed; relaxed */
+  /* The connection's queue holds more than its rank stands for. Any thread; called before these bytes can be
+   * released. */
+  void (*grew)(const vsi_environment *environment, vestry_connection *connection);
+  /* The budget is under pressure: close connections. Any thread; does not block. */
+  void (*relieve)(const vsi_environment *environment);
+  /* The connection has ended and its hooks have returned. Once, on its runner. */
+  void (*ended)(const vsi_environment *environment, vestry_connection *connection);
+  /* The connection is freed and no longer needs the environment. Once. */
+  void (*let_go)(const vsi_environment *environment);
+};
 
 /* Hooks for the module that creates connections, one table for all its connections. They are as in
  * vestry_connection_hooks; each may be NULL.
@@ -58,7 +84,7 @@ struct vestry_connection {
   _Atomic(bool) is_awaited; /* on_written has to be called */
   _Atomic(uint8_t) tailed;  /* VSI_TAILED_…; relaxed: see tail.c */
   uint8_t full : 4;         /* vestry_full_policy */
-  uint8_t signs : 1;        /* its heartbeats are signs (environment.h); set before the start, like the next two
+  uint8_t signs : 1;        /* its heartbeats are signs; set before the start, like the next two
                                members */
   uint8_t is_answer : 1;    /* an answer: it ends when it has more events than begins_with */
   uint8_t begins_with : 2;

@@ -20,11 +20,13 @@
 #include <sys/queue.h>
 
 #include "base/assert.h"
+#include "base/hash.h"
 #include "base/map.h"
 #include "base/memory.h"
+#include "base/options.h"
 #include "base/refs.h"
 #include "base/wait.h"
-#include "connection/create.h"
+#include "connection/runner.h"
 #include "connection/send.h"
 #include "connection/tail.h"
 #include "runtime/runtime.h"
@@ -32,6 +34,71 @@
 enum { SOUGHT = 16, STEPS_A_LOCK = 256 };
 /* An empty signals patch: it changes nothing, but the client reports it to the page (app/stream/stream.c). */
 static const char sign[] = "{}";
+
+/* ------------------------------------------------------------------------------------- creating a connection ---- */
+
+enum { DEFAULT_QUEUED_COUNT = 1024, DEFAULT_HEARTBEAT_MS = 15000 };
+#define DEFAULT_QUEUED_BYTES ((size_t)1 << 20)
+
+vestry_err vsi_connection_options_resolve(const vestry_connection_options *options,
+                                          const vestry_connection_options *defaults,
+                                          vestry_connection_options *ret_options) {
+  static const vestry_connection_options none = {0};
+  vestry_connection_options own;
+  if (VSI_OPTIONS_TAKE(vestry_connection_options, own, options)) return VESTRY_INVALID;
+  if (!defaults) defaults = &none;
+  vestry_connection_options made = {.size = sizeof made};
+#define PICK(field, fallback) made.field = own.field ? own.field : defaults->field ? defaults->field : (fallback)
+  PICK(max_queued_count, DEFAULT_QUEUED_COUNT);
+  PICK(max_queued_bytes, DEFAULT_QUEUED_BYTES);
+  PICK(full, VESTRY_FULL_CLOSE);
+  PICK(heartbeat_ms, DEFAULT_HEARTBEAT_MS);
+#undef PICK
+  if (made.max_queued_count > VSI_QUEUE_MAX_COUNT || made.max_queued_bytes > VSI_QUEUE_MAX_BYTES) return VESTRY_INVALID;
+  if (made.full < VESTRY_FULL_CLOSE || made.full > VESTRY_FULL_CONFLATE) return VESTRY_INVALID;
+  *ret_options = made;
+  return VESTRY_OK;
+}
+
+/* Create a connection; on failure the transport is untouched. options: resolved. OK | INVALID (ops) | NO_MEMORY */
+static vestry_err create(const vsi_environment *environment, const vestry_transport_ops *ops, void *transport,
+                         const vestry_connection_options *options, const vsi_connection_hooks *hooks, void *hooks_ctx,
+                         vestry_connection **ret_connection) {
+  static const vsi_connection_hooks none = {.on_open = NULL};
+  if (!ops || !VSI_OPS_ARE_KNOWN_GROWN(ops, vestry_transport_ops, name) || !ops->open || !ops->write || !ops->end ||
+      !ops->release)
+    return VESTRY_INVALID;
+  const vestry_host *host = environment->host;
+  vestry_connection *connection = vsi_calloc(host, 1, sizeof *connection);
+  if (!connection) return VESTRY_NO_MEMORY;
+  vsi_actor_init_held(&connection->actor, ops->wake ? &vsi_connection_dedicated : &vsi_connection_pooled,
+                      &environment->runtime->pool);
+  vsi_queue_init(&connection->queue);
+  vsi_close_list_init(&connection->at_close);
+  /* References: of the caller; of the connection's own lifetime, dropped by the runner; of the held actor. */
+  VSI_REFS_INIT(&connection->refs, 3);
+  atomic_init(&connection->state, VESTRY_STATE_OPENING);
+  atomic_init(&connection->reporting, 0);
+  connection->full = (uint8_t)options->full;
+  connection->max_queued_count = options->max_queued_count;
+  connection->max_queued_bytes = (uint32_t)options->max_queued_bytes;
+  connection->heartbeat_ms = options->heartbeat_ms < UINT32_MAX ? (uint32_t)options->heartbeat_ms : UINT32_MAX;
+  connection->ops = ops;
+  connection->transport = transport;
+  connection->hooks = hooks ? hooks : &none;
+  connection->hooks_ctx = hooks_ctx;
+  connection->opened_ns = vsi_now_ns(host);
+  vsi_timer_init(&connection->timer, vsi_connection_timer_fired);
+  connection->environment = environment;
+  if (connection->full == VESTRY_FULL_CONFLATE && vsi_conflation_create(host, &connection->conflation)) {
+    vsi_free(host, connection);
+    return VESTRY_NO_MEMORY;
+  }
+  *ret_connection = connection;
+  return VESTRY_OK;
+}
+
+/* -------------------------------------------------------------------------------------------------- the group ---- */
 
 /* A block of connections whose ids differ only in the last bits. A connection is found by its block and a short
  * walk. */
@@ -189,12 +256,8 @@ static void let_changes_in(vsi_group *group) {
   for (int i = 0; i < PATIENCE && atomic_load_explicit(&group->waiting_count, memory_order_relaxed); i++) sched_yield();
 }
 
-static uint64_t hash_of_block(uint64_t number) {
-  return number * UINT64_C(0x9e3779b97f4a7c15); /* unkeyed, because clients do not choose ids */
-}
-
 static block *find_block_locked(const vsi_group *group, uint64_t number) {
-  vsi_map_link *at = vsi_map_first(&group->blocks, hash_of_block(number));
+  vsi_map_link *at = vsi_map_first(&group->blocks, vsi_hash_number(number));
   while (at && ((block *)at)->number != number) at = vsi_map_further(at);
   return (block *)at;
 }
@@ -220,7 +283,7 @@ static void enter_locked(vsi_group *group, vestry_connection *connection, block_
   if (!find_block_locked(group, number)) {
     vsi_map_room_take(&group->blocks, &from->room);
     *from->made = (block){.number = number, .first = connection};
-    vsi_map_add(&group->blocks, &from->made->in, hash_of_block(number));
+    vsi_map_add(&group->blocks, &from->made->in, vsi_hash_number(number));
     from->made = NULL;
   }
   TAILQ_INSERT_TAIL(&group->list, connection, in_group);
@@ -271,7 +334,7 @@ vestry_err vsi_group_connect(vsi_group *group, const vestry_transport_ops *ops, 
   vestry_err error = vsi_connection_options_resolve(options, &group->defaults, &made);
   if (error) return error;
   vestry_connection *connection;
-  error = vsi_connection_create(&group->environment, ops, transport, &made, hooks, hooks_ctx, &connection);
+  error = create(&group->environment, ops, transport, &made, hooks, hooks_ctx, &connection);
   if (error) return error;
   vsi_group_ref(group); /* held by the connection */
   error = enter(group, connection);

@@ -7,6 +7,11 @@
 
 typedef struct vsi_group vsi_group;
 
+/* Fill in defaults and check bounds. Returns OK | INVALID. */
+vestry_err vsi_connection_options_resolve(const vestry_connection_options *options,
+                                          const vestry_connection_options *defaults,
+                                          vestry_connection_options *ret_options);
+
 typedef struct vsi_group_stats {
   uint64_t opened, open, closed; /* opened = open + closed */
   uint64_t closed_by_cause[VESTRY_CAUSE_COUNT];
@@ -88,8 +93,13 @@ static inline bool vsi_group_is_observed(const vsi_group *group) {
   return atomic_load_explicit(&vsi_group_environment(group)->observers_count, memory_order_relaxed) != 0;
 }
 
-/* Create a connection of the group: vsi_connection_create with the group's environment; it gets an id and is counted.
- * options: NULL: the group's. OK | INVALID | NO_MEMORY | CLOSED (the group); on failure the transport is untouched */
+/* Create a connection of the group over a transport; it gets an id and is counted. Nothing is written before
+ * vsi_connection_start.
+ * options         NULL: the group's
+ * hooks           NULL, or borrowed until the connection is freed; hooks_ctx is passed to them
+ * ret_connection  one reference, owned by the caller
+ * Returns  OK | INVALID | NO_MEMORY | CLOSED (the group). On failure the transport is untouched and still belongs to the
+ *          caller */
 VESTRY_API vestry_err vsi_group_connect(vsi_group *group, const vestry_transport_ops *ops, void *transport,
                                         const vestry_connection_options *options, const vsi_connection_hooks *hooks,
                                         void *hooks_ctx, vestry_connection **ret_connection);

@@ -68,4 +68,10 @@ static inline void vsi_queue_load(const vsi_queue *queue, uint32_t *ret_count, s
   if (ret_shut) *ret_shut = (load & VSI_QUEUE_SHUT) != 0;
 }
 
+/* Add to a counter that only the runner writes, or only the thread that holds the conflation's lock. With one writer at
+ * a time, a plain load and store suffice. */
+static inline void vsi_connection_count(_Atomic(uint64_t) *counter, uint64_t by) {
+  atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by, memory_order_relaxed);
+}
+
 #endif

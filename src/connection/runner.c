@@ -29,7 +29,7 @@
  *   in any way that uses atomics, a lock or the kernel.
  *
  * Words. The primer is the first bytes of an encoded stream (coding/coding.h). A tail is a copy of a stream's events
- * for an observer (tail.h). A sign is a heartbeat that the page can see (environment.h). An answer is the stream of a
+ * for an observer (tail.h). A sign is a heartbeat that the page can see (connection.h). An answer is the stream of a
  * long poll, and hurry shortens the end of a stream (connection.h). `times` are the times of a delivery that are
  * measured (tally.h). A watch makes a stream's events by a step function (app/watch/watch.c). */
 #include "connection/runner.h"

@@ -20,7 +20,7 @@
 #include "channel/channel.h"
 #include "channel/name.h"
 #include "coding/coding.h"
-#include "connection/create.h"
+#include "connection/group.h"
 #include "instance/instance.h"
 #include "registry/names.h"
 #include "store/store.h"
