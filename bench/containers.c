@@ -29,7 +29,7 @@
 #include "base/hash.h"
 #include "base/map.h"
 #include "bench.h"
-#include "runtime/job_queue.h"
+#include "runtime/pool.h"
 #include "runtime/mailbox.h"
 
 enum { WINDOW = 256, PRODUCERS_MOST = 8, RING = 4096, ROUNDS_MOST = 101 };

@@ -98,8 +98,8 @@ static inline bool vsi_group_is_observed(const vsi_group *group) {
  * options         NULL: the group's
  * hooks           NULL, or borrowed until the connection is freed; hooks_ctx is passed to them
  * ret_connection  one reference, owned by the caller
- * Returns  OK | INVALID | NO_MEMORY | CLOSED (the group). On failure the transport is untouched and still belongs to the
- *          caller */
+ * Returns  OK | INVALID | NO_MEMORY | CLOSED (the group). On failure the caller keeps the transport,
+ *          which is untouched */
 VESTRY_API vestry_err vsi_group_connect(vsi_group *group, const vestry_transport_ops *ops, void *transport,
                                         const vestry_connection_options *options, const vsi_connection_hooks *hooks,
                                         void *hooks_ctx, vestry_connection **ret_connection);

@@ -148,29 +148,25 @@ static void *work(void *argument) {
   return NULL;
 }
 
-static bool is_at_home(const vsi_pool *pool) {
-  return !pool->home || vsi_is_at_home(pool->home);
-}
-
-static bool is_worker_of(const vsi_pool *pool) {
+bool vsi_pool_is_mine(const vsi_pool *pool) {
   return this_worker && this_worker->pool == pool;
 }
 
-bool vsi_pool_is_mine(const vsi_pool *pool) {
-  return is_worker_of(pool);
+static void queue(vsi_pool *pool, vsi_job *job) {
+  vsi_job_queue_push(vsi_pool_is_mine(pool) ? &this_worker->queue : &pool->outside, job);
 }
 
 void vsi_pool_submit(vsi_pool *pool, vsi_job *job) {
-  /* A forked process (home.h) has no workers, and another thread of the parent may have held the queue's lock at the
+  /* A forked process (vsi_home) has no workers, and another thread of the parent may have held the queue's lock at the
    * fork. */
-  if (!is_at_home(pool)) return;
+  if (pool->home && !vsi_is_at_home(pool->home)) return;
   if (__builtin_expect(atomic_load_explicit(&pool->observers_count, memory_order_relaxed) != 0, 0)) mark(pool, job);
-  vsi_job_queue_push(is_worker_of(pool) ? &this_worker->queue : &pool->outside, job);
+  queue(pool, job);
   if (atomic_load_explicit(&pool->parked, memory_order_seq_cst) > 0) wake_one(pool); /* [S2] */
 }
 
 void vsi_pool_resubmit(vsi_pool *pool, vsi_job *job) {
-  vsi_job_queue_push(is_worker_of(pool) ? &this_worker->queue : &pool->outside, job);
+  queue(pool, job);
 }
 
 bool vsi_pool_run_one(vsi_pool *pool) {

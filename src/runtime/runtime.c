@@ -4,6 +4,7 @@
 #include "runtime/runtime.h"
 
 #include <sched.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -20,6 +21,23 @@ static uint32_t processors(void) {
   return count < 1 ? 1 : count > THREADS_MAX ? THREADS_MAX : (uint32_t)count;
 }
 
+static size_t page_bytes(void) {
+  return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Create the page by which a forked child is recognized (vsi_home). NULL: out of memory. */
+static vsi_home *create_home(void) {
+  vsi_home *home = mmap(NULL, page_bytes(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (home == MAP_FAILED) return NULL;
+  (void)madvise((void *)home, page_bytes(), MADV_WIPEONFORK); /* before Linux 4.14 a child is not detected */
+  atomic_init(home, true);
+  return home;
+}
+
+static void destroy_home(vsi_home *home) {
+  if (home) (void)munmap((void *)home, page_bytes());
+}
+
 vestry_err vestry_runtime_create(const vestry_runtime_options *options, vestry_runtime **ret_runtime) {
   vestry_runtime_options own;
   if (!ret_runtime || VSI_OPTIONS_TAKE(vestry_runtime_options, own, options)) return VESTRY_INVALID;
@@ -32,22 +50,19 @@ vestry_err vestry_runtime_create(const vestry_runtime_options *options, vestry_r
   vestry_runtime *runtime = vsi_calloc(host, 1, sizeof *runtime);
   if (!runtime) return VESTRY_NO_MEMORY;
   runtime->host = host;
-  runtime->home = vsi_home_create();
-  if (!runtime->home) {
-    vsi_free(host, runtime);
-    return VESTRY_NO_MEMORY;
-  }
+  runtime->home = create_home();
   atomic_init(&runtime->closed, false);
-  vestry_err error = vsi_pool_init(&runtime->pool, host, workers_count, vsi_actor_run_job);
-  if (error == VESTRY_OK) {
+  vestry_err error = VESTRY_NO_MEMORY;
+  if (runtime->home) error = vsi_pool_init(&runtime->pool, host, workers_count, vsi_actor_run_job);
+  if (!error) {
     error = vsi_ticker_init(&runtime->ticker, host, threaded);
-    if (error != VESTRY_OK) {
+    if (error) {
       vsi_pool_stop(&runtime->pool);
       vsi_pool_finish(&runtime->pool);
     }
   }
-  if (error != VESTRY_OK) {
-    vsi_home_destroy(runtime->home);
+  if (error) {
+    destroy_home(runtime->home);
     vsi_free(host, runtime);
     return error;
   }
@@ -93,7 +108,7 @@ void vestry_runtime_destroy(vestry_runtime *runtime) {
   if (runtime->has_wake) vsi_wake_finish(&runtime->wake);
   pthread_cond_destroy(&runtime->stage_changed);
   vsi_mutex_finish(&runtime->stage_lock);
-  vsi_home_destroy(runtime->home);
+  destroy_home(runtime->home);
   vsi_free(runtime->host, runtime);
 }
 
@@ -127,16 +142,15 @@ vestry_err vestry_runtime_descriptor(vestry_runtime *runtime, int *ret_descripto
   vestry_err error = runtime->has_wake ? VESTRY_OK : vsi_wake_init(&runtime->wake);
   if (!error) runtime->has_wake = true;
   vsi_mutex_unlock(&runtime->stage_lock);
-  if (!error) { /* done by each caller, because the thread that created the wake may not have reached this step */
-    vsi_pool_wake_by(&runtime->pool, &runtime->wake);
-    vsi_ticker_wake_by(&runtime->ticker, &runtime->wake);
-  }
   if (error) {
     vsi_log(runtime->host, VESTRY_LOG_ERROR,
             "vestry_runtime_descriptor: no file descriptors are left, and three are needed; raise RLIMIT_NOFILE "
             "(ulimit -n)");
     return error;
   }
+  /* Done by each caller, because the thread that created the wake may not have reached this step. */
+  vsi_pool_wake_by(&runtime->pool, &runtime->wake);
+  vsi_ticker_wake_by(&runtime->ticker, &runtime->wake);
   *ret_descriptor = runtime->wake.descriptor;
   return VESTRY_OK;
 }

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include "runtime/timer.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

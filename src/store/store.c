@@ -9,7 +9,7 @@
 #include "base/array.h"
 #include "base/options.h"
 #include "base/processor.h"
-#include "runtime/timer.h"
+#include "runtime/runtime.h"
 #include "store/types.h"
 
 enum { MANY_DEFAULT = 8, PAGE_DEFAULT = 256, PAGE_MOST = 4096 };

@@ -11,7 +11,7 @@
 #include "base/array.h"
 #include "base/memory.h"
 #include "connection/connection.h"
-#include "runtime/timer.h"
+#include "runtime/runtime.h"
 
 typedef vsi_session_user record;
 typedef vsi_session_stream entered;
