@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
+/* The names of errors, causes and refusals, and of the version. */
 #include "vestry/error.h"
 
 #include <stddef.h>
-#include <stdint.h>
 
+#include "vestry/cause.h"
+#include "vestry/refusal.h"
 #include "vestry/version.h"
+
+#define COUNT(table) (sizeof(table) / sizeof *(table))
 
 static const struct {
   const char *name, *message;
@@ -14,19 +18,39 @@ static const struct {
 #undef ROW
 };
 
-static size_t row_of(vestry_err error) {
-  size_t at = (size_t)error;
-  return at < sizeof errors / sizeof *errors ? at : SIZE_MAX;
-}
-
 const char *vestry_strerror(vestry_err error) {
-  size_t at = row_of(error);
-  return at == SIZE_MAX ? "unknown error" : errors[at].message;
+  return (size_t)error < COUNT(errors) ? errors[error].message : "unknown error";
 }
 
 const char *vestry_err_name(vestry_err error) {
-  size_t at = row_of(error);
-  return at == SIZE_MAX ? "UNKNOWN" : errors[at].name;
+  return (size_t)error < COUNT(errors) ? errors[error].name : "UNKNOWN";
+}
+
+static const struct {
+  const char *name;
+  bool clean;
+} causes[] = {
+#define ROW(name, text, clean) {text, clean},
+    VESTRY_CAUSES(ROW)
+#undef ROW
+};
+
+const char *vestry_cause_name(vestry_cause cause) {
+  return (size_t)cause < COUNT(causes) ? causes[cause].name : "unknown";
+}
+
+bool vestry_cause_is_clean(vestry_cause cause) {
+  return (size_t)cause < COUNT(causes) && causes[cause].clean;
+}
+
+static const char *const refusals[] = {
+#define ROW(name, text) text,
+    VESTRY_REFUSALS(ROW)
+#undef ROW
+};
+
+const char *vestry_refusal_name(vestry_refusal refusal) {
+  return (size_t)refusal < COUNT(refusals) ? refusals[refusal] : "unknown";
 }
 
 const char *vestry_version(void) {

@@ -17,11 +17,16 @@
 #include "base/frozen.h"
 #include "vestry/error.h"
 
-/* Return whether a caller's struct can be read: its size is valid, and members unknown to this library are zero. */
-static inline bool vsi_options_are_known(const void *given, size_t own_size, size_t frozen_size) {
+/* Return the size of a caller's struct. */
+static inline size_t vsi_options_size(const void *given, size_t frozen_size) {
   size_t size;
   memcpy(&size, given, sizeof size);
-  if (size == 0) size = frozen_size;
+  return size ? size : frozen_size;
+}
+
+/* Return whether a caller's struct can be read: its size is valid, and members unknown to this library are zero. */
+static inline bool vsi_options_are_known(const void *given, size_t own_size, size_t frozen_size) {
+  const size_t size = vsi_options_size(given, frozen_size);
   if (size < sizeof size) return false;
   for (size_t i = own_size; i < size; i++)
     if (((const unsigned char *)given)[i]) return false;
@@ -37,9 +42,7 @@ static inline vestry_err vsi_options_take(void *own, size_t own_size, size_t fro
   memset(own, 0, own_size);
   if (!given) return VESTRY_OK;
   if (!vsi_options_are_known(given, own_size, frozen_size)) return VESTRY_INVALID;
-  size_t size;
-  memcpy(&size, given, sizeof size);
-  if (size == 0) size = frozen_size;
+  const size_t size = vsi_options_size(given, frozen_size);
   memcpy(own, given, size < own_size ? size : own_size);
   return VESTRY_OK;
 }
@@ -47,9 +50,7 @@ static inline vestry_err vsi_options_take(void *own, size_t own_size, size_t fro
 /* Fill in an output struct. ret: the caller's; NULL: not wanted. Its size is unchanged. */
 static inline void vsi_result_give(void *ret, const void *own, size_t own_size, size_t frozen_size) {
   if (!ret) return;
-  size_t size;
-  memcpy(&size, ret, sizeof size);
-  if (size == 0) size = frozen_size;
+  const size_t size = vsi_options_size(ret, frozen_size);
   if (size <= sizeof size) return;
   size_t known = size < own_size ? size : own_size;
   memcpy((char *)ret + sizeof size, (const char *)own + sizeof size, known - sizeof size);

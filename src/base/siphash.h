@@ -23,28 +23,55 @@ VESTRY_API vestry_err vsi_siphash_key_random(const vestry_host *host, vsi_siphas
  * is 0. */
 VESTRY_API uint64_t vsi_siphash_1_3(vsi_siphash_key key, const void *data, size_t len);
 
+/* The state of a computation, and its steps. Inlined, so that the numbers of rounds are constants. */
+typedef struct vsi_sip {
+  uint64_t v0, v1, v2, v3;
+} vsi_sip;
+#define VSI_SIP_INLINE static inline __attribute__((always_inline))
+
+VSI_SIP_INLINE vsi_sip vsi_sip_begin(vsi_siphash_key key) {
+  return (vsi_sip){key.k0 ^ UINT64_C(0x736f6d6570736575), key.k1 ^ UINT64_C(0x646f72616e646f6d),
+                   key.k0 ^ UINT64_C(0x6c7967656e657261), key.k1 ^ UINT64_C(0x7465646279746573)};
+}
+VSI_SIP_INLINE uint64_t vsi_sip_rotate(uint64_t word, unsigned bits) {
+  return word << bits | word >> (64 - bits);
+}
+VSI_SIP_INLINE void vsi_sip_rounds(vsi_sip *s, unsigned count) {
+#pragma GCC unroll 4
+  for (; count; count--) {
+    s->v0 += s->v1;
+    s->v1 = vsi_sip_rotate(s->v1, 13) ^ s->v0;
+    s->v0 = vsi_sip_rotate(s->v0, 32);
+    s->v2 += s->v3;
+    s->v3 = vsi_sip_rotate(s->v3, 16) ^ s->v2;
+    s->v0 += s->v3;
+    s->v3 = vsi_sip_rotate(s->v3, 21) ^ s->v0;
+    s->v2 += s->v1;
+    s->v1 = vsi_sip_rotate(s->v1, 17) ^ s->v2;
+    s->v2 = vsi_sip_rotate(s->v2, 32);
+  }
+}
+VSI_SIP_INLINE void vsi_sip_take(vsi_sip *s, uint64_t word, unsigned rounds) {
+  s->v3 ^= word;
+  vsi_sip_rounds(s, rounds);
+  s->v0 ^= word;
+}
+/* Return 64 bits of output. mark: goes into the state before the final rounds. */
+VSI_SIP_INLINE uint64_t vsi_sip_end(vsi_sip *s, uint64_t mark, unsigned rounds) {
+  s->v2 ^= mark;
+  vsi_sip_rounds(s, rounds);
+  return s->v0 ^ s->v1 ^ s->v2 ^ s->v3;
+}
+
 /* Compute SipHash-1-3 of 16 to 23 bytes, given as two words and the rest in the lower bytes of a third (little-endian).
  * For fewer bytes the result is also a keyed hash of the words and the length, but not the SipHash of the bytes. */
 static inline uint64_t vsi_siphash_1_3_words(vsi_siphash_key key, uint64_t first, uint64_t second, uint64_t rest,
                                              size_t len) {
-  uint64_t v0 = key.k0 ^ UINT64_C(0x736f6d6570736575), v1 = key.k1 ^ UINT64_C(0x646f72616e646f6d);
-  uint64_t v2 = key.k0 ^ UINT64_C(0x6c7967656e657261), v3 = key.k1 ^ UINT64_C(0x7465646279746573);
-  uint64_t words[3] = {first, second, rest | (uint64_t)len << 56};
-#define VSI_SIPROUND                                                                                                   \
-  v0 += v1, v1 = v1 << 13 | v1 >> 51, v1 ^= v0, v0 = v0 << 32 | v0 >> 32, v2 += v3, v3 = v3 << 16 | v3 >> 48,          \
-            v3 ^= v2, v0 += v3, v3 = v3 << 21 | v3 >> 43, v3 ^= v0, v2 += v1, v1 = v1 << 17 | v1 >> 47, v1 ^= v2,      \
-            v2 = v2 << 32 | v2 >> 32
-#pragma GCC unroll 3
-  for (int i = 0; i < 3; i++) {
-    v3 ^= words[i];
-    VSI_SIPROUND;
-    v0 ^= words[i];
-  }
-  v2 ^= 0xff;
-#pragma GCC unroll 3
-  for (int i = 0; i < 3; i++) VSI_SIPROUND;
-#undef VSI_SIPROUND
-  return v0 ^ v1 ^ v2 ^ v3;
+  vsi_sip s = vsi_sip_begin(key);
+  vsi_sip_take(&s, first, 1);
+  vsi_sip_take(&s, second, 1);
+  vsi_sip_take(&s, rest | (uint64_t)len << 56, 1);
+  return vsi_sip_end(&s, 0xff, 3);
 }
 
 /* A hash of 128 bits. */
@@ -59,7 +86,8 @@ static inline bool vsi_hash_128_equal(vsi_hash_128 a, vsi_hash_128 b) {
 /* State of SipHash-2-4 with 128 bits of output, for bytes that come in pieces; the result does not depend on the
  * division into pieces. */
 typedef struct vsi_siphash_128 {
-  uint64_t v0, v1, v2, v3, rest; /* rest: the bytes that do not fill a word yet, in its lower ones */
+  vsi_sip state;
+  uint64_t rest; /* the bytes that do not fill a word yet, in its lower ones */
   uint64_t len;
 } vsi_siphash_128;
 

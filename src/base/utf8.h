@@ -7,8 +7,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "vestry/error.h"
-
 /* The replacement of an invalid sequence by a decoder: U+FFFD. */
 #define VSI_UTF8_REPLACEMENT "\xEF\xBF\xBD"
 
@@ -44,6 +42,15 @@ static inline bool vsi_is_utf8(const char *text, size_t len) {
 }
 
 /* Return the length without an incomplete sequence at the end, for texts that were cut. */
-VESTRY_API size_t vsi_utf8_trim(const char *text, size_t len);
+static inline size_t vsi_utf8_trim(const char *text, size_t len) {
+  for (size_t back = 1; back <= 3 && back <= len; back++) {
+    unsigned char c = (unsigned char)text[len - back], low, high;
+    if (c >= 0x80 && c <= 0xBF) continue;
+    bool valid;
+    size_t have = vsi_utf8_next(text + len - back, text + len, &valid);
+    return !valid && have == back && vsi_utf8_followers(c, &low, &high) >= back ? len - back : len;
+  }
+  return len;
+}
 
 #endif
