@@ -52,13 +52,30 @@ void vsi_actor_init_held(vsi_actor *actor, const vsi_actor_class *class, vsi_poo
   atomic_init(&actor->state, RUNNING);
 }
 
-void vsi_actor_release(vsi_actor *actor) {
-  uint32_t state = atomic_fetch_and_explicit(&actor->state, ~(uint32_t)RUNNING, memory_order_release); /* [E] */
-  VSI_ASSERT(state & RUNNING);
-  if (state == RUNNING_NOTIFIED)
-    vsi_actor_schedule(actor);
+/* Schedule an actor that has become READY. */
+static void schedule(vsi_actor *actor) {
+  if (actor->class->wake)
+    actor->class->wake(actor);
   else
+    vsi_pool_submit(actor->pool, &actor->job);
+}
+
+/* End a run. is_job: of the pool's job, on the thread that looks for its next job now. Returns whether the actor was
+ * notified meanwhile, and is READY again. */
+static bool end_run(vsi_actor *actor, bool is_job) {
+  uint32_t state = atomic_fetch_and_explicit(&actor->state, ~(uint32_t)RUNNING, memory_order_release); /* [E] */
+  VSI_ASSERT(state & RUNNING); /* no other thread ended this run */
+  if (state != RUNNING_NOTIFIED)
     actor->class->unref(actor);
+  else if (is_job && !actor->class->wake)
+    vsi_pool_resubmit(actor->pool, &actor->job);
+  else
+    schedule(actor);
+  return state == RUNNING_NOTIFIED;
+}
+
+void vsi_actor_release(vsi_actor *actor) {
+  (void)end_run(actor, false);
 }
 
 void vsi_actor_notify(vsi_actor *actor) {
@@ -77,7 +94,7 @@ void vsi_actor_notify(vsi_actor *actor) {
     if (held) class->unref(actor); /* another thread was faster; not the last reference, because the caller holds one */
     return;
   }
-  vsi_actor_schedule(actor);
+  schedule(actor);
 }
 
 bool vsi_actor_try_enter(vsi_actor *actor) {
@@ -102,21 +119,10 @@ bool vsi_actor_enter(vsi_actor *actor) {
 
 bool vsi_actor_run_job(vsi_job *job) {
   vsi_actor *actor = (vsi_actor *)job;
-  const vsi_actor_class *class = actor->class;
   uint32_t state = READY;
   if (!atomic_compare_exchange_strong_explicit(&actor->state, &state, RUNNING, memory_order_acquire, /* [B] */
                                                memory_order_relaxed))
     return false;
-  class->run(actor);
-  state = atomic_fetch_and_explicit(&actor->state, ~(uint32_t)RUNNING, memory_order_release); /* [E] */
-  VSI_ASSERT(state & RUNNING); /* no other thread ended this run */
-  if (state == RUNNING_NOTIFIED) {
-    if (class->wake)
-      class->wake(actor);
-    else
-      vsi_pool_resubmit(actor->pool, &actor->job);
-    return true;
-  }
-  class->unref(actor);
-  return false;
+  actor->class->run(actor);
+  return end_run(actor, true);
 }

@@ -32,14 +32,6 @@ struct vsi_actor {
   _Atomic(uint32_t) state; /* IDLE, READY, RUNNING, RUNNING_NOTIFIED: see actor.c */
 };
 
-/* Schedule an actor that has become READY. */
-static inline void vsi_actor_schedule(vsi_actor *actor) {
-  if (actor->class->wake)
-    actor->class->wake(actor);
-  else
-    vsi_pool_submit(actor->pool, &actor->job);
-}
-
 VESTRY_API void vsi_actor_init(vsi_actor *actor, const vsi_actor_class *class, vsi_pool *pool);
 /* Initialize as held: no run begins before vsi_actor_release. A notify meanwhile is recorded, and wakes no worker. The
  * caller has taken a reference by the class for this, which vsi_actor_release drops. */

@@ -212,20 +212,9 @@ static void join_workers(vsi_pool *pool, uint32_t count) {
 vestry_err vsi_pool_init(vsi_pool *pool, const vestry_host *host, uint32_t workers_count, bool (*run)(vsi_job *job)) {
   vsi_pool_worker *workers = NULL;
   if (workers_count && !(workers = vsi_calloc(host, workers_count, sizeof *workers))) return VESTRY_NO_MEMORY;
-  pool->host = host;
-  pool->run = run;
-  pool->workers = workers;
-  pool->workers_count = workers_count;
+  *pool = (vsi_pool){.host = host, .run = run, .workers = workers, .workers_count = workers_count};
   vsi_job_queue_init(&pool->outside);
   vsi_mutex_init(&pool->park_lock, VSI_LOCK_PARK);
-  pool->first_parked = NULL;
-  atomic_init(&pool->parked, 0);
-  pool->stopping = false;
-  pool->wake = NULL;
-  atomic_init(&pool->observers_count, 0);
-  atomic_init(&pool->marked, NULL);
-  pool->lag = (vsi_histogram){.sum = 0};
-  pool->home = NULL;
   for (uint32_t i = 0; i < workers_count; i++) { /* all queues before the first thread, because workers read each
                                                     other's */
     workers[i].pool = pool;

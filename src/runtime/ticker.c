@@ -66,11 +66,7 @@ static void *run_ticker(void *argument) {
 }
 
 vestry_err vsi_ticker_init(vsi_ticker *ticker, const vestry_host *host, bool threaded) {
-  ticker->host = host;
-  ticker->asleep_until_tick = 0;
-  ticker->closed = ticker->stopping = false;
-  ticker->threaded = threaded;
-  ticker->wake = NULL;
+  *ticker = (vsi_ticker){.host = host, .threaded = threaded};
   vsi_wheel_init(&ticker->wheel, tick_of_now(ticker));
   pthread_cond_init(&ticker->changed, NULL);
   vsi_mutex_init(&ticker->lock, VSI_LOCK_TICKER);

@@ -93,24 +93,20 @@ static void disarm_locked(vestry_timer *timer) {
 
 static void wheel_fire(vsi_timer *wheel_timer) {
   vestry_timer *timer = (vestry_timer *)((char *)wheel_timer - offsetof(vestry_timer, wheel_timer));
-  bool due = false;
   vsi_mutex_lock(&timer->lock);
   uint64_t now_ns = vsi_now_ns(timer->runtime->host);
-  if (timer->armed && timer->due_ns <= now_ns) {
-    due = true;
-    if (timer->period_ns) {
-      uint64_t missed = (now_ns - timer->due_ns) / timer->period_ns;
-      /* the product is at most now_ns - due_ns */
-      timer->due_ns = vsi_add_saturating(timer->due_ns + missed * timer->period_ns, timer->period_ns);
-      timer->armed = arm_locked(timer) == VESTRY_OK;
-      timer->pending = true;
-    } else {
-      disarm_locked(timer); /* it may have been set again since it left the wheel, to a time that is due */
-      timer->pending = true;
-    }
+  const bool due = timer->armed && timer->due_ns <= now_ns;
+  if (due && timer->period_ns) {
+    uint64_t missed = (now_ns - timer->due_ns) / timer->period_ns;
+    /* the product is at most now_ns - due_ns */
+    timer->due_ns = vsi_add_saturating(timer->due_ns + missed * timer->period_ns, timer->period_ns);
+    timer->armed = arm_locked(timer) == VESTRY_OK;
+  } else if (due) {
+    disarm_locked(timer); /* it may have been set again since it left the wheel, to a time that is due */
   } else if (timer->armed) {
     (void)arm_locked(timer); /* this fire belongs to a replaced deadline, or the clock was set back */
   }
+  if (due) timer->pending = true;
   vsi_mutex_unlock(&timer->lock);
   if (due) vsi_actor_notify(&timer->actor);
   timer_unref(timer); /* the reference of the wheel */
