@@ -23,6 +23,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/hex.h"
 #include "base/memory.h"
 #include "event/layout.h"
 #include "event/mark.h"
@@ -42,13 +43,12 @@ size_t vsi_history_id_write(vsi_history_id id, char text[VSI_HISTORY_ID_BYTES]) 
 
 /* Accept exactly the text that vsi_history_id_write writes. */
 bool vsi_history_id_read(const char *text, vsi_history_id *ret_id) {
-  static const char hex[] = "0123456789abcdef";
   vsi_history_id id = {0, 0};
   const char *at = text;
   for (; at < text + DIGITS; at++) {
-    const char *digit = *at ? strchr(hex, *at) : NULL;
-    if (!digit) return false;
-    id.epoch = id.epoch << 4 | (uint64_t)(digit - hex);
+    const int digit = vsi_hex_digit(*at);
+    if (digit < 0) return false;
+    id.epoch = id.epoch << 4 | (uint64_t)digit;
   }
   if (*at++ != '.' || (*at == '0' && at[1])) return false;
   const char *from = at;
@@ -110,17 +110,13 @@ static void drop_first(vsi_history *history) {
   vsi_free(history->host, entry);
 }
 
-static void drop_all(vsi_history *history) {
+void vsi_history_finish(vsi_history *history) {
   while (!STAILQ_EMPTY(&history->kept)) drop_first(history);
 }
 
 void vsi_history_halve(vsi_history *history) {
   const size_t half = history->stats.kept_bytes / 2;
   while (history->stats.kept_bytes > half) drop_first(history);
-}
-
-void vsi_history_finish(vsi_history *history) {
-  drop_all(history);
 }
 
 void vsi_history_expire(vsi_history *history, uint64_t now_ns) {
@@ -139,7 +135,7 @@ void vsi_history_lose(vsi_history *history) {
 }
 
 static void lose(vsi_history *history) {
-  drop_all(history);
+  vsi_history_finish(history); /* nothing before it is kept */
   history->stats.losses++;
 }
 
@@ -243,20 +239,15 @@ static void be_barrier(vsi_event_meaning *meaning) {
   meaning->of_stream = true;
 }
 
-typedef struct missed {
-  const vsi_history_entry *first;
-} missed;
-
 static void layout_missed(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
   be_barrier(meaning);
-  for (const vsi_history_entry *at = ((const missed *)ctx)->first; at; at = STAILQ_NEXT(at, in))
-    vsi_put(writer, at->bytes, at->len);
+  for (const vsi_history_entry *at = ctx; at; at = STAILQ_NEXT(at, in)) vsi_put(writer, at->bytes, at->len);
 }
 
 vestry_err vsi_history_missed(const vsi_history *history, size_t count, vestry_event **ret_event) {
-  missed m = {STAILQ_FIRST(&history->kept)};
-  for (size_t i = history->stats.kept_count; i > count; i--) m.first = STAILQ_NEXT(m.first, in);
-  return vsi_event_build(history->host, layout_missed, &m, ret_event);
+  const vsi_history_entry *first = STAILQ_FIRST(&history->kept);
+  for (size_t i = history->stats.kept_count; i > count; i--) first = STAILQ_NEXT(first, in);
+  return vsi_event_build(history->host, layout_missed, first, ret_event);
 }
 
 static void layout_id(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
