@@ -126,28 +126,27 @@ __attribute__((noinline)) vestry_err vsi_scoped_key_init(vsi_scoped_key *scoped,
 
 /* ---------------------------------------------------------------------------------------------------- all keys ---- */
 
-/* Make room for a scope and a key of key_len bytes, to be written to *ret_key. The last words are zero. */
-static vestry_err make_room(vsi_scoped_key *scoped, const vestry_host *host, vestry_scope scope, size_t key_len,
-                            uint32_t **ret_lens, uint64_t **ret_key) {
+/* Pack a scope and a key of key_len bytes, which is given by its encoding or, if encoded is NULL, by its value. */
+static vestry_err init_long(vsi_scoped_key *scoped, const vsi_keyed_hash *hash, const vestry_host *host,
+                            vestry_scope scope, const vestry_key *key, const void *encoded, size_t key_len) {
   scoped->host = host;
   scoped->heap = NULL;
-  *ret_lens = &scoped->lens;
+  uint32_t *lens = &scoped->lens;
   size_t count = vsi_words_for(scope.len) + vsi_words_for(key_len);
   if (count >= VSI_SCOPED_KEY_STACK_WORDS) { /* allocate, with the words after their lengths */
     if (!(scoped->heap = vsi_alloc(host, (2 + count) * sizeof(uint64_t)))) return VESTRY_NO_MEMORY;
-    *ret_lens = (uint32_t *)scoped->heap + 1;
+    lens = (uint32_t *)scoped->heap + 1;
   }
-  **ret_lens = (uint32_t)(scope.len << 16 | key_len);
-  uint64_t *words = (uint64_t *)(void *)(*ret_lens + 1);
-  *ret_key = pack_scope(words, scope);
-  words[count - 1] = 0;
-  return VESTRY_OK;
-}
-
-/* Set the key's data and hash, after all words were written. */
-static void seal_room(vsi_scoped_key *scoped, const vsi_keyed_hash *hash, uint32_t *lens) {
-  size_t count = vsi_words_for(vsi_lens_scope(*lens)) + vsi_words_for(vsi_lens_key(*lens));
-  seal(scoped, hash, lens, (uint64_t *)(void *)(lens + 1), count);
+  *lens = (uint32_t)(scope.len << 16 | key_len);
+  uint64_t *words = (uint64_t *)(void *)(lens + 1), *key_at = pack_scope(words, scope);
+  words[count - 1] = 0; /* the padding */
+  vestry_err error = VESTRY_OK;
+  if (encoded)
+    memcpy(key_at, encoded, key_len);
+  else
+    error = vestry_key_encode(key, key_at, key_len, &key_len);
+  seal(scoped, hash, lens, words, count);
+  return error;
 }
 
 VSI_SELDOM vestry_err vsi_scoped_key_init_any(vsi_scoped_key *scoped, const vsi_keyed_hash *hash,
@@ -155,27 +154,15 @@ VSI_SELDOM vestry_err vsi_scoped_key_init_any(vsi_scoped_key *scoped, const vsi_
   if (!key || (!scope.data && scope.len)) return VESTRY_INVALID;
   if (scope.len > VESTRY_SCOPE_MAX_BYTES) return VESTRY_TOO_LARGE;
   size_t key_len;
-  uint32_t *lens;
-  uint64_t *key_at;
   vestry_err error = vsi_key_measure(key, &key_len);
-  if (!error) error = make_room(scoped, host, scope, key_len, &lens, &key_at);
-  if (error) return error;
-  error = vestry_key_encode(key, key_at, key_len, &key_len);
-  seal_room(scoped, hash, lens);
-  return error;
+  return error ? error : init_long(scoped, hash, host, scope, key, NULL, key_len);
 }
 
 VSI_SELDOM vestry_err vsi_scoped_key_init_encoded(vsi_scoped_key *scoped, const vsi_keyed_hash *hash,
                                                   const vestry_host *host, vestry_scope scope, vestry_slice encoded) {
   if (!encoded.len || (!scope.data && scope.len)) return VESTRY_INVALID;
   if (scope.len > VESTRY_SCOPE_MAX_BYTES || encoded.len > VESTRY_KEY_MAX_BYTES) return VESTRY_TOO_LARGE;
-  uint32_t *lens;
-  uint64_t *key_at;
-  vestry_err error = make_room(scoped, host, scope, encoded.len, &lens, &key_at);
-  if (error) return error;
-  memcpy(key_at, encoded.data, encoded.len);
-  seal_room(scoped, hash, lens);
-  return VESTRY_OK;
+  return init_long(scoped, hash, host, scope, NULL, encoded.data, encoded.len);
 }
 
 VSI_SELDOM void vsi_scoped_key_free(vsi_scoped_key *scoped) {
