@@ -5,6 +5,8 @@
 #define VSI_BASE_BUFFER_H
 
 #include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "vestry/host.h"
 
@@ -32,5 +34,21 @@ VESTRY_API const char *vsi_buffer_terminate(vsi_buffer *buffer);
 VESTRY_API char *vsi_buffer_take(vsi_buffer *buffer, size_t *ret_len);
 /* Pass bytes that live long to the caller: without the NUL and without unused capacity. */
 char *vsi_buffer_take_trimmed(vsi_buffer *buffer, size_t *ret_len);
+
+/* Writing text whose length is not known yet. A writer without a destination only counts. A function that writes text
+ * runs twice, and the second pass fills memory of the exact size. */
+typedef struct vsi_writer {
+  char *to;   /* destination of the first byte; NULL: count only */
+  size_t len; /* number of bytes written; SIZE_MAX if that exceeds a size_t */
+} vsi_writer;
+
+VESTRY_API void vsi_put(vsi_writer *writer, const void *data, size_t len);
+VESTRY_API void vsi_put_str(vsi_writer *writer, const char *text);
+void vsi_put_uint(vsi_writer *writer, uint32_t number); /* decimal */
+
+/* Return a sum, at most SIZE_MAX. */
+static inline size_t vsi_size_add(size_t a, size_t b) {
+  return a > SIZE_MAX - b ? SIZE_MAX : a + b;
+}
 
 #endif

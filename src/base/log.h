@@ -1,15 +1,39 @@
 /* SPDX-License-Identifier: MIT */
-/* Logging through the host. Header only, like base/memory.h. */
+/* Logging through the host, and the characters that a line must not contain. Header only, like base/memory.h. */
 #ifndef VSI_BASE_LOG_H
 #define VSI_BASE_LOG_H
 
 #include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/control.h"
 #include "vestry/error.h"
 #include "vestry/host.h"
+
+/* Characters that a one-line text must not contain, because they end lines, control a terminal, or change the direction
+ * of the text beside them: the controls of ASCII and C1, line and paragraph separator, and bidirectional controls. */
+static inline size_t vsi_control_sequence(const unsigned char *at, size_t len) {
+  if (len >= 2 && at[0] == 0xC2 && at[1] >= 0x80 && at[1] <= 0x9F) return 2; /* C1 */
+  if (len >= 2 && at[0] == 0xD8 && at[1] == 0x9C) return 2;                  /* U+061C */
+  if (len < 3 || at[0] != 0xE2) return 0;
+  if (at[1] == 0x80 && (at[2] == 0x8E || at[2] == 0x8F)) return 3; /* U+200E, U+200F */
+  if (at[1] == 0x80 && at[2] >= 0xA8 && at[2] <= 0xAE) return 3;   /* U+2028 to U+202E */
+  return at[1] == 0x81 && at[2] >= 0xA6 && at[2] <= 0xA9 ? 3 : 0;  /* U+2066 to U+2069 */
+}
+
+/* Return the length in UTF-8 of the control character at `at`; 0: it is none. at < end */
+static inline size_t vsi_control_len(const char *at, const char *end) {
+  const unsigned char *bytes = (const unsigned char *)at;
+  return *bytes < 0x20 || *bytes == 0x7F ? 1 : vsi_control_sequence(bytes, (size_t)(end - at));
+}
+
+static inline bool vsi_has_control(const char *text, size_t len) {
+  for (size_t i = 0; i < len; i++)
+    if (vsi_control_len(text + i, text + len)) return true;
+  return false;
+}
 
 /* Log a line. It is formatted into 1,024 bytes on the stack (longer lines are cut); nothing happens without a
  * logger. */
@@ -37,6 +61,27 @@ static inline void vsi_log(const vestry_host *host, vestry_log_level level, cons
 static inline vestry_err vsi_mistake(const vestry_host *host, const char *function, const char *why) {
   vsi_log(host, VESTRY_LOG_ERROR, "%s: %s", function, why);
   return VESTRY_INVALID;
+}
+
+/* A call of a library function by the application, for messages in the log. A message is one line, which names the
+ * function, the database, the error, and a remedy. */
+typedef struct vsi_call {
+  const vestry_host *host;
+  const char *function; /* its name */
+  const char *name;     /* of the database, as shown in the log; no password */
+} vsi_call;
+
+/* Log a reason, which should include a remedy. Returns the given error. */
+static inline vestry_err vsi_refuse(const vsi_call *call, vestry_err error, const char *format, ...)
+    VESTRY_PRINTF(3, 4);
+static inline vestry_err vsi_refuse(const vsi_call *call, vestry_err error, const char *format, ...) {
+  char reason[512];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(reason, sizeof reason, format, arguments);
+  va_end(arguments);
+  vsi_log(call->host, VESTRY_LOG_ERROR, "%s, %s: %s", call->function, call->name, reason);
+  return error;
 }
 
 #endif

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* A mutex with a place in the order of locks. Header only, like base/thread.h. */
+/* Locks for which threads sleep: a mutex, and a lock for many readers or one writer, which have places in the order of
+ * locks; and a lock on a binary semaphore. Header only, like base/thread.h. */
 #ifndef VSI_BASE_MUTEX_H
 #define VSI_BASE_MUTEX_H
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdbool.h>
 
 #include "base/lock_order.h"
@@ -53,6 +55,65 @@ static inline void vsi_mutex_unlock(vsi_mutex *mutex) {
 static inline void vsi_mutex_wait(vsi_mutex *mutex, pthread_cond_t *condition) {
   VSI_LOCK_WAIT(mutex);
   pthread_cond_wait(condition, &mutex->mutex);
+}
+
+/* A lock for many readers or one writer, with a place in the order of locks. Continuous readers do not starve writers,
+ * because a waiting writer blocks new readers (except with musl, which has no such lock). Therefore, a thread must not
+ * take the lock for reading while it holds it for reading. */
+typedef pthread_rwlock_t vsi_rw_lock;
+
+static inline void vsi_rw_lock_init(vsi_rw_lock *lock) {
+  pthread_rwlockattr_t attributes;
+  pthread_rwlockattr_init(&attributes);
+#ifdef __GLIBC__
+  pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+#endif
+  pthread_rwlock_init(lock, &attributes);
+  pthread_rwlockattr_destroy(&attributes);
+}
+
+static inline void vsi_rw_lock_finish(vsi_rw_lock *lock) {
+  pthread_rwlock_destroy(lock);
+}
+
+/* rank: as for a vsi_spin_lock */
+#define vsi_rw_lock_read(lock, rank)  (VSI_LOCK_TAKE(lock, rank), (void)pthread_rwlock_rdlock(lock))
+#define vsi_rw_lock_write(lock, rank) (VSI_LOCK_TAKE(lock, rank), (void)pthread_rwlock_wrlock(lock))
+
+static inline void vsi_rw_lock_give(vsi_rw_lock *lock) {
+  VSI_LOCK_GIVE(lock);
+  pthread_rwlock_unlock(lock);
+}
+
+/* A lock on a binary semaphore: one thread at a time is inside, and other threads wait. Unlike the holder of a mutex,
+ * the thread inside may call foreign functions (a profile's functions, a transport's wake), as long as these do not
+ * enter the same semaphore again.
+ *
+ * It is a semaphore instead of a condition, because many threads may wait for it, and glibc before 2.41 can lose a
+ * signal if several threads wait for one condition (its bug 25847). */
+typedef struct vsi_semaphore {
+  sem_t free; /* 1: free; 0: a thread is inside */
+} vsi_semaphore;
+
+static inline void vsi_semaphore_init(vsi_semaphore *semaphore) {
+  sem_init(&semaphore->free, 0, 1); /* cannot fail: the value is small */
+}
+
+static inline void vsi_semaphore_finish(vsi_semaphore *semaphore) {
+  sem_destroy(&semaphore->free);
+}
+
+static inline void vsi_semaphore_enter(vsi_semaphore *semaphore) {
+  while (sem_wait(&semaphore->free)) continue; /* interrupted by a signal handler */
+}
+
+/* Enter without waiting. Returns whether this thread is inside. */
+static inline bool vsi_semaphore_try(vsi_semaphore *semaphore) {
+  return sem_trywait(&semaphore->free) == 0;
+}
+
+static inline void vsi_semaphore_leave(vsi_semaphore *semaphore) {
+  sem_post(&semaphore->free);
 }
 
 #endif

@@ -8,7 +8,6 @@
 #include "base/map.h"
 #include "base/mutex.h"
 #include "base/refs.h"
-#include "base/semaphore.h"
 #include "coding/epoch.h"
 #include "connection/close_list.h"
 #include "connection/group.h"

@@ -7,7 +7,7 @@
 #include <stdatomic.h>
 
 #include "base/buffer.h"
-#include "base/semaphore.h"
+#include "base/mutex.h"
 #include "event/extras.h"
 #include "vestry/profile.h"
 

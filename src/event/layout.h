@@ -6,8 +6,7 @@
 
 #include <jansson.h>
 #include <stdarg.h>
-
-#include "base/writer.h"
+#include "base/buffer.h"
 #include "vestry/event.h"
 #include "vestry/html.h"
 

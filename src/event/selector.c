@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/ascii.h"
+#include "base/buffer.h"
 #include "base/utf8.h"
-#include "base/writer.h"
 
 /* Escape a character "as code point": a backslash, the number in lower-case hexadecimal, a space. Only for ASCII. */
 static void put_code_point(vsi_writer *s, unsigned char c) {

@@ -6,7 +6,6 @@
 #include <jansson.h>
 
 #include "base/buffer.h"
-#include "base/writer.h"
 #include "vestry/value.h"
 
 /* The longest text that is written, equal to the longest event (event/layout.h). A value whose parts are shared can

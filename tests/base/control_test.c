@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Characters that control a terminal, end a line or change its direction; the log contains none. */
-#include "base/control.h"
 
 #include "base/log.h"
 #include "support/test.h"

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "base/mutex.h"
-#include "base/rw_lock.h"
 #include "base/spin_lock.h"
 #include "base/wait.h"
 #include "support/test.h"

@@ -9,7 +9,7 @@
 
 #include "app/session/session.h"
 #include "app/session/table.h"
-#include "base/control.h"
+#include "base/log.h"
 #include "base/utf8.h"
 #include "instance/instance.h"
 

@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "base/ascii.h"
-#include "base/control.h"
 #include "base/hex.h"
+#include "base/log.h"
 #include "base/utf8.h"
 
 /* ---- descriptions of files, as clients send them */

@@ -12,7 +12,7 @@
 
 enum { VSI_DECLARED_NAME_BYTES = 256, VSI_DECLARED_TYPE_BYTES = 128 };
 
-/* Clean the name of a file: remove folders, and the characters of base/control.h; cut it to the buffer at the end of a
+/* Clean the name of a file: remove folders, and the characters of base/log.h; cut it to the buffer at the end of a
  * character. "": the client sent none, or it is not UTF-8 */
 void vsi_declared_name(vestry_slice declared, char name[VSI_DECLARED_NAME_BYTES]);
 /* The same for a percent-encoded name. NULL is accepted. */

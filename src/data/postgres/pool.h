@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <sys/queue.h>
 
-#include "base/line.h"
+#include "base/wait.h"
 #include "data/postgres/keys.h"
 #include "data/postgres/statements.h"
 #include "data/sql/sql.h"

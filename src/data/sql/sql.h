@@ -12,7 +12,6 @@
 
 #include "app/guard/tab_owner.h"
 #include "base/after.h"
-#include "base/call.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "vestry/data/sql.h"

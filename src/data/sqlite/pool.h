@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 
-#include "base/line.h"
+#include "base/wait.h"
 #include "data/sql/sql.h"
 #include "data/sqlite/fault.h"
 #include "data/sqlite/statements.h"

@@ -22,7 +22,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/rw_lock.h"
+#include "base/mutex.h"
 #include "http/body.h"
 #include "instance/instance.h"
 #include "vestry/adapter.h"
