@@ -29,8 +29,8 @@
 #include "base/hash.h"
 #include "base/map.h"
 #include "bench.h"
-#include "runtime/pool.h"
 #include "runtime/mailbox.h"
+#include "runtime/pool.h"
 
 enum { WINDOW = 256, PRODUCERS_MOST = 8, RING = 4096, ROUNDS_MOST = 101 };
 

@@ -4,8 +4,8 @@
 #include <pthread.h>
 #include <stdio.h>
 
-#include "channel/channels.h"
 #include "channel/broadcast.h"
+#include "channel/channels.h"
 #include "serve/wire.h"
 #include "vestry/app/history.h"
 #include "vestry/ops/observe.h"

@@ -3,8 +3,8 @@
 
 #include <stdlib.h>
 
-#include "store/types.h"
 #include "store/table.h"
+#include "store/types.h"
 #include "support/test.h"
 
 typedef struct check {

@@ -25,8 +25,8 @@
 #include "app/history/histories.h"
 #include "base/memory.h"
 #include "base/options.h"
-#include "channel/channels.h"
 #include "channel/broadcast.h"
+#include "channel/channels.h"
 #include "channel/resume.h"
 #include "http/reply.h"
 
