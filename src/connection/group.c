@@ -134,51 +134,6 @@ static vsi_group *group_of(const vsi_environment *environment) {
   return (vsi_group *)(uintptr_t)environment;
 }
 
-static void grew(const vsi_environment *environment, vestry_connection *connection);
-static void relieve(const vsi_environment *environment);
-static void ended(const vsi_environment *environment, vestry_connection *connection);
-
-static void let_go(const vsi_environment *environment) {
-  vsi_group_unref(group_of(environment));
-}
-
-vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_options *defaults, vsi_group **ret_group) {
-  vestry_connection_options made;
-  vestry_err error = vsi_connection_options_resolve(defaults, NULL, &made);
-  if (error) return error;
-  const vestry_host *host = vestry_runtime_host(runtime);
-  vsi_group *group = vsi_calloc(host, 1, sizeof *group);
-  if (!group) return VESTRY_NO_MEMORY;
-  group->environment = (vsi_environment){.host = host,
-                                         .runtime = runtime,
-                                         .budget = &group->budget,
-                                         .tails = &group->tails,
-                                         .tally = &group->tally,
-                                         .grew = grew,
-                                         .relieve = relieve,
-                                         .ended = ended,
-                                         .let_go = let_go};
-  error = vestry_event_comment(host, NULL, &group->environment.heartbeat);
-  if (!error) error = vestry_event_signals_text(host, sign, sizeof sign - 1, NULL, &group->environment.sign);
-  if (!error) error = vsi_codings_create(host, &group->codings);
-  if (error) {
-    vestry_event_unref(group->environment.heartbeat);
-    vestry_event_unref(group->environment.sign);
-    vsi_free(host, group);
-    return error;
-  }
-  group->defaults = made;
-  VSI_REFS_INIT(&group->refs, 1);
-  TAILQ_INIT(&group->list);
-  vsi_loads_init(&group->loads);
-  vsi_budget_init(&group->budget, 0);
-  vsi_mutex_init(&group->lock, VSI_LOCK_GROUP);
-  vsi_tails_init(&group->tails);
-  pthread_cond_init(&group->left, NULL);
-  *ret_group = group;
-  return VESTRY_OK;
-}
-
 vsi_group *vsi_group_ref(vsi_group *group) {
   VSI_REFS_TAKE(&group->refs);
   return group;
@@ -477,6 +432,47 @@ static void relieve(const vsi_environment *environment) {
     }
   }
   atomic_store_explicit(&group->relieving, false, memory_order_release);
+}
+
+static void let_go(const vsi_environment *environment) {
+  vsi_group_unref(group_of(environment));
+}
+
+vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_options *defaults, vsi_group **ret_group) {
+  vestry_connection_options made;
+  vestry_err error = vsi_connection_options_resolve(defaults, NULL, &made);
+  if (error) return error;
+  const vestry_host *host = vestry_runtime_host(runtime);
+  vsi_group *group = vsi_calloc(host, 1, sizeof *group);
+  if (!group) return VESTRY_NO_MEMORY;
+  group->environment = (vsi_environment){.host = host,
+                                         .runtime = runtime,
+                                         .budget = &group->budget,
+                                         .tails = &group->tails,
+                                         .tally = &group->tally,
+                                         .grew = grew,
+                                         .relieve = relieve,
+                                         .ended = ended,
+                                         .let_go = let_go};
+  error = vestry_event_comment(host, NULL, &group->environment.heartbeat);
+  if (!error) error = vestry_event_signals_text(host, sign, sizeof sign - 1, NULL, &group->environment.sign);
+  if (!error) error = vsi_codings_create(host, &group->codings);
+  if (error) {
+    vestry_event_unref(group->environment.heartbeat);
+    vestry_event_unref(group->environment.sign);
+    vsi_free(host, group);
+    return error;
+  }
+  group->defaults = made;
+  VSI_REFS_INIT(&group->refs, 1);
+  TAILQ_INIT(&group->list);
+  vsi_loads_init(&group->loads);
+  vsi_budget_init(&group->budget, 0);
+  vsi_mutex_init(&group->lock, VSI_LOCK_GROUP);
+  vsi_tails_init(&group->tails);
+  pthread_cond_init(&group->left, NULL);
+  *ret_group = group;
+  return VESTRY_OK;
 }
 
 uint64_t vsi_group_refuse(vsi_group *group) {
