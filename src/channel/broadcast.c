@@ -156,9 +156,7 @@ vestry_err vestry_broadcast_stats_get(vestry *v, vestry_scope scope, const vestr
 }
 
 void vestry_channels_stats_get(vestry *v, vestry_channels_stats *ret_stats) {
-  vsi_channels_stats all;
-  vsi_channels_stats_get(v->channels, &all);
-  const vestry_channels_stats stats = {
-      .made_count = all.made, .live_count = all.live, .ended_count = all.ended, .refused_count = all.refused};
+  vestry_channels_stats stats;
+  vsi_channels_stats_get(v->channels, &stats);
   VSI_RESULT_GIVE(vestry_channels_stats, ret_stats, stats);
 }

@@ -33,7 +33,7 @@ struct vsi_channels {
   vsi_mutex lock;                            /* see docs/locking.md */
   /* guarded by lock */
   vsi_map map;
-  vsi_channels_stats stats;
+  vestry_channels_stats stats;
 };
 
 vestry_err vsi_channels_create(vsi_group *group, size_t max_count, uint64_t epoch_max_bytes,
@@ -137,9 +137,9 @@ static const vsi_channels_watch *watch_of(vsi_channels *channels) {
 
 static void take_out_locked(vsi_channels *channels, vsi_channel *channel) {
   vsi_map_remove(&channels->map, &channel->name.in);
-  VSI_ASSERT(channels->stats.live > 0);
-  channels->stats.live--;
-  channels->stats.ended++;
+  VSI_ASSERT(channels->stats.live_count > 0);
+  channels->stats.live_count--;
+  channels->stats.ended_count++;
 }
 
 /* Drop a reference: vsi_channel_name.unref. */
@@ -170,13 +170,13 @@ typedef struct spare {
 
 static void add_locked(vsi_channels *channels, vsi_channel *channel) {
   vsi_map_add(&channels->map, &channel->name.in, channel->name.in.hash);
-  channel->name.number = ++channels->stats.made;
-  channels->stats.live++;
+  channel->name.number = ++channels->stats.made_count;
+  channels->stats.live_count++;
 }
 
 static vestry_err room_locked(vsi_channels *channels) {
-  if (channels->stats.live < channels->max_count) return VESTRY_OK;
-  channels->stats.refused++;
+  if (channels->stats.live_count < channels->max_count) return VESTRY_OK;
+  channels->stats.refused_count++;
   return VESTRY_LIMIT;
 }
 
@@ -227,7 +227,7 @@ vestry_err vsi_channels_hold(vsi_channels *channels, const void *bytes, size_t l
   return error;
 }
 
-void vsi_channels_stats_get(vsi_channels *channels, vsi_channels_stats *ret_stats) {
+void vsi_channels_stats_get(vsi_channels *channels, vestry_channels_stats *ret_stats) {
   vsi_mutex_lock(&channels->lock);
   *ret_stats = channels->stats;
   vsi_mutex_unlock(&channels->lock);

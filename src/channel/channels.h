@@ -8,12 +8,6 @@
 
 typedef struct vsi_channels vsi_channels;
 
-/* made = live + ended. */
-typedef struct vsi_channels_stats {
-  uint64_t made, live, ended;
-  uint64_t refused; /* because of max_count */
-} vsi_channels_stats;
-
 /* Functions of a higher layer that tracks which channels exist. Any thread, no lock held. */
 typedef struct vsi_channels_watch {
   vestry_err (*coming)(const void *bytes, size_t len, void *ctx); /* called before a channel is created: OK | NO_MEMORY:
@@ -37,7 +31,8 @@ vsi_channel *vsi_channels_find(vsi_channels *channels, const void *bytes, size_t
 VESTRY_API vestry_err vsi_channels_hold(vsi_channels *channels, const void *bytes, size_t len, uint64_t hash,
                                         vsi_channel **ret_channel);
 
-VESTRY_API void vsi_channels_stats_get(vsi_channels *channels, vsi_channels_stats *ret_stats);
+/* Get the counters: made_count = live_count + ended_count. */
+VESTRY_API void vsi_channels_stats_get(vsi_channels *channels, vestry_channels_stats *ret_stats);
 
 /* A position among the channels, which are ordered by hash, and within a hash by creation. Zero: the beginning, and the
  * end. */

@@ -16,10 +16,10 @@ static vsi_channels *begin(bench *b, size_t max_count) {
 }
 
 static void end(bench *b, vsi_channels *channels) {
-  vsi_channels_stats stats;
+  vestry_channels_stats stats;
   vsi_channels_stats_get(channels, &stats);
-  assert_int_equal(stats.live, 0);
-  assert_int_equal(stats.made, stats.ended);
+  assert_int_equal(stats.live_count, 0);
+  assert_int_equal(stats.made_count, stats.ended_count);
   vsi_channels_destroy(channels);
   bench_finish(b);
 }

@@ -180,10 +180,10 @@ static bool presence_is_known(void *ctx) {
 static vestry_err hooks_add(vestry_cluster *cluster) {
   vestry *v = cluster->v;
   vestry_store_stats stored = {0};
-  vsi_channels_stats joined;
+  vestry_channels_stats joined;
   vestry_store_stats_get(v->store, &stored);
   vsi_channels_stats_get(v->channels, &joined);
-  if (stored.live_count || joined.live) return VESTRY_INVALID;
+  if (stored.live_count || joined.live_count) return VESTRY_INVALID;
   cluster->elsewhere = (vsi_elsewhere){
       .is_shared = vsi_dispatch_is_shared,
       .dispatch = vsi_dispatch_to_others,
