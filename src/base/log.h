@@ -63,25 +63,4 @@ static inline vestry_err vsi_mistake(const vestry_host *host, const char *functi
   return VESTRY_INVALID;
 }
 
-/* A call of a library function by the application, for messages in the log. A message is one line, which names the
- * function, the database, the error, and a remedy. */
-typedef struct vsi_call {
-  const vestry_host *host;
-  const char *function; /* its name */
-  const char *name;     /* of the database, as shown in the log; no password */
-} vsi_call;
-
-/* Log a reason, which should include a remedy. Returns the given error. */
-static inline vestry_err vsi_refuse(const vsi_call *call, vestry_err error, const char *format, ...)
-    VESTRY_PRINTF(3, 4);
-static inline vestry_err vsi_refuse(const vsi_call *call, vestry_err error, const char *format, ...) {
-  char reason[512];
-  va_list arguments;
-  va_start(arguments, format);
-  vsnprintf(reason, sizeof reason, format, arguments);
-  va_end(arguments);
-  vsi_log(call->host, VESTRY_LOG_ERROR, "%s, %s: %s", call->function, call->name, reason);
-  return error;
-}
-
 #endif

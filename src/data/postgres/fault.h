@@ -8,7 +8,7 @@
 #include <libpq-fe.h>
 #include <stdbool.h>
 
-#include "base/log.h"
+#include "base/call.h"
 #include "base/memory.h"
 #include "vestry/error.h"
 

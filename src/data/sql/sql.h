@@ -12,6 +12,7 @@
 
 #include "app/guard/tab_owner.h"
 #include "base/after.h"
+#include "base/call.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "vestry/data/sql.h"

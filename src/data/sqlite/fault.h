@@ -7,7 +7,7 @@
 #include <sqlite3.h>
 #include <stdbool.h>
 
-#include "base/log.h"
+#include "base/call.h"
 #include "base/memory.h"
 #include "vestry/error.h"
 
