@@ -18,7 +18,7 @@
 #include "base/options.h"
 #include "base/utf8.h"
 #include "channel/channel.h"
-#include "channel/name.h"
+#include "channel/broadcast.h"
 #include "coding/coding.h"
 #include "connection/group.h"
 #include "instance/instance.h"

@@ -37,7 +37,7 @@
 #include "base/log.h"
 #include "base/options.h"
 #include "data/jobs/state.h"
-#include "json/literal.h"
+#include "json/write.h"
 
 enum { CLEANED_AT_ONCE = 64, CLOSED_AT_ONCE = 16 };
 #define PROGRESS_SCALE 1073741824 /* 2^30: read as an integer, because a locale changes the format of fractions */
