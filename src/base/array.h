@@ -10,8 +10,8 @@
  * In a build with VSI_NO_SLACK (CMake's VESTRY_NO_SLACK, the default with the address sanitizer), each reservation
  * moves the items and leaves no more room than requested. The sanitizer then finds each read of a pointer that was kept
  * across an append; otherwise such a read fails only at a length just below a power of two. Arrays of more than 4 KiB
- * have 1/64 of slack, and those of more than 256 KiB grow by half, because tests that build megabytes byte by byte would
- * take minutes. */
+ * have 1/64 of slack, and those of more than 256 KiB grow by half, because tests that build megabytes byte by byte
+ * would take minutes. */
 #ifndef VSI_BASE_ARRAY_H
 #define VSI_BASE_ARRAY_H
 

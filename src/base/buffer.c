@@ -85,7 +85,7 @@ char *vsi_buffer_take_trimmed(vsi_buffer *buffer, size_t *ret_len) {
   return trimmed ? trimmed : data; /* if it cannot be trimmed, it stays as it is */
 }
 
-/* -------------------------------------------------------------------------------------------------------- writers ---- */
+/* ----------------------------------------------------------------------------------------------------- writers ---- */
 
 void vsi_put(vsi_writer *writer, const void *data, size_t len) {
   if (writer->to && len) memcpy(writer->to + writer->len, data, len);

@@ -45,7 +45,7 @@ static inline bool vsi_wait_until(pthread_cond_t *condition, vsi_mutex *lock, ui
 #endif
 }
 
-/* ----------------------------------------------------------------------------------------------- queues of threads ---- */
+/* ------------------------------------------------------------------------------------------- queues of threads ---- */
 
 /* A queue of threads that wait for a resource, in the order of their arrival. Each thread waits for a separate
  * condition, because glibc before 2.41 can lose a signal if several threads wait for one condition (its bug 25847). A

@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 #include <stdarg.h>
+
 #include "base/buffer.h"
 #include "vestry/event.h"
 #include "vestry/html.h"

@@ -330,7 +330,7 @@ vestry_err vestry_event_custom(const vestry_host *host, const char *name, const 
   vestry_err error = VSI_OPTIONS_TAKE(vestry_custom_event_options, own, options);
   if (error) return error;
   if (detail_len > VESTRY_EVENT_MAX_BYTES) return VESTRY_TOO_LARGE;
-  if (detail_len) error = vsi_json_check(detail, detail_len, &limits, VSI_JSON_VALUE, NULL);
+  if (detail_len) error = vsi_json_check(detail, detail_len, &limits, VSI_JSON_ROOT_ANY, NULL);
   if (error == VESTRY_MALFORMED) error = VESTRY_INVALID; /* an error of the program, not of a client */
   if (error) return error;
   vestry_html builder;

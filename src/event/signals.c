@@ -35,7 +35,7 @@ static vestry_err too_long(size_t max_bytes, vestry_signals_error *ret_error) {
   return vsi_json_fail(VESTRY_TOO_LARGE, max_bytes, "the text is too long", ret_error);
 }
 
-static vestry_err check_and_build(const char *json, size_t len, const vsi_json_limits *limits, vsi_json_kind kind,
+static vestry_err check_and_build(const char *json, size_t len, const vsi_json_limits *limits, vsi_json_root kind,
                                   json_t **ret_value, vestry_signals_error *ret_error) {
   vestry_err error = vsi_json_check(json, len, limits, kind, ret_error);
   return error ? error : vsi_json_build(json, len, ret_value, ret_error);
@@ -45,36 +45,36 @@ static vestry_err check_and_build(const char *json, size_t len, const vsi_json_l
 static vestry_err mend_and_build(const char *json, size_t len, const vsi_json_limits *limits, json_t **ret_value,
                                  vestry_signals_error *ret_error) {
   const vsi_json_limits loose = {.max_depth = limits->max_depth, .max_count = limits->max_count};
-  if (vsi_json_check(json, len, &loose, VSI_JSON_OBJECT, NULL)) return VESTRY_MALFORMED;
+  if (vsi_json_check(json, len, &loose, VSI_JSON_ROOT_OBJECT, NULL)) return VESTRY_MALFORMED;
   json_t *copy = json_stringn_nocheck(json, len);
   if (!copy) return VESTRY_NO_MEMORY;
   char *text = (char *)(uintptr_t)json_string_value(copy);
   vsi_json_mend(text, len);
-  vestry_err error = check_and_build(text, len, limits, VSI_JSON_OBJECT, ret_value, ret_error);
+  vestry_err error = check_and_build(text, len, limits, VSI_JSON_ROOT_OBJECT, ret_value, ret_error);
   json_decref(copy);
   return error;
 }
 
-static vestry_err parse(const char *json, size_t len, const vestry_signals_limits *given, vsi_json_kind kind,
+static vestry_err parse(const char *json, size_t len, const vestry_signals_limits *given, vsi_json_root kind,
                         json_t **ret_value, vestry_signals_error *ret_error) {
   vestry_signals_limits limits;
   if (resolve(given, &limits)) return VESTRY_INVALID;
   if (len > limits.max_bytes) return too_long(limits.max_bytes, ret_error);
   vsi_json_limits own = {.max_depth = limits.max_depth, .max_count = limits.max_count, .for_c = true};
   vestry_err error = check_and_build(json, len, &own, kind, ret_value, ret_error);
-  const bool is_signals = kind == VSI_JSON_OBJECT;
+  const bool is_signals = kind == VSI_JSON_ROOT_OBJECT;
   return error == VESTRY_MALFORMED && is_signals ? mend_and_build(json, len, &own, ret_value, ret_error) : error;
 }
 
 vestry_err vsi_json_parse(const char *json, size_t len, const vestry_signals_limits *limits, json_t **ret_value,
                           vsi_json_fault *ret_fault) {
-  return parse(json, len, limits, VSI_JSON_VALUE, ret_value, ret_fault);
+  return parse(json, len, limits, VSI_JSON_ROOT_ANY, ret_value, ret_fault);
 }
 
 vestry_err vestry_signals_parse(const char *json, size_t len, const vestry_signals_limits *limits, json_t **ret_signals,
                                 vestry_signals_error *ret_error) {
   if (!json && len) return VESTRY_INVALID;
-  return len ? parse(json, len, limits, VSI_JSON_OBJECT, ret_signals, ret_error) : empty(ret_signals);
+  return len ? parse(json, len, limits, VSI_JSON_ROOT_OBJECT, ret_signals, ret_error) : empty(ret_signals);
 }
 
 vestry_err vestry_signals_parse_query(const vestry_host *host, const char *query, size_t len,

@@ -52,7 +52,7 @@ vestry_err vestry_event_signals_text(const vestry_host *host, const char *json, 
   if (error) return error;
   if (len > VESTRY_EVENT_MAX_BYTES) return VESTRY_TOO_LARGE;
   vsi_json_fault fault;
-  error = vsi_json_check(json, len, &limits, VSI_JSON_OBJECT, &fault);
+  error = vsi_json_check(json, len, &limits, VSI_JSON_ROOT_OBJECT, &fault);
   if (error == VESTRY_MALFORMED) error = VESTRY_INVALID; /* an error of the program, not of a client */
   return error ? error : vsi_event_build(host, patch_layout, &p, ret_event);
 }

@@ -271,14 +271,14 @@ static vestry_err scan_levels(reader *r, levels *l, const vsi_json_limits *limit
   return *ret_why ? VESTRY_MALFORMED : VESTRY_OK;
 }
 
-static const char *const expectations[] = {[VSI_JSON_OBJECT] = "a JSON object is expected",
-                                           [VSI_JSON_ARRAY] = "a JSON array is expected",
-                                           [VSI_JSON_VALUE] = "a JSON value is expected"};
-static const char *const leftovers[] = {[VSI_JSON_OBJECT] = "unexpected text after the object",
-                                        [VSI_JSON_ARRAY] = "unexpected text after the array",
-                                        [VSI_JSON_VALUE] = "unexpected text after the value"};
+static const char *const expectations[] = {[VSI_JSON_ROOT_OBJECT] = "a JSON object is expected",
+                                           [VSI_JSON_ROOT_ARRAY] = "a JSON array is expected",
+                                           [VSI_JSON_ROOT_ANY] = "a JSON value is expected"};
+static const char *const leftovers[] = {[VSI_JSON_ROOT_OBJECT] = "unexpected text after the object",
+                                        [VSI_JSON_ROOT_ARRAY] = "unexpected text after the array",
+                                        [VSI_JSON_ROOT_ANY] = "unexpected text after the value"};
 
-vestry_err vsi_json_check(const char *json, size_t len, const vsi_json_limits *limits, vsi_json_kind kind,
+vestry_err vsi_json_check(const char *json, size_t len, const vsi_json_limits *limits, vsi_json_root kind,
                           vsi_json_fault *ret_fault) {
   const unsigned char *text = (const unsigned char *)(json ? json : "");
   reader r = {.at = text, .end = text + len, .for_c = limits->for_c};
@@ -286,10 +286,11 @@ vestry_err vsi_json_check(const char *json, size_t len, const vsi_json_limits *l
   const char *why = expectations[kind];
   vestry_err error = VESTRY_MALFORMED;
   skip_space(&r);
-  if (r.at < r.end && ((*r.at == '{' && kind != VSI_JSON_ARRAY) || (*r.at == '[' && kind != VSI_JSON_OBJECT))) {
+  if (r.at < r.end &&
+      ((*r.at == '{' && kind != VSI_JSON_ROOT_ARRAY) || (*r.at == '[' && kind != VSI_JSON_ROOT_OBJECT))) {
     open_level(&l, *r.at++ == '{');
     error = scan_levels(&r, &l, limits, &why);
-  } else if (r.at < r.end && kind == VSI_JSON_VALUE) {
+  } else if (r.at < r.end && kind == VSI_JSON_ROOT_ANY) {
     why = scan_scalar(&r);
     if (!why) error = VESTRY_OK;
   }

@@ -22,11 +22,11 @@ typedef vestry_signals_error vsi_json_fault;
 vestry_err vsi_json_fail(vestry_err error, size_t offset, const char *message, vsi_json_fault *ret_fault);
 
 /* The outermost value of a text: an object, an array, or any value (also a string, a number, true, false, null). */
-typedef enum vsi_json_kind { VSI_JSON_OBJECT, VSI_JSON_ARRAY, VSI_JSON_VALUE } vsi_json_kind;
+typedef enum vsi_json_root { VSI_JSON_ROOT_OBJECT, VSI_JSON_ROOT_ARRAY, VSI_JSON_ROOT_ANY } vsi_json_root;
 
 /* Check that the text is one value of this kind, with white space around it. OK | MALFORMED | TOO_LARGE (a limit); both
  * errors set ret_fault. */
-vestry_err vsi_json_check(const char *json, size_t len, const vsi_json_limits *limits, vsi_json_kind kind,
+vestry_err vsi_json_check(const char *json, size_t len, const vsi_json_limits *limits, vsi_json_root kind,
                           vsi_json_fault *ret_fault);
 
 /* Return the number of bytes, from the beginning of the text, that can stand unescaped in a JSON string. Quotes,

@@ -412,7 +412,7 @@ vestry_err vestry_effects_parse(const char *json, size_t len, const vestry_signa
   if (limits && limits->max_depth) own.max_depth = limits->max_depth;
   if (limits && limits->max_count) own.max_count = limits->max_count;
   if (own.max_depth > VSI_JSON_MAX_DEPTH) own.max_depth = VSI_JSON_MAX_DEPTH;
-  vestry_err error = vsi_json_check(json, len, &own, VSI_JSON_ARRAY, ret_error);
+  vestry_err error = vsi_json_check(json, len, &own, VSI_JSON_ROOT_ARRAY, ret_error);
   if (error) return error;
   json_t *effects = NULL;
   error = vsi_json_build(json, len, &effects, ret_error);

@@ -49,9 +49,9 @@ VESTRY_API vestry_err vestry_html_stream(vestry_html *html, const vestry_request
  *  vestry_html_stream) renews a lease: after received data, above all heartbeats, it sends a POST without a body to the
  *  document's path, which is answered before guards, sessions and handlers run. If a lease is not renewed within
  *  lease_ms, the stream ends with cause LEASE_EXPIRED and its user leaves the presence. A lease begins with its first
- *  renewal; an idle page sends one for each heartbeat. Streams that set a longer heartbeat, or none, have no lease. After
- *  a standstill of this process (it was stopped, or all its threads were busy for more than a second when a lease was
- *  over), all leases begin anew, because renewals may wait in its sockets.
+ *  renewal; an idle page sends one for each heartbeat. Streams that set a longer heartbeat, or none, have no lease.
+ *  After a standstill of this process (it was stopped, or all its threads were busy, for more than a second at the end
+ *  of a lease), all leases begin anew, because renewals may wait in its sockets.
  *
  *  Call it once, before the first request. Otherwise vestry_pages_create does it with the default.
  *  lease_ms  more than the heartbeat; 0: the heartbeat and ten seconds, 25 s by default; VESTRY_NEVER_MS: no leases,

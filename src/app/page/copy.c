@@ -48,7 +48,7 @@ static void put_query(vsi_buffer *text, const char *query, vestry_slice *ret_sig
   vsi_buffer_append_char(text, '\0');
 }
 
-/* Append the headers of these names, each as name and value. Returns their number. */
+/* Append the headers that have one of the names, each as name and value. Returns their number. */
 static size_t put_headers(vsi_buffer *text, const vestry_request *req, const char *const *names) {
   size_t count = 0;
   for (; *names; names++) {

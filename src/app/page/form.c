@@ -234,7 +234,7 @@ static vestry_err find_place(vestry_forms *forms, const vestry_request *req, con
  * message is still on its way when the next page requests its values, the next page must wait for it. For this purpose
  * the page stores the number of its last message in sessionStorage. The next page repeats its request for at most ten
  * seconds, until the server has that message or a later generation. Meanwhile it shows the stored values, and sends no
- * message of its own, which could overtake the last message of the former page.
+ * new message, which could overtake the last message of the former page.
  *
  * Responses. The values of a response go into the fields that the user has not touched. A render may replace the form
  * before the response arrives; then the touched values move to the new form, unless they were submitted. They also move

@@ -20,8 +20,8 @@
  * may follow only after a heartbeat. So renewals are at most a heartbeat and a pause apart, and the rest of lease_ms is
  * for their transport. The pause is a quarter of the difference between lease_ms and the heartbeat.
  *
- * Standstill. While a process is stopped, or all its threads are busy, renewals wait in its sockets, and its streams get
- * no event that the element could answer. If the timer fires more than a second late, all leases begin anew.
+ * Standstill. While a process is stopped, or all its threads are busy, renewals wait in its sockets, and its streams
+ * get no event that the element could answer. If the timer fires more than a second late, all leases begin anew.
  *
  * All leases have the same length, so those that have begun are in a list in the order of their renewals, and one timer
  * is set for the first. The lock is held for a lookup; the timer is set and streams are closed without it. */

@@ -116,7 +116,7 @@ static natsStatus bucket_locked(vsi_nats_reservations *reservations, const vsi_n
 static bool lose_bucket_locked(vsi_nats_reservations *reservations, uint64_t lost_count) {
   while (reservations->opening) vsi_mutex_wait(&reservations->lock, &reservations->changed);
   if (reservations->lost_count != lost_count) return false;
-  reservations->opening = true; /* nobody else gets it */
+  reservations->opening = true; /* no other thread gets it */
   while (reservations->setters) vsi_mutex_wait(&reservations->lock, &reservations->changed);
   drop_bucket_locked(reservations);
   reservations->lost_count++;

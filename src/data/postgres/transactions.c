@@ -131,7 +131,7 @@ static const uint16_t inserted[] = {VSI_POSTGRES_TABLE, VSI_POSTGRES_VERSIONS, 0
 static const uint16_t changed[] = {VSI_POSTGRES_ROW, VSI_POSTGRES_ROWS, VSI_POSTGRES_CHANGES, VSI_POSTGRES_TABLE, 0};
 static const uint16_t entered[] = {VSI_POSTGRES_LEAF, VSI_POSTGRES_INDEX, 0};
 
-/* Note keys of these kinds; 0 ends them. */
+/* Note keys of the kinds in a list that ends with 0. */
 static vestry_err note_kinds(const vsi_postgres_transactions *all, transaction *t, const vsi_postgres_touched *touched,
                              const uint16_t *kinds) {
   vestry_err error = VESTRY_OK;

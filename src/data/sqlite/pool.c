@@ -136,8 +136,8 @@ static int control(const vsi_sqlite_conn *conn, vsi_sqlite_control which) {
 }
 
 /* Roll back the transaction, if one is open. After a change of the schema or the hooks, SQLite prepares the statement
- * again. If it has no memory for this, the connection is stuck in the transaction, keeps the file locked, and nobody
- * may use it. */
+ * again. If it has no memory for this, the connection is stuck in the transaction, keeps the file locked, and no
+ * thread may use it. */
 static void roll_back(vsi_sqlite_conn *conn) {
   const int result = sqlite3_get_autocommit(conn->db) ? SQLITE_OK : control(conn, VSI_SQLITE_ROLLBACK);
   conn->is_stuck = !sqlite3_get_autocommit(conn->db);
