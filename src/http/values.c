@@ -143,8 +143,8 @@ static void sort(vsi_values *values) {
   if (values->count > 1) qsort_r(values->order, values->count, sizeof *values->order, compare, (void *)values->pairs);
 }
 
-vestry_err vsi_request_set_form(const vestry_request *asked, vestry_slice texts, size_t count) {
-  vsi_values *values = &asked->own->values[VESTRY_IN_FORM];
+vestry_err vsi_request_set_values(const vestry_request *asked, vestry_in in, vestry_slice texts, size_t count) {
+  vsi_values *values = &asked->own->values[in];
   const vestry_host *host = asked->v->host;
   if (values->pairs) vsi_free(host, values->pairs);
   *values = (vsi_values){.is_read = true};

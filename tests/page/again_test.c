@@ -111,11 +111,41 @@ static void part_is_rendered_again_on_request(void **state) {
   site_end(&on);
 }
 
+static vestry_err show_parameters(vestry_render *render, vestry_html *html, void *app) {
+  const vestry_request *req = render->request;
+  unsigned *renders = app;
+  vestry_render_begin(render, html);
+  if (++*renders < 3) vestry_render_again(render);
+  (void)vestry_html_add(html, "<i>%s %s %u</i>", vestry_request_value(req, VESTRY_IN_PATH, "list"),
+                        vestry_request_value(req, VESTRY_IN_PATH, "item"), *renders);
+  return vestry_render_end(render, html);
+}
+
+/* Further renders read a copy of the request. */
+static void every_render_has_the_parameters_of_the_path(void **state) {
+  (void)state;
+  site on;
+  vestry_page *page;
+  unsigned renders = 0;
+  site_begin_pages(&on, (vestry_options){0}, NULL);
+  assert_int_equal(
+      vestry_page_create(on.pages, &(vestry_page_options){.render = show_parameters, .app = &renders}, &page),
+      VESTRY_OK);
+  assert_int_equal(vestry_route(on.v, "GET", "/{list}/{item}", vestry_page_handler, page), VESTRY_OK);
+  vestry_memory_exchange *stream = site_request(&on, &(vestry_memory_call){.path = "/old/7", .datastar = true});
+  for (int i = 0; i < 60; i++) site_pass_ms(&on, 1000);
+  assert_int_equal(renders, 3);
+  assert_non_null(strstr(vestry_memory_look(stream).received.data, "<i>old 7 3</i>"));
+  vestry_memory_destroy(stream);
+  site_end(&on);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(render_is_repeated_on_request_with_backoff),
       cmocka_unit_test(failure_after_a_requested_render_is_reported),
       cmocka_unit_test(part_is_rendered_again_on_request),
+      cmocka_unit_test(every_render_has_the_parameters_of_the_path),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -160,17 +160,6 @@ static const char *peer(void *server_request) {
 static const vestry_request_ops copy_ops = {
     .method = method, .path = path, .query = query, .header = header, .peer = peer};
 
-static vestry_err give_path(const vsi_request_copy *copy, vsi_values *values) {
-  values->is_read = true;
-  if (!copy->pairs_count) return VESTRY_OK;
-  values->pairs = vsi_alloc(copy->v->host, 2 * copy->pairs_count * sizeof *values->pairs);
-  if (!values->pairs) return VESTRY_NO_MEMORY;
-  const char *at = pairs_of(copy);
-  for (size_t i = 0; i < 2u * copy->pairs_count; i++, at = next(at)) values->pairs[i] = at;
-  values->count = copy->pairs_count;
-  return VESTRY_OK;
-}
-
 static vestry_err give_signals(const vsi_request_copy *copy, vestry_request *req) {
   vestry_signals_error why;
   if (!*copy->signals) return VESTRY_OK;
@@ -193,7 +182,9 @@ vestry_err vsi_request_copy_handle(vsi_request_copy *copy, vestry_reply *reply, 
                                               sessions does not finish this request */
   reply->v = copy->v;
   reply->scope = req.scope;
-  vestry_err error = give_path(copy, &own.values[VESTRY_IN_PATH]);
+  const char *path = pairs_of(copy);
+  vestry_err error = vsi_request_set_values(&req, VESTRY_IN_PATH,
+                                            (vestry_slice){path, (size_t)(headers_of(copy) - path)}, copy->pairs_count);
   if (!error) error = give_signals(copy, &req);
   if (!error) error = handler(&req, reply, app);
   if (!error && reply->no_memory) error = VESTRY_NO_MEMORY;

@@ -69,7 +69,8 @@ static vestry_err refuse_count(upload *u) {
 static vestry_err guard(upload *u) {
   if (u->is_guarded) return VESTRY_OK;
   u->is_guarded = true;
-  vestry_err error = vsi_request_set_form(u->req, (vestry_slice){u->fields.data, u->fields.len}, u->fields_count);
+  vestry_err error =
+      vsi_request_set_values(u->req, VESTRY_IN_FORM, (vestry_slice){u->fields.data, u->fields.len}, u->fields_count);
   return error ? error : vsi_request_guard(u->req, u->reply);
 }
 
@@ -393,7 +394,8 @@ static vestry_err end_body(upload *u) {
   vestry_err error = u->is_form && !vsi_form_is_whole(&u->form) ? VESTRY_MALFORMED : VESTRY_OK;
   if (!error) error = guard(u);
   if (!error && u->is_form)
-    error = vsi_request_set_form(u->req, (vestry_slice){u->fields.data, u->fields.len}, u->fields_count);
+    error =
+        vsi_request_set_values(u->req, VESTRY_IN_FORM, (vestry_slice){u->fields.data, u->fields.len}, u->fields_count);
   if (error) abort_files(u, error);
   return error ? error : end_files(u);
 }
