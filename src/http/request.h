@@ -91,9 +91,9 @@ void vsi_request_detach(vestry_request *req);
  * OK | TOO_LARGE | MALFORMED | NO_MEMORY | LIMIT (all requests together are at their limit) | TIMEOUT, IO (of the
  * client). */
 vestry_err vsi_request_read(vestry_request *req, vestry_signals_error *why);
-/* Set the fields of a form whose body arrived in pieces, or the parameters of a copy's path. texts: count times a name, a
- * NUL, a value and a NUL, in UTF-8 without other NULs; copied. Pointers to earlier values become invalid. OK |
- * TOO_LARGE | NO_MEMORY */
+/* Set the fields of a form whose body arrived in pieces, or the parameters of a copy's path. texts: count times a
+ * name, a NUL, a value and a NUL, in UTF-8 without other NULs; copied. Pointers to earlier values become invalid.
+ * OK | TOO_LARGE | NO_MEMORY */
 VESTRY_API vestry_err vsi_request_set_values(const vestry_request *req, vestry_in in, vestry_slice texts, size_t count);
 /* Return whether the body is a form with more values than vestry_bounds allows. Reads a long form. */
 bool vsi_request_has_too_many_fields(const vestry_request *req);
