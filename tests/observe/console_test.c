@@ -66,6 +66,8 @@ static void console_stream_sends_counters_each_second(void **state) {
   site_pass_ms(&s.on, 1000);
   site_pass_ms(&s.on, 1000);
   assert_int_equal(wire_count(&events, "event: now"), 3);
+  assert_int_equal(wire_count(&events, "}\n\n"), 3); /* each is one object */
+  assert_int_equal(wire_count(&events, "}}"), 0);
   assert_int_equal(request(&s, "/observe/streams", "127.0.0.1", &list), 200);
   assert_int_equal(wire_count(&list, "\"console\":true"), 1); /* it is marked */
   wire_finish(&list);

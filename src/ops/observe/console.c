@@ -58,11 +58,11 @@ static vestry_err send_now(vestry_observe *observe, vestry_connection *connectio
   vestry_stats stats = {0};
   vsi_json_writer json;
   vestry_stats_get(observe->v, &stats);
-  vsi_json_begin(&json, observe->v->host);
-  VSI_JSON_OBJECT(
-      &json, &stats, VSI_JSON_MEMBER(COUNT, vestry_stats, open_count),
-      VSI_JSON_MEMBER(COUNT, vestry_stats, opened_count), VSI_JSON_MEMBER(COUNT, vestry_stats, queued_bytes),
-      VSI_JSON_MEMBER(COUNT, vestry_stats, written_count), VSI_JSON_MEMBER(COUNT, vestry_stats, refused_count));
+  vsi_json_begin_object(&json, observe->v->host);
+  VSI_JSON_PUT(&json, &stats, VSI_JSON_MEMBER(COUNT, vestry_stats, open_count),
+               VSI_JSON_MEMBER(COUNT, vestry_stats, opened_count), VSI_JSON_MEMBER(COUNT, vestry_stats, queued_bytes),
+               VSI_JSON_MEMBER(COUNT, vestry_stats, written_count),
+               VSI_JSON_MEMBER(COUNT, vestry_stats, refused_count));
   return vsi_json_send(&json, connection, "now");
 }
 
