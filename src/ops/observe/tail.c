@@ -12,7 +12,7 @@
 #include "ops/observe/inside.h"
 #include "vestry/app/watch.h"
 
-enum { EVENTS_A_STEP = 32, LOOK_MS = 1000 };
+enum { EVENTS_A_STEP = 32, LOOK_MS = 1000, ROOM_MS = 100 /* after which a half-full queue is looked at again */ };
 
 typedef struct tail_view {
   vsi_showing showing; /* first member */
@@ -142,9 +142,9 @@ static vestry_err step(vestry_watcher *watcher, vestry_connection *connection, v
   if (vsi_now_ns(viewer->showing.observe->v->host) >= viewer->ends_ns) {
     error = send_end(viewer, connection, "time", VESTRY_CAUSE_NONE);
     vestry_watch_finish(watcher);
-  } else if (count == EVENTS_A_STEP) {
-    vestry_watch_wait(watcher, 0);
-  } else if (cause && is_empty) {
+  } else if (!is_empty) {
+    vestry_watch_wait(watcher, count == EVENTS_A_STEP ? 0 : ROOM_MS);
+  } else if (cause) {
     error = send_end(viewer, connection, "closed", cause);
     vestry_watch_finish(watcher);
   }
