@@ -8,6 +8,7 @@
 
 #include "base/utf8.h"
 #include "html/place.h"
+#include "json/load.h"
 
 static const char digits[] = "0123456789abcdef";
 
@@ -195,7 +196,7 @@ void vsi_html_put_json(vsi_html *html, const json_t *value, const char *quote) {
   vsi_json_rewriter rewriter = {.html = html, .quote = quote};
   /* Writing a valid value fails only if memory runs out, the builder's or jansson's; or if the value contains itself,
    * which jansson reports in the same way. */
-  if (json_dump_callback(value, take_json, &rewriter, JSON_COMPACT | JSON_ENCODE_ANY))
+  if (vsi_json_dump_to(value, take_json, &rewriter, JSON_COMPACT | JSON_ENCODE_ANY))
     vsi_html_fail(html, VESTRY_NO_MEMORY, "out of memory for a value, or the value contains itself");
 }
 

@@ -102,7 +102,16 @@ static void numbers_do_not_depend_on_the_locale(void **state) {
     char *text = text_of(value, &error);
     json_t *again = text ? vsi_json_load(text, strlen(text), 0, NULL) : NULL; /* jansson alone would abort in ps_AF */
     char *dumped = vsi_json_dump(again, JSON_COMPACT);
+    vestry_html html;
+    vestry_html_init(&html, vestry_host_default());
+    vestry_html_add(&html, "<script>x=");
+    vestry_html_json(&html, VESTRY_VALUES(value));
+    vestry_html_add(&html, "</script>");
     test_locale_end(&locale);
+    vestry_slice built;
+    assert_int_equal(vestry_html_result(&html, &built), VESTRY_OK);
+    assert_non_null(strstr(built.data, "x=[1.5,-"));
+    vestry_html_finish(&html);
     assert_int_equal(error, VESTRY_OK);
     assert_string_equal(text, "[1.5,-1e-07,3.0]");
     assert_true(json_equal(again, value));
