@@ -19,6 +19,7 @@
 enum {
   COMPARED_MOST = 1024,
   KEYS_MOST = 1024,
+  STEPS_MOST = 64,           /* of a search for a topic */
   TOPICS_MOST = 4096,        /* of one transaction; more become "all topics" */
   TOPICS_BYTES_MOST = 262144 /* size of their names; the same */
 };
@@ -169,12 +170,14 @@ static bool is_name_of(const topic *at, const char *name, size_t len) {
   return strncmp(at->name, name, len) == 0 && at->name[len] == '\0';
 }
 
-/* Find or add a topic; NULL: there is no room. Applications derive topics from user input, so the hash begins with an
- * address, which users do not know. */
+/* Find or add a topic; NULL: there is no room, or the hashes of too many topics collide, because applications derive
+ * topics from user input. */
 static const topic *find_topic(vsi_sqlite_topics *topics, const char *name, size_t len) {
-  const uint64_t hash = vsi_hash_bytes((uintptr_t)topics, name, len);
+  const uint64_t hash = vsi_hash_bytes(0, name, len);
   topic *at = (topic *)vsi_map_first(&topics->names, hash);
-  while (at && !is_name_of(at, name, len)) at = (topic *)vsi_map_further(&at->in);
+  size_t steps = 0;
+  for (; at && !is_name_of(at, name, len); at = (topic *)vsi_map_further(&at->in))
+    if (++steps == STEPS_MOST) return NULL;
   if (at) return at;
   if (topics->names.count == TOPICS_MOST || topics->bytes + len >= TOPICS_BYTES_MOST) return NULL;
   if (vsi_map_reserve(&topics->names, topics->host, topics->names.count + 1)) return NULL;

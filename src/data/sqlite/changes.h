@@ -54,7 +54,8 @@ typedef struct vsi_sqlite_topics {
 void vsi_sqlite_topics_add(vsi_sqlite_topics *topics, const char *topic, size_t len);
 /* Empty the set, and free its memory. */
 void vsi_sqlite_topics_clear(vsi_sqlite_topics *topics);
-/* Refresh the topics. ret_seq: that of the last one; untouched if there is none. OK, or the error of vestry_refresh. */
+/* Refresh the topics, in any order. ret_seq: that of the last one; untouched if there is none. OK, or the error of
+ * vestry_refresh. */
 vestry_err vsi_sqlite_topics_refresh(const vsi_sqlite_topics *topics, vestry_pages *pages, uint64_t *ret_seq);
 
 #endif

@@ -57,10 +57,14 @@ typedef LIST_HEAD(places, place) places;
 /* A file page that an exact set contains; or the rows of a table with a certain key, which a coarse set looks up. */
 typedef struct entry {
   vsi_map_link in; /* first */
-  LIST_ENTRY(entry) in_table;
   vsi_sqlite_key key;
-  places places; /* each of another set */
+  places places;              /* each of another set */
+  LIST_ENTRY(entry) in_table; /* a file page has no memory for it */
 } entry;
+
+static size_t bytes_of_entry(uint32_t table) {
+  return table == of_pages ? offsetof(entry, in_table) : sizeof(entry);
+}
 
 /* A table that coarse sets have read. */
 typedef struct table {
@@ -158,11 +162,11 @@ static entry *make_entry(vsi_sqlite_index *index, vsi_sqlite_key key) {
   entry *made = find_entry(index, key);
   if (made) return made;
   if (vsi_map_reserve(&index->entries, index->host, index->entries.count + 1)) return NULL;
-  made = vsi_calloc(index->host, 1, sizeof *made);
+  made = vsi_calloc(index->host, 1, bytes_of_entry(key.table));
   if (!made) return NULL;
   made->key = key;
   vsi_map_add(&index->entries, &made->in, hash_key(&key));
-  index->bytes += sizeof *made;
+  index->bytes += bytes_of_entry(key.table);
   if (key.table == of_pages) return made;
   LIST_INSERT_HEAD(&index->tables[key.table].keys, made, in_table);
   index->tables[key.table].keyed |= vsi_sqlite_key_column(key.column);
@@ -177,8 +181,8 @@ static void free_if_unused(vsi_sqlite_index *index, entry *unused) {
     LIST_REMOVE(unused, in_table);
     if (LIST_EMPTY(&of->keys)) of->keyed = 0;
   }
+  index->bytes -= bytes_of_entry(unused->key.table);
   vsi_free(index->host, unused);
-  index->bytes -= sizeof *unused;
 }
 
 /* Correct the back link after the head of a list has moved. */
@@ -312,7 +316,8 @@ static set *create_set(vsi_sqlite_index *index, const plan *p) {
   const uint32_t places_count = p->pages_count > p->uses_count ? p->pages_count : p->uses_count;
   const size_t bytes = sizeof(set) + places_count * sizeof(place) + uses_bytes + pages_bytes;
   const uint32_t tables = p->uses_count ? p->uses[p->uses_count - 1].table + 1 : 0;
-  if (index->bytes + bytes + places_count * sizeof(entry) > index->max_bytes && !p->is_all) return NULL;
+  const size_t entries_bytes = places_count * bytes_of_entry(p->pages_count ? of_pages : 0);
+  if (index->bytes + bytes + entries_bytes > index->max_bytes && !p->is_all) return NULL;
   if (vsi_map_reserve(&index->findable, index->host, index->sets_count + 1) || !grow_tables(index, tables)) return NULL;
   set *s = vsi_calloc(index->host, 1, bytes);
   if (!s) return NULL;
