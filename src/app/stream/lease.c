@@ -21,7 +21,8 @@
  * for their transport. The pause is a quarter of the difference between lease_ms and the heartbeat.
  *
  * Standstill. While a process is stopped, or all its threads are busy, renewals wait in its sockets, and its streams
- * get no event that the element could answer. If the timer fires more than a second late, all leases begin anew.
+ * get no event that the element could answer. If the timer fires more than a second late, all leases begin anew, but
+ * not twice in succession: under lasting overload the leases of lost tabs must end, too.
  *
  * All leases have the same length, so those that have begun are in a list in the order of their renewals, and one timer
  * is set for the first. The lock is held for a lookup; the timer is set and streams are closed without it. */
@@ -72,6 +73,7 @@ struct vsi_leases {
   TAILQ_HEAD(, lease) running; /* in the order of due_ns */
   bool is_armed;               /* the timer is set, or its function is running */
   uint64_t fires_ns;           /* the time for which the timer was set last */
+  bool was_late;               /* it fired late the last time */
   uint64_t begun, ended, renewals, unknown;
 };
 
@@ -102,10 +104,12 @@ static void fire(vestry_timer *timer, void *ctx) {
   uint64_t now = vsi_now_ns(leases->v->host);
   (void)timer;
   vsi_mutex_lock(&leases->lock);
-  if (now > vsi_add_saturating(leases->fires_ns, vsi_ms_to_ns(LATE_MS))) {
+  const bool is_late = now > vsi_add_saturating(leases->fires_ns, vsi_ms_to_ns(LATE_MS));
+  if (is_late && !leases->was_late) {
     lease *one;
     TAILQ_FOREACH(one, &leases->running, place) one->due_ns = vsi_add_saturating(now, leases->lease_ns);
   }
+  leases->was_late = is_late;
   for (lease *first; (first = TAILQ_FIRST(&leases->running)) && first->due_ns <= now;) {
     stop_locked(leases, first);
     vestry_connection *connection = vestry_connection_ref(first->connection);
