@@ -396,8 +396,11 @@ static vestry_err start_stream(follower *f, const facts *of) {
   is->end = options.at;
   snprintf(sql, sizeof sql, "START_REPLICATION PHYSICAL %" PRIX32 "/%" PRIX32 " TIMELINE %" PRIu32,
            (uint32_t)(options.at >> 32), (uint32_t)options.at, of->timeline);
-  vestry_err error = vsi_postgres_ask_own(&call, is->db, sql, 0, NULL);
-  if (error) return error;
+  PGresult *result = vsi_postgres_ask(is->db, sql, vsi_monotonic_in_ms(VSI_POSTGRES_ASK_MS));
+  const bool is_copy = PQresultStatus(result) == PGRES_COPY_BOTH;
+  vestry_err error = is_copy ? VESTRY_OK : vsi_postgres_fail(&call, is->db, result, sql);
+  PQclear(result);
+  if (!is_copy) return error ? error : VESTRY_IO;
   is->heard_at_ns = vsi_monotonic_ns();
   report(is, false);
   return VESTRY_OK;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A connection to a server, and threads that wait for it. Every operation has a time limit, also if the
- * network is cut and nothing arrives. */
+/* A connection to a server, and threads that wait for it. Every operation has a time limit, also if the network is cut
+ * and nothing arrives, unless the application has set statement_timeout to 0. */
 #ifndef VSI_POSTGRES_LINK_H
 #define VSI_POSTGRES_LINK_H
 
@@ -44,11 +44,10 @@ vestry_err vsi_postgres_ask_own(const vsi_call *call, PGconn *db, const char *sq
 #define VSI_POSTGRES_BACKEND "pg_catalog.pg_backend_pid()"
 /* Return the number of the server's process to which the connection leads now. 0: no response. */
 int vsi_postgres_backend(PGconn *db, uint64_t until_ns);
-/* Return whether a result is a success, or the beginning of a stream of WAL. NULL: no. */
+/* Return whether a result is a success. NULL: no. */
 static inline bool vsi_postgres_is_done(const PGresult *result) {
   ExecStatusType status = PQresultStatus(result);
-  return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_EMPTY_QUERY ||
-         status == PGRES_COPY_BOTH;
+  return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_EMPTY_QUERY;
 }
 /* Return whether the server has ended an idle connection, by checking its socket. */
 bool vsi_postgres_is_lost(PGconn *db);
