@@ -272,8 +272,13 @@ static bool reduce(char *text) {
 /* Write an end to the row. The encoding of the database may lack letters of the reason, for example LATIN1. Then the
  * reason is written without them, because the run would otherwise be lost, and the job repeated. */
 static vestry_err write_row(vsi_jobs_run *run, const vsi_jobs_end *end) {
+  char whole[sizeof run->why];
   vestry_err error = vsi_jobs_table_end(run, end);
-  return error == VESTRY_IO && end->error == run->why && reduce(run->why) ? vsi_jobs_table_end(run, end) : error;
+  if (error != VESTRY_IO || end->error != run->why) return error;
+  memcpy(whole, run->why, sizeof whole);
+  if (reduce(run->why)) error = vsi_jobs_table_end(run, end);
+  if (error) memcpy(run->why, whole, sizeof whole); /* it had another reason, and may pass */
+  return error;
 }
 
 /* A commit of the function whose response was lost can take effect between the check and the write. The write then
