@@ -343,8 +343,9 @@ typedef struct part {
 
 /* A length as the last symbol whose base is not greater (section 5). */
 static part length_part(const uint16_t bases[24], const uint8_t widths[24], uint32_t len) {
-  unsigned symbol = 23;
-  while (len < bases[symbol]) symbol--;
+  unsigned symbol = 0;
+  for (unsigned step = 16; step; step /= 2)
+    if (symbol + step < 24 && bases[symbol + step] <= len) symbol += step;
   return (part){symbol, len - bases[symbol], widths[symbol]};
 }
 

@@ -214,8 +214,9 @@ static void add_part(text *t, const vestry_key *part) {
 /* Return the beginning of a part, as much as surely fills the buffer, because users can choose long keys and the rest
  * would be formatted for nothing. */
 static vestry_key beginning_of(vestry_key part, size_t capacity) {
+  if (part.type == VESTRY_KEY_INTEGER || part.type == VESTRY_KEY_TUPLE) return part;
+  if (part.len <= capacity || part.len - capacity <= 3) return part;
   const size_t most = capacity + 3; /* without an incomplete character at its end, it still has `capacity` bytes */
-  if (part.type == VESTRY_KEY_INTEGER || part.type == VESTRY_KEY_TUPLE || part.len <= most) return part;
   part.len = part.type == VESTRY_KEY_STRING ? vsi_utf8_trim(part.data, most) : most;
   return part;
 }
