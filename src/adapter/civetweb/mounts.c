@@ -286,6 +286,7 @@ static const vestry_route_follower follower = {
 /* Return whether a route has the pattern of a mount: its own, or one for another method, which its handler may
  * serve. */
 static bool is_needed_locked(const vsi_civetweb *adapter, const mount *of) {
+  if (of->count) return true;
   for (const mount *at = adapter->mounts; at; at = at->next)
     if (at->count && is_same(at->pattern, of->pattern)) return true;
   return false;
