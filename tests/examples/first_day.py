@@ -673,7 +673,7 @@ def write_to_a_locked_database(name, kind, folder):
         other.execute('BEGIN IMMEDIATE')
         program = Program(name, '--db', file, port=program.port)
         if kind.begins_by_writing:
-            program.must_refuse('vestry_sqlite_', file, 'is locked', 'another program is writing to the database')
+            program.must_refuse('vestry_sql_begin (WRITE)', file, 'is locked', 'another program is writing to the database')
             program = Program(name, '--db', file, port=ada.session.port)
             other.execute('ROLLBACK')
         program.listens()

@@ -108,7 +108,7 @@ for (const kind of [...KINDS, 'none'])
     // A second demo finds the ports in use.
     const second = run(demo.port, kind);
     assert.deepEqual(await second.exited, [1, null]);
-    assert.match(second.complaints, new RegExp(`^demo: port ${demo.port + (kind === 'none' ? 1 : 0)} is taken`));
+    assert.match(second.complaints, new RegExp(`^demo: port ${demo.port + (kind === 'none' ? 1 : 0)} is in use`));
     assert.deepEqual(await demo.stop(), [0, null]);
     for (const pid of Object.values(demo.processes)) assert.ok(isGone(pid));
     for (let i = 0; i < 5; i++) assert.equal((await ask(demo.at('/', demo.port + i))).status, 0);
