@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 static inline bool vsi_is_digit(int c) {
   return c >= '0' && c <= '9';
@@ -33,6 +34,20 @@ static inline int vsi_strncasecmp(const char *one, const char *other, size_t len
 
 static inline int vsi_strcasecmp(const char *one, const char *other) {
   return vsi_strncasecmp(one, other, SIZE_MAX);
+}
+
+/* Return whether two texts of the same length are equal in this sense. They may contain NULs. */
+static inline bool vsi_is_same_text(const char *one, const char *other, size_t len) {
+  for (size_t i = 0; i < len; i++)
+    if (vsi_lower(one[i]) != vsi_lower(other[i])) return false;
+  return true;
+}
+
+/* Return the first place in a text where `sought` begins, which is not empty; NULL: there is none. */
+static inline const char *vsi_strcasestr(const char *text, const char *sought) {
+  const size_t len = strlen(sought);
+  while (*text && vsi_strncasecmp(text, sought, len) != 0) text++;
+  return *text ? text : NULL;
 }
 
 #endif

@@ -4,7 +4,10 @@
 #define VSI_BASE_FIELD_H
 
 #include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 /* Return whether the text is a token (5.6.2): the name of a header, or a method. */
 static inline bool vsi_is_token(const char *text) {
@@ -31,6 +34,20 @@ static inline bool vsi_is_field_value(const char *text) {
 /* Return whether a text is on one line, because CR and LF would forge further lines. True for NULL. */
 static inline bool vsi_is_one_line(const char *text) {
   return !text || !strpbrk(text, "\r\n");
+}
+
+enum { VSI_HTTP_DATE_BYTES = 30 };
+
+/* Write an IMF-fixdate (5.6.7), with English names in every locale. false: the year has not four digits. */
+static inline bool vsi_http_date_write(int64_t seconds, char text[VSI_HTTP_DATE_BYTES]) {
+  static const char days[] = "SunMonTueWedThuFriSat", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+  time_t at = (time_t)seconds;
+  struct tm t;
+  if (!gmtime_r(&at, &t) || t.tm_year < -900 || t.tm_year > 8099) return false;
+  snprintf(text, VSI_HTTP_DATE_BYTES, "%.3s, %02u %.3s %04u %02u:%02u:%02u GMT", days + 3 * t.tm_wday,
+           (unsigned)t.tm_mday % 100, months + 3 * t.tm_mon, (unsigned)(t.tm_year + 1900) % 10000,
+           (unsigned)t.tm_hour % 100, (unsigned)t.tm_min % 100, (unsigned)t.tm_sec % 100);
+  return true;
 }
 
 #endif

@@ -14,6 +14,6 @@ VESTRY_API size_t vsi_real_write(double number, char text[VSI_REAL_BYTES]);
 
 /* Replace the decimal point of the locale, of one byte or several, in a number that printf has written: all bytes that
  * are not a digit, a letter or a sign. Returns the new length. */
-size_t vsi_real_set_point(char *text, size_t len);
+VESTRY_API size_t vsi_real_set_point(char *text, size_t len);
 
 #endif

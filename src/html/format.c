@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/real.h"
 #include "base/utf8.h"
 
 enum { MAX_WIDTH = 1000 };
@@ -77,18 +78,6 @@ uintmax_t vsi_format_next_unsigned(reader *r, vsi_length len) {
   }
 }
 
-/* Replace the locale's decimal point, of one byte or several: all bytes that are not a digit, a letter or a sign. */
-static size_t set_point(char *body, size_t len) {
-  size_t kept = 0;
-  bool in_point = false;
-  for (size_t i = 0; i < len; i++) {
-    bool is_point = !strchr("0123456789+-einfa", body[i]) || !body[i];
-    if (!is_point || !in_point) body[kept++] = is_point ? '.' : body[i];
-    in_point = is_point;
-  }
-  return kept;
-}
-
 static void put_double(reader *r, const conversion *c, double number) {
   bool is_finite = number - number == 0, negative = __builtin_signbit(number) != 0;
   if (negative) number = -number;
@@ -104,7 +93,7 @@ static void put_double(reader *r, const conversion *c, double number) {
     vsi_html_fail(r->html, VESTRY_NO_MEMORY, "out of memory for a number");
     return;
   }
-  put_number(r, c, sign_of(c, negative), body, set_point(body, (size_t)len), c->zero && is_finite);
+  put_number(r, c, sign_of(c, negative), body, vsi_real_set_point(body, (size_t)len), c->zero && is_finite);
 }
 
 /* ------------------------------------------------------------------------------------------------------ texts ----- */

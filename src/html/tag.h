@@ -12,12 +12,6 @@
 /* Return whether the text begins with `lower`, ignoring the case of ASCII letters, as in HTML and in any locale:
  * strncasecmp takes I and i for different letters in a Turkish one. */
 bool vsi_starts_with(const char *text, size_t len, const char *lower);
-/* Return whether two texts of the same length are equal in this sense. */
-static inline bool vsi_is_same_text(const char *a, const char *b, size_t len) {
-  for (size_t i = 0; i < len; i++)
-    if (vsi_lower(a[i]) != vsi_lower(b[i])) return false;
-  return true;
-}
 
 /* Skip the white space at `at`. In an event, also skip the keys of its lines: each line except the first is preceded by
  * "data: elements ", which the client removes. */

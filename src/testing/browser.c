@@ -9,7 +9,7 @@
 #include "base/hex.h"
 #include "base/memory.h"
 #include "base/real.h"
-#include "json/write.h"
+#include "json/load.h"
 
 enum { REDIRECTS_MAX = 10, COOKIES_MAX = 50 };
 
@@ -61,7 +61,7 @@ static size_t place_of(const vestry_browser *browser, const char *name, size_t l
  * secure. */
 static vestry_err keep_cookie(vestry_browser *browser, const char *set) {
   size_t name_len = strcspn(set, "=;"), value_len = set[name_len] == '=' ? strcspn(set + name_len + 1, ";") : 0;
-  const char *age = strcasestr(set, "; max-age=");
+  const char *age = vsi_strcasestr(set, "; max-age=");
   size_t at = place_of(browser, set, name_len);
   if (!name_len || set[name_len] != '=' || at == COOKIES_MAX) return VESTRY_OK;
   forget(browser, at);
@@ -250,18 +250,6 @@ vestry_err vestry_browser_form(vestry_browser *browser, const char *url, const v
   return error ? error : follow(browser, page, ret_page);
 }
 
-/* Append a value as JSON, terminated. jansson's own writer depends on the locale. */
-static vestry_err write_json(vsi_buffer *to, const json_t *value) {
-  vsi_writer writer = {.to = NULL};
-  vestry_err error = vsi_json_put(&writer, value);
-  if (error) return error;
-  writer = (vsi_writer){.to = vsi_buffer_reserve(to, writer.len)};
-  if (!writer.to) return VESTRY_NO_MEMORY;
-  error = vsi_json_put(&writer, value);
-  to->len += writer.len;
-  return vsi_buffer_terminate(to) ? error : VESTRY_NO_MEMORY;
-}
-
 vestry_err vestry_browser_send(vestry_browser *browser, const char *method, const char *url,
                                const vestry_value *signals, vestry_memory_exchange **ret_exchange) {
   json_t *object;
@@ -271,12 +259,16 @@ vestry_err vestry_browser_send(vestry_browser *browser, const char *method, cons
   bool in_query = strcmp(method, "GET") == 0 || strcmp(method, "DELETE") == 0;
   ask a = {.method = method, .url = url, .type = in_query ? NULL : "application/json", .datastar = true};
   begin(browser, &a);
-  error = write_json(&a.body, object);
-  if (!error && in_query) {
+  char *text = vsi_json_dump(object, JSON_COMPACT);
+  if (!text) {
+    error = VESTRY_NO_MEMORY;
+  } else if (in_query) {
     vsi_buffer_append_str(&a.query, "datastar=");
-    encode(&a.query, a.body.data);
-    vsi_buffer_clear(&a.body);
+    encode(&a.query, text);
+  } else {
+    vsi_buffer_append_str(&a.body, text);
   }
+  free(text);
   if (!error) error = request(browser, &a, ret_exchange);
   finish(&a);
   json_decref(object);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "base/ascii.h"
 #include "http/reply.h"
 
 #include <stdlib.h>
@@ -65,6 +66,8 @@ static void header_names_do_not_depend_on_the_locale(void **state) {
   assert_int_equal(vestry_reply_header(&reply, "KEEP-ALIVE", "1"), VESTRY_INVALID);
   assert_int_equal(vestry_reply_header(&reply, "CACHE-CONTROL", "PRIVATE"), VESTRY_OK);
   assert_int_equal(vsi_reply_caching(&reply), VSI_CACHING_NONE);
+  assert_string_equal(vsi_strcasestr("SELECT SET_CONFIG('a')", "set_config"), "SET_CONFIG('a')");
+  assert_null(vsi_strcasestr("SELECT SET_CONFI", "set_config"));
   vsi_reply_finish(&reply);
   test_locale_end(&locale);
 }

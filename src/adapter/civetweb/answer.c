@@ -15,6 +15,7 @@
 
 #include "adapter/civetweb/request.h"
 
+#include "base/field.h"
 #include "base/memory.h"
 
 /* ON_STACK bounds the buffer on a worker's stack, because these stacks are small; it is enough for most heads, which
@@ -36,21 +37,12 @@ static void put(writer *to, const char *format, ...) {
   if (len > 0) to->len += (size_t)len;
 }
 
-/* Write the Date header, with English names in every locale. */
-static void put_date(writer *to, int64_t unix_s) {
-  static const char days[] = "SunMonTueWedThuFriSat", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-  time_t seconds = (time_t)unix_s;
-  struct tm at;
-  if (!gmtime_r(&seconds, &at)) return;
-  put(to, "Date: %.3s, %02d %.3s %04d %02d:%02d:%02d GMT\r\n", days + at.tm_wday * 3, at.tm_mday,
-      months + at.tm_mon * 3, at.tm_year + 1900, at.tm_hour, at.tm_min, at.tm_sec);
-}
-
 size_t vsi_civetweb_head_format(char *buffer, size_t capacity, const vestry_response *response, const char *framing,
                                 bool keep_alive, int64_t unix_s) {
   writer to = {buffer, capacity, 0};
+  char date[VSI_HTTP_DATE_BYTES];
   put(&to, "HTTP/1.1 %d %s\r\n", response->status, mg_get_response_code_text(NULL, response->status));
-  put_date(&to, unix_s);
+  if (vsi_http_date_write(unix_s, date)) put(&to, "Date: %s\r\n", date);
   for (size_t i = 0; i < response->headers_count; i++)
     put(&to, "%s: %s\r\n", response->headers[i].name, response->headers[i].value);
   put(&to, "Connection: %s\r\n%s\r\n", keep_alive ? "keep-alive" : "close", framing);

@@ -29,7 +29,7 @@ static bool list_names(const char *list, const char *token) {
 
 /* Return whether civetweb will keep the connection open after the handler, because vestry's Connection header must
  * agree with that. civetweb parses the list loosely; where vestry's header promises a close,
- * vsi_civetweb_request_answering makes civetweb close. civetweb closes if the client requests an upgrade. After a
+ * vsi_civetweb_request_answers makes civetweb close. civetweb closes if the client requests an upgrade. After a
  * chunked body, 1.15 closes if there are trailers, and 1.16 continues after the bytes that it takes for trailers.
  * vestry sees neither, so it always closes after a chunked body, because a server and a proxy may disagree where the
  * next request begins. */
@@ -37,7 +37,8 @@ static bool wants_alive(const vsi_civetweb_request *request) {
   if (!request->adapter->settings.keep_alive || request->is_chunked) return false;
   const char *connection = mg_get_header(request->conn, "Connection");
   if (!connection) return request->is_http11;
-  return list_names(connection, "keep-alive") && !list_names(connection, "close") && !strcasestr(connection, "upgrade");
+  return list_names(connection, "keep-alive") && !list_names(connection, "close") &&
+         !vsi_strcasestr(connection, "upgrade");
 }
 
 void vsi_civetweb_request_init(vsi_civetweb_request *request, vsi_civetweb *adapter, struct mg_connection *conn,

@@ -9,7 +9,6 @@
 #include "adapter/civetweb/adapter.h"
 
 #include <civetweb.h>
-#include <ctype.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
@@ -48,7 +47,7 @@ uint32_t vsi_civetweb_reserve(uint32_t asked, uint32_t threads_count) {
 bool vsi_civetweb_names_tls_port(const char *ports) {
   for (const char *at = strpbrk(ports, "sr"); at; at = strpbrk(at + 1, "sr")) {
     const char *rest = at + 1 + strspn(at + 1, " \t");
-    if (at > ports && isdigit((unsigned char)at[-1]) && (!*rest || *rest == ',')) return true;
+    if (at > ports && vsi_is_digit(at[-1]) && (!*rest || *rest == ',')) return true;
   }
   return false;
 }

@@ -23,13 +23,15 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <strings.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 
 #include "adapter/web/policy.h"
+#include "base/ascii.h"
 #include "base/buffer.h"
+#include "base/field.h"
 
 enum { LEAST_BYTES = 256 * 1024, MUCH_BYTES = 8192, WAIT_MS = 1, LONGER_WAIT_MS = 50 };
 #define ANSWER_NS UINT64_C(5000000000)
@@ -46,7 +48,7 @@ bool vsi_microhttpd_direct_fits(const vsi_microhttpd_request *request) {
   if (adapter->is_tls || vsi_microhttpd_is_attached(adapter)) return false;
   if (!request->is_http11 || request->is_chunked || request->body_length < LEAST_BYTES) return false;
   const char *accept = header_of(request, "Accept");
-  return !header_of(request, "Datastar-Request") && !(accept && strcasestr(accept, "text/event-stream"));
+  return !header_of(request, "Datastar-Request") && !(accept && vsi_strcasestr(accept, "text/event-stream"));
 }
 
 bool vsi_microhttpd_direct_pays(const vsi_microhttpd_request *request) {
@@ -92,16 +94,6 @@ bool vsi_microhttpd_direct_is_over(const vsi_microhttpd_request *request) {
 
 /* ------------------------------------------------------------------------------------------- making the answer ---- */
 
-/* Write the Date header (RFC 9110, 5.6.7). */
-static void write_date(vsi_buffer *to) {
-  static const char days[] = "SunMonTueWedThuFriSat", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-  const time_t now = time(NULL);
-  struct tm at;
-  gmtime_r(&now, &at);
-  vsi_buffer_printf(to, "Date: %.3s, %02d %.3s %d %02d:%02d:%02d GMT\r\n", days + 3 * at.tm_wday, at.tm_mday,
-                    months + 3 * at.tm_mon, at.tm_year + 1900, at.tm_hour, at.tm_min, at.tm_sec);
-}
-
 static bool has_body(const vestry_response *response) {
   return response->status != 204 && response->status != 304; /* RFC 9110, 6.4.1 */
 }
@@ -110,10 +102,11 @@ static bool has_body(const vestry_response *response) {
 static vestry_err make(vsi_microhttpd_request *request, const vestry_response *response, size_t lent_len) {
   vsi_microhttpd_direct *answer = &request->direct;
   vsi_buffer head;
+  char date[VSI_HTTP_DATE_BYTES];
   vsi_buffer_init(&head, request->adapter->host);
   vsi_buffer_printf(&head, "HTTP/1.1 %d %s\r\n", response->status,
                     MHD_get_reason_phrase_for((unsigned)response->status));
-  write_date(&head);
+  if (vsi_http_date_write((int64_t)time(NULL), date)) vsi_buffer_printf(&head, "Date: %s\r\n", date);
   if (has_body(response)) vsi_buffer_printf(&head, "Content-Length: %zu\r\n", response->body_len);
   vsi_buffer_append_str(&head, "Connection: close\r\n");
   for (size_t i = 0; i < response->headers_count; i++)

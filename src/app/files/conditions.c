@@ -63,18 +63,7 @@ bool vsi_etag_is_listed(const char *header, const char *etag, bool weakly) {
   }
 }
 
-static const char days[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
 static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-
-bool vsi_http_date_write(int64_t seconds, char text[VSI_HTTP_DATE_BYTES]) {
-  time_t at = (time_t)seconds;
-  struct tm t;
-  if (!gmtime_r(&at, &t) || t.tm_year < -900 || t.tm_year > 8099) return false;
-  snprintf(text, VSI_HTTP_DATE_BYTES, "%s, %02u %s %04u %02u:%02u:%02u GMT", days[t.tm_wday], (unsigned)t.tm_mday % 100,
-           months[t.tm_mon], (unsigned)(t.tm_year + 1900) % 10000, (unsigned)t.tm_hour % 100, (unsigned)t.tm_min % 100,
-           (unsigned)t.tm_sec % 100);
-  return true;
-}
 
 bool vsi_http_date_read(const char *text, int64_t *ret_seconds) {
   struct tm t = {0};

@@ -19,10 +19,7 @@ vsi_range vsi_range_read(const char *header, size_t len, size_t *ret_first, size
  * weakly  use the weak comparison instead of the strong one (section 8.8.3.2) */
 bool vsi_etag_is_listed(const char *header, const char *etag, bool weakly);
 
-enum { VSI_HTTP_DATE_BYTES = 30 };
-/* Write seconds since 1970 as IMF-fixdate (section 5.6.7). false: the year does not have four digits. */
-bool vsi_http_date_write(int64_t seconds, char text[VSI_HTTP_DATE_BYTES]);
-/* Parse a date in any of the three forms into seconds since 1970. false: it has none of them. */
+/* Parse a date in any of the three forms (section 5.6.7) into seconds since 1970. false: it has none of them. */
 bool vsi_http_date_read(const char *text, int64_t *ret_seconds);
 
 /* Return the content type for a file name's extension; application/octet-stream if the extension is unknown or

@@ -5,11 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "app/files/conditions.h"
 #include "app/guard/person.h"
 #include "app/guard/proof.h"
 #include "app/upload/tus.h"
 #include "base/ascii.h"
+#include "base/field.h"
 #include "base/memory.h"
 #include "http/answer.h"
 #include "http/request.h"

@@ -24,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/ascii.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/options.h"
@@ -273,7 +274,7 @@ static bool is_given_up(recording *is) {
 }
 
 static bool names(const char *sql, const char *word) {
-  return strcasestr(sql, word) != NULL;
+  return vsi_strcasestr(sql, word) != NULL;
 }
 
 /* Run a statement in the render's transaction, which exists. */

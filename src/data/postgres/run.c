@@ -11,6 +11,7 @@
 #include "base/ascii.h"
 #include "base/hex.h"
 #include "base/log.h"
+#include "base/real.h"
 #include "base/sql.h"
 #include "data/postgres/receivers.h"
 
@@ -200,19 +201,13 @@ static vestry_err sql_act(vestry_sql_pool *is, vestry_sql_kind kind, vestry_sql_
 
 enum { FEW_BYTES = 1024, NUMBER_BYTES = 32, SHOWN_BYTES = 400, BYTEA = 17 /* the type's oid, BYTEAOID */ };
 
-/* Write a number. A decimal point of another locale, of one byte or several, is replaced by SQL's. */
 static void write_number(double number, char text[NUMBER_BYTES]) {
-  size_t len = 0;
   if (number - number != 0) {
     snprintf(text, NUMBER_BYTES, "%s", number > 0 ? "Infinity" : number < 0 ? "-Infinity" : "NaN");
     return;
   }
-  snprintf(text, NUMBER_BYTES, "%.17g", number);
-  for (const char *at = text; *at; at++) {
-    const bool is_point = !strchr("0123456789+-e", *at);
-    if (!is_point || text[len - 1] != '.') text[len++] = is_point ? '.' : *at;
-  }
-  text[len] = '\0';
+  const int len = snprintf(text, NUMBER_BYTES, "%.17g", number);
+  text[vsi_real_set_point(text, (size_t)len)] = '\0';
 }
 
 /* Return the memory that a value needs: its pointer and its text. A text is not copied. Bytes have the format \x and
@@ -351,8 +346,8 @@ static bool is_set_of_session(const char *sql) {
  * ends with the transaction. */
 static bool has_set(PGresult *result, const char *sql) {
   if (strcmp(PQcmdStatus(result), "SET") == 0) return is_set_of_session(sql);
-  const char *call = strcasestr(sql, "set_config");
-  return call && !strcasestr(call, "true)");
+  const char *call = vsi_strcasestr(sql, "set_config");
+  return call && !vsi_strcasestr(call, "true)");
 }
 
 static void say_set(vsi_postgres_conn *conn, const char *sql) {
@@ -373,7 +368,7 @@ static void note_settings(vsi_postgres_conn *conn, PGresult *result, const char 
   const bool is_set = has_set(result, sql);
   if (is_set) say_set(conn, sql);
   if (is_set || strcmp(tag, "RESET") == 0 || strcmp(tag, "DISCARD ALL") == 0) conn->is_reset = true;
-  if (strcasestr(sql, "statement_timeout")) vsi_postgres_read_limit(conn);
+  if (vsi_strcasestr(sql, "statement_timeout")) vsi_postgres_read_limit(conn);
 }
 
 /* Run a statement. again: the caller begins again after BUSY. */

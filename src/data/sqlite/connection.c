@@ -38,9 +38,9 @@
  *
  * A render can read uncommitted changes of another transaction on the same connection. This is rare, and a mistake of
  * the application. The render runs again when that transaction ends, whether it is committed or not. */
-#include <ctype.h>
 #include <sys/stat.h>
 
+#include "base/ascii.h"
 #include "base/log.h"
 #include "data/sqlite/sqlite.h"
 #include "data/sqlite/statements.h"
@@ -279,7 +279,8 @@ static bool is_of_rows(const char *sql) {
   sql = vsi_sqlite_text_rest(sql);
   for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
     size_t len = strlen(words[i]);
-    if (sqlite3_strnicmp(sql, words[i], (int)len) == 0 && !isalnum((unsigned char)sql[len]) && sql[len] != '_')
+    if (sqlite3_strnicmp(sql, words[i], (int)len) == 0 && !vsi_is_letter(sql[len]) && !vsi_is_digit(sql[len]) &&
+        sql[len] != '_')
       return true;
   }
   return false;
@@ -355,10 +356,12 @@ static void take_hooks(const vestry_sqlite *database, sqlite3 *db) {
 /* Add a connection to those of the database. false: it is one of them already. */
 static bool add_locked(vestry_sqlite *database, vestry_sqlite_connection *connection) {
   vestry_sqlite_connection *at;
-  LIST_FOREACH(at, &database->connections, in)
-  if (at->db == connection->db) return false;
-  LIST_FOREACH(at, &database->connections, in)
-  if (at->file == connection->file) at->is_shared = connection->is_shared = true;
+  LIST_FOREACH(at, &database->connections, in) {
+    if (at->db == connection->db) return false;
+  }
+  LIST_FOREACH(at, &database->connections, in) {
+    if (at->file == connection->file) at->is_shared = connection->is_shared = true;
+  }
   LIST_INSERT_HEAD(&database->connections, connection, in);
   (void)vsi_sqlite_counter_open(database); /* the mode may have changed */
   return true;

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "data/sqlite/statements.h"
 
-#include <ctype.h>
 #include <string.h>
 
 #include "base/array.h"
+#include "base/ascii.h"
 #include "base/sql.h"
 
 const char *vsi_sqlite_text_rest(const char *sql) {
   for (;;) {
-    while (isspace((unsigned char)*sql) || *sql == ';') sql++;
+    while (vsi_is_space(*sql) || *sql == '\v' || *sql == ';') sql++;
     const bool is_comment = (sql[0] == '-' && sql[1] == '-') || (sql[0] == '/' && sql[1] == '*');
     if (!is_comment) return sql;
     sql = vsi_sql_skip(VSI_SQL_SQLITE, sql);
