@@ -5,11 +5,11 @@
  *
  * The context of a hook lives until on_close has returned, and a sender can come at any time. So before the runner
  * calls on_close, it must know that no sender is inside a hook and that none will be. One word holds both: the number
- * of threads inside, and HUSHED, after which no sender enters. To set HUSHED is the hush; the runner does it. A sender
- * enters by a compare-and-swap that never changes a hushed word, so the word's modification order decides:
- * - The sender enters first. The hush finds it inside, and the runner returns. When the sender leaves, it finds HUSHED
- *   and notifies the actor, and the run that follows checks again.
- * - The hush comes first. The hook is not called.
+ * of threads inside, and BARRED, which the runner sets, and after which no sender enters. A sender enters by a
+ * compare-and-swap that never changes a barred word, so the word's modification order decides:
+ * - The sender enters first. The runner then finds it inside, and returns. When the sender leaves, it finds BARRED and
+ *   notifies the actor, and the run that follows checks again.
+ * - BARRED is set first. The hook is not called.
  *
  * No thread waits: neither the runner for a hook, nor a sender for the runner.
  *
@@ -19,12 +19,12 @@
 #include "base/assert.h"
 #include "base/probe.h"
 
-#define HUSHED (UINT32_C(1) << 31)
+#define BARRED (UINT32_C(1) << 31)
 
 bool vsi_connection_enter(vestry_connection *connection) {
   uint32_t word = atomic_load_explicit(&connection->reporting, memory_order_relaxed);
   do {
-    if (word & HUSHED) return false;
+    if (word & BARRED) return false;
     /* relaxed: only the order of this word matters, and the data that a hook reads existed before any send was
      * possible */
   } while (!atomic_compare_exchange_weak_explicit(&connection->reporting, &word, word + 1, memory_order_relaxed,
@@ -36,13 +36,13 @@ void vsi_connection_leave(vestry_connection *connection) {
   /* release pairs with the acquire in vsi_connection_bar_senders: the hook's writes to its context happen before
    * on_close */
   const uint32_t word = atomic_fetch_sub_explicit(&connection->reporting, 1, memory_order_acq_rel);
-  VSI_ASSERT((word & ~HUSHED) > 0); /* it entered */
-  if (word & HUSHED) vsi_actor_notify(&connection->actor);
+  VSI_ASSERT((word & ~BARRED) > 0); /* it entered */
+  if (word & BARRED) vsi_actor_notify(&connection->actor);
 }
 
 bool vsi_connection_bar_senders(vestry_connection *connection) {
   /* acquire pairs with leave: its subtractions all belong to the release sequence that this reads from */
-  return (atomic_fetch_or_explicit(&connection->reporting, HUSHED, memory_order_acq_rel) & ~HUSHED) == 0;
+  return (atomic_fetch_or_explicit(&connection->reporting, BARRED, memory_order_acq_rel) & ~BARRED) == 0;
 }
 
 /* A hook that sends can be called again on the same stack; this bounds the depth. */

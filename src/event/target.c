@@ -12,7 +12,7 @@
 #include "html/value.h"
 
 /* Words: a barrier is an event across which no event is dropped; to bring an id is to contain an element with this id;
- * a stretch is the events between two barriers. connection/conflation.c explains them. A target describes the effect of
+ * a run is the events between two barriers. connection/conflation.c explains them. A target describes the effect of
  * an event (target.h). In the text below, the target of a morph is the element that it sets.
  *
  * A target is computed from the event's meaning (vsi_event_meaning), which has the positions of its selector and its
@@ -366,7 +366,7 @@ bool vsi_target_holds(const vsi_target *behind, const vsi_target *before) {
     if (vsi_html_state_meets(state, &behind->state)) return true;
     return state->has_fields && (before->has_other_ids || vsi_target_brings(before, behind) ||
                                  (behind->id_hash == before->id_hash && !adds(behind->mode)));
-  case VSI_EFFECT_UNKNOWN: break; /* it ends a stretch */
+  case VSI_EFFECT_UNKNOWN: break; /* it ends a run */
   }
   return false;
 }

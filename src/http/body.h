@@ -43,8 +43,8 @@ VESTRY_API vestry_err vsi_file_read(int fd, uint64_t at, void *buffer, size_t ca
 VESTRY_API vestry_err vsi_open_file_load(const vestry_host *host, const vsi_open_file *file, uint64_t at, size_t len,
                                          char **ret_bytes);
 
-/* Return the maximum of a limit of bodies. While a body is read it is in memory twice, as the adapter's and as the
- * request's, and both must stay below the 7/8 of max_request_bytes from which on requests are closed. */
+/* Return the largest limit that bodies can have. While a body is read it is in memory twice, as the adapter's and as
+ * the request's, and both must stay below the 7/8 of max_request_bytes from which on requests are closed. */
 static inline size_t vsi_body_bytes_most(size_t max_request_bytes) {
   return max_request_bytes / 16 * 7;
 }

@@ -203,7 +203,7 @@ vestry_err vsi_request_scope(vestry_request *req, vestry_reply *reply) {
 
 /* The headers of common proxies: Apache, Authelia, authentik, AWS, Azure, Cloudflare Access, Envoy, Google IAP,
  * oauth2-proxy (as a proxy, and for nginx's auth_request), Pomerium, Tailscale, and Vouch. They are in the order of
- * strcasecmp, because each lookup of a header searches them. */
+ * vsi_strcasecmp, because each lookup of a header searches them. */
 const char *const vsi_user_headers[] = {"Authorization",
                                         "Cf-Access-Authenticated-User-Email",
                                         "Cf-Access-Jwt-Assertion",

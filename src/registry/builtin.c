@@ -163,7 +163,7 @@ static vestry_err read_script_options(vestry_dispatch_context *context, const js
 
 /* --------------------------------------------------------------------------------------------------- effects ---- */
 
-/* A built-in effect: one of three functions. */
+/* A built-in effect. Exactly one of run, text and go is set; `what` belongs to text. */
 typedef struct built_in {
   const char *name;
   size_t least, most; /* number of arguments */

@@ -29,7 +29,7 @@ struct vestry_dispatch_context {
   bool in_effect;     /* an effect is running, so value may be set */
   json_t *args;       /* vsi_context_args; owned; NULL: none yet */
   const char *within; /* the action that returned the current entry; NULL: none */
-  bool has_logged_exhausted; /* this result has recorded that the bound was reached */
+  bool has_recorded_exhausted; /* this result has recorded that the bound was reached */
 
   /* Nesting. The outermost dispatch holds the members below; nested ones access them through root. */
   vestry_dispatch_context *root; /* the outermost context, or itself */

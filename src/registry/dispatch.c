@@ -85,9 +85,9 @@ static vestry_err fail_exhausted(vestry_dispatch_context *context) {
 
 /* Record that the bound was reached, once in each dispatch. The bound counts a dispatch and all dispatches nested in
  * it: a nested one records it in its own result, and each dispatch around it does so when it continues. */
-static void log_exhausted(vestry_dispatch_context *context, const json_t *entry) {
-  if (context->has_logged_exhausted) return;
-  context->has_logged_exhausted = true;
+static void record_exhausted(vestry_dispatch_context *context, const json_t *entry) {
+  if (context->has_recorded_exhausted) return;
+  context->has_recorded_exhausted = true;
   const char *name = json_string_value(json_array_get(entry, 0));
   fail(context, VESTRY_PHASE_ACTION, name, fail_exhausted(context));
 }
@@ -100,7 +100,7 @@ static bool may_perform(vestry_dispatch_context *context, const json_t *entry, u
   if (!depth && !context->nesting) return true;
   if (root->expanded_count == VESTRY_DISPATCH_MAX_COUNT) root->exhausted = true;
   if (root->exhausted) {
-    log_exhausted(context, entry);
+    record_exhausted(context, entry);
     return false;
   }
   root->expanded_count++;

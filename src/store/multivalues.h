@@ -3,8 +3,8 @@
  * key are a ring in the order of their puts. If a key has at most VSI_MULTIVALUE_WALK values, a walk along the ring
  * finds each of them. A value that is put when its key already has VSI_MULTIVALUE_WALK values gets a node, by which two
  * maps find it. Every later value gets a node, too, as long as the newest value of the key has one. Therefore values
- * without a node are among the VSI_MULTIVALUE_WALK oldest of their key. All functions run under the lock of the shard.
- * */
+ * without a node are among the VSI_MULTIVALUE_WALK oldest of their key. All functions run under the lock of the
+ * shard. */
 #ifndef VSI_STORE_MULTIVALUES_H
 #define VSI_STORE_MULTIVALUES_H
 

@@ -10,8 +10,8 @@
  * - Each removed entry leaves with a cause (vestry/cause.h), for example SIZE: it was evicted to make room for another.
  *   The purge hook is a function of the application that is called for each removed value. `leaving` collects removed
  *   entries, whose callbacks run after the unlock (table.h).
- * - A multivalue is the values of a key that has many (multivalues.h). The policy (REPLACE, REUSE, REJECT, MANY)
- *   determines what the put does if its key has values already (vestry/store.h).
+ * - A multivalue is the shared record of a key that has many values (multivalues.h). The policy (REPLACE, REUSE,
+ *   REJECT, MANY) determines what the put does if its key has values already (vestry/store.h).
  * - A scope is the owner of a set of keys, such as a session. In a store with a limit per scope (max_per_scope), a
  *   share counts the values of one scope (scopes.h). If the store has such a limit or a lifetime, each entry has an
  *   extra, with its birth and its share (entry.h).

@@ -87,7 +87,7 @@ static void unref_parcel(const vestry_host *host, vsi_parcel *parcel) {
   if (parcel && --parcel->refs == 0) vsi_free(host, parcel);
 }
 
-/* Reserve room for more arrivals, which vsi_arrivals_add then uses. OK | NO_MEMORY */
+/* Reserve room for more arrivals, which add_arrival then uses. OK | NO_MEMORY */
 static vestry_err reserve_arrivals(const vestry_host *host, vsi_arrivals *arrivals, size_t more) {
   return VSI_ARRAY_RESERVE(host, arrivals->heap, arrivals->count, arrivals->room, more);
 }

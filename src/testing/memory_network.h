@@ -54,10 +54,9 @@ typedef struct vsi_memory_node {
   vestry_timer *timer;            /* wakes the actor when a message is due; NULL: stopped */
   vestry_broker_events events;
   bool started, stopped;
-  bool runs; /* a function of the events is running */
-  bool reported_up,
-      reported_late; /* reported_up: the last reported state is UP; reported_late: since then it was DOWN, and may
-                                  be UP again */
+  bool runs;          /* a function of the events is running */
+  bool reported_up;   /* the last reported state is UP */
+  bool reported_late; /* since then it was DOWN, and may be UP again */
   uint8_t part;
   uint64_t faults, refusals; /* random sequences: for messages to it, and for its calls of publish */
   vsi_arrivals arrivals;

@@ -8,9 +8,9 @@
  * own, whatever pointers the application sets for its requests.
  *
  * vestry sees only the requests of a connection. Limits and timeouts are those of the daemon, until a stream begins.
- * Then its socket is handed over (stream.c) or the connection is suspended, as in a daemon of vestry;
- * for this, the daemon must allow suspending. For vestry a request is over when it was answered; libmicrohttpd reports
- * a request that breaks off before. */
+ * Then its socket is handed over (stream.c) or the connection is suspended, as in a daemon of vestry; for this, the
+ * daemon must allow suspending. For vestry a request is over when it was answered; libmicrohttpd reports a request that
+ * breaks off before. */
 #include "adapter/microhttpd/adapter.h"
 
 #include "base/hash.h"

@@ -39,8 +39,8 @@ typedef struct probe {
   struct MHD_Daemon *daemon;
   bool measures, is_failed;
   size_t target_len;
-  bool is_asked, is_plain, is_clear; /* of the last head that was sent: it has reached the handler; it can be read in
-                                        only one way (head.c); its target is clear (head.c) */
+  bool is_asked, is_plain, is_clear; /* of the last head that was sent: it has reached the handler; it, and its target,
+                                        can be read in only one way (head.c) */
 } probe;
 
 static void *begin(void *cls, const char *uri, struct MHD_Connection *conn) {

@@ -280,9 +280,8 @@ void vsi_microhttpd_sockets_finish(vsi_microhttpd_sockets *sockets) {
  * A client that is receiving an answer sends no request. A connection on its way to its thread is cut when it arrives
  * there.
  *
- * libmicrohttpd may close a connection without a report, or overlook the close of a peer (both above). So the
- * wait for the last connections is bounded. It is prolonged as long as connections keep leaving, however slow the
- * machine is. */
+ * libmicrohttpd may close a connection without a report, or overlook the close of a peer (both above). So the wait for
+ * the last connections is bounded. It is prolonged as long as connections keep leaving, however slow the machine is. */
 void vsi_microhttpd_sockets_shut(vsi_microhttpd_sockets *sockets) {
   uint32_t before, left = UINT32_MAX;
   do {

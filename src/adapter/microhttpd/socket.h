@@ -38,7 +38,6 @@ typedef struct vsi_microhttpd_arrivals {
 } vsi_microhttpd_arrivals;
 
 void vsi_microhttpd_arrivals_init(vsi_microhttpd_arrivals *arrivals, const vestry_host *host);
-/* A struct that was only zeroed is accepted. */
 void vsi_microhttpd_arrivals_finish(vsi_microhttpd_arrivals *arrivals);
 
 /* Add an accepted descriptor that is about to be given to libmicrohttpd. OK | NO_MEMORY (one byte for each descriptor).

@@ -13,8 +13,8 @@
  * is closed, or returned to libmicrohttpd, only after the removal from the table, which takes the lock, too. The
  * connection is used without the lock, through a reference.
  *
- * Lingering streams belong to the watch: the code that removes one from the table under the lock, the
- * thread, the timer or a stop, also frees it. While there are some, a timer looks at each once a second. */
+ * Lingering streams belong to the watch. Its thread, its timer or a stop removes one from the table under the lock, and
+ * then frees it. The timer looks at each of them once a second. */
 #include "adapter/microhttpd/watch.h"
 
 #include <errno.h>

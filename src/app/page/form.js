@@ -56,8 +56,8 @@
         ['generation', generation], ['number', number = Math.max(number + 1, Date.now())], ...more]);
     const answer = await fetch(path, {method: 'POST', body, redirect: 'manual',
         keepalive: String(body).length < 60000});
+    // a status of 0 is a redirect
     if (!answer.ok) throw answer.status || 401;
-    // 0: a redirect
     const now = await answer.json();
     number = Math.max(number, now.number);
     return now };

@@ -134,9 +134,8 @@ struct vsi_viewer {
     struct {
       vsi_close_node node;
       vestry_connection *connection; /* a reference */
-      SLIST_HEAD(, vsi_subscription)
-      subscriptions;       /* guarded by the lock: a shared page has one; a private page has
-                                                       one for each part */
+      vsi_subscriptions
+          subscriptions;   /* guarded by the lock: a shared page has one; a private page one for each part */
       vestry_pages *pages; /* a reference */
     };
   };

@@ -25,6 +25,7 @@
 #include "vestry/app/page.h"
 
 typedef struct vsi_subscription vsi_subscription;
+typedef SLIST_HEAD(vsi_subscriptions, vsi_subscription) vsi_subscriptions;
 typedef struct vsi_sent vsi_sent;
 typedef struct vsi_shared vsi_shared;
 typedef struct vsi_page_topic vsi_page_topic;
@@ -129,7 +130,7 @@ struct vestry_pages {
   size_t requests_bytes, max_requests_bytes;
   /* Freed by vsi_pages_reap after the lock is released, because freeing calls transports and profiles. */
   vsi_fragment *dead_fragments;
-  SLIST_HEAD(, vsi_subscription) dead_subscriptions;
+  vsi_subscriptions dead_subscriptions;
   bool is_hasty; /* a test waits, so intervals are ignored */
   vsi_ring kept; /* list of vsi_kept, the oldest first */
   vsi_observer observers[VESTRY_RENDER_OBSERVERS_MAX];
@@ -143,8 +144,8 @@ static inline void vsi_pages_lock(vestry_pages *pages) {
 static inline void vsi_pages_unlock(vestry_pages *pages) {
   vsi_mutex_unlock(&pages->lock);
 }
-/* Reserve memory for a copied request. The caller holds the lock, and gives it back to requests_bytes. Returns OK |
- * LIMIT, which is counted. */
+/* Reserve memory for a copied request. The caller holds the lock. To return the bytes, subtract them from
+ * requests_bytes. Returns OK | LIMIT, which is counted. */
 vestry_err vsi_requests_take(vestry_pages *pages, size_t bytes);
 /* Return a random number below `below`; 0 if `below` is 0 or randomness fails. */
 uint32_t vsi_pages_chance(const vestry_pages *pages, uint32_t below);

@@ -13,8 +13,8 @@
  * The spacers are svg elements, because their sizes are attributes: a style policy does not forbid them, a morph
  * compares them as other attributes, and they need no script. */
 /* essay: a scroll bar over rows that are not rendered */
-/* The browser script of windows. A window shows a long list of which the server renders only some rows; spacers stand
- * for the rows before and after them (window.c).
+/* The browser script of windows (window.js). A window shows a long list of which the server renders only some rows;
+ * spacers stand for the rows before and after them.
  *
  * The position. `at` contains the visible position: the number of the row at the upper edge, with a fraction, and the
  * number of the column. If that row is rendered, `at` also has its id and its distance from the edge. When the window
@@ -26,7 +26,7 @@
  * spacers are exact, and at both ends of a scaled spacer.
  *
  * Requests. The script requests another window if less than a sixth of the rendered rows is left before an edge, and if
- * the server would return a different window; the server rounds by the same rule (window.c). There is one navigation at
+ * the server would return a different window; the server rounds by the same rule. There is one navigation at
  * a time, and the next request is determined by the position when it is complete. Browsers reject changes of the
  * address that follow too quickly, so there are 60 ms between two requests. When scrolling has stopped, the address
  * gets the exact position without a request.

@@ -78,7 +78,7 @@ window.vestryWindow = (el) => {
       if (held && !held.isConnected) held = null };
     let isBusy = false, timer = 0, asked = 0, held = null, at;
 
-    // Listeners.
+    // Listeners. The first position is that of the address, or the one that the browser restored with the document.
     el.look = () => {
       const now = see();
       if (Math.abs(now.row - at.row) * axis(0).px < 1 && now.column === at.column && now.isLast === at.isLast) return;

@@ -138,7 +138,14 @@ vestry_sql_transaction *vsi_postgres_own(vestry_sql_pool *pool);
  *      static const vsi_sql_schema schema = {"x", steps, sizeof steps / sizeof *steps};
  *      error = pool->ops->bring(pool, "vestry_postgres_x_create", &schema);
  *
- * A step that was released must never change. An advisory lock keeps nodes apart. */
+ * A step that was released must never change.
+ *
+ * Create the tables of a part, or bring them to this version, in one transaction, under an advisory lock, so that nodes
+ * may do this concurrently. If they have this version, and no table or index is missing, only reads are necessary,
+ * which need no privilege to create tables.
+ *  function  called by the application, for the log
+ *  Returns   OK | the errors of vestry/data/postgres.h (IO also: the tables are of a later version; nothing was
+ *           changed) */
 vestry_err vsi_postgres_bring(vestry_sql_pool *pool, const char *function, const vsi_sql_schema *schema);
 
 #endif

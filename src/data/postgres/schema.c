@@ -163,11 +163,10 @@ vestry_err vsi_postgres_bring(vestry_sql_pool *pool, const char *function, const
   if (!error && is_behind(&of)) error = vestry_sql_act(pool, VESTRY_SQL_WRITE, take_steps, &of);
   if (!error && of.is_lost) vsi_sql_log_lost_version(&of.call, schema);
   if (!error && of.is_dropped && of.version <= schema->version)
-    vsi_log(
-        of.call.host, VESTRY_LOG_WARN,
-        "%s, %s: a table or an index of vestry's (%s) did not exist, although vestry_schema has its version; it was "
-        "created again, and a table is empty",
-        function, of.call.name, schema->part);
+    vsi_log(of.call.host, VESTRY_LOG_WARN,
+            "%s, %s: a table or an index of vestry's (%s) was missing, although vestry_schema has its version. It was "
+            "created again; the rows of a table are lost",
+            function, of.call.name, schema->part);
   if (error || of.version <= schema->version) return error;
   return vsi_refuse(&of.call, VESTRY_IO,
                     "vestry's tables (%s) have version %d, but this version of vestry supports at most version %d; "

@@ -110,8 +110,8 @@ typedef struct vsi_sql_ops {
   /* Record later that a state was read. NULL: tabs.c does this at once, or after the transaction of a recorded render,
    * and refreshes the pages after writes. */
   void (*touch_tab)(vestry_sql_pool *pool, const vsi_tab_owner *whose);
-  /* Create the tables of a part, or bring them to this version, in one transaction; if they have this version, only one
-   * read is necessary. Processes may do this concurrently. IO also: the tables are of a later version; nothing was
+  /* Create the tables of a part, or bring them to this version, in one transaction; if they have this version, only
+   * reads are necessary. Processes may do this concurrently. IO also: the tables are of a later version; nothing was
    * changed. */
   vestry_err (*bring)(vestry_sql_pool *pool, const char *function, const vsi_sql_schema *schema);
   const vsi_sql_receiver_ops *receivers; /* NULL: no receivers */

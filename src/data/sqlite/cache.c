@@ -208,7 +208,7 @@ void vsi_sqlite_cache_forget(vsi_sqlite_cache *cache) {
  * The direct reads cannot be switched off by a setting of a connection, nor by a file control. From 3.48 on SQLite
  * checks whether the file permits partial reads of pages (SQLITE_IOCAP_SUBPAGE_READ in xDeviceCharacteristics); if it
  * does not, SQLite reads nothing past its cache. However, long values then fill the cache again, and 3.45 to 3.47 do
- * not check. When all versions in use check, that bit makes this file unnecessary, except for mapped files.
+ * not check. When all versions in use check, that bit makes this part unnecessary, except for mapped files.
  *
  * A SQLite before 3.45 that reports that it was built without DIRECT_OVERFLOW_READ is not watched, because it reads
  * nothing past its cache as long as no file is mapped.

@@ -252,10 +252,11 @@ void vsi_sqlite_publish(vestry_sqlite_connection *connection, vsi_sqlite_evidenc
  * whose commit may take it. */
 static vestry_sqlite_connection *find_announced(const vestry_sqlite *database, vsi_sqlite_number number, bool is_sure) {
   vestry_sqlite_connection *at;
-  LIST_FOREACH(at, &database->connections, in)
-  if (atomic_load_explicit(&at->is_announced, memory_order_relaxed) && at->announced.value == number.value &&
-      at->announced.is_wal == number.is_wal && at->is_sure == is_sure && at->has_changes)
-    return at;
+  LIST_FOREACH(at, &database->connections, in) {
+    if (atomic_load_explicit(&at->is_announced, memory_order_relaxed) && at->announced.value == number.value &&
+        at->announced.is_wal == number.is_wal && at->is_sure == is_sure && at->has_changes)
+      return at;
+  }
   return NULL;
 }
 

@@ -18,7 +18,7 @@
  * runs under another schema, that was committed later, and will be followed after this render began; and when a change
  * of the schema is followed, everything that has read before runs again (index.c). Views of TEMP, and databases
  * attached by SQL, change the meaning of a name without any commit. Therefore, connections that have these keep
- * nothing.
+ * the data of a statement only until the next one.
  *
  * A statement that reads something other than an ordinary table is marked as untracked (is_wild): every change concerns
  * it. A PRAGMA is not prepared, because preparing may run it. A statement that cannot be prepared has read the schema.
@@ -429,7 +429,7 @@ static bool has_view(vsi_sqlite_reader *reader, const analysis *a) {
   return count;
 }
 
-/* Determine the reads of a statement. found: the caller frees besides, also after an error */
+/* Determine the reads of a statement. a: initialized; the caller frees its members, also after an error */
 static vestry_err analyse(vsi_sqlite_reader *reader, const char *text, uint32_t generation, vsi_sqlite_uses *uses,
                           analysis *a) {
   a->is_rough = reader->is_odd || has_word(text, "using") || has_word(text, "natural");

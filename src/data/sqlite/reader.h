@@ -7,7 +7,7 @@
 #include "data/sqlite/cache.h"
 #include "data/sqlite/tables.h"
 
-/* It belongs to the connection's thread. */
+/* What a connection has read. The struct belongs to the connection's thread. */
 typedef struct vsi_sqlite_reader {
   const vestry_host *host;
   sqlite3 *db;
@@ -19,7 +19,7 @@ typedef struct vsi_sqlite_reader {
   bool wants_pages; /* record file pages; false: tables only */
   bool wants_file;  /* file pages may be read past the cache, so the file is watched, too */
   bool is_own;      /* the running statements belong to the library */
-  bool is_odd;      /* names may have another meaning than in the database: no statements are kept */
+  bool is_odd;      /* names may have another meaning than in the database: a statement is kept until the next */
   struct vsi_sqlite_analysis *analysis; /* of the statement that is being prepared */
   uint32_t known_generation;            /* of all kept statements */
   vsi_map statements;                   /* the known data of statements */

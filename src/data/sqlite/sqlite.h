@@ -62,9 +62,9 @@ struct vestry_sqlite {
   _Atomic(bool) tabs_are_anywhere;  /* the file pages of some states are not known */
   sqlite3 *db;                      /* own connection, which only reads; used under lock */
   sqlite3_file *file;               /* of db */
-  vsi_mutex writer_lock;            /* locked before lock; guards the next three */
+  vsi_mutex writer_lock;            /* locked before lock; guards the use of writer_db and touch */
   sqlite3 *writer_db;               /* own connection, which records that states were read */
-  vestry_sqlite_connection *writer; /* its changes refresh nothing */
+  vestry_sqlite_connection *writer; /* set once, before the thread starts; its changes refresh nothing */
   sqlite3_stmt *touch;              /* of writer_db; NULL: not needed yet */
   pthread_t thread;
   bool has_thread;

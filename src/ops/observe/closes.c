@@ -278,9 +278,10 @@ void vsi_closes_count(vsi_closes *closes, vsi_close_counts *ret_counts) {
 }
 
 vestry_err vestry_observe_close_counts(vestry_observe *observe, uint64_t counts[VESTRY_CAUSES_MAX]) {
-  vsi_close_counts all;
   if (!observe || !counts) return VESTRY_INVALID;
-  vsi_closes_count(observe->closes, &all);
-  memcpy(counts, all.all, sizeof all.all);
+  vsi_closes *closes = observe->closes;
+  vsi_mutex_lock(&closes->lock);
+  memcpy(counts, closes->by_cause, sizeof closes->by_cause);
+  vsi_mutex_unlock(&closes->lock);
   return VESTRY_OK;
 }

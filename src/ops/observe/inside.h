@@ -53,8 +53,8 @@ void vsi_shown_name(const char *name, size_t len, char *text, size_t room);
 /* Maximum number at a time. */
 enum { VSI_SHOWINGS_MAX = 64 };
 
-/* A stream of a console or a tail, from its request on. It must end before the observer is freed. The first member of
- * the struct that a watch of the stream has as its context. */
+/* A stream of a console or a tail, from its request on. It must end before the observer is freed. It is the first
+ * member of the context of the stream's watch. */
 typedef struct vsi_showing {
   vestry_observe *observe;
   vestry_connection *connection; /* guarded by the lock of showings; a reference; NULL: not begun */
@@ -131,8 +131,9 @@ struct vestry_observe {
 
 /* Check that a text can be a token. */
 bool vsi_may_token_is_valid(const char *token);
-/* Check whether the query has the token; then set it as a cookie of the paths beside this one. */
+/* Return whether the query has the token. */
 bool vsi_may_query_has_token(const vestry_observe_options *options, const vestry_request *req);
+/* Set the token as a cookie of the paths beside the request's. */
 vestry_err vsi_may_set_cookie(const vestry_observe_options *options, vestry_reply *reply);
 
 /* Check whether the options admit a request: to everything except tails; and to tails, which show the content of
