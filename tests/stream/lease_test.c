@@ -221,6 +221,10 @@ static void leases_begin_anew_after_a_standstill(void **state) {
   answer(&s, lease);
   pass_ms(&s, 1);
   assert_int_equal(leases_of(&s).live_count, 1); /* the others are lost */
+  site_pass_ms(&s.on, LEASE_MS + 5000);
+  assert_int_equal(leases_of(&s).live_count, 1);
+  site_pass_ms(&s.on, LEASE_MS + 5000); /* late again: the machine is overloaded */
+  assert_int_equal(leases_of(&s).live_count, 0);
   assert_int_equal(leases_of(&s).unknown_count, 0);
   for (int i = 0; i < STREAMS; i++) vestry_memory_destroy(pages[i]);
   site_end(&s.on);
