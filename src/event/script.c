@@ -214,8 +214,8 @@ static vestry_err call(const vestry_host *host, const char *before, const char *
   if (!string && len) return VESTRY_INVALID;
   if (len > VESTRY_EVENT_MAX_BYTES) return VESTRY_TOO_LARGE;
   vestry_html builder;
-  vsi_html *code = vsi_html_of(&builder);
   vestry_html_init(&builder, host);
+  vsi_html *code = vsi_html_of(&builder);
   vsi_html_put_str(code, before);
   put_string(code, string ? string : "", len);
   vsi_html_put_str(code, ")");
@@ -334,8 +334,8 @@ vestry_err vestry_event_custom(const vestry_host *host, const char *name, const 
   if (error == VESTRY_MALFORMED) error = VESTRY_INVALID; /* an error of the program, not of a client */
   if (error) return error;
   vestry_html builder;
-  vsi_html *code = vsi_html_of(&builder);
   vestry_html_init(&builder, host);
+  vsi_html *code = vsi_html_of(&builder);
   if (own.selector && *own.selector) {
     vsi_html_put_str(code, "for (const to of document.querySelectorAll(");
     put_string(code, own.selector, strlen(own.selector));
