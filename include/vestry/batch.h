@@ -9,9 +9,9 @@
  *      vestry_batch_destroy(batch);
  *
  *  A connection accepts all events of a batch or none. They arrive in the order of their addition, and no event of
- *  another sender stands between them; only a heartbeat's comment may. For the order among sends a batch is one send. A
- *  batch that exceeds a connection's empty queue is TOO_LARGE. The first failure to add sticks, so that an incomplete
- *  batch is not sent. */
+ *  another sender comes between them; only a heartbeat's comment may. In the order of sends, a batch counts as one
+ *  send. A batch that would not fit into the empty queue of a connection is TOO_LARGE. If an addition fails, later
+ *  additions and sends return this first failure, so that an incomplete batch is not sent. */
 #ifndef VESTRY_BATCH_H
 #define VESTRY_BATCH_H
 
@@ -21,8 +21,8 @@
 extern "C" {
 #endif
 
-/** Events to be sent together. One thread at a time fills it; any number may send it while none does. Its members are
- *  read-only. */
+/** Events to be sent together. One thread at a time may fill it; any number of threads may send it while no thread
+ *  fills it. Its members are read-only. */
 typedef struct vestry_batch {
   const vestry_host *host; /**< for events that are made for it */
   size_t count;            /**< number of events in it */
@@ -43,7 +43,7 @@ VESTRY_API void vestry_batch_destroy(vestry_batch *batch);
  *           which sticks until vestry_batch_clear: nothing is added
  *  Threads  one at a time; does not block */
 VESTRY_API vestry_err vestry_batch_add(vestry_batch *batch, vestry_event *event);
-/** Append a new event and drop the reference to it. An error in making it counts as an error in adding, and sticks.
+/** Append a new event and drop the reference to it. An error in making it counts as a failed addition.
  *  made     result of the function of event.h or script.h that made the event
  *  event    a reference, taken in any case; ignored if made is an error
  *  Returns  made, if it is an error | as vestry_batch_add
@@ -56,14 +56,15 @@ static inline vestry_err vestry_batch_patch_elements(vestry_batch *batch, const 
   vestry_err made = vestry_event_elements(batch->host, html, len, options, &event);
   return vestry_batch_add_made(batch, made, event);
 }
-/** Append signals of JSON text: vestry_event_signals_text, likewise. */
+/** Append signals of JSON text: vestry_event_signals_text, then vestry_batch_add_made. */
 static inline vestry_err vestry_batch_patch_signals_text(vestry_batch *batch, const char *json, size_t len,
                                                          const vestry_signals_options *options) {
   vestry_event *event = NULL;
   vestry_err made = vestry_event_signals_text(batch->host, json, len, options, &event);
   return vestry_batch_add_made(batch, made, event);
 }
-/** Append a script: vestry_event_script, likewise. Events of other kinds are made by their own functions. */
+/** Append a script: vestry_event_script, then vestry_batch_add_made. Events of other kinds are made by their own
+ *  functions. */
 static inline vestry_err vestry_batch_execute_script(vestry_batch *batch, const char *script, size_t len,
                                                      const vestry_script_options *options) {
   vestry_event *event = NULL;
@@ -75,7 +76,7 @@ static inline vestry_err vestry_batch_execute_script(vestry_batch *batch, const 
  *  Threads one at a time. */
 VESTRY_API void vestry_batch_clear(vestry_batch *batch);
 
-/** Send a batch to several connections, to each one all events or none. The batch is unchanged, and may be sent again.
+/** Send a batch to several connections: each accepts all events or none. The batch is unchanged, and may be sent again.
  *  connections  count of them, borrowed
  *  ret_count    number of connections that accepted it; may be NULL
  *  Returns  OK: at least one accepted it, and those that did not were closed | CLOSED: none is open | FULL, TOO_LARGE,

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/** Connections: streams to browsers that stay open, to which any thread can send.
+/** Connections: open streams to browsers, to which any thread can send events.
  *
  *  A connection passes through OPENING → OPEN → CLOSING → CLOSED once, and ends with one cause. Sending never blocks:
- *  an event goes into the connection's bounded queue. The connection's runner (the thread that runs it; at most one at
- *  a time) writes all queued events in one write. A reference keeps the memory, not the stream: calls on a closed
- *  connection return VESTRY_CLOSED.
+ *  an event goes into the connection's bounded queue. The connection's runner, the only thread that writes to the
+ *  stream at that time, writes all queued events in one write. A reference keeps the object allocated, but not the
+ *  stream open: a send to a closed connection returns VESTRY_CLOSED.
  *
  *      vestry_connection_patch_signals(connection, VESTRY_OBJECT("counter", 4), NULL);
  *      vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);   // ends cleanly, after the events sent before
  *
  *  Order: the client receives two events in the order of their sends, if one thread sent both or one send happened
- *  before the other. Once: an accepted event (VESTRY_OK) is written exactly once, unless the connection ends first or
- *  conflation drops the event (VESTRY_FULL_CONFLATE). */
+ *  before the other. Delivery: an accepted event (VESTRY_OK) is written exactly once, unless the connection ends first
+ *  or conflation drops the event (VESTRY_FULL_CONFLATE). */
 #ifndef VESTRY_CONNECTION_H
 #define VESTRY_CONNECTION_H
 
@@ -27,9 +27,10 @@ typedef struct vestry_connection vestry_connection;
 
 /** State of a connection. It changes only in this order. */
 typedef enum vestry_connection_state {
-  VESTRY_STATE_OPENING, /**< created; the head of the answer is not written yet. Accepts events */
+  VESTRY_STATE_OPENING, /**< created; the response head is not written yet. Accepts events */
   VESTRY_STATE_OPEN,    /**< accepts events */
-  VESTRY_STATE_CLOSING, /**< has its cause and accepts nothing; a clean end still writes the events accepted before */
+  VESTRY_STATE_CLOSING, /**< has a cause and accepts no events; before a clean end, the events accepted earlier are
+                             written */
   VESTRY_STATE_CLOSED   /**< the transport is gone and the close hook has run or is running */
 } vestry_connection_state;
 
@@ -47,27 +48,28 @@ typedef enum vestry_full_policy {
    *  - a signals patch, if it can be merged into the next one (RFC 7386). The result has the place of the later one.
    *  Conflation never drops an elements event with mode prepend, append, before, after or remove, a script, an event of
    *  a batch, or signals with only_if_missing. It drops an event in favour of a later one only if no barrier stands
-   *  between them. The events that remain keep their order. Barriers are
+   *  between them. The events that remain keep their order. These events are barriers:
    *  - scripts, and batches (the events of one vestry_connection_send_all with several);
-   *  - elements events whose selector is not one id, or whose HTML conflation does not understand, such as two elements
+   *  - elements events whose selector is not one id, or whose HTML is not supported by conflation, such as two elements
    *    in one morph;
-   *  - HTML that may run code. It has event attributes like onclick, embedded documents, custom elements, or Datastar
-   *    attributes other than data-bind, data-text, data-show, data-attr, data-class, data-style, and data-on for
-   *    click, input, change, submit, keydown and keyup.
+   *  - HTML that may run code: it has event attributes like onclick, embedded documents, custom elements, or Datastar
+   *    attributes other than data-bind, data-text, data-show, data-attr, data-class, data-style, and data-on for click,
+   *    input, change, submit, keydown and keyup.
    *
-   *  Conflation never loses typed input or signals: it drops a morph with fields, data-bind or shown signals only if
-   *  the page is the same in the end, and no typed text is lost that would survive without conflation.
+   *  Conflation never loses typed input or signals. It drops a morph that has fields or data-bind, or shows signals,
+   *  only if the page has the same state in the end, and keeps all typed text that it would keep without conflation.
    *  vestry_connection_stats.kept_count counts the morphs that stay for this reason. docs/guide/connections.md has the
-   *  rules. In short:
+   *  rules. In short, these conditions must hold:
    *  - all tags are closed, all fields have ids, and the select elements of both morphs are equal;
-   *  - the later morph binds and shows all signals of the earlier one, which are at most 16 different ones;
+   *  - the later morph binds and shows all signals of the earlier one, which are at most 16 different signals;
    *  - no event between the two concerns these signals.
    *
    *  Ids must be unique in the page, and the target of an event must exist: it must not be an element that an earlier
    *  event has removed.
    *
-   *  A sender that finds the queue full conflates it, even while the runner is inside a blocking write. It may have to
-   *  wait for another thread that conflates; this wait is short, because conflation only computes. */
+   *  A sender that finds the queue full conflates it, even while the runner is inside a blocking write. The sender may
+   *  have to wait for another thread that conflates the same queue; this wait is short, because conflation does no
+   *  I/O. */
   VESTRY_FULL_CONFLATE
 } vestry_full_policy;
 
@@ -80,18 +82,19 @@ typedef void (*vestry_on_close_fn)(vestry_connection *connection, vestry_cause c
 
 /** Decision about a connection after a failed send. */
 typedef enum vestry_verdict {
-  VESTRY_VERDICT_DEFAULT = 0, /**< as without a hook: after FULL by its vestry_full_policy, otherwise the connection
-                                   stays open */
+  VESTRY_VERDICT_DEFAULT = 0, /**< as without a hook: after FULL, the connection's vestry_full_policy decides; after
+                                   another error, it stays open */
   VESTRY_VERDICT_GO_ON,       /**< the connection stays open; the sender knows from the error what was lost */
   VESTRY_VERDICT_CLOSE        /**< the connection closes, after FULL with cause FULL, otherwise with ERROR: the browser
                                    reconnects and starts from fresh state */
 } vestry_verdict;
 
 /** Decides whether an open connection continues after a send to it has failed with FULL, TOO_LARGE or NO_MEMORY. This
- *  includes events that could not be made, by vestry_connection_patch_elements and similar functions. The sender gets
- *  the error in any case. Called on the sender's thread, before its send returns, possibly for several senders at once
- *  and before on_open; no lock held; must not block, nor send to this connection, but may use others. vestry never
- *  calls it during or after on_close: if the connection closes during this call, on_close follows after the return. */
+ *  includes an event that vestry_connection_patch_elements or a similar function could not make. The sender gets the
+ *  error in any case. Called on the sender's thread, before its send returns, no lock held; possibly before on_open,
+ *  and possibly for several senders at once. It must not block or send to this connection, but may send to others.
+ *  vestry never calls it during or after on_close: if the connection closes during this call, on_close follows after
+ *  the return. */
 typedef vestry_verdict (*vestry_on_error_fn)(vestry_connection *connection, vestry_err error, void *ctx);
 
 /** Hooks of a connection. If a connection and its instance have hooks, all are called, those of the connection first;
@@ -121,15 +124,16 @@ typedef struct vestry_connection_stats {
   size_t size;                               /**< sizeof(vestry_connection_stats), or 0 */
   uint64_t accepted_count, accepted_bytes;   /**< events accepted from senders */
   uint64_t written_count, written_bytes;     /**< events handed to the transport as a whole; without heartbeats */
-  uint64_t discarded_count, discarded_bytes; /**< events accepted, but the connection ended first */
-  uint64_t conflated_count, conflated_bytes; /**< events accepted, then dropped in favour of a later one
+  uint64_t discarded_count, discarded_bytes; /**< accepted events that were not written, because the connection ended */
+  uint64_t conflated_count, conflated_bytes; /**< accepted events that were dropped in favour of a later one
                                                   (VESTRY_FULL_CONFLATE) */
-  /** With VESTRY_FULL_CONFLATE: why events were not dropped. A counter that grows with every event names the reason. */
+  /** With VESTRY_FULL_CONFLATE: why events were not dropped. If one of the next three counters grows with every event,
+   *  it shows the reason. */
   uint64_t barriers_count;  /**< barriers: events across which nothing is conflated */
   uint64_t kept_count;      /**< morphs that stayed despite a later one of the same target, because dropping them would
                                 lose content, or change the effect of an event in between (a barrier, for example) */
-  uint64_t forgotten_count; /**< morphs that stayed because another target took the place of theirs in the index of
-                                 conflation, which has 64 places */
+  uint64_t forgotten_count; /**< morphs that stayed because the entry of their target in conflation's index, which has
+                                 64 entries, was reused for another target */
   uint64_t refused_count;   /**< sends that returned FULL */
   uint32_t queued_count;    /**< accepted = written + discarded + conflated + queued; bytes likewise */
   size_t queued_bytes;
@@ -157,15 +161,15 @@ typedef struct vestry_connection_now {
   vestry_connection_state state;
   vestry_cause cause; /**< why it ends or has ended; NONE while it is OPENING or OPEN */
 } vestry_connection_now;
-/** Get a snapshot of a connection. Threads any; a few loads. */
+/** Get a snapshot of a connection. Threads any; lock-free. */
 VESTRY_API vestry_connection_now vestry_connection_look(const vestry_connection *connection);
-/** Return whether a send could be accepted now. Threads any; one load. */
+/** Return whether a send could be accepted now. Threads any; lock-free. */
 VESTRY_API bool vestry_connection_is_open(const vestry_connection *connection);
-/** Frees data that was handed over. */
+/** Frees the data that was passed to vestry together with this function. */
 typedef void (*vestry_destroy_fn)(void *data);
 /** Get the data of the reply that opened the stream (vestry_reply_data); NULL: none. The pointer is set before the
  *  first hook and does not change. The data lives as long as the caller's reference, also after the end of the stream.
- *  If several threads use the data at once, the application must synchronize them. Threads any; one load. */
+ *  If several threads use the data at once, the application must synchronize them. Threads any; lock-free. */
 VESTRY_API void *vestry_connection_data(const vestry_connection *connection);
 
 /** Send several events with nothing in between: all are accepted or none.
@@ -260,22 +264,22 @@ static inline vestry_err vestry_connection_event(vestry_connection *connection, 
 
 /* ---- end --------------------------------------------------------------------------------------------------------- */
 
-/** End a connection with a cause. The first cause wins.
+/** End a connection with a cause. Only the first cause counts.
  *  - A clean cause (vestry_cause_is_clean): events accepted before are written, and the stream ends so that the browser
  *    does not reconnect. If the peer takes no bytes for five seconds, or has not taken all of them after a minute, the
  *    remaining events are discarded, and the end is an abort.
  *  - DRAIN: the events accepted before are written, then the stream is aborted, so that the browser reconnects.
  *  - Any other cause: the queued events are discarded, and the stream is aborted.
  *  Later calls do nothing, with two exceptions for a connection that is ending cleanly. A call with HANGUP, LOST or
- *  STALLED discards the queued events at once, because the peer is gone. A call with SHUTDOWN shortens the minute of a
- *  peer that reads slowly to five seconds, counted from the first close.
+ *  STALLED discards the queued events at once, because the peer is gone. A call with SHUTDOWN shortens the minute for a
+ *  slow peer to five seconds, counted from the first close.
  *  Returns  true: this call set the cause; false: the connection was closing already (or the cause is NONE)
  *  Threads  any; does not block; hooks run later, on the runner */
 VESTRY_API bool vestry_connection_close(vestry_connection *connection, vestry_cause cause);
 
-/** Wake the watches of a stream: the step function of each is called (vestry/app/watch.h). Without effect on a stream
- *  that has none. The effect wake [] wakes all streams of a dispatch (vestry/registry.h): vestry_dispatch(v, scope,
- *  key, VESTRY_LIST("wake")).
+/** Wake the watches of a stream (vestry/app/watch.h), so that the step function of each is called. Without effect on a
+ *  stream that has no watch. The effect wake [] wakes all streams of a dispatch (vestry/registry.h): vestry_dispatch(v,
+ *  scope, key, VESTRY_LIST("wake")).
  *  Threads  any; lock-free except to wake a thread; does not block */
 VESTRY_API void vestry_connection_wake(vestry_connection *connection);
 
@@ -291,7 +295,7 @@ static inline void vestry_connection_leave(vestry_connection **connection) {
 typedef vestry_err (*vestry_connection_fn)(vestry_connection *connection, void *ctx);
 
 /** Use a stream and close it, whatever fn returns: call fn, then vestry_connection_leave. If fn closes the stream with
- *  another cause, that cause counts, because the first one wins.
+ *  another cause, that cause counts, because it is the first.
  *  connection  borrowed; a reference is held meanwhile
  *  Returns  the result of fn | CLOSED: the stream was not open, and fn was not called
  *  Threads  any; blocks as fn does */

@@ -5,9 +5,9 @@
  *      vestry_drain_wait(v, 10000 + 6000);               // all ended, or it is time to stop anyway
  *      vestry_stop(v, 1000);
  *
- *  New streams get 503 with Retry-After from the beginning. Requests that need no new stream are served, and effects
- *  reach the remaining streams. In a cluster (vestry/cluster/cluster.h) the other nodes are informed at once: this node
- *  is DRAINING, and their dispatches reach the remaining streams. */
+ *  From the start of the drain, requests for new streams get 503 with Retry-After. Requests that need no new stream are
+ *  served, and effects reach the remaining streams. In a cluster (vestry/cluster/cluster.h) the other nodes are
+ *  informed at once: this node is DRAINING, and their dispatches reach the remaining streams. */
 #ifndef VESTRY_DRAIN_H
 #define VESTRY_DRAIN_H
 
@@ -22,18 +22,18 @@ extern "C" {
 
 /** Begin to drain; vestry_stats has the progress. A drain cannot be undone; vestry_close and vestry_stop may be called
  *  at any time and abort the remaining streams.
- *  window_ms  time over which streams are closed, at most VESTRY_DRAIN_MAX_MS; 0: at once (they reconnect over a
- *             second). A peer that does not read has five seconds more
+ *  window_ms  time over which streams are closed, at most VESTRY_DRAIN_MAX_MS; 0: all at once (browsers reconnect over
+ *             a second). A peer that does not read has five seconds more
  *  Returns  OK | EXISTS (a drain has begun before) | CLOSED (the instance or its runtime closes) | INVALID | NO_MEMORY
  *           (nothing has begun)
  *  Threads  any; does not block; a timer of the instance's runtime closes the streams
  *
- *  Streams end in the order of their opening, at an even pace. Each one's queued events are written first, then a
- *  reconnection delay (an SSE `retry`), then it is aborted with cause DRAIN. The delays are such that the browsers
- *  reconnect after the window and the time of a 503's Retry-After (vestry_bounds.retry_after_s), spread evenly over the
- *  length of the window: the next server has that time to start. They must not reconnect earlier, because a client that
- *  retries on network errors only (Datastar's default) gives up for good at a 503. The delay applies to later breaks,
- *  too; a server that wants a shorter one sets it (vestry_event_retry, in on_open). */
+ *  Streams end in the order of their opening, at an even pace. For each stream, its queued events are written first,
+ *  then a reconnection delay (an SSE `retry`); then it is aborted with cause DRAIN. The delays are such that the
+ *  browsers reconnect after the window and the time of a 503's Retry-After (vestry_bounds.retry_after_s), spread evenly
+ *  over the length of the window: the next server has that time to start. They must not reconnect earlier, because a
+ *  client that retries on network errors only (Datastar's default) gives up for good at a 503. The browser keeps this
+ *  delay for later reconnections; to shorten it, the next server sends vestry_event_retry in on_open. */
 VESTRY_API vestry_err vestry_drain(vestry *v, uint64_t window_ms);
 
 /** Wait until every stream has ended and its hooks have run.
