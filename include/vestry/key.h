@@ -4,9 +4,9 @@
  *      VESTRY_KEY("counter", 1)                        // C: a tuple of a string and an integer
  *      VESTRY_KEY("doc", id, VESTRY_KEY("x", "y"))     // nested; this macro makes tuples of at most 8 parts
  *
- *  Functions take a key by pointer and copy what they keep of it. Every key has one canonical encoding with type tags
- *  and lengths, so ("a","bc") is not ("ab","c") and 1 is not "1". A scoped key is a scope, which identifies the owner
- *  (any bytes: a session, a user, a tab), and a key in it. */
+ *  Functions take a key by pointer, and copy the parts that they keep. Every key has one canonical encoding with type
+ *  tags and lengths, so ("a","bc") is not ("ab","c") and 1 is not "1". A scoped key is a scope, which identifies the
+ *  owner (any bytes: a session, a user, a tab), and a key in it. */
 #ifndef VESTRY_KEY_H
 #define VESTRY_KEY_H
 
@@ -26,7 +26,7 @@ typedef enum vestry_key_type {
   VESTRY_KEY_TUPLE
 } vestry_key_type;
 
-/** A key, or one part of a tuple. Borrows what it points to. */
+/** A key, or one part of a tuple. Its pointers are borrowed. */
 typedef struct vestry_key {
   vestry_key_type type;
   int64_t integer;                /**< INTEGER */
@@ -35,8 +35,8 @@ typedef struct vestry_key {
   const struct vestry_key *parts; /**< TUPLE */
 } vestry_key;
 
-/** Maximum size of an encoded key. Maximum size of a scope. Maximum depth of tuples: 1 is a tuple without tuples in
- *  it. */
+/** Maximum size of an encoded key, and of a scope; maximum depth of nested tuples, where a tuple without tuples in it
+ *  has depth 1. */
 #define VESTRY_KEY_MAX_BYTES   ((size_t)65535)
 #define VESTRY_SCOPE_MAX_BYTES ((size_t)1024)
 #define VESTRY_KEY_MAX_DEPTH   16
@@ -46,18 +46,18 @@ static inline vestry_key vestry_key_integer(int64_t integer) {
   vestry_key key = {VESTRY_KEY_INTEGER, integer, NULL, 0, NULL};
   return key;
 }
-/** Make a string key. text: terminated; NULL makes a key that every function refuses as INVALID. Borrowed. Threads
- *  any. */
+/** Make a string key of a terminated text, which is borrowed. If text is NULL, every function that gets the key returns
+ *  INVALID. Threads any. */
 static inline vestry_key vestry_key_string(const char *text) {
   vestry_key key = {VESTRY_KEY_STRING, 0, text, text ? strlen(text) : 0, NULL};
   return key;
 }
-/** Make a key of len bytes of any value. Borrowed. Threads any. */
+/** Make a key of len arbitrary bytes, which are borrowed. Threads any. */
 static inline vestry_key vestry_key_bytes(const void *data, size_t len) {
   vestry_key key = {VESTRY_KEY_BYTES, 0, data, len, NULL};
   return key;
 }
-/** Make a tuple key of count parts. Borrowed. Threads any. */
+/** Make a tuple key of count parts, which are borrowed. Threads any. */
 static inline vestry_key vestry_key_tuple(const vestry_key *parts, size_t count) {
   vestry_key key = {VESTRY_KEY_TUPLE, 0, NULL, count, parts};
   return key;
@@ -72,7 +72,7 @@ typedef struct vestry_scope {
 /** Encode a key canonically. Two keys have equal encodings if and only if they are equal.
  *  buffer   receives at most capacity bytes; contents undefined on failure
  *  Returns  OK | INVALID (no key: a NULL string or pointer, an unknown type) | TOO_LARGE (capacity,
- *           VESTRY_KEY_MAX_BYTES or VESTRY_KEY_MAX_DEPTH); of several faults the first in the key
+ *           VESTRY_KEY_MAX_BYTES or VESTRY_KEY_MAX_DEPTH); if there are several faults, the first one in the key counts
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_key_encode(const vestry_key *key, void *buffer, size_t capacity, size_t *ret_len);
 
@@ -114,8 +114,8 @@ static inline vestry_key vestry_key_at(const vestry_key *key) {
 #define VESTRY_KEY_PASTE_(a, b) a##b
 #define VESTRY_KEY_PASTE(a, b) VESTRY_KEY_PASTE_(a, b)
 /** Make a tuple key of 1 to 8 parts, and return a pointer to it. Parts: strings (char *), integers, keys, pointers to
- *  keys; anything else (1.9, a bool) does not compile. It lives until the end of the enclosing block. C only; C++ calls
- *  the functions above. */
+ *  keys; anything else (1.9, a bool) does not compile. The key lives until the end of the enclosing block. C only; C++
+ *  calls the functions above. */
 #define VESTRY_KEY(...)                                                                                                \
   (&(const vestry_key){                                                                                                \
       VESTRY_KEY_TUPLE, 0, NULL, VESTRY_KEY_COUNT(__VA_ARGS__),                                                        \

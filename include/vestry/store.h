@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/** Stores: where connections are kept by scoped key.
+/** Stores: maps from scoped keys (vestry/key.h) to connections, with bounds, eviction and expiry.
  *
  *  A store holds values under keys. In vestry a value is a connection; the store reaches it through vestry_value_ops. A
- *  key can hold several values; a value under a key is an entry. Each entry leaves exactly once, with one cause: the
- *  store calls the purge hook, then close, then unref for its value.
+ *  key can hold several values; a value under a key is an entry. When an entry leaves the store, it has one cause, and
+ *  the store calls the purge hook once, then close, then unref for its value.
  *
  *      static const vestry_value_ops ops = {.ref = item_ref, .unref = item_unref, .close = item_close}; // yours
  *      vestry_scope scope = {0}; // no owner
@@ -43,9 +43,8 @@ typedef struct vestry_value_ops {
    *  store calls it before it evicts the value with cause IDLE. May run under a lock of the store: only read. NULL:
    *  only store operations count as use. */
   uint64_t (*used_ns)(void *value);
-  /** Return whether the value, which is in the store, has ended or is ending. A full scope or key evicts values for
-   *  which this returns true before all others. May run under a lock of the store: only read. NULL: as if it returned
-   *  false. */
+  /** Return whether a stored value has ended or is ending. From a full scope or key, the store evicts such values
+   *  before all others. May run under a lock of the store: only read. NULL: as if it returned false. */
   bool (*has_ended)(void *value);
 } vestry_value_ops;
 
@@ -62,9 +61,9 @@ typedef struct vestry_purged {
   vestry_cause cause;
 } vestry_purged;
 
-/** Called once for each entry that leaves the store for any reason (removed, replaced, evicted, expired), before its
- *  close, on a thread that calls the store, or that drives it (vestry_store_drive). No lock is held; may call the
- *  store. A hook may put the value back; a full store then evicts another value. */
+/** Called once for each entry that was removed, replaced or evicted, or has expired, before `close` of its value. Runs
+ *  on a thread that calls the store, or on one of the runtime that drives it (vestry_store_drive). No lock is held; may
+ *  call the store. A hook may put the value back; a full store then evicts another value. */
 typedef void (*vestry_purge_fn)(const vestry_purged *purged, void *ctx);
 
 /** Eviction order of an "lru" store.
@@ -75,12 +74,12 @@ typedef void (*vestry_purge_fn)(const vestry_purged *purged, void *ctx);
  *    keys.
  *  - max_per_scope_count: the least recently used value of the scope is evicted, in exact order. An ended value
  *    (has_ended) among the 64 least recently used is evicted before it. A put never evicts its own value, which may be
- *    in the scope under other keys; it returns LIMIT if the scope has no other value.
- *  - many_count of KEEP_MANY, in a "hash" store, too: the value that was put first under the key is evicted, but before
- *    it an ended value among the 64 oldest of the key.
+ *    in the scope under other keys; the put returns LIMIT if the scope has no other value.
+ *  - many_count of KEEP_MANY, also in a "hash" store: an ended value among the 64 oldest of the key is evicted; if
+ *    there is none, the value that was put first under the key.
  *
- *  A put uses the value that it puts. A lookup (get, with) uses all values of its key in the order of their puts, so
- *  the newest becomes the most recently used. */
+ *  A put counts as use of its value. A lookup (get, with) counts as use of all values of its key, in the order of their
+ *  puts, so the newest becomes the most recently used. */
 
 struct vestry_store_ops;
 /** A store type that the application implements. */
@@ -100,10 +99,10 @@ typedef struct vestry_store_options {
   size_t max_count;           /**< lru: maximum number of entries, then eviction; 0: 10,000. hash: FULL beyond it;
                                    0: no maximum */
   uint64_t idle_ms;           /**< lru: an entry that was not used for this time leaves with cause IDLE; 0: 10 minutes
-                                   (vestry_options: never); VESTRY_NEVER_MS: never. An entry whose latest use only
-                                   used_ns reports may leave late, at most after twice idle_ms. hash: ignored */
-  uint64_t lifetime_ms;       /**< lru: an entry leaves with cause EXPIRED this time after its first put; 0: never.
-                                   hash: ignored */
+                                   (vestry_options: never); VESTRY_NEVER_MS: never. An entry whose latest use is known
+                                   by used_ns only may leave late, at most after twice idle_ms. hash: ignored */
+  uint64_t lifetime_ms;       /**< lru: an entry leaves with cause EXPIRED when this time has passed since its first
+                                   put; 0: never. hash: ignored */
   size_t max_per_scope_count; /**< lru: maximum number of entries of one scope, then eviction with cause SIZE; 0: no
                                    maximum. hash: LIMIT beyond it. A value under several keys has several entries */
   const vestry_store_type *types; /**< store types of the application; each name differs from the others and from the
@@ -120,9 +119,10 @@ typedef struct vestry_store_options {
  *  and its handle; under REPLACE, the other values leave. */
 typedef enum vestry_keep_policy {
   VESTRY_KEEP_REPLACE = 0, /**< the old values leave with cause REPLACED */
-  VESTRY_KEEP_REUSE,       /**< the put stores nothing, does not use the old values, and returns EXISTS; the caller can
-                                get them */
-  VESTRY_KEEP_REJECT,      /**< nothing is stored: EXISTS. Same as REUSE for the store; a reply answers differently */
+  VESTRY_KEEP_REUSE,       /**< the put stores nothing, does not count as use of the old values, and returns EXISTS; the
+                                caller can get them */
+  VESTRY_KEEP_REJECT,      /**< nothing is stored: EXISTS. For the store the same as REUSE; for a reply see
+                                vestry_reply_keep (vestry/request.h) */
   VESTRY_KEEP_MANY /**< the put adds the value; beyond the maximum, an ended value, or else the oldest, leaves with
                         cause REPLACED */
 } vestry_keep_policy;
@@ -132,8 +132,8 @@ typedef struct vestry_put_result {
   size_t size;            /**< sizeof(vestry_put_result), or 0 */
   vestry_handle handle;   /**< of the stored entry */
   size_t displaced_count; /**< number of values that left because of this put, with cause REPLACED or SIZE */
-  bool refreshed;         /**< the value was under the key already: its use is refreshed, its creation time and handle
-                               are unchanged */
+  bool refreshed;         /**< the value was under the key already: it is marked as used, and keeps its creation time
+                               and handle */
 } vestry_put_result;
 
 /** Position of a listing. Begin with zero. */
@@ -162,8 +162,8 @@ typedef struct vestry_store_stats {
 } vestry_store_stats;
 
 /** Create a store.
- *  type       "hash" (no eviction), "lru" (bounded; evicts the least recently used, expires the idle), or the name of
- *             one of options->types
+ *  type       "hash" (no eviction), "lru" (bounded; evicts the least recently used entries, expires idle ones), or the
+ *             name of one of options->types
  *  options    copied, with the functions of value; value is mandatory. host, purge_ctx and the ops of types are
  *             borrowed until vestry_store_destroy
  *  ret_store  owned by the caller; untouched on failure
@@ -191,8 +191,9 @@ VESTRY_API void vestry_store_destroy(vestry_store *store);
  *  Threads  any; takes a lock briefly; runs the callbacks of evicted values after it has released the lock
  *
  *  A full store never evicts the value being put. A value can end on another thread before put has returned its handle.
- *  The code that ends a value and the code that puts it keep ended values out of the store together:
- *  - the ending code marks the value as ended, and then removes it by its handle if that handle is stored already;
+ *  To keep ended values out of the store, the code that ends a value and the code that puts it must cooperate:
+ *  - the ending code marks the value as ended, and then removes it by its handle, if the putting code has stored the
+ *    handle already;
  *  - the putting code stores the handle, then checks the mark, and removes the value if it has ended.
  *  An instance does this for streams that replies keep. A stream that the application itself puts into the instance's
  *  store stays until the application removes it. */
@@ -201,8 +202,8 @@ VESTRY_API vestry_err vestry_store_put(vestry_store *store, vestry_scope scope, 
 
 /** Get the values of a key, the most recent put last. This counts as use of them.
  *  values     receives references, which the caller drops with unref
- *  count      in: capacity of values; out: number of values written. If there are more, the most recent ones are
- *  written
+ *  count      in: capacity of values; out: number of values written. If there are more, only the most recent ones are
+ *             written
  *  Returns  OK | NOT_FOUND | INVALID, TOO_LARGE (key) | NO_MEMORY (never if scope and key encode to at most 250 bytes).
  *           count is 0 unless OK
  *  Threads  any; no I/O; runs ref. Expired values of this key that vestry_store_tick has not removed yet are removed
@@ -245,16 +246,17 @@ VESTRY_API bool vestry_store_remove_if(vestry_store *store, vestry_handle handle
 VESTRY_API vestry_err vestry_store_list(vestry_store *store, const vestry_scope *only_scope, size_t page_count,
                                         vestry_list_cursor *cursor, vestry_list_fn fn, void *ctx);
 
-/** Remove the values that are due on the host's clock.
- *  Returns  the latest time, on that clock, at which to call this again; UINT64_MAX: no call is needed before the next
- *           put
+/** Remove the values that have expired by the host's clock.
+ *  Returns  the latest time, on that clock, at which to call this again; UINT64_MAX: no call is necessary before the
+ *           next put
  *  Threads  any; runs callbacks on this thread, no lock held */
 VESTRY_API uint64_t vestry_store_tick(vestry_store *store);
 
 /** Get a snapshot of the counters. Threads any; takes locks briefly. */
 VESTRY_API void vestry_store_stats_get(vestry_store *store, vestry_store_stats *ret_stats);
 
-/** Tick a store from a timer of a runtime, so that values expire on time without traffic.
+/** Drive a store: call vestry_store_tick from a timer of a runtime, so that values expire on time even if no thread
+ *  calls the store.
  *  runtime  must have the same host as the store, because both use its clock; borrowed. NULL stops the driving and
  *           waits for a running tick, so a callback of the store must not pass NULL
  *  Returns  OK | EXISTS (a runtime drives the store) | INVALID | NO_MEMORY | CLOSED (the runtime); always OK for NULL
@@ -263,8 +265,8 @@ VESTRY_API vestry_err vestry_store_drive(vestry_store *store, vestry_runtime *ru
 
 /* -------------------------------------------------------------------------------- store implementations ---- */
 
-/** A key in canonical form: lengths, scope and key in one run of bytes. Two keys are equal if and only if their bytes
- *  are. */
+/** A key in canonical form: lengths, scope and key in consecutive bytes. Two scoped keys are equal if and only if their
+ *  bytes are. */
 typedef struct vestry_scoped_key {
   const unsigned char *data; /**< lengths and scope, then the encoded key; aligned for a uint32_t */
   size_t len;
@@ -305,8 +307,8 @@ typedef struct vestry_store_ops {
   /** Free a store that is empty. */
   void (*destroy)(void *self);
   /** As vestry_store_put. Copies the key; many_count is not 0, ret_result is not NULL. The caller passes a reference to
-   *  the value. `put` takes it over, except if it fails or only refreshes the value. Handles are unique for the life of
-   *  the store, and not 0. */
+   *  the value. `put` takes this reference over, unless the put fails or only marks a stored value as used. Handles are
+   *  not 0, and never repeat during the life of the store. */
   vestry_err (*put)(void *self, const vestry_scoped_key *key, void *value, vestry_keep_policy policy, size_t many_count,
                     vestry_put_result *ret_result);
   /** As vestry_store_get: OK | NOT_FOUND; *count must be set if OK. */
@@ -322,10 +324,10 @@ typedef struct vestry_store_ops {
   /** As vestry_store_list; page_count is 1 to 4,096, and the cursor is not done. */
   vestry_err (*list)(void *self, const vestry_scope *only_scope, size_t page_count, vestry_list_cursor *cursor,
                      vestry_list_fn fn, void *ctx);
-  /** Remove the values that are due. NULL: no value expires. */
+  /** Remove the values that have expired. NULL: no value expires. */
   void (*tick)(void *self);
   /** Return the time of the next tick; UINT64_MAX: never. Called after each tick and, while a runtime drives the store,
-   *  after each put, so it should be cheap. NULL if tick is. */
+   *  after each put, so it should be cheap. NULL if `tick` is NULL. */
   uint64_t (*next_deadline_ns)(void *self);
   /** Fill in the counters, for an implementation that counts by itself, for example for each thread. NULL: the store
    *  counts. */
