@@ -4,8 +4,8 @@
  *  A channel is a set of member connections under a scope and a key (vestry/key.h); a member leaves when its connection
  *  ends. All members get the published events in the same order, and each member's queue keeps the order with events
  *  sent to it alone. A channel exists while it has members: the first join makes it, and it ends when the last member
- *  has left and no call is using it. The application neither creates nor destroys it. Joining is not storing: a
- *  dispatch (vestry/registry.h) does not reach a stream by its channels, and a broadcast does not reach it by its keys.
+ *  has left and no call is using it. The application neither creates nor destroys it. A dispatch (vestry/registry.h)
+ *  finds streams by their keys in the store, a broadcast by their channels.
  *
  *      static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) { // needs vestry/request.h
  *        vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0); // the stream stays open; no key: the policy has no effect
@@ -23,24 +23,25 @@
 extern "C" {
 #endif
 
-/** Counters of a channel since it was made.
+/** Counters of a channel since the first join.
  *
- *  Cost. For each shared encoding of its members (vestry/profile.h) a channel has one encoder, whose output refers back
- *  to earlier events of the current epoch. An epoch is the time from one restart of the encoder to the next. A member
- *  that has taken every event of the epoch, and nothing else since the epoch began, is in sync, and takes the encoder's
- *  output. A member is out of sync if it joined later, was sent an event alone, or missed one because its queue was
- *  full. For all such members of an encoding, the event is encoded standalone, once: without reference to earlier
- *  events. The runner of each member (the thread that writes to it) decides this when it writes. So a publish costs,
- *  for each shared encoding, one encoding, and a second one if a member is out of sync; and a queue operation for each
- *  member.
+ *  The cost of a channel: for each shared encoding of its members (vestry/profile.h) it has one encoder, whose output
+ *  refers back to earlier events of the current epoch. An epoch is the time from one restart of the encoder to the
+ *  next. A member that has taken every event of the epoch, and nothing else since the epoch began, is in sync, and
+ *  takes the encoder's output. A member is out of sync if it joined later, got an event that was sent to it alone, or
+ *  missed an event because its queue was full. For all such members of an encoding, the event is encoded once as a
+ *  standalone event, without reference to earlier events. The thread that writes to a member decides at the time of the
+ *  write which form the member gets. So a publish encodes the event once for each shared encoding, and once more if a
+ *  member is out of sync. It also costs one queue operation for each member.
  *
  *  A new epoch brings all members in sync; its first event is as long as a standalone one. It begins when
- *  - as many standalone events were written in the current epoch as the channel has members of that encoding: they have
- *    cost about as much as a new epoch;
+ *  - the number of standalone events written in the current epoch reaches the number of members of that encoding,
+ *    because these events have cost about as much as a new epoch;
  *  - the current epoch has reached max_epoch_bytes (vestry_bounds);
  *  - its encoder failed, or was freed because no member of that encoding was left.
- *  For example, a channel has 100 members with brotli, all in sync. Member 7 alone is sent a toast. The next 100 events
- *  are encoded twice, for 99 members and standalone for member 7; then a new epoch begins, and all are in sync again.
+ *  For example, a channel has 100 members with brotli, all in sync. An event is sent to member 7 alone. Then each of
+ *  the next 100 events is encoded twice: once for the other 99 members, and standalone for member 7. After that a new
+ *  epoch begins, and all members are in sync again.
  *
  *  A heartbeat that is a comment leaves a member in sync if its profile is brotli, gzip, or another one that has `idle`
  *  (vestry/profile.h); other profiles encode it like an event. A heartbeat that is an event, as live pages and streams
@@ -60,8 +61,8 @@ typedef struct vestry_channel_stats {
 } vestry_channel_stats;
 
 /** Join the stream that this reply opens to a channel until the stream ends. Without effect if the reply opens no
- *  stream, or the stream is abandoned for a stored one. Call it once for each channel; a second call for the same one
- *  is harmless.
+ *  stream, or gives the stream up for a stored one. Call it once for each channel; a second call for the same one is
+ *  harmless.
  *
  *  The stream joins after the handler and before the reply's effects. It gets no event published before that. An event
  *  published later is queued in order with the effects, and is written when the stream opens. Therefore, read the
@@ -70,8 +71,8 @@ typedef struct vestry_channel_stats {
  *  scope    scope of the channel; req->scope: that of the request
  *  key      copied
  *  Returns  OK | INVALID, TOO_LARGE (scope, key) | LIMIT (the stream has reached vestry_bounds.max_per_stream_count; or
- *           the channel would be a new one, beyond vestry_bounds.max_channels_count) | NO_MEMORY (the handler may
- *           ignore it: vestry answers with the error)
+ *           the channel would be new, and exceed vestry_bounds.max_channels_count) | NO_MEMORY (the handler may ignore
+ *           it: vestry answers with the error)
  *  Threads  the handler's */
 VESTRY_API vestry_err vestry_reply_join(vestry_reply *reply, vestry_scope scope, const vestry_key *key);
 
@@ -90,7 +91,7 @@ VESTRY_API vestry_err vestry_join(vestry *v, vestry_scope scope, const vestry_ke
 VESTRY_API vestry_err vestry_leave(vestry *v, vestry_scope scope, const vestry_key *key, vestry_connection *connection);
 
 /** Publish an event to all current members of a channel. A connection that joins or leaves meanwhile may get it.
- *  Without members nothing is made or encoded; the cost is one lookup.
+ *  If the channel has no members, the only cost is one lookup.
  *  event            borrowed
  *  ret_sent_count   members that have accepted it; may be NULL; always set
  *  Returns  OK: all members accepted it, except those that are closed, or were closed by their policy because they were
@@ -101,8 +102,8 @@ VESTRY_API vestry_err vestry_leave(vestry *v, vestry_scope scope, const vestry_k
  *  Threads  any; waits for earlier publishes to the same channel, never for a client or for other channels; no lock is
  *           held while runners are woken. Runs the members' on_error hooks, the transports' wakes and the profiles'
  *           functions on this thread. While such a function runs, this thread must not wait for another publish.
- *           Therefore, a broadcast in such a function returns BUSY if any thread is publishing to the same channel; for
- *           the channel whose broadcast called the function, this is always so */
+ *           Therefore, a broadcast in such a function returns BUSY if any thread is publishing to the same channel; a
+ *           broadcast to the channel whose publish called the function always does */
 VESTRY_API vestry_err vestry_broadcast(vestry *v, vestry_scope scope, const vestry_key *key, vestry_event *event,
                                        size_t *ret_sent_count);
 

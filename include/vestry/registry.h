@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/** The registry: the meaning of effects by name, and their dispatch to connections.
+/** Registries map the names of effects to functions; a dispatch runs effects for connections.
  *
  *  An effect is data, a JSON array whose first item is its name: ["patch-signals", {"counter": 4}]. A registry gives
- *  names a meaning:
+ *  each name a meaning:
  *  - effects are functions that do something;
  *  - actions are pure functions that return more effects;
  *  - placeholders stand for values that are known only when an effect is dispatched;
  *  - interceptors are called before and after a step.
  *
- *  Any thread can dispatch effects to the connections stored under a key, without a request. An effect of your own,
- *  here the function start_timer (vestry_effect_fn), is registered before:
+ *  Any thread can dispatch effects to the connections stored under a key, without a request. An application registers
+ *  its own effects first, here the function start_timer (a vestry_effect_fn):
  *
  *      vestry_err error = vestry_registry_effect(vestry_parts_of(v)->registry, "counter/start", start_timer, NULL);
  *      if (!error) error = vestry_dispatch(v, (vestry_scope){0}, VESTRY_KEY("counter"),
@@ -36,27 +36,27 @@ typedef vestry_err (*vestry_effect_fn)(vestry_dispatch_context *context, const j
 /** Returns the effects and further actions of an action; a pure function of the state and its arguments. The list is
  *  performed in the place of the action, depth first: all results of an action are performed before the items after the
  *  action.
- *  state        an object: the request's signals, or the data of a dispatch without request, else empty. Borrowed, do
- *               not change it; parts of it may go into the list (json_incref)
+ *  state        an object: the request's signals, or the data of a dispatch without request; otherwise empty. Borrowed:
+ *               do not change it. Parts of it may go into the list (json_incref)
  *  args         the array after the name, borrowed
- *  ret_effects  NULL before the call; NULL or an empty array: nothing is done. Taken. A value other than a list of
- *               arrays that begin with names is recorded as INVALID, and none of it is performed
+ *  ret_effects  NULL before the call; vestry takes it over. NULL or an empty array: no effect is performed. A value
+ *               other than a list of arrays that begin with names is recorded as INVALID, and none of it is performed
  *  Returns  OK | any error: vestry records it and performs nothing in place of the action. On the dispatching thread,
  *           no lock held */
 typedef vestry_err (*vestry_action_fn)(const json_t *state, const json_t *args, json_t **ret_effects, void *ctx);
 
-/** Returns the value of a placeholder, which is a list with its name first, anywhere in an effect or action.
- *  Placeholders are replaced, innermost first, when the effect or action is about to be performed. vestry does not
- *  search the inserted value for placeholders at that time. It does so later, if an action returns an effect that
- *  contains the value, or if an effect dispatches the value.
- *  data       the dispatch data (vestry_dispatch_info), borrowed, do not change it; parts of it may be returned
+/** Returns the value of a placeholder. A placeholder is a list with the placeholder's name first, anywhere in an effect
+ *  or action. Placeholders are replaced, innermost first, when the effect or action is about to be performed. vestry
+ *  does not search the inserted value for placeholders at that time. It does so later, if an action returns an effect
+ *  that contains the value, or if an effect dispatches the value.
+ *  data       the dispatch data (vestry_dispatch_info), borrowed: do not change it. Parts of it may be returned
  *             (json_incref)
  *  args       the array after the name, with its placeholders replaced; borrowed
- *  ret_value  NULL before the call; taken. If it remains NULL, or is the placeholder's own list, the list stays in
- *             place. A later dispatch with the missing data replaces the list: one inside an effect (nested), or one
- *             after the request (late; vestry/dispatch.h). For example, the inner list of ["show-order",
- *             ["id-of-saved"]] stays while the data has no id. The effect that saves the order dispatches the outer
- *             list with the data {"id": 7}, and vestry performs ["show-order", 7]
+ *  ret_value  NULL before the call; vestry takes it over. If it remains NULL, or is the placeholder's own list, the
+ *             list stays in place. A later dispatch with the missing data replaces the list: one inside an effect
+ *             (nested), or one after the request (late; vestry/dispatch.h). For example, the inner list of
+ *             ["show-order", ["id-of-saved"]] stays while the data has no id. The effect that saves the order
+ *             dispatches the outer list with the data {"id": 7}, and vestry performs ["show-order", 7]
  *  Returns  OK | any error: vestry records it and does not perform the effect or action. On the dispatching thread, no
  *           lock held */
 typedef vestry_err (*vestry_placeholder_fn)(const json_t *data, const json_t *args, json_t **ret_value, void *ctx);
@@ -92,8 +92,8 @@ typedef struct vestry_interceptor {
   void *ctx;
 } vestry_interceptor;
 
-/** What each name stands for (an effect, an action or a placeholder), and the interceptors; independent of an instance.
- *  A library can offer a registry, and an application can use several. */
+/** The functions of effects, actions and placeholders by name, and the interceptors; independent of an instance. A
+ *  library can offer a registry, and an application can use several. */
 typedef struct vestry_registry vestry_registry;
 
 /** Create an empty registry, for effects that several instances share. Each instance has a registry already
@@ -157,7 +157,7 @@ typedef struct vestry_dispatch_error {
 /** Maximum depth of actions within actions, also through nested dispatches; a deeper one fails with LIMIT. */
 #define VESTRY_ACTIONS_MAX_DEPTH 32
 /** Maximum number of effects and actions that result from one dispatch, through actions and nested dispatches. Beyond
- *  it, vestry records one LIMIT, and performs only the effects that stand in the dispatched list itself. */
+ *  it, vestry records one LIMIT, and performs only the effects that are in the dispatched list itself. */
 #define VESTRY_DISPATCH_MAX_COUNT 10000
 /** Maximum depth of dispatches within dispatches on one thread. A dispatch is within another if an effect, an action or
  *  an interceptor calls vestry_context_dispatch, or any other function that dispatches. A deeper one fails with LIMIT:
@@ -220,11 +220,11 @@ VESTRY_API const vestry_dispatch_info *vestry_context_info(const vestry_dispatch
  *  is sent; the effects go to the added connections, and the request gets 204. OK | CLOSED (the connection is not open:
  *  not added) | INVALID (phase) | NO_MEMORY. */
 VESTRY_API vestry_err vestry_context_target(vestry_dispatch_context *context, vestry_connection *connection);
-/** Refuse the reply: the request gets this error, as for a handler; a stream that was opened for it is abandoned;
- *  nothing is dispatched. The first refusal counts. In PHASE_CONNECT only.
+/** Refuse the reply: the request gets this error, as if the handler had returned it. A stream that was opened for it is
+ *  abandoned, and nothing is dispatched. The first refusal counts. In PHASE_CONNECT only.
  *  OK | INVALID (phase, VESTRY_OK as error). */
 VESTRY_API vestry_err vestry_context_refuse(vestry_dispatch_context *context, vestry_err error);
-/** Describe a failure: the text goes into the error record of the running effect or interceptor, if that returns an
+/** Describe a failure: the text goes into the error record of the running effect or interceptor, if it returns an
  *  error. The format is printf's, and nothing is escaped. Truncated to fit; the last call counts.
  *  Returns  error, so that an effect can end with: return vestry_context_fail(context, VESTRY_INVALID, "no %s", x); */
 VESTRY_API vestry_err vestry_context_fail(vestry_dispatch_context *context, vestry_err error, const char *format, ...)
@@ -233,8 +233,9 @@ VESTRY_API vestry_err vestry_context_fail(vestry_dispatch_context *context, vest
  *  that were found for a reply close before one of them accepts an event, vestry chooses again, or opens a stream for
  *  the request, and sends the event there; a connection that the reply names is never replaced
  *  (vestry_reply_connection). So this race neither loses effects nor runs them twice.
- *  Returns  OK: at least one accepted it, and those that did not were closed | CLOSED: none is open | FULL, TOO_LARGE,
- *           NO_MEMORY: at least one open connection could not accept it; the others have it */
+ *  Returns  OK: at least one connection accepted the event, and those that did not were closed | CLOSED: none is open |
+ *           FULL, TOO_LARGE, NO_MEMORY: at least one open connection could not accept it; the others have accepted
+ *           it */
 VESTRY_API vestry_err vestry_context_send(vestry_dispatch_context *context, vestry_event *event);
 
 #ifdef __cplusplus
