@@ -4,7 +4,7 @@
  *
  *  An adapter describes a server's request by a vestry_request_ops and passes it to vestry_serve on the server's
  *  thread. vestry_serve calls the application's handler and performs its reply: it answers through `respond`, or opens
- *  a stream through `open`. An opened stream is a transport: it takes bytes until its end.
+ *  a stream through `open`. An opened stream is a transport, which takes bytes until its end.
  *
  *  A transport is a table of functions (vestry_transport_ops). If its `wake` is NULL, threads of the runtime's pool
  *  write to it, and its `write` must not block. If `wake` is set, the adapter has a thread for each stream, which calls
@@ -46,19 +46,19 @@ typedef struct vestry_response {
 /** A body that the adapter owns until it destroys it: bytes, or a part of a file. Read-only. */
 typedef struct vestry_body {
   const void *bytes; /**< NULL: the body is in a file */
-  size_t held_bytes; /**< memory that the body holds; for a file, one piece, VESTRY_BODY_PIECE_BYTES. Counted in
-                          vestry_stats.answer_bytes; 0 if below a kilobyte, which is not counted */
+  size_t held_bytes; /**< memory of the body, counted in vestry_stats.answer_bytes; for a file, VESTRY_BODY_PIECE_BYTES.
+                          0: the body is below a kilobyte and is not counted */
 } vestry_body;
 
 /** Read from a body of either kind.
  *  at       offset, below the length of the body
  *  ret_len  at least 1, at most capacity
- *  Returns  OK | IO (its file has become shorter, or cannot be read: close the connection, because less was sent than
- *           was announced)
+ *  Returns  OK | IO (its file has become shorter, or cannot be read: close the connection, because fewer bytes were
+ *           sent than the head announced)
  *  Threads  any, one at a time; blocks on the file system */
 VESTRY_API vestry_err vestry_body_read(vestry_body *body, uint64_t at, void *buffer, size_t capacity, size_t *ret_len);
-/** Free a body and release its memory from the count. Call it before the instance is destroyed. NULL is accepted.
- *  Threads any; does not block. */
+/** Free a body, and subtract its memory from vestry_stats.answer_bytes. Call it before the instance is destroyed. NULL
+ *  is accepted. Threads any; does not block. */
 VESTRY_API void vestry_body_destroy(vestry_body *body);
 /** Maximum size of a piece of a file that is read. */
 #define VESTRY_BODY_PIECE_BYTES 16384
@@ -79,19 +79,20 @@ typedef struct vestry_request_ops {
   const char *(*method)(void *server_request);
   const char *(*path)(void *server_request);
   const char *(*query)(void *server_request);
-  /** Return the value of a header; its name in any case; NULL: absent. If there are several, the first; the lines of a
-   *  header by which a proxy reports the client are joined (vestry_request_header). Valid while serving. */
+  /** Return the value of a header, whose name may be in any case; NULL: absent. If there are several lines with this
+   *  name, return the first; but the lines of a header by which a proxy reports the client must be joined
+   *  (vestry_request_header). Valid while serving. */
   const char *(*header)(void *server_request, const char *name);
   /** Return the peer's address as text, for logs; "" if unknown. */
   const char *(*peer)(void *server_request);
   /** Return the length of the body by its Content-Length; -1: unknown (chunked). */
   int64_t (*body_length)(void *server_request);
-  /** Read body bytes, blocking as the server does. *ret_len 0: the end. OK | IO (the peer broke off) | TIMEOUT | LIMIT
+  /** Read bytes of the body; may block. *ret_len 0: the end of the body. OK | IO (the peer broke off) | TIMEOUT | LIMIT
    *  (the request held too much memory: 503). */
   vestry_err (*read)(void *server_request, void *buffer, size_t capacity, size_t *ret_len);
-  /** Send a complete answer. Called at most once. A request gets either an answer or a stream. Exception: after the
-   *  `open` below, vestry may give the stream up, for example because another stream has the key. It then calls `end`
-   *  of the transport and this `respond`, and never `open` of the transport. OK | IO (the peer is gone). */
+  /** Send a complete answer. Called at most once. A request gets either an answer or a stream. Exception: after `open`
+   *  below, vestry may give the stream up, for example because another stream has the key. Then it calls the
+   *  transport's `end` and this `respond`, and never the transport's `open`. OK | IO (the peer is gone). */
   vestry_err (*respond)(void *server_request, const vestry_response *response);
   /** Prepare a stream whose answer has this head. Nothing is written before the transport's open. The head is copied.
    *  Called at most once. If vestry cannot use the transport, it calls the transport's end with clean = false before
@@ -100,9 +101,9 @@ typedef struct vestry_request_ops {
   vestry_err (*open)(void *server_request, const vestry_response *head, const vestry_transport_ops **ret_ops,
                      void **ret_transport);
   /** As respond, but the adapter takes ownership of the body, also if this function fails. It destroys the body when it
-   *  is sent or will never be sent. response->body is NULL, and body_len is the length of the whole body. NULL: respond
-   *  gets all bodies, in memory, and they are counted until it returns.
-   *  body  NULL: no byte of it is wanted (HEAD), or there is none */
+   *  is sent or will never be sent. response->body is NULL, and body_len is the length of the whole body. NULL:
+   *  `respond` gets all bodies, in memory, and they are counted until `respond` returns.
+   *  body  NULL: the body must not be sent (HEAD), or there is none */
   vestry_err (*respond_body)(void *server_request, const vestry_response *response, vestry_body *body);
   /** Announce a body that is received in pieces (vestry/app/upload.h). Called before the first read, if there is a
    *  body. For this body, the adapter must restart its body timeout after every VESTRY_RECEIVE_BYTES received.
@@ -119,13 +120,13 @@ typedef struct vestry_request_ops {
 #define VESTRY_RECEIVE_BYTES 32768
 
 /** Serve one request: read and check its body and signals, call the handler, perform its reply (send the answer, or
- *  dispatch the effects to streams: vestry/request.h). The answer to an error
- *  is a line of text/plain:
- *  - of a handler: see vestry_handler_fn
- *  - of the client: body too large 413, too slow 408, malformed 400
- *  - no stream available, or closing: 503 with Retry-After
+ *  dispatch the effects to streams: vestry/request.h). The answer to an error is a line of text/plain:
+ *  - error of a handler: see vestry_handler_fn
+ *  - error of the client: 413 if the body is too large, 408 if it is too slow, 400 if it is malformed
+ *  - no stream is available, or the instance is closing: 503 with Retry-After
  *  ops, server_request  borrowed until it returns
- *  handler, app         the application's; NULL: the instance's routes (vestry/routes.h), which is the normal case
+ *  handler, app         handler to call, and its argument; NULL: the instance's routes (vestry/routes.h), which is the
+ *                       normal case
  *  ret_connection       untouched if INVALID. Otherwise NULL, or the stream that was opened for the request, as a
  *                       reference owned by the caller. An adapter with dedicated threads runs the stream to its end;
  *                       others drop the reference
@@ -137,8 +138,8 @@ VESTRY_API vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, voi
 
 /** Get the server_request that was passed to vestry_serve, for a function of the adapter that returns the server's
  *  object (vestry_civetweb_request_of, for example). Valid while the request is served.
- *  ops      the adapter's, as passed to vestry_serve: they identify whose request it is
- *  Returns  NULL: another adapter serves the request, or it is the copy with which vestry renders pages and parts
+ *  ops      the table that the adapter passes to vestry_serve; it identifies the adapter
+ *  Returns  NULL: another adapter serves the request, or req is the copy with which vestry renders pages and parts
  *  Threads  that of the request; does not block */
 VESTRY_API void *vestry_request_server(const vestry_request *req, const vestry_request_ops *ops);
 
@@ -152,7 +153,8 @@ typedef struct vestry_receiving vestry_receiving;
 /** Begin a request that has a body, when its head has arrived.
  *  ops, server_request  borrowed until vestry_receive_end or _abandon; `read` is not called
  *  ret_receiving        owned by the caller, which must end or abandon it once, before the instance is destroyed
- *  Returns  OK | NOT_FOUND (its route takes no pieces: collect the body, then call vestry_serve) | NO_MEMORY
+ *  Returns  OK | NOT_FOUND (its route does not take bodies in pieces: collect the body, then call vestry_serve) |
+ *           NO_MEMORY
  *  Threads  the connection's; does not block */
 VESTRY_API vestry_err vestry_receive_begin(vestry *v, const vestry_request_ops *ops, void *server_request,
                                            vestry_receiving **ret_receiving);
@@ -218,17 +220,17 @@ VESTRY_API vestry_err vestry_routes_follow(vestry *v, const vestry_route_followe
 struct vestry_server_adapter {
   size_t size; /**< sizeof(vestry_server_adapter), or 0 */
   const char *name;
-  /** Start a server; otherwise as vestry_server_create, which calls this. options: already complete and checked; either
-   *  unix_path or address is set. ret_server: the first member of a struct of the adapter, owned by the caller; the
-   *  adapter sets size and port of ret_server. */
+  /** Start a server. vestry_server_create calls this, with the same arguments and results. options: already complete
+   *  and checked; either unix_path or address is set. ret_server: the first member of a struct of the adapter, owned by
+   *  the caller; the adapter sets size and port of ret_server. */
   vestry_err (*start)(vestry *v, const struct vestry_server_options *options, struct vestry_server **ret_server);
   vestry_err (*stop)(struct vestry_server *server, uint64_t timeout_ms); /**< vestry_server_stop */
   void (*destroy)(struct vestry_server *server);                         /**< vestry_server_destroy */
   void (*room)(struct vestry_server *server, uint32_t *ret_streams, uint32_t *ret_capacity); /**< vestry_server_room */
 };
 
-/** Count a connection or request that the adapter refuses. vestry_serve counts its own refusals. NONE and
- *  unknown values are not counted. Threads any; does not block. */
+/** Count a connection or request that the adapter refuses. vestry_serve counts the requests that it refuses itself.
+ *  NONE and unknown values are not counted. Threads any; does not block. */
 VESTRY_API void vestry_turn_away(vestry *v, vestry_refusal refusal);
 
 /** Reserve memory for a head, or for a body that is read before vestry_serve, from vestry_bounds.max_request_bytes.
@@ -238,9 +240,9 @@ VESTRY_API void vestry_turn_away(vestry *v, vestry_refusal refusal);
  *  Threads  any; does not block */
 VESTRY_API bool vestry_request_bytes_take(vestry *v, size_t bytes);
 /** Return by how many bytes reservations exceed 7/8 of vestry_bounds.max_request_bytes; 0 if they do not. If they do,
- *  an adapter that reads ahead closes connections that hold memory without a request, then the incomplete requests that
- *  hold most. It counts each by vestry_turn_away with VESTRY_REFUSAL_BUDGET. So the last eighth of the bound remains
- *  for new requests. Threads any; does not block */
+ *  an adapter that reads bodies before vestry_serve closes connections that hold memory without a request, then the
+ *  incomplete requests that hold most. It counts each by vestry_turn_away with VESTRY_REFUSAL_BUDGET. So the last
+ *  eighth of the bound remains for new requests. Threads any; does not block. */
 VESTRY_API uint64_t vestry_request_bytes_excess(const vestry *v);
 /** Give reserved memory back. Threads any; does not block. */
 VESTRY_API void vestry_request_bytes_give(vestry *v, size_t bytes);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** A server for programs that have none: an adapter with common settings, signal handling, and an orderly end.
+/** A server for programs that have none: an adapter with common settings, signal handling, and an orderly shutdown.
  *
  *      int main(void) {
  *        vestry *v;
@@ -29,7 +29,7 @@ typedef struct vestry_server_adapter vestry_server_adapter;
  *  vestry_civetweb_create. Its members are read-only and do not change. */
 typedef struct vestry_server {
   size_t size;                          /**< sizeof(vestry_server) of the adapter's library */
-  const vestry_server_adapter *adapter; /**< its adapter */
+  const vestry_server_adapter *adapter; /**< the adapter that made it */
   uint16_t port;                        /**< listening port; 0: a UNIX socket, or the application's server */
   char url[160]; /**< listening address, if vestry_server_create made the server: a URL, or "unix:/run/app.sock";
                       otherwise "" */
@@ -38,7 +38,7 @@ typedef struct vestry_server {
 /** Options of a server. Zero is the default. An option that an adapter does not support is UNSUPPORTED. */
 typedef struct vestry_server_options {
   size_t size;              /**< sizeof(vestry_server_options), or 0 */
-  const char *address;      /**< numeric address to listen on; NULL: 127.0.0.1, this machine only. "0.0.0.0": all
+  const char *address;      /**< numeric address to listen on; NULL: 127.0.0.1, this machine only. "0.0.0.0": all IPv4
                                  interfaces */
   uint16_t port;            /**< 0: a free port */
   const char *unix_path;    /**< UNIX socket to listen on, instead of address and port; NULL: none. libmicrohttpd
@@ -49,13 +49,14 @@ typedef struct vestry_server_options {
                                  threads_count other than 0 overrides this, because each stream occupies a thread.
                                  civetweb reserves a tenth of its threads (2 to 32) for other requests, so 128 threads
                                  serve 116 streams */
-  uint32_t max_per_address; /**< maximum number of connections of one address, with civetweb of requests and streams;
-                                 0: no limit. A server behind a proxy requires 0, because all its connections have the
-                                 proxy's address */
+  uint32_t max_per_address; /**< maximum for one client address: with libmicrohttpd of connections, with civetweb of
+                                 running requests and streams. 0: no limit. Behind a proxy it must be 0, because all
+                                 connections have the proxy's address */
   const char *tls_key, *tls_certificate; /**< texts in PEM, not file names; both or none. libmicrohttpd only */
 
-  /* The next four are for vestry_server_run only. */
-  uint64_t drain_ms; /**< after the signal, streams are closed evenly over this time (vestry/drain.h); 0: all at once */
+  /* The next four members are for vestry_server_run only. */
+  uint64_t drain_ms; /**< after SIGINT or SIGTERM, streams are closed evenly over this time (vestry/drain.h); 0: all at
+                          once */
   uint64_t stop_ms;  /**< the process calls _exit(0) this long after the drain, even if the application or a client that
                           does not read delays the stop; 0: never */
   void (*on_ready)(vestry_server *server, void *ctx); /**< called when the server listens, for example to print its URL.
@@ -64,8 +65,7 @@ typedef struct vestry_server_options {
 
   size_t max_head_bytes; /**< maximum size of a request's head, with its target and cookies; a larger one gets 431
                               (libmicrohttpd: 414 if more than half of this size is the target), and the connection
-                              closes. 0: 16,384; from 1,024 to 4 MiB. For every server, not only for
-                              vestry_server_run */
+                              closes. 0: 16,384; from 1,024 to 4 MiB. Also for vestry_server_create */
 } vestry_server_options;
 
 /** Start a server.
@@ -77,26 +77,27 @@ typedef struct vestry_server_options {
  *  Threads  any; may take some milliseconds */
 VESTRY_API vestry_err vestry_server_create(vestry *v, const vestry_server_adapter *adapter,
                                            const vestry_server_options *options, vestry_server **ret_server);
-/** Stop a server: new requests get 503, its streams are aborted with cause SHUTDOWN (browsers reconnect); wait until
- *  they have ended and no handler runs.
+/** Stop a server: answer new requests with 503, abort its streams with cause SHUTDOWN (browsers reconnect), and wait
+ *  until the streams have ended and no handler runs.
  *  Returns  OK | TIMEOUT (a handler, a hook or a write takes longer; call again)
  *  Threads  not from a handler or hook; blocks for timeout_ms at most */
 VESTRY_API vestry_err vestry_server_stop(vestry_server *server, uint64_t timeout_ms);
-/** Stop without a time limit, close the server and all connections, free. A server that the application owns
- *  (vestry_microhttpd_attach, vestry_civetweb_create) remains; the adapter's header lists what must have ended before
- *  this call. NULL is accepted. Threads: as vestry_server_stop; blocks. */
+/** Stop a server without a time limit, close it and all its connections, and free it. A server that the application
+ *  owns (vestry_microhttpd_attach, vestry_civetweb_create) remains; the adapter's header lists what must have ended
+ *  before this call. NULL is accepted. Threads: as vestry_server_stop; blocks. */
 VESTRY_API void vestry_server_destroy(vestry_server *server);
-/** Get the number of open streams, and their maximum. NULL: not wanted. Threads any; takes a lock briefly. */
+/** Get the number of open streams, and their maximum. Either pointer may be NULL. Threads any; takes a lock briefly. */
 VESTRY_API void vestry_server_room(vestry_server *server, uint32_t *ret_streams, uint32_t *ret_capacity);
 
 /** Run a server: start it, serve until SIGINT or SIGTERM, drain, stop, destroy. A second signal ends the process at
- *  once. SIGPIPE is ignored meanwhile, if it has no handler. The former signal handling is restored on return.
- *  Returns  OK (a signal ended it) | what vestry_server_create returns | EXISTS (it is running already in this process)
+ *  once. Meanwhile SIGPIPE is ignored, unless it has a handler. The former signal handling is restored on return.
+ *  Returns  OK (ended by a signal or vestry_server_end) | the errors of vestry_server_create | EXISTS
+ *           (vestry_server_run is already running in this process)
  *  Threads  any, such as main; blocks. The signal may arrive on any thread */
 VESTRY_API vestry_err vestry_server_run(vestry *v, const vestry_server_adapter *adapter,
                                         const vestry_server_options *options);
-/** End vestry_server_run, as a signal does. Without a run it has no effect. Async-signal-safe. Threads any; does not
- *  block. */
+/** End vestry_server_run, as a signal does. Without effect if vestry_server_run is not running. Async-signal-safe.
+ *  Threads any; does not block. */
 VESTRY_API void vestry_server_end(void);
 
 #ifdef __cplusplus
