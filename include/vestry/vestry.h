@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/** The core of vestry: keyed connections, and the events that are sent to them. Reading order:
- *  - instance.h ties all together; its store has the connections by key (key.h, store.h). A connection is an open
- *    stream (connection.h) that events are sent to (event.h, script.h, selector.h), several at once as a batch.h.
- *  - routes.h maps paths to handlers, which fill replies (request.h); server.h serves them, on an adapter.h and a
- *    transport.h. HTML: html.h; requests of pages: backend_action.h; their signals: signals.h; C values: value.h.
- *  - Effects are data with names (registry.h, effects.h), dispatched on any thread (dispatch.h). One event to many:
- *    channel.h, compressed by profile.h. The end: drain.h.
- *  - Threads and time: runtime.h, host.h; traces: trace.h. Failures: error.h, cause.h, refusal.h; version.h.
+/** The core of vestry: keyed connections, and the events that are sent to them. Headers in reading order:
+ *  - instance.h: an instance has a store of connections by key (store.h, key.h). A connection is an open stream
+ *    (connection.h), to which a thread sends events (event.h, script.h, selector.h), alone or in a batch (batch.h).
+ *  - routes.h, request.h: handlers of requests, and their replies. server.h: servers, and adapter.h, transport.h to
+ *    write one.
+ *  - html.h: HTML; backend_action.h: requests that a page sends; signals.h: their signals; value.h: values of C.
+ *  - registry.h, effects.h, dispatch.h: effects by name. channel.h, profile.h: one event to many streams; compression.
+ *  - drain.h: closing all streams. runtime.h, host.h: threads, memory and time. trace.h: traces. error.h, cause.h,
+ *    refusal.h: failures. version.h: the version.
  *
  *      vestry_dispatch(v, scope, VESTRY_KEY("counter", 1), VESTRY_LIST("patch-signals", VESTRY_OBJECT("counter", 4)));
  *
@@ -21,12 +22,12 @@
  * - Inputs (options, hooks, tables of functions): zero is the default, so name the members that you set. Members beyond
  *   the end of a shorter struct have the default; a longer struct must have zeroes there, otherwise INVALID. Targets of
  *   pointers are read during the call and copied, unless the member is documented as borrowed. (In C a compound literal
- *   ends with its block: do not write it inside an `if` that ends before the call.)
+ *   exists until the end of the enclosing block: do not write it inside an `if` that ends before the call.)
  * - Outputs (stats, results): begin with = {0}, or set size. You get the members that fit.
- * Structs that the library passes to a callback may grow at their end, and have no size. These never change:
- * vestry_slice, vestry_key, vestry_value, vestry_into, vestry_scope, vestry_header, vestry_attribute,
- * vestry_event_options, vestry_profile, vestry_field, vestry_message, vestry_mounted, vestry_file, vestry_store_type,
- * vestry_list_cursor, vestry_window, vestry_window_axis, and the records of errors. */
+ * Structs that the library passes to a callback may grow at their end; their `size`, if they have one, is set by the
+ * library. These never change: vestry_slice, vestry_key, vestry_value, vestry_into, vestry_scope, vestry_header,
+ * vestry_attribute, vestry_event_options, vestry_profile, vestry_field, vestry_message, vestry_mounted, vestry_file,
+ * vestry_store_type, vestry_list_cursor, vestry_window, vestry_window_axis, and the records of errors. */
 
 #include "vestry/backend_action.h"
 #include "vestry/batch.h"
