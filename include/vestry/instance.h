@@ -31,13 +31,14 @@ typedef struct vestry_request vestry_request;
 typedef struct vestry_reply vestry_reply;
 
 /** Sets the scope of a request before its handler is called: writes at most VESTRY_SCOPE_MAX_BYTES into buffer and sets
- *  *ret_len (0 until then). Called on the serving thread, no lock held. The request has its body and signals; its scope
- *  is empty until this function returns.
+ *  *ret_len, which is 0 before. Called on the serving thread, no lock held. The request has its body and signals; its
+ *  scope is empty until this function returns.
  *  reply    the reply that the handler will fill. Add here what every answer needs, for example a cookie or a header.
  *           Do not name keys, because their scope is not known yet. If this function sets a status
  *           (vestry_reply_status, vestry_reply_redirect) and returns an error, vestry sends this reply and does not
  *           call the handler
- *  Returns  OK | any error: the request gets this error, as for a handler, unless the reply has a status */
+ *  Returns  OK | any error: the request gets this error as if the handler had returned it, unless the reply has a
+ *           status */
 typedef vestry_err (*vestry_scope_fn)(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len,
                                       void *ctx);
 
@@ -46,49 +47,51 @@ typedef struct vestry_bounds {
   size_t size;      /**< sizeof(vestry_bounds), or 0 */
   size_t max_count; /**< maximum number of entries in the store: max_count of vestry_store_options. 0: for "lru" 10,000,
                          for "hash" no maximum */
-  /** Entries of one scope (vestry/key.h) in the store: max_per_scope_count of vestry_store_options. 0: no maximum. A
-   *  stream has one entry for each of its keys in the scope. The unnamed scope, which all clients share, has this
-   *  bound, too: all streams with keys in it (vestry_reply_key, vestry_reply_add_key) share one bound, whichever client
-   *  opened them. A stream evicted by this limit ends with cause SIZE (vestry/cause.h); its browser reconnects. A
-   *  stream with more keys than this bound or max_count gets 500, with the reason in the log. To limit the streams of a
-   *  user, see max_streams_per_scope_count. */
+  /** Maximum number of entries of one scope (vestry/key.h) in the store: max_per_scope_count of vestry_store_options.
+   *  0: no maximum. A stream has one entry for each of its keys in the scope. The unnamed scope, which all clients
+   *  share, has this bound, too: all streams with keys in it (vestry_reply_key, vestry_reply_add_key) share one bound,
+   *  whichever client opened them. A stream evicted by this limit ends with cause SIZE (vestry/cause.h); its browser
+   *  reconnects. A stream with more keys than this bound or max_count gets 500, with the reason in the log. To limit
+   *  the streams of a user, see max_streams_per_scope_count. */
   size_t max_per_scope_count;
-  /** Open streams of one scope, for example of a user. A stream counts in the scope of the request that opened it,
-   *  whatever its keys and the type of the store. If one more opens, the stream whose last activity (its opening, or a
-   *  written event) is the oldest ends with cause REPLACED. This is a clean end, so its browser does not reconnect at
-   *  once and evict the next stream. Among streams active within the same second, the one that opened first ends.
-   *  Streams that are ending do not count. The unnamed scope has no such bound. 0: none. See
+  /** Maximum number of open streams of one scope, for example of a user. A stream counts in the scope of the request
+   *  that opened it, regardless of its keys and of the type of the store. If one more opens, the stream whose last
+   *  activity (its opening, or a written event) is the oldest ends with cause REPLACED. This is a clean end, so its
+   *  browser does not reconnect at once and evict the next stream. Among streams active within the same second, the one
+   *  that opened first ends. Streams that are ending do not count. The unnamed scope has no such bound. 0: none. See
    *  vestry_stats.outnumbered_count. The cost of an opening is proportional to this number. */
   size_t max_streams_per_scope_count;
-  /** Keys of one stream beside its first (vestry_reply_add_key). The same number is also the maximum of what a stream
-   *  joins when it opens: channels (vestry_reply_join), topics (vestry/app/bus.h) and places of presences
-   *  (vestry/app/presence.h), counted together. A key or a join beyond it fails with LIMIT. This is a mistake in the
-   *  program: the answer is 500, with the reason in the log. 0: 64; at most 65,535. */
+  /** Maximum number of keys of one stream in addition to its first (vestry_reply_add_key). It is also the maximum
+   *  number of channels (vestry_reply_join), topics (vestry/app/bus.h) and places of presences (vestry/app/presence.h)
+   *  together that a stream joins when it opens. A key or a join beyond it fails with LIMIT. Because this is a mistake
+   *  in the program, the answer is 500, with the reason in the log. 0: 64; at most 65,535. */
   size_t max_per_stream_count;
-  /** Queued bytes of all streams together; 0: 1 GiB; SIZE_MAX: no bound except that of each stream. See
-   *  vestry_stats.queued_bytes. */
+  /** Maximum number of queued bytes of all streams together; 0: 1 GiB; SIZE_MAX: no bound except that of each stream.
+   *  See vestry_stats.queued_bytes. */
   size_t max_queued_bytes;
-  /** Of the body of a request; 0: 1 MiB; beyond it 413. At most 7/16 of max_request_bytes, because a body is in memory
-   *  twice while it is read. */
+  /** Maximum size of a request's body; a larger one gets 413. 0: 1 MiB. At most 7/16 of max_request_bytes, because a
+   *  body is in memory twice while it is read. */
   size_t max_body_bytes;
-  /** Memory for the heads and bodies of all current requests; beyond it 503. From 7/8 of this bound on, a server that
-   *  collects bodies before it calls the handler closes the requests that hold most (see the header of the adapter). 0:
-   *  256 MiB; SIZE_MAX: no bound. See vestry_stats.request_bytes. */
+  /** Maximum memory for the heads and bodies of all current requests; beyond it 503. From 7/8 of this bound on, a
+   *  server that collects bodies before it calls the handler closes the requests that hold most memory (see the header
+   *  of the adapter). 0: 256 MiB; SIZE_MAX: no bound. See vestry_stats.request_bytes. */
   size_t max_request_bytes;
-  /** Memory for the bodies of all answers that are being made or sent, counted before it is allocated. From 7/8 of this
-   *  bound on, the connections whose answers hold most are closed; beyond it 503. Files in folders (vestry/app/files.h)
-   *  are sent from their descriptors and count with one piece each. 0: 256 MiB; SIZE_MAX: no bound. See
-   *  vestry_stats.answer_bytes. */
+  /** Maximum memory for the bodies of all answers that are being made or sent, counted before it is allocated. From 7/8
+   *  of this bound on, the connections whose answers hold most memory are closed; beyond it 503. A file in a folder
+   *  (vestry/app/files.h) is read in pieces while it is sent, and counts with the size of one piece. 0: 256 MiB;
+   *  SIZE_MAX: no bound. See vestry_stats.answer_bytes. */
   size_t max_answer_bytes;
-  size_t max_channels_count;           /**< channels by key at one time (vestry/channel.h); 0: 10,000 */
-  uint64_t max_epoch_bytes;            /**< bytes published in one epoch of a channel by key (vestry/channel.h);
-                                            0: 64 MiB; at most 1 GiB */
-  uint32_t max_private_encoders_count; /**< encoders of streams that are VESTRY_PROFILE_PRIVATE
+  size_t max_channels_count;           /**< maximum number of channels by key at one time (vestry/channel.h); 0:
+                                            10,000 */
+  uint64_t max_epoch_bytes;            /**< maximum number of bytes published in one epoch of a channel by key
+                                            (vestry/channel.h); 0: 64 MiB; at most 1 GiB */
+  uint32_t max_private_encoders_count; /**< maximum number of encoders of streams that are VESTRY_PROFILE_PRIVATE
                                             (vestry/profile.h); 0: 64 */
-  uint32_t max_channel_encoders_count; /**< encoders of channels, one for each encoding of each; 0: 64 */
+  uint32_t max_channel_encoders_count; /**< maximum number of encoders of channels; a channel uses one for each of its
+                                            encodings; 0: 64 */
   uint32_t retry_after_s;              /**< Retry-After of a 503, in seconds; 0: 2 */
-  /** Values of a query, or of a form (vestry_request_value). A form with more gets 413 before its guards and its
-   *  handler; a query with more has none. 0: 10,000; at most 1,000,000. */
+  /** Maximum number of values of a query, or of a form (vestry_request_value). A form with more values gets 413 before
+   *  its guards and its handler; all values of a query with more count as absent. 0: 10,000; at most 1,000,000. */
   size_t max_values_count;
 } vestry_bounds;
 
@@ -145,14 +148,14 @@ typedef struct vestry_stats {
   uint64_t written_bytes, wire_bytes; /**< bytes of events, and bytes on the wire: see vestry_connection_stats */
   /** Current and highest memory of the queues of all streams: the bytes of events, counted in each queue that holds the
    *  event, and 160 bytes for each event. A stream that conflates also counts its index, some 650 bytes for each event
-   *  and 8 for each id in it. This number never exceeds max_queued_bytes. The encoded forms of events come on top and
-   *  are not counted (at most 64 events of a stream).
+   *  and 8 for each id in it. This number never exceeds max_queued_bytes. The encoded forms of events are not counted;
+   *  a stream holds them for at most 64 events.
    *
    *  If the queues hold more than 7/8 of max_queued_bytes, streams end with cause BUDGET until the queues of the
-   *  remaining streams hold less than 7/8. The streams that hold most end first; among streams that hold about the
-   *  same, the one that has held it longest. Their memory is freed when their runners (the threads that run them) end
-   *  them. A sender that fills the last eighth before the runners have freed this memory gets FULL, as from a full
-   *  queue. */
+   *  remaining streams hold less than 7/8. The streams whose queues hold most end first; among streams with about the
+   *  same size, the one that has held it longest. Their memory is freed when their runners (the threads that write to
+   *  them) end them. A sender that fills the last eighth before the runners have freed this memory gets FULL, as from a
+   *  full queue. */
   uint64_t queued_bytes, queued_peak_bytes;
   uint64_t requests_count, rejected_count;         /**< requests served, and those of them that got 503 because a bound
                                                         was reached or the instance was closing */
@@ -165,10 +168,10 @@ typedef struct vestry_stats {
   uint64_t outnumbered_count;
   /** Current and highest memory of the bodies of all answers that are being made or sent; never above max_answer_bytes.
    *  Bodies below a kilobyte are not counted, because the bound of connections limits them. answers_cut_count counts
-   *  the answers that were aborted because all answers together held too much memory; those that hold most are
-   *  chosen. */
+   *  the answers that were aborted because all answers together held too much memory; those that hold most memory are
+   *  aborted first. */
   uint64_t answer_bytes, answer_peak_bytes, answers_cut_count;
-  /** State of a drain (vestry/drain.h): whether it has begun, and the time since then. drain_streams_count: streams
+  /** State of a drain (vestry/drain.h): whether it has begun, and the time since it began. drain_streams_count: streams
    *  that were open when it began. drain_sent_count: streams that the drain has begun to close so far.
    *  closed_by_cause[DRAIN] counts a stream only when its remaining events are written and its end is complete. The
    *  drain is complete when open_count is 0. */
@@ -186,8 +189,8 @@ VESTRY_API vestry_err vestry_create(const vestry_options *options, vestry **ret_
 
 /** Return whether this process was forked from the one that created the instance (or the runtime given to it).
  *
- *  Such a child has the memory but none of the threads: nothing runs, and a lock that a thread held remains locked.
- *  Therefore, in the child
+ *  Such a child has the memory but none of the threads: no stream or timer runs, and a lock that a thread held remains
+ *  locked. Therefore, in the child
  *  - vestry_close, vestry_destroy, and the destroy functions of adapters, pages, timers and so on do nothing;
  *  - vestry_stop returns CLOSED, and so do functions that dispatch, serve, broadcast, send, post or set a timer;
  *  - no other function of the instance may be called; the streams remain the parent's.
@@ -205,8 +208,8 @@ VESTRY_API void vestry_close(vestry *v);
  *  effects use, above all timers, must live until this has returned OK. Destroy timers on the instance's own runtime
  *  after that and before the instance.
  *  Returns  OK | TIMEOUT (some streams are stuck in their transport; call again, or destroy the server first) | CLOSED
- *           (vestry_is_forked) | BUSY (called in a callback of the instance or on a thread of its runtime: nothing is
- *           done, and the log has the reason; vestry_close may be called there)
+ *           (vestry_is_forked) | BUSY (called in a callback of the instance or on a thread of its runtime, which would
+ *           wait for itself: nothing is done, and the log has the reason; vestry_close may be called there)
  *  Threads  not from a callback of the instance; blocks. A stepped runtime is stepped meanwhile, without waiting for
  *           time to pass */
 VESTRY_API vestry_err vestry_stop(vestry *v, uint64_t timeout_ms);
@@ -226,7 +229,7 @@ typedef struct vestry_parts {
   struct vestry_registry *registry; /**< to register effects, before the first request (vestry/registry.h) */
   uint64_t heartbeat_ms;            /**< idle time of a stream before a heartbeat, unless a reply sets it;
                                          VESTRY_NEVER_MS: no heartbeats */
-  size_t max_body_bytes;            /**< of the body of a request, unless vestry_body_limit overrides it */
+  size_t max_body_bytes;            /**< maximum size of a request's body, unless vestry_body_limit overrides it */
 } vestry_parts;
 
 /** Get the parts of an instance. They are borrowed, and do not change as long as the instance lives.

@@ -4,10 +4,10 @@
  *  A handler sends nothing by itself. It fills a reply, and vestry performs the reply when the handler has returned:
  *  - ordinary request (no Datastar-Request header): vestry sends status, headers and body, and drops effects
  *    (vestry/registry.h).
- *  - Datastar request with effects, vestry_reply_keep or a watch (vestry/app/watch.h): the effects go to the connection
- *    that the reply names (204, or 410 if it has closed). Effects of a reply that names none go to the open connections
- *    under its key (204), unless it keeps with REPLACE or MANY. If there is none, the answer is a new stream with the
- *    effects; vestry_reply_keep stores it.
+ *  - Datastar request with effects, vestry_reply_keep or a watch (vestry/app/watch.h): if the reply names a connection,
+ *    the effects go there (204, or 410 if it has closed). Otherwise they go to the open connections under the reply's
+ *    key (204), unless the reply keeps a stream with REPLACE or MANY. In all other cases the answer is a new stream
+ *    with the effects; vestry_reply_keep stores it.
  *  - any other Datastar request: vestry sends status, headers and body (204 if none is set).
  *
  *      static vestry_err jump(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -24,8 +24,8 @@
 extern "C" {
 #endif
 
-/** Handles a request. Called on the adapter's thread, no lock held; may block as long as the server can spare the
- *  thread. req and reply are valid during the call.
+/** Handles a request. Called on the adapter's thread, no lock held; may block for as long as the server can do without
+ *  this thread. req and reply are valid during the call.
  *  Returns  OK: vestry performs the reply. Otherwise, vestry drops the reply and answers with the status of the error,
  *           unless the reply has a status of 400 or more and a body: then vestry sends these. Statuses by error:
  *           - errors of the client: MALFORMED 400 (for example from vestry_request_json and the functions of
@@ -35,8 +35,8 @@ extern "C" {
  *             program, and the error of a vestry_reply_… function that has refused its arguments: for example,
  *             TOO_LARGE of vestry_reply_key gets 500, not 413
  *  To send another answer, set status and body, and return OK; with a status of 400 or more, an error may also be
- *  returned. The counters of failed requests count by the returned error. vestry_once_guard forgets a request whose
- *  handler returned LIMIT or FULL, with one exception (vestry_reply_body).
+ *  returned. The counters of failed requests count by the returned error. vestry_once_guard (vestry/app/once.h) lets a
+ *  client repeat a request whose handler returned LIMIT or FULL, with one exception (vestry_reply_body).
  *
  *  A handler need not check the vestry_reply_… functions for NO_MEMORY. If its reply has effects or keeps a stream, it
  *  need not check vestry_reply_key and vestry_reply_add_key for any error. If such an error occurs, vestry answers 500
@@ -63,7 +63,7 @@ struct vestry_request {
 
 /** Get the value of a header; its name in any case. NULL: absent. If a request has several lines with this name, the
  *  value is that of the first. Exception: the lines of X-Forwarded-For, -Host and -Proto, Forwarded, X-Real-IP, and the
- *  headers below except Cookie are joined with ", ", because only the last line may be the proxy's.
+ *  headers in the list below except Cookie are joined with ", ", because only the last line may be the proxy's.
  *
  *  The headers in the list below name a user. If a handler reads one, its answer is private (vestry_reply_header). The
  *  renders of a page's stream can read these headers, too (vestry/app/page.h). The proxy in front has to remove them
@@ -80,7 +80,7 @@ struct vestry_request {
  *  - Tailscale-User-Login, -Name, -Profile-Pic
  *  - X-Pomerium-Jwt-Assertion, X-Pomerium-Claim- with Email, Groups, Name, User */
 VESTRY_API const char *vestry_request_header(const vestry_request *req, const char *name);
-/** Get the value of a cookie, without the quotes around it if it has them. If several have the name, the first. A
+/** Get the value of a cookie, without quotes around it. If several cookies have the name, the first one counts. A
  *  cookie outside the grammar of RFC 6265 (section 4.1.1) counts as absent.
  *  buffer   receives at most capacity - 1 bytes and a NUL; untouched on failure
  *  Returns  OK | NOT_FOUND | TOO_LARGE */
@@ -94,8 +94,8 @@ VESTRY_API const char *vestry_request_peer(const vestry_request *req);
  *  limits     NULL: the limits of the instance's signals (vestry_options.signals)
  *  ret_value  a new reference, owned by the caller (json_decref); untouched on failure
  *  ret_error  may be NULL; set on MALFORMED and TOO_LARGE only
- *  Returns    OK | MALFORMED (no body, or refused as by vestry_signals_parse) | TOO_LARGE (any of the limits) |
- *             NO_MEMORY */
+ *  Returns    OK | MALFORMED (no body, or a body that vestry_signals_parse would refuse, too) | TOO_LARGE (any of the
+ *             limits) | NO_MEMORY */
 VESTRY_API vestry_err vestry_request_json(const vestry_request *req, const vestry_signals_limits *limits,
                                           json_t **ret_value, vestry_signals_error *ret_error);
 /** Part of a request that a value is read from. */
@@ -109,8 +109,8 @@ typedef enum vestry_in {
 /** Get the decoded value of a name: UTF-8, terminated, without NUL. The client controls values of a query or form, so
  *  check them.
  *  index    position among values of the same name, from 0; a form sends one for each ticked box
- *  Returns  NULL: absent, or no memory. All values of a query or form count as absent if it has a broken escape,
- *           invalid UTF-8 or a NUL, and those of a query if it has more than vestry_bounds.max_values_count */
+ *  Returns  NULL: absent, or no memory. If a query or form has a broken escape, invalid UTF-8 or a NUL, all its values
+ *           count as absent; also those of a query with more than vestry_bounds.max_values_count */
 VESTRY_API const char *vestry_request_value_at(const vestry_request *req, vestry_in in, const char *name, size_t index);
 /** Get the first value of a name: vestry_request_value_at with index 0. */
 static inline const char *vestry_request_value(const vestry_request *req, vestry_in in, const char *name) {
@@ -138,7 +138,7 @@ typedef struct vestry_upload {
   vestry_slice bytes; /**< not terminated */
 } vestry_upload;
 
-/** Get the file in a field of a form (multipart/form-data). If several fields have the name, the first.
+/** Get the file in a field of a form (multipart/form-data). If several fields have the name, the first one counts.
  *  OK | NOT_FOUND | MALFORMED (no such form) | INVALID. */
 VESTRY_API vestry_err vestry_request_file(const vestry_request *req, const char *name, vestry_upload *ret_file);
 
@@ -146,11 +146,11 @@ VESTRY_API vestry_err vestry_request_file(const vestry_request *req, const char 
  *  drops the body. Ignored if the reply's effects go to a stored connection, or the reply opens a stream.
  *  OK | INVALID (not 200 to 599). */
 VESTRY_API vestry_err vestry_reply_status(vestry_reply *reply, int status);
-/** Add a header; copied. A name set twice is sent twice, except Content-Type, where the last wins. A header with an
- *  empty value may be left out, because some servers cannot send it. The head of a new stream has these headers, too,
- *  except Content-Type, Content-Encoding, Cache-Control and X-Accel-Buffering, which vestry sets. OK | INVALID (the
- *  name is no token; the value has a control character other than a tab; a header that frames the body:
- *  Content-Length, Transfer-Encoding, Connection, Keep-Alive, Trailer, Upgrade, TE, Date) | NO_MEMORY.
+/** Add a header; copied. A header that is added twice is sent twice, except Content-Type, for which the last call
+ *  counts. A header with an empty value may be left out, because some servers cannot send it. The head of a new stream
+ *  has these headers, too, except Content-Type, Content-Encoding, Cache-Control and X-Accel-Buffering, which vestry
+ *  sets. OK | INVALID (the name is no token; the value has a control character other than a tab; a header that frames
+ *  the body: Content-Length, Transfer-Encoding, Connection, Keep-Alive, Trailer, Upgrade, TE, Date) | NO_MEMORY.
  *
  *  Without a Cache-Control of yours, vestry adds `private, no-store` to
  *  - an answer whose guard or handler has read the identity of the client: the user or the session, a tab, a token, a
@@ -161,7 +161,7 @@ VESTRY_API vestry_err vestry_reply_status(vestry_reply *reply, int status);
  *  Cache-Control, unless yours contains private or no-store. If an answer differs by peer address, set Cache-Control
  *  yourself. */
 VESTRY_API vestry_err vestry_reply_header(vestry_reply *reply, const char *name, const char *value);
-/** Requests that the browser sends a cookie with. */
+/** Requests with which the browser sends a cookie. */
 typedef enum vestry_same_site {
   VESTRY_SAME_SITE_LAX,    /**< requests of this site, and links to it from other sites */
   VESTRY_SAME_SITE_STRICT, /**< requests of this site only */
@@ -174,20 +174,20 @@ typedef struct vestry_cookie {
   const char *name;           /**< a token */
   const char *value;          /**< visible ASCII, no quote, comma, semicolon or backslash; NULL: empty */
   const char *path;           /**< NULL: / */
-  const char *domain;         /**< sent also to its subdomains; NULL: this host only */
+  const char *domain;         /**< domain to which it is sent, including subdomains; NULL: this host only */
   int64_t max_age_s;          /**< seconds; browsers cap it at 400 days; 0: until the browser ends */
   vestry_same_site same_site; /**< LAX unless set */
   bool insecure;              /**< sent over plain http, too */
   bool for_scripts;           /**< readable by the page's scripts: no HttpOnly */
-  bool remove;                /**< delete the cookie with this name, path and domain; value and max_age_s must be empty
-                                   and 0 */
+  bool remove;                /**< delete the cookie with this name, path and domain; value must be empty, and max_age_s
+                                   0 */
 } vestry_cookie;
 
-/** Add a Set-Cookie header, also to the head of a new stream. Copied. OK | INVALID (see below) | NO_MEMORY. INVALID is
- *  any cookie that a browser would refuse or read differently: a name or value outside the grammar; more than 4,096
- *  bytes of both; a path that does not begin with /; a domain that is no host name; insecure with SameSite=None;
- *  insecure with a name that begins with __Secure- or __Host- (upper or lower case); __Host- with a domain or another
- *  path than `/`; a removal with a value or an age. */
+/** Add a Set-Cookie header, also to the head of a new stream. Copied. OK | INVALID (see below) | NO_MEMORY. INVALID
+ *  means that a browser would refuse the cookie or read it differently: a name or value outside the grammar; name and
+ *  value together longer than 4,096 bytes; a path that does not begin with /; a domain that is no host name; insecure
+ *  with SameSite=None; insecure with a name that begins with __Secure- or __Host- (upper or lower case); __Host- with a
+ *  domain or another path than `/`; a removal with a value or an age. */
 VESTRY_API vestry_err vestry_reply_cookie(vestry_reply *reply, const vestry_cookie *cookie);
 /** Set the body and, unless a header sets it, its content type (NULL or "": text/html; charset=utf-8). Copied; a body
  *  may be empty. The last call wins. OK | INVALID (the content type, as for the value of a header; body NULL with
@@ -195,8 +195,8 @@ VESTRY_API vestry_err vestry_reply_cookie(vestry_reply *reply, const vestry_cook
  *
  *  LIMIT means that the bodies of all answers have reached vestry_bounds.max_answer_bytes; the reply then has no body.
  *  If the handler then returns OK or LIMIT and sets no other body, the answer is 503 with Retry-After. The handler may
- *  have done its work already. Therefore vestry_once_guard remembers such a request as done; it forgets a request whose
- *  handler returned LIMIT for another reason. */
+ *  have done its work already. Therefore vestry_once_guard stores such a request as done, and a repetition does not
+ *  run; a request whose handler returned LIMIT for another reason may be repeated. */
 VESTRY_API vestry_err vestry_reply_body(vestry_reply *reply, const char *content_type, const void *body, size_t len);
 
 /** Set the body as HTML by a format of vestry/html.h, which escapes each %s for its context. Otherwise as
@@ -204,8 +204,8 @@ VESTRY_API vestry_err vestry_reply_body(vestry_reply *reply, const char *content
  *  place. */
 VESTRY_API vestry_err vestry_reply_bodyf(vestry_reply *reply, const char *format, ...) VESTRY_PRINTF(2, 3);
 
-/** Set the body to the HTML of a builder; copied, the builder remains the caller's. The status is sent as set, for
- *  example 422 for a form with errors. Returns as vestry_reply_body, or the first error of the builder. */
+/** Set the body to the HTML of a builder, which is copied; the caller still owns the builder. The status is not
+ *  changed, for example 422 for a form with errors. Returns as vestry_reply_body, or the first error of the builder. */
 VESTRY_API vestry_err vestry_reply_html(vestry_reply *reply, vestry_html *html);
 
 /** Redirect the browser to another page. An ordinary request gets this status and Location. A Datastar request gets
@@ -221,8 +221,8 @@ VESTRY_API vestry_err vestry_reply_redirect(vestry_reply *reply, int status, con
  *  that is not UTF-8) | LIMIT (as vestry_reply_body) | NO_MEMORY. */
 VESTRY_API vestry_err vestry_reply_json(vestry_reply *reply, const json_t *json);
 
-/** Name the key of the reply: its effects go to the connections stored under this key, and a new stream that is kept is
- *  stored under it. Copied; the last of several calls counts.
+/** Name the key of the reply. The reply's effects go to the connections stored under this key, and a new stream that is
+ *  kept is stored under it. Copied; the last of several calls counts.
  *  OK | INVALID, TOO_LARGE (the key: the answer is 500 if the reply has effects or keeps a stream, or if the handler
  *  returns the error) | NO_MEMORY. */
 VESTRY_API vestry_err vestry_reply_key(vestry_reply *reply, const vestry_key *key);
@@ -246,14 +246,15 @@ VESTRY_API vestry_err vestry_reply_add_key(vestry_reply *reply, vestry_scope sco
 /** Default of vestry_bounds.max_per_stream_count: maximum number of keys of a reply beside that of vestry_reply_key. */
 #define VESTRY_REPLY_KEYS_MAX 64
 
-/** Send the effects to this connection, whatever the key; a reference is held. If the connection has closed, the answer
- *  is 410 and the effects go nowhere else, because they were meant for its page and not for the page of this request.
+/** Send the effects to this connection, regardless of the key; the reply holds a reference. If the connection has
+ *  closed, the answer is 410 and the effects go nowhere else, because they were meant for its page and not for the page
+ *  of this request.
  *  OK | INVALID (NULL). */
 VESTRY_API vestry_err vestry_reply_connection(vestry_reply *reply, vestry_connection *connection);
 /** Keep the stream that this request opens: it stays open after the effects, as after vestry_reply_auto_close with
  *  false, and is stored under the reply's key, if one is named. Without this call, a new stream closes after its
- *  effects. If it stays open for another reason (vestry_reply_auto_close, vestry_options.keep_open), it is stored as if
- *  this were called with REUSE.
+ *  effects. If it stays open for another reason (vestry_reply_auto_close, vestry_options.keep_open), it is stored as
+ *  with REUSE.
  *  policy      if open connections are stored under the key:
  *              REPLACE  a new stream replaces them; they end with cause REPLACED. The effects go to the new one
  *              MANY     a new stream joins them. The effects go to the new one, because they are the initial content of
@@ -261,22 +262,23 @@ VESTRY_API vestry_err vestry_reply_connection(vestry_reply *reply, vestry_connec
  *                       them
  *              REUSE    no stream is opened, the effects go to the stored ones, and the answer is 204
  *              REJECT   the answer is 409, no effect is dispatched
- *              If two requests race for a key that no stream holds, one is stored and the other finds it there.
+ *              If two requests race for an unused key, the stream of one is stored, and the policy applies to the other
+ *              as to a later request.
  *  many_count  for MANY: maximum number of open connections under the key, 0: 8; beyond it the oldest ends with cause
  *              REPLACED
- *  A store that is full, is closed, or has no memory refuses: 503, 503, 500, and no effect is dispatched.
+ *  If the store is full or closed, the answer is 503, and 500 if there is no memory; no effect is dispatched.
  *  OK | INVALID. */
 VESTRY_API vestry_err vestry_reply_keep(vestry_reply *reply, vestry_keep_policy policy, size_t many_count);
 /** Set whether the new stream closes after its effects. true: it closes, even if effects failed. false: it stays open.
- *  This overrides the default, which is true, but false after vestry_reply_keep, with a watch, and with
- *  vestry_options.keep_open. A stream with auto-close is never stored. */
+ *  The default is false after vestry_reply_keep, with a watch, and with vestry_options.keep_open; otherwise true. A
+ *  stream with auto-close is never stored. */
 VESTRY_API void vestry_reply_auto_close(vestry_reply *reply, bool auto_close);
 /** Skip the remaining effects after the first failure of an effect or an interceptor. Default: continue. */
 VESTRY_API void vestry_reply_fail_fast(vestry_reply *reply, bool fail_fast);
-/** Treat the request as one of the Datastar client although it has no Datastar-Request header, for example from an
- *  EventSource, curl or another program. Its signals are not read. Send such readers vestry_event_plain. An EventSource
- *  reconnects after every end, also a clean one, with the id of its last event in Last-Event-ID; an answer of 204 stops
- *  it. */
+/** Treat the request like one of the Datastar client although it has no Datastar-Request header, for example because it
+ *  comes from an EventSource, curl or another program. Its signals are not read. Send events of vestry_event_plain to
+ *  such clients. An EventSource reconnects after every end, also a clean one, with the id of its last event in
+ *  Last-Event-ID; an answer of 204 stops it. */
 VESTRY_API void vestry_reply_any_client(vestry_reply *reply);
 /** Attach data to the stream that this request opens, for vestry_connection_data.
  *  data     taken in any case; data of an earlier call is destroyed
@@ -301,7 +303,7 @@ typedef struct vestry_stream_options {
 /** Set options of the stream that this request opens.
  *      const vestry_connection_hooks hooks = {.on_close = closed}; // closed: a vestry_on_close_fn
  *      return vestry_reply_stream(reply, &(vestry_stream_options){.hooks = &hooks});
- *  options  copied, and what they point to
+ *  options  copied, including the data to which they point
  *  Returns  OK | INVALID (none of the options take effect; the log has the reason) */
 VESTRY_API vestry_err vestry_reply_stream(vestry_reply *reply, const vestry_stream_options *options);
 

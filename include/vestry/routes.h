@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** Routes: which handler serves a request. They belong to the instance, and are the same on all its adapters.
+/** Routes select the handler of a request by method and path. They belong to the instance, and are the same on all its
+ *  adapters.
  *
  *      vestry_route(v, "GET", "/", page, &app);
  *      vestry_route(v, "POST", "/board/{id}/card/{card}", rename_card, &app);
@@ -25,11 +26,11 @@ extern "C" {
 
 /** Mount a handler.
  *  method   "GET"…; copied
- *  pattern  see above; copied. It must be able to match a request's path: it begins with '/', has no empty segment
- *           except possibly the last, no segment that ends with a dot, no control byte, no backslash, and is UTF-8.
- *           Names of parameters are letters, digits and '_', each used once
- *  app      passed to the handler; must live until the route is unmounted, and as long as objects that the handler
- *           passes it to (above all hooks of streams)
+ *  pattern  see above; copied. It begins with '/', is UTF-8, and has no empty segment except possibly the last, no
+ *           segment that ends with a dot, no control byte and no backslash, because no request could match these. Names
+ *           of parameters are letters, digits and '_', each used once
+ *  app      passed to the handler; must live until the route is unmounted, and as long as objects to which the handler
+ *           passes it (above all hooks of streams)
  *  Returns  OK | EXISTS (the same method and pattern, whatever the parameters' names; also of another instance in the
  *           same civetweb server) | INVALID (method or pattern, see above; no handler) | LIMIT (too many parameters) |
  *           UNSUPPORTED (QUERY on a civetweb server: vestry/civetweb.h) | NO_MEMORY. The host's log has the reason
@@ -45,7 +46,8 @@ VESTRY_API vestry_err vestry_route(vestry *v, const char *method, const char *pa
                                    void *app);
 
 /** Unmount a route, and wait until its handler is not running anywhere. Streams that the handler has opened stay.
- *  Returns  OK | NOT_FOUND | INVALID (called in this very handler, which would wait for itself; it stays mounted)
+ *  Returns  OK | NOT_FOUND | INVALID (called in the route's own handler, which would wait for itself; the route stays
+ *           mounted)
  *  Threads  any; blocks until the handler has returned */
 VESTRY_API vestry_err vestry_unroute(vestry *v, const char *method, const char *pattern);
 
@@ -70,17 +72,19 @@ VESTRY_API vestry_err vestry_unmount(vestry *v, const char *prefix, const vestry
 
 /** Checks a request before its handler, for example to admit only permitted users, to require a log-in, or to limit
  *  rates. It has the input of a handler: scope, body, signals, the route's parameters.
- *  reply    the reply that the handler will fill; a guard can add a header or a cookie. With a status
- *           (vestry_reply_status, vestry_reply_redirect) and an error returned, this reply is the answer
+ *  reply    the reply that the handler will fill; a guard can add a header or a cookie. If the guard sets a status
+ *           (vestry_reply_status, vestry_reply_redirect) and returns an error, this reply is the answer
  *  Returns  OK: continue | any error: the handler is not called, and the request gets the error as if the handler had
  *           returned it, unless the reply has a status */
 typedef vestry_err (*vestry_guard_fn)(const vestry_request *req, vestry_reply *reply, void *app);
 
 /** Guard all routes at and below a path. If several guards match, the one with the shortest prefix is called first;
- *  among equals the one that was added first.
- *  prefix   a pattern, "/admin", that matches the first segments of the path; "/": all paths. With "{$}" at its end it
- *           matches that path only: "/{$}" is the front page, "/admin{$}" excludes the paths below it. Copied
- *  Returns  OK | INVALID (no pattern; a rest in it; no guard) | LIMIT | NO_MEMORY. The host's log has the reason
+ *  among equally long prefixes, the guard that was added first.
+ *  prefix   a pattern, such as "/admin", that matches the first segments of the path; "/": all paths. A prefix with
+ *           "{$}" at its end matches that path only: "/{$}" is the front page, and "/admin{$}" excludes the paths below
+ *           it. Copied
+ *  Returns  OK | INVALID (not a pattern; a pattern with a rest; no guard) | LIMIT | NO_MEMORY. The host's log has the
+ *           reason
  *  Threads  as vestry_route */
 VESTRY_API vestry_err vestry_guard(vestry *v, const char *prefix, vestry_guard_fn guard, void *app);
 /** Remove the guard that was added with these arguments. As vestry_unroute; INVALID if called in the guard itself, or
@@ -92,23 +96,24 @@ VESTRY_API vestry_err vestry_unguard(vestry *v, const char *prefix, vestry_guard
 
 /** Set the maximum size of request bodies at and below a path, instead of vestry_bounds.max_body_bytes: more for
  *  uploads, less for others. A larger body gets 413. If several prefixes match, the one with the most segments applies,
- *  and among these one with "{$}". Signals have their own bounds, vestry_signals_limits, and all bodies together
+ *  and among these one with "{$}". Signals are also limited by vestry_signals_limits, and all bodies together by
  *  max_request_bytes.
  *  prefix          as in vestry_guard. Copied
- *  max_body_bytes  0: the instance's again. At most 7/16 of vestry_bounds.max_request_bytes, because a body is in
- *                  memory twice while it is read; for larger files, use vestry/app/upload.h
- *  Returns  OK | INVALID (no pattern; more than that, or than VESTRY_BODY_BYTES_MAX) | LIMIT (parameters) | NO_MEMORY.
- *           The host's log has the reason
+ *  max_body_bytes  0: the instance's maximum applies again. At most 7/16 of vestry_bounds.max_request_bytes, because a
+ *                  body is in memory twice while it is read; for larger files, use vestry/app/upload.h
+ *  Returns  OK | INVALID (not a pattern; max_body_bytes is more than 7/16 of that bound, or than VESTRY_BODY_BYTES_MAX)
+ *           | LIMIT (parameters) | NO_MEMORY. The host's log has the reason
  *  Threads  as vestry_route */
 VESTRY_API vestry_err vestry_body_limit(vestry *v, const char *prefix, size_t max_body_bytes);
 /** Get the maximum size of a body for a URL-decoded path, for adapters that read a body before they call vestry_serve.
  *  Threads any; takes a lock briefly. */
 VESTRY_API size_t vestry_max_body_bytes_at(vestry *v, const char *path);
 
-/** Set a page of the application for an error of ordinary requests, also on paths without a route; a Datastar request
- *  gets the plain line. The reply has the status already, and the handler sets the page. If the handler fails, the
- *  plain line is sent. The request has only its head: no scope, no body.
- *  status   400 to 599; 0: each status without a page
+/** Set a page of the application for a status of ordinary requests that fail, also on paths without a route. The
+ *  handler sets the page; the reply has the status already. The request of the handler has only its head, no scope and
+ *  no body. Without a page, for a Datastar request, and if the handler fails, the answer is a line of text/plain
+ *  (vestry_serve).
+ *  status   400 to 599; 0: all statuses for which no page is set
  *  handler  reads the status from vestry_request.error. NULL: remove the page
  *  app      must live as long as the instance
  *  Returns  OK | INVALID | NO_MEMORY
