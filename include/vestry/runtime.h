@@ -3,8 +3,8 @@
  *
  *  An actor is a function with a mailbox. At most one thread at a time is inside an actor, so its state needs no lock.
  *  An actor receives two messages in the order of their posts, if one thread posted both or one post happened before
- *  the other. A runtime either owns threads, or its caller steps it (VESTRY_THREADS_NONE), which makes every run
- *  repeatable, for tests and single-threaded programs.
+ *  the other. A runtime either owns threads, or its caller steps it (VESTRY_THREADS_NONE). Stepping makes every run
+ *  repeatable; it is for tests and single-threaded programs.
  *
  *      struct hello { vestry_message message; const char *name; }; // a message is the first member
  *      static void greet(vestry_actor *self, void *ctx) {
@@ -58,13 +58,13 @@ VESTRY_API vestry_err vestry_runtime_create(const vestry_runtime_options *option
  * see vestry_is_forked (instance.h). */
 
 /** Refuse new work: from now on posts and new timers return CLOSED, armed timers are disarmed, and messages in
- *  mailboxes are still run. Idempotent.
+ *  mailboxes are still received by their actors. Idempotent.
  *  Threads  any; does not block */
 VESTRY_API void vestry_runtime_close(vestry_runtime *runtime);
 
 /** Close, then wait until every ready actor has emptied its mailbox and all threads have ended. A stepped runtime runs
- *  the ready actors on the caller's thread. Idempotent. Returns only when no actor notifies itself any more. An actor
- *  that is notified after the return runs in vestry_runtime_destroy.
+ *  the ready actors on the caller's thread. Idempotent. While an actor keeps notifying itself, this does not return. An
+ *  actor that is notified after the return runs in vestry_runtime_destroy.
  *  Threads  not from an actor or timer of this runtime; blocks while callbacks run */
 VESTRY_API void vestry_runtime_stop(vestry_runtime *runtime);
 
@@ -77,7 +77,7 @@ VESTRY_API const vestry_host *vestry_runtime_host(const vestry_runtime *runtime)
 
 /** Step a runtime without threads: fire the timers that are due on the host's clock, then run one ready actor once.
  *  Returns  true: something was fired or run; false: nothing to do now (or the runtime owns threads)
- *  Threads  one at a time, the caller's choice; runs callbacks on this thread */
+ *  Threads  any, one at a time; runs callbacks on this thread */
 VESTRY_API bool vestry_runtime_step(vestry_runtime *runtime);
 
 /** Get a descriptor that is readable while a stepped runtime has work, that is while an actor is ready or a timer is
@@ -90,13 +90,13 @@ VESTRY_API bool vestry_runtime_step(vestry_runtime *runtime);
  *      struct pollfd at = {.fd = descriptor, .events = POLLIN};
  *      while (poll(&at, 1, -1) >= 0 || errno == EINTR) while (vestry_runtime_step(runtime)) continue;
  *
- *  It may be readable without work. It becomes readable for the next timer after the real time that the host's clock
- *  shows until then; so with a clock that is set by hand, step after each change. Takes three of the process's
- *  descriptors.
+ *  It may be readable although there is no work. For the next timer it becomes readable when the time left by the
+ *  host's clock has passed in real time; so with a clock that is set by hand, step after each change of the clock. This
+ *  uses three of the process's descriptors.
  *  ret_descriptor  owned by the runtime until its destroy: poll it, but neither read nor close it. The same for each
  *                  call
  *  Returns  OK | INVALID (the runtime owns threads) | IO (no descriptors)
- *  Threads  the one that steps, or before it begins to; does not block */
+ *  Threads  the thread that steps, or any thread before the first step; does not block */
 VESTRY_API vestry_err vestry_runtime_descriptor(vestry_runtime *runtime, int *ret_descriptor);
 
 /** Get the time of the next timer on the host's clock; UINT64_MAX: none is armed. At most one tick (1 ms) late.
@@ -108,21 +108,22 @@ typedef struct vestry_message {
   void *reserved;
 } vestry_message;
 
-/** Runs an actor that has messages or was notified. On a pool thread (or in vestry_runtime_step), no lock held, never
- *  in two threads at once for one actor. Should receive until NULL; if messages are left, the actor runs again at
- *  once. */
+/** Runs an actor that has messages or was notified. Called on a pool thread (or in vestry_runtime_step), no lock held,
+ *  never in two threads at once for one actor. It should receive until vestry_actor_receive returns NULL; if messages
+ *  are left, the actor runs again at once. */
 typedef void (*vestry_actor_run_fn)(vestry_actor *self, void *ctx);
-/** Frees a message that will not be received, because the actor was destroyed. Thread of the last unref or run. */
+/** Frees a message that will not be received, because the actor was destroyed. Called on the thread of the last unref
+ *  or run. */
 typedef void (*vestry_actor_drop_fn)(vestry_message *message, void *ctx);
-/** Called when the actor is freed; its ctx may be freed. Exactly once, after the last run and drop, no lock held, any
- *  thread. Not called if vestry_actor_create failed. */
+/** Called when the actor is freed; may free ctx. Exactly once, after the last run and drop, no lock held, any thread.
+ *  Not called if vestry_actor_create failed. */
 typedef void (*vestry_actor_done_fn)(void *ctx);
 
 /** Functions of an actor. */
 typedef struct vestry_actor_options {
   size_t size;               /**< sizeof, or 0 */
   vestry_actor_run_fn run;   /**< mandatory */
-  vestry_actor_drop_fn drop; /**< NULL: undelivered messages are dropped without a call */
+  vestry_actor_drop_fn drop; /**< NULL: messages that were not received are dropped without a call */
   vestry_actor_done_fn done; /**< NULL: none */
   void *ctx;
 } vestry_actor_options;
@@ -135,8 +136,8 @@ VESTRY_API vestry_err vestry_actor_create(vestry_runtime *runtime, const vestry_
                                           vestry_actor **ret_actor);
 /** Take a reference. Returns its argument. Threads any. */
 VESTRY_API vestry_actor *vestry_actor_ref(vestry_actor *actor);
-/** Drop a reference (NULL accepted). After the last one, the actor still runs for posted messages as long as each run
- *  receives one. Then messages that are left are dropped, and the actor is freed. Returns NULL.
+/** Drop a reference (NULL accepted). After the last reference is dropped, the actor still runs for posted messages as
+ *  long as each run receives one. Then the remaining messages are dropped, and the actor is freed. Returns NULL.
  *  Threads  any, its own run included; does not block */
 VESTRY_API vestry_actor *vestry_actor_unref(vestry_actor *actor);
 
@@ -151,11 +152,12 @@ VESTRY_API vestry_err vestry_actor_post(vestry_actor *actor, vestry_message *mes
 VESTRY_API void vestry_actor_notify(vestry_actor *actor);
 
 /** Take the oldest message out of the mailbox.
- *  Returns  the message, now owned by the caller; NULL: none now (a post in progress will run the actor again)
+ *  Returns  the message, now owned by the caller; NULL: there is none now (after a post in progress the actor runs
+ *           again)
  *  Threads  only inside the actor's own run */
 VESTRY_API vestry_message *vestry_actor_receive(vestry_actor *actor);
 
-/** Called when a timer fires. On a pool thread (or in vestry_runtime_step), no lock held; never in two threads at once
+/** Called when a timer fires, on a pool thread (or in vestry_runtime_step), no lock held; never in two threads at once
  *  for one timer. */
 typedef void (*vestry_timer_fn)(vestry_timer *timer, void *ctx);
 
@@ -167,7 +169,8 @@ VESTRY_API vestry_err vestry_timer_create(vestry_runtime *runtime, vestry_timer_
                                           vestry_timer **ret_timer);
 
 /** Arm or re-arm a timer: it fires after delay_ms, then every period_ms (0: once). Periods are relative to the clock
- *  and do not drift; several missed periods fire once. Never early, late by at most 1 ms plus scheduling.
+ *  and do not drift; if several periods are missed, the timer fires once for them. It never fires early, and late by at
+ *  most 1 ms plus scheduling.
  *  Returns  OK | CLOSED (the runtime)
  *  Threads  any, its own callback included; does not block */
 VESTRY_API vestry_err vestry_timer_set(vestry_timer *timer, uint64_t delay_ms, uint64_t period_ms);

@@ -5,12 +5,14 @@
  *      vestry_err error = vestry_event_redirect(NULL, "/people", NULL, &event);
  *      if (!error) error = vestry_connection_send(connection, event);
  *
- *  All functions: options NULL are the defaults of vestry_event_script, its attributes are those of the element, and
- *  its errors are returned (INVALID also for an attribute `data-init`). host is borrowed while the event lives, NULL:
- *  default. ret_event receives one reference, owned by the caller; untouched on failure. Any thread; does not block.
+ *  For all functions: options are those of vestry_event_script, with its defaults for NULL and its errors; their
+ *  attributes are set on the element that the event adds (INVALID: an attribute `data-init`). host is borrowed while
+ *  the event lives; NULL: default. ret_event receives one reference, owned by the caller; untouched on failure. Any
+ *  thread; does not block.
  *
- *  URLs are relative, or absolute with the scheme http or https; all others, and control characters, are INVALID.
- *  `javascript:` is code, in any case and after any spaces. For `mailto:` or a scheme of your own, write a script. */
+ *  URLs are relative, or absolute with the scheme http or https. All others are INVALID, such as `javascript:` in upper
+ *  or lower case, also after spaces, and so are control characters. For another scheme, for example `mailto:`, write a
+ *  script. */
 #ifndef VESTRY_SCRIPT_H
 #define VESTRY_SCRIPT_H
 
@@ -26,9 +28,9 @@ typedef struct vestry_custom_event_options {
   const vestry_script_options *script; /**< NULL: the defaults */
   const char *selector; /**< CSS selector: the event is dispatched to each matching element; NULL or "": to the
                              document */
-  bool no_bubbles;      /**< it does not bubble; default: it does. The next two are the same */
+  bool no_bubbles;      /**< the event does not bubble; default: it does. Likewise the next two members */
   bool not_cancelable;
-  bool not_composed; /**< it stays within a shadow tree */
+  bool not_composed; /**< the event stays within a shadow tree */
 } vestry_custom_event_options;
 
 /** The defaults. */
@@ -41,22 +43,24 @@ typedef struct vestry_custom_event_options {
  *  Threads  any; does not block
  *
  *  Each function of this header except vestry_event_prefetch makes a hidden element, appended to the body, with an
- *  expression in `data-init`. The client runs it after it has applied the events that arrived with it, and the element
- *  removes itself. Arguments become string literals, which cannot end the literal, the line or the element, so they may
- *  come from any source. But check a URL that a client sent, because it may lead to another site.
+ *  expression in `data-init`. The client runs the expression after it has applied the events that arrived together with
+ *  this one, and the element removes itself. Arguments become string literals and cannot end the literal, the line or
+ *  the element, so they may come from any source. But check a URL that a client sent, because it may lead to another
+ *  site.
  *
  *  A Content-Security-Policy must permit the client's expressions: by the document's nonce (vestry/app/csp.h), or,
- *  before client 1.0.3, by 'unsafe-eval'. vestry_event_script and vestry_event_prefetch make script elements, which the
- *  client gives the document's nonce, too; before 1.0.3 a policy without 'unsafe-inline' blocks them (prefetch needs at
- *  least 'inline-speculation-rules'). */
+ *  before client 1.0.3, by 'unsafe-eval'. vestry_event_script and vestry_event_prefetch make script elements, which get
+ *  the document's nonce from the client, too; before 1.0.3 a policy without 'unsafe-inline' blocks them (prefetch needs
+ *  at least 'inline-speculation-rules'). */
 VESTRY_API vestry_err vestry_event_console_log(const vestry_host *host, const char *text, size_t len,
                                                const vestry_script_options *options, vestry_event **ret_event);
 /** Make an event that writes a text to the browser's console, as an error. As vestry_event_console_log. */
 VESTRY_API vestry_err vestry_event_console_error(const vestry_host *host, const char *text, size_t len,
                                                  const vestry_script_options *options, vestry_event **ret_event);
 
-/** Make an event that sends the browser to another page, which gets an entry in its history. The browser leaves when
- *  the expression has run, and the other events of the same batch have been applied; the stream ends with the page.
+/** Make an event that sends the browser to another page and adds an entry to its history. The browser leaves the
+ *  current page when the other events of the same batch have been applied and the expression has run; the stream ends
+ *  with the page.
  *  url      see the head of this header; terminated; copied
  *  Returns  OK | INVALID (url: empty, a control character, a scheme that is neither http nor https; options) |
  *           TOO_LARGE | NO_MEMORY
@@ -69,9 +73,9 @@ VESTRY_API vestry_err vestry_event_redirect(const vestry_host *host, const char 
 VESTRY_API vestry_err vestry_event_replace_url(const vestry_host *host, const char *url,
                                                const vestry_script_options *options, vestry_event **ret_event);
 
-/** Make an event that navigates within the document, as a marked link does, if the document has a layout
- *  (vestry/app/page.h) and the URL has its origin; otherwise as vestry_event_redirect. Arguments and results as
- *  there. */
+/** Make an event that navigates within the document, like a link marked data-navigate, if the document has a layout
+ *  (vestry/app/page.h) and the URL has the document's origin; otherwise as vestry_event_redirect, whose arguments and
+ *  results it has. */
 VESTRY_API vestry_err vestry_event_navigate(const vestry_host *host, const char *url,
                                             const vestry_script_options *options, vestry_event **ret_event);
 /** Make an event that navigates as vestry_event_navigate, and replaces the current entry of the history. */
@@ -90,7 +94,7 @@ VESTRY_API vestry_err vestry_event_custom(const vestry_host *host, const char *n
                                           vestry_event **ret_event);
 
 /** Make an event that lets the browser prefetch pages: a speculation rule. The element stays in the page (as with
- *  options->keep), because the rule ends with it; browsers without such rules ignore it.
+ *  options->keep), because removing it would end the rule; browsers without such rules ignore the element.
  *  urls     count ≥ 1 URLs, see the head of this header; copied
  *  Returns  OK | INVALID (a URL, as for vestry_event_redirect; no URL; options, `type` among the attributes) |
  *           TOO_LARGE | NO_MEMORY

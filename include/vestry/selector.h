@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** CSS selectors from arbitrary texts.
+/** CSS selectors of elements by id, for ids that contain any characters.
  *
  *      char selector[VESTRY_SELECTOR_BYTES(64)];
  *      vestry_err error = vestry_select_id(row_id, selector, sizeof selector);   // "p+2": #p\+2 */
@@ -19,7 +19,7 @@ extern "C" {
 
 /** Write the selector "#…" of the element with an id, escaped as CSSOM serializes identifiers (section 2.1). It has no
  *  line breaks, so it can be a selector of vestry_elements_options. Invalid UTF-8 becomes U+FFFD, as in vestry/html.h,
- *  so that the selector finds the element whose id attribute was written there.
+ *  so that the selector finds an element whose id was written by vestry/html.h.
  *  id       terminated, not empty
  *  buffer   receives at most capacity - 1 bytes and a NUL; untouched on failure
  *  Returns  OK | INVALID (id or buffer NULL, id empty) | TOO_LARGE (capacity; see VESTRY_SELECTOR_BYTES)
