@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/** Write profiles: how the bytes of a stream are encoded for the client.
+/** Profiles: the encodings (compression) that an instance offers for its streams.
  *
  *  An instance has a list of profiles, and each request's Accept-Encoding selects one of them for its stream (RFC 9110,
- *  section 12.5.3, with q-values; of equals the first offered). Identity is always offered last.
+ *  section 12.5.3, with q-values; among equals the first one in the list). Identity is always offered last.
  *
  *      static const vestry_profile offered[] = {{.ops = &vestry_profile_brotli}, {.ops = &vestry_profile_gzip}};
  *      vestry_create(&(vestry_options){.profiles = offered, .profiles_count = 2}, &v);
  *
- *  Every event is flushed when it is written; none is held back for a better ratio. All encoders use the memory of the
- *  instance's host, and out of memory is always NO_MEMORY (libbrotlienc alone would end the process); an event that
- *  cannot be compressed then is framed: written without compression. Each profile keeps up to 2.6 MB for encoders. */
+ *  Every event is flushed when it is written; none is held back for a better ratio. All encoders allocate from the
+ *  instance's host. Out of memory is the error NO_MEMORY, and never ends the process (libbrotlienc by itself would end
+ *  it); an event that then cannot be compressed is framed: written without compression. Each profile keeps up to 2.6 MB
+ *  for encoders. */
 #ifndef VESTRY_PROFILE_H
 #define VESTRY_PROFILE_H
 
@@ -22,21 +23,21 @@ extern "C" {
 /** Owner of an encoder. */
 typedef enum vestry_profile_mode {
   VESTRY_PROFILE_SHARED = 0, /**< the default: encoders do not belong to a stream. Each event is encoded once, as a
-                                  segment that can follow whatever a stream was sent before, and the segment is kept
-                                  with the event for all streams. In a channel (vestry/channel.h) later events refer
-                                  back to earlier ones; an event for one stream can refer back to the one before
-                                  (vestry_event_follow). An idle stream costs 64 bytes more than an unencoded one */
-  VESTRY_PROFILE_PRIVATE     /**< an encoder for each stream, for the best ratio of events sent to one alone. It costs
-                                  the memory of the coding (brotli: 0.6 MB, gzip: 0.3 MB), so the number is bounded
-                                  (vestry_bounds.max_private_encoders_count); beyond it a stream is SHARED, or identity
-                                  if the profile has no segments */
+                                  segment that can follow any earlier output of a stream, and the segment is kept with
+                                  the event for all streams. In a channel (vestry/channel.h) later events refer back to
+                                  earlier ones; an event for one stream can refer back to the event before it
+                                  (vestry_event_follow). An idle stream takes 64 bytes more than an unencoded one */
+  VESTRY_PROFILE_PRIVATE     /**< an encoder for each stream, for the best compression ratio of events sent to this
+                                  stream only. It takes memory (brotli: 0.6 MB, gzip: 0.3 MB), so the number of encoders
+                                  is bounded (vestry_bounds.max_private_encoders_count); beyond it a stream is SHARED,
+                                  or identity if the profile has no segments */
 } vestry_profile_mode;
 
 /** Purpose of an encoder. */
 typedef enum vestry_encoder_kind {
-  VESTRY_ENCODER_STREAM, /**< a stream from its first byte to its last */
-  VESTRY_ENCODER_SEGMENT /**< pieces that may follow a primer and anything flushed; each but the first refers back at
-                              most to the pieces before it by this encoder */
+  VESTRY_ENCODER_STREAM, /**< for the whole output of one stream */
+  VESTRY_ENCODER_SEGMENT /**< for segments: the first may follow a primer or any complete output; each later one may
+                              refer back to the earlier segments of this encoder, and to nothing before them */
 } vestry_encoder_kind;
 
 /** A coding and its settings. Plain data: streams with equal profiles share segments. */
@@ -62,15 +63,16 @@ VESTRY_API vestry_err vestry_sink_put(vestry_sink *sink, const void *data, size_
 /** Functions of a coding, for authors of profiles.
  *
  *  All functions are called on any thread, never two at once for one encoder, with no lock held. They must not block,
- *  and must not call vestry except vestry_sink_put. "profile" has been through resolve. A function that returns an
- *  error ends the use of its encoder.
+ *  and must not call vestry except vestry_sink_put. `profile` is always a result of `resolve`. After an error of a
+ *  function, vestry does not use its encoder any more.
  *
- *  The shared functions define how segments are joined. A profile without primer, store and end is PRIVATE only. With
- *  them, the following is a stream: primer, then any sequence of outputs of segment encoders, store and idle, then end.
- *  Outputs of one encoder that refer back directly follow its earlier ones, from its first. The stream decodes to the
- *  text of the primer (comments of an event stream, or nothing) and then to the encoded events, in that order, and each
- *  part can be decoded when it has arrived, without the parts after it. An output of follow may stand wherever the
- *  decoded text ends with its previous. */
+ *  The functions from `primer` on are for shared streams. A profile without primer, store and end is PRIVATE only. A
+ *  shared stream consists of the primer, then any sequence of outputs of segment encoders, `store`, `idle` and
+ *  `follow`, then the end. An output of a segment encoder that refers back comes after all earlier outputs of this
+ *  encoder, beginning with its first, and only outputs of `idle` may stand between them. An output of `follow` may
+ *  stand wherever the decoded text ends with `previous`. The stream decodes to the text of the primer (comments of an
+ *  event stream, or nothing) and then to the encoded events in their order. Each part can be decoded when it has
+ *  arrived, without the parts after it. */
 typedef struct vestry_profile_ops {
   size_t size; /**< sizeof(vestry_profile_ops), or 0 */
   /** Name of the coding in Accept-Encoding and Content-Encoding: a token in lower case, at most 31 bytes. */
@@ -86,27 +88,28 @@ typedef struct vestry_profile_ops {
   vestry_err (*finish)(void *encoder, vestry_sink *sink);
   /** Free an encoder. NULL is never passed. */
   void (*destroy)(void *encoder);
-  /** Reset an encoder of kind SEGMENT, so that its next output can follow anything. false: failed. NULL: a new encoder
-   *  is made each time. */
+  /** Reset an encoder of kind SEGMENT, so that its next output is like its first. Returns false on failure. NULL: a new
+   *  encoder is made each time. */
   bool (*reset)(void *encoder);
 
-  /** Write the beginning of a shared stream. Made once for all streams. NULL: the profile is PRIVATE only. */
+  /** Write the beginning of a shared stream. Called once for all streams. NULL: the profile is PRIVATE only. */
   vestry_err (*primer)(const vestry_profile *profile, const vestry_host *host, vestry_sink *sink);
-  /** Write bytes that decode to nothing, for a heartbeat that does not come between a channel's events. Made once.
-   *  NULL: heartbeats are encoded like events. */
+  /** Write bytes that decode to nothing, for a heartbeat that leaves the members of a channel in sync. Called once for
+   *  all streams. NULL: heartbeats are encoded like events. */
   vestry_err (*idle)(const vestry_profile *profile, vestry_sink *sink);
-  /** Frame bytes without an encoder. len > 0. */
+  /** Frame bytes without compression and without an encoder. len > 0. */
   vestry_err (*store)(const vestry_profile *profile, const void *data, size_t len, vestry_sink *sink);
-  /** Checksum for the end of a stream. check: of one event. combine: of a stream with the checksum `stream` (0 after
-   *  the primer) that now gets an event of len bytes with the checksum `event`. Both must be quick. Set both or
-   *  neither. */
+  /** Compute the checksum for the end of a stream. `check` returns the checksum of one event. `combine` returns the
+   *  checksum of a stream whose checksum was `stream` (0 after the primer) and that now gets an event of len bytes with
+   *  the checksum `event`. Both must be quick. Set both or neither. */
   uint64_t (*check)(const void *data, size_t len);
   uint64_t (*combine)(uint64_t stream, uint64_t event, size_t len);
   /** Write the end of a shared stream. check: checksum of the whole stream; 0 without the functions above. */
   vestry_err (*end)(const vestry_profile *profile, uint64_t check, vestry_sink *sink);
-  /** Encode for a stream whose text ends with previous, however that was encoded (vestry_event_follow). The output may
-   *  refer back to previous, and to nothing before it. encoder: of kind SEGMENT, new or reset; it is reset or destroyed
-   *  afterwards. Both len > 0. NULL, or an error: the event is encoded without reference to earlier ones. */
+  /** Encode data for a stream whose decoded text ends with previous, however that was encoded (vestry_event_follow).
+   *  The output may refer back to previous, and to nothing before it. encoder: of kind SEGMENT, new or reset; it is
+   *  reset or destroyed afterwards. Both len > 0. NULL, or an error: the event is encoded without reference to earlier
+   *  ones. */
   vestry_err (*follow)(void *encoder, const void *previous, size_t previous_len, const void *data, size_t len,
                        vestry_sink *sink);
 } vestry_profile_ops;
