@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** Action strings: expressions that make a Datastar page send a request, such as \@get('/x'), for the value of an
- *  attribute.
+/** Action strings: expressions in attributes, such as \@get('/x'), by which a Datastar page sends requests.
  *
  *      char go[256];
  *      vestry_backend_action_string(go, sizeof go, VESTRY_METHOD_POST, NULL, "/rooms/%s/messages", room);
@@ -46,7 +45,8 @@ typedef enum vestry_action_content {
 
 /** Whether a stream stays open while its tab is hidden. */
 typedef enum vestry_when_hidden {
-  VESTRY_HIDDEN_DEFAULT = 0, /**< GET: closed and reopened; other methods: open */
+  VESTRY_HIDDEN_DEFAULT = 0, /**< GET: it is closed, and opened again when the tab is shown; other methods: it stays
+                                  open */
   VESTRY_HIDDEN_OPEN,
   VESTRY_HIDDEN_CLOSED
 } vestry_when_hidden;
@@ -56,14 +56,15 @@ typedef enum vestry_action_retry {
   VESTRY_RETRY_AUTO = 0, /**< after network failures; the client's default */
   VESTRY_RETRY_ERROR,    /**< also after answers 400 to 599 */
   VESTRY_RETRY_ALWAYS,   /**< also after a stream has ended cleanly; never after a redirect */
-  VESTRY_RETRY_NEVER     /**< written as 'never': not after an answer; the client still retries network failures */
+  VESTRY_RETRY_NEVER     /**< not after an answer of any status (the client calls this 'never', but still retries after
+                              network failures) */
 } vestry_action_retry;
 
 /** Treatment of a pending request of the same method and URL. */
 typedef enum vestry_cancellation {
-  VESTRY_CANCEL_AUTO = 0, /**< it is aborted; the client's default */
+  VESTRY_CANCEL_AUTO = 0, /**< the pending request is aborted; the client's default */
   VESTRY_CANCEL_CLEANUP,  /**< as AUTO, and the new request is aborted when its element leaves the page */
-  VESTRY_CANCEL_DISABLED  /**< neither is aborted */
+  VESTRY_CANCEL_DISABLED  /**< neither request is aborted */
 } vestry_cancellation;
 
 /** For retry_max_count: no limit. */
@@ -82,7 +83,7 @@ typedef struct vestry_backend_action_options {
   size_t headers_count;            /**< at most 64 */
   const char *filter_include;      /**< a regular expression (JavaScript's) of the paths of signals that are sent
                                         [all] */
-  const char *filter_exclude;      /**< and of signals that are not sent ['(^|\.)_'] */
+  const char *filter_exclude;      /**< the same for paths of signals that are not sent ['(^|\.)_'] */
   const json_t *payload;           /**< sent instead of the signals; NULL: none, but see once */
   vestry_when_hidden when_hidden;
   vestry_action_retry retry;
@@ -92,12 +93,13 @@ typedef struct vestry_backend_action_options {
   uint32_t retry_max_count;   /**< maximum number of retries [10]; VESTRY_RETRY_FOREVER */
   vestry_cancellation cancellation;
   bool csrf; /**< send the page's token (vestry/app/csrf.h): from the signal `_csrf`, in the header X-CSRF-Token */
-  bool once; /**< run the action once, even if the client repeats it (vestry/app/once.h): by the signal `_once`, in
-                  X-Once. Signals or form fields are sent with their values at the submission. [cancellation: DISABLED].
-                  With GET and QUERY it adds only the header: their retries send current values */
+  bool once; /**< run the action once, even if the client repeats it (vestry/app/once.h): send a nonce, from the signal
+                  `_once`, in the header X-Once. Repetitions send signals or form fields with their values at the time
+                  of the submission. The default of cancellation is then DISABLED. With GET and QUERY this only adds the
+                  header, and repetitions send current values */
   bool deduplicate; /**< with once: drop a submission that is identical to an earlier one and comes before its answer or
-                         within 500 ms, and the second half of a double click */
-  bool unordered;   /**< with once: send at once, without waiting for earlier submissions of the page */
+                         within 500 ms, and the second submission of a double click */
+  bool unordered;   /**< with once: send immediately, without waiting for earlier submissions of the page */
   const char
       *sent; /**< with once, not with GET and QUERY: name of a signal that counts the submissions that were sent and
                   whose results the page does not show yet (docs/guide/csrf-and-tabs.md): a letter or '_', then letters,
@@ -105,15 +107,14 @@ typedef struct vestry_backend_action_options {
 } vestry_backend_action_options;
 
 /** Write an action string.
- *  buffer   receives at most capacity - 1 bytes and a NUL; untouched on TOO_LARGE for a capacity of 0, otherwise an
- *           empty text on failure
+ *  buffer   receives at most capacity - 1 bytes and a NUL; on failure an empty text, unless capacity is 0
  *  options  NULL: the defaults
  *  url      a format as for vestry_html_add, for a URL. No argument can end the JavaScript string:
  *           - %s is percent-encoded as one component of the URL: a path segment, a name or value of the query. In the
  *             query it can be any text. In the path, vestry's servers answer 400 to a segment with '/', '\\' or a
  *             control character, or that ends with '.', because proxies could read another path: put such a text into
- *             the query, "/people?id=%s". The browser resolves a segment "." or "..", because URLs have no escape for
- *             these two
+ *             the query, as in "/people?id=%s". The browser resolves a segment "." or "..", because URLs have no escape
+ *             for these two
  *           - %-s is part of the URL unchanged, and "%-s" alone takes a whole URL
  *           - {$room.id} in the format is replaced by the value of that signal when the action runs, percent-encoded as
  *             one component: "/rooms/{$room.id}/messages"; names are letters, digits and '_'

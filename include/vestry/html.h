@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** HTML built piece by piece, in which each text is escaped for its context.
+/** A builder of HTML that escapes each text for its context.
  *
  *      vestry_html html;
  *      vestry_html_init(&html, NULL);
@@ -46,8 +46,8 @@ VESTRY_API void vestry_html_clear(vestry_html *html);
  *    %d %i %u %x %X, with h hh l ll z j t; %f %g   numbers, in every context; with a point, whatever the locale
  *    %c           as a text of one byte
  *    %%           a percent sign
- *  Flags, width and precision mean the same as in printf. Width and precision are at most 1,000, except the precision
- *  of %s. %-s takes a precision, but no width.
+ *  Flags, width and precision mean the same as in printf. Width and precision are at most 1,000; the precision of %s
+ *  has no maximum. %-s takes a precision, but no width.
  *  Returns  OK | INVALID (any other conversion, %n, %p, wide and long double ones; a NULL for %s; a %s where it is
  *           refused; format NULL) | NO_MEMORY | the first error of the builder
  *  Threads  the builder's; does not block
@@ -79,19 +79,18 @@ VESTRY_API void vestry_html_clear(vestry_html *html);
  *  | right after `&`, or `&` and letters or digits     | refused: it could complete a character reference            |
  *
  *  Refused means INVALID. vestry_html_error returns the reason and the offset in the format; for a page's render, an
- *  event or a reply, the log has both. Where `%s` is refused for an address of the program itself
- *  (`<script src="…">`), write the address into the format, or pass it as `%-s`. The builder is lost, which means that
- *  it cannot determine the context of a `%s` any more and refuses it,
+ *  event or a reply, the log has both. If `%s` is refused for a URL of the program itself (`<script src="…">`), write
+ *  the URL into the format, or pass it as `%-s`. The builder is lost, which means that it cannot determine the context
+ *  any more and refuses every `%s`,
  *  - for the rest of the code of one attribute, at code that only a JavaScript parser can read: a template, a comment,
  *    a `/`, a character reference;
  *  - for good, at `<![CDATA[`, `<plaintext>`, `<!--` in a script, and elements inside `title`.
  *
- *  The browser reads the texts unchanged, with two exceptions: a NUL, and each sequence that is not valid UTF-8 (as
- *  decoders count them), become U+FFFD. So the result is valid UTF-8 if the formats and the raw HTML are. A line feed
- *  at the very beginning of `pre` and `textarea`, which the parser would drop, is kept. */
+ *  The browser reads the texts unchanged, with two exceptions: a NUL, and each invalid UTF-8 sequence (as the decoders
+ *  of browsers delimit them), become U+FFFD. So the result is valid UTF-8 if the formats and the raw HTML are valid
+ *  UTF-8. A line feed at the very beginning of `pre` and `textarea`, which the parser would drop, is kept. */
 VESTRY_API vestry_err vestry_html_add(vestry_html *html, const char *format, ...) VESTRY_PRINTF(2, 3);
-/** Append by a format, with the arguments as a va_list, which is left indeterminate, as by vprintf. As
- *  vestry_html_add. */
+/** As vestry_html_add, with the arguments as a va_list, whose value is indeterminate afterwards, as with vprintf. */
 VESTRY_API vestry_err vestry_html_vadd(vestry_html *html, const char *format, va_list arguments) VESTRY_PRINTF(2, 0);
 
 /** Append a text, as %s does; it may contain NUL. OK | INVALID (refused in this context; NULL with len > 0) |
@@ -108,10 +107,10 @@ VESTRY_API vestry_err vestry_html_raw(vestry_html *html, const char *bytes, size
 VESTRY_API vestry_err vestry_html_js(vestry_html *html, const char *text, size_t len);
 
 /** Append a value as JSON, as in data-signals="…", in the contexts of vestry_html_js. JSON and JavaScript read the same
- *  value from it, except for a member named __proto__, which JavaScript does not take for a member.
+ *  value from it, except for a member named __proto__, which JavaScript reads as the object's prototype.
  *      vestry_html_json(&html, VESTRY_OBJECT("counter", 4));
  *      vestry_html_json(&html, VESTRY_VALUES(json));            // a json_t: borrowed
- *  Returns  as vestry_html_js; INVALID, TOO_LARGE also if vestry_value_to_json refuses the value */
+ *  Returns  as vestry_html_js; also INVALID or TOO_LARGE, if vestry_value_to_json refuses the value */
 VESTRY_API vestry_err vestry_html_json(vestry_html *html, const vestry_value *value);
 
 /** Get the HTML built so far.
@@ -120,8 +119,8 @@ VESTRY_API vestry_err vestry_html_json(vestry_html *html, const vestry_value *va
 VESTRY_API vestry_err vestry_html_result(vestry_html *html, vestry_slice *ret_html);
 /** Get the first error of the builder, or OK.
  *  ret_why     a static English sentence without a full stop; "" for OK. NULL: not wanted
- *  ret_offset  for an INVALID from a format: the offset in the format of the conversion, or of the text that does not
- *              fit the conversion before it; otherwise 0. NULL: not wanted */
+ *  ret_offset  if a format was INVALID: the offset in the format, of the conversion that was refused, or of the text
+ *              that must not follow the conversion before it; otherwise 0. NULL: not wanted */
 VESTRY_API vestry_err vestry_html_error(const vestry_html *html, const char **ret_why, size_t *ret_offset);
 
 #ifdef __cplusplus

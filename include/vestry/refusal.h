@@ -16,12 +16,12 @@ extern "C" {
 /** X(enum, name): the refusals. */
 #define VESTRY_REFUSALS(X)                                                                                             \
   X(NONE, "none")               /* not refused; never counted */                                                       \
-  X(DEADLINE, "deadline")       /* its head or its body did not arrive in time */                                      \
-  X(BUDGET, "budget")           /* current requests held nearly max_request_bytes, and it held most */                 \
-  X(ADDRESS, "address")         /* its address had its maximum of connections */                                       \
-  X(AMBIGUOUS, "ambiguous")     /* its head or its path can be read in two ways */                                     \
+  X(DEADLINE, "deadline")       /* the head or body did not arrive in time */                                          \
+  X(BUDGET, "budget")           /* all requests held nearly max_request_bytes, this one most */                        \
+  X(ADDRESS, "address")         /* the client's address had its maximum of connections */                              \
+  X(AMBIGUOUS, "ambiguous")     /* the head or path can be interpreted in two ways */                                  \
   X(DESCRIPTORS, "descriptors") /* the process had no descriptors left */                                              \
-  X(RATE, "rate")               /* its client exceeds a rate limit (vestry/app/rate.h) */
+  X(RATE, "rate")               /* the client exceeds a rate limit (vestry/app/rate.h) */
 
 /** The reason of a refusal. */
 typedef enum vestry_refusal {
