@@ -10,8 +10,9 @@
  *      vestry_browser_send(ada, "POST", "/board/7/card", VESTRY_OBJECT("text", "Write the paper"), &answer);
  *      vestry_memory_since(tab);                                         // the events since then
  *
- *  The caller owns exchanges (vestry_memory_destroy closes a tab). On a stepped runtime all ready work has run when a
- *  request returns; time does not pass unless the test advances the clock. */
+ *  The caller owns each exchange, here page, tab and answer, and frees it with vestry_memory_destroy, which closes a
+ *  tab. On a stepped runtime all ready work has run when a request returns; time does not pass unless the test advances
+ *  the clock. */
 #ifndef VESTRY_BROWSER_H
 #define VESTRY_BROWSER_H
 
@@ -29,23 +30,23 @@ typedef struct vestry_browser vestry_browser;
  *  v            borrowed; must outlive the browser
  *  ret_browser  owned by the caller; untouched on failure
  *  Returns  OK | INVALID | NO_MEMORY
- *  Threads  any, one at a time; so for all functions of a browser */
+ *  Threads  any, one at a time; the same for all functions of a browser */
 VESTRY_API vestry_err vestry_browser_create(vestry *v, vestry_browser **ret_browser);
 /** Destroy a browser. NULL is accepted. */
 VESTRY_API void vestry_browser_destroy(vestry_browser *browser);
 
-/** Load a page, and follow at most ten redirects. Sends cookies, and stores those that are set.
+/** Load a page, and follow at most ten redirects. Sends the stored cookies, and stores those that the responses set.
  *  url       "/path?query", percent-encoded where necessary
  *  ret_page  the last response, owned by the caller; untouched on failure
  *  Returns  OK, whatever the status | INVALID (the url) | LIMIT (redirects) | NO_MEMORY | the error of vestry_serve */
 VESTRY_API vestry_err vestry_browser_get(vestry_browser *browser, const char *url, vestry_memory_exchange **ret_page);
 /** Send a form (POST, application/x-www-form-urlencoded), then follow redirects as vestry_browser_get. fields: an
- *  object of texts, numbers and booleans; true is a checked box, false an unchecked one. Returns as vestry_browser_get;
- *  INVALID also for other fields. */
+ *  object of texts, numbers and booleans; true is a checked box, false an unchecked one; values of other types are
+ *  INVALID. Otherwise as vestry_browser_get. */
 VESTRY_API vestry_err vestry_browser_form(vestry_browser *browser, const char *url, const vestry_value *fields,
                                           vestry_memory_exchange **ret_page);
-/** Send a request as the actions of the Datastar client do (get, post and so on), with the page's signals. Redirects
- *  are not followed, as in the client. signals: an object; NULL: none. Otherwise as vestry_browser_get. */
+/** Send a request as the actions of the Datastar client do (get, post and so on), with the page's signals. Like the
+ *  client, it does not follow redirects. signals: an object; NULL: none. Otherwise as vestry_browser_get. */
 VESTRY_API vestry_err vestry_browser_send(vestry_browser *browser, const char *method, const char *url,
                                           const vestry_value *signals, vestry_memory_exchange **ret_exchange);
 /** Get the value of a stored cookie; NULL: none. Valid until the browser's next request. */
