@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** Metrics of an application. observe.h has vestry's; an application adds its own:
+/** Metrics of an application, which it adds to those of vestry (vestry/ops/observe.h):
  *
  *      static vestry_err own(vestry_metrics *metrics, void *ctx) {
  *        shop *s = ctx;
@@ -23,14 +23,14 @@ extern "C" {
 /** Metrics of one scrape. A library that adds to them, by vestry_metrics_add, does not need libvestry-observe. */
 typedef struct vestry_metrics vestry_metrics;
 
-/** Maximum number of series in total. A histogram has one for each bound, and three. */
+/** Maximum number of series in total. A histogram counts as three series, and one more for each bound. */
 #define VESTRY_METRICS_MAX_COUNT 300
 /** Maximum number of bounds of a histogram. */
 #define VESTRY_METRICS_BOUNDS_MAX_COUNT 32
 
 /** Adds an application's metrics, by vestry_metrics_add. Called on the thread that requests metrics, possibly on
  *  several at once, no lock held.
- *  Returns  OK | an error, with which the request for metrics ends */
+ *  Returns  OK | an error, which vestry_observe_metrics returns */
 typedef vestry_err (*vestry_metrics_fn)(vestry_metrics *metrics, void *ctx);
 
 /** Text format of metrics. */
@@ -52,7 +52,7 @@ typedef struct vestry_metric {
   const char *name;        /**< letters, digits and underscores, no digit first, at most 100; without the suffixes
                                 "total", "bucket", "sum" and "count", which are added. Base units: seconds, bytes. Names
                                 that begin with "vestry" and an underscore are reserved for vestry */
-  const char *help;        /**< a sentence; that of the family's first series is used */
+  const char *help;        /**< a sentence; for a family, that of its first series is used */
   vestry_metric_kind kind; /**< the same for the whole family */
   const char *label;       /**< a name as above; NULL: none. For a histogram not "le" */
   const char *label_value; /**< UTF-8 of at most 100 bytes: one of a few values, never text of users; NULL: "" */
@@ -61,13 +61,15 @@ typedef struct vestry_metric {
   const uint64_t *counts;  /**< of a histogram: observations in each bucket, bounds_count + 1 numbers, the last one
                                 above all bounds. Each observation counts in one bucket only */
   size_t bounds_count;     /**< 1 to VESTRY_METRICS_BOUNDS_MAX_COUNT */
-  bool is_library;         /**< of a library of vestry: its name begins with "vestry" and an underscore */
+  bool is_library;         /**< the metric belongs to a library of vestry, and its name begins with "vestry" and an
+                                underscore */
 } vestry_metric;
 
-/** Add a series. Series of one name form a family: add them one after the other.
+/** Add a series. The series of one name form a family, and must be added one after the other.
  *  metric  borrowed during the call
- *  Returns  OK | INVALID (a rule above; the host's log names it) | EXISTS (its family has ended, because a series of
- *           another name came between; or the name is reserved) | LIMIT (VESTRY_METRICS_MAX_COUNT) | NO_MEMORY
+ *  Returns  OK | INVALID (a rule of vestry_metric is broken; the host's log names it) | EXISTS (a series of another
+ *           name was added after the first ones of this family; or the name is reserved) | LIMIT
+ *           (VESTRY_METRICS_MAX_COUNT) | NO_MEMORY
  *  Threads  in a vestry_metrics_fn, on its thread */
 static inline vestry_err vestry_metrics_add(vestry_metrics *metrics, const vestry_metric *metric);
 

@@ -6,9 +6,9 @@
  *      if (!err) err = vestry_observe_mount(o, "/observe");         // GET /observe/metrics, /observe/ready
  *
  *  Metrics are OpenMetrics text (https://prometheus.io/docs/specs/om/open_metrics_spec/), or Prometheus text for
- *  scrapers that do not accept OpenMetrics. There are at most VESTRY_METRICS_MAX_COUNT series, however much is stored:
- *  labels are causes, reasons and outcomes, never a scope, a key, an id or an address. All counters of one family are
- *  read at the same moment: a scrape never shows more closed than opened streams. */
+ *  scrapers that do not accept OpenMetrics. There are at most VESTRY_METRICS_MAX_COUNT series, because labels are
+ *  causes, reasons and outcomes, never scopes, keys, ids or addresses. All counters of one family are read at the same
+ *  moment, so a scrape never shows more closed than opened streams. */
 #ifndef VESTRY_OBSERVE_H
 #define VESTRY_OBSERVE_H
 
@@ -24,8 +24,8 @@ extern "C" {
 /** An observer of an instance. */
 typedef struct vestry_observe vestry_observe;
 
-/** Returns whether a request may see the mounted paths. Called on the serving thread, no lock held. false: the request
- *  gets 403, without a hint of what exists. */
+/** Returns whether a request has access to the mounted paths. Called on the serving thread, no lock held. false: the
+ *  request gets 403, whether the path exists or not. */
 typedef bool (*vestry_observe_may_fn)(const vestry_request *req, void *ctx);
 
 /** Duration of a tail in milliseconds. */
@@ -33,14 +33,14 @@ typedef bool (*vestry_observe_may_fn)(const vestry_request *req, void *ctx);
 /** Maximum number of bytes of an event that a tail shows. */
 #define VESTRY_TAIL_EVENT_BYTES 65536
 
-/** The begin or the end of a tail: a request that shows the events sent to one stream. */
+/** The beginning or the end of a tail. A tail is a request that shows the events sent to one stream. */
 typedef struct vestry_tail_info {
   size_t size;               /**< sizeof(vestry_tail_info) of this library */
   uint64_t tail_id;          /**< unique number of the tail, from 1 */
   uint64_t stream_id;        /**< the stream */
   bool is_over;              /**< the tail has ended */
   const vestry_request *req; /**< the request that reads the tail, valid during the call; NULL: it has ended */
-  uint64_t shown_count;      /**< number of events shown; at the end */
+  uint64_t shown_count;      /**< number of events shown; 0 at the beginning */
   uint64_t left_out_count;   /**< number of events left out because the reader was slow */
 } vestry_tail_info;
 
@@ -48,8 +48,8 @@ typedef struct vestry_tail_info {
  *  lock held; must not block. */
 typedef void (*vestry_on_tail_fn)(const vestry_tail_info *info, void *ctx);
 
-/** Removes from an event what a reader of tails must not see. Called on a thread of the runtime, possibly on several at
- *  once, no lock held.
+/** Removes data from an event that readers of tails must not see. Called on a thread of the runtime, possibly on
+ *  several at once, no lock held.
  *  event  a copy of the event before encoding, with a terminator; change it in place
  *  Returns  its new length, at most len; 0: the event is not shown */
 typedef size_t (*vestry_redact_fn)(char *event, size_t len, void *ctx);
@@ -78,15 +78,15 @@ typedef struct vestry_observe_options {
   /** A secret of 16 to 128 letters, digits and "-._~"; copied. A request sends it in "Authorization: Bearer TOKEN", as
    *  a scraper does, or in a cookie, which {prefix}/console?token=TOKEN sets. NULL: none */
   const char *token;
-  /** Admit requests from a loopback address whose Host names this machine, because a page of another site could
-   *  otherwise reach it through the host name of that site, and that have no proxy header (Forwarded, X-Forwarded-For,
-   *  X-Forwarded-Host, X-Real-IP, Via). A proxy on this machine that sends none of them, for example nginx with a bare
-   *  proxy_pass, is indistinguishable from this machine and would admit every client. Set this only if no such proxy
-   *  forwards to this instance */
+  /** Admit requests from a loopback address. Their Host must name this machine, because a page of another site could
+   *  otherwise send requests through the host name of that site. They must not have a header of a proxy (Forwarded,
+   *  X-Forwarded-For, X-Forwarded-Host, X-Real-IP, Via). A proxy on this machine that sends none of them, for example
+   *  nginx with a bare proxy_pass, cannot be distinguished from a program on this machine, so every client would be
+   *  admitted. Set this only if no such proxy forwards to this instance */
   bool trusts_loopback;
 } vestry_observe_options;
 
-/** Create an observer. Unless it is queried, it costs two reads of the clock for one event in 16.
+/** Create an observer. Its permanent cost is two reads of the clock for one event in 16.
  *  options      NULL: the defaults; copied, except borrowed members
  *  ret_observe  owned by the caller; untouched on failure. Destroy it before the instance and before what it borrows
  *  Returns  OK | INVALID (v or ret_observe is NULL; options of a later version of vestry; closes_count) | NO_MEMORY
@@ -103,39 +103,40 @@ VESTRY_API void vestry_observe_destroy(vestry_observe *observe);
  *
  *  GET {prefix}/metrics  as vestry_observe_metrics
  *  GET {prefix}/live     200: the server responds
- *  GET {prefix}/ready    200; 503 while the instance drains or closes, or if a probe is not delivered: an event that
- *                        passes through a queue and the instance's threads to its own transport, and is not counted.
- *                        The body gives the reason. It waits on the serving thread for at most ready_ms. On a stepped
- *                        runtime it does not wait: each request reports on the probe of the previous request
+ *  GET {prefix}/ready    200; 503 while the instance drains or closes, or if a probe is not delivered. A probe is an
+ *                        event that passes through a queue and the instance's threads to a separate transport, and is
+ *                        not counted. The body of the response gives the reason. The request waits on the serving
+ *                        thread for at most ready_ms. On a stepped runtime it does not wait: each request reports the
+ *                        result of the previous request's probe
  *
  *  The following return JSON, with counts as numbers. An invalid parameter gets 400 with a sentence.
  *
  *  GET {prefix}/streams?prefix=&sort=newest|oldest|queued|bytes&limit=&cursor=
- *      as vestry_observe_streams; cursor: the member `next` of the last page, null on the final page
+ *      as vestry_observe_streams; cursor: the member `next` of the previous page, which is null on the last page
  *  GET {prefix}/streams/{id}
  *      as vestry_observe_stream; for a stream that has ended: its close
  *  GET {prefix}/channels?prefix=&limit=&cursor=
  *      as vestry_observe_channels, with counts of all channels
  *  GET {prefix}/closed?cause=&before=&after=&limit=&consoles=
- *      as vestry_observe_closes; cause: the name of a cause; consoles=no: no_consoles. With counts by cause, in total
- *      and of the last hour, and the number of consoles among each
+ *      as vestry_observe_closes; cause: the name of a cause; consoles=no sets no_consoles. With the number of closes by
+ *      cause, in total and in the last hour, and how many of them were consoles
  *  GET {prefix}/store
- *      counters of the store, and of streams by cause. For one in 16 evicted entries the time for which it was unused,
- *      as a histogram of upper bounds: `unused_ms`, null: longer
+ *      counters of the store, and of streams by cause; and a histogram, of one in 16 entries evicted with cause SIZE,
+ *      of the time for which they had been unused: `unused_ms` is the upper bound of a bucket, null for the last one
  *  GET {prefix}/pages?sort=path|handler|renders|unchanged&limit=
  *      as vestry_observe_pages
  *  GET {prefix}/cluster
- *      members, this node first, each with the gaps of messages that it sent; the gaps of this node have an unknown
- *      sender. With counters
+ *      members, this node first, and counters. Each member has the number of gaps in its messages; the gaps of this
+ *      node are those with an unknown sender
  *  GET {prefix}/console
  *      a page that shows all of this, live
  *  GET {prefix}/streams/{id}/tail
  *      a tail: the events sent to the stream from now on (curl -N, or an EventSource), as events begin, event, left-out
- *      (a count, because the reader was slow) and end, with JSON. Ends with the stream or after VESTRY_TAIL_MS. At most
- *      16 at a time; the streams of consoles and tails have none (409)
+ *      (a count, because the reader was slow) and end, with JSON. A tail ends with the stream or after VESTRY_TAIL_MS.
+ *      There are at most 16 tails at a time, and none of the streams of consoles and tails (409)
  *
  *  prefix  "" or a pattern without a '/' at its end, as vestry_mount; copied
- *  Returns  OK | EXISTS (the path is taken, or already mounted) | INVALID (the prefix) | NO_MEMORY
+ *  Returns  OK | EXISTS (a path has a route already, or the observer is mounted) | INVALID (the prefix) | NO_MEMORY
  *  Threads  one at a time */
 VESTRY_API vestry_err vestry_observe_mount(vestry_observe *observe, const char *prefix);
 
@@ -165,7 +166,7 @@ typedef struct vestry_page_info {
   uint64_t first_count;     /**< renders because a stream began */
   uint64_t changed_count;   /**< renders with new content, which was sent */
   uint64_t unchanged_count; /**< renders with the same content */
-  uint64_t current_count;   /**< renders that ended because the version was the same */
+  uint64_t current_count;   /**< renders that ended early because the version of the data was the same */
   uint64_t failed_count;
   uint64_t dropped_count;          /**< renders that redirected, or whose streams had ended */
   uint64_t renders_minute_count;   /**< renders in the last minute, 55 to 60 s */
@@ -173,8 +174,8 @@ typedef struct vestry_page_info {
   uint64_t handler_ns;             /**< total time in the handler, including waits */
   uint64_t handler_longest_ns;     /**< the longest render */
   uint64_t sent_bytes;             /**< size of events put into streams, before encoding */
-  vestry_refresh_kind refreshed;   /**< reason of the last render; the first of several refreshes. FIRST only if there
-                                        was no other */
+  vestry_refresh_kind refreshed;   /**< reason of the last render; if several refreshes led to it, that of the first.
+                                        FIRST: no render had another reason yet */
   const char *refreshed_by;        /**< the same as text, UTF-8 without control characters, at most 127 bytes: "topic
                                         room/7", "table messages", "page 12 of the database", "database", "node, topic
                                         room/7", "all", "submission", "first"; "": unknown */
@@ -194,8 +195,7 @@ typedef enum vestry_pages_order {
   VESTRY_PAGES_BY_UNCHANGED /**< most unchanged renders in the last minute first, then in total */
 } vestry_pages_order;
 
-/** List pages and parts: at most 257, however much is stored. Nothing is counted twice; all infos are of the same
- *  moment.
+/** List pages and parts: at most 257 infos. No render is counted in two of them, and all infos show the same moment.
  *  limit  maximum number; 0: all
  *  Returns  OK, also if the observer has no pages (then fn is not called) | INVALID (order, fn) | NO_MEMORY
  *  Threads  any; takes the lock of the pages for some microseconds */
@@ -220,8 +220,8 @@ typedef struct vestry_stream_info {
   char scope[9];                    /**< pseudonym of its request's scope: eight digits, the same for one scope during
                                          the lifetime of the instance; they reveal nothing else about it. "": the scope
                                          is empty or unknown */
-  char key[VESTRY_SHOWN_KEY_BYTES]; /**< key under which it is stored, as vestry_key_format writes it; of several the
-                                         one of vestry_reply_key, otherwise any; "": none */
+  char key[VESTRY_SHOWN_KEY_BYTES]; /**< key under which it is stored, as vestry_key_format writes it; if there are
+                                         several, that of vestry_reply_key, or else any; "": none */
   bool is_key_cut;                  /**< the key is longer */
   bool is_console;                  /**< the stream of a console or a tail */
   uint32_t keys_count;              /**< number of keys under which it was stored */
@@ -238,10 +238,10 @@ typedef struct vestry_stream_info {
   uint64_t last_write_ms;                                           /**< time since the last write; VESTRY_NEVER_MS:
                                                                          nothing was written yet */
   int64_t unacknowledged_bytes;                                     /**< bytes that the peer's machine has not
-                                                                         acknowledged; below 0: unknown. Streams of
-                                                                         microhttpd.h read it from their socket; those
-                                                                         of civetweb.h know it since the last check (its
-                                                                         watch_ms) */
+                                                                         acknowledged; below 0: unknown. For
+                                                                         microhttpd.h it is read from the socket; for
+                                                                         civetweb.h it is the result of the last check
+                                                                         (its watch_ms) */
   vestry_err last_error;                                            /**< of the last rejected send: FULL, TOO_LARGE,
                                                                          NO_MEMORY; OK: none */
   bool is_page;                                                     /**< the stream of one of the options' pages; if so,
@@ -254,13 +254,13 @@ typedef struct vestry_stream_info {
 
 /** Get the state of one stream.
  *  Returns  OK | NOT_FOUND (it has ended or never existed) | INVALID
- *  Threads  any; takes locks briefly; linear in the number of streams before it */
+ *  Threads  any; takes locks briefly; the time is linear in the number of streams before it */
 VESTRY_API vestry_err vestry_observe_stream(vestry_observe *observe, uint64_t id, vestry_stream_info *ret_info);
 
 /** Order of a listing of streams. */
 typedef enum vestry_stream_order {
-  VESTRY_STREAMS_NEWEST = 0, /**< opened last first */
-  VESTRY_STREAMS_OLDEST,     /**< opened first first */
+  VESTRY_STREAMS_NEWEST = 0, /**< most recently opened first */
+  VESTRY_STREAMS_OLDEST,     /**< longest open first */
   VESTRY_STREAMS_QUEUED,     /**< most queued bytes first */
   VESTRY_STREAMS_BYTES       /**< most sent bytes first */
 } vestry_stream_order;
@@ -276,7 +276,8 @@ typedef struct vestry_stream_cursor {
 /** Selection of streams. Zero: the newest. */
 typedef struct vestry_stream_query {
   size_t size;        /**< sizeof(vestry_stream_query), or 0 */
-  const char *prefix; /**< a prefix of the key's text, or of its rest after any of [ and " and {; NULL, "": any */
+  const char *prefix; /**< prefix of the key's text, with or without the characters [ { and " at the beginning of the
+                           text; NULL, "": any key */
   vestry_stream_order order;
   size_t limit;              /**< 0: VESTRY_STREAMS_MAX_COUNT, which is the maximum */
   vestry_stream_cursor from; /**< ret_next of the last page, for the same prefix and order */
@@ -285,9 +286,9 @@ typedef struct vestry_stream_query {
 /** Receives one stream of a listing, on the listing thread, no lock held. info is valid during the call. */
 typedef void (*vestry_stream_info_fn)(const vestry_stream_info *info, void *ctx);
 
-/** List streams, one page for each call: the first ones in the order, after the cursor. It visits all streams, 64 under
- *  each lock, so that others can open, close and be written to meanwhile. A stream whose rank changes between two pages
- *  may be listed twice or not at all; with NEWEST and OLDEST this does not happen.
+/** List streams, one page for each call: the first ones in the order, after the cursor. A call visits all streams, and
+ *  holds a lock for 64 of them at a time, so that streams can open, close and be written to meanwhile. A stream whose
+ *  rank changes between two pages may be listed twice or not at all; with NEWEST and OLDEST this does not happen.
  *  query     NULL: the defaults
  *  ret_next  cursor of the next page; zero: there is none. May be NULL
  *  Returns  OK | INVALID (an argument)
@@ -324,13 +325,13 @@ typedef struct vestry_close_query {
   uint64_t before;    /**< only numbers below this, to continue after the last call; 0: all */
   uint64_t after;     /**< only numbers above this: newer closes */
   size_t limit;       /**< 0: VESTRY_STREAMS_MAX_COUNT, which is the maximum */
-  bool no_consoles;   /**< leave out those with is_console */
+  bool no_consoles;   /**< leave out closes with is_console */
 } vestry_close_query;
 
 /** Receives one close, on the calling thread, no lock held. info is valid during the call. */
 typedef void (*vestry_close_info_fn)(const vestry_close_info *info, void *ctx);
 
-/** List streams that have ended since the observer was created, the last ones first. The last
+/** List streams that have ended since the observer was created, the last ones first. Only the last
  *  vestry_observe_options.closes_count are stored.
  *  query     NULL: the defaults
  *  ret_next  `before` of the next call; 0: there are no more. May be NULL
@@ -361,11 +362,11 @@ typedef struct vestry_channel_info {
   uint64_t epochs_count;
   uint64_t alone_count;   /**< standalone events written to members that were out of sync, in epochs that have
                                ended */
-  uint64_t encodes_count; /**< runs of an encoder over an event for all its members in sync */
-  uint64_t plain_bytes;   /**< their size before encoding */
-  uint64_t encoded_bytes; /**< their size after encoding */
+  uint64_t encodes_count; /**< times that an event was encoded for all members in sync */
+  uint64_t plain_bytes;   /**< size of the events before encoding */
+  uint64_t encoded_bytes; /**< size of the events after encoding */
   double ratio;           /**< plain_bytes / encoded_bytes; 0: nothing was encoded */
-  size_t kept_count;      /**< events in its history, at the last publish or change of the history */
+  size_t kept_count;      /**< events in its history, as of the last publish or change of the history */
   size_t kept_bytes;      /**< their size */
 } vestry_channel_info;
 
@@ -381,7 +382,7 @@ typedef struct vestry_channel_query {
 typedef void (*vestry_channel_info_fn)(const vestry_channel_info *info, void *ctx);
 
 /** List channels, one page for each call, in an unspecified stable order: a channel that exists during the whole
- *  listing is listed once, whatever is created and ended meanwhile.
+ *  listing is listed once, even if other channels are created and end meanwhile.
  *  query     NULL: the defaults
  *  ret_next  cursor of the next page; zero: there is none. May be NULL
  *  Returns  OK | INVALID (an argument)
