@@ -27,9 +27,9 @@ extern "C" {
 #endif
 
 /** Errors of the functions in this header that use the database. The host's log names the function, the database, the
- *  statement, the reason and a remedy. It contains no values: "..." replaces the literals of a statement.
- *  - LIMIT: the database is not available now, and nothing was done. The server of PostgreSQL is away, another program
- *    has been writing to the file of SQLite for busy_ms, the disk is full, no descriptor is free, or no connection
+ *  statement, the reason and a remedy. The log contains no values: "..." replaces the literals of a statement.
+ *  - LIMIT: the database is not available now, and nothing was done. PostgreSQL's server cannot be reached, another
+ *    program has been writing to SQLite's file for busy_ms, the disk is full, no descriptor is free, or no connection
  *    became free within wait_ms (options of the pool). A handler that returns LIMIT sends status 503; if it is guarded
  *    by vestry/app/once.h, the client repeats the request, and the action runs later
  *  - BUSY, PostgreSQL: another transaction conflicts (SQLSTATE 40001, 40P01), or another client has altered a table of
@@ -38,8 +38,8 @@ extern "C" {
  *  - INVALID: the values do not fit the parameters; SQLite: the text has several statements, and none is run
  *  - TOO_LARGE, NO_MEMORY, IO: all other failures, for example an error in the SQL. IO, PostgreSQL: also, the
  *    connection was lost during a commit, so that it is unknown whether the transaction was committed. IO, SQLite: also
- *    if the file was removed or replaced while the program has it open. Each begin of a transaction for writing detects
- *    this, and one in 64 for reading */
+ *    if the file was removed or replaced while the program has it open. This is checked when a transaction begins: each
+ *    one for writing, and one in 64 for reading */
 
 /** A pool of connections to one database. */
 typedef struct vestry_sql_pool vestry_sql_pool;
@@ -58,8 +58,8 @@ VESTRY_API void vestry_sql_pool_destroy(vestry_sql_pool *pool);
 /** Kind of a transaction: its isolation, and whether its writes are kept. A thread that has a transaction of a pool
  *  cannot begin another one of that pool for writing. */
 typedef enum vestry_sql_kind {
-  /** For reading, in a render or a handler. A thread that already has a transaction of this pool joins it, also one for
-   *  writing; each begin needs an end. (SQLite: except a READ_ASIDE transaction, see below.)
+  /** For reading, in a render or a handler. If the thread already has a transaction of this pool, also one for writing,
+   *  it joins that one; each begin needs an end. (SQLite: except a READ_ASIDE transaction, see below.)
    *  - PostgreSQL: one snapshot; rolled back at the end.
    *  - SQLite: no snapshot. Each statement sees what is committed when it begins, so a commit between two statements
    *    is visible to the second statement only. A page that has read both renders again after that commit; a handler's
@@ -68,9 +68,9 @@ typedef enum vestry_sql_kind {
   /** For reading data on which the page does not depend.
    *  - SQLite: uses a separate connection, whose reads are not recorded. If the data changes, the page renders again
    *    only if it has named a topic for it (vestry_render_topic). A thread can have a READ_ASIDE transaction and
-   *    another one at the same time; neither joins the other. On a small pool, several threads that hold one connection
-   *    each and wait for a second one can wait for each other; if this is possible, end the first transaction before
-   *    you begin the second.
+   *    another one at the same time; neither joins the other. On a small pool this can be a deadlock, if several
+   *    threads hold one connection each and wait for a second one; then end the first transaction before you begin the
+   *    second.
    *  - PostgreSQL: same as READ. A render depends on the rows that it reads, and on no others. */
   VESTRY_SQL_READ_ASIDE,
   /** For writing. PostgreSQL: READ COMMITTED, each statement sees what is committed when it begins. SQLite: one writer
@@ -85,7 +85,7 @@ typedef enum vestry_sql_kind {
 
 /** Begin a transaction.
  *  ret_transaction  to be ended with vestry_sql_end; untouched on failure
- *  Returns  OK | INVALID (also: a transaction for writing, but this thread has one already) | the errors above
+ *  Returns  OK | INVALID (also: the transaction is for writing, and this thread has one already) | the errors above
  *  Threads  any; waits at most wait_ms for a connection, and blocks on the network or the disk. The transaction belongs
  *           to this thread */
 VESTRY_API vestry_err vestry_sql_begin(vestry_sql_pool *pool, vestry_sql_kind kind,
@@ -108,15 +108,15 @@ VESTRY_API vestry_err vestry_sql_act(vestry_sql_pool *pool, vestry_sql_kind kind
 
 /* --------------------------------------------------------------------------------------------- statements -------- */
 
-/** Return the number of columns; they count from 0. Threads: that of the function that received the row; the same for
- *  the next functions. */
+/** Return the number of columns. Columns are numbered from 0. Threads: that of the function that received the row; the
+ *  same for the next functions. */
 VESTRY_API size_t vestry_sql_columns_count(const vestry_sql_row *row);
 /** Return a column's value as text with a terminating NUL, in the database's text format. NULL: the value is null, or
  *  there is no such column. Valid until the function that received the row returns. */
 VESTRY_API const char *vestry_sql_text(const vestry_sql_row *row, size_t column);
 /** Return a column's value as an integer; true is 1. 0: the value is null, or not an integer. */
 VESTRY_API int64_t vestry_sql_integer(const vestry_sql_row *row, size_t column);
-/** Get the bytes of a BLOB or bytea; of a value of another type, those of its text.
+/** Get the bytes of a BLOB or bytea, or the text of a value of another type.
  *  buffer   receives the bytes if there are at most capacity. NULL, with capacity 0: the bytes are only counted
  *  Returns  the number of bytes. 0: none, or the value is null */
 VESTRY_API size_t vestry_sql_bytes(const vestry_sql_row *row, size_t column, void *buffer, size_t capacity);
@@ -133,23 +133,23 @@ VESTRY_API void vestry_sql_row_integer(const vestry_sql_row *row, void *ctx);
  *  row     called for each row. PostgreSQL: after all rows have arrived, which are in memory until the function
  *          returns. NULL: rows are discarded
  *  Returns  OK (at least one row, or a statement without a result) | NOT_FOUND (the result has no row) | the errors
- *           above. Some failures end the transaction: PostgreSQL: all for which the server rejects a statement; SQLite:
- *           no memory, a full or failing disk, and ROLLBACK as a conflict clause or in a trigger. After such a failure
- *           the transaction can only be ended. Over SQLite, all its statements return the error of that failure, and
- *           so does vestry_sql_end if its argument is OK
+ *           above. After some failures the transaction can only be ended: with PostgreSQL, whenever the server rejects
+ *           a statement; with SQLite, after no memory, a full or failing disk, and ROLLBACK as a conflict clause or in
+ *           a trigger. With SQLite, all later statements of the transaction return the error of that failure, and so
+ *           does vestry_sql_end if its argument is OK
  *  Threads  the thread that began the transaction; blocks on the network or the disk */
 VESTRY_API vestry_err vestry_sql_run(vestry_sql_transaction *transaction, const char *sql, const vestry_value *values,
                                      vestry_sql_row_fn row, void *ctx);
 /** Run one statement in a separate transaction, and commit it. If this thread has a transaction, the statement runs in
- *  that transaction. A transaction that the statement itself begins (BEGIN) is rolled back, with a message in the log
- *  (PostgreSQL: INVALID). Returns as vestry_sql_run and vestry_sql_begin. Threads any; blocks as these. */
+ *  that transaction. If the statement itself begins a transaction (BEGIN), that is rolled back, with a message in the
+ *  log (PostgreSQL: INVALID). Returns as vestry_sql_run and vestry_sql_begin. Threads any; blocks as these. */
 VESTRY_API vestry_err vestry_sql_run_alone(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
                                            vestry_sql_row_fn row, void *ctx);
 /** Run a statement for reading. In the render of a page that follows the pool, the page renders again when a commit
  *  changes the data that the statement has read. In a document, and outside of renders, it is the same as
- *  vestry_sql_run_alone. SQLite: always the same as vestry_sql_run_alone, whose reads in a render are recorded as well.
- *  PostgreSQL: all these reads of one render use one snapshot, and nothing that they write is kept. Returns, threads:
- *  as vestry_sql_run_alone. */
+ *  vestry_sql_run_alone. SQLite: this is always the same as vestry_sql_run_alone, whose reads in a render are recorded
+ *  as well. PostgreSQL: all these reads of one render use one snapshot, and nothing that they write is kept. Returns,
+ *  threads: as vestry_sql_run_alone. */
 VESTRY_API vestry_err vestry_sql_read(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
                                       vestry_sql_row_fn row, void *ctx);
 
@@ -163,9 +163,9 @@ VESTRY_API vestry_err vestry_sql_read(vestry_sql_pool *pool, const char *sql, co
  *
  *  A user who logs in at one node is logged in at all nodes, and stays logged in after a restart or a crash. The table,
  *  vestry_session, contains a hash of each session's id, so that a stolen database opens no session. The memory of a
- *  node is a cache of the table: a node that logs a user out notifies the other nodes, and these call
- *  vestry_session_check. Expired sessions are deleted even if their cookies never come back: each login deletes some of
- *  them, and so does vestry_sql_sessions_expire, which a timer can call. */
+ *  node is a cache of the table: when a user logs out at one node, the application must notify the other nodes and call
+ *  vestry_session_check there. Expired sessions are deleted even if their cookies never come back: each login deletes
+ *  some of them, and so does vestry_sql_sessions_expire, which a timer can call. */
 typedef struct vestry_sql_sessions vestry_sql_sessions;
 
 /** Options of stored sessions. Zero selects the default, which is given in [brackets]. */
@@ -227,14 +227,15 @@ typedef struct vestry_sql_once vestry_sql_once;
 /** Options of stored submissions. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_sql_once_options {
   size_t size;                  /**< sizeof(vestry_sql_once_options), or 0 */
-  uint64_t lifetime_ms;         /**< a submission is forgotten this long after it began [10 minutes] */
+  uint64_t lifetime_ms;         /**< a submission is deleted this long after it began [10 minutes] */
   uint64_t lease_ms;            /**< time for which the node that runs a submission holds it; at most lifetime_ms
                                      [1 minute, or lifetime_ms if that is shorter] */
-  bool runs_again;              /**< run a submission again if its lease is over and its end is unknown */
+  bool runs_again;              /**< run a submission again if its lease has ended and it is unknown whether it was
+                                     done */
   uint32_t per_owner_count;     /**< maximum number of submissions of one user or scope [1,000]; beyond it the oldest
-                                     finished ones are deleted. Each node checks it once in 64 submissions, so each
-                                     node can exceed it by 64. Submissions without a scope have no maximum if this is
-                                     0; if you set it, it also applies to all of them together */
+                                     finished ones are deleted. Each node checks this once in 64 submissions, so each
+                                     node can exceed the maximum by 64. Submissions without a scope have no maximum if
+                                     this is 0; otherwise it also applies to all of them together */
   uint32_t expired_at_once;     /**< maximum number of expired submissions that one call deletes [64] */
   int64_t (*now_ms)(void *ctx); /**< milliseconds since 1970; NULL: the database's clock, which is the same for all
                                      nodes. For tests */
@@ -252,7 +253,7 @@ VESTRY_API void vestry_sql_once_destroy(vestry_sql_once *once);
  *  with a nonce get 503, and their actions do not run. */
 extern VESTRY_API const vestry_once_storage_ops vestry_sql_once_ops;
 
-/** Delete some of the expired submissions. Submissions do this, too. As vestry_sql_sessions_expire. */
+/** Delete some of the expired submissions; each new submission does this, too. As vestry_sql_sessions_expire. */
 VESTRY_API vestry_err vestry_sql_once_expire(vestry_sql_once *once, size_t *ret_count);
 
 /* ------------------------------------------------------------------------------------------------- forms --------- */
@@ -270,7 +271,7 @@ VESTRY_API vestry_err vestry_sql_once_expire(vestry_sql_once *once, size_t *ret_
  *        return err ? err : vestry_forms_clear(forms, req, "report");
  *      }                                                            // both are committed, or neither
  *
- *  The same holds in vestry_sql_act, however often it begins the transaction again.
+ *  This also holds if vestry_sql_act runs the transaction several times.
  *  - Durability: stored values survive a killed node. All nodes with the database and the secret (vestry_secret_set)
  *    find them. SQLite: the pool's `synchronous` setting determines how durable they are.
  *  - Refresh: storing typed text refreshes no page. Clearing a form refreshes its page after the commit: at this node
@@ -278,7 +279,7 @@ VESTRY_API vestry_err vestry_sql_once_expire(vestry_sql_once *once, size_t *ret_
  *    vestry/data/postgres.h): at level READS, pages with other forms are refreshed as well, in rare cases, because the
  *    tab and name of a form select one of 4,096 rows, and two forms may share a row. At level TABLES clearing a form
  *    refreshes all pages with forms.
- *  - Bounds: those of vestry_forms_options, for all nodes together. PostgreSQL: if more than eight nodes fill them at
+ *  - Bounds: those of vestry_forms_options, for all nodes together. PostgreSQL: if more than eight nodes store forms at
  *    once, max_bytes may be exceeded slightly until the next form is stored. When max_bytes is reached, 1/32 of it is
  *    freed. The age of a form has a precision of a tenth of ttl_ms. Expired forms are no longer found; they are deleted
  *    in batches when other forms are stored.
@@ -344,9 +345,9 @@ VESTRY_API vestry_err vestry_sql_tabs_create(vestry_pages *pages, vestry_sql_poo
 /** Free the storage. No request may use it any more. NULL is accepted. */
 VESTRY_API void vestry_sql_tabs_destroy(vestry_sql_tabs *tabs);
 
-/** Read the state of the tab that sent a request (vestry/app/tab.h). When a document is requested, vestry cannot be
- *  sure for which tab it is. Therefore read state that must not appear in another tab only if vestry_tab_is_known(req)
- *  returns true. In a render, the page renders again when the state is written.
+/** Read the state of the tab that sent a request (vestry/app/tab.h). For a request of a document, the tab is only
+ *  assumed. Therefore read state that must not appear in another tab only if vestry_tab_is_known(req) returns true. In
+ *  a render, the page renders again when the state is written.
  *  req       the handler's, or vestry_render.request
  *  render    the render that reads; NULL: none
  *  buffer    receives the state, at most capacity bytes
