@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/** Jobs: work that outlives its request and its process. A job is a row of the table vestry_job, which vestry creates
- *  in the application's database: SQLite, for all processes that use the file, or PostgreSQL, for all nodes.
+/** Jobs: work that continues after its request, and after a restart of its process. A job is a row of the table
+ *  vestry_job, which vestry creates in the application's database: SQLite, for all processes that use the file, or
+ *  PostgreSQL, for all nodes.
  *
  *      vestry_jobs_on(jobs, "mail", send_mail, app);                // jobs of a kind that this process runs
  *      vestry_jobs_start(jobs);
@@ -23,19 +24,20 @@ extern "C" {
 /** The jobs of one database.
  *  - At least once: a job whose transaction was committed runs at least once, and a job whose transaction was rolled
  *    back never runs. A job runs again after a failure, and after its process died or lost its lease. Therefore, a
- *    function must be safe to repeat, or it writes to this database and calls vestry_job_finish in the same
- *    transaction; then its effect occurs exactly once.
- *  - Lease: a process holds a job by a lease, which is renewed while the function runs. Each time that the job is
- *    taken, its fencing number (fence) increases. If the lease ends because the process was killed or suspended,
- *    another process may take the job over; later writes of the former process to the job are rejected (CLOSED). A
- *    vestry_jobs never takes over a job that it runs itself: if the lease of such a job has ended, it is renewed.
- *  - Backoff: a failed job waits before its next attempt. The wait is backoff_ms, doubles each time, is at most
- *    backoff_most_ms, and is shortened at random by up to half. After the last attempt the job is dead. It stays in the
- *    table for inspection (vestry_jobs_list), another run (vestry_jobs_retry) or removal. The same holds for a job
- *    whose process dies in each attempt.
+ *    function must be safe to repeat, unless it writes to this database only and calls vestry_job_finish in the same
+ *    transaction: then its effect occurs exactly once.
+ *  - Lease: a process holds a job by a lease, which is renewed while the function runs. Each time that a process takes
+ *    the job, the job's fencing number (fence) increases. If the lease ends because the process was killed or
+ *    suspended, another process may take the job over; later writes of the former process to the job are rejected
+ *    (CLOSED). A vestry_jobs never takes over a job that it runs itself: if the lease of such a job has ended, it is
+ *    renewed.
+ *  - Backoff: a failed job waits before its next attempt. The wait begins with backoff_ms, doubles each time up to
+ *    backoff_most_ms, and is shortened by a random part of up to half. After the last attempt the job is dead. It stays
+ *    in the table for inspection (vestry_jobs_list), another run (vestry_jobs_retry) or removal. A job whose process
+ *    dies in each attempt is dead, too.
  *  - Order: jobs of one kind begin in the order in which they are due. Several run at once if there are several threads
  *    or processes, so they may end in another order.
- *  - Scheduled jobs (vestry_jobs_every): each period is begun by one of all processes.
+ *  - Scheduled jobs (vestry_jobs_every): in each period, one of the processes runs the job.
  *
  *  Times are milliseconds since 1970, because processes and restarts share them. If the clock is set forward, leases
  *  end early and jobs run twice, but the fencing number still rejects late writers. If the clock is set back, all waits
@@ -113,8 +115,8 @@ VESTRY_API vestry_err vestry_job_progress(vestry_job *job, double fraction, cons
  *  or removed. A long function checks this from time to time, and then returns VESTRY_CLOSED. Threads any; does not
  *  block. */
 VESTRY_API bool vestry_job_is_over(const vestry_job *job);
-/** Set the reason of a failure, for the column `error`; the first VESTRY_JOB_SAID_MAX_BYTES bytes are kept. Default:
- *  the name of the error that the function returns. Threads that of the job's function; does not block. */
+/** Set the reason of a failure, for the column `error`; a text longer than VESTRY_JOB_SAID_MAX_BYTES is truncated.
+ *  Default: the name of the error that the function returns. Threads that of the job's function; does not block. */
 VESTRY_API void vestry_job_explain(vestry_job *job, const char *text);
 /** Declare that another attempt is useless. If the function then fails, the job is dead; a scheduled job waits for its
  *  next period. Threads that of the job's function; does not block. */
@@ -148,11 +150,11 @@ typedef struct vestry_jobs_options {
   uint32_t poll_ms;             /**< time between two queries for jobs that other processes have enqueued [50;
                                      PostgreSQL: 1,000 while pages of the pool follow commits, because such a job is
                                      then found with its commit, and the query is only a fallback]; at most 60,000.
-                                     Whatever this is, a job that a connection of this pool commits is found at once,
-                                     and a job that waits for its time is found when it is due */
+                                     Independently of it, a job that a connection of this pool commits is found at
+                                     once, and a job that waits for its time is found when it is due */
   uint32_t backoff_ms;          /**< wait before the second attempt [1,000] */
   uint32_t backoff_most_ms;     /**< maximum wait before an attempt [an hour] */
-  uint32_t attempts_most;       /**< attempts of a job whose order has no other number [20] */
+  uint32_t attempts_most;       /**< maximum number of attempts, if the order of the job does not set it [20] */
   uint32_t max_payload_bytes;   /**< maximum size of a payload [64 KiB]; at most VESTRY_JOB_PAYLOAD_MAX_BYTES */
   uint64_t keep_ms;             /**< a done job is removed this long after its end, when other jobs end [a day].
                                      VESTRY_NEVER_MS: done jobs stay. Dead jobs stay */
@@ -191,10 +193,10 @@ VESTRY_API vestry_err vestry_jobs_on(vestry_jobs *jobs, const char *kind, vestry
  *    the next period begins. So each period is completed at least once if the function ever succeeds and a process
  *    lives; job->period_at_ms identifies the period.
  *  - Periods do not overlap. Of the periods that pass while fn runs, or while no process lives, only the last one is
- *    run, late.
+ *    run, later than it began.
  *  A scheduled job is a row of the kind `name`, which never ends; remove it with vestry_jobs_remove if no process runs
- *  it any more. If a process sets other times, these apply to all processes from then on. If the row is deleted while
- *  a process with threads runs it, for example by TRUNCATE, the process creates it again, and logs that.
+ *  it any more. If a process makes this call with other times, these apply to all processes from then on. If the row is
+ *  deleted while a process with threads runs it, for example by TRUNCATE, the process creates it again, and logs that.
  *  name       a kind that has no other function
  *  period_ms  1 to 10 years
  *  offset_ms  less than period_ms
@@ -214,7 +216,8 @@ VESTRY_API vestry_err vestry_jobs_start(vestry_jobs *jobs);
  *           vestry_sql_begin: nothing was run
  *  Threads  any, without a connection of the pool; blocks as the function does */
 VESTRY_API vestry_err vestry_jobs_step(vestry_jobs *jobs, bool *ret_has_run);
-/** Begin no more jobs, and wait for the running ones; their functions learn of it by vestry_job_is_over. Idempotent.
+/** Begin no more jobs, and wait for the running ones, for whose functions vestry_job_is_over now returns true.
+ *  Idempotent.
  *  Threads  not that of a job's function; blocks */
 VESTRY_API void vestry_jobs_stop(vestry_jobs *jobs);
 /** Let the threads look for jobs at once. Use this after a commit by a connection that does not belong to the pool.
@@ -253,9 +256,9 @@ typedef struct vestry_job_order {
  *  order        copied; its texts are UTF-8
  *  ret_id       receives the job's number, which no other job gets; with EXISTS the number of the existing job. May be
  *               NULL
- *  Returns  OK | EXISTS (the key is taken: nothing was written, and the transaction may continue) | INVALID (also: a
- *           transaction for reading, or of another pool) | TOO_LARGE (the payload) | the errors of vestry_sql_run (BUSY
- *           also: another transaction has enqueued a job with this key meanwhile)
+ *  Returns  OK | EXISTS (another job has the key: nothing was written, and the transaction may continue) | INVALID
+ *           (also: a transaction for reading, or of another pool) | TOO_LARGE (the payload) | the errors of
+ *           vestry_sql_run (BUSY also: another transaction has enqueued a job with this key meanwhile)
  *  Threads  that of the transaction; blocks on the network or the disk. PostgreSQL: with a key, it also waits for other
  *           transactions that have enqueued a job with this key
  *
@@ -268,9 +271,10 @@ VESTRY_API vestry_err vestry_jobs_enqueue(vestry_jobs *jobs, vestry_sql_transact
 /** Mark a job as done in a transaction of its function, together with the function's writes: both are committed, or
  *  neither. Commit before the function returns. If the transaction is rolled back, the result of the function counts.
  *
- *  The transaction may take longer than the lease, which is renewed meanwhile. PostgreSQL: from this call on, the
- *  job's row is locked until the transaction ends. In a transaction REPEATABLE_READ or SERIALIZABLE, this call returns
- *  BUSY if another thread has called vestry_job_progress for the job since the transaction's first statement.
+ *  The transaction may take longer than the lease. With PostgreSQL the lease is renewed meanwhile; with SQLite no other
+ *  process can take the job over while the transaction writes. PostgreSQL: from this call on, the job's row is locked
+ *  until the transaction ends. In a transaction REPEATABLE_READ or SERIALIZABLE, this call returns BUSY if another
+ *  thread has called vestry_job_progress for the job since the transaction's first statement.
  *
  *  transaction  of the jobs' pool, for writing
  *  Returns  OK | CLOSED (the job was taken over or removed: roll back) | INVALID (a transaction for reading, or of
@@ -292,7 +296,7 @@ typedef struct vestry_job_row {
   double progress;    /**< 0 to 1 */
   const char *said;   /**< text of vestry_job_progress in this attempt; NULL: none */
   const char *error;  /**< why the last attempt failed; NULL: none failed */
-  int64_t created_ms; /**< since 1970; the same for the next two */
+  int64_t created_ms; /**< since 1970; likewise the next two members */
   int64_t due_ms;     /**< WAITING: earliest time of the next attempt; RUNNING: end of the lease; otherwise 0 */
   int64_t ended_ms;   /**< DONE, DEAD; otherwise 0 */
   uint64_t period_ms; /**< of a scheduled job: length of its period; otherwise 0 */
@@ -315,8 +319,8 @@ VESTRY_API vestry_err vestry_jobs_list(vestry_jobs *jobs, const char *kind, vest
  *  Returns  OK | NOT_FOUND (no such job, or it runs, or it is done) | INVALID | the errors of the database
  *  Threads  any, without a connection of the pool; blocks on the network or the disk */
 VESTRY_API vestry_err vestry_jobs_retry(vestry_jobs *jobs, int64_t id);
-/** Remove a job in any state. If its function runs, the function continues, and learns of it by CLOSED and
- *  vestry_job_is_over.
+/** Remove a job in any state. If its function runs, the function continues; the functions that it calls with this job
+ *  return CLOSED, and vestry_job_is_over returns true.
  *  Returns  OK | NOT_FOUND | INVALID | the errors of the database
  *  Threads  as vestry_jobs_retry */
 VESTRY_API vestry_err vestry_jobs_remove(vestry_jobs *jobs, int64_t id);
@@ -325,7 +329,7 @@ VESTRY_API vestry_err vestry_jobs_remove(vestry_jobs *jobs, int64_t id);
 typedef struct vestry_jobs_stats {
   size_t size;             /**< sizeof(vestry_jobs_stats), or 0 */
   uint64_t enqueued_count; /**< ever, by all processes, scheduled jobs included: the sum of the next five */
-  uint64_t waiting_count;  /**< now; the same for the next three */
+  uint64_t waiting_count;  /**< now; likewise the next three members */
   uint64_t running_count;
   uint64_t done_count;
   uint64_t dead_count;
