@@ -24,11 +24,11 @@ extern "C" {
 #endif
 
 /** A database that pages follow: they render again when a commit changes data that they have read.
- *  - Reads: a render's transaction is serializable, so the server keeps locks of its reads, for which no other
- *    transaction waits. They are queried at the end of the render.
+ *  - Reads: a render's transaction is serializable, so the server records its reads as predicate locks, which block no
+ *    other transaction. vestry queries these locks at the end of the render.
  *  - Writes: one connection for replication reads the WAL, which contains the writes of all commits.
- *  - While the server is away, pages stay as they are. When it is back, all pages that have read the database render
- *    once, even if its commits can no longer be followed.
+ *  - While the server is away, pages stay as they are. When the server is back, all pages that have read the database
+ *    render once, even if its commits can no longer be followed.
  *  - A page that shows content although a read has failed renders again after any commit, and, if the failure may be
  *    temporary, also after some time (vestry_render_again). A page that calls vestry_sql_read in its own write
  *    transaction renders again after any commit.
@@ -62,7 +62,7 @@ typedef struct vestry_postgres_options {
   uint32_t max_render_keys;      /**< maximum number of rows and parts of indexes that a render may read [4,096]; beyond
                                       it the render is followed at level TABLES */
   uint32_t max_transaction_keys; /**< maximum number of rows and parts of indexes that a transaction may write [16,384];
-                                      beyond it the transaction counts by tables */
+                                      beyond it the transaction counts as at level TABLES */
   uint32_t connect_ms;           /**< maximum time for which vestry_postgres_create waits for the level [5,000] */
   uint32_t fallback_ms;          /**< time for which renders are followed at level TABLES after the server had no memory
                                       for locks [10,000] */
@@ -74,7 +74,7 @@ typedef struct vestry_postgres_options {
 /** Follow a database.
  *  pages         borrowed; call vestry_postgres_detach before they are destroyed
  *  pool          its connections serve the renders; borrowed until vestry_postgres_destroy. Four to eight connections
- *                are best, because the server queries a render's reads under a lock
+ *                are best, because the server holds a lock while vestry queries the reads of a render
  *  options       copied; NULL: the defaults
  *  ret_database  owned by the caller; untouched on failure
  *  Returns  OK, also at level TOPICS, and while the server is away | INVALID | NO_MEMORY | LIMIT (too many observers of
@@ -87,8 +87,8 @@ VESTRY_API vestry_err vestry_postgres_create(vestry_pages *pages, vestry_sql_poo
  *  Threads  one at a time, not that of a render; waits for running renders, and for its own thread, which may wait five
  *           seconds for the network */
 VESTRY_API void vestry_postgres_detach(vestry_postgres *database);
-/** Detach a database if necessary, and free it. No render may be able to read with it: the pages are destroyed, or read
- *  something else. If it was not detached before, the pages must still exist. NULL is accepted.
+/** Detach a database if necessary, and free it. No render may use it any more: the pages are destroyed, or read another
+ *  database. If the database was not detached before, the pages must still exist. NULL is accepted.
  *  Threads  as vestry_postgres_detach */
 VESTRY_API void vestry_postgres_destroy(vestry_postgres *database);
 
@@ -110,13 +110,13 @@ typedef struct vestry_postgres_stats {
   uint64_t records_count;       /**< records of the WAL that were read */
   uint64_t read_bytes;          /**< bytes of the WAL that were read */
   uint64_t lag_bytes;           /**< bytes of the WAL that have not been read yet */
-  uint64_t lag_ms;              /**< how long there have been such bytes */
-  uint64_t commits_count;       /**< commits that wrote something that a render can read */
+  uint64_t lag_ms;              /**< time for which there have been such bytes */
+  uint64_t commits_count;       /**< commits that wrote data that a render can read */
   uint64_t recorded_count;      /**< renders whose reads were recorded */
   uint64_t coarse_count;        /**< of recorded_count: at level TABLES, because they read too much, wrote, had
                                      conflicts, or there was no memory */
-  uint64_t promoted_count;      /**< of recorded_count: the server had too many locked rows, so every update of a table
-                                     counts */
+  uint64_t promoted_count;      /**< of recorded_count: the render locked too many rows, so the server locked a whole
+                                     table, and every update of that table counts */
   uint64_t again_count;         /**< renders that ran again because the server had no memory for locks, or because of a
                                      conflict */
   uint64_t fallbacks_count;     /**< times that all renders were followed at level TABLES because the server had no
@@ -125,8 +125,8 @@ typedef struct vestry_postgres_stats {
   uint64_t refreshed_by_row;    /**< because of a row that was changed or deleted */
   uint64_t refreshed_by_leaf;   /**< because of an entry of an index */
   uint64_t refreshed_by_table;  /**< because of a table or index that was read completely */
-  uint64_t refreshed_by_schema; /**< because of the definition of something that was read */
-  uint64_t refreshed_by_all;    /**< because anything may have changed */
+  uint64_t refreshed_by_schema; /**< because of a changed definition of a table or index that was read */
+  uint64_t refreshed_by_all;    /**< because any data may have changed */
   uint64_t overtaken_count;     /**< because a commit changed its data during the render */
   size_t sets_count;            /**< read sets, now */
   size_t sets_bytes;            /**< memory of read sets, now */
@@ -154,25 +154,25 @@ typedef struct vestry_postgres_pool_options {
   const char *setup; /**< SQL for each new connection, for example "SET search_path = shop" [none]. Copied. Settings on
                           which vestry depends are set afterwards: see docs/guide/postgres.md */
   uint32_t connections_count; /**< maximum number of connections [8]; at most 1,024. The first is opened at once, others
-                                   when needed. There is one more when threads of vestry/data/jobs.h renew leases,
-                                   because these must not wait for others. If the server refuses some of them, the
-                                   pool works with the others */
+                                   when needed. Threads of vestry/data/jobs.h open one more connection to renew leases,
+                                   because renewals must not wait for other transactions. If the server refuses some of
+                                   them, the pool works with the others */
   uint32_t statements_count;  /**< prepared statements kept for each connection; beyond it the least recently used one
                                    is dropped [64] */
   uint32_t wait_ms;           /**< maximum time to wait for a connection [5,000] */
   uint32_t connect_ms;        /**< maximum time to open a connection [5,000] */
   uint32_t statement_ms;      /**< maximum time for a statement, after which the server cancels it [10,000] */
-  uint32_t retry_ms;    /**< maximum interval between connection attempts after one has failed; it begins with 50 ms
-                             and doubles [1,000]. Between attempts the functions return LIMIT at once; if the pool has
-                             an open connection, they wait for it, at most wait_ms */
+  uint32_t retry_ms;    /**< maximum interval between connection attempts after a failure; the interval begins with 50
+                             ms and doubles [1,000]. Between attempts the functions return LIMIT at once; if the pool
+                             has an open connection, they wait for it, at most wait_ms */
   uint32_t tries_count; /**< maximum number of attempts of vestry_sql_act, after which it returns BUSY [10] */
 } vestry_postgres_pool_options;
 
 /** Create a pool, and open its first connection.
  *  ret_pool  owned by the caller (vestry_sql_pool_destroy); untouched on failure
  *  Returns  OK | INVALID (no url, or one that libpq cannot parse; too many connections) | NO_MEMORY | LIMIT (the server
- *           cannot be reached, or rejects this user; a pooler is too busy to find out its mode) | UNSUPPORTED (a pooler
- *           in transaction mode) | IO (options.setup fails). The log has the reason
+ *           cannot be reached, or rejects this user; a pooler is too busy to determine its mode) | UNSUPPORTED (a
+ *           pooler in transaction mode) | IO (options.setup fails). The log has the reason
  *  Threads  any; blocks on the network */
 VESTRY_API vestry_err vestry_postgres_pool_create(const vestry_postgres_pool_options *options,
                                                   vestry_sql_pool **ret_pool);
@@ -192,7 +192,7 @@ VESTRY_API struct pg_conn *vestry_postgres_handle(vestry_sql_transaction *transa
  *  Valid until the transaction ends. */
 VESTRY_API const char *vestry_postgres_sqlstate(vestry_sql_transaction *transaction);
 /** Cancel the statement that runs in a transaction, for example because its page is gone. This statement and all later
- *  ones of the transaction return CLOSED, and it is rolled back.
+ *  ones of the transaction return CLOSED, and the transaction is rolled back.
  *  transaction  must not be ended by its thread until this function returns
  *  Threads  any; blocks on the network */
 VESTRY_API void vestry_postgres_cancel(vestry_sql_transaction *transaction);

@@ -10,8 +10,7 @@
  *        return err ? err : vestry_postgres_refresh(transaction, "room/7");
  *      }
  *
- *  Pages render again when the transaction is committed and its rows are visible; a transaction that is rolled back
- *  refreshes nothing. */
+ *  Pages render again when the transaction is committed and its rows are visible, and not if it is rolled back. */
 #ifndef VESTRY_POSTGRES_TOPICS_H
 #define VESTRY_POSTGRES_TOPICS_H
 
@@ -27,27 +26,27 @@ extern "C" {
  *  - Any client of the database can send a topic: SELECT pg_notify('vestry', 'room/7'), also in a trigger. An empty
  *    text refreshes every page.
  *  - A topic that is named twice in a transaction is refreshed once.
- *  - Each node has one more connection for it. While it is lost, no topics are received; therefore, every page renders
- *    again when it is back.
+ *  - Each node has one more connection for the receiver. While this connection is lost, no topics are received;
+ *    therefore, every page renders again when it is back.
  *  - Cost: in the whole database cluster, transactions with a NOTIFY commit one at a time. */
 typedef struct vestry_postgres_topics vestry_postgres_topics;
 
 /** Options of a receiver. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_postgres_topics_options {
   size_t size;         /**< sizeof(vestry_postgres_topics_options), or 0 */
-  uint32_t silence_ms; /**< if no topic comes for this time, the node notifies itself by a connection of the pool. If
-                            this does not arrive within five seconds, for example because a network is cut, or a pooler
-                            in transaction mode is between, the receiver connects again, and the log has the reason
-                            [10,000] */
+  uint32_t silence_ms; /**< if no topic comes for this time, the node sends itself a notification by a connection of the
+                            pool. If this notification does not arrive within five seconds, for example because a
+                            network is cut, or a pooler in transaction mode is between, the receiver connects again, and
+                            the log has the reason [10,000] */
 } vestry_postgres_topics_options;
 
 /** Create a receiver of topics.
- *  pages       borrowed; pool, too, whose server is used. Both must not be destroyed before the receiver. A connection
- *              of the pool is used briefly, to check that notifications arrive
- *  options     copied; NULL: the defaults
- *  ret_topics  owned by the caller; untouched on failure
- *  Returns  OK, also while the server is away: it is tried again, and the log reports it | INVALID | NO_MEMORY | IO (no
- *           thread, or no randomness)
+ *  pages, pool  borrowed; must not be destroyed before the receiver. The receiver connects to the pool's server, and
+ *               uses a connection of the pool briefly to check that notifications arrive
+ *  options      copied; NULL: the defaults
+ *  ret_topics   owned by the caller; untouched on failure
+ *  Returns  OK, also while the server is away: the receiver connects later, and the log reports this | INVALID |
+ *           NO_MEMORY | IO (no thread, or no randomness)
  *  Threads  any; starts a thread. Blocks on the network, at most five seconds */
 VESTRY_API vestry_err vestry_postgres_topics_create(vestry_pages *pages, vestry_sql_pool *pool,
                                                     const vestry_postgres_topics_options *options,

@@ -39,11 +39,12 @@ typedef struct vestry_sqlite vestry_sqlite;
 typedef struct vestry_sqlite_connection vestry_sqlite_connection;
 
 /** How precisely a commit selects the pages that it refreshes. TABLES and FILE_PAGES miss no page that has read changed
- *  data; TOPICS misses none that names the topics of all data that it reads. The later levels refresh fewer pages.
+ *  data; TOPICS misses no page that names the topics of all data that it reads. The later levels refresh fewer pages.
  *  - TOPICS: changed rows become topics, by the function `topics` or as "table/NAME", and pages name the topics on
  *    which they depend.
- *  - TABLES: also pages that have read a table and columns that the commit changed. If a statement looks rows up by an
- *    integer key (of the rowid, or of the first column of an index), only a change of rows with that key counts.
+ *  - TABLES: the same, and pages that have read a table and columns that the commit changed. If a statement looks rows
+ *    up by an integer key (of the rowid, or of the first column of an index), only a change of rows with that key
+ *    counts.
  *  - FILE_PAGES: of the pages that level TABLES selects, only those that have read a page of the database file that the
  *    commit wrote. An insert writes the file page where its row belongs, so reads of ranges, and of rows that do not
  *    exist yet, are covered, too.
@@ -61,8 +62,8 @@ typedef enum vestry_sqlite_level {
 typedef struct vestry_sqlite_change vestry_sqlite_change;
 /** Names the topics that a changed row refreshes, by calling vestry_sqlite_topic. Called while the row is being
  *  changed, on the thread that changes it, so it must not use the connection. For a table without rowid, rowid is 0.
- *  For a virtual table it is called with the tables in which that stores its data. States of tabs refresh their tabs,
- *  whatever this function does.
+ *  For a virtual table it is called with the tables in which the virtual table stores its data. Independently of this
+ *  function, a written state of a tab (vestry_sql_tab_set) refreshes that tab.
  *  Threads  any */
 typedef void (*vestry_sqlite_topics_fn)(vestry_sqlite_change *change, const char *table, int64_t rowid, void *app);
 /** Refresh a topic when the transaction is committed. Naming a topic again, for example for each of a thousand rows,
@@ -70,7 +71,7 @@ typedef void (*vestry_sqlite_topics_fn)(vestry_sqlite_change *change, const char
  *  names, its commit refreshes every page.
  *  topic  1 to VESTRY_PAGE_TOPIC_MAX_BYTES bytes, copied; other topics are ignored */
 VESTRY_API void vestry_sqlite_topic(vestry_sqlite_change *change, const char *topic);
-/** Which version of a changed row: before or after the change. */
+/** A version of a changed row: before or after the change. */
 typedef enum vestry_sqlite_side { VESTRY_SQLITE_OLD, VESTRY_SQLITE_NEW } vestry_sqlite_side;
 /** Get the value of a column of the changed row. Both versions are useful: for example, a message that moves to another
  *  room changes both rooms.
@@ -121,11 +122,11 @@ VESTRY_API void vestry_sqlite_destroy(vestry_sqlite *database);
 
 /** Attach a connection of the application, so that its commits refresh pages, and reads through it in renders are
  *  recorded.
- *  - It uses the connection's hooks for preupdate, commit, rollback and trace, and from level TABLES on its authorizer.
- *    The application must not set these.
- *  - Level FILE_PAGES, and a SQLite that reads pages past its cache (3.45 and later): the methods of the connection's
- *    file (sqlite3_io_methods) are replaced by a copy that also reports reads, whichever VFS opened the file, until it
- *    is closed. A VFS that inspects them must accept the replacement.
+ *  - vestry uses the connection's hooks for preupdate, commit, rollback and trace, and from level TABLES on its
+ *    authorizer. The application must not set these.
+ *  - Level FILE_PAGES, and a SQLite that reads pages without its cache (3.45 and later): until the file is closed, the
+ *    methods of the connection's file (sqlite3_io_methods) are replaced by a copy that also reports reads, for any VFS.
+ *    A VFS that inspects them must accept the replacement.
  *  - Otherwise, and below level FILE_PAGES, the connection gets mmap_size 0, and from level TABLES on a later PRAGMA
  *    mmap_size has no effect. If its file is mapped nevertheless, renders are followed at level TABLES.
  *  - A connection that shares its cache (SQLITE_OPEN_SHAREDCACHE) must be attached together with all connections that
@@ -160,8 +161,8 @@ typedef struct vestry_sqlite_stats {
   uint64_t coarse_count;         /**< of recorded_count: followed at level TABLES because of a bound */
   size_t recorded_bytes;         /**< memory for recorded reads, now */
   size_t connections_count;      /**< attached connections, now */
-  uint64_t refreshed_sets_count; /**< read sets whose renders were requested; renders with equal reads share a set, but
-                                      refreshed_count counts each render */
+  uint64_t refreshed_sets_count; /**< read sets of the renders in refreshed_count, which may be fewer, because renders
+                                      with equal reads share a set */
 } vestry_sqlite_stats;
 
 /** Get a snapshot of the counters. Threads any; takes a lock briefly. */
@@ -196,9 +197,10 @@ typedef struct vestry_sqlite_pool_options {
                                    is finalized [64] */
   uint32_t wait_ms;           /**< maximum time to wait for a connection, or until no other thread writes [5,000] */
   uint32_t busy_ms;           /**< time for which SQLite waits for other processes [5,000] */
-  uint64_t max_wal_bytes; /**< if the file's WAL exceeds this size, a commit empties it. Until the other connections are
-                               released, but at most for 250 ms, threads get no connection [16 MiB]. If a reader takes
-                               longer, or belongs to another program, the log reports it, and the WAL grows */
+  uint64_t max_wal_bytes;     /**< if the file's WAL exceeds this size, a commit empties it. Meanwhile threads get no
+                                   connection, until the other connections are released, but for at most 250 ms [16
+                                   MiB]. If a reader takes longer, or belongs to another program, the log reports it,
+                                   and the WAL grows */
 } vestry_sqlite_pool_options;
 
 /** Open all connections, and bring the tables to their version.
@@ -226,13 +228,14 @@ VESTRY_API void vestry_sqlite_pool_on_commit(vestry_sql_pool *pool, vestry_sqlit
 
 /** Get a transaction's connection, for functions of SQLite. NULL: the transaction is not one of SQLite. Statements that
  *  cannot run in a transaction, VACUUM and some pragmas, need sqlite3_exec and the connection of a transaction for
- *  reading. If a step of your own fails in a transaction for writing, SQLite may have rolled the transaction back, and
- *  would commit your next step by itself: end the transaction if sqlite3_get_autocommit returns non-zero. The same for
- *  statements of vestry_sqlite_prepare. Threads as vestry_sql_run. */
+ *  reading. If your call of sqlite3_step fails in a transaction for writing, SQLite may have rolled the transaction
+ *  back, and would commit your next statement by itself: end the transaction if sqlite3_get_autocommit returns
+ *  non-zero. This also holds for statements of vestry_sqlite_prepare. Threads as vestry_sql_run. */
 VESTRY_API sqlite3 *vestry_sqlite_handle(vestry_sql_transaction *transaction);
-/** Get a statement that is kept prepared, for functions of SQLite, for example to bind a blob. It is reset and has no
- *  bindings; the end of the transaction does this again. Until then no other function uses it, however many statements
- *  the transaction runs. The same text returns the same statement if that is not running. Do not finalize it.
+/** Get a statement that is kept prepared, for functions of SQLite, for example to bind a blob. The statement is reset
+ *  and has no bindings; the end of the transaction resets it again. Until then no other function uses it, however many
+ *  statements the transaction runs. The same text returns the same statement, unless that is running. Do not finalize
+ *  it.
  *  Returns  OK | the errors of vestry/data/sql.h
  *  Threads  as vestry_sql_run */
 VESTRY_API vestry_err vestry_sqlite_prepare(vestry_sql_transaction *transaction, const char *sql,
@@ -249,7 +252,7 @@ typedef struct vestry_sqlite_pool_stats {
   uint64_t rolled_back_count; /**< transactions rolled back because of an error */
   size_t lent_count;          /**< connections in use, now */
   uint64_t wal_bytes;         /**< size of the WAL after the last commit by vestry_sql_end */
-  uint64_t wal_holds_count;   /**< times that threads had to wait so that the WAL could be emptied */
+  uint64_t wal_holds_count;   /**< times that threads were held up so that the WAL could be emptied */
   uint64_t wal_stuck_count;   /**< of wal_holds_count: the WAL could not be emptied because a reader was active */
 } vestry_sqlite_pool_stats;
 
