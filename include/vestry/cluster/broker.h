@@ -38,7 +38,7 @@ typedef struct vestry_broker_events {
   void (*on_message)(const char *subject, const void *data, size_t len, void *ctx);
   /** Receives a change of state. A broker begins DOWN, which is not reported. UP and DOWN alternate, and every change
    *  is reported, however short the state was. At UP all subscriptions are active again; messages may arrive just
-   *  before it. MAYBE_LOST arrives at the position of the gap, between the messages before and after it. */
+   *  before UP. MAYBE_LOST comes at the position of the gap, between the messages before and after the gap. */
   void (*on_state)(vestry_broker_state state, void *ctx);
   void *ctx;
 } vestry_broker_events;
@@ -46,16 +46,16 @@ typedef struct vestry_broker_events {
 /** Functions of a broker. Any thread may call them, several at once, except start, stop and destroy. */
 typedef struct vestry_broker_ops {
   size_t size; /**< sizeof(vestry_broker_ops), or 0 */
-  /** Connect, and retry without end. Called once; does not wait for the connection. From then on, and after each
-   *  reconnect, messages to these subjects arrive: those that this node publishes afterwards for certain, those of
-   *  other nodes from the time when the broker has received the subscription.
+  /** Connect, and retry without end. Called once; does not wait for the connection. After each connect, messages to
+   *  these subjects arrive: all that this node publishes afterwards, and those of other nodes from the time when the
+   *  broker's server has received the subscription.
    *  subjects  copied; no two alike. NULL if count is 0
    *  events    copied
    *  Returns  OK, also while disconnected | INVALID (an argument, or a second call) | NO_MEMORY | IO (no thread, or no
    *           descriptor) | CLOSED (its runtime) */
   vestry_err (*start)(void *broker, const char *const *subjects, size_t count, const vestry_broker_events *events);
-  /** Disconnect. After the return no function of the events runs or will run. Messages that were published before are
-   *  sent first, for at most about a second. Idempotent. Not from a function of the events. */
+  /** Disconnect. Messages that were published before are sent first, for at most about a second. After the return no
+   *  function of the events runs or will run. Idempotent. Not from a function of the events. */
   void (*stop)(void *broker);
   /** Send a message to all subscribers, at the next flush at the latest.
    *  data  copied; NULL if len is 0
@@ -67,13 +67,13 @@ typedef struct vestry_broker_ops {
    *           writes, together with everything published until then
    *  Does not block */
   void (*flush)(void *broker, bool at_once);
-  /** Get the current state, UP or DOWN; publish checks the same. Does not block. */
+  /** Get the current state, UP or DOWN, as publish checks it. Does not block. */
   vestry_broker_state (*state)(void *broker);
   /** Get the maximum size of a message in bytes; an estimate before the first connection. It can change at any time.
    *  Does not block. */
   size_t (*max_payload)(void *broker);
-  /** Set the value of a name if its revision is the expected one, so that only one of several nodes succeeds. NULL: not
-   *  supported.
+  /** Set the value of a name if the name has the expected revision, so that only one of several nodes succeeds. NULL:
+   *  not supported.
    *  name      in the form of a subject
    *  expected  the revision that the name must have; 0: the name must not exist
    *  ret       its revision after the call, also with EXISTS
@@ -84,9 +84,9 @@ typedef struct vestry_broker_ops {
   /** Stop and free. NULL is accepted. */
   void (*destroy)(void *broker);
   /** Return whether another message has arrived and will be passed to on_message right after this one. The cluster
-   *  calls it inside on_message, on that thread. If the broker implements it, the cluster does some short work for a
-   *  message on that thread instead of waking another, and the broker flushes what is published meanwhile after the
-   *  last message. NULL: other threads do all the work. Does not block. */
+   *  calls it inside on_message, on that thread. If the broker has this function, the cluster does short work for a
+   *  message on that thread instead of waking another, and the broker flushes the messages published meanwhile after
+   *  the last received message. NULL: other threads do all the work. Does not block. */
   bool (*has_more)(void *broker);
 } vestry_broker_ops;
 
@@ -99,7 +99,7 @@ typedef struct vestry_broker {
 /** Check whether a text is a subject. NULL is not.
  *  Threads  any; does not block */
 VESTRY_API bool vestry_subject_is_valid(const char *subject);
-/** Check whether texts are subjects, no two alike, as start requires. Compares each with each, so keep them few.
+/** Check whether texts are subjects, no two alike, as start requires. Compares each text with each other, so pass few.
  *  Threads  any; does not block */
 VESTRY_API bool vestry_subjects_are_valid(const char *const *subjects, size_t count);
 

@@ -21,43 +21,45 @@ extern "C" {
 #endif
 
 /** Functions of an instance that a cluster extends:
- *  - vestry_dispatch and its like, by key: streams of this node first. If it has none, or other nodes hold the key too,
- *    the nodes that hold it get a remote request: a message to perform the dispatch there. The call waits up to
- *    answer_ms for their replies. A stepped runtime (vestry/runtime.h) is stepped meanwhile. options.results does not
- *    contain results of other nodes. Returns
+ *  - vestry_dispatch and similar functions, by key: streams of this node first. If this node has none, or other nodes
+ *    hold the key, too, the nodes that hold it get a remote request: a message to perform the dispatch there. The call
+ *    waits up to answer_ms for their replies. A stepped runtime (vestry/runtime.h) is stepped meanwhile.
+ *    options.results does not contain results of other nodes. Returns
  *    OK         the result counts all connections
  *    NOT_FOUND  every live node has replied that it has no stream
- *    TIMEOUT    a node did not reply in time, so the effects may have run there or not. A stepped runtime returns it if
- *               no step is left and a reply is still missing. Also if not all nodes are known yet and none that is
- *               known has such a stream
+ *    TIMEOUT    a node did not reply in time, so the effects may have run there or not. With a stepped runtime: no step
+ *               is left, and a reply is still missing. Or: not all nodes are known yet, and no known node has such a
+ *               stream
  *    IO         the request could not be sent
  *    BUSY       nothing was sent, because this thread must not wait: it belongs to the instance's runtime or runs a
  *               function of the cluster. Call vestry_cluster_dispatch there
- *    FULL, …    errors of other nodes are returned as those of this node
- *  - vestry_broadcast and its like: the event is sent once to each node where the channel has members, and is encoded
- *    and conflated there. ret_sent_count counts this node; OK also if only other nodes have members. Does not wait.
+ *    FULL, …    errors of other nodes, returned like those of this node
+ *  - vestry_broadcast and similar functions: the event is sent once to each node where the channel has members, and is
+ *    encoded and conflated there. ret_sent_count counts this node; OK also if only other nodes have members. Does not
+ *    wait.
  *  - vestry_refresh of the cluster's pages: on all nodes. Refreshes within 5 ms share a message. vestry_refresh_here
  *    stays on this node.
  *  - vestry_presence with a name (vestry/app/presence.h): members on any node.
  *  - Pages (vestry_cluster_options.pages): a tab that reconnects to another node receives the differences only. */
 
 /** Key policies in a cluster:
- *  REPLACE  the stream closes the older streams of its key on other nodes, whatever their policy, within milliseconds
- *           or when a partition heals. If two streams replace each other, the newer one stays. If they open so close
- *           together that neither node had received the other's announcement, one of them stays, and it may be either.
- *           If a node also has streams of the key with another policy, each such replacement costs it a walk through
- *           its store
+ *  REPLACE  the stream closes the older streams of its key on other nodes, also those with another policy, within
+ *           milliseconds, or when a partition heals. If two streams replace each other, the newer one stays. If they
+ *           open almost at the same time, so that neither node has received the other's announcement, either of them
+ *           may stay. If a node also has streams of the key with another policy, each such replacement costs it a walk
+ *           through its store
  *  MANY     each node counts by itself
  *  REJECT   EXISTS if another node is known to hold the key. Two streams that open within milliseconds may both be
  *           accepted, unless options.strict is set
  *  REUSE    only this node counts, unless options.strict is set
- *  strict   REJECT and REUSE accept one stream on all nodes. Others get EXISTS (409), with REUSE too if the first
- *           stream is on another node. The handler's thread queries all nodes and makes a reservation at the broker; it
- *           waits as vestry_dispatch does, and for seconds if the broker is slow. LIMIT (503) if a live node does not
- *           reply, if no reservation can be made, on a thread that must not wait, and for dead_ms after this node has
- *           started, has reached the broker again, or goes on after it has stood still for suspect_ms. The end of a
- *           stream frees its key at once, the death of a node after dead_ms. After a partition, or after a node has
- *           stood still for dead_ms, a key may have two streams until one ends */
+ *  strict   REJECT and REUSE accept one stream on all nodes. Other streams get EXISTS (409), also with REUSE if the
+ *           first stream is on another node. The handler's thread queries all nodes and makes a reservation at the
+ *           broker; it waits as vestry_dispatch does, and for seconds if the broker is slow. The result is LIMIT (503)
+ *           if a live node does not reply, if no reservation can be made, and on a thread that must not wait. It is
+ *           also LIMIT for dead_ms after this node has started, has reconnected to the broker, or runs again after it
+ *           has stood still for suspect_ms. The end of a stream frees its key at once, the death of a node after
+ *           dead_ms. After a partition, or after a node has stood still for dead_ms, a key may have two streams until
+ *           one ends */
 
 /** An instance's membership in a cluster. */
 typedef struct vestry_cluster vestry_cluster;
@@ -86,10 +88,10 @@ typedef struct vestry_gap {
   uint64_t lost_count; /**< number of lost messages; 0: unknown. A refresh, an event or a dispatch is one message */
 } vestry_gap;
 
-/** Called for each gap. Here, update data that depends on messages of other nodes and that pages do not show, for
- *  example the members of channels. The pages need nothing: the cluster itself renders all of them again. Also called
- *  once when two nodes have met; from then on every loss is reported. Runs on a thread of the instance's runtime, no
- *  lock held, one call at a time; remote effects wait meanwhile. */
+/** Called for each gap. In this function, update data that depends on messages of other nodes and that pages do not
+ *  show, for example the members of channels. Pages need no code, because the cluster renders all of them again. Also
+ *  called once when this node has discovered another node; from then on every loss is reported. Runs on a thread of the
+ *  instance's runtime, no lock held, one call at a time; remote effects wait meanwhile. */
 typedef void (*vestry_gap_fn)(const vestry_gap *gap, void *ctx);
 /** Called with a member's new state; several changes before the call are reported as one. node is terminated. Threads
  *  as vestry_gap_fn. */
@@ -105,26 +107,28 @@ typedef struct vestry_cluster_options {
   struct vestry_pages *pages; /**< the pages whose refreshes reach all nodes. If vestry_pages_options.secret is
                                    not set, the secret of the pages is derived from this secret. Borrowed, must outlive
                                    the cluster. NULL: none */
-  uint32_t heartbeat_ms;      /**< time between two heartbeats [250]. This and the next two are the same on all nodes */
+  uint32_t heartbeat_ms;      /**< time between two heartbeats [250]. This member and the next two must be the same on
+                                   all nodes */
   uint32_t suspect_ms;        /**< time without a heartbeat until a node is SUSPECT [1,000] */
   uint32_t dead_ms;           /**< time until it is DEAD [3,000]; heartbeat_ms < suspect_ms < dead_ms, at most 60,000.
-                                   Time in which this node itself stands still does not count */
+                                   Time for which this node itself stands still does not count */
   uint32_t answer_ms;         /**< maximum time that a remote request waits for replies [1,000]; at most 60,000 */
-  const char *const *allow;   /**< names of the effects and actions that other nodes may run here, ending with NULL;
-                                   others get INVALID. NULL: none. Copied */
+  const char *const *allow;   /**< names of the effects and actions that other nodes may run here, ending with NULL; all
+                                   others return INVALID. NULL: none. Copied */
   size_t max_remote_bytes;    /**< maximum size of received messages that are not processed yet [16 MiB]. Beyond it
-                                   dispatches get FULL, and other messages are lost: a gap */
+                                   dispatches return FULL, and other messages are lost, which is a gap */
   vestry_gap_fn on_gap;       /**< NULL: gaps are not reported */
   vestry_member_fn on_member; /**< NULL: changes of state are not reported */
   void *ctx;                  /**< passed to both */
-  bool strict;                /**< REJECT and REUSE are exact on all nodes (see above); the broker must support
-                                   reservations. The same on all nodes */
+  bool strict;                /**< REJECT and REUSE are exact on all nodes (see above). Must be the same on all nodes;
+                                   the broker must support reservations */
   size_t max_waiting_count;   /**< maximum number of remote requests that wait for replies: dispatches, counts, listings
                                    [65,536]; beyond it FULL */
 } vestry_cluster_options;
 
 /** Join a cluster: start the broker, and announce this node.
- *  v            borrowed; nothing has been stored yet, and no stream has joined a channel. Its threads do the work
+ *  v            borrowed; no stream has been stored yet or has joined a channel. The cluster runs on the threads of its
+ *               runtime
  *  broker       copied; the object in its member `broker` is borrowed, not started yet, and must outlive the cluster
  *  ret_cluster  owned by the caller; untouched on failure. After a failure the broker has been stopped
  *  Returns  OK, also while the broker is down | INVALID (an option; v has streams) | EXISTS (v is in a cluster) |
@@ -134,14 +138,14 @@ typedef struct vestry_cluster_options {
 VESTRY_API vestry_err vestry_cluster_create(vestry *v, const vestry_broker *broker,
                                             const vestry_cluster_options *options, vestry_cluster **ret_cluster);
 
-/** Leave a cluster: announce it, stop the broker, and free. Remote requests that wait for replies return CLOSED. Call
- *  it after vestry_stop, while no thread is inside a function of the instance, and before vestry_pages_destroy and
- *  vestry_destroy. NULL is accepted.
+/** Leave a cluster: announce that this node leaves, stop the broker, and free the cluster. Remote requests that wait
+ *  for replies return CLOSED. Call it after vestry_stop, while no thread is inside a function of the instance, and
+ *  before vestry_pages_destroy and vestry_destroy. NULL is accepted.
  *  Threads  one; not from a callback of the cluster; waits for running callbacks */
 VESTRY_API void vestry_cluster_destroy(vestry_cluster *cluster);
 
-/** Receives the result of vestry_cluster_dispatch: an error as of vestry_dispatch above, or CLOSED if the cluster has
- *  ended, and the number of connections. Called once, on any thread, possibly before vestry_cluster_dispatch returns;
+/** Receives the result of vestry_cluster_dispatch: an error as for vestry_dispatch above, or CLOSED if the cluster has
+ *  ended; and the number of connections. Called once, on any thread, possibly before vestry_cluster_dispatch returns;
  *  no lock held. Must not block. */
 typedef void (*vestry_answer_fn)(vestry_err error, uint32_t connections_count, void *ctx);
 
@@ -167,8 +171,8 @@ VESTRY_API vestry_err vestry_cluster_publish(vestry_cluster *cluster, vestry_sco
  *  Threads  any; takes a lock briefly */
 VESTRY_API vestry_member_state vestry_cluster_member(vestry_cluster *cluster, const char *node);
 
-/** Count the nodes that have streams of a key, this one included. The count is that of the last announcements: a
- *  node announces the opening or the end of a stream 5 ms later.
+/** Count the nodes that have streams of a key, this one included, by the last announcements. A node announces the
+ *  opening or the end of a stream 5 ms later.
  *  Returns  OK | INVALID, TOO_LARGE (key) | NO_MEMORY
  *  Threads  any; takes a lock briefly */
 VESTRY_API vestry_err vestry_cluster_holders(vestry_cluster *cluster, vestry_scope scope, const vestry_key *key,
@@ -183,7 +187,7 @@ typedef struct vestry_cluster_count {
                              or the set of live nodes is not known yet */
 } vestry_cluster_count;
 
-/** Count the streams of a key: those of this node, and those of the other nodes that hold it, by remote requests.
+/** Count the streams of a key on this node and, by remote requests, on the other nodes that hold it.
  *  Returns  OK, also if there are none | INVALID, TOO_LARGE (key) | BUSY (this thread must not wait, as for
  *           vestry_dispatch above) | NO_MEMORY | CLOSED
  *  Threads  any; waits for replies, at most answer_ms. A stepped runtime is stepped meanwhile */
@@ -234,16 +238,16 @@ typedef struct vestry_cluster_stats {
   size_t alive_count;             /**< other nodes that are ALIVE, DRAINING or SUSPECT now */
   size_t unsynced_count;          /**< nodes among them whose keys are not known in full now */
   uint64_t keys_count;            /**< keys and channels of this node that it has announced, now */
-  uint64_t others_keys_count;     /**< keys and channels of all other nodes, now */
-  size_t keys_bytes;              /**< memory of them, now */
+  uint64_t others_keys_count;     /**< keys and channels of all other nodes, as announced, now */
+  size_t keys_bytes;              /**< memory for the announced keys and channels, now */
   uint64_t remote_requests_count; /**< dispatches, counts and listings that were sent to other nodes */
   uint64_t ok_count, not_found_count, timeout_count;
-  uint64_t unsent_count;      /**< with IO, FULL of the broker, TOO_LARGE or NO_MEMORY */
-  uint64_t refused_count;     /**< with another error of the other node, or CLOSED */
+  uint64_t unsent_count;      /**< ended with IO, FULL of the broker, TOO_LARGE or NO_MEMORY */
+  uint64_t refused_count;     /**< ended with another error of the other node, or with CLOSED */
   uint64_t waiting_count;     /**< waiting for a reply now */
   uint64_t answered_count;    /**< remote requests of other nodes that ran here or found no stream */
   uint64_t sent_count;        /**< messages that the broker has accepted */
-  uint64_t send_failed_count; /**< messages that it has not */
+  uint64_t send_failed_count; /**< messages that the broker has not accepted */
   uint64_t received_count, taken_count, duplicates_count;
   uint64_t malformed_count;        /**< with a wrong seal or format */
   uint64_t stale_count;            /**< from or for an earlier process of a node, or from a node that has not answered
@@ -253,11 +257,11 @@ typedef struct vestry_cluster_stats {
   uint64_t remote_bytes;           /**< size of received messages that are not processed yet, now */
   uint64_t replaced_count;         /**< streams of this node that a newer one on another node has closed */
   uint64_t present_count;          /**< members of named presences that this node has announced, now */
-  uint64_t others_present_count;   /**< those that the other nodes have announced, now */
+  uint64_t others_present_count;   /**< members of named presences that the other nodes have announced, now */
   uint64_t reservations_count;     /**< key reservations, granted, refused or unknown */
   uint64_t reservations_refused_count; /**< refused: another node had the key */
-  uint64_t reservations_unknown_count; /**< a node did not reply, or the broker did not or refused (the log of the NATS
-                                            broker has its reason) */
+  uint64_t reservations_unknown_count; /**< a node or the broker did not reply, or the broker refused the request (with
+                                            NATS the log has its reason) */
   uint64_t over_waiting_count;         /**< refused because of max_waiting_count; also in unsent_count or
                                             refused_count */
   uint64_t other_version_count;        /**< malformed messages of nodes with this secret and another version of the

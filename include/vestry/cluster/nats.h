@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/** A broker that uses NATS: nodes of a cluster exchange messages through nats-server. In its own library, vestry-nats.
+/** A broker that uses NATS: nodes of a cluster exchange messages through nats-server. In the library libvestry-nats.
  *
  *      vestry_broker broker;
  *      const char *servers[] = {"nats://10.0.0.1:4222", "nats://10.0.0.2:4222"};
  *      vestry_nats_create(&(vestry_nats_options){.servers = servers, .servers_count = 2, .name = "web-1"}, &broker);
  *
- *  It connects to the given addresses only, not to other servers that a server announces. It retries without end, also
- *  after rejected credentials, and while the user has no right to subscribe to all its subjects, or to publish to one
- *  of which the server has refused a message. While it is disconnected publish fails, and messages that waited for an
- *  ended connection are dropped. A dead server is detected after ping_ms * (pings_out + 1), 3 s by default; until then
- *  publish returns OK. It never reports MAYBE_LOST: if a function of the events is slow, messages wait in the server,
- *  which disconnects beyond its bounds (max_pending, write_deadline): DOWN. docs/guide/cluster.md has its threads. */
+ *  The broker connects to the given addresses only, not to servers that a server announces. It retries without end,
+ *  also if its credentials are rejected, if its user may not subscribe to a subject, or after the server has refused a
+ *  message because its user may not publish it. While it is disconnected, publish fails; messages still in the send
+ *  queue are dropped. A dead server is detected after ping_ms * (pings_out + 1), 3 s by default; until then publish
+ *  returns OK. The state is never MAYBE_LOST: if a function of the events is slow, messages wait in the server, which
+ *  disconnects beyond its bounds (max_pending, write_deadline), and the state is DOWN. docs/guide/cluster.md describes
+ *  the threads. */
 #ifndef VESTRY_NATS_H
 #define VESTRY_NATS_H
 
@@ -23,8 +24,9 @@ extern "C" {
 
 /** Options of a NATS broker. Zero is the default. All texts are copied. Files are checked by vestry_nats_create and
  *  read again for each connection, so that they can be renewed.
- *  stop and destroy wait for a running attempt to connect: connect_ms, and the time of the name's resolution. The TLS
- *  handshake of libnats 3.4 has no time limit. libnats ignores SIGPIPE for the process, from create on. */
+ *  stop and destroy wait for a running attempt to connect, which takes at most connect_ms and the time to resolve the
+ *  name. The TLS handshake of libnats 3.4 has no time limit. libnats ignores SIGPIPE for the process, from create
+ *  on. */
 typedef struct vestry_nats_options {
   size_t size;                /**< sizeof(vestry_nats_options), or 0 */
   const vestry_host *host;    /**< borrowed, must outlive the broker; NULL: vestry_host_default() */
@@ -50,15 +52,15 @@ typedef struct vestry_nats_options {
   uint64_t ping_ms;          /**< interval of pings; 0: 1,000 */
   uint32_t pings_out;        /**< maximum number of unanswered pings; 0: 2 */
   uint64_t write_ms;         /**< a connection whose socket accepts no bytes for this time is closed; 0: 1,000 */
-  uint64_t reconnect_ms;     /**< first pause between rounds of attempts; 0: 50. Each pause is longer by a random part
-                                  of itself */
+  uint64_t reconnect_ms;     /**< first pause after all servers were tried; 0: 50. Each pause is extended at random to
+                                  at most twice its length */
   uint64_t reconnect_max_ms; /**< maximum pause; pauses double up to it; 0: 1,000 */
 
-  size_t max_send_queue_bytes; /**< maximum size of unwritten messages, with 128 bytes for each; beyond it FULL. 0: 8
-                                    MiB */
+  size_t max_send_queue_bytes; /**< maximum size of unwritten messages, plus 128 bytes for each; beyond it publish
+                                    returns FULL. 0: 8 MiB */
 
-  const char *reservations_bucket; /**< a key-value bucket of JetStream for reservations, which a reservation creates
-                                        if it is missing: letters, digits, '-' and '_'. NULL: no reservations */
+  const char *reservations_bucket; /**< key-value bucket of JetStream for reservations, created by the first reservation
+                                        if it is missing. Letters, digits, '-' and '_'. NULL: no reservations */
   uint32_t reservations_replicas;  /**< replicas of a bucket that is created; 0: 1 */
   uint64_t reservations_ms;        /**< maximum time that each request of a reservation waits for JetStream; 0: 1,000 */
 } vestry_nats_options;
@@ -87,8 +89,8 @@ typedef struct vestry_nats_stats {
  *  Threads  any; takes locks briefly */
 VESTRY_API void vestry_nats_stats_get(const vestry_broker *broker, vestry_nats_stats *ret_stats);
 
-/** Add the counters of one broker to metrics, as vestry_nats_…: a vestry_metrics_fn, or called by the application's
- *  (vestry/ops/observe.h).
+/** Add the counters of one broker to metrics, as vestry_nats_…. This is a vestry_metrics_fn; a function of yours can
+ *  also call it (vestry/ops/observe.h).
  *  broker  a vestry_broker that vestry_nats_create made
  *  Returns  OK | INVALID | the errors of vestry_metrics_add
  *  Threads  as vestry_nats_stats_get */
