@@ -127,8 +127,8 @@ typedef struct vestry_cluster_options {
 } vestry_cluster_options;
 
 /** Join a cluster: start the broker, and announce this node.
- *  v            borrowed; no stream has been stored yet or has joined a channel. The cluster runs on the threads of its
- *               runtime
+ *  v            borrowed; no stream may have been stored or have joined a channel yet. The cluster runs on the threads
+ *               of its runtime
  *  broker       copied; the object in its member `broker` is borrowed, not started yet, and must outlive the cluster
  *  ret_cluster  owned by the caller; untouched on failure. After a failure the broker has been stopped
  *  Returns  OK, also while the broker is down | INVALID (an option; v has streams) | EXISTS (v is in a cluster) |

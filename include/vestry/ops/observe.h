@@ -25,7 +25,7 @@ extern "C" {
 typedef struct vestry_observe vestry_observe;
 
 /** Returns whether a request has access to the mounted paths. Called on the serving thread, no lock held. false: the
- *  request gets 403, whether the path exists or not. */
+ *  request gets 403, whether the stream that it names exists or not. */
 typedef bool (*vestry_observe_may_fn)(const vestry_request *req, void *ctx);
 
 /** Duration of a tail in milliseconds. */
