@@ -3,8 +3,9 @@
  *
  * Words. An effect is a named operation for the connections of the reply, such as patch-signals; a list is its name and
  * arguments as JSON. An interceptor is a function of the application that is called before and after each effect
- * (registry/). The room of a body is the number of bytes that are reserved for it in the budget of requests. An
- * attachment is an object to which the reply's stream will belong, such as a channel (http/attachment.h). */
+ * (registry/). The room of a body is the number of bytes that are reserved for it in the budget of answers
+ * (max_answer_bytes). An attachment is an object to which the reply's stream will belong, such as a channel
+ * (http/attachment.h). */
 #include "http/reply.h"
 
 #include <stdio.h>
@@ -40,7 +41,7 @@ static void header_free(const vestry_reply *reply, const vestry_header *header) 
   vsi_free(reply->host, (void *)header->name);
 }
 
-/* Free the body, but keep the bytes that are reserved for it in the budget of requests (reply->room). */
+/* Free the body, but keep the bytes that are reserved for it (reply->room). */
 static void free_body(vestry_reply *reply) {
   vsi_free(reply->host, reply->body);
   if (reply->rest.file) reply->rest.file->give_back(reply->rest.file);
@@ -79,7 +80,8 @@ void vsi_reply_finish(vestry_reply *reply) {
   vsi_reply_init(reply, reply->host);
 }
 
-/* Remember NO_MEMORY, because a handler may ignore it and leave it to vestry (vestry/request.h). */
+/* Record NO_MEMORY. A handler may ignore it (vestry/request.h); then serve/serving.c answers the request with this
+ * error. */
 static vestry_err remember(vestry_reply *reply, vestry_err error) {
   reply->no_memory |= error == VESTRY_NO_MEMORY;
   return error;
@@ -95,7 +97,7 @@ vestry_err vsi_reply_refuse(vestry_reply *reply, vestry_err error, const char *w
 
 vestry_err vestry_reply_status(vestry_reply *reply, int status) {
   if (status < STATUS_MIN || status > STATUS_MAX)
-    return vsi_reply_refuse(reply, VESTRY_INVALID, "the status is not from 200 to 599");
+    return vsi_reply_refuse(reply, VESTRY_INVALID, "vestry_reply_status: the status must be from 200 to 599");
   reply->status = status;
   return VESTRY_OK;
 }
@@ -143,7 +145,8 @@ vsi_caching vsi_reply_caching(const vestry_reply *reply) {
 
 vestry_err vestry_reply_header(vestry_reply *reply, const char *name, const char *value) {
   if (!name || !value || !vsi_is_token(name) || !vsi_is_field_value(value) || is_framing(name))
-    return vsi_reply_refuse(reply, VESTRY_INVALID, "a header is not allowed, or its name or value is not well formed");
+    return vsi_reply_refuse(reply, VESTRY_INVALID,
+                            "vestry_reply_header: the adapter sets this header, or its name or value is invalid");
   if (VSI_ARRAY_RESERVE(reply->host, reply->headers, reply->headers_count, reply->headers_room, 1))
     return remember(reply, VESTRY_NO_MEMORY);
   size_t name_len = strlen(name), value_len = strlen(value);
@@ -162,8 +165,8 @@ vestry_err vestry_reply_header(vestry_reply *reply, const char *name, const char
   return VESTRY_OK;
 }
 
-/* Resize the room for the body in memory. LIMIT is remembered until a body gets room, because a handler may ignore it
- * and leave it to vestry. */
+/* Resize the room to the bytes of the body that are in memory. LIMIT is recorded until a body gets room: a handler may
+ * ignore it, and then the request is answered with this error. */
 static vestry_err resize_room(vestry_reply *reply, size_t len) {
   vestry_err error = vsi_room_resize(&reply->room, len);
   reply->no_room |= error == VESTRY_LIMIT;
@@ -175,7 +178,8 @@ vestry_err vsi_reply_make_room(vestry_reply *reply, size_t len) {
   return resize_room(reply, len);
 }
 
-/* Begin a body of this type and length, of which `held` bytes will be in memory; none is there yet. */
+/* Begin a body of this type and length. held: the number of its bytes that will be in memory. The caller then sets the
+ * source of the body. */
 static vestry_err begin_body(vestry_reply *reply, const char *content_type, size_t len, size_t held) {
   vestry_err error = resize_room(reply, held);
   if (error) return error;
@@ -238,7 +242,8 @@ vestry_err vsi_reply_load(vestry_reply *reply) {
 
 vestry_err vestry_reply_body(vestry_reply *reply, const char *content_type, const void *body, size_t len) {
   if ((!body && len) || (content_type && !vsi_is_field_value(content_type)))
-    return vsi_reply_refuse(reply, VESTRY_INVALID, "the body is NULL, or its content type is not a valid header value");
+    return vsi_reply_refuse(reply, VESTRY_INVALID,
+                            "vestry_reply_body: the body is NULL, or the content type is invalid");
   if (!content_type || !*content_type) content_type = "text/html; charset=utf-8";
   vestry_err error = vsi_reply_make_room(reply, len);
   if (error) return error;
@@ -254,7 +259,9 @@ static vestry_err pack_key(vestry_reply *reply, vestry_scope scope, const vestry
   vsi_scoped_key packed;
   reply->key_error = vsi_store_pack(reply->v->store, &packed, scope, key);
   if (reply->key_error == VESTRY_NO_MEMORY) return remember(reply, VESTRY_NO_MEMORY);
-  if (reply->key_error) return vsi_reply_refuse(reply, reply->key_error, "the key is not well formed or too large");
+  if (reply->key_error)
+    return vsi_reply_refuse(reply, reply->key_error,
+                            "vestry_reply_key or vestry_reply_add_key: the key is invalid or too large");
   *ret_key = vsi_scoped_key_keep(reply->host, &packed.key, room, room_bytes);
   vsi_scoped_key_finish(&packed);
   return *ret_key ? VESTRY_OK : remember(reply, VESTRY_NO_MEMORY);
@@ -269,7 +276,7 @@ vestry_err vestry_reply_key(vestry_reply *reply, const vestry_key *key) {
   return VESTRY_OK;
 }
 
-/* Reject one more key or attachment than the instance allows a stream. */
+/* Refuse a key or attachment beyond the maximum of a stream. */
 static vestry_err refuse_more(vestry_reply *reply, const char *function, const char *what) {
   char why[160];
   snprintf(why, sizeof why, "%s: a stream can have at most %zu %s; raise vestry_bounds.max_per_stream_count", function,
@@ -335,14 +342,16 @@ vestry_err vestry_reply_stream(vestry_reply *reply, const vestry_stream_options 
   if (!options || VSI_OPTIONS_TAKE(vestry_stream_options, own, options) ||
       VSI_OPTIONS_TAKE(vestry_connection_options, connection, own.connection) ||
       VSI_OPTIONS_TAKE(vestry_connection_hooks, hooks, own.hooks))
-    return vsi_reply_refuse(reply, VESTRY_INVALID, "the stream's options are NULL, or have an unknown size");
+    return vsi_reply_refuse(reply, VESTRY_INVALID,
+                            "vestry_reply_stream: the options are NULL, or have an unknown size or member");
   if (vsi_connection_options_resolve(&connection, NULL, &resolved))
-    return vsi_reply_refuse(reply, VESTRY_INVALID, "the stream's connection options are out of range");
+    return vsi_reply_refuse(reply, VESTRY_INVALID, "vestry_reply_stream: options.connection is out of range");
   bool is_profiled = own.profiles_count <= VESTRY_PROFILES_MAX && (own.profiles || !own.profiles_count);
   for (size_t i = 0; is_profiled && i < own.profiles_count; i++)
     is_profiled = !vsi_profile_resolve(&own.profiles[i], &profiles[i]);
   if (!is_profiled)
-    return vsi_reply_refuse(reply, VESTRY_INVALID, "the stream's profiles are missing, too many or invalid");
+    return vsi_reply_refuse(reply, VESTRY_INVALID,
+                            "vestry_reply_stream: options.profiles are missing, too many or invalid");
   if (own.connection) reply->stream = connection;
   if (own.hooks) reply->hooks = hooks;
   if (!own.profiles) return VESTRY_OK;
@@ -379,8 +388,8 @@ static vestry_err refuse_value(vestry_reply *reply, vestry_err error) {
                           "infinite number), or signals are not an object");
 }
 
-/* Return whether a built-in effect can be added as a finished event. It cannot if interceptors must see it, or if the
- * application has replaced the effect of that name: they need it as data, a list of its name and arguments. */
+/* Return whether a built-in effect can be added as a finished event. If interceptors must see the effect, or the
+ * application has replaced the effect of that name, the effect is added as a list instead. */
 static bool is_direct(const vestry_reply *reply) {
   return !reply->v || vsi_names_are_direct(reply->v->registry);
 }
@@ -431,9 +440,9 @@ void *vestry_connection_data(const vestry_connection *connection) {
 
 /* -------------------------------------------------------------------------------------------- attachments --------- */
 
-/* A reply's stream joins channels, and the topics and histories of extensions, from its beginning. The memory is
- * allocated when the reply declares it, before there is a stream: a channel gets a member without a stream, and to
- * admit the stream later needs no memory. */
+/* The stream of a reply joins channels, and the topics and histories of extensions, when it begins. The memory for this
+ * is allocated earlier, when the handler declares it: a channel then reserves a member without a stream. So the join
+ * itself cannot fail for lack of memory. */
 
 vestry_err vsi_reply_pack(vestry_reply *reply, vsi_scoped_key *name, vestry_scope scope, const vestry_key *key) {
   vestry_err error = vsi_reply_may_join(reply);
@@ -459,7 +468,7 @@ typedef struct joining {
 
 static void begin(vsi_attachment *attachment, vestry_connection *connection) {
   joining *one = (joining *)attachment;
-  (void)vsi_channel_admit(one->member, connection); /* EXISTS: it is a member already; CLOSED: it has ended */
+  (void)vsi_channel_admit(one->member, connection); /* EXISTS: the stream is a member already; CLOSED: it has ended */
   vsi_free(one->host, one);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading a request from the web server, through the adapter's table of functions: its line, its signals (of the
- * Datastar client, in the query or the body), and its body, which counts in the budget of all requests. Also running
- * the guards of its route, and the functions by which handlers read headers, peer and JSON. */
+/* Reads a request from the web server, through the adapter's table of functions: the request line, the body, which
+ * counts in the budget of all requests, and the signals of the Datastar client, which are in the query or the body.
+ * Also runs the guards of the route, and contains the functions by which handlers read headers, peer and JSON. */
 #include "http/request.h"
 
 #include <stdlib.h>
@@ -62,7 +62,8 @@ static int64_t no_length(void *server_request) {
   return 0;
 }
 
-/* The functions that read a body, answer and open a stream are absent: nothing that could call them follows. */
+/* The functions that read a body, answer and open a stream are missing, because no code calls them after the request is
+ * detached. */
 void vsi_request_detach(vestry_request *req) {
   static const vestry_request_ops gone = {.header = no_header, .peer = no_text, .body_length = no_length};
   req->own->ops = &gone;
@@ -256,7 +257,7 @@ const char *const vsi_user_headers[] = {"Authorization",
                                         NULL};
 
 enum { USER_HEADERS_COUNT = sizeof vsi_user_headers / sizeof *vsi_user_headers - 1 };
-_Static_assert(USER_HEADERS_COUNT < (int)VSI_USER_HEADERS_MAX, "the NULL included");
+_Static_assert(USER_HEADERS_COUNT < (int)VSI_USER_HEADERS_MAX, "VSI_USER_HEADERS_MAX includes the NULL");
 
 static int by_name(const void *name, const void *header) {
   return vsi_strcasecmp(name, *(const char *const *)header);

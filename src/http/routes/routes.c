@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: unmounting a route while requests are inside it */
-/* Mounting and unmounting threads run one at a time (`changes`), because each change is reported to followers; for
- * example, a server that has handlers of others, too, gets only the paths of routes. `lock` is held for reading while a
- * path is looked up, and for writing while a tree is changed, but never while code of the application runs. A request
- * counts itself into the route and the guards that it has found (`running`), under the lock, and out again when it
- * leaves. A thread that removes a route or a guard unlinks it under the lock, so that no further request enters it, and
- * then waits until the count is zero.
+/* Mounts and unmounts run one at a time (`changes`), so that all followers receive the changes in the same order. A
+ * follower mirrors the routes elsewhere; for example, the civetweb adapter registers the path of each route with
+ * civetweb, which passes all other paths to the program's own handlers. `lock` is held for reading while a path is
+ * looked up, and for writing while the tree of routes is changed, but never while code of the application runs. A
+ * request that enters a route increments the `running` counts of the route and of its guards, under the lock, and
+ * decrements them when it leaves. A thread that removes a route or a guard unlinks it under the lock, so that no
+ * further request enters it, and then waits until the count is zero.
  *
  * After a request has lowered the count, it must not touch the route, because the waiting thread may free it. Therefore
  * the number of waiting threads is in the table. Each side first changes one of the two, count and waiters, and then
@@ -27,7 +28,7 @@
 #include "instance/instance.h"
 #include "vestry/adapter.h"
 
-/* A parsed prefix: a pattern, which may stand for one exact path. */
+/* A parsed prefix: a pattern for a path and all paths below it or, if is_exact, for that path only. */
 typedef struct part {
   bool is_exact;
   char *pattern; /* in the text of the struct that contains the part */
@@ -77,7 +78,7 @@ struct vsi_routes {
   limit *limits;
   page *pages;
 
-  _Atomic(size_t) limits_count; /* relaxed: most instances have none, and then skip the lock */
+  _Atomic(size_t) limits_count; /* 0 in most instances, whose lookups then skip the lock; relaxed */
 
   _Atomic(uint32_t) waiters;
   vsi_mutex left_lock;
@@ -149,7 +150,7 @@ static size_t depth_of(const char *pattern) {
 
 /* --------------------------------------------------------------------------------------------------- a request ---- */
 
-/* Add a name to a list of whole names, each once; a name that does not fit is omitted. */
+/* Append a method to the value of Allow, unless the list contains it already or has no room for it. */
 static void add_name(char *allow, const char *name) {
   size_t len = strlen(allow), more = strlen(name);
   for (const char *at = allow; (at = strstr(at, name)) != NULL; at += more)
@@ -275,14 +276,17 @@ static bool is_inside(const _Atomic(uint32_t) *running) {
   return false;
 }
 
-/* Log the refusal, because a program often checks the results of many routes at once. Returns the error. */
+/* Log a refusal, because a program often combines the results of many calls, and the combined error does not name the
+ * route. Returns the error. */
 static vestry_err refuse(vestry *v, const char *what, const char *pattern, vestry_err error, const char *why) {
   if (error != VESTRY_NO_MEMORY)
     vsi_log(v->host, VESTRY_LOG_ERROR, "routes: refused %s %s: %s", what, pattern ? pattern : "", why);
   return error;
 }
 
-static const char no_pattern[] = "not a pattern; a pattern is '/' and segments, and a segment {name} may occur once";
+static const char no_pattern[] =
+    "the pattern is invalid: it must begin with '/', only its last segment may be empty, and each {name} may "
+    "occur only once; see vestry/routes.h";
 
 /* Report to the followers before `end` that a route is unmounted. */
 static void untell(vsi_routes *routes, const follower *end, const char *method, const char *pattern) {
@@ -322,7 +326,10 @@ static vestry_err mount(vestry *v, const char *method, const char *pattern, vest
   if (!method || !vsi_is_token(method) || (!handler && !receiver))
     return refuse(v, "route", pattern, VESTRY_INVALID, "a method and a handler are required");
   vestry_err error = vsi_pattern_check(pattern, true);
-  if (error) return refuse(v, method, pattern, error, error == VESTRY_LIMIT ? "too many parameters" : no_pattern);
+  if (error)
+    return refuse(v, method, pattern, error,
+                  error == VESTRY_LIMIT ? "the pattern has more than VESTRY_ROUTE_PARAMETERS_MAX parameters"
+                                        : no_pattern);
   vsi_routes *routes = v->routes;
   vsi_route *route = vsi_route_create(routes->host, method, pattern, handler, app);
   if (!route) return VESTRY_NO_MEMORY;
@@ -353,7 +360,8 @@ vestry_err vestry_unroute(vestry *v, const char *method, const char *pattern) {
   vsi_mutex_lock(&routes->changes);
   vsi_rw_lock_write(&routes->lock, VSI_LOCK_ROUTES);
   vsi_route *route = vsi_trie_get(routes->root, pattern, method);
-  /* A body that this thread receives in pieces continues only after the thread's handler has returned. */
+  /* This thread may also be receiving a body in pieces for this route. Such a body continues only after the thread's
+   * current handler has returned, so the handler must not wait for it. */
   bool inside = route && (is_inside(&route->running) || (route->receiver && visits));
   if (route && !inside) vsi_trie_remove(routes->root, routes->host, pattern, method);
   vsi_rw_lock_give(&routes->lock);
@@ -371,7 +379,7 @@ vestry_err vestry_unroute(vestry *v, const char *method, const char *pattern) {
 
 /* --------------------------------------------------------------------------------------------------- followers ---- */
 
-/* Return the place of a follower, or the end of the list, where it would be added. */
+/* Return the link that points to a follower, or the last link of the list. */
 static follower **find_follower(vsi_routes *routes, const void *ctx) {
   follower **at = &routes->followers;
   while (*at && (*at)->ctx != ctx) at = &(*at)->next;
@@ -489,7 +497,7 @@ vestry_err vestry_guard(vestry *v, const char *prefix, vestry_guard_fn fn, void 
   vestry_err error = read_part(prefix, guard->text, &guard->part);
   if (!error) {
     error = add_guard(routes, guard);
-    why = "too many guards";
+    why = "the instance already has VESTRY_GUARDS_MAX guards; check several paths in one guard";
   }
   if (!error) return VESTRY_OK;
   vsi_free(routes->host, guard);
@@ -524,7 +532,7 @@ vestry_err vestry_unguard(vestry *v, const char *prefix, vestry_guard_fn fn, voi
 
 /* --------------------------------------------------------------------------------------------- sizes of bodies ---- */
 
-/* Return whether a limit comes before another, because its prefix is longer or exact. */
+/* Return whether a limit has precedence over another: its prefix has more segments, or as many and is exact. */
 static bool is_closer(const part *one, const part *other) {
   size_t depth = depth_of(one->pattern), others = depth_of(other->pattern);
   return depth > others || (depth == others && one->is_exact && !other->is_exact);
@@ -533,7 +541,8 @@ static bool is_closer(const part *one, const part *other) {
 vestry_err vestry_body_limit(vestry *v, const char *prefix, size_t max_body_bytes) {
   if (!v) return VESTRY_INVALID;
   if (!prefix || max_body_bytes > VESTRY_BODY_BYTES_MAX)
-    return refuse(v, "body limit of", prefix, VESTRY_INVALID, prefix ? "the limit is too large" : no_pattern);
+    return refuse(v, "body limit of", prefix, VESTRY_INVALID,
+                  prefix ? "the limit exceeds VESTRY_BODY_BYTES_MAX" : no_pattern);
   if (max_body_bytes > vsi_body_bytes_most(v->request_bytes.max))
     return refuse(v, "body limit of", prefix, VESTRY_INVALID,
                   "the limit exceeds 7/16 of max_request_bytes; raise vestry_bounds.max_request_bytes, or accept files "
