@@ -51,14 +51,15 @@ static vestry_err read_not_flag(vestry_dispatch_context *context, const char *na
 static vestry_err read_ms(vestry_dispatch_context *context, const char *name, const json_t *value, void *field) {
   json_int_t number = json_integer_value(value);
   if (!json_is_integer(value) || number < 0 || number > UINT32_MAX)
-    return wrong(context, name, "an integer number of ms");
+    return wrong(context, name, "an integer from 0 to 4294967295, in ms");
   *(uint32_t *)field = (uint32_t)number;
   return VESTRY_OK;
 }
 
 static vestry_err read_mode(vestry_dispatch_context *context, const char *name, const json_t *value, void *field) {
   const char *text = text_of(value);
-  if (!text || vsi_patch_mode_from_name(text, field)) return wrong(context, name, "the name of a mode");
+  if (!text || vsi_patch_mode_from_name(text, field))
+    return wrong(context, name, "outer, inner, replace, prepend, append, before, after or remove");
   return VESTRY_OK;
 }
 
@@ -68,7 +69,7 @@ static vestry_err read_namespace(vestry_dispatch_context *context, const char *n
   return VESTRY_OK;
 }
 
-/* Options of the effects that run scripts, with the attributes to which they point, and those of events. */
+/* Options of the effects that run scripts and of dispatch-event, and the attributes to which they point. */
 typedef struct script_args {
   vestry_script_options script;
   vestry_custom_event_options event;
@@ -137,8 +138,9 @@ static const option *find(const option *options, const char *name) {
   return NULL;
 }
 
-/* Read an object of options; NULL and null: the defaults, which ret_options has. Strict: an unknown name or a wrong
- * type is INVALID, and the context gets an error detail that names it. The options borrow from the object. */
+/* Read an object of options. NULL and a JSON null: the defaults, which ret_options contains already. An unknown name or
+ * a wrong type is INVALID, and the context gets an error detail that names the option. The options borrow from the
+ * object. */
 static vestry_err read_options(vestry_dispatch_context *context, const json_t *json, const option *options,
                                void *ret_options) {
   if (!json || json_is_null(json)) return VESTRY_OK;
@@ -332,7 +334,7 @@ static vestry_err prefetch(vestry_dispatch_context *context, const json_t *args)
   return send(context, error, event, "an address (relative, http or https)");
 }
 
-/* Write a value as text: count first, then write. */
+/* Append a value as JSON text. The first pass counts the bytes, the second writes them. */
 static vestry_err write_detail(vestry_dispatch_context *context, const json_t *detail, vsi_buffer *text) {
   vsi_writer writer = {.to = NULL};
   if (vsi_json_put(&writer, detail))
@@ -344,8 +346,8 @@ static vestry_err write_detail(vestry_dispatch_context *context, const json_t *d
   return VESTRY_OK;
 }
 
-/* Read the name and the detail of an event. The detail is any value, which is written as JSON; is_plain: a text as it
- * is. */
+/* Read the name and the detail of an event. The detail can be any value, and is written as JSON. If is_plain, a string
+ * is copied without quotes instead. */
 static vestry_err read_event(vestry_dispatch_context *context, const json_t *args, bool is_plain, const char **ret_name,
                              vsi_buffer *text) {
   const json_t *detail = json_array_get(args, 1);
@@ -393,7 +395,7 @@ static vestry_err dispatch_event(vestry_dispatch_context *context, const json_t 
   return error;
 }
 
-/* []: ends the streams cleanly, after what was sent before. */
+/* []: close the streams cleanly, after the events that were sent before. */
 static vestry_err close_sse(vestry_dispatch_context *context, const json_t *args) {
   (void)args;
   const vsi_targets *targets = &context->root->targets;

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: the order of effects and actions, and the bounds that end their loops */
-/* Performing effects and actions for the connections of a request, or of a key from anywhere, with the interceptors
- * around them, and recording the results.
+/* Performs effects and actions, with the interceptors around them, and records the results. The targets are the
+ * connections of a request or, in code outside of requests, the connections stored under a key.
+ *
+ * Words. An effect is a named operation that sends events to the targets, such as patch-signals. An action is a
+ * function of the application that returns a list. The entries of a list are effects and actions. A placeholder is a
+ * part of an entry that is replaced by a value just before the entry is performed. An interceptor is a function that is
+ * called before and after an entry.
  *
  * A list is processed once. The placeholders of an entry are replaced when its turn comes. An effect is performed at
  * once. An action returns a list that takes its place and is processed before the next entry. So the order is that of a
@@ -53,8 +58,8 @@ void vsi_context_intercept(vestry_dispatch_context *context, vestry_phase phase,
 
 /* --------------------------------------------------------------------------------------------------- performing --- */
 
-/* Return whether the value is an array of arrays with names as heads. ret_wrong: index of the first element that is
- * not; may be NULL. For NULL it returns false. */
+/* Return whether a value is a list of effects: an array of arrays that begin with a name. effects: NULL is accepted.
+ * ret_wrong: index of the first element that is no effect; may be NULL. */
 static bool is_effect_list(const json_t *effects, size_t *ret_wrong) {
   size_t count = json_array_size(effects), at = 0;
   while (at < count && json_string_length(json_array_get(json_array_get(effects, at), 0))) at++;
@@ -84,7 +89,8 @@ static vestry_err fail_exhausted(vestry_dispatch_context *context) {
 }
 
 /* Record that the bound was reached, once in each dispatch. The bound counts a dispatch and all dispatches nested in
- * it: a nested one records it in its own result, and each dispatch around it does so when it continues. */
+ * it. A nested dispatch records the failure in its own result, and each dispatch around it does the same when it
+ * continues. */
 static void record_exhausted(vestry_dispatch_context *context, const json_t *entry) {
   if (context->has_recorded_exhausted) return;
   context->has_recorded_exhausted = true;
@@ -92,8 +98,8 @@ static void record_exhausted(vestry_dispatch_context *context, const json_t *ent
   fail(context, VESTRY_PHASE_ACTION, name, fail_exhausted(context));
 }
 
-/* Return whether an entry may be performed. The entries of the dispatched list itself always may, because their number
- * is finite. */
+/* Return whether an entry may be performed. The entries of the dispatched list itself may always be performed, because
+ * their number is finite. */
 static bool may_perform(vestry_dispatch_context *context, const json_t *entry, unsigned depth) {
   vestry_dispatch_context *root = context->root;
   if (is_over(context)) return false;
@@ -109,7 +115,7 @@ static bool may_perform(vestry_dispatch_context *context, const json_t *entry, u
 
 static void go_through(vestry_dispatch_context *context, const json_t *list, unsigned depth);
 
-/* Get the list of an action: a new reference; NULL with OK: nothing. */
+/* Call an action. *ret_list: the list that it has returned, a new reference; NULL: it has returned none. */
 static vestry_err ask(vestry_dispatch_context *context, const vsi_meaning *meaning, const json_t *action,
                       json_t **ret_list) {
   context->detail[0] = '\0';
@@ -309,8 +315,8 @@ static void add_count(vestry_dispatch_result *result, uint32_t count) {
   if (result && (!result->size || result->size >= end)) result->connections_count += count;
 }
 
-/* Dispatch to the streams of other nodes, if they may have some. here, error: number of streams on this node, and the
- * result of their dispatch. */
+/* Dispatch to the streams of other nodes, if they may have some. here: the number of streams on this node. error: the
+ * result of the dispatch to these. */
 static vestry_err dispatch_elsewhere(vestry *v, const vestry_scoped_key *key, json_t *effects,
                                      const vestry_dispatch_options *options, uint32_t here, vestry_err error,
                                      vestry_dispatch_result *ret_result) {
@@ -324,7 +330,7 @@ static vestry_err dispatch_elsewhere(vestry *v, const vestry_scoped_key *key, js
   return error || other == VESTRY_NOT_FOUND ? error : other;
 }
 
-/* Fill in an empty result for a failure before the search. */
+/* Return an error that came before the search for targets, with an empty result. */
 static vestry_err fail_early(vestry_err error, vestry_dispatch_result *ret_result) {
   const vestry_dispatch_result none = {0};
   if (ret_result) VSI_RESULT_GIVE(vestry_dispatch_result, ret_result, none);
