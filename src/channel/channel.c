@@ -8,15 +8,19 @@
  * while events are encoded (which calls profiles) or runners are woken (which calls transports). The channel's lock is
  * held only to go through the members, at most CHUNK at a time. For each member, the event is put into its queue, which
  * is lock-free and calls no callback, and a reference is taken so that its runner can be woken after the unlock. The
- * memory for this is allocated before.
+ * memory for this is allocated before the lock is taken.
+ *
+ *   semaphore taken ──> id, encode ──┬─> post to at most CHUNK members ──> wake their runners ──┬─> semaphore released
+ *                       (profiles)   │   (lock held, no callback)          (no lock)            │
+ *                                    └───────────────────── more members <──────────────────────┘
  *
  * Iteration while the list changes. `cursor` is the next member. If the member at the cursor is removed, the cursor
  * moves to the next. A new member is appended, and its number is above the last number of the running publish. So a
  * publish meets each member that was there at its beginning and stays exactly once, and each other member at most once.
  *
- * Leaving. A member is in the list until a thread removes it under the lock, because its connection ends, because it
- * leaves, or because the channel is destroyed. A thread that finds `in` cleared has nothing to do. The close node, by
- * which the member learns of the connection's end (connection/close_list.h), holds a reference to its member. It is
+ * Leaving. A thread removes a member from the list under the lock when the connection ends, when the member leaves, or
+ * when the channel is destroyed. A thread that finds `in` cleared has nothing to do. The close node, by which the
+ * member learns of the connection's end (connection/close_list.h), holds a reference to its member. This reference is
  * dropped when the connection calls the node, or when the node is cancelled. Each thread that works on the member
  * without the lock holds another reference.
  *
@@ -121,7 +125,8 @@ static vsi_lane *find_idle_locked(vsi_channel *channel) {
   return NULL;
 }
 
-/* Copy the sums of the history, which changes only while the semaphore is held. */
+/* Copy the sums of the history, which changes only while the semaphore is held, so that vsi_channel_look needs only the
+ * lock. */
 static void note_kept_locked(vsi_channel *channel) {
   const vsi_history *history = atomic_load_explicit(&channel->history, memory_order_relaxed);
   channel->sums.kept_count = history ? history->stats.kept_count : 0;
@@ -181,8 +186,8 @@ static vsi_member *find_locked(const vsi_channel *channel, const vestry_connecti
   return VSI_MAP_OWNER(vsi_map_first(&channel->members.by_connection, hash_of(connection)), vsi_member, by_connection);
 }
 
-/* Number a member and append it. If room for the first member was reserved, this never fails for memory. OK | EXISTS |
- * NO_MEMORY */
+/* Number a member and append it. After vsi_channel_reserve this never returns NO_MEMORY: the map has buckets then, and
+ * without memory for more of them its lookups only become slower. OK | EXISTS | NO_MEMORY */
 static vestry_err add_locked(vsi_channel *channel, vsi_member *member) {
   vsi_members *members = &channel->members;
   vsi_map *map = &members->by_connection;
@@ -195,7 +200,7 @@ static vestry_err add_locked(vsi_channel *channel, vsi_member *member) {
   return VESTRY_OK;
 }
 
-/* Return the channel's encoder state for a connection's coding; NULL: the connection has no coding. */
+/* Return the lane of a connection's coding; NULL: the connection has no coding. */
 static vsi_lane *lane_of(vsi_channel *channel, const vestry_connection *connection) {
   const vsi_coding *coding = vsi_connection_coding(connection);
   return coding ? &channel->lanes[coding->index] : NULL;
@@ -308,7 +313,7 @@ static bool take_out(vsi_channel *channel, const vestry_connection *connection) 
   vsi_mutex_lock(&channel->lock);
   vsi_member *member = connection ? find_locked(channel, connection) : TAILQ_FIRST(&channel->members.list);
   if (member) {
-    VSI_REFS_TAKE(&member->refs); /* the reference of the node must not be the last one under the lock */
+    VSI_REFS_TAKE(&member->refs); /* the close node may drop its reference after the unlock */
     entered = take_out_locked(channel, member);
   }
   vsi_mutex_unlock(&channel->lock);
@@ -387,8 +392,9 @@ static void fill_spares(const vsi_channel *channel, publishing *p) {
   }
 }
 
-/* Return the times of a delivery. If there are few streams, each is timed; otherwise one in 16, because reading the
- * clock for all would be noticeable. The streams take turns. */
+/* Return the times of a delivery. In a channel of at most VSI_GROUP_TALLY_ONE_IN members each delivery is timed. In a
+ * larger channel one of VSI_GROUP_TALLY_ONE_IN members is timed, because reading the clock for each delivery would take
+ * noticeable time; the timed members change with each publish. */
 static vsi_delivery_times times_of(const publishing *p, const vsi_member *member) {
   const bool is_timed = !p->turn || (member->number + p->turn) % VSI_GROUP_TALLY_ONE_IN == 0;
   return is_timed ? p->times : (vsi_delivery_times){.stamp = 0};
@@ -438,7 +444,7 @@ static void rouse_chunk(publishing *p, size_t count) {
   for (size_t i = 0; i < count; i++) {
     vestry_connection *connection = p->roused[i];
     vsi_connection_posted(connection, p->results[i]);
-    if (p->is_kept && p->results[i]) /* otherwise the id of the next event would claim that the stream has this one */
+    if (p->is_kept && p->results[i]) /* otherwise a later id would claim that this event was received, too */
       vestry_connection_close(connection, p->results[i] == VESTRY_FULL ? VESTRY_CAUSE_FULL : VESTRY_CAUSE_ERROR);
     if (!p->results[i])
       p->sent++;

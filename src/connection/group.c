@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* All connections of one instance: a list in the order of their ids, and the counters of connections that have left it.
- * Walks through the list close all connections, send them away in order (a drain), and add up their counters.
+/* All connections of one instance: a list in the order of their ids, and the sums of the counters of connections that
+ * have left it. A walk visits the connections in this order, and keeps its place while connections enter and leave.
+ * Walks close all connections at once, close them gradually (a drain), and add up their counters.
  *
  * If all queues together hold nearly the maximum of the budget, connections are closed. The connection that holds the
  * most bytes is closed first: the queue of a stream that is not read grows, the queue of a stream that is read stays
@@ -9,10 +10,10 @@
  * room files a connection in a lower rank when it finds that the connection holds less. So a send takes the lock only
  * if the queue outgrows its rank, and a search does not walk past all other connections.
  *
- * A closed connection releases its memory a little later. Its bytes count as going at once (vsi_connection_goes),
- * because otherwise one burst would close more connections than necessary. (A connection inside a blocking write keeps
- * its share until the write returns. The other connections have less room meanwhile, but are not closed for it.) One
- * thread searches at a time; other threads do not wait for it. */
+ * A closed connection releases its memory a little later. Until then its bytes count as `going`, that is, as free
+ * (vsi_connection_goes), because otherwise one burst would close more connections than necessary. (A connection inside
+ * a blocking write keeps its bytes until the write returns. Meanwhile the other connections have less room, but none of
+ * them is closed to make up for these bytes.) One thread searches at a time; other threads do not wait for it. */
 #include "connection/group.h"
 
 #include <pthread.h>
@@ -32,7 +33,8 @@
 #include "runtime/runtime.h"
 
 enum { SOUGHT = 16, STEPS_A_LOCK = 256 };
-/* An empty signals patch: it changes nothing, but the client reports it to the page (app/stream/stream.c). */
+/* The heartbeat of connections whose page checks that its stream is alive: an empty signals patch changes nothing, but
+ * the client reports it to the page (app/stream/stream.c). */
 static const char sign[] = "{}";
 
 /* ------------------------------------------------------------------------------------- creating a connection ---- */
@@ -75,7 +77,7 @@ static vestry_err create(const vsi_environment *environment, const vestry_transp
                       &environment->runtime->pool);
   vsi_queue_init(&connection->queue);
   vsi_close_list_init(&connection->at_close);
-  /* References: of the caller; of the connection's own lifetime, dropped by the runner; of the held actor. */
+  /* Three references: of the caller; of the connection itself, which finish in runner.c drops; of the held actor. */
   VSI_REFS_INIT(&connection->refs, 3);
   atomic_init(&connection->state, VESTRY_STATE_OPENING);
   atomic_init(&connection->reporting, 0);
@@ -100,8 +102,8 @@ static vestry_err create(const vsi_environment *environment, const vestry_transp
 
 /* -------------------------------------------------------------------------------------------------- the group ---- */
 
-/* A block of connections whose ids differ only in the last bits. A connection is found by its block and a short
- * walk. */
+/* A block: the connections whose ids are equal except for the last six bits. A lookup by id finds the block in a map,
+ * and then searches the list from the block's first connection. */
 enum { BLOCK = 64 };
 typedef struct block {
   vsi_map_link in;          /* first member */
@@ -197,8 +199,8 @@ static void move_walks_locked(vsi_group *group, const vestry_connection *from, v
     if (at->next == from) at->next = to;
 }
 
-/* Lock the group to change the list. A walking thread takes the lock again and again, and yields to threads that wait
- * here. */
+/* Lock the group to change the list. A walk takes the lock repeatedly, and could starve a thread that waits here.
+ * Therefore it first yields to waiting threads (let_changes_in). */
 static void lock_to_change(vsi_group *group) {
   if (vsi_mutex_try(&group->lock)) return;
   atomic_fetch_add_explicit(&group->waiting_count, 1, memory_order_relaxed); /* relaxed: only a hint */
@@ -217,14 +219,15 @@ static block *find_block_locked(const vsi_group *group, uint64_t number) {
   return (block *)at;
 }
 
-/* Memory for a block and for its place in the map, allocated without the lock. */
+/* Memory for a block and for its place in the map, allocated before the lock is taken, because no function is called
+ * under it. */
 typedef struct block_room {
   block *made;
   vsi_map_room room;
 } block_room;
 
 /* Return whether a block for the next id exists, or memory for it is in `from`. If not, *ret_bits is the size that the
- * map needs. */
+ * map needs (log2 of the number of buckets); 0: the map is large enough. */
 static bool has_block_locked(vsi_group *group, block_room *from, unsigned *ret_bits) {
   if (find_block_locked(group, (group->totals.opened + 1) / BLOCK)) return true;
   *ret_bits = vsi_map_wanted(&group->blocks, group->blocks.count + 1);
@@ -242,7 +245,7 @@ static void enter_locked(vsi_group *group, vestry_connection *connection, block_
     from->made = NULL;
   }
   TAILQ_INSERT_TAIL(&group->list, connection, in_group);
-  move_walks_locked(group, NULL, connection); /* walks that had reached the end */
+  move_walks_locked(group, NULL, connection); /* walks at the end of the list continue here */
 }
 
 /* Give a connection its id and append it: OK | CLOSED | NO_MEMORY. */
@@ -322,8 +325,8 @@ static void add_events_locked(vsi_group_stats *sum, const vestry_connection *con
   sum->wire_bytes_by[kind] += wire_bytes;
 }
 
-/* Add a leaving connection to the sums of walks that have not reached it yet. A walk has passed all connections before
- * its next one. */
+/* Add the counters of a leaving connection to the sums of walks that have yet to reach it. A walk has already counted
+ * all connections before its next one. */
 static void meet_locked(vsi_group *group, const vestry_connection *connection) {
   for (vsi_group_walk *at = group->walks; at; at = at->other)
     if (at->sums && connection->id <= at->last_id && at->next && at->next->id <= connection->id)
@@ -425,7 +428,8 @@ static void relieve(const vsi_environment *environment) {
     vestry_connection *largest[SOUGHT];
     size_t count = find_largest(group, largest, &more);
     for (size_t i = 0; i < count; i++) {
-      /* A connection that ends cleanly and waits for its peer has a cause already: it stops waiting. */
+      /* A connection that is ending already keeps its cause, and may still wait for its peer. Such an end is
+       * hurried. */
       if (vsi_budget_is_pressed(budget) && !vestry_connection_close(largest[i], VESTRY_CAUSE_BUDGET))
         vsi_connection_hurry(largest[i]);
       vestry_connection_unref(largest[i]);

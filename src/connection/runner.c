@@ -8,10 +8,15 @@
  * takes it from there and encodes it (coding/coder.h); `wire` is the result. When its bytes are written, or when it is
  * discarded, it is settled: its room is released.
  *
+ *   sender ──> queue ──┬───────────────────────> taken deliveries ──> transport ──> settled
+ *                      └─> conflation.c ───────^ (encoded, in this order)
+ *   coder: primer, heartbeat, end ─────────────^
+ *
  * A run checks everything again, so it does not depend on the reason for which it was woken: a send, a close, the
  * timer, or room in the transport. But a runner must not sleep while there is work for which no notify will come:
- * - A send puts, then notifies. A close sets the cause, shuts the queue, then notifies. The adapter sets writable, then
- *   notifies. The timer notifies. A whole run follows each notify (actor.c), so none is missed.
+ * - A send puts its events and then notifies. A close sets the cause, shuts the queue and then notifies. The adapter
+ *   sets `writable` and then notifies. The timer sets timer_fired and then notifies. A whole run follows each notify
+ *   (actor.c), so no change is missed.
  * - After a shut, the runner ends only if the queue's count is 0. While a sender is between its reservation and its
  *   put, the count is not 0, and the sender's notify brings the runner back. (A notify that comes still later, for
  *   events that the runner has taken already, finds the connection CLOSED.)
@@ -100,10 +105,10 @@ static void encode(vestry_connection *connection, vsi_delivery *delivery) {
   if (connection->coder && vsi_coder_encode(connection->coder, delivery, heartbeat_of(connection)))
     break_off(connection);
   vestry_event *previous = vsi_event_take_previous(delivery->event);
-  if (previous) vestry_event_unref(previous); /* the receiver of the previous event has its own reference */
+  if (previous) vestry_event_unref(previous); /* a stream that has yet to write it has its own reference */
 }
 
-/* Append bytes of the coder that are no event. */
+/* Append bytes of the coder that belong to no event: the primer, or the end of the coding. */
 static void append_coded(vestry_connection *connection, const vsi_segment *segment) {
   vsi_delivery *delivery = vsi_calloc(connection->environment->host, 1, sizeof *delivery);
   if (delivery) {
@@ -304,9 +309,9 @@ static void take_heartbeat(vestry_connection *connection) {
   encode(connection, delivery);
 }
 
-/* Append a heartbeat if no event was written during the last heartbeat_ms; close an answer instead, because nothing was
- * written for its whole hold time. A write does not move the timer: when the timer fires, this function computes the
- * time since the last write. */
+/* Append a heartbeat if no event was written during the last heartbeat_ms. The answer of a long poll is closed instead,
+ * because nothing was written for its whole hold time. A write does not move the timer: when the timer fires, this
+ * function computes the time since the last write. */
 static void keep_heartbeat(vestry_connection *connection) {
   if (connection->heartbeat_ms == UINT32_MAX) return;
   /* acquire pairs with vsi_connection_timer_fired */

@@ -10,7 +10,8 @@
 #include "event/target.h"
 
 /* The event's head has 72 bytes. For both allocations the allocator adds 8 bytes and rounds up to 16. */
-_Static_assert(sizeof(vsi_delivery) + 8 + 72 + 8 + 16 <= VSI_DELIVERY_COST, "what one takes beside its event's bytes");
+_Static_assert(sizeof(vsi_delivery) + 8 + 72 + 8 + 16 <= VSI_DELIVERY_COST,
+               "a delivery and its event cost more than VSI_DELIVERY_COST, without the event's bytes");
 
 static void free_chain(const vestry_host *host, vsi_delivery *delivery) {
   while (delivery) {
