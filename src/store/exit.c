@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The exit of values from a store: every removed value goes through it, whatever the reason. */
+/* The exit of values from a store: vestry_store_leave is called for every value that is removed, with any cause. */
 #include "store/exit.h"
 
 #include "base/probe.h"

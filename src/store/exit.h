@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The only exit for values, and the functions of values that a store implementation calls. */
+/* The exit of a store: the functions that are called for each value that leaves it, and the counters of removals. */
 #ifndef VSI_STORE_EXIT_H
 #define VSI_STORE_EXIT_H
 
@@ -20,8 +20,8 @@ typedef struct vsi_store_watch {
   void *ctx;
 } vsi_store_watch;
 
-/* The only exit for values. The front updates each counter at the event that it counts, unless the implementation
- * counts for itself. The counters are relaxed, except removed_by_cause, whose increments pair with
+/* The exit of one store. store.c updates each counter at the event that it counts, unless the store's implementation
+ * counts itself. The counters are relaxed, except removed_by_cause, whose increments pair with
  * vestry_store_stats_get. */
 struct vestry_store_exit {
   vestry_value_ops value;

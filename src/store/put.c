@@ -34,8 +34,13 @@
  * recently used entry.
  *
  * A put allocates everything that it may need before it evicts anything: memory for the entry, room in the index and in
- * the scope's share. So if memory runs out, the put fails and no entry has been evicted. The put frees afterwards what
- * it did not need.
+ * the scope's share. So if memory runs out, the put fails and no entry has been evicted. The put frees the unused
+ * memory at its end.
+ *
+ *   visit ──┬─> the policy refuses the put, or the value is there already ──────────────> end
+ *     ^     └─> memory, share of the scope, place (get_room) ──┬─> link the new entry ──> end
+ *     │                                                        │   and remove surplus values of the key
+ *     └────── STEP_AGAIN: the lock was released meanwhile <────┘
  *
  * The victim's memory. If the new key has as many words as the victim's key, the put reuses the memory of the victim's
  * entry, which is in the CPU cache already. The purge hook still needs the victim's key and value, so they are copied

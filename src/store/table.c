@@ -35,11 +35,11 @@ static void file_again(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uin
   vsi_visit_file_last(table, shard, entry, now);
 }
 
-/* Values of one key are evicted in the order of their uses, even if all uses fall into one tick. Therefore each use of
- * a key with several values moves the used values to the end of the list again. To save this work, the newest value,
- * which stands after all other values of its key in the list, may have a mark (the lowest bit of `touched`). The mark
- * means that all values of the key were used in the tick that `touched` contains, and that they stand in the right
- * order in the list. */
+/* Count a use of all values of a key. Values of one key are evicted in the order of their uses, even if all uses fall
+ * into one tick. Therefore each use of a key with several values moves the used values to the end of the list again. To
+ * save this work, the newest value, which stands after all other values of its key in the list, may have a mark (the
+ * lowest bit of `touched`). The mark means that all values of the key were used in the tick that `touched` contains,
+ * and that they stand in the right order in the list. */
 static VSI_SELDOM void use_all(vsi_table *table, vsi_shard *shard, vsi_entry *newest, uint32_t now) {
   bool in_order = newest->touched == (now << 1 | 1);
   bool capped = table->rules.max_per_scope != 0;

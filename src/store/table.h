@@ -13,11 +13,7 @@
  * victim and the first entry to fall due. Between ticks the order is exact. Within a tick it is the order of first
  * uses, and a marked entry is passed over once (vsi_visit_oldest). If several values have one key, each use moves all
  * of them, so that they are evicted in the order of their uses, even if all uses fall into one tick. The list of a
- * scope (scopes.h), which determines the victim when the scope is full, is in the order of all uses.
- *
- * The clock is read before the lock is taken, so the value may be outdated: another thread may have held the lock with
- * a later time. Therefore a shard has its own time, which does not go back while the shard has entries, and every
- * operation under the lock uses that time (vsi_shard_enter). */
+ * scope (scopes.h), which determines the victim when the scope is full, is in the order of all uses. */
 #ifndef VSI_STORE_TABLE_H
 #define VSI_STORE_TABLE_H
 
@@ -82,6 +78,11 @@ void vsi_leaving_run(vsi_leaving *leaving, const vestry_host *host, size_t extra
 
 /* ---------------------------------------------------------------------------------------------------- shards ---- */
 
+/* The entries of a shard:
+ *
+ *   index  key ──> the newest entry of the key ──older──> … ──older──> the oldest ──older──> the newest
+ *   used   head ──next──> the least recently used entry ──> … ──> the most recently used ──> head
+ *   born   head ──next──> the entry that was created first ──> … ──> the last ──> head */
 typedef struct vsi_shard {
   /* Cache lines that change when the index grows, or with rare causes. */
   _Alignas(VSI_CACHE_LINE) vsi_index index;
@@ -99,7 +100,11 @@ typedef struct vsi_shard {
   uint64_t puts, hits, misses;
 } vsi_shard;
 
-/* Take the lock for a visit. Returns the time of the visit. read: the tick that was read before. */
+/* Take the lock for a visit. read: the tick that was read before. Returns the time of the visit, which all operations
+ * under the lock use.
+ *
+ * The clock is read before the lock is taken, so `read` may be outdated: another thread may have held the lock with a
+ * later time. Therefore a shard has its own time, which does not go back while the shard has entries. */
 static inline uint32_t vsi_shard_enter(vsi_shard *shard, uint32_t read) {
   vsi_spin_lock_take(&shard->lock, VSI_LOCK_SHARD);
   if (__builtin_expect(shard->now == read, 1)) return read;
