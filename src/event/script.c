@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Events that make the page run code: client actions (script.h), and script elements, which remove themselves unless
- * they are to be kept. Speculation rules need a script element of a special type. */
+ * they are to be kept. Speculation rules need a script element of a special type. The lines of such an event, with both
+ * forms of the last line:
+ *
+ *   event: datastar-patch-elements
+ *   data: selector body
+ *   data: mode append
+ *   data: elements <i hidden data-init="console.log('hi'); el.remove()"></i>
+ *   data: elements <script data-effect="el.remove()">alert(1)</script> */
 #include "event/script.h"
 
 #include <string.h>
@@ -184,8 +191,8 @@ static void action_layout(vsi_writer *writer, vsi_event_meaning *meaning, const 
   vsi_put_str(writer, "\n\n");
 }
 
-/* Make an event of JavaScript, which is on one line, without double quotes and ampersands; finish its builder. OK |
- * INVALID | TOO_LARGE | NO_MEMORY */
+/* Make an event of JavaScript code, and finish the code's builder. The code is on one line, and has no double quotes
+ * and ampersands. OK | INVALID | TOO_LARGE | NO_MEMORY */
 static vestry_err send_off(vestry_html *code, const vestry_script_options *options, vestry_event **ret_event) {
   framed f = {.code = {NULL, 0}};
   vestry_err error = vestry_html_result(code, &f.code);

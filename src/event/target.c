@@ -123,7 +123,8 @@ static bool may_be_id(vestry_slice text) {
   return text.len > 2 && (at[0] | 0x20) == 'i' && (at[1] | 0x20) == 'd' && !is_name_byte(at[2]);
 }
 
-/* Look at an attribute of Datastar, after "data-". Some only show signals, or wait for the user. */
+/* Look at an attribute of Datastar, after "data-". The attributes in `shows` only show signals, and the attributes in
+ * `waits` act only when the user does something. */
 static void look_at_data(html_look *look, vestry_slice rest) {
   static const char *const shows[] = {"text=", "show=", "attr:", "class:", "style:"};
   static const char *const waits[] = {"on:click", "on:input", "on:change", "on:submit", "on:keydown", "on:keyup"};

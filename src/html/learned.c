@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: caching the analysis of formats that recur */
-/* A list is built row by row from one format, and a page is built again after each change. Parsing the format and its
- * HTML each time would be most of a row's cost. Therefore a builder that is used long enough caches its analysis of a
- * format as a program: the pieces of the format's text, the conversions after them, and the place at the end.
+/* An HTML builder often uses the same format: a list is built row by row from one format, and a page is built again
+ * after each change. Parsing the format and its HTML each time would be most of a row's cost. Therefore a builder that
+ * is used long enough caches its analysis of a format as a program: the pieces of the format's text, the conversions
+ * after them, and the place at the end.
  *
  * A program is valid if the format begins in ordinary text, where the text before it does not matter, and if no
  * argument changes the meaning of the text after it. That follows from the place of each argument
@@ -25,6 +26,10 @@
 #include "html/escape.h"
 #include "html/place.h"
 
+/* SLOTS: formats that a builder caches. WAYS: slots that are searched for a format. FIRST_ADDS: calls before a builder
+ * begins to learn. MAX_STEPS: pieces of a format. MAX_FORMAT: its length with the NUL. NUMBER_BYTES: room for an
+ * integer. MAX_FILL: maximum width of an integer. BLOCK: bytes that are copied at once. MAX_FIXED, FIXED_BYTES: number
+ * and length of the fixed texts of a format. */
 enum {
   SLOTS = 32,
   WAYS = 4,
@@ -261,7 +266,8 @@ static void put_in_js(vsi_html *html, const char *text, size_t len) {
 }
 static const vsi_format_sink in_text = {vsi_html_put, put_in_text, NULL}, in_js = {vsi_html_put, put_in_js, NULL};
 
-/* Copy in whole blocks, beyond len: there is room, and the surplus is overwritten. */
+/* Copy whole blocks, so up to BLOCK - 1 bytes beyond len. The caller has reserved room for them, and the next write
+ * overwrites them. */
 static inline void put_blocks(char *to, const char *from, size_t len) {
   for (size_t at = 0; at < len; at += BLOCK) memcpy(to + at, from + at, BLOCK);
 }
@@ -272,7 +278,7 @@ static size_t count_digits(uintmax_t number) {
   return count + (number >= 10) + (number >= 100) + (number >= 1000);
 }
 
-/* There must be room for a number and the widest fill. */
+/* Append an integer. The caller has reserved NUMBER_BYTES + MAX_FILL. */
 static void put_decimal(vsi_html *html, const vsi_conversion *c, uintmax_t number, bool is_negative) {
   size_t len = count_digits(number), whole = len + is_negative;
   char *to = html->data + html->len;
@@ -314,7 +320,7 @@ static void do_other(vsi_format_reader *r, const step *s) {
     vsi_format_put(r, &c);
 }
 
-/* Write a fixed text. false: it differs, so the rest must be parsed. */
+/* Write a fixed text. false: the argument differs from the learned text, so the rest of the format must be parsed. */
 static bool do_fixed(vsi_format_reader *r, const vsi_format_sink *sink, const fixed *known) {
   vsi_html *html = r->html;
   const char *text = va_arg(r->arguments, const char *);

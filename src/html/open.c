@@ -3,16 +3,17 @@
 /* An HTML parser keeps a list of open elements, and almost every tag closes some of them: elements whose end tags may
  * be omitted, and elements that may not contain the new one. These rules are implemented here exactly. The parser's
  * repairs of invalid HTML are not: formatting that continues after the element that should have ended it, elements that
- * are moved out of tables, nested forms. If such a repair begins, the function returns a sentence, and the open
- * elements are no longer known. So the list of active formatting elements is not needed: it contains exactly the open
- * ones.
+ * are moved out of tables, nested forms. If a tag would cause such a repair, the function returns a sentence that names
+ * it, and from then on the open elements are unknown. The parser's second list, of active formatting elements, is not
+ * needed, because without repairs it contains exactly the open formatting elements.
  *
- * A tag in the content must have the same effect wherever the content stands. The effect depends on elements around the
- * content only if a search for an element reaches the content's own place without a result. That is refused, too.
+ * The content is the element of a page that is sent when the page changes (content.h). A tag in it must have the same
+ * effect in any document. The effect depends on elements around the content only if the search for the element that the
+ * tag closes reaches the beginning of the content without a result. Such a tag is refused, too (why_beyond).
  *
- * A noscript is text for readers that run scripts, and contains elements for others (among them the client, when it
- * reads an event). So inside the content it is read as elements, which must begin and end inside of it, and content.c
- * checks that it ends where it would end as text. */
+ * A parser reads the inside of a noscript as text if scripts run, and as elements otherwise; the client reads events in
+ * the second way. So inside the content a noscript is read as elements, which must begin and end inside the noscript,
+ * and content.c checks that the noscript ends at the same place in both readings. */
 #include "html/open.h"
 
 #include <string.h>
@@ -30,7 +31,8 @@ const vsi_element_rule vsi_elements[VSI_ELEMENTS_COUNT] = {
     [VSI_EL_MATH_POINT] = {"", VSI_ACT_ORDINARY, VSI_IS_FOREIGN | VSI_SPECIAL | VSI_SCOPE},
 };
 
-/* By name length: the first element with a name of that length; after the last length, the end. */
+/* Indexed by the length of a name: the first element whose name is at least as long. The last entry is the end of the
+ * table. */
 static const uint8_t first[] = {VSI_EL_A,
                                 VSI_EL_A,
                                 VSI_EL_BR,
@@ -105,7 +107,7 @@ static void drop(vsi_open *open) {
   open->depth--;
 }
 
-/* Close all elements above an index, and the element at it. */
+/* Close the element at an index and all elements above it. Returns why this would be a repair; NULL: all are closed. */
 static const char *close_from(vsi_open *open, size_t i) {
   bool goes_on = false;
   while (open->depth > i) {
@@ -131,9 +133,10 @@ static void close_implied(vsi_open *open, vsi_element except) {
     drop(open);
 }
 
-/* Find the innermost open element of this kind that is not hidden by an element with a fact in `parting`. In the
- * content, an element that is not found in it is BEYOND, whether it exists or not; but it is known that no p is open
- * around the content. */
+/* Return the index of the innermost open element of this kind, unless an element with a fact in `parting` hides it.
+ * - NONE: no such element is open.
+ * - BEYOND: the search has reached the beginning of the content, so such an element may be open around it. (If no p is
+ *   open, the result is NONE, because no p is open around the content either.) */
 static size_t find(const vsi_open *open, vsi_element element, uint32_t parting) {
   if (!open->counts[element] && (!open->in_content || element == VSI_EL_P)) return NONE;
   for (size_t i = open->depth; i-- > open->floor;) {
@@ -143,7 +146,8 @@ static size_t find(const vsi_open *open, vsi_element element, uint32_t parting) 
   return open->in_content ? BEYOND : NONE;
 }
 
-/* Close the element that find has returned, with those whose end tags are omitted; or none. */
+/* Close the element at an index that find has returned, after the elements above it whose end tags may be omitted.
+ * NONE: close nothing. */
 static const char *close_found(vsi_open *open, size_t i, vsi_element except) {
   if (i == NONE) return NULL;
   if (i == BEYOND) return why_beyond;
@@ -151,7 +155,8 @@ static const char *close_found(vsi_open *open, size_t i, vsi_element except) {
   return close_from(open, i);
 }
 
-/* Find the p that a block closes. Around the content there is none, because the content is a block itself. */
+/* Find the p that a block closes. Around the content no p is open, because the content is a block itself. But a search
+ * inside a noscript ends at the noscript (`floor`), and a p may be open around that. */
 static size_t find_p(const vsi_open *open) {
   size_t i = find(open, VSI_EL_P, VSI_SCOPE | VSI_BUTTON_SCOPE);
   return i == BEYOND && vsi_open_at(open, open->floor) != VSI_EL_NOSCRIPT ? NONE : i;
@@ -178,8 +183,8 @@ static bool is_cell(vsi_element element) {
   return element == VSI_EL_TD || element == VSI_EL_TH;
 }
 
-/* Open a part of a table between others. Each part closes those that cannot contain it, and opens those that it
- * requires. */
+/* Open a part of a table directly inside another part. The new part closes parts that cannot contain it, and opens
+ * parts that it requires: for example, a td in a table opens a tbody and a tr. */
 static const char *start_part(vsi_open *open, const vsi_tag *tag, vsi_element element) {
   for (const char *why = NULL;;) {
     vsi_element top = vsi_open_top(open), missing = VSI_EL_OTHER;
@@ -209,7 +214,7 @@ static const char *start_in_table(vsi_open *open, const vsi_tag *tag, vsi_elemen
   return NULL;
 }
 
-/* Open a part of a table inside a cell or a caption, which it ends. */
+/* Open a part of a table whose start tag is inside a cell or a caption. The cell or caption is closed first. */
 static const char *start_part_in_body(vsi_open *open, const vsi_tag *tag, vsi_element element) {
   size_t i = find_part(open);
   if (i == NONE) return NULL;
@@ -229,8 +234,8 @@ static const char *end_part(vsi_open *open, vsi_element element) {
     drop(open);
     part = vsi_open_at(open, --i);
   }
-  /* In a caption, only the end of the whole table has an effect; the end tags of a cell that is not open, of a caption
-   * and of columns have none. */
+  /* The end tag of a cell, a caption or a colgroup has no effect, unless it belongs to the innermost part. Inside a
+   * caption only the end tag of the table has one. */
   if (is_cell(element) || element == VSI_EL_CAPTION || element == VSI_EL_COLGROUP) return NULL;
   if (part == VSI_EL_CAPTION && element != VSI_EL_TABLE) return NULL;
   for (j = i; j > open->floor && vsi_open_at(open, j) != VSI_EL_TABLE && vsi_open_at(open, j) != element;) j--;
@@ -263,8 +268,8 @@ static const char *end_foreign(vsi_open *open, const vsi_tag *tag) {
 
 /* -------------------------------------------------------------------------------------------------- start tags ---- */
 
-/* Close the item before this one: an li ends an li, and a dd or dt ends either. The search passes elements that are not
- * special, and address, div and p. */
+/* Close the open item before a new one: an li closes an li, and a dd or dt closes a dd or dt. The search stops at
+ * special elements other than address, div and p. */
 static const char *close_item(vsi_open *open, vsi_element element) {
   vsi_element other = element == VSI_EL_DD ? VSI_EL_DT : element == VSI_EL_DT ? VSI_EL_DD : element;
   if (!open->counts[element] && !open->counts[other] && !open->in_content) return NULL;
@@ -282,7 +287,8 @@ static bool is_heading(vsi_element element) {
   return element >= VSI_EL_H1 && element <= VSI_EL_H6;
 }
 
-/* Options, rules and scripts only; newer parsers treat all others differently. */
+/* Open an element in a select. Only option, optgroup, hr and script are accepted, because newer parsers treat all other
+ * elements differently. */
 static const char *start_in_select(vsi_open *open, const vsi_tag *tag, vsi_element element) {
   if (element == VSI_EL_SCRIPT) return NULL;
   if (element != VSI_EL_OPTION && element != VSI_EL_OPTGROUP && element != VSI_EL_HR) return why_select;
@@ -352,9 +358,9 @@ static const char *start_in_body(vsi_open *open, const vsi_tag *tag, vsi_element
   return why ? why : push(open, tag, element);
 }
 
-/* In a template, and after unknown HTML, the open elements are unknown or do not matter; only the distinction of text
- * from tags does. (An element that shields formatting, such as a cell, must be closed inside the template. If the end
- * of the template closes it, the parser forgets to remove the shield.) */
+/* In a template, and after the open elements have become unknown, only the distinction of text from tags matters. But
+ * in a template an element that ends formatting (VSI_MARKER), such as a cell, must be closed explicitly: if the end of
+ * the template closes it, the parser does not remove its marker from the list of active formatting elements. */
 static bool is_shield(const vsi_open *open, vsi_element element) {
   return !open->is_loose && vsi_elements[element].facts & VSI_MARKER;
 }
@@ -380,7 +386,7 @@ const char *vsi_open_start(vsi_open *open, const vsi_tag *tag, vsi_element eleme
   vsi_element top = vsi_open_top(open);
   if (vsi_open_reads_foreign(open)) return start_foreign(open, tag, element);
   if (top == VSI_EL_MATH_POINT && vsi_elements[element].facts & VSI_MATH_IS_ODD)
-    return why_foreign; /* they belong to math there */
+    return why_foreign; /* even here the parser takes these for elements of MathML */
   if (open->counts[VSI_EL_SELECT]) return start_in_select(open, tag, element);
   if (is_loose(open)) return start_loosely(open, tag, element);
   if (vsi_elements[top].facts & VSI_TABLE_CONTEXT) return start_in_table(open, tag, element);
@@ -419,7 +425,8 @@ static const char *end_heading(vsi_open *open) {
   return open->in_content ? why_beyond : NULL;
 }
 
-/* Close the innermost open element, which must be the tag's; in a form, elements with omitted end tags may be open. */
+/* Close the innermost open element, which must be that of the end tag. In a form, elements whose end tags may be
+ * omitted are closed first. */
 static const char *end_exactly(vsi_open *open, vsi_element element, const char *why) {
   if (!open->counts[element] && !open->in_content) return NULL;
   if (element == VSI_EL_FORM) close_implied(open, VSI_EL_OTHER);
@@ -455,7 +462,7 @@ static const char *end_in_body(vsi_open *open, const vsi_tag *tag, vsi_element e
     return end_exactly(open, element, why_formatting);
   case VSI_ACT_FORMAT: return end_exactly(open, element, why_formatting);
   case VSI_ACT_FORM: return end_exactly(open, element, why_form);
-  case VSI_ACT_TEMPLATE: return open->in_content ? why_beyond : NULL; /* an event is read in a template */
+  case VSI_ACT_TEMPLATE: return open->in_content ? why_beyond : NULL; /* the client parses events in a template */
   case VSI_ACT_NOSCRIPT: return end_exactly(open, element, "a noscript is not closed before its parent ends");
   case VSI_ACT_TABLE:
   case VSI_ACT_TABLE_PART: return end_part(open, element);
@@ -477,7 +484,7 @@ static const char *end_in_body(vsi_open *open, const vsi_tag *tag, vsi_element e
 
 const char *vsi_open_end(vsi_open *open, const vsi_tag *tag, vsi_element element) {
   if (vsi_open_is_foreign(open)) return end_foreign(open, tag);
-  if (vsi_elements[element].act == VSI_ACT_TEXT) return NULL; /* of an element that was read as a whole */
+  if (vsi_elements[element].act == VSI_ACT_TEXT) return NULL; /* the element was read together with its end tag */
   if (open->counts[VSI_EL_SELECT]) {
     if (element == VSI_EL_SELECT) return end_select(open);
     return vsi_elements[element].act == VSI_ACT_OPTION ? end_option(open, tag, element) : why_select;

@@ -7,24 +7,25 @@
 #include "base/ascii.h"
 #include "html/tag.h"
 
-/* tests/browser/morph.test.js verifies the client's behaviour (Datastar 1.0.2 and 1.0.4). The rules here follow from
- * it:
+/* Conflation drops a waiting morph for a later morph of the same element (event/target.c), unless the later morph alone
+ * would lose state that both together keep: typed text, a choice of the user, or a signal. The rules here follow from
+ * the client's behaviour (Datastar 1.0.2 and 1.0.4), which tests/browser/morph.test.js verifies.
  *
  * A morph keeps an element with an id if the old and the new HTML have it, in any place. It sets the value of an input
  * or a textarea, and a checked or selected state, only if the markup differs from the element's. So if both morphs have
- * a field with an id, the later morph alone changes the same or less: typed text is rather kept than lost. A field
- * without an id is matched with one of its kind by the structure around it, up to the nearest element with an id; the
- * match depends on tags, ids, and the places of text. If both morphs have the same structure, both find the same field.
- * Otherwise the earlier morph may lead the later one to a field that it would not find alone. Options are matched by
- * position, so a user's choice changes its value if options move: a select must be equal in both.
+ * a field with an id, the later morph alone makes the same changes or fewer, and typed text is kept rather than lost. A
+ * field without an id is matched with one of its kind by the structure around it, up to the nearest element with an id;
+ * the match depends on tags, ids, and the places of text. If both morphs have the same structure, both find the same
+ * field. Otherwise the later morph may find another field than it would find without the earlier morph. Options are
+ * matched by position, so a user's choice changes its value if options move: a select must be equal in both.
  *
  * data-bind creates its signal from the element's value if the signal is missing; reading a signal in an expression
  * creates an empty one. The next morph undoes neither. So the later morph must bind and read all signals that the
- * earlier one does. If several inputs have one name, their signal is a list, numbered in their order: they must be the
- * same in both.
+ * earlier one does. If several inputs have one name, their signal is a list in the order of the inputs. Therefore these
+ * inputs must be the same in both morphs.
  *
- * If an event in between is about the same signal, it matters whether the signal exists. Then the earlier morph stays,
- * unless both only read the signal. */
+ * The effect of an event between the two morphs may depend on the existence of a signal. So if this event and the
+ * earlier morph use the same signal, the earlier morph stays, unless both only read the signal. */
 
 uint64_t vsi_html_hash(uint64_t hash, vestry_slice text) {
   const unsigned char *bytes = text.data;

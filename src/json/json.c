@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* The JSON scanner: it checks the syntax, the UTF-8, the depth and the number of values of a text in one pass, without
+ * recursion and without an allocation. A fault has an offset and a sentence. */
 #include "json/json.h"
 
 #include <endian.h>
@@ -13,7 +15,7 @@
 #endif
 
 /* A reader over the text. The scan_ functions move `at` past the text that they accept and return NULL. On a fault they
- * leave `at` at its place and return a sentence that describes it. */
+ * leave `at` at the place of the fault, and return a sentence that describes the fault. */
 typedef struct reader {
   const unsigned char *at, *end;
   bool for_c;
