@@ -2,9 +2,9 @@
 /* essay: the difference from the previous event, encoded for a decoder whose last distances are unknown */
 /* A brotli encoder for the difference between two events (RFC 7932; section numbers refer to it).
  *
- * Why not libbrotlienc. It could be given the previous event, with its output discarded, and then the new one. Then its
- * window equals the decoder's. But its last four distances are those of the discarded output. The decoder has those of
- * the output that it really received, which was encoded differently: standalone, in an epoch, framed, or as a
+ * Why not libbrotlienc. It could encode the previous event, whose output is discarded, and then the new one. Its window
+ * would then equal the decoder's, but its last four distances would be those of the discarded output. The decoder has
+ * the distances of the output that it received, which was encoded differently: standalone, in an epoch, framed, or as a
  * difference (coder.c explains these encodings). The library writes a remembered distance as a code of about two bits.
  * A new encoder starts without remembered distances (brotli.c), but it cannot be made to forget them later, and its
  * output does not show which ones it used. After a framed event, nine of ten such outputs decode to a different text,
@@ -17,12 +17,19 @@
  * long as the window (brotli.c). So each distance up to the size of the window means text that the decoder has
  * received, and none means a word of the static dictionary.
  *
- * The output is one meta-block, followed by an alignment to a byte boundary. Matches are searched in the previous event
- * and in the part of the new one that is already written. The first candidate is the last distance: if a piece of the
- * page was replaced by one of equal length, the text after it is found at the same distance as the text before it.
- * Further candidates come from a hash of six bytes. Unchanged parts of a page are found in long pieces; new parts
- * become literals and short copies. If the events have little in common, the library's standalone output is shorter,
- * and the caller uses the shorter one. */
+ * The output is one meta-block, followed by an alignment to a byte boundary:
+ *
+ *   header         ISLAST 0, MNIBBLES, MLEN, ISUNCOMPRESSED 0 (9.2)
+ *   parameters     one block type of each kind, no postfix bits, no direct distances, one code of each kind
+ *   prefix codes   literals; insert-and-copy lengths; distances (3.4, 3.5)
+ *   commands       each: insert-and-copy symbol and extra bits, the literals, distance symbol and extra bits
+ *   alignment      an empty metadata block
+ *
+ * Matches are searched in the previous event and in the part of the new one that is already written. The first
+ * candidate is the last distance: if a piece of the page was replaced by one of equal length, the text after it is
+ * found at the same distance as the text before it. Further candidates come from a hash of six bytes. Unchanged parts
+ * of a page are found in long pieces; new parts become literals and short copies. If the events have little in common,
+ * the library's standalone output is shorter, and the caller uses the shorter one. */
 #include "coding/brotli_follow.h"
 
 #include <stdbool.h>
@@ -161,7 +168,7 @@ static void flush_bytes(bits *b) {
   b->len = 0;
 }
 
-/* count: up to 32 */
+/* Write the `count` lowest bits of a value, at most 32. Its other bits are 0. */
 static void put_bits(bits *b, uint32_t value, unsigned count) {
   b->held |= (uint64_t)value << b->held_count;
   for (b->held_count += count; b->held_count >= 8; b->held_count -= 8) {
@@ -336,12 +343,13 @@ static void put_code(bits *b, code *c, unsigned size) {
 
 /* ---------------------------------------------------------------------------------------------- commands ---------- */
 
-/* A number as a symbol with additional bits. */
+/* A number in the form in which it is written: a symbol, and `width` additional bits with the value `more`. */
 typedef struct part {
   uint32_t symbol, more, width;
 } part;
 
-/* A length as the last symbol whose base is not greater (section 5). */
+/* Return a length as the last symbol whose base does not exceed it, with the difference in additional bits (section
+ * 5). */
 static part length_part(const uint16_t bases[24], const uint8_t widths[24], uint32_t len) {
   unsigned symbol = 0;
   for (unsigned step = 16; step; step /= 2)
@@ -369,7 +377,8 @@ static unsigned log2_of(uint32_t value) {
   return log;
 }
 
-/* Section 4, without postfix bits and direct codes. */
+/* Return a distance as a symbol (section 4), without postfix bits and direct codes. last: the distance of the copy
+ * before. */
 static part distance_part(uint32_t distance, uint32_t last) {
   if (distance == last) return (part){LAST_DISTANCE, 0, 0};
   unsigned width = log2_of(distance + 3) - 1, high = (distance + 3) >> width & 1;
@@ -388,7 +397,7 @@ typedef struct codes {
   code literals, lengths, distances;
 } codes;
 
-/* Visit all commands: count the symbols that they need, or write them. */
+/* Visit all commands. put: NULL: count the symbols that they need; otherwise write the symbols. */
 static void each_command(const finder *f, uint32_t from, codes *c, bits *put) {
   const command *commands = (const command *)(const void *)f->commands.data;
   size_t count = f->commands.len / sizeof *commands;

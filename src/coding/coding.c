@@ -236,7 +236,7 @@ vestry_err vsi_coding_find(vsi_codings *codings, const vestry_profile *profile, 
 
 /* ---------------------------------------------------------------------------------------- encoding events --------- */
 
-/* Make the segment of an event from its encoded bytes. error: of encoding it */
+/* Make the segment of an event from its encoded bytes. error: the result of the encoding. */
 static vestry_err take(const vsi_coding *coding, const vestry_event *event, vestry_sink *sink, vestry_err error,
                        vsi_segment **ret_segment) {
   vestry_slice plain = vestry_event_bytes(event);
@@ -248,7 +248,8 @@ static vestry_err take(const vsi_coding *coding, const vestry_event *event, vest
   return VESTRY_OK;
 }
 
-/* Encode an event. before: the end of a stream's text; NULL: irrelevant. */
+/* Encode an event. before: the end of the stream's text, from which the difference is encoded; NULL: encode the event
+ * without it. */
 static vestry_err encode(const vsi_coding *coding, const vestry_host *host, void *encoder, const vestry_event *event,
                          const vestry_slice *before, vsi_segment **ret_segment) {
   const vestry_profile_ops *ops = coding->profile.ops;
@@ -307,13 +308,13 @@ static vsi_segment *compress(vsi_coding *coding, vsi_scratch *scratch, const ves
   return segment;
 }
 
-/* Choose a scratch by the event's address, whose lowest bits are equal for all events. */
+/* Choose a scratch encoder by the event's address. Its lowest bits are equal for all events, so they are not used. */
 static vsi_scratch *scratch_of(vsi_coding *coding, const vestry_event *event) {
   return &coding->scratch[((uintptr_t)event >> 6 ^ (uintptr_t)event >> 12) % VSI_SCRATCH_COUNT];
 }
 
-/* Enter any scratch, for a segment that is made for one stream and that no other thread looks for. The first free one
- * is taken, so that no further scratch keeps memory. */
+/* Enter any scratch encoder, for a segment that is made for one stream and that no other thread looks for. The first
+ * free encoder is taken, so that the others keep no memory. */
 static vsi_scratch *enter_any(vsi_coding *coding, const vestry_event *event) {
   for (int i = 0; i < VSI_SCRATCH_COUNT; i++)
     if (vsi_semaphore_try(&coding->scratch[i].semaphore)) return &coding->scratch[i];
