@@ -78,7 +78,8 @@ static void take(vsi_serving *s, receipt *to, const void *bytes, size_t len) {
   if (error) fail(s, to, error, true);
 }
 
-/* The body was taken completely, or the rest of it is ignored. */
+/* End the receiver after the complete body. After an error do nothing, because fail has aborted the receiver
+ * already. */
 static void close_receipt(vsi_serving *s, receipt *to) {
   if (to->error) return;
   to->is_open = false;

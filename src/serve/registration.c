@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a stored connection that ends while it is being put */
-/* The stream registration finds connections for replies, stores new ones, and removes them. Two races need care. (A
- * connection is the object of a stream. A handle is the number of a stored entry. `elsewhere` is the table of functions
- * that reach the other nodes of a cluster; reserving a key there ensures that only this node stores streams under it:
- * instance/elsewhere.h.)
+/* The stream registration finds the connections that are stored under a reply's key, stores new connections, and
+ * removes connections that end. Two races need care. (A connection is the object of a stream. A handle is the number of
+ * a stored entry. `elsewhere` is the table of functions that reach the other nodes of a cluster; reserving a key there
+ * ensures that only this node stores streams under it: instance/elsewhere.h.)
  *
  * A stream must not be stored after it has ended. It may end during the put: another put evicts it, or the instance
  * closes. So the registration stores the handle where the end can find it, and then checks whether the end has come.

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Serving a request of a server: it results in an answer, or in a stream. */
+/* Serves a request from a web server: finds its route, reads the request, calls the handler, and answers or opens a
+ * stream. */
 #include <stdio.h>
 
 #include "base/options.h"

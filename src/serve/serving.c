@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Serving a request that was read: its scope is determined, and its reply becomes an answer or a stream. */
+/* Serves a request that was read: determines the scope, and makes an answer or a stream of the reply. */
 #include <stdio.h>
 #include <string.h>
 

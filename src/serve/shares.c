@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The streams of a scope, in a separate store under one key, in the order of their arrival.
+/* The maximum number of open streams of a scope (vestry_bounds.max_streams_per_scope_count). A separate store holds the
+ * streams of each scope under one key, in the order of their arrival. If a new stream exceeds the maximum, another
+ * stream of its scope is closed.
  *
  * Choice of the stream to close. A stream that has ended or is about to end takes no place, so it is not counted. Of
  * the other streams, the least recently active stream is closed; activity is the write of its last event, or its
- * opening. But an event for all tabs of a user reaches them in arbitrary order, which is not meaningful. So all streams
- * whose last activity lies within a second of the oldest activity count as equal, and the stream that arrived first
- * among them is closed. The newcomer stays.
+ * opening. But an event for all tabs of a user reaches them in arbitrary order, so small differences mean nothing. So
+ * all streams whose last activity lies within a second of the oldest activity count as equal, and the stream that
+ * arrived first among them is closed. The new stream itself is never chosen.
  *
  * The chosen stream is closed with cause REPLACED, so that its client does not reconnect. If it did, it would evict the
  * next stream, whose client would reconnect in turn, and so on for ever.

@@ -84,7 +84,9 @@ static vestry_err create_store(vestry *v, const vestry_options *options) {
   const char *type = options->store ? options->store : own && own->type ? own->type : "lru";
   vestry_err error = vestry_store_create(type, &store, &v->store);
   if (error == VESTRY_NOT_FOUND)
-    vsi_log(v->host, VESTRY_LOG_ERROR, "vestry_create: options.store: unknown type %s", type);
+    vsi_log(v->host, VESTRY_LOG_ERROR,
+            "vestry_create: options.store: no store type has the name %s; use lru or hash, or set options.store_type",
+            type);
   return error;
 }
 
@@ -159,12 +161,12 @@ static size_t request_bytes_of(const vestry_bounds *bounds) {
 /* Return the error in the options; NULL: none. */
 static const char *find_mistake(const vestry_options *options) {
   const size_t body_bytes = options->bounds->max_body_bytes, request_bytes = request_bytes_of(options->bounds);
-  if (body_bytes > VESTRY_BODY_BYTES_MAX) return "max_body_bytes is too large";
+  if (body_bytes > VESTRY_BODY_BYTES_MAX) return "max_body_bytes exceeds VESTRY_BODY_BYTES_MAX";
   if (body_bytes > vsi_body_bytes_most(request_bytes))
     return "max_body_bytes exceeds 7/16 of max_request_bytes; raise max_request_bytes";
-  if (options->bounds->max_per_stream_count > VSI_STREAM_KEYS_MAX) return "max_per_stream_count is too large";
-  if (options->bounds->max_values_count > VALUES_MOST) return "max_values_count is too large";
-  if (options->profiles_count > VESTRY_PROFILES_MAX) return "profiles_count is too large";
+  if (options->bounds->max_per_stream_count > VSI_STREAM_KEYS_MAX) return "max_per_stream_count exceeds 65535";
+  if (options->bounds->max_values_count > VALUES_MOST) return "max_values_count exceeds 1000000";
+  if (options->profiles_count > VESTRY_PROFILES_MAX) return "profiles_count exceeds VESTRY_PROFILES_MAX";
   return options->profiles_count && !options->profiles ? "profiles_count is set without profiles" : NULL;
 }
 
