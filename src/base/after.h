@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Functions to call after a transaction: a list, whose members embed a link as their first member. Used by the thread
- * that has the transaction. */
+/* Functions that are called after a transaction: a list whose members embed a vsi_after as their first member. Used
+ * only by the thread that has the transaction. */
 #ifndef VSI_BASE_AFTER_H
 #define VSI_BASE_AFTER_H
 

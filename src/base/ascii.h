@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Classes and cases of ASCII characters, in any locale. A byte beyond ASCII is in none. */
+/* Classes and cases of ASCII characters, in any locale. A byte beyond ASCII is in no class. */
 #ifndef VSI_BASE_ASCII_H
 #define VSI_BASE_ASCII_H
 
@@ -25,8 +25,8 @@ static inline char vsi_lower(char c) {
   return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
 }
 
-/* Compare two texts, or at most their first len bytes, regardless of the case of letters. Unlike strcasecmp, in any
- * locale: in a Turkish one, I is not the capital of i. */
+/* Compare two texts, or at most their first len bytes, regardless of the case of letters. Unlike strcasecmp, these
+ * functions do not depend on the locale: in a Turkish locale, I is not the capital of i. */
 static inline int vsi_strncasecmp(const char *one, const char *other, size_t len) {
   for (; len && *one && vsi_lower(*one) == vsi_lower(*other); len--) one++, other++;
   return len ? (unsigned char)vsi_lower(*one) - (unsigned char)vsi_lower(*other) : 0;
@@ -36,7 +36,7 @@ static inline int vsi_strcasecmp(const char *one, const char *other) {
   return vsi_strncasecmp(one, other, SIZE_MAX);
 }
 
-/* Return whether two texts of the same length are equal in this sense. They may contain NULs. */
+/* Return whether two texts of the same length are equal, regardless of the case of letters. They may contain NULs. */
 static inline bool vsi_is_same_text(const char *one, const char *other, size_t len) {
   for (size_t i = 0; i < len; i++)
     if (vsi_lower(one[i]) != vsi_lower(other[i])) return false;

@@ -35,8 +35,8 @@ VESTRY_API char *vsi_buffer_take(vsi_buffer *buffer, size_t *ret_len);
 /* Pass bytes that live long to the caller: without the NUL and without unused capacity. */
 char *vsi_buffer_take_trimmed(vsi_buffer *buffer, size_t *ret_len);
 
-/* Writing text whose length is not known yet. A writer without a destination only counts. A function that writes text
- * runs twice, and the second pass fills memory of the exact size. */
+/* Writing text whose length is not known yet. A function that writes text runs twice: first with a writer without a
+ * destination, which only counts, and then with memory of exactly this size. */
 typedef struct vsi_writer {
   char *to;   /* destination of the first byte; NULL: count only */
   size_t len; /* number of bytes written; SIZE_MAX if that exceeds a size_t */

@@ -31,7 +31,7 @@ static inline bool vsi_is_field_value(const char *text) {
   return true;
 }
 
-/* Return whether a text is on one line, because CR and LF would forge further lines. True for NULL. */
+/* Return whether a text has no CR and no LF, which would begin a forged line of a header or an event. True for NULL. */
 static inline bool vsi_is_one_line(const char *text) {
   return !text || !strpbrk(text, "\r\n");
 }

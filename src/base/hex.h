@@ -22,7 +22,7 @@ static inline int vsi_hex_digit(char c) {
   return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Return whether the text has this number of digits; it may end before. */
+/* Return whether a text begins with this number of digits. false: the text is shorter, or has another character. */
 static inline bool vsi_hex_is(const char *text, size_t len) {
   for (size_t i = 0; i < len; i++)
     if (vsi_hex_digit(text[i]) < 0) return false;

@@ -3,8 +3,8 @@
  *
  * A key is given as words and a number (for example its lengths). Up to 64 words are hashed by NH and a multiply-shift,
  * with three multiplications for 48 bytes and three at the end; longer keys by SipHash-1-3. The proof is in
- * keyed_hash.c. The upper bits are better than the lower ones. A hash is valid in its process only: it is never stored
- * or sent. */
+ * keyed_hash.c. The upper bits are better than the lower ones. A hash is valid only in the process that drew the
+ * secret, so it must not be stored or sent. */
 #ifndef VSI_BASE_KEYED_HASH_H
 #define VSI_BASE_KEYED_HASH_H
 

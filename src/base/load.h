@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Objects filed by the number of bytes that they hold, so that the largest are found without visiting the others. A
  * rank covers a range of about a fifth. Within a rank, the object filed first is found first, even if another object
- * holds a little more. A struct of zeroes is not filed. The user's lock guards all functions. Header only, like
- * base/memory.h. */
+ * holds a little more. A zeroed struct is not filed. All functions are called under a lock of the caller. Header only,
+ * like base/memory.h. */
 #ifndef VSI_BASE_LOAD_H
 #define VSI_BASE_LOAD_H
 

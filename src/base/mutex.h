@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Locks for which threads sleep: a mutex, and a lock for many readers or one writer, which have places in the order of
- * locks; and a lock on a binary semaphore. Header only, like base/thread.h. */
+/* Locks for which threads sleep: a mutex and a lock for many readers or one writer, both with a place in the order of
+ * locks (base/lock_order.h), and a binary semaphore. Header only, like base/thread.h. */
 #ifndef VSI_BASE_MUTEX_H
 #define VSI_BASE_MUTEX_H
 
@@ -25,7 +25,7 @@ typedef struct vsi_mutex {
 #define VSI_MUTEX_INITIALIZER(rank)                                                                                    \
   { PTHREAD_MUTEX_INITIALIZER }
 #define VSI_MUTEX_SET_RANK(of, is) ((void)(is))
-_Static_assert(sizeof(vsi_mutex) == sizeof(pthread_mutex_t), "in use a rank costs nothing");
+_Static_assert(sizeof(vsi_mutex) == sizeof(pthread_mutex_t), "without VSI_LOCK_RANKS a vsi_mutex has no rank");
 #endif
 
 static inline void vsi_mutex_init(vsi_mutex *mutex, vsi_lock_rank rank) {

@@ -69,8 +69,8 @@ static inline void vsi_result_give(void *ret, const void *own, size_t own_size, 
 #define VSI_OPS_ARE_KNOWN(type, ops)                                                                                   \
   (((ops)->size == 0 || (ops)->size >= VSI_FROZEN_SIZE(type)) &&                                                       \
    vsi_options_are_known(ops, sizeof(type), VSI_FROZEN_SIZE(type)))
-/* Return the same for a table whose functions from `since` on may be absent; and whether a table has such a
- * function. */
+/* VSI_OPS_ARE_KNOWN_GROWN returns the same for a table whose functions from `since` on may be missing; VSI_OPS_HAVE
+ * returns whether a table has such a function. */
 #define VSI_OPS_ARE_KNOWN_GROWN(ops, type, since)                                                                      \
   (((ops)->size == 0 || (ops)->size >= offsetof(type, since)) &&                                                       \
    vsi_options_are_known(ops, sizeof(type), VSI_FROZEN_SIZE(type)))

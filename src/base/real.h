@@ -12,8 +12,8 @@ enum { VSI_REAL_BYTES = 40 };
 /* Write a finite number with the fewest digits, from 15 on, that read back as the same number. Returns its length. */
 VESTRY_API size_t vsi_real_write(double number, char text[VSI_REAL_BYTES]);
 
-/* Replace the decimal point of the locale, of one byte or several, in a number that printf has written: all bytes that
- * are not a digit, a letter or a sign. Returns the new length. */
+/* Replace the decimal point of the locale by '.' in a number that printf has written. The decimal point, of one byte or
+ * several, is the part that is neither digit, letter nor sign. Returns the new length. */
 VESTRY_API size_t vsi_real_set_point(char *text, size_t len);
 
 #endif

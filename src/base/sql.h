@@ -69,8 +69,8 @@ static inline const char *vsi_sql_skip(vsi_sql of, const char *at) {
   return escape && escape < end ? at + strlen(at) : end;
 }
 
-/* Return the end of a number, a name, or a parameter's name; of other text, of at least 1 byte that is shown
- * unchanged. */
+/* Return the end of a number, a name, or a parameter's name. The first byte is skipped in any case, so for other text
+ * the result is at least one byte further. */
 static inline const char *vsi_sql_skip_word(vsi_sql of, const char *at) {
   at++;
   while (vsi_sql_is_word(*at) || (of == VSI_SQL_POSTGRES && *at == '$')) at++;

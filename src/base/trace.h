@@ -7,9 +7,9 @@
 #include "base/memory.h"
 #include "vestry/trace.h"
 
-/* A span; without a tracer it is not followed. */
+/* A span. Without a tracer it is not recorded. */
 typedef struct vsi_span {
-  const vestry_host *host; /* NULL: not followed */
+  const vestry_host *host; /* NULL: not recorded */
   const vestry_trace *former;
   vestry_span record;
 } vsi_span;

@@ -68,9 +68,9 @@ static inline void vsi_line_wake_locked(const vsi_thread_line *line) {
 }
 
 /* Wait until this thread is the first of the queue and is_there returns true.
- * look_ns   guarded by the lock: is_there may become true at that time, without a release. NULL: it does not
+ * look_ns   time at which is_there may become true without a release; guarded by the lock. NULL: never
  * is_there  called under the lock
- * Returns  false: the time is over */
+ * Returns   false: the time is over */
 static inline bool vsi_line_wait_locked(vsi_thread_line *line, vsi_mutex *lock, uint64_t until_ns,
                                         const uint64_t *look_ns, bool (*is_there)(const void *ctx), const void *ctx) {
   vsi_waiter self = {.next = NULL}, **at = &line->first;

@@ -12,7 +12,7 @@
  * from READY to the end of the run. So when the last reference is dropped, no run is active or to come, and the thread
  * that drops it owns everything.
  *
- * A message is a mail of the queue; the public type only hides this. */
+ * A vestry_message is a vsi_mail of the mailbox; the public type hides the members. */
 _Static_assert(sizeof(vestry_message) == sizeof(vsi_mail) && _Alignof(vestry_message) == _Alignof(vsi_mail),
                "a message is a mail");
 

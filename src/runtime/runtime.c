@@ -96,7 +96,8 @@ void vestry_runtime_stop(vestry_runtime *runtime) {
     vsi_mutex_unlock(&runtime->stage_lock);
     pthread_cond_broadcast(&runtime->stage_changed);
   }
-  /* The actors of a stepped runtime; with threads, those notified after the last check of the last worker. */
+  /* Run the actors of a stepped runtime or, with threads, the actors that were notified after the last check of the
+   * last worker. */
   vsi_pool_drain(&runtime->pool);
 }
 

@@ -16,11 +16,11 @@
  *
  * References. The owner holds one until destroy. While the timer is on the wheel, the wheel holds one, which is dropped
  * by the thread that removes the timer (a cancel that returns true, or the fire). The actor holds one from READY to the
- * end of the run. So a fire that was running when the timer was cancelled or destroyed still finds the memory, sees
- * that nothing is due, and drops its reference.
+ * end of the run. So if the timer is cancelled or destroyed while wheel_fire runs, wheel_fire still finds the memory,
+ * sees that the timer is not due, and drops its reference.
  *
- * A fire does not assume that the timer is due: it compares the clock with the deadline that was set last. So the fire
- * of a deadline that was replaced meanwhile cannot make the new one early.
+ * wheel_fire does not assume that the timer is due, but compares the clock with the deadline that was set last. So if
+ * the deadline was replaced meanwhile, the callback does not run before the new deadline.
  *
  * The timer's lock is outside the ticker's. No callback runs under either. */
 

@@ -7,9 +7,9 @@
  * S1 comes before C3, which finds the job. If it reads false, the event is written.
  *
  * The descriptor is not readable for longer than necessary. While is_ready is true, the event is written, or one thread
- * is about to write it: only S2 sets is_ready to true, and C2, which follows a read, sets it to false. So a read that
- * finds nothing [C1] leaves is_ready true: the write follows, the descriptor is readable without need, and the next
- * step reads it. */
+ * is about to write it: only S2 sets is_ready to true, and C2, which follows a read, sets it to false. So if a read
+ * finds nothing [C1], is_ready stays true. The write follows, the descriptor becomes readable once although no job may
+ * be ready, and the next step reads the event. */
 #include "runtime/wake.h"
 
 #include <sys/epoll.h>
