@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The acceptor listens on a port or a UNIX socket. Its only thread accepts connections and gives them to libmicrohttpd,
- * as long as there are fewer than the limit.
+ * as long as the number of connections is below the limit.
  *
  * libmicrohttpd can accept connections itself, but fails if descriptors run out. A thread of libmicrohttpd that cannot
  * accept retries only when one of its connections closes; if all of them are streams, none does. And if it has no
@@ -159,7 +159,7 @@ static const char *clear_locked(const char *path) {
   return unlink(path) == 0 || errno == ENOENT ? NULL : strerror(errno);
 }
 
-/* Returns the reason of a failure; NULL: it listens. */
+/* Listen at the path, under the lock of its folder. Returns the reason of a failure; NULL: the socket listens. */
 static const char *listen_locked(vsi_microhttpd_unix_socket *at, mode_t mode, int backlog, int *ret_fd) {
   const char *why = clear_locked(at->path);
   if (why) return why;
@@ -230,7 +230,8 @@ static vestry_err listen_tcp(vsi_microhttpd_acceptor *acceptor, const char *addr
   struct addrinfo *at = NULL;
   if (getaddrinfo(address, number, &hints, &at) != 0) {
     vsi_log(acceptor->host, VESTRY_LOG_ERROR,
-            "vestry_microhttpd_create: the address must be numeric, such as 127.0.0.1 or ::1");
+            "vestry_microhttpd_create: the address %.100s is not numeric; use an address such as 127.0.0.1 or ::1",
+            address);
     return VESTRY_INVALID;
   }
   vestry_err error = listen_at(acceptor, at, silent_ms);

@@ -35,7 +35,7 @@ typedef struct vsi_microhttpd_unix_socket {
  * mode     of the file, independent of the umask; no user can connect before it is set
  * ret_fd   owned by the caller; non-blocking
  * Returns  OK | NO_MEMORY | IO (the reason is logged)
- * Blocks for at most START_PATIENCE_MS, while another server starts in the same folder. */
+ * Blocks for at most 2 s, while another server starts in the same folder. */
 vestry_err vsi_microhttpd_unix_listen(vsi_microhttpd_unix_socket *socket, const vestry_host *host, const char *path,
                                       mode_t mode, int backlog, int *ret_fd);
 
@@ -67,7 +67,7 @@ vestry_err vsi_microhttpd_acceptor_open(vsi_microhttpd_acceptor *acceptor, struc
                                         vsi_microhttpd_sockets *sockets);
 /* Return the port; 0: not created, or a UNIX socket. */
 uint16_t vsi_microhttpd_acceptor_port(const vsi_microhttpd_acceptor *acceptor);
-/* Stop accepting and listening. May be called twice, and for one that was never created. */
+/* Stop accepting and listening. May be called twice, and for an acceptor that was never created. */
 void vsi_microhttpd_acceptor_close(vsi_microhttpd_acceptor *acceptor);
 
 /* --------------------------------------------------------------------------------------------- the writer pool ---- */
@@ -105,8 +105,8 @@ static inline bool vsi_microhttpd_writer_pool_is_wanted(const vsi_microhttpd_wri
 
 /* ------------------------------------------------------------------------------------------------- the adapter ---- */
 
-/* Answers that are being sent, whose bodies hold memory. Outlives its adapter, because a daemon of the application may
- * still send answers then. */
+/* The answers that are being sent and whose bodies hold memory. This struct outlives its adapter, because a daemon of
+ * the application may still send answers after the adapter was destroyed. */
 typedef struct vsi_microhttpd_sendings {
   vsi_refs refs; /* the adapter's, and one for each answer */
   vestry *v;
@@ -212,7 +212,7 @@ typedef struct vsi_microhttpd_sending {
 typedef struct vsi_microhttpd_direct {
   vsi_microhttpd_wire wire;
   char *head;                   /* owned */
-  size_t head_len;              /* with a body that was only lent */
+  size_t head_len;              /* including a body that was only lent */
   vsi_microhttpd_sending *body; /* owned; NULL: none, or it was lent */
   uint64_t body_len;
   uint64_t sent;     /* bytes of both */
@@ -269,7 +269,7 @@ typedef struct vsi_microhttpd_request {
   char target[];     /* as sent; attached: the reassembled query */
 } vsi_microhttpd_request;
 
-/* What libmicrohttpd does next with a request. */
+/* The next step of libmicrohttpd with a request. */
 typedef enum vsi_microhttpd_turn {
   VSI_MICROHTTPD_GOES_ON,
   VSI_MICROHTTPD_WAITS,    /* the connection is suspended, and libmicrohttpd will call again */
@@ -330,7 +330,8 @@ vestry_err vsi_microhttpd_respond(vsi_microhttpd_request *request, const vestry_
 vestry_err vsi_microhttpd_respond_body(vsi_microhttpd_request *request, const vestry_response *response,
                                        vestry_body *body);
 
-/* Note that a head arrives on this thread, until it is shown to vestry or its request ends. */
+/* Note that the head of a request begins to arrive on this thread (awaits), and that vestry has received the head or
+ * the request has ended (shown). */
 void vsi_microhttpd_refused_awaits(vsi_microhttpd_request *request);
 void vsi_microhttpd_refused_shown(vsi_microhttpd_request *request);
 /* Note that this thread queues an answer, whose head libmicrohttpd builds next. */
@@ -366,7 +367,7 @@ vestry_err vsi_microhttpd_refuse(vsi_microhttpd_request *request, int status);
  * because a part of it is left and other errands need the thread. If the connection is not suspended, only as much is
  * sent as its socket takes. */
 bool vsi_microhttpd_direct_send(vsi_microhttpd_request *request);
-/* End such an answer, whether it was sent or not: shut the socket, and free it. */
+/* End such an answer, whether it was sent or not: shut the socket, and free the answer. */
 void vsi_microhttpd_direct_end(vsi_microhttpd_request *request);
 
 /* streamed_body.c: bodies in pieces. The functions that call the application run on a thread of the writer pool, while
@@ -410,7 +411,8 @@ bool vsi_microhttpd_stream_is_closing(void);
 /* Begin a request whose head is complete. */
 vsi_microhttpd_turn vsi_microhttpd_begin(vsi_microhttpd_request *request, const char *method, const char *path,
                                          const char *version);
-/* Continue a request: with bytes of its body, or, without any, at its end; or with its head once more. */
+/* Continue a request at a further call of libmicrohttpd: with bytes of the body, without bytes at the end of the body,
+ * or with the head once more after a suspension. */
 vsi_microhttpd_turn vsi_microhttpd_continue(vsi_microhttpd_request *request, const char *upload, size_t *upload_len);
 
 /* Start adapter->daemon, which serves the connections that it gets. OK | IO (logged) */

@@ -68,8 +68,8 @@ vsi_microhttpd_sending *vsi_microhttpd_sending_begin(vsi_microhttpd_sendings *al
   return sending;
 }
 
-/* It is removed from the list first, so that no answer that is over is cut; but its bytes count as going until the body
- * is freed. */
+/* The answer is removed from the list first, so that it is not cut after its end. Its bytes count as `going` until the
+ * body is freed. */
 void vsi_microhttpd_sending_end(void *of) {
   vsi_microhttpd_sending *sending = of;
   if (!sending) return;

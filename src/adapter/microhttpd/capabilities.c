@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The capability probe. Two daemons without threads, one strict and one not, receive heads over socket pairs. If a head
- * reaches the handler and is found plain there, this libmicrohttpd can read it in only one way. */
+/* The capability probe. Two daemons without threads, one strict and one not, receive heads over socket pairs. A head
+ * that reaches the handler and is found plain there (head.c) can be read in only one way. */
 #include "adapter/microhttpd/adapter.h"
 
 #include <errno.h>
@@ -39,8 +39,8 @@ typedef struct probe {
   struct MHD_Daemon *daemon;
   bool measures, is_failed;
   size_t target_len;
-  bool is_asked, is_plain, is_clear; /* of the last head that was sent: it has reached the handler; it, and its target,
-                                        can be read in only one way (head.c) */
+  bool is_asked, is_plain, is_clear; /* the last head that was sent has reached the handler; that head can be read in
+                                        only one way; its target can be read in only one way (head.c) */
 } probe;
 
 static void *begin(void *cls, const char *uri, struct MHD_Connection *conn) {

@@ -12,9 +12,10 @@
  *
  * Direct answers: libmicrohttpd sends an answer only before or after a body, and waits for bytes that it has not seen.
  * Therefore the answer is written here, too, if a body was read directly, or if the rest of an unwanted body is longer
- * than what is discarded before an answer. It states that the connection closes; after 256 KiB a new connection is
- * affordable. After the answer the connection returns to libmicrohttpd, with its sending side shut down. libmicrohttpd
- * closes it when the client closes, is silent or late; bytes that still arrive are discarded.
+ * than what is discarded before an answer. The answer states that the connection closes. After a body of at least 256
+ * KiB the cost of a new connection is small. After the answer the connection returns to libmicrohttpd, with its sending
+ * side shut down. libmicrohttpd closes it when the client closes, is silent or late; bytes that still arrive are
+ * discarded.
  *
  * A client that reads its answer slowly does not hold the thread: if the socket has no room, the thread waits only as
  * long as no other errand needs it, and then puts the answer at the end of the queue. The client has five seconds for
@@ -150,7 +151,8 @@ vestry_err vsi_microhttpd_direct_open(void *server_request, const vestry_respons
   return request->is_direct ? VESTRY_UNSUPPORTED : vsi_microhttpd_stream_open(request, head, ret_ops, ret_transport);
 }
 
-/* The connection closes after these, because libmicrohttpd has not read the request, or the server stops. */
+/* After the statuses below the connection closes, because libmicrohttpd has not read the whole request. It also closes
+ * if the server stops. */
 vestry_err vsi_microhttpd_refuse(vsi_microhttpd_request *request, int status) {
   const vestry_header retry = {"Retry-After", VSI_WEB_RETRY_AFTER_S};
   const vestry_response response = {.status = status, .headers = &retry, .headers_count = status == 503};

@@ -26,8 +26,7 @@
  * strict. Then it refuses all these heads itself, nothing is checked here, and two blanks are only two blanks. A probe
  * determines the version's behaviour (capabilities.c).
  *
- * Only the bytes between the first and the last byte of the head are checked. The headers themselves are checked with
- * every version. */
+ * These checks are about the bytes between the parts. The headers themselves are checked with every version. */
 #include "adapter/microhttpd/head.h"
 
 #include <string.h>

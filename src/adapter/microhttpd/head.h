@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What libmicrohttpd has made of a request's head: checks whether the head could be read in a second way, and how the
- * libmicrohttpd at run time reads heads. */
+/* Checks of a request's head that libmicrohttpd has parsed: whether another reader could read the head in a second way.
+ * Also a probe of the way in which the installed libmicrohttpd reads heads. */
 #ifndef VSI_MICROHTTPD_HEAD_H
 #define VSI_MICROHTTPD_HEAD_H
 

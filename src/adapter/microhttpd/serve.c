@@ -165,7 +165,7 @@ vestry_err vsi_microhttpd_daemon_start(vsi_microhttpd *adapter, const vestry_mic
    * is strict, 0.9.75 closes the connection because of such a target; vestry itself rejects these targets
    * (web/target.c). */
   const int strict = adapter->is_strict;
-  /* One thread is no pool. */
+  /* A pool has at least two threads. */
   if (options->threads_count > 1)
     more[count++] = (struct MHD_OptionItem){MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)options->threads_count, NULL};
   if (options->tls_key) {

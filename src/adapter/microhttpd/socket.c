@@ -1,7 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: deadlines, and shutdowns that never hit a reused descriptor */
 /* The sockets of libmicrohttpd's connections: deadlines for requests that do not arrive completely, and the memory that
- * each connection holds. The head of socket.h lists the states of a connection and the functions that report them.
+ * each connection holds. The functions of socket.h report the states of a connection:
+ *
+ *               begins                serves                  rests
+ *   accepted ──────────> arriving <==========> being served ─────────> waiting for the next request ──> arriving …
+ *                                   goes_on         │
+ *                                                   └─> give_bytes: the answer is a stream
+ *
+ * The connection has a deadline in every state except `being served`.
  *
  * vestry needs its own deadlines for two reasons. libmicrohttpd's timeout restarts with every byte, so a request that
  * arrives byte by byte can last for ever. And in its epoll mode libmicrohttpd overlooks the close of the peer (FIN) if
@@ -142,8 +149,8 @@ static void shut_and_drain(int fd) {
   while (recv(fd, waste, sizeof waste, MSG_DONTWAIT) > 0) continue;
 }
 
-/* Put the connection into the list of connections that wait for a request, with a deadline for_ms from now, or
- * without one. */
+/* Put the connection into the list of connections that wait for a request, with a deadline for_ms from now
+ * (VESTRY_NEVER_MS: without a deadline). */
 static void wait_locked(vsi_microhttpd_socket *socket, uint64_t now, uint64_t for_ms) {
   leave_locked(socket);
   socket->until_ns = vsi_add_saturating(now, vsi_ms_to_ns(for_ms));

@@ -5,7 +5,12 @@
  * A thread of libmicrohttpd serves many connections, but a writer of files may block, because it waits for a disk or a
  * database. Therefore the connection is suspended while its writer works on a thread of the writer pool
  * (writer_pool.c), and resumed afterwards. Until then libmicrohttpd does not touch the connection, and the request
- * belongs to that thread. To limit the cost, this is done once for each VESTRY_RECEIVE_BYTES and not for each read.
+ * belongs to that thread. To limit the cost, this is done once for each VESTRY_RECEIVE_BYTES and not for each read. A
+ * step is the work during one suspension:
+ *
+ *   OPEN ──> WRITE or READ, for each piece ──┬─> CLOSE ──> libmicrohttpd sends the answer (serve.c)
+ *                                            └─> ANSWER: vestry sends it (direct_read.c), because the rest of
+ *                                                the body is unwanted, or was read directly
  *
  * The next call of libmicrohttpd depends on the moment of the suspension:
  * - at the head: the head is passed once more;

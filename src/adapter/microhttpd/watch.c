@@ -5,7 +5,7 @@
  * libmicrohttpd does not look at the sockets of streams, so it detects neither that a peer is gone nor that there is
  * room for bytes that did not fit. An epoll of vestry detects both, for all streams in one thread. It is
  * edge-triggered: the end of a peer is reported once; room is reported only after there was none, and only for sockets
- * whose stream has requested it, because most streams never need to.
+ * whose stream has requested it, because most streams never run out of room.
  *
  * When the thread handles an event, the stream may have ended meanwhile, and its memory and descriptor may belong to
  * another stream. Therefore an event carries no pointer, but the number of an entry in a table and the entry's
@@ -224,9 +224,9 @@ void vsi_microhttpd_watch_shut(vsi_microhttpd_watch *watch, vestry_cause cause) 
 
 /* ------------------------------------------------------------------------------------------------- the verdict ---- */
 
-/* The kernel gives up with the same error after the same time, whether the peer is silent or keeps its window closed.
- * If it kept its window closed, the window is still closed, or, if the window is only too small, the peer has
- * acknowledged bytes meanwhile. */
+/* The kernel gives up with the same error after the same time, whether the peer is silent (LOST) or reads nothing
+ * (STALLED). A peer that reads nothing has closed its window, or its window is too small for the next bytes. In the
+ * second case the peer has acknowledged bytes within this time. */
 vestry_cause vsi_microhttpd_verdict(int fd, int error) {
   if (error != ETIMEDOUT && error != EHOSTUNREACH && error != ENETUNREACH) return VESTRY_CAUSE_HANGUP;
   struct tcp_info info;

@@ -3,9 +3,12 @@
 /* Chunks on a socket that may take any part of the bytes.
  *
  * All bytes of a write become one chunk (several, if there are more than CHUNK_MAX bytes), "SIZE CR LF data CR LF", and
- * one sendmsg: head and tail surround the caller's slices, and nothing is copied unless it is little. If the socket
- * takes only a part, the next write begins with the rest of that chunk, because its size is sent and cannot change any
- * more. The position of the cut is one number, chunk_done, because the head can be made again from chunk_len.
+ * one sendmsg: head and tail surround the caller's slices, and only short parts are copied. If the socket takes only a
+ * part, the next write begins with the rest of that chunk, because its size is sent and cannot change any more. The
+ * position of the cut is one number, chunk_done, because the head can be made again from chunk_len:
+ *
+ *   "1a" CR LF   26 bytes of data   CR LF      chunk_len is 26, and the whole chunk has 32 bytes.
+ *   head         data               tail       chunk_done counts the sent bytes of all three parts.
  *
  * The caller gets a number of data bytes, which does not include framing. Therefore the last byte of a chunk counts as
  * taken only when the tail is sent, too: the caller passes that byte again, and that call sends the tail. When all

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The writer pool is separate from the runtime's pool, because a writer may wait for a disk, and streams must not wait
- * with it. Threads are started one by one, when errands find none idle, and stay. */
+/* The writer pool runs errands: the blocking work of requests, such as writing an uploaded file. It is separate from
+ * the runtime's pool, because a writer may wait for a disk, and streams must not wait with it. Threads are started one
+ * by one, when errands find none idle, and stay. */
 #include "adapter/microhttpd/adapter.h"
 
 #include "base/thread.h"
