@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Deadlines of requests, and limits of the memory that requests and answers hold together (deadline.h): which requests
- * and answers are overdue, and how their sockets are found and shut. */
+/* Enforces deadlines of requests, and limits of the memory that requests and answers hold together (deadline.h): finds
+ * the requests and answers that are overdue, finds their sockets, and shuts these. */
 #include "adapter/civetweb/deadline.h"
 
 #include <sys/socket.h>

@@ -88,7 +88,7 @@ vestry_err vestry_civetweb_create(vestry *v, struct mg_context *context, const v
   char why[160];
   vestry_err error = vsi_civetweb_check_descriptors(&settings, why, sizeof why);
   if (error) {
-    vsi_log(host, VESTRY_LOG_ERROR, "%s", why);
+    vsi_log(host, VESTRY_LOG_ERROR, "vestry_civetweb_create: %s", why);
     return error;
   }
   if (!settings.nodelay)

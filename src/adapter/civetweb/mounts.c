@@ -100,8 +100,8 @@ static bool is_same(const char *a, const char *b) {
 
 /* -------------------------------------------------------------------------------------------------- neighbours ---- */
 
-/* Return the next adapter of a server. A stopped one is skipped, because its server may have ended, and another server
- * may be at its address. */
+/* Return the first adapter of a server, beginning with `from`. A stopped adapter is skipped, because its server may
+ * have ended, and another server may be at the same address in memory. */
 static vsi_civetweb *next_locked(const struct mg_context *server, vsi_civetweb *from) {
   for (; from; from = from->next)
     if (from->server == server && !vsi_web_gate_is_shut(&from->gate)) return from;
@@ -127,8 +127,8 @@ static vestry_err enter(vsi_civetweb *adapter) {
   return VESTRY_INVALID;
 }
 
-/* The lock is not held while a log is called. The log's host is still valid: this is a thread of the server, which ends
- * before the instances. */
+/* The lock is not held while the log function is called. Its host is still valid, because this is a thread of the
+ * server, and the server ends before the instances. */
 void vsi_civetweb_log_query(const struct mg_context *server) {
   vsi_mutex_lock(&lock);
   vsi_civetweb *oldest = next_locked(server, first);
@@ -214,8 +214,8 @@ static bool is_taken_locked(const vsi_civetweb *adapter, const char *method, con
   return false;
 }
 
-/* civetweb's handler. A mount that is being removed has no route. If it gets one again, a new mount will serve it in a
- * moment. */
+/* Handle a request of civetweb. A mount that is being removed has no route, and its requests get 503. If its route is
+ * mounted again, a new mount serves the route a moment later. */
 static int serve(struct mg_connection *conn, void *data) {
   mount *of = data;
   atomic_fetch_add(&of->running, 1);
@@ -329,7 +329,7 @@ static void free_idle(const vsi_civetweb *adapter, mount *idle) {
   VSI_LIST_FREE(adapter->host, idle);
 }
 
-/* Sweep once; again later, if an unused mount still has requests. */
+/* Remove the mounts that no route needs. If some of them still have requests, set the timer again. */
 static void sweep(vestry_timer *timer, void *ctx) {
   vsi_civetweb *adapter = ctx;
   bool is_left;

@@ -95,8 +95,8 @@ bool vsi_civetweb_sockets_see(vsi_civetweb_socket_fn fn, void *ctx) {
 
 /* ----------------------------------------------------------------------------------------------------- judging ---- */
 
-/* If bytes wait and none is in flight, the window has no room for them. If it is closed while bytes are in flight, the
- * kernel reports a window of 0; older kernels do not report the window. */
+/* If bytes wait and none is in flight, the window has no room for them. If the window is closed while bytes are in
+ * flight, the kernel reports a window of 0; older kernels do not report the window. */
 vsi_civetweb_socket vsi_civetweb_socket_read(int fd) {
   struct tcp_info info = {.tcpi_state = 0};
   socklen_t len = sizeof info;

@@ -10,9 +10,9 @@
 #include "base/field.h"
 #include "base/memory.h"
 
-/* An unwanted body of up to SKIP_BYTES is skipped, and the connection stays open; with a longer one it is closed.
- * Before the close, up to LINGER_BYTES are read. Closing a socket with unread bytes would reset it, and the client
- * might lose the answer that explains why. */
+/* An unwanted body of up to SKIP_BYTES is skipped, and the connection stays open. After a longer body the connection is
+ * closed. Before the close, up to LINGER_BYTES are read. Closing a socket with unread bytes would reset it, and the
+ * client might lose the answer that explains why. */
 enum { SKIP_BYTES = 64 * 1024, LINGER_BYTES = 4 * 1024 * 1024, LINGER_PIECE = 4096 };
 
 /* Return whether a comma-separated list contains a token, in any case. */

@@ -25,9 +25,9 @@ enum { THREADS = 128, STOP_MS = 1000, HEAD_BYTES = 16384, DOORS_MAX = 64, KNOCK_
 /* ------------------------------------------------------------------------------------------- stopping a server ---- */
 
 /* mg_stop sets a flag and waits until the accepting thread sees it. That thread sleeps in a poll of two seconds, which
- * ends at once when a client connects. So while mg_stop waits, another thread connects to each port and closes. It
- * starts a moment after mg_stop was called, because civetweb never closes the descriptor of a client that is accepted
- * before the flag is set and is not taken by a worker before that. */
+ * ends at once when a client connects. So while mg_stop waits, another thread connects to each port and closes. The
+ * thread first waits for KNOCK_MS, so that mg_stop has set the flag: if civetweb accepts a client before, and no worker
+ * takes it before, civetweb never closes the client's descriptor. */
 
 typedef struct knocking {
   struct addrinfo *doors[DOORS_MAX]; /* addresses at which a client reaches the ports */

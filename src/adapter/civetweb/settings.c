@@ -4,8 +4,8 @@
  *
  * If civetweb cannot create a worker, it continues with those that it has. If it cannot create the accepting thread, it
  * continues without one, and reports nothing. And if descriptors run out, its accepting thread retries in a busy loop.
- * None of this can be repaired from outside while it runs, but it can be predicted, because civetweb never has more
- * clients than threads, places in its queue, and one that is being accepted. */
+ * None of this can be repaired from outside while the server runs, but all of it can be predicted, because civetweb
+ * never has more clients than threads, places in its queue, and one that is being accepted. */
 #include "adapter/civetweb/adapter.h"
 
 #include <civetweb.h>

@@ -40,9 +40,9 @@ void vsi_civetweb_watch_remove(vsi_civetweb_watch *watch, vsi_civetweb_entry *en
   vsi_mutex_unlock(&watch->lock);
 }
 
-/* Close the connections that were not closed from here before: all of them with the cause `all`, or (NONE) those for
- * which the round has a verdict. References are taken under the lock, so that a dedicated thread cannot free its
- * connection before the close. */
+/* Close the connections that the watch has not closed before. all: the cause for all of them; NONE: close only the
+ * connections for which the round has a verdict, with that cause. References are taken under the lock, so that a
+ * dedicated thread cannot free its connection before the close. */
 static void close_batches(vsi_civetweb_watch *watch, vestry_cause all) {
   vestry_connection *connections[BATCH];
   vestry_cause causes[BATCH];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The streams of an adapter, each on a dedicated thread, and the watch, which finds those whose peers are gone. */
+/* The streams of an adapter, each on a dedicated thread, and the watch, which finds the streams whose peers are
+ * gone. */
 #ifndef VSI_CIVETWEB_WATCH_H
 #define VSI_CIVETWEB_WATCH_H
 
