@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** The event bus: messages by topic, within the process. A page's stream subscribes for its lifetime.
+/** The event bus: publish messages on topics to callbacks in this process, for example to one for each stream.
  *
  *      static void on_price(const vestry_bus_message *message, void *ctx) {
  *        const price *p = message->data;                  // the publisher's data, valid during the call
@@ -12,8 +12,8 @@
  *      }
  *      vestry_publish(v, scope, VESTRY_KEY("prices"), &latest, sizeof latest, NULL);   // from any thread
  *
- *  A topic has a scope and a key, separate from the keys of streams. vestry/cluster/cluster.h publishes to other
- *  nodes. */
+ *  A topic is identified by a scope and a key (vestry/key.h); streams may have equal keys. vestry/cluster/cluster.h
+ *  publishes to other nodes. */
 #ifndef VESTRY_BUS_H
 #define VESTRY_BUS_H
 
@@ -23,29 +23,29 @@
 extern "C" {
 #endif
 
-/** A subscription, for its owner. */
+/** Handle of a subscription. */
 typedef struct vestry_subscription vestry_subscription;
 
-/** A message, for a subscriber. Borrowed, and valid during the call; may grow at its end. Nothing is copied or
- *  allocated, because the publisher's thread calls the subscribers before vestry_publish returns. So data can be a
- *  struct, text, a vestry_event that is formatted once and sent by each subscriber, or a json_t that no thread changes
- *  meanwhile. */
+/** The message that a subscriber receives. Valid during the call; later versions may add members at the end. The data
+ *  is neither copied nor allocated, because the publisher's thread calls the subscribers before vestry_publish returns.
+ *  It can be a struct, text, a vestry_event that is formatted once and sent by each subscriber, or a json_t that no
+ *  thread changes during the call. */
 typedef struct vestry_bus_message {
-  vestry_slice topic; /**< the key, as vestry_key_encode makes it */
+  vestry_slice topic; /**< the topic's key, encoded by vestry_key_encode */
   const void *data;   /**< owned by the publisher */
   size_t len;
   vestry_connection *connection; /**< the connection to which the subscription is bound; NULL: none */
   vestry_slice scope;            /**< the scope of the topic */
 } vestry_bus_message;
 
-/** Receives a message on the publisher's thread, no lock held. Messages of one publisher arrive in order; two
- *  publishers may call one subscriber at once. Must not block, because the end of its connection and vestry_unsubscribe
- *  wait for it. May publish, subscribe and unsubscribe, also itself. */
+/** Receives a message. Called on the publisher's thread, no lock held. Messages of one publisher arrive in order; two
+ *  publishers may call one subscriber at once. Must not block, because vestry_unsubscribe and the end of the connection
+ *  wait for the call. May publish, subscribe, and end any subscription, including its own. */
 typedef void (*vestry_bus_message_fn)(const vestry_bus_message *message, void *ctx);
 
-/** Called when a subscription is over: its function is not running and will not be called again; ctx may be freed.
- *  Called exactly once for each subscription, no lock held, on the thread that unsubscribes, runs its connection, calls
- *  vestry_destroy, or returns from the last running call. Must not block. */
+/** Called when a subscription is over: `call` is not running and will not be called again, so ctx may be freed. Called
+ *  exactly once for each subscription, no lock held, on the thread that calls vestry_unsubscribe or vestry_destroy,
+ *  that serves the connection, or on which the last running call returns. Must not block. */
 typedef void (*vestry_subscription_over_fn)(void *ctx);
 
 /** A subscriber. */
@@ -81,53 +81,54 @@ typedef struct vestry_bus_stats {
   uint64_t published_count, called_count; /**< messages; calls of subscribers */
 } vestry_bus_stats;
 
-/** Subscribe with the stream that this reply opens, until the stream ends. If the reply opens none, or its stream is
- *  given up for a stored one, `call` is never called. If this returns OK, `over` is called once: when the stream ends,
- *  before its close hooks; without a stream when the request has been answered, on the serving thread.
+/** Subscribe the stream that this reply opens to a topic, until the stream ends. If the reply opens no stream, or
+ *  vestry_reply_keep reuses a stored stream instead, `call` is never called. If this returns OK, `over` is called once:
+ *  when the stream ends, before its close hooks; or, without a stream, on the serving thread after the request has been
+ *  answered.
  *
- *  The subscription begins after the handler and before the reply's effects, as with vestry_reply_join. Earlier
- *  messages are not received; events that `call` sends are written when the stream opens.
- *  scope       of the topic; req->scope: the request's
+ *  As with vestry_reply_join, the subscription begins after the handler has returned and before the reply's effects are
+ *  sent. It receives no earlier message. Events that `call` sends before the stream opens are written when it opens.
+ *  scope       scope of the topic, for example req->scope, that of the request
  *  key         copied
- *  subscriber  call is mandatory, connection is NULL: messages have that of the stream. Copied
+ *  subscriber  copied; `call` is mandatory. `connection` must be NULL: messages contain the stream's connection
  *  Returns  OK | INVALID (scope, key, subscriber) | TOO_LARGE (scope, key) | LIMIT (max_per_stream_count of
- *           vestry_bounds; or max_subscriptions_count) | CLOSED (the instance) | NO_MEMORY (a handler may ignore it:
- *           the request is answered with it). After a failure neither function is called
+ *           vestry_bounds; or max_subscriptions_count) | CLOSED (the instance) | NO_MEMORY (a handler need not check
+ *           this: the request then fails with it). After a failure neither `call` nor `over` is called
  *  Threads  the handler's */
 VESTRY_API vestry_err vestry_reply_subscribe(vestry_reply *reply, vestry_scope scope, const vestry_key *key,
                                              const vestry_subscriber *subscriber);
 
-/** Subscribe to the messages of a topic from now on. Earlier subscribers are called before this one. A subscription
- *  without a connection ends by vestry_unsubscribe or vestry_destroy.
+/** Subscribe to the messages of a topic from now on. Subscribers are called in the order of their subscription. A
+ *  subscription without a connection lasts until vestry_unsubscribe or vestry_destroy.
  *  scope, key        copied
- *  subscriber        call is mandatory; copied
- *  ret_subscription  to be passed to vestry_unsubscribe exactly once, also after it has ended by itself. NULL: it lives
- *                    until its connection or the instance ends. Set before the first call; untouched on failure, after
- *                    which neither function is called
+ *  subscriber        copied; `call` is mandatory
+ *  ret_subscription  pass it to vestry_unsubscribe exactly once, even if the subscription has already ended with its
+ *                    connection. Set before the first call; untouched on failure. NULL: the subscription ends with its
+ *                    connection or with the instance
  *  Returns  OK | INVALID, TOO_LARGE (scope, key) | INVALID (subscriber) | LIMIT (max_subscriptions_count) | CLOSED (the
- *           instance; or the connection is not open) | NO_MEMORY
+ *           instance; or the connection is not open) | NO_MEMORY. After a failure neither `call` nor `over` is called
  *  Threads  any; takes a lock of the bus; runs no callbacks */
 VESTRY_API vestry_err vestry_subscribe(vestry *v, vestry_scope scope, const vestry_key *key,
                                        const vestry_subscriber *subscriber, vestry_subscription **ret_subscription);
 
-/** End a subscription, if it has not ended, and free it. No call begins after the return. Outside of callbacks of the
- *  bus it waits until the subscription is over: hold no lock that its functions take. Inside a callback it does not
- *  wait, because that would be a deadlock.
+/** End a subscription, if it has not ended, and free it. No call begins after this returns. Outside of bus callbacks
+ *  this waits until the subscription is over, so the caller must not hold a lock that `call` or `over` takes. Inside a
+ *  callback it does not wait, because that could deadlock.
  *  subscription  invalid after the call; NULL is accepted
- *  Returns  true: it is over; false: called inside a callback while a call of it is still running; `over` is called
- *           later
- *  Threads  any; may wait for running callbacks of this subscription; runs its `over` */
+ *  Returns  true: the subscription is over | false (only inside a callback): a call of the subscription is still
+ *           running; `over` is called later
+ *  Threads  any; may wait for running calls of this subscription; runs its `over` */
 VESTRY_API bool vestry_unsubscribe(vestry_subscription *subscription);
 
-/** Publish a message: call all current subscribers of a topic in the order of their subscription, on this thread. A
- *  subscriber that unsubscribes meanwhile is not called any more; one that subscribes meanwhile is not called yet. The
- *  cost does not depend on other topics. The message stays on this node.
+/** Publish a message: call all current subscribers of a topic, on this thread, in the order of their subscription. A
+ *  subscriber removed during the publish is not called afterwards; a subscriber added during it does not receive this
+ *  message. The cost does not depend on the number of other topics. The message stays on this node.
  *  data       borrowed; may be NULL
  *  ret_count  number of calls; may be NULL; untouched on failure, except for NOT_FOUND, which sets it to 0
  *  Returns  OK | NOT_FOUND (no subscriber) | INVALID, TOO_LARGE (scope, key) | CLOSED (the instance) | NO_MEMORY (for a
- *           long key) | LIMIT (inside 32 nested subscribers that publish; no subscriber was called)
- *  Threads  any; runs the subscribers on this thread; takes a lock of the bus between them; otherwise needs no
- *           memory */
+ *           long key) | LIMIT (subscribers that publish are nested 32 deep; no subscriber was called)
+ *  Threads  any; runs the subscribers on this thread and takes a lock of the bus between them. Allocates no memory,
+ *           except for a long key */
 VESTRY_API vestry_err vestry_publish(vestry *v, vestry_scope scope, const vestry_key *key, const void *data, size_t len,
                                      size_t *ret_count);
 
