@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** Presence: the members (users) of a place, with a notification of each change.
+/** Presence: the users who are at a place, for example in a chat room, with a notification of each change.
  *
  *      vestry_presence_create(v, &(vestry_presence_options){.on_change = show_members, .ctx = &app}, &presence);
  *
@@ -10,8 +10,9 @@
  *        // change->who has joined or left change->place: dispatch a new list to the pages of the place
  *      }
  *
- *  A member is present from its first stream until grace_ms after the end of its last one: a reload, or a stream that
- *  reconnects, is no change. Several tabs are one member. docs/guide/presence.md has the rules. */
+ *  A place is any key. A user is its member from the first stream until grace_ms after the end of the last one, so that
+ *  a reload or a reconnect is no change. Several tabs of a user are one member. docs/guide/presence.md has the
+ *  rules. */
 #ifndef VESTRY_PRESENCE_H
 #define VESTRY_PRESENCE_H
 
@@ -22,26 +23,28 @@
 extern "C" {
 #endif
 
-/** The members of places.
- *  In a cluster (vestry/cluster/cluster.h), presences with the same name on all nodes form one: a member on one node is
- *  present on all, and a user with tabs on two nodes is one member. Each node announces its members within 5 ms, and
- *  calls its own on_change, which updates the streams of its node only, for example by
+/** The members of any number of places.
+ *  In a cluster (vestry/cluster/cluster.h), presences with the same name are one: a member on one node is present on
+ *  all nodes, and a user with tabs on two nodes is one member. Each node announces its members within 5 ms. Each node
+ *  calls its own on_change, which should update only the streams of this node, for example by
  *  vestry_dispatch_options.only_here. The members of a node leave when it leaves or is dead. In a partition each side
  *  has its own members; within a second after it heals all nodes have all members. */
 typedef struct vestry_presence vestry_presence;
 
-/** A change. Valid during the call; may grow at its end. */
+/** A change. Valid during the call; later versions may add members at the end. */
 typedef struct vestry_presence_change {
   const vestry_key *place;
   const char *who;
-  bool here;         /**< joined, or left */
-  size_t here_count; /**< number of members of the place after the change, as far as announced */
+  bool here;         /**< true: joined; false: left */
+  size_t here_count; /**< number of members of the place after this change; later changes that on_change has not
+                          received yet are not included */
 } vestry_presence_change;
 
-/** Receives changes in their order, one at a time. For each member and place, joining and leaving alternate. Changes
- *  that occur during a call wait, at most one for each member and place: if a member leaves and joins again meanwhile,
- *  the two changes cancel each other. The last reported state is the current one. Called on a thread of the runtime, no
- *  lock held: it may query, dispatch and send. The result of a query may be newer than the change, never older. */
+/** Receives changes in order, one at a time, on a thread of the runtime, no lock held. For each member and place,
+ *  joining and leaving alternate. Changes that occur during a call wait, at most one for each member and place: if a
+ *  member leaves and joins again meanwhile, the two changes cancel each other. After the last call, the reported state
+ *  is the current one. May query, dispatch and send. The result of a query may be newer than the change, never
+ *  older. */
 typedef void (*vestry_presence_fn)(const vestry_presence_change *change, void *ctx);
 
 /** Options of a presence. Zero is the default. */
@@ -49,18 +52,18 @@ typedef struct vestry_presence_options {
   size_t size;                  /**< sizeof(vestry_presence_options), or 0 */
   uint64_t grace_ms;            /**< time from the end of a member's last stream until it leaves; 0: 2,000; at most a
                                      day */
-  size_t max_count;             /**< maximum number of pairs of member and place; a pair counts until its leaving was
-                                     reported. 0: 100,000 */
+  size_t max_count;             /**< maximum number of pairs of member and place; a pair counts until on_change has
+                                     received its leaving. 0: 100,000 */
   vestry_presence_fn on_change; /**< NULL: changes are not reported */
   void *ctx;                    /**< passed to on_change */
-  vestry_runtime *runtime;      /**< runs on_change; a runtime of one thread gives it its own thread. Borrowed: destroy
-                                     it after vestry_presence_destroy, before or after vestry_destroy, while the
-                                     instance's host is valid. After it is stopped, no grace time ends and no change is
-                                     reported. NULL: the instance's */
-  const char *name;             /**< 1 to 64 bytes, unique in the instance: a presence that spans the nodes of a
-                                     cluster; copied. Each node applies its own grace time and counts all members in
-                                     max_count; members of other nodes beyond it are left out (is_partial). NULL: this
-                                     node only */
+  vestry_runtime *runtime;      /**< runs on_change; pass a runtime of one thread to run on_change on a separate thread.
+                                     Borrowed: destroy the runtime after vestry_presence_destroy, before or after
+                                     vestry_destroy, while the instance's host is valid. After it has stopped, no grace
+                                     time ends and no change is reported. NULL: the instance's runtime */
+  const char *name;             /**< name under which the presence spans the nodes of a cluster: 1 to 64 bytes, unique
+                                     in the instance; copied. Each node applies its own grace_ms, and its max_count
+                                     includes the members of all nodes; members of other nodes beyond it are left out
+                                     (is_partial). NULL: this node only */
 } vestry_presence_options;
 
 /** Create a presence.
@@ -72,15 +75,15 @@ typedef struct vestry_presence_options {
 VESTRY_API vestry_err vestry_presence_create(struct vestry *v, const vestry_presence_options *options,
                                              vestry_presence **ret_presence);
 
-/** Destroy a presence, before vestry_destroy. After the return on_change neither runs nor will run. Open streams
- *  continue, uncounted. NULL is accepted. Call it before or after vestry_stop; if after, the streams that vestry_stop
- *  ended are reported before.
- *  Threads  not from on_change; waits for a running call. No handler may call vestry_reply_present, and no thread may
- *           query, at that time or later; streams may begin and end meanwhile */
+/** Destroy a presence, before vestry_destroy. After this returns, on_change neither runs nor will run. Open streams
+ *  continue, but are not counted any more. NULL is accepted. May be called before or after vestry_stop; if called after
+ *  it, on_change reports the members whose streams vestry_stop has ended.
+ *  Threads  not from on_change; waits for a running call of it. From then on no handler may call vestry_reply_present,
+ *           and no thread may query; streams may begin and end meanwhile */
 VESTRY_API void vestry_presence_destroy(vestry_presence *presence);
 
-/** Make a user a member of a place while the stream that this reply opens is open. No effect if the reply opens none,
- *  or if its stream is given up for a stored one. Call it once for each place.
+/** Make a user a member of a place while the stream that this reply opens is open. No effect if the reply opens
+ *  none, or vestry_reply_keep reuses a stored stream instead. Call it once for each place.
  *  place  copied; NULL: one place for all
  *  who    UTF-8, 1 to 255 bytes; copied
  *  Returns  OK | INVALID (place, who) | TOO_LARGE (place) | LIMIT (max_per_stream_count of vestry_bounds; or max_count,
@@ -90,14 +93,14 @@ VESTRY_API void vestry_presence_destroy(vestry_presence *presence);
 VESTRY_API vestry_err vestry_reply_present(vestry_reply *reply, vestry_presence *presence, const vestry_key *place,
                                            const char *who);
 
-/** Count the members of a place. 0 also for an invalid key, or if presence is NULL. place: NULL: the one for all.
+/** Count the members of a place; NULL: the place for all. Returns 0 also for an invalid key, or if presence is NULL.
  *  Threads any; takes a lock briefly. */
 VESTRY_API size_t vestry_presence_count(vestry_presence *presence, const vestry_key *place);
-/** Return whether a user is a member of a place. false also if presence or who is NULL. Threads any; takes a lock
+/** Return whether a user is a member of a place; false also if presence or who is NULL. Threads any; takes a lock
  *  briefly. */
 VESTRY_API bool vestry_presence_is(vestry_presence *presence, const vestry_key *place, const char *who);
-/** Receives a member of a place. streams_count: number of its streams on this node; 0 in the grace time, or if it is on
- *  other nodes only. */
+/** Receives a member of a place. streams_count: number of the member's streams on this node; 0 in the grace time, or if
+ *  all streams are on other nodes. */
 typedef void (*vestry_presence_each_fn)(const char *who, size_t streams_count, void *ctx);
 /** List the members of a place in the order of their joining: a snapshot.
  *  Returns  OK | INVALID (presence or fn is NULL; place) | TOO_LARGE (place) | NO_MEMORY (fn was not called)
@@ -110,9 +113,10 @@ typedef struct vestry_presence_stats {
   size_t size;            /**< sizeof(vestry_presence_stats), or 0 */
   size_t here_count;      /**< pairs of member and place, on all nodes */
   size_t own_count;       /**< pairs on this node */
-  uint64_t refused_count; /**< times that a member of another node was left out for lack of room */
-  bool is_partial;        /**< members may be missing or may have left: a live node has not announced all of its members
-                               yet, there was no room, or the set of live nodes is not known yet */
+  uint64_t refused_count; /**< times that a member of another node was left out because of max_count */
+  bool is_partial;        /**< the list may lack members, or contain members that have left: a live node has not yet
+                               announced all its members, max_count was reached, or the set of live nodes is not yet
+                               known */
 } vestry_presence_stats;
 
 /** Get a snapshot of the numbers. Threads any; takes locks briefly. */
