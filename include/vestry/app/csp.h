@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** Content-Security-Policy: a document that runs only its own scripts and the Datastar client.
+/** Content-Security-Policy: send documents in which only the Datastar client and their own scripts run.
  *
  *      static const vestry_csp csp = {.client = "/datastar.js", .trusted_types = true};
  *
@@ -11,7 +11,7 @@
  *      default-src 'none'; base-uri 'none'; connect-src 'self'; font-src 'self'; form-action 'self';
  *      frame-ancestors 'none'; img-src 'self' data:; script-src CLIENT 'nonce-…'; style-src 'self' 'nonce-…'
  *
- *  docs/guide/csp.md has how the nonce works and what it costs. */
+ *  docs/guide/csp.md explains the nonce and its costs. */
 #ifndef VESTRY_CSP_H
 #define VESTRY_CSP_H
 
@@ -21,64 +21,69 @@
 extern "C" {
 #endif
 
-/** Effects of a policy on a response:
+/** Effects of a policy on a response ("client" is the Datastar client):
  *  - A document's nonce is 128 random bits in its Content-Security-Policy and in the attribute `data-nonce`, directly
  *    after the name of the `html` tag; if there is no such tag, one is inserted after the doctype. Client 1.0.3 and
- *    later reads the attribute once, removes it, and compiles expressions by scripts with that nonce. Therefore, the
- *    policy needs neither 'unsafe-eval' nor 'unsafe-inline', and scripts that the client inserts (the effect
- *    execute-script, prefetching) run.
- *  - The attribute is inserted when the document is answered, so that content, hashes, event ids, versions and shared
- *    encodings contain no nonce. Streams, and all responses to the client, have none.
- *  - The response is `private, no-store`, whatever its handler sets, without ETag, Last-Modified and Accept-Ranges,
- *    because a nonce that a cache repeats is worthless. This includes files in HTML (vestry/app/files.h), which are
- *    then sent uncompressed. Style sheets, scripts, pictures and data are cached as usual.
- *  - Inline scripts and styles need the nonce: `<script nonce="%s">`, of vestry_reply_nonce. Browsers reject attributes
- *    such as `onclick` and `style`.
- *  - A document with a Content-Encoding gets 500 and a line in the log, because no nonce can be inserted.
- *  - `X-Content-Type-Options: nosniff` (a file runs as a script only if its type is one) and `Referrer-Policy:
- *    same-origin` (other sites do not receive the page's address) are added, unless the reply has them. */
+ *    later reads the attribute once, removes it, and compiles expressions in scripts that have this nonce. Therefore,
+ *    the policy needs neither 'unsafe-eval' nor 'unsafe-inline', and scripts that the client inserts (for
+ *    execute-script and prefetching) run.
+ *  - The attribute is inserted when the response is sent, so that content, hashes, event ids, versions and shared
+ *    encodings contain no nonce. Streams and all other responses to requests of the client get no policy.
+ *  - A document is sent with `Cache-Control: private, no-store` and without ETag, Last-Modified and Accept-Ranges, even
+ *    if the handler sets these headers, because a nonce protects only if it is used once. This applies to HTML files,
+ *    too (vestry/app/files.h), which are then sent uncompressed. Style sheets, scripts, pictures and data are cached as
+ *    usual.
+ *  - Inline scripts and styles need the nonce from vestry_reply_nonce: `<script nonce="%s">`. Browsers reject
+ *    attributes such as `onclick` and `style`.
+ *  - If a handler sets Content-Encoding on a document, the response is 500 and the log has a line, because no nonce can
+ *    be inserted into an encoded document.
+ *  - `X-Content-Type-Options: nosniff` (browsers run a file as a script only if its Content-Type is that of a script)
+ *    and `Referrer-Policy: same-origin` (other sites do not receive the page's address) are added, unless the reply has
+ *    them. */
 
-/** Value of vestry_csp.client for documents that load neither the client nor other scripts; their own run by the
+/** Value of vestry_csp.client for documents that load no script, not even the client. Their inline scripts run by the
  *  nonce. */
 #define VESTRY_CSP_NO_CLIENT "'none'"
 
 /** A policy. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_csp {
   size_t size;            /**< sizeof(vestry_csp), or 0 */
-  const char *client;     /**< source of the client: http or https, or a path of this site, which permits every script
-                               of this site; or VESTRY_CSP_NO_CLIENT [VESTRY_DATASTAR_CDN_URL] */
+  const char *client;     /**< source of the client: an http or https URL; a path of this site, which permits every
+                               script of this site; or VESTRY_CSP_NO_CLIENT [VESTRY_DATASTAR_CDN_URL] */
   bool client_needs_eval; /**< adds 'unsafe-eval' for a client before 1.0.3, which ignores `data-nonce` and compiles by
-                               Function. Later clients work, too, because `data-nonce` is always there: set this before
-                               you change the client, and unset it when all tabs have loaded the new one */
-  bool trusted_types;     /**< strings become code only through the Trusted Types policy of the client: adds
-                               `require-trusted-types-for 'script'; trusted-types datastar`. Client 1.0.3 and later.
-                               Browsers without Trusted Types ignore it. Scripts that assign strings to innerHTML and
-                               its like are rejected */
+                               the constructor Function. Later clients work with it, too. To change between such
+                               clients, set this before the change, and unset it when all tabs have loaded the later
+                               client */
+  bool trusted_types;     /**< adds `require-trusted-types-for 'script'; trusted-types datastar`: strings become code
+                               only through the client's Trusted Types policy (client 1.0.3 and later), and browsers
+                               reject scripts that assign strings to innerHTML and similar properties. Browsers without
+                               Trusted Types ignore it */
   const char *directives; /**< further directives: "img-src 'self' https://pictures.example; media-src 'self'". A
-                               directive replaces the one of its name above, except that values of script-src and
-                               style-src are added; with 'unsafe-inline', which browsers ignore beside a nonce, these
-                               get no nonce. No comma */
+                               directive replaces the default directive of the same name, except that values of
+                               script-src and style-src are added to the default. A script-src or style-src with
+                               'unsafe-inline' gets no nonce, because browsers ignore 'unsafe-inline' beside a nonce.
+                               Must not contain a comma */
 } vestry_csp;
 
-/** Give the document of this reply a policy and a nonce. Call it before vestry_reply_nonce and vestry_render_head. A
- *  second call changes the policy and keeps the nonce.
+/** Send the document of this reply with a policy and a nonce. Call it before vestry_reply_nonce and vestry_render_head.
+ *  A second call changes the policy and keeps the nonce.
  *  csp  NULL: the defaults. Read during the call
- *  Returns  OK, also for a reply that is no document, which gets the headers without a nonce | INVALID (client: another
- *           scheme, a blank, quote, comma or semicolon; directives: a comma or control character, a directive without a
- *           name; size; logged) | NO_MEMORY | IO (no randomness). After an error the request gets 500, even if the
- *           handler continues
+ *  Returns  OK (a reply that is not a document gets the headers without a nonce) | INVALID (client: another scheme, a
+ *           blank, quote, comma or semicolon; directives: a comma or control character, a directive without a name;
+ *           size; logged) | NO_MEMORY | IO (no randomness). After an error the request gets 500, even if the handler
+ *           continues
  *  Threads  the handler's, or the render's; does not block */
 VESTRY_API vestry_err vestry_reply_csp(vestry_reply *reply, const vestry_csp *csp);
 
-/** Get the nonce of the reply's document, for its own inline scripts and styles: 32 hexadecimal digits; "" without a
- *  policy. Keep it out of a page's content (between vestry_render_begin and vestry_render_end), which is the same for
- *  all users: such a document gets 500 and a line in the log.
- *  Valid until the reply is answered. NULL is accepted (vestry_render.reply in a part), and gives "". */
+/** Get the nonce of the reply's document, for its inline scripts and styles: 32 hexadecimal digits; "" without a
+ *  policy. Do not use it in a page's content (between vestry_render_begin and vestry_render_end), because streams send
+ *  the same content without a nonce: the response is then 500, and the log has a line. Valid until the reply is
+ *  answered. NULL is accepted (vestry_render.reply in a part), and gives "". */
 VESTRY_API const char *vestry_reply_nonce(const vestry_reply *reply);
 
-/** Give documents a policy: a guard for vestry_guard; app is a vestry_csp, or NULL for the defaults. Requests of the
- *  client pass unchanged. An error page (vestry_error_page) for a path without a route calls vestry_reply_csp itself,
- *  because no guard has seen its request. */
+/** Send all documents below a path with a policy: a guard for vestry_guard; app is a vestry_csp, or NULL for the
+ *  defaults. Responses to requests of the client are not changed. An error page (vestry_error_page) must call
+ *  vestry_reply_csp itself for a path without a route, because guards do not run for such a request. */
 VESTRY_API vestry_err vestry_csp_guard(const vestry_request *req, vestry_reply *reply, void *app);
 
 #ifdef __cplusplus

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** CSRF protection: a guard that accepts unsafe requests (all but GET, HEAD, OPTIONS, QUERY and TRACE) from pages of
- *  this site only, checked by origin and token.
+/** CSRF protection: a guard that checks origin and token, so that unsafe requests (all but GET, HEAD, OPTIONS, QUERY
+ *  and TRACE) are accepted from pages of this site only.
  *
  *      vestry_csrf_create(v, NULL, &csrf);
  *      vestry_guard(v, "/", vestry_csrf_guard, csrf);
@@ -12,7 +12,7 @@
  *      // a form: <input type="hidden" name="csrf" value="%s">
  *
  *  A rejected request gets 403: the application's error page, or a sentence with the reason.
- *  docs/guide/csrf-and-tabs.md. */
+ *  docs/guide/csrf-and-tabs.md has the rules. */
 #ifndef VESTRY_CSRF_H
 #define VESTRY_CSRF_H
 
@@ -22,16 +22,18 @@
 extern "C" {
 #endif
 
-/** The protection of an instance. It checks
+/** The protection of an instance. The guard checks:
  *  origin  the browser's Sec-Fetch-Site is same-origin or none; without that header (browsers over plain http send
- *          none) Origin equals the request's Host; a client that sends neither header passes this check. A page of the
- *          same site with another host or port has another origin, and is rejected unless trusted
- *  token   in the header X-CSRF-Token, in the form's field `csrf`, or in the body's signal `csrf`; never in a query. It
- *          is bound to the scope. With sessions the scope is the session, so that a login or logout invalidates earlier
- *          tokens; without, it is also bound to a cookie, which is set with it. Each token has another text, so that
- *          the size of compressed pages does not reveal it. Put it outside of patched elements, so that equal contents
- *          stay equal, and into no cached page
- *  Requests of a page that was open during a login in another tab are rejected, too. The page can detect this by
+ *          none) Origin equals the request's Host; a client that sends neither header passes this check. A page on
+ *          another host or port, even of the same site, has another origin: its requests are rejected unless the origin
+ *          is trusted
+ *  token   in the header X-CSRF-Token, in the form's field `csrf`, or in the body's signal `csrf`; never in a query. A
+ *          token is bound to the request's scope. With sessions the scope is the session, so that a login or logout
+ *          invalidates earlier tokens. Without sessions a token is also bound to a cookie, which vestry_csrf_token
+ *          sets. Each call makes a different text, so that the size of compressed pages does not reveal it (BREACH
+ *          attack). Put the token outside of patched elements, because otherwise each patch would differ, and never
+ *          into a cached page
+ *  The token also fails in a page that was open while the user logged in in another tab. The page can detect this by
  *  data-on:datastar-fetch="evt.detail.type=='error'&&evt.detail.argsRaw.status==403&&($_stale=true)", and show a link
  *  to itself. */
 typedef struct vestry_csrf vestry_csrf;
@@ -39,9 +41,9 @@ typedef struct vestry_csrf vestry_csrf;
 /** Options of the protection. Zero is the default. */
 typedef struct vestry_csrf_options {
   size_t size;                        /**< sizeof(vestry_csrf_options), or 0 */
-  const char *const *trusted_origins; /**< as browsers write them, "https://www.example.org:8443": their pages may send
-                                           requests, too, and have to obtain the token themselves. Behind a proxy that
-                                           changes Host: this site's own origin. Copied */
+  const char *const *trusted_origins; /**< origins whose pages may also send requests, as browsers write them:
+                                           "https://www.example.org:8443". These pages must obtain a token themselves.
+                                           Behind a proxy that changes Host, add the origin of this site. Copied */
   size_t trusted_origins_count;       /**< at most 64 */
   bool insecure;                      /**< allow plain http for the cookie of an instance without sessions */
 } vestry_csrf_options;
@@ -59,12 +61,12 @@ VESTRY_API vestry_err vestry_csrf_create(vestry *v, const vestry_csrf_options *o
 /** Destroy a protection, after the last request that uses it. NULL is accepted. */
 VESTRY_API void vestry_csrf_destroy(vestry_csrf *csrf);
 
-/** Reject forged requests: a guard for vestry_guard; app is the vestry_csrf. A handler may call it, too, and return its
+/** Reject forged requests: a guard for vestry_guard; app is the vestry_csrf. A handler may also call it and return its
  *  result. */
 VESTRY_API vestry_err vestry_csrf_guard(const vestry_request *req, vestry_reply *reply, void *app);
 
-/** Make a token for a page. After a login in the same handler, it is of the new session.
- *  reply  gets the cookie, if there are no sessions
+/** Make a token for a page. After a login in the same handler, the token belongs to the new session.
+ *  reply  gets the cookie, if the instance has no sessions
  *  token  set on OK
  *  Returns  OK | INVALID (in an error page of a request that has no session yet) | NO_MEMORY | IO (no randomness)
  *  Threads  the handler's; does not block */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** Tab ids: each tab of a browser has an id, which every request of its pages contains.
+/** Tab ids: each tab of a browser has an id, which the requests of its pages contain.
  *
  *      char attributes[VESTRY_TAB_ATTRIBUTES_BYTES], id[VESTRY_TAB_ID_BYTES];
  *      vestry_tab_attributes(req, reply, attributes, sizeof attributes); // a page, once, outside of patched elements
@@ -8,9 +8,9 @@
  *      vestry_tab_id(req, id);                                           // in any handler: a key for data of the tab
  *      vestry_reply_key(reply, VESTRY_KEY("tab", (const char *)id));
  *
- *  An id is 128 random bits of the server, sealed for the request's scope: an id from another source or scope is
- *  invalid. The server stores nothing for ids; after a login a tab has another id. docs/guide/csrf-and-tabs.md has the
- *  rules. */
+ *  The server generates an id from 128 random bits, and authenticates it for the request's scope: an id from another
+ *  source or scope is invalid. The server stores nothing for ids. After a login a tab has another id.
+ *  docs/guide/csrf-and-tabs.md has the rules. */
 #ifndef VESTRY_TAB_H
 #define VESTRY_TAB_H
 
@@ -22,46 +22,47 @@ extern "C" {
 #endif
 
 /** How a tab keeps its id over reloads and navigation: the page's attributes put it into the signal `tabId`, which the
- *  client sends with every request. A page that goes stores the id in the tab's sessionStorage, and the next page
- *  removes it from there. So a tab that is duplicated, or opened by window.open, while its page is shown finds no id
- *  and gets a new one; so does a tab that the system ends, and one without storage.
+ *  client sends with every request. When the user leaves a page, the page stores the id in the tab's sessionStorage,
+ *  and the next page takes it from there. A tab without a stored id gets a new one: a duplicated tab, a tab opened by
+ *  window.open, a tab that the system has ended, and a tab whose browser forbids storage.
  *
- *  A cookie of five seconds carries the id over a reload, so that a document is usually rendered for its tab. This is a
- *  guess. The document is rendered for a new id after five seconds, in a browser that omits the cookie (Safari on
- *  phones), and in a new tab. If another tab loads at the same moment, it may be rendered for the id of that tab.
- *  Requests of the page, such as its stream, have the certain id. Therefore, render data that must not appear in
+ *  A cookie with a lifetime of five seconds carries the id over a reload, so that a document is usually rendered for
+ *  the id of its tab. The id of a document is not certain: after five seconds, in a browser that omits the cookie
+ *  (Safari on phones), and in a new tab, it is a new id; if another tab loads at the same time, it may be that tab's
+ *  id. Requests of the page, such as its stream, contain the right id. Therefore, render data that must not appear in
  *  another tab, for example a draft, only if vestry_tab_is_known(req) returns true: in the first render of the stream,
  *  not in the document. */
 
 /** Size of an id: 32 hexadecimal digits and a NUL. */
 #define VESTRY_TAB_ID_BYTES 33
-/** Sufficient size for the attributes. */
+/** Sufficient size of a buffer for vestry_tab_attributes. */
 #define VESTRY_TAB_ATTRIBUTES_BYTES 1024
 
-/** Get the id of the tab that sent a request: from the signal `tabId`; from a form's field of that name, `<input
- *  type="hidden" name="tabId" data-attr:value="$tabId">`, because forms have no signals; or from the cookie. An
- *  ordinary request without an id is a tab's first: it gets a new one, the same at each call.
+/** Get the id of the tab that sent a request. It is read from the signal `tabId`; from the field of that name in a
+ *  form, which contains no signals: `<input type="hidden" name="tabId" data-attr:value="$tabId">`; or from the cookie.
+ *  An ordinary request without an id is taken for the first of a tab, and gets a new id, the same at each call.
  *  id  set on OK, otherwise untouched
  *  Returns  OK | NOT_FOUND (a request of the Datastar client without a valid id, for example after a login in another
  *           tab; let the page reload) | NO_MEMORY | IO (no randomness)
  *  Threads  the handler's; does not block */
 VESTRY_API vestry_err vestry_tab_id(const vestry_request *req, char id[VESTRY_TAB_ID_BYTES]);
 
-/** Return whether the id is certain, because the page sent it: requests of the client, streams and their renders, forms
- *  with the field. false: a document, whose id is new or that of the cookie, a guess; or there is no id. Threads the
- *  handler's; does not block. */
+/** Return whether the id is certain. true: the page has sent it, in a request of the Datastar client, of a stream and
+ *  its renders, or of a form with the field. false: the request is for a document, whose id is new or from the cookie;
+ *  or there is no id. Threads the handler's; does not block. */
 VESTRY_API bool vestry_tab_is_known(const vestry_request *req);
 
 /** Maximum length of a prefix for vestry_tab_keep. */
 #define VESTRY_TAB_PREFIX_MAX_BYTES 64
 
-/** Keep typed text over a reload or a visit elsewhere: append an element, once, before all fields and outside of
- *  patched elements, to a page that has the attributes below. When the page goes, the values of the signals whose names
- *  begin with the prefix are stored in the tab's sessionStorage; the next page of this tab and scope has them before
- *  its fields, so that `data-signals:draft__ifmissing` does not change them. No request is necessary, so the last
- *  keystroke is kept. One second after they are restored the window gets the event vestry-kept, so that an application
- *  that also stores drafts can store them (data-on:vestry-kept__window).
- *  prefix  1 to VESTRY_TAB_PREFIX_MAX_BYTES letters, digits and '_', no digit first
+/** Append an element that keeps typed text over a reload, or while the tab shows another site. Append it once, before
+ *  all fields and outside of patched elements, to a page with the attributes of vestry_tab_attributes. When the user
+ *  leaves the page, the values of the signals whose names begin with the prefix are stored in the tab's sessionStorage.
+ *  The next page of this tab and scope restores them before its fields, so that `data-signals:draft__ifmissing` does
+ *  not overwrite them. No request is necessary, so that even the last keystroke is kept. One second after the values
+ *  were restored, the window gets the event vestry-kept; an application that also stores drafts on the server can then
+ *  store the values (data-on:vestry-kept__window).
+ *  prefix  1 to VESTRY_TAB_PREFIX_MAX_BYTES letters, digits and '_'; must not begin with a digit
  *  Returns  OK | INVALID | as vestry_html_add
  *  Threads  the handler's; does not block */
 VESTRY_API vestry_err vestry_tab_keep(const vestry_request *req, vestry_html *html, const char *prefix);
