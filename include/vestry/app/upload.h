@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** Uploads: files of any size that clients send, to a folder or to a writer of the application.
+/** Uploads: receive files of any size into a folder, or by a writer of the application.
  *
  *      vestry_upload_folder_open(v, &(vestry_upload_folder_options){.path = "/var/lib/app/photos"}, &folder);
  *      vestry_uploads_create(v, &(vestry_uploads_options){.pattern = "/photos", .types = "image/png, image/jpeg",
@@ -11,8 +11,8 @@
  *        return vestry_reply_redirect(reply, 303, "/photos");
  *      }
  *
- *  At most VESTRY_RECEIVE_BYTES of a file wait in memory: a slow disk or writer slows its client down.
- *  docs/guide/uploads.md has the protocols and the answers. */
+ *  At most VESTRY_RECEIVE_BYTES of a file wait in memory, so a slow disk or writer slows its client down.
+ *  docs/guide/uploads.md describes protocols and responses. */
 #ifndef VESTRY_UPLOAD_H
 #define VESTRY_UPLOAD_H
 
@@ -22,98 +22,102 @@
 extern "C" {
 #endif
 
-/** Uploads to one path. A POST brings the files of a form (multipart/form-data), or one file as the body, whose name is
- *  in the header Upload-Name, percent-encoded.
- *  - Refused before the body is read: a length beyond max_file_bytes with 413, another type 415, too many uploads 503,
- *    or 429 if they are of one user.
- *  - The guards of the path run before the first byte of a body that is a file; for a form they run before its first
- *    file, with the fields that precede it. Therefore, put the fields `csrf` and `tabId` first.
+/** Uploads to one path. The body of a POST is a form with files (multipart/form-data), or one file, whose
+ *  percent-encoded name is in the header Upload-Name.
+ *  - Rejected before the body is read: a file longer than max_file_bytes (413), or of another type (415); uploads
+ *    beyond max_count (503), or beyond max_per_person_count (429).
+ *  - If the body is a file, the guards of the path run before its first byte. For a form they run before its first
+ *    file, and read only the fields that precede it. Therefore, put the fields `csrf` and `tabId` first.
  *  - The files of one request are kept together or not at all. When the request is complete, each file is ended, and
- *    then `done` answers. Otherwise each file is aborted once: the client disconnects, sends less than 32 KiB in the
- *    adapter's request_timeout_ms, or sends too much; the writer fails; the form is malformed.
- *  - Uploads to a folder can be resumed by tus 1.0.0, also after a restart.
- *  - A writer, the guards, allow and done may block. With civetweb each upload has a thread; libmicrohttpd runs
- *    blocking functions on up to eight threads of the adapter, and further uploads wait for them (not in a daemon whose
- *    loop is the application's). */
+ *    then `done` answers the request. Each file is aborted once instead if the client disconnects, sends less than 32
+ *    KiB in the adapter's request_timeout_ms, or sends too much; if the writer fails; or if the form is malformed.
+ *  - Uploads to a folder can be resumed by the protocol tus 1.0.0, even after a restart of the server.
+ *  - A writer, the guards, allow and done may block. With civetweb each upload has a thread. The adapter of
+ *    libmicrohttpd runs them on up to eight threads, for which further uploads wait, except in a daemon whose event
+ *    loop the application runs. */
 typedef struct vestry_uploads vestry_uploads;
 /** A folder for uploads. */
 typedef struct vestry_upload_folder vestry_upload_folder;
 
-/** A file that arrives, as its client describes it; the description may be forged. Borrowed during the call. */
+/** Description of an arriving file by its client, which may be forged. Valid during the call. */
 typedef struct vestry_incoming {
   size_t size;         /**< sizeof(vestry_incoming), or 0 */
-  const char *field;   /**< name of the form's field; "": the body is the file */
+  const char *field;   /**< name of the form's field; "" if the body is the file */
   const char *name;    /**< name on the user's machine, without folders: UTF-8 without control characters (C1 and those
                             of text direction included) and line separators; at most 255 bytes; "": none. For display
                             only; never use it as a path */
-  const char *type;    /**< in lower case, without parameters; "application/octet-stream" if it is missing */
-  uint64_t most_bytes; /**< maximum size of the file; for a body that is the file and has a length: this length */
+  const char *type;    /**< media type in lower case, without parameters; "application/octet-stream" if it is missing */
+  uint64_t most_bytes; /**< maximum size of the file; if the body is the file and has a Content-Length: this length */
 } vestry_incoming;
 
-/** A destination of files other than a folder. Calls for one file come one after the other, on threads of the server,
- *  no lock held. Errors of begin and write are answered as those of a guard (vestry_guard_fn). */
+/** A destination of files other than a folder. Calls for one file never overlap; they run on threads of the server, no
+ *  lock held. Errors of begin and write are answered like errors of a guard (vestry_guard_fn). */
 typedef struct vestry_upload_writer {
   size_t size; /**< sizeof(vestry_upload_writer), or 0 */
   /** Begin a file, and check whether the user may send it; the guards have accepted the request.
    *  ret_file  on OK: state of the writer, passed to the calls below
-   *  Returns  OK | any error, with which the request and all of its files are refused. LIMIT: 503 */
+   *  Returns  OK | any error: the request is rejected with this error, and its other files are aborted. LIMIT is
+   *           answered 503 */
   vestry_err (*begin)(void *app, const vestry_request *req, vestry_reply *reply, const vestry_incoming *file,
                       void **ret_file);
   /** Write the next bytes of a file. OK | any error: all files of the request are aborted. */
   vestry_err (*write)(void *file, const vestry_request *req, vestry_reply *reply, const void *bytes, size_t len);
-  /** Keep a file: all of it has been written, and the request is complete. The last call for the file. OK | any error:
-   *  the files of the request that have not ended yet are aborted. */
+  /** Keep a file: all its bytes have been written, and the request is complete. The last call for the file. OK | any
+   *  error: the files of the request whose end was not called are aborted. */
   vestry_err (*end)(void *file, const vestry_request *req, vestry_reply *reply);
-  /** Drop an incomplete file. The last call for it.
+  /** Drop a file. The last call for the file.
    *  why  IO: the client has disconnected, or the server stops | TIMEOUT: it was too slow | TOO_LARGE | MALFORMED: the
    *       form | any other: the error of the writer or of a guard */
   void (*abort)(void *file, vestry_err why);
 } vestry_upload_writer;
 
-/** Maximum number of files in one form, whatever max_files_count is. */
+/** Maximum number of files in one form, and of vestry_uploads_options.max_files_count. */
 #define VESTRY_UPLOAD_FILES_MAX 16
 
-/** Options of uploads. Zero is the default, except for pattern and writer. */
+/** Options of uploads. Zero is the default, except for pattern, and for writer or folder. */
 typedef struct vestry_uploads_options {
   size_t size;                        /**< sizeof(vestry_uploads_options), or 0 */
-  const char *pattern;                /**< as in vestry_route. Copied */
-  const vestry_upload_writer *writer; /**< borrowed until vestry_uploads_destroy. NULL: folder is set */
+  const char *pattern;                /**< path, as in vestry_route. Copied */
+  const vestry_upload_writer *writer; /**< borrowed until vestry_uploads_destroy. Set either this or folder */
   void *app;                          /**< passed to begin, allow and done */
-  vestry_handler_fn done;             /**< answers when all files of a request are kept; has the form's fields. NULL:
-                                           204 */
-  const char *types;                  /**< accepted types: "image/png, image/jpeg"; an asterisk after the slash stands
-                                           for all subtypes. NULL: all. Copied */
+  vestry_handler_fn done;             /**< answers the request when its files are complete; can read the form's fields.
+                                           NULL: 204 */
+  const char *types;                  /**< accepted media types: "image/png, image/jpeg"; an asterisk after the slash
+                                           stands for all subtypes. NULL: all. Copied */
   uint64_t max_file_bytes;            /**< maximum size of each file; 0: 64 MiB */
   uint32_t max_files_count;           /**< maximum number of files in a form; 0: 1 */
-  uint32_t max_count;                 /**< maximum number of concurrent uploads; 0: 1,000. Clients without a user, scope
-                                           or known address share half of them */
-  uint32_t max_per_person_count;      /**< maximum number of concurrent and unfinished uploads of one user or scope, or
-                                           else of one address (vestry_options.is_behind_proxy). 0: 16. Beyond it, the
-                                           unfinished upload of this person with the fewest bytes is dropped, if it had
-                                           no request for a minute; otherwise the new one gets 429. A client without
-                                           any of them has no maximum */
+  uint32_t max_count;                 /**< maximum number of concurrent uploads; 0: 1,000. All clients without a user,
+                                           scope and known address together have at most half of this number */
+  uint32_t max_per_person_count;      /**< maximum number of concurrent uploads of one person, and also of unfinished
+                                           ones that can be resumed; 0: 16. A person is a user or scope, or otherwise an
+                                           address (vestry_options.is_behind_proxy); clients without any of them have no
+                                           such maximum. Beyond it a new upload gets 429. Exception: if unfinished
+                                           uploads of the person had no request for a minute, the one with the fewest
+                                           bytes is removed instead */
   vestry_upload_folder *folder;       /**< instead of a writer; borrowed until vestry_uploads_destroy. `done` gets the
-                                           files by vestry_uploads_kept; if it returns an error, none is kept */
-  /** Check, with a folder, whether the user may send this file; the guards have accepted the request. Called and
-   *  answered as begin of a writer. NULL: every file is allowed. */
+                                           files by vestry_uploads_kept; if `done` returns an error, the files are
+                                           removed */
+  /** For a folder: check whether the user may send this file; the guards have accepted the request. Called like begin
+   *  of a writer, and an error has the same effect. NULL: every file is allowed. */
   vestry_err (*allow)(void *app, const vestry_request *req, vestry_reply *reply, const vestry_incoming *file);
-  size_t max_fields_bytes; /**< maximum size of a form's text fields together, names included, each with a byte for its
-                                end; beyond it 413. 0: vestry_bounds.max_body_bytes, at least 64 KiB. It is counted in
-                                vestry_bounds.max_request_bytes: if requests hold more than half of that, 503 */
+  size_t max_fields_bytes; /**< maximum total size of a form's text fields: names and values, with one more byte for
+                                each; beyond it 413. 0: vestry_bounds.max_body_bytes, at least 64 KiB. The fields count
+                                towards vestry_bounds.max_request_bytes: while requests hold more than half of that, a
+                                form gets 503 */
 } vestry_uploads_options;
 
-/** Counters. begun = done + failed + open. */
+/** Counters of uploads. begun_count = done_count + failed_count + open_count. */
 typedef struct vestry_uploads_stats {
   size_t size;            /**< sizeof(vestry_uploads_stats), or 0 */
   uint64_t begun_count;   /**< accepted requests */
   uint64_t done_count;    /**< requests whose files were all kept */
-  uint64_t failed_count;  /**< requests whose files were not, or not all, kept */
-  uint64_t refused_count; /**< requests refused because there were too many at once */
-  uint64_t written_bytes; /**< accepted by writers */
-  uint32_t open_count;    /**< running now */
+  uint64_t failed_count;  /**< requests whose files were not kept, or not all */
+  uint64_t refused_count; /**< requests rejected because of max_count or max_per_person_count */
+  uint64_t written_bytes; /**< bytes that writers accepted */
+  uint32_t open_count;    /**< running requests */
 } vestry_uploads_stats;
 
-/** Accept uploads on a path: adds a route for POST and the limit of its bodies (vestry_body_limit).
+/** Accept uploads on a path: add a route for POST, and the limit of its bodies (vestry_body_limit).
  *  v            borrowed
  *  ret_uploads  owned by the caller; untouched on failure
  *  Returns  OK | INVALID (options; the host's log names them) | EXISTS (the route) | LIMIT, UNSUPPORTED (vestry_route)
@@ -121,8 +125,8 @@ typedef struct vestry_uploads_stats {
  *  Threads  any */
 VESTRY_API vestry_err vestry_uploads_create(vestry *v, const vestry_uploads_options *options,
                                             vestry_uploads **ret_uploads);
-/** Remove the route, wait for running uploads (none after the servers were stopped), and free. Call it before the
- *  instance is destroyed. NULL is accepted.
+/** Remove the route, wait for running uploads, and free the uploads. After the servers were stopped there is nothing to
+ *  wait for. Call this before vestry_destroy. NULL is accepted.
  *  Threads  any that handles no request; blocks */
 VESTRY_API void vestry_uploads_destroy(vestry_uploads *uploads);
 
@@ -132,8 +136,8 @@ VESTRY_API void vestry_uploads_stats_get(vestry_uploads *uploads, vestry_uploads
 /** A file in a folder. */
 typedef struct vestry_kept_file {
   size_t size;        /**< sizeof(vestry_kept_file), or 0 */
-  const char *stored; /**< its name in the folder */
-  const char *path;   /**< the folder's path, as given, and that name */
+  const char *stored; /**< name in the folder, chosen by vestry */
+  const char *path;   /**< the folder's path, as given, followed by '/' and stored */
   const char *field;  /**< field, name and type are as in vestry_incoming */
   const char *name;
   const char *type;
@@ -144,54 +148,55 @@ typedef struct vestry_upload_folder_options {
   size_t size;        /**< sizeof(vestry_upload_folder_options), or 0 */
   const char *path;   /**< path of an existing folder that only uploads use; may end in a symbolic link */
   uint64_t max_bytes; /**< maximum size of all its files, incomplete ones included; 0: 10 GiB */
-  /** Called once for each file that had begun and was not kept; nothing of it remains. For an upload that can be
-   *  resumed not when it breaks off, but when it expires or is deleted.
-   *  file  valid during the call; nothing exists at its path
+  /** Called once for each file that had begun and was not kept, after all its bytes were removed. If an upload that can
+   *  be resumed breaks off, this is not called until the upload expires or is deleted.
+   *  file  valid during the call; no file exists at its path
    *  why   as for abort of a writer; the error of `done`; TIMEOUT: expired; CLOSED: deleted by its client
    *  Called on a thread of a server or of the instance, no lock held. NULL: not reported */
   void (*dropped)(void *app, const vestry_kept_file *file, vestry_err why);
   void *app;              /**< passed to dropped */
-  uint64_t unfinished_ms; /**< time for which a broken upload can be resumed; 0: a day */
+  uint64_t unfinished_ms; /**< time during which a broken upload can be resumed; 0: a day */
 } vestry_upload_folder_options;
 
-/** Open a folder. Only one process at a time can have it open. Each file has a name of 32 digits (0 to 9, a to f) that
- *  vestry chooses. The file appears under this name when it is complete and on the disk: it is written to a temporary
- *  file, which is synced and renamed, and then the folder is synced. Opening removes incomplete files that a crash
- *  left; the files of one request stay or go together. A file for which `done` was running, or about to run, may have
- *  been accepted, and stays. Files with other names are neither touched nor counted.
+/** Open a folder. Only one process at a time can have it open. vestry names each file by 32 hexadecimal digits (0 to 9,
+ *  a to f). A file has this name only when it is complete and on the disk: it is written under a temporary name, synced
+ *  and renamed, and then the folder is synced. After a crash, opening the folder removes incomplete files; of the files
+ *  of one request it keeps all or none. If `done` was running or about to run, it may have accepted the files, so they
+ *  stay. Files with other names are neither touched nor counted.
  *  v           borrowed
  *  ret_folder  owned by the caller; untouched on failure
  *  Returns  OK | INVALID (options) | NOT_FOUND (no folder) | BUSY (a process has it open) | IO | NO_MEMORY. The host's
  *           log gives the reason
- *  Threads  any; reads the list of files */
+ *  Threads  any; blocks while it reads the list of files */
 VESTRY_API vestry_err vestry_upload_folder_open(vestry *v, const vestry_upload_folder_options *options,
                                                 vestry_upload_folder **ret_folder);
 /** Close a folder, after its uploads were destroyed and before the instance is. Its files stay. NULL is accepted.
  *  Threads any. */
 VESTRY_API void vestry_upload_folder_close(vestry_upload_folder *folder);
 
-/** Remove a kept file, so that its bytes are free again. The bytes of a file that is removed otherwise count until the
+/** Remove a kept file, and free its bytes in max_bytes. If a file is removed by other means, its bytes count until the
  *  folder is opened again.
- *  stored  its name in the folder
- *  Returns  OK | NOT_FOUND | INVALID (not in the form of such a name) | IO
+ *  stored  name of the file in the folder
+ *  Returns  OK | NOT_FOUND | INVALID (not a name of 32 digits) | IO
  *  Threads  any; waits for the disk */
 VESTRY_API vestry_err vestry_upload_folder_remove(vestry_upload_folder *folder, const char *stored);
 
 /** Contents of a folder. */
 typedef struct vestry_upload_folder_stats {
   size_t size;            /**< sizeof(vestry_upload_folder_stats), or 0 */
-  uint64_t used_bytes;    /**< size of all files, incomplete ones with their reserved size */
+  uint64_t used_bytes;    /**< size of all files; an incomplete file counts with the size reserved for it */
   uint64_t kept_count;    /**< complete files */
   uint64_t coming_count;  /**< incomplete files */
-  uint64_t refused_count; /**< files refused for lack of room, in the folder or on the disk */
+  uint64_t refused_count; /**< files rejected because the folder (max_bytes) or the disk was full */
   uint64_t failed_count;  /**< files that failed because of another error of the disk; the host's log has it */
 } vestry_upload_folder_stats;
 /** Get a snapshot of the counters. Threads any; takes a lock briefly. */
 VESTRY_API void vestry_upload_folder_stats_get(vestry_upload_folder *folder, vestry_upload_folder_stats *ret_stats);
 
-/** Get a file of the request in `done`, by index from 0. The file is on the disk. ret_file is valid until `done`
- *  returns.
- *  Returns  OK | NOT_FOUND (no more files; the uploads have no folder) | INVALID
+/** Get a file of the request, in `done`. The file is on the disk.
+ *  index     from 0
+ *  ret_file  its texts are valid until `done` returns
+ *  Returns  OK | NOT_FOUND (no file has this index; the uploads have no folder) | INVALID
  *  Threads  that of the request */
 VESTRY_API vestry_err vestry_uploads_kept(const vestry_request *req, size_t index, vestry_kept_file *ret_file);
 

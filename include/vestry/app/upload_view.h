@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** The display of a form's uploads (vestry/app/upload.h): progress, result, and a button that cancels them.
+/** Upload display: shows the progress and the result of a form's uploads (vestry/app/upload.h), with a button to
+ *  cancel.
  *
  *      <form method="post" action="/photos" enctype="multipart/form-data">
  *        <input type="hidden" name="csrf" value="…"> <input type="file" name="photo" multiple> <button>Send</button>
@@ -23,42 +24,43 @@ typedef struct vestry_upload_view_options {
   size_t size;           /**< sizeof(vestry_upload_view_options), or 0 */
   const char *signal;    /**< prefix of the signals' names: letters and underscores, at most 64, unique for each form of
                               a page. NULL: "_upload" */
-  bool resumes;          /**< the form's uploads go to a folder (vestry_uploads_options.folder). Each file is then sent
-                              by itself, without the form's other fields, and is resumed when the network or the server
-                              is back, and when it is selected again after a reload */
+  bool resumes;          /**< resume uploads, which requires a folder (vestry_uploads_options.folder). Each file is then
+                              sent in a separate request, without the form's other fields. It is resumed when the
+                              network or the server is back, and when the user selects it again after a reload */
   const char *label;     /**< name of the progress bar for screen readers; NULL: "Upload progress" */
-  const char *cancel;    /**< on the button; NULL: "Cancel" */
-  const char *sending;   /**< {name} stands for the files' names; NULL: "Sending {name}…" */
+  const char *cancel;    /**< text of the button; NULL: "Cancel" */
+  const char *sending;   /**< text while files are sent; {name} stands for their names here and below. NULL: "Sending
+                              {name}…" */
   const char *kept;      /**< NULL: "Sent: {name}." */
-  const char *failed;    /**< {why} stands for a sentence: that of the server's response, otherwise `broken` or the
+  const char *failed;    /**< {why} stands for the sentence in the server's response, or otherwise for `broken` or the
                               status. NULL: "Not sent: {name}. {why}" */
   const char *broken;    /**< NULL: "The connection was lost." */
   const char *cancelled; /**< NULL: "Cancelled: {name}." */
   const char *waiting;   /**< NULL: "{name}: the connection was lost. The upload continues as soon as possible." */
-  const char *gone;      /**< {why} of a file that cannot be read any more. NULL: "The file was changed or removed
+  const char *gone;      /**< {why} if the browser cannot read a file any more. NULL: "The file was changed or removed
                               after it was chosen: choose it again." */
 } vestry_upload_view_options;
 
-/** Append the display inside a form that sends files by POST. The submitted form is sent with its fields as without
- *  scripts, and the page stays. The state is in signals of the tab, which the client sends to no server if their names
- *  begin with an underscore; with the default for `signal`:
+/** Append the display, inside a form that sends files by POST. A script then sends the form, with the same fields, and
+ *  the page stays open. The state is in signals of the tab. If `signal` begins with an underscore, the Datastar client
+ *  does not send them to the server. With the default for `signal`:
  *
- *      _uploadPercent  0 to 100. Changes at most ten times a second; 100 only when the server has confirmed that all
- *                      files are kept
- *      _uploadState    "": nothing was sent yet | "sending" | "waiting" (for the network or the server, if it
- *                      resumes) | "kept" | "failed" | "cancelled"
- *      _uploadText     the state in words: once at the beginning, and once at the end
+ *      _uploadPercent  0 to 100, changed at most ten times a second; 100 only when the server has confirmed that it
+ *                      keeps all files
+ *      _uploadState    "" (nothing was sent yet) | "sending" | "waiting" (with `resumes`: for the network or the
+ *                      server) | "kept" | "failed" | "cancelled"
+ *      _uploadText     the state as text, set once at the beginning and once at the end
  *
- *  The display has a progress bar, a button, and a status, which a screen reader reads out; its class is vestry-upload.
- *  After success the form is emptied. The redirect of `done` (vestry_reply_redirect) is followed, unless it is the
- *  address of the page. The redirect of a guard or of the writer's begin is a rejection: the files were not sent and
- *  stay selected, and the tab goes to its address. Such a redirect to another site looks like a lost connection,
- *  because the browser hides it from scripts; answer 401 instead. While a form is sent, it is aria-busy and cannot be
- *  sent again. A button in the form with data-upload-cancel cancels, too.
- *  It needs no inline script, style or 'unsafe-eval' beyond what the client needs, and patches do not change it.
+ *  The display has the class vestry-upload. It contains a progress bar, a button, and a status text that screen readers
+ *  announce. After success the form is emptied. The tab follows a redirect of `done` (vestry_reply_redirect), unless
+ *  the target is the page itself. A redirect of a guard, or of a writer's begin, counts as a rejection: the files were
+ *  not sent and stay selected, and the tab goes to the target. Do not redirect to another site there, but answer 401:
+ *  the browser hides such a redirect from scripts, so that it looks like a lost connection. While a form is sent, it is
+ *  aria-busy and cannot be sent again. A button in the form with the attribute data-upload-cancel also cancels. Under a
+ *  Content-Security-Policy the display needs no permission that the client does not need. Patches do not change it.
  *  options  NULL: the defaults
- *  Returns  as vestry_html_add; INVALID also: a malformed signal
- *  Threads  the builder's; does not block */
+ *  Returns  as vestry_html_add; INVALID also if `signal` is malformed
+ *  Threads  the thread that uses html; does not block */
 VESTRY_API vestry_err vestry_html_upload(vestry_html *html, const vestry_upload_view_options *options);
 
 #ifdef __cplusplus
