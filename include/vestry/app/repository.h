@@ -8,7 +8,7 @@
  *      };
  *      vestry_schema_create(NULL, fields, 2, &schema, NULL);              // once, at the start
  *      vestry_repository_create(schema, req->signals, &r);                // in a handler
- *      vestry_repository_get(r, "count", VESTRY_INTO(&count));            // within its bounds, whatever was sent
+ *      vestry_repository_get(r, "count", VESTRY_INTO(&count));            // within its bounds: 0 to 100
  *      vestry_repository_set(r, "count", VESTRY_VALUES(count + 1));       // LIMIT at 100
  *      vestry_repository_save_reply(r, VESTRY_SAVE_CHANGED, reply, NULL); // patch-signals {"count":8}
  *
@@ -42,12 +42,14 @@ typedef enum vestry_field_type {
 
 /** A field of a schema. Use the macros below; members of other types are ignored. */
 typedef struct vestry_field {
-  const char *path; /**< the signal's name; within objects: names separated by points. At most 255 bytes and 16 names,
-                         none of which is empty or begins with '_' (browsers do not send such signals) */
+  const char *path; /**< name of the signal; of a signal in nested objects the names, separated by points: "user.name".
+                         At most 255 bytes and 16 names. A name must not be empty or begin with '_' (browsers do not
+                         send such signals) */
   vestry_field_type type;
   bool boolean;                          /**< BOOLEAN: the default */
-  int64_t integer, min, max;             /**< INTEGER: default and bounds; min and max 0: VESTRY_INTEGER_FIELD_MAX */
-  double number, min_number, max_number; /**< NUMBER: default and bounds; both bounds 0: any */
+  int64_t integer, min, max;             /**< INTEGER: default and bounds; min and max both 0: only those of
+                                              VESTRY_INTEGER_FIELD_MAX */
+  double number, min_number, max_number; /**< NUMBER: default and bounds; both bounds 0: no bounds */
   const char *text;                      /**< STRING: the default, NULL: ""; JSON: the default as text, NULL: null */
   size_t max_bytes;                      /**< STRING, JSON; 0: VESTRY_FIELD_MAX_BYTES, which is also the maximum */
 } vestry_field;
@@ -72,9 +74,9 @@ typedef struct vestry_schema vestry_schema;
  *  fields      borrowed: the table and its texts must outlive the schema
  *  count       1 to VESTRY_SCHEMA_MAX_COUNT
  *  ret_schema  owned by the caller; untouched on failure
- *  ret_at      may be NULL; on INVALID and EXISTS the index of the wrong field (0 if it is none of them)
- *  Returns  OK | INVALID (a path, a type, bounds, a default outside of them) | EXISTS (a path twice, or inside another)
- *           | NO_MEMORY
+ *  ret_at      may be NULL; on INVALID and EXISTS the index of the wrong field; 0 if the mistake is not in a field
+ *  Returns  OK | INVALID (a path, a type, bounds, a default outside of them) | EXISTS (two fields have the same path,
+ *           or one path lies inside the other) | NO_MEMORY
  *  Threads  any */
 VESTRY_API vestry_err vestry_schema_create(const vestry_host *host, const vestry_field *fields, size_t count,
                                            vestry_schema **ret_schema, size_t *ret_at);
@@ -84,14 +86,14 @@ VESTRY_API void vestry_schema_destroy(vestry_schema *schema);
 /** The state of one page's signals, in one handler. One thread at a time. */
 typedef struct vestry_repository vestry_repository;
 
-/** Create a repository from the signals of a request. All input may be forged. A signal that is absent or null gets its
- *  default. A signal of another type or out of bounds gets its default, too, and an error (vestry_repository_errors);
- *  it counts as changed, because the page has another value.
+/** Create a repository from the signals of a request. The signals may be forged. A signal that is absent or null gets
+ *  its default. A signal of the wrong type or out of bounds also gets its default, and an error
+ *  (vestry_repository_errors). It then counts as changed, because the page has another value.
  *  schema          borrowed
- *  signals         as in vestry_request.signals; borrowed, and its values are kept by reference: do not change them.
- *                  NULL: all have their defaults
+ *  signals         as in vestry_request.signals; the values are kept by reference, so do not change them. NULL: all
+ *                  fields have their defaults
  *  ret_repository  owned by the caller; untouched on failure
- *  Returns  OK, whatever the signals are | INVALID (a NULL) | NO_MEMORY
+ *  Returns  OK, also if signals are invalid | INVALID (schema or ret_repository is NULL) | NO_MEMORY
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_repository_create(const vestry_schema *schema, json_t *signals,
                                                vestry_repository **ret_repository);
@@ -100,7 +102,7 @@ VESTRY_API void vestry_repository_destroy(vestry_repository *repository);
 
 /** An error in a signal of the page. */
 typedef struct vestry_field_error {
-  const char *path; /**< of the schema */
+  const char *path; /**< as in the schema */
   vestry_err error; /**< INVALID (its type) | LIMIT (below or above its bounds) | TOO_LARGE (its length or depth) */
   char message[96]; /**< the expected value, without a full stop; safe to show, because it repeats no input */
 } vestry_field_error;
@@ -111,12 +113,12 @@ typedef struct vestry_field_error {
 VESTRY_API size_t vestry_repository_errors(const vestry_repository *repository, vestry_field_error *errors,
                                            size_t capacity);
 
-/** Read a field: its value, or its default.
+/** Get the value of a field, or its default.
  *      vestry_repository_get(r, "count", VESTRY_INTO(&count));
  *  into  a variable of the field's type (vestry/value.h). Texts and JSON are borrowed until the field is set or the
- *        repository destroyed; JSON must not be changed
- *  Returns  OK | NOT_FOUND (no such path in the schema) | INVALID (the field is of another type) | LIMIT (an integer
- *           outside of into's bounds) */
+ *        repository is destroyed; JSON must not be changed
+ *  Returns  OK | NOT_FOUND (no such path in the schema) | INVALID (the field is of another type) | LIMIT (the
+ *           variable's type cannot represent the integer) */
 VESTRY_API vestry_err vestry_repository_get(const vestry_repository *repository, const char *path, vestry_into into);
 
 /** Set a field.
@@ -129,27 +131,28 @@ VESTRY_API vestry_err vestry_repository_get(const vestry_repository *repository,
  *           value */
 VESTRY_API vestry_err vestry_repository_set(vestry_repository *repository, const char *path, const vestry_value *value);
 
-/** Return whether a save would send a field, because its value differs from the page's. A field that the page did not
- *  send differs once it is set. */
+/** Return whether VESTRY_SAVE_CHANGED would send a field: its value differs from the value that the page sent, or the
+ *  page sent none and the field was set. */
 VESTRY_API bool vestry_repository_is_changed(const vestry_repository *repository);
 
-/** Which fields a save sends. */
+/** The fields that a save sends. */
 typedef enum vestry_save {
-  VESTRY_SAVE_CHANGED, /**< those that differ from the page's */
-  VESTRY_SAVE_ALL      /**< all: for a page that starts */
+  VESTRY_SAVE_CHANGED, /**< fields that differ from the page's signals */
+  VESTRY_SAVE_ALL      /**< all fields: for a page that starts */
 } vestry_save;
 
-/** Send fields to a connection, as one patch of the page's signals. From then on the page is assumed to have them, so
- *  that a second save sends nothing. Of JSON objects only changed members are sent, and null for removed ones, because
- *  the patch is merged (RFC 7386).
+/** Send fields to a connection, as one patch of the page's signals. Afterwards the page is assumed to have these
+ *  values, so that a second save sends nothing. Of a JSON object, VESTRY_SAVE_CHANGED sends only changed members. null
+ *  is sent for each removed member, because the page merges the patch (RFC 7386).
  *  ret_saved  may be NULL; whether a field was sent; untouched on failure
- *  Returns  OK | the errors of vestry_connection_patch_signals_text, especially CLOSED and FULL: nothing was sent, and
- *           a later save sends it. OK without changes, whatever the state of the connection
+ *  Returns  OK, also on a closed connection if no field is to be sent | an error of
+ *           vestry_connection_patch_signals_text, for example CLOSED or FULL: nothing was sent, and a later save sends
+ *           the fields
  *  Threads  one at a time for a repository; does not block */
 VESTRY_API vestry_err vestry_repository_save(vestry_repository *repository, vestry_save what,
                                              vestry_connection *connection, bool *ret_saved);
-/** Send fields as an effect of a reply, patch-signals. OK: the reply has the effect, or nothing has changed. Errors as
- *  vestry_reply_effect. */
+/** Send fields with a reply, as an effect patch-signals. Returns OK (the reply has the effect, or no field is to be
+ *  sent) | the errors of vestry_reply_effect. */
 VESTRY_API vestry_err vestry_repository_save_reply(vestry_repository *repository, vestry_save what, vestry_reply *reply,
                                                    bool *ret_saved);
 
