@@ -22,33 +22,36 @@
 extern "C" {
 #endif
 
-/** A window is an element that scrolls and contains the rows around the visible ones. When a user scrolls near their
- *  end, the tab requests the rows around that position, one request at a time, the last position last. The page reads
- *  no other rows: over SQLite, at level FILE_PAGES, a commit outside of the window renders nothing.
- *  - Position: a parameter of the page's address with the name of the element: `?birds=5000`. It survives reloads,
- *    broken streams, restarts and navigation, and is the same on every node; the server stores nothing. Shared pages
- *    share windows, because begins are rounded. The page needs a layout (vestry_page_options.layout): scrolling is a
- *    navigation that replaces the entry in the browser's history.
- *  - Rows: a row is one element of any height; `px` is the approximate height. Give each row an id that belongs to its
- *    content: when the window moves, or rows are inserted above, the row at the upper edge keeps its position, and
- *    focus and selection stay in their elements. With `columns` a row has cells of exactly `px` width, and the window
- *    scrolls in both directions.
+/** A window is a scrolling element that contains only the visible rows and a buffer around them. When the user scrolls
+ *  near the end of the buffer, the tab requests the rows around the new position. It sends one request at a time;
+ *  positions in between are skipped, but never the last one. The page reads no other rows. Therefore, with SQLite at
+ *  level FILE_PAGES (vestry/data/sqlite.h), a commit to other rows causes no render.
+ *  - Position: a parameter of the page's address, named as the element's id: `?birds=5000`. It survives reloads, broken
+ *    streams, restarts and navigation, and is the same on every node; the server stores nothing. The first row of a
+ *    window is rounded, so that tabs of a shared page at similar positions share a render. The page needs a layout
+ *    (vestry_page_options.layout), because scrolling is a navigation that replaces the entry in the browser's history.
+ *  - Rows: a row is one element of any height; `rows.px` is its approximate height. Give each row an id that belongs to
+ *    its content. Then the row at the upper edge keeps its position, and focus and selection stay in their elements,
+ *    when the window moves or rows are inserted above. With `columns` a row has cells of exactly `columns.px` width,
+ *    and the window scrolls in both directions.
  *  - Long lists: browsers display no element above about 17 million pixels. A list above eight million pixels gets a
  *    spacer of eight million and a scaled scroll bar; its rows keep their height.
- *  - First frame: a script after the content sets the position before the client is loaded. It has the nonce of
- *    vestry_reply_csp; with another policy that rejects it, the position is set when the client runs.
- *  - Style: that of vestry_render_head; the application sets the element's height (`.vestry-window`, or its id).
- *    Without scripts, links before the window lead through the list. */
+ *  - First frame: a script after the content sets the position before the client is loaded. The script has the nonce of
+ *    vestry_reply_csp. If another policy rejects the script, the position is set when the client runs.
+ *  - Style: the page must call vestry_render_head; the application must set the element's height (`.vestry-window`, or
+ *    its id). Without scripts, links before the window lead through the list. */
 
-/** Maximum number of rows or columns of a list, and of cells in a window: rows times columns. */
+/** Maximum number of rows or of columns of a list; maximum number of cells in a window (rows times columns). */
 #define VESTRY_WINDOW_COUNT_MAX ((uint64_t)1000000000000)
 #define VESTRY_WINDOW_CELLS_MAX 10000
 
 /** A direction of scrolling. */
 typedef struct vestry_window_axis {
-  uint64_t count;        /**< number in the whole list, at most VESTRY_WINDOW_COUNT_MAX */
-  uint32_t px;           /**< size of one [32]; at most 10,000. Of columns exact, of rows approximate */
-  uint32_t buffer_count; /**< number of rendered ones [90]: at least three times the visible ones */
+  uint64_t count;        /**< number of rows or columns of the whole list, at most VESTRY_WINDOW_COUNT_MAX */
+  uint32_t px;           /**< height of a row (approximate) or width of a column (exact) in pixels [32]; at most
+                              10,000 */
+  uint32_t buffer_count; /**< number of rendered rows or columns [90]; should be at least three times the number of
+                              visible ones */
 } vestry_window_axis;
 
 /** Role of the rows for screen readers. */
@@ -61,14 +64,15 @@ typedef enum vestry_window_role {
 /** Options of a window. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_window_options {
   size_t size;    /**< sizeof(vestry_window_options), or 0 */
-  const char *id; /**< id of its element, as a page's id, and name of the parameter */
+  const char *id; /**< id of the window's element, with the same characters as a page's id; also the name of the
+                       parameter */
   vestry_window_axis rows;
   vestry_window_axis columns; /**< a count of 0: rows only */
-  bool is_at_end;             /**< without a position in the address it shows the last rows, and follows new ones: a
+  bool is_at_end;             /**< if the address has no position, show the last rows, and follow new rows, as in a
                                    chat */
   const char *label;          /**< label for screen readers ["List"] */
-  const char *before_text;    /**< text of the links without scripts ["Earlier"] */
-  const char *after_text;     /**< likewise ["Later"] */
+  const char *before_text;    /**< text of the link to earlier rows, for browsers without scripts ["Earlier"] */
+  const char *after_text;     /**< text of the link to later rows ["Later"] */
   vestry_window_role role;    /**< other than PLAIN: call vestry_window_row in each row's tag */
 } vestry_window_options;
 
@@ -79,12 +83,12 @@ typedef struct vestry_window {
   uint64_t reserved[4];                 /**< private */
 } vestry_window;
 
-/** Append the start of a window, inside the page's content. An invalid position in the address counts as the first, a
- *  position after the end as the last.
+/** Append the start of a window, inside the page's content. An invalid position in the address is treated as none, and
+ *  a position after the end as the last row.
  *  options     read during the call
- *  ret_window  first row and number of rows to append; untouched on failure
- *  Returns  as vestry_html_add; INVALID also: an invalid option; a page without a layout, a part, outside of the
- *           content. The error sticks, and the log gives the reason | NO_MEMORY
+ *  ret_window  the rows (and columns) to append; untouched on failure
+ *  Returns  as vestry_html_add; INVALID also for an invalid option, in a page without a layout, in a part, or outside
+ *           of the content. The render then fails, and the log gives the reason | NO_MEMORY
  *  Threads  the render's */
 VESTRY_API vestry_err vestry_window_begin(vestry_render *render, vestry_html *html,
                                           const vestry_window_options *options, vestry_window *ret_window);
