@@ -26,8 +26,8 @@ extern "C" {
 /** The forms of an instance, and their stored values.
  *  - The page sends the values to vestry_forms_options.path half a second after a change begins, and when the page is
  *    hidden or left, one request at a time. They are stored in the memory of this process until it ends, or in a
- *    database (vestry/data/sql.h). In a database they survive restarts and are shared by all processes, and a form is
- *    cleared in the same transaction that stores its submit.
+ *    database (vestry/data/sql.h). In a database they survive restarts and are shared by all processes, and a form can
+ *    be cleared in the transaction that stores its submit.
  *  - A document contains no stored values, because vestry cannot be sure which tab requests it. The page requests the
  *    values and fills the fields that the user has not touched. A render whose tab is known, for example for a stream,
  *    contains the values as HTML.

@@ -51,13 +51,13 @@ typedef struct vestry_upload_view_options {
  *                      server) | "kept" | "failed" | "cancelled"
  *      _uploadText     the state as text, set once at the beginning and once at the end
  *
- *  The display has the class vestry-upload. It contains a progress bar, a button, and a status text that screen readers
- *  announce. After success the form is emptied. The tab follows a redirect of `done` (vestry_reply_redirect), unless
- *  the target is the page itself. A redirect of a guard, or of a writer's begin, counts as a rejection: the files were
- *  not sent and stay selected, and the tab goes to the target. Do not redirect to another site there, but answer 401:
- *  the browser hides such a redirect from scripts, so that it looks like a lost connection. While a form is sent, it is
- *  aria-busy and cannot be sent again. A button in the form with the attribute data-upload-cancel also cancels. Under a
- *  Content-Security-Policy the display needs no permission that the client does not need. Patches do not change it.
+ *  The display has a progress bar, a button, and a status, which a screen reader reads out; its class is vestry-upload.
+ *  After success the form is emptied. The redirect of `done` (vestry_reply_redirect) is followed, unless it is the
+ *  address of the page. The redirect of a guard or of the writer's begin is a rejection: the files were not sent and
+ *  stay selected, and the tab goes to its address. Such a redirect to another site looks like a lost connection,
+ *  because the browser hides it from scripts; answer 401 instead. While a form is sent, it is aria-busy and cannot be
+ *  sent again. A button in the form with data-upload-cancel cancels, too.
+ *  It needs no inline script, style or 'unsafe-eval' beyond what the client needs, and patches do not change it.
  *  options  NULL: the defaults
  *  Returns  as vestry_html_add; INVALID also if `signal` is malformed
  *  Threads  the thread that uses html; does not block */
