@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Stored sessions: failing storage, and concurrent calls. */
+#include "app/session/owed.h"
 #include "session/members.h"
 
 static void failing_storage_gets_503_and_ends_the_session(void **state) {
@@ -160,6 +161,67 @@ static void users_do_not_displace_removals_of_others(void **state) {
   assert_int_equal(shelf_count(&s), 1 + LOGOUTS - MOST);
   members_begin(&w, &options);
   members_assert_is(&w, &old, "nobody");
+  site_end(&w);
+}
+
+/* The calls that a storage did not accept, and the work to find one of them. */
+typedef struct owed_world {
+  vsi_owed owed;
+  vsi_owed_call calls[1000];
+  long compared_count, made_count;
+  vestry_err fails;
+} owed_world;
+
+static vestry_err make_call(void *ctx, const vsi_owed_call *call) {
+  (void)call;
+  owed_world *o = ctx;
+  if (!o->fails) o->made_count++;
+  return o->fails;
+}
+
+static void drop_call(void *ctx, vsi_owed_call *call) {
+  (void)ctx;
+  (void)call;
+}
+
+static bool compare_call(const vsi_owed_call *call, const void *key) {
+  owed_world *o = *(owed_world *const *)key;
+  o->compared_count++;
+  return call->owner == 1;
+}
+
+/* Requests of one user compare only the calls of this user, or of one owner in a thousand by chance. */
+/* capability: K6 */
+static void kept_calls_of_others_are_not_compared(void **state) {
+  (void)state;
+  enum { COUNT = sizeof((owed_world *)0)->calls / sizeof(vsi_owed_call) };
+  site w;
+  static const vsi_owed_ops ops = {make_call, drop_call, .who = "a test", .what = "a call", .lost = "nothing"};
+  site_begin(&w, (vestry_options){0});
+  vestry_runtime *runtime;
+  const vestry_runtime_options options = {.host = &w.th.host, .threads_count = VESTRY_THREADS_NONE};
+  assert_int_equal(vestry_runtime_create(&options, &runtime), VESTRY_OK);
+  owed_world *o = test_calloc(1, sizeof *o);
+  assert_int_equal(vsi_owed_init(&o->owed, &w.th.host, runtime, &ops, o, COUNT), VESTRY_OK);
+  o->fails = VESTRY_IO;
+  for (size_t i = 0; i < COUNT; i++) {
+    o->calls[i].owner = i;
+    vsi_owed_add(&o->owed, &o->calls[i], VESTRY_IO);
+  }
+  o->fails = VESTRY_OK;
+  const vsi_owed_key none = {COUNT, compare_call, &o}, own = {1, compare_call, &o}, any = {0, compare_call, &o};
+  assert_false(vsi_owed_has(&o->owed, &none));
+  assert_int_equal(o->compared_count, 0);
+  assert_true(vsi_owed_has(&o->owed, &any)); /* the second of all */
+  assert_int_equal(o->compared_count, 2);
+  assert_int_equal(vsi_owed_settle(&o->owed, &own), VESTRY_OK);
+  assert_int_equal(o->compared_count, 3);
+  assert_int_equal(o->made_count, 1);
+  assert_false(vsi_owed_has(&o->owed, &own));
+  vsi_owed_finish(&o->owed);
+  assert_int_equal(o->made_count, COUNT);
+  vestry_runtime_destroy(runtime);
+  test_free(o);
   site_end(&w);
 }
 
@@ -448,6 +510,7 @@ int main(void) {
       cmocka_unit_test(login_waits_for_the_removal_of_earlier_sessions),
       cmocka_unit_test(failing_removals_are_bounded_and_logged_once),
       cmocka_unit_test(users_do_not_displace_removals_of_others),
+      cmocka_unit_test(kept_calls_of_others_are_not_compared),
       cmocka_unit_test(rejected_removal_does_not_hold_up_others),
       cmocka_unit_test(wrong_clock_of_a_node_ends_no_session_of_others),
       cmocka_unit_test(session_ended_during_a_save_stays_ended),

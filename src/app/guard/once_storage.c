@@ -215,7 +215,9 @@ void vsi_once_stored_doubt(vsi_once_storage *storage, vsi_once_record *record, v
 }
 
 void vsi_once_stored_take_over(vsi_once_storage *storage, vsi_once_sealed *run) {
-  vsi_owed_call *call = vsi_owed_take(&storage->owed, is_undone_of, run->hash);
+  const vsi_owed_key same = {.is_it = is_undone_of,
+                             .key = run->hash}; /* an anonymous user's address may have changed */
+  vsi_owed_call *call = vsi_owed_take(&storage->owed, &same);
   if (!call) return;
   vsi_once_record *record = record_of(call);
   memcpy(run->run, record->sealed->run, sizeof run->run);

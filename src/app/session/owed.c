@@ -5,42 +5,49 @@
 #include "app/session/owed.h"
 
 #include "base/log.h"
+#include "base/memory.h"
 
-enum { AT_ONCE = 16, RETRY_MS = 5000, OWNERS = 1024, LAST_FAILURES = 3 };
+enum { AT_ONCE = 16, RETRY_MS = 5000, LAST_FAILURES = 3 };
 
 static size_t count_of(const vsi_owed *owed) {
   return atomic_load_explicit(&owed->count, memory_order_relaxed);
 }
 
+static void enter_locked(vsi_owed *owed, vsi_owed_call *call) {
+  vsi_owed_owner *owner = &owed->owners[call->owner % VSI_OWED_OWNERS];
+  TAILQ_INSERT_TAIL(&owed->calls, call, at);
+  TAILQ_INSERT_TAIL(&owner->calls, call, of_owner);
+  owner->count++;
+  atomic_fetch_add_explicit(&owed->count, 1, memory_order_relaxed);
+}
+
 static void leave_locked(vsi_owed *owed, vsi_owed_call *call) {
+  vsi_owed_owner *owner = &owed->owners[call->owner % VSI_OWED_OWNERS];
   TAILQ_REMOVE(&owed->calls, call, at);
+  TAILQ_REMOVE(&owner->calls, call, of_owner);
+  owner->count--;
   atomic_fetch_sub_explicit(&owed->count, 1, memory_order_relaxed);
 }
 
-/* is_it NULL: any call */
-static vsi_owed_call *find_locked(const vsi_owed *owed, vsi_owed_match *is_it, const void *key) {
-  vsi_owed_call *call;
-  TAILQ_FOREACH(call, &owed->calls, at)
-  if (!is_it || is_it(call, key)) return call;
-  return NULL;
+/* of NULL: any call */
+static vsi_owed_call *find_locked(const vsi_owed *owed, const vsi_owed_key *of) {
+  const bool is_by_owner = of && of->owner;
+  vsi_owed_call *call = TAILQ_FIRST(is_by_owner ? &owed->owners[of->owner % VSI_OWED_OWNERS].calls : &owed->calls);
+  while (call && of && !of->is_it(call, of->key))
+    call = is_by_owner ? TAILQ_NEXT(call, of_owner) : TAILQ_NEXT(call, at);
+  return call;
 }
 
 /* Choose the call to give up: the first of the owner with the most, so that no user can displace the calls of others.
- * Owners whose hashes are equal modulo OWNERS count as one. NULL: all calls are under way */
+ * Owners whose hashes are equal modulo VSI_OWED_OWNERS count as one. NULL: all calls are under way */
 static vsi_owed_call *choose_locked(const vsi_owed *owed) {
-  uint32_t counts[OWNERS] = {0};
-  size_t most = 0;
-  vsi_owed_call *call, *first = NULL;
-  TAILQ_FOREACH(call, &owed->calls, at) {
-    const size_t owner = call->owner % OWNERS;
-    if (++counts[owner] > counts[most]) most = owner;
-  }
-  TAILQ_FOREACH(call, &owed->calls, at) {
-    if (call == owed->under_way) continue;
-    if (call->owner % OWNERS == most) return call;
-    if (!first) first = call;
-  }
-  return first;
+  const vsi_owed_owner *most = owed->owners;
+  for (size_t i = 1; i < VSI_OWED_OWNERS; i++)
+    if (owed->owners[i].count > most->count) most = &owed->owners[i];
+  vsi_owed_call *call = TAILQ_FIRST(&most->calls);
+  if (call && call == owed->under_way) call = TAILQ_NEXT(call, of_owner);
+  if (!call) call = TAILQ_FIRST(&owed->calls);
+  return call && call == owed->under_way ? TAILQ_NEXT(call, at) : call;
 }
 
 void vsi_owed_add(vsi_owed *owed, vsi_owed_call *call, vestry_err why) {
@@ -51,10 +58,7 @@ void vsi_owed_add(vsi_owed *owed, vsi_owed_call *call, vestry_err why) {
   const bool is_first = !atomic_fetch_add_explicit(&owed->failed, 1, memory_order_relaxed);
   if (call && before >= owed->max_count) dropped = choose_locked(owed);
   if (dropped) leave_locked(owed, dropped);
-  if (call) {
-    TAILQ_INSERT_TAIL(&owed->calls, call, at);
-    atomic_fetch_add_explicit(&owed->count, 1, memory_order_relaxed);
-  }
+  if (call) enter_locked(owed, call);
   const bool is_first_loss = (!call || dropped) && !owed->dropped++;
   vsi_mutex_unlock(&owed->lock);
   if (is_first)
@@ -86,10 +90,10 @@ void vsi_owed_worked(vsi_owed *owed) {
 
 /* Make one call: the first with this key, after waiting for another thread, or the first of all. OK | NOT_FOUND (there
  * is none, or, without a key, another thread makes one) | the error of the storage */
-static vestry_err pay_one(vsi_owed *owed, vsi_owed_match *is_it, const void *key) {
+static vestry_err pay_one(vsi_owed *owed, const vsi_owed_key *of) {
   vsi_owed_call *call;
   vsi_mutex_lock(&owed->lock);
-  while ((call = find_locked(owed, is_it, key)) && is_it && owed->under_way) vsi_mutex_wait(&owed->lock, &owed->tried);
+  while ((call = find_locked(owed, of)) && of && owed->under_way) vsi_mutex_wait(&owed->lock, &owed->tried);
   if (owed->under_way) call = NULL;
   if (call) owed->under_way = call;
   vsi_mutex_unlock(&owed->lock);
@@ -98,10 +102,7 @@ static vestry_err pay_one(vsi_owed *owed, vsi_owed_match *is_it, const void *key
   vsi_mutex_lock(&owed->lock);
   owed->under_way = NULL;
   leave_locked(owed, call);
-  if (error) {
-    TAILQ_INSERT_TAIL(&owed->calls, call, at);
-    atomic_fetch_add_explicit(&owed->count, 1, memory_order_relaxed);
-  }
+  if (error) enter_locked(owed, call);
   pthread_cond_broadcast(&owed->tried);
   vsi_mutex_unlock(&owed->lock);
   if (error) return error;
@@ -112,7 +113,7 @@ static vestry_err pay_one(vsi_owed *owed, vsi_owed_match *is_it, const void *key
 
 static vestry_err pay_some(vsi_owed *owed) {
   vestry_err error = VESTRY_OK;
-  for (int i = 0; i < AT_ONCE && !error && count_of(owed); i++) error = pay_one(owed, NULL, NULL);
+  for (int i = 0; i < AT_ONCE && !error && count_of(owed); i++) error = pay_one(owed, NULL);
   return error;
 }
 
@@ -120,26 +121,26 @@ void vsi_owed_pay(vsi_owed *owed) {
   (void)pay_some(owed);
 }
 
-vestry_err vsi_owed_settle(vsi_owed *owed, vsi_owed_match *is_it, const void *key) {
+vestry_err vsi_owed_settle(vsi_owed *owed, const vsi_owed_key *of) {
   vestry_err error;
   do {
-    error = pay_one(owed, is_it, key);
+    error = pay_one(owed, of);
   } while (!error);
   return error == VESTRY_NOT_FOUND ? VESTRY_OK : error;
 }
 
-vsi_owed_call *vsi_owed_take(vsi_owed *owed, vsi_owed_match *is_it, const void *key) {
+vsi_owed_call *vsi_owed_take(vsi_owed *owed, const vsi_owed_key *of) {
   vsi_owed_call *call;
   vsi_mutex_lock(&owed->lock);
-  while ((call = find_locked(owed, is_it, key)) && call == owed->under_way) vsi_mutex_wait(&owed->lock, &owed->tried);
+  while ((call = find_locked(owed, of)) && call == owed->under_way) vsi_mutex_wait(&owed->lock, &owed->tried);
   if (call) leave_locked(owed, call);
   vsi_mutex_unlock(&owed->lock);
   return call;
 }
 
-bool vsi_owed_has(vsi_owed *owed, vsi_owed_match *is_it, const void *key) {
+bool vsi_owed_has(vsi_owed *owed, const vsi_owed_key *of) {
   vsi_mutex_lock(&owed->lock);
-  const vsi_owed_call *call = find_locked(owed, is_it, key);
+  const vsi_owed_call *call = find_locked(owed, of);
   const bool has = call && call != owed->under_way;
   vsi_mutex_unlock(&owed->lock);
   return has;
@@ -162,13 +163,15 @@ vestry_err vsi_owed_init(vsi_owed *owed, const vestry_host *host, vestry_runtime
   TAILQ_INIT(&owed->calls);
   vsi_mutex_init(&owed->lock, VSI_LOCK_OWED);
   pthread_cond_init(&owed->tried, NULL);
+  owed->owners = vsi_calloc(host, VSI_OWED_OWNERS, sizeof *owed->owners);
+  if (!owed->owners) return VESTRY_NO_MEMORY;
+  for (size_t i = 0; i < VSI_OWED_OWNERS; i++) TAILQ_INIT(&owed->owners[i].calls);
   return vestry_timer_create(runtime, pay_later, owed, &owed->timer);
 }
 
 void vsi_owed_finish(vsi_owed *owed) {
   vestry_timer_destroy(owed->timer);
-  for (int failures = 0; failures < LAST_FAILURES && count_of(owed);)
-    failures += pay_one(owed, NULL, NULL) != VESTRY_OK;
+  for (int failures = 0; failures < LAST_FAILURES && count_of(owed);) failures += pay_one(owed, NULL) != VESTRY_OK;
   const size_t left = count_of(owed);
   for (vsi_owed_call *call; (call = TAILQ_FIRST(&owed->calls));) {
     leave_locked(owed, call);
@@ -177,6 +180,7 @@ void vsi_owed_finish(vsi_owed *owed) {
   if (left)
     vsi_log(owed->host, VESTRY_LOG_WARN, "%s: %s failed until the end, so %zu calls are dropped; %s", owed->ops->who,
             owed->ops->what, left, owed->ops->lost);
+  vsi_free(owed->host, owed->owners);
   pthread_cond_destroy(&owed->tried);
   vsi_mutex_finish(&owed->lock);
 }

@@ -18,9 +18,18 @@
 
 /* A call that is kept; a member of the struct that describes it. */
 typedef struct vsi_owed_call {
-  TAILQ_ENTRY(vsi_owed_call) at; /* guarded by the list's lock */
-  uint64_t owner;                /* a hash of the user or the client that caused it; set before the call is added */
+  TAILQ_ENTRY(vsi_owed_call) at, of_owner; /* in the lists `calls` and `owners`; guarded by their lock */
+  uint64_t owner; /* a hash of the user or the client that caused it; set before the call is added */
 } vsi_owed_call;
+
+typedef TAILQ_HEAD(vsi_owed_calls, vsi_owed_call) vsi_owed_calls; /* in the order of their last attempts */
+
+/* The calls of the owners whose hashes are equal modulo VSI_OWED_OWNERS. */
+typedef struct vsi_owed_owner {
+  vsi_owed_calls calls;
+  size_t count;
+} vsi_owed_owner;
+enum { VSI_OWED_OWNERS = 1024 };
 
 /* Return the struct that embeds a call. `type` and `member`: as for offsetof. */
 #define VSI_OWED_OWNER(call, type, member) ((type *)(uintptr_t)((const char *)(call)-offsetof(type, member)))
@@ -32,8 +41,12 @@ typedef struct vsi_owed_ops {
   const char *lost;       /* for the log: the consequence if calls are given up */
 } vsi_owed_ops;
 
-/* Return whether a call has this key. The list's lock is held. */
-typedef bool vsi_owed_match(const vsi_owed_call *call, const void *key);
+/* Selects calls. With an owner, the time to find one grows with this owner's calls only. */
+typedef struct vsi_owed_key {
+  uint64_t owner;                                            /* 0: unknown, so all calls are searched */
+  bool (*is_it)(const vsi_owed_call *call, const void *key); /* the list's lock is held */
+  const void *key;
+} vsi_owed_key;
 
 typedef struct vsi_owed {
   const vestry_host *host;
@@ -42,12 +55,13 @@ typedef struct vsi_owed {
   size_t max_count;
   vestry_timer *timer;
   vsi_mutex lock;
-  pthread_cond_t tried;              /* a call was made */
-  TAILQ_HEAD(, vsi_owed_call) calls; /* in the order of their last attempts; guarded by lock, as are the next two */
-  vsi_owed_call *under_way;          /* the call that a thread makes; NULL: none */
-  size_t dropped;                    /* calls given up since the storage failed first */
-  _Atomic(size_t) count;             /* changed under lock, as is failed; relaxed where it only avoids the lock */
-  _Atomic(size_t) failed;            /* calls that failed since the storage worked; 0: it works */
+  pthread_cond_t tried;     /* a call was made */
+  vsi_owed_calls calls;     /* guarded by lock, as are the next three */
+  vsi_owed_owner *owners;   /* the same calls by VSI_OWED_OWNERS classes of owners */
+  vsi_owed_call *under_way; /* the call that a thread makes; NULL: none */
+  size_t dropped;           /* calls given up since the storage failed first */
+  _Atomic(size_t) count;    /* changed under lock, as is failed; relaxed where it only avoids the lock */
+  _Atomic(size_t) failed;   /* calls that failed since the storage worked; 0: it works */
 } vsi_owed;
 
 /* Initialize a list. Call vsi_owed_finish after a failure, too.
@@ -65,10 +79,10 @@ void vsi_owed_worked(vsi_owed *owed);
 /* Make calls until one fails, at most 16. Does nothing while another thread makes one. */
 void vsi_owed_pay(vsi_owed *owed);
 /* Make all calls with this key, after waiting for another thread that makes one. OK | the error of the storage */
-vestry_err vsi_owed_settle(vsi_owed *owed, vsi_owed_match *is_it, const void *key);
+vestry_err vsi_owed_settle(vsi_owed *owed, const vsi_owed_key *of);
 /* Take a call with this key out of the list, after waiting for another thread that makes it. NULL: there is none */
-vsi_owed_call *vsi_owed_take(vsi_owed *owed, vsi_owed_match *is_it, const void *key);
+vsi_owed_call *vsi_owed_take(vsi_owed *owed, const vsi_owed_key *of);
 /* Return whether a call with this key will be made; false also if a thread makes it now. */
-bool vsi_owed_has(vsi_owed *owed, vsi_owed_match *is_it, const void *key);
+bool vsi_owed_has(vsi_owed *owed, const vsi_owed_key *of);
 
 #endif

@@ -222,6 +222,11 @@ static bool is_of_all(const vsi_owed_call *call, const void *user) {
   return of->is_user && strcmp(of->name, user) == 0;
 }
 
+/* Select the removals of all sessions of a user. */
+static vsi_owed_key all_of(const vsi_sessions *sessions, const char *user) {
+  return (vsi_owed_key){vsi_siphash_1_3(sessions->owed_key, user, strlen(user)), is_of_all, user};
+}
+
 static const vsi_owed_ops removals = {.make = make_removal,
                                       .drop = drop_removal,
                                       .who = "sessions",
@@ -235,10 +240,11 @@ vestry_err vsi_session_remove_stored(vsi_sessions *sessions, const char *user, c
   if (!sessions->options.storage) return VESTRY_OK;
   vestry_err error = remove_stored(sessions, name, !hash);
   if (!error) vsi_owed_worked(&sessions->owed);
-  if (!error || (!hash && vsi_owed_has(&sessions->owed, is_of_all, user))) return error;
+  const vsi_owed_key all = all_of(sessions, user);
+  if (!error || (!hash && vsi_owed_has(&sessions->owed, &all))) return error;
   removal *kept = vsi_calloc(sessions->host, 1, sizeof *kept + len);
   if (kept) {
-    kept->call.owner = vsi_siphash_1_3(sessions->owed_key, user, strlen(user));
+    kept->call.owner = all.owner;
     kept->is_user = !hash;
     memcpy(kept->name, name, len);
   }
@@ -247,8 +253,9 @@ vestry_err vsi_session_remove_stored(vsi_sessions *sessions, const char *user, c
 }
 
 vestry_err vsi_session_settle_removals(vsi_sessions *sessions, const char *user) {
+  const vsi_owed_key all = all_of(sessions, user);
   vsi_owed_pay(&sessions->owed);
-  return vsi_owed_settle(&sessions->owed, is_of_all, user);
+  return vsi_owed_settle(&sessions->owed, &all);
 }
 
 /* -------------------------------------------------------------------------------------- create and destroy ------- */
