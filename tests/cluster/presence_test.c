@@ -276,6 +276,113 @@ static void keys_of_places_arrive_unchanged(void **state) {
   nodes_end(&n);
 }
 
+/* Make "u" a member of "big" at a place with so many bytes. Returns the stream. */
+static vestry_memory_exchange *be_far(const node *of, vestry_presence *big, size_t bytes) {
+  static const unsigned char zeroes[9000];
+  assert_true(bytes <= sizeof zeroes);
+  const vestry_memory_call call = {.datastar = true};
+  vestry_memory_exchange *stream = NULL;
+  at place = {big, VESTRY_KEY("far", vestry_key_bytes(zeroes, bytes)), "u"};
+  assert_int_equal(vestry_memory_request(of->v, &call, be_present_at, &place, &stream), VESTRY_OK);
+  nodes_settle(of->in);
+  return stream;
+}
+
+static vestry_presence *begin_big(const node *of) {
+  vestry_presence *big = NULL;
+  const vestry_presence_options options = {.name = "big", .grace_ms = GRACE_MS};
+  assert_int_equal(vestry_presence_create(of->v, &options, &big), VESTRY_OK);
+  return big;
+}
+
+static size_t count_of(vestry_presence *presence) {
+  vestry_presence_stats stats = {0};
+  vestry_presence_stats_get(presence, &stats);
+  assert_false(stats.is_partial);
+  return stats.here_count;
+}
+
+/* Two members fit a message each, and are too large for one. */
+static void members_share_only_messages_that_fit(void **state) {
+  (void)state;
+  nodes n;
+  vestry_memory_exchange *streams[24];
+  nodes_begin(&n, 2, &(vestry_memory_network_options){.max_payload = 8192});
+  vestry_presence *from = begin_big(&n.all[0]), *to = begin_big(&n.all[1]);
+  for (size_t i = 0; i < 24; i++) streams[i] = be_far(&n.all[0], from, (i % 2 ? 5000 : 3900) + i);
+  nodes_pass_ms(&n, 1000);
+  assert_int_equal(count_of(to), 24);
+  assert_int_equal(n.th.log_lines, 0);
+  for (size_t i = 0; i < 24; i++) vestry_memory_destroy(streams[i]);
+  vestry_presence_destroy(from);
+  vestry_presence_destroy(to);
+  nodes_end(&n);
+}
+
+/* Its reply gets the error, and all other members are announced. */
+static void member_too_large_for_a_message_is_an_error(void **state) {
+  (void)state;
+  nodes n;
+  nodes_begin(&n, 2, &(vestry_memory_network_options){.max_payload = 4096});
+  vestry_presence *from = begin_big(&n.all[0]), *to = begin_big(&n.all[1]), *alone;
+  assert_int_equal(vestry_presence_create(n.all[0].v, NULL, &alone), VESTRY_OK);
+  vestry_memory_exchange *small = be_far(&n.all[0], from, 3900), *large = be_far(&n.all[0], from, 4096);
+  assert_int_equal(vestry_memory_look(small).status, 200);
+  assert_int_equal(vestry_memory_look(large).status, 500);
+  assert_int_equal(n.th.log_lines, 2);                           /* the reason, and the request */
+  vestry_memory_exchange *here = be_far(&n.all[0], alone, 4096); /* no other node is concerned */
+  assert_int_equal(vestry_memory_look(here).status, 200);
+  nodes_pass_ms(&n, 1000);
+  assert_int_equal(count_of(from), 1);
+  assert_int_equal(count_of(to), 1);
+  vestry_memory_destroy(small);
+  vestry_memory_destroy(large);
+  vestry_memory_destroy(here);
+  vestry_presence_destroy(alone);
+  vestry_presence_destroy(from);
+  vestry_presence_destroy(to);
+  nodes_end(&n);
+}
+
+/* The broker accepts smaller messages than when the member joined: only its node knows it from then on, with one line
+ * in the log, and all others are announced. */
+static void member_too_large_since_then_harms_no_other(void **state) {
+  (void)state;
+  nodes n;
+  nodes_begin(&n, 2, &(vestry_memory_network_options){.max_payload = 8192});
+  vestry_presence *big[3] = {begin_big(&n.all[0]), begin_big(&n.all[1])};
+  vestry_memory_exchange *large = be_far(&n.all[0], big[0], 5000);
+  nodes_pass_ms(&n, 1000);
+  assert_int_equal(count_of(big[1]), 1);
+  assert_int_equal(vestry_memory_network_set(n.network, &(vestry_memory_network_options){.max_payload = 4096}),
+                   VESTRY_OK);
+  node_start(&n, 2, "c", NULL);
+  big[2] = begin_big(&n.all[2]);
+  vestry_memory_exchange *small = be_far(&n.all[0], big[0], 10);
+  nodes_pass_ms(&n, 3000);
+  assert_int_equal(count_of(big[0]), 2);
+  assert_int_equal(count_of(big[1]), 1);
+  assert_int_equal(count_of(big[2]), 1);
+  assert_int_equal(n.th.log_lines, 1);
+  assert_non_null(strstr(n.th.last_log, "presence big: "));
+  uint64_t received = node_stats(&n.all[1]).received_count;
+  nodes_pass_ms(&n, 1000); /* no node sends requests again and again */
+  assert_true(node_stats(&n.all[1]).received_count - received <= 2 * (8 + 4));
+  /* It leaves and joins again when the broker accepts it. */
+  vestry_memory_mode_set(large, VESTRY_MEMORY_HANGS_UP);
+  nodes_pass_ms(&n, GRACE_MS + 1000);
+  assert_int_equal(vestry_memory_network_set(n.network, &(vestry_memory_network_options){.max_payload = 8192}),
+                   VESTRY_OK);
+  vestry_memory_exchange *again = be_far(&n.all[0], big[0], 5000);
+  nodes_pass_ms(&n, 1000);
+  for (size_t i = 0; i < 3; i++) assert_int_equal(count_of(big[i]), 2);
+  vestry_memory_destroy(large);
+  vestry_memory_destroy(small);
+  vestry_memory_destroy(again);
+  for (size_t i = 0; i < 3; i++) vestry_presence_destroy(big[i]);
+  nodes_end(&n);
+}
+
 /* At the limit, members of this node are not accepted either, and the presence is partial. When there is room again,
  * they arrive. */
 /* capability: G8 */
@@ -375,6 +482,9 @@ int main(void) {
       cmocka_unit_test(late_presence_receives_all_members),
       cmocka_unit_test(each_name_is_a_separate_presence),
       cmocka_unit_test(keys_of_places_arrive_unchanged),
+      cmocka_unit_test(members_share_only_messages_that_fit),
+      cmocka_unit_test(member_too_large_for_a_message_is_an_error),
+      cmocka_unit_test(member_too_large_since_then_harms_no_other),
       cmocka_unit_test(members_over_limit_are_refused_and_partial),
       cmocka_unit_test(presence_recovers_from_failed_allocations),
   };

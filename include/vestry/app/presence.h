@@ -28,7 +28,10 @@ extern "C" {
  *  all nodes, and a user with tabs on two nodes is one member. Each node announces its members within 5 ms. Each node
  *  calls its own on_change, which should update only the streams of this node, for example by
  *  vestry_dispatch_options.only_here. The members of a node leave when it leaves or is dead. In a partition each side
- *  has its own members; within a second after it heals all nodes have all members. */
+ *  has its own members; within a second after it heals all nodes have all members.
+ *  A member is announced in one message. So place, who and name together have at most the broker's max_payload less 69
+ *  bytes, and vestry_reply_present refuses a larger member. If max_payload becomes smaller later, the other nodes drop
+ *  members that are too large when they receive the next complete list, and their node logs this once. */
 typedef struct vestry_presence vestry_presence;
 
 /** A change. Valid during the call; later versions may add members at the end. */
@@ -86,9 +89,9 @@ VESTRY_API void vestry_presence_destroy(vestry_presence *presence);
  *  none, or vestry_reply_keep reuses a stored stream instead. Call it once for each place.
  *  place  copied; NULL: one place for all
  *  who    UTF-8, 1 to 255 bytes; copied
- *  Returns  OK | INVALID (place, who) | TOO_LARGE (place) | LIMIT (max_per_stream_count of vestry_bounds; or max_count,
- *           but never for a member that is present already, its grace time included) | NO_MEMORY (a handler may ignore
- *           it: the request is answered with it)
+ *  Returns  OK | INVALID (place, who) | TOO_LARGE (place; the member's announcement) | LIMIT
+ *           (max_per_stream_count of vestry_bounds; or max_count, but never for a member that is present already, its
+ *           grace time included) | NO_MEMORY (a handler may ignore it: the request is answered with it)
  *  Threads  the handler's */
 VESTRY_API vestry_err vestry_reply_present(vestry_reply *reply, vestry_presence *presence, const vestry_key *place,
                                            const char *who);

@@ -91,10 +91,11 @@ static void arrive(vsi_attachment *attachment, vestry_connection *connection) {
 /* Reserve room for a member. A new member is refused when members and reservations reach max_count. A member that is in
  * the tables is accepted even then, also if it has left and its leaving has not been reported. This does not exceed the
  * bound: when the stream begins, the member is found in the tables, and none is added. If it has been removed by then,
- * its room is free, and the reservation takes it. */
+ * its room is free, and the reservation takes it. TOO_LARGE: the member cannot be announced to other nodes. */
 static vestry_err reserve(vestry_presence *presence, arrival *one) {
   vsi_mutex_lock(&presence->lock);
   vestry_err error = presence->is_closed ? VESTRY_CLOSED : VESTRY_OK;
+  if (!error && !vsi_presence_fits_locked(presence, one->spare_place, one->spare->who)) error = VESTRY_TOO_LARGE;
   if (!error && presence->members.count + presence->reserved_count >= presence->max_count) {
     const vsi_place *at = vsi_place_find_locked(presence, &one->spare_place->packed);
     if (!vsi_presence_member_find_locked(presence, at, one->spare->who)) error = VESTRY_LIMIT;
@@ -132,7 +133,13 @@ vestry_err vestry_reply_present(vestry_reply *reply, vestry_presence *presence, 
   error = one ? prepare(presence, key, who, one) : VESTRY_NO_MEMORY;
   if (error && error != VESTRY_NO_MEMORY)
     (void)vsi_reply_refuse(reply, error, "the place is not well formed or too large");
-  if (!error) error = reserve(presence, one);
+  if (!error) {
+    error = reserve(presence, one);
+    if (error == VESTRY_TOO_LARGE)
+      (void)vsi_reply_refuse(reply, error,
+                             "presence: place and who are larger than a message to the other nodes may be; use a "
+                             "shorter key, or raise max_payload of the broker");
+  }
   if (!error) {
     one->attachment.begin = arrive;
     one->attachment.drop = drop_arrival;
@@ -170,10 +177,24 @@ static vsi_presence_member *next_news(vestry_presence *presence, vestry_presence
   return one;
 }
 
+/* Log, once, that a member was not announced to the other nodes. */
+static void log_cut(vestry_presence *presence) {
+  vsi_mutex_lock(&presence->lock);
+  bool is_new = presence->is_cut && !presence->is_cut_logged && !presence->is_closed;
+  presence->is_cut_logged |= is_new;
+  vsi_mutex_unlock(&presence->lock);
+  if (is_new)
+    vsi_log(presence->host, VESTRY_LOG_ERROR,
+            "presence %s: a member's place and who are larger than a message to the other nodes may be, so only this "
+            "node knows the member; use shorter keys, or raise max_payload of the broker",
+            presence->name);
+}
+
 static void run(vestry_actor *self, void *ctx) {
   vestry_presence *presence = ctx;
   vestry_presence_change change;
   (void)self;
+  log_cut(presence);
   for (vsi_presence_member *one; (one = next_news(presence, &change)) != NULL;) {
     vsi_mutex_lock(&presence->notifying);
     if (!presence->is_deaf) presence->on_change(&change, presence->ctx);

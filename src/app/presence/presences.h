@@ -27,6 +27,8 @@ typedef struct vsi_presence_watch {
   void (*begins)(void *ctx);
   /* Return whether all live nodes are known, and have announced their members. No lock held. */
   bool (*knows_all)(void *ctx);
+  /* Return whether a member fits one message. bytes: size of who, place and the presence's name together. */
+  bool (*fits)(size_t bytes, void *ctx);
   void *ctx;
 } vsi_presence_watch;
 
@@ -64,8 +66,8 @@ struct vsi_presence_member {
   bool is_reported, is_news; /* is_reported: that last given to on_change; is_news: the state differs, so it is in the
                               list */
   bool is_being_reported;
-  bool is_spread, is_waiting; /* is_spread: announced to other nodes as is_own; is_waiting: in the list of members to
-                                 announce */
+  bool is_spread, is_waiting; /* is_spread: announced to other nodes as is_own, unless it is too large for a message;
+                                 is_waiting: in the list of members to announce */
   char who[];
 };
 
@@ -97,6 +99,7 @@ struct vestry_presence {
   vsi_presence_member *first_waiting, *last_waiting;
   uint64_t spread_count, spread_sum;   /* number of announced members, and the sum of their hashes */
   uint64_t crowded_out, refused_count; /* nodes with members for which there was no room; number of such members */
+  bool is_cut, is_cut_logged;          /* is_cut: a member was not announced, because it is too large for a message */
 };
 /* Create the tables, and draw the key of their hashes. OK | NO_MEMORY | IO (no randomness). After a failure, too, the
  * presence must be freed. */

@@ -51,8 +51,26 @@ uint64_t vsi_presence_update_hash(const vsi_presence_update *update) {
 
 /* ------------------------------------------------------------------------------------ members of this node -------- */
 
-static vsi_presence_update update_of(const vestry_presence *presence, const vsi_presence_member *one) {
-  return (vsi_presence_update){presence->name, vsi_place_encoded(one->at), one->who, one->is_own};
+bool vsi_presence_fits_locked(const vestry_presence *presence, const vsi_place *at, const char *who) {
+  size_t bytes = strlen(presence->name) + vsi_place_encoded(at).len + strlen(who);
+  return !presence->watch || presence->watch->fits(bytes, presence->watch->ctx);
+}
+
+/* Set whether a member counts as announced. Returns the announcement. */
+static vsi_presence_update set_spread_locked(vestry_presence *presence, vsi_presence_member *one, bool is_spread) {
+  const vsi_presence_update update = {presence->name, vsi_place_encoded(one->at), one->who, is_spread};
+  if (one->is_spread == is_spread) return update;
+  uint64_t hash = vsi_presence_update_hash(&update);
+  one->is_spread = is_spread;
+  presence->spread_count += is_spread ? 1 : UINT64_MAX;
+  presence->spread_sum += is_spread ? hash : -hash;
+  return update;
+}
+
+/* Note that a member is not announced. The actor logs it, because no lock is held there. */
+static void cut_locked(vestry_presence *presence) {
+  if (!presence->is_cut) vestry_actor_notify(presence->actor);
+  presence->is_cut = true;
 }
 
 /* Take the first member off the list of members to announce. */
@@ -71,12 +89,10 @@ void vsi_presences_take(vsi_presences *all, vsi_presence_update_fn fn, void *ctx
   for (vestry_presence *presence = LIST_FIRST(&all->list); presence; presence = LIST_NEXT(presence, in)) {
     vsi_mutex_lock(&presence->lock);
     for (vsi_presence_member *one; (one = take_locked(presence)) != NULL;) {
-      if (one->is_own != one->is_spread) {
-        const vsi_presence_update update = update_of(presence, one);
-        uint64_t hash = vsi_presence_update_hash(&update);
-        one->is_spread = one->is_own;
-        presence->spread_count += one->is_own ? 1 : UINT64_MAX;
-        presence->spread_sum += one->is_own ? hash : -hash;
+      bool fits = vsi_presence_fits_locked(presence, one->at, one->who), is_spread = one->is_own && fits;
+      if (one->is_own && !fits) cut_locked(presence);
+      if (one->is_spread != is_spread) {
+        const vsi_presence_update update = set_spread_locked(presence, one, is_spread);
         fn(&update, ctx);
       }
       vsi_presence_member_let_go_locked(presence, one);
@@ -113,10 +129,12 @@ typedef struct notifying {
 
 static void tell_one(vestry_presence *presence, vsi_presence_member *one, void *ctx) {
   const notifying *t = ctx;
-  if (!one->is_spread) return;
-  vsi_presence_update update = update_of(presence, one);
-  update.is_here = true;
-  t->fn(&update, t->ctx);
+  if (!one->is_own && !one->is_spread) return;
+  bool fits = vsi_presence_fits_locked(presence, one->at, one->who);
+  if (one->is_own && !fits) cut_locked(presence);
+  const vsi_presence_update update =
+      set_spread_locked(presence, one, fits && (one->is_waiting ? one->is_spread : one->is_own));
+  if (update.is_here) t->fn(&update, t->ctx);
 }
 
 void vsi_presences_list(vsi_presences *all, vsi_presence_update_fn fn, void *ctx) {

@@ -20,6 +20,8 @@ typedef struct vsi_presence_update {
 
 /* Return a hash of member, place and presence. It is the same on all nodes. */
 VESTRY_API uint64_t vsi_presence_update_hash(const vsi_presence_update *update);
+/* Return whether a member can be announced to the other nodes; true: there are none. The presence's lock is held. */
+bool vsi_presence_fits_locked(const vestry_presence *presence, const vsi_place *at, const char *who);
 
 /* Begin and end the announcement of members to other nodes. The end removes no member. */
 VESTRY_API void vsi_presences_begin(vsi_presences *all, const vsi_presence_watch *watch);
@@ -27,9 +29,11 @@ VESTRY_API void vsi_presences_end(vsi_presences *all);
 
 /* Receives a membership event. Locks are held: it must not call a presence. */
 typedef void (*vsi_presence_update_fn)(const vsi_presence_update *update, void *ctx);
-/* Take all changes that wait to be announced. They count as announced afterwards. */
+/* Take all changes that wait to be announced. They count as announced afterwards. A new member that is too large for a
+ * message is left out. */
 VESTRY_API void vsi_presences_take(vsi_presences *all, vsi_presence_update_fn fn, void *ctx);
-/* List all members that are announced as here. */
+/* List all members that are announced as here. If the broker's limit has changed, this can be other ones than before:
+ * then the sum of their hashes changes, and the other nodes request a list, too. */
 VESTRY_API void vsi_presences_list(vsi_presences *all, vsi_presence_update_fn fn, void *ctx);
 /* Get the number of announced members, and the sum of their hashes. */
 VESTRY_API void vsi_presences_sum(vsi_presences *all, uint64_t *ret_count, uint64_t *ret_sum);

@@ -176,6 +176,10 @@ static bool presence_is_known(void *ctx) {
   return are;
 }
 
+static bool presence_fits(size_t bytes, void *cluster) {
+  return vsi_presences_fit(cluster, bytes);
+}
+
 /* Set the hooks, if nothing was stored or joined yet and the instance has no other cluster. OK | INVALID | EXISTS */
 static vestry_err hooks_add(vestry_cluster *cluster) {
   vestry *v = cluster->v;
@@ -198,7 +202,8 @@ static vestry_err hooks_add(vestry_cluster *cluster) {
   };
   cluster->store_watch = (vsi_store_watch){key_comes, key_came, key_left, cluster};
   cluster->channels_watch = (vsi_channels_watch){channel_comes, channel_left, cluster};
-  cluster->presence_watch = (vsi_presence_watch){presence_waits, presence_begins, presence_is_known, cluster};
+  cluster->presence_watch =
+      (vsi_presence_watch){presence_waits, presence_begins, presence_is_known, presence_fits, cluster};
   const vsi_elsewhere *none = NULL;
   /* release pairs with vsi_instance_elsewhere */
   if (!atomic_compare_exchange_strong_explicit(&v->elsewhere, &none, &cluster->elsewhere, memory_order_release,

@@ -119,14 +119,20 @@ void vsi_digests_go_on(vestry_cluster *cluster) {
  * messages from them. They are treated like keys: changes wait for at most 5 ms, a heartbeat has the digest (number of
  * members and sum of their hashes), and after a gap all are announced again, before the keys. */
 
-enum { MESSAGE_BYTES = 16384 };
+/* Maximum size of a message with several members; size of a message besides its members and the name of their presence;
+ * size of a member besides who and place. */
+enum { MESSAGE_BYTES = 16384, FRAME_BYTES = VSI_WIRE_HEAD + 1 + VSI_WIRE_SEAL, MEMBER_BYTES = 4 };
+
+bool vsi_presences_fit(const vestry_cluster *cluster, size_t bytes) {
+  return FRAME_BYTES + MEMBER_BYTES + bytes <= cluster->broker.ops->max_payload(cluster->broker.broker);
+}
 
 /* Messages being made, and their receivers. */
 typedef struct announcing {
   vestry_cluster *cluster;
   uint64_t mask;
   bool begins_all; /* the first message begins a full announcement */
-  size_t most;     /* size of a message in bytes at which it is sent */
+  size_t most;     /* maximum size of a message that has several members */
   vsi_buffer buffer;
   char name[VSI_PRESENCE_NAME_MAX + 1]; /* of the presence that the message is about; "": none has begun */
 } announcing;
@@ -155,9 +161,9 @@ static void send(announcing *t) {
 static void put_update(const vsi_presence_update *update, void *ctx) {
   announcing *t = ctx;
   if (!t->mask) return;
-  if (t->name[0] && (t->buffer.len > t->most || strcmp(t->name, update->presence) != 0)) send(t);
+  size_t len = strlen(update->who), more = MEMBER_BYTES + len + update->place.len + VSI_WIRE_SEAL;
+  if (t->name[0] && (t->buffer.len + more > t->most || strcmp(t->name, update->presence) != 0)) send(t);
   if (!t->name[0]) begin(t, update->presence);
-  size_t len = strlen(update->who);
   vsi_wire_put(&t->buffer, update->is_here, 1);
   vsi_wire_put(&t->buffer, len, 1);
   vsi_wire_put(&t->buffer, update->place.len, 2);
@@ -165,10 +171,9 @@ static void put_update(const vsi_presence_update *update, void *ctx) {
   vsi_buffer_append(&t->buffer, update->place.data, update->place.len);
 }
 
-/* Return the maximum size of a message: half of the broker's limit, because one more member is appended before the
- * check. */
+/* Return the maximum size of a message that has several members. */
 static size_t bytes_a_message(const vestry_cluster *cluster) {
-  size_t most = cluster->broker.ops->max_payload(cluster->broker.broker) / 2;
+  size_t most = cluster->broker.ops->max_payload(cluster->broker.broker);
   return most < MESSAGE_BYTES ? most : MESSAGE_BYTES;
 }
 

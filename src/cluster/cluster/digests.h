@@ -26,6 +26,9 @@ void vsi_presences_of_node_forget(vestry_cluster *cluster, vsi_peer *peer);
 /* Announce the waiting changes to the nodes of a mask. They count as announced; a node to which they cannot be sent
  * must get a full announcement. */
 void vsi_presences_announce(vestry_cluster *cluster, uint64_t mask);
+/* Return whether a member fits one message. bytes: size of who, place and the presence's name together. Needs no
+ * lock. */
+bool vsi_presences_fit(const vestry_cluster *cluster, size_t bytes);
 /* Announce all members to a node. */
 void vsi_presences_announce_all(vestry_cluster *cluster, vsi_peer *peer);
 
