@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "vestry/host.h"
+
 static inline bool vsi_is_digit(int c) {
   return c >= '0' && c <= '9';
 }
@@ -41,6 +43,11 @@ static inline bool vsi_is_same_text(const char *one, const char *other, size_t l
   for (size_t i = 0; i < len; i++)
     if (vsi_lower(one[i]) != vsi_lower(other[i])) return false;
   return true;
+}
+
+/* Return whether a text is a word, regardless of case. */
+static inline bool vsi_is_word(vestry_slice text, const char *word) {
+  return text.len == strlen(word) && vsi_is_same_text(text.data, word, text.len);
 }
 
 /* Return the first place in a text where `sought` begins, which is not empty; NULL: there is none. */

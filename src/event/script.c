@@ -300,8 +300,7 @@ vestry_err vestry_event_prefetch(const vestry_host *host, const char *const *url
   for (size_t i = 0; i < own.attributes_count; i++) {
     attributes[i + 1] = own.attributes[i];
     const char *name = own.attributes[i].name;
-    if (name && strlen(name) == 4 && vsi_starts_with(name, 4, "type"))
-      return VESTRY_INVALID; /* the parser would drop the second */
+    if (name && vsi_strcasecmp(name, "type") == 0) return VESTRY_INVALID; /* the parser would drop the second */
   }
   own.attributes = attributes;
   own.attributes_count++;

@@ -263,7 +263,7 @@ static vsi_content_fault markup(walk *w, const char **at) {
   vestry_slice id = {NULL, 0};
   bool has_id = false;
   while (vsi_tag_next(&tag, &attribute)) {
-    if (has_id || attribute.name.len != 2 || !vsi_starts_with(attribute.name.data, 2, "id")) continue;
+    if (has_id || !vsi_is_word(attribute.name, "id")) continue;
     has_id = true; /* of two, the first counts */
     id = attribute.value;
   }

@@ -153,13 +153,9 @@ bool vsi_html_state_meets(const vsi_html_state *before, const vsi_html_state *be
 
 enum { MAX_DEPTH = 64 };
 
-static bool is_named(vestry_slice text, const char *name) {
-  return text.len == strlen(name) && vsi_starts_with(text.data, text.len, name);
-}
-
 static bool is_in(const char *const *names, size_t count, vestry_slice name) {
   for (size_t i = 0; i < count; i++)
-    if (is_named(name, names[i])) return true;
+    if (vsi_is_word(name, names[i])) return true;
   return false;
 }
 #define IS_IN(names, name) is_in(names, sizeof(names) / sizeof *(names), name)
@@ -201,14 +197,14 @@ static bool is_shown(vestry_slice name) {
 }
 
 static void note_attribute(tag *t, vestry_slice name, vestry_slice value, vsi_html_state *state) {
-  if (is_named(name, "id")) {
+  if (vsi_is_word(name, "id")) {
     if (!t->id.data) t->id = value; /* of two, the first counts */
     return;
   }
   t->hash = vsi_html_hash(vsi_html_hash(t->hash, name), value);
-  if (is_named(name, "type") && !t->type.data) t->type = value;
-  t->has_name |= is_named(name, "name");
-  t->takes_focus |= is_named(name, "autofocus");
+  if (vsi_is_word(name, "type") && !t->type.data) t->type = value;
+  t->has_name |= vsi_is_word(name, "name");
+  t->takes_focus |= vsi_is_word(name, "autofocus");
   vestry_slice key;
   if (read_bind(name, &key)) {
     state->binds.is_unclear |= t->binds; /* it is bound twice */
@@ -278,11 +274,11 @@ static bool is_field(const tag *t) {
   static const char *const fields[] = {"input", "textarea", "select", "video", "audio", "canvas", "dialog"};
   static const char *const plain[] = {"hidden", "submit", "button", "reset", "image"};
   if (!IS_IN(fields, t->name)) return false;
-  return !is_named(t->name, "input") || !IS_IN(plain, t->type);
+  return !vsi_is_word(t->name, "input") || !IS_IN(plain, t->type);
 }
 
 static void note_bound(reading *r, const tag *t, uint64_t hash) {
-  bool is_input = is_named(t->name, "input"), is_radio = is_input && is_named(t->type, "radio");
+  bool is_input = vsi_is_word(t->name, "input"), is_radio = is_input && vsi_is_word(t->type, "radio");
   uint64_t name = note_bind(r->state, t->bind);
   set_add(&r->state->binds, hash);
   if (is_radio && !t->has_name) r->state->binds.is_unclear = true; /* the client sets a name, and a morph removes it */
@@ -301,7 +297,7 @@ static void note_element(reading *r, const tag *t, vestry_slice inside) {
   if (t->takes_focus) state->focus = mix(mix(state->focus, t->hash), id);
   if (!is_field(t)) return;
   state->has_fields = true;
-  if (is_named(t->name, "select")) {
+  if (vsi_is_word(t->name, "select")) {
     kind_add(&state->selects, hash);
     state->select_list = mix(mix(state->select_list, hash), id);
   }
@@ -323,7 +319,7 @@ static element element_of(const reading *r, const tag *t) {
     char c = vsi_lower(((const char *)t->name.data)[i]);
     shape = vsi_html_hash(shape, (vestry_slice){&c, 1});
   }
-  bool is_foreign = r->open[r->depth].is_foreign || is_named(t->name, "svg") || is_named(t->name, "math");
+  bool is_foreign = r->open[r->depth].is_foreign || vsi_is_word(t->name, "svg") || vsi_is_word(t->name, "math");
   bool has_unnamed = is_field(t) && !t->id.len;
   if (is_field(t)) shape = vsi_html_hash(shape, t->type);
   return (element){t->name, shape, hash_of_id(t->id), is_foreign, has_unnamed};
@@ -350,8 +346,8 @@ static bool is_options(vestry_slice inside) {
     if (t.is_end) {
       if (!depth || open[depth - 1].len != t.name.len || !is_same_name(open[depth - 1], t.name)) return false;
       depth--;
-    } else if (!is_named(t.name, "hr")) {
-      if (depth == 2 || (depth && !is_named(open[0], "optgroup")) || (depth && is_named(t.name, "optgroup")))
+    } else if (!vsi_is_word(t.name, "hr")) {
+      if (depth == 2 || (depth && !vsi_is_word(open[0], "optgroup")) || (depth && vsi_is_word(t.name, "optgroup")))
         return false;
       open[depth++] = t.name;
     }
@@ -401,7 +397,7 @@ bool vsi_html_read(vestry_slice html, bool one_root, vestry_slice *ret_id, vsi_h
     begun = true;
     element new = element_of(&r, &t);
     vestry_slice inside = {at, 0};
-    bool is_textarea = is_named(t.name, "textarea"), is_select = is_named(t.name, "select");
+    bool is_textarea = vsi_is_word(t.name, "textarea"), is_select = vsi_is_word(t.name, "select");
     /* In svg and math these are not the fields of HTML. */
     if (innermost(&r)->is_foreign && (is_field(&t) || t.binds)) return false;
     if (is_textarea || is_select) {

@@ -147,7 +147,7 @@ static const char *script_end(const char *at, const char *end, vestry_slice name
 }
 
 const char *vsi_tag_text_end(const char *at, const char *end, vestry_slice name) {
-  if (name.len == 6 && vsi_starts_with(name.data, 6, "script")) return script_end(at, end, name);
+  if (vsi_is_word(name, "script")) return script_end(at, end, name);
   while (at < end && (at = memchr(at, '<', length(at, end)))) {
     if (begins(at, end, "</") && is_named(at + 2, end, name)) return at;
     at++;
@@ -167,8 +167,7 @@ size_t vsi_html_root_tag(vestry_slice html, bool *ret_has_tag) {
     at = vsi_tag_skip_markup(at, end, false);
   }
   vsi_tag tag;
-  if (at < end && *at == '<' && vsi_tag_begin(&tag, at, end, false) && !tag.is_end && tag.name.len == 4 &&
-      vsi_starts_with(tag.name.data, 4, "html")) {
+  if (at < end && *at == '<' && vsi_tag_begin(&tag, at, end, false) && !tag.is_end && vsi_is_word(tag.name, "html")) {
     *ret_has_tag = true;
     at = (const char *)tag.name.data + tag.name.len;
   }

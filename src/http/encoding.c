@@ -39,12 +39,11 @@ static const char *read_weight(const char *at, int *ret_weight) {
 }
 
 /* Read one element of the list, up to its comma. NULL: malformed. */
-static const char *read_element(const char *at, const char **ret_name, size_t *ret_len, int *ret_weight) {
-  *ret_name = at;
-  *ret_len = token_len(at);
+static const char *read_element(const char *at, vestry_slice *ret_name, int *ret_weight) {
+  *ret_name = (vestry_slice){at, token_len(at)};
   *ret_weight = WHOLE;
-  if (!*ret_len) return NULL;
-  at = skip_space(at + *ret_len);
+  if (!ret_name->len) return NULL;
+  at = skip_space(at + ret_name->len);
   if (*at == ';') {
     at = skip_space(at + 1);
     if ((*at != 'q' && *at != 'Q') || at[1] != '=') return NULL;
@@ -53,10 +52,6 @@ static const char *read_element(const char *at, const char **ret_name, size_t *r
     at = skip_space(at);
   }
   return !*at || *at == ',' ? at : NULL;
-}
-
-static bool is_name(const char *name, size_t len, const char *wanted) {
-  return strlen(wanted) == len && vsi_strncasecmp(name, wanted, len) == 0;
 }
 
 static void set_once(int *weight, int to) {
@@ -69,19 +64,15 @@ static bool read_header(const char *header, const char *const *codings, size_t c
       at++;
       continue;
     }
-    const char *name;
-    size_t len;
+    vestry_slice name;
     int weight;
-    at = read_element(at, &name, &len, &weight);
+    at = read_element(at, &name, &weight);
     if (!at) return false;
-    if (is_name(name, len, "x-gzip")) { /* the same as gzip (section 8.4.1.3) */
-      name += 2;
-      len -= 2;
-    }
-    if (is_name(name, len, "*")) set_once(&ret_weights->any, weight);
-    if (is_name(name, len, "identity")) set_once(&ret_weights->identity, weight);
+    if (vsi_is_word(name, "x-gzip")) name = (vestry_slice){"gzip", 4}; /* the same (section 8.4.1.3) */
+    if (vsi_is_word(name, "*")) set_once(&ret_weights->any, weight);
+    if (vsi_is_word(name, "identity")) set_once(&ret_weights->identity, weight);
     for (size_t i = 0; i < count; i++)
-      if (codings[i] && is_name(name, len, codings[i])) set_once(&ret_weights->of[i], weight);
+      if (codings[i] && vsi_is_word(name, codings[i])) set_once(&ret_weights->of[i], weight);
   }
   return true;
 }
@@ -97,7 +88,7 @@ vestry_err vsi_accept_choose(const char *header, const char *const *codings, siz
   size_t index = count;
   for (size_t i = 0; i < count; i++) {
     if (!codings[i]) continue;
-    int weight = w.of[i] != UNLISTED ? w.of[i] : is_name("identity", 8, codings[i]) ? identity : w.any;
+    int weight = w.of[i] != UNLISTED ? w.of[i] : vsi_strcasecmp("identity", codings[i]) == 0 ? identity : w.any;
     if (weight <= best) continue; /* UNLISTED and 0: not acceptable */
     best = weight;
     index = i;

@@ -44,17 +44,13 @@ static const char *parameter(const char *at, const char *end, vestry_slice *ret_
   return at + is_quoted;
 }
 
-static bool is_named(vestry_slice name, const char *wanted) {
-  return name.len == strlen(wanted) && vsi_strncasecmp(name.data, wanted, name.len) == 0;
-}
-
 vestry_err vsi_boundary_read(const char *content_type, vsi_boundary *ret) {
   vestry_slice name, value = {NULL, 0};
   const char *end = content_type + strlen(content_type), *at = strchr(content_type, ';');
   bool found = false;
   while (at && !found) {
     at = parameter(at, end, &name, &value);
-    found = at && is_named(name, "boundary");
+    found = at && vsi_is_word(name, "boundary");
   }
   if (!found || !value.len || value.len > BOUNDARY_MAX) return VESTRY_MALFORMED;
   memcpy(ret->text, "\r\n--", 4);
@@ -95,8 +91,8 @@ static void read_disposition(vestry_slice header, vsi_part *part) {
   vestry_slice name, value;
   if (header.len < 9 || vsi_strncasecmp(at, "form-data", 9) != 0) return;
   for (at += 9; (at = parameter(at, end, &name, &value)) != NULL;) {
-    if (is_named(name, "name")) part->name = value;
-    if (is_named(name, "filename")) part->filename = value;
+    if (vsi_is_word(name, "name")) part->name = value;
+    if (vsi_is_word(name, "filename")) part->filename = value;
   }
 }
 
@@ -104,8 +100,8 @@ void vsi_part_read(const char *line, const char *end, vsi_part *part) {
   const char *colon = memchr(line, ':', (size_t)(end - line));
   if (!colon) return;
   const vestry_slice name = {line, (size_t)(colon - line)}, value = trimmed(colon + 1, end);
-  if (is_named(name, "Content-Disposition")) read_disposition(value, part);
-  if (is_named(name, "Content-Type")) part->type = value;
+  if (vsi_is_word(name, "Content-Disposition")) read_disposition(value, part);
+  if (vsi_is_word(name, "Content-Type")) part->type = value;
 }
 
 vestry_err vsi_parts_next(vsi_parts *parts, vsi_part *ret_part) {

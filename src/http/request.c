@@ -148,8 +148,7 @@ static vestry_err read_body(vestry_request *req) {
 }
 
 bool vsi_is_media_type(const char *content_type, const char *wanted) {
-  size_t len = strcspn(content_type, "; \t");
-  return len == strlen(wanted) && vsi_strncasecmp(content_type, wanted, len) == 0;
+  return vsi_is_word((vestry_slice){content_type, strcspn(content_type, "; \t")}, wanted);
 }
 
 bool vsi_request_is_form(const vestry_request *req) {

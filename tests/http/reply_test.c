@@ -68,6 +68,8 @@ static void header_names_do_not_depend_on_the_locale(void **state) {
   assert_int_equal(vsi_reply_caching(&reply), VSI_CACHING_NONE);
   assert_string_equal(vsi_strcasestr("SELECT SET_CONFIG('a')", "set_config"), "SET_CONFIG('a')");
   assert_null(vsi_strcasestr("SELECT SET_CONFI", "set_config"));
+  assert_true(vsi_is_word((vestry_slice){"GZIP, br", 4}, "gzip"));
+  assert_false(vsi_is_word((vestry_slice){"gzip", 4}, "gzi") || vsi_is_word((vestry_slice){"gzi", 3}, "gzip"));
   vsi_reply_finish(&reply);
   test_locale_end(&locale);
 }

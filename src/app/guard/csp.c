@@ -65,10 +65,6 @@ static bool next_directive(const char **at, directive *ret) {
   return false;
 }
 
-static bool is_named(const directive *one, const char *name) {
-  return one->name.len == strlen(name) && vsi_strncasecmp(one->name.data, name, one->name.len) == 0;
-}
-
 /* Return a mistake in the application's policy, as a text for the log; NULL: it is well formed. */
 static const char *fault_of(const vestry_csp *csp) {
   directive one;
@@ -90,7 +86,7 @@ static const char *fault_of(const vestry_csp *csp) {
 static bool is_set(const vestry_csp *csp, const char *name) {
   directive one;
   for (const char *at = csp->directives; next_directive(&at, &one);)
-    if (is_named(&one, name)) return true;
+    if (vsi_is_word(one.name, name)) return true;
   return false;
 }
 
@@ -104,7 +100,7 @@ static void put_directive(vsi_buffer *to, vestry_slice name, vestry_slice source
 static void put_more(vsi_buffer *to, const vestry_csp *csp, const char *name) {
   directive one;
   for (const char *at = csp->directives; next_directive(&at, &one);) {
-    if (!is_named(&one, name) || !one.sources.len) continue;
+    if (!vsi_is_word(one.name, name) || !one.sources.len) continue;
     vsi_buffer_append(to, one.sources.data, one.sources.len);
     vsi_buffer_append_char(to, ' ');
   }
@@ -116,7 +112,7 @@ static bool is_inline_allowed(const vestry_csp *csp, const char *name) {
   static const char word[] = "'unsafe-inline'";
   directive one;
   for (const char *at = csp->directives; next_directive(&at, &one);)
-    if (is_named(&one, name) && memmem(one.sources.data, one.sources.len, word, sizeof word - 1)) return true;
+    if (vsi_is_word(one.name, name) && memmem(one.sources.data, one.sources.len, word, sizeof word - 1)) return true;
   return false;
 }
 
@@ -150,7 +146,7 @@ static void put_policy(vsi_buffer *to, const vestry_csp *csp, const char *nonce)
   if (csp->trusted_types && !is_set(csp, "trusted-types")) vsi_buffer_append_str(to, "; trusted-types datastar");
   directive one;
   for (const char *at = csp->directives; next_directive(&at, &one);)
-    if (!is_named(&one, own[SCRIPTS].name) && !is_named(&one, own[STYLES].name))
+    if (!vsi_is_word(one.name, own[SCRIPTS].name) && !vsi_is_word(one.name, own[STYLES].name))
       put_directive(to, one.name, one.sources);
 }
 

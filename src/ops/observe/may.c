@@ -35,7 +35,7 @@ static bool names_this_machine(const char *host) {
     return end && is_loopback(host + 1, (size_t)(end - host - 1));
   }
   const size_t len = end ? (size_t)(end - host) : strlen(host);
-  return (len == sizeof "localhost" - 1 && vsi_strncasecmp(host, "localhost", len) == 0) || is_loopback(host, len);
+  return vsi_is_word((vestry_slice){host, len}, "localhost") || is_loopback(host, len);
 }
 
 /* Check whether the request is a local one, as far as its headers show. A proxy on this machine may forward a request
