@@ -107,7 +107,7 @@
 #define VSI_LAST_OF_vestry_upload                    bytes
 #define VSI_LAST_OF_vestry_upload_folder_options     unfinished_ms
 #define VSI_LAST_OF_vestry_upload_folder_stats       failed_count
-#define VSI_LAST_OF_vestry_upload_view_options       gone
+#define VSI_LAST_OF_vestry_upload_view_options       elsewhere
 #define VSI_LAST_OF_vestry_upload_writer             abort
 #define VSI_LAST_OF_vestry_uploads_options           max_fields_bytes
 #define VSI_LAST_OF_vestry_uploads_stats             open_count

@@ -24,4 +24,8 @@ typedef struct vsi_receiver {
   void (*keep)(void *state, const void *bytes, size_t len);
 } vsi_receiver;
 
+/* Header of the requests of a script that sends files (app/upload/view.c). The redirect of a guard is answered as 403
+ * with its Location, because the browser hides redirects from scripts. */
+#define VSI_UPLOAD_HEADER "Vestry-Upload"
+
 #endif

@@ -8,6 +8,7 @@
 #include "connection/runner.h"
 #include "http/answer.h"
 #include "http/encoding.h"
+#include "http/receiver.h"
 #include "registry/dispatch.h"
 #include "serve/hooks.h"
 #include "serve/inside.h"
@@ -246,6 +247,15 @@ vestry_err vsi_serving_find_scope(serving *s) {
   return error;
 }
 
+/* Show the redirect of a guard to a script that sends files. XMLHttpRequest follows redirects by itself, and one to
+ * another site, for example to a common log-in, fails there like a broken connection. */
+static void show_redirect(serving *s) {
+  const bool is_redirect = s->reply.status >= 300 && s->reply.status < 400;
+  if (is_redirect && vsi_reply_header_find(&s->reply, "Location") &&
+      vestry_request_header(&s->request, VSI_UPLOAD_HEADER))
+    s->reply.status = 403;
+}
+
 vestry_err vsi_serving_conclude(serving *s, vestry_err error, bool is_guarded, vestry_connection **ret_connection) {
   bool is_answer = error && is_whole(&s->reply, is_guarded, error);
   if (error && error == s->reply.refused) error = VESTRY_INVALID; /* an error of the program, not of the client */
@@ -253,6 +263,7 @@ vestry_err vsi_serving_conclude(serving *s, vestry_err error, bool is_guarded, v
   s->own_request.handled = error == VESTRY_LIMIT && s->reply.no_room ? VESTRY_OK : error;
   VSI_EXTENSIONS_EACH(at, &s->v->extensions, conclude)
   at->kind->conclude(at->state, &s->request, &s->reply, is_answer || !error);
+  if (is_answer && is_guarded) show_redirect(s);
   if (is_answer) return vsi_answer_reply(&s->request, &s->reply);
   return error ? refuse(s, error) : carry_out(s, ret_connection);
 }

@@ -3,7 +3,7 @@
  *   GET /        the page
  *   GET /thanks  the target of the second form
  *   GET /kept    a line for each file that was stored, and for each that was dropped
- *   POST /out    uploads are redirected to GET /login from now on; POST /in: no more
+ *   POST /out    uploads are redirected to GET /login, or to the address ?to=, from now on; POST /in: no more
  * With UPLOAD_FOLDER a third form, whose files go to that folder, and are resumable. */
 #include <pthread.h>
 #include <stdio.h>
@@ -22,7 +22,7 @@ struct app {
   vestry_upload_folder *folder; /* NULL: UPLOAD_FOLDER is not set */
   pthread_mutex_t lock;
   char kept[KEPT_BYTES]; /* guarded by lock, like the next */
-  bool is_out;
+  char out[NAME_BYTES];  /* target of the redirect; "": none */
 };
 
 struct coming {
@@ -119,18 +119,20 @@ static vestry_err kept(const vestry_request *req, vestry_reply *reply, void *ctx
 static vestry_err for_users(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   (void)req;
+  char out[NAME_BYTES];
   pthread_mutex_lock(&app->lock);
-  const bool is_out = app->is_out;
+  memcpy(out, app->out, sizeof out);
   pthread_mutex_unlock(&app->lock);
-  if (!is_out) return VESTRY_OK;
-  vestry_err err = vestry_reply_redirect(reply, 303, "/login");
+  if (!*out) return VESTRY_OK;
+  vestry_err err = vestry_reply_redirect(reply, 303, out);
   return err ? err : VESTRY_FAILED;
 }
 
 static vestry_err set_out(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
+  const char *to = vestry_request_value(req, VESTRY_IN_QUERY, "to");
   pthread_mutex_lock(&app->lock);
-  app->is_out = strcmp(req->path, "/out") == 0;
+  snprintf(app->out, sizeof app->out, "%s", strcmp(req->path, "/in") == 0 ? "" : to ? to : "/login");
   pthread_mutex_unlock(&app->lock);
   return vestry_reply_status(reply, 204);
 }

@@ -27,6 +27,7 @@ async function startLine(t, server) {
   const line = { holdAfter: Infinity, isDown: false, passed: 0, sockets: new Set() };
   const listener = net.createServer((from) => {
     if (line.isDown) return reset(from.on('error', () => {}));
+    if (line.answer) return from.on('error', () => {}).once('data', () => from.end(line.answer)); // for the server
     const to = net.connect(server.port, '127.0.0.1');
     const pair = { from, to, bytes: 0 };
     line.sockets.add(pair);
@@ -375,6 +376,62 @@ test('l1: a broken upload that finds the log-in page is resumed after the log-in
   await tab.says('videos', 'Sent: sea.png.');
   assert.ok(tab.line.passed < SIZE - 3 * MIB, `${tab.line.passed} bytes were sent again`);
   assert.deepEqual(folder.kept(), sumsOf(file));
+});
+
+// capability: L1
+test('l1: the tab goes to a log-in on another site if a guard redirects the upload there', async (t) => {
+  const folder = await folderFor(t), file = folder.make('sea.png', SIZE);
+  const tab = await tabFor(t), there = `${tab.server.url}login`; // another port, so another origin
+  const out = `${tab.server.url}out?to=${encodeURIComponent(there)}`;
+  assert.equal((await send('POST', out)).status, 204);
+  for (const form of ['photos', 'videos']) {
+    await tab.choose(form, folder.make('a.png', 10));
+    await tab.press(form);
+    await tab.page.waitForURL(there);
+    await tab.page.goto(tab.line.url);
+  }
+  assert.equal((await send('POST', `${tab.server.url}in`)).status, 204);
+  await sendHalf(tab, folder, file); // the log-in ends during an upload
+  tab.line.cut();
+  await tab.says('videos', WAITING);
+  assert.equal((await send('POST', out)).status, 204);
+  tab.line.goOn();
+  await tab.page.waitForURL(there);
+  assert.deepEqual(folder.kept(), []);
+});
+
+// capability: L1
+test('l1: a redirect of a proxy to another site ends the upload, and is reported', async (t) => {
+  const folder = await folderFor(t), files = [folder.make('a.png', 10), folder.make('sea.png', SIZE)];
+  const tab = await tabFor(t);
+  const text = (name) => `Not sent: ${name}. The request was redirected, probably to a log-in: open this page in another`
+    + ' tab, log in there, and send again here.';
+  const answer = `HTTP/1.1 302 Found\r\nLocation: ${tab.server.url}login\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`;
+  for (const form of ['photos', 'videos']) {
+    tab.line.cut(); // so that no open connection leads to the server
+    tab.line.answer = answer;
+    tab.line.goOn();
+    await tab.choose(form, files[0]);
+    await tab.press(form);
+    await tab.says(form, text('a.png'));
+    assert.equal(await tab.page.evaluate((id) => document.querySelector(`#${id} [type=file]`).files.length, form), 1);
+    assert.equal(tab.page.url(), tab.line.url);
+    tab.line.answer = null;
+    await tab.press(form);
+    await tab.says(form, 'Sent: a.png.');
+  }
+  await sendHalf(tab, folder, files[1]); // the log-in ends during an upload
+  tab.line.cut();
+  await tab.says('videos', WAITING);
+  tab.line.answer = answer;
+  tab.line.goOn();
+  await tab.says('videos', text('sea.png'));
+  tab.line.answer = null;
+  tab.line.passed = 0;
+  await tab.press('videos');
+  await tab.says('videos', 'Sent: sea.png.');
+  assert.ok(tab.line.passed < SIZE - 3 * MIB, `${tab.line.passed} bytes were sent again`);
+  assert.deepEqual(folder.kept(), sumsOf(...files));
 });
 
 const GONE = 'Not sent: sea.png. The file was changed or removed after it was chosen: choose it again.';

@@ -418,6 +418,30 @@ static void failed_guard_or_handler_may_set_the_answer(void **state) {
   }
 }
 
+/* XMLHttpRequest would follow the redirect of a guard, and report one to another site as a broken connection. */
+static void script_that_sends_files_sees_the_redirect_of_a_guard(void **state) {
+  (void)state;
+  for (int i = 0; i < 4; i++) {
+    site w;
+    const bool by_guard = i < 2, is_script = i % 2;
+    says out = {0, NULL, NULL, "https://login.example/", by_guard ? VESTRY_FAILED : VESTRY_OK};
+    site_begin(&w, (vestry_options){0});
+    if (by_guard) {
+      mount(&w, "HEAD", "/a", "a");
+      assert_int_equal(vestry_guard(w.v, "/", say, &out), VESTRY_OK);
+    } else {
+      assert_int_equal(vestry_route(w.v, "HEAD", "/a", say, &out), VESTRY_OK);
+    }
+    wire r = {.method = "HEAD", .path = "/a"};
+    if (is_script) r.headers[0] = (vestry_header){"Vestry-Upload", "1"};
+    wire_request(&w, &r, NULL, NULL);
+    assert_int_equal(r.status, by_guard && is_script ? 403 : 303);
+    assert_true(wire_has_header(&r, "Location: https://login.example/"));
+    wire_finish(&r);
+    site_end(&w);
+  }
+}
+
 /* --------------------------------------------------------------------------------------------- error pages -------- */
 
 static vestry_err not_well(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -673,6 +697,7 @@ int main(void) {
       cmocka_unit_test(body_limits_apply_by_path),
       cmocka_unit_test(body_limits_fit_into_the_bytes_of_all_requests),
       cmocka_unit_test(failed_guard_or_handler_may_set_the_answer),
+      cmocka_unit_test(script_that_sends_files_sees_the_redirect_of_a_guard),
       cmocka_unit_test(errors_have_pages),
       cmocka_unit_test(failed_mount_changes_nothing),
       cmocka_unit_test(unroute_inside_its_own_handler_is_refused),

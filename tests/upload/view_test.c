@@ -30,6 +30,7 @@ static void element_has_signals_progress_button_and_status(void **state) {
   assert_non_null(strstr(text, "<progress max=\"100\" value=\"0\" hidden aria-label=\"Upload progress\""));
   assert_non_null(strstr(text, ">Cancel</button>"));
   assert_non_null(strstr(text, "<p role=\"status\" data-text=\"$_uploadText\"></p></div></form>"));
+  assert_non_null(strstr(text, "data-elsewhere=\"The request was redirected, "));
   assert_null(strstr(text, " data-resumes "));
   vestry_html_clear(&html);
   const vestry_upload_view_options own = {.signal = "_photos", .cancel = "<b>", .failed = "\"{why}\"", .resumes = true};

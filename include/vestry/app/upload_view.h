@@ -39,6 +39,9 @@ typedef struct vestry_upload_view_options {
   const char *waiting;   /**< NULL: "{name}: the connection was lost. The upload continues as soon as possible." */
   const char *gone;      /**< {why} if the browser cannot read a file any more. NULL: "The file was changed or removed
                               after it was chosen: choose it again." */
+  const char *elsewhere; /**< {why} if a proxy redirects the request to another site, usually to a log-in. NULL: "The
+                              request was redirected, probably to a log-in: open this page in another tab, log in
+                              there, and send again here." */
 } vestry_upload_view_options;
 
 /** Append the display, inside a form that sends files by POST. A script then sends the form, with the same fields, and
@@ -54,9 +57,10 @@ typedef struct vestry_upload_view_options {
  *  The display has a progress bar, a button, and a status, which a screen reader reads out; its class is vestry-upload.
  *  After success the form is emptied. The redirect of `done` (vestry_reply_redirect) is followed, unless it is the
  *  address of the page. The redirect of a guard or of the writer's begin is a rejection: the files were not sent and
- *  stay selected, and the tab goes to its address. Such a redirect to another site looks like a lost connection,
- *  because the browser hides it from scripts; answer 401 instead. While a form is sent, it is aria-busy and cannot be
- *  sent again. A button in the form with data-upload-cancel cancels, too.
+ *  stay selected, and the tab goes to its address, which may be on another site, because the script gets 403 with this
+ *  Location. A proxy's redirect to another site is hidden from scripts, so the text `elsewhere` is shown. While a form
+ *  is sent, it is aria-busy and cannot be sent again. A button in the form with the attribute data-upload-cancel also
+ *  cancels.
  *  It needs no inline script, style or 'unsafe-eval' beyond what the client needs, and patches do not change it.
  *  options  NULL: the defaults
  *  Returns  as vestry_html_add; INVALID also if `signal` is malformed

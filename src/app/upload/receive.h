@@ -15,10 +15,9 @@ struct vestry_uploads {
   char text[];          /* the texts of pattern and types */
 };
 
-/* Headers of a form that its page sends by script (view.c): of the request, and of the answer if its files are kept,
- * with the status of `done`. */
-#define VSI_UPLOAD_HEADER "Vestry-Upload"
-#define VSI_KEPT_HEADER   "Vestry-Kept"
+/* Header of the answer to a form that its page sends by script (VSI_UPLOAD_HEADER), if its files are kept. It has the
+ * status of `done`. */
+#define VSI_KEPT_HEADER "Vestry-Kept"
 
 /* Receivers for the pattern, and for resumed uploads. app: a vestry_uploads. */
 extern const vsi_receiver vsi_upload_receiver, vsi_upload_resume_receiver;

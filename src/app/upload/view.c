@@ -11,11 +11,18 @@
  * user's machine, and the browser knows best how many have left. The browser does not know whether the server has the
  * file, so the display stops at 99, and shows 100 after the server's answer.
  *
- * Confirmation. An answer of 200 proves nothing: a guard may have redirected the request to the log-in page, which
+ * Confirmation. An answer of 200 proves nothing: a proxy may have redirected the request to a log-in page, which
  * XMLHttpRequest has followed. The files of a form are kept if the answer has the header Vestry-Kept (receive.c), and a
  * part of a resumed file if it has Upload-Offset. After any other answer from another address the upload has failed,
  * and the tab goes to that address. An upload that was refused in this way, or with 401 or 403, is not deleted, so that
  * it can be resumed after a new log-in.
+ *
+ * Redirects to another site, as to a common log-in. XMLHttpRequest reports them like a broken connection, so that a
+ * resumed upload would wait for the network without end. A guard's redirect arrives as 403 with its Location
+ * (VSI_UPLOAD_HEADER), to which the tab goes. A proxy knows nothing of that header. Therefore a request without a body
+ * that finds no server is repeated with fetch, which reports that there is a redirect, though not its target (`look`).
+ * Then the upload ends, and the text says what to do: the tab cannot know where the log-in is, and if it left the page,
+ * the files would have to be selected again. For a form that is sent as a whole, `look` sends a HEAD to its address.
  *
  * Resuming. A form whose uploads go to a folder is sent file by file (resume.h). After a failed request, the script
  * queries the server for the offset and never guesses it. The tab stores the address of the upload, so that the same
@@ -78,12 +85,12 @@ static const char words[] =
     " return signs.reduce((so, [name, code]) => so.split('&' + name + ';').join(String.fromCharCode(code)), plain)"
     ".trim().slice(0, 300) || String(xhr.status) };"
     " const reason = (of, xhr, asked) => {"
-    " if (!xhr.status || xhr.responseURL === asked.split('#')[0]) return sentence(of, xhr);"
-    " of.to = xhr.responseURL;"
-    " return ' ' };";
+    " of.to = xhr.status === 403 ? xhr.getResponseHeader('Location') : null;"
+    " if (!of.to && xhr.status && xhr.responseURL !== asked.split('#')[0]) of.to = xhr.responseURL;"
+    " return of.to ? ' ' : sentence(of, xhr) };";
 
-/* Sends one request. An upload that can be resumed aborts it after a minute without progress, because the network may
- * drop all packets. */
+/* `ask` sends one request. An upload that can be resumed aborts it after a minute without progress, because the network
+ * may drop all packets. `look` sends a request without a body, for at most ten seconds, and follows no redirect. */
 static const char requests[] =
     " const ask = (of, method, url, body, headers, advanced) => new Promise((done) => {"
     " const xhr = of.xhr = new XMLHttpRequest();"
@@ -93,7 +100,16 @@ static const char requests[] =
     " for (const [name, value] of Object.entries(headers)) if (value !== null) xhr.setRequestHeader(name, value);"
     " xhr.upload.onprogress = (e) => { heard = Date.now(); advanced(e.loaded, e.total) };"
     " xhr.onloadend = () => { clearInterval(watch); done(xhr) };"
-    " xhr.send(body) });";
+    " xhr.send(body) });"
+    " const look = async (of, method, url, headers) => {"
+    " const control = of.xhr = new AbortController(), watch = setTimeout(() => control.abort(), 10000);"
+    " const set = Object.fromEntries(Object.entries(headers).filter(([, value]) => value !== null));"
+    " try {"
+    " const got = await fetch(url, {method, headers: set, redirect: 'manual', signal: control.signal});"
+    " return {status: got.status, isAway: got.type === 'opaqueredirect', responseURL: got.url,"
+    " responseText: await got.text(), getResponseHeader: (name) => got.headers.get(name)}"
+    " } catch { return {status: 0, getResponseHeader: () => null} }"
+    " finally { clearTimeout(watch) } };";
 
 /* Sends a file, and resumes it. sendFile returns the reason of a failure, or "". */
 static const char files[] =
@@ -105,7 +121,7 @@ static const char files[] =
     " of.wake = done;"
     " setTimeout(done, Math.min(30000, 300 * 2 ** Math.min(of.fails, 7)) * (0.75 + Math.random() / 2)) });"
     " const headersOf = (of, what, file, offset) => {"
-    " const headers = {'Tus-Resumable': '1.0.0', 'X-CSRF-Token': of.token};"
+    " const headers = {'Tus-Resumable': '1.0.0', '" VSI_UPLOAD_HEADER "': '1', 'X-CSRF-Token': of.token};"
     " if (what === 'PATCH') headers['Upload-Offset'] = offset,"
     " headers['Content-Type'] = 'application/offset+octet-stream';"
     " if (what === 'POST') headers['Upload-Length'] = file.size,"
@@ -126,8 +142,11 @@ static const char files[] =
     " const what = !at ? 'POST' : offset === null ? 'HEAD' : 'PATCH', from = offset ?? 0;"
     " if (what !== 'HEAD' && !await isReadable(file, from)) return of.view.dataset.gone;"
     " if (of.isCancelled) continue;"
-    " const asked = at ?? of.url, xhr = await ask(of, what, asked, what === 'PATCH' ? file.slice(from) : null,"
-    " headersOf(of, what, file, from), (bytes) => advanced(from + bytes));"
+    " const asked = at ?? of.url, headers = headersOf(of, what, file, from);"
+    " let xhr = await ask(of, what, asked, what === 'PATCH' ? file.slice(from) : null, headers,"
+    " (bytes) => advanced(from + bytes));"
+    " if (!xhr.status && what !== 'PATCH' && !of.isCancelled) xhr = await look(of, what, asked, headers);"
+    " if (xhr.isAway && !of.isCancelled) return of.view.dataset.elsewhere;"
     " const status = xhr.status, offered = xhr.getResponseHeader('Upload-Offset'), has = Number(offered ?? 0),"
     " made = at ?? xhr.getResponseHeader('Location');"
     " if (status > 199 && status < 300 && offered !== null && made && (what !== 'PATCH' || has > from)) {"
@@ -173,7 +192,7 @@ static const char forms[] =
     " under.delete(of.form); proto.removeAttribute.call(of.form, 'aria-busy');"
     " if (state === 'kept') proto.reset.call(of.form);"
     " const url = of.to && new URL(of.to, of.url);"
-    " if (url && (url.origin !== location.origin"
+    " if (url?.protocol.startsWith('http') && (url.origin !== location.origin"
     " || url.pathname + url.search !== location.pathname + location.search)) location.assign(url.href) };"
     " const send = async (of, fields) => {"
     " for (const {file} of of.files)"
@@ -181,9 +200,11 @@ static const char forms[] =
     " if (of.isCancelled) return end(of, 'cancelled');"
     " const xhr = await ask(of, 'POST', of.url, fields, {'" VSI_UPLOAD_HEADER "': '1'},"
     " (bytes, all) => { if (all) advance(of, bytes / all) });"
+    " const isAway = !xhr.status && !of.isCancelled && (await look(of, 'HEAD', of.url, {})).isAway;"
     " if (of.isCancelled) return end(of, 'cancelled');"
     " if (!xhr.status) for (const {file} of of.files)"
     " if (!await isReadable(file, 0)) return end(of, 'failed', of.view.dataset.gone);"
+    " if (isAway) return end(of, 'failed', of.view.dataset.elsewhere);"
     " const kept = Number(xhr.getResponseHeader('" VSI_KEPT_HEADER "') ?? 0);"
     " if (!kept) return end(of, 'failed', reason(of, xhr, of.url));"
     " if (kept > 299) of.to = xhr.getResponseHeader('Location');"
@@ -250,9 +271,11 @@ vestry_err vestry_html_upload(vestry_html *html, const vestry_upload_view_option
   vestry_html_add(html, " data-kept=\"%s\" data-failed=\"%s\" data-broken=\"%s\" data-cancelled=\"%s\"",
                   or_else(o.kept, "Sent: {name}."), or_else(o.failed, "Not sent: {name}. {why}"),
                   or_else(o.broken, "The connection was lost."), or_else(o.cancelled, "Cancelled: {name}."));
-  vestry_html_add(html, " data-waiting=\"%s\" data-gone=\"%s\"%-s",
+  vestry_html_add(html, " data-waiting=\"%s\" data-gone=\"%s\" data-elsewhere=\"%s\"%-s",
                   or_else(o.waiting, "{name}: the connection was lost. The upload continues as soon as possible."),
                   or_else(o.gone, "The file was changed or removed after it was chosen: choose it again."),
+                  or_else(o.elsewhere, "The request was redirected, probably to a log-in: open this page in another "
+                                       "tab, log in there, and send again here."),
                   o.resumes ? " data-resumes" : "");
   vestry_html_add(html, " data-signals__ifmissing=\"{%-sPercent: 0, %-sState: '', %-sText: ''}\"", signal, signal,
                   signal);
