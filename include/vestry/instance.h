@@ -69,8 +69,8 @@ typedef struct vestry_bounds {
   /** Maximum number of queued bytes of all streams together; 0: 1 GiB; SIZE_MAX: no bound except that of each stream.
    *  See vestry_stats.queued_bytes. */
   size_t max_queued_bytes;
-  /** Maximum size of a request's body; a larger one gets 413. 0: 1 MiB. At most 7/16 of max_request_bytes, because a
-   *  body is in memory twice while it is read. */
+  /** Maximum size of a request's body; a larger one gets 413. At most 7/16 of max_request_bytes, because a body is in
+   *  memory twice while it is read. 0: 1 MiB, or 7/16 of max_request_bytes if that is less. */
   size_t max_body_bytes;
   /** Maximum memory for the heads and bodies of all current requests; beyond it 503. From 7/8 of this bound on, a
    *  server that collects bodies before it calls the handler closes the requests that hold most memory (see the header

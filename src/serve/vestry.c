@@ -158,6 +158,12 @@ static size_t request_bytes_of(const vestry_bounds *bounds) {
   return bounds->max_request_bytes ? bounds->max_request_bytes : DEFAULT_REQUEST_BYTES;
 }
 
+static size_t body_bytes_of(const vestry_bounds *bounds) {
+  const size_t most = vsi_body_bytes_most(request_bytes_of(bounds));
+  if (bounds->max_body_bytes) return bounds->max_body_bytes;
+  return most < DEFAULT_BODY_BYTES ? most : DEFAULT_BODY_BYTES;
+}
+
 /* Return the error in the options; NULL: none. */
 static const char *find_mistake(const vestry_options *options) {
   const size_t body_bytes = options->bounds->max_body_bytes, request_bytes = request_bytes_of(options->bounds);
@@ -216,7 +222,7 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
   v->max_per_scope_count = bounds.max_per_scope_count;
   v->max_per_stream_count = bounds.max_per_stream_count ? bounds.max_per_stream_count : VESTRY_REPLY_KEYS_MAX;
   v->max_values_count = bounds.max_values_count ? bounds.max_values_count : DEFAULT_VALUES;
-  v->max_body_bytes = bounds.max_body_bytes ? bounds.max_body_bytes : DEFAULT_BODY_BYTES;
+  v->max_body_bytes = body_bytes_of(&bounds);
   vsi_budget_init(&v->request_bytes, request_bytes_of(&bounds));
   vsi_budget_init(&v->answer_bytes, bounds.max_answer_bytes ? bounds.max_answer_bytes : DEFAULT_ANSWER_BYTES);
   v->retry_after_s = bounds.retry_after_s ? bounds.retry_after_s : DEFAULT_RETRY_AFTER_S;

@@ -108,7 +108,7 @@ static void announced_bodies_allocate_nothing(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.options.bounds = &(vestry_bounds){.max_request_bytes = 400000}});
   client c[10];
-  for (int i = 0; i < 10; i++) begin_body(&c[i], 1000000, 1000);
+  for (int i = 0; i < 10; i++) begin_body(&c[i], 150000, 1000);
   server_assert_serves(&s);
   assert_int_equal(refused(VESTRY_REFUSAL_BUDGET), 0);
   for (int i = 0; i < 10; i++) client_close(&c[i]);

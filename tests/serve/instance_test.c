@@ -47,6 +47,20 @@ static void options_are_checked(void **state) {
   test_host_assert_clean(&w.th);
 }
 
+/* A larger body would get 503 with Retry-After, without end. */
+static void default_body_limit_fits_into_the_bytes_of_all_requests(void **state) {
+  (void)state;
+  static const struct {
+    size_t request_bytes, body_bytes;
+  } rows[] = {{1600, 700}, {2 << 20, (2 << 20) / 16 * 7}, {3 << 20, 1 << 20}, {0, 1 << 20}, {SIZE_MAX, 1 << 20}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    site w;
+    site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_request_bytes = rows[i].request_bytes}});
+    assert_int_equal(vestry_parts_of(w.v)->max_body_bytes, rows[i].body_bytes);
+    site_end(&w);
+  }
+}
+
 static vestry_err create_one(test_host *th, void *ctx) {
   vestry_options options = *(vestry_options *)ctx;
   options.host = &th->host;
@@ -592,6 +606,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(instance_exposes_its_heartbeat),
       cmocka_unit_test(options_are_checked),
+      cmocka_unit_test(default_body_limit_fits_into_the_bytes_of_all_requests),
       cmocka_unit_test(creation_survives_every_allocation_failure),
       cmocka_unit_test(an_instance_can_share_a_runtime),
       cmocka_unit_test(registration_checks_arguments),
