@@ -1,0 +1,49 @@
+#!/bin/sh
+# The scripts for browsers that the build embeds: embed.sh REPOSITORY CMAKE
+# SPDX-License-Identifier: MIT
+set -eu
+repository=$1
+cmake=$2
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+cd "$scratch"
+embed() { # FILE: standard output and standard error are in the file `said`
+  "$cmake" -DOUT=out.c -DPREFIX=p_ "-DSCRIPTS=$PWD/$1" -P "$repository/scripts/embed.cmake" >said 2>&1
+}
+fail() { # WHY
+  echo "$1"
+  cat said
+  exit 1
+}
+
+cat >good.js <<'EOF'
+// a comment, see https://example.org // and more
+const half = 6 / 2;
+  // another
+const text = ['a', "b"];
+EOF
+embed good.js || fail 'a script with comments between its lines was refused.'
+# The bytes of the array, without the NUL at its end.
+got=$(sed -n "s/^const char p_good\\[\\] = {\\(.*\\)0};/\\1/p" out.c | sed "s/'\\\\x\\(..\\)',/\\1/g")
+wanted=$(printf '%s' "const half = 6 / 2; const text = ['a', \"b\"];" | od -An -v -tx1 | tr -d ' \n')
+[ "$got" = "$wanted" ] || fail "the embedded script is $got, and not $wanted."
+
+refuses() { # LINE, and on standard input a script
+  cat >bad.js
+  if embed bad.js; then fail "a comment behind code was embedded: line $1"; fi
+  tr '\n' ' ' <said | tr -s ' ' | grep -qF "bad.js:$1: // follows code" || fail "the message does not name bad.js:$1."
+}
+refuses 1 <<'EOF'
+one(); // a comment
+two();
+EOF
+refuses 3 <<'EOF'
+// a comment
+
+/* one */ one(); //
+two();
+EOF
+refuses 2 <<'EOF'
+one();
+    const text = 'https://example.org';
+EOF
