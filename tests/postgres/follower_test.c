@@ -129,8 +129,9 @@ static void promoted_standby_is_followed(void **state) {
   shown_run(&s, "INSERT INTO message VALUES(8, 1001, 'x', 0)");
   shown_settle_again(&s, eight);
   assert_string_equal(s.all[eight].text, "1001 0 1000 0 ");
-  assert_int_equal(shown_renders(&s, one), 1); /* all pages, once */
-  assert_int_equal(shown_stats(&s).starts_count, 2);
+  /* Each start renders all pages once. A server under load can end the first stream after the promotion. */
+  size_t renders = 0;
+  UNTIL((renders += shown_renders(&s, one)) == shown_stats(&s).starts_count - 1);
   postgres_server_run(&standby, "CHECKPOINT");
   assert_int_equal(postgres_server_number(&standby, "SELECT timeline_id FROM pg_control_checkpoint()"), 2);
   (void)shown_renders(&s, eight);
