@@ -41,8 +41,8 @@ VALUES = {
 LEFT_OUT = {"transaction_deferrable", "transaction_isolation", "transaction_read_only", "local_preload_libraries",
             "default_table_access_method", "default_tablespace", "temp_tablespaces", "createrole_self_grant",
             "restrict_nonsystem_relation_kind", "search_path"}
-# Suites that take long, or that set settings of roles.
-NOT_RUN = {"oracle", "state"}
+# Suites that take long, or that set settings or rights of roles.
+NOT_RUN = {"oracle", "schema", "state"}
 # The plan of a query determines its reads. Pages stay correct with any plan, but these suites count renders.
 PLANS = ("enable_", "cpu_", "jit", "parallel_", "min_parallel", "max_parallel", "geqo", "force_parallel", "debug_parallel",
          "random_page", "seq_page", "plan_cache", "work_mem", "effective_", "constraint_exclusion", "hash_mem",
