@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* vestry's tables: their versions, and objects that another client drops. */
+/* vestry's tables: their versions, and objects that another client drops or may not create. */
 #include "postgres/shop.h"
 #include "support/test.h"
 #include "vestry/data/jobs.h"
@@ -81,11 +81,103 @@ static void dropped_tables_are_created_again(void **state) {
   shop_end(&s);
 }
 
+static void as_owner(const char *sql) {
+  char all[512];
+  snprintf(all, sizeof all, "SET client_min_messages = error; %s", sql);
+  postgres_server_run(shop_server(), all);
+}
+
+/* Create all tables, and open the pool again for a role that may use them. */
+static void begin_as_clerk(shop *s) {
+  shop_begin(s, (vestry_postgres_pool_options){.connections_count = 1});
+  create_all(s);
+  shop_end(s);
+  as_owner("DROP ROLE IF EXISTS clerk; CREATE ROLE clerk; GRANT USAGE ON SCHEMA public TO clerk; "
+           "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO clerk");
+  test_host_init(&s->th);
+  assert_int_equal(shop_open(s, (vestry_postgres_pool_options){.connections_count = 1, .setup = "SET ROLE clerk"}),
+                   VESTRY_OK);
+}
+
+static void end_as_clerk(shop *s) {
+  shop_end(s);
+  as_owner("DROP OWNED BY clerk; DROP ROLE clerk");
+}
+
+/* The role may not create objects in the schema; then it may, but does not own the table. */
+static void role_without_create_runs_without_an_index(void **state) {
+  (void)state;
+  shop s;
+  begin_as_clerk(&s);
+  as_owner("DROP INDEX vestry_session_used");
+  for (int i = 0; i < 2; i++) {
+    s.th.log_lines = 0;
+    create_all(&s);
+    assert_int_equal(s.th.log_lines, 1);
+    assert_non_null(strstr(s.th.last_log, "vestry's index vestry_session_used is missing"));
+    assert_non_null(strstr(s.th.last_log, "run: CREATE INDEX vestry_session_used ON vestry_session(used)"));
+    as_owner("GRANT CREATE ON SCHEMA public TO clerk");
+  }
+  as_owner("CREATE INDEX vestry_session_used ON vestry_session(used); REVOKE CREATE ON SCHEMA public FROM clerk; "
+           "DROP INDEX vestry_job_open; DELETE FROM vestry_schema WHERE part = 'job_open'"); /* of an earlier version */
+  for (int i = 0; i < 3; i++) {
+    static const char *const expected_logs[] = {"run: CREATE INDEX vestry_job_open", "vestry_schema had no version"};
+    s.th.log_lines = 0;
+    create_all(&s);
+    assert_int_equal(s.th.log_lines, i < 2);
+    if (i < 2) assert_non_null(strstr(s.th.last_log, expected_logs[i]));
+    if (i == 0) as_owner("CREATE INDEX vestry_job_open ON vestry_job(kind, key, due) WHERE key IS NOT NULL");
+  }
+  end_as_clerk(&s);
+}
+
+/* Statements need a unique index: they name it in ON CONFLICT. */
+static void role_without_create_cannot_replace_a_table(void **state) {
+  (void)state;
+  static const char *const drops[] = {"DROP INDEX vestry_job_tick", "DROP TABLE vestry_job_slot",
+                                      "DROP INDEX vestry_job_state"};
+  shop s;
+  begin_as_clerk(&s);
+  for (size_t i = 0; i < sizeof drops / sizeof *drops; i++) {
+    vestry_jobs *jobs = NULL;
+    as_owner(drops[i]);
+    s.th.log_lines = 0;
+    assert_int_equal(vestry_jobs_create(s.pool, NULL, &jobs), VESTRY_IO);
+    assert_null(jobs);
+    assert_int_equal(s.th.log_lines, 1);
+    assert_non_null(strstr(s.th.last_log, "run: GRANT CREATE ON SCHEMA public TO clerk"));
+  }
+  end_as_clerk(&s);
+}
+
+/* The server rejects the statement. */
+static void failure_to_create_an_index_is_logged(void **state) {
+  (void)state;
+  shop s;
+  shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
+  create_all(&s);
+  as_owner("CREATE FUNCTION reject() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN RAISE 'no'; END$$;"
+           "CREATE EVENT TRIGGER reject ON ddl_command_start WHEN TAG IN ('CREATE INDEX') EXECUTE FUNCTION reject();"
+           "DROP INDEX vestry_session_used");
+  create_all(&s);
+  assert_int_equal(s.th.log_lines, 2); /* of the statement, and of the index */
+  assert_non_null(strstr(s.th.last_log, "vestry's index vestry_session_used is missing"));
+  as_owner("DROP EVENT TRIGGER reject");
+  create_all(&s);
+  assert_int_equal(s.th.log_lines, 3);
+  assert_non_null(strstr(s.th.last_log, "although vestry_schema has its version"));
+  assert_int_equal(shop_number(&s, "SELECT count(*) FROM pg_class WHERE relname = 'vestry_session_used'"), 1);
+  shop_end(&s);
+}
+
 int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(versions_are_written_again_after_vestry_schema_was_emptied),
       cmocka_unit_test(dropped_tables_are_created_again),
+      cmocka_unit_test(role_without_create_runs_without_an_index),
+      cmocka_unit_test(role_without_create_cannot_replace_a_table),
+      cmocka_unit_test(failure_to_create_an_index_is_logged),
   };
   return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);
 }

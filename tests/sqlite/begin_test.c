@@ -646,6 +646,7 @@ static void tables_of_a_later_version_are_rejected_unchanged(void **state) {
 
 static const char *const steps[] = {"CREATE TABLE a(x)", "ALTER TABLE a ADD COLUMN y; INSERT INTO a VALUES(1, 2)"};
 static const char *const wrong_steps[] = {"CREATE TABLE b(x)", "INSERT INTO b VALUES(1, 2, 3)"};
+static const char *const tab_steps[] = {"CREATE TABLE vestry_tab(x)"};
 static const vsi_sql_schema first = {"a", steps, 1}, second = {"a", steps, 2}, wrong = {"b", wrong_steps, 2};
 static const vsi_sql_schema tab_of_later = {"tab", steps, 2};
 
@@ -692,10 +693,10 @@ static void each_part_is_upgraded_separately(void **state) {
     assert_non_null(strstr(th.last_log, "another program is writing to the database"));
     ledger_run(other, "ROLLBACK");
     if (is_old) { /* an old version is upgraded by its own part */
-      ledger_run(other, "DROP TABLE a");
-      assert_int_equal(vsi_sqlite_schema_bring(&call, db, &(vsi_sql_schema){"tab", wrong_steps, 1}), VESTRY_OK);
-      assert_int_equal(tables_count(db, "b"), 0);
-      ledger_run(other, "CREATE TABLE a(x)");
+      const long lines = th.log_lines;
+      assert_int_equal(vsi_sqlite_schema_bring(&call, db, &(vsi_sql_schema){"tab", tab_steps, 1}), VESTRY_OK);
+      assert_int_equal(th.log_lines, lines);
+      ledger_run(other, "DROP TABLE a; CREATE TABLE a(x)");
       assert_int_equal(vsi_sqlite_schema_bring(&call, db, &tab_of_later), VESTRY_OK);
       assert_int_equal(ledger_number(db, "SELECT max(version) FROM vestry_schema WHERE part = 'tab'"), 2);
       assert_int_equal(ledger_number(db, "SELECT y FROM a"), 2);

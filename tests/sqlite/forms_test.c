@@ -277,6 +277,35 @@ static void version_is_written_again_after_vestry_schema_was_emptied(void **stat
   remove_file();
 }
 
+/* An operator drops a table, an index or a trigger, whose part still has its version. */
+static void dropped_tables_are_created_again(void **state) {
+  (void)state;
+  static const char *const drops[] = {NULL, /* nothing */
+                                      "DROP TABLE vestry_form",
+                                      "DROP TABLE vestry_form_total",
+                                      "DROP TABLE vestry_form_cleared",
+                                      "DROP INDEX vestry_form_scope",
+                                      "DROP TRIGGER vestry_form_goes"};
+  int64_t objects = 0;
+  make_file();
+  for (size_t i = 0; i < sizeof drops / sizeof *drops; i++) {
+    form_suite s;
+    form_tab t = {.cookie = ""};
+    if (i) write_from_outside(drops[i]);
+    form_begin_submit(&s);
+    assert_int_equal(atomic_load(&s.on.th.log_lines), i > 0);
+    if (i) assert_non_null(strstr(s.on.th.last_log, "although vestry_schema has its version"));
+    const int64_t count = number_of(&s, "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'vestry_form%'");
+    if (i) assert_int_equal(count, objects);
+    objects = count;
+    form_load(&s, &t);
+    assert_int_equal(form_send(&s, &t, 1, "v.title=typed"), 200);
+    form_shows(&s, &t, "value=\"typed\"");
+    form_end(&s);
+  }
+  remove_file();
+}
+
 /* Store a form of another session. */
 static void store_one(form_suite *s) {
   char what[1000];
@@ -405,6 +434,7 @@ int main(void) {
       cmocka_unit_test(locked_or_full_database_keeps_the_form),
       cmocka_unit_test(old_file_is_upgraded_and_later_version_is_rejected),
       cmocka_unit_test(version_is_written_again_after_vestry_schema_was_emptied),
+      cmocka_unit_test(dropped_tables_are_created_again),
       cmocka_unit_test(bounds_hold_after_others_changed_the_tables),
   };
   return form_database_run("forms in a file", &in_a_file) + cmocka_run_group_tests(tests, NULL, NULL);

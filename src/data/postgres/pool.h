@@ -140,9 +140,10 @@ vestry_sql_transaction *vsi_postgres_own(vestry_sql_pool *pool);
  *
  * A step that was released must never change.
  *
- * Create the tables of a part, or bring them to this version, in one transaction, under an advisory lock, so that nodes
- * may do this concurrently. If they have this version, and no table or index is missing, only reads are necessary,
- * which need no privilege to create tables.
+ * Create the tables of a part, bring them to this version, or create what is missing, in one transaction, under an
+ * advisory lock, so that nodes may do this concurrently. If they have this version, and nothing is missing, only reads
+ * are necessary, which need no privilege to create tables. If only indexes are missing, and cannot be created, they are
+ * logged, and the result is OK.
  *  function  called by the application, for the log
  *  Returns   OK | the errors of vestry/data/postgres.h (IO also: the tables are of a later version; nothing was
  *           changed) */

@@ -33,20 +33,50 @@ typedef struct vsi_sql_schema {
 
 enum { VSI_SQL_NAME_BYTES = 64 };
 
-/* Write the name of the table or index that the first step of a part creates first. */
-static inline void vsi_sql_first_name(const vsi_sql_schema *schema, char ret_name[VSI_SQL_NAME_BYTES]) {
-  const char *name = schema->steps[0];
-  for (int words = 0; words < 2; words++) name += strcspn(name, " ") + 1;
-  snprintf(ret_name, VSI_SQL_NAME_BYTES, "%.*s", (int)strcspn(name, " ("), name);
-}
+/* A statement in the steps of a part. */
+typedef struct vsi_sql_statement {
+  const char *sql; /* not terminated, without its semicolon; NULL: before the first statement */
+  size_t len;
+  int number, step;              /* of the part's statements, from 0; and of its step, from 1 */
+  char name[VSI_SQL_NAME_BYTES]; /* of the table, index or trigger that it creates; "": it creates none */
+  bool is_index;                 /* it creates an index that is not unique: without it, statements are only slower */
+} vsi_sql_statement;
 
-/* Another client has emptied vestry_schema, so the tables of a part exist, but seem to have no version. Then each step
- * is tried, and one that fails because its objects exist has been taken before. */
-static inline void vsi_sql_log_lost_version(const vsi_call *call, const vsi_sql_schema *schema) {
-  vsi_log(call->host, VESTRY_LOG_WARN,
-          "%s, %s: vestry_schema had no version of vestry's tables (%s), although they exist; it was written again",
-          call->function, call->name, schema->part);
+/* Go to the next statement; at = {0}: to the first one. Returns whether there is one. */
+VESTRY_API bool vsi_sql_next_statement(const vsi_sql_schema *schema, vsi_sql_statement *at);
+
+/* What a database has of a part. */
+typedef struct vsi_sql_found {
+  int64_t version;  /* in vestry_schema; 0: none */
+  uint64_t missing; /* bit n: the object that statement n creates does not exist */
+  bool is_lost;     /* an object exists, although there is no version */
+  bool is_dropped;  /* an object of the version does not exist */
+  bool lacks_table; /* the same, and it is not one of is_index */
+} vsi_sql_found;
+
+/* Note whether the object that a statement creates exists. The version is known, and is not later than schema's. */
+VESTRY_API void vsi_sql_note_object(vsi_sql_found *found, const vsi_sql_statement *at, bool is_there);
+
+/* Return whether the tables must be created, brought to a later version, or repaired. */
+static inline bool vsi_sql_is_behind(const vsi_sql_found *found, const vsi_sql_schema *schema) {
+  return found->version < schema->version || found->is_dropped;
 }
+/* Return whether a statement must be run for this. Rows of steps that were taken before are not inserted again: the
+ * code that uses their table does without them. */
+VESTRY_API bool vsi_sql_is_due(const vsi_sql_found *found, const vsi_sql_statement *at);
+/* Return whether a statement that is due creates no object, and may have been run before. Then its failure does not
+ * count. */
+static inline bool vsi_sql_may_have_run(const vsi_sql_found *found, const vsi_sql_statement *at) {
+  return !*at->name && (found->is_lost || at->step <= found->version);
+}
+/* Return whether any statement is due. only_indexes: and each one has is_index, so a program can run without them. */
+VESTRY_API bool vsi_sql_has_due(const vsi_sql_found *found, const vsi_sql_schema *schema, bool only_indexes);
+
+/* Log what was repaired; nothing if nothing was damaged. */
+VESTRY_API void vsi_sql_log_repaired(const vsi_call *call, const vsi_sql_schema *schema, const vsi_sql_found *found);
+/* Log the indexes that are due, and were not created. why: the reason */
+VESTRY_API void vsi_sql_log_missing_indexes(const vsi_call *call, const vsi_sql_schema *schema,
+                                            const vsi_sql_found *found, const char *why);
 
 /* A receiver is notified that a visible commit may have written to its table, if pages of the pool follow
  * commits. */
@@ -110,9 +140,10 @@ typedef struct vsi_sql_ops {
   /* Record later that a state was read. NULL: tabs.c does this at once, or after the transaction of a recorded render,
    * and refreshes the pages after writes. */
   void (*touch_tab)(vestry_sql_pool *pool, const vsi_tab_owner *whose);
-  /* Create the tables of a part, or bring them to this version, in one transaction; if they have this version, only
-   * reads are necessary. Processes may do this concurrently. IO also: the tables are of a later version; nothing was
-   * changed. */
+  /* Create the tables of a part, bring them to this version or create what is missing, in one transaction; if they have
+   * this version, and nothing is missing, only reads are necessary. Processes may do this concurrently. OK also: only
+   * indexes are missing that cannot be created, which was logged. IO also: the tables are of a later version; nothing
+   * was changed. */
   vestry_err (*bring)(vestry_sql_pool *pool, const char *function, const vsi_sql_schema *schema);
   const vsi_sql_receiver_ops *receivers; /* NULL: no receivers */
 } vsi_sql_ops;

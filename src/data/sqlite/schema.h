@@ -25,11 +25,12 @@ static inline int vsi_sqlite_exec(sqlite3 *db, const char *sql) {
  *  Returns  a result of SQLite; DONE: there is no row */
 int vsi_sqlite_ask(sqlite3 *db, const char *sql, const char *argument, int *ret_number);
 
-/* Create the tables of a part, or bring them to this version, in one transaction; if they have this version, only one
- * read is necessary. Processes may do this concurrently.
+/* Create the tables of a part, bring them to this version, or create what is missing (data/sql/schema.c), in one
+ * transaction; if they have this version, and nothing is missing, only reads are necessary. Processes may do this
+ * concurrently.
  *  db  outside of a transaction, with a busy timeout
- *  Returns  OK | NO_MEMORY | BUSY | LIMIT (disk full) | IO (also: the tables are of a later version; the file is
- *           unchanged); failures are logged */
+ *  Returns  OK (also: only indexes are missing that cannot be created, which was logged) | NO_MEMORY | BUSY | LIMIT
+ *           (disk full) | IO (also: the tables are of a later version; the file is unchanged); failures are logged */
 vestry_err vsi_sqlite_schema_bring(const vsi_call *call, sqlite3 *db, const vsi_sql_schema *schema);
 
 #endif
