@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A commit refreshes the pages that depend on it, after every connection can read it, and never for rolled-back
  * changes. In all journal modes. */
+#include "data/sqlite/changes.h"
 #include "sqlite/ledger.h"
 
 static const char *const modes[] = {"wal", "delete", "persist", "truncate", "memory"};
@@ -410,6 +411,34 @@ static void too_many_topics_refresh_all_pages(void **state) {
   ledger_close(&s);
 }
 
+/* Emptied under the database's lock: a few short topics are neither allocated nor freed again, and many are freed. */
+static void memory_of_few_topics_is_kept(void **state) {
+  (void)state;
+  enum { FEW = 16, MANY = 200, ROUNDS = 6 };
+  test_host th;
+  test_host_init(&th);
+  vsi_sqlite_topics topics = {.host = &th.host};
+  for (int round = 0; round < ROUNDS; round++) {
+    const bool has_many = round % 3 == 2;
+    const long before = th.allocations;
+    for (int i = 0; i < (has_many ? MANY : FEW); i++) {
+      char name[VESTRY_PAGE_TOPIC_MAX_BYTES];
+      const int len = snprintf(name, sizeof name, "%0*d/%d", has_many && i % 2 ? 70 : 40, round, i);
+      vsi_sqlite_topics_add(&topics, name, (size_t)len);
+      vsi_sqlite_topics_add(&topics, name, (size_t)len);
+    }
+    assert_false(topics.are_all);
+    assert_int_equal(topics.names.count, has_many ? MANY : FEW);
+    if (round % 3 == 1) assert_int_equal(th.allocations - before, VSI_MAP_MOVES_BITS ? FEW : 0); /* of buckets */
+    const long live = th.live;
+    vsi_sqlite_topics_clear(&topics);
+    assert_int_equal(topics.names.count, 0);
+    assert_int_equal(th.live, has_many ? FEW : live);
+  }
+  vsi_sqlite_topics_finish(&topics);
+  test_host_assert_clean(&th);
+}
+
 /* ------------------------------------------------------------------------------------------------- attaching ------ */
 
 static void attach_and_create_reject_invalid_arguments(void **state) {
@@ -561,6 +590,7 @@ int main(void) {
       cmocka_unit_test(invalid_topics_are_ignored),
       cmocka_unit_test(topic_is_refreshed_once_per_transaction),
       cmocka_unit_test(too_many_topics_refresh_all_pages),
+      cmocka_unit_test(memory_of_few_topics_is_kept),
       cmocka_unit_test(attach_and_create_reject_invalid_arguments),
       cmocka_unit_test(connection_to_a_replaced_file_is_not_attached),
       cmocka_unit_test(structs_of_other_versions_are_accepted),

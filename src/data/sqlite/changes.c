@@ -19,9 +19,11 @@
 enum {
   COMPARED_MOST = 1024,
   KEYS_MOST = 1024,
-  STEPS_MOST = 64,           /* of a search for a topic */
-  TOPICS_MOST = 4096,        /* of one transaction; more become "all topics" */
-  TOPICS_BYTES_MOST = 262144 /* size of their names; the same */
+  STEPS_MOST = 64,                     /* of a search for a topic */
+  TOPICS_MOST = 4096,                  /* of one transaction; more become "all topics" */
+  TOPICS_BYTES_MOST = 262144,          /* size of their names; the same */
+  KEPT_MOST = 1 << VSI_MAP_FIRST_BITS, /* topics whose memory is kept; they need no more buckets */
+  KEPT_ROOM = 64                       /* of their names */
 };
 
 #pragma weak sqlite3_preupdate_old
@@ -162,12 +164,27 @@ void vsi_sqlite_changes_finish(const vestry_host *host, vsi_sqlite_changes *chan
 /* --------------------------------------------------------------------------------------------------- topics ------- */
 
 typedef struct vsi_sqlite_topic {
-  vsi_map_link in; /* first */
-  char name[];
+  vsi_map_link in; /* first; its next is in a bucket, or in the list of kept ones */
+  size_t room;
+  char name[]; /* with a NUL */
 } topic;
 
 static bool is_name_of(const topic *at, const char *name, size_t len) {
   return strncmp(at->name, name, len) == 0 && at->name[len] == '\0';
+}
+
+/* Take a kept topic, or allocate one. NULL: no memory. */
+static topic *make_topic(vsi_sqlite_topics *topics, size_t len) {
+  const size_t room = len < KEPT_ROOM ? KEPT_ROOM : len + 1;
+  topic *at = room == KEPT_ROOM ? (topic *)topics->kept : NULL;
+  if (at) {
+    topics->kept = at->in.next;
+    topics->kept_count--;
+    return at;
+  }
+  at = vsi_alloc(topics->host, sizeof *at + room);
+  if (at) at->room = room;
+  return at;
 }
 
 /* Find or add a topic; NULL: there is no room, or the hashes of too many topics collide, because applications derive
@@ -181,9 +198,10 @@ static const topic *find_topic(vsi_sqlite_topics *topics, const char *name, size
   if (at) return at;
   if (topics->names.count == TOPICS_MOST || topics->bytes + len >= TOPICS_BYTES_MOST) return NULL;
   if (vsi_map_reserve(&topics->names, topics->host, topics->names.count + 1)) return NULL;
-  at = vsi_calloc(topics->host, 1, sizeof *at + len + 1);
+  at = make_topic(topics, len);
   if (!at) return NULL;
   memcpy(at->name, name, len);
+  at->name[len] = '\0';
   topics->bytes += len + 1;
   vsi_map_add(&topics->names, &at->in, hash);
   return at;
@@ -196,8 +214,32 @@ void vsi_sqlite_topics_add(vsi_sqlite_topics *topics, const char *name, size_t l
 }
 
 void vsi_sqlite_topics_clear(vsi_sqlite_topics *topics) {
-  vsi_map_free_all(&topics->names, topics->host, 0);
-  *topics = (vsi_sqlite_topics){.host = topics->host};
+  for (vsi_map_link *next, *at = vsi_map_after(&topics->names, NULL); at; at = next) {
+    next = vsi_map_after(&topics->names, at);
+    if (((topic *)at)->room != KEPT_ROOM || topics->kept_count == KEPT_MOST) {
+      vsi_free(topics->host, at);
+      continue;
+    }
+    at->next = topics->kept;
+    topics->kept = at;
+    topics->kept_count++;
+  }
+  if (topics->names.bits > VSI_MAP_FIRST_BITS)
+    vsi_map_finish(&topics->names, topics->host);
+  else if (topics->names.count)
+    memset(topics->names.buckets, 0, KEPT_MOST * sizeof *topics->names.buckets);
+  topics->names.count = topics->bytes = 0;
+  topics->last = NULL;
+  topics->are_all = false;
+}
+
+void vsi_sqlite_topics_finish(vsi_sqlite_topics *topics) {
+  vsi_sqlite_topics_clear(topics);
+  vsi_map_finish(&topics->names, topics->host);
+  for (vsi_map_link *next, *at = topics->kept; at; at = next) {
+    next = at->next;
+    vsi_free(topics->host, at);
+  }
 }
 
 vestry_err vsi_sqlite_topics_refresh(const vsi_sqlite_topics *topics, vestry_pages *pages, uint64_t *ret_seq) {

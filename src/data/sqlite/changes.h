@@ -41,19 +41,24 @@ void vsi_sqlite_changes_clear(vsi_sqlite_changes *changes);
 void vsi_sqlite_changes_finish(const vestry_host *host, vsi_sqlite_changes *changes);
 
 /* The topics of a transaction: a set that grows while rows are changed, and is emptied when they are published or
- * rolled back. */
+ * rolled back. That happens under the database's lock. Therefore, a connection keeps the memory of up to 16 topics of
+ * up to 63 bytes for its next transactions (1.5 KiB), and frees that of the others. Zeroes, and a host: empty. */
 typedef struct vsi_sqlite_topics {
   const vestry_host *host;
   vsi_map names;
   size_t bytes;                        /* of the names, each with a NUL */
   const struct vsi_sqlite_topic *last; /* added last, because most changes repeat it; NULL: none */
   bool are_all;                        /* all topics, whatever the set contains */
+  vsi_map_link *kept;                  /* a list of topics that are not in the set */
+  unsigned kept_count;
 } vsi_sqlite_topics;
 
 /* Add a topic; if there is no room for it, all topics. len: 1 to VESTRY_PAGE_TOPIC_MAX_BYTES, without a NUL. */
 void vsi_sqlite_topics_add(vsi_sqlite_topics *topics, const char *topic, size_t len);
-/* Empty the set, and free its memory. */
+/* Empty the set. */
 void vsi_sqlite_topics_clear(vsi_sqlite_topics *topics);
+/* Free all memory. */
+void vsi_sqlite_topics_finish(vsi_sqlite_topics *topics);
 /* Refresh the topics, in any order. ret_seq: that of the last one; untouched if there is none. OK, or the error of
  * vestry_refresh. */
 vestry_err vsi_sqlite_topics_refresh(const vsi_sqlite_topics *topics, vestry_pages *pages, uint64_t *ret_seq);

@@ -449,6 +449,6 @@ void vestry_sqlite_detach(vestry_sqlite_connection *connection) {
   vsi_mutex_unlock(&database->lock);
   vsi_sqlite_reader_finish(&connection->reader);
   vsi_sqlite_changes_finish(database->host, &connection->changes);
-  vsi_sqlite_topics_clear(&connection->topics);
+  vsi_sqlite_topics_finish(&connection->topics);
   vsi_free(database->host, connection);
 }
