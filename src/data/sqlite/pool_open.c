@@ -29,7 +29,7 @@ static int read_version(sqlite3 *db, int *ret_version) {
   return vsi_sqlite_ask(db, "PRAGMA user_version", NULL, ret_version);
 }
 
-/* Create the tables in one transaction. */
+/* Create the tables in one transaction. ret_version: the version that existed then */
 static int make_tables(sqlite3 *db, const vestry_sqlite_pool_options *given, int *ret_version) {
   char sql[64];
   int result = vsi_sqlite_exec(db, "BEGIN IMMEDIATE");
@@ -54,25 +54,29 @@ static int set_mode(sqlite3 *db, uint32_t busy_ms) {
   }
 }
 
+static bool is_later(const vestry_sqlite_pool_options *given, int version) {
+  return given->schema && version > given->schema_version;
+}
+
 static vestry_err see_to_tables(const vsi_sqlite_pool *pool, sqlite3 *db, const vestry_sqlite_pool_options *given) {
   const vsi_call call = vsi_sqlite_pool_call(pool, function);
   int version = 0;
   int result = read_version(db, &version);
   vestry_err error = vsi_sqlite_fail(&call, db, result, "cannot read the database");
-  if (!error && given->schema && version > given->schema_version)
-    return vsi_refuse(&call, VESTRY_IO,
-                      "the tables have version %d, but this program supports at most version %d; nothing was changed; "
-                      "use the program that wrote them, or another file",
-                      version, given->schema_version);
-  if (!error) {
+  if (!error && !is_later(given, version)) {
     result = set_mode(db, pool->options.busy_ms);
     error = vsi_sqlite_fail(&call, db, result, "cannot write the database");
   }
-  if (error || !given->schema || version == given->schema_version) return error;
-  result = make_tables(db, given, &version);
-  error = vsi_sqlite_fail(&call, db, result, "cannot create the tables");
-  if (!sqlite3_get_autocommit(db)) vsi_sqlite_exec(db, "ROLLBACK");
-  return error;
+  if (!error && given->schema && version < given->schema_version) {
+    result = make_tables(db, given, &version);
+    error = vsi_sqlite_fail(&call, db, result, "cannot create the tables");
+    if (!sqlite3_get_autocommit(db)) vsi_sqlite_exec(db, "ROLLBACK");
+  }
+  if (error || !is_later(given, version)) return error;
+  return vsi_refuse(&call, VESTRY_IO,
+                    "the tables have version %d, but this program supports at most version %d; nothing was changed; "
+                    "use the program that wrote them, or another file",
+                    version, given->schema_version);
 }
 
 /* Create the file with its mode from the beginning, because the files of its WAL and of the WAL's index get the same
