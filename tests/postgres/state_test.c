@@ -325,6 +325,29 @@ static void new_connections_keep_the_search_path(void **state) {
   postgres_server_run(shop_server(), "ALTER ROLE postgres RESET search_path; DROP SCHEMA blue, green CASCADE");
 }
 
+/* Change two settings of the server, and wait until the connection has the second one. */
+static void reload(shop *s, const char *path_sql, const char *memory_sql, int64_t memory_kb) {
+  postgres_server_run(shop_server(), path_sql);
+  postgres_server_run(shop_server(), memory_sql);
+  postgres_server_run(shop_server(), "SELECT pg_reload_conf()");
+  UNTIL(shop_number(s, "SELECT setting::bigint FROM pg_settings WHERE name = 'work_mem'") == memory_kb);
+}
+
+/* The configuration of the server is loaded again: the connections of a pool keep their search_path. */
+static void reloaded_configuration_keeps_the_search_path(void **state) {
+  (void)state;
+  shop s;
+  shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
+  shop_do(&s, "CREATE TABLE t(a int)");
+  const int64_t memory_kb = shop_number(&s, "SELECT setting::bigint FROM pg_settings WHERE name = 'work_mem'");
+  reload(&s, "ALTER SYSTEM SET search_path = elsewhere", "ALTER SYSTEM SET work_mem = '7MB'", 7168);
+  const vestry_err error = vestry_sql_run_alone(s.pool, "INSERT INTO t VALUES(1)", NULL, NULL, NULL);
+  reload(&s, "ALTER SYSTEM RESET search_path", "ALTER SYSTEM RESET work_mem", memory_kb);
+  assert_int_equal(error, VESTRY_OK);
+  assert_int_equal(shop_stats(&s).connects_count, 1);
+  shop_end(&s);
+}
+
 /* Commands that change or undo the settings of the role, of the application's setup, and those that the library needs.
  * The next thread that gets the connection must not get them. */
 static void connection_with_changed_settings_is_replaced(void **state) {
@@ -700,6 +723,7 @@ int main(void) {
       cmocka_unit_test(required_settings_override_role_and_setup),
       cmocka_unit_test(bytes_are_read_despite_changed_session_settings),
       cmocka_unit_test(new_connections_keep_the_search_path),
+      cmocka_unit_test(reloaded_configuration_keeps_the_search_path),
       cmocka_unit_test(connection_with_changed_settings_is_replaced),
       cmocka_unit_test(new_tables_are_created_beside_the_existing_ones),
       cmocka_unit_test(wait_for_a_statement_follows_its_time_limit),

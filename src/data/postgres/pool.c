@@ -112,7 +112,7 @@ static vestry_err run_setup(vsi_postgres_conn *conn, const char *function) {
 
 /* Keep the search_path of the first connection for all connections of a pool, so that they name the same tables: a
  * search_path that the role has got since applies to the next pool. While the first connection is opened, no other
- * thread has the pool. */
+ * thread has the pool. path: that of this connection, set for its session */
 static vestry_err keep_path(vsi_postgres_conn *conn, const char *function, const char *path) {
   vsi_postgres_pool *pool = conn->pool;
   const vsi_call call = vsi_sql_call(&pool->is, function);
@@ -164,9 +164,11 @@ void vsi_postgres_read_limit(vsi_postgres_conn *conn) {
   PQclear(row);
 }
 
+/* A search_path that is not set for the session changes within it when the server's configuration is loaded again. */
+#define PATH_SQL "pg_catalog.set_config('search_path', pg_catalog.current_setting('search_path'), false)"
+
 static vestry_err set_up(vsi_postgres_conn *conn, const char *function) {
-  static const char facts_sql[] =
-      "SELECT " VSI_POSTGRES_BACKEND ", pg_catalog.current_setting('search_path'), " LIMIT_SQL;
+  static const char facts_sql[] = "SELECT " VSI_POSTGRES_BACKEND ", " PATH_SQL ", " LIMIT_SQL;
   char sql[128];
   PGresult *row = NULL;
   int first;
