@@ -161,6 +161,7 @@ vestry_err vsi_postgres_bring(vestry_sql_pool *pool, const char *function, const
   if (error) return error;
   if (vsi_sql_is_behind(&of.found, schema) && !of.may_not)
     error = vestry_sql_act(pool, VESTRY_SQL_WRITE, take_steps, &of);
+  if (error == VESTRY_NO_MEMORY) return error;
   if ((error || of.may_not) && vsi_sql_has_due(&of.found, schema, true)) {
     vsi_sql_log_missing_indexes(&of.call, schema, &of.found,
                                 of.may_not ? "the role does not own the table, or may not create objects in its "

@@ -15,8 +15,9 @@ static void read_name(vsi_sql_statement *at) {
   static const char *const kinds[] = {"CREATE TABLE ", "CREATE INDEX ", "CREATE UNIQUE INDEX ", "CREATE TRIGGER "};
   at->name[0] = '\0';
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-    const char *name = at->sql + strlen(kinds[i]);
-    if (strncmp(at->sql, kinds[i], strlen(kinds[i])) != 0) continue;
+    const size_t len = strlen(kinds[i]);
+    if (strncmp(at->sql, kinds[i], len) != 0) continue;
+    const char *name = at->sql + len;
     snprintf(at->name, sizeof at->name, "%.*s", (int)strcspn(name, " ("), name);
     at->is_index = i == 1;
   }

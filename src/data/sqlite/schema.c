@@ -94,7 +94,7 @@ vestry_err vsi_sqlite_schema_bring(const vsi_call *call, sqlite3 *db, const vsi_
   int result = look(db, schema, &is);
   const bool is_read = !result;
   if (!result && vsi_sql_is_behind(&is.found, schema)) result = take_steps(db, schema, &is);
-  const bool goes_without = result && is_read && vsi_sql_has_due(&is.found, schema, true);
+  const bool goes_without = result && result != SQLITE_NOMEM && is_read && vsi_sql_has_due(&is.found, schema, true);
   if (goes_without)
     vsi_sql_log_missing_indexes(call, schema, &is.found, sqlite3_errmsg(db));
   else
