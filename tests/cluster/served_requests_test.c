@@ -43,7 +43,7 @@ static vestry_err publish_and_feed(void *broker, const char *subject, const void
   if (feed.fed == NEWS_AT) {
     vsi_peer_lose(peer, 1);
     peer->state = VESTRY_MEMBER_SUSPECT;
-    peer->has_news = true;
+    peer->has_change = true;
     vsi_cluster_notify(feed.at->cluster);
   }
   if (!feed.gap_at && feed.fed > NEWS_AT && feed.at->gaps) feed.gap_at = feed.fed;

@@ -291,8 +291,8 @@ static void slow_receiver_buffers_only_what_it_has_read(void **state) {
   }
   UNTIL(stats_of(&sender).send_queue_bytes == 0);
   /* The server responds, and nothing is read meanwhile: it is not taken for dead. */
-  uint64_t asked = atomic_load(&((vsi_nats_broker *)e.broker.broker)->asks_count);
-  UNTIL(atomic_load(&((vsi_nats_broker *)e.broker.broker)->asks_count) > asked + 10);
+  uint64_t asked = atomic_load(&((vsi_nats_broker *)e.broker.broker)->checks_count);
+  UNTIL(atomic_load(&((vsi_nats_broker *)e.broker.broker)->checks_count) > asked + 10);
   assert_int_equal(stats_of(&e).received_count, 1);
   assert_true(mallinfo2().uordblks < before + 1000000);
   set_gate(true);

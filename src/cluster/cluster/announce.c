@@ -49,14 +49,14 @@ static void send_changes(vestry_cluster *cluster, uint64_t mask, uint64_t clock_
   vsi_buffer_finish(&buffer);
 }
 
-typedef struct telling_all {
+typedef struct announcing_all {
   vestry_cluster *cluster;
   vsi_peer *peer;
   bool has_begun, has_failed;
-} telling_all;
+} announcing_all;
 
 static void send_some(const vsi_key_change *changes, size_t count, bool is_last, void *ctx) {
-  telling_all *all = ctx;
+  announcing_all *all = ctx;
   if (all->has_failed) return;
   vsi_buffer buffer;
   vsi_wire_begin(&buffer, all->cluster->host);
@@ -84,7 +84,7 @@ static void send_all(vestry_cluster *cluster, vsi_peer *peer) {
   peer->digests_most = 0;
   peer->is_announcing_all = true;
   vsi_presences_announce_all(cluster, peer);
-  telling_all all = {.cluster = cluster, .peer = peer, .has_failed = peer->wants_all};
+  announcing_all all = {.cluster = cluster, .peer = peer, .has_failed = peer->wants_all};
   vsi_keys_list(&cluster->keys, cluster->changes, changes_a_message(cluster), send_some, &all);
   peer->is_announcing_all = false;
 }

@@ -99,8 +99,8 @@ struct vestry_cluster {
   char **allow;
   size_t allow_count;
   size_t max_remote_bytes, max_waiting_count;
-  vsi_quickness quickness; /* guarded by the lock */
-  bool is_strict, is_tied; /* is_tied: it has set its hooks in the instance */
+  vsi_quickness quickness;   /* guarded by the lock */
+  bool is_strict, has_hooks; /* has_hooks: it has set its hooks in the instance */
   vsi_elsewhere elsewhere;
   vsi_store_watch store_watch;
   vsi_channels_watch channels_watch;
@@ -122,9 +122,9 @@ struct vestry_cluster {
   uint64_t up_ns;   /* time of the last change of is_up, or when this node last went on after it had stood still */
   uint64_t beat_ns; /* time of the last heartbeat of this node */
   bool has_ended, has_left, is_refused, is_running;
-  bool has_own_news, has_own_gap;
+  bool has_own_change, has_own_gap;
   vsi_gaps own_gaps;      /* in messages of unknown senders */
-  bool has_letters;       /* messages were published after the last flush */
+  bool has_unflushed;     /* messages were published after the last flush */
   size_t put_count;       /* messages for the actor since its last notification */
   size_t row_count;       /* dispatches that the broker's thread has performed in the current row of messages */
   uint64_t turn;          /* of the last message sent */
@@ -138,9 +138,9 @@ struct vestry_cluster {
   uint8_t other_version; /* version of the format that another node with the secret uses, to be logged; 0: none */
   uint64_t other_logged_ns;
   /* Remote requests (remote_request.c), and reservations (reservations.c). */
-  vsi_map requests; /* by id */
-  vsi_map lines;    /* by key */
-  vsi_ring asked;   /* oldest first */
+  vsi_map requests;         /* by id */
+  vsi_map lines;            /* by key */
+  vsi_ring remote_requests; /* oldest first */
   uint64_t last_request_id;
   struct vsi_reservation *reservations; /* of keys under which threads of this node put streams */
   vsi_renewals renewals;
@@ -170,10 +170,10 @@ static inline void vsi_cluster_lock(vestry_cluster *cluster) {
  * this thread writes to the socket itself, because waking another thread takes longer. Otherwise the broker's thread
  * writes, so that requests made meanwhile share a write. */
 static inline void vsi_cluster_unlock_for(vestry_cluster *cluster, bool has_more) {
-  bool has_letters = cluster->has_letters, at_once = !has_more && cluster->stats.waiting_count <= 1;
-  cluster->has_letters = false;
+  bool has_unflushed = cluster->has_unflushed, at_once = !has_more && cluster->stats.waiting_count <= 1;
+  cluster->has_unflushed = false;
   vsi_mutex_unlock(&cluster->lock);
-  if (has_letters) cluster->broker.ops->flush(cluster->broker.broker, at_once);
+  if (has_unflushed) cluster->broker.ops->flush(cluster->broker.broker, at_once);
 }
 /* Release the lock without a flush. This thread will publish more, and flush it then. */
 static inline void vsi_cluster_unlock_unflushed(vestry_cluster *cluster) {

@@ -209,7 +209,7 @@ static vestry_err hooks_add(vestry_cluster *cluster) {
   if (!atomic_compare_exchange_strong_explicit(&v->elsewhere, &none, &cluster->elsewhere, memory_order_release,
                                                memory_order_relaxed))
     return VESTRY_EXISTS;
-  cluster->is_tied = true;
+  cluster->has_hooks = true;
   vsi_store_watch_set(v->store, &cluster->store_watch);
   vsi_channels_watch_set(v->channels, &cluster->channels_watch);
   vsi_presences_begin(cluster->presences, &cluster->presence_watch);
@@ -368,7 +368,7 @@ vestry_err vestry_cluster_create(vestry *v, const vestry_broker *broker, const v
   pthread_cond_init(&cluster->quiet, NULL);
   pthread_cond_init(&cluster->reserved, NULL);
   vsi_buffer_init(&cluster->refreshes, cluster->host);
-  vsi_ring_init(&cluster->asked);
+  vsi_ring_init(&cluster->remote_requests);
   vestry_err error = vsi_presences_use(v, &cluster->presences);
   if (!error) error = fill(cluster, &options);
   if (!error) error = hooks_add(cluster);
@@ -385,7 +385,7 @@ vestry_err vestry_cluster_create(vestry *v, const vestry_broker *broker, const v
 void vestry_cluster_destroy(vestry_cluster *cluster) {
   if (!cluster || vestry_is_forked(cluster->v)) return;
   vsi_cluster_lock(cluster);
-  if (cluster->is_tied && !cluster->has_left && !cluster->is_refused) vsi_members_send_goodbye(cluster);
+  if (cluster->has_hooks && !cluster->has_left && !cluster->is_refused) vsi_members_send_goodbye(cluster);
   cluster->has_ended = true;
   vsi_cluster_unlock(cluster);
   hooks_remove(cluster);

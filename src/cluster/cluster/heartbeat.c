@@ -152,12 +152,12 @@ static bool is_own_nonce(const vestry_cluster *cluster, const vsi_wire_message *
   return echo && (echo == make_nonce(cluster, of, step) || (step && echo == make_nonce(cluster, of, step - 1)));
 }
 
-static void send(vestry_cluster *cluster, const vsi_wire_message *to, bool asks, uint64_t echo, uint8_t flags) {
+static void send(vestry_cluster *cluster, const vsi_wire_message *to, bool requests, uint64_t echo, uint8_t flags) {
   char subject[VESTRY_SUBJECT_MAX_BYTES + 1];
   vsi_buffer buffer;
   vsi_message_subject(cluster, to->from, subject);
   vsi_wire_begin(&buffer, cluster->host);
-  vsi_wire_put(&buffer, asks ? make_nonce(cluster, to, step_now(cluster)) : 0, 8);
+  vsi_wire_put(&buffer, requests ? make_nonce(cluster, to, step_now(cluster)) : 0, 8);
   vsi_wire_put(&buffer, echo, 8);
   vsi_wire_put(&buffer, vsi_now_ns(cluster->host) - cluster->begun_ns, 8);
   vsi_wire_put(&buffer, vsi_keys_clock(&cluster->keys), 8);
@@ -183,27 +183,27 @@ void vsi_handshake_prompt(vestry_cluster *cluster, const vsi_wire_message *messa
   if (is_wanted(cluster, vsi_peers_find(cluster, message->from), message->epoch)) send(cluster, message, true, 0, 0);
 }
 
-typedef struct life {
+typedef struct node_run {
   uint64_t id, epoch, begun_ns;
-} life;
+} node_run;
 
-static bool is_younger(const vestry_cluster *cluster, const life *one, const life *other) {
+static bool is_younger(const vestry_cluster *cluster, const node_run *one, const node_run *other) {
   if (one->begun_ns > other->begun_ns && one->begun_ns - other->begun_ns > cluster->dead_ns) return true;
   if (other->begun_ns > one->begun_ns && other->begun_ns - one->begun_ns > cluster->dead_ns) return false;
   return one->epoch > other->epoch;
 }
 
-static life own_life(const vestry_cluster *cluster) {
-  return (life){cluster->id, cluster->epoch, cluster->begun_ns};
+static node_run own_run(const vestry_cluster *cluster) {
+  return (node_run){cluster->id, cluster->epoch, cluster->begun_ns};
 }
 
 /* Handle the proof of a run that has no slot. */
 static void refuse_youngest(vestry_cluster *cluster, const vsi_wire_message *message, const meeting *m) {
-  life youngest = {message->from, message->epoch, m->begun_ns}, own = own_life(cluster);
+  node_run youngest = {message->from, message->epoch, m->begun_ns}, own = own_run(cluster);
   if (is_younger(cluster, &own, &youngest)) youngest = own;
   for (size_t i = 0; i < cluster->peers_count; i++) {
     const vsi_peer *peer = &cluster->peers[i];
-    const life other = {peer->id, peer->epoch, peer->begun_ns};
+    const node_run other = {peer->id, peer->epoch, peer->begun_ns};
     if (is_younger(cluster, &other, &youngest)) youngest = other;
   }
   vsi_members_note_placeless(cluster, message->epoch, &m->name);
@@ -217,14 +217,14 @@ bool vsi_handshake_take(vestry_cluster *cluster, const vsi_wire_message *message
   meeting m;
   if (!read_meeting(cluster, message, &m)) return false;
   if (message->flags & VSI_WIRE_FULL) { /* sealed, and sent to this run: not a replay of an earlier run */
-    const life own = own_life(cluster), other = {message->from, message->epoch, m.begun_ns};
+    const node_run own = own_run(cluster), other = {message->from, message->epoch, m.begun_ns};
     if (is_younger(cluster, &own, &other)) vsi_members_give_up(cluster, true);
     return cluster->is_refused;
   }
   const vsi_peer *peer = vsi_peers_find(cluster, message->from);
   if (peer && peer->epoch == message->epoch && peer->state == VESTRY_MEMBER_LEFT) return false;
   bool is_proof = is_own_nonce(cluster, message, m.echo);
-  bool asks = !is_proof && is_wanted(cluster, peer, message->epoch);
+  bool requests = !is_proof && is_wanted(cluster, peer, message->epoch);
   vsi_peer *proven = is_proof ? vsi_members_prove(cluster, message, &m.name) : NULL;
   bool counts = proven != NULL;
   if (counts) {
@@ -234,7 +234,7 @@ bool vsi_handshake_take(vestry_cluster *cluster, const vsi_wire_message *message
     refuse_youngest(cluster, message, &m);
     return true;
   }
-  if (m.nonce) send(cluster, message, asks, m.nonce, 0);
+  if (m.nonce) send(cluster, message, requests, m.nonce, 0);
   return counts || m.nonce;
 }
 

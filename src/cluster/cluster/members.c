@@ -37,7 +37,7 @@ vsi_peer *vsi_peers_find(vestry_cluster *cluster, uint64_t id) {
 }
 
 bool vsi_peer_is_well(const vestry_cluster *cluster, const vsi_peer *peer) {
-  uint64_t silence_ns = vsi_now_ns(cluster->host) - peer->heard_ns;
+  uint64_t silence_ns = vsi_now_ns(cluster->host) - peer->received_ns;
   return vsi_peer_lives(peer) && silence_ns < 2 * cluster->heartbeat_ns && silence_ns < cluster->suspect_ns;
 }
 
@@ -86,7 +86,7 @@ bool vsi_peers_are_sure(const vestry_cluster *cluster) {
  * changes are merged with a report that is still waiting. */
 
 /* Things to report, copied out of the lock. */
-typedef struct news {
+typedef struct changes {
   char node[VESTRY_NODE_MAX_BYTES + 1];
   bool has_gap, has_state;
   uint64_t lost_count;
@@ -94,7 +94,7 @@ typedef struct news {
   uint8_t other_version; /* version of the format that another node uses; 0: none */
   bool is_one_too_many;
   char placeless[VESTRY_NODE_MAX_BYTES + 1]; /* a node without a slot; "": none */
-} news;
+} changes;
 
 static void note_gap(vestry_cluster *cluster, vsi_gaps *gaps, uint64_t lost_count) {
   gaps->count++;
@@ -104,20 +104,20 @@ static void note_gap(vestry_cluster *cluster, vsi_gaps *gaps, uint64_t lost_coun
   cluster->stats.lost_count += lost_count;
 }
 
-static bool take_news(vestry_cluster *cluster, news *n) {
-  *n = (news){.has_gap = cluster->has_own_gap, .has_state = cluster->has_own_news, .state = VESTRY_MEMBER_REFUSED};
+static bool take_changes(vestry_cluster *cluster, changes *n) {
+  *n = (changes){.has_gap = cluster->has_own_gap, .has_state = cluster->has_own_change, .state = VESTRY_MEMBER_REFUSED};
   if (n->has_state) memcpy(n->node, cluster->name, sizeof n->node);
   n->other_version = cluster->other_version;
   n->is_one_too_many = cluster->is_one_too_many;
   memcpy(n->placeless, cluster->placeless, sizeof n->placeless);
   cluster->placeless[0] = '\0';
-  cluster->has_own_gap = cluster->has_own_news = false;
+  cluster->has_own_gap = cluster->has_own_change = false;
   cluster->other_version = 0;
   vsi_gaps *gaps = &cluster->own_gaps;
   for (size_t i = 0; i < cluster->peers_count && !n->has_gap && !n->has_state; i++) {
     vsi_peer *peer = &cluster->peers[i];
     n->has_gap = peer->has_gap;
-    n->has_state = peer->has_news;
+    n->has_state = peer->has_change;
     if (!n->has_gap && !n->has_state) continue;
     memcpy(n->node, peer->name, sizeof n->node);
     n->lost_count = peer->lost_count;
@@ -125,13 +125,13 @@ static bool take_news(vestry_cluster *cluster, news *n) {
     peer->has_gap = false;
     peer->lost_count = 0;
     gaps = &peer->gaps;
-    if (n->has_state) peer->has_news = false;
+    if (n->has_state) peer->has_change = false;
   }
   if (n->has_gap) note_gap(cluster, gaps, n->lost_count);
   return n->has_gap || n->has_state || n->other_version || n->placeless[0];
 }
 
-static void tell(vestry_cluster *cluster, const news *n) {
+static void report_changes(vestry_cluster *cluster, const changes *n) {
   if (n->other_version)
     vsi_log(cluster->host, VESTRY_LOG_ERROR,
             "cluster: a node with this secret uses protocol version %u, but this node, %s, uses version %u, so they "
@@ -157,12 +157,12 @@ static void tell(vestry_cluster *cluster, const news *n) {
   if (cluster->pages) vsi_pages_refresh(cluster->pages, NULL, 0);
 }
 
-bool vsi_news_report(vestry_cluster *cluster) {
-  news n;
+bool vsi_members_report(vestry_cluster *cluster) {
+  changes n;
   vsi_cluster_lock(cluster);
-  bool any = !cluster->has_ended && take_news(cluster, &n);
+  bool any = !cluster->has_ended && take_changes(cluster, &n);
   vsi_cluster_unlock(cluster);
-  if (any) tell(cluster, &n);
+  if (any) report_changes(cluster, &n);
   return any;
 }
 
@@ -182,7 +182,7 @@ void vsi_members_lose(vestry_cluster *cluster, vsi_peer *peer, uint64_t lost_cou
 static void set_state(vestry_cluster *cluster, vsi_peer *peer, vestry_member_state state) {
   if (peer->state == state) return;
   peer->state = state;
-  peer->has_news = true;
+  peer->has_change = true;
   vsi_cluster_notify(cluster);
 }
 
@@ -217,13 +217,13 @@ static vsi_peer *find_place(vestry_cluster *cluster) {
   vsi_peer *found = NULL;
   for (size_t i = 0; i < cluster->peers_count; i++) {
     vsi_peer *peer = &cluster->peers[i];
-    if (!vsi_peer_lives(peer) && (!found || peer->heard_ns < found->heard_ns)) found = peer;
+    if (!vsi_peer_lives(peer) && (!found || peer->received_ns < found->received_ns)) found = peer;
   }
   return found;
 }
 
 /* Begin another run of a node, or the first one. */
-static void begin_life(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
+static void begin_run(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
   bool is_same = peer->id == message->from && peer->epoch;
   if (is_same) vsi_peer_lose(peer, 0); /* messages of the former run may be lost */
   if (!is_same && peer->epoch && peer->proofs >= cluster->proofs_before) cluster->proofs_before = peer->proofs + 1;
@@ -246,7 +246,7 @@ static void begin_life(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_m
 
 void vsi_members_record(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
   peer->in_turn = message->turn;
-  peer->heard_ns = vsi_now_ns(cluster->host);
+  peer->received_ns = vsi_now_ns(cluster->host);
   if (message->kind == VSI_WIRE_HANDSHAKE || message->kind == VSI_WIRE_HEARTBEAT)
     peer->drains |= (message->flags & VSI_WIRE_DRAINS) != 0;
   set_state(cluster, peer, peer->drains ? VESTRY_MEMBER_DRAINING : VESTRY_MEMBER_ALIVE);
@@ -254,12 +254,12 @@ void vsi_members_record(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_
 
 vsi_peer *vsi_members_prove(vestry_cluster *cluster, const vsi_wire_message *message, const vestry_slice *name) {
   vsi_peer *peer = vsi_peers_find(cluster, message->from);
-  bool is_same_life = peer && peer->epoch == message->epoch;
-  if (peer && !is_same_life && vsi_peer_is_well(cluster, peer)) return NULL;
+  bool is_same_run = peer && peer->epoch == message->epoch;
+  if (peer && !is_same_run && vsi_peer_is_well(cluster, peer)) return NULL;
   if (!peer) peer = find_place(cluster);
   if (!peer) return NULL;
-  if (!is_same_life) {
-    begin_life(cluster, peer, message);
+  if (!is_same_run) {
+    begin_run(cluster, peer, message);
     memcpy(peer->name, name->data, name->len);
     peer->name[name->len] = '\0';
   } else if (peer->state == VESTRY_MEMBER_DEAD) {
@@ -275,7 +275,7 @@ vsi_peer *vsi_members_prove(vestry_cluster *cluster, const vsi_wire_message *mes
 }
 
 static void judge(vestry_cluster *cluster, vsi_peer *peer, uint64_t now_ns) {
-  uint64_t silence_ns = now_ns - peer->heard_ns;
+  uint64_t silence_ns = now_ns - peer->received_ns;
   if (!vsi_peer_lives(peer) || silence_ns < cluster->suspect_ns) return;
   if (silence_ns < cluster->dead_ns) {
     set_state(cluster, peer, VESTRY_MEMBER_SUSPECT);
@@ -300,7 +300,7 @@ void vsi_members_judge(vestry_cluster *cluster) {
   for (size_t i = 0; i < cluster->peers_count; i++) {
     vsi_peer *peer = &cluster->peers[i];
     if (stood_ns && vsi_peer_lives(peer)) {
-      peer->heard_ns = put_off(peer->heard_ns, stood_ns, now_ns);
+      peer->received_ns = put_off(peer->received_ns, stood_ns, now_ns);
       peer->announced_ns = put_off(peer->announced_ns, stood_ns, now_ns);
     }
     judge(cluster, peer, now_ns);
@@ -355,7 +355,7 @@ void vsi_members_give_up(vestry_cluster *cluster, bool one_too_many) {
     forget(cluster, peer);
     if (vsi_peer_lives(peer)) set_state(cluster, peer, VESTRY_MEMBER_DEAD); /* its messages are ignored from now on */
   }
-  cluster->is_refused = cluster->has_own_news = true;
+  cluster->is_refused = cluster->has_own_change = true;
   cluster->is_one_too_many = one_too_many;
   vsi_cluster_notify(cluster);
 }

@@ -53,6 +53,6 @@ void vsi_members_give_up(vestry_cluster *cluster, bool one_too_many);
 /* Reports to the application: members, gaps, other versions of the format. */
 
 /* Report one thing. Called by the actor. false: there is nothing to report. */
-bool vsi_news_report(vestry_cluster *cluster);
+bool vsi_members_report(vestry_cluster *cluster);
 
 #endif

@@ -48,7 +48,7 @@ vestry_err vsi_message_post(vestry_cluster *cluster, const char *subject, vsi_bu
   message.epoch = cluster->epoch;
   message.turn = ++cluster->turn;
   vsi_wire_seal(buffer, cluster->seal_key, &message);
-  cluster->has_letters = true;
+  cluster->has_unflushed = true;
   VSI_PROBE3(broker_out, subject, buffer->len, message.kind);
   return cluster->broker.ops->publish(cluster->broker.broker, subject, buffer->data, buffer->len);
 }

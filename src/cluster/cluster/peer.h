@@ -19,7 +19,7 @@ typedef struct vsi_peer {
   char name[VESTRY_NODE_MAX_BYTES + 1]; /* received with the proof */
   char subject[VESTRY_SUBJECT_MAX_BYTES + 1];
   vestry_member_state state;
-  uint64_t heard_ns;
+  uint64_t received_ns;
   uint64_t proofs;  /* number of proofs of all runs of the node. It is part of a challenge, so that each is accepted
                            once */
   uint64_t out_seq; /* last number assigned to a message to it */
@@ -38,7 +38,7 @@ typedef struct vsi_peer {
   size_t digests_bytes, digests_most;       /* their size, and its maximum beside WAITING_BYTES */
   uint64_t present_count, present_sum;      /* members of presences there, as announced, and the sum of their hashes */
   /* What must be reported to the application. */
-  bool has_gap, has_news;
+  bool has_gap, has_change;
   uint64_t lost_count;
   vsi_gaps gaps; /* also of former runs, while it has this slot */
 } vsi_peer;

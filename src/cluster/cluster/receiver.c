@@ -72,7 +72,7 @@ static uint64_t since_when(vestry_cluster *cluster, const vsi_peer *peer, uint64
 }
 
 /* Handle a KEYS message. Under the lock. */
-static void told_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
+static void keys_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
   vsi_wire_reader reader = vsi_wire_read(message->body, message->len);
   uint64_t since_ns = since_when(cluster, peer, vsi_wire_number(&reader, 8));
   if (message->flags & VSI_WIRE_FIRST) {
@@ -109,15 +109,15 @@ static void told_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_me
  * sequence number, which counts the messages to this receiver. If numbers are missing before its own, messages were
  * lost, which is a gap (members.c). */
 
-typedef struct heard {
+typedef struct receiving {
   bool may_do, has_more; /* may_do: this thread may perform a REQUEST itself, because the broker reports whether another
                             message follows at once (has_more) */
   /* Work that is left for after the release of the lock. */
   struct vsi_remote_request *done; /* remote requests that are finished */
   bool is_to_do;                   /* the message is a REQUEST that this thread performs */
-} heard;
+} receiving;
 
-static void take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message, heard *ret) {
+static void take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message, receiving *ret) {
   if (!peer->has_met) {
     peer->has_met = true; /* earlier messages of it were not addressed to this run */
     vsi_members_lose(cluster, peer, 0);
@@ -131,7 +131,7 @@ static void take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message
     peer->wants_all = true;
     vsi_cluster_announce_soon(cluster);
     break;
-  case VSI_WIRE_KEYS: told_take(cluster, peer, message); break;
+  case VSI_WIRE_KEYS: keys_take(cluster, peer, message); break;
   case VSI_WIRE_PRESENT: vsi_presences_of_node_take(cluster, peer, message); break;
   case VSI_WIRE_MISSED: /* how many messages were missed is unknown. This node's copy of the sender's keys is right, so
                            no full announcement is needed */
@@ -152,13 +152,13 @@ static void take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message
 }
 
 /* Handle a message of another node that is addressed to this run or to all nodes. */
-static void take_from_other(vestry_cluster *cluster, const vsi_wire_message *message, heard *ret) {
+static void take_from_other(vestry_cluster *cluster, const vsi_wire_message *message, receiving *ret) {
   vestry_cluster_stats *stats = &cluster->stats;
   vsi_peer *peer = vsi_peers_find(cluster, message->from);
-  bool is_life = peer && peer->epoch == message->epoch;
-  if (message->kind == VSI_WIRE_HELLO || !is_life || !vsi_peer_lives(peer)) {
-    bool is_taken =
-        message->kind == VSI_WIRE_HANDSHAKE ? vsi_handshake_take(cluster, message) : is_life && vsi_peer_lives(peer);
+  bool is_known_run = peer && peer->epoch == message->epoch;
+  if (message->kind == VSI_WIRE_HELLO || !is_known_run || !vsi_peer_lives(peer)) {
+    bool is_taken = message->kind == VSI_WIRE_HANDSHAKE ? vsi_handshake_take(cluster, message)
+                                                        : is_known_run && vsi_peer_lives(peer);
     if (message->kind != VSI_WIRE_HANDSHAKE) vsi_handshake_prompt(cluster, message);
     *(is_taken ? &stats->taken_count : &stats->stale_count) += 1;
   } else if (message->turn <= peer->in_turn) {
@@ -194,19 +194,19 @@ void vsi_cluster_received(const char *subject, const void *data, size_t len, voi
   VSI_PROBE2(broker_in, subject, len);
   vsi_wire_message message;
   const vestry_broker *broker = &cluster->broker;
-  heard left = {0};
+  receiving left = {0};
   left.may_do = broker->ops->has_more != NULL;
   left.has_more = left.may_do && broker->ops->has_more(broker->broker);
   bool is_well = !vsi_wire_open(data, len, cluster->seal_key, &message);
   is_well = is_well && (message.kind == VSI_WIRE_HELLO) == !message.to;
   vsi_cluster_lock(cluster);
-  bool hears = !cluster->is_refused && !cluster->has_ended;
+  bool takes = !cluster->is_refused && !cluster->has_ended;
   if (!is_well) {
     count_malformed(cluster, data, len);
   } else if (message.from == cluster->id) {
     /* a message of this run, or of a twin: another node that was given this node's name by mistake */
-    if (hears && message.epoch != cluster->epoch) vsi_handshake_twin(cluster, &message);
-  } else if (hears) {
+    if (takes && message.epoch != cluster->epoch) vsi_handshake_twin(cluster, &message);
+  } else if (takes) {
     cluster->stats.received_count++;
     if (message.to && message.to != cluster->epoch)
       cluster->stats.stale_count++;

@@ -49,13 +49,13 @@ typedef struct vsi_remote_request {
   struct vsi_line *line;           /* line of its key; NULL: no order is needed */
   vsi_ring in_line;                /* in one of the line's lists */
   uint64_t id, hash, due_ns;       /* hash: of the key */
-  uint64_t asked, awaited;         /* nodes to which it was sent, and those that must still respond; a bit each */
+  uint64_t sent_to, awaited;       /* nodes to which it was sent, and those that must still respond; a bit each */
   bool has_begun;                  /* its first round was sent */
   bool is_held;                    /* deferred behind an older request of its key; no response is awaited */
   bool is_in_line;                 /* in a list of the line: deferred, or begun and not sent to all nodes */
   bool was_sent;                   /* to at least one node */
   bool is_found;                   /* streams were found here: only nodes that are known to hold the key get it */
-  bool asks_all;                   /* no further round is needed */
+  bool goes_to_all;                /* no further round is needed */
   uint8_t kind;                    /* REQUEST or LIST */
   uint8_t flags;                   /* flags of its message */
   uint64_t only;                   /* of a LIST: the nodes to query */
@@ -82,7 +82,7 @@ typedef struct vsi_line {
 /* -------------------------------------------------------------------------------------------- waiting requests ---- */
 
 static vsi_remote_request *oldest(const vestry_cluster *cluster) {
-  const vsi_ring *all = &cluster->asked;
+  const vsi_ring *all = &cluster->remote_requests;
   return vsi_ring_is_empty(all) ? NULL : VSI_RING_OWNER(all->next, vsi_remote_request, by_age);
 }
 
@@ -160,8 +160,8 @@ static void end(vestry_cluster *cluster, vsi_remote_request *request, vestry_err
   if (request->line) request->line->count--;
   /* A node that has opened a stream of the key meanwhile did not get this request. It has a gap when it announces the
    * stream. */
-  if (request->kind == VSI_WIRE_REQUEST && request->count && !request->asks_all)
-    vsi_recent_note(cluster, request->hash, request->asked);
+  if (request->kind == VSI_WIRE_REQUEST && request->count && !request->goes_to_all)
+    vsi_recent_note(cluster, request->hash, request->sent_to);
   request->error = error;
   count_end(cluster, request);
   request->next = *done;
@@ -180,7 +180,7 @@ static void request_answer(vestry_answer_fn on_answer, vestry_err error, uint32_
   vsi_cluster_inside--;
 }
 
-static void tell_span(const vestry_cluster *cluster, vsi_remote_request *request) {
+static void report_span(const vestry_cluster *cluster, vsi_remote_request *request) {
   if (!request->is_followed) return;
   request->span.count = request->count;
   request->span.error = request->error;
@@ -190,7 +190,7 @@ static void tell_span(const vestry_cluster *cluster, vsi_remote_request *request
 void vsi_remote_requests_finish(vestry_cluster *cluster, vsi_remote_request *done) {
   for (vsi_remote_request *next; done; done = next) {
     next = done->next;
-    tell_span(cluster, done);
+    report_span(cluster, done);
     request_answer(done->on_answer, done->error, done->count, done->ctx);
     free_request(cluster, done);
   }
@@ -198,9 +198,9 @@ void vsi_remote_requests_finish(vestry_cluster *cluster, vsi_remote_request *don
 
 /* ------------------------------------------------------------------------------------------------- sending -------- */
 
-static uint64_t whom_to_ask(vestry_cluster *cluster, const vsi_remote_request *request) {
+static uint64_t nodes_to_query(vestry_cluster *cluster, const vsi_remote_request *request) {
   uint64_t alive = vsi_peers_alive(cluster);
-  if (request->has_begun) return alive & ~request->asked;
+  if (request->has_begun) return alive & ~request->sent_to;
   if (request->kind == VSI_WIRE_LIST) return alive & request->only;
   uint64_t holders = vsi_keys_others(&cluster->keys, request->hash) & alive;
   return request->is_found ? holders : holders | vsi_peers_unsynced(cluster);
@@ -228,9 +228,9 @@ static void hold(vsi_remote_request *request) {
 static void send_to(vestry_cluster *cluster, vsi_remote_request *request, uint64_t mask) {
   vsi_line *line = request->line;
   step_out(request);
-  request->asks_all |= request->has_begun;
+  request->goes_to_all |= request->has_begun;
   request->has_begun = true;
-  if (line && !request->asks_all) {
+  if (line && !request->goes_to_all) {
     line->common = first_of(&line->begun) ? line->common & mask : mask;
     append(&line->begun, request);
   }
@@ -243,7 +243,7 @@ static void send_to(vestry_cluster *cluster, vsi_remote_request *request, uint64
     else if (!request->error)
       request->error = error;
   }
-  request->asked |= mask;
+  request->sent_to |= mask;
 }
 
 bool vsi_remote_requests_pass_by(const vestry_cluster *cluster, uint64_t hash, unsigned node) {
@@ -263,11 +263,11 @@ static vestry_err conclude(const vestry_cluster *cluster, const vsi_remote_reque
  * result. */
 static bool go_on(vestry_cluster *cluster, vsi_remote_request *request, vestry_err *ret_error) {
   while (!request->awaited) {
-    if (request->has_begun && (request->asks_all || request->count || request->error)) {
+    if (request->has_begun && (request->goes_to_all || request->count || request->error)) {
       *ret_error = conclude(cluster, request);
       return true;
     }
-    uint64_t mask = whom_to_ask(cluster, request);
+    uint64_t mask = nodes_to_query(cluster, request);
     if (must_wait(request, mask)) {
       hold(request);
       return false;
@@ -330,9 +330,9 @@ static void release(vestry_cluster *cluster, vsi_line *line, vsi_remote_request 
 static void advance(vestry_cluster *cluster, vsi_remote_request *request, vsi_remote_request **done) {
   vsi_line *line = request->line;
   vestry_err error;
-  bool is_over = go_on(cluster, request, &error), asks_all = request->asks_all;
+  bool is_over = go_on(cluster, request, &error), goes_to_all = request->goes_to_all;
   if (is_over) end(cluster, request, error, done);
-  if (is_over || asks_all) release(cluster, line, done);
+  if (is_over || goes_to_all) release(cluster, line, done);
 }
 
 /* Enter a request and send its first round. Under the lock. OK | NO_MEMORY */
@@ -345,7 +345,7 @@ static vestry_err begin(vestry_cluster *cluster, vsi_remote_request *request, vs
   cluster->stats.waiting_count++;
   bool is_first = !oldest(cluster);
   vsi_map_add(&cluster->requests, &request->in, vsi_hash_number(request->id));
-  vsi_ring_add_last(&cluster->asked, &request->by_age);
+  vsi_ring_add_last(&cluster->remote_requests, &request->by_age);
   if (is_full) {
     cluster->stats.over_waiting_count++;
     end(cluster, request, VESTRY_FULL, done);
@@ -364,10 +364,10 @@ static vestry_err request_begin(vestry_cluster *cluster, const vsi_asking *askin
   request->ctx = asking->ctx;
   request->count = asking->count;
   request->error = asking->error;
-  request->is_found = request->asks_all = asking->is_found;
+  request->is_found = request->goes_to_all = asking->is_found;
   request->flags = asking->is_fail_fast ? VSI_WIRE_FAIL_FAST : 0;
   request->kind = asking->list ? VSI_WIRE_LIST : VSI_WIRE_REQUEST;
-  request->asks_all |= asking->list != NULL;
+  request->goes_to_all |= asking->list != NULL;
   request->only = asking->only;
   request->page = asking->page;
   vsi_wire_begin(&request->message, cluster->host);

@@ -300,7 +300,7 @@ static vestry_err do_refresh(vestry_cluster *cluster, vsi_wire_reader *reader) {
 }
 
 /* Perform a message without a response. */
-static vestry_err do_unasked_here(vestry_cluster *cluster, const vsi_wire_message *message) {
+static vestry_err perform_message_here(vestry_cluster *cluster, const vsi_wire_message *message) {
   vsi_wire_reader reader = vsi_wire_read(message->body, message->len);
   if (message->kind == VSI_WIRE_REFRESH) return do_refresh(cluster, &reader);
   vsi_wire_name name = vsi_wire_read_name(&reader);
@@ -316,9 +316,9 @@ static vestry_err do_unasked_here(vestry_cluster *cluster, const vsi_wire_messag
   return error;
 }
 
-static vestry_err do_unasked(vestry_cluster *cluster, const vsi_wire_message *message) {
+static vestry_err perform_message(vestry_cluster *cluster, const vsi_wire_message *message) {
   const vestry_trace *former = enter_trace(message);
-  vestry_err error = do_unasked_here(cluster, message);
+  vestry_err error = perform_message_here(cluster, message);
   (void)vestry_trace_enter(former);
   return error;
 }
@@ -336,7 +336,7 @@ static void do_one(vestry_cluster *cluster, work *w) {
     do_request(cluster, message, w->has_more);
   } else if (message->kind == VSI_WIRE_LIST) {
     do_list(cluster, message, w->has_more);
-  } else if (is_lost(do_unasked(cluster, message))) {
+  } else if (is_lost(perform_message(cluster, message))) {
     vsi_cluster_lock(cluster);
     vsi_peer *peer = vsi_peers_find(cluster, message->from);
     if (peer) vsi_peer_lose(peer, 1);
@@ -360,7 +360,7 @@ void vsi_served_run(vestry_actor *actor, void *ctx) {
   vestry_cluster *cluster = ctx;
   bool may_run = begin_run(cluster), has_more = false;
   vsi_cluster_inside++;
-  for (int i = 0; may_run && i <= VSI_NODES_MAX && (has_more = vsi_news_report(cluster)); i++) continue;
+  for (int i = 0; may_run && i <= VSI_NODES_MAX && (has_more = vsi_members_report(cluster)); i++) continue;
   if (may_run) has_more |= vsi_replaced_close_some(cluster);
   int left = RUN_MAX;
   for (work *w = (work *)vestry_actor_receive(actor), *next; w; w = next) {

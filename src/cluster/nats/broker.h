@@ -21,18 +21,18 @@ typedef struct vsi_nats_broker {
   char (*subjects)[VESTRY_SUBJECT_MAX_BYTES + 1];
   size_t subjects_count;
   pthread_t link, receiver;
-  int attached;                  /* descriptor of the socket of the connection being made; of the link's thread */
-  int wake_fd;                   /* eventfd that wakes the receiver's thread */
-  _Atomic(bool) is_woken;        /* it was written, and the receiver's thread has not read it yet */
-  _Atomic(bool) is_up;           /* written under the lock */
-  _Atomic(bool) is_over;         /* the connection has ended; false while there is none yet. Written under the lock */
-  _Atomic(bool) must_write;      /* libnats has bytes for the socket */
-  _Atomic(bool) is_reporting;    /* a function of the events is running */
-  _Atomic(bool) is_deaf;         /* stopping: no function of the events is called any more */
-  _Atomic(size_t) max_payload;   /* as the server last reported */
-  _Atomic(uint64_t) heard_count; /* received messages */
+  int attached;                /* descriptor of the socket of the connection being made; of the link's thread */
+  int wake_fd;                 /* eventfd that wakes the receiver's thread */
+  _Atomic(bool) is_woken;      /* it was written, and the receiver's thread has not read it yet */
+  _Atomic(bool) is_up;         /* written under the lock */
+  _Atomic(bool) is_over;       /* the connection has ended; false while there is none yet. Written under the lock */
+  _Atomic(bool) must_write;    /* libnats has bytes for the socket */
+  _Atomic(bool) is_reporting;  /* a function of the events is running */
+  _Atomic(bool) is_muted;      /* stopping: no function of the events is called any more */
+  _Atomic(size_t) max_payload; /* as the server last reported */
+  _Atomic(uint64_t) received_count; /* received messages */
   _Atomic(uint64_t) reads_count;
-  _Atomic(uint64_t) asks_count; /* number of checks whether the server responds */
+  _Atomic(uint64_t) checks_count; /* number of checks whether the server responds */
 
   /* Of the receiver's thread. */
   bool has_more;                         /* another message is passed on right after this one */

@@ -26,7 +26,7 @@
 #include "cluster/nats/broker.h"
 #include "cluster/nats/receiver.h"
 
-enum { LAST_WORDS_MS = 1000, ANSWER_MS = 250, COMPLAINTS_MAX = 8, NS_PER_MS = 1000000 };
+enum { LAST_MESSAGES_MS = 1000, ANSWER_MS = 250, COMPLAINTS_MAX = 8, NS_PER_MS = 1000000 };
 
 /* Argument of the callbacks of one connection. */
 typedef struct wire {
@@ -38,7 +38,7 @@ typedef struct wire {
 
   bool is_quiet;             /* attempts before this one have failed, and it was logged */
   unsigned complaints_count; /* of on_error's thread, as the next one */
-  bool is_mute;              /* the server has refused a message */
+  bool was_message_refused;  /* the server has refused a message */
 } wire;
 
 /* State of the link's thread. */
@@ -102,8 +102,8 @@ static void note_refusal(wire *w, refusal is, const char *subject) {
 }
 
 static void log_refusal(wire *w, refusal is, const char *text) {
-  const bool is_message = is == REFUSAL_MESSAGE, is_known = w->is_quiet || (is_message && w->is_mute);
-  w->is_mute = w->is_mute || is_message;
+  const bool is_message = is == REFUSAL_MESSAGE, is_known = w->is_quiet || (is_message && w->was_message_refused);
+  w->was_message_refused = w->was_message_refused || is_message;
   if (is_known || w->complaints_count++ >= COMPLAINTS_MAX) return;
   vsi_log(w->broker->host, VESTRY_LOG_WARN,
           "nats: the server refuses a %s: %s; allow this user to %s it (permissions of nats-server)",
@@ -337,9 +337,9 @@ static void disconnect(linking *l) {
 /* ---- thread ------------------------------------------------------------------------------------------------------ */
 
 /* Wait until the send queue is written. Publish fails by now, so no message is added. */
-static void say_last_words(linking *l) {
+static void write_last_messages(linking *l) {
   vsi_nats_broker *broker = l->broker;
-  uint64_t until_ns = vsi_monotonic_in_ms(LAST_WORDS_MS);
+  uint64_t until_ns = vsi_monotonic_in_ms(LAST_MESSAGES_MS);
   vsi_nats_receiver_wake(broker);
   vsi_mutex_lock(&broker->lock);
   while (broker->send_queue.bytes && !atomic_load(&broker->is_over) &&
@@ -348,14 +348,14 @@ static void say_last_words(linking *l) {
   bool are_written = !broker->send_queue.bytes;
   vsi_mutex_unlock(&broker->lock);
   /* Closing a socket with unread data resets the connection, so that the peer may lose data that was sent before. */
-  if (are_written) (void)natsConnection_FlushTimeout(l->connection, LAST_WORDS_MS);
+  if (are_written) (void)natsConnection_FlushTimeout(l->connection, LAST_MESSAGES_MS);
 }
 
 /* Return whether the server is alive. It is if it responds to a ping; but earlier data can precede the response, so a
  * read counts, too. Nothing is read while a function of the events runs, so the server is then taken for alive. */
 static bool is_there(linking *l) {
   vsi_nats_broker *broker = l->broker;
-  atomic_fetch_add(&broker->asks_count, 1);
+  atomic_fetch_add(&broker->checks_count, 1);
   uint64_t ping_ms = broker->settings.options.ping_ms, reads = atomic_load(&broker->reads_count);
   return !natsConnection_FlushTimeout(l->connection, (int64_t)(ping_ms < ANSWER_MS ? ping_ms : ANSWER_MS)) ||
          atomic_load(&broker->reads_count) != reads || atomic_load(&broker->is_reporting);
@@ -375,7 +375,7 @@ static void serve(linking *l) {
     bool is_over = atomic_load(&broker->is_over) || l->wire->is_refused, stops = broker->stops;
     if (stops) set_down_locked(broker);
     vsi_mutex_unlock(&broker->lock);
-    if (stops && !is_over) say_last_words(l);
+    if (stops && !is_over) write_last_messages(l);
     if (stops || is_over) return;
     if (is_there(l)) answered_ns = vsi_monotonic_ns();
     if (is_refused(l)) return; /* on_error may come late: an application can block its thread */
@@ -393,14 +393,14 @@ static void pause_ms(vsi_nats_broker *broker, uint64_t ms) {
 }
 
 /* Have the receiver's thread report a change of state. */
-static void say(vsi_nats_broker *broker, bool *waits) {
+static void request_report(vsi_nats_broker *broker, bool *waits) {
   vsi_mutex_lock(&broker->lock);
   *waits = true;
   vsi_mutex_unlock(&broker->lock);
   vsi_nats_receiver_wake(broker);
 }
 
-static void wait_told(vsi_nats_broker *broker) {
+static void wait_until_reported(vsi_nats_broker *broker) {
   vsi_mutex_lock(&broker->lock);
   while ((broker->up_waits || broker->down_waits) && !broker->stops) vsi_mutex_wait(&broker->lock, &broker->changed);
   vsi_mutex_unlock(&broker->lock);
@@ -420,13 +420,13 @@ static void live(linking *l) {
     l->has_complained = false;
     vsi_log(broker->host, VESTRY_LOG_INFO, "nats: up");
     vsi_nats_reservations_attach(&broker->reservations, l->connection);
-    say(broker, &broker->up_waits);
+    request_report(broker, &broker->up_waits);
     serve(l);
     disconnect(l);
-    say(broker, &broker->down_waits);
+    request_report(broker, &broker->down_waits);
     if (is_stopping(broker)) break;
     vsi_log(broker->host, VESTRY_LOG_WARN, "nats: down");
-    wait_told(broker);
+    wait_until_reported(broker);
     pause_ms(broker, 1); /* so that not all nodes reconnect at the same time */
   }
 }

@@ -37,7 +37,7 @@ static vestry_err take_subjects(vsi_nats_broker *broker, const char *const *subj
   return VESTRY_OK;
 }
 
-static void end_ear(vsi_nats_broker *broker) {
+static void end_receiver(vsi_nats_broker *broker) {
   vsi_mutex_lock(&broker->lock);
   broker->ends = true;
   vsi_mutex_unlock(&broker->lock);
@@ -55,7 +55,7 @@ static vestry_err start_threads(vsi_nats_broker *broker) {
       vsi_thread_start(broker->host, &broker->receiver, "vestry-nats-recv", vsi_nats_receiver_run, broker);
   if (error) return error;
   error = vsi_thread_start(broker->host, &broker->link, "vestry-nats", vsi_nats_link_run, broker);
-  if (error) end_ear(broker);
+  if (error) end_receiver(broker);
   return error;
 }
 
@@ -76,13 +76,13 @@ static vestry_err start(void *self, const char *const *subjects, size_t count, c
 static void stop(void *self) {
   vsi_nats_broker *broker = self;
   if (broker->started && !broker->stopped) {
-    atomic_store(&broker->is_deaf, true);
+    atomic_store(&broker->is_muted, true);
     vsi_mutex_lock(&broker->lock);
     broker->stops = true;
     pthread_cond_broadcast(&broker->changed);
     vsi_mutex_unlock(&broker->lock);
     pthread_join(broker->link, NULL);
-    end_ear(broker);
+    end_receiver(broker);
   }
   broker->stopped = true;
 }
@@ -202,7 +202,7 @@ void vestry_nats_stats_get(const vestry_broker *from, vestry_nats_stats *ret_sta
   stats.attempts_count = broker->attempts_count;
   stats.send_queue_bytes = broker->send_queue.bytes;
   vsi_mutex_unlock(&broker->lock);
-  stats.received_count = atomic_load(&broker->heard_count);
+  stats.received_count = atomic_load(&broker->received_count);
   VSI_RESULT_GIVE(vestry_nats_stats, ret_stats, stats);
 }
 

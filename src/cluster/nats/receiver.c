@@ -127,7 +127,7 @@ static void write_outbox(vsi_nats_broker *broker) {
   write_taken(broker);
 }
 
-static bool has_letters(vsi_nats_broker *broker) {
+static bool has_messages(vsi_nats_broker *broker) {
   vsi_mutex_lock(&broker->lock);
   bool has = !STAILQ_EMPTY(&broker->send_queue.messages);
   vsi_mutex_unlock(&broker->lock);
@@ -135,7 +135,7 @@ static bool has_letters(vsi_nats_broker *broker) {
 }
 
 void vsi_nats_receiver_write(vsi_nats_broker *broker) {
-  for (bool may_write = true; may_write && has_letters(broker) && vsi_mutex_try(&broker->io);) {
+  for (bool may_write = true; may_write && has_messages(broker) && vsi_mutex_try(&broker->io);) {
     may_write = broker->connection && !atomic_load(&broker->is_over) && !atomic_load(&broker->must_write);
     if (may_write) write_outbox(broker);
     vsi_mutex_unlock(&broker->io);
@@ -161,10 +161,10 @@ static size_t collect(vsi_nats_broker *broker, natsMsg *batch[BATCH_COUNT]) {
   return count;
 }
 
-static void tell_part(vsi_nats_broker *broker, const char *subject, vestry_slice part, bool has_more) {
+static void pass_part(vsi_nats_broker *broker, const char *subject, vestry_slice part, bool has_more) {
   const vestry_broker_events *events = &broker->events;
-  if (atomic_load(&broker->is_deaf)) return;
-  atomic_fetch_add_explicit(&broker->heard_count, 1, memory_order_relaxed);
+  if (atomic_load(&broker->is_muted)) return;
+  atomic_fetch_add_explicit(&broker->received_count, 1, memory_order_relaxed);
   broker->has_more = has_more;
   if (events->on_message) events->on_message(subject, part.data, part.len, events->ctx);
 }
@@ -183,16 +183,16 @@ static void keep_passed(vsi_nats_broker *broker, natsMsg *message) {
 }
 
 /* Pass on the parts of a message. */
-static void tell_message(vsi_nats_broker *broker, natsMsg *message, bool has_more) {
+static void pass_message(vsi_nats_broker *broker, natsMsg *message, bool has_more) {
   const char *subject = natsMsg_GetSubject(message);
   const vestry_slice whole = {natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message)};
   vsi_nats_joined joined;
   if (!vsi_nats_joined_open(whole.data, whole.len, &joined)) {
-    tell_part(broker, subject, whole, has_more);
+    pass_part(broker, subject, whole, has_more);
   } else {
     while (joined.count) {
       vestry_slice part = vsi_nats_joined_next(&joined);
-      tell_part(broker, subject, part, has_more || joined.count);
+      pass_part(broker, subject, part, has_more || joined.count);
     }
   }
   keep_passed(broker, message);
@@ -227,14 +227,14 @@ static void serve_socket(vsi_nats_broker *broker, short ready) {
               atomic_load(&broker->max_payload));
     vsi_nats_receiver_write(broker);
     atomic_store(&broker->is_reporting, true);
-    for (size_t i = 0; i < count; i++) tell_message(broker, batch[i], i + 1 < count);
+    for (size_t i = 0; i < count; i++) pass_message(broker, batch[i], i + 1 < count);
     atomic_store(&broker->is_reporting, false);
     ready = 0;
   } while (count == BATCH_COUNT);
 }
 
 /* Report changes of state, up before down. The link's thread waits for the report of down before it connects again. */
-static void tell_states(vsi_nats_broker *broker) {
+static void report_states(vsi_nats_broker *broker) {
   const vestry_broker_events *events = &broker->events;
   vsi_mutex_lock(&broker->lock);
   bool states[] = {broker->up_waits, broker->down_waits};
@@ -242,7 +242,7 @@ static void tell_states(vsi_nats_broker *broker) {
   if (!states[0] && !states[1]) return;
   atomic_store(&broker->is_reporting, true);
   for (int is_down = 0; is_down < 2; is_down++)
-    if (states[is_down] && events->on_state && !atomic_load(&broker->is_deaf))
+    if (states[is_down] && events->on_state && !atomic_load(&broker->is_muted))
       events->on_state(is_down ? VESTRY_BROKER_DOWN : VESTRY_BROKER_UP, events->ctx);
   atomic_store(&broker->is_reporting, false);
   vsi_mutex_lock(&broker->lock);
@@ -300,7 +300,7 @@ void *vsi_nats_receiver_run(void *argument) {
     if (ready & POLLOUT || is_stuck) until_ns = 0;
     if (is_stuck) give_up(broker);
     if (ready) serve_socket(broker, ready);
-    tell_states(broker);
+    report_states(broker);
     vsi_nats_receiver_write(broker);
   }
   give_back(broker);

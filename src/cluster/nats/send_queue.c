@@ -6,7 +6,7 @@
 
 #include "base/array.h"
 
-enum { LETTER_BYTES = 128, JOINED_LEAST = 4096 };
+enum { MESSAGE_BYTES = 128, JOINED_LEAST = 4096 };
 
 void vsi_nats_send_queue_init(vsi_nats_send_queue *send_queue, const vestry_host *host, size_t max_bytes) {
   *send_queue = (vsi_nats_send_queue){.host = host, .max_bytes = max_bytes};
@@ -80,7 +80,7 @@ static vsi_nats_message *make(const vestry_host *host, const char *subject, cons
 
 vestry_err vsi_nats_send_queue_add(vsi_nats_send_queue *send_queue, const char *subject, const void *data, size_t len,
                                    size_t max_payload) {
-  size_t cost = LETTER_BYTES + len,
+  size_t cost = MESSAGE_BYTES + len,
          more = vsi_nats_joined_must(data, len) ? VSI_NATS_JOINED_HEAD + VSI_NATS_JOINED_EACH : 0;
   if (len > max_payload || more > max_payload - len) return VESTRY_TOO_LARGE;
   if (cost > send_queue->max_bytes - send_queue->bytes) return VESTRY_FULL;
