@@ -32,7 +32,7 @@ enum {
   RELOAD_MS = 5000,
   RETRY_MS = 1000,
   SPREAD_MOST_MS = 3600000,
-  DEPARTED_COUNT = 4096 /* tabs in the resume cache, 328 bytes each; allocated when the first tab is stored */
+  RESUME_CACHE_COUNT = 4096 /* tabs in the resume cache, 328 bytes each; allocated when the first tab is stored */
 };
 #define KEPT_BYTES     ((size_t)64 << 20)
 #define REQUESTS_BYTES ((size_t)256 << 20)
@@ -60,7 +60,7 @@ static vestry_err make_well(vestry_pages *pages) {
 
 /* Publish a completed action before its request is answered, so that pages show its result at once
  * (app/page/sent.c). */
-static void tell_done(void *state, const vestry_request *req, vestry_reply *reply, bool was_done) {
+static void publish_done(void *state, const vestry_request *req, vestry_reply *reply, bool was_done) {
   vsi_bus *bus = state;
   const char *sent = was_done ? vestry_request_header(req, "Vestry-Sent") : NULL;
   if (!sent || reply->status >= 400 || vsi_request_is_safe(req)) return;
@@ -76,7 +76,7 @@ static vestry_err use_bus(vestry *v, void **ret_state) {
 
 /* The extension of all vestry_pages of an instance. Its state is the bus on which completed actions are published. */
 static const vsi_extension kind = {
-    .name = "vestry_pages_create", .create = use_bus, .conclude = tell_done, .written = vsi_page_written};
+    .name = "vestry_pages_create", .create = use_bus, .conclude = publish_done, .written = vsi_page_written};
 
 /* Prepare an instance for pages: add the extension, seals for their forms, and leases unless it has them. */
 static vestry_err extend(vestry *v, vsi_bus **ret_bus) {
@@ -96,7 +96,7 @@ static vestry_err fill(vestry_pages *pages, const vestry_pages_options *options)
   if (!pages->runtime && vsi_runtime_is_stepped(pages->v->runtime)) pages->runtime = pages->v->runtime;
   vestry_err error = vsi_secret_make(pages, options);
   if (!error) error = copy_texts(pages, options);
-  if (!error) error = vsi_resume_cache_create(pages->host, DEPARTED_COUNT, &pages->resume_cache);
+  if (!error) error = vsi_resume_cache_create(pages->host, RESUME_CACHE_COUNT, &pages->resume_cache);
   if (!error) error = make_well(pages);
   if (!error && !pages->runtime) {
     const vestry_runtime_options own = {.host = pages->host, .threads_count = threads_count};

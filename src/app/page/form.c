@@ -394,7 +394,8 @@ static vestry_err keep(const vestry_forms *forms, const vestry_request *req, con
 
 /* Find the stored values. A tab without values first gets a copy of the values of the tab from which it was
  * duplicated. */
-static vestry_err ask(const vestry_forms *forms, const vestry_request *req, const place *at, vsi_form_state *ret) {
+static vestry_err load_values(const vestry_forms *forms, const vestry_request *req, const place *at,
+                              vsi_form_state *ret) {
   const char *from = vestry_request_value(req, VESTRY_IN_FORM, "from");
   if (from && vsi_seal_is_good(vsi_seals_of(forms->v), VSI_SEAL_TAB, req->scope, NULL, from, strlen(from))) {
     char tab[VESTRY_TAB_ID_BYTES];
@@ -416,7 +417,7 @@ static vestry_err take(vestry_forms *forms, const vestry_request *req, vsi_form_
   vestry_err error = find_place(forms, req, name, &at);
   if (error) return error == VESTRY_INVALID ? VESTRY_MALFORMED : error;
   if (!vestry_tab_is_known(req)) return VESTRY_MALFORMED;
-  if (vestry_request_value(req, VESTRY_IN_FORM, "ask")) return ask(forms, req, &at, ret_state);
+  if (vestry_request_value(req, VESTRY_IN_FORM, "ask")) return load_values(forms, req, &at, ret_state);
   if (vestry_request_value(req, VESTRY_IN_FORM, "clear"))
     return forms->storage->ops->clear(forms->storage, &at.key, false, ret_state);
   return keep(forms, req, &at, ret_state);

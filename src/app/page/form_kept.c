@@ -247,7 +247,8 @@ static uint64_t next_generation(vsi_form_kept *kept, const kept_form *former) {
   return former && former->generation >= kept->generation ? former->generation + 1 : kept->generation;
 }
 
-static vestry_err clear(vestry_forms_storage *storage, const vsi_form_key *key, bool tells, vsi_form_state *ret_state) {
+static vestry_err clear(vestry_forms_storage *storage, const vsi_form_key *key, bool notifies,
+                        vsi_form_state *ret_state) {
   vsi_form_kept *kept = (vsi_form_kept *)storage;
   const uint64_t now_ns = begin_locked(kept);
   kept_form *former = find(kept, key->scope, key->tab, key->name);
@@ -255,7 +256,7 @@ static vestry_err clear(vestry_forms_storage *storage, const vsi_form_key *key, 
   const kept_form *now = replace(kept, key, former, &none, now_ns);
   if (now) *ret_state = brief(now);
   vsi_mutex_unlock(&kept->lock);
-  if (now && tells) storage->on_cleared(storage->forms, key->tab, key->name);
+  if (now && notifies) storage->on_cleared(storage->forms, key->tab, key->name);
   return now ? VESTRY_OK : VESTRY_NO_MEMORY;
 }
 

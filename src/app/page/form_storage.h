@@ -35,7 +35,7 @@ typedef struct vsi_form_storage_ops {
                     vsi_form_state *ret_state);
   /* Clear a form, and reject messages of earlier generations from then on. `tells`: call on_cleared when a render can
    * read this, which is after the commit of this thread's transaction. Returns OK | NO_MEMORY. */
-  vestry_err (*clear)(vestry_forms_storage *storage, const vsi_form_key *key, bool tells, vsi_form_state *ret_state);
+  vestry_err (*clear)(vestry_forms_storage *storage, const vsi_form_key *key, bool notifies, vsi_form_state *ret_state);
   /* Copy the form of another tab to this tab, which has none. ret_state: the stored state afterwards, without pairs.
    * Returns OK | EXISTS (this tab has one) | NOT_FOUND (the other tab has none) | NO_MEMORY. */
   vestry_err (*copy)(vestry_forms_storage *storage, const vsi_form_key *key, const char *tab,
@@ -56,9 +56,9 @@ struct vestry_forms_storage {
 };
 
 /* Return whether a message is late: the stored state is the same or later. */
-static inline bool vsi_form_is_late(const vsi_form_state *letter, const vsi_form_state *there) {
-  return letter->generation < there->generation ||
-         (letter->generation == there->generation && letter->number <= there->number);
+static inline bool vsi_form_is_late(const vsi_form_state *message, const vsi_form_state *there) {
+  return message->generation < there->generation ||
+         (message->generation == there->generation && message->number <= there->number);
 }
 
 /* Create the storage in memory. options: with all defaults. Returns OK | NO_MEMORY | IO (no randomness). */

@@ -70,11 +70,11 @@ struct vsi_fragment {
   uint64_t failures : 3; /* failures in a row, up to VSI_FAILURES_MOST */
   uint64_t is_shared : 1;
   uint64_t is_dirty : 1;
-  uint64_t is_asked : 1;   /* marked by a submission only (sent.c): before it renders, a worker checks whether it
+  uint64_t is_to_check : 1; /* marked by a submission only (sent.c): before it renders, a worker checks whether it
                               shows the result already */
-  uint64_t is_over : 1;    /* it has begun, and its last viewer has ended */
-  uint64_t is_first : 1;   /* not rendered yet */
-  uint64_t is_blocked : 1; /* its stream has unwritten events; vsi_page_written clears it when they are written */
+  uint64_t is_over : 1;     /* it has begun, and its last viewer has ended */
+  uint64_t is_first : 1;    /* not rendered yet */
+  uint64_t is_blocked : 1;  /* its stream has unwritten events; vsi_page_written clears it when they are written */
   uint64_t has_hash : 1, has_version : 1;
   uint64_t is_guessed : 1; /* marked_seq may be lower than the number of the refresh that marked it */
   uint64_t is_poor : 1;    /* `failures` counts renders that were shown and called vestry_render_again */
@@ -94,7 +94,7 @@ struct vsi_shared {
   vsi_sending sent;           /* the last send */
   uint64_t started_ns;        /* start of its last render; separate, because a run may also just let streams join */
   uint16_t tally;             /* for a part: index of the tally that counts it */
-  bool asks;                  /* some subscriptions belong to pages with an allow function */
+  bool checks_allow;          /* some subscriptions belong to pages with an allow function */
   const char *id, *element;   /* for a part: id and name of its element; owned */
   vestry_page_fn render;      /* for a part; NULL: the page's function */
   void *app;

@@ -78,7 +78,7 @@ struct vestry_pages {
   uint32_t build, reload_ms, retry_ms;
   char *offline_text, *failing_text;              /* owned */
   vestry_page parts;                              /* owner of all fragments of parts; has no handler */
-  atomic_bool has_shells;                         /* some page has a layout, so the data of a part's event contains
+  atomic_bool has_layouts;                        /* some page has a layout, so the data of a part's event contains
                                                      its mark */
   vestry_event *well;                             /* signals for "online, not failing"; every stream begins with it */
   vsi_siphash_key content_secret, version_secret; /* keys of the hashes in tags; equal on all nodes of a cluster */
@@ -151,7 +151,7 @@ vestry_err vsi_requests_take(vestry_pages *pages, size_t bytes);
 uint32_t vsi_pages_chance(const vestry_pages *pages, uint32_t below);
 
 /* Return the result of a page's allow. */
-vestry_err vsi_page_ask_allow(const vestry_page *page, vsi_request_copy *request);
+vestry_err vsi_page_check_allow(const vestry_page *page, vsi_request_copy *request);
 
 /* Drop a reference, of the owner, a worker or a stream; the last one frees the pages. Called without the lock. */
 void vsi_pages_unref(vestry_pages *pages);

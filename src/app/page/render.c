@@ -450,7 +450,7 @@ vestry_err vestry_page_create(vestry_pages *pages, const vestry_page_options *gi
     char *layout = texts + id_len + element_len + signals_len;
     snprintf(layout, layout_len, "%s/%s/%s", options.layout, element, id);
     page->layout = layout;
-    atomic_store_explicit(&pages->has_shells, true, memory_order_relaxed);
+    atomic_store_explicit(&pages->has_layouts, true, memory_order_relaxed);
   }
   vsi_pages_lock(pages);
   page->next = pages->pages_list;
@@ -466,7 +466,7 @@ static vestry_err ask(const vestry_request *req, vestry_reply *reply, void *app)
   return page->allow(req, page->app);
 }
 
-vestry_err vsi_page_ask_allow(const vestry_page *page, vsi_request_copy *request) {
+vestry_err vsi_page_check_allow(const vestry_page *page, vsi_request_copy *request) {
   vestry_reply reply;
   vsi_reply_init(&reply, page->pages->host);
   vestry_err error = vsi_request_copy_handle(request, &reply, ask, (void *)(uintptr_t)page);

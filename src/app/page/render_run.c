@@ -37,18 +37,18 @@
 /* Messages to one stream about the page itself. They are sent as signals, on which the page's element acts (script.c),
  * so that no code has to be sent through the stream. */
 
-static vestry_err say(vestry_connection *connection, const vestry_value *state) {
+static vestry_err send_state(vestry_connection *connection, const vestry_value *state) {
   return vestry_connection_patch_signals(connection, VESTRY_OBJECT("_vestry", state), NULL);
 }
 
 /* Send a last message, and end the stream even if it was not accepted. */
 static void leave(vestry_connection *connection, const vestry_value *state) {
-  (void)say(connection, state);
+  (void)send_state(connection, state);
   vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
 }
 
 void vsi_send_failing(vestry_connection *connection, bool is_failing) {
-  (void)say(connection, VESTRY_OBJECT("failing", is_failing));
+  (void)send_state(connection, VESTRY_OBJECT("failing", is_failing));
 }
 
 void vsi_send_reload(vestry_pages *pages, vestry_connection *connection, uint32_t within_ms) {
@@ -125,7 +125,7 @@ static vsi_outcome depend(vsi_run *r, vsi_outcome made) {
   vsi_topics_noted(r->pages, &r->names);
   if (missed.seq) {
     fragment->is_dirty = true;
-    fragment->is_asked = false;
+    fragment->is_to_check = false;
     if (!fragment->marked_seq) {
       fragment->marked_seq = missed.seq;
       fragment->is_guessed = missed.is_guessed;
@@ -188,7 +188,7 @@ vestry_err vsi_run_format_part(vestry_pages *pages, const char *id, const char *
   snprintf(selector, sizeof selector, "#%s", id);
   (void)vsi_state_tag_write(&tag, text);
   return vsi_event_marked_elements(pages->host, inside.data, inside.len, &options, text,
-                                   atomic_load_explicit(&pages->has_shells, memory_order_relaxed), ret_event);
+                                   atomic_load_explicit(&pages->has_layouts, memory_order_relaxed), ret_event);
 }
 
 vestry_err vsi_run_format(vsi_run *r, const char *tag) {

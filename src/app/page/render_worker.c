@@ -22,14 +22,14 @@ static const char *name_of(const vsi_fragment *fragment) {
 
 /* The cause of a run, taken from the fragment because it may be marked again during the run. */
 typedef struct cause {
-  bool is_dirty, is_asked, is_guessed;
+  bool is_dirty, is_to_check, is_guessed;
   uint64_t marked_seq, seq;
 } cause;
 
 static cause take_cause(vsi_fragment *fragment) {
-  const cause is = {fragment->is_dirty, fragment->is_asked, fragment->is_guessed, fragment->marked_seq,
+  const cause is = {fragment->is_dirty, fragment->is_to_check, fragment->is_guessed, fragment->marked_seq,
                     fragment->page->pages->seq};
-  fragment->is_dirty = fragment->is_asked = fragment->is_guessed = false;
+  fragment->is_dirty = fragment->is_to_check = fragment->is_guessed = false;
   fragment->marked_seq = 0;
   return is;
 }
@@ -115,7 +115,7 @@ static void run_fragment(vsi_worker *worker, vsi_fragment *fragment) {
   cause of = take_cause(fragment);
   pages->running_count++;
   vsi_schedule_hand_over(pages);
-  if (of.is_asked && !fragment->is_first && shows_all(pages, fragment, &of)) {
+  if (of.is_to_check && !fragment->is_first && shows_all(pages, fragment, &of)) {
     end_run(pages, fragment, VSI_RUN_DONE, &of);
     return;
   }

@@ -178,12 +178,12 @@ static void mark(vsi_fragment *fragment, uint64_t seq) {
 }
 
 void vsi_schedule_mark(vsi_fragment *fragment, uint64_t seq) {
-  fragment->is_asked = false;
+  fragment->is_to_check = false;
   mark(fragment, seq);
 }
 
-void vsi_schedule_ask(vsi_fragment *fragment, uint64_t seq) {
-  if (!fragment->is_dirty) fragment->is_asked = true;
+void vsi_schedule_check(vsi_fragment *fragment, uint64_t seq) {
+  if (!fragment->is_dirty) fragment->is_to_check = true;
   mark(fragment, seq);
 }
 
@@ -287,7 +287,7 @@ void vsi_schedule_put_back(vsi_fragment *fragment, vsi_run_result result, uint64
     fragment->failures = 0;
   } else if (!is_poor) {
     fragment->is_dirty = true;
-    fragment->is_asked = false;
+    fragment->is_to_check = false;
     if (marked_seq) {
       fragment->marked_seq = marked_seq;
       fragment->is_guessed = is_guessed;

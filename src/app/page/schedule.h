@@ -35,7 +35,7 @@ void vsi_schedule_leave(vsi_fragment *fragment);
 /* Mark a fragment for rendering because of a refresh; seq 0: because of another event. */
 void vsi_schedule_mark(vsi_fragment *fragment, uint64_t seq);
 /* Mark a fragment to be checked: it renders only if data on which it depends has changed by then. */
-void vsi_schedule_ask(vsi_fragment *fragment, uint64_t seq);
+void vsi_schedule_check(vsi_fragment *fragment, uint64_t seq);
 /* Schedule a run of a fragment at due_ns or later. The fragment must not be running. */
 void vsi_schedule_at(vsi_fragment *fragment, uint64_t due_ns);
 /* Unblock a fragment whose stream is written. */

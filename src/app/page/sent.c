@@ -126,7 +126,7 @@ static size_t look(vsi_sent *sent, const vsi_fragment *running, uint64_t seq) {
 }
 
 /* Add submissions, which are shown once everything that the stream shows was checked.
- * mark: vsi_schedule_ask; or vsi_schedule_mark, if their results may not be known here yet */
+ * mark: vsi_schedule_check; or vsi_schedule_mark, if their results may not be known here yet */
 static void add(vsi_sent *sent, const report *what, void (*mark)(vsi_fragment *fragment, uint64_t seq)) {
   vestry_pages *pages = sent->viewer->pages;
   uint64_t seq = ++pages->seq;
@@ -195,7 +195,7 @@ void vsi_sent_drop(vsi_run *r, size_t count) {
 }
 
 /* Report submissions to the stream. The caller holds the lock; it is released meanwhile. */
-static void tell(vestry_pages *pages, vsi_sent *sent, size_t count) {
+static void report_shown(vestry_pages *pages, vsi_sent *sent, size_t count) {
   vestry_connection *connection = vestry_connection_ref(sent->viewer->connection);
   seen_text text;
   write_seen(sent, count, &text);
@@ -228,7 +228,7 @@ void vsi_sent_settle(vsi_fragment *fragment) {
   while (!vsi_ring_is_empty(&here)) {
     vsi_sent *sent = VSI_RING_OWNER(here.next, vsi_sent, at);
     size_t seen = look(sent, NULL, 0);
-    if (seen) tell(pages, sent, seen);
+    if (seen) report_shown(pages, sent, seen);
   }
 }
 
@@ -283,7 +283,7 @@ void vsi_sent_done(const vestry_bus_message *message, void *ctx) {
   report what;
   if (message->len > sizeof topic - 2 || !read_report(message->data, message->len, &what)) return;
   vsi_pages_lock(pages);
-  vsi_refreshed_fn refreshed = add_to(pages, &what, vsi_schedule_ask) ? NULL : pages->refreshed;
+  vsi_refreshed_fn refreshed = add_to(pages, &what, vsi_schedule_check) ? NULL : pages->refreshed;
   void *refreshed_ctx = pages->refreshed_ctx;
   vsi_pages_unlock(pages);
   if (!refreshed) return;

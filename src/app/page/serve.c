@@ -206,7 +206,7 @@ static void begin_locked(vsi_viewer *viewer, vestry_pages *pages, vestry_connect
   pages->stats.long_polls_brief_count += poll.is_brief;
 }
 
-static void tell_of_end(vsi_viewer *viewer, vestry_connection *connection, vsi_close_fn ended) {
+static void listen_for_end(vsi_viewer *viewer, vestry_connection *connection, vsi_close_fn ended) {
   vsi_close_node_init(&viewer->node, ended);
   if (vsi_connection_at_close(connection, &viewer->node)) /* the connection has ended already, and calls no listener */
     ended(&viewer->node, connection, VESTRY_CAUSE_NONE);
@@ -225,7 +225,7 @@ static void begin_private(vsi_attachment *attachment, vestry_connection *connect
   vsi_schedule_mark(&page->fragment, 0);
   if (page->extra && page->extra->seen) vsi_sent_begin(page->extra->seen, &page->viewer, &page->fragment);
   vsi_pages_unlock(pages);
-  tell_of_end(&page->viewer, connection, private_ended);
+  listen_for_end(&page->viewer, connection, private_ended);
 }
 
 static void drop_private(vsi_attachment *attachment) {
@@ -281,7 +281,7 @@ static void begin_watching(vsi_attachment *attachment, vestry_connection *connec
   vsi_subscription_take(subscription);
   if (watching->seen) vsi_sent_begin(watching->seen, &watching->viewer, NULL);
   vsi_pages_unlock(pages);
-  tell_of_end(&watching->viewer, connection, watching_ended);
+  listen_for_end(&watching->viewer, connection, watching_ended);
 }
 
 static void drop_watching(vsi_attachment *attachment) {

@@ -44,17 +44,17 @@ static vestry_err hold(vsi_run *r, bool joining, held *ret_held) {
 }
 
 /* Release subscriptions. again: those that are not over are to join in a later run. */
-static void release(vsi_run *r, held *whom, bool again) {
+static void release(vsi_run *r, held *list, bool again) {
   vestry_pages *pages = r->pages;
   vsi_shared *shared = r->shared;
   vsi_pages_lock(pages);
-  for (size_t i = 0; i < whom->count; i++) {
-    vsi_subscription *subscription = whom->subscriptions[i];
+  for (size_t i = 0; i < list->count; i++) {
+    vsi_subscription *subscription = list->subscriptions[i];
     if (again && !subscription->is_over) vsi_ring_add_first(&shared->joining, &subscription->joining);
     vsi_subscription_release(subscription);
   }
   vsi_pages_reap(pages);
-  vsi_free(pages->host, whom->subscriptions);
+  vsi_free(pages->host, list->subscriptions);
 }
 
 /* End a stream that cannot take a shared event, or must not. Its tab reconnects and reports its state. */
@@ -64,8 +64,9 @@ static void send_back(vestry_connection *connection, vestry_err error) {
 
 /* Check allow for a stream. A rejected tab reloads its page. If the check failed, the stream ends without new content,
  * and its tab reconnects, keeping its own. One failing check does not delay the content of the others. */
-static void ask_one(vsi_run *r, const vsi_subscription *subscription) {
-  vestry_err error = subscription->request ? vsi_page_ask_allow(subscription->page, subscription->request) : VESTRY_OK;
+static void check_one(vsi_run *r, const vsi_subscription *subscription) {
+  vestry_err error =
+      subscription->request ? vsi_page_check_allow(subscription->page, subscription->request) : VESTRY_OK;
   if (error && vsi_status_of(r->pages->v, error) < 500)
     vsi_send_reload(r->pages, subscription->connection, VSI_SEND_RELOAD_MS);
   else if (error)
@@ -73,14 +74,14 @@ static void ask_one(vsi_run *r, const vsi_subscription *subscription) {
 }
 
 /* Check allow for all streams before the content changes. */
-static vestry_err ask_all(vsi_run *r) {
+static vestry_err check_all(vsi_run *r) {
   held all;
   vsi_pages_lock(r->pages);
-  bool asks = r->shared->asks;
+  bool checks_allow = r->shared->checks_allow;
   vsi_pages_unlock(r->pages);
-  if (!asks) return VESTRY_OK;
+  if (!checks_allow) return VESTRY_OK;
   vestry_err error = hold(r, false, &all);
-  for (size_t i = 0; i < all.count; i++) ask_one(r, all.subscriptions[i]);
+  for (size_t i = 0; i < all.count; i++) check_one(r, all.subscriptions[i]);
   release(r, &all, false);
   return error;
 }
@@ -99,7 +100,7 @@ static vsi_run_result lead_all_away(vsi_run *r, vsi_outcome made, held *joining)
   return VSI_RUN_DONE;
 }
 
-static void tell_all(vsi_run *r, bool is_failing) {
+static void send_failing_to_all(vsi_run *r, bool is_failing) {
   const vestry_value *state = VESTRY_OBJECT("failing", is_failing);
   vestry_event *event;
   if (vsi_fragment_is_part(r->fragment) ||
@@ -110,7 +111,7 @@ static void tell_all(vsi_run *r, bool is_failing) {
 }
 
 /* Report a failing page to the streams that wait to join, because they are not in the channel yet. */
-static void tell_joining(vsi_run *r, const held *joining) {
+static void send_failing_to_joining(vsi_run *r, const held *joining) {
   for (size_t i = 0; i < joining->count && !vsi_fragment_is_part(r->fragment); i++) {
     vsi_subscription *subscription = joining->subscriptions[i];
     if (!subscription->is_notified) vsi_send_failing(subscription->connection, true);
@@ -211,19 +212,19 @@ vsi_run_result vsi_shared_run(vsi_run *r, bool is_dirty) {
   vsi_outcome made = VSI_MADE_NOTHING;
   if (hold(r, true, &joining)) return VSI_RUN_FAILED;
   if (is_dirty || r->is_first || ((!r->kept || !r->has_hash) && needs_content(r, &joining))) {
-    if (ask_all(r)) made = VSI_MADE_FAILED;
+    if (check_all(r)) made = VSI_MADE_FAILED;
     if (made != VSI_MADE_FAILED) made = vsi_run_make(r);
   }
   if (made == VSI_MADE_CONTENT && publish(r)) made = VSI_MADE_FAILED;
-  if (made == VSI_MADE_CONTENT && r->failures) tell_all(r, false);
+  if (made == VSI_MADE_CONTENT && r->failures) send_failing_to_all(r, false);
   bool can_join = r->has_hash && (r->event || r->kept || !needs_content(r, &joining));
   if (made == VSI_MADE_CONTENT || made == VSI_MADE_NOTHING) {
     if (can_join) return join_all(r, &joining);
     made = VSI_MADE_FAILED;
   }
   if (made != VSI_MADE_FAILED) return lead_all_away(r, made, &joining);
-  if (!r->failures) tell_all(r, true);
-  tell_joining(r, &joining);
+  if (!r->failures) send_failing_to_all(r, true);
+  send_failing_to_joining(r, &joining);
   release(r, &joining, true);
   return VSI_RUN_FAILED;
 }

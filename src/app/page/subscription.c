@@ -196,7 +196,7 @@ void vsi_subscription_take(vsi_subscription *subscription) {
   SLIST_INSERT_HEAD(&subscription->viewer->subscriptions, subscription, of_viewer);
   vsi_ring_add_first(&shared->subscriptions, &subscription->of_shared);
   vsi_tally_of(fragment)->streams_count++;
-  shared->asks |= subscription->request != NULL;
+  shared->checks_allow |= subscription->request != NULL;
   vsi_ring_add_first(&shared->joining, &subscription->joining);
   if (fragment->is_first) fragment->is_dirty = true;
   if (fragment->state == VSI_FRAGMENT_IDLE || (fragment->state == VSI_FRAGMENT_WAITING && fragment->is_poor))

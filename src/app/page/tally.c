@@ -16,7 +16,7 @@ size_t vsi_reason_shown_len(const char *name, size_t len) {
   return end ? (size_t)(end - name) : len;
 }
 
-static size_t told_len(const char *name, size_t len) {
+static size_t stored_len(const char *name, size_t len) {
   len = vsi_reason_shown_len(name, len);
   return len < VSI_REASON_BYTES ? len : vsi_utf8_trim(name, VSI_REASON_BYTES - 1);
 }
@@ -28,7 +28,7 @@ static bool is_last(const vsi_reasons *reasons, vestry_refresh_kind kind, const 
 }
 
 void vsi_reasons_add(vsi_reasons *reasons, uint64_t seq, vestry_refresh_kind kind, const char *name, size_t len) {
-  len = told_len(name, len);
+  len = stored_len(name, len);
   if (is_last(reasons, kind, name, len)) {
     reasons->ranges[(reasons->count - 1) % VSI_REASONS].of.to = seq;
     return;

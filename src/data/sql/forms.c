@@ -237,7 +237,7 @@ typedef struct changing {
   const vsi_form_key *key;
   const vsi_form_state *state; /* to be stored */
   const char *tab;             /* the tab whose form is copied */
-  bool tells;
+  bool notifies;
   vsi_form_state ret; /* the stored state afterwards */
   int64_t evicted, expired;
 } changing;
@@ -467,7 +467,7 @@ static void end_transaction(vsi_after *self, bool is_committed) {
 }
 
 /* Send the notification. If this thread has a transaction, it is sent after its commit. */
-static vestry_err tell_then(stored *in, const vsi_form_key *key) {
+static vestry_err notify_after(stored *in, const vsi_form_key *key) {
   vestry_sql_transaction *own = in->pool->ops->own(in->pool);
   if (!own) {
     tell(in, key->tab, key->name);
@@ -497,15 +497,16 @@ static vestry_err clear_row(vestry_sql_transaction *transaction, void *ctx) {
                    vestry_sql_row_integer, &generation);
   if (!error && text_of(in, cleared_sql))
     error = change(in, cleared_sql, VESTRY_LIST(number_of(in, of->key->tab, of->key->name), generation), NULL, NULL);
-  if (!error && of->tells) error = tell_then(in, of->key);
+  if (!error && of->notifies) error = notify_after(in, of->key);
   if (error) return error;
   of->ret = (vsi_form_state){.generation = (uint64_t)generation};
   atomic_fetch_sub_explicit(&in->left_bytes, room, memory_order_relaxed);
   return transaction || !in->pool->ops->own(in->pool) ? bound(of, 0) : VESTRY_OK;
 }
 
-static vestry_err clear(vestry_forms_storage *storage, const vsi_form_key *key, bool tells, vsi_form_state *ret_state) {
-  changing of = {.in = (stored *)storage, .key = key, .tells = tells};
+static vestry_err clear(vestry_forms_storage *storage, const vsi_form_key *key, bool notifies,
+                        vsi_form_state *ret_state) {
+  changing of = {.in = (stored *)storage, .key = key, .notifies = notifies};
   vestry_err error = change_by(&of, clear_row);
   if (!error) *ret_state = of.ret;
   return error;
