@@ -57,7 +57,7 @@ static vestry_err open_with(size_t max_bytes, size_t max_ring) {
                                               .is_used = is_used,
                                               .now_ns = now_ns,
                                               .seen = seen,
-                                              .is_heard = is_received,
+                                              .has_receiver = is_received,
                                               .ctx = &th};
   return vsi_postgres_index_create(&options, &index_);
 }

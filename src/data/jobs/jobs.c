@@ -123,7 +123,7 @@ vestry_err vestry_jobs_every(vestry_jobs *jobs, const char *name, uint64_t perio
                        "period_ms must be from 1 ms to 10 years, and offset_ms less than period_ms");
   vestry_err error = add_kind(jobs, name, (vsi_jobs_period){(int64_t)period_ms, (int64_t)offset_ms}, fn, app);
   if (error) return error;
-  error = vsi_jobs_table_tick(jobs, false, &jobs->kinds[jobs->kinds_count - 1]);
+  error = vsi_jobs_table_schedule(jobs, false, &jobs->kinds[jobs->kinds_count - 1]);
   if (error) vsi_free(jobs->host, jobs->kinds[--jobs->kinds_count].name);
   return error;
 }

@@ -156,9 +156,9 @@ typedef struct vsi_jobs_polled {
 /* Create the table if it does not exist. */
 vestry_err vsi_jobs_table_make(vestry_sql_pool *pool);
 /* Create the scheduled job of a kind, or change its times. is_aside: as for vsi_jobs_table_poll */
-vestry_err vsi_jobs_table_tick(vestry_jobs *jobs, bool is_aside, const vsi_jobs_kind *kind);
+vestry_err vsi_jobs_table_schedule(vestry_jobs *jobs, bool is_aside, const vsi_jobs_kind *kind);
 /* Create the scheduled jobs of this process again whose rows others have deleted. For the looking thread. */
-vestry_err vsi_jobs_table_restore_ticks(vestry_jobs *jobs);
+vestry_err vsi_jobs_table_restore_scheduled(vestry_jobs *jobs);
 /* Query when the next job is due. is_aside: for the looking thread, which must not wait for connections that others
  * hold, because it also renews leases. */
 vestry_err vsi_jobs_table_poll(vestry_jobs *jobs, bool is_aside, vsi_jobs_polled *ret_polled);

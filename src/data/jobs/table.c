@@ -92,15 +92,15 @@ static vsi_sql_texts now_sql = {SELECT_NOW(SQLITE("$1")), SELECT_NOW(NOW("$1"))}
 /* The start of the period after the last one, from times in columns. */
 #define PERIOD_AFTER(row, period, shift)                                                                               \
   "((" row "period_at - " shift ") / " period " * " period " + " shift " + " period ")"
-#define TICK(greatest)                                                                                                 \
+#define SCHEDULE(greatest)                                                                                             \
   "INSERT INTO vestry_job AS old(kind, state, due, attempts_most, created, period, shift)"                             \
   " VALUES($1, 'waiting', $2, $3, $4, $5, $6) ON CONFLICT(kind) WHERE period IS NOT NULL"                              \
   " DO UPDATE SET period = excluded.period, shift = excluded.shift, due = CASE old.state WHEN 'waiting' "              \
   "THEN " greatest "(excluded.due, coalesce(" PERIOD_AFTER(                                                            \
       "old.", "excluded.period",                                                                                       \
       "excluded.shift") ", 0)) ELSE old.due END WHERE old.period <> excluded.period OR old.shift <> excluded.shift"
-static vsi_sql_texts tick_sql = {TICK("max"), TICK("greatest")};
-static const char has_tick_sql[] = "SELECT 1 FROM vestry_job WHERE kind = $1 AND period IS NOT NULL";
+static vsi_sql_texts schedule_sql = {SCHEDULE("max"), SCHEDULE("greatest")};
+static const char has_scheduled_sql[] = "SELECT 1 FROM vestry_job WHERE kind = $1 AND period IS NOT NULL";
 /* PostgreSQL: the row is not that of a run with a renewed lease. */
 #define LEASE_OF_ROW "FROM vestry_job_lease AS lease WHERE lease.id = vestry_job.id AND lease.fence = vestry_job.fence"
 #define IS_FREE(now) " AND (state <> 'running' OR NOT EXISTS (SELECT 1 " LEASE_OF_ROW " AND lease.ends > " now "))"
@@ -234,25 +234,25 @@ static vestry_err run_as(vestry_jobs *jobs, bool is_aside, const char *sql, cons
 
 /* --------------------------------------------------------------------------------------------------- ticks -------- */
 
-vestry_err vsi_jobs_table_tick(vestry_jobs *jobs, bool is_aside, const vsi_jobs_kind *kind) {
+vestry_err vsi_jobs_table_schedule(vestry_jobs *jobs, bool is_aside, const vsi_jobs_kind *kind) {
   const vsi_jobs_period period = kind->period;
   int64_t now_ms = 0;
   vestry_err error = run_as(jobs, is_aside, text_of(jobs, now_sql), VESTRY_LIST(vsi_jobs_table_now_ms(jobs)),
                             vestry_sql_row_integer, &now_ms);
   if (error) return error;
-  return run_as(jobs, is_aside, text_of(jobs, tick_sql),
+  return run_as(jobs, is_aside, text_of(jobs, schedule_sql),
                 VESTRY_LIST(kind->name, vsi_jobs_period_after(period, now_ms), jobs->options.attempts_most, now_ms,
                             period.length_ms, period.offset_ms),
                 NULL, NULL);
 }
 
-vestry_err vsi_jobs_table_restore_ticks(vestry_jobs *jobs) {
+vestry_err vsi_jobs_table_restore_scheduled(vestry_jobs *jobs) {
   vestry_err error = VESTRY_OK;
   for (const vsi_jobs_kind *kind = jobs->kinds, *end = kind + jobs->kinds_count; kind < end && !error; kind++) {
     if (!kind->period.length_ms) continue;
-    error = run_as(jobs, true, has_tick_sql, VESTRY_LIST((const char *)kind->name), NULL, NULL);
+    error = run_as(jobs, true, has_scheduled_sql, VESTRY_LIST((const char *)kind->name), NULL, NULL);
     if (error != VESTRY_NOT_FOUND) continue;
-    error = vsi_jobs_table_tick(jobs, true, kind);
+    error = vsi_jobs_table_schedule(jobs, true, kind);
     if (!error)
       vsi_log(jobs->host, VESTRY_LOG_WARN,
               "vestry_jobs, %s: the scheduled job %s was deleted from vestry_job, and was created again",

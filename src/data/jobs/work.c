@@ -203,13 +203,13 @@ static bool is_of_next_period(const vsi_jobs_run *run, int64_t wait_ms) {
  * the last attempt. A scheduled job waits for the period after the one for which it ran; that period may have begun
  * already. */
 static vestry_job_outcome judge(const vsi_jobs_run *run, vestry_err error, bool is_put_back, vsi_jobs_end *ret_end) {
-  const bool is_tick = run->period.length_ms != 0;
+  const bool is_scheduled = run->period.length_ms != 0;
   vsi_jobs_end end = {.state = VESTRY_JOB_WAITING, .attempts_count = run->job.attempt};
   vestry_job_outcome outcome = VESTRY_JOB_ENDED_AGAIN;
   if (!error) {
     outcome = VESTRY_JOB_ENDED_DONE;
     end.state = VESTRY_JOB_DONE;
-    if (is_tick) end.error = "";
+    if (is_scheduled) end.error = "";
   } else if (is_put_back) {
     outcome = VESTRY_JOB_ENDED_PUT_BACK;
     end.attempts_count--;
@@ -223,7 +223,7 @@ static vestry_job_outcome judge(const vsi_jobs_run *run, vestry_err error, bool 
       end.state = VESTRY_JOB_DEAD;
     }
   }
-  if (is_tick && end.state != VESTRY_JOB_WAITING) {
+  if (is_scheduled && end.state != VESTRY_JOB_WAITING) {
     end.state = VESTRY_JOB_WAITING;
     end.awaits_period = true;
     end.attempts_count = 0;
@@ -327,7 +327,7 @@ static void count_end(vestry_jobs_stats *stats, vestry_job_outcome outcome) {
   }
 }
 
-static void tell(vsi_jobs_run *run, vestry_job_outcome outcome, vestry_err error) {
+static void report(vsi_jobs_run *run, vestry_job_outcome outcome, vestry_err error) {
   const vestry_jobs_options *options = &run->jobs->options;
   if (outcome == VESTRY_JOB_ENDED_DEAD)
     vsi_log(run->jobs->host, VESTRY_LOG_WARN, "job %lld (%s) failed after %u attempts, and is not repeated: %s",
@@ -364,7 +364,7 @@ static void perform(vsi_jobs_run *run) {
   vestry_job_outcome outcome = end_run(run, error);
   leave(run, outcome);
   (void)vsi_jobs_table_clean(run->jobs); /* a failure does not matter: the next run tries again */
-  tell(run, outcome, error);
+  report(run, outcome, error);
 }
 
 /* End a job that has no attempts left and whose lease ended while it ran. */
@@ -377,7 +377,7 @@ static vestry_err bury(vsi_jobs_run *run) {
   vsi_mutex_lock(&run->jobs->lock);
   run->jobs->stats.buried_count++;
   vsi_mutex_unlock(&run->jobs->lock);
-  tell(run, outcome, VESTRY_FAILED);
+  report(run, outcome, VESTRY_FAILED);
   return VESTRY_OK;
 }
 
@@ -484,7 +484,7 @@ static vestry_err renew(vestry_jobs *jobs) {
 static void renew_in_time(vestry_jobs *jobs, int64_t *renewed_ms) {
   const int64_t now_ms = vsi_jobs_now_ms(jobs);
   if (now_ms - *renewed_ms < jobs->options.lease_ms / 3 && now_ms >= *renewed_ms) return;
-  if (renew(jobs) || vsi_jobs_table_restore_ticks(jobs)) return; /* it is repeated after the next wait */
+  if (renew(jobs) || vsi_jobs_table_restore_scheduled(jobs)) return; /* it is repeated after the next wait */
   *renewed_ms = now_ms;
 }
 

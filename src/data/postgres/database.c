@@ -81,7 +81,7 @@ struct vestry_postgres {
   _Atomic(uint32_t) uncovered[UNCOVERED_MOST]; /* relations whose writes are not in the WAL, and that were logged for
                                                   this; 0: free. Relaxed: each is independent */
   _Atomic(uint64_t) seq;                       /* of the last refresh; it only grows */
-  _Atomic(uint64_t) recorded, coarse, promoted, again, fallbacks; /* counters */
+  _Atomic(uint64_t) recorded, table_level, promoted, again, fallbacks; /* counters */
 };
 
 /* --------------------------------------------------------------------------------------------------- topics ------- */
@@ -110,7 +110,7 @@ static void seen(void *ctx, const vsi_postgres_keys *keys) {
   vsi_postgres_receivers_notify(database->pool, keys);
 }
 
-static bool is_heard(void *ctx, const vsi_postgres_keys *keys) {
+static bool has_receiver(void *ctx, const vsi_postgres_keys *keys) {
   const vestry_postgres *database = ctx;
   return vsi_postgres_receivers_want(database->pool, keys);
 }
@@ -355,7 +355,7 @@ static vestry_err find_read_set(recording *is, vsi_postgres_read_set *f) {
   log_uncovered(database, f->uncovered);
   atomic_fetch_add_explicit(&database->recorded, 1, memory_order_relaxed);
   if (f->by_tables && (!is->by_tables || is->conflicts >= CONFLICTS))
-    atomic_fetch_add_explicit(&database->coarse, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&database->table_level, 1, memory_order_relaxed);
   if (f->promoted_count) atomic_fetch_add_explicit(&database->promoted, 1, memory_order_relaxed);
   return VESTRY_OK;
 }
@@ -365,7 +365,7 @@ static vsi_postgres_entry enter(recording *is, vsi_postgres_read_set *f, uint64_
   vsi_postgres_entry entry =
       vsi_postgres_index_enter(database->index, &is->ticket, number, &f->keys, &f->snapshot, f->by_tables);
   if (entry != VSI_POSTGRES_LARGE) return entry;
-  atomic_fetch_add_explicit(&database->coarse, 1, memory_order_relaxed);
+  atomic_fetch_add_explicit(&database->table_level, 1, memory_order_relaxed);
   return vsi_postgres_index_enter(database->index, &is->ticket, number, &f->tables, &f->snapshot, true);
 }
 
@@ -486,7 +486,7 @@ static vestry_err start(vestry_postgres *database) {
                                                .is_used = is_used,
                                                .now_ns = now_ns,
                                                .seen = seen,
-                                               .is_heard = is_heard,
+                                               .has_receiver = has_receiver,
                                                .ctx = database};
   vestry_err error = vsi_postgres_index_create(&of_index, &database->index);
   if (!error && database->options.level > VESTRY_POSTGRES_TOPICS) {
@@ -558,7 +558,7 @@ void vestry_postgres_stats_get(vestry_postgres *database, vestry_postgres_stats 
   if (database->follower) vsi_postgres_follower_stats_get(database->follower, &stats);
   stats.level = level_of(database);
   stats.recorded_count = load(&database->recorded);
-  stats.coarse_count = load(&database->coarse);
+  stats.coarse_count = load(&database->table_level);
   stats.promoted_count = load(&database->promoted);
   stats.again_count = load(&database->again);
   stats.fallbacks_count = load(&database->fallbacks);

@@ -83,7 +83,7 @@ static bool is_name(const PGresult *result, const char *shown, const char *text,
 
 /* Return a replacement for messages that can quote any value: about data that do not fit (22), and of functions that
  * the application has written. NULL: none. */
-static const char *unsaid(const PGresult *result, const char *state) {
+static const char *replacement(const PGresult *result, const char *state) {
   const bool is_function =
       is(state, "P0") || is(state, "38") || is(state, "39") || strstr(field_of(result, PG_DIAG_CONTEXT), "PL/") != NULL;
   return is(state, "22") ? "a value is invalid" : is_function ? "a function has raised an error" : NULL;
@@ -152,7 +152,7 @@ static void show_message(const PGresult *result, const char *shown, char message
 vestry_err vsi_postgres_fail(const vsi_call *call, PGconn *db, const PGresult *result, const char *doing) {
   char shown[SHOWN_BYTES], message[SHOWN_BYTES];
   const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
-  const char *why = state ? unsaid(result, state) : PQerrorMessage(db);
+  const char *why = state ? replacement(result, state) : PQerrorMessage(db);
   vsi_sql_show(VSI_SQL_POSTGRES, doing, shown, sizeof shown);
   if (state && !why) show_message(result, shown, message);
   if (state && !why) why = message;

@@ -45,8 +45,8 @@ enum {
   MESSAGES_MAX = 64,      /* read at once */
   DATA_HEAD = 25,         /* of a message with WAL: its type, position, end, time */
   KEEP_ALIVE = 18,
-  SINCE_S = 946684800,   /* seconds from 1970 to 2000 */
-  DEFINITIONS_ASKED = 64 /* if the definitions of more relations changed, they are not queried, and it is assumed that
+  SINCE_S = 946684800,     /* seconds from 1970 to 2000 */
+  DEFINITIONS_QUERIED = 64 /* if the definitions of more relations changed, they are not queried, and it is assumed that
                             one is a composite type */
 };
 
@@ -55,10 +55,10 @@ enum {
 typedef struct stream {
   PGconn *db;
   vsi_postgres_wal wal;
-  uint64_t end;            /* end of the server's WAL, according to its last message */
-  uint64_t reported_at_ns; /* when the position was reported to the server last */
-  uint64_t heard_at_ns;    /* when a message came last */
-  uint64_t asked_at_ns;    /* when a reply was requested since; 0: not requested */
+  uint64_t end;             /* end of the server's WAL, according to its last message */
+  uint64_t reported_at_ns;  /* when the position was reported to the server last */
+  uint64_t received_at_ns;  /* when a message came last */
+  uint64_t requested_at_ns; /* when a reply was requested since; 0: not requested */
 } stream;
 
 struct vsi_postgres_follower {
@@ -149,14 +149,14 @@ static void report_in_time(stream *is) {
  *  Returns  OK | TIMEOUT (no reply came within silence_ms; see wal.reason) */
 static vestry_err check_silence(stream *is, uint32_t silence_ms, uint32_t *ret_ms) {
   const uint64_t now_ns = vsi_monotonic_ns();
-  const uint64_t since_ns = is->asked_at_ns ? is->asked_at_ns : is->heard_at_ns;
+  const uint64_t since_ns = is->requested_at_ns ? is->requested_at_ns : is->received_at_ns;
   const uint64_t passed_ms = (now_ns - since_ns) / 1000000;
   *ret_ms = silence_ms;
   if (passed_ms < silence_ms) {
     *ret_ms = silence_ms - (uint32_t)passed_ms;
-  } else if (!is->asked_at_ns) {
+  } else if (!is->requested_at_ns) {
     report(is, true);
-    is->asked_at_ns = now_ns;
+    is->requested_at_ns = now_ns;
   } else {
     snprintf(is->wal.reason, sizeof is->wal.reason, "the server has sent nothing for %" PRIu32 " ms", silence_ms);
     return VESTRY_TIMEOUT;
@@ -165,8 +165,8 @@ static vestry_err check_silence(stream *is, uint32_t silence_ms, uint32_t *ret_m
 }
 
 static vestry_err take_message(stream *is, const char *message, size_t len) {
-  is->heard_at_ns = vsi_monotonic_ns();
-  is->asked_at_ns = 0;
+  is->received_at_ns = vsi_monotonic_ns();
+  is->requested_at_ns = 0;
   if (len >= KEEP_ALIVE && message[0] == 'k') {
     is->end = load(message + 1);
     if (message[KEEP_ALIVE - 1]) report(is, false);
@@ -209,7 +209,7 @@ static vestry_err ask(follower *f, const char *sql, int columns, PGresult **ret_
 /* Get a transaction number that is larger than that of any other transaction with a number. The upper limit of a
  * snapshot would not do: it lies directly after the last transaction that has ended, and running transactions may have
  * larger numbers. */
-static vestry_err ask_number(follower *f, uint64_t *ret_number) {
+static vestry_err query_number(follower *f, uint64_t *ret_number) {
   PGresult *row;
   vestry_err error = ask(f, "SELECT pg_current_xact_id()", 1, &row);
   if (error) return error;
@@ -252,14 +252,14 @@ static vestry_err take_move(void *ctx, uint32_t relation, uint32_t from, uint32_
 /* Find out whether one of the changed relations is a composite type. No page uses such a relation directly, but it may
  * use a column that has this type. The composite type existed before the commit, so a query finds it now. */
 static vestry_err has_composite(follower *f, const vsi_postgres_keys *keys, bool *ret_has) {
-  char sql[160 + DEFINITIONS_ASKED * 11];
+  char sql[160 + DEFINITIONS_QUERIED * 11];
   size_t len = (size_t)snprintf(sql, sizeof sql, "SELECT FROM pg_class WHERE relkind = 'c' AND oid IN (0"), count = 0;
   *ret_has = false;
-  for (size_t i = 0; i < keys->count && count <= DEFINITIONS_ASKED; i++) {
-    if (keys->keys[i].kind != VSI_POSTGRES_DEFINITION || count++ == DEFINITIONS_ASKED) continue;
+  for (size_t i = 0; i < keys->count && count <= DEFINITIONS_QUERIED; i++) {
+    if (keys->keys[i].kind != VSI_POSTGRES_DEFINITION || count++ == DEFINITIONS_QUERIED) continue;
     len += (size_t)snprintf(sql + len, sizeof sql - len, ",%" PRIu32, keys->keys[i].relation);
   }
-  if (count > DEFINITIONS_ASKED) *ret_has = true;
+  if (count > DEFINITIONS_QUERIED) *ret_has = true;
   if (!count || *ret_has) return VESTRY_OK;
   snprintf(sql + len, sizeof sql - len, ")");
   PGresult *rows;
@@ -401,7 +401,7 @@ static vestry_err start_stream(follower *f, const facts *of) {
   vestry_err error = is_copy ? VESTRY_OK : vsi_postgres_fail(&call, is->db, result, sql);
   PQclear(result);
   if (!is_copy) return error ? error : VESTRY_IO;
-  is->heard_at_ns = vsi_monotonic_ns();
+  is->received_at_ns = vsi_monotonic_ns();
   report(is, false);
   return VESTRY_OK;
 }
@@ -411,7 +411,7 @@ static vestry_err begin(follower *f) {
   uint64_t to;
   vestry_err error = find_facts(f, &is);
   if (!error) error = open_stream(f, &is);
-  if (!error) error = ask_number(f, &to);
+  if (!error) error = query_number(f, &to);
   if (!error) error = find_catalogs(f);
   if (error) return error;
   begin_transactions(f, &is);

@@ -187,7 +187,7 @@ static void hit(vsi_postgres_index *index, set *s, unsigned kind, uint64_t at_ns
   if (is_used) report_hit(index, number, kind, at_ns);
 }
 
-static void tell_seen(const vsi_postgres_index *index, const keys *of) {
+static void notify_receivers(const vsi_postgres_index *index, const keys *of) {
   if (index->is.seen) index->is.seen(index->is.ctx, of);
 }
 
@@ -206,7 +206,7 @@ static void hit_older(vsi_postgres_index *index, const vsi_postgres_snapshot *no
     if (!now || vsi_postgres_snapshot_sees_more(now, &s->snapshot, index->start_to)) hit(index, s, 0, 0);
   }
   hit_whole(index, 0);
-  tell_seen(index, NULL);
+  notify_receivers(index, NULL);
 }
 
 /* Remove sets that no page needs. A sweep runs when about half as many sets were added as there are now, so that its
@@ -313,7 +313,7 @@ static void publish(vsi_postgres_index *index, recent *c) {
     }
   }
   hit_whole(index, c->at_ns);
-  tell_seen(index, c->is_all ? NULL : &c->keys);
+  notify_receivers(index, c->is_all ? NULL : &c->keys);
 }
 
 /* Return whether a commit may match a set, or something else waits for it. */
@@ -321,7 +321,8 @@ static bool is_awaited(const vsi_postgres_index *index, const recent *c) {
   if (index->has_whole || (c->is_all && index->stats.sets_count)) return true;
   for (size_t i = 0; i < c->keys.count; i++)
     if (find_entry(index, c->keys.keys[i])) return true;
-  return index->is.is_heard && index->is.is_heard(index->is.ctx, c->is_all ? NULL : &c->keys); /* takes a lock */
+  return index->is.has_receiver &&
+         index->is.has_receiver(index->is.ctx, c->is_all ? NULL : &c->keys); /* takes a lock */
 }
 
 vestry_err vsi_postgres_index_commit(vsi_postgres_index *index, uint32_t xid, keys *of, bool is_all) {

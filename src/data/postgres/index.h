@@ -21,9 +21,9 @@ typedef struct vsi_postgres_index_options {
   bool (*is_used)(void *ctx, uint64_t number); /* whether a page needs the set */
   uint64_t (*now_ns)(void *ctx);               /* time for a commit, without the lock; 0: not needed */
   /* Called under the index's lock for any commit that wrote something. keys NULL: unknown. seen: the commit is visible
-   * from now on. is_heard: whether something waits for that. Both NULL: no receivers. */
+   * from now on. has_receiver: whether something waits for that. Both NULL: no receivers. */
   void (*seen)(void *ctx, const vsi_postgres_keys *keys);
-  bool (*is_heard)(void *ctx, const vsi_postgres_keys *keys);
+  bool (*has_receiver)(void *ctx, const vsi_postgres_keys *keys);
   void *ctx;
 } vsi_postgres_index_options;
 

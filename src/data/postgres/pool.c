@@ -46,8 +46,8 @@ vestry_err vsi_postgres_conn_fail(vsi_postgres_conn *conn, const char *function,
   const vsi_call call = vsi_sql_call(&conn->pool->is, function);
   const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
   conn->is_conflict = state && (vsi_postgres_is_conflict(state) || may_have_met(conn, state));
-  const bool is_unsaid = conn->is_conflict && conn->begins_again; /* it is counted */
-  vestry_err error = is_unsaid ? VESTRY_BUSY : vsi_postgres_fail(&call, conn->db, result, doing);
+  const bool is_unlogged = conn->is_conflict && conn->begins_again; /* it is counted */
+  vestry_err error = is_unlogged ? VESTRY_BUSY : vsi_postgres_fail(&call, conn->db, result, doing);
   snprintf(conn->sqlstate, sizeof conn->sqlstate, "%s", state ? state : "");
   PQclear(result);
   if (!result) {
@@ -136,7 +136,7 @@ static vestry_err keep_path(vsi_postgres_conn *conn, const char *function, const
 }
 
 /* Run a statement, or several, of which the last one has a row that begins with the backend. */
-static vestry_err ask_backend(vsi_postgres_conn *conn, const char *function, const char *sql, int *ret_pid) {
+static vestry_err query_backend(vsi_postgres_conn *conn, const char *function, const char *sql, int *ret_pid) {
   PGresult *row = NULL;
   vestry_err error = ask(conn, function, sql, sql, &row);
   if (error) return error;
@@ -174,7 +174,7 @@ static vestry_err set_up(vsi_postgres_conn *conn, const char *function) {
   int first;
   conn->limit_ms = conn->pool->options.statement_ms;
   snprintf(sql, sizeof sql, "SET statement_timeout = %u; SELECT " VSI_POSTGRES_BACKEND, conn->limit_ms);
-  vestry_err error = ask_backend(conn, function, sql, &first);
+  vestry_err error = query_backend(conn, function, sql, &first);
   if (!error && conn->pool->setup) error = run_setup(conn, function);
   if (!error) error = ask(conn, function, facts_sql, facts_sql, &row);
   if (error) return error;
@@ -212,7 +212,7 @@ vestry_err vsi_postgres_begin_in(vsi_postgres_conn *conn, const char *function, 
   int pid;
   if (!conn->backend) return vsi_postgres_command(conn, function, begin);
   snprintf(sql, sizeof sql, "%s; SELECT " VSI_POSTGRES_BACKEND, begin);
-  vestry_err error = ask_backend(conn, function, sql, &pid);
+  vestry_err error = query_backend(conn, function, sql, &pid);
   if (error) return error;
   return pid == conn->backend ? VESTRY_OK : refuse_backend(conn, function);
 }

@@ -70,7 +70,7 @@ struct vsi_postgres_pool {
   vestry_postgres_pool_stats stats; /* guarded by lock */
   LIST_HEAD(, vsi_postgres_receiver) receivers; /* guarded by lock: receivers of commits */
   unsigned followers_count;                     /* guarded by lock: followers that are GOING */
-  atomic_bool has_said_set;                     /* a setting of a session was logged */
+  atomic_bool has_logged_set;                   /* a setting of a session was logged */
   vsi_postgres_conn conns[];                    /* options.connections_count of them, and VSI_POSTGRES_ASIDE */
 };
 

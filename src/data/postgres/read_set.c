@@ -72,7 +72,7 @@ const char vsi_postgres_begin_tables[] =
 #define BY_INDEX                                                                                                       \
   "pg_stat_get_xact_tuples_fetched(l.relation) + (SELECT coalesce(sum(pg_stat_get_xact_tuples_returned(indexrelid)), " \
   "0)::int8 FROM pg_index WHERE indrelid = l.relation)"
-#define FOOTPRINT(flush)                                                                                               \
+#define READ_SET(flush)                                                                                                \
   "SELECT l.relation, l.reads, pg_relation_filenode(l.relation::regclass), c.relkind, c.relpersistence, "              \
   "c.relam = 403::oid, pg_relation_filenode(i.indrelid::regclass), coalesce(i.indrelid, l.relation), "                 \
   "CASE WHEN pg_stat_get_xact_numscans(l.relation) + pg_stat_get_xact_tuples_returned(l.relation) > 0 THEN true "      \
@@ -109,7 +109,7 @@ enum column {
 /* Counts of earlier work of the connection are flushed first, so that the counts belong to the transaction. Before
  * version 15 they may include earlier work: then more relations count as scanned. */
 const char *vsi_postgres_read_set_sql(unsigned major) {
-  return major >= 15 ? FOOTPRINT(", pg_stat_force_next_flush()") : FOOTPRINT("");
+  return major >= 15 ? READ_SET(", pg_stat_force_next_flush()") : READ_SET("");
 }
 
 typedef struct used {
@@ -122,7 +122,7 @@ static uint32_t number_of(const vestry_sql_row *row, enum column at) {
   return (uint32_t)vestry_sql_integer(row, at);
 }
 
-static char letter_of(const vestry_sql_row *row, enum column at) {
+static char char_of(const vestry_sql_row *row, enum column at) {
   const char *text = vestry_sql_text(row, at);
   return text ? *text : '\0';
 }
@@ -196,8 +196,8 @@ void vsi_postgres_read_set_row(const vestry_sql_row *row, void *ctx) {
   }
   if (f->error || !vestry_sql_text(row, OID)) return;
   if (f->left_out && number_of(row, TABLE) == f->left_out) return;
-  const used r = {.is = letter_of(row, KIND),
-                  .persistence = letter_of(row, PERSISTENCE),
+  const used r = {.is = char_of(row, KIND),
+                  .persistence = char_of(row, PERSISTENCE),
                   .is_btree = vestry_sql_integer(row, IS_BTREE),
                   .is_scanned =
                       vestry_sql_integer(row, SCANS) || vestry_sql_integer(row, IS_UNCOUNTED) || f->names_places,

@@ -34,7 +34,7 @@ typedef struct vsi_postgres_read_set {
 void vsi_postgres_read_set_row(const vestry_sql_row *row, void *ctx);
 /* Finish after all rows. OK | BUSY | MALFORMED | UNSUPPORTED | NO_MEMORY: call only vsi_postgres_read_set_finish.
  * After OK, `keys` are exact, or `by_tables` is set and they equal `tables`. */
-vestry_err vsi_postgres_read_set_end(vsi_postgres_read_set *footprint);
-void vsi_postgres_read_set_finish(vsi_postgres_read_set *footprint);
+vestry_err vsi_postgres_read_set_end(vsi_postgres_read_set *read_set);
+void vsi_postgres_read_set_finish(vsi_postgres_read_set *read_set);
 
 #endif

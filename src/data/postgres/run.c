@@ -350,11 +350,11 @@ static bool has_set(PGresult *result, const char *sql) {
   return call && !vsi_strcasestr(call, "true)");
 }
 
-static void say_set(vsi_postgres_conn *conn, const char *sql) {
+static void log_set(vsi_postgres_conn *conn, const char *sql) {
   vsi_postgres_pool *pool = conn->pool;
   const vsi_call call = vsi_sql_call(&pool->is, "vestry_sql_run");
   char shown[SHOWN_BYTES];
-  if (atomic_exchange_explicit(&pool->has_said_set, true, memory_order_relaxed)) return;
+  if (atomic_exchange_explicit(&pool->has_logged_set, true, memory_order_relaxed)) return;
   vsi_sql_show(VSI_SQL_POSTGRES, sql, shown, sizeof shown);
   vsi_log(pool->is.host, VESTRY_LOG_WARN,
           "%s, %s: %s: a setting of the session would also apply to the next thread that gets the connection, so the "
@@ -366,7 +366,7 @@ static void say_set(vsi_postgres_conn *conn, const char *sql) {
 static void note_settings(vsi_postgres_conn *conn, PGresult *result, const char *sql) {
   const char *tag = PQcmdStatus(result);
   const bool is_set = has_set(result, sql);
-  if (is_set) say_set(conn, sql);
+  if (is_set) log_set(conn, sql);
   if (is_set || strcmp(tag, "RESET") == 0 || strcmp(tag, "DISCARD ALL") == 0) conn->is_reset = true;
   if (vsi_strcasestr(sql, "statement_timeout")) vsi_postgres_read_limit(conn);
 }

@@ -18,11 +18,12 @@
 #include "data/postgres/pool.h"
 #include "vestry/data/postgres_topics.h"
 
-enum { TELL_AGAIN_MS = 500, SILENCE_MS = 10000, BACK_OFF_FIRST_MS = 50, BACK_OFF_MOST_MS = 1000, NAME_BYTES = 33 };
+enum { SEND_AGAIN_MS = 500, SILENCE_MS = 10000, BACK_OFF_FIRST_MS = 50, BACK_OFF_MOST_MS = 1000, NAME_BYTES = 33 };
 
 static const char lost[] = "the connection was lost";
-static const char unheard[] = "notifications do not arrive; if a pooler uses transaction mode, connect to the server "
-                              "itself, or to a pooler in session mode";
+static const char not_received[] =
+    "notifications do not arrive; if a pooler uses transaction mode, connect to the server "
+    "itself, or to a pooler in session mode";
 static const char listen_sql[] = "LISTEN vestry; LISTEN vestry_settled";
 static const char notify_sql[] = "SELECT pg_notify('vestry', $1)";
 static const char settle_sql[] = "SELECT pg_notify('vestry_settled', $1)";
@@ -39,8 +40,8 @@ struct vestry_postgres_topics {
   vsi_mutex lock;
   pthread_cond_t moved;
   /* Guarded by lock. */
-  uint64_t asked, settled; /* numbers from 1: the last one sent, and the last one received */
-  uint64_t seq;            /* of the last refresh */
+  uint64_t sent, settled; /* numbers from 1: the last one sent, and the last one received */
+  uint64_t seq;           /* of the last refresh */
   vestry_postgres_topics_stats stats;
   /* Belongs to the thread; before it starts, to vestry_postgres_topics_create. */
   PGconn *db;      /* NULL: not connected */
@@ -60,12 +61,12 @@ vestry_err vestry_postgres_refresh(vestry_sql_transaction *transaction, const ch
 /* -------------------------------------------------------------------------------------------- receiving ----------- */
 
 /* Refresh a topic; NULL: every page. */
-static void refresh(topics *t, const char *topic, bool is_heard) {
+static void refresh(topics *t, const char *topic, bool is_received) {
   uint64_t seq = 0;
   const vestry_err error = vestry_refresh_here(t->pages, topic, &seq);
   vsi_mutex_lock(&t->lock);
   if (!error) t->seq = seq;
-  if (is_heard) {
+  if (is_received) {
     t->stats.heard_count++;
     if (error)
       t->stats.refused_count++;
@@ -81,7 +82,7 @@ static void take_settled(topics *t, const char *text) {
   const uint64_t number = strtoull(text + NAME_BYTES, NULL, 10);
   if (!number) t->has_come = true;
   vsi_mutex_lock(&t->lock);
-  if (number > t->settled && number <= t->asked) t->settled = number;
+  if (number > t->settled && number <= t->sent) t->settled = number;
   pthread_cond_broadcast(&t->moved);
   vsi_mutex_unlock(&t->lock);
 }
@@ -125,9 +126,9 @@ static bool is_subscribed(topics *t, const vsi_call *call) {
   if (vsi_postgres_own(&t->pool->is) ||
       vestry_sql_run_alone(&t->pool->is, settle_sql, VESTRY_LIST((const char *)text), NULL, NULL))
     return true;
-  const bool is_heard = await_own(t, vsi_monotonic_in_ms(VSI_POSTGRES_ASK_MS)) || t->thread.is_over;
-  if (!is_heard && PQstatus(t->db) != CONNECTION_BAD) t->why = unheard;
-  return is_heard;
+  const bool is_received = await_own(t, vsi_monotonic_in_ms(VSI_POSTGRES_ASK_MS)) || t->thread.is_over;
+  if (!is_received && PQstatus(t->db) != CONNECTION_BAD) t->why = not_received;
+  return is_received;
 }
 
 static void hang_up(topics *t) {
@@ -144,7 +145,8 @@ static void begin(topics *t) {
   t->why = lost;
   t->was_refused = error || vsi_postgres_ask_own(&call, t->db, listen_sql, 0, NULL) || !is_subscribed(t, &call);
   if (t->was_refused) {
-    if (t->why == unheard) vsi_log(call.host, VESTRY_LOG_WARN, "%s, %s: %s", call.function, call.name, unheard);
+    if (t->why == not_received)
+      vsi_log(call.host, VESTRY_LOG_WARN, "%s, %s: %s", call.function, call.name, not_received);
     if (!error) hang_up(t);
     return;
   }
@@ -198,7 +200,7 @@ static vestry_err settle(topics *t, const char *text, uint64_t number, uint64_t 
   bool is_settled = false, is_in_time = true;
   vestry_err error = VESTRY_OK;
   while (!error && !is_settled && is_in_time) {
-    const uint64_t again_ns = vsi_monotonic_in_ms(TELL_AGAIN_MS);
+    const uint64_t again_ns = vsi_monotonic_in_ms(SEND_AGAIN_MS);
     error = vestry_sql_run_alone(&t->pool->is, settle_sql, VESTRY_LIST(text), NULL, NULL);
     is_in_time = vsi_monotonic_ns() < until_ns;
     vsi_mutex_lock(&t->lock);
@@ -218,7 +220,7 @@ vestry_err vestry_postgres_topics_settle(topics *t, uint64_t timeout_ms, uint64_
   if (!t || vsi_postgres_own(&t->pool->is)) return VESTRY_INVALID;
   const uint64_t until_ns = vsi_monotonic_in_ms(timeout_ms);
   vsi_mutex_lock(&t->lock);
-  const uint64_t number = ++t->asked;
+  const uint64_t number = ++t->sent;
   vsi_mutex_unlock(&t->lock);
   snprintf(text, sizeof text, "%s %" PRIu64, t->name, number);
   const vestry_err error = settle(t, text, number, until_ns, &seq);

@@ -86,15 +86,15 @@ static vestry_once_found found_by(const looking *at) {
 
 /* Delete old submissions in one of BOUNDED_EACH calls, when the run has written anyway. Errors are ignored, because the
  * run has begun. */
-static void clear_up(vestry_sql_once *once, const vestry_once_submission *press) {
+static void clear_up(vestry_sql_once *once, const vestry_once_submission *submission) {
   if (atomic_fetch_add_explicit(&once->begun, 1, memory_order_relaxed) % BOUNDED_EACH) return;
-  if (*press->owner || once->bounds_all)
-    (void)run(once, vsi_sql_text_of(once->pool, bound_sql), VESTRY_LIST(press->owner, once->options.per_owner_count),
-              NULL, NULL);
+  if (*submission->owner || once->bounds_all)
+    (void)run(once, vsi_sql_text_of(once->pool, bound_sql),
+              VESTRY_LIST(submission->owner, once->options.per_owner_count), NULL, NULL);
   (void)vestry_sql_once_expire(once, NULL);
 }
 
-static vestry_err begin(void *ctx, const vestry_once_submission *press, vestry_once_found *ret_found, void *answer,
+static vestry_err begin(void *ctx, const vestry_once_submission *submission, vestry_once_found *ret_found, void *answer,
                         size_t capacity, size_t *ret_len) {
   vestry_sql_once *once = ctx;
   looking at = {.answer = answer, .capacity = capacity};
@@ -103,15 +103,15 @@ static vestry_err begin(void *ctx, const vestry_once_submission *press, vestry_o
     return vsi_refuse(&call, VESTRY_INVALID, "this thread has a transaction; call the guard outside of transactions");
   /* The row that assigns a submission to its run must survive a crash, or else a repetition would run again. */
   vestry_err error = once->pool->ops->run_flushed(once->pool, vsi_sql_text_of(once->pool, begin_sql),
-                                                  VESTRY_LIST(press->hash, press->owner, press->run, now_ms(once),
-                                                              once->options.lease_ms, once->options.lifetime_ms,
-                                                              once->options.runs_again),
+                                                  VESTRY_LIST(submission->hash, submission->owner, submission->run,
+                                                              now_ms(once), once->options.lease_ms,
+                                                              once->options.lifetime_ms, once->options.runs_again),
                                                   NULL, NULL);
-  if (!error) clear_up(once, press);
+  if (!error) clear_up(once, submission);
   *ret_found = VESTRY_ONCE_NEW;
   if (error != VESTRY_NOT_FOUND) return error;
   error = run(once, vsi_sql_text_of(once->pool, look_sql),
-              VESTRY_LIST(press->hash, press->run, now_ms(once), once->options.runs_again), read_row, &at);
+              VESTRY_LIST(submission->hash, submission->run, now_ms(once), once->options.runs_again), read_row, &at);
   *ret_found = found_by(&at);
   *ret_len = at.len;
   return vsi_sql_if_any(error); /* NOT_FOUND: it was deleted meanwhile; the guard begins again */
@@ -119,12 +119,13 @@ static vestry_err begin(void *ctx, const vestry_once_submission *press, vestry_o
 
 /* ---------------------------------------------------------------------------------------------------- ending ------ */
 
-static vestry_err finish(void *ctx, const vestry_once_submission *press, const void *answer, size_t len) {
-  return run(ctx, finish_sql, VESTRY_LIST(press->hash, press->run, vestry_value_bytes(answer, len)), NULL, NULL);
+static vestry_err finish(void *ctx, const vestry_once_submission *submission, const void *answer, size_t len) {
+  return run(ctx, finish_sql, VESTRY_LIST(submission->hash, submission->run, vestry_value_bytes(answer, len)), NULL,
+             NULL);
 }
 
-static vestry_err forget(void *ctx, const vestry_once_submission *press) {
-  return run(ctx, forget_sql, VESTRY_LIST(press->hash, press->run), NULL, NULL);
+static vestry_err forget(void *ctx, const vestry_once_submission *submission) {
+  return run(ctx, forget_sql, VESTRY_LIST(submission->hash, submission->run), NULL, NULL);
 }
 
 const vestry_once_storage_ops vestry_sql_once_ops = {

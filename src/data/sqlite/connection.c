@@ -145,7 +145,7 @@ void vestry_sqlite_topic(vestry_sqlite_change *change, const char *topic) {
   if (len && len <= VESTRY_PAGE_TOPIC_MAX_BYTES) vsi_sqlite_topics_add(&change->connection->topics, topic, len);
 }
 
-static void say_tab(vestry_sqlite_change *change) {
+static void name_tab(vestry_sqlite_change *change) {
   sqlite3_value *value = vestry_sqlite_change_value(change, VESTRY_SQLITE_OLD, VSI_SQLITE_TAB_COLUMN);
   if (!value) value = vestry_sqlite_change_value(change, VESTRY_SQLITE_NEW, VSI_SQLITE_TAB_COLUMN);
   const void *tab = value ? sqlite3_value_blob(value) : NULL;
@@ -155,7 +155,7 @@ static void say_tab(vestry_sqlite_change *change) {
   vestry_sqlite_topic(change, topic);
 }
 
-static void say_table(vestry_sqlite_change *change, const char *table) {
+static void name_table(vestry_sqlite_change *change, const char *table) {
   static const char prefix[] = "table/";
   char topic[VESTRY_PAGE_TOPIC_MAX_BYTES];
   size_t len = strlen(table), prefix_len = sizeof prefix - 1;
@@ -220,12 +220,12 @@ static void before_change(void *ctx, sqlite3 *db, int operation, const char *sch
   if (connection == connection->database->writer || is_of_render) return;
   vestry_sqlite_change change = {connection, operation};
   if (is_tab) {
-    say_tab(&change);
+    name_tab(&change);
   } else if (options->topics) {
     options->topics(&change, table, operation == SQLITE_INSERT ? new_rowid : old_rowid, options->app);
     if (operation == SQLITE_UPDATE && old_rowid != new_rowid) options->topics(&change, table, new_rowid, options->app);
   } else {
-    say_table(&change, table);
+    name_table(&change, table);
   }
 }
 
@@ -421,11 +421,11 @@ vestry_err vestry_sqlite_attach(vestry_sqlite *database, sqlite3 *db, vestry_sql
   if (error)
     return vsi_refuse(&call, error, "%s",
                       error == VESTRY_EXISTS ? "the connection is already attached" : vestry_strerror(error));
-  bool is_coarse = database->records_pages && !vsi_sqlite_reader_knows_pages(&connection->reader);
+  bool is_table_level = database->records_pages && !vsi_sqlite_reader_knows_pages(&connection->reader);
   vsi_mutex_lock(&database->lock);
   database->stats.connections_count++;
-  bool is_news = is_coarse && !database->is_coarse;
-  database->is_coarse |= is_coarse;
+  bool is_news = is_table_level && !database->is_table_level;
+  database->is_table_level |= is_table_level;
   vsi_mutex_unlock(&database->lock);
   if (is_news)
     vsi_log(database->host, VESTRY_LOG_WARN,

@@ -79,15 +79,15 @@ typedef struct plan {
   const uint32_t *pages;
   uint32_t uses_count, pages_count;
   bool is_exact; /* it depends on its file pages */
-  /* is_wild: untracked data was also read; is_all: it depends on everything. In both cases every commit matches. */
-  bool is_wild, is_all;
+  /* In both cases every commit matches. is_untracked: it also read untracked data; is_all: it depends on everything. */
+  bool is_untracked, is_all;
   uint64_t hash;
 } plan;
 
 struct set {
   vsi_map_link in; /* first; in the map while is_findable */
   LIST_ENTRY(set) in_all;
-  LIST_ENTRY(set) in_coarse; /* in coarse_sets or wild_sets */
+  LIST_ENTRY(set) in_table_level; /* in table_level_sets or untracked_sets */
   uint64_t number;
   uint64_t hit; /* the last commit that refreshed it */
   size_t bytes;
@@ -105,8 +105,8 @@ struct vsi_sqlite_index {
   vsi_sqlite_tables *names; /* of the tables */
   vsi_mutex lock;
   /* All below is guarded by it. */
-  size_t max_bytes, bytes;                   /* of the sets */
-  set_list all_sets, coarse_sets, wild_sets; /* wild: every commit concerns them */
+  size_t max_bytes, bytes;                             /* of the sets */
+  set_list all_sets, table_level_sets, untracked_sets; /* wild: every commit concerns them */
   set *everything; /* depends on everything; used when there is no room for a more precise set */
   size_t sets_count;
   size_t entered_count; /* since the last sweep */
@@ -223,9 +223,10 @@ static void leave(vsi_sqlite_index *index, set *s) {
 
 /* Let a set be followed by tables. There is room for the tables already. If there is no memory for a key, the set
  * counts as one that has read any row. */
-static void make_coarse(vsi_sqlite_index *index, set *s) {
+static void make_table_level(vsi_sqlite_index *index, set *s) {
   drop_pages(&s->plan);
-  LIST_INSERT_HEAD(s->plan.is_wild || s->plan.is_all ? &index->wild_sets : &index->coarse_sets, s, in_coarse);
+  LIST_INSERT_HEAD(s->plan.is_untracked || s->plan.is_all ? &index->untracked_sets : &index->table_level_sets, s,
+                   in_table_level);
   for (uint32_t i = 0; i < s->plan.uses_count; i++) {
     const vsi_sqlite_use *use = &s->plan.uses[i];
     entry *made = use->column == VSI_SQLITE_ANY_ROW ? NULL : make_entry(index, key_of(use));
@@ -242,16 +243,16 @@ static void hide(vsi_sqlite_index *index, set *s) {
 }
 
 /* Invalidate a set: later renders do not share it, and it is followed by tables. */
-static void make_void(vsi_sqlite_index *index, set *s) {
+static void invalidate(vsi_sqlite_index *index, set *s) {
   hide(index, s);
   leave(index, s);
-  make_coarse(index, s);
+  make_table_level(index, s);
 }
 
 static void remove_set(vsi_sqlite_index *index, set *s) {
   hide(index, s);
   leave(index, s);
-  if (!s->plan.is_exact) LIST_REMOVE(s, in_coarse);
+  if (!s->plan.is_exact) LIST_REMOVE(s, in_table_level);
   LIST_REMOVE(s, in_all);
   index->sets_count--;
   index->bytes -= s->bytes;
@@ -286,7 +287,7 @@ static void sweep(vsi_sqlite_index *index) {
 }
 
 static void hash_plan(plan *p) {
-  uint64_t hash = (uint64_t)p->is_exact | (uint64_t)p->is_wild << 1 | (uint64_t)p->is_all << 2;
+  uint64_t hash = (uint64_t)p->is_exact | (uint64_t)p->is_untracked << 1 | (uint64_t)p->is_all << 2;
   for (uint32_t i = 0; i < p->uses_count; i++) {
     const vsi_sqlite_key key = key_of(&p->uses[i]);
     hash = vsi_hash_mix(vsi_hash_mix(hash, p->uses[i].columns), hash_key(&key));
@@ -296,7 +297,7 @@ static void hash_plan(plan *p) {
 }
 
 static bool are_equal(const plan *p, const plan *q) {
-  if (q->is_exact != p->is_exact || q->is_wild != p->is_wild || q->is_all != p->is_all ||
+  if (q->is_exact != p->is_exact || q->is_untracked != p->is_untracked || q->is_all != p->is_all ||
       q->uses_count != p->uses_count || q->pages_count != p->pages_count)
     return false;
   for (uint32_t i = 0; i < p->uses_count; i++)
@@ -337,7 +338,7 @@ static set *create_set(vsi_sqlite_index *index, const plan *p) {
     vsi_free(index->host, s);
     return NULL;
   }
-  if (!p->is_exact) make_coarse(index, s);
+  if (!p->is_exact) make_table_level(index, s);
   s->number = ++index->numbers;
   LIST_INSERT_HEAD(&index->all_sets, s, in_all);
   index->sets_count++;
@@ -366,14 +367,16 @@ static set *place_plan(vsi_sqlite_index *index, plan *p) {
 
 /* ------------------------------------------------------------------------------------------------- verdicts ------- */
 
-/* NOTHING: the commit does not concern the set. VOID: the set is invalidated, because the commit may have written file
- * pages of the set, but refreshes nothing; from then on it is followed by tables. REFRESH: the set's renders are
- * refreshed. */
-typedef enum verdict { NOTHING, VOID, REFRESH } verdict;
+/* The effect of a commit on a set:
+ * NOTHING     the commit does not concern the set
+ * INVALIDATE  the commit refreshes nothing, but has written file pages of the set, so data of the set may be on other
+ *             file pages now: from then on, the set is followed by tables
+ * REFRESH     the set's renders run again */
+typedef enum verdict { NOTHING, INVALIDATE, REFRESH } verdict;
 
 /* Return whether a commit concerns a set, considering only tables. */
 static bool meets_tables(const vsi_sqlite_commit *commit, const plan *p) {
-  return !commit->knows_tables || p->is_all || p->is_wild ||
+  return !commit->knows_tables || p->is_all || p->is_untracked ||
          vsi_sqlite_uses_meet(p->uses, p->uses_count, commit->uses, commit->uses_count, commit->keys,
                               commit->keys_count);
 }
@@ -391,7 +394,7 @@ static verdict judge(const vsi_sqlite_commit *commit, const plan *p, bool is_of_
   if (commit->is_whole) return REFRESH;
   if (p->is_exact && commit->knows_pages && !is_of_page && !meets_pages(commit, p)) return NOTHING;
   if (!commit->is_of_render && meets_tables(commit, p)) return REFRESH;
-  return p->is_exact ? VOID : NOTHING;
+  return p->is_exact ? INVALIDATE : NOTHING;
 }
 
 /* Return the changed table for which a set's renders are refreshed. If no table of the set matches (every commit
@@ -502,7 +505,7 @@ static void refresh(refreshes *r, set *s) {
 static void judge_set(refreshes *r, set *s) {
   if (s->hit == r->index->commits) return;
   const verdict is = judge(r->commit, &s->plan, r->page);
-  if (is == VOID) make_void(r->index, s);
+  if (is == INVALIDATE) invalidate(r->index, s);
   if (is == REFRESH) refresh(r, s);
 }
 
@@ -544,9 +547,9 @@ static void follow_table(refreshes *r, const vsi_sqlite_use *changed) {
   }
 }
 
-static void follow_coarse(refreshes *r, const set_list *list) {
+static void follow_list(refreshes *r, const set_list *list) {
   for (set *next, *s = LIST_FIRST(list); s; s = next) {
-    next = LIST_NEXT(s, in_coarse);
+    next = LIST_NEXT(s, in_table_level);
     judge_set(r, s);
   }
 }
@@ -579,8 +582,8 @@ void vsi_sqlite_index_commit(vsi_sqlite_index *index, const vsi_sqlite_commit *c
     follow_pages(&r);
     if (!commit->is_of_render) {
       for (size_t i = 0; i < commit->uses_count && commit->knows_tables; i++) follow_table(&r, &commit->uses[i]);
-      follow_coarse(&r, &index->wild_sets); /* which every commit concerns */
-      if (!commit->knows_tables) follow_coarse(&r, &index->coarse_sets);
+      follow_list(&r, &index->untracked_sets); /* which every commit concerns */
+      if (!commit->knows_tables) follow_list(&r, &index->table_level_sets);
     }
   }
   vsi_mutex_unlock(&index->lock);
@@ -601,18 +604,18 @@ static plan plan_for(vsi_sqlite_recording *recording) {
   vsi_sqlite_uses_sort(&recording->uses);
   plan p = {.uses = recording->uses.uses,
             .uses_count = recording->uses.count,
-            .is_wild = recording->is_wild,
+            .is_untracked = recording->is_untracked,
             .is_exact = !recording->lacks_pages};
   if (!p.is_exact) return p;
   p.pages_count = vsi_sqlite_reads_sort(recording);
   p.pages = recording->slots;
-  if (p.pages_count && p.pages[0] == 1 && !p.is_wild) p.pages++, p.pages_count--;
+  if (p.pages_count && p.pages[0] == 1 && !p.is_untracked) p.pages++, p.pages_count--;
   return p;
 }
 
 /* Compare a plan with the commits that came while its render ran. change: receives the time of the commit that
- * refreshes it, and the table, if it is known. A commit with the verdict VOID removes the plan's file pages; later
- * commits are compared with its tables only. */
+ * refreshes it, and the table, if it is known. After a commit with the verdict INVALIDATE, the plan has no file pages,
+ * and later commits are compared with its tables only. */
 static verdict judge_recent(const vsi_sqlite_index *index, plan *p, uint64_t begun, vestry_change *change) {
   verdict worst = begun < index->forgotten ? REFRESH : NOTHING;
   const vsi_sqlite_commit *at;
@@ -620,7 +623,7 @@ static verdict judge_recent(const vsi_sqlite_index *index, plan *p, uint64_t beg
     if (worst == REFRESH) break;
     const verdict is = at->order > begun ? judge(at, p, false) : NOTHING;
     if (is > worst) worst = is;
-    if (is == VOID) drop_pages(p);
+    if (is == INVALIDATE) drop_pages(p);
     if (is != REFRESH) continue;
     const vsi_sqlite_use *use = met_use(at, p);
     change->at_ns = at->at_ns;
@@ -662,7 +665,7 @@ void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
   set *s = place_plan(index, &p);
   s->pins++;
   index->recorded_count++;
-  if (was_exact ? !p.is_exact && is != VOID : recording->max_file_pages != 0) index->coarse_count++;
+  if (was_exact ? !p.is_exact && is != INVALIDATE : recording->max_file_pages != 0) index->coarse_count++;
   topic_of(index, s, topic);
   end_locked(index);
   vsi_mutex_unlock(&index->lock);

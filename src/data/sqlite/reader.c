@@ -20,7 +20,7 @@
  * attached by SQL, change the meaning of a name without any commit. Therefore, connections that have these keep
  * the data of a statement only until the next one.
  *
- * A statement that reads something other than an ordinary table is marked as untracked (is_wild): every change concerns
+ * A statement that reads something other than an ordinary table is marked as untracked, so that every change concerns
  * it. A PRAGMA is not prepared, because preparing may run it. A statement that cannot be prepared has read the schema.
  *
  * A module of virtual tables may have data in memory that it read from the file before this render, and not read them
@@ -48,7 +48,7 @@ typedef struct known_statement {
   uint64_t render; /* number of the last render to which its reads were added */
   size_t len;
   uint32_t uses_count;
-  bool is_wild, lacks_pages;
+  bool is_untracked, lacks_pages;
   bool is_keyed;       /* some of its uses are rows whose key is bound */
   const char *text;    /* after the uses, in its allocation */
   const char *besides; /* after the text: SQL that reads other data on which it depends; NULL: none */
@@ -70,7 +70,7 @@ typedef struct vsi_sqlite_analysis {
   vsi_sqlite_program program;
   bool opens_virtual;
   bool is_rough; /* the names are not reliable */
-  bool has_failed, is_wild;
+  bool has_failed, is_untracked;
   bool has_unknown; /* it reads a virtual table that does more than look at its arguments */
   bool lacks_pages; /* it depends on data outside of the file pages that it fetches */
   char *besides;    /* SQL that reads other data on which it depends, or NULL; allocated by SQLite */
@@ -233,7 +233,7 @@ static bool take_operation(sqlite3_stmt *row, void *ctx) {
   if (!opens || sqlite3_column_int(row, DATABASE) != 0) return true;
   uint32_t root = (uint32_t)sqlite3_column_int64(row, ROOT);
   if (sqlite3_column_int(row, FLAGS) & IS_REGISTER || root <= 1) {
-    a->is_wild = true; /* the schema, or a table that does not exist yet */
+    a->is_untracked = true; /* the schema, or a table that does not exist yet */
     return true;
   }
   for (uint32_t i = 0; i < a->roots_count; i++)
@@ -330,7 +330,7 @@ static vestry_err take_virtual(vsi_sqlite_reader *reader, analysis *a) {
     if (count) a->has_unknown = a->lacks_pages = true;
   }
   if (is_harmless && !a->has_unknown) return VESTRY_OK;
-  a->is_wild = true;
+  a->is_untracked = true;
   a->lacks_pages |= a->is_rough || !a->has_unknown; /* some may not have been named */
   return a->has_failed ? VESTRY_NO_MEMORY : VESTRY_OK;
 }
@@ -394,7 +394,7 @@ static vestry_err take_root(vsi_sqlite_reader *reader, uint32_t root, uint32_t g
       !of.is_found)
     return VESTRY_IO;
   if (sqlite3_strnicmp(of.name, "sqlite_", 7) == 0) {
-    a->is_wild = true;
+    a->is_untracked = true;
     return VESTRY_OK;
   }
   uint32_t number;
@@ -452,7 +452,7 @@ static known_statement *keep(vsi_sqlite_reader *reader, const char *text, size_t
   if (!made) return NULL;
   made->len = len;
   made->uses_count = uses->count;
-  made->is_wild = found->is_wild;
+  made->is_untracked = found->is_untracked;
   made->lacks_pages = found->lacks_pages;
   for (uint32_t i = 0; i < uses->count; i++) made->is_keyed |= uses->uses[i].parameter != 0;
   if (uses_bytes) memcpy(made->uses, uses->uses, uses_bytes);
@@ -526,7 +526,7 @@ static void unite(vsi_sqlite_reader *reader, vsi_sqlite_recording *recording, sq
   if (!is_again || known->is_keyed) add_bound(recording, statement, known);
   if (is_again) return;
   known->render = recording->number;
-  recording->is_wild |= known->is_wild;
+  recording->is_untracked |= known->is_untracked;
   recording->lacks_pages |= known->lacks_pages;
   if (known->besides && !recording->lacks_pages) read_besides(reader, recording, known->besides);
 }

@@ -34,15 +34,15 @@ struct vsi_sqlite_recording {
   const vestry_host *host;
   void *owner; /* identifies the database */
   vestry_render *render;
-  void *writer;     /* a connection that has changed rows in this render */
-  uint64_t number;  /* unique among all recordings of the owner; not 0 */
-  uint64_t begun;   /* number of commits followed before it began */
-  bool has_read;    /* it has read something */
-  bool reads_all;   /* its reads cannot be determined */
-  bool is_wild;     /* it has also read untracked data, for example virtual tables: every change concerns it */
-  bool lacks_pages; /* some file pages are unknown, or there are too many */
-  bool is_paused;   /* the current reads are the library's own */
-  bool wants_again; /* a read has failed, and may succeed later */
+  void *writer;      /* a connection that has changed rows in this render */
+  uint64_t number;   /* unique among all recordings of the owner; not 0 */
+  uint64_t begun;    /* number of commits followed before it began */
+  bool has_read;     /* it has read something */
+  bool reads_all;    /* its reads cannot be determined */
+  bool is_untracked; /* it has also read untracked data, for example virtual tables: every change concerns it */
+  bool lacks_pages;  /* some file pages are unknown, or there are too many */
+  bool is_paused;    /* the current reads are the library's own */
+  bool wants_again;  /* a read has failed, and may succeed later */
   bool has_new_tab_pages;
   uint32_t others;                 /* followed commits of other connections before it began */
   vsi_sqlite_tab_pages *tab_pages; /* receives file pages that the library reads */

@@ -201,7 +201,7 @@ static vestry_err run_and_end(vestry_sql_transaction *is, const char *sql, const
 }
 
 /* Find out whether a statement writes. The connection belongs to this thread. */
-static vestry_err ask_kind(vestry_sql_transaction *transaction, const char *sql, bool *ret_writes) {
+static vestry_err find_kind(vestry_sql_transaction *transaction, const char *sql, bool *ret_writes) {
   vsi_sqlite_conn *conn = (vsi_sqlite_conn *)transaction;
   sqlite3_stmt *statement;
   vestry_err error = prepare(conn, sql, false, &statement);
@@ -217,7 +217,7 @@ static vestry_err run_alone(vestry_sql_pool *pool, const char *sql, const vestry
   vestry_err error = vsi_sqlite_begin(pool, VESTRY_SQL_READ, &is);
   if (error) return error;
   bool is_inside = ((const vsi_sqlite_conn *)is)->depth > 1; /* this thread's own, so no other changes it */
-  if (!is_inside) error = ask_kind(is, sql, &writes);
+  if (!is_inside) error = find_kind(is, sql, &writes);
   if (error) return vsi_sqlite_end(is, error);
   if (writes) {
     (void)vsi_sqlite_end(is, VESTRY_OK);
@@ -255,7 +255,7 @@ static vestry_err run_aside(vestry_sql_pool *pool, const char *sql, const vestry
   if (vsi_sqlite_pool_has_free((vsi_sqlite_pool *)pool)) return run_alone(pool, sql, values, row, ctx);
   vestry_err error = vsi_sqlite_begin(pool, VESTRY_SQL_READ_ASIDE, &is);
   if (error) return error;
-  error = ask_kind(is, sql, &writes);
+  error = find_kind(is, sql, &writes);
   if (!error && !writes) return run_and_end(is, sql, values, row, ctx);
   if (!error) error = run_writing(is, sql, values, row, ctx);
   vestry_err of_end = vsi_sqlite_end(is, vsi_sql_if_any(error));

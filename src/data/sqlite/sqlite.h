@@ -82,7 +82,7 @@ struct vestry_sqlite {
   bool is_lost;                               /* there was a commit with an unknown number */
   bool has_moved;                             /* the path leads to another file; this was logged */
   bool is_failing;                            /* the last read of the file failed; this was logged */
-  bool is_coarse;                             /* a connection's file pages are unknown; this was logged */
+  bool is_table_level;                        /* a connection's file pages are unknown; this was logged */
   uint64_t accounted[VSI_SQLITE_WINDOW / 64]; /* of later numbers; bit n % WINDOW */
   uint64_t seq;                               /* of the last refresh */
   vsi_sqlite_touch *touches;
