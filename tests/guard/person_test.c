@@ -29,7 +29,7 @@ static vestry_err log_in(const vestry_request *req, vestry_reply *reply, void *a
 }
 
 static void begin(suite *s, vestry_options options, site_has has) {
-  *s = (suite){.kind = VSI_PERSON_NOBODY};
+  *s = (suite){.kind = VSI_PERSON_UNKNOWN};
   site_begin_with(&s->on, options, has);
   assert_int_equal(vsi_siphash_key_random(&s->on.th.host, &s->key), VESTRY_OK);
   assert_int_equal(vestry_route(s->on.v, "GET", "/", look, s), VESTRY_OK);
@@ -41,7 +41,7 @@ static vsi_person_kind kind_of(suite *s, const char *peer, const char *header, c
   wire_request(&s->on, &r, NULL, NULL);
   assert_int_equal(r.status, 204);
   wire_finish(&r);
-  assert_int_equal(s->hash & 1, s->kind != VSI_PERSON_NOBODY);
+  assert_int_equal(s->hash & 1, s->kind != VSI_PERSON_UNKNOWN);
   return s->kind;
 }
 
@@ -63,10 +63,10 @@ static void address_or_64_prefix_identifies_a_person(void **state) {
   assert_int_not_equal(hash_of(&s, "2001:db8::1", NULL, NULL), hash_of(&s, "2001:db8:0:1::1", NULL, NULL));
   static const char *const nobodys[] = {"", "127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "memory"};
   for (size_t i = 0; i < sizeof nobodys / sizeof *nobodys; i++)
-    assert_int_equal(kind_of(&s, nobodys[i], NULL, NULL), VSI_PERSON_NOBODY);
+    assert_int_equal(kind_of(&s, nobodys[i], NULL, NULL), VSI_PERSON_UNKNOWN);
   static const char *const proxys[] = {"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via"};
   for (size_t i = 0; i < sizeof proxys / sizeof *proxys; i++)
-    assert_int_equal(kind_of(&s, "192.0.2.1", proxys[i], "192.0.2.7"), VSI_PERSON_NOBODY);
+    assert_int_equal(kind_of(&s, "192.0.2.1", proxys[i], "192.0.2.7"), VSI_PERSON_UNKNOWN);
   site_end(&s.on);
 }
 
@@ -78,8 +78,8 @@ static void forwarded_address_identifies_a_person_behind_a_proxy(void **state) {
   assert_int_equal(s.kind, VSI_PERSON_ADDRESS);
   assert_int_equal(hash_of(&s, "10.0.0.1", "X-Forwarded-For", "192.0.2.1"), one);
   assert_int_not_equal(hash_of(&s, "10.0.0.1", "X-Forwarded-For", "192.0.2.2"), one);
-  assert_int_equal(kind_of(&s, "10.0.0.1", NULL, NULL), VSI_PERSON_NOBODY);
-  assert_int_equal(kind_of(&s, "10.0.0.1", "X-Forwarded-For", "192.0.2.1, 192.0.2.2"), VSI_PERSON_NOBODY);
+  assert_int_equal(kind_of(&s, "10.0.0.1", NULL, NULL), VSI_PERSON_UNKNOWN);
+  assert_int_equal(kind_of(&s, "10.0.0.1", "X-Forwarded-For", "192.0.2.1, 192.0.2.2"), VSI_PERSON_UNKNOWN);
   site_end(&s.on);
 }
 
@@ -116,7 +116,7 @@ static void user_identifies_a_person_in_all_sessions(void **state) {
   /* Without a cookie each request is a new anonymous user. */
   assert_int_equal(kind_of(&s, "192.0.2.1", NULL, NULL), VSI_PERSON_ADDRESS);
   assert_true(s.is_anonymous);
-  assert_int_equal(kind_of(&s, "127.0.0.1", NULL, NULL), VSI_PERSON_NOBODY);
+  assert_int_equal(kind_of(&s, "127.0.0.1", NULL, NULL), VSI_PERSON_UNKNOWN);
   site_end(&s.on);
 }
 

@@ -259,14 +259,14 @@ static bool gets_nonce(const vestry_reply *reply, const char *type) {
 }
 
 static vestry_err answer(const vestry_request *req, vestry_reply *reply, const vestry_files *files, found *f,
-                         const char *type, int coding, bool as_asked, const representation *r) {
+                         const char *type, int coding, bool is_conditional, const representation *r) {
   int64_t modified_s = f->row ? 0 : (int64_t)f->stat.st_mtim.tv_sec;
   char modified[VSI_HTTP_DATE_BYTES], range[3 * 20 + 16];
   bool is_dated = !f->row && vsi_http_date_write(modified_s, modified);
-  if (as_asked && is_another(req, r->etag, is_dated ? &modified_s : NULL)) return vestry_reply_status(reply, 412);
+  if (is_conditional && is_another(req, r->etag, is_dated ? &modified_s : NULL)) return vestry_reply_status(reply, 412);
   vestry_err error = add_headers(files, reply, r->etag, is_dated ? modified : NULL, coding);
   if (error) return error;
-  if (as_asked && is_known(req, r->etag, is_dated ? &modified_s : NULL)) {
+  if (is_conditional && is_known(req, r->etag, is_dated ? &modified_s : NULL)) {
     reply->knows_len = true;
     reply->len = r->len;
     return vestry_reply_status(reply, 304);
@@ -274,7 +274,7 @@ static vestry_err answer(const vestry_request *req, vestry_reply *reply, const v
   size_t first = 0, last = 0;
   vsi_range part = VSI_RANGE_WHOLE;
   const bool has_parts = coding == PLAIN && !gets_nonce(reply, type);
-  if (as_asked && has_parts && strcmp(req->method, "GET") == 0 && may_be_part(req, r->etag)) /* 14.2: GET only */
+  if (is_conditional && has_parts && strcmp(req->method, "GET") == 0 && may_be_part(req, r->etag)) /* 14.2: GET only */
     part = vsi_range_read(vestry_request_header(req, "Range"), r->len, &first, &last);
   if (part == VSI_RANGE_WHOLE) return give_body(reply, files, type, f, r, 0, r->len);
   if (part == VSI_RANGE_PART)
@@ -290,20 +290,20 @@ static vestry_err answer(const vestry_request *req, vestry_reply *reply, const v
 vestry_err vestry_reply_file(const vestry_request *req, vestry_reply *reply, vestry_files *files, const char *path) {
   /* Conditions count only if the answer would otherwise be 200 (section 13.2.1), and only for GET and HEAD. */
   bool is_get = strcmp(req->method, "GET") == 0 || strcmp(req->method, "HEAD") == 0;
-  bool as_asked = is_get && (!reply->status || reply->status == 200);
+  bool is_conditional = is_get && (!reply->status || reply->status == 200);
   found f;
   vestry_err error = find(files, path, &f);
   if (error) return error;
   const char *type = f.row && f.row->content_type ? f.row->content_type : vsi_content_type(path);
   /* Ranges refer to the plain bytes. */
-  bool by_range = as_asked && vestry_request_header(req, "Range");
+  bool by_range = is_conditional && vestry_request_header(req, "Range");
   bool is_plain = by_range || gets_nonce(reply, type);
   const char *accept = is_plain ? NULL : vestry_request_header(req, "Accept-Encoding");
   int coding = choose(files, path, accept, &f);
   representation r;
   error = represent(files, &f, coding, &r);
   if (error == VESTRY_TOO_LARGE) vsi_reply_refuse(reply, error, "a file is larger than max_file_bytes");
-  if (!error) error = answer(req, reply, files, &f, type, coding, as_asked, &r);
+  if (!error) error = answer(req, reply, files, &f, type, coding, is_conditional, &r);
   if (error == VESTRY_NO_MEMORY) reply->no_memory = true;
   lose(&f);
   return error;

@@ -199,7 +199,7 @@ static vestry_err put(vestry_reply *reply, const vestry_csp *given) {
 
 /* ---- the answer -------------------------------------------------------------------------------------------------- */
 
-static vestry_err say(vestry_reply *reply, const char *name, const char *value) {
+static vestry_err add_missing(vestry_reply *reply, const char *name, const char *value) {
   return vsi_reply_header_find(reply, name) ? VESTRY_OK : vestry_reply_header(reply, name, value);
 }
 
@@ -211,8 +211,8 @@ static void cut_nonces(char *value, const char *nonce) {
 }
 
 static bool is_html(const vestry_reply *reply) {
-  const vestry_header *said = vsi_reply_header_find(reply, "Content-Type");
-  const char *type = said ? said->value : reply->body_type;
+  const vestry_header *declared = vsi_reply_header_find(reply, "Content-Type");
+  const char *type = declared ? declared->value : reply->body_type;
   return type && vsi_strncasecmp(type, "text/html", 9) == 0;
 }
 
@@ -266,8 +266,8 @@ static vestry_err apply(const vestry_request *req, vestry_reply *reply, int stat
   else
     cut_nonces(csp->value, csp->nonce);
   if (!error) error = vestry_reply_header(reply, header, csp->value);
-  if (!error) error = say(reply, "X-Content-Type-Options", "nosniff");
-  if (!error) error = say(reply, "Referrer-Policy", "same-origin");
+  if (!error) error = add_missing(reply, "X-Content-Type-Options", "nosniff");
+  if (!error) error = add_missing(reply, "Referrer-Policy", "same-origin");
   return error;
 }
 

@@ -41,11 +41,11 @@ static bool fill_page(const vestry_request *req, vestry_reply *reply, int status
   void *app;
   vestry_handler_fn page = req->is_datastar ? NULL : vsi_routes_page(req->v->routes, status, &app);
   if (!page) return false;
-  vestry_request *asks = (vestry_request *)(uintptr_t)req; /* safe: the server created the request, and it is not
+  vestry_request *request = (vestry_request *)(uintptr_t)req; /* safe: the server created the request, and it is not
                                                               const */
-  asks->error = status;
+  request->error = status;
   vestry_err error = page(req, reply, app);
-  asks->error = 0;
+  request->error = 0;
   return !error && !reply->refused && reply->has_body;
 }
 

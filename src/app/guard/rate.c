@@ -244,7 +244,7 @@ static uint64_t take_of_unknown(vestry_rate *rate, const vestry_request *req) {
 static uint64_t take_of_address(vestry_rate *rate, const vestry_request *req) {
   const vsi_person person = vsi_person_by_address(req, rate->options.is_behind_proxy);
   const uint64_t words[] = {person.address.prefix, person.address.family};
-  return person.kind == VSI_PERSON_NOBODY ? take_of_unknown(rate, req) : take(rate, OF_ADDRESS, words, sizeof words);
+  return person.kind == VSI_PERSON_UNKNOWN ? take_of_unknown(rate, req) : take(rate, OF_ADDRESS, words, sizeof words);
 }
 
 static vestry_err refuse(const vestry_request *req, vestry_reply *reply, uint64_t wait_ns) {

@@ -37,9 +37,9 @@ static bool take(const vestry_request *req, vsi_sealed *own, const char *text, s
   return true;
 }
 
-static bool take_said(const vestry_request *req, vsi_sealed *own, const char *text, size_t len) {
-  own->tab_is_said = take(req, own, text, len);
-  return own->tab_is_said;
+static bool take_sent(const vestry_request *req, vsi_sealed *own, const char *text, size_t len) {
+  own->tab_is_sent = take(req, own, text, len);
+  return own->tab_is_sent;
 }
 
 static bool take_cookie(const vestry_request *req, vsi_sealed *own) {
@@ -50,10 +50,10 @@ static bool take_cookie(const vestry_request *req, vsi_sealed *own) {
 
 static vestry_err find(const vestry_request *req, vsi_sealed *own) {
   const json_t *signal = json_object_get(req->signals, SIGNAL);
-  if (take_said(req, own, json_string_value(signal), json_string_length(signal))) return VESTRY_OK;
+  if (take_sent(req, own, json_string_value(signal), json_string_length(signal))) return VESTRY_OK;
   const char *field = vestry_request_value(req, VESTRY_IN_FORM, SIGNAL);
   if (req->own->values[VESTRY_IN_FORM].error == VESTRY_NO_MEMORY) return VESTRY_NO_MEMORY;
-  if (take_said(req, own, field, field ? strlen(field) : 0)) return VESTRY_OK;
+  if (take_sent(req, own, field, field ? strlen(field) : 0)) return VESTRY_OK;
   if (req->is_datastar || req->own->is_copy) return VESTRY_NOT_FOUND;
   if (take_cookie(req, own)) return VESTRY_OK;
   vestry_err error = vsi_seal_make(vsi_seals_of(req->v), req->v->host, VSI_SEAL_TAB, req->scope, NULL, own->tab);
@@ -87,7 +87,7 @@ vestry_err vestry_tab_id(const vestry_request *req, char id[VESTRY_TAB_ID_BYTES]
 
 bool vestry_tab_is_known(const vestry_request *req) {
   vsi_sealed *own;
-  return !know(req, &own) && own->tab_is_said;
+  return !know(req, &own) && own->tab_is_sent;
 }
 
 /* No semicolon outside of a string and no slash, because the client splits expressions at them. */

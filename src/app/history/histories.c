@@ -38,13 +38,13 @@ _Static_assert((int)VSI_RESUME_FRESH == VESTRY_RESUME_FRESH && (int)VSI_RESUME_C
                "two names of one answer");
 
 /* The history of a channel. */
-typedef struct keeping {
+typedef struct kept_history {
   vsi_history history; /* first, because vsi_channel.history points to it */
   struct vsi_histories *all;
-  vsi_channel *channel;    /* a reference */
-  vestry_timer *timer;     /* NULL: the history never expires */
-  TAILQ_ENTRY(keeping) in; /* guarded by the lock */
-} keeping;
+  vsi_channel *channel;         /* a reference */
+  vestry_timer *timer;          /* NULL: the history never expires */
+  TAILQ_ENTRY(kept_history) in; /* guarded by the lock */
+} kept_history;
 
 typedef struct vsi_histories {
   const vestry_host *host;
@@ -53,7 +53,7 @@ typedef struct vsi_histories {
   vsi_mutex lock; /* see docs/locking.md; no other function is called while it is held */
   pthread_cond_t fewer;
   /* guarded by the lock */
-  TAILQ_HEAD(, keeping) list; /* histories that are in their channels */
+  TAILQ_HEAD(, kept_history) list; /* histories that are in their channels */
   uint64_t begun, ended;
 } vsi_histories;
 
@@ -97,7 +97,7 @@ void vsi_histories_lose(vestry *v) {
   vsi_histories *all = histories_of(v);
   if (!all) return;
   vsi_mutex_lock(&all->lock);
-  for (keeping *at = TAILQ_FIRST(&all->list); at; at = TAILQ_NEXT(at, in)) vsi_history_lose(&at->history);
+  for (kept_history *at = TAILQ_FIRST(&all->list); at; at = TAILQ_NEXT(at, in)) vsi_history_lose(&at->history);
   vsi_mutex_unlock(&all->lock);
 }
 
@@ -119,14 +119,14 @@ void vestry_histories_stats_get(vestry *v, vestry_histories_stats *ret_stats) {
 /* --------------------------------------------------------------------------------------------------- end ---------- */
 
 /* Remove a history from its channel; the caller then frees it. The semaphore is held. */
-static void take_out(keeping *one) {
+static void take_out(kept_history *one) {
   atomic_store_explicit(&one->channel->history, NULL, memory_order_relaxed);
   vsi_mutex_lock(&one->all->lock);
   TAILQ_REMOVE(&one->all->list, one, in);
   vsi_mutex_unlock(&one->all->lock);
 }
 
-static void free_keeping(keeping *one) {
+static void free_history(kept_history *one) {
   vestry_timer_destroy(one->timer);
   vsi_history_finish(&one->history);
   vsi_channel_unref(one->channel);
@@ -134,24 +134,24 @@ static void free_keeping(keeping *one) {
 }
 
 /* Free a history that was removed, and count its end. */
-static void finish(keeping *one) {
+static void finish(kept_history *one) {
   vsi_histories *all = one->all;
-  free_keeping(one);
+  free_history(one);
   vsi_mutex_lock(&all->lock);
   all->ended++;
   pthread_cond_broadcast(&all->fewer);
   vsi_mutex_unlock(&all->lock);
 }
 
-static keeping *keeping_of(const vsi_channel *channel) {
-  return (keeping *)atomic_load_explicit(&channel->history, memory_order_relaxed); /* the semaphore is held */
+static kept_history *history_of(const vsi_channel *channel) {
+  return (kept_history *)atomic_load_explicit(&channel->history, memory_order_relaxed); /* the semaphore is held */
 }
 
 /* End the history of a channel. Returns OK | NOT_FOUND | BUSY. */
 static vestry_err end(vsi_channel *channel) {
   vestry_err error = vsi_channel_go_in(channel);
   if (error) return error;
-  keeping *one = keeping_of(channel);
+  kept_history *one = history_of(channel);
   if (one) take_out(one);
   vsi_channel_come_out(channel);
   if (!one) return VESTRY_NOT_FOUND;
@@ -187,12 +187,12 @@ static void destroy(vestry *v, void *state) {
 
 /* Return the largest of the next histories that keep more than twice as much as this one; NULL: none does. Look at
  * LOOKS_COUNT histories, or at more until one of them keeps anything. Each call continues after the last one. */
-static keeping *find_larger_locked(vsi_histories *all, const keeping *than) {
-  keeping *found = NULL;
+static kept_history *find_larger_locked(vsi_histories *all, const kept_history *than) {
+  kept_history *found = NULL;
   size_t most = 2 * vsi_history_size(&than->history);
   uint64_t count = all->begun - all->ended; /* at least those in the list */
   for (uint64_t i = 0; i < count && (i < LOOKS_COUNT || !most); i++) {
-    keeping *at = TAILQ_FIRST(&all->list);
+    kept_history *at = TAILQ_FIRST(&all->list);
     TAILQ_REMOVE(&all->list, at, in);
     TAILQ_INSERT_TAIL(&all->list, at, in);
     size_t size = vsi_history_size(&at->history);
@@ -205,15 +205,15 @@ static keeping *find_larger_locked(vsi_histories *all, const keeping *than) {
 
 /* vsi_history.make_others_shrink. Halve a larger history. The semaphore of this one is held. */
 static bool make_others_shrink(vsi_history *history) {
-  keeping *one = (keeping *)history;
+  kept_history *one = (kept_history *)history;
   vsi_mutex_lock(&one->all->lock);
-  const keeping *larger = find_larger_locked(one->all, one);
+  const kept_history *larger = find_larger_locked(one->all, one);
   vsi_channel *channel = larger ? vsi_channel_ref(larger->channel) : NULL;
   vsi_mutex_unlock(&one->all->lock);
   if (!channel) return false;
   bool shrinks = false;
   if (vsi_channel_try(channel)) {
-    keeping *at = keeping_of(channel); /* NULL, or another one: it has ended meanwhile */
+    kept_history *at = history_of(channel); /* NULL, or another one: it has ended meanwhile */
     if (at) vsi_history_halve(&at->history);
     shrinks = at;
     vsi_channel_come_out(channel);
@@ -233,7 +233,7 @@ static bool has_members(vsi_channel *channel) {
 }
 
 /* Set the timer to the time when the oldest event becomes too old, or the history may be idle. */
-static void set_timer(keeping *one, uint64_t now_ns) {
+static void set_timer(kept_history *one, uint64_t now_ns) {
   uint64_t due_ns = vsi_history_due_ns(&one->history);
   uint64_t idle_ns = vsi_add_saturating(one->history.used_ns, one->history.max_age_ns);
   if (idle_ns < due_ns) due_ns = idle_ns;
@@ -242,7 +242,7 @@ static void set_timer(keeping *one, uint64_t now_ns) {
 }
 
 /* Expire events. Returns whether the history has been idle for long enough. The semaphore is held. */
-static bool look(keeping *one) {
+static bool look(kept_history *one) {
   uint64_t now_ns = vsi_now_ns(one->all->host);
   vsi_history_expire(&one->history, now_ns);
   if (has_members(one->channel)) one->history.used_ns = now_ns;
@@ -254,13 +254,13 @@ static bool look(keeping *one) {
 
 /* The function of a history's timer. The channel still exists, because the end of the history waits for this call. */
 static void is_due(vestry_timer *timer, void *ctx) {
-  keeping *one = ctx;
+  kept_history *one = ctx;
   vsi_channel *channel = one->channel;
   if (!vsi_channel_try(channel)) {
     (void)vestry_timer_set(timer, AGAIN_MS, 0);
     return;
   }
-  bool is_mine = keeping_of(channel) == one, is_idle = is_mine && look(one);
+  bool is_mine = history_of(channel) == one, is_idle = is_mine && look(one);
   if (is_idle) {
     vsi_channel_ref(channel);
     take_out(one);
@@ -274,11 +274,11 @@ static void is_due(vestry_timer *timer, void *ctx) {
 /* --------------------------------------------------------------------------------------------- beginning ---------- */
 
 /* Create a history of a channel. Takes the reference to the channel, also on failure. */
-static vestry_err keep(vestry *v, vsi_channel *channel, const vestry_history_options *options, keeping **ret_one) {
+static vestry_err keep(vestry *v, vsi_channel *channel, const vestry_history_options *options, kept_history **ret_one) {
   const vsi_history_bounds bounds = {options->max_count, options->max_bytes, options->max_age_ms};
   void *all;
   vestry_err error = vsi_extension_use(v, &kind, &all);
-  keeping *one = error ? NULL : vsi_calloc(v->host, 1, sizeof *one);
+  kept_history *one = error ? NULL : vsi_calloc(v->host, 1, sizeof *one);
   if (!one) {
     vsi_channel_unref(channel);
     return error ? error : VESTRY_NO_MEMORY;
@@ -290,14 +290,14 @@ static vestry_err keep(vestry *v, vsi_channel *channel, const vestry_history_opt
   if (!error && options->max_age_ms != VESTRY_NEVER_MS)
     error = vestry_timer_create(v->runtime, is_due, one, &one->timer);
   if (error)
-    free_keeping(one);
+    free_history(one);
   else
     *ret_one = one;
   return error;
 }
 
 /* Put a history into its channel. The semaphore is held. */
-static void put_in(keeping *one) {
+static void put_in(kept_history *one) {
   vsi_histories *all = one->all;
   atomic_store_explicit(&one->channel->history, &one->history, memory_order_relaxed);
   vsi_mutex_lock(&all->lock);
@@ -309,12 +309,12 @@ static void put_in(keeping *one) {
 
 /* Begin a history. Takes the reference to the channel. */
 static vestry_err begin(vestry *v, vsi_channel *channel, const vestry_history_options *options) {
-  keeping *one = NULL;
+  kept_history *one = NULL;
   vestry_err error = keep(v, channel, options, &one);
   if (error) return error;
   error = vsi_channel_go_in(channel);
   if (!error) {
-    keeping *former = keeping_of(channel);
+    kept_history *former = history_of(channel);
     if (former)
       former->history.used_ns = vsi_now_ns(v->host);
     else
@@ -322,7 +322,7 @@ static vestry_err begin(vestry *v, vsi_channel *channel, const vestry_history_op
     if (former) error = VESTRY_EXISTS;
     vsi_channel_come_out(channel);
   }
-  if (error) free_keeping(one);
+  if (error) free_history(one);
   return error;
 }
 
@@ -378,7 +378,7 @@ vestry_err vestry_history_stats_get(vestry *v, vestry_scope scope, const vestry_
   if (error) return error;
   error = vsi_channel_go_in(channel);
   if (!error) {
-    keeping *one = keeping_of(channel);
+    kept_history *one = history_of(channel);
     vestry_history_stats stats = one ? stats_of(&one->history) : (vestry_history_stats){0};
     vsi_channel_come_out(channel);
     if (one)
@@ -401,7 +401,7 @@ typedef struct resuming {
   bool is_resumed; /* on_resume was called */
 } resuming;
 
-static vestry_err tell(vestry_connection *connection, vsi_resume_answer answer, size_t count, void *ctx) {
+static vestry_err call_on_resume(vestry_connection *connection, vsi_resume_answer answer, size_t count, void *ctx) {
   resuming *one = ctx;
   const vestry_resumed resumed = {sizeof resumed, (vestry_resume_answer)answer, count};
   one->is_resumed = true;
@@ -412,7 +412,8 @@ static vestry_err tell(vestry_connection *connection, vsi_resume_answer answer, 
  * must not continue without the current state. */
 static vestry_err resume(resuming *one, vestry_connection *connection) {
   one->is_resumed = false;
-  vestry_err error = vsi_channel_resume(one->member, connection, &one->last, one->on_resume ? tell : NULL, one);
+  vestry_err error =
+      vsi_channel_resume(one->member, connection, &one->last, one->on_resume ? call_on_resume : NULL, one);
   if (error && one->is_resumed) vestry_connection_close(connection, VESTRY_CAUSE_ERROR); /* its client reconnects */
   return error;
 }

@@ -10,7 +10,7 @@
 
 vestry_err vsi_presence_init(vestry_presence *presence) {
   vsi_ring_init(&presence->gone);
-  vsi_ring_init(&presence->news);
+  vsi_ring_init(&presence->unreported);
   vsi_mutex_init(&presence->lock, VSI_LOCK_PRESENCE);
   vsi_mutex_init(&presence->notifying, VSI_LOCK_PRESENCE_NOTIFYING);
   vestry_err error = vsi_map_reserve(&presence->places, presence->host, 1);
@@ -198,21 +198,21 @@ vsi_presence_member *vsi_presence_member_find_locked(const vestry_presence *pres
 }
 
 /* Record a change of a member: either it becomes unreported, or it cancels an opposite unreported change. */
-static void tell_locked(vestry_presence *presence, vsi_presence_member *one) {
-  if (one->is_news) {
-    one->is_news = false;
-    vsi_ring_remove(&one->news);
+static void note_change_locked(vestry_presence *presence, vsi_presence_member *one) {
+  if (one->is_unreported) {
+    one->is_unreported = false;
+    vsi_ring_remove(&one->unreported);
     return;
   }
   if (!presence->on_change || presence->is_closed) return;
-  bool is_first = vsi_ring_is_empty(&presence->news);
-  one->is_news = true;
-  vsi_ring_add_last(&presence->news, &one->news);
+  bool is_first = vsi_ring_is_empty(&presence->unreported);
+  one->is_unreported = true;
+  vsi_ring_add_last(&presence->unreported, &one->unreported);
   if (is_first) vestry_actor_notify(presence->actor); /* the actor reports all changes in the list */
 }
 
 void vsi_presence_member_let_go_locked(vestry_presence *presence, vsi_presence_member *one) {
-  if (one->is_here || one->is_news || one->is_being_reported || one->is_waiting) return;
+  if (one->is_here || one->is_unreported || one->is_being_reported || one->is_waiting) return;
   vsi_map_remove(&presence->members, &one->in);
   place_unref_locked(presence, one->at);
   vsi_free(presence->host, one);
@@ -229,7 +229,7 @@ void vsi_presence_member_come_locked(vestry_presence *presence, vsi_presence_mem
   vsi_ring_add_last(&one->at->members, &one->at_place);
   one->at->count++;
   presence->here_count++;
-  tell_locked(presence, one);
+  note_change_locked(presence, one);
 }
 
 void vsi_presence_member_leave_locked(vestry_presence *presence, vsi_presence_member *one) {
@@ -237,7 +237,7 @@ void vsi_presence_member_leave_locked(vestry_presence *presence, vsi_presence_me
   vsi_ring_remove(&one->at_place);
   one->at->count--;
   presence->here_count--;
-  tell_locked(presence, one);
+  note_change_locked(presence, one);
   vsi_presence_member_let_go_locked(presence, one);
 }
 

@@ -158,13 +158,13 @@ enum { GRACE_MS = 2000, GRACE_MAX_MS = 86400000, MAX_COUNT = 100000 };
 
 /* Take the first unreported change, in its present state; NULL: there is none. The member is not freed until the report
  * has returned. */
-static vsi_presence_member *next_news(vestry_presence *presence, vestry_presence_change *ret_change) {
+static vsi_presence_member *next_change(vestry_presence *presence, vestry_presence_change *ret_change) {
   vsi_mutex_lock(&presence->lock);
   vsi_presence_member *one = NULL;
-  if (!presence->is_closed && !vsi_ring_is_empty(&presence->news)) {
-    one = VSI_RING_OWNER(presence->news.next, vsi_presence_member, news);
-    one->is_news = false;
-    vsi_ring_remove(&one->news);
+  if (!presence->is_closed && !vsi_ring_is_empty(&presence->unreported)) {
+    one = VSI_RING_OWNER(presence->unreported.next, vsi_presence_member, unreported);
+    one->is_unreported = false;
+    vsi_ring_remove(&one->unreported);
     one->is_reported = one->is_here;
     one->is_being_reported = true;
     if (one->is_reported)
@@ -195,9 +195,9 @@ static void run(vestry_actor *self, void *ctx) {
   vestry_presence_change change;
   (void)self;
   log_cut(presence);
-  for (vsi_presence_member *one; (one = next_news(presence, &change)) != NULL;) {
+  for (vsi_presence_member *one; (one = next_change(presence, &change)) != NULL;) {
     vsi_mutex_lock(&presence->notifying);
-    if (!presence->is_deaf) presence->on_change(&change, presence->ctx);
+    if (!presence->is_muted) presence->on_change(&change, presence->ctx);
     vsi_mutex_unlock(&presence->notifying);
     vsi_mutex_lock(&presence->lock);
     one->is_being_reported = false;
@@ -264,7 +264,7 @@ void vestry_presence_destroy(vestry_presence *presence) {
   if (!presence || vestry_is_forked(presence->v)) return;
   vsi_presence_end(presence);
   vsi_mutex_lock(&presence->notifying); /* waits for a running on_change */
-  presence->is_deaf = true;
+  presence->is_muted = true;
   vsi_mutex_unlock(&presence->notifying);
   vsi_mutex_lock(&presence->lock);
   presence->is_closed = true;

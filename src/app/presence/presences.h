@@ -55,16 +55,16 @@ typedef struct vsi_place {
 struct vsi_presence_member {
   vsi_map_link in; /* in the presence's table of members */
   vsi_place *at;
-  vsi_ring at_place, news, gone;     /* links in three lists, while is_here, is_news, is_gone */
-  vsi_presence_member *next_waiting; /* in the list of members to announce */
-  uint64_t others, unsure;           /* nodes that have the member; nodes that have begun a new list and not yet listed
-                                        the member */
-  size_t streams_count;              /* on this node */
-  uint64_t leaves_ns;                /* time when it leaves this node, if it has no streams */
-  bool is_own;                       /* it has streams on this node, or is in the grace time */
-  bool is_here, is_gone;             /* is_here: is_own, or another node has it; is_gone: in the grace time */
-  bool is_reported, is_news; /* is_reported: that last given to on_change; is_news: the state differs, so it is in the
-                              list */
+  vsi_ring at_place, unreported, gone; /* links in three lists, while is_here, is_unreported, is_gone */
+  vsi_presence_member *next_waiting;   /* in the list of members to announce */
+  uint64_t others, unsure; /* nodes that have the member; nodes that have begun a new list and not yet listed the
+                              member */
+  size_t streams_count;    /* on this node */
+  uint64_t leaves_ns;      /* time when it leaves this node, if it has no streams */
+  bool is_own;             /* it has streams on this node, or is in the grace time */
+  bool is_here, is_gone;   /* is_here: is_own, or another node has it; is_gone: in the grace time */
+  bool is_reported;        /* the value of is_here that on_change last received */
+  bool is_unreported;      /* is_here differs from it, so the member is in the list of unreported changes */
   bool is_being_reported;
   bool is_spread, is_waiting; /* is_spread: announced to other nodes as is_own, unless it is too large for a message;
                                  is_waiting: in the list of members to announce */
@@ -86,7 +86,7 @@ struct vestry_presence {
   vestry_timer *timer;
   vsi_keyed_hash hash; /* for places and members */
   vsi_mutex notifying; /* held while on_change runs; outermost */
-  bool is_deaf;        /* guarded by `notifying`: it is destroyed, so on_change must not be called */
+  bool is_muted;       /* guarded by `notifying`: it is destroyed, so on_change must not be called */
   vsi_mutex lock;
   /* guarded by lock */
   size_t refs; /* held by the owner, the actor, and attachments */
@@ -94,7 +94,7 @@ struct vestry_presence {
   size_t reserved_count;        /* members for which a reply has reserved room, and whose stream has not begun */
   size_t here_count, own_count; /* members that are here; members of this node */
   vsi_map places, members;
-  vsi_ring gone, news;             /* lists of members: by leaves_ns; by the order of their unreported changes */
+  vsi_ring gone, unreported;       /* lists of members: by leaves_ns; by the order of their unreported changes */
   const vsi_presence_watch *watch; /* NULL: changes go to on_change only */
   vsi_presence_member *first_waiting, *last_waiting;
   uint64_t spread_count, spread_sum;   /* number of announced members, and the sum of their hashes */

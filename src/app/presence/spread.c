@@ -127,7 +127,7 @@ typedef struct notifying {
   void *ctx;
 } notifying;
 
-static void tell_one(vestry_presence *presence, vsi_presence_member *one, void *ctx) {
+static void pass_one(vestry_presence *presence, vsi_presence_member *one, void *ctx) {
   const notifying *t = ctx;
   if (!one->is_own && !one->is_spread) return;
   bool fits = vsi_presence_fits_locked(presence, one->at, one->who);
@@ -138,7 +138,7 @@ static void tell_one(vestry_presence *presence, vsi_presence_member *one, void *
 }
 
 void vsi_presences_list(vsi_presences *all, vsi_presence_update_fn fn, void *ctx) {
-  each(all, tell_one, &(notifying){fn, ctx});
+  each(all, pass_one, &(notifying){fn, ctx});
 }
 
 void vsi_presences_sum(vsi_presences *all, uint64_t *ret_count, uint64_t *ret_sum) {

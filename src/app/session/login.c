@@ -114,12 +114,12 @@ static vestry_err leave_session(vestry_request *req, vestry_reply *reply, const 
 static vestry_err log_in(vestry_request *req, vestry_reply *reply, const char *user) {
   vsi_sessions *sessions = vsi_sessions_of(req->v);
   /* Two ids, because the id of a failed login may remain in the storage. */
-  char id[VSI_TOKEN_ID_LEN + 1], nobodys[VSI_TOKEN_ID_LEN + 1];
+  char id[VSI_TOKEN_ID_LEN + 1], anonymous_id[VSI_TOKEN_ID_LEN + 1];
   record *made = NULL;
   vestry_err error = vsi_token_id(sessions->host, id);
   if (!error && vsi_session_user_of(req)) {
-    error = vsi_token_id(sessions->host, nobodys);
-    if (!error) error = leave_session(req, reply, nobodys);
+    error = vsi_token_id(sessions->host, anonymous_id);
+    if (!error) error = leave_session(req, reply, anonymous_id);
   }
   if (error) return error;
   error = create_session(sessions, id, user, &made);
@@ -133,8 +133,8 @@ static vestry_err log_in(vestry_request *req, vestry_reply *reply, const char *u
   return VESTRY_OK;
 }
 
-vestry_err vestry_session_login(const vestry_request *asked, vestry_reply *reply, const char *user) {
-  vestry_request *req = (vestry_request *)(uintptr_t)asked; /* the request whose session it changes */
+vestry_err vestry_session_login(const vestry_request *given, vestry_reply *reply, const char *user) {
+  vestry_request *req = (vestry_request *)(uintptr_t)given; /* the request whose session it changes */
   vsi_sessions *sessions = vsi_sessions_of(req->v);
   const char *why = why_closed(req, reply);
   if (!why && !is_user(user))
@@ -149,8 +149,8 @@ vestry_err vestry_session_login(const vestry_request *asked, vestry_reply *reply
   return error;
 }
 
-vestry_err vestry_session_logout(const vestry_request *asked, vestry_reply *reply) {
-  vestry_request *req = (vestry_request *)(uintptr_t)asked; /* as above */
+vestry_err vestry_session_logout(const vestry_request *given, vestry_reply *reply) {
+  vestry_request *req = (vestry_request *)(uintptr_t)given; /* as above */
   const char *why = why_closed(req, reply);
   if (why) return vsi_reply_refuse(reply, VESTRY_INVALID, why);
   if (!vsi_session_user_of(req)) return VESTRY_OK;

@@ -47,7 +47,7 @@ vestry_err vsi_seals_offer(vestry *v, const vestry_secret *secret);
 typedef struct vsi_sealed {
   char tab[VSI_SEAL_LEN + 1];         /* the seal of its tab, after the first query; "": none yet */
   bool tab_is_new;                    /* made for this request */
-  bool tab_is_said;                   /* sent by the page, so it is certain */
+  bool tab_is_sent;                   /* sent by the page, so it is certain */
   unsigned tab_is_known;              /* scopes_count of the request for which the seal is valid; 0: none */
   char csrf_cookie[VSI_SEAL_LEN + 1]; /* the cookie that the response sets; "": none */
 } vsi_sealed;

@@ -162,15 +162,15 @@ static vestry_err begin(void *state, vestry_request *req, vestry_reply *reply) {
 /* Return whether the reply is for a browser's window: a page, a redirect or a stream. */
 static bool is_for_browsers(const vestry_reply *reply) {
   const vestry_header *type = vsi_reply_header_find(reply, "Content-Type");
-  const char *said = type ? type->value : reply->has_body ? reply->body_type : "text/html";
-  return strncmp(said, "text/html", 9) == 0 || vsi_reply_is_stream(reply);
+  const char *content_type = type ? type->value : reply->has_body ? reply->body_type : "text/html";
+  return strncmp(content_type, "text/html", 9) == 0 || vsi_reply_is_stream(reply);
 }
 
 /* Add the cookie to the response. After a login or logout every response sets it. A renewed cookie, or the id of an
  * anonymous user, is added only to a document, a redirect or a stream, and not to a document that a cache may give to
  * other users. Otherwise it waits for a later response. A handler that needs the user has called vestry_session_user
  * before, which makes its document personal. */
-static void tell(void *state, const vestry_request *req, vestry_reply *reply, bool was_done) {
+static void add_cookie(void *state, const vestry_request *req, vestry_reply *reply, bool was_done) {
   const vsi_sessions *sessions = state;
   const vsi_session *own = vsi_session_of(req);
   const record *session = own->user;
@@ -216,7 +216,7 @@ const vsi_extension vsi_sessions_extension = {.name = "vestry_sessions_create",
                                               .destroy = destroy,
                                               .request_bytes = sizeof(vsi_session),
                                               .find_scope = begin,
-                                              .conclude = tell,
+                                              .conclude = add_cookie,
                                               .finish = end};
 
 static vestry_err create_nothing(vestry *v, void **ret_state) {

@@ -93,7 +93,7 @@ vestry_err vsi_form_init(vsi_form *form, const char *content_type, const vsi_for
   form->sink = sink;
   form->ctx = ctx;
   form->at = VSI_FORM_BEFORE;
-  form->matched = form->unsaid = 2; /* the first boundary may stand at the beginning, without the line break */
+  form->matched = form->separator_len = 2; /* the first boundary may stand at the beginning, without the line break */
   form->head_len = form->count = 0;
   form->max_count = VSI_FORM_PARTS;
   return VESTRY_OK;
@@ -104,7 +104,7 @@ bool vsi_form_is_whole(const vsi_form *form) {
 }
 
 /* Pass on bytes of a value. Bytes before the first part are ignored. */
-static vestry_err say(vsi_form *form, const char *bytes, size_t len) {
+static vestry_err pass_on(vsi_form *form, const char *bytes, size_t len) {
   if (!len || form->at != VSI_FORM_VALUE) return VESTRY_OK;
   return form->sink->bytes(form->ctx, bytes, len);
 }
@@ -112,7 +112,7 @@ static vestry_err say(vsi_form *form, const char *bytes, size_t len) {
 static vestry_err find_end(vsi_form *form) {
   vestry_err error = form->at == VSI_FORM_VALUE ? form->sink->over(form->ctx) : VESTRY_OK;
   form->at = VSI_FORM_BETWEEN;
-  form->matched = form->unsaid = form->head_len = 0;
+  form->matched = form->separator_len = form->head_len = 0;
   return error;
 }
 
@@ -126,9 +126,9 @@ static vestry_err go_on(vsi_form *form, const char *bytes, size_t len, size_t *r
   *ret_taken = taken;
   if (form->matched == form->boundary.len) return find_end(form);
   if (taken == len) return VESTRY_OK;
-  size_t from = form->unsaid, to = form->matched;
-  form->matched = form->unsaid = 0;
-  return say(form, form->boundary.text + from, to - from);
+  size_t from = form->separator_len, to = form->matched;
+  form->matched = form->separator_len = 0;
+  return pass_on(form, form->boundary.text + from, to - from);
 }
 
 /* Return how many bytes at the end of the piece may be the beginning of a boundary. */
@@ -145,7 +145,7 @@ static vestry_err take_value(vsi_form *form, const char *bytes, size_t len, size
   const char *end = memmem(bytes, len, form->boundary.text, form->boundary.len);
   size_t tail = end ? 0 : tail_of(form, bytes, len), content_len = end ? (size_t)(end - bytes) : len - tail;
   *ret_taken = end ? content_len + form->boundary.len : len;
-  vestry_err error = say(form, bytes, content_len);
+  vestry_err error = pass_on(form, bytes, content_len);
   form->matched = tail;
   if (!error && end) error = find_end(form);
   return error;
@@ -172,7 +172,7 @@ static vestry_err begin_part(vsi_form *form) {
        at = stop + 2)
     if (stop > at) vsi_part_read(at, stop, &part);
   form->at = VSI_FORM_VALUE;
-  form->matched = form->unsaid = 2; /* the line break of the empty line may belong to a boundary */
+  form->matched = form->separator_len = 2; /* the line break of the empty line may belong to a boundary */
   if (!part.name.data) return VESTRY_MALFORMED;
   if (++form->count > form->max_count) return VESTRY_TOO_LARGE;
   return form->sink->part(form->ctx, &part);

@@ -37,11 +37,11 @@ typedef struct vsi_form {
   void *ctx;
   vsi_boundary boundary;
   enum { VSI_FORM_BEFORE, VSI_FORM_BETWEEN, VSI_FORM_HEAD, VSI_FORM_VALUE, VSI_FORM_AFTER } at;
-  size_t matched;   /* length of the beginning of a boundary at the end of the bytes so far */
-  size_t unsaid;    /* bytes of it that never belong to a value: the line break before the boundary */
-  size_t head_len;  /* bytes in head: of a part's head, or between a boundary and its line break */
-  size_t count;     /* number of parts */
-  size_t max_count; /* VSI_FORM_PARTS, unless it is set after vsi_form_init */
+  size_t matched;       /* length of the beginning of a boundary at the end of the bytes so far */
+  size_t separator_len; /* bytes of it that never belong to a value: the line break before the boundary */
+  size_t head_len;      /* bytes in head: of a part's head, or between a boundary and its line break */
+  size_t count;         /* number of parts */
+  size_t max_count;     /* VSI_FORM_PARTS, unless it is set after vsi_form_init */
   char head[VSI_FORM_HEAD_BYTES];
 } vsi_form;
 

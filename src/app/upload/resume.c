@@ -133,9 +133,9 @@ static void pause_held(vsi_upload_resume *r, vsi_stored *stored) {
     vsi_stored_cut(stored, u->record.synced);
   const uint64_t len = stored->len;
   const bool is_unsure = stored->is_unsure, is_named = vsi_stored_leave(stored);
-  if (u->file != VSI_FILE_DOUBTFUL) u->file = is_named ? VSI_FILE_UNTOLD : VSI_FILE_PART;
-  if ((r->is_changed && !is_unsure) || u->file == VSI_FILE_UNTOLD)
-    (void)vsi_unfinished_note(u, len, u->file == VSI_FILE_UNTOLD ? VSI_RECORD_UNTOLD : VSI_RECORD_COMES);
+  if (u->file != VSI_FILE_DOUBTFUL) u->file = is_named ? VSI_FILE_UNREPORTED : VSI_FILE_PART;
+  if ((r->is_changed && !is_unsure) || u->file == VSI_FILE_UNREPORTED)
+    (void)vsi_unfinished_note(u, len, u->file == VSI_FILE_UNREPORTED ? VSI_RECORD_UNREPORTED : VSI_RECORD_COMES);
   vsi_unfinished_leave(u, len, true);
 }
 

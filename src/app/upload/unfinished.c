@@ -161,19 +161,19 @@ static int64_t idle_since_s(const vsi_unfinished *u) {
 }
 
 /* Counts of the unfinished uploads, and the candidates for removal. */
-typedef struct crowd {
+typedef struct unfinished_counts {
   uint32_t of_person, unknown, all;      /* unfinished uploads */
   vsi_unfinished *least_of_person;       /* the candidates with the fewest bytes: of this person; */
   vsi_unfinished *least_unknown, *least; /* of unknown persons; of all */
-} crowd;
+} unfinished_counts;
 
 static bool is_less(const vsi_unfinished *u, const vsi_unfinished *other) {
   if (!other || u->offset != other->offset) return !other || u->offset < other->offset;
   return u->expires_s < other->expires_s;
 }
 
-static crowd look_locked(vestry_upload_folder *folder, uint64_t person, int64_t idle_s) {
-  crowd found = {0};
+static unfinished_counts look_locked(vestry_upload_folder *folder, uint64_t person, int64_t idle_s) {
+  unfinished_counts found = {0};
   for (vsi_map_link *at = vsi_map_after(&folder->unfinished, NULL); at; at = vsi_map_after(&folder->unfinished, at)) {
     vsi_unfinished *u = VSI_MAP_OWNER(at, vsi_unfinished, in);
     if (u->record.state == VSI_RECORD_DONE) continue;
@@ -192,7 +192,7 @@ static crowd look_locked(vestry_upload_folder *folder, uint64_t person, int64_t 
  * first | BUSY | LIMIT */
 static vestry_err judge_locked(vsi_unfinished *u, const vsi_unfinished_plan *plan, int64_t now_s,
                                vsi_unfinished **ret_goes) {
-  const crowd found = look_locked(u->folder, plan->person, now_s - VSI_UNFINISHED_IDLE_S);
+  const unfinished_counts found = look_locked(u->folder, plan->person, now_s - VSI_UNFINISHED_IDLE_S);
   if (plan->person && found.of_person >= plan->max_per_person_count) {
     if (!found.least_of_person) return VESTRY_BUSY;
     *ret_goes = found.least_of_person;
@@ -425,7 +425,7 @@ bool vsi_unfinished_remove(vsi_unfinished *u, vestry_err why) {
   if (!leave_map(u, NULL)) return false;
   const bool is_kept = u->record.state == VSI_RECORD_DONE || u->file == VSI_FILE_DOUBTFUL;
   bool is_unnamed = true;
-  if (!is_kept && u->file == VSI_FILE_UNTOLD)
+  if (!is_kept && u->file == VSI_FILE_UNREPORTED)
     is_unnamed = vsi_stored_unname(folder, u->id);
   else if (!is_kept)
     (void)folder->disk->remove(folder->fd, name_of(u->id, VSI_STORED_PART, name)); /* on failure a start removes it,
@@ -530,8 +530,8 @@ static vestry_err find_file(vsi_unfinished *u, bool *ret_is_there) {
   }
   u->offset = u->record.length;
   u->file = VSI_FILE_DOUBTFUL;
-  if (u->record.state == VSI_RECORD_UNTOLD)
-    u->file = folder->disk->rename(folder->fd, u->id, part) ? VSI_FILE_UNTOLD : VSI_FILE_PART;
+  if (u->record.state == VSI_RECORD_UNREPORTED)
+    u->file = folder->disk->rename(folder->fd, u->id, part) ? VSI_FILE_UNREPORTED : VSI_FILE_PART;
   return VESTRY_OK;
 }
 

@@ -21,15 +21,15 @@ enum { VSI_PERSON_EARLIER = 2 };
 
 /* State in a record. */
 enum {
-  VSI_RECORD_COMES,  /* if the file has its final name, `done` may have been called */
-  VSI_RECORD_DONE,   /* `done` has accepted it */
-  VSI_RECORD_UNTOLD, /* the file has its final name, and `done` was not called */
+  VSI_RECORD_COMES,      /* if the file has its final name, `done` may have been called */
+  VSI_RECORD_DONE,       /* `done` has accepted it */
+  VSI_RECORD_UNREPORTED, /* the file has its final name, and `done` was not called */
 };
 
 /* The file of an unfinished upload. */
 typedef enum vsi_unfinished_file {
   VSI_FILE_PART,
-  VSI_FILE_UNTOLD, /* it has its final name, and `done` was not called */
+  VSI_FILE_UNREPORTED, /* it has its final name, and `done` was not called */
   /* It has had its final name since before this process started, and `done` may have accepted it. It counts as a kept
    * file, and stays unless `done` refuses it. */
   VSI_FILE_DOUBTFUL

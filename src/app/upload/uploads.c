@@ -24,7 +24,7 @@ static vestry_err find(vsi_upload_resume *r, const vestry_request *req, vestry_r
 }
 
 /* Answer HEAD. app: a vestry_uploads with a folder. */
-static vestry_err asked_offset(const vestry_request *req, vestry_reply *reply, void *app) {
+static vestry_err answer_head(const vestry_request *req, vestry_reply *reply, void *app) {
   vsi_upload_resume r = {0};
   int64_t expires_s;
   vestry_err error = find(&r, req, reply, app);
@@ -38,7 +38,7 @@ static vestry_err asked_offset(const vestry_request *req, vestry_reply *reply, v
   return error ? error : vestry_reply_status(reply, 200);
 }
 
-static vestry_err asked_to_drop(const vestry_request *req, vestry_reply *reply, void *app) {
+static vestry_err answer_delete(const vestry_request *req, vestry_reply *reply, void *app) {
   vsi_upload_resume r = {0};
   vestry_err error = find(&r, req, reply, app);
   if (error) return error;
@@ -47,7 +47,7 @@ static vestry_err asked_to_drop(const vestry_request *req, vestry_reply *reply, 
   return is_dropped ? vestry_reply_status(reply, 204) : vsi_refuse(req, reply, 423, "A request continues this upload.");
 }
 
-static vestry_err asked_options(const vestry_request *req, vestry_reply *reply, void *app) {
+static vestry_err answer_options(const vestry_request *req, vestry_reply *reply, void *app) {
   const vestry_uploads *uploads = app;
   (void)req;
   vestry_err error = vestry_reply_header(reply, "Tus-Resumable", VSI_TUS_VERSION);
@@ -99,9 +99,9 @@ static const struct {
 } resume_routes[] = {
     {"POST", &vsi_upload_resume_receiver, NULL, false},
     {"PATCH", &vsi_upload_resume_receiver, NULL, false},
-    {"HEAD", NULL, asked_offset, false},
-    {"DELETE", NULL, asked_to_drop, false},
-    {"OPTIONS", NULL, asked_options, true},
+    {"HEAD", NULL, answer_head, false},
+    {"DELETE", NULL, answer_delete, false},
+    {"OPTIONS", NULL, answer_options, true},
 };
 
 static void unmount_resume(vestry_uploads *uploads) {

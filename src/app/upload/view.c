@@ -224,7 +224,7 @@ static const char forms[] =
     " if (of.resumes) sendAll(of); else send(of, fields) };";
 
 /* Listens at the document. */
-static const char ears[] =
+static const char listeners[] =
     " document.addEventListener('submit', (e) => {"
     " const form = e.target, view = proto.querySelector.call(form, '[data-upload]');"
     " const isPost = (e.submitter?.getAttribute('formmethod') ?? attribute(form, 'method') ?? '').toLowerCase();"
@@ -250,7 +250,7 @@ static void put_script(vestry_html *html) {
   vestry_html_raw(html, requests, sizeof requests - 1);
   vestry_html_raw(html, files, sizeof files - 1);
   vestry_html_raw(html, forms, sizeof forms - 1);
-  vestry_html_raw(html, ears, sizeof ears - 1);
+  vestry_html_raw(html, listeners, sizeof listeners - 1);
   vestry_html_add(html, " return under })()\"");
 }
 

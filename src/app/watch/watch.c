@@ -115,8 +115,8 @@ static uint64_t next_deadline(const vestry_watcher *watcher) {
   uint64_t now = now_of(watcher);
   if (watcher->has_wait) return vsi_add_saturating(now, vsi_ms_to_ns(watcher->wait_ms));
   if (!watcher->every_ns) return UINT64_MAX;
-  uint64_t since_beat = (now - watcher->first_ns) % watcher->every_ns;
-  return vsi_add_saturating(now - since_beat, watcher->every_ns);
+  uint64_t since_tick = (now - watcher->first_ns) % watcher->every_ns;
+  return vsi_add_saturating(now - since_tick, watcher->every_ns);
 }
 
 static void fail(vestry_watcher *watcher, vestry_err error) {
@@ -245,7 +245,7 @@ static const vsi_stream_part_ops watch_part = {.opened = opened, .written = writ
 
 /* ------------------------------------------------------------------------------ begin and end of a watch ---------- */
 
-static void tell_end(const vestry_watcher *watcher, vestry_cause cause) {
+static void call_end(const vestry_watcher *watcher, vestry_cause cause) {
   if (watcher->end) watcher->end(cause, watcher->ctx);
 }
 
@@ -254,7 +254,7 @@ static void stream_ended(vsi_close_node *node, vestry_connection *connection, ve
   if (vsi_ticker_cancel(&watcher->runtime->ticker, &watcher->timer)) vestry_connection_unref(connection);
   /* release pairs with vestry_watch_stats_get: a thread that reads this end also reads the beginning of the watch */
   atomic_fetch_add_explicit(&watcher->of->ended, 1, memory_order_release);
-  tell_end(watcher, cause);
+  call_end(watcher, cause);
 }
 
 static void begin(vsi_attachment *attachment, vestry_connection *connection) {
@@ -272,7 +272,7 @@ static void begin(vsi_attachment *attachment, vestry_connection *connection) {
 static void drop(vsi_attachment *attachment) {
   vestry_watcher *watcher = (vestry_watcher *)attachment;
   const vestry_host *host = watcher->of->v->host;
-  tell_end(watcher, VESTRY_CAUSE_NONE);
+  call_end(watcher, VESTRY_CAUSE_NONE);
   vsi_free(host, watcher);
 }
 

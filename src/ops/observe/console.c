@@ -13,7 +13,7 @@
 /* console.html, console.css and console.js, terminated (scripts/embed.cmake). */
 extern const char vsi_console_html[], vsi_console_css[], vsi_console_js[];
 
-enum { BEAT_MS = 1000 };
+enum { PERIOD_MS = 1000 };
 
 /* ------------------------------------------------------------------------------------------------ page ------------ */
 
@@ -85,7 +85,7 @@ vestry_err vsi_console_events(const vestry_request *req, vestry_reply *reply, vo
   if (error == VESTRY_NO_MEMORY) return error;
   if (error) return vsi_show_text(reply, 503, "too many consoles are open: close one\n");
   vestry_reply_any_client(reply);
-  return vestry_reply_watch(reply, &(vestry_watch){.step = step, .end = end, .ctx = showing, .every_ms = BEAT_MS});
+  return vestry_reply_watch(reply, &(vestry_watch){.step = step, .end = end, .ctx = showing, .every_ms = PERIOD_MS});
 }
 
 /* ------------------------------------------------------------------------------------------------ showings -------- */

@@ -117,7 +117,7 @@ static void tell(row *at, vestry_page_info_fn fn, void *ctx) {
 }
 
 /* Return whether a row has content. The sum of all others is listed only if it has. */
-static bool is_told(const vsi_tally *tally) {
+static bool is_listed(const vsi_tally *tally) {
   return tally->name || tally->renders_count || tally->documents_count || tally->streams_count;
 }
 
@@ -138,7 +138,7 @@ vestry_err vestry_observe_pages(vestry_observe *observe, vestry_pages_order orde
   const uint64_t now_ns = vsi_now_ns(host);
   all->count = 0;
   for (size_t i = 0; i < tallies_count; i++) {
-    if (!is_told(&all->tallies[i])) continue;
+    if (!is_listed(&all->tallies[i])) continue;
     fill(&all->tallies[i], now_ns, &all->rows[all->count]);
     set_rank(&all->rows[all->count++], order);
   }

@@ -217,7 +217,7 @@ static void explain_channel(const vestry_observe *observe, vsi_channel *channel,
 
 /* Pass a channel to fn, if its key has the prefix, and drop the reference. Returns the number of channels passed: 0 or
  * 1. */
-static size_t tell(const vestry_observe *observe, vsi_channel *channel, const vestry_channel_query *query,
+static size_t pass(const vestry_observe *observe, vsi_channel *channel, const vestry_channel_query *query,
                    vestry_channel_info_fn fn, void *ctx) {
   vestry_channel_info info;
   explain_channel(observe, channel, &info);
@@ -237,7 +237,7 @@ vestry_err vestry_observe_channels(vestry_observe *observe, const vestry_channel
   size_t left = query.limit ? query.limit : VESTRY_STREAMS_MAX_COUNT;
   do {
     const size_t count = vsi_channels_next(observe->v->channels, &place, found, left);
-    for (size_t i = 0; i < count; i++) left -= tell(observe, found[i], &query, fn, ctx);
+    for (size_t i = 0; i < count; i++) left -= pass(observe, found[i], &query, fn, ctx);
   } while (left && (place.hash || place.number));
   if (ret_next) *ret_next = (vestry_stream_cursor){place.hash, place.number};
   return VESTRY_OK;
