@@ -6,6 +6,11 @@
  * One lock guards the whole bus. It is never held during a callback, so after a callback a thread must not rely on
  * anything that it read before.
  *
+ * States of a subscription:
+ *
+ *     MADE ──entered its topic──→ LIVE ──ended──→ ENDED ──no call of it is running──→ OVER
+ *       └─────────────────────── the stream ended first ────────────────────────────────↑
+ *
  * Publishing.  A publisher's position is a cursor in the topic: the next subscription to call. A thread that unlinks
  *              this subscription moves the cursor to the following one. A topic is not freed while it contains a
  *              cursor. A cursor stops at the subscription that was the newest when publishing began, so that a
@@ -15,13 +20,13 @@
  *              MADE to LIVE. This step needs no memory, so it can follow later, when a stream begins. A topic is not
  *              freed while a place in it is reserved, and reserved places count towards max_subscriptions_count.
  * Ending.      A subscription ends once: under the lock it leaves its topic and moves from LIVE to ENDED. The thread
- *              that does this (of vestry_unsubscribe, of the connection's runner, or of vsi_bus_destroy) counts the
- *              end. No call of the subscriber begins afterwards. The subscription counts its calls that are still
- *              running. When none is left, one thread settles the subscription: it calls `over`, sets the state to
- *              OVER, and wakes waiting threads. This is the thread that ended it or the thread of the last call.
- * Waiting.     A thread inside a callback of any bus never waits for OVER. There, vestry_unsubscribe only looks at the
- *              state, and a runner does not wait either (it can run there if a connection is abandoned, or if a runtime
- *              is stepped). So a thread that others wait for never waits itself, and no deadlock can arise.
+ *              that does this counts the end. It is the caller of vestry_unsubscribe or vsi_bus_destroy, or the
+ *              connection's runner. No call of the subscriber begins afterwards. The subscription counts its calls that
+ *              are still running. When none is left, the thread that ended the subscription, or the thread of the last
+ *              call, settles it: this thread calls `over`, sets the state to OVER, and wakes waiting threads.
+ * Waiting.     A thread inside a callback of any bus never waits for OVER. There, vestry_unsubscribe only reads the
+ *              state. A runner, which runs there if a connection is abandoned or a runtime is stepped, does not wait
+ *              either. So a thread for which others wait never waits itself, and no deadlock can arise.
  * Connection.  The close node of a subscription is registered before the subscription enters its topic. Otherwise the
  *              stream could end in between, and the subscription would stay in the topic for ever. If the stream ends
  *              first, its close node finds MADE and sets OVER, and subscribe returns CLOSED without any call. The

@@ -68,9 +68,9 @@ vestry_err vsi_bus_publish(vsi_bus *bus, vestry_slice name, vestry_bus_message *
 vestry_err vsi_bus_subscribe(vsi_bus *bus, vestry_slice name, const vestry_subscriber *subscriber,
                              vestry_subscription **ret_subscription);
 
-/* Create a subscription for a connection that does not exist yet. Its topic exists afterwards, and it counts towards
- * max_subscriptions_count. The caller must pass it to vsi_bus_begin or vsi_bus_give_up, once, before the bus is
- * destroyed. In both cases `over` is called once.
+/* Create a subscription for a connection that does not exist yet. Its topic exists afterwards, and the subscription
+ * counts towards max_subscriptions_count. The caller must pass it to vsi_bus_begin or vsi_bus_give_up, once, before the
+ * bus is destroyed. In both cases `over` is called once.
  * subscriber  with connection NULL
  * OK | INVALID | LIMIT | CLOSED | NO_MEMORY */
 vestry_err vsi_bus_prepare(vsi_bus *bus, vestry_slice name, const vestry_subscriber *subscriber,

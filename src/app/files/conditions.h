@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The request headers for files: ranges and conditions; and dates and content types. Header values are terminated
- * strings. */
+/* Parsing of the request headers for files: ranges, conditions and dates. Also the content types of file names. Header
+ * values are terminated strings. */
 #ifndef VSI_FILES_CONDITIONS_H
 #define VSI_FILES_CONDITIONS_H
 

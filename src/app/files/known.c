@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* A file counts as unchanged if five values are the same: device, inode number, length, time of the last write, and
- * time of the last status change (ctime), which programs cannot set. The file system's clock moves in steps. Two
- * writes within one step leave the same times, so that the second would not be noticed. Therefore a file that changed
- * within the last 100 ms (YOUNG_NS) is hashed for each request, and its ETag is stored only later.
+/* ETags. The table maps the identity of a file to its ETag. A file counts as unchanged if five values are the same:
+ * device, inode number, length, time of the last write, and time of the last status change (ctime), which programs
+ * cannot set. The file system's clock moves in steps. Two writes within one step leave the same times, so that the
+ * second would not be noticed. Therefore a file that changed within the last 100 ms (YOUNG_NS) is hashed for each
+ * request, and its ETag is stored only later.
  *
  * The table consists of sets with four places each. In a full set, the least recently used place is overwritten. If a
- * folder has more files than the table has places, files are read more often; nothing else changes.
+ * folder has more files than the table has places, files are read more often, and nothing else changes.
  *
- * Lent descriptors are in a list, which is short: at most MOST_CHECKED_OUT files are open at a time. */
+ * Descriptors. Those that answers have checked out are in a list, which is short, because at most MOST_CHECKED_OUT
+ * files are open at a time. */
 #include "app/files/known.h"
 
 #include <errno.h>

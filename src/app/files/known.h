@@ -25,7 +25,7 @@ typedef struct vsi_known vsi_known;
 
 /* OK | NO_MEMORY */
 vestry_err vsi_known_create(const vestry_host *host, vsi_known **ret_known);
-/* Destroy the cache. Its memory is freed when the last lent file has been returned. NULL is accepted. */
+/* Destroy the cache. Its memory is freed when the last checked-out file has been released. NULL is accepted. */
 void vsi_known_destroy(vsi_known *known);
 
 /* Get the ETag of an open file: a hash of its content. Reads the file, unless the cache has the ETag and the file has
@@ -33,7 +33,7 @@ void vsi_known_destroy(vsi_known *known);
  * OK | IO (it could not be read, or is shorter than before) | NO_MEMORY */
 vestry_err vsi_known_etag(vsi_known *known, int fd, const struct stat *stat, char etag[VSI_ETAG_BYTES]);
 
-/* Take a descriptor for sending, shared by all answers with the same file. The caller returns it with give_back.
+/* Check out a descriptor for sending, shared by all answers with the same file. The caller releases it with give_back.
  * fd       on OK it belongs to the cache, which closes it if it has a descriptor of this file already
  * Returns  OK | LIMIT (64 files are open: read the file instead) | NO_MEMORY */
 vestry_err vsi_known_check_out(vsi_known *known, int fd, const struct stat *stat, vsi_open_file **ret_file);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: tokens that need no masking */
 /* A token is a seal of the scope. Without sessions it also seals the text of the cookie, which is a seal itself; a site
- * that can neither read nor set the cookie cannot produce a matching pair. Each call makes a new token, instead of one
- * for each session with a random mask. Both prevent the BREACH attack, and the new token needs less code. */
+ * that can neither read nor set the cookie cannot produce a matching pair. Each call makes a new token, so no token
+ * occurs in two compressed responses, from whose lengths the BREACH attack could guess it. A random mask over one token
+ * for each session would prevent the attack as well, with more code. */
 #include "vestry/app/csrf.h"
 
 #include <string.h>

@@ -45,10 +45,13 @@ static void add_body(struct sha256_ctx *sha, const vestry_request *req) {
   }
 }
 
-/* Compute the digest that distinguishes a repetition from another request with the same nonce. A nonce in a header
- * belongs to one call of an action, so the digest covers method and path; the client builds query and body of a
- * repetition anew. A nonce in a signal or in a form's field belongs to the document, so the digest also covers the
- * query. That of a form covers the submitted fields, too; the signals of a repetition may be others. */
+/* Compute the digest that distinguishes a repetition from another request with the same nonce. It covers method and
+ * path, and more according to the place of the nonce:
+ *
+ *     header  nothing more, because the nonce belongs to one call of an action, and the client builds query and body of
+ *             a repetition anew
+ *     signal  the query, because the nonce belongs to the document; the signals of a repetition may differ
+ *     field   the query for the same reason, and the submitted fields */
 static void once_digest(const vestry_request *req, vsi_proof_place place, unsigned char digest[VSI_ONCE_DIGEST_BYTES]) {
   struct sha256_ctx sha;
   sha256_init(&sha);
@@ -213,7 +216,7 @@ vestry_err vestry_once_guard(const vestry_request *req, vestry_reply *reply, voi
   vestry_once *once = app;
   const char *nonce;
   vsi_proof_place place;
-  if (vsi_request_is_safe(req) || req->own->watcher) return VESTRY_OK; /* it runs already: two guards of this kind */
+  if (vsi_request_is_safe(req) || req->own->watcher) return VESTRY_OK; /* an earlier guard of this kind lets it run */
   if (req->own->visit && req->own->visit->route->receiver) return VESTRY_OK; /* its body has not arrived yet */
   vestry_err error = vsi_proof_find(req, "X-Once", "once", &nonce, &place);
   if (error == VESTRY_NOT_FOUND && !once->required) return VESTRY_OK;

@@ -3,10 +3,10 @@
 /* The script that a page needs for its actions that run once. The expression of an action (event/backend_action.c)
  * passes its submission to this script, with the content and with a function by which the client sends it.
  *
- * Order. Each request of the client backs off independently: of three that wait for a server, the last may be the first
- * that reaches it. Therefore a page sends one submission at a time, in their order. The next one follows when the
- * former has ended or the first event of its answer has arrived, so that an answer that is a stream does not delay the
- * others. The client's backoff grows to half a minute. A submission that waits for its next attempt is sent at once
+ * Order. Each request of the client backs off independently. For example, of three requests that wait for a server, the
+ * last may reach it first. Therefore a page sends one submission at a time, in their order. The next one follows when
+ * the former has ended or the first event of its answer has arrived, so that an answer that is a stream does not delay
+ * the others. The client's backoff grows to half a minute. A submission that waits for its next attempt is sent at once
  * when an event of the page's stream arrives, because this shows that the server is reachable. It is sent again with
  * the same nonce, because an earlier attempt may have been performed. This happens at most HURRIES times: if only the
  * requests of one submission do not get through, each event of the stream would restart it, and the client would never
@@ -19,10 +19,11 @@
  *
  * Deduplication. A submission counts as a repeat of an earlier one in three cases:
  * - its content is identical, and the earlier one has not been answered;
- * - its content is identical, and it follows within half a second. A second press usually comes after the answer;
+ * - its content is identical, and it follows within half a second, because the answer to the first click may have
+ *   arrived before the second click;
  * - it is the second click of a double click, with any content, because the answer may have emptied the field.
- * If the client has given up, it does not know whether the action was performed. The next press with this content is
- * sent with the nonce of the earlier one.
+ * If the client has given up, it does not know whether the action was performed. The next submission with this content
+ * is sent with the nonce of the earlier one.
  *
  * Sent and seen (app/page/sent.c). A submission that names a signal has a number. The request contains the number, and
  * the page's stream sends it back when the page shows the result of the submission. Until then the signal counts the

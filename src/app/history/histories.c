@@ -8,8 +8,9 @@
  * Afterwards no publish and no stream finds it. Destroying the timer waits for its function, unless that function
  * itself ends the history.
  *
- * The maximum of all histories together. If it is reached, an event of a small history takes the room of older events
- * of a larger one. Otherwise some full histories, which may be silent, would keep the others from storing any event.
+ * All histories together have a maximum size. If it is reached, an event of a small history takes the room of older
+ * events of a larger one. Otherwise some full histories, which may be silent, would keep the others from storing any
+ * event.
  * The thread that publishes holds the semaphore of its channel, so it must not wait for another one; a history whose
  * channel is busy is left as it is.
  *

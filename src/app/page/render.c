@@ -237,7 +237,7 @@ vestry_err vestry_render_topic(vestry_render *is, const char *topic) {
   if (!len) return stick(render, VESTRY_INVALID, "the name of a topic is empty");
   if (len > VESTRY_PAGE_TOPIC_MAX_BYTES) return stick(render, VESTRY_TOO_LARGE, "");
   if (render->names_count == VESTRY_PAGE_TOPICS_MAX)
-    return stick(render, VESTRY_LIMIT, "the render names too many topics");
+    return stick(render, VESTRY_LIMIT, "the render names more than VESTRY_PAGE_TOPICS_MAX topics; use coarser topics");
   render->names_count++;
   if (!render->names) return VESTRY_OK;
   vsi_topics_note(render->pages, render->names, topic, len);

@@ -19,8 +19,9 @@
  * The position. `at` contains the visible position: the number of the row at the upper edge, with a fraction, and the
  * number of the column. If that row is rendered, `at` also has its id and its distance from the edge. When the window
  * has changed, the script scrolls so that `at` is visible again: by the id, because rows may have been inserted above,
- * or otherwise by the numbers. Therefore rows may have any height, and the spacers need not be exact. Scrolling that
- * has not caused an event yet is added; a distance by which the browser limited the position at the end is not.
+ * or otherwise by the numbers. Therefore rows may have any height, and the spacers need not be exact. A distance that
+ * was scrolled, but has not caused an event yet, is added. A distance that the browser cut off at the end of the list
+ * is not.
  *
  * Over rows that are not rendered, the position in the list is proportional to the scroll bar. This is exact where the
  * spacers are exact, and at both ends of a scaled spacer.

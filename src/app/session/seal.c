@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* A seal is an id and a MAC, in lowercase hexadecimal digits. The MAC is the first half of the HMAC-SHA-256 (RFC 2104)
- * of the kind, the lengths of scope and further text, the scope, the further text, and the id. */
+/* A seal has 64 lowercase hexadecimal digits:
+ *
+ *     id (32)   128 random bits
+ *     MAC (32)  first half of HMAC-SHA-256 (RFC 2104) of:
+ *               kind (1 byte), length of the scope (2), length of the further text (2), scope, further text, id
+ *
+ * The lengths separate the texts, so that no two pairs of scope and further text give the same bytes. */
 #include "app/session/seal.h"
 
 #include <nettle/hmac.h>

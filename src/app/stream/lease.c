@@ -13,8 +13,14 @@
  * incoming data is handled at once. The element uses a timer in addition, for a stream on which a large event is
  * arriving.
  *
+ * States of a lease:
+ *
+ *     sent with the first event ──first renewal──→ running ──lease_ms without a renewal──→ expired: the stream ends
+ *                                                   ↑   └──renewal──┐
+ *                                                   └───────────────┘
+ *
  * Begin. A lease begins with its first renewal, not with the stream. So where renewals cannot get through (a proxy that
- * passes only GET, or a host whose six connections are in use), a stream works as without leases.
+ * passes only GET, or a host whose six connections are in use), a stream works as it would without leases.
  *
  * Times. The element does not answer an event that arrives within pause_ms after the last renewal, and the next event
  * may follow only after a heartbeat. So renewals are at most a heartbeat and a pause apart, and the rest of lease_ms is
@@ -52,7 +58,7 @@ enum {
 typedef struct lease {
   vsi_attachment attachment; /* first */
   vsi_leases *leases;
-  vestry_connection *connection; /* a reference, from the begin of the stream to its end */
+  vestry_connection *connection; /* a reference, from the beginning of the stream to its end */
   vestry_event *first;           /* the first event, until the stream begins */
   unsigned char id[VSI_LEASE_BYTES];
   /* Guarded by the lock. */
@@ -185,7 +191,7 @@ static vestry_err make_first(const vestry *v, lease *one) {
   return vsi_event_build(v->host, first_layout, text, &one->first);
 }
 
-/* Reserve room in the map, because the begin of a stream must not fail. */
+/* Reserve room in the map, because the beginning of a stream must not fail. */
 static vestry_err make_room(vsi_leases *leases) {
   vsi_mutex_lock(&leases->lock);
   vestry_err error = vsi_map_reserve(&leases->map, leases->v->host, leases->map.count + 1);

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* Folders for uploads: opening and closing a folder, and its contents. When a folder is opened, its files are read in
+ * two passes, because a temporary file may stay only if a record shows that its upload can be resumed. */
 #include "vestry/app/upload.h"
 
 #include <dirent.h>
@@ -28,14 +30,16 @@ static bool is_ours(const char *name, const char *after) {
   return vsi_hex_is(name, VSI_STORED_LEN) && strcmp(name + VSI_STORED_LEN, after) == 0;
 }
 
-/* The first of two passes over the files: load the uploads that can be resumed. The second pass removes all other
- * incomplete files that the end of a process left, and counts the complete ones. OK | IO | NO_MEMORY */
+/* First pass: load the uploads that can be resumed, and remove what a crash left of records and lists. OK | IO |
+ * NO_MEMORY */
 static vestry_err look_at_resumed(vestry_upload_folder *folder, const char *name) {
   if (is_ours(name, VSI_STORED_NEXT)) return folder->disk->remove(folder->fd, name) ? VESTRY_IO : VESTRY_OK;
   if (is_ours(name, VSI_STORED_DROP)) return vsi_upload_group_drop(folder, name);
   return is_ours(name, VSI_STORED_RESUME) ? vsi_unfinished_load(folder, name) : VESTRY_OK;
 }
 
+/* Second pass: remove all other incomplete files, which the end of a process left, and count the complete ones. OK |
+ * IO */
 static vestry_err look_at_other(vestry_upload_folder *folder, const char *name) {
   struct stat about;
   if (is_ours(name, VSI_STORED_PART) && !vsi_unfinished_has(folder, name))

@@ -10,12 +10,21 @@
  * has all bytes that the process wrote, however the process ended, and the length of the file counts. Otherwise only
  * the synced bytes in the record count, because the file may be longer than its bytes on the disk.
  *
- * A file with its final name is complete and on the disk. If its record does not contain that `done` accepted the file,
- * a crash came in between, or writing the record failed. `done` may have accepted the file, so the file is not renamed,
- * truncated or removed. The client gets an offset of one byte less than the length. When it sends this byte, `done` is
- * called again with the same name. If the client does not return, the record is removed when it expires, and the file
- * stays. If the record cannot be written because the disk is full, it is removed, which needs no space. When `done`
- * refuses a file, the file is removed first, and then the record.
+ * The state in the record and the name of the file determine how an upload continues:
+ *
+ *     state       name     the upload
+ *     not DONE    ID.part  is incomplete: the client continues at the safe bytes
+ *     COMES       ID       is complete, and `done` may have accepted it: see below
+ *     UNREPORTED  ID       is complete, and `done` was not called: the file is renamed to ID.part, and the client
+ *                          sends the last byte again
+ *     DONE        any      has ended: the client learns this until the record expires
+ *
+ * A file with its final name is complete and on the disk. If its record has the state COMES, a crash came before `done`
+ * was recorded, or writing the record failed. `done` may have accepted the file, so the file is not renamed, truncated
+ * or removed. The client gets an offset of one byte less than the length. When it sends this byte, `done` is called
+ * again with the same name. If the client does not return, the record is removed when it expires, and the file stays.
+ * If the record cannot be written because the disk is full, it is removed, which needs no space. When `done` refuses a
+ * file, the file is removed first, and then the record.
  *
  * After a failed sync, a later one may succeed although bytes are lost. Therefore the upload continues from the bytes
  * that were synced before the failure.
