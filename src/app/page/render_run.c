@@ -82,7 +82,7 @@ static vsi_outcome make_part(vsi_run *r) {
 
 /* Return the state of the stream, as far as its fragment knows it; NULL: not known. A shared fragment also needs its
  * event, because streams that join now receive it. */
-static const vsi_state_tag *what_it_has(vsi_run *r) {
+static const vsi_state_tag *known_state(vsi_run *r) {
   const vsi_fragment *fragment = r->fragment;
   const vsi_state_tag *said = r->private ? vsi_private_extra_tag(r->private) : NULL;
   if (said) return said;
@@ -97,7 +97,7 @@ static vsi_outcome make_page(vsi_run *r) {
   vsi_render_init(&r->render, fragment->page, r->html, shared ? shared->key + shared->share_at : NULL);
   r->render.names = &r->names;
   r->render.is.is_stream = true;
-  r->render.had = what_it_has(r);
+  r->render.had = known_state(r);
   vestry_err error = vsi_request_copy_handle(fragment->request, &r->reply, vsi_render_handle, &r->render);
   if (!error) error = vestry_html_error(r->html, NULL, NULL);
   r->render.is.request = NULL; /* the request was borrowed during the call */

@@ -35,7 +35,7 @@ vestry_scope vsi_session_scope_of(const char *hash) {
   return (vestry_scope){hash, strlen(hash)};
 }
 
-static vestry_scope everybody(void) {
+static vestry_scope all_users(void) {
   return (vestry_scope){NULL, 0};
 }
 
@@ -101,7 +101,7 @@ static vestry_err enter_lists(vsi_sessions *sessions, record *session) {
   uint64_t ends = ends_ns(sessions, session);
   vestry_err error = ends == UINT64_MAX ? VESTRY_OK : vsi_session_lifetimes_add(&sessions->lifetimes, session, ends);
   if (!error)
-    error = vestry_store_put(sessions->of_users, everybody(), VESTRY_KEY(session->user), session, VESTRY_KEEP_MANY,
+    error = vestry_store_put(sessions->of_users, all_users(), VESTRY_KEY(session->user), session, VESTRY_KEEP_MANY,
                              sessions->options.max_per_user_count, &result);
   vsi_spin_lock_take(&session->lock, VSI_LOCK_SESSION);
   session->of_user = result.handle;
@@ -150,14 +150,14 @@ record *vsi_session_look(const vsi_sessions *sessions, vestry_scope scope) {
 }
 
 record *vsi_session_look_of(const vsi_sessions *sessions, const char *user) {
-  return look(sessions->of_users, everybody(), VESTRY_KEY(user));
+  return look(sessions->of_users, all_users(), VESTRY_KEY(user));
 }
 
 /* ----------------------------------------------------------------------------------------------- tombstones ------- */
 
 bool vsi_session_is_buried(const vsi_sessions *sessions, const record *session) {
   record *by_hash = look(sessions->ended, vsi_session_scope_of(session->user), VESTRY_KEY(session->hash));
-  record *by_user = look(sessions->ended_users, everybody(), VESTRY_KEY(session->user));
+  record *by_user = look(sessions->ended_users, all_users(), VESTRY_KEY(session->user));
   bool is_buried = by_hash || (by_user && by_user->created_s >= session->created_s);
   vsi_session_record_unref(by_hash);
   vsi_session_record_unref(by_user);
@@ -173,7 +173,7 @@ static vestry_err bury(vsi_sessions *sessions, vestry_store *tombstones, vestry_
 }
 
 vestry_err vsi_session_bury_user(vsi_sessions *sessions, const char *user) {
-  return bury(sessions, sessions->ended_users, everybody(), VESTRY_KEY(user));
+  return bury(sessions, sessions->ended_users, all_users(), VESTRY_KEY(user));
 }
 
 vestry_err vsi_session_end_here(vsi_sessions *sessions, record *session) {

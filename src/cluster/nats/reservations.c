@@ -271,13 +271,13 @@ vestry_err vsi_nats_reservations_set(vsi_nats_reservations *reservations, const 
     has_dropped = lose_bucket_locked(reservations, r.lost_count);
     error = set_locked(reservations, connection, &r);
   }
-  bool is_news = note_outcome_locked(reservations, error);
+  bool is_new_outcome = note_outcome_locked(reservations, error);
   reservations->users--;
   pthread_cond_broadcast(&reservations->changed);
   vsi_mutex_unlock(&reservations->lock);
   if (has_dropped)
     log_lost(&r, error);
-  else if (is_news)
+  else if (is_new_outcome)
     log_outcome(&r, error);
   if (!error || error == VESTRY_EXISTS) *ret_revision = r.revision;
   return error;

@@ -36,8 +36,9 @@ enum {
   ALONE = 3, /* number of attempts in a row that must fail while other connections succeed. One is not enough: a server
                 that has just started may refuse the follower and accept the next connection */
   IDLE_MS = 5000,
-  BUSY_MS = 2,       /* pause between reads under constant load, because each read wakes two processes */
-  LOOK_MET_MS = 1,   /* first interval of the queries if a set of a render matches a commit that is not visible yet; it
+  BUSY_MS = 2, /* pause between reads under constant load, because each read wakes two processes */
+  LOOK_MATCHED_MS =
+      1,             /* first interval of the queries if a set of a render matches a commit that is not visible yet; it
                         doubles each time */
   LOOK_SOME_MS = 50, /* first interval if no set matches such a commit */
   LOOK_MOST_MS = 200,
@@ -462,11 +463,11 @@ static vestry_err look_in_time(follower *f, bool is_new, bool is_asked, uint32_t
   vsi_postgres_waits waits = vsi_postgres_index_waits(f->is.index);
   *ret_ms = IDLE_MS;
   if (waits == VSI_POSTGRES_NOTHING) return VESTRY_OK;
-  bool is_met = waits == VSI_POSTGRES_MET;
-  if (is_new && is_met) f->look_ms = LOOK_MET_MS;
-  if (!is_met && f->look_ms < LOOK_SOME_MS) f->look_ms = LOOK_SOME_MS;
+  bool is_matched = waits == VSI_POSTGRES_MET;
+  if (is_new && is_matched) f->look_ms = LOOK_MATCHED_MS;
+  if (!is_matched && f->look_ms < LOOK_SOME_MS) f->look_ms = LOOK_SOME_MS;
   uint64_t passed_ms = (vsi_monotonic_ns() - f->last_look_ns) / 1000000;
-  if (is_asked || (is_new && is_met) || passed_ms >= f->look_ms) {
+  if (is_asked || (is_new && is_matched) || passed_ms >= f->look_ms) {
     vestry_err error = look(f);
     if (error) return error;
     passed_ms = 0;

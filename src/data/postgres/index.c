@@ -92,7 +92,7 @@ struct vsi_postgres_index {
   vsi_map entries;
   size_t entered_count; /* since the last sweep */
   bool has_whole;       /* a render depends on everything */
-  bool is_met;          /* a set waits for a commit of the ring that is not visible yet */
+  bool is_matched;      /* a set waits for a commit of the ring that is not visible yet */
   STAILQ_HEAD(, recent) ring;
   size_t hidden_count; /* number in the ring that are not visible yet */
   size_t ring_bytes;
@@ -126,7 +126,7 @@ static entry *make_entry(vsi_postgres_index *index, key of) {
 }
 
 /* Add a set to the list of a key. OK | NO_MEMORY */
-static vestry_err stand(vsi_postgres_index *index, set *s, place *where, key of) {
+static vestry_err add_to_key(vsi_postgres_index *index, set *s, place *where, key of) {
   entry *at = make_entry(index, of);
   if (!at) return VESTRY_NO_MEMORY;
   *where = (place){.entry = at, .of = s, .next = s->first};
@@ -228,7 +228,7 @@ static set *make_set(vsi_postgres_index *index, uint64_t number, const keys *of,
   s->number = number;
   s->bytes = bytes;
   for (; s->places_count < of->count; s->places_count++) {
-    if (stand(index, s, &s->places[s->places_count], of->keys[s->places_count])) {
+    if (add_to_key(index, s, &s->places[s->places_count], of->keys[s->places_count])) {
       free_set(index, s);
       return NULL;
     }
@@ -284,7 +284,7 @@ static void shrink(vsi_postgres_index *index) {
   index->forgotten = index->clock;
 }
 
-static bool meets(const recent *c, const keys *of, unsigned *ret_kind) {
+static bool matches(const recent *c, const keys *of, unsigned *ret_kind) {
   *ret_kind = 0;
   if (c->is_all) return true;
   for (size_t i = 0; i < of->count; i++) {
@@ -345,7 +345,7 @@ vestry_err vsi_postgres_index_commit(vsi_postgres_index *index, uint32_t xid, ke
   index->stats.commits_count++;
   index->ring_bytes += vsi_postgres_keys_bytes(&c->keys);
   index->stats.ring_count++;
-  if (!index->is_met) index->is_met = is_awaited(index, c);
+  if (!index->is_matched) index->is_matched = is_awaited(index, c);
   if (index->stats.ring_count > index->is.max_ring || index->ring_bytes > RING_BYTES_MAX) shrink(index);
   vsi_mutex_unlock(&index->lock);
   return VESTRY_OK;
@@ -357,7 +357,7 @@ static key leaf_of(uint32_t relation, uint32_t block) {
   return (key){.relation = relation, .block = block, .kind = VSI_POSTGRES_LEAF};
 }
 
-static bool stands_at(const set *s, key of) {
+static bool has_key(const set *s, key of) {
   for (const place *at = s->first; at; at = at->next)
     if (vsi_postgres_keys_are_equal(at->entry->key, of)) return true;
   return false;
@@ -368,10 +368,10 @@ static vestry_err move_sets(vsi_postgres_index *index, key from, key to) {
   place *where;
   if (!at) return VESTRY_OK;
   LIST_FOREACH(where, &at->places, in) {
-    if (stands_at(where->of, to)) continue;
+    if (has_key(where->of, to)) continue;
     place *more = vsi_calloc(index->is.host, 1, sizeof *more);
     if (!more) return VESTRY_NO_MEMORY;
-    if (stand(index, where->of, more, to)) {
+    if (add_to_key(index, where->of, more, to)) {
       vsi_free(index->is.host, more);
       return VESTRY_NO_MEMORY;
     }
@@ -463,7 +463,8 @@ static bool has_unseen(const vsi_postgres_index *index, bool is_visible, const k
   unsigned kind;
   const recent *c;
   STAILQ_FOREACH(c, &index->ring, in)
-  if (!c->published != is_visible && !vsi_postgres_snapshot_sees(snapshot, c->xid) && meets(c, of, &kind)) return true;
+  if (!c->published != is_visible && !vsi_postgres_snapshot_sees(snapshot, c->xid) && matches(c, of, &kind))
+    return true;
   return false;
 }
 
@@ -481,7 +482,7 @@ static vsi_postgres_entry enter_locked(vsi_postgres_index *index, vsi_postgres_t
     is = VSI_POSTGRES_OVERTAKEN;
     index->stats.overtaken_count++;
   } else {
-    if (!index->is_met) index->is_met = has_unseen(index, false, of, snapshot);
+    if (!index->is_matched) index->is_matched = has_unseen(index, false, of, snapshot);
     if (bytes / 2 > index->is.max_bytes || !make_set(index, number, of, snapshot)) {
       is = VSI_POSTGRES_WHOLE;
       index->has_whole = true;
@@ -533,7 +534,7 @@ static void forget_all(vsi_postgres_index *index) {
   while (!STAILQ_EMPTY(&index->ring)) drop(index, STAILQ_FIRST(&index->ring));
   index->moves_count = 0;
   index->forgotten = ++index->clock;
-  index->is_met = false;
+  index->is_matched = false;
   hit_older(index, NULL);
 }
 
@@ -555,7 +556,7 @@ void vsi_postgres_index_stop(vsi_postgres_index *index) {
 vsi_postgres_waits vsi_postgres_index_waits(vsi_postgres_index *index) {
   vsi_mutex_lock(&index->lock);
   bool waits = index->hidden_count || index->start_left;
-  vsi_postgres_waits is = !waits ? VSI_POSTGRES_NOTHING : index->is_met ? VSI_POSTGRES_MET : VSI_POSTGRES_SOME;
+  vsi_postgres_waits is = !waits ? VSI_POSTGRES_NOTHING : index->is_matched ? VSI_POSTGRES_MET : VSI_POSTGRES_SOME;
   vsi_mutex_unlock(&index->lock);
   return is;
 }
@@ -574,16 +575,16 @@ void vsi_postgres_index_see(vsi_postgres_index *index, const vsi_postgres_snapsh
   index->clock++;
   index->near = snapshot->to;
   see_start(index, snapshot);
-  bool is_met = false;
+  bool is_matched = false;
   recent *c;
   STAILQ_FOREACH(c, &index->ring, in) {
     if (c->published) continue;
     if (vsi_postgres_snapshot_sees(snapshot, c->xid))
       publish(index, c);
-    else if (!is_met)
-      is_met = is_awaited(index, c);
+    else if (!is_matched)
+      is_matched = is_awaited(index, c);
   }
-  index->is_met = is_met;
+  index->is_matched = is_matched;
   prune(index);
   vsi_mutex_unlock(&index->lock);
 }

@@ -37,7 +37,7 @@ void vsi_postgres_hang_up(vsi_postgres_conn *conn) {
  * value at the same time, the server reports this error to one of them. That transaction is begun again, and then finds
  * the value, as if it had come later. If the value existed before, the second attempt gets the same error, which is
  * then reported. */
-static bool may_have_met(const vsi_postgres_conn *conn, const char *state) {
+static bool may_have_conflicted(const vsi_postgres_conn *conn, const char *state) {
   if (conn->is.kind != VESTRY_SQL_SERIALIZABLE || !conn->has_met || *conn->has_met) return false;
   return *conn->has_met = vsi_postgres_code(state) == VESTRY_EXISTS;
 }
@@ -45,7 +45,7 @@ static bool may_have_met(const vsi_postgres_conn *conn, const char *state) {
 vestry_err vsi_postgres_conn_fail(vsi_postgres_conn *conn, const char *function, PGresult *result, const char *doing) {
   const vsi_call call = vsi_sql_call(&conn->pool->is, function);
   const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
-  conn->is_conflict = state && (vsi_postgres_is_conflict(state) || may_have_met(conn, state));
+  conn->is_conflict = state && (vsi_postgres_is_conflict(state) || may_have_conflicted(conn, state));
   const bool is_unlogged = conn->is_conflict && conn->begins_again; /* it is counted */
   vestry_err error = is_unlogged ? VESTRY_BUSY : vsi_postgres_fail(&call, conn->db, result, doing);
   snprintf(conn->sqlstate, sizeof conn->sqlstate, "%s", state ? state : "");

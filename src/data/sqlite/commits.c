@@ -302,10 +302,10 @@ static void follow_tabs(vestry_sqlite *database, const vsi_sqlite_commit *made, 
     if (!made->is_doubtful) return;
   }
   atomic_fetch_add_explicit(&database->others, 1, memory_order_seq_cst);
-  bool is_met = atomic_load_explicit(&database->tabs_are_anywhere, memory_order_seq_cst);
-  for (size_t i = 0; !is_met && i < written->pages_count; i++)
-    is_met = vsi_sqlite_tab_pages_have(&database->tab_pages, written->pages[i]);
-  if (!is_met) return;
+  bool has_tab_page = atomic_load_explicit(&database->tabs_are_anywhere, memory_order_seq_cst);
+  for (size_t i = 0; !has_tab_page && i < written->pages_count; i++)
+    has_tab_page = vsi_sqlite_tab_pages_have(&database->tab_pages, written->pages[i]);
+  if (!has_tab_page) return;
   const vestry_change change = {
       .kind = VESTRY_REFRESH_TABLE, .name = VSI_SQLITE_TAB_TABLE, .at_ns = database->looked_ns};
   (void)vestry_refresh_for(database->pages, VSI_SQLITE_TABS_TOPIC, &change, &database->seq);
@@ -364,7 +364,7 @@ static void catch_up(vestry_sqlite *database, vsi_sqlite_number last) {
 }
 
 /* Return whether a commit that is complete, or nearly complete, is not accounted for yet. */
-static bool is_news(const vestry_sqlite *database, vsi_sqlite_number last) {
+static bool has_new(const vestry_sqlite *database, vsi_sqlite_number last) {
   return database->is_lost || last.is_wal != database->seen.is_wal || last.value != database->seen.value;
 }
 
@@ -383,7 +383,7 @@ static vestry_err read_quietly(vestry_sqlite *database, vsi_sqlite_number *ret_l
 vestry_err vsi_sqlite_look(vestry_sqlite *database) {
   vsi_sqlite_number last;
   vestry_err error = vsi_sqlite_counter(database, database->file, &last) ? VESTRY_OK : VESTRY_IO;
-  if (!error && is_news(database, last)) {
+  if (!error && has_new(database, last)) {
     if (!last.is_wal) error = read_quietly(database, &last);
     if (!error) catch_up(database, last);
   }

@@ -424,10 +424,10 @@ vestry_err vestry_sqlite_attach(vestry_sqlite *database, sqlite3 *db, vestry_sql
   bool is_table_level = database->records_pages && !vsi_sqlite_reader_knows_pages(&connection->reader);
   vsi_mutex_lock(&database->lock);
   database->stats.connections_count++;
-  bool is_news = is_table_level && !database->is_table_level;
+  bool is_new_reason = is_table_level && !database->is_table_level;
   database->is_table_level |= is_table_level;
   vsi_mutex_unlock(&database->lock);
-  if (is_news)
+  if (is_new_reason)
     vsi_log(database->host, VESTRY_LOG_WARN,
             "%s, %s: the pages that a connection reads are unknown, so its renders are followed by tables; it shares "
             "its cache with another connection, or memory ran out",

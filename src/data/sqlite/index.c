@@ -375,7 +375,7 @@ static set *place_plan(vsi_sqlite_index *index, plan *p) {
 typedef enum verdict { NOTHING, INVALIDATE, REFRESH } verdict;
 
 /* Return whether a commit concerns a set, considering only tables. */
-static bool meets_tables(const vsi_sqlite_commit *commit, const plan *p) {
+static bool matches_tables(const vsi_sqlite_commit *commit, const plan *p) {
   return !commit->knows_tables || p->is_all || p->is_untracked ||
          vsi_sqlite_uses_meet(p->uses, p->uses_count, commit->uses, commit->uses_count, commit->keys,
                               commit->keys_count);
@@ -393,14 +393,14 @@ static bool meets_pages(const vsi_sqlite_commit *commit, const plan *p) {
 static verdict judge(const vsi_sqlite_commit *commit, const plan *p, bool is_of_page) {
   if (commit->is_whole) return REFRESH;
   if (p->is_exact && commit->knows_pages && !is_of_page && !meets_pages(commit, p)) return NOTHING;
-  if (!commit->is_of_render && meets_tables(commit, p)) return REFRESH;
+  if (!commit->is_of_render && matches_tables(commit, p)) return REFRESH;
   return p->is_exact ? INVALIDATE : NOTHING;
 }
 
 /* Return the changed table for which a set's renders are refreshed. If no table of the set matches (every commit
  * concerns it, because not all its reads are tracked), it is the first table that the commit changed. NULL: no table is
  * known. */
-static const vsi_sqlite_use *met_use(const vsi_sqlite_commit *commit, const plan *p) {
+static const vsi_sqlite_use *matched_use(const vsi_sqlite_commit *commit, const plan *p) {
   for (size_t i = 0; i < commit->uses_count && commit->knows_tables; i++)
     if (vsi_sqlite_uses_meet(p->uses, p->uses_count, &commit->uses[i], 1, commit->keys, commit->keys_count))
       return &commit->uses[i];
@@ -470,7 +470,7 @@ typedef struct refreshes {
 /* Refresh a topic, and name the reason: a table that the commit changed; if none is known, the file page that is
  * followed. */
 static void refresh_topic(refreshes *r, const plan *p, const char *topic) {
-  const vsi_sqlite_use *use = met_use(r->commit, p);
+  const vsi_sqlite_use *use = matched_use(r->commit, p);
   char number[12];
   if (use && (!r->name || r->named != use->table)) {
     r->name = vsi_sqlite_tables_name(r->index->names, use->table);
@@ -625,7 +625,7 @@ static verdict judge_recent(const vsi_sqlite_index *index, plan *p, uint64_t beg
     if (is > worst) worst = is;
     if (is == INVALIDATE) drop_pages(p);
     if (is != REFRESH) continue;
-    const vsi_sqlite_use *use = met_use(at, p);
+    const vsi_sqlite_use *use = matched_use(at, p);
     change->at_ns = at->at_ns;
     if (use) {
       change->kind = VESTRY_REFRESH_TABLE;

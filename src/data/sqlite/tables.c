@@ -91,8 +91,8 @@ size_t vsi_sqlite_keys_begin(const vsi_sqlite_key *keys, size_t count, uint32_t 
 }
 
 /* Return whether a row that is read may be a row that is changed. */
-static bool meets_rows(const vsi_sqlite_use *read, const vsi_sqlite_use *changed, const vsi_sqlite_key *keys,
-                       size_t keys_count) {
+static bool matches_rows(const vsi_sqlite_use *read, const vsi_sqlite_use *changed, const vsi_sqlite_key *keys,
+                         size_t keys_count) {
   if (read->column == VSI_SQLITE_ANY_ROW) return true;
   const vsi_sqlite_key wanted = {read->key, read->table, read->column};
   if (!(changed->known_columns & vsi_sqlite_key_column(read->column))) return true;
@@ -107,7 +107,7 @@ bool vsi_sqlite_uses_meet(const vsi_sqlite_use *read, size_t read_count, const v
       continue;
     }
     if (read->table == changed->table && read->columns & changed->columns &&
-        meets_rows(read, changed, keys, keys_count))
+        matches_rows(read, changed, keys, keys_count))
       return true;
     read++, read_count--;
   }
