@@ -95,7 +95,7 @@ static void job_that_loses_its_last_lease_is_dead(void **state) {
 }
 
 static vestry_job *to_renew;
-static crew_node *renews_aside; /* the node whose looking thread renews; NULL: the function does */
+static crew_node *renews_aside; /* the node whose polling thread renews; NULL: the function does */
 static vestry_err (*own_random)(void *ctx, void *bytes, size_t len);
 
 /* The second node computes a wait before it writes that the job is dead. Meanwhile the first node renews its lease. */

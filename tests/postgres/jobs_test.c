@@ -159,7 +159,7 @@ static void job_being_finished_is_not_taken_over(void **state) {
   crew_close(&c);
 }
 
-/* Let the looking thread renew the lease. */
+/* Let the polling thread renew the lease. */
 static void await_renewal(crew *c, const vestry_job *job) {
   crew_pass(CREW_LEASE_MS / 2);
   const int64_t until_ms = atomic_load(&crew_clock_ms) + CREW_LEASE_MS;

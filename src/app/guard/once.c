@@ -224,8 +224,8 @@ vestry_err vestry_once_guard(const vestry_request *req, vestry_reply *reply, voi
   if (error || !vsi_nonce_is_good(vsi_seals_of(req->v), req->scope, nonce))
     return vsi_refuse(req, reply, 403,
                       "This page is out of date, so its request was rejected. Reload it, and try again.");
-  return run_or_repeat(once, (vestry_request *)(uintptr_t)req, reply, nonce, place); /* safe: the server created the
-                                                                                        request, and it is not const */
+  /* The cast is safe, because the server created the request, and it is not const. */
+  return run_or_repeat(once, (vestry_request *)(uintptr_t)req, reply, nonce, place);
 }
 
 vestry_err vestry_once_nonce(const vestry_request *req, char nonce[VESTRY_ONCE_NONCE_BYTES]) {

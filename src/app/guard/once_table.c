@@ -246,9 +246,8 @@ static void take(void *value, void *ctx) {
 vestry_err vsi_once_table_put(vsi_once_table *table, vestry_scope scope, const char *nonce, vsi_once_record *made,
                               vsi_once_record **ret_there) {
   *ret_there = NULL;
-  if (!scope.len && table->has_scopes)
-    scope = (vestry_scope){nonce, strlen(nonce)}; /* so that no bound of one scope
-                                                                                        applies */
+  /* Clients without a scope do not share the bound of one scope. */
+  if (!scope.len && table->has_scopes) scope = (vestry_scope){nonce, strlen(nonce)};
   /* A record that makes put return EXISTS may leave the table before it is looked up, so try again. */
   for (int tries = 0; tries < TRIES; tries++) {
     vestry_put_result result = {0};

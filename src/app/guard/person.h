@@ -9,7 +9,7 @@
 #include "vestry/request.h"
 
 typedef enum vsi_person_kind {
-  VSI_PERSON_UNKNOWN, /* unknown: no limit for each person applies */
+  VSI_PERSON_UNKNOWN, /* no limit for each person applies */
   VSI_PERSON_USER,    /* the user of the session; all sessions of that user count as one */
   VSI_PERSON_SCOPE,   /* of vestry_options.scope */
   VSI_PERSON_ADDRESS

@@ -41,8 +41,8 @@ static bool fill_page(const vestry_request *req, vestry_reply *reply, int status
   void *app;
   vestry_handler_fn page = req->is_datastar ? NULL : vsi_routes_page(req->v->routes, status, &app);
   if (!page) return false;
-  vestry_request *request = (vestry_request *)(uintptr_t)req; /* safe: the server created the request, and it is not
-                                                              const */
+  /* The cast is safe, because the server created the request, and it is not const. */
+  vestry_request *request = (vestry_request *)(uintptr_t)req;
   request->error = status;
   vestry_err error = page(req, reply, app);
   request->error = 0;

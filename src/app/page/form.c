@@ -81,7 +81,8 @@ void vestry_forms_destroy(vestry_forms *forms) {
   vsi_free(forms->v->host, forms);
 }
 
-/* A form of 256 KiB has some 85,000 letters of any script. In a message, each byte can take three. */
+/* The maximum of 256 KiB is enough for 85,000 letters of any script. A message is up to three times as long, because
+ * each byte of a value can be percent-encoded. */
 static size_t default_form_bytes(size_t max_bytes) {
   const size_t least = (size_t)64 << 10, most = (size_t)256 << 10, quarter = max_bytes / 4;
   return quarter < least ? least : quarter > most ? most : quarter;

@@ -246,8 +246,7 @@ static void set_timer(vestry_pages *pages, uint64_t due, uint64_t now) {
     return; /* the worker that it wakes sets it again */
   uint64_t ms = (due - now + VSI_NS_PER_MS - 1) / VSI_NS_PER_MS;
   pages->timer_ns =
-      vestry_timer_set(pages->timer, ms, 0) ? 0 : due; /* fails only if the runtime is closed: then nothing is
-                                                                    rendered any more */
+      vestry_timer_set(pages->timer, ms, 0) ? 0 : due; /* on failure the runtime is closed, and nothing renders */
 }
 
 vsi_fragment *vsi_schedule_next(vestry_pages *pages) {

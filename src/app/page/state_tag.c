@@ -5,10 +5,11 @@
 
 #include "base/map.h"
 
-/* State tags as text. A tag is written with 16 different digits (hexadecimal) instead of 64 (base64), for this reason.
- * A tag is sent with each change, and is as a rule compressed together with it. A random tag has the same number of
- * bits in every notation, but each additional letter that occurs nowhere else in the change also lengthens the codes.
- * For a change of 100 bytes, brotli writes 104 bytes with base64url, and 96 with hexadecimal. */
+/* State tags as text. They are hexadecimal instead of base64, because hexadecimal is shorter after compression. A tag
+ * is sent with each change, and is as a rule compressed together with it. A random tag has the same number of random
+ * bits in both notations, but base64 has more different letters. Each letter that occurs nowhere else in the change
+ * lengthens the codes of all others. For example, brotli compresses a change of 100 bytes with its tag to 104 bytes
+ * with base64url, and to 96 with hexadecimal. */
 static const char digits[] = "0123456789abcdef";
 enum { DIGITS_64 = 16, DIGITS_32 = 8, BITS = 4 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What operators see of pages: the reasons and times of recent refreshes, and counters. Reasons and times are lists in
- * the order of the refreshes' numbers, so they are searched by bisection. */
+/* Data about pages for operators: the reasons and times of recent refreshes, and counters. Reasons and times are lists
+ * in the order of the refreshes' numbers, so they are searched by bisection. */
 #include "app/page/tally.h"
 
 #include <string.h>

@@ -28,7 +28,7 @@ typedef struct vsi_upload {
   bool is_empty_file;                   /* the next bytes belong to a file field without a selected file */
   void *files[VESTRY_UPLOAD_FILES_MAX]; /* the writer's files; with a folder: vsi_stored */
   size_t files_count;                   /* files that have begun */
-  size_t ended_count;                   /* the first ones of them, which have ended and are not aborted any more */
+  size_t ended_count;                   /* files that have ended, which are not aborted any more; they are the first */
   uint64_t file_bytes, most_bytes;      /* of the last file: its bytes so far; its maximum */
   uint64_t written_bytes;               /* of all files */
   vsi_buffer fields;                    /* for each field: name, NUL, value, NUL */
@@ -103,9 +103,8 @@ static vestry_err begin_file(upload *u, const vestry_incoming *file) {
 
 static vestry_err write_file(upload *u, const void *bytes, size_t len) {
   const vestry_uploads_options *o = &u->of->options;
-  if (!u->files_count || len > u->most_bytes - u->file_bytes)
-    return refuse_size(u); /* no file: the upload was kept
-                                                                                        before */
+  /* Without a file, the upload was kept before. */
+  if (!u->files_count || len > u->most_bytes - u->file_bytes) return refuse_size(u);
   void *file = u->files[u->files_count - 1];
   u->file_bytes += len;
   u->written_bytes += len;

@@ -125,9 +125,8 @@ vestry_err vsi_stored_resume(vestry_upload_folder *folder, const vestry_request 
 }
 
 bool vsi_stored_sync(vsi_stored *stored) {
-  if (stored->folder->disk->sync(stored->fd))
-    stored->is_unsure = true; /* a later sync may succeed although bytes are
-                                                                           lost */
+  /* After a failure, a later sync may succeed although bytes are lost. */
+  if (stored->folder->disk->sync(stored->fd)) stored->is_unsure = true;
   return !stored->is_unsure;
 }
 
@@ -240,9 +239,8 @@ static void drop_all(vsi_stored *const *all, size_t count) {
   if (are_left && !is_marked && !upload_group_mark(&group))
     vsi_log(group.folder->v->host, VESTRY_LOG_ERROR,
             "upload to %s: cannot remove the refused file %s; remove it manually", group.folder->path, all[0]->id);
-  if (!are_left && count > 1)
-    (void)upload_group_unmark(&group); /* on failure, the next start finds no files to
-                                                                    remove */
+  /* If this fails, the next start finds no files to remove. */
+  if (!are_left && count > 1) (void)upload_group_unmark(&group);
 }
 
 static void end_one(vsi_stored *stored, vestry_err why) {

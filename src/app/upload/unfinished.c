@@ -436,9 +436,8 @@ bool vsi_unfinished_remove(vsi_unfinished *u, vestry_err why) {
   bool is_unnamed = true;
   if (!is_kept && u->file == VSI_FILE_UNREPORTED)
     is_unnamed = vsi_stored_unname(folder, u->id);
-  else if (!is_kept)
-    (void)folder->disk->remove(folder->fd, name_of(u->id, VSI_STORED_PART, name)); /* on failure a start removes it,
-                                                                                      because it has no record */
+  else if (!is_kept) /* on failure a start removes the file, because it has no record */
+    (void)folder->disk->remove(folder->fd, name_of(u->id, VSI_STORED_PART, name));
   if (is_unnamed) vsi_unfinished_drop_record(u);
   if (is_kept) return true;
   vsi_upload_folder_over(folder, false, u->offset);

@@ -49,6 +49,7 @@ static void send_changes(vestry_cluster *cluster, uint64_t mask, uint64_t clock_
   vsi_buffer_finish(&buffer);
 }
 
+/* A full announcement of the keys to one node. */
 typedef struct announcing_all {
   vestry_cluster *cluster;
   vsi_peer *peer;

@@ -77,7 +77,7 @@ typedef struct vsi_renewals {
   vsi_renewal all[VSI_RENEWALS_MAX]; /* used from the beginning; the map has their number */
 } vsi_renewals;
 
-/* Whether requests of other nodes take little time here: see served_requests.c. */
+/* QUICK: requests of other nodes run no function of the application here (served_requests.c). */
 typedef enum vsi_quickness { VSI_QUICKNESS_UNKNOWN, VSI_SLOW, VSI_QUICK } vsi_quickness;
 
 struct vestry_cluster {

@@ -73,7 +73,7 @@ void vsi_heartbeat_due(vestry_timer *timer, void *ctx) {
   vsi_cluster_unlock(cluster);
 }
 
-/* How nodes meet.
+/* Handshakes.
  *
  * An attacker with access to the broker can record messages and replay them, at any time and in any order. Therefore a
  * seal alone proves nothing: a message must also belong to a run that is alive, and must be new.

@@ -24,7 +24,7 @@ typedef struct vsi_key_entry {
   uint64_t hash;
   uint64_t others;           /* nodes that hold it, a bit each */
   vestry_handle handle;      /* of the stream here that last replaced all others (REPLACE); 0: none */
-  uint64_t stamp : 40;       /* time of that, on the cluster clock, in ms */
+  uint64_t stamp : 40;       /* time of that REPLACE, on the cluster clock, in ms */
   uint64_t count : 21;       /* number of streams here */
   uint64_t is_announced : 1; /* the other nodes have this node's key in their copies */
   uint64_t is_waiting : 1;   /* a change is waiting to be announced */
@@ -108,11 +108,11 @@ bool vsi_keys_was_hit(vsi_keys *keys, uint64_t hash, uint64_t since_ns, uint64_t
  * Returns OK | NO_MEMORY (the change is not applied) | FULL (streams must be closed, and ret_replaced is NULL) */
 vestry_err vsi_keys_apply(vsi_keys *keys, unsigned node, vsi_key_change change, bool its_id_wins,
                           vsi_keys_replaced_here *ret_replaced, bool *ret_is_new);
-/* The cluster clock, in ms: the clock of the node that is furthest ahead. The first function returns its time now. The
- * second one advances it to the time of another node, if that is later. The third one returns its time at a time of
- * this node's clock. */
+/* Return the time on the cluster clock, in ms. The cluster clock is the clock of the node that is furthest ahead. */
 uint64_t vsi_keys_clock(vsi_keys *keys);
+/* Advance the cluster clock to the time of another node, if that is later. */
 void vsi_keys_advance_clock(vsi_keys *keys, uint64_t clock_ms);
+/* Convert a time of this node's clock to the cluster clock, in ms. */
 uint64_t vsi_keys_clock_at(vsi_keys *keys, uint64_t own_ns);
 /* Drop all keys of a node. */
 void vsi_keys_forget(vsi_keys *keys, unsigned node);

@@ -85,7 +85,7 @@ bool vsi_peers_are_sure(const vestry_cluster *cluster) {
 /* Reports of members and gaps. They need no allocation: each peer stores what must be reported about it, and later
  * changes are merged with a report that is still waiting. */
 
-/* Things to report, copied out of the lock. */
+/* Changes to report to the application, copied under the lock, so that they can be reported without it. */
 typedef struct changes {
   char node[VESTRY_NODE_MAX_BYTES + 1];
   bool has_gap, has_state;

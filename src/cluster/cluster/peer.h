@@ -37,7 +37,7 @@ typedef struct vsi_peer {
   struct vsi_digest *digests, *last_digest; /* announcements that wait to be sent to it */
   size_t digests_bytes, digests_most;       /* their size, and its maximum beside WAITING_BYTES */
   uint64_t present_count, present_sum;      /* members of presences there, as announced, and the sum of their hashes */
-  /* What must be reported to the application. */
+  /* Changes that must be reported to the application. */
   bool has_gap, has_change;
   uint64_t lost_count;
   vsi_gaps gaps; /* also of former runs, while it has this slot */

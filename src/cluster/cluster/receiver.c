@@ -66,8 +66,8 @@ static uint64_t since_when(vestry_cluster *cluster, const vsi_peer *peer, uint64
   uint64_t since_ns = peer->verified_ns > slack_ns ? peer->verified_ns - slack_ns : 0;
   uint64_t ahead_ms = vsi_keys_clock_at(&cluster->keys, 0); /* cluster clock minus this node's clock */
   if (!peer->is_synced || clock_ms <= ahead_ms) return since_ns;
-  uint64_t came_ns = (clock_ms - ahead_ms) * VSI_NS_PER_MS; /* the clocks agree up to the transit time of the fastest
-                                                               message */
+  /* The clocks of two nodes agree up to the transit time of the fastest message. */
+  uint64_t came_ns = (clock_ms - ahead_ms) * VSI_NS_PER_MS;
   return came_ns > since_ns + slack_ns / 4 ? came_ns - slack_ns / 4 : since_ns;
 }
 
@@ -109,9 +109,10 @@ static void keys_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_me
  * sequence number, which counts the messages to this receiver. If numbers are missing before its own, messages were
  * lost, which is a gap (members.c). */
 
+/* The state of this thread while it receives one message. */
 typedef struct receiving {
-  bool may_do, has_more; /* may_do: this thread may perform a REQUEST itself, because the broker reports whether another
-                            message follows at once (has_more) */
+  bool has_more; /* another message follows at once */
+  bool may_do;   /* this thread may perform a REQUEST itself, because the broker reports has_more */
   /* Work that is left for after the release of the lock. */
   struct vsi_remote_request *done; /* remote requests that are finished */
   bool is_to_do;                   /* the message is a REQUEST that this thread performs */

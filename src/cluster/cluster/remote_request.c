@@ -12,6 +12,14 @@
  * younger one would go at once. A younger request that goes only to nodes to which all older ones went is not deferred,
  * because links keep the order of requests and of responses.
  *
+ * A request passes through these steps:
+ *
+ *     deferred ──no older request is in its way──→ first round ──a node has a stream, or failed──→ finished
+ *                                                      │                                             ↑
+ *                                      no node has a stream                                          │
+ *                                                      ↓                                             │
+ *                       deferred ──it is the first of its line──→ second round ──every response──────┘
+ *
  * Lines. The requests for one key form a line, with two lists:
  * - begun: requests of the first round, oldest first, that may need the second round;
  * - held: requests behind them that are deferred and have not begun.
@@ -254,9 +262,8 @@ bool vsi_remote_requests_pass_by(const vestry_cluster *cluster, uint64_t hash, u
 static vestry_err conclude(const vestry_cluster *cluster, const vsi_remote_request *request) {
   if (request->error || request->count) return request->error;
   if (request->is_found || vsi_peers_are_known(cluster)) return VESTRY_NOT_FOUND;
-  return cluster->is_up && !cluster->is_refused ? VESTRY_TIMEOUT
-                                                : VESTRY_IO; /* no node had a stream, but not all may have been
-                                                                queried */
+  /* No queried node had a stream, but some nodes may not have been queried. */
+  return cluster->is_up && !cluster->is_refused ? VESTRY_TIMEOUT : VESTRY_IO;
 }
 
 /* Send a request to its next nodes, unless it must be deferred. Returns whether it is finished; *ret_error: its

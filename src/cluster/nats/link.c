@@ -37,7 +37,7 @@ typedef struct wire {
   bool is_refused; /* the server has refused or removed a subscription, or has refused a message */
 
   bool is_quiet;             /* attempts before this one have failed, and it was logged */
-  unsigned complaints_count; /* of on_error's thread, as the next one */
+  unsigned complaints_count; /* logged errors; belongs to on_error's thread, like the next member */
   bool was_message_refused;  /* the server has refused a message */
 } wire;
 
@@ -76,9 +76,9 @@ static void on_closed(natsConnection *connection, void *ctx) {
 
 typedef enum refusal { REFUSAL_NONE, REFUSAL_SUBSCRIPTION, REFUSAL_MESSAGE } refusal;
 
-/* Read from an error of a connection what the server refuses: one of the broker's subscriptions, or messages to a
- * subject. The user's rights can also lack for libnats's requests to JetStream and their responses, whose subjects are
- * not valid ones of a broker. */
+/* Return the kind of refusal that an error of a connection reports: of one of the broker's subscriptions, or of
+ * messages to a subject. libnats's own requests to JetStream, and their responses, may be refused, too. Their subjects
+ * are not valid subjects of a broker, so the result is REFUSAL_NONE. */
 static refusal read_refusal(const vsi_nats_broker *broker, natsStatus status, const char *text,
                             char ret_subject[VESTRY_SUBJECT_MAX_BYTES + 1]) {
   const char *quoted = status == NATS_NOT_PERMITTED && text ? strchr(text, '"') : NULL;
@@ -351,8 +351,9 @@ static void write_last_messages(linking *l) {
   if (are_written) (void)natsConnection_FlushTimeout(l->connection, LAST_MESSAGES_MS);
 }
 
-/* Return whether the server is alive. It is if it responds to a ping; but earlier data can precede the response, so a
- * read counts, too. Nothing is read while a function of the events runs, so the server is then taken for alive. */
+/* Return whether the server is alive, by a ping. Data that the server sent before can delay its response, so the server
+ * also counts as alive if anything was read. While a function of the events runs, nothing is read, and the server
+ * counts as alive, too. */
 static bool is_there(linking *l) {
   vsi_nats_broker *broker = l->broker;
   atomic_fetch_add(&broker->checks_count, 1);
@@ -392,7 +393,7 @@ static void pause_ms(vsi_nats_broker *broker, uint64_t ms) {
   vsi_mutex_unlock(&broker->lock);
 }
 
-/* Have the receiver's thread report a change of state. */
+/* Request that the receiver's thread reports a change of state. */
 static void request_report(vsi_nats_broker *broker, bool *waits) {
   vsi_mutex_lock(&broker->lock);
   *waits = true;

@@ -94,7 +94,7 @@ static void destroy(void *self) {
   const vestry_host *host = broker->host;
   if (!is_alone(broker)) { /* a handler of the application blocks libnats's thread, or libnats had no memory for its
                               callback */
-    vsi_log(host, VESTRY_LOG_ERROR, "nats: libnats still uses a broker, so its memory is not freed");
+    vsi_log(host, VESTRY_LOG_ERROR, "nats: libnats still uses a broker, so the broker's memory is not freed");
     return;
   }
   if (broker->wake_fd >= 0) (void)close(broker->wake_fd);

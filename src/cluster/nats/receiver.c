@@ -101,8 +101,8 @@ static void give(vsi_nats_broker *broker, vsi_nats_message *message) {
   vsi_nats_message_free(broker->host, message);
 }
 
-/* Have libnats write, if it has bytes: it would take an empty write for the end of the connection. When the socket has
- * accepted all bytes, the parts that libnats had taken count as written. */
+/* Let libnats write, if it has bytes, because it would take an empty write for the end of the connection. When the
+ * socket has accepted all bytes, the parts that libnats had taken count as written. */
 static void write_taken(vsi_nats_broker *broker) {
   writes = true;
   if (atomic_load(&broker->must_write)) natsConnection_ProcessWriteEvent(broker->connection);

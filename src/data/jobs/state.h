@@ -49,7 +49,7 @@ typedef struct vsi_jobs_run {
   bool is_finished;   /* by vestry_job_finish; valid if that transaction was committed */
   char why[VESTRY_JOB_SAID_MAX_BYTES + 1];
   bool is_lost;                /* guarded by jobs->lock: all later writes to its row are rejected */
-  uint64_t renewed;            /* guarded by jobs->lock: the pass of the looking thread that renewed its lease last */
+  uint64_t renewed;            /* guarded by jobs->lock: the pass of the polling thread that renewed its lease last */
   LIST_ENTRY(vsi_jobs_run) in; /* guarded by jobs->lock */
 } vsi_jobs_run;
 
@@ -61,21 +61,21 @@ struct vestry_jobs {
   uint32_t slow_poll_ms;       /* used instead of poll_ms while the receiver reports commits of other processes */
   vsi_jobs_kind *kinds;
   size_t kinds_count, kinds_room;
-  pthread_t *threads; /* the last one is the looking thread; NULL: none were started */
+  pthread_t *threads; /* the last one is the polling thread; NULL: none were started */
   size_t threads_count;
-  uint64_t passes_count;    /* belongs to the looking thread: times that it began to renew all leases */
+  uint64_t passes_count;    /* belongs to the polling thread: times that it began to renew all leases */
   vsi_mutex lock;           /* guards all below */
   pthread_cond_t work;      /* the workers wait for it */
-  pthread_cond_t poll;      /* the looking thread waits for it, unless it waits with the receiver */
+  pthread_cond_t poll;      /* the polling thread waits for it, unless it waits with the receiver */
   bool is_begun;            /* no more kinds are added */
   bool is_due;              /* a worker must look for a job */
-  bool is_over, is_ended;   /* the workers must end; the looking thread must end, too */
-  bool is_roused;           /* the looking thread has been woken */
+  bool is_over, is_ended;   /* the workers must end; the polling thread must end, too */
+  bool is_roused;           /* the polling thread has been woken */
   size_t idle_count;        /* number of workers that wait */
   uint64_t paused_until_ns; /* end of the pause after a failure; on the monotonic clock, like the next three */
   uint64_t poll_at_ns;      /* time of the next query, if a worker waits then */
-  uint64_t polled_ns;       /* time of the last query by the looking thread */
-  uint64_t rests_until_ns;  /* until then the looking thread waits */
+  uint64_t polled_ns;       /* time of the last query by the polling thread */
+  uint64_t rests_until_ns;  /* until then the polling thread waits */
   bool is_left_out;         /* a query was due while no worker waited */
   LIST_HEAD(, vsi_jobs_run) runs;
   vestry_jobs_stats stats; /* of this process */
@@ -157,9 +157,9 @@ typedef struct vsi_jobs_polled {
 vestry_err vsi_jobs_table_make(vestry_sql_pool *pool);
 /* Create the scheduled job of a kind, or change its times. is_aside: as for vsi_jobs_table_poll */
 vestry_err vsi_jobs_table_schedule(vestry_jobs *jobs, bool is_aside, const vsi_jobs_kind *kind);
-/* Create the scheduled jobs of this process again whose rows others have deleted. For the looking thread. */
+/* Create the scheduled jobs of this process again whose rows others have deleted. For the polling thread. */
 vestry_err vsi_jobs_table_restore_scheduled(vestry_jobs *jobs);
-/* Query when the next job is due. is_aside: for the looking thread, which must not wait for connections that others
+/* Query when the next job is due. is_aside: for the polling thread, which must not wait for connections that others
  * hold, because it also renews leases. */
 vestry_err vsi_jobs_table_poll(vestry_jobs *jobs, bool is_aside, vsi_jobs_polled *ret_polled);
 /* Take the job that has been due for the longest time.

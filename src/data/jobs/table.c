@@ -7,7 +7,12 @@
  *     it has ended      null: the row is not in the index
  *
  * So one query of one index finds both jobs that may begin and jobs whose process died, and the index grows only with
- * the open work.
+ * the open work. The states of a job are:
+ *
+ *     waiting ──taken──→ running ──success──→ done
+ *        ↑                  │ └──no attempts left, or hopeless──→ dead ──vestry_jobs_retry──→ waiting
+ *        └──────────────────┘
+ *          failed with attempts left, put back, or a scheduled job
  *
  * The column `fence` counts how often the row was taken. A run writes to its row only where the row still has the
  * number with which it was taken, and is running. A process that was suspended while its lease ended finds no such row.
@@ -176,8 +181,8 @@ static vsi_sql_texts old_sql = {
     FIND_OLD(SQLITE("$1"), ""),
     "WITH ended AS (DELETE FROM vestry_job_lease WHERE ends <= " NOW("$1") ") " FIND_OLD(NOW("$1"), MS)};
 static vsi_sql_texts clean_sql = {CLEAN(SQLITE("$1"), "", ""), CLEAN(NOW("$1"), MS, " FOR UPDATE SKIP LOCKED")};
-/* A script may have deleted the row, for example by TRUNCATE of all tables. The table of
- * SQLite has no key. */
+/* A script may have deleted the row, for example by TRUNCATE of all tables. PostgreSQL: then it is inserted again. The
+ * table of SQLite has no key for this. */
 static vsi_sql_texts removed_sql = {"UPDATE vestry_job_total SET removed = removed + $1 RETURNING 1",
                                     "INSERT INTO vestry_job_total AS old(removed) VALUES($1) ON CONFLICT(one)"
                                     " DO UPDATE SET removed = old.removed + excluded.removed RETURNING 1"};

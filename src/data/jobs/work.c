@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The threads of jobs, and what they do. The workers take jobs and run their functions. One more thread, the looking
- * thread, renews leases and queries the table for due jobs. A commit by the pool of this process wakes the workers at
- * once.
+/* The threads of jobs. The workers take jobs and run their functions. One more thread, the polling thread, renews
+ * leases and queries the table for due jobs. A commit by the pool of this process wakes the workers at once.
  *
  * The table is queried for due jobs at the time when the next job becomes due, and after poll_ms. If the table has a
  * receiver that reports commits of other processes, the table is queried after each report, and otherwise only every
  * slow_poll_ms instead of every poll_ms. This slow query is necessary because the database's clock may have been set,
  * and because a transaction that is rolled back causes no report, although it had a job locked. While all workers are
- * busy, the looking thread does not query the table, because each worker does so when it has ended a job. */
+ * busy, the polling thread does not query the table, because each worker does so when it has ended a job. */
 #include "base/log.h"
 #include "base/thread.h"
 #include "data/jobs/state.h"
@@ -98,7 +97,7 @@ static bool is_wanted(vestry_jobs *jobs) {
   return is_wanted;
 }
 
-/* Query the table if it is time and a worker waits, and wake the workers if a job is due. For the looking thread. */
+/* Query the table if it is time and a worker waits, and wake the workers if a job is due. For the polling thread. */
 static void poll_in_time(vestry_jobs *jobs) {
   bool is_due = false;
   if (!is_wanted(jobs)) return;
@@ -130,7 +129,7 @@ static void note_report(vestry_jobs *jobs) {
 }
 
 /* Wait until it is time for a query, at most every_ms, or until the thread is roused. false: the thread must end. For
- * the looking thread. */
+ * the polling thread. */
 static bool rest(vestry_jobs *jobs, uint32_t every_ms) {
   vsi_mutex_lock(&jobs->lock);
   const uint64_t most_ns = vsi_monotonic_in_ms(every_ms);

@@ -7,7 +7,13 @@
 
 typedef struct vsi_postgres_follower vsi_postgres_follower;
 
-/* TRYING   the first attempt, or the server is away
+/* The state of a follower:
+ *
+ *     TRYING ──a start succeeds──→ GOING ──the connection or the WAL fails──→ TRYING
+ *        └──two starts fail, although the server was reached; or its WAL cannot be read──→ REFUSED
+ *     REFUSED ──a start succeeds──→ GOING
+ *
+ * TRYING   the first attempt, or the server is away
  * GOING    it follows
  * REFUSED  the server does not permit it, because of its configuration or this user's privileges; it is tried again
  *          from time to time */

@@ -12,6 +12,11 @@
  * purpose, sees the commit. Then it is published: sets that it matches, and whose snapshots do not see it, are hit.
  * Their renders run again, and see the commit. So no render runs again in vain, and none waits for a commit.
  *
+ * A commit passes through the ring in these steps:
+ *
+ *     its record is in the WAL ──→ hidden ──a snapshot sees it──→ published ──no ticket is older──→ dropped
+ *                                                                     └── hits the sets that it matches
+ *
  * A running render has no set yet. It has a ticket: the time of the index's clock before its transaction began. (This
  * clock is a counter.) A published commit stays in the ring while a ticket is older than its publication. When a render
  * with such a ticket ends, its reads are compared with the ring. A render with a later ticket began when the commit was

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Which renders a commit concerns: sets of the reads of renders, and a ring of the commits that a render may have
- * missed. Any thread. */
+/* Finds the renders that a commit concerns. It has sets of the reads of renders, and a ring of the commits that a
+ * render may have missed. Any thread. */
 #ifndef VSI_POSTGRES_INDEX_H
 #define VSI_POSTGRES_INDEX_H
 

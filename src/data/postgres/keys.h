@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a render has read, and a commit has written, in the same form: keys. A commit concerns a render if they have a
- * key in common, and the render's snapshot does not see the commit. One thread at a time. */
+/* Keys: the common form of the things that a render has read, and that a commit has written. A commit concerns a render
+ * if they have a key in common, and the render's snapshot does not see the commit. One thread at a time. */
 #ifndef VSI_POSTGRES_KEYS_H
 #define VSI_POSTGRES_KEYS_H
 

@@ -29,8 +29,8 @@ typedef struct vsi_postgres_read_set {
   vestry_err error;
 } vsi_postgres_read_set;
 
-/* Process a row of the query. ctx is the footprint: host, by_tables, names_places, left_out and max_keys are set, the
- * rest is zero. */
+/* Process a row of the query. ctx is a vsi_postgres_read_set: host, by_tables, names_places, left_out and max_keys are
+ * set, the rest is zero. */
 void vsi_postgres_read_set_row(const vestry_sql_row *row, void *ctx);
 /* Finish after all rows. OK | BUSY | MALFORMED | UNSUPPORTED | NO_MEMORY: call only vsi_postgres_read_set_finish.
  * After OK, `keys` are exact, or `by_tables` is set and they equal `tables`. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a record of the WAL reports: effects on rows and on leaves of indexes, the end of a transaction, subtransactions
- * that are assigned to their transaction. */
+/* The contents of a record of the WAL: effects on rows and on leaves of indexes, the end of a transaction, or
+ * subtransactions that are assigned to their transaction. */
 #ifndef VSI_POSTGRES_RECORD_H
 #define VSI_POSTGRES_RECORD_H
 

@@ -3,9 +3,13 @@
 /* Splitting the WAL (the log that PostgreSQL writes before each change) into records.
  *
  * The WAL consists of pages with headers. The rest of the pages contains records, each aligned to eight bytes; a record
- * that does not fit on a page continues after the next page's header. A stream begins with a page, most likely inside
- * of a record. The page's header has the length of the rest of that record, and the first record that is read is the
- * next one.
+ * that does not fit on a page continues after the next page's header:
+ *
+ *     | page header | rest of A | record B | start of C |   | page header | rest of C | record D | …
+ *       length of the rest of A                               length of the rest of C
+ *
+ * A stream begins with a page, most likely inside of a record. The page's header has the length of the rest of that
+ * record, and the first record that is read is the next one.
  *
  * A reader that has lost its position would take bytes of a row for a record. Therefore, all redundant data are
  * compared: the header of a page has its position, and the missing length of the record that continues there; each

@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: which pages a commit wrote, and why none is missed */
-/* The WAL contains what commits wrote: each frame has its page number, and the last frame of a commit is marked. The
- * header of the WAL's index contains the visible end of the WAL; all processes share it, and it is written last. Both
- * formats are documented (sqlite.org/walformat.html). No file is opened here; the WAL is read through the file of the
- * library's own connection, because closing another descriptor would drop that connection's locks.
+/* The WAL contains the pages that commits wrote, each in a frame. The header of the WAL's index contains the number of
+ * the last visible frame; all processes share the index, and its header is written last. Both formats are documented
+ * (sqlite.org/walformat.html):
+ *
+ *     WAL    header (32 bytes) | frame 1 | frame 2 | …
+ *     frame  page number (4) | size of the database after the commit, in the last frame of a commit, otherwise 0 (4) |
+ *            salts (8) | checksum (8) | the page
+ *
+ * No file is opened here; the WAL is read through the file of the library's own connection, because closing another
+ * descriptor would drop that connection's locks.
  *
  * Completeness is checked by counting. The index contains a number that increases by one with each commit, so between
  * two reads the frames must contain as many commits. When all of the WAL has been copied into the database, it is

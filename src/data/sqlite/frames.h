@@ -41,7 +41,7 @@ typedef struct vsi_sqlite_frames {
 vestry_err vsi_sqlite_frames_init(vsi_sqlite_frames *frames, const vestry_host *host, sqlite3 *db,
                                   const _Atomic(uint32_t) *index);
 void vsi_sqlite_frames_finish(vsi_sqlite_frames *frames);
-/* Read the commits since the last call, in their order, up to the last one that is visible to everybody now.
+/* Read the commits since the last call, in their order, up to the last one that all connections can see now.
  *  Returns  OK | BUSY (nothing was read, try again) | NOT_FOUND (some commits are lost: reading continues after them,
  *           and the calls of fn during this call are not reliable) */
 vestry_err vsi_sqlite_frames_read(vsi_sqlite_frames *frames, vsi_sqlite_written_fn fn, void *ctx);

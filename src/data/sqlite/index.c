@@ -12,13 +12,13 @@
  * look rows up by a key (program.c), only rows with this key count. Both conditions are necessary. Therefore, a commit
  * with known file pages and known tables refreshes only the sets that meet both conditions.
  *
- * But then a commit may write file pages of a set without refreshing it, because it concerns other tables. It may have
- * moved the data of the set to other file pages, so that the next change of the data writes those. Therefore, such a
- * set becomes void: it loses its file pages. From then on, every commit that meets its tables refreshes it, and so does
- * every commit whose tables are unknown, until its renders run again and enter a new set. The same happens if a render
- * itself writes file pages of a set, because a render's writes refresh nothing. A file page can contain rows of
- * thousands of renders, so thousands of sets may become void; those that look rows up by a key are found by the key,
- * without examining the others.
+ * However, a commit may then write file pages of a set without refreshing it, because the commit concerns other tables.
+ * The commit may have moved the data of the set to other file pages, so that the next change of the data writes those.
+ * Therefore, such a set is invalidated: it loses its file pages. From then on, every commit that matches its tables
+ * refreshes it, and so does every commit whose tables are unknown, until its renders run again and enter a new set. The
+ * same happens if a render itself writes file pages of a set, because a render's writes refresh nothing. A file page
+ * can contain rows of thousands of renders, so thousands of sets may be invalidated; those that look rows up by a key
+ * are found by the key, without examining the others.
  *
  * A commit that arrives while a render runs is kept until the render ends, and is then compared with its reads, so the
  * order of the two does not matter. If there are too many such commits, the render runs again.
@@ -26,10 +26,14 @@
  * Page 1 is read by every statement, and written whenever the file grows. Therefore, it counts only for renders that
  * read the schema. A change of the schema refreshes all.
  *
- * Words. A plan is the content of a set. A verdict is the result of comparing a plan with a commit. An exact set is
- * found by its file pages. A coarse set has none, and is found by its tables; void sets are coarse. A wild set depends
- * on data that cannot be tracked, so every commit concerns it. A commit is whole if it concerns every render that has
- * read the database.
+ * Words:
+ *
+ *     plan         the content of a set
+ *     verdict      the effect of a commit on a plan
+ *     exact        set that is found by its file pages
+ *     table-level  set without file pages, which is found by its tables; invalidated sets are table-level
+ *     untracked    set that depends on data that cannot be tracked, so every commit concerns it
+ *     whole        commit that concerns every render that has read the database
  *
  * Locks: that of the index is locked before that of the pages. */
 #include "data/sqlite/index.h"
@@ -54,7 +58,8 @@ typedef struct place {
 
 typedef LIST_HEAD(places, place) places;
 
-/* A file page that an exact set contains; or the rows of a table with a certain key, which a coarse set looks up. */
+/* A file page that an exact set contains; or the rows of a table with a certain key, which a table-level set looks up.
+ * */
 typedef struct entry {
   vsi_map_link in; /* first */
   vsi_sqlite_key key;
@@ -66,7 +71,7 @@ static size_t bytes_of_entry(uint32_t table) {
   return table == of_pages ? offsetof(entry, in_table) : sizeof(entry);
 }
 
-/* A table that coarse sets have read. */
+/* A table that table-level sets have read. */
 typedef struct table {
   places places; /* sets that have read any row; each of another set */
   LIST_HEAD(, entry) keys;
@@ -94,7 +99,7 @@ struct set {
   uint32_t pins;    /* number of renders that are about to name its topic */
   bool is_findable; /* later renders may share it */
   plan plan;        /* its arrays follow the places */
-  place *places;    /* of its file pages; of its uses once it is coarse */
+  place *places;    /* of its file pages; of its uses once it is table-level */
 };
 
 typedef LIST_HEAD(set_list, set) set_list;
@@ -106,7 +111,7 @@ struct vsi_sqlite_index {
   vsi_mutex lock;
   /* All below is guarded by it. */
   size_t max_bytes, bytes;                             /* of the sets */
-  set_list all_sets, table_level_sets, untracked_sets; /* wild: every commit concerns them */
+  set_list all_sets, table_level_sets, untracked_sets; /* untracked: every commit concerns them */
   set *everything; /* depends on everything; used when there is no room for a more precise set */
   size_t sets_count;
   size_t entered_count; /* since the last sweep */
@@ -389,7 +394,7 @@ static bool meets_pages(const vsi_sqlite_commit *commit, const plan *p) {
 
 /* Return the effect of a commit on a plan. is_of_page: the commit wrote a file page of it.
  *
- * A commit of a render refreshes nothing, but it may have written file pages of an exact set, so such a set is void. */
+ * A commit of a render refreshes nothing. If it has written file pages of an exact set, the set is invalidated. */
 static verdict judge(const vsi_sqlite_commit *commit, const plan *p, bool is_of_page) {
   if (commit->is_whole) return REFRESH;
   if (p->is_exact && commit->knows_pages && !is_of_page && !meets_pages(commit, p)) return NOTHING;
@@ -529,8 +534,9 @@ static void follow_keys(refreshes *r, table *of) {
   }
 }
 
-/* Judge the coarse sets that a change of a table may concern: sets that have read any row, and sets that look up a key
- * of a changed row. If not all keys of the changed rows are known, all sets that look up a key of the table count. */
+/* Judge the table-level sets that a change of a table may concern: sets that have read any row, and sets that look up a
+ * key of a changed row. If not all keys of the changed rows are known, all sets that look up a key of the table count.
+ * */
 static void follow_table(refreshes *r, const vsi_sqlite_use *changed) {
   const vsi_sqlite_commit *commit = r->commit;
   if (changed->table >= r->index->tables_count) return;

@@ -22,7 +22,7 @@ typedef struct vsi_sqlite_commit {
   const uint32_t *pages;
   size_t pages_count;
   uint64_t at_ns; /* when it was seen (vestry_change_now_ns); 0: unknown */
-  /* Of a copy, in the list of its owner. */
+  /* Of a copy, in its owner's list. */
   TAILQ_ENTRY(vsi_sqlite_commit) in;
   uint64_t order; /* in the index */
   /* The data that an attached connection has about its commit, kept until the commit is followed (commits.c). */

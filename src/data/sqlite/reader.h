@@ -7,7 +7,7 @@
 #include "data/sqlite/cache.h"
 #include "data/sqlite/tables.h"
 
-/* What a connection has read. The struct belongs to the connection's thread. */
+/* The reads of a connection. The struct belongs to the connection's thread. */
 typedef struct vsi_sqlite_reader {
   const vestry_host *host;
   sqlite3 *db;

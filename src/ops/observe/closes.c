@@ -7,7 +7,7 @@
  *
  *   the stream ends first   its key is found in the store by the handle in its context. If the value is leaving
  *                           at that time, the record has no key yet; `left` then finds the record and adds the key
- *   the key leaves first    the key waits in `parted` by the stream's id, and the record takes it
+ *   the key leaves first    the key waits in `unmatched` by the stream's id, and the record takes it
  *
  * Both are done under the lock, so one of them sees the other. Any number of other streams may end between the two,
  * because a thread that has taken a value out of the store may have to wait for a processor. So records are found by
@@ -15,8 +15,8 @@
  * stream was overwritten must not wait for ever. In that case the stream's context has the flag `ended`, which is set
  * after the close was recorded. If there is no memory for a waiting key, its record has no key.
  *
- * A stream with several keys is shown with the first one that is still stored, otherwise with the one that left
- * first. */
+ * A stream with several keys is shown with the first key that is still stored. If none is, it is shown with the key
+ * that left first. */
 #include <string.h>
 
 #include "base/map.h"
@@ -28,7 +28,7 @@
 enum { DEFAULT_COUNT = 10000, SCANNED_A_LOCK = 512, COPIED_A_LOCK = 16, MINUTES = 60 };
 #define MINUTE_NS (UINT64_C(60000) * VSI_NS_PER_MS)
 
-/* The first member of what is found by a stream's id. */
+/* The first member of each struct that is found by a stream's id. */
 typedef struct by_id {
   vsi_map_link in;
   uint64_t id;

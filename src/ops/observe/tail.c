@@ -126,8 +126,8 @@ static bool has_room(const vestry_connection *connection) {
 static vestry_err step(vestry_watcher *watcher, vestry_connection *connection, void *ctx) {
   tail_view *viewer = ctx;
   vestry_err error = vestry_watch_is_first(watcher) ? begin(viewer, connection) : VESTRY_OK;
-  const vestry_cause cause = vsi_tail_cause(viewer->tail); /* read first, so that all events sent before the end are
-                                                              shown */
+  /* The cause is read first, so that all events sent before the end are shown. */
+  const vestry_cause cause = vsi_tail_cause(viewer->tail);
   vsi_tail_event event;
   int count = 0;
   bool is_empty = false;
