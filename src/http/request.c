@@ -267,7 +267,7 @@ static bool names_user(const char *header) {
 }
 
 const char *vestry_request_header(const vestry_request *req, const char *name) {
-  if (names_user(name)) vsi_request_is_asked_who(req);
+  if (names_user(name)) vsi_request_mark_private(req);
   return req->own->ops->header(req->own->server_request, name);
 }
 

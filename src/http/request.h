@@ -64,7 +64,7 @@ static inline void *vsi_request_room(const vestry_request *req, const vsi_extens
 }
 
 /* Mark the answer as private to the request's user, so that no cache gives it to another user. */
-static inline void vsi_request_is_asked_who(const vestry_request *req) {
+static inline void vsi_request_mark_private(const vestry_request *req) {
   req->own->is_personal = true;
 }
 

@@ -64,7 +64,7 @@ static reported feed(const vsi_postgres_format *format, const unsigned char *dat
                                             .at = AT,
                                             .page_bytes = page,
                                             .segment_bytes = segment,
-                                            .tell = take,
+                                            .on_record = take,
                                             .ctx = &t};
   require(!vsi_postgres_wal_init(&wal, &options));
   vestry_err error = VESTRY_OK;

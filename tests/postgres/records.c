@@ -52,7 +52,7 @@ int main(int argc, char **argv) {
                                             .at = strtoull(argv[2], NULL, 10),
                                             .page_bytes = 8192,
                                             .segment_bytes = (uint32_t)strtoul(argv[3], NULL, 10),
-                                            .tell = show,
+                                            .on_record = show,
                                             .ctx = (void *)(uintptr_t)format};
   size_t piece = strtoul(argv[4], NULL, 10), len;
   char *data = malloc(piece);

@@ -65,7 +65,7 @@ static void open_at(reading *r, const written *w, unsigned major, uint64_t at) {
                                             .at = at,
                                             .page_bytes = w->page_bytes,
                                             .segment_bytes = w->segment_bytes,
-                                            .tell = take,
+                                            .on_record = take,
                                             .ctx = &r->reported};
   assert_int_equal(vsi_postgres_wal_init(&r->wal, &options), VESTRY_OK);
 }
@@ -334,7 +334,7 @@ static void impossible_positions_and_sizes_are_invalid(void **state) {
                                               .at = wrong[i].at,
                                               .page_bytes = wrong[i].page_bytes,
                                               .segment_bytes = wrong[i].segment_bytes,
-                                              .tell = take};
+                                              .on_record = take};
     assert_int_equal(vsi_postgres_wal_init(&wal, &options), VESTRY_INVALID);
   }
 }
@@ -362,7 +362,7 @@ static vestry_err read_all(test_host *th, void *ctx) {
                                             .at = w->at - w->len,
                                             .page_bytes = w->page_bytes,
                                             .segment_bytes = w->segment_bytes,
-                                            .tell = take,
+                                            .on_record = take,
                                             .ctx = &t};
   assert_int_equal(vsi_postgres_wal_init(&wal, &options), VESTRY_OK);
   vestry_err error = vsi_postgres_wal_feed(&wal, w->bytes, w->len);

@@ -96,7 +96,7 @@ vestry_err vestry_csrf_token(vestry_csrf *csrf, const vestry_request *req, vestr
                              char token[VESTRY_CSRF_TOKEN_BYTES]) {
   char cookie[VSI_SEAL_LEN + 1];
   const char *more = NULL;
-  vsi_request_is_asked_who(req);
+  vsi_request_mark_private(req);
   const vsi_session *session = vsi_session_of(req);
   if (session && !session->id[0]) return VESTRY_INVALID;
   if (!session) {

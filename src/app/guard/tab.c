@@ -68,7 +68,7 @@ static vestry_err know(const vestry_request *req, vsi_sealed **ret_own) {
   vestry_err error = vsi_seals_use(req->v, &seals);
   if (error) return error;
   vsi_sealed *own = *ret_own = vsi_sealed_of(req);
-  vsi_request_is_asked_who(req);
+  vsi_request_mark_private(req);
   const unsigned now = req->own->scopes_count + 1;
   if (own->tab_is_known == now) return VESTRY_OK;
   error = is_good(req, own->tab, strlen(own->tab)) ? VESTRY_OK : find(req, own);

@@ -74,7 +74,7 @@ static void put_request(vsi_buffer *text, const vestry_request *req, vsi_copy_ki
   for (size_t i = 0; i < 2 * path->count; i++) put(text, path->pairs[i]);
   ret->pairs_count = (uint8_t)path->count;
   if (kind == VSI_COPY_SHARED) return;
-  vsi_request_is_asked_who(req);
+  vsi_request_mark_private(req);
   ret->headers_count = (uint8_t)(put_headers(text, req, client_headers) + put_headers(text, req, vsi_user_headers));
   ret->scope_len = (uint32_t)req->scope.len;
   if (req->scope.len) vsi_buffer_append(text, req->scope.data, req->scope.len);

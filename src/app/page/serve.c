@@ -65,7 +65,7 @@ static vestry_err serve_document(const vestry_request *req, vestry_reply *reply,
   vsi_render render;
   vestry_html_init(&html, page->pages->host);
   vsi_render_init(&render, page, &html, share);
-  if (!share) vsi_request_is_asked_who(req);
+  if (!share) vsi_request_mark_private(req);
   vestry_err error = page->allow && share ? page->allow(req, page->app) : VESTRY_OK;
   if (!error && share) {
     vsi_request_copy *copy = NULL;

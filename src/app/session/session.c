@@ -275,12 +275,12 @@ void vestry_session_stats_get(vestry *v, vestry_session_stats *ret_stats) {
 
 const char *vestry_session_user(const vestry_request *req) {
   const record *user = vsi_session_user_of(req);
-  vsi_request_is_asked_who(req);
+  vsi_request_mark_private(req);
   return user ? user->user : NULL;
 }
 
 bool vestry_session_is_anonymous(const vestry_request *req) {
   const vsi_session *own = vsi_session_of(req);
-  vsi_request_is_asked_who(req);
+  vsi_request_mark_private(req);
   return own && !own->user;
 }

@@ -95,7 +95,7 @@ static vestry_err count_streams(vestry_cluster *cluster, const vestry_scoped_key
   count->nodes_count = (size_t)__builtin_popcountll(holders) + (here > 0);
   if (holders | unsynced) {
     const vsi_wire_list list = {.what = VSI_WIRE_LIST_KEY, .name = vsi_cluster_name_of(key)};
-    error = vsi_remote_request_wait(cluster, &(vsi_asking){.list = &list, .only = holders | unsynced}, &there);
+    error = vsi_remote_request_wait(cluster, &(vsi_remote_query){.list = &list, .only = holders | unsynced}, &there);
     if (is_own_error(error)) return error;
     count->is_partial |= is_no_answer(error);
   }
@@ -200,8 +200,9 @@ static vestry_err list_other(listing *l, vestry_cluster_cursor *cursor, bool *re
   vsi_buffer_init(&page, l->cluster->host);
   *ret_has_failed = true;
   vestry_err error =
-      mask ? vsi_remote_request_wait(l->cluster, &(vsi_asking){.list = &list, .only = mask, .page = &page}, &count)
-           : VESTRY_OK;
+      mask
+          ? vsi_remote_request_wait(l->cluster, &(vsi_remote_query){.list = &list, .only = mask, .page = &page}, &count)
+          : VESTRY_OK;
   if (!error || error == VESTRY_NOT_FOUND) error = page.error;
   vsi_wire_reader reader = vsi_wire_read(page.data, page.len);
   const vestry_list_cursor next = {.position = vsi_wire_number(&reader, 8),

@@ -284,19 +284,19 @@ static bool go_on(vestry_cluster *cluster, vsi_remote_request *request, vestry_e
   return false;
 }
 
-static vestry_err write_list(vsi_remote_request *request, const vsi_asking *asking) {
-  vsi_wire_list list = *asking->list;
+static vestry_err write_list(vsi_remote_request *request, const vsi_remote_query *query) {
+  vsi_wire_list list = *query->list;
   list.id = request->id;
   vsi_wire_put_list(&request->message, &list);
   vsi_wire_end(&request->message);
   return request->message.error;
 }
 
-static vestry_err write_request(vsi_remote_request *request, const vsi_asking *asking) {
-  const vestry_scoped_key *key = asking->key;
-  bool has_data = json_object_size(asking->data) > 0;
-  char *effects = vsi_json_dump(asking->effects, JSON_COMPACT);
-  char *data = has_data ? vsi_json_dump(asking->data, JSON_COMPACT) : NULL;
+static vestry_err write_request(vsi_remote_request *request, const vsi_remote_query *query) {
+  const vestry_scoped_key *key = query->key;
+  bool has_data = json_object_size(query->data) > 0;
+  char *effects = vsi_json_dump(query->effects, JSON_COMPACT);
+  char *data = has_data ? vsi_json_dump(query->data, JSON_COMPACT) : NULL;
   vestry_err error = effects && (data || !has_data) ? VESTRY_OK : VESTRY_NO_MEMORY;
   if (!error) {
     const vsi_wire_request contents = {
@@ -364,29 +364,29 @@ static vestry_err begin(vestry_cluster *cluster, vsi_remote_request *request, vs
 }
 
 /* Begin a request. on_answer is called, unless an error is returned. ret_id may be NULL. OK | NO_MEMORY | CLOSED */
-static vestry_err request_begin(vestry_cluster *cluster, const vsi_asking *asking, uint64_t *ret_id) {
+static vestry_err request_begin(vestry_cluster *cluster, const vsi_remote_query *query, uint64_t *ret_id) {
   vsi_remote_request *request = vsi_calloc(cluster->host, 1, sizeof *request);
   if (!request) return VESTRY_NO_MEMORY;
-  request->on_answer = asking->on_answer;
-  request->ctx = asking->ctx;
-  request->count = asking->count;
-  request->error = asking->error;
-  request->is_found = request->goes_to_all = asking->is_found;
-  request->flags = asking->is_fail_fast ? VSI_WIRE_FAIL_FAST : 0;
-  request->kind = asking->list ? VSI_WIRE_LIST : VSI_WIRE_REQUEST;
-  request->goes_to_all |= asking->list != NULL;
-  request->only = asking->only;
-  request->page = asking->page;
+  request->on_answer = query->on_answer;
+  request->ctx = query->ctx;
+  request->count = query->count;
+  request->error = query->error;
+  request->is_found = request->goes_to_all = query->is_found;
+  request->flags = query->is_fail_fast ? VSI_WIRE_FAIL_FAST : 0;
+  request->kind = query->list ? VSI_WIRE_LIST : VSI_WIRE_REQUEST;
+  request->goes_to_all |= query->list != NULL;
+  request->only = query->only;
+  request->page = query->page;
   vsi_wire_begin(&request->message, cluster->host);
-  request->is_followed = !asking->list && vsi_trace_carried(cluster->host);
+  request->is_followed = !query->list && vsi_trace_carried(cluster->host);
   if (request->is_followed)
     vsi_trace_make(cluster->host, vestry_trace_here(), VESTRY_SPAN_REMOTE_REQUEST, &request->span);
-  if (!asking->list) request->hash = vsi_cluster_hash_key(cluster, asking->key);
+  if (!query->list) request->hash = vsi_cluster_hash_key(cluster, query->key);
   vsi_cluster_lock(cluster);
   request->id = ++cluster->last_request_id;
   vsi_cluster_unlock(cluster);
   vsi_remote_request *done = NULL;
-  vestry_err error = asking->list ? write_list(request, asking) : write_request(request, asking);
+  vestry_err error = query->list ? write_list(request, query) : write_request(request, query);
   vsi_cluster_lock(cluster);
   if (!error && cluster->has_ended) error = VESTRY_CLOSED;
   if (!error) error = begin(cluster, request, &done);
@@ -501,16 +501,16 @@ bool vsi_remote_request_may_wait(const vestry_cluster *cluster) {
   return !vsi_cluster_inside && !vsi_runtime_is_inside(cluster->runtime);
 }
 
-vestry_err vsi_remote_request_wait(vestry_cluster *cluster, const vsi_asking *what, uint32_t *ret_count) {
+vestry_err vsi_remote_request_wait(vestry_cluster *cluster, const vsi_remote_query *what, uint32_t *ret_count) {
   *ret_count = 0;
   if (!vsi_remote_request_may_wait(cluster)) return VESTRY_BUSY;
   waiter w;
   uint64_t id;
   sem_init(&w.done, 0, 0);
-  vsi_asking asking = *what;
-  asking.on_answer = wake;
-  asking.ctx = &w;
-  vestry_err error = request_begin(cluster, &asking, &id);
+  vsi_remote_query query = *what;
+  query.on_answer = wake;
+  query.ctx = &w;
+  vestry_err error = request_begin(cluster, &query, &id);
   if (!error) {
     await(cluster, &w, id);
     error = w.error;
@@ -533,9 +533,9 @@ bool vsi_dispatch_is_shared(const vestry_scoped_key *key, void *ctx) {
 
 vestry_err vsi_dispatch_to_others(const vestry_scoped_key *key, json_t *effects, const vestry_dispatch_options *options,
                                   bool is_found, uint32_t *ret_count, void *cluster) {
-  const vsi_asking asking = {
+  const vsi_remote_query query = {
       .key = key, .effects = effects, .data = options->data, .is_found = is_found, .is_fail_fast = options->fail_fast};
-  return vsi_remote_request_wait(cluster, &asking, ret_count);
+  return vsi_remote_request_wait(cluster, &query, ret_count);
 }
 
 static vestry_err dispatch(vestry_cluster *cluster, const vestry_scoped_key *key, json_t *effects,
@@ -548,7 +548,7 @@ static vestry_err dispatch(vestry_cluster *cluster, const vestry_scoped_key *key
     request_answer(on_answer, error, here, ctx);
     return VESTRY_OK;
   }
-  const vsi_asking asking = {
+  const vsi_remote_query query = {
       .key = key,
       .effects = effects,
       .data = options->data,
@@ -559,7 +559,7 @@ static vestry_err dispatch(vestry_cluster *cluster, const vestry_scoped_key *key
       .on_answer = on_answer,
       .ctx = ctx,
   };
-  return request_begin(cluster, &asking, NULL);
+  return request_begin(cluster, &query, NULL);
 }
 
 vestry_err vestry_cluster_dispatch(vestry_cluster *cluster, json_t *effects, const vestry_dispatch_options *given,

@@ -10,7 +10,7 @@
 
 struct vsi_remote_request;
 
-typedef struct vsi_asking {
+typedef struct vsi_remote_query {
   const vestry_scoped_key *key;
   json_t *effects, *data; /* data NULL: none */
   bool is_found;          /* as in vsi_elsewhere.dispatch */
@@ -23,7 +23,7 @@ typedef struct vsi_asking {
   const vsi_wire_list *list; /* its id is ignored */
   uint64_t only;             /* the nodes to query, a bit each */
   vsi_buffer *page;          /* receives the pages; NULL: only counts are needed. Valid until on_answer */
-} vsi_asking;
+} vsi_remote_query;
 /* Return whether a request for a key is being performed that has not been sent to a node. */
 bool vsi_remote_requests_pass_by(const vestry_cluster *cluster, uint64_t hash, unsigned node);
 /* Handle an ANSWER of another node. Finished requests are added to *done. Under the lock. */
@@ -42,7 +42,7 @@ bool vsi_remote_request_may_wait(const vestry_cluster *cluster);
 /* Depth of such functions on this thread. */
 extern _Thread_local unsigned vsi_cluster_inside;
 /* Send a request and wait; on_answer and ctx are ignored. OK | BUSY (this thread must not wait) | as for on_answer */
-vestry_err vsi_remote_request_wait(vestry_cluster *cluster, const vsi_asking *asking, uint32_t *ret_count);
+vestry_err vsi_remote_request_wait(vestry_cluster *cluster, const vsi_remote_query *query, uint32_t *ret_count);
 
 /* Dispatch to other nodes. */
 

@@ -164,7 +164,7 @@ static void let_go(vestry_cluster *cluster, vsi_reservation *reservation) {
 }
 
 /* Query all other nodes whether they hold the key. OK: none does | EXISTS: one does | LIMIT: unknown | NO_MEMORY */
-static vestry_err ask_others(vestry_cluster *cluster, uint64_t hash) {
+static vestry_err query_others(vestry_cluster *cluster, uint64_t hash) {
   vsi_cluster_lock(cluster);
   bool are_known = vsi_peers_are_sure(cluster) && !cluster->is_refused && !cluster->has_left;
   uint64_t alive = vsi_peers_alive(cluster);
@@ -173,7 +173,7 @@ static vestry_err ask_others(vestry_cluster *cluster, uint64_t hash) {
   if (!alive) return VESTRY_OK;
   uint32_t count;
   const vsi_wire_list list = {.what = VSI_WIRE_LIST_HELD, .position = hash};
-  vestry_err error = vsi_remote_request_wait(cluster, &(vsi_asking){.list = &list, .only = alive}, &count);
+  vestry_err error = vsi_remote_request_wait(cluster, &(vsi_remote_query){.list = &list, .only = alive}, &count);
   if (error == VESTRY_NO_MEMORY) return error;
   if (count) return VESTRY_EXISTS;
   return error == VESTRY_NOT_FOUND ? VESTRY_OK : VESTRY_LIMIT;
@@ -207,7 +207,7 @@ static vestry_err acquire(vestry_cluster *cluster, vsi_reservation *reservation)
     vestry_err error = broker->ops->reserve(broker->broker, name, 0, cluster->name, len, &revision);
     if (error && error != VESTRY_EXISTS) return error == VESTRY_NO_MEMORY ? error : VESTRY_LIMIT;
     const uint64_t begun_ns = vsi_now_ns(cluster->host);
-    error = ask_others(cluster, reservation->hash);
+    error = query_others(cluster, reservation->hash);
     if (error) return error;
     set_ours(cluster, reservation, true);
     error = broker->ops->reserve(broker->broker, name, revision, cluster->name, len, &revision);

@@ -70,10 +70,10 @@ struct vsi_postgres_follower {
   pthread_cond_t moved;
   /* Guarded by lock. */
   vsi_postgres_following state;
-  uint64_t asked, answered;    /* waits are numbered: the last one that began, and the last one that was served */
-  uint64_t place;              /* position: all WAL before it was followed */
-  uint64_t behind_since_ns;    /* time since when there is WAL that was not read; 0: there is none */
-  vestry_postgres_stats stats; /* those of following */
+  uint64_t requested, answered; /* waits are numbered: the last one that began, and the last one that was served */
+  uint64_t place;               /* position: all WAL before it was followed */
+  uint64_t behind_since_ns;     /* time since when there is WAL that was not read; 0: there is none */
+  vestry_postgres_stats stats;  /* those of following */
   /* Belongs to the thread. */
   stream stream;
   PGconn *side;
@@ -389,7 +389,7 @@ static vestry_err start_stream(follower *f, const facts *of) {
                                             .at = of->at & ~(uint64_t)(of->page_bytes - 1),
                                             .page_bytes = of->page_bytes,
                                             .segment_bytes = of->segment_bytes,
-                                            .tell = take_record,
+                                            .on_record = take_record,
                                             .ctx = f};
   char sql[96];
   if (vsi_postgres_wal_init(&is->wal, &options))
@@ -433,12 +433,12 @@ static void end(follower *f) {
 
 /* ------------------------------------------------------------------------------------------------ following ------- */
 
-static void report_position(follower *f, uint64_t asked) {
+static void report_position(follower *f, uint64_t requested) {
   const vsi_postgres_wal *wal = &f->stream.wal;
   vsi_mutex_lock(&f->lock);
   f->stats.read_bytes += f->place && wal->at > f->place ? wal->at - f->place : 0;
   f->place = wal->at;
-  f->answered = asked;
+  f->answered = requested;
   f->stats.records_count += wal->records_count - f->records_reported;
   f->records_reported = wal->records_count;
   f->stats.lag_bytes = f->stream.end > wal->at ? f->stream.end - wal->at : 0;
@@ -450,16 +450,16 @@ static void report_position(follower *f, uint64_t asked) {
   vsi_mutex_unlock(&f->lock);
 }
 
-static uint64_t asked_of(follower *f, bool *ret_is_asked) {
+static uint64_t requested_of(follower *f, bool *ret_is_requested) {
   vsi_mutex_lock(&f->lock);
-  uint64_t asked = f->asked;
-  *ret_is_asked = asked != f->answered;
+  uint64_t requested = f->requested;
+  *ret_is_requested = requested != f->answered;
   vsi_mutex_unlock(&f->lock);
-  return asked;
+  return requested;
 }
 
 /* Query what is visible, if the index waits for something, and it is time. ret_ms: time until the next call. */
-static vestry_err look_in_time(follower *f, bool is_new, bool is_asked, uint32_t *ret_ms) {
+static vestry_err look_in_time(follower *f, bool is_new, bool is_requested, uint32_t *ret_ms) {
   vsi_postgres_waits waits = vsi_postgres_index_waits(f->is.index);
   *ret_ms = IDLE_MS;
   if (waits == VSI_POSTGRES_NOTHING) return VESTRY_OK;
@@ -467,7 +467,7 @@ static vestry_err look_in_time(follower *f, bool is_new, bool is_asked, uint32_t
   if (is_new && is_matched) f->look_ms = LOOK_MATCHED_MS;
   if (!is_matched && f->look_ms < LOOK_SOME_MS) f->look_ms = LOOK_SOME_MS;
   uint64_t passed_ms = (vsi_monotonic_ns() - f->last_look_ns) / 1000000;
-  if (is_asked || (is_new && is_matched) || passed_ms >= f->look_ms) {
+  if (is_requested || (is_new && is_matched) || passed_ms >= f->look_ms) {
     vestry_err error = look(f);
     if (error) return error;
     passed_ms = 0;
@@ -499,15 +499,15 @@ static vestry_err follow(follower *f) {
   vestry_err error = VESTRY_OK;
   bool more = false;
   while (!error && !f->thread.is_over) {
-    bool is_asked;
+    bool is_requested;
     uint32_t ms, silent_ms = 0;
-    const uint64_t asked = asked_of(f, &is_asked), before = f->stream.wal.at;
+    const uint64_t requested = requested_of(f, &is_requested), before = f->stream.wal.at;
     error = read_stream(&f->stream, &more);
     const bool is_new = f->stream.wal.at != before;
-    if (!error) error = look_in_time(f, is_new, is_asked, &ms);
+    if (!error) error = look_in_time(f, is_new, is_requested, &ms);
     if (!error && !more) error = check_silence(&f->stream, f->is.silence_ms, &silent_ms);
     if (error) break;
-    report_position(f, asked);
+    report_position(f, requested);
     report_in_time(&f->stream);
     if (!more) rest(f, is_new, ms < silent_ms ? ms : silent_ms);
   }
@@ -581,7 +581,7 @@ vsi_postgres_following vsi_postgres_follower_settle(follower *f, uint64_t until_
 vestry_err vsi_postgres_follower_wait(follower *f, uint64_t place, uint64_t until_ns) {
   bool is_in_time = true;
   vsi_mutex_lock(&f->lock);
-  const uint64_t number = ++f->asked;
+  const uint64_t number = ++f->requested;
   vsi_postgres_thread_wake(&f->thread);
   while (is_in_time && (f->answered < number || f->place < place || f->state != VSI_POSTGRES_GOING))
     is_in_time = vsi_wait_until(&f->moved, &f->lock, until_ns);

@@ -148,7 +148,7 @@ static bool parse(const vsi_postgres_wal *wal, vsi_postgres_record *record) {
   return true;
 }
 
-static vestry_err tell(vsi_postgres_wal *wal) {
+static vestry_err pass_record(vsi_postgres_wal *wal) {
   vsi_postgres_record record = {.at = wal->record_at,
                                 .xid = vsi_postgres_load_u32(wal->record + 4),
                                 .info = wal->record[16],
@@ -156,7 +156,7 @@ static vestry_err tell(vsi_postgres_wal *wal) {
   if (!parse(wal, &record))
     return fail(wal, VESTRY_MALFORMED, "the lengths in the record at " PLACE " are inconsistent",
                 PLACE_OF(wal->record_at));
-  return wal->is.tell(&record, wal->is.ctx);
+  return wal->is.on_record(&record, wal->is.ctx);
 }
 
 static bool is_parsed(uint8_t manager) {
@@ -193,7 +193,7 @@ static vestry_err end_part(vsi_postgres_wal *wal) {
     vestry_err error = take_head(wal);
     if (error || wal->left) return error;
   }
-  vestry_err error = wal->part == VSI_POSTGRES_BODY ? tell(wal) : VESTRY_OK;
+  vestry_err error = wal->part == VSI_POSTGRES_BODY ? pass_record(wal) : VESTRY_OK;
   if (wal->record_len) { /* its start was read */
     wal->last_at = wal->record_at;
     wal->records_count++;

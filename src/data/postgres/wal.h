@@ -74,7 +74,7 @@ typedef struct vsi_postgres_wal_options {
   uint64_t at;            /* position of the first byte fed: start of a page */
   uint32_t page_bytes;    /* the server's wal_block_size: a power of two, at least 512 */
   uint32_t segment_bytes; /* its wal_segment_size: a power of two, at least a page */
-  vsi_postgres_record_fn tell;
+  vsi_postgres_record_fn on_record;
   void *ctx;
 } vsi_postgres_wal_options;
 

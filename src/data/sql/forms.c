@@ -456,13 +456,13 @@ static vestry_err put(vestry_forms_storage *storage, const vsi_form_key *key, co
   return error;
 }
 
-static void tell(const stored *in, const char *tab, const char *name) {
+static void notify(const stored *in, const char *tab, const char *name) {
   in->storage.on_cleared(in->storage.forms, tab, name);
 }
 
 static void end_transaction(vsi_after *self, bool is_committed) {
   cleared *now = (cleared *)self;
-  if (is_committed) tell(now->in, now->tab, now->name);
+  if (is_committed) notify(now->in, now->tab, now->name);
   vsi_free(now->in->pool->host, now);
 }
 
@@ -470,7 +470,7 @@ static void end_transaction(vsi_after *self, bool is_committed) {
 static vestry_err notify_after(stored *in, const vsi_form_key *key) {
   vestry_sql_transaction *own = in->pool->ops->own(in->pool);
   if (!own) {
-    tell(in, key->tab, key->name);
+    notify(in, key->tab, key->name);
     return VESTRY_OK;
   }
   cleared *now = vsi_calloc(in->pool->host, 1, sizeof *now);

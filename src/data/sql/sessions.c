@@ -68,15 +68,15 @@ static int64_t seconds(uint64_t ms) {
   return (int64_t)(ms / 1000 < INT64_MAX / 2 ? ms / 1000 : INT64_MAX / 2);
 }
 
-typedef struct asked {
+typedef struct wanted {
   vestry_sql_sessions *sessions;
   const char *hash;
   const vestry_session_record *record;
   int64_t expired_count;
-} asked;
+} wanted;
 
 static vestry_err expire(vestry_sql_transaction *transaction, void *ctx) {
-  asked *of = ctx;
+  wanted *of = ctx;
   const vestry_sql_sessions_options *options = &of->sessions->options;
   of->expired_count = 0;
   /* The last use is stored with a precision of a tenth of idle_ms, so a session expires a tenth later. */
@@ -89,7 +89,7 @@ static vestry_err expire(vestry_sql_transaction *transaction, void *ctx) {
 
 vestry_err vestry_sql_sessions_expire(vestry_sql_sessions *sessions, size_t *ret_count) {
   if (!sessions) return VESTRY_INVALID;
-  asked of = {.sessions = sessions};
+  wanted of = {.sessions = sessions};
   vestry_err error = vestry_sql_act(sessions->pool, VESTRY_SQL_WRITE, expire, &of);
   if (!error && ret_count) *ret_count = (size_t)of.expired_count;
   return error;
@@ -98,7 +98,7 @@ vestry_err vestry_sql_sessions_expire(vestry_sql_sessions *sessions, size_t *ret
 /* ------------------------------------------------------------------------------------------------- storage -------- */
 
 static vestry_err add(vestry_sql_transaction *transaction, void *ctx) {
-  asked *of = ctx;
+  wanted *of = ctx;
   const vestry_sql_pool *pool = of->sessions->pool;
   const char *user = of->record->user;
   vestry_err error = vestry_sql_run(transaction, vsi_sql_text_of(pool, insert_sql),
@@ -116,7 +116,7 @@ static vestry_err run(void *ctx, const char *sql, const vestry_value *values, ve
 
 /* A use only updates the row that the login has inserted, because another node may have ended the session since. */
 static vestry_err save(void *ctx, const char *hash, const vestry_session_record *record) {
-  asked of = {ctx, hash, record, 0};
+  wanted of = {ctx, hash, record, 0};
   vestry_sql_pool *pool = of.sessions->pool;
   if (record->used_s <= record->created_s) return vestry_sql_act(pool, VESTRY_SQL_WRITE, add, &of);
   return run(ctx, vsi_sql_text_of(pool, use_sql), VESTRY_LIST(hash, now_ms(of.sessions)), NULL, NULL);

@@ -226,7 +226,7 @@ static file_shim *file_shim_of(const sqlite3_file *file) {
   return (file_shim *)(uintptr_t)file->pMethods;
 }
 
-static void tell(const file_shim *at, sqlite3_int64 offset, sqlite3_int64 bytes) {
+static void report_read(const file_shim *at, sqlite3_int64 offset, sqlite3_int64 bytes) {
   const vsi_sqlite_cache *cache = at->watch ? at->watch->cache : NULL;
   if (!cache || !cache->cache || offset < 0 || bytes <= 0) return; /* nothing is known until it is learned again */
   const sqlite3_int64 first = offset / cache->page_bytes, last = (offset + bytes - 1) / cache->page_bytes;
@@ -235,13 +235,13 @@ static void tell(const file_shim *at, sqlite3_int64 offset, sqlite3_int64 bytes)
 
 static int read_part(sqlite3_file *file, void *buffer, int bytes, sqlite3_int64 offset) {
   const file_shim *at = file_shim_of(file);
-  tell(at, offset, bytes);
+  report_read(at, offset, bytes);
   return at->inner->xRead(file, buffer, bytes, offset);
 }
 
 static int map_part(sqlite3_file *file, sqlite3_int64 offset, int bytes, void **ret_mapped) {
   const file_shim *at = file_shim_of(file);
-  tell(at, offset, bytes);
+  report_read(at, offset, bytes);
   return at->inner->xFetch(file, offset, bytes, ret_mapped);
 }
 

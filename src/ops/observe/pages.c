@@ -107,7 +107,7 @@ static void fill(const vsi_tally *tally, uint64_t now_ns, row *ret_row) {
                             .unchanged = tally->unchanged_reason.kind}};
 }
 
-static void tell(row *at, vestry_page_info_fn fn, void *ctx) {
+static void pass(row *at, vestry_page_info_fn fn, void *ctx) {
   char refreshed_by[TEXT_BYTES], unchanged_by[TEXT_BYTES];
   write_reason(&at->of->reason, refreshed_by);
   write_reason(&at->of->unchanged_reason, unchanged_by);
@@ -143,7 +143,7 @@ vestry_err vestry_observe_pages(vestry_observe *observe, vestry_pages_order orde
     set_rank(&all->rows[all->count++], order);
   }
   qsort(all->rows, all->count, sizeof *all->rows, compare);
-  for (size_t i = 0; i < all->count && (!limit || i < limit); i++) tell(&all->rows[i], fn, ctx);
+  for (size_t i = 0; i < all->count && (!limit || i < limit); i++) pass(&all->rows[i], fn, ctx);
   vsi_free(host, all);
   return VESTRY_OK;
 }
