@@ -258,6 +258,7 @@ static bool gets_nonce(const vestry_reply *reply, const char *type) {
   return reply->document.apply && vsi_strncasecmp(type, "text/html", 9) == 0;
 }
 
+/* Answer with the file, or with 304, 412, a range (206) or 416. is_conditional: the conditions and Range count. */
 static vestry_err answer(const vestry_request *req, vestry_reply *reply, const vestry_files *files, found *f,
                          const char *type, int coding, bool is_conditional, const representation *r) {
   int64_t modified_s = f->row ? 0 : (int64_t)f->stat.st_mtim.tv_sec;

@@ -165,6 +165,7 @@ static vestry_err refuse(vestry_reply *reply, const char *why) {
   return vsi_reply_refuse(reply, VESTRY_INVALID, line);
 }
 
+/* Set the policy of a reply. A second call keeps the nonce, because parts of the document may contain it already. */
 static vestry_err put(vestry_reply *reply, const vestry_csp *given) {
   vestry_csp csp = {.size = 0};
   char nonce[NONCE_BYTES];

@@ -292,6 +292,7 @@ static vestry_err send_content(vsi_run *r, change *changes, bool is_same, uint64
   return correct_mark(r, changes, is_same, text, sent_bytes);
 }
 
+/* Record the result of a run: new parts are subscribed if the content was sent, and otherwise dropped. */
 static void settle_private(vsi_run *r, change *changes, bool is_same, vestry_err error, uint64_t sent_bytes) {
   vestry_pages *pages = r->pages;
   vsi_fragment *fragment = r->fragment;
@@ -351,6 +352,7 @@ static vestry_err prepare_parts(vsi_run *r, change *changes) {
   return error;
 }
 
+/* Send the content and the contents of new parts, in the order that the head of this file describes. */
 static vsi_run_result deliver_private(vsi_run *r) {
   vsi_fragment *fragment = r->fragment;
   const vsi_state_tag *tag = vsi_private_extra_tag(r->private);
@@ -384,6 +386,7 @@ static vsi_run_result block(vsi_run *r) {
   return VSI_RUN_BLOCKED;
 }
 
+/* Render and send, unless the stream has unwritten events. */
 static vsi_run_result run_private(vsi_run *r) {
   vsi_fragment *fragment = r->fragment;
   vestry_connection *connection = r->private->viewer.connection;

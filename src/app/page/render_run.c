@@ -91,6 +91,7 @@ static const vsi_state_tag *known_state(vsi_run *r) {
   return &r->had;
 }
 
+/* Call the handler of the page with the copied request. */
 static vsi_outcome make_page(vsi_run *r) {
   vsi_fragment *fragment = r->fragment;
   const vsi_shared *shared = r->shared;

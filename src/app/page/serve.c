@@ -60,6 +60,8 @@ static vestry_err complete(vsi_render *render, vestry_reply *reply) {
   return error;
 }
 
+/* Serve the page as a document. A shared page is rendered from a copy of the request without data of the client, as its
+ * fragment is, so that the content of the document is that of the stream. */
 static vestry_err serve_document(const vestry_request *req, vestry_reply *reply, vestry_page *page, const char *share) {
   vestry_html html;
   vsi_render render;
@@ -372,6 +374,7 @@ static bool has_page(const vestry_reply *reply) {
   return at;
 }
 
+/* Make the reply open a stream that becomes a viewer of the page. */
 static vestry_err serve_stream(const vestry_request *req, vestry_reply *reply, vestry_page *page, const char *share) {
   vestry_pages *pages = page->pages;
   /* then the tab loads the address as a document */

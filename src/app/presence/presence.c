@@ -59,6 +59,8 @@ static void stream_ended(vsi_close_node *node, vestry_connection *connection, ve
   free_arrival(one);
 }
 
+/* Let the user join when the stream begins, with the memory that was reserved. Reserved memory that is not needed is
+ * freed. */
 static void arrive(vsi_attachment *attachment, vestry_connection *connection) {
   arrival *one = (arrival *)attachment;
   vestry_presence *presence = one->presence;

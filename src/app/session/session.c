@@ -119,6 +119,8 @@ static bool read_cookie(const vsi_sessions *sessions, const vestry_request *req,
                         sessions->has_previous ? &sessions->previous : NULL, ret_token);
 }
 
+/* Find the session of a token: in memory, by the signed cookie, or in the storage. own->user stays NULL without a
+ * user. */
 static vestry_err find(vsi_sessions *sessions, vsi_session *own, const vsi_token *token) {
   char hash[VSI_TOKEN_HASH_LEN + 1];
   vestry_err error = VESTRY_OK;
@@ -138,6 +140,7 @@ static vestry_err find(vsi_sessions *sessions, vsi_session *own, const vsi_token
   return VESTRY_OK;
 }
 
+/* Determine the session of a request. Without a valid cookie the request gets a new id. */
 static vestry_err begin(void *state, vestry_request *req, vestry_reply *reply) {
   vsi_sessions *sessions = state;
   vsi_session *own = vsi_session_of(req);

@@ -105,6 +105,7 @@ static void stop_locked(vsi_leases *leases, lease *one) {
   one->is_running = false;
 }
 
+/* The function of the timer: end the streams whose leases have expired. The lock is released for each one. */
 static void fire(vestry_timer *timer, void *ctx) {
   vsi_leases *leases = ctx;
   uint64_t now = vsi_now_ns(leases->v->host);

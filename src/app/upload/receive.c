@@ -322,6 +322,7 @@ static vestry_err end_resumable(upload *u) {
 
 /* ------------------------------------------------------------------------------------------------ the request ----- */
 
+/* Create the state of a request, if there is a place for it. */
 static vestry_err begin_upload(vestry_uploads *of, const vestry_request *req, vestry_reply *reply,
                                upload **ret_upload) {
   upload *u = vsi_alloc(of->v->host, sizeof *u);

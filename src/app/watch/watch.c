@@ -126,6 +126,7 @@ static void fail(vestry_watcher *watcher, vestry_err error) {
           (unsigned long long)vsi_connection_id(watcher->connection), vestry_strerror(error));
 }
 
+/* Call the step function, and compute the time of the next step. */
 static void take_step(vestry_watcher *watcher, uint64_t now_ns) {
   if (!watcher->has_stepped) watcher->first_ns = now_ns;
   watcher->is_due = watcher->has_wait = false;
@@ -145,6 +146,7 @@ static void take_step(vestry_watcher *watcher, uint64_t now_ns) {
   }
 }
 
+/* Take a step if one is due and neither pause_ms nor pacing postpones it. */
 static void look(vestry_watcher *watcher) {
   uint64_t now = now_of(watcher);
   /* acquire pairs with the exchange in vestry_watch_wake */

@@ -40,6 +40,7 @@ void vsi_digests_drop(vestry_cluster *cluster, vsi_peer *peer) {
   peer->digests_bytes = 0;
 }
 
+/* Append an announcement to those that wait for a node. false: too many bytes wait, or memory is missing. */
 static bool append(vestry_cluster *cluster, vsi_peer *peer, const vsi_buffer *buffer, vsi_wire_kind kind,
                    uint8_t flags) {
   if (peer->digests_bytes + buffer->len > peer->digests_most + WAITING_BYTES) return false;

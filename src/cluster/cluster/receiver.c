@@ -118,6 +118,7 @@ typedef struct receiving {
   bool is_to_do;                   /* the message is a REQUEST that this thread performs */
 } receiving;
 
+/* Handle a message of a run that counts. Under the lock. */
 static void take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message, receiving *ret) {
   if (!peer->has_met) {
     peer->has_met = true; /* earlier messages of it were not addressed to this run */

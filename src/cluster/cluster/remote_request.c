@@ -538,6 +538,7 @@ vestry_err vsi_dispatch_to_others(const vestry_scoped_key *key, json_t *effects,
   return vsi_remote_request_wait(cluster, &query, ret_count);
 }
 
+/* Dispatch on this node, and then on others if the key may have streams there. */
 static vestry_err dispatch(vestry_cluster *cluster, const vestry_scoped_key *key, json_t *effects,
                            const vestry_dispatch_options *options, vestry_answer_fn on_answer, void *ctx) {
   uint32_t here;

@@ -135,6 +135,7 @@ static bool answer_at_once(vestry_cluster *cluster, vsi_peer *peer, const vsi_wi
   return true;
 }
 
+/* Copy a message for the actor. Beyond the bound or without memory, it is refused. */
 static void keep(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
   if (!reserve(cluster, message->len + WORK_BYTES)) {
     refuse(cluster, peer, message, VESTRY_FULL);
@@ -196,6 +197,7 @@ static vestry_err read_effects(const vestry_cluster *cluster, vestry_slice text,
   return VESTRY_INVALID;
 }
 
+/* Perform a REQUEST: dispatch its effects to the streams of this node. */
 static vestry_err dispatch(vestry_cluster *cluster, const vsi_wire_request *request, bool is_fail_fast,
                            uint32_t *ret_count) {
   vsi_scoped_key key;

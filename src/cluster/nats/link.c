@@ -135,6 +135,7 @@ static void complain(linking *l, natsStatus status) {
           l->broker->settings.options.servers_count, natsStatus_GetText(status));
 }
 
+/* Connect to a server. libnats gets a reference to the `wire`, which on_closed returns. */
 static natsStatus connect_to(linking *l, size_t server) {
   vsi_nats_broker *broker = l->broker;
   natsOptions *options = broker->settings.nats;
@@ -316,6 +317,7 @@ static void close_connection(linking *l) {
   vsi_mutex_unlock(&broker->io);
 }
 
+/* End the connection, drop its messages, and wait until libnats has reported that it is closed. */
 static void disconnect(linking *l) {
   vsi_nats_broker *broker = l->broker;
   vsi_mutex_lock(&broker->lock);
@@ -407,6 +409,7 @@ static void wait_until_reported(vsi_nats_broker *broker) {
   vsi_mutex_unlock(&broker->lock);
 }
 
+/* Connect again and again, with pauses that double up to reconnect_max_ms, until the broker stops. */
 static void live(linking *l) {
   vsi_nats_broker *broker = l->broker;
   const vestry_nats_options *options = &broker->settings.options;

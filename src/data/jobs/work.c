@@ -422,6 +422,7 @@ static void idle_locked(vestry_jobs *jobs) {
   jobs->idle_count--;
 }
 
+/* The thread of a worker. After a failure of the table, all workers pause. */
 static void *work(void *ctx) {
   vestry_jobs *jobs = ctx;
   vsi_mutex_lock(&jobs->lock);

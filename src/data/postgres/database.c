@@ -185,6 +185,7 @@ static void log_level(const vestry_postgres *database, vestry_postgres_level lev
             database->pool->is.name, names[level], major);
 }
 
+/* Adopt the level that the state of the follower permits. Called on the follower's thread. */
 static void changed(void *ctx, vsi_postgres_following is, unsigned major) {
   vestry_postgres *database = ctx;
   if (database->is_going != (is == VSI_POSTGRES_GOING))
@@ -297,6 +298,8 @@ static vestry_err run_recorded(vsi_postgres_recorder *recorder, const char *sql,
   return error;
 }
 
+/* Begin to record a render. If its reads cannot be followed now, although there is a follower, the render depends on
+ * EVERYTHING, so that it runs again when following begins. */
 static void begin(vestry_render *render, void *ctx) {
   vestry_postgres *database = ctx;
   recording *is = vsi_calloc(database->host, 1, sizeof *is);
@@ -369,6 +372,10 @@ static vsi_postgres_entry enter(recording *is, vsi_postgres_read_set *f, uint64_
   return vsi_postgres_index_enter(database->index, &is->ticket, number, &f->tables, &f->snapshot, true);
 }
 
+/* End the recording of a followed render, in one of three ways:
+ * - its reads are known: enter them into the index;
+ * - it must run again, because of conflicts or of a relation that is newer than its snapshot: refresh it;
+ * - its reads are unknown: let it depend on every commit. */
 static void settle_reads(recording *is, vestry_render *render) {
   vestry_postgres *database = is->database;
   vsi_postgres_read_set f = {.by_tables = false};

@@ -538,6 +538,7 @@ static vestry_err go(follower *f) {
   return error;
 }
 
+/* The thread: start and follow, again and again, with pauses that double after each failure. */
 static void *run(void *ctx) {
   follower *f = ctx;
   uint32_t back_off_ms = BACK_OFF_FIRST_MS;

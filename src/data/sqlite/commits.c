@@ -311,6 +311,7 @@ static void follow_tabs(vestry_sqlite *database, const vsi_sqlite_commit *made, 
   (void)vestry_refresh_for(database->pages, VSI_SQLITE_TABS_TOPIC, &change, &database->seq);
 }
 
+/* Follow a commit that was read in the WAL, with the changes that its connection has announced, if it is attached. */
 static void follow_commit(const vsi_sqlite_written *written, void *ctx) {
   vestry_sqlite *database = ctx;
   publish_announced(database, (vsi_sqlite_number){written->number, true});

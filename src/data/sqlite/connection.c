@@ -206,6 +206,7 @@ static bool note_row(vestry_sqlite_connection *connection, const vsi_sqlite_row 
   return changer;
 }
 
+/* The preupdate hook: note the change of a row, and the topics that it refreshes. */
 static void before_change(void *ctx, sqlite3 *db, int operation, const char *schema, const char *table,
                           sqlite3_int64 old_rowid, sqlite3_int64 new_rowid) {
   vestry_sqlite_connection *connection = ctx;
@@ -239,6 +240,7 @@ static bool is_mixed(sqlite3 *db) {
   }
 }
 
+/* The commit hook: announce the number that the commit will have. */
 static int before_commit(void *ctx) {
   vestry_sqlite_connection *connection = ctx;
   vestry_sqlite *database = connection->database;

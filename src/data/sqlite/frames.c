@@ -155,6 +155,7 @@ static bool read_commit(vsi_sqlite_frames *frames, sqlite3_file *file, const hea
   return true;
 }
 
+/* Read all commits up to the last frame of h. false: some are lost, or the WAL cannot be read. */
 static bool read_all(vsi_sqlite_frames *frames, const head *h, vsi_sqlite_written_fn fn, void *ctx) {
   sqlite3_file *file = NULL;
   if (sqlite3_file_control(frames->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file) || !file || !file->pMethods)

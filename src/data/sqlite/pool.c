@@ -225,6 +225,7 @@ static bool is_checked_locked(const vsi_sqlite_pool *pool) {
   return pool->has_moved || pool->stats.loans_count % FILE_CHECKED_EACH == 0;
 }
 
+/* Check out a connection for reading. Checks from time to time that the path still leads to the file. */
 static vestry_err check_out(vsi_sqlite_pool *pool, bool is_aside, vestry_sql_transaction **ret_transaction) {
   const uint64_t until_ns = vsi_monotonic_in_ms(pool->options.wait_ms);
   const char *function = is_aside ? "vestry_sql_begin (READ_ASIDE)" : "vestry_sql_begin (READ)";
@@ -290,6 +291,7 @@ static void flush_no_more(vsi_sqlite_conn *conn) {
   conn->was_normal = false;
 }
 
+/* Check out a connection with the turn to write, and begin a transaction. */
 static vestry_err check_out_to_write(vsi_sqlite_pool *pool, vestry_sql_kind kind, bool is_flushed,
                                      vestry_sql_transaction **ret_transaction) {
   vsi_sqlite_conn *conn;
@@ -449,6 +451,7 @@ static bool is_last(vsi_sqlite_conn *conn) {
   return is_last;
 }
 
+/* Commit a transaction for writing, or roll it back if error is set. Returns the error of the commit. */
 static vestry_err end_transaction(vsi_sqlite_conn *conn, vestry_err error) {
   vsi_sqlite_pool *pool = conn->pool;
   const vsi_call call = vsi_sqlite_pool_call(pool, "vestry_sql_end");

@@ -161,6 +161,7 @@ vestry_err vestry_sqlite_prepare(vestry_sql_transaction *transaction, const char
   return error;
 }
 
+/* Run a statement on a connection. ended_by records that SQLite has rolled back its transaction. */
 static vestry_err run_on(vsi_sqlite_conn *conn, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
                          void *ctx) {
   sqlite3_stmt *statement;

@@ -147,6 +147,7 @@ static uint64_t hash_of(const char *name) {
   return hash;
 }
 
+/* Find or add a table. */
 static vestry_err find_locked(vsi_sqlite_tables *tables, const char *name, uint32_t *ret_table) {
   uint64_t hash = hash_of(name);
   vsi_map_link *at = vsi_map_first(&tables->by_name, hash);

@@ -123,6 +123,7 @@ static bool has_room(const vestry_connection *connection) {
   return bytes <= connection->max_queued_bytes / 2;
 }
 
+/* The step of the viewer's watch: send the events that wait, and the end of the tail. */
 static vestry_err step(vestry_watcher *watcher, vestry_connection *connection, void *ctx) {
   tail_view *viewer = ctx;
   vestry_err error = vestry_watch_is_first(watcher) ? begin(viewer, connection) : VESTRY_OK;
