@@ -113,7 +113,8 @@ static void error_of_a_step_ends_and_logs_the_stream(void **state) {
   assert_int_equal(f.cause, VESTRY_CAUSE_ERROR);
   assert_false(r.clean); /* the browser reconnects */
   assert_int_equal(w.th.log_lines, 1);
-  assert_string_equal(w.th.last_log, "watch of connection 1: no object has this name or key");
+  assert_string_equal(
+      w.th.last_log, "watch of connection 1: its step failed, so the stream is closed: no object has this name or key");
   assert_int_equal(feed_stats(&w).errors_count, 1);
   wire_finish(&r);
   /* An error after the stream was closed is not reported. */

@@ -48,8 +48,11 @@ static vestry_err dial(const vsi_call *call, const char *const *words, const cha
   if (PQstatus(db) == CONNECTION_BAD)
     error = vsi_postgres_fail(call, db, NULL, "cannot connect");
   else if (!come_to(db, until_ns))
-    error = PQstatus(db) == CONNECTION_BAD ? vsi_postgres_fail(call, db, NULL, "cannot connect")
-                                           : vsi_refuse(call, VESTRY_LIMIT, "cannot connect: no answer in time");
+    error = PQstatus(db) == CONNECTION_BAD
+                ? vsi_postgres_fail(call, db, NULL, "cannot connect")
+                : vsi_refuse(call, VESTRY_LIMIT,
+                             "cannot connect: the server did not respond in time; check its address, and "
+                             "whether a firewall drops the connection");
   if (error)
     PQfinish(db);
   else

@@ -458,8 +458,9 @@ static vestry_err end_transaction(vsi_sqlite_conn *conn, vestry_err error) {
   /* A failure may have rolled back the transaction already; then there is nothing to commit. */
   bool was_lost = sqlite3_get_autocommit(conn->db);
   if (!error && was_lost)
-    error = vsi_refuse(&call, conn->ended_by ? conn->ended_by : VESTRY_IO,
-                       "the writes were rolled back, because the transaction was ended meanwhile");
+    error = vsi_refuse(
+        &call, conn->ended_by ? conn->ended_by : VESTRY_IO,
+        "the writes were rolled back, because a failure or a statement has ended the transaction before its commit");
   if (!error) {
     error = vsi_sqlite_fail_passing(&call, conn->db, control(conn, VSI_SQLITE_COMMIT), "cannot commit the transaction");
     vsi_sqlite_pool_note(pool, false, error);
@@ -475,8 +476,10 @@ static vestry_err end_transaction(vsi_sqlite_conn *conn, vestry_err error) {
 static void end_reading(vsi_sqlite_conn *conn) {
   if (sqlite3_get_autocommit(conn->db)) return;
   const vsi_call call = vsi_sqlite_pool_call(conn->pool, "vestry_sql_end");
-  (void)vsi_refuse(&call, VESTRY_INVALID,
-                   "rolled back a transaction that was begun by SQL on a read connection, and not ended");
+  (void)vsi_refuse(
+      &call, VESTRY_INVALID,
+      "rolled back a transaction that was begun by SQL on a read connection, and not ended; use vestry_sql_act or "
+      "vestry_sql_begin");
   roll_back(conn);
 }
 
