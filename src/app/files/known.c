@@ -8,8 +8,8 @@
  * The table consists of sets with four places each. In a full set, the least recently used place is overwritten. If a
  * folder has more files than the table has places, files are read more often, and nothing else changes.
  *
- * Descriptors. Those that answers have checked out are in a list, which is short, because at most MOST_CHECKED_OUT
- * files are open at a time. */
+ * Descriptors that answers have checked out are in a list, which is short, because at most MOST_CHECKED_OUT files are
+ * open at a time. */
 #include "app/files/known.h"
 
 #include <errno.h>

@@ -62,8 +62,8 @@ static void send_back(vestry_connection *connection, vestry_err error) {
   vestry_connection_close(connection, error == VESTRY_FULL ? VESTRY_CAUSE_FULL : VESTRY_CAUSE_ERROR);
 }
 
-/* Check allow for a stream. A rejected tab reloads its page. If the check failed, the stream ends without new content,
- * and its tab reconnects, keeping its own. One failing check does not delay the content of the others. */
+/* Check allow for a stream. A rejected tab reloads its page. If the check fails, the stream ends without new content,
+ * so that the other streams need not wait for another check; its tab keeps the old content, and reconnects. */
 static void check_one(vsi_run *r, const vsi_subscription *subscription) {
   vestry_err error =
       subscription->request ? vsi_page_check_allow(subscription->page, subscription->request) : VESTRY_OK;

@@ -29,8 +29,8 @@ VESTRY_API void vsi_presences_end(vsi_presences *all);
 
 /* Receives a membership event. Locks are held: it must not call a presence. */
 typedef void (*vsi_presence_update_fn)(const vsi_presence_update *update, void *ctx);
-/* Take all changes that wait to be announced. They count as announced afterwards. A new member that is too large for a
- * message is left out. */
+/* Take all changes that wait to be announced. The changes count as announced afterwards. A new member that is too large
+ * for a message is left out. */
 VESTRY_API void vsi_presences_take(vsi_presences *all, vsi_presence_update_fn fn, void *ctx);
 /* List all members that are announced as here. If the broker's limit has changed, this can be other ones than before:
  * then the sum of their hashes changes, and the other nodes request a list, too. */

@@ -57,7 +57,7 @@ typedef struct vsi_recent {
   uint64_t at_ns;
 } vsi_recent;
 
-/* A key under which a stream of another node has replaced older streams of this node. These must be closed. */
+/* A key under which a stream of another node has replaced older streams of this node, which must be closed. */
 typedef struct vsi_older {
   uint64_t hash, stamp;
 } vsi_older;

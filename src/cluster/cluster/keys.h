@@ -15,7 +15,7 @@
 /* Maximum number of other nodes. Each has an index below it, and a bit in a mask. */
 enum { VSI_NODES_MAX = 64 };
 
-/* Bit that is set in the hashes of channels' names. They are stored like keys of streams, but are not counted as
+/* Bit that is set in the hashes of channels' names. The names are stored like keys of streams, but are not counted as
  * shared. */
 #define VSI_KEYS_CHANNEL UINT64_C(1)
 

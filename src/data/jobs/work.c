@@ -78,7 +78,8 @@ static void poll_again(vestry_jobs *jobs) {
   poll_at(jobs, vsi_monotonic_in_ms(jobs->options.poll_ms));
 }
 
-/* Return whether a query is due and useful. It is not during the pause after a failure, nor while no worker waits. */
+/* Return whether a query is due and useful. A query is useless during the pause after a failure, and while no worker
+ * waits. */
 static bool is_wanted(vestry_jobs *jobs) {
   bool is_wanted = false;
   vsi_mutex_lock(&jobs->lock);

@@ -13,15 +13,15 @@ typedef struct vsi_postgres_index vsi_postgres_index;
 
 typedef struct vsi_postgres_index_options {
   const vestry_host *host;
-  size_t max_bytes; /* of sets; beyond it sets are rejected if a smaller one is possible */
+  size_t max_bytes; /* of sets; beyond it a set is rejected if a smaller set is possible */
   size_t max_ring;  /* number of commits kept for running renders */
-  /* Both are called under the index's lock. hit: a commit matches the set, which has ended; its render must run again.
-   * at_ns: when the record of the commit was read; 0: unknown. */
+  /* A commit matches the set, which has ended; its render must run again. at_ns: when the record of the commit was
+   * read; 0: unknown. Called under the index's lock, as is is_used. */
   void (*hit)(void *ctx, uint64_t number, uint64_t at_ns);
   bool (*is_used)(void *ctx, uint64_t number); /* whether a page needs the set */
   uint64_t (*now_ns)(void *ctx);               /* time for a commit, without the lock; 0: not needed */
-  /* Called under the index's lock for any commit that wrote something. keys NULL: unknown. seen: the commit is visible
-   * from now on. has_receiver: whether something waits for that. Both NULL: no receivers. */
+  /* Notify the receivers that a commit is visible from now on; return whether a receiver waits for a commit. Called
+   * under the index's lock, for each commit that wrote something. keys NULL: unknown. NULL: there are no receivers. */
   void (*seen)(void *ctx, const vsi_postgres_keys *keys);
   bool (*has_receiver)(void *ctx, const vsi_postgres_keys *keys);
   void *ctx;

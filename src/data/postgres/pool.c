@@ -244,7 +244,7 @@ static bool may_open_locked(const vsi_postgres_pool *pool, vsi_postgres_choice w
          (which == VSI_POSTGRES_ANY && (!has_open || pool->away_until_ns <= vsi_monotonic_ns()));
 }
 
-/* Find a free one. Those with an open connection come first, so that no more connections are opened than necessary. */
+/* Find a free connection, preferably an open one, so that no more connections are opened than necessary. */
 static vsi_postgres_conn *free_locked(vsi_postgres_pool *pool, vsi_postgres_choice which) {
   vsi_postgres_conn *found = NULL;
   bool has_open = false;

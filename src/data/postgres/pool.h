@@ -52,8 +52,8 @@ typedef struct vsi_postgres_receiver {
 } vsi_postgres_receiver;
 
 /* The last connection of a pool is reserved: the application cannot check it out. It is for short statements that must
- * not wait for the application's transactions, for example the renewal of leases. They use another connection only
- * while the server refuses this one. */
+ * not wait for the application's transactions, for example the renewal of leases. Such a statement uses another
+ * connection only while the server refuses the reserved one. */
 enum { VSI_POSTGRES_ASIDE = 1 };
 
 struct vsi_postgres_pool {

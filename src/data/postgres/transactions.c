@@ -223,9 +223,9 @@ static vestry_err take_over(vsi_postgres_transactions *all, transaction *t, uint
   return error;
 }
 
-/* Take over the subtransactions that the server assigns to a transaction. The last one of them writes afterwards, and a
- * subtransaction that has not ended may write afterwards, too. These get new entries, which are taken over with the
- * next record, or at the end. A subtransaction that is rolled back after its assignment still counts, so there may be
+/* Take over the subtransactions that the server assigns to a transaction. The last of them writes after the record, and
+ * any other that has not ended may do so. Such a subtransaction gets a new entry, which is taken over with the next
+ * record, or at the end. A subtransaction that is rolled back after its assignment still counts, so there may be
  * too many keys, and never too few. */
 static vestry_err take_assignment(vsi_postgres_transactions *all, const vsi_postgres_record *record) {
   vsi_postgres_ended assigned;

@@ -254,7 +254,8 @@ static vestry_err take_page_head(vsi_postgres_wal *wal, uint64_t at) {
 }
 
 /* -------------------------------------------------------------------------------------------------- the stream ---- */
-/* These take as many of the bytes as they can, and return the number. */
+/* Each feed_… function takes as many of the bytes as it can, and returns their number. */
+
 static size_t feed_page_head(vsi_postgres_wal *wal, const unsigned char *data, size_t len, vestry_err *ret_error) {
   uint64_t page_at = wal->at & ~(uint64_t)(wal->is.page_bytes - 1);
   unsigned head_len = page_at & (wal->is.segment_bytes - 1) ? PAGE_HEAD : LONG_PAGE_HEAD;

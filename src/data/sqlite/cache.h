@@ -16,8 +16,8 @@ typedef struct vsi_sqlite_cache {
 } vsi_sqlite_cache;
 
 /* Find out which cache belongs to a connection, by reading with it. Nothing is recorded meanwhile.
- *  owner  argument of vsi_sqlite_reads_page for each fetched page
- *  Returns  whether it is known. It is not if pages are not recorded in this process, or if connections share a cache
+ *  owner    argument of vsi_sqlite_reads_page for each fetched page
+ *  Returns  whether the cache is known; false: pages are not recorded in this process, or connections share a cache
  *  Threads  that of the connection */
 bool vsi_sqlite_cache_learn(vsi_sqlite_cache *cache, sqlite3 *db, void *owner);
 /* Stop reporting fetches of a cache. A cache that is not known is accepted. */
@@ -42,11 +42,10 @@ bool vsi_sqlite_file_is_read_past_cache(void);
 /* Report the reads of a file to the cache's owner, with vsi_sqlite_reads_page.
  *  file     of the connection, open
  *  cache    borrowed; may be learned again meanwhile
- *  Returns  whether it is watched. It is not if there is no memory, or if another connection with the same file is
- *           watched
+ *  Returns  whether the file is watched; false: there is no memory, or another connection with the same file is watched
  *  Threads  that of the connection */
 bool vsi_sqlite_file_watch(vsi_sqlite_watch *watch, sqlite3_file *file, const vsi_sqlite_cache *cache);
-/* Return whether the file is still watched. It is not if it was closed, or if its methods were replaced again. */
+/* Return whether the file is still watched; false: it was closed, or its methods were replaced again. */
 bool vsi_sqlite_file_is_watched(const vsi_sqlite_watch *watch);
 /* Stop watching a file. A file that is not watched is accepted. */
 void vsi_sqlite_file_forget(vsi_sqlite_watch *watch);

@@ -272,8 +272,8 @@ static void publish_announced(vestry_sqlite *database, vsi_sqlite_number number)
 
 /* ------------------------------------------------------------------------------------------------- the WAL -------- */
 
-/* Take the changes of a commit. Those of earlier ones are no longer needed; nor are doubtful ones of the same number,
- * if one is certain. */
+/* Take the changes of a commit out of the list, certain changes rather than doubtful ones; several doubtful ones are
+ * united. All other changes up to its number are dropped, because they are no longer needed. */
 static vsi_sqlite_commit *take_made(vestry_sqlite *database, uint32_t number) {
   vsi_sqlite_commit *found = NULL;
   for (vsi_sqlite_commit *made, *next = TAILQ_FIRST(&database->made); (made = next) != NULL;) {

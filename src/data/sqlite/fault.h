@@ -20,8 +20,9 @@ vestry_err vsi_sqlite_code(int result);
  *  Returns  vsi_sqlite_code */
 vestry_err vsi_sqlite_fail(const vsi_call *call, sqlite3 *db, int result, const char *doing);
 
-/* Same as vsi_sqlite_fail, directly after the failure. Those that may pass by themselves are LIMIT: another program
- * writes, the disk is full or fails, or the process has no descriptor left. */
+/* Same as vsi_sqlite_fail, but LIMIT for a failure that may pass by itself: another program writes, the disk is full or
+ * fails, or the process has no descriptor left. Call it directly after the failure, because the connection has its
+ * system error only until the next call. */
 vestry_err vsi_sqlite_fail_passing(const vsi_call *call, sqlite3 *db, int result, const char *doing);
 
 /* Return whether a message about a statement that cannot be prepared cites a value of it. */
