@@ -15,8 +15,8 @@ static void expect_bring(const vsi_call *call, sqlite3 *db, const vsi_sql_schema
 static void dropped_objects_are_created_again(void **state) {
   (void)state;
   static const char *const object_steps[] = {
-      "CREATE TABLE a(x);CREATE INDEX a_x ON a(x);CREATE TABLE c(x);INSERT INTO c VALUES(1);"
-      "CREATE TRIGGER a_comes AFTER INSERT ON a BEGIN UPDATE c SET x = 2; DELETE FROM c WHERE x = 3; END",
+      ("CREATE TABLE a(x);CREATE INDEX a_x ON a(x);CREATE TABLE c(x);INSERT INTO c VALUES(1);"
+       "CREATE TRIGGER a_comes AFTER INSERT ON a BEGIN UPDATE c SET x = 2; DELETE FROM c WHERE x = 3; END"),
       "ALTER TABLE a ADD COLUMN y", "CREATE UNIQUE INDEX a_y ON a(y)"};
   static const char *const index_steps[] = {"CREATE INDEX a_z ON a(y, x)"};
   static const vsi_sql_schema earlier = {"a", object_steps, 1}, objects = {"a", object_steps, 3};
