@@ -65,7 +65,7 @@ void vsi_declared_type(vestry_slice declared, char type[VSI_DECLARED_TYPE_BYTES]
        len < declared.len && len < VSI_DECLARED_TYPE_BYTES && is_type_char(text[len]);) {
     char c = text[len];
     slashes += c == '/';
-    if (len < VSI_DECLARED_TYPE_BYTES - 1) type[len] = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+    if (len < VSI_DECLARED_TYPE_BYTES - 1) type[len] = vsi_lower(c);
     len++;
   }
   bool is_one = slashes == 1 && len < VSI_DECLARED_TYPE_BYTES && type[0] != '/' && type[len - 1] != '/';
