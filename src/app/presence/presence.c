@@ -139,8 +139,8 @@ vestry_err vestry_reply_present(vestry_reply *reply, vestry_presence *presence, 
     error = reserve(presence, one);
     if (error == VESTRY_TOO_LARGE)
       (void)vsi_reply_refuse(reply, error,
-                             "presence: place and who are larger than a message to the other nodes may be; use a "
-                             "shorter key, or raise max_payload of the broker");
+                             "presence: place and who exceed the maximum size of a message to the other nodes; use "
+                             "shorter ones, or raise max_payload of the broker");
   }
   if (!error) {
     one->attachment.begin = arrive;
@@ -187,8 +187,8 @@ static void log_cut(vestry_presence *presence) {
   vsi_mutex_unlock(&presence->lock);
   if (is_new)
     vsi_log(presence->host, VESTRY_LOG_ERROR,
-            "presence %s: a member's place and who are larger than a message to the other nodes may be, so only this "
-            "node knows the member; use shorter keys, or raise max_payload of the broker",
+            "presence %s: a member's place and who exceed the maximum size of a message to the other nodes, so only "
+            "this node knows the member; use shorter ones, or raise max_payload of the broker",
             presence->name);
 }
 

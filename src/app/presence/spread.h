@@ -32,8 +32,8 @@ typedef void (*vsi_presence_update_fn)(const vsi_presence_update *update, void *
 /* Take all changes that wait to be announced. The changes count as announced afterwards. A new member that is too large
  * for a message is left out. */
 VESTRY_API void vsi_presences_take(vsi_presences *all, vsi_presence_update_fn fn, void *ctx);
-/* List all members that are announced as here. If the broker's limit has changed, this can be other ones than before:
- * then the sum of their hashes changes, and the other nodes request a list, too. */
+/* List all members that are announced as here. If the broker's limit has changed, other members may fit a message than
+ * before. Then the sum of the hashes changes, so that all other nodes request a list. */
 VESTRY_API void vsi_presences_list(vsi_presences *all, vsi_presence_update_fn fn, void *ctx);
 /* Get the number of announced members, and the sum of their hashes. */
 VESTRY_API void vsi_presences_sum(vsi_presences *all, uint64_t *ret_count, uint64_t *ret_sum);
