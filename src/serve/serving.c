@@ -247,8 +247,8 @@ vestry_err vsi_serving_find_scope(serving *s) {
   return error;
 }
 
-/* Show the redirect of a guard to a script that sends files. XMLHttpRequest follows redirects by itself, and one to
- * another site, for example to a common log-in, fails there like a broken connection. */
+/* Show the redirect of a guard to a script that sends files. XMLHttpRequest follows redirects by itself. It reports a
+ * redirect to another site, for example to a common log-in, like a broken connection. */
 static void show_redirect(serving *s) {
   const bool is_redirect = s->reply.status >= 300 && s->reply.status < 400;
   if (is_redirect && vsi_reply_header_find(&s->reply, "Location") &&

@@ -215,8 +215,8 @@ void vsi_once_stored_doubt(vsi_once_storage *storage, vsi_once_record *record, v
 }
 
 void vsi_once_stored_take_over(vsi_once_storage *storage, vsi_once_sealed *run) {
-  const vsi_owed_key same = {.is_it = is_undone_of,
-                             .key = run->hash}; /* an anonymous user's address may have changed */
+  /* Without an owner, because that of an anonymous user is the address, which may have changed. */
+  const vsi_owed_key same = {.is_it = is_undone_of, .key = run->hash};
   vsi_owed_call *call = vsi_owed_take(&storage->owed, &same);
   if (!call) return;
   vsi_once_record *record = record_of(call);

@@ -10,9 +10,8 @@
  *
  * All histories together have a maximum size. If it is reached, an event of a small history takes the room of older
  * events of a larger one. Otherwise some full histories, which may be silent, would keep the others from storing any
- * event.
- * The thread that publishes holds the semaphore of its channel, so it must not wait for another one; a history whose
- * channel is busy is left as it is.
+ * event. The thread that publishes holds the semaphore of its channel, so it must not wait for another one; a history
+ * whose channel is busy is left as it is.
  *
  * The timer fires when the oldest event becomes too old, and when the history has been idle for long enough. Its
  * function does not wait for the semaphore: if another thread holds it, the timer fires again soon. */

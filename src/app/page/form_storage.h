@@ -33,8 +33,8 @@ typedef struct vsi_form_storage_ops {
    * pairs. Returns OK | EXISTS (the stored state is later) | NO_MEMORY. */
   vestry_err (*put)(vestry_forms_storage *storage, const vsi_form_key *key, const vsi_form_state *state,
                     vsi_form_state *ret_state);
-  /* Clear a form, and reject messages of earlier generations from then on. `tells`: call on_cleared when a render can
-   * read this, which is after the commit of this thread's transaction. Returns OK | NO_MEMORY. */
+  /* Clear a form, and reject messages of earlier generations from then on. notifies: call on_cleared when a render
+   * can read this, which is after the commit of this thread's transaction. Returns OK | NO_MEMORY. */
   vestry_err (*clear)(vestry_forms_storage *storage, const vsi_form_key *key, bool notifies, vsi_form_state *ret_state);
   /* Copy the form of another tab to this tab, which has none. ret_state: the stored state afterwards, without pairs.
    * Returns OK | EXISTS (this tab has one) | NOT_FOUND (the other tab has none) | NO_MEMORY. */

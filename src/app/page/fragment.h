@@ -134,9 +134,9 @@ struct vsi_viewer {
     struct {
       vsi_close_node node;
       vestry_connection *connection; /* a reference */
-      vsi_subscriptions
-          subscriptions;   /* guarded by the lock: a shared page has one; a private page one for each part */
-      vestry_pages *pages; /* a reference */
+      vestry_pages *pages;           /* a reference */
+      /* Guarded by the lock: a shared page has one; a private page has one for each part. */
+      vsi_subscriptions subscriptions;
     };
   };
 };

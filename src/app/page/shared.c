@@ -139,8 +139,8 @@ static vestry_err send_to_all(vsi_run *r, uint64_t *ret_sent_bytes) {
   return error ? error : refused;
 }
 
-/* Send the content to all streams of the fragment, unless they have it. The event is formatted even then if it was not
- * kept, because streams that join receive it. */
+/* Send the content to all streams of the fragment, unless they have it. If they have it, but its event was not kept,
+ * the event is formatted again, because streams that join receive it. */
 static vestry_err publish(vsi_run *r) {
   vestry_pages *pages = r->pages;
   char text[VSI_STATE_TAG_BYTES];
