@@ -75,8 +75,8 @@ typedef void (*vestry_purge_fn)(const vestry_purged *purged, void *ctx);
  *  - max_per_scope_count: the least recently used value of the scope is evicted, in exact order. An ended value
  *    (has_ended) among the 64 least recently used is evicted before it. A put never evicts its own value, which may be
  *    in the scope under other keys; the put returns LIMIT if the scope has no other value.
- *  - many_count of KEEP_MANY, also in a "hash" store: an ended value among the 64 oldest of the key is evicted; if
- *    there is none, the value that was put first under the key.
+ *  - many_count of KEEP_MANY, also in a "hash" store: an ended value among the 64 oldest of the key leaves with cause
+ *    REPLACED; if there is none, the value that was put first under the key.
  *
  *  A put counts as use of its value. A lookup (get, with) counts as use of all values of its key, in the order of their
  *  puts, so the newest becomes the most recently used. */

@@ -18,9 +18,9 @@ extern "C" {
 #endif
 
 /** The buckets of one rate. vestry_rate_create allocates all buckets, of 16 bytes each; memory never grows. A bucket
- *  that is full again is free for another client. If there is no free bucket for a client, the bucket that is nearest
- *  to full is reassigned and counted (vestry_rate_stats.forgotten_count): its former client may then exceed its rate;
- *  other clients are not affected. */
+ *  that is full again is free for another client. The hash of a client selects the eight buckets that it can use. If
+ *  none of the eight is free, the one that is nearest to full is reassigned and counted
+ *  (vestry_rate_stats.forgotten_count): its former client may then exceed its rate; other clients are not affected. */
 typedef struct vestry_rate vestry_rate;
 
 /** The requests that share a bucket. */
