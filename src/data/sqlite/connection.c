@@ -40,8 +40,8 @@
  * the application. The render runs again when that transaction ends, whether it is committed or not. */
 #include <sys/stat.h>
 
-#include "base/ascii.h"
 #include "base/log.h"
+#include "base/sql.h"
 #include "data/sqlite/sqlite.h"
 #include "data/sqlite/statements.h"
 
@@ -281,9 +281,7 @@ static bool is_of_rows(const char *sql) {
   sql = vsi_sqlite_text_rest(sql);
   for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
     size_t len = strlen(words[i]);
-    if (sqlite3_strnicmp(sql, words[i], (int)len) == 0 && !vsi_is_letter(sql[len]) && !vsi_is_digit(sql[len]) &&
-        sql[len] != '_')
-      return true;
+    if (sqlite3_strnicmp(sql, words[i], (int)len) == 0 && !vsi_sql_is_word(sql[len])) return true;
   }
   return false;
 }
