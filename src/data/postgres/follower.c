@@ -37,9 +37,8 @@ enum {
                 that has just started may refuse the follower and accept the next connection */
   IDLE_MS = 5000,
   BUSY_MS = 2, /* pause between reads under constant load, because each read wakes two processes */
-  LOOK_MATCHED_MS =
-      1,             /* first interval of the queries if a set of a render matches a commit that is not visible yet; it
-                        doubles each time */
+  /* First interval of the queries if a set of a render matches a commit that is not visible yet; it then doubles. */
+  LOOK_MATCHED_MS = 1,
   LOOK_SOME_MS = 50, /* first interval if no set matches such a commit */
   LOOK_MOST_MS = 200,
   REPORT_EACH_MS = 10000, /* a server ends the connection after a minute without reports */
@@ -401,7 +400,7 @@ static vestry_err start_stream(follower *f, const facts *of) {
   const bool is_copy = PQresultStatus(result) == PGRES_COPY_BOTH;
   vestry_err error = is_copy ? VESTRY_OK : vsi_postgres_fail(&call, is->db, result, sql);
   PQclear(result);
-  if (!is_copy) return error ? error : VESTRY_IO;
+  if (error) return error;
   is->received_at_ns = vsi_monotonic_ns();
   report(is, false);
   return VESTRY_OK;
