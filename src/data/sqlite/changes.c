@@ -187,8 +187,8 @@ static topic *make_topic(vsi_sqlite_topics *topics, size_t len) {
   return at;
 }
 
-/* Find or add a topic; NULL: there is no room, or the hashes of too many topics collide, because applications derive
- * topics from user input. */
+/* Find or add a topic; NULL: there is no room, or too many topics have the same hash. Applications derive topics from
+ * user input, so users can choose such topics. TOPICS_MOST bounds those that share only a bucket. */
 static const topic *find_topic(vsi_sqlite_topics *topics, const char *name, size_t len) {
   const uint64_t hash = vsi_hash_bytes(0, name, len);
   topic *at = (topic *)vsi_map_first(&topics->names, hash);
@@ -227,7 +227,7 @@ void vsi_sqlite_topics_clear(vsi_sqlite_topics *topics) {
   if (topics->names.bits > VSI_MAP_FIRST_BITS)
     vsi_map_finish(&topics->names, topics->host);
   else if (topics->names.count)
-    memset(topics->names.buckets, 0, KEPT_MOST * sizeof *topics->names.buckets);
+    memset(topics->names.buckets, 0, ((size_t)1 << topics->names.bits) * sizeof *topics->names.buckets);
   topics->names.count = topics->bytes = 0;
   topics->last = NULL;
   topics->are_all = false;
