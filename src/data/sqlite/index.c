@@ -58,8 +58,7 @@ typedef struct place {
 
 typedef LIST_HEAD(places, place) places;
 
-/* A file page that an exact set contains; or the rows of a table with a certain key, which a table-level set looks up.
- * */
+/* A file page that an exact set contains; or the rows of a table with a key that a table-level set looks up. */
 typedef struct entry {
   vsi_map_link in; /* first */
   vsi_sqlite_key key;
@@ -84,7 +83,7 @@ typedef struct plan {
   const uint32_t *pages;
   uint32_t uses_count, pages_count;
   bool is_exact; /* it depends on its file pages */
-  /* In both cases every commit matches. is_untracked: it also read untracked data; is_all: it depends on everything. */
+  /* is_untracked: it also read untracked data; is_all: it depends on everything. In both cases every commit matches. */
   bool is_untracked, is_all;
   uint64_t hash;
 } plan;
@@ -386,7 +385,7 @@ static bool matches_tables(const vsi_sqlite_commit *commit, const plan *p) {
                               commit->keys_count);
 }
 
-static bool meets_pages(const vsi_sqlite_commit *commit, const plan *p) {
+static bool matches_pages(const vsi_sqlite_commit *commit, const plan *p) {
   for (size_t i = 0; i < commit->pages_count && p->pages_count; i++)
     if (bsearch(&commit->pages[i], p->pages, p->pages_count, sizeof *p->pages, vsi_sqlite_compare_pages)) return true;
   return false;
@@ -397,7 +396,7 @@ static bool meets_pages(const vsi_sqlite_commit *commit, const plan *p) {
  * A commit of a render refreshes nothing. If it has written file pages of an exact set, the set is invalidated. */
 static verdict judge(const vsi_sqlite_commit *commit, const plan *p, bool is_of_page) {
   if (commit->is_whole) return REFRESH;
-  if (p->is_exact && commit->knows_pages && !is_of_page && !meets_pages(commit, p)) return NOTHING;
+  if (p->is_exact && commit->knows_pages && !is_of_page && !matches_pages(commit, p)) return NOTHING;
   if (!commit->is_of_render && matches_tables(commit, p)) return REFRESH;
   return p->is_exact ? INVALIDATE : NOTHING;
 }
@@ -535,8 +534,7 @@ static void follow_keys(refreshes *r, table *of) {
 }
 
 /* Judge the table-level sets that a change of a table may concern: sets that have read any row, and sets that look up a
- * key of a changed row. If not all keys of the changed rows are known, all sets that look up a key of the table count.
- * */
+ * key of a changed row. If some keys of the changed rows are unknown, all sets that look up a key count. */
 static void follow_table(refreshes *r, const vsi_sqlite_use *changed) {
   const vsi_sqlite_commit *commit = r->commit;
   if (changed->table >= r->index->tables_count) return;
