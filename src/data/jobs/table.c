@@ -237,7 +237,7 @@ static vestry_err run_as(vestry_jobs *jobs, bool is_aside, const char *sql, cons
                   : run_alone(jobs, sql, values, row, ctx);
 }
 
-/* --------------------------------------------------------------------------------------------------- ticks -------- */
+/* ------------------------------------------------------------------------------------------ scheduled jobs -------- */
 
 vestry_err vsi_jobs_table_schedule(vestry_jobs *jobs, bool is_aside, const vsi_jobs_kind *kind) {
   const vsi_jobs_period period = kind->period;

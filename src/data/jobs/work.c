@@ -277,7 +277,7 @@ static vestry_err write_row(vsi_jobs_run *run, const vsi_jobs_end *end) {
   if (error != VESTRY_IO || end->error != run->why) return error;
   memcpy(whole, run->why, sizeof whole);
   if (reduce(run->why)) error = vsi_jobs_table_end(run, end);
-  if (error) memcpy(run->why, whole, sizeof whole); /* it had another reason, and may pass */
+  if (error) memcpy(run->why, whole, sizeof whole); /* the failure has another cause, and may pass */
   return error;
 }
 

@@ -164,7 +164,7 @@ void vsi_postgres_read_limit(vsi_postgres_conn *conn) {
   PQclear(row);
 }
 
-/* A search_path that is not set for the session changes within it when the server's configuration is loaded again. */
+/* Set the search_path for the session to its value, or else a reload of the server's configuration could change it. */
 #define PATH_SQL "pg_catalog.set_config('search_path', pg_catalog.current_setting('search_path'), false)"
 
 static vestry_err set_up(vsi_postgres_conn *conn, const char *function) {

@@ -59,7 +59,7 @@ static bool is_later(const vestry_sqlite_pool_options *given, int version) {
 }
 
 /* Check the version of the application's tables, set WAL mode, and run options.schema if the version is lower than
- * options.schema_version. A later version is rejected before anything is written. */
+ * options.schema_version. A later version is rejected, and its tables are not changed. */
 static vestry_err see_to_tables(const vsi_sqlite_pool *pool, sqlite3 *db, const vestry_sqlite_pool_options *given) {
   const vsi_call call = vsi_sqlite_pool_call(pool, function);
   int version = 0;
