@@ -76,7 +76,8 @@ vestry_err vsi_microhttpd_request_detach(vsi_microhttpd_request *request) {
 
 /* ---------------------------------------------------------------------------------------------------- the head ---- */
 
-/* Return the status for a head of more than max_head_bytes: 414 if the target fills it, otherwise 431. 0: it fits. */
+/* Return the status for a head of more than max_head_bytes: 414 if the target is longer than half of this bound,
+ * otherwise 431. 0: the head fits. */
 static int refusal_of_size(const vsi_microhttpd_request *request) {
   const size_t most = request->adapter->max_head_bytes;
   if (vsi_microhttpd_head_size(request->conn) <= most) return 0;
