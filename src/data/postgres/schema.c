@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Creating the tables of a part of this library, bringing them to the current version, or repairing them
  * (data/sql/schema.c). */
+#include "base/assert.h"
 #include "data/postgres/pool.h"
 
 #define LOCK INT64_C(0x766573747279) /* "vestry", for pg_advisory_xact_lock: one node at a time */
@@ -19,20 +20,38 @@ typedef struct bringing {
  * table of another node until a lock of a table is taken. */
 static const char has_table_sql[] =
     "SELECT count(*) FROM pg_class WHERE relname = 'vestry_schema' AND relkind = 'r' AND pg_table_is_visible(oid)";
-static const char has_object_sql[] =
-    "SELECT count(*) FROM pg_class WHERE relname::text = $1::text AND pg_table_is_visible(oid)";
+static const char objects_sql[] =
+    "SELECT relname FROM pg_class WHERE relname = ANY($1::text[]::name[]) AND pg_table_is_visible(oid)";
 
+enum { NAMES_BYTES = 1024 };
+
+typedef struct objects {
+  const vsi_sql_schema *schema;
+  uint64_t are_there; /* bits by the numbers of the statements that create them */
+} objects;
+
+static void note_name(const vestry_sql_row *row, void *ctx) {
+  objects *of = ctx;
+  for (vsi_sql_statement at = {0}; vsi_sql_next_statement(of->schema, &at);)
+    if (strcmp(at.name, vestry_sql_text(row, 0)) == 0) of->are_there |= UINT64_C(1) << at.number;
+}
+
+/* Find out by one query which tables and indexes exist. */
 static vestry_err look_for_objects(vestry_sql_transaction *transaction, const vsi_sql_schema *schema,
                                    vsi_sql_found *found) {
-  vestry_err error = VESTRY_OK;
+  char names[NAMES_BYTES] = "{";
+  size_t len = 1;
+  objects of = {.schema = schema};
   if (found->version > schema->version) return VESTRY_OK;
-  for (vsi_sql_statement at = {0}; !error && vsi_sql_next_statement(schema, &at);) {
-    int64_t count = 0;
-    if (!*at.name) continue;
-    error =
-        vestry_sql_run(transaction, has_object_sql, VESTRY_LIST((const char *)at.name), vestry_sql_row_integer, &count);
-    if (!error) vsi_sql_note_object(found, &at, count > 0);
+  for (vsi_sql_statement at = {0}; vsi_sql_next_statement(schema, &at);) {
+    if (*at.name) len += (size_t)snprintf(names + len, sizeof names - len, "%s%s", len > 1 ? "," : "", at.name);
+    VSI_ASSERT(len + 1 < sizeof names);
   }
+  strcpy(names + len, "}");
+  vestry_err error =
+      vsi_sql_if_any(vestry_sql_run(transaction, objects_sql, VESTRY_LIST((const char *)names), note_name, &of));
+  for (vsi_sql_statement at = {0}; !error && vsi_sql_next_statement(schema, &at);)
+    if (*at.name) vsi_sql_note_object(found, &at, of.are_there >> at.number & 1);
   return error;
 }
 
