@@ -33,6 +33,7 @@ static int run_apart(const suite *one) {
 int suites_run(const suite *suites, size_t count, int argc, char **argv) {
   int failed = 0;
   if (getenv("VESTRY_CASES")) cmocka_set_test_filter(getenv("VESTRY_CASES"));
+  if (getenv("VESTRY_CASES_NOT")) cmocka_set_skip_filter(getenv("VESTRY_CASES_NOT"));
   for (size_t i = 0; i < count; i++) {
     if (argc == 1) failed |= run_apart(&suites[i]);
     if (argc > 1 && strcmp(argv[1], suites[i].name) == 0) return run(&suites[i], argc - 1, argv + 1);
