@@ -732,10 +732,11 @@ static void jobs_continue_without_the_reserved_connection(void **state) {
 /* capability: L7, M3 */
 static void order_does_not_read_the_done_jobs_of_its_key(void **state) {
   (void)state;
-  static const char read_sql[] = "SELECT sum(pg_stat_get_xact_tuples_fetched(oid) + "
-                                 "pg_stat_get_xact_tuples_returned(oid)) FROM pg_class WHERE oid = "
-                                 "'vestry_job'::regclass OR oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = "
-                                 "'vestry_job'::regclass)";
+  static const char read_sql[] =
+      "SELECT sum(pg_stat_get_xact_tuples_fetched(oid) + "
+      "pg_stat_get_xact_tuples_returned(oid)) FROM pg_class WHERE oid = "
+      "'vestry_job'::regclass::oid OR oid IN (SELECT indexrelid FROM pg_index WHERE indrelid "
+      "= 'vestry_job'::regclass::oid)";
   static const vestry_job_unique uniques[] = {VESTRY_JOB_UNIQUE_OPEN, VESTRY_JOB_UNIQUE_WAITING};
   crew c;
   vestry_sql_transaction *transaction;
