@@ -194,7 +194,7 @@ static vestry_err carry_out(serving *s, vestry_connection **ret_connection) {
     return reply->no_room ? refuse(s, VESTRY_LIMIT) : vsi_answer_reply(&s->request, reply);
   if (reply->has_body) vsi_reply_drop_body(reply);
   /* INVALID even if the key is too large, because the program has chosen the key. */
-  if (reply->key_error) return vsi_answer_error(&s->request, VESTRY_INVALID);
+  if (reply->key_error || reply->more_key_error) return vsi_answer_error(&s->request, VESTRY_INVALID);
   return perform(s, ret_connection);
 }
 

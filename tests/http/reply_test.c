@@ -185,6 +185,13 @@ static void key_error_is_kept_until_a_valid_key(void **state) {
   assert_int_equal(vestry_key_encode(VESTRY_KEY("b"), encoded, sizeof encoded, &len), VESTRY_OK);
   assert_int_equal(reply.key->len - reply.key->key_offset, len);
   assert_memory_equal(reply.key->data + reply.key->key_offset, encoded, len);
+  /* A valid first key does not repair an invalid further one, which the stream would lack. */
+  assert_int_equal(vestry_reply_add_key(&reply, reply.scope, (const vestry_key[]){vestry_key_string(NULL)}, 0),
+                   VESTRY_INVALID);
+  assert_int_equal(vestry_reply_key(&reply, VESTRY_KEY("b")), VESTRY_OK);
+  assert_int_equal(reply.more_key_error, VESTRY_INVALID);
+  assert_int_equal(vestry_reply_add_key(&reply, reply.scope, VESTRY_KEY("c"), 0), VESTRY_OK);
+  assert_int_equal(reply.more_key_error, VESTRY_INVALID);
   vestry *v = reply.v;
   vsi_reply_finish(&reply);
   vestry_destroy(v);
