@@ -226,7 +226,8 @@ static void act_by_chance(crew *c, crew_node *n, uint64_t *seed, uint64_t *commi
 static void counters_add_up_after_random_actions(void **state) {
   (void)state;
   uint64_t lost = 0;
-  for (uint64_t round = 0; round < 6; round++) {
+  const uint64_t rounds = getenv("JOBS_ROUNDS") ? strtoull(getenv("JOBS_ROUNDS"), NULL, 10) : 6;
+  for (uint64_t round = 0; round < rounds; round++) {
     crew c;
     uint64_t seed = round * 7919 + 1, committed = 0;
     crew_open(&c, (vestry_jobs_options){.attempts_most = 2, .backoff_ms = 40, .keep_ms = 400});
@@ -237,7 +238,7 @@ static void counters_add_up_after_random_actions(void **state) {
     for (int j = 0; j < CREW_NODES; j++) lost += crew_stats(&c.nodes[j]).lost_count;
     crew_close(&c);
   }
-  assert_true(lost > 0); /* some leases ended, too */
+  assert_true(lost > 0 || rounds < 6); /* some leases ended, too */
 }
 
 int jobs_contract_run(const crew_database *database) {
