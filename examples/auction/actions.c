@@ -106,7 +106,7 @@ static vestry_err offer(const vestry_request *req, vestry_reply *reply, void *ct
   if (!read_cents(vestry_request_value(req, VESTRY_IN_FORM, "price"), &cents))
     return refuse(reply, "The price is not a valid amount.");
   if (vestry_request_get(req, VESTRY_IN_FORM, "minutes", vestry_into_between(&minutes, 1, MINUTES_MAX)))
-    return refuse(reply, "A lot is offered for at least a minute, and at most a day.");
+    return refuse(reply, "A lot is offered for 1 to 1,380 minutes (23 hours).");
   const bool has_picture = !vestry_uploads_kept(req, 0, &picture);
   const int64_t ends_ms = now_ms() + minutes * 60000;
   vestry_err err = vestry_sql_begin(app->db, VESTRY_SQL_WRITE, &transaction);

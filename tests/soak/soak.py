@@ -22,6 +22,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import attacks  # noqa: E402
+import examples  # noqa: E402
 import field  # noqa: E402
 import honest  # noqa: E402
 import observe  # noqa: E402
@@ -397,14 +398,17 @@ def main():
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--no-probes", action="store_true")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--examples", type=float, metavar="MINUTES", help="only the chat and the auction behind proxies (examples.py)")
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
     known = {one.name for one in attacks.TABLE} | set(probes.PROBES) | {"mixed", REPLAY, OBSERVE}
     for name in options.only or ():
         if name not in known:
             parser.error(f"--only {name}: one of {', '.join(sorted(known))}")
-    began, failed, count = time.monotonic(), 0, 0
     print(f"seed {options.seed}\n")
+    if options.examples:
+        return 1 if examples.run(os.path.dirname(options.bench), options.examples, options.seed) else 0
+    began, failed, count = time.monotonic(), 0, 0
     print("| " + " | ".join(COLUMNS) + " | verdict |\n" + "|---" * (len(COLUMNS) + 1) + "|", flush=True)
     with tempfile.TemporaryDirectory() as directory:
         tls = target.make_certificate(directory)
