@@ -51,15 +51,16 @@ typedef struct vestry_bounds {
    *  0: no maximum. A stream has one entry for each of its keys in the scope. The unnamed scope, which all clients
    *  share, has this bound, too: all streams with keys in it (vestry_reply_key, vestry_reply_add_key) share one bound,
    *  whichever client opened them. A stream evicted by this limit ends with cause SIZE (vestry/cause.h); its browser
-   *  reconnects. A stream with more keys than this bound or max_count gets 500, with the reason in the log. To limit
-   *  the streams of a user, see max_streams_per_scope_count. */
+   *  reconnects. A stream with more keys in the scope than this bound, or with more keys in all than max_count, gets
+   *  500, with the reason in the log. To limit the streams of a user, see max_streams_per_scope_count. */
   size_t max_per_scope_count;
   /** Maximum number of open streams of one scope, for example of a user. A stream counts in the scope of the request
    *  that opened it, regardless of its keys and of the type of the store. If one more opens, the stream whose last
    *  activity (its opening, or a written event) is the oldest ends with cause REPLACED. This is a clean end, so its
    *  browser does not reconnect at once and evict the next stream. Among streams active within the same second, the one
-   *  that opened first ends. Streams that are ending do not count. The unnamed scope has no such bound. 0: none. See
-   *  vestry_stats.outnumbered_count. The cost of an opening is proportional to this number. */
+   *  that opened first ends. Streams that are ending, or that close after their effects, do not count. The unnamed
+   *  scope has no such bound. 0: none. See vestry_stats.outnumbered_count. The cost of an opening is proportional to
+   *  this number. */
   size_t max_streams_per_scope_count;
   /** Maximum number of keys of one stream in addition to its first (vestry_reply_add_key). It is also the maximum
    *  number of channels (vestry_reply_join), topics (vestry/app/bus.h) and places of presences (vestry/app/presence.h)
@@ -77,9 +78,10 @@ typedef struct vestry_bounds {
    *  of the adapter). 0: 256 MiB; SIZE_MAX: no bound. See vestry_stats.request_bytes. */
   size_t max_request_bytes;
   /** Maximum memory for the bodies of all answers that are being made or sent, counted before it is allocated. From 7/8
-   *  of this bound on, the connections whose answers hold most memory are closed; beyond it 503. A file in a folder
-   *  (vestry/app/files.h) is read in pieces while it is sent, and counts with the size of one piece. 0: 256 MiB;
-   *  SIZE_MAX: no bound. See vestry_stats.answer_bytes. */
+   *  of this bound on, the connections whose answers hold most memory are closed. A body that does not fit gets 503; a
+   *  body larger than 1/256 of this bound fits up to 15/16 of it only. A file in a folder (vestry/app/files.h) is read
+   *  in pieces while it is sent, and counts with the size of one piece. 0: 256 MiB; SIZE_MAX: no bound. See
+   *  vestry_stats.answer_bytes. */
   size_t max_answer_bytes;
   size_t max_channels_count;           /**< maximum number of channels by key at one time (vestry/channel.h); 0:
                                             10,000 */
@@ -128,10 +130,10 @@ typedef struct vestry_options {
   size_t profiles_count;          /**< at most VESTRY_PROFILES_MAX */
 
   /** Whether the client's address, for limits per client, comes from X-Forwarded-For. The proxy must set this header to
-   *  its peer's address, not append to it (docs/guide/proxies.md). If false, the client's address is the peer's, but a
-   *  client has no address if the peer is on this machine, or if the request has a header of a proxy: Forwarded,
-   *  X-Forwarded-For, X-Forwarded-Host, X-Real-IP or Via. Limits per client do not apply to a client without an address
-   *  (docs/security.md). */
+   *  its peer's address, not append to it (docs/guide/proxies.md). If false, the client's address is the peer's. In
+   *  this case, a client has no address if the peer is on this machine, or if the request has a header of a proxy:
+   *  Forwarded, X-Forwarded-For, X-Forwarded-Host, X-Real-IP or Via. Limits per client do not apply to a client without
+   *  an address (docs/security.md). */
   bool is_behind_proxy;
 } vestry_options;
 
@@ -183,7 +185,9 @@ typedef struct vestry_stats {
  *  interceptors.
  *  options       NULL: the defaults; copied, except what is marked borrowed
  *  ret_instance  owned by the caller; untouched on failure
- *  Returns  OK | INVALID | NOT_FOUND (the store's type; the log has the reason) | NO_MEMORY | IO
+ *  Returns  OK | INVALID (options) | NOT_FOUND (the store's type) | EXISTS (store_type has the name of a built-in type)
+ *           | CLOSED (options->runtime) | NO_MEMORY | IO | another error of store_type or of a profile. Unless memory has
+ *           run out, the log has the reason
  *  Threads  any */
 VESTRY_API vestry_err vestry_create(const vestry_options *options, vestry **ret_instance);
 
@@ -192,7 +196,8 @@ VESTRY_API vestry_err vestry_create(const vestry_options *options, vestry **ret_
  *  Such a child has the memory but none of the threads: no stream or timer runs, and a lock that a thread held remains
  *  locked. Therefore, in the child
  *  - vestry_close, vestry_destroy, and the destroy functions of adapters, pages, timers and so on do nothing;
- *  - vestry_stop returns CLOSED, and so do functions that dispatch, serve, broadcast, send, post or set a timer;
+ *  - vestry_stop and vestry_server_stop return CLOSED, and so do functions that dispatch, broadcast, send, post or set
+ *    a timer;
  *  - no other function of the instance may be called; the streams remain the parent's.
  *  The child ends with exec, which closes every descriptor of vestry, or with _exit. A program that becomes a daemon
  *  creates its instance after the fork.

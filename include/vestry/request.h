@@ -30,7 +30,7 @@ extern "C" {
  *           unless the reply has a status of 400 or more and a body: then vestry sends these. Statuses by error:
  *           - errors of the client: MALFORMED 400 (for example from vestry_request_json and the functions of
  *             vestry/signals.h), NOT_FOUND 404, EXISTS 409, TOO_LARGE 413
- *           - LIMIT and FULL: 503 with Retry-After
+ *           - LIMIT and FULL, and CLOSED while the instance is closing: 503 with Retry-After
  *           - all others: 500, and a line in the host's log. This includes INVALID, which means a mistake in the
  *             program, and the error of a vestry_reply_… function that has refused its arguments: for example,
  *             TOO_LARGE of vestry_reply_key gets 500, not 413
@@ -94,7 +94,8 @@ VESTRY_API const char *vestry_request_peer(const vestry_request *req);
  *  limits     NULL: the limits of the instance's signals (vestry_options.signals)
  *  ret_value  a new reference, owned by the caller (json_decref); untouched on failure
  *  ret_error  may be NULL; set on MALFORMED and TOO_LARGE only
- *  Returns    OK | MALFORMED (no body, or a body that vestry_signals_parse would refuse, too) | TOO_LARGE (any of the
+ *  Returns    OK | MALFORMED (no body; not well formed; or, unlike in vestry_signals_parse, a zero character, half a
+ *             surrogate pair or an integer beyond 64 bits) | TOO_LARGE (any of the limits) | INVALID (the size of
  *             limits) | NO_MEMORY */
 VESTRY_API vestry_err vestry_request_json(const vestry_request *req, const vestry_signals_limits *limits,
                                           json_t **ret_value, vestry_signals_error *ret_error);
@@ -138,8 +139,9 @@ typedef struct vestry_upload {
   vestry_slice bytes; /**< not terminated */
 } vestry_upload;
 
-/** Get the file in a field of a form (multipart/form-data). If several fields have the name, the first one counts.
- *  OK | NOT_FOUND | MALFORMED (no such form) | INVALID. */
+/** Get the file in a field of a form (multipart/form-data). If the field has several files, the first one counts.
+ *  Returns  OK | NOT_FOUND (no file in a field of this name, or the body is of another type) | MALFORMED (the form is
+ *           not well formed) | INVALID (an argument is NULL) */
 VESTRY_API vestry_err vestry_request_file(const vestry_request *req, const char *name, vestry_upload *ret_file);
 
 /** Set the status of the answer. Default: 200, or 204 without a body. A status that allows no body (204, 205, 304)
@@ -170,7 +172,7 @@ typedef enum vestry_same_site {
 
 /** A cookie for the browser (RFC 6265bis). Zero is the safe choice for each member. */
 typedef struct vestry_cookie {
-  size_t size;                /**< see vestry/error.h */
+  size_t size;                /**< sizeof(vestry_cookie), or 0 */
   const char *name;           /**< a token */
   const char *value;          /**< visible ASCII, no quote, comma, semicolon or backslash; NULL: empty */
   const char *path;           /**< NULL: / */
@@ -185,8 +187,9 @@ typedef struct vestry_cookie {
 
 /** Add a Set-Cookie header, also to the head of a new stream. Copied. OK | INVALID (see below) | NO_MEMORY. INVALID
  *  means that a browser would refuse the cookie or read it differently: a name or value outside the grammar; name and
- *  value together longer than 4,096 bytes; a path that does not begin with /; a domain that is no host name; insecure
- *  with SameSite=None; insecure with a name that begins with __Secure- or __Host- (upper or lower case); __Host- with a
+ *  value together longer than 4,096 bytes; a path that does not begin with /, contains a blank, a semicolon or bytes
+ *  that are not ASCII, or is longer than 1,024 bytes; a domain that is no host name; a negative age; insecure with
+ *  SameSite=None; insecure with a name that begins with __Secure- or __Host- (upper or lower case); __Host- with a
  *  domain or another path than `/`; a removal with a value or an age. */
 VESTRY_API vestry_err vestry_reply_cookie(vestry_reply *reply, const vestry_cookie *cookie);
 /** Set the body and, unless a header sets it, its content type (NULL or "": text/html; charset=utf-8). Copied; a body

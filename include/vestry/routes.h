@@ -27,8 +27,8 @@ extern "C" {
 /** Mount a handler.
  *  method   "GET"…; copied
  *  pattern  see above; copied. It begins with '/', is UTF-8, and has no empty segment except possibly the last, no
- *           segment that ends with a dot, no control byte and no backslash, because no request could match these. Names
- *           of parameters are letters, digits and '_', each used once
+ *           segment that ends with a dot, no control byte and no backslash, because no request could match these. A
+ *           literal segment has no '{' or '}'. Names of parameters are letters, digits and '_', each used once
  *  app      passed to the handler; must live until the route is unmounted, and as long as objects to which the handler
  *           passes it (above all hooks of streams)
  *  Returns  OK | EXISTS (the same method and pattern, whatever the parameters' names; also of another instance in the
@@ -36,9 +36,9 @@ extern "C" {
  *           UNSUPPORTED (QUERY on a civetweb server: vestry/civetweb.h) | NO_MEMORY. The host's log has the reason
  *  Threads  any, while requests are served, also in a handler
  *
- *  Methods: a route for GET serves HEAD, too; the handler runs as for an ordinary request, and the body is dropped.
- *  OPTIONS without a route gets 204 with Allow; another method on a path that has routes gets 405 with Allow; all other
- *  requests get 404.
+ *  Methods: a route for GET serves HEAD, too; the handler runs as for an ordinary request, and the body is dropped. If
+ *  a path has routes, but none for the method, OPTIONS gets 204 and any other method 405, both with Allow. A path
+ *  without routes gets 404.
  *
  *  Mount the routes of pages before the server is created. When a server restarts, its pages reconnect at once, and a
  *  page that gets a 404 does not retry. */
@@ -46,8 +46,8 @@ VESTRY_API vestry_err vestry_route(vestry *v, const char *method, const char *pa
                                    void *app);
 
 /** Unmount a route, and wait until its handler is not running anywhere. Streams that the handler has opened stay.
- *  Returns  OK | NOT_FOUND | INVALID (called in the route's own handler, which would wait for itself; the route stays
- *           mounted)
+ *  Returns  OK | NOT_FOUND | INVALID (an argument; or called in the route's own handler, which would wait for itself,
+ *           or in any handler if the route receives bodies in pieces: the route stays mounted)
  *  Threads  any; blocks until the handler has returned */
 VESTRY_API vestry_err vestry_unroute(vestry *v, const char *method, const char *pattern);
 
@@ -61,7 +61,7 @@ typedef struct vestry_mounted {
  *      static const vestry_mounted rooms[] = {{"GET", "/", list}, {"POST", "/{room}", enter}};
  *      vestry_mount(v, "/rooms", rooms, 2, &app);
  *  prefix   "" or a pattern without a '/' at its end; prefix and pattern together must be a pattern
- *  Returns  as vestry_route, of the first row that is refused */
+ *  Returns  OK | the error of vestry_route for the first row that is refused */
 VESTRY_API vestry_err vestry_mount(vestry *v, const char *prefix, const vestry_mounted *rows, size_t count, void *app);
 /** Unmount all mounted rows of a table, as vestry_unroute. OK | INVALID (called in a handler of the table; all others
  *  are unmounted) | NO_MEMORY. */
@@ -99,8 +99,9 @@ VESTRY_API vestry_err vestry_unguard(vestry *v, const char *prefix, vestry_guard
  *  and among these one with "{$}". Signals are also limited by vestry_signals_limits, and all bodies together by
  *  max_request_bytes.
  *  prefix          as in vestry_guard. Copied
- *  max_body_bytes  0: the instance's maximum applies again. At most 7/16 of vestry_bounds.max_request_bytes, because a
- *                  body is in memory twice while it is read; for larger files, use vestry/app/upload.h
+ *  max_body_bytes  0: the instance's maximum applies again, even if a shorter prefix has another one. At most 7/16 of
+ *                  vestry_bounds.max_request_bytes, because a body is in memory twice while it is read; for larger
+ *                  files, use vestry/app/upload.h
  *  Returns  OK | INVALID (not a pattern; max_body_bytes is more than 7/16 of that bound, or than VESTRY_BODY_BYTES_MAX)
  *           | LIMIT (parameters) | NO_MEMORY. The host's log has the reason
  *  Threads  as vestry_route */
@@ -110,9 +111,9 @@ VESTRY_API vestry_err vestry_body_limit(vestry *v, const char *prefix, size_t ma
 VESTRY_API size_t vestry_max_body_bytes_at(vestry *v, const char *path);
 
 /** Set a page of the application for a status of ordinary requests that fail, also on paths without a route. The
- *  handler sets the page; the reply has the status already. The request of the handler has only its head, no scope and
- *  no body. Without a page, for a Datastar request, and if the handler fails, the answer is a line of text/plain
- *  (vestry_serve).
+ *  handler sets the page; the reply has the status already. It may use only the head of its request: scope and body are
+ *  missing if the request failed before they were known. Without a page, for a Datastar request, and if the handler
+ *  fails, the answer is a line of text/plain (vestry_serve).
  *  status   400 to 599; 0: all statuses for which no page is set
  *  handler  reads the status from vestry_request.error. NULL: remove the page
  *  app      must live as long as the instance
