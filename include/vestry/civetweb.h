@@ -29,9 +29,9 @@ extern "C" {
 typedef struct vestry_civetweb_options {
   size_t size;              /**< sizeof(vestry_civetweb_options), or 0 */
   uint32_t reserve_threads; /**< workers kept free of streams; 0: a tenth of num_threads, at least 2, at most 32 */
-  uint64_t watch_ms;        /**< how often sockets are checked for peers that have gone (see vestry_civetweb_create);
-                                 0: a sixteenth of the instance's heartbeat, at least 10, at most 250; VESTRY_NEVER_MS:
-                                 never */
+  uint64_t watch_ms;        /**< interval between checks of the sockets for peers that have gone (see
+                                 vestry_civetweb_create); 0: a sixteenth of the instance's heartbeat, at least 10, at
+                                 most 250; VESTRY_NEVER_MS: no checks */
   uint64_t lost_ms;         /**< a peer that leaves sent bytes unacknowledged for this time is LOST; 0: a heartbeat less
                                  2 × watch_ms, so that the stream ends within two heartbeats, but at least 2,000 (30,000
                                  if there are no heartbeats); VESTRY_NEVER_MS: never */
@@ -120,25 +120,28 @@ VESTRY_API vestry_err vestry_civetweb_check(const char *const *settings, char *w
  *  as BUDGET, so that new requests are served. On paths without a route, and for bodies that other handlers read,
  *  civetweb's own limits apply: the wait begins anew for each byte.
  *
- *  Connections. The head of each answer announces whether the connection stays open. It does with enable_keep_alive if
- *  the client wants it, except after streams, refused bodies and malformed requests. A kept connection occupies a
- *  worker until keep_alive_timeout_ms (500 if unset) have passed without a request. The only unannounced end is after a
- *  chunked body with trailers that no header Trailer announced. A stream to an HTTP/1.0 client lasts until the
- *  connection closes: that client cannot distinguish an end from an abort.
+ *  Connections. The head of each answer announces whether the connection stays open. With enable_keep_alive it stays
+ *  open if the client wants it, except after
+ *  - streams, chunked bodies, and requests that the adapter itself refuses (400, 503);
+ *  - bodies of which more than 64 KiB are unread, or which the client has not sent yet (Expect: 100-continue).
+ *  If the unread rest of a shorter body does not arrive within linger_ms, the connection closes without announcement. A
+ *  kept connection occupies a worker until keep_alive_timeout_ms (500 if unset) have passed without a request. A stream
+ *  to an HTTP/1.0 client lasts until the connection closes: that client cannot distinguish an end from an abort.
  *
  *  Paths. civetweb normalizes paths before it looks for handlers. A request whose path, apart from percent-encoded
  *  bytes, differs from that of its route gets 400: "//", dots at the end of a segment, backslashes, %00, an encoded
- *  slash. With decode_url on, civetweb's default, a request must percent-encode only the bytes that need it in paths of
- *  several segments, as with libmicrohttpd, because civetweb does not report the original. With decode_url off, vestry
- *  decodes the path, and a request must not encode the literal segments of a route. A head that civetweb does not read
- *  to its end (folded lines, lines without a name, more than 64 headers) gets 400 on paths with a route, and the
- *  connection closes; on other paths civetweb decides, so take this into account in proxy rules for these paths.
+ *  slash. With decode_url on, which is civetweb's default, a path of several segments must not encode bytes that do not
+ *  need it, because civetweb does not report how the path was sent. libmicrohttpd has the same rule. With decode_url
+ *  off, vestry decodes the path, and a request must not encode the literal segments of a route. A head that civetweb
+ *  does not read to its end (folded lines, lines without a name, more than 64 headers) gets 400 on paths with a route,
+ *  and the connection closes; on other paths civetweb decides, so take this into account in proxy rules for these
+ *  paths.
  *
  *  Other handlers. Each route becomes a civetweb pattern when it is mounted. A request without a route goes unread to
- *  the application's handlers and to the server's files, in whatever order these were set, unless answers_all is set,
- *  which takes all requests. If a path has a route and a handler of the application, the handler goes first if it is
- *  for exactly that path, or for one above it ("/api" is above "/api/events"), or is a pattern that was set before the
- *  route; it can pass a request on (vestry_civetweb_serve).
+ *  the application's handlers and to the server's files, in whatever order these were set. With answers_all, the
+ *  adapter takes all requests instead. If a path has a route and a handler of the application, the handler has
+ *  precedence if it is for exactly that path, or for one above it ("/api" is above "/api/events"), or is a pattern that
+ *  was set before the route; it can pass a request on (vestry_civetweb_serve).
  *  - Routes are distinguished by path: if vestry has one for GET, a POST gets 405, and reaches no pattern that is set
  *    later.
  *  - civetweb's patterns ignore case, and '?', '*', '$' and '|' in a route match any character: a path that matches a

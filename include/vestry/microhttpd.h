@@ -38,8 +38,8 @@ typedef struct vestry_microhttpd_options {
   uint32_t max_streams;     /**< maximum number of open streams; beyond it 503 with Retry-After. 0: 10,000; at most
                                  1,000,000 */
   uint32_t max_connections; /**< maximum number of connections, streams included; must exceed max_streams; beyond it no
-                                 connection is accepted. 0: max_streams and a quarter more, at least 64 more. No thread
-                                 serves more than an equal share, not counting streams without TLS */
+                                 connection is accepted. 0: max_streams and a quarter more, at least 64 more. At most
+                                 2,000,000, and at least threads_count */
   uint32_t max_per_address; /**< maximum number of connections of one IPv4 address, or of one IPv6 /64, streams
                                  included; further ones are closed. 0: no limit, because a proxy, or all users of a NAT,
                                  are one address */
@@ -78,8 +78,8 @@ extern VESTRY_API const vestry_server_adapter vestry_server_microhttpd;
  *  ret_server  owned by the caller; untouched on failure
  *  Returns  OK | INVALID (an argument, or beyond its bounds; unix_path with an address or port, or too long for a
  *           socket's address, which has 107 bytes) | NO_MEMORY | UNSUPPORTED (TLS or epoll, which this libmicrohttpd
- *           was built without) | IO (the address or path is in use or not this machine's, an invalid key or
- *           certificate, no thread or descriptor is left: the host's log has the reason)
+ *           was built without) | CLOSED (the instance's runtime) | IO (the address or path is in use or not this
+ *           machine's, an invalid key or certificate, no thread or descriptor is left: the host's log has the reason)
  *  Threads  any; does not block, except for at most two seconds while another server begins to listen on a UNIX socket
  *           in the same folder
  *
@@ -208,7 +208,7 @@ typedef struct vestry_microhttpd_attach_options {
  *  ret_server  owned by the caller; untouched on failure. vestry_server_destroy closes its streams; before it, the
  *              daemon must have ended, or no longer call vestry
  *  Returns  OK | INVALID (an argument, or beyond its bounds) | NO_MEMORY | UNSUPPORTED (the daemon's flags; logged) |
- *           IO (no thread or descriptor is left, no randomness)
+ *           CLOSED (the instance's runtime) | IO (no thread or descriptor is left, no randomness)
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_microhttpd_attach(vestry *v, struct MHD_Daemon *daemon,
                                                const vestry_microhttpd_attach_options *options,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** Refusals: why a connection or request was refused before a handler was called. Adapters and the registry count them.
+/** Refusals: why a connection or request was refused before a handler was called. vestry_stats counts them.
  *
  *      vestry_stats stats = {0};
  *      vestry_stats_get(v, &stats);
@@ -17,7 +17,7 @@ extern "C" {
 #define VESTRY_REFUSALS(X)                                                                                             \
   X(NONE, "none")               /* not refused; never counted */                                                       \
   X(DEADLINE, "deadline")       /* the head or body did not arrive in time */                                          \
-  X(BUDGET, "budget")           /* all requests held nearly max_request_bytes, this one most */                        \
+  X(BUDGET, "budget")           /* all requests together held nearly max_request_bytes */                              \
   X(ADDRESS, "address")         /* the client's address had its maximum of connections */                              \
   X(AMBIGUOUS, "ambiguous")     /* the head or path can be interpreted in two ways */                                  \
   X(DESCRIPTORS, "descriptors") /* the process had no descriptors left */                                              \

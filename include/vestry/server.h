@@ -48,7 +48,7 @@ typedef struct vestry_server_options {
   uint32_t max_streams;     /**< maximum number of open streams; 0: with libmicrohttpd 10,000. With civetweb, a
                                  threads_count other than 0 overrides this, because each stream occupies a thread.
                                  civetweb reserves a tenth of its threads (2 to 32) for other requests, so 128 threads
-                                 serve 116 streams */
+                                 serve 116 streams. At most 1,000,000; with civetweb 100,000 */
   uint32_t max_per_address; /**< maximum for one client address: with libmicrohttpd of connections, with civetweb of
                                  running requests and streams. 0: no limit. Behind a proxy it must be 0, because all
                                  connections have the proxy's address */

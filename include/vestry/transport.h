@@ -30,7 +30,7 @@ typedef enum vestry_io {
 typedef struct vestry_transport_ops {
   size_t size; /**< sizeof(vestry_transport_ops), or 0 */
   /** Write the head of the answer and flush it. Called once, first, unless the connection ends before. May block only
-   *  on a dedicated thread. */
+   *  on a dedicated thread. WOULD_BLOCK counts as ERROR. */
   vestry_io (*open)(void *transport);
   /** Write bytes in order, as one flushed write where the protocol can. slices: 1 to 64. May block only on a dedicated
    *  thread. *ret_written is set on WOULD_BLOCK only. */
