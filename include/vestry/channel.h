@@ -91,9 +91,10 @@ VESTRY_API vestry_err vestry_join(vestry *v, vestry_scope scope, const vestry_ke
 VESTRY_API vestry_err vestry_leave(vestry *v, vestry_scope scope, const vestry_key *key, vestry_connection *connection);
 
 /** Publish an event to all current members of a channel. A connection that joins or leaves meanwhile may get it.
- *  If the channel has no members, the only cost is one lookup.
+ *  If the channel has no members, the only cost is one lookup. In a cluster, members on other nodes get it, too
+ *  (vestry/cluster/cluster.h).
  *  event            borrowed
- *  ret_sent_count   members that have accepted it; may be NULL; always set
+ *  ret_sent_count   members on this node that have accepted it; may be NULL; always set
  *  Returns  OK: all members accepted it, except those that are closed, or were closed by their policy because they were
  *           full | NOT_FOUND: no member, and no history that keeps the event (vestry/app/history.h) | FULL, TOO_LARGE,
  *           NO_MEMORY: at least one member that stays open could not accept it, the others have it | BUSY: none has it

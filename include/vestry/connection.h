@@ -134,7 +134,7 @@ typedef struct vestry_connection_stats {
                                 lose content, or change the effect of an event in between (a barrier, for example) */
   uint64_t forgotten_count; /**< morphs that stayed because the entry of their target in conflation's index, which has
                                  64 entries, was reused for another target */
-  uint64_t refused_count;   /**< sends that returned FULL */
+  uint64_t refused_count;   /**< events of sends that returned FULL */
   uint32_t queued_count;    /**< accepted = written + discarded + conflated + queued; bytes likewise */
   size_t queued_bytes;
   uint64_t heartbeats_count;
@@ -174,8 +174,9 @@ VESTRY_API void *vestry_connection_data(const vestry_connection *connection);
 
 /** Send several events with nothing in between: all are accepted or none.
  *  events   count ≥ 1 events, borrowed; references are taken on OK only
- *  Returns  OK (accepted) | CLOSED | FULL (see vestry_full_policy) | TOO_LARGE (they do not fit into this
- *           connection's queue even if it is empty) | NO_MEMORY | INVALID (count 0)
+ *  Returns  OK (accepted) | CLOSED | FULL (see vestry_full_policy; also if all queues together are full) | TOO_LARGE
+ *           (they do not fit into this connection's queue, or into vestry_bounds.max_queued_bytes, even if all queues
+ *           are empty) | NO_MEMORY | INVALID (count 0)
  *  Threads  any; lock-free, except to wake the runner and for a full queue of VESTRY_FULL_CONFLATE; does not block */
 VESTRY_API vestry_err vestry_connection_send_all(vestry_connection *connection, vestry_event *const *events,
                                                  size_t count);
@@ -268,7 +269,8 @@ static inline vestry_err vestry_connection_event(vestry_connection *connection, 
  *  - A clean cause (vestry_cause_is_clean): events accepted before are written, and the stream ends so that the browser
  *    does not reconnect. If the peer takes no bytes for five seconds, or has not taken all of them after a minute, the
  *    remaining events are discarded, and the end is an abort.
- *  - DRAIN: the events accepted before are written, then the stream is aborted, so that the browser reconnects.
+ *  - DRAIN: the events accepted before are written, for at most five seconds if the peer is slow. Then the stream is
+ *    aborted, so that the browser reconnects.
  *  - Any other cause: the queued events are discarded, and the stream is aborted.
  *  Later calls do nothing, with two exceptions for a connection that is ending cleanly. A call with HANGUP, LOST or
  *  STALLED discards the queued events at once, because the peer is gone. A call with SHUTDOWN shortens the minute for a

@@ -67,9 +67,9 @@ VESTRY_API vestry_err vestry_context_return(vestry_dispatch_context *context, js
 /** Dispatch more effects now, for the same connections, request and state. The nested dispatch has its own failures and
  *  results.
  *  effects     borrowed
- *  options     data is added to the dispatch data for this call; fail_fast and results as in vestry_dispatch_with; key
- *              and connection must be unset. NULL: the defaults
- *  ret_result  may be NULL; set unless INVALID or LIMIT
+ *  options     data is added to the dispatch data for this call; fail_fast and results as in vestry_dispatch_with;
+ *              scope, key and connection must be unset. NULL: the defaults
+ *  ret_result  may be NULL; set, except that INVALID, LIMIT and NO_MEMORY may leave it unchanged
  *  Returns  OK | INVALID (also: in PHASE_CONNECT) | LIMIT (VESTRY_DISPATCH_MAX_NESTING) | NO_MEMORY | the first
  *           failure */
 VESTRY_API vestry_err vestry_context_dispatch(vestry_dispatch_context *context, json_t *effects,

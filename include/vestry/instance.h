@@ -186,8 +186,8 @@ typedef struct vestry_stats {
  *  options       NULL: the defaults; copied, except what is marked borrowed
  *  ret_instance  owned by the caller; untouched on failure
  *  Returns  OK | INVALID (options) | NOT_FOUND (the store's type) | EXISTS (store_type has the name of a built-in type)
- *           | CLOSED (options->runtime) | NO_MEMORY | IO | another error of store_type or of a profile. Unless memory has
- *           run out, the log has the reason
+ *           | CLOSED (options->runtime) | NO_MEMORY | IO | another error of store_type or of a profile. Unless memory
+ *           has run out, the log has the reason
  *  Threads  any */
 VESTRY_API vestry_err vestry_create(const vestry_options *options, vestry **ret_instance);
 

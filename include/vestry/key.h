@@ -79,9 +79,10 @@ VESTRY_API vestry_err vestry_key_encode(const vestry_key *key, void *buffer, siz
 /** Write an encoded key as JSON, for display and logs: ["counter",1]. Strings that are not UTF-8, and bytes, become
  *  {"bytes":"<hex>"}.
  *  buffer   receives at most capacity - 1 bytes and a NUL
- *  ret_len  without the NUL; may be NULL
- *  Returns  OK | MALFORMED (not the encoding of a key) | TOO_LARGE; in both cases the buffer is terminated (unless
- *           capacity is 0), and its contents are undefined
+ *  ret_len  without the NUL; untouched on failure; may be NULL
+ *  Returns  OK | INVALID (encoded or buffer NULL, and its length is not 0) | MALFORMED (not the encoding of a key) |
+ *           TOO_LARGE (capacity). After MALFORMED and TOO_LARGE the buffer is terminated (unless capacity is 0), and
+ *           its contents are undefined
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_key_format(const void *encoded, size_t len, char *buffer, size_t capacity,
                                         size_t *ret_len);

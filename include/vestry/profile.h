@@ -121,7 +121,8 @@ VESTRY_API extern const vestry_profile_ops vestry_profile_gzip;
 /** br (RFC 7932), by libbrotlienc. Browsers accept it on https and on localhost only. */
 VESTRY_API extern const vestry_profile_ops vestry_profile_brotli;
 
-/** Maximum number of profiles in one list. */
+/** Maximum number of profiles in one list. All lists of an instance together can have 16 different profiles; a stream
+ *  that needs another one gets 503. */
 #define VESTRY_PROFILES_MAX 8
 
 #ifdef __cplusplus

@@ -85,9 +85,9 @@ typedef vestry_err (*vestry_intercept_fn)(vestry_dispatch_context *context, cons
 /** An interceptor: functions called before and after a phase. */
 typedef struct vestry_interceptor {
   size_t size;      /**< sizeof(vestry_interceptor), or 0 */
-  const char *name; /**< for error records; copied */
+  const char *name; /**< for error records; mandatory; copied */
   vestry_phase phase;
-  vestry_intercept_fn before; /**< called in order of registration; NULL: none */
+  vestry_intercept_fn before; /**< called in order of registration; NULL: none, then `after` is mandatory */
   vestry_intercept_fn after;  /**< called in reverse order; NULL: none */
   void *ctx;
 } vestry_interceptor;
@@ -187,8 +187,10 @@ typedef struct vestry_dispatch_result {
  *           (the instance) | NO_MEMORY | LIMIT (VESTRY_DISPATCH_MAX_NESTING: nothing was dispatched) | else the first
  *           failure of an effect or interceptor; vestry_dispatch_with returns all. An effect that is not registered
  *           also fails with NOT_FOUND. To distinguish the two, use vestry_dispatch_with, whose connections_count is 0
- *           only if there was no connection
- *  Threads  any; runs the effects on this thread; does not block unless an effect does */
+ *           only if there was no connection. In a cluster also TIMEOUT, IO, BUSY, and errors of other nodes
+ *           (vestry/cluster/cluster.h)
+ *  Threads  any; runs the effects on this thread; does not block unless an effect does. In a cluster it waits for the
+ *           replies of other nodes if they hold the key, or if this node does not */
 VESTRY_API vestry_err vestry_dispatch(vestry *v, vestry_scope scope, const vestry_key *key,
                                       const vestry_value *effects);
 

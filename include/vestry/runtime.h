@@ -40,7 +40,8 @@ typedef struct vestry_runtime_options {
                                 timers fire. A runtime with threads sleeps in real time for the duration that this clock
                                 gives, then reads the clock again. So a clock that is set by hand is for stepped
                                 runtimes only */
-  uint32_t threads_count;  /**< 0: one for each processor; at most 256; or VESTRY_THREADS_NONE */
+  uint32_t threads_count;  /**< 0: one for each processor that the process may use; at most 256; or
+                                VESTRY_THREADS_NONE */
 } vestry_runtime_options;
 
 /** The defaults. */

@@ -96,8 +96,8 @@ VESTRY_API vestry_err vestry_event_custom(const vestry_host *host, const char *n
 /** Make an event that lets the browser prefetch pages: a speculation rule. The element stays in the page (as with
  *  options->keep), because removing it would end the rule; browsers without such rules ignore the element.
  *  urls     count ≥ 1 URLs, see the head of this header; copied
- *  Returns  OK | INVALID (a URL, as for vestry_event_redirect; no URL; options, `type` among the attributes) |
- *           TOO_LARGE | NO_MEMORY
+ *  Returns  OK | INVALID (a URL, as for vestry_event_redirect; no URL; options, `type` among the attributes, more than
+ *           63 attributes) | TOO_LARGE | NO_MEMORY
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_event_prefetch(const vestry_host *host, const char *const *urls, size_t count,
                                             const vestry_script_options *options, vestry_event **ret_event);

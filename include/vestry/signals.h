@@ -68,7 +68,8 @@ VESTRY_API vestry_err vestry_signals_parse_query(const vestry_host *host, const 
  *  path       terminated; never pass a path that a client sent, because the error's message repeats it
  *  into       see vestry/value.h; texts and JSON are borrowed from signals
  *  ret_error  may be NULL; set on failure: offset is the position in the path of the name that was not found or has the
- *             wrong type; the message is "PATH: expected TYPE, found TYPE", truncated to fit
+ *             wrong type; the message is "PATH: no such signal" or "PATH: expected TYPE, found TYPE", with the last 40
+ *             bytes of a longer path
  *  Returns  OK | NOT_FOUND | MALFORMED (another type; an integer out of bounds; a value on the way that is no object or
  *           array) | INVALID (the path: an empty name, too many names; an invalid into)
  *  Threads  any, while no thread changes signals; does not block */

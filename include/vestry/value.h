@@ -111,8 +111,8 @@ static inline vestry_value vestry_value_object(const vestry_value *items, size_t
 
 struct vestry_html;
 /** Make a text of the HTML that a builder has built (vestry/html.h): VESTRY_LIST("patch-elements", &html). Borrowed: do
- *  not build on before the value has been used. A builder with an error, or a NULL, makes a value that is refused as
- *  INVALID. A NUL that was put in raw ends the text. Threads the builder's. */
+ *  not build on before the value has been used. A builder with an error (logged), or a NULL pointer, makes a value that
+ *  is refused as INVALID. A zero byte in raw HTML ends the text. Threads the builder's. */
 VESTRY_API vestry_value vestry_value_html(struct vestry_html *html);
 
 /** Make JSON of a value.
