@@ -45,10 +45,12 @@ typedef enum vestry_full_policy {
    *  that a slow page gets the latest state instead of every step. These events are dropped:
    *  - a morph (an elements event with mode outer, inner or replace) of one element, if a later morph has the same
    *    mode, namespace and id. The selector is "#id", or is absent and the HTML is one element with an id.
-   *  - a signals patch, if it can be merged into the next one (RFC 7386). The result has the place of the later one.
+   *  - a signals patch, if it can be merged into the next one (RFC 7386; both on one line, with at most 4,096 bytes of
+   *    JSON). The result has the place of the later one.
    *  Conflation never drops an elements event with mode prepend, append, before, after or remove, a script, an event of
-   *  a batch, or signals with only_if_missing. It drops an event in favour of a later one only if no barrier stands
-   *  between them. The events that remain keep their order. These events are barriers:
+   *  a batch, signals with only_if_missing, or an event with an id or a retry_ms (vestry_event_options). It drops an
+   *  event in favour of a later one only if no barrier stands between them. The events that remain keep their order.
+   *  These events are barriers:
    *  - scripts, and batches (the events of one vestry_connection_send_all with several);
    *  - elements events whose selector is not one id, or whose HTML is not supported by conflation, such as two elements
    *    in one morph;

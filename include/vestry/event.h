@@ -123,8 +123,8 @@ typedef struct vestry_script_options {
  *  options    NULL: the defaults
  *  ret_event  one reference, owned by the caller; untouched on failure
  *  Returns  OK | INVALID (a line break in a field, a missing selector for the mode, an unknown mode or namespace, a
- *           transition selector without transition, html NULL with len > 0, an options size larger than this version's)
- *           | TOO_LARGE (VESTRY_EVENT_MAX_BYTES) | NO_MEMORY
+ *           transition selector without transition, html NULL with len > 0, a member of options that this version does
+ *           not know) | TOO_LARGE (VESTRY_EVENT_MAX_BYTES) | NO_MEMORY
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_event_elements(const vestry_host *host, const char *html, size_t len,
                                             const vestry_elements_options *options, vestry_event **ret_event);
@@ -201,8 +201,8 @@ typedef struct vestry_plain_options {
  *           because such a name could patch a page
  *  data     UTF-8, len bytes; copied; CR, LF and CRLF each end a line, and are read as LF. It may be empty
  *  options  NULL: the defaults
- *  Returns  OK | INVALID (a line break in name or id, a name that begins with "datastar", data NULL with len > 0, an
- *           options size larger than this version's) | TOO_LARGE | NO_MEMORY
+ *  Returns  OK | INVALID (a line break in name or id, a name that begins with "datastar", data NULL with len > 0, a
+ *           member of options that this version does not know) | TOO_LARGE | NO_MEMORY
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_event_plain(const vestry_host *host, const char *name, const char *data, size_t len,
                                          const vestry_plain_options *options, vestry_event **ret_event);

@@ -8,9 +8,9 @@
  *      vestry_create(&(vestry_options){.profiles = offered, .profiles_count = 2}, &v);
  *
  *  Every event is flushed when it is written; none is held back for a better ratio. All encoders allocate from the
- *  instance's host. Out of memory is the error NO_MEMORY, and never ends the process (libbrotlienc by itself would end
- *  it); an event that then cannot be compressed is framed: written without compression. Each profile keeps up to 2.6 MB
- *  for encoders. */
+ *  instance's host. If memory runs out, the process continues (libbrotlienc by itself would end it). An event that then
+ *  cannot be compressed is framed: written without compression; a stream with its own encoder (VESTRY_PROFILE_PRIVATE)
+ *  ends with cause ERROR. Each profile keeps up to 2.6 MB for encoders. */
 #ifndef VESTRY_PROFILE_H
 #define VESTRY_PROFILE_H
 
