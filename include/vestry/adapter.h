@@ -100,9 +100,9 @@ typedef struct vestry_request_ops {
    *  OK | LIMIT (the server has its maximum of streams: vestry answers 503) | NO_MEMORY | UNSUPPORTED. */
   vestry_err (*open)(void *server_request, const vestry_response *head, const vestry_transport_ops **ret_ops,
                      void **ret_transport);
-  /** As respond, but the adapter takes ownership of the body, also if this function fails. It destroys the body when it
-   *  is sent or will never be sent. response->body is NULL, and body_len is the length of the whole body. NULL:
-   *  `respond` gets all bodies, in memory, and they are counted until `respond` returns.
+  /** As respond, but the adapter takes ownership of the body, also if this function fails. The adapter destroys the
+   *  body when the body is sent or will never be sent. response->body is NULL, and body_len is the length of the whole
+   *  body. NULL: `respond` gets all bodies, in memory, and they are counted until `respond` returns.
    *  body  NULL: the body must not be sent (HEAD), or there is none */
   vestry_err (*respond_body)(void *server_request, const vestry_response *response, vestry_body *body);
   /** Announce a body that is received in pieces (vestry/app/upload.h). Called before the first read, if there is a

@@ -28,9 +28,9 @@ extern "C" {
 
 /** The method of the request. QUERY changes nothing, as GET, but has its signals, or its form, in the body: use it for
  *  data that is too large for a URL, or should not be in logs. The guards of vestry/app/csrf.h and vestry/app/once.h
- *  admit safe methods, QUERY included: a page of another site can send it only if CORS permits it, which vestry never
- *  does, and a repetition has no further effect. civetweb up to 1.17 does not support it (vestry/civetweb.h);
- *  libmicrohttpd does. */
+ *  admit safe methods, QUERY included, for two reasons: a page of another site can send QUERY only if CORS permits it,
+ *  which vestry never does; and a repetition has no further effect. civetweb up to 1.17 does not support QUERY
+ *  (vestry/civetweb.h); libmicrohttpd does. */
 typedef enum vestry_method {
 #define VESTRY_METHOD_ENUM(name, action) VESTRY_METHOD_##name,
   VESTRY_METHODS(VESTRY_METHOD_ENUM)

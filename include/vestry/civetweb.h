@@ -74,7 +74,8 @@ extern VESTRY_API const vestry_server_adapter vestry_server_civetweb;
 VESTRY_API vestry_err vestry_civetweb_check(const char *const *settings, char *why, size_t capacity);
 
 /** Add vestry to a server that is running, or in its init_context.
- *  v, context  borrowed; both must outlive ret_server, but the context may be stopped before
+ *  v           borrowed; must outlive ret_server
+ *  context     borrowed; stop it after vestry_server_stop and before vestry_server_destroy
  *  options     NULL: the defaults; copied
  *  ret_server  owned by the caller; untouched on failure. vestry_server_stop returns TIMEOUT while a handler is stuck
  *              in a write to a stalled client, at most until request_timeout_ms, or until two seconds after mg_stop was

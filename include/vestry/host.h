@@ -53,9 +53,9 @@ typedef struct vestry_host {
   /** Fill a buffer with random bytes fit for keys and session ids. VESTRY_OK or VESTRY_IO. Any thread. Mandatory. */
   vestry_err (*random)(void *ctx, void *buffer, size_t len);
   /** Log one line (no newline, at most 1,023 bytes). Any thread, no lock held. NULL: no log. Clients can cause about
-   *  one line for each request, so this function must limit such lines. It must not lose other lines because of them,
-   *  since many lines are logged only once: the first word of a line names its source, such as request or nats, so each
-   *  source can be limited separately. */
+   *  one line for each request, so this function must limit the number of lines. Limit each source separately: many
+   *  lines are logged only once, and must not be lost because another source logs too much. The first word of a line
+   *  names its source, such as request or nats. */
   void (*log)(void *ctx, vestry_log_level level, const char *line);
   /** Return the time of now_ns at a lower cost and late by up to 10 ms; vestry records times of use with it. NULL:
    *  now_ns is called. Any thread, concurrently. */

@@ -184,12 +184,12 @@ typedef struct vestry_microhttpd_attach_options {
  *  threads, streams in the instance's runtime; ambiguous heads and targets get 400 on paths with a route. Clients must
  *  send paths unencoded, except the bytes that must be encoded.
  *
- *  Start a daemon of libmicrohttpd 1.0 (Debian 13) with MHD_OPTION_STRICT_FOR_CLIENT, 1, and set is_strict. One that is
- *  not strict joins folded lines, ends lines at a bare LF, accepts a tab for a blank in a request line, and answers
- *  further blanks in it with a redirect, all before vestry sees the request. Without is_strict, attach logs a warning
- *  for 1.0, and vestry refuses what may have been a folded line: values with two blanks in a row. It cannot see a bare
- *  LF after a value that ends with a blank. With 0.9.75 vestry finds all such heads, strict or not. With a negative
- *  level a daemon may read a request differently than a proxy does (docs/security.md).
+ *  Start a daemon of libmicrohttpd 1.0 (Debian 13) with MHD_OPTION_STRICT_FOR_CLIENT, 1, and set is_strict. A daemon
+ *  that is not strict joins folded lines, ends lines at a bare LF, accepts a tab for a blank in a request line, and
+ *  answers further blanks in it with a redirect, all before vestry sees the request. Without is_strict, attach logs a
+ *  warning for 1.0, and vestry refuses values with two blanks in a row, because they may have been folded lines. vestry
+ *  cannot see a bare LF after a value that ends with a blank. With 0.9.75 vestry finds all such heads, strict or not.
+ *  With a negative level a daemon may read a request differently than a proxy does (docs/security.md).
  *
  *  Different from such a server: a connection belongs to the daemon until it becomes a stream.
  *  - The daemon's options set the number of connections, their time of silence and their memory:
@@ -232,9 +232,9 @@ VESTRY_API int vestry_microhttpd_serve(vestry_server *server, struct MHD_Connect
                                        void **req_cls);
 
 /** End a request: call it each time the daemon reports the end of a request. The daemon must have
- *  MHD_OPTION_NOTIFY_COMPLETED. Otherwise, requests that break off keep their memory and their place among max_requests
- *  until destroy; and when the time of one is over (request_timeout_ms), its descriptor is shut down, which may by then
- *  belong to another connection.
+ *  MHD_OPTION_NOTIFY_COMPLETED. Otherwise, a request that breaks off keeps its memory and its place among max_requests
+ *  until destroy. In addition, vestry shuts its descriptor down after request_timeout_ms, and by then the descriptor
+ *  may belong to another connection.
  *  server   NULL is accepted
  *  Returns  true: the request was vestry's | false: it is the application's, or vestry has answered it before, and
  *           *req_cls is NULL

@@ -78,8 +78,8 @@ VESTRY_API vestry_err vestry_unmount(vestry *v, const char *prefix, const vestry
  *           returned it, unless the reply has a status */
 typedef vestry_err (*vestry_guard_fn)(const vestry_request *req, vestry_reply *reply, void *app);
 
-/** Guard all routes at and below a path. If several guards match, the one with the shortest prefix is called first;
- *  among equally long prefixes, the guard that was added first.
+/** Guard all routes at and below a path. If several guards match, the guard whose prefix has the fewest segments is
+ *  called first; among prefixes of as many segments, the guard that was added first.
  *  prefix   a pattern, such as "/admin", that matches the first segments of the path; "/": all paths. A prefix with
  *           "{$}" at its end matches that path only: "/{$}" is the front page, and "/admin{$}" excludes the paths below
  *           it. Copied

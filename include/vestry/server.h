@@ -79,7 +79,7 @@ VESTRY_API vestry_err vestry_server_create(vestry *v, const vestry_server_adapte
                                            const vestry_server_options *options, vestry_server **ret_server);
 /** Stop a server: answer new requests with 503, abort its streams with cause SHUTDOWN (browsers reconnect), and wait
  *  until the streams have ended and no handler runs.
- *  Returns  OK | TIMEOUT (a handler, a hook or a write takes longer; call again)
+ *  Returns  OK | TIMEOUT (a handler, a hook or a write takes longer; call again) | CLOSED (vestry_is_forked)
  *  Threads  not from a handler or hook; blocks for timeout_ms at most */
 VESTRY_API vestry_err vestry_server_stop(vestry_server *server, uint64_t timeout_ms);
 /** Stop a server without a time limit, close it and all its connections, and free it. A server that the application
@@ -89,8 +89,9 @@ VESTRY_API void vestry_server_destroy(vestry_server *server);
 /** Get the number of open streams, and their maximum. Either pointer may be NULL. Threads any; takes a lock briefly. */
 VESTRY_API void vestry_server_room(vestry_server *server, uint32_t *ret_streams, uint32_t *ret_capacity);
 
-/** Run a server: start it, serve until SIGINT or SIGTERM, drain, stop, destroy. A second signal ends the process at
- *  once. Meanwhile SIGPIPE is ignored, unless it has a handler. The former signal handling is restored on return.
+/** Run a server: start it, serve until SIGINT or SIGTERM, drain, stop, destroy. The first signal restores the former
+ *  handling of both, so by default a second signal ends the process at once. Meanwhile SIGPIPE is ignored, unless it
+ *  has a handler; its former handling is restored on return.
  *  Returns  OK (ended by a signal or vestry_server_end) | the errors of vestry_server_create | EXISTS
  *           (vestry_server_run is already running in this process)
  *  Threads  any, such as main; blocks. The signal may arrive on any thread */

@@ -61,8 +61,8 @@ typedef struct vestry_tracer {
    *  It may call no function of vestry except those of this header. Mandatory. */
   void (*on_span)(const vestry_span *span, void *ctx);
   void *ctx;
-  uint32_t one_in; /**< sample one in this number of the traces that begin here; 0: 1, each. For a trace that comes with
-                        a request, its header decides */
+  uint32_t one_in; /**< sample one in this number of the traces that begin here; 0 or 1: all of them. For a trace that
+                        comes with a request, its header decides */
 } vestry_tracer;
 
 /** Get the trace of this thread; NULL: none. Valid until the span ends, or vestry_trace_enter sets the former trace

@@ -18,8 +18,8 @@ extern "C" {
 /** Result of a write. */
 typedef enum vestry_io {
   VESTRY_IO_OK,          /**< all bytes were taken */
-  VESTRY_IO_WOULD_BLOCK, /**< *ret_written bytes were taken; the adapter calls vestry_connection_writable when it can
-                              take more, even if this happens before the write returns */
+  VESTRY_IO_WOULD_BLOCK, /**< *ret_written bytes were taken. When the transport can take more, the adapter calls
+                              vestry_connection_writable, even if the write has not returned yet */
   VESTRY_IO_HANGUP,      /**< the peer is gone: the connection ends with cause HANGUP */
   VESTRY_IO_STALLED,     /**< the peer did not read for too long: it ends with cause STALLED */
   VESTRY_IO_ERROR        /**< any other error, also out of memory: it ends with cause ERROR */
@@ -58,8 +58,8 @@ typedef struct vestry_transport_ops {
  *           not woken */
 VESTRY_API vestry_connection_state vestry_connection_run(vestry_connection *connection);
 
-/** Report that a transport can take more bytes after WOULD_BLOCK. Call it after that is so, because the next write may
- *  come at once. Threads any, while a reference is held; does not block. */
+/** Report that a transport can take more bytes after WOULD_BLOCK. Call it when there is room already, because the next
+ *  write may come at once. Threads any, while a reference is held; does not block. */
 VESTRY_API void vestry_connection_writable(vestry_connection *connection);
 
 #ifdef __cplusplus
