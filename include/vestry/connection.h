@@ -78,8 +78,8 @@ typedef enum vestry_full_policy {
 /** Called when the stream is open and its head is written. On the connection's runner, no lock held; must not block. */
 typedef void (*vestry_on_open_fn)(vestry_connection *connection, void *ctx);
 /** Called when the stream has ended and nothing more will be written. Exactly once for each connection that was
- *  created, opened or not, on the connection's runner, no lock held; must not block; may use other connections and
- *  stores. */
+ *  created, opened or not, on the connection's runner (on the request's thread if the stream was given up before it
+ *  opened), no lock held; must not block; may use other connections and stores. */
 typedef void (*vestry_on_close_fn)(vestry_connection *connection, vestry_cause cause, void *ctx);
 
 /** Decision about a connection after a failed send. */

@@ -25,9 +25,11 @@
  *   exists until the end of the enclosing block: do not write it inside an `if` that ends before the call.)
  * - Outputs (stats, results): begin with = {0}, or set size. You get the members that fit.
  * Structs that the library passes to a callback may grow at their end; their `size`, if they have one, is set by the
- * library. These never change: vestry_slice, vestry_key, vestry_value, vestry_into, vestry_scope, vestry_header,
- * vestry_attribute, vestry_event_options, vestry_profile, vestry_field, vestry_message, vestry_mounted, vestry_file,
- * vestry_store_type, vestry_list_cursor, vestry_window, vestry_window_axis, and the records of errors. */
+ * library. These never change, because programs allocate them without a size, or get them by value: vestry_slice,
+ * vestry_key, vestry_value, vestry_into, vestry_scope, vestry_header, vestry_attribute, vestry_event_options,
+ * vestry_profile, vestry_field, vestry_message, vestry_mounted, vestry_file, vestry_store_type, vestry_list_cursor,
+ * vestry_stream_cursor, vestry_scoped_key, vestry_connection_now, vestry_html, vestry_trace, vestry_broker,
+ * vestry_window, vestry_window_axis, and the records of errors. */
 
 #include "vestry/backend_action.h"
 #include "vestry/batch.h"
