@@ -23,17 +23,17 @@ extern "C" {
 #endif
 
 /** The protection of an instance. The guard checks:
- *  origin  the browser's Sec-Fetch-Site is same-origin or none; without that header (browsers over plain http send
- *          none) Origin equals the request's Host; a client that sends neither header passes this check. A page on
- *          another host or port, even of the same site, has another origin: its requests are rejected unless the origin
- *          is trusted
+ *  origin  the value of the browser's Sec-Fetch-Site is "same-origin" or "none"; without that header, which browsers do
+ *          not send over plain http, Origin equals the request's Host; a client that sends neither header passes this
+ *          check. A page on another host or port, even of the same site, has another origin: its requests are rejected
+ *          unless the origin is trusted
  *  token   in the header X-CSRF-Token, in the form's field `csrf`, or in the body's signal `csrf`; never in a query. A
  *          token is bound to the request's scope. With sessions the scope is the session, so that a login or logout
  *          invalidates earlier tokens. Without sessions a token is also bound to a cookie, which vestry_csrf_token
  *          sets. Each call makes a different text, so that the size of compressed pages does not reveal it (BREACH
  *          attack). Put the token outside of patched elements, because otherwise each patch would differ, and never
  *          into a cached page
- *  The token also fails in a page that was open while the user logged in in another tab. The page can detect this by
+ *  A login in one tab invalidates the tokens of pages that are open in other tabs. Such a page can detect this by
  *  data-on:datastar-fetch="evt.detail.type=='error'&&evt.detail.argsRaw.status==403&&($_stale=true)", and show a link
  *  to itself. */
 typedef struct vestry_csrf vestry_csrf;
@@ -41,9 +41,10 @@ typedef struct vestry_csrf vestry_csrf;
 /** Options of the protection. Zero is the default. */
 typedef struct vestry_csrf_options {
   size_t size;                        /**< sizeof(vestry_csrf_options), or 0 */
-  const char *const *trusted_origins; /**< origins whose pages may also send requests, as browsers write them:
-                                           "https://www.example.org:8443". These pages must obtain a token themselves.
-                                           Behind a proxy that changes Host, add the origin of this site. Copied */
+  const char *const *trusted_origins; /**< origins whose pages may also send requests, as browsers write them: with
+                                           http or https, and without a path, as in "https://www.example.org:8443".
+                                           These pages must obtain a token themselves. Behind a proxy that changes Host,
+                                           add the origin of this site. Copied */
   size_t trusted_origins_count;       /**< at most 64 */
   bool insecure;                      /**< allow plain http for the cookie of an instance without sessions */
 } vestry_csrf_options;
@@ -55,7 +56,7 @@ typedef struct vestry_csrf_options {
  *  v         borrowed until vestry_csrf_destroy
  *  options   NULL: the defaults
  *  ret_csrf  owned by the caller; untouched on failure
- *  Returns  OK | INVALID (a malformed origin; too many) | NO_MEMORY
+ *  Returns  OK | INVALID (a malformed origin; too many; logged) | NO_MEMORY
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_csrf_create(vestry *v, const vestry_csrf_options *options, vestry_csrf **ret_csrf);
 /** Destroy a protection, after the last request that uses it. NULL is accepted. */
