@@ -21,9 +21,10 @@ extern "C" {
 
 /** A set of files to serve; any number of threads may use it at once. The serving thread reads a whole file once, to
  *  hash it; the ETags of a thousand files are cached until the files change. A file that changed in the last 100 ms is
- *  hashed for each request. A response reads the bytes that it sends in pieces, and holds at most one piece. To replace
- *  a file, write a new one and rename it. If a file is overwritten while it is sent, the client receives a mixture of
- *  old and new bytes; if it becomes shorter, the connection breaks. Serve many large files by a proxy. */
+ *  hashed for each request. A response reads the bytes that it sends in pieces, and holds at most one piece. Exception:
+ *  while 64 other files of this set are being sent, a response holds all its bytes. To replace a file, write a new one
+ *  and rename it. If a file is overwritten while it is sent, the client receives a mixture of old and new bytes; if it
+ *  becomes shorter, the connection breaks. Serve many large files by a proxy. */
 typedef struct vestry_files vestry_files;
 
 /** A file in the program's memory: a row of vestry_files_options.embedded. Borrowed until vestry_files_destroy. */
@@ -66,8 +67,8 @@ VESTRY_API void vestry_files_destroy(vestry_files *files);
  *  status other than 200 (an error page) or the method is neither GET nor HEAD.
  *  path  path below the folder, or in the table; may come from a client unchecked
  *  Returns  OK | NOT_FOUND (no such file; a path that leaves the folder; NULL) | TOO_LARGE (max_file_bytes; answered
- *           500) | IO | LIMIT (no descriptor is free; or as for vestry_reply_body) | NO_MEMORY. Errors other than LIMIT
- *           and NO_MEMORY leave the reply unchanged
+ *           500) | IO | LIMIT (no descriptor is free; or as for vestry_reply_body) | NO_MEMORY. NOT_FOUND leaves the
+ *           reply unchanged; after any other error the reply may have some of the headers
  *  Threads  the handler's; blocks on the file system */
 VESTRY_API vestry_err vestry_reply_file(const vestry_request *req, vestry_reply *reply, vestry_files *files,
                                         const char *path);
