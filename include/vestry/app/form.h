@@ -69,9 +69,9 @@ typedef struct vestry_forms_options {
   const char *path;              /**< path of vestry_forms_handler ["/kept"]. Copied */
   uint64_t ttl_ms;               /**< time from a form's last change until it expires [7 days]; at most 400 days */
   size_t max_form_bytes;         /**< maximum size of the fields of one form [256 KiB, or a quarter of max_bytes if that
-                                      is less, but at least 64 KiB]; beyond it the message gets 413, and the stored
-                                      values stay. A message with three times this size must fit in
-                                      vestry_bounds.max_body_bytes */
+                                      is less, but at least 64 KiB]; at most a quarter of max_bytes. Beyond it the
+                                      message gets 413, and the stored values stay. A message with three times this size
+                                      must fit in vestry_bounds.max_body_bytes */
   size_t max_per_scope_count;    /**< maximum number of forms of one scope, in all its tabs [64]; beyond it the form of
                                       the scope that changed longest ago is evicted. All users share the empty scope:
                                       there, memory applies the maximum to each tab, and a database applies none */
@@ -96,7 +96,8 @@ VESTRY_API void vestry_forms_destroy(vestry_forms *forms);
 
 /** Declare a form, before requests are served.
  *  name    letters, digits, '-' and '_', at most VESTRY_FORM_NAME_MAX_BYTES; copied
- *  fields  names of the stored fields, each of 1 to VESTRY_FORM_NAME_MAX_BYTES bytes; copied
+ *  fields  names of the stored fields: letters, digits and the characters - _ . [ ] and :, each name of 1 to
+ *          VESTRY_FORM_NAME_MAX_BYTES bytes; copied
  *  count   1 to VESTRY_FORM_FIELDS_MAX
  *  Returns  OK | EXISTS | INVALID (the host's log gives the reason) | NO_MEMORY
  *  Threads  one at a time */
@@ -117,8 +118,8 @@ VESTRY_API vestry_err vestry_forms_handler(const vestry_request *req, vestry_rep
  *            example "comment:17". The suffix consists of letters, digits, '-' and '_'. At most
  *            VESTRY_FORM_NAME_MAX_BYTES in all; unique in the page
  *  ret_form  owned by the caller, until vestry_form_close; untouched on failure
- *  Returns  OK | INVALID (name; as vestry_html_add) | NOT_FOUND (not declared) | NO_MEMORY | IO (no randomness) | an
- *           error of the storage
+ *  Returns  OK | INVALID (name; as vestry_html_add) | NOT_FOUND (not declared) | LIMIT (as vestry_render_topic) |
+ *           NO_MEMORY | IO (no randomness) | an error of the storage
  *  Threads  the handler's or the render's; takes a lock briefly, or reads the database */
 VESTRY_API vestry_err vestry_form_open(vestry_forms *forms, const vestry_request *req, vestry_render *render,
                                        vestry_html *html, const char *name, vestry_form **ret_form);
@@ -138,8 +139,9 @@ VESTRY_API bool vestry_form_has(const vestry_form *form, const char *field, cons
  *  Threads  the handler's; takes a lock briefly, or blocks on the disk */
 VESTRY_API vestry_err vestry_forms_clear(vestry_forms *forms, const vestry_request *req, const char *name);
 /** Delete all forms of the request's scope, in all tabs. Call it before vestry_session_logout, because after a logout
- *  no request can find these forms, and they take space until ttl_ms is over. Threads the handler's; as
- *  vestry_forms_clear. */
+ *  no request can find these forms, and they take space until ttl_ms is over. Do not call this for a request with the
+ *  empty scope, because all users share that scope, and the forms of all of them would be deleted. Threads the
+ *  handler's; as vestry_forms_clear. */
 VESTRY_API void vestry_forms_forget(vestry_forms *forms, const vestry_request *req);
 
 /** Counters since vestry_forms_create, and current sizes. messages = kept + late + refused. */
