@@ -44,8 +44,8 @@ typedef struct vestry_bus_message {
 typedef void (*vestry_bus_message_fn)(const vestry_bus_message *message, void *ctx);
 
 /** Called when a subscription is over: `call` is not running and will not be called again, so ctx may be freed. Called
- *  exactly once for each subscription, no lock held, on the thread that calls vestry_unsubscribe or vestry_destroy,
- *  that serves the connection, or on which the last running call returns. Must not block. */
+ *  exactly once for each subscription, no lock held: on the thread that calls vestry_unsubscribe or vestry_destroy, on
+ *  the thread of the connection, or on the thread of the last running call. Must not block. */
 typedef void (*vestry_subscription_over_fn)(void *ctx);
 
 /** A subscriber. */
@@ -116,7 +116,7 @@ VESTRY_API vestry_err vestry_subscribe(vestry *v, vestry_scope scope, const vest
  *  callback it does not wait, because that could deadlock.
  *  subscription  invalid after the call; NULL is accepted
  *  Returns  true: the subscription is over | false (only inside a callback): a call of the subscription is still
- *           running; `over` is called later
+ *           running, and `over` is called after it; or `over` is running
  *  Threads  any; may wait for running calls of this subscription; runs its `over` */
 VESTRY_API bool vestry_unsubscribe(vestry_subscription *subscription);
 

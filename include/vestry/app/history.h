@@ -141,8 +141,8 @@ typedef vestry_err (*vestry_resume_fn)(vestry_connection *connection, const vest
 VESTRY_API vestry_err vestry_reply_resume(vestry_reply *reply, vestry_scope scope, const vestry_key *key,
                                           vestry_resume_fn on_resume, void *ctx);
 
-/** Join an open connection to a channel, and resume. The missed events, and nothing else, are put into the connection's
- *  queue before on_resume is called.
+/** Join an open connection to a channel, and resume. The missed events are put into the connection's queue before
+ *  on_resume is called.
  *  last_event_id  the id that the client sent; may be any text. NULL or "": none
  *  Returns  OK | NOT_FOUND (no history) | EXISTS (the connection is a member already; nothing is sent) | CLOSED (the
  *           connection has ended) | INVALID (also a connection of another instance), TOO_LARGE (scope, key) | FULL (the

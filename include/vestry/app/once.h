@@ -132,8 +132,9 @@ VESTRY_API vestry_err vestry_once_create(vestry *v, const vestry_once_options *o
 VESTRY_API void vestry_once_destroy(vestry_once *once);
 
 /** Run each submission once: a guard for vestry_guard; app is the vestry_once. Guards before it run for repetitions,
- *  too; guards after it run only for the first request. A request whose nonce was not issued for its scope gets 403.
- *  Uploads (vestry/app/upload.h) pass unchecked, because their body is read after the guards have run, and the client
+ *  too; guards after it run only for the first request. A request whose nonce was not issued for its scope gets 403. A
+ *  repetition waits on its thread until the first request has an answer; a storage may block the thread, too. Uploads
+ *  (vestry/app/upload.h) pass unchecked, because their body is read after the guards have run, and the client
  *  does not repeat them. */
 VESTRY_API vestry_err vestry_once_guard(const vestry_request *req, vestry_reply *reply, void *app);
 
@@ -147,15 +148,16 @@ VESTRY_API void vestry_once_stats_get(vestry_once *once, vestry_once_stats *ret_
  *  that send requests, and no patch may replace it. The attributes are the signal `_once`, whose value is a nonce, and
  *  `data-init__once`, a script that queues submissions. Insert them with %-s, because they are HTML already.
  *  buffer   receives at most capacity - 1 bytes and a NUL; untouched on failure
- *  Returns  OK | INVALID (buffer NULL with capacity > 0) | TOO_LARGE (capacity) | IO (no randomness)
+ *  Returns  OK | INVALID (buffer NULL with capacity > 0) | TOO_LARGE (capacity) | NO_MEMORY | IO (no randomness)
  *  Threads  the handler's; does not block */
 VESTRY_API vestry_err vestry_once_attributes(const vestry_request *req, char *buffer, size_t capacity);
 
 /** Make a nonce for a page or a form. It takes no memory until a request uses it. A later request with the same nonce
- *  is a repetition if its path, query and fields equal those of the first, and gets the first answer; if the nonce is
- *  in a signal `once`, equal path and query suffice. Any other request with this nonce gets 409. Therefore, forms of a
- *  document may share a nonce only if the user can send only one of them.
- *  Returns  OK | IO (no randomness)
+ *  is a repetition, and gets the first answer, if its method, path, query and fields equal those of the first. If the
+ *  nonce is in a signal `once`, the fields may differ; if it is in the header X-Once, query and body may differ. Any
+ *  other request with this nonce gets 409. Therefore, forms of a document may share a nonce only if the user can send
+ *  only one of them.
+ *  Returns  OK | NO_MEMORY | IO (no randomness)
  *  Threads  the handler's; does not block */
 VESTRY_API vestry_err vestry_once_nonce(const vestry_request *req, char nonce[VESTRY_ONCE_NONCE_BYTES]);
 
