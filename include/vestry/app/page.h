@@ -67,8 +67,9 @@ typedef struct vestry_pages_options {
                                whole */
   const char *build;      /**< version of the application. A tab whose document came from another version reloads its
                                page once, within reload_ms. NULL: tabs do not reload. Copied */
-  uint32_t reload_ms;     /**< time over which the reloads for a new build are spread [5,000] */
-  uint32_t retry_ms;      /**< a broken stream is reopened after a random time between this and twice this [1,000] */
+  uint32_t reload_ms;     /**< time over which the reloads for a new build are spread [5,000]; at most 3,600,000 */
+  uint32_t retry_ms;      /**< a broken stream is reopened after a random time between this and twice this [1,000]; at
+                               most 3,600,000 */
   const void *secret; /**< key of the state tags. A state tag is an event id that contains a keyed hash of the content
                            that the tab shows. A tab that reconnects sends its tag, and receives content only if it has
                            changed. Use the same secret on all machines and after a restart; under another secret the
@@ -117,7 +118,8 @@ typedef vestry_err (*vestry_page_fn)(vestry_render *render, vestry_html *html, v
  *           free (LIMIT), the tab keeps its content until a later check succeeds */
 typedef vestry_err (*vestry_page_allow_fn)(const vestry_request *req, void *app);
 
-/** Name the topics of a page, by vestry_render_topic. Called before the page's render or handler. */
+/** Name the topics of a page, by vestry_render_topic. Called before the page's render or handler. Returns as
+ *  vestry_page_fn. */
 typedef vestry_err (*vestry_page_topics_fn)(vestry_render *render, void *app);
 
 /** Options of a page. Zero selects the default, which is given in [brackets]. */
@@ -130,9 +132,9 @@ typedef struct vestry_page_options {
                                      handler, the path of the request is the topic */
   vestry_page_allow_fn allow;   /**< [every request may see the page] */
   void *app;                    /**< passed to these functions */
-  const char *id;      /**< id of the content's element ["content"]: a letter, followed by letters, digits, '-' and '_'.
-                            Copied */
-  const char *element; /**< name of the content's element ["main"]. Copied */
+  const char *id;      /**< id of the content's element ["content"]: a letter, followed by letters, digits, '-' and '_';
+                            at most 128 bytes. Copied */
+  const char *element; /**< name of the content's element ["main"]: the same characters, at most 32. Copied */
   /** JavaScript regular expression ["^tabId$": vestry/app/tab.h]. Signals whose paths match are sent in the URL of the
    *  request that opens the stream. Exclude text that users write, because a long URL gets 414. Copied */
   const char *signals;
@@ -200,7 +202,7 @@ VESTRY_API void vestry_render_again(vestry_render *render);
  *      if (vestry_render_is_current(render, version_of(room))) return VESTRY_OK;
  *  version  must change with the data. It is compared only with versions from this vestry_pages, because a counter of
  *           another process, or of this process before a restart, may stand for other data
- *  Returns  true: the tab is current; return without rendering | false: render; always in a part
+ *  Returns  true: the tab is current; return without rendering | false: render. Always false in a part
  *  Threads  the render's */
 VESTRY_API bool vestry_render_is_current(vestry_render *render, uint64_t version);
 /** Same as vestry_render_is_current for a version that is valid on all machines and after a restart: for example a
@@ -215,9 +217,9 @@ VESTRY_API bool vestry_render_is_current_anywhere(vestry_render *render, uint64_
  *  unstyled at the end of the content. If vestry_reply_csp was called before, the style has the policy's nonce. Returns
  *  as vestry_html_add. */
 VESTRY_API vestry_err vestry_render_head(vestry_render *render, vestry_html *html);
-/** Append the start tag of the content's element. In a render for a stream, everything before it is discarded, except
- *  the text of a title element, which becomes the document's title. Returns as vestry_html_add; INVALID also if this
- *  was called before in the same render. */
+/** Append the start tag of the content's element. In a render for a stream, everything before it is discarded.
+ *  Exception: if the page has a layout (vestry_page_options.layout), the text of a title element becomes the document's
+ *  title. Returns as vestry_html_add; INVALID also if this was called before in the same render. */
 VESTRY_API vestry_err vestry_render_begin(vestry_render *render, vestry_html *html);
 /** Append the end tag of the content's element and, in a document, the element that opens and supervises the stream. In
  *  a render for a stream, everything after it is discarded. The element
@@ -378,11 +380,11 @@ typedef struct vestry_pages_stats {
   uint64_t refreshes_count; /**< refreshes of a topic or of all pages */
   uint64_t documents_count; /**< documents served */
   uint64_t renders_count;   /**< renders for streams */
-  uint64_t changed_count;   /**< renders with new content, which was sent */
+  uint64_t changed_count;   /**< renders with new content, whether it was sent or not (unsent_count) */
   uint64_t unchanged_count; /**< renders with the same content */
   uint64_t current_count;   /**< renders that ended because the tab had the same version */
   uint64_t failed_count;    /**< renders that ended with an error or a status of 5xx */
-  uint64_t dropped_count;   /**< renders whose streams had ended, or that ended or redirected their streams */
+  uint64_t dropped_count;   /**< renders that ended or redirected their streams, or made their tabs reload */
   uint64_t unsent_count;    /**< times that a stream could not take a changed content; the stream receives the content
                                  later */
   uint64_t postponed_count; /**< renders postponed because the last event was not written yet */

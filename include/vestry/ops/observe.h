@@ -89,7 +89,8 @@ typedef struct vestry_observe_options {
 /** Create an observer. Its permanent cost is two reads of the clock for one event in 16.
  *  options      NULL: the defaults; copied, except borrowed members
  *  ret_observe  owned by the caller; untouched on failure. Destroy it before the instance and before what it borrows
- *  Returns  OK | INVALID (v or ret_observe is NULL; options of a later version of vestry; closes_count) | NO_MEMORY
+ *  Returns  OK | INVALID (v or ret_observe is NULL; options of a later version of vestry; closes_count; a malformed
+ *           token, which is logged) | NO_MEMORY
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_observe_create(vestry *v, const vestry_observe_options *options,
                                             vestry_observe **ret_observe);
@@ -133,7 +134,8 @@ VESTRY_API void vestry_observe_destroy(vestry_observe *observe);
  *  GET {prefix}/streams/{id}/tail
  *      a tail: the events sent to the stream from now on (curl -N, or an EventSource), as events begin, event, left-out
  *      (a count, because the reader was slow) and end, with JSON. A tail ends with the stream or after VESTRY_TAIL_MS.
- *      There are at most 16 tails at a time, and none of the streams of consoles and tails (409)
+ *      At most 16 tails are open at a time; another one gets 503. The stream of a console or of a tail has no tail:
+ *      409
  *
  *  prefix  "" or a pattern without a '/' at its end, as vestry_mount; copied
  *  Returns  OK | EXISTS (a path has a route already, or the observer is mounted) | INVALID (the prefix) | NO_MEMORY
@@ -164,11 +166,11 @@ typedef struct vestry_page_info {
   uint64_t documents_count; /**< documents served; 0 for a part */
   uint64_t renders_count;   /**< calls of its handler for streams */
   uint64_t first_count;     /**< renders because a stream began */
-  uint64_t changed_count;   /**< renders with new content, which was sent */
+  uint64_t changed_count;   /**< renders with new content, whether it was sent or not */
   uint64_t unchanged_count; /**< renders with the same content */
   uint64_t current_count;   /**< renders that ended early because the version of the data was the same */
   uint64_t failed_count;
-  uint64_t dropped_count;          /**< renders that redirected, or whose streams had ended */
+  uint64_t dropped_count;          /**< as in vestry_pages_stats */
   uint64_t renders_minute_count;   /**< renders in the last minute, 55 to 60 s */
   uint64_t unchanged_minute_count; /**< unchanged renders among them */
   uint64_t handler_ns;             /**< total time in the handler, including waits */
@@ -359,7 +361,7 @@ typedef struct vestry_channel_info {
   bool has_history;                                        /**< vestry/app/history.h */
   size_t members_count;                                    /**< now */
   uint64_t published_count, accepted_count, refused_count; /**< as in vestry_channel_stats */
-  uint64_t epochs_count;
+  uint64_t epochs_count;                                   /**< as in vestry_channel_stats */
   uint64_t alone_count;   /**< standalone events written to members that were out of sync, in epochs that have
                                ended */
   uint64_t encodes_count; /**< times that an event was encoded for all members in sync */
