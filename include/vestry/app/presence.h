@@ -30,8 +30,8 @@ extern "C" {
  *  vestry_dispatch_options.only_here. The members of a node leave when it leaves or is dead. In a partition each side
  *  has its own members; within a second after it heals all nodes have all members.
  *  A member is announced in one message. So place, who and name together have at most the broker's max_payload less 69
- *  bytes, and vestry_reply_present refuses a larger member. If max_payload becomes smaller later, the other nodes drop
- *  members that are too large when they receive the next complete list, and their node logs this once. */
+ *  bytes, and vestry_reply_present refuses a larger member. If max_payload becomes smaller later, a member that is now
+ *  too large is missing in the next complete list of its node, so the other nodes drop it; its node logs this once. */
 typedef struct vestry_presence vestry_presence;
 
 /** A change. Valid during the call; later versions may add members at the end. */
@@ -79,8 +79,8 @@ VESTRY_API vestry_err vestry_presence_create(struct vestry *v, const vestry_pres
                                              vestry_presence **ret_presence);
 
 /** Destroy a presence, before vestry_destroy. After this returns, on_change neither runs nor will run. Open streams
- *  continue, but are not counted any more. NULL is accepted. May be called before or after vestry_stop; if called after
- *  it, on_change reports the members whose streams vestry_stop has ended.
+ *  continue, but are not counted any more. NULL is accepted. May be called before or after vestry_stop. That
+ *  function ends all streams; on_change reports that their members left only if the grace time ends before this call.
  *  Threads  not from on_change; waits for a running call of it. From then on no handler may call vestry_reply_present,
  *           and no thread may query; streams may begin and end meanwhile */
 VESTRY_API void vestry_presence_destroy(vestry_presence *presence);
@@ -91,7 +91,7 @@ VESTRY_API void vestry_presence_destroy(vestry_presence *presence);
  *  who    UTF-8, 1 to 255 bytes; copied
  *  Returns  OK | INVALID (place, who) | TOO_LARGE (place; the member's announcement) | LIMIT
  *           (max_per_stream_count of vestry_bounds; or max_count, but never for a member that is present already, its
- *           grace time included) | NO_MEMORY (a handler may ignore it: the request is answered with it)
+ *           grace time included) | NO_MEMORY (a handler need not check this: the request then fails with it)
  *  Threads  the handler's */
 VESTRY_API vestry_err vestry_reply_present(vestry_reply *reply, vestry_presence *presence, const vestry_key *place,
                                            const char *who);

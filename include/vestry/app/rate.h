@@ -52,8 +52,8 @@ typedef struct vestry_rate_options {
                                without sessions and without vestry_options.scope */
   vestry_rate_key_fn key; /**< NULL: by address or scope */
   void *key_app;          /**< passed to key */
-  size_t max_count;       /**< maximum number of buckets, rounded up to a power of two, at most 16,777,216; 0: 65,536 (1
-                               MiB) */
+  size_t max_count;       /**< number of buckets, rounded up to a power of two and to at least 256; at most 16,777,216.
+                               0: 65,536 (1 MiB) */
   bool is_behind_proxy;   /**< as vestry_options.is_behind_proxy, for this rate: the client's address is taken from
                                X-Forwarded-For. The proxy must set this header to the address of its peer, not append to
                                it (docs/guide/proxies.md). If the header does not contain exactly one address, the
@@ -82,7 +82,8 @@ VESTRY_API void vestry_rate_destroy(vestry_rate *rate);
 /** Limit requests: a guard for vestry_guard; app is the vestry_rate. A rate can guard several paths, which then share
  *  its buckets; a path can have several rates (20 a second, and 1,000 an hour). A rejected request gets 429 with
  *  Retry-After, and a sentence or the application's error page for 429. vestry_stats counts it, too
- *  (VESTRY_REFUSAL_RATE). The first request of an unknown client (VESTRY_RATE_ADDRESS) is logged as a warning. */
+ *  (VESTRY_REFUSAL_RATE). The first request from an unknown client (VESTRY_RATE_ADDRESS) is logged as a warning, once
+ *  for each rate. */
 VESTRY_API vestry_err vestry_rate_guard(const vestry_request *req, vestry_reply *reply, void *app);
 
 /** Take a token in a handler, from the bucket of a name: for example to limit login attempts for one user name, or

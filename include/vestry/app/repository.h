@@ -43,8 +43,8 @@ typedef enum vestry_field_type {
 /** A field of a schema. Use the macros below; members of other types are ignored. */
 typedef struct vestry_field {
   const char *path; /**< name of the signal; of a signal in nested objects the names, separated by points: "user.name".
-                         At most 255 bytes and 16 names. A name must not be empty or begin with '_' (browsers do not
-                         send such signals) */
+                         At most 255 bytes of UTF-8 and 16 names. A name must not be empty, contain blanks or control
+                         characters, or begin with '_' (the client does not send such signals) */
   vestry_field_type type;
   bool boolean;                          /**< BOOLEAN: the default */
   int64_t integer, min, max;             /**< INTEGER: default and bounds; min and max both 0: only those of

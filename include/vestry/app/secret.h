@@ -2,7 +2,7 @@
 /** The secret of an instance. It authenticates data that pages receive and send back: tab ids (vestry/app/tab.h), CSRF
  *  tokens (vestry/app/csrf.h) and nonces (vestry/app/once.h). Such data contains a message authentication code (seal),
  *  which proves that an instance with this secret made the data for this purpose and this scope. Without a secret the
- *  instance generates a random key: then all open pages become invalid by a restart, and at other processes.
+ *  instance generates a random key. Then data from before a restart, or from another process, is invalid.
  *
  *      vestry_secret_set(v, &(vestry_secret){.secret = bytes, .secret_len = 32}); */
 #ifndef VESTRY_SECRET_H

@@ -40,7 +40,7 @@ extern "C" {
 
 /** Get the id of the tab that sent a request. It is read from the signal `tabId`; from the field of that name in a
  *  form, which contains no signals: `<input type="hidden" name="tabId" data-attr:value="$tabId">`; or from the cookie.
- *  An ordinary request without an id is taken for the first of a tab, and gets a new id, the same at each call.
+ *  An ordinary request without an id counts as the first request of a tab, and gets a new id, the same at each call.
  *  id  set on OK, otherwise untouched
  *  Returns  OK | NOT_FOUND (a request of the Datastar client without a valid id, for example after a login in another
  *           tab; let the page reload) | NO_MEMORY | IO (no randomness)
