@@ -24,17 +24,19 @@ extern "C" {
 
 /** Uploads to one path. The body of a POST is a form with files (multipart/form-data), or one file, whose
  *  percent-encoded name is in the header Upload-Name.
- *  - Rejected before the body is read: a file longer than max_file_bytes (413), or of another type (415); uploads
- *    beyond max_count (503), or beyond max_per_person_count (429).
+ *  - Rejected before the body is read: uploads beyond max_count (503), or beyond max_per_person_count (429). Also, if
+ *    the body is one file: a file longer than max_file_bytes (413), or of another type (415). Files of a form are
+ *    checked as they arrive.
  *  - If the body is a file, the guards of the path run before its first byte. For a form they run before its first
  *    file, and read only the fields that precede it. Therefore, put the fields `csrf` and `tabId` first.
- *  - The files of one request are kept together or not at all. When the request is complete, each file is ended, and
- *    then `done` answers the request. Each file is aborted once instead if the client disconnects, sends less than 32
- *    KiB in the adapter's request_timeout_ms, or sends too much; if the writer fails; or if the form is malformed.
+ *  - The files of one request are kept together or not at all, unless a writer's `end` fails: the files ended before
+ *    that stay. When the request is complete, each file is ended, and then `done` answers the request. Each file is
+ *    aborted once instead if the client disconnects, sends less than 32 KiB in the adapter's request_timeout_ms, or
+ *    sends too much; if the writer fails; or if the form is malformed.
  *  - Uploads to a folder can be resumed by the protocol tus 1.0.0, even after a restart of the server.
  *  - A writer, the guards, allow and done may block. With civetweb each upload has a thread. The adapter of
- *    libmicrohttpd runs them on up to eight threads, for which further uploads wait, except in a daemon whose event
- *    loop the application runs. */
+ *    libmicrohttpd has up to eight threads for uploads; further uploads wait for a free thread. Exception: in a daemon
+ *    whose event loop the application runs, uploads run on the thread of that loop. */
 typedef struct vestry_uploads vestry_uploads;
 /** A folder for uploads. */
 typedef struct vestry_upload_folder vestry_upload_folder;
@@ -84,7 +86,7 @@ typedef struct vestry_uploads_options {
                                            NULL: 204 */
   const char *types;                  /**< accepted media types: "image/png, image/jpeg"; an asterisk after the slash
                                            stands for all subtypes. NULL: all. Copied */
-  uint64_t max_file_bytes;            /**< maximum size of each file; 0: 64 MiB */
+  uint64_t max_file_bytes;            /**< maximum size of each file, at most VESTRY_BODY_BYTES_MAX / 32; 0: 64 MiB */
   uint32_t max_files_count;           /**< maximum number of files in a form; 0: 1 */
   uint32_t max_count;                 /**< maximum number of concurrent uploads; 0: 1,000. All clients without a user,
                                            scope and known address together have at most half of this number */
@@ -101,9 +103,9 @@ typedef struct vestry_uploads_options {
    *  of a writer, and an error has the same effect. NULL: every file is allowed. */
   vestry_err (*allow)(void *app, const vestry_request *req, vestry_reply *reply, const vestry_incoming *file);
   size_t max_fields_bytes; /**< maximum total size of a form's text fields: names and values, with one more byte for
-                                each; beyond it 413. 0: vestry_bounds.max_body_bytes, at least 64 KiB. The fields count
-                                towards vestry_bounds.max_request_bytes: while requests hold more than half of that, a
-                                form gets 503 */
+                                each; beyond it 413. At most VESTRY_BODY_BYTES_MAX / 4. 0: vestry_bounds.max_body_bytes,
+                                but at least 64 KiB. The fields count towards vestry_bounds.max_request_bytes: while
+                                requests hold more than half of that, a form gets 503 */
 } vestry_uploads_options;
 
 /** Counters of uploads. begun_count = done_count + failed_count + open_count. */
@@ -117,16 +119,17 @@ typedef struct vestry_uploads_stats {
   uint32_t open_count;    /**< running requests */
 } vestry_uploads_stats;
 
-/** Accept uploads on a path: add a route for POST, and the limit of its bodies (vestry_body_limit).
+/** Accept uploads on a path: add a route for POST, and the limit of its bodies (vestry_body_limit); with a folder also
+ *  the routes of tus.
  *  v            borrowed
  *  ret_uploads  owned by the caller; untouched on failure
- *  Returns  OK | INVALID (options; the host's log names them) | EXISTS (the route) | LIMIT, UNSUPPORTED (vestry_route)
+ *  Returns  OK | INVALID (options; the host's log names them) | EXISTS (a route) | LIMIT, UNSUPPORTED (vestry_route)
  *           | NO_MEMORY | IO (no randomness)
  *  Threads  any */
 VESTRY_API vestry_err vestry_uploads_create(vestry *v, const vestry_uploads_options *options,
                                             vestry_uploads **ret_uploads);
-/** Remove the route, wait for running uploads, and free the uploads. After the servers were stopped there is nothing to
- *  wait for. Call this before vestry_destroy. NULL is accepted.
+/** Remove the routes, wait for running uploads, and free the uploads. After the servers were stopped there is nothing
+ *  to wait for. Call this before vestry_destroy. NULL is accepted.
  *  Threads  any that handles no request; blocks */
 VESTRY_API void vestry_uploads_destroy(vestry_uploads *uploads);
 
@@ -149,9 +152,10 @@ typedef struct vestry_upload_folder_options {
   const char *path;   /**< path of an existing folder that only uploads use; may end in a symbolic link */
   uint64_t max_bytes; /**< maximum size of all its files, incomplete ones included; 0: 10 GiB */
   /** Called once for each file that had begun and was not kept, after all its bytes were removed. If an upload that can
-   *  be resumed breaks off, this is not called until the upload expires or is deleted.
+   *  be resumed breaks off, this is not called until the upload expires, is deleted, or is removed.
    *  file  valid during the call; no file exists at its path
-   *  why   as for abort of a writer; the error of `done`; TIMEOUT: expired; CLOSED: deleted by its client
+   *  why   as for abort of a writer; the error of `done`; TIMEOUT: expired; CLOSED: deleted by its client; LIMIT:
+   *        removed to make room for another upload
    *  Called on a thread of a server or of the instance, no lock held. NULL: not reported */
   void (*dropped)(void *app, const vestry_kept_file *file, vestry_err why);
   void *app;              /**< passed to dropped */

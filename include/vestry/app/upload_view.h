@@ -22,8 +22,8 @@ extern "C" {
 /** Name and texts of a display. Zero is the default. */
 typedef struct vestry_upload_view_options {
   size_t size;           /**< sizeof(vestry_upload_view_options), or 0 */
-  const char *signal;    /**< prefix of the signals' names: letters and underscores, at most 64, unique for each form of
-                              a page. NULL: "_upload" */
+  const char *signal;    /**< prefix of the signals' names: at most 64 letters and single underscores, unique for each
+                              form of a page. NULL: "_upload" */
   bool resumes;          /**< resume uploads, which requires a folder (vestry_uploads_options.folder). Each file is then
                               sent in a separate request, without the form's other fields. It is resumed when the
                               network or the server is back, and when the user selects it again after a reload */
@@ -54,10 +54,10 @@ typedef struct vestry_upload_view_options {
  *                      server) | "kept" | "failed" | "cancelled"
  *      _uploadText     the state as text, set once at the beginning and once at the end
  *
- *  The display has a progress bar, a button, and a status, which a screen reader reads out; its class is vestry-upload.
- *  After success the form is emptied. The redirect of `done` (vestry_reply_redirect) is followed, unless it is the
- *  address of the page. The redirect of a guard or of the writer's begin is a rejection: the files were not sent and
- *  stay selected, and the tab goes to its address, which may be on another site, because the script gets 403 with this
+ *  The display, an element of class vestry-upload, has a progress bar, a button, and a status, which screen readers
+ *  announce. After success the form is emptied. The redirect of `done` (vestry_reply_redirect) is followed, unless it is
+ *  the address of the page. The redirect of a guard or of the writer's begin is a rejection: the files were not sent
+ *  and stay selected, and the tab goes to its address, which may be on another site, because the script gets 403 with this
  *  Location. A proxy's redirect to another site is hidden from scripts, so the text `elsewhere` is shown. While a form
  *  is sent, it is aria-busy and cannot be sent again. A button in the form with the attribute data-upload-cancel also
  *  cancels.
