@@ -107,8 +107,8 @@ typedef vestry_err (*vestry_job_fn)(vestry_job *job, void *app);
 /** Report the progress of a job, and renew its lease. This is a commit, so report as often as a reader needs it.
  *  fraction  0 to 1; NaN counts as 0, a value outside as the nearer end
  *  text      at most VESTRY_JOB_SAID_MAX_BYTES bytes of UTF-8, copied; NULL: none
- *  Returns   OK | CLOSED (the job was taken over or removed: stop) | TOO_LARGE | INVALID (no UTF-8) | the errors of the
- *            database
+ *  Returns   OK | CLOSED (the job was taken over or removed: stop) | TOO_LARGE | INVALID (no UTF-8; this thread has a
+ *            transaction of the pool) | the errors of the database
  *  Threads   that of the job's function; blocks on the network or the disk */
 VESTRY_API vestry_err vestry_job_progress(vestry_job *job, double fraction, const char *text);
 /** Return whether the function should end soon, because the jobs are being stopped, or because this job was taken over
@@ -116,7 +116,8 @@ VESTRY_API vestry_err vestry_job_progress(vestry_job *job, double fraction, cons
  *  block. */
 VESTRY_API bool vestry_job_is_over(const vestry_job *job);
 /** Set the reason of a failure, for the column `error`; a text longer than VESTRY_JOB_SAID_MAX_BYTES is truncated.
- *  Default: the name of the error that the function returns. Threads that of the job's function; does not block. */
+ *  Default: the text of vestry_strerror for the error that the function returns. Threads that of the job's function;
+ *  does not block. */
 VESTRY_API void vestry_job_explain(vestry_job *job, const char *text);
 /** Declare that another attempt is useless. If the function then fails, the job is dead; a scheduled job waits for its
  *  next period. Threads that of the job's function; does not block. */
@@ -201,12 +202,12 @@ VESTRY_API vestry_err vestry_jobs_on(vestry_jobs *jobs, const char *kind, vestry
  *  period_ms  1 to 10 years
  *  offset_ms  less than period_ms
  *  Returns    OK | INVALID | EXISTS | NO_MEMORY | the errors of the database
- *  Threads    as vestry_jobs_on; blocks on the network or the disk */
+ *  Threads    as vestry_jobs_on, without a connection of the pool; blocks on the network or the disk */
 VESTRY_API vestry_err vestry_jobs_every(vestry_jobs *jobs, const char *name, uint64_t period_ms, uint64_t offset_ms,
                                         vestry_job_fn fn, void *app);
 /** Start the threads.
- *  Returns  OK | INVALID (they were started or stopped before) | NO_MEMORY | IO (a thread cannot be started; none is
- *           left)
+ *  Returns  OK | INVALID (they were started, stepped or stopped before) | NO_MEMORY | IO (a thread cannot be started;
+ *           none is left)
  *  Threads  one */
 VESTRY_API vestry_err vestry_jobs_start(vestry_jobs *jobs);
 /** Run one job that is due, on this thread, instead of starting threads. Only vestry_job_progress renews its lease. For
@@ -232,9 +233,10 @@ VESTRY_API void vestry_jobs_wake(vestry_jobs *jobs);
 typedef enum vestry_job_unique {
   VESTRY_JOB_UNIQUE_KEPT,   /**< any job in the table, also a done one during keep_ms, and a dead one */
   VESTRY_JOB_UNIQUE_OPEN,   /**< a job that waits or runs */
-  VESTRY_JOB_UNIQUE_WAITING /**< a job that waits; a running job may have begun too early to see the data of the new
-                                 order. If the order returns EXISTS, the waiting job begins after the order's
-                                 transaction has ended, so it sees what that has committed */
+  VESTRY_JOB_UNIQUE_WAITING /**< a job that waits. A running job does not count, because it may have begun before the
+                                 data of this order was committed. With EXISTS, the waiting job begins after the
+                                 transaction of the order has ended, so it sees the data that this transaction
+                                 commits */
 } vestry_job_unique;
 
 /** A job to enqueue. Zero selects the default, which is given in [brackets]. */

@@ -253,7 +253,8 @@ VESTRY_API void vestry_sql_once_destroy(vestry_sql_once *once);
  *  with a nonce get 503, and their actions do not run. */
 extern VESTRY_API const vestry_once_storage_ops vestry_sql_once_ops;
 
-/** Delete some of the expired submissions; each new submission does this, too. As vestry_sql_sessions_expire. */
+/** Delete some of the expired submissions. One in 64 new submissions of a node does this, too. As
+ *  vestry_sql_sessions_expire. */
 VESTRY_API vestry_err vestry_sql_once_expire(vestry_sql_once *once, size_t *ret_count);
 
 /* ------------------------------------------------------------------------------------------------- forms --------- */

@@ -195,12 +195,13 @@ typedef struct vestry_sqlite_pool_options {
   uint32_t aside_count;       /**< connections for VESTRY_SQL_READ_ASIDE [1]; at most 1,024 */
   uint32_t statements_count;  /**< prepared statements kept for each connection; beyond it the least recently used one
                                    is finalized [64] */
-  uint32_t wait_ms;           /**< maximum time to wait for a connection, or until no other thread writes [5,000] */
+  uint32_t wait_ms;           /**< maximum time to wait for a connection, or for the end of another thread's write
+                                   [5,000] */
   uint32_t busy_ms;           /**< time for which SQLite waits for other processes [5,000] */
-  uint64_t max_wal_bytes;     /**< if the file's WAL exceeds this size, a commit empties it. Meanwhile threads get no
-                                   connection, until the other connections are released, but for at most 250 ms [16
-                                   MiB]. If a reader takes longer, or belongs to another program, the log reports it,
-                                   and the WAL grows */
+  uint64_t max_wal_bytes;     /**< if the file's WAL exceeds this size after a commit, the thread that has committed
+                                   empties it [16 MiB]. For this it waits at most 250 ms until all other connections
+                                   are released; meanwhile a thread without a connection gets none. If a reader takes
+                                   longer, or belongs to another program, the log reports it, and the WAL grows */
 } vestry_sqlite_pool_options;
 
 /** Open all connections, and bring the tables to their version.
