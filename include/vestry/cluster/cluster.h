@@ -130,7 +130,8 @@ typedef struct vestry_cluster_options {
  *  v            borrowed; no stream may have been stored or have joined a channel yet. The cluster runs on the threads
  *               of its runtime
  *  broker       copied; the object in its member `broker` is borrowed, not started yet, and must outlive the cluster
- *  ret_cluster  owned by the caller; untouched on failure. After a failure the broker has been stopped
+ *  ret_cluster  owned by the caller; untouched on failure. After a failure the broker may have been stopped, so that it
+ *               cannot be started again
  *  Returns  OK, also while the broker is down | INVALID (an option; v has streams) | EXISTS (v is in a cluster) |
  *           UNSUPPORTED (strict, and the broker has no reservations) | NO_MEMORY | IO (no randomness, no thread) |
  *           CLOSED
@@ -162,7 +163,8 @@ VESTRY_API vestry_err vestry_cluster_dispatch(vestry_cluster *cluster, json_t *e
 /** Publish bytes on this node and on all live nodes: vestry_publish across nodes. Do not put pointers into data.
  *  data  copied
  *  Returns  OK (queued for all nodes) | INVALID, TOO_LARGE (key, the broker's max_payload) | FULL, IO (some nodes do
- *           not get it; they see a gap once they are reachable) | CLOSED | NO_MEMORY
+ *           not get it; they see a gap once they are reachable) | LIMIT (as vestry_publish, for the subscribers of this
+ *           node; the other nodes get the message) | CLOSED | NO_MEMORY
  *  Threads  as vestry_publish; does not wait */
 VESTRY_API vestry_err vestry_cluster_publish(vestry_cluster *cluster, vestry_scope scope, const vestry_key *key,
                                              const void *data, size_t len);

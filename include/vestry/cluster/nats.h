@@ -22,8 +22,8 @@
 extern "C" {
 #endif
 
-/** Options of a NATS broker. Zero is the default. All texts are copied. Files are checked by vestry_nats_create and
- *  read again for each connection, so that they can be renewed.
+/** Options of a NATS broker. Zero is the default. Times are at most 600,000 ms. All texts are copied. Files are checked
+ *  by vestry_nats_create and read again for each connection, so that they can be renewed.
  *  stop and destroy wait for a running attempt to connect, which takes at most connect_ms and the time to resolve the
  *  name. The TLS handshake of libnats 3.4 has no time limit. libnats ignores SIGPIPE for the process, from create
  *  on. */
@@ -31,7 +31,7 @@ typedef struct vestry_nats_options {
   size_t size;                /**< sizeof(vestry_nats_options), or 0 */
   const vestry_host *host;    /**< borrowed, must outlive the broker; NULL: vestry_host_default() */
   const char *const *servers; /**< "nats://host:port", or "tls://host:port" for TLS; tried in random order */
-  size_t servers_count;       /**< 0: "nats://127.0.0.1:4222" alone */
+  size_t servers_count;       /**< at most 1,000; 0: "nats://127.0.0.1:4222" alone */
   const char *name;           /**< name of the client in the server's monitoring; NULL: "vestry" */
 
   /* Login of the client: one of the following, or none. */
@@ -46,11 +46,11 @@ typedef struct vestry_nats_options {
   const char *tls_certificate_file, *tls_key_file; /**< PEM files of the client's certificate and key; both or none.
                                                         Imply tls */
   const char *tls_host;                            /**< expected name in the server's certificate; NULL: the host of the
-                                                        address */
+                                                        address. Implies tls */
 
   uint64_t connect_ms;       /**< timeout of one attempt to connect; 0: 2,000 */
   uint64_t ping_ms;          /**< interval of pings; 0: 1,000 */
-  uint32_t pings_out;        /**< maximum number of unanswered pings; 0: 2 */
+  uint32_t pings_out;        /**< maximum number of unanswered pings, at most 1,000; 0: 2 */
   uint64_t write_ms;         /**< a connection whose socket accepts no bytes for this time is closed; 0: 1,000 */
   uint64_t reconnect_ms;     /**< first pause after all servers were tried; 0: 50. Each pause is extended at random to
                                   at most twice its length */
@@ -60,8 +60,9 @@ typedef struct vestry_nats_options {
                                     returns FULL. 0: 8 MiB */
 
   const char *reservations_bucket; /**< key-value bucket of JetStream for reservations, created by the first reservation
-                                        if it is missing. Letters, digits, '-' and '_'. NULL: no reservations */
-  uint32_t reservations_replicas;  /**< replicas of a bucket that is created; 0: 1 */
+                                        if it is missing. 1 to 64 letters, digits, '-' and '_'. NULL: no
+                                        reservations */
+  uint32_t reservations_replicas;  /**< replicas of a bucket that is created, at most 5; 0: 1 */
   uint64_t reservations_ms;        /**< maximum time that each request of a reservation waits for JetStream; 0: 1,000 */
 } vestry_nats_options;
 
