@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** A browser for tests: sends requests to an instance as a browser does, through the memory adapter
  *  (vestry/testing/memory.h) and without a network. It stores cookies, follows redirects, sends forms, and makes the
- *  requests of the Datastar client.
+ *  requests of the Datastar client. It stores at most 50 cookies, and of their attributes considers only Max-Age.
  *
  *      vestry_browser_create(v, &ada);
  *      vestry_browser_form(ada, "/login", VESTRY_OBJECT("user", "ada", "password", "engine"), &page); // ends at "/"
@@ -35,10 +35,12 @@ VESTRY_API vestry_err vestry_browser_create(vestry *v, vestry_browser **ret_brow
 /** Destroy a browser. NULL is accepted. */
 VESTRY_API void vestry_browser_destroy(vestry_browser *browser);
 
-/** Load a page, and follow at most ten redirects. Sends the stored cookies, and stores those that the responses set.
+/** Load a page, and follow at most ten redirects (status 301, 302 or 303). Sends the stored cookies, and stores
+ *  those that the responses set.
  *  url       "/path?query", percent-encoded where necessary
  *  ret_page  the last response, owned by the caller; untouched on failure
- *  Returns  OK, whatever the status | INVALID (the url) | LIMIT (redirects) | NO_MEMORY | the error of vestry_serve */
+ *  Returns  OK, whatever the status | INVALID (the url, or a Location that does not begin with '/') | LIMIT (redirects)
+ *           | NO_MEMORY | the error of vestry_serve */
 VESTRY_API vestry_err vestry_browser_get(vestry_browser *browser, const char *url, vestry_memory_exchange **ret_page);
 /** Send a form (POST, application/x-www-form-urlencoded), then follow redirects as vestry_browser_get. fields: an
  *  object of texts, numbers and booleans; true is a checked box, false an unchecked one; values of other types are

@@ -56,7 +56,7 @@ typedef enum vestry_memory_mode {
  *  handler, app  NULL: the instance's routes
  *  call          borrowed; NULL: GET /
  *  ret_exchange  owned by the caller; untouched on failure
- *  Returns  OK | NO_MEMORY | the error of vestry_serve
+ *  Returns  OK | INVALID (a call of a later version) | NO_MEMORY | the error of vestry_serve
  *  Threads  any */
 VESTRY_API vestry_err vestry_memory_request(vestry *v, const vestry_memory_call *call, vestry_handler_fn handler,
                                             void *app, vestry_memory_exchange **ret_exchange);
