@@ -55,12 +55,12 @@ typedef struct vestry_upload_view_options {
  *      _uploadText     the state as text, set once at the beginning and once at the end
  *
  *  The display, an element of class vestry-upload, has a progress bar, a button, and a status, which screen readers
- *  announce. After success the form is emptied. The redirect of `done` (vestry_reply_redirect) is followed, unless it is
- *  the address of the page. The redirect of a guard or of the writer's begin is a rejection: the files were not sent
- *  and stay selected, and the tab goes to its address, which may be on another site, because the script gets 403 with this
- *  Location. A proxy's redirect to another site is hidden from scripts, so the text `elsewhere` is shown. While a form
- *  is sent, it is aria-busy and cannot be sent again. A button in the form with the attribute data-upload-cancel also
- *  cancels.
+ *  announce. After success the form is emptied. The redirect of `done` (vestry_reply_redirect) is followed, unless it
+ *  is the address of the page. The redirect of a guard or of the writer's begin is a rejection: the files were not sent
+ *  and stay selected, and the tab goes to its address, which may be on another site, because the script gets 403 with
+ *  this Location. A proxy's redirect to another site is hidden from scripts, so the text `elsewhere` is shown. While a
+ *  form is sent, it is aria-busy and cannot be sent again. A button in the form with the attribute data-upload-cancel
+ *  also cancels.
  *  It needs no inline script, style or 'unsafe-eval' beyond what the client needs, and patches do not change it.
  *  options  NULL: the defaults
  *  Returns  as vestry_html_add; INVALID also if `signal` is malformed
