@@ -73,19 +73,21 @@ def contest_rows(groups):
 
 
 def worse(groups):
-    """Return the results in which the peer is better, as text; "" if there are none."""
+    """Return the results in which the peer is better with equal numbers of viewers, as text; "" if there are none."""
     said = []
     for (contest, contender), runs in groups.items():
         if contender != "vestry" or (contest, "node") not in groups:
             continue
         peer = groups[contest, "node"]
+        if peer[0]["viewers"] != runs[0]["viewers"]:
+            continue  # totals of different numbers of viewers cannot be compared
         for field, what in (("seen_p50_ms", "the median of a change's delay"), ("seen_p99_ms", "its 99th percentile"),
                             ("answer_p50_ms", "the median of an answer's delay"), ("scroll_p50_ms", "that of a scroll"),
                             ("wire_mb_per_s", "bytes on the wire"), ("server_cores", "CPU")):
             if field in peer[0] and median(peer, field) < 0.95 * median(runs, field):
                 said.append(f"{what} ({int(runs[0]['viewers']):,} viewers, {TITLES[contest]}: "
                             f"{median(runs, field):g} compared with {median(peer, field):g})")
-    return "The handwritten program is better in: " + "; ".join(said) + "." if said else ""
+    return "With equal numbers of viewers, the handwritten program is better in: " + "; ".join(said) + "." if said else ""
 
 
 NOTES = """- **The board** is the [example cells](../examples/cells/cells.c): a million check boxes in SQLite, \

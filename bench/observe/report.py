@@ -135,7 +135,7 @@ def write(out, runs, loads, size, others):
     writer, event, tail, weight = (lambda field, name=name: median([one[name, ""] for one in runs], field)
                                    for name in ("writers", "events", "tails", "memory"))
     missed = sum("no" in row[-1] for row in bars.rows)
-    verdicts = "All targets are met." if not missed else f"**{missed} of {len(bars.rows)} targets are missed.**"
+    verdicts = "All targets are met." if not missed else f"**Missed targets: {missed} of {len(bars.rows)}.**"
     text = f"""# The cost of observing an instance
 `scripts/bench-observe` wrote this page on {datetime.date.today()}: medians of {len(runs)} runs; other programs used \
 {others:.0%} of the processors. {about["cpu"]}, {about["cpus"]} processors, Linux {about["kernel"]}, \

@@ -196,7 +196,7 @@ PARTS = {"renders": renders, "delay": delay, "beside": beside, "record": record,
 def write(out, bench, major, others):
     about = machine.describe([f"postgresql-{major}", "libmicrohttpd12"])
     missed = sum("no" in row[-1] for row in bench.bars)
-    verdicts = "All targets are met." if not missed else f"**{missed} of {len(bench.bars)} targets are missed.**"
+    verdicts = "All targets are met." if not missed else f"**Missed targets: {missed} of {len(bench.bars)}.**"
     size = bench.size
     text = f"""# Pages over PostgreSQL
 `scripts/bench-postgres` wrote this page on {datetime.date.today()}; other programs used {others:.0%} of the processors. \
