@@ -87,7 +87,9 @@ def worse(groups):
             if field in peer[0] and median(peer, field) < 0.95 * median(runs, field):
                 said.append(f"{what} ({int(runs[0]['viewers']):,} viewers, {TITLES[contest]}: "
                             f"{median(runs, field):g} compared with {median(peer, field):g})")
-    return "With equal numbers of viewers, the handwritten program is better in: " + "; ".join(said) + "." if said else ""
+    if not said:
+        return ""
+    return "With equal numbers of viewers, the handwritten program is better in: " + "; ".join(said) + "."
 
 
 NOTES = """- **The board** is the [example cells](../examples/cells/cells.c): a million check boxes in SQLite, \

@@ -213,7 +213,8 @@ stream on a node.
     - Opening and closing: over the memory adapter, 10,000 at once, in turn with an instance without a cluster \
 in the same \
 process; the CPU of the process, until the other nodes have received the keys. others_us: the CPU of nats-server and \
-both other nodes meanwhile, for opening and closing one stream.
+both other nodes meanwhile, for opening and closing one stream. Values with "apart" are those of the instance without \
+a cluster.
     - A dispatch to a stream of this node: both instances on one thread, in turn.
 - **Reconnecting** (`--way reconnect`): 10,000 streams of one node are reset, and reconnect as fast as they can. \
 Meanwhile a second node dispatches to a third one, a millisecond after each arrival. Because the sockets and \
@@ -222,7 +223,8 @@ processors themselves cause a delay, the measurement is repeated with a node out
 round begins when all events of the last one have arrived. It checks every byte of every event. **A run with a lost \
 event, a wrong order or a broken stream fails.** CPU is that of all nodes and of the broker for each delivery, \
 including the POST; its sum is exact to hundredths of a second. By key: each of 3,000 streams on three nodes has a \
-different key, and the POST goes to a node without the key, or to the node with it.
+different key, and the POST goes to a node without the key, or to the node with it. The other columns are those of \
+[bench-streams](bench-streams.md#method).
 
 ## Differences between the contestants
 - **Socket.IO** is version 4.8 with its Redis adapter: a Node process for each node, websockets from the beginning (no \

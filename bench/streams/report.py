@@ -146,8 +146,8 @@ hundredths of a second.
 - p50 and p99 are times from the beginning of the POST to the arrival of the event's last byte. At the last of many \
 streams they show how long a broadcast takes.
 - bytes: the bytes on the wire for a delivery, including the framing of chunks.
-- memory: the growth of the server's processes for each idle stream, exact to a memory page, without kernel memory. \
-Shared memory is divided among the processes.
+- memory: the growth of the server's processes for each idle stream, in bytes, exact to a memory page, without kernel \
+memory. Shared memory is divided among the processes.
 - own: the part of it that vestry itself has allocated, counted by an injected allocator, including malloc's rounding. \
 In this contest each stream has a separate key.
 - opened/s: the number of streams that open per second, from the first connect to the last head. One thread opens them \
