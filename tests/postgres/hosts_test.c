@@ -98,10 +98,10 @@ static void rejecting_hosts_are_skipped(void **state) {
            shop_server()->port);
   assert_int_equal(connect_to(url, 20000, &db), VESTRY_OK);
   assert_port(db, shop_server()->port);
-  snprintf(url, sizeof url, "host=%s,%s port=%d user=postgres dbname=postgres target_session_attrs=read-only",
+  snprintf(url, sizeof url, "host=%s,%s port=%d user=postgres dbname=postgres target_session_attrs=standby",
            shop_server()->folder, shop_server()->folder, shop_server()->port);
   assert_int_equal(connect_to(url, 20000, &db), VESTRY_LIMIT);
-  assert_non_null(strstr(th.last_log, "session is not read-only"));
+  assert_non_null(strstr(th.last_log, "server is not in hot standby mode"));
   assert_int_equal(connect_to("this is no url", 20000, &db), VESTRY_LIMIT);
   test_host_assert_clean(&th);
 }
