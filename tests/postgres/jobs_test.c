@@ -738,6 +738,10 @@ static void order_does_not_read_the_done_jobs_of_its_key(void **state) {
       "'vestry_job'::regclass::oid OR oid IN (SELECT indexrelid FROM pg_index WHERE indrelid "
       "= 'vestry_job'::regclass::oid)";
   static const vestry_job_unique uniques[] = {VESTRY_JOB_UNIQUE_OPEN, VESTRY_JOB_UNIQUE_WAITING};
+  if (getenv("PGOPTIONS")) {
+    print_message("skipped: other settings of the planner choose other plans\n");
+    skip();
+  }
   crew c;
   vestry_sql_transaction *transaction;
   crew_open(&c, (vestry_jobs_options){0});

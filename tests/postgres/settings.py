@@ -49,7 +49,7 @@ NOT_RUN = {"oracle", "schema", "state"}
 PLANS = ("enable_", "cpu_", "jit", "parallel_", "min_parallel", "max_parallel", "geqo", "force_parallel", "debug_parallel",
          "random_page", "seq_page", "plan_cache", "work_mem", "effective_", "constraint_exclusion", "hash_mem",
          "track_counts", "default_statistics", "from_collapse", "join_collapse", "cursor_tuple", "recursive_")
-COUNTING = {"action", "exact", "locks", "reason", "recorded"}
+COUNTING = {"action", "epoch", "exact", "locks", "reason", "recorded"}
 # In these suites a role without superuser rights connects.
 PLAIN = {"exact", "fault", "jobs", "recorded"}
 
