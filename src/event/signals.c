@@ -55,8 +55,8 @@ static vestry_err mend_and_build(const char *json, size_t len, const vsi_json_li
   return error;
 }
 
-static vestry_err parse(const char *json, size_t len, const vestry_signals_limits *given, vsi_json_root kind,
-                        json_t **ret_value, vestry_signals_error *ret_error) {
+vestry_err vsi_json_parse(const char *json, size_t len, const vestry_signals_limits *given, vsi_json_root kind,
+                          json_t **ret_value, vsi_json_fault *ret_error) {
   vestry_signals_limits limits;
   if (resolve(given, &limits)) return VESTRY_INVALID;
   if (len > limits.max_bytes) return too_long(limits.max_bytes, ret_error);
@@ -66,15 +66,10 @@ static vestry_err parse(const char *json, size_t len, const vestry_signals_limit
   return error == VESTRY_MALFORMED && is_signals ? mend_and_build(json, len, &own, ret_value, ret_error) : error;
 }
 
-vestry_err vsi_json_parse(const char *json, size_t len, const vestry_signals_limits *limits, json_t **ret_value,
-                          vsi_json_fault *ret_fault) {
-  return parse(json, len, limits, VSI_JSON_ROOT_ANY, ret_value, ret_fault);
-}
-
 vestry_err vestry_signals_parse(const char *json, size_t len, const vestry_signals_limits *limits, json_t **ret_signals,
                                 vestry_signals_error *ret_error) {
   if (!json && len) return VESTRY_INVALID;
-  return len ? parse(json, len, limits, VSI_JSON_ROOT_OBJECT, ret_signals, ret_error) : empty(ret_signals);
+  return len ? vsi_json_parse(json, len, limits, VSI_JSON_ROOT_OBJECT, ret_signals, ret_error) : empty(ret_signals);
 }
 
 vestry_err vestry_signals_parse_query(const vestry_host *host, const char *query, size_t len,

@@ -282,5 +282,6 @@ void *vestry_request_server(const vestry_request *req, const vestry_request_ops 
 
 vestry_err vestry_request_json(const vestry_request *req, const vestry_signals_limits *limits, json_t **ret_value,
                                vestry_signals_error *ret_error) {
-  return vsi_json_parse(req->body.data, req->body.len, limits ? limits : &req->v->signals, ret_value, ret_error);
+  return vsi_json_parse(req->body.data, req->body.len, limits ? limits : &req->v->signals, VSI_JSON_ROOT_ANY, ret_value,
+                        ret_error);
 }

@@ -15,10 +15,10 @@ vestry_err vsi_json_build(const char *json, size_t len, json_t **ret_value, vsi_
  * text that is cut inside an emoji, or a field with 20 digits, would make every request of its tab fail. */
 void vsi_json_mend(char *json, size_t len);
 
-/* Parse any value from unchecked text, within a client's limits (NULL: the defaults). As vestry_signals_parse, except
- * that an empty text is MALFORMED. */
-vestry_err vsi_json_parse(const char *json, size_t len, const vestry_signals_limits *limits, json_t **ret_value,
-                          vsi_json_fault *ret_fault);
+/* Parse a value of this kind from unchecked text, within a client's limits (NULL: the defaults). As
+ * vestry_signals_parse, except that an empty text is MALFORMED, and that only the text of an object is mended. */
+vestry_err vsi_json_parse(const char *json, size_t len, const vestry_signals_limits *limits, vsi_json_root kind,
+                          json_t **ret_value, vsi_json_fault *ret_fault);
 
 /* Return a new array or object with the same elements or members, by reference. NULL: out of memory. */
 json_t *vsi_json_copy(json_t *value);

@@ -393,8 +393,6 @@ void vsi_dispatch_log(vestry *v, const vestry_dispatch_result *result, const cha
 
 /* --------------------------------------------------------------------------------------------- lists as JSON ---- */
 
-enum { DEFAULT_MAX_BYTES = 1024 * 1024, DEFAULT_MAX_DEPTH = 32, DEFAULT_MAX_COUNT = 10000 };
-
 vestry_err vestry_effects_print(const json_t *effects, char *buffer, size_t capacity, size_t *ret_len) {
   if ((!buffer && capacity) || !is_effect_list(effects, NULL)) return VESTRY_INVALID;
   vsi_writer counter = {.to = NULL};
@@ -412,16 +410,8 @@ vestry_err vestry_effects_print(const json_t *effects, char *buffer, size_t capa
 vestry_err vestry_effects_parse(const char *json, size_t len, const vestry_signals_limits *limits, json_t **ret_effects,
                                 vestry_signals_error *ret_error) {
   if (!ret_effects || (!json && len)) return VESTRY_INVALID;
-  size_t max_bytes = limits && limits->max_bytes ? limits->max_bytes : DEFAULT_MAX_BYTES;
-  if (len > max_bytes) return vsi_json_fail(VESTRY_TOO_LARGE, max_bytes, "the JSON text is too long", ret_error);
-  vsi_json_limits own = {.max_depth = DEFAULT_MAX_DEPTH, .max_count = DEFAULT_MAX_COUNT, .for_c = true};
-  if (limits && limits->max_depth) own.max_depth = limits->max_depth;
-  if (limits && limits->max_count) own.max_count = limits->max_count;
-  if (own.max_depth > VSI_JSON_MAX_DEPTH) own.max_depth = VSI_JSON_MAX_DEPTH;
-  vestry_err error = vsi_json_check(json, len, &own, VSI_JSON_ROOT_ARRAY, ret_error);
-  if (error) return error;
   json_t *effects = NULL;
-  error = vsi_json_build(json, len, &effects, ret_error);
+  vestry_err error = vsi_json_parse(json, len, limits, VSI_JSON_ROOT_ARRAY, &effects, ret_error);
   if (error) return error;
   size_t wrong;
   if (!is_effect_list(effects, &wrong)) {
