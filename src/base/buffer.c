@@ -96,8 +96,8 @@ void vsi_put_str(vsi_writer *writer, const char *text) {
   vsi_put(writer, text, strlen(text));
 }
 
-void vsi_put_uint(vsi_writer *writer, uint32_t number) {
-  char digits[10], *first = digits + sizeof digits;
+void vsi_put_uint(vsi_writer *writer, uint64_t number) {
+  char digits[20], *first = digits + sizeof digits;
   do *--first = (char)('0' + number % 10);
   while (number /= 10);
   vsi_put(writer, first, (size_t)(digits + sizeof digits - first));

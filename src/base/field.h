@@ -9,15 +9,14 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/ascii.h"
+
 /* Return whether the text is a token (5.6.2): the name of a header, or a method. */
 static inline bool vsi_is_token(const char *text) {
   static const char marks[] = "!#$%&'*+-.^_`|~";
   if (!*text) return false;
-  for (; *text; text++) {
-    char c = *text;
-    bool is_alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-    if (!is_alnum && !strchr(marks, c)) return false;
-  }
+  for (; *text; text++)
+    if (!vsi_is_letter(*text) && !vsi_is_digit(*text) && !strchr(marks, *text)) return false;
   return true;
 }
 

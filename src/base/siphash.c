@@ -1,17 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/siphash.h"
 
-#include <string.h>
+#include "base/hash.h"
 
 static inline uint64_t load(const unsigned char *at) {
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-  uint64_t word;
-  memcpy(&word, at, sizeof word);
-  return word;
-#else
-  return (uint64_t)at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 | (uint64_t)at[3] << 24 |
-         (uint64_t)at[4] << 32 | (uint64_t)at[5] << 40 | (uint64_t)at[6] << 48 | (uint64_t)at[7] << 56;
-#endif
+  return vsi_hash_word(at, 8);
 }
 
 /* Return the last word: the rest of the data, and its length in the top byte. If there are at least eight bytes, the

@@ -5,9 +5,9 @@
 
 #include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "vestry/error.h"
 #include "vestry/host.h"
 
@@ -38,11 +38,10 @@ static inline vestry_err vsi_thread_start(const vestry_host *host, pthread_t *re
   pthread_t thread;
   int failure = vsi_thread_make(&thread, NULL, body, argument);
   if (failure) {
-    char line[256];
-    snprintf(line, sizeof line,
-             "cannot start the thread %s: %s; check RLIMIT_NPROC (ulimit -u), pids.max and the memory", name,
-             strerror(failure));
-    if (host && host->log) host->log(host->ctx, VESTRY_LOG_ERROR, line);
+    if (host)
+      vsi_log(host, VESTRY_LOG_ERROR,
+              "cannot start the thread %s: %s; check RLIMIT_NPROC (ulimit -u), pids.max and the memory", name,
+              strerror(failure));
     return VESTRY_IO;
   }
   pthread_setname_np(thread, name); /* a failure to set the name is ignored */

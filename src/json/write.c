@@ -49,12 +49,8 @@ static vestry_err put_text(vsi_writer *writer, const char *text, size_t len) {
 }
 
 static void put_integer(vsi_writer *writer, json_int_t number) {
-  char digits[24], *first = digits + sizeof digits;
-  unsigned long long rest = number < 0 ? 0 - (unsigned long long)number : (unsigned long long)number;
-  do *--first = (char)('0' + rest % 10);
-  while (rest /= 10);
-  if (number < 0) *--first = '-';
-  vsi_put(writer, first, (size_t)(digits + sizeof digits - first));
+  if (number < 0) vsi_put(writer, "-", 1);
+  vsi_put_uint(writer, number < 0 ? 0 - (uint64_t)number : (uint64_t)number);
 }
 
 /* A point or an exponent marks the number as real. */

@@ -212,11 +212,11 @@ static void overflowing_sizes_saturate_and_are_too_large(void **state) {
 static void unsigned_numbers_are_written_in_decimal(void **state) {
   (void)state;
   static const struct {
-    uint32_t number;
+    uint64_t number;
     const char *text;
-  } rows[] = {{0, "0"}, {9, "9"}, {10, "10"}, {1234567890, "1234567890"}, {UINT32_MAX, "4294967295"}};
+  } rows[] = {{0, "0"}, {9, "9"}, {10, "10"}, {1234567890, "1234567890"}, {UINT64_MAX, "18446744073709551615"}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-    char text[11] = "";
+    char text[21] = "";
     vsi_writer writer = {.to = text};
     vsi_put_uint(&writer, rows[i].number);
     assert_string_equal(text, rows[i].text);
