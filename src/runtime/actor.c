@@ -30,7 +30,7 @@
  *   RUNNING, the end of the run finds the bit and schedules. Only the begin of a run clears the bit.
  * - Visibility: the read-modify-write of notify [N] is a release, that of begin [B] an acquire. notify writes even if
  *   the bit is set already, because a load alone would not publish the notifier's earlier writes to the coming run. [N]
- *   is also an acquire: a thread that finds IDLE and schedules writes queue_next and reads what the last run left,
+ *   is also an acquire: a thread that finds IDLE and schedules links the job and reads what the last run left,
  *   after the end [E] of that run. [E] is a read-modify-write as well, never a store, so that it stays in the release
  *   sequence of every notify before it. And [E] is a release, so that a run sees everything of the run before it,
  *   although they were on different threads.
@@ -41,7 +41,6 @@
 enum { IDLE = 0, NOTIFIED = 1, RUNNING = 2, READY = NOTIFIED, RUNNING_NOTIFIED = RUNNING | NOTIFIED };
 
 void vsi_actor_init(vsi_actor *actor, const vsi_actor_class *class, vsi_pool *pool) {
-  actor->job.queue_next = NULL;
   actor->class = class;
   actor->pool = pool;
   atomic_init(&actor->state, IDLE);

@@ -53,10 +53,10 @@ static bool anything_queued(vsi_pool *pool) {
 
 static void wake_one(vsi_pool *pool) {
   vsi_mutex_lock(&pool->park_lock);
-  vsi_pool_worker *worker = pool->first_parked;
+  vsi_pool_worker *worker = SLIST_FIRST(&pool->parked_workers);
   if (worker) {
     VSI_ASSERT(!worker->is_woken);
-    pool->first_parked = worker->parked_next;
+    SLIST_REMOVE_HEAD(&pool->parked_workers, in_parked);
     atomic_fetch_sub_explicit(&pool->parked, 1, memory_order_relaxed);
     worker->is_woken = true;
   }
@@ -66,27 +66,21 @@ static void wake_one(vsi_pool *pool) {
   if (worker) pthread_cond_signal(&worker->woken);
 }
 
-/* Remove a worker that no thread has woken. Under park_lock. */
-static void take_off(vsi_pool_worker *worker) {
-  vsi_pool_worker **at = &worker->pool->first_parked;
-  while (*at != worker) at = &(*at)->parked_next;
-  *at = worker->parked_next;
-  atomic_fetch_sub_explicit(&worker->pool->parked, 1, memory_order_relaxed);
-}
-
 /* Sleep until woken. Returns false if the worker must leave. */
 static bool park(vsi_pool_worker *worker) {
   vsi_pool *pool = worker->pool;
   bool stay = true;
   vsi_mutex_lock(&pool->park_lock);
-  worker->parked_next = pool->first_parked;
-  pool->first_parked = worker;
+  SLIST_INSERT_HEAD(&pool->parked_workers, worker, in_parked);
   atomic_fetch_add_explicit(&pool->parked, 1, memory_order_seq_cst); /* [P1] */
   if (!anything_queued(pool)) {
     stay = !pool->stopping;
     while (!worker->is_woken && !pool->stopping) vsi_mutex_wait(&pool->park_lock, &worker->woken);
   }
-  if (!worker->is_woken) take_off(worker);
+  if (!worker->is_woken) { /* no thread has removed it */
+    SLIST_REMOVE(&pool->parked_workers, worker, vsi_pool_worker, in_parked);
+    atomic_fetch_sub_explicit(&pool->parked, 1, memory_order_relaxed);
+  }
   worker->is_woken = false;
   vsi_mutex_unlock(&pool->park_lock);
   return stay;
@@ -159,7 +153,7 @@ static void queue(vsi_pool *pool, vsi_job *job) {
 void vsi_pool_submit(vsi_pool *pool, vsi_job *job) {
   /* A forked process (vsi_home) has no workers, and another thread of the parent may have held the queue's lock at the
    * fork. */
-  if (pool->home && !vsi_is_at_home(pool->home)) return;
+  if (!vsi_is_at_home(pool->home)) return;
   if (__builtin_expect(atomic_load_explicit(&pool->observers_count, memory_order_relaxed) != 0, 0)) mark(pool, job);
   queue(pool, job);
   if (atomic_load_explicit(&pool->parked, memory_order_seq_cst) > 0) wake_one(pool); /* [S2] */
@@ -209,10 +203,11 @@ static void join_workers(vsi_pool *pool, uint32_t count) {
   for (uint32_t i = 0; i < count; i++) pthread_join(pool->workers[i].thread, NULL);
 }
 
-vestry_err vsi_pool_init(vsi_pool *pool, const vestry_host *host, uint32_t workers_count, bool (*run)(vsi_job *job)) {
+vestry_err vsi_pool_init(vsi_pool *pool, const vestry_host *host, vsi_home *home, uint32_t workers_count,
+                         bool (*run)(vsi_job *job)) {
   vsi_pool_worker *workers = NULL;
   if (workers_count && !(workers = vsi_calloc(host, workers_count, sizeof *workers))) return VESTRY_NO_MEMORY;
-  *pool = (vsi_pool){.host = host, .run = run, .workers = workers, .workers_count = workers_count};
+  *pool = (vsi_pool){.host = host, .home = home, .run = run, .workers = workers, .workers_count = workers_count};
   vsi_job_queue_init(&pool->outside);
   vsi_mutex_init(&pool->park_lock, VSI_LOCK_PARK);
   for (uint32_t i = 0; i < workers_count; i++) { /* all queues before the first thread, because workers read each
@@ -240,10 +235,10 @@ void vsi_pool_stop(vsi_pool *pool) {
 
 void vsi_pool_finish(vsi_pool *pool) {
   for (uint32_t i = 0; i < pool->workers_count; i++) {
-    vsi_job_queue_finish(&pool->workers[i].queue);
+    vsi_mutex_finish(&pool->workers[i].queue.lock);
     pthread_cond_destroy(&pool->workers[i].woken);
   }
-  vsi_job_queue_finish(&pool->outside);
+  vsi_mutex_finish(&pool->outside.lock);
   vsi_mutex_finish(&pool->park_lock);
   vsi_free(pool->host, pool->workers);
 }

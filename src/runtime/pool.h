@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <sys/queue.h>
 
 #include "base/histogram.h"
 #include "base/mutex.h"
@@ -24,7 +25,7 @@ static inline bool vsi_is_at_home(vsi_home *home) {
 
 /* A job of a pool, embedded in the object that it belongs to. It is in at most one queue, at most once. */
 typedef struct vsi_job {
-  struct vsi_job *queue_next; /* owned by the queue that contains it */
+  STAILQ_ENTRY(vsi_job) in; /* guarded by the lock of the queue that contains it */
 } vsi_job;
 
 /* A queue of jobs, first in, first out, whose length is read without its lock.
@@ -34,30 +35,20 @@ typedef struct vsi_job {
  * ck_ring 237 and ck_fifo 88. A ring is bounded, but a push must not fail. A fifo needs an entry for each job, which
  * other threads may read when the job is done, so that it could never be freed. */
 typedef struct vsi_job_queue {
-  vsi_mutex lock;         /* innermost */
-  vsi_job *first;         /* guarded by lock */
-  vsi_job *last;          /* guarded by lock; undefined while empty */
-  _Atomic(size_t) length; /* written under lock, read without it */
+  vsi_mutex lock;              /* innermost */
+  STAILQ_HEAD(, vsi_job) jobs; /* guarded by lock */
+  _Atomic(size_t) length;      /* written under lock, read without it */
 } vsi_job_queue;
 
 static inline void vsi_job_queue_init(vsi_job_queue *queue) {
   vsi_mutex_init(&queue->lock, VSI_LOCK_JOB_QUEUE); /* cannot fail: Linux mutexes own no resources */
-  queue->first = queue->last = NULL;
+  STAILQ_INIT(&queue->jobs);
   atomic_init(&queue->length, 0);
 }
 
-static inline void vsi_job_queue_finish(vsi_job_queue *queue) {
-  vsi_mutex_finish(&queue->lock);
-}
-
 static inline void vsi_job_queue_push(vsi_job_queue *queue, vsi_job *job) {
-  job->queue_next = NULL;
   vsi_mutex_lock(&queue->lock);
-  if (queue->first)
-    queue->last->queue_next = job;
-  else
-    queue->first = job;
-  queue->last = job;
+  STAILQ_INSERT_TAIL(&queue->jobs, job, in);
   size_t length = atomic_load_explicit(&queue->length, memory_order_relaxed); /* the lock is held */
   atomic_store_explicit(&queue->length, length + 1, memory_order_seq_cst);    /* [S1] of pool.c */
   vsi_mutex_unlock(&queue->lock);
@@ -67,9 +58,9 @@ static inline vsi_job *vsi_job_queue_pop(vsi_job_queue *queue) {
   /* relaxed: [P2] of pool.c corrects a miss before a worker sleeps */
   if (atomic_load_explicit(&queue->length, memory_order_relaxed) == 0) return NULL;
   vsi_mutex_lock(&queue->lock);
-  vsi_job *job = queue->first;
+  vsi_job *job = STAILQ_FIRST(&queue->jobs);
   if (job) {
-    queue->first = job->queue_next;
+    STAILQ_REMOVE_HEAD(&queue->jobs, in);
     size_t length = atomic_load_explicit(&queue->length, memory_order_relaxed); /* the lock is held */
     atomic_store_explicit(&queue->length, length - 1, memory_order_relaxed);    /* too high for a moment does no harm */
   }
@@ -83,24 +74,24 @@ typedef struct vsi_pool_worker {
   uint32_t index;
   uint32_t turn; /* used by the worker only */
   vsi_job_queue queue;
-  pthread_cond_t woken;                /* only this worker waits for it */
-  bool is_woken;                       /* guarded by park_lock: a wake-up granted and not yet used */
-  struct vsi_pool_worker *parked_next; /* guarded by park_lock */
-  char padding[64];                    /* keeps the queues of two workers on different cache lines */
+  pthread_cond_t woken;                   /* only this worker waits for it */
+  bool is_woken;                          /* guarded by park_lock: a wake-up granted and not yet used */
+  SLIST_ENTRY(vsi_pool_worker) in_parked; /* guarded by park_lock */
+  char padding[64];                       /* keeps the queues of two workers on different cache lines */
 } vsi_pool_worker;
 
 typedef struct vsi_pool {
   const vestry_host *host;
-  vsi_home *home; /* NULL: the process is not checked */
+  vsi_home *home;
   bool (*run)(vsi_job *job);
   vsi_pool_worker *workers; /* NULL: stepped */
   uint32_t workers_count;
   vsi_job_queue outside; /* jobs submitted by threads that are no workers */
 
-  vsi_mutex park_lock;           /* innermost */
-  vsi_pool_worker *first_parked; /* guarded by park_lock: workers that sleep and were not woken yet */
-  _Atomic(uint32_t) parked;      /* length of this list; written under park_lock */
-  bool stopping;                 /* guarded by park_lock */
+  vsi_mutex park_lock;                          /* innermost */
+  SLIST_HEAD(, vsi_pool_worker) parked_workers; /* guarded by park_lock: they sleep and were not woken yet */
+  _Atomic(uint32_t) parked;                     /* length of this list; written under park_lock */
+  bool stopping;                                /* guarded by park_lock */
   /* The time that jobs wait to be run, measured for one marked job at a time. */
   _Atomic(uint32_t) observers_count; /* relaxed: soon after it is not 0, some jobs are marked */
   _Atomic(vsi_job *) marked;         /* NULL: none. The submitting thread marks a job before it queues it */
@@ -110,9 +101,10 @@ typedef struct vsi_pool {
   vsi_wake *wake; /* of a stepped pool in an event loop, which counts as parked; guarded by park_lock; NULL: none */
 } vsi_pool;
 
-/* Start `workers_count` threads; 0: stepped. run: runs one job, which is in no queue then and may be submitted again
- * meanwhile; its result is not used here. OK | NO_MEMORY | IO; on failure nothing is left. */
-vestry_err vsi_pool_init(vsi_pool *pool, const vestry_host *host, uint32_t workers_count, bool (*run)(vsi_job *job));
+/* Start `workers_count` threads; 0: stepped. home: borrowed. run: runs one job, which is in no queue then and may be
+ * submitted again meanwhile; its result is not used here. OK | NO_MEMORY | IO; on failure nothing is left. */
+vestry_err vsi_pool_init(vsi_pool *pool, const vestry_host *host, vsi_home *home, uint32_t workers_count,
+                         bool (*run)(vsi_job *job));
 /* Run all jobs, and join the threads. Once; jobs submitted afterwards wait for vsi_pool_drain. */
 void vsi_pool_stop(vsi_pool *pool);
 /* Free a pool that was stopped; does not run jobs. */

@@ -50,23 +50,19 @@ vestry_err vestry_runtime_create(const vestry_runtime_options *options, vestry_r
   vestry_runtime *runtime = vsi_calloc(host, 1, sizeof *runtime);
   if (!runtime) return VESTRY_NO_MEMORY;
   runtime->host = host;
-  runtime->home = create_home();
   atomic_init(&runtime->closed, false);
-  vestry_err error = VESTRY_NO_MEMORY;
-  if (runtime->home) error = vsi_pool_init(&runtime->pool, host, workers_count, vsi_actor_run_job);
-  if (!error) {
-    error = vsi_ticker_init(&runtime->ticker, host, threaded);
-    if (error) {
-      vsi_pool_stop(&runtime->pool);
-      vsi_pool_finish(&runtime->pool);
-    }
+  vsi_home *home = create_home();
+  vestry_err error =
+      home ? vsi_pool_init(&runtime->pool, host, home, workers_count, vsi_actor_run_job) : VESTRY_NO_MEMORY;
+  if (!error && (error = vsi_ticker_init(&runtime->ticker, host, threaded)) != VESTRY_OK) {
+    vsi_pool_stop(&runtime->pool);
+    vsi_pool_finish(&runtime->pool);
   }
   if (error) {
-    destroy_home(runtime->home);
+    destroy_home(home);
     vsi_free(host, runtime);
     return error;
   }
-  runtime->pool.home = runtime->home;                   /* its workers submit nothing yet */
   vsi_mutex_init(&runtime->stage_lock, VSI_LOCK_STAGE); /* cannot fail on Linux */
   pthread_cond_init(&runtime->stage_changed, NULL);
   runtime->stage = VSI_RUNTIME_LIVE;
@@ -109,7 +105,7 @@ void vestry_runtime_destroy(vestry_runtime *runtime) {
   if (runtime->has_wake) vsi_wake_finish(&runtime->wake);
   pthread_cond_destroy(&runtime->stage_changed);
   vsi_mutex_finish(&runtime->stage_lock);
-  destroy_home(runtime->home);
+  destroy_home(runtime->pool.home);
   vsi_free(runtime->host, runtime);
 }
 

@@ -15,7 +15,6 @@ typedef enum vsi_runtime_stage { VSI_RUNTIME_LIVE, VSI_RUNTIME_STOPPING, VSI_RUN
 
 struct vestry_runtime {
   const vestry_host *host;
-  vsi_home *home;
   _Atomic(bool) closed;
   vsi_pool pool;
   vsi_ticker ticker;
@@ -28,7 +27,7 @@ struct vestry_runtime {
 
 /* Return whether this process is a child of the process that created the runtime, so that no thread runs here. */
 static inline bool vsi_runtime_is_forked(const vestry_runtime *runtime) {
-  return !vsi_is_at_home(runtime->home);
+  return !vsi_is_at_home(runtime->pool.home);
 }
 
 /* Return whether new work is refused. After false, a close may still come first: work that the caller then starts is

@@ -124,11 +124,9 @@ static void shuffle(vestry_runtime *runtime) {
   vsi_job_queue *queue = &runtime->pool.outside;
   size_t count = atomic_load(&queue->length);
   for (uint64_t turns = count ? random_below(&h.random, count) : 0; turns; turns--) {
-    vsi_job *job = queue->first;
-    queue->first = job->queue_next;
-    job->queue_next = NULL;
-    queue->last->queue_next = job;
-    queue->last = job;
+    vsi_job *job = STAILQ_FIRST(&queue->jobs);
+    STAILQ_REMOVE_HEAD(&queue->jobs, in);
+    STAILQ_INSERT_TAIL(&queue->jobs, job, in);
   }
 }
 
