@@ -28,21 +28,12 @@ struct vestry_actor {
   bool received; /* this run received a message */
 };
 
-static void actor_unref(vestry_actor *actor) {
-  if (!VSI_REFS_DROP(&actor->references)) return;
-  vestry_actor_options *options = &actor->options;
-  for (vsi_mail *mail; (mail = vsi_mailbox_pop(&actor->mailbox)) != NULL;)
-    if (options->drop) options->drop((vestry_message *)mail, options->ctx);
-  if (options->done) options->done(options->ctx);
-  vsi_free(actor->host, actor);
-}
-
 static void class_ref(vsi_actor *scheduled) {
   vestry_actor_ref((vestry_actor *)scheduled);
 }
 
 static void class_unref(vsi_actor *scheduled) {
-  actor_unref((vestry_actor *)scheduled);
+  (void)vestry_actor_unref((vestry_actor *)scheduled);
 }
 
 static void class_run(vsi_actor *scheduled) {
@@ -83,7 +74,12 @@ vestry_actor *vestry_actor_ref(vestry_actor *actor) {
 }
 
 vestry_actor *vestry_actor_unref(vestry_actor *actor) {
-  if (actor) actor_unref(actor);
+  if (!actor || !VSI_REFS_DROP(&actor->references)) return NULL;
+  const vestry_actor_options *options = &actor->options;
+  for (vsi_mail *mail; (mail = vsi_mailbox_pop(&actor->mailbox)) != NULL;)
+    if (options->drop) options->drop((vestry_message *)mail, options->ctx);
+  if (options->done) options->done(options->ctx);
+  vsi_free(actor->host, actor);
   return NULL;
 }
 

@@ -34,11 +34,6 @@ static bool fire_due_locked(vsi_ticker *ticker) {
   return any;
 }
 
-/* Sleep for a duration of real time, or until woken. Returns true if the time has passed. */
-static bool sleep_locked(vsi_ticker *ticker, uint64_t duration_ns) {
-  return !vsi_wait_until(&ticker->changed, &ticker->lock, vsi_monotonic_in_ns(duration_ns));
-}
-
 static void *run_ticker(void *argument) {
   vsi_ticker *ticker = argument;
   uint64_t slept_for_tick = 0; /* the stop of the last sleep whose full time has passed */
@@ -57,7 +52,8 @@ static void *run_ticker(void *argument) {
       /* A host clock that is slow or stands still must not cause a busy loop. */
       if (stop == slept_for_tick && duration_ns < VSI_NS_PER_MS) duration_ns = VSI_NS_PER_MS;
       ticker->asleep_until_tick = stop;
-      slept_for_tick = sleep_locked(ticker, duration_ns) ? stop : 0;
+      bool is_woken = vsi_wait_until(&ticker->changed, &ticker->lock, vsi_monotonic_in_ns(duration_ns));
+      slept_for_tick = is_woken ? 0 : stop;
     }
     ticker->asleep_until_tick = 0;
   }
