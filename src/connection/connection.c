@@ -24,10 +24,6 @@ void vsi_connection_discard(vestry_connection *connection) {
   environment->let_go(environment);
 }
 
-void vsi_connection_encode(vestry_connection *connection, vsi_coder *coder) {
-  connection->coder = coder;
-}
-
 void vsi_connection_give_signs(vestry_connection *connection) {
   connection->signs = true;
 }
@@ -163,8 +159,7 @@ bool vestry_connection_close(vestry_connection *connection, vestry_cause cause) 
  * result again. */
 uint64_t vsi_connection_settled(const vestry_connection *connection) {
   uint64_t accepted = atomic_load_explicit(&connection->accepted_count, memory_order_acquire);
-  uint32_t queued;
-  vsi_queue_load(&connection->queue, &queued, NULL, NULL);
+  uint32_t queued = vsi_queue_count(&connection->queue);
   return accepted > queued ? accepted - queued : 0;
 }
 

@@ -113,7 +113,8 @@ struct vestry_connection {
   vsi_load load;                           /* likewise; the bytes that its queue holds, or held when it was last
                                               checked */
 
-  vsi_coder *coder; /* NULL: a plain stream; set before the start. Only the runner uses its content, except constants */
+  vsi_coder *coder; /* owned; NULL: a plain stream; set before the start. Only the runner uses its content, except
+                       constants */
 
   /* Only the runner uses the next members. */
   vsi_delivery *taken_last;   /* deliveries taken from the queue, encoded, and not yet completely written: a ring, whose
@@ -161,8 +162,6 @@ uint64_t vsi_connection_cost(const vestry_connection *connection, uint32_t count
  * again. */
 void vsi_connection_discard(vestry_connection *connection);
 
-/* Encode its bytes with this coder, which it takes over. Before the start. */
-void vsi_connection_encode(vestry_connection *connection, vsi_coder *coder);
 /* Return whether its bytes are encoded, or may still become so because it has not begun. */
 VESTRY_API bool vsi_connection_may_encode(const vestry_connection *connection);
 

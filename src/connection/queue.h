@@ -67,6 +67,11 @@ static inline void vsi_queue_load(const vsi_queue *queue, uint32_t *ret_count, s
   if (ret_bytes) *ret_bytes = (size_t)(load & VSI_QUEUE_BYTES_MASK);
   if (ret_shut) *ret_shut = (load & VSI_QUEUE_SHUT) != 0;
 }
+static inline uint32_t vsi_queue_count(const vsi_queue *queue) {
+  uint32_t count;
+  vsi_queue_load(queue, &count, NULL, NULL);
+  return count;
+}
 
 /* Add to a counter that only the runner writes, or only the thread that holds the conflation's lock. With one writer at
  * a time, a plain load and store suffice. */

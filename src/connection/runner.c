@@ -218,9 +218,7 @@ void vsi_connection_abandon(vestry_connection *connection, vestry_cause cause) {
   vsi_queue_shut(&connection->queue); /* another thread that closed it may not have reached this step */
   for (;;) {
     discard_waiting(connection);
-    uint32_t count;
-    vsi_queue_load(&connection->queue, &count, NULL, NULL);
-    if (!count && vsi_connection_bar_senders(connection)) break;
+    if (!vsi_queue_count(&connection->queue) && vsi_connection_bar_senders(connection)) break;
     sched_yield();
   }
   finish(connection, false);
@@ -353,9 +351,7 @@ static void write_waiting(vestry_connection *connection) {
 
 /* Write the end of the coding when all events of a stream that ends cleanly are written. */
 static void write_end(vestry_connection *connection) {
-  uint32_t count;
-  vsi_queue_load(&connection->queue, &count, NULL, NULL);
-  if (!connection->coder || connection->ended || connection->taken_last || count) return;
+  if (!connection->coder || connection->ended || connection->taken_last || vsi_queue_count(&connection->queue)) return;
   connection->ended = true;
   vsi_segment *segment = NULL;
   if (vsi_coder_end(connection->coder, &segment))
@@ -406,10 +402,8 @@ static void run(vsi_actor *actor) {
   bool clean = vestry_cause_is_clean(vsi_connection_cause(connection)); /* the cause no longer changes */
   if (clean && !is_over(connection)) write_end(connection);
   bool complete = !is_over(connection);
-  uint32_t count;
-  vsi_queue_load(&connection->queue, &count, NULL, NULL);
-  if (complete && connection->blocked && (connection->taken_last || count)) { /* blocked although nothing is left: the
-                                                                                 last write took everything */
+  bool has_rest = connection->taken_last || vsi_queue_count(&connection->queue);
+  if (complete && connection->blocked && has_rest) { /* without a rest, the last write took everything */
     uint64_t now = vsi_now_ns(connection->environment->host);
     if (!connection->closing_ns) connection->closing_ns = now;
     uint64_t due = patience_ends_ns(connection, clean);
@@ -420,9 +414,8 @@ static void run(vsi_actor *actor) {
     complete = false; /* the peer does not take the rest, so the end is not clean */
   }
   if (!complete) discard_waiting(connection);
-  vsi_queue_load(&connection->queue, &count, NULL, NULL);
   /* A sender is putting events and will notify; or this run has used up its writes and has notified. */
-  if (count || connection->taken_last) return;
+  if (vsi_queue_count(&connection->queue) || connection->taken_last) return;
   if (!vsi_connection_bar_senders(connection)) return; /* a thread is inside a hook and will notify */
   finish(connection, clean && complete);
 }

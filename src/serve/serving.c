@@ -38,7 +38,7 @@ static vestry_err open_connection(serving *s, const vestry_response *head, vsi_e
     if (error == VESTRY_CLOSED && vsi_instance_is_draining(s->v)) error = VESTRY_LIMIT; /* drain has begun */
   }
   if (!error) {
-    vsi_connection_encode(s->opened, encoding->coder);
+    s->opened->coder = encoding->coder;
     encoding->coder = NULL;
     bool has_signs = req->is_datastar && vestry_request_header(req, VSI_SIGNS_HEADER);
     if (has_signs) (s->has_sign ? vsi_connection_give_signs : vsi_connection_begin_signs)(s->opened);

@@ -41,7 +41,7 @@ static void open_stream(race *r, stream *s, const vestry_profile *profile) {
   assert_int_equal(vsi_coder_create(coding, VESTRY_PROFILE_SHARED, &coder), VESTRY_OK);
   assert_int_equal(vsi_group_connect(r->b.group, &probe_pooled, &s->p, NULL, &probe_hooks, &s->p, &s->connection),
                    VESTRY_OK);
-  vsi_connection_encode(s->connection, coder);
+  s->connection->coder = coder;
   vsi_connection_start(s->connection);
 }
 

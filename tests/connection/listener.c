@@ -29,7 +29,7 @@ vestry_err listener_open(listener *l, bench *b, const vestry_profile *profile,
   }
   decoder_init(&l->d, l->profile.ops->coding);
   vsi_buffer_init(&l->expected, NULL);
-  vsi_connection_encode(l->connection, coder);
+  l->connection->coder = coder;
   vsi_connection_start(l->connection);
   return VESTRY_OK;
 }
