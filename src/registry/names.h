@@ -19,8 +19,7 @@ typedef enum vsi_kind {
   VSI_KIND_EFFECT,      /* the only kind with side effects */
   VSI_KIND_ACTION,      /* a pure function of the state that returns effects and more actions */
   VSI_KIND_PLACEHOLDER, /* stands for a value that is known only at dispatch */
-  VSI_KIND_QUOTE,       /* a placeholder that stands for its unchanged argument */
-  VSI_KINDS
+  VSI_KIND_QUOTE        /* a placeholder that stands for its unchanged argument */
 } vsi_kind;
 
 typedef struct vsi_meaning {

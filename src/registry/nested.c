@@ -96,8 +96,7 @@ vestry_dispatch_handle *vestry_dispatch_handle_ref(vestry_dispatch_handle *handl
 }
 
 vestry_dispatch_handle *vestry_dispatch_handle_unref(vestry_dispatch_handle *handle) {
-  if (!handle) return NULL;
-  if (!VSI_REFS_DROP(&handle->refs)) return NULL;
+  if (!handle || !VSI_REFS_DROP(&handle->refs)) return NULL;
   for (size_t i = 0; i < handle->connections_count; i++) vestry_connection_unref(handle->connections[i]);
   json_decref(handle->data);
   json_decref(handle->state);

@@ -20,11 +20,7 @@ typedef struct walk {
 
 /* The walk recurses as deep as values are nested, on stacks that servers make small: 256 levels should take a third of
  * 100 kB. So only one function recurses, and code that is rarely needed is kept out of its frame. */
-#if defined(__GNUC__)
 #define OUT_OF_LINE __attribute__((noinline))
-#else
-#define OUT_OF_LINE
-#endif
 
 /* All functions below return OK, or an error that is recorded. */
 
