@@ -3,6 +3,8 @@
 #ifndef VSI_JSON_VALUE_H
 #define VSI_JSON_VALUE_H
 
+#include <string.h>
+
 #include "vestry/value.h"
 #include "json/json.h"
 
@@ -22,6 +24,13 @@ vestry_err vsi_json_parse(const char *json, size_t len, const vestry_signals_lim
 
 /* Return a new array or object with the same elements or members, by reference. NULL: out of memory. */
 json_t *vsi_json_copy(json_t *value);
+
+/* Return a string as a C string; NULL if the value is no string, or contains a NUL, because it would be cut and change
+ * its meaning. */
+static inline const char *vsi_json_text(const json_t *value) {
+  const char *text = json_string_value(value);
+  return text && strlen(text) == json_string_length(value) ? text : NULL;
+}
 
 /* Read a value into a variable, which borrows from the value. Untouched on failure.
  * OK | MALFORMED (another type; an integer outside of its bounds; a text with a zero character) | INVALID (into has no

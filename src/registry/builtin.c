@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "event/layout.h"
 #include "registry/context.h"
+#include "json/value.h"
 #include "json/write.h"
 
 /* --------------------------------------------------------------------------------------------------- options ---- */
@@ -23,14 +24,8 @@ static vestry_err wrong(vestry_dispatch_context *context, const char *name, cons
   return vestry_context_fail(context, VESTRY_INVALID, "option %.40s: expected %s", name, wanted);
 }
 
-/* Return a text as a C string; NULL if it contains a NUL, because it would be cut and change its meaning. */
-static const char *text_of(const json_t *value) {
-  const char *text = json_string_value(value);
-  return text && strlen(text) == json_string_length(value) ? text : NULL;
-}
-
 static vestry_err read_text(vestry_dispatch_context *context, const char *name, const json_t *value, void *field) {
-  const char *text = text_of(value);
+  const char *text = vsi_json_text(value);
   if (!text) return wrong(context, name, "a string without NUL");
   *(const char **)field = text;
   return VESTRY_OK;
@@ -57,14 +52,14 @@ static vestry_err read_ms(vestry_dispatch_context *context, const char *name, co
 }
 
 static vestry_err read_mode(vestry_dispatch_context *context, const char *name, const json_t *value, void *field) {
-  const char *text = text_of(value);
+  const char *text = vsi_json_text(value);
   if (!text || vsi_patch_mode_from_name(text, field))
     return wrong(context, name, "outer, inner, replace, prepend, append, before, after or remove");
   return VESTRY_OK;
 }
 
 static vestry_err read_namespace(vestry_dispatch_context *context, const char *name, const json_t *value, void *field) {
-  const char *text = text_of(value);
+  const char *text = vsi_json_text(value);
   if (!text || vsi_namespace_from_name(text, field)) return wrong(context, name, "html, svg or mathml");
   return VESTRY_OK;
 }
@@ -86,7 +81,7 @@ static vestry_err read_attributes(vestry_dispatch_context *context, const char *
   const char *attribute;
   json_t *content;
   json_object_foreach((json_t *)value, attribute, content) {
-    const char *text = text_of(content);
+    const char *text = vsi_json_text(content);
     if (!text && !json_is_true(content)) return wrong(context, name, "a string or true for each attribute");
     into->attributes[into->script.attributes_count++] = (vestry_attribute){attribute, text};
   }
@@ -256,7 +251,7 @@ static vestry_err read_texts(vestry_dispatch_context *context, const json_t *val
   vestry_err error = VESTRY_OK;
   if (!count) error = vestry_context_fail(context, VESTRY_INVALID, "%s: expected at least one", what);
   for (size_t i = 0; i < count && !error; i++) {
-    texts[i] = text_of(json_is_array(value) ? json_array_get(value, i) : value);
+    texts[i] = vsi_json_text(json_is_array(value) ? json_array_get(value, i) : value);
     if (!texts[i])
       error = vestry_context_fail(context, VESTRY_INVALID,
                                   "%s: expected a string without NUL, or a list of such strings", what);
@@ -275,7 +270,7 @@ static vestry_err remove_elements(vestry_dispatch_context *context, const json_t
   vestry_elements_options options = {.size = sizeof options};
   vestry_err error = read_options(context, json_array_get(args, 1), REMOVE_OPTIONS, &options);
   if (error) return error;
-  const char *selector = text_of(json_array_get(args, 0));
+  const char *selector = vsi_json_text(json_array_get(args, 0));
   if (!selector) return vestry_context_fail(context, VESTRY_INVALID, "the selector must be a string without NUL");
   vestry_event *event = NULL;
   error = vestry_event_remove(context->v->host, selector, &options, &event);
@@ -313,7 +308,7 @@ static vestry_err go(vestry_dispatch_context *context, const json_t *args, const
   script_args script;
   vestry_err error = read_script_options(context, json_array_get(args, 1), SCRIPT_OPTIONS, &script);
   if (error) return error;
-  const char *url = text_of(json_array_get(args, 0));
+  const char *url = vsi_json_text(json_array_get(args, 0));
   if (!url) return vestry_context_fail(context, VESTRY_INVALID, "the address must be a string without NUL");
   vestry_event *event = NULL;
   error = effect->go(context->v->host, url, &script.script, &event);
@@ -346,53 +341,44 @@ static vestry_err write_detail(vestry_dispatch_context *context, const json_t *d
   return VESTRY_OK;
 }
 
-/* Read the name and the detail of an event. The detail can be any value, and is written as JSON. If is_plain, a string
- * is copied without quotes instead. */
-static vestry_err read_event(vestry_dispatch_context *context, const json_t *args, bool is_plain, const char **ret_name,
-                             vsi_buffer *text) {
+/* Send an event with a name and a detail, which can be any value and is written as JSON. custom: its options; NULL: the
+ * event is for readers other than Datastar, has the options `plain`, and a string is copied without quotes. */
+static vestry_err send_named(vestry_dispatch_context *context, const json_t *args,
+                             const vestry_custom_event_options *custom, const vestry_plain_options *plain) {
+  const vestry_host *host = context->v->host;
   const json_t *detail = json_array_get(args, 1);
-  *ret_name = text_of(json_array_get(args, 0));
-  if (!*ret_name) return vestry_context_fail(context, VESTRY_INVALID, "the event's name must be a string without NUL");
-  if (!detail) return VESTRY_OK;
-  if (!is_plain || !json_is_string(detail)) return write_detail(context, detail, text);
-  vsi_buffer_append(text, json_string_value(detail), json_string_length(detail));
-  return text->error;
+  const char *name = vsi_json_text(json_array_get(args, 0));
+  if (!name) return vestry_context_fail(context, VESTRY_INVALID, "the event's name must be a string without NUL");
+  vestry_err error = VESTRY_OK;
+  vsi_buffer text;
+  vsi_buffer_init(&text, host);
+  if (plain && json_is_string(detail))
+    vsi_buffer_append(&text, json_string_value(detail), json_string_length(detail));
+  else if (detail)
+    error = write_detail(context, detail, &text);
+  if (!error) error = text.error;
+  if (!error) {
+    vestry_event *event = NULL;
+    error = plain ? vestry_event_plain(host, name, text.data, text.len, plain, &event)
+                  : vestry_event_custom(host, name, text.data, text.len, custom, &event);
+    error = send(context, error, event, "the event's name");
+  }
+  vsi_buffer_finish(&text);
+  return error;
 }
 
 /* [name, data?, options?]: an event for readers other than Datastar. The data is a text, or any value as JSON. */
 static vestry_err send_event(vestry_dispatch_context *context, const json_t *args) {
   vestry_plain_options options = {.size = sizeof options};
   vestry_err error = read_options(context, json_array_get(args, 2), plain_options, &options);
-  if (error) return error;
-  const char *name;
-  vestry_event *event = NULL;
-  vsi_buffer text;
-  vsi_buffer_init(&text, context->v->host);
-  error = read_event(context, args, true, &name, &text);
-  if (!error) {
-    error = vestry_event_plain(context->v->host, name, text.data, text.len, &options, &event);
-    error = send(context, error, event, "the event's name");
-  }
-  vsi_buffer_finish(&text);
-  return error;
+  return error ? error : send_named(context, args, NULL, &options);
 }
 
 /* [name, detail?, options?]: the detail is any value. */
 static vestry_err dispatch_event(vestry_dispatch_context *context, const json_t *args) {
   script_args script;
   vestry_err error = read_script_options(context, json_array_get(args, 2), custom_event_options, &script);
-  if (error) return error;
-  const char *name;
-  vestry_event *event = NULL;
-  vsi_buffer text;
-  vsi_buffer_init(&text, context->v->host);
-  error = read_event(context, args, false, &name, &text);
-  if (!error) {
-    error = vestry_event_custom(context->v->host, name, text.data, text.len, &script.event, &event);
-    error = send(context, error, event, "the event's name");
-  }
-  vsi_buffer_finish(&text);
-  return error;
+  return error ? error : send_named(context, args, &script.event, NULL);
 }
 
 /* []: close the streams cleanly, after the events that were sent before. */
