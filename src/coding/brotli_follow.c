@@ -371,17 +371,11 @@ static part copy_part(uint32_t len) {
   return length_part(bases, widths, len);
 }
 
-static unsigned log2_of(uint32_t value) {
-  unsigned log = 0;
-  while (value >>= 1) log++;
-  return log;
-}
-
 /* Return a distance as a symbol (section 4), without postfix bits and direct codes. last: the distance of the copy
  * before. */
 static part distance_part(uint32_t distance, uint32_t last) {
   if (distance == last) return (part){LAST_DISTANCE, 0, 0};
-  unsigned width = log2_of(distance + 3) - 1, high = (distance + 3) >> width & 1;
+  unsigned width = 30 - (unsigned)__builtin_clz(distance + 3), high = (distance + 3) >> width & 1;
   return (part){FIRST_EXPLICIT + 2 * (width - 1) + high, distance + 3 - ((2 + high) << width), width};
 }
 

@@ -39,10 +39,6 @@ void vsi_sink_init(vestry_sink *sink, const vestry_host *host) {
   vsi_buffer_append(&sink->buffer, &nothing, sizeof nothing); /* an error is kept in the buffer */
 }
 
-void vsi_sink_finish(vestry_sink *sink) {
-  vsi_buffer_finish(&sink->buffer);
-}
-
 vestry_err vestry_sink_put(vestry_sink *sink, const void *data, size_t len) {
   if (len) vsi_buffer_append(&sink->buffer, data, len);
   return sink->buffer.error;
@@ -52,22 +48,19 @@ static void release(vsi_event_extra *extra) {
   vsi_segment_destroy((vsi_segment *)extra);
 }
 
-vestry_err vsi_sink_take(vestry_sink *sink, vsi_segment **ret_segment) {
-  const vestry_host *host = sink->buffer.host;
-  if (sink->buffer.error) return sink->buffer.error;
-  size_t len;
-  vsi_segment *segment = (vsi_segment *)(void *)vsi_buffer_take_trimmed(&sink->buffer, &len);
-  if (!segment) return VESTRY_NO_MEMORY;
-  segment->extra.release = release;
-  segment->host = host;
-  segment->len = len - sizeof *segment;
-  *ret_segment = segment;
-  return VESTRY_OK;
-}
-
 vestry_err vsi_sink_settle(vestry_sink *sink, vestry_err error, vsi_segment **ret_segment) {
-  if (!error) error = vsi_sink_take(sink, ret_segment);
-  vsi_sink_finish(sink);
+  size_t len = 0;
+  if (!error) error = sink->buffer.error;
+  vsi_segment *segment = error ? NULL : (vsi_segment *)(void *)vsi_buffer_take_trimmed(&sink->buffer, &len);
+  if (segment) {
+    segment->extra.release = release;
+    segment->host = sink->buffer.host;
+    segment->len = len - sizeof *segment;
+    *ret_segment = segment;
+  } else if (!error) {
+    error = VESTRY_NO_MEMORY;
+  }
+  vsi_buffer_finish(&sink->buffer);
   return error;
 }
 

@@ -26,12 +26,10 @@ struct vestry_sink {
   vsi_buffer buffer; /* room for a segment's head, then bytes */
 };
 
-/* Collect the output of a profile. vsi_sink_take returns it as a segment, to be freed with vsi_segment_destroy; the
- * caller sets its check and plain_len: OK | NO_MEMORY. vsi_sink_finish is required in any case. vsi_sink_settle does
- * both, but takes nothing if `error` is one, and then returns it. */
+/* Collect the output of a profile. vsi_sink_settle returns it as a segment, to be freed with vsi_segment_destroy, and
+ * frees the sink in any case; the caller sets the segment's check and plain_len. error: of the profile's function; if it
+ * is not OK, there is no segment, and it is returned. OK | error | NO_MEMORY */
 void vsi_sink_init(vestry_sink *sink, const vestry_host *host);
-void vsi_sink_finish(vestry_sink *sink);
-vestry_err vsi_sink_take(vestry_sink *sink, vsi_segment **ret_segment);
 vestry_err vsi_sink_settle(vestry_sink *sink, vestry_err error, vsi_segment **ret_segment);
 
 /* Free a segment. NULL is accepted. */

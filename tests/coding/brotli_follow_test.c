@@ -21,7 +21,7 @@ static void feed(decoder *d, vestry_sink *sink) {
   size_t len = sink->buffer.len - sizeof(vsi_segment);
   assert_int_equal(sink->buffer.error, VESTRY_OK);
   for (size_t at = 0; at < len; at += 1000) decoder_feed(d, bytes + at, len - at < 1000 ? len - at : 1000);
-  vsi_sink_finish(sink);
+  vsi_buffer_finish(&sink->buffer);
   vsi_sink_init(sink, NULL);
 }
 
@@ -60,7 +60,7 @@ static size_t check(unsigned window_bits, manner how, const char *previous, size
   feed(&d, &sink);
   assert_true(d.ended);
   decoder_finish(&d);
-  vsi_sink_finish(&sink);
+  vsi_buffer_finish(&sink.buffer);
   return wire_len;
 }
 
@@ -197,7 +197,7 @@ static void large_differences_decode_up_to_the_limit(void **state) {
   assert_int_equal(vsi_brotli_follow(vestry_host_default(), 16, text, 1, text, most + 1, &sink), VESTRY_UNSUPPORTED);
   sink.buffer.error = VESTRY_NO_MEMORY;
   assert_int_equal(vsi_brotli_follow(vestry_host_default(), 16, text, 1, text, 5000, &sink), VESTRY_NO_MEMORY);
-  vsi_sink_finish(&sink);
+  vsi_buffer_finish(&sink.buffer);
   free(text);
 }
 
@@ -205,7 +205,7 @@ static vestry_err follow(test_host *th, void *ctx) {
   vestry_sink sink;
   vsi_sink_init(&sink, vestry_host_default());
   vestry_err error = vsi_brotli_follow(&th->host, 16, ctx, 2500, ctx, 5000, &sink);
-  vsi_sink_finish(&sink);
+  vsi_buffer_finish(&sink.buffer);
   return error;
 }
 

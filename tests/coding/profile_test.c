@@ -81,7 +81,7 @@ static void far_take(far_end *f, vestry_sink *sink, const char *plain, size_t le
 }
 
 static void new_sink(vestry_sink *sink) {
-  vsi_sink_finish(sink);
+  vsi_buffer_finish(&sink->buffer);
   vsi_sink_init(sink, NULL);
 }
 
@@ -112,7 +112,7 @@ static void private_encoder_streams_decode(void **state) {
       far_take(&f, &sink, NULL, 0);
       assert_true(f.d.ended || p.ops == &vestry_profile_identity);
       p.ops->destroy(encoder);
-      vsi_sink_finish(&sink);
+      vsi_buffer_finish(&sink.buffer);
       far_finish(&f);
     }
 }
@@ -170,7 +170,7 @@ static void splice_pieces(const vestry_profile *p, uint64_t seed) {
   assert_int_equal(ops->end(p, f.check, &sink), VESTRY_OK);
   far_take(&f, &sink, NULL, 0);
   assert_true(f.d.ended || ops == &vestry_profile_identity);
-  vsi_sink_finish(&sink);
+  vsi_buffer_finish(&sink.buffer);
   far_finish(&f);
 }
 
@@ -213,7 +213,7 @@ static void framed_bytes_of_any_length_decode(void **state) {
       new_sink(&sink);
       assert_int_equal(p.ops->end(&p, f.check, &sink), VESTRY_OK);
       far_take(&f, &sink, NULL, 0);
-      vsi_sink_finish(&sink);
+      vsi_buffer_finish(&sink.buffer);
       far_finish(&f);
     }
   }
@@ -238,7 +238,7 @@ static void repeated_events_are_compressed(void **state) {
       assert_int_equal(p.ops->encode(encoder, page, sizeof page, &sink), VESTRY_OK);
       size_t len = sink.buffer.len - sizeof(vsi_segment);
       assert_true(round ? len < 300 : len > 5000);
-      vsi_sink_finish(&sink);
+      vsi_buffer_finish(&sink.buffer);
       page[random_below(&random, sizeof page)] ^= 1;
     }
     p.ops->destroy(encoder);
@@ -320,8 +320,7 @@ static void failed_sink_is_reported(void **state) {
       p.ops->destroy(encoder);
     }
     vsi_segment *segment = NULL;
-    assert_int_equal(vsi_sink_take(&sink, &segment), VESTRY_NO_MEMORY);
-    vsi_sink_finish(&sink);
+    assert_int_equal(vsi_sink_settle(&sink, VESTRY_OK, &segment), VESTRY_NO_MEMORY);
   }
 }
 
@@ -349,9 +348,8 @@ static vestry_err encode_something(test_host *th, void *ctx) {
   if (!error) error = p.ops->encode(encoder, "an event", 8, &sink);
   if (!error) error = p.ops->encode(encoder, varied, len, &sink);
   vsi_segment *segment = NULL;
-  if (!error) error = vsi_sink_take(&sink, &segment);
+  error = vsi_sink_settle(&sink, error, &segment);
   vsi_segment_destroy(segment);
-  vsi_sink_finish(&sink);
   p.ops->destroy(encoder);
   return error;
 }
@@ -393,7 +391,7 @@ static int fill_memory(const vestry_profile *profile, size_t more_bytes) {
     vestry_sink sink;
     vsi_sink_init(&sink, NULL);
     error = p.ops->encode(encoders[count++], varied, len, &sink);
-    vsi_sink_finish(&sink);
+    vsi_buffer_finish(&sink.buffer);
   }
   while (count) p.ops->destroy(encoders[--count]);
   if (error != VESTRY_NO_MEMORY) return DONE_WITHOUT;

@@ -55,7 +55,7 @@ static void encode(void *encoder, const vestry_profile *p, bool follows, char *b
     assert_int_equal(p->ops->encode(encoder, bytes, len, &sink), VESTRY_OK);
   }
   assert_true(sink.buffer.len > sizeof(vsi_segment));
-  vsi_sink_finish(&sink);
+  vsi_buffer_finish(&sink.buffer);
   assert_true(p->ops->reset(encoder));
 }
 
@@ -172,7 +172,7 @@ static vestry_err encode_again(test_host *th, void *ctx) {
     if (!error) error = p.ops->encode(encoder, text, PAGE_BYTES - 7, &sink);
     if (!error) assert_true(p.ops->reset(encoder));
   }
-  vsi_sink_finish(&sink);
+  vsi_buffer_finish(&sink.buffer);
   p.ops->destroy(encoder);
   return error;
 }

@@ -15,7 +15,7 @@ static void require(bool condition) {
 static void pass(decoder *d, vestry_sink *sink) {
   require(!sink->buffer.error);
   decoder_feed(d, sink->buffer.data + sizeof(vsi_segment), sink->buffer.len - sizeof(vsi_segment));
-  vsi_sink_finish(sink);
+  vsi_buffer_finish(&sink->buffer);
   vsi_sink_init(sink, NULL);
   require(!d->broken);
 }
@@ -57,7 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   pass(&d, &sink);
   require(d.text.len == primer_len + len);
   require(memcmp(d.text.data + primer_len, text, len) == 0);
-  vsi_sink_finish(&sink);
+  vsi_buffer_finish(&sink.buffer);
   decoder_finish(&d);
   return 0;
 }
