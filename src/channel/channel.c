@@ -111,9 +111,9 @@ vestry_err vsi_channel_make(vsi_group *group, uint64_t epoch_max_bytes, const vs
  * another channel. Ending an idle encoder counts, too, because it calls a profile. */
 static _Thread_local unsigned publishes_inside;
 
-/* Take the semaphore. Returns false if it is taken and `waits` is false. */
-static bool enter(vsi_channel *channel, bool waits) {
-  if (!waits) return vsi_semaphore_try(&channel->semaphore);
+/* Take the semaphore. Returns false if it is taken and this thread must not wait, because it holds another one. */
+static bool enter(vsi_channel *channel) {
+  if (publishes_inside) return vsi_semaphore_try(&channel->semaphore);
   vsi_semaphore_enter(&channel->semaphore);
   return true;
 }
@@ -151,13 +151,13 @@ static void leave_semaphore(vsi_channel *channel) {
 }
 
 vestry_err vsi_channel_go_in(vsi_channel *channel) {
-  if (!enter(channel, !publishes_inside)) return VESTRY_BUSY;
+  if (!enter(channel)) return VESTRY_BUSY;
   publishes_inside++;
   return VESTRY_OK;
 }
 
 bool vsi_channel_try(vsi_channel *channel) {
-  bool entered = enter(channel, false);
+  bool entered = vsi_semaphore_try(&channel->semaphore);
   publishes_inside += entered;
   return entered;
 }
@@ -332,7 +332,7 @@ vestry_err vsi_channel_leave(vsi_channel *channel, vestry_connection *connection
 void vsi_channel_destroy(vsi_channel *channel) {
   if (!channel) return;
   while (take_out(channel, NULL)) continue;
-  enter(channel, true); /* a thread may still be ending an encoder */
+  vsi_semaphore_enter(&channel->semaphore); /* a thread may still be ending an encoder */
   leave_semaphore(channel);
   vsi_channel_unref(channel);
 }
@@ -378,10 +378,6 @@ static void encode(vsi_channel *channel, publishing *p) {
   channel->stats.epochs_count += epochs;
   channel->stats.alone_count += alone;
   vsi_mutex_unlock(&channel->lock);
-}
-
-static void note(publishing *p, vestry_err error) {
-  if (!p->error && error != VESTRY_CLOSED) p->error = error;
 }
 
 static void fill_spares(const vsi_channel *channel, publishing *p) {
@@ -443,15 +439,17 @@ static size_t post_chunk(vsi_channel *channel, publishing *p) {
 static void rouse_chunk(publishing *p, size_t count) {
   for (size_t i = 0; i < count; i++) {
     vestry_connection *connection = p->roused[i];
-    vsi_connection_posted(connection, p->results[i]);
-    if (p->is_kept && p->results[i]) /* otherwise a later id would claim that this event was received, too */
-      vestry_connection_close(connection, p->results[i] == VESTRY_FULL ? VESTRY_CAUSE_FULL : VESTRY_CAUSE_ERROR);
-    if (!p->results[i])
+    const vestry_err error = p->results[i];
+    vsi_connection_posted(connection, error);
+    if (p->is_kept && error) /* otherwise a later id would claim that this event was received, too */
+      vestry_connection_close(connection, error == VESTRY_FULL ? VESTRY_CAUSE_FULL : VESTRY_CAUSE_ERROR);
+    const bool stays = error && error != VESTRY_CLOSED && vestry_connection_is_open(connection);
+    if (!error)
       p->sent++;
-    else if (vestry_connection_is_open(connection) && p->refused && p->results[i] != VESTRY_CLOSED)
-      p->refused(connection, p->results[i], p->refused_ctx);
-    else if (vestry_connection_is_open(connection))
-      note(p, p->results[i]);
+    else if (stays && p->refused)
+      p->refused(connection, error, p->refused_ctx);
+    else if (stays && !p->error)
+      p->error = error;
     vestry_connection_unref(connection);
   }
 }
@@ -516,7 +514,7 @@ void vsi_channel_look(vsi_channel *channel, vestry_channel_stats *ret_stats, vsi
 }
 
 void vsi_channel_stats_get(vsi_channel *channel, vestry_channel_stats *ret_stats) {
-  bool entered = enter(channel, !publishes_inside);
+  bool entered = enter(channel);
   vestry_channel_stats stats;
   vsi_channel_sums sums;
   vsi_channel_look(channel, &stats, &sums);

@@ -99,16 +99,12 @@ static vsi_channel *first_locked(const vsi_channels *channels, vsi_channels_plac
   return first;
 }
 
-/* Return the beginning of the next bucket; 0 after the last one. */
-static vsi_channels_place next_bucket(const vsi_map *map, vsi_channels_place from) {
-  const unsigned shift = 64 - map->bits;
-  return (vsi_channels_place){((from.hash >> shift) + 1) << shift, 0};
-}
-
+/* Return the place after a channel; NULL: the beginning of the next bucket, which is 0 after the last one. */
 static vsi_channels_place next_place_locked(const vsi_channels *channels, vsi_channels_place from,
                                             const vsi_channel *found) {
-  if (!found) return next_bucket(&channels->map, from);
-  return (vsi_channels_place){found->name.in.hash, found->name.number + 1};
+  if (found) return (vsi_channels_place){found->name.in.hash, found->name.number + 1};
+  const unsigned shift = 64 - channels->map.bits;
+  return (vsi_channels_place){((from.hash >> shift) + 1) << shift, 0};
 }
 
 size_t vsi_channels_next(vsi_channels *channels, vsi_channels_place *from, vsi_channel **ret_found, size_t room) {
