@@ -102,3 +102,8 @@ void vsi_put_uint(vsi_writer *writer, uint64_t number) {
   while (number /= 10);
   vsi_put(writer, first, (size_t)(digits + sizeof digits - first));
 }
+
+void vsi_put_int(vsi_writer *writer, int64_t number) {
+  if (number < 0) vsi_put(writer, "-", 1);
+  vsi_put_uint(writer, number < 0 ? 0 - (uint64_t)number : (uint64_t)number);
+}

@@ -44,7 +44,8 @@ typedef struct vsi_writer {
 
 VESTRY_API void vsi_put(vsi_writer *writer, const void *data, size_t len);
 VESTRY_API void vsi_put_str(vsi_writer *writer, const char *text);
-void vsi_put_uint(vsi_writer *writer, uint64_t number); /* decimal */
+void vsi_put_uint(vsi_writer *writer, uint64_t number); /* decimal, like the next */
+void vsi_put_int(vsi_writer *writer, int64_t number);
 
 /* Return a sum, at most SIZE_MAX. */
 static inline size_t vsi_size_add(size_t a, size_t b) {

@@ -7,12 +7,12 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "base/real.h"
 #include "json/json.h"
 
 static void put_escape(vsi_writer *writer, unsigned char c) {
-  static const char hex[] = "0123456789abcdef";
-  char text[6] = {'\\', (char)c};
+  char text[7] = {'\\', (char)c};
   size_t len = 2;
   switch (c) {
   case '"':
@@ -24,9 +24,8 @@ static void put_escape(vsi_writer *writer, unsigned char c) {
   case '\t': text[1] = 't'; break;
   default:
     memcpy(text + 1, "u00", 3);
-    text[4] = hex[c >> 4];
-    text[5] = hex[c & 15];
-    len = sizeof text;
+    vsi_hex_write(text + 4, &c, 1);
+    len = 6;
   }
   vsi_put(writer, text, len);
 }
@@ -46,11 +45,6 @@ static vestry_err put_text(vsi_writer *writer, const char *text, size_t len) {
   }
   vsi_put(writer, "\"", 1);
   return VESTRY_OK;
-}
-
-static void put_integer(vsi_writer *writer, json_int_t number) {
-  if (number < 0) vsi_put(writer, "-", 1);
-  vsi_put_uint(writer, number < 0 ? 0 - (uint64_t)number : (uint64_t)number);
 }
 
 /* A point or an exponent marks the number as real. */
@@ -98,7 +92,7 @@ static vestry_err put(vsi_writer *writer, const json_t *json, unsigned depth) {
     /* cast: jansson iterates only over objects that are not const, but changes nothing */
     return json_is_array(json) ? put_array(writer, json, depth + 1) : put_object(writer, (json_t *)json, depth + 1);
   case JSON_STRING: return put_text(writer, json_string_value(json), json_string_length(json));
-  case JSON_INTEGER: put_integer(writer, json_integer_value(json)); break;
+  case JSON_INTEGER: vsi_put_int(writer, json_integer_value(json)); break;
   case JSON_REAL: put_real(writer, json_real_value(json)); break;
   case JSON_TRUE: vsi_put(writer, "true", 4); break;
   case JSON_FALSE: vsi_put(writer, "false", 5); break;
@@ -133,7 +127,7 @@ static vestry_err put_value(vsi_writer *writer, const vestry_value *value, unsig
   switch (value->type) {
   case VESTRY_VALUE_NULL: vsi_put(writer, "null", 4); break;
   case VESTRY_VALUE_BOOLEAN: vsi_put_str(writer, value->boolean ? "true" : "false"); break;
-  case VESTRY_VALUE_INTEGER: put_integer(writer, value->integer); break;
+  case VESTRY_VALUE_INTEGER: vsi_put_int(writer, value->integer); break;
   case VESTRY_VALUE_NUMBER:
     if (!isfinite(value->number)) return VESTRY_INVALID;
     put_real(writer, value->number);

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/buffer.h"
 #include "base/utf8.h"
 
 /* The destination of an encoding. If data is NULL, the encoding is only measured. */
@@ -155,12 +156,9 @@ static void add_char(text *t, char c) {
 /* Faster than snprintf, because a listing by prefix formats every stored key. */
 static void add_integer(text *t, int64_t integer) {
   char digits[20]; /* the sign and 19 digits */
-  char *first = digits + sizeof digits;
-  uint64_t left = integer < 0 ? 0 - (uint64_t)integer : (uint64_t)integer;
-  do *--first = (char)('0' + left % 10);
-  while ((left /= 10) != 0);
-  if (integer < 0) *--first = '-';
-  add(t, first, (size_t)(digits + sizeof digits - first));
+  vsi_writer to = {.to = digits};
+  vsi_put_int(&to, integer);
+  add(t, digits, to.len);
 }
 
 static void add_hex(text *t, const unsigned char *bytes, size_t len) {
