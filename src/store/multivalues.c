@@ -24,11 +24,11 @@ vsi_entry *vsi_multivalues_with_handle(const vsi_multivalues *multivalues, vestr
   return node ? node->entry : NULL;
 }
 
-vsi_entry *vsi_multivalues_walk(vsi_entry *newest, vestry_handle handle) {
+vsi_entry *vsi_multivalues_walk(vsi_entry *newest, vestry_handle handle, const void *value) {
   vsi_entry *entry = newest;
   for (int i = 0; i < VSI_MULTIVALUE_WALK; i++) {
     entry = entry->newer; /* the oldest first */
-    if (entry->handle == handle) return entry;
+    if (entry->handle == handle || entry->value == value) return entry;
     if (entry == newest) break;
   }
   return NULL;
@@ -53,13 +53,7 @@ VSI_SELDOM vsi_entry *vsi_multivalues_find_in_ring(const vsi_multivalues *multiv
       if (node->multivalue == multivalue && node->entry->value == value) return node->entry;
     }
   }
-  vsi_entry *entry = newest;
-  for (int i = 0; i < VSI_MULTIVALUE_WALK; i++) {
-    entry = entry->newer;
-    if (entry->value == value) return entry;
-    if (entry == newest) break;
-  }
-  return NULL;
+  return vsi_multivalues_walk(newest, 0, value);
 }
 
 VSI_SELDOM vestry_err vsi_multivalues_prepare(vsi_multivalues *multivalues, const vestry_host *host,

@@ -138,7 +138,7 @@ static vsi_entry *find_handle(const vsi_shard *shard, vestry_handle handle) {
     uint32_t at = 0;
     for (vsi_entry *newest; (newest = vsi_index_next_at_home(index, home, &at)) != NULL;) {
       if ((newest->handle ^ handle) & ~VSI_HANDLE_NUMBER_MASK) continue;
-      vsi_entry *found = vsi_multivalues_walk(newest, handle);
+      vsi_entry *found = vsi_multivalues_walk(newest, handle, NULL);
       if (found) return found;
     }
   }
