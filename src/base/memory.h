@@ -27,6 +27,15 @@ static inline void *vsi_calloc(const vestry_host *host, size_t count, size_t siz
 static inline void vsi_free(const vestry_host *host, void *memory) {
   if (memory) host->reallocate(host->ctx, memory, 0);
 }
+
+/* Free all members of a list that is linked by a member `next`. first: an lvalue, evaluated several times; NULL
+ * afterwards */
+#define VSI_LIST_FREE(host, first)                                                                                     \
+  for (__typeof__(first) next_of_it; (first); (first) = next_of_it) {                                                  \
+    next_of_it = (first)->next;                                                                                        \
+    vsi_free(host, first);                                                                                             \
+  }
+
 /* Make a terminated copy. */
 static inline char *vsi_strdup(const vestry_host *host, const char *text, size_t len) {
   char *copy = len < SIZE_MAX ? vsi_alloc(host, len + 1) : NULL;

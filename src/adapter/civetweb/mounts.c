@@ -33,7 +33,6 @@
 #include <string.h>
 
 #include "adapter/civetweb/adapter.h"
-#include "base/list.h"
 #include "base/log.h"
 #include "base/memory.h"
 

@@ -3,7 +3,6 @@
  * that worker buries it. */
 #include "app/page/fragment.h"
 
-#include "base/list.h"
 #include "base/memory.h"
 #include "channel/channel.h"
 

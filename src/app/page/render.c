@@ -12,7 +12,6 @@
 #include "app/page/topic.h"
 #include "app/stream/stream.h"
 #include "base/ascii.h"
-#include "base/list.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"

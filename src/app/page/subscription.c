@@ -8,7 +8,6 @@
 #include "app/page/state_tag.h"
 #include "app/page/tally.h"
 #include "app/page/topic.h"
-#include "base/list.h"
 #include "base/memory.h"
 #include "channel/channel.h"
 

@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "app/guard/tab_owner.h"
-#include "base/after.h"
 #include "base/call.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -153,6 +152,33 @@ struct vestry_sql_pool {
   const vestry_host *host;
   const char *name; /* for the log */
 };
+
+/* Functions that are called after a transaction: a list whose members embed a vsi_after as their first member. Used only
+ * by the thread that has the transaction. */
+typedef struct vsi_after {
+  struct vsi_after *next;
+  /* Called once, in no particular order; frees the member. No lock is held, and the connection has been released. */
+  void (*fn)(struct vsi_after *self, bool is_committed);
+} vsi_after;
+
+static inline void vsi_after_add(vsi_after **list, vsi_after *after) {
+  after->next = *list;
+  *list = after;
+}
+
+/* Take the list, before another thread can get the connection to the database. */
+static inline vsi_after *vsi_after_take(vsi_after **list) {
+  vsi_after *after = *list;
+  *list = NULL;
+  return after;
+}
+
+static inline void vsi_after_run(vsi_after *after, bool is_committed) {
+  for (vsi_after *next; after; after = next) {
+    next = after->next;
+    after->fn(after, is_committed);
+  }
+}
 
 struct vestry_sql_transaction {
   vestry_sql_pool *pool;

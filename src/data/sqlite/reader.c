@@ -33,7 +33,7 @@
 
 #include "base/array.h"
 #include "base/hash.h"
-#include "base/list.h"
+#include "base/memory.h"
 #include "data/sqlite/program.h"
 #include "data/sqlite/recording.h"
 #include "data/sqlite/schema.h"

@@ -2,7 +2,7 @@
 /* States of tabs (data/sql/tabs.c), if pages follow the database: which file pages contain states that renders have
  * read, and recording that a state was read. The database's own thread does the latter, with a separate connection. It
  * does not wait; if it cannot write, the next read requests it again. */
-#include "base/list.h"
+#include "base/memory.h"
 #include "data/sqlite/sqlite.h"
 
 enum { TOUCHES_MAX = 256 /* states that wait for being recorded as read */ };

@@ -20,7 +20,6 @@
 
 #include "base/assert.h"
 #include "base/field.h"
-#include "base/list.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/mutex.h"

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/array.h"
-#include "base/list.h"
 #include "base/memory.h"
 #include "base/utf8.h"
 
