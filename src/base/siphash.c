@@ -3,16 +3,12 @@
 
 #include "base/hash.h"
 
-static inline uint64_t load(const unsigned char *at) {
-  return vsi_hash_word(at, 8);
-}
-
 /* Return the last word: the rest of the data, and its length in the top byte. If there are at least eight bytes, the
  * rest is read by a load that overlaps bytes already read. */
 static inline uint64_t last_word(const unsigned char *at, size_t left, size_t len) {
   uint64_t last = (uint64_t)(len & 0xff) << 56;
   if (left == 0) return last;
-  if (len >= 8) return last | load(at + left - 8) >> (64 - 8 * left);
+  if (len >= 8) return last | vsi_hash_word(at + left - 8, 8) >> (64 - 8 * left);
   for (size_t i = 0; i < left; i++) last |= (uint64_t)at[i] << (8 * i);
   return last;
 }
@@ -20,7 +16,7 @@ static inline uint64_t last_word(const unsigned char *at, size_t left, size_t le
 uint64_t vsi_siphash_1_3(vsi_siphash_key key, const void *data, size_t len) {
   vsi_sip s = vsi_sip_begin(key);
   const unsigned char *at = data;
-  for (size_t words = len / 8; words; words--, at += 8) vsi_sip_take(&s, load(at), 1);
+  for (size_t words = len / 8; words; words--, at += 8) vsi_sip_take(&s, vsi_hash_word(at, 8), 1);
   vsi_sip_take(&s, last_word(at, len % 8, len), 1);
   return vsi_sip_end(&s, 0xff, 3);
 }
@@ -44,7 +40,7 @@ void vsi_siphash_128_update(vsi_siphash_128 *hash, const void *data, size_t len)
     vsi_sip_take(&s, hash->rest, 2);
     hash->rest = 0;
   }
-  for (; end - at >= 8; at += 8) vsi_sip_take(&s, load(at), 2);
+  for (; end - at >= 8; at += 8) vsi_sip_take(&s, vsi_hash_word(at, 8), 2);
   for (held = 0; at < end; held++) hash->rest |= (uint64_t)*at++ << 8 * held;
   hash->state = s;
 }
@@ -60,7 +56,7 @@ vsi_hash_128 vsi_siphash_128_final(const vsi_siphash_128 *hash) {
 }
 
 vsi_siphash_key vsi_siphash_key_load(const unsigned char bytes[16]) {
-  return (vsi_siphash_key){load(bytes), load(bytes + 8)};
+  return (vsi_siphash_key){vsi_hash_word(bytes, 8), vsi_hash_word(bytes + 8, 8)};
 }
 
 vestry_err vsi_siphash_key_random(const vestry_host *host, vsi_siphash_key *ret_key) {
