@@ -80,7 +80,6 @@ static vestry_err create(const vsi_environment *environment, const vestry_transp
   /* Three references: of the caller; of the connection itself, which finish in runner.c drops; of the held actor. */
   VSI_REFS_INIT(&connection->refs, 3);
   atomic_init(&connection->state, VESTRY_STATE_OPENING);
-  atomic_init(&connection->reporting, 0);
   connection->full = (uint8_t)options->full;
   connection->max_queued_count = options->max_queued_count;
   connection->max_queued_bytes = (uint32_t)options->max_queued_bytes;
@@ -458,15 +457,6 @@ vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_opt
                                          .relieve = relieve,
                                          .ended = ended,
                                          .let_go = let_go};
-  error = vestry_event_comment(host, NULL, &group->environment.heartbeat);
-  if (!error) error = vestry_event_signals_text(host, sign, sizeof sign - 1, NULL, &group->environment.sign);
-  if (!error) error = vsi_codings_create(host, &group->codings);
-  if (error) {
-    vestry_event_unref(group->environment.heartbeat);
-    vestry_event_unref(group->environment.sign);
-    vsi_free(host, group);
-    return error;
-  }
   group->defaults = made;
   VSI_REFS_INIT(&group->refs, 1);
   TAILQ_INIT(&group->list);
@@ -475,8 +465,14 @@ vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_opt
   vsi_mutex_init(&group->lock, VSI_LOCK_GROUP);
   vsi_tails_init(&group->tails);
   pthread_cond_init(&group->left, NULL);
-  *ret_group = group;
-  return VESTRY_OK;
+  error = vestry_event_comment(host, NULL, &group->environment.heartbeat);
+  if (!error) error = vestry_event_signals_text(host, sign, sizeof sign - 1, NULL, &group->environment.sign);
+  if (!error) error = vsi_codings_create(host, &group->codings);
+  if (error)
+    vsi_group_unref(group);
+  else
+    *ret_group = group;
+  return error;
 }
 
 uint64_t vsi_group_refuse(vsi_group *group) {
