@@ -4,6 +4,7 @@
 #include "json/json.h"
 
 #include <endian.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/ascii.h"
@@ -198,8 +199,7 @@ static const char *scan_name(reader *r) {
 vestry_err vsi_json_fail(vestry_err error, size_t offset, const char *message, vsi_json_fault *ret_fault) {
   if (!ret_fault) return error;
   ret_fault->offset = offset;
-  strncpy(ret_fault->message, message, sizeof ret_fault->message - 1);
-  ret_fault->message[sizeof ret_fault->message - 1] = '\0';
+  snprintf(ret_fault->message, sizeof ret_fault->message, "%s", message);
   return error;
 }
 

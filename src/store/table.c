@@ -250,9 +250,8 @@ static void add_stats(vsi_shard *shard, vestry_store_stats *stats) {
 
 void vsi_table_stats(void *self, vestry_store_stats *ret_stats) {
   vsi_table *table = self;
-  vestry_store_stats stats = {0};
-  for (uint32_t i = 0; i < table->shards_count; i++) add_stats(&table->shards[i], &stats);
-  *ret_stats = stats;
+  *ret_stats = (vestry_store_stats){0};
+  for (uint32_t i = 0; i < table->shards_count; i++) add_stats(&table->shards[i], ret_stats);
 }
 
 /* --------------------------------------------------------------------------------------------------- lookups ---- */
