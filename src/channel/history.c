@@ -83,8 +83,6 @@ vestry_err vsi_history_init(vsi_history *history, const vestry_host *host, vsi_b
       .used_ns = vsi_now_ns(host),
   };
   STAILQ_INIT(&history->kept);
-  atomic_init(&history->size, 0);
-  atomic_init(&history->has_lost, false);
   if (host->random(host->ctx, &history->epoch, sizeof history->epoch)) return VESTRY_IO;
   if (!history->epoch) history->epoch = 1; /* 0 is none */
   return VESTRY_OK;

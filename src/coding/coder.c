@@ -46,7 +46,6 @@ vestry_err vsi_coder_create(vsi_coding *coding, vestry_profile_mode mode, vsi_co
       return error;
     }
   }
-  atomic_init(&coder->followed_count, 0);
   *ret_coder = coder;
   return VESTRY_OK;
 }

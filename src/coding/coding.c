@@ -76,7 +76,6 @@ vestry_err vsi_codings_create(const vestry_host *host, vsi_codings **ret_codings
   codings->host = host;
   atomic_init(&codings->free[VESTRY_PROFILE_PRIVATE], VSI_DEFAULT_PRIVATE_ENCODERS);
   atomic_init(&codings->free[VESTRY_PROFILE_SHARED], VSI_DEFAULT_CHANNEL_ENCODERS);
-  atomic_init(&codings->last_epoch, 0);
   uint64_t number = 0;
   if (host->random(host->ctx, &number, sizeof number)) number = vsi_now_ns(host);
   atomic_init(&codings->next_number, number);

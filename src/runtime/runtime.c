@@ -50,7 +50,6 @@ vestry_err vestry_runtime_create(const vestry_runtime_options *options, vestry_r
   vestry_runtime *runtime = vsi_calloc(host, 1, sizeof *runtime);
   if (!runtime) return VESTRY_NO_MEMORY;
   runtime->host = host;
-  atomic_init(&runtime->closed, false);
   vsi_home *home = create_home();
   vestry_err error =
       home ? vsi_pool_init(&runtime->pool, host, home, workers_count, vsi_actor_run_job) : VESTRY_NO_MEMORY;
