@@ -18,9 +18,10 @@
  * adds the products. Let two keys have different sums or numbers, and let t be the smallest number of trailing zero
  * bits of the three differences. The product of that difference is evenly distributed over the odd multiples of 2^t,
  * independently of the other two products. If t <= 64 - d, the upper d bits are equal with a probability of at most
- * 2^(1-d). If t is greater, the sums can have 2^(128-2t) differences, each of which occurs with at most 2^-63, and the
- * products are equal with at most 2^(t-63): added up over all such t, less than 2^(d-60). (If the sums are equal, the
- * numbers are not. The numbers in use have fewer than 32 bits, so t is less than 32.)
+ * 2^(1-d). If t is greater, the sums can have 2^(128-2t) differences, each of which occurs with a probability of at
+ * most 2^-63, and the products are equal with a probability of at most 2^(t-63). Added up over all such t, this is less
+ * than 2^(d-60). (If the sums are equal, the numbers are not. The numbers in use have fewer than 32 bits, so t is less
+ * than 32.)
  *
  * Together: two keys share a home of d bits with a probability of at most 2^(1-d) + 2^(d-60) + 2^-63. For every index
  * that fits into memory, this is twice the probability of a random function. The lower bits are worse; they are only

@@ -4,11 +4,11 @@
  * keys, so no function is called through a pointer. The upper bits of a hash choose the bucket. Zeroes are an empty
  * map. Only buckets are allocated; they grow and never shrink. Header only, like base/memory.h.
  *
- * Concurrency Kit's ck_ht and ck_rhs store pairs in slots. They use an allocator of global functions without a context,
- * so not the host's memory; they move the whole table under its user's lock when it grows; and members have no links,
- * so adding may need memory. A lookup takes 5 ns, in ck_ht 30; removing a member and adding it again takes 6 ns, in
- * ck_ht 53 (bench-containers: 10,000 numbers, two processors). The store and the cluster's keys have separate tables
- * that are made for their lookups.
+ * Concurrency Kit's ck_ht and ck_rhs store pairs in slots. Their allocator is a table of global functions without a
+ * context, so they cannot use the host's memory. They move the whole table under their user's lock when it grows. Their
+ * members have no links, so adding one may need memory. A lookup takes 5 ns here and 30 ns in ck_ht; removing a member
+ * and adding it again takes 6 ns here and 53 ns in ck_ht (bench-containers: 10,000 numbers, two processors). The store
+ * and the cluster's keys have separate tables that are made for their lookups.
  *
  * With VSI_NO_SLACK (base/array.h) the buckets of a small map move at each reservation. */
 #ifndef VSI_BASE_MAP_H

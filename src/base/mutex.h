@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Locks for which threads sleep: a mutex and a lock for many readers or one writer, both with a place in the order of
- * locks (base/lock_order.h), and a binary semaphore. Header only, like base/thread.h. */
+/* Locks for which threads sleep: a mutex, a lock for many readers or one writer, and a binary semaphore. The first two
+ * have a place in the order of locks (base/lock_order.h). Header only, like base/thread.h. */
 #ifndef VSI_BASE_MUTEX_H
 #define VSI_BASE_MUTEX_H
 

@@ -83,7 +83,8 @@ static inline const char *vsi_sql_skip_lettered(vsi_sql of, const char *at) {
   return vsi_sql_skip_quoted(at + 1, *at == 'e' || *at == 'E');
 }
 
-/* Find the next token. It ends at ret_end, and is shown as ret_text; NULL: unchanged. */
+/* Find the token that begins at `at`. ret_end: its end; ret_text: the text that replaces it in the log, or NULL if it
+ * is shown unchanged. */
 static inline void vsi_sql_next(vsi_sql of, const char *at, const char **ret_end, const char **ret_text) {
   const char *lettered = vsi_sql_skip_lettered(of, at), *end = lettered ? lettered : vsi_sql_skip(of, at);
   *ret_text = NULL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Channels by key: names of channels and topics, which are a scope and a key, packed as the store packs the names of
- * streams; reserving a member; and publishing on this node only. */
+/* Channels by key. The name of a channel or topic is a scope and a key, packed as the store packs the names of streams.
+ * The functions pack names, find channels, reserve members, and publish on this node only. */
 #ifndef VSI_CHANNEL_BROADCAST_H
 #define VSI_CHANNEL_BROADCAST_H
 

@@ -25,9 +25,9 @@
  * without the lock holds another reference.
  *
  * Deadlock. A publish calls hooks, transports and profiles, which may publish, too. Such a nested publish could wait
- * for a semaphore that cannot be released before it returns: the one that its own thread holds, or one whose holder
- * waits for the semaphore that its own thread holds. Therefore, a thread that holds the semaphore of any channel never
- * waits for another (`publishes_inside`): it takes a semaphore only if it is free.
+ * for ever for a semaphore: for one that its own thread holds, or for one whose holder waits for the semaphore that its
+ * own thread holds. Therefore, a thread that holds the semaphore of any channel never waits for another
+ * (`publishes_inside`): it takes a semaphore only if it is free.
  *
  * Encoders. The coding of a member is the write profile of its stream, such as br (coding/coding.h). For each coding,
  * the channel has a lane (coding/epoch.h): an encoder that is shared by the members with this coding, and whose output
@@ -144,8 +144,8 @@ static void leave_semaphore(vsi_channel *channel) {
     vsi_mutex_lock(&channel->lock);
     channel->stats.alone_count += alone;
   }
-  /* Under the lock: a thread that removes the last member of a coding does so either before, and the search above finds
-   * the idle encoder, or after, and finds the semaphore free. */
+  /* Under the lock. If another thread removes the last member of a coding before this, the search above finds the idle
+   * encoder. If it does so after this, it finds the semaphore free. */
   vsi_semaphore_leave(&channel->semaphore);
   vsi_mutex_unlock(&channel->lock);
 }
@@ -278,9 +278,8 @@ vestry_err vsi_channel_admit(vsi_member *member, vestry_connection *connection) 
   vestry_err error = add_locked(channel, member);
   vsi_lane *lane = lane_of(channel, connection);
   if (!error && lane) {
-    if (!lane->coding)
-      lane->coding = vsi_connection_coding(connection); /* set once, because it is read under the semaphore without the
-                                                           lock */
+    /* Set once, because it is read under the semaphore without the lock. */
+    if (!lane->coding) lane->coding = vsi_connection_coding(connection);
     lane->members_count++;
   }
   vsi_mutex_unlock(&channel->lock);
@@ -366,8 +365,9 @@ static void encode(vsi_channel *channel, publishing *p) {
     alone += ended_alone;
   }
   if (count && !(p->broadcast = vsi_broadcast_create(channel->host, p->event, lanes, count)))
-    for (uint32_t i = 0; i < count; i++) { /* The encoders have encoded the event, but no stream will receive these
-                                              bytes. So no stream is in sync any more, and the epochs end. */
+    /* The encoders have encoded the event, but no stream will receive these bytes. So no stream is in sync any more,
+     * and the epochs end. */
+    for (uint32_t i = 0; i < count; i++) {
       alone += vsi_lane_end(&channel->lanes[lanes[i].coding->index]);
       vsi_lane_bytes_finish(&lanes[i]);
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Channels, for the layers above and for the table of named channels (channels.h), which uses the struct, too. */
+/* Channels: sets of connections that receive the same events. channels.h has the table of named channels. */
 #ifndef VSI_CHANNEL_CHANNEL_H
 #define VSI_CHANNEL_CHANNEL_H
 

@@ -41,7 +41,7 @@ typedef struct vsi_channels_place {
 } vsi_channels_place;
 
 /* Get the next channels from a position on, each with a reference that the caller drops. Returns their number, at most
- * `room`. It searches some thousands of buckets at most, so it can be 0 before the end. from: in and out. */
+ * `room`. The search ends after some thousands of buckets, so the number can be 0 before the end. from: in and out. */
 VESTRY_API size_t vsi_channels_next(vsi_channels *channels, vsi_channels_place *from, vsi_channel **ret_found,
                                     size_t room);
 

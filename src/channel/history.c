@@ -16,7 +16,7 @@
  * A replay is one event, however many events were missed. Encoded in one piece it costs little more than its new bytes,
  * and the queue accepts all of it or nothing. Each missed event in it is followed by its id, so a stream that breaks in
  * the middle continues from there. The entries are copies, because a published event keeps its encoded forms as long as
- * it lives, and no bound counts the encoded forms; a copy has only its bytes, which the bounds count. */
+ * it lives, and no bound counts the encoded forms. A copy has only its bytes, which the bounds count. */
 #include "channel/history.h"
 
 #include <stdio.h>

@@ -2,14 +2,14 @@
 /* essay: the difference from the previous event, encoded for a decoder whose last distances are unknown */
 /* A brotli encoder for the difference between two events (RFC 7932; section numbers refer to it).
  *
- * Why not libbrotlienc. It could encode the previous event, whose output is discarded, and then the new one. Its window
- * would then equal the decoder's, but its last four distances would be those of the discarded output. The decoder has
- * the distances of the output that it received, which was encoded differently: standalone, in an epoch, framed, or as a
- * difference (coder.c explains these encodings). The library writes a remembered distance as a code of about two bits.
- * A new encoder starts without remembered distances (brotli.c), but it cannot be made to forget them later, and its
- * output does not show which ones it used. After a framed event, nine of ten such outputs decode to a different text,
- * and no decoder reports an error. Replaying the output that the stream really received would require the event before
- * the previous one, and so on to the first.
+ * Why not libbrotlienc. libbrotlienc could encode the previous event, whose output is discarded, and then the new one.
+ * Its window would then equal the decoder's, but its last four distances would be those of the discarded output. The
+ * decoder has the distances of the output that it received, which was encoded differently: standalone, in an epoch,
+ * framed, or as a difference (coder.c explains these encodings). The library writes a remembered distance as a code of
+ * about two bits. A new encoder starts without remembered distances (brotli.c), but it cannot be made to forget them
+ * later, and its output does not show which ones it used. After a framed event, nine of ten such outputs decode to a
+ * different text, and no decoder reports an error. Replaying the output that the stream really received would require
+ * the event before the previous one, and so on to the first.
  *
  * So this encoder writes the difference, and uses none of the decoder's distances. Each distance is written explicitly,
  * except repetitions of one that was written before in the same output. No other state of the decoder is used. Literals

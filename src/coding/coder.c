@@ -21,8 +21,8 @@
  * finds the stream one position behind and is written standalone; no notification is needed. In the same way, an event
  * that should follow one that was never taken is written standalone.
  *
- * Heartbeats that decode to text may have come between the two events. All of them are the same event, so the text is
- * known from their number.
+ * Heartbeats that decode to text may have come between the two events. All heartbeats of a stream are the same event,
+ * so the text is known from their number.
  *
  * The event written last is identified by its number and not by its address, because no reference to it is held: that
  * would keep the last event of every stream in memory. An event that follows a previous event holds a reference to it,
@@ -30,7 +30,8 @@
  * following segment is made for one stream; when a second stream comes to the event, the previous event has been
  * dropped. If little of the page is unchanged, the event is also encoded standalone, and the shorter one is used. */
 
-enum { WORTH = 4 }; /* a difference of at most this part of its event is not compared with the standalone encoding */
+/* A difference that is at most 1 / WORTH as long as its event is not compared with the standalone encoding. */
+enum { WORTH = 4 };
 
 _Static_assert(sizeof(vsi_coder) + sizeof(void *) <= 64, "an idle encoded stream costs 64 bytes more than a plain one");
 

@@ -26,9 +26,9 @@ struct vestry_sink {
   vsi_buffer buffer; /* room for a segment's head, then bytes */
 };
 
-/* Collect the output of a profile. vsi_sink_settle returns it as a segment, to be freed with vsi_segment_destroy, and
- * frees the sink in any case; the caller sets the segment's check and plain_len. error: of the profile's function; if it
- * is not OK, there is no segment, and it is returned. OK | error | NO_MEMORY */
+/* Collect the output of a profile. vsi_sink_settle returns it as a segment, to be freed with vsi_segment_destroy, whose
+ * check and plain_len the caller sets. It frees the sink in any case. error: the result of the profile's function; if
+ * it is not OK, vsi_sink_settle returns it, and there is no segment. OK | error | NO_MEMORY */
 void vsi_sink_init(vestry_sink *sink, const vestry_host *host);
 vestry_err vsi_sink_settle(vestry_sink *sink, vestry_err error, vsi_segment **ret_segment);
 

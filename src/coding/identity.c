@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Identity: unencoded bytes. A stream of this profile has no coder. These functions exist so that identity can stand in
- * a list of profiles, and follow the same contract as others. */
+ * a list of profiles. They follow the same contract as the functions of other profiles. */
 #include "base/memory.h"
 #include "vestry/profile.h"
 

@@ -28,10 +28,9 @@ void vsi_connection_settle(vestry_connection *connection, vsi_delivery *delivery
   vsi_connection_count(bytes, len);
   vsi_delivery_drop_event(delivery);
   vsi_free(connection->environment->host, delivery);
-  vsi_budget_give_back(connection->environment->budget,
-                       vsi_budget_cost(1, len) + target_bytes); /* before the queue's count falls, so that a thread that
-                                                                   finds the event settled (vsi_connection_settled) also
-                                                                   finds its bytes free in the budget */
+  /* Before the queue's count falls, so that a thread that finds the event settled (vsi_connection_settled) also finds
+   * its bytes free in the budget. */
+  vsi_budget_give_back(connection->environment->budget, vsi_budget_cost(1, len) + target_bytes);
   if (target_bytes)
     atomic_fetch_sub_explicit(&connection->conflation->targets_bytes, target_bytes, memory_order_relaxed);
   if (vsi_queue_settle(&connection->queue, len))

@@ -100,11 +100,10 @@ static vsi_delivery *find_signals(vsi_conflation *conflation, const vsi_target *
   if (!last || !target->can_go) return NULL;
   const vsi_target *other = target_of(last);
   vestry_event *merged = NULL;
-  if (vsi_signals_merge(conflation->host, other, target, &merged))
-    return NULL;                             /* they cannot be merged, or there is no
-                                                                                   memory: both wait */
-  if (merged && !vsi_event_target(merged)) { /* no memory for the target of the merged event, so later patches could not
-                                                be merged with it: keep both */
+  /* They cannot be merged, or there is no memory: both wait. */
+  if (vsi_signals_merge(conflation->host, other, target, &merged)) return NULL;
+  /* There is no memory for the target of the merged event, so later patches could not be merged with it: both wait. */
+  if (merged && !vsi_event_target(merged)) {
     vestry_event_unref(merged);
     return NULL;
   }

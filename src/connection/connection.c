@@ -41,8 +41,8 @@ bool vsi_connection_is_answered(const vestry_connection *connection) {
 
 void vsi_connection_begin_signs(vestry_connection *connection) {
   vsi_connection_give_signs(connection);
-  (void)vestry_connection_send(connection, connection->environment->sign); /* if this fails, the first heartbeat is the
-                                                                              first sign */
+  /* If this fails, the first heartbeat is the first sign. */
+  (void)vestry_connection_send(connection, connection->environment->sign);
 }
 
 /* acquire pairs with the runner's release of the state (runner.c), which follows the setting of the coder. */
@@ -115,9 +115,8 @@ static void hurry(vestry_connection *connection, uint8_t how) {
   while (before < how) /* relaxed: the notify publishes it */
     if (atomic_compare_exchange_weak_explicit(&connection->hurry, &before, how, memory_order_relaxed,
                                               memory_order_relaxed)) {
-      if (how == VSI_HURRY_NOW)
-        vsi_connection_goes(connection); /* the connection has a cause, and its queue is shut or will be at once, so
-                                            what it holds no longer grows */
+      /* The connection has a cause, and its queue is shut or will be at once, so the queue no longer grows. */
+      if (how == VSI_HURRY_NOW) vsi_connection_goes(connection);
       break;
     }
   vsi_actor_notify(&connection->actor);

@@ -4,16 +4,17 @@
  * Walks close all connections at once, close them gradually (a drain), and add up their counters.
  *
  * If all queues together hold nearly the maximum of the budget, connections are closed. The connection that holds the
- * most bytes is closed first: the queue of a stream that is not read grows, the queue of a stream that is read stays
- * small, so stalled streams are closed. Connections are filed by the bytes that they hold, in ranks (base/load.h). A
- * sender files a connection in a higher rank when it holds more than its rank stands for. The thread that looks for
- * room files a connection in a lower rank when it finds that the connection holds less. So a send takes the lock only
- * if the queue outgrows its rank, and a search does not walk past all other connections.
+ * most bytes is closed first. The queue of a stream that is not read grows, and the queue of a stream that is read
+ * stays small. So stalled streams are closed. Connections are filed by the bytes that they hold, in ranks
+ * (base/load.h). A sender files a connection in a higher rank when it holds more than its rank stands for. The thread
+ * that looks for room files a connection in a lower rank when it finds that the connection holds less. So a send takes
+ * the lock only if the queue outgrows its rank, and a search does not walk past all other connections.
  *
  * A closed connection releases its memory a little later. Until then its bytes count as `going`, that is, as free
  * (vsi_connection_goes), because otherwise one burst would close more connections than necessary. (A connection inside
- * a blocking write keeps its bytes until the write returns. Meanwhile the other connections have less room, but none of
- * them is closed to make up for these bytes.) One thread searches at a time; other threads do not wait for it. */
+ * a blocking write keeps its bytes until the write returns. Meanwhile the other connections have less room, but no
+ * other connection is closed to make up for these bytes.) One thread searches at a time. Other threads that find the
+ * budget under pressure do not wait for the search. */
 #include "connection/group.h"
 
 #include <pthread.h>
@@ -398,9 +399,8 @@ static size_t find_largest(vsi_group *group, vestry_connection *largest[SOUGHT],
     vestry_connection *connection = VSI_LOAD_OWNER(at, vestry_connection, load);
     uint64_t holds = is_going(connection) ? 0 : vsi_connection_held(connection);
     uint8_t rank = vsi_load_rank(holds);
-    if (rank <
-        vsi_load_rank_of(&connection->place)) { /* it held more when it was filed; the search meets it again further
-                                                   down */
+    /* It held more when it was filed. The search meets it again further down. */
+    if (rank < vsi_load_rank_of(&connection->place)) {
       next = vsi_loads_refile(&group->loads, at, &connection->place, rank);
       continue;
     }

@@ -26,12 +26,12 @@
  *   does each later run until on_written was called.
  * - The transport may get room just while a write finds that it has none. The runner clears `writable`, then the
  *   transport looks for room; the adapter makes room, then sets `writable`. Each side writes one variable and then
- *   accesses the other. Without fences both could fail at once: the transport looks for room before the clearing of
- *   `writable` is visible to the adapter, and this clearing then overwrites the value that the adapter has set. So a
- *   full fence stands between the two steps on either side: [C] on the runner, [W] on the adapter. All threads see the
- *   two fences in the same order. If [W] is first, the transport finds the room. If [C] is first, the adapter sets
- *   `writable` after the runner has cleared it, and the value stays. The transport and its adapter may communicate room
- *   in any way that uses atomics, a lock or the kernel.
+ *   accesses the other. Without fences, room could be missed in this way: the transport looks for room before the
+ *   clearing of `writable` is visible to the adapter, and this clearing then overwrites the value that the adapter has
+ *   set. So a full fence stands between the two steps on either side: [C] on the runner, [W] on the adapter. All
+ *   threads see the two fences in the same order. If [W] is first, the transport finds the room. If [C] is first, the
+ *   adapter sets `writable` after the runner has cleared it, and the value stays. The transport and its adapter may
+ *   communicate room in any way that uses atomics, a lock or the kernel.
  *
  * Words. The primer is the first bytes of an encoded stream (coding/coding.h). A tail is a copy of a stream's events
  * for an observer (tail.h). A sign is a heartbeat that the page can see (connection.h). An answer is the stream of a

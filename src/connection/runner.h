@@ -12,8 +12,8 @@ void vsi_connection_timer_fired(vsi_timer *timer);
 /* Write waiting events, on a thread that has entered the actor. */
 void vsi_connection_visit(vestry_connection *connection);
 
-/* Drop a connection that was created but must not be opened; called instead of start. It counts as opened and closed,
- * its hooks run on this thread, and its transport is ended unopened. */
+/* Drop a connection that was created but must not be opened; called instead of start. The connection counts as opened
+ * and closed. Its hooks run on this thread, and its transport is ended without being opened. */
 void vsi_connection_abandon(vestry_connection *connection, vestry_cause cause);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The tail of a stream: a copy of the references to the events that it was sent, for an observer. A stream without a
- * tail pays one load of a byte for each event. */
+/* The tail of a stream: a copy of the references to the events that it was sent, for an observer. For a stream without
+ * a tail, the cost is one load of a byte for each event. */
 #ifndef VSI_CONNECTION_TAIL_H
 #define VSI_CONNECTION_TAIL_H
 

@@ -115,10 +115,10 @@ static const char *scan_escape(reader *r) {
 /* Skip plain bytes, which are ASCII from space on, except `"` and `\`.
  *
  * With vectors, sixteen bytes are tested at once. One signed comparison finds all bytes below space and all bytes from
- * 0x80 on, which are negative; two more find the quote and the backslash. Without vectors, eight are tested: with all
- * top bits clear, a byte that is zero after XOR borrows into its top bit when 1 is subtracted, and so does a byte below
- * 0x20 when 0x20 is subtracted. A borrow can mark the bytes above it wrongly, but only above a byte that must stop the
- * scan. Therefore the lowest marked byte is always marked correctly. */
+ * 0x80 on, which are negative; two more find the quote and the backslash. Without vectors, eight bytes are tested at
+ * once. If the top bits of all bytes are clear, a byte that is zero after XOR borrows into its top bit when 1 is
+ * subtracted. A byte below 0x20 does the same when 0x20 is subtracted. A borrow can mark the bytes above it wrongly,
+ * but only above a byte that must stop the scan. Therefore the lowest marked byte is always marked correctly. */
 static inline void skip_plain(reader *r) {
 #ifdef __SSE2__
   for (; r->end - r->at >= 16; r->at += 16) {

@@ -3,7 +3,8 @@
 
 #include <locale.h>
 
-/* Set the C locale for this thread. It is a constant of the C library, so this neither allocates nor fails. */
+/* Set the C locale for this thread. The C locale is a constant of the C library, so newlocale neither allocates nor
+ * fails. */
 static locale_t enter_c(void) {
   return uselocale(newlocale(LC_ALL_MASK, "C", (locale_t)0));
 }

@@ -7,11 +7,12 @@
 
 #include "vestry/host.h"
 
-/* As json_loadb and json_dumps. jansson takes a decimal separator for one byte: in a locale where it has two,
- * json_loadb ends the process at the first number with a fraction, and json_dumps writes invalid JSON. */
+/* Same as json_loadb and json_dumps. jansson assumes that the locale's decimal separator is one byte. In a locale with
+ * a separator of two bytes, json_loadb ends the process at the first number with a fraction, and json_dumps writes
+ * invalid JSON. */
 VESTRY_API json_t *vsi_json_load(const char *text, size_t len, size_t flags, json_error_t *ret_why);
 VESTRY_API char *vsi_json_dump(const json_t *value, size_t flags);
-/* As json_dump_callback. */
+/* Same as json_dump_callback. */
 int vsi_json_dump_to(const json_t *value, json_dump_callback_t take, void *ctx, size_t flags);
 
 #endif

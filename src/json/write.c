@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* jansson can write JSON, too, but it would allocate a buffer, and a hash table with an entry for each level in order
- * to detect a value that contains itself; and its text would have to be checked again. This writer allocates nothing,
+/* jansson can write JSON, too. But it would allocate a buffer, and a hash table with an entry for each level in order
+ * to detect a value that contains itself. Its text would also have to be checked again. This writer allocates nothing,
  * and its depth limit stops at a value that contains itself. */
 #include "json/write.h"
 

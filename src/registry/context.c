@@ -9,8 +9,8 @@
 #include "connection/send.h"
 #include "json/value.h"
 
-/* A renewed search for connections can hit the same race again. After this number of attempts, the cause is not a
- * race. */
+/* Connections that a renewed search finds can close before the event is sent, too. After this number of attempts, the
+ * cause is not a race. */
 enum { RECONNECTS_MAX = 4 };
 
 void vsi_context_init(vestry_dispatch_context *context, vestry *v, const vestry_request *request, json_t *signals,

@@ -81,7 +81,8 @@ static inline vsi_name *vsi_names_find(const vestry_registry *names, const char 
   while (at && (at->len != len || memcmp(at->text, name, len) != 0)) at = (vsi_name *)vsi_map_further(&at->in);
   return at;
 }
-/* Return the meaning of a name as an effect or action; and as a placeholder or quote. */
+/* vsi_names_performed returns the meaning of a name as an effect or action; vsi_names_replaced returns its meaning as a
+ * placeholder or quote. NULL: it has none. */
 static inline const vsi_meaning *vsi_names_performed(const vestry_registry *names, const char *name, size_t len) {
   const vsi_name *found = vsi_names_find(names, name, len);
   return found && found->is_performed ? &found->performed : NULL;
@@ -96,8 +97,8 @@ static inline const vsi_meaning *vsi_names_replaced(const vestry_registry *names
 /* Register the built-in effects. OK | NO_MEMORY. */
 vestry_err vsi_effects_register(vestry_registry *names);
 
-/* Return whether a name is a built-in effect; and whether no function of the application is called around such effects,
- * so that performing one takes some µs. */
+/* vsi_builtin_is returns whether a name is a built-in effect. vsi_builtin_is_alone returns whether no function of the
+ * application is called around such effects, so that performing one takes some µs. */
 VESTRY_API bool vsi_builtin_is(const vestry_registry *names, const char *name);
 VESTRY_API bool vsi_builtin_is_alone(const vestry_registry *names);
 

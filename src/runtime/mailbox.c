@@ -11,18 +11,18 @@
  *       [ a ] ---------> [ b ] ···> [ c ] -> NULL        ···> a link that its producer has not written yet
  *
  * It is Dmitry Vyukov's intrusive MPSC node-based queue ("Intrusive MPSC node-based queue", 1024cores.net). A push is
- * one exchange and one store, independent of other threads: wait-free. Its price is the moment between the two, when
- * the list is cut: everything after the cut is in the queue, but the consumer cannot reach it. pop then returns NULL,
- * and the producer's notify, which comes after its store, makes the consumer try again.
+ * one exchange and one store, independent of other threads: wait-free. Its price is the moment between the exchange and
+ * the store, when the list is cut: everything after the cut is in the queue, but the consumer cannot reach it. Then pop
+ * returns NULL. The producer notifies the consumer after its store, so the consumer tries again.
  *
  * Compared with Concurrency Kit (bench-containers, two processors, nanoseconds for each message, four producers): this
  * mailbox needs 54, ck_stack with reversal 32, ck_ring 83, ck_fifo 110. A ring is bounded, but a push must not fail. A
  * stack has the right order only after its consumer has reversed all waiting messages.
  *
- * - Invariant: following `next` from tail meets every mail that was pushed and not popped, in the order of the
- *   exchanges on head, once all links are written; the last one is *head. The list always has a node: the stub takes
- *   its place when the consumer removes the last mail. The stub is in the list at most once, because only the consumer
- *   pushes it, and only if tail, which is not the stub, is also the last node.
+ * - Invariant: when all links are written, the nodes that are reached from tail by `next` are all mails that were
+ *   pushed and not popped, in the order of the exchanges on head. The last one is *head. The list always has a node:
+ *   the stub takes its place when the consumer removes the last mail. The stub is in the list at most once, because
+ *   only the consumer pushes it, and only if tail, which is not the stub, is also the last node.
  * - Order: the exchanges on head have a total order. So the mails of one producer keep their order, and a chain, which
  *   is added by one exchange, stays together.
  * - Memory: two threads write the `next` of a node: its owner before the exchange (NULL), and the producer whose

@@ -41,7 +41,8 @@
 
 enum { FAIR_TURNS = 16 };
 
-/* The worker of this thread; NULL: this thread is no worker. It saves each submit a search for the calling thread. */
+/* The worker of this thread; NULL: this thread is no worker. Without it, each submit would have to search for the
+ * calling thread. */
 static _Thread_local vsi_pool_worker *this_worker;
 
 static bool anything_queued(vsi_pool *pool) {
@@ -210,8 +211,8 @@ vestry_err vsi_pool_init(vsi_pool *pool, const vestry_host *host, vsi_home *home
   *pool = (vsi_pool){.host = host, .home = home, .run = run, .workers = workers, .workers_count = workers_count};
   vsi_job_queue_init(&pool->outside);
   vsi_mutex_init(&pool->park_lock, VSI_LOCK_PARK);
-  for (uint32_t i = 0; i < workers_count; i++) { /* all queues before the first thread, because workers read each
-                                                    other's */
+  /* All queues before the first thread, because workers read each other's. */
+  for (uint32_t i = 0; i < workers_count; i++) {
     workers[i].pool = pool;
     workers[i].index = i;
     vsi_job_queue_init(&workers[i].queue);

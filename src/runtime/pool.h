@@ -31,7 +31,7 @@ typedef struct vsi_job {
 /* A queue of jobs, first in, first out, whose length is read without its lock.
  *
  * Compared with Concurrency Kit (bench-containers, two processors, nanoseconds for each job): with one thread, this
- * queue needs 67, ck_ring 32 and ck_fifo 58; with four threads that push and four that pop, this queue needs 90,
+ * queue needs 67, ck_ring 32 and ck_fifo 58. With four threads that push and four that pop, this queue needs 90,
  * ck_ring 237 and ck_fifo 88. A ring is bounded, but a push must not fail. A fifo needs an entry for each job, which
  * other threads may read when the job is done, so that it could never be freed. */
 typedef struct vsi_job_queue {

@@ -7,9 +7,9 @@
 
 /* The ticker, which fires the timers of a runtime.
  *
- * One thread serves all timers. It sleeps until the wheel's next stop, and a thread that arms a timer for an earlier
- * tick wakes it. asleep_until_tick shows whether this is necessary, so arming costs no system call while the thread is
- * awake or if the timer is later.
+ * One thread serves all timers. It sleeps until the wheel's next stop. A thread that arms a timer for an earlier tick
+ * wakes it. asleep_until_tick shows whether a wake-up is necessary. So arming a timer costs no system call if the timer
+ * thread is awake, or will wake earlier than the timer is due.
  *
  * The sleep is measured by CLOCK_MONOTONIC even if the host has another clock: the host's clock determines the duration
  * of the sleep, and is read again afterwards. So a timer never fires before its time on the host's clock. But if a host

@@ -20,7 +20,7 @@ void vsi_wake_finish(vsi_wake *wake);
 
 /* Signal that a job is ready, after the job was queued. Any thread. Writes at most once until the wake is cleared. */
 void vsi_wake_signal(vsi_wake *wake);
-/* Clear the wake, because the stepping thread has found no job. It must check once more after this. */
+/* Clear the wake, because the stepping thread has found no job. The thread must look for a job once more after this. */
 void vsi_wake_clear(vsi_wake *wake);
 
 /* Make the wake readable after this many ns of real time; UINT64_MAX: not by time. Replaces the former time. */

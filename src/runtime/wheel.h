@@ -11,8 +11,7 @@
 /* Return whether a timer is on a wheel. Under the wheel's lock. */
 #define VSI_TIMER_IS_ARMED(timer) ((timer)->in.tqe_prev != NULL)
 
-/* Eight levels of six bits cover all ticks below 2^48. That is more than the milliseconds of a 64-bit number of
- * nanoseconds. */
+/* Eight levels of six bits cover all ticks below 2^48. A 64-bit number of nanoseconds has fewer milliseconds. */
 enum { VSI_WHEEL_LEVELS = 8, VSI_WHEEL_LEVEL_BITS = 6, VSI_WHEEL_SLOTS = 1 << VSI_WHEEL_LEVEL_BITS };
 #define VSI_WHEEL_LAST_TICK ((UINT64_C(1) << (VSI_WHEEL_LEVELS * VSI_WHEEL_LEVEL_BITS)) - 1)
 #define VSI_WHEEL_NONE      UINT64_MAX

@@ -2,9 +2,9 @@
 /* The time of a store in ticks, and the number of ticks that an entry may be unused or may live.
  *
  * A tick is about 1/4096 of the shorter span, rounded to whole milliseconds, as the timers of the runtime are. An entry
- * last used in tick t is due when the whole span has passed since the end of tick t: in tick t + span + 1. It never
- * leaves early, and at most one tick late, or two ticks if uses are noted by the coarse clock. Entries store ticks
- * modulo 2^31. */
+ * last used in tick t is due when the whole span has passed since the end of tick t: in tick t + span + 1. An entry
+ * never leaves early. It leaves at most one tick late, or two ticks if uses are noted by the coarse clock. Entries
+ * store ticks modulo 2^31. */
 #ifndef VSI_STORE_CLOCK_H
 #define VSI_STORE_CLOCK_H
 

@@ -32,8 +32,8 @@ typedef struct vsi_bucket {
   vsi_entry *at[VSI_BUCKET_PLACES];
 } vsi_bucket;
 
-/* The bits of a hash that determine the place of a key. In a store with a limit per scope, the upper scope_bits, which
- * select the shard, come from the hash of the scope, so that all keys of a scope are in one shard. */
+/* The bits of a hash that determine the place of a key. In a store with a limit per scope, all keys of a scope are in
+ * one shard. Therefore the upper scope_bits, which select the shard, come from the hash of the scope. */
 typedef struct vsi_placing {
   const vsi_keyed_hash *hash;
   unsigned shard_bits, scope_bits;

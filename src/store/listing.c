@@ -4,7 +4,8 @@
  * Keys are listed in the order of the hashes that place them, which is also the order of shards and of homes in a
  * shard. (The home of a key is the bucket in which the search for it begins: index.h.) The hash of a key never changes,
  * so puts, moves and resizes do not disturb a listing: a key that is present all the time is listed exactly once, and a
- * key that comes or goes at most once. The cursor is the hash at which the next page starts. */
+ * key that is added or removed meanwhile is listed at most once. The cursor is the hash at which the next page
+ * starts. */
 #include "store/table.h"
 
 #include "base/buffer.h"

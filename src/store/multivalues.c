@@ -88,8 +88,8 @@ VSI_SELDOM void vsi_multivalues_add(vsi_multivalues *multivalues, vsi_entry *new
   multivalue->nodes_count++;
 }
 
-/* Return the newest entry of a key, given an entry of the key without a node. Such an entry is among the oldest of its
- * key, so a walk finds the oldest, and the newest is its neighbour in the ring. */
+/* Return the newest entry of a key, given an entry of the key without a node. An entry without a node is among the
+ * oldest of its key, so a short walk finds the oldest entry. The newest is its neighbour in the ring. */
 static vsi_entry *newest_of(vsi_entry *entry) {
   while (entry->older->handle < entry->handle) entry = entry->older;
   return entry->older;

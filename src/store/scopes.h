@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The number of values of each scope in a shard, and the order of their use, in a store with a limit per scope; all
- * keys of a scope are in one shard. All functions run under the shard's lock. A share exists while the scope has a
- * value or a put for it is running. */
+/* The number of values of each scope in a shard, and the order of their use. Only a store with a limit per scope has
+ * them. All keys of a scope are in one shard. All functions run under the shard's lock. A share exists while the scope
+ * has a value or a put for it is running. */
 #ifndef VSI_STORE_SCOPES_H
 #define VSI_STORE_SCOPES_H
 
@@ -28,8 +28,9 @@ void vsi_scopes_add(vsi_scope_share *share, vsi_entry *entry);
 void vsi_scopes_use(vsi_entry *entry);
 void vsi_scopes_remove(vsi_map *scopes, const vestry_host *host, vsi_entry *entry);
 
-/* Return the entry to evict, never one of `newcomer`: the least recently used ended entry, if one is among the
- * VSI_SCOPE_LOOKS least recently used; otherwise the least recently used. NULL: there is no other. */
+/* Return the entry to evict, never one whose value is `newcomer`. If the value of one of the VSI_SCOPE_LOOKS least
+ * recently used entries has ended, it is the least recently used such entry; otherwise it is the least recently used
+ * entry. NULL: there is no other. */
 enum { VSI_SCOPE_LOOKS = 64 };
 vsi_entry *vsi_scopes_first(const vsi_scope_share *share, vestry_store_exit *exit, const void *newcomer);
 

@@ -237,8 +237,8 @@ static void add_stats(vsi_shard *shard, vestry_store_stats *stats) {
   stats->live_count += shard->live;
   stats->hits_count += shard->hits;
   stats->misses_count += shard->misses;
-  uint64_t for_size = shard->puts - shard->live; /* all values that left; those that left with another cause are
-                                                    subtracted below */
+  /* All values that left; those that left with another cause are subtracted below. */
+  uint64_t for_size = shard->puts - shard->live;
   for (size_t cause = 0; cause < VESTRY_CAUSE_COUNT; cause++) {
     stats->removed_by_cause[cause] += shard->removed_by_cause[cause];
     for_size -= shard->removed_by_cause[cause];

@@ -64,7 +64,7 @@ static inline void vsi_leaving_add(vsi_leaving *leaving, vsi_entry *entry, vestr
   leaving->last = &entry->used.next;
 }
 
-/* Copy an entry whose memory is about to be reused. It has at most VSI_PARTED_WORDS words. */
+/* Copy an entry whose memory is about to be reused. The entry has at most VSI_PARTED_WORDS words. */
 static inline void vsi_leaving_part(vsi_leaving *leaving, const vsi_entry *entry) {
   vsi_parted *parted = &leaving->parted;
   parted->value = entry->value;
