@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Histograms of durations with constant bounds. Adding a duration costs a search through at most 14 bounds and two
- * relaxed additions, so it is meant for rare events, or for one of several. */
+ * relaxed additions, so histograms are meant for rare events, or for samples of frequent ones. */
 #ifndef VSI_BASE_HISTOGRAM_H
 #define VSI_BASE_HISTOGRAM_H
 

@@ -64,8 +64,8 @@ static inline void vsi_result_give(void *ret, const void *own, size_t own_size, 
 /* The same for the struct types of base/frozen.h. own: the struct itself. */
 #define VSI_OPTIONS_TAKE(type, own, given) vsi_options_take(&(own), sizeof(type), VSI_FROZEN_SIZE(type), given)
 #define VSI_RESULT_GIVE(type, ret, own)    vsi_result_give(ret, &(own), sizeof(type), VSI_FROZEN_SIZE(type))
-/* Return whether a table of functions, which is not copied, is complete and has no functions that this library does not
- * know. */
+/* Return whether a table of functions is complete and has no functions that this library does not know. (Such a table
+ * is not copied, unlike options.) */
 #define VSI_OPS_ARE_KNOWN(type, ops)                                                                                   \
   (((ops)->size == 0 || (ops)->size >= VSI_FROZEN_SIZE(type)) &&                                                       \
    vsi_options_are_known(ops, sizeof(type), VSI_FROZEN_SIZE(type)))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Spans that are begun and ended by one thread, nested in one another. Spans that end elsewhere are reported by
- * vsi_trace_report. */
+/* Spans that are begun and ended by one thread, nested in one another. A span that ends on another thread is made by
+ * vsi_trace_make, and reported by vsi_trace_report. */
 #ifndef VSI_BASE_TRACE_H
 #define VSI_BASE_TRACE_H
 
@@ -38,7 +38,7 @@ static inline void vsi_span_begin(vsi_span *span, const vestry_host *host, vestr
   span->host = NULL;
   if (vsi_tracer_of(host)) vsi_span_begin_followed(span, host, kind, parent);
 }
-/* Leave the span before its end; this or another thread comes back. */
+/* Leave the span before its end. vsi_span_come_back enters it again, on this or another thread. */
 static inline void vsi_span_leave(const vsi_span *span) {
   if (span->host) (void)vestry_trace_enter(span->former);
 }

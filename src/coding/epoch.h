@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Epochs: the encoder that makes a channel's events refer to each other, for one coding, and the rule for starting
- * anew. And broadcasts: an event on its way to a channel's members, with the bytes for members that are in sync. */
+/* Epochs and broadcasts of a channel. In an epoch, the encoder of one coding makes the channel's events refer to each
+ * other; a rule determines when the next epoch begins. A broadcast is an event on its way to the channel's members,
+ * with the bytes for members that are in sync. */
 #ifndef VSI_CODING_EPOCH_H
 #define VSI_CODING_EPOCH_H
 

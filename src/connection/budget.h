@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The budget: the number of bytes that all queues of a group hold, and its maximum. It only counts; the group decides
- * which connections are closed under pressure (group.c). */
+/* The budget: the number of bytes that all queues of a group hold, and its maximum. The budget only counts; the group
+ * decides which connections are closed under pressure (group.c). */
 #ifndef VSI_CONNECTION_BUDGET_H
 #define VSI_CONNECTION_BUDGET_H
 

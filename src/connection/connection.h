@@ -88,8 +88,8 @@ struct vestry_connection {
                                members */
   uint8_t is_answer : 1;    /* an answer: it ends when it has more events than begins_with */
   uint8_t begins_with : 2;
-  /* vestry_err of the last refused send; relaxed: information only. It stands here because the bits before and after it
-   * are written by different threads. */
+  /* vestry_err of the last refused send; relaxed: information only. This member stands here because the bits before and
+   * after it are written by different threads. */
   _Atomic(uint8_t) refusal;
   /* Only the runner uses the members from here on. */
   bool timer_armed : 1; /* as far as the runner knows; timer_fired corrects it */
@@ -142,7 +142,7 @@ static inline void vsi_connection_let_go(vestry_connection *connection) {
   if (VSI_REFS_DROP(&connection->refs)) vsi_connection_free(connection);
 }
 
-/* Return the bytes that its queue holds of the budget. Any thread. */
+/* Return the number of bytes of the budget that the connection's queue holds. Any thread. */
 static inline uint64_t vsi_connection_held(const vestry_connection *connection) {
   uint32_t count;
   size_t bytes;
@@ -162,10 +162,10 @@ uint64_t vsi_connection_cost(const vestry_connection *connection, uint32_t count
  * again. */
 void vsi_connection_discard(vestry_connection *connection);
 
-/* Return whether its bytes are encoded, or may still become so because it has not begun. */
+/* Return whether the connection's bytes are encoded, or may still become so because it has not begun. */
 VESTRY_API bool vsi_connection_may_encode(const vestry_connection *connection);
 
-/* Start it: its head is written, then the events that were sent meanwhile. Once. */
+/* Start the connection: its head is written, then the events that were sent meanwhile. Once. */
 VESTRY_API void vsi_connection_start(vestry_connection *connection);
 
 /* Return the time when the transport last took bytes of an event, or the head; 0: never. Any thread. */
@@ -173,14 +173,15 @@ static inline uint64_t vsi_connection_last_write_ns(const vestry_connection *con
   return atomic_load_explicit(&connection->last_write_ns, memory_order_relaxed);
 }
 
-/* Send heartbeats that its page can see. Before the start. */
+/* Make the connection's heartbeats signs, which its page can see. Before the start. */
 VESTRY_API void vsi_connection_give_signs(vestry_connection *connection);
-/* Make it an answer, which begins with this number of events, at most three. It ends cleanly if nothing was written for
- * hold_ms, and on_written is called after each write so that it can end earlier. Before the start. */
+/* Make the connection an answer, which begins with this number of events, at most three. The connection ends cleanly if
+ * nothing was written for hold_ms. on_written is called after each write, so that it can end the connection earlier.
+ * Before the start. */
 VESTRY_API void vsi_connection_answer(vestry_connection *connection, uint32_t hold_ms, unsigned events_count);
 /* Return whether any thread has sent an answer more than its first events. Any thread. */
 VESTRY_API bool vsi_connection_is_answered(const vestry_connection *connection);
-/* Send heartbeats that its page can see, and the first one now. */
+/* Make the connection's heartbeats signs, and send the first one now. */
 void vsi_connection_begin_signs(vestry_connection *connection);
 
 VESTRY_API const vestry_host *vsi_connection_host(const vestry_connection *connection);
@@ -216,8 +217,8 @@ VESTRY_API bool vsi_connection_cancel_at_close(vestry_connection *connection, vs
  * connection end.) */
 bool vsi_connection_is_forked(const vestry_connection *connection);
 
-/* End now: discard events that are not written, and do not wait for a clean end. The connection has a cause. Any
- * thread. */
+/* End the connection now: discard events that are not written, and do not wait for a clean end. It must have a cause.
+ * Any thread. */
 void vsi_connection_hurry(vestry_connection *connection);
 
 /* Return the coding of a stream that shares its encoder; NULL: a plain stream, or one with its own encoder. Any thread,
@@ -226,7 +227,7 @@ static inline vsi_coding *vsi_connection_coding(const vestry_connection *connect
   return connection->coder ? vsi_coder_shared(connection->coder) : NULL;
 }
 
-/* Return the kind of its coding. Any thread; identity before the start. */
+/* Return the kind of the connection's coding. Any thread; identity before the start. */
 vsi_coding_kind vsi_connection_coding_kind(const vestry_connection *connection);
 
 /* Return the number of accepted events, and of settled events. If settled has reached a value that accepted had at some

@@ -10,8 +10,9 @@
 /* Relaxed: counters only. */
 typedef struct vsi_group_tally {
   /* Durations, while something observes the group. deliveries: from the time when an event was accepted until it was
-   * written; measured for one event in 16. changes: from a change until the event of the page that shows it was
-   * written; measured for one in 16 of the streams that share the page, or for each if there are few. */
+   * written. They are measured for one event in 16. changes: from a change until the event of the page that shows the
+   * change was written. They are measured for one in 16 of the streams that share the page, or for all streams if there
+   * are few. */
   vsi_histogram deliveries, changes;
   vsi_histogram ages; /* lifetimes of all streams that have ended. Under the group's lock */
   _Atomic(uint64_t) too_large_count, no_memory_count; /* events refused with TOO_LARGE, NO_MEMORY */

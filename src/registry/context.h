@@ -69,7 +69,7 @@ void vsi_context_init_nested(vestry_dispatch_context *context, vestry_dispatch_c
 void vsi_context_finish(vestry_dispatch_context *context);
 /* Begin the dispatch after its connections were found: drop the records of the search. */
 void vsi_context_connected(vestry_dispatch_context *context);
-/* Give up the opened stream, which is the first target, in favour of the others. */
+/* Remove the opened stream, which is the first target, because the dispatch has another target. */
 void vsi_context_give_up(vestry_dispatch_context *context);
 /* Copy the result to the caller; ret_result may be NULL. */
 void vsi_context_give(const vestry_dispatch_context *context, vestry_dispatch_result *ret_result);

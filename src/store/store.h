@@ -39,7 +39,8 @@ static inline bool vsi_store_key_of(const vestry_store *store, vestry_handle han
          store->ops->key_of(store->self, handle, fn, ctx);
 }
 
-/* Set the watch that is called for all values that come and leave; NULL: none. It must outlive all running calls. */
+/* Set the watch that is called for all values that come and leave; NULL: none. The watch must outlive all running
+ * calls. */
 static inline void vsi_store_watch_set(vestry_store *store, const vsi_store_watch *watch) {
   /* release: pairs with the acquire of puts and of leaving values */
   atomic_store_explicit(&store->exit.watch, watch, memory_order_release);
