@@ -178,7 +178,7 @@ static vestry_err take_json(vestry_into into, const json_t *value, bool is_wante
 
 vestry_err vsi_into_take(vestry_into into, const json_t *value) {
   const json_int_t integer = json_integer_value(value);
-  const char *text = vsi_json_text(value);
+  const char *text = vsi_json_c_text(value);
   if (!into.variable) return VESTRY_INVALID;
   switch (into.type) {
   case VESTRY_VALUE_BOOLEAN:

@@ -27,7 +27,7 @@ json_t *vsi_json_copy(json_t *value);
 
 /* Return a string as a C string; NULL if the value is no string, or contains a NUL, because it would be cut and change
  * its meaning. */
-static inline const char *vsi_json_text(const json_t *value) {
+static inline const char *vsi_json_c_text(const json_t *value) {
   const char *text = json_string_value(value);
   return text && strlen(text) == json_string_length(value) ? text : NULL;
 }

@@ -25,7 +25,7 @@ static vestry_err wrong(vestry_dispatch_context *context, const char *name, cons
 }
 
 static vestry_err read_text(vestry_dispatch_context *context, const char *name, const json_t *value, void *field) {
-  const char *text = vsi_json_text(value);
+  const char *text = vsi_json_c_text(value);
   if (!text) return wrong(context, name, "a string without NUL");
   *(const char **)field = text;
   return VESTRY_OK;
@@ -52,14 +52,14 @@ static vestry_err read_ms(vestry_dispatch_context *context, const char *name, co
 }
 
 static vestry_err read_mode(vestry_dispatch_context *context, const char *name, const json_t *value, void *field) {
-  const char *text = vsi_json_text(value);
+  const char *text = vsi_json_c_text(value);
   if (!text || vsi_patch_mode_from_name(text, field))
     return wrong(context, name, "outer, inner, replace, prepend, append, before, after or remove");
   return VESTRY_OK;
 }
 
 static vestry_err read_namespace(vestry_dispatch_context *context, const char *name, const json_t *value, void *field) {
-  const char *text = vsi_json_text(value);
+  const char *text = vsi_json_c_text(value);
   if (!text || vsi_namespace_from_name(text, field)) return wrong(context, name, "html, svg or mathml");
   return VESTRY_OK;
 }
@@ -81,7 +81,7 @@ static vestry_err read_attributes(vestry_dispatch_context *context, const char *
   const char *attribute;
   json_t *content;
   json_object_foreach((json_t *)value, attribute, content) {
-    const char *text = vsi_json_text(content);
+    const char *text = vsi_json_c_text(content);
     if (!text && !json_is_true(content)) return wrong(context, name, "a string or true for each attribute");
     into->attributes[into->script.attributes_count++] = (vestry_attribute){attribute, text};
   }
@@ -251,7 +251,7 @@ static vestry_err read_texts(vestry_dispatch_context *context, const json_t *val
   vestry_err error = VESTRY_OK;
   if (!count) error = vestry_context_fail(context, VESTRY_INVALID, "%s: expected at least one", what);
   for (size_t i = 0; i < count && !error; i++) {
-    texts[i] = vsi_json_text(json_is_array(value) ? json_array_get(value, i) : value);
+    texts[i] = vsi_json_c_text(json_is_array(value) ? json_array_get(value, i) : value);
     if (!texts[i])
       error = vestry_context_fail(context, VESTRY_INVALID,
                                   "%s: expected a string without NUL, or a list of such strings", what);
@@ -270,7 +270,7 @@ static vestry_err remove_elements(vestry_dispatch_context *context, const json_t
   vestry_elements_options options = {.size = sizeof options};
   vestry_err error = read_options(context, json_array_get(args, 1), REMOVE_OPTIONS, &options);
   if (error) return error;
-  const char *selector = vsi_json_text(json_array_get(args, 0));
+  const char *selector = vsi_json_c_text(json_array_get(args, 0));
   if (!selector) return vestry_context_fail(context, VESTRY_INVALID, "the selector must be a string without NUL");
   vestry_event *event = NULL;
   error = vestry_event_remove(context->v->host, selector, &options, &event);
@@ -308,7 +308,7 @@ static vestry_err go(vestry_dispatch_context *context, const json_t *args, const
   script_args script;
   vestry_err error = read_script_options(context, json_array_get(args, 1), SCRIPT_OPTIONS, &script);
   if (error) return error;
-  const char *url = vsi_json_text(json_array_get(args, 0));
+  const char *url = vsi_json_c_text(json_array_get(args, 0));
   if (!url) return vestry_context_fail(context, VESTRY_INVALID, "the address must be a string without NUL");
   vestry_event *event = NULL;
   error = effect->go(context->v->host, url, &script.script, &event);
@@ -347,7 +347,7 @@ static vestry_err send_named(vestry_dispatch_context *context, const json_t *arg
                              const vestry_custom_event_options *custom, const vestry_plain_options *plain) {
   const vestry_host *host = context->v->host;
   const json_t *detail = json_array_get(args, 1);
-  const char *name = vsi_json_text(json_array_get(args, 0));
+  const char *name = vsi_json_c_text(json_array_get(args, 0));
   if (!name) return vestry_context_fail(context, VESTRY_INVALID, "the event's name must be a string without NUL");
   vestry_err error = VESTRY_OK;
   vsi_buffer text;
