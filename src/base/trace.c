@@ -34,11 +34,8 @@ void vestry_trace_write(const vestry_trace *trace, char *text) {
   memcpy(text + FLAGS_AT - 1, trace->is_sampled ? "-01" : "-00", 4);
 }
 
-static bool is_nothing(const unsigned char *bytes, size_t count) {
-  unsigned all = 0;
-  for (size_t i = 0; i < count; i++) all |= bytes[i];
-  return !all;
-}
+/* An id of zeroes is invalid. */
+static const unsigned char no_id[sizeof((vestry_trace *)0)->trace_id];
 
 vestry_err vestry_trace_read(const char *text, size_t len, vestry_trace *ret_trace) {
   if (!text || len < TEXT_LEN || text[TRACE_AT - 1] != '-' || text[SPAN_AT - 1] != '-' || text[FLAGS_AT - 1] != '-')
@@ -55,7 +52,7 @@ vestry_err vestry_trace_read(const char *text, size_t len, vestry_trace *ret_tra
   vsi_hex_read(trace.trace_id, text + TRACE_AT, sizeof trace.trace_id);
   vsi_hex_read(trace.span_id, text + SPAN_AT, sizeof trace.span_id);
   vsi_hex_read(&flags, text + FLAGS_AT, 1);
-  if (is_nothing(trace.trace_id, sizeof trace.trace_id) || is_nothing(trace.span_id, sizeof trace.span_id))
+  if (!memcmp(trace.trace_id, no_id, sizeof trace.trace_id) || !memcmp(trace.span_id, no_id, sizeof trace.span_id))
     return VESTRY_MALFORMED;
   trace.is_sampled = flags & SAMPLED;
   *ret_trace = trace;

@@ -272,8 +272,7 @@ static inline void put_symbol(bits *b, code *c, unsigned symbol) {
 
 /* Write a code of up to four symbols (3.4). */
 static void put_simple_code(bits *b, const code *c, unsigned size, const uint16_t *leaves, unsigned used) {
-  unsigned width = 0;
-  while ((size - 1) >> width) width++;
+  unsigned width = 32 - (unsigned)__builtin_clz(size - 1);
   put_bits(b, 1, 2);
   put_bits(b, used ? used - 1 : 0, 2);
   for (unsigned i = 0; i < used; i++) put_bits(b, leaves[i], width);

@@ -14,13 +14,11 @@ void vsi_names_init(vestry_registry *names, const vestry_host *host) {
   *names = (vestry_registry){.host = host};
 }
 
-static void finish_interceptors(const vestry_host *host, vsi_interceptors *phase) {
-  for (size_t i = 0; i < phase->count; i++) vsi_free(host, (void *)phase->items[i].name);
-  vsi_free(host, phase->items);
-}
-
 void vsi_names_finish(vestry_registry *names) {
-  for (size_t i = 0; i < VSI_PHASES; i++) finish_interceptors(names->host, &names->phases[i]);
+  for (vsi_interceptors *phase = names->phases; phase < names->phases + VSI_PHASES; phase++) {
+    while (phase->count) vsi_free(names->host, (void *)phase->items[--phase->count].name);
+    vsi_free(names->host, phase->items);
+  }
   vsi_map_free_all(&names->map, names->host, 0);
   vsi_names_init(names, names->host);
 }
