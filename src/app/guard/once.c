@@ -76,7 +76,7 @@ enum {
 struct vestry_once {
   vestry *v;
   bool required;
-  vsi_siphash_key key; /* for hashes of persons */
+  vsi_siphash_key key; /* for hashes of persons and submissions */
   vsi_once_table table;
   vsi_once_storage storage;
   _Atomic(uint64_t) begun, repeated, refused, unknown; /* relaxed: mere counts */
@@ -128,6 +128,7 @@ static vestry_err create_record(vestry_once *once, const vestry_request *req, co
     made->sealed = vsi_alloc(once->v->host, sizeof *made->sealed);
     error = made->sealed ? vsi_once_sealed_init(made->sealed, once->v->host, vsi_person_scope(req), nonce)
                          : VESTRY_NO_MEMORY;
+    if (!error) made->owed.hash = vsi_siphash_1_3(once->key, made->sealed->hash, sizeof made->sealed->hash);
   }
   if (error)
     vsi_once_record_unref(made);
@@ -161,7 +162,7 @@ static vestry_err run_there(vsi_once_record *made, vestry_request *req, vestry_r
   unsigned char digest[VSI_ONCE_DIGEST_BYTES];
   memcpy(digest, made->digest, sizeof digest);
   vsi_owed_pay(&storage->owed);
-  vsi_once_stored_take_over(storage, made->sealed);
+  vsi_once_stored_take_over(storage, made);
   vestry_err error =
       vsi_once_stored_begin(storage, made->sealed, &made->places->answers, made->digest, &made->answer, ret_found);
   if (!error) vsi_owed_worked(&storage->owed);

@@ -214,14 +214,13 @@ void vsi_once_stored_doubt(vsi_once_storage *storage, vsi_once_record *record, v
   keep_end(storage, record, why);
 }
 
-void vsi_once_stored_take_over(vsi_once_storage *storage, vsi_once_sealed *run) {
-  /* Without an owner, because that of an anonymous user is the address, which may have changed. */
-  const vsi_owed_key same = {.is_it = is_undone_of, .key = run->hash};
-  vsi_owed_call *call = vsi_owed_take(&storage->owed, &same);
+void vsi_once_stored_take_over(vsi_once_storage *storage, const vsi_once_record *record) {
+  vsi_once_sealed *run = record->sealed;
+  vsi_owed_call *call = vsi_owed_take(&storage->owed, &(vsi_owed_key){record->owed.hash, is_undone_of, run->hash});
   if (!call) return;
-  vsi_once_record *record = record_of(call);
-  memcpy(run->run, record->sealed->run, sizeof run->run);
-  memcpy(run->number, record->sealed->number, sizeof run->number); /* that run sealed no answer, so the number has not
+  vsi_once_record *former = record_of(call);
+  memcpy(run->run, former->sealed->run, sizeof run->run);
+  memcpy(run->number, former->sealed->number, sizeof run->number); /* that run sealed no answer, so the number has not
                                                                       been used */
-  vsi_once_record_unref(record);
+  vsi_once_record_unref(former);
 }

@@ -184,6 +184,6 @@ void vsi_once_stored_end(vsi_once_storage *storage, vsi_once_record *record, boo
 void vsi_once_stored_doubt(vsi_once_storage *storage, vsi_once_record *record, vestry_err why);
 /* If this submission was not performed, and this is still to be reported, continue under the name of that run, because
  * the storage still assigns the submission to it. */
-void vsi_once_stored_take_over(vsi_once_storage *storage, vsi_once_sealed *run);
+void vsi_once_stored_take_over(vsi_once_storage *storage, const vsi_once_record *record);
 
 #endif

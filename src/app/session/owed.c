@@ -14,37 +14,37 @@ static size_t count_of(const vsi_owed *owed) {
 }
 
 static void enter_locked(vsi_owed *owed, vsi_owed_call *call) {
-  vsi_owed_owner *owner = &owed->owners[call->owner % VSI_OWED_OWNERS];
+  vsi_owed_class *of_owner = &owed->classes[call->owner % VSI_OWED_CLASSES];
   TAILQ_INSERT_TAIL(&owed->calls, call, at);
-  TAILQ_INSERT_TAIL(&owner->calls, call, of_owner);
-  owner->count++;
+  TAILQ_INSERT_TAIL(&of_owner->of_owner, call, of_owner);
+  TAILQ_INSERT_TAIL(&owed->classes[call->hash % VSI_OWED_CLASSES].of_hash, call, of_hash);
+  of_owner->count++;
   atomic_fetch_add_explicit(&owed->count, 1, memory_order_relaxed);
 }
 
 static void leave_locked(vsi_owed *owed, vsi_owed_call *call) {
-  vsi_owed_owner *owner = &owed->owners[call->owner % VSI_OWED_OWNERS];
+  vsi_owed_class *of_owner = &owed->classes[call->owner % VSI_OWED_CLASSES];
   TAILQ_REMOVE(&owed->calls, call, at);
-  TAILQ_REMOVE(&owner->calls, call, of_owner);
-  owner->count--;
+  TAILQ_REMOVE(&of_owner->of_owner, call, of_owner);
+  TAILQ_REMOVE(&owed->classes[call->hash % VSI_OWED_CLASSES].of_hash, call, of_hash);
+  of_owner->count--;
   atomic_fetch_sub_explicit(&owed->count, 1, memory_order_relaxed);
 }
 
 /* of NULL: any call */
 static vsi_owed_call *find_locked(const vsi_owed *owed, const vsi_owed_key *of) {
-  const bool is_by_owner = of && of->owner;
-  vsi_owed_call *call = TAILQ_FIRST(is_by_owner ? &owed->owners[of->owner % VSI_OWED_OWNERS].calls : &owed->calls);
-  while (call && of && !of->is_it(call, of->key))
-    call = is_by_owner ? TAILQ_NEXT(call, of_owner) : TAILQ_NEXT(call, at);
+  vsi_owed_call *call = TAILQ_FIRST(of ? &owed->classes[of->hash % VSI_OWED_CLASSES].of_hash : &owed->calls);
+  while (call && of && !of->is_it(call, of->key)) call = TAILQ_NEXT(call, of_hash);
   return call;
 }
 
 /* Choose the call to give up: the first of the owner with the most, so that no user can displace the calls of others.
- * Owners whose hashes are equal modulo VSI_OWED_OWNERS count as one. NULL: all calls are under way */
+ * Owners whose hashes are equal modulo VSI_OWED_CLASSES count as one. NULL: all calls are under way */
 static vsi_owed_call *choose_locked(const vsi_owed *owed) {
-  const vsi_owed_owner *most = owed->owners;
-  for (size_t i = 1; i < VSI_OWED_OWNERS; i++)
-    if (owed->owners[i].count > most->count) most = &owed->owners[i];
-  vsi_owed_call *call = TAILQ_FIRST(&most->calls);
+  const vsi_owed_class *most = owed->classes;
+  for (size_t i = 1; i < VSI_OWED_CLASSES; i++)
+    if (owed->classes[i].count > most->count) most = &owed->classes[i];
+  vsi_owed_call *call = TAILQ_FIRST(&most->of_owner);
   if (call && call == owed->under_way) call = TAILQ_NEXT(call, of_owner);
   if (!call) call = TAILQ_FIRST(&owed->calls);
   return call && call == owed->under_way ? TAILQ_NEXT(call, at) : call;
@@ -163,9 +163,12 @@ vestry_err vsi_owed_init(vsi_owed *owed, const vestry_host *host, vestry_runtime
   TAILQ_INIT(&owed->calls);
   vsi_mutex_init(&owed->lock, VSI_LOCK_OWED);
   pthread_cond_init(&owed->tried, NULL);
-  owed->owners = vsi_calloc(host, VSI_OWED_OWNERS, sizeof *owed->owners);
-  if (!owed->owners) return VESTRY_NO_MEMORY;
-  for (size_t i = 0; i < VSI_OWED_OWNERS; i++) TAILQ_INIT(&owed->owners[i].calls);
+  owed->classes = vsi_calloc(host, VSI_OWED_CLASSES, sizeof *owed->classes);
+  if (!owed->classes) return VESTRY_NO_MEMORY;
+  for (vsi_owed_class *at = owed->classes; at < owed->classes + VSI_OWED_CLASSES; at++) {
+    TAILQ_INIT(&at->of_owner);
+    TAILQ_INIT(&at->of_hash);
+  }
   return vestry_timer_create(runtime, pay_later, owed, &owed->timer);
 }
 
@@ -180,7 +183,7 @@ void vsi_owed_finish(vsi_owed *owed) {
   if (left)
     vsi_log(owed->host, VESTRY_LOG_WARN, "%s: %s failed until the end, so %zu calls are dropped; %s", owed->ops->who,
             owed->ops->what, left, owed->ops->lost);
-  vsi_free(owed->host, owed->owners);
+  vsi_free(owed->host, owed->classes);
   pthread_cond_destroy(&owed->tried);
   vsi_mutex_finish(&owed->lock);
 }

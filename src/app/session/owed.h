@@ -18,18 +18,19 @@
 
 /* A call that is kept; a member of the struct that describes it. */
 typedef struct vsi_owed_call {
-  TAILQ_ENTRY(vsi_owed_call) at, of_owner; /* in the lists `calls` and `owners`; guarded by their lock */
-  uint64_t owner; /* a hash of the user or the client that caused it; set before the call is added */
+  TAILQ_ENTRY(vsi_owed_call) at, of_owner, of_hash; /* in the lists of vsi_owed and vsi_owed_class; guarded by `lock` */
+  uint64_t owner; /* a hash of the user or the client that caused it; set before the call is added, as is the next */
+  uint64_t hash;  /* by which a vsi_owed_key finds it */
 } vsi_owed_call;
 
 typedef TAILQ_HEAD(vsi_owed_calls, vsi_owed_call) vsi_owed_calls; /* in the order of their last attempts */
 
-/* The calls of the owners whose hashes are equal modulo VSI_OWED_OWNERS. */
-typedef struct vsi_owed_owner {
-  vsi_owed_calls calls;
-  size_t count;
-} vsi_owed_owner;
-enum { VSI_OWED_OWNERS = 1024 };
+/* The calls whose hashes are equal modulo VSI_OWED_CLASSES: those of their owners, and their own. */
+typedef struct vsi_owed_class {
+  vsi_owed_calls of_owner, of_hash;
+  size_t count; /* in of_owner */
+} vsi_owed_class;
+enum { VSI_OWED_CLASSES = 1024 };
 
 /* Return the struct that embeds a call. `type` and `member`: as for offsetof. */
 #define VSI_OWED_OWNER(call, type, member) ((type *)(uintptr_t)((const char *)(call)-offsetof(type, member)))
@@ -41,9 +42,9 @@ typedef struct vsi_owed_ops {
   const char *lost;       /* for the log: the consequence if calls are given up */
 } vsi_owed_ops;
 
-/* Selects calls. With an owner, the time to find one grows with this owner's calls only. */
+/* Selects calls among those with a hash. The time to find one grows with the calls of the same class only. */
 typedef struct vsi_owed_key {
-  uint64_t owner;                                            /* 0: unknown, so all calls are searched */
+  uint64_t hash;
   bool (*is_it)(const vsi_owed_call *call, const void *key); /* the list's lock is held */
   const void *key;
 } vsi_owed_key;
@@ -57,7 +58,7 @@ typedef struct vsi_owed {
   vsi_mutex lock;
   pthread_cond_t tried;     /* a call was made */
   vsi_owed_calls calls;     /* guarded by lock, as are the next three */
-  vsi_owed_owner *owners;   /* the same calls by VSI_OWED_OWNERS classes of owners */
+  vsi_owed_class *classes;  /* VSI_OWED_CLASSES, with the same calls */
   vsi_owed_call *under_way; /* the call that a thread makes; NULL: none */
   size_t dropped;           /* calls given up since the storage failed first */
   _Atomic(size_t) count;    /* changed under lock, as is failed; relaxed where it only avoids the lock */

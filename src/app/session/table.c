@@ -244,7 +244,7 @@ vestry_err vsi_session_remove_stored(vsi_sessions *sessions, const char *user, c
   if (!error || (!hash && vsi_owed_has(&sessions->owed, &all))) return error;
   removal *kept = vsi_calloc(sessions->host, 1, sizeof *kept + len);
   if (kept) {
-    kept->call.owner = all.owner;
+    kept->call.owner = kept->call.hash = all.hash;
     kept->is_user = !hash;
     memcpy(kept->name, name, len);
   }
