@@ -161,11 +161,12 @@ static void stream_can_begin_in_the_reply_to_its_login(void **state) {
   site_end(&w);
 }
 
-/* Attachments of the stream, such as presence, may precede the login. */
+/* Attachments of the stream, such as presence, may precede the login, and follow the logout. */
 static vestry_err present_in_out_and_live(const vestry_request *req, vestry_reply *reply, void *app) {
   assert_int_equal(vestry_reply_present(reply, app, NULL, "somebody"), VESTRY_OK);
   assert_int_equal(vestry_session_login(req, reply, "b"), VESTRY_OK);
   assert_int_equal(vestry_session_logout(req, reply), VESTRY_OK);
+  assert_int_equal(vestry_reply_present(reply, app, VESTRY_KEY("after"), "somebody"), VESTRY_OK);
   return members_live(req, reply, NULL);
 }
 
@@ -181,6 +182,7 @@ static void stream_after_logout_in_its_request_stays_open(void **state) {
   members_ask(&w, &b, &r);
   assert_true(vestry_connection_is_open(r.connection));
   assert_true(vestry_presence_is(presence, NULL, "somebody"));
+  assert_true(vestry_presence_is(presence, VESTRY_KEY("after"), "somebody"));
   vestry_presence_destroy(presence);
   wires_end(&w, &r);
 }

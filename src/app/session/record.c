@@ -136,12 +136,13 @@ vestry_err vsi_session_record_enter(record *session, vestry_reply *reply) {
 }
 
 void vsi_session_record_detach(const record *session, vestry_reply *reply) {
-  vsi_attachment **at = &reply->attachments.first, *found;
-  while (*at && ((*at)->begin != begin_stream || ((entered *)*at)->session != session)) at = &(*at)->next;
-  found = *at;
-  if (!found) return;
-  *at = found->next;
-  found->drop(found);
+  vsi_attachments *list = &reply->attachments;
+  vsi_attachment *before = NULL, *at = list->first;
+  for (; at && (at->begin != begin_stream || ((entered *)at)->session != session); at = at->next) before = at;
+  if (!at) return;
+  *(before ? &before->next : &list->first) = at->next;
+  if (list->last == at) list->last = before;
+  at->drop(at);
 }
 
 /* ---- lifetimes --------------------------------------------------------------------------------------------------- */
