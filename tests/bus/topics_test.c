@@ -12,12 +12,12 @@
 static void add(vsi_topics *topics, const vestry_host *host, const void *bytes, size_t len) {
   assert_int_equal(vsi_map_reserve(&topics->map, host, topics->map.count + 1), VESTRY_OK);
   assert_in_range(topics->map.count + 1, 1, (uintmax_t)1 << topics->map.bits);
-  vsi_topic *topic = vsi_topic_create(host, vsi_topics_hash(topics, bytes, len), bytes, len);
+  vsi_topic *topic = vsi_topic_create(host, vsi_siphash_1_3(topics->key, bytes, len), bytes, len);
   vsi_map_add(&topics->map, &topic->in, topic->in.hash);
 }
 
 static vsi_topic *find(const vsi_topics *topics, const void *bytes, size_t len) {
-  return vsi_topics_find(topics, vsi_topics_hash(topics, bytes, len), bytes, len);
+  return vsi_topics_find(topics, vsi_siphash_1_3(topics->key, bytes, len), bytes, len);
 }
 
 static void drop(vsi_topics *topics, const vestry_host *host, const void *bytes, size_t len) {
@@ -45,8 +45,8 @@ static void topics_differ_by_every_byte(void **state) {
   enum { COUNT = sizeof names / sizeof *names };
   test_host th;
   test_host_init(&th);
-  vsi_topics topics;
-  assert_int_equal(vsi_topics_init(&topics, &th.host), VESTRY_OK);
+  vsi_topics topics = {.map = {NULL, 0, 0}};
+  assert_int_equal(vsi_siphash_key_random(&th.host, &topics.key), VESTRY_OK);
   for (size_t i = 0; i < COUNT; i++) {
     assert_null(find(&topics, names[i].bytes, names[i].len));
     add(&topics, &th.host, names[i].bytes, names[i].len);
@@ -61,7 +61,7 @@ static void topics_differ_by_every_byte(void **state) {
     assert_null(find(&topics, names[i].bytes, names[i].len));
     assert_int_equal(topics.map.count, COUNT - 1 - i);
   }
-  vsi_topics_finish(&topics, &th.host);
+  vsi_map_finish(&topics.map, &th.host);
   test_host_assert_clean(&th);
 }
 
@@ -75,8 +75,8 @@ static void random_operations_match_a_set(void **state) {
     uint64_t random = seed;
     bool in[NUMBERS] = {false};
     size_t count = 0;
-    vsi_topics topics;
-    assert_int_equal(vsi_topics_init(&topics, &th.host), VESTRY_OK);
+    vsi_topics topics = {.map = {NULL, 0, 0}};
+    assert_int_equal(vsi_siphash_key_random(&th.host, &topics.key), VESTRY_OK);
     for (int step = 0; step < STEPS; step++) {
       uint32_t number = (uint32_t)random_below(&random, NUMBERS);
       assert_int_equal(find(&topics, &number, sizeof number) != NULL, in[number]);
@@ -91,7 +91,7 @@ static void random_operations_match_a_set(void **state) {
     for (uint32_t number = 0; number < NUMBERS; number++)
       if (in[number]) drop(&topics, &th.host, &number, sizeof number);
     assert_int_equal(topics.map.count, 0);
-    vsi_topics_finish(&topics, &th.host);
+    vsi_map_finish(&topics.map, &th.host);
     test_host_assert_clean(&th);
   }
 }
@@ -100,25 +100,26 @@ static void random_operations_match_a_set(void **state) {
 static void chains_stay_short_with_many_topics(void **state) {
   (void)state;
   enum { NUMBERS = 100000 };
-  vsi_topics topics;
+  vsi_topics topics = {.map = {NULL, 0, 0}};
   const vestry_host *host = vestry_host_default();
   test_host th;
   test_host_init(&th); /* a known key */
-  assert_int_equal(vsi_topics_init(&topics, &th.host), VESTRY_OK);
+  assert_int_equal(vsi_siphash_key_random(&th.host, &topics.key), VESTRY_OK);
   for (uint32_t number = 0; number < NUMBERS; number++) add(&topics, host, &number, sizeof number);
   assert_true((size_t)1 << topics.map.bits >= topics.map.count);
   assert_true(longest_chain(&topics) <= 10); /* about 8 at random for this many */
   for (uint32_t number = 0; number < NUMBERS; number++) drop(&topics, host, &number, sizeof number);
-  vsi_topics_finish(&topics, host);
+  vsi_map_finish(&topics.map, host);
 }
 
-static void init_fails_without_randomness(void **state) {
+static void bus_cannot_be_created_without_randomness(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
   atomic_store(&th.fail_random, true);
-  vsi_topics topics;
-  assert_int_equal(vsi_topics_init(&topics, &th.host), VESTRY_IO);
+  vsi_bus *bus;
+  assert_int_equal(vsi_bus_create(&th.host, 0, &bus), VESTRY_IO);
+  test_host_assert_clean(&th);
 }
 
 int main(void) {
@@ -126,7 +127,7 @@ int main(void) {
       cmocka_unit_test(topics_differ_by_every_byte),
       cmocka_unit_test(random_operations_match_a_set),
       cmocka_unit_test(chains_stay_short_with_many_topics),
-      cmocka_unit_test(init_fails_without_randomness),
+      cmocka_unit_test(bus_cannot_be_created_without_randomness),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -55,19 +55,6 @@ enum { VSI_BUS_NESTING_MAX = 32 }; /* maximum depth of nested callbacks on a thr
 /* Topic names may come from users, so the hash is keyed: no user can choose names that all fall into one bucket. The
  * table is bounded, because the number of subscriptions is, and takes eight bytes for each bucket. */
 
-vestry_err vsi_topics_init(vsi_topics *topics, const vestry_host *host) {
-  *topics = (vsi_topics){.map = {NULL, 0, 0}};
-  return vsi_siphash_key_random(host, &topics->key) ? VESTRY_IO : VESTRY_OK;
-}
-
-void vsi_topics_finish(vsi_topics *topics, const vestry_host *host) {
-  vsi_map_finish(&topics->map, host);
-}
-
-uint64_t vsi_topics_hash(const vsi_topics *topics, const void *bytes, size_t len) {
-  return vsi_siphash_1_3(topics->key, bytes, len);
-}
-
 vsi_topic *vsi_topics_find(const vsi_topics *topics, uint64_t hash, const void *bytes, size_t len) {
   for (vsi_map_link *at = vsi_map_first(&topics->map, hash); at; at = vsi_map_further(at)) {
     vsi_topic *topic = (vsi_topic *)at;
@@ -128,7 +115,7 @@ static _Thread_local uint32_t inside;
 vestry_err vsi_bus_create(const vestry_host *host, size_t max_subscriptions_count, vsi_bus **ret_bus) {
   vsi_bus *bus = vsi_calloc(host, 1, sizeof *bus);
   if (!bus) return VESTRY_NO_MEMORY;
-  vestry_err error = vsi_topics_init(&bus->topics, host);
+  vestry_err error = vsi_siphash_key_random(host, &bus->topics.key);
   if (error) {
     vsi_free(host, bus);
     return error;
@@ -144,7 +131,7 @@ vestry_err vsi_bus_create(const vestry_host *host, size_t max_subscriptions_coun
 
 static void bus_unref(vsi_bus *bus) {
   if (!VSI_REFS_DROP(&bus->refs)) return;
-  vsi_topics_finish(&bus->topics, bus->host);
+  vsi_map_finish(&bus->topics.map, bus->host);
   pthread_cond_destroy(&bus->changed);
   vsi_mutex_finish(&bus->lock);
   vsi_free(bus->host, bus);
@@ -331,7 +318,7 @@ static vsi_topic *need_topic_locked(vsi_bus *bus, uint64_t hash, vestry_slice na
 /* Reserve a place in the subscription's topic. Creates the topic if there is none. */
 static vestry_err keep_place(vestry_subscription *s, vestry_slice name) {
   vsi_bus *bus = s->bus;
-  uint64_t hash = vsi_topics_hash(&bus->topics, name.data, name.len);
+  uint64_t hash = vsi_siphash_1_3(bus->topics.key, name.data, name.len);
   vsi_mutex_lock(&bus->lock);
   vestry_err error = refusal_locked(bus);
   if (!error) s->topic = need_topic_locked(bus, hash, name);
@@ -469,7 +456,7 @@ static size_t call_all_locked(vsi_bus *bus, vsi_topic *topic, vestry_bus_message
 
 vestry_err vsi_bus_publish(vsi_bus *bus, vestry_slice name, vestry_bus_message *message, size_t *ret_count) {
   if (inside >= VSI_BUS_NESTING_MAX) return VESTRY_LIMIT;
-  uint64_t hash = vsi_topics_hash(&bus->topics, name.data, name.len);
+  uint64_t hash = vsi_siphash_1_3(bus->topics.key, name.data, name.len);
   size_t count = 0;
   vsi_mutex_lock(&bus->lock);
   bool closed = bus->closed;

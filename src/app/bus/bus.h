@@ -22,16 +22,10 @@ typedef struct vsi_topic {
 } vsi_topic;
 
 typedef struct vsi_topics {
-  vsi_siphash_key key;
+  vsi_siphash_key key; /* of the hashes of names (vsi_siphash_1_3) */
   vsi_map map;
 } vsi_topics;
 
-/* Create an empty table of topics. OK | IO (no randomness) */
-vestry_err vsi_topics_init(vsi_topics *topics, const vestry_host *host);
-/* Free a table. All topics must have been removed. */
-void vsi_topics_finish(vsi_topics *topics, const vestry_host *host);
-
-uint64_t vsi_topics_hash(const vsi_topics *topics, const void *bytes, size_t len);
 /* Return the topic with this name, or NULL if there is none. */
 vsi_topic *vsi_topics_find(const vsi_topics *topics, uint64_t hash, const void *bytes, size_t len);
 
