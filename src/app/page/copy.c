@@ -94,7 +94,8 @@ vestry_err vsi_request_copy_create(const vestry_request *req, vsi_copy_kind kind
     *copy = is;
     VSI_REFS_INIT(&copy->refs, 1);
     copy->bytes = (uint32_t)(sizeof *copy + text.len);
-    copy->user = kind == VSI_COPY_PRIVATE ? vsi_session_user_ref(vsi_session_user_of(req)) : NULL;
+    copy->user = kind == VSI_COPY_PRIVATE ? vsi_session_user_of(req) : NULL;
+    if (copy->user) vsi_session_record_ref(copy->user);
     memcpy(copy->path, text.data, text.len);
     copy->signals = copy->path + signals_at;
     *ret_copy = copy;
@@ -110,7 +111,7 @@ vsi_request_copy *vsi_request_copy_ref(vsi_request_copy *copy) {
 
 void vsi_request_copy_unref(vsi_request_copy *copy) {
   if (!copy || !VSI_REFS_DROP(&copy->refs)) return;
-  vsi_session_user_unref(copy->user);
+  vsi_session_record_unref(copy->user);
   vsi_free(copy->v->host, copy);
 }
 

@@ -27,23 +27,18 @@ static void change(vestry_request *req, vestry_reply *reply, const char *id, rec
   vsi_session_set_scope(req, reply);
 }
 
-static void meet_locked(under_way *logins, const char *user) {
-  for (; logins; logins = logins->next) logins->has_met |= strcmp(logins->user, user) == 0;
-}
-
 /* Add an operation to its list, and mark overlaps with operations in the other list. */
 static void set_out(vsi_sessions *sessions, under_way **list, under_way *one) {
   vsi_spin_lock_take(&sessions->under_way_lock, VSI_LOCK_LOGINS);
-  if (list == &sessions->ends)
-    meet_locked(sessions->logins, one->user);
-  else
-    for (const under_way *end = sessions->ends; end; end = end->next) one->has_met |= strcmp(end->user, one->user) == 0;
+  under_way *other = list == &sessions->ends ? sessions->logins : sessions->ends;
+  for (; other; other = other->next)
+    if (strcmp(other->user, one->user) == 0) other->has_met = one->has_met = true;
   one->next = *list;
   *list = one;
   vsi_spin_lock_give(&sessions->under_way_lock);
 }
 
-/* Remove an operation from its list. Returns whether it has overlapped an end. */
+/* Remove an operation from its list. Returns whether it has overlapped one of the other list. */
 static bool arrive(vsi_sessions *sessions, under_way **list, const under_way *one) {
   vsi_spin_lock_take(&sessions->under_way_lock, VSI_LOCK_LOGINS);
   while (*list != one) list = &(*list)->next;

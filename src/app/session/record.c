@@ -46,15 +46,6 @@ void vsi_session_record_unref(void *value) {
   if (held && VSI_REFS_DROP(&held->refs)) vsi_free(held->host, held);
 }
 
-struct vsi_session_user *vsi_session_user_ref(struct vsi_session_user *user) {
-  if (user) vsi_session_record_ref(user);
-  return user;
-}
-
-void vsi_session_user_unref(struct vsi_session_user *user) {
-  vsi_session_record_unref(user);
-}
-
 vestry_handle vsi_session_record_end(record *ends, vestry_cause cause) {
   vsi_spin_lock_take(&ends->lock, VSI_LOCK_SESSION);
   ends->has_ended = true;

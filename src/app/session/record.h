@@ -37,14 +37,10 @@ struct vsi_session_user {
 /* Create a record with one reference. NULL: no memory. */
 vsi_session_user *vsi_session_record_create(const vestry_host *host, const char *hash, const char *user,
                                             int64_t created_s);
-/* Take and drop a reference, as functions for a store. unref accepts NULL. */
+/* Take and drop a reference, as functions for a store, and for holders that need the user longer than the request.
+ * unref accepts NULL. */
 void vsi_session_record_ref(void *record);
 void vsi_session_record_unref(void *record);
-
-/* Take and drop a reference to a user, for holders that need it longer than the request. NULL is accepted, and
- * returned. */
-struct vsi_session_user *vsi_session_user_ref(struct vsi_session_user *user);
-void vsi_session_user_unref(struct vsi_session_user *user);
 
 /* End a session: close its streams with the cause, and let no other stream begin. Returns the handle of its entry in
  * of_users. Any thread; may be called again. */

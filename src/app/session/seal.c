@@ -10,9 +10,9 @@
 
 #include <nettle/hmac.h>
 #include <nettle/memops.h>
-#include <nettle/sha2.h>
 #include <string.h>
 
+#include "app/session/token.h"
 #include "base/hex.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -26,13 +26,10 @@ enum { DIGEST_BYTES = 32, HALF_BYTES = VSI_SEAL_ID_LEN / 2, TAG = 0 };
 /* Derive a key for seals, so that the same secret can sign sessions, too. */
 static void derive(unsigned char key[DIGEST_BYTES], const void *secret, size_t len) {
   static const char purpose[] = "vestry seals";
-  struct sha256_ctx sha;
   struct hmac_sha256_ctx hmac;
-  unsigned char digest[DIGEST_BYTES];
-  sha256_init(&sha);
-  sha256_update(&sha, len, secret);
-  sha256_digest(&sha, sizeof digest, digest);
-  hmac_sha256_set_key(&hmac, sizeof digest, digest);
+  vsi_secret given;
+  vsi_secret_init(&given, secret, len);
+  hmac_sha256_set_key(&hmac, sizeof given.digest, given.digest);
   hmac_sha256_update(&hmac, sizeof purpose, (const uint8_t *)purpose);
   hmac_sha256_digest(&hmac, DIGEST_BYTES, key);
 }

@@ -13,7 +13,7 @@ typedef struct vsi_sessions vsi_sessions;
 /* A login in progress, or an end of all sessions of a user. On the stack of its thread. */
 typedef struct vsi_session_under_way {
   const char *user;
-  bool has_met; /* for a login: an end of that user's sessions ran meanwhile */
+  bool has_met; /* one of the other kind ran meanwhile, for the same user */
   struct vsi_session_under_way *next;
 } vsi_session_under_way;
 
