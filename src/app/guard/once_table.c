@@ -114,12 +114,12 @@ enum { TRIES = 8, LEAST_PER_PERSON = 1000 };
 
 /* -------------------------------------------------------------------------------------------------- records ------- */
 
-static void ref_record(void *value) {
-  VSI_REFS_TAKE(&((vsi_once_record *)value)->refs);
+void vsi_once_record_ref(void *record) {
+  VSI_REFS_TAKE(&((vsi_once_record *)record)->refs);
 }
 
-static void unref_record(void *value) {
-  vsi_once_record *held = value;
+void vsi_once_record_unref(void *record) {
+  vsi_once_record *held = record;
   if (!held || !VSI_REFS_DROP(&held->refs)) return;
   vsi_once_answer_drop(&held->answer, &held->places->answers);
   vsi_free(held->table->host, held->sealed);
@@ -134,14 +134,6 @@ vsi_once_record *vsi_once_record_create(vsi_once_table *table, vsi_once_places *
   made->came_ns = vsi_now_ns(table->host);
   VSI_REFS_INIT(&made->refs, 1);
   return made;
-}
-
-void vsi_once_record_ref(vsi_once_record *record) {
-  ref_record(record);
-}
-
-void vsi_once_record_unref(vsi_once_record *record) {
-  unref_record(record);
 }
 
 void vsi_once_record_settle(vsi_once_record *record, vsi_once_progress reached) {
@@ -216,7 +208,7 @@ static bool take_place(vsi_once_record *r) {
       count_locked(r, 1);
     } else if (!has_too_many && (old = TAILQ_FIRST(&r->places->line)) &&
                r->came_ns - old->came_ns >= table->retries_ns) {
-      ref_record(old); /* the store holds a reference while it is in the list */
+      vsi_once_record_ref(old); /* the store holds a reference while it is in the list */
       leave_line_locked(old);
     } else {
       old = NULL;
@@ -224,7 +216,7 @@ static bool take_place(vsi_once_record *r) {
     vsi_mutex_unlock(&table->lock);
     if (!old) return has_place;
     (void)vestry_store_remove_if(table->store, old->handle, VESTRY_CAUSE_SIZE);
-    unref_record(old);
+    vsi_once_record_unref(old);
   }
 }
 
@@ -239,7 +231,7 @@ static void give_place(vsi_once_record *r) {
 static void take(void *value, void *ctx) {
   vsi_once_record **found = ctx;
   if (*found) return;
-  ref_record(value);
+  vsi_once_record_ref(value);
   *found = value;
 }
 
@@ -282,7 +274,8 @@ static void share_out(vsi_once_table *table, const vestry_once_options *o) {
 }
 
 vestry_err vsi_once_table_init(vsi_once_table *table, vestry *v, const vestry_once_options *options) {
-  static const vestry_value_ops value = {.ref = ref_record, .unref = unref_record, .close = close_record};
+  static const vestry_value_ops value = {
+      .ref = vsi_once_record_ref, .unref = vsi_once_record_unref, .close = close_record};
   table->host = v->host;
   table->retries_ns = vsi_ms_to_ns(options->retries_ms);
   table->has_scopes = vsi_sessions_of(v) || v->scope;

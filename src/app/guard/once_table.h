@@ -157,9 +157,9 @@ void vsi_once_table_finish(vsi_once_table *table);
 /* Create a record with one reference, outside of the table. Its arrival is now, on the host's clock. NULL: no
  * memory. */
 vsi_once_record *vsi_once_record_create(vsi_once_table *table, vsi_once_places *places);
-void vsi_once_record_ref(vsi_once_record *record);
-/* Drop a reference. NULL is accepted. */
-void vsi_once_record_unref(vsi_once_record *record);
+/* Take and drop a reference, also as functions for a store. unref accepts NULL. */
+void vsi_once_record_ref(void *record);
+void vsi_once_record_unref(void *record);
 
 /* Put a record into the table, or find the one with the same scope and nonce.
  *  ret_there  receives a reference to the one found; NULL: made is in the table now

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/ascii.h"
-
 #include "http/routes/routes.h"
 #include "instance/instance.h"
 
@@ -80,7 +79,7 @@ static const char *authority_of(const char *origin, const char **ret_port) {
 }
 
 static bool is_name(char c) {
-  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '.' || c == '_';
+  return vsi_is_digit(c) || vsi_is_letter(c) || c == '-' || c == '.' || c == '_';
 }
 
 /* Return the length of the host in an authority; 0: it has no valid host. */
