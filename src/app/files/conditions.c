@@ -7,15 +7,11 @@
 
 #include "base/ascii.h"
 
-static bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-
 /* Parse at least one digit. A number that does not fit becomes SIZE_MAX. Returns the end, or NULL without a digit. */
 static const char *read_position(const char *at, size_t *ret_position) {
   size_t position = 0;
-  if (!is_digit(*at)) return NULL;
-  for (; is_digit(*at); at++) {
+  if (!vsi_is_digit(*at)) return NULL;
+  for (; vsi_is_digit(*at); at++) {
     size_t digit = (size_t)(*at - '0');
     position = position > (SIZE_MAX - digit) / 10 ? SIZE_MAX : position * 10 + digit;
   }

@@ -80,10 +80,10 @@ static vestry_err take_table(vestry_files *files) {
 static vestry_err open_folder(vestry_files *files) {
   files->folder = open(files->options.folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (files->folder >= 0) return VESTRY_OK;
-  int why = errno;
-  vsi_log(files->host, VESTRY_LOG_ERROR, "files: cannot open the folder %s: %s", files->options.folder, strerror(why));
-  errno = why;
-  return vsi_folder_error();
+  const vestry_err error = vsi_folder_error();
+  vsi_log(files->host, VESTRY_LOG_ERROR, "files: cannot open the folder %s: %s", files->options.folder,
+          strerror(errno));
+  return error;
 }
 
 vestry_err vestry_files_create(const vestry_files_options *options, vestry_files **ret_files) {

@@ -322,14 +322,13 @@ vestry_err vestry_render_head(vestry_render *is, vestry_html *html) {
 static bool is_name(const char *text, size_t most) {
   size_t len = 0;
   for (; text[len]; len++) {
-    bool is_letter = (text[len] >= 'a' && text[len] <= 'z') || (text[len] >= 'A' && text[len] <= 'Z');
-    bool is_more = (text[len] >= '0' && text[len] <= '9') || text[len] == '-' || text[len] == '_';
-    if (!is_letter && !(is_more && len)) return false;
+    bool is_more = vsi_is_digit(text[len]) || text[len] == '-' || text[len] == '_';
+    if (!vsi_is_letter(text[len]) && !(is_more && len)) return false;
   }
   return len && len <= most;
 }
 
-bool vsi_is_element_name(const char *text) {
+static bool is_element_name(const char *text) {
   return is_name(text, 32);
 }
 
@@ -345,8 +344,7 @@ static vestry_err take_part(vsi_render *render, const vestry_page_part *given, v
   if (!given || VSI_OPTIONS_TAKE(vestry_page_part, part, given) || !part.render || !part.id || !part.share)
     return VESTRY_INVALID;
   if (!part.element) part.element = "div";
-  if (!vsi_is_element_id(part.id) || !vsi_is_element_name(part.element) || strlen(part.share) > 1024)
-    return VESTRY_INVALID;
+  if (!vsi_is_element_id(part.id) || !is_element_name(part.element) || strlen(part.share) > 1024) return VESTRY_INVALID;
   for (size_t i = 0; i < render->parts_count; i++)
     if (strcmp(render->parts[i].part.id, part.id) == 0) return VESTRY_INVALID;
   size_t id_len = strlen(part.id) + 1, element_len = strlen(part.element) + 1, share_len = strlen(part.share) + 1;
@@ -425,7 +423,7 @@ vestry_err vestry_page_create(vestry_pages *pages, const vestry_page_options *gi
                        "exactly one of render and handler must be set, or the options are of a later version");
   const char *id = options.id ? options.id : "content", *element = options.element ? options.element : "main";
   const char *signals = options.signals ? options.signals : VSI_STREAM_SIGNALS;
-  if (!vsi_is_element_id(id) || !vsi_is_element_name(element))
+  if (!vsi_is_element_id(id) || !is_element_name(element))
     return vsi_mistake(pages->host, "vestry_page_create", "id or element is not valid for an HTML element");
   if (options.layout && !vsi_is_element_id(options.layout))
     return vsi_mistake(pages->host, "vestry_page_create",

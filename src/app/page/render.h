@@ -52,7 +52,6 @@ bool vsi_render_find(vsi_render *render);
 vestry_err vsi_part_make(vestry_pages *pages, const vestry_page_part *part, vestry_html *html, vsi_buffer *names,
                          bool *ret_again, vestry_slice *ret_content, vsi_hash_128 *ret_hash);
 /* Return whether the text is a letter, then letters, digits, - and _. */
-bool vsi_is_element_name(const char *text);
 bool vsi_is_element_id(const char *text);
 /* Fail the render and the builder with INVALID, and log why. */
 vestry_err vsi_render_refuse(vsi_render *render, vestry_html *html, const char *why);

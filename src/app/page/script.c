@@ -18,6 +18,7 @@
 
 #include "app/stream/lease.h"
 #include "app/stream/stream.h"
+#include "base/ascii.h"
 #include "base/buffer.h"
 #include "html/builder.h"
 #include "instance/instance.h"
@@ -32,7 +33,7 @@ static void put_path(vsi_buffer *url, const char *path) {
   if (path[0] == '/' && path[1] == '/') vsi_buffer_append_str(url, "/."); /* a URL that begins with // names a host */
   for (; *path; path++) {
     unsigned char c = (unsigned char)*path;
-    bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr(plain, c);
+    bool is_plain = vsi_is_letter(c) || vsi_is_digit(c) || strchr(plain, c);
     if (!is_plain) {
       vsi_buffer_append_char(url, '%');
       vsi_buffer_append_char(url, hex[c >> 4]);
