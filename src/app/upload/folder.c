@@ -101,7 +101,8 @@ static void read_boot(char boot[VSI_BOOT_BYTES]) {
   boot[len > 0 ? len : 0] = '\0';
 }
 
-static void discard(vestry_upload_folder *folder) {
+void vestry_upload_folder_close(vestry_upload_folder *folder) {
+  if (!folder) return;
   vestry_timer_destroy(folder->timer);
   vsi_unfinished_forget(folder);
   vsi_mutex_finish(&folder->lock);
@@ -139,16 +140,11 @@ vestry_err vestry_upload_folder_open(vestry *v, const vestry_upload_folder_optio
     vsi_log(v->host, VESTRY_LOG_ERROR, "vestry_upload_folder_open: %s: %s", o.path,
             error == VESTRY_BUSY ? "the folder is already open in this or another process; choose another folder"
                                  : strerror(errno));
-    discard(folder);
+    vestry_upload_folder_close(folder);
     return error;
   }
   *ret_folder = folder;
   return VESTRY_OK;
-}
-
-void vestry_upload_folder_close(vestry_upload_folder *folder) {
-  if (!folder) return;
-  discard(folder);
 }
 
 vestry_err vestry_upload_folder_remove(vestry_upload_folder *folder, const char *stored) {

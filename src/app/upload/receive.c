@@ -317,7 +317,7 @@ static vestry_err end_resumable(upload *u) {
   vestry_err error =
       u->files_count ? vsi_upload_resume_end(&u->resume, u->files[0], u->req, u->reply, &is_whole) : VESTRY_OK;
   if (!error && is_whole) error = answer(u);
-  return error ? error : vsi_upload_resume_answer(&u->resume, u->req->path, u->req, u->reply);
+  return error ? error : vsi_upload_resume_answer(&u->resume, u->req->path, u->reply);
 }
 
 /* ------------------------------------------------------------------------------------------------ the request ----- */

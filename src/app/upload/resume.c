@@ -53,10 +53,6 @@ static vestry_err refuse_gone(const vestry_request *req, vestry_reply *reply) {
   return vsi_refuse(req, reply, 404, "This upload does not exist, or has ended or expired.");
 }
 
-static vestry_err refuse_head(const vestry_request *req, vestry_reply *reply, const char *sentence) {
-  return vsi_refuse(req, reply, 400, sentence);
-}
-
 /* ---------------------------------------------------------------------------------------------------- begin ------- */
 
 vestry_err vsi_upload_resume_make(vsi_upload_resume *r, vestry_upload_folder *folder, const vsi_unfinished_plan *plan,
@@ -90,7 +86,7 @@ vestry_err vsi_upload_resume_hold(vsi_upload_resume *r, const void *holder, cons
   if (announced && !is_part(req))
     return vsi_refuse(req, reply, 415, "The content type of a part of an upload must be " VSI_TUS_TYPE ".");
   if (!r->is_made && !vsi_tus_number(vestry_request_header(req, "Upload-Offset"), &offset))
-    return refuse_head(req, reply, "Upload-Offset is missing, or not a number.");
+    return vsi_refuse(req, reply, 400, "Upload-Offset is missing, or not a number.");
   if (offset > record->length || (announced > 0 && (uint64_t)announced > record->length - offset))
     return vsi_refuse(req, reply, 413, "The part exceeds the length of the upload.");
   switch (vsi_unfinished_hold(r->of, holder, offset)) {
@@ -170,7 +166,7 @@ void vsi_upload_resume_settle(vsi_upload_resume *r, vsi_stored *stored, vestry_e
   else
     vsi_unfinished_accept(r->of);
   vsi_stored_end(&stored, 1, result);
-  if (result) vsi_unfinished_drop_record(r->of);
+  if (result) (void)vsi_unfinished_drop_record(r->of);
   vsi_unfinished_leave(r->of, len, true);
 }
 
@@ -200,10 +196,8 @@ static vestry_err add_location(const vsi_upload_resume *r, const char *path, ves
   return error;
 }
 
-vestry_err vsi_upload_resume_answer(vsi_upload_resume *r, const char *path, const vestry_request *req,
-                                    vestry_reply *reply) {
+vestry_err vsi_upload_resume_answer(const vsi_upload_resume *r, const char *path, vestry_reply *reply) {
   int64_t expires_s;
-  (void)req;
   drop_location(reply);
   vsi_reply_drop_body(reply);
   vestry_err error = vsi_upload_resume_add_number(reply, "Upload-Offset", vsi_unfinished_offset(r->of, &expires_s));

@@ -47,9 +47,8 @@ vestry_err vsi_upload_resume_end(vsi_upload_resume *r, vsi_stored *stored, const
 void vsi_upload_resume_settle(vsi_upload_resume *r, vsi_stored *stored, vestry_err result);
 /* Pause an upload: the bytes so far are synced, and stay. Frees the file. */
 void vsi_upload_resume_pause(vsi_upload_resume *r, vsi_stored *stored);
-/* Fill the answer, after end, settle or pause. */
-vestry_err vsi_upload_resume_answer(vsi_upload_resume *r, const char *path, const vestry_request *req,
-                                    vestry_reply *reply);
+/* Fill the answer, after end, settle or pause. path: of the request */
+vestry_err vsi_upload_resume_answer(const vsi_upload_resume *r, const char *path, vestry_reply *reply);
 void vsi_upload_resume_finish(vsi_upload_resume *r);
 
 /* Add a header to a reply: a number; the time when the upload expires. */

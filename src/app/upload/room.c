@@ -75,6 +75,16 @@ bool vsi_disk_put(const vsi_disk *disk, int folder, const char *name, const void
 
 /* ---- the contents of a folder ------------------------------------------------------------------------------------ */
 
+const char *vsi_stored_name(const char *id, const char *ending, char name[VSI_STORED_ROOM]) {
+  snprintf(name, VSI_STORED_ROOM, "%.*s%s", (int)VSI_STORED_LEN, id, ending);
+  return name;
+}
+
+bool vsi_stored_erase(const vestry_upload_folder *folder, const char *id, const char *ending) {
+  char name[VSI_STORED_ROOM];
+  return !folder->disk->remove(folder->fd, vsi_stored_name(id, ending, name)) || errno == ENOENT;
+}
+
 bool vsi_upload_folder_take(vestry_upload_folder *folder, uint64_t bytes) {
   vestry_upload_folder_stats *stats = &folder->stats;
   vsi_mutex_lock(&folder->lock);
@@ -129,7 +139,3 @@ vestry_err vsi_upload_folder_failed(vestry_upload_folder *folder, const char *wh
   vsi_mutex_unlock(&folder->lock);
   return vsi_refuse(req, reply, 500, "This file could not be written. It was not stored.");
 }
-
-#define DEFAULT_BYTES         (UINT64_C(10) << 30)
-#define DEFAULT_UNFINISHED_MS (UINT64_C(24) * 60 * 60 * 1000)
-enum { SWEEP_MS = 60000 };

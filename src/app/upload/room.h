@@ -68,6 +68,10 @@ struct vestry_upload_folder {
   char path[];
 };
 
+/* Write the name of a file: VSI_STORED_LEN digits of its id, and an ending. Returns it. */
+const char *vsi_stored_name(const char *id, const char *ending, char name[VSI_STORED_ROOM]);
+/* Remove a file. Returns whether there is none of this name any more; otherwise see errno. */
+bool vsi_stored_erase(const vestry_upload_folder *folder, const char *id, const char *ending);
 /* Take bytes of the folder's room; return them. false: there is not enough room. */
 bool vsi_upload_folder_take(vestry_upload_folder *folder, uint64_t bytes);
 void vsi_upload_folder_give(vestry_upload_folder *folder, uint64_t bytes);

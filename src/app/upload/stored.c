@@ -32,14 +32,10 @@ typedef struct vsi_upload_group {
   char ids[VESTRY_UPLOAD_FILES_MAX * VSI_STORED_LEN];
 } vsi_upload_group;
 
-static bool upload_group_mark(const vsi_upload_group *group);
-static bool upload_group_unmark(const vsi_upload_group *group);
-
 enum { BEGIN_BYTES = 8 << 20 };
 
 static const char *part_name(const vsi_stored *stored, char name[VSI_STORED_ROOM]) {
-  snprintf(name, VSI_STORED_ROOM, "%s" VSI_STORED_PART, stored->id);
-  return name;
+  return vsi_stored_name(stored->id, VSI_STORED_PART, name);
 }
 
 static vestry_err make_file(vsi_stored *stored, const vestry_request *req, vestry_reply *reply) {
@@ -180,18 +176,33 @@ static vsi_upload_group group_of(vsi_stored *const *all, size_t count) {
   return group;
 }
 
+/* Write the list, so that the next start removes the files under either name. false: it is not on the disk; see
+ * errno. */
+static bool mark_group(const vsi_upload_group *group) {
+  const vestry_upload_folder *folder = group->folder;
+  char name[VSI_STORED_ROOM];
+  return vsi_disk_put(folder->disk, folder->fd, vsi_stored_name(group->ids, VSI_STORED_DROP, name), group->ids,
+                      group->count * VSI_STORED_LEN, "", 0) &&
+         !folder->disk->sync(folder->fd);
+}
+
+/* Remove the list; the next sync of the folder makes this permanent. false: it is still there; see errno. */
+static bool unmark_group(const vsi_upload_group *group) {
+  return vsi_stored_erase(group->folder, group->ids, VSI_STORED_DROP);
+}
+
 /* Rename all files together, so that even a crash leaves all of them or none. Returns the step that failed, or NULL. */
 static const char *rename_all(vsi_stored *const *all, size_t count) {
   const vestry_upload_folder *folder = all[0]->folder;
   const vsi_upload_group group = group_of(all, count);
   char name[VSI_STORED_ROOM];
-  if (count > 1 && !upload_group_mark(&group)) return "cannot write the list of a request's files";
+  if (count > 1 && !mark_group(&group)) return "cannot write the list of a request's files";
   for (size_t i = 0; i < count; i++) {
     if (!all[i]->is_renamed && folder->disk->rename(folder->fd, part_name(all[i], name), all[i]->id))
       return "cannot rename a file";
     all[i]->is_renamed = true;
   }
-  if (count > 1 && !upload_group_unmark(&group)) return "cannot remove the list of a request's files";
+  if (count > 1 && !unmark_group(&group)) return "cannot remove the list of a request's files";
   return folder->disk->sync(folder->fd) ? "cannot sync the folder" : NULL;
 }
 
@@ -215,18 +226,15 @@ vestry_kept_file vsi_stored_describe(const vsi_stored *stored) {
 
 bool vsi_stored_unname(const vestry_upload_folder *folder, const char *id) {
   char name[VSI_STORED_ROOM];
-  if (!folder->disk->remove(folder->fd, id) || errno == ENOENT) return true;
-  snprintf(name, sizeof name, "%s" VSI_STORED_PART, id);
-  return !folder->disk->rename(folder->fd, id, name);
+  return vsi_stored_erase(folder, id, "") ||
+         !folder->disk->rename(folder->fd, id, vsi_stored_name(id, VSI_STORED_PART, name));
 }
 
 /* Remove one file. Returns whether it still has its final name. A temporary file that cannot be removed is removed by
  * the next start. */
 static bool is_left(const vsi_stored *stored) {
-  const vestry_upload_folder *folder = stored->folder;
-  char name[VSI_STORED_ROOM];
-  if (stored->is_renamed) return !vsi_stored_unname(folder, stored->id);
-  (void)folder->disk->remove(folder->fd, part_name(stored, name));
+  if (stored->is_renamed) return !vsi_stored_unname(stored->folder, stored->id);
+  (void)vsi_stored_erase(stored->folder, stored->id, VSI_STORED_PART);
   return false;
 }
 
@@ -234,13 +242,13 @@ static void drop_all(vsi_stored *const *all, size_t count) {
   const vsi_upload_group group = group_of(all, count);
   bool are_named = false, are_left = false;
   for (size_t i = 0; i < count; i++) are_named = are_named || all[i]->is_renamed;
-  const bool is_marked = are_named && count > 1 && upload_group_mark(&group);
+  const bool is_marked = are_named && count > 1 && mark_group(&group);
   for (size_t i = 0; i < count; i++) are_left |= is_left(all[i]);
-  if (are_left && !is_marked && !upload_group_mark(&group))
+  if (are_left && !is_marked && !mark_group(&group))
     vsi_log(group.folder->v->host, VESTRY_LOG_ERROR,
             "upload to %s: cannot remove the refused file %s; remove it manually", group.folder->path, all[0]->id);
   /* If this fails, the next start finds no files to remove. */
-  if (!are_left && count > 1) (void)upload_group_unmark(&group);
+  if (!are_left && count > 1) (void)unmark_group(&group);
 }
 
 static void end_one(vsi_stored *stored, vestry_err why) {
@@ -262,37 +270,6 @@ void vsi_stored_end(vsi_stored *const *all, size_t count, vestry_err why) {
   for (size_t i = 0; i < count; i++) end_one(all[i], why);
 }
 
-/* ---- groups ------------------------------------------------------------------------------------------------------ */
-
-static const char *name_of(const char *id, const char *after, char name[VSI_STORED_ROOM]) {
-  snprintf(name, VSI_STORED_ROOM, "%.*s%s", (int)VSI_STORED_LEN, id, after);
-  return name;
-}
-
-/* Write the list, so that the next start removes the files under either name. false: it is not on the disk; see
- * errno. */
-static bool upload_group_mark(const vsi_upload_group *group) {
-  const vestry_upload_folder *folder = group->folder;
-  char name[VSI_STORED_ROOM];
-  return vsi_disk_put(folder->disk, folder->fd, name_of(group->ids, VSI_STORED_DROP, name), group->ids,
-                      group->count * VSI_STORED_LEN, "", 0) &&
-         !folder->disk->sync(folder->fd);
-}
-
-/* Remove the list; the next sync of the folder makes this permanent. false: it is still there; see errno. */
-static bool upload_group_unmark(const vsi_upload_group *group) {
-  char name[VSI_STORED_ROOM];
-  return !group->folder->disk->remove(group->folder->fd, name_of(group->ids, VSI_STORED_DROP, name)) || errno == ENOENT;
-}
-
-static bool drop_one(const vestry_upload_folder *folder, const char *id) {
-  static const char *const after[] = {"", VSI_STORED_PART};
-  char name[VSI_STORED_ROOM];
-  for (size_t i = 0; i < 2; i++)
-    if (folder->disk->remove(folder->fd, name_of(id, after[i], name)) && errno != ENOENT) return false;
-  return true;
-}
-
 /* An incomplete list was written before any of its files was renamed, so the files that it lacks are temporary ones. */
 vestry_err vsi_upload_group_drop(const vestry_upload_folder *folder, const char *list_name) {
   char ids[sizeof((vsi_upload_group *)0)->ids];
@@ -302,6 +279,8 @@ vestry_err vsi_upload_group_drop(const vestry_upload_folder *folder, const char 
   close(fd);
   if (len < 0) return VESTRY_IO;
   for (size_t at = 0; at + VSI_STORED_LEN <= (size_t)len; at += VSI_STORED_LEN)
-    if (vsi_hex_is(ids + at, VSI_STORED_LEN) && !drop_one(folder, ids + at)) return VESTRY_IO;
+    if (vsi_hex_is(ids + at, VSI_STORED_LEN) &&
+        (!vsi_stored_erase(folder, ids + at, "") || !vsi_stored_erase(folder, ids + at, VSI_STORED_PART)))
+      return VESTRY_IO;
   return folder->disk->remove(folder->fd, list_name) ? VESTRY_IO : VESTRY_OK;
 }

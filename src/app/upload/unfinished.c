@@ -85,11 +85,6 @@ static uint64_t hash_of(const char *id) {
   return hash;
 }
 
-static const char *name_of(const char *id, const char *after, char name[VSI_STORED_ROOM]) {
-  snprintf(name, VSI_STORED_ROOM, "%.*s%s", (int)VSI_STORED_LEN, id, after);
-  return name;
-}
-
 static vsi_unfinished *find_locked(vestry_upload_folder *folder, const char *id) {
   for (vsi_map_link *at = vsi_map_first(&folder->unfinished, hash_of(id)); at; at = vsi_map_further(at)) {
     vsi_unfinished *u = VSI_MAP_OWNER(at, vsi_unfinished, in);
@@ -104,10 +99,10 @@ static vestry_err write_record(vsi_unfinished *u, const vsi_unfinished_record *r
   vestry_upload_folder *folder = u->folder;
   const vsi_disk *disk = folder->disk;
   char next[VSI_STORED_ROOM], name[VSI_STORED_ROOM];
-  if (!vsi_disk_put(disk, folder->fd, name_of(u->id, VSI_STORED_NEXT, next), record, sizeof *record, u->metadata,
-                    record->metadata_len))
+  if (!vsi_disk_put(disk, folder->fd, vsi_stored_name(u->id, VSI_STORED_NEXT, next), record, sizeof *record,
+                    u->metadata, record->metadata_len))
     return VESTRY_IO;
-  if (disk->rename(folder->fd, next, name_of(u->id, VSI_STORED_RESUME, name))) {
+  if (disk->rename(folder->fd, next, vsi_stored_name(u->id, VSI_STORED_RESUME, name))) {
     const int why = errno;
     (void)disk->remove(folder->fd, next);
     errno = why;
@@ -138,15 +133,8 @@ vestry_err vsi_unfinished_note(vsi_unfinished *u, uint64_t offset, uint32_t stat
   return error;
 }
 
-/* Remove the record. Returns whether it is gone. */
-static bool drop_record(vsi_unfinished *u) {
-  const vestry_upload_folder *folder = u->folder;
-  char name[VSI_STORED_ROOM];
-  return !folder->disk->remove(folder->fd, name_of(u->id, VSI_STORED_RESUME, name)) || errno == ENOENT;
-}
-
-void vsi_unfinished_drop_record(vsi_unfinished *u) {
-  (void)drop_record(u); /* on failure, the next start removes it, because it has no file */
+bool vsi_unfinished_drop_record(const vsi_unfinished *u) {
+  return vsi_stored_erase(u->folder, u->id, VSI_STORED_RESUME);
 }
 
 /* ----------------------------------------------------------------------------------------------- one upload ------- */
@@ -262,7 +250,7 @@ static bool leave_map(vsi_unfinished *u, const void *holder) {
 
 static vestry_err make_files(vsi_unfinished *u) {
   char name[VSI_STORED_ROOM];
-  int fd = u->folder->disk->make(u->folder->fd, name_of(u->id, VSI_STORED_PART, name));
+  int fd = u->folder->disk->make(u->folder->fd, vsi_stored_name(u->id, VSI_STORED_PART, name));
   if (fd < 0) return VESTRY_IO;
   close(fd);
   vestry_err error = vsi_unfinished_note(u, 0, VSI_RECORD_COMES);
@@ -270,7 +258,7 @@ static vestry_err make_files(vsi_unfinished *u) {
   if (error) {
     (void)u->folder->disk->remove(u->folder->fd, name); /* the file first, because a start removes a file without a
                                                            record */
-    vsi_unfinished_drop_record(u);
+    (void)vsi_unfinished_drop_record(u);
   }
   errno = why;
   return error;
@@ -410,7 +398,7 @@ static vsi_unfinished *find_surplus(vestry_upload_folder *folder) {
 
 void vsi_unfinished_accept(vsi_unfinished *u) {
   vestry_upload_folder *folder = u->folder;
-  if (vsi_unfinished_note(u, u->record.length, VSI_RECORD_DONE) && !drop_record(u))
+  if (vsi_unfinished_note(u, u->record.length, VSI_RECORD_DONE) && !vsi_unfinished_drop_record(u))
     vsi_log(folder->v->host, VESTRY_LOG_ERROR,
             "upload to %s: %s is stored, but its record can be neither written nor removed: %s. After a restart the "
             "client may continue the upload, and done is called again",
@@ -437,14 +425,14 @@ bool vsi_unfinished_remove(vsi_unfinished *u, vestry_err why) {
   if (!is_kept && u->file == VSI_FILE_UNREPORTED)
     is_unnamed = vsi_stored_unname(folder, u->id);
   else if (!is_kept) /* on failure a start removes the file, because it has no record */
-    (void)folder->disk->remove(folder->fd, name_of(u->id, VSI_STORED_PART, name));
-  if (is_unnamed) vsi_unfinished_drop_record(u);
+    (void)vsi_stored_erase(folder, u->id, VSI_STORED_PART);
+  if (is_unnamed) (void)vsi_unfinished_drop_record(u);
   if (is_kept) return true;
   vsi_upload_folder_over(folder, false, u->offset);
   if (!folder->dropped) return true;
   const vestry_kept_file kept = {.size = sizeof kept,
                                  .stored = u->id,
-                                 .path = name_of(u->id, VSI_STORED_PART, name), /* no file exists there */
+                                 .path = vsi_stored_name(u->id, VSI_STORED_PART, name), /* no file exists there */
                                  .field = "",
                                  .name = u->record.name,
                                  .type = u->record.type,
@@ -518,7 +506,7 @@ static void take_part(vsi_unfinished *u, uint64_t len) {
   if (!is_same_boot && u->offset > u->record.synced) u->offset = u->record.synced;
   if (u->offset > u->record.length) u->offset = u->record.length;
   if (len == u->offset) return;
-  int fd = folder->disk->open(folder->fd, name_of(u->id, VSI_STORED_PART, part));
+  int fd = folder->disk->open(folder->fd, vsi_stored_name(u->id, VSI_STORED_PART, part));
   if (fd >= 0) (void)folder->disk->truncate(fd, (off_t)u->offset);
   if (fd >= 0) close(fd);
 }
@@ -528,7 +516,7 @@ static vestry_err find_file(vsi_unfinished *u, bool *ret_is_there) {
   const vestry_upload_folder *folder = u->folder;
   char part[VSI_STORED_ROOM];
   int64_t part_len, named_len;
-  vestry_err error = find_length(folder, name_of(u->id, VSI_STORED_PART, part), &part_len);
+  vestry_err error = find_length(folder, vsi_stored_name(u->id, VSI_STORED_PART, part), &part_len);
   if (!error) error = find_length(folder, u->id, &named_len);
   if (error) return error;
   *ret_is_there = part_len >= 0 || named_len >= 0;

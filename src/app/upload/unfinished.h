@@ -109,7 +109,8 @@ void vsi_unfinished_accept(vsi_unfinished *u);
 /* Remove the upload from memory, because `done` has refused the file. The caller then removes the file, and the record
  * last. Only for the holder, while the upload is busy. */
 void vsi_unfinished_refuse(vsi_unfinished *u, const void *holder);
-void vsi_unfinished_drop_record(vsi_unfinished *u);
+/* Remove the record. Returns whether it is gone; otherwise the next start removes it if there is no file. */
+bool vsi_unfinished_drop_record(const vsi_unfinished *u);
 /* Remove an upload: the record, and the file unless it was kept or may have been. false: it is busy, or removed
  * already. */
 bool vsi_unfinished_remove(vsi_unfinished *u, vestry_err why);
