@@ -38,6 +38,22 @@ vestry_err vsi_presences_use(vestry *v, vsi_presences **ret_all) {
   return error;
 }
 
+/* Iterate over the presences. Each is locked during its turn, and the list from the first call to the one that returns
+ * NULL, so the loop must run to its end:
+ *   for (vestry_presence *at = NULL; (at = next_locked(all, at));) … */
+static vestry_presence *next_locked(vsi_presences *all, vestry_presence *at) {
+  if (at)
+    vsi_mutex_unlock(&at->lock);
+  else
+    vsi_mutex_lock(&all->list_lock);
+  vestry_presence *next = at ? LIST_NEXT(at, in) : LIST_FIRST(&all->list);
+  if (next)
+    vsi_mutex_lock(&next->lock);
+  else
+    vsi_mutex_unlock(&all->list_lock);
+  return next;
+}
+
 static uint64_t hash_of(const char *presence, vestry_slice place, const char *who) {
   const vsi_siphash_key fixed = {UINT64_C(0x76657374727920), UINT64_C(0x70726573656e6365)};
   const vsi_siphash_key own = {vsi_siphash_1_3(fixed, presence, strlen(presence)),
@@ -85,9 +101,7 @@ static vsi_presence_member *take_locked(vestry_presence *presence) {
 }
 
 void vsi_presences_take(vsi_presences *all, vsi_presence_update_fn fn, void *ctx) {
-  vsi_mutex_lock(&all->list_lock);
-  for (vestry_presence *presence = LIST_FIRST(&all->list); presence; presence = LIST_NEXT(presence, in)) {
-    vsi_mutex_lock(&presence->lock);
+  for (vestry_presence *presence = NULL; (presence = next_locked(all, presence));) {
     for (vsi_presence_member *one; (one = take_locked(presence)) != NULL;) {
       bool fits = vsi_presence_fits_locked(presence, one->at, one->who), is_spread = one->is_own && fits;
       if (one->is_own && !fits) cut_locked(presence);
@@ -97,9 +111,7 @@ void vsi_presences_take(vsi_presences *all, vsi_presence_update_fn fn, void *ctx
       }
       vsi_presence_member_let_go_locked(presence, one);
     }
-    vsi_mutex_unlock(&presence->lock);
   }
-  vsi_mutex_unlock(&all->list_lock);
 }
 
 /* Called for each member of each presence; may free the member. */
@@ -113,13 +125,7 @@ static void each_locked(vestry_presence *presence, member_fn fn, void *ctx) {
 }
 
 static void each(vsi_presences *all, member_fn fn, void *ctx) {
-  vsi_mutex_lock(&all->list_lock);
-  for (vestry_presence *presence = LIST_FIRST(&all->list); presence; presence = LIST_NEXT(presence, in)) {
-    vsi_mutex_lock(&presence->lock);
-    each_locked(presence, fn, ctx);
-    vsi_mutex_unlock(&presence->lock);
-  }
-  vsi_mutex_unlock(&all->list_lock);
+  for (vestry_presence *presence = NULL; (presence = next_locked(all, presence));) each_locked(presence, fn, ctx);
 }
 
 typedef struct notifying {
@@ -143,14 +149,10 @@ void vsi_presences_list(vsi_presences *all, vsi_presence_update_fn fn, void *ctx
 
 void vsi_presences_sum(vsi_presences *all, uint64_t *ret_count, uint64_t *ret_sum) {
   *ret_count = *ret_sum = 0;
-  vsi_mutex_lock(&all->list_lock);
-  for (vestry_presence *presence = LIST_FIRST(&all->list); presence; presence = LIST_NEXT(presence, in)) {
-    vsi_mutex_lock(&presence->lock);
-    *ret_count += presence->spread_count;
-    *ret_sum += presence->spread_sum;
-    vsi_mutex_unlock(&presence->lock);
+  for (vestry_presence *at = NULL; (at = next_locked(all, at));) {
+    *ret_count += at->spread_count;
+    *ret_sum += at->spread_sum;
   }
-  vsi_mutex_unlock(&all->list_lock);
 }
 
 /* ----------------------------------------------------------------------------------- members of other nodes ------- */
@@ -232,14 +234,10 @@ static void doubt_one(vestry_presence *presence, vsi_presence_member *one, void 
 
 void vsi_presences_doubt(vsi_presences *all, unsigned node) {
   uint64_t bit = UINT64_C(1) << node;
-  each(all, doubt_one, &bit);
-  vsi_mutex_lock(&all->list_lock);
-  for (vestry_presence *presence = LIST_FIRST(&all->list); presence; presence = LIST_NEXT(presence, in)) {
-    vsi_mutex_lock(&presence->lock);
+  for (vestry_presence *presence = NULL; (presence = next_locked(all, presence));) {
+    each_locked(presence, doubt_one, &bit);
     presence->crowded_out &= ~bit;
-    vsi_mutex_unlock(&presence->lock);
   }
-  vsi_mutex_unlock(&all->list_lock);
 }
 
 static void sweep_one(vestry_presence *presence, vsi_presence_member *one, void *ctx) {
@@ -259,15 +257,11 @@ void vsi_presences_forget(vsi_presences *all, unsigned node) {
 
 bool vsi_presences_have_room_again(vsi_presences *all, unsigned node) {
   bool any = false;
-  vsi_mutex_lock(&all->list_lock);
-  for (vestry_presence *presence = LIST_FIRST(&all->list); presence; presence = LIST_NEXT(presence, in)) {
-    vsi_mutex_lock(&presence->lock);
+  for (vestry_presence *presence = NULL; (presence = next_locked(all, presence));) {
     /* Only when an eighth is free. Otherwise the node would list all members again for each one that leaves. */
     size_t limit = presence->max_count - presence->max_count / 8;
     any |= (presence->crowded_out >> node & 1) && presence->members.count + presence->reserved_count < limit;
-    vsi_mutex_unlock(&presence->lock);
   }
-  vsi_mutex_unlock(&all->list_lock);
   return any;
 }
 
