@@ -205,6 +205,11 @@ VESTRY_API vestry_connection_state vsi_connection_state(const vestry_connection 
  *          the connection has ended already, and the node will not be called
  * Threads  any that holds a reference */
 VESTRY_API vestry_err vsi_connection_at_close(vestry_connection *connection, vsi_close_node *node);
+/* Call a function with the node when the connection ends, or now if it has ended already. */
+static inline void vsi_connection_call_at_close(vestry_connection *connection, vsi_close_node *node, vsi_close_fn fn) {
+  vsi_close_node_init(node, fn);
+  if (vsi_connection_at_close(connection, node)) fn(node, connection, vsi_connection_cause(connection));
+}
 /* Cancel a node.
  * Returns  true: the node was in the list and will not be called; false: its call will come at any moment, is running
  *          or is over, or the node was never accepted or was cancelled before. This does not wait, so the owner of the

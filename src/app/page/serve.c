@@ -208,12 +208,6 @@ static void begin_locked(vsi_viewer *viewer, vestry_pages *pages, vestry_connect
   pages->stats.long_polls_brief_count += poll.is_brief;
 }
 
-static void listen_for_end(vsi_viewer *viewer, vestry_connection *connection, vsi_close_fn ended) {
-  vsi_close_node_init(&viewer->node, ended);
-  if (vsi_connection_at_close(connection, &viewer->node)) /* the connection has ended already, and calls no listener */
-    ended(&viewer->node, connection, VESTRY_CAUSE_NONE);
-}
-
 /* ------------------------------------------------------------------------------------------ private page ---------- */
 
 static void begin_private(vsi_attachment *attachment, vestry_connection *connection) {
@@ -227,7 +221,7 @@ static void begin_private(vsi_attachment *attachment, vestry_connection *connect
   vsi_schedule_mark(&page->fragment, 0);
   if (page->extra && page->extra->seen) vsi_sent_begin(page->extra->seen, &page->viewer, &page->fragment);
   vsi_pages_unlock(pages);
-  listen_for_end(&page->viewer, connection, private_ended);
+  vsi_connection_call_at_close(connection, &page->viewer.node, private_ended);
 }
 
 static void drop_private(vsi_attachment *attachment) {
@@ -283,7 +277,7 @@ static void begin_watching(vsi_attachment *attachment, vestry_connection *connec
   vsi_subscription_take(subscription);
   if (watching->seen) vsi_sent_begin(watching->seen, &watching->viewer, NULL);
   vsi_pages_unlock(pages);
-  listen_for_end(&watching->viewer, connection, watching_ended);
+  vsi_connection_call_at_close(connection, &watching->viewer.node, watching_ended);
 }
 
 static void drop_watching(vsi_attachment *attachment) {

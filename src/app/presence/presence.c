@@ -85,9 +85,7 @@ static void arrive(vsi_attachment *attachment, vestry_connection *connection) {
   one->here = here;
   vsi_mutex_unlock(&presence->lock);
   free_spares(presence->host, one);
-  vsi_close_node_init(&one->attachment.node, stream_ended);
-  if (vsi_connection_at_close(connection, &one->attachment.node)) /* it has ended already, and calls no node any more */
-    stream_ended(&one->attachment.node, connection, VESTRY_CAUSE_NONE);
+  vsi_connection_call_at_close(connection, &one->attachment.node, stream_ended);
 }
 
 /* Reserve room for a member. A new member is refused when members and reservations reach max_count. A member that is in

@@ -109,10 +109,7 @@ static void begin_stream(vsi_attachment *attachment, vestry_connection *connecti
     free_entered(stream);
     return;
   }
-  vsi_close_node_init(&stream->attachment.node, stream_ended);
-  /* A connection that has ended already calls no node any more. */
-  if (vsi_connection_at_close(connection, &stream->attachment.node))
-    stream_ended(&stream->attachment.node, connection, VESTRY_CAUSE_NONE);
+  vsi_connection_call_at_close(connection, &stream->attachment.node, stream_ended);
 }
 
 vestry_err vsi_session_record_enter(record *session, vestry_reply *reply) {

@@ -266,10 +266,7 @@ static void begin(vsi_attachment *attachment, vestry_connection *connection) {
   atomic_fetch_add_explicit(&watcher->of->begun, 1, memory_order_relaxed);
   watcher->part.ops = &watch_part;
   vsi_stream_context_add_part(connection->hooks_ctx, &watcher->part);
-  vsi_close_node_init(&attachment->node, stream_ended);
-  /* impossible, because the connection has not been started */
-  if (vsi_connection_at_close(connection, &attachment->node))
-    stream_ended(&attachment->node, connection, vsi_connection_cause(connection));
+  vsi_connection_call_at_close(connection, &attachment->node, stream_ended);
 }
 
 static void drop(vsi_attachment *attachment) {
