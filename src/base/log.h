@@ -64,5 +64,9 @@ static inline vestry_err vsi_mistake(const vestry_host *host, const char *functi
   vsi_log(host, VESTRY_LOG_ERROR, "%s: %s", function, why);
   return VESTRY_INVALID;
 }
+/* Log that the options of a function cannot be read (base/options.h). Returns INVALID. */
+static inline vestry_err vsi_mistake_in_options(const vestry_host *host, const char *function) {
+  return vsi_mistake(host, function, "the options have an unknown size, or members of a later version");
+}
 
 #endif

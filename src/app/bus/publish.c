@@ -40,8 +40,7 @@ vestry_err vestry_bus_create(vestry *v, const vestry_bus_options *given) {
   vestry_bus_options options;
   vsi_bus *bus;
   if (!v) return VESTRY_INVALID;
-  if (VSI_OPTIONS_TAKE(vestry_bus_options, options, given))
-    return vsi_mistake(v->host, "vestry_bus_create", "the options have an unknown size, or members of a later version");
+  if (VSI_OPTIONS_TAKE(vestry_bus_options, options, given)) return vsi_mistake_in_options(v->host, "vestry_bus_create");
   vestry_err error = vsi_bus_create(v->host, options.max_subscriptions_count, &bus);
   if (error) return error;
   error = vsi_extension_add(v, &kind, bus);

@@ -31,8 +31,7 @@ vestry_err vestry_csrf_create(vestry *v, const vestry_csrf_options *given, vestr
   vestry_csrf_options options;
   if (!v || !ret_csrf) return VESTRY_INVALID;
   if (VSI_OPTIONS_TAKE(vestry_csrf_options, options, given))
-    return vsi_mistake(v->host, "vestry_csrf_create",
-                       "the options have an unknown size, or members of a later version");
+    return vsi_mistake_in_options(v->host, "vestry_csrf_create");
   const size_t count = options.trusted_origins_count;
   if (count > MAX_ORIGINS || (count && !options.trusted_origins))
     return vsi_mistake(v->host, "vestry_csrf_create",

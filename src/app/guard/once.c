@@ -256,8 +256,7 @@ vestry_err vestry_once_create(vestry *v, const vestry_once_options *given, vestr
   vestry_once_options options;
   if (!v || !ret_once) return VESTRY_INVALID;
   if (VSI_OPTIONS_TAKE(vestry_once_options, options, given))
-    return vsi_mistake(v->host, "vestry_once_create",
-                       "the options have an unknown size, or members of a later version");
+    return vsi_mistake_in_options(v->host, "vestry_once_create");
   if (options.storage && !ops_are_whole(options.storage))
     return vsi_mistake(v->host, "vestry_once_create", "a storage needs all three functions");
   bool has_sessions;

@@ -170,8 +170,7 @@ vestry_err vestry_rate_create(vestry *v, const vestry_rate_options *given, vestr
   vestry_rate_options options;
   if (!v || !ret_rate) return VESTRY_INVALID;
   if (VSI_OPTIONS_TAKE(vestry_rate_options, options, given))
-    return vsi_mistake(v->host, "vestry_rate_create",
-                       "the options have an unknown size, or members of a later version");
+    return vsi_mistake_in_options(v->host, "vestry_rate_create");
   if (!options.period_ms) options.period_ms = DEFAULT_MS;
   if (!options.burst_count) options.burst_count = options.count;
   if (!options.max_count) options.max_count = DEFAULT_COUNT;

@@ -104,8 +104,7 @@ vestry_err vestry_forms_create(vestry *v, const vestry_forms_options *given, ves
   vestry_forms_options options;
   if (!v || !ret_forms) return VESTRY_INVALID;
   if (VSI_OPTIONS_TAKE(vestry_forms_options, options, given))
-    return vsi_mistake(v->host, "vestry_forms_create",
-                       "the options have an unknown size, or members of a later version");
+    return vsi_mistake_in_options(v->host, "vestry_forms_create");
   if (!options.path) options.path = "/kept";
   if (!options.ttl_ms) options.ttl_ms = DEFAULT_TTL_MS;
   if (!options.max_per_scope_count) options.max_per_scope_count = DEFAULT_FORMS;

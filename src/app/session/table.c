@@ -351,8 +351,7 @@ static vestry_err fill(vsi_sessions *sessions, const vestry_session_options *opt
 vestry_err vsi_sessions_make(vestry *v, const vestry_session_options *given, vsi_sessions **ret_sessions) {
   vestry_session_options options;
   if (VSI_OPTIONS_TAKE(vestry_session_options, options, given))
-    return vsi_mistake(v->host, "vestry_sessions_create",
-                       "the options have an unknown size, or members of a later version");
+    return vsi_mistake_in_options(v->host, "vestry_sessions_create");
   set_defaults(&options);
   const char *mistake = find_mistake(v, &options);
   if (mistake) return vsi_mistake(v->host, "vestry_sessions_create", mistake);

@@ -115,8 +115,7 @@ vestry_err vestry_upload_folder_open(vestry *v, const vestry_upload_folder_optio
   vestry_upload_folder_options o;
   if (!v || !ret_folder) return VESTRY_INVALID;
   if (VSI_OPTIONS_TAKE(vestry_upload_folder_options, o, given))
-    return vsi_mistake(v->host, "vestry_upload_folder_open",
-                       "the options have an unknown size, or members of a later version");
+    return vsi_mistake_in_options(v->host, "vestry_upload_folder_open");
   if (!o.path || !*o.path) return vsi_mistake(v->host, "vestry_upload_folder_open", "options.path is missing");
   const size_t path_len = strlen(o.path) + 1;
   vestry_upload_folder *folder = vsi_calloc(v->host, 1, sizeof *folder + path_len);

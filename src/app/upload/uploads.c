@@ -148,8 +148,7 @@ vestry_err vestry_uploads_create(vestry *v, const vestry_uploads_options *given,
   vestry_uploads_options o;
   if (!v || !ret_uploads) return VESTRY_INVALID;
   if (VSI_OPTIONS_TAKE(vestry_uploads_options, o, given))
-    return vsi_mistake(v->host, "vestry_uploads_create",
-                       "the options have an unknown size, or members of a later version");
+    return vsi_mistake_in_options(v->host, "vestry_uploads_create");
   const char *mistake = mistake_of(&o);
   if (mistake) return vsi_mistake(v->host, "vestry_uploads_create", mistake);
   if (!o.max_file_bytes) o.max_file_bytes = DEFAULT_FILE_BYTES;
