@@ -311,11 +311,13 @@ static void request_origin_is_checked(void **state) {
       {"cross-site", "http://partner.example:8443", "a.example", 403},
       {"same-site", "http://www.a.example", "a.example", 403},
       {"same-site", "https://www.a.example:443", "a.example", 204},
+      {"cross-site", "http://plain.example", "a.example", 204},
+      {"cross-site", "https://plain.example", "a.example", 403},
   };
-  const char *trusted[] = {"https://www.a.example", "https://partner.example:8443"};
+  const char *trusted[] = {"https://www.a.example", "https://partner.example:8443", "http://plain.example"};
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.sessions = &(vestry_session_options){0}},
-        &(vestry_csrf_options){.trusted_origins = trusted, .trusted_origins_count = 2});
+        &(vestry_csrf_options){.trusted_origins = trusted, .trusted_origins_count = 3});
   trusted[0] = trusted[1] = "https://overwritten.example"; /* create has copied the origins */
   opened o = {.cookie = ""};
   open_page(&s, &o);

@@ -41,7 +41,7 @@ vestry_err vestry_csrf_create(vestry *v, const vestry_csrf_options *given, vestr
     const char *origin = options.trusted_origins[i];
     if (!origin || !vsi_origin_is_good(origin))
       return vsi_mistake(v->host, "vestry_csrf_create",
-                         "each trusted origin must be http://HOST or https://HOST, without a path");
+                         "each trusted origin must be https://HOST or http://HOST, without a path");
     bytes += strlen(origin) + 1;
   }
   vestry_csrf *csrf = vsi_calloc(v->host, 1, bytes);
