@@ -128,8 +128,11 @@ typedef struct vestry_uploads_stats {
  *  Threads  any */
 VESTRY_API vestry_err vestry_uploads_create(vestry *v, const vestry_uploads_options *options,
                                             vestry_uploads **ret_uploads);
-/** Remove the routes, wait for running uploads, and free the uploads. After the servers were stopped there is nothing
- *  to wait for. Call this before vestry_destroy. NULL is accepted.
+/** Remove the routes, wait for running uploads, and free the uploads. An upload whose client has gone silent runs until
+ *  the server ends it: in vestry_server_destroy, or when the time for the client's next bytes is over (the adapter's
+ *  request_timeout_ms, or body_ms). vestry_server_stop does not end it. So there is nothing to wait for after
+ *  vestry_server_destroy; before it, this may take as long as that time-out. Call this before vestry_destroy. NULL is
+ *  accepted.
  *  Threads  any that handles no request; blocks */
 VESTRY_API void vestry_uploads_destroy(vestry_uploads *uploads);
 

@@ -60,8 +60,9 @@ uint64_t vsi_document_read(const char *text) {
  *
  * A page that may not be seen any more is reloaded, and its response shows the reason. The tab detects this by the
  * status, or by a stream that brought elements but no signal of a page's stream (el.got is 1, not 2). Appended elements
- * do not count, because they redirect by themselves (vestry_reply_redirect). A page whose stream never opened is not
- * reloaded, because it would be reloaded again and again. */
+ * do not count, because they redirect by themselves (vestry_reply_redirect). A document whose stream never opened is
+ * not reloaded in its first ten seconds, nor within five minutes after such a reload, because otherwise it would be
+ * reloaded again and again (`el.expelled`, app/stream/stream.c). */
 static void put_request(vestry_html *html, const vestry_page *page, const char *url, const char *had,
                         const char *number) {
   vestry_html_add(html, " el.had = '%s'; if (el.isAgain) el.had = ''; const ofDocument = {", had);

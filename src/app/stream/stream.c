@@ -59,8 +59,9 @@ void vsi_care_begin(vestry_html *html) {
   vestry_html_add(html, " data-init=\"el.isAgain = !!el.open; el.live = 0;");
 }
 
-/* If a user may see the page but not its stream, reloading would loop, and discard typed text. Therefore a tab that has
- * had no stream since its last such reload reloads at most once in five minutes. */
+/* If a user may see the page but not its stream, reloading would loop, and discard typed text. Therefore a document
+ * whose stream never opened is not reloaded in its first ten seconds, and a tab reloads such documents at most once in
+ * five minutes. Until then the element gives up. */
 enum { EXPELLED_APART_MS = 300000, REFUSED_COUNT = 4, GIVEN_UP_MS = 60000 };
 
 /* The reaction to a refusal, and the end of the attempts if the tab may not load the page again. */
