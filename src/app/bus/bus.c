@@ -24,9 +24,10 @@
  *              connection's runner. No call of the subscriber begins afterwards. The subscription counts its calls that
  *              are still running. When none is left, the thread that ended the subscription, or the thread of the last
  *              call, settles it: this thread calls `over`, sets the state to OVER, and wakes waiting threads.
- * Waiting.     A thread inside a callback of any bus never waits for OVER. There, vestry_unsubscribe only reads the
- *              state. A runner, which runs there if a connection is abandoned or a runtime is stepped, does not wait
- *              either. So a thread for which others wait never waits itself, and no deadlock can arise.
+ * Waiting.     A thread inside a callback of any bus never waits for OVER: vestry_unsubscribe then only reads the
+ *              state. A connection's runner also runs inside a callback if the callback abandons the connection or
+ *              steps a runtime; it does not wait then either. So a thread for which others wait never waits itself, and
+ *              no deadlock can arise.
  * Connection.  The close node of a subscription is registered before the subscription enters its topic. Otherwise the
  *              stream could end in between, and the subscription would stay in the topic for ever. If the stream ends
  *              first, its close node finds MADE and sets OVER, and subscribe returns CLOSED without any call. The
@@ -203,8 +204,8 @@ static void call_over(const vestry_subscriber *subscriber) {
   inside--;
 }
 
-/* Set a subscription that no thread calls to OVER (from ENDED, or if it never entered its topic), and drop its own
- * reference and that of its close node. */
+/* Set a subscription to OVER that no thread calls any more: it is ENDED, or it never entered its topic. Drop its own
+ * reference, and that of its close node if the node can still be cancelled. */
 static void finish(vestry_subscription *s) {
   vestry_connection *connection = s->subscriber.connection;
   bool taken_back = connection && vsi_connection_cancel_at_close(connection, &s->node);
@@ -227,7 +228,7 @@ static void settle_locked(vestry_subscription *s) {
   s->settling = true;
   vsi_mutex_unlock(&bus->lock);
   call_over(&s->subscriber);
-  finish(s); /* only after `over`: until then the end of the connection must find the node and wait */
+  finish(s); /* after `over`, because until then a connection that ends must find the node, and wait for `over` */
   vsi_mutex_lock(&bus->lock);
 }
 
@@ -262,8 +263,8 @@ bool vestry_unsubscribe(vestry_subscription *s) {
   return over;
 }
 
-/* Return any subscription of the bus; the search begins at *bucket. Meanwhile no topic is added, because the bus is
- * closed. */
+/* Return any subscription of the bus; NULL: there is none. The search begins at *bucket, and advances it past buckets
+ * without subscriptions. None is added to them, because the bus is closed. */
 static vestry_subscription *any_locked(vsi_bus *bus, size_t *bucket) {
   const vsi_map *map = &bus->topics.map;
   for (; map->buckets && *bucket >> map->bits == 0; ++*bucket)

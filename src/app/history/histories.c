@@ -185,8 +185,9 @@ static void destroy(vestry *v, void *state) {
 
 /* ------------------------------------------------------------------------------------- room for others ------------ */
 
-/* Return the largest of the next histories that keep more than twice as much as this one; NULL: none does. Look at
- * LOOKS_COUNT histories, or at more until one of them keeps anything. Each call continues after the last one. */
+/* Return the largest of the next LOOKS_COUNT histories, if it keeps more than twice as much as this one; NULL: none
+ * does. If this history keeps nothing, go on until a history is found that keeps something. Each call begins after the
+ * last history of the call before. */
 static kept_history *find_larger_locked(vsi_histories *all, const kept_history *than) {
   kept_history *found = NULL;
   size_t most = 2 * vsi_history_size(&than->history);
@@ -213,7 +214,7 @@ static bool make_others_shrink(vsi_history *history) {
   if (!channel) return false;
   bool shrinks = false;
   if (vsi_channel_try(channel)) {
-    kept_history *at = history_of(channel); /* NULL, or another one: it has ended meanwhile */
+    kept_history *at = history_of(channel); /* NULL, or another one, if the larger one has ended meanwhile */
     if (at) vsi_history_halve(&at->history);
     shrinks = at;
     vsi_channel_come_out(channel);
@@ -241,7 +242,8 @@ static void set_timer(kept_history *one, uint64_t now_ns) {
   (void)vestry_timer_set(one->timer, wait_ns / VSI_NS_PER_MS + 1, 0); /* CLOSED: the runtime ends */
 }
 
-/* Expire events. Returns whether the history has been idle for long enough. The semaphore is held. */
+/* Expire events. Returns whether the history has been idle for long enough to end; otherwise the timer is set. The
+ * semaphore is held. */
 static bool look(kept_history *one) {
   uint64_t now_ns = vsi_now_ns(one->all->host);
   vsi_history_expire(&one->history, now_ns);
@@ -252,7 +254,8 @@ static bool look(kept_history *one) {
   return is_idle;
 }
 
-/* The function of a history's timer. The channel still exists, because the end of the history waits for this call. */
+/* The function of a history's timer. It may use the history and its channel, because a thread that ends the history
+ * waits for this call before it frees them (free_history). */
 static void is_due(vestry_timer *timer, void *ctx) {
   kept_history *one = ctx;
   vsi_channel *channel = one->channel;

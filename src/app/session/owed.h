@@ -60,7 +60,7 @@ typedef struct vsi_owed {
   vsi_owed_calls calls;     /* guarded by lock, as are the next three */
   vsi_owed_class *classes;  /* VSI_OWED_CLASSES, with the same calls */
   vsi_owed_call *under_way; /* the call that a thread makes; NULL: none */
-  size_t dropped;           /* calls given up since the storage failed first */
+  size_t dropped;           /* calls given up since the storage first failed */
   _Atomic(size_t) count;    /* changed under lock, as is failed; relaxed where it only avoids the lock */
   _Atomic(size_t) failed;   /* calls that failed since the storage worked; 0: it works */
 } vsi_owed;
@@ -75,7 +75,7 @@ void vsi_owed_finish(vsi_owed *owed);
 
 /* Keep a call that has failed. NULL: there is no memory for it, so it is given up. */
 void vsi_owed_add(vsi_owed *owed, vsi_owed_call *call, vestry_err why);
-/* Note that a call of the storage has succeeded: if none is kept, the storage works again. */
+/* Note that a call of the storage has succeeded. If no call is kept, the storage works again, which is logged. */
 void vsi_owed_worked(vsi_owed *owed);
 /* Make calls until one fails, at most 16. Does nothing while another thread makes one. */
 void vsi_owed_pay(vsi_owed *owed);

@@ -175,7 +175,8 @@ static vsi_session_user *take_due(vsi_session_lifetimes *lifetimes, uint64_t now
   vsi_mutex_lock(&lifetimes->ends_lock);
   if (lifetimes->count && lifetimes->heap[0]->ends_ns <= now) {
     due = lifetimes->heap[0];
-    vsi_session_record_ref(due); /* safe: the last reference is dropped only after a removal, which takes this lock */
+    vsi_session_record_ref(due); /* it exists: before the table drops its reference, it removes the session from here,
+                                    under this lock */
     remove_locked(lifetimes, due);
   }
   vsi_mutex_unlock(&lifetimes->ends_lock);

@@ -18,15 +18,15 @@ typedef struct vsi_session_stream vsi_session_stream;
 typedef struct vsi_session_user vsi_session_user;
 struct vsi_session_user {
   const vestry_host *host;
-  struct vsi_sessions *sessions; /* the sessions that it belongs to; not to be used after their end; NULL: none, for a
-                                    tombstone */
+  struct vsi_sessions *sessions; /* of the instance; not used after their end. NULL: it was never in the table, like
+                                    a tombstone */
   vsi_refs refs;
   vsi_spin_lock lock;
   LIST_HEAD(, vsi_session_stream) streams; /* guarded by lock */
   bool has_ended;                          /* guarded by lock */
   vestry_handle of_user;                   /* guarded by lock: its entry in of_users; 0: none yet */
   vestry_handle handle;                    /* its entry in the table; constant once it is in of_users */
-  _Atomic(int64_t) saved_s;                /* when its use was last recorded in the storage or the cookie */
+  _Atomic(int64_t) saved_s;                /* time when its use was last recorded in the storage or the cookie */
   int64_t created_s;
   uint64_t ends_ns; /* on the host's clock; guarded, as is place, by the lock of the lifetimes */
   size_t place;     /* index in the heap of lifetimes, + 1; 0: not in it */

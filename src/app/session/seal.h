@@ -39,8 +39,8 @@ vestry_err vsi_seals_init(vsi_seals *seals, const vestry_host *host, const void 
 vestry_err vsi_seals_use(vestry *v, const vsi_seals **ret_seals);
 /* Return the keys of an instance; NULL: an error. */
 const vsi_seals *vsi_seals_of(vestry *v);
-/* Set the secret of signed sessions for an instance that has none yet. Returns as vestry_secret_set; EXISTS: seals were
- * already made with a random key. */
+/* Set the secret of signed sessions for an instance that has no secret yet; if it has one, keep that. Returns as
+ * vestry_secret_set; EXISTS: seals were already made with a random key. */
 vestry_err vsi_seals_offer(vestry *v, const vestry_secret *secret);
 
 /* A request's state about seals, in the memory of the request. */
@@ -48,7 +48,7 @@ typedef struct vsi_sealed {
   char tab[VSI_SEAL_LEN + 1];         /* the seal of its tab, after the first query; "": none yet */
   bool tab_is_new;                    /* made for this request */
   bool tab_is_sent;                   /* sent by the page, so it is certain */
-  unsigned tab_is_known;              /* scopes_count of the request for which the seal is valid; 0: none */
+  unsigned tab_is_known;              /* scopes_count of the request + 1, when the seal was checked; 0: not yet */
   char csrf_cookie[VSI_SEAL_LEN + 1]; /* the cookie that the response sets; "": none */
 } vsi_sealed;
 

@@ -20,8 +20,8 @@ typedef vsi_session_user record;
 
 /* ------------------------------------------------------------------------------------------ finding a session ---- */
 
-/* Put a record into the table. Consumes it. Returns a reference to it, or to the record that is there already. NULL:
- * the session has ended (it is buried, table.h), or an error. */
+/* Put a record into the table. Consumes the caller's reference. Returns a reference to the record, or to the one with
+ * the same hash that is there already. NULL: the session has ended (it has a tombstone, table.h), or an error. */
 static record *admit(vsi_sessions *sessions, record *made, vestry_err *ret_error) {
   vestry_err error = VESTRY_EXISTS;
   record *there = NULL;
@@ -119,8 +119,8 @@ static bool read_cookie(const vsi_sessions *sessions, const vestry_request *req,
                         sessions->has_previous ? &sessions->previous : NULL, ret_token);
 }
 
-/* Find the session of a token: in memory, by the signed cookie, or in the storage. own->user stays NULL without a
- * user. */
+/* Find the session of a token: in memory, by the signed cookie, or in the storage. own->user stays NULL if the session
+ * has no user. */
 static vestry_err find(vsi_sessions *sessions, vsi_session *own, const vsi_token *token) {
   char hash[VSI_TOKEN_HASH_LEN + 1];
   vestry_err error = VESTRY_OK;

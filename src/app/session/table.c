@@ -35,6 +35,7 @@ vestry_scope vsi_session_scope_of(const char *hash) {
   return (vestry_scope){hash, strlen(hash)};
 }
 
+/* Return the scope of the stores whose keys are users. */
 static vestry_scope all_users(void) {
   return (vestry_scope){NULL, 0};
 }
@@ -67,7 +68,7 @@ static void leave_table(void *value, vestry_cause cause) {
   leave_lists(session, vsi_session_record_end(session, cause));
 }
 
-/* Called when a session has left of_users: a newer one replaced it, or it has left the table. */
+/* Called when a session has left of_users: a newer session of the user replaced it, or it has left the table. */
 static void leave_user(void *value, vestry_cause cause) {
   record *session = value;
   if (cause != VESTRY_CAUSE_REPLACED) return;
@@ -182,7 +183,7 @@ vestry_err vsi_session_end_here(vsi_sessions *sessions, record *session) {
   if (sessions->is_signed || sessions->options.storage)
     error = bury(sessions, sessions->ended, vsi_session_scope_of(session->user), VESTRY_KEY(session->hash));
   vsi_session_remove(sessions, session->hash, VESTRY_CAUSE_CLOSED);
-  (void)vsi_session_record_end(session, VESTRY_CAUSE_CLOSED); /* if it had left the table before */
+  (void)vsi_session_record_end(session, VESTRY_CAUSE_CLOSED); /* in case that it had left the table before */
   return error;
 }
 

@@ -32,15 +32,15 @@ struct vestry_repository {
 static vestry_err hydrate(const vsi_field *field, json_t *signals, slot *s) {
   json_t *found = NULL;
   vestry_err error = signals ? vsi_field_find(field, signals, &found) : VESTRY_NOT_FOUND;
-  if (error == VESTRY_INVALID) s->touched = true; /* its parent is not an object: the next save repairs the page */
+  if (error == VESTRY_INVALID) s->touched = true; /* a parent on its path is no object: the next save repairs that */
   if (!error) {
     s->held = json_incref(found);
     error = vsi_field_take(field, found, &s->value);
   }
   if (error == VESTRY_NO_MEMORY) return error;
   if (error)
-    s->value = json_deep_copy(field->initial); /* a copy, because several threads would race on the reference
-                                                           count */
+    s->value = json_deep_copy(field->initial); /* copied, because threads that share the schema would race on the
+                                                  reference count */
   if (!s->value) return VESTRY_NO_MEMORY;
   if (error != VESTRY_NOT_FOUND) s->error = error;
   return VESTRY_OK;
@@ -85,7 +85,7 @@ size_t vestry_repository_errors(const vestry_repository *repository, vestry_fiel
 
 /* ------------------------------------------------------------------------------------------------- reading -------- */
 
-/* The types of the variables that take a field's value. */
+/* The type that a variable must have to receive the value of a field, by the type of the field. */
 static const vestry_value_type types[] = {
     [VESTRY_FIELD_BOOLEAN] = VESTRY_VALUE_BOOLEAN, [VESTRY_FIELD_INTEGER] = VESTRY_VALUE_INTEGER,
     [VESTRY_FIELD_NUMBER] = VESTRY_VALUE_NUMBER,   [VESTRY_FIELD_STRING] = VESTRY_VALUE_STRING,
@@ -97,7 +97,8 @@ vestry_err vestry_repository_get(const vestry_repository *repository, const char
   if (!field) return VESTRY_NOT_FOUND;
   if (into.type != types[field->is.type]) return VESTRY_INVALID;
   vestry_err error = vsi_into_take(into, repository->slots[field - repository->schema->fields].value);
-  return error == VESTRY_MALFORMED ? VESTRY_LIMIT : error; /* MALFORMED cannot mean a wrong type here */
+  return error == VESTRY_MALFORMED ? VESTRY_LIMIT : error; /* the types are equal, so MALFORMED means a value that does
+                                                              not fit */
 }
 
 /* ------------------------------------------------------------------------------------------------- setting -------- */

@@ -6,7 +6,7 @@
 #include "vestry/app/repository.h"
 
 typedef struct vsi_field {
-  vestry_field is;  /* with resolved bounds; path and text are borrowed from the table */
+  vestry_field is;  /* with resolved bounds; path and text are borrowed from the caller of vestry_schema_create */
   json_t *initial;  /* the default, always copied, because threads that share the schema would race on its reference
                        count */
   const char *leaf; /* the last name of the path */
