@@ -98,7 +98,7 @@ vestry_err vestry_files_create(const vestry_files_options *options, vestry_files
   if (!own.max_file_bytes) files->options.max_file_bytes = MAX_FILE_BYTES;
   vestry_err error = own.folder ? open_folder(files) : take_table(files);
   if (!error && own.folder) error = vsi_known_create(host, &files->known);
-  files->options.folder = NULL; /* borrowed during create only */
+  files->options.folder = NULL; /* it is borrowed only during this call */
   if (error)
     vestry_files_destroy(files);
   else
@@ -164,7 +164,7 @@ static vestry_err represent(const vestry_files *files, const found *f, int codin
   return vsi_known_etag(files->known, f->fd, &f->stat, ret->etag);
 }
 
-/* Replace the found file by its encoded form that the client prefers. Returns the coding. */
+/* Replace a file by the encoded form that the client prefers, if there is one. Returns the coding. */
 static int choose(const vestry_files *files, const char *path, const char *accept, found *f) {
   found encoded[PLAIN];
   const char *offered[PLAIN];
@@ -231,8 +231,8 @@ static vestry_err add_headers(const vestry_files *files, vestry_reply *reply, co
   return error;
 }
 
-/* Set the body. A file larger than VESTRY_BODY_PIECE_BYTES is read while it is sent; a smaller one, or one for which
- * vsi_known_check_out returns LIMIT, is read now. */
+/* Set the body. More than VESTRY_BODY_PIECE_BYTES of a file are read while they are sent. Fewer are read now, and so is
+ * a file for which vsi_known_check_out returns LIMIT, because too many files are open. */
 static vestry_err give_body(vestry_reply *reply, const vestry_files *files, const char *type, found *f,
                             const representation *r, size_t first, size_t len) {
   if (r->bytes) return vsi_reply_borrow_body(reply, type, r->bytes + first, len);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* ETags. The table maps the identity of a file to its ETag. A file counts as unchanged if five values are the same:
  * device, inode number, length, time of the last write, and time of the last status change (ctime), which programs
- * cannot set. The file system's clock moves in steps. Two writes within one step leave the same times, so that the
- * second would not be noticed. Therefore a file that changed within the last 100 ms (YOUNG_NS) is hashed for each
+ * cannot set. The file system's clock moves in steps, so two writes within one step leave the same times, and the cache
+ * would miss the second. Therefore a file that changed within the last 100 ms (YOUNG_NS) is hashed for each
  * request, and its ETag is stored only later.
  *
  * The table consists of sets with four places each. In a full set, the least recently used place is overwritten. If a

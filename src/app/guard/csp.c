@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The nonce is inserted into the finished document. No render knows it, so rendered fragments can be shared by several
- * documents. */
+/* The nonce is inserted into the finished document. Renders do not contain it, so that several documents can share
+ * rendered fragments. */
 #include "vestry/app/csp.h"
 
 #include <stdio.h>

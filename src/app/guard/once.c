@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The guard: of several requests with one nonce the first runs, and the others get its answer. The requests that this
- * process has seen are in a table (app/guard/once_table.h). If a storage is set, which several nodes may share, the
- * first request with a nonce in this process also queries the storage, because another node may have the submission. */
+ * process has seen are in a table (app/guard/once_table.h). Several nodes may share a storage. Then the first request
+ * with a nonce in this process also queries the storage, because another node may have the submission. */
 #include "app/guard/once_table.h"
 
 #include <nettle/sha2.h>
@@ -217,7 +217,7 @@ vestry_err vestry_once_guard(const vestry_request *req, vestry_reply *reply, voi
   vestry_once *once = app;
   const char *nonce;
   vsi_proof_place place;
-  if (vsi_request_is_safe(req) || req->own->watcher) return VESTRY_OK; /* an earlier guard of this kind lets it run */
+  if (vsi_request_is_safe(req) || req->own->watcher) return VESTRY_OK; /* watcher: an earlier vestry_once lets it run */
   if (req->own->visit && req->own->visit->route->receiver) return VESTRY_OK; /* its body has not arrived yet */
   vestry_err error = vsi_proof_find(req, "X-Once", "once", &nonce, &place);
   if (error == VESTRY_NOT_FOUND && !once->required) return VESTRY_OK;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A storage receives hashes of the nonce, one for each purpose. Neither the nonce nor the key of the answer can be
- * computed from them, because the key is the hash for another purpose and a nonce has 128 random bits. The answer is
- * sealed with ChaCha20-Poly1305 (RFC 8439). */
+/* A storage receives a hash of the nonce and a hash of its owner. Neither the nonce nor the key that encrypts the
+ * answer can be computed from them: a nonce has 128 random bits, and the key is a hash of the nonce for another
+ * purpose, which the storage does not receive. The answer is sealed with ChaCha20-Poly1305 (RFC 8439). */
 #include "app/guard/once_table.h"
 
 #include <nettle/chacha-poly1305.h>
@@ -111,7 +111,7 @@ vestry_err vsi_once_stored_begin(const vsi_once_storage *storage, const vsi_once
   const uint64_t until_ns = vsi_monotonic_in_ms(storage->wait_ms);
   const vestry_once_submission submission = submission_of(sealed);
   unsigned char *bytes = vsi_alloc(storage->host, capacity);
-  *ret_found = VESTRY_ONCE_NEW; /* the storage may have it from a run that this one continues */
+  *ret_found = VESTRY_ONCE_NEW; /* the storage may have the submission, from a run that this one continues */
   if (!bytes) return VESTRY_NO_MEMORY;
   vestry_err error;
   vestry_once_found found = VESTRY_ONCE_NEW;
@@ -121,7 +121,7 @@ vestry_err vsi_once_stored_begin(const vsi_once_storage *storage, const vsi_once
     error = storage->ops->begin(storage->ctx, &submission, &found, bytes, capacity, &len);
   } while (!error && found == VESTRY_ONCE_RUNNING && pause_until(until_ns, tries++));
   if (error)
-    found = VESTRY_ONCE_NEW; /* it may have stored the submission, whatever it found before */
+    found = VESTRY_ONCE_NEW; /* the storage may have stored the submission, whatever it has found before */
   else if (found == VESTRY_ONCE_RUNNING)
     error = VESTRY_LIMIT;
   else if (found == VESTRY_ONCE_DONE)

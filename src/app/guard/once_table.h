@@ -55,7 +55,7 @@ void vsi_once_answer_pack(const vsi_once_answer *answer, unsigned char *bytes);
 vestry_err vsi_once_answer_unpack(vsi_once_answer *answer, vsi_once_share *share, const unsigned char *bytes,
                                   size_t len);
 
-/* The digest of a request with a nonce, which distinguishes it from another request with the same nonce. */
+/* Size of the digest that distinguishes a repetition of a request from another request with the same nonce. */
 enum { VSI_ONCE_DIGEST_BYTES = 16 };
 
 /* A submission as a storage sees it: keys by which it is found, and an answer that only its nonce can decrypt. */
@@ -63,7 +63,8 @@ enum { VSI_ONCE_SEAL_BYTES = 12 + 16 }; /* how much longer a sealed answer is */
 
 typedef struct vsi_once_sealed {
   char hash[65], owner[65], run[33];
-  unsigned char key[32], number[12]; /* number: of the run; the nonce of the cipher, because a run seals one answer */
+  unsigned char key[32], number[12]; /* number: random, drawn for each run; the nonce of the cipher, which must be used
+                                        once, and a run seals one answer */
 } vsi_once_sealed;
 
 /* Derive keys and hashes for the storage. owner: the scope whose submissions are counted together; the nonce belongs to
@@ -182,8 +183,8 @@ void vsi_once_stored_end(vsi_once_storage *storage, vsi_once_record *record, boo
 /* Keep the end of a run that did not begin, because the storage may have stored the submission although it failed.
  * why: its error */
 void vsi_once_stored_doubt(vsi_once_storage *storage, vsi_once_record *record, vestry_err why);
-/* If this submission was not performed, and this is still to be reported, continue under the name of that run, because
- * the storage still assigns the submission to it. */
+/* If an earlier run of this submission was not performed, and its end is still pending, continue under the name of that
+ * run, because the storage still assigns the submission to it. The end is not pending any more then. */
 void vsi_once_stored_take_over(vsi_once_storage *storage, const vsi_once_record *record);
 
 #endif

@@ -25,7 +25,7 @@ typedef struct vsi_person {
  * belongs to a proxy, so the peer's address is not the client's. With is_behind_proxy of vestry_options, the client's
  * address is the one that the proxy sends. */
 vsi_person vsi_person_of(const vestry_request *req);
-/* Return the address as a person, or NOBODY, by the same rules.
+/* Return the address as a person, or VSI_PERSON_UNKNOWN, by the same rules.
  * is_behind_proxy  true: as if it were set in vestry_options */
 vsi_person vsi_person_by_address(const vestry_request *req, bool is_behind_proxy);
 /* Return the user, in all sessions of that user, or else the request's scope. Borrowed from the request. */

@@ -108,7 +108,8 @@ vestry_err vestry_tab_attributes(const vestry_request *req, vestry_reply *reply,
   vsi_sealed *sealed;
   vestry_err error = know(req, &sealed);
   if (error) return error;
-  /* A page that finds no id in its storage is a new tab, even if the cookie had an id. Write a new id for this case. */
+  /* A page that finds no id in its storage is a new tab, even if the cookie had an id. The attributes contain a new id
+   * for this case. */
   if (sealed->tab_is_new)
     memcpy(own, sealed->tab, sizeof own);
   else

@@ -35,8 +35,8 @@ static inline vestry_err vsi_tab_owner_find(const vestry_request *req, uint32_t 
   return VESTRY_OK;
 }
 
-/* Return a limit: a state that expires before it gets a new expiry when it is used. So an expiry is written at most
- * once in a tenth of the lifetime. */
+/* Return a time: a state that expires before this time gets a new expiry when it is used. So an expiry is written at
+ * most once in a tenth of the lifetime. */
 static inline int64_t vsi_tab_owner_soon_s(const vsi_tab_owner *whose, int64_t now_s) {
   return now_s + whose->ttl_s - whose->ttl_s / 10;
 }

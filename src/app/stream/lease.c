@@ -9,9 +9,9 @@
  * guards, the handler and a render, and messages sent to the key in between would be lost. A renewal costs a lookup. It
  * is performed before sessions, guards and handlers: it does not count as activity of the user, renews no session, and
  * takes no token of a rate. It contains only the lease, which is random, is sent only to its stream, and can only keep
- * that stream open. A timer of the page alone would not do, because timers of a hidden tab fire once a minute, while
- * incoming data is handled at once. The element uses a timer in addition, for a stream on which a large event is
- * arriving.
+ * that stream open. If the page renewed its lease by a timer alone, leases of hidden tabs would expire, because their
+ * timers fire once a minute, while incoming data is handled at once. The element uses a timer in addition, because a
+ * large event may be arriving for a long time.
  *
  * States of a lease:
  *
@@ -19,16 +19,16 @@
  *                                                   ↑   └──renewal──┐
  *                                                   └───────────────┘
  *
- * Begin. A lease begins with its first renewal, not with the stream. So where renewals cannot get through (a proxy that
- * passes only GET, or a host whose six connections are in use), a stream works as it would without leases.
+ * Begin. A lease begins with its first renewal, not with the stream. So if renewals cannot reach the server (a proxy
+ * passes only GET, or all six connections to the host are in use), a stream works as it would without leases.
  *
  * Times. The element does not answer an event that arrives within pause_ms after the last renewal, and the next event
  * may follow only after a heartbeat. So renewals are at most a heartbeat and a pause apart, and the rest of lease_ms is
  * for their transport. The pause is a quarter of the difference between lease_ms and the heartbeat.
  *
  * Standstill. While a process is stopped, or all its threads are busy, renewals wait in its sockets, and its streams
- * get no event that the element could answer. If the timer fires more than a second late, all leases begin anew, but
- * not twice in succession: under lasting overload the leases of lost tabs must end, too.
+ * get no event that the element could answer. Therefore all leases begin anew if the timer fires more than a second
+ * late, but not twice in succession, because under lasting overload the leases of lost tabs must end, too.
  *
  * All leases have the same length, so those that have begun are in a list in the order of their renewals, and one timer
  * is set for the first. The lock is held for a lookup; the timer is set and streams are closed without it. */
@@ -87,7 +87,7 @@ static vsi_leases *of(const vestry *v);
 
 /* ------------------------------------------------------------------------------------------------- the timer ------ */
 
-/* Set the timer for the first lease. The caller holds the lock, which is released. */
+/* Set the timer for the lease that expires first. The caller holds the lock, which is released. */
 static void unlock_and_arm(vsi_leases *leases, bool has_fired) {
   const lease *first = TAILQ_FIRST(&leases->running);
   bool is_to_arm = first && (has_fired || !leases->is_armed);
@@ -162,8 +162,7 @@ static void begin(vsi_attachment *attachment, vestry_connection *connection) {
   if (vsi_connection_at_close(connection, &attachment->node)) /* it has ended already, and calls no node */
     ended(&attachment->node, connection, VESTRY_CAUSE_NONE);
   else
-    (void)vestry_connection_send(connection, first); /* on an error the lease never begins, because the element cannot
-                                                        renew it */
+    (void)vestry_connection_send(connection, first); /* after an error the element has no lease, and renews none */
   vestry_event_unref(first);
 }
 

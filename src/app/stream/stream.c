@@ -12,24 +12,26 @@
  *
  * Hidden tabs. Over HTTP/1.1, a browser opens six connections to a host, so a seventh tab would hang if hidden tabs had
  * streams. The client closes the stream of a tab that is hidden. However, it opens a stream in a tab that is loaded in
- * the background, and continues to retry in a tab that was hidden meanwhile. If the tab is shown while the client
- * waits, the client opens two streams and forgets one. Therefore a tab that is loaded hidden opens its stream when it
- * is first shown. A tab with a broken stream gives up when it is hidden, and begins anew when it is shown.
+ * the background, and continues to retry in a tab that was hidden meanwhile. If such a tab is shown while the client
+ * waits for its next attempt, the client opens two streams and forgets one. Therefore a tab that is loaded hidden opens
+ * its stream when it is first shown, and a tab with a broken stream stops its attempts when it is hidden, and begins
+ * anew when it is shown.
  *
- * Removal. The client ends a request when its element is removed, but only if no other code can end the request
- * ('cleanup'). The requests of this element are ended by its own script, so the script also watches for the removal of
- * the element, with an observer of the child lists of all its ancestors. An element that is moved or inserted again
- * begins anew, because the client then runs `data-init` again.
+ * Removal. The client ends a request when its element is removed, but only if the request's cancellation is left to the
+ * client ('cleanup'). The requests of this element are cancelled by its own script. Therefore the script also watches
+ * for the removal of the element, with an observer of the child lists of all its ancestors. An element that is moved or
+ * inserted again begins anew, because the client then runs `data-init` again.
  *
- * Events of the client. `retrying`: the client handles the failure itself, for as long as it may wait. `finished`: if
- * the client has reported this for all requests that were begun, the stream was ended and not broken.
+ * Events of the client. `retrying`: the client repeats the request itself, after a wait of at most
+ * VSI_CARE_RETRY_MOST_MS. `finished`: if the client has reported this for all requests that were begun, the server has
+ * ended the stream; a broken one is retried.
  *
  * Refusals. The client repeats a request after every status from 400 on, without end. However, a page that was deleted
- * or may not be seen any more does not come back, so after a refusal (4xx) the tab loads the page again, whose answer
- * shows the reason. A proxy whose server restarts may answer 404 for a moment, so only 401, 403 and 410 count at once,
- * and other refusals when they are the fourth in a row. If the tab may not load the page again, the element gives up:
- * it shows this, and tries only once a minute. The request is aborted by a timer, because client 1.0.2 would begin
- * another attempt after an abort within its event.
+ * or may not be seen any more does not come back. Therefore, after a refusal (4xx) the tab loads the page again, and
+ * the answer shows the reason. A proxy whose server restarts may answer 404 for a moment, so only 401, 403 and 410
+ * count at once, and other refusals when they are the fourth in a row. If the tab may not load the page again, the
+ * element gives up: it shows this, and tries only once a minute. The request is aborted by a timer, because client
+ * 1.0.2 would begin another attempt after an abort within its event.
  *
  * The banner is hidden without an inline style, so that it is hidden under a policy that forbids inline styles, and
  * before the client runs. */
