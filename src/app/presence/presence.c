@@ -88,10 +88,11 @@ static void arrive(vsi_attachment *attachment, vestry_connection *connection) {
   vsi_connection_call_at_close(connection, &one->attachment.node, stream_ended);
 }
 
-/* Reserve room for a member. A new member is refused when members and reservations reach max_count. A member that is in
- * the tables is accepted even then, also if it has left and its leaving has not been reported. This does not exceed the
- * bound: when the stream begins, the member is found in the tables, and none is added. If it has been removed by then,
- * its room is free, and the reservation takes it. TOO_LARGE: the member cannot be announced to other nodes. */
+/* Reserve room for a member. A new member is refused when members and reservations have reached max_count. A member
+ * that is in the tables is accepted even then, also if it has left and its leaving has not been reported. This does not
+ * exceed the bound: when the stream begins, either the member is still in the tables, and none is added, or it was
+ * removed, and the reservation takes the room that it left. TOO_LARGE: the member cannot be announced to other
+ * nodes. */
 static vestry_err reserve(vestry_presence *presence, arrival *one) {
   vsi_mutex_lock(&presence->lock);
   vestry_err error = presence->is_closed ? VESTRY_CLOSED : VESTRY_OK;

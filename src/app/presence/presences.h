@@ -57,8 +57,8 @@ struct vsi_presence_member {
   vsi_place *at;
   vsi_ring at_place, unreported, gone; /* links in three lists, while is_here, is_unreported, is_gone */
   vsi_presence_member *next_waiting;   /* in the list of members to announce */
-  uint64_t others, unsure; /* nodes that have the member; nodes that have begun a new list and not yet listed the
-                              member */
+  uint64_t others, unsure; /* masks of nodes: those that have the member; those of them that have begun a new list, and
+                              not yet listed the member */
   size_t streams_count;    /* on this node */
   uint64_t leaves_ns;      /* time when it leaves this node, if it has no streams */
   bool is_own;             /* it has streams on this node, or is in the grace time */
@@ -98,7 +98,7 @@ struct vestry_presence {
   const vsi_presence_watch *watch; /* NULL: changes go to on_change only */
   vsi_presence_member *first_waiting, *last_waiting;
   uint64_t spread_count, spread_sum;   /* number of announced members, and the sum of their hashes */
-  uint64_t crowded_out, refused_count; /* nodes with members for which there was no room; number of such members */
+  uint64_t crowded_out, refused_count; /* mask of nodes with members for which there was no room; count of these */
   bool is_cut, is_cut_logged;          /* is_cut: a member was not announced, because it is too large for a message */
 };
 /* Create the tables, and draw the key of their hashes. OK | NO_MEMORY | IO (no randomness). After a failure, too, the

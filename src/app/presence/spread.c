@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: one member on several nodes; members that are unsure while a node lists its members anew */
 /* Presence across nodes. Each node announces its members: users with streams on that node, or in their grace time
- * there. The other nodes keep a bit for each node that has a member. A member is here while a bit is set or is_own is.
- * So no node changes the state of another one, and a user with tabs on two nodes is one member.
+ * there. The other nodes keep a bit for each node that has a member. A member is here while any of its bits or is_own
+ * is set. So no node changes the state of another one, and a user with tabs on two nodes is one member.
  *
  * Members that have changed are in a list, each at most once; the link is a part of the member, so this needs no
  * memory. The announcement is the difference between a member's state at that moment and the state announced before.
@@ -277,7 +277,7 @@ static void untell_one(vestry_presence *presence, vsi_presence_member *one, void
   one->is_spread = false;
 }
 
-/* Begin announcing the members of a presence, or end it (watch NULL). */
+/* Begin to announce the members of a presence, or stop it (watch NULL). */
 static void watch_locked(vestry_presence *presence, const vsi_presence_watch *watch) {
   presence->watch = watch;
   if (watch) {

@@ -28,12 +28,12 @@ typedef struct vsi_upload {
   bool is_empty_file;                   /* the next bytes belong to a file field without a selected file */
   void *files[VESTRY_UPLOAD_FILES_MAX]; /* the writer's files; with a folder: vsi_stored */
   size_t files_count;                   /* files that have begun */
-  size_t ended_count;                   /* files that have ended, which are not aborted any more; they are the first */
+  size_t ended_count;                   /* how many of them have ended; these are the first, and are not aborted */
   uint64_t file_bytes, most_bytes;      /* of the last file: its bytes so far; its maximum */
   uint64_t written_bytes;               /* of all files */
   vsi_buffer fields;                    /* for each field: name, NUL, value, NUL */
   size_t counted_bytes;                 /* its capacity, as counted in the bytes of all requests */
-  size_t fields_count, value_at;        /* complete fields; begin of the last value */
+  size_t fields_count, value_at;        /* number of complete fields; where the last value begins */
   vsi_upload_resume resume;             /* member `of` NULL: this upload cannot be resumed */
   vsi_form form;
 } upload;
@@ -103,7 +103,7 @@ static vestry_err begin_file(upload *u, const vestry_incoming *file) {
 
 static vestry_err write_file(upload *u, const void *bytes, size_t len) {
   const vestry_uploads_options *o = &u->of->options;
-  /* Without a file, the upload was kept before. */
+  /* A resumed upload that was kept before has no file here, and takes no bytes. */
   if (!u->files_count || len > u->most_bytes - u->file_bytes) return refuse_size(u);
   void *file = u->files[u->files_count - 1];
   u->file_bytes += len;
@@ -411,8 +411,8 @@ static vestry_err end(void *state, const vestry_request *req, vestry_reply *repl
   return error;
 }
 
-/* Only an upload that can be resumed keeps the bytes that arrived before its client broke off. There is no answer, so
- * there is no request either. */
+/* Write the bytes that arrived before the client broke off, if the upload can be resumed. The request is gone, and
+ * there is no answer. */
 static void keep_last(void *state, const void *bytes, size_t len) {
   upload *u = state;
   u->req = NULL;

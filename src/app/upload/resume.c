@@ -122,7 +122,7 @@ vestry_err vsi_upload_resume_write(vsi_upload_resume *r, vsi_stored *stored, con
   return error;
 }
 
-/* Pause the upload of a holder whose request has ended. The upload is busy. */
+/* Pause the upload when its holder's request has ended: sync the file, and write the record. The upload is busy. */
 static void pause_held(vsi_upload_resume *r, vsi_stored *stored) {
   vsi_unfinished *u = r->of;
   if (r->is_changed && !vsi_stored_sync(stored) && !stored->is_whole && stored->len > u->record.synced)

@@ -11,7 +11,7 @@ typedef struct vsi_stored {
   int fd;
   uint64_t len;      /* bytes in the file */
   uint64_t promised; /* room taken from the folder, at least len */
-  uint64_t begun;    /* the bytes whose write-out the disk was requested to begin */
+  uint64_t begun;    /* bytes that the system was requested to begin to write to the disk */
   bool is_renamed;   /* it has its final name */
   bool is_whole;     /* it had that name when it was resumed, so nothing is written to it */
   bool is_counted;   /* an earlier process kept it, so it counts as a kept file */

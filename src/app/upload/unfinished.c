@@ -8,7 +8,7 @@
  * It is written when the upload is created, at the end of each of its requests, and when the upload is done. The record
  * does not cover bytes that arrived since. If the machine was not rebooted since the record was written, the kernel
  * has all bytes that the process wrote, however the process ended, and the length of the file counts. Otherwise only
- * the synced bytes in the record count, because the file may be longer than its bytes on the disk.
+ * the synced bytes in the record count, because the file may be longer than the bytes that have reached the disk.
  *
  * The state in the record and the name of the file determine how an upload continues:
  *
@@ -380,8 +380,9 @@ void vsi_unfinished_leave(vsi_unfinished *u, uint64_t offset, bool lets_go) {
   vsi_mutex_unlock(&u->folder->lock);
 }
 
-/* Find a record to drop, if there are too many. A client may query the end of an upload that is done, so as many
- * records are kept as there may be unfinished uploads. */
+/* Find a record to drop, if there are too many records of uploads that are done. A client may still query the result of
+ * such an upload, so as many of these records are kept as there may be unfinished uploads. Returns a reference, or
+ * NULL. */
 static vsi_unfinished *find_surplus(vestry_upload_folder *folder) {
   vsi_unfinished *oldest = NULL;
   vsi_mutex_lock(&folder->lock);

@@ -7,8 +7,8 @@
 #include "app/upload/room.h"
 #include "base/refs.h"
 
-/* MOST: maximum number of unfinished uploads of a folder, and also of records of finished ones. IDLE_S: an upload
- * without a request for this time may be removed to make room for another. */
+/* VSI_UNFINISHED_MOST is the maximum number of unfinished uploads of a folder, and also of records of finished ones. An
+ * upload that had no request for VSI_UNFINISHED_IDLE_S may be removed to make room for another. */
 enum {
   VSI_UNFINISHED_SECRET_LEN = 32,
   VSI_UNFINISHED_OWNER_BYTES = 16,
@@ -74,9 +74,10 @@ typedef struct vsi_unfinished_plan {
 } vsi_unfinished_plan;
 
 /* Create an upload with its files. Unknown persons have at most half of the unfinished uploads. If there are too many,
- * an upload that had no request for IDLE_S is removed. If this person has too many, it is the person's own upload with
- * the fewest bytes. Otherwise it is the upload of an unknown person with the fewest bytes. If there is none, and this
- * person is known, it is the upload with the fewest bytes of all persons.
+ * one that had no request for VSI_UNFINISHED_IDLE_S is removed:
+ * - if this person has too many, the person's own upload with the fewest bytes;
+ * - otherwise, of the uploads of unknown persons, the one with the fewest bytes;
+ * - if there is none, and this person is known, the one with the fewest bytes of all uploads.
  * secret  receives a terminated text
  * ret     receives a reference
  * OK | LIMIT (too many) | BUSY (this person has too many) | NO_MEMORY | IO (errno 0: no randomness; otherwise the

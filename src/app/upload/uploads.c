@@ -61,7 +61,7 @@ enum { DEFAULT_FILE_BYTES = 64 << 20, DEFAULT_COUNT = 1000, DEFAULT_PERSON_COUNT
 enum { HEADS_BYTES = 1 << 18, LEAST_FIELDS_BYTES = 1 << 16 }; /* HEADS_BYTES: of the parts of a form */
 #define MOST_FIELDS_BYTES (VESTRY_BODY_BYTES_MAX / 4)
 
-/* By default, text beside files may be as long as in any other body. */
+/* Return the default for the text fields of a form with files: as much as any other body may have, within bounds. */
 static size_t default_fields_bytes(const vestry *v) {
   if (v->max_body_bytes < LEAST_FIELDS_BYTES) return LEAST_FIELDS_BYTES;
   return v->max_body_bytes > MOST_FIELDS_BYTES ? MOST_FIELDS_BYTES : v->max_body_bytes;

@@ -26,7 +26,7 @@
  *
  * Resuming. A form whose uploads go to a folder is sent file by file (resume.h). After a failed request, the script
  * queries the server for the offset and never guesses it. The tab stores the address of the upload, so that the same
- * file, if it is selected again after a reload, is resumed as well.
+ * file is also resumed if it is selected again after a reload.
  *
  * Failures. There are three kinds:
  *

@@ -9,8 +9,8 @@
  *
  * No lost wake-up. A wake sets is_woken and notifies the actor; the run that clears is_woken takes a step or sets
  * is_due. A wake that finds is_woken set need not notify, because the wake that set it does. The run that clears
- * is_woken comes after both wakes. It sees all that both threads wrote before, because both wrote the word that the run
- * reads. A wake during a step sets is_woken again, and another run follows (runtime/actor.c).
+ * is_woken comes after both wakes. It sees everything that both threads wrote before their wakes, because both wrote
+ * the word that the run reads. A wake during a step sets is_woken again, and another run follows (runtime/actor.c).
  *
  * Pacing. A step is postponed while more than ahead_count of the events that the stream had accepted when the last step
  * returned are not settled. The watch sets `awaits` and then requests a run of the connection's runner
