@@ -178,9 +178,8 @@ vestry_err vsi_request_copy_handle(vsi_request_copy *copy, vestry_reply *reply, 
   if (copy->scope_len) memcpy(own.scope, scope, copy->scope_len);
   vsi_request_set_scope(&req, copy->scope_len);
   vsi_session *session = vsi_session_of(&req);
-  if (session)
-    session->user = copy->user; /* borrowed from the copy, which keeps the reference; so the extension of
-                                              sessions does not finish this request */
+  /* Borrowed: the copy keeps the reference, and this request is not passed to the `finish` of extensions. */
+  if (session) session->user = copy->user;
   reply->v = copy->v;
   reply->scope = req.scope;
   const char *path = pairs_of(copy);

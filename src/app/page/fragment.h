@@ -41,8 +41,8 @@ typedef enum vsi_fragment_state {
   VSI_FRAGMENT_RUNNING  /* a worker runs it */
 } vsi_fragment_state;
 
-/* The beginning and the end of a send, as values of pages->sent, which counts these moments. `to` is UINT64_MAX while
- * the send runs. */
+/* The beginning and the end of a send, as values of pages->sent, which is incremented at each beginning and each end.
+ * `to` is UINT64_MAX while the send runs. */
 typedef struct vsi_sending {
   uint64_t from, to;
 } vsi_sending;
@@ -77,7 +77,7 @@ struct vsi_fragment {
   uint64_t is_blocked : 1;  /* its stream has unwritten events; vsi_page_written clears it when they are written */
   uint64_t has_hash : 1, has_version : 1;
   uint64_t is_guessed : 1; /* marked_seq may be lower than the number of the refresh that marked it */
-  uint64_t is_poor : 1;    /* `failures` counts renders that were shown and called vestry_render_again */
+  uint64_t is_poor : 1;    /* `failures` counts renders that called vestry_render_again, and were shown */
 };
 
 enum { VSI_FAILURES_MOST = 7 };
@@ -116,7 +116,7 @@ struct vsi_subscription {
   SLIST_ENTRY(vsi_subscription) of_viewer; /* in viewer->subscriptions, or in pages->dead_subscriptions */
   vsi_ring of_shared;                      /* in shared->subscriptions, from vsi_subscription_take on */
   vsi_ring joining;                        /* in shared->joining; otherwise alone */
-  uint64_t hash;                           /* if has_hash: first half of the hash of the content that the stream has */
+  uint64_t hash;                           /* if has_hash: first word of the hash of the content that the stream has */
   uint64_t joined;                         /* value of pages->sent when the current content was put into the stream */
   uint32_t render; /* number of the last render of the viewer's own fragment that named the part */
   uint16_t holds;  /* references of workers, which keep the subscription and its fragment alive */
@@ -141,7 +141,7 @@ struct vsi_viewer {
   };
 };
 
-/* Data of a private page that has parts, tracks submissions, is a long poll, or whose tab reported its state. */
+/* Data of a private page, if it has parts, tracks submissions or is a long poll, or if its tab reported its state. */
 typedef struct vsi_private_extra {
   vsi_state_tag *tag; /* state that the tab reported, until the first render; NULL: none. Owned by the running worker */
   vsi_sent *seen;     /* guarded by the lock, set before the stream begins; NULL: none */

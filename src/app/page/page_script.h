@@ -7,7 +7,7 @@
 #include "app/page/state_tag.h"
 #include "vestry/html.h"
 
-/* Append the element, after the content. tag: the state tag of the content. */
+/* Append the element that opens the stream, after the content. tag: the state tag of the content. */
 vestry_err vsi_stream_element(const vestry_page *page, const vestry_request *req, const vsi_state_tag *tag,
                               vestry_html *html);
 /* Append the style of the element. nonce: "": none. */

@@ -93,8 +93,8 @@ struct vestry_pages {
   size_t workers_count;
   vsi_worker *workers;
   struct vestry_subscription *done;     /* subscription to VSI_BUS_DONE */
-  _Atomic(uint32_t) naming[VSI_RECENT]; /* by the hash of a topic: how many names in notes of running renders fall
-                                           into this slot */
+  _Atomic(uint32_t) naming[VSI_RECENT]; /* by the hash of a topic: how many topics with this slot the running renders
+                                           have named */
   vsi_mutex lock;
   pthread_cond_t quiet; /* signalled when a run ends, and when a render leaves an observer that is being removed */
   /* The lock guards all members below. */

@@ -124,7 +124,8 @@ static vsi_subscription *find_subscription(const vsi_viewer *viewer, const vsi_b
   return subscription;
 }
 
-/* Set the tally of a part: it is counted for the page that contained it first. The caller holds the lock. */
+/* Set the tally of a part, unless it has one: the part is counted for the page that contained it first. The caller
+ * holds the lock. */
 static void name_tally(const vsi_fragment *fragment, const vestry_page_part *part, vsi_shared *shared) {
   if (!shared->tally) shared->tally = vsi_tally_of_part(fragment->page->pages, vsi_tally_of(fragment), part->id)->place;
 }
@@ -173,7 +174,8 @@ static vestry_err make_inside(vsi_run *r, const vestry_page_part *part, change *
   return error;
 }
 
-/* Take the current content of the part's fragment, unless that is to be rendered again. */
+/* Take the current content of the part's fragment, unless the fragment is to be rendered again. Returns whether it was
+ * taken. */
 static bool take_kept(const vsi_run *r, change *c) {
   const vsi_fragment *fragment = &c->taken->shared->fragment;
   vsi_pages_lock(r->pages);
@@ -209,7 +211,7 @@ static void leave_former(vsi_run *r) {
   vsi_pages_reap(pages);
 }
 
-/* Return the hash of a part's content that was certainly sent before, or is sent now; 0: not known. */
+/* Return the hash of the part's content that the tab certainly has, or that is sent now; 0: not known. */
 static uint64_t hash_of(const change *c) {
   const vsi_subscription *subscription = c->subscription;
   if (!subscription) return c->hash;
@@ -314,7 +316,7 @@ static void settle_private(vsi_run *r, change *changes, bool is_same, vestry_err
   vsi_pages_reap(pages);
 }
 
-/* End a failed run of a private page. */
+/* End a failed run of a private page: report the failure to its stream, if it is the first in a row. */
 static vsi_run_result fail(vsi_run *r) {
   vestry_connection *connection = r->private->viewer.connection;
   if (!vestry_connection_is_open(connection)) return VSI_RUN_DONE; /* there is no stream to inform */

@@ -194,8 +194,8 @@ static const char *nonce_of(const vsi_render *render) {
   return render->is.is_stream ? "" : vestry_reply_nonce(render->is.reply);
 }
 
-/* The content must be the same in every render. With a nonce in it, the content would be sent to each tab as soon as
- * its stream begins. */
+/* Check that the content does not contain the document's nonce. The content must be the same in every render. With a
+ * nonce in it, it would differ, and would be sent to each tab again as soon as the tab's stream begins. */
 static vestry_err check_nonce(vsi_render *render) {
   const vestry_slice content = vsi_render_content(render);
   const char *nonce = nonce_of(render);

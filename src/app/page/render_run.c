@@ -15,9 +15,10 @@
  * events with this content.
  *
  * A part may change later. If its event had no id, the id that the tab has would still claim the old content of the
- * part. If the part then returns to its old content while the tab is disconnected, the server finds the claim right and
- * sends nothing, although the tab still shows the content in between. Therefore the event of a part has a separate id,
- * which claims this part only. A page with a layout merges the id into the claims that it has (navigate.js). */
+ * part. The part may return to its old content while the tab is disconnected. Then the server would find the claim
+ * right and send nothing, although the tab still shows the content in between. Therefore the event of a part has a
+ * separate id, which claims this part only. A page with a layout merges the id into the claims that it has
+ * (navigate.js). */
 #include "app/page/render_run.h"
 
 #include <stdio.h>
@@ -237,7 +238,7 @@ void vsi_run_begin_sending(vsi_run *r) {
   vsi_pages_unlock(r->pages);
 }
 
-/* Return whether the event is needed later: for encoding the next event as a difference, or for streams that join. */
+/* Return whether the event is needed later: to encode the next event as a difference, or for streams that join. */
 static bool is_of_use(const vsi_run *r) {
   return r->shared || vsi_connection_may_encode(r->private->viewer.connection);
 }

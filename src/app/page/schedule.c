@@ -149,7 +149,7 @@ void vsi_schedule_at(vsi_fragment *fragment, uint64_t due_ns) {
   fragment->state = VSI_FRAGMENT_WAITING;
   fragment->at_ns = due_ns;
   if (!fragment->is_shared)
-    set(pages, fragment->place, pages->fragments[pages->waiting_count]); /* a swap; the other half is in set_waiting */
+    set(pages, fragment->place, pages->fragments[pages->waiting_count]); /* half of a swap; then set_waiting */
   set_waiting(h, (*h.count)++, fragment);
   if (move_up(h, *h.count - 1) == 0) vsi_schedule_wake(pages);
 }

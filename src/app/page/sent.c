@@ -51,7 +51,7 @@ struct vsi_sent {
   vsi_ring at;                /* in shared->sents of the fragment for which it waits; otherwise alone */
   bool is_in;                 /* it is in pages->sents */
   report of;                  /* number of the page, and the submissions that it does not show yet */
-  uint64_t seqs[SUBMISSIONS]; /* numbers of refreshes, ascending: the handler of a submission had returned by then */
+  uint64_t seqs[SUBMISSIONS]; /* for each, the number of a refresh when its handler had returned; ascending */
 };
 
 static bool read_report(const char *text, size_t len, report *ret) {
@@ -84,8 +84,8 @@ static vsi_sent *find(const vestry_pages *pages, uint64_t number) {
 
 /* --------------------------------------------------------------------------------- content that is shown ---------- */
 
-/* Return the number up to which the fragment shows all refreshes. running: the fragment that this thread runs; its run
- * began at seq. */
+/* Return the number of the last refresh up to which the fragment shows all refreshes. running: the fragment that this
+ * thread runs; seq: the number of the last refresh when its run began. */
 static uint64_t shown_by(const vsi_fragment *fragment, const vsi_fragment *running, uint64_t seq) {
   if (fragment == running) return seq;
   if (fragment->state == VSI_FRAGMENT_RUNNING || fragment->is_first) return 0;
@@ -213,8 +213,7 @@ void vsi_sent_settle(vsi_fragment *fragment) {
   vsi_ring here;
   vsi_ring_init(&here);
   if (fragment->is_over) return;
-  if (fragment->is_shared) { /* move all waiting streams to `here`, because some of them will wait for the fragment
-                                again */
+  if (fragment->is_shared) { /* move the streams to `here`, because some may have to wait for the fragment again */
     vsi_ring *sents = &vsi_shared_of(fragment)->sents;
     if (vsi_ring_is_empty(sents)) return;
     vsi_ring_add_first(sents, &here);

@@ -60,8 +60,8 @@ static vestry_err complete(vsi_render *render, vestry_reply *reply) {
   return error;
 }
 
-/* Serve the page as a document. A shared page is rendered from a copy of the request without data of the client, as its
- * fragment is, so that the content of the document is that of the stream. */
+/* Serve the page as a document. The fragment of a shared page is rendered from a copy of the request without data of
+ * the client. So is its document, so that both have the same content. */
 static vestry_err serve_document(const vestry_request *req, vestry_reply *reply, vestry_page *page, const char *share) {
   vestry_html html;
   vsi_render render;
@@ -141,9 +141,9 @@ static void watching_ended(vsi_close_node *node, vestry_connection *connection, 
   vsi_pages_unref(pages);
 }
 
-/* The node belongs to the viewer, which stays until this runner reports the end of the connection. The response of a
- * long poll ends once an event was written. It does not end between the contents of a page's parts and the corrected
- * mark (private.c), because the tab needs both. */
+/* Unblock the page of the stream when its events are written, and end the response of a long poll once an event was
+ * written. The viewer that is found stays until this runner reports the end of the connection. A long poll does not end
+ * between the contents of a page's parts and the corrected mark (private.c), because the tab needs both. */
 bool vsi_page_written(void *state, vestry_connection *connection) {
   (void)state;
   vsi_private *page = (vsi_private *)(void *)vsi_close_list_find(&connection->at_close, private_ended);
@@ -186,8 +186,8 @@ static vestry_err send_retry(vestry_pages *pages, vestry_connection *connection,
   return vestry_connection_send_made(connection, error, event);
 }
 
-/* Turn the attachment into the viewer for which it was made: send the first events of the stream, set the members of
- * the viewer, and count the stream. Returns with the lock held. */
+/* Turn the attachment into the viewer, in the same memory: send the first events of the stream, set the members of the
+ * viewer, and count the stream. Returns with the lock held. */
 static void begin_locked(vsi_viewer *viewer, vestry_pages *pages, vestry_connection *connection, bool has_tag,
                          bool is_of_other_build, vsi_long_poll poll) {
   unsigned events_count = 0;

@@ -21,8 +21,8 @@ typedef struct held {
   size_t count;
 } held;
 
-/* Hold subscriptions. joining: those that wait to join, which are removed from that list; otherwise all. Returns OK |
- * NO_MEMORY. */
+/* Hold subscriptions, so that they stay while they are used without the lock. joining: those that wait to join, which
+ * leave that list; otherwise all. Returns OK | NO_MEMORY. */
 static vestry_err hold(vsi_run *r, bool joining, held *ret_held) {
   vestry_pages *pages = r->pages;
   vsi_ring *next, *subscriptions = joining ? &r->shared->joining : &r->shared->subscriptions;
@@ -43,7 +43,7 @@ static vestry_err hold(vsi_run *r, bool joining, held *ret_held) {
   return room && !ret_held->subscriptions ? VESTRY_NO_MEMORY : VESTRY_OK;
 }
 
-/* Release subscriptions. again: those that are not over are to join in a later run. */
+/* Release held subscriptions. again: those that are not over wait to join in a later run. */
 static void release(vsi_run *r, held *list, bool again) {
   vestry_pages *pages = r->pages;
   vsi_shared *shared = r->shared;
@@ -57,7 +57,7 @@ static void release(vsi_run *r, held *list, bool again) {
   vsi_free(pages->host, list->subscriptions);
 }
 
-/* End a stream that cannot take a shared event, or must not. Its tab reconnects and reports its state. */
+/* End a stream that cannot take a shared event, or must not get it. Its tab reconnects and reports its state. */
 static void send_back(vestry_connection *connection, vestry_err error) {
   vestry_connection_close(connection, error == VESTRY_FULL ? VESTRY_CAUSE_FULL : VESTRY_CAUSE_ERROR);
 }

@@ -6,10 +6,10 @@
 #include "base/map.h"
 
 /* State tags as text. They are hexadecimal instead of base64, because hexadecimal is shorter after compression. A tag
- * is sent with each change, and is as a rule compressed together with it. A random tag has the same number of random
- * bits in both notations, but base64 has more different letters. Each letter that occurs nowhere else in the change
- * lengthens the codes of all others. For example, brotli compresses a change of 100 bytes with its tag to 104 bytes
- * with base64url, and to 96 with hexadecimal. */
+ * is sent with each change, and usually compressed together with it. It has the same number of random bits in both
+ * notations, but base64 uses more different letters, and each letter that occurs nowhere else in the change lengthens
+ * the codes of all others. For example, brotli compresses a change of 100 bytes with its tag to 104 bytes with
+ * base64url, and to 96 with hexadecimal. */
 static const char digits[] = "0123456789abcdef";
 enum { DIGITS_64 = 16, DIGITS_32 = 8, BITS = 4 };
 

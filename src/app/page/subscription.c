@@ -135,7 +135,7 @@ void vsi_kept_put(vsi_fragment *fragment, vestry_event *event) {
   else
     fragment->kept = vsi_alloc(pages->host, sizeof *fragment->kept);
   if (!fragment->kept) {
-    vestry_event_unref(event); /* then the next change is sent whole */
+    vestry_event_unref(event); /* without memory, the next change is sent whole */
     return;
   }
   fragment->kept->fragment = fragment;
@@ -155,8 +155,8 @@ void vsi_fragment_end(vsi_fragment *fragment) {
   kept_drop(fragment);
   if (fragment->is_shared) {
     vsi_map_remove(&pages->shared, &vsi_shared_of(fragment)->in);
-    vsi_ring_remove(
-        &vsi_shared_of(fragment)->sents); /* streams that wait for it check again after the next run of their page */
+    /* The streams that wait for it stay linked to each other, and check again after the next run of their page. */
+    vsi_ring_remove(&vsi_shared_of(fragment)->sents);
   }
   vsi_schedule_leave(fragment);
   fragment->is_over = true;
@@ -166,8 +166,8 @@ void vsi_fragment_end(vsi_fragment *fragment) {
 vestry_err vsi_subscription_promise(vestry_pages *pages, vsi_viewer *viewer, vestry_page *page,
                                     const vestry_page_part *part, const vsi_buffer *key, size_t share_at,
                                     vsi_request_copy *request, vsi_subscription **ret_subscription) {
-  vsi_subscription *subscription = vsi_calloc(
-      pages->host, 1, sizeof *subscription); /* first, because a new fragment must not remain without a subscription */
+  /* It is allocated first, because a new fragment must not remain without a subscription. */
+  vsi_subscription *subscription = vsi_calloc(pages->host, 1, sizeof *subscription);
   if (!subscription) return VESTRY_NO_MEMORY;
   subscription->viewer = viewer;
   vestry_err error = key_fragment(pages, page, part, key, share_at, request, &subscription->shared);

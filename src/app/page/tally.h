@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Data about pages for operators: the reasons and times of the last refreshes, and the counters of each page and part.
- * The counters are always active, because counting costs only a few additions under a lock that is held there
- * anyway. */
+ * The counters are always active, because counting costs only a few additions, under a lock that is held anyway. */
 #ifndef VSI_PAGE_TALLY_H
 #define VSI_PAGE_TALLY_H
 

@@ -5,10 +5,10 @@
  * A render notes the topics that it names. When the render has ended, its fragment is linked to these topics only. No
  * refresh is lost, whenever it comes: the walk of a refresh marks each fragment that is linked to the topic, and a
  * fragment that is being linked checks whether a refresh came after its render began. For this check it compares the
- * number of the topic's last refresh. A topic without fragments until then has no such number. In this case it compares
- * `recent`, the number of the last refresh of all topics with the same few bits of the hash. Therefore a topic without
- * fragments takes no memory, however often it is refreshed. The price is that a fragment is sometimes rendered once
- * more for a topic with another name.
+ * number of the topic's last refresh. A topic that had no fragments until then has no such number. For it the fragment
+ * compares `recent`, the number of the last refresh of any topic with the same few bits of the hash. Therefore a topic
+ * without fragments takes no memory, however often it is refreshed. The price is that a fragment is sometimes rendered
+ * once more for a topic with another name.
  *
  * A refresh gets a number and puts the topic into a list; its caller pays for nothing more. A worker walks along the
  * links of the topic, some at a time, and releases the lock in between. A marker in the list of links records how far

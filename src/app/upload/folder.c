@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Folders for uploads: opening and closing a folder, and its contents. When a folder is opened, its entries are read in
  * two passes. The first loads the records of uploads that can be resumed. The second removes the temporary files that
- * belong to no such upload. */
+ * belong to no such upload, and counts the complete files. */
 #include "vestry/app/upload.h"
 
 #include <dirent.h>
