@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A storage receives a hash of the nonce and a hash of its owner. Neither the nonce nor the key that encrypts the
+/* A storage receives a hash of the nonce and a hash of the owner. Neither the nonce nor the key that encrypts the
  * answer can be computed from them: a nonce has 128 random bits, and the key is a hash of the nonce for another
  * purpose, which the storage does not receive. The answer is sealed with ChaCha20-Poly1305 (RFC 8439). */
 #include "app/guard/once_table.h"

@@ -98,7 +98,7 @@ struct vestry_presence {
   const vsi_presence_watch *watch; /* NULL: changes go to on_change only */
   vsi_presence_member *first_waiting, *last_waiting;
   uint64_t spread_count, spread_sum;   /* number of announced members, and the sum of their hashes */
-  uint64_t crowded_out, refused_count; /* mask of nodes with members for which there was no room; count of these */
+  uint64_t crowded_out, refused_count; /* mask of nodes with members for which there was no room; number of members */
   bool is_cut, is_cut_logged;          /* is_cut: a member was not announced, because it is too large for a message */
 };
 /* Create the tables, and draw the key of their hashes. OK | NO_MEMORY | IO (no randomness). After a failure, too, the

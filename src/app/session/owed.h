@@ -25,7 +25,7 @@ typedef struct vsi_owed_call {
 
 typedef TAILQ_HEAD(vsi_owed_calls, vsi_owed_call) vsi_owed_calls; /* in the order of their last attempts */
 
-/* The calls whose hashes are equal modulo VSI_OWED_CLASSES: those of their owners, and their own. */
+/* Two lists: the calls whose owners, and those whose hashes, are equal to a number modulo VSI_OWED_CLASSES. */
 typedef struct vsi_owed_class {
   vsi_owed_calls of_owner, of_hash;
   size_t count; /* in of_owner */

@@ -37,8 +37,8 @@ typedef struct vsi_form {
   void *ctx;
   vsi_boundary boundary;
   enum { VSI_FORM_BEFORE, VSI_FORM_BETWEEN, VSI_FORM_HEAD, VSI_FORM_VALUE, VSI_FORM_AFTER } at;
-  size_t matched;       /* how many bytes at the end of those parsed so far may be the beginning of a boundary */
-  size_t separator_len; /* how many of these never belong to a value: a line break that was parsed already */
+  size_t matched;       /* number of bytes, at the end of the bytes so far, that may be the beginning of a boundary */
+  size_t separator_len; /* how many bytes of this beginning never belong to a value: a line break parsed before */
   size_t head_len;      /* bytes in head: of a part's head, or between a boundary and its line break */
   size_t count;         /* number of parts */
   size_t max_count;     /* VSI_FORM_PARTS, unless it is set after vsi_form_init */

@@ -381,8 +381,7 @@ void vsi_unfinished_leave(vsi_unfinished *u, uint64_t offset, bool lets_go) {
 }
 
 /* Find a record to drop, if there are too many records of uploads that are done. A client may still query the result of
- * such an upload, so as many of these records are kept as there may be unfinished uploads. Returns a reference, or
- * NULL. */
+ * such an upload, so as many records are kept as there may be unfinished uploads. Returns a reference, or NULL. */
 static vsi_unfinished *find_surplus(vestry_upload_folder *folder) {
   vsi_unfinished *oldest = NULL;
   vsi_mutex_lock(&folder->lock);
