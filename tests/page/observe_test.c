@@ -261,6 +261,11 @@ static void observer_over_limit_or_invalid_is_refused(void **state) {
   assert_int_equal(vestry_pages_unobserve(s.on.pages, more.ctx), VESTRY_NOT_FOUND);
   assert_int_equal(vestry_pages_unobserve(s.on.pages, &all[VESTRY_RENDER_OBSERVERS_MAX - 1]), VESTRY_OK);
   assert_int_equal(vestry_pages_observe(s.on.pages, &more), VESTRY_OK);
+  /* The place of an observer that others follow is free as well, also if all were removed in turn. */
+  for (size_t i = 0; i < VESTRY_RENDER_OBSERVERS_MAX - 1; i++) {
+    assert_int_equal(vestry_pages_unobserve(s.on.pages, &all[i]), VESTRY_OK);
+    observe(&all[i]);
+  }
   site_end(&s.on);
 }
 

@@ -32,8 +32,7 @@ typedef struct vsi_page_topic vsi_page_topic;
 typedef struct vsi_fragment vsi_fragment;
 typedef struct vsi_worker vsi_worker;
 
-/* An observer of renders. Its slot is free for another observer once is_over is set and no render is between begin and
- * end. */
+/* A place for an observer of renders. An observer that is over leaves it when no render is between begin and end. */
 typedef struct vsi_observer {
   vestry_render_observer is; /* these functions do not change while inside_count > 0 */
   size_t inside_count;
@@ -133,8 +132,8 @@ struct vestry_pages {
   vsi_subscriptions dead_subscriptions;
   bool is_hasty; /* a test waits, so intervals are ignored */
   vsi_ring kept; /* list of vsi_kept, the oldest first */
-  vsi_observer observers[VESTRY_RENDER_OBSERVERS_MAX];
-  size_t observers_count;
+  vsi_observer observers[VESTRY_RENDER_OBSERVERS_MAX], *observers_in_order[VESTRY_RENDER_OBSERVERS_MAX];
+  size_t observers_count; /* in observers_in_order: in the order in which they were added */
   vestry_pages_stats stats;
 };
 

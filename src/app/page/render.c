@@ -25,67 +25,70 @@
 
 /* Observers of renders.
  *
- * A render records the slots of the observers whose begin it has called. An observer keeps its slot until the render
- * has called its end. Therefore the functions of observers are called without the lock, and removing an observer waits
- * only for the renders that have called its begin. */
+ * A render records the observers whose begin it has called, and they stay in their places until the render has called
+ * their end. Therefore the functions of observers are called without the lock, and removing an observer waits only for
+ * the renders that have called its begin. */
 
-/* Enter all observers, which keep their slots until `leave`. Returns the slots as bits. */
-static uint8_t enter(vestry_pages *pages) {
-  uint8_t inside = 0;
+/* Observers whose places are kept, in the order in which they were added. */
+typedef struct entered {
+  vsi_observer *observers[VESTRY_RENDER_OBSERVERS_MAX];
+  size_t count;
+} entered;
+
+/* Enter all observers, which keep their places until `leave`. */
+static entered enter(vestry_pages *pages) {
+  entered inside = {.count = 0};
   vsi_pages_lock(pages);
   for (size_t i = 0; i < pages->observers_count; i++) {
-    vsi_observer *observer = &pages->observers[i];
-    if (!observer->is_taken || observer->is_over) continue;
+    vsi_observer *observer = pages->observers_in_order[i];
+    if (observer->is_over) continue;
     observer->inside_count++;
-    inside |= (uint8_t)(1u << i);
+    inside.observers[inside.count++] = observer;
   }
   vsi_pages_unlock(pages);
   return inside;
 }
 
-static void leave(vestry_pages *pages, uint8_t inside) {
+static void leave(vestry_pages *pages, const entered *inside) {
   bool is_awaited = false;
+  if (!inside->count) return;
   vsi_pages_lock(pages);
-  for (size_t i = 0; i < VESTRY_RENDER_OBSERVERS_MAX; i++) {
-    if (!(inside >> i & 1)) continue;
-    pages->observers[i].inside_count--;
-    is_awaited |= pages->observers[i].is_over;
+  for (size_t i = 0; i < inside->count; i++) {
+    inside->observers[i]->inside_count--;
+    is_awaited |= inside->observers[i]->is_over;
   }
   if (is_awaited) pthread_cond_broadcast(&pages->quiet);
   vsi_pages_unlock(pages);
 }
 
-/* Call begin of the observers. Returns the slots of the called observers, as bits. */
-static uint8_t observers_begin(vestry_pages *pages, vestry_render *render) {
-  uint8_t entered = enter(pages);
-  for (size_t i = 0; i < VESTRY_RENDER_OBSERVERS_MAX; i++)
-    if (entered >> i & 1) pages->observers[i].is.begin(render, pages->observers[i].is.ctx);
-  return entered;
+/* Call begin of the observers. Returns the called observers. */
+static entered observers_begin(vestry_pages *pages, vestry_render *render) {
+  const entered inside = enter(pages);
+  for (size_t i = 0; i < inside.count; i++) inside.observers[i]->is.begin(render, inside.observers[i]->is.ctx);
+  return inside;
 }
 
-/* Call end of the observers in `entered`, the last one first. */
-static void observers_end(vestry_pages *pages, vestry_render *render, uint8_t entered) {
-  if (!entered) return;
-  for (size_t i = VESTRY_RENDER_OBSERVERS_MAX; i--;)
-    if (entered >> i & 1) pages->observers[i].is.end(render, pages->observers[i].is.ctx);
-  leave(pages, entered);
+/* Call end of the observers, the last one first. */
+static void observers_end(vestry_pages *pages, vestry_render *render, const entered *inside) {
+  for (size_t i = inside->count; i--;) inside->observers[i]->is.end(render, inside->observers[i]->is.ctx);
+  leave(pages, inside);
 }
 
 bool vsi_observers_settle(vestry_pages *pages) {
-  uint8_t inside = enter(pages);
+  const entered inside = enter(pages);
   bool is_sure = true;
-  for (size_t i = 0; i < VESTRY_RENDER_OBSERVERS_MAX; i++) {
-    const vestry_render_observer *is = &pages->observers[i].is;
-    if (inside >> i & 1 && (!is->settle || !is->settle(is->ctx))) is_sure = false;
+  for (size_t i = 0; i < inside.count; i++) {
+    const vestry_render_observer *is = &inside.observers[i]->is;
+    if (!is->settle || !is->settle(is->ctx)) is_sure = false;
   }
-  if (inside) leave(pages, inside);
+  leave(pages, &inside);
   return is_sure;
 }
 
 static vsi_observer *find_locked(vestry_pages *pages, const void *ctx) {
   for (size_t i = 0; i < pages->observers_count; i++) {
-    vsi_observer *observer = &pages->observers[i];
-    if (observer->is_taken && !observer->is_over && observer->is.ctx == ctx) return observer;
+    vsi_observer *observer = pages->observers_in_order[i];
+    if (!observer->is_over && observer->is.ctx == ctx) return observer;
   }
   return NULL;
 }
@@ -93,10 +96,21 @@ static vsi_observer *find_locked(vestry_pages *pages, const void *ctx) {
 /* Add an observer after the others, so that it begins after them. */
 static vestry_err add_locked(vestry_pages *pages, const vestry_render_observer *own) {
   if (find_locked(pages, own->ctx)) return VESTRY_EXISTS;
-  while (pages->observers_count && !pages->observers[pages->observers_count - 1].is_taken) pages->observers_count--;
   if (pages->observers_count == VESTRY_RENDER_OBSERVERS_MAX) return VESTRY_LIMIT;
-  pages->observers[pages->observers_count++] = (vsi_observer){.is = *own, .is_taken = true};
+  vsi_observer *place = pages->observers;
+  while (place->is_taken) place++;
+  *place = (vsi_observer){.is = *own, .is_taken = true};
+  pages->observers_in_order[pages->observers_count++] = place;
   return VESTRY_OK;
+}
+
+/* Remove an observer that no render is inside. */
+static void remove_locked(vestry_pages *pages, vsi_observer *observer) {
+  vsi_observer **at = pages->observers_in_order, **end = at + pages->observers_count;
+  while (*at != observer) at++;
+  memmove(at, at + 1, (size_t)(end - at - 1) * sizeof(vsi_observer *));
+  pages->observers_count--;
+  observer->is_taken = false;
 }
 
 vestry_err vestry_pages_observe(vestry_pages *pages, const vestry_render_observer *observer) {
@@ -115,7 +129,7 @@ vestry_err vestry_pages_unobserve(vestry_pages *pages, const void *ctx) {
   vsi_observer *observer = find_locked(pages, ctx);
   if (observer) observer->is_over = true;
   while (observer && observer->inside_count) vsi_mutex_wait(&pages->lock, &pages->quiet);
-  if (observer) *observer = (vsi_observer){.is_taken = false};
+  if (observer) remove_locked(pages, observer);
   vsi_pages_unlock(pages);
   return observer ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
@@ -154,9 +168,9 @@ vestry_err vsi_render_handle(const vestry_request *req, vestry_reply *reply, voi
   render->is.request = req;
   render->is.reply = reply;
   /* observers are not called for a document or its parts, because their fragments render again */
-  uint8_t entered = render->names ? observers_begin(render->pages, &render->is) : 0;
+  const entered inside = render->names ? observers_begin(render->pages, &render->is) : (entered){.count = 0};
   vestry_err error = handle(render);
-  observers_end(render->pages, &render->is, entered);
+  observers_end(render->pages, &render->is, &inside);
   return error ? error : render->error;
 }
 
@@ -369,9 +383,9 @@ static vestry_err render_part(vestry_pages *pages, bool is_stream, const vestry_
   inner.html = html;
   inner.is = (vestry_render){.share = part->share, .is_stream = is_stream, .own = &inner};
   inner.is_part = true;
-  uint8_t entered = names ? observers_begin(pages, &inner.is) : 0;
+  const entered inside = names ? observers_begin(pages, &inner.is) : (entered){.count = 0};
   vestry_err error = part->render(&inner.is, html, part->app);
-  observers_end(pages, &inner.is, entered);
+  observers_end(pages, &inner.is, &inside);
   if (ret_again) *ret_again = inner.is_again;
   if (!error) error = inner.error;
   return error ? error : vestry_html_error(html, NULL, NULL);
