@@ -80,7 +80,7 @@ struct vsi_leases {
   bool is_armed;               /* the timer is set, or its function is running */
   uint64_t fires_ns;           /* the time for which the timer was set last */
   bool was_late;               /* it fired late the last time */
-  uint64_t begun, ended, renewals, unknown;
+  vestry_lease_stats stats;    /* except live_count */
 };
 
 static vsi_leases *of(const vestry *v);
@@ -142,7 +142,7 @@ static void ended(vsi_close_node *node, vestry_connection *connection, vestry_ca
   (void)cause;
   vsi_mutex_lock(&leases->lock);
   stop_locked(leases, one);
-  leases->ended += one->has_begun;
+  leases->stats.ended_count += one->has_begun;
   vsi_map_remove(&leases->map, &one->in);
   vsi_mutex_unlock(&leases->lock);
   vestry_connection_unref(connection);
@@ -244,11 +244,11 @@ bool vsi_leases_renew(vestry *v, const unsigned char id[VSI_LEASE_BYTES]) {
   bool is_there = one && (!one->has_begun || one->is_running); /* otherwise it has expired, and its stream is ending */
   if (is_there) {
     stop_locked(leases, one);
-    leases->begun += !one->has_begun;
+    leases->stats.begun_count += !one->has_begun;
     one->has_begun = one->is_running = true;
     one->due_ns = vsi_add_saturating(now, leases->lease_ns);
     TAILQ_INSERT_TAIL(&leases->running, one, place);
-    leases->renewals++;
+    leases->stats.renewals_count++;
   }
   unlock_and_arm(leases, false);
   return is_there;
@@ -256,7 +256,7 @@ bool vsi_leases_renew(vestry *v, const unsigned char id[VSI_LEASE_BYTES]) {
 
 static void count_unknown(vsi_leases *leases) {
   vsi_mutex_lock(&leases->lock);
-  leases->unknown++;
+  leases->stats.unknown_count++;
   vsi_mutex_unlock(&leases->lock);
 }
 
@@ -329,12 +329,9 @@ void vestry_lease_stats_get(vestry *v, vestry_lease_stats *ret_stats) {
   vsi_leases *leases = of(v);
   if (leases) {
     vsi_mutex_lock(&leases->lock);
-    stats.begun_count = leases->begun;
-    stats.ended_count = leases->ended;
-    stats.live_count = leases->begun - leases->ended;
-    stats.renewals_count = leases->renewals;
-    stats.unknown_count = leases->unknown;
+    stats = leases->stats;
     vsi_mutex_unlock(&leases->lock);
+    stats.live_count = stats.begun_count - stats.ended_count;
   }
   VSI_RESULT_GIVE(vestry_lease_stats, ret_stats, stats);
 }

@@ -11,17 +11,6 @@ vestry_err vsi_upload_places_init(vsi_upload_places *places, const vestry_host *
   return error;
 }
 
-void vsi_upload_places_finish(vsi_upload_places *places) {
-  vsi_mutex_finish(&places->lock);
-}
-
-vestry_uploads_stats vsi_upload_places_stats(vsi_upload_places *places) {
-  vsi_mutex_lock(&places->lock);
-  const vestry_uploads_stats stats = places->stats;
-  vsi_mutex_unlock(&places->lock);
-  return stats;
-}
-
 static vestry_err judge_locked(const vsi_upload_places *places, uint64_t person) {
   const uint32_t half = places->max_count / 2 + places->max_count % 2;
   uint32_t others = 0;

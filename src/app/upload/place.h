@@ -25,10 +25,8 @@ typedef struct vsi_upload_places {
   bool is_warned; /* the warning about unknown clients was logged */
 } vsi_upload_places;
 
-/* Initialize places, which are zeroed except for the two bounds. OK: must be finished | IO (no randomness) */
+/* Initialize places, which are zeroed except for the two bounds. OK: the lock must be finished | IO (no randomness) */
 vestry_err vsi_upload_places_init(vsi_upload_places *places, const vestry_host *host);
-void vsi_upload_places_finish(vsi_upload_places *places);
-vestry_uploads_stats vsi_upload_places_stats(vsi_upload_places *places);
 
 /* Take a place. Unknown clients have at most half of the places, rounded up.
  * OK | LIMIT (no place left) | BUSY (this person has the maximum) */

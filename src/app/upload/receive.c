@@ -60,10 +60,6 @@ static vestry_err refuse_text(upload *u) {
   return error == VESTRY_FAILED ? VESTRY_TOO_LARGE : error;
 }
 
-static vestry_err refuse_count(upload *u) {
-  return vsi_refuse(u->req, u->reply, 413, "Too many files at once. None was stored.");
-}
-
 /* ---------------------------------------------------------------------------------------------------- files ------- */
 
 static vestry_err guard(upload *u) {
@@ -90,7 +86,8 @@ static vestry_err begin_file(upload *u, const vestry_incoming *file) {
   const vestry_uploads_options *o = &u->of->options;
   vestry_err error = guard(u);
   if (error) return error;
-  if (u->files_count == o->max_files_count) return refuse_count(u);
+  if (u->files_count == o->max_files_count)
+    return vsi_refuse(u->req, u->reply, 413, "Too many files at once. None was stored.");
   if (o->types && !vsi_declared_type_is_in(o->types, file->type)) return refuse_type(u);
   error = open_file(u, file);
   if (error) return error;
@@ -266,7 +263,7 @@ static vestry_err begin_body(upload *u, const char *declared_type) {
 
 static void finish(upload *u, bool is_done) {
   vestry_uploads *of = u->of;
-  vsi_upload_resume_finish(&u->resume);
+  vsi_unfinished_unref(u->resume.of);
   vsi_buffer_finish(&u->fields);
   vestry_request_bytes_give(of->v, u->counted_bytes);
   vsi_upload_place_give(&of->places, &u->place, is_done, u->written_bytes);

@@ -205,8 +205,3 @@ vestry_err vsi_upload_resume_answer(const vsi_upload_resume *r, const char *path
   if (!error && r->is_made) error = add_location(r, path, reply);
   return error ? error : vestry_reply_status(reply, r->is_made ? 201 : 204);
 }
-
-void vsi_upload_resume_finish(vsi_upload_resume *r) {
-  vsi_unfinished_unref(r->of);
-  r->of = NULL;
-}

@@ -13,7 +13,7 @@
 
 /* The part of an upload in one request. Embedded in the request. */
 typedef struct vsi_upload_resume {
-  vsi_unfinished *of; /* a reference; NULL: none */
+  vsi_unfinished *of; /* a reference, which the owner of this struct drops at the end; NULL: none */
   const void *holder; /* the request */
   bool is_made;       /* the upload was created by this request */
   bool is_changed;    /* bytes were written */
@@ -49,7 +49,6 @@ void vsi_upload_resume_settle(vsi_upload_resume *r, vsi_stored *stored, vestry_e
 void vsi_upload_resume_pause(vsi_upload_resume *r, vsi_stored *stored);
 /* Fill the answer, after end, settle or pause. path: of the request */
 vestry_err vsi_upload_resume_answer(const vsi_upload_resume *r, const char *path, vestry_reply *reply);
-void vsi_upload_resume_finish(vsi_upload_resume *r);
 
 /* Add a header to a reply: a number; the time when the upload expires. */
 vestry_err vsi_upload_resume_add_number(vestry_reply *reply, const char *name, uint64_t number);

@@ -34,7 +34,7 @@ static vestry_err answer_head(const vestry_request *req, vestry_reply *reply, vo
   if (!error && *r.of->metadata) error = vestry_reply_header(reply, "Upload-Metadata", r.of->metadata);
   if (!error) error = vsi_upload_resume_add_expiry(reply, expires_s);
   if (!error) error = vestry_reply_header(reply, "Cache-Control", "no-store");
-  vsi_upload_resume_finish(&r);
+  vsi_unfinished_unref(r.of);
   return error ? error : vestry_reply_status(reply, 200);
 }
 
@@ -43,7 +43,7 @@ static vestry_err answer_delete(const vestry_request *req, vestry_reply *reply, 
   vestry_err error = find(&r, req, reply, app);
   if (error) return error;
   const bool is_dropped = vsi_unfinished_remove(r.of, VESTRY_CLOSED);
-  vsi_upload_resume_finish(&r);
+  vsi_unfinished_unref(r.of);
   return is_dropped ? vestry_reply_status(reply, 204) : vsi_refuse(req, reply, 423, "A request continues this upload.");
 }
 
@@ -166,7 +166,7 @@ vestry_err vestry_uploads_create(vestry *v, const vestry_uploads_options *given,
   uploads->places.max_count = o.max_count;
   uploads->places.max_per_person_count = o.max_per_person_count;
   vestry_err error = vsi_upload_places_init(&uploads->places, v->host);
-  if (!error && (error = mount(uploads))) vsi_upload_places_finish(&uploads->places);
+  if (!error && (error = mount(uploads))) vsi_mutex_finish(&uploads->places.lock);
   if (error) {
     vsi_free(v->host, uploads);
     return error;
@@ -178,11 +178,13 @@ vestry_err vestry_uploads_create(vestry *v, const vestry_uploads_options *given,
 void vestry_uploads_destroy(vestry_uploads *uploads) {
   if (!uploads) return;
   unmount(uploads);
-  vsi_upload_places_finish(&uploads->places);
+  vsi_mutex_finish(&uploads->places.lock);
   vsi_free(uploads->v->host, uploads);
 }
 
 void vestry_uploads_stats_get(vestry_uploads *uploads, vestry_uploads_stats *ret_stats) {
-  const vestry_uploads_stats stats = vsi_upload_places_stats(&uploads->places);
+  vsi_mutex_lock(&uploads->places.lock);
+  const vestry_uploads_stats stats = uploads->places.stats;
+  vsi_mutex_unlock(&uploads->places.lock);
   VSI_RESULT_GIVE(vestry_uploads_stats, ret_stats, stats);
 }
