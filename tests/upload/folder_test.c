@@ -440,9 +440,12 @@ static void allocation_failure_leaves_no_partial_file(void **state) {
   end_folder(&s);
   for (long number = 0; error; number++) {
     test_host_fail_in(&s.on.th, number);
+    *s.on.th.last_log = '\0';
+    errno = 0;
     error = vestry_upload_folder_open(s.on.v, &(vestry_upload_folder_options){.path = s.path}, &more);
     test_host_fail_no_more(&s.on.th);
     assert_true(!error || error == VESTRY_NO_MEMORY);
+    if (error && number) assert_non_null(strstr(s.on.th.last_log, vestry_strerror(error)));
   }
   vestry_upload_folder_close(more);
   vestry_upload_folder_close(NULL);

@@ -111,6 +111,12 @@ void vestry_upload_folder_close(vestry_upload_folder *folder) {
   vsi_free(folder->v->host, folder);
 }
 
+/* Return why a folder cannot be opened, as a text for the log. errno is that of a failed system call. */
+static const char *reason_of(vestry_err error) {
+  if (error == VESTRY_BUSY) return "the folder is already open in this or another process; choose another folder";
+  return error == VESTRY_NOT_FOUND || error == VESTRY_IO ? strerror(errno) : vestry_strerror(error);
+}
+
 vestry_err vestry_upload_folder_open(vestry *v, const vestry_upload_folder_options *given,
                                      vestry_upload_folder **ret_folder) {
   vestry_upload_folder_options o;
@@ -137,9 +143,7 @@ vestry_err vestry_upload_folder_open(vestry *v, const vestry_upload_folder_optio
   if (!error) error = vestry_timer_create(v->runtime, sweep, folder, &folder->timer);
   if (!error) error = vestry_timer_set(folder->timer, 0, SWEEP_MS);
   if (error) {
-    vsi_log(v->host, VESTRY_LOG_ERROR, "vestry_upload_folder_open: %s: %s", o.path,
-            error == VESTRY_BUSY ? "the folder is already open in this or another process; choose another folder"
-                                 : strerror(errno));
+    vsi_log(v->host, VESTRY_LOG_ERROR, "vestry_upload_folder_open: %s: %s", o.path, reason_of(error));
     vestry_upload_folder_close(folder);
     return error;
   }
