@@ -252,8 +252,8 @@ static vestry_err give_body(vestry_reply *reply, const vestry_files *files, cons
   return error ? error : vsi_reply_take_body(reply, type, bytes, len);
 }
 
-/* Return whether this document gets a nonce (vestry/app/csp.h). Its bytes then differ from those of the file and are
- * built for one client, so ranges and encoded forms do not apply. */
+/* Return whether this document gets a nonce (vestry/app/csp.h). If so, its bytes are made for one client and differ
+ * from the file, so ranges and encoded forms of the file do not apply. */
 static bool gets_nonce(const vestry_reply *reply, const char *type) {
   return reply->document.apply && vsi_strncasecmp(type, "text/html", 9) == 0;
 }

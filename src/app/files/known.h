@@ -16,7 +16,7 @@
  * kernel) */
 vestry_err vsi_folder_open(int folder, const char *path, bool by_walk, int *ret_fd, struct stat *ret_stat);
 
-/* Convert errno, as open has set it, to an error as above. */
+/* Convert errno, as open has set it, to an error of vsi_folder_open. */
 vestry_err vsi_folder_error(void);
 
 enum { VSI_ETAG_BYTES = 2 + 2 * 16 + 1 };

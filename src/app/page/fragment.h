@@ -56,7 +56,7 @@ struct vsi_fragment {
     vsi_fragment *next_dead;
   };
   vsi_hash_128 hash; /* if has_hash: hash of the content that all viewers have. Owned by the running worker */
-  uint64_t version;  /* if has_version: version of that content; likewise */
+  uint64_t version;  /* if has_version: version of that content. Owned by the running worker, too */
   /* The lock guards all members below. */
   vsi_link link;       /* link to the first topic */
   uint64_t at_ns;      /* while waiting: time when it is due. Otherwise: start of its last render; it may render

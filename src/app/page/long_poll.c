@@ -47,7 +47,7 @@ enum {
   HELD_MOST_MS = 25000,
   BRIEF_MOST_MS = 3000,  /* maximum for one that is not held; its page may need this time */
   AGAIN_MS = 500,        /* minimum wait; the maximum is twice this */
-  AGAIN_WHOLE_MS = 1000, /* likewise, after the whole content or a long poll that was not held */
+  AGAIN_WHOLE_MS = 1000, /* minimum wait after the whole content, or after a long poll that was not held */
 };
 
 extern const char vsi_script_long_poll[]; /* long_poll.js */

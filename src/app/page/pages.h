@@ -123,7 +123,7 @@ struct vestry_pages {
    * private fragment has a place in the heap, and a single index finds it. */
   vsi_fragment **fragments;
   size_t fragments_count, fragments_room, waiting_count;
-  vsi_fragment **shared_waiting; /* heap of the waiting shared fragments, likewise */
+  vsi_fragment **shared_waiting; /* heap of the waiting shared fragments, the earliest first */
   size_t shared_waiting_count, shared_waiting_room;
   size_t reserved_count; /* number of fragments, including those whose stream has not begun */
   size_t requests_bytes, max_requests_bytes;

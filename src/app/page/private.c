@@ -73,9 +73,9 @@ static vsi_sending sending_to(const vsi_subscription *subscription) {
                                                 : (vsi_sending){subscription->joined, subscription->joined};
 }
 
-/* Store the state of a tab whose last event was that of a part, because the id of that event claims this part only. The
- * stored state is valid for a tab that received this event. If sends of several fragments overlapped, the last event is
- * not known, and nothing is stored. */
+/* Store the state of a tab if its last event was the event of a part, because the id of such an event claims this part
+ * only. The stored state is valid for a tab that has received this event. If sends of several fragments overlapped, the
+ * last event is not known, and nothing is stored. */
 void vsi_private_extra_remember(const vsi_private *page) {
   const vsi_fragment *fragment = &page->fragment;
   vestry_pages *pages = fragment->page->pages;

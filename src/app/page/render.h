@@ -29,7 +29,7 @@ typedef struct vsi_render {
   vestry_err error;         /* first error of a topic or a part; kept until the end */
   size_t begin, end;        /* bounds of the content in html, or in the reply's body if the page has an ordinary
                                handler */
-  size_t head_end;          /* end of the head, likewise; 0: no head */
+  size_t head_end;          /* end of the head in the reply's body; 0: no head, or no ordinary handler */
   const vsi_state_tag *had; /* state of the tab; NULL: not known */
   vsi_state_tag tag;        /* tag of this render; version and parts are added as they are named, the hash at the end */
   size_t parts_count;

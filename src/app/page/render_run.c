@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: the claims of a hash and of an event id about a stream */
-/* One run of a fragment: call the handler, compare the hash of the result with that of the content that the streams
+/* One run of a fragment: call the handler, compare the hash of the result with the hash of the content that the streams
  * have, format the event, and record the result. A fragment is a unit of rendering: a page, or a part of a page. A
  * private fragment belongs to one stream, a shared one to any number of streams (fragment.h, which also explains the
  * flags of a fragment). A claim is a statement of a tab about the content that it shows; the tag is the hash of this
@@ -11,8 +11,8 @@
  * from the hash in the next run, and is sent then.
  *
  * After the event of a page, the stream gets an event id (event/mark.h), which the browser sends when it reconnects.
- * With the id the tab claims to have certain content: that of the page and of its parts. So the id is sent after all
- * events with this content.
+ * With the id the tab claims to have this content of the page and certain contents of its parts. So the id is sent
+ * after all events with these contents.
  *
  * A part may change later. If its event had no id, the id that the tab has would still claim the old content of the
  * part. The part may return to its old content while the tab is disconnected. Then the server would find the claim

@@ -201,10 +201,10 @@ static void catch_up(vsi_fragment *fragment) {
   vsi_schedule_mark(fragment, 1); /* 1 stands for an earlier refresh, because the number of this one is not known */
 }
 
-/* Take the fragment out of its heap and run it. at_ns is the due time of a waiting fragment; it becomes the start of
- * the last render again, from which the interval counts if this run renders nothing. A shared fragment has stored that
- * start. A private fragment has not, so at_ns becomes the due time minus one interval: a due fragment may run again at
- * once. */
+/* Take the fragment out of its heap, and let it run. While a fragment waits, at_ns is its due time. Otherwise at_ns is
+ * the start of its last render, from which the interval counts if this run renders nothing. A shared fragment has
+ * stored this start. A private fragment has not; for it at_ns becomes the due time minus one interval, so that it may
+ * run again at once. */
 static void begin_run(vsi_fragment *fragment) {
   uint64_t interval_ns = fragment->page->pages->interval_ns, due_ns = fragment->at_ns;
   stop_waiting(fragment);

@@ -49,11 +49,11 @@ typedef struct vsi_resume_cache vsi_resume_cache;
 vestry_err vsi_resume_cache_create(const vestry_host *host, size_t max_count, vsi_resume_cache **ret_cache);
 void vsi_resume_cache_destroy(vsi_resume_cache *cache); /* NULL is accepted */
 
-/* Store the state of the tab with that document. The tag is valid if the last event id that the tab received is that of
+/* Store the state of the tab with that document. The tag is valid if the last event id that the tab received belongs to
  * a part whose hash is `last`. Without memory the tab is not stored. */
 void vsi_resume_cache_put(vsi_resume_cache *cache, uint64_t document, uint64_t last, const vsi_state_tag *tag);
-/* Remove the tab with that document and return its state. Returns false if it is not stored, or if the last event id
- * that it received differs; it is removed in that case, too. */
+/* Get the state of the tab with that document, and remove it from the table. last: from the last event id that the tab
+ * received. Returns false if the tab is not stored, or was stored with another `last`. */
 bool vsi_resume_cache_take(vsi_resume_cache *cache, uint64_t document, uint64_t last, vsi_state_tag *ret_tag);
 
 #endif

@@ -72,7 +72,7 @@ static uint64_t least(uint64_t a_ns, uint64_t b_ns) {
   return a_ns < b_ns ? a_ns : b_ns;
 }
 
-/* Nearly all times come in order; the time of a commit may be earlier than that of a refresh before it. */
+/* Nearly all times come in order; a commit may have an earlier time than a refresh that was added before it. */
 static void add(vsi_delay_list *list, uint64_t seq, uint64_t at_ns, uint64_t apart_ns) {
   vsi_delay_range *last = list->count ? &list->ranges[(list->count - 1) % VSI_DELAYS] : NULL;
   const uint64_t first_ns = last ? least(last->at_ns, at_ns) : at_ns;

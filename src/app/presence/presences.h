@@ -76,7 +76,7 @@ struct vestry_presence {
   vsi_presences *all; /* the instance's presences */
   const vestry_host *host;
   LIST_ENTRY(vestry_presence) in;       /* guarded by the list_lock of `all` */
-  bool is_entered;                      /* likewise: whether it is in the list */
+  bool is_entered;                      /* it is in the list; guarded by the same lock */
   char name[VSI_PRESENCE_NAME_MAX + 1]; /* "": this node only */
   uint64_t grace_ns;
   size_t max_count;

@@ -145,7 +145,7 @@ vestry_err vestry_session_login(const vestry_request *given, vestry_reply *reply
 }
 
 vestry_err vestry_session_logout(const vestry_request *given, vestry_reply *reply) {
-  vestry_request *req = (vestry_request *)(uintptr_t)given; /* as above */
+  vestry_request *req = (vestry_request *)(uintptr_t)given; /* the request whose session it changes */
   const char *why = why_closed(req, reply);
   if (why) return vsi_reply_refuse(reply, VESTRY_INVALID, why);
   if (!vsi_session_user_of(req)) return VESTRY_OK;

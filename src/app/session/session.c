@@ -52,9 +52,9 @@ static bool is_over(const vsi_sessions *sessions, int64_t created_s, int64_t use
          now - used_s >= vsi_session_seconds(sessions->options.idle_ms);
 }
 
-/* Load a session from the storage. Returns a reference, or NULL: it has no user, or an error. A session that is over
- * stays in the storage, which removes it by its own clock: the clock of this node may be wrong, and the session is also
- * that of all other nodes. */
+/* Load a session from the storage. Returns a reference, or NULL: it has no user, it is over, or an error. A session
+ * that is over is not removed from the storage, which all nodes share and which removes it by its own clock, because
+ * the clock of this node may be wrong. */
 static record *load(vsi_sessions *sessions, const char *hash, vestry_err *ret_error) {
   vestry_session_record stored = {.size = sizeof stored};
   const vestry_session_storage_ops *ops = sessions->options.storage;

@@ -66,7 +66,7 @@ bool vsi_session_is_buried(const vsi_sessions *sessions, const vsi_session_user 
 vestry_err vsi_session_bury_user(vsi_sessions *sessions, const char *user);
 /* End a session in memory. Returns as vsi_session_bury_user. */
 vestry_err vsi_session_end_here(vsi_sessions *sessions, vsi_session_user *record);
-/* End a session in memory and in the storage. Returns as above, or the storage's error. */
+/* End a session in memory and in the storage. Returns as vsi_session_end_here, or the storage's error. */
 vestry_err vsi_session_end_everywhere(vsi_sessions *sessions, vsi_session_user *record);
 
 /* Remove a session of a user from the storage. hash NULL: all sessions of the user. Without a storage, do nothing.

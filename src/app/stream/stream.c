@@ -154,7 +154,7 @@ vestry_err vsi_care_end(vestry_html *html, const vsi_care *care) {
 /* -------------------------------------------------------------------------- streams that are not a page's -------- */
 /* The signals of a GET are part of its URL, whose length is bounded. With a long text in a bound field, each attempt to
  * reopen the stream would get 414. Besides, client 1.0.2 repeats the URL of the first attempt. Therefore the request
- * contains only the tab's id, as that of a page, unless the options name signals. */
+ * contains only the tab's id, as the request of a page's stream does, unless the options name signals. */
 
 enum { HEADERS_MOST = 63 };
 

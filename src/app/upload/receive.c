@@ -142,8 +142,8 @@ vestry_err vestry_uploads_kept(const vestry_request *req, size_t index, vestry_k
 }
 
 /* Confirm to the script of a page that the files are kept. XMLHttpRequest follows a redirect and reports only the
- * answer of its target, so the redirect of `done` would look like that of a guard to the log-in page. Therefore it
- * becomes a 200 with the same Location, which the script follows. */
+ * answer of its target, so a redirect of `done` would look like the redirect of a guard to the log-in page. Therefore a
+ * redirect of `done` becomes a 200 with the same Location, which the script follows. */
 static vestry_err confirm(upload *u) {
   const int status = u->reply->status ? u->reply->status : 204;
   if (status >= 400 || !vestry_request_header(u->req, VSI_UPLOAD_HEADER)) return VESTRY_OK;

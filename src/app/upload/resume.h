@@ -20,7 +20,7 @@ typedef struct vsi_upload_resume {
   char secret[VSI_UNFINISHED_SECRET_LEN + 1];
 } vsi_upload_resume;
 
-/* The errors of the functions below are answered as those of a guard. */
+/* The errors of the functions below are answered like errors of a guard. */
 
 /* Check the protocol version of a request, and add that of the server to the reply. Call it before all other checks,
  * because every answer contains the version. */

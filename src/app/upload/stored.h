@@ -13,7 +13,7 @@ typedef struct vsi_stored {
   uint64_t promised; /* room taken from the folder, at least len */
   uint64_t begun;    /* bytes that the system was requested to begin to write to the disk */
   bool is_renamed;   /* it has its final name */
-  bool is_whole;     /* it had that name when it was resumed, so nothing is written to it */
+  bool is_whole;     /* it had its final name when it was resumed, so nothing is written to it */
   bool is_counted;   /* an earlier process kept it, so it counts as a kept file */
   bool is_unsure;    /* a sync failed: bytes written since the last successful sync may be lost */
   char *id;          /* inside path */
@@ -40,7 +40,7 @@ void vsi_stored_cut(vsi_stored *stored, uint64_t len);
  * is restored. Returns whether the file has its final name. */
 bool vsi_stored_leave(vsi_stored *stored);
 
-/* The errors of the functions below are answered as those of a guard. */
+/* The errors of the functions below are answered like errors of a guard. */
 
 /* Begin a file. announced: file->most_bytes is its length, so all its room is taken now; otherwise room is taken as
  * bytes arrive. */

@@ -54,7 +54,7 @@ typedef struct vsi_unfinished {
   bool is_busy;       /* a call of the holder is running */
   bool is_gone;       /* removed from the folder's map */
   uint64_t offset;    /* bytes in the file */
-  int64_t expires_s;  /* on the host's clock; that of the record counts while no process runs */
+  int64_t expires_s;  /* on the host's clock; record.expires_s counts only while no process runs */
   vsi_unfinished_file file;
   uint64_t person; /* 0: unknown */
   vsi_unfinished_record record;
