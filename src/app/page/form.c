@@ -16,7 +16,6 @@
 #include "base/options.h"
 #include "http/request.h"
 #include "instance/instance.h"
-#include "vestry/app/session.h"
 
 enum { MOST_DIGITS = 15, DEFAULT_FORMS = 64 };
 #define DEFAULT_TTL_MS (UINT64_C(7) * 86400000)

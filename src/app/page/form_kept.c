@@ -21,7 +21,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/array.h"
 #include "base/map.h"
 #include "base/mutex.h"
 #include "base/ring.h"

@@ -5,9 +5,6 @@
 
 #include <string.h>
 
-#include "http/reply.h"
-#include "vestry/app/stream.h"
-
 vestry_err vsi_requests_take(vestry_pages *pages, size_t bytes) {
   if (bytes > pages->max_requests_bytes - pages->requests_bytes) {
     pages->stats.requests_refused_count++;

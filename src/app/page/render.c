@@ -7,7 +7,6 @@
 
 #include <string.h>
 
-#include "app/page/fragment.h"
 #include "app/page/page_script.h"
 #include "app/page/topic.h"
 #include "app/stream/stream.h"
@@ -21,7 +20,6 @@
 #include "instance/instance.h"
 #include "vestry/app/csp.h"
 #include "vestry/app/session.h"
-#include "vestry/app/stream.h"
 
 /* Observers of renders.
  *

@@ -4,7 +4,6 @@
 #ifndef VSI_PAGE_SENT_H
 #define VSI_PAGE_SENT_H
 
-#include "app/bus/bus.h"
 #include "app/page/render_run.h"
 
 /* First byte of a topic that reports a submission to other nodes instead of a refresh. */

@@ -5,7 +5,6 @@
 
 #include <stdbool.h>
 
-#include "app/page/fragment.h"
 #include "app/page/pages.h"
 
 /* Check a stream after events may have been written, as on_written (connection/connection.h). state: not used. */

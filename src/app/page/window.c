@@ -46,12 +46,8 @@
 
 #include <string.h>
 
-#include "app/page/page_script.h"
 #include "app/page/render.h"
-#include "base/buffer.h"
-#include "base/log.h"
 #include "base/options.h"
-#include "html/builder.h"
 #include "vestry/signals.h"
 
 enum {

@@ -45,8 +45,8 @@
 #include "connection/connection.h"
 #include "event/layout.h"
 #include "instance/elsewhere.h"
-#include "runtime/runtime.h"
 #include "vestry/app/stream.h"
+#include "vestry/runtime.h"
 
 enum {
   DEFAULT_BEYOND_MS = 10000,
