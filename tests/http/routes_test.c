@@ -306,6 +306,30 @@ static void guard_may_apply_to_one_path_only(void **state) {
   site_end(&w);
 }
 
+/* The log names the bound that is reached, and the remedy. */
+static void log_names_the_bound_of_a_pattern(void **state) {
+  static const char many[] = "/{a}/{b}/{c}/{d}/{e}/{f}/{g}/{h}/{i}/{j}/{k}/{l}/{m}/{n}/{o}/{p}/{q}";
+  (void)state;
+  site w;
+  site_begin(&w, (vestry_options){0});
+  watch all = {.name = "a"};
+  for (int i = 0; i < 3; i++) {
+    const vestry_err error = i == 0   ? vestry_route(w.v, "GET", many, tell, NULL)
+                             : i == 1 ? vestry_guard(w.v, many, stand, &all)
+                                      : vestry_body_limit(w.v, many, 1);
+    assert_int_equal(error, VESTRY_LIMIT);
+    assert_int_equal(atomic_exchange(&w.th.log_lines, 0), 1);
+    assert_non_null(strstr(w.th.last_log, "VESTRY_ROUTE_PARAMETERS_MAX parameters; use fewer"));
+    assert_null(strstr(w.th.last_log, "invalid"));
+  }
+  assert_int_equal(vestry_guard(w.v, "/{a}/{a}", stand, &all), VESTRY_INVALID);
+  assert_non_null(strstr(w.th.last_log, "refused guard of /{a}/{a}: the pattern is invalid"));
+  for (size_t i = 0; i < VESTRY_GUARDS_MAX; i++) assert_int_equal(vestry_guard(w.v, "/b", stand, &all), VESTRY_OK);
+  assert_int_equal(vestry_guard(w.v, "/b", stand, &all), VESTRY_LIMIT);
+  assert_non_null(strstr(w.th.last_log, "VESTRY_GUARDS_MAX guards; check several paths in one guard"));
+  site_end(&w);
+}
+
 static int post_bytes(site *w, const char *path, size_t len) {
   char *body = malloc(len + 1);
   memset(body, 'x', len);
@@ -694,6 +718,7 @@ int main(void) {
       cmocka_unit_test(route_table_is_mounted_whole_or_not_at_all),
       cmocka_unit_test(guards_run_from_the_outermost),
       cmocka_unit_test(guard_may_apply_to_one_path_only),
+      cmocka_unit_test(log_names_the_bound_of_a_pattern),
       cmocka_unit_test(body_limits_apply_by_path),
       cmocka_unit_test(body_limits_fit_into_the_bytes_of_all_requests),
       cmocka_unit_test(failed_guard_or_handler_may_set_the_answer),

@@ -283,9 +283,15 @@ static vestry_err refuse(vestry *v, const char *what, const char *pattern, vestr
   return error;
 }
 
-static const char no_pattern[] =
-    "the pattern is invalid: it must begin with '/', only its last segment may be empty, and each {name} may "
-    "occur only once; see vestry/routes.h";
+/* Return what is wrong with a pattern, by the error of vsi_pattern_check. */
+static const char *fault_of(vestry_err error) {
+  if (error == VESTRY_LIMIT)
+    return "the pattern has more than VESTRY_ROUTE_PARAMETERS_MAX parameters; use fewer, and pass further values in "
+           "the "
+           "query";
+  return "the pattern is invalid: it must begin with '/', only its last segment may be empty, and each {name} may "
+         "occur only once; see vestry/routes.h";
+}
 
 /* Report to the followers before `end` that a route is unmounted. */
 static void untell(vsi_routes *routes, const follower *end, const char *method, const char *pattern) {
@@ -325,10 +331,7 @@ static vestry_err mount(vestry *v, const char *method, const char *pattern, vest
   if (!method || !vsi_is_token(method) || (!handler && !receiver))
     return refuse(v, "route", pattern, VESTRY_INVALID, "a method and a handler are required");
   vestry_err error = vsi_pattern_check(pattern, true);
-  if (error)
-    return refuse(v, method, pattern, error,
-                  error == VESTRY_LIMIT ? "the pattern has more than VESTRY_ROUTE_PARAMETERS_MAX parameters"
-                                        : no_pattern);
+  if (error) return refuse(v, method, pattern, error, fault_of(error));
   vsi_routes *routes = v->routes;
   vsi_route *route = vsi_route_create(routes->host, method, pattern, handler, app);
   if (!route) return VESTRY_NO_MEMORY;
@@ -486,14 +489,14 @@ static vestry_err add_guard(vsi_routes *routes, vsi_guard *guard) {
 
 vestry_err vestry_guard(vestry *v, const char *prefix, vestry_guard_fn fn, void *app) {
   if (!v || !fn) return VESTRY_INVALID;
-  if (!prefix) return refuse(v, "guard of", prefix, VESTRY_INVALID, no_pattern);
+  if (!prefix) return refuse(v, "guard of", prefix, VESTRY_INVALID, fault_of(VESTRY_INVALID));
   vsi_routes *routes = v->routes;
   vsi_guard *guard = vsi_calloc(routes->host, 1, sizeof *guard + strlen(prefix) + 1);
   if (!guard) return VESTRY_NO_MEMORY;
   guard->guard = fn;
   guard->app = app;
-  const char *why = no_pattern;
   vestry_err error = read_part(prefix, guard->text, &guard->part);
+  const char *why = fault_of(error);
   if (!error) {
     error = add_guard(routes, guard);
     why = "the instance already has VESTRY_GUARDS_MAX guards; check several paths in one guard";
@@ -541,7 +544,7 @@ vestry_err vestry_body_limit(vestry *v, const char *prefix, size_t max_body_byte
   if (!v) return VESTRY_INVALID;
   if (!prefix || max_body_bytes > VESTRY_BODY_BYTES_MAX)
     return refuse(v, "body limit of", prefix, VESTRY_INVALID,
-                  prefix ? "the limit exceeds VESTRY_BODY_BYTES_MAX" : no_pattern);
+                  prefix ? "the limit exceeds VESTRY_BODY_BYTES_MAX" : fault_of(VESTRY_INVALID));
   if (max_body_bytes > vsi_body_bytes_most(v->request_bytes.max))
     return refuse(v, "body limit of", prefix, VESTRY_INVALID,
                   "the limit exceeds 7/16 of max_request_bytes; raise vestry_bounds.max_request_bytes, or accept files "
@@ -557,7 +560,7 @@ vestry_err vsi_body_limit(vestry *v, const char *prefix, size_t max_body_bytes) 
   vestry_err error = read_part(prefix, made->text, &made->part);
   if (error) {
     vsi_free(routes->host, made);
-    return refuse(v, "body limit of", prefix, error, no_pattern);
+    return refuse(v, "body limit of", prefix, error, fault_of(error));
   }
   vsi_rw_lock_write(&routes->lock, VSI_LOCK_ROUTES);
   limit **at = &routes->limits;
