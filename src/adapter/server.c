@@ -14,6 +14,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "adapter/web/policy.h"
 #include "base/log.h"
 #include "base/options.h"
 #include "base/thread.h"
@@ -41,12 +42,8 @@ vestry_err vestry_server_create(vestry *v, const vestry_server_adapter *adapter,
             is_half ? "tls_key and tls_certificate must be set together" : "unix_path excludes address and port");
     return VESTRY_INVALID;
   }
-  if (options.max_head_bytes &&
-      (options.max_head_bytes < LEAST_HEAD_BYTES || options.max_head_bytes > MOST_HEAD_BYTES)) {
-    vsi_log(host, VESTRY_LOG_ERROR, "vestry_server_create: max_head_bytes must be 0, or from %d to %d",
-            LEAST_HEAD_BYTES, MOST_HEAD_BYTES);
-    return VESTRY_INVALID;
-  }
+  const vsi_web_option head = {"max_head_bytes", options.max_head_bytes, LEAST_HEAD_BYTES, MOST_HEAD_BYTES};
+  if (vsi_web_options_check(host, "vestry_server_create", &head, 1)) return VESTRY_INVALID;
   if (!options.address && !options.unix_path) options.address = "127.0.0.1";
   vestry_server *server;
   vestry_err error = adapter->start(v, &options, &server);

@@ -175,12 +175,30 @@ static void settings_of_a_running_server_are_read(void **state) {
   vestry_server *adapter = NULL;
   assert_int_equal(vestry_civetweb_create(s.v, s.context, &(vestry_civetweb_options){.reserve_threads = 7}, &adapter),
                    VESTRY_INVALID);
+  assert_non_null(strstr(s.th.last_log, "num_threads is 7, and 7 threads are reserved"));
   assert_int_equal(vestry_civetweb_create(s.v, s.context, &(vestry_civetweb_options){.size = 1}, &adapter),
                    VESTRY_INVALID);
+  assert_non_null(strstr(s.th.last_log, "vestry_civetweb_create: options.size"));
   assert_int_equal(vestry_civetweb_create(NULL, s.context, NULL, &adapter), VESTRY_INVALID);
   assert_int_equal(vestry_civetweb_create(s.v, NULL, NULL, &adapter), VESTRY_INVALID);
   assert_null(adapter);
   server_stop(&s);
+}
+
+static void max_streams_out_of_range_is_named(void **state) {
+  (void)state;
+  test_host th;
+  test_host_init(&th);
+  vestry *v = NULL;
+  assert_int_equal(vestry_create(&(vestry_options){.host = &th.host, .threads_count = VESTRY_THREADS_NONE}, &v),
+                   VESTRY_OK);
+  vestry_server *own = NULL;
+  const vestry_server_options options = {.max_streams = 100001};
+  assert_int_equal(vestry_server_create(v, &vestry_server_civetweb, &options, &own), VESTRY_INVALID);
+  assert_null(own);
+  assert_string_equal(th.last_log, "vestry_server_civetweb: max_streams is 100001, but must be from 1 to 100000");
+  vestry_destroy(v);
+  test_host_assert_clean(&th);
 }
 
 /* One server for all runs, because it uses civetweb's memory. */
@@ -230,6 +248,7 @@ int main(void) {
       cmocka_unit_test(ports_with_tls_are_recognized),
       cmocka_unit_test(tls_without_support_is_refused),
       cmocka_unit_test(settings_of_a_running_server_are_read),
+      cmocka_unit_test(max_streams_out_of_range_is_named),
       cmocka_unit_test(unix_sockets_are_recognized),
       cmocka_unit_test(missing_unix_socket_support_is_reported),
       cmocka_unit_test(creation_survives_every_allocation_failure),

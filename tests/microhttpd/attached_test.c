@@ -226,6 +226,28 @@ static void unsuitable_daemons_are_refused(void **state) {
   }
 }
 
+static void options_out_of_range_are_named(void **state) {
+  (void)state;
+  static const struct {
+    vestry_microhttpd_attach_options options;
+    const char *why;
+  } rows[] = {{{.size = 1}, "options.size"},
+              {{.max_streams = 1000001}, "max_streams is 1000001, but must be from 1 to 1000000"},
+              {{.max_requests = 1048577}, "max_requests is 1048577, but must be from 1 to 1048576"},
+              {{.send_buffer_bytes = 1}, "send_buffer_bytes is 1, but must be from 4096 to 67108864"}};
+  server_begin(&s, &microhttpd_attached_seam, &(vestry_options){0});
+  vestry_server *web = NULL;
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    const long before = atomic_load(&s.th.log_lines);
+    assert_int_equal(vestry_microhttpd_attach(s.v, NULL, &rows[i].options, &web), VESTRY_INVALID);
+    assert_int_equal(atomic_load(&s.th.log_lines), before + 1);
+    assert_ptr_equal(strstr(s.th.last_log, "vestry_microhttpd_attach: "), s.th.last_log);
+    assert_non_null(strstr(s.th.last_log, rows[i].why));
+  }
+  assert_null(web);
+  server_finish(&s);
+}
+
 static vestry_err scope_by_header(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len,
                                   void *app) {
   (void)reply, (void)app;
@@ -277,6 +299,7 @@ int main(void) {
       cmocka_unit_test(queries_are_passed_with_their_meaning),
       cmocka_unit_test(aborted_requests_release_their_places),
       cmocka_unit_test(unsuitable_daemons_are_refused),
+      cmocka_unit_test(options_out_of_range_are_named),
       cmocka_unit_test(answers_are_sent_after_their_requests_end),
       cmocka_unit_test(answers_of_stalled_readers_are_cut),
       cmocka_unit_test(login_of_the_program_becomes_the_scope),

@@ -123,33 +123,43 @@ static void invalid_settings_are_refused(void **state) {
   tls_key_pair(&key, &certificate);
   char too_long[109] = "/tmp/";
   memset(too_long + 5, 'a', sizeof too_long - 6);
-  const vestry_microhttpd_options invalid[] = {
-      {.size = 1},
-      {.address = "localhost"},
-      {.address = "300.0.0.1"},
-      {.threads_count = 257},
-      {.max_streams = 1000001},
-      {.max_streams = 10, .max_connections = 10},
-      {.max_streams = 1, .max_connections = 2, .threads_count = 3},
-      {.memory_bytes = 100},
-      {.memory_bytes = 64 << 20},
-      {.max_head_bytes = 10},
-      {.max_head_bytes = (4 << 20) + 1},
-      {.max_head_bytes = 16384, .memory_bytes = 4 * 16384 - 1},
-      {.tls_key = key},
-      {.tls_certificate = certificate},
-      {.send_buffer_bytes = 4095},
-      {.send_buffer_bytes = (64 << 20) + 1},
-      {.unix_path = ""},
-      {.unix_path = too_long},
-      {.unix_path = "/tmp/vestry-none", .address = "127.0.0.1"},
-      {.unix_path = "/tmp/vestry-none", .port = 1},
-      {.unix_path = "/tmp/vestry-none", .unix_mode = 01777},
-      {.unix_mode = 0600},
+  const struct {
+    vestry_microhttpd_options options;
+    const char *why;
+  } invalid[] = {
+      {{.size = 1}, "options.size"},
+      {{.address = "localhost"}, "the address localhost is not numeric"},
+      {{.address = "300.0.0.1"}, "the address 300.0.0.1 is not numeric"},
+      {{.threads_count = 257}, "threads_count is 257, but must be from 1 to 256"},
+      {{.max_streams = 1000001}, "max_streams is 1000001, but must be from 1 to 1000000"},
+      {{.max_streams = UINT32_MAX}, "max_streams is 4294967295, but must be from 1 to 1000000"},
+      {{.max_streams = 10, .max_connections = 10, .threads_count = 2},
+       "max_connections is 10, but must be from 11 to 2000000"},
+      {{.max_streams = 1, .max_connections = 2, .threads_count = 3},
+       "max_connections is 2, but must be from 3 to 2000000"},
+      {{.max_connections = 2000001}, "max_connections is 2000001, but must be from 10001 to 2000000"},
+      {{.memory_bytes = 100}, "memory_bytes is 100, but must be from 1024 to 16777216"},
+      {{.memory_bytes = 64 << 20}, "memory_bytes is 67108864, but must be from 1024 to 16777216"},
+      {{.max_head_bytes = 10}, "max_head_bytes is 10, but must be from 256 to 4194304"},
+      {{.max_head_bytes = (4 << 20) + 1}, "max_head_bytes is 4194305, but must be from 256 to 4194304"},
+      {{.max_head_bytes = 16384, .memory_bytes = 4 * 16384 - 1},
+       "max_head_bytes is 16384, but must be from 1 to 16383"},
+      {{.tls_key = key}, "tls_key and tls_certificate must be set together"},
+      {{.tls_certificate = certificate}, "tls_key and tls_certificate must be set together"},
+      {{.send_buffer_bytes = 4095}, "send_buffer_bytes is 4095, but must be from 4096 to 67108864"},
+      {{.send_buffer_bytes = (64 << 20) + 1}, "send_buffer_bytes is 67108865, but must be from 4096 to 67108864"},
+      {{.unix_path = ""}, "unix_path must have from 1 to 107 bytes"},
+      {{.unix_path = too_long}, "unix_path must have from 1 to 107 bytes"},
+      {{.unix_path = "/tmp/vestry-none", .address = "127.0.0.1"}, "unix_path excludes address and port"},
+      {{.unix_path = "/tmp/vestry-none", .port = 1}, "unix_path excludes address and port"},
+      {{.unix_path = "/tmp/vestry-none", .unix_mode = 01777}, "unix_mode must be 0 (the default), or at most 0777"},
+      {{.unix_mode = 0600}, "unix_mode is set without unix_path"},
   };
   vestry_server *adapter = NULL;
-  for (size_t i = 0; i < sizeof invalid / sizeof *invalid; i++)
-    assert_int_equal(vestry_microhttpd_create(s.v, &invalid[i], &adapter), VESTRY_INVALID);
+  for (size_t i = 0; i < sizeof invalid / sizeof *invalid; i++) {
+    assert_int_equal(vestry_microhttpd_create(s.v, &invalid[i].options, &adapter), VESTRY_INVALID);
+    if (!strstr(s.th.last_log, invalid[i].why)) fail_msg("not \"%s\": %s", invalid[i].why, s.th.last_log);
+  }
   assert_int_equal(vestry_microhttpd_create(NULL, NULL, &adapter), VESTRY_INVALID);
   assert_int_equal(vestry_microhttpd_create(s.v, NULL, NULL), VESTRY_INVALID);
   const vestry_microhttpd_options failing[] = {{.address = "127.0.0.1", .port = s.port},

@@ -78,13 +78,21 @@ static const vestry_server_adapter inside = {
 vestry_err vestry_civetweb_create(vestry *v, struct mg_context *context, const vestry_civetweb_options *given,
                                   vestry_server **ret_server) {
   vestry_civetweb_options own;
-  if (!v || !context || !ret_server || VSI_OPTIONS_TAKE(vestry_civetweb_options, own, given)) return VESTRY_INVALID;
-  const vestry_civetweb_options *options = &own;
+  if (!v || !context || !ret_server) return VESTRY_INVALID;
   const vestry_host *host = vestry_parts_of(v)->host;
+  if (VSI_OPTIONS_TAKE(vestry_civetweb_options, own, given))
+    return vsi_mistake(host, "vestry_civetweb_create", VSI_WEB_UNKNOWN_OPTIONS);
+  const vestry_civetweb_options *options = &own;
   vsi_civetweb_settings settings;
   vsi_civetweb_settings_read(context, &settings);
   uint32_t reserve = vsi_civetweb_reserve(options->reserve_threads, settings.threads_count);
-  if (settings.threads_count <= reserve) return VESTRY_INVALID;
+  if (settings.threads_count <= reserve) {
+    vsi_log(host, VESTRY_LOG_ERROR,
+            "vestry_civetweb_create: num_threads is %u, and %u threads are reserved for requests, so none is left for "
+            "streams; raise num_threads, or lower reserve_threads",
+            settings.threads_count, reserve);
+    return VESTRY_INVALID;
+  }
   char why[160];
   vestry_err error = vsi_civetweb_check_descriptors(&settings, why, sizeof why);
   if (error) {

@@ -14,13 +14,21 @@
 #include <unistd.h>
 
 #include "adapter/civetweb/adapter.h"
-#include "adapter/web/listen.h"
+#include "adapter/web/policy.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/thread.h"
 #include "vestry/civetweb.h"
 
-enum { THREADS = 128, STOP_MS = 1000, HEAD_BYTES = 16384, DOORS_MAX = 64, KNOCK_MS = 20, HOST_BYTES = 256 };
+enum {
+  THREADS = 128,
+  MOST_STREAMS = 100000,
+  STOP_MS = 1000,
+  HEAD_BYTES = 16384,
+  DOORS_MAX = 64,
+  KNOCK_MS = 20,
+  HOST_BYTES = 256
+};
 
 /* ------------------------------------------------------------------------------------------- stopping a server ---- */
 
@@ -126,7 +134,7 @@ static int log_message(const struct mg_connection *conn, const char *message) {
   /* Only the first line contains the reason of a failed start; the following lines only report the failure. */
   bool is_first = !atomic_exchange(&own->complained, true), is_up = atomic_load(&own->started);
   if (!is_first && !is_up) return 1;
-  const char *helps = strncmp(message, "cannot ", 7) == 0 ? vsi_listen_advice(errno_in(message)) : "";
+  const char *helps = strncmp(message, "cannot ", 7) == 0 ? vsi_web_listen_advice(errno_in(message)) : "";
   if (is_up)
     vsi_log(own->host, VESTRY_LOG_WARN, "civetweb: %s", message);
   else
@@ -194,7 +202,8 @@ static vestry_err start(vestry *v, const vestry_server_options *options, vestry_
             "civetweb: this adapter supports neither UNIX sockets nor TLS; use libmicrohttpd, or a proxy");
     return VESTRY_UNSUPPORTED;
   }
-  if (options->max_streams > 100000) return VESTRY_INVALID;
+  const vsi_web_option max_streams = {"max_streams", options->max_streams, 1, MOST_STREAMS};
+  if (vsi_web_options_check(host, "vestry_server_civetweb", &max_streams, 1)) return VESTRY_INVALID;
   own_server *own = vsi_calloc(host, 1, sizeof *own);
   if (!own) return VESTRY_NO_MEMORY;
   own->base = (vestry_server){.size = sizeof own->base, .adapter = &vestry_server_civetweb};

@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "adapter/web/listen.h"
+#include "adapter/web/policy.h"
 #include "base/log.h"
 #include "base/thread.h"
 
@@ -239,7 +239,7 @@ static vestry_err listen_tcp(vsi_microhttpd_acceptor *acceptor, const char *addr
   freeaddrinfo(at);
   if (error)
     vsi_log(acceptor->host, VESTRY_LOG_ERROR, "vestry_microhttpd_create: cannot listen at %s, port %u: %s; %s", address,
-            port, strerror(why), vsi_listen_advice(why));
+            port, strerror(why), vsi_web_listen_advice(why));
   return error;
 }
 

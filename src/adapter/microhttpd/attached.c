@@ -136,12 +136,17 @@ bool vestry_microhttpd_completed(vestry_server *server, void **pointer) {
 vestry_err vestry_microhttpd_attach(vestry *v, struct MHD_Daemon *daemon, const vestry_microhttpd_attach_options *given,
                                     vestry_server **ret_server) {
   vestry_microhttpd_attach_options own;
-  if (!v || !ret_server || VSI_OPTIONS_TAKE(vestry_microhttpd_attach_options, own, given)) return VESTRY_INVALID;
+  if (!v || !ret_server) return VESTRY_INVALID;
+  const vestry_host *host = vestry_parts_of(v)->host;
+  if (VSI_OPTIONS_TAKE(vestry_microhttpd_attach_options, own, given))
+    return vsi_mistake(host, "vestry_microhttpd_attach", VSI_WEB_UNKNOWN_OPTIONS);
+  const vsi_web_option ranges[] = {{"max_streams", own.max_streams, 1, VSI_MICROHTTPD_MAX_STREAMS},
+                                   {"max_requests", own.max_requests, 1, MAX_REQUESTS},
+                                   vsi_microhttpd_send_buffer_option(own.send_buffer_bytes)};
+  if (vsi_web_options_check(host, "vestry_microhttpd_attach", ranges, sizeof ranges / sizeof *ranges))
+    return VESTRY_INVALID;
   const uint32_t streams = own.max_streams ? own.max_streams : VSI_MICROHTTPD_DEFAULT_STREAMS;
   const uint32_t requests = own.max_requests ? own.max_requests : DEFAULT_REQUESTS;
-  if (streams > VSI_MICROHTTPD_MAX_STREAMS || requests > MAX_REQUESTS ||
-      !vsi_microhttpd_send_buffer_fits(own.send_buffer_bytes))
-    return VESTRY_INVALID;
   vsi_microhttpd *adapter = vsi_microhttpd_lifecycle_create(v, streams, own.send_buffer_bytes);
   if (!adapter) return VESTRY_NO_MEMORY;
   adapter->lost_ms = vsi_microhttpd_lost_ms(v, own.lost_ms);

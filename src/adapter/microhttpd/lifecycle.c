@@ -28,8 +28,6 @@ enum {
   MAX_THREADS = 256,
   DESCRIPTORS = 8, /* of the acceptor, the watch and the streams */
   DESCRIPTORS_A_THREAD = 3,
-  LEAST_SEND_BUFFER_BYTES = 4096,
-  MAX_SEND_BUFFER_BYTES = 64 << 20,
   LEAST_RESERVE = 16, /* for the application */
   MOST_RESERVE = 256
 };
@@ -51,41 +49,54 @@ static unsigned processors(void) {
   return count < 2 ? 2 : count > MAX_THREADS ? MAX_THREADS : (unsigned)count;
 }
 
-bool vsi_microhttpd_send_buffer_fits(size_t bytes) {
-  return !bytes || (bytes >= LEAST_SEND_BUFFER_BYTES && bytes <= MAX_SEND_BUFFER_BYTES);
-}
-
 /* Return whether a path fits into the address of a UNIX socket: neither empty nor too long. */
 static bool path_fits(const char *path) {
   return *path && strlen(path) < sizeof((struct sockaddr_un *)0)->sun_path;
 }
 
-/* Fill in the defaults and check the bounds: OK | INVALID. Afterwards lost_ms is TCP_USER_TIMEOUT; 0: the system's. */
+/* Return the fault in options that exclude or require each other; NULL: none. */
+static const char *find_conflict(const vestry_microhttpd_options *options) {
+  if (!options->tls_key != !options->tls_certificate) return "tls_key and tls_certificate must be set together";
+  if (!options->unix_path) return options->unix_mode ? "unix_mode is set without unix_path" : NULL;
+  if (options->address || options->port) return "unix_path excludes address and port";
+  if (!path_fits(options->unix_path)) return "unix_path must have from 1 to 107 bytes, as the address of a UNIX socket";
+  return options->unix_mode > MAX_UNIX_MODE ? "unix_mode must be 0 (the default), or at most 0777" : NULL;
+}
+
+/* Fill in the defaults and check the bounds: OK | INVALID (logged). Afterwards lost_ms is TCP_USER_TIMEOUT; 0: the
+ * system's. */
 static vestry_err resolve(const vestry *v, vestry_microhttpd_options *options) {
+  const vestry_host *host = vestry_parts_of(v)->host;
   if (!options->max_streams) options->max_streams = VSI_MICROHTTPD_DEFAULT_STREAMS;
   const uint32_t streams = options->max_streams, more = streams / 4;
   if (!options->max_connections)
     options->max_connections = streams + (more > LEAST_MORE_CONNECTIONS ? more : LEAST_MORE_CONNECTIONS);
   if (!options->threads_count) options->threads_count = processors();
+  /* Each thread has a share of the connections, and needs at least one. */
+  const uint64_t threads = options->threads_count, least = streams < threads ? threads : (uint64_t)streams + 1;
+  const size_t memory = options->memory_bytes;
+  const vsi_web_option ranges[] = {
+      {"max_streams", streams, 1, VSI_MICROHTTPD_MAX_STREAMS},
+      {"threads_count", threads, 1, MAX_THREADS},
+      {"max_connections", options->max_connections, least, MAX_CONNECTIONS},
+      {"memory_bytes", memory, LEAST_MEMORY_BYTES, MAX_MEMORY_BYTES},
+      {"max_head_bytes", options->max_head_bytes, memory ? 1 : LEAST_MEMORY_BYTES / MEMORY_A_HEAD,
+       (memory ? memory : MAX_MEMORY_BYTES) / MEMORY_A_HEAD},
+      vsi_microhttpd_send_buffer_option(options->send_buffer_bytes),
+  };
+  if (vsi_web_options_check(host, "vestry_microhttpd_create", ranges, sizeof ranges / sizeof *ranges))
+    return VESTRY_INVALID;
+  const char *conflict = find_conflict(options);
+  if (conflict) return vsi_mistake(host, "vestry_microhttpd_create", conflict);
   if (!options->timeout_s) options->timeout_s = DEFAULT_TIMEOUT_S;
   if (!options->request_timeout_ms) options->request_timeout_ms = VSI_MICROHTTPD_DEFAULT_REQUEST_MS;
   if (!options->max_head_bytes)
     options->max_head_bytes = options->memory_bytes ? options->memory_bytes / MEMORY_A_HEAD : DEFAULT_HEAD_BYTES;
   if (!options->memory_bytes) options->memory_bytes = MEMORY_A_HEAD * options->max_head_bytes;
   options->lost_ms = vsi_microhttpd_lost_ms(v, options->lost_ms);
-  const bool is_unix = options->unix_path != NULL;
-  /* Each thread has a share of the connections, and needs at least one. */
-  const bool is_valid =
-      streams <= VSI_MICROHTTPD_MAX_STREAMS && options->max_connections <= MAX_CONNECTIONS &&
-      options->max_connections > streams && options->threads_count <= MAX_THREADS &&
-      options->max_connections >= options->threads_count && options->memory_bytes >= LEAST_MEMORY_BYTES &&
-      options->memory_bytes <= MAX_MEMORY_BYTES && options->max_head_bytes <= options->memory_bytes / MEMORY_A_HEAD &&
-      vsi_microhttpd_send_buffer_fits(options->send_buffer_bytes) && !options->tls_key == !options->tls_certificate &&
-      (!is_unix || (!options->address && !options->port && path_fits(options->unix_path))) &&
-      (is_unix || !options->unix_mode) && options->unix_mode <= MAX_UNIX_MODE;
   if (!options->unix_mode) options->unix_mode = DEFAULT_UNIX_MODE;
   if (!options->address) options->address = "0.0.0.0";
-  return is_valid ? VESTRY_OK : VESTRY_INVALID;
+  return VESTRY_OK;
 }
 
 /* Reduce connections and streams to the number of available descriptors; a reduction is logged. OK | IO (there are
@@ -237,12 +248,10 @@ vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *
   vestry_microhttpd_options own;
   if (!v || !ret_server) return VESTRY_INVALID;
   const vestry_host *host = vestry_parts_of(v)->host;
-  if (VSI_OPTIONS_TAKE(vestry_microhttpd_options, own, given) || resolve(v, &own)) {
-    vsi_log(host, VESTRY_LOG_ERROR,
-            "vestry_microhttpd_create: an option is out of range, or excludes another option; see vestry/microhttpd.h");
-    return VESTRY_INVALID;
-  }
-  vestry_err error = fit(host, &own);
+  if (VSI_OPTIONS_TAKE(vestry_microhttpd_options, own, given))
+    return vsi_mistake(host, "vestry_microhttpd_create", VSI_WEB_UNKNOWN_OPTIONS);
+  vestry_err error = resolve(v, &own);
+  if (!error) error = fit(host, &own);
   if (error) return error;
   vsi_microhttpd *adapter = vsi_microhttpd_lifecycle_create(v, own.max_streams, own.send_buffer_bytes);
   if (!adapter) return VESTRY_NO_MEMORY;

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Constants that all adapters share. */
+/* Constants, advice and checks that all adapters share. */
 #ifndef VSI_WEB_POLICY_H
 #define VSI_WEB_POLICY_H
+
+#include <errno.h>
+#include <inttypes.h>
+
+#include "base/log.h"
 
 /* Retry-After of the 503 of an adapter that stops, equal to the default of vestry's own 503. */
 #define VSI_WEB_RETRY_AFTER_S "2"
@@ -12,5 +17,39 @@ enum { VSI_WEB_LOST_WITHOUT_HEARTBEAT_MS = 30000 };
 /* The minimum of that time, however short the heartbeat interval is. TCP waits for a second before it retransmits lost
  * data (RFC 6298, 2.4), and a client whose processor is busy acknowledges late. */
 enum { VSI_WEB_LOST_LEAST_MS = 2000 };
+
+/* Return advice for a server that cannot listen: a static text, which is appended to the message. error: an errno. */
+static inline const char *vsi_web_listen_advice(int error) {
+  switch (error) {
+  case EADDRINUSE: return "choose another port, or end the program that listens there";
+  case EACCES: return "this user has no permission for the port; choose a port from 1024 on";
+  case EADDRNOTAVAIL: return "choose an address of this machine";
+  case EMFILE:
+  case ENFILE: return "raise the limit of descriptors (ulimit -n)";
+  default: return "choose another address or port";
+  }
+}
+
+/* The fault of options that cannot be read. */
+#define VSI_WEB_UNKNOWN_OPTIONS                                                                                        \
+  "options.size is neither 0 nor the size of the struct, or a member is set that only a later version has"
+
+/* An option with its range. value 0: the default, which is valid. */
+typedef struct vsi_web_option {
+  const char *name;
+  uint64_t value, least, most;
+} vsi_web_option;
+
+/* Check options. function: its name, for the log. OK | INVALID: an option is out of its range, which is logged */
+static inline vestry_err vsi_web_options_check(const vestry_host *host, const char *function,
+                                               const vsi_web_option *options, size_t count) {
+  for (const vsi_web_option *at = options; at < options + count; at++) {
+    if (!at->value || (at->value >= at->least && at->value <= at->most)) continue;
+    vsi_log(host, VESTRY_LOG_ERROR, "%s: %s is %" PRIu64 ", but must be from %" PRIu64 " to %" PRIu64, function,
+            at->name, at->value, at->least, at->most);
+    return VESTRY_INVALID;
+  }
+  return VESTRY_OK;
+}
 
 #endif
