@@ -99,9 +99,9 @@ VESTRY_API vestry_err vestry_civetweb_check(const char *const *settings, char *w
  *  - request_timeout_ms: how long a client may stall
  *
  *  Start. From mg_start until the adapter is added, civetweb answers requests with 404. When a server restarts, its
- *  pages reconnect at once, and a page that gets a 404 does not retry. Therefore, call this function in
- *  mg_callbacks.init_context, which mg_start calls before the first request (its argument is the server); clients wait
- *  for it.
+ *  pages reconnect at once, and a page whose stream gets 404 four times in a row reloads, and then shows the server's
+ *  page for 404. Therefore, call this function in mg_callbacks.init_context, which mg_start calls before the first
+ *  request (its argument is the server); clients wait for it.
  *
  *  End of a stream whose client has gone. civetweb itself notices this at the second write after it, which is the
  *  second heartbeat. The adapter also finds the sockets of its streams among the descriptors of this process, and reads

@@ -40,8 +40,8 @@ extern "C" {
  *  a path has routes, but none for the method, OPTIONS gets 204 and any other method 405, both with Allow. A path
  *  without routes gets 404.
  *
- *  Mount the routes of pages before the server is created. When a server restarts, its pages reconnect at once, and a
- *  page that gets a 404 does not retry. */
+ *  Mount the routes of pages before the server is created. When a server restarts, its pages reconnect at once. A page
+ *  whose stream gets 404 four times in a row reloads, and then shows the server's page for 404. */
 VESTRY_API vestry_err vestry_route(vestry *v, const char *method, const char *pattern, vestry_handler_fn handler,
                                    void *app);
 
