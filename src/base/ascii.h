@@ -23,6 +23,15 @@ static inline bool vsi_is_space(int c) {
   return c == ' ' || c == '\t' || c == '\n' || c == '\f' || c == '\r';
 }
 
+static inline bool vsi_is_blank(int c) {
+  return c == ' ' || c == '\t';
+}
+
+/* Characters of a URL that mean the same whether they are encoded or not (RFC 3986, section 2.3). */
+static inline bool vsi_is_unreserved(int c) {
+  return vsi_is_letter(c) || vsi_is_digit(c) || c == '-' || c == '.' || c == '_' || c == '~';
+}
+
 static inline char vsi_lower(char c) {
   return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
 }
@@ -36,6 +45,12 @@ static inline int vsi_strncasecmp(const char *one, const char *other, size_t len
 
 static inline int vsi_strcasecmp(const char *one, const char *other) {
   return vsi_strncasecmp(one, other, SIZE_MAX);
+}
+
+/* Return whether a text is in a list that ends with NULL, regardless of case. */
+static inline bool vsi_is_listed(const char *text, const char *const *list) {
+  while (*list && vsi_strcasecmp(text, *list) != 0) list++;
+  return *list != NULL;
 }
 
 /* Return whether two texts of the same length are equal, regardless of the case of letters. They may contain NULs. */

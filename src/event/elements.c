@@ -2,6 +2,7 @@
 /* Events that patch elements: their options, and the layout of the event. */
 #include <string.h>
 
+#include "base/ascii.h"
 #include "base/field.h"
 #include "base/log.h"
 #include "base/options.h"
@@ -65,12 +66,10 @@ static vestry_err check(const vestry_elements_options *options) {
   return VESTRY_OK;
 }
 
-/* Return whether the HTML consists of white space as HTML defines it: tab, LF, FF, CR, space. */
+/* Return whether the HTML consists of white space. */
 static bool is_blank(const char *html, size_t len) {
-  for (size_t i = 0; i < len; i++) {
-    if (!html[i] || !strchr("\t\n\f\r ", html[i])) return false;
-  }
-  return true;
+  while (len && vsi_is_space(*html)) html++, len--;
+  return !len;
 }
 
 typedef struct patch {

@@ -58,7 +58,7 @@ static vestry_slice behind(vestry_slice text, size_t len) {
 }
 
 static bool is_name_byte(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+  return vsi_is_letter(c) || vsi_is_digit(c) || c == '_' || c == '-';
 }
 
 static bool starts_with_any(vestry_slice text, const char *const *prefixes, size_t count) {
@@ -171,7 +171,7 @@ static uint64_t hash_of_id(vestry_slice id, uint64_t seed) {
 static vestry_slice id_of_selector(vestry_slice selector) {
   const char *text = selector.data;
   vestry_slice none = {NULL, 0};
-  if (selector.len < 2 || text[0] != '#' || (text[1] >= '0' && text[1] <= '9') || text[1] == '-') return none;
+  if (selector.len < 2 || text[0] != '#' || vsi_is_digit(text[1]) || text[1] == '-') return none;
   for (size_t i = 1; i < selector.len; i++)
     if (!is_name_byte(text[i])) return none;
   return behind(selector, 1);

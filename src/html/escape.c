@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "base/ascii.h"
 #include "base/utf8.h"
 #include "html/place.h"
 #include "json/load.h"
@@ -69,8 +70,7 @@ void vsi_html_escape_text(vsi_html *html, const char *text, size_t len) {
  * at `$name`, even inside strings (1.0.4 ignores strings). Therefore only punctuation that no reader interprets is left
  * unescaped. */
 static bool js_is_plain(char c) {
-  return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-         (c && strchr(" _-./:,?=%#~+*!)[]{}|^", c));
+  return vsi_is_letter(c) || vsi_is_digit(c) || (c && strchr(" _-./:,?=%#~+*!)[]{}|^", c));
 }
 
 /* U+2028 and U+2029 ended strings before ES2019. U+1F595 "JS_" and "_DS" U+1F680 are brackets to clients before 1.0.3,
@@ -114,9 +114,8 @@ void vsi_html_escape_js(vsi_html *html, const char *text, size_t len) {
 
 /* ------------------------------------------------------------------------------------------------------- URL ------ */
 
-/* Return whether a character is unreserved (RFC 3986, section 2.3). */
 static bool component_is_plain(char c) {
-  return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c && strchr("-._~", c));
+  return vsi_is_unreserved(c);
 }
 
 static void component_put(vsi_html *html, const char *bytes, size_t len) {
@@ -208,9 +207,9 @@ void vsi_html_put_json(vsi_html *html, const json_t *value, const char *quote) {
  * following text would be searched for its end. The longest name of a reference has 31 characters. */
 static bool ends_in_reference(const vsi_html *html) {
   for (size_t back = 1; back <= 33 && back <= html->len; back++) {
-    char c = html->data[html->len - back], letter = (char)(c | 0x20);
+    const char c = html->data[html->len - back];
     if (c == '&') return true;
-    if (c != '#' && !(c >= '0' && c <= '9') && !(letter >= 'a' && letter <= 'z')) return false;
+    if (c != '#' && !vsi_is_digit(c) && !vsi_is_letter(c)) return false;
   }
   return false;
 }

@@ -213,10 +213,8 @@ vestry_err vsi_answer_reply(const vestry_request *req, vestry_reply *reply) {
 /* Return whether a header of the reply is dropped because streams have their own. Content-Encoding is dropped because
  * each stream determines its compression itself, so the application's value would be wrong. */
 static bool is_of_streams(const char *name) {
-  static const char *const names[] = {"Content-Type", "Cache-Control", "X-Accel-Buffering", "Content-Encoding"};
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-    if (vsi_strcasecmp(name, names[i]) == 0) return true;
-  return false;
+  static const char *const names[] = {"Content-Type", "Cache-Control", "X-Accel-Buffering", "Content-Encoding", NULL};
+  return vsi_is_listed(name, names);
 }
 
 vestry_err vsi_stream_headers(const vestry_reply *reply, const char *coding, bool vary, vestry_header **ret_headers,

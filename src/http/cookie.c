@@ -17,10 +17,6 @@ static bool is_octet(unsigned char c) {
   return c > 0x20 && c < 0x7f && c != '"' && c != ',' && c != ';' && c != '\\';
 }
 
-static bool is_blank(char c) {
-  return c == ' ' || c == '\t';
-}
-
 bool vsi_is_cookie_value(const char *value, size_t len) {
   for (size_t i = 0; i < len; i++)
     if (!is_octet((unsigned char)value[i])) return false;
@@ -43,8 +39,8 @@ vestry_err vsi_cookie_find(const char *header, const char *name, vestry_slice *r
   if (name_len == 0 || strpbrk(name, "=; \t")) return VESTRY_NOT_FOUND;
   for (const char *at = header; *at;) {
     const char *end = at + strcspn(at, ";"), *next = *end ? end + 1 : end;
-    while (at < end && is_blank(*at)) at++;
-    while (at < end && is_blank(end[-1])) end--;
+    while (at < end && vsi_is_blank(*at)) at++;
+    while (at < end && vsi_is_blank(end[-1])) end--;
     bool is_it = (size_t)(end - at) > name_len && memcmp(at, name, name_len) == 0 && at[name_len] == '=';
     if (is_it && take_value(at + name_len + 1, end, ret_value)) return VESTRY_OK;
     at = next;

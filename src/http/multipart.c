@@ -10,17 +10,13 @@ enum { BOUNDARY_MAX = 70 };
 
 /* -------------------------------------------------------------------------------------- parameters of a header ---- */
 
-static bool is_space(char c) {
-  return c == ' ' || c == '\t';
-}
-
 /* Return the end of a quoted value. Programs other than browsers escape a quote with a backslash (RFC 9110). Browsers
  * escape with % and send backslashes unchanged, so a backslash before the last quote belongs to the value. */
 static const char *quoted_end(const char *at, const char *end) {
   for (; at < end && *at != '"'; at++) {
     if (*at != '\\' || end - at < 3 || at[1] != '"') continue;
     const char *after = at + 2;
-    while (after < end && is_space(*after)) after++;
+    while (after < end && vsi_is_blank(*after)) after++;
     if (after < end && *after != ';') at++;
   }
   return at;
@@ -29,7 +25,7 @@ static const char *quoted_end(const char *at, const char *end) {
 /* Read the parameter at `at`, which is after a ';': its name, and its value without quotes. Returns its end; NULL:
  * there is none. */
 static const char *parameter(const char *at, const char *end, vestry_slice *ret_name, vestry_slice *ret_value) {
-  while (at < end && (is_space(*at) || *at == ';')) at++;
+  while (at < end && (vsi_is_blank(*at) || *at == ';')) at++;
   const char *equals = memchr(at, '=', (size_t)(end - at));
   if (!equals) return NULL;
   *ret_name = (vestry_slice){at, (size_t)(equals - at)};
@@ -38,7 +34,7 @@ static const char *parameter(const char *at, const char *end, vestry_slice *ret_
   const char *from = at + is_quoted;
   at = from;
   if (is_quoted) at = quoted_end(at, end);
-  while (!is_quoted && at < end && *at != ';' && !is_space(*at)) at++;
+  while (!is_quoted && at < end && *at != ';' && !vsi_is_blank(*at)) at++;
   if (is_quoted && at == end) return NULL;
   *ret_value = (vestry_slice){from, (size_t)(at - from)};
   return at + is_quoted;
@@ -80,8 +76,8 @@ vestry_err vsi_parts_init(vsi_parts *parts, const char *content_type, vestry_sli
 /* ------------------------------------------------------------------------------------------------------ a part ---- */
 
 static vestry_slice trimmed(const char *from, const char *to) {
-  while (from < to && is_space(*from)) from++;
-  while (to > from && is_space(to[-1])) to--;
+  while (from < to && vsi_is_blank(*from)) from++;
+  while (to > from && vsi_is_blank(to[-1])) to--;
   return (vestry_slice){from, (size_t)(to - from)};
 }
 
@@ -107,7 +103,7 @@ void vsi_part_read(const char *line, const char *end, vsi_part *part) {
 vestry_err vsi_parts_next(vsi_parts *parts, vsi_part *ret_part) {
   const char *at = parts->at, *end = parts->end;
   if (end - at >= 2 && memcmp(at, "--", 2) == 0) return VESTRY_NOT_FOUND; /* the close delimiter */
-  while (at < end && is_space(*at)) at++;
+  while (at < end && vsi_is_blank(*at)) at++;
   if (end - at < 2 || memcmp(at, "\r\n", 2) != 0) return VESTRY_MALFORMED;
   at += 2;
   vsi_part part = {.name = {NULL, 0}};

@@ -104,11 +104,9 @@ vestry_err vestry_reply_status(vestry_reply *reply, int status) {
 
 /* Return whether only the adapter may write this header: it frames the body or the connection, or is Date. */
 static bool is_framing(const char *name) {
-  static const char *const framing[] = {"Content-Length", "Transfer-Encoding", "Connection", "Keep-Alive",
-                                        "Trailer",        "Upgrade",           "TE",         "Date"};
-  for (size_t i = 0; i < sizeof framing / sizeof *framing; i++)
-    if (vsi_strcasecmp(name, framing[i]) == 0) return true;
-  return false;
+  static const char *const framing[] = {
+      "Content-Length", "Transfer-Encoding", "Connection", "Keep-Alive", "Trailer", "Upgrade", "TE", "Date", NULL};
+  return vsi_is_listed(name, framing);
 }
 
 static vestry_header *find_header(const vestry_reply *reply, const char *name) {

@@ -20,15 +20,8 @@
 #include "base/thread.h"
 #include "vestry/civetweb.h"
 
-enum {
-  THREADS = 128,
-  MOST_STREAMS = 100000,
-  STOP_MS = 1000,
-  HEAD_BYTES = 16384,
-  DOORS_MAX = 64,
-  KNOCK_MS = 20,
-  HOST_BYTES = 256
-};
+enum { THREADS = 128, MOST_STREAMS = 100000, STOP_MS = 1000, HEAD_BYTES = 16384 };
+enum { DOORS_MAX = 64, KNOCK_MS = 20, HOST_BYTES = 256 };
 
 /* ------------------------------------------------------------------------------------------- stopping a server ---- */
 

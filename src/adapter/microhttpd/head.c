@@ -32,6 +32,7 @@
 #include <string.h>
 
 #include "adapter/web/target.h"
+#include "base/ascii.h"
 
 /* The bytes after a value: unknown, so that nothing is checked; two NULs; one NUL and the rest of the line's end. */
 typedef enum layout { UNKNOWN, NULS, REST } layout;
@@ -43,10 +44,6 @@ typedef struct reading {
   layout layout;
   bool is_plain;
 } reading;
-
-static bool is_blank(char c) {
-  return c == ' ' || c == '\t';
-}
 
 /* Return the number of bytes in a line's end, from the NUL after the line's last part; 0: it is none, or not a plain
  * one. */
@@ -68,7 +65,7 @@ static void pass_line_end(reading *r) {
 /* Return whether there are two adjacent blanks, of which the first may have been a fold. */
 static bool has_two_blanks(const char *at, const char *end) {
   for (; at + 1 < end; at++)
-    if (*at == ' ' && is_blank(at[1])) return true;
+    if (*at == ' ' && vsi_is_blank(at[1])) return true;
   return false;
 }
 
@@ -78,7 +75,7 @@ static void measure(reading *r, const char *name, size_t name_len, const char *v
   r->is_plain = name == r->at && name_len < (size_t)(r->end - r->at);
   if (!r->is_plain) return;
   const char *at = name + name_len + 1, *begin = at;
-  while (at < r->end && is_blank(*at)) at++;
+  while (at < r->end && vsi_is_blank(*at)) at++;
   r->is_plain = value == at && value_len < (size_t)(r->end - at);
   r->at = value + value_len;
   if (r->is_plain && r->layout == REST) r->is_plain = !has_two_blanks(begin, r->at);
@@ -141,8 +138,7 @@ static void put_text(vsi_microhttpd_query *to, const char *data, size_t len) {
   static const char hex[] = "0123456789ABCDEF";
   for (size_t i = 0; i < len; i++) {
     unsigned char c = (unsigned char)data[i];
-    bool is_plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || strchr("-._~", c);
-    if (!c) is_plain = false;
+    const bool is_plain = vsi_is_unreserved(c);
     const char escaped[] = {'%', hex[c >> 4], hex[c & 15]};
     size_t part = is_plain ? 1 : sizeof escaped;
     if (to->text) memcpy(to->text + to->len, is_plain ? data + i : escaped, part);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/ascii.h"
+#include "base/list.h"
 #include "base/memory.h"
 #include "http/request.h"
 
@@ -19,13 +20,10 @@ struct vsi_web_joined {
 
 /* Return whether a proxy reports the client by this header. Browsers themselves send Cookie, though once. */
 static bool reports_client(const char *name) {
-  static const char *const names[] = {"Forwarded", "X-Real-IP", "X-Forwarded-For", "X-Forwarded-Host",
-                                      "X-Forwarded-Proto"};
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-    if (vsi_strcasecmp(name, names[i]) == 0) return true;
-  for (const char *const *user = vsi_user_headers; *user; user++)
-    if (vsi_strcasecmp(name, *user) == 0) return vsi_strcasecmp(name, "Cookie") != 0;
-  return false;
+  static const char *const names[] = {"Forwarded",        "X-Real-IP",         "X-Forwarded-For",
+                                      "X-Forwarded-Host", "X-Forwarded-Proto", NULL};
+  if (vsi_is_listed(name, names)) return true;
+  return vsi_is_listed(name, vsi_user_headers) && vsi_strcasecmp(name, "Cookie") != 0;
 }
 
 void vsi_web_lines_see(vsi_web_lines *lines, const char *name, const char *value) {
@@ -58,8 +56,5 @@ const char *vsi_web_header_of(vsi_web_joined **joined, const vestry_host *host, 
 }
 
 void vsi_web_joined_free(vsi_web_joined **joined, const vestry_host *host) {
-  for (vsi_web_joined *at; (at = *joined) != NULL;) {
-    *joined = at->next;
-    vsi_free(host, at);
-  }
+  VSI_LIST_FREE(host, *joined);
 }

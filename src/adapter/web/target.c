@@ -5,29 +5,17 @@
 
 #include "base/ascii.h"
 #include "base/hex.h"
-
-/* Return the length of the UTF-8 sequence at text, which is terminated; 0: malformed. Overlong forms and surrogates are
- * malformed. (The function of base/ is not visible from an adapter's library.) */
-static int sequence(const unsigned char *text) {
-  int more = *text < 0x80 ? 0 : *text < 0xc2 ? -1 : *text < 0xe0 ? 1 : *text < 0xf0 ? 2 : *text < 0xf5 ? 3 : -1;
-  unsigned least = *text == 0xe0 ? 0xa0 : *text == 0xf0 ? 0x90 : 0x80;
-  unsigned most = *text == 0xed ? 0x9f : *text == 0xf4 ? 0x8f : 0xbf;
-  for (int i = 1; i <= more; i++, least = 0x80, most = 0xbf)
-    if (text[i] < least || text[i] > most) return 0;
-  return more + 1;
-}
+#include "base/utf8.h"
 
 static bool is_control(unsigned char c) {
   return c < 0x20 || c == 0x7f;
 }
 
 bool vsi_web_path_is_plain(const char *path) {
-  const unsigned char *at = (const unsigned char *)path;
-  if (*at != '/') return false;
-  unsigned char before = 0;
-  for (int len; *at; before = *at, at += len) {
-    len = sequence(at);
-    if (!len || is_control(*at) || *at == '\\') return false;
+  if (*path != '/' || !vsi_is_utf8(path, strlen(path))) return false;
+  char before = '\0';
+  for (const char *at = path; *at; before = *at++) {
+    if (is_control((unsigned char)*at) || *at == '\\') return false;
     if (*at == '/' && (before == '/' || before == '.')) return false;
   }
   return before != '.';
@@ -40,13 +28,8 @@ size_t vsi_web_path_least_encoded(const char *path) {
   return count;
 }
 
-/* Return whether a character is unreserved. No client has a reason to encode such a character, except to hide it from a
- * proxy. */
-static bool is_unreserved(unsigned char c) {
-  return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || (c && strchr("-._~", c));
-}
-
-/* Decode a path up to the query or the end. NULL: refused. */
+/* Decode a path up to the query or the end. NULL: refused. No client has a reason to encode an unreserved character,
+ * except to hide it from a proxy. */
 static const char *decode_path(const char *at, char *path) {
   const char *begin = path;
   bool is_odd = false;
@@ -59,7 +42,7 @@ static const char *decode_path(const char *at, char *path) {
       c = (unsigned char)(high * 16 + low);
       if (c == 0 || c == '/') return NULL; /* the others are refused decoded, too */
       at += 2;
-      is_odd |= is_unreserved(c);
+      is_odd |= vsi_is_unreserved(c);
     } else {
       is_odd |= strchr("\"<>`{}", c) != NULL;
     }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/ascii.h"
 #include "base/memory.h"
 #include "base/utf8.h"
 
@@ -30,10 +31,8 @@ static enum kind kind_of(const char *segment, size_t len, vestry_slice *ret_name
 
 static bool is_name(vestry_slice name) {
   const char *text = name.data;
-  for (size_t i = 0; i < name.len; i++) {
-    char c = text[i];
-    if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_')) return false;
-  }
+  for (size_t i = 0; i < name.len; i++)
+    if (!vsi_is_letter(text[i]) && !vsi_is_digit(text[i]) && text[i] != '_') return false;
   return name.len > 0;
 }
 
