@@ -33,13 +33,6 @@
  *   document, and the script moves into a head that is dropped, so it does not run. */
 static const char *const hazards[] = {"/script", "!--", "/html", "/head", "/body"};
 
-static bool is_hazard(const char *behind, size_t len) {
-  for (size_t i = 0; i < sizeof hazards / sizeof *hazards; i++) {
-    if (vsi_starts_with(behind, len, hazards[i])) return true;
-  }
-  return false;
-}
-
 /* Write the text of a script element, with the prefix in front of each line but the first. The script has the same
  * effect; only the `<` of sequences that would end the element or change its parsing is escaped.
  *
@@ -50,7 +43,7 @@ static void put_script_text(vsi_writer *writer, const char *text, size_t len, co
   const char *end = text + len;
   const char *written = text, *at = text;
   while (at < end && (at = memchr(at, '<', (size_t)(end - at))) != NULL) {
-    if (is_hazard(at + 1, (size_t)(end - at - 1))) {
+    if (VSI_STARTS_WITH_ANY(((vestry_slice){at + 1, (size_t)(end - at - 1)}), hazards)) {
       size_t backslashes = 0;
       while (at - backslashes > text && *(at - backslashes - 1) == '\\') backslashes++;
       vsi_put_lines(writer, written, (size_t)(at - written), prefix);

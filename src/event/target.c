@@ -53,20 +53,9 @@
  * excludes an element only if the new element has the attribute, too, and an event that contains such an attribute is a
  * barrier. Around the target, both attributes are ignored. */
 
-static vestry_slice behind(vestry_slice text, size_t len) {
-  return (vestry_slice){(const char *)text.data + len, text.len - len};
-}
-
 static bool is_name_byte(char c) {
   return vsi_is_letter(c) || vsi_is_digit(c) || c == '_' || c == '-';
 }
-
-static bool starts_with_any(vestry_slice text, const char *const *prefixes, size_t count) {
-  for (size_t i = 0; i < count; i++)
-    if (vsi_starts_with(text.data, text.len, prefixes[i])) return true;
-  return false;
-}
-#define STARTS_WITH_ANY(text, prefixes) starts_with_any(text, prefixes, sizeof(prefixes) / sizeof *(prefixes))
 
 static bool ends_a_word(char c) {
   return c == ' ' || c == '\t' || c == '\n' || c == '\f' || c == '/' || c == '"' || c == '\'';
@@ -128,9 +117,9 @@ static bool may_be_id(vestry_slice text) {
 static void look_at_data(html_look *look, vestry_slice rest) {
   static const char *const shows[] = {"text=", "show=", "attr:", "class:", "style:"};
   static const char *const waits[] = {"on:click", "on:input", "on:change", "on:submit", "on:keydown", "on:keyup"};
-  if (is_bind(rest) || STARTS_WITH_ANY(rest, shows))
+  if (is_bind(rest) || VSI_STARTS_WITH_ANY(rest, shows))
     look->has_state = true;
-  else if (!STARTS_WITH_ANY(rest, waits))
+  else if (!VSI_STARTS_WITH_ANY(rest, waits))
     look->runs = true;
 }
 
@@ -140,14 +129,14 @@ static html_look look_at(vestry_slice html) {
   const char *text = html.data;
   for (size_t i = 0; i < html.len; i++) {
     bool begins = i && ends_a_word(text[i - 1]);
-    vestry_slice rest = behind(html, i);
+    vestry_slice rest = vsi_slice_behind(html, i);
     switch (text[i] | 0x20) {
     case '<' | 0x20:
-      look.runs |= is_active(behind(html, i + 1)) || is_defined_by_page(behind(html, i + 1));
-      look.has_state |= STARTS_WITH_ANY(behind(html, i + 1), stateful);
+      look.runs |= is_active(vsi_slice_behind(html, i + 1)) || is_defined_by_page(vsi_slice_behind(html, i + 1));
+      look.has_state |= VSI_STARTS_WITH_ANY(vsi_slice_behind(html, i + 1), stateful);
       break;
     case 'd':
-      if (rest.len > 5 && vsi_starts_with(rest.data, rest.len, "data-")) look_at_data(&look, behind(rest, 5));
+      if (rest.len > 5 && vsi_starts_with(rest.data, rest.len, "data-")) look_at_data(&look, vsi_slice_behind(rest, 5));
       break;
     case 'o': look.runs |= begins && is_handler(rest); break;
     case 'a': look.has_state |= begins && vsi_starts_with(rest.data, rest.len, "autofocus"); break;
@@ -174,7 +163,7 @@ static vestry_slice id_of_selector(vestry_slice selector) {
   if (selector.len < 2 || text[0] != '#' || vsi_is_digit(text[1]) || text[1] == '-') return none;
   for (size_t i = 1; i < selector.len; i++)
     if (!is_name_byte(text[i])) return none;
-  return behind(selector, 1);
+  return vsi_slice_behind(selector, 1);
 }
 
 static bool is_same_text(vestry_slice a, vestry_slice b) {
@@ -229,7 +218,8 @@ static bool note_ids(vsi_target *target, vestry_slice html, size_t count) {
   const char *text = html.data;
   for (size_t i = 1; i < html.len && target->ids_count < count; i++) {
     vestry_slice id;
-    if (!ends_a_word(text[i - 1]) || !may_be_id(behind(html, i)) || !read_id(behind(html, i), &id)) continue;
+    if (!ends_a_word(text[i - 1]) || !may_be_id(vsi_slice_behind(html, i)) || !read_id(vsi_slice_behind(html, i), &id))
+      continue;
     if (is_same_text(id, (vestry_slice){target->id, target->id_len})) continue;
     if (!id.len) {
       target->has_other_ids = true;

@@ -191,9 +191,7 @@ static bool read_bind(vestry_slice name, vestry_slice *ret_key) {
 /* Return whether an attribute's value is an expression that is evaluated when the element appears. */
 static bool is_shown(vestry_slice name) {
   static const char *const names[] = {"data-text", "data-show", "data-attr:", "data-class:", "data-style:"};
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-    if (vsi_starts_with(name.data, name.len, names[i])) return true;
-  return false;
+  return VSI_STARTS_WITH_ANY(name, names);
 }
 
 static void note_attribute(tag *t, vestry_slice name, vestry_slice value, vsi_html_state *state) {

@@ -13,6 +13,12 @@ bool vsi_starts_with(const char *text, size_t len, const char *lower) {
   return true;
 }
 
+bool vsi_starts_with_any(vestry_slice text, const char *const *prefixes, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    if (vsi_starts_with(text.data, text.len, prefixes[i])) return true;
+  return false;
+}
+
 const char *vsi_tag_skip_space(const char *at, const char *end, bool in_event) {
   static const char prefix[] = "data: elements ";
   while (at < end && vsi_is_space(*at)) {

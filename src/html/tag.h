@@ -12,6 +12,14 @@
 /* Return whether the text begins with `lower`, ignoring the case of ASCII letters, as in HTML and in any locale:
  * strncasecmp takes I and i for different letters in a Turkish one. */
 bool vsi_starts_with(const char *text, size_t len, const char *lower);
+/* Return whether the text begins so with one of several prefixes. prefixes: an array in scope */
+#define VSI_STARTS_WITH_ANY(text, prefixes) vsi_starts_with_any(text, prefixes, sizeof(prefixes) / sizeof *(prefixes))
+bool vsi_starts_with_any(vestry_slice text, const char *const *prefixes, size_t count);
+
+/* Return the text without its first len bytes, of which it has as many. */
+static inline vestry_slice vsi_slice_behind(vestry_slice text, size_t len) {
+  return (vestry_slice){(const char *)text.data + len, text.len - len};
+}
 
 /* Skip the white space at `at`. In an event, also skip the keys of its lines: each line except the first is preceded by
  * "data: elements ", which the client removes. */

@@ -91,10 +91,6 @@ static bool begins(vestry_slice name, const char *with) {
   return name.len >= len && memcmp(name.data, with, len) == 0;
 }
 
-static vestry_slice behind(vestry_slice name, size_t len) {
-  return (vestry_slice){(const char *)name.data + len, name.len - len};
-}
-
 /* Return whether a name is in a list separated by spaces, ignoring case. */
 static bool is_among(vestry_slice name, const char *list) {
   while (name.len && *list) {
@@ -137,13 +133,14 @@ static vsi_value result_of(vestry_slice element, vestry_slice name) {
   const char *key = memchr(name.data, ':', name.len), *at = name.data;
   for (size_t i = 0; i + 1 < name.len; i++)
     if (at[i] == '_' && at[i + 1] == '_') return VSI_VALUE_CLOSED;
-  return key ? look_up(element, behind(name, (size_t)(key + 1 - at))) : VSI_VALUE_CLOSED;
+  return key ? look_up(element, vsi_slice_behind(name, (size_t)(key + 1 - at))) : VSI_VALUE_CLOSED;
 }
 
 vsi_value vsi_html_value(vestry_slice element, vestry_slice attribute, vsi_value *ret_result) {
   *ret_result = VSI_VALUE_TEXT;
   if (!begins(attribute, "data-")) return look_up(element, attribute);
-  vestry_slice name = behind(attribute, begins(attribute, "data-star-") ? strlen("data-star-") : strlen("data-"));
+  vestry_slice name =
+      vsi_slice_behind(attribute, begins(attribute, "data-star-") ? strlen("data-star-") : strlen("data-"));
   if (!is_expression(name)) return VSI_VALUE_TEXT;
   *ret_result = result_of(element, name);
   return VSI_VALUE_CODE;
