@@ -30,18 +30,13 @@ vestry_err vestry_server_create(vestry *v, const vestry_server_adapter *adapter,
   if (!v) return VESTRY_INVALID;
   const vestry_host *host = vestry_parts_of(v)->host;
   if (!adapter || !VSI_OPS_ARE_KNOWN(vestry_server_adapter, adapter) || !ret_server ||
-      VSI_OPTIONS_TAKE(vestry_server_options, options, given)) {
-    vsi_log(host, VESTRY_LOG_ERROR,
-            "vestry_server_create: the adapter is missing, or the adapter or the options are of a later version");
-    return VESTRY_INVALID;
-  }
-  bool names_place = options.address || options.port;
-  bool is_half = !options.tls_key != !options.tls_certificate;
-  if ((options.unix_path && names_place) || is_half) {
-    vsi_log(host, VESTRY_LOG_ERROR, "vestry_server_create: %s",
-            is_half ? "tls_key and tls_certificate must be set together" : "unix_path excludes address and port");
-    return VESTRY_INVALID;
-  }
+      VSI_OPTIONS_TAKE(vestry_server_options, options, given))
+    return vsi_mistake(host, "vestry_server_create",
+                       "the adapter is missing, or the adapter or the options are of a later version");
+  if (!options.tls_key != !options.tls_certificate)
+    return vsi_mistake(host, "vestry_server_create", "tls_key and tls_certificate must be set together");
+  if (options.unix_path && (options.address || options.port))
+    return vsi_mistake(host, "vestry_server_create", "unix_path excludes address and port");
   const vsi_web_option head = {"max_head_bytes", options.max_head_bytes, LEAST_HEAD_BYTES, MOST_HEAD_BYTES};
   if (vsi_web_options_check(host, "vestry_server_create", &head, 1)) return VESTRY_INVALID;
   if (!options.address && !options.unix_path) options.address = "127.0.0.1";
@@ -136,15 +131,17 @@ typedef struct fuse {
   bool burns;
 } fuse;
 
-static void wait_for(int fd, int timeout_ms) {
+/* Wait until a descriptor is readable. false: the time is over. */
+static bool wait_for(int fd, int timeout_ms) {
   struct pollfd waits = {.fd = fd, .events = POLLIN};
-  while (poll(&waits, 1, timeout_ms) < 0 && errno == EINTR) continue;
+  int ready;
+  while ((ready = poll(&waits, 1, timeout_ms)) < 0 && errno == EINTR) continue;
+  return ready != 0;
 }
 
 static void *burn(void *ctx) {
   const fuse *f = ctx;
-  struct pollfd waits = {.fd = f->fd, .events = POLLIN};
-  if (poll(&waits, 1, (int)(f->ms < INT32_MAX ? f->ms : INT32_MAX)) == 0) _exit(0);
+  if (!wait_for(f->fd, (int)(f->ms < INT32_MAX ? f->ms : INT32_MAX))) _exit(0);
   return NULL;
 }
 
@@ -173,7 +170,7 @@ static vestry_err serve(vestry *v, const vestry_server_adapter *adapter, const v
   const vestry_host *host = vestry_parts_of(v)->host;
   vsi_log(host, VESTRY_LOG_INFO, "%s: listening on %s", adapter->name, server->url);
   if (options->on_ready) options->on_ready(server, options->ctx);
-  wait_for(fd, -1);
+  (void)wait_for(fd, -1);
   give_stops_back(before);
   vsi_log(host, VESTRY_LOG_INFO, "%s: stopping", adapter->name);
   drain(v, options->drain_ms);
@@ -188,11 +185,9 @@ vestry_err vestry_server_run(vestry *v, const vestry_server_adapter *adapter, co
   vestry_server_options options;
   if (!v) return VESTRY_INVALID;
   const vestry_host *host = vestry_parts_of(v)->host;
-  if (!adapter || VSI_OPTIONS_TAKE(vestry_server_options, options, given) || options.drain_ms > VESTRY_DRAIN_MAX_MS) {
-    vsi_log(host, VESTRY_LOG_ERROR,
-            "vestry_server_run: the adapter is missing, the options are of a later version, or drain_ms is too large");
-    return VESTRY_INVALID;
-  }
+  if (!adapter || VSI_OPTIONS_TAKE(vestry_server_options, options, given) || options.drain_ms > VESTRY_DRAIN_MAX_MS)
+    return vsi_mistake(host, "vestry_server_run",
+                       "the adapter is missing, the options are of a later version, or drain_ms is too large");
   if (atomic_exchange(&runs, true)) {
     vsi_log(host, VESTRY_LOG_ERROR, "vestry_server_run: another server already runs in this process; end it first");
     return VESTRY_EXISTS;

@@ -176,11 +176,6 @@ static const char *find_mistake(const vestry_options *options) {
   return options->profiles_count && !options->profiles ? "profiles_count is set without profiles" : NULL;
 }
 
-static vestry_err refuse(const vestry_host *host, const char *why) {
-  vsi_log(host, VESTRY_LOG_ERROR, "vestry_create: %s", why);
-  return VESTRY_INVALID;
-}
-
 static vestry_err refuse_size(const vestry_host *host, const char *size, const char *expected) {
   vsi_log(host, VESTRY_LOG_ERROR,
           "vestry_create: %s is neither 0 nor %s, or a member is set that only a later version has: set size, and "
@@ -201,7 +196,7 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
     return refuse_size(host, "options.bounds->size", "sizeof(vestry_bounds)");
   own.bounds = &bounds;
   const char *mistake = find_mistake(options), *part = "";
-  if (mistake) return refuse(host, mistake);
+  if (mistake) return vsi_mistake(host, "vestry_create", mistake);
   vestry *v = vsi_calloc(host, 1, sizeof *v);
   if (!v) return VESTRY_NO_MEMORY;
   if (VSI_OPTIONS_TAKE(vestry_connection_hooks, v->hooks, options->hooks) ||

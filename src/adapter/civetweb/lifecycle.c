@@ -11,10 +11,8 @@
 
 enum { WATCH_LEAST_MS = 10, WATCH_MOST_MS = 250, LINGER_MS = 2000 };
 
-static void room(vestry_server *server, uint32_t *ret_dedicated, uint32_t *ret_capacity) {
-  vsi_civetweb *adapter = (vsi_civetweb *)server;
-  if (ret_dedicated) *ret_dedicated = vsi_web_gate_streams(&adapter->gate);
-  if (ret_capacity) *ret_capacity = adapter->gate.capacity;
+static void room(vestry_server *server, uint32_t *ret_streams, uint32_t *ret_capacity) {
+  vsi_web_gate_room(&((vsi_civetweb *)server)->gate, ret_streams, ret_capacity);
 }
 
 static uint64_t least(uint64_t a, uint64_t b) {

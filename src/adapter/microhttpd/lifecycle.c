@@ -192,9 +192,7 @@ vestry_err vsi_microhttpd_lifecycle_begin(vsi_microhttpd *adapter, const vsi_mic
 }
 
 static void room(vestry_server *server, uint32_t *ret_streams, uint32_t *ret_capacity) {
-  vsi_microhttpd *adapter = (vsi_microhttpd *)server;
-  if (ret_streams) *ret_streams = vsi_web_gate_streams(&adapter->gate);
-  if (ret_capacity) *ret_capacity = adapter->gate.capacity;
+  vsi_web_gate_room(&((vsi_microhttpd *)server)->gate, ret_streams, ret_capacity);
 }
 
 static vestry_err stop(vestry_server *server, uint64_t timeout_ms) {

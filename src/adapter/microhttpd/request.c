@@ -231,9 +231,7 @@ static int64_t request_body_length(void *server_request) {
 }
 
 static void request_room(void *server_request, uint32_t *ret_streams, uint32_t *ret_capacity) {
-  vsi_web_gate *gate = &((vsi_microhttpd_request *)server_request)->adapter->gate;
-  *ret_streams = vsi_web_gate_streams(gate);
-  *ret_capacity = gate->capacity;
+  vsi_web_gate_room(&((vsi_microhttpd_request *)server_request)->adapter->gate, ret_streams, ret_capacity);
 }
 
 /* Read from the body, which is here completely, or with one byte more than allowed. */

@@ -59,6 +59,11 @@ uint32_t vsi_web_gate_streams(vsi_web_gate *gate) {
   return streams;
 }
 
+void vsi_web_gate_room(vsi_web_gate *gate, uint32_t *ret_streams, uint32_t *ret_capacity) {
+  if (ret_streams) *ret_streams = vsi_web_gate_streams(gate);
+  if (ret_capacity) *ret_capacity = gate->capacity;
+}
+
 void vsi_web_gate_shut(vsi_web_gate *gate) {
   vsi_mutex_lock(&gate->lock);
   gate->stopping = true;

@@ -28,6 +28,8 @@ bool vsi_web_gate_take_place(vsi_web_gate *gate);
 void vsi_web_gate_give_place(vsi_web_gate *gate);
 bool vsi_web_gate_is_shut(vsi_web_gate *gate);
 uint32_t vsi_web_gate_streams(vsi_web_gate *gate);
+/* Get the number of taken places, and of all. Either pointer may be NULL. */
+void vsi_web_gate_room(vsi_web_gate *gate, uint32_t *ret_streams, uint32_t *ret_capacity);
 
 /* Shut the gate: no further request or stream enters. */
 void vsi_web_gate_shut(vsi_web_gate *gate);
