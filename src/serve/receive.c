@@ -149,11 +149,13 @@ vestry_err vsi_receive(vsi_serving *s, vestry_connection **ret_connection) {
 /* -------------------------------------------------------------------------------- of a server that reports bytes -- */
 
 /* Leave the request: the thread serves others until the next piece arrives. */
-static void leave(vsi_serving *s) {
+static void leave(vsi_serving *s, const vsi_inside *inside) {
   vsi_span_leave(&s->span);
   vsi_visit_pause(&s->visit);
+  vsi_inside_end(inside);
 }
-static void come_back(vsi_serving *s) {
+static void come_back(vsi_serving *s, vsi_inside *inside) {
+  vsi_inside_begin(inside, s->v);
   vsi_visit_go_on(&s->visit);
   vsi_span_come_back(&s->span);
 }
@@ -188,8 +190,10 @@ vestry_err vestry_receive_begin(vestry *v, const vestry_request_ops *ops, void *
   }
   atomic_fetch_add_explicit(&v->requests, 1, memory_order_relaxed); /* relaxed: a counter */
   s->own_request.visit = &s->visit;
+  vsi_inside inside;
+  vsi_inside_begin(&inside, v);
   vsi_serving_begin_span(s);
-  leave(s);
+  leave(s, &inside);
   *ret_receiving = receiving;
   return VESTRY_OK;
 }
@@ -197,11 +201,9 @@ vestry_err vestry_receive_begin(vestry *v, const vestry_request_ops *ops, void *
 void vestry_receive_open(vestry_receiving *receiving) {
   vsi_serving *s = &receiving->s;
   vsi_inside inside;
-  vsi_inside_begin(&inside, s->v);
-  come_back(s);
+  come_back(s, &inside);
   begin_receipt(s, &receiving->receipt);
-  leave(s);
-  vsi_inside_end(&inside);
+  leave(s, &inside);
 }
 
 bool vestry_receive_wants(const vestry_receiving *receiving) {
@@ -221,30 +223,24 @@ void vestry_receive_put(vestry_receiving *receiving, size_t len) {
   receiving->piece_len += len;
 }
 
-static void write_piece(vestry_receiving *receiving) {
+static void write_piece(vestry_receiving *receiving, bool is_last) {
+  vsi_serving *s = &receiving->s;
   const size_t len = receiving->piece_len;
+  vsi_inside inside;
+  come_back(s, &inside);
   receiving->piece_len = 0;
-  if (receiving->lacks) fail(&receiving->s, &receiving->receipt, receiving->lacks, false);
-  take(&receiving->s, &receiving->receipt, receiving->piece, len);
+  if (receiving->lacks) fail(s, &receiving->receipt, receiving->lacks, false);
+  take(s, &receiving->receipt, receiving->piece, len);
+  if (is_last) close_receipt(s, &receiving->receipt);
+  leave(s, &inside);
 }
 
 void vestry_receive_write(vestry_receiving *receiving) {
-  vsi_inside inside;
-  vsi_inside_begin(&inside, receiving->s.v);
-  come_back(&receiving->s);
-  write_piece(receiving);
-  leave(&receiving->s);
-  vsi_inside_end(&inside);
+  write_piece(receiving, false);
 }
 
 void vestry_receive_close(vestry_receiving *receiving) {
-  vsi_inside inside;
-  vsi_inside_begin(&inside, receiving->s.v);
-  come_back(&receiving->s);
-  write_piece(receiving);
-  close_receipt(&receiving->s, &receiving->receipt);
-  leave(&receiving->s);
-  vsi_inside_end(&inside);
+  write_piece(receiving, true);
 }
 
 static void end(vestry_receiving *receiving, vestry_err error) {
@@ -260,9 +256,8 @@ static void end(vestry_receiving *receiving, vestry_err error) {
 vestry_err vestry_receive_end(vestry_receiving *receiving, vestry_connection **ret_connection) {
   vsi_serving *s = &receiving->s;
   vsi_inside inside;
-  vsi_inside_begin(&inside, s->v);
   *ret_connection = NULL;
-  come_back(s);
+  come_back(s, &inside);
   vestry_err error = conclude(s, &receiving->receipt, ret_connection);
   end(receiving, error);
   vsi_inside_end(&inside);
@@ -284,8 +279,7 @@ static void keep_piece(vestry_receiving *receiving) {
 void vestry_receive_abandon(vestry_receiving *receiving, vestry_err why) {
   if (!receiving) return;
   vsi_inside inside;
-  vsi_inside_begin(&inside, receiving->s.v);
-  come_back(&receiving->s);
+  come_back(&receiving->s, &inside);
   vsi_request_detach(&receiving->s.request);
   keep_piece(receiving);
   fail(&receiving->s, &receiving->receipt, why, false);
