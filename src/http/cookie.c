@@ -134,7 +134,6 @@ vestry_err vestry_reply_cookie(vestry_reply *reply, const vestry_cookie *given) 
   vsi_buffer_append_str(&text, same_sites[cookie.same_site]);
   const char *header = vsi_buffer_terminate(&text);
   vestry_err error = header ? vestry_reply_header(reply, "Set-Cookie", header) : VESTRY_NO_MEMORY;
-  reply->no_memory |= error == VESTRY_NO_MEMORY;
   vsi_buffer_finish(&text);
-  return error;
+  return vsi_reply_remember(reply, error);
 }

@@ -80,13 +80,6 @@ void vsi_reply_finish(vestry_reply *reply) {
   vsi_reply_init(reply, reply->host);
 }
 
-/* Record NO_MEMORY. A handler may ignore it (vestry/request.h); then serve/serving.c answers the request with this
- * error. */
-static vestry_err remember(vestry_reply *reply, vestry_err error) {
-  reply->no_memory |= error == VESTRY_NO_MEMORY;
-  return error;
-}
-
 vestry_err vsi_reply_refuse(vestry_reply *reply, vestry_err error, const char *why) {
   reply->refused = error;
   vsi_log(reply->host, VESTRY_LOG_ERROR, "reply: %s", why);
@@ -109,14 +102,10 @@ static bool is_framing(const char *name) {
   return vsi_is_listed(name, framing);
 }
 
-static vestry_header *find_header(const vestry_reply *reply, const char *name) {
+vestry_header *vsi_reply_header_find(const vestry_reply *reply, const char *name) {
   for (size_t i = 0; i < reply->headers_count; i++)
     if (vsi_strcasecmp(reply->headers[i].name, name) == 0) return &reply->headers[i];
   return NULL;
-}
-
-const vestry_header *vsi_reply_header_find(const vestry_reply *reply, const char *name) {
-  return find_header(reply, name);
 }
 
 /* Return whether a list of directives has this one, in upper or lower case (RFC 9111, section 5.2). Values are
@@ -146,14 +135,14 @@ vestry_err vestry_reply_header(vestry_reply *reply, const char *name, const char
     return vsi_reply_refuse(reply, VESTRY_INVALID,
                             "vestry_reply_header: the adapter sets this header, or its name or value is invalid");
   if (VSI_ARRAY_RESERVE(reply->host, reply->headers, reply->headers_count, reply->headers_room, 1))
-    return remember(reply, VESTRY_NO_MEMORY);
+    return vsi_reply_remember(reply, VESTRY_NO_MEMORY);
   size_t name_len = strlen(name), value_len = strlen(value);
   char *copy = vsi_alloc(reply->host, name_len + value_len + 2);
-  if (!copy) return remember(reply, VESTRY_NO_MEMORY);
+  if (!copy) return vsi_reply_remember(reply, VESTRY_NO_MEMORY);
   memcpy(copy, name, name_len + 1);
   memcpy(copy + name_len + 1, value, value_len + 1);
   vestry_header made = {copy, copy + name_len + 1};
-  vestry_header *before = vsi_strcasecmp(name, "Content-Type") == 0 ? find_header(reply, name) : NULL;
+  vestry_header *before = vsi_strcasecmp(name, "Content-Type") == 0 ? vsi_reply_header_find(reply, name) : NULL;
   if (before) {
     header_free(reply, before);
     *before = made;
@@ -182,7 +171,7 @@ static vestry_err begin_body(vestry_reply *reply, const char *content_type, size
   vestry_err error = resize_room(reply, held);
   if (error) return error;
   char *type = vsi_strdup(reply->host, content_type, strlen(content_type));
-  if (!type) return remember(reply, VESTRY_NO_MEMORY);
+  if (!type) return vsi_reply_remember(reply, VESTRY_NO_MEMORY);
   vsi_free(reply->host, (void *)reply->body_type);
   free_body(reply);
   reply->body_type = type;
@@ -232,7 +221,7 @@ vestry_err vsi_reply_load(vestry_reply *reply) {
     error = vsi_open_file_load(reply->host, reply->rest.file, reply->rest.at, reply->body_len, &body);
   else if (!(body = vsi_strdup(reply->host, reply->rest.borrowed ? reply->rest.borrowed : "", reply->body_len)))
     error = VESTRY_NO_MEMORY;
-  if (error) return remember(reply, error);
+  if (error) return vsi_reply_remember(reply, error);
   free_body(reply);
   reply->body = body;
   return VESTRY_OK;
@@ -246,7 +235,7 @@ vestry_err vestry_reply_body(vestry_reply *reply, const char *content_type, cons
   vestry_err error = vsi_reply_make_room(reply, len);
   if (error) return error;
   char *copy = vsi_strdup(reply->host, len ? body : "", len);
-  return copy ? vsi_reply_take_body(reply, content_type, copy, len) : remember(reply, VESTRY_NO_MEMORY);
+  return copy ? vsi_reply_take_body(reply, content_type, copy, len) : vsi_reply_remember(reply, VESTRY_NO_MEMORY);
 }
 
 /* ------------------------------------------------------------------------------------------ key and connection ---- */
@@ -256,14 +245,14 @@ static vestry_err pack_key(vestry_reply *reply, vestry_scope scope, const vestry
                            size_t room_bytes, vestry_scoped_key **ret_key, vestry_err *key_error) {
   vsi_scoped_key packed;
   vestry_err error = vsi_store_pack(reply->v->store, &packed, scope, key);
-  if (error == VESTRY_NO_MEMORY) return remember(reply, VESTRY_NO_MEMORY);
+  if (error == VESTRY_NO_MEMORY) return vsi_reply_remember(reply, VESTRY_NO_MEMORY);
   if (error) {
     *key_error = error;
     return vsi_reply_refuse(reply, error, "vestry_reply_key or vestry_reply_add_key: the key is invalid or too large");
   }
   *ret_key = vsi_scoped_key_keep(reply->host, &packed.key, room, room_bytes);
   vsi_scoped_key_finish(&packed);
-  return *ret_key ? VESTRY_OK : remember(reply, VESTRY_NO_MEMORY);
+  return *ret_key ? VESTRY_OK : vsi_reply_remember(reply, VESTRY_NO_MEMORY);
 }
 
 vestry_err vestry_reply_key(vestry_reply *reply, const vestry_key *key) {
@@ -296,7 +285,7 @@ vestry_err vestry_reply_add_key(vestry_reply *reply, vestry_scope scope, const v
     return refuse_more(reply, "vestry_reply_add_key", "keys in addition to its first");
   }
   if (VSI_ARRAY_RESERVE(reply->host, reply->more_keys, reply->more_keys_count, reply->more_keys_room, 1))
-    return remember(reply, VESTRY_NO_MEMORY);
+    return vsi_reply_remember(reply, VESTRY_NO_MEMORY);
   vestry_scoped_key *packed;
   vestry_err error = pack_key(reply, scope, key, NULL, 0, &packed, &reply->more_key_error);
   if (error) return error;
@@ -377,11 +366,11 @@ static vestry_err add_effect(vestry_reply *reply, const vsi_effect_item *effect)
   }
   vestry_event_unref(effect->event);
   json_decref(effect->list);
-  return remember(reply, VESTRY_NO_MEMORY);
+  return vsi_reply_remember(reply, VESTRY_NO_MEMORY);
 }
 
 static vestry_err refuse_value(vestry_reply *reply, vestry_err error) {
-  if (error == VESTRY_NO_MEMORY) return remember(reply, error);
+  if (error == VESTRY_NO_MEMORY) return vsi_reply_remember(reply, error);
   return vsi_reply_refuse(reply, error,
                           "a value cannot be written as JSON (a string that is NULL or not UTF-8, HTML that failed, an "
                           "infinite number), or signals are not an object");
@@ -449,14 +438,12 @@ vestry_err vsi_reply_pack(vestry_reply *reply, vsi_scoped_key *name, vestry_scop
   error = vsi_name_pack(reply->v, name, scope, key);
   if (error && error != VESTRY_NO_MEMORY)
     return vsi_reply_refuse(reply, error, "the key of a channel or topic is not well formed or too large");
-  reply->no_memory |= error == VESTRY_NO_MEMORY;
-  return error;
+  return vsi_reply_remember(reply, error);
 }
 
 vestry_err vsi_reply_attach(vestry_reply *reply, vestry_err error, vsi_attachment *attachment) {
-  reply->no_memory |= error == VESTRY_NO_MEMORY;
   if (!error) vsi_attachments_add_counted(&reply->attachments, attachment);
-  return error;
+  return vsi_reply_remember(reply, error);
 }
 
 typedef struct joining {

@@ -83,6 +83,12 @@ VESTRY_API vestry_err vsi_reply_pack(vestry_reply *reply, vsi_scoped_key *name, 
 /* Add an attachment, or note the error of making it. Returns the error. */
 VESTRY_API vestry_err vsi_reply_attach(vestry_reply *reply, vestry_err error, vsi_attachment *attachment);
 
+/* Remember NO_MEMORY of a builder. A handler may ignore it (vestry/request.h); then serve/serving.c answers the request
+ * with this error. Returns its second argument. */
+static inline vestry_err vsi_reply_remember(vestry_reply *reply, vestry_err error) {
+  reply->no_memory |= error == VESTRY_NO_MEMORY;
+  return error;
+}
 /* Remember that a builder rejected the handler's arguments, and log why. Returns its second argument. */
 VESTRY_API vestry_err vsi_reply_refuse(vestry_reply *reply, vestry_err error, const char *why);
 /* Drop the reply's body and take room for one of len bytes. Call it before the memory is allocated, and before
@@ -127,6 +133,6 @@ typedef enum vsi_caching {
 } vsi_caching;
 VESTRY_API vsi_caching vsi_reply_caching(const vestry_reply *reply);
 /* Return the header of that name, compared without case; NULL: none. */
-VESTRY_API const vestry_header *vsi_reply_header_find(const vestry_reply *reply, const char *name);
+VESTRY_API vestry_header *vsi_reply_header_find(const vestry_reply *reply, const char *name);
 
 #endif

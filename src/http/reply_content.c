@@ -22,9 +22,8 @@ static vestry_err redirect_by_action(vestry_reply *reply, const char *url) {
   if (!error) error = vestry_reply_header(reply, "datastar-selector", "body");
   if (!error) error = vestry_reply_header(reply, "datastar-mode", "append");
   if (!error) error = vestry_reply_body(reply, "text/html; charset=utf-8", body.data, body.len);
-  reply->no_memory |= error == VESTRY_NO_MEMORY;
   vestry_html_finish(&html);
-  return error ? error : vestry_reply_status(reply, 200);
+  return error ? vsi_reply_remember(reply, error) : vestry_reply_status(reply, 200);
 }
 
 vestry_err vestry_reply_redirect(vestry_reply *reply, int status, const char *url) {
@@ -46,8 +45,7 @@ vestry_err vestry_reply_json(vestry_reply *reply, const json_t *json) {
   vestry_err error = vsi_reply_make_room(reply, len);
   if (error) return error;
   char *text = vsi_alloc(reply->host, len + 1);
-  reply->no_memory |= !text;
-  if (!text) return VESTRY_NO_MEMORY;
+  if (!text) return vsi_reply_remember(reply, VESTRY_NO_MEMORY);
   writer = (vsi_writer){.to = text};
   (void)vsi_json_put(&writer, json); /* succeeds, as before */
   text[len] = '\0';
@@ -56,12 +54,11 @@ vestry_err vestry_reply_json(vestry_reply *reply, const json_t *json) {
 
 /* ------------------------------------------------------------------------------------------------- formats -------- */
 
-/* Pass the built HTML to `put`; NO_MEMORY is remembered, as in reply.c. */
+/* Pass the built HTML to `put`. */
 static vestry_err take(vestry_reply *reply, vestry_err (*put)(vestry_reply *reply, vestry_slice html),
                        vestry_html *html) {
   vestry_slice made;
-  vestry_err error = vsi_html_settle(html, &made);
-  reply->no_memory |= error == VESTRY_NO_MEMORY;
+  vestry_err error = vsi_reply_remember(reply, vsi_html_settle(html, &made));
   if (!error) return put(reply, made);
   if (error != VESTRY_NO_MEMORY) reply->refused = error; /* logged already */
   return error;
