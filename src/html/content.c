@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/ascii.h"
+#include "base/hex.h"
 #include "html/open.h"
 
 typedef struct walk {
@@ -52,11 +53,8 @@ static const char *read_reference(const char *at, const char *end, uint32_t *ret
     bool is_hex = end - name > 1 && (name[1] | 0x20) == 'x';
     const char *digits = name + 1 + is_hex;
     uint32_t c = 0;
-    for (at = digits; at < end; at++) {
-      bool is_letter = is_hex && vsi_is_letter(*at) && vsi_lower(*at) <= 'f';
-      if (!is_letter && !vsi_is_digit(*at)) break;
-      if (c < 0x110000) c = c * (is_hex ? 16 : 10) + (uint32_t)(is_letter ? vsi_lower(*at) - 'a' + 10 : *at - '0');
-    }
+    for (at = digits; at < end && (is_hex ? vsi_hex_digit(vsi_lower(*at)) >= 0 : vsi_is_digit(*at)); at++)
+      if (c < 0x110000) c = c * (is_hex ? 16 : 10) + (uint32_t)vsi_hex_digit(vsi_lower(*at));
     if (at == digits) return name; /* a literal '&' */
     if (c >= 0x80 && c < 0xa0) return NULL;
     *ret_c = !c || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0xfffd : c;
