@@ -214,13 +214,12 @@ typedef struct vsi_microhttpd_sending {
 /* An answer that vestry itself sends, instead of libmicrohttpd (direct_read.c). */
 typedef struct vsi_microhttpd_direct {
   vsi_microhttpd_wire wire;
-  char *head;                   /* owned */
+  char *head;                   /* owned; NULL: the answer is not made */
   size_t head_len;              /* including a body that was only lent */
   vsi_microhttpd_sending *body; /* owned; NULL: none, or it was lent */
   uint64_t body_len;
   uint64_t sent;     /* bytes of both */
   uint64_t begun_ns; /* when it was made */
-  bool is_made;
 } vsi_microhttpd_direct;
 
 /* A request of libmicrohttpd. It lives from the request line until libmicrohttpd has finished the request or closes the

@@ -116,10 +116,9 @@ static vestry_err make(vsi_microhttpd_request *request, const vestry_response *r
   vsi_buffer_append(&head, response->body, lent_len);
   answer->head = vsi_buffer_take(&head, &answer->head_len);
   vsi_buffer_finish(&head);
-  answer->is_made = answer->head != NULL;
   answer->wire = (vsi_microhttpd_wire){.fd = request->socket->fd, .tls = vsi_microhttpd_tls_of(request->conn)};
   answer->begun_ns = vsi_now_ns(request->adapter->host);
-  return answer->is_made ? VESTRY_OK : VESTRY_NO_MEMORY;
+  return answer->head ? VESTRY_OK : VESTRY_NO_MEMORY;
 }
 
 vestry_err vsi_microhttpd_direct_respond(void *server_request, const vestry_response *response) {
@@ -207,7 +206,7 @@ static bool wait_for_room(const vsi_microhttpd_request *request) {
 }
 
 bool vsi_microhttpd_direct_send(vsi_microhttpd_request *request) {
-  while (request->direct.is_made && send_some(&request->direct) == VESTRY_IO_WOULD_BLOCK && request->is_suspended &&
+  while (request->direct.head && send_some(&request->direct) == VESTRY_IO_WOULD_BLOCK && request->is_suspended &&
          !is_late(request))
     if (wait_for_room(request)) return true;
   return false;
@@ -215,7 +214,7 @@ bool vsi_microhttpd_direct_send(vsi_microhttpd_request *request) {
 
 void vsi_microhttpd_direct_end(vsi_microhttpd_request *request) {
   vsi_microhttpd_direct *answer = &request->direct;
-  const bool is_sent = answer->is_made && answer->sent == answer->head_len + answer->body_len;
+  const bool is_sent = answer->head && answer->sent == answer->head_len + answer->body_len;
   shutdown(request->socket->fd, is_sent ? SHUT_WR : SHUT_RDWR);
   vsi_microhttpd_sending_end(answer->body);
   vsi_free(request->adapter->host, answer->head);
