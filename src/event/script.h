@@ -10,7 +10,6 @@
 #include <stdarg.h>
 
 #include "vestry/backend_action.h"
-#include "vestry/event.h"
 
 /* Append a client action that navigates to a web address, as HTML that is to be appended to the body, to a builder that
  * is begun. Returns the builder's error. */

@@ -4,7 +4,6 @@
 #include "http/encoding.h"
 
 #include <stdbool.h>
-#include <stdint.h>
 #include <string.h>
 
 #include "base/ascii.h"

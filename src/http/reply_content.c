@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Replies whose content is made here: by formats of the HTML builder, as JSON, and redirects. */
 #include <stdarg.h>
-#include <string.h>
 
 #include "base/memory.h"
 #include "event/layout.h"

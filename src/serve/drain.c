@@ -18,7 +18,6 @@
 #include "vestry/drain.h"
 
 #include "base/memory.h"
-#include "base/options.h"
 #include "instance/elsewhere.h"
 #include "serve/inside.h"
 

@@ -11,7 +11,6 @@
 
 #include "base/memory.h"
 #include "base/options.h"
-#include "http/answer.h"
 #include "serve/inside.h"
 
 /* A body that is being passed to its route's receiver. */

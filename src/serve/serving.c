@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "base/options.h"
 #include "connection/runner.h"
 #include "http/answer.h"
 #include "http/encoding.h"

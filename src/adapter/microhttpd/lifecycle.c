@@ -4,7 +4,6 @@
 #include "adapter/microhttpd/adapter.h"
 
 #include <limits.h>
-#include <stdio.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>

@@ -35,14 +35,11 @@
  * is released where the socket is closed: after a handover at the stream's end, otherwise when the answer is freed. */
 #include "adapter/microhttpd/adapter.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
-
-#include "base/log.h"
 
 enum { WASTE_BYTES = 4096, MOST_WASTE = 16 };
 

@@ -23,7 +23,6 @@
 #include <linux/tcp.h> /* glibc's struct tcp_info ends before the window */
 #include <netinet/in.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "adapter/web/repeated.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/ascii.h"
