@@ -138,9 +138,7 @@ static vestry_err give_body(const vestry_request *req, vestry_reply *reply, vest
   return VESTRY_OK;
 }
 
-/* Answer with an error instead of the reply. The reply's body is dropped first, because the error page may need its
- * room. */
-static vestry_err answer_instead(const vestry_request *req, vestry_reply *reply, vestry_err error) {
+vestry_err vsi_answer_instead(const vestry_request *req, vestry_reply *reply, vestry_err error) {
   vsi_reply_drop_body(reply);
   return vsi_answer_error(req, error);
 }
@@ -153,7 +151,7 @@ static vestry_err respond_with_body(const vestry_request *req, int status, const
   const char *bytes = reply->body ? reply->body : reply->rest.borrowed;
   if (!error && !takes) return respond(req, status, headers, headers_count, bytes, reply->body_len);
   if (!error) error = give_body(req, reply, &body);
-  if (error) return answer_instead(req, reply, error);
+  if (error) return vsi_answer_instead(req, reply, error);
   vestry_response response = {status, headers, headers_count, bytes, reply->body_len};
   if (req->own->watcher) req->own->watcher->answered(req->own->watcher, req, &response);
   response.body = NULL;
@@ -188,9 +186,9 @@ vestry_err vsi_answer_reply(const vestry_request *req, vestry_reply *reply) {
   bool has_body = reply->has_body && status != 204 && status != 205 && status != 304;
   bool says_len = reply->knows_len && status == 304;
   vestry_err error = reply->document.apply ? reply->document.apply(req, reply, status, has_body) : VESTRY_OK;
-  if (error) return answer_instead(req, reply, error);
+  if (error) return vsi_answer_instead(req, reply, error);
   vestry_header *headers = vsi_alloc(reply->host, (reply->headers_count + 3) * sizeof *headers);
-  if (!headers) return answer_instead(req, reply, VESTRY_NO_MEMORY);
+  if (!headers) return vsi_answer_instead(req, reply, VESTRY_NO_MEMORY);
   if (!has_body) vsi_reply_drop_body(reply);
   if (has_body) warn_of_script(req, reply, status);
   size_t count = 0;

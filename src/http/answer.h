@@ -28,6 +28,10 @@ vestry_err vsi_answer_nothing(const vestry_request *req);
  * at their limit: 503. */
 vestry_err vsi_answer_reply(const vestry_request *req, vestry_reply *reply);
 
+/* Answer with the status of an error instead of the reply. The reply's body is dropped first, because the error page may
+ * need its room. */
+vestry_err vsi_answer_instead(const vestry_request *req, vestry_reply *reply, vestry_err error);
+
 /* Make the headers of a stream's head: vestry's own, and those of the reply that do not collide with them.
  * coding: for Content-Encoding; NULL: none. vary: the coding was negotiated.
  * ret_headers: free with vsi_free; borrows from the reply. OK | NO_MEMORY. */

@@ -178,19 +178,12 @@ static vestry_err perform(serving *s, vestry_connection **ret_connection) {
   return VESTRY_OK;
 }
 
-/* Answer an error instead of performing the reply. The reply's body is freed first, because the error's page needs
- * room. */
-static vestry_err refuse(serving *s, vestry_err error) {
-  vsi_reply_drop_body(&s->reply);
-  return vsi_answer_error(&s->request, error);
-}
-
 static vestry_err carry_out(serving *s, vestry_connection **ret_connection) {
   vestry_reply *reply = &s->reply;
-  if (reply->no_memory) return refuse(s, VESTRY_NO_MEMORY);
+  if (reply->no_memory) return vsi_answer_instead(&s->request, reply, VESTRY_NO_MEMORY);
   bool is_client = s->request.is_datastar || (reply->any_client && !s->own_request.is_head);
   if (!is_client || !vsi_reply_is_stream(reply))
-    return reply->no_room ? refuse(s, VESTRY_LIMIT) : vsi_answer_reply(&s->request, reply);
+    return reply->no_room ? vsi_answer_instead(&s->request, reply, VESTRY_LIMIT) : vsi_answer_reply(&s->request, reply);
   if (reply->has_body) vsi_reply_drop_body(reply);
   /* INVALID even if the key is too large, because the program has chosen the key. */
   if (reply->key_error || reply->more_key_error) return vsi_answer_error(&s->request, VESTRY_INVALID);
@@ -264,7 +257,7 @@ vestry_err vsi_serving_conclude(serving *s, vestry_err error, bool is_guarded, v
   at->kind->conclude(at->state, &s->request, &s->reply, is_answer || !error);
   if (is_answer && is_guarded) show_redirect(s);
   if (is_answer) return vsi_answer_reply(&s->request, &s->reply);
-  return error ? refuse(s, error) : carry_out(s, ret_connection);
+  return error ? vsi_answer_instead(&s->request, &s->reply, error) : carry_out(s, ret_connection);
 }
 
 void vsi_serving_begin_span(vsi_serving *s) {
