@@ -118,20 +118,13 @@ vestry_err vestry_reply_cookie(vestry_reply *reply, const vestry_cookie *given) 
   if (fault) return vsi_reply_refuse(reply, VESTRY_INVALID, fault);
   vsi_buffer text;
   vsi_buffer_init(&text, reply->host);
-  vsi_buffer_append_str(&text, cookie.name);
-  vsi_buffer_append_char(&text, '=');
-  vsi_buffer_append_str(&text, cookie.value ? cookie.value : "");
-  vsi_buffer_append_str(&text, "; Path=");
-  vsi_buffer_append_str(&text, cookie.path ? cookie.path : "/");
-  if (cookie.domain) {
-    vsi_buffer_append_str(&text, "; Domain=");
-    vsi_buffer_append_str(&text, cookie.domain);
-  }
+  vsi_buffer_printf(&text, "%s=%s; Path=%s", cookie.name, cookie.value ? cookie.value : "",
+                    cookie.path ? cookie.path : "/");
+  if (cookie.domain) vsi_buffer_printf(&text, "; Domain=%s", cookie.domain);
   if (cookie.remove || cookie.max_age_s) vsi_buffer_printf(&text, "; Max-Age=%" PRId64, cookie.max_age_s);
   if (!cookie.insecure) vsi_buffer_append_str(&text, "; Secure");
   if (!cookie.for_scripts) vsi_buffer_append_str(&text, "; HttpOnly");
-  vsi_buffer_append_str(&text, "; SameSite=");
-  vsi_buffer_append_str(&text, same_sites[cookie.same_site]);
+  vsi_buffer_printf(&text, "; SameSite=%s", same_sites[cookie.same_site]);
   const char *header = vsi_buffer_terminate(&text);
   vestry_err error = header ? vestry_reply_header(reply, "Set-Cookie", header) : VESTRY_NO_MEMORY;
   vsi_buffer_finish(&text);
