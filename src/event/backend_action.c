@@ -228,9 +228,8 @@ static void put_options(vsi_html *html, const vestry_backend_action_options *opt
 }
 
 /* Write a part of the URL from the format itself, in which {$signal} is replaced by the signal's value when the action
- * runs. */
+ * runs. Quotes are references, because an action never stands in a script element. */
 static void put_url(vsi_html *html, const char *bytes, size_t len) {
-  static const char quote[] = "&#39;"; /* an action never stands in a script element */
   const char *end = bytes + len;
   for (const char *begin; (begin = memmem(bytes, (size_t)(end - bytes), "{$", 2)) != NULL;) {
     const char *name = begin + 2, *close = memchr(name, '}', (size_t)(end - name));
@@ -239,11 +238,9 @@ static void put_url(vsi_html *html, const char *bytes, size_t len) {
       return;
     }
     vsi_html_escape_js(html, bytes, (size_t)(begin - bytes));
-    vsi_html_put_str(html, quote);
-    vsi_html_put_str(html, "+encodeURIComponent($");
+    vsi_html_put_str(html, "&#39;+encodeURIComponent($");
     vsi_html_put(html, name, (size_t)(close - name));
-    vsi_html_put_str(html, ")+");
-    vsi_html_put_str(html, quote);
+    vsi_html_put_str(html, ")+&#39;");
     bytes = close + 1;
   }
   vsi_html_escape_js(html, bytes, (size_t)(end - bytes));

@@ -231,12 +231,9 @@ void vsi_put_content_key(vsi_writer *writer, vsi_event_meaning *meaning, const c
 static void comment_layout(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
   (void)meaning;
   const char *text = ctx;
-  if (text && *text) {
-    vsi_put_line(writer, ": ", text);
-    vsi_put(writer, "\n", 1);
-  } else {
-    vsi_put_str(writer, ":\n\n");
-  }
+  vsi_put_str(writer, text && *text ? ": " : ":");
+  vsi_put_str(writer, text ? text : "");
+  vsi_put_str(writer, "\n\n");
 }
 
 vestry_err vestry_event_comment(const vestry_host *host, const char *text, vestry_event **ret_event) {

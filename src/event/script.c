@@ -163,9 +163,13 @@ static void put_string(vsi_html *code, const char *text, size_t len) {
 /* A timer delays a navigation for three reasons. A browser that is redirected while it loads a page would replace this
  * page's entry in its history by the new address. The rest of the batch is applied first. And a navigation ends the
  * page's stream, of which some events may have arrived without being applied. */
-static const char leaving[] = "setTimeout(() => window.location.href = ";
+#define LEAVING "setTimeout(() => window.location.href = "
 
-static const char attribute[] = " data-init=\"", removal[] = "; el.remove()", closing[] = "\"></i>";
+/* The element: its start, up to the application's attributes; the attribute with the code; its removal; its end. */
+#define OPENING   "<i hidden"
+#define ATTRIBUTE " data-init=\""
+#define REMOVAL   "; el.remove()"
+#define CLOSING   "\"></i>"
 
 typedef struct framed {
   vestry_script_options options;
@@ -175,13 +179,11 @@ typedef struct framed {
 static void action_layout(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
   const framed *f = ctx;
   put_head(writer, meaning, &f->options);
-  vsi_put_str(writer, "<i hidden");
+  vsi_put_str(writer, OPENING);
   put_attributes(writer, &f->options);
-  vsi_put_str(writer, attribute);
+  vsi_put_str(writer, ATTRIBUTE);
   vsi_put(writer, f->code.data, f->code.len);
-  if (!f->options.keep) vsi_put_str(writer, removal);
-  vsi_put_str(writer, closing);
-  vsi_put_str(writer, "\n\n");
+  vsi_put_str(writer, f->options.keep ? CLOSING "\n\n" : REMOVAL CLOSING "\n\n");
 }
 
 /* Make an event of JavaScript code, and finish the code's builder. The code is on one line, and has no double quotes
@@ -198,13 +200,9 @@ static vestry_err send_off(vestry_html *code, const vestry_script_options *optio
 
 vestry_err vsi_html_leave(vestry_html *html, const char *url) {
   vsi_html *to = vsi_html_of(html);
-  vsi_html_put_str(to, "<i hidden");
-  vsi_html_put_str(to, attribute);
-  vsi_html_put_str(to, leaving);
+  vsi_html_put_str(to, OPENING ATTRIBUTE LEAVING);
   put_string(to, url, strlen(url));
-  vsi_html_put_str(to, ")");
-  vsi_html_put_str(to, removal);
-  vsi_html_put_str(to, closing);
+  vsi_html_put_str(to, ")" REMOVAL CLOSING);
   return to->error;
 }
 
@@ -259,7 +257,7 @@ static vestry_err call_with_address(const vestry_host *host, const char *before,
 
 vestry_err vestry_event_redirect(const vestry_host *host, const char *url, const vestry_script_options *options,
                                  vestry_event **ret_event) {
-  return call_with_address(host, leaving, url, options, ret_event);
+  return call_with_address(host, LEAVING, url, options, ret_event);
 }
 
 vestry_err vestry_event_replace_url(const vestry_host *host, const char *url, const vestry_script_options *options,

@@ -342,7 +342,7 @@ static bool is_options(vestry_slice inside) {
     at = read_tag(at, end, &t, &ignored);
     if (!at || !is_of_select(t.name)) return false;
     if (t.is_end) {
-      if (!depth || open[depth - 1].len != t.name.len || !is_same_name(open[depth - 1], t.name)) return false;
+      if (!depth || !is_same_name(open[depth - 1], t.name)) return false;
       depth--;
     } else if (!vsi_is_word(t.name, "hr")) {
       if (depth == 2 || (depth && !vsi_is_word(open[0], "optgroup")) || (depth && vsi_is_word(t.name, "optgroup")))
