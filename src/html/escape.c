@@ -214,9 +214,19 @@ static bool ends_in_reference(const vsi_html *html) {
   return false;
 }
 
-/* The parser reads a CR and the LF after it as one line feed. */
 static bool ends_in_cr(const vsi_html *html) {
   return html->len && html->data[html->len - 1] == '\r';
+}
+
+/* Write a text, escaped. A LF after a CR becomes a reference, because the parser would read both as one line feed. */
+static void put_inserted(vsi_html *html, bool in_js, const char *text, size_t len) {
+  bool is_merged = len && *text == '\n' && !in_js && ends_in_cr(html);
+  if (is_merged) vsi_html_put_str(html, "&#10;");
+  if (is_merged) text++, len--;
+  if (in_js)
+    vsi_html_escape_js(html, text, len);
+  else
+    vsi_html_escape_text(html, text, len);
 }
 
 static const char why_reference[] = "the value follows a & and could form a character reference with it";
@@ -239,17 +249,12 @@ void vsi_html_insert(vsi_html *html, const char *text, size_t len) {
     return;
   }
   bool is_dropped = len && *text == '\n' && html->place.drops_newline;
-  bool is_merged = len && *text == '\n' && slot != VSI_SLOT_JS_STRING && ends_in_cr(html);
   bool runs = vsi_place_insert(&html->place, slot, text, len);
   if (is_dropped) vsi_html_put(html, "\n", 1);
-  if (is_merged) vsi_html_put_str(html, "&#10;");
-  if (is_merged) text++, len--;
-  if (slot == VSI_SLOT_JS_STRING)
-    vsi_html_escape_js(html, text, len);
-  else if (runs)
+  if (runs)
     vsi_html_put_str(html, "about:invalid");
   else
-    vsi_html_escape_text(html, text, len);
+    put_inserted(html, slot == VSI_SLOT_JS_STRING, text, len);
 }
 
 void vsi_html_insert_settled(vsi_html *html, bool in_js, const char *text, size_t len) {
@@ -258,13 +263,7 @@ void vsi_html_insert_settled(vsi_html *html, bool in_js, const char *text, size_
     vsi_html_fail(html, VESTRY_INVALID, why_reference);
     return;
   }
-  bool is_merged = len && *text == '\n' && !in_js && ends_in_cr(html);
-  if (is_merged) vsi_html_put_str(html, "&#10;");
-  if (is_merged) text++, len--;
-  if (in_js)
-    vsi_html_escape_js(html, text, len);
-  else
-    vsi_html_escape_text(html, text, len);
+  put_inserted(html, in_js, text, len);
 }
 
 /* In text and attributes, quotes are written as references, so that a piece built in text can stand in an attribute
