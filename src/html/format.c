@@ -138,12 +138,12 @@ static void read_flags(reader *r, conversion *c) {
   }
 }
 
-/* Read digits or a star. */
-static int read_size(reader *r, bool takes_stars, bool *has_star) {
+/* Read digits, or a star and its argument. */
+static int read_size(reader *r, bool *has_star) {
   if (*r->at == '*') {
     r->at++;
     *has_star = true;
-    return takes_stars ? va_arg(r->arguments, int) : 0;
+    return va_arg(r->arguments, int);
   }
   int size = 0;
   for (; *r->at >= '0' && *r->at <= '9'; r->at++) {
@@ -181,17 +181,17 @@ static const char *check(const conversion *c) {
   return NULL;
 }
 
-const char *vsi_format_read(reader *r, bool takes_stars, conversion *c) {
+const char *vsi_format_read(reader *r, conversion *c) {
   *c = (conversion){.precision = VSI_NO_PRECISION};
   read_flags(r, c);
-  c->width = read_size(r, takes_stars, &c->has_star);
+  c->width = read_size(r, &c->has_star);
   if (c->width < 0) { /* from a star: as in printf, it means the flag '-' and the absolute value */
     c->minus = true;
     c->width = c->width < -MAX_WIDTH ? MAX_WIDTH + 1 : -c->width;
   }
   if (*r->at == '.') {
     r->at++;
-    c->precision = read_size(r, takes_stars, &c->has_star);
+    c->precision = read_size(r, &c->has_star);
     if (c->precision < 0) c->precision = VSI_NO_PRECISION; /* as if absent */
   }
   read_length(r, c);
@@ -232,7 +232,7 @@ void vsi_format_read_on(reader *r) {
       r->sink->literal(html, r->at++, 1);
     } else {
       conversion c;
-      const char *why = vsi_format_read(r, true, &c);
+      const char *why = vsi_format_read(r, &c);
       if (why)
         vsi_html_fail(html, VESTRY_INVALID, why);
       else

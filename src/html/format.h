@@ -44,9 +44,9 @@ typedef struct vsi_format_reader {
   va_list arguments;
 } vsi_format_reader;
 
-/* Read the conversion after a `%`. takes_stars: also take the arguments of stars, as a call that writes the conversion
- * must. Returns the reason why it is invalid; NULL: it is valid. */
-const char *vsi_format_read(vsi_format_reader *reader, bool takes_stars, vsi_conversion *ret_conversion);
+/* Read the conversion after a `%`, with the arguments of its stars. Returns the reason why it is invalid; NULL: it is
+ * valid. */
+const char *vsi_format_read(vsi_format_reader *reader, vsi_conversion *ret_conversion);
 /* Write a conversion, taking its argument. */
 void vsi_format_put(vsi_format_reader *reader, const vsi_conversion *conversion);
 /* Take the argument of %d or %i; of %u, %x or %X. */

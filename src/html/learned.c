@@ -22,6 +22,7 @@
 
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/memory.h"
 #include "html/escape.h"
 #include "html/place.h"
@@ -161,7 +162,7 @@ static bool learn_fixed(lesson *l, step *s) {
 static bool learn_conversion(lesson *l, step *s) {
   vsi_format_reader *r = &l->reader;
   s->begin = (uint16_t)(r->at++ - r->format);
-  if (vsi_format_read(r, true, &s->conversion)) return false;
+  if (vsi_format_read(r, &s->conversion)) return false;
   s->next = (uint16_t)(r->at - r->format);
   s->act = (uint8_t)act_of(&s->conversion);
   if (s->act == RAW && !vsi_place_is_plain(&l->place)) return learn_fixed(l, s);
@@ -216,7 +217,7 @@ static void empty(vsi_html *html, slot *s) {
 
 static slot *find(vsi_html *html, const char *format) {
   vsi_html_learned *learned = html->learned;
-  size_t first = (size_t)((uint64_t)(uintptr_t)format * UINT64_C(0x9E3779B97F4A7C15) >> 32) % SLOTS;
+  size_t first = (size_t)(vsi_hash_number((uintptr_t)format) >> 32) % SLOTS;
   slot *free_one = NULL;
   for (size_t i = 0; i < WAYS; i++) {
     slot *s = &learned->slots[(first + i) % SLOTS];
@@ -312,7 +313,7 @@ static void do_other(vsi_format_reader *r, const step *s) {
   const char *why = NULL;
   if (c.has_star) {
     r->at = r->format + s->begin + 1;
-    why = vsi_format_read(r, true, &c);
+    why = vsi_format_read(r, &c);
   }
   if (why)
     vsi_html_fail(r->html, VESTRY_INVALID, why);
