@@ -22,7 +22,7 @@ typedef enum vsi_event_kind {
 typedef struct vsi_event_meaning {
   uint8_t kind;     /* vsi_event_kind */
   uint8_t mode, ns; /* ELEMENTS: vestry_patch_mode, vestry_namespace */
-  bool of_stream;   /* it has an id or a retry value */
+  bool of_stream;   /* the event has an id or a retry value */
   /* Offsets in the event's bytes. */
   uint32_t selector, selector_len; /* len 0: none */
   uint32_t content;                /* of the first line of HTML or JSON; 0: there is none */
@@ -59,7 +59,7 @@ void vsi_put_head(vsi_writer *writer, vsi_event_meaning *meaning, vsi_event_kind
 /* Write the key of the first line of HTML or JSON ("data: elements "), and record where the content begins. */
 void vsi_put_content_key(vsi_writer *writer, vsi_event_meaning *meaning, const char *key);
 
-/* Writes an event. meaning: zero before each pass; the values of the second pass count. */
+/* A function that writes an event. meaning: zero before each pass; the values of the second pass are kept. */
 typedef void vsi_event_layout(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx);
 /* Make an event by both passes of its layout. OK | TOO_LARGE | NO_MEMORY; ret_event is untouched on failure. */
 VESTRY_API vestry_err vsi_event_build(const vestry_host *host, vsi_event_layout *layout, const void *ctx,
@@ -78,7 +78,8 @@ typedef struct vsi_line_breaks {
   size_t count, bytes;
 } vsi_line_breaks;
 
-/* words: by words of eight bytes, as processors without SSE2 do anyway, so that this is tested on every processor. */
+/* words: process words of eight bytes, as on a processor without SSE2. It is a parameter so that tests cover this way on
+ * every processor. */
 vsi_line_breaks vsi_lines_count(const char *text, size_t len, bool words);
 
 /* Copy text to `to`, and write each line break as LF followed by the prefix. Writes exactly len - breaks.bytes +

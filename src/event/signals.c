@@ -96,18 +96,20 @@ vestry_err vestry_signals_parse_query(const vestry_host *host, const char *query
 
 /* ------------------------------------------------------------------------------------------------- values ---- */
 
-/* Maximum length of the path in an error message: its end, because that identifies it. */
+/* Maximum length of the part of a path that an error message shows. It is the end of the path, which identifies the
+ * signal. */
 enum { SHOWN_MAX = 40 };
 
-/* Write the path up to `end`, at most SHOWN_MAX bytes of it, cut in front of a complete character. */
+/* Write the path up to `end`. If it is longer than SHOWN_MAX bytes, its beginning is cut off, in front of a complete
+ * character. */
 static int show(char *to, size_t size, const char *path, size_t end) {
   size_t begin = end > SHOWN_MAX ? end - SHOWN_MAX : 0;
   while (begin && begin < end && ((unsigned char)path[begin] & 0xC0) == 0x80) begin++;
   return snprintf(to, size, "%s%.*s", begin ? "…" : "", (int)(end - begin), path + begin);
 }
 
-/* Report a failure at the name from `begin` to `end`. wanted NULL: no such signal; otherwise expected and
- * found type. Returns its first argument. */
+/* Report a failure at the name from `begin` to `end`. wanted, found: the expected and the found type; NULL: there is no
+ * such signal. Returns its first argument. */
 static vestry_err fail(vestry_err error, const char *path, size_t begin, size_t end, const char *wanted,
                        const char *found, vestry_signals_error *ret_error) {
   if (!ret_error) return error;

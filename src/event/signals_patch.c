@@ -12,13 +12,14 @@
 #include "json/load.h"
 #include "json/write.h"
 
-/* A value is written directly: it needs no check and has no line breaks. */
+/* A patch is given as text, or as a value. A value is written directly, because it needs no check and has no line
+ * breaks. */
 typedef struct patch {
   vestry_signals_options options;
   const char *json; /* of a patch given as text */
   size_t len;
   const vestry_value *signals;
-  vestry_err *error; /* of writing; both passes have the same */
+  vestry_err *error; /* receives the error of writing the value, which is the same in both passes */
 } patch;
 
 static void patch_layout(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {

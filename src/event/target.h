@@ -21,15 +21,15 @@ typedef struct vsi_target {
   vsi_event_extra extra; /* first member: it is kept with its event */
   const vestry_host *host;
   vsi_effect effect;
-  bool can_go; /* it may be dropped: it has neither id nor retry, and nothing in it runs */
+  bool can_go; /* the event may be dropped: it has neither id nor retry, and nothing in it runs */
   uint8_t mode, ns;
   uint64_t hash;  /* MORPH: of mode, namespace and id */
   const char *id; /* MORPH, PASSING: of the element, in the event's bytes. len 0: PASSING without an id */
   size_t id_len;
   uint64_t id_hash;
   vsi_html_state state; /* MORPH, PASSING */
-  /* Ids of elements other than the target itself: hashes in ascending order, and two bits for each. May contain
-   * additional ids. */
+  /* Ids of elements other than the target itself: their hashes in ascending order, and two bits of `marks` for each. A
+   * text that only looks like an id may be included. */
   uint64_t *ids, marks[VSI_TARGET_MARKS / 64];
   size_t ids_count, ids_room;
   bool has_other_ids;        /* ids that could not be read: all marks are set */
@@ -48,13 +48,14 @@ size_t vsi_event_target_cost(const vestry_event *event);
 
 /* Return whether both are morphs of the same element and set the same part of it. */
 bool vsi_target_is_same(const vsi_target *a, const vsi_target *b);
-/* Return whether in addition the later one alone leaves the page as both would, and the earlier one may be dropped. */
+/* Return whether, in addition, the earlier one may be dropped: the later one alone leaves the page as both would. */
 bool vsi_target_replaces(const vsi_target *later, const vsi_target *earlier);
 /* Return whether `before`, a morph of another target, must not be dropped across `behind`. */
 bool vsi_target_holds(const vsi_target *behind, const vsi_target *before);
 /* Return whether an element of an event has the id of the target `of`. */
 bool vsi_target_brings(const vsi_target *target, const vsi_target *of);
-/* Return the same for all targets whose marks were added up. The result true may be wrong, false is certain. */
+/* Return whether an element of one of several events may have the id of a target. marks: those of the events' targets,
+ * combined by OR. The result true may be wrong; false is certain. */
 bool vsi_target_is_marked(const uint64_t *marks, const vsi_target *target);
 
 /* Make one event with the effect of two signals patches, a first. NULL in ret_event: b alone has it. OK | UNSUPPORTED

@@ -16,8 +16,9 @@
  * unfit.
  *
  * A format is found by its address, and all its bytes are compared with a copy in the program, so it does not matter if
- * the memory at that address has changed. A format is learned at its second use, and only by a builder that was used
- * for several formats, so a single small piece does not pay for this. If memory runs out, nothing is learned. */
+ * the memory at that address has changed. A format is learned at its second use, and only by a builder that has
+ * added FIRST_ADDS formats before, so a single small piece does not pay for this. If memory runs out, nothing is
+ * learned. */
 #include "html/format.h"
 
 #include <string.h>

@@ -156,8 +156,8 @@ typedef enum vsi_element_act {
   VSI_ACT_HEADING,   /* a block; the end tag of any heading ends any other */
   VSI_ACT_ITEM,      /* ends the item before it */
   VSI_ACT_FORMAT,    /* continues after the element that should have ended it */
-  VSI_ACT_LONE,      /* must not be nested in another one */
-  VSI_ACT_FORM,      /* likewise, and its end tag may be anywhere */
+  VSI_ACT_LONE,      /* must not be nested in another one of its kind */
+  VSI_ACT_FORM,      /* likewise; besides, its end tag may be outside its parent */
   VSI_ACT_OBJECT,    /* elements open inside of it do not count outside, and vice versa */
   VSI_ACT_EMPTY,     /* has no content and no end tag */
   VSI_ACT_RULE,      /* likewise, but closes a p */
@@ -176,25 +176,25 @@ typedef enum vsi_element_act {
 } vsi_element_act;
 
 enum {
-  VSI_SPECIAL = 1,
+  VSI_SPECIAL = 1, /* of the parser's category of special elements */
   VSI_FORMATTING = 1 << 1,
   VSI_IMPLIED = 1 << 2,        /* its end tag can be omitted */
-  VSI_SCOPE = 1 << 3,          /* an end tag inside of it closes no element around it */
-  VSI_BUTTON_SCOPE = 1 << 4,   /* and a p around it is not closed */
-  VSI_LIST = 1 << 5,           /* nor is an li */
-  VSI_MARKER = 1 << 6,         /* formatting ends with it */
+  VSI_SCOPE = 1 << 3,          /* a tag inside it closes no element around it */
+  VSI_BUTTON_SCOPE = 1 << 4,   /* a tag inside it closes no p around it */
+  VSI_LIST = 1 << 5,           /* the end tag of an li inside it closes no li around it */
+  VSI_MARKER = 1 << 6,         /* formatting inside it ends with it */
   VSI_BREAKS_OUT = 1 << 7,     /* its start tag ends svg and math */
-  VSI_CLOSES_P = 1 << 8,       /* of elements that are not blocks */
-  VSI_TABLE_MODE = 1 << 9,     /* inside of it the parts of tables have meaning */
-  VSI_TABLE_CONTEXT = 1 << 10, /* and only they are allowed */
-  VSI_IN_HEAD = 1 << 11,
-  VSI_IN_TABLE = 1 << 12, /* except this one */
-  VSI_CONTENT = 1 << 13,  /* can be the content of a page */
-  VSI_SVG_IS_POINT = 1 << 14,
-  VSI_MATH_IS_POINT = 1 << 15,
-  VSI_MATH_IS_ODD = 1 << 16,
-  VSI_IS_DOUBTFUL = 1 << 17, /* parsers differ on whether it is special */
-  VSI_IS_FOREIGN = 1 << 18   /* of svg or math */
+  VSI_CLOSES_P = 1 << 8,       /* its start tag closes a p, although it is no block */
+  VSI_TABLE_MODE = 1 << 9,     /* inside it, the tags of a table's parts have their meaning */
+  VSI_TABLE_CONTEXT = 1 << 10, /* directly inside it, only parts of a table are allowed */
+  VSI_IN_HEAD = 1 << 11,       /* belongs to the head if the body has not begun */
+  VSI_IN_TABLE = 1 << 12,      /* is allowed directly inside a table, although it is no part of one */
+  VSI_CONTENT = 1 << 13,       /* can be the content of a page */
+  VSI_SVG_IS_POINT = 1 << 14,  /* in svg, an integration point */
+  VSI_MATH_IS_POINT = 1 << 15, /* in math, an integration point */
+  VSI_MATH_IS_ODD = 1 << 16,   /* in math, read by special rules, which are not implemented here */
+  VSI_IS_DOUBTFUL = 1 << 17,   /* parsers differ on whether it is special */
+  VSI_IS_FOREIGN = 1 << 18     /* of svg or math */
 };
 
 typedef struct vsi_element_rule {

@@ -33,11 +33,10 @@ vsi_value vsi_html_value(vestry_slice element, vestry_slice attribute, vsi_value
  * ignoring case. */
 bool vsi_html_is_active(vestry_slice element);
 
-/* Take values of REL and TYPE, in lower case and without white space. Return whether the link is only information or a
- * picture. */
+/* Return whether a link with this rel is only information or a picture. rel: in lower case, without white space */
 bool vsi_html_is_plain_link(vestry_slice rel);
-/* Return whether the script's text is neither code nor data, but determines from where code is loaded, or
- * navigation. */
+/* Return whether the text of a script with this type is neither code nor data, but determines navigation, or from where
+ * code is loaded. type: as rel */
 bool vsi_html_is_rules(vestry_slice type);
 
 #endif
