@@ -6,7 +6,7 @@
 #include "http/reply.h"
 #include "http/request.h"
 
-/* Return the status for an error (vestry_handler_fn). Below 500: the error is the client's. */
+/* Return the status for an error (vestry_handler_fn). A status below 500 means that the client has made the error. */
 VESTRY_API int vsi_status_of(vestry *v, vestry_err error);
 
 /* All functions below return OK | IO (the peer is gone). */

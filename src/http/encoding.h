@@ -12,8 +12,8 @@ enum { VSI_ACCEPT_MAX = 16 };
 /* Choose a coding by the header's value (RFC 9110, section 12.5.3): the coding with the highest q; among equals, the
  * first in the list. Identity comes after all others, and unless the header names it, it is chosen only if no other
  * coding is acceptable.
- * header     NULL: no header, identity. Malformed: as if there was none. If a coding is listed twice, the first entry
- *            counts
+ * header     NULL: there is no header, so identity is chosen; a malformed header counts as none. If a coding is listed
+ *            twice, its first entry counts
  * codings    names in lower case, at most VSI_ACCEPT_MAX; NULL: currently not available
  * ret_index  count: identity
  * OK | UNSUPPORTED: no coding is acceptable, and neither is identity */

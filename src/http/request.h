@@ -44,7 +44,7 @@ typedef struct vsi_request {
   vestry_err handled;    /* result of the guards and the handler */
   char *body;            /* owned; NULL: none, or it is in short_body */
   size_t body_taken;     /* of the instance's request bytes */
-  unsigned scopes_count; /* number of times that the scope was set */
+  unsigned scopes_count; /* how often the scope was set */
   _Alignas(max_align_t) unsigned char room[VSI_REQUEST_ROOM_BYTES]; /* of extensions (instance/extension.h) */
   char scope[VESTRY_SCOPE_MAX_BYTES];
   char short_body[VSI_SHORT_BODY_BYTES]; /* a body of announced length, and a NUL after it */
@@ -91,7 +91,7 @@ void vsi_request_detach(vestry_request *req);
  * OK | TOO_LARGE | MALFORMED | NO_MEMORY | LIMIT (all requests together are at their limit) | TIMEOUT, IO (of the
  * client). */
 vestry_err vsi_request_read(vestry_request *req, vestry_signals_error *why);
-/* Set the fields of a form whose body arrived in pieces, or the parameters of a copy's path. texts: count times a
+/* Set the fields of a form whose body arrived in pieces, or the parameters of a copy's path. texts: `count` pairs of a
  * name, a NUL, a value and a NUL, in UTF-8 without other NULs; copied. Pointers to earlier values become invalid.
  * OK | TOO_LARGE | NO_MEMORY */
 VESTRY_API vestry_err vsi_request_set_values(const vestry_request *req, vestry_in in, vestry_slice texts, size_t count);

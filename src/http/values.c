@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Names and values from a request's path, query and form.
  *
- * Values come from the client. Their number is bounded: a form with more is refused before its handler, which could
- * take the missing ones for boxes that are not ticked (serve/serve.c). If a value in a place (path, query or form) is
- * not UTF-8, contains a NUL or has a broken escape, the place has no values at all, because their meaning is unknown.
+ * Values come from the client, and their number is bounded. A form with more values is refused before its handler runs
+ * (serve/serve.c), because the handler could take a missing value for a box that is not ticked. If a value in a place
+ * (path, query or form) is not UTF-8, contains a NUL or has a broken escape, the place has no values at all, because
+ * their meaning is unknown.
  *
  * Values are sorted when they are read, because a handler may look each of many up. */
 #include <stdlib.h>

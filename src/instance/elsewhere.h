@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Other nodes, as the modules of the core access them; the cluster, a layer above, implements the access (cluster/). A
- * module that first searches its own node and finds the key pays a hash and a few loads. */
+ * module first searches its own node; if it finds the key there, the access costs only a hash and a few loads. */
 #ifndef VSI_INSTANCE_ELSEWHERE_H
 #define VSI_INSTANCE_ELSEWHERE_H
 
@@ -28,9 +28,9 @@ typedef struct vsi_elsewhere {
   bool (*is_held)(const vestry_scoped_key *key, void *ctx);
   /* Report that the instance has begun to drain. Does not block. */
   void (*drains)(void *ctx);
-  /* Reserve a key, so that only this node may store streams under it, until `reserved` is called, after the streams
-   * were stored or not. Both NULL: is_held is all that is known. OK | EXISTS (another node holds it) | LIMIT (unknown
-   * whether one does) | NO_MEMORY. May wait for some seconds. */
+  /* Reserve a key, so that only this node may store streams under it, until `reserved` is called, whether streams were
+   * stored or not. If both functions are NULL, keys cannot be reserved, and is_held is the only check. OK | EXISTS
+   * (another node holds it) | LIMIT (unknown whether one does) | NO_MEMORY. May wait for some seconds. */
   vestry_err (*reserve)(const vestry_scoped_key *key, void *ctx);
   void (*reserved)(const vestry_scoped_key *key, void *ctx);
   /* `address` returns this node's address for a lease of one of its streams (app/stream/lease.h: VSI_LEASE_BYTES,

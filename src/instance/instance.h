@@ -97,12 +97,12 @@ static inline bool vsi_instance_is_forked(const vestry *v) {
 
 /* Return whether the instance is closing, or is a child's copy. */
 static inline bool vsi_instance_is_closing(vestry *v) {
-  /* acquire pairs with the exchange in vestry_close. Only a first check: the store and the group refuse by
-   * themselves */
+  /* acquire pairs with the exchange in vestry_close. Only a first check, because the store and the group are closed, too,
+   * and then refuse streams */
   return atomic_load_explicit(&v->closing, memory_order_acquire) || vsi_instance_is_forked(v);
 }
 
-/* Return whether a drain has begun. Only a first check: the group refuses by itself. Any thread. */
+/* Return whether a drain has begun. Only a first check, because the group then refuses streams, too. Any thread. */
 static inline bool vsi_instance_is_draining(const vestry *v) {
   return atomic_load_explicit(&v->drain, memory_order_acquire) != NULL; /* pairs with the exchange in vestry_drain */
 }

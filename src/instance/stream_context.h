@@ -39,7 +39,7 @@ typedef struct vsi_stream_context {
   _Atomic(vestry_handle) handle; /* of the entry made by the stream registration; 0: none */
   _Atomic(uint8_t) refs;
   bool has_parts; /* constant */
-  /* constant, like the members that share its memory, because any sending thread reads it */
+  /* constant, as are the next three members, which share its memory: any sending thread reads them */
   uint16_t more_keys_count;
   uint16_t scope_len : 11;
   bool has_hooks : 1;
@@ -47,7 +47,7 @@ typedef struct vsi_stream_context {
   _Atomic(bool) ended; /* its close hook has begun */
   bool given_up;       /* the stream must never open; set before abandon, which runs the hook on the same thread */
   /* The reply's hooks, data and parts, if there are any; the handles of its other keys; then the bytes of the scope.
-   * Few streams have the first ones, and most streams are idle, so they are not members. */
+   * Few streams have hooks, data or parts, and most streams are idle, so these are not members, to save memory. */
   _Alignas(vestry_connection_hooks) unsigned char tail[];
 } vsi_stream_context;
 enum { VSI_STREAM_KEYS_MAX = UINT16_MAX };

@@ -11,8 +11,8 @@
 
 /* ------------------------------------------------------------------------------------------------ a request ------- */
 
-/* The state of one request while it is served. Allocated on the serving thread's stack, which is small with civetweb:
- * 5 kB. For a body that an adapter pushes, on the heap. */
+/* The state of one request while it is served: about 5 kB. It is on the stack of the serving thread, which is small with
+ * civetweb; for a body that an adapter pushes, it is on the heap. */
 typedef struct vsi_serving {
   vestry *v;
   vestry_request request;
@@ -50,9 +50,10 @@ vestry_err vsi_receive(vsi_serving *s, vestry_connection **ret_connection);
 
 /* ------------------------------------------------------------------------------------- streams of replies --------- */
 
-/* Determine whether a reply uses connections that are stored under its key, as the reply's policy requires. If it does,
- * they become the targets of the context; if the policy forbids the reply, it is refused; otherwise nothing changes,
- * and a stream can be opened. Called before a stream is opened for the reply. */
+/* Apply the policy of a reply to the connections that are stored under its key, before a stream is opened for the reply:
+ * - if the policy reuses them, they become the targets of the context;
+ * - if it forbids a second stream, the reply is refused;
+ * - otherwise nothing changes, and a stream can be opened. */
 void vsi_registration_find(vestry_dispatch_context *context);
 
 /* Store an opened stream (context->opened) under the keys of its reply, if it stays open. If another stream was faster

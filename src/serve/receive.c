@@ -5,8 +5,8 @@
  * from that error. The next piece is taken when the writer has returned. So a slow writer slows its client down, and at
  * most one piece waits in memory.
  *
- * A server that reports bytes does so on a thread that other requests need. So the functions that call the application
- * are separate from the others, and may be called on another thread. */
+ * A server that reports bytes does so on a thread that other requests need. Therefore the functions that call the
+ * application (open, write, close, end, abandon) are separate from the others, and may be called on another thread. */
 #include <string.h>
 
 #include "base/memory.h"
