@@ -68,8 +68,8 @@ void vestry_server_room(vestry_server *server, uint32_t *ret_streams, uint32_t *
 
 /* ------------------------------------------------------------------------------------------------- the process ---- */
 
-/* The descriptor on which a run waits, an eventfd. It is never closed, because vestry_server_end may load its number
- * and write to it only after the run; by then a closed descriptor's number could be that of a client's socket. -1:
+/* The descriptor on which a run waits, an eventfd. It is never closed: vestry_server_end may load its number during the
+ * run and write to it after the run, when the number of a closed descriptor could be that of a client's socket. -1:
  * nothing has run yet. */
 static _Atomic(int) bell = -1;
 static _Atomic(bool) runs; /* exchanged and stored by vestry_server_run only */
@@ -81,8 +81,8 @@ void vestry_server_end(void) {
   errno = before;
 }
 
-/* Return the bell, made if necessary, and without requests to end that were made before. A forked process makes its
- * own, because it shares the other one with its parent. -1: there is none; errno has the reason. */
+/* Return the bell. Create it if there is none, and discard requests to end from before this run. A forked process
+ * creates its own bell, because it shares the first one with its parent. -1: failed; errno has the reason. */
 static int take_bell(void) {
   static pid_t owner; /* used by the thread that has set `runs` */
   uint64_t requests;

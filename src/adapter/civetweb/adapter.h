@@ -58,9 +58,10 @@ typedef struct vsi_civetweb {
   vsi_mutex sweeping;             /* held while the server removes handlers; taken before the neighbours' lock */
 } vsi_civetweb;
 
-/* Serve a request on civetweb's worker. Returns the status; 0: no adapter (own: not this one) has a route for it.
+/* Serve a request on civetweb's worker. Returns the status; 0: no adapter has a route for it, or, for
+ * vsi_civetweb_serve_own, this adapter has none.
  * by       the adapter whose handler got the request
- * refuses  answer 503, for a moment */
+ * refuses  answer 503, because this handler is being removed */
 int vsi_civetweb_serve_routed(vsi_civetweb *by, struct mg_connection *conn, bool refuses);
 int vsi_civetweb_serve_own(vsi_civetweb *adapter, struct mg_connection *conn);
 
@@ -71,7 +72,8 @@ int vsi_civetweb_serve_own(vsi_civetweb *adapter, struct mg_connection *conn);
  * Returns  OK | INVALID (max_per_address differs from that of the neighbours: logged) | EXISTS (a neighbour has such a
  *          route: logged) | UNSUPPORTED (a route for QUERY: logged) | NO_MEMORY | CLOSED (the runtime) */
 vestry_err vsi_civetweb_mounts_begin(vsi_civetweb *adapter);
-/* Stop calling the server. The gate must be shut. */
+/* Wait until no thread is inside a call of the server for its handlers. The gate must be shut, so that no further call
+ * begins. */
 void vsi_civetweb_mounts_shut(vsi_civetweb *adapter);
 /* Remove all mounts after a failed begin, while the server runs. */
 void vsi_civetweb_mounts_undo(vsi_civetweb *adapter);
@@ -98,9 +100,9 @@ size_t vsi_civetweb_uri_of(const char *pattern, char *uri);
 /* ---- heads: head.c ----------------------------------------------------------------------------------------------- */
 
 /* Read the path of a request whose local_uri is not NULL. A path that a proxy or another server could read differently
- * is refused, by the rules of adapter/web/target.h. If the server decodes paths, the remaining data may be
- * insufficient. Then a path of several segments is also refused if a byte was encoded that need not be. The path is
- * refused, too, if memory runs out.
+ * is refused, by the rules of adapter/web/target.h. If the server decodes paths, the original path is not available.
+ * Then a path of several segments is also refused if a byte was encoded that need not be. The path is refused, too, if
+ * memory runs out.
  * ret_owned  memory of the path, to be freed with the host; NULL: none
  * Returns    the decoded path; NULL: refused, answer 400 */
 const char *vsi_civetweb_path_read(const vsi_civetweb *adapter, const struct mg_request_info *info, char **ret_owned);

@@ -64,7 +64,7 @@ static void rouse(vsi_civetweb_deadlines *deadlines) {
   relieve_locked(deadlines, false);
   relieve_locked(deadlines, true);
   for (vsi_civetweb_deadline *at = LIST_FIRST(&deadlines->list); at; at = LIST_NEXT(at, in)) {
-    /* Once: if the socket is not found, it was reset, and its worker gets an error. */
+    /* Only once, because a socket that is not found was reset, so that its worker gets an error. */
     at->is_overdue = !at->has_passed && (at->going || at->due_ns <= now_ns);
     at->has_passed |= at->is_overdue;
     is_any |= at->is_overdue;

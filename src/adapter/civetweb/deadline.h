@@ -5,9 +5,10 @@
  * - Answers have no deadline. But if answers together hold too many bytes, the threads that write the largest ones to
  *   clients that do not read are unblocked.
  *
- * mg_read waits up to request_timeout_ms for each byte, and gives no access to its socket. Therefore a timer looks for
- * overdue requests, finds the descriptor by its peer, and shuts it for reading. Then mg_read returns at once, and the
- * answer can still be written. The socket of an answer is shut for reading and writing, so that mg_write fails. */
+ * mg_read waits up to request_timeout_ms for each byte, and civetweb gives no access to its socket. Therefore a timer
+ * looks for overdue requests, finds the descriptor by its peer, and shuts it for reading. Then mg_read returns at once,
+ * and the answer can still be written. The socket of an answer is shut for reading and writing, so that mg_write
+ * fails. */
 #ifndef VSI_CIVETWEB_DEADLINE_H
 #define VSI_CIVETWEB_DEADLINE_H
 
@@ -55,7 +56,7 @@ void vsi_civetweb_deadlines_finish(vsi_civetweb_deadlines *deadlines);
 void vsi_civetweb_deadline_set(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *deadline,
                                const vsi_civetweb_peer *peer, uint64_t due_ns, size_t answer_bytes);
 /* Set the number of bytes that the incomplete body holds. If all requests together hold more than seven eighths of
- * their maximum, those that hold most are unblocked to make room for new ones: see socket.c of the other adapter. */
+ * their maximum, those that hold most are unblocked to make room for new ones, as in adapter/microhttpd/socket.c. */
 void vsi_civetweb_deadline_holds(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *deadline, size_t bytes);
 /* Unblock the largest answers, if all together hold too many bytes. */
 void vsi_civetweb_deadlines_relieve(vsi_civetweb_deadlines *deadlines);

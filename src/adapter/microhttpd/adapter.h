@@ -99,7 +99,8 @@ void vsi_microhttpd_writer_pool_finish(vsi_microhttpd_writer_pool *pool);
 /* Queue an errand. false: there is no thread for it, and none can be started. Threads any. */
 bool vsi_microhttpd_writer_pool_give(vsi_microhttpd_writer_pool *pool, vsi_microhttpd_errand *errand);
 
-/* Return whether an errand waits for a thread, so that a long-running errand can make room. Relaxed. Threads any. */
+/* Return whether an errand waits for a thread; then an errand that takes long should give its thread up. Relaxed.
+ * Threads any. */
 static inline bool vsi_microhttpd_writer_pool_is_wanted(const vsi_microhttpd_writer_pool *pool) {
   return atomic_load_explicit(&pool->errands_count, memory_order_relaxed) != 0;
 }
@@ -231,7 +232,7 @@ typedef struct vsi_microhttpd_request {
   struct MHD_Connection *conn;
   vsi_microhttpd_socket *socket; /* the owner of the request */
   const char *method;            /* memory of libmicrohttpd */
-  bool has_begun;                /* its head was checked */
+  bool has_begun;                /* its head was received and checked */
   bool is_head;                  /* the method is HEAD: answers have no body */
   bool is_http11;                /* answers can be chunked */
   bool is_chunked;               /* the body is chunked */
@@ -340,7 +341,8 @@ void vsi_microhttpd_refused_shown(vsi_microhttpd_request *request);
 void vsi_microhttpd_refused_queues(const vsi_microhttpd_request *request);
 /* Note that the connection is done with that answer, or closes. */
 void vsi_microhttpd_refused_forget(const struct MHD_Connection *conn);
-/* Check the target of a request, as it was sent. Returns whether it was too long, and was refused. */
+/* Answer 414 if the target of a request, as it was sent, is too long or has too many parameters. Returns whether it was
+ * refused. */
 bool vsi_microhttpd_refused_line(const vsi_microhttpd *adapter, struct MHD_Connection *conn, const char *target);
 /* Check a line that libmicrohttpd logs, on the thread of the connection concerned, before libmicrohttpd acts. If it
  * announces a refusal that would be broken, answer the connection here and shut it. */

@@ -58,13 +58,13 @@ struct vsi_microhttpd_request;
 typedef struct vsi_microhttpd_socket {
   struct vsi_microhttpd_sockets *all;
   TAILQ_ENTRY(vsi_microhttpd_socket) in; /* in all->waiting; guarded by all->lock, as are the next six members */
-  vsi_load load;                         /* while it waits: by its bytes; without a request before all others;
-                                            not in the list after it was cut */
+  vsi_load load; /* filed by its bytes while it waits; a connection without a request comes before all others. Not
+                    filed after it was cut */
   vsi_load_place place;
   uint64_t until_ns;
   bool is_waiting;   /* for a request, or the rest of one */
   bool is_first;     /* its first request is incomplete: the time since the accept counts */
-  uint64_t ended_ns; /* time of the first check that found its peer ended and no byte unread; 0: none did */
+  uint64_t ended_ns; /* time of the first check that found that its peer had closed and no byte was unread; 0: none */
   int fd;            /* constant */
   size_t body_bytes; /* guarded by all->lock: bytes that the body of its request holds of the instance's budget for
                         requests */
@@ -136,14 +136,14 @@ void vsi_microhttpd_socket_destroy(vsi_microhttpd_sockets *sockets, vsi_microhtt
 void vsi_microhttpd_socket_holds(vsi_microhttpd_socket *socket, size_t body_bytes);
 /* Note that the first line of a request has arrived. */
 void vsi_microhttpd_socket_begins(vsi_microhttpd_socket *socket);
-/* Note that it waits for the rest of a request, with as much time as for the whole: it is new, or a piece of the body
- * has arrived. */
+/* Note that it waits for a request, or for the rest of one, and restart its deadline: the connection is new, or a piece
+ * of the body has arrived. */
 void vsi_microhttpd_socket_goes_on(vsi_microhttpd_socket *socket);
 /* Note that the request is complete or its rest is unwanted; it has no deadline any more. */
 void vsi_microhttpd_socket_serves(vsi_microhttpd_socket *socket);
 /* Give the connection's own bytes back, because its answer is a stream, which is counted by its place. */
 void vsi_microhttpd_socket_give_bytes(vsi_microhttpd_socket *socket);
-/* Count a connection no more whose socket was handed over, by its address. */
+/* Stop counting a connection whose socket was handed over. address: that of its peer */
 void vsi_microhttpd_sockets_leave(vsi_microhttpd_sockets *sockets, vsi_address address);
 /* Note that its answer is sent, and another request may come. */
 void vsi_microhttpd_socket_rests(vsi_microhttpd_socket *socket);

@@ -94,7 +94,8 @@ vestry_err vsi_microhttpd_watch_reserve(vsi_microhttpd_watch *watch, vsi_microht
 void vsi_microhttpd_watch_name(vsi_microhttpd_watch *watch, vsi_microhttpd_key key, vsi_microhttpd_stream *stream);
 /* Watch a socket: its end closes the connection. false: it cannot be watched. */
 bool vsi_microhttpd_watch_add(vsi_microhttpd_watch *watch, vsi_microhttpd_key key, int fd);
-/* From now on, also notify the connection when its socket has room again; at once, if it has. */
+/* From now on, also notify the connection when its socket has room again. If it has room already, this happens at
+ * once. */
 void vsi_microhttpd_watch_room(vsi_microhttpd_watch *watch, vsi_microhttpd_key key);
 /* Pass the stream to the watch, which sends the rest of its final chunk when there is room. Then, or if that fails, it
  * calls vsi_microhttpd_over_fn. false: the stream is not watched, or none may linger any more. */
