@@ -78,8 +78,8 @@ typedef struct vsi_line_breaks {
   size_t count, bytes;
 } vsi_line_breaks;
 
-/* words: process words of eight bytes, as on a processor without SSE2. It is a parameter so that tests cover this way on
- * every processor. */
+/* words: process words of eight bytes, as on a processor without SSE2. It is a parameter so that tests cover this way
+ * on every processor. */
 vsi_line_breaks vsi_lines_count(const char *text, size_t len, bool words);
 
 /* Copy text to `to`, and write each line break as LF followed by the prefix. Writes exactly len - breaks.bytes +

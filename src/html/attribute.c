@@ -207,9 +207,9 @@ bool vsi_attribute_insert(vsi_html_place *place, vsi_slot slot, const char *text
   return true;
 }
 
-/* The first bytes of a URL determine its scheme, whatever follows. In code, an inserted number cannot end the expression
- * around it, and an escaped text cannot end the string around it. Afterwards js_last stands for the last inserted byte,
- * as far as this matters for the next literal byte. */
+/* The first bytes of a URL determine its scheme, whatever follows. In code, an inserted number cannot end the
+ * expression around it, and an escaped text cannot end the string around it. Afterwards js_last stands for the last
+ * inserted byte, as far as this matters for the next literal byte. */
 bool vsi_attribute_is_settled(vsi_html_place *place, bool is_number, bool *ret_in_js) {
   switch (place->kind) {
   case VSI_VALUE_TEXT: return true;

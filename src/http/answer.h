@@ -28,8 +28,8 @@ vestry_err vsi_answer_nothing(const vestry_request *req);
  * at their limit: 503. */
 vestry_err vsi_answer_reply(const vestry_request *req, vestry_reply *reply);
 
-/* Answer with the status of an error instead of the reply. The reply's body is dropped first, because the error page may
- * need its room. */
+/* Answer with the status of an error instead of the reply. The reply's body is dropped first, because the error page
+ * may need its room. */
 vestry_err vsi_answer_instead(const vestry_request *req, vestry_reply *reply, vestry_err error);
 
 /* Make the headers of a stream's head: vestry's own, and those of the reply that do not collide with them.

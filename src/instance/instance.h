@@ -97,8 +97,8 @@ static inline bool vsi_instance_is_forked(const vestry *v) {
 
 /* Return whether the instance is closing, or is a child's copy. */
 static inline bool vsi_instance_is_closing(vestry *v) {
-  /* acquire pairs with the exchange in vestry_close. Only a first check, because the store and the group are closed, too,
-   * and then refuse streams */
+  /* acquire pairs with the exchange in vestry_close. Only a first check, because the store and the group are closed,
+   * too, and then refuse streams */
   return atomic_load_explicit(&v->closing, memory_order_acquire) || vsi_instance_is_forked(v);
 }
 

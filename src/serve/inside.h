@@ -11,8 +11,8 @@
 
 /* ------------------------------------------------------------------------------------------------ a request ------- */
 
-/* The state of one request while it is served: about 5 kB. It is on the stack of the serving thread, which is small with
- * civetweb; for a body that an adapter pushes, it is on the heap. */
+/* The state of one request while it is served: about 5 kB. It is on the stack of the serving thread, which is small
+ * with civetweb; for a body that an adapter pushes, it is on the heap. */
 typedef struct vsi_serving {
   vestry *v;
   vestry_request request;
@@ -50,7 +50,7 @@ vestry_err vsi_receive(vsi_serving *s, vestry_connection **ret_connection);
 
 /* ------------------------------------------------------------------------------------- streams of replies --------- */
 
-/* Apply the policy of a reply to the connections that are stored under its key, before a stream is opened for the reply:
+/* Apply the policy of a reply to the connections that are stored under its key, before a stream is opened for it:
  * - if the policy reuses them, they become the targets of the context;
  * - if it forbids a second stream, the reply is refused;
  * - otherwise nothing changes, and a stream can be opened. */
