@@ -152,16 +152,7 @@ static vsi_content_fault begin_content(walk *w, size_t at, const vsi_tag *tag, v
   w->open.in_content = true;
   w->place = w->open.floor = w->open.depth - 1;
   w->ret->begin = at;
-  w->ret->name_end = (size_t)((const char *)tag->name.data - w->html) + tag->name.len;
-  w->ret->tag_end = (size_t)(tag->at - w->html);
   return VSI_CONTENT_FOUND;
-}
-
-static void note_body(walk *w, size_t at, const vsi_tag *tag) {
-  if (w->ret->body_tag_end || w->open.counts[VSI_EL_TEMPLATE]) return;
-  w->ret->body_begin = at;
-  w->ret->body_name_end = (size_t)((const char *)tag->name.data - w->html) + tag->name.len;
-  w->ret->body_tag_end = (size_t)(tag->at - w->html);
 }
 
 /* Inside the content, a noscript must have the same end whether it is read as text or as elements. */
@@ -193,7 +184,6 @@ static vsi_content_fault start_tag(walk *w, vsi_tag *tag, vestry_slice id, bool 
   int is_content = has_id && !w->open.counts[VSI_EL_TEMPLATE] ? compare_id(id, w->id) : DIFFERS;
   if (is_content == UNKNOWN)
     return fail(w, VSI_CONTENT_UNSURE, begin, "this id contains a character reference, which is not decoded");
-  if (element == VSI_EL_BODY && !reads_foreign) note_body(w, begin, tag);
   if (is_content)
     fault = begin_content(w, begin, tag, element);
   else if (in_body)

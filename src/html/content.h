@@ -21,13 +21,10 @@ typedef enum vsi_content_fault {
 
 /* Offsets into the document, in bytes. */
 typedef struct vsi_content {
-  size_t begin, end;        /* the element: from its '<' to the end of its end tag */
-  size_t name_end, tag_end; /* of its start tag: the end of the name, where attributes can be inserted; the tag's end */
-  size_t head_end;          /* end of the head; insertions there come last in it */
-  size_t body_begin;        /* of the body's start tag, likewise; all three are 0 if there is none */
-  size_t body_name_end, body_tag_end;
-  size_t at;       /* of a fault: its place */
-  const char *why; /* of a fault: a static sentence */
+  size_t begin, end; /* the element: from its '<' to the end of its end tag */
+  size_t head_end;   /* end of the head; insertions there come last in it */
+  size_t at;         /* of a fault: its place */
+  const char *why;   /* of a fault: a static sentence */
 } vsi_content;
 
 /* Find the main, div, section or article with this id in a document. The result is the same element in every parser and

@@ -2,9 +2,9 @@
 /* The content of pages: content SEED COUNT prints COUNT documents, complete and broken ones, assembled at random
  * from the SEED, and the result of vsi_content_find for each. A line contains, in this order and separated by tabs:
  * "plain" or "odd" (a plain document has the usual structure, with end tags left out where that is allowed), the
- * fault's number, the offsets begin, name_end, tag_end, end, head_end, body_begin and body_name_end, the position of
- * a fault, its reason, and the document in hexadecimal. The content's id is always "content". "content asked" reads
- * documents, one on a line in hexadecimal, and calls them odd. content.test.js compares the results with Chromium's. */
+ * fault's number, the offsets begin, end and head_end, the position of a fault, its reason, and the document in
+ * hexadecimal. The content's id is always "content". "content asked" reads documents, one on a line in hexadecimal, and
+ * calls them odd. content.test.js compares the results with Chromium's. */
 #include "html/content.h"
 
 #include <stdbool.h>
@@ -574,8 +574,8 @@ static void odd_document(void) {
 static void show(const char *kind) {
   vsi_content found;
   vsi_content_fault fault = vsi_content_find(document, document_len, "content", &found);
-  printf("%s\t%d\t%zu\t%zu\t%zu\t%zu\t%zu\t%zu\t%zu\t%zu\t%s\t", kind, (int)fault, found.begin, found.name_end,
-         found.tag_end, found.end, found.head_end, found.body_begin, found.body_name_end, found.at, found.why);
+  printf("%s\t%d\t%zu\t%zu\t%zu\t%zu\t%s\t", kind, (int)fault, found.begin, found.end, found.head_end, found.at,
+         found.why);
   for (size_t i = 0; i < document_len; i++) printf("%02x", (unsigned char)document[i]);
   putchar('\n');
 }

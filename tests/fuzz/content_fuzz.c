@@ -49,16 +49,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     return 0;
   }
   size_t begin = found.begin, end = found.end;
-  require(begin < found.name_end && found.name_end < found.tag_end && found.tag_end < end && end <= len);
-  require(is_content_tag(html + begin) && html[found.tag_end - 1] == '>' && html[end - 1] == '>');
-  require(found.head_end <= begin && found.body_begin <= found.body_name_end &&
-          found.body_name_end <= found.body_tag_end);
-  require(!found.body_tag_end || strncasecmp(html + found.body_begin, "<body", 5) == 0);
-  require(found.body_tag_end <= begin || found.body_begin >= end);
+  require(begin < end && end <= len && found.head_end <= begin);
+  require(is_content_tag(html + begin) && html[end - 1] == '>');
   check_place(html, begin);
   check_place(html, end);
   require(vsi_content_find(html + begin, end - begin, id, &again) == VSI_CONTENT_FOUND);
-  require(again.begin == 0 && again.end == end - begin && again.tag_end == found.tag_end - begin);
+  require(again.begin == 0 && again.end == end - begin);
   static const char before[] = "<!doctype html><p>a<div><ul><li>", behind[] = "</ul></div></p>";
   size_t more = sizeof before - 1, whole = more + (end - begin) + sizeof behind - 1;
   char *between = malloc(whole);
