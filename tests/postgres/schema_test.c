@@ -45,10 +45,11 @@ static void versions_are_written_again_after_vestry_schema_was_emptied(void **st
 /* An operator drops a table or an index, whose part still has its version. */
 static void dropped_tables_are_created_again(void **state) {
   (void)state;
-  static const char *const drops[] = {
-      "DROP TABLE vestry_session",      "DROP TABLE vestry_once",      "DROP TABLE vestry_form",
-      "DROP TABLE vestry_form_cleared", "DROP TABLE vestry_job",       "DROP TABLE vestry_job_slot",
-      "DROP TABLE vestry_job_total",    "DROP TABLE vestry_job_lease", "DROP INDEX vestry_job_open"};
+  static const char *const drops[] = {"DROP TABLE vestry_session",   "DROP TABLE vestry_once",
+                                      "DROP TABLE vestry_form",      "DROP TABLE vestry_form_cleared",
+                                      "DROP TABLE vestry_job",       "DROP TABLE vestry_job_slot",
+                                      "DROP TABLE vestry_job_total", "DROP TABLE vestry_job_lease",
+                                      "DROP INDEX vestry_job_open",  "ALTER TABLE vestry_job DROP is_closed"};
   static const char columns[] = "SELECT count(*) FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid WHERE "
                                 "c.relname LIKE 'vestry%' AND a.attnum > 0 AND NOT a.attisdropped";
   shop s;
@@ -150,6 +151,36 @@ static void role_without_create_cannot_replace_a_table(void **state) {
   end_as_clerk(&s);
 }
 
+/* The role owns none of the other tables of the part, so it may not alter them. */
+static void role_creates_only_the_dropped_table(void **state) {
+  (void)state;
+  shop s;
+  begin_as_clerk(&s);
+  as_owner("GRANT CREATE ON SCHEMA public TO clerk; DROP TABLE vestry_job_slot");
+  for (int i = 0; i < 2; i++) {
+    create_all(&s);
+    assert_int_equal(s.th.log_lines, 1);
+    assert_non_null(strstr(s.th.last_log, "although vestry_schema has its version"));
+  }
+  assert_int_equal(shop_number(&s, "SELECT count(*) FROM pg_class WHERE relname = 'vestry_job_slot'"), 1);
+  end_as_clerk(&s);
+}
+
+/* All tables exist, so nothing must be created. */
+static void role_without_create_writes_lost_versions(void **state) {
+  (void)state;
+  enum { PARTS = 6 };
+  shop s;
+  begin_as_clerk(&s);
+  const int64_t versions = shop_number(&s, "SELECT sum(version)::bigint FROM vestry_schema");
+  as_owner("TRUNCATE vestry_schema");
+  create_all(&s);
+  assert_int_equal(s.th.log_lines, PARTS);
+  assert_non_null(strstr(s.th.last_log, "vestry_schema had no version of vestry's tables (job_open)"));
+  assert_int_equal(shop_number(&s, "SELECT sum(version)::bigint FROM vestry_schema"), versions);
+  end_as_clerk(&s);
+}
+
 /* The server rejects the statement. */
 static void failure_to_create_an_index_is_logged(void **state) {
   (void)state;
@@ -177,6 +208,8 @@ int main(void) {
       cmocka_unit_test(dropped_tables_are_created_again),
       cmocka_unit_test(role_without_create_runs_without_an_index),
       cmocka_unit_test(role_without_create_cannot_replace_a_table),
+      cmocka_unit_test(role_creates_only_the_dropped_table),
+      cmocka_unit_test(role_without_create_writes_lost_versions),
       cmocka_unit_test(failure_to_create_an_index_is_logged),
   };
   return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);

@@ -21,8 +21,13 @@ static void dropped_objects_are_created_again(void **state) {
   static const char *const index_steps[] = {"CREATE INDEX a_z ON a(y, x)"};
   static const vsi_sql_schema earlier = {"a", object_steps, 1}, objects = {"a", object_steps, 3};
   static const vsi_sql_schema later_index = {"a_later", index_steps, 1};
-  static const char *const drops[] = {"DROP TABLE a",   "DROP INDEX a_x",       "DROP INDEX a_y",
-                                      "DROP TABLE c",   "DROP TRIGGER a_comes", "DROP TABLE a; DROP TABLE c",
+  static const char *const drops[] = {"DROP TABLE a",
+                                      "DROP INDEX a_x",
+                                      "DROP INDEX a_y",
+                                      "DROP TABLE c",
+                                      "DROP TRIGGER a_comes",
+                                      "DROP TABLE a; DROP TABLE c",
+                                      "DROP INDEX a_y; ALTER TABLE a DROP COLUMN y",
                                       "SELECT count(*)"};
   static const char all[] = "SELECT count(*) FROM sqlite_schema WHERE name IN ('a', 'a_x', 'a_y', 'c', 'a_comes')";
   test_host th;

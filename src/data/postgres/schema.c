@@ -21,7 +21,10 @@ typedef struct bringing {
 static const char has_table_sql[] =
     "SELECT count(*) FROM pg_class WHERE relname = 'vestry_schema' AND relkind = 'r' AND pg_table_is_visible(oid)";
 static const char objects_sql[] =
-    "SELECT relname FROM pg_class WHERE relname = ANY($1::text[]::name[]) AND pg_table_is_visible(oid)";
+    "SELECT relname::text, ''::text FROM pg_class WHERE relname = ANY($1::text[]::name[]) AND pg_table_is_visible(oid)"
+    " UNION ALL SELECT c.relname::text, a.attname::text FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"
+    " WHERE c.relname = ANY($1::text[]::name[]) AND pg_table_is_visible(c.oid)"
+    " AND a.attname = ANY($1::text[]::name[]) AND NOT a.attisdropped";
 
 enum { NAMES_BYTES = 1024 };
 
@@ -33,21 +36,28 @@ typedef struct objects {
 static void note_name(const vestry_sql_row *row, void *ctx) {
   objects *of = ctx;
   for (vsi_sql_statement at = {0}; vsi_sql_next_statement(of->schema, &at);)
-    if (strcmp(at.name, vestry_sql_text(row, 0)) == 0) of->are_there |= UINT64_C(1) << at.number;
+    if (strcmp(at.name, vestry_sql_text(row, 0)) == 0 && strcmp(at.column, vestry_sql_text(row, 1)) == 0)
+      of->are_there |= UINT64_C(1) << at.number;
 }
 
-/* Find out by one query which tables and indexes exist. */
+static void add_name(char names[NAMES_BYTES], const char *name) {
+  const size_t len = strlen(names);
+  if (!*name) return;
+  const int added = snprintf(names + len, NAMES_BYTES - len, "%s%s", len > 1 ? "," : "", name);
+  VSI_ASSERT(len + (size_t)added + 1 < NAMES_BYTES);
+}
+
+/* Find out by one query which tables, indexes and added columns exist. */
 static vestry_err look_for_objects(vestry_sql_transaction *transaction, const vsi_sql_schema *schema,
                                    vsi_sql_found *found) {
   char names[NAMES_BYTES] = "{";
-  size_t len = 1;
   objects of = {.schema = schema};
   if (found->version > schema->version) return VESTRY_OK;
   for (vsi_sql_statement at = {0}; vsi_sql_next_statement(schema, &at);) {
-    if (*at.name) len += (size_t)snprintf(names + len, sizeof names - len, "%s%s", len > 1 ? "," : "", at.name);
-    VSI_ASSERT(len + 1 < sizeof names);
+    add_name(names, at.name);
+    add_name(names, at.column);
   }
-  strcpy(names + len, "}");
+  strcat(names, "}");
   vestry_err error =
       vsi_sql_if_any(vestry_sql_run(transaction, objects_sql, VESTRY_LIST((const char *)names), note_name, &of));
   for (vsi_sql_statement at = {0}; !error && vsi_sql_next_statement(schema, &at);)
@@ -146,13 +156,8 @@ static vestry_err prepare(vestry_sql_transaction *transaction, bringing *of) {
 }
 
 static vestry_err run_one(vsi_postgres_conn *own, const bringing *of, const vsi_sql_statement *at) {
-  static const char begin[] = "DO $vestry$ BEGIN ",
-                    end[] = "; EXCEPTION WHEN duplicate_column OR invalid_table_definition THEN NULL; END $vestry$";
-  const bool may_fail = vsi_sql_may_have_run(&of->found, at);
-  const size_t size = sizeof begin + at->len + sizeof end;
-  char *sql = vsi_alloc(of->call.host, size);
+  char *sql = vsi_strdup(of->call.host, at->sql, at->len);
   if (!sql) return VESTRY_NO_MEMORY;
-  snprintf(sql, size, "%s%.*s%s", may_fail ? begin : "", (int)at->len, at->sql, may_fail ? end : "");
   vestry_err error = vsi_postgres_command(own, of->call.function, sql);
   vsi_free(of->call.host, sql);
   return error;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The statements in the steps of a part's schema, and which of them are due. Another client may have deleted a row of
- * vestry_schema, or dropped a table or an index whose row remained. Then the statements of all steps are run one by
- * one, except for those whose objects exist. */
+ * vestry_schema, or dropped a table or an index whose row remained. Then only the statements run whose object or column
+ * does not exist, because a role that owns only some of the tables may not alter the others. */
 #include "base/assert.h"
 #include "data/sql/sql.h"
 
@@ -11,15 +11,25 @@ static size_t statement_len(const char *at) {
   return end ? (size_t)(end - at) + strlen("; END") : strcspn(at, ";");
 }
 
-static void read_name(vsi_sql_statement *at) {
-  static const char *const kinds[] = {"CREATE TABLE ", "CREATE INDEX ", "CREATE UNIQUE INDEX ", "CREATE TRIGGER "};
-  at->name[0] = '\0';
+/* Copy a name. Returns where the statement continues. */
+static const char *read_name(const char *at, char name[VSI_SQL_NAME_BYTES]) {
+  const size_t len = strcspn(at, " (;");
+  snprintf(name, VSI_SQL_NAME_BYTES, "%.*s", (int)len, at);
+  return at + len;
+}
+
+static void read_names(vsi_sql_statement *at) {
+  enum { INDEX = 1, ALTER = 4 };
+  static const char *const kinds[] = {"CREATE TABLE ", [INDEX] = "CREATE INDEX ", "CREATE UNIQUE INDEX ",
+                                      "CREATE TRIGGER ", [ALTER] = "ALTER TABLE "};
+  static const char add[] = " ADD COLUMN ";
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
     const size_t len = strlen(kinds[i]);
     if (strncmp(at->sql, kinds[i], len) != 0) continue;
-    const char *name = at->sql + len;
-    snprintf(at->name, sizeof at->name, "%.*s", (int)strcspn(name, " ("), name);
-    at->is_index = i == 1;
+    const char *rest = read_name(at->sql + len, at->name);
+    at->is_index = i == INDEX;
+    VSI_ASSERT(i != ALTER || strncmp(rest, add, strlen(add)) == 0);
+    if (i == ALTER) (void)read_name(rest + strlen(add), at->column);
   }
 }
 
@@ -33,7 +43,7 @@ bool vsi_sql_next_statement(const vsi_sql_schema *schema, vsi_sql_statement *at)
     next = schema->steps[step++];
   }
   *at = (vsi_sql_statement){.sql = next, .len = statement_len(next), .number = number, .step = step};
-  read_name(at);
+  read_names(at);
   return true;
 }
 
@@ -44,15 +54,11 @@ void vsi_sql_note_object(vsi_sql_found *found, const vsi_sql_statement *at, bool
     return;
   }
   found->missing |= UINT64_C(1) << at->number;
-  if (at->step > found->version) return;
-  found->is_dropped = true;
-  found->lacks_table |= !at->is_index;
+  found->is_dropped |= at->step <= found->version;
 }
 
 bool vsi_sql_is_due(const vsi_sql_found *found, const vsi_sql_statement *at) {
-  if (*at->name) return found->missing >> at->number & 1;
-  if (at->step > found->version && !found->is_lost) return true;
-  return (found->is_lost || found->lacks_table) && strncmp(at->sql, "INSERT", strlen("INSERT")) != 0;
+  return *at->name ? found->missing >> at->number & 1 : at->step > found->version && !found->is_lost;
 }
 
 bool vsi_sql_has_due(const vsi_sql_found *found, const vsi_sql_schema *schema, bool only_indexes) {
@@ -71,10 +77,11 @@ void vsi_sql_log_repaired(const vsi_call *call, const vsi_sql_schema *schema, co
             "%s, %s: vestry_schema had no version of vestry's tables (%s), although they exist; it was written again",
             call->function, call->name, schema->part);
   if (found->is_dropped)
-    vsi_log(call->host, VESTRY_LOG_WARN,
-            "%s, %s: a table or an index of vestry's (%s) was missing, although vestry_schema has its version. It was "
-            "created again; the rows of a table are lost",
-            call->function, call->name, schema->part);
+    vsi_log(
+        call->host, VESTRY_LOG_WARN,
+        "%s, %s: a table, a column or an index of vestry's (%s) was missing, although vestry_schema has its version. "
+        "It was created again; the rows of a table are lost",
+        call->function, call->name, schema->part);
 }
 
 void vsi_sql_log_missing_indexes(const vsi_call *call, const vsi_sql_schema *schema, const vsi_sql_found *found,

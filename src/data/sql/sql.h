@@ -36,9 +36,10 @@ enum { VSI_SQL_NAME_BYTES = 64 };
 typedef struct vsi_sql_statement {
   const char *sql; /* not terminated, without its semicolon; NULL: before the first statement */
   size_t len;
-  int number, step;              /* of the part's statements, from 0; and of its step, from 1 */
-  char name[VSI_SQL_NAME_BYTES]; /* of the table, index or trigger that it creates; "": it creates none */
-  bool is_index;                 /* it creates an index that is not unique: without it, statements are only slower */
+  int number, step;                /* of the part's statements, from 0; and of its step, from 1 */
+  char name[VSI_SQL_NAME_BYTES];   /* of the table, index or trigger that it creates or alters; "": it inserts rows */
+  char column[VSI_SQL_NAME_BYTES]; /* that it adds to the table; "": none */
+  bool is_index;                   /* it creates an index that is not unique: without it, statements are only slower */
 } vsi_sql_statement;
 
 /* Go to the next statement; at = {0}: to the first one. Returns whether there is one. */
@@ -47,13 +48,13 @@ VESTRY_API bool vsi_sql_next_statement(const vsi_sql_schema *schema, vsi_sql_sta
 /* What a database has of a part. */
 typedef struct vsi_sql_found {
   int64_t version;  /* in vestry_schema; 0: none */
-  uint64_t missing; /* bit n: the object that statement n creates does not exist */
+  uint64_t missing; /* bit n: the object or the column that statement n creates does not exist */
   bool is_lost;     /* an object exists, although there is no version */
-  bool is_dropped;  /* an object of the version does not exist */
-  bool lacks_table; /* the same, and it is not one of is_index */
+  bool is_dropped;  /* an object or a column of the version does not exist */
 } vsi_sql_found;
 
-/* Note whether the object that a statement creates exists. The version is known, and is not later than schema's. */
+/* Note whether the object or the column that a statement creates exists. The version is known, and is not later than
+ * schema's. */
 VESTRY_API void vsi_sql_note_object(vsi_sql_found *found, const vsi_sql_statement *at, bool is_there);
 
 /* Return whether the tables must be created, brought to a later version, or repaired. */
@@ -63,11 +64,6 @@ static inline bool vsi_sql_is_behind(const vsi_sql_found *found, const vsi_sql_s
 /* Return whether a statement must be run for this. Rows of steps that were taken before are not inserted again: the
  * code that uses their table does without them. */
 VESTRY_API bool vsi_sql_is_due(const vsi_sql_found *found, const vsi_sql_statement *at);
-/* Return whether a statement that is due creates no object, and may have been run before. Then its failure does not
- * count. */
-static inline bool vsi_sql_may_have_run(const vsi_sql_found *found, const vsi_sql_statement *at) {
-  return !*at->name && (found->is_lost || at->step <= found->version);
-}
 /* Return whether any statement is due. only_indexes: and each one has is_index, so a program can run without them. */
 VESTRY_API bool vsi_sql_has_due(const vsi_sql_found *found, const vsi_sql_schema *schema, bool only_indexes);
 

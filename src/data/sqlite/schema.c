@@ -20,10 +20,20 @@ int vsi_sqlite_ask(sqlite3 *db, const char *sql, const char *argument, int *ret_
   return result == SQLITE_ROW ? SQLITE_OK : result;
 }
 
-static int look_for(sqlite3 *db, const char *column, bool *ret_is_there) {
-  int result = sqlite3_table_column_metadata(db, "main", "vestry_schema", column, NULL, NULL, NULL, NULL, NULL);
+static int find_column(sqlite3 *db, const char *table, const char *column, bool *ret_is_there) {
+  int result = sqlite3_table_column_metadata(db, "main", table, column, NULL, NULL, NULL, NULL, NULL);
   *ret_is_there = result == SQLITE_OK;
   return result == SQLITE_ERROR ? SQLITE_OK : result; /* ERROR: no such column or table */
+}
+
+/* Find out whether the object or the column that a statement creates exists. */
+static int find_object(sqlite3 *db, const vsi_sql_statement *at, bool *ret_is_there) {
+  int count = 0;
+  if (*at->column) return find_column(db, at->name, at->column, ret_is_there);
+  int result =
+      vsi_sqlite_ask(db, "SELECT count(*) FROM main.sqlite_schema WHERE name = ?1 COLLATE NOCASE", at->name, &count);
+  *ret_is_there = count > 0;
+  return result;
 }
 
 static int read_version(sqlite3 *db, const char *part, const state *of, int *ret_version) {
@@ -33,21 +43,20 @@ static int read_version(sqlite3 *db, const char *part, const state *of, int *ret
 }
 
 static int look(sqlite3 *db, const vsi_sql_schema *schema, state *ret_state) {
-  static const char has_object_sql[] = "SELECT count(*) FROM main.sqlite_schema WHERE name = ?1 COLLATE NOCASE";
   int version = 0;
   *ret_state = (state){0};
   /* The connection may know an earlier schema; a statement reads it again. */
   int result = vsi_sqlite_exec(db, "SELECT 1 FROM sqlite_schema LIMIT 1");
-  if (!result) result = look_for(db, "version", &ret_state->has_table);
-  if (!result) result = look_for(db, "part", &ret_state->has_parts);
+  if (!result) result = find_column(db, "vestry_schema", "version", &ret_state->has_table);
+  if (!result) result = find_column(db, "vestry_schema", "part", &ret_state->has_parts);
   if (!result) result = read_version(db, schema->part, ret_state, &version);
   ret_state->found.version = version;
   if (version > schema->version) return result;
   for (vsi_sql_statement at = {0}; !result && vsi_sql_next_statement(schema, &at);) {
-    int count = 0;
+    bool is_there = false;
     if (!*at.name) continue;
-    result = vsi_sqlite_ask(db, has_object_sql, at.name, &count);
-    if (!result) vsi_sql_note_object(&ret_state->found, &at, count > 0);
+    result = find_object(db, &at, &is_there);
+    if (!result) vsi_sql_note_object(&ret_state->found, &at, is_there);
   }
   return result;
 }
@@ -66,13 +75,12 @@ static int note_version(sqlite3 *db, const vsi_sql_schema *schema, const state *
   return result ? result : vsi_sqlite_exec(db, sql);
 }
 
-static int run_one(sqlite3 *db, const vsi_sql_found *found, const vsi_sql_statement *at) {
+static int run_one(sqlite3 *db, const vsi_sql_statement *at) {
   sqlite3_stmt *statement = NULL;
   int result = sqlite3_prepare_v2(db, at->sql, (int)at->len, &statement, NULL);
   if (!result) result = sqlite3_step(statement);
   sqlite3_finalize(statement);
-  const bool is_done = result == SQLITE_DONE || (result == SQLITE_ERROR && vsi_sql_may_have_run(found, at));
-  return is_done ? SQLITE_OK : result;
+  return result == SQLITE_DONE ? SQLITE_OK : result;
 }
 
 static int take_steps(sqlite3 *db, const vsi_sql_schema *schema, state *is) {
@@ -82,7 +90,7 @@ static int take_steps(sqlite3 *db, const vsi_sql_schema *schema, state *is) {
   if (!result) *is = now; /* another process may have been faster */
   if (!result && vsi_sql_is_behind(&is->found, schema)) {
     for (vsi_sql_statement at = {0}; !result && vsi_sql_next_statement(schema, &at);)
-      if (vsi_sql_is_due(&is->found, &at)) result = run_one(db, &is->found, &at);
+      if (vsi_sql_is_due(&is->found, &at)) result = run_one(db, &at);
     if (!result) result = note_version(db, schema, is);
   }
   return result ? result : vsi_sqlite_exec(db, "COMMIT");
