@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A commit refreshes the pages that depend on it, after every connection can read it, and never for rolled-back
  * changes. In all journal modes. */
+#include "base/hash.h"
 #include "data/sqlite/changes.h"
 #include "sqlite/ledger.h"
 
@@ -439,6 +440,32 @@ static void memory_of_few_topics_is_kept(void **state) {
   test_host_assert_clean(&th);
 }
 
+/* Names that share a bucket if they are hashed without a secret. */
+static void chosen_topics_share_no_bucket(void **state) {
+  (void)state;
+  enum { COUNT = 256, CHAIN_MOST = 32 };
+  test_host th;
+  test_host_init(&th);
+  vsi_sqlite_topics topics = {.host = &th.host};
+  assert_int_equal(vsi_siphash_key_random(&th.host, &topics.secret), VESTRY_OK);
+  for (long i = 0, count = 0; count < COUNT; i++) {
+    char name[32];
+    const size_t len = (size_t)snprintf(name, sizeof name, "room/%ld", i);
+    if (vsi_hash_bytes(0, name, len) >> 56) continue;
+    vsi_sqlite_topics_add(&topics, name, len);
+    count++;
+  }
+  assert_false(topics.are_all);
+  assert_int_equal(topics.names.count, COUNT);
+  for (size_t i = 0; i < (size_t)1 << topics.names.bits; i++) {
+    size_t chain = 0;
+    for (const vsi_map_link *at = topics.names.buckets[i]; at; at = at->next) chain++;
+    assert_true(chain <= CHAIN_MOST);
+  }
+  vsi_sqlite_topics_finish(&topics);
+  test_host_assert_clean(&th);
+}
+
 /* ------------------------------------------------------------------------------------------------- attaching ------ */
 
 static void attach_and_create_reject_invalid_arguments(void **state) {
@@ -591,6 +618,7 @@ int main(void) {
       cmocka_unit_test(topic_is_refreshed_once_per_transaction),
       cmocka_unit_test(too_many_topics_refresh_all_pages),
       cmocka_unit_test(memory_of_few_topics_is_kept),
+      cmocka_unit_test(chosen_topics_share_no_bucket),
       cmocka_unit_test(attach_and_create_reject_invalid_arguments),
       cmocka_unit_test(connection_to_a_replaced_file_is_not_attached),
       cmocka_unit_test(structs_of_other_versions_are_accepted),

@@ -14,12 +14,10 @@
 #include "data/sqlite/changes.h"
 
 #include "base/array.h"
-#include "base/hash.h"
 
 enum {
   COMPARED_MOST = 1024,
   KEYS_MOST = 1024,
-  STEPS_MOST = 64,                     /* of a search for a topic */
   TOPICS_MOST = 4096,                  /* of one transaction; more become "all topics" */
   TOPICS_BYTES_MOST = 262144,          /* size of their names; the same */
   KEPT_MOST = 1 << VSI_MAP_FIRST_BITS, /* topics whose memory is kept; they need no more buckets */
@@ -187,14 +185,12 @@ static topic *make_topic(vsi_sqlite_topics *topics, size_t len) {
   return at;
 }
 
-/* Find or add a topic; NULL: there is no room, or too many topics have the same hash. Applications derive topics from
- * user input, so users can choose such topics. TOPICS_MOST bounds those that share only a bucket. */
+/* Find or add a topic; NULL: there is no room. Applications derive topics from user input, so the hash has a secret:
+ * otherwise users could choose topics that share a bucket. */
 static const topic *find_topic(vsi_sqlite_topics *topics, const char *name, size_t len) {
-  const uint64_t hash = vsi_hash_bytes(0, name, len);
+  const uint64_t hash = vsi_siphash_1_3(topics->secret, name, len);
   topic *at = (topic *)vsi_map_first(&topics->names, hash);
-  size_t steps = 0;
-  for (; at && !is_name_of(at, name, len); at = (topic *)vsi_map_further(&at->in))
-    if (++steps == STEPS_MOST) return NULL;
+  while (at && !is_name_of(at, name, len)) at = (topic *)vsi_map_further(&at->in);
   if (at) return at;
   if (topics->names.count == TOPICS_MOST || topics->bytes + len >= TOPICS_BYTES_MOST) return NULL;
   if (vsi_map_reserve(&topics->names, topics->host, topics->names.count + 1)) return NULL;

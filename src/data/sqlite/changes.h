@@ -6,6 +6,7 @@
 
 #include <sqlite3.h>
 
+#include "base/siphash.h"
 #include "data/sqlite/tables.h"
 #include "vestry/app/page.h"
 
@@ -42,9 +43,11 @@ void vsi_sqlite_changes_finish(const vestry_host *host, vsi_sqlite_changes *chan
 
 /* The topics of a transaction: a set that grows while rows are changed, and is emptied when they are published or
  * rolled back. That happens under the database's lock. Therefore, a connection keeps the memory of up to 16 topics of
- * up to 63 bytes for its next transactions (1.5 KiB), and frees that of the others. Zeroes, and a host: empty. */
+ * up to 63 bytes for its next transactions (1.5 KiB), and frees that of the others. Zeroes, a host, and a secret:
+ * empty. */
 typedef struct vsi_sqlite_topics {
   const vestry_host *host;
+  vsi_siphash_key secret; /* of the database */
   vsi_map names;
   size_t bytes;                        /* of the names, each with a NUL */
   const struct vsi_sqlite_topic *last; /* added last, because most changes repeat it; NULL: none */

@@ -376,6 +376,7 @@ vestry_err vsi_sqlite_connect(vestry_sqlite *database, sqlite3 *db, vestry_sqlit
   connection->db = db;
   connection->file = file;
   connection->topics.host = database->host;
+  connection->topics.secret = database->secret;
   vsi_mutex_lock(&database->lock);
   const bool is_new = add_locked(database, connection);
   vsi_mutex_unlock(&database->lock);

@@ -142,8 +142,8 @@ static vestry_err observe(vestry_sqlite *database) {
   database->records = level != VESTRY_SQLITE_TOPICS;
   database->records_pages = (level == VESTRY_SQLITE_FILE_PAGES || level == VESTRY_SQLITE_DEFAULT) && is_recorded;
   if (level == VESTRY_SQLITE_FILE_PAGES && !is_recorded) return VESTRY_UNSUPPORTED;
-  vestry_err error =
-      vsi_sqlite_index_create(database->pages, &database->tables, database->options.max_bytes, &database->index);
+  vestry_err error = vsi_sqlite_index_create(database->pages, &database->tables, database->secret,
+                                             database->options.max_bytes, &database->index);
   if (!error) error = vestry_pages_observe(database->pages, &observer);
   database->is_observing = !error;
   return error;
@@ -186,7 +186,8 @@ vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options
   TAILQ_INIT(&database->made);
   vsi_sqlite_tables_init(&database->tables, host);
   database->path = vsi_strdup(host, options.path, strlen(options.path));
-  vestry_err error = database->path ? observe(database) : VESTRY_NO_MEMORY;
+  vestry_err error = database->path ? vsi_siphash_key_random(host, &database->secret) : VESTRY_NO_MEMORY;
+  if (!error) error = observe(database);
   if (error == VESTRY_UNSUPPORTED)
     vsi_refuse(&call, error,
                vsi_sqlite_cache_is_refused()

@@ -107,6 +107,7 @@ struct vsi_sqlite_index {
   vestry_pages *topics;
   const vestry_host *host;
   vsi_sqlite_tables *names; /* of the tables */
+  vsi_siphash_key secret;   /* for hashes of keys */
   vsi_mutex lock;
   /* All below is guarded by it. */
   size_t max_bytes, bytes;                             /* of the sets */
@@ -148,12 +149,15 @@ static vsi_sqlite_key key_of(const vsi_sqlite_use *use) {
   return (vsi_sqlite_key){use->key, use->table, use->column};
 }
 
-static uint64_t hash_key(const vsi_sqlite_key *key) {
-  return vsi_hash_mix(vsi_hash_mix(vsi_hash_mix(0, key->table), (uint64_t)key->column), (uint64_t)key->key);
+/* Hash a key. Users may choose the values by which rows are looked up, but not the file pages. */
+static uint64_t hash_key(const vsi_sqlite_index *index, const vsi_sqlite_key *key) {
+  const uint64_t of = (uint64_t)key->table << 32 | (uint32_t)key->column;
+  return key->table == of_pages ? vsi_hash_mix(of, (uint64_t)key->key)
+                                : vsi_siphash_1_3_words(index->secret, (uint64_t)key->key, of, 0, 16);
 }
 
 static entry *find_entry(const vsi_sqlite_index *index, vsi_sqlite_key key) {
-  vsi_map_link *at = vsi_map_first(&index->entries, hash_key(&key));
+  vsi_map_link *at = vsi_map_first(&index->entries, hash_key(index, &key));
   for (; at; at = vsi_map_further(at)) {
     const vsi_sqlite_key *is = &((entry *)at)->key;
     if (is->key == key.key && is->table == key.table && is->column == key.column) break;
@@ -169,7 +173,7 @@ static entry *make_entry(vsi_sqlite_index *index, vsi_sqlite_key key) {
   made = vsi_calloc(index->host, 1, bytes_of_entry(key.table));
   if (!made) return NULL;
   made->key = key;
-  vsi_map_add(&index->entries, &made->in, hash_key(&key));
+  vsi_map_add(&index->entries, &made->in, hash_key(index, &key));
   index->bytes += bytes_of_entry(key.table);
   if (key.table == of_pages) return made;
   LIST_INSERT_HEAD(&index->tables[key.table].keys, made, in_table);
@@ -290,11 +294,11 @@ static void sweep(vsi_sqlite_index *index) {
   }
 }
 
-static void hash_plan(plan *p) {
+static void hash_plan(const vsi_sqlite_index *index, plan *p) {
   uint64_t hash = (uint64_t)p->is_exact | (uint64_t)p->is_untracked << 1 | (uint64_t)p->is_all << 2;
   for (uint32_t i = 0; i < p->uses_count; i++) {
     const vsi_sqlite_key key = key_of(&p->uses[i]);
-    hash = vsi_hash_mix(vsi_hash_mix(hash, p->uses[i].columns), hash_key(&key));
+    hash = vsi_hash_mix(vsi_hash_mix(hash, p->uses[i].columns), hash_key(index, &key));
   }
   for (uint32_t i = 0; i < p->pages_count; i++) hash = vsi_hash_mix(hash, p->pages[i]);
   p->hash = vsi_hash_mix(hash, p->pages_count);
@@ -356,7 +360,7 @@ static set *create_set(vsi_sqlite_index *index, const plan *p) {
 static set *place_plan(vsi_sqlite_index *index, plan *p) {
   set *s;
   for (int i = 0; i < 2; i++) {
-    hash_plan(p);
+    hash_plan(index, p);
     s = find_set(index, p);
     if (!s) {
       index->entered_count++;
@@ -682,18 +686,19 @@ void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
 
 /* ----------------------------------------------------------------------------------------------------- life ------- */
 
-vestry_err vsi_sqlite_index_create(vestry_pages *pages, vsi_sqlite_tables *tables, size_t max_bytes,
-                                   vsi_sqlite_index **ret_index) {
+vestry_err vsi_sqlite_index_create(vestry_pages *pages, vsi_sqlite_tables *tables, vsi_siphash_key secret,
+                                   size_t max_bytes, vsi_sqlite_index **ret_index) {
   plan all = {.is_all = true};
   vsi_sqlite_index *index = vsi_calloc(tables->host, 1, sizeof *index);
   if (!index) return VESTRY_NO_MEMORY;
   index->topics = pages;
   index->host = tables->host;
   index->names = tables;
+  index->secret = secret;
   index->max_bytes = max_bytes;
   TAILQ_INIT(&index->recent);
   vsi_mutex_init(&index->lock, VSI_LOCK_SQLITE_INDEX);
-  hash_plan(&all);
+  hash_plan(index, &all);
   index->everything = create_set(index, &all);
   if (!index->everything) {
     vsi_sqlite_index_destroy(index);

@@ -17,6 +17,7 @@
 #include <pthread.h>
 
 #include "app/guard/tab_owner.h"
+#include "base/siphash.h"
 #include "data/sqlite/changes.h"
 #include "data/sqlite/fault.h"
 #include "data/sqlite/frames.h"
@@ -50,6 +51,7 @@ struct vestry_sqlite {
   vestry_pages *pages;
   const vestry_host *host;
   char *path;
+  vsi_siphash_key secret;        /* for hashes of topics and keys, which users may choose */
   vestry_sqlite_options options; /* defaults filled in; do not use path */
   bool records, records_pages;   /* reads of renders are recorded; in WAL mode also file pages */
   bool is_observing;
