@@ -231,7 +231,9 @@ VESTRY_API void vestry_sqlite_pool_on_commit(vestry_sql_pool *pool, vestry_sqlit
  *  cannot run in a transaction, VACUUM and some pragmas, need sqlite3_exec and the connection of a transaction for
  *  reading. If your call of sqlite3_step fails in a transaction for writing, SQLite may have rolled the transaction
  *  back, and would commit your next statement by itself: end the transaction if sqlite3_get_autocommit returns
- *  non-zero. This also holds for statements of vestry_sqlite_prepare. Threads as vestry_sql_run. */
+ *  non-zero. This also holds for statements of vestry_sqlite_prepare. The pool uses the connection's authorizer, and
+ *  replaces the connection after a transaction that has changed its settings, attached a file or created an object of
+ *  TEMP. Threads as vestry_sql_run. */
 VESTRY_API sqlite3 *vestry_sqlite_handle(vestry_sql_transaction *transaction);
 /** Get a statement that is kept prepared, for functions of SQLite, for example to bind a blob. The statement is reset
  *  and has no bindings; the end of the transaction resets it again. Until then no other function uses it, however many

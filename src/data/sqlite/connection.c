@@ -43,7 +43,6 @@
 #include "base/log.h"
 #include "base/sql.h"
 #include "data/sqlite/sqlite.h"
-#include "data/sqlite/statements.h"
 
 #pragma weak sqlite3_preupdate_hook
 #pragma weak sqlite3_preupdate_old
@@ -288,8 +287,10 @@ static bool is_of_rows(const char *sql) {
 
 static int before_statement(void *ctx, int action, const char *first, const char *second, const char *schema,
                             const char *inside) {
+  vestry_sqlite_connection *connection = ctx;
   (void)inside;
-  return vsi_sqlite_reader_authorize(&((vestry_sqlite_connection *)ctx)->reader, action, first, second, schema);
+  if (connection->left) vsi_sqlite_left_note(connection->left, action, first, second, schema);
+  return vsi_sqlite_reader_authorize(&connection->reader, action, first, second, schema);
 }
 
 /* Note that a statement will read: another render may read the transaction's changes. */

@@ -24,15 +24,11 @@ enum { FILE_CHECKED_EACH = 64, SYNCHRONOUS_NORMAL = 1, HOLD_MS = 250 };
 void vsi_sqlite_pool_destroy(vestry_sql_pool *is) {
   vsi_sqlite_pool *pool = (vsi_sqlite_pool *)is;
   const vestry_host *host = pool->is.host;
-  for (size_t i = 0; i < pool->conns_count; i++) {
-    vsi_sqlite_conn *conn = &pool->conns[i];
-    if (conn->statements.all) vsi_sqlite_statements_finish(&conn->statements);
-    for (int at = 0; at < VSI_SQLITE_CONTROLS; at++) sqlite3_finalize(conn->controls[at]);
-    sqlite3_close(conn->db);
-  }
+  for (size_t i = 0; i < pool->conns_count; i++) vsi_sqlite_conn_close(&pool->conns[i]);
   pthread_cond_destroy(&pool->returned);
   vsi_mutex_finish(&pool->lock);
   vsi_free(host, pool->path);
+  vsi_free(host, pool->setup);
   vsi_free(host, pool);
 }
 
@@ -273,6 +269,14 @@ static vestry_err take_turn(vsi_sqlite_pool *pool, vsi_sqlite_conn **ret_conn) {
   return conn ? VESTRY_OK : refuse(pool, "vestry_sql_begin (WRITE)");
 }
 
+/* Set PRAGMA synchronous for the library itself, which leaves nothing. */
+static int set_synchronous(vsi_sqlite_conn *conn, const char *sql) {
+  const vsi_sqlite_left left = conn->left;
+  const int result = vsi_sqlite_exec(conn->db, sql);
+  conn->left = left;
+  return result;
+}
+
 /* Let the next commit of a connection wait for the disk. With `synchronous` NORMAL, which options.setup may set, SQLite
  * syncs the WAL only before a checkpoint, and a failure of the power may undo the last commits. FULL syncs it with each
  * commit, together with all commits before. With OFF, nothing waits for the disk, so it stays. */
@@ -280,14 +284,14 @@ static vestry_err flush_next(vsi_sqlite_conn *conn, const vsi_call *call) {
   int level = 0;
   int result = vsi_sqlite_ask(conn->db, "PRAGMA main.synchronous", NULL, &level);
   if (!result && level == SYNCHRONOUS_NORMAL) {
-    result = vsi_sqlite_exec(conn->db, "PRAGMA main.synchronous = FULL");
+    result = set_synchronous(conn, "PRAGMA main.synchronous = FULL");
     conn->was_normal = !result;
   }
   return vsi_sqlite_fail_passing(call, conn->db, result, "cannot set PRAGMA synchronous");
 }
 
 static void flush_no_more(vsi_sqlite_conn *conn) {
-  if (conn->was_normal) (void)vsi_sqlite_exec(conn->db, "PRAGMA main.synchronous = NORMAL");
+  if (conn->was_normal) (void)set_synchronous(conn, "PRAGMA main.synchronous = NORMAL");
   conn->was_normal = false;
 }
 
@@ -440,6 +444,73 @@ static void limit_wal(vsi_sqlite_conn *conn) {
   note_wal(pool, bytes_of_wal(conn), !is_empty);
 }
 
+/* ---------------------------------------------------------------------------------------- what statements left ---- */
+
+/* Attach a connection, which sets its mmap_size; that leaves nothing. */
+static vestry_err attach(vsi_sqlite_conn *conn, vestry_sqlite *database, vsi_sqlite_left *left) {
+  const vsi_sqlite_left before = *left;
+  vestry_err error = vestry_sqlite_attach(database, conn->db, &conn->connection);
+  if (!error) conn->connection->left = left;
+  *left = before;
+  return error;
+}
+
+/* Return whether a connection differs from a new one. Objects of TEMP may have been dropped again, and VACUUM attaches
+ * a file for itself. */
+static bool differs(vsi_sqlite_conn *conn) {
+  static const char sql[] = "SELECT (SELECT count(*) FROM sqlite_temp_schema) +"
+                            " (SELECT count(*) FROM pragma_database_list WHERE seq > 1)";
+  int count = 0;
+  if (!conn->left.settings && conn->left.names && !conn->pool->setup)
+    conn->left.names = vsi_sqlite_ask(conn->db, sql, NULL, &count) || count;
+  return conn->left.settings || conn->left.names;
+}
+
+static void log_left(vsi_sqlite_pool *pool) {
+  vsi_mutex_lock(&pool->lock);
+  const bool is_logged = pool->has_logged_left;
+  pool->has_logged_left = true;
+  vsi_mutex_unlock(&pool->lock);
+  if (!is_logged)
+    vsi_log(pool->is.host, VESTRY_LOG_WARN,
+            "vestry_sql_end, %s: a PRAGMA, an attached file or an object of TEMP would also apply to the next thread "
+            "that gets the connection, so the connection is replaced when it is released; use options.setup",
+            pool->path);
+}
+
+/* Replace a connection by a new one to the same file, which the same pages follow. */
+static vestry_err replace(vsi_sqlite_conn *conn) {
+  const vsi_call call = vsi_sqlite_pool_call(conn->pool, "vestry_sql_end");
+  vsi_sqlite_conn made = {.pool = conn->pool};
+  vestry_err error = vsi_sqlite_conn_open(&made, &call, NULL, &conn->left);
+  if (!error) error = vsi_sqlite_pool_check_file(conn, call.function);
+  if (!error && conn->connection) error = attach(&made, conn->connection->database, &conn->left);
+  if (error) {
+    vsi_sqlite_conn_close(&made);
+    return error;
+  }
+  vestry_sqlite_detach(conn->connection);
+  vsi_sqlite_conn_close(conn);
+  conn->db = made.db;
+  conn->connection = made.connection;
+  conn->statements = made.statements;
+  memcpy(conn->controls, made.controls, sizeof made.controls);
+  conn->left = (vsi_sqlite_left){.settings = false};
+  return VESTRY_OK;
+}
+
+/* Replace a connection on which statements have left something. If that fails, for example for lack of memory, it is
+ * tried again at the next release. */
+static void tidy(vsi_sqlite_conn *conn) {
+  if (conn->is_stuck || (!conn->left.settings && !conn->left.names)) return;
+  const bool was_paused = conn->connection && vsi_sqlite_reader_pause(&conn->connection->reader, true);
+  if (differs(conn)) {
+    log_left(conn->pool);
+    (void)replace(conn);
+  }
+  if (conn->connection) vsi_sqlite_reader_pause(&conn->connection->reader, was_paused);
+}
+
 /* ---------------------------------------------------------------------------------------------------- ending ------ */
 
 /* Return whether the connection must be released. false: this thread has begun several times, and keeps it. */
@@ -496,6 +567,7 @@ vestry_err vsi_sqlite_end(vestry_sql_transaction *transaction, vestry_err error)
     end_reading(conn);
   flush_no_more(conn);
   if (was_writing && !error) limit_wal(conn);
+  tidy(conn);
   give_back(conn);
   if (was_writing && !error) report_commit(pool);
   vsi_after_run(after, !error);
@@ -523,8 +595,10 @@ static bool take_all(vsi_sqlite_pool *pool, bool takes_stuck, uint64_t until_ns)
 
 static void detach_all(vsi_sqlite_pool *pool) {
   for (size_t i = 0; i < pool->options.connections_count; i++) {
+    if (!pool->conns[i].connection) continue;
     vestry_sqlite_detach(pool->conns[i].connection);
     pool->conns[i].connection = NULL;
+    vsi_sqlite_conn_watch(pool->conns[i].db, &pool->conns[i].left); /* detaching has removed the authorizer */
   }
 }
 
@@ -533,7 +607,7 @@ static vestry_err attach_all(vsi_sqlite_pool *pool, vestry_sqlite *database) {
   if (pool->conns[0].connection) return VESTRY_INVALID;
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; i < pool->options.connections_count && !error; i++)
-    error = vestry_sqlite_attach(database, pool->conns[i].db, &pool->conns[i].connection);
+    error = attach(&pool->conns[i], database, &pool->conns[i].left);
   if (error) detach_all(pool);
   return error;
 }

@@ -38,6 +38,7 @@ typedef struct vsi_sqlite_conn {
   vsi_sqlite_pool *pool;
   vsi_sqlite_statements statements;
   sqlite3_stmt *controls[VSI_SQLITE_CONTROLS];
+  vsi_sqlite_left left; /* if there is anything, it is replaced when it is released */
   bool is_aside;
   vestry_err ended_by; /* the failure of a statement that ended its transaction early; OK: none that is known */
   bool was_normal;     /* PRAGMA synchronous was NORMAL, and is FULL until the end of this transaction */
@@ -47,8 +48,8 @@ typedef struct vsi_sqlite_conn {
 } vsi_sqlite_conn;
 
 struct vsi_sqlite_pool {
-  vestry_sql_pool is; /* the part that the application sees; the first member */
-  char *path;
+  vestry_sql_pool is;                 /* the part that the application sees; the first member */
+  char *path, *setup;                 /* setup: NULL: none */
   vestry_sqlite_pool_options options; /* defaults filled in; do not use its texts */
   vsi_mutex lock;
   vsi_thread_line lines[VSI_SQLITE_GIVEN_COUNT]; /* guarded by lock */
@@ -58,6 +59,7 @@ struct vsi_sqlite_pool {
   bool is_held;                   /* guarded by lock: threads without a connection get none now */
   pthread_cond_t returned;        /* a connection was released while threads are held */
   bool has_moved;                 /* guarded by lock: the path leads to another file; this was logged */
+  bool has_logged_left;           /* guarded by lock: it was logged that something was left on a connection */
   uint64_t wal_next_bytes;        /* guarded by lock: size at which to try again to empty the WAL; 0: no failure */
   vestry_sqlite *database;        /* guarded by lock: its pages follow; NULL: none */
   vestry_sqlite_pool_stats stats; /* guarded by lock */
@@ -82,6 +84,14 @@ static inline vsi_sqlite_pool *vsi_sqlite_pool_of(vestry_sql_pool *pool) {
 static inline vsi_sqlite_conn *vsi_sqlite_conn_of(vestry_sql_transaction *transaction) {
   return transaction && vsi_sqlite_pool_of(transaction->pool) ? (vsi_sqlite_conn *)transaction : NULL;
 }
+/* Open a connection, which is zeroed except for its pool. given: the options, for the first one, which creates the file
+ * and its tables; NULL: for the others. left: what the application's statements leave on it; or on another one, which
+ * will take it over. After an error, call vsi_sqlite_conn_close. */
+vestry_err vsi_sqlite_conn_open(vsi_sqlite_conn *conn, const vsi_call *call, const vestry_sqlite_pool_options *given,
+                                vsi_sqlite_left *left);
+void vsi_sqlite_conn_close(vsi_sqlite_conn *conn);
+/* Let the authorizer of a connection note what statements leave on it. */
+void vsi_sqlite_conn_watch(sqlite3 *db, vsi_sqlite_left *left);
 /* Return the database whose pages follow the pool; NULL: none. */
 vestry_sqlite *vsi_sqlite_pool_database(vsi_sqlite_pool *pool);
 /* Return whether a connection is free that is not for READ_ASIDE. */

@@ -98,38 +98,63 @@ static vestry_err prepare_controls(const vsi_call *call, vsi_sqlite_conn *conn) 
   return vsi_sqlite_fail(call, conn->db, result, "cannot read the database");
 }
 
-static vestry_err open_one(vsi_sqlite_pool *pool, vsi_sqlite_conn *conn, const vestry_sqlite_pool_options *given) {
-  const vsi_call call = vsi_sqlite_pool_call(pool, function);
-  const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
-  bool is_first = conn == pool->conns;
-  if (is_first) make_file(pool);
-  int result = sqlite3_open_v2(pool->path, &conn->db, flags, NULL);
+static int at_action(void *left, int action, const char *first, const char *second, const char *schema,
+                     const char *inside) {
+  (void)inside;
+  vsi_sqlite_left_note(left, action, first, second, schema);
+  return SQLITE_OK;
+}
+
+void vsi_sqlite_conn_watch(sqlite3 *db, vsi_sqlite_left *left) {
+  sqlite3_set_authorizer(db, at_action, left);
+}
+
+/* Check the file that was opened, and see to its tables. */
+static vestry_err see_to_file(const vsi_sqlite_pool *pool, const vsi_call *call, sqlite3 *db,
+                              const vestry_sqlite_pool_options *given) {
+  const char *name = sqlite3_db_filename(db, "main");
+  if (!name || !*name)
+    return vsi_refuse(call, VESTRY_INVALID, "options.path must name a file, because several connections use it");
+  if (sqlite3_db_readonly(db, "main") == 1)
+    return vsi_sqlite_fail(call, db, SQLITE_READONLY, "cannot write the database");
+  return see_to_tables(pool, db, given);
+}
+
+vestry_err vsi_sqlite_conn_open(vsi_sqlite_conn *conn, const vsi_call *call, const vestry_sqlite_pool_options *given,
+                                vsi_sqlite_left *left) {
+  const vsi_sqlite_pool *pool = conn->pool;
+  const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
+  if (vsi_sqlite_statements_init(&conn->statements, pool->is.host, pool->options.statements_count))
+    return VESTRY_NO_MEMORY;
+  if (given) make_file(pool);
+  int result = sqlite3_open_v2(pool->path, &conn->db, given ? flags | SQLITE_OPEN_CREATE : flags, NULL);
   if (!result) result = sqlite3_busy_timeout(conn->db, (int)pool->options.busy_ms);
-  vestry_err error = vsi_sqlite_fail(&call, conn->db, result, "cannot open the database");
-  if (!error && is_first) {
-    const char *name = sqlite3_db_filename(conn->db, "main");
-    if (!name || !*name)
-      return vsi_refuse(&call, VESTRY_INVALID, "options.path must name a file, because several connections use it");
-    if (sqlite3_db_readonly(conn->db, "main") == 1)
-      return vsi_sqlite_fail(&call, conn->db, SQLITE_READONLY, "cannot write the database");
-    error = see_to_tables(pool, conn->db, given);
+  vestry_err error = vsi_sqlite_fail(call, conn->db, result, "cannot open the database");
+  if (!error && given) error = see_to_file(pool, call, conn->db, given);
+  if (!error && pool->setup) {
+    result = vsi_sqlite_exec(conn->db, pool->setup);
+    error = vsi_sqlite_fail(call, conn->db, result, "cannot run options.setup");
   }
-  if (!error && given->setup) {
-    result = vsi_sqlite_exec(conn->db, given->setup);
-    error = vsi_sqlite_fail(&call, conn->db, result, "cannot run options.setup");
-  }
-  return error ? error : prepare_controls(&call, conn);
+  if (error) return error;
+  vsi_sqlite_conn_watch(conn->db, left);
+  return prepare_controls(call, conn);
+}
+
+void vsi_sqlite_conn_close(vsi_sqlite_conn *conn) {
+  if (conn->statements.all) vsi_sqlite_statements_finish(&conn->statements);
+  for (int i = 0; i < VSI_SQLITE_CONTROLS; i++) sqlite3_finalize(conn->controls[i]);
+  sqlite3_close_v2(conn->db); /* the application may have kept a statement */
 }
 
 static vestry_err open_all(vsi_sqlite_pool *pool, const vestry_sqlite_pool_options *given) {
+  const vsi_call call = vsi_sqlite_pool_call(pool, function);
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; i < pool->conns_count && !error; i++) {
     vsi_sqlite_conn *conn = &pool->conns[i];
     conn->pool = pool;
     conn->is.pool = &pool->is;
     conn->is_aside = i >= pool->options.connections_count;
-    error = vsi_sqlite_statements_init(&conn->statements, pool->is.host, pool->options.statements_count);
-    if (!error) error = open_one(pool, conn, given);
+    error = vsi_sqlite_conn_open(conn, &call, i ? NULL : given, &conn->left);
   }
   return error;
 }
@@ -155,13 +180,16 @@ static vsi_sqlite_pool *allocate(const vestry_host *host, const vestry_sqlite_po
   size_t count = options->connections_count + options->aside_count;
   vsi_sqlite_pool *pool = vsi_calloc(host, 1, sizeof *pool + count * sizeof *pool->conns);
   char *path = vsi_strdup(host, options->path, strlen(options->path));
-  if (!pool || !path) {
+  char *setup = options->setup ? vsi_strdup(host, options->setup, strlen(options->setup)) : NULL;
+  if (!pool || !path || (options->setup && !setup)) {
     vsi_free(host, pool);
     vsi_free(host, path);
+    vsi_free(host, setup);
     return NULL;
   }
   pool->is = (vestry_sql_pool){vsi_sqlite_pool_ops(), host, path};
   pool->path = path;
+  pool->setup = setup;
   pool->options = *options;
   pool->conns_count = count;
   vsi_mutex_init(&pool->lock, VSI_LOCK_SQLITE_POOL);

@@ -37,6 +37,7 @@
 #include "data/sqlite/program.h"
 #include "data/sqlite/recording.h"
 #include "data/sqlite/schema.h"
+#include "data/sqlite/statements.h"
 
 /* ------------------------------------------------------------------------------------------------- statements ----- */
 
@@ -120,17 +121,11 @@ static void note(vsi_sqlite_reader *reader, const char *table, const char *colum
   a->names = made;
 }
 
-/* Return whether an action changes the meaning of a name without a commit. */
-static bool is_odd_action(int action, const char *schema) {
-  return action == SQLITE_CREATE_TEMP_TABLE || action == SQLITE_CREATE_TEMP_VIEW || action == SQLITE_ATTACH ||
-         action == SQLITE_DETACH || (action == SQLITE_CREATE_VTABLE && schema && sqlite3_stricmp(schema, "temp") == 0);
-}
-
 int vsi_sqlite_reader_authorize(vsi_sqlite_reader *reader, int action, const char *first, const char *second,
                                 const char *schema) {
   if (action == SQLITE_PRAGMA && second && !reader->wants_file && sqlite3_stricmp(first, "mmap_size") == 0)
     return SQLITE_IGNORE;
-  if (is_odd_action(action, schema)) reader->is_odd = true;
+  if (vsi_sqlite_is_odd_action(action, schema)) reader->is_odd = true;
   if (!reader->analysis) {
     /* A statement that cannot be prepared does not run, but it may under another schema. */
     vsi_sqlite_recording *recording = reader->is_own ? NULL : vsi_sqlite_reads_of(reader->owner);

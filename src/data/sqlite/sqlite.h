@@ -24,6 +24,7 @@
 #include "data/sqlite/index.h"
 #include "data/sqlite/reader.h"
 #include "data/sqlite/schema.h"
+#include "data/sqlite/statements.h"
 #include "vestry/app/tab.h"
 #include "vestry/registry.h"
 
@@ -115,8 +116,9 @@ struct vestry_sqlite_connection {
   bool is_shared;              /* another connection has the same cache */
   /* Belongs to the connection's thread. */
   vsi_sqlite_reader reader;
-  int written;        /* count_written when a commit that is not sure was announced or settled */
-  bool is_committing; /* after its commit hook, before any other hook */
+  vsi_sqlite_left *left; /* of a pool's connection, which it is a part of; NULL: none */
+  int written;           /* count_written when a commit that is not sure was announced or settled */
+  bool is_committing;    /* after its commit hook, before any other hook */
 };
 
 struct vestry_sqlite_change {

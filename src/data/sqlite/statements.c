@@ -16,6 +16,32 @@ const char *vsi_sqlite_text_rest(const char *sql) {
   }
 }
 
+bool vsi_sqlite_is_odd_action(int action, const char *schema) {
+  return action == SQLITE_CREATE_TEMP_TABLE || action == SQLITE_CREATE_TEMP_VIEW || action == SQLITE_ATTACH ||
+         action == SQLITE_DETACH || (action == SQLITE_CREATE_VTABLE && schema && sqlite3_stricmp(schema, "temp") == 0);
+}
+
+/* Return whether a PRAGMA with an argument leaves no setting on the connection: it queries the schema, does something
+ * with the file, or sets a value in the file; the next transaction has none of its effects; or it bounds a size. */
+static bool leaves_nothing(const char *pragma) {
+  static const char *const words[] = {"table_info",         "table_xinfo",  "table_list",       "index_info",
+                                      "index_xinfo",        "index_list",   "foreign_key_list", "foreign_key_check",
+                                      "integrity_check",    "quick_check",  "optimize",         "wal_checkpoint",
+                                      "incremental_vacuum", "user_version", "application_id",   "defer_foreign_keys",
+                                      "max_page_count"};
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+    if (sqlite3_stricmp(pragma, words[i]) == 0) return true;
+  return false;
+}
+
+void vsi_sqlite_left_note(vsi_sqlite_left *left, int action, const char *first, const char *second,
+                          const char *schema) {
+  if (action == SQLITE_PRAGMA)
+    left->settings |= second && !leaves_nothing(first);
+  else
+    left->names |= action == SQLITE_CREATE_TEMP_TRIGGER || vsi_sqlite_is_odd_action(action, schema);
+}
+
 vestry_err vsi_sqlite_statements_init(vsi_sqlite_statements *statements, const vestry_host *host, size_t most) {
   statements->host = host;
   statements->most = statements->room = most;

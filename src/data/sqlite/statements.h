@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The prepared statements that one connection keeps. */
+/* The prepared statements that one connection keeps, and what statements leave on it. */
 #ifndef VSI_SQLITE_STATEMENTS_H
 #define VSI_SQLITE_STATEMENTS_H
 
@@ -22,6 +22,17 @@ typedef struct vsi_sqlite_statements {
   size_t count, room, most;
   uint64_t looks, prepared;
 } vsi_sqlite_statements;
+
+/* What statements may have left on a connection, so that the next thread that gets it would have it, too. */
+typedef struct vsi_sqlite_left {
+  bool settings; /* a PRAGMA was given a value */
+  bool names;    /* an object of TEMP was created, or a file was attached or detached */
+} vsi_sqlite_left;
+
+/* Note an action, with the arguments of an authorizer. */
+void vsi_sqlite_left_note(vsi_sqlite_left *left, int action, const char *first, const char *second, const char *schema);
+/* Return whether an action changes the meaning of a name without a commit. */
+bool vsi_sqlite_is_odd_action(int action, const char *schema);
 
 /* Return where SQL continues after blanks, semicolons and comments; "": nowhere. */
 const char *vsi_sqlite_text_rest(const char *sql);

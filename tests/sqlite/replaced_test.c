@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/* Connections of a pool on which statements leave settings, objects of TEMP or attached files. */
+#include "sqlite/ledger.h"
+
+typedef struct lender {
+  test_host th;
+  char folder[FOLDER_BYTES], path[96];
+  vestry_sql_pool *pool;
+} lender;
+
+static void begin(lender *l, const char *setup) {
+  memset(l, 0, sizeof *l);
+  test_host_init(&l->th);
+  folder_make(l->folder, "replaced");
+  snprintf(l->path, sizeof l->path, "%s/pool.db", l->folder);
+  const vestry_sqlite_pool_options options = {.host = &l->th.host,
+                                              .path = l->path,
+                                              .schema = "CREATE TABLE t(x)",
+                                              .schema_version = 1,
+                                              .setup = setup,
+                                              .connections_count = 1};
+  assert_int_equal(vestry_sqlite_pool_create(&options, &l->pool), VESTRY_OK);
+}
+
+static void end(lender *l) {
+  vestry_sql_pool_destroy(l->pool);
+  test_host_assert_clean(&l->th);
+  folder_remove(l->folder);
+}
+
+/* Run statements on a connection of a kind, and release it. Returns whether the next transaction gets another one. */
+static bool is_replaced_after(lender *l, vestry_sql_kind kind, const char *sql) {
+  vestry_sql_transaction *transaction;
+  assert_int_equal(vestry_sql_begin(l->pool, kind, &transaction), VESTRY_OK);
+  const sqlite3 *before = vestry_sqlite_handle(transaction);
+  ledger_run(vestry_sqlite_handle(transaction), sql);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(l->pool, kind, &transaction), VESTRY_OK);
+  const sqlite3 *after = vestry_sqlite_handle(transaction);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
+  return before != after;
+}
+
+static int64_t number(lender *l, vestry_sql_kind kind, const char *sql) {
+  vestry_sql_transaction *transaction;
+  int64_t found = -1;
+  assert_int_equal(vestry_sql_begin(l->pool, kind, &transaction), VESTRY_OK);
+  assert_int_equal(vestry_sql_run(transaction, sql, NULL, vestry_sql_row_integer, &found), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
+  return found;
+}
+
+static const char temp_sql[] = "SELECT count(*) FROM sqlite_temp_schema";
+static const char files_sql[] = "SELECT count(*) FROM pragma_database_list WHERE seq > 1";
+
+static void settings_and_names_do_not_stay_on_a_connection(void **state) {
+  (void)state;
+  static const struct {
+    const char *sql, *query;
+    int64_t value;
+  } changes[] = {
+      {"PRAGMA recursive_triggers = ON", "PRAGMA recursive_triggers", 0},
+      {"PRAGMA main.synchronous = FULL", "PRAGMA synchronous", 0}, /* the setup sets OFF */
+      {"PRAGMA reverse_unordered_selects(1)", "PRAGMA reverse_unordered_selects", 0},
+      {"CREATE TEMP TABLE t(x)", temp_sql, 0},
+      {"CREATE TEMP TRIGGER never BEFORE INSERT ON main.t BEGIN SELECT RAISE(FAIL, 'never'); END", temp_sql, 0},
+      {"ATTACH ':memory:' AS side", files_sql, 0}};
+  static const vestry_sql_kind kinds[] = {VESTRY_SQL_READ, VESTRY_SQL_READ_ASIDE};
+  lender l;
+  begin(&l, "PRAGMA synchronous = OFF");
+  for (size_t i = 0; i < 2 * sizeof changes / sizeof *changes; i++) {
+    assert_true(is_replaced_after(&l, kinds[i % 2], changes[i / 2].sql));
+    assert_int_equal(number(&l, kinds[i % 2], changes[i / 2].query), changes[i / 2].value);
+  }
+  assert_int_equal(l.th.log_lines, 1);
+  assert_non_null(strstr(l.th.last_log, "would also apply to the next thread"));
+  /* The text of a statement that stays prepared. */
+  for (int i = 0; i < 2; i++) {
+    assert_int_equal(vestry_sql_run_alone(l.pool, "PRAGMA recursive_triggers = 1", NULL, NULL, NULL), VESTRY_OK);
+    assert_int_equal(number(&l, VESTRY_SQL_READ, "PRAGMA recursive_triggers"), 0);
+  }
+  assert_int_equal(vestry_sql_run_alone(l.pool, "INSERT INTO t VALUES(1)", NULL, NULL, NULL), VESTRY_OK);
+  end(&l);
+}
+
+static void connection_on_which_nothing_is_left_stays(void **state) {
+  (void)state;
+  static const char *const texts[] = {"PRAGMA recursive_triggers",
+                                      "PRAGMA table_info(t)",
+                                      "PRAGMA wal_checkpoint(TRUNCATE)",
+                                      "SELECT * FROM pragma_table_xinfo('t')",
+                                      "CREATE TEMP TABLE own(x); DROP TABLE own",
+                                      "ATTACH ':memory:' AS side; DETACH side",
+                                      "BEGIN; CREATE TEMP TABLE own(x); ROLLBACK",
+                                      "VACUUM"};
+  lender l;
+  begin(&l, NULL);
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+    assert_false(is_replaced_after(&l, VESTRY_SQL_READ, texts[i]));
+  assert_true(is_replaced_after(&l, VESTRY_SQL_READ, "CREATE TEMP TABLE own(x)"));
+  end(&l);
+}
+
+/* It is replaced at its next release. */
+static void connection_stays_without_memory_for_another(void **state) {
+  (void)state;
+  lender l;
+  vestry_sql_transaction *transaction;
+  begin(&l, "PRAGMA synchronous = OFF");
+  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_READ, &transaction), VESTRY_OK);
+  const sqlite3 *before = vestry_sqlite_handle(transaction);
+  ledger_run(vestry_sqlite_handle(transaction), "PRAGMA recursive_triggers = ON");
+  test_host_fail_in(&l.th, 0);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
+  assert_true(test_host_has_failed(&l.th));
+  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_READ, &transaction), VESTRY_OK);
+  assert_ptr_equal(vestry_sqlite_handle(transaction), before);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(number(&l, VESTRY_SQL_READ, "PRAGMA recursive_triggers"), 0);
+  end(&l);
+}
+
+static void pages_follow_a_replaced_connection(void **state) {
+  (void)state;
+  ledger s;
+  ledger_open(&s, "wal", NULL);
+  ledger_watch(&s, "table/t");
+  lender l = {.pool = NULL};
+  const vestry_sqlite_pool_options options = {.host = &s.on.th.host, .path = s.path, .connections_count = 1};
+  assert_int_equal(vestry_sqlite_pool_create(&options, &l.pool), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_pool_follow(l.pool, s.database), VESTRY_OK);
+  vestry_sqlite_stats before = {0}, after = {0};
+  vestry_sqlite_stats_get(s.database, &before);
+  assert_true(is_replaced_after(&l, VESTRY_SQL_READ, "PRAGMA recursive_triggers = ON"));
+  vestry_sqlite_stats_get(s.database, &after);
+  assert_int_equal(after.connections_count, before.connections_count);
+  assert_int_equal(vestry_sql_run_alone(l.pool, "INSERT INTO t(x) VALUES(?)", VESTRY_LIST(7), NULL, NULL), VESTRY_OK);
+  site_settle_pages(&s.on);
+  assert_int_equal(ledger_seen(&s, "table/t"), 1);
+  assert_true(is_replaced_after(&l, VESTRY_SQL_READ, "CREATE TEMP TABLE own(x)"));
+  assert_int_equal(vestry_sqlite_pool_follow(l.pool, NULL), VESTRY_OK);
+  assert_true(is_replaced_after(&l, VESTRY_SQL_READ, "CREATE TEMP TABLE own(x)"));
+  assert_int_equal(number(&l, VESTRY_SQL_READ, temp_sql), 0);
+  vestry_sql_pool_destroy(l.pool);
+  ledger_close(&s);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(settings_and_names_do_not_stay_on_a_connection),
+      cmocka_unit_test(connection_on_which_nothing_is_left_stays),
+      cmocka_unit_test(connection_stays_without_memory_for_another),
+      cmocka_unit_test(pages_follow_a_replaced_connection),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
