@@ -156,6 +156,33 @@ static void page_of_large_keys_is_limited_in_bytes(void **state) {
   nodes_end(&n);
 }
 
+/* A key that fits in no message of the broker is left out, and the keys after it are listed. */
+/* capability: G8 */
+static void key_larger_than_a_message_is_left_out(void **state) {
+  (void)state;
+  enum { SMALL = 20 };
+  nodes n;
+  seen s;
+  nodes_begin(&n, 3, &(vestry_memory_network_options){.max_payload = 20000});
+  static unsigned char bytes[30000];
+  for (int i = 0; i < SMALL; i++) open_at(&n.all[1], "", VESTRY_KEY("k", i));
+  for (int i = 0; i < 2; i++) {
+    bytes[0] = (unsigned char)i;
+    open_at(&n.all[1], "", VESTRY_KEY(vestry_key_bytes(bytes, sizeof bytes)));
+  }
+  open_at(&n.all[2], "", VESTRY_KEY("last"));
+  nodes_pass_ms(&n, 10);
+  for (size_t page_count = 0; page_count < 2; page_count++) {
+    list_all(&n.all[0], NULL, page_count, &s, true);
+    assert_int_equal(s.keys[1], SMALL);
+    assert_int_equal(s.keys[2], 1);
+  }
+  assert_int_equal(node_stats(&n.all[0]).timeout_count, 0);
+  list_all(&n.all[1], NULL, 0, &s, false); /* its own keys need no message */
+  assert_int_equal(s.keys[1], SMALL + 2);
+  nodes_end(&n);
+}
+
 /* capability: G8 */
 static void list_without_a_node_is_partial(void **state) {
   (void)state;
@@ -251,6 +278,7 @@ int main(void) {
       cmocka_unit_test(count_without_an_answer_is_partial),
       cmocka_unit_test(all_keys_are_listed_in_pages),
       cmocka_unit_test(page_of_large_keys_is_limited_in_bytes),
+      cmocka_unit_test(key_larger_than_a_message_is_left_out),
       cmocka_unit_test(list_without_a_node_is_partial),
       cmocka_unit_test(count_inside_a_remote_effect_is_busy),
       cmocka_unit_test(failed_allocation_is_reported_or_partial),

@@ -202,7 +202,7 @@ typedef struct vestry_cluster_cursor {
   uint64_t node, epoch;    /**< opaque */
   vestry_list_cursor keys; /**< opaque */
   /** Keys may be missing: a node has not replied, or died during the listing, or the set of live nodes is not known
-   *  yet. */
+   *  yet; or a key of another node is larger than the broker's max_payload. */
   bool is_partial;
   bool done; /**< set after the last page */
 } vestry_cluster_cursor;

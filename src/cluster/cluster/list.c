@@ -15,7 +15,14 @@
 #include "cluster/cluster/remote_request.h"
 #include "registry/targets.h"
 
-enum { PAGE_COUNT = 256, PAGE_COUNT_MOST = 4096, PAGE_BYTES = 131072, ITEM_BYTES = 4 };
+/* MESSAGE_BYTES: size of a page's message besides its keys: id, error, count, cursor. */
+enum {
+  PAGE_COUNT = 256,
+  PAGE_COUNT_MOST = 4096,
+  PAGE_BYTES = 131072,
+  ITEM_BYTES = 4,
+  MESSAGE_BYTES = VSI_WIRE_HEAD + 8 + 1 + 4 + 8 + 8 + 1 + VSI_WIRE_SEAL
+};
 
 /* --------------------------------------------------------------------------------------- one page of this node ---- */
 
@@ -25,13 +32,14 @@ static void put_listed(const vestry_listed *listed, void *ctx) {
   vsi_wire_put(page, listed->values_count, ITEM_BYTES);
 }
 
-/* Write a page of the store: the cursor after it, then the keys. It has fewer keys if they take too many bytes. */
+/* Write a page of the store: the cursor after it, then the keys. It has fewer keys if they take too many bytes.
+ * TOO_LARGE: the page has no keys, because no message has room for the next one; the list continues behind it. */
 static vestry_err put_page(vestry_cluster *cluster, const vsi_wire_list *list, vsi_buffer *page) {
   const vestry_scope scope = {list->name.scope.data, list->name.scope.len};
   size_t count = list->page_count ? list->page_count : PAGE_COUNT;
   if (count > PAGE_COUNT_MOST) count = PAGE_COUNT_MOST;
-  size_t most = cluster->broker.ops->max_payload(cluster->broker.broker) / 2;
-  if (most > PAGE_BYTES) most = PAGE_BYTES;
+  const size_t payload = cluster->broker.ops->max_payload(cluster->broker.broker);
+  const size_t most = payload / 2 < PAGE_BYTES ? payload / 2 : PAGE_BYTES;
   for (;; count = (count + 1) / 2) {
     vestry_list_cursor cursor = {.position = list->position, .until = list->until};
     vsi_buffer keys;
@@ -45,8 +53,9 @@ static vestry_err put_page(vestry_cluster *cluster, const vsi_wire_list *list, v
       vsi_wire_put(page, cursor.position, 8);
       vsi_wire_put(page, cursor.until, 8);
       vsi_wire_put(page, cursor.done, 1);
-      vsi_buffer_append(page, keys.data, keys.len);
-      error = page->error;
+      const bool has_room = MESSAGE_BYTES + keys.len <= payload;
+      if (has_room) vsi_buffer_append(page, keys.data, keys.len);
+      error = page->error ? page->error : has_room ? VESTRY_OK : VESTRY_TOO_LARGE;
     }
     vsi_buffer_finish(&keys);
     if (error || is_good) return error;
@@ -203,13 +212,16 @@ static vestry_err list_other(listing *l, vestry_cluster_cursor *cursor, bool *re
       mask
           ? vsi_remote_request_wait(l->cluster, &(vsi_remote_query){.list = &list, .only = mask, .page = &page}, &count)
           : VESTRY_OK;
-  if (!error || error == VESTRY_NOT_FOUND) error = page.error;
+  const bool lacks_key = error == VESTRY_TOO_LARGE;
+  if (lacks_key || error == VESTRY_NOT_FOUND) error = VESTRY_OK;
+  if (!error) error = page.error;
   vsi_wire_reader reader = vsi_wire_read(page.data, page.len);
   const vestry_list_cursor next = {.position = vsi_wire_number(&reader, 8),
                                    .until = vsi_wire_number(&reader, 8),
                                    .done = vsi_wire_number(&reader, 1) == 1};
   if (!error && !reader.has_failed && hand_out_page(l, reader, true)) {
     *ret_has_failed = false;
+    cursor->is_partial |= lacks_key;
     cursor->keys = next;
     (void)hand_out_page(l, reader, false);
   }

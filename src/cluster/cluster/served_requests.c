@@ -256,7 +256,8 @@ static void do_list(vestry_cluster *cluster, const vsi_wire_message *message, bo
   if (vsi_wire_read_list(message->body, message->len, &list)) return;
   vsi_buffer_init(&page, cluster->host);
   vestry_err error = vsi_list_answer(cluster, &list, &count, &page);
-  answer_to(cluster, message, has_more, list.id, error, count, error ? NULL : &page);
+  const bool has_page = !error || error == VESTRY_TOO_LARGE;
+  answer_to(cluster, message, has_more, list.id, error, count, has_page ? &page : NULL);
   vsi_buffer_finish(&page);
 }
 
