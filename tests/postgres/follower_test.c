@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* The follower of commits over broken networks, a promoted standby and large transactions. */
 #include "data/postgres/follower.h"
+#include "data/sql/sql.h"
 
 #include <stdatomic.h>
+#include <unistd.h>
 
 #include "postgres/relay.h"
 #include "postgres/shown.h"
+#include "support/folder.h"
 #include "support/until.h"
 
 static const char channels[] =
@@ -15,7 +18,7 @@ static const char first[] = "SELECT id FROM message WHERE channel = 1 ORDER BY i
 static const char eighth[] = "SELECT id, likes FROM message WHERE channel = 8 ORDER BY id DESC LIMIT 2";
 
 /* Counts of log lines. */
-static atomic_uint levels_count, again_count, silences_count, begins_count;
+static atomic_uint levels_count, again_count, silences_count, begins_count, others_count;
 
 static void look_at_log(void *ctx, vestry_log_level level, const char *line) {
   (void)ctx, (void)level;
@@ -23,10 +26,11 @@ static void look_at_log(void *ctx, vestry_log_level level, const char *line) {
   if (strstr(line, "commits are followed again, with PostgreSQL")) again_count++;
   if (strstr(line, "the server has sent nothing for 300 ms")) silences_count++;
   if (strstr(line, "restarting, and then all pages are rendered again")) begins_count++;
+  if (strstr(line, "the follower and the pool have reached two different servers")) others_count++;
 }
 
 static void open_logged(shown_site *s, const char *url, const vestry_postgres_options *options) {
-  levels_count = again_count = silences_count = begins_count = 0;
+  levels_count = again_count = silences_count = begins_count = others_count = 0;
   shown_open_with(s, channels, (vestry_postgres_pool_options){.url = url, .statement_ms = 60000}, look_at_log, options);
   assert_int_equal(levels_count, 1);
 }
@@ -145,6 +149,49 @@ static void promoted_standby_is_followed(void **state) {
 
 /* -------------------------------------------------------------------------------------------------- servers ------- */
 
+/* Let a socket lead to a server, as a host name leads to another server when its address changes. */
+static void lead_to(const char *folder, const postgres_server *to) {
+  char is[160], link[FOLDER_BYTES + 16];
+  snprintf(is, sizeof is, "%s/.s.PGSQL.%d", to->folder, to->port);
+  snprintf(link, sizeof link, "%s/.s.PGSQL.1", folder);
+  (void)unlink(link);
+  assert_int_equal(symlink(is, link), 0);
+}
+
+static void another_server_than_that_of_the_pool_is_not_followed(void **state) {
+  (void)state;
+  shown_site s;
+  postgres_server other;
+  char folder[FOLDER_BYTES], url[160];
+  postgres_server_init(&other, 0);
+  postgres_server_start(&other, NULL);
+  folder_make(folder, "name");
+  snprintf(url, sizeof url, "host=%s port=1 user=postgres dbname=postgres", folder);
+  lead_to(folder, shop_server());
+  open_logged(&s, url, &(vestry_postgres_options){.silence_ms = 1000});
+  const size_t eight = shown_watch(&s, eighth, NULL);
+  /* The follower comes to the other server, and the pool keeps its connection. */
+  lead_to(folder, &other);
+  postgres_server_run(shop_server(), "SELECT pg_terminate_backend(pid) FROM pg_stat_replication");
+  UNTIL(others_count > 0);
+  assert_false(shown_stats(&s).is_following);
+  lead_to(folder, shop_server());
+  shown_run(&s, "INSERT INTO message VALUES(8, 1000, 'x', 0)");
+  UNTIL(shown_stats(&s).is_following);
+  shown_settle_again(&s, eight);
+  assert_string_equal(s.all[eight].text, "1000 0 399 0 ");
+  /* A new connection of the pool comes to the other server. */
+  const unsigned begins = begins_count;
+  lead_to(folder, &other);
+  assert_int_equal(s.pool->ops->run_aside(s.pool, "SELECT 1", NULL, NULL, NULL), VESTRY_OK);
+  lead_to(folder, shop_server());
+  UNTIL(begins_count > begins);
+  UNTIL(shown_stats(&s).is_following);
+  shown_close(&s);
+  folder_remove(folder);
+  postgres_server_finish(&other);
+}
+
 /* The follower has no slot, confirms nothing, and is not a standby for which a commit could wait. */
 static void follower_holds_back_no_wal_and_no_commit(void **state) {
   (void)state;
@@ -230,6 +277,7 @@ int main(void) {
       TEST(large_transaction_uses_bounded_memory),
       TEST(many_subtransactions_use_bounded_memory),
       TEST(rewritten_system_table_does_not_restart_again_and_again),
+      TEST(another_server_than_that_of_the_pool_is_not_followed),
       TEST(promoted_standby_is_followed),
   };
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;

@@ -210,6 +210,16 @@ static bool is_there(void *ctx) {
   return vestry_sql_run_alone(&database->pool->is, "SELECT 1", NULL, NULL, NULL) == VESTRY_OK;
 }
 
+static bool is_same(void *ctx, uint64_t started) {
+  const vestry_postgres *database = ctx;
+  return vsi_postgres_pool_is_at(database->pool, started);
+}
+
+static bool has_strayed(void *ctx) {
+  const vestry_postgres *database = ctx;
+  return atomic_load_explicit(&database->pool->has_strayed, memory_order_relaxed);
+}
+
 /* -------------------------------------------------------------------------------------------------- renders ------- */
 
 static recording *find(const vestry_postgres *database) {
@@ -505,6 +515,8 @@ static vestry_err start(vestry_postgres *database) {
                                                        .silence_ms = database->options.silence_ms,
                                                        .changed = changed,
                                                        .is_there = is_there,
+                                                       .is_same = is_same,
+                                                       .has_strayed = has_strayed,
                                                        .ctx = database};
     error = vsi_postgres_follower_create(&of_follower, &database->follower);
     if (!error)

@@ -4,6 +4,9 @@
  * queries which transactions are visible. The changed keys of each commit go to the index (index.c), which finds the
  * renders that have read them. follower.h explains the states GOING, TRYING and REFUSED.
  *
+ * A host name may lead to two servers. Both connections, and the application's, must lead to the same one; otherwise
+ * the follower would follow commits to another database. The time at which the server was started shows this.
+ *
  * If either connection ends, both are closed and opened again. Reasons are: the server was restarted; a standby has
  * replaced it; the WAL continues on another timeline; a segment was removed before it was read; the WAL cannot be read.
  * Following then restarts at the present position. Every page that has read anything is rendered once more, because the
@@ -283,8 +286,8 @@ static uint32_t number_at(const PGresult *rows, int row, int column) {
 /* Data of the server. UNSUPPORTED: it cannot be followed in its present state. */
 typedef struct facts {
   uint32_t database, page_bytes, segment_bytes, timeline;
-  uint64_t at; /* current position of the WAL */
-  char started[64];
+  uint64_t at;      /* current position of the WAL */
+  uint64_t started; /* VSI_POSTGRES_STARTED */
   const vsi_postgres_format *format;
 } facts;
 
@@ -294,7 +297,7 @@ static vestry_err read_facts(follower *f, const PGresult *row, facts *ret_facts)
   ret_facts->database = number_at(row, 0, 2);
   ret_facts->page_bytes = number_at(row, 0, 3);
   ret_facts->segment_bytes = number_at(row, 0, 4);
-  snprintf(ret_facts->started, sizeof ret_facts->started, "%s", PQgetvalue(row, 0, 5));
+  ret_facts->started = strtoull(PQgetvalue(row, 0, 5), NULL, 10);
   ret_facts->format = vsi_postgres_format_of(f->major);
   if (!ret_facts->format)
     return vsi_refuse(&call, VESTRY_UNSUPPORTED,
@@ -310,7 +313,7 @@ static vestry_err find_facts(follower *f, facts *ret_facts) {
   static const char sql[] =
       "SELECT current_setting('server_version_num'), pg_is_in_recovery(), (SELECT oid FROM pg_database WHERE datname = "
       "current_database()), (SELECT setting FROM pg_settings WHERE name = 'wal_block_size'), (SELECT setting FROM "
-      "pg_settings WHERE name = 'wal_segment_size'), pg_postmaster_start_time()";
+      "pg_settings WHERE name = 'wal_segment_size'), " VSI_POSTGRES_STARTED;
   const vsi_call call = call_of(f);
   PGresult *row;
   vestry_err error =
@@ -367,11 +370,15 @@ static vestry_err open_stream(follower *f, facts *of) {
   PGresult *row = NULL;
   vestry_err error =
       vsi_postgres_connect(&call, f->is.url, true, "database", vsi_monotonic_in_ms(VSI_POSTGRES_ASK_MS), &is->db);
-  if (!error) error = vsi_postgres_ask_own(&call, is->db, "SELECT pg_postmaster_start_time()", 1, &row);
+  if (!error) error = vsi_postgres_ask_own(&call, is->db, "SELECT " VSI_POSTGRES_STARTED, 1, &row);
   if (error) return error;
-  const bool is_same = strcmp(of->started, PQgetvalue(row, 0, 0)) == 0; /* then two connections have the same server */
+  const bool is_same = of->started == strtoull(PQgetvalue(row, 0, 0), NULL, 10);
   PQclear(row);
   if (!is_same) return vsi_refuse(&call, VESTRY_LIMIT, "two connections have reached two different servers");
+  if (!f->is.is_same(f->is.ctx, of->started))
+    return vsi_refuse(&call, VESTRY_LIMIT,
+                      "the follower and the pool have reached two different servers, so its commits would be those of "
+                      "another database; let the host of the URL be the name of one server");
   error = vsi_postgres_ask_own(&call, is->db, "IDENTIFY_SYSTEM", 3, &row);
   if (error) return error;
   if (!read_place(row, of)) error = vsi_refuse(&call, VESTRY_IO, "the server does not report the position of its WAL");
@@ -503,6 +510,10 @@ static vestry_err follow(follower *f) {
     const uint64_t requested = requested_of(f, &is_requested), before = f->stream.wal.at;
     error = read_stream(&f->stream, &more);
     const bool is_new = f->stream.wal.at != before;
+    if (!error && f->is.has_strayed(f->is.ctx)) {
+      snprintf(f->stream.wal.reason, sizeof f->stream.wal.reason, "the pool has reached another server");
+      error = VESTRY_LIMIT;
+    }
     if (!error) error = look_in_time(f, is_new, is_requested, &ms);
     if (!error && !more) error = check_silence(&f->stream, f->is.silence_ms, &silent_ms);
     if (error) break;

@@ -10,13 +10,13 @@ typedef struct vsi_postgres_follower vsi_postgres_follower;
 /* The state of a follower:
  *
  *     TRYING ──a start succeeds──→ GOING ──the connection or the WAL fails──→ TRYING
- *        └──two starts fail, although the server was reached; or its WAL cannot be read──→ REFUSED
+ *        └──two starts fail, although a server was reached; or its WAL cannot be read──→ REFUSED
  *     REFUSED ──a start succeeds──→ GOING
  *
  * TRYING   the first attempt, or the server is away
  * GOING    it follows
- * REFUSED  the server does not permit it, because of its configuration or this user's privileges; it is tried again
- *          from time to time */
+ * REFUSED  the server does not permit it, because of its configuration or this user's privileges, or it is not the
+ *          application's server; it is tried again from time to time */
 typedef enum vsi_postgres_following {
   VSI_POSTGRES_TRYING,
   VSI_POSTGRES_GOING,
@@ -36,6 +36,11 @@ typedef struct vsi_postgres_follower_options {
   /* Return whether the server accepts other connections, because the follower got none for a while. Called on the
    * follower's thread; may block */
   bool (*is_there)(void *ctx);
+  /* Return whether the application uses the server with this start (VSI_POSTGRES_STARTED), or that is unknown. Called
+   * on the follower's thread at each start; may block */
+  bool (*is_same)(void *ctx, uint64_t started);
+  /* Return whether the application has reached another server since then. */
+  bool (*has_strayed)(void *ctx);
   void *ctx;
 } vsi_postgres_follower_options;
 

@@ -42,6 +42,10 @@ PGresult *vsi_postgres_ask(PGconn *db, const char *sql, uint64_t until_ns);
 vestry_err vsi_postgres_ask_own(const vsi_call *call, PGconn *db, const char *sql, int columns, PGresult **ret_result);
 /* The number of the server's process that runs a statement, in SQL. */
 #define VSI_POSTGRES_BACKEND "pg_catalog.pg_backend_pid()"
+/* The time at which the server was started, in microseconds, in SQL. It distinguishes running servers, also if one is a
+ * copy of another one. */
+#define VSI_POSTGRES_STARTED                                                                                           \
+  "(extract(epoch FROM pg_catalog.pg_postmaster_start_time())::float8 * 1000000::float8)::bigint"
 /* Return the number of the server's process to which the connection leads now. 0: no response. */
 int vsi_postgres_backend(PGconn *db, uint64_t until_ns);
 /* Return whether a result is a success. NULL: no. */

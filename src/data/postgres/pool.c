@@ -167,8 +167,14 @@ void vsi_postgres_read_limit(vsi_postgres_conn *conn) {
 /* Set the search_path for the session to its value, or else a reload of the server's configuration could change it. */
 #define PATH_SQL "pg_catalog.set_config('search_path', pg_catalog.current_setting('search_path'), false)"
 
+static void note_server(vsi_postgres_pool *pool, const char *started) {
+  const uint64_t followed = atomic_load_explicit(&pool->followed, memory_order_relaxed);
+  if (followed && followed != strtoull(started, NULL, 10))
+    atomic_store_explicit(&pool->has_strayed, true, memory_order_relaxed);
+}
+
 static vestry_err set_up(vsi_postgres_conn *conn, const char *function) {
-  static const char facts_sql[] = "SELECT " VSI_POSTGRES_BACKEND ", " PATH_SQL ", " LIMIT_SQL;
+  static const char facts_sql[] = "SELECT " VSI_POSTGRES_BACKEND ", " PATH_SQL ", " LIMIT_SQL ", " VSI_POSTGRES_STARTED;
   char sql[128];
   PGresult *row = NULL;
   int first;
@@ -181,6 +187,7 @@ static vestry_err set_up(vsi_postgres_conn *conn, const char *function) {
   const int pid = (int)strtol(PQgetvalue(row, 0, 0), NULL, 10);
   conn->backend = pid == PQbackendPID(conn->db) ? 0 : pid;
   conn->limit_ms = conn->setup_ms = (uint32_t)strtoul(PQgetvalue(row, 0, 2), NULL, 10);
+  note_server(conn->pool, PQgetvalue(row, 0, 3));
   error = pid == first ? keep_path(conn, function, PQgetvalue(row, 0, 1)) : refuse_backend(conn, function);
   PQclear(row);
   return error;
@@ -374,6 +381,20 @@ void vsi_postgres_release(vsi_postgres_conn *conn) {
   const bool is_reserved = conn >= &pool->conns[pool->options.connections_count];
   vsi_line_wake_locked(is_reserved ? &pool->aside_line : &pool->line);
   vsi_mutex_unlock(&pool->lock);
+}
+
+bool vsi_postgres_pool_is_at(vsi_postgres_pool *pool, uint64_t started) {
+  vsi_postgres_conn *conn;
+  atomic_store_explicit(&pool->followed, started, memory_order_relaxed);
+  atomic_store_explicit(&pool->has_strayed, false, memory_order_relaxed);
+  if (vsi_postgres_check_out(pool, VSI_POSTGRES_OPEN, "follower of commits", &conn)) return true;
+  PGresult *row = vsi_postgres_ask(conn->db, "SELECT " VSI_POSTGRES_STARTED, vsi_monotonic_in_ms(VSI_POSTGRES_ASK_MS));
+  const bool is_known = PQntuples(row) == 1;
+  const bool is_at = !is_known || strtoull(PQgetvalue(row, 0, 0), NULL, 10) == started;
+  PQclear(row);
+  if (!is_known) vsi_postgres_hang_up(conn);
+  vsi_postgres_release(conn);
+  return is_at;
 }
 
 void vestry_postgres_pool_stats_get(vestry_sql_pool *of, vestry_postgres_pool_stats *ret_stats) {

@@ -71,7 +71,10 @@ struct vsi_postgres_pool {
   LIST_HEAD(, vsi_postgres_receiver) receivers; /* guarded by lock: receivers of commits */
   unsigned followers_count;                     /* guarded by lock: followers that are GOING */
   atomic_bool has_logged_set;                   /* a setting of a session was logged */
-  vsi_postgres_conn conns[];                    /* options.connections_count of them, and VSI_POSTGRES_ASIDE */
+  /* Relaxed: a hint that is looked at again. */
+  _Atomic(uint64_t) followed; /* start of the server that a follower follows, or tries to; 0: none yet */
+  atomic_bool has_strayed;    /* since then a connection was opened to another server */
+  vsi_postgres_conn conns[];  /* options.connections_count of them, and VSI_POSTGRES_ASIDE */
 };
 
 static inline size_t vsi_postgres_conns_count(const vestry_postgres_pool_options *options) {
@@ -111,6 +114,9 @@ static inline vsi_postgres_conn *vsi_postgres_conn_of(vestry_sql_transaction *tr
 
 /* Open a connection that this thread has checked out, unless it is open. As vsi_postgres_check_out. */
 vestry_err vsi_postgres_reconnect(vsi_postgres_conn *conn, const char *function);
+/* Return whether the pool uses the server with this start (VSI_POSTGRES_STARTED), or it is unknown because no
+ * connection is free. From then on has_strayed is set if a connection is opened to another server. */
+bool vsi_postgres_pool_is_at(vsi_postgres_pool *pool, uint64_t started);
 /* Close the connection. */
 void vsi_postgres_hang_up(vsi_postgres_conn *conn);
 /* Run a statement without parameters. Failures are logged, and may close the connection. */
