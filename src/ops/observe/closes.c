@@ -19,6 +19,7 @@
  * that left first. */
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/map.h"
 #include "base/options.h"
 #include "connection/connection.h"
@@ -28,21 +29,15 @@
 enum { DEFAULT_COUNT = 10000, SCANNED_A_LOCK = 512, COPIED_A_LOCK = 16, MINUTES = 60 };
 #define MINUTE_NS (UINT64_C(60000) * VSI_NS_PER_MS)
 
-/* The first member of each struct that is found by a stream's id. */
-typedef struct by_id {
-  vsi_map_link in;
-  uint64_t id;
-} by_id;
-
 typedef struct record {
-  by_id of;
+  vsi_map_link in;        /* the first member, for find_locked; as in unmatched */
   vestry_close_info info; /* except ago_ms */
   uint64_t at_ns;
 } record;
 
 /* The key of a stream that has left the store and has not ended. */
 typedef struct unmatched {
-  by_id of;
+  vsi_map_link in;
   vsi_shown_key key;
 } unmatched;
 
@@ -75,24 +70,18 @@ static uint64_t oldest_locked(const vsi_closes *closes) {
   return closes->count > closes->room ? closes->count - closes->room + 1 : 1;
 }
 
-/* Ids of streams are not chosen by users, so the hash needs no secret. */
-static uint64_t hash_of(uint64_t id) {
-  return id * UINT64_C(0x9e3779b97f4a7c15);
-}
-
+/* Ids of streams are not chosen by users, so the hash needs no secret. Different ids have different hashes. */
 static void *find_locked(const vsi_map *map, uint64_t id) {
-  vsi_map_link *at = vsi_map_first(map, hash_of(id));
-  while (at && VSI_MAP_OWNER(at, by_id, in)->id != id) at = vsi_map_further(at);
-  return VSI_MAP_OWNER(at, by_id, in);
+  return vsi_map_first(map, vsi_hash_number(id));
 }
 
 /* Add a record. In a full ring it overwrites the oldest. */
 static void add_record_locked(vsi_closes *closes, const record *made) {
   record *at = record_locked(closes, ++closes->count);
-  if (closes->count > closes->room) vsi_map_remove(&closes->recorded, &at->of.in);
+  if (closes->count > closes->room) vsi_map_remove(&closes->recorded, &at->in);
   *at = *made;
   at->info.number = closes->count;
-  vsi_map_add(&closes->recorded, &at->of.in, hash_of(made->of.id));
+  vsi_map_add(&closes->recorded, &at->in, vsi_hash_number(made->info.id));
 }
 
 /* ----------------------------------------------------------------------------------------------- recording -------- */
@@ -117,10 +106,9 @@ static void fill(record *to, const vsi_stream_context *stream, vestry_connection
   vestry_connection_stats stats = {0};
   vsi_shown_key key;
   vestry_connection_stats_get(connection, &stats);
-  to->of.id = vsi_connection_id(connection);
   to->at_ns = vsi_now_ns(stream->v->host);
   to->info = (vestry_close_info){.size = sizeof to->info,
-                                 .id = to->of.id,
+                                 .id = vsi_connection_id(connection),
                                  .is_console = vsi_tail_is_excluded(connection),
                                  .cause = cause,
                                  .age_ms = vsi_shown_ms(to->at_ns, stats.opened_ns),
@@ -144,10 +132,10 @@ static void ended(vsi_stream_context *stream, vestry_connection *connection, ves
   record made;
   fill(&made, stream, connection, cause);
   vsi_mutex_lock(&closes->lock);
-  unmatched *before = closes->unmatched.count ? find_locked(&closes->unmatched, made.of.id) : NULL;
+  unmatched *before = closes->unmatched.count ? find_locked(&closes->unmatched, made.info.id) : NULL;
   if (before) {
     put_key(&made, &before->key);
-    vsi_map_remove(&closes->unmatched, &before->of.in);
+    vsi_map_remove(&closes->unmatched, &before->in);
   }
   add_record_locked(closes, &made);
   count_locked(closes, &made);
@@ -162,16 +150,16 @@ static void left(const vestry_purged *purged, void *ctx) {
   if (!stream) return;
   unmatched *made = vsi_calloc(closes->v->host, 1, sizeof *made);
   if (!made) return;
-  made->of.id = vsi_connection_id(connection);
+  const uint64_t id = vsi_connection_id(connection);
   vsi_shown_key_of(purged->key, purged->key_len, &made->key);
   vsi_mutex_lock(&closes->lock);
-  record *ended_before = find_locked(&closes->recorded, made->of.id);
+  record *ended_before = find_locked(&closes->recorded, id);
   if (ended_before) put_key(ended_before, &made->key);
   /* acquire pairs with the store in the close hook (serve/hooks.c), which comes after `ended` above */
   const bool is_matched = ended_before || atomic_load_explicit(&stream->ended, memory_order_acquire) ||
-                          find_locked(&closes->unmatched, made->of.id) ||
+                          find_locked(&closes->unmatched, id) ||
                           vsi_map_reserve(&closes->unmatched, closes->v->host, closes->unmatched.count + 1);
-  if (!is_matched) vsi_map_add(&closes->unmatched, &made->of.in, hash_of(made->of.id));
+  if (!is_matched) vsi_map_add(&closes->unmatched, &made->in, vsi_hash_number(id));
   vsi_mutex_unlock(&closes->lock);
   if (is_matched) vsi_free(closes->v->host, made);
 }
@@ -201,7 +189,7 @@ void vsi_closes_destroy(vsi_closes *closes) {
   vsi_close_listeners_remove(&closes->v->close_listeners, &closes->listener);
   vsi_mutex_finish(&closes->lock);
   vsi_map_finish(&closes->recorded, closes->v->host);
-  vsi_map_free_all(&closes->unmatched, closes->v->host, offsetof(unmatched, of.in));
+  vsi_map_free_all(&closes->unmatched, closes->v->host, offsetof(unmatched, in));
   vsi_free(closes->v->host, closes);
 }
 
