@@ -93,9 +93,6 @@ vestry_err vsi_console_events(const vestry_request *req, vestry_reply *reply, vo
 void vsi_showings_init(vsi_showings *showings) {
   vsi_mutex_init(&showings->lock, VSI_LOCK_SHOWINGS);
   pthread_cond_init(&showings->left, NULL);
-  LIST_INIT(&showings->list);
-  showings->count = 0;
-  showings->is_over = false;
 }
 
 vestry_err vsi_showing_create(vestry_observe *observe, size_t bytes, vsi_showing **ret_showing) {

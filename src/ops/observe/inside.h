@@ -41,7 +41,7 @@ const char *vsi_shown_adapter(const vestry_connection *connection);
 const char *vsi_shown_coding(const vestry_connection *connection);
 vestry_err vsi_shown_refusal(const vestry_connection *connection);
 static inline uint64_t vsi_shown_ms(uint64_t now_ns, uint64_t then_ns) {
-  return now_ns > then_ns ? (now_ns - then_ns) / 1000000 : 0;
+  return now_ns > then_ns ? (now_ns - then_ns) / VSI_NS_PER_MS : 0;
 }
 
 /* Copy a name of any bytes, and terminate it. Malformed UTF-8 and control characters become U+FFFD. It is truncated if
@@ -69,6 +69,7 @@ typedef struct vsi_showings {
   bool is_over; /* no more are admitted */
 } vsi_showings;
 
+/* Initialize zeroes. */
 void vsi_showings_init(vsi_showings *showings);
 /* End all, and wait until none is left. A stepped runtime is stepped. */
 void vsi_showings_finish(vsi_showings *showings, vestry_runtime *runtime);

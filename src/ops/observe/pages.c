@@ -101,9 +101,7 @@ static void fill(const vsi_tally *tally, uint64_t now_ns, row *ret_row) {
                             .handler_longest_ns = tally->handler_longest_ns,
                             .sent_bytes = tally->sent_bytes,
                             .refreshed = tally->reason.kind,
-                            .refreshed_ago_ms = tally->reason.kind && now_ns > tally->reason_ns
-                                                    ? (now_ns - tally->reason_ns) / VSI_NS_PER_MS
-                                                    : 0,
+                            .refreshed_ago_ms = tally->reason.kind ? vsi_shown_ms(now_ns, tally->reason_ns) : 0,
                             .unchanged = tally->unchanged_reason.kind}};
 }
 
