@@ -121,13 +121,14 @@ static vsi_arrival take_arrival(vsi_arrivals *arrivals) {
   return first;
 }
 
-/* Drop the messages whose sender does not pass; noticed losses stay. Returns the number of dropped messages. */
+/* Drop the messages whose sender does not pass; noticed losses stay. passes == NULL: drop all. Returns the number of
+ * dropped messages. */
 static size_t cut_arrivals(const vestry_host *host, vsi_arrivals *arrivals, bool (*passes)(size_t sender, void *ctx),
                            void *ctx) {
   size_t kept = 0, cut = 0;
   for (size_t i = 0; i < arrivals->count; i++) {
     vsi_parcel *parcel = arrivals->heap[i].parcel;
-    if (!parcel || passes(parcel->sender, ctx)) {
+    if (!parcel || (passes && passes(parcel->sender, ctx))) {
       arrivals->heap[kept++] = arrivals->heap[i];
       continue;
     }
@@ -141,11 +142,7 @@ static size_t cut_arrivals(const vestry_host *host, vsi_arrivals *arrivals, bool
 
 /* Drop all arrivals, and free the heap. Returns the number of dropped messages. */
 static size_t finish_arrivals(const vestry_host *host, vsi_arrivals *arrivals) {
-  size_t messages = 0;
-  for (size_t i = 0; i < arrivals->count; i++) {
-    if (arrivals->heap[i].parcel) messages++;
-    unref_parcel(host, arrivals->heap[i].parcel);
-  }
+  const size_t messages = cut_arrivals(host, arrivals, NULL, NULL);
   vsi_free(host, arrivals->heap);
   *arrivals = (vsi_arrivals){NULL, 0, 0};
   return messages;
@@ -192,11 +189,6 @@ static bool is_of_part(size_t sender, void *ctx) {
   return !from || from->part == to->part; /* messages of destroyed nodes still arrive */
 }
 
-static bool is_of_nobody(size_t sender, void *ctx) {
-  (void)sender, (void)ctx;
-  return false;
-}
-
 vestry_err vestry_memory_network_divide(vestry_memory_network *network, const uint8_t *parts, size_t count) {
   if (!network || (count && !parts)) return VESTRY_INVALID;
   for (size_t i = 0; i < count; i++)
@@ -210,7 +202,7 @@ vestry_err vestry_memory_network_divide(vestry_memory_network *network, const ui
     if (!node) continue;
     bool is_down = node->part == VESTRY_MEMORY_NETWORK_DOWN;
     if (is_down) node->reported_late = node->reported_up;
-    network->stats.cut_count += cut_arrivals(network->host, &node->arrivals, is_down ? is_of_nobody : is_of_part, node);
+    network->stats.cut_count += cut_arrivals(network->host, &node->arrivals, is_down ? NULL : is_of_part, node);
     vestry_actor_notify(node->actor);
   }
   vsi_mutex_unlock(&network->lock);
@@ -488,7 +480,7 @@ static vestry_err publish_locked(vsi_memory_node *node, const char *subject, con
   vestry_memory_network *network = node->network;
   if (len > network->options.max_payload) return VESTRY_TOO_LARGE;
   if (!node_is_up(node)) return VESTRY_IO;
-  if (draw_number(&node->refusals) % 10000 < network->options.full) return VESTRY_FULL;
+  if (happens(&node->refusals, network->options.full)) return VESTRY_FULL;
   return send_to_all(network, node, subject, data, len);
 }
 

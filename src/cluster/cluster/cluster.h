@@ -175,10 +175,6 @@ static inline void vsi_cluster_unlock_for(vestry_cluster *cluster, bool has_more
   vsi_mutex_unlock(&cluster->lock);
   if (has_unflushed) cluster->broker.ops->flush(cluster->broker.broker, at_once);
 }
-/* Release the lock without a flush. This thread will publish more, and flush it then. */
-static inline void vsi_cluster_unlock_unflushed(vestry_cluster *cluster) {
-  vsi_mutex_unlock(&cluster->lock);
-}
 static inline void vsi_cluster_unlock(vestry_cluster *cluster) {
   vsi_cluster_unlock_for(cluster, false);
 }

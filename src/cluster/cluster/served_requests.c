@@ -88,7 +88,7 @@ static void answer_to(vestry_cluster *cluster, const vsi_wire_message *message, 
   vsi_peer *peer = find_peer(cluster, message);
   if (peer) answer(cluster, peer, id, error, count, page);
   if (has_more && is_quick(cluster))
-    vsi_cluster_unlock_unflushed(cluster); /* flushed at the end of the run */
+    vsi_mutex_unlock(&cluster->lock); /* flushed at the end of the run */
   else
     vsi_cluster_unlock_for(cluster, has_more);
 }

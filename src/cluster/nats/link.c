@@ -26,7 +26,7 @@
 #include "cluster/nats/broker.h"
 #include "cluster/nats/receiver.h"
 
-enum { LAST_MESSAGES_MS = 1000, ANSWER_MS = 250, COMPLAINTS_MAX = 8, NS_PER_MS = 1000000 };
+enum { LAST_MESSAGES_MS = 1000, ANSWER_MS = 250, COMPLAINTS_MAX = 8 };
 
 /* Argument of the callbacks of one connection. */
 typedef struct wire {
@@ -323,7 +323,7 @@ static void disconnect(linking *l) {
   vsi_mutex_lock(&broker->lock);
   set_down_locked(broker);
   vsi_mutex_unlock(&broker->lock);
-  vsi_nats_reservations_cut(&broker->reservations);
+  vsi_nats_reservations_attach(&broker->reservations, NULL);
   close_connection(l);
   vsi_nats_reservations_detach(&broker->reservations);
   drop_all(l);
@@ -368,7 +368,7 @@ static bool is_there(linking *l) {
 static void serve(linking *l) {
   vsi_nats_broker *broker = l->broker;
   const vestry_nats_options *options = &broker->settings.options;
-  const uint64_t ping_ns = options->ping_ms * NS_PER_MS;
+  const uint64_t ping_ns = options->ping_ms * VSI_NS_PER_MS;
   uint64_t answered_ns = vsi_monotonic_ns();
   for (;;) {
     vsi_mutex_lock(&broker->lock);

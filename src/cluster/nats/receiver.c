@@ -25,7 +25,7 @@
 #include "base/wait.h"
 #include "cluster/nats/send_queue.h"
 
-enum { BATCH_COUNT = 64, PASSED_MOST_BYTES = 65536, NS_PER_MS = 1000000 };
+enum { BATCH_COUNT = 64, PASSED_MOST_BYTES = 65536 };
 
 /* writes: this thread is writing what libnats has for the socket. receiver_of: this thread is the receiver's thread of
  * that broker, and checks for work before it sleeps. */
@@ -263,7 +263,7 @@ static short wait_ready(vsi_nats_broker *broker, uint64_t until_ns) {
   struct pollfd all[] = {{.fd = broker->wake_fd, .events = POLLIN},
                          {.fd = socket, .events = (short)(until_ns ? POLLIN | POLLOUT : POLLIN)}};
   uint64_t now_ns = until_ns ? vsi_monotonic_ns() : 0;
-  int wait_ms = !until_ns ? -1 : until_ns > now_ns ? (int)((until_ns - now_ns) / NS_PER_MS) + 1 : 0;
+  int wait_ms = !until_ns ? -1 : until_ns > now_ns ? (int)((until_ns - now_ns) / VSI_NS_PER_MS) + 1 : 0;
   if (poll(all, 2, wait_ms) < 0) return 0;
   if (all[0].revents) {
     eventfd_t count;

@@ -37,10 +37,6 @@ void vsi_nats_reservations_attach(vsi_nats_reservations *reservations, natsConne
   vsi_mutex_unlock(&reservations->lock);
 }
 
-void vsi_nats_reservations_cut(vsi_nats_reservations *reservations) {
-  vsi_nats_reservations_attach(reservations, NULL);
-}
-
 static void drop_bucket_locked(vsi_nats_reservations *reservations) {
   kvStore_Destroy(reservations->bucket);
   jsCtx_Destroy(reservations->jetstream);

@@ -25,11 +25,10 @@ typedef struct vsi_nats_reservations {
 
 void vsi_nats_reservations_init(vsi_nats_reservations *reservations);
 void vsi_nats_reservations_finish(vsi_nats_reservations *reservations);
-/* Use a connection, which must exist until the detach. */
+/* Use a connection, which must exist until the detach. NULL: from now on new reservations return IO. */
 void vsi_nats_reservations_attach(vsi_nats_reservations *reservations, natsConnection *connection);
-/* cut: from now on new reservations return IO. detach: wait until no thread uses the connection. Call
- * natsConnection_Close in between, because it ends the running requests. */
-void vsi_nats_reservations_cut(vsi_nats_reservations *reservations);
+/* Wait until no thread uses the connection. Attach NULL before, and then call natsConnection_Close, because it ends the
+ * running requests. */
 void vsi_nats_reservations_detach(vsi_nats_reservations *reservations);
 
 /* Set a name, as reserve of vestry_broker_ops. name is valid. */

@@ -13,12 +13,6 @@
 
 enum { HOST_MAX = 256 };
 
-static char *copy(const vestry_host *host, const char *text) {
-  size_t size = strlen(text) + 1;
-  char *made = vsi_alloc(host, size);
-  return made ? memcpy(made, text, size) : NULL;
-}
-
 /* ---- checks and defaults ----------------------------------------------------------------------------------------- */
 
 static bool is_bucket(const char *name) {
@@ -131,7 +125,8 @@ static vestry_err copy_texts(vsi_nats_settings *s) {
   for (size_t i = 0; i < o->servers_count; i++) {
     if (!o->servers[i] || !is_address(o->servers[i])) return refuse_server(s->host, i);
     if (has_scheme(o->servers[i], "tls://")) s->tls = true;
-    if (!(s->servers[i] = copy(s->host, o->servers[i]))) return VESTRY_NO_MEMORY;
+    s->servers[i] = vsi_strdup(s->host, o->servers[i], strlen(o->servers[i]));
+    if (!s->servers[i]) return VESTRY_NO_MEMORY;
   }
   const struct {
     const char *from;
@@ -142,7 +137,8 @@ static vestry_err copy_texts(vsi_nats_settings *s) {
                {o->tls_key_file, &s->key_file},
                {o->reservations_bucket, &s->reservations_bucket}};
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-    if (texts[i].from && !(*texts[i].to = copy(s->host, texts[i].from))) return VESTRY_NO_MEMORY;
+    if (texts[i].from && !(*texts[i].to = vsi_strdup(s->host, texts[i].from, strlen(texts[i].from))))
+      return VESTRY_NO_MEMORY;
   return VESTRY_OK;
 }
 

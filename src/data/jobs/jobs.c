@@ -52,9 +52,9 @@ static void free_all(vestry_jobs *jobs) {
   vsi_free(jobs->host, jobs);
 }
 
-static vestry_err make(vestry_sql_pool *pool, const vestry_jobs_options *given, vestry_jobs **ret_jobs) {
+vestry_err vestry_jobs_create(vestry_sql_pool *pool, const vestry_jobs_options *given, vestry_jobs **ret_jobs) {
   vestry_jobs_options options;
-  if (VSI_OPTIONS_TAKE(vestry_jobs_options, options, given)) return VESTRY_INVALID;
+  if (!pool || !ret_jobs || VSI_OPTIONS_TAKE(vestry_jobs_options, options, given)) return VESTRY_INVALID;
   const uint32_t slow_poll_ms = options.poll_ms ? options.poll_ms : SLOW_POLL_MS;
   set_defaults(&options);
   const char *mistake = find_mistake(&options);
@@ -77,10 +77,6 @@ static vestry_err make(vestry_sql_pool *pool, const vestry_jobs_options *given, 
   else
     *ret_jobs = jobs;
   return error;
-}
-
-vestry_err vestry_jobs_create(vestry_sql_pool *pool, const vestry_jobs_options *options, vestry_jobs **ret_jobs) {
-  return pool && ret_jobs ? make(pool, options, ret_jobs) : VESTRY_INVALID;
 }
 
 void vestry_jobs_destroy(vestry_jobs *jobs) {
