@@ -3,8 +3,6 @@
 #ifndef VSI_CLUSTER_ANNOUNCE_H
 #define VSI_CLUSTER_ANNOUNCE_H
 
-#include "cluster/cluster/peer.h"
-#include "cluster/cluster/wire.h"
 #include "store/scoped_key.h"
 #include "vestry/cluster/cluster.h"
 

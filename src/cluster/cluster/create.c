@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "app/page/state_tag.h"
 #include "app/page/topic.h"
 #include "app/presence/spread.h"
 #include "base/log.h"

@@ -17,8 +17,6 @@
 #include "cluster/cluster/cluster.h"
 #include "cluster/cluster/keys.h"
 #include "cluster/cluster/message.h"
-#include "cluster/cluster/recent.h"
-#include "event/layout.h"
 
 /* Messages sent in one run, for all nodes; and bytes that may wait besides a full announcement. */
 enum { RUN_MOST = 32, WAITING_BYTES = 1 << 20 };

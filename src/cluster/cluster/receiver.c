@@ -25,7 +25,6 @@
 #include "app/presence/spread.h"
 #include "base/memory.h"
 #include "base/probe.h"
-#include "cluster/cluster/announce.h"
 #include "cluster/cluster/cluster.h"
 #include "cluster/cluster/heartbeat.h"
 #include "cluster/cluster/members.h"

@@ -3,8 +3,6 @@
 #ifndef VSI_CLUSTER_RECEIVER_H
 #define VSI_CLUSTER_RECEIVER_H
 
-#include "cluster/cluster/peer.h"
-#include "cluster/cluster/wire.h"
 #include "vestry/cluster/cluster.h"
 
 /* Functions of vestry_broker_events. */
