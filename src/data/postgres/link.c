@@ -76,7 +76,8 @@ static int take_backend(PGresult *row) {
   return pid;
 }
 
-int vsi_postgres_backend(PGconn *db, uint64_t until_ns) {
+/* Return the number of the server's process to which the connection leads now. 0: no response. */
+static int find_backend(PGconn *db, uint64_t until_ns) {
   return take_backend(vsi_postgres_ask(db, backend_sql, until_ns));
 }
 
@@ -93,7 +94,7 @@ static sharing find_sharing(PGconn *db, PGconn *second, int pid, uint64_t until_
     const bool is_waiting = PQtransactionStatus(second) == PQTRANS_ACTIVE;
     if (!is_waiting && !PQsendQuery(second, backend_sql)) return SHARING_UNKNOWN;
     const int other = take_backend(vsi_postgres_wait(second, soon_ns < until_ns ? soon_ns : until_ns));
-    const int own = other == pid ? pid : vsi_postgres_backend(db, until_ns);
+    const int own = other == pid ? pid : find_backend(db, until_ns);
     if (!own || PQstatus(second) == CONNECTION_BAD) return SHARING_UNKNOWN;
     if (other == pid || own != pid) return SHARING_FOUND;
   }
@@ -108,7 +109,7 @@ static vestry_err check_backend(const vsi_call *call, const char *const *words, 
   vestry_host quiet = *call->host;
   quiet.log = NULL;
   const vsi_call of = {&quiet, call->function, call->name};
-  const int pid = vsi_postgres_backend(db, until_ns);
+  const int pid = find_backend(db, until_ns);
   if (!pid) return vsi_postgres_fail(call, db, NULL, "the server does not report which process serves this connection");
   if (pid == PQbackendPID(db)) return VESTRY_OK;
   const vestry_err error = dial(&of, words, values, until_ns, &second);

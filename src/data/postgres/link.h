@@ -46,8 +46,6 @@ vestry_err vsi_postgres_ask_own(const vsi_call *call, PGconn *db, const char *sq
  * copy of another one. */
 #define VSI_POSTGRES_STARTED                                                                                           \
   "(extract(epoch FROM pg_catalog.pg_postmaster_start_time())::float8 * 1000000::float8)::bigint"
-/* Return the number of the server's process to which the connection leads now. 0: no response. */
-int vsi_postgres_backend(PGconn *db, uint64_t until_ns);
 /* Return whether a result is a success. NULL: no. */
 static inline bool vsi_postgres_is_done(const PGresult *result) {
   ExecStatusType status = PQresultStatus(result);
