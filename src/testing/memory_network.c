@@ -275,7 +275,7 @@ static void send_to(vsi_memory_node *to, const vsi_memory_node *from, vsi_parcel
   vestry_actor_notify(to->actor);
 }
 
-static bool hears(const vsi_memory_node *to, const char *subject) {
+static bool is_subscribed(const vsi_memory_node *to, const char *subject) {
   bool found = false;
   if (!to || !to->started || to->stopped) return false;
   for (size_t i = 0; !found && i < to->subjects_count; i++) found = strcmp(to->subjects[i], subject) == 0;
@@ -289,10 +289,11 @@ static vestry_err send_to_all(vestry_memory_network *network, vsi_memory_node *f
   if (!parcel) return VESTRY_NO_MEMORY;
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; !error && i < network->nodes_count; i++)
-    if (hears(network->nodes[i], subject)) error = reserve_arrivals(network->host, &network->nodes[i]->arrivals, 2);
+    if (is_subscribed(network->nodes[i], subject))
+      error = reserve_arrivals(network->host, &network->nodes[i]->arrivals, 2);
   uint64_t now_ns = vsi_now_ns(network->host);
   for (size_t i = 0; !error && i < network->nodes_count; i++)
-    if (hears(network->nodes[i], subject)) send_to(network->nodes[i], from, parcel, now_ns);
+    if (is_subscribed(network->nodes[i], subject)) send_to(network->nodes[i], from, parcel, now_ns);
   unref_parcel(network->host, parcel);
   return error;
 }
@@ -320,45 +321,39 @@ enum { RUN_MAX = 64 }; /* events in one run of the actor, so that one node does 
 
 /* ------------------------------------------------------------------------------------------------- arrival -------- */
 
-/* The next call of the broker's events. */
-typedef struct news {
-  enum { NOTHING, STATE, MESSAGE } kind;
+/* A call of a function of the broker's events. */
+typedef struct event {
+  vsi_parcel *parcel; /* of on_message; NULL: on_state */
   vestry_broker_state state;
-  vsi_parcel *parcel;
-} news;
+} event;
 
-static news of_state(vestry_broker_state state) {
-  return (news){STATE, state, NULL};
-}
-
-static news next_locked(vsi_memory_node *node) {
-  vestry_memory_network *network = node->network;
-  if (!node->started || node->stopped) return (news){NOTHING, VESTRY_BROKER_DOWN, NULL};
-  bool is_up = node_is_up(node);
+/* Take the next event that is due. false: there is none. */
+static bool take_event_locked(vsi_memory_node *node, event *ret_event) {
+  if (!node->started || node->stopped) return false;
+  const bool is_up = node_is_up(node);
   if (node->reported_late || is_up != node->reported_up) {
     node->reported_up = is_up && !node->reported_late;
     node->reported_late = false;
-    return of_state(node->reported_up ? VESTRY_BROKER_UP : VESTRY_BROKER_DOWN);
+    *ret_event = (event){NULL, node->reported_up ? VESTRY_BROKER_UP : VESTRY_BROKER_DOWN};
+    return true;
   }
-  uint64_t now_ns = vsi_now_ns(network->host);
+  const uint64_t now_ns = vsi_now_ns(node->network->host);
   while (node->arrivals.count && node->arrivals.heap[0].due_ns <= now_ns) {
     vsi_parcel *parcel = take_arrival(&node->arrivals).parcel;
-    if (!parcel) {
-      if (is_up) return of_state(VESTRY_BROKER_MAYBE_LOST);
-      continue;
-    }
-    network->stats.delivered_count++;
-    return (news){MESSAGE, VESTRY_BROKER_UP, parcel};
+    if (!parcel && !is_up) continue;
+    if (parcel) node->network->stats.delivered_count++;
+    *ret_event = (event){parcel, VESTRY_BROKER_MAYBE_LOST};
+    return true;
   }
-  return (news){NOTHING, VESTRY_BROKER_DOWN, NULL};
+  return false;
 }
 
-static void tell(const vsi_memory_node *node, const news *n) {
+static void pass(const vsi_memory_node *node, const event *e) {
   const vestry_broker_events *to = &node->events;
-  if (n->kind == MESSAGE) {
-    if (to->on_message) to->on_message(n->parcel->subject, n->parcel->data, n->parcel->len, to->ctx);
+  if (e->parcel) {
+    if (to->on_message) to->on_message(e->parcel->subject, e->parcel->data, e->parcel->len, to->ctx);
   } else if (to->on_state) {
-    to->on_state(n->state, to->ctx);
+    to->on_state(e->state, to->ctx);
   }
 }
 
@@ -378,20 +373,18 @@ static void node_run(vestry_actor *actor, void *ctx) {
   vestry_memory_network *network = node->network;
   if (!network) return; /* it could not join */
   vsi_mutex_lock(&network->lock);
-  bool is_dry = false;
-  for (int i = 0; !is_dry && i < RUN_MAX; i++) {
-    news n = next_locked(node);
-    is_dry = n.kind == NOTHING;
-    if (is_dry) break;
+  event e;
+  int count = 0;
+  for (; count < RUN_MAX && take_event_locked(node, &e); count++) {
     node->runs = true;
     vsi_mutex_unlock(&network->lock);
-    tell(node, &n);
+    pass(node, &e);
     vsi_mutex_lock(&network->lock);
     node->runs = false;
-    unref_parcel(network->host, n.parcel);
+    unref_parcel(network->host, e.parcel);
     pthread_cond_broadcast(&network->changed);
   }
-  if (is_dry)
+  if (count < RUN_MAX)
     rouse_later_locked(node);
   else if (!node->stopped)
     vestry_actor_notify(node->actor);

@@ -117,7 +117,7 @@ static void write_taken(vsi_nats_broker *broker) {
   broker->taken_count = broker->taken_bytes = 0;
 }
 
-static void write_outbox(vsi_nats_broker *broker) {
+static void write_send_queue(vsi_nats_broker *broker) {
   vsi_mutex_lock(&broker->lock);
   vsi_nats_messages messages;
   vsi_nats_send_queue_take(&broker->send_queue, &messages);
@@ -137,7 +137,7 @@ static bool has_messages(vsi_nats_broker *broker) {
 void vsi_nats_receiver_write(vsi_nats_broker *broker) {
   for (bool may_write = true; may_write && has_messages(broker) && vsi_mutex_try(&broker->io);) {
     may_write = broker->connection && !atomic_load(&broker->is_over) && !atomic_load(&broker->must_write);
-    if (may_write) write_outbox(broker);
+    if (may_write) write_send_queue(broker);
     vsi_mutex_unlock(&broker->io);
     if (atomic_load(&broker->must_write)) vsi_nats_receiver_wake(broker); /* it waits until the socket accepts bytes */
   }
