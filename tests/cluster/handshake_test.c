@@ -2,7 +2,6 @@
 /* Handshakes of nodes: replayed messages (replay_test.c replays whole runs; these are earlier failures), nodes with
  * equal names, and nodes of another version. */
 #include "cluster/cluster/cluster.h" /* first, because its names differ */
-#include "cluster/cluster/receiver.h"
 
 #include <endian.h>
 

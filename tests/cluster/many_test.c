@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The maximum number of nodes, and one more; and many channels with recent events. */
 #include "cluster/cluster/cluster.h" /* first */
-#include "cluster/cluster/recent.h"
 
 #include <stdlib.h>
 

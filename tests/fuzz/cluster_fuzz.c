@@ -8,7 +8,6 @@
 
 #include "cluster/cluster/cluster.h"
 #include "cluster/cluster/members.h"
-#include "cluster/cluster/receiver.h"
 #include "vestry/testing/memory.h"
 #include "vestry/testing/memory_network.h"
 #include "vestry/vestry.h"

@@ -231,4 +231,21 @@ typedef void (*vsi_cluster_member_fn)(const vsi_cluster_member *member, void *ct
  * lock briefly. */
 VESTRY_API vestry_err vsi_cluster_members(vestry_cluster *cluster, vsi_cluster_member_fn fn, void *ctx);
 
+/* ---- received messages (receiver.c) ---- */
+
+/* Functions of vestry_broker_events. */
+void vsi_cluster_received(const char *subject, const void *data, size_t len, void *cluster);
+void vsi_cluster_state(vestry_broker_state state, void *cluster);
+
+/* ---- messages sent recently (recent.c) ---- */
+
+/* Channels and keys to which messages were recently sent, but not to all nodes. They are kept while another node may
+ * announce late that it has members or streams of them. The caller holds the lock. */
+
+void vsi_recent_note(vestry_cluster *cluster, uint64_t hash, uint64_t sent);
+/* Return whether, since since_ns, a message was sent that a node did not get. */
+bool vsi_recent_was_without(const vestry_cluster *cluster, uint64_t hash, unsigned node, uint64_t since_ns);
+/* Check a node that announces now that it has members of a channel. true: it has missed a message. Reported once. */
+bool vsi_recent_look_back(vestry_cluster *cluster, uint64_t hash, unsigned node);
+
 #endif

@@ -15,7 +15,6 @@
 #include "cluster/cluster/heartbeat.h"
 #include "cluster/cluster/members.h"
 #include "cluster/cluster/message.h"
-#include "cluster/cluster/receiver.h"
 #include "cluster/cluster/remote_request.h"
 #include "cluster/cluster/renewals.h"
 #include "cluster/cluster/reservations.h"

@@ -19,17 +19,14 @@
  * - otherwise: the time at which A's copy was last known to be complete (verified_ns).
  *
  * Both are set back a little, because messages are in transit for some time. */
-#include "cluster/cluster/receiver.h"
-#include "cluster/cluster/digests.h"
-
 #include "app/presence/spread.h"
 #include "base/memory.h"
 #include "base/probe.h"
 #include "cluster/cluster/cluster.h"
+#include "cluster/cluster/digests.h"
 #include "cluster/cluster/heartbeat.h"
 #include "cluster/cluster/members.h"
 #include "cluster/cluster/message.h"
-#include "cluster/cluster/recent.h"
 #include "cluster/cluster/remote_request.h"
 #include "cluster/cluster/renewals.h"
 #include "cluster/cluster/reservations.h"

@@ -8,8 +8,6 @@
  * - Two filters, which separate keys with a message from other keys of the same slot. They are filled in turns, each
  *   for the time that an entry is kept (dead_ms + 2 s). The share of other keys that count as keys with a message by
  *   mistake is 1 of 10,000 if 20,000 keys had a message, and 10 of 10,000 if 36,000 had one. */
-#include "cluster/cluster/recent.h"
-
 #include <string.h>
 
 #include "base/memory.h"

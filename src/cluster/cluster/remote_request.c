@@ -42,7 +42,6 @@
 #include "cluster/cluster/cluster.h"
 #include "cluster/cluster/members.h"
 #include "cluster/cluster/message.h"
-#include "cluster/cluster/recent.h"
 #include "registry/dispatch.h"
 #include "runtime/runtime.h"
 #include "json/load.h"

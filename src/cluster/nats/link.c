@@ -24,7 +24,6 @@
 #include "base/memory.h"
 #include "base/wait.h"
 #include "cluster/nats/broker.h"
-#include "cluster/nats/receiver.h"
 
 enum { LAST_MESSAGES_MS = 1000, ANSWER_MS = 250, COMPLAINTS_MAX = 8 };
 

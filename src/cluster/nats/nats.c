@@ -10,7 +10,6 @@
 #include "base/options.h"
 #include "base/thread.h"
 #include "base/wait.h"
-#include "cluster/nats/receiver.h"
 #include "ops/observe/metric_rows.h"
 #include "vestry/cluster/nats.h"
 

@@ -12,7 +12,7 @@
  *
  * libnats keeps the bytes that the socket did not accept, and gets no more until the socket has accepted all of them. A
  * write with TLS can wait for the socket, so with TLS only the receiver's thread writes. */
-#include "cluster/nats/receiver.h"
+#include "cluster/nats/broker.h"
 
 #include <fcntl.h>
 #include <poll.h>
