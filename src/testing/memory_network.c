@@ -13,8 +13,8 @@
 
 enum { CHANCES = 10000, NODES_MAX = 65536, DEFAULT_DELAY_MS = 100, DEFAULT_PAYLOAD = 1 << 20 };
 
-/* splitmix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014). */
-/* Draw the next number of a random sequence. */
+/* Draw the next number of a random sequence, by splitmix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number
+ * generators", 2014). */
 static uint64_t draw_number(uint64_t *stream) {
   uint64_t z = *stream += UINT64_C(0x9E3779B97F4A7C15);
   z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
@@ -155,8 +155,8 @@ static vestry_err make_room_locked(vestry_memory_network *network) {
   return VSI_ARRAY_RESERVE(network->host, network->nodes, network->nodes_count, network->nodes_room, 1);
 }
 
-/* The random sequences depend only on the seed and the index. */
-/* Add a node: set its index and its random sequences, and take a reference. Takes the lock. OK | LIMIT | NO_MEMORY */
+/* Add a node: set its index and its random sequences, which depend only on the seed and the index, and take a
+ * reference. Takes the lock. OK | LIMIT | NO_MEMORY */
 static vestry_err enter_network(vestry_memory_network *network, vsi_memory_node *node) {
   vsi_mutex_lock(&network->lock);
   vestry_err error = make_room_locked(network);
@@ -238,7 +238,8 @@ static fate draw(uint64_t *stream, const vestry_memory_network_options *options)
   return f;
 }
 
-/* FNV-1a, because its result is the same in every run. */
+/* Return where to keep the time of the last arrival from this sender with this subject. The hash is FNV-1a, because its
+ * result is the same in every run. */
 static uint64_t *last_due(vsi_memory_node *to, const vsi_parcel *parcel) {
   uint64_t hash = UINT64_C(0xcbf29ce484222325) ^ parcel->sender;
   for (const char *c = parcel->subject; *c; c++) hash = (hash ^ (unsigned char)*c) * UINT64_C(0x100000001b3);

@@ -115,8 +115,8 @@ void vsi_digests_go_on(vestry_cluster *cluster) {
 }
 
 /* Announcements of members of presences. The presences know their own members (app/presence/spread.c); this code makes
- * messages about them. Members are treated like keys: changes wait for at most 5 ms, a heartbeat has the digest (number
- * of members and sum of their hashes), and after a gap all are announced again, before the keys. */
+ * messages about them. Members are treated like keys. Changes wait for at most 5 ms, and a heartbeat has the digest:
+ * the number of members and the sum of their hashes. After a gap all are announced again, before the keys. */
 
 /* Maximum size of a message with several members; size of a message besides its members and the name of their presence;
  * size of a member besides who and place. */

@@ -9,7 +9,7 @@
  * One table contains this node's set and all copies, so that one lookup finds whether a key is here and elsewhere. An
  * entry remains while any node holds the key, or while this node still has to announce that it no longer does. Two keys
  * with the same hash are one key in the digest. Then nodes get a request in vain, or nodes are queried for a key that
- * no node has; the receiver finds streams by the full key, so no wrong stream is reached.
+ * no node has. The receiver finds streams by the full key, so no wrong stream is reached.
  *
  * The count of a key goes up before a stream is put under the key, and down after a stream was removed. So it is never
  * too low. A change is found when announcements are sent, by comparing the count with what was announced last. So a
@@ -23,12 +23,12 @@
  * REPLACE gives it a stamp, which is higher than all stamps that other nodes have announced to it: the time on the
  * cluster clock, or, if that is not higher, the highest announced stamp plus 1. The cluster clock is the clock of the
  * node that is furthest ahead; nodes send it with their heartbeats, and a node that is behind advances. In each part of
- * a divided network the clock continues at its own pace, so that there, too, the newer of two streams has the higher
- * stamp, up to the transit time of messages. Of two nodes that hold such a key, the one with the lower stamp (or the
- * lower id, if the stamps are equal) closes its stream when the announcement of the other arrives. It also closes its
- * other streams of the key that are older than the stamp of the other node, under whichever policy they were put. If a
- * stream that was put with REPLACE leaves before it was announced, its removal is announced with the stamp to the nodes
- * that may have older streams. */
+ * a divided network the clock continues at its own pace. So there, too, the newer of two streams has the higher stamp,
+ * up to the transit time of messages. Of two nodes that hold such a key, the one with the lower stamp closes its stream
+ * when the announcement of the other arrives; if the stamps are equal, the one with the lower id does. It also closes
+ * its other streams of the key that are older than the stamp of the other node, under whichever policy they were put.
+ * If a stream that was put with REPLACE leaves before it was announced, its removal is announced with the stamp to the
+ * nodes that may have older streams. */
 #include "cluster/cluster/keys.h"
 
 #include <string.h>

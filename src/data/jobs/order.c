@@ -6,8 +6,8 @@
  * transaction whose snapshot is older than the last increment gets BUSY, as if it had read the job itself, and begins
  * again. The server computes the row for a key, so that all nodes agree.
  *
- * If an order relies on a waiting job (EXISTS), that job stays locked until the order's transaction has ended, because
- * it could otherwise begin, and end, before the data of the order are committed. The lock (KEY SHARE) only blocks
+ * If an order relies on a waiting job (EXISTS), the order's transaction locks that job until its own end. Otherwise
+ * the job could begin, and end, before the data of the order are committed. The lock (KEY SHARE) only blocks
  * transactions that take or remove the job. Orders that follow each other closely could keep a job locked forever.
  * Therefore, a worker that passes over such a job closes it, and orders do not rely on a closed job (table.c). SQLite
  * has one writer at a time, so none of this can happen there. */

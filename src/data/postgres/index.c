@@ -30,9 +30,9 @@
  *
  * The start. The follower reads the WAL from some record on. A transaction that began before this record may have
  * written before it, so not all of its writes are known. The record of its commit may be before it, too, although the
- * commit becomes visible only later; then the follower never reads the commit. Therefore, whenever a new snapshot of
- * the follower sees such a transaction that the last snapshot did not see, every set is hit whose own snapshot does not
- * see it. The transactions are checked one by one, because one of them may run for hours.
+ * commit becomes visible only later; then the follower never reads the commit. Therefore, when a new snapshot of the
+ * follower is the first one that sees such a transaction, every set is hit whose own snapshot does not see it. The
+ * transactions are checked one by one, because one of them may run for hours.
  *
  * Bounds. If the ring is full, published commits are dropped, and their time is kept, so that older renders count as
  * hit; commits that are not published count as matching every set. */

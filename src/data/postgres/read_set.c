@@ -11,13 +11,13 @@
  * READ WRITE. It is rolled back, because after a commit its locks would stay as long as transactions run that began
  * before.
  *
- * If a transaction has too many locks of rows of a table, the server replaces them by a lock of the whole table, which
- * a scan of the table takes, too. The difference matters: an insert concerns the scan, but not the rows. The server
- * counts the scans of a transaction, and the rows that scans found; rows that came through an index are not in these
- * counts. A sample does not count as a scan. Therefore, a lock of the whole table counts as a scan, unless the entries
- * and rows that came through indexes are numerous enough for their locks to have become this lock. A row id, or a range
- * of row ids, that finds nothing leaves no lock and no count; therefore, a statement that contains row ids counts as a
- * scan of its tables.
+ * If a transaction has too many locks of rows of a table, the server replaces them by one lock of the whole table. A
+ * scan of the table takes the same lock. The difference matters: an insert concerns the scan, but not the rows. The
+ * server counts the scans of a transaction, and the rows that scans found; rows that came through an index are not in
+ * these counts. A sample does not count as a scan. Therefore, a lock of the whole table counts as a scan, unless the
+ * entries and rows that came through indexes are numerous enough for their locks to have become this lock. A row id, or
+ * a range of row ids, that finds nothing leaves no lock and no count; therefore, a statement that contains row ids
+ * counts as a scan of its tables.
  *
  * A subtransaction that is rolled back (of a savepoint, or of a PL/pgSQL block with EXCEPTION) releases its locks of
  * relations that were not used before. Its locks of rows stay, and so do its counts. Therefore, at level TABLES, and

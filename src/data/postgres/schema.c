@@ -16,8 +16,8 @@ typedef struct bringing {
 
 /* ------------------------------------------------------------------------------------------------- looking -------- */
 
-/* This reads pg_class instead of only calling to_regclass, because that uses the connection's cache, which lacks a
- * table of another node until a lock of a table is taken. */
+/* This reads pg_class, because to_regclass uses the connection's cache. A table that another node has created is
+ * missing in the cache until a lock of a table is taken. */
 static const char has_table_sql[] =
     "SELECT count(*) FROM pg_class WHERE relname = 'vestry_schema' AND relkind = 'r' AND pg_table_is_visible(oid)";
 static const char objects_sql[] =

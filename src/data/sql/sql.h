@@ -197,9 +197,9 @@ static inline const char *vsi_sql_text_of(const vestry_sql_pool *pool, vsi_sql_t
 }
 
 /* Statements for PostgreSQL run with the search_path of the application. If pg_catalog has no operator or function for
- * exactly the types of the arguments, a role with CREATE in a schema of the path can define one, and the server calls
- * it with the rights of the role that runs the statement. Therefore, the arguments have exact types, or the function's
- * name is qualified. tests/postgres/settings.py checks this with a schema that has all such operators. */
+ * exactly the types of the arguments, a role with CREATE in a schema of the path can define one. The server then calls
+ * that one, with the rights of the role that runs the statement. Therefore, the arguments have exact types, or the
+ * function's name is qualified. tests/postgres/settings.py checks this with a schema that has all such operators. */
 
 /* The current time in a statement: the parameter in milliseconds since 1970, or the database's own clock if it is 0:
  * that of SQLite, or that of the server at the start of the transaction. */

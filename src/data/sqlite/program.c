@@ -2,13 +2,13 @@
 /* essay: which rows a statement can read, by its program */
 /* A page of the file contains about forty rows, but a lookup of one row by its key depends on that row only. The
  * program of a statement shows this. A cursor on a table is moved only by SeekRowid with a register. A cursor on an
- * index is moved only to the first entry of a key and on to the next ones, each of which is compared with the same key
- * before it is read. If that register is loaded once, from a parameter or with a constant, the statement can see only
- * rows with that key, whatever else it does with them. A row with another key that is inserted, deleted or changed
- * makes no difference.
+ * index is moved only to the first entry of a key, and on to the next ones. Each of these is compared with the same key
+ * before it is read. If the register with the key is loaded once, from a parameter or with a constant, the statement
+ * can see only rows with that key, whatever else it does with them. A row with another key that is inserted, deleted or
+ * changed makes no difference.
  *
  * SQLite may use another plan on another connection. This does not matter, because the result depends on the statement
- * and not on its plan, and one plan suffices to prove that it depends on these rows alone.
+ * and not on its plan. One plan suffices to prove that the result depends on these rows alone.
  *
  * Every operation of the program must be listed here, with the registers that it writes and the way it moves a cursor.
  * A program with any other operation, for example of a later version of SQLite, may read anything. Only integers count,
