@@ -21,10 +21,57 @@
 
 enum { FILE_CHECKED_EACH = 64, SYNCHRONOUS_NORMAL = 1, HOLD_MS = 250 };
 
+/* ---------------------------------------------------------------------------------------------- connections ------- */
+
+vestry_err vsi_sqlite_conn_open(vsi_sqlite_conn *conn, const vsi_call *call, bool creates) {
+  const vsi_sqlite_pool *pool = conn->pool;
+  const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
+  if (vsi_sqlite_statements_init(&conn->statements, pool->is.host, pool->options.statements_count))
+    return VESTRY_NO_MEMORY;
+  int result = sqlite3_open_v2(pool->path, &conn->db, creates ? flags | SQLITE_OPEN_CREATE : flags, NULL);
+  if (!result) result = sqlite3_busy_timeout(conn->db, (int)pool->options.busy_ms);
+  return vsi_sqlite_fail(call, conn->db, result, "cannot open the database");
+}
+
+static int at_action(void *left, int action, const char *first, const char *second, const char *schema,
+                     const char *inside) {
+  (void)inside;
+  vsi_sqlite_left_note(left, action, first, second, schema);
+  return SQLITE_OK;
+}
+
+static void watch(sqlite3 *db, vsi_sqlite_left *left) {
+  sqlite3_set_authorizer(db, at_action, left);
+}
+
+/* Prepare the statements of transactions. A read opens the WAL and its index, so that the first use needs no descriptor
+ * that may be missing then. */
+static vestry_err prepare_controls(const vsi_call *call, vsi_sqlite_conn *conn) {
+  static const char *const texts[VSI_SQLITE_CONTROLS] = {"BEGIN IMMEDIATE", "COMMIT", "ROLLBACK"};
+  int result = vsi_sqlite_exec(conn->db, "SELECT 1 FROM sqlite_schema LIMIT 1");
+  for (int i = 0; i < VSI_SQLITE_CONTROLS && !result; i++)
+    result = sqlite3_prepare_v3(conn->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT, &conn->controls[i], NULL);
+  return vsi_sqlite_fail(call, conn->db, result, "cannot read the database");
+}
+
+vestry_err vsi_sqlite_conn_set_up(vsi_sqlite_conn *conn, const vsi_call *call, vsi_sqlite_left *left) {
+  const char *setup = conn->pool->setup;
+  const int result = setup ? vsi_sqlite_exec(conn->db, setup) : SQLITE_OK;
+  if (result) return vsi_sqlite_fail(call, conn->db, result, "cannot run options.setup");
+  watch(conn->db, left);
+  return prepare_controls(call, conn);
+}
+
+static void close_conn(vsi_sqlite_conn *conn) {
+  if (conn->statements.all) vsi_sqlite_statements_finish(&conn->statements);
+  for (int i = 0; i < VSI_SQLITE_CONTROLS; i++) sqlite3_finalize(conn->controls[i]);
+  sqlite3_close_v2(conn->db); /* the application may have kept a statement */
+}
+
 void vsi_sqlite_pool_destroy(vestry_sql_pool *is) {
   vsi_sqlite_pool *pool = (vsi_sqlite_pool *)is;
   const vestry_host *host = pool->is.host;
-  for (size_t i = 0; i < pool->conns_count; i++) vsi_sqlite_conn_close(&pool->conns[i]);
+  for (size_t i = 0; i < pool->conns_count; i++) close_conn(&pool->conns[i]);
   pthread_cond_destroy(&pool->returned);
   vsi_mutex_finish(&pool->lock);
   vsi_free(host, pool->path);
@@ -482,15 +529,16 @@ static void log_left(vsi_sqlite_pool *pool) {
 static vestry_err replace(vsi_sqlite_conn *conn) {
   const vsi_call call = vsi_sqlite_pool_call(conn->pool, "vestry_sql_end");
   vsi_sqlite_conn made = {.pool = conn->pool};
-  vestry_err error = vsi_sqlite_conn_open(&made, &call, NULL, &conn->left);
+  vestry_err error = vsi_sqlite_conn_open(&made, &call, false);
+  if (!error) error = vsi_sqlite_conn_set_up(&made, &call, &conn->left);
   if (!error) error = vsi_sqlite_pool_check_file(conn, call.function);
   if (!error && conn->connection) error = attach(&made, conn->connection->database, &conn->left);
   if (error) {
-    vsi_sqlite_conn_close(&made);
+    close_conn(&made);
     return error;
   }
   vestry_sqlite_detach(conn->connection);
-  vsi_sqlite_conn_close(conn);
+  close_conn(conn);
   conn->db = made.db;
   conn->connection = made.connection;
   conn->statements = made.statements;
@@ -598,7 +646,7 @@ static void detach_all(vsi_sqlite_pool *pool) {
     if (!pool->conns[i].connection) continue;
     vestry_sqlite_detach(pool->conns[i].connection);
     pool->conns[i].connection = NULL;
-    vsi_sqlite_conn_watch(pool->conns[i].db, &pool->conns[i].left); /* detaching has removed the authorizer */
+    watch(pool->conns[i].db, &pool->conns[i].left); /* detaching has removed the authorizer */
   }
 }
 

@@ -84,14 +84,12 @@ static inline vsi_sqlite_pool *vsi_sqlite_pool_of(vestry_sql_pool *pool) {
 static inline vsi_sqlite_conn *vsi_sqlite_conn_of(vestry_sql_transaction *transaction) {
   return transaction && vsi_sqlite_pool_of(transaction->pool) ? (vsi_sqlite_conn *)transaction : NULL;
 }
-/* Open a connection, which is zeroed except for its pool. given: the options, for the first one, which creates the file
- * and its tables; NULL: for the others. left: what the application's statements leave on it; or on another one, which
- * will take it over. After an error, call vsi_sqlite_conn_close. */
-vestry_err vsi_sqlite_conn_open(vsi_sqlite_conn *conn, const vsi_call *call, const vestry_sqlite_pool_options *given,
-                                vsi_sqlite_left *left);
-void vsi_sqlite_conn_close(vsi_sqlite_conn *conn);
-/* Let the authorizer of a connection note what statements leave on it. */
-void vsi_sqlite_conn_watch(sqlite3 *db, vsi_sqlite_left *left);
+/* Open a connection, which is zeroed except for its pool, to the pool's file. creates: if the file is missing, create
+ * it. Failures, here and below, are logged, and the connection must be closed. */
+vestry_err vsi_sqlite_conn_open(vsi_sqlite_conn *conn, const vsi_call *call, bool creates);
+/* Run options.setup, let the authorizer note what statements leave on the connection, and prepare its controls.
+ *  left  the connection's; or that of another one, which will take the new one over */
+vestry_err vsi_sqlite_conn_set_up(vsi_sqlite_conn *conn, const vsi_call *call, vsi_sqlite_left *left);
 /* Return the database whose pages follow the pool; NULL: none. */
 vestry_sqlite *vsi_sqlite_pool_database(vsi_sqlite_pool *pool);
 /* Return whether a connection is free that is not for READ_ASIDE. */

@@ -88,27 +88,6 @@ static void make_file(const vsi_sqlite_pool *pool) {
   if (file >= 0) close(file); /* otherwise SQLite reports the reason */
 }
 
-/* Prepare the statements of transactions. A read opens the WAL and its index, so that the first use needs no descriptor
- * that may be missing then. */
-static vestry_err prepare_controls(const vsi_call *call, vsi_sqlite_conn *conn) {
-  static const char *const texts[VSI_SQLITE_CONTROLS] = {"BEGIN IMMEDIATE", "COMMIT", "ROLLBACK"};
-  int result = vsi_sqlite_exec(conn->db, "SELECT 1 FROM sqlite_schema LIMIT 1");
-  for (int i = 0; i < VSI_SQLITE_CONTROLS && !result; i++)
-    result = sqlite3_prepare_v3(conn->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT, &conn->controls[i], NULL);
-  return vsi_sqlite_fail(call, conn->db, result, "cannot read the database");
-}
-
-static int at_action(void *left, int action, const char *first, const char *second, const char *schema,
-                     const char *inside) {
-  (void)inside;
-  vsi_sqlite_left_note(left, action, first, second, schema);
-  return SQLITE_OK;
-}
-
-void vsi_sqlite_conn_watch(sqlite3 *db, vsi_sqlite_left *left) {
-  sqlite3_set_authorizer(db, at_action, left);
-}
-
 /* Check the file that was opened, and see to its tables. */
 static vestry_err see_to_file(const vsi_sqlite_pool *pool, const vsi_call *call, sqlite3 *db,
                               const vestry_sqlite_pool_options *given) {
@@ -120,32 +99,6 @@ static vestry_err see_to_file(const vsi_sqlite_pool *pool, const vsi_call *call,
   return see_to_tables(pool, db, given);
 }
 
-vestry_err vsi_sqlite_conn_open(vsi_sqlite_conn *conn, const vsi_call *call, const vestry_sqlite_pool_options *given,
-                                vsi_sqlite_left *left) {
-  const vsi_sqlite_pool *pool = conn->pool;
-  const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
-  if (vsi_sqlite_statements_init(&conn->statements, pool->is.host, pool->options.statements_count))
-    return VESTRY_NO_MEMORY;
-  if (given) make_file(pool);
-  int result = sqlite3_open_v2(pool->path, &conn->db, given ? flags | SQLITE_OPEN_CREATE : flags, NULL);
-  if (!result) result = sqlite3_busy_timeout(conn->db, (int)pool->options.busy_ms);
-  vestry_err error = vsi_sqlite_fail(call, conn->db, result, "cannot open the database");
-  if (!error && given) error = see_to_file(pool, call, conn->db, given);
-  if (!error && pool->setup) {
-    result = vsi_sqlite_exec(conn->db, pool->setup);
-    error = vsi_sqlite_fail(call, conn->db, result, "cannot run options.setup");
-  }
-  if (error) return error;
-  vsi_sqlite_conn_watch(conn->db, left);
-  return prepare_controls(call, conn);
-}
-
-void vsi_sqlite_conn_close(vsi_sqlite_conn *conn) {
-  if (conn->statements.all) vsi_sqlite_statements_finish(&conn->statements);
-  for (int i = 0; i < VSI_SQLITE_CONTROLS; i++) sqlite3_finalize(conn->controls[i]);
-  sqlite3_close_v2(conn->db); /* the application may have kept a statement */
-}
-
 static vestry_err open_all(vsi_sqlite_pool *pool, const vestry_sqlite_pool_options *given) {
   const vsi_call call = vsi_sqlite_pool_call(pool, function);
   vestry_err error = VESTRY_OK;
@@ -154,7 +107,10 @@ static vestry_err open_all(vsi_sqlite_pool *pool, const vestry_sqlite_pool_optio
     conn->pool = pool;
     conn->is.pool = &pool->is;
     conn->is_aside = i >= pool->options.connections_count;
-    error = vsi_sqlite_conn_open(conn, &call, i ? NULL : given, &conn->left);
+    if (i == 0) make_file(pool);
+    error = vsi_sqlite_conn_open(conn, &call, i == 0);
+    if (!error && i == 0) error = see_to_file(pool, &call, conn->db, given);
+    if (!error) error = vsi_sqlite_conn_set_up(conn, &call, &conn->left);
   }
   return error;
 }
