@@ -130,11 +130,11 @@ static vestry_err refuse_ended(const vsi_sqlite_conn *conn, const char *function
                     shown);
 }
 
-static vestry_err prepare(vsi_sqlite_conn *conn, const char *sql, bool is_borrowers, sqlite3_stmt **ret_statement) {
+static vestry_err prepare(vsi_sqlite_conn *conn, const char *sql, bool is_given, sqlite3_stmt **ret_statement) {
   const vsi_call call = vsi_sqlite_pool_call(conn->pool, "vestry_sqlite_prepare");
   uint64_t before = conn->statements.prepared;
   sqlite3_stmt *statement;
-  int result = vsi_sqlite_statements_find(&conn->statements, conn->db, sql, is_borrowers, &statement);
+  int result = vsi_sqlite_statements_find(&conn->statements, conn->db, sql, is_given, &statement);
   if (result == VSI_SQLITE_SEVERAL) return refuse_several(&call, sql);
   if (result) return fail(&call, conn->db, result, sql, false);
   if (conn->statements.prepared != before) {

@@ -57,7 +57,7 @@ void vsi_sqlite_statements_finish(vsi_sqlite_statements *statements) {
 }
 
 static bool is_in_use(const vsi_sqlite_prepared *at) {
-  return at->is_borrowers || sqlite3_stmt_busy(at->statement);
+  return at->is_given || sqlite3_stmt_busy(at->statement);
 }
 
 /* Return whether a text is that of a statement. SQLite keeps it up to its semicolon. */
@@ -68,11 +68,11 @@ static bool is_text_of(sqlite3_stmt *statement, const char *sql) {
 }
 
 /* Find a kept statement. If it is running, for example in a function that receives its rows, a second one is prepared.
- * The same holds if it was given to the application, unless is_borrowers is set. */
-static vsi_sqlite_prepared *look(vsi_sqlite_statements *statements, const char *sql, bool is_borrowers) {
+ * The same holds if it was given to the application, and this use of it is the library's own. */
+static vsi_sqlite_prepared *look(vsi_sqlite_statements *statements, const char *sql, bool is_given) {
   for (size_t i = 0; i < statements->count; i++) {
     vsi_sqlite_prepared *at = &statements->all[i];
-    if (sqlite3_stmt_busy(at->statement) || (at->is_borrowers && !is_borrowers)) continue;
+    if (sqlite3_stmt_busy(at->statement) || (at->is_given && !is_given)) continue;
     if (is_text_of(at->statement, sql)) return at;
   }
   return NULL;
@@ -100,11 +100,11 @@ static vsi_sqlite_prepared *make_place(vsi_sqlite_statements *statements) {
   return &statements->all[statements->count++];
 }
 
-int vsi_sqlite_statements_find(vsi_sqlite_statements *statements, sqlite3 *db, const char *sql, bool is_borrowers,
+int vsi_sqlite_statements_find(vsi_sqlite_statements *statements, sqlite3 *db, const char *sql, bool is_given,
                                sqlite3_stmt **ret_statement) {
-  vsi_sqlite_prepared *found = look(statements, sql, is_borrowers);
+  vsi_sqlite_prepared *found = look(statements, sql, is_given);
   if (found) {
-    found->is_borrowers = is_borrowers;
+    found->is_given = is_given;
     found->used = ++statements->looks;
     *ret_statement = found->statement;
     return SQLITE_OK;
@@ -120,7 +120,7 @@ int vsi_sqlite_statements_find(vsi_sqlite_statements *statements, sqlite3 *db, c
     sqlite3_finalize(made);
     return result;
   }
-  *found = (vsi_sqlite_prepared){made, ++statements->looks, is_borrowers};
+  *found = (vsi_sqlite_prepared){made, ++statements->looks, is_given};
   statements->prepared++;
   *ret_statement = made;
   return SQLITE_OK;
@@ -130,7 +130,7 @@ void vsi_sqlite_statements_reset(vsi_sqlite_statements *statements) {
   for (size_t i = 0; i < statements->count; i++) {
     if (sqlite3_stmt_busy(statements->all[i].statement)) sqlite3_reset(statements->all[i].statement);
     sqlite3_clear_bindings(statements->all[i].statement);
-    statements->all[i].is_borrowers = false;
+    statements->all[i].is_given = false;
   }
   while (statements->count > statements->most) {
     vsi_sqlite_prepared *oldest = oldest_of(statements);

@@ -12,8 +12,8 @@ enum { VSI_SQLITE_SEVERAL = -1 /* not a result of SQLite: the text has several s
 
 typedef struct vsi_sqlite_prepared {
   sqlite3_stmt *statement;
-  uint64_t used;     /* number of the lookup that found it last */
-  bool is_borrowers; /* given to the application until the next reset: neither finalized nor used otherwise */
+  uint64_t used; /* number of the lookup that found it last */
+  bool is_given; /* given to the application until the next reset: neither finalized nor used otherwise */
 } vsi_sqlite_prepared;
 
 typedef struct vsi_sqlite_statements {
@@ -43,9 +43,9 @@ vestry_err vsi_sqlite_statements_init(vsi_sqlite_statements *statements, const v
 void vsi_sqlite_statements_finish(vsi_sqlite_statements *statements);
 /* Find a statement that is reset and not in use, or prepare it. If there is no room, the least recently used one is
  * finalized; if all are in use or given to the application, there are more for a while.
- *  is_borrowers  give it to the application: it stays unchanged until the next reset
- *  Returns  a result of SQLite | VSI_SQLITE_SEVERAL */
-int vsi_sqlite_statements_find(vsi_sqlite_statements *statements, sqlite3 *db, const char *sql, bool is_borrowers,
+ *  is_given  give it to the application: it stays unchanged until the next reset
+ *  Returns   a result of SQLite | VSI_SQLITE_SEVERAL */
+int vsi_sqlite_statements_find(vsi_sqlite_statements *statements, sqlite3 *db, const char *sql, bool is_given,
                                sqlite3_stmt **ret_statement);
 /* Reset all statements and their bindings, take back those given to the application, and finalize surplus ones. */
 void vsi_sqlite_statements_reset(vsi_sqlite_statements *statements);
