@@ -150,16 +150,13 @@ static size_t finish_arrivals(const vestry_host *host, vsi_arrivals *arrivals) {
 
 /* ------------------------------------------------------------------------------------------------- joining -------- */
 
-static vestry_err make_room_locked(vestry_memory_network *network) {
-  if (network->nodes_count == NODES_MAX) return VESTRY_LIMIT;
-  return VSI_ARRAY_RESERVE(network->host, network->nodes, network->nodes_count, network->nodes_room, 1);
-}
-
 /* Add a node: set its index and its random sequences, which depend only on the seed and the index, and take a
  * reference. Takes the lock. OK | LIMIT | NO_MEMORY */
 static vestry_err enter_network(vestry_memory_network *network, vsi_memory_node *node) {
   vsi_mutex_lock(&network->lock);
-  vestry_err error = make_room_locked(network);
+  vestry_err error = VESTRY_LIMIT;
+  if (network->nodes_count < NODES_MAX)
+    error = VSI_ARRAY_RESERVE(network->host, network->nodes, network->nodes_count, network->nodes_room, 1);
   if (!error) {
     node->index = network->nodes_count++;
     uint64_t stream = network->options.seed ^ (node->index + 1) * UINT64_C(0xD6E8FEB86659FD93);

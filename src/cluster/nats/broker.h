@@ -63,12 +63,6 @@ typedef struct vsi_nats_broker {
 /* Maximum time that the library waits for libnats's last callback. */
 enum { VSI_NATS_COMPLETE_MS = 5000 };
 
-/* Drop a reference of libnats. The owner holds the last one, and frees the broker. */
-static inline void vsi_nats_broker_unref_locked(vsi_nats_broker *broker) {
-  broker->refs--;
-  pthread_cond_broadcast(&broker->changed);
-}
-
 /* The link's thread (link.c). */
 
 /* Connect and subscribe, repeatedly, until the broker stops. argument: the vsi_nats_broker. */

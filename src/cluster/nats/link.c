@@ -51,9 +51,11 @@ typedef struct linking {
 
 /* ---- callbacks --------------------------------------------------------------------------------------------------- */
 
+/* Drop a reference. The last one also drops libnats's reference to the broker, which its owner frees later. */
 static void wire_unref_locked(wire *w) {
   if (--w->refs) return;
-  vsi_nats_broker_unref_locked(w->broker);
+  w->broker->refs--;
+  pthread_cond_broadcast(&w->broker->changed);
   vsi_free(w->broker->host, w);
 }
 
