@@ -98,7 +98,7 @@ static void report_commit(vsi_sqlite_pool *pool) {
   if (fn) fn(ctx);
 }
 
-/* ------------------------------------------------------------------------------------------------- check-outs ------ */
+/* ------------------------------------------------------------------------------------------------ check-outs ------ */
 
 vestry_sqlite *vsi_sqlite_pool_database(vsi_sqlite_pool *pool) {
   vsi_mutex_lock(&pool->lock);
