@@ -8,7 +8,7 @@
 #include "shared/program.h"
 #include "shared/text.h"
 #include "vestry/app/form.h"
-#include "vestry/app/repository.h"
+#include "vestry/app/signal_state.h"
 #include "vestry/app/stream.h"
 #include "vestry/app/tab.h"
 
@@ -101,13 +101,13 @@ static vestry_err left(vestry_dispatch_context *context, const json_t *args, voi
   return err;
 }
 
-static void tell(vestry_repository *told, const char *field, const char *what, bool is_typing) {
+static void tell(vestry_signal_state *told, const char *field, const char *what, bool is_typing) {
   const char *said = "";
   char path[32];
   snprintf(path, sizeof path, "errors.%s", field);
-  vestry_repository_get(told, path, VESTRY_INTO(&said));
+  vestry_signal_state_get(told, path, VESTRY_INTO(&said));
   if (is_typing && !*said) return; /* no error while the user is still typing */
-  vestry_repository_set(told, path, VESTRY_VALUES(what));
+  vestry_signal_state_set(told, path, VESTRY_VALUES(what));
 }
 
 /* POST /typing while the user types; POST /check when a field is left, where an empty field is not an error yet; POST
@@ -116,15 +116,15 @@ static vestry_err check(const vestry_request *req, vestry_reply *reply, void *ct
   struct app *app = ctx;
   bool is_complete = strcmp(req->path, "/signup") == 0, is_typing = strcmp(req->path, "/typing") == 0;
   bool is_taken = false;
-  vestry_repository *sent = NULL, *told = NULL;
-  vestry_err err = vestry_repository_create(app->sent, req->signals, &sent);
-  if (!err) err = vestry_repository_create(app->told, req->signals, &told);
-  if (err) return vestry_repository_destroy(sent), err;
+  vestry_signal_state *sent = NULL, *told = NULL;
+  vestry_err err = vestry_signal_state_create(app->sent, req->signals, &sent);
+  if (!err) err = vestry_signal_state_create(app->told, req->signals, &told);
+  if (err) return vestry_signal_state_destroy(sent), err;
   const char *name = "", *email = "", *needed = is_complete ? "This field is required." : "";
   int64_t seats = 1;
-  vestry_repository_get(sent, "name", VESTRY_INTO(&name));
-  vestry_repository_get(sent, "email", VESTRY_INTO(&email));
-  vestry_repository_get(sent, "seats", VESTRY_INTO(&seats));
+  vestry_signal_state_get(sent, "name", VESTRY_INTO(&name));
+  vestry_signal_state_get(sent, "email", VESTRY_INTO(&email));
+  vestry_signal_state_get(sent, "seats", VESTRY_INTO(&seats));
   pthread_mutex_lock(&app->lock);
   for (int i = 0; i < app->count; i++) is_taken |= strcmp(app->emails[i], email) == 0;
   const char *wrong_email = !*email                        ? needed
@@ -137,7 +137,7 @@ static vestry_err check(const vestry_request *req, vestry_reply *reply, void *ct
                            : !text_is_good(name, NAME_MAX) ? "A name has visible characters, and at most 40 of them."
                                                            : "";
   bool is_done = is_complete && !*wrong_name && *name && !*wrong_email && !*wrong_seats &&
-                 !vestry_repository_errors(sent, NULL, 0);
+                 !vestry_signal_state_errors(sent, NULL, 0);
   if (is_done) {
     strcpy(app->emails[app->count++], email);
     app->left -= seats;
@@ -147,7 +147,7 @@ static vestry_err check(const vestry_request *req, vestry_reply *reply, void *ct
   tell(told, "email", wrong_email, is_typing);
   tell(told, "seats", wrong_seats, is_typing);
   vestry_field_error errors[3]; /* a wrong type, or a bound */
-  size_t errors_count = vestry_repository_errors(sent, errors, 3);
+  size_t errors_count = vestry_signal_state_errors(sent, errors, 3);
   for (size_t i = 0; i < errors_count; i++) tell(told, errors[i].path, errors[i].message, is_typing);
   if (is_done) {
     vestry_dispatch(app->program.v, NO_SCOPE, FORM, VESTRY_LIST("left")); /* all pages, including this one */
@@ -155,10 +155,10 @@ static vestry_err check(const vestry_request *req, vestry_reply *reply, void *ct
     err = vestry_reply_patch_elementsf(
         reply, "<p id=\"form\" role=\"status\">Thank you, %s! Seats reserved for you: %d</p>", name, (int)seats);
   } else {
-    err = vestry_repository_save_reply(told, VESTRY_SAVE_CHANGED, reply, NULL); /* only changed signals */
+    err = vestry_signal_state_save_reply(told, VESTRY_SAVE_CHANGED, reply, NULL); /* only changed signals */
   }
-  vestry_repository_destroy(told);
-  vestry_repository_destroy(sent);
+  vestry_signal_state_destroy(told);
+  vestry_signal_state_destroy(sent);
   return err;
 }
 

@@ -99,7 +99,7 @@ static bool measure_memory(const channels_options *options) {
     vestry_postgres_stats stats = {0};
     vestry_postgres_stats_get(c.database, &stats);
     printf("memory sets=%zu mb=%.2f sets_mb=%.2f coarse=%" PRIu64 "\n", stats.sets_count,
-           (double)(bench_counted_bytes() - before) / 1e6, (double)stats.sets_bytes / 1e6, stats.coarse_count);
+           (double)(bench_counted_bytes() - before) / 1e6, (double)stats.sets_bytes / 1e6, stats.table_level_count);
   }
   channels_close(&c);
   return is_done;

@@ -56,7 +56,7 @@ static int run(vestry *v, vestry_rate *rate, unsigned clients, uint64_t count, u
   qsort(guarded, turns, sizeof *guarded, compare);
   qsort(costs, turns, sizeof *costs, compare);
   printf("rate clients=%u bare_ns=%.0f guarded_ns=%.0f guard_ns=%.0f remembered=%" PRIu64 " forgotten=%" PRIu64 "\n",
-         clients, bare[turns / 2], guarded[turns / 2], costs[turns / 2], stats.filling_count, stats.forgotten_count);
+         clients, bare[turns / 2], guarded[turns / 2], costs[turns / 2], stats.filling_count, stats.reassigned_count);
   return 0;
 }
 

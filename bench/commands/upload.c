@@ -118,7 +118,7 @@ typedef struct crowd {
   const upload *of;
   int port;
   int *fds;
-  uint64_t most_bytes;      /* bytes of each; then it waits */
+  uint64_t max_bytes;       /* bytes of each; then it waits */
   uint64_t *sent;           /* bytes sent of each */
   _Atomic(uint64_t) total;  /* sum so far */
   _Atomic(uint64_t) broken; /* ended by the server */
@@ -136,7 +136,7 @@ static void *run_crowd(void *ctx) {
   for (uint64_t at = 0, began_ns = bench_now_ns(); !atomic_load(&c->is_over); at++) {
     uint64_t due_ns = began_ns + at * UINT64_C(1000000000) / (A_SECOND * u->count), now_ns = bench_now_ns();
     if (due_ns > now_ns + 1000000) bench_sleep_ms((due_ns - now_ns) / 1000000);
-    uint64_t i = at % u->count, left = c->most_bytes - c->sent[i];
+    uint64_t i = at % u->count, left = c->max_bytes - c->sent[i];
     size_t len = left < step ? (size_t)left : step;
     if (!len || c->fds[i] < 0) continue;
     ssize_t sent = send(c->fds[i], u->piece, len, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -173,8 +173,8 @@ static bool crowd_open(crowd *c) {
   return wait_for_stat(c->port, "open", (int64_t)c->of->count);
 }
 
-static bool crowd_start(crowd *c, const upload *u, int port, uint64_t most_bytes) {
-  *c = (crowd){.of = u, .port = port, .most_bytes = most_bytes};
+static bool crowd_start(crowd *c, const upload *u, int port, uint64_t max_bytes) {
+  *c = (crowd){.of = u, .port = port, .max_bytes = max_bytes};
   c->fds = calloc(u->count, sizeof *c->fds);
   c->sent = calloc(u->count, sizeof *c->sent);
   if (!c->fds || !c->sent) return false;

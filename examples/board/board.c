@@ -184,9 +184,9 @@ static vestry_err draw(struct app *app, int64_t board) {
   return err;
 }
 
-static void add_person(const char *who, size_t streams_count, void *html) {
+static void add_person(const char *user, size_t streams_count, void *html) {
   (void)streams_count;
-  vestry_html_add(html, "<li>%s</li>", who);
+  vestry_html_add(html, "<li>%s</li>", user);
 }
 
 static const char *const stages[STAGES] = {"To do", "Doing", "Done"};

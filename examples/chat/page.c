@@ -165,13 +165,13 @@ static vestry_err tally(vestry_render *render, vestry_html *html, void *ctx) {
   return err == VESTRY_NOT_FOUND ? VESTRY_OK : err;
 }
 
-static void put_person(const char *who, size_t streams_count, void *ctx) {
+static void put_person(const char *user, size_t streams_count, void *ctx) {
   struct list *list = ctx;
   (void)streams_count;
   if (list->count++ >= PEOPLE_MAX) return;
   vestry_html_add(list->html, "<li>");
-  put_avatar(list->html, who);
-  vestry_html_add(list->html, "<span>%s</span></li>", who);
+  put_avatar(list->html, user);
+  vestry_html_add(list->html, "<span>%s</span></li>", user);
 }
 
 /* Render the users who are present. They are in no database, so the part names a topic, which page_on_presence

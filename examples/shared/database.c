@@ -87,7 +87,7 @@ static void count_server(struct database *db, struct database_counters *ret) {
   *ret = (struct database_counters){.level = names[followed.level],
                                     .commits = followed.commits_count, /* commits of all nodes */
                                     .recorded = followed.recorded_count,
-                                    .coarse = followed.coarse_count,
+                                    .coarse = followed.table_level_count,
                                     .refreshed = followed.refreshed_count,
                                     .committed = pool.committed_count};
 }
@@ -323,7 +323,7 @@ void database_counters(struct database *db, struct database_counters *ret_counte
                                              .commits = followed.commits_count,
                                              .other_commits = followed.other_commits_count,
                                              .recorded = followed.recorded_count,
-                                             .coarse = followed.coarse_count,
+                                             .coarse = followed.table_level_count,
                                              .refreshed = followed.refreshed_count,
                                              .committed = pool.committed_count};
 }

@@ -231,17 +231,17 @@ struct vestry_server_adapter {
 
 /** Count a connection or request that the adapter refuses. vestry_serve counts the requests that it refuses itself.
  *  NONE and unknown values are not counted. Threads any; does not block. */
-VESTRY_API void vestry_turn_away(vestry *v, vestry_refusal refusal);
+VESTRY_API void vestry_reject(vestry *v, vestry_refusal refusal);
 
 /** Reserve memory for a head, or for a body that is read before vestry_serve, from vestry_bounds.max_request_bytes.
  *  Reserve the growth of a body as it grows. Give each byte back once, before the instance is destroyed.
- *  Returns  true | false (the bound would be exceeded: nothing was reserved. Answer 503, and call vestry_turn_away with
+ *  Returns  true | false (the bound would be exceeded: nothing was reserved. Answer 503, and call vestry_reject with
  *           VESTRY_REFUSAL_BUDGET)
  *  Threads  any; does not block */
 VESTRY_API bool vestry_request_bytes_take(vestry *v, size_t bytes);
 /** Return by how many bytes reservations exceed 7/8 of vestry_bounds.max_request_bytes; 0 if they do not. If they do,
  *  an adapter that reads bodies before vestry_serve closes connections that hold memory without a request, then the
- *  incomplete requests that hold most. It counts each by vestry_turn_away with VESTRY_REFUSAL_BUDGET. So the last
+ *  incomplete requests that hold most. It counts each by vestry_reject with VESTRY_REFUSAL_BUDGET. So the last
  *  eighth of the bound remains for new requests. Threads any; does not block. */
 VESTRY_API uint64_t vestry_request_bytes_excess(const vestry *v);
 /** Give reserved memory back. Threads any; does not block. */

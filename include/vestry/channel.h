@@ -51,13 +51,13 @@ extern "C" {
  *  takes 1.3 kB plus the bytes of its name; each member takes 104 bytes. The cost of a lookup does not depend on the
  *  number of channels. */
 typedef struct vestry_channel_stats {
-  size_t size;              /**< sizeof(vestry_channel_stats), or 0 */
-  size_t members_count;     /**< current members */
-  uint64_t published_count; /**< events published to this channel */
-  uint64_t accepted_count;  /**< events accepted by the queues of members */
-  uint64_t refused_count;   /**< events that members could not accept: full, too large, out of memory */
-  uint64_t epochs_count;    /**< epochs begun, of all encodings */
-  uint64_t alone_count;     /**< standalone events written to shared streams that were out of sync with an epoch */
+  size_t size;               /**< sizeof(vestry_channel_stats), or 0 */
+  size_t members_count;      /**< current members */
+  uint64_t published_count;  /**< events published to this channel */
+  uint64_t accepted_count;   /**< events accepted by the queues of members */
+  uint64_t refused_count;    /**< events that members could not accept: full, too large, out of memory */
+  uint64_t epochs_count;     /**< epochs begun, of all encodings */
+  uint64_t standalone_count; /**< standalone events written to shared streams that were out of sync with an epoch */
 } vestry_channel_stats;
 
 /** Join the stream that this reply opens to a channel until the stream ends. Without effect if the reply opens no
@@ -120,7 +120,7 @@ VESTRY_API vestry_err vestry_broadcast_patch_signals(vestry *v, vestry_scope sco
 /** Get a snapshot of the counters of an existing channel.
  *  Returns  OK | NOT_FOUND | INVALID, TOO_LARGE (scope, key) | NO_MEMORY
  *  Threads  any; waits for publishes as vestry_broadcast does. Where vestry_broadcast would return BUSY, this does not
- *           wait, and alone_count excludes the epochs that have not ended */
+ *           wait, and standalone_count excludes the epochs that have not ended */
 VESTRY_API vestry_err vestry_broadcast_stats_get(vestry *v, vestry_scope scope, const vestry_key *key,
                                                  vestry_channel_stats *ret_stats);
 

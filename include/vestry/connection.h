@@ -49,8 +49,8 @@ typedef enum vestry_full_policy {
    *    JSON). The result has the place of the later one.
    *  Conflation never drops an elements event with mode prepend, append, before, after or remove, a script, an event of
    *  a batch, signals with only_if_missing, or an event with an id or a retry_ms (vestry_event_options). It drops an
-   *  event in favour of a later one only if no barrier stands between them. The events that remain keep their order.
-   *  These events are barriers:
+   *  event in favour of a later one only if no fence stands between them. The events that remain keep their order.
+   *  These events are fences:
    *  - scripts, and batches (the events of one vestry_connection_send_all with several);
    *  - elements events whose selector is not one id, or whose HTML is not supported by conflation, such as two elements
    *    in one morph;
@@ -131,10 +131,10 @@ typedef struct vestry_connection_stats {
                                                   (VESTRY_FULL_CONFLATE) */
   /** With VESTRY_FULL_CONFLATE: why events were not dropped. If one of the next three counters grows with every event,
    *  it shows the reason. */
-  uint64_t barriers_count;  /**< barriers: events across which nothing is conflated */
+  uint64_t fences_count;    /**< fences: events across which nothing is conflated */
   uint64_t kept_count;      /**< morphs that stayed despite a later one of the same target, because dropping them would
-                                lose content, or change the effect of an event in between (a barrier, for example) */
-  uint64_t forgotten_count; /**< morphs that stayed because the entry of their target in conflation's index, which has
+                                lose content, or change the effect of an event in between (a fence, for example) */
+  uint64_t displaced_count; /**< morphs that stayed because the entry of their target in conflation's index, which has
                                  64 entries, was reused for another target */
   uint64_t refused_count;   /**< events of sends that returned FULL */
   uint32_t queued_count;    /**< accepted = written + discarded + conflated + queued; bytes likewise */

@@ -145,7 +145,7 @@ typedef struct vestry_stats {
   uint64_t closed_by_cause[VESTRY_CAUSES_MAX];
   /** Sums over all connections, as in vestry_connection_stats. */
   uint64_t accepted_count, written_count, discarded_count, conflated_count, refused_count;
-  uint64_t barriers_count, kept_count, forgotten_count; /**< of streams that conflate: why events were not dropped */
+  uint64_t fences_count, kept_count, displaced_count; /**< of streams that conflate: why events were not dropped */
   uint64_t heartbeats_count;
   uint64_t written_bytes, wire_bytes; /**< bytes of events, and bytes on the wire: see vestry_connection_stats */
   /** Current and highest memory of the queues of all streams: the bytes of events, counted in each queue that holds the

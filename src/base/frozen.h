@@ -14,7 +14,7 @@
 #define VSI_LAST_OF_vestry_bus_stats                 called_count
 #define VSI_LAST_OF_vestry_change                    at_ns
 #define VSI_LAST_OF_vestry_channel_query             from
-#define VSI_LAST_OF_vestry_channel_stats             alone_count
+#define VSI_LAST_OF_vestry_channel_stats             standalone_count
 #define VSI_LAST_OF_vestry_channels_stats            refused_count
 #define VSI_LAST_OF_vestry_civetweb_options          answers_all
 #define VSI_LAST_OF_vestry_close_query               no_consoles
@@ -38,7 +38,7 @@
 #define VSI_LAST_OF_vestry_history_options           max_age_ms
 #define VSI_LAST_OF_vestry_history_stats             replayed_bytes
 #define VSI_LAST_OF_vestry_interceptor               ctx
-#define VSI_LAST_OF_vestry_job_order                 attempts_most
+#define VSI_LAST_OF_vestry_job_order                 max_attempts
 #define VSI_LAST_OF_vestry_jobs_options              now_ctx
 #define VSI_LAST_OF_vestry_jobs_stats                buried_count
 #define VSI_LAST_OF_vestry_kept_file                 bytes

@@ -142,7 +142,7 @@ static void leave_semaphore(vsi_channel *channel) {
     uint64_t alone = vsi_lane_end(idle);
     publishes_inside--;
     vsi_mutex_lock(&channel->lock);
-    channel->stats.alone_count += alone;
+    channel->stats.standalone_count += alone;
   }
   /* Under the lock. If another thread removes the last member of a coding before this, the search above finds the idle
    * encoder. If it does so after this, it finds the semaphore free. */
@@ -376,7 +376,7 @@ static void encode(vsi_channel *channel, publishing *p) {
   channel->sums.plain_bytes += plain_bytes;
   channel->sums.encoded_bytes += encoded_bytes;
   channel->stats.epochs_count += epochs;
-  channel->stats.alone_count += alone;
+  channel->stats.standalone_count += alone;
   vsi_mutex_unlock(&channel->lock);
 }
 
@@ -521,7 +521,7 @@ void vsi_channel_stats_get(vsi_channel *channel, vestry_channel_stats *ret_stats
   if (entered) { /* otherwise another thread uses the lanes */
     for (int i = 0; i < VSI_CODINGS_MAX; i++)
       if (channel->lanes[i].epoch)
-        stats.alone_count += atomic_load_explicit(&channel->lanes[i].epoch->alone, memory_order_relaxed);
+        stats.standalone_count += atomic_load_explicit(&channel->lanes[i].epoch->alone, memory_order_relaxed);
     leave_semaphore(channel);
   }
   VSI_RESULT_GIVE(vestry_channel_stats, ret_stats, stats);

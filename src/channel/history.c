@@ -231,14 +231,14 @@ vsi_resume_answer vsi_history_answer(const vsi_history *history, const vsi_histo
   return VSI_RESUME_REPLAYED;
 }
 
-/* Make this event a barrier of conflation, which is never dropped. */
-static void be_barrier(vsi_event_meaning *meaning) {
+/* Make this event a fence of conflation, which is never dropped. */
+static void be_fence(vsi_event_meaning *meaning) {
   meaning->kind = VSI_EVENT_SCRIPT;
   meaning->of_stream = true;
 }
 
 static void layout_missed(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
-  be_barrier(meaning);
+  be_fence(meaning);
   for (const vsi_history_entry *at = ctx; at; at = STAILQ_NEXT(at, in)) vsi_put(writer, at->bytes, at->len);
 }
 
@@ -249,7 +249,7 @@ vestry_err vsi_history_missed(const vsi_history *history, size_t count, vestry_e
 }
 
 static void layout_id(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
-  be_barrier(meaning);
+  be_fence(meaning);
   vsi_put_line(writer, "id: ", ctx);
   vsi_put(writer, "\n", 1);
 }

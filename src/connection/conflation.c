@@ -16,9 +16,9 @@
  * are in event/target.c, and vsi_target in event/target.h describes an event for them; this file handles only the
  * order.
  *
- * A table has, for each target, the last delivery that set it. Barriers divide the list into runs. A barrier is an
+ * A table has, for each target, the last delivery that set it. Fences divide the list into runs. A fence is an
  * event whose effect is not understood (VSI_EFFECT_UNKNOWN), or an event without a target: one of a batch, or one for
- * which there was no memory. So no barrier lies between two deliveries of one run. A new morph looks up its target
+ * which there was no memory. So no fence lies between two deliveries of one run. A new morph looks up its target
  * in the table. If it finds a delivery of the same run there, that delivery is dropped.
  *
  * Several targets share a slot of the table. If a new delivery finds a delivery with another target in its slot, it
@@ -91,7 +91,7 @@ static vsi_delivery *find_morph(vsi_conflation *conflation, const vsi_target *ta
   if (!last) return NULL;
   const vsi_target *other = target_of(last);
   if (last->run == conflation->run && !conflation->is_held[slot] && vsi_target_replaces(target, other)) return last;
-  vsi_connection_count(vsi_target_is_same(target, other) ? &conflation->kept_count : &conflation->forgotten_count, 1);
+  vsi_connection_count(vsi_target_is_same(target, other) ? &conflation->kept_count : &conflation->displaced_count, 1);
   return NULL;
 }
 
@@ -156,7 +156,7 @@ vsi_delivery *vsi_conflation_add(vsi_conflation *conflation, vsi_delivery *deliv
   case VSI_EFFECT_UNKNOWN:
     begin_run(conflation);
     conflation->signals = NULL;
-    vsi_connection_count(&conflation->barriers_count, 1);
+    vsi_connection_count(&conflation->fences_count, 1);
     break;
   case VSI_EFFECT_PASSING:
     find_target(conflation, target);

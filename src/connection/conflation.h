@@ -20,7 +20,7 @@ typedef struct vsi_conflation {
   uint64_t marks[VSI_TARGET_MARKS / 64]; /* of all ids that this run has brought (event/target.h) */
   _Atomic(size_t) targets_bytes;         /* memory of the targets of waiting events; relaxed: a number only */
   /* Counters of the connection (connection.h), updated in the same way. */
-  _Atomic(uint64_t) conflated_count, conflated_bytes, barriers_count, kept_count, forgotten_count;
+  _Atomic(uint64_t) conflated_count, conflated_bytes, fences_count, kept_count, displaced_count;
 } vsi_conflation;
 
 /* Create an empty list. OK | NO_MEMORY */

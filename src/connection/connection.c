@@ -210,9 +210,9 @@ void vestry_connection_stats_get(const vestry_connection *connection, vestry_con
   if (coder_of(connection)) stats.followed_count = READ(coder->followed_count);
   if (connection->conflation) {
     stats.conflated_count = READ(conflation->conflated_count);
-    stats.barriers_count = READ(conflation->barriers_count);
+    stats.fences_count = READ(conflation->fences_count);
     stats.kept_count = READ(conflation->kept_count);
-    stats.forgotten_count = READ(conflation->forgotten_count);
+    stats.displaced_count = READ(conflation->displaced_count);
     stats.conflated_bytes = READ(conflation->conflated_bytes);
   }
 #undef READ

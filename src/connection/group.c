@@ -313,9 +313,9 @@ static void add_events_locked(vsi_group_stats *sum, const vestry_connection *con
   sum->heartbeats += READ(heartbeats_count);
   if (connection->conflation) {
     sum->conflated += READ(conflation->conflated_count);
-    sum->barriers += READ(conflation->barriers_count);
+    sum->fences += READ(conflation->fences_count);
     sum->kept += READ(conflation->kept_count);
-    sum->forgotten += READ(conflation->forgotten_count);
+    sum->displaced += READ(conflation->displaced_count);
   }
 #undef READ
   sum->written_bytes += written_bytes;

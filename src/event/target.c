@@ -11,8 +11,8 @@
 #include "html/tag.h"
 #include "html/value.h"
 
-/* Words: a barrier is an event across which no event is dropped; to bring an id is to contain an element with this id;
- * a run is the events between two barriers. connection/conflation.c explains them. A target describes the effect of
+/* Words: a fence is an event across which no event is dropped; to bring an id is to contain an element with this id;
+ * a run is the events between two fences. connection/conflation.c explains them. A target describes the effect of
  * an event (target.h). In the text below, the target of a morph is the element that it sets.
  *
  * A target is computed from the event's meaning (vsi_event_meaning), which has the positions of its selector and its
@@ -32,7 +32,7 @@
  *   only one element has. If a waiting event has brought another element with the same id, it may be E1 that removes
  *   the first one (the example in conflation.c).
  *
- * A selector that is not a single id is a barrier, because it can depend on anything. So is every event that runs code:
+ * A selector that is not a single id is a fence, because it can depend on anything. So is every event that runs code:
  * a script can read the page, and custom elements are scripts. E1 itself must not run anything. Of Datastar's
  * attributes it may only have data-bind, attributes that show signals, such as data-text, and attributes that act only
  * when the user does something, such as data-on:click. An attribute such as onclick counts as code.
@@ -51,7 +51,7 @@
  *
  * Elements that are excluded from morphing (data-ignore-morph, data-preserve-attr) make no difference: the client
  * excludes an element only if the new element has the attribute, too, and an event that contains such an attribute is a
- * barrier. Around the target, both attributes are ignored. */
+ * fence. Around the target, both attributes are ignored. */
 
 static bool is_name_byte(char c) {
   return vsi_is_letter(c) || vsi_is_digit(c) || c == '_' || c == '-';

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The effect of an event on the page, as far as its text shows it: which later event supersedes it, and across which
- * events it may be dropped. Conservative: an event that is not understood is a barrier. */
+ * events it may be dropped. Conservative: an event that is not understood is a fence. */
 #ifndef VSI_EVENT_TARGET_H
 #define VSI_EVENT_TARGET_H
 
@@ -8,7 +8,7 @@
 #include "html/state.h"
 
 typedef enum vsi_effect {
-  VSI_EFFECT_UNKNOWN, /* a barrier: no event before it is dropped for an event after it */
+  VSI_EFFECT_UNKNOWN, /* a fence: no event before it is dropped for an event after it */
   VSI_EFFECT_PASSING, /* stays, but others may be dropped across it */
   VSI_EFFECT_MORPH,   /* sets all of one element, or of its children */
   VSI_EFFECT_SIGNALS, /* merges signals */

@@ -132,7 +132,7 @@ void vestry_answer_cut(vestry *v) {
 
 /* ------------------------------------------------------------------------------------------------ requests -------- */
 
-void vestry_turn_away(vestry *v, vestry_refusal refusal) {
+void vestry_reject(vestry *v, vestry_refusal refusal) {
   if (refusal <= VESTRY_REFUSAL_NONE || refusal >= VESTRY_REFUSAL_COUNT) return;
   atomic_fetch_add_explicit(&v->refused_by_reason[refusal], 1, memory_order_relaxed); /* relaxed: only a count */
 }

@@ -82,7 +82,7 @@ static vestry_err make_room(vestry_request *req, vsi_buffer *body, size_t more, 
   if (capacity > most) capacity = most;
   const size_t grown = capacity - body->capacity;
   if (!vestry_request_bytes_take(req->v, grown)) {
-    vestry_turn_away(req->v, VESTRY_REFUSAL_BUDGET);
+    vestry_reject(req->v, VESTRY_REFUSAL_BUDGET);
     return VESTRY_LIMIT;
   }
   req->own->body_taken += grown;

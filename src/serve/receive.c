@@ -94,7 +94,7 @@ static vestry_err conclude(vsi_serving *s, const receipt *to, vestry_connection 
 /* Allocate a piece, counted in the budget of all requests. OK | LIMIT | NO_MEMORY */
 static vestry_err make_piece(vestry *v, char **ret_piece) {
   if (!vestry_request_bytes_take(v, VESTRY_RECEIVE_BYTES)) {
-    vestry_turn_away(v, VESTRY_REFUSAL_BUDGET);
+    vestry_reject(v, VESTRY_REFUSAL_BUDGET);
     return VESTRY_LIMIT;
   }
   *ret_piece = vsi_alloc(v->host, VESTRY_RECEIVE_BYTES);

@@ -196,7 +196,7 @@ vestry_err vsi_serving_refuse_reading(serving *s, vestry_err error, const vestry
   char text[160] = "";
   if (why && why->message[0]) snprintf(text, sizeof text, "signals: %s, at byte %zu", why->message, why->offset);
   if (error == VESTRY_TIMEOUT) {
-    vestry_turn_away(s->v, VESTRY_REFUSAL_DEADLINE);
+    vestry_reject(s->v, VESTRY_REFUSAL_DEADLINE);
     return vsi_answer_status(&s->request, 408, NULL);
   }
   if (error == VESTRY_IO) return vsi_answer_status(&s->request, 400, NULL);

@@ -441,14 +441,14 @@ static void late_joiner_is_aligned_by_a_new_epoch(void **state) {
       publish(&r, wire);
       for (int i = 0; i < 3; i++) assert_aligned(wire[i]);
       assert_alone(wire[3]);
-      assert_int_equal(stats_of(&r).alone_count, turn + 1);
+      assert_int_equal(stats_of(&r).standalone_count, turn + 1);
     }
     publish(&r, wire); /* the next one begins a new epoch */
     for (int i = 0; i < 4; i++) assert_alone(wire[i]);
     publish(&r, wire);
     for (int i = 0; i < 4; i++) assert_aligned(wire[i]);
     assert_int_equal(stats_of(&r).epochs_count, 2);
-    assert_int_equal(stats_of(&r).alone_count, 4);
+    assert_int_equal(stats_of(&r).standalone_count, 4);
     room_end(&r);
   }
 }
@@ -498,7 +498,7 @@ static void dropped_event_unaligns(void **state) {
   publish(&r, wire);
   assert_aligned(wire[0]);
   assert_alone(wire[2]);
-  assert_int_equal(stats_of(&r).alone_count, 1);
+  assert_int_equal(stats_of(&r).standalone_count, 1);
   assert_int_equal(stats_of(&r).refused_count, 1);
   room_end(&r);
 }
@@ -516,7 +516,7 @@ static void epoch_ends_at_its_byte_limit(void **state) {
       assert_alone(wire[1]);
   }
   assert_int_equal(stats_of(&r).epochs_count, 3);
-  assert_int_equal(stats_of(&r).alone_count, 0);
+  assert_int_equal(stats_of(&r).standalone_count, 0);
   room_end(&r);
 }
 

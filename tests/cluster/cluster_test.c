@@ -527,7 +527,7 @@ static void remote_events_conflate_like_local_ones(void **state) {
   vestry_connection_stats_get(vestry_memory_look(far).connection, &there);
   assert_true(here.conflated_count > 10);
   assert_int_equal(there.conflated_count, here.conflated_count);
-  assert_int_equal(there.barriers_count, here.barriers_count);
+  assert_int_equal(there.fences_count, here.fences_count);
   for (size_t i = 0; i < 2; i++) vestry_memory_mode_set(i ? far : near, VESTRY_MEMORY_READS);
   nodes_settle(&n);
   vestry_slice one = vestry_memory_look(near).received, other = vestry_memory_look(far).received;

@@ -29,10 +29,10 @@ static void on_member(const char *name, vestry_member_state state, void *ctx) {
 
 static void on_change(const vestry_presence_change *change, void *ctx) {
   node *of = ctx;
-  int place = (int)change->place->parts[1].integer, who = change->who[1] - '0';
-  assert_true(place < PLACES_MOST && who < PEOPLE_MOST);
-  assert_true(of->believes[place][who] != change->here); /* arrivals and departures alternate */
-  of->believes[place][who] = change->here;
+  int place = (int)change->place->parts[1].integer, user = change->user[1] - '0';
+  assert_true(place < PLACES_MOST && user < PEOPLE_MOST);
+  assert_true(of->believes[place][user] != change->here); /* arrivals and departures alternate */
+  of->believes[place][user] = change->here;
   *(change->here ? &of->comings : &of->leavings) += 1;
 }
 
@@ -219,7 +219,7 @@ typedef struct visit {
   const char *kept, *joined;
   vestry_keep_policy policy;
   vestry_presence *presence;
-  int place, who;
+  int place, user;
 } visit;
 
 static vestry_err open_handler(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -228,9 +228,9 @@ static vestry_err open_handler(const vestry_request *req, vestry_reply *reply, v
   if (of->kept) vestry_reply_key(reply, VESTRY_KEY("room", of->kept));
   if (of->kept) vestry_reply_keep(reply, of->policy, 0);
   if (of->joined) vestry_reply_join(reply, req->scope, VESTRY_KEY("board", of->joined));
-  char who[8];
-  snprintf(who, sizeof who, "p%d", of->who);
-  vestry_err error = of->presence ? vestry_reply_present(reply, of->presence, VESTRY_KEY("place", of->place), who) : 0;
+  char user[8];
+  snprintf(user, sizeof user, "p%d", of->user);
+  vestry_err error = of->presence ? vestry_reply_present(reply, of->presence, VESTRY_KEY("place", of->place), user) : 0;
   if (error) return error;
   vestry_reply_auto_close(reply, false);
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("opened", 1));
@@ -266,8 +266,8 @@ void node_close(node *of, vestry_memory_exchange *stream) {
   vestry_memory_destroy(stream);
 }
 
-vestry_memory_exchange *node_present(node *of, int place, int who) {
-  return request(of, open_handler, &(visit){.presence = of->presence, .place = place, .who = who});
+vestry_memory_exchange *node_present(node *of, int place, int user) {
+  return request(of, open_handler, &(visit){.presence = of->presence, .place = place, .user = user});
 }
 
 void node_presence_begin(node *of) {
@@ -287,9 +287,9 @@ void node_presence_end(node *of) {
   of->presence = NULL;
 }
 
-bool node_has(const node *of, int place, int who) {
+bool node_has(const node *of, int place, int user) {
   char name[8];
-  snprintf(name, sizeof name, "p%d", who);
+  snprintf(name, sizeof name, "p%d", user);
   return vestry_presence_is(of->presence, VESTRY_KEY("place", place), name);
 }
 

@@ -76,11 +76,11 @@ vestry_memory_exchange *node_join(node *of, const char *key);
 /* Open a page that depends on the topic "room". */
 vestry_memory_exchange *node_show(node *of);
 /* Open a stream that adds the member "p0" and so on to ("place", place) while it is open. */
-vestry_memory_exchange *node_present(node *of, int place, int who);
+vestry_memory_exchange *node_present(node *of, int place, int user);
 /* Begin the presence "here"; end it. */
 void node_presence_begin(node *of);
 void node_presence_end(node *of);
-bool node_has(const node *of, int place, int who);
+bool node_has(const node *of, int place, int user);
 vestry_presence_stats node_presence_stats(const node *of);
 /* The stream hangs up at once. */
 void node_close(node *of, vestry_memory_exchange *stream);

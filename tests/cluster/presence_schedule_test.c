@@ -19,7 +19,7 @@ static const char *const names[NODES] = {"a", "b", "c"};
 typedef struct seen {
   vestry_memory_exchange *stream;
   size_t node;
-  int place, who;
+  int place, user;
 } seen;
 
 typedef struct run {
@@ -51,22 +51,22 @@ static void trace_step(const char *format, ...) {
   fputc('\n', stderr);
 }
 
-static void fail_at(const char *what, size_t number, int place, int who) {
-  fprintf(stderr, "seed %llu: %s: %s, place %d, p%d\n", (unsigned long long)r.seed, names[number], what, place, who);
+static void fail_at(const char *what, size_t number, int place, int user) {
+  fprintf(stderr, "seed %llu: %s: %s, place %d, p%d\n", (unsigned long long)r.seed, names[number], what, place, user);
   fail();
 }
 
 /* Return whether a node has the member itself: by a stream, or in the grace time. */
-static bool has_own(size_t number, int place, int who) {
+static bool has_own(size_t number, int place, int user) {
   for (size_t i = 0; i < r.open_count; i++)
-    if (r.open[i].node == number && r.open[i].place == place && r.open[i].who == who) return true;
-  uint64_t closed_ns = r.closed_ns[number][place][who];
+    if (r.open[i].node == number && r.open[i].place == place && r.open[i].user == user) return true;
+  uint64_t closed_ns = r.closed_ns[number][place][user];
   return closed_ns && r.n.th.now_ns - closed_ns < GRACE_MS * UINT64_C(1000000);
 }
 
-static bool is_anywhere(int place, int who) {
+static bool is_anywhere(int place, int user) {
   for (size_t i = 0; i < NODES; i++)
-    if (r.n.all[i].presence && has_own(i, place, who)) return true;
+    if (r.n.all[i].presence && has_own(i, place, user)) return true;
   return false;
 }
 
@@ -77,10 +77,10 @@ static void check_always(void) {
     if (!of->presence) continue;
     size_t own = 0, here = 0;
     for (int place = 0; place < PLACES_MOST; place++)
-      for (int who = 0; who < PEOPLE_MOST; who++) {
-        own += has_own(i, place, who);
-        here += node_has(of, place, who);
-        if (has_own(i, place, who) && !node_has(of, place, who)) fail_at("is not here", i, place, who);
+      for (int user = 0; user < PEOPLE_MOST; user++) {
+        own += has_own(i, place, user);
+        here += node_has(of, place, user);
+        if (has_own(i, place, user) && !node_has(of, place, user)) fail_at("is not here", i, place, user);
       }
     vestry_presence_stats stats = node_presence_stats(of);
     if (stats.own_count != own || stats.here_count != here) fail_at("is counted wrong", i, (int)own, (int)here);
@@ -94,11 +94,11 @@ static void check(void) {
     const node *of = &r.n.all[i];
     if (!of->presence) continue;
     for (int place = 0; place < PLACES_MOST; place++)
-      for (int who = 0; who < PEOPLE_MOST; who++) {
-        bool is_there = is_anywhere(place, who);
-        if (node_has(of, place, who) != is_there) fail_at(is_there ? "has not come" : "has not left", i, place, who);
-        if (of->believes[place][who] != is_there)
-          fail_at(is_there ? "is believed to be away" : "to be here", i, place, who);
+      for (int user = 0; user < PEOPLE_MOST; user++) {
+        bool is_there = is_anywhere(place, user);
+        if (node_has(of, place, user) != is_there) fail_at(is_there ? "has not come" : "has not left", i, place, user);
+        if (of->believes[place][user] != is_there)
+          fail_at(is_there ? "is believed to be away" : "to be here", i, place, user);
       }
     if (node_presence_stats(of).is_partial) fail_at("is partial", i, 0, 0);
   }
@@ -117,10 +117,10 @@ static void pass(uint64_t ms) {
 
 static void open_one(node *of) {
   if (of->streams_count >= STREAMS_MOST - 1 || r.open_count == SEEN_MOST || !of->presence) return;
-  seen s = {.node = (size_t)(of - r.n.all), .place = (int)chance(PLACES_MOST), .who = (int)chance(PEOPLE_MOST)};
-  s.stream = node_present(of, s.place, s.who);
+  seen s = {.node = (size_t)(of - r.n.all), .place = (int)chance(PLACES_MOST), .user = (int)chance(PEOPLE_MOST)};
+  s.stream = node_present(of, s.place, s.user);
   r.open[r.open_count++] = s;
-  trace_step("p%d comes to place %d of %s", s.who, s.place, of->name);
+  trace_step("p%d comes to place %d of %s", s.user, s.place, of->name);
 }
 
 static void close_one(void) {
@@ -129,8 +129,8 @@ static void close_one(void) {
   seen s = r.open[at];
   r.open[at] = r.open[--r.open_count];
   node_close(&r.n.all[s.node], s.stream);
-  r.closed_ns[s.node][s.place][s.who] = r.n.th.now_ns;
-  trace_step("p%d goes from place %d of %s", s.who, s.place, names[s.node]);
+  r.closed_ns[s.node][s.place][s.user] = r.n.th.now_ns;
+  trace_step("p%d goes from place %d of %s", s.user, s.place, names[s.node]);
 }
 
 /* Streams that were present do not belong to the next presence. */

@@ -19,11 +19,11 @@ static void expect_all(const nodes *n, int place, const char *people) {
   for (size_t i = 0; i < n->count; i++) {
     const node *of = &n->all[i];
     if (!of->cluster) continue;
-    for (int who = 0; who < PEOPLE_MOST; who++) {
-      bool is_there = strchr(people, '0' + who) != NULL;
-      if (node_has(of, place, who) != is_there || of->believes[place][who] != is_there)
-        fail_msg("%s: place %d: p%d is%s there: %d, believed: %d", of->name, place, who, is_there ? "" : " not",
-                 node_has(of, place, who), of->believes[place][who]);
+    for (int user = 0; user < PEOPLE_MOST; user++) {
+      bool is_there = strchr(people, '0' + user) != NULL;
+      if (node_has(of, place, user) != is_there || of->believes[place][user] != is_there)
+        fail_msg("%s: place %d: p%d is%s there: %d, believed: %d", of->name, place, user, is_there ? "" : " not",
+                 node_has(of, place, user), of->believes[place][user]);
     }
     assert_int_equal(count_at(of, place), strlen(people));
     assert_false(node_presence_stats(of).is_partial);
@@ -36,7 +36,7 @@ static void g8_count_is_the_sum_of_all_nodes(void **state) {
   (void)state;
   nodes n;
   begin(&n, 3, NULL);
-  for (int who = 0; who < 6; who++) node_present(&n.all[who % 3], who % 2, who);
+  for (int user = 0; user < 6; user++) node_present(&n.all[user % 3], user % 2, user);
   nodes_pass_ms(&n, 10);
   expect_all(&n, 0, "024");
   expect_all(&n, 1, "135");
@@ -88,7 +88,7 @@ static void members_of_dead_and_stopped_nodes_leave(void **state) {
   (void)state;
   nodes n;
   begin(&n, 3, NULL);
-  for (int who = 0; who < 3; who++) node_present(&n.all[who], 0, who);
+  for (int user = 0; user < 3; user++) node_present(&n.all[user], 0, user);
   node_present(&n.all[1], 0, 2);
   nodes_pass_ms(&n, 10);
   expect_all(&n, 0, "012");
@@ -113,7 +113,7 @@ static void partitions_keep_their_members_and_merge(void **state) {
   (void)state;
   nodes n;
   begin(&n, 3, NULL);
-  for (int who = 0; who < 3; who++) node_present(&n.all[who], 0, who);
+  for (int user = 0; user < 3; user++) node_present(&n.all[user], 0, user);
   nodes_pass_ms(&n, 10);
   nodes_divide(&n, "aab");
   nodes_pass_ms(&n, 3600);
@@ -222,20 +222,20 @@ static void check_place(const vestry_presence_change *change, void *ctx) {
                 strcmp(key->parts[0].data, "big") == 0 && key->parts[1].type == VESTRY_KEY_BYTES &&
                 key->parts[1].len == 9000 && key->parts[2].type == VESTRY_KEY_TUPLE && key->parts[2].len == 2 &&
                 key->parts[2].parts[0].integer == -5 && key->parts[2].parts[1].len == 0 &&
-                key->parts[3].integer == INT64_MIN && strcmp(change->who, "\xc3\xa9") == 0;
+                key->parts[3].integer == INT64_MIN && strcmp(change->user, "\xc3\xa9") == 0;
 }
 
 typedef struct at {
   vestry_presence *presence;
   const vestry_key *place;
-  const char *who;
+  const char *user;
 } at;
 
 static vestry_err be_present_at(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
   const at *a = app;
   vestry_reply_auto_close(reply, false);
-  vestry_err error = vestry_reply_present(reply, a->presence, a->place, a->who);
+  vestry_err error = vestry_reply_present(reply, a->presence, a->place, a->user);
   return error ? error : vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
 }
 
@@ -397,7 +397,7 @@ static void members_over_limit_are_refused_and_partial(void **state) {
   node_start(&n, 1, "b", NULL);
   nodes_pass_ms(&n, 600);
   vestry_memory_exchange *own = node_present(&n.all[0], 0, 0);
-  for (int who = 1; who < 5; who++) node_present(&n.all[1], 0, who);
+  for (int user = 1; user < 5; user++) node_present(&n.all[1], 0, user);
   nodes_pass_ms(&n, 600);
   vestry_presence_stats stats = node_presence_stats(&n.all[0]);
   assert_int_equal(stats.here_count, 3);
@@ -428,11 +428,11 @@ static void presence_recovers_from_failed_allocations(void **state) {
     begin(&n, 2, NULL);
     test_host_fail_in(&n.th, number);
     vestry_memory_exchange *streams[3] = {NULL};
-    for (int who = 0; who < 3; who++) {
+    for (int user = 0; user < 3; user++) {
       const vestry_memory_call call = {.datastar = true};
-      vestry_presence *presence = n.all[who % 2].presence;
-      (void)vestry_memory_request(n.all[who % 2].v, &call, be_present_at,
-                                  &(at){presence, VESTRY_KEY("place", who), "p0"}, &streams[who]);
+      vestry_presence *presence = n.all[user % 2].presence;
+      (void)vestry_memory_request(n.all[user % 2].v, &call, be_present_at,
+                                  &(at){presence, VESTRY_KEY("place", user), "p0"}, &streams[user]);
       nodes_pass_ms(&n, 10);
     }
     bool is_over = !test_host_has_failed(&n.th);
@@ -440,7 +440,7 @@ static void presence_recovers_from_failed_allocations(void **state) {
     assert_int_equal(node_presence_stats(&n.all[0]).here_count, node_presence_stats(&n.all[1]).here_count);
     assert_int_equal(node_presence_stats(&n.all[0]).here_count,
                      node_presence_stats(&n.all[0]).own_count + node_presence_stats(&n.all[1]).own_count);
-    for (int who = 0; who < 3; who++) vestry_memory_destroy(streams[who]);
+    for (int user = 0; user < 3; user++) vestry_memory_destroy(streams[user]);
     nodes_end(&n);
     if (is_over) break;
   }

@@ -202,7 +202,7 @@ static void f3_index_slot_holds_one_target(void **state) {
   probe_assert_got(&p, expected);
   vestry_connection_stats stats = {0};
   vestry_connection_stats_get(c, &stats);
-  assert_int_equal(stats.forgotten_count, 3);
+  assert_int_equal(stats.displaced_count, 3);
   assert_int_equal(stats.kept_count, 0);
   for (size_t i = 0; i < made; i++) vestry_event_unref(events[i]);
   vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
@@ -292,7 +292,7 @@ static void send_bound(bool is_run) {
   assert_int_equal(stats.accepted_count, 2 * MORPHS);
   assert_int_equal(stats.written_count, is_run ? 4 : 2); /* two were being written already */
   assert_int_equal(stats.conflated_count, 2 * MORPHS - stats.written_count);
-  assert_int_equal(stats.kept_count + stats.forgotten_count + stats.barriers_count + stats.refused_count, 0);
+  assert_int_equal(stats.kept_count + stats.displaced_count + stats.fences_count + stats.refused_count, 0);
   vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
   bench_run(&b);
   vestry_connection_unref(c);
@@ -395,7 +395,7 @@ static void f3_barriers_are_counted(void **state) {
   bench_run(&b);
   vestry_connection_stats stats = {0};
   vestry_connection_stats_get(c, &stats);
-  assert_int_equal(stats.barriers_count, 2);
+  assert_int_equal(stats.fences_count, 2);
   assert_int_equal(stats.conflated_count, 1);
   assert_int_equal(stats.written_count, 4);
   vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
@@ -439,7 +439,7 @@ static vestry_event *event_of(bench *b, const json_t *effect) {
 
 static void put_decision(vestry_connection_stats before, vestry_connection_stats after, char text[16]) {
   uint64_t conflated = after.conflated_count - before.conflated_count, kept = after.kept_count - before.kept_count;
-  uint64_t barriers = after.barriers_count - before.barriers_count;
+  uint64_t barriers = after.fences_count - before.fences_count;
   strcpy(text, "?");
   if (conflated == 1 && !kept && !barriers) strcpy(text, "out");
   if (!conflated && kept == 1 && !barriers) strcpy(text, "kept");
@@ -472,8 +472,8 @@ static void decide(const json_t *row, bool is_inner, char text[16]) {
   vsi_group_stats all;
   vsi_group_stats_get(b.group, &all); /* the instance's are the sum */
   assert_int_equal(all.kept, after.kept_count);
-  assert_int_equal(all.barriers, after.barriers_count);
-  assert_int_equal(all.forgotten, 0);
+  assert_int_equal(all.fences, after.fences_count);
+  assert_int_equal(all.displaced, 0);
   vestry_connection_unref(c);
   probe_finish(&p);
   bench_finish(&b);
@@ -608,7 +608,7 @@ static void send_by_many(bool is_stuck) {
   assert_int_equal(stats.accepted_count, stats.written_count + stats.conflated_count);
   assert_int_equal(stats.accepted_bytes, stats.written_bytes + stats.conflated_bytes);
   assert_int_equal(stats.queued_count + stats.queued_bytes, 0);
-  assert_int_equal(stats.kept_count + stats.barriers_count, 0);
+  assert_int_equal(stats.kept_count + stats.fences_count, 0);
   const char *got = vsi_buffer_terminate(&p.got);
   for (int i = 0; i < SENDERS; i++) { /* the last event of each sender that was written is the last one sent */
     char last[64], begin[32];

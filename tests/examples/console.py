@@ -54,7 +54,7 @@ def starts_and_ends_twice(name, kind, folder):
         else:
             kind(port).opens()
         seen = check_local_console(port)
-        for metric, names in (('vestry_page_fragments ', WITH_PAGES), ('vestry_sqlite_pool_loans_total ', WITH_DATABASES),
+        for metric, names in (('vestry_page_fragments ', WITH_PAGES), ('vestry_sqlite_pool_checkouts_total ', WITH_DATABASES),
                               ('vestry_sqlite_commits_total{', set(WITH_DATABASES) & set(WITH_PAGES))):
             assert (metric in seen) == (name in names), (name, metric)
         program.end()

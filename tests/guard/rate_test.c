@@ -106,7 +106,7 @@ static void burst_defaults_to_count(void **state) {
   assert_int_equal(stats.passed_count, 6);
   assert_int_equal(stats.refused_count, 2);
   assert_int_equal(stats.filling_count, 1);
-  assert_int_equal(stats.forgotten_count, 0);
+  assert_int_equal(stats.reassigned_count, 0);
   test_host_advance_ms(&s.on.th, 1000);
   assert_int_equal(stats_of(&s).filling_count, 0);
   end(&s);
@@ -378,7 +378,7 @@ static void flood_of_keys_keeps_the_busiest_bucket(void **state) {
   vestry_rate_stats stats = stats_of(&s);
   assert_int_equal(stats.passed_count, FLOOD + 10);
   assert_in_range(stats.filling_count, HOLDS * 3 / 4, HOLDS);
-  assert_int_equal(stats.forgotten_count, FLOOD + 1 - stats.filling_count);
+  assert_int_equal(stats.reassigned_count, FLOOD + 1 - stats.filling_count);
   test_host_advance_ms(&s.on.th, 60000);
   assert_int_equal(stats_of(&s).filling_count, 0);
   vestry_rate_destroy(s.rate);
@@ -396,7 +396,7 @@ static void buckets_within_capacity_are_kept(void **state) {
   unsigned again = 0;
   for (uint32_t i = 0; i < NAMES; i++) again += vestry_rate_take(s.rate, &i, sizeof i, NULL) == VESTRY_OK;
   assert_in_range(again, 0, NAMES / 100);
-  assert_int_equal(stats_of(&s).forgotten_count, again);
+  assert_int_equal(stats_of(&s).reassigned_count, again);
   vestry_rate_destroy(s.rate);
   site_end(&s.on);
 }
@@ -471,7 +471,7 @@ static void concurrent_takes_pass_exactly_the_tokens(void **state) {
   assert_int_equal(sums.passed_count, NAMES * TOKENS);
   assert_int_equal(sums.refused_count, THREADS * TRIES_EACH - NAMES * TOKENS);
   assert_int_equal(sums.filling_count, NAMES);
-  assert_int_equal(sums.forgotten_count, 0);
+  assert_int_equal(sums.reassigned_count, 0);
   vsi_buckets_destroy(buckets);
   test_host_assert_clean(&th);
 }

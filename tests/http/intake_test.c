@@ -15,10 +15,10 @@ static void refusals_are_counted(void **state) {
   site w;
   site_begin(&w, (vestry_options){0});
   for (int i = 1; i < VESTRY_REFUSAL_COUNT; i++)
-    for (int n = 0; n < i; n++) vestry_turn_away(w.v, (vestry_refusal)i);
-  vestry_turn_away(w.v, VESTRY_REFUSAL_NONE);
-  vestry_turn_away(w.v, VESTRY_REFUSAL_COUNT);
-  vestry_turn_away(w.v, (vestry_refusal)-1);
+    for (int n = 0; n < i; n++) vestry_reject(w.v, (vestry_refusal)i);
+  vestry_reject(w.v, VESTRY_REFUSAL_NONE);
+  vestry_reject(w.v, VESTRY_REFUSAL_COUNT);
+  vestry_reject(w.v, (vestry_refusal)-1);
   vestry_stats stats = stats_of(&w);
   for (int i = 0; i < VESTRY_REFUSAL_COUNT; i++) assert_int_equal(stats.refused_by_reason[i], i);
   site_end(&w);

@@ -114,10 +114,10 @@ static void explain(crew *c, crew_node *n, vestry_job *job) {
 }
 
 /* capability: L7, M3 */
-static void failed_job_backs_off_and_is_dead_after_attempts_most(void **state) {
+static void failed_job_backs_off_and_is_dead_after_max_attempts(void **state) {
   (void)state;
   crew c;
-  crew_open(&c, (vestry_jobs_options){.backoff_ms = 100, .backoff_most_ms = 350, .attempts_most = 5});
+  crew_open(&c, (vestry_jobs_options){.backoff_ms = 100, .max_backoff_ms = 350, .max_attempts = 5});
   crew_node *n = &c.nodes[0];
   static const int64_t most_ms[] = {100, 200, 350, 350};
   int64_t id = crew_enqueue(&c, (vestry_job_order){0});
@@ -230,7 +230,7 @@ static void counters_add_up_after_random_actions(void **state) {
   for (uint64_t round = 0; round < rounds; round++) {
     crew c;
     uint64_t seed = round * 7919 + 1, committed = 0;
-    crew_open(&c, (vestry_jobs_options){.attempts_most = 2, .backoff_ms = 40, .keep_ms = 400});
+    crew_open(&c, (vestry_jobs_options){.max_attempts = 2, .backoff_ms = 40, .keep_ms = 400});
     for (int i = 0; i < 150; i++) {
       act_by_chance(&c, &c.nodes[chance(&seed, CREW_NODES)], &seed, &committed);
       for (int j = 0; j < CREW_NODES; j++) assert_int_equal(crew_stats(&c.nodes[j]).enqueued_count, committed);
@@ -247,7 +247,7 @@ int jobs_contract_run(const crew_database *database) {
       cmocka_unit_test(job_rolled_back_to_a_savepoint_never_runs),
       cmocka_unit_test(default_clock_is_that_of_the_database),
       cmocka_unit_test(job_waits_until_due_and_for_a_node_with_its_kind),
-      cmocka_unit_test(failed_job_backs_off_and_is_dead_after_attempts_most),
+      cmocka_unit_test(failed_job_backs_off_and_is_dead_after_max_attempts),
       cmocka_unit_test(counters_add_up_after_others_deleted_the_total),
       cmocka_unit_test(job_that_gives_up_is_not_retried),
       cmocka_unit_test(counters_add_up_after_random_actions),

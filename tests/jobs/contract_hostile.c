@@ -153,11 +153,11 @@ static void explain_badly(crew *c, crew_node *n, vestry_job *job) {
   text[3] = '\xff';
   vestry_job_explain(job, text);
   memset(text, 'y', sizeof text);
-  text[VESTRY_JOB_SAID_MAX_BYTES] = '\0';
+  text[VESTRY_JOB_TEXT_MAX_BYTES] = '\0';
   assert_int_equal(vestry_job_progress(job, NAN, text), VESTRY_OK);
   assert_int_equal(vestry_job_progress(job, 0.5, "\xff"), VESTRY_INVALID);
-  text[VESTRY_JOB_SAID_MAX_BYTES] = 'y';
-  text[VESTRY_JOB_SAID_MAX_BYTES + 1] = '\0';
+  text[VESTRY_JOB_TEXT_MAX_BYTES] = 'y';
+  text[VESTRY_JOB_TEXT_MAX_BYTES + 1] = '\0';
   assert_int_equal(vestry_job_progress(job, 0.5, text), VESTRY_TOO_LARGE);
 }
 
@@ -174,7 +174,7 @@ static void error_text_is_cut_and_long_progress_is_rejected(void **state) {
   const crew_row is = crew_look(&c.nodes[1], id);
   assert_int_equal(strlen(is.error), 253);
   assert_int_equal(is.error[3], '?');
-  assert_int_equal(strlen(is.said), VESTRY_JOB_SAID_MAX_BYTES);
+  assert_int_equal(strlen(is.said), VESTRY_JOB_TEXT_MAX_BYTES);
   assert_true(is.row.progress == 0);
   crew_close(&c);
 }
@@ -210,7 +210,7 @@ static void invalid_orders_are_rejected(void **state) {
                {{.key = x(VESTRY_JOB_KEY_MAX_BYTES + 1)}, VESTRY_INVALID},
                {{.key = x(VESTRY_JOB_KEY_MAX_BYTES)}, VESTRY_OK},
                {{.unique = (vestry_job_unique)3}, VESTRY_INVALID},
-               {{.delay_ms = UINT64_MAX, .not_before_ms = INT64_MAX, .attempts_most = UINT32_MAX}, VESTRY_OK},
+               {{.delay_ms = UINT64_MAX, .not_before_ms = INT64_MAX, .max_attempts = UINT32_MAX}, VESTRY_OK},
                {{.not_before_ms = INT64_MIN}, VESTRY_OK},
                {{.size = 3}, VESTRY_INVALID}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)

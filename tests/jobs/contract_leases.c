@@ -79,7 +79,7 @@ static void let_lease_end(crew *c, crew_node *n, vestry_job *job) {
 static void job_that_loses_its_last_lease_is_dead(void **state) {
   (void)state;
   crew c;
-  crew_open(&c, (vestry_jobs_options){.attempts_most = 1});
+  crew_open(&c, (vestry_jobs_options){.max_attempts = 1});
   int64_t id = crew_enqueue(&c, (vestry_job_order){0});
   c.meanwhile = let_lease_end;
   assert_true(crew_step(&c.nodes[0]));
@@ -125,7 +125,7 @@ static void job_with_a_renewed_last_lease_is_not_dead(void **state) {
   (void)state;
   for (int is_aside = 0; is_aside < 2; is_aside++) {
     crew c;
-    const vestry_jobs_options options = {.attempts_most = 1};
+    const vestry_jobs_options options = {.max_attempts = 1};
     crew_begin(&c);
     vestry_host late = c.th.host;
     own_random = late.random;
@@ -156,9 +156,9 @@ static void look_after_the_lease(crew *c, crew_node *n, vestry_job *job) {
 /* capability: L7, M3 */
 static void running_job_is_not_taken_over_by_its_own_process(void **state) {
   (void)state;
-  for (uint32_t attempts_most = 1; attempts_most <= 2; attempts_most++) {
+  for (uint32_t max_attempts = 1; max_attempts <= 2; max_attempts++) {
     crew c;
-    crew_open(&c, (vestry_jobs_options){.attempts_most = attempts_most});
+    crew_open(&c, (vestry_jobs_options){.max_attempts = max_attempts});
     for (int i = 0; i < 3; i++) crew_enqueue(&c, (vestry_job_order){0});
     c.meanwhile = look_after_the_lease;
     assert_true(crew_step(&c.nodes[0]));

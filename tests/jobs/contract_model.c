@@ -401,7 +401,7 @@ static void open_node(model_node *n) {
                                        .app = n,
                                        .lease_ms = CREW_LEASE_MS,
                                        .backoff_ms = BACKOFF_MS,
-                                       .attempts_most = ATTEMPTS,
+                                       .max_attempts = ATTEMPTS,
                                        .keep_ms = VESTRY_NEVER_MS};
   HOLDS(!crew_of()->open(&n->as, &m.th.host, &options));
   HOLDS(!vestry_jobs_on(n->as.jobs, "work", run_function, n));

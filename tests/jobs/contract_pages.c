@@ -18,7 +18,8 @@ static desk *at_desk;
 
 static void show_row(const vestry_job_row *row, void *ctx) {
   desk *d = ctx;
-  snprintf(d->shown, sizeof d->shown, "%d %.2f %s", (int)row->state, row->progress, row->said ? row->said : "-");
+  snprintf(d->shown, sizeof d->shown, "%d %.2f %s", (int)row->state, row->progress,
+           row->progress_text ? row->progress_text : "-");
 }
 
 static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
@@ -38,7 +39,7 @@ static const char *shown(void) {
 }
 
 static void report_progress(crew *c, crew_node *n, vestry_job *job) {
-  static char text[VESTRY_JOB_SAID_MAX_BYTES + 2];
+  static char text[VESTRY_JOB_TEXT_MAX_BYTES + 2];
   (void)c;
   assert_string_equal(shown(), "2 0.00 -");
   assert_int_equal(vestry_job_progress(job, 0.5, "half of it"), VESTRY_OK);

@@ -3,7 +3,7 @@
 #include "jobs/contract.h"
 
 static void begin_ticks(crew *c) {
-  crew_open(c, (vestry_jobs_options){.backoff_ms = 10, .attempts_most = 3});
+  crew_open(c, (vestry_jobs_options){.backoff_ms = 10, .max_attempts = 3});
   atomic_store(&crew_clock_ms, CREW_BEGIN_MS + 500);
   for (int i = 0; i < CREW_NODES; i++)
     assert_int_equal(vestry_jobs_every(c->nodes[i].jobs, "tick", 10000, 2000, crew_work, &c->nodes[i]), VESTRY_OK);

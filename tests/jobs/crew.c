@@ -161,7 +161,7 @@ bool crew_step(crew_node *n) {
 static void copy_row(const vestry_job_row *row, void *ctx) {
   crew_row *to = ctx;
   to->row = *row;
-  snprintf(to->said, sizeof to->said, "%s", row->said ? row->said : "-");
+  snprintf(to->said, sizeof to->said, "%s", row->progress_text ? row->progress_text : "-");
   snprintf(to->error, sizeof to->error, "%s", row->error ? row->error : "-");
   snprintf(to->key, sizeof to->key, "%s", row->key ? row->key : "-");
   if (row->payload.len)

@@ -160,8 +160,8 @@ static void byte_metrics_include_ended_streams(void **state) {
 
 static void check_encodes(suite *s, uint64_t alone, uint64_t aligned, uint64_t followed, uint64_t own) {
   static const char name[] = "vestry_channel_encodes";
-  assert_int_equal(value_of(s, name, "kind", "alone"), alone);
-  assert_int_equal(value_of(s, name, "kind", "aligned"), aligned);
+  assert_int_equal(value_of(s, name, "kind", "standalone"), alone);
+  assert_int_equal(value_of(s, name, "kind", "in_sync"), aligned);
   assert_int_equal(value_of(s, name, "kind", "followed"), followed);
   assert_int_equal(value_of(s, name, "kind", "private"), own);
 }

@@ -220,12 +220,12 @@ static void large_transaction_uses_bounded_memory(void **state) {
                 "INSERT INTO large SELECT i, 0 FROM generate_series(1, 300000) i; ANALYZE large");
   size_t row = shown_watch(&s, "SELECT n FROM large WHERE id = 7", NULL), eight = shown_watch(&s, eighth, NULL);
   const size_t before = atomic_load(&s.on.th.bytes);
-  atomic_store(&s.on.th.most_bytes, before);
+  atomic_store(&s.on.th.max_bytes, before);
   shown_run(&s, "UPDATE large SET n = 1");
   assert_int_equal(shown_renders(&s, row), 1);
   assert_string_equal(s.all[row].text, "1 ");
   assert_int_equal(shown_renders(&s, eight), 0);
-  assert_true(atomic_load(&s.on.th.most_bytes) - before < 4 << 20);
+  assert_true(atomic_load(&s.on.th.max_bytes) - before < 4 << 20);
   assert_int_equal(shown_stats(&s).starts_count, 1);
   shown_close(&s);
 }
@@ -239,13 +239,13 @@ static void many_subtransactions_use_bounded_memory(void **state) {
                 "20000) i; ANALYZE large");
   size_t row = shown_watch(&s, "SELECT n FROM large WHERE id = 7", NULL), eight = shown_watch(&s, eighth, NULL);
   const size_t before = atomic_load(&s.on.th.bytes);
-  atomic_store(&s.on.th.most_bytes, before);
+  atomic_store(&s.on.th.max_bytes, before);
   shown_run(&s, "DO $$ BEGIN FOR i IN 1..20000 LOOP BEGIN UPDATE large SET n = 1 WHERE id = i;"
                 "EXCEPTION WHEN unique_violation THEN NULL; END; END LOOP; END $$");
   assert_int_equal(shown_renders(&s, row), 1);
   assert_string_equal(s.all[row].text, "1 ");
   assert_int_equal(shown_renders(&s, eight), 0);
-  assert_true(atomic_load(&s.on.th.most_bytes) - before < 2 << 20);
+  assert_true(atomic_load(&s.on.th.max_bytes) - before < 2 << 20);
   assert_int_equal(shown_stats(&s).starts_count, 1);
   shown_close(&s);
 }

@@ -551,7 +551,7 @@ static void job_of_another_node_begins_without_polling(void **state) {
   for (int i = 0; i < 20; i++) add_and_await(&s, (vestry_job_order){0});
   /* A dead job runs on this node after the other node retries it. */
   s.c.answers[20] = VESTRY_FAILED;
-  crew_enqueue(&s.c, (vestry_job_order){.attempts_most = 1});
+  crew_enqueue(&s.c, (vestry_job_order){.max_attempts = 1});
   UNTIL(atomic_load(&s.c.ends) == 21);
   assert_int_equal(atomic_load(&s.c.outcomes[20]), VESTRY_JOB_ENDED_DEAD);
   assert_int_equal(vestry_jobs_retry(s.c.nodes[0].jobs, 21), VESTRY_OK);

@@ -157,7 +157,7 @@ static void lasting_conflict_makes_its_renders_follow_tables(void **state) {
   assert_string_equal(s.all[one].text, "0 ");
   vestry_postgres_stats stats = shown_stats(&s);
   assert_true(stats.level == VESTRY_POSTGRES_READS && stats.fallbacks_count == 0);
-  assert_int_equal(stats.coarse_count, 3);
+  assert_int_equal(stats.table_level_count, 3);
   /* Both pages follow their tables, and the third page its row. */
   shown_run(&s, "UPDATE t SET n = 1 WHERE id = 2000");
   assert_int_equal(shown_renders(&s, one), 1);

@@ -44,7 +44,7 @@ static void metrics_count_commits_and_renders(void **state) {
   assert_has(text, "\nvestry_postgres_refreshed_total{by=\"row\"} 0\n");
   assert_has(text, "\n# TYPE vestry_postgres_lag_bytes gauge\n");
   assert_has(text, "\n# TYPE vestry_postgres_lag_seconds gauge\n");
-  assert_has(text, "\nvestry_postgres_pool_lent 0\n");
+  assert_has(text, "\nvestry_postgres_pool_checked_out 0\n");
   assert_has(text, "\n# TYPE vestry_postgres_pool_transactions counter\n");
   shown_run(&s, "UPDATE t SET n = 1 WHERE id = 7");
   shown_run(&s, "UPDATE t SET n = 1 WHERE id = 8");

@@ -76,7 +76,7 @@ void shop_begin(shop *s, vestry_postgres_pool_options options) {
 }
 
 void shop_end(shop *s) {
-  assert_int_equal(shop_stats(s).lent_count, 0);
+  assert_int_equal(shop_stats(s).checked_out_count, 0);
   vestry_sql_pool_destroy(s->pool);
   test_host_assert_clean(&s->th);
 }

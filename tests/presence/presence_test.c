@@ -17,7 +17,7 @@ static void note(const vestry_presence_change *change, void *ctx) {
   reported *t = ctx;
   assert_false(atomic_exchange(&t->is_inside, true)); /* one call at a time */
   if (strlen(t->text) < sizeof t->text - 300)
-    sprintf(t->text + strlen(t->text), "%c%s@%zu ", change->here ? '+' : '-', change->who, change->here_count);
+    sprintf(t->text + strlen(t->text), "%c%s@%zu ", change->here ? '+' : '-', change->user, change->here_count);
   atomic_fetch_add(&t->count, 1);
   atomic_store(&t->is_inside, false);
 }
@@ -25,7 +25,7 @@ static void note(const vestry_presence_change *change, void *ctx) {
 typedef struct visit {
   vestry_presence *presence;
   const vestry_key *place;
-  const char *who, *other; /* other: a second member at the same place; NULL: none */
+  const char *user, *other; /* other: a second member at the same place; NULL: none */
   vestry_err error;
   bool answers;     /* with a body instead of a stream */
   bool ignores;     /* ignores the error */
@@ -36,7 +36,7 @@ static vestry_err be_present(const vestry_request *req, vestry_reply *reply, voi
   visit *v = app;
   (void)req;
   if (v->fails) test_host_fail_in(v->fails, 0);
-  v->error = v->presence ? vestry_reply_present(reply, v->presence, v->place, v->who) : VESTRY_OK;
+  v->error = v->presence ? vestry_reply_present(reply, v->presence, v->place, v->user) : VESTRY_OK;
   if (v->fails) test_host_fail_no_more(v->fails);
   if (v->other) (void)vestry_reply_present(reply, v->presence, v->place, v->other);
   if (v->error && !v->ignores) return v->error;
@@ -48,7 +48,7 @@ static vestry_err be_present(const vestry_request *req, vestry_reply *reply, voi
 static vestry_err be_present_without_presence(const vestry_request *req, vestry_reply *reply, void *app) {
   visit *v = app;
   (void)req;
-  return v->error = vestry_reply_present(reply, NULL, v->place, v->who);
+  return v->error = vestry_reply_present(reply, NULL, v->place, v->user);
 }
 
 /* Sixteen places, and one more. */
@@ -56,8 +56,8 @@ static vestry_err be_present_everywhere(const vestry_request *req, vestry_reply 
   visit *v = app;
   (void)req;
   for (int i = 0; i < 16; i++)
-    assert_int_equal(vestry_reply_present(reply, v->presence, VESTRY_KEY("p", i), v->who), VESTRY_OK);
-  v->error = vestry_reply_present(reply, v->presence, VESTRY_KEY("p", 16), v->who);
+    assert_int_equal(vestry_reply_present(reply, v->presence, VESTRY_KEY("p", i), v->user), VESTRY_OK);
+  v->error = vestry_reply_present(reply, v->presence, VESTRY_KEY("p", 16), v->user);
   vestry_reply_auto_close(reply, false);
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
 }
@@ -67,9 +67,9 @@ static vestry_err log_in_and_be_present_everywhere(const vestry_request *req, ve
   return be_present_everywhere(req, reply, app);
 }
 
-static void open_at(site *w, wire *r, vestry_presence *presence, const vestry_key *place, const char *who) {
+static void open_at(site *w, wire *r, vestry_presence *presence, const vestry_key *place, const char *user) {
   *r = (wire){.datastar = true};
-  wire_request(w, r, be_present, &(visit){.presence = presence, .place = place, .who = who});
+  wire_request(w, r, be_present, &(visit){.presence = presence, .place = place, .user = user});
 }
 
 static void close_at(site *w, wire *r) {
@@ -85,8 +85,8 @@ static vestry_presence *create(site *w, reported *t, uint64_t grace_ms, size_t m
   return t->presence = presence;
 }
 
-static void list(const char *who, size_t streams_count, void *ctx) {
-  sprintf((char *)ctx + strlen(ctx), "%s:%zu ", who, streams_count);
+static void list(const char *user, size_t streams_count, void *ctx) {
+  sprintf((char *)ctx + strlen(ctx), "%s:%zu ", user, streams_count);
 }
 
 static void assert_here(vestry_presence *presence, const vestry_key *place, const char *expected) {
@@ -174,7 +174,7 @@ static void request_without_stream_adds_no_member(void **state) {
   site_begin(&w, (vestry_options){0});
   vestry_presence *presence = create(&w, &t, 0, 0);
   wire plain = {0}, answered = {.datastar = true}, refused = {.datastar = true, .open_error = VESTRY_LIMIT};
-  visit v = {.presence = presence, .place = BOARD, .who = "ada"}, answers = v;
+  visit v = {.presence = presence, .place = BOARD, .user = "ada"}, answers = v;
   answers.answers = true;
   wire_request(&w, &plain, be_present, &v);
   assert_int_equal(plain.status, 204);
@@ -199,7 +199,7 @@ static void stream_adds_several_members(void **state) {
   site_begin(&w, (vestry_options){0});
   vestry_presence *presence = create(&w, &t, 0, 0);
   wire r = {.datastar = true};
-  wire_request(&w, &r, be_present, &(visit){.presence = presence, .place = BOARD, .who = "ada", .other = "bob"});
+  wire_request(&w, &r, be_present, &(visit){.presence = presence, .place = BOARD, .user = "ada", .other = "bob"});
   assert_here(presence, BOARD, "ada:1 bob:1 ");
   close_at(&w, &r);
   site_pass_ms(&w, 2001);
@@ -221,7 +221,7 @@ static void invalid_member_or_place_is_refused(void **state) {
   name[256] = '\0';
   const struct {
     const vestry_key *place;
-    const char *who;
+    const char *user;
     int status;
   } rows[] = {
       {BOARD, "", 500},     {BOARD, NULL, 500},
@@ -231,7 +231,7 @@ static void invalid_member_or_place_is_refused(void **state) {
   };
   wire all[8];
   for (size_t i = 0; i < 8; i++) {
-    open_at(&w, &all[i], presence, rows[i].place, rows[i].who);
+    open_at(&w, &all[i], presence, rows[i].place, rows[i].user);
     if (all[i].status != rows[i].status) fail_msg("row %zu: %d", i, all[i].status);
   }
   assert_int_equal(vestry_presence_create(w.v, &(vestry_presence_options){.grace_ms = 86400001}, &presence),
@@ -254,7 +254,7 @@ static void stream_is_present_at_16_places_at_most(void **state) {
     site_begin_with(&w, (vestry_options){.bounds = &(vestry_bounds){.max_per_stream_count = 16}},
                     (site_has){.sessions = &(vestry_session_options){.insecure = true}});
     vestry_presence *presence = create(&w, &t, 0, 0);
-    visit v = {.presence = presence, .who = "ada"};
+    visit v = {.presence = presence, .user = "ada"};
     wire r = {.datastar = true};
     wire_request(&w, &r, in_session ? log_in_and_be_present_everywhere : be_present_everywhere, &v);
     assert_int_equal(v.error, VESTRY_LIMIT);
@@ -326,13 +326,13 @@ static void ignored_error_refuses_the_stream(void **state) {
   site_begin(&w, (vestry_options){0});
   vestry_presence *presence = create(&w, &t, 0, 1);
   wire r = {.datastar = true}, large = r;
-  visit v = {.presence = presence, .place = BOARD, .who = "ada", .fails = &w.th, .ignores = true};
+  visit v = {.presence = presence, .place = BOARD, .user = "ada", .fails = &w.th, .ignores = true};
   wire_request(&w, &r, be_present, &v);
   assert_int_equal(v.error, VESTRY_NO_MEMORY);
   assert_int_equal(r.status, 500);
   static char bytes[70000];
   memset(bytes, 'a', sizeof bytes - 1);
-  v = (visit){.presence = presence, .place = VESTRY_KEY((const char *)bytes), .who = "ada"};
+  v = (visit){.presence = presence, .place = VESTRY_KEY((const char *)bytes), .user = "ada"};
   wire_request(&w, &large, be_present, &v);
   assert_int_equal(v.error, VESTRY_TOO_LARGE);
   assert_int_equal(large.status, 500); /* not an error of the client */
@@ -357,7 +357,7 @@ static void missing_presence_or_arguments_are_refused(void **state) {
   assert_int_equal(vestry_presence_each(NULL, BOARD, list, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_presence_each(presence, BOARD, NULL, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_presence_each(presence, VESTRY_KEY((const char *)NULL), list, NULL), VESTRY_INVALID);
-  visit v = {.place = BOARD, .who = "ada"};
+  visit v = {.place = BOARD, .user = "ada"};
   wire none = {.datastar = true};
   wire_request(&w, &none, be_present_without_presence, &v);
   assert_int_equal(v.error, VESTRY_INVALID);
@@ -410,7 +410,7 @@ static vestry_err one_stay(test_host *th, void *ctx) {
   if (!error) {
     site w = {.v = v};
     wire r = {.datastar = true};
-    visit came = {.presence = presence, .place = VESTRY_KEY("board", "x", VESTRY_KEY(1, "y")), .who = "ada"};
+    visit came = {.presence = presence, .place = VESTRY_KEY("board", "x", VESTRY_KEY(1, "y")), .user = "ada"};
     (void)wire_serve(&w, &r, be_present, &came);
     error = came.error;
     if (!error && !r.connection) error = VESTRY_NO_MEMORY;
@@ -469,7 +469,7 @@ static void destroyed_presence_reports_nothing(void **state) {
   vestry_presence *presence = create(&w, &t, 0, 0);
   wire r, other = {.datastar = true};
   r = other;
-  assert_int_equal(wire_serve(&w, &r, be_present, &(visit){.presence = presence, .place = BOARD, .who = "ada"}),
+  assert_int_equal(wire_serve(&w, &r, be_present, &(visit){.presence = presence, .place = BOARD, .user = "ada"}),
                    VESTRY_OK);
   vestry_presence_destroy(presence); /* an arrival is pending */
   site_settle(&w);

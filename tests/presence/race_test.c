@@ -14,13 +14,13 @@
 typedef struct visit {
   vestry_presence *presence;
   const vestry_key *place;
-  const char *who;
+  const char *user;
 } visit;
 
 static vestry_err be_present(const vestry_request *req, vestry_reply *reply, void *app) {
   const visit *v = app;
   (void)req;
-  vestry_err error = vestry_reply_present(reply, v->presence, v->place, v->who);
+  vestry_err error = vestry_reply_present(reply, v->presence, v->place, v->user);
   if (error) return error;
   vestry_reply_auto_close(reply, false);
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
@@ -41,9 +41,9 @@ typedef struct belief {
 static void apply_change(const vestry_presence_change *change, void *ctx) {
   belief *b = ctx;
   assert_false(atomic_exchange(&b->is_inside, true));
-  size_t place = (size_t)change->place->parts[1].integer, who = (size_t)atoi(change->who);
-  assert_true(b->here[place][who] != change->here); /* arrivals and departures alternate */
-  b->here[place][who] = change->here;
+  size_t place = (size_t)change->place->parts[1].integer, user = (size_t)atoi(change->user);
+  assert_true(b->here[place][user] != change->here); /* arrivals and departures alternate */
+  b->here[place][user] = change->here;
   if (change->here)
     b->here_count[place]++;
   else
@@ -64,14 +64,14 @@ static void *open_and_close(void *ctx) {
   vestry_memory_exchange *open[8];
   size_t open_count = 0;
   for (int i = 0; i < COMINGS; i++) {
-    char who[16];
-    snprintf(who, sizeof who, "%d", rand_r(&c->seed) % PEOPLE);
+    char user[16];
+    snprintf(user, sizeof user, "%d", rand_r(&c->seed) % PEOPLE);
     if (open_count == 8 || (open_count && rand_r(&c->seed) % 2 == 0)) {
       size_t at = (size_t)rand_r(&c->seed) % open_count;
       vestry_memory_destroy(open[at]); /* hangs up */
       open[at] = open[--open_count];
     }
-    visit v = {.presence = c->b->presence, .place = VESTRY_KEY("p", rand_r(&c->seed) % PLACES), .who = who};
+    visit v = {.presence = c->b->presence, .place = VESTRY_KEY("p", rand_r(&c->seed) % PLACES), .user = user};
     assert_int_equal(
         vestry_memory_request(c->b->v, &(vestry_memory_call){.datastar = true}, be_present, &v, &open[open_count]),
         VESTRY_OK);
@@ -122,23 +122,23 @@ typedef struct slow {
 
 static void take_slowly(const vestry_presence_change *change, void *ctx) {
   slow *s = ctx;
-  sprintf(s->text + strlen(s->text), "%c%s@%zu ", change->here ? '+' : '-', change->who, change->here_count);
+  sprintf(s->text + strlen(s->text), "%c%s@%zu ", change->here ? '+' : '-', change->user, change->here_count);
   atomic_store(&s->is_inside, true);
   WAIT_WHILE(!atomic_load(&s->may_go_on));
   atomic_fetch_add(&s->reported, 1);
 }
 
-static vestry_memory_exchange *enter(slow *s, const char *who) {
-  visit v = {.presence = s->presence, .place = VESTRY_KEY("p", 1), .who = who};
+static vestry_memory_exchange *enter(slow *s, const char *user) {
+  visit v = {.presence = s->presence, .place = VESTRY_KEY("p", 1), .user = user};
   vestry_memory_exchange *stream;
   assert_int_equal(vestry_memory_request(s->v, &(vestry_memory_call){.datastar = true}, be_present, &v, &stream),
                    VESTRY_OK);
   return stream;
 }
 
-static void leave(slow *s, const char *who, vestry_memory_exchange *stream) {
+static void leave(slow *s, const char *user, vestry_memory_exchange *stream) {
   vestry_memory_destroy(stream);
-  WAIT_WHILE(vestry_presence_is(s->presence, VESTRY_KEY("p", 1), who));
+  WAIT_WHILE(vestry_presence_is(s->presence, VESTRY_KEY("p", 1), user));
 }
 
 /* While it is slow, at most one change per member is pending, and none for a member whose state is as reported. */
@@ -189,9 +189,9 @@ static void presence_may_end_while_streams_end(void **state) {
         VESTRY_OK);
     vestry_memory_exchange *open[40];
     for (int i = 0; i < 40; i++) {
-      char who[16];
-      snprintf(who, sizeof who, "%d", i);
-      visit v = {.presence = b->presence, .place = VESTRY_KEY("p", 1), .who = who};
+      char user[16];
+      snprintf(user, sizeof user, "%d", i);
+      visit v = {.presence = b->presence, .place = VESTRY_KEY("p", 1), .user = user};
       assert_int_equal(vestry_memory_request(b->v, &(vestry_memory_call){.datastar = true}, be_present, &v, &open[i]),
                        VESTRY_OK);
       if (i % 2) vestry_memory_destroy(open[i]);

@@ -29,7 +29,7 @@ static struct {
   size_t moment, reported_at, believed_count[PLACES], reported_count, longest;
   wire streams[STREAMS];
   struct {
-    int place, who;
+    int place, user;
   } of[STREAMS];
   size_t streams_count;
   int depth;
@@ -51,12 +51,12 @@ static void read_members(void) {
   if (!h.presence) return;
   for (int place = 0; place < PLACES; place++) {
     size_t count = 0;
-    for (int who = 0; who < PEOPLE; who++) {
-      bool is_here = vestry_presence_is(h.presence, PLACE(place), people[who]);
+    for (int user = 0; user < PEOPLE; user++) {
+      bool is_here = vestry_presence_is(h.presence, PLACE(place), people[user]);
       count += is_here;
-      if (is_here == h.people[place][who].is_here) continue;
-      h.people[place][who].is_here = is_here;
-      h.people[place][who].changed_at = h.moment;
+      if (is_here == h.people[place][user].is_here) continue;
+      h.people[place][user].is_here = is_here;
+      h.people[place][user].changed_at = h.moment;
       left_out_in_all++;
     }
     require(vestry_presence_count(h.presence, PLACE(place)) == count);
@@ -67,30 +67,30 @@ static void read_members(void) {
 static size_t members_count(void) {
   size_t count = 0;
   for (int place = 0; place < PLACES; place++)
-    for (int who = 0; who < PEOPLE; who++)
+    for (int user = 0; user < PEOPLE; user++)
       count +=
-          h.people[place][who].is_here || h.people[place][who].is_believed || h.people[place][who].is_being_reported;
+          h.people[place][user].is_here || h.people[place][user].is_believed || h.people[place][user].is_being_reported;
   return count;
 }
 
 typedef struct visit {
-  int place, who;
+  int place, user;
   uint64_t choice;
 } visit;
 
 static vestry_err be_present(const vestry_request *req, vestry_reply *reply, void *app) {
   const visit *v = app;
   (void)req;
-  vestry_err error = h.presence ? vestry_reply_present(reply, h.presence, PLACE(v->place), people[v->who]) : VESTRY_OK;
+  vestry_err error = h.presence ? vestry_reply_present(reply, h.presence, PLACE(v->place), people[v->user]) : VESTRY_OK;
   if (error) return error;
   switch (v->choice % 4) {
   case 0: /* a stream that ends at once */ vestry_reply_auto_close(reply, true); break;
   case 1: /* a stream that replaces another */
-    vestry_reply_key(reply, VESTRY_KEY(people[v->who]));
+    vestry_reply_key(reply, VESTRY_KEY(people[v->user]));
     vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
     break;
   case 2: /* or is dropped for it */
-    vestry_reply_key(reply, VESTRY_KEY(people[v->who]));
+    vestry_reply_key(reply, VESTRY_KEY(people[v->user]));
     vestry_reply_keep(reply, VESTRY_KEEP_REUSE, 0);
     break;
   default: vestry_reply_auto_close(reply, false);
@@ -98,18 +98,18 @@ static vestry_err be_present(const vestry_request *req, vestry_reply *reply, voi
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
 }
 
-static void open_stream(int place, int who, uint64_t choice) {
+static void open_stream(int place, int user, uint64_t choice) {
   if (h.streams_count == STREAMS) return;
   read_members();
   bool is_known =
-      h.people[place][who].is_here || h.people[place][who].is_believed || h.people[place][who].is_being_reported;
+      h.people[place][user].is_here || h.people[place][user].is_believed || h.people[place][user].is_being_reported;
   bool has_room = !h.presence || is_known || members_count() < h.max_count;
   wire *r = &h.streams[h.streams_count];
   *r = (wire){.datastar = true, .open_io = choice / 4 % 8 ? VESTRY_IO_OK : VESTRY_IO_HANGUP};
   h.of[h.streams_count].place = place;
-  h.of[h.streams_count].who = who;
+  h.of[h.streams_count].user = user;
   h.streams_count++;
-  visit v = {place, who, choice};
+  visit v = {place, user, choice};
   require(wire_serve(&h.w, r, be_present, &v) == VESTRY_OK);
   /* 503 also if the stream for which it is dropped has just ended */
   require(has_room ? r->status != 503 || choice % 4 == 2 : r->status == 503);
@@ -144,12 +144,12 @@ static bool step(void) {
 
 static void one_op(void) {
   uint64_t r = random_next(&h.random);
-  int place = (int)((r >> 8) % PLACES), who = (int)((r >> 16) % PEOPLE);
+  int place = (int)((r >> 8) % PLACES), user = (int)((r >> 16) % PEOPLE);
   size_t stream = h.streams_count ? (size_t)(r >> 24) % h.streams_count : STREAMS;
   switch (r % 16) {
   case 0:
   case 1:
-  case 2: open_stream(place, who, r >> 32); break;
+  case 2: open_stream(place, user, r >> 32); break;
   case 3:
   case 4:
     if (stream < STREAMS) hang_up(stream);
@@ -157,7 +157,7 @@ static void one_op(void) {
   case 5: /* a reload */
     if (stream < STREAMS) {
       hang_up(stream);
-      open_stream(h.of[stream].place, h.of[stream].who, r >> 32);
+      open_stream(h.of[stream].place, h.of[stream].user, r >> 32);
     }
     break;
   case 6:
@@ -176,42 +176,42 @@ static void one_op(void) {
 }
 
 static void on_change(const vestry_presence_change *change, void *ctx) {
-  int place = (int)change->place->parts[1].integer, who = 0;
+  int place = (int)change->place->parts[1].integer, user = 0;
   (void)ctx;
   require(h.presence);
   read_members();
-  while (strcmp(people[who], change->who) != 0) who++;
+  while (strcmp(people[user], change->user) != 0) user++;
   h.reported_count++;
   reported_in_all++;
-  require(change->here != h.people[place][who].is_believed); /* arrivals and departures alternate */
-  require(change->here == h.people[place][who].is_here);     /* as it is now */
-  require(h.people[place][who].changed_at >= h.reported_at); /* in the order in which it happened */
-  require(!h.people[place][who].is_being_reported);
-  h.reported_at = h.people[place][who].changed_at;
-  h.people[place][who].is_believed = change->here;
+  require(change->here != h.people[place][user].is_believed); /* arrivals and departures alternate */
+  require(change->here == h.people[place][user].is_here);     /* as it is now */
+  require(h.people[place][user].changed_at >= h.reported_at); /* in the order in which it happened */
+  require(!h.people[place][user].is_being_reported);
+  h.reported_at = h.people[place][user].changed_at;
+  h.people[place][user].is_believed = change->here;
   if (change->here)
-    h.people[place][who].comings++, h.believed_count[place]++;
+    h.people[place][user].comings++, h.believed_count[place]++;
   else
-    h.people[place][who].leavings++, h.believed_count[place]--;
-  long difference = h.people[place][who].comings - h.people[place][who].leavings;
+    h.people[place][user].leavings++, h.believed_count[place]--;
+  long difference = h.people[place][user].comings - h.people[place][user].leavings;
   require(difference == 0 || difference == 1);
   require(change->here_count == h.believed_count[place]);
   if (h.depth == DEPTH_MOST) return;
-  h.people[place][who].is_being_reported = true;
+  h.people[place][user].is_being_reported = true;
   h.depth++;
   for (uint64_t ops = random_below(&h.random, 24); ops; ops--) one_op();
   h.depth--;
-  h.people[place][who].is_being_reported = false;
+  h.people[place][user].is_being_reported = false;
 }
 
 static void settle(void) {
   while (step()) read_members();
 }
 
-static void count_streams(const char *who, size_t streams_count, void *ctx) {
+static void count_streams(const char *user, size_t streams_count, void *ctx) {
   size_t(*counts)[PEOPLE] = ctx;
   int i = 0;
-  while (strcmp(people[i], who) != 0) i++;
+  while (strcmp(people[i], user) != 0) i++;
   (*counts)[i] = streams_count;
 }
 
@@ -221,12 +221,12 @@ static void check_quiet(void) {
   for (int place = 0; place < PLACES; place++) {
     size_t counts[PEOPLE] = {0};
     require(vestry_presence_each(h.presence, PLACE(place), count_streams, &counts) == VESTRY_OK);
-    for (int who = 0; who < PEOPLE; who++) {
-      require(h.people[place][who].is_believed == h.people[place][who].is_here);
+    for (int user = 0; user < PEOPLE; user++) {
+      require(h.people[place][user].is_believed == h.people[place][user].is_here);
       for (size_t i = 0; i < h.streams_count; i++)
-        if (h.of[i].place == place && h.of[i].who == who && h.streams[i].opens && !h.streams[i].ends)
-          require(counts[who]-- > 0);
-      require(counts[who] == 0);
+        if (h.of[i].place == place && h.of[i].user == user && h.streams[i].opens && !h.streams[i].ends)
+          require(counts[user]-- > 0);
+      require(counts[user] == 0);
     }
   }
 }

@@ -63,9 +63,9 @@ static span *add_span(spans *s, uint64_t from_ns, uint64_t to_ns, unsigned place
   return &s->all[s->count++];
 }
 
-static void stalled(world *w, const char *who, uint64_t from_ns, uint64_t to_ns) {
+static void stalled(world *w, const char *user, uint64_t from_ns, uint64_t to_ns) {
   (void)add_span(&w->stalls, from_ns, to_ns, 0);
-  world_note(w, "%s: not run for %llu ms", who, (unsigned long long)((to_ns - from_ns) / MS));
+  world_note(w, "%s: not run for %llu ms", user, (unsigned long long)((to_ns - from_ns) / MS));
 }
 
 static int by_begin(const void *a, const void *b) {
@@ -192,9 +192,9 @@ static void take_line(world *w, int place, const char *line) {
   } else if (sscanf(line, "rendered %llu", &first) == 1) {
     add_told(w, 'R', place, "", "", first);
   } else if (sscanf(line, "late %llu %llu", &first, &second) == 2) {
-    const char who[2] = {(char)('a' + place), '\0'};
+    const char user[2] = {(char)('a' + place), '\0'};
     if (first < p->continued_ns && second > p->stopped_ns) first = p->continued_ns; /* this stop was intended */
-    if (second > first + LATE_MS * MS) stalled(w, who, first, second);
+    if (second > first + LATE_MS * MS) stalled(w, user, first, second);
   } else if (strcmp(word, "member") == 0) {
     char state[12];
     assert_int_equal(sscanf(line, "member %127s %11s %llu", text, state, &first), 3);

@@ -41,7 +41,7 @@ static void commit_renders_only_the_pages_it_affects(void **state) {
     shown_run(s.writer, "INSERT INTO other VALUES(1)");
     for (size_t i = 0; i < s.count; i++) assert_int_equal(shown_renders(&s, i), 0);
     assert_int_equal(shown_stats(&s).whole_count, 0);
-    assert_int_equal(shown_stats(&s).coarse_count, 0);
+    assert_int_equal(shown_stats(&s).table_level_count, 0);
     assert_true(shown_stats(&s).recorded_count >= 4 && shown_stats(&s).recorded_bytes > 0);
     shown_close(&s);
   }
@@ -390,7 +390,7 @@ static void reads_over_the_limits_are_followed_by_tables(void **state) {
     shown_open_with(&s, "WAL", channels, bounds[i]);
     size_t one = shown_watch(&s, "SELECT count(*), max(id) FROM message WHERE channel > 0 AND channel < 2"),
            name = shown_watch(&s, "SELECT * FROM name");
-    assert_true(shown_stats(&s).coarse_count >= 1);
+    assert_true(shown_stats(&s).table_level_count >= 1);
     shown_run(s.writer, "INSERT INTO message VALUES(8, 1000, 'x', 0)");
     assert_int_equal(shown_renders(&s, one), 1);
     assert_int_equal(shown_renders(&s, name),

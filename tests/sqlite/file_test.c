@@ -379,7 +379,7 @@ static void byte_of_a_long_value_renders_only_its_readers(void **state) {
       assert_int_equal(shown_renders(&s, type), 0);
       if (i == 1) shown_run(s.writer, "PRAGMA wal_checkpoint(TRUNCATE)");
     }
-    assert_int_equal(shown_stats(&s).coarse_count, 0);
+    assert_int_equal(shown_stats(&s).table_level_count, 0);
     assert_int_equal(shown_stats(&s).whole_count, 0);
     shown_close(&s);
   }
@@ -400,7 +400,7 @@ static void any_default_vfs_is_watched(void **state) {
     write_byte(s.other, 7, 30000, 'Z');
     assert_int_equal(shown_renders(&s, at), 1);
     assert_string_equal(s.all[at].text, "30001 ");
-    assert_int_equal(shown_stats(&s).coarse_count, 0);
+    assert_int_equal(shown_stats(&s).table_level_count, 0);
     shown_close(&s);
   }
   assert_int_equal(sqlite3_vfs_register(before, 1), SQLITE_OK);
@@ -417,11 +417,11 @@ static void unwatched_file_is_followed_by_tables(void **state) {
   sqlite3_file *file = file_of(s.reader);
   const sqlite3_io_methods *own = file->pMethods;
   size_t at = shown_watch(&s, "SELECT instr(body, 'Z') FROM letter WHERE id > 6 AND id < 8");
-  assert_int_equal(shown_stats(&s).coarse_count, 0);
+  assert_int_equal(shown_stats(&s).table_level_count, 0);
   file->pMethods = file_of(s.other)->pMethods; /* the VFS's own methods */
   write_byte(s.other, 7, 100, 'Z');
   assert_int_equal(shown_renders(&s, at), 1);
-  assert_int_equal(shown_stats(&s).coarse_count, vsi_sqlite_file_is_read_past_cache());
+  assert_int_equal(shown_stats(&s).table_level_count, vsi_sqlite_file_is_read_past_cache());
   write_byte(s.other, 7, 30000, 'Z');
   write_byte(s.other, 7, 100, 'a');
   assert_int_equal(shown_renders(&s, at), 1);

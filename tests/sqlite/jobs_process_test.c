@@ -99,9 +99,9 @@ static vestry_err open_worker(worker *w) {
                                &(vestry_jobs_options){.now_ms = now_ms,
                                                       .lease_ms = LEASE_MS,
                                                       .poll_ms = 1,
-                                                      .attempts_most = UINT32_MAX,
+                                                      .max_attempts = UINT32_MAX,
                                                       .backoff_ms = 1,
-                                                      .backoff_most_ms = 1,
+                                                      .max_backoff_ms = 1,
                                                       .keep_ms = VESTRY_NEVER_MS},
                                &w->jobs);
   return error ? error : vestry_jobs_on(w->jobs, "work", work, w);

@@ -51,8 +51,8 @@ static void metrics_count_commits_and_checkouts(void **state) {
   assert_int_equal(vestry_observe_metrics(observe, VESTRY_METRICS_OPEN, text, sizeof text, NULL), VESTRY_OK);
   assert_has(text, "\nvestry_sqlite_commits_total{by=\"attached\"} 3\n");
   assert_has(text, "\nvestry_sqlite_connections 1\n");
-  assert_has(text, "\nvestry_sqlite_pool_loans_total 1\n");
-  assert_has(text, "\nvestry_sqlite_pool_lent 0\n");
+  assert_has(text, "\nvestry_sqlite_pool_checkouts_total 1\n");
+  assert_has(text, "\nvestry_sqlite_pool_checked_out 0\n");
   assert_has(text, "\n# TYPE vestry_sqlite_pool_transactions counter\n");
   assert_int_equal(vestry_sqlite_metrics(NULL, s.database), VESTRY_INVALID);
   assert_int_equal(vestry_sqlite_pool_metrics(NULL, s.pool), VESTRY_INVALID);

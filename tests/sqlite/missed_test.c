@@ -53,7 +53,7 @@ static void commit_to_a_mapped_file_is_seen(void **state) {
     shown_text(s.reader, "SELECT id FROM note WHERE id = 1", text);
     size_t at = shown_watch(&s, "SELECT likes FROM note WHERE id = 1000");
     /* If the file is watched, reads of mapped pages are recorded. */
-    assert_int_equal(shown_stats(&s).coarse_count, when == 2 && !vsi_sqlite_file_is_read_past_cache());
+    assert_int_equal(shown_stats(&s).table_level_count, when == 2 && !vsi_sqlite_file_is_read_past_cache());
     shown_run(s.other, "UPDATE note SET likes = 7 WHERE id = 1000");
     assert_all_shown(&s);
     shown_run(s.writer, "UPDATE note SET likes = 8 WHERE id = 1000");

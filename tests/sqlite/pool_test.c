@@ -46,7 +46,7 @@ static vestry_sqlite_pool_stats stats_of(lender *l) {
 }
 
 static void end(lender *l) {
-  assert_int_equal(stats_of(l).lent_count, 0);
+  assert_int_equal(stats_of(l).checked_out_count, 0);
   vestry_sql_pool_destroy(l->pool);
   test_host_assert_clean(&l->th);
   folder_remove(l->folder);
@@ -749,7 +749,7 @@ static void unfollow_waits_for_checked_out_connections(void **state) {
   assert_true(has_waited);
   vestry_sqlite_pool_stats stats = {0};
   vestry_sqlite_pool_stats_get(reader.pool, &stats);
-  assert_int_equal(stats.lent_count, 0);
+  assert_int_equal(stats.checked_out_count, 0);
   vestry_sql_pool_destroy(reader.pool);
   ledger_close(&s);
 }

@@ -10,8 +10,8 @@
 
 static void count_bytes(test_host *th, size_t before, size_t after) {
   size_t bytes = atomic_fetch_add(&th->bytes, after - before) + (after - before);
-  size_t most = atomic_load(&th->most_bytes);
-  while (most < bytes && !atomic_compare_exchange_weak(&th->most_bytes, &most, bytes)) continue;
+  size_t most = atomic_load(&th->max_bytes);
+  while (most < bytes && !atomic_compare_exchange_weak(&th->max_bytes, &most, bytes)) continue;
 }
 
 static void *test_reallocate(void *ctx, void *memory, size_t size_bytes) {

@@ -9,18 +9,18 @@
 #include "vestry/host.h"
 
 typedef struct test_host {
-  vestry_host host;                  /* give &th.host to the code under test */
-  _Atomic(uint64_t) now_ns;          /* the clock; starts at 1 s */
-  _Atomic(long) live;                /* allocations not freed yet: 0 at the end of each test */
-  _Atomic(size_t) bytes, most_bytes; /* their size, and its maximum so far */
-  _Atomic(long) allocations;         /* so far, including failed ones */
-  _Atomic(long) fail_at;             /* the allocation with this number (from 0) fails; -1: none */
-  _Atomic(bool) fail_after;          /* all later ones fail, too */
-  _Atomic(bool) fail_random;         /* random() returns VESTRY_IO */
-  _Atomic(uint64_t) seed;            /* state of the generator */
-  _Atomic(long) log_lines;           /* lines logged at WARN or ERROR */
-  char last_log[1024];               /* not synchronized: read it when no other thread runs */
-  void (*on_free)(void *);           /* called before memory is freed; NULL: none. Set it when no other thread runs */
+  vestry_host host;                 /* give &th.host to the code under test */
+  _Atomic(uint64_t) now_ns;         /* the clock; starts at 1 s */
+  _Atomic(long) live;               /* allocations not freed yet: 0 at the end of each test */
+  _Atomic(size_t) bytes, max_bytes; /* their size, and its maximum so far */
+  _Atomic(long) allocations;        /* so far, including failed ones */
+  _Atomic(long) fail_at;            /* the allocation with this number (from 0) fails; -1: none */
+  _Atomic(bool) fail_after;         /* all later ones fail, too */
+  _Atomic(bool) fail_random;        /* random() returns VESTRY_IO */
+  _Atomic(uint64_t) seed;           /* state of the generator */
+  _Atomic(long) log_lines;          /* lines logged at WARN or ERROR */
+  char last_log[1024];              /* not synchronized: read it when no other thread runs */
+  void (*on_free)(void *);          /* called before memory is freed; NULL: none. Set it when no other thread runs */
   void *on_free_ctx;
 } test_host;
 

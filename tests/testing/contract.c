@@ -472,7 +472,7 @@ static void slow_client_receives_the_last_state(void **state) {
   vestry_connection_stats stats = {0};
   vestry_connection_stats_get(connection, &stats);
   assert_int_equal(stats.accepted_count, MORPHS);
-  assert_int_equal(stats.refused_count + stats.kept_count + stats.barriers_count, 0);
+  assert_int_equal(stats.refused_count + stats.kept_count + stats.fences_count, 0);
   assert_true(stats.conflated_count > MORPHS / 4);
   assert_true(vestry_connection_is_open(connection));
   the.seam->forget(exchange);

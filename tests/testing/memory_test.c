@@ -137,8 +137,8 @@ static void f3_instance_counts_conflated_and_kept_events(void **state) {
     vestry_connection_stats_get(connection, &stats);
     assert_int_equal(stats.conflated_count, 1); /* the second */
     assert_int_equal(stats.kept_count, 2);      /* the first, for its field; the third, for the fence after it */
-    assert_int_equal(stats.barriers_count, 1);
-    assert_int_equal(stats.forgotten_count, 0);
+    assert_int_equal(stats.fences_count, 1);
+    assert_int_equal(stats.displaced_count, 0);
   }
   vestry_memory_mode_set(exchanges[0], VESTRY_MEMORY_HANGS_UP);
   vestry_memory_settle(v);
@@ -147,8 +147,8 @@ static void f3_instance_counts_conflated_and_kept_events(void **state) {
   assert_int_equal(all.open_count, 1);
   assert_int_equal(all.conflated_count, 2);
   assert_int_equal(all.kept_count, 4);
-  assert_int_equal(all.barriers_count, 2);
-  assert_int_equal(all.forgotten_count, 0);
+  assert_int_equal(all.fences_count, 2);
+  assert_int_equal(all.displaced_count, 0);
   for (int i = 0; i < 2; i++) vestry_memory_destroy(exchanges[i]);
   vestry_destroy(v);
   recorder_finish(&w);

@@ -15,7 +15,7 @@ typedef struct kept {
   char field[64], name[300], type[140];
   char bytes[ROOM];
   size_t len;
-  uint64_t most_bytes;
+  uint64_t max_bytes;
   int ends, aborts;
   vestry_err why;
 } kept;
@@ -56,7 +56,7 @@ static vestry_err begin_file(void *app, const vestry_request *req, vestry_reply 
   snprintf(k->field, sizeof k->field, "%s", file->field);
   snprintf(k->name, sizeof k->name, "%s", file->name);
   snprintf(k->type, sizeof k->type, "%s", file->type);
-  k->most_bytes = file->most_bytes;
+  k->max_bytes = file->max_bytes;
   *ret_file = made;
   return VESTRY_OK;
 }
@@ -194,7 +194,7 @@ static void body_reaches_the_writer_in_pieces(void **state) {
       assert_string_equal(s.files->name, "a b\xC3\xA9.png");
       assert_string_equal(s.files->type, "image/png");
       assert_string_equal(s.files->field, "");
-      assert_int_equal(s.files->most_bytes, 100000);
+      assert_int_equal(s.files->max_bytes, 100000);
       assert_int_equal(s.files->ends, 1);
     }
   assert_true(s.largest <= VESTRY_RECEIVE_BYTES);

@@ -7,7 +7,7 @@
  *      vestry_reply_present(reply, presence, VESTRY_KEY("board", id), user);
  *
  *      static void show_members(const vestry_presence_change *change, void *ctx) {
- *        // change->who has joined or left change->place: dispatch a new list to the pages of the place
+ *        // change->user has joined or left change->place: dispatch a new list to the pages of the place
  *      }
  *
  *  A place is any key. A user is its member from the first stream until grace_ms after the end of the last one, so that
@@ -29,7 +29,7 @@ extern "C" {
  *  calls its own on_change, which should update only the streams of this node, for example by
  *  vestry_dispatch_options.only_here. The members of a node leave when it leaves or is dead. In a partition each side
  *  has its own members; within a second after it heals all nodes have all members.
- *  A member is announced in one message. So place, who and name together have at most the broker's max_payload less 69
+ *  A member is announced in one message. So place, user and name together have at most the broker's max_payload less 69
  *  bytes, and vestry_reply_present refuses a larger member. If max_payload becomes smaller later, a member that is now
  *  too large is missing in the next complete list of its node, so the other nodes drop it; its node logs this once. */
 typedef struct vestry_presence vestry_presence;
@@ -37,7 +37,7 @@ typedef struct vestry_presence vestry_presence;
 /** A change. Valid during the call; later versions may add members at the end. */
 typedef struct vestry_presence_change {
   const vestry_key *place;
-  const char *who;
+  const char *user;
   bool here;         /**< true: joined; false: left */
   size_t here_count; /**< number of members of the place after this change; later changes that on_change has not
                           received yet are not included */
@@ -88,23 +88,23 @@ VESTRY_API void vestry_presence_destroy(vestry_presence *presence);
 /** Make a user a member of a place while the stream that this reply opens is open. No effect if the reply opens
  *  none, or vestry_reply_keep reuses a stored stream instead. Call it once for each place.
  *  place  copied; NULL: one place for all
- *  who    UTF-8, 1 to 255 bytes; copied
- *  Returns  OK | INVALID (place, who) | TOO_LARGE (place; the member's announcement) | LIMIT
+ *  user   UTF-8, 1 to 255 bytes; copied
+ *  Returns  OK | INVALID (place, user) | TOO_LARGE (place; the member's announcement) | LIMIT
  *           (max_per_stream_count of vestry_bounds; or max_count, but never for a member that is present already, its
  *           grace time included) | NO_MEMORY (a handler need not check this: the request then fails with it)
  *  Threads  the handler's */
 VESTRY_API vestry_err vestry_reply_present(vestry_reply *reply, vestry_presence *presence, const vestry_key *place,
-                                           const char *who);
+                                           const char *user);
 
 /** Count the members of a place; NULL: the place for all. Returns 0 also for an invalid key, or if presence is NULL.
  *  Threads any; takes a lock briefly. */
 VESTRY_API size_t vestry_presence_count(vestry_presence *presence, const vestry_key *place);
-/** Return whether a user is a member of a place; false also if presence or who is NULL. Threads any; takes a lock
+/** Return whether a user is a member of a place; false also if presence or user is NULL. Threads any; takes a lock
  *  briefly. */
-VESTRY_API bool vestry_presence_is(vestry_presence *presence, const vestry_key *place, const char *who);
+VESTRY_API bool vestry_presence_is(vestry_presence *presence, const vestry_key *place, const char *user);
 /** Receives a member of a place. streams_count: number of the member's streams on this node; 0 in the grace time, or if
  *  all streams are on other nodes. */
-typedef void (*vestry_presence_each_fn)(const char *who, size_t streams_count, void *ctx);
+typedef void (*vestry_presence_each_fn)(const char *user, size_t streams_count, void *ctx);
 /** List the members of a place in the order of their joining: a snapshot.
  *  Returns  OK | INVALID (presence or fn is NULL; place) | TOO_LARGE (place) | NO_MEMORY (fn was not called)
  *  Threads  any; fn runs on this thread, no lock held */

@@ -20,7 +20,7 @@ extern "C" {
 /** The buckets of one rate. vestry_rate_create allocates all buckets, of 16 bytes each; memory never grows. A bucket
  *  that is full again is free for another client. The hash of a client selects the eight buckets that it can use. If
  *  none of the eight is free, the one that is nearest to full is reassigned and counted
- *  (vestry_rate_stats.forgotten_count): its former client may then exceed its rate; other clients are not affected. */
+ *  (vestry_rate_stats.reassigned_count): its former client may then exceed its rate; other clients are not affected. */
 typedef struct vestry_rate vestry_rate;
 
 /** The requests that share a bucket. */
@@ -62,12 +62,12 @@ typedef struct vestry_rate_options {
 
 /** Counters of a rate. */
 typedef struct vestry_rate_stats {
-  size_t size;              /**< sizeof(vestry_rate_stats), or 0 */
-  uint64_t passed_count;    /**< requests with a token */
-  uint64_t refused_count;   /**< requests without a token, which got 429 */
-  uint64_t forgotten_count; /**< buckets reassigned before they were full. A rise indicates an attack from many
+  size_t size;               /**< sizeof(vestry_rate_stats), or 0 */
+  uint64_t passed_count;     /**< requests with a token */
+  uint64_t refused_count;    /**< requests without a token, which got 429 */
+  uint64_t reassigned_count; /**< buckets reassigned before they were full. A rise indicates an attack from many
                                  addresses, or that max_count is too low */
-  uint64_t filling_count;   /**< buckets that are not full now */
+  uint64_t filling_count;    /**< buckets that are not full now */
 } vestry_rate_stats;
 
 /** Create a rate.

@@ -43,13 +43,13 @@ typedef struct vestry_upload_folder vestry_upload_folder;
 
 /** Description of an arriving file by its client, which may be forged. Valid during the call. */
 typedef struct vestry_incoming {
-  size_t size;         /**< sizeof(vestry_incoming), or 0 */
-  const char *field;   /**< name of the form's field; "" if the body is the file */
-  const char *name;    /**< name on the user's machine, without folders: UTF-8 without control characters (C1 and those
+  size_t size;        /**< sizeof(vestry_incoming), or 0 */
+  const char *field;  /**< name of the form's field; "" if the body is the file */
+  const char *name;   /**< name on the user's machine, without folders: UTF-8 without control characters (C1 and those
                             of text direction included) and line separators; at most 255 bytes; "": none. For display
                             only; never use it as a path */
-  const char *type;    /**< media type in lower case, without parameters; "application/octet-stream" if it is missing */
-  uint64_t most_bytes; /**< maximum size of the file; if the body is the file and has a Content-Length: this length */
+  const char *type;   /**< media type in lower case, without parameters; "application/octet-stream" if it is missing */
+  uint64_t max_bytes; /**< maximum size of the file; if the body is the file and has a Content-Length: this length */
 } vestry_incoming;
 
 /** A destination of files other than a folder. Calls for one file never overlap; they run on threads of the server, no

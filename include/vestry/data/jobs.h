@@ -32,7 +32,7 @@ extern "C" {
  *    (CLOSED). A vestry_jobs never takes over a job that it runs itself: if the lease of such a job has ended, it is
  *    renewed.
  *  - Backoff: a failed job waits before its next attempt. The wait begins with backoff_ms, doubles each time up to
- *    backoff_most_ms, and is shortened by a random part of up to half. After the last attempt the job is dead. It stays
+ *    max_backoff_ms, and is shortened by a random part of up to half. After the last attempt the job is dead. It stays
  *    in the table for inspection (vestry_jobs_list), another run (vestry_jobs_retry) or removal. A job whose process
  *    dies in each attempt is dead, too.
  *  - Order: jobs of one kind begin in the order in which they are due. Several run at once if there are several threads
@@ -68,7 +68,7 @@ typedef struct vestry_jobs vestry_jobs;
 /** Maximum length of a key, in bytes of UTF-8. An empty or longer key: INVALID. */
 #define VESTRY_JOB_KEY_MAX_BYTES 255
 /** Maximum length of a job's progress text, and of the reason of its failure, in bytes. */
-#define VESTRY_JOB_SAID_MAX_BYTES 255
+#define VESTRY_JOB_TEXT_MAX_BYTES 255
 /** Maximum size of a payload in bytes, whatever max_payload_bytes is. */
 #define VESTRY_JOB_PAYLOAD_MAX_BYTES (16 << 20)
 
@@ -87,13 +87,13 @@ typedef enum vestry_job_state {
 typedef struct vestry_job {
   int64_t id;
   const char *kind;
-  const char *key;        /**< NULL: none */
-  vestry_slice payload;   /**< followed by a NUL, which is not counted */
-  uint32_t attempt;       /**< from 1; an attempt whose process died counts */
-  uint32_t attempts_most; /**< after this attempt the job is dead */
-  int64_t fence;          /**< the fencing number; it increases each time that the job is taken. Store it with
+  const char *key;       /**< NULL: none */
+  vestry_slice payload;  /**< followed by a NUL, which is not counted */
+  uint32_t attempt;      /**< from 1; an attempt whose process died counts */
+  uint32_t max_attempts; /**< after this attempt the job is dead */
+  int64_t fence;         /**< the fencing number; it increases each time that the job is taken. Store it with
                                writes to other systems to reject late writers */
-  int64_t period_at_ms;   /**< of a scheduled job: when its period began, since 1970, also in a repeated attempt.
+  int64_t period_at_ms;  /**< of a scheduled job: when its period began, since 1970, also in a repeated attempt.
                                Otherwise 0 */
 } vestry_job;
 
@@ -106,7 +106,7 @@ typedef vestry_err (*vestry_job_fn)(vestry_job *job, void *app);
 
 /** Report the progress of a job, and renew its lease. This is a commit, so report as often as a reader needs it.
  *  fraction  0 to 1; NaN counts as 0, a value outside as the nearer end
- *  text      at most VESTRY_JOB_SAID_MAX_BYTES bytes of UTF-8, copied; NULL: none
+ *  text      at most VESTRY_JOB_TEXT_MAX_BYTES bytes of UTF-8, copied; NULL: none
  *  Returns   OK | CLOSED (the job was taken over or removed: stop) | TOO_LARGE | INVALID (no UTF-8; this thread has a
  *            transaction of the pool) | the errors of the database
  *  Threads   that of the job's function; blocks on the network or the disk */
@@ -115,7 +115,7 @@ VESTRY_API vestry_err vestry_job_progress(vestry_job *job, double fraction, cons
  *  or removed. A long function checks this from time to time, and then returns VESTRY_CLOSED. Threads any; does not
  *  block. */
 VESTRY_API bool vestry_job_is_over(const vestry_job *job);
-/** Set the reason of a failure, for the column `error`; a text longer than VESTRY_JOB_SAID_MAX_BYTES is truncated.
+/** Set the reason of a failure, for the column `error`; a text longer than VESTRY_JOB_TEXT_MAX_BYTES is truncated.
  *  Default: the text of vestry_strerror for the error that the function returns. Threads that of the job's function;
  *  does not block. */
 VESTRY_API void vestry_job_explain(vestry_job *job, const char *text);
@@ -154,8 +154,8 @@ typedef struct vestry_jobs_options {
                                      Independently of it, a job that a connection of this pool commits is found at
                                      once, and a job that waits for its time is found when it is due */
   uint32_t backoff_ms;          /**< wait before the second attempt [1,000] */
-  uint32_t backoff_most_ms;     /**< maximum wait before an attempt [an hour] */
-  uint32_t attempts_most;       /**< maximum number of attempts, if the order of the job does not set it [20] */
+  uint32_t max_backoff_ms;      /**< maximum wait before an attempt [an hour] */
+  uint32_t max_attempts;        /**< maximum number of attempts, if the order of the job does not set it [20] */
   uint32_t max_payload_bytes;   /**< maximum size of a payload [64 KiB]; at most VESTRY_JOB_PAYLOAD_MAX_BYTES */
   uint64_t keep_ms;             /**< a done job is removed this long after its end, when other jobs end [a day].
                                      VESTRY_NEVER_MS: done jobs stay. Dead jobs stay */
@@ -250,7 +250,7 @@ typedef struct vestry_job_order {
   int64_t not_before_ms;    /**< the job begins at this time or later, since 1970 [now] */
   uint64_t delay_ms;        /**< the job begins at least this long after it was enqueued; if not_before_ms is set, too,
                                  the later time counts [0] */
-  uint32_t attempts_most;   /**< maximum number of attempts [that of the options] */
+  uint32_t max_attempts;    /**< maximum number of attempts [that of the options] */
 } vestry_job_order;
 
 /** Enqueue a job in a transaction.
@@ -294,14 +294,14 @@ typedef struct vestry_job_row {
   vestry_job_state state;
   vestry_slice payload;
   uint32_t attempts_count; /**< attempts begun so far */
-  uint32_t attempts_most;
-  double progress;    /**< 0 to 1 */
-  const char *said;   /**< text of vestry_job_progress in this attempt; NULL: none */
-  const char *error;  /**< why the last attempt failed; NULL: none failed */
-  int64_t created_ms; /**< since 1970; likewise the next two members */
-  int64_t due_ms;     /**< WAITING: earliest time of the next attempt; RUNNING: end of the lease; otherwise 0 */
-  int64_t ended_ms;   /**< DONE, DEAD; otherwise 0 */
-  uint64_t period_ms; /**< of a scheduled job: length of its period; otherwise 0 */
+  uint32_t max_attempts;
+  double progress;           /**< 0 to 1 */
+  const char *progress_text; /**< text of vestry_job_progress in this attempt; NULL: none */
+  const char *error;         /**< why the last attempt failed; NULL: none failed */
+  int64_t created_ms;        /**< since 1970; likewise the next two members */
+  int64_t due_ms;            /**< WAITING: earliest time of the next attempt; RUNNING: end of the lease; otherwise 0 */
+  int64_t ended_ms;          /**< DONE, DEAD; otherwise 0 */
+  uint64_t period_ms;        /**< of a scheduled job: length of its period; otherwise 0 */
 } vestry_job_row;
 
 /** Receives a job, on the thread that lists. It must not run a statement of the pool that writes. */

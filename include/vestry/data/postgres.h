@@ -113,7 +113,7 @@ typedef struct vestry_postgres_stats {
   uint64_t lag_ms;              /**< time for which there have been such bytes */
   uint64_t commits_count;       /**< commits that wrote data that a render can read */
   uint64_t recorded_count;      /**< renders whose reads were recorded */
-  uint64_t coarse_count;        /**< of recorded_count: at level TABLES, because they read too much, wrote, had
+  uint64_t table_level_count;   /**< of recorded_count: at level TABLES, because they read too much, wrote, had
                                      conflicts, or there was no memory */
   uint64_t promoted_count;      /**< of recorded_count: the render locked too many rows, so the server locked a whole
                                      table, and every update of that table counts */
@@ -200,8 +200,8 @@ VESTRY_API void vestry_postgres_cancel(vestry_sql_transaction *transaction);
 /** Counters since the pool was created, and the current state. */
 typedef struct vestry_postgres_pool_stats {
   size_t size;                /**< sizeof(vestry_postgres_pool_stats), or 0 */
-  uint64_t loans_count;       /**< transactions that were begun */
-  uint64_t waits_count;       /**< of loans_count: after a wait for a connection */
+  uint64_t checkouts_count;   /**< transactions that were begun */
+  uint64_t waits_count;       /**< of checkouts_count: after a wait for a connection */
   uint64_t refused_count;     /**< LIMIT: no connection was released in time */
   uint64_t prepared_count;    /**< statements that were prepared; should stop growing */
   uint64_t committed_count;   /**< committed transactions */
@@ -209,7 +209,7 @@ typedef struct vestry_postgres_pool_stats {
   uint64_t conflicts_count;   /**< of rolled_back_count: because another transaction conflicted */
   uint64_t connects_count;    /**< connections that were opened */
   uint64_t failed_count;      /**< connections that could not be opened */
-  size_t lent_count;          /**< connections in use, now */
+  size_t checked_out_count;   /**< connections in use, now */
   size_t connected_count;     /**< connections not known to be lost, now */
 } vestry_postgres_pool_stats;
 

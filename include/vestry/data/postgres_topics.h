@@ -71,12 +71,12 @@ VESTRY_API vestry_err vestry_postgres_refresh(vestry_sql_transaction *transactio
 VESTRY_API vestry_err vestry_postgres_topics_settle(vestry_postgres_topics *topics, uint64_t timeout_ms,
                                                     uint64_t *ret_seq);
 
-/** Counters since the receiver was created, and the current state. heard_count = refreshed_count + refused_count. */
+/** Counters since the receiver was created, and the current state. received_count = refreshed_count + refused_count. */
 typedef struct vestry_postgres_topics_stats {
   size_t size;              /**< sizeof(vestry_postgres_topics_stats), or 0 */
   bool is_listening;        /**< now */
   uint64_t starts_count;    /**< times that receiving began; each refreshes every page */
-  uint64_t heard_count;     /**< topics that were received */
+  uint64_t received_count;  /**< topics that were received */
   uint64_t refreshed_count; /**< topics that were refreshed */
   uint64_t refused_count;   /**< texts that cannot be topics: longer than VESTRY_PAGE_TOPIC_MAX_BYTES */
 } vestry_postgres_topics_stats;

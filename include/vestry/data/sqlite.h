@@ -158,7 +158,7 @@ typedef struct vestry_sqlite_stats {
   uint64_t whole_count;          /**< times that everything was refreshed: schema, VACUUM, commits that could not be
                                       followed */
   uint64_t recorded_count;       /**< renders whose reads were recorded */
-  uint64_t coarse_count;         /**< of recorded_count: followed at level TABLES because of a bound */
+  uint64_t table_level_count;    /**< of recorded_count: followed at level TABLES because of a bound */
   size_t recorded_bytes;         /**< memory for recorded reads, now */
   size_t connections_count;      /**< attached connections, now */
   uint64_t refreshed_sets_count; /**< read sets of the renders in refreshed_count, which may be fewer, because renders
@@ -247,13 +247,13 @@ VESTRY_API vestry_err vestry_sqlite_prepare(vestry_sql_transaction *transaction,
 /** Counters since the pool was created, and the current state. */
 typedef struct vestry_sqlite_pool_stats {
   size_t size;                /**< sizeof(vestry_sqlite_pool_stats), or 0 */
-  uint64_t loans_count;       /**< times that a connection was checked out */
-  uint64_t waits_count;       /**< of loans_count: after a wait */
+  uint64_t checkouts_count;   /**< times that a connection was checked out */
+  uint64_t waits_count;       /**< of checkouts_count: after a wait */
   uint64_t refused_count;     /**< LIMIT: no connection was released in time */
   uint64_t prepared_count;    /**< statements that were prepared; should stop growing */
   uint64_t committed_count;   /**< committed transactions */
   uint64_t rolled_back_count; /**< transactions rolled back because of an error */
-  size_t lent_count;          /**< connections in use, now */
+  size_t checked_out_count;   /**< connections in use, now */
   uint64_t wal_bytes;         /**< size of the WAL after the last commit by vestry_sql_end */
   uint64_t wal_holds_count;   /**< times that threads were held up so that the WAL could be emptied */
   uint64_t wal_stuck_count;   /**< of wal_holds_count: the WAL could not be emptied because a reader was active */

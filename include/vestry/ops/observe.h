@@ -362,14 +362,14 @@ typedef struct vestry_channel_info {
   size_t members_count;                                    /**< now */
   uint64_t published_count, accepted_count, refused_count; /**< as in vestry_channel_stats */
   uint64_t epochs_count;                                   /**< as in vestry_channel_stats */
-  uint64_t alone_count;   /**< standalone events written to members that were out of sync, in epochs that have
+  uint64_t standalone_count; /**< standalone events written to members that were out of sync, in epochs that have
                                ended */
-  uint64_t encodes_count; /**< times that an event was encoded for all members in sync */
-  uint64_t plain_bytes;   /**< size of the events before encoding */
-  uint64_t encoded_bytes; /**< size of the events after encoding */
-  double ratio;           /**< plain_bytes / encoded_bytes; 0: nothing was encoded */
-  size_t kept_count;      /**< events in its history, as of the last publish or change of the history */
-  size_t kept_bytes;      /**< their size */
+  uint64_t encodes_count;    /**< times that an event was encoded for all members in sync */
+  uint64_t plain_bytes;      /**< size of the events before encoding */
+  uint64_t encoded_bytes;    /**< size of the events after encoding */
+  double ratio;              /**< plain_bytes / encoded_bytes; 0: nothing was encoded */
+  size_t kept_count;         /**< events in its history, as of the last publish or change of the history */
+  size_t kept_bytes;         /**< their size */
 } vestry_channel_info;
 
 /** Selection of channels. Zero: all, from the beginning. */

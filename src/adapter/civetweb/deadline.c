@@ -51,7 +51,7 @@ static void relieve_locked(vsi_civetweb_deadlines *deadlines, bool of_answers) {
     if (of_answers)
       vestry_answer_cut(deadlines->v);
     else
-      vestry_turn_away(deadlines->v, VESTRY_REFUSAL_BUDGET);
+      vestry_reject(deadlines->v, VESTRY_REFUSAL_BUDGET);
   }
 }
 

@@ -175,7 +175,7 @@ void vsi_civetweb_request_finish(vsi_civetweb_request *request) {
     error = read_piece(request, piece, sizeof piece, &got);
     taken += got;
   }
-  if (error == VESTRY_TIMEOUT) vestry_turn_away(request->adapter->v, VESTRY_REFUSAL_DEADLINE);
+  if (error == VESTRY_TIMEOUT) vestry_reject(request->adapter->v, VESTRY_REFUSAL_DEADLINE);
   if (!request->body_ended) vsi_civetweb_request_close(request);
   clear_deadline(request);
 }

@@ -81,7 +81,7 @@ static void refuse(vsi_civetweb_request *request, int status, const vestry_heade
 }
 
 /* Refuse a request whose worker must leave, or is needed for others. */
-static void turn_away(vsi_civetweb_request *request) {
+static void reject(vsi_civetweb_request *request) {
   refuse(request, 503, &(vestry_header){"Retry-After", VSI_WEB_RETRY_AFTER_S});
 }
 
@@ -89,7 +89,7 @@ static void serve(vsi_civetweb_request *request) {
   vestry_connection *connection = NULL;
   const vsi_civetweb *adapter = request->adapter;
   if (!request->path || !vsi_civetweb_request_is_framed(request)) {
-    vestry_turn_away(adapter->v, VESTRY_REFUSAL_AMBIGUOUS);
+    vestry_reject(adapter->v, VESTRY_REFUSAL_AMBIGUOUS);
     refuse(request, 400, NULL);
     return;
   }
@@ -107,9 +107,9 @@ static int serve_by(vsi_civetweb *adapter, struct mg_connection *conn, const cha
   bool entered = is_open && !refuses && vsi_web_gate_enter(&adapter->gate);
   vsi_address address = vsi_address_parse(request.info->remote_addr);
   vestry_err crowded = entered ? vsi_web_addresses_enter(adapter->addresses, address) : VESTRY_CLOSED;
-  if (crowded == VESTRY_LIMIT) vestry_turn_away(adapter->v, VESTRY_REFUSAL_ADDRESS);
+  if (crowded == VESTRY_LIMIT) vestry_reject(adapter->v, VESTRY_REFUSAL_ADDRESS);
   if (crowded)
-    turn_away(&request);
+    reject(&request);
   else
     serve(&request);
   vsi_civetweb_request_finish(&request);

@@ -91,7 +91,7 @@ static void *keep_acceptor(void *argument) {
     if (vsi_microhttpd_arrivals_count(arrivals) >= MOST_AHEAD) vsi_microhttpd_arrivals_sweep(arrivals);
     vestry_err error = let_in(acceptor);
     if (error == VESTRY_LIMIT && !in_want) {
-      vestry_turn_away(acceptor->v, VESTRY_REFUSAL_DESCRIPTORS);
+      vestry_reject(acceptor->v, VESTRY_REFUSAL_DESCRIPTORS);
       vsi_log(
           acceptor->host, VESTRY_LOG_WARN,
           "libmicrohttpd: no descriptors are left; new connections wait; raise the limit of descriptors (ulimit -n)");

@@ -104,7 +104,7 @@ static enum MHD_Result begin(vsi_microhttpd *adapter, struct MHD_Connection *con
   if (!daemon_fits(adapter, conn)) return MHD_NO;
   vsi_microhttpd_request *request = vsi_microhttpd_request_adopt(adapter, conn, path, version);
   if (!request || !remember(&adapter->attached, request)) {
-    vestry_turn_away(adapter->v, VESTRY_REFUSAL_BUDGET);
+    vestry_reject(adapter->v, VESTRY_REFUSAL_BUDGET);
     vsi_microhttpd_request_destroy(request);
     return MHD_NO;
   }

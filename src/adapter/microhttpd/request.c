@@ -93,7 +93,7 @@ static int refusal_of(vsi_microhttpd_request *request, const vsi_microhttpd_line
   if (request->is_chunked) request->socket->is_spent = true;
   if (!is_plain || !request->is_legal || !vsi_web_framing_is_clear(&framing, request->is_http11)) {
     request->is_chunked = true; /* the end of its body is unknown */
-    vestry_turn_away(request->adapter->v, VESTRY_REFUSAL_AMBIGUOUS);
+    vestry_reject(request->adapter->v, VESTRY_REFUSAL_AMBIGUOUS);
     return 400;
   }
   const int too_large = refusal_of_size(request);
@@ -139,7 +139,7 @@ static bool make_room(vsi_microhttpd_request *request, size_t more) {
   if (capacity > most) capacity = most;
   size_t grown = capacity - request->body_capacity;
   if (!vestry_request_bytes_take(request->adapter->v, grown)) {
-    vestry_turn_away(request->adapter->v, VESTRY_REFUSAL_BUDGET);
+    vestry_reject(request->adapter->v, VESTRY_REFUSAL_BUDGET);
     request->refused = 503;
     return false;
   }

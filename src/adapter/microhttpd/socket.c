@@ -182,7 +182,7 @@ static void judge_locked(vsi_microhttpd_socket *socket, short events, uint64_t n
   bool is_dead = (events & (POLLERR | POLLHUP)) != 0; /* reset, or cut: unread bytes are not wanted */
   if (!is_dead && (is_late || has_ended) && has_unread(socket->fd)) is_late = has_ended = false;
   if (is_late) {
-    vestry_turn_away(socket->all->v, VESTRY_REFUSAL_DEADLINE);
+    vestry_reject(socket->all->v, VESTRY_REFUSAL_DEADLINE);
     atomic_store_explicit(&socket->was_late, true, memory_order_release); /* before the cut, so that the end sees it */
   }
   if (!has_ended)
@@ -229,7 +229,7 @@ static void relieve(vsi_microhttpd_sockets *sockets) {
   vsi_mutex_lock(&sockets->lock);
   for (vsi_load *at;
        vestry_request_bytes_excess(sockets->v) > sockets->going && (at = vsi_loads_largest(&sockets->loads)) != NULL;) {
-    vestry_turn_away(sockets->v, VESTRY_REFUSAL_BUDGET);
+    vestry_reject(sockets->v, VESTRY_REFUSAL_BUDGET);
     cut_locked(VSI_LOAD_OWNER(at, vsi_microhttpd_socket, load));
   }
   vsi_mutex_unlock(&sockets->lock);
@@ -320,7 +320,7 @@ static bool take_bytes(vsi_microhttpd_socket *socket, size_t bytes) {
   if (socket->own_bytes >= bytes) return true;
   const bool fits = vestry_request_bytes_take(v, bytes - socket->own_bytes);
   if (fits) set_bytes(socket, &socket->own_bytes, bytes);
-  if (!fits) vestry_turn_away(v, VESTRY_REFUSAL_BUDGET);
+  if (!fits) vestry_reject(v, VESTRY_REFUSAL_BUDGET);
   relieve(socket->all);
   return fits;
 }
@@ -335,7 +335,7 @@ static vestry_err enter(vsi_microhttpd_socket *socket, struct MHD_Connection *co
   const union MHD_ConnectionInfo *info = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
   socket->address = vsi_address_of(info ? info->client_addr : NULL);
   vestry_err error = vsi_web_addresses_enter(&sockets->addresses, socket->address);
-  if (error == VESTRY_LIMIT) vestry_turn_away(sockets->v, VESTRY_REFUSAL_ADDRESS);
+  if (error == VESTRY_LIMIT) vestry_reject(sockets->v, VESTRY_REFUSAL_ADDRESS);
   if (!error && !take_bytes(socket, sockets->limits.head_bytes)) {
     vsi_web_addresses_leave(&sockets->addresses, socket->address);
     error = VESTRY_LIMIT;

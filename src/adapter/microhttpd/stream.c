@@ -175,7 +175,7 @@ static void end_plain(vsi_microhttpd_stream *stream, bool clean) {
 }
 
 static void no_descriptor(vsi_microhttpd_stream *stream) {
-  vestry_turn_away(stream->adapter->v, VESTRY_REFUSAL_DESCRIPTORS);
+  vestry_reject(stream->adapter->v, VESTRY_REFUSAL_DESCRIPTORS);
   lose(stream, VESTRY_CAUSE_ERROR);
 }
 

@@ -39,7 +39,7 @@ typedef struct set {
 
 typedef struct stripe {
   vsi_mutex lock; /* guards every STRIPES-th set */
-  uint64_t passed_count, refused_count, forgotten_count;
+  uint64_t passed_count, refused_count, reassigned_count;
 } stripe;
 
 struct vsi_buckets {
@@ -93,7 +93,7 @@ uint64_t vsi_buckets_take(vsi_buckets *buckets, uint64_t hash, uint64_t now_ns) 
   vsi_mutex_lock(&part->lock);
   bucket *at = find(&buckets->sets[index], hash);
   bool is_known = at->hash == hash;
-  if (!is_known && at->full_ns > now_ns) part->forgotten_count++;
+  if (!is_known && at->full_ns > now_ns) part->reassigned_count++;
   uint64_t full_ns = is_known && at->full_ns > now_ns ? at->full_ns : now_ns;
   uint64_t owed_ns = full_ns - now_ns + buckets->step_ns; /* time until the bucket is full, after this token */
   uint64_t wait_ns = owed_ns > buckets->room_ns ? owed_ns - buckets->room_ns : 0;
@@ -113,7 +113,7 @@ vsi_buckets_sums vsi_buckets_count(vsi_buckets *buckets, uint64_t now_ns) {
     vsi_mutex_lock(&part->lock);
     sums.passed_count += part->passed_count;
     sums.refused_count += part->refused_count;
-    sums.forgotten_count += part->forgotten_count;
+    sums.reassigned_count += part->reassigned_count;
     for (size_t i = s; i < buckets->sets_count; i += STRIPES)
       for (int way = 0; way < WAYS; way++) sums.filling_count += buckets->sets[i].ways[way].full_ns > now_ns;
     vsi_mutex_unlock(&part->lock);
@@ -202,7 +202,7 @@ void vestry_rate_stats_get(vestry_rate *rate, vestry_rate_stats *ret_stats) {
   const vsi_buckets_sums unknown = vsi_buckets_count(rate->unknown, now_ns);
   vestry_rate_stats stats = {.passed_count = known.passed_count + unknown.passed_count,
                              .refused_count = known.refused_count + unknown.refused_count,
-                             .forgotten_count = known.forgotten_count,
+                             .reassigned_count = known.reassigned_count,
                              .filling_count = known.filling_count + unknown.filling_count};
   VSI_RESULT_GIVE(vestry_rate_stats, ret_stats, stats);
 }
@@ -252,7 +252,7 @@ static vestry_err refuse(const vestry_request *req, vestry_reply *reply, uint64_
   snprintf(seconds, sizeof seconds, "%llu", (unsigned long long)wait_s);
   snprintf(sentence, sizeof sentence, "Too many requests: this one was rejected. Try again in %s %s.", seconds,
            wait_s == 1 ? "second" : "seconds");
-  vestry_turn_away(req->v, VESTRY_REFUSAL_RATE);
+  vestry_reject(req->v, VESTRY_REFUSAL_RATE);
   vestry_err error = vestry_reply_header(reply, "Retry-After", seconds);
   if (!error) error = vsi_refuse(req, reply, 429, sentence);
   return error == VESTRY_FAILED ? VESTRY_LIMIT : error; /* LIMIT means "not now": vestry_once_guard permits a

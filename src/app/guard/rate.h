@@ -13,7 +13,7 @@
 typedef struct vsi_buckets vsi_buckets;
 
 typedef struct vsi_buckets_sums {
-  uint64_t passed_count, refused_count, forgotten_count, filling_count;
+  uint64_t passed_count, refused_count, reassigned_count, filling_count;
 } vsi_buckets_sums;
 
 /* Create a table.

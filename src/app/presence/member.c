@@ -172,27 +172,27 @@ void vsi_grace_fire(vestry_timer *timer, void *ctx) {
  * A member is in the tables while it is here, a change of it is unreported or being reported, or it has to be announced
  * to other nodes. All members in the tables count towards max_count. */
 
-static uint64_t hash_member(const vestry_presence *presence, uint64_t place_hash, const char *who) {
-  return place_hash ^ vsi_siphash_1_3(presence->hash.siphash, who, strlen(who)) * UINT64_C(0x9e3779b97f4a7c15);
+static uint64_t hash_member(const vestry_presence *presence, uint64_t place_hash, const char *user) {
+  return place_hash ^ vsi_siphash_1_3(presence->hash.siphash, user, strlen(user)) * UINT64_C(0x9e3779b97f4a7c15);
 }
 
 vsi_presence_member *vsi_presence_member_create(const vestry_presence *presence, const vestry_scoped_key *place,
-                                                const char *who) {
-  size_t len = strlen(who) + 1;
+                                                const char *user) {
+  size_t len = strlen(user) + 1;
   vsi_presence_member *made = vsi_calloc(presence->host, 1, sizeof *made + len);
   if (!made) return NULL;
-  made->in.hash = hash_member(presence, place->hash, who);
-  memcpy(made->who, who, len);
+  made->in.hash = hash_member(presence, place->hash, user);
+  memcpy(made->user, user, len);
   return made;
 }
 
 vsi_presence_member *vsi_presence_member_find_locked(const vestry_presence *presence, const vsi_place *at,
-                                                     const char *who) {
+                                                     const char *user) {
   if (!at) return NULL;
-  uint64_t hash = hash_member(presence, at->packed.hash, who);
+  uint64_t hash = hash_member(presence, at->packed.hash, user);
   for (vsi_map_link *in = vsi_map_first(&presence->members, hash); in; in = vsi_map_further(in)) {
     vsi_presence_member *found = VSI_MAP_OWNER(in, vsi_presence_member, in);
-    if (found->at == at && strcmp(found->who, who) == 0) return found;
+    if (found->at == at && strcmp(found->user, user) == 0) return found;
   }
   return NULL;
 }

@@ -72,7 +72,7 @@ static void arrive(vsi_attachment *attachment, vestry_connection *connection) {
     one->spare_place = NULL;
     vsi_place_enter_locked(presence, at);
   }
-  vsi_presence_member *here = vsi_presence_member_find_locked(presence, at, one->spare->who);
+  vsi_presence_member *here = vsi_presence_member_find_locked(presence, at, one->spare->user);
   if (!here) {
     here = one->spare;
     one->spare = NULL;
@@ -96,10 +96,10 @@ static void arrive(vsi_attachment *attachment, vestry_connection *connection) {
 static vestry_err reserve(vestry_presence *presence, arrival *one) {
   vsi_mutex_lock(&presence->lock);
   vestry_err error = presence->is_closed ? VESTRY_CLOSED : VESTRY_OK;
-  if (!error && !vsi_presence_fits_locked(presence, one->spare_place, one->spare->who)) error = VESTRY_TOO_LARGE;
+  if (!error && !vsi_presence_fits_locked(presence, one->spare_place, one->spare->user)) error = VESTRY_TOO_LARGE;
   if (!error && presence->members.count + presence->reserved_count >= presence->max_count) {
     const vsi_place *at = vsi_place_find_locked(presence, &one->spare_place->packed);
-    if (!vsi_presence_member_find_locked(presence, at, one->spare->who)) error = VESTRY_LIMIT;
+    if (!vsi_presence_member_find_locked(presence, at, one->spare->user)) error = VESTRY_LIMIT;
   }
   if (!error) {
     vsi_presence_grow_locked(presence);
@@ -111,27 +111,27 @@ static vestry_err reserve(vestry_presence *presence, arrival *one) {
   return error;
 }
 
-static vestry_err prepare(vestry_presence *presence, const vestry_key *place, const char *who, arrival *one) {
+static vestry_err prepare(vestry_presence *presence, const vestry_key *place, const char *user, arrival *one) {
   vsi_scoped_key packed;
   vestry_err error = vsi_place_pack(presence, place, &packed);
   if (error) return error;
   error = vsi_place_create(presence->host, &packed.key, &one->spare_place);
-  if (!error) one->spare = vsi_presence_member_create(presence, &packed.key, who);
+  if (!error) one->spare = vsi_presence_member_create(presence, &packed.key, user);
   vsi_scoped_key_finish(&packed);
   return !error && !one->spare ? VESTRY_NO_MEMORY : error;
 }
 
 vestry_err vestry_reply_present(vestry_reply *reply, vestry_presence *presence, const vestry_key *key,
-                                const char *who) {
-  size_t len = who ? strlen(who) : 0;
-  if (!presence || !len || len > VSI_PRESENCE_WHO_MAX || !vsi_is_utf8(who, len))
+                                const char *user) {
+  size_t len = user ? strlen(user) : 0;
+  if (!presence || !len || len > VSI_PRESENCE_WHO_MAX || !vsi_is_utf8(user, len))
     return vsi_reply_refuse(
         reply, VESTRY_INVALID,
         "presence: who is NULL (is no user logged in?), empty, longer than 255 bytes, or not UTF-8");
   vestry_err error = vsi_reply_may_join(reply);
   if (error) return error;
   arrival *one = vsi_calloc(presence->host, 1, sizeof *one);
-  error = one ? prepare(presence, key, who, one) : VESTRY_NO_MEMORY;
+  error = one ? prepare(presence, key, user, one) : VESTRY_NO_MEMORY;
   if (error && error != VESTRY_NO_MEMORY)
     (void)vsi_reply_refuse(reply, error, "the place is not well formed or too large");
   if (!error) {
@@ -172,7 +172,7 @@ static vsi_presence_member *next_change(vestry_presence *presence, vestry_presen
       one->at->reported_count++;
     else
       one->at->reported_count--;
-    *ret_change = (vestry_presence_change){one->at->key, one->who, one->is_reported, one->at->reported_count};
+    *ret_change = (vestry_presence_change){one->at->key, one->user, one->is_reported, one->at->reported_count};
   }
   vsi_mutex_unlock(&presence->lock);
   return one;
@@ -311,11 +311,11 @@ size_t vestry_presence_count(vestry_presence *presence, const vestry_key *key) {
   return count;
 }
 
-bool vestry_presence_is(vestry_presence *presence, const vestry_key *key, const char *who) {
+bool vestry_presence_is(vestry_presence *presence, const vestry_key *key, const char *user) {
   vestry_err error;
-  if (!presence || !who) return false;
+  if (!presence || !user) return false;
   vsi_place *at = find_and_lock(presence, key, &error);
-  const vsi_presence_member *one = at ? vsi_presence_member_find_locked(presence, at, who) : NULL;
+  const vsi_presence_member *one = at ? vsi_presence_member_find_locked(presence, at, user) : NULL;
   bool is = one && one->is_here;
   if (at) vsi_mutex_unlock(&presence->lock);
   return is;
@@ -332,7 +332,7 @@ vestry_err vestry_presence_each(vestry_presence *presence, const vestry_key *key
   for (const vsi_ring *in = at->members.next; in != &at->members; in = in->next) {
     const vsi_presence_member *one = VSI_RING_OWNER(in, const vsi_presence_member, at_place);
     vsi_buffer_append(&all, &one->streams_count, sizeof one->streams_count);
-    vsi_buffer_append(&all, one->who, strlen(one->who) + 1);
+    vsi_buffer_append(&all, one->user, strlen(one->user) + 1);
   }
   vsi_mutex_unlock(&presence->lock);
   error = all.error;

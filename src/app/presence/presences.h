@@ -68,7 +68,7 @@ struct vsi_presence_member {
   bool is_being_reported;
   bool is_spread, is_waiting; /* is_spread: announced to other nodes as is_own, unless it is too large for a message;
                                  is_waiting: in the list of members to announce */
-  char who[];
+  char user[];
 };
 
 struct vestry_presence {
@@ -132,10 +132,10 @@ static inline vestry_slice vsi_place_encoded(const vsi_place *at) {
 
 /* Create a member outside of the table; free it with vsi_free. NULL: out of memory. */
 vsi_presence_member *vsi_presence_member_create(const vestry_presence *presence, const vestry_scoped_key *place,
-                                                const char *who);
+                                                const char *user);
 /* Return a member. NULL: `at` is NULL, or the user is not known there. */
 vsi_presence_member *vsi_presence_member_find_locked(const vestry_presence *presence, const vsi_place *at,
-                                                     const char *who);
+                                                     const char *user);
 void vsi_presence_member_enter_locked(vestry_presence *presence, vsi_place *at, vsi_presence_member *one);
 /* Let a member join; let it leave, which may free it. */
 void vsi_presence_member_come_locked(vestry_presence *presence, vsi_presence_member *one);

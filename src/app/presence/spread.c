@@ -54,27 +54,27 @@ static vestry_presence *next_locked(vsi_presences *all, vestry_presence *at) {
   return next;
 }
 
-static uint64_t hash_of(const char *presence, vestry_slice place, const char *who) {
+static uint64_t hash_of(const char *presence, vestry_slice place, const char *user) {
   const vsi_siphash_key fixed = {UINT64_C(0x76657374727920), UINT64_C(0x70726573656e6365)};
   const vsi_siphash_key own = {vsi_siphash_1_3(fixed, presence, strlen(presence)),
                                vsi_siphash_1_3(fixed, place.data, place.len)};
-  return vsi_siphash_1_3(own, who, strlen(who));
+  return vsi_siphash_1_3(own, user, strlen(user));
 }
 
 uint64_t vsi_presence_update_hash(const vsi_presence_update *update) {
-  return hash_of(update->presence, update->place, update->who);
+  return hash_of(update->presence, update->place, update->user);
 }
 
 /* ------------------------------------------------------------------------------------ members of this node -------- */
 
-bool vsi_presence_fits_locked(const vestry_presence *presence, const vsi_place *at, const char *who) {
-  size_t bytes = strlen(presence->name) + vsi_place_encoded(at).len + strlen(who);
+bool vsi_presence_fits_locked(const vestry_presence *presence, const vsi_place *at, const char *user) {
+  size_t bytes = strlen(presence->name) + vsi_place_encoded(at).len + strlen(user);
   return !presence->watch || presence->watch->fits(bytes, presence->watch->ctx);
 }
 
 /* Set whether a member counts as announced. Returns the announcement. */
 static vsi_presence_update set_spread_locked(vestry_presence *presence, vsi_presence_member *one, bool is_spread) {
-  const vsi_presence_update update = {presence->name, vsi_place_encoded(one->at), one->who, is_spread};
+  const vsi_presence_update update = {presence->name, vsi_place_encoded(one->at), one->user, is_spread};
   if (one->is_spread == is_spread) return update;
   uint64_t hash = vsi_presence_update_hash(&update);
   one->is_spread = is_spread;
@@ -103,7 +103,7 @@ static vsi_presence_member *take_locked(vestry_presence *presence) {
 void vsi_presences_take(vsi_presences *all, vsi_presence_update_fn fn, void *ctx) {
   for (vestry_presence *presence = NULL; (presence = next_locked(all, presence));) {
     for (vsi_presence_member *one; (one = take_locked(presence)) != NULL;) {
-      bool fits = vsi_presence_fits_locked(presence, one->at, one->who), is_spread = one->is_own && fits;
+      bool fits = vsi_presence_fits_locked(presence, one->at, one->user), is_spread = one->is_own && fits;
       if (one->is_own && !fits) cut_locked(presence);
       if (one->is_spread != is_spread) {
         const vsi_presence_update update = set_spread_locked(presence, one, is_spread);
@@ -136,7 +136,7 @@ typedef struct notifying {
 static void pass_one(vestry_presence *presence, vsi_presence_member *one, void *ctx) {
   const notifying *t = ctx;
   if (!one->is_own && !one->is_spread) return;
-  bool fits = vsi_presence_fits_locked(presence, one->at, one->who);
+  bool fits = vsi_presence_fits_locked(presence, one->at, one->user);
   if (one->is_own && !fits) cut_locked(presence);
   const vsi_presence_update update =
       set_spread_locked(presence, one, fits && (one->is_waiting ? one->is_spread : one->is_own));
@@ -170,8 +170,8 @@ static void hold_locked(vestry_presence *presence, vsi_presence_member *one, uin
 }
 
 /* Add a member that another node has announced and this node does not know. */
-static vestry_err meet_locked(vestry_presence *presence, vsi_place *at, const vestry_scoped_key *place, const char *who,
-                              uint64_t bit) {
+static vestry_err meet_locked(vestry_presence *presence, vsi_place *at, const vestry_scoped_key *place,
+                              const char *user, uint64_t bit) {
   if (presence->members.count + presence->reserved_count >= presence->max_count) {
     presence->crowded_out |= bit;
     presence->refused_count++;
@@ -180,7 +180,7 @@ static vestry_err meet_locked(vestry_presence *presence, vsi_place *at, const ve
   vsi_place *made = NULL;
   vestry_err error = at ? VESTRY_OK : vsi_place_create(presence->host, place, &made);
   if (error) return error;
-  vsi_presence_member *one = vsi_presence_member_create(presence, place, who);
+  vsi_presence_member *one = vsi_presence_member_create(presence, place, user);
   if (!one) {
     vsi_free(presence->host, made);
     return VESTRY_NO_MEMORY;
@@ -195,8 +195,8 @@ static vestry_err meet_locked(vestry_presence *presence, vsi_place *at, const ve
 static vestry_err apply_locked(vestry_presence *presence, const vestry_scoped_key *place,
                                const vsi_presence_update *update, uint64_t bit) {
   vsi_place *at = vsi_place_find_locked(presence, place);
-  vsi_presence_member *one = vsi_presence_member_find_locked(presence, at, update->who);
-  if (update->is_here && !one) return meet_locked(presence, at, place, update->who, bit);
+  vsi_presence_member *one = vsi_presence_member_find_locked(presence, at, update->user);
+  if (update->is_here && !one) return meet_locked(presence, at, place, update->user, bit);
   if (update->is_here)
     hold_locked(presence, one, bit);
   else if (one)
@@ -216,8 +216,8 @@ static vestry_err apply(vestry_presence *presence, const vsi_presence_update *up
 }
 
 vestry_err vsi_presences_apply(vsi_presences *all, unsigned node, const vsi_presence_update *update) {
-  size_t len = strlen(update->who);
-  if (!len || len > VSI_PRESENCE_WHO_MAX || !vsi_is_utf8(update->who, len)) return VESTRY_MALFORMED;
+  size_t len = strlen(update->user);
+  if (!len || len > VSI_PRESENCE_WHO_MAX || !vsi_is_utf8(update->user, len)) return VESTRY_MALFORMED;
   vestry_err error = VESTRY_OK;
   vsi_mutex_lock(&all->list_lock);
   vestry_presence *presence = LIST_FIRST(&all->list);

@@ -14,14 +14,14 @@ VESTRY_API vestry_err vsi_presences_use(vestry *v, vsi_presences **ret_all);
 typedef struct vsi_presence_update {
   const char *presence; /* its name */
   vestry_slice place;   /* encoded key */
-  const char *who;
+  const char *user;
   bool is_here;
 } vsi_presence_update;
 
 /* Return a hash of member, place and presence. It is the same on all nodes. */
 VESTRY_API uint64_t vsi_presence_update_hash(const vsi_presence_update *update);
 /* Return whether a member can be announced to the other nodes; true: there are none. The presence's lock is held. */
-bool vsi_presence_fits_locked(const vestry_presence *presence, const vsi_place *at, const char *who);
+bool vsi_presence_fits_locked(const vestry_presence *presence, const vsi_place *at, const char *user);
 
 /* Begin and end the announcement of members to other nodes. The end removes no member. */
 VESTRY_API void vsi_presences_begin(vsi_presences *all, const vsi_presence_watch *watch);

@@ -3,7 +3,7 @@
 #ifndef VSI_SIGNALS_SCHEMA_H
 #define VSI_SIGNALS_SCHEMA_H
 
-#include "vestry/app/repository.h"
+#include "vestry/app/signal_state.h"
 
 typedef struct vsi_field {
   vestry_field is;  /* with resolved bounds; path and text are borrowed from the caller of vestry_schema_create */

@@ -29,7 +29,7 @@ typedef struct vsi_upload {
   void *files[VESTRY_UPLOAD_FILES_MAX]; /* the writer's files; with a folder: vsi_stored */
   size_t files_count;                   /* files that have begun */
   size_t ended_count;                   /* how many of them have ended; these are the first, and are not aborted */
-  uint64_t file_bytes, most_bytes;      /* of the last file: its bytes so far; its maximum */
+  uint64_t file_bytes, max_bytes;       /* of the last file: its bytes so far; its maximum */
   uint64_t written_bytes;               /* of all files */
   vsi_buffer fields;                    /* for each field: name, NUL, value, NUL */
   size_t counted_bytes;                 /* its capacity, as counted in the bytes of all requests */
@@ -93,7 +93,7 @@ static vestry_err begin_file(upload *u, const vestry_incoming *file) {
   if (error) return error;
   u->files_count++;
   u->file_bytes = 0;
-  u->most_bytes = file->most_bytes;
+  u->max_bytes = file->max_bytes;
   u->in_file = true;
   return VESTRY_OK;
 }
@@ -101,7 +101,7 @@ static vestry_err begin_file(upload *u, const vestry_incoming *file) {
 static vestry_err write_file(upload *u, const void *bytes, size_t len) {
   const vestry_uploads_options *o = &u->of->options;
   /* A resumed upload that was kept before has no file here, and takes no bytes. */
-  if (!u->files_count || len > u->most_bytes - u->file_bytes) return refuse_size(u);
+  if (!u->files_count || len > u->max_bytes - u->file_bytes) return refuse_size(u);
   void *file = u->files[u->files_count - 1];
   u->file_bytes += len;
   u->written_bytes += len;
@@ -176,7 +176,7 @@ static vestry_err make_room(upload *u, size_t len) {
   if (!vsi_buffer_reserve(&u->fields, len + 1)) return VESTRY_NO_MEMORY;
   const size_t grown = u->fields.capacity - u->counted_bytes;
   if (grown && !vsi_request_bytes_take_waiting(u->of->v, grown)) {
-    vestry_turn_away(u->of->v, VESTRY_REFUSAL_BUDGET);
+    vestry_reject(u->of->v, VESTRY_REFUSAL_BUDGET);
     return VESTRY_LIMIT;
   }
   u->counted_bytes += grown;
@@ -211,7 +211,7 @@ static vestry_err part_begins(void *ctx, const vsi_part *part) {
                                           .field = field,
                                           .name = name,
                                           .type = type,
-                                          .most_bytes = u->of->options.max_file_bytes});
+                                          .max_bytes = u->of->options.max_file_bytes});
 }
 
 static vestry_err part_goes_on(void *ctx, const char *bytes, size_t len) {
@@ -258,7 +258,7 @@ static vestry_err begin_body(upload *u, const char *declared_type) {
                                           .field = "",
                                           .name = name,
                                           .type = type,
-                                          .most_bytes = announced >= 0 ? (uint64_t)announced : most});
+                                          .max_bytes = announced >= 0 ? (uint64_t)announced : most});
 }
 
 static void finish(upload *u, bool is_done) {
@@ -287,8 +287,7 @@ static vestry_err make_resumable(upload *u) {
     return vsi_refuse(u->req, u->reply, 400, "Upload-Length or Upload-Metadata is missing, or not well formed.");
   if (plan.length > o->max_file_bytes) return refuse_size(u);
   if (o->types && !vsi_declared_type_is_in(o->types, type)) return refuse_type(u);
-  const vestry_incoming file = {
-      .size = sizeof file, .field = "", .name = name, .type = type, .most_bytes = plan.length};
+  const vestry_incoming file = {.size = sizeof file, .field = "", .name = name, .type = type, .max_bytes = plan.length};
   vestry_err error = o->allow ? o->allow(o->app, u->req, u->reply, &file) : VESTRY_OK;
   return error ? error : vsi_upload_resume_make(&u->resume, o->folder, &plan, u->req, u->reply);
 }
@@ -304,7 +303,7 @@ static vestry_err begin_resumable(upload *u, bool is_new) {
   if (error || !stored) return error;
   u->files[u->files_count++] = stored;
   u->file_bytes = stored->len;
-  u->most_bytes = u->resume.of->record.length;
+  u->max_bytes = u->resume.of->record.length;
   u->in_file = true;
   return VESTRY_OK;
 }

@@ -69,7 +69,7 @@ static vsi_stored *create(vestry_upload_folder *folder, const vestry_incoming *f
 
 vestry_err vsi_stored_begin(vestry_upload_folder *folder, const vestry_request *req, vestry_reply *reply,
                             const vestry_incoming *file, bool announced, vsi_stored **ret_stored) {
-  const uint64_t promised = announced ? file->most_bytes : 0;
+  const uint64_t promised = announced ? file->max_bytes : 0;
   if (!has_disk(folder, promised) || !vsi_upload_folder_take(folder, promised))
     return vsi_upload_folder_full(folder, req, reply);
   vsi_stored *stored = create(folder, file);

@@ -42,7 +42,7 @@ bool vsi_stored_leave(vsi_stored *stored);
 
 /* The errors of the functions below are answered like errors of a guard. */
 
-/* Begin a file. announced: file->most_bytes is its length, so all its room is taken now; otherwise room is taken as
+/* Begin a file. announced: file->max_bytes is its length, so all its room is taken now; otherwise room is taken as
  * bytes arrive. */
 vestry_err vsi_stored_begin(vestry_upload_folder *folder, const vestry_request *req, vestry_reply *reply,
                             const vestry_incoming *file, bool announced, vsi_stored **ret_stored);

@@ -160,13 +160,13 @@ static void send(announcing *t) {
 static void put_update(const vsi_presence_update *update, void *ctx) {
   announcing *t = ctx;
   if (!t->mask) return;
-  size_t len = strlen(update->who), more = MEMBER_BYTES + len + update->place.len + VSI_WIRE_SEAL;
+  size_t len = strlen(update->user), more = MEMBER_BYTES + len + update->place.len + VSI_WIRE_SEAL;
   if (t->name[0] && (t->buffer.len + more > t->most || strcmp(t->name, update->presence) != 0)) send(t);
   if (!t->name[0]) begin(t, update->presence);
   vsi_wire_put(&t->buffer, update->is_here, 1);
   vsi_wire_put(&t->buffer, len, 1);
   vsi_wire_put(&t->buffer, update->place.len, 2);
-  vsi_buffer_append(&t->buffer, update->who, len);
+  vsi_buffer_append(&t->buffer, update->user, len);
   vsi_buffer_append(&t->buffer, update->place.data, update->place.len);
 }
 
@@ -192,15 +192,15 @@ void vsi_presences_announce_all(vestry_cluster *cluster, vsi_peer *peer) {
 
 /* Read and apply one change. false: it is malformed, or memory is missing. */
 static bool take_one(vestry_cluster *cluster, vsi_peer *peer, const char *name, vsi_wire_reader *reader) {
-  char who[VSI_PRESENCE_WHO_MAX + 1];
-  vsi_presence_update update = {.presence = name, .who = who, .is_here = vsi_wire_number(reader, 1) == 1};
+  char user[VSI_PRESENCE_WHO_MAX + 1];
+  vsi_presence_update update = {.presence = name, .user = user, .is_here = vsi_wire_number(reader, 1) == 1};
   size_t len = vsi_wire_number(reader, 1);
   update.place.len = vsi_wire_number(reader, 2);
   const unsigned char *bytes = vsi_wire_bytes(reader, len);
   update.place.data = vsi_wire_bytes(reader, update.place.len);
   if (reader->has_failed || memchr(bytes, 0, len)) return false;
-  memcpy(who, bytes, len);
-  who[len] = '\0';
+  memcpy(user, bytes, len);
+  user[len] = '\0';
   uint64_t hash = vsi_presence_update_hash(&update);
   peer->present_count += update.is_here ? 1 : UINT64_MAX;
   peer->present_sum += update.is_here ? hash : -hash;

@@ -28,8 +28,8 @@ static void set_defaults(vestry_jobs_options *options) {
   if (!options->lease_ms) options->lease_ms = LEASE_MS;
   if (!options->poll_ms) options->poll_ms = POLL_MS;
   if (!options->backoff_ms) options->backoff_ms = BACKOFF_MS;
-  if (!options->backoff_most_ms) options->backoff_most_ms = BACKOFF_MOST_MS;
-  if (!options->attempts_most) options->attempts_most = ATTEMPTS;
+  if (!options->max_backoff_ms) options->max_backoff_ms = BACKOFF_MOST_MS;
+  if (!options->max_attempts) options->max_attempts = ATTEMPTS;
   if (!options->max_payload_bytes) options->max_payload_bytes = PAYLOAD_BYTES;
   if (!options->keep_ms) options->keep_ms = KEEP_MS;
 }

@@ -60,7 +60,7 @@ static vestry_err take(const vestry_jobs *jobs, const vestry_job_order *given, v
       (order.payload.len && !order.payload.data))
     return VESTRY_INVALID;
   if (order.payload.len > jobs->options.max_payload_bytes) return VESTRY_TOO_LARGE;
-  if (!order.attempts_most) order.attempts_most = jobs->options.attempts_most;
+  if (!order.max_attempts) order.max_attempts = jobs->options.max_attempts;
   if (order.delay_ms > most_ms) order.delay_ms = most_ms;
   *ret_order = order;
   return VESTRY_OK;
@@ -113,7 +113,7 @@ static vestry_err insert(vestry_jobs *jobs, vestry_sql_transaction *transaction,
   if (error) return error;
   return vestry_sql_run(transaction, vsi_sql_text_of(jobs->pool, enqueue_sql),
                         VESTRY_LIST(order->kind, vsi_sql_text_or_null(order->key), vsi_jobs_table_now_ms(jobs),
-                                    order->delay_ms, order->not_before_ms, order->attempts_most,
+                                    order->delay_ms, order->not_before_ms, order->max_attempts,
                                     vestry_value_bytes(order->payload.data, order->payload.len)),
                         vestry_sql_row_integer, ret_id);
 }

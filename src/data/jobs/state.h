@@ -47,7 +47,7 @@ typedef struct vsi_jobs_run {
   bool is_buried;     /* it has no attempts left and is dead: no function is called */
   bool is_hopeless;   /* set by the function, like the next two */
   bool is_finished;   /* by vestry_job_finish; valid if that transaction was committed */
-  char why[VESTRY_JOB_SAID_MAX_BYTES + 1];
+  char why[VESTRY_JOB_TEXT_MAX_BYTES + 1];
   bool is_lost;                /* guarded by jobs->lock: all later writes to its row are rejected */
   uint64_t renewed;            /* guarded by jobs->lock: the pass of the polling thread that renewed its lease last */
   LIST_ENTRY(vsi_jobs_run) in; /* guarded by jobs->lock */

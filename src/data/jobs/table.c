@@ -246,7 +246,7 @@ vestry_err vsi_jobs_table_schedule(vestry_jobs *jobs, bool is_aside, const vsi_j
                             vestry_sql_row_integer, &now_ms);
   if (error) return error;
   return run_as(jobs, is_aside, text_of(jobs, schedule_sql),
-                VESTRY_LIST(kind->name, vsi_jobs_period_after(period, now_ms), jobs->options.attempts_most, now_ms,
+                VESTRY_LIST(kind->name, vsi_jobs_period_after(period, now_ms), jobs->options.max_attempts, now_ms,
                             period.length_ms, period.offset_ms),
                 NULL, NULL);
 }
@@ -351,7 +351,7 @@ static void read_job(const vestry_sql_row *row, void *ctx) {
   run->job.id = vestry_sql_integer(row, 0);
   run->is_over_taken = vestry_sql_integer(row, 3);
   run->job.attempt = (uint32_t)vestry_sql_integer(row, 4);
-  run->job.attempts_most = (uint32_t)vestry_sql_integer(row, 5);
+  run->job.max_attempts = (uint32_t)vestry_sql_integer(row, 5);
   run->job.fence = vestry_sql_integer(row, 6);
   run->period = (vsi_jobs_period){vestry_sql_integer(row, 7), vestry_sql_integer(row, 8)};
   run->job.period_at_ms = vestry_sql_integer(row, 9);
@@ -373,7 +373,7 @@ static void begin_period(vsi_jobs_run *run) {
 static bool begin(vsi_jobs_run *run) {
   run->taken_ns = vsi_monotonic_ns();
   begin_period(run);
-  run->is_buried = run->is_over_taken && run->job.attempt >= run->job.attempts_most;
+  run->is_buried = run->is_over_taken && run->job.attempt >= run->job.max_attempts;
   if (run->is_buried) return false;
   run->job.attempt++;
   run->job.fence++;
@@ -580,9 +580,9 @@ static void read_row(const vestry_sql_row *row, void *ctx) {
                               .state = vsi_jobs_state_of(vestry_sql_text(row, 3)),
                               .payload = {bytes, len},
                               .attempts_count = (uint32_t)vestry_sql_integer(row, 5),
-                              .attempts_most = (uint32_t)vestry_sql_integer(row, 6),
+                              .max_attempts = (uint32_t)vestry_sql_integer(row, 6),
                               .progress = (double)vestry_sql_integer(row, 7) / PROGRESS_SCALE,
-                              .said = vestry_sql_text(row, 8),
+                              .progress_text = vestry_sql_text(row, 8),
                               .error = vestry_sql_text(row, 9),
                               .created_ms = vestry_sql_integer(row, 10),
                               .due_ms = vestry_sql_integer(row, 11),

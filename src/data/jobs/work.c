@@ -147,8 +147,8 @@ static bool rest(vestry_jobs *jobs, uint32_t every_ms) {
 
 vestry_err vestry_job_progress(vestry_job *job, double fraction, const char *text) {
   if (!job) return VESTRY_INVALID;
-  const size_t len = text ? strnlen(text, VESTRY_JOB_SAID_MAX_BYTES + 1) : 0;
-  if (len > VESTRY_JOB_SAID_MAX_BYTES) return VESTRY_TOO_LARGE;
+  const size_t len = text ? strnlen(text, VESTRY_JOB_TEXT_MAX_BYTES + 1) : 0;
+  if (len > VESTRY_JOB_TEXT_MAX_BYTES) return VESTRY_TOO_LARGE;
   if (!vsi_is_utf8(text, len)) return VESTRY_INVALID;
   vsi_jobs_run *run = (vsi_jobs_run *)job;
   return vsi_jobs_note_lost(run, vsi_jobs_table_progress(run, fraction > 1 ? 1 : fraction > 0 ? fraction : 0, text));
@@ -166,7 +166,7 @@ bool vestry_job_is_over(const vestry_job *job) {
 void vestry_job_explain(vestry_job *job, const char *text) {
   vsi_jobs_run *run = (vsi_jobs_run *)job;
   if (!job || !text) return;
-  const size_t len = vsi_utf8_trim(text, strnlen(text, VESTRY_JOB_SAID_MAX_BYTES));
+  const size_t len = vsi_utf8_trim(text, strnlen(text, VESTRY_JOB_TEXT_MAX_BYTES));
   bool is_valid;
   memcpy(run->why, text, len);
   run->why[len] = '\0';
@@ -182,13 +182,13 @@ void vestry_job_give_up(vestry_job *job) {
 
 /* ---------------------------------------------------------------------------------------------------- ends -------- */
 
-/* Return the wait before the next attempt: a base that doubles with each attempt, up to backoff_most_ms, shortened at
+/* Return the wait before the next attempt: a base that doubles with each attempt, up to max_backoff_ms, shortened at
  * random by up to half. */
 static int64_t wait_ms(const vsi_jobs_run *run) {
   const vestry_jobs_options *options = &run->jobs->options;
   uint64_t ms = options->backoff_ms, chance;
-  for (uint32_t i = 1; i < run->job.attempt && ms < options->backoff_most_ms; i++) ms *= 2;
-  if (ms > options->backoff_most_ms) ms = options->backoff_most_ms;
+  for (uint32_t i = 1; i < run->job.attempt && ms < options->max_backoff_ms; i++) ms *= 2;
+  if (ms > options->max_backoff_ms) ms = options->max_backoff_ms;
   if (run->jobs->host->random(run->jobs->host->ctx, &chance, sizeof chance)) return (int64_t)ms;
   return (int64_t)(ms - ms / 2 + chance % (ms / 2 + 1));
 }
@@ -216,7 +216,7 @@ static vestry_job_outcome judge(const vsi_jobs_run *run, vestry_err error, bool 
   } else {
     end.error = *run->why ? run->why : vestry_strerror(error);
     end.wait_ms = wait_ms(run);
-    const bool is_last = run->is_buried || run->is_hopeless || run->job.attempt >= run->job.attempts_most ||
+    const bool is_last = run->is_buried || run->is_hopeless || run->job.attempt >= run->job.max_attempts ||
                          is_of_next_period(run, end.wait_ms);
     if (is_last) {
       outcome = VESTRY_JOB_ENDED_DEAD;

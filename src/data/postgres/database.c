@@ -577,7 +577,7 @@ void vestry_postgres_stats_get(vestry_postgres *database, vestry_postgres_stats 
   if (database->follower) vsi_postgres_follower_stats_get(database->follower, &stats);
   stats.level = level_of(database);
   stats.recorded_count = load(&database->recorded);
-  stats.coarse_count = load(&database->table_level);
+  stats.table_level_count = load(&database->table_level);
   stats.promoted_count = load(&database->promoted);
   stats.again_count = load(&database->again);
   stats.fallbacks_count = load(&database->fallbacks);

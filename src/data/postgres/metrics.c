@@ -35,9 +35,9 @@ static vestry_err add_renders(vestry_metrics *metrics, const vestry_postgres_sta
   static const char refreshed[] = "vestry_postgres_refreshed";
   const vsi_metric_row rows[] = {
       {"vestry_postgres_renders_recorded", "Renders with a recorded read set.", NULL, NULL, 0, is->recorded_count},
-      {"vestry_postgres_renders_coarse",
+      {"vestry_postgres_renders_table_level",
        "Recorded renders followed by tables, because they read much, wrote, met conflicts, or had no room for locks.",
-       NULL, NULL, 0, is->coarse_count},
+       NULL, NULL, 0, is->table_level_count},
       {"vestry_postgres_renders_promoted", "Recorded renders whose row locks became a table lock.", NULL, NULL, 0,
        is->promoted_count},
       {"vestry_postgres_renders_again",
@@ -70,11 +70,11 @@ vestry_err vestry_postgres_pool_metrics(vestry_metrics *metrics, void *pool) {
   vestry_postgres_pool_stats_get(pool, &is);
   static const char transactions[] = "vestry_postgres_pool_transactions", connects[] = "vestry_postgres_pool_connects";
   const vsi_metric_row rows[] = {
-      {"vestry_postgres_pool_loans", "Transactions begun.", NULL, NULL, 0, is.loans_count},
+      {"vestry_postgres_pool_checkouts", "Transactions begun.", NULL, NULL, 0, is.checkouts_count},
       {"vestry_postgres_pool_waits", "Transactions that waited for a connection.", NULL, NULL, 0, is.waits_count},
       {"vestry_postgres_pool_refused", "Transactions refused because no connection became free in time.", NULL, NULL, 0,
        is.refused_count},
-      {"vestry_postgres_pool_lent", "Connections checked out now.", NULL, NULL, gauge, is.lent_count},
+      {"vestry_postgres_pool_checked_out", "Connections checked out now.", NULL, NULL, gauge, is.checked_out_count},
       {"vestry_postgres_pool_connected", "Connections not known to be lost.", NULL, NULL, gauge, is.connected_count},
       {"vestry_postgres_pool_prepared", "Statements prepared.", NULL, NULL, 0, is.prepared_count},
       {transactions, "Transactions, by outcome; renders are rolled back.", "outcome", "committed", 0,

@@ -289,8 +289,8 @@ static vsi_postgres_conn *take_locked(vsi_postgres_pool *pool, vsi_postgres_choi
   if (conn) {
     conn->depth = 1;
     conn->owner = pthread_self();
-    pool->stats.loans_count++;
-    pool->stats.lent_count++;
+    pool->stats.checkouts_count++;
+    pool->stats.checked_out_count++;
   } else {
     pool->stats.refused_count++;
   }
@@ -377,7 +377,7 @@ void vsi_postgres_release(vsi_postgres_conn *conn) {
   atomic_store_explicit(&conn->is_cancelled, false, memory_order_relaxed);
   vsi_mutex_lock(&pool->lock);
   conn->depth = 0;
-  pool->stats.lent_count--;
+  pool->stats.checked_out_count--;
   const bool is_reserved = conn >= &pool->conns[pool->options.connections_count];
   vsi_line_wake_locked(is_reserved ? &pool->aside_line : &pool->line);
   vsi_mutex_unlock(&pool->lock);

@@ -67,7 +67,7 @@ static void refresh(topics *t, const char *topic, bool is_received) {
   vsi_mutex_lock(&t->lock);
   if (!error) t->seq = seq;
   if (is_received) {
-    t->stats.heard_count++;
+    t->stats.received_count++;
     if (error)
       t->stats.refused_count++;
     else

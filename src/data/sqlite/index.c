@@ -125,7 +125,7 @@ struct vsi_sqlite_index {
   vsi_sqlite_commit_list recent; /* commits that running renders may have missed */
   size_t recent_count, recent_bytes;
   uint64_t forgotten; /* the last commit that is no longer in recent */
-  uint64_t refreshed_count, refreshed_sets_count, recorded_count, coarse_count;
+  uint64_t refreshed_count, refreshed_sets_count, recorded_count, table_level_count;
 };
 
 /* -------------------------------------------------------------------------------------------------- entries ------- */
@@ -673,7 +673,7 @@ void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
   set *s = place_plan(index, &p);
   s->pins++;
   index->recorded_count++;
-  if (was_exact ? !p.is_exact && is != INVALIDATE : recording->max_file_pages != 0) index->coarse_count++;
+  if (was_exact ? !p.is_exact && is != INVALIDATE : recording->max_file_pages != 0) index->table_level_count++;
   topic_of(index, s, topic);
   end_locked(index);
   vsi_mutex_unlock(&index->lock);
@@ -725,7 +725,7 @@ void vsi_sqlite_index_stats_get(vsi_sqlite_index *index, vestry_sqlite_stats *st
   stats->refreshed_count = index->refreshed_count;
   stats->refreshed_sets_count = index->refreshed_sets_count;
   stats->recorded_count = index->recorded_count;
-  stats->coarse_count = index->coarse_count;
+  stats->table_level_count = index->table_level_count;
   stats->recorded_bytes = index->bytes;
   vsi_mutex_unlock(&index->lock);
 }

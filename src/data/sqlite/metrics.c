@@ -17,8 +17,8 @@ vestry_err vestry_sqlite_metrics(vestry_metrics *metrics, void *database) {
        NULL, NULL, 0, stats.refreshed_sets_count},
       {"vestry_sqlite_refreshed_whole", "Refreshes of all pages.", NULL, NULL, 0, stats.whole_count},
       {records, "Renders with a recorded read set, by level.", "level", "exact", 0,
-       stats.recorded_count - stats.coarse_count},
-      {records, NULL, "level", "tables", 0, stats.coarse_count},
+       stats.recorded_count - stats.table_level_count},
+      {records, NULL, "level", "tables", 0, stats.table_level_count},
       {"vestry_sqlite_recorded_bytes", "Bytes of the recorded read sets.", NULL, NULL, VESTRY_METRIC_GAUGE,
        stats.recorded_bytes},
       {"vestry_sqlite_connections", "Attached connections.", NULL, NULL, VESTRY_METRIC_GAUGE, stats.connections_count}};
@@ -31,11 +31,12 @@ vestry_err vestry_sqlite_pool_metrics(vestry_metrics *metrics, void *pool) {
   vestry_sqlite_pool_stats_get(pool, &stats);
   static const char transactions[] = "vestry_sqlite_pool_transactions";
   const vsi_metric_row rows[] = {
-      {"vestry_sqlite_pool_loans", "Connections checked out.", NULL, NULL, 0, stats.loans_count},
+      {"vestry_sqlite_pool_checkouts", "Connections checked out.", NULL, NULL, 0, stats.checkouts_count},
       {"vestry_sqlite_pool_waits", "Checkouts that waited for a connection.", NULL, NULL, 0, stats.waits_count},
       {"vestry_sqlite_pool_refused", "Checkouts refused because no connection became free in time.", NULL, NULL, 0,
        stats.refused_count},
-      {"vestry_sqlite_pool_lent", "Connections checked out now.", NULL, NULL, VESTRY_METRIC_GAUGE, stats.lent_count},
+      {"vestry_sqlite_pool_checked_out", "Connections checked out now.", NULL, NULL, VESTRY_METRIC_GAUGE,
+       stats.checked_out_count},
       {"vestry_sqlite_pool_prepared", "Statements prepared.", NULL, NULL, 0, stats.prepared_count},
       {transactions, "Transactions, by outcome.", "outcome", "committed", 0, stats.committed_count},
       {transactions, NULL, "outcome", "rolled_back", 0, stats.rolled_back_count},

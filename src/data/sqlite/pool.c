@@ -198,7 +198,7 @@ static void give_back(vsi_sqlite_conn *conn) {
   conn->ended_by = VESTRY_OK;
   vsi_mutex_lock(&pool->lock);
   conn->depth = 0;
-  pool->stats.lent_count--;
+  pool->stats.checked_out_count--;
   if (pool->is_held) pthread_cond_signal(&pool->returned);
   if (was_writing) give_turn_locked(pool);
   wake_locked(pool, conn->is_aside ? VSI_SQLITE_GIVEN_ASIDE : VSI_SQLITE_GIVEN_CONNECTION);
@@ -210,7 +210,7 @@ static void check_out_locked(vsi_sqlite_conn *conn) {
   conn->depth = 1;
   conn->owner = pthread_self();
   conn->is.kind = conn->is_aside ? VESTRY_SQL_READ_ASIDE : VESTRY_SQL_READ;
-  conn->pool->stats.lent_count++;
+  conn->pool->stats.checked_out_count++;
 }
 
 /* Try again to roll back the transactions of stuck connections. */
@@ -234,7 +234,7 @@ static vsi_sqlite_conn *take_locked(vsi_sqlite_pool *pool, bool is_aside, bool t
   vsi_sqlite_conn *conn = is_there ? free_locked(pool, is_aside, takes_stuck) : NULL;
   if (conn) {
     check_out_locked(conn);
-    pool->stats.loans_count++;
+    pool->stats.checkouts_count++;
   }
   if (is_there_locked(pool, what, false)) wake_locked(pool, what);
   return conn;
@@ -265,7 +265,7 @@ vestry_err vsi_sqlite_pool_check_file(const vsi_sqlite_conn *conn, const char *f
 
 /* Return whether this transaction for reading checks the file. */
 static bool is_checked_locked(const vsi_sqlite_pool *pool) {
-  return pool->has_moved || pool->stats.loans_count % FILE_CHECKED_EACH == 0;
+  return pool->has_moved || pool->stats.checkouts_count % FILE_CHECKED_EACH == 0;
 }
 
 /* Check out a connection for reading. Checks from time to time that the path still leads to the file. */

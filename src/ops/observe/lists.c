@@ -231,7 +231,7 @@ static void put_channel(const vestry_channel_info *info, void *ctx) {
   VSI_JSON_OBJECT(ctx, info, COUNT(channel, number), CHARS(channel, scope), CHARS(channel, key),
                   AS("key_cut", BOOL, channel, is_key_cut), COUNT(channel, members_count),
                   COUNT(channel, published_count), COUNT(channel, accepted_count), COUNT(channel, refused_count),
-                  COUNT(channel, epochs_count), COUNT(channel, alone_count), COUNT(channel, encodes_count),
+                  COUNT(channel, epochs_count), COUNT(channel, standalone_count), COUNT(channel, encodes_count),
                   COUNT(channel, plain_bytes), COUNT(channel, encoded_bytes), MEMBER(NUMBER, channel, ratio),
                   AS("history", BOOL, channel, has_history), COUNT(channel, kept_count), COUNT(channel, kept_bytes));
 }

@@ -22,7 +22,7 @@ typedef struct slot {
   vestry_err error;
 } slot;
 
-struct vestry_repository {
+struct vestry_signal_state {
   const vestry_schema *schema;
   slot slots[]; /* parallel to the schema's fields */
 };
@@ -46,34 +46,34 @@ static vestry_err hydrate(const vsi_field *field, json_t *signals, slot *s) {
   return VESTRY_OK;
 }
 
-vestry_err vestry_repository_create(const vestry_schema *schema, json_t *signals, vestry_repository **ret_repository) {
-  if (!schema || !ret_repository) return VESTRY_INVALID;
-  vestry_repository *made = vsi_calloc(schema->host, 1, sizeof *made + schema->count * sizeof *made->slots);
+vestry_err vestry_signal_state_create(const vestry_schema *schema, json_t *signals, vestry_signal_state **ret_state) {
+  if (!schema || !ret_state) return VESTRY_INVALID;
+  vestry_signal_state *made = vsi_calloc(schema->host, 1, sizeof *made + schema->count * sizeof *made->slots);
   if (!made) return VESTRY_NO_MEMORY;
   made->schema = schema;
   for (size_t i = 0; i < schema->count; i++) {
     if (!hydrate(&schema->fields[i], signals, &made->slots[i])) continue;
-    vestry_repository_destroy(made);
+    vestry_signal_state_destroy(made);
     return VESTRY_NO_MEMORY;
   }
-  *ret_repository = made;
+  *ret_state = made;
   return VESTRY_OK;
 }
 
-void vestry_repository_destroy(vestry_repository *repository) {
-  if (!repository) return;
-  for (size_t i = 0; i < repository->schema->count; i++) {
-    json_decref(repository->slots[i].value);
-    json_decref(repository->slots[i].held);
+void vestry_signal_state_destroy(vestry_signal_state *state) {
+  if (!state) return;
+  for (size_t i = 0; i < state->schema->count; i++) {
+    json_decref(state->slots[i].value);
+    json_decref(state->slots[i].held);
   }
-  vsi_free(repository->schema->host, repository);
+  vsi_free(state->schema->host, state);
 }
 
-size_t vestry_repository_errors(const vestry_repository *repository, vestry_field_error *errors, size_t capacity) {
+size_t vestry_signal_state_errors(const vestry_signal_state *state, vestry_field_error *errors, size_t capacity) {
   size_t count = 0;
-  for (size_t i = 0; i < repository->schema->count; i++) {
-    const vsi_field *field = &repository->schema->fields[i];
-    vestry_err error = repository->slots[i].error;
+  for (size_t i = 0; i < state->schema->count; i++) {
+    const vsi_field *field = &state->schema->fields[i];
+    vestry_err error = state->slots[i].error;
     if (error && count++ < capacity) {
       vestry_field_error *told = &errors[count - 1];
       *told = (vestry_field_error){.path = field->is.path, .error = error};
@@ -92,11 +92,11 @@ static const vestry_value_type types[] = {
     [VESTRY_FIELD_JSON] = VESTRY_VALUE_JSON,
 };
 
-vestry_err vestry_repository_get(const vestry_repository *repository, const char *path, vestry_into into) {
-  const vsi_field *field = vsi_schema_find(repository->schema, path);
+vestry_err vestry_signal_state_get(const vestry_signal_state *state, const char *path, vestry_into into) {
+  const vsi_field *field = vsi_schema_find(state->schema, path);
   if (!field) return VESTRY_NOT_FOUND;
   if (into.type != types[field->is.type]) return VESTRY_INVALID;
-  vestry_err error = vsi_into_take(into, repository->slots[field - repository->schema->fields].value);
+  vestry_err error = vsi_into_take(into, state->slots[field - state->schema->fields].value);
   return error == VESTRY_MALFORMED ? VESTRY_LIMIT : error; /* the types are equal, so MALFORMED means a value that does
                                                               not fit */
 }
@@ -125,8 +125,8 @@ static vestry_err copy_json(const vsi_field *field, const json_t *value, json_t 
   return error;
 }
 
-vestry_err vestry_repository_set(vestry_repository *repository, const char *path, const vestry_value *value) {
-  const vsi_field *field = vsi_schema_find(repository->schema, path);
+vestry_err vestry_signal_state_set(vestry_signal_state *state, const char *path, const vestry_value *value) {
+  const vsi_field *field = vsi_schema_find(state->schema, path);
   if (!field) return VESTRY_NOT_FOUND;
   json_t *made = NULL, *taken = NULL;
   vestry_err error = vestry_value_to_json(value, &made);
@@ -138,7 +138,7 @@ vestry_err vestry_repository_set(vestry_repository *repository, const char *path
   }
   json_decref(made);
   if (error) return error;
-  slot *s = &repository->slots[field - repository->schema->fields];
+  slot *s = &state->slots[field - state->schema->fields];
   json_decref(s->value);
   s->value = taken;
   s->touched = true;
@@ -158,9 +158,9 @@ static bool is_changed(const slot *s) {
   return s->touched && !json_is_null(s->value); /* null instead of no value is not a change */
 }
 
-bool vestry_repository_is_changed(const vestry_repository *repository) {
-  for (size_t i = 0; i < repository->schema->count; i++)
-    if (is_changed(&repository->slots[i])) return true;
+bool vestry_signal_state_is_changed(const vestry_signal_state *state) {
+  for (size_t i = 0; i < state->schema->count; i++)
+    if (is_changed(&state->slots[i])) return true;
   return false;
 }
 
@@ -201,14 +201,14 @@ static json_t *make_patch(json_t *held, json_t *value, bool all) {
 }
 
 /* Make the signals to send. OK: *ret_signals, or NULL if there are none | NO_MEMORY */
-static vestry_err make_signals(const vestry_repository *repository, bool all, json_t **ret_signals) {
+static vestry_err make_signals(const vestry_signal_state *state, bool all, json_t **ret_signals) {
   json_t *signals = NULL;
-  for (size_t i = 0; i < repository->schema->count; i++) {
-    const slot *s = &repository->slots[i];
+  for (size_t i = 0; i < state->schema->count; i++) {
+    const slot *s = &state->slots[i];
     if (!all && !is_changed(s)) continue;
     if (!signals) signals = json_object();
     json_t *patch = signals ? make_patch(s->held, s->value, all) : NULL;
-    if (!patch || vsi_field_put(&repository->schema->fields[i], signals, patch)) {
+    if (!patch || vsi_field_put(&state->schema->fields[i], signals, patch)) {
       json_decref(signals);
       return VESTRY_NO_MEMORY;
     }
@@ -218,9 +218,9 @@ static vestry_err make_signals(const vestry_repository *repository, bool all, js
 }
 
 /* Record that the page has the values that were sent. */
-static void keep(vestry_repository *repository, bool all) {
-  for (size_t i = 0; i < repository->schema->count; i++) {
-    slot *s = &repository->slots[i];
+static void keep(vestry_signal_state *state, bool all) {
+  for (size_t i = 0; i < state->schema->count; i++) {
+    slot *s = &state->slots[i];
     if (!all && !is_changed(s)) continue;
     json_decref(s->held);
     s->held = json_incref(s->value);
@@ -235,26 +235,26 @@ static vestry_err send(vestry_connection *connection, const json_t *signals) {
 }
 
 /* Send to the connection, or add to the reply if it is NULL. */
-static vestry_err save(vestry_repository *repository, vestry_connection *connection, vestry_reply *reply, bool all,
+static vestry_err save(vestry_signal_state *state, vestry_connection *connection, vestry_reply *reply, bool all,
                        bool *ret_saved) {
   json_t *signals = NULL;
-  vestry_err error = make_signals(repository, all, &signals);
+  vestry_err error = make_signals(state, all, &signals);
   if (!error && signals)
     error = connection ? send(connection, signals) : vestry_reply_patch_signals(reply, VESTRY_VALUES(signals));
   bool saved = signals != NULL;
   json_decref(signals);
   if (error) return error;
-  if (saved) keep(repository, all);
+  if (saved) keep(state, all);
   if (ret_saved) *ret_saved = saved;
   return VESTRY_OK;
 }
 
-vestry_err vestry_repository_save(vestry_repository *repository, vestry_save what, vestry_connection *connection,
-                                  bool *ret_saved) {
-  return save(repository, connection, NULL, what == VESTRY_SAVE_ALL, ret_saved);
+vestry_err vestry_signal_state_save(vestry_signal_state *state, vestry_save what, vestry_connection *connection,
+                                    bool *ret_saved) {
+  return save(state, connection, NULL, what == VESTRY_SAVE_ALL, ret_saved);
 }
 
-vestry_err vestry_repository_save_reply(vestry_repository *repository, vestry_save what, vestry_reply *reply,
-                                        bool *ret_saved) {
-  return save(repository, NULL, reply, what == VESTRY_SAVE_ALL, ret_saved);
+vestry_err vestry_signal_state_save_reply(vestry_signal_state *state, vestry_save what, vestry_reply *reply,
+                                          bool *ret_saved) {
+  return save(state, NULL, reply, what == VESTRY_SAVE_ALL, ret_saved);
 }

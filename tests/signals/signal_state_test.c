@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* E3: signals with a schema are read from a page's request, set within bounds, and sent if they differ. */
-#include "vestry/app/repository.h"
+#include "vestry/app/signal_state.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -32,28 +32,28 @@ static int drop_schema(void **state) {
   return 0;
 }
 
-static vestry_repository *open_with(const char *json) {
+static vestry_signal_state *open_with(const char *json) {
   json_t *signals = NULL;
   if (json) assert_int_equal(vestry_signals_parse(json, strlen(json), NULL, &signals, NULL), VESTRY_OK);
-  vestry_repository *r = NULL;
-  assert_int_equal(vestry_repository_create(schema, signals, &r), VESTRY_OK);
-  json_decref(signals); /* the repository keeps its own copies */
+  vestry_signal_state *r = NULL;
+  assert_int_equal(vestry_signal_state_create(schema, signals, &r), VESTRY_OK);
+  json_decref(signals); /* the state keeps its own copies */
   return r;
 }
 
 /* Assert the values of all fields, as text. */
-static void assert_values(const vestry_repository *r, const char *expected) {
+static void assert_values(const vestry_signal_state *r, const char *expected) {
   bool open = false;
   int64_t count = 0, big = 0;
   double ratio = 0;
   const char *name = NULL;
   json_t *cart = NULL;
-  assert_int_equal(vestry_repository_get(r, "open", VESTRY_INTO(&open)), VESTRY_OK);
-  assert_int_equal(vestry_repository_get(r, "count", VESTRY_INTO(&count)), VESTRY_OK);
-  assert_int_equal(vestry_repository_get(r, "ratio", VESTRY_INTO(&ratio)), VESTRY_OK);
-  assert_int_equal(vestry_repository_get(r, "user.name", VESTRY_INTO(&name)), VESTRY_OK);
-  assert_int_equal(vestry_repository_get(r, "user.cart", VESTRY_INTO(&cart)), VESTRY_OK);
-  assert_int_equal(vestry_repository_get(r, "big", VESTRY_INTO(&big)), VESTRY_OK);
+  assert_int_equal(vestry_signal_state_get(r, "open", VESTRY_INTO(&open)), VESTRY_OK);
+  assert_int_equal(vestry_signal_state_get(r, "count", VESTRY_INTO(&count)), VESTRY_OK);
+  assert_int_equal(vestry_signal_state_get(r, "ratio", VESTRY_INTO(&ratio)), VESTRY_OK);
+  assert_int_equal(vestry_signal_state_get(r, "user.name", VESTRY_INTO(&name)), VESTRY_OK);
+  assert_int_equal(vestry_signal_state_get(r, "user.cart", VESTRY_INTO(&cart)), VESTRY_OK);
+  assert_int_equal(vestry_signal_state_get(r, "big", VESTRY_INTO(&big)), VESTRY_OK);
   char text[256], *json = json_dumps(cart, JSON_COMPACT | JSON_ENCODE_ANY);
   snprintf(text, sizeof text, "%d %lld %g %s %s %lld", open, (long long)count, ratio, name, json, (long long)big);
   free(json);
@@ -61,18 +61,18 @@ static void assert_values(const vestry_repository *r, const char *expected) {
 }
 
 /* Assert the effect that a save adds to a reply; "": none. */
-static void assert_saves(vestry_repository *r, bool all, const char *expected) {
+static void assert_saves(vestry_signal_state *r, bool all, const char *expected) {
   vestry_reply reply;
   vsi_reply_init(&reply, vestry_host_default());
   bool saved = all;
-  bool changed = vestry_repository_is_changed(r);
+  bool changed = vestry_signal_state_is_changed(r);
   if (all)
-    assert_int_equal(vestry_repository_save_reply(r, VESTRY_SAVE_ALL, &reply, NULL), VESTRY_OK);
+    assert_int_equal(vestry_signal_state_save_reply(r, VESTRY_SAVE_ALL, &reply, NULL), VESTRY_OK);
   else
-    assert_int_equal(vestry_repository_save_reply(r, VESTRY_SAVE_CHANGED, &reply, &saved), VESTRY_OK);
+    assert_int_equal(vestry_signal_state_save_reply(r, VESTRY_SAVE_CHANGED, &reply, &saved), VESTRY_OK);
   assert_int_equal(saved, *expected != '\0');
   if (!all) assert_int_equal(changed, saved);
-  assert_false(vestry_repository_is_changed(r));
+  assert_false(vestry_signal_state_is_changed(r));
   if (saved) {
     json_t *effects = reply_effects(&reply);
     char *text = json_dumps(effects, JSON_COMPACT), wanted[512];
@@ -98,28 +98,28 @@ static void e3_absent_signals_have_their_defaults(void **state) {
                                        "{\"user\":{}}",
                                        "{\"user\":{\"name\":null,\"cart\":null}}"};
   for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++) {
-    vestry_repository *r = open_with(inputs[i]);
+    vestry_signal_state *r = open_with(inputs[i]);
     assert_values(r, DEFAULTS);
-    assert_int_equal(vestry_repository_errors(r, NULL, 0), 0);
+    assert_int_equal(vestry_signal_state_errors(r, NULL, 0), 0);
     assert_saves(r, false, ""); /* no field was changed */
-    vestry_repository_destroy(r);
+    vestry_signal_state_destroy(r);
   }
 }
 
 /* capability: E3 */
 static void e3_repository_is_filled_from_the_signals_sent(void **state) {
   (void)state;
-  vestry_repository *r = open_with("{\"open\":false,\"count\":-10,\"ratio\":1,\"user\":{\"name\":\"\\u00e4bc\","
-                                   "\"cart\":{\"a\":[1,null]},\"else\":1},\"big\":9007199254740991}");
+  vestry_signal_state *r = open_with("{\"open\":false,\"count\":-10,\"ratio\":1,\"user\":{\"name\":\"\\u00e4bc\","
+                                     "\"cart\":{\"a\":[1,null]},\"else\":1},\"big\":9007199254740991}");
   assert_values(r, "0 -10 1 \xc3\xa4"
                    "bc {\"a\":[1,null]} 9007199254740991");
-  assert_int_equal(vestry_repository_errors(r, NULL, 0), 0);
+  assert_int_equal(vestry_signal_state_errors(r, NULL, 0), 0);
   assert_saves(r, false, "");
-  vestry_repository_destroy(r);
+  vestry_signal_state_destroy(r);
   r = open_with("{\"count\":7.0,\"big\":-1e3}"); /* JSON has no integer type */
   assert_values(r, "1 7 0.5 nobody [] -1000");
   assert_saves(r, false, "");
-  vestry_repository_destroy(r);
+  vestry_signal_state_destroy(r);
 }
 
 /* capability: E3 */
@@ -152,26 +152,26 @@ static void e3_bad_signals_have_defaults_and_errors(void **state) {
        "at most 40 bytes are allowed, nested at most 240 deep", "{\"user\":{\"cart\":[]}}"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    vestry_repository *r = open_with(cases[i].json);
+    vestry_signal_state *r = open_with(cases[i].json);
     assert_values(r, DEFAULTS);
     vestry_field_error error;
-    assert_int_equal(vestry_repository_errors(r, &error, 1), 1);
+    assert_int_equal(vestry_signal_state_errors(r, &error, 1), 1);
     assert_string_equal(error.path, cases[i].path);
     assert_int_equal(error.error, cases[i].error);
     assert_string_equal(error.message, cases[i].message);
     assert_saves(r, false, cases[i].repair); /* the page has another value, so the save sends the default */
     assert_saves(r, false, "");
-    vestry_repository_destroy(r);
+    vestry_signal_state_destroy(r);
   }
 }
 
 static void e3_several_errors_are_collected(void **state) {
   (void)state;
-  vestry_repository *r =
+  vestry_signal_state *r =
       open_with("{\"open\":0,\"count\":\"\",\"ratio\":2,\"user\":[\"name\"],\"big\":3,\"more\":{\"x\":1}}");
   assert_values(r, "1 5 0.5 nobody [] 3");
   vestry_field_error errors[FIELDS + 1] = {{NULL, VESTRY_OK, ""}};
-  assert_int_equal(vestry_repository_errors(r, errors, FIELDS + 1), 5);
+  assert_int_equal(vestry_signal_state_errors(r, errors, FIELDS + 1), 5);
   assert_string_equal(errors[0].path, "open");
   assert_string_equal(errors[2].path, "ratio");
   assert_int_equal(errors[2].error, VESTRY_LIMIT);
@@ -180,39 +180,39 @@ static void e3_several_errors_are_collected(void **state) {
   assert_string_equal(errors[4].path, "user.cart");
   assert_null(errors[5].path);
   errors[1].path = "untouched";
-  assert_int_equal(vestry_repository_errors(r, errors, 1), 5); /* bounded */
+  assert_int_equal(vestry_signal_state_errors(r, errors, 1), 5); /* bounded */
   assert_string_equal(errors[1].path, "untouched");
   assert_saves(r, false, "{\"open\":true,\"count\":5,\"ratio\":0.5,\"user\":{\"name\":\"nobody\",\"cart\":[]}}");
-  vestry_repository_destroy(r);
+  vestry_signal_state_destroy(r);
 }
 
 static void e3_setting_beyond_bounds_is_an_error(void **state) {
   (void)state;
-  vestry_repository *r = open_with(NULL);
-  assert_int_equal(vestry_repository_set(r, "count", VESTRY_VALUES(101)), VESTRY_LIMIT);
-  assert_int_equal(vestry_repository_set(r, "count", VESTRY_VALUES(-11)), VESTRY_LIMIT);
-  assert_int_equal(vestry_repository_set(r, "big", VESTRY_VALUES(VESTRY_INTEGER_FIELD_MAX + 1)), VESTRY_LIMIT);
-  assert_int_equal(vestry_repository_set(r, "big", VESTRY_VALUES(INT64_MIN)), VESTRY_LIMIT);
-  assert_int_equal(vestry_repository_set(r, "ratio", VESTRY_VALUES(1.5)), VESTRY_LIMIT);
-  assert_int_equal(vestry_repository_set(r, "ratio", VESTRY_VALUES(NAN)), VESTRY_INVALID);
-  assert_int_equal(vestry_repository_set(r, "ratio", VESTRY_VALUES(INFINITY)), VESTRY_INVALID);
-  assert_int_equal(vestry_repository_set(r, "none", VESTRY_VALUES(NAN)), VESTRY_NOT_FOUND);
-  assert_int_equal(vestry_repository_set(r, "user.name", VESTRY_VALUES("123456789")), VESTRY_TOO_LARGE);
-  assert_int_equal(vestry_repository_set(r, "user.name", VESTRY_VALUES("\xff")), VESTRY_INVALID);
-  assert_int_equal(vestry_repository_set(r, "user.name", VESTRY_VALUES((const char *)NULL)), VESTRY_INVALID);
-  assert_int_equal(vestry_repository_set(r, "user", VESTRY_VALUES("\xff")), VESTRY_NOT_FOUND);
+  vestry_signal_state *r = open_with(NULL);
+  assert_int_equal(vestry_signal_state_set(r, "count", VESTRY_VALUES(101)), VESTRY_LIMIT);
+  assert_int_equal(vestry_signal_state_set(r, "count", VESTRY_VALUES(-11)), VESTRY_LIMIT);
+  assert_int_equal(vestry_signal_state_set(r, "big", VESTRY_VALUES(VESTRY_INTEGER_FIELD_MAX + 1)), VESTRY_LIMIT);
+  assert_int_equal(vestry_signal_state_set(r, "big", VESTRY_VALUES(INT64_MIN)), VESTRY_LIMIT);
+  assert_int_equal(vestry_signal_state_set(r, "ratio", VESTRY_VALUES(1.5)), VESTRY_LIMIT);
+  assert_int_equal(vestry_signal_state_set(r, "ratio", VESTRY_VALUES(NAN)), VESTRY_INVALID);
+  assert_int_equal(vestry_signal_state_set(r, "ratio", VESTRY_VALUES(INFINITY)), VESTRY_INVALID);
+  assert_int_equal(vestry_signal_state_set(r, "none", VESTRY_VALUES(NAN)), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_signal_state_set(r, "user.name", VESTRY_VALUES("123456789")), VESTRY_TOO_LARGE);
+  assert_int_equal(vestry_signal_state_set(r, "user.name", VESTRY_VALUES("\xff")), VESTRY_INVALID);
+  assert_int_equal(vestry_signal_state_set(r, "user.name", VESTRY_VALUES((const char *)NULL)), VESTRY_INVALID);
+  assert_int_equal(vestry_signal_state_set(r, "user", VESTRY_VALUES("\xff")), VESTRY_NOT_FOUND);
   json_t *nul = json_stringn("a\0b", 3), *nested = json_array(),
          *wide = json_string("a text of more than thirty-eight bytes, so too large");
-  assert_int_equal(vestry_repository_set(r, "user.name", VESTRY_VALUES(nul)), VESTRY_INVALID);
+  assert_int_equal(vestry_signal_state_set(r, "user.name", VESTRY_VALUES(nul)), VESTRY_INVALID);
   json_decref(nul);
-  assert_int_equal(vestry_repository_set(r, "user.cart", VESTRY_VALUES(wide)), VESTRY_TOO_LARGE);
-  assert_int_equal(vestry_repository_set(r, "user.cart", VESTRY_VALUES((json_t *)NULL)), VESTRY_INVALID);
+  assert_int_equal(vestry_signal_state_set(r, "user.cart", VESTRY_VALUES(wide)), VESTRY_TOO_LARGE);
+  assert_int_equal(vestry_signal_state_set(r, "user.cart", VESTRY_VALUES((json_t *)NULL)), VESTRY_INVALID);
   for (int i = 0; i < 100000; i++) { /* deeper than any stack: refused before any recursion */
     json_t *outer = json_array();
     json_array_append_new(outer, nested);
     nested = outer;
     if (i > 300 && i < 99990) continue;
-    assert_int_equal(vestry_repository_set(r, "user.cart", VESTRY_VALUES(nested)),
+    assert_int_equal(vestry_signal_state_set(r, "user.cart", VESTRY_VALUES(nested)),
                      i < 19 ? VESTRY_OK : VESTRY_TOO_LARGE);
   }
   while (json_array_size(nested)) { /* jansson would recurse */
@@ -222,51 +222,51 @@ static void e3_setting_beyond_bounds_is_an_error(void **state) {
   }
   json_decref(nested);
   json_decref(wide);
-  assert_int_equal(vestry_repository_set(r, "ratio", VESTRY_VALUES(1)),
+  assert_int_equal(vestry_signal_state_set(r, "ratio", VESTRY_VALUES(1)),
                    VESTRY_INVALID); /* the field has another type */
-  assert_int_equal(vestry_repository_set(r, "count", VESTRY_VALUES(VESTRY_TRUE)), VESTRY_INVALID);
-  assert_int_equal(vestry_repository_set(r, "nothing", VESTRY_VALUES(VESTRY_TRUE)), VESTRY_NOT_FOUND);
-  assert_int_equal(vestry_repository_set(r, NULL, VESTRY_VALUES(VESTRY_TRUE)), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_signal_state_set(r, "count", VESTRY_VALUES(VESTRY_TRUE)), VESTRY_INVALID);
+  assert_int_equal(vestry_signal_state_set(r, "nothing", VESTRY_VALUES(VESTRY_TRUE)), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_signal_state_set(r, NULL, VESTRY_VALUES(VESTRY_TRUE)), VESTRY_NOT_FOUND);
   int64_t untouched = 77;
-  assert_int_equal(vestry_repository_get(r, "ratio", VESTRY_INTO(&untouched)), VESTRY_INVALID);
-  assert_int_equal(vestry_repository_get(r, "user", VESTRY_INTO(&untouched)), VESTRY_NOT_FOUND);
-  assert_int_equal(vestry_repository_get(r, "count", vestry_into_between(&untouched, -2, -1)), VESTRY_LIMIT);
-  assert_int_equal(vestry_repository_get(r, "count", vestry_into_integer(NULL)), VESTRY_INVALID);
+  assert_int_equal(vestry_signal_state_get(r, "ratio", VESTRY_INTO(&untouched)), VESTRY_INVALID);
+  assert_int_equal(vestry_signal_state_get(r, "user", VESTRY_INTO(&untouched)), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_signal_state_get(r, "count", vestry_into_between(&untouched, -2, -1)), VESTRY_LIMIT);
+  assert_int_equal(vestry_signal_state_get(r, "count", vestry_into_integer(NULL)), VESTRY_INVALID);
   assert_int_equal(untouched, 77);
-  vestry_repository_destroy(r);
-  assert_int_equal(vestry_repository_create(NULL, NULL, &r), VESTRY_INVALID);
-  assert_int_equal(vestry_repository_create(schema, NULL, NULL), VESTRY_INVALID);
-  vestry_repository_destroy(NULL);
+  vestry_signal_state_destroy(r);
+  assert_int_equal(vestry_signal_state_create(NULL, NULL, &r), VESTRY_INVALID);
+  assert_int_equal(vestry_signal_state_create(schema, NULL, NULL), VESTRY_INVALID);
+  vestry_signal_state_destroy(NULL);
 }
 
 /* capability: E3 */
 static void e3_save_sends_only_what_changed(void **state) {
   (void)state;
-  vestry_repository *r = open_with("{\"count\":5,\"user\":{\"name\":\"anna\"},\"open\":true}");
-  assert_int_equal(vestry_repository_set(r, "count", VESTRY_VALUES(6)), VESTRY_OK);
+  vestry_signal_state *r = open_with("{\"count\":5,\"user\":{\"name\":\"anna\"},\"open\":true}");
+  assert_int_equal(vestry_signal_state_set(r, "count", VESTRY_VALUES(6)), VESTRY_OK);
   /* equal to the page's value */
-  assert_int_equal(vestry_repository_set(r, "open", VESTRY_VALUES(VESTRY_TRUE)), VESTRY_OK);
+  assert_int_equal(vestry_signal_state_set(r, "open", VESTRY_VALUES(VESTRY_TRUE)), VESTRY_OK);
   assert_saves(r, false, "{\"count\":6}");
   assert_saves(r, false, ""); /* the saved values are the new base */
-  vestry_repository_set(r, "count", VESTRY_VALUES(7));
-  vestry_repository_set(r, "count", VESTRY_VALUES(6)); /* the value before */
+  vestry_signal_state_set(r, "count", VESTRY_VALUES(7));
+  vestry_signal_state_set(r, "count", VESTRY_VALUES(6)); /* the value before */
   assert_saves(r, false, "");
-  vestry_repository_set(r, "user.name", VESTRY_VALUES("</"));
-  vestry_repository_set(r, "ratio", VESTRY_VALUES(0.25));
+  vestry_signal_state_set(r, "user.name", VESTRY_VALUES("</"));
+  vestry_signal_state_set(r, "ratio", VESTRY_VALUES(0.25));
   assert_saves(r, false, "{\"ratio\":0.25,\"user\":{\"name\":\"</\"}}");
-  assert_int_equal(vestry_repository_set(r, "big", VESTRY_VALUES(0)),
+  assert_int_equal(vestry_signal_state_set(r, "big", VESTRY_VALUES(0)),
                    VESTRY_OK); /* the default, but the page has no value */
   assert_saves(r, false, "{\"big\":0}");
-  vestry_repository_destroy(r);
+  vestry_signal_state_destroy(r);
 }
 
 /* capability: E3 */
 static void e3_save_all_sends_all(void **state) {
   (void)state;
-  vestry_repository *r = open_with("{\"count\":9,\"user\":{\"cart\":{\"a\":1,\"b\":2}}}");
+  vestry_signal_state *r = open_with("{\"count\":9,\"user\":{\"cart\":{\"a\":1,\"b\":2}}}");
   json_t *cart = json_pack("{s:i}", "a", 1);
-  assert_int_equal(vestry_repository_set(r, "user.cart", VESTRY_VALUES(cart)), VESTRY_OK);
-  json_object_set_new(cart, "a", json_integer(2)); /* the repository has copied it */
+  assert_int_equal(vestry_signal_state_set(r, "user.cart", VESTRY_VALUES(cart)), VESTRY_OK);
+  json_object_set_new(cart, "a", json_integer(2)); /* the state has copied it */
   json_decref(cart);
   assert_saves(r, true,
                "{\"open\":true,\"count\":9,\"ratio\":0.5,\"user\":{\"name\":\"nobody\",\"cart\":{\"a\":1,\"b\":null}},"
@@ -274,18 +274,18 @@ static void e3_save_all_sends_all(void **state) {
   assert_saves(r, false, "");
   assert_saves(r, true,
                "{\"open\":true,\"count\":9,\"ratio\":0.5,\"user\":{\"name\":\"nobody\",\"cart\":{\"a\":1}},\"big\":0}");
-  vestry_repository_destroy(r);
+  vestry_signal_state_destroy(r);
 }
 
-static void set_cart(vestry_repository *r, const char *json) {
+static void set_cart(vestry_signal_state *r, const char *json) {
   json_t *cart = json_loads(json, JSON_DECODE_ANY, NULL);
-  assert_int_equal(vestry_repository_set(r, "user.cart", VESTRY_VALUES(cart)), VESTRY_OK);
+  assert_int_equal(vestry_signal_state_set(r, "user.cart", VESTRY_VALUES(cart)), VESTRY_OK);
   json_decref(cart);
 }
 
 static void e3_objects_are_patched_by_their_members(void **state) {
   (void)state;
-  vestry_repository *r = open_with("{\"user\":{\"cart\":{\"a\":1,\"b\":{\"c\":2,\"d\":3}}}}");
+  vestry_signal_state *r = open_with("{\"user\":{\"cart\":{\"a\":1,\"b\":{\"c\":2,\"d\":3}}}}");
   set_cart(r, "{\"a\":1,\"b\":{\"d\":4,\"e\":5}}");
   assert_saves(r, false, "{\"user\":{\"cart\":{\"b\":{\"d\":4,\"e\":5,\"c\":null}}}}");
   set_cart(r, "[1]");
@@ -295,7 +295,7 @@ static void e3_objects_are_patched_by_their_members(void **state) {
   set_cart(r, "null");
   assert_saves(r, false, "{\"user\":{\"cart\":null}}"); /* removed */
   assert_saves(r, false, "");
-  vestry_repository_destroy(r);
+  vestry_signal_state_destroy(r);
 }
 
 /* --------------------------------------------------------------------------------- pages that merge patches ------- */
@@ -328,8 +328,8 @@ static json_t *at_path(json_t *page, const char *path) {
   return at;
 }
 
-/* For random signals of a page and random sets: after a save, the page has the repository's value of each field that
- * the page sent, that was invalid, or that was set. A repository created from that page is unchanged. */
+/* For random signals of a page and random sets: after a save, the page has the state's value of each field that
+ * the page sent, that was invalid, or that was set. A state created from that page is unchanged. */
 static void e3_page_has_the_saved_values_after_random_edits(void **state) {
   (void)state;
   static const char *const paths[] = {"a", "b.c", "b.d.e"};
@@ -344,14 +344,14 @@ static void e3_page_has_the_saved_values_after_random_edits(void **state) {
     for (int i = 0; i < 2; i++)
       if (random_below(&random, 3)) json_object_set_new(page, names[i], any_value(&random, 3));
     json_t *sent = json_deep_copy(page);
-    vestry_repository *r;
-    assert_int_equal(vestry_repository_create(own, sent, &r), VESTRY_OK);
+    vestry_signal_state *r;
+    assert_int_equal(vestry_signal_state_create(own, sent, &r), VESTRY_OK);
     bool set[3] = {false};
     for (int round = 0; round < 3; round++) {
       for (int i = 0; i < 3; i++) {
         if (random_below(&random, 2)) continue;
         json_t *value = any_value(&random, 2);
-        assert_int_equal(vestry_repository_set(r, paths[i], VESTRY_VALUES(value)), VESTRY_OK);
+        assert_int_equal(vestry_signal_state_set(r, paths[i], VESTRY_VALUES(value)), VESTRY_OK);
         json_decref(value);
         set[i] = true;
       }
@@ -359,9 +359,9 @@ static void e3_page_has_the_saved_values_after_random_edits(void **state) {
       vsi_reply_init(&reply, vestry_host_default());
       bool saved = false;
       if (random_below(&random, 4)) {
-        assert_int_equal(vestry_repository_save_reply(r, VESTRY_SAVE_CHANGED, &reply, &saved), VESTRY_OK);
+        assert_int_equal(vestry_signal_state_save_reply(r, VESTRY_SAVE_CHANGED, &reply, &saved), VESTRY_OK);
       } else {
-        assert_int_equal(vestry_repository_save_reply(r, VESTRY_SAVE_ALL, &reply, NULL), VESTRY_OK);
+        assert_int_equal(vestry_signal_state_save_reply(r, VESTRY_SAVE_ALL, &reply, NULL), VESTRY_OK);
         saved = set[0] = set[1] = set[2] = true;
       }
       json_t *effects = reply_effects(&reply);
@@ -370,7 +370,7 @@ static void e3_page_has_the_saved_values_after_random_edits(void **state) {
       vsi_reply_finish(&reply);
       for (int i = 0; i < 3; i++) {
         json_t *value;
-        vestry_repository_get(r, paths[i], VESTRY_INTO(&value));
+        vestry_signal_state_get(r, paths[i], VESTRY_INTO(&value));
         json_t *has = at_path(page, paths[i]);
         bool known = set[i] || (json_is_object(sent) && at_path(sent, paths[i]));
         if (known && !(has && json_equal(value, has))) {
@@ -379,10 +379,10 @@ static void e3_page_has_the_saved_values_after_random_edits(void **state) {
         }
       }
     }
-    vestry_repository_destroy(r);
-    assert_int_equal(vestry_repository_create(own, page, &r), VESTRY_OK);
-    if (!vestry_repository_errors(r, NULL, 0)) assert_false(vestry_repository_is_changed(r));
-    vestry_repository_destroy(r);
+    vestry_signal_state_destroy(r);
+    assert_int_equal(vestry_signal_state_create(own, page, &r), VESTRY_OK);
+    if (!vestry_signal_state_errors(r, NULL, 0)) assert_false(vestry_signal_state_is_changed(r));
+    vestry_signal_state_destroy(r);
     json_decref(sent);
     json_decref(page);
   }
@@ -397,42 +397,42 @@ static void e3_save_to_connection_sends_and_e6_closed_is_refused(void **state) {
   wire to = {0};
   site_begin(&w, (vestry_options){0});
   wire_plan(&w, &to, &(plan){.key = "a", .keep = true});
-  vestry_repository *r = open_with("{\"count\":1}");
+  vestry_signal_state *r = open_with("{\"count\":1}");
   bool saved = true;
-  assert_int_equal(vestry_repository_save(r, VESTRY_SAVE_CHANGED, to.connection, &saved), VESTRY_OK);
+  assert_int_equal(vestry_signal_state_save(r, VESTRY_SAVE_CHANGED, to.connection, &saved), VESTRY_OK);
   assert_false(saved);
-  vestry_repository_set(r, "count", VESTRY_VALUES(2));
-  assert_int_equal(vestry_repository_save(r, VESTRY_SAVE_CHANGED, to.connection, &saved), VESTRY_OK);
+  vestry_signal_state_set(r, "count", VESTRY_VALUES(2));
+  assert_int_equal(vestry_signal_state_save(r, VESTRY_SAVE_CHANGED, to.connection, &saved), VESTRY_OK);
   assert_true(saved);
-  assert_int_equal(vestry_repository_save(r, VESTRY_SAVE_ALL, to.connection, NULL), VESTRY_OK);
+  assert_int_equal(vestry_signal_state_save(r, VESTRY_SAVE_ALL, to.connection, NULL), VESTRY_OK);
   site_settle(&w);
   wire_assert_text(&to, "event: datastar-patch-signals\ndata: signals {\"count\":2}\n\n"
                         "event: datastar-patch-signals\ndata: signals {\"open\":true,\"count\":2,\"ratio\":0.5,"
                         "\"user\":{\"name\":\"nobody\",\"cart\":[]},\"big\":0}\n\n");
-  vestry_repository_set(r, "count", VESTRY_VALUES(3));
+  vestry_signal_state_set(r, "count", VESTRY_VALUES(3));
   wire_hang_up(&w, &to);
   saved = false;
-  assert_int_equal(vestry_repository_save(r, VESTRY_SAVE_CHANGED, to.connection, &saved),
+  assert_int_equal(vestry_signal_state_save(r, VESTRY_SAVE_CHANGED, to.connection, &saved),
                    VESTRY_CLOSED); /* E6: refused without effect */
-  assert_int_equal(vestry_repository_save(r, VESTRY_SAVE_ALL, to.connection, NULL), VESTRY_CLOSED);
+  assert_int_equal(vestry_signal_state_save(r, VESTRY_SAVE_ALL, to.connection, NULL), VESTRY_CLOSED);
   assert_false(saved);
-  assert_true(vestry_repository_is_changed(r)); /* the change is kept */
+  assert_true(vestry_signal_state_is_changed(r)); /* the change is kept */
   assert_saves(r, false, "{\"count\":3}");
-  assert_int_equal(vestry_repository_save(r, VESTRY_SAVE_CHANGED, to.connection, &saved),
+  assert_int_equal(vestry_signal_state_save(r, VESTRY_SAVE_CHANGED, to.connection, &saved),
                    VESTRY_OK); /* nothing to send */
-  vestry_repository_destroy(r);
+  vestry_signal_state_destroy(r);
   wires_end(&w, &to);
 }
 
 static vestry_err count_up(const vestry_request *req, vestry_reply *reply, void *app) {
-  vestry_repository *r;
-  vestry_err error = vestry_repository_create(app, req->signals, &r);
+  vestry_signal_state *r;
+  vestry_err error = vestry_signal_state_create(app, req->signals, &r);
   if (error) return error;
   int64_t count = 0;
-  error = vestry_repository_get(r, "count", VESTRY_INTO(&count));
-  if (!error) error = vestry_repository_set(r, "count", VESTRY_VALUES(count + 1));
-  if (!error) error = vestry_repository_save_reply(r, VESTRY_SAVE_CHANGED, reply, NULL);
-  vestry_repository_destroy(r);
+  error = vestry_signal_state_get(r, "count", VESTRY_INTO(&count));
+  if (!error) error = vestry_signal_state_set(r, "count", VESTRY_VALUES(count + 1));
+  if (!error) error = vestry_signal_state_save_reply(r, VESTRY_SAVE_CHANGED, reply, NULL);
+  vestry_signal_state_destroy(r);
   return error;
 }
 
@@ -465,28 +465,28 @@ static void jansson_free(void *memory) {
 static vestry_err work(test_host *th, void *ctx) {
   json_t *signals = ctx;
   vestry_schema *own = NULL;
-  vestry_repository *r = NULL;
+  vestry_signal_state *r = NULL;
   vestry_reply reply;
   vsi_reply_init(&reply, &th->host);
   vestry_err error = vestry_schema_create(&th->host, fields, FIELDS, &own, NULL);
-  if (!error) error = vestry_repository_create(own, signals, &r);
-  if (!error) error = vestry_repository_set(r, "user.name", VESTRY_VALUES("x"));
-  if (!error) error = vestry_repository_set(r, "ratio", VESTRY_VALUES(0.75));
+  if (!error) error = vestry_signal_state_create(own, signals, &r);
+  if (!error) error = vestry_signal_state_set(r, "user.name", VESTRY_VALUES("x"));
+  if (!error) error = vestry_signal_state_set(r, "ratio", VESTRY_VALUES(0.75));
   if (!error) {
     json_t *had = NULL, *has = NULL;
-    vestry_repository_get(r, "user.cart", VESTRY_INTO(&had));
-    error = vestry_repository_set(r, "user.cart",
-                                  VESTRY_VALUES(json_object_get(json_object_get(signals, "user"), "other")));
-    vestry_repository_get(r, "user.cart", VESTRY_INTO(&has));
+    vestry_signal_state_get(r, "user.cart", VESTRY_INTO(&had));
+    error = vestry_signal_state_set(r, "user.cart",
+                                    VESTRY_VALUES(json_object_get(json_object_get(signals, "user"), "other")));
+    vestry_signal_state_get(r, "user.cart", VESTRY_INTO(&has));
     assert_int_equal(had == has, error != VESTRY_OK);
   }
   bool saved = false;
   if (!error) {
-    error = vestry_repository_save_reply(r, VESTRY_SAVE_CHANGED, &reply, &saved);
+    error = vestry_signal_state_save_reply(r, VESTRY_SAVE_CHANGED, &reply, &saved);
     assert_int_equal(saved, !error);
-    assert_int_equal(vestry_repository_is_changed(r), error != VESTRY_OK);
+    assert_int_equal(vestry_signal_state_is_changed(r), error != VESTRY_OK);
   }
-  vestry_repository_destroy(r);
+  vestry_signal_state_destroy(r);
   vestry_schema_destroy(own);
   vsi_reply_finish(&reply);
   return error;
@@ -543,21 +543,21 @@ static void save_after_failed_allocation_sends_the_change(void **state) {
   site_begin(&w, (vestry_options){0});
   wire_plan(&w, &to, &(plan){.key = "a", .keep = true});
   vestry_schema *own;
-  vestry_repository *r;
+  vestry_signal_state *r;
   vestry_schema_create(&w.th.host, fields, FIELDS, &own, NULL);
-  vestry_repository_create(own, NULL, &r);
-  vestry_repository_set(r, "count", VESTRY_VALUES(6));
+  vestry_signal_state_create(own, NULL, &r);
+  vestry_signal_state_set(r, "count", VESTRY_VALUES(6));
   vestry_err error = VESTRY_NO_MEMORY;
   for (long number = 0; error; number++) {
     test_host_fail_in(&w.th, number);
-    error = vestry_repository_save(r, VESTRY_SAVE_CHANGED, to.connection, NULL);
+    error = vestry_signal_state_save(r, VESTRY_SAVE_CHANGED, to.connection, NULL);
     test_host_fail_no_more(&w.th);
     if (error) assert_int_equal(error, VESTRY_NO_MEMORY);
-    assert_int_equal(vestry_repository_is_changed(r), error != VESTRY_OK);
+    assert_int_equal(vestry_signal_state_is_changed(r), error != VESTRY_OK);
   }
   site_settle(&w);
   assert_int_equal(wire_count(&to, "{\"count\":6}"), 1);
-  vestry_repository_destroy(r);
+  vestry_signal_state_destroy(r);
   vestry_schema_destroy(own);
   wires_end(&w, &to);
 }
@@ -569,14 +569,14 @@ enum { THREADS = 3, ROUNDS = 200 };
 static void *use_the_schema(void *start) {
   pthread_barrier_wait(start);
   for (int i = 0; i < ROUNDS; i++) {
-    vestry_repository *r = open_with(i % 2 ? "{\"count\": 1}" : NULL);
+    vestry_signal_state *r = open_with(i % 2 ? "{\"count\": 1}" : NULL);
     assert_values(r, i % 2 ? "1 1 0.5 nobody [] 0" : "1 5 0.5 nobody [] 0");
-    assert_int_equal(vestry_repository_set(r, "open", VESTRY_VALUES(VESTRY_FALSE)), VESTRY_OK);
+    assert_int_equal(vestry_signal_state_set(r, "open", VESTRY_VALUES(VESTRY_FALSE)), VESTRY_OK);
     vestry_reply reply;
     vsi_reply_init(&reply, vestry_host_default());
-    assert_int_equal(vestry_repository_save_reply(r, VESTRY_SAVE_ALL, &reply, NULL), VESTRY_OK);
+    assert_int_equal(vestry_signal_state_save_reply(r, VESTRY_SAVE_ALL, &reply, NULL), VESTRY_OK);
     vsi_reply_finish(&reply);
-    vestry_repository_destroy(r);
+    vestry_signal_state_destroy(r);
   }
   return NULL;
 }

@@ -7,14 +7,14 @@
  *        VESTRY_STRING_FIELD("user.name", "", 40),       // default, maximum number of bytes
  *      };
  *      vestry_schema_create(NULL, fields, 2, &schema, NULL);              // once, at the start
- *      vestry_repository_create(schema, req->signals, &r);                // in a handler
- *      vestry_repository_get(r, "count", VESTRY_INTO(&count));            // within its bounds: 0 to 100
- *      vestry_repository_set(r, "count", VESTRY_VALUES(count + 1));       // LIMIT at 100
- *      vestry_repository_save_reply(r, VESTRY_SAVE_CHANGED, reply, NULL); // patch-signals {"count":8}
+ *      vestry_signal_state_create(schema, req->signals, &r);                // in a handler
+ *      vestry_signal_state_get(r, "count", VESTRY_INTO(&count));            // within its bounds: 0 to 100
+ *      vestry_signal_state_set(r, "count", VESTRY_VALUES(count + 1));       // LIMIT at 100
+ *      vestry_signal_state_save_reply(r, VESTRY_SAVE_CHANGED, reply, NULL); // patch-signals {"count":8}
  *
  *  docs/guide/signals.md has the rules. */
-#ifndef VESTRY_REPOSITORY_H
-#define VESTRY_REPOSITORY_H
+#ifndef VESTRY_SIGNAL_STATE_H
+#define VESTRY_SIGNAL_STATE_H
 
 #include "vestry/request.h"
 
@@ -84,21 +84,21 @@ VESTRY_API vestry_err vestry_schema_create(const vestry_host *host, const vestry
 VESTRY_API void vestry_schema_destroy(vestry_schema *schema);
 
 /** The state of one page's signals, in one handler. One thread at a time. */
-typedef struct vestry_repository vestry_repository;
+typedef struct vestry_signal_state vestry_signal_state;
 
-/** Create a repository from the signals of a request. The signals may be forged. A signal that is absent or null gets
+/** Create a state from the signals of a request. The signals may be forged. A signal that is absent or null gets
  *  its default. A signal of the wrong type or out of bounds also gets its default, and an error
- *  (vestry_repository_errors). It then counts as changed, because the page has another value.
+ *  (vestry_signal_state_errors). It then counts as changed, because the page has another value.
  *  schema          borrowed
  *  signals         as in vestry_request.signals; the values are kept by reference, so do not change them. NULL: all
  *                  fields have their defaults
- *  ret_repository  owned by the caller; untouched on failure
- *  Returns  OK, also if signals are invalid | INVALID (schema or ret_repository is NULL) | NO_MEMORY
+ *  ret_state  owned by the caller; untouched on failure
+ *  Returns  OK, also if signals are invalid | INVALID (schema or ret_state is NULL) | NO_MEMORY
  *  Threads  any; does not block */
-VESTRY_API vestry_err vestry_repository_create(const vestry_schema *schema, json_t *signals,
-                                               vestry_repository **ret_repository);
-/** Destroy a repository. NULL is accepted. */
-VESTRY_API void vestry_repository_destroy(vestry_repository *repository);
+VESTRY_API vestry_err vestry_signal_state_create(const vestry_schema *schema, json_t *signals,
+                                                 vestry_signal_state **ret_state);
+/** Destroy a state. NULL is accepted. */
+VESTRY_API void vestry_signal_state_destroy(vestry_signal_state *state);
 
 /** An error in a signal of the page. */
 typedef struct vestry_field_error {
@@ -107,33 +107,33 @@ typedef struct vestry_field_error {
   char message[96]; /**< the expected value, without a full stop; safe to show, because it repeats no input */
 } vestry_field_error;
 
-/** Get the errors in the signals of a repository, in the order of the schema; at most one for each field.
+/** Get the errors in the signals of a state, in the order of the schema; at most one for each field.
  *  errors  receives the first ones, at most capacity; NULL with 0: only count
  *  Returns  number of all errors */
-VESTRY_API size_t vestry_repository_errors(const vestry_repository *repository, vestry_field_error *errors,
-                                           size_t capacity);
+VESTRY_API size_t vestry_signal_state_errors(const vestry_signal_state *state, vestry_field_error *errors,
+                                             size_t capacity);
 
 /** Get the value of a field, or its default.
- *      vestry_repository_get(r, "count", VESTRY_INTO(&count));
+ *      vestry_signal_state_get(r, "count", VESTRY_INTO(&count));
  *  into  a variable of the field's type (vestry/value.h). Texts and JSON are borrowed until the field is set or the
- *        repository is destroyed; JSON must not be changed
+ *        state is destroyed; JSON must not be changed
  *  Returns  OK | NOT_FOUND (no such path in the schema) | INVALID (the field is of another type) | LIMIT (the
  *           variable's type cannot represent the integer) */
-VESTRY_API vestry_err vestry_repository_get(const vestry_repository *repository, const char *path, vestry_into into);
+VESTRY_API vestry_err vestry_signal_state_get(const vestry_signal_state *state, const char *path, vestry_into into);
 
 /** Set a field.
- *      vestry_repository_set(r, "count", VESTRY_VALUES(count + 1));
+ *      vestry_signal_state_set(r, "count", VESTRY_VALUES(count + 1));
  *  value  copied; of the field's type: a bool, an integer, a double, a text. A text must not contain NUL, because a
  *         request that returns it is rejected as malformed. JSON (a json_t, a list, an object): null removes the
  *         signal; null members of objects are the same as absent ones
  *  Returns  OK | NOT_FOUND (path) | INVALID (the field is of another type; an error of vestry_value_to_json) | LIMIT
  *           (bounds) | TOO_LARGE (bytes, or nested deeper than 240) | NO_MEMORY; on failure the field keeps its
  *           value */
-VESTRY_API vestry_err vestry_repository_set(vestry_repository *repository, const char *path, const vestry_value *value);
+VESTRY_API vestry_err vestry_signal_state_set(vestry_signal_state *state, const char *path, const vestry_value *value);
 
 /** Return whether VESTRY_SAVE_CHANGED would send a field: its value differs from the value that the page sent, or the
  *  page sent none and the field was set. */
-VESTRY_API bool vestry_repository_is_changed(const vestry_repository *repository);
+VESTRY_API bool vestry_signal_state_is_changed(const vestry_signal_state *state);
 
 /** The fields that a save sends. */
 typedef enum vestry_save {
@@ -148,13 +148,13 @@ typedef enum vestry_save {
  *  Returns  OK, also on a closed connection if no field is to be sent | an error of
  *           vestry_connection_patch_signals_text, for example CLOSED or FULL: nothing was sent, and a later save sends
  *           the fields
- *  Threads  one at a time for a repository; does not block */
-VESTRY_API vestry_err vestry_repository_save(vestry_repository *repository, vestry_save what,
-                                             vestry_connection *connection, bool *ret_saved);
+ *  Threads  one at a time for a state; does not block */
+VESTRY_API vestry_err vestry_signal_state_save(vestry_signal_state *state, vestry_save what,
+                                               vestry_connection *connection, bool *ret_saved);
 /** Send fields with a reply, as an effect patch-signals. Returns OK (the reply has the effect, or no field is to be
  *  sent) | the errors of vestry_reply_effect. */
-VESTRY_API vestry_err vestry_repository_save_reply(vestry_repository *repository, vestry_save what, vestry_reply *reply,
-                                                   bool *ret_saved);
+VESTRY_API vestry_err vestry_signal_state_save_reply(vestry_signal_state *state, vestry_save what, vestry_reply *reply,
+                                                     bool *ret_saved);
 
 #ifdef __cplusplus
 }
