@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/ascii.h"
-#include "base/list.h"
 #include "base/memory.h"
 #include "http/request.h"
 

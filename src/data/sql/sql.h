@@ -149,8 +149,8 @@ struct vestry_sql_pool {
   const char *name; /* for the log */
 };
 
-/* Functions that are called after a transaction: a list whose members embed a vsi_after as their first member. Used only
- * by the thread that has the transaction. */
+/* Functions that are called after a transaction: a list whose members embed a vsi_after as their first member. Used
+ * only by the thread that has the transaction. */
 typedef struct vsi_after {
   struct vsi_after *next;
   /* Called once, in no particular order; frees the member. No lock is held, and the connection has been released. */
