@@ -414,7 +414,7 @@ static vestry_err start_stream(follower *f, const facts *of) {
 }
 
 static vestry_err begin(follower *f) {
-  facts is;
+  facts is = {0};
   uint64_t to;
   vestry_err error = find_facts(f, &is);
   if (!error) error = open_stream(f, &is);
