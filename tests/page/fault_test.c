@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "page/tabs.h"
+#include "support/patience.h"
 #include "support/until.h"
 
 /* ------------------------------------------------------------------------------------------------ no memory ------- */
@@ -337,7 +338,7 @@ static void settle_waits_for_every_stream(void **state) {
     size_t calls = s.calls;
     assert_int_equal(vestry_refresh(s.on.pages, topics[i], &first), VESTRY_OK);
     assert_int_equal(vestry_refresh(s.on.pages, topics[i], &second), VESTRY_OK);
-    assert_int_equal(vestry_pages_settle(s.on.pages, first, 1000), VESTRY_OK);
+    assert_int_equal(vestry_pages_settle(s.on.pages, first, PATIENCE_S * 1000), VESTRY_OK);
     assert_int_equal(s.calls, calls + TABS);
     for (size_t j = 0; j < TABS; j++) tabs_break_off(&tabs[j]);
     site_end(&s.on);

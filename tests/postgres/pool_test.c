@@ -34,13 +34,13 @@ static void values_are_bound_and_rows_returned(void **state) {
   shop_begin(&s, (vestry_postgres_pool_options){0});
   shop_do(&s, "CREATE TABLE t(id bigint PRIMARY KEY, x text, y float8, z bool)");
   assert_int_equal(vestry_sql_run_alone(s.pool, "INSERT INTO t VALUES($1, $2, $3, $4)",
-                                        VESTRY_LIST(INT64_MAX, "it's\n\xc3\xb8", 1.5, vestry_value_null()), NULL, NULL),
+                                        VESTRY_LIST(INT64_MAX, "it's\n\xc3\xb8", 0.5, vestry_value_null()), NULL, NULL),
                    VESTRY_OK);
   assert_int_equal(vestry_sql_run_alone(s.pool, "INSERT INTO t(id, z) VALUES(-1, $1) RETURNING id, z", VESTRY_LIST(yes),
                                         append, text),
                    VESTRY_OK);
   assert_int_equal(vestry_sql_run_alone(s.pool, "SELECT * FROM t ORDER BY id DESC", NULL, append, text), VESTRY_OK);
-  assert_string_equal(text, "-1 t null 9223372036854775807 it's\n\xc3\xb8 1.5 null null -1 null null t null ");
+  assert_string_equal(text, "-1 t null 9223372036854775807 it's\n\xc3\xb8 0.5 null null -1 null null t null ");
   assert_int_equal(shop_number(&s, "SELECT z FROM t WHERE id = -1"), 1);
   assert_int_equal(shop_number(&s, "SELECT x FROM t WHERE id = -1"), 0);
   assert_int_equal(vestry_sql_run_alone(s.pool, "SELECT $1", VESTRY_LIST("-7"), vestry_sql_row_integer, &truth),

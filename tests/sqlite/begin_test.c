@@ -14,6 +14,7 @@
 
 #include "data/sqlite/schema.h"
 #include "sqlite/ledger.h"
+#include "support/patience.h"
 #include "support/until.h"
 #include "vestry/data/sqlite.h"
 
@@ -73,7 +74,7 @@ static void end_program(program *l) {
 static void settle(program *l) {
   uint64_t seq;
   assert_int_equal(vestry_sqlite_sync(l->database, &seq), VESTRY_OK);
-  assert_int_equal(vestry_pages_settle(l->pages, seq, 1000), VESTRY_OK);
+  assert_int_equal(vestry_pages_settle(l->pages, seq, PATIENCE_S * 1000), VESTRY_OK);
 }
 
 /* A client opens the page. */

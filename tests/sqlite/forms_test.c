@@ -9,6 +9,7 @@
 
 #include "page/form_database_contract.h"
 #include "sqlite/ledger.h"
+#include "support/patience.h"
 #include "vestry/data/sqlite.h"
 
 /* The file; a test may open several suites on it. */
@@ -403,7 +404,7 @@ static vestry_err clear_live(form_live *l, const vestry_request *req) {
 static void settle_live(form_live *l) {
   uint64_t seq;
   assert_int_equal(vestry_sqlite_sync(((const live_node *)l->world)->database, &seq), VESTRY_OK);
-  assert_int_equal(vestry_pages_settle(l->on.pages, seq, 1000), VESTRY_OK);
+  assert_int_equal(vestry_pages_settle(l->on.pages, seq, PATIENCE_S * 1000), VESTRY_OK);
 }
 
 int main(void) {

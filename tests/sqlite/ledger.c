@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "sqlite/ledger.h"
+#include "support/patience.h"
 
 #include <stdlib.h>
 
@@ -178,7 +179,7 @@ void ledger_watch(ledger *s, const char *topic) {
 void ledger_sync(ledger *s) {
   uint64_t seq;
   assert_int_equal(vestry_sqlite_sync(s->database, &seq), VESTRY_OK);
-  assert_int_equal(vestry_pages_settle(s->on.pages, seq, 1000), VESTRY_OK);
+  assert_int_equal(vestry_pages_settle(s->on.pages, seq, PATIENCE_S * 1000), VESTRY_OK);
 }
 
 size_t ledger_seen(ledger *s, const char *topic) {

@@ -8,6 +8,7 @@
 #include "data/sqlite/sqlite.h"
 #include "runtime/random.h"
 #include "sqlite/level.h"
+#include "support/patience.h"
 
 #define chance oracle_chance
 
@@ -132,7 +133,7 @@ void oracle_world_settle(oracle_world *w) {
     vestry_err error = vestry_sqlite_sync(w->database, NULL);
     for (int j = 0; error && j < w->last_count; j++) print_message("  wrote %s\n", w->last_sql[j]);
     assert_int_equal(error, VESTRY_OK);
-    assert_int_equal(vestry_pages_settle(w->pages, UINT64_MAX, 1000), VESTRY_OK);
+    assert_int_equal(vestry_pages_settle(w->pages, UINT64_MAX, PATIENCE_S * 1000), VESTRY_OK);
     if (wait_for_failed(w) && waits++ < 200)
       i = -1;
     else if (before == w->chaos)

@@ -2,6 +2,7 @@
 #include "support/site.h"
 
 #include "app/page/pages.h"
+#include "support/patience.h"
 #include "vestry/app/secret.h"
 
 vestry_err site_give(vestry *v, site_has has) {
@@ -60,13 +61,13 @@ void site_pass_ms(site *s, uint64_t ms) {
 }
 
 void site_settle_pages(site *s) {
-  assert_int_equal(vestry_pages_settle(s->pages, UINT64_MAX, 1000), VESTRY_OK);
+  assert_int_equal(vestry_pages_settle(s->pages, UINT64_MAX, PATIENCE_S * 1000), VESTRY_OK);
 }
 
 void site_refresh(site *s, const char *topic) {
   uint64_t seq;
   assert_int_equal(vestry_refresh(s->pages, topic, &seq), VESTRY_OK);
-  assert_int_equal(vestry_pages_settle(s->pages, seq, 1000), VESTRY_OK);
+  assert_int_equal(vestry_pages_settle(s->pages, seq, PATIENCE_S * 1000), VESTRY_OK);
 }
 
 vestry_memory_exchange *site_request(site *s, const vestry_memory_call *call) {
