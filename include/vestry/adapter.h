@@ -131,7 +131,7 @@ typedef struct vestry_request_ops {
  *                       reference owned by the caller. An adapter with dedicated threads runs the stream to its end;
  *                       others drop the reference
  *  Returns  OK (an answer was sent or a stream opened, also for errors of the application and of the client) | IO (no
- *           answer could be sent) | INVALID (ops)
+ *           answer could be sent) | CLOSED (vestry_is_forked: no answer was sent) | INVALID (ops)
  *  Threads  any; blocks in read and respond only; runs the handler and effects on this thread */
 VESTRY_API vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, void *server_request,
                                    vestry_handler_fn handler, void *app, vestry_connection **ret_connection);

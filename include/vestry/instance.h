@@ -196,8 +196,8 @@ VESTRY_API vestry_err vestry_create(const vestry_options *options, vestry **ret_
  *  Such a child has the memory but none of the threads: no stream or timer runs, and a lock that a thread held remains
  *  locked. Therefore, in the child
  *  - vestry_close, vestry_destroy, and the destroy functions of adapters, pages, timers and so on do nothing;
- *  - vestry_stop and vestry_server_stop return CLOSED, and so do functions that dispatch, broadcast, send, post or set
- *    a timer;
+ *  - vestry_stop and vestry_server_stop return CLOSED, and so do functions that dispatch, serve, broadcast, send, post
+ *    or set a timer;
  *  - no other function of the instance may be called; the streams remain the parent's.
  *  The child ends with exec, which closes every descriptor of vestry, or with _exit. A program that becomes a daemon
  *  creates its instance after the fork.

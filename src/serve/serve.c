@@ -62,6 +62,7 @@ vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, void *server_r
       !ops->respond || !ops->open)
     return VESTRY_INVALID;
   *ret_connection = NULL;
+  if (vsi_instance_is_forked(v)) return VESTRY_CLOSED;              /* the routes' lock may be held for ever */
   atomic_fetch_add_explicit(&v->requests, 1, memory_order_relaxed); /* relaxed: a counter */
   serving s;
   vsi_inside inside;

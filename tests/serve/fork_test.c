@@ -40,8 +40,12 @@ typedef struct all {
 static int in_the_child(all *a) {
   enum { FIRST = __LINE__ };
   vestry *v = a->w->v, *other;
+  wire r = {0};
+  vestry_connection *opened;
   alarm(60);
   MUST(vestry_is_forked(v));
+  MUST(vestry_serve(v, &wire_ops, &r, NULL, NULL, &opened) == VESTRY_CLOSED);
+  MUST(!opened && !r.responds);
   MUST(vestry_dispatch(v, NOWHERE, ROOM("a"), VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", 1))) == VESTRY_CLOSED);
   MUST(vestry_broadcast(v, NOWHERE, ROOM("a"), a->event, NULL) == VESTRY_CLOSED);
   MUST(vestry_connection_send(a->stream->connection, a->event) == VESTRY_CLOSED);
@@ -77,6 +81,8 @@ static void *use_it(void *ctx) {
   while (atomic_load(&busy)) {
     vestry_dispatch(a->w->v, NOWHERE, ROOM("a"), VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", 1)));
     vestry_timer_set(a->timer, 1, 1);
+    vestry_route(a->w->v, "GET", "/a", planned, NULL);
+    vestry_unroute(a->w->v, "GET", "/a");
     vestry_stats stats = {0};
     vestry_stats_get(a->w->v, &stats);
     vestry_actor_notify(a->actor);
