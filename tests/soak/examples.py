@@ -13,20 +13,21 @@ import multiprocessing
 import os
 import re
 import resource
-import select
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import types
 import urllib.parse
 
 import attacks
 import field
 import honest
+import target
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
 from port import reserve_port  # noqa: E402
@@ -52,13 +53,11 @@ def changed(name, changes):
     return text
 
 
-class Site:
-    """A program and a proxy in front of it. For attackers it is a target (target.py)."""
-
-    tls = None
+class Site(target.Target):
+    """A program and a proxy in front of it."""
 
     def __init__(self, programs, name, adapter, proxy):
-        self.name, self.adapter, self.proxy_name = name, adapter, proxy
+        self.name, self.tls = name, None
         self.folder = tempfile.mkdtemp(prefix="vestry-soak-")
         os.chmod(self.folder, 0o755)
         self.db = os.path.join(self.folder, "site.db")
@@ -78,7 +77,8 @@ class Site:
         until = time.monotonic() + START_S
         while not self.ask(b"GET / HTTP/1.1\r\nHost: soak\r\nConnection: close\r\n\r\n")[0]:
             if time.monotonic() > until:
-                raise RuntimeError(f"{proxy} does not start: {self.read_log()}")
+                self.end()
+                raise RuntimeError(f"{proxy} does not start: {self.text_of_log()}")
             time.sleep(0.05)
 
     def command(self, proxy, upstream):
@@ -105,31 +105,10 @@ class Site:
             f.write(text)
         return command
 
-    def connect(self, timeout=2.0, source="127.0.0.1"):
-        s = socket.socket()
-        s.settimeout(timeout)
-        try:
-            s.bind((source, 0))
-            s.connect(("127.0.0.1", self.port))
-            return s
-        except OSError:
-            s.close()
-            raise
-
-    def ask(self, head, timeout=2.0, source="127.0.0.1"):
-        try:
-            with self.connect(timeout, source) as s:
-                s.sendall(head)
-                answer = http.client.HTTPResponse(s)
-                answer.begin()
-                return answer.status, answer.read(1 << 20)
-        except (OSError, http.client.HTTPException, ValueError):
-            return 0, b""
-
     def stats(self, timeout=2.0):
         return None  # an example has no counters for attackers
 
-    def read_log(self):
+    def text_of_log(self):
         self.log.seek(0)
         return self.log.read(65536).decode(errors="replace")
 
@@ -198,12 +177,7 @@ class User:
 
     def open(self, path, receive_bytes=0):
         """Open the stream of a page; return its socket, and the first bytes."""
-        s = socket.socket()
-        if receive_bytes:
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
-        s.settimeout(PATIENCE_S)
-        s.bind((self.source, 0))
-        s.connect(("127.0.0.1", self.site.port))
+        s = self.site.connect(PATIENCE_S, self.source, receive_bytes)
         query = urllib.parse.quote(json.dumps({"tabId": self.tab}))
         s.sendall(self.head("GET", f"{path}?datastar={query}", None, "", {"Datastar-Request": "true"}))
         status, rest = honest.read_head(s)
@@ -247,12 +221,12 @@ class Auction:
 
     @staticmethod
     def write(user, number):
-        status, text = user.act("/bid/4", amount=f"{number + 1}.00")
+        status, text = user.act("/bid/4", amount=f"{number}.00")
         return status if '"_said":""' in text else 500
 
     @staticmethod
     def stored(db):
-        return [cents // 100 - 1 for (cents,) in db.execute("SELECT cents FROM bid WHERE lot = 4 ORDER BY number")]
+        return [cents // 100 for (cents,) in db.execute("SELECT cents FROM bid WHERE lot = 4 ORDER BY number")]
 
     junk = ("/bid/1", "/bid/0", "/kept", "/lots")  # not the users' lot
 
@@ -260,65 +234,76 @@ class Auction:
 EXAMPLES = {"chat": Chat, "auction": Auction}
 
 
+class Tab(threading.Thread):
+    """The stream of a user: it notes when the page first shows each number."""
+
+    def __init__(self, user, example, sent):
+        super().__init__(daemon=True)
+        self.shown, self.sent, self.last, self.samples, self.has_ended = example.shown, sent, 0, [], False
+        self.socket, self.data = user.open(example.page)
+        self.socket.settimeout(None)
+        self.start()
+
+    def run(self):
+        while data := self.receive():
+            now, self.data = time.monotonic(), self.data + data
+            newest = max(map(int, self.shown.findall(self.data)), default=0)
+            self.data = self.data[-64:]  # a number may be cut
+            self.samples += [now - self.sent[n] for n in range(self.last + 1, newest + 1) if n in self.sent]
+            self.last = max(newest, self.last)
+        self.has_ended = True
+
+    def receive(self):
+        try:
+            return self.socket.recv(1 << 18)
+        except OSError:
+            return b""
+
+
 def people(site, pipe):
     """The users: each has an open stream; they write in turn. Report the samples and faults since the last query."""
     example = EXAMPLES[site.name]
     users = [User(site, f"user {i}") for i in range(USERS)]
     example.begin(users[0])
-    tails, streams, ended, last = {}, {}, 0, {}
     for user in users:
         user.load(example.page)
-        s, rest = user.open(example.page)
-        s.setblocking(False)
-        streams[s], tails[s], last[s] = user, rest, 0
-    samples, faults, sent, accepted, number = {kind: [] for kind in KINDS}, [], {}, [], 0
+    sent = {}
+    tabs = [Tab(user, example, sent) for user in users]
+    samples, faults, accepted, number = {"page": [], "write": []}, [], [], 0
+
+    def report():
+        """Return what came since the last report."""
+        nonlocal samples, faults
+        came = {**samples, "read": []}, faults
+        for tab in tabs:
+            tab.samples, read = [], tab.samples
+            came[0]["read"] += read
+        samples, faults = {"page": [], "write": []}, []
+        return came
+
     pipe.send("ready")
     due = time.monotonic()
-
-    def read(timeout):
-        nonlocal ended
-        for s in select.select(list(streams), [], [], timeout)[0]:
-            try:
-                data = s.recv(1 << 18)
-            except BlockingIOError:
-                continue
-            except OSError:
-                data = b""
-            if not data:
-                ended += 1
-                faults.append("a user's stream ended")
-                del streams[s]
-                continue
-            now, tails[s] = time.monotonic(), tails[s] + data
-            newest = max((int(one) - (site.name == "auction") for one in example.shown.findall(tails[s])), default=0)
-            tails[s] = tails[s][-64:]
-            if newest > last[s]:
-                samples["read"].extend(now - sent[n] for n in range(last[s] + 1, newest + 1) if n in sent)
-                last[s] = newest
-
     while True:
-        while pipe.poll(0):
+        while pipe.poll(max(0, due - time.monotonic())):
             command = pipe.recv()
-            if command == "end":  # all that was accepted must still arrive
-                until = time.monotonic() + PATIENCE_S
-                most = max(accepted, default=0)
-                while time.monotonic() < until and any(last[s] < most for s in streams):
-                    read(0.1)
-                faults += [f"a stream shows {last[s]} of {most}" for s in streams if last[s] < most]
-                pipe.send((samples, faults, accepted))
-                return
-            pipe.send((samples, faults, []))
-            samples, faults = {kind: [] for kind in KINDS}, []
-        read(max(0, min(0.05, due - time.monotonic())))
-        if time.monotonic() < due:
-            continue
+            if command == "mark":
+                pipe.send(report())
+                continue
+            most = max(accepted, default=0)  # the end: each accepted number must still arrive
+            until = time.monotonic() + PATIENCE_S
+            while time.monotonic() < until and any(tab.last < most for tab in tabs):
+                time.sleep(0.05)
+            faults += [f"a stream shows {tab.last} of {most}" for tab in tabs if tab.last < most]
+            faults += ["a user's stream ended" for tab in tabs if tab.has_ended]
+            pipe.send((*report(), accepted))
+            return
         due = max(due + PERIOD_S, time.monotonic())
         number += 1
         user = users[number % USERS]
-        sent[number] = time.monotonic()
+        sent[number] = began = time.monotonic()
         try:
             status = example.write(user, number)
-            samples["write"].append(time.monotonic() - sent[number])
+            samples["write"].append(time.monotonic() - began)
             if status in (200, 204):
                 accepted.append(number)
             else:
@@ -335,14 +320,14 @@ def people(site, pipe):
 # ---- attackers --------------------------------------------------------------------------------------------------------
 
 
-def members(field_):
+def members(attacker):
     """Log in under several names, open streams that are never read, and send junk with valid sessions: wrong tokens, wrong
     types, long texts, submissions of others."""
-    site, random = field_.target, field_.random
+    site, random = attacker.target, attacker.random
     example = EXAMPLES[site.name]
     users, held = [], []
-    for _ in field_.turns(200):
-        source = random.choice(field_.sources)
+    for _ in attacker.turns(200):
+        source = random.choice(attacker.sources)
         try:
             if len(users) < 12 or random.random() < 0.01:
                 users.append(User(site, f"hostile {len(users)}", source))
@@ -351,34 +336,25 @@ def members(field_):
             if len(held) < HELD_STREAMS:
                 held.append(user.open(example.page, 4096)[0])
             elif random.random() < 0.02:
-                field_.reset(held.pop(0))
+                attacker.reset(held.pop(0))
             tokens = {"X-CSRF-Token": random.choice((user.csrf, "", "0" * 64)), "X-Once": random.choice(("", f"{user.nonce}.1", "x.1", "y" * 4000))}
             values = (random.randrange(1 << 62), "j" * random.choice((1, 60, 3000)), ["x"] * 50, None, {"a": {"b": 1}})
             signals = {"tabId": random.choice((user.tab, "f" * 64, 7)),
                        **{name: random.choice(values) for name in ("text", "edit", "edited", "drop", "name", "amount")}}
             if signals["text"] and isinstance(signals["text"], str):
                 signals["text"] = "j" + signals["text"]
-            user.ask("POST", random.choice(example.junk), json.dumps(signals),
-                     Datastar_Request="true", **tokens)
-            field_.did += 1
+            user.ask("POST", random.choice(example.junk), json.dumps(signals), Datastar_Request="true", **tokens)
+            attacker.did += 1
         except (OSError, http.client.HTTPException, ValueError):
             continue
     for s in held:
         s.close()
 
 
-def attack_at_once(site, seconds, seed):
-    """Start all attacks of the table that need no particular server, at an eighth of their strength, and the members."""
-    fitting = {one.name: one.run for one in attacks.TABLE 
-               if not one.descriptors and not one.tls_only and one.name != "blocked-resets"}  # which reads the counters
-    started = []
-    for number, (name, run) in enumerate({**fitting, "members": members}.items()):
-        ours, theirs = multiprocessing.Pipe()
-        process = multiprocessing.Process(target=field.run, daemon=True,
-                                          args=(run, site, seconds, field.MANY, 1 / 8, seed + number, True, theirs))
-        process.start()
-        started.append((name, process, ours))
-    return started
+def all_attacks():
+    """Return the attacks that need no particular server and do not read the counters, and the members."""
+    fitting = [one for one in attacks.TABLE if not one.descriptors and not one.tls_only and one.name != "blocked-resets"]
+    return [*fitting, types.SimpleNamespace(name="members", run=members)]
 
 
 def compute():
@@ -389,14 +365,14 @@ def compute():
 
 def at_site(programs, name, adapter, proxy, seconds, seed):
     """Return p99 beside computing processes and beside attackers, by kind; and faults."""
-    site = Site(programs, name, adapter, proxy)
     wrong, before, after = [], {}, {}
+    site = Site(programs, name, adapter, proxy)
     ours, theirs = multiprocessing.Pipe()
     users = multiprocessing.Process(target=people, args=(site, theirs), daemon=True)
     users.start()
     try:
         if not ours.poll(START_S):
-            raise RuntimeError(f"the users did not begin: {site.read_log()}")
+            raise RuntimeError(f"the users did not begin: {site.text_of_log()}")
         ours.recv()
         loops = [multiprocessing.Process(target=compute, daemon=True) for _ in range(os.cpu_count())]
         for loop in loops:
@@ -406,17 +382,15 @@ def at_site(programs, name, adapter, proxy, seconds, seed):
         ours.recv()
         time.sleep(seconds / 4)
         ours.send("mark")
-        before, wrong, _ = ours.recv()
+        before, wrong = ours.recv()
         for loop in loops:
             loop.kill()
             loop.join()
-        attackers = attack_at_once(site, seconds * 3 / 4, seed)
-        for attack, process, pipe in attackers:
+        for attack, process, pipe in field.launch(site, all_attacks(), seconds * 3 / 4, 1 / 8, seed, "many", True):
             process.join(seconds + PATIENCE_S * 3)
-            if process.is_alive():
-                process.kill()
-            elif pipe.poll(0) and not pipe.recv()[0]:
-                wrong.append(f"the attack {attack} did nothing")
+            process.kill()
+            if not field.told(pipe)[0]:
+                wrong.append(f"the attack {attack.name} did nothing")
         ours.send("end")
         after, faults, accepted = ours.recv()
         wrong += faults

@@ -5,6 +5,7 @@ An attack is a function of a Field. It runs in a separate process, and ends by i
 then its process and all its sockets are gone. If latencies are measured, attackers run only when no other process wants
 the processor, because they represent other machines and must not delay the honest clients."""
 import collections
+import multiprocessing
 import os
 import random
 import resource
@@ -216,3 +217,24 @@ def run(attack, target, seconds, sources, scale, seed, politely, pipe):
     field = Field(target, seconds, sources, scale, seed)
     attack(field)
     pipe.send((field.did, dict(field.answers)))
+
+
+def launch(server, list_of_attacks, seconds, scale, seed, sources, politely):
+    """Start attackers, from "one" address or "many"; they end by themselves."""
+    started = []
+    for number, one in enumerate(list_of_attacks):
+        ours, theirs = multiprocessing.Pipe()
+        addresses = ONE if sources == "one" else MANY
+        process = multiprocessing.Process(
+            target=run, args=(one.run, server, seconds, addresses, scale, seed + number, politely, theirs), daemon=True)
+        process.start()
+        started.append((one, process, ours))
+    return started
+
+
+def told(pipe):
+    """Return the result of an attacker; a killed one has none."""
+    try:
+        return pipe.recv() if pipe.poll(0) else (0, {})
+    except EOFError:
+        return 0, {}

@@ -13,7 +13,6 @@ second attack, after which the server must not be larger than during the first; 
 attackers leave nothing behind, that the counters are consistent, and that single requests get the correct responses."""
 import argparse
 import collections
-import multiprocessing
 import os
 import sys
 import tempfile
@@ -77,19 +76,6 @@ class Watch:
         return (self.server.cpu() - self.cpu) / max(0.001, time.monotonic() - self.at)
 
 
-def launch(server, list_of_attacks, seconds, scale, seed, sources, politely):
-    """Start attackers; they end by themselves."""
-    started = []
-    for number, one in enumerate(list_of_attacks):
-        ours, theirs = multiprocessing.Pipe()
-        addresses = field.ONE if sources == "one" else field.MANY
-        process = multiprocessing.Process(
-            target=field.run, args=(one.run, server, seconds, addresses, scale, seed + number, politely, theirs), daemon=True)
-        process.start()
-        started.append((one, process, ours))
-    return started
-
-
 def finish(started, seconds, watch):
     """Wait for attackers, and watch the server meanwhile. Return attack name → (count, responses)."""
     until = time.monotonic() + seconds + LATE_S
@@ -100,15 +86,7 @@ def finish(started, seconds, watch):
         if process.is_alive():
             process.kill()
         process.join()
-    return {one.name: told(pipe) for one, _, pipe in started}
-
-
-def told(pipe):
-    """Return the result of an attacker; a killed one has none."""
-    try:
-        return pipe.recv() if pipe.poll(0) else (0, {})
-    except EOFError:
-        return 0, {}
+    return {one.name: field.told(pipe) for one, _, pipe in started}
 
 
 def streams_open(server):
@@ -173,7 +151,7 @@ def measure_beside(options, clients, server_name, list_of_attacks, sources, seco
     adapter, _, secure = SERVERS[server_name]
     other = target.Target(options.bench, adapter, arguments, descriptors, tls if secure else None)
     clients.mark()
-    finish(launch(other, list_of_attacks, seconds, scale, options.seed, sources, True), seconds, Watch(other))
+    finish(field.launch(other, list_of_attacks, seconds, scale, options.seed, sources, True), seconds, Watch(other))
     beside = clients.mark()
     other.stop()
     return beside
@@ -201,7 +179,7 @@ def assault(options, server_name, list_of_attacks, sources, name, seconds, scale
         sizes = []
         for turn in range(2):
             before = Watch(server)
-            attackers = launch(server, list_of_attacks, seconds, scale, options.seed + turn, sources, not options.short)
+            attackers = field.launch(server, list_of_attacks, seconds, scale, options.seed + turn, sources, not options.short)
             did = finish(attackers, seconds, before)
             cpu = before.share()
             marks = clients.mark() if turn == 0 else add(marks, clients.mark())

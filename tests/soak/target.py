@@ -44,10 +44,12 @@ class Target:
             raise RuntimeError(f"the server did not start: {self.process.stderr.read()}")
         self.port = int(found.group(1))
 
-    def connect(self, timeout=2.0, source="127.0.0.1"):
-        """Return a connected socket, with TLS if the server has it."""
+    def connect(self, timeout=2.0, source="127.0.0.1", receive_bytes=0):
+        """Return a connected socket, with TLS if the server has it. receive_bytes: its buffer; 0: the system's default."""
         plain = socket.socket()
         plain.settimeout(timeout)
+        if receive_bytes:
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             plain.bind((source, 0))
