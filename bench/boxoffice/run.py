@@ -24,7 +24,7 @@ AUDIT = """SELECT (SELECT count(*) FROM ticket), (SELECT coalesce(sum(seats), 0)
   (SELECT count(*) FROM payment p WHERE seats <> (SELECT count(*) FROM ticket t WHERE t.payment = p.id)) +
   (SELECT count(*) FROM ticket t LEFT JOIN payment p ON p.id = t.payment WHERE p.id IS NULL)"""
 
-PATIENCE_S = 240
+PATIENCE_S = 240  # beyond --seconds, until something was sold and shown
 
 
 class Viewer(threading.Thread):
@@ -103,7 +103,7 @@ def main():
         def is_measured():
             return viewer.took and os.path.exists(told) and os.path.getsize(told)
 
-        # A busy machine may need longer until the first sale, without which there is nothing to audit.
+        # Before the first sale, which a busy machine may delay, there is nothing to audit.
         while (elapsed := time.monotonic() - begun) < args.seconds or (not is_measured() and elapsed < args.seconds + PATIENCE_S):
             if args.kill_every > 0 and args.nodes > 1 and args.seconds > elapsed >= (killed + 1) * args.kill_every:
                 pids = nodes_of(process)

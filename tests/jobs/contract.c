@@ -226,6 +226,7 @@ static void act_by_chance(crew *c, crew_node *n, uint64_t *seed, uint64_t *commi
 static void counters_add_up_after_random_actions(void **state) {
   (void)state;
   uint64_t lost = 0;
+  /* Fewer rounds suffice for the settings of a server (tests/postgres/settings.py). */
   const uint64_t rounds = getenv("JOBS_ROUNDS") ? strtoull(getenv("JOBS_ROUNDS"), NULL, 10) : 6;
   for (uint64_t round = 0; round < rounds; round++) {
     crew c;
