@@ -42,7 +42,7 @@ static vestry_err end(vestry_render *render, vestry_html *html) {
 
 vestry_err page_may_see(const vestry_request *req, void *app) {
   (void)app;
-  return vestry_session_user(req) ? VESTRY_OK : VESTRY_FAILED;
+  return vestry_session_user(req) ? VESTRY_OK : VESTRY_NOT_FOUND; /* 404: the tabs reload, and show the log-in */
 }
 
 vestry_err page_login(struct app *app, vestry_reply *reply, const char *name, const char *complaint) {

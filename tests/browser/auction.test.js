@@ -160,6 +160,21 @@ test('auction: typed text is restored after a reload and after kill -9; bids and
   await Promise.all([ada.shows('You lead.'), bob.shows('You were outbid.')]);
 });
 
+test('auction: a log-out leads all tabs to the log-in, without an error in the log', async (t) => {
+  const auction = await auctionFor(t);
+  const [ada, bob] = [await auction.person('Ada'), await auction.person('Bob', 'lot/2')];
+  const [lots, lot] = [await ada.session.tab(auction.url), await ada.session.tab(`${auction.url}lot/2`)];
+  for (const tab of [lots, lot]) await tab.until(() => document.querySelector('main h1'));
+  await ada.page.click('button:has-text("Log out")');
+  for (const tab of [ada, lots]) await tab.page.waitForSelector('#name');
+  const stranger = await newSession(t);
+  const headers = { 'Datastar-Request': 'true' };
+  assert.equal((await stranger.context.request.get(auction.url, { headers })).status(), 403); // a tab reloads after it
+  await bob.bid('45');
+  await bob.shows('You lead.');
+  await auction.stop(); // it has logged no error
+});
+
 test('auction: too many bids at once are rejected, and so are bids without a name', { skip: sameInFirefox }, async (t) => {
   const auction = await auctionFor(t);
   const ada = await auction.person('Ada', 'lot/2');
