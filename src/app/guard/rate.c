@@ -235,7 +235,8 @@ static uint64_t take_of_unknown(vestry_rate *rate, const vestry_request *req) {
             "clients; %s",
             req->path, UNKNOWN_SHARE,
             is_behind_proxy ? "let the proxy set X-Forwarded-For to exactly one address, that of its peer"
-                            : "behind a proxy set vestry_options.is_behind_proxy");
+                            : "the request comes from this machine or through a proxy. Behind a proxy, set "
+                              "vestry_options.is_behind_proxy");
   return vsi_buckets_take(rate->unknown, 1, vsi_now_ns(rate->v->host));
 }
 
