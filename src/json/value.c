@@ -178,7 +178,6 @@ static vestry_err take_json(vestry_into into, const json_t *value, bool is_wante
 
 vestry_err vsi_into_take(vestry_into into, const json_t *value) {
   const json_int_t integer = json_integer_value(value);
-  const char *text = vsi_json_c_text(value);
   if (!into.variable) return VESTRY_INVALID;
   switch (into.type) {
   case VESTRY_VALUE_BOOLEAN:
@@ -194,8 +193,8 @@ vestry_err vsi_into_take(vestry_into into, const json_t *value) {
     *(double *)into.variable = json_number_value(value);
     return VESTRY_OK;
   case VESTRY_VALUE_STRING:
-    if (!text) return VESTRY_MALFORMED;
-    *(const char **)into.variable = text;
+    if (!vsi_json_c_text(value)) return VESTRY_MALFORMED;
+    *(const char **)into.variable = json_string_value(value);
     return VESTRY_OK;
   case VESTRY_VALUE_JSON: return take_json(into, value, true);
   case VESTRY_VALUE_LIST: return take_json(into, value, json_is_array(value));
