@@ -154,7 +154,7 @@ bool vsi_page_written(void *state, vestry_connection *connection) {
     vsi_pages_lock(pages);
     is_blocked = page->fragment.is_blocked;
     is_sending = page->extra && page->extra->sent.to == UINT64_MAX;
-    vsi_queue_load(&connection->queue, &queued_count, NULL, NULL);
+    queued_count = vsi_queue_count(&connection->queue);
     if (is_blocked && !queued_count) vsi_schedule_unblock(&page->fragment);
     vsi_pages_unlock(pages);
   }
