@@ -5,8 +5,6 @@
  * two values: `value`, which the handler reads, and `held`, which the page is known to have (NULL: none), even if the
  * field does not accept it. A field has changed if the two differ. So the next save also repairs an invalid signal. For
  * objects, the patch is computed from both values, because a merge patch (RFC 7386) must list the members to remove. */
-#include <string.h>
-
 #include "app/signals/schema.h"
 #include "base/memory.h"
 #include "connection/connection.h"
@@ -109,8 +107,7 @@ static bool fits(const vsi_field *field, const json_t *value) {
   case VESTRY_FIELD_BOOLEAN: return json_is_boolean(value);
   case VESTRY_FIELD_INTEGER: return json_is_integer(value);
   case VESTRY_FIELD_NUMBER: return json_is_real(value);
-  case VESTRY_FIELD_STRING:
-    return json_is_string(value) && !memchr(json_string_value(value), '\0', json_string_length(value));
+  case VESTRY_FIELD_STRING: return vsi_json_c_text(value) != NULL;
   case VESTRY_FIELD_JSON: break;
   }
   return true;
