@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "base/assert.h"
 #include "base/hex.h"
 #include "base/memory.h"
@@ -52,7 +53,7 @@ bool vsi_history_id_read(const char *text, vsi_history_id *ret_id) {
   }
   if (*at++ != '.' || (*at == '0' && at[1])) return false;
   const char *from = at;
-  for (; *at >= '0' && *at <= '9' && at - from < SEQ_DIGITS; at++) {
+  for (; vsi_is_digit(*at) && at - from < SEQ_DIGITS; at++) {
     uint64_t digit = (uint64_t)(*at - '0');
     if (id.seq > (UINT64_MAX - digit) / 10) return false;
     id.seq = id.seq * 10 + digit;

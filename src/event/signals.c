@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "base/memory.h"
 #include "base/options.h"
 #include "event/query.h"
@@ -143,7 +144,7 @@ static json_t *element_of(const json_t *array, const char *name, size_t len) {
   size_t index = 0, count = json_array_size(array);
   if (name[0] == '0' && len > 1) return NULL;
   for (size_t i = 0; i < len; i++) {
-    if (name[i] < '0' || name[i] > '9') return NULL;
+    if (!vsi_is_digit(name[i])) return NULL;
     index = index * 10 + (size_t)(name[i] - '0');
     if (index >= count) return NULL; /* before it can overflow */
   }

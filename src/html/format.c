@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "base/real.h"
 #include "base/utf8.h"
 
@@ -146,7 +147,7 @@ static int read_size(reader *r, bool *has_star) {
     return va_arg(r->arguments, int);
   }
   int size = 0;
-  for (; *r->at >= '0' && *r->at <= '9'; r->at++) {
+  for (; vsi_is_digit(*r->at); r->at++) {
     if (size < INT32_MAX / 10 - 1) size = size * 10 + (*r->at - '0');
   }
   return size;

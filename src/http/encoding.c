@@ -31,7 +31,7 @@ static const char *read_weight(const char *at, int *ret_weight) {
   int weight = (*at++ - '0') * WHOLE;
   if (*at == '.') {
     at++;
-    for (int place = WHOLE / 10; place && *at >= '0' && *at <= '9'; place /= 10) weight += (*at++ - '0') * place;
+    for (int place = WHOLE / 10; place && vsi_is_digit(*at); place /= 10) weight += (*at++ - '0') * place;
   }
   *ret_weight = weight;
   return weight <= WHOLE ? at : NULL;

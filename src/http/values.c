@@ -224,7 +224,7 @@ static vestry_err read_integer(const char *text, vestry_into into) {
   text += is_negative;
   if (!*text) return VESTRY_MALFORMED;
   for (; *text; text++) {
-    if (*text < '0' || *text > '9') return VESTRY_MALFORMED;
+    if (!vsi_is_digit(*text)) return VESTRY_MALFORMED;
     uint64_t digit = (uint64_t)(*text - '0');
     if (value > (most - digit) / 10) return VESTRY_MALFORMED;
     value = value * 10 + digit;

@@ -98,12 +98,10 @@ static void write_cookies(vestry_browser *browser, vsi_buffer *text) {
 /* Percent-encode a text, as in a form's body or a query. */
 static void encode(vsi_buffer *to, const char *text) {
   for (; *text; text++) {
-    unsigned char c = (unsigned char)*text;
-    bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("-_.~", c);
-    if (is_plain)
-      vsi_buffer_append_char(to, (char)c);
+    if (vsi_is_unreserved(*text))
+      vsi_buffer_append_char(to, *text);
     else
-      vsi_buffer_printf(to, "%%%02X", c);
+      vsi_buffer_printf(to, "%%%02X", (unsigned char)*text);
   }
 }
 

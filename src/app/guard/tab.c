@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "app/session/seal.h"
+#include "base/ascii.h"
 #include "http/cookie.h"
 #include "http/request.h"
 #include "instance/instance.h"
@@ -146,8 +147,7 @@ static const char kept[] =
 static bool is_prefix(const char *prefix) {
   static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
   size_t len = prefix ? strlen(prefix) : 0;
-  return len && len <= VESTRY_TAB_PREFIX_MAX_BYTES && strspn(prefix, letters) == len &&
-         !(*prefix >= '0' && *prefix <= '9');
+  return len && len <= VESTRY_TAB_PREFIX_MAX_BYTES && strspn(prefix, letters) == len && !vsi_is_digit(*prefix);
 }
 
 vestry_err vestry_tab_keep(const vestry_request *req, vestry_html *html, const char *prefix) {

@@ -33,6 +33,7 @@
 
 #include "app/page/page_script.h"
 #include "app/page/schedule.h"
+#include "base/ascii.h"
 #include "base/memory.h"
 
 enum { SUBMISSIONS = 16, DIGITS = 9 }; /* submissions of a stream at one time; digits of their numbers */
@@ -64,7 +65,7 @@ static bool read_report(const char *text, size_t len, report *ret) {
     uint32_t submission = 0;
     size_t digits = 0;
     if (text[i++] != '.') return false;
-    for (; i < len && text[i] >= '0' && text[i] <= '9' && digits <= DIGITS; i++, digits++)
+    for (; i < len && vsi_is_digit(text[i]) && digits <= DIGITS; i++, digits++)
       submission = submission * 10 + (uint32_t)(text[i] - '0');
     if (!digits || digits > DIGITS || ret->count == SUBMISSIONS) return false;
     ret->submissions[ret->count++] = submission;

@@ -47,6 +47,7 @@
 #include <string.h>
 
 #include "app/page/render.h"
+#include "base/ascii.h"
 #include "base/options.h"
 #include "vestry/signals.h"
 
@@ -70,7 +71,7 @@ typedef struct axis {
 static const char *read_number(const char *text, uint64_t *ret) {
   const char *at = text;
   uint64_t number = 0;
-  for (; *at >= '0' && *at <= '9' && at - text <= DIGITS_MOST; at++) number = number * 10 + (uint64_t)(*at - '0');
+  for (; vsi_is_digit(*at) && at - text <= DIGITS_MOST; at++) number = number * 10 + (uint64_t)(*at - '0');
   if (at == text || at - text > DIGITS_MOST) return NULL;
   *ret = number;
   return at;

@@ -155,7 +155,7 @@ static vestry_err take_value(vsi_form *form, const char *bytes, size_t len, size
 static vestry_err take_between(vsi_form *form, const char *bytes, size_t *ret_taken) {
   *ret_taken = 1;
   char c = *bytes, *had = form->head;
-  if (form->head_len == 0 && (c == ' ' || c == '\t')) return VESTRY_OK;
+  if (form->head_len == 0 && vsi_is_blank(c)) return VESTRY_OK;
   if (form->head_len == 0 && c != '-' && c != '\r') return VESTRY_MALFORMED;
   if (form->head_len == 1 && c != (*had == '-' ? '-' : '\n')) return VESTRY_MALFORMED;
   had[form->head_len++] = c;

@@ -4,11 +4,13 @@
 #include <nettle/base64.h>
 #include <string.h>
 
+#include "base/ascii.h"
+
 bool vsi_tus_number(const char *declared, uint64_t *ret_number) {
   uint64_t number = 0;
   if (!declared || !*declared) return false;
   for (; *declared; declared++) {
-    if (*declared < '0' || *declared > '9' || number > (UINT64_C(1) << 62) / 10 - 1) return false;
+    if (!vsi_is_digit(*declared) || number > (UINT64_C(1) << 62) / 10 - 1) return false;
     number = number * 10 + (uint64_t)(*declared - '0');
   }
   *ret_number = number;
@@ -49,7 +51,7 @@ vestry_err vsi_tus_metadata(const char *declared, char name[VSI_DECLARED_NAME_BY
     declared += strspn(declared, " \t");
     const size_t len = strcspn(declared, ",");
     size_t own = len;
-    while (own && (declared[own - 1] == ' ' || declared[own - 1] == '\t')) own--;
+    while (own && vsi_is_blank(declared[own - 1])) own--;
     error = take_pair(declared, own, name, type);
     declared += len;
     has_more = *declared == ',';

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/array.h"
+#include "base/ascii.h"
 
 enum { FEW = 8, FIRST_SLOTS = 32 };
 
@@ -55,7 +56,7 @@ void vsi_postgres_keys_clear(vsi_postgres_keys *set, const vestry_host *host) {
 /* Parse digits without a sign. */
 static bool take_number(const char **at, uint64_t *ret_number) {
   char *end;
-  if (**at < '0' || **at > '9') return false;
+  if (!vsi_is_digit(**at)) return false;
   errno = 0;
   *ret_number = strtoull(*at, &end, 10);
   *at = end;
