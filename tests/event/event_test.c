@@ -214,7 +214,12 @@ static void unsigned_numbers_are_written_in_decimal(void **state) {
   static const struct {
     uint64_t number;
     const char *text;
-  } rows[] = {{0, "0"}, {9, "9"}, {10, "10"}, {1234567890, "1234567890"}, {UINT64_MAX, "18446744073709551615"}};
+  } rows[] = {{0, "0"},
+              {9, "9"},
+              {10, "10"},
+              {1234567890, "1234567890"},
+              {UINT32_MAX, "4294967295"},
+              {UINT64_MAX, "18446744073709551615"}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     char text[21] = "";
     vsi_writer writer = {.to = text};
