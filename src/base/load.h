@@ -54,7 +54,7 @@ static inline void vsi_loads_file(vsi_loads *loads, vsi_load *load, vsi_load_pla
   atomic_store_explicit(place, rank, memory_order_relaxed);
 }
 
-/* Return the first object of the highest rank below this one that has an object; NULL: none. */
+/* Return the first object of the highest rank below `rank` that is not empty. NULL: there is none. */
 static inline vsi_load *vsi_loads_first_below(const vsi_loads *loads, unsigned rank) {
   while (rank-- > 1)
     if (!TAILQ_EMPTY(&loads->ranks[rank])) return TAILQ_FIRST(&loads->ranks[rank]);
@@ -63,7 +63,8 @@ static inline vsi_load *vsi_loads_first_below(const vsi_loads *loads, unsigned r
 static inline vsi_load *vsi_loads_largest(const vsi_loads *loads) {
   return vsi_loads_first_below(loads, VSI_LOAD_RANKS);
 }
-/* Return the object after this one in its rank, or else the first object below the rank. */
+/* Return the object after `load` in its rank. If `load` is the last one, return the first object of the highest rank
+ * below that is not empty. NULL: there is no further object. */
 static inline vsi_load *vsi_loads_next(const vsi_loads *loads, const vsi_load *load, uint8_t rank) {
   vsi_load *next = TAILQ_NEXT(load, in);
   return next ? next : vsi_loads_first_below(loads, rank);

@@ -12,10 +12,11 @@
 #include "vestry/error.h"
 #include "vestry/host.h"
 
-/* Return the length of the control character beyond ASCII that begins at `at`; 0: none does. A one-line text must not
- * contain control characters, because they end lines, control a terminal, or change the direction of the text beside
- * them. They are the controls of ASCII and C1, the line separator, the paragraph separator, and the bidirectional
- * controls. */
+/* A one-line text must not contain control characters, because they end lines, control a terminal, or change the
+ * direction of the text beside them. Control characters are the controls of ASCII and C1, the line separator, the
+ * paragraph separator, and the bidirectional controls. */
+
+/* Return the length in UTF-8 of the control character beyond ASCII at `at`; 0: it is none. */
 static inline size_t vsi_control_sequence(const unsigned char *at, size_t len) {
   if (len >= 2 && at[0] == 0xC2 && at[1] >= 0x80 && at[1] <= 0x9F) return 2; /* C1 */
   if (len >= 2 && at[0] == 0xD8 && at[1] == 0x9C) return 2;                  /* U+061C */

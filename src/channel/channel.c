@@ -144,8 +144,9 @@ static void leave_semaphore(vsi_channel *channel) {
     vsi_mutex_lock(&channel->lock);
     channel->stats.standalone_count += alone;
   }
-  /* Under the lock. If another thread removes the last member of a coding before this, the search above finds the idle
-   * encoder. If it does so after this, it finds the semaphore free. */
+  /* The lock is held since the last search, so that no idle encoder is missed. A thread that removes the last member of
+   * a coding does so either before that search, which then finds the encoder, or after the semaphore was released, and
+   * then ends the encoder itself. */
   vsi_semaphore_leave(&channel->semaphore);
   vsi_mutex_unlock(&channel->lock);
 }

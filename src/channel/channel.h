@@ -110,8 +110,8 @@ VESTRY_API vestry_err vsi_channel_publish(vsi_channel *channel, vestry_event *ev
  * epochs that have not ended. */
 void vsi_channel_stats_get(vsi_channel *channel, vestry_channel_stats *ret_stats);
 
-/* Get the counters and sums without waiting: standalone_count lacks the epochs that have not ended. Any
- * thread; takes the channel's lock briefly. */
+/* Get the counters and sums without waiting: standalone_count lacks the epochs that have not ended. Any thread; takes
+ * the channel's lock briefly. */
 VESTRY_API void vsi_channel_look(vsi_channel *channel, vestry_channel_stats *ret_stats, vsi_channel_sums *ret_sums);
 
 static inline vsi_channel *vsi_channel_ref(vsi_channel *channel) {

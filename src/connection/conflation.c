@@ -16,13 +16,13 @@
  * are in event/target.c, and vsi_target in event/target.h describes an event for them; this file handles only the
  * order.
  *
- * A table has, for each target, the last delivery that set it. Fences divide the list into runs. A fence is an
- * event whose effect is not understood (VSI_EFFECT_UNKNOWN), or an event without a target: one of a batch, or one for
- * which there was no memory. So no fence lies between two deliveries of one run. A new morph looks up its target
- * in the table. If it finds a delivery of the same run there, that delivery is dropped.
+ * A table has, for each target, the last delivery that set it. Fences divide the list into runs. A fence is an event
+ * whose effect is not understood (VSI_EFFECT_UNKNOWN), or an event without a target: one of a batch, or one for which
+ * there was no memory. So no fence lies between two deliveries of one run. A new morph looks up its target in the table.
+ * If it finds a delivery of the same run there, that delivery is dropped.
  *
  * Several targets share a slot of the table. If a new delivery finds a delivery with another target in its slot, it
- * takes the slot. The older delivery is then forgotten: it stays in the list and is written as if there were no
+ * takes the slot. The older delivery is then displaced: it stays in the list and is written as if there were no
  * conflation. The table has a fixed size, so adding a delivery takes the same number of steps, however many deliveries
  * wait. A slot points to a waiting delivery or is NULL, because take_out clears the slot of the delivery that it
  * removes.

@@ -173,7 +173,7 @@ static inline uint64_t vsi_connection_last_write_ns(const vestry_connection *con
   return atomic_load_explicit(&connection->last_write_ns, memory_order_relaxed);
 }
 
-/* Make the connection's heartbeats signs, which its page can see. Before the start. */
+/* Use signs, which the page can see, as the heartbeats of the connection. Before the start. */
 VESTRY_API void vsi_connection_give_signs(vestry_connection *connection);
 /* Make the connection an answer, which begins with this number of events, at most three. The connection ends cleanly if
  * nothing was written for hold_ms. on_written is called after each write, so that it can end the connection earlier.
@@ -181,7 +181,7 @@ VESTRY_API void vsi_connection_give_signs(vestry_connection *connection);
 VESTRY_API void vsi_connection_answer(vestry_connection *connection, uint32_t hold_ms, unsigned events_count);
 /* Return whether any thread has sent an answer more than its first events. Any thread. */
 VESTRY_API bool vsi_connection_is_answered(const vestry_connection *connection);
-/* Make the connection's heartbeats signs, and send the first one now. */
+/* Use signs as the heartbeats of the connection, and send the first sign now. */
 void vsi_connection_begin_signs(vestry_connection *connection);
 
 VESTRY_API const vestry_host *vsi_connection_host(const vestry_connection *connection);

@@ -25,8 +25,8 @@ vestry_err vsi_json_parse(const char *json, size_t len, const vestry_signals_lim
 /* Return a new array or object with the same elements or members, by reference. NULL: out of memory. */
 json_t *vsi_json_copy(json_t *value);
 
-/* Return a string as a C string; NULL if the value is no string, or contains a NUL, because it would be cut and change
- * its meaning. */
+/* Return a string as a C string; NULL if the value is no string, or if it contains a NUL, which would cut the text off
+ * and so change its meaning. */
 static inline const char *vsi_json_c_text(const json_t *value) {
   const char *text = json_string_value(value);
   return text && strlen(text) == json_string_length(value) ? text : NULL;

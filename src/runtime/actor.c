@@ -30,10 +30,10 @@
  *   RUNNING, the end of the run finds the bit and schedules. Only the begin of a run clears the bit.
  * - Visibility: the read-modify-write of notify [N] is a release, that of begin [B] an acquire. notify writes even if
  *   the bit is set already, because a load alone would not publish the notifier's earlier writes to the coming run. [N]
- *   is also an acquire: a thread that finds IDLE and schedules links the job and reads what the last run left,
- *   after the end [E] of that run. [E] is a read-modify-write as well, never a store, so that it stays in the release
- *   sequence of every notify before it. And [E] is a release, so that a run sees everything of the run before it,
- *   although they were on different threads.
+ *   is also an acquire: a thread that finds IDLE and schedules puts the job into a queue, and reads what the last run
+ *   left, after the end [E] of that run. [E] is a read-modify-write as well, never a store, so that it stays in the
+ *   release sequence of every notify before it. And [E] is a release, so that a run sees everything of the run before
+ *   it, although they were on different threads.
  * - Lifetime: the reference taken on IDLE → READY is held until a run ends in IDLE, through any number of RUNNING →
  *   READY transitions. It is taken before the transition. Once the state is READY, another thread may run the actor and
  *   drop the reference before the notifying thread reaches its next line. */

@@ -82,7 +82,7 @@ typedef struct vsi_pool_worker {
 
 typedef struct vsi_pool {
   const vestry_host *host;
-  vsi_home *home;
+  vsi_home *home; /* the runtime frees it after the pool */
   bool (*run)(vsi_job *job);
   vsi_pool_worker *workers; /* NULL: stepped */
   uint32_t workers_count;

@@ -43,8 +43,9 @@ void vsi_ticker_wake_by(vsi_ticker *ticker, vsi_wake *wake);
 void vsi_ticker_rest(vsi_ticker *ticker);
 
 /* Arm a timer, or move it if it is armed. The timer never fires before due_ns. When the ticker closes, armed timers do
- * not fire: an owner that holds a reference for an armed timer cancels the timer when it closes itself. Returns OK:
- * *ret_was_armed (may be NULL) is set | CLOSED: not armed Threads any */
+ * not fire: an owner that holds a reference for an armed timer cancels the timer when it closes itself.
+ * Returns  OK: *ret_was_armed (may be NULL) is set | CLOSED: not armed
+ * Threads  any */
 VESTRY_API vestry_err vsi_ticker_arm(vsi_ticker *ticker, vsi_timer *timer, uint64_t due_ns, bool *ret_was_armed);
 /* Cancel a timer. Returns true if it was armed and will not fire, false if it was not armed or fires now. Any
  * thread. */

@@ -52,7 +52,7 @@ static inline vsi_entry *vsi_multivalues_find(const vsi_multivalues *multivalues
 /* Return the entry with this handle if it has a node; NULL: no entry with a node has this handle. */
 vsi_entry *vsi_multivalues_with_handle(const vsi_multivalues *multivalues, vestry_handle handle);
 /* Return the entry of a key that has this handle or this value, searching only the entries that need no node; NULL:
- * none. handle 0, value NULL: no entry has them. */
+ * none. A handle of 0 and a value of NULL match no entry. */
 vsi_entry *vsi_multivalues_walk(vsi_entry *newest, vestry_handle handle, const void *value);
 
 /* Allocate the memory that one more value of a key may need. OK | NO_MEMORY. */

@@ -28,9 +28,9 @@ void vsi_scopes_add(vsi_scope_share *share, vsi_entry *entry);
 void vsi_scopes_use(vsi_entry *entry);
 void vsi_scopes_remove(vsi_map *scopes, const vestry_host *host, vsi_entry *entry);
 
-/* Return the entry to evict, never one whose value is `newcomer`. If the value of one of the VSI_SCOPE_LOOKS least
- * recently used entries has ended, it is the least recently used such entry; otherwise it is the least recently used
- * entry. NULL: there is no other. */
+/* Return the entry to evict, never one whose value is `newcomer`. The function examines the VSI_SCOPE_LOOKS least
+ * recently used entries, the least recently used first. It returns the first entry whose value has ended, or the least
+ * recently used entry if no value has ended. NULL: there is no other entry. */
 enum { VSI_SCOPE_LOOKS = 64 };
 vsi_entry *vsi_scopes_first(const vsi_scope_share *share, vestry_store_exit *exit, const void *newcomer);
 
