@@ -242,14 +242,12 @@ vestry_err vestry_reply_body(vestry_reply *reply, const char *content_type, cons
 
 /* Pack a key once, for all later uses. */
 static vestry_err pack_key(vestry_reply *reply, vestry_scope scope, const vestry_key *key, void *room,
-                           size_t room_bytes, vestry_scoped_key **ret_key, vestry_err *key_error) {
+                           size_t room_bytes, vestry_scoped_key **ret_key) {
   vsi_scoped_key packed;
   vestry_err error = vsi_store_pack(reply->v->store, &packed, scope, key);
   if (error == VESTRY_NO_MEMORY) return vsi_reply_remember(reply, VESTRY_NO_MEMORY);
-  if (error) {
-    *key_error = error;
+  if (error)
     return vsi_reply_refuse(reply, error, "vestry_reply_key or vestry_reply_add_key: the key is invalid or too large");
-  }
   *ret_key = vsi_scoped_key_keep(reply->host, &packed.key, room, room_bytes);
   vsi_scoped_key_finish(&packed);
   return *ret_key ? VESTRY_OK : vsi_reply_remember(reply, VESTRY_NO_MEMORY);
@@ -257,10 +255,8 @@ static vestry_err pack_key(vestry_reply *reply, vestry_scope scope, const vestry
 
 vestry_err vestry_reply_key(vestry_reply *reply, const vestry_key *key) {
   vestry_scoped_key *packed;
-  reply->key_error = VESTRY_OK;
-  vestry_err error =
-      pack_key(reply, reply->scope, key, reply->key_room, sizeof reply->key_room, &packed, &reply->key_error);
-  if (error) return error;
+  reply->key_error = pack_key(reply, reply->scope, key, reply->key_room, sizeof reply->key_room, &packed);
+  if (reply->key_error) return reply->key_error;
   if (packed != reply->key) free_key(reply);
   reply->key = packed;
   return VESTRY_OK;
@@ -280,15 +276,13 @@ vestry_err vsi_reply_may_join(vestry_reply *reply) {
 }
 
 vestry_err vestry_reply_add_key(vestry_reply *reply, vestry_scope scope, const vestry_key *key, size_t many_count) {
-  if (reply->more_keys_count >= reply->v->max_per_stream_count) {
-    reply->more_key_error = VESTRY_LIMIT;
-    return refuse_more(reply, "vestry_reply_add_key", "keys in addition to its first");
-  }
+  if (reply->more_keys_count >= reply->v->max_per_stream_count)
+    return reply->more_key_error = refuse_more(reply, "vestry_reply_add_key", "keys in addition to its first");
   if (VSI_ARRAY_RESERVE(reply->host, reply->more_keys, reply->more_keys_count, reply->more_keys_room, 1))
     return vsi_reply_remember(reply, VESTRY_NO_MEMORY);
   vestry_scoped_key *packed;
-  vestry_err error = pack_key(reply, scope, key, NULL, 0, &packed, &reply->more_key_error);
-  if (error) return error;
+  vestry_err error = pack_key(reply, scope, key, NULL, 0, &packed);
+  if (error) return reply->more_key_error = error;
   reply->more_keys[reply->more_keys_count++] = (struct vsi_more_key){packed, many_count};
   return VESTRY_OK;
 }
