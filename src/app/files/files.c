@@ -305,9 +305,8 @@ vestry_err vestry_reply_file(const vestry_request *req, vestry_reply *reply, ves
   error = represent(files, &f, coding, &r);
   if (error == VESTRY_TOO_LARGE) vsi_reply_refuse(reply, error, "a file is larger than max_file_bytes");
   if (!error) error = answer(req, reply, files, &f, type, coding, is_conditional, &r);
-  if (error == VESTRY_NO_MEMORY) reply->no_memory = true;
   lose(&f);
-  return error;
+  return vsi_reply_remember(reply, error);
 }
 
 vestry_err vestry_files_handler(const vestry_request *req, vestry_reply *reply, void *app) {

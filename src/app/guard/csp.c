@@ -193,9 +193,7 @@ static vestry_err put(vestry_reply *reply, const vestry_csp *given) {
     reply->document.state = made;
   }
   vsi_buffer_finish(&text);
-  if (made) return VESTRY_OK;
-  reply->no_memory = true;
-  return VESTRY_NO_MEMORY;
+  return vsi_reply_remember(reply, made ? VESTRY_OK : VESTRY_NO_MEMORY);
 }
 
 /* ---- the answer -------------------------------------------------------------------------------------------------- */

@@ -147,10 +147,9 @@ vestry_err vestry_reply_present(vestry_reply *reply, vestry_presence *presence, 
     vsi_attachments_add_counted(&reply->attachments, &one->attachment);
     return VESTRY_OK;
   }
-  reply->no_memory |= error == VESTRY_NO_MEMORY;
   if (one) free_spares(presence->host, one);
   vsi_free(presence->host, one);
-  return error;
+  return vsi_reply_remember(reply, error);
 }
 
 enum { GRACE_MS = 2000, GRACE_MAX_MS = 86400000, MAX_COUNT = 100000 };

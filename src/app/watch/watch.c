@@ -308,13 +308,11 @@ void vestry_watch_stats_get(vestry *v, vestry_watch_stats *ret_stats) {
 
 static vestry_err add(vestry_reply *reply, const vestry_watch *watch) {
   void *of;
-  vestry_err error = vsi_extension_use(reply->v, &kind, &of);
-  reply->no_memory |= error == VESTRY_NO_MEMORY;
+  vestry_err error = vsi_reply_remember(reply, vsi_extension_use(reply->v, &kind, &of));
   if (error) return error;
   if (reply->parts_count == VESTRY_REPLY_WATCHES_MAX) return VESTRY_LIMIT;
   vestry_watcher *watcher = vsi_calloc(reply->host, 1, sizeof *watcher);
-  reply->no_memory |= !watcher;
-  if (!watcher) return VESTRY_NO_MEMORY;
+  if (!watcher) return vsi_reply_remember(reply, VESTRY_NO_MEMORY);
   watcher->of = of;
   watcher->runtime = watch->runtime ? watch->runtime : reply->v->runtime;
   watcher->step = watch->step;
