@@ -127,7 +127,7 @@ vestry_err vestry_reply_present(vestry_reply *reply, vestry_presence *presence, 
   if (!presence || !len || len > VSI_PRESENCE_WHO_MAX || !vsi_is_utf8(user, len))
     return vsi_reply_refuse(
         reply, VESTRY_INVALID,
-        "presence: who is NULL (is no user logged in?), empty, longer than 255 bytes, or not UTF-8");
+        "presence: user is NULL (is no user logged in?), empty, longer than 255 bytes, or not UTF-8");
   vestry_err error = vsi_reply_may_join(reply);
   if (error) return error;
   arrival *one = vsi_calloc(presence->host, 1, sizeof *one);
@@ -138,7 +138,7 @@ vestry_err vestry_reply_present(vestry_reply *reply, vestry_presence *presence, 
     error = reserve(presence, one);
     if (error == VESTRY_TOO_LARGE)
       (void)vsi_reply_refuse(reply, error,
-                             "presence: place and who exceed the maximum size of a message to the other nodes; use "
+                             "presence: place and user exceed the maximum size of a message to the other nodes; use "
                              "shorter ones, or raise max_payload of the broker");
   }
   if (!error) {
@@ -185,7 +185,7 @@ static void log_cut(vestry_presence *presence) {
   vsi_mutex_unlock(&presence->lock);
   if (is_new)
     vsi_log(presence->host, VESTRY_LOG_ERROR,
-            "presence %s: a member's place and who exceed the maximum size of a message to the other nodes, so only "
+            "presence %s: a member's place and user exceed the maximum size of a message to the other nodes, so only "
             "this node knows the member; use shorter ones, or raise max_payload of the broker",
             presence->name);
 }

@@ -27,7 +27,7 @@ typedef struct vsi_presence_watch {
   void (*begins)(void *ctx);
   /* Return whether all live nodes are known, and have announced their members. No lock held. */
   bool (*knows_all)(void *ctx);
-  /* Return whether a member fits one message. bytes: size of who, place and the presence's name together. */
+  /* Return whether a member fits one message. bytes: size of user, place and the presence's name together. */
   bool (*fits)(size_t bytes, void *ctx);
   void *ctx;
 } vsi_presence_watch;
