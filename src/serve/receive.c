@@ -147,7 +147,8 @@ vestry_err vsi_receive(vsi_serving *s, vestry_connection **ret_connection) {
 
 /* -------------------------------------------------------------------------------- of a server that reports bytes -- */
 
-/* Leave the request: the thread serves others until the next piece arrives. */
+/* Every function below that calls the application begins with come_back, and ends with leave, or with the request's
+ * end. After leave, the thread serves other requests until the next piece arrives. */
 static void leave(vsi_serving *s, const vsi_inside *inside) {
   vsi_span_leave(&s->span);
   vsi_visit_pause(&s->visit);
@@ -242,7 +243,8 @@ void vestry_receive_close(vestry_receiving *receiving) {
   write_piece(receiving, true);
 }
 
-static void end(vestry_receiving *receiving, vestry_err error) {
+/* End the request instead of leaving it. */
+static void end(vestry_receiving *receiving, const vsi_inside *inside, vestry_err error) {
   vsi_serving *s = &receiving->s;
   vestry *v = s->v;
   vsi_serving_end_span(s, error);
@@ -250,6 +252,7 @@ static void end(vestry_receiving *receiving, vestry_err error) {
   vsi_serving_finish(s);
   free_piece(v, receiving->piece);
   vsi_free(v->host, receiving);
+  vsi_inside_end(inside);
 }
 
 vestry_err vestry_receive_end(vestry_receiving *receiving, vestry_connection **ret_connection) {
@@ -258,8 +261,7 @@ vestry_err vestry_receive_end(vestry_receiving *receiving, vestry_connection **r
   *ret_connection = NULL;
   come_back(s, &inside);
   vestry_err error = conclude(s, &receiving->receipt, ret_connection);
-  end(receiving, error);
-  vsi_inside_end(&inside);
+  end(receiving, &inside, error);
   return error;
 }
 
@@ -282,6 +284,5 @@ void vestry_receive_abandon(vestry_receiving *receiving, vestry_err why) {
   vsi_request_detach(&receiving->s.request);
   keep_piece(receiving);
   fail(&receiving->s, &receiving->receipt, why, false);
-  end(receiving, why);
-  vsi_inside_end(&inside);
+  end(receiving, &inside, why);
 }
