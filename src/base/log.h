@@ -67,7 +67,9 @@ static inline vestry_err vsi_mistake(const vestry_host *host, const char *functi
 }
 /* Log that the options of a function cannot be read (base/options.h). Returns INVALID. */
 static inline vestry_err vsi_mistake_in_options(const vestry_host *host, const char *function) {
-  return vsi_mistake(host, function, "the options have an unknown size, or members of a later version");
+  return vsi_mistake(
+      host, function,
+      "options.size is neither 0 nor the size of the struct, or a member is set that only a later version has");
 }
 
 #endif

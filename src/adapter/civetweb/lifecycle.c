@@ -79,7 +79,7 @@ vestry_err vestry_civetweb_create(vestry *v, struct mg_context *context, const v
   if (!v || !context || !ret_server) return VESTRY_INVALID;
   const vestry_host *host = vestry_parts_of(v)->host;
   if (VSI_OPTIONS_TAKE(vestry_civetweb_options, own, given))
-    return vsi_mistake(host, "vestry_civetweb_create", VSI_WEB_UNKNOWN_OPTIONS);
+    return vsi_mistake_in_options(host, "vestry_civetweb_create");
   const vestry_civetweb_options *options = &own;
   vsi_civetweb_settings settings;
   vsi_civetweb_settings_read(context, &settings);

@@ -139,7 +139,7 @@ vestry_err vestry_microhttpd_attach(vestry *v, struct MHD_Daemon *daemon, const 
   if (!v || !ret_server) return VESTRY_INVALID;
   const vestry_host *host = vestry_parts_of(v)->host;
   if (VSI_OPTIONS_TAKE(vestry_microhttpd_attach_options, own, given))
-    return vsi_mistake(host, "vestry_microhttpd_attach", VSI_WEB_UNKNOWN_OPTIONS);
+    return vsi_mistake_in_options(host, "vestry_microhttpd_attach");
   const vsi_web_option ranges[] = {{"max_streams", own.max_streams, 1, VSI_MICROHTTPD_MAX_STREAMS},
                                    {"max_requests", own.max_requests, 1, MAX_REQUESTS},
                                    vsi_microhttpd_send_buffer_option(own.send_buffer_bytes)};

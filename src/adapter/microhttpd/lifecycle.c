@@ -246,7 +246,7 @@ vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *
   if (!v || !ret_server) return VESTRY_INVALID;
   const vestry_host *host = vestry_parts_of(v)->host;
   if (VSI_OPTIONS_TAKE(vestry_microhttpd_options, own, given))
-    return vsi_mistake(host, "vestry_microhttpd_create", VSI_WEB_UNKNOWN_OPTIONS);
+    return vsi_mistake_in_options(host, "vestry_microhttpd_create");
   vestry_err error = resolve(v, &own);
   if (!error) error = fit(host, &own);
   if (error) return error;

@@ -30,17 +30,14 @@ static inline const char *vsi_web_listen_advice(int error) {
   }
 }
 
-/* The fault of options that cannot be read. */
-#define VSI_WEB_UNKNOWN_OPTIONS                                                                                        \
-  "options.size is neither 0 nor the size of the struct, or a member is set that only a later version has"
-
-/* An option with its range. value 0: the default, which is valid. */
+/* An option with its range. value: 0 stands for the default, and is valid. */
 typedef struct vsi_web_option {
   const char *name;
   uint64_t value, least, most;
 } vsi_web_option;
 
-/* Check options. function: its name, for the log. OK | INVALID: an option is out of its range, which is logged */
+/* Check the ranges of options, and log the first option that is out of its range. function: the name of the function
+ * that takes the options, for the log. OK | INVALID */
 static inline vestry_err vsi_web_options_check(const vestry_host *host, const char *function,
                                                const vsi_web_option *options, size_t count) {
   for (const vsi_web_option *at = options; at < options + count; at++) {
