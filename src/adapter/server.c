@@ -185,9 +185,10 @@ vestry_err vestry_server_run(vestry *v, const vestry_server_adapter *adapter, co
   vestry_server_options options;
   if (!v) return VESTRY_INVALID;
   const vestry_host *host = vestry_parts_of(v)->host;
-  if (!adapter || VSI_OPTIONS_TAKE(vestry_server_options, options, given) || options.drain_ms > VESTRY_DRAIN_MAX_MS)
-    return vsi_mistake(host, "vestry_server_run",
-                       "the adapter is missing, the options are of a later version, or drain_ms is too large");
+  if (!adapter || VSI_OPTIONS_TAKE(vestry_server_options, options, given))
+    return vsi_mistake(host, "vestry_server_run", "the adapter is missing, or the options are of a later version");
+  const vsi_web_option drain_ms = {"drain_ms", options.drain_ms, 1, VESTRY_DRAIN_MAX_MS};
+  if (vsi_web_options_check(host, "vestry_server_run", &drain_ms, 1)) return VESTRY_INVALID;
   if (atomic_exchange(&runs, true)) {
     vsi_log(host, VESTRY_LOG_ERROR, "vestry_server_run: another server already runs in this process; end it first");
     return VESTRY_EXISTS;

@@ -602,6 +602,16 @@ static void end_before_a_run_does_not_end_it(void **state) {
   site_end(&w);
 }
 
+static void drain_time_of_a_run_is_bounded(void **state) {
+  (void)state;
+  site w;
+  site_begin(&w, (vestry_options){0});
+  const vestry_server_options options = {.drain_ms = VESTRY_DRAIN_MAX_MS + 1};
+  assert_int_equal(vestry_server_run(w.v, &nothing_adapter, &options), VESTRY_INVALID);
+  assert_string_equal(w.th.last_log, "vestry_server_run: drain_ms is 86400001, but must be from 1 to 86400000");
+  site_end(&w);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(instance_exposes_its_heartbeat),
@@ -622,6 +632,7 @@ int main(void) {
       cmocka_unit_test(f4_queue_budget_is_enforced_and_counted),
       cmocka_unit_test(late_end_writes_to_no_other_descriptor),
       cmocka_unit_test(end_before_a_run_does_not_end_it),
+      cmocka_unit_test(drain_time_of_a_run_is_bounded),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
