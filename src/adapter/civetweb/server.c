@@ -215,8 +215,8 @@ static vestry_err stop(vestry_server *server, uint64_t timeout_ms) {
   return vestry_server_stop(((own_server *)server)->inside, timeout_ms);
 }
 
-static void room(vestry_server *server, uint32_t *ret_dedicated, uint32_t *ret_capacity) {
-  vestry_server_room(((own_server *)server)->inside, ret_dedicated, ret_capacity);
+static void room(vestry_server *server, uint32_t *ret_streams, uint32_t *ret_capacity) {
+  vestry_server_room(((own_server *)server)->inside, ret_streams, ret_capacity);
 }
 
 const vestry_server_adapter vestry_server_civetweb = {
