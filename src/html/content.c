@@ -53,8 +53,11 @@ static const char *read_reference(const char *at, const char *end, uint32_t *ret
     bool is_hex = end - name > 1 && (name[1] | 0x20) == 'x';
     const char *digits = name + 1 + is_hex;
     uint32_t c = 0;
-    for (at = digits; at < end && (is_hex ? vsi_hex_digit(vsi_lower(*at)) >= 0 : vsi_is_digit(*at)); at++)
-      if (c < 0x110000) c = c * (is_hex ? 16 : 10) + (uint32_t)vsi_hex_digit(vsi_lower(*at));
+    for (at = digits; at < end; at++) {
+      int digit = vsi_hex_digit(vsi_lower(*at));
+      if (digit < 0 || (digit > 9 && !is_hex)) break;
+      if (c < 0x110000) c = c * (is_hex ? 16 : 10) + (uint32_t)digit;
+    }
     if (at == digits) return name; /* a literal '&' */
     if (c >= 0x80 && c < 0xa0) return NULL;
     *ret_c = !c || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0xfffd : c;
