@@ -12,11 +12,12 @@
 /* Return whether the text begins with `lower`, ignoring the case of ASCII letters, as in HTML and in any locale:
  * strncasecmp takes I and i for different letters in a Turkish one. */
 bool vsi_starts_with(const char *text, size_t len, const char *lower);
-/* Return whether the text begins so with one of several prefixes. prefixes: an array in scope */
-#define VSI_STARTS_WITH_ANY(text, prefixes) vsi_starts_with_any(text, prefixes, sizeof(prefixes) / sizeof *(prefixes))
+/* Return whether the text begins with one of several prefixes, compared as by vsi_starts_with. */
 bool vsi_starts_with_any(vestry_slice text, const char *const *prefixes, size_t count);
+/* The same for an array (not a pointer) of prefixes. */
+#define VSI_STARTS_WITH_ANY(text, prefixes) vsi_starts_with_any(text, prefixes, sizeof(prefixes) / sizeof *(prefixes))
 
-/* Return the text without its first len bytes, of which it has as many. */
+/* Return the text without its first len bytes. len: at most the length of the text */
 static inline vestry_slice vsi_slice_behind(vestry_slice text, size_t len) {
   return (vestry_slice){(const char *)text.data + len, text.len - len};
 }
