@@ -287,8 +287,7 @@ static vestry_err refuse(vestry *v, const char *what, const char *pattern, vestr
 static const char *fault_of(vestry_err error) {
   if (error == VESTRY_LIMIT)
     return "the pattern has more than VESTRY_ROUTE_PARAMETERS_MAX parameters; use fewer, and pass further values in "
-           "the "
-           "query";
+           "the query";
   return "the pattern is invalid: it must begin with '/', only its last segment may be empty, and each {name} may "
          "occur only once; see vestry/routes.h";
 }
