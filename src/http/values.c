@@ -238,7 +238,7 @@ static vestry_err read_integer(const char *text, vestry_into into) {
 static vestry_err read_number(const vestry_request *req, const char *text, vestry_into into) {
   json_t *value = NULL;
   vestry_signals_error why;
-  /* independent of the locale */
+  /* The parser of JSON does not depend on the locale, unlike strtod. */
   vestry_err error = vsi_json_parse(text, strlen(text), &req->v->signals, VSI_JSON_ROOT_ANY, &value, &why);
   if (!error) error = vsi_into_take(into, value);
   json_decref(value);
