@@ -78,10 +78,10 @@ typedef struct vestry_bounds {
    *  of the adapter). 0: 256 MiB; SIZE_MAX: no bound. See vestry_stats.request_bytes. */
   size_t max_request_bytes;
   /** Maximum memory for the bodies of all answers that are being made or sent, counted before it is allocated. From 7/8
-   *  of this bound on, the connections whose answers hold most memory are closed. A body that does not fit gets 503; a
-   *  body larger than 1/256 of this bound fits up to 15/16 of it only. A file in a folder (vestry/app/files.h) is read
-   *  in pieces while it is sent, and counts with the size of one piece. 0: 256 MiB; SIZE_MAX: no bound. See
-   *  vestry_stats.answer_bytes. */
+   *  of this bound on, the connections whose answers hold most memory are closed. An answer whose body does not fit
+   *  becomes a 503. So that room for small answers remains, a body larger than 1/256 of this bound fits only if the
+   *  bodies together then hold at most 15/16 of it. A file in a folder (vestry/app/files.h) is read in pieces while it
+   *  is sent, and counts with the size of one piece. 0: 256 MiB; SIZE_MAX: no bound. See vestry_stats.answer_bytes. */
   size_t max_answer_bytes;
   size_t max_channels_count;           /**< maximum number of channels by key at one time (vestry/channel.h); 0:
                                             10,000 */

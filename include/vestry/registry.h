@@ -190,7 +190,7 @@ typedef struct vestry_dispatch_result {
  *           only if there was no connection. In a cluster also TIMEOUT, IO, BUSY, and errors of other nodes
  *           (vestry/cluster/cluster.h)
  *  Threads  any; runs the effects on this thread; does not block unless an effect does. In a cluster it waits for the
- *           replies of other nodes if they hold the key, or if this node does not */
+ *           replies of other nodes if they hold the key, or if this node does not hold it */
 VESTRY_API vestry_err vestry_dispatch(vestry *v, vestry_scope scope, const vestry_key *key,
                                       const vestry_value *effects);
 

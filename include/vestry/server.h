@@ -90,8 +90,8 @@ VESTRY_API void vestry_server_destroy(vestry_server *server);
 VESTRY_API void vestry_server_room(vestry_server *server, uint32_t *ret_streams, uint32_t *ret_capacity);
 
 /** Run a server: start it, serve until SIGINT or SIGTERM, drain, stop, destroy. The first signal restores the former
- *  handling of both, so by default a second signal ends the process at once. Meanwhile SIGPIPE is ignored, unless it
- *  has a handler; its former handling is restored on return.
+ *  handling of both signals, so by default a second signal ends the process at once. Meanwhile SIGPIPE is ignored,
+ *  unless it has a handler; its former handling is restored on return.
  *  Returns  OK (ended by a signal or vestry_server_end) | the errors of vestry_server_create | EXISTS
  *           (vestry_server_run is already running in this process)
  *  Threads  any, such as main; blocks. The signal may arrive on any thread */

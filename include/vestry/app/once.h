@@ -134,8 +134,8 @@ VESTRY_API void vestry_once_destroy(vestry_once *once);
 /** Run each submission once: a guard for vestry_guard; app is the vestry_once. Guards before it run for repetitions,
  *  too; guards after it run only for the first request. A request whose nonce was not issued for its scope gets 403. A
  *  repetition waits on its thread until the first request has an answer; a storage may block the thread, too. Uploads
- *  (vestry/app/upload.h) pass unchecked, because their body is read after the guards have run, and the client
- *  does not repeat them. */
+ *  (vestry/app/upload.h) pass unchecked, because their body is read after the guards have run, and the client does not
+ *  repeat them. */
 VESTRY_API vestry_err vestry_once_guard(const vestry_request *req, vestry_reply *reply, void *app);
 
 /** Get a snapshot of the counters. Threads any; takes a lock briefly. */

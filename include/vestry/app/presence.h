@@ -79,8 +79,9 @@ VESTRY_API vestry_err vestry_presence_create(struct vestry *v, const vestry_pres
                                              vestry_presence **ret_presence);
 
 /** Destroy a presence, before vestry_destroy. After this returns, on_change neither runs nor will run. Open streams
- *  continue, but are not counted any more. NULL is accepted. May be called before or after vestry_stop. That
- *  function ends all streams; on_change reports that their members left only if the grace time ends before this call.
+ *  continue, but are not counted any more. NULL is accepted. May be called before or after vestry_stop. If vestry_stop
+ *  is called first, it ends all streams, and on_change reports that their members left only if their grace time ends
+ *  before vestry_presence_destroy is called.
  *  Threads  not from on_change; waits for a running call of it. From then on no handler may call vestry_reply_present,
  *           and no thread may query; streams may begin and end meanwhile */
 VESTRY_API void vestry_presence_destroy(vestry_presence *presence);

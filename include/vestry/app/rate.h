@@ -66,7 +66,7 @@ typedef struct vestry_rate_stats {
   uint64_t passed_count;     /**< requests with a token */
   uint64_t refused_count;    /**< requests without a token, which got 429 */
   uint64_t reassigned_count; /**< buckets reassigned before they were full. A rise indicates an attack from many
-                                 addresses, or that max_count is too low */
+                                  addresses, or that max_count is too low */
   uint64_t filling_count;    /**< buckets that are not full now */
 } vestry_rate_stats;
 

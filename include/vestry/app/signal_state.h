@@ -6,11 +6,11 @@
  *        VESTRY_INTEGER_FIELD("count", 0, 0, 100),       // default, minimum, maximum
  *        VESTRY_STRING_FIELD("user.name", "", 40),       // default, maximum number of bytes
  *      };
- *      vestry_schema_create(NULL, fields, 2, &schema, NULL);              // once, at the start
- *      vestry_signal_state_create(schema, req->signals, &r);                // in a handler
- *      vestry_signal_state_get(r, "count", VESTRY_INTO(&count));            // within its bounds: 0 to 100
- *      vestry_signal_state_set(r, "count", VESTRY_VALUES(count + 1));       // LIMIT at 100
- *      vestry_signal_state_save_reply(r, VESTRY_SAVE_CHANGED, reply, NULL); // patch-signals {"count":8}
+ *      vestry_schema_create(NULL, fields, 2, &schema, NULL);                    // once, at the start
+ *      vestry_signal_state_create(schema, req->signals, &state);                // in a handler
+ *      vestry_signal_state_get(state, "count", VESTRY_INTO(&count));            // within its bounds: 0 to 100
+ *      vestry_signal_state_set(state, "count", VESTRY_VALUES(count + 1));       // LIMIT at 100
+ *      vestry_signal_state_save_reply(state, VESTRY_SAVE_CHANGED, reply, NULL); // patch-signals {"count":8}
  *
  *  docs/guide/signals.md has the rules. */
 #ifndef VESTRY_SIGNAL_STATE_H
@@ -86,12 +86,12 @@ VESTRY_API void vestry_schema_destroy(vestry_schema *schema);
 /** The state of one page's signals, in one handler. One thread at a time. */
 typedef struct vestry_signal_state vestry_signal_state;
 
-/** Create a state from the signals of a request. The signals may be forged. A signal that is absent or null gets
- *  its default. A signal of the wrong type or out of bounds also gets its default, and an error
+/** Create a state from the signals of a request. The signals may be forged. A signal that is absent or null gets its
+ *  default. A signal of the wrong type or out of bounds also gets its default, and an error
  *  (vestry_signal_state_errors). It then counts as changed, because the page has another value.
- *  schema          borrowed
- *  signals         as in vestry_request.signals; the values are kept by reference, so do not change them. NULL: all
- *                  fields have their defaults
+ *  schema     borrowed
+ *  signals    as in vestry_request.signals; the values are kept by reference, so do not change them. NULL: all fields
+ *             have their defaults
  *  ret_state  owned by the caller; untouched on failure
  *  Returns  OK, also if signals are invalid | INVALID (schema or ret_state is NULL) | NO_MEMORY
  *  Threads  any; does not block */
@@ -114,7 +114,7 @@ VESTRY_API size_t vestry_signal_state_errors(const vestry_signal_state *state, v
                                              size_t capacity);
 
 /** Get the value of a field, or its default.
- *      vestry_signal_state_get(r, "count", VESTRY_INTO(&count));
+ *      vestry_signal_state_get(state, "count", VESTRY_INTO(&count));
  *  into  a variable of the field's type (vestry/value.h). Texts and JSON are borrowed until the field is set or the
  *        state is destroyed; JSON must not be changed
  *  Returns  OK | NOT_FOUND (no such path in the schema) | INVALID (the field is of another type) | LIMIT (the
@@ -122,7 +122,7 @@ VESTRY_API size_t vestry_signal_state_errors(const vestry_signal_state *state, v
 VESTRY_API vestry_err vestry_signal_state_get(const vestry_signal_state *state, const char *path, vestry_into into);
 
 /** Set a field.
- *      vestry_signal_state_set(r, "count", VESTRY_VALUES(count + 1));
+ *      vestry_signal_state_set(state, "count", VESTRY_VALUES(count + 1));
  *  value  copied; of the field's type: a bool, an integer, a double, a text. A text must not contain NUL, because a
  *         request that returns it is rejected as malformed. JSON (a json_t, a list, an object): null removes the
  *         signal; null members of objects are the same as absent ones

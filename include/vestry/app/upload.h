@@ -130,9 +130,9 @@ VESTRY_API vestry_err vestry_uploads_create(vestry *v, const vestry_uploads_opti
                                             vestry_uploads **ret_uploads);
 /** Remove the routes, wait for running uploads, and free the uploads. An upload whose client has gone silent runs until
  *  the server ends it: in vestry_server_destroy, or when the time for the client's next bytes is over (the adapter's
- *  request_timeout_ms, or body_ms). vestry_server_stop does not end it. So there is nothing to wait for after
- *  vestry_server_destroy; before it, this may take as long as that time-out. Call this before vestry_destroy. NULL is
- *  accepted.
+ *  request_timeout_ms, or body_ms). vestry_server_stop does not end it. Therefore, a call after vestry_server_destroy
+ *  has nothing to wait for, and a call before it may wait for the time above. Call this function before
+ *  vestry_destroy. NULL is accepted.
  *  Threads  any that handles no request; blocks */
 VESTRY_API void vestry_uploads_destroy(vestry_uploads *uploads);
 

@@ -92,9 +92,9 @@ typedef struct vestry_job {
   uint32_t attempt;      /**< from 1; an attempt whose process died counts */
   uint32_t max_attempts; /**< after this attempt the job is dead */
   int64_t fence;         /**< the fencing number; it increases each time that the job is taken. Store it with
-                               writes to other systems to reject late writers */
+                              writes to other systems to reject late writers */
   int64_t period_at_ms;  /**< of a scheduled job: when its period began, since 1970, also in a repeated attempt.
-                               Otherwise 0 */
+                              Otherwise 0 */
 } vestry_job;
 
 /** Runs the job. May block and take long.

@@ -363,7 +363,7 @@ typedef struct vestry_channel_info {
   uint64_t published_count, accepted_count, refused_count; /**< as in vestry_channel_stats */
   uint64_t epochs_count;                                   /**< as in vestry_channel_stats */
   uint64_t standalone_count; /**< standalone events written to members that were out of sync, in epochs that have
-                               ended */
+                                  ended */
   uint64_t encodes_count;    /**< times that an event was encoded for all members in sync */
   uint64_t plain_bytes;      /**< size of the events before encoding */
   uint64_t encoded_bytes;    /**< size of the events after encoding */
