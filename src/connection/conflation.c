@@ -18,8 +18,8 @@
  *
  * A table has, for each target, the last delivery that set it. Fences divide the list into runs. A fence is an event
  * whose effect is not understood (VSI_EFFECT_UNKNOWN), or an event without a target: one of a batch, or one for which
- * there was no memory. So no fence lies between two deliveries of one run. A new morph looks up its target in the table.
- * If it finds a delivery of the same run there, that delivery is dropped.
+ * there was no memory. So no fence lies between two deliveries of one run. A new morph looks up its target in the
+ * table. If it finds a delivery of the same run there, that delivery is dropped.
  *
  * Several targets share a slot of the table. If a new delivery finds a delivery with another target in its slot, it
  * takes the slot. The older delivery is then displaced: it stays in the list and is written as if there were no

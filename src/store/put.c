@@ -247,9 +247,9 @@ static inline void link_entry(putting *p, vsi_entry *newest) {
   p->entry = NULL;
 }
 
-/* Return the value of a key that is to be removed next, never `stays`. The function returns the oldest ended value among
- * the VSI_KEY_LOOKS oldest values of the key, or the oldest value if none of them has ended. NULL: the key has no other
- * value. */
+/* Return the value of a key that is to be removed next, never `stays`. The function returns the oldest ended value
+ * among the VSI_KEY_LOOKS oldest values of the key, or the oldest value if none of them has ended. NULL: the key has no
+ * other value. */
 static vsi_entry *first_to_go(const vsi_table *table, vsi_entry *newest, const vsi_entry *stays) {
   vsi_entry *first = NULL, *entry = newest;
   for (int looked = 0; looked < VSI_KEY_LOOKS; looked++) {
