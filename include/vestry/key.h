@@ -23,15 +23,16 @@ typedef enum vestry_key_type {
   VESTRY_KEY_INTEGER = 1,
   VESTRY_KEY_STRING, /**< bytes of UTF-8 text; not checked */
   VESTRY_KEY_BYTES,
-  VESTRY_KEY_TUPLE
+  VESTRY_KEY_TUPLE,
+  VESTRY_KEY_ENCODED /**< a key that is encoded already: see vestry_key_encoded */
 } vestry_key_type;
 
 /** A key, or one part of a tuple. Its pointers are borrowed. */
 typedef struct vestry_key {
   vestry_key_type type;
   int64_t integer;                /**< INTEGER */
-  const void *data;               /**< STRING, BYTES: len bytes; BYTES: may be NULL when len is 0 */
-  size_t len;                     /**< STRING, BYTES: bytes; TUPLE: number of parts */
+  const void *data;               /**< STRING, BYTES, ENCODED: len bytes; BYTES: may be NULL when len is 0 */
+  size_t len;                     /**< STRING, BYTES, ENCODED: bytes; TUPLE: number of parts */
   const struct vestry_key *parts; /**< TUPLE */
 } vestry_key;
 
@@ -62,6 +63,17 @@ static inline vestry_key vestry_key_tuple(const vestry_key *parts, size_t count)
   vestry_key key = {VESTRY_KEY_TUPLE, 0, NULL, count, parts};
   return key;
 }
+/** Make a key of its encoding, which is borrowed, so that a key that a list or a purge hook received can be passed on:
+ *      static void remove_one(const vestry_listed *listed, void *store) { // a vestry_list_fn
+ *        const vestry_key key = vestry_key_encoded(listed->key, listed->key_len);
+ *        vestry_store_remove(store, listed->scope, &key, VESTRY_CAUSE_REMOVED, NULL);
+ *      }
+ *  It equals the key that was encoded, also as a part of a tuple. Functions that get a malformed encoding return
+ *  INVALID. Threads any. */
+static inline vestry_key vestry_key_encoded(const void *encoded, size_t len) {
+  vestry_key key = {VESTRY_KEY_ENCODED, 0, encoded, len, NULL};
+  return key;
+}
 
 /** A scope of keys. Borrows its bytes. */
 typedef struct vestry_scope {
@@ -71,10 +83,25 @@ typedef struct vestry_scope {
 
 /** Encode a key canonically. Two keys have equal encodings if and only if they are equal.
  *  buffer   receives at most capacity bytes; contents undefined on failure
- *  Returns  OK | INVALID (no key: a NULL string or pointer, an unknown type) | TOO_LARGE (capacity,
+ *  Returns  OK | INVALID (no key: a NULL string or pointer, an unknown type, a malformed encoding) | TOO_LARGE (capacity,
  *           VESTRY_KEY_MAX_BYTES or VESTRY_KEY_MAX_DEPTH); if there are several faults, the first one in the key counts
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_key_encode(const vestry_key *key, void *buffer, size_t capacity, size_t *ret_len);
+
+/** Decode a key, to read its parts.
+ *      vestry_key parts[3]; // room for ["room", 7] and its two parts
+ *      size_t count;
+ *      if (!vestry_key_decode(listed->key, listed->key_len, parts, 3, &count) && parts[0].len == 2)
+ *        show_room(parts[0].parts[1].integer);
+ *  parts      receives the key as its first item, and the parts of each tuple as consecutive items, to which the
+ *             tuple's `parts` points. Strings and bytes point into the encoding, and have no NUL at their end. Contents
+ *             undefined on failure; NULL with capacity 0: get the count only
+ *  capacity   number of items in parts. A key of len bytes has fewer than len items
+ *  ret_count  number of items, also on TOO_LARGE
+ *  Returns  OK | MALFORMED (not the encoding of a key) | TOO_LARGE (capacity) | INVALID (a NULL pointer)
+ *  Threads  any; does not block */
+VESTRY_API vestry_err vestry_key_decode(const void *encoded, size_t len, vestry_key *parts, size_t capacity,
+                                        size_t *ret_count);
 
 /** Write an encoded key as JSON, for display and logs: ["counter",1]. Strings that are not UTF-8, and bytes, become
  *  {"bytes":"<hex>"}.

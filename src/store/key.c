@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Keys: encoding them, reading encoded keys, and formatting them as JSON. key.h describes the encoding. */
+/* Keys: reading encoded keys, encoding keys, and formatting them as JSON. key.h describes the encoding. */
 #include "store/key.h"
 
 #include <string.h>
@@ -7,72 +7,7 @@
 #include "base/buffer.h"
 #include "base/utf8.h"
 
-/* The destination of an encoding. If data is NULL, the encoding is only measured. */
-typedef struct writer {
-  unsigned char *data;
-  size_t len, limit;
-} writer;
-
-static vestry_err write_bytes(writer *w, const void *bytes, size_t len) {
-  if (len > w->limit - w->len) return VESTRY_TOO_LARGE;
-  if (w->data && len) memcpy(w->data + w->len, bytes, len);
-  w->len += len;
-  return VESTRY_OK;
-}
-
-size_t vsi_key_number_write(uint64_t number, unsigned char *at) {
-  size_t len = 0;
-  for (; number >= 0x80; number >>= 7) at[len++] = (unsigned char)(number | 0x80);
-  at[len++] = (unsigned char)number;
-  return len;
-}
-
-/* Small magnitudes of either sign become small numbers: 0, -1, 1, -2 … → 0, 1, 2, 3 … */
-static uint64_t zigzag(int64_t integer) {
-  return integer < 0 ? ~((uint64_t)integer << 1) : (uint64_t)integer << 1;
-}
-
-static vestry_err write_head(writer *w, vestry_key_type type, uint64_t number) {
-  unsigned char head[11] = {(unsigned char)type};
-  return write_bytes(w, head, 1 + vsi_key_number_write(number, head + 1));
-}
-
-/* Write a part. depth: number of enclosing tuples. Every part writes at least two bytes, so the limit bounds the work
- * even if tuples share parts or contain themselves. */
-static vestry_err write_part(writer *w, const vestry_key *key, unsigned depth) {
-  vestry_err error = VESTRY_INVALID;
-  switch (key->type) {
-  case VESTRY_KEY_INTEGER: return write_head(w, key->type, zigzag(key->integer));
-  case VESTRY_KEY_STRING:
-  case VESTRY_KEY_BYTES:
-    if (!key->data && (key->len || key->type == VESTRY_KEY_STRING)) return VESTRY_INVALID;
-    error = write_head(w, key->type, key->len);
-    return error ? error : write_bytes(w, key->data, key->len);
-  case VESTRY_KEY_TUPLE:
-    if (!key->parts && key->len) return VESTRY_INVALID;
-    if (depth == VESTRY_KEY_MAX_DEPTH) return VESTRY_TOO_LARGE;
-    error = write_head(w, key->type, key->len);
-    for (size_t i = 0; !error && i < key->len; i++) error = write_part(w, &key->parts[i], depth + 1);
-    return error;
-  }
-  return error;
-}
-
-static vestry_err encode(writer *w, const vestry_key *key, size_t *ret_len) {
-  if (!key || !ret_len) return VESTRY_INVALID;
-  vestry_err error = write_part(w, key, 0);
-  if (!error) *ret_len = w->len;
-  return error;
-}
-
-vestry_err vestry_key_encode(const vestry_key *key, void *buffer, size_t capacity, size_t *ret_len) {
-  if (!buffer && capacity) return VESTRY_INVALID;
-  return encode(&(writer){buffer, 0, capacity < VESTRY_KEY_MAX_BYTES ? capacity : VESTRY_KEY_MAX_BYTES}, key, ret_len);
-}
-
-vestry_err vsi_key_measure(const vestry_key *key, size_t *ret_len) {
-  return encode(&(writer){NULL, 0, VESTRY_KEY_MAX_BYTES}, key, ret_len);
-}
+/* --------------------------------------------------------------------------------------------------- reading ---- */
 
 const unsigned char *vsi_key_number_read(const unsigned char *at, const unsigned char *end, uint64_t *ret_number) {
   uint64_t number = 0;
@@ -88,14 +23,24 @@ const unsigned char *vsi_key_number_read(const unsigned char *at, const unsigned
   return NULL;
 }
 
-void vsi_key_reader_init(vsi_key_reader *reader, const void *encoded, size_t len) {
+/* Reads the parts of a key in order. A tuple is returned first itself, with len as its count; its parts follow. */
+typedef struct key_reader {
+  const unsigned char *at, *end;
+  size_t left[VESTRY_KEY_MAX_DEPTH]; /* parts that remain in each open tuple */
+  size_t depth;                      /* number of open tuples */
+  bool whole;                        /* the outermost part has been read */
+} key_reader;
+
+static void begin_reading(key_reader *reader, const void *encoded, size_t len) {
   reader->at = encoded;
   reader->end = len ? reader->at + len : reader->at;
   reader->depth = 0;
   reader->whole = len > VESTRY_KEY_MAX_BYTES; /* too long for a key: the first read then finds bytes after the end */
 }
 
-vestry_err vsi_key_reader_next(vsi_key_reader *reader, vestry_key *ret_part, size_t *ret_closed) {
+/* Read the next part. ret_part: as vestry_key, but a TUPLE has no parts; ret_closed: number of tuples that end after
+ * it. OK | NOT_FOUND (the end: exactly one key was read) | MALFORMED. */
+static vestry_err read_part(key_reader *reader, vestry_key *ret_part, size_t *ret_closed) {
   if (reader->whole && reader->depth == 0) return reader->at == reader->end ? VESTRY_NOT_FOUND : VESTRY_MALFORMED;
   if (reader->at == reader->end) return VESTRY_MALFORMED;
   vestry_key part = {.type = (vestry_key_type)*reader->at};
@@ -132,6 +77,113 @@ vestry_err vsi_key_reader_next(vsi_key_reader *reader, vestry_key *ret_part, siz
   *ret_part = part;
   *ret_closed = closed;
   return VESTRY_OK;
+}
+
+vestry_err vestry_key_decode(const void *encoded, size_t len, vestry_key *parts, size_t capacity, size_t *ret_count) {
+  if (!ret_count || (!encoded && len) || (!parts && capacity)) return VESTRY_INVALID;
+  key_reader reader;
+  begin_reading(&reader, encoded, len);
+  size_t next[VESTRY_KEY_MAX_DEPTH]; /* the item for the next part of each open tuple */
+  size_t count = 1, closed;
+  vestry_key part;
+  vestry_err error;
+  for (size_t depth = 0; !(error = read_part(&reader, &part, &closed)); depth = reader.depth) {
+    const size_t at = depth ? next[depth - 1]++ : 0;
+    if (part.type == VESTRY_KEY_TUPLE) {
+      if (count + part.len <= capacity) part.parts = parts + count;
+      if (depth < VESTRY_KEY_MAX_DEPTH) next[depth] = count;
+      count += part.len;
+    }
+    if (at < capacity) parts[at] = part;
+  }
+  if (error != VESTRY_NOT_FOUND) return error;
+  *ret_count = count;
+  return count <= capacity ? VESTRY_OK : VESTRY_TOO_LARGE;
+}
+
+/* --------------------------------------------------------------------------------------------------- writing ---- */
+
+/* The destination of an encoding. If data is NULL, the encoding is only measured. */
+typedef struct writer {
+  unsigned char *data;
+  size_t len, limit;
+} writer;
+
+static vestry_err write_bytes(writer *w, const void *bytes, size_t len) {
+  if (len > w->limit - w->len) return VESTRY_TOO_LARGE;
+  if (w->data && len) memcpy(w->data + w->len, bytes, len);
+  w->len += len;
+  return VESTRY_OK;
+}
+
+size_t vsi_key_number_write(uint64_t number, unsigned char *at) {
+  size_t len = 0;
+  for (; number >= 0x80; number >>= 7) at[len++] = (unsigned char)(number | 0x80);
+  at[len++] = (unsigned char)number;
+  return len;
+}
+
+/* Small magnitudes of either sign become small numbers: 0, -1, 1, -2 … → 0, 1, 2, 3 … */
+static uint64_t zigzag(int64_t integer) {
+  return integer < 0 ? ~((uint64_t)integer << 1) : (uint64_t)integer << 1;
+}
+
+static vestry_err write_head(writer *w, vestry_key_type type, uint64_t number) {
+  unsigned char head[11] = {(unsigned char)type};
+  return write_bytes(w, head, 1 + vsi_key_number_write(number, head + 1));
+}
+
+/* Check an encoded key in a tuple. depth: number of enclosing tuples. OK | INVALID | TOO_LARGE */
+static vestry_err check_encoded(const vestry_key *key, unsigned depth) {
+  key_reader reader;
+  begin_reading(&reader, key->data, key->len);
+  vestry_key part;
+  vestry_err error;
+  for (size_t inner = 0, closed; !(error = read_part(&reader, &part, &closed)); inner = reader.depth)
+    if (part.type == VESTRY_KEY_TUPLE && depth + inner >= VESTRY_KEY_MAX_DEPTH) return VESTRY_TOO_LARGE;
+  return error == VESTRY_NOT_FOUND ? VESTRY_OK : VESTRY_INVALID;
+}
+
+/* Write a part. depth: number of enclosing tuples. Every part writes at least two bytes, so the limit bounds the work
+ * even if tuples share parts or contain themselves. */
+static vestry_err write_part(writer *w, const vestry_key *key, unsigned depth) {
+  vestry_err error = VESTRY_INVALID;
+  switch (key->type) {
+  case VESTRY_KEY_INTEGER: return write_head(w, key->type, zigzag(key->integer));
+  case VESTRY_KEY_STRING:
+  case VESTRY_KEY_BYTES:
+    if (!key->data && (key->len || key->type == VESTRY_KEY_STRING)) return VESTRY_INVALID;
+    error = write_head(w, key->type, key->len);
+    return error ? error : write_bytes(w, key->data, key->len);
+  case VESTRY_KEY_TUPLE:
+    if (!key->parts && key->len) return VESTRY_INVALID;
+    if (depth == VESTRY_KEY_MAX_DEPTH) return VESTRY_TOO_LARGE;
+    error = write_head(w, key->type, key->len);
+    for (size_t i = 0; !error && i < key->len; i++) error = write_part(w, &key->parts[i], depth + 1);
+    return error;
+  case VESTRY_KEY_ENCODED:
+    if (!key->data && key->len) return VESTRY_INVALID;
+    if (key->len > w->limit - w->len) return VESTRY_TOO_LARGE; /* before it is read */
+    error = check_encoded(key, depth);
+    return error ? error : write_bytes(w, key->data, key->len);
+  }
+  return error;
+}
+
+static vestry_err encode(writer *w, const vestry_key *key, size_t *ret_len) {
+  if (!key || !ret_len) return VESTRY_INVALID;
+  vestry_err error = write_part(w, key, 0);
+  if (!error) *ret_len = w->len;
+  return error;
+}
+
+vestry_err vestry_key_encode(const vestry_key *key, void *buffer, size_t capacity, size_t *ret_len) {
+  if (!buffer && capacity) return VESTRY_INVALID;
+  return encode(&(writer){buffer, 0, capacity < VESTRY_KEY_MAX_BYTES ? capacity : VESTRY_KEY_MAX_BYTES}, key, ret_len);
+}
+
+vestry_err vsi_key_measure(const vestry_key *key, size_t *ret_len) {
+  return encode(&(writer){NULL, 0, VESTRY_KEY_MAX_BYTES}, key, ret_len);
 }
 
 /* --------------------------------------------------------------------------------------------------- as JSON ---- */
@@ -206,6 +258,7 @@ static void add_part(text *t, const vestry_key *part) {
     /* fall through */
   case VESTRY_KEY_BYTES: add_bytes(t, part->data, part->len); return;
   case VESTRY_KEY_TUPLE: add_char(t, '['); return;
+  case VESTRY_KEY_ENCODED: return; /* no part that was read has this type */
   }
 }
 
@@ -222,13 +275,13 @@ static vestry_key beginning_of(vestry_key part, size_t capacity) {
 /* Format the parts of a key. to_end: read them all, even if the buffer is full. NOT_FOUND (the end of the key) |
  * MALFORMED | OK (the buffer is full). */
 static vestry_err add_key(text *t, const void *encoded, size_t len, bool to_end) {
-  vsi_key_reader reader;
-  vsi_key_reader_init(&reader, encoded, len);
+  key_reader reader;
+  begin_reading(&reader, encoded, len);
   bool comma = false;
   vestry_key part;
   size_t closed;
   vestry_err error = VESTRY_OK;
-  while ((to_end || t->len < t->capacity) && !(error = vsi_key_reader_next(&reader, &part, &closed))) {
+  while ((to_end || t->len < t->capacity) && !(error = read_part(&reader, &part, &closed))) {
     if (comma) add_char(t, ',');
     part = beginning_of(part, t->capacity);
     add_part(t, &part);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Encoded keys: measuring and reading them.
+/* Encoded keys: measuring them, and reading numbers and texts of them.
  *
  *   integer   01  zigzag of the value
  *   string    02  length  bytes …
@@ -19,20 +19,6 @@ vestry_err vsi_key_measure(const vestry_key *key, size_t *ret_len);
 
 /* Write a length or count as LEB128 to `at`, at most 10 bytes. Returns the number of bytes written. */
 size_t vsi_key_number_write(uint64_t number, unsigned char *at);
-
-/* Reads the parts of a key in order. A tuple is returned first itself, with len as its count; its parts follow. */
-typedef struct vsi_key_reader {
-  const unsigned char *at, *end;
-  size_t left[VESTRY_KEY_MAX_DEPTH]; /* parts that remain in each open tuple */
-  size_t depth;                      /* number of open tuples */
-  bool whole;                        /* the outermost part has been read */
-} vsi_key_reader;
-
-VESTRY_API void vsi_key_reader_init(vsi_key_reader *reader, const void *encoded, size_t len);
-
-/* Read the next part. ret_part: as vestry_key, but a TUPLE has no parts; ret_closed: number of tuples that end after
- * it. OK | NOT_FOUND (the end: exactly one key was read) | MALFORMED. */
-VESTRY_API vestry_err vsi_key_reader_next(vsi_key_reader *reader, vestry_key *ret_part, size_t *ret_closed);
 
 /* Read a number. Returns the address of the byte after it; NULL: malformed. */
 const unsigned char *vsi_key_number_read(const unsigned char *at, const unsigned char *end, uint64_t *ret_number);

@@ -176,6 +176,13 @@ static void non_canonical_encodings_are_refused(void **state) {
     char text[64] = "#";
     assert_int_equal(vestry_key_format(cases[i].bytes, cases[i].len, text, sizeof text, NULL), VESTRY_MALFORMED);
     assert_string_equal(text, "");
+    vestry_key parts[16];
+    size_t count = 99;
+    assert_int_equal(vestry_key_decode(cases[i].bytes, cases[i].len, parts, 16, &count), VESTRY_MALFORMED);
+    assert_int_equal(count, 99);
+    const vestry_key encoded = vestry_key_encoded(cases[i].bytes, cases[i].len);
+    assert_int_equal(vestry_key_encode(&encoded, text, sizeof text, &count), VESTRY_INVALID);
+    assert_int_equal(vestry_key_encode(VESTRY_KEY("a", encoded), text, sizeof text, &count), VESTRY_INVALID);
   }
 }
 
@@ -238,10 +245,46 @@ static void key_depth_is_limited(void **state) {
   unsigned char deeper[66] = {4, 1};
   memcpy(deeper + 2, encoded, 34);
   assert_int_equal(vestry_key_format(deeper, 36, text, sizeof text, NULL), VESTRY_MALFORMED);
+  vestry_key again = vestry_key_encoded(encoded, 34); /* an encoding counts with its own depth */
+  assert_int_equal(vestry_key_encode(&again, deeper, sizeof deeper, &len), VESTRY_OK);
+  assert_int_equal(vestry_key_encode(VESTRY_KEY(again), deeper, sizeof deeper, &len), VESTRY_TOO_LARGE);
+  again = vestry_key_encoded(encoded + 2, 32);
+  assert_int_equal(vestry_key_encode(VESTRY_KEY(again), deeper, sizeof deeper, &len), VESTRY_OK);
+  assert_memory_equal(deeper, encoded, 34);
 
   vestry_key knot[2] = {vestry_key_tuple(knot, 2), vestry_key_tuple(knot, 2)}; /* a key that contains itself, twice */
   static unsigned char large[VESTRY_KEY_MAX_BYTES];
   assert_int_equal(vestry_key_encode(&knot[0], large, sizeof large, &len), VESTRY_TOO_LARGE);
+}
+
+/* capability: P2 */
+static void decoded_key_has_the_parts_of_the_key(void **state) {
+  (void)state;
+  unsigned char encoded[64];
+  size_t len, count = 0;
+  const vestry_key *key = VESTRY_KEY("room", VESTRY_KEY(7, vestry_key_tuple(NULL, 0), VESTRY_KEY("x", -1)), "end");
+  assert_int_equal(vestry_key_encode(key, encoded, sizeof encoded, &len), VESTRY_OK);
+  vestry_key parts[9];
+  assert_int_equal(vestry_key_decode(encoded, len, parts, 9, &count), VESTRY_OK);
+  assert_int_equal(count, 9);
+  assert_int_equal(parts[0].type, VESTRY_KEY_TUPLE);
+  assert_int_equal(parts[0].len, 3);
+  assert_int_equal(parts[0].parts[0].type, VESTRY_KEY_STRING);
+  assert_memory_equal(parts[0].parts[0].data, "room", 4);
+  assert_int_equal(parts[0].parts[1].parts[0].integer, 7);
+  assert_int_equal(parts[0].parts[1].parts[1].len, 0);
+  assert_int_equal(parts[0].parts[1].parts[2].parts[1].integer, -1);
+  assert_memory_equal(parts[0].parts[2].data, "end", 3);
+  for (size_t capacity = 0; capacity < 9; capacity++) {
+    vestry_key *few = malloc((capacity + 1) * sizeof *few); /* the sanitizer detects writes past its end */
+    count = 0;
+    assert_int_equal(vestry_key_decode(encoded, len, capacity ? few : NULL, capacity, &count), VESTRY_TOO_LARGE);
+    assert_int_equal(count, 9);
+    free(few);
+  }
+  assert_int_equal(vestry_key_decode(encoded, len, parts, 9, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_key_decode(NULL, 1, parts, 9, &count), VESTRY_INVALID);
+  assert_int_equal(vestry_key_decode(encoded, len, NULL, 1, &count), VESTRY_INVALID);
 }
 
 /* A9 as a property: the encodings of random keys are equal if and only if the keys are equal. The keys are short and
@@ -285,6 +328,21 @@ static bool equal(const vestry_key *a, const vestry_key *b) {
   return true;
 }
 
+/* Check that the key can be read from its encoding, and that the encoding can be used in its place. */
+static void check_encoding(const vestry_key *key, const unsigned char *encoded, size_t len) {
+  vestry_key parts[64];
+  size_t count, again_len;
+  unsigned char again[256], nested[256];
+  assert_int_equal(vestry_key_decode(encoded, len, parts, 64, &count), VESTRY_OK);
+  assert_true(equal(&parts[0], key));
+  const vestry_key same_key = vestry_key_encoded(encoded, len);
+  assert_true(same(&same_key, key));
+  assert_int_equal(vestry_key_encode(VESTRY_KEY(same_key, 1), again, sizeof again, &again_len), VESTRY_OK);
+  assert_int_equal(vestry_key_encode(VESTRY_KEY(key, 1), nested, sizeof nested, &len), VESTRY_OK);
+  assert_int_equal(again_len, len);
+  assert_memory_equal(again, nested, len);
+}
+
 /* capability: A9 */
 static void distinct_keys_have_distinct_encodings(void **state) {
   (void)state;
@@ -300,6 +358,7 @@ static void distinct_keys_have_distinct_encodings(void **state) {
     keys[i].key = make_key(&keys[i], &seed, 3);
     assert_int_equal(vestry_key_encode(&keys[i].key, encoded[i].bytes, sizeof encoded[i].bytes, &encoded[i].len),
                      VESTRY_OK);
+    check_encoding(&keys[i].key, encoded[i].bytes, encoded[i].len);
   }
   size_t equals = 0;
   for (size_t i = 0; i < KEYS; i++) {
@@ -329,6 +388,7 @@ int main(void) {
       cmocka_unit_test(shown_key_is_reported_as_cut_if_its_last_character_is_missing),
       cmocka_unit_test(key_size_is_limited),
       cmocka_unit_test(key_depth_is_limited),
+      cmocka_unit_test(decoded_key_has_the_parts_of_the_key),
       cmocka_unit_test(distinct_keys_have_distinct_encodings),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

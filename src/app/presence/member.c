@@ -2,7 +2,6 @@
 #include "app/presence/presences.h"
 
 #include "base/memory.h"
-#include "store/key.h"
 #include "vestry/key.h"
 
 /* The tables of places and members, and the lists that contain members. Functions named _locked: the caller holds the
@@ -50,48 +49,23 @@ vestry_err vsi_place_pack_encoded(const vestry_presence *presence, vestry_slice 
   return vsi_scoped_key_init_encoded(packed, &presence->hash, presence->host, no_scope, encoded);
 }
 
-/* Count the parts of an encoded key, and the bytes of its strings with one NUL each. */
-static vestry_err measure(vestry_slice encoded, size_t *ret_parts, size_t *ret_bytes) {
-  vsi_key_reader reader;
-  vestry_key part;
-  size_t closed;
-  vestry_err error;
-  vsi_key_reader_init(&reader, encoded.data, encoded.len);
-  for (*ret_parts = *ret_bytes = 0; !(error = vsi_key_reader_next(&reader, &part, &closed)); ++*ret_parts)
-    if (part.type == VESTRY_KEY_STRING || part.type == VESTRY_KEY_BYTES) *ret_bytes += part.len + 1;
-  return error == VESTRY_NOT_FOUND ? VESTRY_OK : error;
-}
-
-/* Decode a key into the room at *parts and *bytes, and advance both. Nothing can fail, because the key has been
- * measured; the depth of recursion is bounded by the depth of keys. */
-static void decode(vsi_key_reader *reader, vestry_key *to, vestry_key **parts, char **bytes) {
-  size_t closed;
-  (void)vsi_key_reader_next(reader, to, &closed);
-  if (to->type == VESTRY_KEY_TUPLE) {
-    vestry_key *own = *parts;
-    *parts += to->len;
-    to->parts = own;
-    for (size_t i = 0; i < to->len; i++) decode(reader, &own[i], parts, bytes);
-  } else if (to->type != VESTRY_KEY_INTEGER) {
-    to->data = memcpy(*bytes, to->data, to->len);
-    (*bytes)[to->len] = '\0';
-    *bytes += to->len + 1;
-  }
-}
-
 vestry_err vsi_place_create(const vestry_host *host, const vestry_scoped_key *packed, vsi_place **ret_place) {
   const vestry_slice encoded = {packed->data + packed->key_offset, packed->len - packed->key_offset};
-  size_t parts_count, bytes_count;
-  vestry_err error = measure(encoded, &parts_count, &bytes_count);
-  if (error) return error;
-  vsi_place *made = vsi_calloc(host, 1, sizeof *made + parts_count * sizeof(vestry_key) + bytes_count + packed->len);
+  size_t count;
+  vestry_err error = vestry_key_decode(encoded.data, encoded.len, NULL, 0, &count);
+  if (error != VESTRY_TOO_LARGE) return error;
+  /* The texts get a NUL each; they are no longer than the encoding, which has two bytes or more before each text. */
+  vsi_place *made = vsi_calloc(host, 1, sizeof *made + count * sizeof(vestry_key) + encoded.len + packed->len);
   if (!made) return VESTRY_NO_MEMORY;
-  vestry_key *first = (vestry_key *)(made + 1), *parts = first + 1;
-  char *bytes = (char *)(first + parts_count);
-  vsi_key_reader reader;
-  vsi_key_reader_init(&reader, encoded.data, encoded.len);
-  decode(&reader, first, &parts, &bytes);
-  made->key = first;
+  vestry_key *parts = (vestry_key *)(made + 1);
+  (void)vestry_key_decode(encoded.data, encoded.len, parts, count, &count);
+  char *bytes = (char *)(parts + count);
+  for (vestry_key *part = parts; part < parts + count; part++) {
+    if (part->type != VESTRY_KEY_STRING && part->type != VESTRY_KEY_BYTES) continue;
+    part->data = memcpy(bytes, part->data, part->len);
+    bytes += part->len + 1; /* the NUL: the memory is zero */
+  }
+  made->key = parts;
   made->packed = *packed;
   made->packed.data = memcpy(bytes, packed->data, packed->len);
   made->packed.scope = no_scope;
