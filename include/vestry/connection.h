@@ -277,7 +277,8 @@ static inline vestry_err vestry_connection_event(vestry_connection *connection, 
  *  Later calls do nothing, with two exceptions for a connection that is ending cleanly. A call with HANGUP, LOST or
  *  STALLED discards the queued events at once, because the peer is gone. A call with SHUTDOWN shortens the minute for a
  *  slow peer to five seconds, counted from the first close.
- *  Returns  true: this call set the cause; false: the connection was closing already (or the cause is NONE)
+ *  Returns  true: this call set the cause; false: the connection was closing already (or the cause is NONE or
+ *           DETACHED)
  *  Threads  any; does not block; hooks run later, on the runner */
 VESTRY_API bool vestry_connection_close(vestry_connection *connection, vestry_cause cause);
 

@@ -3,7 +3,8 @@
  *
  *  A store holds values under keys. In vestry a value is a connection; the store reaches it through vestry_value_ops. A
  *  key can hold several values; a value under a key is an entry. When an entry leaves the store, it has one cause, and
- *  the store calls the purge hook once, then close, then unref for its value.
+ *  the store calls the purge hook once, then close, then unref for its value. With cause DETACHED it does not call close:
+ *  the value has left this key and stays open.
  *
  *      static const vestry_value_ops ops = {.ref = item_ref, .unref = item_unref, .close = item_close}; // yours
  *      vestry_scope scope = {0}; // no owner
@@ -28,6 +29,9 @@ extern "C" {
 /** Values by scoped key. */
 typedef struct vestry_store vestry_store;
 
+/** Identifies one entry of a store from its put to its removal. Never reused; 0 is none. */
+typedef uint64_t vestry_handle;
+
 /** Functions by which a store reaches a value. They are called on any thread and must not block. */
 typedef struct vestry_value_ops {
   size_t size; /**< sizeof(vestry_value_ops), or 0 */
@@ -36,8 +40,8 @@ typedef struct vestry_value_ops {
   void (*ref)(void *value);
   /** Drop a reference. No lock is held; may call the store. */
   void (*unref)(void *value);
-  /** Close a value that has left the store, with this cause. Must accept a value that is closed already. No lock is
-   *  held; may call the store. */
+  /** Close a value that has left the store, with this cause, which is not DETACHED. Must accept a value that is closed
+   *  already. No lock is held; may call the store. */
   void (*close)(void *value, vestry_cause cause);
   /** Return the time of the value's last use outside the store, on the clock of the store's host; 0: never used. The
    *  store calls it before it evicts the value with cause IDLE. May run under a lock of the store: only read. NULL:
@@ -46,10 +50,18 @@ typedef struct vestry_value_ops {
   /** Return whether a stored value has ended or is ending. From a full scope or key, the store evicts such values
    *  before all others. May run under a lock of the store: only read. NULL: as if it returned false. */
   bool (*has_ended)(void *value);
+  /** The last three functions let a value record its entries, so that its end can remove them; all of them are set, or
+   *  none. No lock is held; they may call the store.
+   *
+   *  entering: a put is about to store the value. OK, or the error that the put returns, for example CLOSED if the value
+   *  has ended. */
+  vestry_err (*entering)(void *value, vestry_store *store);
+  /** The put that `entering` announced is over. handle: of its entry, which may have left already; 0: the put has failed,
+   *  or the value was under the key already. If the value has ended meanwhile, this function must remove the entry. */
+  void (*entered)(void *value, vestry_store *store, vestry_handle handle);
+  /** An entry of the value has left. Called after the purge hook and before close, perhaps before `entered`. */
+  void (*left)(void *value, vestry_store *store, vestry_handle handle);
 } vestry_value_ops;
-
-/** Identifies one entry of a store from its put to its removal. Never reused; 0 is none. */
-typedef uint64_t vestry_handle;
 
 /** The argument of a purge hook. Its pointers are valid during the call. */
 typedef struct vestry_purged {
@@ -190,13 +202,9 @@ VESTRY_API void vestry_store_destroy(vestry_store *store);
  *           NO_MEMORY. On failure the store is unchanged, except that expired values may leave
  *  Threads  any; takes a lock briefly; runs the callbacks of evicted values after it has released the lock
  *
- *  A full store never evicts the value being put. A value can end on another thread before put has returned its handle.
- *  To keep ended values out of the store, the code that ends a value and the code that puts it must cooperate:
- *  - the ending code marks the value as ended, and then removes it by its handle, if the putting code has stored the
- *    handle already;
- *  - the putting code stores the handle, then checks the mark, and removes the value if it has ended.
- *  An instance does this for streams that replies keep. A stream that the application itself puts into the instance's
- *  store stays until the application removes it. */
+ *  A full store never evicts the value being put. A value can end on another thread before put has returned its handle;
+ *  `entering` and `entered` of vestry_value_ops let the value remove such an entry. Streams of an instance do this
+ *  (vestry_connection_values): a put gives a live stream one more key, and the stream's end removes all its entries. */
 VESTRY_API vestry_err vestry_store_put(vestry_store *store, vestry_scope scope, const vestry_key *key, void *value,
                                        vestry_keep_policy policy, size_t many_count, vestry_put_result *ret_result);
 
@@ -228,6 +236,28 @@ VESTRY_API vestry_err vestry_store_with(vestry_store *store, vestry_scope scope,
  *  Threads  any; runs callbacks on this thread, no lock held */
 VESTRY_API vestry_err vestry_store_remove(vestry_store *store, vestry_scope scope, const vestry_key *key,
                                           vestry_cause cause, size_t *ret_count);
+
+/** Remove one value of a key, so that the other values of the key stay. With cause DETACHED, a stream leaves the key and
+ *  stays open.
+ *  value    borrowed; compared by its address
+ *  cause    any but NONE
+ *  Returns  OK | NOT_FOUND (the value is not under the key) | INVALID (key, value, cause) | TOO_LARGE (key) | NO_MEMORY
+ *           (as vestry_store_get; or a type of the application without remove_value) | CLOSED (such a type)
+ *  Threads  any; runs callbacks on this thread, no lock held */
+VESTRY_API vestry_err vestry_store_remove_value(vestry_store *store, vestry_scope scope, const vestry_key *key,
+                                                void *value, vestry_cause cause);
+
+/** Remove all values of all keys of a scope. Values that are put meanwhile may stay. To end the streams of a user, see
+ *  vestry_close_scope (vestry/instance.h).
+ *  cause      any but NONE
+ *  ret_count  may be NULL; number of removed values, also on NO_MEMORY and NOT_FOUND
+ *  Returns  OK | NOT_FOUND (no value in the scope) | INVALID (scope, cause) | TOO_LARGE (scope) | NO_MEMORY (only a type
+ *           of the application without remove_scope: some values may be left)
+ *  Threads  any; runs callbacks on this thread, no lock held. Takes locks briefly, however large the store and the scope.
+ *           The time grows with the number of keys in the store, about 1 ms for 50,000; with max_per_scope_count only
+ *           with those that share a lock with the scope */
+VESTRY_API vestry_err vestry_store_remove_scope(vestry_store *store, vestry_scope scope, vestry_cause cause,
+                                                size_t *ret_count);
 
 /** Remove one entry by its handle, so that the late end of an old connection does not remove its successor.
  *  cause    any but NONE
@@ -292,7 +322,7 @@ typedef struct vestry_store_exit vestry_store_exit;
 VESTRY_API void vestry_store_leave(vestry_store_exit *exit, const vestry_scoped_key *key, void *value,
                                    vestry_handle handle, vestry_cause cause);
 /** Functions of a store implementation, which keeps entries (key, value, handle). These may be NULL: `with`, `tick`,
- *  `next_deadline_ns`, `stats`, `key_of`. Called on any thread, concurrently. */
+ *  `next_deadline_ns`, `stats`, `key_of`, `remove_value`, `remove_scope`. Called on any thread, concurrently. */
 typedef struct vestry_store_ops {
   size_t size;      /**< sizeof(vestry_store_ops), or 0 */
   const char *type; /**< name of the type; static */
@@ -333,8 +363,14 @@ typedef struct vestry_store_ops {
    *  counts. */
   void (*stats)(void *self, vestry_store_stats *ret_stats);
   /** Call a function with the key of an entry. This does not count as use of the value. May run fn under a lock.
-   *  Returns whether the entry is present. NULL: streams are shown without their keys (vestry/ops/observe.h). */
+   *  Returns whether the entry is present. NULL: streams are shown without their keys (vestry/ops/observe.h), and
+   *  vestry_connection_scope_set returns UNSUPPORTED. */
   bool (*key_of)(void *self, vestry_handle handle, vestry_key_of_fn fn, void *ctx);
+  /** As vestry_store_remove_value; returns whether the value was removed. NULL: the store puts the value again to get its
+   *  handle, which counts as a use. */
+  bool (*remove_value)(void *self, const vestry_scoped_key *key, void *value, vestry_cause cause);
+  /** As vestry_store_remove_scope; returns the number of removed values. NULL: the store uses list and remove. */
+  size_t (*remove_scope)(void *self, const vestry_scope *scope, vestry_cause cause);
 } vestry_store_ops;
 
 #ifdef __cplusplus

@@ -96,7 +96,7 @@
 #define VSI_LAST_OF_vestry_sqlite_pool_stats         wal_stuck_count
 #define VSI_LAST_OF_vestry_sqlite_stats              refreshed_sets_count
 #define VSI_LAST_OF_vestry_stats                     drain_sent_count
-#define VSI_LAST_OF_vestry_store_ops                 key_of
+#define VSI_LAST_OF_vestry_store_ops                 remove_scope
 #define VSI_LAST_OF_vestry_store_options             types_count
 #define VSI_LAST_OF_vestry_store_stats               removed_by_cause
 #define VSI_LAST_OF_vestry_stream_info               topics
@@ -111,7 +111,7 @@
 #define VSI_LAST_OF_vestry_upload_writer             abort
 #define VSI_LAST_OF_vestry_uploads_options           max_fields_bytes
 #define VSI_LAST_OF_vestry_uploads_stats             open_count
-#define VSI_LAST_OF_vestry_value_ops                 has_ended
+#define VSI_LAST_OF_vestry_value_ops                 left
 #define VSI_LAST_OF_vestry_watch                     runtime
 #define VSI_LAST_OF_vestry_watch_stats               errors_count
 #define VSI_LAST_OF_vestry_window_options            role

@@ -132,7 +132,8 @@ bool vsi_connection_is_forked(const vestry_connection *connection) {
 }
 
 bool vestry_connection_close(vestry_connection *connection, vestry_cause cause) {
-  if (vsi_connection_is_forked(connection) || cause == VESTRY_CAUSE_NONE || (unsigned)cause >= VESTRY_CAUSE_COUNT)
+  if (vsi_connection_is_forked(connection) || cause == VESTRY_CAUSE_NONE || cause == VESTRY_CAUSE_DETACHED ||
+      (unsigned)cause >= VESTRY_CAUSE_COUNT)
     return false;
   uint8_t none = VESTRY_CAUSE_NONE;
   /* The only place where a cause is set. acq_rel pairs with vsi_connection_cause: a thread that sees the cause also

@@ -17,6 +17,7 @@ void vestry_store_leave(vestry_store_exit *exit, const vestry_scoped_key *key, v
         exit->purge_ctx);
   const vsi_store_watch *watch = atomic_load_explicit(&exit->watch, memory_order_acquire);
   if (__builtin_expect(watch != NULL, 0)) watch->left(key, handle, watch->ctx);
-  exit->value.close(value, cause);
+  if (exit->value.left) exit->value.left(value, exit->store, handle);
+  if (cause != VESTRY_CAUSE_DETACHED) exit->value.close(value, cause);
   exit->value.unref(value);
 }

@@ -24,6 +24,7 @@ typedef struct vsi_store_watch {
  * counts itself. The counters are relaxed, except removed_by_cause, whose increments pair with
  * vestry_store_stats_get. */
 struct vestry_store_exit {
+  vestry_store *store; /* that it belongs to */
   vestry_value_ops value;
   vestry_purge_fn purge; /* NULL: none */
   void *purge_ctx;

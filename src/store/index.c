@@ -50,11 +50,14 @@ VSI_SELDOM void vsi_index_replace(vsi_index *index, const vsi_entry *from, vsi_e
   buckets[i].at[place] = to;
 }
 
+VSI_SELDOM uint64_t vsi_placing_of_scope(const vsi_placing *placing, const void *scope, size_t len) {
+  return vsi_siphash_1_3(placing->hash->siphash, scope, len);
+}
+
 VSI_SELDOM uint64_t vsi_placing_by_scope(const vsi_placing *placing, uint32_t lens, const uint64_t *words,
                                          uint64_t hash) {
   if (!placing->scope_bits) return hash;
-  size_t len = vsi_lens_scope(lens);
-  uint64_t of_scope = vsi_siphash_1_3(placing->hash->siphash, words, len);
+  uint64_t of_scope = vsi_placing_of_scope(placing, words, vsi_lens_scope(lens));
   return (of_scope & ~(UINT64_MAX >> placing->scope_bits)) | hash >> placing->scope_bits;
 }
 

@@ -56,6 +56,8 @@ void vsi_index_finish(vsi_index *index);
 /* Free memory if count keys need far less of it. */
 void vsi_index_shrink(vsi_index *index, size_t count);
 
+/* Return the hash of a scope, whose upper scope_bits select the shard of all its keys. */
+uint64_t vsi_placing_of_scope(const vsi_placing *placing, const void *scope, size_t len);
 /* Return the hash that places a key, given the hash of its words. */
 uint64_t vsi_placing_by_scope(const vsi_placing *placing, uint32_t lens, const uint64_t *words, uint64_t hash);
 /* Return the hash that places the key of an entry, computed from the key's words. */

@@ -10,8 +10,6 @@
 
 #include "base/buffer.h"
 
-enum { HOMES_A_LOCK = 256 };
-
 typedef struct listing {
   vsi_table *table;
   vsi_shard *shard;
@@ -71,12 +69,12 @@ static bool is_over(const listing *l) {
   return l->done || l->count >= l->page_count || l->items.error;
 }
 
-/* Fill the page from the position on, with at most HOMES_A_LOCK homes of the position's shard. */
+/* Fill the page from the position on, with at most VSI_HOMES_A_LOCK homes of the position's shard. */
 static void fill_page(listing *l) {
   l->shard = vsi_table_shard(l->table, l->position);
   l->now = vsi_shard_enter(l->shard, l->now);
   const vsi_index *index = &l->shard->index;
-  for (int i = 0; i < HOMES_A_LOCK && !is_over(l) && vsi_table_shard(l->table, l->position) == l->shard; i++) {
+  for (int i = 0; i < VSI_HOMES_A_LOCK && !is_over(l) && vsi_table_shard(l->table, l->position) == l->shard; i++) {
     uint32_t home = vsi_index_home(index, l->position);
     uint64_t last = l->position | ~(UINT64_MAX << index->shift), hash = 0;
     do {

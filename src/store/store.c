@@ -33,6 +33,7 @@ vestry_err vestry_store_create(const char *type, const vestry_store_options *opt
       VSI_OPTIONS_TAKE(vestry_value_ops, value, own.value))
     return VESTRY_INVALID;
   if (!value.ref || !value.unref || !value.close) return VESTRY_INVALID;
+  if (!value.entering != !value.entered || !value.entering != !value.left) return VESTRY_INVALID;
   if (!value.used_ns) value.used_ns = never_used;
   if (!value.has_ended) value.has_ended = never_ended;
   vestry_store_type found;
@@ -44,6 +45,7 @@ vestry_err vestry_store_create(const char *type, const vestry_store_options *opt
   if (!store) return VESTRY_NO_MEMORY;
   store->host = own.host;
   store->ops = found.ops;
+  store->exit.store = store;
   store->exit.value = value;
   own.value = &store->exit.value;
   store->exit.purge = own.purge;
@@ -128,29 +130,51 @@ VSI_SELDOM static vestry_err put_watched(vestry_store *store, const vsi_store_wa
   return error;
 }
 
-/* Inlined into both callers, because a call would make a put about 3 % slower. */
-static inline __attribute__((always_inline)) vestry_err put(vestry_store *store, const vestry_scoped_key *key,
-                                                            void *value, vestry_keep_policy policy, size_t many_count,
-                                                            vestry_put_result *ret_result) {
-  if (!value || (unsigned)policy > VESTRY_KEEP_MANY) return VESTRY_INVALID;
-  if (!many_count) many_count = MANY_DEFAULT;
+/* Put a value whose `entering` has returned OK, if it has that function. Inlined, because a call would make a put about
+ * 3 % slower. */
+static inline __attribute__((always_inline)) vestry_err put_entering(vestry_store *store, const vestry_scoped_key *key,
+                                                                     void *value, vestry_keep_policy policy,
+                                                                     size_t many_count, vestry_put_result *result) {
   store->exit.value.ref(value);
   /* Counted before the value can leave, so that no snapshot shows more values removed than put; undone if the put
    * fails. */
   if (store->exit.counts) atomic_fetch_add_explicit(&store->put, 1, memory_order_relaxed);
-  vestry_put_result result = {0};
   const vsi_store_watch *watch = atomic_load_explicit(&store->exit.watch, memory_order_acquire);
   vestry_err error = __builtin_expect(watch != NULL, 0)
-                         ? put_watched(store, watch, key, value, policy, many_count, &result)
-                         : store->ops->put(store->self, key, value, policy, many_count, &result);
-  if (__builtin_expect(error || result.refreshed, 0)) {
+                         ? put_watched(store, watch, key, value, policy, many_count, result)
+                         : store->ops->put(store->self, key, value, policy, many_count, result);
+  if (__builtin_expect(error || result->refreshed, 0)) {
     if (store->exit.counts) atomic_fetch_sub_explicit(&store->put, 1, memory_order_relaxed);
     store->exit.value.unref(value);
     if (error) return error;
   }
   wake_driver(store);
-  if (ret_result) VSI_RESULT_GIVE(vestry_put_result, ret_result, result);
   return VESTRY_OK;
+}
+
+/* Put a value that records its entries. */
+static __attribute__((noinline)) vestry_err put_recorded(vestry_store *store, const vestry_scoped_key *key, void *value,
+                                                         vestry_keep_policy policy, size_t many_count,
+                                                         vestry_put_result *result) {
+  vestry_err error = store->exit.value.entering(value, store);
+  if (error) return error;
+  error = put_entering(store, key, value, policy, many_count, result);
+  store->exit.value.entered(value, store, error || result->refreshed ? 0 : result->handle);
+  return error;
+}
+
+/* Inlined into its callers, as put_entering. */
+static inline __attribute__((always_inline)) vestry_err put(vestry_store *store, const vestry_scoped_key *key,
+                                                            void *value, vestry_keep_policy policy, size_t many_count,
+                                                            vestry_put_result *ret_result) {
+  if (!value || (unsigned)policy > VESTRY_KEEP_MANY) return VESTRY_INVALID;
+  if (!many_count) many_count = MANY_DEFAULT;
+  vestry_put_result result = {0};
+  vestry_err error = __builtin_expect(store->exit.value.entering != NULL, 0)
+                         ? put_recorded(store, key, value, policy, many_count, &result)
+                         : put_entering(store, key, value, policy, many_count, &result);
+  if (!error && ret_result) VSI_RESULT_GIVE(vestry_put_result, ret_result, result);
+  return error;
 }
 
 vestry_err vestry_store_put(vestry_store *store, vestry_scope scope, const vestry_key *key, void *value,
@@ -241,6 +265,93 @@ vestry_err vestry_store_remove(vestry_store *store, vestry_scope scope, const ve
   if (count == 0) return VESTRY_NOT_FOUND;
   if (ret_count) *ret_count = count;
   return VESTRY_OK;
+}
+
+/* A value, and whether the key has it. */
+typedef struct sought {
+  const void *value;
+  bool is_found;
+} sought;
+
+static void seek(void *value, void *ctx) {
+  sought *s = ctx;
+  s->is_found |= value == s->value;
+}
+
+/* Remove a value of a key in a store type without remove_value. A put of a value that is under the key returns its
+ * handle. If the value has left between the lookup and the put, the put adds it, and the new entry is removed without
+ * closing the value. OK | NOT_FOUND | errors of the lookup and the put */
+VSI_SELDOM static vestry_err remove_by_put(vestry_store *store, const vestry_scoped_key *key, void *value,
+                                           vestry_cause cause) {
+  sought s = {.value = value};
+  vestry_put_result result = {0};
+  vestry_err error =
+      store->ops->with ? store->ops->with(store->self, key, seek, &s) : with_by_get(store, key, seek, &s);
+  if (error || !s.is_found) return error ? error : VESTRY_NOT_FOUND;
+  error = vsi_store_put(store, key, value, VESTRY_KEEP_REUSE, 0, &result);
+  if (error) return error == VESTRY_EXISTS ? VESTRY_NOT_FOUND : error;
+  bool is_removed =
+      vestry_store_remove_if(store, result.handle, result.refreshed ? cause : VESTRY_CAUSE_DETACHED);
+  return is_removed && result.refreshed ? VESTRY_OK : VESTRY_NOT_FOUND;
+}
+
+vestry_err vestry_store_remove_value(vestry_store *store, vestry_scope scope, const vestry_key *key, void *value,
+                                     vestry_cause cause) {
+  if (!value || !vsi_store_is_cause(cause)) return VESTRY_INVALID;
+  vsi_scoped_key scoped;
+  vestry_err error = vsi_store_pack(store, &scoped, scope, key);
+  if (error) return error;
+  if (!VSI_OPS_HAVE(store->ops, vestry_store_ops, remove_value))
+    error = remove_by_put(store, &scoped.key, value, cause);
+  else if (!store->ops->remove_value(store->self, &scoped.key, value, cause))
+    error = VESTRY_NOT_FOUND;
+  vsi_scoped_key_finish(&scoped);
+  return error;
+}
+
+/* The removal of a scope from a store type without remove_scope. */
+typedef struct clearing {
+  vestry_store *store;
+  vestry_cause cause;
+  size_t count;
+  vestry_err error;
+} clearing;
+
+static void remove_listed(const vestry_listed *listed, void *ctx) {
+  clearing *c = ctx;
+  vsi_scoped_key scoped;
+  vestry_err error = vsi_scoped_key_init_encoded(&scoped, &c->store->exit.hash, c->store->host, listed->scope,
+                                                 (vestry_slice){listed->key, listed->key_len});
+  if (!error) {
+    c->count += c->store->ops->remove(c->store->self, &scoped.key, c->cause);
+    vsi_scoped_key_finish(&scoped);
+  } else {
+    c->error = error;
+  }
+}
+
+VSI_SELDOM static vestry_err remove_by_list(vestry_store *store, const vestry_scope *scope, vestry_cause cause,
+                                            size_t *ret_count) {
+  clearing c = {.store = store, .cause = cause};
+  for (vestry_list_cursor cursor = {0}; !cursor.done && !c.error;) {
+    vestry_err error = store->ops->list(store->self, scope, PAGE_DEFAULT, &cursor, remove_listed, &c);
+    if (!c.error) c.error = error;
+  }
+  *ret_count = c.count;
+  return c.error;
+}
+
+vestry_err vestry_store_remove_scope(vestry_store *store, vestry_scope scope, vestry_cause cause, size_t *ret_count) {
+  if (!vsi_store_is_cause(cause) || (!scope.data && scope.len)) return VESTRY_INVALID;
+  if (scope.len > VESTRY_SCOPE_MAX_BYTES) return VESTRY_TOO_LARGE;
+  size_t count;
+  vestry_err error = VESTRY_OK;
+  if (VSI_OPS_HAVE(store->ops, vestry_store_ops, remove_scope))
+    count = store->ops->remove_scope(store->self, &scope, cause);
+  else
+    error = remove_by_list(store, &scope, cause, &count);
+  if (ret_count) *ret_count = count;
+  return error ? error : count ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
 
 bool vestry_store_remove_if(vestry_store *store, vestry_handle handle, vestry_cause cause) {

@@ -367,6 +367,74 @@ bool vsi_table_remove_if(void *self, vestry_handle handle, vestry_cause cause) {
   return entry && !due;
 }
 
+bool vsi_table_remove_value(void *self, const vestry_scoped_key *key, void *value, vestry_cause cause) {
+  vsi_table *table = self;
+  uint64_t hash = vsi_table_hash(table, key);
+  vsi_shard *shard = vsi_table_shard(table, hash);
+  vsi_leaving leaving;
+  vsi_leaving_init(&leaving);
+  uint32_t now = vsi_shard_enter(shard, vsi_clock_now(&table->clock));
+  vsi_entry *newest = vsi_visit_find(table, shard, key, hash, now, &leaving);
+  vsi_entry *entry = vsi_multivalues_find(&shard->multivalues, newest, value);
+  if (entry) vsi_visit_take(table, shard, entry, cause, false, &leaving);
+  vsi_table_release(table, shard, &leaving);
+  return entry != NULL;
+}
+
+/* Return an entry of a scope in the home of a hash, the newest of its key; NULL: none. */
+static vsi_entry *first_in_home(const vsi_index *index, uint64_t hash, const vestry_scope *scope) {
+  uint32_t at = 0;
+  for (vsi_entry *entry; (entry = vsi_index_next_at_home(index, vsi_index_home(index, hash), &at)) != NULL;) {
+    const vestry_scoped_key key = vsi_entry_key(entry);
+    if (vsi_scoped_key_is_of(&key, scope)) return entry;
+  }
+  return NULL;
+}
+
+/* Remove the values of a scope from the homes of one shard, from the home of *position on. As for a listing, positions
+ * are hashes, which order shards and homes, so that the walk can continue after the index was resized; a removal may
+ * shrink it, too. *position: the next one; UINT64_MAX: the walk is over. Returns the number of removed values. */
+static size_t remove_some_of_scope(vsi_table *table, const vestry_scope *scope, vestry_cause cause, uint64_t last,
+                                   uint64_t *position) {
+  vsi_shard *shard = vsi_table_shard(table, *position);
+  vsi_leaving leaving;
+  vsi_leaving_init(&leaving);
+  size_t count = 0;
+  uint32_t now = vsi_shard_enter(shard, vsi_clock_now(&table->clock));
+  for (int i = 0; i < VSI_HOMES_A_LOCK && count < CLEAR_BATCH; i++) {
+    for (vsi_entry *newest; (newest = first_in_home(&shard->index, *position, scope)) != NULL;) {
+      for (vsi_entry *entry = newest->newer, *next; entry; entry = next) { /* the oldest first */
+        next = entry == newest ? NULL : entry->newer;
+        vestry_cause due = table->rules.evicts ? vsi_visit_end(table, shard, entry, now) : VESTRY_CAUSE_NONE;
+        vsi_visit_take(table, shard, entry, due ? due : cause, false, &leaving);
+        count += !due;
+      }
+    }
+    *position |= ~(UINT64_MAX << vsi_index_shift(&shard->index)); /* the last hash of the home */
+    if (*position >= last) {
+      *position = UINT64_MAX;
+      break;
+    }
+    if (vsi_table_shard(table, ++*position) != shard) break;
+  }
+  vsi_table_release(table, shard, &leaving);
+  return count;
+}
+
+size_t vsi_table_remove_scope(void *self, const vestry_scope *scope, vestry_cause cause) {
+  vsi_table *table = self;
+  const vsi_placing *placing = &table->placing;
+  uint64_t position = 0, last = UINT64_MAX;
+  if (placing->scope_bits) { /* all keys of the scope are in one shard */
+    last = vsi_placing_of_scope(placing, scope->data, scope->len) | UINT64_MAX >> placing->scope_bits;
+    position = last & ~(UINT64_MAX >> placing->scope_bits);
+  }
+  size_t count = 0;
+  do count += remove_some_of_scope(table, scope, cause, last, &position);
+  while (position != UINT64_MAX);
+  return count;
+}
+
 /* Close a shard and remove a batch of its entries. Returns whether there are more. */
 static bool clear_some(vsi_table *table, vsi_shard *shard, vestry_cause cause) {
   vsi_leaving leaving;

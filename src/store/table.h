@@ -114,7 +114,8 @@ static inline uint32_t vsi_shard_enter(vsi_shard *shard, uint32_t read) {
 
 /* ------------------------------------------------------------------------------------------------- the table ---- */
 
-enum { VSI_SHARDS_MOST = 256 };
+/* Maximum number of shards; number of homes that a walk through a shard examines in one visit. */
+enum { VSI_SHARDS_MOST = 256, VSI_HOMES_A_LOCK = 256 };
 
 /* The rules of a store type, derived from its options. */
 typedef struct vsi_table_rules {
@@ -320,6 +321,8 @@ void vsi_table_tick(void *self);
 uint64_t vsi_table_next_deadline_ns(void *self);
 void vsi_table_stats(void *self, vestry_store_stats *ret_stats);
 bool vsi_table_key_of(void *self, vestry_handle handle, vestry_key_of_fn fn, void *ctx);
+bool vsi_table_remove_value(void *self, const vestry_scoped_key *key, void *value, vestry_cause cause);
+size_t vsi_table_remove_scope(void *self, const vestry_scope *scope, vestry_cause cause);
 
 /* Set the deadline after a put in the tick `now`, if there was none. */
 void vsi_table_expect(vsi_table *table, uint32_t now);

@@ -32,7 +32,8 @@ static vestry_err create_lru(const vestry_store_options *options, vestry_store_e
     .size = sizeof(vestry_store_ops), .type = name, .create = create_fn, .destroy = vsi_table_destroy,                 \
     .put = vsi_table_put, .get = vsi_table_get, .with = vsi_table_with, .remove = vsi_table_remove,                    \
     .remove_if = vsi_table_remove_if, .clear = vsi_table_clear, .list = vsi_table_list, .tick = vsi_table_tick,        \
-    .next_deadline_ns = vsi_table_next_deadline_ns, .stats = vsi_table_stats, .key_of = vsi_table_key_of               \
+    .next_deadline_ns = vsi_table_next_deadline_ns, .stats = vsi_table_stats, .key_of = vsi_table_key_of,              \
+    .remove_value = vsi_table_remove_value, .remove_scope = vsi_table_remove_scope                                     \
   }
 const vestry_store_ops vsi_hash_store_ops = OPS("hash", create_hash);
 const vestry_store_ops vsi_lru_store_ops = OPS("lru", create_lru);

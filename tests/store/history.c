@@ -247,7 +247,11 @@ void linear_remove_if(linear *l, size_t thread, size_t key, size_t back) {
   if (!number) return;
   recorded *r = begin(l, thread, key, LINEAR_REMOVE_IF);
   r->op.value = number;
-  r->op.did = vestry_store_remove_if(l->store, atomic_load(&l->values[number].handle), VESTRY_CAUSE_HANGUP);
+  char text[80];
+  vestry_key k = key_of(key, text);
+  linear_value *v = &l->values[number];
+  r->op.did = number % 2 ? vestry_store_remove_if(l->store, atomic_load(&v->handle), VESTRY_CAUSE_HANGUP)
+                         : !vestry_store_remove_value(l->store, scope, &k, v, VESTRY_CAUSE_HANGUP);
   end(l, r);
 }
 

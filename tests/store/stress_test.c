@@ -53,7 +53,14 @@ static void one_step(uint64_t r) {
   size_t count = 4, looks = 0;
   vestry_put_result result = {0};
   switch ((r >> 32) % 20) {
-  case 0: vestry_store_remove(w.store, scope, &key, VESTRY_CAUSE_REMOVED, NULL); return;
+  case 0:
+    if ((r >> 40) % 64 == 0)
+      vestry_store_remove_scope(w.store, scope, (r >> 46) % 2 ? VESTRY_CAUSE_DETACHED : VESTRY_CAUSE_REMOVED, NULL);
+    else if ((r >> 40) % 2)
+      vestry_store_remove_value(w.store, scope, &key, v, VESTRY_CAUSE_DETACHED);
+    else
+      vestry_store_remove(w.store, scope, &key, VESTRY_CAUSE_REMOVED, NULL);
+    return;
   case 1:
   case 2: vestry_store_remove_if(w.store, atomic_load(handle), VESTRY_CAUSE_HANGUP); return;
   case 3: vestry_store_tick(w.store); return;

@@ -20,6 +20,7 @@ static void value_unref(void *v) {
 
 static void value_close(void *context, vestry_cause cause) {
   value *v = context;
+  assert_int_not_equal(cause, VESTRY_CAUSE_DETACHED);
   atomic_store(&v->cause, cause);
   /* The purge hook ran first, and the store still holds its reference. */
   assert_true(atomic_fetch_add(&v->closes, 1) < atomic_load(&v->purges));
@@ -41,6 +42,7 @@ static void on_purge(const vestry_purged *purged, void *ctx) {
   assert_ptr_equal(v->world, w);
   assert_true(atomic_load(&v->refs) > 1);
   atomic_fetch_add(&v->purges, 1);
+  if (purged->cause == VESTRY_CAUSE_DETACHED) atomic_fetch_add(&v->closes, 1);
   if (w->on_close) v->handle_left = purged->handle;
   size_t at = atomic_fetch_add(&w->exits_count, 1);
   if (at < sizeof w->exits / sizeof *w->exits) {
@@ -52,19 +54,28 @@ static void on_purge(const vestry_purged *purged, void *ctx) {
   if (w->on_purge) w->on_purge(w, purged);
 }
 
+vestry_store_options world_options(world *w) {
+  static const vestry_store_type types[] = {{&naive_hash_ops, NULL}, {&naive_lru_ops, NULL}};
+  return (vestry_store_options){
+      .host = &w->th->host, .types = types, .types_count = sizeof types / sizeof *types};
+}
+
 vestry_err world_try_open(world *w, test_host *th, const store_kind *kind, const vestry_store_options *options) {
   memset((char *)w + sizeof w->own_host, 0, sizeof *w - sizeof w->own_host);
   w->th = th;
-  static const vestry_store_type types[] = {{&naive_hash_ops, NULL}, {&naive_lru_ops, NULL}};
+  const vestry_store_options base = world_options(w);
   vestry_store_options own = VESTRY_STORE_OPTIONS_INIT;
   if (options) own = *options;
-  own.host = &th->host;
-  own.value = &(vestry_value_ops){sizeof(vestry_value_ops), value_ref, value_unref, value_close, value_used_ns,
-                                  value_has_ended};
+  own.host = base.host;
+  own.types = base.types;
+  own.types_count = base.types_count;
+  own.value = &(vestry_value_ops){.ref = value_ref,
+                                  .unref = value_unref,
+                                  .close = value_close,
+                                  .used_ns = value_used_ns,
+                                  .has_ended = value_has_ended};
   own.purge = on_purge;
   own.purge_ctx = w;
-  own.types = types;
-  own.types_count = sizeof types / sizeof *types;
   vestry_err error = vestry_store_create(kind->type, &own, &w->store);
   if (error) world_finish(w);
   return error;

@@ -17,7 +17,7 @@ typedef struct value {
   size_t number;
   _Atomic(long) refs;   /* 1 while only the test holds it */
   _Atomic(long) stays;  /* puts that stored it */
-  _Atomic(long) purges; /* each stay ends in one purge and one close */
+  _Atomic(long) purges; /* each stay ends in one purge and one close; a detached one counts as closed */
   _Atomic(long) closes;
   _Atomic(int) cause;        /* of the last close */
   vestry_handle handle_left; /* of the last purge; one thread */
@@ -60,6 +60,8 @@ extern const store_kind world_hash, world_lru, world_naive_hash, world_naive_lru
 void world_open(world *w, const store_kind *kind, const vestry_store_options *options);
 /* The same on a host of the test; returns the store's error, and then no world exists. */
 vestry_err world_try_open(world *w, test_host *th, const store_kind *kind, const vestry_store_options *options);
+/* Return options for another store of the kinds, with the host of this world. */
+vestry_store_options world_options(world *w);
 /* Check what holds between operations: the invariants (invariants.h), and that the values' own counts agree. */
 void world_check(world *w);
 /* Check, destroy the store, and check that each stay has ended once and all references are released. */
