@@ -36,6 +36,8 @@ typedef struct vestry_dispatch_options {
                                       (vestry_context_return), or null. NULL: not wanted */
   bool only_here;                /**< with key: do not dispatch on other nodes of a cluster
                                       (vestry/cluster/cluster.h) */
+  const char *store;             /**< with key: name of the store in which the key is looked up (vestry_options.stores),
+                                      on this node only; NULL: the instance's own store */
 } vestry_dispatch_options;
 
 /** Dispatch a list of effects.

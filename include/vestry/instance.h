@@ -42,6 +42,14 @@ typedef struct vestry_reply vestry_reply;
 typedef vestry_err (*vestry_scope_fn)(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len,
                                       void *ctx);
 
+/** Functions for a store whose values are streams of an instance (vestry_store_options.value), such as the instance's
+ *  own store. A stream can be put into several such stores, and under several keys: see vestry_store_put. Its entries
+ *  leave with the stream, with the cause for which it has ended. A put
+ *  - of a stream that has ended returns CLOSED;
+ *  - beyond vestry_bounds.max_per_stream_count returns LIMIT, and the log has the reason.
+ *  The store must live until the instance is destroyed. */
+extern VESTRY_API const vestry_value_ops vestry_connection_values;
+
 /** Upper bounds of an instance. 0 selects the default, which each member states. */
 typedef struct vestry_bounds {
   size_t size;      /**< sizeof(vestry_bounds), or 0 */
@@ -97,6 +105,27 @@ typedef struct vestry_bounds {
   size_t max_values_count;
 } vestry_bounds;
 
+/** A store of streams that the creator of an instance has made, for example one by session and one by device:
+ *
+ *      vestry_store *devices; // a value under ("device", id) in the scope of its tenant, with a purge hook of its own
+ *      vestry_store_create("hash", &(vestry_store_options){.value = &vestry_connection_values, .purge = gone}, &devices);
+ *      const vestry_named_store stores[] = {{"devices", devices, by_tenant, NULL}};
+ *      vestry_create(&(vestry_options){.stores = stores, .stores_count = 1}, &v);
+ *
+ *  A reply selects it by vestry_reply_store, and a dispatch by vestry_dispatch_options.store. Clusters know only the keys
+ *  of the instance's own store. */
+typedef struct vestry_named_store {
+  const char *name; /**< NULL: this is the instance's own store (vestry_parts.store), instead of the one that vestry_create
+                         would make; then store, store_type, idle_ms, lifetime_ms, purge, max_count and
+                         max_per_scope_count of the options are unset */
+  /** Empty, with vestry_connection_values and the host of the instance. Borrowed until vestry_destroy has returned;
+   *  meanwhile no other instance uses it. The instance drives it (vestry_store_drive), unless you do, and closes it in
+   *  vestry_close. Destroy it after vestry_destroy. */
+  vestry_store *store;
+  vestry_scope_fn scope; /**< scope of the keys of a reply in this store; NULL: that of the request */
+  void *scope_ctx;
+} vestry_named_store;
+
 /** Options of an instance. Zero is the default. */
 typedef struct vestry_options {
   size_t size;             /**< sizeof(vestry_options), or 0 */
@@ -135,6 +164,10 @@ typedef struct vestry_options {
    *  Forwarded, X-Forwarded-For, X-Forwarded-Host, X-Real-IP or Via. Limits per client do not apply to a client without
    *  an address (docs/security.md). */
   bool is_behind_proxy;
+
+  const vestry_named_store *stores; /**< stores that you have created, with their own types, bounds, scope functions and
+                                         purge hooks. Copied; each name differs from the others */
+  size_t stores_count;
 } vestry_options;
 
 /** Counters since creation. opened_count = open_count + closed_count. The store has its own counters
@@ -208,6 +241,44 @@ VESTRY_API bool vestry_is_forked(const vestry *v);
  *  cause SHUTDOWN (browsers reconnect). Idempotent.
  *  Threads  any; does not block */
 VESTRY_API void vestry_close(vestry *v);
+
+/** End the streams of a scope, for example when its user logs out: those whose scope this is (of the request that opened
+ *  them, or of vestry_connection_scope_set), whatever their keys and channels, and those that are stored under a key of
+ *  the scope in the instance's own store (vestry_store_remove_scope).
+ *
+ *  A stream that opens at the same time may stay open. Therefore make the log-in invalid first, and let the on_open hook
+ *  (vestry_options.hooks) check it once more. In a cluster, call this on each node.
+ *  cause    CLOSED: the browser does not reconnect; for example ERROR: it reconnects, with what it is now. Any but NONE
+ *           and DETACHED
+ *  Returns  OK | NOT_FOUND (no stream) | INVALID (scope, cause) | TOO_LARGE (scope) | CLOSED (vestry_is_forked) |
+ *           NO_MEMORY (as vestry_store_remove_scope)
+ *  Threads  any; does not block. The time grows with the number of all open streams, about 1 ms for 10,000 */
+VESTRY_API vestry_err vestry_close_scope(vestry *v, vestry_scope scope, vestry_cause cause);
+
+/** Give a live stream another scope, without a reconnect, for example when its user logs in: from now on the stream is
+ *  one of the new scope.
+ *  - Keys: the stream leaves its keys of the old scope in the instance's own store, and is under the same keys of the
+ *    new one. The purge hook gets each old key, with cause DETACHED. Keys of other scopes, and of other stores
+ *    (vestry_options.stores), stay. During the call, a dispatch reaches the stream by both keys.
+ *  - max_streams_per_scope_count: the stream counts in the new scope; if this is full, another stream of it ends.
+ *    max_per_scope_count counts its entries, for a moment in both scopes.
+ *  - Interceptors and effects that run when the stream ends get the new scope.
+ *  - In a cluster, the other nodes learn the new keys and forget the old ones.
+ *  - Channels, topics, histories and presences stay as they are, because the stream has joined them by a name of its own:
+ *    leave or join them with vestry_leave and vestry_join.
+ *  - Tabs, tokens, nonces and forms belong to the scope of a request. The page still holds those of the old scope, which
+ *    the new one rejects: send new ones, or reload the page. A live page (vestry/app/page.h) and a stream with a session
+ *    (vestry/app/session.h) keep the user of their request: reload them.
+ *  Events that were sent before are still written.
+ *  many_count  for each key in the new scope: maximum number of streams under it, 0: 8; beyond it the oldest ends with
+ *              cause REPLACED. 1: the stream replaces all others
+ *  Returns  OK | CLOSED (the stream has ended) | BUSY (another thread, or a function further up on this one, changes the
+ *           scope) | FULL, LIMIT (the store has no room for the new entries) | NO_MEMORY | INVALID (scope; a connection
+ *           of no instance) | TOO_LARGE (scope) | UNSUPPORTED (the store's type has no key_of). On failure the stream is
+ *           under its old keys
+ *  Threads  any, hooks and effects included; takes locks briefly; runs purge hooks on this thread, no lock held. Keys
+ *           that another thread puts the stream under meanwhile stay in their scope */
+VESTRY_API vestry_err vestry_connection_scope_set(vestry_connection *connection, vestry_scope scope, size_t many_count);
 
 /** Close, then wait for at most timeout_ms until every stream has ended and its hooks have run. Objects that hooks and
  *  effects use, above all timers, must live until this has returned OK. Destroy timers on the instance's own runtime

@@ -28,7 +28,7 @@
 #define VSI_LAST_OF_vestry_csp                       directives
 #define VSI_LAST_OF_vestry_csrf_options              insecure
 #define VSI_LAST_OF_vestry_custom_event_options      not_composed
-#define VSI_LAST_OF_vestry_dispatch_options          only_here
+#define VSI_LAST_OF_vestry_dispatch_options          store
 #define VSI_LAST_OF_vestry_dispatch_result           errors
 #define VSI_LAST_OF_vestry_elements_options          ns
 #define VSI_LAST_OF_vestry_files_options             max_file_bytes
@@ -55,7 +55,7 @@
 #define VSI_LAST_OF_vestry_once_options              wait_ms
 #define VSI_LAST_OF_vestry_once_stats                unknown_count
 #define VSI_LAST_OF_vestry_once_storage_ops          forget
-#define VSI_LAST_OF_vestry_options                   is_behind_proxy
+#define VSI_LAST_OF_vestry_options                   stores_count
 #define VSI_LAST_OF_vestry_page_options              layout
 #define VSI_LAST_OF_vestry_page_part                 app
 #define VSI_LAST_OF_vestry_pages_options             max_requests_bytes

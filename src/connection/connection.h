@@ -132,6 +132,15 @@ struct vestry_connection {
 };
 _Static_assert(sizeof(struct vestry_connection) <= 360, "an idle stream's own memory: docs/bench-streams.md");
 
+/* Take and release the lock of a connection, for a few instructions. It guards the close listeners, and the entries and
+ * the scope of a stream (instance/stream_entries.h). */
+static inline void vsi_connection_lock(vestry_connection *connection) {
+  vsi_spin_lock_take(&connection->at_close.lock, VSI_LOCK_CLOSE_LIST);
+}
+static inline void vsi_connection_unlock(vestry_connection *connection) {
+  vsi_spin_lock_give(&connection->at_close.lock);
+}
+
 /* Take a reference, and drop one. */
 static inline vestry_connection *vsi_connection_hold(vestry_connection *connection) {
   VSI_REFS_TAKE(&connection->refs);

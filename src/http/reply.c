@@ -22,7 +22,8 @@
 #include "channel/channel.h"
 #include "coding/coding.h"
 #include "connection/group.h"
-#include "instance/instance.h"
+#include "http/request.h"
+#include "instance/stores.h"
 #include "registry/names.h"
 #include "store/store.h"
 #include "vestry/channel.h"
@@ -70,6 +71,7 @@ void vsi_reply_finish(vestry_reply *reply) {
   free_key(reply);
   for (size_t i = 0; i < reply->more_keys_count; i++) vsi_free(reply->host, reply->more_keys[i].key);
   vsi_free(reply->host, reply->more_keys);
+  vsi_free(reply->host, reply->store_scope);
   vestry_connection_unref(reply->connection);
   for (size_t i = 0; i < reply->effects_count; i++) {
     vestry_event_unref(reply->effects[i].event);
@@ -244,13 +246,41 @@ vestry_err vestry_reply_body(vestry_reply *reply, const char *content_type, cons
 static vestry_err pack_key(vestry_reply *reply, vestry_scope scope, const vestry_key *key, void *room,
                            size_t room_bytes, vestry_scoped_key **ret_key) {
   vsi_scoped_key packed;
-  vestry_err error = vsi_store_pack(reply->v->store, &packed, scope, key);
+  vestry_err error = vsi_store_pack(vsi_reply_store(reply), &packed, scope, key);
   if (error == VESTRY_NO_MEMORY) return vsi_reply_remember(reply, VESTRY_NO_MEMORY);
   if (error)
     return vsi_reply_refuse(reply, error, "vestry_reply_key or vestry_reply_add_key: the key is invalid or too large");
   *ret_key = vsi_scoped_key_keep(reply->host, &packed.key, room, room_bytes);
   vsi_scoped_key_finish(&packed);
   return *ret_key ? VESTRY_OK : vsi_reply_remember(reply, VESTRY_NO_MEMORY);
+}
+
+/* Set the scope of the keys by the scope function of a store. */
+static vestry_err find_store_scope(const vestry_request *req, vestry_reply *reply, const vsi_instance_store *in) {
+  char bytes[VESTRY_SCOPE_MAX_BYTES];
+  size_t len = 0;
+  vestry_err error = in->scope(req, reply, bytes, &len, in->scope_ctx);
+  if (error) return error;
+  if (len > sizeof bytes) return VESTRY_FAILED;
+  void *copy = len ? vsi_strdup(reply->host, bytes, len) : NULL;
+  if (len && !copy) return vsi_reply_remember(reply, VESTRY_NO_MEMORY);
+  req->own->is_personal |= len != 0; /* as the scope of a request: serve/serving.c */
+  vsi_free(reply->host, reply->store_scope);
+  reply->store_scope = copy;
+  reply->scope = (vestry_scope){copy, len};
+  return VESTRY_OK;
+}
+
+vestry_err vestry_reply_store(const vestry_request *req, vestry_reply *reply, const char *name) {
+  const vsi_instance_store *found = vsi_stores_find(reply->v, name);
+  if (!found)
+    return vsi_reply_refuse(reply, VESTRY_NOT_FOUND,
+                            "vestry_reply_store: the instance has no store of this name; see vestry_options.stores");
+  if (reply->key || reply->more_keys_count)
+    return vsi_reply_refuse(reply, VESTRY_INVALID, "vestry_reply_store: call it before vestry_reply_key");
+  reply->scope = req->scope;
+  reply->store = found->store;
+  return found->scope ? find_store_scope(req, reply, found) : VESTRY_OK;
 }
 
 vestry_err vestry_reply_key(vestry_reply *reply, const vestry_key *key) {

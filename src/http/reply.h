@@ -39,7 +39,9 @@ struct vestry_reply {
 
   vestry *v;                 /* the reply's instance; NULL: none, so it cannot have a key */
   bool is_datastar;          /* the request is from the Datastar client */
-  vestry_scope scope;        /* of the request */
+  vestry_store *store;       /* vestry_reply_store; NULL: the instance's own */
+  void *store_scope;         /* its scope; owned */
+  vestry_scope scope;        /* of the request, or of that store */
   const char *last_event_id; /* of the request, in its memory; NULL: none */
   vestry_scoped_key *key;    /* packed, in that scope, in key_room or allocated; NULL: none */
   vestry_err key_error;      /* of the last vestry_reply_key */
@@ -109,6 +111,10 @@ VESTRY_API vestry_err vsi_reply_borrow_body(vestry_reply *reply, const char *con
                                             size_t len);
 /* Load the body from its source into reply->body. OK | LIMIT | IO | NO_MEMORY */
 VESTRY_API vestry_err vsi_reply_load(vestry_reply *reply);
+/* Return the store of the reply's keys. The reply has an instance. */
+static inline vestry_store *vsi_reply_store(const vestry_reply *reply) {
+  return reply->store ? reply->store : reply->v->store;
+}
 /* Return whether the reply needs a connection instead of an answer. */
 static inline bool vsi_reply_is_stream(const vestry_reply *reply) {
   return reply->keep || reply->parts_count || reply->effects_count;

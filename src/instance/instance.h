@@ -43,6 +43,8 @@ struct vestry {
   };
   bool runtime_is_own;
   vsi_group *group;
+  struct vsi_instance_store *stores; /* the first is `store` */
+  size_t stores_count;
   struct vsi_channels *channels; /* by key */
   struct vsi_routes *routes;
   struct vsi_shares *shares; /* limits the streams of each scope; NULL: no limit */
@@ -51,15 +53,12 @@ struct vestry {
 
   vestry_scope_fn scope;
   void *scope_ctx;
-  vestry_purge_fn purge; /* of the application; NULL: none */
-  void *purge_ctx;
   vsi_close_listeners close_listeners;
   vestry_connection_hooks hooks;
   vestry_profile profiles[VESTRY_PROFILES_MAX]; /* resolved */
   size_t profiles_count;
   bool keep_open, is_behind_proxy;
-  size_t max_count, max_per_scope_count; /* of the store, as in the options; 0: not set */
-  size_t max_per_stream_count;           /* maximum number of keys in addition to the first, and of joins */
+  size_t max_per_stream_count; /* maximum number of keys in addition to the first, and of joins */
   vestry_signals_limits signals;
   size_t max_values_count; /* of a query or form */
   uint32_t retry_after_s;

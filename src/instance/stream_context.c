@@ -8,36 +8,28 @@
 #include "connection/connection.h"
 
 vsi_stream_context *vsi_stream_context_create(vestry *v, vestry_scope scope, const vestry_connection_hooks *hooks,
-                                              const vsi_data *data, bool has_parts, size_t more_keys_count) {
+                                              const vsi_data *data, bool has_parts) {
   bool has_hooks = hooks->on_open || hooks->on_close || hooks->on_error, has_data = data->data || data->destroy;
   size_t before = (has_hooks ? sizeof *hooks : 0) + (has_data ? sizeof *data : 0);
   size_t parts = has_parts ? sizeof(vsi_stream_part *) : 0;
-  size_t handles = more_keys_count * sizeof(vestry_handle);
-  vsi_stream_context *stream = vsi_calloc(v->host, 1, sizeof *stream + before + parts + handles + scope.len);
+  vsi_stream_context *stream = vsi_calloc(v->host, 1, sizeof *stream + before + parts + scope.len);
   if (!stream) return NULL;
   stream->v = v;
   stream->has_hooks = has_hooks;
   stream->has_data = has_data;
   stream->has_parts = has_parts;
-  stream->more_keys_count = (uint16_t)more_keys_count;
   if (has_hooks) memcpy(stream->tail, hooks, sizeof *hooks);
   if (has_data) memcpy(stream->tail + before - sizeof *data, data, sizeof *data);
   VSI_REFS_INIT(&stream->refs, 2);
-  atomic_init(&stream->handle, 0);
-  for (size_t i = 0; i < more_keys_count; i++) atomic_init(&vsi_stream_context_handles(stream)[i], 0);
   if (has_parts) atomic_init(vsi_stream_context_first_part(stream), NULL);
   atomic_init(&stream->ended, false);
   stream->scope_len = scope.len & 0x7ff;
-  if (scope.len) memcpy((void *)vsi_stream_context_scope(stream).data, scope.data, scope.len);
+  if (scope.len) memcpy((void *)vsi_stream_context_first_scope(stream).data, scope.data, scope.len);
   return stream;
 }
 
 void vsi_stream_context_unref(vsi_stream_context *stream, const vestry_host *host) {
   if (stream && VSI_REFS_DROP(&stream->refs)) vsi_free(host, stream);
-}
-
-vsi_stream_context *vsi_stream_context_of(const vestry_connection *connection) {
-  return connection->hooks && connection->hooks->has_stream_context ? connection->hooks_ctx : NULL;
 }
 
 void vsi_stream_context_add_part(vsi_stream_context *stream, vsi_stream_part *part) {

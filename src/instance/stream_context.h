@@ -6,6 +6,7 @@
 
 #include <stdatomic.h>
 
+#include "connection/connection.h"
 #include "instance/instance.h"
 
 /* The part of an extension in a stream, for example a watch. It is a member of the extension's struct, and exists from
@@ -36,18 +37,26 @@ typedef struct vsi_data {
 /* The connection holds a reference until it is freed, and the serving thread until it has finished. */
 typedef struct vsi_stream_context {
   vestry *v;
-  _Atomic(vestry_handle) handle; /* of the entry made by the stream registration; 0: none */
+  /* The entries of the stream in stores (stream_entries.h), and a scope that has replaced the first one. Guarded by the
+   * connection's lock until `ended` is set, then constant. */
+  union {
+    vestry_handle handle;         /* of the only entry, which is in v->store; 0: a put of it is running */
+    struct vsi_stream_list *list; /* owned */
+  } entries;
+  bool has_list : 1, has_one : 1; /* which of the two is set */
+  bool one_has_left : 1;          /* the only entry has left before its put was over */
+  bool has_new_scope : 1;         /* it is in the list */
+  bool is_moving : 1;             /* a thread changes the scope */
   _Atomic(uint8_t) refs;
-  bool has_parts; /* constant */
   /* constant, as are the next three members, which share its memory: any sending thread reads them */
-  uint16_t more_keys_count;
   uint16_t scope_len : 11;
   bool has_hooks : 1;
   bool has_data : 1;
-  _Atomic(bool) ended; /* its close hook has begun */
+  bool has_parts : 1;
+  _Atomic(bool) ended; /* its close hook has begun; set under the connection's lock */
   bool given_up;       /* the stream must never open; set before abandon, which runs the hook on the same thread */
-  /* The reply's hooks, data and parts, if there are any; the handles of its other keys; then the bytes of the scope.
-   * Few streams have hooks, data or parts, and most streams are idle, so these are not members, to save memory. */
+  /* The reply's hooks, data and parts, if there are any; then the bytes of the first scope. Few streams have hooks, data
+   * or parts, and most streams are idle, so these are not members, to save memory. */
   _Alignas(vestry_connection_hooks) unsigned char tail[];
 } vsi_stream_context;
 enum { VSI_STREAM_KEYS_MAX = UINT16_MAX };
@@ -57,12 +66,14 @@ _Static_assert(sizeof(vsi_stream_context) == 24, "there is one a stream");
 /* Create a context with two references, one of them for the connection. hooks, data, has_parts: of the reply. NULL: out
  * of memory. The data belongs to the reply until the connection has the context. */
 vsi_stream_context *vsi_stream_context_create(vestry *v, vestry_scope scope, const vestry_connection_hooks *hooks,
-                                              const vsi_data *data, bool has_parts, size_t more_keys_count);
+                                              const vsi_data *data, bool has_parts);
 /* Drop a reference. host: of the instance, which may be freed already. NULL is accepted. */
 void vsi_stream_context_unref(vsi_stream_context *stream, const vestry_host *host);
 
 /* Return the context of a connection; NULL: it belongs to no instance. */
-VESTRY_API vsi_stream_context *vsi_stream_context_of(const vestry_connection *connection);
+static inline vsi_stream_context *vsi_stream_context_of(const vestry_connection *connection) {
+  return connection->hooks && connection->hooks->has_stream_context ? connection->hooks_ctx : NULL;
+}
 
 /* Return the application's data; NULL: none. */
 static inline const vsi_data *vsi_stream_context_data(const vsi_stream_context *stream) {
@@ -81,13 +92,9 @@ static inline _Atomic(vsi_stream_part *) *vsi_stream_context_first_part(const vs
   return (_Atomic(vsi_stream_part *) *)(uintptr_t)(stream->tail + before);
 }
 
-/* Return where the handles of the other keys are stored, as `handle`. */
-static inline _Atomic(vestry_handle) *vsi_stream_context_handles(const vsi_stream_context *stream) {
-  return (_Atomic(vestry_handle) *)(uintptr_t)(vsi_stream_context_first_part(stream) + stream->has_parts);
-}
-
-static inline vestry_scope vsi_stream_context_scope(const vsi_stream_context *stream) {
-  return (vestry_scope){vsi_stream_context_handles(stream) + stream->more_keys_count, stream->scope_len};
+/* Return the scope of the request that opened the stream. See vsi_stream_scope. */
+static inline vestry_scope vsi_stream_context_first_scope(const vsi_stream_context *stream) {
+  return (vestry_scope){vsi_stream_context_first_part(stream) + stream->has_parts, stream->scope_len};
 }
 
 /* Return the first part, and the next one; NULL: none. Any thread that has a reference to the connection. */

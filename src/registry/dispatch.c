@@ -23,6 +23,7 @@
 #include "base/probe.h"
 #include "base/trace.h"
 #include "instance/elsewhere.h"
+#include "instance/stores.h"
 #include "registry/names.h"
 #include "store/store.h"
 #include "vestry/effects.h"
@@ -289,7 +290,7 @@ vestry_err vsi_dispatch(vestry_dispatch_context *context, const vsi_effects *eff
 
 /* ---------------------------------------------------------------------------------------------- from anywhere ---- */
 
-vestry_err vsi_dispatch_here(vestry *v, const vestry_scoped_key *key, json_t *effects,
+vestry_err vsi_dispatch_here(vestry *v, vestry_store *store, const vestry_scoped_key *key, json_t *effects,
                              const vestry_dispatch_options *options, bool may_write, vestry_dispatch_result *ret_result,
                              uint32_t *ret_count) {
   vestry_dispatch_result result;
@@ -300,7 +301,7 @@ vestry_err vsi_dispatch_here(vestry *v, const vestry_scoped_key *key, json_t *ef
   context.state = context.data; /* without a request, the given data is the state */
   context.may_write = may_write;
   if (!error && vsi_instance_is_closing(v)) error = VESTRY_CLOSED;
-  if (!error && key) error = vsi_targets_find(&context.targets, v->store, key);
+  if (!error && key) error = vsi_targets_find(&context.targets, store, key);
   if (!error && one) error = vestry_connection_is_open(one) ? vsi_targets_add(&context.targets, one) : VESTRY_NOT_FOUND;
   if (!error) error = vsi_dispatch(&context, &(vsi_effects){.list = effects});
   vsi_context_give(&context, ret_result);
@@ -339,7 +340,13 @@ static vestry_err fail_early(vestry_err error, vestry_dispatch_result *ret_resul
 
 static bool makes_sense(const vestry_dispatch_options *options) {
   return (!options->data || json_is_object(options->data)) && (!options->results || json_is_array(options->results)) &&
-         !(options->key && options->connection);
+         !(options->key && options->connection) && !(options->store && !options->key);
+}
+
+static vestry_err refuse_store_name(const vestry *v, const char *name) {
+  vsi_log(v->host, VESTRY_LOG_ERROR, "dispatch: options.store: the instance has no store %s; see vestry_options.stores",
+          name);
+  return VESTRY_INVALID;
 }
 
 vestry_err vestry_dispatch_with(vestry *v, json_t *effects, const vestry_dispatch_options *options,
@@ -347,14 +354,16 @@ vestry_err vestry_dispatch_with(vestry *v, json_t *effects, const vestry_dispatc
   vestry_dispatch_options own;
   if (!v || !json_is_array(effects) || VSI_OPTIONS_TAKE(vestry_dispatch_options, own, options) || !makes_sense(&own))
     return VESTRY_INVALID;
-  if (!own.key) return vsi_dispatch_here(v, NULL, effects, &own, false, ret_result, NULL);
+  if (!own.key) return vsi_dispatch_here(v, NULL, NULL, effects, &own, false, ret_result, NULL);
   if (vsi_instance_is_closing(v)) return fail_early(VESTRY_CLOSED, ret_result);
+  const vsi_instance_store *in = vsi_stores_find(v, own.store);
+  if (!in) return refuse_store_name(v, own.store);
   vsi_scoped_key key;
-  vestry_err error = vsi_store_pack(v->store, &key, own.scope, own.key);
+  vestry_err error = vsi_store_pack(in->store, &key, own.scope, own.key);
   if (error) return fail_early(error, ret_result);
   uint32_t here;
-  error = vsi_dispatch_here(v, &key.key, effects, &own, false, ret_result, &here);
-  if (!own.only_here) error = dispatch_elsewhere(v, &key.key, effects, &own, here, error, ret_result);
+  error = vsi_dispatch_here(v, in->store, &key.key, effects, &own, false, ret_result, &here);
+  if (!own.only_here && !own.store) error = dispatch_elsewhere(v, &key.key, effects, &own, here, error, ret_result);
   vsi_scoped_key_finish(&key);
   return error;
 }

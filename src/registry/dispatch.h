@@ -11,7 +11,7 @@
  * options     their key is ignored
  * may_write   this thread may write to the sockets of a few streams itself
  * ret_count   number of connections; NULL: not wanted */
-VESTRY_API vestry_err vsi_dispatch_here(vestry *v, const vestry_scoped_key *key, json_t *effects,
+VESTRY_API vestry_err vsi_dispatch_here(vestry *v, vestry_store *store, const vestry_scoped_key *key, json_t *effects,
                                         const vestry_dispatch_options *options, bool may_write,
                                         vestry_dispatch_result *ret_result, uint32_t *ret_count);
 

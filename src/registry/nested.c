@@ -22,7 +22,7 @@ struct vestry_dispatch_handle {
 /* Read the options of a dispatch whose connections are chosen already. OK | INVALID. */
 static vestry_err take_options(const vestry_dispatch_options *options, vestry_dispatch_options *ret_options) {
   vestry_err error = VSI_OPTIONS_TAKE(vestry_dispatch_options, *ret_options, options);
-  bool settled = !ret_options->key && !ret_options->connection && !ret_options->scope.len;
+  bool settled = !ret_options->key && !ret_options->connection && !ret_options->scope.len && !ret_options->store;
   return error || settled ? error : VESTRY_INVALID;
 }
 

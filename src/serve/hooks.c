@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The steps when a stream has opened and when it has ended: its registration, the hooks of the reply and of the
+/* The steps when a stream has opened and when it has ended: its entries in stores, the hooks of the reply and of the
  * instance, and the effects that the application registered for it. */
 
 #include <string.h>
 
 #include "base/log.h"
 #include "connection/connection.h"
+#include "instance/stream_entries.h"
 #include "registry/dispatch.h"
 #include "registry/names.h"
 #include "serve/hooks.h"
@@ -41,7 +42,8 @@ static void on_open(vestry_connection *connection, void *ctx) {
   if (v->hooks.on_open) v->hooks.on_open(connection, v->hooks.ctx);
   vestry_dispatch_context context;
   vestry_dispatch_result result;
-  vsi_context_init(&context, v, NULL, NULL, vsi_stream_context_scope(stream), &result);
+  char scope[VESTRY_SCOPE_MAX_BYTES];
+  vsi_context_init(&context, v, NULL, NULL, vsi_stream_scope(connection, scope), &result);
   if (!vsi_targets_add(&context.targets, connection)) announce(&context, "connection", connection, NULL);
   vsi_dispatch_log(v, &result, "an opened stream");
   vsi_context_finish(&context);
@@ -57,15 +59,12 @@ static void on_close(vestry_connection *connection, vestry_cause cause, void *ct
   vsi_inside_begin(&inside, v);
   if (vsi_close_listeners_exist(&v->close_listeners))
     vsi_close_listeners_report_ended(&v->close_listeners, stream, connection, cause);
-  /* seq_cst, followed by a load of the handle: pairs with registration.c, which stores the handle, then loads
-   * `ended`. */
-  atomic_store_explicit(&stream->ended, true, memory_order_seq_cst);
+  vsi_stream_entries_end(connection, stream, cause);
   vestry_dispatch_context context;
   vestry_dispatch_result result;
-  vsi_context_init(&context, v, NULL, NULL, vsi_stream_context_scope(stream), &result);
+  vsi_context_init(&context, v, NULL, NULL, vsi_stream_last_scope(stream), &result);
   context.stream = stream;
   (void)vsi_targets_add(&context.targets, connection); /* the first target needs no memory */
-  vsi_registration_remove(stream, cause);
   vsi_context_intercept(&context, VESTRY_PHASE_CLOSE, false, NULL);
   const vestry_connection_hooks *own = hooks_of(stream);
   if (own->on_close) own->on_close(connection, cause, own->ctx);
@@ -96,6 +95,7 @@ static void on_free(const vestry_host *host, void *ctx) {
     next = vsi_stream_part_next(part);
     part->ops->free(part, host);
   }
+  vsi_stream_entries_free(stream, host);
   vsi_stream_context_unref(stream, host);
 }
 

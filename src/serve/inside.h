@@ -60,10 +60,6 @@ void vsi_registration_find(vestry_dispatch_context *context);
  * and the policy is REUSE, the opened stream is given up for that one. */
 void vsi_registration_keep(vestry_dispatch_context *context);
 
-/* Remove an ended stream by its handles from all its keys, with the cause for which it ended. Its context is marked as
- * ended before. */
-void vsi_registration_remove(vsi_stream_context *stream, vestry_cause cause);
-
 /* The limit on the number of streams of each scope, under any keys. The empty scope is not limited, because all users
  * share it. */
 typedef struct vsi_shares vsi_shares;
@@ -76,6 +72,10 @@ void vsi_shares_destroy(vsi_shares *shares);
 /* Count a stream that stays open for its scope until it ends. If the scope has too many streams then, another one is
  * closed with cause REPLACED. shares NULL: there is no limit. OK (the stream may have ended already) | NO_MEMORY. */
 vestry_err vsi_shares_enter(vsi_shares *shares, vestry_scope scope, vestry_connection *connection);
+
+/* Count a stream for the scope `to` instead of `from`, likewise. OK (the stream may have ended already) | NO_MEMORY: it
+ * counts for the old scope. */
+vestry_err vsi_shares_move(vsi_shares *shares, vestry_scope from, vestry_scope to, vestry_connection *connection);
 
 /* Return the number of streams closed. NULL: 0. */
 uint64_t vsi_shares_outnumbered(const vsi_shares *shares);

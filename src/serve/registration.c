@@ -1,14 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: a stored connection that ends while it is being put */
-/* The stream registration finds the connections that are stored under a reply's key, stores new connections, and
- * removes connections that end. Two races need care. (A connection is the object of a stream. A handle is the number of
- * a stored entry. `elsewhere` is the table of functions that reach the other nodes of a cluster; reserving a key there
- * ensures that only this node stores streams under it: instance/elsewhere.h.)
- *
- * A stream must not be stored after it has ended. It may end during the put: another put evicts it, or the instance
- * closes. So the registration stores the handle where the end can find it, and then checks whether the end has come.
- * The end records that it has come, and then looks for a handle. Both use sequentially consistent operations, so at
- * least one side sees the other. Removal by handle happens once, even if both sides try.
+/* essay: at most one open stream under a key */
+/* The stream registration finds the connections that are stored under a reply's key, and stores new connections. (A
+ * connection is the object of a stream; its end removes it from the stores: instance/stream_entries.c. `elsewhere` is
+ * the table of functions that reach the other nodes of a cluster; reserving a key there ensures that only this node
+ * stores streams under it: instance/elsewhere.h.)
  *
  * For REUSE and REJECT, at most one open stream may hold the key. If nothing is stored under the key, the store's own
  * REUSE decides. But closing connections that have not left yet may be stored there; they have no claim to the key. In
@@ -20,25 +15,28 @@
 #include "base/log.h"
 #include "connection/connection.h"
 #include "instance/elsewhere.h"
+#include "instance/stream_entries.h"
 #include "serve/inside.h"
 #include "store/store.h"
 
 /* More values than any key ever has, so that an added stream displaces none. */
 #define JOIN_COUNT ((size_t)1 << 20)
-enum { DEFAULT_MANY_COUNT = 8 };
 
-/* A key of a reply, and where the handle of its entry is stored. */
-typedef struct slot {
-  const vestry_scoped_key *key;
-  size_t many_count;
-  _Atomic(vestry_handle) *handle;
-} slot;
+/* Return the store of the reply. */
+static vestry_store *store_of(const vestry_dispatch_context *context) {
+  return vsi_reply_store(context->reply);
+}
+
+/* Return the other nodes; NULL: there are none, or they do not know the keys of this store. */
+static const vsi_elsewhere *elsewhere_of(const vestry_dispatch_context *context) {
+  return store_of(context) == context->v->store ? vsi_instance_elsewhere(context->v) : NULL;
+}
 
 /* Set the targets, which are the connections that receive the reply's effects, to the open connections under the key.
  * If a stream was opened for this reply, give it up: it is not used. OK | NOT_FOUND (none is open) | errors of the
  * lookup. */
 static vestry_err target_stored(vestry_dispatch_context *context) {
-  vestry_err error = vsi_targets_find(&context->targets, context->v->store, context->reply->key);
+  vestry_err error = vsi_targets_find(&context->targets, store_of(context), context->reply->key);
   if (!error && context->opened) vsi_context_give_up(context);
   return error;
 }
@@ -46,9 +44,9 @@ static vestry_err target_stored(vestry_dispatch_context *context) {
 /* Check that no open connection is under the key. OK | EXISTS | errors of the lookup. */
 static vestry_err check_free(vestry_dispatch_context *context) {
   size_t closed_count;
-  vestry_err error = vsi_targets_count(context->v->store, context->reply->key, &closed_count);
+  vestry_err error = vsi_targets_count(store_of(context), context->reply->key, &closed_count);
   if (error != VESTRY_NOT_FOUND) return error ? error : VESTRY_EXISTS;
-  const vsi_elsewhere *elsewhere = vsi_instance_elsewhere(context->v);
+  const vsi_elsewhere *elsewhere = elsewhere_of(context);
   if (!elsewhere || elsewhere->reserve) return VESTRY_OK; /* the key is reserved when the stream is stored */
   return elsewhere->is_held(context->reply->key, elsewhere->ctx) ? VESTRY_EXISTS : VESTRY_OK;
 }
@@ -60,7 +58,7 @@ static const vestry_scoped_key *key_at(const vestry_reply *reply, size_t i) {
 
 static bool refuse_keys(const vestry_dispatch_context *context, const char *option, size_t most) {
   vsi_log(context->v->host, VESTRY_LOG_ERROR,
-          "reply: its stream has more keys than %s of vestry_options, %zu, which limits entries of the store; each key "
+          "reply: its stream has more keys than %s of the store, %zu, which limits entries; each key "
           "is an entry. To limit the streams of a user, use max_streams_per_scope_count",
           option, most);
   return false;
@@ -70,11 +68,11 @@ static bool refuse_keys(const vestry_dispatch_context *context, const char *opti
  * maximum is never stored: it would evict others, and then itself. */
 static bool fits_the_store(const vestry_dispatch_context *context) {
   const vestry_reply *reply = context->reply;
-  const vestry *v = context->v;
-  if (!vsi_reply_stays_open(reply, v)) return true;
-  if (v->max_count && reply->more_keys_count + (reply->key != NULL) > v->max_count)
-    return refuse_keys(context, "max_count", v->max_count);
-  size_t most = v->max_per_scope_count;
+  const vestry_store *store = store_of(context);
+  if (!vsi_reply_stays_open(reply, context->v)) return true;
+  if (store->max_count && reply->more_keys_count + (reply->key != NULL) > store->max_count)
+    return refuse_keys(context, "max_count", store->max_count);
+  size_t most = store->max_per_scope_count;
   if (!most || reply->more_keys_count < most) return true;
   for (size_t i = 0; i <= reply->more_keys_count; i++) {
     size_t count = 0;
@@ -103,93 +101,78 @@ void vsi_registration_find(vestry_dispatch_context *context) {
   if (error) vsi_context_refuse(context, error);
 }
 
-/* Put the opened stream under a key, and remove it again if it has ended meanwhile. */
-static vestry_err put_opened(vestry_dispatch_context *context, const slot *s, vestry_keep_policy policy,
-                             size_t many_count) {
-  vestry_store *store = context->v->store;
-  vestry_put_result result = {0};
-  vestry_err error = vsi_store_put(store, s->key, context->opened, policy, many_count, &result);
-  if (error) return error;
-  /* seq_cst: this thread stores the handle, then loads `ended`; on_close (hooks.c) stores `ended`, then calls
-   * vsi_registration_remove, which loads the handle. At least one thread sees the other's store, and removes the
-   * entry. */
-  atomic_store_explicit(s->handle, result.handle, memory_order_seq_cst);
-  if (atomic_load_explicit(&context->stream->ended, memory_order_seq_cst) ||
-      !vestry_connection_is_open(context->opened))
-    vestry_store_remove_if(store, result.handle, vsi_connection_cause(context->opened));
-  return VESTRY_OK;
-}
-
 /* Add this stream to the closed streams under the key, then determine which stream holds the key now. OK | EXISTS:
  * another stream does, and this one was removed and closed. */
-static vestry_err join(vestry_dispatch_context *context, const slot *s) {
-  vestry_err error = put_opened(context, s, VESTRY_KEEP_MANY, JOIN_COUNT);
+static vestry_err join(vestry_dispatch_context *context, const vestry_scoped_key *key) {
+  vestry_put_result result = {0};
+  vestry_err error =
+      vsi_store_put(store_of(context), key, context->opened, VESTRY_KEEP_MANY, JOIN_COUNT, &result);
   if (error) return error;
   vsi_targets found;
   vsi_targets_init(&found, context->v->host);
-  error = vsi_targets_find(&found, context->v->store, s->key);
+  error = vsi_targets_find(&found, store_of(context), key);
   if (error == VESTRY_NOT_FOUND)
     error = VESTRY_OK; /* this stream has ended already; its close hook removes the entry */
   else if (!error && found.items[0] != context->opened)
     error = VESTRY_EXISTS;
   vsi_targets_finish(&found);
   if (!error) return VESTRY_OK;
-  vestry_handle handle = atomic_load_explicit(&context->stream->handle, memory_order_relaxed); /* same thread */
-  vestry_store_remove_if(context->v->store, handle, VESTRY_CAUSE_CLOSED);
+  vestry_store_remove_if(store_of(context), result.handle, VESTRY_CAUSE_CLOSED);
   return error;
 }
 
 /* Store the stream if no open stream holds the key. Otherwise REJECT refuses, and REUSE gives this stream up for the
  * stream that holds the key. */
-static vestry_err keep_alone_here(vestry_dispatch_context *context, const slot *s) {
+static vestry_err keep_alone_here(vestry_dispatch_context *context) {
   bool reuse = vsi_reply_policy(context->reply) == VESTRY_KEEP_REUSE;
-  vestry_err error = put_opened(context, s, VESTRY_KEEP_REUSE, 0);
+  const vestry_scoped_key *key = context->reply->key;
+  vestry_err error = vsi_store_put(store_of(context), key, context->opened, VESTRY_KEEP_REUSE, 0, NULL);
   if (error != VESTRY_EXISTS) return error;
   error = reuse ? target_stored(context) : check_free(context);
   if (error != (reuse ? VESTRY_NOT_FOUND : VESTRY_OK)) return error;
-  error = join(context, s); /* the streams there are closing */
+  error = join(context, key); /* the streams there are closing */
   if (error != VESTRY_EXISTS || !reuse) return error;
   error = target_stored(context);
   return error == VESTRY_NOT_FOUND ? VESTRY_LIMIT : error; /* the stream that holds the key has ended already: 503 */
 }
 
 /* Do the same where other nodes may hold the key. */
-static vestry_err keep_alone(vestry_dispatch_context *context, const slot *s) {
-  const vsi_elsewhere *elsewhere = vsi_instance_elsewhere(context->v);
-  if (!elsewhere || !elsewhere->reserve) return keep_alone_here(context, s);
-  vestry_err error = elsewhere->reserve(s->key, elsewhere->ctx);
+static vestry_err keep_alone(vestry_dispatch_context *context) {
+  const vsi_elsewhere *elsewhere = elsewhere_of(context);
+  if (!elsewhere || !elsewhere->reserve) return keep_alone_here(context);
+  vestry_err error = elsewhere->reserve(context->reply->key, elsewhere->ctx);
   if (error) return error;
-  error = keep_alone_here(context, s);
-  elsewhere->reserved(s->key, elsewhere->ctx);
+  error = keep_alone_here(context);
+  elsewhere->reserved(context->reply->key, elsewhere->ctx);
   return error;
 }
 
 /* Store the stream beside others. Closed streams that are still stored are evicted before open ones. */
-static vestry_err keep_many(vestry_dispatch_context *context, const slot *s) {
-  size_t many_count = s->many_count ? s->many_count : DEFAULT_MANY_COUNT;
-  return put_opened(context, s, VESTRY_KEEP_MANY, many_count < JOIN_COUNT ? many_count : JOIN_COUNT);
+static vestry_err keep_many(vestry_dispatch_context *context, const vestry_scoped_key *key, size_t many_count) {
+  return vsi_store_put(store_of(context), key, context->opened, VESTRY_KEEP_MANY,
+                       many_count < JOIN_COUNT ? many_count : JOIN_COUNT, NULL);
 }
 
 /* Store the stream under the key of vestry_reply_key, by the reply's policy. */
 static vestry_err keep_first(vestry_dispatch_context *context) {
   const vestry_reply *reply = context->reply;
-  const slot s = {reply->key, reply->many_count, &context->stream->handle};
-  if (!s.key) return VESTRY_OK;
+  if (!reply->key) return VESTRY_OK;
   switch (vsi_reply_policy(reply)) {
-  case VESTRY_KEEP_REPLACE: return put_opened(context, &s, VESTRY_KEEP_REPLACE, 0);
-  case VESTRY_KEEP_MANY: return keep_many(context, &s);
+  case VESTRY_KEEP_REPLACE:
+    return vsi_store_put(store_of(context), reply->key, context->opened, VESTRY_KEEP_REPLACE, 0, NULL);
+  case VESTRY_KEEP_MANY: return keep_many(context, reply->key, reply->many_count);
   case VESTRY_KEEP_REUSE:
   case VESTRY_KEEP_REJECT: break;
   }
-  return keep_alone(context, &s);
+  return keep_alone(context);
 }
 
 static vestry_err keep_more(vestry_dispatch_context *context) {
   const vestry_reply *reply = context->reply;
-  _Atomic(vestry_handle) *handles = vsi_stream_context_handles(context->stream);
-  vestry_err error = VESTRY_OK;
+  if (!reply->more_keys_count) return VESTRY_OK;
+  vestry_err error = vsi_stream_entries_reserve(context->opened, reply->more_keys_count + (reply->key != NULL));
   for (size_t i = 0; i < reply->more_keys_count && !error; i++)
-    error = keep_many(context, &(slot){reply->more_keys[i].key, reply->more_keys[i].many_count, &handles[i]});
+    error = keep_many(context, reply->more_keys[i].key, reply->more_keys[i].many_count);
   return error;
 }
 
@@ -198,16 +181,4 @@ void vsi_registration_keep(vestry_dispatch_context *context) {
   vestry_err error = keep_first(context);
   if (!error && context->opened) error = keep_more(context); /* otherwise it was given up for another stream */
   if (error) vsi_context_refuse(context, error);
-}
-
-static void remove_handle(const vsi_stream_context *stream, _Atomic(vestry_handle) *at, vestry_cause cause) {
-  /* seq_cst, after the store of `ended`: see put_opened */
-  vestry_handle handle = atomic_load_explicit(at, memory_order_seq_cst);
-  if (handle) vestry_store_remove_if(stream->v->store, handle, cause);
-}
-
-void vsi_registration_remove(vsi_stream_context *stream, vestry_cause cause) {
-  remove_handle(stream, &stream->handle, cause);
-  for (size_t i = 0; i < stream->more_keys_count; i++)
-    remove_handle(stream, &vsi_stream_context_handles(stream)[i], cause);
 }

@@ -128,6 +128,24 @@ static vestry_connection *choose_locked(vsi_shares *shares, const vestry_scope *
   return vestry_connection_ref(l.goes->connection);
 }
 
+/* Put a stream into the list of a scope, and choose the stream to close. OK | NO_MEMORY */
+static vestry_err put_locked(vsi_shares *shares, const vestry_scope *scope, entered *one,
+                             vestry_connection **ret_goes) {
+  vestry_put_result put = {.size = sizeof put};
+  vestry_err error = vestry_store_put(shares->streams, *scope, STREAM, one, VESTRY_KEEP_MANY, SIZE_MAX, &put);
+  if (error) return error;
+  one->handle = put.handle;
+  *ret_goes = choose_locked(shares, scope, one);
+  return VESTRY_OK;
+}
+
+static void send_away(vsi_shares *shares, vestry_connection *goes) {
+  if (!goes) return;
+  atomic_fetch_add_explicit(&shares->outnumbered, 1, memory_order_relaxed); /* relaxed: a counter */
+  vestry_connection_close(goes, VESTRY_CAUSE_REPLACED);
+  vestry_connection_unref(goes);
+}
+
 vestry_err vsi_shares_enter(vsi_shares *shares, vestry_scope scope, vestry_connection *connection) {
   if (!shares || !scope.len) return VESTRY_OK;
   entered *one = vsi_calloc(shares->host, 1, sizeof *one);
@@ -136,12 +154,9 @@ vestry_err vsi_shares_enter(vsi_shares *shares, vestry_scope scope, vestry_conne
   one->shares = shares;
   one->connection = connection;
   one->opened_ns = vsi_now_ns(shares->host);
-  vestry_put_result put = {.size = sizeof put};
   vestry_connection *goes = NULL;
   vsi_mutex_lock(&shares->lock);
-  vestry_err error = vestry_store_put(shares->streams, scope, STREAM, one, VESTRY_KEEP_MANY, SIZE_MAX, &put);
-  one->handle = put.handle;
-  if (!error) goes = choose_locked(shares, &scope, one);
+  vestry_err error = put_locked(shares, &scope, one, &goes);
   vsi_mutex_unlock(&shares->lock);
   if (error) {
     vsi_free(shares->host, one);
@@ -149,11 +164,48 @@ vestry_err vsi_shares_enter(vsi_shares *shares, vestry_scope scope, vestry_conne
   }
   if (vsi_connection_at_close(connection, &one->node)) /* it has ended already, and calls no node any more */
     on_end(&one->node, connection, VESTRY_CAUSE_CLOSED);
-  if (!goes) return VESTRY_OK;
-  atomic_fetch_add_explicit(&shares->outnumbered, 1, memory_order_relaxed); /* relaxed: a counter */
-  vestry_connection_close(goes, VESTRY_CAUSE_REPLACED);
-  vestry_connection_unref(goes);
+  send_away(shares, goes);
   return VESTRY_OK;
+}
+
+typedef struct sought {
+  const vestry_connection *connection;
+  entered *one; /* NULL: not found */
+} sought;
+
+static void find_one(void *value, void *ctx) {
+  entered *one = value;
+  sought *s = ctx;
+  if (one->connection == s->connection) s->one = one;
+}
+
+/* Take a stream out of its list. Returns the memory to free; NULL: the stream is ending, and its end frees it. */
+static entered *leave_locked(vsi_shares *shares, vestry_connection *connection, entered *one) {
+  vestry_store_remove_if(shares->streams, one->handle, VESTRY_CAUSE_REMOVED);
+  one->handle = 0;
+  return vsi_connection_cancel_at_close(connection, &one->node) ? one : NULL;
+}
+
+vestry_err vsi_shares_move(vsi_shares *shares, vestry_scope from, vestry_scope to, vestry_connection *connection) {
+  if (!shares) return VESTRY_OK;
+  sought s = {.connection = connection};
+  entered *unused = NULL;
+  vestry_connection *goes = NULL;
+  vestry_err error = VESTRY_OK;
+  vsi_mutex_lock(&shares->lock);
+  if (from.len) (void)vestry_store_with(shares->streams, from, STREAM, find_one, &s);
+  if (s.one && !to.len) {
+    unused = leave_locked(shares, connection, s.one);
+  } else if (s.one) {
+    vestry_handle handle = s.one->handle;
+    s.one->opened_ns = vsi_now_ns(shares->host);
+    error = put_locked(shares, &to, s.one, &goes);
+    if (!error) vestry_store_remove_if(shares->streams, handle, VESTRY_CAUSE_REMOVED);
+  }
+  vsi_mutex_unlock(&shares->lock);
+  vsi_free(shares->host, unused);
+  send_away(shares, goes);
+  return s.one ? error : vsi_shares_enter(shares, to, connection);
 }
 
 uint64_t vsi_shares_outnumbered(const vsi_shares *shares) {

@@ -9,6 +9,7 @@
 #include "coding/coding.h"
 #include "connection/connection.h"
 #include "http/body.h"
+#include "instance/stores.h"
 #include "registry/names.h"
 #include "serve/inside.h"
 
@@ -20,37 +21,6 @@ _Static_assert(VESTRY_REPLY_KEYS_MAX <= VSI_STREAM_KEYS_MAX, "a stream context h
 #define DEFAULT_REQUEST_BYTES ((size_t)256 << 20)
 #define DEFAULT_ANSWER_BYTES  ((size_t)256 << 20)
 
-/* ---------------------------------------------------------------------------- a connection in a store -------- */
-
-static void value_ref(void *value) {
-  vestry_connection_ref(value);
-}
-
-static void value_unref(void *value) {
-  vestry_connection_unref(value);
-}
-
-static void value_close(void *value, vestry_cause cause) {
-  vestry_connection_close(value, cause);
-}
-
-static uint64_t value_used_ns(void *value) {
-  return vsi_connection_last_write_ns(value);
-}
-
-static bool value_has_ended(void *value) {
-  return !vestry_connection_is_open(value);
-}
-
-static void value_purged(const vestry_purged *purged, void *ctx) {
-  vestry *v = ctx;
-  vsi_inside inside;
-  vsi_inside_begin(&inside, v);
-  if (v->purge) v->purge(purged, v->purge_ctx);
-  if (vsi_close_listeners_exist(&v->close_listeners)) vsi_close_listeners_report_removed(&v->close_listeners, purged);
-  vsi_inside_end(&inside);
-}
-
 /* ----------------------------------------------------------------------------------------- making one -------- */
 
 static vestry_err create_runtime(vestry *v, const vestry_options *options) {
@@ -59,35 +29,6 @@ static vestry_err create_runtime(vestry *v, const vestry_options *options) {
   v->runtime_is_own = true;
   return vestry_runtime_create(&(vestry_runtime_options){.host = v->host, .threads_count = options->threads_count},
                                &v->runtime);
-}
-
-static vestry_err create_store(vestry *v, const vestry_options *options) {
-  static const vestry_value_ops value = {.size = sizeof value,
-                                         .ref = value_ref,
-                                         .unref = value_unref,
-                                         .close = value_close,
-                                         .used_ns = value_used_ns,
-                                         .has_ended = value_has_ended};
-  const vestry_store_options store = {
-      .host = v->host,
-      .value = &value,
-      .purge = value_purged,
-      .purge_ctx = v,
-      .max_count = options->bounds->max_count,
-      .idle_ms = options->idle_ms ? options->idle_ms : VESTRY_NEVER_MS,
-      .lifetime_ms = options->lifetime_ms,
-      .max_per_scope_count = options->bounds->max_per_scope_count,
-      .types = options->store_type,
-      .types_count = options->store_type != NULL,
-  };
-  const vestry_store_ops *own = options->store_type ? options->store_type->ops : NULL;
-  const char *type = options->store ? options->store : own && own->type ? own->type : "lru";
-  vestry_err error = vestry_store_create(type, &store, &v->store);
-  if (error == VESTRY_NOT_FOUND)
-    vsi_log(v->host, VESTRY_LOG_ERROR,
-            "vestry_create: options.store: no store type has the name %s; use lru or hash, or set options.store_type",
-            type);
-  return error;
 }
 
 /* Create the codings of the offered profiles, so that errors in them show now instead of in a request. */
@@ -115,8 +56,7 @@ static vestry_err fill(vestry *v, const vestry_options *options, const char **re
   if (!error) error = create_runtime(v, options);
   if (!error) error = vsi_trim_init(&v->trim, v->runtime);
   if (!error) error = vsi_routes_create(v->host, &v->routes);
-  if (!error) *ret_part = "store, max_count, idle_ms", error = create_store(v, options);
-  if (!error) error = vestry_store_drive(v->store, v->runtime);
+  if (!error) *ret_part = "store, max_count, idle_ms, stores", error = vsi_stores_create(v, options);
   if (!error) *ret_part = "connection", error = vsi_group_create(v->runtime, options->connection, &v->group);
   if (!error) v->heartbeat_ms = vsi_group_heartbeat_ms(v->group);
   if (!error) vsi_group_limit(v->group, options->bounds->max_queued_bytes);
@@ -136,8 +76,7 @@ static void take_apart(vestry *v) {
   vsi_trim_finish(&v->trim);
   vsi_extensions_finish(&v->extensions, v);
   vsi_shares_destroy(v->shares);
-  (void)vestry_store_drive(v->store, NULL);
-  vestry_store_destroy(v->store);
+  vsi_stores_destroy(v);
   vsi_channels_destroy(v->channels);
   vsi_group_destroy(v->group);
   if (v->runtime_is_own) vestry_runtime_destroy(v->runtime);
@@ -207,14 +146,10 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
   v->host = host;
   v->scope = options->scope;
   v->scope_ctx = options->scope_ctx;
-  v->purge = options->purge;
-  v->purge_ctx = options->purge_ctx;
   vsi_close_listeners_init(&v->close_listeners);
   vsi_extensions_init(&v->extensions);
   v->keep_open = options->keep_open;
   v->is_behind_proxy = options->is_behind_proxy;
-  v->max_count = bounds.max_count;
-  v->max_per_scope_count = bounds.max_per_scope_count;
   v->max_per_stream_count = bounds.max_per_stream_count ? bounds.max_per_stream_count : VESTRY_REPLY_KEYS_MAX;
   v->max_values_count = bounds.max_values_count ? bounds.max_values_count : DEFAULT_VALUES;
   v->max_body_bytes = body_bytes_of(&bounds);
@@ -279,8 +214,8 @@ void vestry_close(vestry *v) {
   if (atomic_exchange_explicit(&v->closing, true, memory_order_acq_rel)) return;
   vsi_group_close(v->group);
   vsi_extensions_close(&v->extensions);
-  vestry_store_close(v->store); /* after the group, which from then on accepts no new stream. A stream that is put into
-                                   the store before this line is removed here; a stream that is put later gets CLOSED */
+  vsi_stores_close(v); /* after the group, which from then on accepts no new stream. A stream that is put into a store
+                          before this line is removed here; a stream that is put later gets CLOSED */
 }
 
 /* Return whether this thread may wait. A callback that waited for the end of all streams would wait for its own thread,

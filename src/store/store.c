@@ -51,6 +51,8 @@ vestry_err vestry_store_create(const char *type, const vestry_store_options *opt
   store->exit.purge = own.purge;
   store->exit.purge_ctx = own.purge_ctx;
   store->exit.counts = !found.ops->stats;
+  store->max_count = own.max_count;
+  store->max_per_scope_count = own.max_per_scope_count;
   error = vsi_keyed_hash_init(&store->exit.hash, own.host);
   if (!error) error = found.ops->create(&own, &store->exit, found.ctx, &store->self);
   if (error) {
@@ -60,6 +62,21 @@ vestry_err vestry_store_create(const char *type, const vestry_store_options *opt
   vsi_mutex_init(&store->driver_lock, VSI_LOCK_STORE_DRIVER); /* cannot fail with default attributes on Linux */
   *ret_store = store;
   return VESTRY_OK;
+}
+
+bool vsi_store_adopt(vestry_store *store, vestry_purge_fn purge, void *ctx, vestry_purge_fn *ret_purge,
+                     void **ret_ctx) {
+  if (store->is_adopted) return false;
+  *ret_purge = store->exit.purge;
+  *ret_ctx = store->exit.purge_ctx;
+  vsi_store_give_back(store, purge, ctx);
+  return store->is_adopted = true;
+}
+
+void vsi_store_give_back(vestry_store *store, vestry_purge_fn purge, void *ctx) {
+  store->exit.purge = purge;
+  store->exit.purge_ctx = ctx;
+  store->is_adopted = false;
 }
 
 void vestry_store_close(vestry_store *store) {

@@ -18,6 +18,8 @@ struct vestry_store {
   _Atomic(uint64_t) armed_ns; /* time of the driver's next tick; 0: no driver; written under driver_lock */
   vsi_mutex driver_lock;
   vestry_timer *timer; /* of the driver; guarded by driver_lock; NULL: no driver */
+  size_t max_count, max_per_scope_count; /* as in the options */
+  bool is_adopted;
 };
 
 /* Pack a scope and a key for this store, once for several calls. OK (call finish) | INVALID | TOO_LARGE | NO_MEMORY. */
@@ -29,6 +31,12 @@ static inline vestry_err vsi_store_pack(const vestry_store *store, vsi_scoped_ke
 vestry_err vsi_store_put(vestry_store *store, const vestry_scoped_key *key, void *value, vestry_keep_policy policy,
                          size_t many_count, vestry_put_result *ret_result);
 vestry_err vsi_store_with(vestry_store *store, const vestry_scoped_key *key, vestry_with_fn fn, void *ctx);
+
+/* Take a store over for an instance: `purge` is called instead of the store's own hook, which is returned. Not while
+ * other threads use the store. Returns false if the store is taken over already. */
+bool vsi_store_adopt(vestry_store *store, vestry_purge_fn purge, void *ctx, vestry_purge_fn *ret_purge, void **ret_ctx);
+/* Give it back, with its own hook. */
+void vsi_store_give_back(vestry_store *store, vestry_purge_fn purge, void *ctx);
 
 /* Get the times for which evicted entries of a built-in store were unused; one of 16 is sampled. Any thread. */
 VESTRY_API void vsi_store_evictions(const vestry_store *store, vsi_histogram_counts *ret_counts);

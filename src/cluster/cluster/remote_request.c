@@ -541,7 +541,7 @@ vestry_err vsi_dispatch_to_others(const vestry_scoped_key *key, json_t *effects,
 static vestry_err dispatch(vestry_cluster *cluster, const vestry_scoped_key *key, json_t *effects,
                            const vestry_dispatch_options *options, vestry_answer_fn on_answer, void *ctx) {
   uint32_t here;
-  vestry_err error = vsi_dispatch_here(cluster->v, key, effects, options, false, NULL, &here);
+  vestry_err error = vsi_dispatch_here(cluster->v, cluster->v->store, key, effects, options, false, NULL, &here);
   bool is_found = here > 0;
   if (error == VESTRY_CLOSED && !is_found) return error;
   if (options->only_here || (is_found ? !vsi_dispatch_is_shared(key, cluster) : error != VESTRY_NOT_FOUND)) {

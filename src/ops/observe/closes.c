@@ -5,7 +5,7 @@
  * Only the store knows a stream's key, and a stream that is evicted, replaced or removed leaves the store before it
  * ends. So the key is noted when the value leaves. The two events come in either order, perhaps on two threads:
  *
- *   the stream ends first   its key is found in the store by the handle in its context. If the value is leaving
+ *   the stream ends first   its key is found in the store by the handle in its records. If the value is leaving
  *                           at that time, the record has no key yet; `left` then finds the record and adds the key
  *   the key leaves first    the key waits in `unmatched` by the stream's id, and the record takes it
  *
@@ -104,6 +104,7 @@ static void put_key(record *to, const vsi_shown_key *key) {
 
 static void fill(record *to, const vsi_stream_context *stream, vestry_connection *connection, vestry_cause cause) {
   vestry_connection_stats stats = {0};
+  char scope[VESTRY_SCOPE_MAX_BYTES];
   vsi_shown_key key;
   vestry_connection_stats_get(connection, &stats);
   to->at_ns = vsi_now_ns(stream->v->host);
@@ -122,8 +123,8 @@ static void fill(record *to, const vsi_stream_context *stream, vestry_connection
                                  .written_bytes = stats.written_bytes,
                                  .wire_bytes = stats.wire_bytes,
                                  .last_error = vsi_shown_refusal(connection)};
-  vsi_shown_scope(stream->v, vsi_stream_context_scope(stream), to->info.scope);
-  vsi_shown_key_of_stream(stream, &key);
+  vsi_shown_scope(stream->v, vsi_stream_scope(connection, scope), to->info.scope);
+  vsi_shown_key_of_stream(connection, &key);
   put_key(to, &key);
 }
 

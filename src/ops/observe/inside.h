@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <sys/queue.h>
 
-#include "instance/stream_context.h"
+#include "instance/stream_entries.h"
 #include "ops/observe/json.h"
 #include "store/scoped_key.h"
 #include "vestry/ops/observe.h"
@@ -30,11 +30,9 @@ void vsi_shown_key_of(const void *encoded, size_t len, vsi_shown_key *key);
 /* Check whether a key's text begins with the prefix, at its beginning or after leading characters [ and " and {. NULL,
  * "": true. */
 bool vsi_shown_begins(const char *text, const char *prefix);
-/* Get the key under which a stream is stored: the first that is still in the store. Returns false, and "", if there is
- * none. stream may be NULL. */
-bool vsi_shown_key_of_stream(const vsi_stream_context *stream, vsi_shown_key *key);
-/* Return the number of keys under which it was stored. */
-uint32_t vsi_shown_keys_count(const vsi_stream_context *stream);
+/* Get the key under which a stream is stored: the first that is still in a store, of its first eight. Returns false, and
+ * "", if there is none. */
+bool vsi_shown_key_of_stream(vestry_connection *connection, vsi_shown_key *key);
 
 /* Values for vestry_stream_info. */
 const char *vsi_shown_adapter(const vestry_connection *connection);

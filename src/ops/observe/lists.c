@@ -289,7 +289,7 @@ vestry_err vsi_list_store(const vestry_request *req, vestry_reply *reply, void *
   vsi_json_writer json;
   vsi_json_begin_object(&json, observe->v->host);
   vsi_json_count(&json, "entries_count", store.live_count);
-  vsi_json_count(&json, "max_count", observe->v->max_count);
+  vsi_json_count(&json, "max_count", observe->v->store->max_count);
   VSI_JSON_PUT(&json, &store, STAT(store, put_count), STAT(store, hits_count), STAT(store, misses_count),
                VSI_JSON_AS("removed", CAUSES, vestry_store_stats, removed_by_cause));
   put_evictions(&json, observe->v->store);

@@ -10,6 +10,9 @@
 #include "store/key.h"
 #include "store/store.h"
 
+/* Number of entries among which the key of a stream is sought. */
+enum { FEW_ENTRIES = 8 };
+
 /* The hash uses the secret of the store, but SipHash-2-4 instead of the function that places keys. The secret cannot be
  * computed from its results. */
 void vsi_shown_scope(const vestry *v, vestry_scope scope, char digits[VSI_SHOWN_SCOPE_BYTES]) {
@@ -33,26 +36,14 @@ static void show_key(const vestry_scoped_key *key, void *ctx) {
   vsi_shown_key_of(key->data + key->key_offset, key->len - key->key_offset, ctx);
 }
 
-static bool find(const vsi_stream_context *stream, const _Atomic(vestry_handle) *at, vsi_shown_key *key) {
-  /* relaxed: the store checks whether the handle is still valid */
-  const vestry_handle handle = atomic_load_explicit(at, memory_order_relaxed);
-  return vsi_store_key_of(stream->v->store, handle, show_key, key);
-}
-
-bool vsi_shown_key_of_stream(const vsi_stream_context *stream, vsi_shown_key *key) {
-  bool is_found = stream && find(stream, &stream->handle, key);
-  for (size_t i = 0; stream && !is_found && i < stream->more_keys_count; i++)
-    is_found = find(stream, &vsi_stream_context_handles(stream)[i], key);
+bool vsi_shown_key_of_stream(vestry_connection *connection, vsi_shown_key *key) {
+  vsi_stream_entry few[FEW_ENTRIES];
+  size_t count = vsi_stream_entries_copy(connection, few, FEW_ENTRIES);
+  bool is_found = false;
+  for (size_t i = 0; i < count && i < FEW_ENTRIES && !is_found; i++)
+    is_found = vsi_store_key_of(few[i].store, few[i].handle, show_key, key);
   if (!is_found) *key = (vsi_shown_key){.text = ""};
   return is_found;
-}
-
-uint32_t vsi_shown_keys_count(const vsi_stream_context *stream) {
-  if (!stream) return 0;
-  uint32_t count = atomic_load_explicit(&stream->handle, memory_order_relaxed) != 0;
-  for (size_t i = 0; i < stream->more_keys_count; i++)
-    count += atomic_load_explicit(&vsi_stream_context_handles(stream)[i], memory_order_relaxed) != 0;
-  return count;
 }
 
 const char *vsi_shown_adapter(const vestry_connection *connection) {

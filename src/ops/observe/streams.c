@@ -29,15 +29,14 @@ static void take_topic(const char *name, size_t len, void *ctx) {
   if (number < VESTRY_SHOWN_TOPICS_COUNT) vsi_shown_name(name, len, info->topics[number], sizeof *info->topics);
 }
 
-static void put_name(const vestry_observe *observe, const vestry_connection *connection, vestry_stream_info *info) {
-  const vsi_stream_context *stream = vsi_stream_context_of(connection);
+static void put_name(const vestry_observe *observe, vestry_connection *connection, vestry_stream_info *info) {
+  char scope[VESTRY_SCOPE_MAX_BYTES];
   vsi_shown_key key;
-  if (!stream) return;
-  vsi_shown_scope(observe->v, vsi_stream_context_scope(stream), info->scope);
-  vsi_shown_key_of_stream(stream, &key);
+  vsi_shown_scope(observe->v, vsi_stream_scope(connection, scope), info->scope);
+  vsi_shown_key_of_stream(connection, &key);
   memcpy(info->key, key.text, sizeof info->key);
   info->is_key_cut = key.is_cut;
-  info->keys_count = vsi_shown_keys_count(stream);
+  info->keys_count = (uint32_t)vsi_stream_entries_copy(connection, NULL, 0);
 }
 
 static void put_counts(const vestry_connection *connection, vestry_stream_info *info) {
@@ -127,10 +126,10 @@ static uint64_t value_of(const vestry_connection *connection, vestry_stream_orde
   return 0;
 }
 
-static bool has_prefix(const vestry_connection *connection, const char *prefix) {
+static bool has_prefix(vestry_connection *connection, const char *prefix) {
   if (!prefix || !*prefix) return true;
   vsi_shown_key key;
-  return vsi_shown_key_of_stream(vsi_stream_context_of(connection), &key) && vsi_shown_begins(key.text, prefix);
+  return vsi_shown_key_of_stream(connection, &key) && vsi_shown_begins(key.text, prefix);
 }
 
 /* Keep a stream if it is among the best; takes the reference. */

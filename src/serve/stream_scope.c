@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+/* The scope of streams: a live stream gets another scope when its user logs in or out, and all streams of a scope end.
+ *
+ * A change of scope puts the stream under its keys in the new scope first, and removes it from the old ones last. So a
+ * dispatch that finds it by either of them during the change reaches it, and if a put fails, the stream is still under
+ * its old keys and the new entries are removed again. */
+#include "base/memory.h"
+#include "base/options.h"
+#include "connection/connection.h"
+#include "instance/stream_entries.h"
+#include "serve/inside.h"
+#include "store/store.h"
+
+/* ------------------------------------------------------------------------------------------ change of a scope ------ */
+
+/* An entry in the old scope, and its successor. */
+typedef struct moved {
+  vestry_handle from, to; /* 0: none */
+} moved;
+
+/* The key of an entry in the old scope. */
+typedef struct former_key {
+  const vestry_scope *scope;
+  bool is_of; /* the scope of the entry */
+  size_t len, room;
+  unsigned char *data; /* the encoded key, if it fits into the room */
+} former_key;
+
+static void take_key(const vestry_scoped_key *key, void *ctx) {
+  former_key *k = ctx;
+  k->is_of = vsi_scoped_key_is_of(key, k->scope);
+  k->len = key->len - key->key_offset;
+  if (k->is_of && k->len <= k->room) memcpy(k->data, key->data + key->key_offset, k->len);
+}
+
+/* Get the key of an entry, if it is in the scope. Memory cannot be allocated under the store's lock, so the key is read
+ * again if it is longer than the room. OK (is_of) | NO_MEMORY */
+static vestry_err get_key(const vestry *v, vestry_handle handle, former_key *key) {
+  for (key->is_of = false; vsi_store_key_of(v->store, handle, take_key, key) && key->is_of && key->len > key->room;) {
+    unsigned char *data = vsi_realloc(v->host, key->data, key->len);
+    if (!data) return VESTRY_NO_MEMORY;
+    key->data = data;
+    key->room = key->len;
+  }
+  return VESTRY_OK;
+}
+
+static vestry_err put_in_scope(vestry_connection *connection, const vestry *v, vestry_scope scope,
+                               const former_key *key, size_t many_count, vestry_handle *ret_handle) {
+  vsi_scoped_key scoped;
+  vestry_put_result result = {0};
+  vestry_err error = vsi_scoped_key_init_encoded(&scoped, &v->store->exit.hash, v->host, scope,
+                                                 (vestry_slice){key->data, key->len});
+  if (error) return error;
+  error = vsi_store_put(v->store, &scoped.key, connection, VESTRY_KEEP_MANY, many_count, &result);
+  vsi_scoped_key_finish(&scoped);
+  *ret_handle = error || result.refreshed ? 0 : result.handle;
+  return error;
+}
+
+/* Put the stream under its keys of the old scope in the new one. */
+static vestry_err put_all(vestry_connection *connection, const vestry *v, const vsi_scope_change *change,
+                          vestry_scope scope, size_t many_count, const vsi_stream_entry *entries, size_t count,
+                          moved *moves) {
+  former_key key = {.scope = &change->from};
+  vestry_err error = VESTRY_OK;
+  for (size_t i = 0; i < count && !error; i++) {
+    if (entries[i].store != v->store) continue;
+    error = get_key(v, entries[i].handle, &key);
+    if (error || !key.is_of) continue;
+    moves[i].from = entries[i].handle;
+    error = put_in_scope(connection, v, scope, &key, many_count, &moves[i].to);
+  }
+  vsi_free(v->host, key.data);
+  return error;
+}
+
+/* Remove the stream from its entries in the old scope, or from the new ones if the change has failed. */
+static void detach_all(const vestry *v, const moved *moves, size_t count, bool is_done) {
+  for (size_t i = 0; i < count; i++)
+    (void)vestry_store_remove_if(v->store, is_done ? moves[i].from : moves[i].to, VESTRY_CAUSE_DETACHED);
+}
+
+/* Get all entries of a stream in an allocated array. OK | NO_MEMORY */
+static vestry_err copy_entries(vestry_connection *connection, const vestry_host *host, vsi_stream_entry **ret_entries,
+                               size_t *ret_count) {
+  *ret_entries = NULL;
+  for (size_t room = 0; (*ret_count = vsi_stream_entries_copy(connection, *ret_entries, room)) > room;) {
+    vsi_free(host, *ret_entries);
+    room = *ret_count;
+    *ret_entries = vsi_alloc(host, room * sizeof **ret_entries);
+    if (!*ret_entries) return VESTRY_NO_MEMORY;
+  }
+  return VESTRY_OK;
+}
+
+/* Change the scope of a stream after the change has begun. */
+static vestry_err move(vestry_connection *connection, vestry *v, vsi_scope_change *change, vestry_scope scope,
+                       size_t many_count) {
+  vsi_stream_entry *entries;
+  size_t count;
+  vestry_err error = copy_entries(connection, v->host, &entries, &count);
+  moved *moves = error ? NULL : vsi_calloc(v->host, count + 1, sizeof *moves);
+  if (!moves) error = VESTRY_NO_MEMORY;
+  if (!error) error = put_all(connection, v, change, scope, many_count, entries, count, moves);
+  if (!error) error = vsi_shares_move(v->shares, change->from, scope, connection);
+  if (error)
+    vsi_scope_change_cancel(change, connection);
+  else
+    error = vsi_scope_change_commit(change, connection);
+  if (moves) detach_all(v, moves, count, !error);
+  vsi_free(v->host, moves);
+  vsi_free(v->host, entries);
+  return error;
+}
+
+vestry_err vestry_connection_scope_set(vestry_connection *connection, vestry_scope scope, size_t many_count) {
+  const vsi_stream_context *stream = connection ? vsi_stream_context_of(connection) : NULL;
+  if (!stream || (!scope.data && scope.len)) return VESTRY_INVALID;
+  if (scope.len > VESTRY_SCOPE_MAX_BYTES) return VESTRY_TOO_LARGE;
+  if (!vsi_connection_is_open(connection)) return VESTRY_CLOSED; /* the instance may be destroyed already */
+  if (!VSI_OPS_HAVE(stream->v->store->ops, vestry_store_ops, key_of)) return VESTRY_UNSUPPORTED;
+  vsi_scope_change change;
+  if (vsi_stream_is_of(connection, scope)) return VESTRY_OK;
+  vestry_err error = vsi_scope_change_begin(&change, connection, scope);
+  return error ? error : move(connection, stream->v, &change, scope, many_count);
+}
+
+/* ---------------------------------------------------------------------------------------------- end of a scope ----- */
+
+/* Close the streams of a scope among the connections of a chunk. Returns their number. */
+static size_t close_some(vestry_connection *const *chunk, size_t count, vestry_scope scope, vestry_cause cause) {
+  size_t closed = 0;
+  for (size_t i = 0; i < count; i++) {
+    closed += vsi_stream_is_of(chunk[i], scope) && vestry_connection_close(chunk[i], cause);
+    vestry_connection_unref(chunk[i]);
+  }
+  return closed;
+}
+
+vestry_err vestry_close_scope(vestry *v, vestry_scope scope, vestry_cause cause) {
+  if (!v || !vsi_store_is_cause(cause) || cause == VESTRY_CAUSE_DETACHED || (!scope.data && scope.len))
+    return VESTRY_INVALID;
+  if (scope.len > VESTRY_SCOPE_MAX_BYTES) return VESTRY_TOO_LARGE;
+  if (vsi_instance_is_forked(v)) return VESTRY_CLOSED;
+  vsi_group_walk walk;
+  vestry_connection *chunk[VSI_GROUP_CHUNK];
+  size_t closed = 0, count = VSI_GROUP_CHUNK;
+  vsi_group_walk_begin(v->group, &walk);
+  for (uint64_t id = 0; count == VSI_GROUP_CHUNK && id < walk.last_id;) {
+    count = vsi_group_walk_next(v->group, &walk, VSI_GROUP_CHUNK, chunk);
+    if (count) id = vsi_connection_id(chunk[count - 1]);
+    closed += close_some(chunk, count, scope, cause);
+  }
+  vsi_group_walk_end(v->group, &walk);
+  vestry_err error = vestry_store_remove_scope(v->store, scope, cause, NULL);
+  return error == VESTRY_NOT_FOUND && closed ? VESTRY_OK : error;
+}
