@@ -33,7 +33,7 @@ extern "C" {
   X(ERROR, "error", false)       /* a failure in the server, for example out of memory */                              \
   X(DRAIN, "drain", false)       /* vestry_drain closed it, with a delay for the reconnect */                          \
   X(BUDGET, "budget", false)     /* all queues together were nearly full, and it held most */                          \
-  X(LEASE_EXPIRED, "lease_expired", false) /* its tab no longer renews its lease: vestry_leases_create */               \
+  X(LEASE_EXPIRED, "lease_expired", false) /* its tab no longer renews its lease: vestry_leases_create */              \
   X(DETACHED, "detached", true) /* it left this key of the store, and stays open; never the cause of an end */
 
 /** The cause of an end. */

@@ -107,17 +107,19 @@ typedef struct vestry_bounds {
 
 /** A store of streams that the creator of an instance has made, for example one by session and one by device:
  *
- *      vestry_store *devices; // a value under ("device", id) in the scope of its tenant, with a purge hook of its own
- *      vestry_store_create("hash", &(vestry_store_options){.value = &vestry_connection_values, .purge = gone}, &devices);
+ *      vestry_store_options options = {.value = &vestry_connection_values, .purge = device_gone};
+ *      vestry_store *devices; // streams under ("device", id), in the scope of their tenant
+ *      if (vestry_store_create("hash", &options, &devices)) return 1;
  *      const vestry_named_store stores[] = {{"devices", devices, by_tenant, NULL}};
  *      vestry_create(&(vestry_options){.stores = stores, .stores_count = 1}, &v);
  *
- *  A reply selects it by vestry_reply_store, and a dispatch by vestry_dispatch_options.store. Clusters know only the keys
- *  of the instance's own store. */
+ *  A reply selects it by vestry_reply_store, and a dispatch by vestry_dispatch_options.store. Clusters know only the
+ *  keys of the instance's own store. */
 typedef struct vestry_named_store {
-  const char *name; /**< NULL: this is the instance's own store (vestry_parts.store), instead of the one that vestry_create
-                         would make; then store, store_type, idle_ms, lifetime_ms, purge, max_count and
-                         max_per_scope_count of the options are unset */
+  /** NULL: this is the instance's own store (vestry_parts.store), instead of the one that vestry_create would make.
+   *  Then store, store_type, idle_ms, lifetime_ms, purge, max_count and max_per_scope_count of the options are unset.
+   *  */
+  const char *name;
   /** Empty, with vestry_connection_values and the host of the instance. Borrowed until vestry_destroy has returned;
    *  meanwhile no other instance uses it. The instance drives it (vestry_store_drive), unless you do, and closes it in
    *  vestry_close. Destroy it after vestry_destroy. */
@@ -242,12 +244,12 @@ VESTRY_API bool vestry_is_forked(const vestry *v);
  *  Threads  any; does not block */
 VESTRY_API void vestry_close(vestry *v);
 
-/** End the streams of a scope, for example when its user logs out: those whose scope this is (of the request that opened
- *  them, or of vestry_connection_scope_set), whatever their keys and channels, and those that are stored under a key of
- *  the scope in the instance's own store (vestry_store_remove_scope).
+/** End the streams of a scope, for example when its user logs out: those whose scope this is (of the request that
+ *  opened them, or of vestry_connection_scope_set), whatever their keys and channels, and those that are stored under a
+ *  key of the scope in the instance's own store (vestry_store_remove_scope).
  *
- *  A stream that opens at the same time may stay open. Therefore make the log-in invalid first, and let the on_open hook
- *  (vestry_options.hooks) check it once more. In a cluster, call this on each node.
+ *  A stream that opens at the same time may stay open. Therefore make the log-in invalid first, and let the on_open
+ *  hook (vestry_options.hooks) check it once more. In a cluster, call this on each node.
  *  cause    CLOSED: the browser does not reconnect; for example ERROR: it reconnects, with what it is now. Any but NONE
  *           and DETACHED
  *  Returns  OK | NOT_FOUND (no stream) | INVALID (scope, cause) | TOO_LARGE (scope) | CLOSED (vestry_is_forked) |
@@ -264,18 +266,18 @@ VESTRY_API vestry_err vestry_close_scope(vestry *v, vestry_scope scope, vestry_c
  *    max_per_scope_count counts its entries, for a moment in both scopes.
  *  - Interceptors and effects that run when the stream ends get the new scope.
  *  - In a cluster, the other nodes learn the new keys and forget the old ones.
- *  - Channels, topics, histories and presences stay as they are, because the stream has joined them by a name of its own:
- *    leave or join them with vestry_leave and vestry_join.
- *  - Tabs, tokens, nonces and forms belong to the scope of a request. The page still holds those of the old scope, which
- *    the new one rejects: send new ones, or reload the page. A live page (vestry/app/page.h) and a stream with a session
- *    (vestry/app/session.h) keep the user of their request: reload them.
+ *  - Channels, topics, histories and presences stay as they are, because the stream has joined each of them by its
+ *    name, which may have any scope. Leave and join channels with vestry_leave and vestry_join.
+ *  - Tabs, tokens, nonces and forms belong to the scope of a request. The page still holds those of the old scope,
+ *    which the new one rejects: send new ones, or reload the page. A live page (vestry/app/page.h) and a stream with a
+ *    session (vestry/app/session.h) keep the user of their request: reload them.
  *  Events that were sent before are still written.
  *  many_count  for each key in the new scope: maximum number of streams under it, 0: 8; beyond it the oldest ends with
  *              cause REPLACED. 1: the stream replaces all others
- *  Returns  OK | CLOSED (the stream has ended) | BUSY (another thread, or a function further up on this one, changes the
- *           scope) | FULL, LIMIT (the store has no room for the new entries) | NO_MEMORY | INVALID (scope; a connection
- *           of no instance) | TOO_LARGE (scope) | UNSUPPORTED (the store's type has no key_of). On failure the stream is
- *           under its old keys
+ *  Returns  OK | CLOSED (the stream has ended) | BUSY (another thread, or a function further up on this one, changes
+ *           the scope) | FULL, LIMIT (the store has no room for the new entries) | NO_MEMORY | INVALID (scope; a
+ *           connection of no instance) | TOO_LARGE (scope) | UNSUPPORTED (the store's type has no key_of). On failure
+ *           the stream is under its old keys
  *  Threads  any, hooks and effects included; takes locks briefly; runs purge hooks on this thread, no lock held. Keys
  *           that another thread puts the stream under meanwhile stay in their scope */
 VESTRY_API vestry_err vestry_connection_scope_set(vestry_connection *connection, vestry_scope scope, size_t many_count);

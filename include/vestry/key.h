@@ -83,8 +83,9 @@ typedef struct vestry_scope {
 
 /** Encode a key canonically. Two keys have equal encodings if and only if they are equal.
  *  buffer   receives at most capacity bytes; contents undefined on failure
- *  Returns  OK | INVALID (no key: a NULL string or pointer, an unknown type, a malformed encoding) | TOO_LARGE (capacity,
- *           VESTRY_KEY_MAX_BYTES or VESTRY_KEY_MAX_DEPTH); if there are several faults, the first one in the key counts
+ *  Returns  OK | INVALID (no key: a NULL string or pointer, an unknown type, a malformed encoding) | TOO_LARGE
+ *           (capacity, VESTRY_KEY_MAX_BYTES or VESTRY_KEY_MAX_DEPTH); if there are several faults, the first one in the
+ *           key counts
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_key_encode(const vestry_key *key, void *buffer, size_t capacity, size_t *ret_len);
 

@@ -229,14 +229,14 @@ VESTRY_API vestry_err vestry_reply_json(vestry_reply *reply, const json_t *json)
  *  OK | INVALID, TOO_LARGE (the key: the answer is 500 if the reply has effects or keeps a stream, or if the handler
  *  returns the error) | NO_MEMORY. */
 VESTRY_API vestry_err vestry_reply_key(vestry_reply *reply, const vestry_key *key);
-/** Use another store of the instance (vestry_options.stores) for the keys of this reply, which are in the scope that the
- *  store's scope function sets for this request. The reply's effects go to the streams stored there, and a new stream
- *  that is kept is stored there. Call it before vestry_reply_key and vestry_reply_add_key; for a key in a second store,
- *  put the stream there when it has opened (vestry_store_put in an on_open hook). The scope of the stream itself remains
- *  that of the request.
+/** Use another store of the instance (vestry_options.stores) for the keys of this reply, which are in the scope that
+ *  the store's scope function sets for this request. The reply's effects go to the streams stored there, and a new
+ *  stream that is kept is stored there. Call it before vestry_reply_key and vestry_reply_add_key; for a key in a second
+ *  store, put the stream there when it has opened (vestry_store_put in an on_open hook). The scope of the stream itself
+ *  remains that of the request.
  *  name     NULL: the instance's own store, and the scope of the request
- *  Returns  OK | NOT_FOUND (no store of this name), INVALID (a key is named already): the answer is 500, with the reason
- *           in the log | the error of the scope function | FAILED (its length is beyond the buffer) | NO_MEMORY */
+ *  Returns  OK | NOT_FOUND (no store of this name), INVALID (a key is named already): the answer is 500, with the
+ *           reason in the log | the error of the scope function | FAILED (its scope is too long) | NO_MEMORY */
 VESTRY_API vestry_err vestry_reply_store(const vestry_request *req, vestry_reply *reply, const char *name);
 /** Keep the stream that this request opens under one more key, for example a page under its user and its board.
  *  Dispatches, removals and lists reach it by each of its keys. The stream leaves all its keys when it ends, and also

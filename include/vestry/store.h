@@ -3,8 +3,8 @@
  *
  *  A store holds values under keys. In vestry a value is a connection; the store reaches it through vestry_value_ops. A
  *  key can hold several values; a value under a key is an entry. When an entry leaves the store, it has one cause, and
- *  the store calls the purge hook once, then close, then unref for its value. With cause DETACHED it does not call close:
- *  the value has left this key and stays open.
+ *  the store calls the purge hook once, then close, then unref for its value. With cause DETACHED it does not call
+ *  close: the value has left this key and stays open.
  *
  *      static const vestry_value_ops ops = {.ref = item_ref, .unref = item_unref, .close = item_close}; // yours
  *      vestry_scope scope = {0}; // no owner
@@ -53,11 +53,12 @@ typedef struct vestry_value_ops {
   /** The last three functions let a value record its entries, so that its end can remove them; all of them are set, or
    *  none. No lock is held; they may call the store.
    *
-   *  entering: a put is about to store the value. OK, or the error that the put returns, for example CLOSED if the value
-   *  has ended. */
+   *  entering: a put is about to store the value. OK, or the error that the put returns, for example CLOSED if the
+   *  value has ended. */
   vestry_err (*entering)(void *value, vestry_store *store);
-  /** The put that `entering` announced is over. handle: of its entry, which may have left already; 0: the put has failed,
-   *  or the value was under the key already. If the value has ended meanwhile, this function must remove the entry. */
+  /** The put that `entering` announced is over. handle: of its entry, which may have left already; 0: the put has
+   *  failed, or the value was under the key already. If the value has ended meanwhile, this function must remove the
+   *  entry. */
   void (*entered)(void *value, vestry_store *store, vestry_handle handle);
   /** An entry of the value has left. Called after the purge hook and before close, perhaps before `entered`. */
   void (*left)(void *value, vestry_store *store, vestry_handle handle);
@@ -237,8 +238,8 @@ VESTRY_API vestry_err vestry_store_with(vestry_store *store, vestry_scope scope,
 VESTRY_API vestry_err vestry_store_remove(vestry_store *store, vestry_scope scope, const vestry_key *key,
                                           vestry_cause cause, size_t *ret_count);
 
-/** Remove one value of a key, so that the other values of the key stay. With cause DETACHED, a stream leaves the key and
- *  stays open.
+/** Remove one value of a key, so that the other values of the key stay. With cause DETACHED, a stream leaves the key
+ *  and stays open.
  *  value    borrowed; compared by its address
  *  cause    any but NONE
  *  Returns  OK | NOT_FOUND (the value is not under the key) | INVALID (key, value, cause) | TOO_LARGE (key) | NO_MEMORY
@@ -251,11 +252,11 @@ VESTRY_API vestry_err vestry_store_remove_value(vestry_store *store, vestry_scop
  *  vestry_close_scope (vestry/instance.h).
  *  cause      any but NONE
  *  ret_count  may be NULL; number of removed values, also on NO_MEMORY and NOT_FOUND
- *  Returns  OK | NOT_FOUND (no value in the scope) | INVALID (scope, cause) | TOO_LARGE (scope) | NO_MEMORY (only a type
- *           of the application without remove_scope: some values may be left)
- *  Threads  any; runs callbacks on this thread, no lock held. Takes locks briefly, however large the store and the scope.
- *           The time grows with the number of keys in the store, about 1 ms for 50,000; with max_per_scope_count only
- *           with those that share a lock with the scope */
+ *  Returns  OK | NOT_FOUND (no value in the scope) | INVALID (scope, cause) | TOO_LARGE (scope) | NO_MEMORY (only a
+ *           type of the application without remove_scope: some values may be left)
+ *  Threads  any; runs callbacks on this thread, no lock held. Takes locks briefly, however large the store and the
+ *           scope. The time grows with the number of keys in the store, about 1 ms for 50,000; with max_per_scope_count
+ *           only with those that share a lock with the scope */
 VESTRY_API vestry_err vestry_store_remove_scope(vestry_store *store, vestry_scope scope, vestry_cause cause,
                                                 size_t *ret_count);
 
@@ -366,8 +367,8 @@ typedef struct vestry_store_ops {
    *  Returns whether the entry is present. NULL: streams are shown without their keys (vestry/ops/observe.h), and
    *  vestry_connection_scope_set returns UNSUPPORTED. */
   bool (*key_of)(void *self, vestry_handle handle, vestry_key_of_fn fn, void *ctx);
-  /** As vestry_store_remove_value; returns whether the value was removed. NULL: the store puts the value again to get its
-   *  handle, which counts as a use. */
+  /** As vestry_store_remove_value; returns whether the value was removed. NULL: the store puts the value again to get
+   *  its handle, which counts as a use. */
   bool (*remove_value)(void *self, const vestry_scoped_key *key, void *value, vestry_cause cause);
   /** As vestry_store_remove_scope; returns the number of removed values. NULL: the store uses list and remove. */
   size_t (*remove_scope)(void *self, const vestry_scope *scope, vestry_cause cause);

@@ -10,8 +10,8 @@ typedef struct vsi_instance_store {
   vestry *v;
   char *name; /* owned; NULL: the instance's own store */
   vestry_store *store;
-  bool is_borrowed; /* the creator owns it */
-  bool is_driven;   /* by the instance's runtime */
+  bool is_borrowed;      /* the creator owns it */
+  bool is_driven;        /* by the instance's runtime */
   vestry_purge_fn purge; /* of the application; NULL: none */
   void *purge_ctx;
   vestry_scope_fn scope; /* NULL: the scope of the request */

@@ -55,8 +55,8 @@ typedef struct vsi_stream_context {
   bool has_parts : 1;
   _Atomic(bool) ended; /* its close hook has begun; set under the connection's lock */
   bool given_up;       /* the stream must never open; set before abandon, which runs the hook on the same thread */
-  /* The reply's hooks, data and parts, if there are any; then the bytes of the first scope. Few streams have hooks, data
-   * or parts, and most streams are idle, so these are not members, to save memory. */
+  /* The reply's hooks, data and parts, if there are any; then the bytes of the first scope. Few streams have hooks,
+   * data or parts, and most streams are idle, so these are not members, to save memory. */
   _Alignas(vestry_connection_hooks) unsigned char tail[];
 } vsi_stream_context;
 enum { VSI_STREAM_KEYS_MAX = UINT16_MAX };

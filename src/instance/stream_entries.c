@@ -13,10 +13,10 @@
  * handle in it and marks it; `entered` with this handle drops it. If another put of the same store gets its `entered`
  * first, it finds a reserved record, too, because each put has reserved one.
  *
- * The end sets `ended` under the lock. From then on no record changes: entering returns CLOSED, entered removes its entry
- * itself, and left does nothing. So the runner can go through the records without the lock, and each entry is removed,
- * either by the runner, if `entered` came before the end, or by `entered`. A removal by handle happens once, even if
- * both try.
+ * The end sets `ended` under the lock. From then on no record changes: entering returns CLOSED, entered removes its
+ * entry itself, and left does nothing. So the runner can go through the records without the lock, and each entry is
+ * removed, either by the runner, if `entered` came before the end, or by `entered`. A removal by handle happens once,
+ * even if both try.
  *
  * Most streams have one entry, in the instance's own store: it needs no memory beside the context. Others have a list.
  * All is guarded by the connection's lock, under which no memory is allocated. */
@@ -53,7 +53,7 @@ static size_t bytes_for(size_t room) {
   return sizeof(vsi_stream_list) + room * sizeof(record);
 }
 
-/* ------------------------------------------------------------------------------------------- records, locked ------- */
+/* --------------------------------------------------------------------------------------------- records, locked ---- */
 
 static size_t count_locked(const vsi_stream_context *stream) {
   return stream->has_list ? stream->entries.list->count : stream->has_one;
@@ -122,7 +122,7 @@ static vsi_stream_list *move_locked(vsi_stream_context *stream, vsi_stream_list 
   return former;
 }
 
-/* --------------------------------------------------------------------------------- values of stores: connections --- */
+/* ------------------------------------------------------------------------------- values of stores: connections ---- */
 
 static void value_ref(void *value) {
   vestry_connection_ref(value);
@@ -239,7 +239,7 @@ const vestry_value_ops vestry_connection_values = {.size = sizeof vestry_connect
                                                    .entered = value_entered,
                                                    .left = value_left};
 
-/* ------------------------------------------------------------------------------------------- for the instance ------ */
+/* -------------------------------------------------------------------------------------------- for the instance ---- */
 
 vestry_err vsi_stream_entries_reserve(vestry_connection *connection, size_t count) {
   return make_room(connection, vsi_stream_context_of(connection), count);
@@ -275,7 +275,7 @@ size_t vsi_stream_entries_copy(vestry_connection *connection, vsi_stream_entry *
   return copied;
 }
 
-/* --------------------------------------------------------------------------------------------------- the scope ------ */
+/* --------------------------------------------------------------------------------------------------- the scope ---- */
 
 vestry_scope vsi_stream_last_scope(const vsi_stream_context *stream) {
   if (!stream->has_new_scope) return vsi_stream_context_first_scope(stream);

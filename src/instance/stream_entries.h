@@ -36,8 +36,8 @@ bool vsi_stream_is_of(vestry_connection *connection, vestry_scope scope);
  * NO_MEMORY. Then one of the two others is called: `commit` sets the new scope, unless the stream has ended: OK |
  * CLOSED. */
 typedef struct vsi_scope_change {
-  struct vsi_stream_new_scope *to;    /* owned until the commit */
-  vestry_scope from;                  /* borrows from_bytes */
+  struct vsi_stream_new_scope *to; /* owned until the commit */
+  vestry_scope from;               /* borrows from_bytes */
   char from_bytes[VESTRY_SCOPE_MAX_BYTES];
 } vsi_scope_change;
 vestry_err vsi_scope_change_begin(vsi_scope_change *change, vestry_connection *connection, vestry_scope to);

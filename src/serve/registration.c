@@ -105,8 +105,7 @@ void vsi_registration_find(vestry_dispatch_context *context) {
  * another stream does, and this one was removed and closed. */
 static vestry_err join(vestry_dispatch_context *context, const vestry_scoped_key *key) {
   vestry_put_result result = {0};
-  vestry_err error =
-      vsi_store_put(store_of(context), key, context->opened, VESTRY_KEEP_MANY, JOIN_COUNT, &result);
+  vestry_err error = vsi_store_put(store_of(context), key, context->opened, VESTRY_KEEP_MANY, JOIN_COUNT, &result);
   if (error) return error;
   vsi_targets found;
   vsi_targets_init(&found, context->v->host);

@@ -24,8 +24,7 @@ static vestry_err open_connection(serving *s, const vestry_response *head, vsi_e
   s->asked_to_open = true;
   vestry_err error = req->own->ops->open(req->own->server_request, head, &ops, &transport);
   if (error) return error;
-  s->stream =
-      vsi_stream_context_create(s->v, req->scope, &s->reply.hooks, &s->reply.data, s->reply.parts_count > 0);
+  s->stream = vsi_stream_context_create(s->v, req->scope, &s->reply.hooks, &s->reply.data, s->reply.parts_count > 0);
   error = s->stream ? VESTRY_OK : VESTRY_NO_MEMORY;
   if (!error) {
     error = vsi_group_connect(s->v->group, ops, transport, &s->reply.stream, &vsi_stream_context_hooks, s->stream,

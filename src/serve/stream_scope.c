@@ -11,7 +11,7 @@
 #include "serve/inside.h"
 #include "store/store.h"
 
-/* ------------------------------------------------------------------------------------------ change of a scope ------ */
+/* ------------------------------------------------------------------------------------------- change of a scope ---- */
 
 /* An entry in the old scope, and its successor. */
 typedef struct moved {
@@ -49,8 +49,8 @@ static vestry_err put_in_scope(vestry_connection *connection, const vestry *v, v
                                const former_key *key, size_t many_count, vestry_handle *ret_handle) {
   vsi_scoped_key scoped;
   vestry_put_result result = {0};
-  vestry_err error = vsi_scoped_key_init_encoded(&scoped, &v->store->exit.hash, v->host, scope,
-                                                 (vestry_slice){key->data, key->len});
+  vestry_err error =
+      vsi_scoped_key_init_encoded(&scoped, &v->store->exit.hash, v->host, scope, (vestry_slice){key->data, key->len});
   if (error) return error;
   error = vsi_store_put(v->store, &scoped.key, connection, VESTRY_KEEP_MANY, many_count, &result);
   vsi_scoped_key_finish(&scoped);
@@ -126,7 +126,7 @@ vestry_err vestry_connection_scope_set(vestry_connection *connection, vestry_sco
   return error ? error : move(connection, stream->v, &change, scope, many_count);
 }
 
-/* ---------------------------------------------------------------------------------------------- end of a scope ----- */
+/* ---------------------------------------------------------------------------------------------- end of a scope ---- */
 
 /* Close the streams of a scope among the connections of a chunk. Returns their number. */
 static size_t close_some(vestry_connection *const *chunk, size_t count, vestry_scope scope, vestry_cause cause) {

@@ -307,8 +307,7 @@ VSI_SELDOM static vestry_err remove_by_put(vestry_store *store, const vestry_sco
   if (error || !s.is_found) return error ? error : VESTRY_NOT_FOUND;
   error = vsi_store_put(store, key, value, VESTRY_KEEP_REUSE, 0, &result);
   if (error) return error == VESTRY_EXISTS ? VESTRY_NOT_FOUND : error;
-  bool is_removed =
-      vestry_store_remove_if(store, result.handle, result.refreshed ? cause : VESTRY_CAUSE_DETACHED);
+  bool is_removed = vestry_store_remove_if(store, result.handle, result.refreshed ? cause : VESTRY_CAUSE_DETACHED);
   return is_removed && result.refreshed ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
 

@@ -17,7 +17,7 @@ struct vestry_store {
   _Atomic(uint64_t) put, hits, misses;
   _Atomic(uint64_t) armed_ns; /* time of the driver's next tick; 0: no driver; written under driver_lock */
   vsi_mutex driver_lock;
-  vestry_timer *timer; /* of the driver; guarded by driver_lock; NULL: no driver */
+  vestry_timer *timer;                   /* of the driver; guarded by driver_lock; NULL: no driver */
   size_t max_count, max_per_scope_count; /* as in the options */
   bool is_adopted;
 };

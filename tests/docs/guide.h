@@ -35,13 +35,18 @@ static inline uint64_t guide_clock_(void *ctx) {
   return guide_now_ns_;
 }
 
-/* Create an instance that the page steps. */
-static inline vestry *guide_start(vestry_options options) {
+/* Return the host of the instances, with the clock that the page advances. */
+static inline const vestry_host *guide_host(void) {
   static vestry_host host;
   host = *vestry_host_default();
   host.now_ns = guide_clock_;
   host.coarse_ns = NULL;
-  options.host = &host;
+  return &host;
+}
+
+/* Create an instance that the page steps. */
+static inline vestry *guide_start(vestry_options options) {
+  options.host = guide_host();
   options.threads_count = VESTRY_THREADS_NONE;
   vestry *v;
   GUIDE_MUST(vestry_create(&options, &v));

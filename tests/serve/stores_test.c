@@ -8,7 +8,7 @@
 #include "store/naive.h"
 #include "vestry/dispatch.h"
 
-/* ------------------------------------------------------------------------------------------------ the stores ------- */
+/* -------------------------------------------------------------------------------------------------- the stores ---- */
 
 static const vestry_scope TENANT = {"tenant", 6};
 
@@ -87,8 +87,8 @@ static void request(site *w, wire *r, const char *tenant, const stored *s) {
 
 static vestry_err tell(site *w, const char *store, vestry_scope scope, const vestry_key *key) {
   json_t *effects = json_pack("[[s, {s:i}]]", "patch-signals", "n", 2);
-  vestry_err error = vestry_dispatch_with(
-      w->v, effects, &(vestry_dispatch_options){.scope = scope, .key = key, .store = store}, NULL);
+  vestry_err error =
+      vestry_dispatch_with(w->v, effects, &(vestry_dispatch_options){.scope = scope, .key = key, .store = store}, NULL);
   json_decref(effects);
   site_settle(w);
   return error;
@@ -100,7 +100,7 @@ static uint64_t live(vestry_store *store) {
   return stats.live_count;
 }
 
-/* --------------------------------------------------------------------------------------------------- by name ------- */
+/* ----------------------------------------------------------------------------------------------------- by name ---- */
 
 /* capability: P3 */
 static void reply_and_dispatch_name_a_store(void **state) {
@@ -156,9 +156,10 @@ static void policies_apply_in_the_named_store(void **state) {
   test_host_init(&w.th);
   vestry_store *store = make_store(&w.th, *state, (vestry_store_options){.max_count = 0}, NULL);
   const vestry_named_store stores[] = {{"devices", store, by_tenant, NULL}};
-  assert_int_equal(
-      site_try(&w, (vestry_options){.stores = stores, .stores_count = 1}, (site_has){.sessions = NULL}), VESTRY_OK);
-  const stored replace = {"devices", VESTRY_KEEP_REPLACE, false, false}, many = {"devices", VESTRY_KEEP_MANY, false, false},
+  assert_int_equal(site_try(&w, (vestry_options){.stores = stores, .stores_count = 1}, (site_has){.sessions = NULL}),
+                   VESTRY_OK);
+  const stored replace = {"devices", VESTRY_KEEP_REPLACE, false, false},
+               many = {"devices", VESTRY_KEEP_MANY, false, false},
                reject = {"devices", VESTRY_KEEP_REJECT, false, false}, own = {NULL, VESTRY_KEEP_REJECT, false, false};
   wire r[6];
   request(&w, &r[0], "tenant", &replace);
@@ -189,8 +190,8 @@ static void named_store_has_its_own_bounds_and_times(void **state) {
   vestry_store *store = make_store(
       &w.th, "lru", (vestry_store_options){.max_per_scope_count = 4, .idle_ms = 60000, .max_count = 3000}, &devices);
   const vestry_named_store stores[] = {{"devices", store, NULL, NULL}};
-  assert_int_equal(
-      site_try(&w, (vestry_options){.stores = stores, .stores_count = 1}, (site_has){.sessions = NULL}), VESTRY_OK);
+  assert_int_equal(site_try(&w, (vestry_options){.stores = stores, .stores_count = 1}, (site_has){.sessions = NULL}),
+                   VESTRY_OK);
   const stored many = {"devices", VESTRY_KEEP_MANY, false, false};
   wire r[6];
   for (int i = 0; i < 5; i++) {
@@ -217,8 +218,8 @@ static void mistakes_in_naming_a_store_are_answered_and_logged(void **state) {
   w.th.host.log = keep_first_line;
   vestry_store *store = make_store(&w.th, "hash", (vestry_store_options){.max_count = 0}, NULL);
   const vestry_named_store stores[] = {{"devices", store, by_tenant, NULL}};
-  assert_int_equal(
-      site_try(&w, (vestry_options){.stores = stores, .stores_count = 1}, (site_has){.sessions = NULL}), VESTRY_OK);
+  assert_int_equal(site_try(&w, (vestry_options){.stores = stores, .stores_count = 1}, (site_has){.sessions = NULL}),
+                   VESTRY_OK);
   static const struct {
     stored s;
     const char *tenant;
@@ -250,7 +251,7 @@ static void mistakes_in_naming_a_store_are_answered_and_logged(void **state) {
   test_host_assert_clean(&w.th);
 }
 
-/* ------------------------------------------------------------------------------------------- the instance's own ---- */
+/* ------------------------------------------------------------------------------------------ the instance's own ---- */
 
 static vestry_err keep(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
@@ -265,8 +266,8 @@ static void creator_makes_the_store_of_the_instance(void **state) {
   test_host_init(&w.th);
   vestry_store *store = make_store(&w.th, *state, (vestry_store_options){.max_count = 100}, &own);
   const vestry_named_store stores[] = {{NULL, store, NULL, NULL}};
-  assert_int_equal(
-      site_try(&w, (vestry_options){.stores = stores, .stores_count = 1}, (site_has){.sessions = NULL}), VESTRY_OK);
+  assert_int_equal(site_try(&w, (vestry_options){.stores = stores, .stores_count = 1}, (site_has){.sessions = NULL}),
+                   VESTRY_OK);
   assert_ptr_equal(vestry_parts_of(w.v)->store, store);
   wire r = {.datastar = true};
   wire_request(&w, &r, keep, NULL);

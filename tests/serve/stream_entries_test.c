@@ -83,14 +83,14 @@ static void detached_stream_stays_open(void **state) {
     if (i % 2)
       assert_true(vestry_store_remove_if(store_of_site(&w), result.handle, VESTRY_CAUSE_DETACHED));
     else
-      assert_int_equal(
-          vestry_store_remove_value(store_of_site(&w), ANN, inbox, r.connection, VESTRY_CAUSE_DETACHED), VESTRY_OK);
+      assert_int_equal(vestry_store_remove_value(store_of_site(&w), ANN, inbox, r.connection, VESTRY_CAUSE_DETACHED),
+                       VESTRY_OK);
     assert_int_equal(entries_of(&r), 1);
     assert_int_equal(tell(&w, ANN, inbox), VESTRY_NOT_FOUND);
   }
-  assert_int_equal(vestry_store_remove_value(store_of_site(&w), NOWHERE, ROOM("page"), r.connection,
-                                             VESTRY_CAUSE_DETACHED),
-                   VESTRY_OK);
+  assert_int_equal(
+      vestry_store_remove_value(store_of_site(&w), NOWHERE, ROOM("page"), r.connection, VESTRY_CAUSE_DETACHED),
+      VESTRY_OK);
   assert_int_equal(tell(&w, NOWHERE, ROOM("page")), VESTRY_OK);
   assert_int_equal(wire_count(&other, "{\"n\":1}"), 1);
   assert_int_equal(wire_count(&r, "{\"n\":1}"), 0);
@@ -103,9 +103,8 @@ static void detached_stream_stays_open(void **state) {
 /* capability: P2 */
 static void keys_of_a_stream_are_bounded(void **state) {
   site w;
-  site_begin(&w, (vestry_options){.store = *state,
-                                  .store_type = &naive,
-                                  .bounds = &(vestry_bounds){.max_per_stream_count = 5}});
+  site_begin(&w, (vestry_options){
+                     .store = *state, .store_type = &naive, .bounds = &(vestry_bounds){.max_per_stream_count = 5}});
   wire r = {0};
   wire_plan(&w, &r, &page);
   vestry_put_result result = {0};
@@ -197,7 +196,7 @@ static void entry_that_leaves_during_its_put_leaves_no_record(void **state) {
   }
 }
 
-/* ------------------------------------------------------------------------------------------ a failing allocator ---- */
+/* ----------------------------------------------------------------------------------------- a failing allocator ---- */
 
 static void allocation_failure_in_a_put_changes_nothing(void **state) {
   (void)state;

@@ -41,7 +41,7 @@ static bool is_open(const wire *r) {
   return vestry_connection_is_open(r->connection);
 }
 
-/* ------------------------------------------------------------------------------------------------ the keys --------- */
+/* ---------------------------------------------------------------------------------------------------- the keys ---- */
 
 static struct {
   size_t count;
@@ -140,9 +140,8 @@ static void long_keys_follow(void **state) {
 /* A stream may have as many keys as allowed, and each is in both scopes for a moment. */
 static void stream_with_the_maximum_of_keys_moves(void **state) {
   site w;
-  site_begin(&w, (vestry_options){.store = *state,
-                                  .scope = by_user,
-                                  .bounds = &(vestry_bounds){.max_per_stream_count = 20}});
+  site_begin(
+      &w, (vestry_options){.store = *state, .scope = by_user, .bounds = &(vestry_bounds){.max_per_stream_count = 20}});
   wire r;
   const plan keyless = {.keep = true, .policy = VESTRY_KEEP_MANY};
   open_as(&w, &r, "anon-17", &keyless);
@@ -158,14 +157,13 @@ static void stream_with_the_maximum_of_keys_moves(void **state) {
   wires_end(&w, &r);
 }
 
-/* ----------------------------------------------------------------------------------------- caps and channels ------- */
+/* ------------------------------------------------------------------------------------------- caps and channels ---- */
 
 /* capability: P2 */
 static void limit_of_streams_counts_in_the_new_scope(void **state) {
   site w;
-  site_begin(&w, (vestry_options){.store = *state,
-                                  .scope = by_user,
-                                  .bounds = &(vestry_bounds){.max_streams_per_scope_count = 2}});
+  site_begin(&w, (vestry_options){
+                     .store = *state, .scope = by_user, .bounds = &(vestry_bounds){.max_streams_per_scope_count = 2}});
   wire ann[3], anon[3];
   for (int i = 0; i < 2; i++) {
     open_as(&w, &ann[i], "ann", &page);
@@ -244,7 +242,7 @@ static void channels_stay(void **state) {
   wires_end(&w, &r);
 }
 
-/* ------------------------------------------------------------------------------------------- hooks and errors ------ */
+/* -------------------------------------------------------------------------------------------- hooks and errors ---- */
 
 static char scope_at_end[16];
 
@@ -325,7 +323,7 @@ static void allocation_failure_changes_nothing(void **state) {
   }
 }
 
-/* ------------------------------------------------------------------------------------------ the end of a scope ----- */
+/* ------------------------------------------------------------------------------------------ the end of a scope ---- */
 
 /* capability: P2 */
 static void closed_scope_ends_its_streams_whatever_their_keys(void **state) {
@@ -369,8 +367,8 @@ static void closed_scope_ends_its_streams_whatever_their_keys(void **state) {
 static void closed_scope_includes_streams_that_have_moved_there(void **state) {
   site w;
   site_begin(&w, (vestry_options){.store = *state, .scope = by_user});
-  wire in = {.datastar = true, .headers = {{"X-User", "anon-17"}}}, out = {.datastar = true,
-                                                                           .headers = {{"X-User", "ann"}}};
+  wire in = {.datastar = true, .headers = {{"X-User", "anon-17"}}},
+       out = {.datastar = true, .headers = {{"X-User", "ann"}}};
   wire_request(&w, &in, join_board, NULL);
   wire_request(&w, &out, join_board, NULL);
   assert_int_equal(vestry_connection_scope_set(in.connection, ANN, 0), VESTRY_OK);

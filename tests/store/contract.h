@@ -6,9 +6,9 @@
 
 #include "store/world.h"
 
-int store_contract_run(const store_kind *kind);         /* contract.c */
-int store_contract_run_listing(const store_kind *kind); /* contract_list.c */
+int store_contract_run(const store_kind *kind);          /* contract.c */
+int store_contract_run_listing(const store_kind *kind);  /* contract_list.c */
 int store_contract_run_removals(const store_kind *kind); /* contract_removal.c */
-int store_contract_run_faults(const store_kind *kind);  /* contract_faults.c: memory and threads */
+int store_contract_run_faults(const store_kind *kind);   /* contract_faults.c: memory and threads */
 
 #endif

@@ -215,8 +215,8 @@ static stay *first_of_scope(model *m, size_t scope, const value *newcomer) {
 
 /* Take an exit for SIZE because the store was full: no other stay may have been used last in an earlier tick, and no
  * stay of its own key before it. Beyond the window of ages, the order is kept only among stays that were not used
- * again. With a coarse clock, uses may be recorded a tick late: after vestry_store_tick, which reads the exact clock, the
- * store's time does not go back. */
+ * again. With a coarse clock, uses may be recorded a tick late: after vestry_store_tick, which reads the exact clock,
+ * the store's time does not go back. */
 static void take_victim(model *m, size_t *at) {
   CHECK(*at < m->gone_count);
   const gone *g = &m->gone[(*at)++];
@@ -437,8 +437,7 @@ static void remove_value(model *m, model_source *source) {
   vestry_cause cause = foreign_cause(source);
   stay *chain[32], *s = NULL;
   size_t at = 0;
-  vestry_err error =
-      vestry_store_remove_value(m->world.store, world_scope(scope_names[scope]), &key, v, cause);
+  vestry_err error = vestry_store_remove_value(m->world.store, world_scope(scope_names[scope]), &key, v, cause);
   take_due(m);
   for (size_t i = 0, count = chain_of(m, scope, number, chain); i < count; i++)
     if (chain[i]->value == v) s = chain[i];

@@ -56,8 +56,7 @@ static void on_purge(const vestry_purged *purged, void *ctx) {
 
 vestry_store_options world_options(world *w) {
   static const vestry_store_type types[] = {{&naive_hash_ops, NULL}, {&naive_lru_ops, NULL}};
-  return (vestry_store_options){
-      .host = &w->th->host, .types = types, .types_count = sizeof types / sizeof *types};
+  return (vestry_store_options){.host = &w->th->host, .types = types, .types_count = sizeof types / sizeof *types};
 }
 
 vestry_err world_try_open(world *w, test_host *th, const store_kind *kind, const vestry_store_options *options) {

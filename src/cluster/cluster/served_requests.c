@@ -211,7 +211,8 @@ static vestry_err dispatch(vestry_cluster *cluster, const vsi_wire_request *requ
       !error && request->data.len ? vsi_json_load(request->data.data, request->data.len, JSON_ALLOW_NUL, NULL) : NULL;
   if (!error && request->data.len && !json_is_object(data)) error = VESTRY_INVALID;
   const vestry_dispatch_options options = {.data = data, .fail_fast = is_fail_fast};
-  if (!error) error = vsi_dispatch_here(cluster->v, cluster->v->store, &key.key, effects, &options, true, NULL, ret_count);
+  if (!error)
+    error = vsi_dispatch_here(cluster->v, cluster->v->store, &key.key, effects, &options, true, NULL, ret_count);
   vsi_scoped_key_finish(&key);
   json_decref(effects);
   json_decref(data);

@@ -30,8 +30,8 @@ void vsi_shown_key_of(const void *encoded, size_t len, vsi_shown_key *key);
 /* Check whether a key's text begins with the prefix, at its beginning or after leading characters [ and " and {. NULL,
  * "": true. */
 bool vsi_shown_begins(const char *text, const char *prefix);
-/* Get the key under which a stream is stored: the first that is still in a store, of its first eight. Returns false, and
- * "", if there is none. */
+/* Get the key under which a stream is stored: the first that is still in a store, of its first eight. Returns false,
+ * and "", if there is none. */
 bool vsi_shown_key_of_stream(vestry_connection *connection, vsi_shown_key *key);
 
 /* Values for vestry_stream_info. */
