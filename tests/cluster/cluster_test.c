@@ -139,6 +139,33 @@ static void dispatch_reaches_all_streams_of_a_key(void **state) {
   nodes_end(&n);
 }
 
+static size_t holders_of(node *from, vestry_scope scope) {
+  size_t count = 9;
+  assert_int_equal(vestry_cluster_holders(from->cluster, scope, VESTRY_KEY("room", "x"), &count), VESTRY_OK);
+  return count;
+}
+
+/* A stream that gets another scope leaves the directory under its old keys, and is there under the new ones. */
+/* capability: P2 */
+static void directory_follows_the_scope_of_a_stream(void **state) {
+  (void)state;
+  nodes n;
+  nodes_begin(&n, 2, NULL);
+  node *a = &n.all[0], *b = &n.all[1];
+  const vestry_scope ann = {"ann", 3}, nobody = {NULL, 0};
+  vestry_memory_exchange *stream = node_open(b, "x", VESTRY_KEEP_MANY);
+  nodes_pass_ms(&n, 10);
+  assert_int_equal(holders_of(a, nobody), 1);
+  assert_int_equal(vestry_connection_scope_set(vestry_memory_look(stream).connection, ann, 0), VESTRY_OK);
+  nodes_pass_ms(&n, 10);
+  assert_int_equal(holders_of(a, nobody), 0);
+  assert_int_equal(holders_of(a, ann), 1);
+  node_close(b, stream);
+  nodes_pass_ms(&n, 10);
+  assert_int_equal(holders_of(a, ann), 0);
+  nodes_end(&n);
+}
+
 /* capability: G2 */
 static void dispatch_finds_a_key_that_was_not_announced(void **state) {
   (void)state;
@@ -591,6 +618,7 @@ int main(void) {
       cmocka_unit_test(second_node_of_one_name_is_refused),
       cmocka_unit_test(g2_dispatch_reaches_a_key_on_any_node),
       cmocka_unit_test(dispatch_reaches_all_streams_of_a_key),
+      cmocka_unit_test(directory_follows_the_scope_of_a_stream),
       cmocka_unit_test(dispatch_finds_a_key_that_was_not_announced),
       cmocka_unit_test(dispatch_reports_its_result_or_timeout),
       cmocka_unit_test(dispatch_inside_a_remote_effect_is_busy),
