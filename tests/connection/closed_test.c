@@ -55,6 +55,7 @@ static void e6_sends_to_a_closed_connection_are_refused_without_harm(void **stat
   (void)state;
   for (int cause = VESTRY_CAUSE_NONE + 1; cause < VESTRY_CAUSE_COUNT; cause++)
     for (int opened = 0; opened < 2; opened++) {
+      if (cause == VESTRY_CAUSE_DETACHED) continue; /* not the cause of an end */
       bench b;
       probe p;
       bench_init(&b, VESTRY_THREADS_NONE, NULL);

@@ -134,6 +134,7 @@ static void close_refuses_invalid_causes(void **state) {
   vestry_connection *c = bench_connect(&b, &p, NULL);
   assert_false(vestry_connection_close(c, VESTRY_CAUSE_NONE));
   assert_false(vestry_connection_close(c, VESTRY_CAUSE_COUNT));
+  assert_false(vestry_connection_close(c, VESTRY_CAUSE_DETACHED));
   assert_true(vestry_connection_is_open(c));
   vsi_connection_start(c);
   vestry_connection_unref(c);
