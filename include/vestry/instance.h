@@ -279,7 +279,7 @@ VESTRY_API vestry_err vestry_close_scope(vestry *v, vestry_scope scope, vestry_c
  *           connection of no instance) | TOO_LARGE (scope) | UNSUPPORTED (the store's type has no key_of). On failure
  *           the stream is under its old keys
  *  Threads  any, hooks and effects included; takes locks briefly; runs purge hooks on this thread, no lock held. Keys
- *           that another thread puts the stream under meanwhile stay in their scope */
+ *           of the old scope that another thread puts the stream under meanwhile may stay there */
 VESTRY_API vestry_err vestry_connection_scope_set(vestry_connection *connection, vestry_scope scope, size_t many_count);
 
 /** Close, then wait for at most timeout_ms until every stream has ended and its hooks have run. Objects that hooks and

@@ -46,7 +46,6 @@ typedef struct vsi_stream_context {
   bool has_list : 1, has_one : 1; /* which of the two is set */
   bool one_has_left : 1;          /* the only entry has left before its put was over */
   bool has_new_scope : 1;         /* it is in the list */
-  bool is_moving : 1;             /* a thread changes the scope */
   _Atomic(uint8_t) refs;
   /* constant, as are the next three members, which share its memory: any sending thread reads them */
   uint16_t scope_len : 11;
@@ -55,6 +54,7 @@ typedef struct vsi_stream_context {
   bool has_parts : 1;
   _Atomic(bool) ended; /* its close hook has begun; set under the connection's lock */
   bool given_up;       /* the stream must never open; set before abandon, which runs the hook on the same thread */
+  bool is_moving;      /* a thread changes the scope; guarded by the connection's lock */
   /* The reply's hooks, data and parts, if there are any; then the bytes of the first scope. Few streams have hooks,
    * data or parts, and most streams are idle, so these are not members, to save memory. */
   _Alignas(vestry_connection_hooks) unsigned char tail[];

@@ -327,30 +327,28 @@ vestry_err vsi_scope_change_begin(vsi_scope_change *change, vestry_connection *c
   change->from = vsi_stream_scope(connection, change->from_bytes); /* only this thread changes it */
   /* The new scope is in the list. A stream that has ended gets no list, and then no scope. */
   if (!has_list) error = make_room(connection, stream, FIRST_ROOM);
-  if (error) vsi_scope_change_cancel(change, connection);
+  if (error) vsi_scope_change_end(change, connection);
   return error;
 }
 
-void vsi_scope_change_cancel(vsi_scope_change *change, vestry_connection *connection) {
+vestry_err vsi_scope_change_commit(vsi_scope_change *change, vestry_connection *connection) {
+  vsi_stream_context *stream = vsi_stream_context_of(connection);
+  vsi_connection_lock(connection);
+  bool has_ended = atomic_load_explicit(&stream->ended, memory_order_relaxed);
+  if (!has_ended) {
+    struct vsi_stream_new_scope *former = stream->has_new_scope ? stream->entries.list->scope : NULL;
+    stream->entries.list->scope = change->to;
+    stream->has_new_scope = true;
+    change->to = former;
+  }
+  vsi_connection_unlock(connection);
+  return has_ended ? VESTRY_CLOSED : VESTRY_OK;
+}
+
+void vsi_scope_change_end(vsi_scope_change *change, vestry_connection *connection) {
   vsi_stream_context *stream = vsi_stream_context_of(connection);
   vsi_connection_lock(connection);
   stream->is_moving = false;
   vsi_connection_unlock(connection);
   vsi_free(stream->v->host, change->to);
-}
-
-vestry_err vsi_scope_change_commit(vsi_scope_change *change, vestry_connection *connection) {
-  vsi_stream_context *stream = vsi_stream_context_of(connection);
-  struct vsi_stream_new_scope *former = change->to;
-  vsi_connection_lock(connection);
-  bool has_ended = atomic_load_explicit(&stream->ended, memory_order_relaxed);
-  if (!has_ended) {
-    former = stream->has_new_scope ? stream->entries.list->scope : NULL;
-    stream->entries.list->scope = change->to;
-    stream->has_new_scope = true;
-  }
-  stream->is_moving = false;
-  vsi_connection_unlock(connection);
-  vsi_free(stream->v->host, former);
-  return has_ended ? VESTRY_CLOSED : VESTRY_OK;
 }

@@ -32,16 +32,17 @@ vestry_scope vsi_stream_last_scope(const vsi_stream_context *stream);
 /* Return whether this is the scope of a stream. Any thread. */
 bool vsi_stream_is_of(vestry_connection *connection, vestry_scope scope);
 
-/* A change of a stream's scope, by one thread at a time. `begin` copies the scope of the stream. OK | CLOSED | BUSY |
- * NO_MEMORY. Then one of the two others is called: `commit` sets the new scope, unless the stream has ended: OK |
- * CLOSED. */
+/* A change of a stream's scope, by one thread at a time, until vsi_scope_change_end. `begin` copies the scope of the
+ * stream: OK | CLOSED | BUSY | NO_MEMORY. `commit` sets the new scope: OK | CLOSED (the stream has ended). `end` must
+ * follow after a `begin` with OK, when the stream has left its old entries: a second change that began earlier could
+ * take them for its new ones. */
 typedef struct vsi_scope_change {
-  struct vsi_stream_new_scope *to; /* owned until the commit */
+  struct vsi_stream_new_scope *to; /* owned; after the commit the former scope */
   vestry_scope from;               /* borrows from_bytes */
   char from_bytes[VESTRY_SCOPE_MAX_BYTES];
 } vsi_scope_change;
 vestry_err vsi_scope_change_begin(vsi_scope_change *change, vestry_connection *connection, vestry_scope to);
 vestry_err vsi_scope_change_commit(vsi_scope_change *change, vestry_connection *connection);
-void vsi_scope_change_cancel(vsi_scope_change *change, vestry_connection *connection);
+void vsi_scope_change_end(vsi_scope_change *change, vestry_connection *connection);
 
 #endif

@@ -104,10 +104,7 @@ static vestry_err move(vestry_connection *connection, vestry *v, vsi_scope_chang
   if (!moves) error = VESTRY_NO_MEMORY;
   if (!error) error = put_all(connection, v, change, scope, many_count, entries, count, moves);
   if (!error) error = vsi_shares_move(v->shares, change->from, scope, connection);
-  if (error)
-    vsi_scope_change_cancel(change, connection);
-  else
-    error = vsi_scope_change_commit(change, connection);
+  if (!error) error = vsi_scope_change_commit(change, connection);
   if (moves) detach_all(v, moves, count, !error);
   vsi_free(v->host, moves);
   vsi_free(v->host, entries);
@@ -121,9 +118,11 @@ vestry_err vestry_connection_scope_set(vestry_connection *connection, vestry_sco
   if (!vsi_connection_is_open(connection)) return VESTRY_CLOSED; /* the instance may be destroyed already */
   if (!VSI_OPS_HAVE(stream->v->store->ops, vestry_store_ops, key_of)) return VESTRY_UNSUPPORTED;
   vsi_scope_change change;
-  if (vsi_stream_is_of(connection, scope)) return VESTRY_OK;
   vestry_err error = vsi_scope_change_begin(&change, connection, scope);
-  return error ? error : move(connection, stream->v, &change, scope, many_count);
+  if (error) return error;
+  if (!vsi_stream_is_of(connection, scope)) error = move(connection, stream->v, &change, scope, many_count);
+  vsi_scope_change_end(&change, connection);
+  return error;
 }
 
 /* ---------------------------------------------------------------------------------------------- end of a scope ---- */

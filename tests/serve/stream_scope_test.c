@@ -381,7 +381,7 @@ static void closed_scope_includes_streams_that_have_moved_there(void **state) {
 
 /* -------------------------------------------------------------------------------------------------- threads ------- */
 
-enum { STREAMS = 40, ROUNDS = 30, MOVERS = 2 };
+enum { STREAMS = 20, ROUNDS = 40, MOVERS = 3 };
 
 typedef struct race {
   site w;
