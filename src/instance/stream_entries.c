@@ -47,7 +47,7 @@ typedef struct vsi_stream_list {
   record records[];
 } vsi_stream_list;
 
-enum { FIRST_ROOM = 4 };
+enum { FIRST_ROOM = 2 };
 
 static size_t bytes_for(size_t room) {
   return sizeof(vsi_stream_list) + room * sizeof(record);

@@ -177,6 +177,12 @@ static inline void vsi_index_remove(vsi_index *index, const vsi_entry *entry) {
 /* Replace an entry by another one of the same key, which becomes the newest. */
 void vsi_index_replace(vsi_index *index, const vsi_entry *from, vsi_entry *to);
 
+/* Prefetch the entries that are stored in a bucket, for a walk through the homes. */
+static inline void vsi_index_fetch_entries(const vsi_index *index, uint32_t bucket) {
+  vsi_entry *const *at = vsi_index_buckets(index)[bucket & vsi_index_mask(index)].at;
+  for (unsigned i = 0; i < VSI_BUCKET_PLACES; i++) __builtin_prefetch(at[i]);
+}
+
 /* Prefetch the home of a key, without the lock: the members read are only a hint. */
 static inline void vsi_index_fetch(const vsi_index *index, uint64_t hash, bool to_write) {
   const vsi_bucket *home = vsi_index_buckets(index) + vsi_index_home(index, hash);

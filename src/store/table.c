@@ -162,7 +162,7 @@ void vsi_leaving_run(vsi_leaving *leaving, const vestry_host *host, size_t extra
 
 /* ---------------------------------------------------------------------------------------- create and destroy ---- */
 
-enum { SHARDS_A_PROCESSOR = 32, ENTRIES_A_SHARD = 64, CLEAR_BATCH = 64 };
+enum { SHARDS_A_PROCESSOR = 32, ENTRIES_A_SHARD = 64, CLEAR_BATCH = 64, HOMES_AHEAD = 4 };
 
 /* Return the number of bits that select a shard. There are enough shards that threads seldom contend, but a shard of a
  * bounded store has several entries, so that a put finds a victim in its own shard. */
@@ -402,6 +402,7 @@ static size_t remove_some_of_scope(vsi_table *table, const vestry_scope *scope, 
   size_t count = 0;
   uint32_t now = vsi_shard_enter(shard, vsi_clock_now(&table->clock));
   for (int i = 0; i < VSI_HOMES_A_LOCK && count < CLEAR_BATCH; i++) {
+    vsi_index_fetch_entries(&shard->index, vsi_index_home(&shard->index, *position) + HOMES_AHEAD);
     for (vsi_entry *newest; (newest = first_in_home(&shard->index, *position, scope)) != NULL;) {
       for (vsi_entry *entry = newest->newer, *next; entry; entry = next) { /* the oldest first */
         next = entry == newest ? NULL : entry->newer;
