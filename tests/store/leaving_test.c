@@ -40,7 +40,7 @@ static void on_purge(const vestry_purged *purged, void *ctx) {
 }
 
 static vestry_store_exit way_out = {
-    .value = {0, on_ref, on_unref, on_close, NULL, NULL}, .purge = on_purge, .purge_ctx = log_text};
+    .value = {.ref = on_ref, .unref = on_unref, .close = on_close}, .purge = on_purge, .purge_ctx = log_text};
 
 static vsi_entry *entry_for(int number) {
   vsi_scoped_key scoped;
