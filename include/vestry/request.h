@@ -39,8 +39,8 @@ extern "C" {
  *  client repeat a request whose handler returned LIMIT or FULL, with one exception (vestry_reply_body).
  *
  *  A handler need not check the vestry_reply_… functions for NO_MEMORY. If its reply has effects or keeps a stream, it
- *  need not check vestry_reply_key and vestry_reply_add_key for any error. If such an error occurs, vestry answers 500
- *  instead of performing the reply. */
+ *  need not check vestry_reply_key, vestry_reply_store and vestry_reply_add_key for any error. If such an error occurs,
+ *  vestry answers 500 instead of performing the reply. */
 typedef vestry_err (*vestry_handler_fn)(const vestry_request *req, vestry_reply *reply, void *app);
 
 /** A request. Read-only; all of it, and everything that the functions below return of it, is borrowed and valid during
@@ -234,9 +234,10 @@ VESTRY_API vestry_err vestry_reply_key(vestry_reply *reply, const vestry_key *ke
  *  stream that is kept is stored there. Call it before vestry_reply_key and vestry_reply_add_key; for a key in a second
  *  store, put the stream there when it has opened (vestry_store_put in an on_open hook). The scope of the stream itself
  *  remains that of the request.
- *  name     NULL: the instance's own store, and the scope of the request
- *  Returns  OK | NOT_FOUND (no store of this name), INVALID (a key is named already): the answer is 500, with the
- *           reason in the log | the error of the scope function | FAILED (its scope is too long) | NO_MEMORY */
+ *  name     NULL: the instance's own store, and the scope of the request. The last of several calls counts
+ *  Returns  OK | NOT_FOUND (no store of this name), INVALID (a key is named already): the answer is 500, as after an
+ *           error of vestry_reply_key, and the log has the reason | the error of the scope function, FAILED (its scope
+ *           is too long): the answer is 500 if the reply has effects or keeps a stream | NO_MEMORY */
 VESTRY_API vestry_err vestry_reply_store(const vestry_request *req, vestry_reply *reply, const char *name);
 /** Keep the stream that this request opens under one more key, for example a page under its user and its board.
  *  Dispatches, removals and lists reach it by each of its keys. The stream leaves all its keys when it ends, and also

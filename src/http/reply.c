@@ -271,7 +271,7 @@ static vestry_err find_store_scope(const vestry_request *req, vestry_reply *repl
   return VESTRY_OK;
 }
 
-vestry_err vestry_reply_store(const vestry_request *req, vestry_reply *reply, const char *name) {
+static vestry_err choose_store(const vestry_request *req, vestry_reply *reply, const char *name) {
   const vsi_instance_store *found = vsi_stores_find(reply->v, name);
   if (!found)
     return vsi_reply_refuse(reply, VESTRY_NOT_FOUND,
@@ -281,6 +281,10 @@ vestry_err vestry_reply_store(const vestry_request *req, vestry_reply *reply, co
   reply->scope = req->scope;
   reply->store = found->store;
   return found->scope ? find_store_scope(req, reply, found) : VESTRY_OK;
+}
+
+vestry_err vestry_reply_store(const vestry_request *req, vestry_reply *reply, const char *name) {
+  return reply->store_error = choose_store(req, reply, name);
 }
 
 vestry_err vestry_reply_key(vestry_reply *reply, const vestry_key *key) {

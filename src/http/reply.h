@@ -46,6 +46,7 @@ struct vestry_reply {
   vestry_scoped_key *key;    /* packed, in that scope, in key_room or allocated; NULL: none */
   vestry_err key_error;      /* of the last vestry_reply_key */
   vestry_err more_key_error; /* of any vestry_reply_add_key: a valid key does not repair an earlier invalid one */
+  vestry_err store_error;    /* of the last vestry_reply_store */
   struct vsi_more_key {
     vestry_scoped_key *key; /* packed */
     size_t many_count;

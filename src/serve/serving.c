@@ -184,8 +184,10 @@ static vestry_err carry_out(serving *s, vestry_connection **ret_connection) {
   if (!is_client || !vsi_reply_is_stream(reply))
     return reply->no_room ? vsi_answer_instead(&s->request, reply, VESTRY_LIMIT) : vsi_answer_reply(&s->request, reply);
   if (reply->has_body) vsi_reply_drop_body(reply);
-  /* INVALID even if the key is too large, because the program has chosen the key. */
-  if (reply->key_error || reply->more_key_error) return vsi_answer_error(&s->request, VESTRY_INVALID);
+  /* INVALID even if the key is too large, because the program has chosen the key. After an error of the store, the keys
+   * are in a store or scope that the handler did not mean. */
+  if (reply->key_error || reply->more_key_error || reply->store_error)
+    return vsi_answer_error(&s->request, VESTRY_INVALID);
   return perform(s, ret_connection);
 }
 

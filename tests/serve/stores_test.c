@@ -80,6 +80,14 @@ static vestry_err keep_in_store(const vestry_request *req, vestry_reply *reply, 
   return error ? error : vestry_reply_keep(reply, s->policy, 0);
 }
 
+/* Names two stores one after the other, and checks nothing. */
+static vestry_err keep_unchecked(const vestry_request *req, vestry_reply *reply, void *app) {
+  const char *const *names = app;
+  for (size_t i = 0; i < 2; i++) (void)vestry_reply_store(req, reply, names[i]);
+  (void)vestry_reply_key(reply, VESTRY_KEY("device", 1));
+  return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
+}
+
 static void request(site *w, wire *r, const char *tenant, const stored *s) {
   *r = (wire){.datastar = true, .headers = {{"X-Tenant", tenant}}};
   wire_request(w, r, keep_in_store, (void *)s);
@@ -237,6 +245,23 @@ static void mistakes_in_naming_a_store_are_answered_and_logged(void **state) {
     request(&w, &r, rows[i].tenant, &rows[i].s);
     assert_int_equal(r.status, rows[i].status);
     if (rows[i].log) assert_non_null(strstr(reason, rows[i].log));
+    wire_finish(&r);
+  }
+  /* A stream is stored nowhere else than in the store that the last call has named. */
+  static const struct {
+    const char *names[2], *tenant;
+    size_t count;
+  } calls[] = {
+      {{"devices", "device"}, "tenant", 0}, {{NULL, "devices"}, "none", 0}, {{"device", "devices"}, "tenant", 1}};
+  for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+    wire r = {.datastar = true, .headers = {{"X-Tenant", calls[i].tenant}}};
+    wire_request(&w, &r, keep_unchecked, (void *)calls[i].names);
+    assert_int_equal(live(store), calls[i].count);
+    assert_int_equal(store_stats_of(w.v).live_count, 0);
+    if (calls[i].count)
+      wire_hang_up(&w, &r);
+    else
+      assert_int_equal(r.status, 500);
     wire_finish(&r);
   }
   /* A scope of the application's own makes an answer personal. */
