@@ -117,12 +117,11 @@ typedef struct vestry_bounds {
  *  keys of the instance's own store. */
 typedef struct vestry_named_store {
   /** NULL: this is the instance's own store (vestry_parts.store), instead of the one that vestry_create would make.
-   *  Then store, store_type, idle_ms, lifetime_ms, purge, max_count and max_per_scope_count of the options are unset.
-   *  */
+   *  Then the options have no store, store_type, idle_ms, lifetime_ms, purge, max_count and max_per_scope_count. */
   const char *name;
   /** Empty, with vestry_connection_values and the host of the instance. Borrowed until vestry_destroy has returned;
    *  meanwhile no other instance uses it. The instance drives it (vestry_store_drive), unless you do, and closes it in
-   *  vestry_close. Destroy it after vestry_destroy. */
+   *  vestry_close. Destroy it after vestry_destroy, but not in a forked child (vestry_is_forked). */
   vestry_store *store;
   vestry_scope_fn scope; /**< scope of the keys of a reply in this store; NULL: that of the request */
   void *scope_ctx;
