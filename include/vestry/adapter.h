@@ -72,7 +72,7 @@ VESTRY_API uint64_t vestry_answer_bytes_excess(const vestry *v);
 VESTRY_API void vestry_answer_cut(vestry *v);
 
 /** Functions on a server's request. Called on the serving thread only, while vestry_serve runs. All before respond_body
- *  are mandatory. */
+ *  are mandatory; respond_body and all after it may be NULL. */
 typedef struct vestry_request_ops {
   size_t size; /**< sizeof(vestry_request_ops), or 0 */
   /** method: "GET"…; path: URL-decoded, without query; query: without '?', as sent, NULL: none. Valid while serving. */
@@ -80,8 +80,7 @@ typedef struct vestry_request_ops {
   const char *(*path)(void *server_request);
   const char *(*query)(void *server_request);
   /** Return the value of a header, whose name may be in any case; NULL: absent. If there are several lines with this
-   *  name, return the first; but the lines of a header by which a proxy reports the client must be joined
-   *  (vestry_request_header). Valid while serving. */
+   *  name, return the first. Valid while serving. */
   const char *(*header)(void *server_request, const char *name);
   /** Return the peer's address as text, for logs; "" if unknown. */
   const char *(*peer)(void *server_request);
@@ -114,7 +113,53 @@ typedef struct vestry_request_ops {
    *  stream (docs/guide/proxies.md); it ends early while at least 3/4 of this maximum are in use. NULL: no maximum.
    *  Does not block. */
   void (*room)(void *server_request, uint32_t *ret_streams, uint32_t *ret_capacity);
+  /** Call `line` once for each line of the head, in order, with the name and the value. Both are terminated, and valid
+   *  until this function returns. vestry_head_check requires this function. With it, vestry_request_header joins the
+   *  lines of a header by which a proxy reports the client. NULL: `header` must join these lines, with ", ", because the
+   *  first of two lines may come from the client. */
+  void (*each_header)(void *server_request, void (*line)(void *ctx, const char *name, const char *value), void *ctx);
 } vestry_request_ops;
+
+/** Read a request target as the client sent it: check it, decode its path, and find its query. The forms of RFC 9112,
+ *  section 3.2, are valid: "/path?query"; "http://host/path?query" (https, too), whose host is ignored, and which
+ *  without a path means "/"; and "*", a path on which no route can be mounted. Each %xx of a path is decoded once. The
+ *  function refuses targets from which a proxy, or a server that normalizes paths, could read another path:
+ *  - empty segments, except the last one ("//"), and segments that end with a dot ("..", "%2e", "a.");
+ *  - encoded slashes, and backslashes, encoded or not;
+ *  - control characters and NUL, encoded or not; unencoded spaces and bytes above 126; '#'; a '%' without two
+ *    hexadecimal digits; a path that is not UTF-8 after decoding;
+ *  - in paths of several segments, encoded letters, digits and - . _ ~, and unencoded " < > ` { };
+ *  - all other forms: "host:443", "ftp://host/", "http://user@host/", "path";
+ *  - a query with spaces, control characters or '#'. A query is not decoded.
+ *
+ *      char *path = malloc(strlen(target) + 2);
+ *      const char *query;
+ *      int64_t body_length;
+ *      if (vestry_target_read(target, path, &query) || vestry_head_check(&ops, request, is_http11, &body_length)) {
+ *        vestry_reject(v, VESTRY_REFUSAL_AMBIGUOUS); // then answer 400, and close the connection
+ *      }
+ *
+ *  target     terminated; borrowed
+ *  path       room for strlen(target) + 2 bytes, owned by the caller; terminated if the target is valid
+ *  ret_query  in target, after the '?'; NULL: there is none. Untouched on failure
+ *  Returns    OK | MALFORMED (refused) | INVALID (an argument is NULL)
+ *  Threads    any; does not block */
+VESTRY_API vestry_err vestry_target_read(const char *target, char *path, const char **ret_query);
+
+/** Check that a request's head has one reading, and get the length of its body. Otherwise a client of a proxy could hide
+ *  a second request in the body of the first one. An adapter calls this before it reads the body. The function refuses
+ *  - a method, or the name of a header, that is not a token, and a value with a control character other than the tab;
+ *  - a request of HTTP/1.1 without a Host, two Hosts, and a Host with spaces, commas or one of / \ ? # @;
+ *  - a Content-Length that does not have 1 to 18 digits and nothing else, and two that differ;
+ *  - a Transfer-Encoding other than "chunked", two of them, one beside a Content-Length, and one in HTTP/1.0.
+ *  Folded lines, blanks before a colon and bare CRs must be refused by the server's parser, or passed on unchanged.
+ *  ops, server_request  borrowed; `method` and `each_header` are called
+ *  is_http11            true: HTTP/1.1; false: HTTP/1.0. Refuse other versions
+ *  ret_body_length      -1: unknown (chunked); 0: no body. Untouched on failure. May be NULL
+ *  Returns  OK | MALFORMED (refused) | INVALID (an argument is NULL, or ops has no each_header)
+ *  Threads  that of the request; does not block */
+VESTRY_API vestry_err vestry_head_check(const vestry_request_ops *ops, void *server_request, bool is_http11,
+                                        int64_t *ret_body_length);
 
 /** Maximum size of a piece of a body that is received in pieces, and the memory that each such body holds. */
 #define VESTRY_RECEIVE_BYTES 32768

@@ -74,7 +74,7 @@
 #define VSI_LAST_OF_vestry_rate_options              is_behind_proxy
 #define VSI_LAST_OF_vestry_rate_stats                filling_count
 #define VSI_LAST_OF_vestry_render_observer           settle
-#define VSI_LAST_OF_vestry_request_ops               room
+#define VSI_LAST_OF_vestry_request_ops               each_header
 #define VSI_LAST_OF_vestry_runtime_options           threads_count
 #define VSI_LAST_OF_vestry_script_options            attributes_count
 #define VSI_LAST_OF_vestry_secret                    previous_len

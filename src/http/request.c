@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Reads a request from the web server, through the adapter's table of functions: the request line, the body, which
  * counts in the budget of all requests, and the signals of the Datastar client, which are in the query or the body.
- * Also runs the guards of the route, and contains the functions by which handlers read headers, peer and JSON. */
+ * Also runs the guards of the route, and contains the functions by which handlers read peer and JSON. */
 #include "http/request.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/ascii.h"
@@ -38,6 +37,7 @@ void vsi_request_finish(vestry_request *req) {
   json_decref(req->signals);
   for (size_t i = 0; i < VSI_IN_COUNT; i++)
     if (req->own->values[i].pairs) vsi_free(req->v->host, req->own->values[i].pairs);
+  vsi_joined_free(req->own, req->v->host);
   if (req->own->body_taken) vestry_request_bytes_give(req->v, req->own->body_taken);
   req->own->body = NULL;
   req->body = (vestry_slice){NULL, 0};
@@ -200,76 +200,6 @@ vestry_err vsi_request_scope(vestry_request *req, vestry_reply *reply) {
 }
 
 /* ------------------------------------------------------------------------------------------------ for handlers ---- */
-
-/* The headers of common proxies: Apache, Authelia, authentik, AWS, Azure, Cloudflare Access, Envoy, Google IAP,
- * oauth2-proxy (as a proxy, and for nginx's auth_request), Pomerium, Tailscale, and Vouch. They are in the order of
- * vsi_strcasecmp, because each lookup of a header searches them. */
-const char *const vsi_user_headers[] = {"Authorization",
-                                        "Cf-Access-Authenticated-User-Email",
-                                        "Cf-Access-Jwt-Assertion",
-                                        "Cookie",
-                                        "Remote-Email",
-                                        "Remote-Groups",
-                                        "Remote-Name",
-                                        "Remote-User",
-                                        "Tailscale-User-Login",
-                                        "Tailscale-User-Name",
-                                        "Tailscale-User-Profile-Pic",
-                                        "X-Amzn-Oidc-Accesstoken",
-                                        "X-Amzn-Oidc-Data",
-                                        "X-Amzn-Oidc-Identity",
-                                        "X-Auth-Request-Access-Token",
-                                        "X-Auth-Request-Email",
-                                        "X-Auth-Request-Groups",
-                                        "X-Auth-Request-Preferred-Username",
-                                        "X-Auth-Request-User",
-                                        "X-Authentik-Email",
-                                        "X-Authentik-Entitlements",
-                                        "X-Authentik-Groups",
-                                        "X-Authentik-Jwt",
-                                        "X-Authentik-Name",
-                                        "X-Authentik-Uid",
-                                        "X-Authentik-Username",
-                                        "X-Forwarded-Access-Token",
-                                        "X-Forwarded-Client-Cert",
-                                        "X-Forwarded-Email",
-                                        "X-Forwarded-Groups",
-                                        "X-Forwarded-Preferred-Username",
-                                        "X-Forwarded-User",
-                                        "X-Goog-Authenticated-User-Email",
-                                        "X-Goog-Authenticated-User-Id",
-                                        "X-Goog-Iap-Jwt-Assertion",
-                                        "X-Ms-Client-Principal",
-                                        "X-Ms-Client-Principal-Id",
-                                        "X-Ms-Client-Principal-Name",
-                                        "X-Pomerium-Claim-Email",
-                                        "X-Pomerium-Claim-Groups",
-                                        "X-Pomerium-Claim-Name",
-                                        "X-Pomerium-Claim-User",
-                                        "X-Pomerium-Jwt-Assertion",
-                                        "X-Remote-Email",
-                                        "X-Remote-Groups",
-                                        "X-Remote-Name",
-                                        "X-Remote-User",
-                                        "X-Vouch-User",
-                                        "X-WebAuth-User",
-                                        NULL};
-
-enum { USER_HEADERS_COUNT = sizeof vsi_user_headers / sizeof *vsi_user_headers - 1 };
-_Static_assert(USER_HEADERS_COUNT < (int)VSI_USER_HEADERS_MAX, "VSI_USER_HEADERS_MAX includes the NULL");
-
-static int by_name(const void *name, const void *header) {
-  return vsi_strcasecmp(name, *(const char *const *)header);
-}
-
-static bool names_user(const char *header) {
-  return bsearch(header, vsi_user_headers, USER_HEADERS_COUNT, sizeof *vsi_user_headers, by_name) != NULL;
-}
-
-const char *vestry_request_header(const vestry_request *req, const char *name) {
-  if (names_user(name)) vsi_request_mark_private(req);
-  return req->own->ops->header(req->own->server_request, name);
-}
 
 const char *vestry_request_peer(const vestry_request *req) {
   const char *peer = req->own->ops->peer(req->own->server_request);

@@ -30,6 +30,8 @@ typedef struct vsi_watcher {
 
 enum { VSI_SHORT_BODY_BYTES = 512 };
 
+typedef struct vsi_joined vsi_joined;
+
 /* The private half of a vestry_request; the public half is in vestry/request.h. */
 typedef struct vsi_request {
   const vestry_request_ops *ops;
@@ -39,6 +41,7 @@ typedef struct vsi_request {
   bool is_personal;        /* the handler read data of the user, so the answer is private */
   struct vsi_visit *visit; /* the request's place in the routes; NULL: its handler was passed by the caller */
   vsi_values values[VSI_IN_COUNT];
+  vsi_joined *joined;    /* headers whose lines were joined (headers.c) */
   vsi_watcher *watcher;  /* NULL: none */
   void *lent;            /* passed by the route's receiver to the handler that it calls; NULL: nothing */
   vestry_err handled;    /* result of the guards and the handler */
@@ -72,6 +75,9 @@ static inline void vsi_request_mark_private(const vestry_request *req) {
  * them, and copies of requests contain all of them (app/page/copy.c). vestry/request.h lists them. */
 enum { VSI_USER_HEADERS_MAX = 64 }; /* the NULL included */
 VESTRY_API extern const char *const vsi_user_headers[];
+
+/* Free the joined headers. */
+void vsi_joined_free(vsi_request *own, const vestry_host *host);
 
 /* Compare a media type without its parameters. */
 VESTRY_API bool vsi_is_media_type(const char *content_type, const char *wanted);

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "adapter/web/target.h"
+#include "http/target.h"
+#include "vestry/adapter.h"
 
 static void require(bool condition) {
   if (!condition) abort();
@@ -26,7 +27,7 @@ static void check_again(const char *path) {
     to += sprintf(to, is_encoded(*at, is_one_segment) ? "%%%02X" : "%c", *at);
   strcpy(to, "?q");
   const char *query = NULL;
-  require(vsi_web_target_read(target, again, &query));
+  require(!vestry_target_read(target, again, &query));
   require(strcmp(again, path) == 0 && query && strcmp(query, "q") == 0);
   free(target);
   free(again);
@@ -40,11 +41,11 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size) {
   size_t len = strlen(target);
   char *path = malloc(len + 2);
   const char *query = NULL;
-  if (vsi_web_target_read(target, path, &query)) {
+  if (!vestry_target_read(target, path, &query)) {
     require(strlen(path) <= len + 1);
     require(!query || (query > target && query <= target + len && query[-1] == '?'));
     if (strcmp(path, "*") != 0) {
-      require(vsi_web_path_is_plain(path));
+      require(vsi_path_is_plain(path));
       require(!strstr(path, "//") && !strstr(path, "/./") && !strstr(path, "/../") && !strchr(path, '\\'));
       check_again(path);
     }

@@ -137,6 +137,14 @@ static vestry_err wire_open(void *server_request, const vestry_response *head, c
   return VESTRY_OK;
 }
 
+static void wire_each_header(void *server_request, void (*line)(void *ctx, const char *name, const char *value),
+                             void *ctx) {
+  const wire *r = server_request;
+  assert_false(r->freed);
+  for (size_t i = 0; i < sizeof r->headers / sizeof *r->headers && r->headers[i].name; i++)
+    line(ctx, r->headers[i].name, r->headers[i].value);
+}
+
 const vestry_request_ops wire_ops = {
     .size = sizeof(vestry_request_ops),
     .method = wire_method,
@@ -148,6 +156,7 @@ const vestry_request_ops wire_ops = {
     .read = wire_read,
     .respond = wire_respond,
     .open = wire_open,
+    .each_header = wire_each_header,
 };
 
 /* ------------------------------------------------------------------------------------------------ requests -------- */

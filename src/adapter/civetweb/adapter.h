@@ -100,7 +100,7 @@ size_t vsi_civetweb_uri_of(const char *pattern, char *uri);
 /* ---- heads: head.c ----------------------------------------------------------------------------------------------- */
 
 /* Read the path of a request whose local_uri is not NULL. A path that a proxy or another server could read differently
- * is refused, by the rules of adapter/web/target.h. If the server decodes paths, the original path is not available.
+ * is refused, by the rules of vestry_target_read. If the server decodes paths, the original path is not available.
  * Then a path of several segments is also refused if a byte was encoded that need not be. The path is refused, too, if
  * memory runs out.
  * ret_owned  memory of the path, to be freed with the host; NULL: none

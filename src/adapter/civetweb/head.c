@@ -18,8 +18,8 @@
 #include <string.h>
 
 #include "adapter/civetweb/adapter.h"
-#include "adapter/web/target.h"
 #include "base/memory.h"
+#include "http/target.h"
 
 static const char version_name[] = "HTTP/";
 enum { VERSION_NAME_LEN = sizeof version_name - 1 };
@@ -100,7 +100,7 @@ static const char *sent_end(const struct mg_request_info *info) {
 /* Return whether a decoded path can have been sent in one way only. *ret_pluses: each of its blanks was a plus sign. */
 static bool path_is_clear(const struct mg_request_info *info, bool *ret_pluses) {
   const char *path = info->local_uri, *begin = info->local_uri_raw, *end = sent_end(info);
-  const size_t len = strlen(path), least = vsi_web_path_least_encoded(path);
+  const size_t len = strlen(path), least = vsi_path_least_encoded(path);
   if (!end || (size_t)(end - begin) < len) return false;
   const size_t more = (size_t)(end - begin) - len, encoded = more / 2;
   size_t nuls = 0, blanks = 0;
@@ -122,7 +122,7 @@ static const char *read_sent(const vestry_host *host, const char *before, size_t
   char *text = *ret_owned = vsi_calloc(host, 2, len + 2); /* the decoded path is written after the target */
   if (!text) return NULL;
   snprintf(text, len + 1, "%.*s%s%s", (int)before_len, before, between, query);
-  return vsi_web_target_read(text, text + len + 1, &rest) ? text + len + 1 : NULL;
+  return vestry_target_read(text, text + len + 1, &rest) ? NULL : text + len + 1;
 }
 
 const char *vsi_civetweb_path_read(const vsi_civetweb *adapter, const struct mg_request_info *info, char **ret_owned) {
@@ -133,7 +133,7 @@ const char *vsi_civetweb_path_read(const vsi_civetweb *adapter, const struct mg_
   if (adapter->settings.path_is_raw) /* the server has only split the target in two */
     return uri && *uri ? read_sent(host, uri, strlen(uri), "?", query, ret_owned) : NULL;
   bool has_pluses = false;
-  if (!raw || !uri || raw < uri || strcmp(raw, path) != 0 || !vsi_web_path_is_plain(path) ||
+  if (!raw || !uri || raw < uri || strcmp(raw, path) != 0 || !vsi_path_is_plain(path) ||
       !path_is_clear(info, &has_pluses))
     return NULL;
   /* civetweb keeps the text before and after the path as it was sent. */

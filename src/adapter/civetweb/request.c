@@ -5,9 +5,7 @@
 #include <civetweb.h>
 #include <string.h>
 
-#include "adapter/web/framing.h"
 #include "base/ascii.h"
-#include "base/field.h"
 #include "base/memory.h"
 
 /* An unwanted body of up to SKIP_BYTES is skipped, and the connection stays open. After a longer body the connection is
@@ -55,15 +53,6 @@ void vsi_civetweb_request_init(vsi_civetweb_request *request, vsi_civetweb *adap
   request->body_ended = !request->is_chunked && !request->body_left;
   const char *expect = mg_get_header(conn, "Expect");
   request->expects = request->is_http11 && !request->body_ended && expect && list_names(expect, "100-continue");
-}
-
-bool vsi_civetweb_request_is_framed(const vsi_civetweb_request *request) {
-  if (!vsi_civetweb_head_is_whole(request->info, request->adapter->settings.head_bytes)) return false;
-  const bool is_known = request->is_http11 || strcmp(request->info->http_version, "1.0") == 0;
-  vsi_web_framing framing = {.unclear = !is_known || !vsi_is_token(request->info->request_method)};
-  for (int i = 0; i < request->info->num_headers; i++)
-    vsi_web_framing_see(&framing, request->info->http_headers[i].name, request->info->http_headers[i].value);
-  return vsi_web_framing_is_clear(&framing, request->is_http11);
 }
 
 void vsi_civetweb_request_close(vsi_civetweb_request *request) {
@@ -164,7 +153,6 @@ void vsi_civetweb_request_answers(vsi_civetweb_request *request, size_t answer_b
 }
 
 void vsi_civetweb_request_finish(vsi_civetweb_request *request) {
-  vsi_web_joined_free(&request->joined, request->adapter->host);
   clear_deadline(request);
   if (!request->lingers) return;
   set_deadline(request, request->adapter->linger_ns, 0);

@@ -4,7 +4,7 @@
 #define VSI_CIVETWEB_REQUEST_H
 
 #include "adapter/civetweb/adapter.h"
-#include "adapter/web/repeated.h"
+#include "vestry/adapter.h"
 
 typedef struct vsi_civetweb_request {
   vsi_civetweb *adapter;
@@ -28,7 +28,6 @@ typedef struct vsi_civetweb_request {
   size_t piece_bytes;                 /* bytes of the current piece */
   size_t body_bytes;                  /* bytes read so far, of a body that is not in pieces */
   int64_t body_left;                  /* remaining bytes of Content-Length; 0 if chunked */
-  vsi_web_joined *joined;             /* headers with several lines */
   int status;                         /* of the answer or the stream's head, for the access log; 0: none */
   struct vsi_civetweb_stream *stream; /* created by open; invalid after vestry has released it */
 } vsi_civetweb_request;
@@ -38,9 +37,6 @@ typedef struct vsi_civetweb_request {
 /* path: NULL: refused. */
 void vsi_civetweb_request_init(vsi_civetweb_request *request, vsi_civetweb *adapter, struct mg_connection *conn,
                                const char *path);
-/* Return whether the headers define the end of the body unambiguously. If not, the next request on this connection
- * could be smuggled in by a client of an upstream proxy: answer 400 and close. */
-bool vsi_civetweb_request_is_framed(const vsi_civetweb_request *request);
 /* Close the connection after the request, whatever was negotiated. */
 void vsi_civetweb_request_close(vsi_civetweb_request *request);
 

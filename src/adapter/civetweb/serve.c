@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Serving one request of civetweb from its head to the end of its answer or stream, on civetweb's worker. */
 #include <civetweb.h>
+#include <string.h>
 
 #include "adapter/civetweb/request.h"
 #include "adapter/web/policy.h"
@@ -20,16 +21,14 @@ static const char *request_query(void *server_request) {
   return ((vsi_civetweb_request *)server_request)->info->query_string;
 }
 
-static void see_lines(void *server_request, vsi_web_lines *lines) {
+static void request_each_header(void *server_request, void (*line)(void *ctx, const char *name, const char *value),
+                                void *ctx) {
   const struct mg_request_info *info = ((const vsi_civetweb_request *)server_request)->info;
-  for (int i = 0; i < info->num_headers; i++)
-    vsi_web_lines_see(lines, info->http_headers[i].name, info->http_headers[i].value);
+  for (int i = 0; i < info->num_headers; i++) line(ctx, info->http_headers[i].name, info->http_headers[i].value);
 }
 
 static const char *request_header(void *server_request, const char *name) {
-  vsi_civetweb_request *request = server_request;
-  const char *first = mg_get_header(request->conn, name);
-  return vsi_web_header_of(&request->joined, request->adapter->host, name, first, see_lines, request);
+  return mg_get_header(((vsi_civetweb_request *)server_request)->conn, name);
 }
 
 static const char *request_peer(void *server_request) {
@@ -63,6 +62,7 @@ static const vestry_request_ops request_ops = {
     .respond_body = vsi_civetweb_respond_body,
     .receives = vsi_civetweb_request_receives,
     .room = request_room,
+    .each_header = request_each_header,
 };
 
 struct mg_connection *vestry_civetweb_request_of(const vestry_request *req) {
@@ -85,10 +85,18 @@ static void reject(vsi_civetweb_request *request) {
   refuse(request, 503, &(vestry_header){"Retry-After", VSI_WEB_RETRY_AFTER_S});
 }
 
+/* Return whether the head has only one reading. */
+static bool is_clear(vsi_civetweb_request *request) {
+  const bool is_known = request->is_http11 || strcmp(request->info->http_version, "1.0") == 0;
+  return request->path && is_known &&
+         vsi_civetweb_head_is_whole(request->info, request->adapter->settings.head_bytes) &&
+         !vestry_head_check(&request_ops, request, request->is_http11, NULL);
+}
+
 static void serve(vsi_civetweb_request *request) {
   vestry_connection *connection = NULL;
   const vsi_civetweb *adapter = request->adapter;
-  if (!request->path || !vsi_civetweb_request_is_framed(request)) {
+  if (!is_clear(request)) {
     vestry_reject(adapter->v, VESTRY_REFUSAL_AMBIGUOUS);
     refuse(request, 400, NULL);
     return;

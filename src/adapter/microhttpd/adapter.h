@@ -17,7 +17,6 @@
 #include "adapter/microhttpd/watch.h"
 #include "adapter/web/gate.h"
 #include "adapter/web/policy.h"
-#include "adapter/web/repeated.h"
 #include "base/refs.h"
 #include "vestry/microhttpd.h"
 
@@ -263,7 +262,6 @@ typedef struct vsi_microhttpd_request {
   vestry_err why;               /* reason why the body was abandoned */
   vsi_microhttpd_errand errand; /* the task for which it is suspended, or the last one */
 
-  vsi_web_joined *joined; /* headers with several lines */
   char peer[INET6_ADDRSTRLEN];
   size_t target_len; /* as it was sent */
   bool is_legal;     /* the target is valid and has a path */

@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "adapter/microhttpd/head.h"
-#include "adapter/web/target.h"
 #include "base/log.h"
+#include "http/target.h"
 
 enum { TURNS = 8, SAMPLE_BYTES = 256 };
 
@@ -49,17 +49,34 @@ static void *begin(void *cls, const char *uri, struct MHD_Connection *conn) {
   return NULL;
 }
 
+/* A head, for vestry_head_check. */
+typedef struct head {
+  struct MHD_Connection *conn;
+  const char *method;
+} head;
+
+static const char *method_of(void *server_request) {
+  return ((head *)server_request)->method;
+}
+
+static void each_header(void *server_request, void (*line)(void *ctx, const char *name, const char *value), void *ctx) {
+  vsi_microhttpd_each_header(((head *)server_request)->conn, line, ctx);
+}
+
+static const vestry_request_ops head_ops = {
+    .size = sizeof(vestry_request_ops), .method = method_of, .each_header = each_header};
+
 static enum MHD_Result look_at(void *cls, struct MHD_Connection *conn, const char *path, const char *method,
                                const char *version, const char *upload, size_t *upload_len, void **ctx) {
   (void)upload, (void)upload_len, (void)ctx;
   probe *p = cls;
   const vsi_microhttpd_line line = {method, path, version, p->target_len};
-  vsi_web_framing framing = {.unclear = false};
+  head h = {conn, method};
   p->is_asked = true;
-  p->is_plain = vsi_microhttpd_head_read(conn, &line, p->measures, &framing) &&
-                vsi_web_framing_is_clear(&framing, strcmp(version, "HTTP/1.1") == 0);
+  p->is_plain = vsi_microhttpd_head_is_plain(conn, &line, p->measures) &&
+                !vestry_head_check(&head_ops, &h, strcmp(version, "HTTP/1.1") == 0, NULL);
   const vsi_microhttpd_query query = vsi_microhttpd_query_write(conn, NULL);
-  p->is_clear = vsi_web_path_is_plain(path) && vsi_microhttpd_target_is_clear(path, version, &query);
+  p->is_clear = vsi_path_is_plain(path) && vsi_microhttpd_target_is_clear(path, version, &query);
   return MHD_NO;
 }
 

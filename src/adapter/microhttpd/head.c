@@ -26,19 +26,19 @@
  * strict. Then it refuses all these heads itself, nothing is checked here, and two blanks are only two blanks. A probe
  * determines the version's behaviour (capabilities.c).
  *
- * These checks are about the bytes between the parts. The headers themselves are checked with every version. */
+ * These checks are about the bytes between the parts. The headers themselves are checked with every version, by
+ * vestry_head_check. */
 #include "adapter/microhttpd/head.h"
 
 #include <string.h>
 
-#include "adapter/web/target.h"
 #include "base/ascii.h"
+#include "http/target.h"
 
 /* The bytes after a value: unknown, so that nothing is checked; two NULs; one NUL and the rest of the line's end. */
 typedef enum layout { UNKNOWN, NULS, REST } layout;
 
 typedef struct reading {
-  vsi_web_framing *framing;
   const char *at; /* the end of the last part */
   const char *end;
   layout layout;
@@ -98,7 +98,6 @@ static enum MHD_Result see(void *cls, enum MHD_ValueKind kind, const char *name,
   if (!value) value = "";
   if (strlen(name) != name_len || strlen(value) != value_len) r->is_plain = false; /* cut by a NUL */
   if (r->is_plain && r->layout) measure(r, name, name_len, value, value_len);
-  vsi_web_framing_see(r->framing, name, value);
   return r->is_plain ? MHD_YES : MHD_NO;
 }
 
@@ -108,10 +107,9 @@ static layout layout_of(const reading *r) {
   return r->at[1] == '\0' ? NULS : REST;
 }
 
-bool vsi_microhttpd_head_read(struct MHD_Connection *conn, const vsi_microhttpd_line *line, bool measures,
-                              vsi_web_framing *framing) {
+bool vsi_microhttpd_head_is_plain(struct MHD_Connection *conn, const vsi_microhttpd_line *line, bool measures) {
   const union MHD_ConnectionInfo *info = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-  reading r = {.framing = framing, .is_plain = true};
+  reading r = {.is_plain = true};
   if (measures && info) {
     r.end = line->method + info->header_size;
     r.at = line->version + strlen(line->version);
@@ -123,6 +121,24 @@ bool vsi_microhttpd_head_read(struct MHD_Connection *conn, const vsi_microhttpd_
   MHD_get_connection_values_n(conn, MHD_HEADER_KIND, see, &r);
   if (r.layout) measure_end(&r);
   return r.is_plain;
+}
+
+/* A function of vestry for a line, and its argument. */
+typedef struct visit {
+  void (*line)(void *ctx, const char *name, const char *value);
+  void *ctx;
+} visit;
+
+static enum MHD_Result visit_line(void *cls, enum MHD_ValueKind kind, const char *name, const char *value) {
+  (void)kind;
+  const visit *v = cls;
+  v->line(v->ctx, name, value ? value : "");
+  return MHD_YES;
+}
+
+void vsi_microhttpd_each_header(struct MHD_Connection *conn,
+                                void (*line)(void *ctx, const char *name, const char *value), void *ctx) {
+  MHD_get_connection_values(conn, MHD_HEADER_KIND, visit_line, &(visit){line, ctx});
 }
 
 /* -------------------------------------------------------------------------------------------------- the target ---- */
@@ -180,7 +196,7 @@ static bool path_is_clear(const char *path, const char *end) {
   if (end < path + len) return false;
   size_t more = (size_t)(end - path) - len;
   for (const char *at = path; at < end; at++) nuls += !*at;
-  const size_t least = vsi_web_path_least_encoded(path);
+  const size_t least = vsi_path_least_encoded(path);
   return more % 2 == 0 && nuls <= 1 && more / 2 >= least && (more / 2 == least || !strchr(path + 1, '/'));
 }
 

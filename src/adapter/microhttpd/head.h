@@ -6,8 +6,7 @@
 
 #include <microhttpd.h>
 
-#include "adapter/web/framing.h"
-#include "vestry/host.h"
+#include "vestry/adapter.h"
 
 /* The parts of a request line, as passed to the access callback, and the length of the target as it was sent. */
 typedef struct vsi_microhttpd_line {
@@ -15,11 +14,12 @@ typedef struct vsi_microhttpd_line {
   size_t target_len;
 } vsi_microhttpd_line;
 
-/* Check all headers of a request whose head is complete. false: the head can be read in two ways.
- * measures  also check the bytes between the parts, because this libmicrohttpd accepts malformed heads
- * framing   zeroed; borrows from the request */
-bool vsi_microhttpd_head_read(struct MHD_Connection *conn, const vsi_microhttpd_line *line, bool measures,
-                              vsi_web_framing *framing);
+/* Check the places of all headers of a request whose head is complete. false: the head can be read in two ways.
+ * measures  also check the bytes between the parts, because this libmicrohttpd accepts malformed heads */
+bool vsi_microhttpd_head_is_plain(struct MHD_Connection *conn, const vsi_microhttpd_line *line, bool measures);
+/* Implements vestry_request_ops.each_header for a connection. */
+void vsi_microhttpd_each_header(struct MHD_Connection *conn,
+                                void (*line)(void *ctx, const char *name, const char *value), void *ctx);
 
 /* A reassembled query, of a target that libmicrohttpd has split and decoded, in a daemon of the application. */
 typedef struct vsi_microhttpd_query {

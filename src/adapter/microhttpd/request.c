@@ -3,9 +3,8 @@
 #include "adapter/microhttpd/adapter.h"
 
 #include "adapter/microhttpd/head.h"
-#include "adapter/web/target.h"
 #include "base/ascii.h"
-#include "base/field.h"
+#include "http/target.h"
 
 enum { PASSED_BYTES = VSI_MICROHTTPD_PASSED_BYTES, LEAST_BODY_BYTES = 1024 };
 
@@ -28,7 +27,7 @@ vsi_microhttpd_request *vsi_microhttpd_request_create(vsi_microhttpd *adapter, s
   request->target_len = len - 1;
   memcpy(request->target, target, len);
   request->path = request->target + len;
-  request->is_legal = vsi_web_target_read(request->target, request->path, &request->query);
+  request->is_legal = !vestry_target_read(request->target, request->path, &request->query);
   vsi_microhttpd_refused_awaits(request);
   return request;
 }
@@ -45,7 +44,7 @@ vsi_microhttpd_request *vsi_microhttpd_request_adopt(vsi_microhttpd *adapter, st
     return NULL;
   }
   request->target_len = version > path ? (size_t)(version - path) - 1 : 0;
-  request->is_legal = vsi_web_path_is_plain(path) && !query.is_broken &&
+  request->is_legal = vsi_path_is_plain(path) && !query.is_broken &&
                       (!adapter->attached.keeps_targets || vsi_microhttpd_target_is_clear(path, version, &query));
   vsi_microhttpd_query_write(conn, request->target);
   if (query.first) request->query = request->target;
@@ -69,55 +68,8 @@ vestry_err vsi_microhttpd_request_detach(vsi_microhttpd_request *request) {
   vsi_microhttpd_refused_shown(request);
   request->conn = NULL; /* libmicrohttpd frees it, and the memory of its headers */
   forget_body(request);
-  vsi_web_joined_free(&request->joined, request->adapter->host);
   if (adopted) vsi_microhttpd_socket_release(adopted);
   return was_late ? VESTRY_TIMEOUT : VESTRY_IO;
-}
-
-/* ---------------------------------------------------------------------------------------------------- the head ---- */
-
-/* Return the status for a head of more than max_head_bytes: 414 if the target is longer than half of this bound,
- * otherwise 431. 0: the head fits. */
-static int refusal_of_size(const vsi_microhttpd_request *request) {
-  const size_t most = request->adapter->max_head_bytes;
-  if (vsi_microhttpd_head_size(request->conn) <= most) return 0;
-  return request->target_len > most / 2 ? 414 : 431;
-}
-
-static int refusal_of(vsi_microhttpd_request *request, const vsi_microhttpd_line *line) {
-  const bool is_known = request->is_http11 || strcmp(line->version, "HTTP/1.0") == 0;
-  vsi_web_framing framing = {.unclear = !is_known || !vsi_is_token(request->method)};
-  bool is_plain = vsi_microhttpd_head_read(request->conn, line, request->adapter->measures_heads, &framing);
-  request->is_chunked = framing.encoding != NULL;
-  /* Trailers are read like heads, but cannot be checked, so the following bytes may not be a request. */
-  if (request->is_chunked) request->socket->is_spent = true;
-  if (!is_plain || !request->is_legal || !vsi_web_framing_is_clear(&framing, request->is_http11)) {
-    request->is_chunked = true; /* the end of its body is unknown */
-    vestry_reject(request->adapter->v, VESTRY_REFUSAL_AMBIGUOUS);
-    return 400;
-  }
-  const int too_large = refusal_of_size(request);
-  if (too_large) {
-    request->is_chunked = framing.encoding || framing.length; /* its body is discarded */
-    return too_large;
-  }
-  if (framing.length)
-    for (const char *at = framing.length; *at; at++)
-      request->body_length = request->body_length * 10 + (uint64_t)(*at - '0');
-  request->is_routed = vestry_route_status(request->adapter->v, request->method, request->path) == 200;
-  request->max_body_bytes = vestry_max_body_bytes_at(request->adapter->v, request->path);
-  return 0;
-}
-
-void vsi_microhttpd_request_begin(vsi_microhttpd_request *request, const char *method, const char *path,
-                                  const char *version) {
-  const vsi_microhttpd_line line = {method, path, version, request->target_len};
-  request->has_begun = true;
-  vsi_microhttpd_refused_shown(request);
-  request->method = method;
-  request->is_head = strcmp(method, "HEAD") == 0;
-  request->is_http11 = strcmp(version, "HTTP/1.1") == 0;
-  request->refused = refusal_of(request, &line);
 }
 
 /* ---------------------------------------------------------------------------------------------------- the body ---- */
@@ -196,21 +148,13 @@ static const char *request_query(void *server_request) {
   return ((vsi_microhttpd_request *)server_request)->query;
 }
 
-static enum MHD_Result see_line(void *cls, enum MHD_ValueKind kind, const char *name, const char *value) {
-  (void)kind;
-  vsi_web_lines_see(cls, name, value ? value : "");
-  return MHD_YES;
-}
-
-static void see_lines(void *server_request, vsi_web_lines *lines) {
-  const vsi_microhttpd_request *request = server_request;
-  MHD_get_connection_values(request->conn, MHD_HEADER_KIND, see_line, lines);
+static void request_each_header(void *server_request, void (*line)(void *ctx, const char *name, const char *value),
+                                void *ctx) {
+  vsi_microhttpd_each_header(((vsi_microhttpd_request *)server_request)->conn, line, ctx);
 }
 
 static const char *request_header(void *server_request, const char *name) {
-  vsi_microhttpd_request *request = server_request;
-  const char *first = MHD_lookup_connection_value(request->conn, MHD_HEADER_KIND, name);
-  return vsi_web_header_of(&request->joined, request->adapter->host, name, first, see_lines, request);
+  return MHD_lookup_connection_value(((vsi_microhttpd_request *)server_request)->conn, MHD_HEADER_KIND, name);
 }
 
 static const char *request_peer(void *server_request) {
@@ -261,7 +205,54 @@ static const vestry_request_ops ops = {
     .open = vsi_microhttpd_direct_open,
     .respond_body = vsi_microhttpd_direct_respond_body,
     .room = request_room,
+    .each_header = request_each_header,
 };
+
+/* ---------------------------------------------------------------------------------------------------- the head ---- */
+
+/* Return the status for a head of more than max_head_bytes: 414 if the target is longer than half of this bound,
+ * otherwise 431. 0: the head fits. */
+static int refusal_of_size(const vsi_microhttpd_request *request) {
+  const size_t most = request->adapter->max_head_bytes;
+  if (vsi_microhttpd_head_size(request->conn) <= most) return 0;
+  return request->target_len > most / 2 ? 414 : 431;
+}
+
+static int refusal_of(vsi_microhttpd_request *request, const vsi_microhttpd_line *line) {
+  const bool is_known = request->is_http11 || strcmp(line->version, "HTTP/1.0") == 0;
+  int64_t body_length = -1;
+  if (!is_known || !request->is_legal ||
+      !vsi_microhttpd_head_is_plain(request->conn, line, request->adapter->measures_heads) ||
+      vestry_head_check(&ops, request, request->is_http11, &body_length)) {
+    request->is_chunked = true; /* the end of its body is unknown, so its connection ends */
+    request->socket->is_spent = true;
+    vestry_reject(request->adapter->v, VESTRY_REFUSAL_AMBIGUOUS);
+    return 400;
+  }
+  request->is_chunked = body_length < 0;
+  /* Trailers are read like heads, but cannot be checked, so the following bytes may not be a request. */
+  if (request->is_chunked) request->socket->is_spent = true;
+  const int too_large = refusal_of_size(request);
+  if (too_large) {
+    request->is_chunked = body_length != 0; /* its body is discarded */
+    return too_large;
+  }
+  if (!request->is_chunked) request->body_length = (uint64_t)body_length;
+  request->is_routed = vestry_route_status(request->adapter->v, request->method, request->path) == 200;
+  request->max_body_bytes = vestry_max_body_bytes_at(request->adapter->v, request->path);
+  return 0;
+}
+
+void vsi_microhttpd_request_begin(vsi_microhttpd_request *request, const char *method, const char *path,
+                                  const char *version) {
+  const vsi_microhttpd_line line = {method, path, version, request->target_len};
+  request->has_begun = true;
+  vsi_microhttpd_refused_shown(request);
+  request->method = method;
+  request->is_head = strcmp(method, "HEAD") == 0;
+  request->is_http11 = strcmp(version, "HTTP/1.1") == 0;
+  request->refused = refusal_of(request, &line);
+}
 
 struct MHD_Connection *vestry_microhttpd_connection_of(const vestry_request *req) {
   const vsi_microhttpd_request *request = vestry_request_server(req, &ops);

@@ -52,7 +52,7 @@ static void put_query(vsi_buffer *text, const char *query, vestry_slice *ret_sig
 static size_t put_headers(vsi_buffer *text, const vestry_request *req, const char *const *names) {
   size_t count = 0;
   for (; *names; names++) {
-    const char *value = req->own->ops->header(req->own->server_request, *names);
+    const char *value = vestry_request_header(req, *names);
     if (!value) continue;
     put(text, *names);
     put(text, value);

@@ -36,7 +36,7 @@ static bool is_name(vestry_slice name) {
   return name.len > 0;
 }
 
-/* Return whether a segment can occur in a path; adapters reject the others (adapter/web/target.h). */
+/* Return whether a segment can occur in a path; adapters reject the others (vestry_target_read). */
 static bool is_plain(const char *segment, size_t len, bool is_last) {
   if (!len) return is_last;
   for (size_t i = 0; i < len; i++)

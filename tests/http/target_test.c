@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-#include "adapter/web/target.h"
+#include "http/target.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "support/test.h"
+#include "vestry/adapter.h"
 #include "vestry/backend_action.h"
 
 static void expect(const char *target, const char *path, const char *query) {
   char *got = malloc(strlen(target) + 2); /* exactly the bytes that it may write, so that a sanitizer detects others */
   const char *got_query = "untouched";
-  bool read = vsi_web_target_read(target, got, &got_query);
+  const vestry_err error = vestry_target_read(target, got, &got_query);
+  const bool read = !error;
+  assert_true(read || error == VESTRY_MALFORMED);
   if (read != (path != NULL)) fail_msg("\"%s\" is %s", target, read ? "taken" : "refused");
   if (path) {
     assert_string_equal(got, path);
@@ -146,8 +149,17 @@ static void plain_paths_are_recognized(void **state) {
   static const char *const plain[] = {"/", "/a", "/a/", "/a b", "/a%2f", "/?", "/#", "/\xc3\xbc"};
   static const char *const other[] = {"",    "*",     "a",    "//",   "/a//b", "/.",    "/..",
                                       "/a.", "/a./b", "/a\\", "/a\n", "/\xc3", "/\x7f", "/a/../b"};
-  for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) assert_true(vsi_web_path_is_plain(plain[i]));
-  for (size_t i = 0; i < sizeof other / sizeof *other; i++) assert_false(vsi_web_path_is_plain(other[i]));
+  for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) assert_true(vsi_path_is_plain(plain[i]));
+  for (size_t i = 0; i < sizeof other / sizeof *other; i++) assert_false(vsi_path_is_plain(other[i]));
+}
+
+static void missing_arguments_are_invalid(void **state) {
+  (void)state;
+  char path[8];
+  const char *query;
+  assert_int_equal(vestry_target_read(NULL, path, &query), VESTRY_INVALID);
+  assert_int_equal(vestry_target_read("/", NULL, &query), VESTRY_INVALID);
+  assert_int_equal(vestry_target_read("/", path, NULL), VESTRY_INVALID);
 }
 
 int main(void) {
@@ -159,6 +171,7 @@ int main(void) {
       cmocka_unit_test(unusual_encodings_in_segments_are_refused),
       cmocka_unit_test(text_in_an_action_url_is_preserved_or_refused),
       cmocka_unit_test(plain_paths_are_recognized),
+      cmocka_unit_test(missing_arguments_are_invalid),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-#include "adapter/web/target.h"
+/* Request targets: from the bytes of a request line to the path of a route, in the same way for every server. A target
+ * is refused if a proxy with rules, or a server that normalizes paths, could read another path from it. */
+#include "http/target.h"
 
 #include <string.h>
 
 #include "base/ascii.h"
 #include "base/hex.h"
 #include "base/utf8.h"
+#include "vestry/adapter.h"
 
 static bool is_control(unsigned char c) {
   return c < 0x20 || c == 0x7f;
 }
 
-bool vsi_web_path_is_plain(const char *path) {
+bool vsi_path_is_plain(const char *path) {
   if (*path != '/' || !vsi_is_utf8(path, strlen(path))) return false;
   char before = '\0';
   for (const char *at = path; *at; before = *at++) {
@@ -19,13 +22,6 @@ bool vsi_web_path_is_plain(const char *path) {
     if (*at == '/' && (before == '/' || before == '.')) return false;
   }
   return before != '.';
-}
-
-size_t vsi_web_path_least_encoded(const char *path) {
-  size_t count = 0;
-  for (const unsigned char *at = (const unsigned char *)path; *at; at++)
-    count += *at <= ' ' || *at >= 0x7f || *at == '%' || *at == '#' || *at == '?';
-  return count;
 }
 
 /* Decode a path up to the query or the end. NULL: refused. No client has a reason to encode an unreserved character,
@@ -70,20 +66,21 @@ static bool query_is_fit(const char *query) {
   return true;
 }
 
-bool vsi_web_target_read(const char *target, char *path, const char **ret_query) {
+vestry_err vestry_target_read(const char *target, char *path, const char **ret_query) {
+  if (!target || !path || !ret_query) return VESTRY_INVALID;
   const char *at = pass_origin(target), *query = NULL;
-  if (!at) return false;
+  if (!at) return VESTRY_MALFORMED;
   if (strcmp(target, "*") == 0) {
     strcpy(path, "*");
     *ret_query = NULL;
-    return true;
+    return VESTRY_OK;
   }
-  bool has_path = at == target || *at == '/';
+  const bool has_path = at == target || *at == '/';
   if (!has_path) *path = '/';
   at = decode_path(at, has_path ? path : path + 1);
-  if (!at || !vsi_web_path_is_plain(path)) return false;
+  if (!at || !vsi_path_is_plain(path)) return VESTRY_MALFORMED;
   if (*at == '?') query = at + 1;
-  if (query && !query_is_fit(query)) return false;
+  if (query && !query_is_fit(query)) return VESTRY_MALFORMED;
   *ret_query = query;
-  return true;
+  return VESTRY_OK;
 }
