@@ -25,6 +25,7 @@
 #define VSI_LAST_OF_vestry_connection_options        heartbeat_ms
 #define VSI_LAST_OF_vestry_connection_stats          followed_count
 #define VSI_LAST_OF_vestry_cookie                    remove
+#define VSI_LAST_OF_vestry_contract_adapter          is_blind_to
 #define VSI_LAST_OF_vestry_csp                       directives
 #define VSI_LAST_OF_vestry_csrf_options              insecure
 #define VSI_LAST_OF_vestry_custom_event_options      not_composed

@@ -81,7 +81,8 @@
   INNERMOST(CLOSE_LISTENERS, "vsi_close_listeners.lock", "instance/close_listener.h: lock")                            \
   INNERMOST(CLOSES, "vsi_closes.lock", "ops/observe/closes.c: lock")                                                   \
   INNERMOST(MICROHTTPD_ASKING, "vsi_microhttpd_stream.asking", "adapter/microhttpd/watch.h: asking")                   \
-  INNERMOST(OWED, "vsi_owed.lock", "app/session/owed.h: lock")
+  INNERMOST(OWED, "vsi_owed.lock", "app/session/owed.h: lock")                                                         \
+  INNERMOST(RECORDER, "vsi_recorder.lock", "testing/contract/recorder.h: lock")
 
 #define VSI_LOCK_ENUMERATOR(name, title, declared) VSI_LOCK_##name,
 typedef enum vsi_lock_rank { VSI_LOCK_UNKNOWN, VSI_LOCKS(VSI_LOCK_ENUMERATOR, VSI_LOCK_ENUMERATOR) } vsi_lock_rank;

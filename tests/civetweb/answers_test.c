@@ -1,12 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The budget of answers is kept, and their memory is released. */
-#include "web/answers_contract.h"
-
-#include <malloc.h>
-
 #include "civetweb/server.h"
 
 int main(void) {
-  mallopt(M_TRIM_THRESHOLD, 1 << 20); /* so that freed memory is returned, and visible */
-  return answers_contract_run(&civetweb_seam);
+  return (int)vestry_contract_run(&civetweb_contract, "answers");
 }

@@ -9,10 +9,11 @@
 #include "runtime/random.h"
 #include "support/patience.h"
 #include "support/test.h"
+#include "support/test_host.h"
 #include "support/until.h"
-#include "web/client.h"
+#include "testing/contract/client.h"
 
-static server s;
+static vsi_server s;
 
 /* ---- the program's own handlers ---------------------------------------------------------------------------------- */
 
@@ -27,7 +28,7 @@ static int own(struct mg_connection *conn, void *name) {
 }
 
 static void set_own(const char *uri) {
-  mg_set_request_handler(s.context, uri, own, (void *)(uintptr_t)uri);
+  mg_set_request_handler(civetweb_of(&s)->context, uri, own, (void *)(uintptr_t)uri);
 }
 
 static vestry_err say(const vestry_request *req, vestry_reply *reply, void *text) {
@@ -46,22 +47,22 @@ static void route(vestry *v, const char *pattern, const char *says) {
 /* Send a request, and return the body of the answer; for a status other than 200, return the status. */
 static const char *ask(const char *method, const char *path, const char *body) {
   static char answer[256];
-  client c;
-  client_connect(&c, s.port, false);
-  client_sendf(&c, "%s %s HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n\r\n%s", method, path, strlen(body), body);
-  int status = client_status(&c);
-  client_finish(&c, false);
+  vsi_client c;
+  vsi_client_connect(&c, s.port, false);
+  vsi_client_sendf(&c, "%s %s HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n\r\n%s", method, path, strlen(body), body);
+  int status = vsi_client_status(&c);
+  vsi_client_finish(&c, false);
   snprintf(answer, sizeof answer, "%s", c.body ? c.body : "");
   if (status != 200) snprintf(answer, sizeof answer, "%d", status);
-  client_close(&c);
+  vsi_client_close(&c);
   return answer;
 }
 
 /* Wait until the request gets this answer, because a timer removes handlers. */
 static void wait_for(const char *method, const char *path, const char *answer) {
   unsigned looks = 0;
-  for (double until = seconds_now() + PATIENCE_S; strcmp(ask(method, path, ""), answer) != 0; until_pause(looks++))
-    if (seconds_now() > until) fail_msg("%s %s is not answered %s", method, path, answer);
+  for (double until = vsi_seconds_now() + PATIENCE_S; strcmp(ask(method, path, ""), answer) != 0; until_pause(looks++))
+    if (vsi_seconds_now() > until) fail_msg("%s %s is not answered %s", method, path, answer);
 }
 
 static void handlers_registered_after_vestry_are_reached(void **state) {
@@ -78,11 +79,11 @@ static void handlers_registered_after_vestry_are_reached(void **state) {
   assert_string_equal(ask("POST", "/echo", "mine"), "mine"); /* vestry's, which was registered before */
   assert_string_equal(ask("PUT", "/echo", ""), "405");
   assert_string_equal(ask("GET", "/nobody", ""), "404");
-  server_stop(&s);
+  vsi_server_stop(&s);
 }
 
-static void before_mount(server *at) {
-  (void)at;
+static void before_mount(uint16_t port) {
+  (void)port;
 }
 
 /* In the recommended order: vestry in init_context, the program's handlers after mg_start. Also routes that are mounted
@@ -100,7 +101,7 @@ static void routes_mounted_after_other_handlers_are_served(void **state) {
   assert_string_equal(ask("GET", "/files/", ""), "file");
   assert_string_equal(ask("GET", "/files/a/b", ""), "file");
   assert_string_equal(ask("GET", "/files", ""), "404");
-  server_stop(&s);
+  vsi_server_stop(&s);
 }
 
 static void removed_route_releases_its_path(void **state) {
@@ -115,15 +116,15 @@ static void removed_route_releases_its_path(void **state) {
   route(s.v, "/now/{and}/then", "again");
   assert_string_equal(ask("GET", "/now/1/then", ""), "/now/**:"); /* which is now registered before */
   /* while a stream is open, its path remains vestry's */
-  client c;
-  server_open(&s, &c);
+  vsi_client c;
+  vsi_server_open(&s, &c);
   assert_int_equal(vestry_unroute(s.v, "GET", "/stream"), VESTRY_OK);
   assert_string_equal(ask("GET", "/stream", ""), "405"); /* PUT is still mounted */
   assert_int_equal(vestry_unroute(s.v, "PUT", "/stream"), VESTRY_OK);
   assert_string_equal(ask("GET", "/stream", ""), "404");
-  client_close(&c);
+  vsi_client_close(&c);
   wait_for("GET", "/stream", "/stream*:");
-  server_stop(&s);
+  vsi_server_stop(&s);
 }
 
 static void thousands_of_routes_can_be_added_and_removed(void **state) {
@@ -138,11 +139,11 @@ static void thousands_of_routes_can_be_added_and_removed(void **state) {
   }
   set_own("/room/*");
   wait_for("GET", "/room/7", "/room/*:");
-  server_stop(&s);
+  vsi_server_stop(&s);
 }
 
 static int own_above(struct mg_connection *conn, void *text) {
-  int status = vestry_civetweb_serve(s.adapter, conn);
+  int status = vestry_civetweb_serve(civetweb_of(&s)->web, conn);
   return status ? status : own(conn, text);
 }
 
@@ -152,14 +153,14 @@ static void handler_above_may_pass_requests_on(void **state) {
   server_start(&s, NULL);
   static char name[] = "above";
   route(s.v, "/api/live", "live");
-  mg_set_request_handler(s.context, "/api", own, name);
+  mg_set_request_handler(civetweb_of(&s)->context, "/api", own, name);
   assert_string_equal(ask("GET", "/api/live", ""), "above:");
-  mg_set_request_handler(s.context, "/api", own_above, name);
+  mg_set_request_handler(civetweb_of(&s)->context, "/api", own_above, name);
   assert_string_equal(ask("GET", "/api/live", ""), "live");
   assert_string_equal(ask("POST", "/api/other", "body"), "above:body");
-  mg_set_request_handler(s.context, "/echo", own_above, name);
+  mg_set_request_handler(civetweb_of(&s)->context, "/echo", own_above, name);
   assert_string_equal(ask("POST", "/echo", "whole"), "whole");
-  server_stop(&s);
+  vsi_server_stop(&s);
 }
 
 /* ---- the server's own request ------------------------------------------------------------------------------------ */
@@ -185,12 +186,12 @@ static void login_of_the_program_becomes_the_scope(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.options.scope = scope_by_header});
   assert_int_equal(vestry_route(s.v, "GET", "/who", say_scope, NULL), VESTRY_OK);
-  client c;
-  client_ask(&c, s.port, "GET", "/who", "X-User: ada\r\n");
-  client_finish(&c, false);
+  vsi_client c;
+  vsi_client_ask(&c, s.port, "GET", "/who", "X-User: ada\r\n");
+  vsi_client_finish(&c, false);
   assert_string_equal(c.body, "ada");
-  client_close(&c);
-  server_stop(&s);
+  vsi_client_close(&c);
+  vsi_server_stop(&s);
 }
 
 /* ---- any handlers in any order ----------------------------------------------------------------------------------- */
@@ -301,7 +302,7 @@ static void random_handlers_in_any_order_match_the_model(void **state) {
     server_start(&s, &(server_settings){.bare = true});
     for (size_t i = 0; i < STEPS; i++) set_any(&m, &seed);
     for (size_t i = 0; i < ASKED; i++) ask_any(&m, &seed, world);
-    server_finish(&s);
+    vsi_server_finish(&s);
   }
 }
 
@@ -313,7 +314,7 @@ typedef struct second {
   test_host th;
   vestry *v;
   vestry_server *adapter;
-  recorder recorder;
+  vsi_recorder recorder;
 } second;
 
 static void second_begin(second *b) {
@@ -321,36 +322,36 @@ static void second_begin(second *b) {
   test_host_init(&b->th);
   b->th.host.now_ns = s.th.host.now_ns;
   b->th.host.random = s.th.host.random;
-  recorder_init(&b->recorder);
+  vsi_recorder_init(&b->recorder);
   assert_int_equal(vestry_create(&(vestry_options){.host = &b->th.host, .threads_count = 1}, &b->v), VESTRY_OK);
 }
 
 static vestry_err second_add(second *b, uint32_t per_address) {
   const vestry_civetweb_options options = {.reserve_threads = 4, .max_per_address = per_address};
-  return vestry_civetweb_create(b->v, s.context, &options, &b->adapter);
+  return vestry_civetweb_create(b->v, civetweb_of(&s)->context, &options, &b->adapter);
 }
 
 /* After the end of the server. */
 static void second_finish(second *b) {
   vestry_server_destroy(b->adapter);
   assert_int_equal(vestry_stop(b->v, PATIENCE_S * 1000), VESTRY_OK);
-  recorder_finish(&b->recorder);
+  vsi_recorder_finish(&b->recorder);
   vestry_destroy(b->v);
   test_host_assert_clean(&b->th);
 }
 
 static void end(second *b) {
   assert_int_equal(vestry_server_stop(b->adapter, PATIENCE_S * 1000), VESTRY_OK);
-  server_stop_adapter(&s);
-  vestry_civetweb_stop_server(s.context);
+  vsi_server_stop_adapter(&s);
+  vestry_civetweb_stop_server(civetweb_of(&s)->context);
   second_finish(b);
-  s.context = NULL;
-  server_finish(&s);
+  civetweb_of(&s)->context = NULL;
+  vsi_server_finish(&s);
 }
 
 static vestry_err open_second(const vestry_request *req, vestry_reply *reply, void *b) {
   (void)req;
-  vestry_connection_hooks hooks = recorder_hooks(&((second *)b)->recorder);
+  vestry_connection_hooks hooks = vsi_recorder_hooks(&((second *)b)->recorder);
   vestry_reply_stream(reply, &(vestry_stream_options){.hooks = &hooks});
   return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
 }
@@ -429,26 +430,26 @@ static void failed_creation_leaves_nothing_registered(void **state) {
 static void streams_of_both_instances_share_the_limit(void **state) {
   (void)state;
   second b;
-  client clients[ROOM], more;
+  vsi_client clients[ROOM], more;
   server_start(&s, NULL);
   second_begin(&b);
   assert_int_equal(vestry_route(b.v, "GET", "/second", open_second, &b), VESTRY_OK);
   assert_int_equal(second_add(&b, 0), VESTRY_OK);
   for (unsigned i = 0; i < ROOM; i++) {
-    client_ask(&clients[i], s.port, "GET", i % 2 ? "/second" : "/stream", "Datastar-Request: true\r\n");
-    assert_int_equal(client_status(&clients[i]), 200);
+    vsi_client_ask(&clients[i], s.port, "GET", i % 2 ? "/second" : "/stream", "Datastar-Request: true\r\n");
+    assert_int_equal(vsi_client_status(&clients[i]), 200);
   }
-  assert_true(recorder_wait_opened(&s.recorder, ROOM / 2) && recorder_wait_opened(&b.recorder, ROOM / 2));
+  assert_true(vsi_recorder_wait_opened(&s.recorder, ROOM / 2) && vsi_recorder_wait_opened(&b.recorder, ROOM / 2));
   for (int i = 0; i < 2; i++) {
-    client_ask(&more, s.port, "GET", i ? "/second" : "/stream", "Datastar-Request: true\r\n");
-    assert_int_equal(client_status(&more), 503);
-    client_close(&more);
+    vsi_client_ask(&more, s.port, "GET", i ? "/second" : "/stream", "Datastar-Request: true\r\n");
+    assert_int_equal(vsi_client_status(&more), 503);
+    vsi_client_close(&more);
   }
   uint32_t dedicated;
   vestry_server_room(b.adapter, &dedicated, NULL);
   assert_int_equal(dedicated, ROOM / 2);
   assert_string_equal(ask("GET", "/echo", ""), "nothing");
-  for (unsigned i = 0; i < ROOM; i++) client_close(&clients[i]);
+  for (unsigned i = 0; i < ROOM; i++) vsi_client_close(&clients[i]);
   end(&b);
 }
 
@@ -456,12 +457,12 @@ static void streams_of_both_instances_share_the_limit(void **state) {
 static void stopped_instance_can_be_replaced(void **state) {
   (void)state;
   second b, c;
-  client stream;
+  vsi_client stream;
   server_start(&s, NULL);
   second_begin(&b);
   route(b.v, "/b", "second");
   assert_int_equal(second_add(&b, 0), VESTRY_OK);
-  vestry_connection *connection = server_open(&s, &stream);
+  vestry_connection *connection = vsi_server_open(&s, &stream);
   assert_int_equal(vestry_server_stop(b.adapter, PATIENCE_S * 1000), VESTRY_OK);
   assert_string_equal(ask("GET", "/b", ""), "503");
   route(b.v, "/echo", "not served any more");
@@ -470,16 +471,16 @@ static void stopped_instance_can_be_replaced(void **state) {
   route(c.v, "/b", "third");
   assert_int_equal(second_add(&c, 0), VESTRY_OK);
   assert_string_equal(ask("GET", "/b", ""), "third");
-  server_patch(connection, "{\"still\":1}");
-  client_expect(&stream, "still");
-  client_close(&stream);
+  vsi_server_patch(connection, "{\"still\":1}");
+  vsi_client_expect(&stream, "still");
+  vsi_client_close(&stream);
   assert_int_equal(vestry_server_stop(c.adapter, PATIENCE_S * 1000), VESTRY_OK);
-  server_stop_adapter(&s);
-  vestry_civetweb_stop_server(s.context);
+  vsi_server_stop_adapter(&s);
+  vestry_civetweb_stop_server(civetweb_of(&s)->context);
   second_finish(&c);
   second_finish(&b);
-  s.context = NULL;
-  server_finish(&s);
+  civetweb_of(&s)->context = NULL;
+  vsi_server_finish(&s);
 }
 
 /* ---- civetweb's patterns ----------------------------------------------------------------------------------------- */

@@ -8,7 +8,7 @@
 #include "adapter/civetweb/watch.h"
 #include "support/test.h"
 #include "support/test_host.h"
-#include "testing/recorder.h"
+#include "testing/contract/recorder.h"
 #include "vestry/testing/memory.h"
 
 enum { STREAMS = 100, NO_ONE = 1 /* a port from which no client connects */ };
@@ -20,7 +20,7 @@ typedef struct connected {
 
 static test_host th;
 static vestry *v;
-static recorder w;
+static vsi_recorder w;
 static vsi_civetweb_watch watch;
 static vestry_memory_exchange *exchanges[STREAMS];
 static vsi_civetweb_entry entries[STREAMS];
@@ -80,7 +80,7 @@ static void reset(connected *pair) {
 static int begin(void **state) {
   (void)state;
   test_host_init(&th);
-  recorder_init(&w);
+  vsi_recorder_init(&w);
   const vestry_options options = {.host = &th.host, .threads_count = VESTRY_THREADS_NONE};
   assert_int_equal(vestry_create(&options, &v), VESTRY_OK);
   assert_int_equal(vsi_civetweb_watch_init(&watch, v, VESTRY_NEVER_MS, VESTRY_NEVER_MS), VESTRY_OK);
@@ -99,7 +99,7 @@ static int end(void **state) {
   vestry_destroy(v);
   assert_true(LIST_EMPTY(&watch.streams));
   vsi_civetweb_watch_finish(&watch);
-  recorder_finish(&w);
+  vsi_recorder_finish(&w);
   test_host_assert_clean(&th);
   return 0;
 }

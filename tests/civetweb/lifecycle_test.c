@@ -14,11 +14,9 @@
 #include "support/test.h"
 #include "support/tries.h"
 #include "support/until.h"
-#include "web/client.h"
-#include "web/lifecycle_contract.h"
-#include "web/watch_contract.h"
+#include "testing/contract/client.h"
 
-static server s;
+static vsi_server s;
 
 /* ---- places ------------------------------------------------------------------------------------------------------ */
 
@@ -28,14 +26,14 @@ static void reserve_is_a_tenth_of_the_threads_between_2_and_32(void **state) {
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     server_start(&s, &(server_settings){.threads = cases[i][0], .reserve = UINT32_MAX});
     uint32_t capacity;
-    vestry_server_room(s.adapter, NULL, &capacity);
+    vestry_server_room(civetweb_of(&s)->web, NULL, &capacity);
     assert_int_equal(capacity, cases[i][1]);
-    server_stop(&s);
+    vsi_server_stop(&s);
   }
 }
 
 /* Request a stream from an address of this machine. */
-static void ask_from(client *c, const char *address) {
+static void ask_from(vsi_client *c, const char *address) {
   struct sockaddr_in from = {.sin_family = AF_INET}, to = {.sin_family = AF_INET, .sin_port = htons(s.port)};
   const struct timeval patience = {.tv_sec = 60};
   memset(c, 0, sizeof *c);
@@ -46,35 +44,35 @@ static void ask_from(client *c, const char *address) {
   assert_int_equal(inet_pton(AF_INET, "127.0.0.1", &to.sin_addr), 1);
   assert_int_equal(bind(c->fd, (const struct sockaddr *)&from, sizeof from), 0);
   assert_int_equal(connect(c->fd, (const struct sockaddr *)&to, sizeof to), 0);
-  client_sendf(c, "GET /stream HTTP/1.1\r\nHost: a\r\nDatastar-Request: true\r\n\r\n");
+  vsi_client_sendf(c, "GET /stream HTTP/1.1\r\nHost: a\r\nDatastar-Request: true\r\n\r\n");
 }
 
 static void streams_per_address_are_limited(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.max_per_address = 3});
-  client clients[3], other, again;
-  for (int i = 0; i < 3; i++) server_open(&s, &clients[i]);
+  vsi_client clients[3], other, again;
+  for (int i = 0; i < 3; i++) vsi_server_open(&s, &clients[i]);
   ask_from(&again, "127.0.0.1");
-  assert_int_equal(client_status(&again), 503);
-  assert_string_equal(client_header(&again, "Retry-After"), "2");
-  assert_string_equal(client_header(&again, "Connection"), "close");
-  client_read_all(&again);
-  client_close(&again);
+  assert_int_equal(vsi_client_status(&again), 503);
+  assert_string_equal(vsi_client_header(&again, "Retry-After"), "2");
+  assert_string_equal(vsi_client_header(&again, "Connection"), "close");
+  vsi_client_read_all(&again);
+  vsi_client_close(&again);
   ask_from(&other, "127.0.0.2");
-  assert_int_equal(client_status(&other), 200);
+  assert_int_equal(vsi_client_status(&other), 200);
   vestry_stats stats = {0};
   vestry_stats_get(s.v, &stats);
   assert_int_equal(stats.refused_by_reason[VESTRY_REFUSAL_ADDRESS], 1);
-  vestry_connection_close(recorder_connection(&s.recorder, 0), VESTRY_CAUSE_CLOSED);
-  client_read_all(&clients[0]);
+  vestry_connection_close(vsi_recorder_connection(&s.recorder, 0), VESTRY_CAUSE_CLOSED);
+  vsi_client_read_all(&clients[0]);
   uint32_t streams;
-  UNTIL((vestry_server_room(s.adapter, &streams, NULL), streams == 3));
+  UNTIL((vestry_server_room(civetweb_of(&s)->web, &streams, NULL), streams == 3));
   ask_from(&again, "127.0.0.1");
-  assert_int_equal(client_status(&again), 200);
-  for (int i = 0; i < 3; i++) client_close(&clients[i]);
-  client_close(&other);
-  client_close(&again);
-  server_stop(&s);
+  assert_int_equal(vsi_client_status(&again), 200);
+  for (int i = 0; i < 3; i++) vsi_client_close(&clients[i]);
+  vsi_client_close(&other);
+  vsi_client_close(&again);
+  vsi_server_stop(&s);
 }
 
 /* civetweb reports a connection only with its first request, so the limit does not count silent ones. */
@@ -82,18 +80,18 @@ static void silent_connections_are_not_counted(void **state) {
   enum { LIMIT = 3 };
   (void)state;
   server_start(&s, &(server_settings){.max_per_address = LIMIT});
-  client silent[LIMIT], clients[LIMIT], more;
-  for (int i = 0; i < LIMIT; i++) client_connect(&silent[i], s.port, false);
-  for (int i = 0; i < LIMIT; i++) server_open(&s, &clients[i]);
+  vsi_client silent[LIMIT], clients[LIMIT], more;
+  for (int i = 0; i < LIMIT; i++) vsi_client_connect(&silent[i], s.port, false);
+  for (int i = 0; i < LIMIT; i++) vsi_server_open(&s, &clients[i]);
   ask_from(&more, "127.0.0.1");
-  assert_int_equal(client_status(&more), 503);
-  for (int i = 0; i < LIMIT; i++) assert_false(client_wait(&silent[i], 0)); /* they are left open */
-  client_close(&more);
+  assert_int_equal(vsi_client_status(&more), 503);
+  for (int i = 0; i < LIMIT; i++) assert_false(vsi_client_wait(&silent[i], 0)); /* they are left open */
+  vsi_client_close(&more);
   for (int i = 0; i < LIMIT; i++) {
-    client_close(&silent[i]);
-    client_close(&clients[i]);
+    vsi_client_close(&silent[i]);
+    vsi_client_close(&clients[i]);
   }
-  server_stop(&s);
+  vsi_server_stop(&s);
 }
 
 /* ---- descriptors ------------------------------------------------------------------------------------------------- */
@@ -145,9 +143,9 @@ static void descriptors_remain_if_clients_exceed_them(void **state) {
   int status;
   assert_int_equal(waitpid(child, &status, 0), child);
   assert_int_equal(status, 0);
-  server_assert_serves(&s);
+  vsi_server_assert_serves(&s);
   for (int i = 0; i < 2; i++) close(said[i]);
-  server_stop(&s);
+  vsi_server_stop(&s);
   assert_int_equal(setrlimit(RLIMIT_NOFILE, &own), 0);
 }
 
@@ -156,34 +154,34 @@ static void descriptors_remain_if_clients_exceed_them(void **state) {
 static void stop_with_a_stalled_reader_aborts_its_write(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.options.connection =
-                                          &(vestry_connection_options){.max_queued_bytes = STALLING_QUEUE_BYTES}});
-  client stalled, well;
-  vestry_connection *stuck = server_open_stalled(&s, &stalled);
-  vestry_connection *moving = server_open(&s, &well);
-  double since = seconds_now();
-  assert_int_equal(vestry_server_stop(s.adapter, 100), VESTRY_TIMEOUT);
-  assert_int_equal(server_cause(&s, moving), VESTRY_CAUSE_SHUTDOWN);
+                                          &(vestry_connection_options){.max_queued_bytes = VSI_STALLING_QUEUE_BYTES}});
+  vsi_client stalled, well;
+  vestry_connection *stuck = vsi_server_open_stalled(&s, &stalled);
+  vestry_connection *moving = vsi_server_open(&s, &well);
+  double since = vsi_seconds_now();
+  assert_int_equal(vestry_server_stop(civetweb_of(&s)->web, 100), VESTRY_TIMEOUT);
+  assert_int_equal(vsi_server_cause(&s, moving), VESTRY_CAUSE_SHUTDOWN);
   assert_int_equal(vestry_connection_look(stuck).cause, VESTRY_CAUSE_SHUTDOWN);
-  client_read_all(&well);
-  server_finish(&s);                             /* ends the blocked write */
-  assert_true(seconds_now() - since < PROMPT_S); /* two seconds on an idle machine; not PATIENCE_S */
-  client_close(&stalled);
-  client_close(&well);
+  vsi_client_read_all(&well);
+  vsi_server_finish(&s);                                 /* ends the blocked write */
+  assert_true(vsi_seconds_now() - since < VSI_PROMPT_S); /* two seconds on an idle machine; not PATIENCE_S */
+  vsi_client_close(&stalled);
+  vsi_client_close(&well);
 }
 
 /* ---- the end ----------------------------------------------------------------------------------------------------- */
 
 static double seconds_to_stop_on_specific_addresses(void) {
   server_start(&s, &(server_settings){.ports = "127.0.0.3:0, 127.0.0.2:0"});
-  client c;
-  client_connect_to(&c, "127.0.0.3", s.port, false);
-  client_sendf(&c, "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
-  assert_int_equal(client_status(&c), 200);
-  client_read_all(&c);
-  client_close(&c);
-  double since = seconds_now();
-  server_stop(&s);
-  return seconds_now() - since;
+  vsi_client c;
+  vsi_client_connect_to(&c, "127.0.0.3", s.port, false);
+  vsi_client_sendf(&c, "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
+  assert_int_equal(vsi_client_status(&c), 200);
+  vsi_client_read_all(&c);
+  vsi_client_close(&c);
+  double since = vsi_seconds_now();
+  vsi_server_stop(&s);
+  return vsi_seconds_now() - since;
 }
 
 static void server_on_specific_addresses_stops_quickly(void **state) {
@@ -194,53 +192,34 @@ static void server_on_specific_addresses_stops_quickly(void **state) {
 static void server_stops_despite_silent_clients(void **state) {
   (void)state;
   server_start(&s, NULL);
-  client silent[3], c;
-  for (int i = 0; i < 3; i++) client_connect(&silent[i], s.port, false);
-  client_sendf(&silent[1], "GET /echo HT");
-  server_open(&s, &c); /* others are served */
-  double since = seconds_now();
-  server_stop(&s);
-  assert_true(seconds_now() - since < PROMPT_S); /* civetweb closes them within two seconds */
-  for (int i = 0; i < 3; i++) client_close(&silent[i]);
-  client_close(&c);
-}
-
-static void connections_may_outlive_the_adapter(void **state) {
-  (void)state;
-  server_start(&s, NULL);
-  client c;
-  vestry_connection *connection = vestry_connection_ref(server_open(&s, &c));
-  server_stop_adapter(&s);
-  vestry_civetweb_stop_server(s.context);
-  vestry_server_destroy(s.adapter);
-  s.context = NULL;
-  s.adapter = NULL;
-  assert_int_equal(vestry_connection_patch_signals_text(connection, "{}", 2, NULL), VESTRY_CLOSED);
-  assert_false(vestry_connection_close(connection, VESTRY_CAUSE_CLOSED));
-  vestry_connection_writable(connection); /* wakes a transport that has ended */
-  assert_int_equal(vestry_connection_run(connection), VESTRY_STATE_CLOSED);
-  vestry_connection_unref(connection);
-  server_finish(&s); /* accepts NULL for both */
-  client_close(&c);
+  vsi_client silent[3], c;
+  for (int i = 0; i < 3; i++) vsi_client_connect(&silent[i], s.port, false);
+  vsi_client_sendf(&silent[1], "GET /echo HT");
+  vsi_server_open(&s, &c); /* others are served */
+  double since = vsi_seconds_now();
+  vsi_server_stop(&s);
+  assert_true(vsi_seconds_now() - since < VSI_PROMPT_S); /* civetweb closes them within two seconds */
+  for (int i = 0; i < 3; i++) vsi_client_close(&silent[i]);
+  vsi_client_close(&c);
 }
 
 /* Clients that connect when the port is open and the handlers are not registered yet. There are so many that a server
  * which answers early has answered the first before the last one connects. */
 enum { EARLY = 300 };
-static client early[EARLY];
+static vsi_client early[EARLY];
 
-static void ask_early(server *listening) {
-  for (int i = 0; i < EARLY; i++) client_ask(&early[i], listening->port, "GET", "/echo", "");
+static void ask_early(uint16_t port) {
+  for (int i = 0; i < EARLY; i++) vsi_client_ask(&early[i], port, "GET", "/echo", "");
 }
 
 static void early_clients_wait_for_the_handlers(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.before_mount = ask_early});
   for (int i = 0; i < EARLY; i++) {
-    assert_int_equal(client_status(&early[i]), 200);
-    client_close(&early[i]);
+    assert_int_equal(vsi_client_status(&early[i]), 200);
+    vsi_client_close(&early[i]);
   }
-  server_stop(&s);
+  vsi_server_stop(&s);
 }
 
 int main(void) {
@@ -252,9 +231,8 @@ int main(void) {
       cmocka_unit_test(stop_with_a_stalled_reader_aborts_its_write),
       cmocka_unit_test(server_on_specific_addresses_stops_quickly),
       cmocka_unit_test(server_stops_despite_silent_clients),
-      cmocka_unit_test(connections_may_outlive_the_adapter),
       cmocka_unit_test(early_clients_wait_for_the_handlers),
   };
-  return life_contract_run(&civetweb_seam) + watch_contract_run(&civetweb_seam) +
+  return (int)vestry_contract_run(&civetweb_contract, "lifecycle,watches") +
          cmocka_run_group_tests_name("civetweb, its own life", tests, NULL, NULL);
 }

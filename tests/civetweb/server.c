@@ -1,24 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 #include "civetweb/server.h"
 
+#include <stdlib.h>
+
 #include "support/test.h"
+#include "web/network.h"
 
 enum { ROOM = 8, RESERVE = 4, QUEUE = 512, PATIENCE_MS = PATIENCE_S * 1000 };
 
 typedef struct starting {
-  server *s;
+  civetweb_server *made;
+  uint16_t port;
   const server_settings *settings;
 } starting;
 
 /* civetweb's init_context: clients can connect, and wait. */
 static void add_vestry(const struct mg_context *context) {
-  const starting *start = mg_get_user_data(context);
-  server *s = start->s;
+  starting *start = mg_get_user_data(context);
   const server_settings *settings = start->settings;
   struct mg_server_port port;
   assert_int_equal(mg_get_server_ports(context, 1, &port), 1);
-  s->port = (uint16_t)port.port;
-  if (settings->before_mount) settings->before_mount(s);
+  start->port = (uint16_t)port.port;
+  if (settings->before_mount) settings->before_mount(start->port);
   const vestry_civetweb_options options = {.reserve_threads = settings->reserve == UINT32_MAX ? 0
                                                               : settings->reserve             ? settings->reserve
                                                                                               : RESERVE,
@@ -26,18 +29,16 @@ static void add_vestry(const struct mg_context *context) {
                                            .lost_ms = settings->lost_ms,
                                            .max_per_address = settings->max_per_address,
                                            .answers_all = settings->raw_paths};
-  vestry_server *adapter = NULL;
-  assert_int_equal(vestry_civetweb_create(s->v, (struct mg_context *)(uintptr_t)context, &options, &adapter),
-                   VESTRY_OK);
-  s->adapter = adapter;
+  assert_int_equal(
+      vestry_civetweb_create(start->made->v, (struct mg_context *)(uintptr_t)context, &options, &start->made->web),
+      VESTRY_OK);
 }
 
-void server_start(server *s, const server_settings *settings) {
-  static const server_settings defaults = {0};
-  if (!settings) settings = &defaults;
-  server_begin(s, &civetweb_seam, &settings->options);
-  if (!settings->bare) server_mount(s);
+static civetweb_server *launch(vestry *v, const server_settings *settings, uint16_t *ret_port) {
   char threads[16], queue[16], timeout[16];
+  civetweb_server *made = calloc(1, sizeof *made);
+  assert_non_null(made);
+  made->v = v;
   snprintf(queue, sizeof queue, "%u", settings->queue ? settings->queue : QUEUE);
   snprintf(threads, sizeof threads, "%u", settings->threads ? settings->threads : ROOM + RESERVE);
   snprintf(timeout, sizeof timeout, "%u", settings->timeout_ms ? settings->timeout_ms : PATIENCE_MS);
@@ -61,66 +62,96 @@ void server_start(server *s, const server_settings *settings) {
   char why[128] = "";
   assert_int_equal(vestry_civetweb_check(list, why, sizeof why), VESTRY_OK);
   const struct mg_callbacks callbacks = {.init_context = add_vestry, .http_error = vestry_civetweb_http_error};
-  s->context = mg_start(&callbacks, &(starting){s, settings}, list);
-  assert_non_null(s->context);
+  starting start = {.made = made, .settings = settings};
+  made->context = mg_start(&callbacks, &start, list);
+  assert_non_null(made->context);
+  *ret_port = start.port;
+  return made;
 }
 
-static void start_with(server *s, const web_settings *settings, bool raw_paths) {
-  static const web_settings defaults = {.room = 0};
+void server_start(vsi_server *s, const server_settings *settings) {
+  static const server_settings defaults = {0};
   if (!settings) settings = &defaults;
+  vsi_adapter = civetweb_contract;
+  vsi_patience_s = PATIENCE_S;
+  vsi_server_begin(s, &settings->options);
+  if (!settings->bare) vsi_server_mount(s);
+  s->running = launch(s->v, settings, &s->port);
+}
+
+static vestry_err start_with(vestry *v, const vestry_contract_settings *settings, bool raw_paths, void **ret_server,
+                             uint16_t *ret_port) {
   char ports[64];
   /* A server is stopped through the loopback interface, if it listens there. */
-  if (settings->address) snprintf(ports, sizeof ports, "%s:0,127.0.0.1:0", settings->address);
-  server_start(s, &(server_settings){.threads = settings->room ? settings->room + RESERVE : 0,
-                                     .timeout_ms = (unsigned)settings->stalled_ms,
-                                     .keep_alive = settings->keep_alive,
-                                     .raw_paths = raw_paths,
-                                     .watch_ms = settings->watch_ms,
-                                     .lost_ms = settings->lost_ms,
-                                     .ports = settings->address ? ports : NULL,
-                                     .options = settings->options});
+  if (network_address) snprintf(ports, sizeof ports, "%s:0,127.0.0.1:0", network_address);
+  *ret_server = launch(v,
+                       &(server_settings){.threads = settings->max_streams ? settings->max_streams + RESERVE : 0,
+                                          .timeout_ms = (unsigned)settings->stalled_ms,
+                                          .keep_alive = settings->keeps_connections,
+                                          .raw_paths = raw_paths,
+                                          .watch_ms = settings->watch_ms,
+                                          .lost_ms = settings->lost_ms,
+                                          .ports = network_address ? ports : NULL},
+                       ret_port);
+  return VESTRY_OK;
 }
 
-static void start(server *s, const web_settings *settings) {
-  start_with(s, settings, false);
+static vestry_err start(vestry *v, const vestry_contract_settings *settings, void **ret_server, uint16_t *ret_port) {
+  return start_with(v, settings, false, ret_server, ret_port);
 }
 
-static void start_raw(server *s, const web_settings *settings) {
-  start_with(s, settings, true);
+static vestry_err start_raw(vestry *v, const vestry_contract_settings *settings, void **ret_server,
+                            uint16_t *ret_port) {
+  return start_with(v, settings, true, ret_server, ret_port);
 }
 
-static vestry_err stop(server *s, uint64_t timeout_ms) {
-  return vestry_server_stop(s->adapter, timeout_ms);
+static vestry_err stop(void *server, uint64_t timeout_ms) {
+  return vestry_server_stop(((civetweb_server *)server)->web, timeout_ms);
 }
 
-static void room(server *s, uint32_t *ret_streams, uint32_t *ret_capacity) {
-  vestry_server_room(s->adapter, ret_streams, ret_capacity);
+static void room(void *server, uint32_t *ret_streams, uint32_t *ret_capacity) {
+  vestry_server_room(((civetweb_server *)server)->web, ret_streams, ret_capacity);
 }
 
-static void destroy(server *s) {
-  vestry_civetweb_stop_server(s->context);
-  vestry_server_destroy(s->adapter);
+static void destroy(void *server) {
+  civetweb_server *of = server;
+  if (of->context && !vestry_is_forked(of->v)) (void)vestry_server_stop(of->web, 0); /* aborts its streams */
+  /* In a child, the server is the parent's: mg_stop would wait for its threads. */
+  if (!vestry_is_forked(of->v)) vestry_civetweb_stop_server(of->context);
+  vestry_server_destroy(of->web);
+  free(of);
 }
 
-const server_seam civetweb_seam = {
+static const vestry_contract_exception exceptions[] = {
+    {"uploads/stalled_readers_of_answers_hold_no_writer", "each answer holds a worker until the client has read it"},
+    {NULL, NULL},
+};
+
+const vestry_contract_adapter civetweb_contract = {
+    .size = sizeof civetweb_contract,
     .name = "civetweb",
     .start = start,
     .stop = stop,
-    .room = room,
     .destroy = destroy,
+    .room = room,
+    .exceptions = exceptions,
+    .patience_s = PATIENCE_S,
+    .stop_ms = 1500, /* without the wake-up connections a stop takes more than two seconds */
     .has_own_paths = true,
-    .takes_feeds = true,
     .decodes_paths = true,
-    .stops_s = 1.5, /* without the wake-up connections a stop takes more than two seconds */
+    .takes_feeds = true,
 };
 
-const server_seam civetweb_raw_seam = {
+const vestry_contract_adapter civetweb_raw_contract = {
+    .size = sizeof civetweb_raw_contract,
     .name = "civetweb that leaves paths as they were sent",
     .start = start_raw,
     .stop = stop,
-    .room = room,
     .destroy = destroy,
+    .room = room,
+    .exceptions = exceptions,
+    .patience_s = PATIENCE_S,
+    .stop_ms = 1500,
     .has_own_paths = true,
     .takes_feeds = true,
-    .stops_s = 1.5,
 };

@@ -9,6 +9,7 @@
 #include "civetweb/server.h"
 #include "support/folder.h"
 #include "support/test.h"
+#include "support/test_host.h"
 
 static vestry_err check(const char *ports, const char *threads, const char *nodelay, char why[128]) {
   const char *list[9] = {NULL};
@@ -150,39 +151,41 @@ static void settings_needing_all_descriptors_are_refused(void **state) {
   /* The same in vestry_civetweb_create, for settings that were not checked. */
   struct rlimit all;
   assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
-  server s;
+  vsi_server s;
   server_start(&s, NULL);
   const struct rlimit few = {200, all.rlim_max};
   vestry_server *adapter = NULL;
   assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
-  vestry_err error = vestry_civetweb_create(s.v, s.context, NULL, &adapter);
+  vestry_err error = vestry_civetweb_create(s.v, civetweb_of(&s)->context, NULL, &adapter);
   assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
   assert_int_equal(error, VESTRY_LIMIT);
   assert_non_null(strstr(s.th.last_log, "RLIMIT_NOFILE"));
-  server_stop(&s);
+  vsi_server_stop(&s);
 }
 
 static void settings_of_a_running_server_are_read(void **state) {
   (void)state;
-  server s;
+  vsi_server s;
   server_start(&s, &(server_settings){.threads = 7, .reserve = 3, .timeout_ms = 1234, .keep_alive = true});
   vsi_civetweb_settings settings;
-  vsi_civetweb_settings_read(s.context, &settings);
+  vsi_civetweb_settings_read(civetweb_of(&s)->context, &settings);
   assert_int_equal(settings.threads_count, 7);
   assert_int_equal(settings.request_timeout_ms, 1234);
   assert_true(settings.keep_alive);
   assert_true(settings.nodelay);
   vestry_server *adapter = NULL;
-  assert_int_equal(vestry_civetweb_create(s.v, s.context, &(vestry_civetweb_options){.reserve_threads = 7}, &adapter),
-                   VESTRY_INVALID);
+  assert_int_equal(
+      vestry_civetweb_create(s.v, civetweb_of(&s)->context, &(vestry_civetweb_options){.reserve_threads = 7}, &adapter),
+      VESTRY_INVALID);
   assert_non_null(strstr(s.th.last_log, "num_threads is 7, and 7 threads are reserved"));
-  assert_int_equal(vestry_civetweb_create(s.v, s.context, &(vestry_civetweb_options){.size = 1}, &adapter),
-                   VESTRY_INVALID);
+  assert_int_equal(
+      vestry_civetweb_create(s.v, civetweb_of(&s)->context, &(vestry_civetweb_options){.size = 1}, &adapter),
+      VESTRY_INVALID);
   assert_non_null(strstr(s.th.last_log, "vestry_civetweb_create: options.size"));
-  assert_int_equal(vestry_civetweb_create(NULL, s.context, NULL, &adapter), VESTRY_INVALID);
+  assert_int_equal(vestry_civetweb_create(NULL, civetweb_of(&s)->context, NULL, &adapter), VESTRY_INVALID);
   assert_int_equal(vestry_civetweb_create(s.v, NULL, NULL, &adapter), VESTRY_INVALID);
   assert_null(adapter);
-  server_stop(&s);
+  vsi_server_stop(&s);
 }
 
 static void max_streams_out_of_range_is_named(void **state) {

@@ -7,10 +7,10 @@
 
 #include "civetweb/server.h"
 #include "support/test.h"
-#include "web/client.h"
-#include "web/peers_contract.h"
+#include "testing/contract/client.h"
+#include "web/lost_peers.h"
 
-static server s;
+static vsi_server s;
 
 /* Nothing is written to these streams, so no write can fail. */
 static server_settings silent(uint64_t watch_ms, uint64_t lost_ms) {
@@ -22,15 +22,15 @@ static void without_watch_heartbeats_detect_lost_peers(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.watch_ms = VESTRY_NEVER_MS,
                                       .options.connection = &(vestry_connection_options){.heartbeat_ms = 20}});
-  client c;
-  vestry_connection *connection = server_open(&s, &c);
-  client_close(&c);
-  assert_int_equal(server_cause(&s, connection), VESTRY_CAUSE_HANGUP);
+  vsi_client c;
+  vestry_connection *connection = vsi_server_open(&s, &c);
+  vsi_client_close(&c);
+  assert_int_equal(vsi_server_cause(&s, connection), VESTRY_CAUSE_HANGUP);
   vestry_connection_stats stats = {0};
   vestry_connection_stats_get(connection, &stats);
   /* the first one after the end succeeds, or an earlier one was unread: a reset */
   assert_true(stats.writes_count >= 1);
-  server_stop(&s);
+  vsi_server_stop(&s);
 }
 
 /* ---- lost, and not lost ------------------------------------------------------------------------------------------ */
@@ -39,52 +39,53 @@ static void stalled_reader_is_not_lost(void **state) {
   (void)state;
   server_settings settings = {.watch_ms = 10, .lost_ms = 200};
   settings.options.connection =
-      &(vestry_connection_options){.max_queued_bytes = STALLING_QUEUE_BYTES, .heartbeat_ms = 100};
+      &(vestry_connection_options){.max_queued_bytes = VSI_STALLING_QUEUE_BYTES, .heartbeat_ms = 100};
   server_start(&s, &settings);
-  client stalled, beats;
-  vestry_connection *connection = server_open_stalled(&s, &stalled);
-  server_open(&s, &beats);
-  peers_wait_heartbeats(&beats, 20); /* 2 s: ten times the limit for a lost peer; by then, probes are a second apart */
+  vsi_client stalled, beats;
+  vestry_connection *connection = vsi_server_open_stalled(&s, &stalled);
+  vsi_server_open(&s, &beats);
+  lost_peers_wait_heartbeats(&beats,
+                             20); /* 2 s: ten times the limit for a lost peer; by then, probes are a second apart */
   assert_int_equal(vestry_connection_look(connection).cause, VESTRY_CAUSE_NONE);
-  client_close(&stalled); /* unread bytes: a reset. The worker is in its write all the time */
-  assert_int_equal(server_cause(&s, connection), VESTRY_CAUSE_HANGUP);
-  client_close(&beats);
-  server_stop(&s);
+  vsi_client_close(&stalled); /* unread bytes: a reset. The worker is in its write all the time */
+  assert_int_equal(vsi_server_cause(&s, connection), VESTRY_CAUSE_HANGUP);
+  vsi_client_close(&beats);
+  vsi_server_stop(&s);
 }
 
 /* capability: F5 */
 static void f5_peer_behind_a_cut_is_detected(void **state) {
   (void)state;
-  const web_settings settings = {
-      .watch_ms = 20, .lost_ms = 500, .options.connection = &(vestry_connection_options){.heartbeat_ms = 100}};
-  double took = peers_seconds_until_lost(&civetweb_seam, &settings, 8, 0);
+  const vestry_contract_settings settings = {.watch_ms = 20, .lost_ms = 500};
+  const vestry_connection_options connection = {.heartbeat_ms = 100};
+  double took = lost_peers_seconds(&civetweb_contract, &settings, &connection, 8, 0);
   print_message("lost after %.0f ms; promised: heartbeat 100 + lost 500 + 2 x watch 20\n", took * 1e3);
-  assert_true(took >= 0.45 && took < PROMPT_S); /* not the hours of the kernel's time-out */
+  assert_true(took >= 0.45 && took < VSI_PROMPT_S); /* not the hours of the kernel's time-out */
 }
 
 /* capability: F5 */
 static void f5_peer_behind_a_cut_is_lost_after_two_heartbeats(void **state) {
   (void)state;
-  const web_settings settings = {.options.connection = &(vestry_connection_options){.heartbeat_ms = 3000}};
-  double took = peers_seconds_until_lost(&civetweb_seam, &settings, 1, 0);
+  const vestry_connection_options connection = {.heartbeat_ms = 3000};
+  double took = lost_peers_seconds(&civetweb_contract, NULL, &connection, 1, 0);
   print_message("lost after %.0f ms; promised: two heartbeats of 3,000\n", took * 1e3);
-  assert_true(took >= 2.4 && took < PROMPT_S);
+  assert_true(took >= 2.4 && took < VSI_PROMPT_S);
 }
 
 static void short_heartbeats_allow_a_retransmission(void **state) {
   (void)state;
-  peers_leave_time_to_send_again(&civetweb_seam);
+  lost_peers_leave_time_to_send_again(&civetweb_contract);
 }
 
 /* capability: F5 */
 static void f5_peer_cut_off_during_a_write_is_detected(void **state) {
   (void)state;
   enum { BYTES = 16 << 20 };
-  web_settings settings = {.watch_ms = 20, .lost_ms = 500, .stalled_ms = 2000};
-  settings.options.connection = &(vestry_connection_options){.heartbeat_ms = 100, .max_queued_bytes = BYTES + 4096};
-  double took = peers_seconds_until_lost(&civetweb_seam, &settings, 8, BYTES);
+  const vestry_contract_settings settings = {.watch_ms = 20, .lost_ms = 500, .stalled_ms = 2000};
+  const vestry_connection_options connection = {.heartbeat_ms = 100, .max_queued_bytes = BYTES + 4096};
+  double took = lost_peers_seconds(&civetweb_contract, &settings, &connection, 8, BYTES);
   print_message("over after %.0f ms; promised: lost, and the request timeout of 2,000 for the write\n", took * 1e3);
-  assert_true(took >= 0.45 && took < PROMPT_S);
+  assert_true(took >= 0.45 && took < VSI_PROMPT_S);
 }
 
 /* ---- sockets ----------------------------------------------------------------------------------------------------- */
@@ -104,23 +105,23 @@ static bool note(void *ctx, int fd, const vsi_civetweb_peer *peer) {
 
 static void sockets_of_one_server_are_found_by_their_peers(void **state) {
   (void)state;
-  server other;
+  vsi_server other;
   server_settings settings = silent(VESTRY_NEVER_MS, 0);
   server_start(&other, &settings);
   server_start(&s, &settings);
-  client clients[3], foreign;
-  server_open(&other, &foreign);
-  for (int i = 0; i < 3; i++) server_open(&s, &clients[i]);
-  client_shut(&clients[1]); /* reaches the other end at once on the loopback interface */
+  vsi_client clients[3], foreign;
+  vsi_server_open(&other, &foreign);
+  for (int i = 0; i < 3; i++) vsi_server_open(&s, &clients[i]);
+  vsi_client_shut(&clients[1]); /* reaches the other end at once on the loopback interface */
   seen all = {.server_port = s.port};
   assert_true(vsi_civetweb_sockets_see(note, &all));
   assert_int_equal(all.count, 3);
   assert_int_equal(all.established, 2);
   assert_false(vsi_civetweb_socket_read(-1).established);
-  for (int i = 0; i < 3; i++) client_close(&clients[i]);
-  client_close(&foreign);
-  server_stop(&s);
-  server_stop(&other);
+  for (int i = 0; i < 3; i++) vsi_client_close(&clients[i]);
+  vsi_client_close(&foreign);
+  vsi_server_stop(&s);
+  vsi_server_stop(&other);
 }
 
 /* Without a free descriptor, /proc/self/fd cannot be opened. */
@@ -130,8 +131,8 @@ static void sockets_are_found_without_a_list_of_descriptors(void **state) {
   server_settings settings = silent(VESTRY_NEVER_MS, 0);
   struct rlimit before, few;
   server_start(&s, &settings);
-  client c;
-  server_open(&s, &c);
+  vsi_client c;
+  vsi_server_open(&s, &c);
   int taken[MOST], count = 0;
   assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
   few = (struct rlimit){c.fd + 100, before.rlim_max};
@@ -144,8 +145,8 @@ static void sockets_are_found_without_a_list_of_descriptors(void **state) {
   assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
   assert_true(sees_all);
   assert_int_equal(all.count, 1);
-  client_close(&c);
-  server_stop(&s);
+  vsi_client_close(&c);
+  vsi_server_stop(&s);
 }
 
 int main(void) {
@@ -159,5 +160,6 @@ int main(void) {
       cmocka_unit_test(sockets_of_one_server_are_found_by_their_peers),
       cmocka_unit_test(sockets_are_found_without_a_list_of_descriptors),
   };
-  return peers_contract_run(&civetweb_seam) + cmocka_run_group_tests_name("civetweb, its watch", tests, NULL, NULL);
+  return (int)vestry_contract_run(&civetweb_contract, "peers") +
+         cmocka_run_group_tests_name("civetweb, its watch", tests, NULL, NULL);
 }

@@ -10,12 +10,13 @@
 #include "microhttpd/server.h"
 #include "microhttpd/tls.h"
 #include "support/test.h"
-#include "web/client.h"
+#include "testing/contract/client.h"
 
 _Atomic(unsigned) attached_own_count, attached_own_ended;
 
 /* The program. */
 typedef struct program {
+  vestry *v;
   struct MHD_Daemon *daemon;
   vestry_server *web;
   bool external;
@@ -104,7 +105,7 @@ static struct MHD_Daemon *start_daemon(program *p, const attached_settings *sett
   if (settings->tls) {
     const char *key, *certificate;
     tls_key_pair(&key, &certificate);
-    client_tls_ops_used = &tls_client_ops;
+    vsi_client_tls_ops_used = &tls_client_ops;
     more[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)key};
     more[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)certificate};
   }
@@ -116,82 +117,99 @@ static struct MHD_Daemon *start_daemon(program *p, const attached_settings *sett
                           MHD_OPTION_ARRAY, more, MHD_OPTION_END);
 }
 
-void attached_start(server *s, const attached_settings *settings) {
-  server_begin(s, &microhttpd_attached_seam, &settings->options);
-  client_path_used = NULL;
-  client_tls_ops_used = NULL;
-  if (!settings->bare) server_mount(s);
+static program *launch(vestry *v, const attached_settings *settings, uint16_t *ret_port) {
   program *p = calloc(1, sizeof *p);
-  s->context = p;
+  assert_non_null(p);
+  vsi_client_path_used = NULL;
+  vsi_client_tls_ops_used = NULL;
   vestry_microhttpd_attach_options options = settings->adapter;
   options.is_strict = !settings->lenient;
-  assert_int_equal(vestry_microhttpd_attach(s->v, NULL, &options, &p->web), VESTRY_OK);
-  s->adapter = p->web;
+  p->v = v;
+  assert_int_equal(vestry_microhttpd_attach(v, NULL, &options, &p->web), VESTRY_OK);
   p->daemon = start_daemon(p, settings);
   assert_non_null(p->daemon);
-  s->port = port_of(p->daemon);
+  *ret_port = port_of(p->daemon);
   p->external = settings->external;
   if (p->external) assert_int_equal(pthread_create(&p->loop, NULL, run_loop, p), 0);
+  return p;
 }
 
-static void start_with(server *s, const web_settings *settings, bool lenient) {
-  static const web_settings defaults = {.room = 0};
-  if (!settings) settings = &defaults;
-  assert_false(settings->lost_ms && settings->stalled_ms);
-  const unsigned silent_s = settings->silent_s ? settings->silent_s : PATIENCE_S;
-  attached_start(s, &(attached_settings){.adapter = {.max_streams = settings->room,
-                                                     .request_timeout_ms = silent_s * UINT64_C(1000),
-                                                     .lost_ms = settings->lost_ms + settings->stalled_ms},
-                                         .silent_s = silent_s,
-                                         .tls = settings->tls,
-                                         .lenient = lenient,
-                                         .options = settings->options});
+static const attached_settings *settings_used;
+
+static vestry_err start(vestry *v, const vestry_contract_settings *given, void **ret_server, uint16_t *ret_port) {
+  attached_settings settings = *settings_used;
+  assert_false(given->lost_ms && given->stalled_ms);
+  const uint64_t silent_ms = given->silent_ms ? given->silent_ms : PATIENCE_S * UINT64_C(1000);
+  settings.adapter.max_streams = given->max_streams;
+  settings.adapter.request_timeout_ms = silent_ms;
+  settings.adapter.lost_ms = given->lost_ms + given->stalled_ms;
+  if (!settings.silent_s) settings.silent_s = (unsigned)(silent_ms / 1000);
+  if (vsi_client_tls_ops_used) settings.tls = true;
+  *ret_server = launch(v, &settings, ret_port);
+  return VESTRY_OK;
 }
 
-static void start(server *s, const web_settings *settings) {
-  start_with(s, settings, false);
+static vestry_err stop(void *server, uint64_t timeout_ms) {
+  return vestry_server_stop(((program *)server)->web, timeout_ms);
 }
 
-static void start_lenient(server *s, const web_settings *settings) {
-  start_with(s, settings, true);
+static void room(void *server, uint32_t *ret_streams, uint32_t *ret_capacity) {
+  vestry_server_room(((program *)server)->web, ret_streams, ret_capacity);
 }
 
-static vestry_err stop(server *s, uint64_t timeout_ms) {
-  return vestry_server_stop(s->adapter, timeout_ms);
-}
-
-static void room(server *s, uint32_t *ret_streams, uint32_t *ret_capacity) {
-  vestry_server_room(s->adapter, ret_streams, ret_capacity);
-}
-
-static void destroy(server *s) {
-  program *p = s->context;
-  if (p) {
-    assert_int_equal(vestry_server_stop(s->adapter, 20000), VESTRY_OK);
+static void destroy(void *server) {
+  program *p = server;
+  if (!vestry_is_forked(p->v)) { /* in a child, the daemon is the parent's */
+    assert_int_equal(vestry_server_stop(p->web, 20000), VESTRY_OK);
     atomic_store(&p->stops, true);
     if (p->external) pthread_join(p->loop, NULL);
     MHD_stop_daemon(p->daemon);
   }
-  vestry_server_destroy(s->adapter);
+  vestry_server_destroy(p->web);
   free(p);
 }
 
 /* breaks_queries: since 1.0 as well. */
-#define EVERY_ATTACHED                                                                                                 \
-  .stop = stop, .room = room, .destroy = destroy, .has_tls = true, .always_keeps = true, .closes_streams = true,       \
-  .waits_for_none = true, .has_own_paths = true, .has_own_targets = true, .decodes_paths = true,                       \
-  .closes_broken = true, .refuses_itself = true, .refuses_most = server_library_refuses,                               \
-  .breaks_queries = server_library_refuses, .is_blind_to = server_is_blind_to_attached, .stops_s = 5
+static vestry_contract_adapter contract_of(const char *name, const attached_settings *settings) {
+  static const vestry_contract_exception exceptions[] = {
+      {"uploads/stalled_readers_of_answers_hold_no_writer", "the daemon sends the answers"},
+      {"hostile/lost_clients_hold_no_place", "connections without a head are the daemon's, under its limits"},
+      {NULL, NULL}};
+  return (vestry_contract_adapter){
+      .size = sizeof(vestry_contract_adapter),
+      .name = name,
+      .start = start,
+      .stop = stop,
+      .destroy = destroy,
+      .room = room,
+      .exceptions = exceptions,
+      .patience_s = PATIENCE_S,
+      .waits_in_handlers = settings->external,
+      .always_keeps = true,
+      .closes_streams = true,
+      .waits_for_none = true,
+      .closes_broken = true,
+      .has_own_paths = true,
+      .has_own_targets = true,
+      .decodes_paths = true,
+      .breaks_queries = server_library_refuses(),
+      .refuses_itself = true,
+      .refuses_most = server_library_refuses(),
+      .redirects_blanks = settings->lenient && server_library_refuses(),
+      .is_blind_to = server_is_blind_to_attached,
+  };
+}
 
-const server_seam microhttpd_attached_seam = {
-    .name = "libmicrohttpd, attached",
-    .start = start,
-    EVERY_ATTACHED,
-};
+void attached_start(vsi_server *s, const attached_settings *settings) {
+  vsi_adapter = contract_of("libmicrohttpd, attached", settings);
+  vsi_patience_s = PATIENCE_S;
+  vsi_server_begin(s, &settings->options);
+  if (!settings->bare) vsi_server_mount(s);
+  s->running = launch(s->v, settings, &s->port);
+}
 
-const server_seam microhttpd_lenient_seam = {
-    .name = "libmicrohttpd, attached to a daemon that is not strict",
-    .start = start_lenient,
-    EVERY_ATTACHED,
-    .redirects_blanks = server_library_refuses,
-};
+unsigned attached_contract_run(const char *name, const attached_settings *settings, const char *suites) {
+  const vestry_contract_adapter contract = contract_of(name, settings);
+  settings_used = settings;
+  return vestry_contract_run(&contract, suites);
+}

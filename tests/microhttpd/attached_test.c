@@ -3,67 +3,50 @@
 #include <stdlib.h>
 
 #include "microhttpd/server.h"
+#include "microhttpd/tls.h"
 #include "support/test.h"
+#include "support/test_host.h"
 #include "support/until.h"
-#include "testing/contract.h"
-#include "web/client.h"
-#include "web/exchange.h"
-#include "web/hostile_contract.h"
-#include "web/lifecycle_contract.h"
-#include "web/peers_contract.h"
-#include "web/watch_contract.h"
-#include "web/wire_contract.h"
+#include "testing/contract/client.h"
 
 /* ---- ways to run a daemon ---------------------------------------------------------------------------------------- */
 
+/* A truncated request may wait for the time-out. */
+#define WAY(...)                                                                                                       \
+  { .silent_s = 2, __VA_ARGS__ }
+
 static const struct way {
   const char *name;
-  unsigned flags, threads;
-  bool external, tls;
+  attached_settings settings;
 } ways[] = {
-    {"attached to a thread with select", MHD_USE_SELECT_INTERNALLY, 0, false, false},
-    {"attached to a thread with poll", MHD_USE_POLL_INTERNAL_THREAD, 0, false, false},
-    {"attached to a thread with epoll", MHD_USE_EPOLL_INTERNAL_THREAD, 0, false, false},
-    {"attached to a pool with epoll", MHD_USE_EPOLL_INTERNAL_THREAD, 3, false, false},
-    {"attached to a pool with poll", MHD_USE_POLL_INTERNAL_THREAD, 3, false, false},
-    {"attached to a loop of the program's", MHD_USE_ITC, 0, true, false},
-    {"attached to a loop of the program's, with epoll", MHD_USE_EPOLL, 0, true, false},
-    {"attached, with TLS", MHD_USE_POLL_INTERNAL_THREAD, 2, false, true},
+    {"attached to a thread with select", WAY(.flags = MHD_USE_SELECT_INTERNALLY)},
+    {"attached to a thread with poll", WAY(.flags = MHD_USE_POLL_INTERNAL_THREAD)},
+    {"attached to a thread with epoll", WAY(.flags = MHD_USE_EPOLL_INTERNAL_THREAD)},
+    {"attached to a pool with epoll", WAY(.flags = MHD_USE_EPOLL_INTERNAL_THREAD, .threads = 3)},
+    {"attached to a pool with poll", WAY(.flags = MHD_USE_POLL_INTERNAL_THREAD, .threads = 3)},
+    {"attached to a loop of the program's", WAY(.flags = MHD_USE_ITC, .external = true)},
+    {"attached to a loop of the program's, with epoll", WAY(.flags = MHD_USE_EPOLL, .external = true)},
+    {"attached, with TLS", WAY(.flags = MHD_USE_POLL_INTERNAL_THREAD, .threads = 2, .tls = true)},
 };
-enum { WAYS = sizeof ways / sizeof *ways };
-static const struct way *way;
 
-static void *start_contract(const vestry_options *options, unsigned room) {
-  server *made = calloc(1, sizeof *made);
-  attached_start(made, &(attached_settings){.flags = way->flags,
-                                            .threads = way->threads,
-                                            .external = way->external,
-                                            .tls = way->tls,
-                                            .bare = true,
-                                            .adapter = {.max_streams = room},
-                                            .silent_s = 2,
-                                            .options = *options});
-  return made;
-}
-
-static int run_contracts(void) {
-  int failed = 0;
-  for (way = ways; way < ways + WAYS; way++) {
-    contract_seam seam = web_contract_seam(way->name, start_contract);
-    seam.closes_broken = true;
-    failed += contract_run(&seam);
-  }
-  return failed;
+static unsigned run_contracts(void) {
+  static const attached_settings strict = {.flags = 0}, lenient = {.lenient = true};
+  unsigned failed = 0;
+  for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
+    failed += attached_contract_run(ways[i].name, &ways[i].settings, "requests");
+  vsi_client_tls_ops_offered = &tls_client_ops;
+  return failed + attached_contract_run("attached to a daemon that is not strict", &lenient, "hostile") +
+         attached_contract_run("attached", &strict, "hostile,wire,lifecycle,watches,peers");
 }
 
 /* ---- the program's requests -------------------------------------------------------------------------------------- */
 
-static server s;
+static vsi_server s;
 
 /* Send a request on an existing connection, and return the answer's body. */
-static const char *ask(client *c, const char *method, const char *path, const char *body) {
-  client_sendf(c, "%s %s HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n\r\n%s", method, path, strlen(body), body);
-  client_finish(c, false);
+static const char *ask(vsi_client *c, const char *method, const char *path, const char *body) {
+  vsi_client_sendf(c, "%s %s HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n\r\n%s", method, path, strlen(body), body);
+  vsi_client_finish(c, false);
   return c->body;
 }
 
@@ -71,18 +54,18 @@ static void requests_without_a_route_reach_the_program(void **state) {
   (void)state;
   unsigned before = atomic_load(&attached_own_count), ended = atomic_load(&attached_own_ended);
   attached_start(&s, &(attached_settings){.threads = 2});
-  client c;
-  client_connect(&c, s.port, false);
+  vsi_client c;
+  vsi_client_connect(&c, s.port, false);
   for (int i = 0; i < 3; i++) {
     assert_string_equal(ask(&c, "POST", "/own", "twelve bytes"), "own 12");
-    client_next(&c);
+    vsi_client_next(&c);
     assert_string_equal(ask(&c, "POST", "/echo", "vestry's"), "vestry's");
-    client_next(&c);
+    vsi_client_next(&c);
     assert_string_equal(ask(&c, "GET", "/echo/own?a=b", ""), "own 0");
-    client_next(&c);
+    vsi_client_next(&c);
   }
-  client_close(&c);
-  server_stop(&s);
+  vsi_client_close(&c);
+  vsi_server_stop(&s);
   assert_int_equal(atomic_load(&attached_own_count) - before, 6);
   assert_int_equal(atomic_load(&attached_own_ended) - ended, 6);
 }
@@ -103,23 +86,23 @@ static void queries_are_passed_with_their_meaning(void **state) {
   attached_start(&s, &(attached_settings){.threads = 0});
   assert_int_equal(vestry_route(s.v, "GET", "/query", say_query, NULL), VESTRY_OK);
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-    client c;
-    client_ask(&c, s.port, "GET", rows[i][0], NULL);
-    assert_int_equal(client_status(&c), 200);
-    client_finish(&c, false);
+    vsi_client c;
+    vsi_client_ask(&c, s.port, "GET", rows[i][0], NULL);
+    assert_int_equal(vsi_client_status(&c), 200);
+    vsi_client_finish(&c, false);
     assert_string_equal(c.body, rows[i][1]);
-    client_close(&c);
+    vsi_client_close(&c);
   }
-  server_stop(&s);
+  vsi_server_stop(&s);
 }
 
 /* 0: the server closed without an answer. */
 static int status_of(const char *path) {
-  client c;
-  client_ask(&c, s.port, "GET", path, "Connection: close\r\n");
-  client_read_all(&c);
-  int status = c.len ? client_status(&c) : 0;
-  client_close(&c);
+  vsi_client c;
+  vsi_client_ask(&c, s.port, "GET", path, "Connection: close\r\n");
+  vsi_client_read_all(&c);
+  int status = c.len ? vsi_client_status(&c) : 0;
+  vsi_client_close(&c);
   return status;
 }
 
@@ -128,16 +111,16 @@ static void aborted_requests_release_their_places(void **state) {
   (void)state;
   attached_start(&s, &(attached_settings){.adapter.max_requests = 2});
   for (int i = 0; i < 20; i++) {
-    client c;
-    client_connect(&c, s.port, false);
-    client_sendf(&c, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nnot all of it");
+    vsi_client c;
+    vsi_client_connect(&c, s.port, false);
+    vsi_client_sendf(&c, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nnot all of it");
     if (i % 2)
-      client_abort(&c);
+      vsi_client_abort(&c);
     else
-      client_close(&c);
+      vsi_client_close(&c);
     UNTIL(status_of("/echo") == 200);
   }
-  server_stop(&s);
+  vsi_server_stop(&s);
 }
 
 static vestry_err say_much(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -151,7 +134,7 @@ static vestry_err say_much(const vestry_request *req, vestry_reply *reply, void 
 static void answers_are_sent_after_their_requests_end(void **state) {
   (void)state;
   enum { MUCH = 16 << 20 }; /* more than the kernel takes for a peer that reads nothing */
-  static client clients[2];
+  static vsi_client clients[2];
   char *much = calloc(1, MUCH + 1);
   assert_non_null(much);
   memset(much, 'a', MUCH);
@@ -159,20 +142,20 @@ static void answers_are_sent_after_their_requests_end(void **state) {
                  &(attached_settings){.threads = 2, .options.bounds = &(vestry_bounds){.max_answer_bytes = 3 * MUCH}});
   assert_int_equal(vestry_route(s.v, "GET", "/much", say_much, much), VESTRY_OK);
   for (int i = 0; i < 2; i++) {
-    client_ask(&clients[i], s.port, "GET", "/much", NULL);
-    assert_int_equal(client_status(&clients[i]), 200);
+    vsi_client_ask(&clients[i], s.port, "GET", "/much", NULL);
+    assert_int_equal(vsi_client_status(&clients[i]), 200);
   }
   for (int i = 0; i < 8; i++) assert_int_equal(status_of("/echo"), 200);
   vestry_stats stats = {.size = sizeof stats};
   vestry_stats_get(s.v, &stats);
   assert_int_equal(stats.answers_cut_count, 0);
   for (int i = 0; i < 2; i++) {
-    client_finish(&clients[i], false);
+    vsi_client_finish(&clients[i], false);
     assert_int_equal(clients[i].body_len, MUCH);
-    client_close(&clients[i]);
+    vsi_client_close(&clients[i]);
   }
   UNTIL(status_of("/much") == 200);
-  server_stop(&s);
+  vsi_server_stop(&s);
   free(much);
 }
 
@@ -180,7 +163,7 @@ static void answers_are_sent_after_their_requests_end(void **state) {
 static void answers_of_stalled_readers_are_cut(void **state) {
   (void)state;
   enum { MUCH = 16 << 20, READERS = 3 };
-  static client readers[READERS];
+  static vsi_client readers[READERS];
   char *much = calloc(1, MUCH + 1);
   assert_non_null(much);
   memset(much, 'a', MUCH);
@@ -188,13 +171,13 @@ static void answers_of_stalled_readers_are_cut(void **state) {
     attached_start(&s, &(attached_settings){.external = external,
                                             .options.bounds = &(vestry_bounds){.max_answer_bytes = MUCH / 2 * 5}});
     assert_int_equal(vestry_route(s.v, "GET", "/much", say_much, much), VESTRY_OK);
-    for (int i = 0; i < READERS; i++) client_ask(&readers[i], s.port, "GET", "/much", NULL);
+    for (int i = 0; i < READERS; i++) vsi_client_ask(&readers[i], s.port, "GET", "/much", NULL);
     UNTIL(status_of("/much") == 200); /* once the room of the cut ones is free */
     vestry_stats stats = {.size = sizeof stats};
     vestry_stats_get(s.v, &stats);
     assert_true(stats.answers_cut_count > 0);
-    for (int i = 0; i < READERS; i++) client_close(&readers[i]);
-    server_stop(&s);
+    for (int i = 0; i < READERS; i++) vsi_client_close(&readers[i]);
+    vsi_server_stop(&s);
   }
   free(much);
 }
@@ -214,7 +197,7 @@ static void unsuitable_daemons_are_refused(void **state) {
               {MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_ALLOW_SUSPEND_RESUME,
                "MHD_USE_THREAD_PER_CONNECTION"}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-    server_begin(&s, &microhttpd_attached_seam, &(vestry_options){0});
+    vsi_server_begin(&s, NULL);
     struct MHD_Daemon *daemon = MHD_start_daemon(rows[i].flags, 0, NULL, NULL, serve_nothing, NULL, MHD_OPTION_END);
     assert_non_null(daemon);
     vestry_server *web = NULL;
@@ -222,7 +205,7 @@ static void unsuitable_daemons_are_refused(void **state) {
     assert_null(web);
     assert_non_null(strstr(s.th.last_log, rows[i].why));
     MHD_stop_daemon(daemon);
-    server_finish(&s);
+    vsi_server_finish(&s);
   }
 }
 
@@ -235,7 +218,7 @@ static void options_out_of_range_are_named(void **state) {
               {{.max_streams = 1000001}, "max_streams is 1000001, but must be from 1 to 1000000"},
               {{.max_requests = 1048577}, "max_requests is 1048577, but must be from 1 to 1048576"},
               {{.send_buffer_bytes = 1}, "send_buffer_bytes is 1, but must be from 4096 to 67108864"}};
-  server_begin(&s, &microhttpd_attached_seam, &(vestry_options){0});
+  vsi_server_begin(&s, NULL);
   vestry_server *web = NULL;
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     const long before = atomic_load(&s.th.log_lines);
@@ -245,7 +228,7 @@ static void options_out_of_range_are_named(void **state) {
     assert_non_null(strstr(s.th.last_log, rows[i].why));
   }
   assert_null(web);
-  server_finish(&s);
+  vsi_server_finish(&s);
 }
 
 static vestry_err scope_by_header(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len,
@@ -269,12 +252,12 @@ static void login_of_the_program_becomes_the_scope(void **state) {
   (void)state;
   attached_start(&s, &(attached_settings){.options.scope = scope_by_header});
   assert_int_equal(vestry_route(s.v, "GET", "/who", say_scope, NULL), VESTRY_OK);
-  client c;
-  client_ask(&c, s.port, "GET", "/who", "X-User: ada\r\n");
-  client_finish(&c, false);
+  vsi_client c;
+  vsi_client_ask(&c, s.port, "GET", "/who", "X-User: ada\r\n");
+  vsi_client_finish(&c, false);
   assert_string_equal(c.body, "ada");
-  client_close(&c);
-  server_stop(&s);
+  vsi_client_close(&c);
+  vsi_server_stop(&s);
 }
 
 static vestry_err attach_again(test_host *th, void *ctx) {
@@ -305,9 +288,5 @@ int main(void) {
       cmocka_unit_test(login_of_the_program_becomes_the_scope),
       cmocka_unit_test(attach_survives_every_allocation_failure),
   };
-  return cmocka_run_group_tests_name("libmicrohttpd, attached", tests, NULL, NULL) +
-         hostile_contract_run(&microhttpd_attached_seam) + hostile_contract_run(&microhttpd_lenient_seam) +
-         wire_contract_run(&microhttpd_attached_seam) + life_contract_run(&microhttpd_attached_seam) +
-         watch_contract_run(&microhttpd_attached_seam) + peers_contract_run(&microhttpd_attached_seam) +
-         run_contracts();
+  return cmocka_run_group_tests_name("libmicrohttpd, attached", tests, NULL, NULL) + (int)run_contracts();
 }

@@ -8,9 +8,9 @@
 #include "microhttpd/server.h"
 #include "support/descriptors.h"
 #include "support/test.h"
-#include "web/client.h"
+#include "testing/contract/client.h"
 
-static server s;
+static vsi_server s;
 
 static vsi_microhttpd_capabilities find(void) {
   static const vestry_host host = {.log = NULL};
@@ -31,13 +31,13 @@ static void probe_finds_a_way_to_refuse_ambiguous_heads(void **state) {
 
 /* 0: closed without an answer. */
 static int status_of_head(const char *lines) {
-  client c;
-  client_connect(&c, s.port, false);
-  client_sendf(&c, "GET /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\n%s", lines);
-  client_shut(&c);
-  client_read_all(&c);
-  const int status = c.len ? client_status(&c) : 0;
-  client_close(&c);
+  vsi_client c;
+  vsi_client_connect(&c, s.port, false);
+  vsi_client_sendf(&c, "GET /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\n%s", lines);
+  vsi_client_shut(&c);
+  vsi_client_read_all(&c);
+  const int status = c.len ? vsi_client_status(&c) : 0;
+  vsi_client_close(&c);
   return status;
 }
 
@@ -57,7 +57,7 @@ static void own_server_refuses_ambiguous_heads(void **state) {
   (void)state;
   server_start(&s, NULL);
   assert_one_reading();
-  server_stop(&s);
+  vsi_server_stop(&s);
 }
 
 static void strict_daemon_refuses_ambiguous_heads(void **state) {
@@ -65,7 +65,7 @@ static void strict_daemon_refuses_ambiguous_heads(void **state) {
   attached_start(&s, &(attached_settings){.threads = 2});
   assert_int_equal(atomic_load(&s.th.log_lines), 0);
   assert_one_reading();
-  server_stop(&s);
+  vsi_server_stop(&s);
 }
 
 /* A line that a lenient daemon has joined may have been folded. */
@@ -80,13 +80,13 @@ static void lenient_daemon_is_logged_and_refuses_folds(void **state) {
   for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) assert_int_equal(status_of_head(odd[i]), 400);
   assert_int_equal(status_of_head("X: one  two\r\n\r\n"), finds_all ? 200 : 400);
   assert_int_equal(status_of_head("X: one two\r\nY:\r\nZ: 1 \r\n\r\n"), 200);
-  server_stop(&s);
+  vsi_server_stop(&s);
 }
 
 static void probe_without_descriptors_returns_io(void **state) {
   (void)state;
   struct rlimit before;
-  server_begin(&s, &microhttpd_attached_seam, &(vestry_options){0});
+  vsi_server_begin(&s, NULL);
   assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
   const int free_one = descriptors_lowest_free();
   const struct rlimit none = {(rlim_t)free_one, before.rlim_max};
@@ -97,7 +97,7 @@ static void probe_without_descriptors_returns_io(void **state) {
   assert_int_equal(error, VESTRY_IO);
   assert_null(web);
   assert_non_null(strstr(s.th.last_log, "ulimit -n"));
-  server_finish(&s);
+  vsi_server_finish(&s);
 }
 
 int main(void) {

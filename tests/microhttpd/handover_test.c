@@ -21,13 +21,13 @@
 #include "support/litmus.h"
 #include "support/test.h"
 #include "support/until.h"
-#include "web/client.h"
+#include "testing/contract/client.h"
 
-static server s;
+static vsi_server s;
 
 static unsigned streams(void) {
   uint32_t count;
-  vestry_server_room(s.adapter, &count, NULL);
+  vestry_server_room(server_web(&s), &count, NULL);
   return count;
 }
 
@@ -98,12 +98,12 @@ static void idle_stream_holds_no_memory_of_the_library(void **state) {
   if (!mallinfo2().uordblks) TEST_SKIP("the allocator is a sanitizer's, which counts no bytes");
   mallopt(M_ARENA_MAX, 1); /* mallinfo2 reports one arena only */
   server_start(&s, &(server_settings){.adapter.memory_bytes = MEMORY_BYTES});
-  static client clients[2][IDLE_STREAMS];
-  for (int i = 0; i < IDLE_STREAMS; i++) server_open(&s, &clients[0][i]); /* tables grow with the first ones */
+  static vsi_client clients[2][IDLE_STREAMS];
+  for (int i = 0; i < IDLE_STREAMS; i++) vsi_server_open(&s, &clients[0][i]); /* tables grow with the first ones */
   size_t before = allocated_bytes(), held = 0;
   for (int i = 0; i < IDLE_STREAMS; i++) {
-    server_patch(server_open(&s, &clients[1][i]), "{}"); /* written when vestry owns the socket */
-    client_expect(&clients[1][i], "data: signals {}");
+    vsi_server_patch(vsi_server_open(&s, &clients[1][i]), "{}"); /* written when vestry owns the socket */
+    vsi_client_expect(&clients[1][i], "data: signals {}");
     held += malloc_usable_size(clients[1][i].text) + malloc_usable_size(clients[1][i].body);
   }
   UNTIL(allocated_bytes() <= before + held + IDLE_STREAMS * MOST_IDLE_BYTES);
@@ -111,32 +111,32 @@ static void idle_stream_holds_no_memory_of_the_library(void **state) {
   print_message("%ld bytes for each\n", each);
   assert_true(each <= MOST_IDLE_BYTES);
   for (int i = 0; i < IDLE_STREAMS; i++) {
-    client_close(&clients[0][i]);
-    client_close(&clients[1][i]);
+    vsi_client_close(&clients[0][i]);
+    vsi_client_close(&clients[1][i]);
   }
-  server_stop(&s);
+  vsi_server_stop(&s);
 }
 
 /* libmicrohttpd checks the connections that are silent for longest first, up to the first that it keeps. */
 static void handed_over_socket_is_dropped_behind_silent_ones(void **state) {
   (void)state;
   enum { EACH = 8 };
-  static client silent[EACH], clients[EACH];
+  static vsi_client silent[EACH], clients[EACH];
   server_start(&s, &(server_settings){.adapter = {.threads_count = 1, .timeout_s = 300}});
   for (int i = 0; i < EACH; i++) {
-    client_ask(&silent[i], s.port, "GET", "/echo", NULL);
-    assert_int_equal(client_status(&silent[i]), 200);
+    vsi_client_ask(&silent[i], s.port, "GET", "/echo", NULL);
+    assert_int_equal(vsi_client_status(&silent[i]), 200);
   }
   unsigned before = server_descriptors();
   for (int i = 0; i < EACH; i++) {
-    server_patch(server_open(&s, &clients[i]), "{\"ours\":1}");
-    client_expect(&clients[i], "ours");
+    vsi_server_patch(vsi_server_open(&s, &clients[i]), "{\"ours\":1}");
+    vsi_client_expect(&clients[i], "ours");
   }
   server_wait_descriptors(before + 2 * EACH);
-  for (int i = 0; i < EACH; i++) client_close(&clients[i]);
+  for (int i = 0; i < EACH; i++) vsi_client_close(&clients[i]);
   server_wait_descriptors(before);
-  for (int i = 0; i < EACH; i++) client_close(&silent[i]);
-  server_stop(&s);
+  for (int i = 0; i < EACH; i++) vsi_client_close(&silent[i]);
+  vsi_server_stop(&s);
 }
 
 /* No line at any level: there would be one for each stream, worded like a failure. */
@@ -146,19 +146,19 @@ static void hand_over_logs_nothing(void **state) {
   static const vestry_cause causes[] = {VESTRY_CAUSE_CLOSED, VESTRY_CAUSE_IDLE};
   for (int tls = 0; tls < 2; tls++) {
     server_start(&s, &(server_settings){.tls = tls});
-    long before = atomic_load(&server_debug_lines), reported = atomic_load(&s.th.log_lines);
+    long before = atomic_load(&vsi_server_debug_lines), reported = atomic_load(&s.th.log_lines);
     for (int i = 0; i < 10; i++) {
-      client c;
-      vestry_connection *connection = server_open(&s, &c);
+      vsi_client c;
+      vestry_connection *connection = vsi_server_open(&s, &c);
       vestry_connection_close(connection, causes[i % 2]);
-      client_read_all(&c);
+      vsi_client_read_all(&c);
       assert_int_equal(c.complete, i % 2 == 0);
-      client_close(&c);
+      vsi_client_close(&c);
     }
     UNTIL(!streams());
-    assert_int_equal(atomic_load(&server_debug_lines), before);
+    assert_int_equal(atomic_load(&vsi_server_debug_lines), before);
     assert_int_equal(atomic_load(&s.th.log_lines), reported);
-    server_stop(&s);
+    vsi_server_stop(&s);
   }
 }
 
@@ -181,32 +181,32 @@ static void hand_over_of_many_streams_is_invisible(void **state) {
   (void)state;
   unsigned count = how_many();
   if (count < AT_LEAST) TEST_SKIP("this process may open too few descriptors");
-  static client clients[MANY];
+  static vsi_client clients[MANY];
   unsigned before = server_descriptors();
   /* On a busy machine the first one would get a heartbeat before the last one is open. */
   vestry_connection_options without_heartbeats = {.heartbeat_ms = VESTRY_NEVER_MS};
   server_start(&s, &(server_settings){.adapter.max_streams = MANY, .options.connection = &without_heartbeats});
   unsigned quiet = server_descriptors();
-  for (unsigned i = 0; i < count; i++) server_open(&s, &clients[i]);
+  for (unsigned i = 0; i < count; i++) vsi_server_open(&s, &clients[i]);
   server_wait_descriptors(quiet + 2 * count);
   assert_int_equal(streams(), count);
   for (unsigned i = 0; i < count; i++) { /* only the head has arrived, and no end */
     struct pollfd polled = {.fd = clients[i].fd, .events = POLLIN | POLLRDHUP};
     assert_int_equal(poll(&polled, 1, 0), 0);
   }
-  for (unsigned i = 0; i < count; i++) server_patch(recorder_connection(&s.recorder, i), "{\"a\":1}");
-  for (unsigned i = 0; i < count; i++) client_expect(&clients[i], "{\"a\":1}\n\n");
+  for (unsigned i = 0; i < count; i++) vsi_server_patch(vsi_recorder_connection(&s.recorder, i), "{\"a\":1}");
+  for (unsigned i = 0; i < count; i++) vsi_client_expect(&clients[i], "{\"a\":1}\n\n");
   for (unsigned i = 0; i < count; i++)
-    vestry_connection_close(recorder_connection(&s.recorder, i), VESTRY_CAUSE_CLOSED);
+    vestry_connection_close(vsi_recorder_connection(&s.recorder, i), VESTRY_CAUSE_CLOSED);
   for (unsigned i = 0; i < count; i++) {
-    assert_string_equal(client_header(&clients[i], "Connection"), "close"); /* so no second request follows */
-    client_read_all(&clients[i]);
+    assert_string_equal(vsi_client_header(&clients[i], "Connection"), "close"); /* so no second request follows */
+    vsi_client_read_all(&clients[i]);
     assert_true(clients[i].complete && !clients[i].reset);
-    client_close(&clients[i]);
+    vsi_client_close(&clients[i]);
   }
   server_wait_descriptors(quiet);
-  server_assert_serves(&s);
-  server_stop(&s);
+  vsi_server_assert_serves(&s);
+  vsi_server_stop(&s);
   server_wait_descriptors(before);
 }
 
@@ -215,28 +215,28 @@ static void hand_over_of_many_streams_is_invisible(void **state) {
 static void client_that_sends_more_gets_the_complete_stream(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.options.connection =
-                                          &(vestry_connection_options){.max_queued_bytes = STALLING_QUEUE_BYTES}});
-  client c;
-  vestry_connection *connection = server_open_stalled(&s, &c);
-  client_sendf(&c, "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
+                                          &(vestry_connection_options){.max_queued_bytes = VSI_STALLING_QUEUE_BYTES}});
+  vsi_client c;
+  vestry_connection *connection = vsi_server_open_stalled(&s, &c);
+  vsi_client_sendf(&c, "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
   vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
-  client_read_all(&c);
-  assert_true(c.complete && !c.reset && c.body_len > STALLING_BYTES);
-  client_close(&c);
-  server_stop(&s);
+  vsi_client_read_all(&c);
+  assert_true(c.complete && !c.reset && c.body_len > VSI_STALLING_BYTES);
+  vsi_client_close(&c);
+  vsi_server_stop(&s);
 }
 
 /* ---- a final chunk that waits ------------------------------------------------------------------------------------ */
 
 /* A stream that has ended, and whose final chunk is refused this number of times. */
-static void end_without_room(client *c, int refused, int pieces) {
-  vestry_connection *connection = server_open(&s, c);
-  server_patch(connection, "{\"a\":1}");
-  client_expect(c, "{\"a\":1}\n\n");
+static void end_without_room(vsi_client *c, int refused, int pieces) {
+  vestry_connection *connection = vsi_server_open(&s, c);
+  vsi_server_patch(connection, "{\"a\":1}");
+  vsi_client_expect(c, "{\"a\":1}\n\n");
   atomic_store(&final_pieces, pieces);
   atomic_store(&finals_refused, refused);
   vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
-  assert_int_equal(server_cause(&s, connection), VESTRY_CAUSE_CLOSED);
+  assert_int_equal(vsi_server_cause(&s, connection), VESTRY_CAUSE_CLOSED);
 }
 
 /* capability: C16 */
@@ -244,56 +244,56 @@ static void final_chunk_waits_for_room(void **state) {
   (void)state;
   server_start(&s, NULL);
   for (int pieces = 0; pieces < 5; pieces++) {
-    client c;
+    vsi_client c;
     end_without_room(&c, 1, pieces);
-    client_read_all(&c);
+    vsi_client_read_all(&c);
     assert_true(c.complete && !c.reset);
-    client_close(&c);
+    vsi_client_close(&c);
     UNTIL(!streams());
   }
-  server_stop(&s);
+  vsi_server_stop(&s);
 }
 
 static void final_chunk_does_not_wait_for_a_lost_peer(void **state) {
   (void)state;
   server_start(&s, NULL);
-  client c;
+  vsi_client c;
   end_without_room(&c, INT32_MAX, 0);
   assert_int_equal(streams(), 1);
-  client_abort(&c);
+  vsi_client_abort(&c);
   UNTIL(!streams());
-  server_stop(&s);
+  vsi_server_stop(&s);
 }
 
 static void waiting_final_chunk_does_not_delay_a_stop(void **state) {
   (void)state;
   server_start(&s, NULL);
-  client c[3];
+  vsi_client c[3];
   for (int i = 0; i < 3; i++) {
     end_without_room(&c[i], INT32_MAX, 0);
     assert_int_equal(streams(), (unsigned)i + 1);
   }
-  server_stop(&s);
+  vsi_server_stop(&s);
   for (int i = 0; i < 3; i++) {
-    client_read_all(&c[i]);
+    vsi_client_read_all(&c[i]);
     assert_false(c[i].complete);
-    client_close(&c[i]);
+    vsi_client_close(&c[i]);
   }
 }
 
 static void final_chunk_times_out(void **state) {
   (void)state;
   server_start(&s, NULL);
-  client c;
+  vsi_client c;
   end_without_room(&c, INT32_MAX, 0);
   assert_int_equal(streams(), 1);
-  atomic_store(&server_clock_ahead_ns, UINT64_C(6000000000));
-  client_read_all(&c);
+  atomic_store(&vsi_server_clock_ahead_ns, UINT64_C(6000000000));
+  vsi_client_read_all(&c);
   assert_false(c.complete);
-  client_close(&c);
+  vsi_client_close(&c);
   UNTIL(!streams());
-  server_stop(&s);
-  atomic_store(&server_clock_ahead_ns, 0);
+  vsi_server_stop(&s);
+  atomic_store(&vsi_server_clock_ahead_ns, 0);
   atomic_store(&finals_refused, 0);
 }
 
@@ -301,20 +301,20 @@ static void final_chunk_times_out(void **state) {
  * stopped. The event suffices for 16 times PIECE_BYTES, read by up to what the peer's kernel holds too many. */
 enum { MUCH_BYTES = 260000, HELD_BYTES = 200000, PIECE_BYTES = 8000, STEP_S = 4 };
 
-static void end_unread(client *c) {
+static void end_unread(vsi_client *c) {
   server_start(&s, &(server_settings){.adapter = {.send_buffer_bytes = HELD_BYTES, .lost_ms = VESTRY_NEVER_MS}});
-  client_connect(c, s.port, true);
-  client_sendf(c, "GET /stream HTTP/1.1\r\nHost: a\r\nDatastar-Request: true\r\n\r\n");
-  assert_true(recorder_wait_opened(&s.recorder, 1));
-  vestry_connection *connection = recorder_connection(&s.recorder, 0);
+  vsi_client_connect(c, s.port, true);
+  vsi_client_sendf(c, "GET /stream HTTP/1.1\r\nHost: a\r\nDatastar-Request: true\r\n\r\n");
+  assert_true(vsi_recorder_wait_opened(&s.recorder, 1));
+  vestry_connection *connection = vsi_recorder_connection(&s.recorder, 0);
   static char text[MUCH_BYTES];
   memset(text, 'x', sizeof text);
   assert_int_equal(vestry_connection_patch_elements(connection, text, sizeof text, NULL), VESTRY_OK);
-  client_expect(c, "data: elements x");
-  server_hold_clock(true);
+  vsi_client_expect(c, "data: elements x");
+  vsi_server_hold_clock(true);
   atomic_store(&finals_refused, INT32_MAX);
   vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
-  assert_int_equal(server_cause(&s, connection), VESTRY_CAUSE_CLOSED);
+  assert_int_equal(vsi_server_cause(&s, connection), VESTRY_CAUSE_CLOSED);
   assert_int_equal(streams(), 1);
 }
 
@@ -325,9 +325,9 @@ static int unread_bytes(void) {
 }
 
 /* The peer reads more than its own kernel holds, so ours holds less as soon as the acknowledgement arrives. */
-static void read_on(client *c) {
+static void read_on(vsi_client *c) {
   size_t wanted = c->len + PIECE_BYTES;
-  while (c->len < wanted && !c->ended) client_read(c);
+  while (c->len < wanted && !c->ended) vsi_client_read(c);
   UNTIL(unread_bytes() < atomic_load(&looked_bytes));
 }
 
@@ -335,38 +335,38 @@ static void read_on(client *c) {
  * at most a real second, and earlier if another stream sets a timer. */
 static void let_pass(unsigned seconds) {
   unsigned before = atomic_load(&looks_count); /* no check while time stands still */
-  atomic_fetch_add(&server_clock_ahead_ns, seconds * UINT64_C(1000000000));
-  double until = seconds_now() + PATIENCE_S;
-  while (atomic_load(&looks_count) == before && seconds_now() < until) {
-    client other;
-    server_open(&s, &other);
-    client_abort(&other);
-    double soon = seconds_now() + 0.1;
-    WAIT_WHILE(atomic_load(&looks_count) == before && seconds_now() < soon);
+  atomic_fetch_add(&vsi_server_clock_ahead_ns, seconds * UINT64_C(1000000000));
+  double until = vsi_seconds_now() + PATIENCE_S;
+  while (atomic_load(&looks_count) == before && vsi_seconds_now() < until) {
+    vsi_client other;
+    vsi_server_open(&s, &other);
+    vsi_client_abort(&other);
+    double soon = vsi_seconds_now() + 0.1;
+    WAIT_WHILE(atomic_load(&looks_count) == before && vsi_seconds_now() < soon);
   }
   assert_int_not_equal(atomic_load(&looks_count), before);
 }
 
-static void finish_unread(client *c) {
-  client_close(c);
+static void finish_unread(vsi_client *c) {
+  vsi_client_close(c);
   atomic_store(&finals_refused, 0);
   UNTIL(!streams());
-  server_stop(&s);
-  server_hold_clock(false);
-  atomic_store(&server_clock_ahead_ns, 0);
+  vsi_server_stop(&s);
+  vsi_server_hold_clock(false);
+  atomic_store(&vsi_server_clock_ahead_ns, 0);
 }
 
 static void final_chunk_waits_for_a_slow_reader(void **state) {
   (void)state;
-  client c;
+  vsi_client c;
   end_unread(&c);
   for (int i = 0; i < 5; i++) {
     read_on(&c);
     let_pass(STEP_S);
   }
   atomic_store(&finals_refused, 0);
-  server_hold_clock(false); /* there is room: the next check finds it */
-  client_read_all(&c);
+  vsi_server_hold_clock(false); /* there is room: the next check finds it */
+  vsi_client_read_all(&c);
   assert_true(c.complete && !c.reset);
   assert_true(c.body_len > MUCH_BYTES);
   finish_unread(&c);
@@ -374,13 +374,13 @@ static void final_chunk_waits_for_a_slow_reader(void **state) {
 
 static void final_chunk_waits_one_minute_at_most(void **state) {
   (void)state;
-  client c;
+  vsi_client c;
   end_unread(&c);
   for (int i = 0; i < 16; i++) {
     read_on(&c);
     let_pass(i < 14 ? STEP_S : i == 14 ? 3 : 1);
   }
-  client_read_all(&c);
+  vsi_client_read_all(&c);
   assert_false(c.complete);
   assert_true(c.body_len > MUCH_BYTES); /* the bytes in the kernel arrive nevertheless */
   finish_unread(&c);
@@ -388,7 +388,7 @@ static void final_chunk_waits_one_minute_at_most(void **state) {
 
 static void final_chunk_times_out_if_the_peer_stops_reading(void **state) {
   (void)state;
-  client c;
+  vsi_client c;
   end_unread(&c);
   read_on(&c);
   for (int before = INT32_MAX, now; (now = atomic_load(&looked_bytes)) < before;) {
@@ -396,7 +396,7 @@ static void final_chunk_times_out_if_the_peer_stops_reading(void **state) {
     let_pass(STEP_S);
     if (atomic_load(&looked_bytes) == before) let_pass(1);
   }
-  client_read_all(&c);
+  vsi_client_read_all(&c);
   assert_false(c.complete);
   finish_unread(&c);
 }
@@ -404,38 +404,38 @@ static void final_chunk_times_out_if_the_peer_stops_reading(void **state) {
 /* ---- no descriptors ---------------------------------------------------------------------------------------------- */
 
 /* One stream is closed for lack of a descriptor, and no other. */
-static void assert_one_ends(client *c, unsigned index, client *other) {
-  client_sendf(c, "GET /stream HTTP/1.1\r\nHost: a\r\nDatastar-Request: true\r\n\r\n");
-  assert_true(recorder_wait_closed(&s.recorder, index + 1));
+static void assert_one_ends(vsi_client *c, unsigned index, vsi_client *other) {
+  vsi_client_sendf(c, "GET /stream HTTP/1.1\r\nHost: a\r\nDatastar-Request: true\r\n\r\n");
+  assert_true(vsi_recorder_wait_closed(&s.recorder, index + 1));
   assert_int_equal(s.recorder.causes[index], VESTRY_CAUSE_ERROR);
-  client_read_all(c);
+  vsi_client_read_all(c);
   assert_false(c->complete);
-  client_close(c);
-  server_patch(recorder_connection(&s.recorder, 0), "{\"still\":1}");
-  client_expect(other, "still");
+  vsi_client_close(c);
+  vsi_server_patch(vsi_recorder_connection(&s.recorder, 0), "{\"still\":1}");
+  vsi_client_expect(other, "still");
 }
 
 /* capability: C16 */
 static void stream_without_a_descriptor_ends_alone(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.adapter.threads_count = 1});
-  client c, other;
-  server_open(&s, &other);
-  server_patch(recorder_connection(&s.recorder, 0), "{\"taken\":1}");
-  client_expect(&other, "taken"); /* it has been handed over, so later failures affect the other one */
-  client_connect(&c, s.port, false);
+  vsi_client c, other;
+  vsi_server_open(&s, &other);
+  vsi_server_patch(vsi_recorder_connection(&s.recorder, 0), "{\"taken\":1}");
+  vsi_client_expect(&other, "taken"); /* it has been handed over, so later failures affect the other one */
+  vsi_client_connect(&c, s.port, false);
   atomic_store(&dup3_fails, 1);
   assert_one_ends(&c, 0, &other);
 
-  client_ask(&c, s.port, "GET", "/echo", NULL); /* it has been accepted */
-  assert_int_equal(client_status(&c), 200);
-  client_expect(&c, "nothing");
+  vsi_client_ask(&c, s.port, "GET", "/echo", NULL); /* it has been accepted */
+  assert_int_equal(vsi_client_status(&c), 200);
+  vsi_client_expect(&c, "nothing");
   struct rlimit limit, low;
   assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
   const int lowest = descriptors_lowest_free();
   low = (struct rlimit){.rlim_cur = (rlim_t)lowest, .rlim_max = limit.rlim_max};
   assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
-  client_next(&c);
+  vsi_client_next(&c);
   assert_one_ends(&c, 1, &other);
   assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
 
@@ -443,48 +443,48 @@ static void stream_without_a_descriptor_ends_alone(void **state) {
   vestry_stats_get(s.v, &stats);
   /* the acceptor may have found no descriptor either */
   assert_true(stats.refused_by_reason[VESTRY_REFUSAL_DESCRIPTORS] >= 2);
-  client_close(&other);
-  server_stop(&s);
+  vsi_client_close(&other);
+  vsi_server_stop(&s);
 }
 
 /* ---- limits ------------------------------------------------------------------------------------------------------ */
 
 /* A request on an existing connection: it gives the acceptor time to accept others, if it would. */
-static void ask_again(client *c) {
-  client_sendf(c, "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
-  client_expect(c, "nothing");
-  client_next(c);
+static void ask_again(vsi_client *c) {
+  vsi_client_sendf(c, "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
+  vsi_client_expect(c, "nothing");
+  vsi_client_next(c);
 }
 
 /* capability: C16 */
 static void streams_count_against_max_connections(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.adapter = {.max_streams = 2, .max_connections = 3, .threads_count = 1}});
-  client held[2], third, fourth;
-  vestry_connection *connection = server_open(&s, &held[0]);
-  server_open(&s, &held[1]);
-  client_connect(&third, s.port, false);
+  vsi_client held[2], third, fourth;
+  vestry_connection *connection = vsi_server_open(&s, &held[0]);
+  vsi_server_open(&s, &held[1]);
+  vsi_client_connect(&third, s.port, false);
   for (int i = 0; i < 20; i++) ask_again(&third);
-  client_ask(&fourth, s.port, "GET", "/echo", NULL);
+  vsi_client_ask(&fourth, s.port, "GET", "/echo", NULL);
   for (int i = 0; i < 200; i++) ask_again(&third);
   struct pollfd polled = {.fd = fourth.fd, .events = POLLIN};
   assert_int_equal(poll(&polled, 1, 0), 0);
   vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
-  assert_int_equal(client_status(&fourth), 200);
-  client_close(&held[0]);
-  client_close(&held[1]);
-  client_close(&third);
-  client_close(&fourth);
-  server_stop(&s);
+  assert_int_equal(vsi_client_status(&fourth), 200);
+  vsi_client_close(&held[0]);
+  vsi_client_close(&held[1]);
+  vsi_client_close(&third);
+  vsi_client_close(&fourth);
+  vsi_server_stop(&s);
 }
 
 /* Whether a request gets an answer, and its connection is not closed instead. */
 static bool is_served(void) {
-  client c;
-  client_ask(&c, s.port, "GET", "/echo", NULL);
-  client_read(&c);
+  vsi_client c;
+  vsi_client_ask(&c, s.port, "GET", "/echo", NULL);
+  vsi_client_read(&c);
   bool answered = c.len > 0;
-  client_close(&c);
+  vsi_client_close(&c);
   return answered;
 }
 
@@ -492,20 +492,20 @@ static bool is_served(void) {
 static void streams_count_against_max_per_address(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.adapter.max_per_address = 2});
-  client held[2], third;
-  vestry_connection *connection = server_open(&s, &held[0]);
-  server_open(&s, &held[1]);
+  vsi_client held[2], third;
+  vestry_connection *connection = vsi_server_open(&s, &held[0]);
+  vsi_server_open(&s, &held[1]);
   for (int i = 0; i < 3; i++) {
-    client_ask(&third, s.port, "GET", "/echo", NULL);
-    client_read_all(&third);
+    vsi_client_ask(&third, s.port, "GET", "/echo", NULL);
+    vsi_client_read_all(&third);
     assert_int_equal(third.len, 0);
-    client_close(&third);
+    vsi_client_close(&third);
   }
   vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
   UNTIL(is_served());
-  client_close(&held[0]);
-  client_close(&held[1]);
-  server_stop(&s);
+  vsi_client_close(&held[0]);
+  vsi_client_close(&held[1]);
+  vsi_server_stop(&s);
 }
 
 /* ---- races ------------------------------------------------------------------------------------------------------- */
@@ -534,42 +534,42 @@ static void hand_over_races_with_every_end(void **state) {
     assert_int_equal(vestry_route(s.v, "GET", "/brief", open_and_end, &s), VESTRY_OK);
     unsigned opened = 0;
     for (unsigned round = 0; round < ROUNDS; round++) {
-      client clients[A_ROUND];
+      vsi_client clients[A_ROUND];
       bool goes[A_ROUND], brief[A_ROUND];
       for (int i = 0; i < A_ROUND; i++) {
         brief[i] = random_below(3) == 0;
-        client_ask(&clients[i], s.port, "GET", brief[i] ? "/brief" : "/stream", "Datastar-Request: true\r\n");
+        vsi_client_ask(&clients[i], s.port, "GET", brief[i] ? "/brief" : "/stream", "Datastar-Request: true\r\n");
         goes[i] = random_below(3) == 0;
         if (!goes[i]) continue;
         litmus_dally(random_below(50000));
         if (random_below(2))
-          client_abort(&clients[i]);
+          vsi_client_abort(&clients[i]);
         else
-          client_close(&clients[i]);
+          vsi_client_close(&clients[i]);
       }
-      pthread_mutex_lock(&s.recorder.lock);
+      vsi_mutex_lock(&s.recorder.lock);
       unsigned now = s.recorder.opened;
-      pthread_mutex_unlock(&s.recorder.lock);
+      vsi_mutex_unlock(&s.recorder.lock);
       for (; opened < now; opened++)
-        vestry_connection_close(recorder_connection(&s.recorder, opened),
+        vestry_connection_close(vsi_recorder_connection(&s.recorder, opened),
                                 random_below(2) ? VESTRY_CAUSE_CLOSED : VESTRY_CAUSE_IDLE);
       if (stops && round == ROUNDS - 1) { /* with these in progress */
-        server_stop_adapter(&s);
+        vsi_server_stop_adapter(&s);
         for (int i = 0; i < A_ROUND; i++)
-          if (!goes[i]) client_close(&clients[i]);
+          if (!goes[i]) vsi_client_close(&clients[i]);
         break;
       }
       for (int i = 0; i < A_ROUND; i++) {
         if (goes[i]) continue;
         if (brief[i]) { /* no byte of it is lost, whenever the end came */
-          client_read_all(&clients[i]);
+          vsi_client_read_all(&clients[i]);
           assert_true(clients[i].complete && !clients[i].reset);
           assert_non_null(strstr(clients[i].body, "brief"));
         }
-        client_close(&clients[i]);
+        vsi_client_close(&clients[i]);
       }
     }
-    server_stop(&s);
+    vsi_server_stop(&s);
     server_wait_descriptors(before);
   }
 }

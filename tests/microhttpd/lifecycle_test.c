@@ -9,14 +9,13 @@
 #include <unistd.h>
 
 #include "microhttpd/server.h"
+#include "microhttpd/tls.h"
 #include "support/test.h"
 #include "support/until.h"
-#include "web/client.h"
-#include "web/lifecycle_contract.h"
-#include "web/peers_contract.h"
-#include "web/watch_contract.h"
+#include "testing/contract/client.h"
+#include "web/lost_peers.h"
 
-static server s;
+static vsi_server s;
 
 /* ---- stalled readers --------------------------------------------------------------------------------------------- */
 
@@ -30,12 +29,12 @@ static size_t taken_bytes(size_t send_buffer_bytes, bool unix_socket, bool tls) 
   server_start(&s, &(server_settings){.adapter = {.send_buffer_bytes = send_buffer_bytes, .lost_ms = VESTRY_NEVER_MS},
                                       .unix_socket = unix_socket,
                                       .tls = tls});
-  client c;
-  client_connect(&c, s.port, true);
-  client_sendf(&c, "GET /stream HTTP/1.1\r\nHost: a\r\nDatastar-Request: true\r\n\r\n");
-  assert_true(recorder_wait_opened(&s.recorder, 1));
-  vestry_connection *connection = recorder_connection(&s.recorder, 0);
-  assert_int_equal(client_status(&c), 200);
+  vsi_client c;
+  vsi_client_connect(&c, s.port, true);
+  vsi_client_sendf(&c, "GET /stream HTTP/1.1\r\nHost: a\r\nDatastar-Request: true\r\n\r\n");
+  assert_true(vsi_recorder_wait_opened(&s.recorder, 1));
+  vestry_connection *connection = vsi_recorder_connection(&s.recorder, 0);
+  assert_int_equal(vsi_client_status(&c), 200);
   vestry_connection_stats stats = {.written_bytes = 0};
   bool waits = false;
   for (uint64_t sent = 0; !waits; sent++) {
@@ -43,17 +42,17 @@ static size_t taken_bytes(size_t send_buffer_bytes, bool unix_socket, bool tls) 
     assert_int_equal(vestry_connection_patch_elements(connection, html, sizeof html, NULL), VESTRY_OK);
     /* An event is either written or waits: a runner that meets a full socket requests a notification before it
      * rests. */
-    double until = seconds_now() + 3; /* a busy machine must not look like a full socket */
+    double until = vsi_seconds_now() + 3; /* a busy machine must not look like a full socket */
     vestry_connection_stats_get(connection, &stats);
-    for (unsigned looks = 0; stats.written_count <= sent && seconds_now() < until; looks++) {
+    for (unsigned looks = 0; stats.written_count <= sent && vsi_seconds_now() < until; looks++) {
       until_pause(looks);
       vestry_connection_stats_get(connection, &stats);
     }
     waits = stats.written_count <= sent;
   }
   size_t taken = stats.written_bytes;
-  client_close(&c);
-  server_stop(&s);
+  vsi_client_close(&c);
+  vsi_server_stop(&s);
   return taken;
 }
 
@@ -78,8 +77,8 @@ static void send_buffer_bytes_limits_the_kernel_buffer(void **state) {
 
 static double seconds_until_lost(size_t bytes) {
   const vestry_connection_options connection = {.heartbeat_ms = 100, .max_queued_bytes = bytes ? bytes + 4096 : 0};
-  web_settings settings = {.lost_ms = 500, .options.connection = &connection};
-  return peers_seconds_until_lost(&microhttpd_seam, &settings, 7, bytes);
+  const vestry_contract_adapter contract = microhttpd_contract();
+  return lost_peers_seconds(&contract, &(vestry_contract_settings){.lost_ms = 500}, &connection, 7, bytes);
 }
 
 /* capability: F5 */
@@ -87,12 +86,13 @@ static void f5_peer_behind_a_cut_is_detected(void **state) {
   (void)state;
   double took = seconds_until_lost(0);
   print_message("lost after %.0f ms; promised: heartbeat 100 + lost 500\n", took * 1e3);
-  assert_true(took >= 0.4 && took < PROMPT_S); /* not the hours of the kernel's time-out */
+  assert_true(took >= 0.4 && took < VSI_PROMPT_S); /* not the hours of the kernel's time-out */
 }
 
 static void short_heartbeats_allow_a_retransmission(void **state) {
   (void)state;
-  peers_leave_time_to_send_again(&microhttpd_seam);
+  const vestry_contract_adapter contract = microhttpd_contract();
+  lost_peers_leave_time_to_send_again(&contract);
 }
 
 /* capability: F5 */
@@ -100,27 +100,7 @@ static void f5_peer_cut_off_during_a_write_is_detected(void **state) {
   (void)state;
   double took = seconds_until_lost(16 << 20);
   print_message("lost after %.0f ms; promised: lost 500\n", took * 1e3);
-  assert_true(took >= 0.4 && took < PROMPT_S);
-}
-
-/* ---- the end ----------------------------------------------------------------------------------------------------- */
-
-static void destroy_stops_the_server(void **state) {
-  (void)state;
-  server_start(&s, NULL);
-  client clients[3];
-  vestry_connection *kept = NULL;
-  for (int i = 0; i < 3; i++) kept = server_open(&s, &clients[i]);
-  vestry_connection_ref(kept);
-  vestry_server_destroy(s.adapter);
-  s.adapter = NULL;
-  assert_int_equal(vestry_connection_look(kept).cause, VESTRY_CAUSE_SHUTDOWN);
-  /* The connection outlives its adapter. */
-  assert_int_equal(vestry_connection_patch_signals_text(kept, "{}", 2, NULL), VESTRY_CLOSED);
-  vestry_connection_writable(kept);
-  vestry_connection_unref(kept);
-  server_finish(&s); /* destroys NULL */
-  for (int i = 0; i < 3; i++) client_close(&clients[i]);
+  assert_true(took >= 0.4 && took < VSI_PROMPT_S);
 }
 
 /* ---- invalid requests until the end ------------------------------------------------------------------------------ */
@@ -163,11 +143,11 @@ static void server_stops_while_clients_send_invalid_requests(void **state) {
     pthread_t threads[SENDERS];
     for (int i = 0; i < SENDERS; i++) assert_int_equal(pthread_create(&threads[i], NULL, send_nonsense, &t), 0);
     WAIT_WHILE(atomic_load(&t.said) < SENDERS * AT_ONCE);
-    vestry_server_destroy(s.adapter);
-    s.adapter = NULL;
+    vestry_server_destroy(server_web(&s));
+    s.running = NULL;
     atomic_store(&t.over, true);
     for (int i = 0; i < SENDERS; i++) pthread_join(threads[i], NULL);
-    server_finish(&s);
+    vsi_server_finish(&s);
   }
 }
 
@@ -177,10 +157,10 @@ int main(void) {
       cmocka_unit_test(f5_peer_behind_a_cut_is_detected),
       cmocka_unit_test(short_heartbeats_allow_a_retransmission),
       cmocka_unit_test(f5_peer_cut_off_during_a_write_is_detected),
-      cmocka_unit_test(destroy_stops_the_server),
       cmocka_unit_test(server_stops_while_clients_send_invalid_requests),
   };
-  return life_contract_run(&microhttpd_seam) + watch_contract_run(&microhttpd_seam) +
-         peers_contract_run(&microhttpd_seam) +
+  const vestry_contract_adapter contract = microhttpd_contract();
+  vsi_client_tls_ops_offered = &tls_client_ops;
+  return (int)vestry_contract_run(&contract, "lifecycle,watches,peers") +
          cmocka_run_group_tests_name("libmicrohttpd, its own life", tests, NULL, NULL);
 }

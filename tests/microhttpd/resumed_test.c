@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Uploads whose server is killed. */
-#include "web/resumed_contract.h"
-
 #include "microhttpd/server.h"
 
 int main(void) {
-  return resumed_contract_run(&microhttpd_seam);
+  const vestry_contract_adapter contract = microhttpd_contract();
+  return (int)vestry_contract_run(&contract, "resumed");
 }

@@ -13,10 +13,10 @@
 #include "microhttpd/server.h"
 #include "microhttpd/tls.h"
 #include "support/test.h"
-#include "web/client.h"
-#include "web/wire_contract.h"
+#include "support/test_host.h"
+#include "testing/contract/client.h"
 
-static server s;
+static vsi_server s;
 
 /* ---- requests ---------------------------------------------------------------------------------------------------- */
 
@@ -24,15 +24,15 @@ static server s;
 static void paths_with_nul_are_refused(void **state) {
   (void)state;
   server_start(&s, NULL);
-  assert_int_equal(server_status_of(&s, "GET /echo%00/b HTTP/1.1\r\nHost: a\r\n\r\n"), 400);
-  server_stop(&s);
+  assert_int_equal(vsi_server_status_of(&s, "GET /echo%00/b HTTP/1.1\r\nHost: a\r\n\r\n"), 400);
+  vsi_server_stop(&s);
 }
 
 static vestry_err say_signals(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)app;
   assert_string_equal(req->method, "QUERY");
   json_t *signals = req->signals;
-  return signals ? vestry_reply_json(reply, signals) : server_echo(req, reply, app);
+  return signals ? vestry_reply_json(reply, signals) : vsi_server_echo(req, reply, app);
 }
 
 /* RFC 10008: QUERY has a body like POST, which contains the signals, with the usual limits. */
@@ -44,36 +44,37 @@ static void query_reads_body_and_signals(void **state) {
       "Datastar-Request: true\r\nContent-Type: application/json\r\nContent-Length: 7\r\n",
       "Datastar-Request: true\r\nTransfer-Encoding: chunked\r\n", "Content-Length: 7\r\n"};
   for (size_t i = 0; i < 3; i++) {
-    client c;
-    client_ask(&c, s.port, "QUERY", "/ask", heads[i]);
-    client_sendf(&c, i == 1 ? "3\r\n{\"a\r\n4\r\n\":1}\r\n0\r\n\r\n" : "{\"a\":1}");
-    assert_int_equal(client_status(&c), 200);
-    client_expect(&c, "{\"a\":1}");
-    client_close(&c);
+    vsi_client c;
+    vsi_client_ask(&c, s.port, "QUERY", "/ask", heads[i]);
+    vsi_client_sendf(&c, i == 1 ? "3\r\n{\"a\r\n4\r\n\":1}\r\n0\r\n\r\n" : "{\"a\":1}");
+    assert_int_equal(vsi_client_status(&c), 200);
+    vsi_client_expect(&c, "{\"a\":1}");
+    vsi_client_close(&c);
   }
-  client c;
-  client_ask(&c, s.port, "OPTIONS", "/ask", NULL);
-  assert_string_equal(client_header(&c, "Allow"), "QUERY, OPTIONS");
-  client_close(&c);
-  assert_int_equal(server_status_of(&s, "GET /ask HTTP/1.1\r\nHost: a\r\n\r\n"), 405);
-  assert_int_equal(
-      server_status_of(&s, "QUERY /ask HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1001\r\n\r\n"),
-      413);
-  assert_int_equal(server_status_of(&s, "QUERY /ask HTTP/1.1\r\nHost: a\r\nDatastar-Request: true\r\n"
-                                        "Content-Length: 1\r\n\r\n{"),
+  vsi_client c;
+  vsi_client_ask(&c, s.port, "OPTIONS", "/ask", NULL);
+  assert_string_equal(vsi_client_header(&c, "Allow"), "QUERY, OPTIONS");
+  vsi_client_close(&c);
+  assert_int_equal(vsi_server_status_of(&s, "GET /ask HTTP/1.1\r\nHost: a\r\n\r\n"), 405);
+  assert_int_equal(vsi_server_status_of(
+                       &s, "QUERY /ask HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1001\r\n\r\n"),
+                   413);
+  assert_int_equal(vsi_server_status_of(&s, "QUERY /ask HTTP/1.1\r\nHost: a\r\nDatastar-Request: true\r\n"
+                                            "Content-Length: 1\r\n\r\n{"),
                    400);
-  server_stop(&s);
+  vsi_server_stop(&s);
 }
 
 static void large_bodies_are_refused_early(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.options.bounds = &(vestry_bounds){.max_body_bytes = 1000}});
   /* A client that sends Expect: 100-continue gets the refusal before it sends, and so does one far above all limits. */
-  assert_int_equal(
-      server_status_of(&s, "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1001\r\n\r\n"),
-      413);
-  assert_int_equal(server_status_of(&s, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n"), 413);
-  server_stop(&s);
+  assert_int_equal(vsi_server_status_of(
+                       &s, "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1001\r\n\r\n"),
+                   413);
+  assert_int_equal(vsi_server_status_of(&s, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n"),
+                   413);
+  vsi_server_stop(&s);
 }
 
 static void invalid_requests_do_not_affect_others(void **state) {
@@ -87,30 +88,30 @@ static void invalid_requests_do_not_affect_others(void **state) {
                                       ": :\r\n\r\n"};
   for (int tls = 0; tls < 2; tls++) {
     server_start(&s, &(server_settings){.tls = tls});
-    const client_tls_ops *ops = client_tls_ops_used;
+    const vsi_client_tls_ops *ops = vsi_client_tls_ops_used;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-      client c;
-      client_tls_ops_used = NULL; /* with TLS, none of these is a handshake */
-      client_connect(&c, s.port, false);
-      client_send(&c, texts[i], strlen(texts[i]));
-      client_shut(&c);
-      client_close(&c);
-      client_tls_ops_used = ops;
-      server_assert_serves(&s);
+      vsi_client c;
+      vsi_client_tls_ops_used = NULL; /* with TLS, none of these is a handshake */
+      vsi_client_connect(&c, s.port, false);
+      vsi_client_send(&c, texts[i], strlen(texts[i]));
+      vsi_client_shut(&c);
+      vsi_client_close(&c);
+      vsi_client_tls_ops_used = ops;
+      vsi_server_assert_serves(&s);
     }
     /* A head that is larger than the connection's memory. */
     char *large = malloc(200000);
     memset(large, 'a', 200000);
-    client c;
-    client_connect(&c, s.port, false);
-    client_sendf(&c, "GET /echo HTTP/1.1\r\nX-Large: ");
-    client_send(&c, large, 200000);
+    vsi_client c;
+    vsi_client_connect(&c, s.port, false);
+    vsi_client_sendf(&c, "GET /echo HTTP/1.1\r\nX-Large: ");
+    vsi_client_send(&c, large, 200000);
     free(large);
-    int status = client_status(&c);
+    int status = vsi_client_status(&c);
     assert_true(status == 431 || status == 413 || status == 414);
-    client_close(&c);
-    server_assert_serves(&s);
-    server_stop(&s);
+    vsi_client_close(&c);
+    vsi_server_assert_serves(&s);
+    vsi_server_stop(&s);
   }
 }
 
@@ -173,8 +174,8 @@ static void invalid_settings_are_refused(void **state) {
   }
   assert_null(adapter);
   vestry_server_destroy(NULL);
-  server_assert_serves(&s);
-  server_stop(&s);
+  vsi_server_assert_serves(&s);
+  vsi_server_stop(&s);
 }
 
 static void server_listens_on_ipv6(void **state) {
@@ -200,8 +201,8 @@ static vestry_err create(test_host *th, void *ctx) {
   vestry_err error = vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &v);
   vestry_server *adapter = NULL;
   if (!error) error = vestry_microhttpd_create(v, &(vestry_microhttpd_options){.address = "127.0.0.1"}, &adapter);
-  if (!error) error = vestry_route(v, "GET", "/a", server_echo, NULL);
-  if (!error) error = vestry_route(v, "PUT", "/a", server_echo, NULL);
+  if (!error) error = vestry_route(v, "GET", "/a", vsi_server_echo, NULL);
+  if (!error) error = vestry_route(v, "PUT", "/a", vsi_server_echo, NULL);
   vestry_server_destroy(adapter);
   vestry_destroy(v);
   return error;
@@ -210,35 +211,6 @@ static vestry_err create(test_host *th, void *ctx) {
 static void creation_survives_every_allocation_failure(void **state) {
   (void)state;
   test_host_fail_each(create, NULL, false);
-}
-
-/* Requests and streams while each allocation fails in turn: they are served, refused or closed, and the server
- * continues. */
-static void serving_survives_allocation_failures(void **state) {
-  (void)state;
-  server_start(&s, NULL);
-  unsigned served = 0, refused = 0, closed = 0;
-  for (long number = 0; number < 60; number++) {
-    client c;
-    test_host_fail_in(&s.th, number);
-    if (number % 2)
-      client_ask(&c, s.port, "GET", "/stream", "Datastar-Request: true\r\n");
-    else
-      client_ask(&c, s.port, "POST", "/echo", "Content-Length: 5\r\n\r\nhello");
-    client_read(&c);
-    if (!c.len)
-      closed++;
-    else if (client_status(&c) == 200)
-      served++;
-    else
-      refused++;
-    client_close(&c);
-    test_host_fail_no_more(&s.th);
-    server_assert_serves(&s);
-  }
-  print_message("%u served, %u refused, %u closed\n", served, refused, closed);
-  assert_true(served && refused && closed);
-  server_stop(&s);
 }
 
 int main(void) {
@@ -250,8 +222,9 @@ int main(void) {
       cmocka_unit_test(invalid_settings_are_refused),
       cmocka_unit_test(server_listens_on_ipv6),
       cmocka_unit_test(creation_survives_every_allocation_failure),
-      cmocka_unit_test(serving_survives_allocation_failures),
   };
-  return wire_contract_run(&microhttpd_seam) +
+  const vestry_contract_adapter contract = microhttpd_contract();
+  vsi_client_tls_ops_offered = &tls_client_ops;
+  return (int)vestry_contract_run(&contract, "wire") +
          cmocka_run_group_tests_name("libmicrohttpd, on its wire", tests, NULL, NULL);
 }

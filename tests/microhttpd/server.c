@@ -10,8 +10,8 @@
 #include "microhttpd/tls.h"
 #include "support/test.h"
 #include "support/until.h"
-#include "web/client.h"
-#include "web/readings.h"
+#include "testing/contract/client.h"
+#include "web/network.h"
 
 unsigned server_descriptors(void) {
   unsigned count = 0;
@@ -29,25 +29,26 @@ void server_wait_descriptors(unsigned count) {
 
 bool server_library_refuses(void) {
   static const vestry_host host = {.log = NULL};
-  vsi_microhttpd_capabilities capabilities = {.refuses_odd = false};
-  assert_int_equal(vsi_microhttpd_capabilities_find(&host, &capabilities), VESTRY_OK);
+  static vsi_microhttpd_capabilities capabilities;
+  static bool is_known;
+  if (!is_known) assert_int_equal(vsi_microhttpd_capabilities_find(&host, &capabilities), VESTRY_OK);
+  is_known = true;
   return capabilities.refuses_odd;
 }
 
 /* In 0.9.75 a line that begins with a colon or a NUL ends a head; together with a bare LF it looks like an empty line,
  * and a NUL before an LF like a CR. */
-static bool is_blind_to(const readings_text *text) {
+bool server_is_blind_to(const char *text, size_t len) {
   return !server_library_refuses() &&
-         (memmem(text->bytes, text->len, "\n:", 2) || memmem(text->bytes, text->len, "\n", 2) ||
-          memmem(text->bytes, text->len, "\0\n", 2));
+         (memmem(text, len, "\n:", 2) || memmem(text, len, "\n", 2) || memmem(text, len, "\0\n", 2));
 }
 
 /* …and in a daemon of the application the query arrives decoded: a control byte replaces an encoded one. */
-bool server_is_blind_to_attached(const readings_text *text) {
-  const char *end = memchr(text->bytes, '\n', text->len), *query = memchr(text->bytes, '?', text->len);
+bool server_is_blind_to_attached(const char *text, size_t len) {
+  const char *end = memchr(text, '\n', len), *query = memchr(text, '?', len);
   for (const char *at = query; end && at && at + 1 < end; at++)
     if ((unsigned char)*at < ' ' || *at == 0x7f) return true;
-  return is_blind_to(text);
+  return server_is_blind_to(text, len);
 }
 
 /* ---- UNIX sockets ------------------------------------------------------------------------------------------------ */
@@ -72,98 +73,108 @@ const char *server_free_path(void) {
 
 /* ---- the server -------------------------------------------------------------------------------------------------- */
 
-void server_start(server *s, const server_settings *settings) {
-  static const server_settings defaults = {.bare = false};
-  if (!settings) settings = &defaults;
-  server_begin(s, &microhttpd_seam, &settings->options);
+static vestry_server *launch(vestry *v, const server_settings *settings, uint16_t *ret_port) {
   vestry_microhttpd_options options = settings->adapter;
   static char path[96];
-  client_path_used = NULL;
+  vsi_client_path_used = NULL;
   if (settings->unix_socket) {
     snprintf(path, sizeof path, "%s", server_free_path());
-    client_path_used = options.unix_path = path;
+    vsi_client_path_used = options.unix_path = path;
   } else if (!options.address) {
     options.address = "127.0.0.1";
   }
   if (!options.threads_count) options.threads_count = 2;
-  client_tls_ops_used = NULL;
-  if (settings->tls) {
-    tls_key_pair(&options.tls_key, &options.tls_certificate);
-    client_tls_ops_used = &tls_client_ops;
-  }
-  if (!settings->bare) server_mount(s);
-  vestry_server *adapter = NULL;
-  assert_int_equal(vestry_microhttpd_create(s->v, &options, &adapter), VESTRY_OK);
-  s->adapter = adapter;
-  s->port = adapter->port;
-  assert_true(settings->unix_socket ? !s->port : s->port);
+  vsi_client_tls_ops_used = settings->tls ? &tls_client_ops : NULL;
+  if (settings->tls) tls_key_pair(&options.tls_key, &options.tls_certificate);
+  vestry_server *web = NULL;
+  assert_int_equal(vestry_microhttpd_create(v, &options, &web), VESTRY_OK);
+  *ret_port = web->port;
+  assert_true(settings->unix_socket ? !web->port : web->port);
+  return web;
 }
 
-static void start_on(server *s, const web_settings *settings, bool unix_socket) {
-  static const web_settings defaults = {.room = 0};
+void server_start(vsi_server *s, const server_settings *settings) {
+  static const server_settings defaults = {.bare = false};
   if (!settings) settings = &defaults;
+  vsi_adapter = microhttpd_contract();
+  vsi_patience_s = PATIENCE_S;
+  vsi_server_begin(s, &settings->options);
+  if (!settings->bare) vsi_server_mount(s);
+  s->running = launch(s->v, settings, &s->port);
+}
+
+vestry_server *server_web(const vsi_server *s) {
+  return s->running;
+}
+
+/* ---- its contract ------------------------------------------------------------------------------------------------ */
+
+static vestry_err start_on(vestry *v, const vestry_contract_settings *settings, bool unix_socket, void **ret_server,
+                           uint16_t *ret_port) {
+  const uint64_t silent_ms = settings->silent_ms ? settings->silent_ms : PATIENCE_S * UINT64_C(1000);
   assert_false(settings->lost_ms && settings->stalled_ms); /* which are one setting here */
-  const unsigned silent_s = settings->silent_s ? settings->silent_s : PATIENCE_S;
-  server_start(s, &(server_settings){.unix_socket = unix_socket,
-                                     .adapter = {.max_streams = settings->room,
-                                                 .address = settings->address,
-                                                 .timeout_s = silent_s,
-                                                 .request_timeout_ms = silent_s * UINT64_C(1000),
-                                                 .lost_ms = settings->lost_ms + settings->stalled_ms},
-                                     .tls = settings->tls,
-                                     .options = settings->options});
+  *ret_server = launch(v,
+                       &(server_settings){.unix_socket = unix_socket,
+                                          .adapter = {.max_streams = settings->max_streams,
+                                                      .address = network_address,
+                                                      .timeout_s = (unsigned)(silent_ms / 1000),
+                                                      .request_timeout_ms = silent_ms,
+                                                      .lost_ms = settings->lost_ms + settings->stalled_ms},
+                                          .tls = vsi_client_tls_ops_used != NULL},
+                       ret_port);
+  return VESTRY_OK;
 }
 
-static void start(server *s, const web_settings *settings) {
-  start_on(s, settings, false);
+static vestry_err start(vestry *v, const vestry_contract_settings *settings, void **ret_server, uint16_t *ret_port) {
+  return start_on(v, settings, false, ret_server, ret_port);
 }
 
-static void start_unix(server *s, const web_settings *settings) {
-  start_on(s, settings, true);
+static vestry_err start_unix(vestry *v, const vestry_contract_settings *settings, void **ret_server,
+                             uint16_t *ret_port) {
+  return start_on(v, settings, true, ret_server, ret_port);
 }
 
-static vestry_err stop(server *s, uint64_t timeout_ms) {
-  return vestry_server_stop(s->adapter, timeout_ms);
+static vestry_err stop(void *server, uint64_t timeout_ms) {
+  return vestry_server_stop(server, timeout_ms);
 }
 
-static void room(server *s, uint32_t *ret_streams, uint32_t *ret_capacity) {
-  vestry_server_room(s->adapter, ret_streams, ret_capacity);
+static void room(void *server, uint32_t *ret_streams, uint32_t *ret_capacity) {
+  vestry_server_room(server, ret_streams, ret_capacity);
 }
 
-static void destroy(server *s) {
-  vestry_server_destroy(s->adapter);
+static void destroy(void *server) {
+  vestry_server_destroy(server);
 }
 
-const server_seam microhttpd_seam = {
-    .name = "libmicrohttpd",
-    .start = start,
-    .stop = stop,
-    .room = room,
-    .destroy = destroy,
-    .has_tls = true,
-    .always_keeps = true,
-    .closes_streams = true,
-    .waits_for_none = true,
-    .closes_broken = true,
-    .answers_directly = true,
-    .refuses_itself = true,
-    .refuses_most = server_library_refuses,
-    .is_blind_to = is_blind_to,
-    .stops_s = 5,
-};
+vestry_contract_adapter microhttpd_contract(void) {
+  return (vestry_contract_adapter){
+      .size = sizeof(vestry_contract_adapter),
+      .name = "libmicrohttpd",
+      .start = start,
+      .stop = stop,
+      .destroy = destroy,
+      .room = room,
+      .patience_s = PATIENCE_S,
+      .always_keeps = true,
+      .closes_streams = true,
+      .waits_for_none = true,
+      .closes_broken = true,
+      .refuses_itself = true,
+      .refuses_most = server_library_refuses(),
+      .is_blind_to = server_is_blind_to,
+  };
+}
 
-const server_seam microhttpd_unix_seam = {
-    .name = "libmicrohttpd on a UNIX socket",
-    .start = start_unix,
-    .stop = stop,
-    .room = room,
-    .destroy = destroy,
-    .has_tls = true,
-    .always_keeps = true,
-    .waits_for_none = true,
-    .closes_broken = true,
-    .refuses_itself = true,
-    .refuses_most = server_library_refuses,
-    .no_stalled = true,
-    .stops_s = 5,
-};
+vestry_contract_adapter microhttpd_unix_contract(void) {
+  static const vestry_contract_exception exceptions[] = {
+      {"lifecycle/reader_over_stalled_ms_ends_with_cause_stalled",
+       "a reader that stalls on a UNIX socket is detected by its full queue, not by time"},
+      {NULL, NULL}};
+  vestry_contract_adapter contract = microhttpd_contract();
+  contract.name = "libmicrohttpd on a UNIX socket";
+  contract.start = start_unix;
+  contract.exceptions = exceptions;
+  contract.closes_streams = false;
+  contract.no_peer_address = true;
+  return contract;
+}

@@ -5,12 +5,14 @@
 
 #include <microhttpd.h>
 
+#include "support/patience.h"
+#include "testing/contract/check.h"
+#include "testing/contract/server.h"
 #include "vestry/microhttpd.h"
-#include "web/server.h"
 
 typedef struct server_settings {
   vestry_microhttpd_options adapter; /* address NULL: 127.0.0.1; threads_count 0: 2 */
-  bool bare;                         /* without the handlers of web/server.h */
+  bool bare;                         /* without the handlers of testing/contract/server.h */
   /* on its own UNIX socket instead of address and port; clients connect to it as well */
   bool unix_socket;
   bool tls;               /* with its own key and certificate; clients use TLS as well */
@@ -18,7 +20,9 @@ typedef struct server_settings {
 } server_settings;
 
 /* settings: NULL: the defaults. */
-void server_start(server *s, const server_settings *settings);
+void server_start(vsi_server *s, const server_settings *settings);
+/* The adapter in it. */
+vestry_server *server_web(const vsi_server *s);
 
 /* A free path in a folder of this process; valid until the next call. */
 const char *server_free_path(void);
@@ -31,11 +35,10 @@ void server_wait_descriptors(unsigned count);
 /* Whether the loaded libmicrohttpd, if strict, refuses ambiguous heads by itself: since 1.0. If it does and is not
  * strict, it redirects spaces in a target. */
 bool server_library_refuses(void);
-/* is_blind_to for a daemon of the program. */
-struct readings_text;
-bool server_is_blind_to_attached(const struct readings_text *text);
 
-extern const server_seam microhttpd_seam, microhttpd_unix_seam;
+/* Servers of vestry, with TLS as well: set vsi_client_tls_ops_offered. */
+vestry_contract_adapter microhttpd_contract(void);
+vestry_contract_adapter microhttpd_unix_contract(void);
 
 /* vestry inside a daemon of the program, which is started with these flags and answers 404 to requests without a route.
  * The program sets its own pointer for its requests. */
@@ -51,11 +54,15 @@ typedef struct attached_settings {
   vestry_options options;
 } attached_settings;
 
-void attached_start(server *s, const attached_settings *settings);
+void attached_start(vsi_server *s, const attached_settings *settings);
 /* The program's own requests: all that began, and those whose end was reported. */
 extern _Atomic(unsigned) attached_own_count, attached_own_ended;
 
-extern const server_seam microhttpd_attached_seam;
-extern const server_seam microhttpd_lenient_seam; /* attached to a daemon that is not strict */
+/* Run suites in daemons with these settings; bounds of streams and times come from each case. lenient: the daemon is
+ * not strict. */
+unsigned attached_contract_run(const char *name, const attached_settings *settings, const char *suites);
+/* is_blind_to, and for a daemon of the program. */
+bool server_is_blind_to(const char *text, size_t len);
+bool server_is_blind_to_attached(const char *text, size_t len);
 
 #endif

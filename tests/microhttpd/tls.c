@@ -76,13 +76,13 @@ gnutls_session_t tls_connect(int fd) {
 
 /* ---- like send and recv ------------------------------------------------------------------------------------------ */
 
-static struct client_tls *begin(int fd) {
+static struct vsi_client_tls *begin(int fd) {
   gnutls_session_t session = tls_connect(fd);
   assert_non_null(session);
-  return (struct client_tls *)session;
+  return (struct vsi_client_tls *)session;
 }
 
-static ssize_t give(struct client_tls *tls, const void *data, size_t len) {
+static ssize_t give(struct vsi_client_tls *tls, const void *data, size_t len) {
   ssize_t sent;
   do sent = gnutls_record_send((gnutls_session_t)tls, data, len);
   while (sent == GNUTLS_E_AGAIN || sent == GNUTLS_E_INTERRUPTED);
@@ -93,7 +93,7 @@ static ssize_t give(struct client_tls *tls, const void *data, size_t len) {
   return -1;
 }
 
-static ssize_t receive(struct client_tls *tls, void *data, size_t len) {
+static ssize_t receive(struct vsi_client_tls *tls, void *data, size_t len) {
   ssize_t got;
   do got = gnutls_record_recv((gnutls_session_t)tls, data, len);
   while (got == GNUTLS_E_INTERRUPTED || got == GNUTLS_E_REHANDSHAKE);
@@ -102,8 +102,8 @@ static ssize_t receive(struct client_tls *tls, void *data, size_t len) {
   return -1;
 }
 
-static void end(struct client_tls *tls) {
+static void end(struct vsi_client_tls *tls) {
   gnutls_deinit((gnutls_session_t)tls);
 }
 
-const client_tls_ops tls_client_ops = {begin, give, receive, end};
+const vsi_client_tls_ops tls_client_ops = {begin, give, receive, end};

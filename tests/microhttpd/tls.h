@@ -5,7 +5,7 @@
 
 #include <gnutls/gnutls.h>
 
-#include "web/client.h"
+#include "testing/contract/client.h"
 
 /* PEM texts of this process, for 127.0.0.1 and localhost. */
 void tls_key_pair(const char **ret_key, const char **ret_certificate);
@@ -14,6 +14,6 @@ void tls_key_pair(const char **ret_key, const char **ret_certificate);
 gnutls_session_t tls_connect(int fd);
 
 /* For client_tls_ops_used. */
-extern const client_tls_ops tls_client_ops;
+extern const vsi_client_tls_ops tls_client_ops;
 
 #endif

@@ -11,27 +11,13 @@
 #include <unistd.h>
 
 #include "microhttpd/server.h"
+#include "microhttpd/tls.h"
 #include "support/descriptors.h"
 #include "support/test.h"
-#include "testing/contract.h"
-#include "web/client.h"
-#include "web/exchange.h"
-#include "web/lifecycle_contract.h"
-#include "web/peers_contract.h"
-#include "web/wire_contract.h"
+#include "support/test_host.h"
+#include "testing/contract/client.h"
 
-static server s;
-
-/* ---- the contract of adapters ------------------------------------------------------------------------------------ */
-
-static void *start(const vestry_options *options, unsigned room) {
-  server *made = calloc(1, sizeof *made);
-  server_start(made, &(server_settings){.adapter = {.max_streams = room, .timeout_s = 10},
-                                        .unix_socket = true,
-                                        .bare = true,
-                                        .options = *options});
-  return made;
-}
+static vsi_server s;
 
 /* ---- the file ---------------------------------------------------------------------------------------------------- */
 
@@ -78,16 +64,16 @@ static void stale_socket_file_is_replaced(void **state) {
     leave_stale(path, types[i]);
     vestry_server *adapter = NULL;
     assert_int_equal(create_at(path, 0, &adapter), VESTRY_OK);
-    client_path_used = path;
-    client c;
-    client_ask(&c, 0, "GET", "/none", NULL);
-    assert_int_equal(client_status(&c), 404);
-    client_close(&c);
+    vsi_client_path_used = path;
+    vsi_client c;
+    vsi_client_ask(&c, 0, "GET", "/none", NULL);
+    assert_int_equal(vsi_client_status(&c), 404);
+    vsi_client_close(&c);
     vestry_server_destroy(adapter);
     assert_false(is_there(path));
   }
-  client_path_used = NULL;
-  server_stop(&s);
+  vsi_client_path_used = NULL;
+  vsi_server_stop(&s);
 }
 
 /* capability: C18 */
@@ -95,15 +81,15 @@ static void socket_of_a_listening_server_is_kept(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.unix_socket = true});
   char path[108];
-  snprintf(path, sizeof path, "%s", client_path_used);
-  client c;
-  vestry_connection *connection = server_open(&s, &c);
+  snprintf(path, sizeof path, "%s", vsi_client_path_used);
+  vsi_client c;
+  vestry_connection *connection = vsi_server_open(&s, &c);
   assert_refused(path, "another server listens there");
-  server_assert_serves(&s);
-  server_patch(connection, "{\"still\":1}");
-  client_expect(&c, "still");
-  client_close(&c);
-  server_stop(&s);
+  vsi_server_assert_serves(&s);
+  vsi_server_patch(connection, "{\"still\":1}");
+  vsi_client_expect(&c, "still");
+  vsi_client_close(&c);
+  vsi_server_stop(&s);
   assert_false(is_there(path));
 }
 
@@ -122,7 +108,7 @@ static void socket_of_an_overloaded_server_is_kept(void **state) {
   close(waiting);
   close(fd);
   unlink(path);
-  server_stop(&s);
+  vsi_server_stop(&s);
 }
 
 /* capability: C18 */
@@ -144,7 +130,7 @@ static void other_files_are_not_replaced(void **state) {
   assert_refused(path, "not a socket");
   rmdir(path);
   assert_refused("/tmp/vestry-no-such-folder/web", "No such file");
-  server_stop(&s);
+  vsi_server_stop(&s);
 }
 
 /* capability: C18 */
@@ -163,7 +149,7 @@ static void socket_file_has_the_requested_mode(void **state) {
     vestry_server_destroy(adapter);
   }
   umask(before);
-  server_stop(&s);
+  vsi_server_stop(&s);
 }
 
 /* The file that exists at the end belongs to another server. */
@@ -178,7 +164,7 @@ static void server_removes_only_its_own_socket_file(void **state) {
   vestry_server_destroy(adapter);
   assert_true(is_there(path));
   unlink(path);
-  server_stop(&s);
+  vsi_server_stop(&s);
 }
 
 /* A start that fails later leaves neither a file nor a descriptor. */
@@ -192,7 +178,7 @@ static void failed_start_leaves_no_file_or_descriptor(void **state) {
   for (int i = 0; i < 3; i++) assert_int_equal(vestry_microhttpd_create(s.v, &options, &adapter), VESTRY_IO);
   assert_false(is_there(path));
   assert_true(descriptors_lowest_free() <= free_before);
-  server_stop(&s);
+  vsi_server_stop(&s);
 }
 
 /* A process that holds the folder's lock for ever does not block the start for ever. */
@@ -206,7 +192,7 @@ static void locked_folder_fails_the_start(void **state) {
   assert_int_equal(flock(held, LOCK_EX), 0);
   assert_refused(path, "another server is starting in this folder");
   close(held);
-  server_stop(&s);
+  vsi_server_stop(&s);
 }
 
 /* One instance with two adapters: an event reaches the streams of both. */
@@ -217,21 +203,21 @@ static void one_instance_serves_tcp_and_unix_socket(void **state) {
   const char *path = server_free_path();
   vestry_server *second = NULL;
   assert_int_equal(create_at(path, 0, &second), VESTRY_OK);
-  client by_port, by_path;
-  vestry_connection *first = server_open(&s, &by_port);
-  client_path_used = path;
-  vestry_connection *other = server_open(&s, &by_path);
-  client_path_used = NULL;
-  server_patch(first, "{\"a\":1}");
-  server_patch(other, "{\"a\":1}");
-  client_expect(&by_port, "{\"a\":1}");
-  client_expect(&by_path, "{\"a\":1}");
+  vsi_client by_port, by_path;
+  vestry_connection *first = vsi_server_open(&s, &by_port);
+  vsi_client_path_used = path;
+  vestry_connection *other = vsi_server_open(&s, &by_path);
+  vsi_client_path_used = NULL;
+  vsi_server_patch(first, "{\"a\":1}");
+  vsi_server_patch(other, "{\"a\":1}");
+  vsi_client_expect(&by_port, "{\"a\":1}");
+  vsi_client_expect(&by_path, "{\"a\":1}");
   vestry_server_destroy(second);
-  assert_int_equal(server_cause(&s, other), VESTRY_CAUSE_SHUTDOWN);
+  assert_int_equal(vsi_server_cause(&s, other), VESTRY_CAUSE_SHUTDOWN);
   assert_true(vestry_connection_is_open(first));
-  client_close(&by_path);
-  client_close(&by_port);
-  server_stop(&s);
+  vsi_client_close(&by_path);
+  vsi_client_close(&by_port);
+  vsi_server_stop(&s);
 }
 
 static vestry_err answer_with_peer(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -245,11 +231,11 @@ static void peer_of_a_unix_socket_has_no_address(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.unix_socket = true});
   assert_int_equal(vestry_route(s.v, "GET", "/peer", answer_with_peer, NULL), VESTRY_OK);
-  client c;
-  client_ask(&c, s.port, "GET", "/peer", NULL);
-  client_expect(&c, "peer \"\"");
-  client_close(&c);
-  server_stop(&s);
+  vsi_client c;
+  vsi_client_ask(&c, s.port, "GET", "/peer", NULL);
+  vsi_client_expect(&c, "peer \"\"");
+  vsi_client_close(&c);
+  vsi_server_stop(&s);
 }
 
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
@@ -284,10 +270,9 @@ int main(void) {
       cmocka_unit_test(peer_of_a_unix_socket_has_no_address),
       cmocka_unit_test(listen_survives_every_allocation_failure),
   };
-  contract_seam seam = web_contract_seam("libmicrohttpd on a UNIX socket", start);
-  seam.closes_broken = microhttpd_unix_seam.closes_broken;
-  seam.no_peer_address = true;
-  return contract_run(&seam) + wire_contract_run(&microhttpd_unix_seam) + life_contract_run(&microhttpd_unix_seam) +
-         peers_contract_run(&microhttpd_unix_seam) +
+  const vestry_contract_adapter contract = microhttpd_unix_contract();
+  int failed = (int)vestry_contract_run(&contract, "requests");
+  vsi_client_tls_ops_offered = &tls_client_ops;
+  return failed + (int)vestry_contract_run(&contract, "wire,lifecycle,peers") +
          cmocka_run_group_tests_name("the socket's file", tests, NULL, NULL);
 }

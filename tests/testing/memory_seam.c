@@ -53,7 +53,7 @@ static void pass_ms(void *server, uint64_t ms) {
   settle(server);
 }
 
-static void *request(void *server, const contract_ask *what) {
+static void *request(void *server, const vsi_contract_call *what) {
   memory_server *to = server;
   vestry_stats stats = {0};
   vestry_stats_get(to->v, &stats);
@@ -110,5 +110,5 @@ static void forget(void *asked) {
   free(asked);
 }
 
-const contract_seam memory_seam = {"memory", start,  instance, stop, destroy, settle, pass_ms, request, status,
-                                   header,   expect, body,     end,  hang_up, forget, false,   false};
+const vsi_contract_seam memory_seam = {start,  instance, stop, destroy, settle,  pass_ms, request, status,
+                                       header, expect,   body, end,     hang_up, forget,  false,   false};

@@ -3,8 +3,8 @@
 #ifndef TESTS_TESTING_MEMORY_SEAM_H
 #define TESTS_TESTING_MEMORY_SEAM_H
 
-#include "testing/contract.h"
+#include "testing/contract/seam.h"
 
-extern const contract_seam memory_seam;
+extern const vsi_contract_seam memory_seam;
 
 #endif

@@ -6,28 +6,29 @@
 
 #include "support/test.h"
 #include "support/test_host.h"
+#include "testing/contract/recorder.h"
+#include "testing/contract/suites.h"
 #include "testing/memory_seam.h"
-#include "testing/recorder.h"
 
 /* A stepped instance with one stream. */
 typedef struct desk {
   test_host th;
   vestry *v;
-  recorder recorder;
+  vsi_recorder recorder;
   vestry_memory_exchange *exchange;
   vestry_connection *connection; /* borrowed */
 } desk;
 
 static vestry_err open_stream(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
-  vestry_connection_hooks hooks = recorder_hooks(app);
+  vestry_connection_hooks hooks = vsi_recorder_hooks(app);
   vestry_reply_stream(reply, &(vestry_stream_options){.hooks = &hooks});
   return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
 }
 
 static void desk_open(desk *d) {
   test_host_init(&d->th);
-  recorder_init(&d->recorder);
+  vsi_recorder_init(&d->recorder);
   vestry_options options = {.host = &d->th.host, .threads_count = VESTRY_THREADS_NONE};
   assert_int_equal(vestry_create(&options, &d->v), VESTRY_OK);
   assert_int_equal(
@@ -40,7 +41,7 @@ static void desk_open(desk *d) {
 static void desk_close(desk *d) {
   vestry_memory_destroy(d->exchange);
   vestry_destroy(d->v);
-  recorder_finish(&d->recorder);
+  vsi_recorder_finish(&d->recorder);
   test_host_assert_clean(&d->th);
 }
 
@@ -119,11 +120,11 @@ static void f3_instance_counts_conflated_and_kept_events(void **state) {
                                        "<div id=\"a\">2</div>", "<div id=\"a\"></div><div id=\"b\"></div>",
                                        "<div id=\"a\">3</div>"};
   test_host th;
-  recorder w;
+  vsi_recorder w;
   vestry *v = NULL;
   vestry_memory_exchange *exchanges[2];
   test_host_init(&th);
-  recorder_init(&w);
+  vsi_recorder_init(&w);
   assert_int_equal(vestry_create(&(vestry_options){.host = &th.host, .threads_count = VESTRY_THREADS_NONE}, &v),
                    VESTRY_OK);
   for (int i = 0; i < 2; i++) {
@@ -151,7 +152,7 @@ static void f3_instance_counts_conflated_and_kept_events(void **state) {
   assert_int_equal(all.displaced_count, 0);
   for (int i = 0; i < 2; i++) vestry_memory_destroy(exchanges[i]);
   vestry_destroy(v);
-  recorder_finish(&w);
+  vsi_recorder_finish(&w);
   test_host_assert_clean(&th);
 }
 
@@ -185,7 +186,7 @@ static void ends_for(vestry_memory_mode mode, bool opened, vestry_cause cause) {
   assert_false(clean);
   assert_int_equal(vestry_memory_look(d.exchange).status, opened ? 200 : 0);
   assert_int_equal(vestry_connection_look(d.connection).cause, cause);
-  assert_int_equal(recorder_closed(&d.recorder), 1);
+  assert_int_equal(vsi_recorder_closed(&d.recorder), 1);
   desk_close(&d);
 }
 
@@ -221,9 +222,9 @@ static void exchange_is_destroyed_before_or_after_the_instance(void **state) {
   desk_open(&d);
   vestry_memory_settle(d.v);
   vestry_memory_destroy(d.exchange); /* the stream is closed, but no hook has run */
-  assert_int_equal(recorder_closed(&d.recorder), 0);
+  assert_int_equal(vsi_recorder_closed(&d.recorder), 0);
   vestry_memory_settle(d.v);
-  assert_int_equal(recorder_closed(&d.recorder), 1);
+  assert_int_equal(vsi_recorder_closed(&d.recorder), 1);
   assert_int_equal(
       vestry_memory_request(d.v, &(vestry_memory_call){.datastar = true}, open_stream, &d.recorder, &d.exchange),
       VESTRY_OK);
@@ -233,7 +234,7 @@ static void exchange_is_destroyed_before_or_after_the_instance(void **state) {
   assert_false(clean);
   vestry_memory_destroy(d.exchange);
   vestry_memory_destroy(NULL);
-  recorder_finish(&d.recorder);
+  vsi_recorder_finish(&d.recorder);
   test_host_assert_clean(&d.th);
 }
 
@@ -264,8 +265,8 @@ static vestry_err live(test_host *th, void *ctx) {
   vestry *v = NULL;
   vestry_err error = vestry_create(&options, &v);
   if (error) return error;
-  recorder w;
-  recorder_init(&w);
+  vsi_recorder w;
+  vsi_recorder_init(&w);
   vestry_memory_exchange *exchange = NULL;
   error = vestry_memory_request(v, &(vestry_memory_call){.datastar = true}, open_stream, &w, &exchange);
   if (!error) {
@@ -286,7 +287,7 @@ static vestry_err live(test_host *th, void *ctx) {
   }
   vestry_memory_destroy(exchange);
   vestry_destroy(v);
-  recorder_finish(&w);
+  vsi_recorder_finish(&w);
   return error;
 }
 
@@ -300,8 +301,8 @@ static void exchange_is_destroyed_while_the_pool_runs(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
-  recorder w;
-  recorder_init(&w);
+  vsi_recorder w;
+  vsi_recorder_init(&w);
   vestry *v = NULL;
   assert_int_equal(vestry_create(&(vestry_options){.host = &th.host, .threads_count = 2}, &v), VESTRY_OK);
   for (int i = 0; i < 500; i++) {
@@ -316,14 +317,14 @@ static void exchange_is_destroyed_while_the_pool_runs(void **state) {
     vestry_memory_destroy(exchange);
   }
   assert_int_equal(vestry_stop(v, 60000), VESTRY_OK);
-  assert_int_equal(recorder_closed(&w), 500);
+  assert_int_equal(vsi_recorder_closed(&w), 500);
   vestry_stats stats = {0};
   vestry_stats_get(v, &stats);
   assert_int_equal(stats.opened_count, 500);
   assert_int_equal(stats.closed_count, 500);
   assert_int_equal(stats.accepted_count, stats.written_count + stats.discarded_count);
   vestry_destroy(v);
-  recorder_finish(&w);
+  vsi_recorder_finish(&w);
   test_host_assert_clean(&th);
 }
 
@@ -379,5 +380,6 @@ int main(void) {
       cmocka_unit_test(exchange_is_destroyed_while_the_pool_runs),
   };
   int failed = cmocka_run_group_tests_name("memory adapter", tests, NULL, NULL);
-  return failed + contract_run(&memory_seam);
+  vsi_seam = &memory_seam;
+  return failed + (int)vsi_suite_run(&vsi_requests_suite, &(vsi_runner){.title = "memory"});
 }

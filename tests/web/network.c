@@ -14,6 +14,8 @@
 
 extern char **environ;
 
+const char *network_address;
+
 /* Run a command without output. Returns whether it succeeded. */
 static bool run(const char *format, ...) VESTRY_PRINTF(1, 2);
 static bool run(const char *format, ...) {
@@ -38,14 +40,14 @@ static bool run(const char *format, ...) {
 bool network_open(network *n) {
   /* The name contains the process id, because several tests may run at once. */
   snprintf(n->name, sizeof n->name, "vestry%u", (unsigned)getpid());
-  n->near_end = "10.213.0.1";
+  network_address = "10.213.0.1";
   const char *name = n->name;
   /* The near end has its own namespace as well, because a browser beside this test treats any new interface as a change
    * of network, and drops its requests. */
   n->home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
   if (geteuid() == 0 && n->home >= 0 && unshare(CLONE_NEWNET) == 0 && run("ip link set lo up") &&
       run("ip netns add %s", name) && run("ip link add near type veth peer name far netns %s", name) &&
-      run("ip addr add %s/30 dev near", n->near_end) && run("ip link set near up") &&
+      run("ip addr add %s/30 dev near", network_address) && run("ip link set near up") &&
       run("ip -n %s addr add 10.213.0.2/30 dev far", name) && run("ip -n %s link set far up", name))
     return true;
   network_close(n);
@@ -54,6 +56,7 @@ bool network_open(network *n) {
 }
 
 void network_close(network *n) {
+  network_address = NULL;
   run("ip netns del %s", n->name); /* removes the interfaces as well */
   if (n->home < 0) return;
   if (geteuid() == 0) setns(n->home, CLONE_NEWNET);

@@ -7,10 +7,12 @@
 #include <stdbool.h>
 
 typedef struct network {
-  char name[24];        /* of the far end's namespace */
-  const char *near_end; /* the address at this end */
-  int home;             /* the original namespace of the thread */
+  char name[24]; /* of the far end's namespace */
+  int home;      /* the original namespace of the thread */
 } network;
+
+/* The address at which a server of a test listens; NULL: 127.0.0.1. network_open sets it, and network_close resets it. */
+extern const char *network_address;
 
 /* False: this requires root and the program ip; prints a message. */
 bool network_open(network *n);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A client on a plain socket: it shows the bytes on the wire, and can violate the protocol. Each wait ends after a
- * minute, and then the test fails. */
-#ifndef TESTS_WEB_CLIENT_H
-#define TESTS_WEB_CLIENT_H
+/* A client on a plain socket: it shows the bytes on the wire, and can violate the protocol. A wait without
+ * result fails the case. */
+#ifndef VSI_TESTING_CONTRACT_CLIENT_H
+#define VSI_TESTING_CONTRACT_CLIENT_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,7 +11,7 @@
 
 #include "vestry/host.h"
 
-typedef struct client {
+typedef struct vsi_client {
   int fd; /* -1: closed */
   char *text;
   size_t len, capacity; /* received; terminated */
@@ -28,52 +28,54 @@ typedef struct client {
   size_t whole_at, whole_len, whole_count, part_len;
   bool complete; /* its length was reached, or its final chunk arrived */
   char header[256];
-  struct client_tls *tls; /* NULL: plain */
-} client;
+  struct vsi_client_tls *tls; /* NULL: plain */
+} vsi_client;
 
 /* TLS: the functions that clients call at connect, and to send and receive. */
-typedef struct client_tls_ops {
-  struct client_tls *(*begin)(int fd);
+typedef struct vsi_client_tls_ops {
+  struct vsi_client_tls *(*begin)(int fd);
   /* Like send and recv. */
-  ssize_t (*send)(struct client_tls *tls, const void *data, size_t len);
-  ssize_t (*receive)(struct client_tls *tls, void *data, size_t len);
-  void (*end)(struct client_tls *tls);
-} client_tls_ops;
-extern const client_tls_ops *client_tls_ops_used; /* NULL: none */
+  ssize_t (*send)(struct vsi_client_tls *tls, const void *data, size_t len);
+  ssize_t (*receive)(struct vsi_client_tls *tls, void *data, size_t len);
+  void (*end)(struct vsi_client_tls *tls);
+} vsi_client_tls_ops;
+/* The TLS that the adapter under test can use, so that the cases that differ with it run twice; NULL: none. And the TLS
+ * that clients use from now on, and the adapter when it starts; NULL: none. */
+extern const vsi_client_tls_ops *vsi_client_tls_ops_offered, *vsi_client_tls_ops_used;
 
-/* The path of a UNIX socket: client_connect connects to it, whatever the port. NULL: to the port. */
-extern const char *client_path_used;
+/* The path of a UNIX socket: vsi_client_connect connects to it, whatever the port. NULL: to the port. */
+extern const char *vsi_client_path_used;
 
 /* Connect to the loopback interface. small: with small buffers, which fill quickly. */
-void client_connect(client *c, uint16_t port, bool small);
+void vsi_client_connect(vsi_client *c, uint16_t port, bool small);
 /* The same to an address. */
-void client_connect_to(client *c, const char *address, uint16_t port, bool small);
-void client_send(client *c, const void *data, size_t len);
-void client_sendf(client *c, const char *format, ...) VESTRY_PRINTF(2, 3);
+void vsi_client_connect_to(vsi_client *c, const char *address, uint16_t port, bool small);
+void vsi_client_send(vsi_client *c, const void *data, size_t len);
+void vsi_client_sendf(vsi_client *c, const char *format, ...) VESTRY_PRINTF(2, 3);
 /* Connect and send a request, without reading. headers: complete lines. */
-void client_ask(client *c, uint16_t port, const char *method, const char *target, const char *headers);
+void vsi_client_ask(vsi_client *c, uint16_t port, const char *method, const char *target, const char *headers);
 
 /* Read the available bytes; wait for at least one byte, or the end. Fails if it is called repeatedly after the end. */
-void client_read(client *c);
+void vsi_client_read(vsi_client *c);
 /* Whether bytes, or the end, arrived within this time. */
-bool client_wait(client *c, int ms);
+bool vsi_client_wait(vsi_client *c, int ms);
 /* Read until the head is complete, and return its status. Skips 100 Continue. */
-int client_status(client *c);
+int vsi_client_status(vsi_client *c);
 /* Return a header of the head; NULL: none. Valid until the next call. */
-const char *client_header(client *c, const char *name);
+const char *vsi_client_header(vsi_client *c, const char *name);
 /* Read until the body contains the text. */
-void client_expect(client *c, const char *text);
+void vsi_client_expect(vsi_client *c, const char *text);
 /* Read until the answer ends: it is complete, or the server has closed. is_head: an answer to HEAD. */
-void client_finish(client *c, bool is_head);
+void vsi_client_finish(vsi_client *c, bool is_head);
 /* Read until the server closes; then `complete` shows whether the answer was complete. */
-void client_read_all(client *c);
+void vsi_client_read_all(vsi_client *c);
 /* Continue with the next answer on the same connection. */
-void client_next(client *c);
+void vsi_client_next(vsi_client *c);
 
 /* Shut down the client's half of the connection; it still reads. */
-void client_shut(client *c);
-void client_close(client *c);
+void vsi_client_shut(vsi_client *c);
+void vsi_client_close(vsi_client *c);
 /* Close with a reset. */
-void client_abort(client *c);
+void vsi_client_abort(vsi_client *c);
 
 #endif

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-#include "web/client.h"
-#include "support/patience.h"
+#include "testing/contract/client.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -15,82 +16,82 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "support/test.h"
+#include "testing/contract/check.h"
 
 enum { SMALL_BYTES = 4096, AT_ONCE = 65536, MOST_IN_VAIN = 100000 };
 
-const client_tls_ops *client_tls_ops_used;
-const char *client_path_used;
+const vsi_client_tls_ops *vsi_client_tls_ops_offered, *vsi_client_tls_ops_used;
+const char *vsi_client_path_used;
 
-static void connect_at(client *c, const struct sockaddr *at, socklen_t len, bool small) {
+static void connect_at(vsi_client *c, const struct sockaddr *at, socklen_t len, bool small) {
   memset(c, 0, sizeof *c);
   c->fd = socket(at->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  assert_true(c->fd >= 0);
-  const struct timeval patience = {.tv_sec = PATIENCE_S};
+  CHECK(c->fd >= 0);
+  const struct timeval patience = {.tv_sec = (time_t)vsi_patience_s};
   const int on = 1, bytes = SMALL_BYTES;
   setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   if (small) setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
   if (small) setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
-  if (connect(c->fd, at, len) != 0) fail_msg("connect: %s", strerror(errno));
-  if (client_tls_ops_used) c->tls = client_tls_ops_used->begin(c->fd);
+  if (connect(c->fd, at, len) != 0) FAIL("connect: %s", strerror(errno));
+  if (vsi_client_tls_ops_used) c->tls = vsi_client_tls_ops_used->begin(c->fd);
 }
 
-void client_connect_to(client *c, const char *address, uint16_t port, bool small) {
+void vsi_client_connect_to(vsi_client *c, const char *address, uint16_t port, bool small) {
   struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
-  assert_int_equal(inet_pton(AF_INET, address, &to.sin_addr), 1);
+  CHECK_EQUAL(inet_pton(AF_INET, address, &to.sin_addr), 1);
   connect_at(c, (const struct sockaddr *)&to, sizeof to, small);
 }
 
-void client_connect(client *c, uint16_t port, bool small) {
-  if (!client_path_used) {
-    client_connect_to(c, "127.0.0.1", port, small);
+void vsi_client_connect(vsi_client *c, uint16_t port, bool small) {
+  if (!vsi_client_path_used) {
+    vsi_client_connect_to(c, "127.0.0.1", port, small);
     return;
   }
   struct sockaddr_un to = {.sun_family = AF_UNIX};
-  snprintf(to.sun_path, sizeof to.sun_path, "%s", client_path_used);
+  snprintf(to.sun_path, sizeof to.sun_path, "%s", vsi_client_path_used);
   connect_at(c, (const struct sockaddr *)&to, sizeof to, small);
 }
 
-void client_send(client *c, const void *data, size_t len) {
+void vsi_client_send(vsi_client *c, const void *data, size_t len) {
   for (const char *at = data; len;) {
-    ssize_t sent = c->tls ? client_tls_ops_used->send(c->tls, at, len) : send(c->fd, at, len, MSG_NOSIGNAL);
+    ssize_t sent = c->tls ? vsi_client_tls_ops_used->send(c->tls, at, len) : send(c->fd, at, len, MSG_NOSIGNAL);
     c->unsent = sent < 0 && (errno == EPIPE || errno == ECONNRESET); /* the server's answer can still be read */
     if (c->unsent) return;
-    if (sent < 0) fail_msg("send: %s", strerror(errno));
+    if (sent < 0) FAIL("send: %s", strerror(errno));
     at += sent;
     len -= (size_t)sent;
   }
 }
 
-void client_sendf(client *c, const char *format, ...) {
+void vsi_client_sendf(vsi_client *c, const char *format, ...) {
   char text[8192];
   va_list arguments;
   va_start(arguments, format);
   int len = vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);
-  assert_in_range(len, 0, sizeof text - 1);
-  client_send(c, text, (size_t)len);
+  CHECK(len >= 0 && (size_t)len < sizeof text);
+  vsi_client_send(c, text, (size_t)len);
 }
 
-void client_ask(client *c, uint16_t port, const char *method, const char *target, const char *headers) {
-  client_connect(c, port, false);
-  client_sendf(c, "%s %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n", method, target, headers ? headers : "");
+void vsi_client_ask(vsi_client *c, uint16_t port, const char *method, const char *target, const char *headers) {
+  vsi_client_connect(c, port, false);
+  vsi_client_sendf(c, "%s %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n", method, target, headers ? headers : "");
 }
 
-void client_read(client *c) {
-  if (c->ended && ++c->in_vain > MOST_IN_VAIN) fail_msg("the end came too soon; so far \"%.4000s\"", c->text);
+void vsi_client_read(vsi_client *c) {
+  if (c->ended && ++c->in_vain > MOST_IN_VAIN) FAIL("the end came too soon; so far \"%.4000s\"", c->text);
   if (c->ended) return;
   if (c->capacity - c->len <= AT_ONCE) {
     c->capacity = c->capacity * 2 + AT_ONCE + 1;
     c->text = realloc(c->text, c->capacity);
-    assert_non_null(c->text);
+    CHECK(c->text);
     c->text[c->len] = '\0';
   }
   ssize_t got;
   do
-    got = c->tls ? client_tls_ops_used->receive(c->tls, c->text + c->len, AT_ONCE)
+    got = c->tls ? vsi_client_tls_ops_used->receive(c->tls, c->text + c->len, AT_ONCE)
                  : recv(c->fd, c->text + c->len, AT_ONCE, 0);
   while (got < 0 && errno == EINTR); /* as if the process was stopped for a moment */
   if (got > 0) {
@@ -99,12 +100,12 @@ void client_read(client *c) {
     c->ended = true;
     c->reset = got < 0;
   } else {
-    fail_msg("nothing came: %s; so far \"%s\"", strerror(errno), c->text ? c->text : "");
+    FAIL("nothing came: %s; so far \"%s\"", strerror(errno), c->text ? c->text : "");
   }
   c->text[c->len] = '\0';
 }
 
-bool client_wait(client *c, int ms) {
+bool vsi_client_wait(vsi_client *c, int ms) {
   struct pollfd at = {.fd = c->fd, .events = POLLIN};
   int ready;
   do ready = poll(&at, 1, ms);
@@ -116,35 +117,35 @@ bool client_wait(client *c, int ms) {
  * whole string in each call that takes one.) */
 
 /* strstr in the received bytes from an offset, limited to `most` bytes. */
-static const char *find(const client *c, size_t from, size_t most, const char *text) {
+static const char *find(const vsi_client *c, size_t from, size_t most, const char *text) {
   if (!c->text || from > c->len) return NULL;
   return memmem(c->text + from, c->len - from < most ? c->len - from : most, text, strlen(text));
 }
 
 /* The offset of the answer's body; 0: the head is incomplete. */
-static size_t body_at(const client *c) {
+static size_t body_at(const vsi_client *c) {
   enum { MOST_HEAD = 65536 };
   const char *end = find(c, c->at, MOST_HEAD, "\r\n\r\n");
   return end ? (size_t)(end + 4 - c->text) : 0;
 }
 
-int client_status(client *c) {
+int vsi_client_status(vsi_client *c) {
   for (;;) {
     while (!body_at(c)) {
-      if (c->ended) fail_msg("no answer, only \"%s\"", c->text ? c->text + c->at : "");
-      client_read(c);
+      if (c->ended) FAIL("no answer, only \"%s\"", c->text ? c->text + c->at : "");
+      vsi_client_read(c);
     }
     int status = 0;
     char line[16];
     snprintf(line, sizeof line, "%.*s", (int)sizeof line - 1, c->text + c->at);
-    assert_int_equal(sscanf(line, "HTTP/1.%*c %3d", &status), 1);
+    CHECK_EQUAL(sscanf(line, "HTTP/1.%*c %3d", &status), 1);
     if (status != 100) return status;
     c->at = body_at(c);
   }
 }
 
-const char *client_header(client *c, const char *name) {
-  client_status(c);
+const char *vsi_client_header(vsi_client *c, const char *name) {
+  vsi_client_status(c);
   size_t name_len = strlen(name), end = body_at(c);
   const char *line = find(c, c->at, end - c->at, "\r\n") + 2;
   for (; line < c->text + end - 2; line = find(c, (size_t)(line - c->text), end, "\r\n") + 2) {
@@ -157,11 +158,11 @@ const char *client_header(client *c, const char *name) {
   return NULL;
 }
 
-static void append_body(client *c, const char *data, size_t len) {
+static void append_body(vsi_client *c, const char *data, size_t len) {
   if (c->body_capacity - c->body_len <= len) {
     c->body_capacity = c->body_capacity * 2 + len + 1;
     c->body = realloc(c->body, c->body_capacity);
-    assert_non_null(c->body);
+    CHECK(c->body);
   }
   if (len) memcpy(c->body + c->body_len, data, len);
   c->body_len += len;
@@ -170,7 +171,7 @@ static void append_body(client *c, const char *data, size_t len) {
 
 /* Take the complete chunks, and the available part of the last one, from the position of the previous call for this
  * answer. Returns the end of the answer, if it is complete. */
-static size_t read_chunks(client *c, size_t at) {
+static size_t read_chunks(vsi_client *c, size_t at) {
   enum { MOST_LINE = 32 };
   if (c->whole_at < at) c->whole_at = at, c->whole_len = c->whole_count = c->part_len = 0; /* that was another answer */
   c->body_len = c->whole_len + c->part_len;
@@ -182,13 +183,13 @@ static size_t read_chunks(client *c, size_t at) {
     if (!line_end) return 0;
     snprintf(line, sizeof line, "%.*s", (int)(line_end - c->text - (ptrdiff_t)c->whole_at), c->text + c->whole_at);
     size_t size = strtoul(line, &end, 16);
-    assert_int_equal(*end, 0); /* a size and nothing else */
+    CHECK_EQUAL(*end, 0); /* a size and nothing else */
     at = (size_t)(line_end + 2 - c->text);
     size_t there = c->len - at < size ? c->len - at : size;
     append_body(c, c->text + at + c->part_len, there - c->part_len);
     c->part_len = there;
     if (c->len - at < size + 2) return 0;
-    assert_memory_equal(c->text + at + size, "\r\n", 2);
+    CHECK_BYTES(c->text + at + size, "\r\n", 2);
     at += size + 2;
     if (!size) {
       c->complete = true;
@@ -203,18 +204,18 @@ static size_t read_chunks(client *c, size_t at) {
 }
 
 /* Parse the answer again. Returns the offset of its end; 0: incomplete. */
-static size_t parse(client *c, bool is_head) {
-  int status = client_status(c);
+static size_t parse(vsi_client *c, bool is_head) {
+  int status = vsi_client_status(c);
   size_t at = body_at(c);
   c->complete = false;
-  const char *encoding = client_header(c, "Transfer-Encoding");
+  const char *encoding = vsi_client_header(c, "Transfer-Encoding");
   if (encoding && !is_head) {
-    assert_string_equal(encoding, "chunked");
+    CHECK_TEXT(encoding, "chunked");
     return read_chunks(c, at);
   }
   c->body_len = c->chunks_count = 0;
   append_body(c, "", 0);
-  const char *length = client_header(c, "Content-Length");
+  const char *length = vsi_client_header(c, "Content-Length");
   if (is_head || status == 204 || status == 304) {
     c->complete = true;
     return at;
@@ -225,38 +226,38 @@ static size_t parse(client *c, bool is_head) {
   return c->complete ? at + len : 0;
 }
 
-void client_expect(client *c, const char *text) {
+void vsi_client_expect(vsi_client *c, const char *text) {
   size_t len = strlen(text), from = 0; /* the text does not begin earlier */
   for (;;) {
     parse(c, false);
     if (memmem(c->body + from, c->body_len - from, text, len)) return;
     from = c->body_len > len ? c->body_len - len : 0;
-    if (c->ended || c->complete) fail_msg("\"%s\" did not come, but \"%s\"", text, c->body);
-    client_read(c);
+    if (c->ended || c->complete) FAIL("\"%s\" did not come, but \"%s\"", text, c->body);
+    vsi_client_read(c);
   }
 }
 
-void client_finish(client *c, bool is_head) {
-  for (parse(c, is_head); !c->complete && !c->ended; parse(c, is_head)) client_read(c);
+void vsi_client_finish(vsi_client *c, bool is_head) {
+  for (parse(c, is_head); !c->complete && !c->ended; parse(c, is_head)) vsi_client_read(c);
 }
 
-void client_read_all(client *c) {
-  while (!c->ended) client_read(c);
+void vsi_client_read_all(vsi_client *c) {
+  while (!c->ended) vsi_client_read(c);
   if (body_at(c)) parse(c, false);
 }
 
-void client_next(client *c) {
-  client_finish(c, false);
-  assert_true(c->complete);
+void vsi_client_next(vsi_client *c) {
+  vsi_client_finish(c, false);
+  CHECK(c->complete);
   c->at = parse(c, false);
 }
 
-void client_shut(client *c) {
+void vsi_client_shut(vsi_client *c) {
   shutdown(c->fd, SHUT_WR);
 }
 
-void client_close(client *c) {
-  if (c->tls) client_tls_ops_used->end(c->tls);
+void vsi_client_close(vsi_client *c) {
+  if (c->tls) vsi_client_tls_ops_used->end(c->tls);
   if (c->fd >= 0) close(c->fd);
   free(c->text);
   free(c->body);
@@ -265,8 +266,8 @@ void client_close(client *c) {
   c->ended = true;
 }
 
-void client_abort(client *c) {
+void vsi_client_abort(vsi_client *c) {
   const struct linger now = {.l_onoff = 1, .l_linger = 0};
   setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-  client_close(c);
+  vsi_client_close(c);
 }

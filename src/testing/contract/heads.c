@@ -1,21 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-#include "web/heads_contract.h"
+/* Heads that browsers, phones, proxies and sign-on systems send, with the defaults of a server and above them: each
+ * request gets exactly one well-formed answer. */
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "support/test.h"
-#include "vestry/adapter.h"
-#include "vestry/routes.h"
-#include "web/client.h"
+#include "testing/contract/check.h"
+#include "testing/contract/client.h"
+#include "testing/contract/server.h"
+#include "testing/contract/suites.h"
 
 enum { MOST = 16384 /* bytes of a head, by default */, TEXT_BYTES = 1 << 20, LETTERS = 50000, LARGE_BYTES = 200000 };
 
-static const vestry_server_adapter *adapter;
-static vestry_server_options defaults;
-static vestry *v;
-static vestry_server *server;
+static vsi_server s;
 
 /* ---- the server -------------------------------------------------------------------------------------------------- */
 
@@ -41,44 +39,41 @@ static vestry_err large_answer_head(const vestry_request *req, vestry_reply *rep
 }
 
 static void start(size_t max_head_bytes) {
-  vestry_server_options options = defaults;
-  options.max_head_bytes = max_head_bytes;
-  assert_int_equal(vestry_create(NULL, &v), VESTRY_OK);
-  assert_int_equal(vestry_route(v, "GET", "/", count_body, NULL), VESTRY_OK);
-  assert_int_equal(vestry_route(v, "POST", "/", count_body, NULL), VESTRY_OK);
-  assert_int_equal(vestry_route(v, "GET", "/files/{name}", count_body, NULL), VESTRY_OK);
-  assert_int_equal(vestry_route(v, "GET", "/stream", open_stream, NULL), VESTRY_OK);
-  assert_int_equal(vestry_route(v, "GET", "/large", large_answer_head, NULL), VESTRY_OK);
-  assert_int_equal(vestry_server_create(v, adapter, &options, &server), VESTRY_OK);
+  vsi_server_begin(&s, NULL);
+  CHECK_EQUAL(vestry_route(s.v, "GET", "/", count_body, NULL), VESTRY_OK);
+  CHECK_EQUAL(vestry_route(s.v, "POST", "/", count_body, NULL), VESTRY_OK);
+  CHECK_EQUAL(vestry_route(s.v, "GET", "/files/{name}", count_body, NULL), VESTRY_OK);
+  CHECK_EQUAL(vestry_route(s.v, "GET", "/stream", open_stream, NULL), VESTRY_OK);
+  CHECK_EQUAL(vestry_route(s.v, "GET", "/large", large_answer_head, NULL), VESTRY_OK);
+  vsi_server_run(&s, &(vestry_contract_settings){.max_head_bytes = max_head_bytes});
 }
 
 static void stop(void) {
-  vestry_server_destroy(server);
-  vestry_destroy(v);
+  vsi_server_stop(&s);
 }
 
 /* ---- one answer -------------------------------------------------------------------------------------------------- */
 
 /* Send all bytes, and read until the server closes: exactly one complete answer must arrive. Returns its status. */
 static int answer_to(const char *request, size_t len) {
-  client c;
-  client_connect(&c, server->port, false);
-  client_send(&c, request, len);
-  int status = client_status(&c);
-  client_finish(&c, false);
-  assert_true(c.complete);
+  vsi_client c;
+  vsi_client_connect(&c, s.port, false);
+  vsi_client_send(&c, request, len);
+  int status = vsi_client_status(&c);
+  vsi_client_finish(&c, false);
+  CHECK(c.complete);
   const size_t one = c.len;
-  client_read_all(&c);
-  if (c.len != one) fail_msg("more than one answer: %.900s", c.text);
+  vsi_client_read_all(&c);
+  if (c.len != one) FAIL("more than one answer: %.900s", c.text);
   const char *again = strstr(c.text + 1, "HTTP/1.");
-  if (again) fail_msg("more than one head: %.900s", c.text);
-  client_close(&c);
+  if (again) FAIL("more than one head: %.900s", c.text);
+  vsi_client_close(&c);
   return status;
 }
 
 static void expect(const char *what, const char *request, size_t len, int wanted) {
   int status = answer_to(request, len);
-  if (status != wanted) fail_msg("%s: %d instead of %d", what, status, wanted);
+  if (status != wanted) FAIL("%s: %d instead of %d", what, status, wanted);
 }
 
 /* ---- today's requests -------------------------------------------------------------------------------------------- */
@@ -162,35 +157,33 @@ static size_t write_head(char *text, size_t room, const recorded *from, long bod
   }
   if (body >= 0) len += (size_t)snprintf(text + len, room - len, "Content-Length: %ld\r\n", body);
   len += (size_t)snprintf(text + len, room - len, "\r\n");
-  assert_true(len < room);
+  CHECK(len < room);
   return len;
 }
 
-static char *text; /* TEXT_BYTES */
+static char text[TEXT_BYTES];
 
-static void heads_of_current_browsers_are_served(void **state) {
-  (void)state;
+static void heads_of_current_browsers_are_served(void) {
   start(0);
   for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
     size_t len = write_head(text, TEXT_BYTES, &heads[i], -1);
-    client c;
-    client_connect(&c, server->port, false);
-    client_send(&c, text, len);
-    const int status = client_status(&c);
-    if (status != 200) fail_msg("%s: %d", heads[i].name, status);
+    vsi_client c;
+    vsi_client_connect(&c, s.port, false);
+    vsi_client_send(&c, text, len);
+    const int status = vsi_client_status(&c);
+    if (status != 200) FAIL("%s: %d", heads[i].name, status);
     if (strstr(heads[i].line ? heads[i].line : "", "/stream"))
-      client_expect(&c, "datastar-patch-signals");
+      vsi_client_expect(&c, "datastar-patch-signals");
     else
-      client_finish(&c, false);
-    client_close(&c);
+      vsi_client_finish(&c, false);
+    vsi_client_close(&c);
     if (!strstr(heads[i].line ? heads[i].line : "", "/stream")) expect(heads[i].name, text, len, 200);
   }
   stop();
 }
 
 /* A draft of 50,000 letters of any alphabet fits into a body, but not into the signals of a GET. */
-static void large_form_gets_exactly_one_answer(void **state) {
-  (void)state;
+static void large_form_gets_exactly_one_answer(void) {
   static const char *const letters[] = {"x", "%E6%96%87"};
   start(0);
   for (size_t i = 0; i < 2; i++) {
@@ -206,7 +199,7 @@ static void large_form_gets_exactly_one_answer(void **state) {
     for (size_t n = 0; n < LETTERS; n++, len += each) memcpy(text + len, letters[i], each);
     len += (size_t)snprintf(text + len, TEXT_BYTES - len, " HTTP/1.1\r\nHost: localhost\r\n" CHROME_FETCH "\r\n");
     const int status = answer_to(text, len);
-    assert_true(status == 414 || status == 431);
+    CHECK(status == 414 || status == 431);
   }
   stop();
 }
@@ -231,7 +224,7 @@ static void write_head_of(filler by, size_t bytes) {
   const size_t until = bytes - sizeof end + 1 - (in_target ? sizeof rest - 1 : 0);
   if (!in_target)
     len += (size_t)snprintf(text + len, 40, "\r\n%s", by == HEADER || by == HEADERS ? "A: b" : "Cookie: ");
-  assert_true(until >= len && bytes < TEXT_BYTES);
+  CHECK(until >= len && bytes < TEXT_BYTES);
   fill(&len, until,
        by == COOKIES      ? "name=value-of-thirty-three-letters-12; "
        : by == HEADERS    ? "\r\nX-Header-Name: value-of-twenty-one-1"
@@ -239,18 +232,17 @@ static void write_head_of(filler by, size_t bytes) {
                           : "z");
   if (in_target) memcpy(text + len, rest, sizeof rest - 1), len += sizeof rest - 1;
   memcpy(text + len, end, sizeof end - 1);
-  assert_int_equal(len + sizeof end - 1, bytes);
+  CHECK_EQUAL(len + sizeof end - 1, bytes);
 }
 
 static void expect_at(filler by, size_t bytes, bool fits) {
   write_head_of(by, bytes);
   const int status = answer_to(text, bytes);
   const bool is_right = fits ? status == 200 : status == 431 || ((by == TARGET || by == PARAMETERS) && status == 414);
-  if (!is_right) fail_msg("%s, %zu bytes: %d", filler_names[by], bytes, status);
+  if (!is_right) FAIL("%s, %zu bytes: %d", filler_names[by], bytes, status);
 }
 
-static void head_at_the_limit_is_served_and_above_refused(void **state) {
-  (void)state;
+static void head_at_the_limit_is_served_and_above_refused(void) {
   static const size_t bounds[] = {0, 2048, 5000, 40000};
   for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
     const size_t most = bounds[i] ? bounds[i] : MOST;
@@ -266,8 +258,7 @@ static void head_at_the_limit_is_served_and_above_refused(void **state) {
 }
 
 /* However far above the limit, and whichever memory of the server is exhausted first: exactly one answer. */
-static void head_far_over_the_limit_gets_one_answer(void **state) {
-  (void)state;
+static void head_far_over_the_limit_gets_one_answer(void) {
   start(0);
   for (filler by = 0; by < FILLERS; by++)
     for (size_t bytes = MOST + 1; bytes < 5 * MOST; bytes += 1021)
@@ -275,14 +266,13 @@ static void head_far_over_the_limit_gets_one_answer(void **state) {
   for (size_t bytes = 1000; bytes < 5 * MOST; bytes += 1021) {
     write_head_of(HEADERS, bytes);
     const int status = answer_to(text, bytes);
-    assert_true(status == 200 || status == 400 || status == 431);
+    CHECK(status == 200 || status == 400 || status == 431);
   }
   stop();
 }
 
 /* More cookies or parameters than any browser sends: libmicrohttpd allocates a record for each. */
-static void many_cookies_or_parameters_get_one_answer(void **state) {
-  (void)state;
+static void many_cookies_or_parameters_get_one_answer(void) {
   static const char *const pieces[] = {"a=b; ", "a=b&", "\r\na:b"};
   static const char *const begins[] = {"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nCookie: ", "GET /?",
                                        "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close"};
@@ -296,83 +286,52 @@ static void many_cookies_or_parameters_get_one_answer(void **state) {
       len += (size_t)snprintf(text + len, 100, "%s", ends[i]);
       const int status = answer_to(text, len);
       if (status != 200 && status != 400 && status != 414 && status != 431)
-        fail_msg("%zu of \"%s\": %d", count, pieces[i], status);
+        FAIL("%zu of \"%s\": %d", count, pieces[i], status);
     }
   }
   stop();
 }
 
-static void invalid_content_length_gets_one_answer(void **state) {
-  (void)state;
+static void invalid_content_length_gets_one_answer(void) {
   static const char *const lengths[] = {"abc", "-1", "1 2", "99999999999999999999999999", "5, 6", "0x10"};
   start(0);
   for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
     size_t len = (size_t)snprintf(text, TEXT_BYTES, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %s\r\n\r\n",
                                   lengths[i]);
     const int status = answer_to(text, len);
-    if (status != 400 && status != 411 && status != 413) fail_msg("Content-Length: %s: %d", lengths[i], status);
+    if (status != 400 && status != 411 && status != 413) FAIL("Content-Length: %s: %d", lengths[i], status);
   }
   stop();
 }
 
-/* libmicrohttpd has no memory for this head of an answer: it answers with an error and continues to serve. civetweb
- * has. */
-static void answer_with_large_head_gets_one_answer(void **state) {
-  (void)state;
+/* If the server has no memory for this head of an answer, it answers with an error, and continues to serve. */
+static void answer_with_large_head_gets_one_answer(void) {
   static const char name[] = "\r\nX-Large: ";
-  const bool has_memory = strcmp(adapter->name, "microhttpd") != 0;
   start(0);
   size_t len =
       (size_t)snprintf(text, TEXT_BYTES, "GET /large HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-  client c;
-  client_connect(&c, server->port, false);
-  client_send(&c, text, len);
-  while (!c.ended) client_read(&c);
-  const char *status = has_memory ? "HTTP/1.1 200" : "HTTP/1.1 500";
-  if (strncmp(c.text, status, strlen(status)) != 0) fail_msg("%.200s", c.text);
-  assert_null(strstr(c.text + 1, "HTTP/1."));
+  vsi_client c;
+  vsi_client_connect(&c, s.port, false);
+  vsi_client_send(&c, text, len);
+  while (!c.ended) vsi_client_read(&c);
+  const bool has_memory = strncmp(c.text, "HTTP/1.1 200", 12) == 0;
+  if (!has_memory && strncmp(c.text, "HTTP/1.1 500", 12) != 0) FAIL("%.200s", c.text);
+  CHECK_NOT(strstr(c.text + 1, "HTTP/1."));
   const char *large = strstr(c.text, name), *body = strstr(c.text, "\r\n\r\n");
-  assert_non_null(body);
-  assert_string_equal(body + 4, has_memory ? "all" : "");
-  assert_int_equal(large ? strspn(large + strlen(name), "v") : 0, has_memory ? LARGE_BYTES : 0);
-  client_close(&c);
+  CHECK(body);
+  CHECK_TEXT(body + 4, has_memory ? "all" : "");
+  CHECK_EQUAL(large ? strspn(large + strlen(name), "v") : 0, has_memory ? LARGE_BYTES : 0);
+  vsi_client_close(&c);
   write_head_of(COOKIE, 4000);
   expect("after it", text, 4000, 200);
   stop();
 }
 
-static void invalid_max_head_bytes_is_refused(void **state) {
-  (void)state;
-  assert_int_equal(vestry_create(NULL, &v), VESTRY_OK);
-  vestry_server_options options = defaults;
-  static const size_t wrong[] = {1, 1023, (4 << 20) + 1, SIZE_MAX};
-  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-    options.max_head_bytes = wrong[i];
-    server = NULL;
-    assert_int_equal(vestry_server_create(v, adapter, &options, &server), VESTRY_INVALID);
-    assert_null(server);
-  }
-  vestry_destroy(v);
-}
+static const vsi_case cases[] = {
+    VSI_CASE_TLS(heads_of_current_browsers_are_served),          VSI_CASE_TLS(large_form_gets_exactly_one_answer),
+    VSI_CASE_TLS(head_at_the_limit_is_served_and_above_refused), VSI_CASE_TLS(head_far_over_the_limit_gets_one_answer),
+    VSI_CASE_TLS(many_cookies_or_parameters_get_one_answer),     VSI_CASE_TLS(invalid_content_length_gets_one_answer),
+    VSI_CASE_TLS(answer_with_large_head_gets_one_answer),
+};
 
-int heads_contract_run(const vestry_server_adapter *of, const vestry_server_options *options) {
-  adapter = of;
-  defaults = *options;
-  text = malloc(TEXT_BYTES);
-  assert_non_null(text);
-  char name[64];
-  snprintf(name, sizeof name, "heads over %s%s", of->name, options->tls_key ? ", TLS" : "");
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(heads_of_current_browsers_are_served),
-      cmocka_unit_test(large_form_gets_exactly_one_answer),
-      cmocka_unit_test(head_at_the_limit_is_served_and_above_refused),
-      cmocka_unit_test(head_far_over_the_limit_gets_one_answer),
-      cmocka_unit_test(many_cookies_or_parameters_get_one_answer),
-      cmocka_unit_test(invalid_content_length_gets_one_answer),
-      cmocka_unit_test(answer_with_large_head_gets_one_answer),
-      cmocka_unit_test(invalid_max_head_bytes_is_refused),
-  };
-  int failed = cmocka_run_group_tests_name(name, tests, NULL, NULL);
-  free(text);
-  return failed;
-}
+const vsi_suite vsi_heads_suite = VSI_SUITE("heads", cases);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "web/readings.h"
+#include "testing/contract/readings.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -126,7 +126,7 @@ static const char *const bits[] = {
 enum { FIRSTS = sizeof firsts / sizeof *firsts, BITS = sizeof bits / sizeof *bits, MOST_CHANGES = 4, ROOM = 2048 };
 
 /* Replace old_len bytes at this position by len bytes. */
-static void replace(readings_text *text, size_t at, size_t old_len, const char *data, size_t len) {
+static void replace(vsi_readings_text *text, size_t at, size_t old_len, const char *data, size_t len) {
   if (text->len - old_len + len > ROOM) return;
   char copy[256];
   if (len > sizeof copy) len = sizeof copy;
@@ -136,7 +136,7 @@ static void replace(readings_text *text, size_t at, size_t old_len, const char *
   text->len = text->len - old_len + len;
 }
 
-static void change(dice *d, readings_text *text) {
+static void change(dice *d, vsi_readings_text *text) {
   size_t at = below(d, text->len + 1), left = text->len - at;
   if (left && below(d, 3) == 0) { /* line boundaries offer more different readings */
     const char *line = memchr(text->bytes + at, "\r\n:"[below(d, 3)], left);
@@ -158,7 +158,7 @@ static void change(dice *d, readings_text *text) {
   }
 }
 
-void readings_make(uint64_t seed, uint64_t number, readings_text *ret_text) {
+void vsi_readings_make(uint64_t seed, uint64_t number, vsi_readings_text *ret_text) {
   static const char second[] = "GET /saw/second?2 HTTP/1.1\r\nHost: a\r\nX-B: second\r\nConnection: close\r\n\r\n";
   dice d = {seed * UINT64_C(0x2545f4914f6cdd1d) + number};
   const char *first = firsts[below(&d, FIRSTS)];
@@ -183,24 +183,24 @@ static bool is_token_char(char c) {
 }
 
 /* A line without its end. false: there is none. */
-static bool take_line(cursor *c, readings_span *ret_line) {
+static bool take_line(cursor *c, vsi_readings_span *ret_line) {
   const char *feed = c->at < c->end ? memchr(c->at, '\n', (size_t)(c->end - c->at)) : NULL;
   if (!feed) return false;
   const bool has_return = feed > c->at && feed[-1] == '\r';
   if (!has_return && !c->takes_feeds) return false;
-  *ret_line = (readings_span){c->at, (size_t)(feed - c->at) - has_return};
+  *ret_line = (vsi_readings_span){c->at, (size_t)(feed - c->at) - has_return};
   c->at = feed + 1;
   return true;
 }
 
 /* Bytes above 126 must not be sent, but a server may accept them in a query: all parsers read them the same. */
-static bool is_visible(readings_span text) {
+static bool is_visible(vsi_readings_span text) {
   for (size_t i = 0; i < text.len; i++)
     if ((unsigned char)text.data[i] <= ' ' || text.data[i] == 0x7f) return false;
   return text.len > 0;
 }
 
-static bool is_value(readings_span text) {
+static bool is_value(vsi_readings_span text) {
   for (size_t i = 0; i < text.len; i++) {
     unsigned char byte = (unsigned char)text.data[i];
     if ((byte < ' ' && byte != '\t') || byte == 0x7f) return false;
@@ -208,57 +208,57 @@ static bool is_value(readings_span text) {
   return true;
 }
 
-static readings_span trim(readings_span text) {
+static vsi_readings_span trim(vsi_readings_span text) {
   while (text.len && (*text.data == ' ' || *text.data == '\t')) text.data++, text.len--;
   while (text.len && (text.data[text.len - 1] == ' ' || text.data[text.len - 1] == '\t')) text.len--;
   return text;
 }
 
-static bool is_text(readings_span span, const char *text) {
+static bool is_text(vsi_readings_span span, const char *text) {
   return span.len == strlen(text) && strncasecmp(span.data, text, span.len) == 0;
 }
 
 /* If lines may end with a bare LF, the first line ends with two bytes of CR, LF and space in any combination, because
  * the parser does not distinguish them there. */
-static bool take_first_line(cursor *c, readings_span *ret_line) {
+static bool take_first_line(cursor *c, vsi_readings_span *ret_line) {
   if (!c->takes_feeds) return take_line(c, ret_line);
   const char *end = c->at;
   while (end < c->end && *end != '\r' && *end != '\n') end++;
   if (c->end - end < 2 || !strchr(" \r\n", end[1]) || !end[1]) return false;
-  *ret_line = (readings_span){c->at, (size_t)(end - c->at)};
+  *ret_line = (vsi_readings_span){c->at, (size_t)(end - c->at)};
   c->at = end + 2;
   return true;
 }
 
 /* METHOD SP target SP HTTP/1.x */
-static bool read_line(readings_span line, readings_request *request, bool *ret_is_old) {
+static bool read_line(vsi_readings_span line, vsi_readings_request *request, bool *ret_is_old) {
   const char *end = line.data + line.len, *blank = memchr(line.data, ' ', line.len);
   if (!blank || blank == line.data) return false;
   for (const char *at = line.data; at < blank; at++)
     if (!is_token_char(*at)) return false;
   const char *target = blank + 1, *second = memchr(target, ' ', (size_t)(end - target));
   if (!second) return false;
-  request->method = (readings_span){line.data, (size_t)(blank - line.data)};
-  request->target = (readings_span){target, (size_t)(second - target)};
-  const readings_span version = {second + 1, (size_t)(end - second) - 1};
+  request->method = (vsi_readings_span){line.data, (size_t)(blank - line.data)};
+  request->target = (vsi_readings_span){target, (size_t)(second - target)};
+  const vsi_readings_span version = {second + 1, (size_t)(end - second) - 1};
   *ret_is_old = version.len == 8 && memcmp(version.data, "HTTP/1.0", 8) == 0;
   return is_visible(request->target) && version.len == 8 && (*ret_is_old || memcmp(version.data, "HTTP/1.1", 8) == 0);
 }
 
 /* Lines up to an empty one. headers: NULL: skip them. */
-static bool read_headers(cursor *c, readings_request *headers) {
-  readings_span line;
+static bool read_headers(cursor *c, vsi_readings_request *headers) {
+  vsi_readings_span line;
   while (take_line(c, &line)) {
     if (!line.len) return true;
     const char *colon = memchr(line.data, ':', line.len);
     if (!colon || colon == line.data) return false;
     for (const char *at = line.data; at < colon; at++)
       if (!is_token_char(*at)) return false;
-    const readings_span value = trim((readings_span){colon + 1, (size_t)(line.data + line.len - colon) - 1});
+    const vsi_readings_span value = trim((vsi_readings_span){colon + 1, (size_t)(line.data + line.len - colon) - 1});
     if (!is_value(value)) return false;
     if (!headers) continue;
-    if (headers->headers_count == READINGS_HEADERS) return false;
-    headers->names[headers->headers_count] = (readings_span){line.data, (size_t)(colon - line.data)};
+    if (headers->headers_count == VSI_READINGS_HEADERS) return false;
+    headers->names[headers->headers_count] = (vsi_readings_span){line.data, (size_t)(colon - line.data)};
     headers->values[headers->headers_count++] = value;
   }
   return false;
@@ -270,12 +270,12 @@ typedef struct framing {
 } framing;
 
 /* false: there is more than one reading. */
-static bool read_framing(const readings_request *request, bool is_old, framing *ret_framing) {
+static bool read_framing(const vsi_readings_request *request, bool is_old, framing *ret_framing) {
   size_t hosts = 0, encodings = 0;
-  readings_span length = {NULL, 0};
+  vsi_readings_span length = {NULL, 0};
   *ret_framing = (framing){.length = 0};
   for (size_t i = 0; i < request->headers_count; i++) {
-    const readings_span name = request->names[i], value = request->values[i];
+    const vsi_readings_span name = request->names[i], value = request->values[i];
     hosts += is_text(name, "Host");
     if (is_text(name, "Transfer-Encoding") && (encodings++ || !is_text(value, "chunked"))) return false;
     if (!is_text(name, "Content-Length")) continue;
@@ -292,7 +292,7 @@ static bool read_framing(const readings_request *request, bool is_old, framing *
   return true;
 }
 
-static bool take_bytes(cursor *c, readings_request *request, size_t len) {
+static bool take_bytes(cursor *c, vsi_readings_request *request, size_t len) {
   if (len > (size_t)(c->end - c->at)) return false;
   memcpy(request->body + request->body_len, c->at, len);
   request->body_len += len;
@@ -302,16 +302,16 @@ static bool take_bytes(cursor *c, readings_request *request, size_t len) {
 
 /* false: the body is incomplete or invalid. A line of chunks contains no bare LF, no CR, and no control byte in an
  * extension. A server that accepts one must not continue after this request. */
-static bool read_chunks(cursor *c, readings_request *request) {
+static bool read_chunks(cursor *c, vsi_readings_request *request) {
   cursor feeds = *c;
   feeds.takes_feeds = true;
-  for (readings_span line; take_line(&feeds, &line);) {
+  for (vsi_readings_span line; take_line(&feeds, &line);) {
     size_t count = 0, size = 0;
     for (; count < line.len && count < 8 && isxdigit((unsigned char)line.data[count]); count++) {
       const char digit = line.data[count];
       size = size * 16 + (size_t)(digit <= '9' ? digit - '0' : (digit | 0x20) - 'a' + 10);
     }
-    const readings_span extension = {line.data + count, line.len - count};
+    const vsi_readings_span extension = {line.data + count, line.len - count};
     if (!count || (extension.len && *extension.data != ';' && !(c->takes_feeds && *extension.data == '\r')))
       return false;
     request->is_last |= line.data[line.len] != '\r' || !is_value(extension);
@@ -333,12 +333,13 @@ static bool hides_headers(const cursor *c) {
          c->at[1] && memcmp(c->at, "\r\n", 2) != 0;
 }
 
-size_t readings_read(const readings_text *text, bool takes_feeds, readings_request ret_requests[READINGS_REQUESTS]) {
+size_t vsi_readings_read(const vsi_readings_text *text, bool takes_feeds,
+                         vsi_readings_request ret_requests[VSI_READINGS_REQUESTS]) {
   cursor c = {text->bytes, text->bytes + text->len, takes_feeds};
   size_t count = 0;
-  while (count < READINGS_REQUESTS) {
-    readings_request *request = &ret_requests[count];
-    readings_span line;
+  while (count < VSI_READINGS_REQUESTS) {
+    vsi_readings_request *request = &ret_requests[count];
+    vsi_readings_span line;
     framing found;
     bool is_old;
     memset(request, 0, sizeof *request);
@@ -357,8 +358,8 @@ size_t readings_read(const readings_text *text, bool takes_feeds, readings_reque
   return count;
 }
 
-readings_span readings_header(const readings_request *request, const char *name) {
+vsi_readings_span vsi_readings_header(const vsi_readings_request *request, const char *name) {
   for (size_t i = 0; i < request->headers_count; i++)
     if (is_text(request->names[i], name)) return request->values[i];
-  return (readings_span){NULL, 0};
+  return (vsi_readings_span){NULL, 0};
 }

@@ -1,25 +1,31 @@
 /* SPDX-License-Identifier: MIT */
-#include "web/readings_contract.h"
-#include "support/patience.h"
+/* Whatever a client sends, a handler sees its single valid reading, or the request is refused. Bytes after it are never
+ * treated as a request. The suite sends some thousand texts: VESTRY_READINGS_COUNT of them, from VESTRY_READINGS_SEED on.
+ * The result of each is written to the file VESTRY_READINGS_FILE, if set, so that two runs with different versions of a
+ * library can be compared. */
 
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "support/test.h"
-#include "web/readings.h"
+#include "testing/contract/check.h"
+#include "testing/contract/client.h"
+#include "testing/contract/readings.h"
+#include "testing/contract/server.h"
+#include "testing/contract/suites.h"
 
 enum { DEFAULT_COUNT = 2000, PLACES = 8, ANSWER_BYTES = 16384, SEEN_BYTES = 8192, QUIET_MS = 30, LONG_MS = 5000 };
 enum { MOST_TOLD = 12 };
 
-static const server_seam *seam;
-static server s;
+static vsi_server s;
 static FILE *reported;
 static unsigned failures, served, refused;
 
@@ -35,7 +41,7 @@ typedef struct seen {
 } seen;
 
 static void put(seen *to, const void *data, size_t len) {
-  assert_true(len <= sizeof to->text - to->len);
+  CHECK(len <= sizeof to->text - to->len);
   if (len) memcpy(to->text + to->len, data, len); /* an empty body is NULL */
   to->len += len;
 }
@@ -54,7 +60,7 @@ static vestry_err say_seen(const vestry_request *req, vestry_reply *reply, void 
   (void)app;
   seen all = {.len = 0};
   const char *query = req->query;
-  if (!query || seam->has_own_targets) query = ""; /* rebuilt by that server */
+  if (!query || vsi_adapter.has_own_targets) query = ""; /* rebuilt by that server */
   put(&all, mark, sizeof mark - 1);
   put_line(&all, "method", req->method, strlen(req->method));
   put_line(&all, "path", req->path, strlen(req->path));
@@ -72,8 +78,8 @@ static int digit(char c) {
   return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
 }
 
-static void put_path(seen *to, readings_span path) {
-  static char decoded[READINGS_BYTES];
+static void put_path(seen *to, vsi_readings_span path) {
+  static char decoded[VSI_READINGS_BYTES];
   size_t len = 0;
   for (size_t i = 0; i < path.len; i++) {
     const bool is_encoded = path.data[i] == '%' && i + 2 < path.len && isxdigit((unsigned char)path.data[i + 1]) &&
@@ -85,25 +91,25 @@ static void put_path(seen *to, readings_span path) {
 }
 
 /* The text that the handler must have seen. */
-static void expect(const readings_request *request, seen *ret_all) {
-  readings_span path = request->target, query = {"", 0};
+static void expect(const vsi_readings_request *request, seen *ret_all) {
+  vsi_readings_span path = request->target, query = {"", 0};
   const char *slash = path.data;
   if (path.len > 7 && strncasecmp(path.data, "http://", 7) == 0) {
     slash = memchr(path.data + 7, '/', path.len - 7);
-    path = slash ? (readings_span){slash, path.len - (size_t)(slash - path.data)} : (readings_span){"/", 1};
+    path = slash ? (vsi_readings_span){slash, path.len - (size_t)(slash - path.data)} : (vsi_readings_span){"/", 1};
   }
   const char *sign = memchr(path.data, '?', path.len);
   if (sign) {
-    query = (readings_span){sign + 1, path.len - (size_t)(sign - path.data) - 1};
+    query = (vsi_readings_span){sign + 1, path.len - (size_t)(sign - path.data) - 1};
     path.len = (size_t)(sign - path.data);
   }
   ret_all->len = 0;
   put(ret_all, mark, sizeof mark - 1);
   put_line(ret_all, "method", request->method.data, request->method.len);
   put_path(ret_all, path);
-  put_line(ret_all, "query", query.data, seam->has_own_targets ? 0 : query.len);
+  put_line(ret_all, "query", query.data, vsi_adapter.has_own_targets ? 0 : query.len);
   for (size_t i = 0; i < NAMES; i++) {
-    const readings_span value = readings_header(request, names[i]);
+    const vsi_readings_span value = vsi_readings_header(request, names[i]);
     if (value.data) put_line(ret_all, names[i], value.data, value.len);
   }
   put(ret_all, request->body, request->body_len);
@@ -114,7 +120,7 @@ static void expect(const readings_request *request, seen *ret_all) {
 typedef struct exchange {
   int fd; /* -1: none */
   uint64_t number;
-  readings_text text;
+  vsi_readings_text text;
   char answers[ANSWER_BYTES];
   size_t len;
   double quiet_since;
@@ -161,7 +167,7 @@ static void print(FILE *to, const char *data, size_t len) {
 
 static void fail_reading(const exchange *v, const char *what, const seen *wanted) {
   if (failures++ >= MOST_TOLD) return;
-  fprintf(stderr, "%s: text %llu %s\n  sent: ", seam->name, (unsigned long long)v->number, what);
+  fprintf(stderr, "%s: text %llu %s\n  sent: ", vsi_adapter.name, (unsigned long long)v->number, what);
   print(stderr, v->text.bytes, v->text.len);
   fprintf(stderr, "\n  answered: ");
   print(stderr, v->answers, v->len);
@@ -183,9 +189,9 @@ static bool is_elsewhere(const answer *a) {
 
 /* Each answer belongs to the next request of the text, until one is refused. Returns the number of served requests. */
 static size_t judge(const exchange *v) {
-  static readings_request requests[READINGS_REQUESTS];
+  static vsi_readings_request requests[VSI_READINGS_REQUESTS];
   static seen wanted;
-  const size_t count = readings_read(&v->text, seam->takes_feeds, requests);
+  const size_t count = vsi_readings_read(&v->text, vsi_adapter.takes_feeds, requests);
   size_t at = 0, index = 0, count_served = 0;
   bool is_over = false;
   answer a;
@@ -194,13 +200,14 @@ static size_t judge(const exchange *v) {
     if (reported && is_seen(&a)) print(reported, a.body, a.body_len);
     if (!is_seen(&a)) {
       /* the server's own answer, and the bytes after it */
-      if (seam->has_own_paths && is_elsewhere(&a)) return count_served;
+      if (vsi_adapter.has_own_paths && is_elsewhere(&a)) return count_served;
       if (!is_elsewhere(&a)) is_over = true;
       continue;
     }
     count_served++;
     if (is_over || index >= count) {
-      if (!is_over && seam->is_blind_to && seam->is_blind_to(&v->text)) return count_served;
+      if (!is_over && vsi_adapter.is_blind_to && vsi_adapter.is_blind_to(v->text.bytes, v->text.len))
+        return count_served;
       fail_reading(v, is_over ? "was served behind a refusal" : "has no reading, and was served", NULL);
       return count_served;
     }
@@ -219,21 +226,21 @@ static size_t judge(const exchange *v) {
 static void begin(exchange *v, uint64_t seed, uint64_t number) {
   const struct sockaddr_in at = {
       .sin_family = AF_INET, .sin_port = htons(s.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  readings_make(seed, number, &v->text);
+  vsi_readings_make(seed, number, &v->text);
   v->number = number;
   v->len = 0;
   v->is_shut = false;
-  v->quiet_since = seconds_now();
+  v->quiet_since = vsi_seconds_now();
   v->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  assert_true(v->fd >= 0);
-  assert_int_equal(connect(v->fd, (const struct sockaddr *)&at, sizeof at), 0);
+  CHECK(v->fd >= 0);
+  CHECK_EQUAL(connect(v->fd, (const struct sockaddr *)&at, sizeof at), 0);
   (void)!send(v->fd, v->text.bytes, v->text.len, MSG_NOSIGNAL); /* it fits; or the connection was closed already */
 }
 
 /* Read the available bytes. false: the connection has ended. If no bytes arrive for a while, shut down the client's
  * half, so that the server stops waiting for more. */
 static bool go_on(exchange *v, bool is_ready, int quiet_ms) {
-  const double now = seconds_now();
+  const double now = vsi_seconds_now();
   if (is_ready) {
     const ssize_t got = recv(v->fd, v->answers + v->len, sizeof v->answers - v->len, MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return true;
@@ -246,7 +253,7 @@ static bool go_on(exchange *v, bool is_ready, int quiet_ms) {
     shutdown(v->fd, SHUT_WR);
     v->is_shut = true;
   }
-  assert_true(now - v->quiet_since < PATIENCE_S);
+  CHECK(now - v->quiet_since < vsi_patience_s);
   return true;
 }
 
@@ -258,7 +265,7 @@ static void exchange_alone(exchange *v, uint64_t seed, uint64_t number) {
 }
 
 /* "http://a/path": a server with its own paths may have another name. */
-static bool names_host(const readings_text *text) {
+static bool names_host(const vsi_readings_text *text) {
   return memmem(text->bytes, text->len, " http://", 8) != NULL;
 }
 
@@ -270,7 +277,7 @@ static void end(exchange *v, uint64_t seed) {
     static exchange again;
     exchange_alone(&again, seed, v->number);
     count = judge(&again);
-    if (!count && !(seam->has_own_paths && names_host(&again.text)))
+    if (!count && !(vsi_adapter.has_own_paths && names_host(&again.text)))
       fail_reading(&again, "is plain, and was refused", NULL);
   }
   served += count > 0;
@@ -282,19 +289,18 @@ static uint64_t number_of(const char *name, uint64_t otherwise) {
   return text ? strtoull(text, NULL, 10) : otherwise;
 }
 
-static void handlers_see_the_only_valid_reading(void **state) {
-  (void)state;
+static void handlers_see_the_only_valid_reading(void) {
   static exchange exchanges[PLACES];
   const uint64_t seed = number_of("VESTRY_READINGS_SEED", 1), most = number_of("VESTRY_READINGS_COUNT", DEFAULT_COUNT);
   const char *file = getenv("VESTRY_READINGS_FILE");
   reported = file ? fopen(file, "a") : NULL;
   failures = served = refused = 0;
-  seam->start(&s, &(web_settings){.keep_alive = true, .room = 2 * PLACES, .silent_s = 1});
+  vsi_server_start(
+      &s, &(vestry_contract_settings){.keeps_connections = true, .max_streams = 2 * PLACES, .silent_ms = 1000}, NULL);
   static const char *const patterns[] = {"/saw", "/saw/{a}", "/saw/{a}/{b}"}, *const methods[] = {"GET", "POST",
                                                                                                   "DELETE"};
   for (size_t i = 0; i < 3; i++)
-    for (size_t j = 0; j < 3; j++)
-      assert_int_equal(vestry_route(s.v, methods[j], patterns[i], say_seen, NULL), VESTRY_OK);
+    for (size_t j = 0; j < 3; j++) CHECK_EQUAL(vestry_route(s.v, methods[j], patterns[i], say_seen, NULL), VESTRY_OK);
   for (size_t i = 0; i < PLACES; i++) exchanges[i].fd = -1;
   size_t open = 0;
   for (uint64_t next = 0; next < most || open;) {
@@ -306,7 +312,7 @@ static void handlers_see_the_only_valid_reading(void **state) {
     (void)poll(polled, PLACES, 10);
     for (size_t i = 0; i < PLACES; i++) {
       if (exchanges[i].fd < 0 || go_on(&exchanges[i], polled[i].revents != 0, QUIET_MS)) continue;
-      if (reported) fprintf(reported, "%s: %llu:", seam->name, (unsigned long long)exchanges[i].number);
+      if (reported) fprintf(reported, "%s: %llu:", vsi_adapter.name, (unsigned long long)exchanges[i].number);
       end(&exchanges[i], seed);
       if (reported) fputc('\n', reported);
       open--;
@@ -314,16 +320,14 @@ static void handlers_see_the_only_valid_reading(void **state) {
   }
   if (reported) fclose(reported);
   reported = NULL;
-  server_assert_serves(&s);
-  server_stop(&s);
-  if (failures) fail_msg("%u of %llu texts were read in another way", failures, (unsigned long long)most);
-  assert_true(served > most / 8 && refused > most / 8); /* the texts differed */
+  vsi_server_assert_serves(&s);
+  vsi_server_stop(&s);
+  if (failures) FAIL("%u of %llu texts were read in another way", failures, (unsigned long long)most);
+  CHECK(served > most / 8 && refused > most / 8); /* the texts differed */
 }
 
-int readings_contract_run(const server_seam *tested) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(handlers_see_the_only_valid_reading)};
-  char name[96];
-  seam = tested;
-  snprintf(name, sizeof name, "%s, odd requests", seam->name);
-  return cmocka_run_group_tests_name(name, tests, NULL, NULL);
-}
+static const vsi_case cases[] = {
+    VSI_CASE(handlers_see_the_only_valid_reading),
+};
+
+const vsi_suite vsi_readings_suite = VSI_SUITE("readings", cases);

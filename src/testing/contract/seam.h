@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The contract of adapters, run once for each. A seam is an adapter with a client at its other end. All functions wait
- * for their result, and fail the test if it does not arrive. */
-#ifndef TESTS_TESTING_CONTRACT_H
-#define TESTS_TESTING_CONTRACT_H
+/* The suite `requests` runs over a seam: an adapter with a client at its other end. All functions wait for their result,
+ * and fail the case if it does not arrive. The memory adapter has a seam, too. */
+#ifndef VSI_TESTING_CONTRACT_SEAM_H
+#define VSI_TESTING_CONTRACT_SEAM_H
 
+#include "testing/contract/check.h"
 #include "vestry/adapter.h"
 
-typedef struct contract_ask {
+typedef struct vsi_contract_call {
   const char *method, *path; /* NULL: GET, / */
   const char *query;         /* NULL: none */
   bool datastar;
@@ -16,10 +17,9 @@ typedef struct contract_ask {
   size_t body_len;
   bool no_length; /* the body is sent without its length */
   bool breaks;    /* the body is shorter than announced */
-} contract_ask;
+} vsi_contract_call;
 
-typedef struct contract_seam {
-  const char *name;
+typedef struct vsi_contract_seam {
   /* Create an instance behind a server with room for this many streams. options: all but host, runtime and threads. */
   void *(*start)(const vestry_options *options, unsigned room);
   vestry *(*instance)(void *server);
@@ -30,7 +30,7 @@ typedef struct contract_seam {
   void (*settle)(void *server);
   void (*pass_ms)(void *server, uint64_t ms);
 
-  void *(*ask)(void *server, const contract_ask *ask); /* send a request, and return an exchange */
+  void *(*ask)(void *server, const vsi_contract_call *call); /* send a request, and return an exchange */
   int (*status)(void *exchange);
   const char *(*header)(void *exchange, const char *name); /* NULL: none */
   void (*expect)(void *exchange, const char *text);        /* wait for the text in the body */
@@ -41,9 +41,11 @@ typedef struct contract_seam {
 
   bool closes_broken;   /* a request with an incomplete body gets no answer: the server closes the connection */
   bool no_peer_address; /* the peer address is "" */
-} contract_seam;
+} vsi_contract_seam;
 
-/* Run the contract. Returns the number of failed tests. */
-int contract_run(const contract_seam *seam);
+/* The seam of the suite's cases; set it before the suite runs. */
+extern const vsi_contract_seam *vsi_seam;
+/* The seam of the server under test, with a client over a socket. */
+extern vsi_contract_seam vsi_socket_seam;
 
 #endif

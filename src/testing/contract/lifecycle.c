@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: MIT */
+/* Places, stalled readers, and the end of streams and of the adapter. */
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/options.h"
+#include "connection/connection.h"
+#include "testing/contract/check.h"
+#include "testing/contract/client.h"
+#include "testing/contract/server.h"
+#include "testing/contract/suites.h"
+#include "vestry/registry.h"
+
+static vsi_server s;
+
+/* A reader may stall for STALLED_MS, because a reader that continues may be slow on a busy machine and under
+ * valgrind. */
+enum { STALLED_MS = 300000 };
+static const vestry_connection_options large_events = {.max_queued_bytes = VSI_STALLING_QUEUE_BYTES,
+                                                       .heartbeat_ms = 300000};
+
+static void start_with_large_events(uint64_t stalled_ms) {
+  vsi_server_start(&s, &(vestry_contract_settings){.stalled_ms = stalled_ms},
+                   &(vestry_options){.connection = &large_events});
+}
+
+/* ---- places ------------------------------------------------------------------------------------------------------ */
+
+static void streams_are_limited_to_the_places(void) {
+  vsi_server_start(&s, &(vestry_contract_settings){.max_streams = 4}, NULL);
+  uint32_t capacity = 4;
+  if (vsi_adapter.room) vsi_adapter.room(s.running, NULL, &capacity);
+  CHECK_EQUAL(vsi_server_streams(&s), 0);
+  CHECK_EQUAL(capacity, 4);
+  if (vsi_adapter.room) vsi_adapter.room(s.running, NULL, NULL);
+  vsi_client clients[4], refused;
+  vestry_connection *connections[4];
+  for (int i = 0; i < 4; i++) connections[i] = vsi_server_open(&s, &clients[i]);
+  CHECK_EQUAL(vsi_server_streams(&s), 4);
+  vsi_client_ask(&refused, s.port, "GET", "/stream", "Datastar-Request: true\r\n");
+  CHECK_EQUAL(vsi_client_status(&refused), 503);
+  vsi_client_close(&refused);
+  vestry_connection_close(connections[0], VESTRY_CAUSE_CLOSED);
+  vsi_client_read_all(&clients[0]); /* it was not configured to keep connections */
+  CHECK_UNTIL(vsi_server_streams(&s) == 3);
+  vsi_client_close(&clients[0]);
+  vsi_server_open(&s, &clients[0]);
+  for (int i = 0; i < 4; i++) vsi_client_close(&clients[i]);
+  vsi_server_stop(&s);
+}
+
+/* ---- stalled readers --------------------------------------------------------------------------------------------- */
+
+/* End the stream of a stalled reader that reads again: all accepted events arrive completely. Returns the bytes after
+ * the event. */
+static const char *end_and_read_on(vsi_client *c, vestry_connection *stuck, uint64_t events_count) {
+  vestry_connection_close(stuck, VESTRY_CAUSE_CLOSED);
+  vsi_client_read_all(c);
+  CHECK(c->complete);
+  CHECK_EQUAL(vsi_server_cause(&s, stuck), VESTRY_CAUSE_CLOSED);
+  vestry_connection_stats stats = {0};
+  vestry_connection_stats_get(stuck, &stats);
+  CHECK_EQUAL(stats.accepted_count, events_count);
+  CHECK_EQUAL(stats.written_count, events_count);
+  CHECK_EQUAL(stats.written_bytes, c->body_len);
+  const char *at = strstr(c->body, "data: elements ") + strlen("data: elements ");
+  vsi_server_assert_stalling_text(at);
+  return at + VSI_STALLING_BYTES;
+}
+
+static void stalled_reader_does_not_delay_others(void) {
+  start_with_large_events(STALLED_MS);
+  vsi_client stalled, well;
+  vestry_connection *stuck = vsi_server_open_stalled(&s, &stalled), *moving = vsi_server_open(&s, &well);
+  for (int i = 0; i < 100; i++) {
+    char json[32];
+    snprintf(json, sizeof json, "{\"n\":%d}", i);
+    vsi_server_patch(moving, json);
+    vsi_server_patch(stuck, json);
+    vsi_client_expect(&well, json);
+  }
+  CHECK_EQUAL(vestry_connection_look(stuck).cause, VESTRY_CAUSE_NONE);
+  while (stalled.len < VSI_STALLING_BYTES) vsi_client_read(&stalled);
+  CHECK(strstr(end_and_read_on(&stalled, stuck, 101), "{\"n\":99}\n\n"));
+  vsi_client_close(&stalled);
+  vsi_client_close(&well);
+  vsi_server_stop(&s);
+}
+
+/* The connection is closed while the event is being written. */
+static void partially_written_event_is_completed_before_the_end(void) {
+  start_with_large_events(STALLED_MS);
+  vsi_client stalled;
+  vestry_connection *stuck = vsi_server_open_stalled(&s, &stalled);
+  end_and_read_on(&stalled, stuck, 1);
+  vsi_client_close(&stalled);
+  vsi_server_stop(&s);
+}
+
+static void reader_over_stalled_ms_ends_with_cause_stalled(void) {
+  start_with_large_events(300);
+  vsi_client c;
+  vestry_connection *connection = vsi_server_open_stalled(&s, &c);
+  CHECK_EQUAL(vsi_server_cause(&s, connection), VESTRY_CAUSE_STALLED);
+  vsi_client_close(&c);
+  vsi_server_stop(&s);
+}
+
+/* ---- the end ----------------------------------------------------------------------------------------------------- */
+
+static double seconds_to_stop(void) {
+  start_with_large_events(STALLED_MS);
+  vsi_client clients[5], stalled, silent, late;
+  vestry_connection *connections[5];
+  for (int i = 0; i < 5; i++) connections[i] = vsi_server_open(&s, &clients[i]);
+  if (vsi_adapter.waits_for_none) {
+    vsi_server_open_stalled(&s, &stalled);
+    vsi_client_connect(&silent, s.port, false);
+  }
+  double since = vsi_seconds_now();
+  vsi_server_stop_adapter(&s);
+  for (int i = 0; i < 5; i++) {
+    CHECK_EQUAL(vestry_connection_look(connections[i]).cause, VESTRY_CAUSE_SHUTDOWN);
+    vsi_client_read_all(&clients[i]);
+    CHECK_NOT(clients[i].complete); /* so the browser reconnects */
+    vsi_client_close(&clients[i]);
+  }
+  vsi_client_ask(&late, s.port, "GET", "/echo", NULL);
+  CHECK_EQUAL(vsi_client_status(&late), 503);
+  CHECK_TEXT(vsi_client_header(&late, "Retry-After"), "2");
+  CHECK_TEXT(vsi_client_header(&late, "Connection"), "close");
+  vsi_client_read_all(&late);
+  vsi_client_close(&late);
+  CHECK_EQUAL(vsi_adapter.stop(s.running, 0), VESTRY_OK); /* again */
+  vsi_server_finish(&s);
+  double took = vsi_seconds_now() - since;
+  if (vsi_adapter.waits_for_none) {
+    vsi_client_close(&stalled);
+    vsi_client_close(&silent);
+  }
+  return took;
+}
+
+/* capability: C18 */
+static void stop_ends_all_streams_quickly(void) {
+  CHECK_BELOW_S(vsi_adapter.stop_ms * 1e-3, seconds_to_stop());
+}
+
+/* A place in which one thread waits. */
+static atomic_bool gate_is_entered, gate_is_open;
+
+static void gate_reset(void) {
+  atomic_store(&gate_is_entered, false);
+  atomic_store(&gate_is_open, false);
+}
+
+static void gate_pass(void) {
+  atomic_store(&gate_is_entered, true);
+  for (unsigned looks = 0; !atomic_load(&gate_is_open); looks++) vsi_pause(looks);
+}
+
+static vestry_err wait_in_handler(const vestry_request *req, vestry_reply *reply, void *app) {
+  gate_pass();
+  return vsi_server_open_stream(req, reply, app);
+}
+
+static void stop_waits_for_running_handlers(void) {
+  vsi_server_start(&s, NULL, NULL);
+  gate_reset();
+  CHECK_EQUAL(vestry_route(s.v, "GET", "/gate", wait_in_handler, &s), VESTRY_OK);
+  vsi_client c;
+  vsi_client_ask(&c, s.port, "GET", "/gate", "Datastar-Request: true\r\n");
+  CHECK_UNTIL(atomic_load(&gate_is_entered));
+  CHECK_EQUAL(vsi_adapter.stop(s.running, 10), VESTRY_TIMEOUT);
+  atomic_store(&gate_is_open, true);
+  CHECK_EQUAL(vsi_client_status(&c), 503); /* the stream that it requests now finds no place */
+  if (!vsi_adapter.always_keeps) vsi_client_read_all(&c);
+  vsi_client_close(&c);
+  vsi_server_stop(&s);
+}
+
+static vestry_err wait_in_effect(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)context, (void)args, (void)ctx;
+  gate_pass();
+  return VESTRY_OK;
+}
+
+static vestry_err open_through_gate(const vestry_request *req, vestry_reply *reply, void *app) {
+  vestry_reply_effect(reply, VESTRY_LIST("wait"));
+  return vsi_server_open_stream(req, reply, app);
+}
+
+static void stop_ends_streams_that_open_meanwhile(void) {
+  vsi_server_start(&s, NULL, NULL);
+  gate_reset();
+  CHECK_EQUAL(vestry_registry_effect(vestry_parts_of(s.v)->registry, "wait", wait_in_effect, NULL), VESTRY_OK);
+  CHECK_EQUAL(vestry_route(s.v, "GET", "/gate", open_through_gate, &s), VESTRY_OK);
+  vsi_client c;
+  vsi_client_ask(&c, s.port, "GET", "/gate", "Datastar-Request: true\r\n");
+  CHECK_UNTIL(atomic_load(&gate_is_entered)); /* the stream has its place, but has not begun */
+  CHECK_EQUAL(vsi_adapter.stop(s.running, 10), VESTRY_TIMEOUT);
+  atomic_store(&gate_is_open, true);
+  CHECK(vsi_recorder_wait_closed(&s.recorder, 1));
+  CHECK_EQUAL(s.recorder.causes[0], VESTRY_CAUSE_SHUTDOWN);
+  vsi_client_read_all(&c);
+  CHECK_NOT(c.complete);
+  vsi_client_close(&c);
+  vsi_server_stop(&s);
+}
+
+/* A reference to a connection may be kept for a long time: its transport is released after the server was destroyed. */
+static void connection_outlives_the_server(void) {
+  vsi_server_start(&s, NULL, NULL);
+  vsi_client clients[3];
+  vestry_connection *kept = NULL;
+  for (int i = 0; i < 3; i++) kept = vsi_server_open(&s, &clients[i]);
+  vestry_connection_ref(kept);
+  vsi_adapter.destroy(s.running); /* without a stop */
+  s.running = NULL;
+  CHECK_EQUAL(vestry_connection_look(kept).cause, VESTRY_CAUSE_SHUTDOWN);
+  CHECK_EQUAL(vestry_connection_patch_signals_text(kept, "{}", 2, NULL), VESTRY_CLOSED);
+  CHECK_NOT(vestry_connection_close(kept, VESTRY_CAUSE_CLOSED));
+  vestry_connection_writable(kept); /* wakes a transport that has ended */
+  if (VSI_OPS_HAVE(kept->ops, vestry_transport_ops, wake))
+    CHECK_EQUAL(vestry_connection_run(kept), VESTRY_STATE_CLOSED);
+  vsi_recorder_drop(&s.recorder);
+  vestry_connection_unref(kept);
+  vsi_server_finish(&s);
+  for (int i = 0; i < 3; i++) vsi_client_close(&clients[i]);
+}
+
+/* ---- concurrent clients ------------------------------------------------------------------------------------------ */
+
+static atomic_bool hammering;
+
+static void *open_and_leave(void *argument) {
+  unsigned number = (unsigned)(uintptr_t)argument;
+  while (atomic_load(&hammering)) {
+    vsi_client c;
+    if (number % 2)
+      vsi_client_ask(&c, s.port, "GET", "/stream", "Datastar-Request: true\r\n");
+    else
+      vsi_client_ask(&c, s.port, "PUT", "/stream", "Datastar-Request: true\r\nContent-Length: 2\r\n\r\n{}");
+    number = number * 1103515245u + 12345u;
+    if (number & 0x10000) vsi_client_read(&c);
+    if (number & 0x20000)
+      vsi_client_abort(&c);
+    else
+      vsi_client_close(&c);
+  }
+  return NULL;
+}
+
+static void server_survives_clients_that_connect_and_leave(void) {
+  vsi_server_start(&s, &(vestry_contract_settings){.max_streams = 8, .watch_ms = 1},
+                   &(vestry_options){.connection = &(vestry_connection_options){.heartbeat_ms = 5}});
+  atomic_store(&hammering, true);
+  pthread_t threads[4];
+  for (uintptr_t i = 0; i < 4; i++) CHECK_EQUAL(pthread_create(&threads[i], NULL, open_and_leave, (void *)i), 0);
+  for (unsigned n = 0; n < 1000; n++) {
+    CHECK(vsi_recorder_wait_opened(&s.recorder, n + 1));
+    vestry_connection *connection = vsi_recorder_connection(&s.recorder, n);
+    vestry_connection_patch_signals_text(connection, "{\"a\":1}", 7, NULL);
+    if (n % 7 == 0) vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
+    if (n % 7 == 1) vestry_connection_close(connection, VESTRY_CAUSE_IDLE);
+  }
+  vsi_server_stop_adapter(&s); /* while clients still connect */
+  atomic_store(&hammering, false);
+  for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
+  vsi_server_stop(&s);
+}
+
+/* ---- without memory ---------------------------------------------------------------------------------------------- */
+
+/* Requests and streams while each allocation of vestry fails in turn: they are served, refused or closed, and the server
+ * continues. */
+static void serving_survives_allocation_failures(void) {
+  vsi_server_start(&s, NULL, NULL);
+  unsigned served = 0, refused = 0, closed = 0;
+  for (long number = 0; number < 60; number++) {
+    vsi_client c;
+    atomic_store(&s.th.fail_in, number);
+    if (number % 2)
+      vsi_client_ask(&c, s.port, "GET", "/stream", "Datastar-Request: true\r\n");
+    else
+      vsi_client_ask(&c, s.port, "POST", "/echo", "Content-Length: 5\r\n\r\nhello");
+    vsi_client_read(&c);
+    if (!c.len)
+      closed++;
+    else if (vsi_client_status(&c) == 200)
+      served++;
+    else
+      refused++;
+    vsi_client_close(&c);
+    atomic_store(&s.th.fail_in, -1);
+    vsi_server_assert_serves(&s);
+  }
+  printf("%u served, %u refused, %u closed\n", served, refused, closed);
+  CHECK(served && refused + closed);
+  vsi_server_stop(&s);
+}
+
+/* ---- a child ----------------------------------------------------------------------------------------------------- */
+
+/* All calls that a child may make. Returns the number of the failed check; 0: none. */
+static int call_all_functions(vestry_connection *connection) {
+  alarm(30); /* a wait for a thread that does not exist would never end */
+  if (!vestry_is_forked(s.v)) return 1;
+  if (vsi_adapter.stop(s.running, VESTRY_NEVER_MS) != VESTRY_CLOSED) return 2;
+  if (vestry_connection_patch_signals_text(connection, "{\"child\":1}", 11, NULL) != VESTRY_CLOSED) return 3;
+  if (vestry_connection_close(connection, VESTRY_CAUSE_CLOSED)) return 4;
+  vsi_adapter.destroy(s.running);
+  vestry_destroy(s.v);
+  return 0;
+}
+
+/* A program forks while streams are open, and the child cleans up like the parent: the streams are not affected. */
+/* capability: K16 */
+static void cleanup_in_a_forked_child_leaves_streams_open(void) {
+  vsi_server_start(&s, NULL, NULL);
+  vsi_client c;
+  vestry_connection *connection = vsi_server_open(&s, &c);
+  for (int i = 0; i < 5; i++) {
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (!child) {
+      static const char *const exits[] = {"exit 0", "exit 1", "exit 2", "exit 3", "exit 4"};
+      execl("/bin/sh", "sh", "-c", exits[call_all_functions(connection)], (char *)NULL); /* as most children do */
+      _exit(5);
+    }
+    int status = -1;
+    CHECK_EQUAL(waitpid(child, &status, 0), child);
+    CHECK(WIFEXITED(status));
+    CHECK_EQUAL(WEXITSTATUS(status), 0);
+    CHECK_NOT(vestry_is_forked(s.v));
+  }
+  vsi_server_patch(connection, "{\"parent\":1}");
+  vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
+  vsi_client_read_all(&c);
+  CHECK(c.complete);
+  CHECK_NOT(strstr(c.text, "child"));
+  CHECK(strstr(c.body, "parent"));
+  CHECK_EQUAL(vsi_server_cause(&s, connection), VESTRY_CAUSE_CLOSED);
+  vsi_client_close(&c);
+  vsi_server_assert_serves(&s);
+  vsi_server_stop(&s);
+}
+
+static const vsi_case cases[] = {
+    VSI_CASE(streams_are_limited_to_the_places),
+    VSI_CASE_TLS(stalled_reader_does_not_delay_others),
+    VSI_CASE(partially_written_event_is_completed_before_the_end),
+    VSI_CASE(reader_over_stalled_ms_ends_with_cause_stalled),
+    VSI_CASE_TLS(stop_ends_all_streams_quickly),
+    VSI_CASE(stop_waits_for_running_handlers),
+    VSI_CASE(stop_ends_streams_that_open_meanwhile),
+    VSI_CASE(connection_outlives_the_server),
+    VSI_CASE(server_survives_clients_that_connect_and_leave),
+    VSI_CASE(serving_survives_allocation_failures),
+    VSI_CASE(cleanup_in_a_forked_child_leaves_streams_open),
+};
+
+const vsi_suite vsi_lifecycle_suite = VSI_SUITE("lifecycle", cases);
