@@ -141,12 +141,6 @@ static bool reports_client(const char *name, bool is_user) {
 static const char separator[] = ", ";
 enum { SEPARATOR_LEN = sizeof separator - 1 };
 
-struct vsi_joined {
-  struct vsi_joined *next;
-  const char *value;
-  char name[]; /* and the value after it */
-};
-
 /* A search for the lines of one header. */
 typedef struct lines {
   const char *name;
@@ -182,10 +176,6 @@ static const char *joined(vsi_request *own, const vestry_host *host, const char 
   made->next = own->joined;
   own->joined = made;
   return made->value;
-}
-
-void vsi_joined_free(vsi_request *own, const vestry_host *host) {
-  VSI_LIST_FREE(host, own->joined);
 }
 
 const char *vestry_request_header(const vestry_request *req, const char *name) {

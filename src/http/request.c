@@ -37,7 +37,7 @@ void vsi_request_finish(vestry_request *req) {
   json_decref(req->signals);
   for (size_t i = 0; i < VSI_IN_COUNT; i++)
     if (req->own->values[i].pairs) vsi_free(req->v->host, req->own->values[i].pairs);
-  vsi_joined_free(req->own, req->v->host);
+  VSI_LIST_FREE(req->v->host, req->own->joined);
   if (req->own->body_taken) vestry_request_bytes_give(req->v, req->own->body_taken);
   req->own->body = NULL;
   req->body = (vestry_slice){NULL, 0};

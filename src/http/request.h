@@ -30,7 +30,12 @@ typedef struct vsi_watcher {
 
 enum { VSI_SHORT_BODY_BYTES = 512 };
 
-typedef struct vsi_joined vsi_joined;
+/* A header whose lines were joined. */
+typedef struct vsi_joined {
+  struct vsi_joined *next;
+  const char *value;
+  char name[]; /* and the value after it */
+} vsi_joined;
 
 /* The private half of a vestry_request; the public half is in vestry/request.h. */
 typedef struct vsi_request {
@@ -75,9 +80,6 @@ static inline void vsi_request_mark_private(const vestry_request *req) {
  * them, and copies of requests contain all of them (app/page/copy.c). vestry/request.h lists them. */
 enum { VSI_USER_HEADERS_MAX = 64 }; /* the NULL included */
 VESTRY_API extern const char *const vsi_user_headers[];
-
-/* Free the joined headers. */
-void vsi_joined_free(vsi_request *own, const vestry_host *host);
 
 /* Compare a media type without its parameters. */
 VESTRY_API bool vsi_is_media_type(const char *content_type, const char *wanted);

@@ -7,13 +7,14 @@ number of marked tests inside them. A mark in the line above a test, /* capabili
 its rows. A mark in the second line of a file applies to all its tests. Rows and marks are compared, so that no test
 gets lost. With --write, the numbers are corrected. Needs no build."""
 
+import os
 import re
 import sys
 from pathlib import Path
 
 ROWS = {"A": 15, "B": 14, "C": 18, "D": 23, "E": 6, "F": 10, "G": 12, "H": 8, "I": 8, "K": 16, "L": 13, "M": 4, "P": 7}
 MARK = re.compile(r"^[ \t]*(?:/\*|//) capability: (.*?)(?: \*/)?\n(.*)", re.M)
-TEST = re.compile(r"static void (\w+)\(void \*\*|[ \t]*test\w*\((['`\"])(.+?)\2,")
+TEST = re.compile(r"static void (\w+)\(void(?: \*\*|\))|[ \t]*test\w*\((['`\"])(.+?)\2,")
 
 problems = []
 
@@ -34,11 +35,18 @@ def added(text):
     return names
 
 
+def contract(tests):
+    """Return the files of the contract of adapters, whose suites the programs of adapters run by their names."""
+    return sorted((tests.parent / "src" / "testing" / "contract").glob("*.c"))
+
+
 class Tree:
     """The tests of a repository: by ctest's names, with the files that contain them."""
 
     def __init__(self, tests):
         self.tests = tests
+        self.contract = {found: path for path in contract(tests) for found in
+                         re.findall(r'VSI_SUITE\("(\w+)"', path.read_text())}
         self.added = set()
         for path in tests.rglob("CMakeLists.txt"):
             self.added |= added(path.read_text())
@@ -53,7 +61,10 @@ class Tree:
             suites.update(re.findall(r'#include "(\w+/(?:\w+_)?contract)\.h"', text))
         for suite in sorted(suites):
             own += sorted(path for path in self.tests.glob(f"{suite}*.c") if not path.stem.endswith("_test"))
-        return own
+        text = program.read_text()
+        lists = re.findall(r'"([a-z]+(?:,[a-z]+)*)"', text) if "contract_run(" in text else []
+        lists += re.findall(r"\bvsi_(\w+)_suite\b", text)
+        return own + sorted({self.contract[name] for names in lists for name in names.split(",") if name in self.contract})
 
     def files(self, name):
         """Return the files that contain the tests inside the ctest test of this name. No file: the test has no
@@ -81,10 +92,10 @@ class Tree:
 def marks(tests):
     """Return file → the rows that its marks name → line, and number of tests with the mark."""
     found = {}
-    for path in sorted([*tests.rglob("*.c"), *tests.rglob("*.test.js")]):
+    for path in sorted([*tests.rglob("*.c"), *tests.rglob("*.test.js"), *contract(tests)]):
         text = path.read_text()
         for mark in MARK.finditer(text):
-            place = f"{path.relative_to(tests)}:{text.count(chr(10), 0, mark.start()) + 1}"
+            place = f"{os.path.relpath(path, tests)}:{text.count(chr(10), 0, mark.start()) + 1}"
             if not place.endswith(":2") and not TEST.match(mark[2]):
                 complain(place, "a mark stands above a test, or in the second line for the whole file")
             rows = mark[1].split(", ")

@@ -70,9 +70,7 @@ unsigned vestry_contract_run(const vestry_contract_adapter *adapter, const char 
   if (vsi_adapter.has_one_loop) vsi_adapter.waits_in_handlers = true;
   if (!vsi_adapter.stop_ms) vsi_adapter.stop_ms = DEFAULT_STOP_MS;
   vsi_patience_s = vsi_adapter.patience_s ? vsi_adapter.patience_s : DEFAULT_PATIENCE_S;
-  vsi_socket_seam.closes_broken = vsi_adapter.closes_broken;
-  vsi_socket_seam.no_peer_address = vsi_adapter.no_peer_address;
-  vsi_seam = &vsi_socket_seam;
+  vsi_seam = vsi_socket_seam();
   const vsi_runner runner = {.title = vsi_adapter.name, .why_not = why_not, .begin_tls = begin_tls};
   const char *only = getenv("VESTRY_CONTRACT_CASE");
   if (only) return run_one(only, runner);

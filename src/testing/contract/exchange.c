@@ -120,19 +120,23 @@ static void forget(void *asked) {
   free(asked);
 }
 
-vsi_contract_seam vsi_socket_seam = {
-    .start = start,
-    .instance = instance,
-    .stop = stop,
-    .destroy = destroy,
-    .settle = settle,
-    .pass_ms = pass_ms,
-    .ask = ask,
-    .status = status,
-    .header = header,
-    .expect = expect,
-    .body = body,
-    .end = end,
-    .hang_up = hang_up,
-    .forget = forget,
-};
+const vsi_contract_seam *vsi_socket_seam(void) {
+  static vsi_contract_seam seam;
+  seam = (vsi_contract_seam){.start = start,
+                             .instance = instance,
+                             .stop = stop,
+                             .destroy = destroy,
+                             .settle = settle,
+                             .pass_ms = pass_ms,
+                             .ask = ask,
+                             .status = status,
+                             .header = header,
+                             .expect = expect,
+                             .body = body,
+                             .end = end,
+                             .hang_up = hang_up,
+                             .forget = forget,
+                             .closes_broken = vsi_adapter.closes_broken,
+                             .no_peer_address = vsi_adapter.no_peer_address};
+  return &seam;
+}

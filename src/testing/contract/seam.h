@@ -45,7 +45,7 @@ typedef struct vsi_contract_seam {
 
 /* The seam of the suite's cases; set it before the suite runs. */
 extern const vsi_contract_seam *vsi_seam;
-/* The seam of the server under test, with a client over a socket. */
-extern vsi_contract_seam vsi_socket_seam;
+/* Return the seam of the server under test, with a client over a socket. */
+const vsi_contract_seam *vsi_socket_seam(void);
 
 #endif
