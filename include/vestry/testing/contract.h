@@ -28,6 +28,7 @@ typedef struct vestry_contract_settings {
   uint64_t lost_ms;     /**< time after which the peer of a stream is LOST, if the adapter detects this */
   uint64_t watch_ms;    /**< interval of looking for lost peers, if the adapter polls for them */
   size_t max_head_bytes;  /**< maximum size of a request's head, if it can be set; 0: at least 16,384 */
+  size_t max_body_bytes;  /**< maximum size of a body, if the server has a maximum of its own; 0: 1 MiB, as vestry */
   bool keeps_connections; /**< connections stay open after an answer, if this can be set */
 } vestry_contract_settings;
 
@@ -72,6 +73,8 @@ typedef struct vestry_contract_adapter {
   bool decodes_paths;     /**< the adapter sees only decoded paths, so vestry_target_read cannot check all of them */
   bool breaks_queries;    /**< the server drops a query with an invalid escape, so the request is refused */
   bool takes_feeds;       /**< a bare LF ends a line, as RFC 9112, section 2.2, permits */
+  bool joins_folds;       /**< the server joins folded lines, as RFC 9112, section 5.2, permits */
+  bool cuts_at_nul;       /**< a NUL ends the value of a header, without a trace */
   bool refuses_itself;    /**< the server's parser refuses some heads first, with a status of its choice (413 for an
                                invalid length), and the head of this answer may come twice */
   bool refuses_most;      /**< the server's parser refuses most ambiguous heads, so few are counted as AMBIGUOUS */

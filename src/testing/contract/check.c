@@ -123,7 +123,9 @@ static bool has_failed(const vsi_runner *runner, const vsi_suite *suite, const v
 
 unsigned vsi_suite_run(const vsi_suite *suite, const vsi_runner *runner) {
   unsigned failed = 0;
+  const char *reason = runner->why_not && !runner->only ? runner->why_not(suite->name, NULL) : NULL;
   printf("[==========] %s: %s\n", runner->title, suite->name);
+  if (reason) return printf("skipped: %s\n[  SKIPPED ] %s\n", reason, suite->name), 0;
   for (size_t i = 0; i < suite->count; i++) {
     const vsi_case *of = &suite->cases[i];
     if (!runner->only)

@@ -34,7 +34,7 @@ typedef struct vsi_suite {
 typedef struct vsi_runner {
   const char *title; /* of the adapter */
   const char *only;  /* the single case to run, in this process; NULL: all */
-  /* Each may be NULL. Return why a case is skipped; NULL: it is not. */
+  /* Each may be NULL. Return why a case is skipped, or the whole suite for a name NULL; NULL: it is not. */
   const char *(*why_not)(const char *suite, const char *name);
   /* Switch to TLS. false: it is not offered. */
   bool (*begin_tls)(void);

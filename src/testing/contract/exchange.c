@@ -12,13 +12,20 @@ typedef struct exchange {
 
 /* ---- the server -------------------------------------------------------------------------------------------------- */
 
-enum { SILENT_MS = 10000, STALLED_MS = 300000 }; /* libmicrohttpd may miss the end of a body that breaks off */
+enum {
+  SILENT_MS = 10000,
+  STALLED_MS = 300000,
+  BODY_BYTES = 4 << 20
+}; /* libmicrohttpd may miss the end of a body that
+                                                                         breaks off */
 
 static void *start(const vestry_options *options, unsigned room) {
   vsi_server *s = calloc(1, sizeof *s);
   CHECK(s);
   vsi_server_begin(s, options);
-  vsi_server_run(s, &(vestry_contract_settings){.max_streams = room, .silent_ms = SILENT_MS, .stalled_ms = STALLED_MS});
+  vsi_server_run(
+      s, &(vestry_contract_settings){
+             .max_streams = room, .silent_ms = SILENT_MS, .stalled_ms = STALLED_MS, .max_body_bytes = BODY_BYTES});
   return s;
 }
 

@@ -77,6 +77,8 @@ static void ambiguous_heads_get_400(void) {
     static const char first[] = "POST /echo HTTP/1.1\r\n", behind[] = "\r\n5\r\nhello\r\n0\r\n\r\n";
     static const char second[] = "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n";
     size_t at = 0, len = heads[i].len ? heads[i].len : strlen(heads[i].lines);
+    if (vsi_adapter.joins_folds && (strstr(heads[i].lines, "\n ") || strstr(heads[i].lines, "\n\t"))) continue;
+    if (vsi_adapter.cuts_at_nul && memchr(heads[i].lines, '\0', len)) continue;
     memcpy(text, first, sizeof first - 1), at += sizeof first - 1;
     memcpy(text + at, heads[i].lines, len), at += len;
     memcpy(text + at, behind, sizeof behind - 1), at += sizeof behind - 1;

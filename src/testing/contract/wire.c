@@ -112,6 +112,10 @@ static void assert_no_other_answer(const vsi_client *c) {
     if (!vsi_adapter.refuses_itself || strncmp(at, c->text, line_len) != 0) FAIL("another answer: \"%s\"", at);
 }
 
+static bool is_refusal(int status) {
+  return status == 400 || (vsi_adapter.refuses_itself && status == 413);
+}
+
 static void request_of_unclear_length_is_refused(void) {
   static const char *const framings[] = {
       "Content-Length: 12abc",
@@ -135,8 +139,7 @@ static void request_of_unclear_length_is_refused(void) {
     vsi_client_connect(&c, s.port, false);
     vsi_client_sendf(&c, "POST /echo HTTP/1.1\r\nHost: a\r\n%s\r\n\r\n5\r\nhello\r\n0\r\n\r\n", framings[i]);
     int status = vsi_client_status(&c);
-    if (status != 400 && status != 411 && !(vsi_adapter.refuses_itself && status == 413))
-      FAIL("\"%s\" was answered %d", framings[i], status);
+    if (!is_refusal(status) && status != 411) FAIL("\"%s\" was answered %d", framings[i], status);
     CHECK_TEXT(vsi_client_header(&c, "Connection"), "close");
     while (!c.ended) vsi_client_read(&c);
     assert_no_other_answer(&c);
@@ -162,7 +165,7 @@ static void contradictory_framing_is_refused(void) {
     vsi_client c;
     vsi_client_connect(&c, s.port, false);
     vsi_client_send(&c, requests[i], strlen(requests[i]));
-    CHECK_EQUAL(vsi_client_status(&c), 400);
+    if (!is_refusal(vsi_client_status(&c))) FAIL("\"%s\" was answered %d", requests[i], vsi_client_status(&c));
     vsi_client_read_all(&c); /* the connection is not kept */
     vsi_client_close(&c);
     vsi_server_assert_serves(&s);
@@ -193,10 +196,7 @@ static void malformed_chunks_are_refused(void) {
     vsi_client_sendf(&c, "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n%s", bodies[i].body);
     vsi_client_shut(&c);
     vsi_client_read_all(&c);
-    if (vsi_adapter.closes_broken && bodies[i].breaks_off)
-      CHECK_EQUAL(c.len, 0);
-    else
-      CHECK_EQUAL(vsi_client_status(&c), 400);
+    if (c.len || !vsi_adapter.closes_broken || !bodies[i].breaks_off) CHECK(is_refusal(vsi_client_status(&c)));
     vsi_client_close(&c);
   }
   vsi_server_assert_serves(&s);
@@ -409,8 +409,10 @@ static void not_modified_has_no_body_and_no_other_length(void) {
       CHECK_EQUAL(vsi_client_status(&c), 304);
       CHECK_TEXT(vsi_client_header(&c, "Content-Length"), "10");
       CHECK_NOT(vsi_client_header(&c, "Transfer-Encoding"));
-      CHECK(promises_more(&c));
-      vsi_client_next(&c);
+      CHECK(promises_more(&c) || strcmp(version, "1.0") == 0);
+      if (goes_on(&c)) continue;
+      vsi_client_close(&c);
+      vsi_client_connect(&c, s.port, false);
     }
     vsi_client_sendf(&c, "%s /files/empty.txt HTTP/%s\r\nHost: a\r\nIf-None-Match: *\r\n\r\n", method, version);
     CHECK_EQUAL(vsi_client_status(&c), 304);
