@@ -21,7 +21,7 @@ enum { SUITES = sizeof suites / sizeof *suites };
 
 static const char *why_not(const char *suite, const char *name) {
   char full[128];
-  snprintf(full, sizeof full, name ? "%s/%s" : "%s", suite, name);
+  snprintf(full, sizeof full, "%s%s%s", suite, name ? "/" : "", name ? name : "");
   for (const vestry_contract_exception *at = vsi_adapter.exceptions; at && at->name; at++)
     if (strcmp(at->name, full) == 0) return at->reason;
   return NULL;

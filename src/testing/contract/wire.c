@@ -113,7 +113,7 @@ static void assert_no_other_answer(const vsi_client *c) {
 }
 
 static bool is_refusal(int status) {
-  return status == 400 || (vsi_adapter.refuses_itself && status == 413);
+  return status == 400 || (vsi_adapter.refuses_itself && (status == 413 || status == 501));
 }
 
 static void request_of_unclear_length_is_refused(void) {
@@ -140,7 +140,8 @@ static void request_of_unclear_length_is_refused(void) {
     vsi_client_sendf(&c, "POST /echo HTTP/1.1\r\nHost: a\r\n%s\r\n\r\n5\r\nhello\r\n0\r\n\r\n", framings[i]);
     int status = vsi_client_status(&c);
     if (!is_refusal(status) && status != 411) FAIL("\"%s\" was answered %d", framings[i], status);
-    CHECK_TEXT(vsi_client_header(&c, "Connection"), "close");
+    const char *connection = vsi_client_header(&c, "Connection");
+    CHECK(connection ? strcmp(connection, "close") == 0 : vsi_adapter.refuses_itself);
     while (!c.ended) vsi_client_read(&c);
     assert_no_other_answer(&c);
     vsi_client_close(&c);
@@ -196,7 +197,9 @@ static void malformed_chunks_are_refused(void) {
     vsi_client_sendf(&c, "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n%s", bodies[i].body);
     vsi_client_shut(&c);
     vsi_client_read_all(&c);
-    if (c.len || !vsi_adapter.closes_broken || !bodies[i].breaks_off) CHECK(is_refusal(vsi_client_status(&c)));
+    const bool may_close = vsi_adapter.closes_broken && bodies[i].breaks_off;
+    if (!(may_close && !c.len) && !is_refusal(vsi_client_status(&c)))
+      FAIL("\"%s\" was answered %d", bodies[i].body, vsi_client_status(&c));
     vsi_client_close(&c);
   }
   vsi_server_assert_serves(&s);
@@ -208,7 +211,8 @@ static void continue_is_sent_only_for_accepted_bodies(void) {
   vsi_client c;
   vsi_client_ask(&c, s.port, "POST", "/echo", "Content-Length: 5\r\nExpect: 100-continue\r\n");
   while (!c.text || !strstr(c.text, "\r\n\r\n")) vsi_client_read(&c);
-  CHECK_TEXT(c.text, "HTTP/1.1 100 Continue\r\n\r\n");
+  CHECK_BYTES(c.text, "HTTP/1.1 100 ", 13);
+  CHECK_TEXT(strstr(c.text, "\r\n\r\n"), "\r\n\r\n");
   vsi_client_sendf(&c, "hello");
   CHECK_EQUAL(vsi_client_status(&c), 200);
   vsi_client_expect(&c, "hello");
