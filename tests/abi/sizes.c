@@ -517,6 +517,7 @@ static const struct {
     {"vestry_interceptor", take_interceptor, &interceptor, sizeof interceptor},
     {"vestry_dispatch_options", take_dispatch, zero, sizeof(vestry_dispatch_options)},
     {"vestry_memory_call", take_call, zero, sizeof(vestry_memory_call)},
+    {"vestry_contract_adapter", sizes_take_contract, &sizes_contract, sizeof sizes_contract},
     {"vestry_elements_options", take_elements, zero, sizeof(vestry_elements_options)},
     {"vestry_signals_options", take_signals, zero, sizeof(vestry_signals_options)},
     {"vestry_script_options", take_script, zero, sizeof(vestry_script_options)},

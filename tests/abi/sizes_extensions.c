@@ -36,6 +36,26 @@ vestry_err sizes_take_bus(const void *given) {
   return error;
 }
 
+static vestry_err start(vestry *v, const vestry_contract_settings *settings, void **ret_server, uint16_t *ret_port) {
+  (void)v, (void)settings, (void)ret_server, (void)ret_port;
+  return VESTRY_UNSUPPORTED;
+}
+
+static vestry_err stop(void *server, uint64_t timeout_ms) {
+  (void)server, (void)timeout_ms;
+  return VESTRY_OK;
+}
+
+static void destroy(void *server) {
+  (void)server;
+}
+
+const vestry_contract_adapter sizes_contract = {.name = "none", .start = start, .stop = stop, .destroy = destroy};
+
+vestry_err sizes_take_contract(const void *given) {
+  return vestry_contract_run(given, "") ? VESTRY_INVALID : VESTRY_OK;
+}
+
 /* An instance without these extensions: all counters are zero, as far as the struct has room for them. */
 #define FILL(name, function)                                                                                           \
   void sizes_fill_##name(void *ret) {                                                                                  \

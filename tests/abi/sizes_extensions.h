@@ -24,13 +24,16 @@
 #include "vestry/cluster/cluster.h"
 #include "vestry/ops/metrics.h"
 #include "vestry/ops/observe.h"
+#include "vestry/testing/contract.h"
 
 /* Each function passes the struct to a new instance. */
 vestry_err sizes_take_sessions(const void *given);
 vestry_err sizes_take_storage(const void *given);
 vestry_err sizes_take_secret(const void *given);
 vestry_err sizes_take_bus(const void *given);
+vestry_err sizes_take_contract(const void *given); /* to no instance */
 extern const vestry_secret sizes_secret;
+extern const vestry_contract_adapter sizes_contract;
 
 void sizes_fill_bus_stats(void *ret);
 void sizes_fill_session_stats(void *ret);

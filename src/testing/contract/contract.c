@@ -54,10 +54,15 @@ static unsigned run_list(const char *list, const vsi_runner *runner) {
 
 /* Run the single case "suite/case". */
 static unsigned run_one(const char *name, vsi_runner runner) {
-  const vsi_suite *suite = find(name, strcspn(name, "/"));
-  if (!suite || !strchr(name, '/')) return fprintf(stderr, "vestry_contract_run: there is no case %s\n", name), 1;
-  runner.only = strchr(name, '/') + 1;
-  return vsi_suite_run(suite, &runner);
+  const size_t len = strcspn(name, "/");
+  const vsi_suite *suite = find(name, len);
+  for (size_t i = 0; suite && name[len] && i < suite->count; i++) {
+    if (strcmp(suite->cases[i].name, name + len + 1) != 0) continue;
+    runner.only = name + len + 1;
+    return vsi_suite_run(suite, &runner);
+  }
+  fprintf(stderr, "vestry_contract_run: there is no case %s\n", name);
+  return 1;
 }
 
 unsigned vestry_contract_run(const vestry_contract_adapter *adapter, const char *list) {

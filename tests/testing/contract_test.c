@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/* The report of the contract of adapters: an adapter with faults fails the cases that they concern, and no others. */
+#include "vestry/testing/contract.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+
+#include "support/test.h"
+
+enum { WATCHES = 5 }; /* cases of the suite `watches` */
+
+static vestry_err start_nothing(vestry *v, const vestry_contract_settings *settings, void **ret_server,
+                                uint16_t *ret_port) {
+  (void)v, (void)settings, (void)ret_server, (void)ret_port;
+  return VESTRY_UNSUPPORTED;
+}
+
+static vestry_err crash(vestry *v, const vestry_contract_settings *settings, void **ret_server, uint16_t *ret_port) {
+  (void)v, (void)settings, (void)ret_server, (void)ret_port;
+  abort();
+}
+
+static vestry_err stop(void *server, uint64_t timeout_ms) {
+  (void)server, (void)timeout_ms;
+  return VESTRY_OK;
+}
+
+static void destroy(void *server) {
+  (void)server;
+}
+
+static const vestry_contract_adapter broken = {
+    .size = sizeof broken, .name = "broken", .start = start_nothing, .stop = stop, .destroy = destroy};
+
+static char report[65536]; /* of the last run */
+
+/* Run suites, and keep what they print. */
+static unsigned failed_cases(const vestry_contract_adapter *adapter, const char *suites) {
+  int channel[2];
+  assert_int_equal(pipe2(channel, O_CLOEXEC), 0);
+  assert_true(fcntl(channel[1], F_SETPIPE_SZ, sizeof report) > 0);
+  fflush(stdout);
+  const int out = dup(STDOUT_FILENO), errors = dup(STDERR_FILENO);
+  dup2(channel[1], STDOUT_FILENO);
+  dup2(channel[1], STDERR_FILENO);
+  const unsigned failed = vestry_contract_run(adapter, suites);
+  fflush(stdout);
+  dup2(out, STDOUT_FILENO);
+  dup2(errors, STDERR_FILENO);
+  close(out);
+  close(errors);
+  close(channel[1]);
+  size_t len = 0;
+  for (ssize_t got; (got = read(channel[0], report + len, sizeof report - 1 - len)) > 0;) len += (size_t)got;
+  close(channel[0]);
+  report[len] = '\0';
+  return failed;
+}
+
+static void failed_check_fails_its_case(void **state) {
+  (void)state;
+  assert_int_equal(failed_cases(&broken, "watches"), WATCHES);
+  assert_non_null(strstr(report, "[  FAILED  ] stop_ends_all_watches"));
+  assert_non_null(strstr(report, "server.c:")); /* the place of the check */
+  assert_int_equal(failed_cases(&broken, "watches,watches"), 2 * WATCHES);
+  assert_int_equal(failed_cases(&broken, ""), 0);
+}
+
+static void crash_fails_only_its_case(void **state) {
+  (void)state;
+  vestry_contract_adapter crashes = broken;
+  crashes.start = crash;
+  assert_int_equal(failed_cases(&crashes, "watches"), WATCHES);
+  assert_non_null(strstr(report, "[  FAILED  ] watch_sends_steps_until_it_ends: signal 6"));
+}
+
+static void excepted_cases_are_skipped_with_their_reason(void **state) {
+  (void)state;
+  const vestry_contract_exception exceptions[] = {
+      {"watches/stop_ends_all_watches", "it has no end"}, {"peers", "it has no peers"}, {NULL, NULL}};
+  vestry_contract_adapter excepted = broken;
+  excepted.exceptions = exceptions;
+  assert_int_equal(failed_cases(&excepted, "peers,watches"), WATCHES - 1);
+  assert_non_null(strstr(report, "skipped: it has no end\n[  SKIPPED ] stop_ends_all_watches"));
+  assert_non_null(strstr(report, "skipped: it has no peers\n[  SKIPPED ] peers"));
+}
+
+static void unknown_suites_and_incomplete_adapters_fail(void **state) {
+  (void)state;
+  assert_int_equal(failed_cases(&broken, "wire ,none"), 2);
+  assert_non_null(strstr(report, "there is no suite \"none\""));
+  assert_int_equal(failed_cases(NULL, ""), 1);
+  for (int i = 0; i < 5; i++) {
+    vestry_contract_adapter incomplete = broken;
+    if (i == 0) incomplete.name = NULL;
+    if (i == 1) incomplete.start = NULL;
+    if (i == 2) incomplete.stop = NULL;
+    if (i == 3) incomplete.destroy = NULL;
+    if (i == 4) incomplete.size = 1;
+    assert_int_equal(failed_cases(&incomplete, ""), 1);
+  }
+}
+
+static void single_case_is_selected_by_the_environment(void **state) {
+  (void)state;
+  setenv("VESTRY_CONTRACT_CASE", "watches/none", 1);
+  assert_int_equal(failed_cases(&broken, "watches"), 1);
+  assert_non_null(strstr(report, "there is no case watches/none"));
+  setenv("VESTRY_CONTRACT_CASE", "watches", 1);
+  assert_int_equal(failed_cases(&broken, NULL), 1);
+  unsetenv("VESTRY_CONTRACT_CASE");
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(failed_check_fails_its_case),
+      cmocka_unit_test(crash_fails_only_its_case),
+      cmocka_unit_test(excepted_cases_are_skipped_with_their_reason),
+      cmocka_unit_test(unknown_suites_and_incomplete_adapters_fail),
+      cmocka_unit_test(single_case_is_selected_by_the_environment),
+  };
+  return cmocka_run_group_tests_name("the report of the contract", tests, NULL, NULL);
+}
