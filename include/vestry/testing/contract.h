@@ -28,7 +28,7 @@ typedef struct vestry_contract_settings {
   uint64_t lost_ms;     /**< time after which the peer of a stream is LOST, if the adapter detects this */
   uint64_t watch_ms;    /**< interval of looking for lost peers, if the adapter polls for them */
   size_t max_head_bytes;  /**< maximum size of a request's head, if it can be set; 0: at least 16,384 */
-  size_t max_body_bytes;  /**< maximum size of a body, if the server has a maximum of its own; 0: 1 MiB, as vestry */
+  size_t max_body_bytes;  /**< maximum size of a body, if the server has its own maximum; 0: 1 MiB, as vestry */
   bool keeps_connections; /**< connections stay open after an answer, if this can be set */
 } vestry_contract_settings;
 
@@ -38,8 +38,8 @@ typedef struct vestry_contract_exception {
   const char *reason; /**< shown in the report */
 } vestry_contract_exception;
 
-/** An adapter, its server, and what the server does differently from the strictest one. Zero is strict. What the
- *  adapter lacks of the optional members of vestry_request_ops and vestry_transport_ops, the suite detects itself. */
+/** An adapter, its server, and what the server does differently from the strictest one. Zero is strict. The suite
+ *  detects which optional members of vestry_request_ops and vestry_transport_ops are NULL. */
 typedef struct vestry_contract_adapter {
   size_t size;      /**< sizeof(vestry_contract_adapter), or 0 */
   const char *name; /**< for the report */
