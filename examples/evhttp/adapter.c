@@ -110,7 +110,7 @@ static vestry_err request_respond(void *server_request, const vestry_response *r
   return has_memory ? VESTRY_OK : VESTRY_NO_MEMORY;
 }
 
-/* The server has lost a connection, or its time-out for writes is over. It frees the connection, but not the request. */
+/* The server has lost a connection, or its time-out for writes is over. It frees the connection, not the request. */
 static void on_lost(struct evhttp_connection *of, void *ctx) {
   stream *s = ctx;
   char byte;

@@ -115,8 +115,8 @@ typedef struct vestry_request_ops {
   void (*room)(void *server_request, uint32_t *ret_streams, uint32_t *ret_capacity);
   /** Call `line` once for each line of the head, in order, with the name and the value. Both are terminated, and valid
    *  until this function returns. vestry_head_check requires this function. With it, vestry_request_header joins the
-   *  lines of a header by which a proxy reports the client. NULL: `header` must join these lines, with ", ", because the
-   *  first of two lines may come from the client. */
+   *  lines of a header by which a proxy reports the client. NULL: `header` must join these lines, with ", ", because
+   *  the first of two lines may come from the client. */
   void (*each_header)(void *server_request, void (*line)(void *ctx, const char *name, const char *value), void *ctx);
 } vestry_request_ops;
 
@@ -146,8 +146,8 @@ typedef struct vestry_request_ops {
  *  Threads    any; does not block */
 VESTRY_API vestry_err vestry_target_read(const char *target, char *path, const char **ret_query);
 
-/** Check that a request's head has one reading, and get the length of its body. Otherwise a client of a proxy could hide
- *  a second request in the body of the first one. An adapter calls this before it reads the body. The function refuses
+/** Check that a request's head has one reading, and get the length of its body. Otherwise a client of a proxy could
+ *  hide a second request in the body of the first. An adapter calls this before it reads the body. The function refuses
  *  - a method, or the name of a header, that is not a token, and a value with a control character other than the tab;
  *  - a request of HTTP/1.1 without a Host, two Hosts, and a Host with spaces, commas or one of / \ ? # @;
  *  - a Content-Length that does not have 1 to 18 digits and nothing else, and two that differ;

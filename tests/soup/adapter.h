@@ -10,8 +10,8 @@
 
 typedef struct adapter adapter;
 
-/* Serve all paths of a server, in its loop. The instance has VESTRY_THREADS_NONE. The server was created with raw-paths.
- * The context is the default of the calling thread. */
+/* Serve all paths of a server, in its loop. The instance has VESTRY_THREADS_NONE. The server was created with
+ * raw-paths. The context is the default of the calling thread. */
 vestry_err adapter_create(vestry *v, SoupServer *server, uint32_t max_streams, uint64_t stalled_ms,
                           adapter **ret_adapter);
 /* End all streams, after the loop. In a child process of fork, nothing is done. */

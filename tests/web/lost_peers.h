@@ -6,8 +6,8 @@
 #include "testing/contract/server.h"
 
 /* Returns the seconds until a peer that was cut off is LOST. It is cut off after `heartbeats` heartbeats, which should
- * take longer than lost_ms. bytes: the size of an event sent after the cut, larger than the kernel's buffers. The server
- * of the adapter listens at network_address. Skips the test where no network can be created. */
+ * take longer than lost_ms. bytes: the size of an event sent after the cut, larger than the kernel's buffers. The
+ * server of the adapter listens at network_address. Skips the test where no network can be created. */
 double lost_peers_seconds(const vestry_contract_adapter *adapter, const vestry_contract_settings *settings,
                           const vestry_connection_options *connection, unsigned heartbeats, size_t bytes);
 /* A separate test: with heartbeats of 100 ms, a peer that was cut off is LOST no sooner than TCP would have

@@ -11,7 +11,7 @@ typedef struct network {
   int home;      /* the original namespace of the thread */
 } network;
 
-/* The address at which a server of a test listens; NULL: 127.0.0.1. network_open sets it, and network_close resets it. */
+/* The address at which a test's server listens; NULL: 127.0.0.1. network_open sets it, and network_close resets it. */
 extern const char *network_address;
 
 /* False: this requires root and the program ip; prints a message. */

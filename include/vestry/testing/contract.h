@@ -50,8 +50,8 @@ typedef struct vestry_contract_adapter {
    *  until none is open and no handler runs. The server still listens. Called again after TIMEOUT or OK. In a child
    *  process of fork, return CLOSED. OK | TIMEOUT | CLOSED */
   vestry_err (*stop)(void *server, uint64_t timeout_ms);
-  /** Close the server, whether it was stopped or not, and free it. The suite destroys the instance after it; connections
-   *  may be released later. In a child process of fork, change no socket that the parent uses. */
+  /** Close the server, whether it was stopped or not, and free it. The suite destroys the instance after it;
+   *  connections may be released later. In a child process of fork, change no socket that the parent uses. */
   void (*destroy)(void *server);
   /** Get the number of open streams, and their maximum; either pointer may be NULL. NULL: the number is that of
    *  vestry_stats, and the maximum is not checked. */
@@ -80,7 +80,7 @@ typedef struct vestry_contract_adapter {
   bool refuses_most;      /**< the server's parser refuses most ambiguous heads, so few are counted as AMBIGUOUS */
   bool redirects_blanks;  /**< the server redirects targets that contain spaces, and reads tabs as spaces */
   bool no_peer_address;   /**< the address of a peer is "" */
-  /** Return whether the server reads this text, which is not terminated, in another way without a trace. NULL: never. */
+  /** Return whether the server reads this text, which is not terminated, differently without a trace. NULL: never. */
   bool (*is_blind_to)(const char *text, size_t len);
 } vestry_contract_adapter;
 
@@ -90,8 +90,8 @@ typedef struct vestry_contract_adapter {
  *  suites   names separated by commas: requests, wire, hostile, readings, lifecycle, peers, watches, answers, uploads,
  *           resumed, heads. NULL: all. The environment variable VESTRY_CONTRACT_CASE, "suite/case", selects a single
  *           case, which runs in the calling process, for a debugger
- *  Returns  the number of failed cases; an unknown suite, and an adapter without one of its first four members, count as
- *           one
+ *  Returns  the number of failed cases; an unknown suite, and an adapter without one of its first members, up to
+ *           `destroy`, count as one
  *  Threads  the calling process must have no other threads, because of fork; blocks for minutes */
 VESTRY_API unsigned vestry_contract_run(const vestry_contract_adapter *adapter, const char *suites);
 

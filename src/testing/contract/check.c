@@ -41,7 +41,7 @@ void vsi_case_skip(const char *reason) {
   _exit(is_child ? SKIPPED : EXIT_SUCCESS); /* the server may still run */
 }
 
-void vsi_check_integer(const char *file, int line, const char *text, intmax_t value, intmax_t wanted) {
+void vsi_check_int(const char *file, int line, const char *text, intmax_t value, intmax_t wanted) {
   if (value != wanted) vsi_fail(file, line, "%s is %jd, not %jd", text, value, wanted);
 }
 

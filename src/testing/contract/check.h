@@ -53,13 +53,13 @@ _Noreturn void vsi_fail(const char *file, int line, const char *format, ...) VES
 /* End the case, with the reason why it cannot run. */
 _Noreturn void vsi_case_skip(const char *reason);
 
-void vsi_check_integer(const char *file, int line, const char *text, intmax_t value, intmax_t wanted);
+void vsi_check_int(const char *file, int line, const char *text, intmax_t value, intmax_t wanted);
 void vsi_check_text(const char *file, int line, const char *text, const char *value, const char *wanted);
 void vsi_check_bytes(const char *file, int line, const char *text, const void *value, const void *wanted, size_t len);
 
-#define CHECK(condition)                ((condition) ? (void)0 : vsi_fail(__FILE__, __LINE__, "%s is false", #condition))
+#define CHECK(value)                    ((value) ? (void)0 : vsi_fail(__FILE__, __LINE__, "%s is false", #value))
 #define CHECK_NOT(value)                ((value) ? vsi_fail(__FILE__, __LINE__, "%s is not false", #value) : (void)0)
-#define CHECK_EQUAL(value, wanted)      vsi_check_integer(__FILE__, __LINE__, #value, (intmax_t)(value), (intmax_t)(wanted))
+#define CHECK_EQUAL(value, wanted)      vsi_check_int(__FILE__, __LINE__, #value, (intmax_t)(value), (intmax_t)(wanted))
 #define CHECK_TEXT(value, wanted)       vsi_check_text(__FILE__, __LINE__, #value, value, wanted)
 #define CHECK_BYTES(value, wanted, len) vsi_check_bytes(__FILE__, __LINE__, #value, value, wanted, len)
 #define FAIL(...)                       vsi_fail(__FILE__, __LINE__, __VA_ARGS__)
@@ -80,8 +80,8 @@ void vsi_wait_look(const char *file, int line, const char *condition, unsigned l
       vsi_wait_look(__FILE__, __LINE__, #condition, looks_, &begun_s_);                                                \
   } while (0)
 
-/* Check that a time stays below a limit that is not much longer. Code that waits is slow in each try, and a busy machine
- * does not delay all tries. took_s is evaluated for each try. */
+/* Check that a time stays below a limit that is not much longer. Code that waits is slow in each try, and a busy
+ * machine does not delay all tries. took_s is evaluated for each try. */
 enum { VSI_TRIES = 20 };
 #define CHECK_BELOW_S(limit_s, took_s)                                                                                 \
   do {                                                                                                                 \

@@ -278,8 +278,8 @@ static void server_survives_clients_that_connect_and_leave(void) {
 
 /* ---- without memory ---------------------------------------------------------------------------------------------- */
 
-/* Requests and streams while each allocation of vestry fails in turn: they are served, refused or closed, and the server
- * continues. */
+/* Requests and streams while each allocation of vestry fails in turn: they are served, refused or closed, and the
+ * server continues. */
 static void serving_survives_allocation_failures(void) {
   vsi_server_start(&s, NULL, NULL);
   unsigned served = 0, refused = 0, closed = 0;

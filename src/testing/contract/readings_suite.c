@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Whatever a client sends, a handler sees its single valid reading, or the request is refused. Bytes after it are never
- * treated as a request. The suite sends some thousand texts: VESTRY_READINGS_COUNT of them, from VESTRY_READINGS_SEED on.
- * The result of each is written to the file VESTRY_READINGS_FILE, if set, so that two runs with different versions of a
- * library can be compared. */
+ * treated as a request. The suite sends some thousand texts: VESTRY_READINGS_COUNT of them, from VESTRY_READINGS_SEED
+ * on. The result of each is written to the file VESTRY_READINGS_FILE, if set, so that two runs with different versions
+ * of a library can be compared. */
 
 #include <arpa/inet.h>
 #include <ctype.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The suite `requests` runs over a seam: an adapter with a client at its other end. All functions wait for their result,
- * and fail the case if it does not arrive. The memory adapter has a seam, too. */
+/* The suite `requests` runs over a seam: an adapter with a client at its other end. All functions wait for their
+ * result, and fail the case if it does not arrive. The memory adapter has a seam, too. */
 #ifndef VSI_TESTING_CONTRACT_SEAM_H
 #define VSI_TESTING_CONTRACT_SEAM_H
 

@@ -526,7 +526,7 @@ static void half_closed_client_aborts_the_upload(void) {
   stop();
 }
 
-/* Without TLS: cases that observe the sockets, the clock of a single body, or answers that the adapter writes itself. */
+/* Without TLS: cases that observe sockets, the clock of a single body, or answers that the adapter writes itself. */
 static const vsi_case cases[] = {
     VSI_CASE_TLS(large_upload_holds_little_memory),
     VSI_CASE_TLS(multipart_form_is_parsed),
