@@ -92,7 +92,7 @@ typedef struct vestry_contract_adapter {
  *           case, which runs in the calling process, for a debugger
  *  Returns  the number of failed cases; an unknown suite, and an adapter without one of its first members, up to
  *           `destroy`, count as one
- *  Threads  the calling process must have no other threads, because of fork; blocks for minutes */
+ *  Threads  the calling process must have no other threads, because of fork; blocks, possibly for minutes */
 VESTRY_API unsigned vestry_contract_run(const vestry_contract_adapter *adapter, const char *suites);
 
 #ifdef __cplusplus
