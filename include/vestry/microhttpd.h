@@ -38,8 +38,8 @@ typedef struct vestry_microhttpd_options {
   uint32_t max_streams;     /**< maximum number of open streams; beyond it 503 with Retry-After. 0: 10,000; at most
                                  1,000,000 */
   uint32_t max_connections; /**< maximum number of connections, streams included; must exceed max_streams; beyond it no
-                                 connection is accepted. 0: max_streams and a quarter more, at least 64 more. At most
-                                 2,000,000, and at least threads_count */
+                                 connection is accepted. 0: max_streams and a quarter more, at least 64 more, or
+                                 threads_count if that is more. At most 2,000,000, and at least threads_count */
   uint32_t max_per_address; /**< maximum number of connections of one IPv4 address, or of one IPv6 /64, streams
                                  included; further ones are closed. 0: no limit, because a proxy, or all users of a NAT,
                                  are one address */

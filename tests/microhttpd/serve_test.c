@@ -178,6 +178,18 @@ static void invalid_settings_are_refused(void **state) {
   vsi_server_stop(&s);
 }
 
+/* Without max_connections, each thread still has a connection. */
+static void many_threads_need_no_other_option(void **state) {
+  (void)state;
+  vestry *v;
+  vestry_server *adapter;
+  const vestry_microhttpd_options options = {.address = "127.0.0.1", .max_streams = 1, .threads_count = 80};
+  assert_int_equal(vestry_create(NULL, &v), VESTRY_OK);
+  assert_int_equal(vestry_microhttpd_create(v, &options, &adapter), VESTRY_OK);
+  vestry_server_destroy(adapter);
+  vestry_destroy(v);
+}
+
 static void server_listens_on_ipv6(void **state) {
   (void)state;
   vestry *v;
@@ -220,6 +232,7 @@ int main(void) {
       cmocka_unit_test(large_bodies_are_refused_early),
       cmocka_unit_test(invalid_requests_do_not_affect_others),
       cmocka_unit_test(invalid_settings_are_refused),
+      cmocka_unit_test(many_threads_need_no_other_option),
       cmocka_unit_test(server_listens_on_ipv6),
       cmocka_unit_test(creation_survives_every_allocation_failure),
   };

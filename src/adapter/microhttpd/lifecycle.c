@@ -67,12 +67,14 @@ static const char *find_conflict(const vestry_microhttpd_options *options) {
 static vestry_err resolve(const vestry *v, vestry_microhttpd_options *options) {
   const vestry_host *host = vestry_parts_of(v)->host;
   if (!options->max_streams) options->max_streams = VSI_MICROHTTPD_DEFAULT_STREAMS;
-  const uint32_t streams = options->max_streams, more = streams / 4;
-  if (!options->max_connections)
-    options->max_connections = streams + (more > LEAST_MORE_CONNECTIONS ? more : LEAST_MORE_CONNECTIONS);
   if (!options->threads_count) options->threads_count = processors();
+  const uint32_t streams = options->max_streams, more = streams / 4;
   /* Each thread has a share of the connections, and needs at least one. */
   const uint64_t threads = options->threads_count, least = streams < threads ? threads : (uint64_t)streams + 1;
+  if (!options->max_connections) {
+    options->max_connections = streams + (more > LEAST_MORE_CONNECTIONS ? more : LEAST_MORE_CONNECTIONS);
+    if (options->max_connections < threads && threads <= MAX_THREADS) options->max_connections = (uint32_t)threads;
+  }
   const size_t memory = options->memory_bytes;
   const vsi_web_option ranges[] = {
       {"max_streams", streams, 1, VSI_MICROHTTPD_MAX_STREAMS},
