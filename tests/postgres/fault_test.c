@@ -279,9 +279,10 @@ static void cancelled_statement_returns_closed(void **state) {
   begin(&s, (vestry_postgres_pool_options){.statement_ms = 600000});
   sleeper of = {.s = &s};
   assert_int_equal(pthread_create(&thread, NULL, sleep_long, &of), 0);
+  /* A parallel worker has the same query. */
   UNTIL(postgres_server_number(shop_server(), "SELECT count(*) FROM pg_stat_activity"
                                               " WHERE query LIKE '%pg_sleep(600)%' AND state = 'active'"
-                                              " AND pid <> pg_backend_pid()") == 1);
+                                              " AND backend_type = 'client backend' AND pid <> pg_backend_pid()") == 1);
   vestry_postgres_cancel(atomic_load(&of.transaction));
   pthread_join(thread, &failed);
   assert_null(failed);
