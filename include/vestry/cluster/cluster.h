@@ -201,8 +201,8 @@ typedef struct vestry_cluster_cursor {
   size_t size;             /**< sizeof(vestry_cluster_cursor), or 0 */
   uint64_t node, epoch;    /**< opaque */
   vestry_list_cursor keys; /**< opaque */
-  /** Keys may be missing: a node has not replied, or died during the listing, or the set of live nodes is not known
-   *  yet; or a key of another node is larger than the broker's max_payload. */
+  /** Keys may be missing: a node has not replied, or died during the listing; the set of live nodes is not known yet; or
+   *  a key of another node is too large for a message of the broker (its max_payload). */
   bool is_partial;
   bool done; /**< set after the last page */
 } vestry_cluster_cursor;
@@ -225,9 +225,10 @@ typedef void (*vestry_cluster_list_fn)(const vestry_cluster_listed *listed, void
  *  the listing may be missing.
  *  only_scope  NULL: all scopes
  *  page_count  maximum number of keys in a page, fewer if they are large; 0: 256; at most 4,096
- *  Returns  OK, also if a node has not replied (is_partial is set, and the next call lists the next node) | INVALID |
- *           TOO_LARGE (scope) | BUSY (as vestry_cluster_count_get) | NO_MEMORY (the page is not listed, the cursor does
- *           not move) | CLOSED
+ *  Returns  OK, also if a node has not replied (is_partial is set, and the next call lists the next node), or if a key
+ *           of another node is too large for a message of the broker (is_partial is set, and the next call lists the
+ *           keys after it) | INVALID | TOO_LARGE (only the scope; no key has this error) | BUSY (as
+ *           vestry_cluster_count_get) | NO_MEMORY (the page is not listed, the cursor does not move) | CLOSED
  *  Threads  any; waits for one node's reply, at most answer_ms */
 VESTRY_API vestry_err vestry_cluster_list(vestry_cluster *cluster, const vestry_scope *only_scope, size_t page_count,
                                           vestry_cluster_cursor *cursor, vestry_cluster_list_fn fn, void *ctx);
