@@ -394,6 +394,45 @@ static void connection_with_changed_settings_is_replaced(void **state) {
   alter("DROP ROLE other");
 }
 
+/* Things besides settings that outlive a transaction. */
+static void connection_on_which_something_is_left_is_replaced(void **state) {
+  (void)state;
+  static const struct {
+    const char *sql;
+    bool is_replaced;
+  } rows[] = {{"CREATE TEMP TABLE t(a int)", true},
+              {"CREATE TABLE pg_temp.t AS SELECT 1", true},
+              {"SELECT 1 AS a INTO TEMPORARY t", true},
+              {"LISTEN news", true},
+              {"PREPARE one AS SELECT 1", true},
+              {"DECLARE one CURSOR WITH HOLD FOR SELECT 1", true},
+              {"SELECT PG_ADVISORY_LOCK(1)", true},
+              {"DO $$BEGIN PERFORM pg_try_advisory_lock_shared(1); END$$", true},
+              {"SELECT pg_advisory_lock(1), pg_advisory_unlock(1)", false},
+              {"SELECT pg_advisory_xact_lock(1)", false},
+              {"CREATE TEMP TABLE t(a int) ON COMMIT DROP", false},
+              {"CREATE TABLE IF NOT EXISTS template(a int)", false}};
+  for (size_t r = 0; r < sizeof rows / sizeof *rows; r++)
+    for (int kind = 0; kind <= VESTRY_SQL_WRITE; kind += VESTRY_SQL_WRITE) {
+      shop s;
+      shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
+      for (int i = 0; i < 2; i++) {
+        RUN(rows[r].sql, NULL);
+        assert_int_equal(s.th.log_lines, rows[r].is_replaced);
+      }
+      assert_int_equal(shop_number(&s, "SELECT count(*) FROM pg_class WHERE relnamespace = pg_my_temp_schema()"), 0);
+      assert_int_equal(shop_stats(&s).connects_count, rows[r].is_replaced ? 3 : 1);
+      shop_end(&s);
+    }
+  /* The lock stays although its statement fails. */
+  shop s;
+  shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
+  assert_int_equal(run_as(&s, 0, "SELECT pg_advisory_lock(1), 1 / (random() * 0)::int", NULL), VESTRY_IO);
+  assert_int_equal(shop_number(&s, "SELECT 1"), 1);
+  assert_int_equal(shop_stats(&s).connects_count, 2);
+  shop_end(&s);
+}
+
 /* A schema that comes earlier in the search_path is created between the tables of two parts. */
 static void new_tables_are_created_beside_the_existing_ones(void **state) {
   (void)state;
@@ -725,6 +764,7 @@ int main(void) {
       cmocka_unit_test(new_connections_keep_the_search_path),
       cmocka_unit_test(reloaded_configuration_keeps_the_search_path),
       cmocka_unit_test(connection_with_changed_settings_is_replaced),
+      cmocka_unit_test(connection_on_which_something_is_left_is_replaced),
       cmocka_unit_test(new_tables_are_created_beside_the_existing_ones),
       cmocka_unit_test(wait_for_a_statement_follows_its_time_limit),
       cmocka_unit_test(statement_names_depend_only_on_their_text),

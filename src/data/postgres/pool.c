@@ -366,11 +366,38 @@ vestry_sql_transaction *vsi_postgres_own(vestry_sql_pool *is) {
   return own ? &own->is : NULL;
 }
 
+static void log_left(vsi_postgres_pool *pool) {
+  if (atomic_exchange_explicit(&pool->has_logged_left, true, memory_order_relaxed)) return;
+  vsi_log(pool->is.host, VESTRY_LOG_WARN,
+          "vestry_sql_end, %s: a temporary object, a LISTEN, a PREPARE, a cursor WITH HOLD or an advisory lock of the "
+          "session would also apply to the next thread that gets the connection, so the connection is closed when it "
+          "is released; use ON COMMIT DROP and pg_advisory_xact_lock",
+          pool->is.name);
+}
+
+/* Return whether statements have left something on a connection besides settings, or this is unknown. from_sql: by
+ * PREPARE, and not by this library. */
+static bool has_left(vsi_postgres_conn *conn) {
+  static const char sql[] =
+      "SELECT 1 WHERE EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace = pg_catalog.pg_my_temp_schema())"
+      " OR EXISTS (SELECT FROM pg_catalog.pg_listening_channels())"
+      " OR EXISTS (SELECT FROM pg_catalog.pg_prepared_statement() WHERE from_sql)"
+      " OR EXISTS (SELECT FROM pg_catalog.pg_cursor())"
+      " OR EXISTS (SELECT FROM pg_catalog.pg_lock_status() WHERE pid = pg_catalog.pg_backend_pid()"
+      " AND locktype = 'advisory'::text)";
+  PGresult *row = vsi_postgres_ask(conn->db, sql, vsi_monotonic_in_ms(VSI_POSTGRES_ASK_MS));
+  const bool is_known = PQresultStatus(row) == PGRES_TUPLES_OK, is_found = PQntuples(row) > 0;
+  PQclear(row);
+  if (is_found) log_left(conn->pool);
+  return is_found || !is_known;
+}
+
 void vsi_postgres_release(vsi_postgres_conn *conn) {
   vsi_postgres_pool *pool = conn->pool;
-  if (conn->is_reset) vsi_postgres_hang_up(conn);
+  if (conn->is_reset || (conn->is_suspect && conn->db && has_left(conn))) vsi_postgres_hang_up(conn);
   conn->is.kind = (vestry_sql_kind)0;
-  conn->is_lost = conn->is_conflict = conn->is_stale = conn->is_reset = conn->begins_again = false;
+  conn->is_lost = conn->is_conflict = conn->is_stale = conn->is_reset = conn->is_suspect = false;
+  conn->begins_again = false;
   conn->has_met = NULL;
   conn->sqlstate[0] = '\0';
   conn->limit_ms = conn->setup_ms;

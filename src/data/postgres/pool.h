@@ -31,6 +31,7 @@ typedef struct vsi_postgres_conn {
   bool is_stale;     /* the same, because the definitions of a statement have changed */
   bool is_reset;     /* its settings may have been changed, or its statements dropped: it is closed when it is
                         released */
+  bool is_suspect;   /* a statement may have left something else on it: the pool looks for it when it is released */
   bool begins_again; /* the caller begins again by itself */
   bool *has_met;     /* whether it has begun again because a unique value existed (pool.c); NULL: it does not begin
                         again for this reason */
@@ -71,6 +72,7 @@ struct vsi_postgres_pool {
   LIST_HEAD(, vsi_postgres_receiver) receivers; /* guarded by lock: receivers of commits */
   unsigned followers_count;                     /* guarded by lock: followers that are GOING */
   atomic_bool has_logged_set;                   /* a setting of a session was logged */
+  atomic_bool has_logged_left;                  /* it was logged that something else was left on a connection */
   /* Relaxed: a hint that is looked at again. */
   _Atomic(uint64_t) followed; /* start of the server that a follower follows, or tries to; 0: none yet */
   atomic_bool has_strayed;    /* since then a connection was opened to another server */

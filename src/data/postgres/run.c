@@ -371,6 +371,17 @@ static void note_settings(vsi_postgres_conn *conn, PGresult *result, const char 
   if (vsi_strcasestr(sql, "statement_timeout")) vsi_postgres_read_limit(conn);
 }
 
+/* Return whether a statement may leave something on the connection, besides settings, that outlives its transaction.
+ * CREATE TABLE AS and SELECT INTO have the tag SELECT, and no columns. If a statement fails, its locks of the session
+ * stay. */
+static bool may_leave(PGresult *result, const char *sql) {
+  const char *tag = PQcmdStatus(result);
+  const bool may_create =
+      !PQnfields(result) && (is_word(tag, "create") || is_word(tag, "select") || is_word(tag, "do"));
+  return is_word(tag, "listen") || is_word(tag, "prepare") || is_word(tag, "declare") ||
+         (may_create && vsi_strcasestr(sql, "temp")) || vsi_strcasestr(sql, "advisory_lock");
+}
+
 /* Run a statement. again: the caller begins again after BUSY. */
 static vestry_err execute(vsi_postgres_conn *conn, const char *sql, const vsi_postgres_values *values, bool again,
                           PGresult **ret_result) {
@@ -379,6 +390,7 @@ static vestry_err execute(vsi_postgres_conn *conn, const char *sql, const vsi_po
       vsi_postgres_statements_run(&conn->statements, conn->db, sql, values, vsi_postgres_until_ns(conn), &ran);
   if (error) return error;
   *ret_result = ran.result;
+  if (ran.result && may_leave(ran.result, sql)) conn->is_suspect = true;
   if (ran.is_new) {
     vsi_mutex_lock(&conn->pool->lock);
     conn->pool->stats.prepared_count++;
