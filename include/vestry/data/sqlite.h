@@ -111,8 +111,8 @@ VESTRY_API vestry_err vestry_sqlite_record_pages(void);
  *           memory) | NO_MEMORY | UNSUPPORTED (level FILE_PAGES without vestry_sqlite_record_pages or WAL mode; or this
  *           SQLite has no preupdate hook, or no threads) | BUSY (another program has been writing for five seconds) |
  *           LIMIT (the disk is full; or too many observers of the pages) | IO (it cannot be opened; it cannot be
- *           written although vestry's tables must be created; it is not a database; or its vestry tables are of a later
- *           version, and nothing was changed). The log has the reason and a remedy
+ *           written although vestry's tables must be created; it is not a database; its vestry tables are of a later
+ *           version, and nothing was changed; or there is no randomness). The log has the reason and a remedy
  *  Threads  any; starts a thread. Blocks on the disk */
 VESTRY_API vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options *options,
                                            vestry_sqlite **ret_database);

@@ -73,7 +73,7 @@ struct vsi_postgres_pool {
   unsigned followers_count;                     /* guarded by lock: followers that are GOING */
   atomic_bool has_logged_set;                   /* a setting of a session was logged */
   atomic_bool has_logged_left;                  /* it was logged that something else was left on a connection */
-  /* Relaxed: a hint that is looked at again. */
+  /* Relaxed, because a follower reads has_strayed again and again. */
   _Atomic(uint64_t) followed; /* start of the server that a follower follows, or tries to; 0: none yet */
   atomic_bool has_strayed;    /* since then a connection was opened to another server */
   vsi_postgres_conn conns[];  /* options.connections_count of them, and VSI_POSTGRES_ASIDE */

@@ -503,7 +503,7 @@ static vestry_err attach(vsi_sqlite_conn *conn, vestry_sqlite *database, vsi_sql
 }
 
 /* Return whether a connection differs from a new one. Objects of TEMP may have been dropped again, and VACUUM attaches
- * a file for itself. */
+ * a file for itself. Therefore, a query counts them, unless options.setup may have created some, too. */
 static bool differs(vsi_sqlite_conn *conn) {
   static const char sql[] = "SELECT (SELECT count(*) FROM sqlite_temp_schema) +"
                             " (SELECT count(*) FROM pragma_database_list WHERE seq > 1)";

@@ -21,8 +21,9 @@ bool vsi_sqlite_is_odd_action(int action, const char *schema) {
          action == SQLITE_DETACH || (action == SQLITE_CREATE_VTABLE && schema && sqlite3_stricmp(schema, "temp") == 0);
 }
 
-/* Return whether a PRAGMA with an argument leaves no setting on the connection: it queries the schema, does something
- * with the file, or sets a value in the file; the next transaction has none of its effects; or it bounds a size. */
+/* Return whether a PRAGMA with an argument leaves no setting that the next transaction of the connection must not have.
+ * Most of these query the schema, do something with the file, or set a value in the file. defer_foreign_keys ends with
+ * its transaction, and max_page_count bounds the size of the file. */
 static bool leaves_nothing(const char *pragma) {
   static const char *const words[] = {"table_info",         "table_xinfo",  "table_list",       "index_info",
                                       "index_xinfo",        "index_list",   "foreign_key_list", "foreign_key_check",
