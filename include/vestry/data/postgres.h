@@ -186,7 +186,9 @@ VESTRY_API vestry_err vestry_postgres_pool_create(const vestry_postgres_pool_opt
  *  - UNSUPPORTED: the connection leads through a pooler that gives each transaction another backend of the server */
 struct pg_conn; /* libpq's PGconn */
 /** Get a transaction's connection, for functions of libpq. NULL: it was lost, or the transaction is not one of
- *  PostgreSQL. Threads as vestry_sql_run, also for the next function. */
+ *  PostgreSQL. If a statement of vestry_sql_run changes settings of the session, or leaves a temporary object, LISTEN,
+ *  PREPARE, a cursor WITH HOLD or an advisory lock, the pool replaces the connection when it is released; it does not
+ *  notice statements that libpq runs. Threads as vestry_sql_run, also for the next function. */
 VESTRY_API struct pg_conn *vestry_postgres_handle(vestry_sql_transaction *transaction);
 /** Return the SQLSTATE of the last statement that failed in this transaction. "": none failed, or the server sent none.
  *  Valid until the transaction ends. */
