@@ -189,8 +189,8 @@ typedef struct vestry_sqlite_pool_options {
                            the pool creates no tables */
   int schema_version; /**< the file's `user_version` with these tables; at least 1. A file of a later version is not
                            opened, and not changed */
-  const char *setup;  /**< SQL for each new connection, for example "PRAGMA synchronous = FULL" [none]. Borrowed for the
-                           call */
+  const char *setup;  /**< SQL for each new connection, also for one that replaces another later, for example "PRAGMA
+                           synchronous = FULL" [none]. Copied */
   uint32_t connections_count; /**< connections for reading and writing [8]; at most 1,024 */
   uint32_t aside_count;       /**< connections for VESTRY_SQL_READ_ASIDE [1]; at most 1,024 */
   uint32_t statements_count;  /**< prepared statements kept for each connection; beyond it the least recently used one
