@@ -2,7 +2,8 @@
 # Converts files to C: cmake -DOUT=file.c -DPREFIX=vsi_console_ "-DFILES=a/console.html;…" "-DSCRIPTS=a/form.js;…" -P embed.cmake
 # Each of FILES becomes a terminated array whose name ends with the extension.
 # Each of SCRIPTS becomes a terminated array whose name ends with the file's name: its lines, joined by spaces, without
-# those that are comments. A comment behind code would hide the lines that are joined to it, so it is an error.
+# those that are comments. A comment behind code would hide the lines that are joined to it, so it is an error. C code
+# inserts the array into an HTML attribute as it is, so a quotation mark and a character reference are errors, too.
 set(text "/* made by scripts/embed.cmake */\n")
 function(append name bytes)
   string(REGEX REPLACE "(..)" "'\\\\x\\1'," bytes "${bytes}")
@@ -26,6 +27,12 @@ foreach(file IN LISTS SCRIPTS)
       "a comment. Put the comment into a line without code, and write a text that contains // as two texts.")
   endif()
   string(REGEX REPLACE "\n *//[^\n]*" "" code "\n${code}")
+  string(REGEX MATCH "[^\n]*(\"|&[#A-Za-z])[^\n]*" found "${code}")
+  if(found)
+    message(FATAL_ERROR "${file}: the line ${found} has a double quotation mark, or an & before a letter or #. The "
+      "script stands in an HTML attribute, which the mark would end, and where the & could begin a character reference. "
+      "Use single quotation marks, and spaces around &&.")
+  endif()
   string(STRIP "${code}" code)
   string(REGEX REPLACE "[ \n]*\n *" " " code "${code}")
   string(HEX "${code}" bytes)

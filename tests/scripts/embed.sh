@@ -20,12 +20,12 @@ cat >good.js <<'EOF'
 // a comment, see https://example.org // and more
 const half = 6 / 2;
   // another
-const text = ['a', "b"];
+const text = ['&', 'b'] && a;
 EOF
 embed good.js || fail 'a script with comments between its lines was refused.'
 # The bytes of the array, without the NUL at its end.
 got=$(sed -n "s/^const char p_good\\[\\] = {\\(.*\\)0};/\\1/p" out.c | sed "s/'\\\\x\\(..\\)',/\\1/g")
-wanted=$(printf '%s' "const half = 6 / 2; const text = ['a', \"b\"];" | od -An -v -tx1 | tr -d ' \n')
+wanted=$(printf '%s' "const half = 6 / 2; const text = ['&', 'b'] && a;" | od -An -v -tx1 | tr -d ' \n')
 [ "$got" = "$wanted" ] || fail "the embedded script is $got, and not $wanted."
 
 refuses() { # LINE, and on standard input a script
@@ -47,3 +47,10 @@ refuses 2 <<'EOF'
 one();
     const text = 'https://example.org';
 EOF
+
+# Each line would end or change the attribute that the script stands in.
+for line in 'const text = "a";' 'a &&b();' "const text = '&#39;';"; do
+  printf 'one();\n%s\n// a "comment" &c\n' "$line" >bad.js
+  if embed bad.js; then fail "a script was embedded that no attribute may contain: $line"; fi
+  tr '\n' ' ' <said | tr -s ' ' | grep -qF "bad.js: the line $line has" || fail "the message does not show $line"
+done
