@@ -97,7 +97,7 @@ static bool enter(chat *c, tab *t, uint64_t number) {
   if (!cut(c->answer, "Set-Cookie: ", ";", t->cookie, COOKIE_BYTES) || ask(c, "GET", "/", t, "", "") != 200)
     return false;
   if (!cut(c->answer, "_csrf=\"'", "'", t->token, SEAL_BYTES) ||
-      !cut(c->answer, "_once=\"'", "'", t->nonce, SEAL_BYTES) || !cut(c->answer, "('','", "'", t->id, SEAL_BYTES))
+      !cut(c->answer, "_once=\"'", "'", t->nonce, SEAL_BYTES) || !cut(c->answer, "take() || '", "'", t->id, SEAL_BYTES))
     return false;
   if (number >= 2 && number < c->channels_count) { /* two exist already */
     snprintf(body, sizeof body, "{\"tabId\":\"%s\",\"name\":\"channel %" PRIu64 "\"}", t->id, number);

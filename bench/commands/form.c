@@ -89,8 +89,8 @@ static bool make_tabs(bench *b) {
   for (uint64_t i = 0; i < b->tabs_count; i++) {
     vestry_memory_exchange *answer;
     if (vestry_memory_request(b->v, NULL, NULL, NULL, &answer)) return false;
-    const char *at = strstr(vestry_memory_look(answer).received.data, "('','");
-    if (at) snprintf(b->tabs[i], SEALED_BYTES, "%.64s", at + 5);
+    const char *at = strstr(vestry_memory_look(answer).received.data, "take() || '");
+    if (at) snprintf(b->tabs[i], SEALED_BYTES, "%.64s", at + 11);
     vestry_memory_destroy(answer);
     if (!at || !say(b, b->tabs[i])) return false;
   }

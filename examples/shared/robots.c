@@ -80,7 +80,7 @@ static uint64_t live(struct robots *robots, struct robot *robot, char *answer) {
   static const char load[] = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
   if (!*robot->nonce) {
     if (ask(robots->port, load, answer) != 200) return AGAIN_MS;
-    if (!find(answer, "})('','", robot->tab) || !find(answer, "_once=\"'", robot->nonce)) *robot->nonce = '\0';
+    if (!find(answer, "take() || '", robot->tab) || !find(answer, "_once=\"'", robot->nonce)) *robot->nonce = '\0';
     return robot_any(robot, robots->pace_ms + 1);
   }
   if (!*robot->request) return robots->step(robot, NULL, robots->ctx);

@@ -62,7 +62,7 @@ const renders = (tab) => tab.page.evaluate(() => Object.fromEntries([...document
 // A request that gets 503 is repeated, as by the client.
 async function buyerAt(office) {
   const { text: page } = await send('GET', office.server.url);
-  const nonce = /_once="'(\w{64})'/.exec(page)[1], tabId = /\('','(\w{64})'/.exec(page)[1];
+  const nonce = /_once="'(\w{64})'/.exec(page)[1], tabId = /take\(\) \|\| '(\w{64})'/.exec(page)[1];
   let count = 0;
   const press = async (to, path, type, body) => {
     const headers = { 'Datastar-Request': 'true', 'Content-Type': type, 'X-Once': `${nonce}.${++count}` };

@@ -49,7 +49,7 @@ class Tab:
         self.status, self.document = self.get('/')
         self.token = re.search(r"_csrf=\"'(\w{64})'", self.document).group(1)
         self.nonce = re.search(r"_once=\"'(\w{64})'", self.document).group(1)
-        self.id = re.search(r"\('','(\w{64})'", self.document).group(1)
+        self.id = re.search(r"take\(\) \|\| '(\w{64})'", self.document).group(1)
 
     def request(self, method, path, body=None, content='application/json', headers=None):
         connection = http.client.HTTPConnection('127.0.0.1', self.server.port, timeout=PATIENCE_S)

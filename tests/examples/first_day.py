@@ -285,7 +285,7 @@ class Chat(Board):
         page = self.session.ask('GET', '/')[1]
         self.token = re.search(r"_csrf=\"'(\w{64})'", page).group(1)
         self.nonce = re.search(r"_once=\"'(\w{64})'", page).group(1)
-        self.tab = re.search(r"\('','(\w{64})'", page).group(1)
+        self.tab = re.search(r"take\(\) \|\| '(\w{64})'", page).group(1)
 
     @staticmethod
     def login(session, name):
@@ -394,7 +394,7 @@ class Boxoffice(Cells):
         self.session, self.count = Session(port), 0
         page = self.session.ask('GET', '/')[1]
         self.nonce = re.search(r"_once=\"'(\w{64})'", page).group(1)
-        self.tab = re.search(r"\('','(\w{64})'", page).group(1)
+        self.tab = re.search(r"take\(\) \|\| '(\w{64})'", page).group(1)
 
     @classmethod
     def seat(cls, text):

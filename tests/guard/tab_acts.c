@@ -6,9 +6,9 @@ static vestry_err handle(const vestry_request *req, vestry_reply *reply, void *a
   char attributes[VESTRY_TAB_ATTRIBUTES_BYTES];
   if (!req->is_datastar) {
     assert_int_equal(vestry_tab_attributes(req, reply, attributes, sizeof attributes), VESTRY_OK);
-    const char *at = strstr(attributes, "('','");
+    const char *at = strstr(attributes, "take() || '");
     assert_non_null(at);
-    snprintf(a->token, sizeof a->token, "%.*s", (int)strcspn(at + 5, "'"), at + 5);
+    snprintf(a->token, sizeof a->token, "%.*s", (int)strcspn(at + 11, "'"), at + 11);
   }
   if (a->write) {
     a->error = a->node->set(a->node->ctx, req, a->write, a->write_len);

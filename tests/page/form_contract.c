@@ -107,7 +107,7 @@ int form_call(form_suite *s, form_tab *t, const char *method, const char *path, 
 void form_load(form_suite *s, form_tab *t) {
   if (!*t->sealed) {
     assert_int_equal(form_call(s, t, "GET", "/", NULL, t->html), 200);
-    snprintf(t->sealed, sizeof t->sealed, "%.64s", strstr(t->html, "('','") + 5);
+    snprintf(t->sealed, sizeof t->sealed, "%.64s", strstr(t->html, "take() || '") + 11);
   }
   assert_int_equal(form_call(s, t, "POST", "/known", "x=1", t->html), 200);
   t->generation = strtoull(strstr(t->html, "id=\"report:7-") + 13, NULL, 10);

@@ -414,9 +414,9 @@ static void follow_at(const form_level *at) {
   live_begin(&here, at->level);
   live_begin(&there, at->level);
   assert_int_equal(live_call(&here, "", "/", "", text), 200);
-  snprintf(sealed, sizeof sealed, "%.64s", strstr(text, "('','") + 5);
+  snprintf(sealed, sizeof sealed, "%.64s", strstr(text, "take() || '") + 11);
   assert_int_equal(live_call(&here, "", "/", "", text), 200);
-  snprintf(other, sizeof other, "%.64s", strstr(text, "('','") + 5);
+  snprintf(other, sizeof other, "%.64s", strstr(text, "take() || '") + 11);
   live_open(&here, sealed); /* before there is a row */
   live_open(&there, sealed);
   (void)live_sees(&here);
@@ -464,7 +464,7 @@ static void pages_follow_submits_after_others_deleted_the_rows(void **state) {
     live_begin(&here, database->levels[i].level);
     live_begin(&there, database->levels[i].level);
     assert_int_equal(live_call(&here, "", "/", "", text), 200);
-    snprintf(sealed, sizeof sealed, "%.64s", strstr(text, "('','") + 5);
+    snprintf(sealed, sizeof sealed, "%.64s", strstr(text, "take() || '") + 11);
     live_open(&here, sealed);
     live_open(&there, sealed);
     for (int k = 0; k < 2; k++) {

@@ -69,7 +69,7 @@ async function logIn(demo, from) {
   const cookie = entered.headers['set-cookie'][0].split(';')[0];
   const page = (await ask(demo.at('/', from), { headers: { Cookie: cookie } })).text;
   const token = /_csrf="'([^']+)'"/.exec(page)[1], nonce = /_once="'([^']+)'"/.exec(page)[1];
-  const tabId = /\('','([0-9a-f]{64})'\)/.exec(page)[1];
+  const tabId = /take\(\) \|\| '([0-9a-f]{64})'/.exec(page)[1];
   return { cookie, token, nonce, tabId };
 }
 

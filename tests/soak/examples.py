@@ -164,7 +164,7 @@ class User:
         """Load a document, and remember its tokens."""
         status, page = self.ask("GET", path)
         found = {name: re.search(pattern, page) for name, pattern in
-                 (("csrf", r"_csrf=\"'(\w{64})'"), ("nonce", r"_once=\"'(\w{64})'"), ("tab", r"\('','(\w{64})'"))}
+                 (("csrf", r"_csrf=\"'(\w{64})'"), ("nonce", r"_once=\"'(\w{64})'"), ("tab", r"take\(\) \|\| '(\w{64})'"))}
         self.csrf, self.nonce, self.tab = (found[name].group(1) if found[name] else "" for name in ("csrf", "nonce", "tab"))
         return status
 

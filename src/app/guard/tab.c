@@ -91,16 +91,17 @@ bool vestry_tab_is_known(const vestry_request *req) {
   return !know(req, &own) && own->tab_is_sent;
 }
 
-/* No semicolon outside of a string and no slash, because the client splits expressions at them. */
+extern const char vsi_script_tab[]; /* tab.js */
+
+/* The page stores its text when the user leaves it, and removes the text when the user comes back. */
+#define EVENTS                                                                                                         \
+  " data-on:pagehide__window=\"el.stash.keep()\" data-on:freeze__document=\"el.stash.keep()\""                         \
+  " data-on:pageshow__window=\"evt.persisted && el.stash.drop()\" data-on:resume__document=\"el.stash.drop()\""
+
 static const char attributes[] =
-    "data-signals:tab-id=\"((t,n)=>{try{t=sessionStorage.getItem('vestry-tab'),sessionStorage.removeItem('vestry-tab')}"
-    "catch(e){}return(t||'').startsWith('%s.')?t.slice(%d):n})('','%s')\""
-    " data-on:pagehide__window=\"try{sessionStorage.setItem('vestry-tab','%s.'+$tabId)}catch(e){}\""
-    " data-on:freeze__document=\"try{sessionStorage.setItem('vestry-tab','%s.'+$tabId)}catch(e){}\""
-    " data-on:pageshow__window=\"try{evt.persisted?sessionStorage.removeItem('vestry-tab'):0}catch(e){}\""
-    " data-on:resume__document=\"try{sessionStorage.removeItem('vestry-tab')}catch(e){}\""
-    " data-on:beforeunload__window=\"document.cookie='" COOKIE "='+$tabId+';path=/;max-age=5;samesite=lax'"
-    "+(location.protocol=='https:'?';secure':'')\"";
+    "data-init__tab=\"el.stash = %s('vestry-tab', '%s', () => $tabId)\" data-signals:tab-id=\"el.stash.take() || "
+    "'%s'\"" EVENTS " data-on:beforeunload__window=\"document.cookie = '" COOKIE
+    "=' + $tabId + ';path=/;max-age=5;samesite=lax' + (location.protocol === 'https:' ? ';secure' : '')\"";
 
 vestry_err vestry_tab_attributes(const vestry_request *req, vestry_reply *reply, char *buffer, size_t capacity) {
   const vsi_seals *seals = vsi_seals_of(req->v);
@@ -117,7 +118,7 @@ vestry_err vestry_tab_attributes(const vestry_request *req, vestry_reply *reply,
     error = vsi_seal_make(seals, req->v->host, VSI_SEAL_TAB, scope, NULL, own);
   if (error) return error;
   vsi_seal_tag(seals, scope, tag);
-  int len = snprintf(text, sizeof text, attributes, tag, VSI_SEAL_TAG_LEN + 1, own, tag, tag);
+  int len = snprintf(text, sizeof text, attributes, vsi_script_tab, tag, own);
   if (len < 0 || (size_t)len >= sizeof text || (size_t)len >= capacity) return VESTRY_TOO_LARGE;
   const char *header = vestry_request_header(req, "Cookie");
   vestry_slice value;
@@ -131,19 +132,6 @@ vestry_err vestry_tab_attributes(const vestry_request *req, vestry_reply *reply,
 
 /* -------------------------------------------------------------------------------------------- restored text ------ */
 
-#define SAVE                                                                                                           \
-  "try{sessionStorage.setItem('vestry-kept','%s.'+JSON.stringify(Object.fromEntries(Object.entries($)"                 \
-  ".filter(([k])=>k.startsWith('%s')))))}catch(e){}"
-
-/* As with the id, the page removes the values from the storage when it is loaded, and stores them when it goes. */
-static const char kept[] =
-    "<i hidden data-signals=\"((t,o)=>{try{t=sessionStorage.getItem('vestry-kept'),"
-    "sessionStorage.removeItem('vestry-kept'),o=t.startsWith('%s.')?JSON.parse(t.slice(%d)):0}catch(e){}"
-    "return o?(setTimeout(()=>dispatchEvent(new Event('vestry-kept')),1000),o):{}})()\""
-    " data-on:pagehide__window=\"" SAVE "\" data-on:freeze__document=\"" SAVE "\""
-    " data-on:pageshow__window=\"try{evt.persisted?sessionStorage.removeItem('vestry-kept'):0}catch(e){}\""
-    " data-on:resume__document=\"try{sessionStorage.removeItem('vestry-kept')}catch(e){}\"></i>";
-
 static bool is_prefix(const char *prefix) {
   static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
   size_t len = prefix ? strlen(prefix) : 0;
@@ -151,11 +139,16 @@ static bool is_prefix(const char *prefix) {
 }
 
 vestry_err vestry_tab_keep(const vestry_request *req, vestry_html *html, const char *prefix) {
-  char tag[VSI_SEAL_TAG_LEN + 1], text[sizeof kept + 4 * VSI_SEAL_TAG_LEN + 2 * VESTRY_TAB_PREFIX_MAX_BYTES];
+  char tag[VSI_SEAL_TAG_LEN + 1];
   if (!req || !html || !is_prefix(prefix)) return VESTRY_INVALID;
   const vsi_seals *seals = vsi_seals_of(req->v);
   if (!seals) return VESTRY_NO_MEMORY;
   vsi_seal_tag(seals, req->scope, tag);
-  snprintf(text, sizeof text, kept, tag, VSI_SEAL_TAG_LEN + 1, tag, prefix, tag, prefix);
-  return vestry_html_add(html, "%-s", text);
+  return vestry_html_add(
+      html,
+      "<i hidden data-init__kept=\"el.stash = %-s('vestry-kept', '%-s', () => JSON.stringify("
+      "Object.fromEntries(Object.entries($).filter(([name]) => name.startsWith('%-s')))))\""
+      " data-signals=\"((values) => values ? (setTimeout(() => dispatchEvent(new Event('vestry-kept'))"
+      ", 1000), values) : {})(el.stash.take(JSON.parse))\"" EVENTS "></i>",
+      vsi_script_tab, tag, prefix);
 }
