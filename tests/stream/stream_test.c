@@ -71,7 +71,7 @@ static void element_requests_signs_and_checks_them(void **state) {
   assert_non_null(strstr(text, "requestCancellation:el.run"));
   assert_non_null(strstr(text, "retryMaxCount:Infinity"));
   assert_non_null(strstr(text, "data-on-interval__duration.501ms="));
-  assert_non_null(strstr(text, "el.seen < Math.max(2500,"));
+  assert_non_null(strstr(text, "heartbeatMs = 1000,"));
   assert_non_null(strstr(text, ">&lt;b&gt;&quot;gone&quot;</div>"));
   vestry_memory_destroy(shown);
   site_end(&s.on);

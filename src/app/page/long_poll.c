@@ -75,7 +75,6 @@ uint32_t vsi_long_poll_again_ms(const vestry_pages *pages, bool has_tag, vsi_lon
   return !has_tag || poll.is_brief ? AGAIN_WHOLE_MS : pages->retry_ms < AGAIN_MS ? pages->retry_ms : AGAIN_MS;
 }
 
-void vsi_long_poll_put(vestry_html *html, const char *is_away) {
-  vestry_html_add(html, " const heldMs = %d, againMs = %d, isAway = () => %-s; %-s", HELD_MOST_MS, AGAIN_MS, is_away,
-                  vsi_script_long_poll);
+void vsi_long_poll_put(vestry_html *html) {
+  vestry_html_add(html, " const heldMs = %d, againMs = %d; %-s", HELD_MOST_MS, AGAIN_MS, vsi_script_long_poll);
 }

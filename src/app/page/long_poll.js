@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Decides whether el.request is a long poll or opens a stream. long_poll.c explains it, and declares heldMs, againMs and
-// isAway.
+// Decides whether el.request is a long poll or opens a stream. long_poll.c explains it, and declares heldMs and
+// againMs.
 // scripts/embed.cmake joins the lines by spaces and drops lines that are comments.
 //
 //     el.begins(headers, include)  called when a request begins; returns the filter of signals for its URL
@@ -42,7 +42,7 @@ el.silent = () => {
 const anew = () => {
   const of = el.run;
   setTimeout(() => { of?.abort(); if (el.run === of) el.run = null });
-  setTimeout(() => isAway() || el.run || !el.isConnected || el.open(), againMs + Math.random() * againMs);
+  setTimeout(() => el.isAway() || el.run || !el.isConnected || el.open(), againMs + Math.random() * againMs);
   return true };
 el.tried = () => {
   const now = Date.now(), count = el.count, lived = now - el.asked;

@@ -36,7 +36,7 @@ vsi_long_poll vsi_long_poll_read(const vestry_request *req);
  * contains a state tag. */
 uint32_t vsi_long_poll_again_ms(const vestry_pages *pages, bool has_tag, vsi_long_poll poll);
 /* Append the part of data-init (app/stream/stream.h) that decides whether el.request is a long poll or opens a stream
- * (long_poll.js). is_away: the JavaScript of vsi_care_is_away. */
-void vsi_long_poll_put(vestry_html *html, const char *is_away);
+ * (long_poll.js). */
+void vsi_long_poll_put(vestry_html *html);
 
 #endif

@@ -68,10 +68,9 @@ static void put_request(vestry_html *html, const vestry_page *page, const char *
   vestry_html_add(html, " el.had = '%s'; if (el.isAgain) el.had = ''; const ofDocument = {", had);
   if (*number) vestry_html_add(html, "'vestry-document': '%s'", number);
   vestry_html_add(html,
-                  "}, signs = {'" VSI_SIGNS_HEADER "': '" VSI_LEASE_WANTED "'}, signals = '%s', openWhenHidden = %-s,"
-                  " retryMs = %u, retryMaxWait = %d; el.request = () => @get(el.url ?? '%s', el.asks());",
-                  page->signals, page->when_hidden == VESTRY_HIDDEN_OPEN ? "true" : "false",
-                  (unsigned)page->pages->retry_ms, VSI_CARE_RETRY_MOST_MS, url);
+                  "}, signs = {'" VSI_SIGNS_HEADER "': '" VSI_LEASE_WANTED "'}, signals = '%s', retryMs = %u;"
+                  " el.request = () => @get(el.url ?? '%s', el.asks());",
+                  page->signals, (unsigned)page->pages->retry_ms, url);
 }
 
 /* The effect of the signals that redirect or reload. It uses a timer, so that the other data of the same event is
@@ -84,12 +83,11 @@ static void put_leave(vestry_html *html, const char *reload) {
                   reload);
 }
 
-/* The script for navigation and for all windows that it can show, if the page has a layout. is_away: a JavaScript
- * expression that is true while the stream is to stay closed. */
-static void put_navigation(vestry_html *html, const vestry_page *page, const char *is_away) {
+/* The script for navigation and for all windows that it can show, if the page has a layout. */
+static void put_navigation(vestry_html *html, const vestry_page *page) {
   if (!page->layout) return;
-  vestry_html_add(html, " el.isAway = () => %-s; if (!el.told) { const layout = '%s', contentId = '%s'; %-s %-s }",
-                  is_away, page->layout, page->id, vsi_script_navigate, vsi_script_window);
+  vestry_html_add(html, " if (!el.told) { const layout = '%s', contentId = '%s'; %-s %-s }", page->layout, page->id,
+                  vsi_script_navigate, vsi_script_window);
 }
 
 static vestry_err put_element(vestry_html *html, const vestry_page *page, const char *url, const char *had,
@@ -112,10 +110,10 @@ static vestry_err put_element(vestry_html *html, const vestry_page *page, const 
       " data-text=\"$_vestry.offline ? '%s' : '%s'\"",
       pages->offline_text, pages->failing_text);
   put_leave(html, reload);
-  vsi_care_begin(html);
+  vsi_care_begin(html, &care);
   put_request(html, page, url, had, number);
-  put_navigation(html, page, vsi_care_is_away(&care));
-  vsi_long_poll_put(html, vsi_care_is_away(&care));
+  put_navigation(html, page);
+  vsi_long_poll_put(html);
   vestry_html_add(html, " %-s",
                   vsi_script_stream); /* last, because the builder cannot know the place after a division */
   vsi_care_end(html, &care);

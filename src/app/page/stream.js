@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The request of a page's stream, and the functions for its events and its end. script.c explains them, and declares
-// ofDocument, signs, signals, openWhenHidden, retryMs and retryMaxWait.
+// ofDocument, signs, signals and retryMs; app/stream/stream.c declares isOpenHidden and retryMostMs.
 // scripts/embed.cmake joins the lines by spaces and drops lines that are comments.
 
 el.wait = 500; el.hidden = false;
@@ -15,9 +15,9 @@ el.asks = () => {
   const include = el.begins(headers, signals);
   if (!el.poll) Object.assign(headers, signs);
   el.told?.(headers);
-  return {headers, filterSignals: {include, exclude: '^$'}, openWhenHidden, retry: el.poll ? 'always' : 'error',
-    retryInterval: retryMs + Math.random() * retryMs, retryMaxWait, retryMaxCount: Infinity,
-    requestCancellation: el.run} };
+  return {headers, filterSignals: {include, exclude: '^$'}, openWhenHidden: isOpenHidden,
+    retry: el.poll ? 'always' : 'error', retryInterval: retryMs + Math.random() * retryMs,
+    retryMaxWait: retryMostMs, retryMaxCount: Infinity, requestCancellation: el.run} };
 el.hears = (type, args) => {
   el.counts();
   if (type === 'datastar-patch-signals') el.got = 2, el.heard = true, window.vestryOnce?.seen?.(args.signals);

@@ -33,6 +33,14 @@
  * element gives up: it shows this, and tries only once a minute. The request is aborted by a timer, because client
  * 1.0.2 would begin another attempt after an abort within its event.
  *
+ * If a user may see the page but not its stream, reloading would loop, and discard typed text. Therefore a document
+ * whose stream never opened is not reloaded in its first ten seconds, and a tab reloads such documents at most once in
+ * five minutes. Until then the element gives up.
+ *
+ * Leases (lease.c). Events are answered by a POST to the address of the document, so that it passes through the same
+ * proxies. The first renewal is sent at once, further ones at least pause_ms apart. A renewal that fails is repeated
+ * soon. If none was ever accepted (204) and another status arrives, the element stops renewing.
+ *
  * The banner is hidden without an inline style, so that it is hidden under a policy that forbids inline styles, and
  * before the client runs. */
 #include "app/stream/stream.h"
@@ -46,108 +54,31 @@
 #include "html/builder.h"
 #include "instance/instance.h"
 
-void vsi_care_begin(vestry_html *html) {
+extern const char vsi_script_care[]; /* care.js */
+
+void vsi_care_begin(vestry_html *html, const vsi_care *care) {
   vestry_html_add(html,
-                  " data-on:datastar-fetch=\"const {el: of, type, argsRaw} = evt.detail;"
-                  " if (of !== el) return;"
-                  " if (type.startsWith('datastar-')) el.seen = Date.now(), el.refused = 0, el.hears(type, argsRaw),"
-                  " el.answers?.(argsRaw.lease);"
-                  " if (type === 'started') el.got = 0, el.live++, el.lease = '';"
-                  " if (type === 'error') el.refuses(Number(argsRaw.status));"
-                  " if (type === 'retrying' && !el.isGivenUp && !el.tried?.())"
-                  " el.seen = Date.now() + %d, el.setOffline(true);"
-                  " if (type === 'finished' && !--el.live && el.run && !el.isOver()) el.ended()\"",
-                  VSI_CARE_RETRY_MOST_MS);
-  vestry_html_add(html, " data-init=\"el.isAgain = !!el.open; el.live = 0;");
-}
-
-/* If a user may see the page but not its stream, reloading would loop, and discard typed text. Therefore a document
- * whose stream never opened is not reloaded in its first ten seconds, and a tab reloads such documents at most once in
- * five minutes. Until then the element gives up. */
-enum { EXPELLED_APART_MS = 300000, REFUSED_COUNT = 4, GIVEN_UP_MS = 60000 };
-
-/* The reaction to a refusal, and the end of the attempts if the tab may not load the page again. */
-static void put_refusals(vestry_html *html, const vsi_care *care) {
-  vestry_html_add(
-      html,
-      " const giveUp = () => {"
-      " const of = el.run;"
-      " el.isGivenUp = true;"
-      " setTimeout(() => { of?.abort(); if (el.run === of) el.run = null, el.seen = Infinity, %-s });"
-      " setTimeout(() => el.run || %-s || !el.isConnected || el.open(), %d * (0.75 + Math.random() / 2)) };",
-      care->give_up, vsi_care_is_away(care), GIVEN_UP_MS);
+                  " data-on:datastar-fetch=\"evt.detail.el === el && el.reports(evt.detail)\""
+                  " data-init=\"const showRefusal = () => { %-s }, reload = () => { %-s }, isOpenHidden = %-s,"
+                  " leaseHeader = '" VSI_LEASE_HEADER "', retryMostMs = %d, heartbeatMs = %llu, pauseMs = %llu;",
+                  care->give_up, care->reload, care->is_open_hidden ? "true" : "false", VSI_CARE_RETRY_MOST_MS,
+                  (unsigned long long)care->heartbeat_ms, (unsigned long long)care->pause_ms);
   vestry_html_add(html,
-                  " el.refused = 0;"
-                  " el.refuses = (status) => {"
-                  " if (status > 499 || [408, 425, 429].includes(status)) el.refused = 0;"
-                  " else if (++el.refused > %d || [401, 403, 410].includes(status)) el.expelled() };",
-                  REFUSED_COUNT - 1);
-}
-
-static void put_functions(vestry_html *html, const vsi_care *care) {
-  put_refusals(html, care);
-  vestry_html_add(html,
-                  " const reloaded = (now) => { try {"
-                  " if (now) sessionStorage.setItem('vestry-expelled', now);"
-                  " return Number(sessionStorage.getItem('vestry-expelled')) } catch { return 0 } };"
-                  " el.isOver = () => %-s; el.isOffline = () => %-s; el.setOffline = (is) => { %-s };"
-                  " el.expelled = () => {"
-                  " if (!el.heard && (performance.now() < 10000 || Date.now() - reloaded() < %d)) return giveUp();"
-                  " reloaded(Date.now()); %-s };"
-                  " el.open = () => { el.run?.abort(); el.run = new AbortController(); el.seen = Date.now();"
-                  " el.isGivenUp = false; el.request() };"
-                  " el.ends?.disconnect(); el.ends = new MutationObserver(() => { if (el.isConnected) return;"
-                  " el.ends.disconnect(); el.run?.abort(); el.run = null });"
-                  " for (let at = el.parentNode; at; at = at.parentNode) el.ends.observe(at, {childList: true});",
-                  care->is_over, care->is_offline, care->set_offline, EXPELLED_APART_MS, care->reload);
-}
-
-/* Renew the lease of the stream (lease.c). Events are answered by a POST to the address of the document, so that it
- * passes through the same proxies. The first renewal is sent at once, further ones at least pause_ms apart. A renewal
- * that fails is repeated soon. If none was ever accepted (204) and another status arrives, the element stops
- * renewing. */
-static void put_answers(vestry_html *html, const vsi_care *care) {
-  char wait[24]; /* as text, because the HTML builder may not know the context at this point */
-  snprintf(wait, sizeof wait, "%llu", (unsigned long long)care->pause_ms);
-  vestry_html_add(html,
-                  " el.answers = (lease, wait = %-s) => {"
-                  " if (lease) el.lease = lease, el.answered = 0, el.isTaken = false;"
-                  " if (!el.lease || !el.run || Date.now() - el.answered < wait) return;"
-                  " const of = el.lease; el.answered = Date.now(); el.isLate = false;"
-                  " fetch(location.origin + location.pathname, {method: 'POST', headers: {'" VSI_LEASE_HEADER "': of}})"
-                  ".then((answer) => answer.status === 204 ? el.isTaken = true"
-                  " : el.isTaken ? el.isLate = true : of !== el.lease || (el.lease = ''), () => el.isLate = true) };",
-                  wait);
-}
-
-const char *vsi_care_is_away(const vsi_care *care) {
-  return care->is_open_hidden ? "el.isOver()" : "document.hidden || el.isOver()";
+                  " el.isAgain = !!el.open; el.live = 0;"
+                  " el.isOver = () => %-s; el.isOffline = () => %-s; el.setOffline = (is) => { %-s };",
+                  care->is_over, care->is_offline, care->set_offline);
 }
 
 vestry_err vsi_care_end(vestry_html *html, const vsi_care *care) {
-  const char *is_away = vsi_care_is_away(care);
-  put_functions(html, care);
-  if (care->pause_ms) put_answers(html, care);
-  vestry_html_add(html, " %-s || el.open()\" data-on:online__window=\"%-s || (el.again?.(), el.open())\"", is_away,
-                  is_away);
   vestry_html_add(html,
-                  " data-on:visibilitychange__document=\"document.hidden"
-                  " ? %-s (el.run?.abort(), el.run = null)"
-                  " : (el.seen = el.shown = Date.now(), el.run || el.isOver() || el.open())\"",
-                  care->is_open_hidden ? "true ||" : "!(el.poll || el.isOffline()) ||");
-  vestry_html_add(html,
-                  " data-on:pageshow__window=\"!evt.persisted || Date.now() - el.shown < 1000 || %-s || el.open()\"",
-                  is_away);
+                  " %-s\" data-on:online__window=\"el.isAway() || (el.again?.(), el.open())\""
+                  " data-on:visibilitychange__document=\"el.shows()\""
+                  " data-on:pageshow__window=\"evt.persisted && el.returns()\"",
+                  vsi_script_care);
   if (care->heartbeat_ms <= UINT32_MAX / 3) /* otherwise there are no heartbeats */
-    vestry_html_add(html,
-                    " data-on-interval__duration.%ums=\"document.hidden || el.isOver() ||"
-                    " Date.now() - el.seen < Math.max(%u, el.patience?.() ?? 0)"
-                    " || (el.setOffline(true), el.silent ? el.silent() : el.open())\"",
-                    (unsigned)(care->heartbeat_ms / 2 + 1), (unsigned)(care->heartbeat_ms * 5 / 2));
-  if (care->pause_ms) /* a large event may be arriving */
-    vestry_html_add(html,
-                    " data-on-interval__duration.%ums=\"document.hidden || el.answers?.('', el.isLate ? 0 : %u)\"",
-                    (unsigned)(care->heartbeat_ms / 3), (unsigned)care->heartbeat_ms);
+    vestry_html_add(html, " data-on-interval__duration.%ums=\"el.checks()\"", (unsigned)(care->heartbeat_ms / 2 + 1));
+  if (care->pause_ms)
+    vestry_html_add(html, " data-on-interval__duration.%ums=\"el.renews()\"", (unsigned)(care->heartbeat_ms / 3));
   return vestry_html_error(html, NULL, NULL);
 }
 
@@ -191,7 +122,7 @@ vestry_err vestry_html_stream(vestry_html *html, const vestry_request *req, cons
                          .heartbeat_ms = vsi_group_heartbeat_ms(req->v->group),
                          .pause_ms = vsi_leases_pause_ms(req->v)};
   vestry_html_add(html, "<div class=\"vestry-banner\" role=\"status\" hidden");
-  vsi_care_begin(html);
+  vsi_care_begin(html, &care);
   vestry_html_add(html, " el.request = () => ");
   va_list arguments;
   va_start(arguments, url);

@@ -27,24 +27,8 @@ typedef struct vsi_care {
 enum { VSI_CARE_RETRY_MOST_MS = 10000 };
 
 /* Begin and end the attributes of the supervision, in an element's start tag. The text that the caller adds in between
- * is JavaScript, which must define
- *   `el.request()`           begins a request whose requestCancellation is el.run
- *   `el.hears(type, args)`   called for each event
- *   `el.ended()`             called when the stream has ended and was not broken
- * and may define (app/page/long_poll.c)
- *   `el.tried()`             called when the client retries; true: this is not a failure
- *   `el.silent()`            called after a long silence, instead of `el.open()`
- *   `el.again()`             called when the network may have changed
- *   `el.patience()`          returns the minimum length of such a silence
- *   `el.poll`                true: the stream is a long poll
- * It can use
- *   `el.open()`              opens the stream anew
- *   `el.expelled()`          reloads the page, or gives up if this would be a loop
- *   `el.isAgain`             the element was in the page before
- *   `el.heard`               set by `el.hears` once the events certainly belong to this stream */
-void vsi_care_begin(vestry_html *html);
+ * is JavaScript, which defines functions of the element. care.js lists them, and the functions that it offers. */
+void vsi_care_begin(vestry_html *html, const vsi_care *care);
 vestry_err vsi_care_end(vestry_html *html, const vsi_care *care);
-/* Return JavaScript: a condition that no stream is wanted now. */
-const char *vsi_care_is_away(const vsi_care *care);
 
 #endif
