@@ -43,7 +43,7 @@ static void drop(const char *text) { free((void *)(uintptr_t)text); }
 """, extra_compile_args=said_by_pkg_config("--cflags"), extra_link_args=said_by_pkg_config("--libs"))
 
 ffi.cdef("""
-typedef enum { VESTRY_OK, VESTRY_NO_MEMORY, VESTRY_NOT_FOUND, VESTRY_FAILED, ... } vestry_err;
+typedef enum { VESTRY_OK, VESTRY_NO_MEMORY, VESTRY_NOT_FOUND, VESTRY_FAILED, VESTRY_TIMEOUT, ... } vestry_err;
 const char *vestry_err_name(vestry_err error);
 static const char *const datastar_url;
 
@@ -66,7 +66,7 @@ typedef struct { vestry_runtime *runtime; ...; } vestry_parts;
 
 vestry_err vestry_create(const vestry_options *options, vestry **ret_instance);
 vestry_err vestry_stop(vestry *v, uint64_t timeout_ms);
-void vestry_destroy(vestry *v);
+vestry_err vestry_destroy(vestry *v);
 const vestry_parts *vestry_parts_of(const vestry *v);
 vestry_err vestry_route(vestry *v, const char *method, const char *pattern,
                         vestry_err (*handler)(const vestry_request *, vestry_reply *, void *), void *app);

@@ -229,9 +229,9 @@ VESTRY_API vestry_err vestry_create(const vestry_options *options, vestry **ret_
  *
  *  Such a child has the memory but none of the threads: no stream or timer runs, and a lock that a thread held remains
  *  locked. Therefore, in the child
- *  - vestry_close, vestry_destroy, and the destroy functions of adapters, pages, timers and so on do nothing;
- *  - vestry_stop and vestry_server_stop return CLOSED, and so do functions that dispatch, serve, broadcast, send, post
- *    or set a timer;
+ *  - vestry_close, and the destroy functions of adapters, pages, timers and so on do nothing;
+ *  - vestry_destroy, vestry_stop and vestry_server_stop return CLOSED, and so do functions that dispatch, serve,
+ *    broadcast, send, post or set a timer;
  *  - no other function of the instance may be called; the streams remain the parent's.
  *  The child ends with exec, which closes every descriptor of vestry, or with _exit. A program that becomes a daemon
  *  creates its instance after the fork.
@@ -291,12 +291,13 @@ VESTRY_API vestry_err vestry_connection_scope_set(vestry_connection *connection,
  *           time to pass */
 VESTRY_API vestry_err vestry_stop(vestry *v, uint64_t timeout_ms);
 
-/** Stop without a time limit, then free. If vestry_stop returns BUSY, nothing is done, and the log has the reason.
- *  Adapters must have been destroyed, and no other thread may be inside a function of the instance, or inside one that
- *  sends to or closes one of its connections. References to connections may be kept: later sends to them return CLOSED.
- *  NULL is accepted.
+/** Stop without a time limit, then free. Adapters must have been destroyed, and no other thread may be inside a
+ *  function of the instance, or inside one that sends to or closes one of its connections. References to connections
+ *  may be kept: later sends to them return CLOSED. NULL is accepted.
+ *  Returns  OK (also for NULL) | BUSY (called where vestry_stop returns BUSY: the instance continues to work, and the
+ *           log has the reason) | CLOSED (vestry_is_forked: nothing is freed)
  *  Threads  as vestry_stop */
-VESTRY_API void vestry_destroy(vestry *v);
+VESTRY_API vestry_err vestry_destroy(vestry *v);
 
 /** Parts of an instance. */
 typedef struct vestry_parts {

@@ -237,8 +237,12 @@ vestry_err vestry_stop(vestry *v, uint64_t timeout_ms) {
   return vsi_group_wait(v->group, timeout_ms);
 }
 
-void vestry_destroy(vestry *v) {
-  if (!v || vsi_instance_is_forked(v) || may_wait(v, "vestry_destroy")) return;
-  (void)vestry_stop(v, VESTRY_NEVER_MS);
+vestry_err vestry_destroy(vestry *v) {
+  if (!v) return VESTRY_OK;
+  if (vsi_instance_is_forked(v)) return VESTRY_CLOSED;
+  vestry_err error = may_wait(v, "vestry_destroy");
+  if (!error) error = vestry_stop(v, VESTRY_NEVER_MS);
+  if (error) return error;
   take_apart(v);
+  return VESTRY_OK;
 }

@@ -83,7 +83,7 @@ static void end_here(void) {
   ended++;
   assert_int_equal(vestry_stop(ending.v, 0), VESTRY_BUSY);
   assert_non_null(strstr(ending.th.last_log, "vestry_stop"));
-  vestry_destroy(ending.v);
+  assert_int_equal(vestry_destroy(ending.v), VESTRY_BUSY);
   assert_non_null(strstr(ending.th.last_log, "vestry_destroy"));
 }
 

@@ -165,14 +165,18 @@ class Instance:
         self.close()
 
     def close(self):
-        """Stop and free the instance. A second call does nothing."""
-        v, self._v = self._v, None
+        """Stop and free the instance. A second call does nothing. In a callback of the instance this raises Error, and
+        the instance continues to work."""
+        v = self._v
         if not v:
             return
+        code = lib.VESTRY_TIMEOUT
+        while code == lib.VESTRY_TIMEOUT:
+            code = lib.vestry_stop(v, 1000)
+        _must(code, "vestry_stop")
+        self._v = None
         for timer in self._timers:
             lib.vestry_timer_destroy(timer)
-        while lib.vestry_stop(v, 1000) != lib.VESTRY_OK:
-            pass
         lib.vestry_pages_destroy(self._pages)
         lib.vestry_destroy(v)
 
