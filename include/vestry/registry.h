@@ -78,8 +78,8 @@ typedef enum vestry_phase {
 } vestry_phase;
 
 /** Called before or after a phase. effect: in PHASE_ACTION and PHASE_EFFECT the whole action or effect, its
- *  placeholders replaced; otherwise NULL. On the thread of the dispatch. OK, or an error that is recorded; the phase
- *  continues. */
+ *  placeholders replaced, or the one that replaces it (vestry_context_replace); otherwise NULL. Borrowed. On the thread
+ *  of the dispatch. OK, or an error that is recorded; the phase continues. */
 typedef vestry_err (*vestry_intercept_fn)(vestry_dispatch_context *context, const json_t *effect, void *ctx);
 
 /** An interceptor: functions called before and after a phase. */
@@ -172,7 +172,7 @@ typedef struct vestry_dispatch_result {
   size_t size;                /**< sizeof(vestry_dispatch_result), or 0 */
   uint32_t effects_count;     /**< effects performed without an error */
   uint32_t errors_count;      /**< failures of effects, actions, placeholders and interceptors */
-  uint32_t skipped_count;     /**< effects and actions skipped because of fail-fast or a limit */
+  uint32_t skipped_count;     /**< effects and actions skipped because of fail-fast, a limit or an interceptor */
   uint32_t connections_count; /**< connections that the dispatch was for */
   vestry_dispatch_error errors[VESTRY_DISPATCH_ERRORS_MAX]; /**< records of the first failures: min(errors_count,
                                                                  VESTRY_DISPATCH_ERRORS_MAX) elements; the others are
@@ -226,6 +226,17 @@ VESTRY_API vestry_err vestry_context_target(vestry_dispatch_context *context, ve
  *  abandoned, and nothing is dispatched. The first refusal counts. In PHASE_CONNECT only.
  *  OK | INVALID (phase, VESTRY_OK as error). */
 VESTRY_API vestry_err vestry_context_refuse(vestry_dispatch_context *context, vestry_err error);
+/** Perform another effect instead of the one that the interceptor is called around, or none: in a function `before` of
+ *  PHASE_EFFECT. In PHASE_ACTION, the same for an action. For example, an interceptor that forbids an effect:
+ *      return is_allowed(effect) ? VESTRY_OK : vestry_context_replace(context, json_array());
+ *  effect   an effect (in PHASE_ACTION: an action); its placeholders are not replaced. An empty array: the effect is
+ *           skipped, and counts in skipped_count. Taken in any case. The last call of a function counts
+ *  Returns  OK | INVALID (another phase or moment, or the value is no effect; in PHASE_ACTION: no registered action) |
+ *           NO_MEMORY (effect is NULL). After an error in a function `before`, the effect is skipped
+ *
+ *  The interceptors registered later get the replacement. If the effect is skipped, they are not called for it. The
+ *  functions `after` of this interceptor and of the earlier ones are called in both cases. */
+VESTRY_API vestry_err vestry_context_replace(vestry_dispatch_context *context, json_t *effect);
 /** Describe a failure: the text goes into the error record of the running effect or interceptor, if it returns an
  *  error. The format is printf's, and nothing is escaped. Truncated to fit; the last call counts.
  *  Returns  error, so that an effect can end with: return vestry_context_fail(context, VESTRY_INVALID, "no %s", x); */

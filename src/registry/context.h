@@ -23,12 +23,15 @@ struct vestry_dispatch_context {
   json_t *data, *state; /* objects, never NULL; borrowed, except merged data */
   bool data_is_own;
   bool fail_fast;
-  bool may_write;     /* this thread may write to the streams itself if they are few, because it has no other work */
-  json_t *results;    /* owned by the caller; NULL: not wanted */
-  json_t *value;      /* result of the running effect; owned; NULL: none */
-  bool in_effect;     /* an effect is running, so value may be set */
-  json_t *args;       /* vsi_context_args; owned; NULL: none yet */
-  const char *within; /* the action that returned the current entry; NULL: none */
+  bool may_write;      /* this thread may write to the streams itself if they are few, because it has no other work */
+  json_t *results;     /* owned by the caller; NULL: not wanted */
+  json_t *value;       /* result of the running effect; owned; NULL: none */
+  bool in_effect;      /* an effect is running, so value may be set */
+  bool in_before;      /* a function `before` of an effect or action is running, so that may be replaced */
+  bool is_skipped;     /* an interceptor prevents the current effect or action */
+  json_t *replacement; /* of the current effect or action; owned; NULL: none */
+  json_t *args;        /* vsi_context_args; owned; NULL: none yet */
+  const char *within;  /* the action that returned the current entry; NULL: none */
   bool has_recorded_exhausted; /* this result has recorded that the bound was reached */
 
   /* Nesting. The outermost dispatch holds the members below; nested ones access them through root. */

@@ -49,12 +49,17 @@ static void intercept_one(vestry_dispatch_context *context, const vestry_interce
   vsi_context_record(context, &(vsi_failure){interceptor->phase, is_after, interceptor->name, what, error});
 }
 
-void vsi_context_intercept(vestry_dispatch_context *context, vestry_phase phase, bool is_after, const json_t *effect) {
-  const vsi_interceptors *all = &context->v->registry->phases[phase];
+/* Call one side of the first count interceptors of a phase. */
+static void intercept(vestry_dispatch_context *context, vestry_phase phase, bool is_after, const json_t *effect,
+                      size_t count) {
+  const vestry_interceptor *items = context->v->registry->phases[phase].items;
   context->phase = phase;
   context->is_after = is_after;
-  for (size_t i = 0; i < all->count; i++)
-    intercept_one(context, &all->items[is_after ? all->count - 1 - i : i], is_after, effect);
+  for (size_t i = 0; i < count; i++) intercept_one(context, &items[is_after ? count - 1 - i : i], is_after, effect);
+}
+
+void vsi_context_intercept(vestry_dispatch_context *context, vestry_phase phase, bool is_after) {
+  intercept(context, phase, is_after, NULL, context->v->registry->phases[phase].count);
 }
 
 /* --------------------------------------------------------------------------------------------------- performing --- */
@@ -186,15 +191,11 @@ static void perform_effect(vestry_dispatch_context *context, const head *of, jso
   if (context->results) keep_result(context, effect, of->name);
 }
 
-/* Read the head of an entry. Returns false if it is no effect or action, and records that. */
-static bool read_head(vestry_dispatch_context *context, const json_t *entry, head *ret_head) {
+/* Find the head of an entry. Returns false if it is no effect or action. */
+static bool find_head(const vestry_dispatch_context *context, const json_t *entry, head *ret_head) {
   const json_t *name = json_array_get(entry, 0); /* NULL-safe: NULL if the entry is no array */
   size_t len = json_string_length(name);
-  if (!len) {
-    vestry_context_fail(context, VESTRY_INVALID, "an effect must be an array that begins with its name");
-    fail(context, VESTRY_PHASE_EFFECT, "", VESTRY_INVALID);
-    return false;
-  }
+  if (!len) return false;
   ret_head->name = json_string_value(name);
   ret_head->meaning = vsi_names_performed(context->v->registry, ret_head->name, len);
   bool is_action = ret_head->meaning && ret_head->meaning->kind == VSI_KIND_ACTION;
@@ -202,24 +203,77 @@ static bool read_head(vestry_dispatch_context *context, const json_t *entry, hea
   return true;
 }
 
+/* The same; an entry that is no effect or action is recorded as a failure. */
+static bool read_head(vestry_dispatch_context *context, const json_t *entry, head *ret_head) {
+  if (find_head(context, entry, ret_head)) return true;
+  vestry_context_fail(context, VESTRY_INVALID, "an effect must be an array that begins with its name");
+  fail(context, VESTRY_PHASE_EFFECT, "", VESTRY_INVALID);
+  return false;
+}
+
+/* A call that fails leaves the effect or action skipped. An interceptor that removes secrets from effects may not be
+ * able to make the replacement, and the original must not be sent then. */
+vestry_err vestry_context_replace(vestry_dispatch_context *context, json_t *effect) {
+  head of;
+  if (!context->in_before) {
+    json_decref(effect);
+    return VESTRY_INVALID;
+  }
+  json_decref(context->replacement);
+  context->replacement = NULL;
+  context->is_skipped = true;
+  if (!effect) return VESTRY_NO_MEMORY;
+  if (find_head(context, effect, &of) && of.phase == context->phase) {
+    context->is_skipped = false;
+    context->replacement = effect;
+    return VESTRY_OK;
+  }
+  vestry_err error = json_is_array(effect) && !json_array_size(effect) ? VESTRY_OK : VESTRY_INVALID;
+  json_decref(effect);
+  return error;
+}
+
+/* Call the functions `before` around an entry, up to one that skips it. *entry, of: replaced if the entry is. Returns
+ * the number of interceptors that were reached: the others do not know of the entry. */
+static size_t intercept_before(vestry_dispatch_context *context, head *of, json_t **entry) {
+  const vsi_interceptors *all = &context->v->registry->phases[of->phase];
+  size_t reached = 0;
+  context->phase = of->phase;
+  context->is_after = context->is_skipped = false;
+  while (reached < all->count && !context->is_skipped) {
+    context->in_before = true;
+    intercept_one(context, &all->items[reached++], false, *entry);
+    context->in_before = false;
+    if (!context->replacement) continue;
+    json_decref(*entry);
+    *entry = context->replacement;
+    context->replacement = NULL;
+    (void)find_head(context, *entry, of);
+  }
+  return reached;
+}
+
 /* Perform one entry of a list. is_plain: it has no placeholders. */
 static void perform(vestry_dispatch_context *context, json_t *entry, bool is_plain, unsigned depth) {
   head of;
-  json_t *replaced = entry;
+  json_t *current = entry;
   if (!read_head(context, entry, &of)) return;
-  if (!is_plain && !vsi_placeholders_replace(context, of.phase, entry, &replaced)) return;
-  if (replaced == entry || read_head(context, replaced, &of)) {
-    vsi_context_intercept(context, of.phase, false, replaced);
-    if (is_over(context))
+  if (is_plain)
+    json_incref(entry);
+  else if (!vsi_placeholders_replace(context, of.phase, entry, &current))
+    return;
+  if (current == entry || read_head(context, current, &of)) {
+    const size_t reached = intercept_before(context, &of, &current);
+    if (is_over(context) || context->is_skipped)
       context->result->skipped_count++;
     else if (of.phase == VESTRY_PHASE_ACTION)
-      perform_action(context, &of, replaced, depth);
+      perform_action(context, &of, current, depth);
     else
-      perform_effect(context, &of, replaced);
-    vsi_context_intercept(context, of.phase, true, replaced);
+      perform_effect(context, &of, current);
+    intercept(context, of.phase, true, current, reached);
     if (context->value) drop_value(context);
   }
-  if (!is_plain) json_decref(replaced);
+  json_decref(current);
 }
 
 /* Send the event of a built-in effect. No interceptor runs around it, so only the sending is left. */
@@ -267,7 +321,7 @@ vestry_err vsi_dispatch(vestry_dispatch_context *context, const vsi_effects *eff
   vsi_inside_begin(&inside, context->v);
   dispatches++;
   result->connections_count = (uint32_t)context->root->targets.count;
-  vsi_context_intercept(context, VESTRY_PHASE_DISPATCH, false, NULL);
+  vsi_context_intercept(context, VESTRY_PHASE_DISPATCH, false);
   go_through(context, effects->list, 0);
   for (size_t i = 0; i < effects->count; i++) {
     const vsi_effect_item *at = &effects->items[i];
@@ -278,7 +332,7 @@ vestry_err vsi_dispatch(vestry_dispatch_context *context, const vsi_effects *eff
     else
       perform(context, at->list, at->is_plain, 0);
   }
-  vsi_context_intercept(context, VESTRY_PHASE_DISPATCH, true, NULL);
+  vsi_context_intercept(context, VESTRY_PHASE_DISPATCH, true);
   dispatches--;
   vsi_inside_end(&inside);
   vestry_err error = result->errors_count ? result->errors[0].error : VESTRY_OK;

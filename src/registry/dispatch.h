@@ -35,8 +35,8 @@ typedef struct vsi_effects {
  * any other. OK | the first failure. */
 vestry_err vsi_dispatch(vestry_dispatch_context *context, const vsi_effects *effects);
 
-/* Run one side of all interceptors of a phase. */
-void vsi_context_intercept(vestry_dispatch_context *context, vestry_phase phase, bool is_after, const json_t *effect);
+/* Run one side of all interceptors of a phase other than ACTION and EFFECT. */
+void vsi_context_intercept(vestry_dispatch_context *context, vestry_phase phase, bool is_after);
 
 /* Log the failures of a dispatch that has no caller to report them to. whose: for example "a reply". */
 void vsi_dispatch_log(vestry *v, const vestry_dispatch_result *result, const char *whose);

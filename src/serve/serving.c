@@ -96,7 +96,7 @@ static vestry_err find_connections(serving *s, vestry_dispatch_context *context)
   context->reply = &s->reply;
   if (s->reply.connection) (void)vsi_targets_add(&context->targets, s->reply.connection); /* needs no memory */
   vsi_registration_find(context);
-  vsi_context_intercept(context, VESTRY_PHASE_CONNECT, false, NULL);
+  vsi_context_intercept(context, VESTRY_PHASE_CONNECT, false);
   vsi_targets_prune(&context->targets);
   if (!context->refusal && !context->targets.count) context->refusal = open_stream(s);
   if (s->opened && !context->refusal) {
@@ -104,7 +104,7 @@ static vestry_err find_connections(serving *s, vestry_dispatch_context *context)
     context->opened = s->opened;
     context->stream = s->stream;
   }
-  vsi_context_intercept(context, VESTRY_PHASE_CONNECT, true, NULL);
+  vsi_context_intercept(context, VESTRY_PHASE_CONNECT, true);
   if (context->opened) vsi_registration_keep(context);
   if (context->opened && !context->refusal && vsi_reply_stays_open(&s->reply, s->v))
     context->refusal = vsi_shares_enter(s->v->shares, s->request.scope, context->opened);

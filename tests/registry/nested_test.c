@@ -147,6 +147,7 @@ static vestry_err keeps_own(const vestry_request *req, vestry_reply *reply, void
   return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
+/* capability: P5 */
 static void recursive_dispatch_by_key_reaches_the_limit(void **state) {
   (void)state;
   site w;

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+/* capability: P5 */
+/* Interceptors that replace or skip an effect or action. */
+#include "registry/notes.h"
+
+/* An interceptor that acts on entries of one name. */
+typedef struct replacer {
+  notes *n;
+  const char *name;        /* in notes */
+  const char *of;          /* the entry's name */
+  const char *replacement; /* JSON text; "": none, as after a failed json_pack */
+  vestry_err expected;     /* of vestry_context_replace */
+} replacer;
+
+static vestry_err replace_before(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
+  replacer *r = ctx;
+  note(r->n, "%s<", r->name);
+  vestry_err error = VESTRY_OK;
+  if (strcmp(json_string_value(json_array_get(effect, 0)), r->of) == 0) {
+    error = vestry_context_replace(context, *r->replacement ? json_loads(r->replacement, 0, NULL) : NULL);
+    assert_true(error == r->expected || error == VESTRY_NO_MEMORY);
+  }
+  note_json(r->n, effect); /* it is valid until the function returns */
+  note(r->n, " ");
+  return error;
+}
+
+static vestry_err replace_after(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
+  replacer *r = ctx;
+  assert_int_equal(vestry_context_replace(context, json_array()), VESTRY_INVALID); /* too late */
+  note(r->n, "%s>", r->name);
+  note_json(r->n, effect);
+  note(r->n, " ");
+  return VESTRY_OK;
+}
+
+static void add(site *w, replacer *r, vestry_phase phase) {
+  assert_int_equal(
+      vestry_registry_intercept(vestry_parts_of(w->v)->registry,
+                                &(vestry_interceptor){0, r->name, phase, replace_before, replace_after, r}),
+      VESTRY_OK);
+}
+
+static void effect_is_replaced(void **state) {
+  (void)state;
+  site w;
+  notes n = {""};
+  noter a = {&n, "a", false}, c = {&n, "c", false};
+  replacer b = {&n, "b", "fail", "[\"e\", [\"data\", \"x\"]]", VESTRY_OK}, d = {&n, "d", "none", "[]", VESTRY_OK};
+  site_begin(&w, (vestry_options){0});
+  register_all(&w, &n);
+  intercept(&w, &a, VESTRY_PHASE_EFFECT);
+  add(&w, &b, VESTRY_PHASE_EFFECT);
+  add(&w, &d, VESTRY_PHASE_EFFECT);
+  intercept(&w, &c, VESTRY_PHASE_EFFECT);
+  vestry_dispatch_result result = {0};
+  json_t *results = json_array(), *data = json_of("{\"x\": 7}");
+  dispatch_text(&w, "[[\"fail\", 1], [\"e\", 2]]", &(vestry_dispatch_options){.data = data, .results = results},
+                VESTRY_OK, &result);
+  assert_string_equal(n.text, "a<fail b<[\"fail\",1] d<[\"e\",[\"data\",\"x\"]] c<e e[[\"data\",\"x\"]] "
+                              "c>e d>[\"e\",[\"data\",\"x\"]] b>[\"e\",[\"data\",\"x\"]] a>e "
+                              "a<e b<[\"e\",2] d<[\"e\",2] c<e e[2] c>e d>[\"e\",2] b>[\"e\",2] a>e ");
+  assert_int_equal(result.effects_count, 2);
+  assert_int_equal(result.errors_count + result.skipped_count, 0);
+  json_t *expected = json_of("[{\"effect\": [\"e\", [\"data\", \"x\"]], \"value\": null},"
+                             " {\"effect\": [\"e\", 2], \"value\": null}]");
+  assert_true(json_equal(results, expected));
+  json_decref(expected);
+  json_decref(results);
+  json_decref(data);
+  site_end(&w);
+}
+
+/* Interceptors after the one that skips are not called, and the functions after of the others are. */
+static void effect_is_skipped(void **state) {
+  (void)state;
+  for (int fail_fast = 0; fail_fast < 2; fail_fast++) {
+    site w;
+    notes n = {""};
+    noter a = {&n, "a", false}, c = {&n, "c", false};
+    replacer b = {&n, "b", "fail", "[]", VESTRY_OK};
+    site_begin(&w, (vestry_options){0});
+    register_all(&w, &n);
+    intercept(&w, &a, VESTRY_PHASE_EFFECT);
+    add(&w, &b, VESTRY_PHASE_EFFECT);
+    intercept(&w, &c, VESTRY_PHASE_EFFECT);
+    vestry_dispatch_result result = {0};
+    dispatch_text(&w, "[[\"fail\", 1], [\"e\", 2]]", &(vestry_dispatch_options){.fail_fast = fail_fast}, VESTRY_OK,
+                  &result);
+    assert_string_equal(n.text, "a<fail b<[\"fail\",1] b>[\"fail\",1] a>fail "
+                                "a<e b<[\"e\",2] c<e e[2] c>e b>[\"e\",2] a>e ");
+    assert_int_equal(result.effects_count, 1);
+    assert_int_equal(result.skipped_count, 1);
+    assert_int_equal(result.errors_count, 0);
+    site_end(&w);
+  }
+}
+
+static void action_is_replaced_or_skipped_with_its_effects(void **state) {
+  (void)state;
+  static const struct {
+    const char *replacement, *text;
+    vestry_err expected;
+    uint32_t skipped_count, errors_count;
+  } cases[] = {
+      {"[\"do\", [[\"e\", 2]]]", "b<[\"do\",[[\"e\",1]]] e[2] b>[\"do\",[[\"e\",2]]] e[3] ", VESTRY_OK, 0, 0},
+      {"[]", "b<[\"do\",[[\"e\",1]]] b>[\"do\",[[\"e\",1]]] e[3] ", VESTRY_OK, 1, 0},
+      {"[\"e\", 2]", "b<[\"do\",[[\"e\",1]]] b>[\"do\",[[\"e\",1]]] e[3] ", VESTRY_INVALID, 1, 1}, /* no action */
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    site w;
+    notes n = {""};
+    replacer b = {&n, "b", "do", cases[i].replacement, cases[i].expected};
+    site_begin(&w, (vestry_options){0});
+    register_all(&w, &n);
+    add(&w, &b, VESTRY_PHASE_ACTION);
+    vestry_dispatch_result result = {0};
+    dispatch_text(&w, "[[\"do\", [[\"e\", 1]]], [\"e\", 3]]", NULL, cases[i].expected, &result);
+    assert_string_equal(n.text, cases[i].text);
+    assert_int_equal(result.skipped_count, cases[i].skipped_count);
+    assert_int_equal(result.errors_count, cases[i].errors_count);
+    site_end(&w);
+  }
+}
+
+/* An effect whose replacement fails is not performed, because it may contain text that was to be removed. */
+static void failed_replacement_skips_the_effect(void **state) {
+  (void)state;
+  static const struct {
+    const char *replacement;
+    vestry_err expected;
+  } cases[] = {{"", VESTRY_NO_MEMORY},           {"{\"e\": 1}", VESTRY_INVALID},
+               {"[1]", VESTRY_INVALID},          {"[\"\"]", VESTRY_INVALID},
+               {"[[\"e\", 1]]", VESTRY_INVALID}, {"[\"do\", []]", VESTRY_INVALID}}; /* an action */
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    site w;
+    notes n = {""};
+    replacer b = {&n, "b", "e", cases[i].replacement, cases[i].expected};
+    site_begin(&w, (vestry_options){0});
+    register_all(&w, &n);
+    add(&w, &b, VESTRY_PHASE_EFFECT);
+    vestry_dispatch_result result = {0};
+    dispatch_text(&w, "[[\"e\", 1]]", NULL, cases[i].expected, &result);
+    assert_string_equal(n.text, "b<[\"e\",1] b>[\"e\",1] ");
+    assert_int_equal(result.skipped_count, 1);
+    assert_int_equal(result.effects_count, 0);
+    assert_error(&result, 0, VESTRY_PHASE_EFFECT, "b", "e", cases[i].expected, NULL);
+    site_end(&w);
+  }
+}
+
+static vestry_err replace_twice(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
+  (void)effect;
+  const bool *skips_last = ctx;
+  json_t *kept = json_of("[\"e\", 2]");
+  assert_int_equal(vestry_context_replace(context, *skips_last ? kept : json_array()), VESTRY_OK);
+  if (*skips_last) return vestry_context_replace(context, json_array());
+  return vestry_context_replace(context, kept);
+}
+
+static void last_replacement_of_a_function_counts(void **state) {
+  (void)state;
+  for (int skips_last = 0; skips_last < 2; skips_last++) {
+    site w;
+    notes n = {""};
+    bool skips = skips_last;
+    site_begin(&w, (vestry_options){0});
+    register_all(&w, &n);
+    assert_int_equal(
+        vestry_registry_intercept(vestry_parts_of(w.v)->registry,
+                                  &(vestry_interceptor){0, "b", VESTRY_PHASE_EFFECT, replace_twice, NULL, &skips}),
+        VESTRY_OK);
+    dispatch_text(&w, "[[\"e\", 1]]", NULL, VESTRY_OK, NULL);
+    assert_string_equal(n.text, skips_last ? "" : "e[2] ");
+    site_end(&w);
+  }
+}
+
+static vestry_err replacing_effect(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)args, (void)ctx;
+  return vestry_context_replace(context, json_array());
+}
+
+static vestry_err replace_dispatch(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
+  (void)effect, (void)ctx;
+  return vestry_context_replace(context, json_of("[\"e\", 1]"));
+}
+
+static void replacing_outside_of_an_entry_is_invalid(void **state) {
+  (void)state;
+  site w;
+  notes n = {""};
+  site_begin(&w, (vestry_options){0});
+  register_all(&w, &n);
+  struct vestry_registry *registry = vestry_parts_of(w.v)->registry;
+  assert_int_equal(vestry_registry_effect(registry, "replace", replacing_effect, NULL), VESTRY_OK);
+  const vestry_interceptor around = {0, "b", VESTRY_PHASE_DISPATCH, replace_dispatch, replace_dispatch, NULL};
+  assert_int_equal(vestry_registry_intercept(registry, &around), VESTRY_OK);
+  vestry_dispatch_result result = {0};
+  dispatch_text(&w, "[[\"replace\"], [\"e\", 2]]", NULL, VESTRY_INVALID, &result);
+  assert_string_equal(n.text, "e[2] ");
+  assert_int_equal(result.errors_count, 3);
+  assert_int_equal(result.skipped_count, 0);
+  site_end(&w);
+}
+
+/* Also those that the reply would otherwise make into events at once. */
+static vestry_err patch_both(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  vestry_reply_key(reply, ROOM("a"));
+  vestry_reply_patch_signals(reply, VESTRY_OBJECT("secret", 1));
+  return vestry_reply_patch_elements(reply, "<p id=\"p\">1</p>");
+}
+
+static void effects_of_a_reply_are_replaced(void **state) {
+  (void)state;
+  site w;
+  notes n = {""};
+  replacer b = {&n, "b", "patch-signals", "[\"patch-signals\", {\"shown\": 2}]", VESTRY_OK};
+  replacer d = {&n, "d", "patch-elements", "[]", VESTRY_OK};
+  wire r = {0}, post = {.method = "POST", .datastar = true, .body = "{}", .body_len = 2};
+  site_begin(&w, (vestry_options){0});
+  wire_plan(&w, &r, &(plan){.keep = true, .key = "a"});
+  add(&w, &b, VESTRY_PHASE_EFFECT);
+  add(&w, &d, VESTRY_PHASE_EFFECT);
+  wire_request(&w, &post, patch_both, NULL);
+  assert_int_equal(post.status, 204);
+  wire_assert_text(&r, "event: datastar-patch-signals\ndata: signals {\"shown\":2}\n\n");
+  wires_end(&w, &r, &post);
+}
+
+/* With allocations that fail, the original is never performed. */
+static bool replace_failing(long number) {
+  site w;
+  notes n = {""};
+  replacer b = {&n, "b", "fail", "[\"e\", 2]", VESTRY_OK};
+  site_begin(&w, (vestry_options){0});
+  register_all(&w, &n);
+  add(&w, &b, VESTRY_PHASE_EFFECT);
+  json_t *effects = json_of("[[\"fail\", 1]]");
+  json_fail_begin(number);
+  vestry_dispatch_result result = {0};
+  (void)vestry_dispatch_with(w.v, effects, NULL, &result);
+  bool failed = json_fail_end();
+  json_decref(effects);
+  assert_null(strstr(n.text, "f["));
+  assert_true(result.effects_count || result.errors_count);
+  site_end(&w);
+  return failed;
+}
+
+static void replacing_survives_every_allocation_failure(void **state) {
+  (void)state;
+  long number = 0;
+  while (replace_failing(number)) number++;
+  assert_true(number > 3);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(effect_is_replaced),
+      cmocka_unit_test(effect_is_skipped),
+      cmocka_unit_test(action_is_replaced_or_skipped_with_its_effects),
+      cmocka_unit_test(failed_replacement_skips_the_effect),
+      cmocka_unit_test(last_replacement_of_a_function_counts),
+      cmocka_unit_test(replacing_outside_of_an_entry_is_invalid),
+      cmocka_unit_test(effects_of_a_reply_are_replaced),
+      cmocka_unit_test(replacing_survives_every_allocation_failure),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
