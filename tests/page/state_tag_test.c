@@ -135,7 +135,7 @@ static void forged_tags_do_not_affect_other_tabs(void **state) {
   vestry_pages_stats_get(s.on.pages, &stats);
   assert_int_equal(stats.streams_count, 1);
   assert_int_equal(stats.fragments_count, 2);
-  assert_in_range(atomic_load(&s.on.th.live), live - 100, live + 100);
+  assert_in_range(atomic_load(&s.on.th.live) + 100, live, live + 200); /* live may be below 100 */
   s.heading++;
   tabs_refresh(&s, "all");
   site_settle_pages(&s.on);
