@@ -37,12 +37,6 @@ static vestry_err read_flag(vestry_dispatch_context *context, const char *name, 
   return VESTRY_OK;
 }
 
-static vestry_err read_not_flag(vestry_dispatch_context *context, const char *name, const json_t *value, void *field) {
-  if (!json_is_boolean(value)) return wrong(context, name, "true or false");
-  *(bool *)field = json_is_false(value);
-  return VESTRY_OK;
-}
-
 static vestry_err read_ms(vestry_dispatch_context *context, const char *name, const json_t *value, void *field) {
   json_int_t number = json_integer_value(value);
   if (!json_is_integer(value) || number < 0 || number > UINT32_MAX)
@@ -61,31 +55,6 @@ static vestry_err read_mode(vestry_dispatch_context *context, const char *name, 
 static vestry_err read_namespace(vestry_dispatch_context *context, const char *name, const json_t *value, void *field) {
   const char *text = vsi_json_c_text(value);
   if (!text || vsi_namespace_from_name(text, field)) return wrong(context, name, "html, svg or mathml");
-  return VESTRY_OK;
-}
-
-/* Options of the effects that run scripts and of dispatch-event, and the attributes to which they point. */
-typedef struct script_args {
-  vestry_script_options script;
-  vestry_custom_event_options event;
-  vestry_attribute attributes[64];
-} script_args;
-enum { ATTRIBUTES_MAX = sizeof((script_args *)0)->attributes / sizeof(vestry_attribute) };
-
-/* {"type": "module", "async": true} */
-static vestry_err read_attributes(vestry_dispatch_context *context, const char *name, const json_t *value,
-                                  void *field) {
-  script_args *into = field;
-  if (!json_is_object(value)) return wrong(context, name, "an object");
-  if (json_object_size(value) > ATTRIBUTES_MAX) return wrong(context, name, "at most 64 attributes");
-  const char *attribute;
-  json_t *content;
-  json_object_foreach((json_t *)value, attribute, content) {
-    const char *text = vsi_json_c_text(content);
-    if (!text && !json_is_true(content)) return wrong(context, name, "a string or true for each attribute");
-    into->attributes[into->script.attributes_count++] = (vestry_attribute){attribute, text};
-  }
-  into->script.attributes = into->attributes;
   return VESTRY_OK;
 }
 
@@ -114,19 +83,6 @@ static const option plain_options[] = {
     {NULL, NULL, 0},
 };
 
-static const option custom_event_options[] = {
-    {"selector", read_text, offsetof(script_args, event.selector)},
-    {"bubbles", read_not_flag, offsetof(script_args, event.no_bubbles)},
-    {"cancelable", read_not_flag, offsetof(script_args, event.not_cancelable)},
-    {"composed", read_not_flag, offsetof(script_args, event.not_composed)},
-#define SCRIPT_OPTIONS (&custom_event_options[4]) /* for an effect without an event */
-    {"autoRemove", read_not_flag, offsetof(script_args, script.keep)},
-    {"attributes", read_attributes, 0},
-    {"eventId", read_text, offsetof(script_args, script.event.id)},
-    {"retryDuration", read_ms, offsetof(script_args, script.event.retry_ms)},
-    {NULL, NULL, 0},
-};
-
 static const option *find(const option *options, const char *name) {
   for (; options->name; options++)
     if (strcmp(options->name, name) == 0) return options;
@@ -151,26 +107,22 @@ static vestry_err read_options(vestry_dispatch_context *context, const json_t *j
   return VESTRY_OK;
 }
 
-static vestry_err read_script_options(vestry_dispatch_context *context, const json_t *json, const option *options,
-                                      script_args *ret_args) {
-  ret_args->script = (vestry_script_options){.size = sizeof ret_args->script};
-  ret_args->event = (vestry_custom_event_options){.script = &ret_args->script};
-  return read_options(context, json, options, ret_args);
-}
-
 /* --------------------------------------------------------------------------------------------------- effects ---- */
 
 /* A built-in effect. Exactly one of run, text and go is set; `what` belongs to text. */
 typedef struct built_in {
+  vsi_meaning meaning; /* first member: a built-in effect's meaning is the effect */
   const char *name;
   size_t least, most; /* number of arguments */
-  vestry_err (*run)(vestry_dispatch_context *context, const json_t *args);
+  vestry_err (*run)(vestry_dispatch_context *context, const json_t *effect);
+#ifndef VSI_WITHOUT_SCRIPTS
   /* Make the event of an effect whose arguments are a text, or an address, and options of a script. */
   vestry_err (*text)(const vestry_host *host, const char *text, size_t len, const vestry_script_options *options,
                      vestry_event **ret_event);
   vestry_err (*go)(const vestry_host *host, const char *url, const vestry_script_options *options,
                    vestry_event **ret_event);
   const char *what; /* the text, in error messages */
+#endif
 } built_in;
 
 /* Send an event and drop it. error: result of making it; on an error nothing is sent. what: names the event's content
@@ -196,15 +148,15 @@ static vestry_err send_elements(vestry_dispatch_context *context, const char *ht
 }
 
 /* [html, options?] */
-static vestry_err patch_elements(vestry_dispatch_context *context, const json_t *args) {
-  const json_t *html = json_array_get(args, 0);
+static vestry_err patch_elements(vestry_dispatch_context *context, const json_t *effect) {
+  const json_t *html = json_array_get(effect, 1);
   if (!json_is_string(html)) return vestry_context_fail(context, VESTRY_INVALID, "the elements must be a string");
-  return send_elements(context, json_string_value(html), json_string_length(html), json_array_get(args, 1));
+  return send_elements(context, json_string_value(html), json_string_length(html), json_array_get(effect, 2));
 }
 
 /* [[html…], options?]: one event, with each text on separate lines. */
-static vestry_err patch_elements_seq(vestry_dispatch_context *context, const json_t *args) {
-  const json_t *list = json_array_get(args, 0);
+static vestry_err patch_elements_seq(vestry_dispatch_context *context, const json_t *effect) {
+  const json_t *list = json_array_get(effect, 1);
   if (!json_is_array(list))
     return vestry_context_fail(context, VESTRY_INVALID, "the elements must be a list of strings");
   vestry_err error = VESTRY_OK;
@@ -219,16 +171,16 @@ static vestry_err patch_elements_seq(vestry_dispatch_context *context, const jso
       error = vestry_context_fail(context, VESTRY_INVALID, "element %zu is not a string", i);
   }
   if (!error) error = joined.error;
-  if (!error) error = send_elements(context, joined.len ? joined.data : "", joined.len, json_array_get(args, 1));
+  if (!error) error = send_elements(context, joined.len ? joined.data : "", joined.len, json_array_get(effect, 2));
   vsi_buffer_finish(&joined);
   return error;
 }
 
 /* [object or its JSON text, options?] */
-static vestry_err patch_signals(vestry_dispatch_context *context, const json_t *args) {
+static vestry_err patch_signals(vestry_dispatch_context *context, const json_t *effect) {
   vestry_signals_options options = {.size = sizeof options};
-  const json_t *signals = json_array_get(args, 0);
-  vestry_err error = read_options(context, json_array_get(args, 1), signals_options, &options);
+  const json_t *signals = json_array_get(effect, 1);
+  vestry_err error = read_options(context, json_array_get(effect, 2), signals_options, &options);
   if (error) return error;
   vestry_event *event = NULL;
   if (json_is_string(signals))
@@ -266,11 +218,11 @@ static vestry_err read_texts(vestry_dispatch_context *context, const json_t *val
 }
 
 /* [selector, options?] */
-static vestry_err remove_elements(vestry_dispatch_context *context, const json_t *args) {
+static vestry_err remove_elements(vestry_dispatch_context *context, const json_t *effect) {
   vestry_elements_options options = {.size = sizeof options};
-  vestry_err error = read_options(context, json_array_get(args, 1), REMOVE_OPTIONS, &options);
+  vestry_err error = read_options(context, json_array_get(effect, 2), REMOVE_OPTIONS, &options);
   if (error) return error;
-  const char *selector = vsi_json_c_text(json_array_get(args, 0));
+  const char *selector = vsi_json_c_text(json_array_get(effect, 1));
   if (!selector) return vestry_context_fail(context, VESTRY_INVALID, "the selector must be a string without NUL");
   vestry_event *event = NULL;
   error = vestry_event_remove(context->v->host, selector, &options, &event);
@@ -278,55 +230,17 @@ static vestry_err remove_elements(vestry_dispatch_context *context, const json_t
 }
 
 /* [path or [path…], options?] */
-static vestry_err remove_signals(vestry_dispatch_context *context, const json_t *args) {
+static vestry_err remove_signals(vestry_dispatch_context *context, const json_t *effect) {
   const char **paths = NULL;
   size_t count = 0;
   vestry_signals_options options = {.size = sizeof options};
-  vestry_err error = read_options(context, json_array_get(args, 1), signals_options, &options);
-  if (!error) error = read_texts(context, json_array_get(args, 0), "the paths", &paths, &count);
+  vestry_err error = read_options(context, json_array_get(effect, 2), signals_options, &options);
+  if (!error) error = read_texts(context, json_array_get(effect, 1), "the paths", &paths, &count);
   if (error) return error;
   vestry_event *event = NULL;
   error = vestry_event_remove_signals(context->v->host, paths, count, &options, &event);
   vsi_free(context->v->host, paths);
   return send(context, error, event, "a path");
-}
-
-/* [text, options?] */
-static vestry_err run_text(vestry_dispatch_context *context, const json_t *args, const built_in *effect) {
-  script_args script;
-  vestry_err error = read_script_options(context, json_array_get(args, 1), SCRIPT_OPTIONS, &script);
-  if (error) return error;
-  const json_t *text = json_array_get(args, 0);
-  if (!json_is_string(text)) return vestry_context_fail(context, VESTRY_INVALID, "%s must be a string", effect->what);
-  vestry_event *event = NULL;
-  error = effect->text(context->v->host, json_string_value(text), json_string_length(text), &script.script, &event);
-  return send(context, error, event, effect->what);
-}
-
-/* [url, options?] */
-static vestry_err go(vestry_dispatch_context *context, const json_t *args, const built_in *effect) {
-  script_args script;
-  vestry_err error = read_script_options(context, json_array_get(args, 1), SCRIPT_OPTIONS, &script);
-  if (error) return error;
-  const char *url = vsi_json_c_text(json_array_get(args, 0));
-  if (!url) return vestry_context_fail(context, VESTRY_INVALID, "the address must be a string without NUL");
-  vestry_event *event = NULL;
-  error = effect->go(context->v->host, url, &script.script, &event);
-  return send(context, error, event, "the address (relative, http or https)");
-}
-
-/* [url or [url…], options?] */
-static vestry_err prefetch(vestry_dispatch_context *context, const json_t *args) {
-  script_args script;
-  const char **urls = NULL;
-  size_t count = 0;
-  vestry_err error = read_script_options(context, json_array_get(args, 1), SCRIPT_OPTIONS, &script);
-  if (!error) error = read_texts(context, json_array_get(args, 0), "the addresses", &urls, &count);
-  if (error) return error;
-  vestry_event *event = NULL;
-  error = vestry_event_prefetch(context->v->host, urls, count, &script.script, &event);
-  vsi_free(context->v->host, urls);
-  return send(context, error, event, "an address (relative, http or https)");
 }
 
 /* Append a value as JSON text. The first pass counts the bytes, the second writes them. */
@@ -343,11 +257,11 @@ static vestry_err write_detail(vestry_dispatch_context *context, const json_t *d
 
 /* Send an event with a name and a detail, which can be any value and is written as JSON. custom: its options; NULL: the
  * event is for readers other than Datastar, has the options `plain`, and a string is copied without quotes. */
-static vestry_err send_named(vestry_dispatch_context *context, const json_t *args,
+static vestry_err send_named(vestry_dispatch_context *context, const json_t *effect,
                              const vestry_custom_event_options *custom, const vestry_plain_options *plain) {
   const vestry_host *host = context->v->host;
-  const json_t *detail = json_array_get(args, 1);
-  const char *name = vsi_json_c_text(json_array_get(args, 0));
+  const json_t *detail = json_array_get(effect, 2);
+  const char *name = vsi_json_c_text(json_array_get(effect, 1));
   if (!name) return vestry_context_fail(context, VESTRY_INVALID, "the event's name must be a string without NUL");
   vestry_err error = VESTRY_OK;
   vsi_buffer text;
@@ -368,22 +282,115 @@ static vestry_err send_named(vestry_dispatch_context *context, const json_t *arg
 }
 
 /* [name, data?, options?]: an event for readers other than Datastar. The data is a text, or any value as JSON. */
-static vestry_err send_event(vestry_dispatch_context *context, const json_t *args) {
+static vestry_err send_event(vestry_dispatch_context *context, const json_t *effect) {
   vestry_plain_options options = {.size = sizeof options};
-  vestry_err error = read_options(context, json_array_get(args, 2), plain_options, &options);
-  return error ? error : send_named(context, args, NULL, &options);
+  vestry_err error = read_options(context, json_array_get(effect, 3), plain_options, &options);
+  return error ? error : send_named(context, effect, NULL, &options);
+}
+
+/* -------------------------------------------------------------------------------------------------- scripts ---- */
+
+#ifndef VSI_WITHOUT_SCRIPTS /* small programs: docs/building.md */
+static vestry_err read_not_flag(vestry_dispatch_context *context, const char *name, const json_t *value, void *field) {
+  if (!json_is_boolean(value)) return wrong(context, name, "true or false");
+  *(bool *)field = json_is_false(value);
+  return VESTRY_OK;
+}
+
+/* Options of the effects that run scripts and of dispatch-event, and the attributes to which they point. */
+typedef struct script_args {
+  vestry_script_options script;
+  vestry_custom_event_options event;
+  vestry_attribute attributes[64];
+} script_args;
+enum { ATTRIBUTES_MAX = sizeof((script_args *)0)->attributes / sizeof(vestry_attribute) };
+
+/* {"type": "module", "async": true} */
+static vestry_err read_attributes(vestry_dispatch_context *context, const char *name, const json_t *value,
+                                  void *field) {
+  script_args *into = field;
+  if (!json_is_object(value)) return wrong(context, name, "an object");
+  if (json_object_size(value) > ATTRIBUTES_MAX) return wrong(context, name, "at most 64 attributes");
+  const char *attribute;
+  json_t *content;
+  json_object_foreach((json_t *)value, attribute, content) {
+    const char *text = vsi_json_c_text(content);
+    if (!text && !json_is_true(content)) return wrong(context, name, "a string or true for each attribute");
+    into->attributes[into->script.attributes_count++] = (vestry_attribute){attribute, text};
+  }
+  into->script.attributes = into->attributes;
+  return VESTRY_OK;
+}
+
+static const option custom_event_options[] = {
+    {"selector", read_text, offsetof(script_args, event.selector)},
+    {"bubbles", read_not_flag, offsetof(script_args, event.no_bubbles)},
+    {"cancelable", read_not_flag, offsetof(script_args, event.not_cancelable)},
+    {"composed", read_not_flag, offsetof(script_args, event.not_composed)},
+#define SCRIPT_OPTIONS (&custom_event_options[4]) /* for an effect without an event */
+    {"autoRemove", read_not_flag, offsetof(script_args, script.keep)},
+    {"attributes", read_attributes, 0},
+    {"eventId", read_text, offsetof(script_args, script.event.id)},
+    {"retryDuration", read_ms, offsetof(script_args, script.event.retry_ms)},
+    {NULL, NULL, 0},
+};
+
+static vestry_err read_script_options(vestry_dispatch_context *context, const json_t *json, const option *options,
+                                      script_args *ret_args) {
+  ret_args->script = (vestry_script_options){.size = sizeof ret_args->script};
+  ret_args->event = (vestry_custom_event_options){.script = &ret_args->script};
+  return read_options(context, json, options, ret_args);
+}
+
+/* [text, options?] */
+static vestry_err run_text(vestry_dispatch_context *context, const json_t *effect, const built_in *of) {
+  script_args script;
+  vestry_err error = read_script_options(context, json_array_get(effect, 2), SCRIPT_OPTIONS, &script);
+  if (error) return error;
+  const json_t *text = json_array_get(effect, 1);
+  if (!json_is_string(text)) return vestry_context_fail(context, VESTRY_INVALID, "%s must be a string", of->what);
+  vestry_event *event = NULL;
+  error = of->text(context->v->host, json_string_value(text), json_string_length(text), &script.script, &event);
+  return send(context, error, event, of->what);
+}
+
+/* [url, options?] */
+static vestry_err go(vestry_dispatch_context *context, const json_t *effect, const built_in *of) {
+  script_args script;
+  vestry_err error = read_script_options(context, json_array_get(effect, 2), SCRIPT_OPTIONS, &script);
+  if (error) return error;
+  const char *url = vsi_json_c_text(json_array_get(effect, 1));
+  if (!url) return vestry_context_fail(context, VESTRY_INVALID, "the address must be a string without NUL");
+  vestry_event *event = NULL;
+  error = of->go(context->v->host, url, &script.script, &event);
+  return send(context, error, event, "the address (relative, http or https)");
+}
+
+/* [url or [url…], options?] */
+static vestry_err prefetch(vestry_dispatch_context *context, const json_t *effect) {
+  script_args script;
+  const char **urls = NULL;
+  size_t count = 0;
+  vestry_err error = read_script_options(context, json_array_get(effect, 2), SCRIPT_OPTIONS, &script);
+  if (!error) error = read_texts(context, json_array_get(effect, 1), "the addresses", &urls, &count);
+  if (error) return error;
+  vestry_event *event = NULL;
+  error = vestry_event_prefetch(context->v->host, urls, count, &script.script, &event);
+  vsi_free(context->v->host, urls);
+  return send(context, error, event, "an address (relative, http or https)");
 }
 
 /* [name, detail?, options?]: the detail is any value. */
-static vestry_err dispatch_event(vestry_dispatch_context *context, const json_t *args) {
+static vestry_err dispatch_event(vestry_dispatch_context *context, const json_t *effect) {
   script_args script;
-  vestry_err error = read_script_options(context, json_array_get(args, 2), custom_event_options, &script);
-  return error ? error : send_named(context, args, &script.event, NULL);
+  vestry_err error = read_script_options(context, json_array_get(effect, 3), custom_event_options, &script);
+  return error ? error : send_named(context, effect, &script.event, NULL);
 }
+#endif
 
 /* []: close the streams cleanly, after the events that were sent before. */
-static vestry_err close_sse(vestry_dispatch_context *context, const json_t *args) {
-  (void)args;
+static vestry_err close_sse(vestry_dispatch_context *context, const json_t *effect) {
+  (void)effect;
   const vsi_targets *targets = &context->root->targets;
   for (size_t i = 0; i < targets->count; i++) vestry_connection_close(targets->items[i], VESTRY_CAUSE_CLOSED);
   /* The streams were closed on purpose, so effects after this one must not look for other streams. */
@@ -391,55 +398,64 @@ static vestry_err close_sse(vestry_dispatch_context *context, const json_t *args
   return VESTRY_OK;
 }
 
-static vestry_err wake(vestry_dispatch_context *context, const json_t *args) {
-  (void)args;
+static vestry_err wake(vestry_dispatch_context *context, const json_t *effect) {
+  (void)effect;
   const vsi_targets *targets = &context->root->targets;
   for (size_t i = 0; i < targets->count; i++) vestry_connection_wake(targets->items[i]);
   return VESTRY_OK;
 }
 
-static vestry_err run_built_in(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  const built_in *effect = ctx;
-  size_t count = json_array_size(args);
-  if (count < effect->least) return vestry_context_fail(context, VESTRY_INVALID, "an argument is missing");
-  if (count > effect->most)
-    return vestry_context_fail(context, VESTRY_INVALID, "expected at most %zu arguments", effect->most);
-  if (effect->text) return run_text(context, args, effect);
-  if (effect->go) return go(context, args, effect);
-  return effect->run(context, args);
+vestry_err vsi_effects_perform(vestry_dispatch_context *context, const json_t *effect, const vsi_meaning *meaning) {
+  const built_in *of = (const built_in *)meaning;
+  const size_t count = json_array_size(effect) - 1;
+  if (count < of->least) return vestry_context_fail(context, VESTRY_INVALID, "an argument is missing");
+  if (count > of->most) return vestry_context_fail(context, VESTRY_INVALID, "expected at most %zu arguments", of->most);
+#ifndef VSI_WITHOUT_SCRIPTS
+  if (of->text) return run_text(context, effect, of);
+  if (of->go) return go(context, effect, of);
+#endif
+  return of->run(context, effect);
 }
 
-vestry_err vsi_effects_register(vestry_registry *names) {
-  static const built_in effects[] = {
-      {"patch-elements", 1, 2, .run = patch_elements},
-      {"patch-elements-seq", 1, 2, .run = patch_elements_seq},
-      {"patch-signals", 1, 2, .run = patch_signals},
-      {"execute-script", 1, 2, .text = vestry_event_script, .what = "the script"},
-      {"remove-elements", 1, 2, .run = remove_elements},
-      {"remove-signals", 1, 2, .run = remove_signals},
-      {"console-log", 1, 2, .text = vestry_event_console_log, .what = "the logged text"},
-      {"console-error", 1, 2, .text = vestry_event_console_error, .what = "the logged text"},
-      {"redirect", 1, 2, .go = vestry_event_redirect},
-      {"replace-url", 1, 2, .go = vestry_event_replace_url},
-      {"navigate", 1, 2, .go = vestry_event_navigate},
-      {"navigate-replace", 1, 2, .go = vestry_event_navigate_replace},
-      {"dispatch-event", 1, 3, .run = dispatch_event},
-      {"prefetch", 1, 2, .run = prefetch},
-      {"send-event", 1, 3, .run = send_event},
-      {"close-sse", 0, 0, .run = close_sse},
-      {"wake", 0, 0, .run = wake},
+/* The names stand in a constant table, because each name in a registry takes an allocation. The most frequent names
+ * come first. */
+static const vsi_meaning *find_built_in(const char *name, size_t len) {
+#define EFFECT                                                                                                         \
+  { .kind = VSI_KIND_BUILT_IN }
+  static const built_in all[] = {
+      {EFFECT, "patch-signals", 1, 2, .run = patch_signals},
+      {EFFECT, "patch-elements", 1, 2, .run = patch_elements},
+      {{.kind = VSI_KIND_QUOTE}, VESTRY_QUOTE, 0, 0, .run = NULL},
+      {EFFECT, "patch-elements-seq", 1, 2, .run = patch_elements_seq},
+      {EFFECT, "remove-elements", 1, 2, .run = remove_elements},
+      {EFFECT, "remove-signals", 1, 2, .run = remove_signals},
+      {EFFECT, "send-event", 1, 3, .run = send_event},
+      {EFFECT, "close-sse", 0, 0, .run = close_sse},
+      {EFFECT, "wake", 0, 0, .run = wake},
+#ifndef VSI_WITHOUT_SCRIPTS
+      {EFFECT, "execute-script", 1, 2, .text = vestry_event_script, .what = "the script"},
+      {EFFECT, "console-log", 1, 2, .text = vestry_event_console_log, .what = "the logged text"},
+      {EFFECT, "console-error", 1, 2, .text = vestry_event_console_error, .what = "the logged text"},
+      {EFFECT, "redirect", 1, 2, .go = vestry_event_redirect},
+      {EFFECT, "replace-url", 1, 2, .go = vestry_event_replace_url},
+      {EFFECT, "navigate", 1, 2, .go = vestry_event_navigate},
+      {EFFECT, "navigate-replace", 1, 2, .go = vestry_event_navigate_replace},
+      {EFFECT, "dispatch-event", 1, 3, .run = dispatch_event},
+      {EFFECT, "prefetch", 1, 2, .run = prefetch},
+#endif
   };
-  vestry_err error = VESTRY_OK;
-  for (size_t i = 0; !error && i < sizeof effects / sizeof *effects; i++)
-    error = vsi_names_set(names, effects[i].name,
-                          &(vsi_meaning){VSI_KIND_EFFECT, .fn.effect = run_built_in, .ctx = (void *)&effects[i]});
-  if (!error) error = vsi_names_set(names, VESTRY_QUOTE, &(vsi_meaning){.kind = VSI_KIND_QUOTE});
-  return error;
+  for (const built_in *at = all; at < all + sizeof all / sizeof *all; at++)
+    if (strlen(at->name) == len && memcmp(at->name, name, len) == 0) return &at->meaning;
+  return NULL;
+}
+
+void vsi_effects_register(vestry_registry *names) {
+  names->find_built_in = find_built_in;
 }
 
 bool vsi_builtin_is(const vestry_registry *names, const char *name) {
   const vsi_meaning *meaning = vsi_names_performed(names, name, strlen(name));
-  return meaning && meaning->kind == VSI_KIND_EFFECT && meaning->fn.effect == run_built_in;
+  return meaning && meaning->kind == VSI_KIND_BUILT_IN;
 }
 
 bool vsi_builtin_is_alone(const vestry_registry *names) {

@@ -18,10 +18,13 @@
  * bound on the depth of values, the worst case fits the stack of a server's thread (tests/registry/nested). */
 #include "registry/dispatch.h"
 
+#include <string.h>
+
 #include "base/log.h"
 #include "base/options.h"
 #include "base/probe.h"
 #include "base/trace.h"
+#include "base/utf8.h"
 #include "instance/elsewhere.h"
 #include "instance/stores.h"
 #include "registry/names.h"
@@ -177,9 +180,13 @@ static void perform_effect(vestry_dispatch_context *context, const head *of, jso
   if (!of->meaning) {
     error = vestry_context_fail(context, VESTRY_NOT_FOUND, "no effect of this name is registered");
   } else {
-    const json_t *args = vsi_context_args(context, effect);
+    const bool is_built_in = of->meaning->kind == VSI_KIND_BUILT_IN;
+    const json_t *args = is_built_in ? NULL : vsi_context_args(context, effect);
     context->in_effect = true;
-    if (args) error = of->meaning->fn.effect(context, args, of->meaning->ctx);
+    if (is_built_in)
+      error = vsi_effects_perform(context, effect, of->meaning);
+    else if (args)
+      error = of->meaning->fn.effect(context, args, of->meaning->ctx);
     context->in_effect = false;
   }
   if (error) {
@@ -344,9 +351,10 @@ vestry_err vsi_dispatch(vestry_dispatch_context *context, const vsi_effects *eff
 
 /* ---------------------------------------------------------------------------------------------- from anywhere ---- */
 
-vestry_err vsi_dispatch_here(vestry *v, vestry_store *store, const vestry_scoped_key *key, json_t *effects,
-                             const vestry_dispatch_options *options, bool may_write, vestry_dispatch_result *ret_result,
-                             uint32_t *ret_count) {
+/* Do the same as vsi_dispatch_here for effects of either kind. */
+static vestry_err dispatch_here(vestry *v, vestry_store *store, const vestry_scoped_key *key,
+                                const vsi_effects *effects, const vestry_dispatch_options *options, bool may_write,
+                                vestry_dispatch_result *ret_result, uint32_t *ret_count) {
   vestry_dispatch_result result;
   vestry_dispatch_context context;
   vestry_connection *one = key ? NULL : options->connection;
@@ -357,11 +365,17 @@ vestry_err vsi_dispatch_here(vestry *v, vestry_store *store, const vestry_scoped
   if (!error && vsi_instance_is_closing(v)) error = VESTRY_CLOSED;
   if (!error && key) error = vsi_targets_find(&context.targets, store, key);
   if (!error && one) error = vestry_connection_is_open(one) ? vsi_targets_add(&context.targets, one) : VESTRY_NOT_FOUND;
-  if (!error) error = vsi_dispatch(&context, &(vsi_effects){.list = effects});
+  if (!error) error = vsi_dispatch(&context, effects);
   vsi_context_give(&context, ret_result);
   vsi_context_finish(&context);
   if (ret_count) *ret_count = result.connections_count;
   return error;
+}
+
+vestry_err vsi_dispatch_here(vestry *v, vestry_store *store, const vestry_scoped_key *key, json_t *effects,
+                             const vestry_dispatch_options *options, bool may_write, vestry_dispatch_result *ret_result,
+                             uint32_t *ret_count) {
+  return dispatch_here(v, store, key, &(vsi_effects){.list = effects}, options, may_write, ret_result, ret_count);
 }
 
 /* Add to the count in a caller's result, whose struct may be shorter than the current one. */
@@ -428,8 +442,55 @@ static bool is_one(const vestry_value *effects) {
   return effects->count && effects->items && effects->items->type == VESTRY_VALUE_STRING;
 }
 
+/* Return whether a value contains no list that could be a placeholder. A value with JSON is not searched. */
+static bool is_constant(const vestry_value *value, unsigned depth) {
+  if (value->type != VESTRY_VALUE_LIST && value->type != VESTRY_VALUE_OBJECT) return value->type != VESTRY_VALUE_JSON;
+  if (depth == VESTRY_VALUE_MAX_DEPTH || !value->items) return false;
+  if (value->type == VESTRY_VALUE_LIST && value->count && value->items->type == VESTRY_VALUE_STRING) return false;
+  for (size_t i = 0; i < value->count; i++)
+    if (!is_constant(&value->items[i], depth + 1)) return false;
+  return true;
+}
+
+/* Make the event of one frequent effect without making JSON of it. NULL: dispatch it as JSON; also after a failure,
+ * which is then described, and for a tracer. The writes of an event are children of the span in which it was made, and
+ * the span of the dispatch begins later. */
+static vestry_event *make_event(const vestry *v, const vestry_value *effect, const char **ret_name) {
+  if (!effect || effect->type != VESTRY_VALUE_LIST || effect->count != 2 || !effect->items) return NULL;
+  const vestry_value *name = &effect->items[0], *argument = &effect->items[1];
+  vestry_event *event = NULL;
+  if (name->type != VESTRY_VALUE_STRING || !name->text || !is_constant(argument, 0)) return NULL;
+  if (!vsi_names_are_direct(v->registry) || vsi_instance_elsewhere(v) || vsi_tracer_of(v->host)) return NULL;
+  if (argument->type == VESTRY_VALUE_OBJECT && strcmp(name->text, *ret_name = "patch-signals") == 0) {
+    (void)vestry_event_signals(v->host, argument, NULL, &event);
+  } else if (argument->type == VESTRY_VALUE_STRING && strcmp(name->text, *ret_name = "patch-elements") == 0) {
+    const size_t len = argument->text ? strlen(argument->text) : 0;
+    if (argument->text && vsi_is_utf8(argument->text, len))
+      (void)vestry_event_elements(v->host, argument->text, len, NULL, &event);
+  }
+  return event;
+}
+
+static vestry_err dispatch_made(vestry *v, vestry_scope scope, const vestry_key *key, const vsi_effect_item *made) {
+  vsi_scoped_key packed;
+  if (vsi_instance_is_closing(v)) return VESTRY_CLOSED;
+  vestry_err error = vsi_store_pack(v->store, &packed, scope, key);
+  if (error) return error;
+  error = dispatch_here(v, v->store, &packed.key, &(vsi_effects){.items = made, .count = 1},
+                        &(vestry_dispatch_options){0}, false, NULL, NULL);
+  vsi_scoped_key_finish(&packed);
+  return error;
+}
+
 vestry_err vestry_dispatch(vestry *v, vestry_scope scope, const vestry_key *key, const vestry_value *effects) {
-  if (!key) return VESTRY_INVALID;
+  if (!v || !key) return VESTRY_INVALID;
+  vsi_effect_item made = {.list = NULL};
+  made.event = make_event(v, effects, &made.name);
+  if (made.event) {
+    vestry_err sent = dispatch_made(v, scope, key, &made);
+    vestry_event_unref(made.event);
+    return sent;
+  }
   json_t *list = NULL;
   vestry_err error = vestry_value_to_json(effects && is_one(effects) ? VESTRY_LIST(effects) : effects, &list);
   if (!error) error = vestry_dispatch_with(v, list, &(vestry_dispatch_options){.scope = scope, .key = key}, NULL);

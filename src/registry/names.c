@@ -45,6 +45,7 @@ vestry_err vsi_names_set(vestry_registry *names, const char *name, const vsi_mea
   vsi_name *at = vsi_names_find(names, name, len);
   if (!at) at = make(names, name, len);
   if (!at) return VESTRY_NO_MEMORY;
+  names->has_overridden |= names->find_built_in && names->find_built_in(name, len);
   if (meaning->kind == VSI_KIND_EFFECT || meaning->kind == VSI_KIND_ACTION) {
     names->has_overridden |= at->is_performed || at->is_replaced;
     at->is_performed = true;
@@ -93,6 +94,7 @@ static vestry_err copy_all(vestry_registry *to, const vestry_registry *from) {
 vestry_err vsi_names_add(vestry_registry *names, const vestry_registry *more) {
   vestry_registry sum;
   vsi_names_init(&sum, names->host);
+  sum.find_built_in = names->find_built_in;
   vestry_err error = copy_all(&sum, names);
   if (!error) error = copy_all(&sum, more);
   if (error) {

@@ -16,7 +16,8 @@
 
 /* A name can mean a placeholder and, in addition, one of the other kinds. */
 typedef enum vsi_kind {
-  VSI_KIND_EFFECT,      /* the only kind with side effects */
+  VSI_KIND_EFFECT,      /* the only kind with side effects, with the next one */
+  VSI_KIND_BUILT_IN,    /* an effect of vestry itself */
   VSI_KIND_ACTION,      /* a pure function of the state that returns effects and more actions */
   VSI_KIND_PLACEHOLDER, /* stands for a value that is known only at dispatch */
   VSI_KIND_QUOTE        /* a placeholder that stands for its unchanged argument */
@@ -24,7 +25,7 @@ typedef enum vsi_kind {
 
 typedef struct vsi_meaning {
   vsi_kind kind;
-  union { /* one member for each kind, except a quote */
+  union { /* one member for each kind, except a quote and a built-in effect */
     vestry_effect_fn effect;
     vestry_action_fn action;
     vestry_placeholder_fn placeholder;
@@ -50,6 +51,8 @@ typedef struct vsi_interceptors {
 struct vestry_registry {
   const vestry_host *host;
   vsi_map map;
+  /* Finds the meaning of a name that is not in the map; NULL: the registry has no built-in names. */
+  const vsi_meaning *(*find_built_in)(const char *name, size_t len);
   bool has_placeholders; /* a function of the application provides a value */
   bool has_overridden;   /* an effect's or action's name was given another meaning */
   vsi_interceptors phases[VSI_PHASES];
@@ -76,7 +79,7 @@ static inline bool vsi_names_are_direct(const vestry_registry *names) {
  * cause collisions; a name that a client sends costs a walk along a bucket at worst. A name longer than the maximum is
  * not even hashed, because the head of a list may be a megabyte of text. */
 static inline vsi_name *vsi_names_find(const vestry_registry *names, const char *name, size_t len) {
-  if (!len || len > VSI_NAME_MAX_BYTES) return NULL;
+  if (!len || len > VSI_NAME_MAX_BYTES || !names->map.count) return NULL;
   vsi_name *at = (vsi_name *)vsi_map_first(&names->map, vsi_hash_bytes(0, name, len));
   while (at && (at->len != len || memcmp(at->text, name, len) != 0)) at = (vsi_name *)vsi_map_further(&at->in);
   return at;
@@ -85,17 +88,24 @@ static inline vsi_name *vsi_names_find(const vestry_registry *names, const char 
  * placeholder or quote. NULL: it has none. */
 static inline const vsi_meaning *vsi_names_performed(const vestry_registry *names, const char *name, size_t len) {
   const vsi_name *found = vsi_names_find(names, name, len);
-  return found && found->is_performed ? &found->performed : NULL;
+  if (found && found->is_performed) return &found->performed;
+  const vsi_meaning *built_in = names->find_built_in ? names->find_built_in(name, len) : NULL;
+  return built_in && built_in->kind == VSI_KIND_BUILT_IN ? built_in : NULL;
 }
 static inline const vsi_meaning *vsi_names_replaced(const vestry_registry *names, const char *name, size_t len) {
   const vsi_name *found = vsi_names_find(names, name, len);
-  return found && found->is_replaced ? &found->replaced : NULL;
+  if (found && found->is_replaced) return &found->replaced;
+  const vsi_meaning *built_in = names->find_built_in ? names->find_built_in(name, len) : NULL;
+  return built_in && built_in->kind == VSI_KIND_QUOTE ? built_in : NULL;
 }
 
 /* ------------------------------------------------------------------------------------------- built-in effects ---- */
 
-/* Register the built-in effects. OK | NO_MEMORY. */
-vestry_err vsi_effects_register(vestry_registry *names);
+/* Give a registry the built-in effects. A name that is registered takes precedence over them. */
+void vsi_effects_register(vestry_registry *names);
+/* Perform a built-in effect: unlike a function of the application, it gets the whole effect, so that no array of its
+ * arguments has to be made. */
+vestry_err vsi_effects_perform(vestry_dispatch_context *context, const json_t *effect, const vsi_meaning *meaning);
 
 /* vsi_builtin_is returns whether a name is a built-in effect. vsi_builtin_is_alone returns whether no function of the
  * application is called around such effects, so that performing one takes some µs. */

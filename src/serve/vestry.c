@@ -66,7 +66,7 @@ static vestry_err fill(vestry *v, const vestry_options *options, const char **re
                                                       options->bounds->max_epoch_bytes, &v->channels);
   if (!error && options->bounds->max_streams_per_scope_count)
     error = vsi_shares_create(v->host, options->bounds->max_streams_per_scope_count, &v->shares);
-  if (!error) error = vsi_effects_register(v->registry);
+  if (!error) vsi_effects_register(v->registry);
   return error;
 }
 
