@@ -3,18 +3,24 @@
 #include "store/index.h"
 
 /* The index doubles when its buckets hold more than VSI_BUCKET_LOAD_MOST keys on average, and halves below 1. */
-enum { BITS_LEAST = 1, BITS_MOST = 31 };
+enum { BITS_LEAST = VSI_INDEX_FIRST_BITS, BITS_MOST = 31 };
 
-/* Set the number of buckets to 1 << bits, and move all entries. */
-static vestry_err resize(vsi_index *index, unsigned bits) {
-  void *memory = vsi_calloc(index->host, 1, (sizeof(vsi_bucket) << bits) + VSI_CACHE_LINE);
-  if (!memory) return VESTRY_NO_MEMORY;
-  vsi_bucket *old = vsi_index_buckets(index);
-  size_t old_count = old ? (size_t)vsi_index_mask(index) + 1 : 0;
+static void set_buckets(vsi_index *index, vsi_bucket *buckets, unsigned bits) {
   index->bits = (uint8_t)bits;
-  atomic_store_explicit(&index->buckets, vsi_cache_line_up(memory), memory_order_relaxed);
+  atomic_store_explicit(&index->buckets, buckets, memory_order_relaxed);
   atomic_store_explicit(&index->shift, (uint8_t)(64 - index->placing->shard_bits - bits), memory_order_relaxed);
   atomic_store_explicit(&index->mask, (uint32_t)((UINT64_C(1) << bits) - 1), memory_order_relaxed);
+}
+
+/* Set the number of buckets to 1 << bits, and move all entries. The smallest number needs no memory. */
+static vestry_err resize(vsi_index *index, unsigned bits) {
+  const bool is_first = bits == BITS_LEAST;
+  void *memory = is_first ? NULL : vsi_calloc(index->host, 1, (sizeof(vsi_bucket) << bits) + VSI_CACHE_LINE);
+  if (!memory && !is_first) return VESTRY_NO_MEMORY;
+  vsi_bucket *old = vsi_index_buckets(index);
+  const size_t old_count = (size_t)vsi_index_mask(index) + 1;
+  if (is_first) memset(index->first, 0, VSI_INDEX_FIRST_BUCKETS * sizeof(vsi_bucket));
+  set_buckets(index, is_first ? index->first : vsi_cache_line_up(memory), bits);
   for (size_t i = 0; i < old_count; i++)
     for (unsigned k = 0; k < VSI_BUCKET_PLACES; k++)
       if (old[i].at[k]) vsi_index_add(index, vsi_index_hash_of(index, old[i].at[k]), old[i].tags[k], old[i].at[k]);
@@ -23,9 +29,9 @@ static vestry_err resize(vsi_index *index, unsigned bits) {
   return VESTRY_OK;
 }
 
-vestry_err vsi_index_init(vsi_index *index, const vestry_host *host, const vsi_placing *placing) {
-  *index = (vsi_index){.placing = placing, .host = host};
-  return resize(index, BITS_LEAST);
+void vsi_index_init(vsi_index *index, const vestry_host *host, const vsi_placing *placing, vsi_bucket *first) {
+  *index = (vsi_index){.placing = placing, .host = host, .first = first};
+  set_buckets(index, first, BITS_LEAST);
 }
 
 void vsi_index_finish(vsi_index *index) {

@@ -46,11 +46,16 @@ typedef struct vsi_index {
   uint8_t bits;           /* there are 1 << bits buckets */
   const vsi_placing *placing;
   const vestry_host *host;
-  void *memory;
+  vsi_bucket *first; /* its smallest buckets, which are not its own */
+  void *memory;      /* of larger ones */
 } vsi_index;
 
-/* Create an index. OK | NO_MEMORY. */
-vestry_err vsi_index_init(vsi_index *index, const vestry_host *host, const vsi_placing *placing);
+/* Number of buckets of a new index. */
+enum { VSI_INDEX_FIRST_BITS = 1, VSI_INDEX_FIRST_BUCKETS = 1 << VSI_INDEX_FIRST_BITS };
+
+/* Initialize an index. first: its VSI_INDEX_FIRST_BUCKETS buckets, zeroed, on a cache line; borrowed. They are given,
+ * so that the many indexes of a store take no allocations while they have few keys. */
+void vsi_index_init(vsi_index *index, const vestry_host *host, const vsi_placing *placing, vsi_bucket *first);
 void vsi_index_finish(vsi_index *index);
 
 /* Free memory if count keys need far less of it. */

@@ -176,24 +176,26 @@ static uint32_t bits_for(const vsi_table_rules *rules) {
   return bits;
 }
 
-static vestry_err make_shard(vsi_table *table, uint32_t number) {
+static void init_shard(vsi_table *table, uint32_t number, vsi_bucket *buckets) {
   vsi_shard *shard = &table->shards[number];
   shard->number = number;
   vsi_ring_init(&shard->used);
   vsi_ring_init(&shard->born);
   atomic_init(&table->oldest[number], VSI_TICK_NONE);
   atomic_init(&table->eldest[number], VSI_TICK_NONE);
-  return vsi_index_init(&shard->index, table->host, &table->placing);
+  vsi_index_init(&shard->index, table->host, &table->placing, buckets);
 }
 
 static vestry_err make_shards(vsi_table *table) {
   size_t count = (size_t)1 << table->placing.shard_bits;
-  table->shards_memory = vsi_calloc(table->host, 1, count * sizeof(vsi_shard) + VSI_CACHE_LINE);
+  const size_t bytes = sizeof(vsi_shard) + VSI_INDEX_FIRST_BUCKETS * sizeof(vsi_bucket);
+  table->shards_memory = vsi_calloc(table->host, 1, count * bytes + VSI_CACHE_LINE);
   if (!table->shards_memory) return VESTRY_NO_MEMORY;
   table->shards = vsi_cache_line_up(table->shards_memory);
-  vestry_err error = VESTRY_OK;
-  for (; !error && table->shards_count < count; table->shards_count++) error = make_shard(table, table->shards_count);
-  return error;
+  vsi_bucket *buckets = (vsi_bucket *)(void *)(table->shards + count);
+  for (; table->shards_count < count; table->shards_count++, buckets += VSI_INDEX_FIRST_BUCKETS)
+    init_shard(table, table->shards_count, buckets);
+  return VESTRY_OK;
 }
 
 vestry_err vsi_table_create(const vestry_host *host, const vsi_table_rules *rules, vestry_store_exit *exit,

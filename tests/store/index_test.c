@@ -11,6 +11,7 @@ static test_host th;
 static vsi_keyed_hash secret;
 static vsi_placing placing;
 static vsi_index the_index;
+static _Alignas(VSI_CACHE_LINE) vsi_bucket first[VSI_INDEX_FIRST_BUCKETS];
 static vsi_entry *entries[COUNT];
 static vsi_scoped_key keys[COUNT];
 static bool is_in[COUNT];
@@ -20,7 +21,8 @@ static void open_index(unsigned shard_bits) {
   test_host_init(&th);
   assert_int_equal(vsi_keyed_hash_init(&secret, &th.host), VESTRY_OK);
   placing = (vsi_placing){.hash = &secret, .shard_bits = shard_bits};
-  assert_int_equal(vsi_index_init(&the_index, &th.host, &placing), VESTRY_OK);
+  memset(first, 0, sizeof first);
+  vsi_index_init(&the_index, &th.host, &placing, first);
   count_in = 0;
   for (size_t i = 0; i < COUNT; i++) {
     vestry_key key = vestry_key_integer((int64_t)i);
@@ -80,7 +82,9 @@ static void index_finds_each_entry(void **state) {
     }
     for (size_t i = 0; i < COUNT; i++)
       if (is_in[i]) take_out(i);
-    const vsi_bucket *buckets = vsi_index_buckets(&the_index); /* no trace is left */
+    const vsi_bucket *buckets = vsi_index_buckets(&the_index); /* no trace is left, and no memory is held */
+    assert_ptr_equal(buckets, first);
+    assert_null(the_index.memory);
     for (uint32_t i = 0; i <= vsi_index_mask(&the_index); i++) {
       assert_int_equal(buckets[i].passed, 0);
       for (size_t k = 0; k < VSI_BUCKET_PLACES; k++) assert_null(buckets[i].at[k]);
