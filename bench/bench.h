@@ -23,6 +23,7 @@ int bench_compress(int argc, char **argv);
 int bench_follow(int argc, char **argv);
 int bench_format(int argc, char **argv);
 int bench_dispatch(int argc, char **argv);
+int bench_costs(int argc, char **argv);
 int bench_observe(int argc, char **argv);
 int bench_rate(int argc, char **argv);
 int bench_lease(int argc, char **argv);

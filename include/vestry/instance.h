@@ -105,6 +105,26 @@ typedef struct vestry_bounds {
   size_t max_values_count;
 } vestry_bounds;
 
+#if !defined(__cplusplus) && defined(__STDC_VERSION__) && __STDC_VERSION__ >= 199901L
+/** Bounds for a device that has 2 MB of memory for vestry: 1,000 streams, each with one key, take 0.6 MB of it, and the
+ *  queues, requests and answers at most 1 MB. A pointer, valid until the end of the enclosing block; to change a bound,
+ *  copy the struct first. In C only.
+ *      const vestry_options options = {.threads_count = VESTRY_THREADS_NONE, .bounds = VESTRY_BOUNDS_DEVICE}; */
+#define VESTRY_BOUNDS_DEVICE                                                                                           \
+  (&(const vestry_bounds){.size = sizeof(vestry_bounds),                                                               \
+                          .max_count = 1000,                                                                           \
+                          .max_per_stream_count = 8,                                                                   \
+                          .max_queued_bytes = 512 << 10,                                                               \
+                          .max_body_bytes = 32 << 10,                                                                  \
+                          .max_request_bytes = 256 << 10,                                                              \
+                          .max_answer_bytes = 256 << 10,                                                               \
+                          .max_channels_count = 64,                                                                    \
+                          .max_epoch_bytes = 1 << 20,                                                                  \
+                          .max_private_encoders_count = 1,                                                             \
+                          .max_channel_encoders_count = 1,                                                             \
+                          .max_values_count = 100})
+#endif
+
 /** A store of streams that the creator of an instance has made, for example one by session and one by device:
  *
  *      vestry_store_options options = {.value = &vestry_connection_values, .purge = device_gone};

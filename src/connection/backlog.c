@@ -23,7 +23,7 @@
 
 void vsi_connection_settle(vestry_connection *connection, vsi_delivery *delivery, size_t len, _Atomic(uint64_t) *count,
                            _Atomic(uint64_t) *bytes) {
-  const size_t target_bytes = delivery->counts_target ? vsi_event_target_cost(delivery->event) : 0;
+  const size_t target_bytes = vsi_connection_conflation(connection) && delivery->counts_target ? vsi_event_target_cost(delivery->event) : 0;
   vsi_connection_count(count, 1);
   vsi_connection_count(bytes, len);
   vsi_delivery_drop_event(delivery);
@@ -66,14 +66,14 @@ static void conflate_locked(vestry_connection *connection) {
 }
 
 void vsi_connection_conflate(vestry_connection *connection) {
-  if (!connection->conflation) return;
+  if (!vsi_connection_conflation(connection)) return;
   vsi_mutex_lock(&connection->conflation->lock);
   conflate_locked(connection);
   vsi_mutex_unlock(&connection->conflation->lock);
 }
 
 vsi_delivery *vsi_connection_take(vestry_connection *connection, bool also_new) {
-  if (!connection->conflation) return vsi_queue_take(&connection->queue);
+  if (!vsi_connection_conflation(connection)) return vsi_queue_take(&connection->queue);
   vsi_mutex_lock(&connection->conflation->lock);
   vsi_delivery *delivery = vsi_conflation_take(connection->conflation);
   if (!delivery && also_new) delivery = vsi_queue_take(&connection->queue);

@@ -19,7 +19,7 @@
 void vsi_connection_discard(vestry_connection *connection) {
   const vsi_environment *environment = connection->environment;
   vsi_coder_free(connection->coder);
-  vsi_conflation_destroy(environment->host, connection->conflation);
+  if (vsi_connection_conflation(connection)) vsi_conflation_destroy(environment->host, connection->conflation);
   vsi_free(environment->host, connection);
   environment->let_go(environment);
 }
@@ -209,7 +209,7 @@ void vestry_connection_stats_get(const vestry_connection *connection, vestry_con
       .cause = vsi_connection_cause(connection),
   };
   if (coder_of(connection)) stats.followed_count = READ(coder->followed_count);
-  if (connection->conflation) {
+  if (vsi_connection_conflation(connection)) {
     stats.conflated_count = READ(conflation->conflated_count);
     stats.fences_count = READ(conflation->fences_count);
     stats.kept_count = READ(conflation->kept_count);

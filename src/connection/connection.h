@@ -151,13 +151,25 @@ static inline void vsi_connection_let_go(vestry_connection *connection) {
   if (VSI_REFS_DROP(&connection->refs)) vsi_connection_free(connection);
 }
 
+/* Whether streams can conflate. Small programs leave that out (VESTRY_CONFLATION in docs/building.md): the accessor then
+ * returns a constant, and the linker drops all functions of conflation. */
+#ifdef VSI_WITHOUT_CONFLATION
+enum { VSI_CONFLATES = false };
+#else
+enum { VSI_CONFLATES = true };
+#endif
+/* Return where the events of a conflating connection wait; NULL: it does not conflate. */
+static inline vsi_conflation *vsi_connection_conflation(const vestry_connection *connection) {
+  return VSI_CONFLATES ? connection->conflation : NULL;
+}
+
 /* Return the number of bytes of the budget that the connection's queue holds. Any thread. */
 static inline uint64_t vsi_connection_held(const vestry_connection *connection) {
   uint32_t count;
   size_t bytes;
   vsi_queue_load(&connection->queue, &count, &bytes, NULL);
   uint64_t held = vsi_budget_cost(count, bytes);
-  if (connection->conflation)
+  if (vsi_connection_conflation(connection))
     held += atomic_load_explicit(&connection->conflation->targets_bytes, memory_order_relaxed); /* relaxed */
   return held;
 }

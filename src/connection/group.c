@@ -59,6 +59,7 @@ vestry_err vsi_connection_options_resolve(const vestry_connection_options *optio
 #undef PICK
   if (made.max_queued_count > VSI_QUEUE_MAX_COUNT || made.max_queued_bytes > VSI_QUEUE_MAX_BYTES) return VESTRY_INVALID;
   if (made.full < VESTRY_FULL_CLOSE || made.full > VESTRY_FULL_CONFLATE) return VESTRY_INVALID;
+  if (made.full == VESTRY_FULL_CONFLATE && !VSI_CONFLATES) return VESTRY_UNSUPPORTED;
   *ret_options = made;
   return VESTRY_OK;
 }
@@ -92,7 +93,8 @@ static vestry_err create(const vsi_environment *environment, const vestry_transp
   connection->opened_ns = vsi_now_ns(host);
   vsi_timer_init(&connection->timer, vsi_connection_timer_fired);
   connection->environment = environment;
-  if (connection->full == VESTRY_FULL_CONFLATE && vsi_conflation_create(host, &connection->conflation)) {
+  if (VSI_CONFLATES && connection->full == VESTRY_FULL_CONFLATE &&
+      vsi_conflation_create(host, &connection->conflation)) {
     vsi_free(host, connection);
     return VESTRY_NO_MEMORY;
   }
@@ -311,7 +313,7 @@ static void add_events_locked(vsi_group_stats *sum, const vestry_connection *con
   sum->discarded += READ(discarded_count);
   sum->refused += READ(refused_count);
   sum->heartbeats += READ(heartbeats_count);
-  if (connection->conflation) {
+  if (vsi_connection_conflation(connection)) {
     sum->conflated += READ(conflation->conflated_count);
     sum->fences += READ(conflation->fences_count);
     sum->kept += READ(conflation->kept_count);

@@ -160,7 +160,7 @@ static bool is_over(const vestry_connection *connection) {
 static void take_waiting(vestry_connection *connection) {
   vsi_delivery *delivery;
   vsi_connection_conflate(connection);
-  if (connection->conflation && connection->taken_last) return;
+  if (vsi_connection_conflation(connection) && connection->taken_last) return;
   while (connection->taken_count < SLICES_A_WRITE && !connection->broken &&
          (delivery = vsi_connection_take(connection, false))) {
     append_taken(connection, delivery);

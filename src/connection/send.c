@@ -29,7 +29,7 @@ static vestry_err reserve(vestry_connection *connection, size_t count, size_t by
   uint64_t cost = vsi_budget_cost(count, bytes) + target_bytes;
   if (cost > budget->max) return VESTRY_TOO_LARGE;
   vestry_err error = VESTRY_FULL;
-  for (int i = connection->conflation ? TRIES : 0; error == VESTRY_FULL && i >= 0; i--) {
+  for (int i = vsi_connection_conflation(connection) ? TRIES : 0; error == VESTRY_FULL && i >= 0; i--) {
     if (vsi_budget_take(budget, cost)) {
       error = vsi_queue_reserve(&connection->queue, (uint32_t)count, bytes, connection->max_queued_count,
                                 connection->max_queued_bytes);
@@ -53,7 +53,7 @@ vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *firs
     last = at;
   }
   size_t target_bytes = 0;
-  if (connection->conflation && count == 1) {
+  if (vsi_connection_conflation(connection) && count == 1) {
     (void)vsi_event_target(first->event); /* computed once for all streams, here instead of on the runner */
     target_bytes = vsi_event_target_cost(first->event);
   }

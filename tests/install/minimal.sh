@@ -1,8 +1,9 @@
 #!/bin/sh
 # Makes and installs a small build (VESTRY_MINIMAL), and builds a counter against it, by pkg-config and by CMake. The
 # counter serves requests, needs no library, contains no function that it does not use, and is smaller than with an
-# ordinary build: minimal.sh BUILD_DIRECTORY COMPILER GENERATOR [LAUNCHER]
-# The last line contains the sizes that docs/building.md states.
+# ordinary build. The web part of a device (outside/device.c) keeps within its bounds of size and memory:
+# minimal.sh BUILD_DIRECTORY COMPILER GENERATOR [LAUNCHER]
+# The last lines contain the figures that docs/building.md states.
 # SPDX-License-Identifier: MIT
 set -eu
 build=$1
@@ -70,6 +71,32 @@ for program in "$scratch/small" "$scratch/outside/counter"; do
   readelf -d "$program" | sed -n 's/.*(NEEDED).*\[\(lib.*\)\.so.*/\1/p' |
     grep -vxE 'lib(c|m|pthread|ck|jansson|nettle|microhttpd|gnutls)' | refuse "$program was to do without these."
 done
+
+step "a device"
+# shellcheck disable=SC2046 # lists of words
+"$compiler" -std=c11 -D_GNU_SOURCE -Os -Wall -Wextra -Werror -fno-asynchronous-unwind-tables "$here/outside/device.c" \
+  -o "$scratch/device" $(pkg-config --static --cflags --libs vestry)
+functions "$scratch/device" >"$scratch/has"
+for name in $unused vestry_event_script vestry_event_custom vestry_event_redirect vsi_event_target vsi_conflation_add \
+  vsi_html_read; do
+  grep -q "^$name" "$scratch/all" || { echo "The whole library has no $name either."; exit 1; }
+  grep "^$name" "$scratch/has" | refuse "This was to be left out of $scratch/device."
+done
+readelf -SW "$scratch/device" | awk '/\.eh_frame/ { print "unwind tables:", $0 }'
+device=$(bytes "$scratch/device")
+sync "$scratch/stripped" # pages of a file that is not written yet count as dirty
+"$scratch/stripped" 1000 | tee "$scratch/figures"
+figure() { # PATTERN: the number that \1 names in it
+  sed -n "s/.*$1.*/\1/p" "$scratch/figures"
+}
+echo "a device, stripped: $device bytes"
+[ "$device" -le 150000 ] || { echo "This is more than 150,000 bytes."; exit 1; }
+at_most() { # NAME NUMBER MOST
+  awk "BEGIN { exit !($2 <= $3) }" </dev/null || { echo "$1: $2, but at most $3 was promised"; exit 1; }
+}
+at_most "allocations of vestry_create" "$(figure 'allocations of vestry_create: \([0-9]*\)')" 40
+at_most "allocations a dispatch" "$(figure 'allocations a dispatch: \([0-9.]*\)')" 2
+at_most "dirty memory without streams" "$(figure ', \([0-9]*\) without streams')" 153600
 
 step sizes
 version="-std=c11 -O2 -I$top/include $here/outside/counter.c"

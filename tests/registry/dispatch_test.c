@@ -508,6 +508,50 @@ static void b11_interceptors_see_reply_shorthands(void **state) {
   assert_string_equal(n.text, "e[{\"n\":1,\"quoted\":[\"data\",\"x\"]}] e[\"between\"] ");
 }
 
+/* Some values become events without JSON. The stream gets the same text, and the caller the same error. */
+static void values_are_dispatched_like_json(void **state) {
+  (void)state;
+  static const char invalid[] = "\xff";
+  const vestry_value *const values[] = {
+      VESTRY_LIST("patch-signals", VESTRY_OBJECT("a", 1, "b", VESTRY_OBJECT("c", "\"x\"\n", "d", 1.5))),
+      VESTRY_LIST("patch-signals", VESTRY_OBJECT("a", VESTRY_LIST(1, 2, VESTRY_OBJECT("b", VESTRY_TRUE)))),
+      VESTRY_LIST("patch-signals", VESTRY_OBJECT("a", VESTRY_LIST("x", "y"))),
+      VESTRY_LIST("patch-signals", VESTRY_OBJECT("a", VESTRY_LIST("vestry/quote", VESTRY_LIST("data", "x")))),
+      VESTRY_LIST("patch-signals", VESTRY_OBJECT("a", VESTRY_OBJECT("b", VESTRY_LIST("data", "x")))),
+      VESTRY_LIST("patch-signals", "{\"a\": 1}"),
+      VESTRY_LIST("patch-signals", VESTRY_OBJECT("a", 1), VESTRY_OBJECT("onlyIfMissing", VESTRY_TRUE)),
+      VESTRY_LIST("patch-signals", VESTRY_OBJECT("a", invalid)),
+      VESTRY_LIST("patch-signals", 1),
+      VESTRY_LIST("patch-elements", "<p id=\"p\">1</p>\n<p id=\"q\"></p>"),
+      VESTRY_LIST("patch-elements", invalid),
+      VESTRY_LIST("patch-elements", ""),
+      VESTRY_LIST("unknown", VESTRY_OBJECT("a", 1)),
+      VESTRY_LIST(VESTRY_LIST("patch-signals", VESTRY_OBJECT("a", 1)), VESTRY_LIST("patch-elements", "<p id=\"p\">"))};
+  for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+    char *texts[2];
+    vestry_err errors[2], without[2];
+    for (int is_json = 0; is_json < 2; is_json++) {
+      site w;
+      wire r;
+      notes n = {""};
+      noter o = {&n, "o", false};
+      begin_with_one(&w, &r);
+      register_all(&w, &n);
+      if (is_json) intercept(&w, &o, VESTRY_PHASE_EFFECT); /* it sees the list of each effect */
+      errors[is_json] = vestry_dispatch(w.v, (vestry_scope){0}, ROOM("a"), values[i]);
+      without[is_json] = vestry_dispatch(w.v, (vestry_scope){0}, ROOM("b"), values[i]); /* no stream */
+      site_settle(&w);
+      texts[is_json] = strdup(r.text ? r.text : "");
+      wires_end(&w, &r);
+    }
+    assert_int_equal(errors[0], errors[1]);
+    assert_int_equal(without[0], without[1]);
+    assert_string_equal(texts[0], texts[1]);
+    free(texts[0]);
+    free(texts[1]);
+  }
+}
+
 static void dispatching_survives_every_allocation_failure(void **state) {
   (void)state;
   long number = 0;
@@ -530,6 +574,7 @@ int main(void) {
       cmocka_unit_test(connect_interceptor_may_refuse),
       cmocka_unit_test(connect_interceptor_may_abandon_the_new_stream),
       cmocka_unit_test(b11_interceptors_see_reply_shorthands),
+      cmocka_unit_test(values_are_dispatched_like_json),
       cmocka_unit_test(dispatching_survives_every_allocation_failure),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
