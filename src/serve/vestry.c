@@ -158,7 +158,9 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
   v->retry_after_s = bounds.retry_after_s ? bounds.retry_after_s : DEFAULT_RETRY_AFTER_S;
   vestry_err error = fill(v, options, &part);
   if (error) {
-    vsi_log(host, VESTRY_LOG_ERROR, "vestry_create: %s: %s", part, vestry_strerror(error));
+    vsi_log(host, VESTRY_LOG_ERROR, "vestry_create: %s: %s%s", part, vestry_strerror(error),
+            error == VESTRY_UNSUPPORTED && !VSI_CONFLATES ? "; conflation needs a build with -DVESTRY_CONFLATION=ON"
+                                                          : "");
     take_apart(v);
     return error;
   }

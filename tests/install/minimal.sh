@@ -82,7 +82,11 @@ for name in $unused vestry_event_script vestry_event_custom vestry_event_redirec
   grep -q "^$name" "$scratch/all" || { echo "The whole library has no $name either."; exit 1; }
   grep "^$name" "$scratch/has" | refuse "This was to be left out of $scratch/device."
 done
-readelf -SW "$scratch/device" | awk '/\.eh_frame/ { print "unwind tables:", $0 }'
+# shellcheck disable=SC2046 # lists of words
+"$compiler" -std=c11 -Os -Wall -Wextra -Werror "$here/outside/absent.c" -o "$scratch/absent" \
+  $(pkg-config --static --cflags --libs vestry)
+"$scratch/absent" 2>"$scratch/log" || { echo "outside/absent.c: $?"; cat "$scratch/log"; exit 1; }
+grep -q VESTRY_CONFLATION "$scratch/log" || { echo "The log does not name the option:"; cat "$scratch/log"; exit 1; }
 device=$(bytes "$scratch/device")
 sync "$scratch/stripped" # pages of a file that is not written yet count as dirty
 "$scratch/stripped" 1000 | tee "$scratch/figures"
