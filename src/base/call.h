@@ -4,6 +4,9 @@
 #ifndef VSI_BASE_CALL_H
 #define VSI_BASE_CALL_H
 
+#include <stdarg.h>
+#include <stdio.h>
+
 #include "base/log.h"
 
 typedef struct vsi_call {
