@@ -23,7 +23,8 @@
 
 void vsi_connection_settle(vestry_connection *connection, vsi_delivery *delivery, size_t len, _Atomic(uint64_t) *count,
                            _Atomic(uint64_t) *bytes) {
-  const size_t target_bytes = vsi_connection_conflation(connection) && delivery->counts_target ? vsi_event_target_cost(delivery->event) : 0;
+  const size_t target_bytes =
+      vsi_connection_conflation(connection) && delivery->counts_target ? vsi_event_target_cost(delivery->event) : 0;
   vsi_connection_count(count, 1);
   vsi_connection_count(bytes, len);
   vsi_delivery_drop_event(delivery);

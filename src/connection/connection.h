@@ -151,8 +151,8 @@ static inline void vsi_connection_let_go(vestry_connection *connection) {
   if (VSI_REFS_DROP(&connection->refs)) vsi_connection_free(connection);
 }
 
-/* Whether streams can conflate. Small programs leave that out (VESTRY_CONFLATION in docs/building.md): the accessor then
- * returns a constant, and the linker drops all functions of conflation. */
+/* Whether streams can conflate. Small programs leave that out (VESTRY_CONFLATION in docs/building.md): the accessor
+ * then returns a constant, and the linker drops all functions of conflation. */
 #ifdef VSI_WITHOUT_CONFLATION
 enum { VSI_CONFLATES = false };
 #else

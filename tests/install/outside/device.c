@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The web part of a small device, inside a program that has a server and an event loop already: keyed streams on a
- * stepped runtime, a timer that dispatches, and VESTRY_BOUNDS_DEVICE. The transport counts bytes instead of sending them, so
- * that the program shows the cost of vestry alone. It prints figures, one a line:
+ * stepped runtime, a timer that dispatches, and VESTRY_BOUNDS_DEVICE. The transport counts bytes instead of sending
+ * them, so that the program shows the cost of vestry alone. It prints figures, one a line:
  *     device [STREAMS] */
 #include <inttypes.h>
 #include <stdio.h>
@@ -179,8 +179,9 @@ int main(int argc, char **argv) {
   stats.size = sizeof stats;
   vestry_stats_get(v, &stats);
   printf("streams: %" PRIu64 ", writes %" PRIu64 ", bytes %" PRIu64 "\n", stats.open_count, events, bytes);
-  printf("private dirty bytes: %ld before vestry_create, %ld without streams, %ld with idle streams, %ld after events\n",
-         at_start, without, idle, written);
+  printf(
+      "private dirty bytes: %ld before vestry_create, %ld without streams, %ld with idle streams, %ld after events\n",
+      at_start, without, idle, written);
   printf("private dirty bytes a stream: %.0f idle, %.0f after events\n", (double)(idle - without) / streams,
          (double)(written - without) / streams);
   vestry_timer_destroy(timer);
