@@ -100,7 +100,9 @@ at_most() { # NAME NUMBER MOST
 }
 at_most "allocations of vestry_create" "$(figure 'allocations of vestry_create: \([0-9]*\)')" 40
 at_most "allocations a dispatch" "$(figure 'allocations a dispatch: \([0-9.]*\)')" 2
-at_most "dirty memory without streams" "$(figure ', \([0-9]*\) without streams')" 153600
+before=$(figure ': \([0-9]*\) before vestry_create') # what the process of any program has
+at_most "dirty memory of an instance" $(($(figure ', \([0-9]*\) without streams') - before)) 65536
+at_most "dirty memory a stream" "$(figure ', \([0-9]*\) after events$')" 600
 
 step sizes
 version="-std=c11 -O2 -I$top/include $here/outside/counter.c"
