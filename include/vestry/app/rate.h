@@ -82,8 +82,8 @@ VESTRY_API void vestry_rate_destroy(vestry_rate *rate);
 /** Limit requests: a guard for vestry_guard; app is the vestry_rate. A rate can guard several paths, which then share
  *  its buckets; a path can have several rates (20 a second, and 1,000 an hour). A rejected request gets 429 with
  *  Retry-After, and a sentence or the application's error page for 429. vestry_stats counts it, too
- *  (VESTRY_REFUSAL_RATE). The first request from an unknown client (VESTRY_RATE_ADDRESS) is logged as a warning, once
- *  for each rate. */
+ *  (VESTRY_REFUSAL_RATE). A request from an unknown client (VESTRY_RATE_ADDRESS) is logged as a warning, once for each
+ *  rate, if it came through a proxy or is rejected. */
 VESTRY_API vestry_err vestry_rate_guard(const vestry_request *req, vestry_reply *reply, void *app);
 
 /** Take a token in a handler, from the bucket of a name: for example to limit login attempts for one user name, or

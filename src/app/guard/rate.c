@@ -225,10 +225,14 @@ vestry_err vestry_rate_take(vestry_rate *rate, const void *name, size_t len, uin
 
 /* ---- the guard --------------------------------------------------------------------------------------------------- */
 
-/* Take a token of all unknown clients together. Otherwise one client behind a proxy could use up the rate of all. */
+/* Take a token of all unknown clients together. Otherwise one client behind a proxy could use up the rate of all. A
+ * missing option is logged when a proxy is evident, or a request is refused; a program that is tried on its own machine
+ * logs nothing. */
 static uint64_t take_of_unknown(vestry_rate *rate, const vestry_request *req) {
   const bool is_behind_proxy = rate->options.is_behind_proxy || req->v->is_behind_proxy;
-  if (!atomic_load_explicit(&rate->is_silent, memory_order_relaxed) &&
+  const uint64_t wait_ns = vsi_buckets_take(rate->unknown, 1, vsi_now_ns(rate->v->host));
+  if ((wait_ns || is_behind_proxy || vsi_person_is_passed_on(req)) &&
+      !atomic_load_explicit(&rate->is_silent, memory_order_relaxed) &&
       !atomic_exchange_explicit(&rate->is_silent, true, memory_order_relaxed))
     vsi_log(rate->v->host, VESTRY_LOG_WARN,
             "vestry_rate_guard: %s: the client's address is unknown, and all such clients together have the rate of %d "
@@ -237,7 +241,7 @@ static uint64_t take_of_unknown(vestry_rate *rate, const vestry_request *req) {
             is_behind_proxy ? "let the proxy set X-Forwarded-For to exactly one address, that of its peer"
                             : "the request comes from this machine or through a proxy. Behind a proxy, set "
                               "vestry_options.is_behind_proxy");
-  return vsi_buckets_take(rate->unknown, 1, vsi_now_ns(rate->v->host));
+  return wait_ns;
 }
 
 /* Take a token of the client's address. */
