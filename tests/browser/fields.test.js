@@ -28,7 +28,7 @@ const FIELDS = {
   chat: [{ ...logIn, refused: 'of at most 40 characters' }],
   embedded: [{ ...logIn, at: '/welcome', refused: 'of at most 20 characters', forgets: true }],
   notices: [{ at: '/', field: '#text', taken: shows, refused: 'of at most 140 characters' },
-    { at: '/', field: '#to', also: { '#text': 'for you' }, taken: (page, text) => shows(page, `Kept: ${text} has no page open now`), refused: 'at most 30 characters' }],
+    { at: '/', field: '#to', also: { '#text': 'for you' }, taken: (page, text) => shows(page, `Stored: ${text} has no page open now`), refused: 'at most 30 characters' }],
   progress: [{ at: '/', field: '#name', taken: async (page, text) => {
     await shows(page, text);
     await page.locator('#cancel').click();
