@@ -49,7 +49,7 @@ NOT_RUN = {"oracle", "schema", "state"}
 PLANS = ("enable_", "cpu_", "jit", "parallel_", "min_parallel", "max_parallel", "geqo", "force_parallel", "debug_parallel",
          "random_page", "seq_page", "plan_cache", "work_mem", "effective_", "constraint_exclusion", "hash_mem",
          "track_counts", "default_statistics", "from_collapse", "join_collapse", "cursor_tuple", "recursive_")
-COUNTING = {"action", "epoch", "exact", "locks", "reason", "recorded"}
+COUNTING = {"action", "epoch", "exact", "follower", "locks", "reason", "recorded"}
 # Settings that switch off what a suite checks.
 NOT_WITH = {"pool": {"session_replication_role"},  # no deferred constraint is checked
             "recorded": {"row_security"}}  # a query that a policy would filter fails
