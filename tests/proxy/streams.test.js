@@ -10,6 +10,7 @@ const { KINDS, IS_ROOT, now, until, program, startProgram, startProxy, abortCome
   require('./proxies.js');
 
 const EVENTS = 20;
+const MOST_EVENTS = 1000;
 const MOST_STREAMS = { nginx: 128, haproxy: 100 }; // the default maximum for one connection with HTTP/2
 const AT_ONCE_MS = 5000; // maximum on a busy machine for results without a wait
 const HELD_MS = 150; // data that the kernel holds back for more (MSG_MORE) waits for 200
@@ -38,14 +39,15 @@ for (const kind of KINDS) {
           assert.equal(stream.headers['cache-control'], 'no-cache, no-transform');
           const took = [];
           // Each event must arrive before the next one is sent: data that waits for more never arrives.
-          for (let n = 1; n <= EVENTS; n++) {
+          // Data that the kernel holds back never takes less; a busy machine sometimes does.
+          for (let n = 1; n <= EVENTS || (Math.min(...took) >= HELD_MS && n <= MOST_EVENTS); n++) {
             const since = now();
             await client.say(n);
             await stream.until(`{"n":${n}}`, AT_ONCE_MS);
             took.push(now() - since);
           }
-          assert.ok(Math.min(...took) < HELD_MS, `${took}`); // at least one of them met an idle machine
-          t.diagnostic(`${version}, ${coding}: the median of ${EVENTS} is ${median(took).toFixed(1)} ms, a request and an event`);
+          assert.ok(Math.min(...took) < HELD_MS, `${took}`);
+          t.diagnostic(`${version}, ${coding}: the median of ${took.length} is ${median(took).toFixed(1)} ms, a request and an event`);
           stream.request.destroy();
         }
       }
