@@ -16,10 +16,12 @@ for (const name of NAMES) {
     const page = async () => (await sendPlain('GET', url)).text.replace(/nonce="[^"]*"|'[0-9a-f]{64}'/g, ''); // nonces and tab ids differ in each response
     const before = await page();
     const large = 'x'.repeat(1 << 20);
-    const bodies = ['{', '[]', `${'{"a":'.repeat(5000)}1${'}'.repeat(5000)}`, '{"name":"\\u0000"}', '{"name":"\\ud800"}'];
+    const bodies = ['{', '[]', `${'{"a":'.repeat(5000)}1${'}'.repeat(5000)}`];
     const values = [null, 7, true, [], {}, 'x'.repeat(500), 1e300];
     const fields = ['name', 'email', 'seats', 'user', 'to', 'text', 'errors'];
-    const types = values.map((value) => JSON.stringify(Object.fromEntries(fields.map((field) => [field, value]))));
+    // The last two become U+FFFD (vestry/signals.h).
+    const types = [...values.map((value) => JSON.stringify(Object.fromEntries(fields.map((field) => [field, value])))),
+      '{"name":"\\u0000"}', '{"name":"\\ud800"}'];
     if (POSTS[name]) {
       const [method, where] = POSTS[name];
       assert.ok([413, 0].includes((await send(method, where, `{"name":"${large}"}`)).status));
