@@ -14,7 +14,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "adapter/web/policy.h"
 #include "base/log.h"
 #include "base/options.h"
 #include "base/thread.h"
@@ -37,8 +36,8 @@ vestry_err vestry_server_create(vestry *v, const vestry_server_adapter *adapter,
     return vsi_mistake(host, "vestry_server_create", "tls_key and tls_certificate must be set together");
   if (options.unix_path && (options.address || options.port))
     return vsi_mistake(host, "vestry_server_create", "unix_path excludes address and port");
-  const vsi_web_option head = {"max_head_bytes", options.max_head_bytes, LEAST_HEAD_BYTES, MOST_HEAD_BYTES};
-  if (vsi_web_options_check(host, "vestry_server_create", &head, 1)) return VESTRY_INVALID;
+  const vsi_option_range head = {"max_head_bytes", options.max_head_bytes, LEAST_HEAD_BYTES, MOST_HEAD_BYTES};
+  if (vsi_option_ranges_check(host, "vestry_server_create", &head, 1)) return VESTRY_INVALID;
   if (!options.address && !options.unix_path) options.address = "127.0.0.1";
   vestry_server *server;
   vestry_err error = adapter->start(v, &options, &server);
@@ -187,8 +186,8 @@ vestry_err vestry_server_run(vestry *v, const vestry_server_adapter *adapter, co
   const vestry_host *host = vestry_parts_of(v)->host;
   if (!adapter || VSI_OPTIONS_TAKE(vestry_server_options, options, given))
     return vsi_mistake(host, "vestry_server_run", "the adapter is missing, or the options are of a later version");
-  const vsi_web_option drain_ms = {"drain_ms", options.drain_ms, 1, VESTRY_DRAIN_MAX_MS};
-  if (vsi_web_options_check(host, "vestry_server_run", &drain_ms, 1)) return VESTRY_INVALID;
+  const vsi_option_range drain_ms = {"drain_ms", options.drain_ms, 1, VESTRY_DRAIN_MAX_MS};
+  if (vsi_option_ranges_check(host, "vestry_server_run", &drain_ms, 1)) return VESTRY_INVALID;
   if (atomic_exchange(&runs, true)) {
     vsi_log(host, VESTRY_LOG_ERROR, "vestry_server_run: another server already runs in this process; end it first");
     return VESTRY_EXISTS;

@@ -3,6 +3,7 @@
 #ifndef VSI_BASE_LOG_H
 #define VSI_BASE_LOG_H
 
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -49,6 +50,25 @@ static inline vestry_err vsi_mistake_in_options(const vestry_host *host, const c
   return vsi_mistake(
       host, function,
       "options.size is neither 0 nor the size of the struct, or a member is set that only a later version has");
+}
+
+/* An option with its range. value: 0 stands for the default, and is valid. */
+typedef struct vsi_option_range {
+  const char *name;
+  uint64_t value, least, most;
+} vsi_option_range;
+
+/* Check the ranges of options, and log the first option that is out of its range. function: the name of the function
+ * that takes the options, for the log. OK | INVALID */
+static inline vestry_err vsi_option_ranges_check(const vestry_host *host, const char *function,
+                                                 const vsi_option_range *options, size_t count) {
+  for (const vsi_option_range *at = options; at < options + count; at++) {
+    if (!at->value || (at->value >= at->least && at->value <= at->most)) continue;
+    vsi_log(host, VESTRY_LOG_ERROR, "%s: %s is %" PRIu64 ", but must be from %" PRIu64 " to %" PRIu64, function,
+            at->name, at->value, at->least, at->most);
+    return VESTRY_INVALID;
+  }
+  return VESTRY_OK;
 }
 
 #endif

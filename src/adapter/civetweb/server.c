@@ -195,8 +195,8 @@ static vestry_err start(vestry *v, const vestry_server_options *options, vestry_
             "civetweb: this adapter supports neither UNIX sockets nor TLS; use libmicrohttpd, or a proxy");
     return VESTRY_UNSUPPORTED;
   }
-  const vsi_web_option max_streams = {"max_streams", options->max_streams, 1, MOST_STREAMS};
-  if (vsi_web_options_check(host, "vestry_server_civetweb", &max_streams, 1)) return VESTRY_INVALID;
+  const vsi_option_range max_streams = {"max_streams", options->max_streams, 1, MOST_STREAMS};
+  if (vsi_option_ranges_check(host, "vestry_server_civetweb", &max_streams, 1)) return VESTRY_INVALID;
   own_server *own = vsi_calloc(host, 1, sizeof *own);
   if (!own) return VESTRY_NO_MEMORY;
   own->base = (vestry_server){.size = sizeof own->base, .adapter = &vestry_server_civetweb};

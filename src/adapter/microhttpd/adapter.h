@@ -17,6 +17,7 @@
 #include "adapter/microhttpd/watch.h"
 #include "adapter/web/gate.h"
 #include "adapter/web/policy.h"
+#include "base/log.h"
 #include "base/refs.h"
 #include "vestry/microhttpd.h"
 
@@ -163,8 +164,8 @@ enum { VSI_MICROHTTPD_DEFAULT_REQUEST_MS = 30000 };
 /* Return TCP_USER_TIMEOUT for an option; 0: the system's. */
 unsigned vsi_microhttpd_lost_ms(const vestry *v, uint64_t lost_ms);
 /* Return the option send_buffer_bytes (SO_SNDBUF) with its range. */
-static inline vsi_web_option vsi_microhttpd_send_buffer_option(size_t bytes) {
-  return (vsi_web_option){"send_buffer_bytes", bytes, 4096, 64 << 20};
+static inline vsi_option_range vsi_microhttpd_send_buffer_option(size_t bytes) {
+  return (vsi_option_range){"send_buffer_bytes", bytes, 4096, 64 << 20};
 }
 
 /* Create an adapter that does nothing yet. NULL: no memory. vsi_microhttpd_lifecycle_destroy ends it. */

@@ -140,10 +140,10 @@ vestry_err vestry_microhttpd_attach(vestry *v, struct MHD_Daemon *daemon, const 
   const vestry_host *host = vestry_parts_of(v)->host;
   if (VSI_OPTIONS_TAKE(vestry_microhttpd_attach_options, own, given))
     return vsi_mistake_in_options(host, "vestry_microhttpd_attach");
-  const vsi_web_option ranges[] = {{"max_streams", own.max_streams, 1, VSI_MICROHTTPD_MAX_STREAMS},
-                                   {"max_requests", own.max_requests, 1, MAX_REQUESTS},
-                                   vsi_microhttpd_send_buffer_option(own.send_buffer_bytes)};
-  if (vsi_web_options_check(host, "vestry_microhttpd_attach", ranges, sizeof ranges / sizeof *ranges))
+  const vsi_option_range ranges[] = {{"max_streams", own.max_streams, 1, VSI_MICROHTTPD_MAX_STREAMS},
+                                     {"max_requests", own.max_requests, 1, MAX_REQUESTS},
+                                     vsi_microhttpd_send_buffer_option(own.send_buffer_bytes)};
+  if (vsi_option_ranges_check(host, "vestry_microhttpd_attach", ranges, sizeof ranges / sizeof *ranges))
     return VESTRY_INVALID;
   const uint32_t streams = own.max_streams ? own.max_streams : VSI_MICROHTTPD_DEFAULT_STREAMS;
   const uint32_t requests = own.max_requests ? own.max_requests : DEFAULT_REQUESTS;

@@ -76,7 +76,7 @@ static vestry_err resolve(const vestry *v, vestry_microhttpd_options *options) {
     if (options->max_connections < threads && threads <= MAX_THREADS) options->max_connections = (uint32_t)threads;
   }
   const size_t memory = options->memory_bytes;
-  const vsi_web_option ranges[] = {
+  const vsi_option_range ranges[] = {
       {"max_streams", streams, 1, VSI_MICROHTTPD_MAX_STREAMS},
       {"threads_count", threads, 1, MAX_THREADS},
       {"max_connections", options->max_connections, least, MAX_CONNECTIONS},
@@ -85,7 +85,7 @@ static vestry_err resolve(const vestry *v, vestry_microhttpd_options *options) {
        (memory ? memory : MAX_MEMORY_BYTES) / MEMORY_A_HEAD},
       vsi_microhttpd_send_buffer_option(options->send_buffer_bytes),
   };
-  if (vsi_web_options_check(host, "vestry_microhttpd_create", ranges, sizeof ranges / sizeof *ranges))
+  if (vsi_option_ranges_check(host, "vestry_microhttpd_create", ranges, sizeof ranges / sizeof *ranges))
     return VESTRY_INVALID;
   const char *conflict = find_conflict(options);
   if (conflict) return vsi_mistake(host, "vestry_microhttpd_create", conflict);

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Constants, advice and checks that all adapters share. */
+/* Constants and advice that all adapters share. */
 #ifndef VSI_WEB_POLICY_H
 #define VSI_WEB_POLICY_H
 
 #include <errno.h>
-#include <inttypes.h>
-
-#include "base/log.h"
 
 /* Retry-After of the 503 of an adapter that stops, equal to the default of vestry's own 503. */
 #define VSI_WEB_RETRY_AFTER_S "2"
@@ -28,25 +25,6 @@ static inline const char *vsi_web_listen_advice(int error) {
   case ENFILE: return "raise the limit of descriptors (ulimit -n)";
   default: return "choose another address or port";
   }
-}
-
-/* An option with its range. value: 0 stands for the default, and is valid. */
-typedef struct vsi_web_option {
-  const char *name;
-  uint64_t value, least, most;
-} vsi_web_option;
-
-/* Check the ranges of options, and log the first option that is out of its range. function: the name of the function
- * that takes the options, for the log. OK | INVALID */
-static inline vestry_err vsi_web_options_check(const vestry_host *host, const char *function,
-                                               const vsi_web_option *options, size_t count) {
-  for (const vsi_web_option *at = options; at < options + count; at++) {
-    if (!at->value || (at->value >= at->least && at->value <= at->most)) continue;
-    vsi_log(host, VESTRY_LOG_ERROR, "%s: %s is %" PRIu64 ", but must be from %" PRIu64 " to %" PRIu64, function,
-            at->name, at->value, at->least, at->most);
-    return VESTRY_INVALID;
-  }
-  return VESTRY_OK;
 }
 
 #endif
