@@ -504,28 +504,35 @@ static void invalid_settings_are_refused_and_logged(void **state) {
     assert_int_equal(the.th.log_lines, lines + 1);
     assert_non_null(strstr(the.th.last_log, "vestry_nats_create: options.servers[0] must be nats://HOST:PORT"));
   }
-  const vestry_nats_options bad[] = {
-      {.servers = &good},
-      {.servers_count = 1},
-      {.password = "p"},
-      {.user = "u", .token = "t"},
-      {.nkey = "U"},
-      {.nkey_seed_file = "f"},
-      {.tls_key_file = "f"},
-      {.tls_certificate_file = "f"},
-      {.reservations_bucket = "a.b"},
-      {.reservations_bucket = ""},
-      {.ping_ms = 600001},
-      {.reservations_replicas = 6},
-      {.reservations_ms = 600001},
-      {.size = 4},
+  const struct {
+    vestry_nats_options options;
+    const char *log;
+  } bad[] = {
+      {{.servers = &good}, "servers and servers_count"},
+      {{.servers_count = 1}, "servers and servers_count"},
+      {{.servers = &good, .servers_count = 1001}, "servers_count is 1001, but must be from 1 to 1000"},
+      {{.password = "p"}, "password is set without user"},
+      {{.user = "u", .token = "t"}, "at most one of user, token"},
+      {{.nkey = "U"}, "nkey and nkey_seed_file"},
+      {{.nkey_seed_file = "f"}, "nkey and nkey_seed_file"},
+      {{.tls_key_file = "f"}, "tls_certificate_file and tls_key_file"},
+      {{.tls_certificate_file = "f"}, "tls_certificate_file and tls_key_file"},
+      {{.reservations_bucket = "a.b"}, "reservations_bucket must be"},
+      {{.reservations_bucket = ""}, "reservations_bucket must be"},
+      {{.ping_ms = 600001}, "ping_ms is 600001, but must be from 1 to 600000"},
+      {{.pings_out = 1001}, "pings_out is 1001, but must be from 1 to 1000"},
+      {{.reservations_replicas = 6}, "reservations_replicas is 6, but must be from 1 to 5"},
+      {{.reservations_ms = 600001}, "reservations_ms is 600001, but must be from 1 to 600000"},
+      {{.size = 4}, NULL}, /* the host is unknown */
   };
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-    vestry_nats_options options = bad[i];
+    vestry_nats_options options = bad[i].options;
     long lines = the.th.log_lines;
     options.host = &the.th.host;
     assert_int_equal(vestry_nats_create(&options, &broker), VESTRY_INVALID);
-    if (!options.size) assert_int_equal(the.th.log_lines, lines + 1); /* otherwise the host is unknown */
+    if (!bad[i].log) continue;
+    assert_int_equal(the.th.log_lines, lines + 1);
+    if (!strstr(the.th.last_log, bad[i].log)) fail_msg("\"%s\" is not in: %s", bad[i].log, the.th.last_log);
   }
   assert_int_equal(vestry_nats_create(NULL, NULL), VESTRY_INVALID);
   const vestry_nats_options unreadable[] = {

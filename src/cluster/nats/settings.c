@@ -11,7 +11,7 @@
 #include "base/options.h"
 #include "base/thread.h"
 
-enum { HOST_MAX = 256 };
+enum { HOST_MAX = 256, MAX_MS = 600000 };
 
 /* ---- checks and defaults ----------------------------------------------------------------------------------------- */
 
@@ -20,13 +20,34 @@ static bool is_bucket(const char *name) {
   return len > 0 && len <= 64 && !name[len];
 }
 
-static bool are_sane(const vestry_nats_options *o) {
-  int identities = !!o->user + !!o->token + !!o->credentials_file + !!o->nkey;
-  return (o->servers != NULL) == (o->servers_count > 0) && o->servers_count <= 1000 && identities <= 1 &&
-         (!o->password || o->user) && !o->nkey == !o->nkey_seed_file && !o->tls_certificate_file == !o->tls_key_file &&
-         (!o->reservations_bucket || is_bucket(o->reservations_bucket)) && o->connect_ms <= 600000 &&
-         o->ping_ms <= 600000 && o->write_ms <= 600000 && o->pings_out <= 1000 && o->reconnect_ms <= 600000 &&
-         o->reconnect_max_ms <= 600000 && o->reservations_replicas <= 5 && o->reservations_ms <= 600000;
+/* Return which options exclude or require each other, or are invalid. NULL: none */
+static const char *find_conflict(const vestry_nats_options *o) {
+  if (!o->servers != !o->servers_count) return "servers and servers_count must be set together";
+  if (!!o->user + !!o->token + !!o->credentials_file + !!o->nkey > 1)
+    return "at most one of user, token, credentials_file and nkey can be set";
+  if (o->password && !o->user) return "password is set without user";
+  if (!o->nkey != !o->nkey_seed_file) return "nkey and nkey_seed_file must be set together";
+  if (!o->tls_certificate_file != !o->tls_key_file) return "tls_certificate_file and tls_key_file must be set together";
+  if (o->reservations_bucket && !is_bucket(o->reservations_bucket))
+    return "reservations_bucket must be 1 to 64 letters, digits, '-' and '_'";
+  return NULL;
+}
+
+static vestry_err check(const vestry_host *host, const vestry_nats_options *o) {
+  const vsi_option_range ranges[] = {
+      {"servers_count", o->servers_count, 1, 1000},
+      {"connect_ms", o->connect_ms, 1, MAX_MS},
+      {"ping_ms", o->ping_ms, 1, MAX_MS},
+      {"pings_out", o->pings_out, 1, 1000},
+      {"write_ms", o->write_ms, 1, MAX_MS},
+      {"reconnect_ms", o->reconnect_ms, 1, MAX_MS},
+      {"reconnect_max_ms", o->reconnect_max_ms, 1, MAX_MS},
+      {"reservations_replicas", o->reservations_replicas, 1, 5},
+      {"reservations_ms", o->reservations_ms, 1, MAX_MS},
+  };
+  const char *conflict = find_conflict(o);
+  if (conflict) return vsi_mistake(host, "vestry_nats_create", conflict);
+  return vsi_option_ranges_check(host, "vestry_nats_create", ranges, sizeof ranges / sizeof *ranges);
 }
 
 #define DEFAULT(member, value)                                                                                         \
@@ -144,12 +165,9 @@ static vestry_err copy_texts(vsi_nats_settings *s) {
 
 vestry_err vsi_nats_settings_init(vsi_nats_settings *s, const vestry_nats_options *given) {
   memset(s, 0, sizeof *s);
-  if (VSI_OPTIONS_TAKE(vestry_nats_options, s->options, given) || !are_sane(&s->options)) {
-    const vestry_host *host = s->options.host ? s->options.host : vestry_host_default();
-    vsi_log(host, VESTRY_LOG_ERROR,
-            "vestry_nats_create: an option is out of range, or excludes another option; see vestry/cluster/nats.h");
-    return VESTRY_INVALID;
-  }
+  if (VSI_OPTIONS_TAKE(vestry_nats_options, s->options, given))
+    return vsi_mistake_in_options(vestry_host_default(), "vestry_nats_create");
+  if (check(s->options.host ? s->options.host : vestry_host_default(), &s->options)) return VESTRY_INVALID;
   fill_in(&s->options);
   s->host = s->options.host;
   s->tls = s->options.tls || s->options.tls_ca_file || s->options.tls_certificate_file || s->options.tls_host;
