@@ -39,9 +39,9 @@ static void invalid_start_arguments_are_logged(void **state) {
   vestry_broker broker;
   site_begin_with(&w, (vestry_options){0}, (site_has){.sessions = &(vestry_session_options){0}});
   must_log(&w, vestry_pages_create(w.v, &(vestry_pages_options){.secret = "x"}, &pages), "vestry_pages_create",
-           "secret");
+           "secret and secret_len");
   must_log(&w, vestry_pages_create(w.v, &(vestry_pages_options){.interval_ms = UINT32_MAX}, &pages),
-           "vestry_pages_create", "interval_ms");
+           "vestry_pages_create", "interval_ms is 4294967295, but must be from 1 to 60000");
   assert_int_equal(vestry_pages_create(w.v, NULL, &w.pages), VESTRY_OK);
   must_log(&w, vestry_page_create(w.pages, NULL, &page), "vestry_page_create", "render");
   must_log(&w, vestry_page_create(w.pages, &(vestry_page_options){.render = render, .id = "a b"}, &page),
@@ -57,9 +57,9 @@ static void invalid_start_arguments_are_logged(void **state) {
       vestry_csrf_create(w.v, &(vestry_csrf_options){.trusted_origins = origins, .trusted_origins_count = 1}, &csrf),
       "vestry_csrf_create", "https://HOST or http://HOST");
   must_log(&w, vestry_presence_create(w.v, &(vestry_presence_options){.name = ""}, &presence), "vestry_presence_create",
-           "name");
+           "name \"\" must have from 1 to 64 bytes");
   must_log(&w, vestry_presence_create(w.v, &(vestry_presence_options){.grace_ms = UINT64_MAX}, &presence),
-           "vestry_presence_create", "grace_ms");
+           "vestry_presence_create", "grace_ms is 18446744073709551615, but must be from 1 to 86400000");
   must_log(&w, vestry_files_create(&(vestry_files_options){.host = &w.th.host}, &files), "vestry_files_create",
            "folder");
   assert_int_equal(vestry_memory_network_create(vestry_parts_of(w.v)->runtime, NULL, &network), VESTRY_OK);

@@ -112,19 +112,24 @@ static vestry_err fill(vestry_pages *pages, const vestry_pages_options *options)
   return error;
 }
 
-static bool are_in_range(const vestry_pages_options *options) {
-  return options->threads_count <= THREADS_MOST && options->interval_ms <= INTERVAL_MOST_MS &&
-         options->reload_ms <= SPREAD_MOST_MS && options->retry_ms <= SPREAD_MOST_MS &&
-         !options->secret == !options->secret_len;
+static vestry_err check(const vestry_host *host, const vestry_pages_options *options) {
+  const vsi_option_range ranges[] = {
+      {"threads_count", options->threads_count, 1, THREADS_MOST},
+      {"interval_ms", options->interval_ms, 1, INTERVAL_MOST_MS},
+      {"reload_ms", options->reload_ms, 1, SPREAD_MOST_MS},
+      {"retry_ms", options->retry_ms, 1, SPREAD_MOST_MS},
+  };
+  if (!options->secret != !options->secret_len)
+    return vsi_mistake(host, "vestry_pages_create", "secret and secret_len must be set together");
+  return vsi_option_ranges_check(host, "vestry_pages_create", ranges, sizeof ranges / sizeof *ranges);
 }
 
 vestry_err vestry_pages_create(struct vestry *v, const vestry_pages_options *given, vestry_pages **ret_pages) {
   vestry_pages_options options;
   if (!v || !ret_pages) return VESTRY_INVALID;
-  if (VSI_OPTIONS_TAKE(vestry_pages_options, options, given) || !are_in_range(&options))
-    return vsi_mistake(v->host, "vestry_pages_create",
-                       "threads_count, interval_ms, reload_ms or retry_ms is out of range, only one of secret and "
-                       "secret_len is set, or the options are of a later version");
+  if (VSI_OPTIONS_TAKE(vestry_pages_options, options, given))
+    return vsi_mistake_in_options(v->host, "vestry_pages_create");
+  if (check(v->host, &options)) return VESTRY_INVALID;
   vestry_pages *pages = vsi_calloc(v->host, 1, sizeof *pages);
   if (!pages) return VESTRY_NO_MEMORY;
   pages->v = v;

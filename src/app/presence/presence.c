@@ -226,12 +226,16 @@ vestry_err vestry_presence_create(struct vestry *v, const vestry_presence_option
                                   vestry_presence **ret_presence) {
   vestry_presence_options options;
   if (!v || !ret_presence) return VESTRY_INVALID;
-  if (VSI_OPTIONS_TAKE(vestry_presence_options, options, given) || options.grace_ms > GRACE_MAX_MS)
-    return vsi_mistake(v->host, "vestry_presence_create",
-                       "grace_ms is out of range, or the options are of a later version");
+  if (VSI_OPTIONS_TAKE(vestry_presence_options, options, given))
+    return vsi_mistake_in_options(v->host, "vestry_presence_create");
+  const vsi_option_range grace_ms = {"grace_ms", options.grace_ms, 1, GRACE_MAX_MS};
+  if (vsi_option_ranges_check(v->host, "vestry_presence_create", &grace_ms, 1)) return VESTRY_INVALID;
   size_t name_len = options.name ? strnlen(options.name, VSI_PRESENCE_NAME_MAX + 1) : 0;
-  if ((options.name && !name_len) || name_len > VSI_PRESENCE_NAME_MAX)
-    return vsi_mistake(v->host, "vestry_presence_create", "the name is empty, or too long");
+  if ((options.name && !name_len) || name_len > VSI_PRESENCE_NAME_MAX) {
+    vsi_log(v->host, VESTRY_LOG_ERROR, "vestry_presence_create: the name \"%.*s\" must have from 1 to %d bytes",
+            VSI_PRESENCE_NAME_MAX, options.name, VSI_PRESENCE_NAME_MAX);
+    return VESTRY_INVALID;
+  }
   vsi_presences *all;
   vestry_err error = vsi_presences_use(v, &all);
   vestry_presence *presence = error ? NULL : vsi_calloc(v->host, 1, sizeof *presence);
