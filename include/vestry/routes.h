@@ -47,7 +47,8 @@ VESTRY_API vestry_err vestry_route(vestry *v, const char *method, const char *pa
 
 /** Unmount a route, and wait until its handler is not running anywhere. Streams that the handler has opened stay.
  *  Returns  OK | NOT_FOUND | INVALID (an argument; or called in the route's own handler, which would wait for itself,
- *           or in any handler if the route receives bodies in pieces: the route stays mounted)
+ *           or in any handler if the route receives bodies in pieces: the route stays mounted). The host's log has the
+ *           reason for INVALID
  *  Threads  any; blocks until the handler has returned */
 VESTRY_API vestry_err vestry_unroute(vestry *v, const char *method, const char *pattern);
 
@@ -117,7 +118,7 @@ VESTRY_API size_t vestry_max_body_bytes_at(vestry *v, const char *path);
  *  status   400 to 599; 0: all statuses for which no page is set
  *  handler  reads the status from vestry_request.error. NULL: remove the page
  *  app      must live as long as the instance
- *  Returns  OK | INVALID | NO_MEMORY
+ *  Returns  OK | INVALID (another status, which the host's log names) | NO_MEMORY
  *  Threads  as vestry_route */
 VESTRY_API vestry_err vestry_error_page(vestry *v, int status, vestry_handler_fn handler, void *app);
 

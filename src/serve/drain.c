@@ -17,6 +17,7 @@
  * runs on two threads at once; other threads read constants and atomics. */
 #include "vestry/drain.h"
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "instance/elsewhere.h"
 #include "serve/inside.h"
@@ -103,7 +104,9 @@ static vestry_err create(vestry *v, uint64_t window_ms, vsi_drain **ret_drain) {
 }
 
 vestry_err vestry_drain(vestry *v, uint64_t window_ms) {
-  if (!v || window_ms > VESTRY_DRAIN_MAX_MS) return VESTRY_INVALID;
+  if (!v) return VESTRY_INVALID;
+  const vsi_option_range window = {"window_ms", window_ms, 0, VESTRY_DRAIN_MAX_MS};
+  if (vsi_option_ranges_check(v->host, "vestry_drain", &window, 1)) return VESTRY_INVALID;
   if (vsi_instance_is_closing(v)) return VESTRY_CLOSED;
   vsi_drain *drain, *none = NULL;
   vestry_err error = create(v, window_ms, &drain);
@@ -123,7 +126,8 @@ vestry_err vestry_drain(vestry *v, uint64_t window_ms) {
 }
 
 vestry_err vestry_drain_wait(vestry *v, uint64_t timeout_ms) {
-  if (!v || !drain_of(v)) return VESTRY_INVALID;
+  if (!v) return VESTRY_INVALID;
+  if (!drain_of(v)) return vsi_mistake(v->host, "vestry_drain_wait", "call vestry_drain first");
   return vsi_group_wait(v->group, timeout_ms);
 }
 

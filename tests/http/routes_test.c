@@ -35,6 +35,10 @@ static void mount(site *w, const char *method, const char *pattern, const char *
   if (vestry_route(w->v, method, pattern, tell, (void *)(uintptr_t)says)) fail_msg("%s %s", method, pattern);
 }
 
+static void assert_logged(const site *w, const char *text) {
+  if (!strstr(w->th.last_log, text)) fail_msg("\"%s\" is not in: %s", text, w->th.last_log);
+}
+
 /* ------------------------------------------------------------------------------------------------ patterns -------- */
 
 /* capability: K4 */
@@ -130,6 +134,9 @@ static void bad_patterns_are_refused(void **state) {
   assert_int_equal(vestry_unroute(w.v, "GET", "/x/{z}/w"), VESTRY_NOT_FOUND);
   assert_int_equal(vestry_unroute(w.v, "PUT", "/x/{z}"), VESTRY_NOT_FOUND);
   assert_int_equal(vestry_unroute(w.v, "GET", "x"), VESTRY_INVALID);
+  assert_logged(&w, "refused to unmount x: the pattern is invalid");
+  assert_int_equal(vestry_unroute(w.v, NULL, "/x/{id}"), VESTRY_INVALID);
+  assert_logged(&w, "refused to unmount /x/{id}: method is NULL");
   site_end(&w);
 }
 
@@ -269,6 +276,7 @@ static void guards_run_from_the_outermost(void **state) {
   assert_int_equal(vestry_guard(w.v, "admin", stand, &all), VESTRY_INVALID);
   assert_int_equal(vestry_guard(w.v, "/{a...}", stand, &all), VESTRY_INVALID);
   assert_int_equal(vestry_guard(w.v, "/a", NULL, &all), VESTRY_INVALID);
+  assert_logged(&w, "refused guard of /a: guard is NULL");
   for (size_t i = 2; i < VESTRY_GUARDS_MAX; i++) assert_int_equal(vestry_guard(w.v, "/b", stand, &all), VESTRY_OK);
   assert_int_equal(vestry_guard(w.v, "/b", stand, &all), VESTRY_LIMIT);
   site_end(&w);
@@ -512,6 +520,7 @@ static void errors_have_pages(void **state) {
   assert_int_equal(vestry_error_page(w.v, 0, NULL, NULL), VESTRY_OK);
   assert_served(&w, "GET", "/b", 404, "not found\n");
   assert_int_equal(vestry_error_page(w.v, 399, say_error, (char[]){""}), VESTRY_INVALID);
+  assert_logged(&w, "vestry_error_page: status is 399, but must be 0, or from 400 to 599");
   assert_int_equal(vestry_error_page(w.v, 600, say_error, (char[]){""}), VESTRY_INVALID);
   site_end(&w);
 }
@@ -557,6 +566,7 @@ static vestry_err end_itself(const vestry_request *req, vestry_reply *reply, voi
 static vestry_err guard_itself(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)reply;
   assert_int_equal(vestry_unguard(req->v, "/self", guard_itself, app), VESTRY_INVALID);
+  assert_logged(app, "refused to remove the guard of /self: vestry_unguard was called in the guard");
   return VESTRY_OK;
 }
 
@@ -568,6 +578,7 @@ static void unroute_inside_its_own_handler_is_refused(void **state) {
   assert_int_equal(vestry_guard(w.v, "/self", guard_itself, &w), VESTRY_OK);
   mount(&w, "GET", "/gone", "gone");
   assert_served(&w, "GET", "/self", 204, NULL);
+  assert_logged(&w, "refused to unmount /self: vestry_unroute was called in the route's own handler");
   assert_served(&w, "GET", "/gone", 404, NULL);
   assert_int_equal(vestry_unroute(w.v, "GET", "/self"), VESTRY_OK);
   site_end(&w);
@@ -671,8 +682,10 @@ static void followers_are_notified_of_routes(void **state) {
   site_begin(&w, (vestry_options){0});
   mount(&w, "GET", "/a/{id}", "a");
   assert_int_equal(vestry_routes_follow(w.v, &half, &first), VESTRY_INVALID);
+  assert_logged(&w, "vestry_routes_follow: ops->mounts and ops->unmounted must be set");
   assert_int_equal(vestry_routes_follow(w.v, &follower, &first), VESTRY_OK);
   assert_int_equal(vestry_routes_follow(w.v, &follower, &first), VESTRY_INVALID);
+  assert_logged(&w, "vestry_routes_follow: this ctx follows the routes already");
   assert_reported(&first, "+GET /a/{id};");
   mount(&w, "PUT", "/b", "b");
   assert_reported(&first, "+PUT /b;");

@@ -162,6 +162,9 @@ static void f6_drain_refuses_invalid_arguments(void **state) {
   site_begin(&w, (vestry_options){0});
   assert_int_equal(vestry_drain(NULL, 1), VESTRY_INVALID);
   assert_int_equal(vestry_drain(w.v, VESTRY_DRAIN_MAX_MS + 1), VESTRY_INVALID);
+  assert_string_equal(w.th.last_log, "vestry_drain: window_ms is 86400001, but must be from 0 to 86400000");
+  assert_int_equal(vestry_drain_wait(w.v, 0), VESTRY_INVALID);
+  assert_string_equal(w.th.last_log, "vestry_drain_wait: call vestry_drain first");
   vestry_close(w.v);
   assert_int_equal(vestry_drain(w.v, 1), VESTRY_CLOSED);
   assert_false(stats_of(&w).drain_has_begun);

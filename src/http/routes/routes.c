@@ -356,7 +356,10 @@ vestry_err vsi_route_receiver(vestry *v, const char *method, const char *pattern
 }
 
 vestry_err vestry_unroute(vestry *v, const char *method, const char *pattern) {
-  if (!v || !method || vsi_pattern_check(pattern, true)) return VESTRY_INVALID;
+  if (!v) return VESTRY_INVALID;
+  if (!method) return refuse(v, "to unmount", pattern, VESTRY_INVALID, "method is NULL");
+  vestry_err error = vsi_pattern_check(pattern, true);
+  if (error) return refuse(v, "to unmount", pattern, VESTRY_INVALID, fault_of(error));
   vsi_routes *routes = v->routes;
   vsi_mutex_lock(&routes->changes);
   vsi_rw_lock_write(&routes->lock, VSI_LOCK_ROUTES);
@@ -372,7 +375,10 @@ vestry_err vestry_unroute(vestry *v, const char *method, const char *pattern) {
   }
   vsi_mutex_unlock(&routes->changes);
   if (!route) return VESTRY_NOT_FOUND;
-  if (inside) return VESTRY_INVALID;
+  if (inside)
+    return refuse(v, "to unmount", pattern, VESTRY_INVALID,
+                  "vestry_unroute was called in the route's own handler, or in a handler although the route receives "
+                  "bodies in pieces; call it on another thread");
   wait_for(routes, &route->running);
   vsi_free(routes->host, route);
   return VESTRY_OK;
@@ -408,7 +414,9 @@ static void unfollow(vsi_routes *routes, const void *ctx) {
 }
 
 vestry_err vestry_routes_follow(vestry *v, const vestry_route_follower *ops, void *ctx) {
-  if (!v || (ops && (!ops->mounts || !ops->unmounted))) return VESTRY_INVALID;
+  if (!v) return VESTRY_INVALID;
+  if (ops && (!ops->mounts || !ops->unmounted))
+    return vsi_mistake(v->host, "vestry_routes_follow", "ops->mounts and ops->unmounted must be set");
   vsi_routes *routes = v->routes;
   if (!ops) {
     unfollow(routes, ctx);
@@ -420,10 +428,14 @@ vestry_err vestry_routes_follow(vestry *v, const vestry_route_follower *ops, voi
   made->ctx = ctx;
   vsi_mutex_lock(&routes->changes);
   follower **place = find_follower(routes, ctx);
-  vestry_err error = *place ? VESTRY_INVALID : tell_all(routes, made);
+  const bool is_there = *place != NULL;
+  vestry_err error = is_there ? VESTRY_INVALID : tell_all(routes, made);
   if (!error) *place = made;
   vsi_mutex_unlock(&routes->changes);
   if (error) vsi_free(routes->host, made);
+  if (is_there)
+    return vsi_mistake(v->host, "vestry_routes_follow",
+                       "this ctx follows the routes already; first end it with ops NULL");
   return error;
 }
 
@@ -441,7 +453,7 @@ static char *join(const vestry_host *host, const char *prefix, const char *patte
 
 /* Mount or unmount one row. */
 static vestry_err change(vestry *v, const char *prefix, const vestry_mounted *row, void *app, bool mounts) {
-  if (!row->pattern) return VESTRY_INVALID;
+  if (!row->pattern) return refuse(v, "row below", prefix, VESTRY_INVALID, "its pattern is NULL");
   char *pattern = join(v->host, prefix, row->pattern);
   if (!pattern) return VESTRY_NO_MEMORY;
   vestry_err error =
@@ -451,7 +463,8 @@ static vestry_err change(vestry *v, const char *prefix, const vestry_mounted *ro
 }
 
 vestry_err vestry_unmount(vestry *v, const char *prefix, const vestry_mounted *rows, size_t count) {
-  if (!v || !prefix || (!rows && count)) return VESTRY_INVALID;
+  if (!v) return VESTRY_INVALID;
+  if (!prefix || (!rows && count)) return vsi_mistake(v->host, "vestry_unmount", "prefix or rows is NULL");
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; i < count; i++) {
     vestry_err of_row = change(v, prefix, &rows[i], NULL, false);
@@ -461,7 +474,8 @@ vestry_err vestry_unmount(vestry *v, const char *prefix, const vestry_mounted *r
 }
 
 vestry_err vestry_mount(vestry *v, const char *prefix, const vestry_mounted *rows, size_t count, void *app) {
-  if (!v || !prefix || (!rows && count)) return VESTRY_INVALID;
+  if (!v) return VESTRY_INVALID;
+  if (!prefix || (!rows && count)) return vsi_mistake(v->host, "vestry_mount", "prefix or rows is NULL");
   vestry_err error = VESTRY_OK;
   size_t done = 0;
   for (; done < count && !error; done += !error) error = change(v, prefix, &rows[done], app, true);
@@ -487,7 +501,8 @@ static vestry_err add_guard(vsi_routes *routes, vsi_guard *guard) {
 }
 
 vestry_err vestry_guard(vestry *v, const char *prefix, vestry_guard_fn fn, void *app) {
-  if (!v || !fn) return VESTRY_INVALID;
+  if (!v) return VESTRY_INVALID;
+  if (!fn) return refuse(v, "guard of", prefix, VESTRY_INVALID, "guard is NULL");
   if (!prefix) return refuse(v, "guard of", prefix, VESTRY_INVALID, fault_of(VESTRY_INVALID));
   vsi_routes *routes = v->routes;
   vsi_guard *guard = vsi_calloc(routes->host, 1, sizeof *guard + strlen(prefix) + 1);
@@ -506,7 +521,8 @@ vestry_err vestry_guard(vestry *v, const char *prefix, vestry_guard_fn fn, void 
 }
 
 vestry_err vestry_unguard(vestry *v, const char *prefix, vestry_guard_fn fn, void *app) {
-  if (!v || !fn || !prefix) return VESTRY_INVALID;
+  if (!v) return VESTRY_INVALID;
+  if (!fn || !prefix) return vsi_mistake(v->host, "vestry_unguard", "prefix or guard is NULL");
   vsi_routes *routes = v->routes;
   part wanted;
   char *text = vsi_alloc(routes->host, strlen(prefix) + 1);
@@ -523,9 +539,11 @@ vestry_err vestry_unguard(vestry *v, const char *prefix, vestry_guard_fn fn, voi
   }
   vsi_rw_lock_give(&routes->lock);
   vsi_free(routes->host, text);
-  if (error) return VESTRY_INVALID;
+  if (error) return refuse(v, "to remove the guard of", prefix, VESTRY_INVALID, fault_of(error));
   if (!guard) return VESTRY_NOT_FOUND;
-  if (inside) return VESTRY_INVALID;
+  if (inside)
+    return refuse(v, "to remove the guard of", prefix, VESTRY_INVALID,
+                  "vestry_unguard was called in the guard, or in a handler that it guards; call it on another thread");
   wait_for(routes, &guard->running);
   vsi_free(routes->host, guard);
   return VESTRY_OK;
@@ -598,7 +616,11 @@ static page *page_of(vsi_routes *routes, int status) {
 }
 
 vestry_err vestry_error_page(vestry *v, int status, vestry_handler_fn handler, void *app) {
-  if (!v || (status && (status < 400 || status > 599))) return VESTRY_INVALID;
+  if (!v) return VESTRY_INVALID;
+  if (status && (status < 400 || status > 599)) {
+    vsi_log(v->host, VESTRY_LOG_ERROR, "vestry_error_page: status is %d, but must be 0, or from 400 to 599", status);
+    return VESTRY_INVALID;
+  }
   vsi_routes *routes = v->routes;
   page *made = vsi_calloc(routes->host, 1, sizeof *made);
   if (!made) return VESTRY_NO_MEMORY;
