@@ -322,7 +322,7 @@ vestry_err vestry_reply_add_key(vestry_reply *reply, vestry_scope scope, const v
 }
 
 vestry_err vestry_reply_connection(vestry_reply *reply, vestry_connection *connection) {
-  if (!connection) return VESTRY_INVALID;
+  if (!connection) return vsi_reply_refuse(reply, VESTRY_INVALID, "vestry_reply_connection: the connection is NULL");
   vestry_connection_ref(connection);
   vestry_connection_unref(reply->connection);
   reply->connection = connection;
@@ -330,7 +330,8 @@ vestry_err vestry_reply_connection(vestry_reply *reply, vestry_connection *conne
 }
 
 vestry_err vestry_reply_keep(vestry_reply *reply, vestry_keep_policy policy, size_t many_count) {
-  if ((unsigned)policy > VESTRY_KEEP_MANY) return VESTRY_INVALID;
+  if ((unsigned)policy > VESTRY_KEEP_MANY)
+    return vsi_reply_refuse(reply, VESTRY_INVALID, "vestry_reply_keep: the policy is none of vestry_keep_policy");
   reply->keep = true;
   reply->policy = policy;
   reply->many_count = many_count;
@@ -439,7 +440,7 @@ vestry_err vestry_reply_patch_signals(vestry_reply *reply, const vestry_value *s
 
 vestry_err vestry_reply_patch_elements(vestry_reply *reply, const char *html) {
   vestry_event *event;
-  if (!html) return VESTRY_INVALID;
+  if (!html) return vsi_reply_refuse(reply, VESTRY_INVALID, "vestry_reply_patch_elements: the HTML is NULL");
   if (!is_direct(reply)) return add_list(reply, "patch-elements", VESTRY_VALUES(html), JSON_STRING);
   const size_t len = strlen(html);
   vestry_err error =

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/ascii.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
 #include "base/utf8.h"
@@ -204,7 +205,9 @@ static const char *find_text(const vsi_values *values, const char *name, size_t 
 /* OK | NOT_FOUND | the error of the place */
 static vestry_err find(const vestry_request *req, vestry_in in, const char *name, size_t index,
                        const char **ret_value) {
-  if (!name || (unsigned)in >= VSI_IN_COUNT) return VESTRY_INVALID;
+  if (!name || (unsigned)in >= VSI_IN_COUNT)
+    return vsi_mistake(req->v->host, "vestry_request_get or vestry_request_value",
+                       "name is NULL, or in is none of vestry_in");
   vsi_values *values = values_of(req, in);
   if (values->error) return values->error;
   const char *value = find_text(values, name, index);
@@ -257,14 +260,15 @@ static vestry_err read_boolean(const char *text, vestry_into into) {
 
 vestry_err vestry_request_get(const vestry_request *req, vestry_in in, const char *name, vestry_into into) {
   const char *text;
-  vestry_err error = into.variable ? find(req, in, name, 0, &text) : VESTRY_INVALID;
+  if (!into.variable) return vsi_mistake(req->v->host, "vestry_request_get", "into has no variable");
+  vestry_err error = find(req, in, name, 0, &text);
   if (error) return error;
   switch (into.type) {
   case VESTRY_VALUE_INTEGER: return read_integer(text, into);
   case VESTRY_VALUE_NUMBER: return read_number(req, text, into);
   case VESTRY_VALUE_BOOLEAN: return read_boolean(text, into);
   case VESTRY_VALUE_STRING: *(const char **)into.variable = text; return VESTRY_OK;
-  default: return VESTRY_INVALID;
+  default: return vsi_mistake(req->v->host, "vestry_request_get", "into is of JSON, a list or an object");
   }
 }
 
@@ -272,7 +276,7 @@ vestry_err vestry_request_file(const vestry_request *req, const char *name, vest
   const char *type = vestry_request_header(req, "Content-Type");
   vsi_parts parts;
   vsi_part part;
-  if (!name || !ret_file) return VESTRY_INVALID;
+  if (!name || !ret_file) return vsi_mistake(req->v->host, "vestry_request_file", "name or ret_file is NULL");
   if (!type || !is_multipart(type)) return VESTRY_NOT_FOUND;
   vestry_err error = vsi_parts_init(&parts, type, req->body);
   while (!error && (error = vsi_parts_next(&parts, &part)) == VESTRY_OK) {

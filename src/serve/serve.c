@@ -3,6 +3,7 @@
  * stream. */
 #include <stdio.h>
 
+#include "base/log.h"
 #include "base/options.h"
 #include "http/answer.h"
 #include "serve/inside.h"
@@ -57,10 +58,13 @@ static bool is_answered(const vestry_request *req) {
 
 vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, void *server_request, vestry_handler_fn handler,
                         void *app, vestry_connection **ret_connection) {
-  if (!v || !ret_connection || !ops || !VSI_OPS_ARE_KNOWN_GROWN(ops, vestry_request_ops, respond_body) ||
-      !ops->method || !ops->path || !ops->query || !ops->header || !ops->peer || !ops->body_length || !ops->read ||
-      !ops->respond || !ops->open)
-    return VESTRY_INVALID;
+  if (!v) return VESTRY_INVALID;
+  if (!ret_connection || !ops || !VSI_OPS_ARE_KNOWN_GROWN(ops, vestry_request_ops, respond_body) || !ops->method ||
+      !ops->path || !ops->query || !ops->header || !ops->peer || !ops->body_length || !ops->read || !ops->respond ||
+      !ops->open)
+    return vsi_mistake(v->host, "vestry_serve",
+                       "ops or ret_connection is NULL, or ops has an unknown size or lacks a function before "
+                       "respond_body");
   *ret_connection = NULL;
   if (vsi_instance_is_forked(v)) return VESTRY_CLOSED;              /* the routes' lock may be held for ever */
   atomic_fetch_add_explicit(&v->requests, 1, memory_order_relaxed); /* relaxed: a counter */

@@ -201,8 +201,11 @@ static void key_error_is_kept_until_a_valid_key(void **state) {
 static void keep_and_stream_options_are_checked(void **state) {
   (void)state;
   vestry_reply reply;
-  vsi_reply_init(&reply, vestry_host_default());
+  test_host th;
+  test_host_init(&th);
+  vsi_reply_init(&reply, &th.host);
   assert_int_equal(vestry_reply_keep(&reply, (vestry_keep_policy)9, 0), VESTRY_INVALID);
+  assert_string_equal(th.last_log, "reply: vestry_reply_keep: the policy is none of vestry_keep_policy");
   assert_false(reply.keep);
   assert_int_equal(reply.policy, VESTRY_KEEP_REUSE);
   assert_int_equal(vestry_reply_keep(&reply, VESTRY_KEEP_MANY, 3), VESTRY_OK);
@@ -232,7 +235,9 @@ static void keep_and_stream_options_are_checked(void **state) {
   assert_int_equal(reply.stream.max_queued_count, 5);
   assert_ptr_equal(reply.hooks.ctx, &reply);
   assert_int_equal(vestry_reply_connection(&reply, NULL), VESTRY_INVALID);
+  assert_string_equal(th.last_log, "reply: vestry_reply_connection: the connection is NULL");
   vsi_reply_finish(&reply);
+  test_host_assert_clean(&th);
 }
 
 static void html_sets_the_body_or_the_error(void **state) {

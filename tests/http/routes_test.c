@@ -682,7 +682,7 @@ static void followers_are_notified_of_routes(void **state) {
   site_begin(&w, (vestry_options){0});
   mount(&w, "GET", "/a/{id}", "a");
   assert_int_equal(vestry_routes_follow(w.v, &half, &first), VESTRY_INVALID);
-  assert_logged(&w, "vestry_routes_follow: ops->mounts and ops->unmounted must be set");
+  assert_logged(&w, "vestry_routes_follow: follower->mounts and follower->unmounted must be set");
   assert_int_equal(vestry_routes_follow(w.v, &follower, &first), VESTRY_OK);
   assert_int_equal(vestry_routes_follow(w.v, &follower, &first), VESTRY_INVALID);
   assert_logged(&w, "vestry_routes_follow: this ctx follows the routes already");

@@ -29,6 +29,11 @@ static wire form(const char *type, const char *body) {
   return (wire){.method = "POST", .headers = {{"Content-Type", type}}, .body = body, .body_len = strlen(body)};
 }
 
+static void assert_logged(const vestry_request *req, const char *text) {
+  const test_host *th = vestry_parts_of(req->v)->host->ctx;
+  if (!strstr(th->last_log, text)) fail_msg("\"%s\" is not in: %s", text, th->last_log);
+}
+
 #define QUERY(req, name) vestry_request_value(req, VESTRY_IN_QUERY, name)
 #define FORM(req, name)  vestry_request_value(req, VESTRY_IN_FORM, name)
 
@@ -199,7 +204,11 @@ static void see_types(const vestry_request *req) {
   assert_string_equal(text, vestry_request_value(req, VESTRY_IN_QUERY, "off"));
   json_t *json = NULL;
   assert_int_equal(vestry_request_get(req, VESTRY_IN_QUERY, "i", VESTRY_INTO(&json)), VESTRY_INVALID);
+  assert_logged(req, "vestry_request_get: into is of JSON, a list or an object");
   assert_int_equal(vestry_request_get(req, VESTRY_IN_QUERY, "i", vestry_into_integer(NULL)), VESTRY_INVALID);
+  assert_logged(req, "vestry_request_get: into has no variable");
+  assert_int_equal(vestry_request_get(req, VESTRY_IN_QUERY, NULL, VESTRY_INTO(&text)), VESTRY_INVALID);
+  assert_logged(req, "name is NULL");
   assert_null(json);
 }
 
@@ -258,6 +267,7 @@ static void see_file(const vestry_request *req) {
   assert_string_equal(FORM(req, "title"), "t");
   assert_int_equal(vestry_request_file(req, "title", &file), VESTRY_NOT_FOUND);
   assert_int_equal(vestry_request_file(req, NULL, &file), VESTRY_INVALID);
+  assert_logged(req, "vestry_request_file: name or ret_file is NULL");
 }
 
 static void uploaded_files_point_into_the_body(void **state) {

@@ -208,6 +208,8 @@ static void incomplete_request_ops_are_invalid(void **state) {
   ops.open = NULL;
   assert_int_equal(vestry_serve(w.v, &ops, &r, planned, &(plan){0}, &untouched), VESTRY_INVALID);
   assert_int_equal(vestry_serve(w.v, NULL, &r, planned, &(plan){0}, &untouched), VESTRY_INVALID);
+  assert_int_equal(w.th.log_lines, 3);
+  assert_non_null(strstr(w.th.last_log, "vestry_serve: ops or ret_connection is NULL"));
   assert_ptr_equal(untouched, &r);
   assert_int_equal(r.responds, 0);
   site_end(&w);

@@ -416,7 +416,7 @@ static void unfollow(vsi_routes *routes, const void *ctx) {
 vestry_err vestry_routes_follow(vestry *v, const vestry_route_follower *ops, void *ctx) {
   if (!v) return VESTRY_INVALID;
   if (ops && (!ops->mounts || !ops->unmounted))
-    return vsi_mistake(v->host, "vestry_routes_follow", "ops->mounts and ops->unmounted must be set");
+    return vsi_mistake(v->host, "vestry_routes_follow", "follower->mounts and follower->unmounted must be set");
   vsi_routes *routes = v->routes;
   if (!ops) {
     unfollow(routes, ctx);
@@ -435,7 +435,7 @@ vestry_err vestry_routes_follow(vestry *v, const vestry_route_follower *ops, voi
   if (error) vsi_free(routes->host, made);
   if (is_there)
     return vsi_mistake(v->host, "vestry_routes_follow",
-                       "this ctx follows the routes already; first end it with ops NULL");
+                       "this ctx follows the routes already; first end that with follower NULL");
   return error;
 }
 
