@@ -92,7 +92,7 @@ static const struct {
      "format [--bytes 10000] [--lines 100] [--round-ms 200]\n"
      "      formatting events of elements and of signals, on one thread: GB/s of text; fails if an event is wrong"},
     {"dispatch", bench_dispatch,
-     "dispatch [--way direct|dispatch|format|broadcast|post|nobody] [--rounds 100] [--count 5000]\n"
+     "dispatch [--way direct|dispatch|format|broadcast|post|empty] [--rounds 100] [--count 5000]\n"
      "      one effect to one memory transport: nanoseconds and allocations; fails on wrong bytes"},
     {"costs", bench_costs,
      "costs [--streams 1000] [--sends STREAMS]\n"

@@ -14,7 +14,7 @@ vestry_session_options bench_members_sessions(size_t count) {
 static vestry_err member(const vestry_request *req, vestry_reply *reply, void *ctx) {
   const char *user = vestry_session_user(req);
   (void)ctx;
-  return vestry_reply_bodyf(reply, "%s", user ? user : "nobody");
+  return vestry_reply_bodyf(reply, "%s", user ? user : "anonymous");
 }
 
 static vestry_err login(const vestry_request *req, vestry_reply *reply, void *ctx) {

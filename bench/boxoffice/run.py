@@ -90,10 +90,10 @@ def main():
     parser.add_argument('--most-ms', type=float, help='p99 from commit to stream must not be above')
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        file, told = os.path.join(folder, 'office.db'), os.path.join(folder, 'told')
+        file, receipts_file = os.path.join(folder, 'office.db'), os.path.join(folder, 'receipts')
         process = subprocess.Popen(
             [args.program, '--port', '0', '--adapter', args.adapter, '--db', file, '--nodes', str(args.nodes),
-             '--robots', str(args.robots), '--pace', str(args.pace), '--told', told],
+             '--robots', str(args.robots), '--pace', str(args.pace), '--receipts', receipts_file],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         port = int(re.search(r':(\d+)$', process.stdout.readline().strip()).group(1))
         viewer = Viewer(port)
@@ -101,7 +101,7 @@ def main():
         begun, killed, is_held = time.monotonic(), 0, args.lock <= 0
 
         def is_measured():
-            return viewer.took and os.path.exists(told) and os.path.getsize(told)
+            return viewer.took and os.path.exists(receipts_file) and os.path.getsize(receipts_file)
 
         # Before the first sale, which a busy machine may delay, there is nothing to audit.
         while (elapsed := time.monotonic() - begun) < args.seconds or (not is_measured() and elapsed < args.seconds + PATIENCE_S):
@@ -119,13 +119,13 @@ def main():
         with sqlite3.connect(file, timeout=60) as db:
             sold, paid, twice, lost = db.execute(AUDIT).fetchone()
             paid_for = {nonce for (nonce,) in db.execute('SELECT nonce FROM payment')}
-        with open(told, encoding='ascii') as lines:
+        with open(receipts_file, encoding='ascii') as lines:
             receipts = lines.read().split()
     missing = len([nonce for nonce in receipts if nonce not in paid_for])
     took = sorted(viewer.took)
     at = (lambda percent: took[min(len(took) - 1, len(took) * percent // 100)]) if took else (lambda _: float('nan'))
     print(f'{args.nodes} nodes, {args.robots} robots, {args.seconds:g} s; killed {killed}, the database held for {args.lock:g} s')
-    print(f'sold {sold} = paid {paid}, twice {twice}, lost {lost + missing}; robots were told of {len(receipts)} payments')
+    print(f'sold {sold} = paid {paid}, twice {twice}, lost {lost + missing}; robots received {len(receipts)} receipts')
     print(f'ms from a write to its event in a tab: half {at(50):.0f}, 99 % {at(99):.0f}, of {len(took)}; '
           f'the tab has opened {viewer.opened} streams')
     wrong = sold != paid or twice or lost or missing or not sold or not receipts or len(set(receipts)) != len(receipts)

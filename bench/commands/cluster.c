@@ -61,7 +61,7 @@ json_t *bench_cluster_stats(const bench_cluster *cluster) {
                 {"keys", s.keys_count},
                 {"others_keys", s.others_keys_count},
                 {"keys_bytes", s.keys_bytes},
-                {"asked", s.remote_requests_count},
+                {"remote_requests", s.remote_requests_count},
                 {"ok", s.ok_count},
                 {"not_found", s.not_found_count},
                 {"timeout", s.timeout_count},

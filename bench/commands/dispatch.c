@@ -9,7 +9,7 @@
  *   post      vestry_serve of a POST whose handler names the key and patches the signals; no interceptor: from the
  *             request's method to the answer 204, and the event in the stream
  * and for comparison
- *   nobody    vestry_broadcast to a key without streams
+ *   empty     vestry_broadcast to a key without streams
  *
  * One thread does all work: the runtime is stepped, so the figures include the runner and its write, but no thread is
  * woken. Allocations are counted: those of vestry by an injected host, those of jansson by its hooks. Every round has a
@@ -89,7 +89,7 @@ static vestry_err send_broadcast(work *w) {
   return vestry_broadcast(w->v, nowhere, VESTRY_KEY("counter", 1), w->event, NULL);
 }
 
-static vestry_err send_nobody(work *w) {
+static vestry_err send_empty(work *w) {
   vestry_err error = vestry_broadcast(w->v, nowhere, VESTRY_KEY("counter", 2), w->event, NULL);
   return error == VESTRY_NOT_FOUND ? VESTRY_OK : VESTRY_FAILED;
 }
@@ -176,7 +176,7 @@ static const struct way {
   bool is_alone;  /* without the interceptor */
 } ways[] = {{"direct", send_direct, false, false}, {"dispatch", send_dispatch, false, false},
             {"format", send_format, false, false}, {"broadcast", send_broadcast, false, false},
-            {"post", send_post, false, true},      {"nobody", send_nobody, true, false}};
+            {"post", send_post, false, true},      {"empty", send_empty, true, false}};
 enum { WAYS = sizeof ways / sizeof *ways };
 
 static const char one_event[] = "event: datastar-patch-signals\ndata: signals {\"counter\":1234}\n\n";
@@ -261,7 +261,7 @@ int bench_dispatch(int argc, char **argv) {
   bool right = begin(&works[0], &host, false) && begin(&works[1], &host, true) && m, known = !only;
   for (int i = 0; only && i < WAYS; i++) known |= strcmp(only, ways[i].name) == 0;
   if (!known)
-    fprintf(stderr, "vestry-bench: --way: '%s' is not direct, dispatch, format, broadcast, post or nobody\n", only);
+    fprintf(stderr, "vestry-bench: --way: '%s' is not direct, dispatch, format, broadcast, post or empty\n", only);
   /* alternately, so that disturbances affect all ways */
   for (uint64_t round = 0; right && known && round < rounds + 1; round++)
     for (int i = 0; right && i < WAYS; i++) {

@@ -43,15 +43,15 @@ int bench_routes(int argc, char **argv) {
     return 1;
   }
   static char paths[PATHS][64];
-  uint64_t asked = 0, found = 0, took_ns = 0;
-  for (unsigned round = 0; round < rounds; round++, asked += PATHS) {
+  uint64_t lookups = 0, found = 0, took_ns = 0;
+  for (unsigned round = 0; round < rounds; round++, lookups += PATHS) {
     choose_paths(paths, (unsigned)count / 4, round);
     uint64_t since = bench_now_ns();
     for (unsigned i = 0; i < PATHS; i++) found += vestry_route_status(v, "GET", paths[i]) == 200;
     took_ns += bench_now_ns() - since;
   }
-  printf("routes count=%u asked=%" PRIu64 " found=%" PRIu64 " ns=%.0f\n", (unsigned)count, asked, found,
-         (double)took_ns / (double)asked);
+  printf("routes count=%u lookups=%" PRIu64 " found=%" PRIu64 " ns=%.0f\n", (unsigned)count, lookups, found,
+         (double)took_ns / (double)lookups);
   vestry_destroy(v);
-  return found == asked ? 0 : 1;
+  return found == lookups ? 0 : 1;
 }

@@ -44,7 +44,7 @@ class Runs:
     def __init__(self, runs, streams):
         self.streams, self.groups = streams, {}
         for run in runs:
-            self.groups.setdefault((run["contest"], int(run["asked_streams"]), run["contender"]), []).append(run)
+            self.groups.setdefault((run["contest"], int(run["requested_streams"]), run["contender"]), []).append(run)
 
     def has(self, contest, contender):
         return (contest, self.streams, contender) in self.groups
@@ -170,10 +170,10 @@ between the two.
 
 
 def limits_text(result):
-    if result["streams"] == result["asked_streams"]:
+    if result["streams"] == result["requested_streams"]:
         return ""
     return (f"\n**A process can have {result['descriptors']:,} descriptors here, so there are {result['streams']:,} "
-            f"streams instead of {result['asked_streams']:,}.**\n")
+            f"streams instead of {result['requested_streams']:,}.**\n")
 
 
 def page(result, runs, few):

@@ -132,7 +132,7 @@ def run(build, contest, contender, descriptors):
         closed = closed_for(server.port, "full", "budget") if contender.startswith("microhttpd") else {}
     if done.returncode:
         sys.exit(f"{contender}: {' '.join(command)}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
-    return {**parse(done.stdout), **closed, "contender": contender, "contest": contest.name, "asked_streams": contest.streams}
+    return {**parse(done.stdout), **closed, "contender": contender, "contest": contest.name, "requested_streams": contest.streams}
 
 
 def can_run(build, contender):
@@ -143,7 +143,7 @@ def can_run(build, contender):
 
 def repetitions_of(runs):
     """Return the maximum number of runs of a contest with the same contender."""
-    return max(collections.Counter((run["contest"], run["asked_streams"], run["contender"]) for run in runs).values(),
+    return max(collections.Counter((run["contest"], run["requested_streams"], run["contender"]) for run in runs).values(),
                default=0)
 
 
@@ -183,7 +183,7 @@ def main():
     result = {"date": time.strftime("%Y-%m-%d", time.gmtime(began)), "took_s": round(whole),
               "others_share": (earlier["others_share"] * earlier["took_s"] + share * took) / whole,
               "repetitions": repetitions_of(runs), "only": args.only, "streams": streams,
-              "asked_streams": args.streams, "descriptors": descriptors,
+              "requested_streams": args.streams, "descriptors": descriptors,
               "machine": machine.describe(["libmicrohttpd12", "libcivetweb1", "nginx", "libnginx-mod-nchan",
                                            "libbrotli1", "zlib1g"]),
               "node": node_version(), "sdk": sdk_version(args.build), "runs": runs}

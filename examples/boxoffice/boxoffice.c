@@ -7,14 +7,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPTION_DB = OPTION_OWN, OPTION_POSTGRES, OPTION_ROBOTS, OPTION_PACE, OPTION_NODES, OPTION_TOLD, OPTION_NODE };
+enum {
+  OPTION_DB = OPTION_OWN,
+  OPTION_POSTGRES,
+  OPTION_ROBOTS,
+  OPTION_PACE,
+  OPTION_NODES,
+  OPTION_RECEIPTS,
+  OPTION_NODE
+};
 
 static int read_option(int option, const char *value, void *ctx) {
   struct app *app = ctx;
   if (option == OPTION_DB) app->kept.file = value;
   if (option == OPTION_POSTGRES) app->kept.postgres_url = value;
-  if (option == OPTION_TOLD && !(app->told = fopen(value, "a")))
-    return options_refuse("boxoffice", "told", value, strerror(errno));
+  if (option == OPTION_RECEIPTS && !(app->receipts = fopen(value, "a")))
+    return options_refuse("boxoffice", "receipts", value, strerror(errno));
   if (option == OPTION_NODE && !node_read(value, &app->house.node))
     return options_refuse("boxoffice", "node", value, "this option is only for nodes, which --nodes starts");
   if (option == OPTION_ROBOTS && !options_number(value, 0, 5000, &app->robots_count))
@@ -100,7 +108,7 @@ int main(int argc, char **argv) {
                                         {"robots", required_argument, NULL, OPTION_ROBOTS},
                                         {"pace", required_argument, NULL, OPTION_PACE},
                                         {"nodes", required_argument, NULL, OPTION_NODES},
-                                        {"told", required_argument, NULL, OPTION_TOLD},
+                                        {"receipts", required_argument, NULL, OPTION_RECEIPTS},
                                         {"node", required_argument, NULL, OPTION_NODE},
                                         {0}};
   static const vestry_profile offered[] = {{.ops = &vestry_profile_brotli}, {.ops = &vestry_profile_gzip}};
@@ -129,7 +137,7 @@ int main(int argc, char **argv) {
                   "  --robots N            number of robots that buy seats [300]\n"
                   "  --pace MS             average time between two actions of a robot [20000]\n"
                   "  --nodes N             number of processes on that database; each may be killed [1]\n"
-                  "  --told FILE           record each payment that was confirmed to a robot in FILE [none]\n"};
+                  "  --receipts FILE       record each payment that was confirmed to a robot in FILE [none]\n"};
   program_start(&app.program, argc, argv, "boxoffice", "A hall of 2,000 seats, robots that buy them, and you",
                 &options);
   vestry_err err = begin(&app);
@@ -139,6 +147,6 @@ int main(int argc, char **argv) {
   end(&app);
   int status = program_finish(&app.program);
   database_close(&app.db);
-  if (app.told) fclose(app.told);
+  if (app.receipts) fclose(app.receipts);
   return err ? 1 : status;
 }

@@ -191,7 +191,7 @@ int main(int argc, char **argv) {
   vestry_sqlite_record_pages();
   static const vestry_profile offered[] = {{.ops = &vestry_profile_brotli}, {.ops = &vestry_profile_gzip}};
   const vestry_options options = {.profiles = offered, .profiles_count = 2};
-  program_start(&app.program, argc, argv, "cells", "A million check boxes, shared by all visitors", &options);
+  program_start(&app.program, argc, argv, "cells", "A million check boxes, shared by all users", &options);
   vestry_err err = begin(&app);
   app.program.options.shown.pages = app.pages;
   console_metrics_of(&app.program.options.metrics, vestry_sqlite_metrics, app.database);

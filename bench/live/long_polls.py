@@ -3,7 +3,7 @@
 """The cost of long polls that the server holds, beside the same number of streams: memory and CPU of the server while
 nothing happens, and a change that reaches all of them.
 
-  bench/live/asks.py BUILD [--asks 1000] [--adapter microhttpd|civetweb] [--private] [--seconds 10]
+  bench/live/long_polls.py BUILD [--count 1000] [--adapter microhttpd|civetweb] [--private] [--seconds 10]
 
 Prints a line for streams and a line for long polls. It fails if a request is rejected, is not held, or does not receive
 the change."""
@@ -24,7 +24,7 @@ HELD_MS = 25000
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("build")
-    parser.add_argument("--asks", type=int, default=1000)
+    parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--adapter", choices=("microhttpd", "civetweb"), default="microhttpd")
     parser.add_argument("--private", action="store_true")
     parser.add_argument("--seconds", type=float, default=10)
@@ -33,7 +33,7 @@ def arguments():
 
 def start(of):
     """Start a server with twice as many places, because only three quarters of them are for long polls."""
-    room = str(of.asks * 2)
+    room = str(of.count * 2)
     options = ["--threads", room] if of.adapter == "civetweb" else ["--streams", room]
     child = subprocess.Popen([os.path.join(of.build, "bin/vestry-bench"), "serve", "--port", "0", "--pages",
                               "--adapter", of.adapter, *options], stdout=subprocess.PIPE, text=True)
@@ -82,18 +82,18 @@ def stats(port):
         return json.load(answer)["pages"]
 
 
-async def measure(of, is_ask):
+async def measure(of, is_long_poll):
     child, port = start(of)
     try:
-        asked = urllib.parse.quote(json.dumps({"_vestry": {"poll": HELD_MS if is_ask else 0}}))
-        path = f"/page?topic=news&bytes=10000{'&private=1' if of.private else ''}&datastar={asked}"
+        signals = urllib.parse.quote(json.dumps({"_vestry": {"poll": HELD_MS if is_long_poll else 0}}))
+        path = f"/page?topic=news&bytes=10000{'&private=1' if of.private else ''}&datastar={signals}"
         first = Tab()
         await first.open(port, path, "")
         await first.until(b"\nid: ")
         while not (found := re.search(rb"\nid: (.*)\n", first.text)):
             await asyncio.sleep(0.002)
         first.writer.close()
-        before, tabs = rss_bytes(child.pid), [Tab() for _ in range(of.asks)]
+        before, tabs = rss_bytes(child.pid), [Tab() for _ in range(of.count)]
         for tab in tabs:
             await tab.open(port, path, found.group(1).decode())
             await tab.until(b"datastar-patch-signals")
@@ -101,17 +101,17 @@ async def measure(of, is_ask):
         memory, used, since = rss_bytes(child.pid) - before, cpu_s(child.pid), time.monotonic()
         await asyncio.sleep(of.seconds)
         idle = (cpu_s(child.pid) - used) / (time.monotonic() - since)
-        if any(tab.reading.done() for tab in tabs) or held < of.asks:
-            raise SystemExit(f"{held} of {of.asks} are held")
+        if any(tab.reading.done() for tab in tabs) or held < of.count:
+            raise SystemExit(f"{held} of {of.count} are held")
         used, since = cpu_s(child.pid), time.monotonic()
         request = urllib.request.Request(f"http://127.0.0.1:{port}/state?topic=news", data=b"changed", method="POST")
         await asyncio.to_thread(lambda: urllib.request.urlopen(request).close())
         for tab in tabs:
             await tab.until(b"changed")
         took, change = time.monotonic() - since, cpu_s(child.pid) - used
-        print(f"{'asks' if is_ask else 'streams'}={of.asks} adapter={of.adapter} private={int(of.private)}"
-              f" bytes_each={memory // of.asks} idle_cpu_percent={idle * 100:.2f}"
-              f" change_ms={took * 1000:.0f} change_cpu_us_each={change * 1e6 / of.asks:.0f}")
+        print(f"{'long_polls' if is_long_poll else 'streams'}={of.count} adapter={of.adapter} private={int(of.private)}"
+              f" bytes_each={memory // of.count} idle_cpu_percent={idle * 100:.2f}"
+              f" change_ms={took * 1000:.0f} change_cpu_us_each={change * 1e6 / of.count:.0f}")
         for tab in tabs:
             tab.writer.close()
     finally:
@@ -121,8 +121,8 @@ async def measure(of, is_ask):
 
 def main():
     of = arguments()
-    for is_ask in (False, True):
-        asyncio.run(measure(of, is_ask))
+    for is_long_poll in (False, True):
+        asyncio.run(measure(of, is_long_poll))
 
 
 if __name__ == "__main__":
