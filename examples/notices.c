@@ -42,17 +42,17 @@ static void read_user(const vestry_request *req, char user[NAME_BYTES]) {
 }
 
 #define PAGE                                                                                                           \
-  "<main data-signals=\"{unread: 0, said: ''}\" data-signals:user=\"'%s'\" "                                           \
+  "<main data-signals=\"{unread: 0, message: ''}\" data-signals:user=\"'%s'\" "                                        \
   "data-on:notice__document=\"$unread++\"><header class=\"row\"><h1>Notices for %s</h1>"                               \
   "<b class=\"badge\" id=\"unread\" data-attr:hidden=\"$unread == 0\" data-text=\"$unread\" hidden></b>"               \
   "</header><form data-on:submit=\"$_stale ? "                                                                         \
-  "$said = 'Not sent: the server does not respond. Your text stays here.' : @post('/send')\"><div "                    \
+  "$message = 'Not sent: the server does not respond. Your text stays here.' : @post('/send')\"><div "                 \
   "class=\"pair\"><div "                                                                                               \
   "class=\"field\">"                                                                                                   \
   "<label for=\"to\">To</label><input id=\"to\" data-bind:to maxlength=\"%d\" placeholder=\"everyone\" "               \
   "autocomplete=\"off\"></div><div class=\"field\"><label for=\"text\">Notice</label>"                                 \
   "<input id=\"text\" data-bind:text maxlength=\"%d\" autocomplete=\"off\"></div></div><button class=\"first\">Send"   \
-  "</button><p class=\"soft\" id=\"said\" role=\"status\" data-text=\"$said\"></p></form>"                             \
+  "</button><p class=\"soft\" id=\"message\" role=\"status\" data-text=\"$message\"></p></form>"                       \
   "<ol id=\"notices\" role=\"log\" aria-label=\"Notices\"></ol></main>"
 
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -158,10 +158,10 @@ static vestry_err send_notice(const vestry_request *req, vestry_reply *reply, vo
   const char *user = program_text(req, "user", NAME_BYTES), *to = program_text(req, "to", NAME_BYTES);
   const char *text = program_text(req, "text", TEXT_BYTES(TEXT_MAX));
   if (!text_fits(user, NAME_MAX) || !text_fits(to, NAME_MAX))
-    return vestry_reply_patch_signals(reply, VESTRY_OBJECT("said", "A name has at most 30 characters."));
+    return vestry_reply_patch_signals(reply, VESTRY_OBJECT("message", "A name has at most 30 characters."));
   if (!text_is_good(text, TEXT_MAX))
     return vestry_reply_patch_signals(reply,
-                                      VESTRY_OBJECT("said", "A notice needs a text, of at most 140 characters."));
+                                      VESTRY_OBJECT("message", "A notice needs a text, of at most 140 characters."));
   struct notice notice = {0};
   strcpy(notice.from, user);
   strcpy(notice.to, to);
@@ -179,13 +179,13 @@ static vestry_err send_notice(const vestry_request *req, vestry_reply *reply, vo
   pthread_mutex_unlock(&app->lock);
   vestry_batch_destroy(batch);
   if (err && err != VESTRY_NOT_FOUND) return err;
-  char said[64 + NAME_BYTES];
+  char message[64 + NAME_BYTES];
   if (count)
-    snprintf(said, sizeof said, count == 1 ? "Sent to %zu page." : "Sent to %zu pages.", count);
+    snprintf(message, sizeof message, count == 1 ? "Sent to %zu page." : "Sent to %zu pages.", count);
   else
-    snprintf(said, sizeof said, "Stored: %s has no page open now, and will see the notice later.",
+    snprintf(message, sizeof message, "Stored: %s has no page open now, and will see the notice later.",
              *to ? to : "everyone");
-  return vestry_reply_patch_signals(reply, VESTRY_OBJECT("said", said, "text", ""));
+  return vestry_reply_patch_signals(reply, VESTRY_OBJECT("message", message, "text", ""));
 }
 
 /* POST /dismiss?number=… */

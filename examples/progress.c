@@ -71,16 +71,16 @@ static void change(struct app *app, int state, const char *job) {
 }
 
 #define PAGE                                                                                                           \
-  "<main data-signals=\"{job: '', state: 'idle', running: false, percent: 0, said: ''}\"><h1>A long job</h1>"          \
+  "<main data-signals=\"{job: '', state: 'idle', running: false, percent: 0, message: ''}\"><h1>A long job</h1>"       \
   "<section class=\"live\"><h2 id=\"job\" data-text=\"$job || 'Nothing to do'\"></h2>"                                 \
   "<progress max=\"100\" aria-labelledby=\"job\" data-attr:value=\"$percent\"></progress>"                             \
   "<div class=\"row\"><span id=\"percent\" class=\"count\" data-text=\"$percent + ' %%'\"></span>"                     \
   "<span id=\"state\" class=\"soft\" role=\"status\" data-text=\"!$_stale ? $state : $running ? 'was running at ' + "  \
   "$_stale : $state + ' at ' + $_stale\"></span></div></section>"                                                      \
-  "<form data-on:submit=\"$said = ''; $running || $_stale || @post('/job')\"><div class=\"field\"><label "             \
+  "<form data-on:submit=\"$message = ''; $running || $_stale || @post('/job')\"><div class=\"field\"><label "          \
   "for=\"name\">Name</label>"                                                                                          \
   "<input id=\"name\" data-bind:name maxlength=\"%d\" autocomplete=\"off\" placeholder=\"Counting sheep\">"            \
-  "<p class=\"error\" role=\"alert\" data-text=\"$said\"></p></div>"                                                   \
+  "<p class=\"error\" role=\"alert\" data-text=\"$message\"></p></div>"                                                \
   "<div class=\"buttons\"><button class=\"first\" id=\"start\" data-attr:aria-disabled=\"'' + ($running || "           \
   "!!$_stale)\">Start</button>"                                                                                        \
   "<button type=\"button\" id=\"cancel\" data-on:click=\"$running && !$_stale && @delete('/job')\" "                   \
@@ -106,7 +106,7 @@ static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *a
 static vestry_err start(const vestry_request *req, vestry_reply *reply, void *app) {
   const char *name = program_text(req, "name", TEXT_BYTES(NAME_MAX));
   if (!text_fits(name, NAME_MAX))
-    return vestry_reply_patch_signals(reply, VESTRY_OBJECT("said", "A name has at most 40 characters."));
+    return vestry_reply_patch_signals(reply, VESTRY_OBJECT("message", "A name has at most 40 characters."));
   change(app, RUNNING, text_is_good(name, NAME_MAX) ? name : "Counting sheep");
   return vestry_reply_status(reply, 204);
 }

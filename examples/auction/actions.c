@@ -60,13 +60,13 @@ static vestry_err bid(const vestry_request *req, vestry_reply *reply, void *ctx)
   int64_t lot, cents;
   if (vestry_request_get(req, VESTRY_IN_PATH, "lot", vestry_into_between(&lot, 1, INT64_MAX))) return VESTRY_NOT_FOUND;
   if (!read_cents(program_text(req, "amount", 12), &cents))
-    return vestry_reply_patch_signals(reply, VESTRY_OBJECT("_said", "Enter an amount, such as 12.50."));
+    return vestry_reply_patch_signals(reply, VESTRY_OBJECT("_message", "Enter an amount, such as 12.50."));
   vestry_err err = vestry_sql_run_alone(
       app->db,
       "INSERT INTO bid SELECT id, bids + 1, ?2, ?3, ?4 FROM lot WHERE id = ?1 AND is_over = 0 AND ends_ms > ?4 AND "
       "leader <> ?2 AND ?3 >= cents + iif(bids, ?5, 0) RETURNING number",
       VESTRY_LIST(lot, who, cents, now_ms(), STEP_CENTS), NULL, NULL);
-  if (!err) return vestry_reply_patch_signals(reply, VESTRY_OBJECT("_said", "", "amount", ""));
+  if (!err) return vestry_reply_patch_signals(reply, VESTRY_OBJECT("_message", "", "amount", ""));
   if (err == VESTRY_NOT_FOUND)
     err = vestry_sql_run_alone(
         app->db,
@@ -74,7 +74,7 @@ static vestry_err bid(const vestry_request *req, vestry_reply *reply, void *ctx)
         "= ?3 "
         "THEN '' WHEN leader = ?2 THEN 'You already lead.' ELSE 'Too low by now.' END FROM lot WHERE id = ?1",
         VESTRY_LIST(lot, who, cents, now_ms()), read_text, why);
-  return err ? err : vestry_reply_patch_signals(reply, VESTRY_OBJECT("_said", why));
+  return err ? err : vestry_reply_patch_signals(reply, VESTRY_OBJECT("_message", why));
 }
 
 vestry_err actions_end_later(struct app *app, vestry_sql_transaction *transaction, int64_t lot, int64_t ends_ms) {

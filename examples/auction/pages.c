@@ -22,9 +22,9 @@ static vestry_err begin(struct app *app, vestry_render *render, vestry_html *htm
   if (err) return err;
   program_live_begin(&app->program, render, html, title);
   vestry_html_add(html,
-                  "<div class=\"all\" %-s><div %-s data-signals=\"{amount: '', _said: ''}\" data-init=\"el.ahead = "
+                  "<div class=\"all\" %-s><div %-s data-signals=\"{amount: '', _message: ''}\" data-init=\"el.ahead = "
                   "%lld - Date.now()\""
-                  " data-on:vestry-navigated__window=\"$amount = $_said = ''\" "
+                  " data-on:vestry-navigated__window=\"$amount = $_message = ''\" "
                   "data-on-interval__duration.1s=\"document.querySelectorAll('[data-ends]')"
                   ".forEach(time => { const left = time.dataset.ends - Date.now() - el.ahead;"
                   " time.textContent = left > 0 ? new Date(left).toISOString().slice(11, 19) : 'over' })\">"
@@ -163,7 +163,7 @@ static void put_form(vestry_html *html, const struct lot *lot) {
                   "\"><label for=\"amount\">Your bid, " EURO " or more</label><input id=\"amount\" data-bind:amount "
                   "inputmode=\"decimal\" autocomplete=\"off\" required><button class=\"first\">Bid</button>"
                   "<p role=\"alert\" class=\"alert\" data-text=\"$_biddingFailed ? 'Your bid did not arrive. Try "
-                  "again.' : $_said\">"
+                  "again.' : $_message\">"
                   "</p><p role=\"status\" data-text=\"$_bidding ? 'Sending…' : ''\"></p></form>",
                   EURO_OF(lot->cents + (lot->bids ? STEP_CENTS : 0)));
 }

@@ -199,9 +199,9 @@ static void put_actions(vestry_html *html) {
   vestry_backend_action_options press = pressed;
   press.filter_include = "^tabId$";
   press.sent = "_holding";
-  vestry_html_add(html, "data-signals=\"{_said: '', _seat: 0, _busy: false, _at: 0}\" data-indicator:_busy "
+  vestry_html_add(html, "data-signals=\"{_message: '', _seat: 0, _busy: false, _at: 0}\" data-indicator:_busy "
                         "data-on:click=\"const b = evt.target.closest("
-                        "'button[value]'); if (b && !b.ariaDisabled && b.value !== '0') { $_said = ''; $_seat = "
+                        "'button[value]'); if (b && !b.ariaDisabled && b.value !== '0') { $_message = ''; $_seat = "
                         "b.value === 'any' ? 0 : +b.value; if (b.matches('.own *, #basket li *')) { ");
   vestry_html_backend_action(html, VESTRY_METHOD_POST, &press, "/free/{$_seat}");
   vestry_html_add(html, " } else { ");
@@ -253,9 +253,10 @@ vestry_err hall_page(vestry_render *render, vestry_html *html, void *ctx) {
     vestry_html_add(html, "<p class=\"soft\">One node: there is no plug to pull. <code>--nodes 3</code> starts three."
                           "</p>");
   vestry_html_add(html, "</section>");
-  vestry_html_add(html, "<section id=\"said\"><p role=\"alert\" class=\"error\" data-text=\"$_holdingFailed || "
-                        "$_payingFailed ? 'Your request did not arrive. Try again.' : $_said\"></p><p role=\"status\" "
-                        "data-text=\"$_busy ? 'Sending…' : ''\"></p></section>");
+  vestry_html_add(html,
+                  "<section id=\"message\"><p role=\"alert\" class=\"error\" data-text=\"$_holdingFailed || "
+                  "$_payingFailed ? 'Your request did not arrive. Try again.' : $_message\"></p><p role=\"status\" "
+                  "data-text=\"$_busy ? 'Sending…' : ''\"></p></section>");
   vestry_html_add(html, "</div><section aria-label=\"The hall\">");
   put_hall(app, render, html, buyer);
   vestry_html_add(html, "</section><footer><div class=\"door\">");

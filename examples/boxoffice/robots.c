@@ -30,7 +30,7 @@ uint64_t robot_buys(struct robot *robot, const char *answer, void *ctx) {
   const uint64_t think_ms = app->pace_ms / 4 + robot_any(robot, app->pace_ms * 3 / 2 + 1);
   if (answer && state[PAYS]) {
     char nonce[160];
-    if (app->receipts && strstr(answer, "\"_said\":\"\"")) fprintf(app->receipts, "%s\n", robot_nonce(robot, nonce));
+    if (app->receipts && strstr(answer, "\"_message\":\"\"")) fprintf(app->receipts, "%s\n", robot_nonce(robot, nonce));
     if (app->receipts) fflush(app->receipts);
     memset(state, 0, sizeof robot->state);
     return think_ms;

@@ -16,7 +16,7 @@ int64_t buyer_of(const vestry_request *req) {
 }
 
 static vestry_err say(vestry_reply *reply, const char *sentence) {
-  return vestry_reply_patch_signals(reply, VESTRY_OBJECT("_said", sentence));
+  return vestry_reply_patch_signals(reply, VESTRY_OBJECT("_message", sentence));
 }
 
 /* A single statement decides: a seat has one holder, and a buyer holds at most a few seats. A hold of the same buyer is

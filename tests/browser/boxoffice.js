@@ -37,7 +37,7 @@ async function tabWithSeat(office, settings) {
     const tab = await office.tab(settings);
     await tab.until(() => document.querySelector('.seats button[aria-label$=": free"]'));
     await tab.page.click('#basket .any');
-    await tab.until(() => document.querySelector('.own .mine') || document.querySelector('#said [role=alert]').textContent);
+    await tab.until(() => document.querySelector('.own .mine') || document.querySelector('#message [role=alert]').textContent);
     if (await tab.page.locator('.own .mine').count()) {
       await isMine(tab, 1);
       return tab;
@@ -71,7 +71,7 @@ async function buyerAt(office) {
     while (answer.status === 503);
     const { status, text } = answer;
     assert.equal(status, 200, `${path}: ${status} ${text}`);
-    return JSON.parse(/signals (.*)/.exec(text)[1])._said;
+    return JSON.parse(/signals (.*)/.exec(text)[1])._message;
   };
   return {
     hold: (number, to = office) => press(to, `hold/${number}`, 'application/json', JSON.stringify({ tabId })),

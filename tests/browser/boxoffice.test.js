@@ -19,7 +19,7 @@ test('boxoffice: two users compete for seats; each seat is sold once, to the use
   await is(other, 'A', 3, 5, 'held');
   await other.page.evaluate(() => document.querySelector('#block-A .seats button[aria-label^="Row 3, seat 5:"]').removeAttribute('aria-disabled'));
   await other.page.evaluate(() => document.querySelector('#block-A .seats button[aria-label^="Row 3, seat 5:"]').click()); // too late
-  await other.until(() => document.querySelector('#said [role=alert]').textContent.startsWith('Another buyer was faster'));
+  await other.until(() => document.querySelector('#message [role=alert]').textContent.startsWith('Another buyer was faster'));
   await one.page.click('#basket .any');
   await isMine(one, 2);
   await one.page.locator('#basket li .small').nth(0).click();
@@ -33,7 +33,7 @@ test('boxoffice: two users compete for seats; each seat is sold once, to the use
     await seat(other, 'C', 1, n).click();
     if (n < 7) await isMine(other, n);
   }
-  await other.until(() => document.querySelector('#said [role=alert]').textContent.startsWith('At most six seats'));
+  await other.until(() => document.querySelector('#message [role=alert]').textContent.startsWith('At most six seats'));
   await isMine(other, 6);
   assert.deepEqual([...one.problems, ...other.problems], []);
 });

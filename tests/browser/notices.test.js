@@ -11,7 +11,7 @@ after(closeChrome);
 async function pageOf(tab, user, options) {
   const page = await tab(`?user=${encodeURIComponent(user)}`, options);
   do await send(page, user, 'hello');
-  while ((await page.page.textContent('#said')) !== 'Sent to 1 page.');
+  while ((await page.page.textContent('#message')) !== 'Sent to 1 page.');
   await page.page.getByLabel('Dismiss').click();
   return page;
 }
@@ -31,7 +31,7 @@ test('notices: to all users, and to one', async (t) => {
   await send(bob, '', 'The library closes at six.');
   await first(ada, 'The library closes at six.');
   await first(bob, 'The library closes at six.');
-  assert.match(await bob.page.textContent('#said'), /^Sent to 2 pages\.$/);
+  assert.match(await bob.page.textContent('#message'), /^Sent to 2 pages\.$/);
   await send(bob, 'ada', 'Your book is back, do fetch it.');
   await first(ada, 'Your book is back, do fetch it.');
   await send(ada, 'bob', 'Thanks!');
@@ -40,7 +40,7 @@ test('notices: to all users, and to one', async (t) => {
   assert.equal(await ada.page.textContent('#notices li b'), 'bob');
   await picture(ada.page, 'notices');
   await send(ada, 'nobody', 'Hello?');
-  await ada.until(() => document.querySelector('#said').textContent === 'Stored: nobody has no page open now, and will see the notice later.');
+  await ada.until(() => document.querySelector('#message').textContent === 'Stored: nobody has no page open now, and will see the notice later.');
   assert.deepEqual([...ada.problems, ...bob.problems], []);
 });
 
@@ -88,7 +88,7 @@ test('notices: a text that cannot be sent stays, with a message', async (t) => {
   await ada.until(() => document.documentElement.hasAttribute('data-stale'));
   await ada.page.fill('#text', 'Where are you?');
   await ada.page.click('text=Send');
-  await ada.until(() => /^Not sent/.test(document.querySelector('#said').textContent));
+  await ada.until(() => /^Not sent/.test(document.querySelector('#message').textContent));
   assert.equal(await ada.page.inputValue('#text'), 'Where are you?');
 });
 
@@ -96,7 +96,7 @@ test('notices: an empty text is rejected', async (t) => {
   const { tab } = await exampleFor(t, 'notices');
   const ada = await tab('?user=ada');
   await ada.page.click('text=Send');
-  await ada.until(() => /needs a text/.test(document.querySelector('#said').textContent));
+  await ada.until(() => /needs a text/.test(document.querySelector('#message').textContent));
 });
 
 test('notices: hostile users and texts are shown as text', async (t) => {

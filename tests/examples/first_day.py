@@ -405,7 +405,7 @@ class Boxoffice(Cells):
         """Return the status; 409 if the page reports a failure instead."""
         self.count += 1
         status, said = self.session.ask('POST', path, body, Datastar_Request='true', Content_Type=content, X_Once=f'{self.nonce}.{self.count}')
-        return 409 if is_good(status) and '"_said":""' not in said else status
+        return 409 if is_good(status) and '"_message":""' not in said else status
 
     def write(self, text, again=False):
         self.names[text[:40]] = text

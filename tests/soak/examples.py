@@ -222,7 +222,7 @@ class Auction:
     @staticmethod
     def write(user, number):
         status, text = user.act("/bid/4", amount=f"{number}.00")
-        return status if '"_said":""' in text else 500
+        return status if '"_message":""' in text else 500
 
     @staticmethod
     def stored(db):
