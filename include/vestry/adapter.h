@@ -209,7 +209,7 @@ VESTRY_API void vestry_receive_open(vestry_receiving *receiving);
 /** Return whether more of the body is wanted. If not, discard the rest of it, then call vestry_receive_close. Does not
  *  block. */
 VESTRY_API bool vestry_receive_wants(const vestry_receiving *receiving);
-/** Get the buffer for the next bytes of the body. The bytes stay there until vestry_receive_write.
+/** Get the buffer for the next bytes of the body. It is borrowed until vestry_receive_write.
  *  ret_len  free bytes; 0: the buffer is full, with VESTRY_RECEIVE_BYTES, and must be written first
  *  Returns  NULL: no more of the body is wanted
  *  Threads  any, but not while another function on this body runs; does not block */
@@ -230,7 +230,7 @@ VESTRY_API vestry_err vestry_receive_end(vestry_receiving *receiving, vestry_con
  *  are dropped, and no guard sees them; an upload that can be resumed keeps them. Blocks as the application does. */
 VESTRY_API void vestry_receive_abandon(vestry_receiving *receiving, vestry_err why);
 
-/** Look up the status of a request's head in the routes: 200, there is a route; 204, the method alone decides the
+/** Return the status of a request's head by the routes: 200, there is a route; 204, the method alone decides the
  *  answer (OPTIONS); 404 or 405. For adapters that read a body before they call vestry_serve: with another status than
  *  200, vestry_serve does not read the body.
  *  path      URL-decoded, without query

@@ -49,7 +49,8 @@ VESTRY_API vestry_err vestry_batch_add(vestry_batch *batch, vestry_event *event)
  *  Returns  made, if it is an error | as vestry_batch_add
  *  Threads  one at a time; does not block */
 VESTRY_API vestry_err vestry_batch_add_made(vestry_batch *batch, vestry_err made, vestry_event *event);
-/** Append elements: vestry_event_elements, then vestry_batch_add_made, with the errors of both. */
+/** Append elements: vestry_event_elements, then vestry_batch_add_made. Returns the error of either, also for the next
+ *  functions. */
 static inline vestry_err vestry_batch_patch_elements(vestry_batch *batch, const char *html, size_t len,
                                                      const vestry_elements_options *options) {
   vestry_event *event = NULL;

@@ -46,7 +46,7 @@ typedef enum vestry_cause {
 /** Size of arrays of counts by cause: more than the causes of any version. */
 #define VESTRY_CAUSES_MAX 32
 
-/** Get the lower-case name of a cause; "unknown" for another number. Threads any. */
+/** Get the lower-case name of a cause; "unknown" for another number. Static. Threads any. */
 VESTRY_API const char *vestry_cause_name(vestry_cause cause);
 /** Return whether a stream that ends with this cause ends cleanly. Threads any. */
 VESTRY_API bool vestry_cause_is_clean(vestry_cause cause);

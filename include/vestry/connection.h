@@ -199,13 +199,14 @@ VESTRY_API vestry_err vestry_connection_send_made(vestry_connection *connection,
 /** Send elements by a format, which escapes each %s for its context: vestry_event_elementsf, then
  *  vestry_connection_send_made.
  *      vestry_connection_patch_elementsf(connection, NULL, "<li id=\"m%d\">%s</li>", 7, "a message");
- *  Threads any; does not block. */
+ *  Returns  the error of either function
+ *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_connection_patch_elementsf(vestry_connection *connection,
                                                         const vestry_elements_options *options, const char *format, ...)
     VESTRY_PRINTF(3, 4);
 
 /* Each function below makes an event, sends it by vestry_connection_send_made, and returns the error of either step.
- * Events of other kinds are made by their own functions (event.h, script.h). */
+ * Threads any; does not block. Events of other kinds are made by their own functions (event.h, script.h). */
 
 /** Send elements: vestry_event_elements. */
 static inline vestry_err vestry_connection_patch_elements(vestry_connection *connection, const char *html, size_t len,

@@ -209,11 +209,14 @@ VESTRY_API vestry_err vestry_event_plain(const vestry_host *host, const char *na
 
 /** Make a comment, which the page ignores; it keeps the stream alive. text NULL or "": the heartbeat (":" and an empty
  *  line).
- *  Returns  OK | INVALID (a line break in the text) | TOO_LARGE | NO_MEMORY. Threads any; does not block */
+ *  ret_event  a reference, owned by the caller; untouched on failure
+ *  Returns  OK | INVALID (a line break in the text) | TOO_LARGE | NO_MEMORY
+ *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_event_comment(const vestry_host *host, const char *text, vestry_event **ret_event);
 
 /** Make an event that sets the browser's reconnection delay, without another effect in the page. The delay applies to
  *  all later breaks until it is set again, for example to 1000 when the stream has reconnected.
+ *  ret_event  a reference, owned by the caller; untouched on failure
  *  Returns  OK | NO_MEMORY
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_event_retry(const vestry_host *host, uint32_t retry_ms, vestry_event **ret_event);

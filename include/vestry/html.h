@@ -24,7 +24,8 @@
 extern "C" {
 #endif
 
-/** A builder, allocated by the caller, with private members. Initialize it with vestry_html_init. */
+/** A builder, allocated by the caller, with private members. Initialize it with vestry_html_init. One thread at a
+ *  time; no function of a builder blocks. */
 typedef struct vestry_html {
   void *reserved[32]; /**< private */
 } vestry_html;

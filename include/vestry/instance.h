@@ -25,9 +25,10 @@ extern "C" {
 
 /** An instance. */
 typedef struct vestry vestry;
-/** A request: see vestry/request.h. */
+/** A request: see vestry/request.h. Use it on the handler's thread only. */
 typedef struct vestry_request vestry_request;
-/** A reply: see vestry/request.h. */
+/** A reply: see vestry/request.h. Use it on the handler's thread only, while the handler runs (vestry_render.reply: on
+ *  the render's thread). No function of a reply blocks, unless its comment states it. */
 typedef struct vestry_reply vestry_reply;
 
 /** Sets the scope of a request before its handler is called: writes at most VESTRY_SCOPE_MAX_BYTES into buffer and sets

@@ -116,9 +116,11 @@ VESTRY_API vestry_err vestry_key_format(const void *encoded, size_t len, char *b
                                         size_t *ret_len);
 
 #if !defined(__cplusplus) && defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
+/** Return a key as it is, for VESTRY_KEY. Threads any, also for the next function. */
 static inline vestry_key vestry_key_self(vestry_key key) {
   return key;
 }
+/** Return the key behind a pointer, for VESTRY_KEY: a copy that borrows the same bytes and parts. */
 static inline vestry_key vestry_key_at(const vestry_key *key) {
   return *key;
 }

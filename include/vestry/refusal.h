@@ -33,7 +33,7 @@ typedef enum vestry_refusal {
 /** Size of arrays of counts by refusal: more than the refusals of any version. */
 #define VESTRY_REFUSALS_MAX 32
 
-/** Get the lower-case name of a refusal; "unknown" for another number. Threads any. */
+/** Get the lower-case name of a refusal; "unknown" for another number. Static. Threads any. */
 VESTRY_API const char *vestry_refusal_name(vestry_refusal refusal);
 
 #ifdef __cplusplus

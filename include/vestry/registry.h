@@ -105,7 +105,7 @@ typedef struct vestry_registry vestry_registry;
  *           instance that has this registry (vestry_parts.registry) dispatches, because names are looked up without a
  *           lock */
 VESTRY_API vestry_err vestry_registry_create(const vestry_host *host, vestry_registry **ret_registry);
-/** Free a registry. Instances that use it keep its entries. NULL is accepted. */
+/** Free a registry. Instances that use it keep its entries. NULL is accepted. Threads as vestry_registry_create. */
 VESTRY_API void vestry_registry_destroy(vestry_registry *registry);
 
 /** Register the meaning of a name. A name can mean a placeholder and, independently, one effect or action. A later
@@ -114,6 +114,7 @@ VESTRY_API void vestry_registry_destroy(vestry_registry *registry);
  *  name     copied; not empty, at most 255 bytes
  *  ctx      passed to the function; must live as long as the instances that use the registry
  *  Returns  OK | INVALID | NO_MEMORY (registry unchanged)
+ *  Threads  as vestry_registry_create
  *
  *  vestry dispatches "connection" [id] when a stream has opened and "sse-closed" [id, cause name] when it has ended, if
  *  the application has registered effects with these names. Built-in effects, which a registry may replace:
@@ -133,10 +134,11 @@ VESTRY_API vestry_err vestry_registry_action(vestry_registry *registry, const ch
                                              void *ctx);
 VESTRY_API vestry_err vestry_registry_placeholder(vestry_registry *registry, const char *name,
                                                   vestry_placeholder_fn placeholder, void *ctx);
-/** Append an interceptor. OK | INVALID | NO_MEMORY (registry unchanged). */
+/** Append an interceptor. OK | INVALID | NO_MEMORY (registry unchanged). Threads as vestry_registry_create. */
 VESTRY_API vestry_err vestry_registry_intercept(vestry_registry *registry, const vestry_interceptor *interceptor);
 /** Add all entries of another registry: its names win over existing ones, its interceptors come after. The other
- *  registry is copied, and may be destroyed. OK | INVALID | NO_MEMORY (registry unchanged). */
+ *  registry is copied, and may be destroyed. OK | INVALID | NO_MEMORY (registry unchanged). Threads as
+ *  vestry_registry_create. */
 VESTRY_API vestry_err vestry_registry_add(vestry_registry *registry, const vestry_registry *more);
 
 /* --------------------------------------------------------------------------------------------- dispatch ----------- */

@@ -332,7 +332,8 @@ VESTRY_API vestry_err vestry_reply_effect(vestry_reply *reply, const vestry_valu
 VESTRY_API vestry_err vestry_reply_patch_elements(vestry_reply *reply, const char *html);
 VESTRY_API vestry_err vestry_reply_patch_signals(vestry_reply *reply, const vestry_value *signals);
 /** Add an effect patch-elements by a format of vestry/html.h, which escapes each %s for its context. INVALID also if
- *  vestry_html_add refuses the format; the host's log has the reason and the place. */
+ *  vestry_html_add refuses the format; the host's log has the reason and the place. Otherwise returns as
+ *  vestry_reply_effect. */
 VESTRY_API vestry_err vestry_reply_patch_elementsf(vestry_reply *reply, const char *format, ...) VESTRY_PRINTF(2, 3);
 
 #ifdef __cplusplus

@@ -62,7 +62,8 @@ typedef struct vestry_mounted {
  *      static const vestry_mounted rooms[] = {{"GET", "/", list}, {"POST", "/{room}", enter}};
  *      vestry_mount(v, "/rooms", rooms, 2, &app);
  *  prefix   "" or a pattern without a '/' at its end; prefix and pattern together must be a pattern
- *  Returns  OK | the error of vestry_route for the first row that is refused */
+ *  Returns  OK | INVALID (an argument is NULL) | the error of vestry_route for the first row that is refused
+ *  Threads  as vestry_route */
 VESTRY_API vestry_err vestry_mount(vestry *v, const char *prefix, const vestry_mounted *rows, size_t count, void *app);
 /** Unmount all mounted rows of a table, as vestry_unroute. OK | INVALID (called in a handler of the table; all others
  *  are unmounted) | NO_MEMORY. */

@@ -73,7 +73,7 @@ VESTRY_API void vestry_runtime_stop(vestry_runtime *runtime);
  *  Threads  as vestry_runtime_stop */
 VESTRY_API void vestry_runtime_destroy(vestry_runtime *runtime);
 
-/** Get the host that the runtime was created with. Threads any; does not block. */
+/** Get the host that the runtime was created with, borrowed. Threads any; does not block. */
 VESTRY_API const vestry_host *vestry_runtime_host(const vestry_runtime *runtime);
 
 /** Step a runtime without threads: fire the timers that are due on the host's clock, then run one ready actor once.

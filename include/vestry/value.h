@@ -160,21 +160,24 @@ static inline vestry_into vestry_into_json(json_t **variable) {
   vestry_into into = {VESTRY_VALUE_JSON, variable, 0, 0};
   return into;
 }
-/** Read JSON that is an array. */
+/** Read JSON that is an array. Borrowed likewise. Threads any. */
 static inline vestry_into vestry_into_list(json_t **variable) {
   vestry_into into = {VESTRY_VALUE_LIST, variable, 0, 0};
   return into;
 }
-/** Read JSON that is an object. */
+/** Read JSON that is an object. Borrowed likewise. Threads any. */
 static inline vestry_into vestry_into_object(json_t **variable) {
   vestry_into into = {VESTRY_VALUE_OBJECT, variable, 0, 0};
   return into;
 }
 
 #if !defined(__cplusplus) && defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
+/** Return the value behind a pointer, for VESTRY_VALUE: a copy that borrows the same data. Threads any, also for the
+ *  next function. */
 static inline vestry_value vestry_value_at(const vestry_value *value) {
   return *value;
 }
+/** Return a value as it is, for VESTRY_VALUE. */
 static inline vestry_value vestry_value_self(vestry_value value) {
   return value;
 }

@@ -59,7 +59,7 @@ typedef struct vestry_csrf_options {
  *  Returns  OK | INVALID (a malformed origin; too many; logged) | NO_MEMORY
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_csrf_create(vestry *v, const vestry_csrf_options *options, vestry_csrf **ret_csrf);
-/** Destroy a protection, after the last request that uses it. NULL is accepted. */
+/** Destroy a protection, after the last request that uses it. NULL is accepted. Threads any; does not block. */
 VESTRY_API void vestry_csrf_destroy(vestry_csrf *csrf);
 
 /** Reject forged requests: a guard for vestry_guard; app is the vestry_csrf. A handler may also call it and return its

@@ -42,7 +42,7 @@ extern "C" {
  *    with VESTRY_FORM_NEVER. The browser decides this and warns in its console. The server accepts declared fields
  *    only. contenteditable is not supported. */
 typedef struct vestry_forms vestry_forms;
-/** The stored values of one form, in one render. */
+/** The stored values of one form, in one render. Use it on the render's thread, or the handler's. */
 typedef struct vestry_form vestry_form;
 /** A storage for forms, instead of memory. */
 typedef struct vestry_forms_storage vestry_forms_storage;
@@ -91,7 +91,7 @@ typedef struct vestry_forms_options {
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_forms_create(vestry *v, const vestry_forms_options *options, vestry_forms **ret_forms);
 /** Destroy forms, after the last request and render that uses them and before vestry_pages_destroy. NULL is
- *  accepted. */
+ *  accepted. Threads any; does not block. */
 VESTRY_API void vestry_forms_destroy(vestry_forms *forms);
 
 /** Declare a form, before requests are served.

@@ -101,7 +101,7 @@ VESTRY_API vestry_err vestry_pages_create(struct vestry *v, const vestry_pages_o
  *  stay open, but their content is not rendered again. NULL is accepted.
  *  Threads  any but a render's; waits for running renders */
 VESTRY_API void vestry_pages_destroy(vestry_pages *pages);
-/** Get the instance of pages. Threads any. */
+/** Get the instance of pages, borrowed. Threads any. */
 VESTRY_API struct vestry *vestry_pages_instance(const vestry_pages *pages);
 
 /** Append a page's document to html. Called on the serving thread for a document, and on a render thread for a stream;

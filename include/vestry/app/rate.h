@@ -76,7 +76,7 @@ typedef struct vestry_rate_stats {
  *  Returns  OK | INVALID (options; the host's log names them) | NO_MEMORY | IO (no randomness)
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_rate_create(vestry *v, const vestry_rate_options *options, vestry_rate **ret_rate);
-/** Destroy a rate, after the last request that uses it. NULL is accepted. */
+/** Destroy a rate, after the last request that uses it. NULL is accepted. Threads any; does not block. */
 VESTRY_API void vestry_rate_destroy(vestry_rate *rate);
 
 /** Limit requests: a guard for vestry_guard; app is the vestry_rate. A rate can guard several paths, which then share

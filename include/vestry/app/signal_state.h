@@ -80,7 +80,7 @@ typedef struct vestry_schema vestry_schema;
  *  Threads  any */
 VESTRY_API vestry_err vestry_schema_create(const vestry_host *host, const vestry_field *fields, size_t count,
                                            vestry_schema **ret_schema, size_t *ret_at);
-/** Destroy a schema, after all its states. NULL is accepted. */
+/** Destroy a schema, after all its states. NULL is accepted. Threads any; does not block. */
 VESTRY_API void vestry_schema_destroy(vestry_schema *schema);
 
 /** The state of one page's signals, in one handler. One thread at a time. */

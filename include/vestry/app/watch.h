@@ -23,7 +23,7 @@ extern "C" {
 #endif
 
 /** A running watch of one stream. Valid until its end function has returned; longer if a reference to its connection is
- *  held. */
+ *  held. Except for vestry_watch_wake, its functions are for the step's thread; none of them blocks. */
 typedef struct vestry_watcher vestry_watcher;
 
 /** Sends the changes, for example by vestry_connection_patch_signals. May call vestry_watch_wait, of which the last

@@ -151,6 +151,7 @@ VESTRY_API void vestry_cluster_destroy(vestry_cluster *cluster);
 typedef void (*vestry_answer_fn)(vestry_err error, uint32_t connections_count, void *ctx);
 
 /** Dispatch by key without waiting: vestry_dispatch_with for threads that must not wait.
+ *  effects    borrowed
  *  options    key is mandatory; results is ignored
  *  on_answer  NULL: the result is dropped
  *  Returns  OK: on_answer is called once | INVALID, TOO_LARGE (effects, key, options) | CLOSED (the instance) |

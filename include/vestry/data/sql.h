@@ -84,7 +84,7 @@ typedef enum vestry_sql_kind {
 } vestry_sql_kind;
 
 /** Begin a transaction.
- *  ret_transaction  to be ended with vestry_sql_end; untouched on failure
+ *  ret_transaction  owned by the caller, who ends it with vestry_sql_end; untouched on failure
  *  Returns  OK | INVALID (also: the transaction is for writing, and this thread has one already) | the errors above
  *  Threads  any; waits at most wait_ms for a connection, and blocks on the network or the disk. The transaction belongs
  *           to this thread */
@@ -108,8 +108,8 @@ VESTRY_API vestry_err vestry_sql_act(vestry_sql_pool *pool, vestry_sql_kind kind
 
 /* --------------------------------------------------------------------------------------------- statements -------- */
 
-/** Return the number of columns. Columns are numbered from 0. Threads: that of the function that received the row; the
- *  same for the next functions. */
+/** Return the number of columns. Columns are numbered from 0. Threads: that of the function that received the row, also
+ *  for the next functions. */
 VESTRY_API size_t vestry_sql_columns_count(const vestry_sql_row *row);
 /** Return a column's value as text with a terminating NUL, in the database's text format. NULL: the value is null, or
  *  there is no such column. Valid until the function that received the row returns. */
@@ -123,7 +123,7 @@ VESTRY_API size_t vestry_sql_bytes(const vestry_sql_row *row, size_t column, voi
 
 /** Receives a row, on the thread that runs the statement. It may run other statements in the same transaction. */
 typedef void (*vestry_sql_row_fn)(const vestry_sql_row *row, void *ctx);
-/** Store the first column in the int64_t to which ctx points. A vestry_sql_row_fn. */
+/** Store the first column in the int64_t to which ctx points: a vestry_sql_row_fn. */
 VESTRY_API void vestry_sql_row_integer(const vestry_sql_row *row, void *ctx);
 
 /** Run one statement. It is prepared once for each connection, and the prepared statement is kept.
@@ -190,7 +190,7 @@ typedef struct vestry_sql_sessions_options {
  *  Threads  any; blocks on the network or the disk */
 VESTRY_API vestry_err vestry_sql_sessions_create(vestry_sql_pool *pool, const vestry_sql_sessions_options *options,
                                                  vestry_sql_sessions **ret_sessions);
-/** Free the storage; the sessions stay in the table. NULL is accepted. */
+/** Free the storage; the sessions stay in the table. NULL is accepted. Threads any; does not block. */
 VESTRY_API void vestry_sql_sessions_destroy(vestry_sql_sessions *sessions);
 
 /** Functions for vestry_session_options.storage; storage_ctx is the vestry_sql_sessions. They use separate
@@ -246,7 +246,7 @@ typedef struct vestry_sql_once_options {
  *  ret_once  owned by the caller, who destroys it after the vestry_once. Untouched on failure */
 VESTRY_API vestry_err vestry_sql_once_create(vestry_sql_pool *pool, const vestry_sql_once_options *options,
                                              vestry_sql_once **ret_once);
-/** Free the storage; the submissions stay in the table. NULL is accepted. */
+/** Free the storage; the submissions stay in the table. NULL is accepted. Threads any; does not block. */
 VESTRY_API void vestry_sql_once_destroy(vestry_sql_once *once);
 
 /** Functions for vestry_once_options.storage; storage_ctx is the vestry_sql_once. While the server is away, requests
@@ -301,7 +301,7 @@ typedef struct vestry_sql_forms_options {
 VESTRY_API vestry_err vestry_sql_forms_create(vestry_sql_pool *pool, const vestry_sql_forms_options *options,
                                               vestry_forms_storage **ret_storage);
 /** Free the storage, after vestry_forms_destroy. No transaction that has cleared a form may be open. NULL is
- *  accepted. */
+ *  accepted. Threads any; does not block. */
 VESTRY_API void vestry_sql_forms_destroy(vestry_forms_storage *storage);
 
 /* ------------------------------------------------------------------------------------------ states of tabs ------- */
@@ -343,7 +343,7 @@ typedef struct vestry_sql_tabs_options {
  *  ret_tabs  owned by the caller; untouched on failure */
 VESTRY_API vestry_err vestry_sql_tabs_create(vestry_pages *pages, vestry_sql_pool *pool,
                                              const vestry_sql_tabs_options *options, vestry_sql_tabs **ret_tabs);
-/** Free the storage. No request may use it any more. NULL is accepted. */
+/** Free the storage. No request may use it any more. NULL is accepted. Threads any; does not block. */
 VESTRY_API void vestry_sql_tabs_destroy(vestry_sql_tabs *tabs);
 
 /** Read the state of the tab that sent a request (vestry/app/tab.h). For a request of a document, the tab is only

@@ -58,7 +58,7 @@ typedef enum vestry_sqlite_level {
   VESTRY_SQLITE_FILE_PAGES
 } vestry_sqlite_level;
 
-/** Receives the topics of a changed row. */
+/** Receives the topics of a changed row. Use it on the thread that calls vestry_sqlite_topics_fn, during that call. */
 typedef struct vestry_sqlite_change vestry_sqlite_change;
 /** Names the topics that a changed row refreshes, by calling vestry_sqlite_topic. Called while the row is being
  *  changed, on the thread that changes it, so it must not use the connection. For a table without rowid, rowid is 0.
@@ -132,7 +132,7 @@ VESTRY_API void vestry_sqlite_destroy(vestry_sqlite *database);
  *  - A connection that shares its cache (SQLITE_OPEN_SHAREDCACHE) must be attached together with all connections that
  *    share it. Its renders are followed at level TABLES, and the log reports this once.
  *  db              of the same file, outside of a transaction; in use by one thread at a time. Borrowed
- *  ret_connection  must be detached before sqlite3_close. Untouched on failure
+ *  ret_connection  owned by the caller, who detaches it before sqlite3_close. Untouched on failure
  *  Returns  OK | INVALID (of another file, or the file has been replaced since) | NO_MEMORY | BUSY (in a transaction) |
  *           EXISTS (attached already) | IO. The log has the reason and a remedy
  *  Threads  that of the connection; blocks on the disk */

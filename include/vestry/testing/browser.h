@@ -23,14 +23,14 @@
 extern "C" {
 #endif
 
-/** The browser of one user. */
+/** The browser of one user. One thread at a time; its functions run the handlers on this thread. */
 typedef struct vestry_browser vestry_browser;
 
 /** Create a browser without cookies.
  *  v            borrowed; must outlive the browser
  *  ret_browser  owned by the caller; untouched on failure
  *  Returns  OK | INVALID | NO_MEMORY
- *  Threads  any, one at a time; the same for all functions of a browser */
+ *  Threads  any */
 VESTRY_API vestry_err vestry_browser_create(vestry *v, vestry_browser **ret_browser);
 /** Destroy a browser. NULL is accepted. */
 VESTRY_API void vestry_browser_destroy(vestry_browser *browser);
