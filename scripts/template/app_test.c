@@ -36,12 +36,12 @@ static void end(struct site *site) {
   app_end(site->app);
 }
 
-/* Post a note as Ada. said: the expected answer of the form. */
-static void post(struct site *site, const char *text, const char *token, int status, const char *said) {
+/* Post a note as Ada. expected: a part of the answer. */
+static void post(struct site *site, const char *text, const char *token, int status, const char *expected) {
   vestry_memory_exchange *answer;
   assert(!vestry_browser_send(site->ada, "POST", "/note", VESTRY_OBJECT("text", text, "csrf", token), &answer));
   assert(vestry_memory_look(answer).status == status);
-  assert(strstr(vestry_memory_look(answer).received.data, said));
+  assert(strstr(vestry_memory_look(answer).received.data, expected));
   vestry_memory_destroy(answer);
 }
 
