@@ -90,7 +90,7 @@ static vestry_err find_nothing(const vestry_request *req, vestry_reply *reply, v
   return VESTRY_NOT_FOUND;
 }
 
-/* A header and a content type without a value; a stream if the client asks for one. */
+/* A header and a content type without a value; a stream if the client requests one. */
 static vestry_err empty_values(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)app;
   CHECK_EQUAL(vestry_reply_header(reply, "X-Title", ""), VESTRY_OK);
