@@ -227,14 +227,10 @@ static void creation_survives_every_allocation_failure(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(paths_with_nul_are_refused),
-      cmocka_unit_test(query_reads_body_and_signals),
-      cmocka_unit_test(large_bodies_are_refused_early),
-      cmocka_unit_test(invalid_requests_do_not_affect_others),
-      cmocka_unit_test(invalid_settings_are_refused),
-      cmocka_unit_test(many_threads_need_no_other_option),
-      cmocka_unit_test(server_listens_on_ipv6),
-      cmocka_unit_test(creation_survives_every_allocation_failure),
+      cmocka_unit_test(paths_with_nul_are_refused),     cmocka_unit_test(query_reads_body_and_signals),
+      cmocka_unit_test(large_bodies_are_refused_early), cmocka_unit_test(invalid_requests_do_not_affect_others),
+      cmocka_unit_test(invalid_settings_are_refused),   cmocka_unit_test(many_threads_need_no_other_option),
+      cmocka_unit_test(server_listens_on_ipv6),         cmocka_unit_test(creation_survives_every_allocation_failure),
   };
   const vestry_contract_adapter contract = microhttpd_contract();
   vsi_client_tls_ops_offered = &tls_client_ops;

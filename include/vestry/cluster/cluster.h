@@ -202,8 +202,8 @@ typedef struct vestry_cluster_cursor {
   size_t size;             /**< sizeof(vestry_cluster_cursor), or 0 */
   uint64_t node, epoch;    /**< opaque */
   vestry_list_cursor keys; /**< opaque */
-  /** Keys may be missing: a node has not replied, or died during the listing; the set of live nodes is not known yet; or
-   *  a key of another node is too large for a message of the broker (its max_payload). */
+  /** Keys may be missing: a node has not replied, or died during the listing; the set of live nodes is not known yet;
+   *  or a key of another node is too large for a message of the broker (its max_payload). */
   bool is_partial;
   bool done; /**< set after the last page */
 } vestry_cluster_cursor;
