@@ -45,7 +45,7 @@ class Viewer(threading.Thread):
         """Read a stream. Writes from before it was opened are in its first event, and are not measured."""
         connection = http.client.HTTPConnection('127.0.0.1', self.port, timeout=15)
         connection.request('GET', '/')
-        tab = re.search(r"\}\)\(''?,'([0-9a-f]+)'", connection.getresponse().read().decode()).group(1)
+        tab = re.search(r"el\.stash\.take\(\) \|\| '([0-9a-f]+)'", connection.getresponse().read().decode()).group(1)
         path = '/?datastar=' + json.dumps({'tabId': tab}).replace('"', '%22').replace(' ', '')
         connection.request('GET', path, headers={'Datastar-Request': 'true', 'Accept': 'text/event-stream'})
         answer = connection.getresponse()

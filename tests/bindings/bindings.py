@@ -35,7 +35,7 @@ def installed(scratch):
 
 def cpp(scratch, environment):
     """Build with both compilers and two standards, without a warning. Return the first program."""
-    words = run("pkg-config", "--cflags", "--libs", "vestry", "vestry-microhttpd", env=environment).split()
+    words = run("pkg-config", "--cflags", "--libs", "vestry-app", "vestry-microhttpd", env=environment).split()
     programs = []
     for compiler in filter(shutil.which, ["g++", "clang++"]):
         for standard in ["c++17", "c++20"]:

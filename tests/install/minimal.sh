@@ -57,7 +57,7 @@ quietly cmake --build "$scratch/outside"
 
 step "what is left out"
 unused='BrotliEncoder deflate sqlite3_ PQ natsConnection vestry_profile_brotli vestry_profile_gzip vestry_cluster_create
-vestry_csrf_create vestry_files_create vestry_observe_mount vestry_metrics_add vestry_presence_create vestry_session_login
+vestry_csrf_create vestry_files_create vestry_observe_mount vestry_observe_metrics vestry_presence_create vestry_session_login
 vestry_uploads_create vsi_console_html vsi_script_form vsi_script_once vsi_script_tab vsi_script_view'
 functions() { nm "$@" 2>/dev/null | awk 'NF > 1 { print $NF }' | sort -u; }
 functions "$build"/lib/libvestry*.a >"$scratch/all"
