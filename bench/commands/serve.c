@@ -201,8 +201,8 @@ static json_t *pages_stats(const served *all) {
                 {"kept_dropped", s.kept_dropped_count},
                 {"requests_bytes", s.requests_bytes},
                 {"requests_refused", s.requests_refused_count},
-                {"long_polls", s.long_polls_count},
-                {"long_polls_brief", s.long_polls_brief_count},
+                {"asks", s.long_polls_count},
+                {"asks_brief", s.long_polls_brief_count},
                 {"sleeping", all->pages ? bench_pages_sleeping(all->pages) : 0}};
   json_t *object = json_object();
   for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)

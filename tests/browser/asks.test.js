@@ -195,7 +195,7 @@ describe('asks', { concurrency: 6 }, () => {
     const isTold = (one) => one.text.split('event: datastar-patch-signals').length >= 3; // it ended without a cut
     assert.ok(all.slice(27).every(isTold));
     const { pages } = await small.stats();
-    assert.deepEqual([pages.long_polls, pages.long_polls_brief], [101, 73]);
+    assert.deepEqual([pages.asks, pages.asks_brief], [101, 73]);
     assert.equal((await small.send('/state?topic=news', 'changed')).status, 204);
     await until(() => all.every((one) => one.hasEnded), 'those that are held are answered');
     assert.ok(all.slice(0, 27).every((one) => /changed/.test(one.text)));
