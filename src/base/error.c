@@ -10,13 +10,19 @@
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
+/* The tables contain the texts instead of pointers to them, so that a program needs no relocations for them. */
+enum { NAME_BYTES = 16, MESSAGE_BYTES = 64 };
+
 static const struct {
-  const char *name, *message;
+  char name[NAME_BYTES], message[MESSAGE_BYTES];
 } errors[] = {
 #define ROW(name, message) {#name, message},
     VESTRY_ERRORS(ROW)
 #undef ROW
 };
+#define ROW(name, message) _Static_assert(sizeof #name <= NAME_BYTES && sizeof message <= MESSAGE_BYTES, #name);
+VESTRY_ERRORS(ROW)
+#undef ROW
 
 const char *vestry_strerror(vestry_err error) {
   return (size_t)error < COUNT(errors) ? errors[error].message : "unknown error";
@@ -27,13 +33,16 @@ const char *vestry_err_name(vestry_err error) {
 }
 
 static const struct {
-  const char *name;
+  char name[NAME_BYTES];
   bool clean;
 } causes[] = {
 #define ROW(name, text, clean) {text, clean},
     VESTRY_CAUSES(ROW)
 #undef ROW
 };
+#define ROW(name, text, clean) _Static_assert(sizeof text <= NAME_BYTES, text);
+VESTRY_CAUSES(ROW)
+#undef ROW
 
 const char *vestry_cause_name(vestry_cause cause) {
   return (size_t)cause < COUNT(causes) ? causes[cause].name : "unknown";
