@@ -161,11 +161,8 @@ test('cells: a rejected click is undone, with a message', async (t) => {
   await press(tab, 1000000);
   await tab.until(() => document.querySelector('[role=status]').textContent.includes('could not'));
   await tab.until(() => !window.box(1000000).checked);
-  const all = [];
-  for (let i = 0; i < 300; i++) all.push((await cells.post(900000 + i, 1)).status);
-  assert.ok(all.includes(204) && all.includes(429)); // too many requests at once
   for (const wrong of ['1000000/1', '-1/1', '5/2', 'x/1', '1e3/1']) {
-    assert.ok([400, 404, 429].includes((await send('POST', `${cells.proxy.url}box/${wrong}`)).status));
+    assert.ok([400, 404].includes((await send('POST', `${cells.proxy.url}box/${wrong}`)).status));
   }
 });
 
