@@ -43,8 +43,9 @@ int main(int argc, char **argv) {
   struct event_base *base = event_base_new();
   struct evhttp *http = evhttp_new(base);
   struct event *ends = evsignal_new(base, SIGTERM, on_signal, base);
+  struct event *breaks = evsignal_new(base, SIGINT, on_signal, base);
   if (vestry_create(&(vestry_options){.threads_count = VESTRY_THREADS_NONE}, &v) || event_add(ends, NULL) ||
-      vestry_route(v, "GET", "/", page, NULL) || vestry_route(v, "GET", "/live", live, &n) ||
+      event_add(breaks, NULL) || vestry_route(v, "GET", "/", page, NULL) || vestry_route(v, "GET", "/live", live, &n) ||
       vestry_route(v, "POST", "/more", more, &n) || adapter_create(v, base, http, 10000, 30000, &a) ||
       evhttp_bind_socket(http, "127.0.0.1", (ev_uint16_t)atoi(argc > 1 ? argv[1] : "8080")))
     return fprintf(stderr, "evhttp: cannot start; another program may use the port\n"), 1;
@@ -57,6 +58,7 @@ int main(int argc, char **argv) {
   evhttp_free(http);
   vestry_destroy(v);
   event_free(ends);
+  event_free(breaks);
   event_base_free(base);
   return 0;
 }

@@ -9,8 +9,9 @@ const { COUNTER, startExample } = require('./harness.js');
 
 const FOLDER = path.join(__dirname, '../../examples');
 
-// examples/NAME.c and examples/NAME/NAME.c are programs, as in examples/CMakeLists.txt.
-const EXAMPLES = fs.readdirSync(FOLDER, { withFileTypes: true })
+// examples/NAME.c and examples/NAME/NAME.c are programs, as in examples/CMakeLists.txt. evhttp has a test of its own, and
+// none of the options of the others.
+const EXAMPLES = fs.readdirSync(FOLDER, { withFileTypes: true }).filter((entry) => entry.name !== 'evhttp')
   .filter((entry) => (entry.isDirectory() ? fs.existsSync(path.join(FOLDER, entry.name, `${entry.name}.c`)) : entry.name.endsWith('.c')))
   .map((entry) => path.basename(entry.name, '.c'));
 
