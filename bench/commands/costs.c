@@ -19,6 +19,7 @@
 
 #include "bench.h"
 #include "memory.h"
+#include "request.h"
 
 /* ---- Streams whose client reads everything, or nothing ----------------------------------------------------------- */
 
@@ -43,49 +44,13 @@ static void stream_release(void *transport) {
   (void)transport;
 }
 
-static const char *request_method(void *request) {
-  (void)request;
-  return "GET";
-}
-
-static const char *request_path(void *request) {
-  (void)request;
-  return "/";
-}
-
-static const char *request_query(void *request) {
-  (void)request;
-  return NULL;
-}
-
-static const char *request_header(void *request, const char *name) {
-  (void)request;
-  return strcmp(name, "Datastar-Request") == 0 ? "true" : NULL;
-}
-
-static int64_t request_length(void *request) {
-  (void)request;
-  return 0;
-}
-
-static vestry_err request_read(void *request, void *buffer, size_t capacity, size_t *ret_len) {
-  (void)request, (void)buffer, (void)capacity;
-  *ret_len = 0;
-  return VESTRY_OK;
-}
-
-static vestry_err request_respond(void *request, const vestry_response *response) {
-  (void)request, (void)response;
-  return VESTRY_FAILED; /* a stream was expected */
-}
-
 static vestry_err request_open(void *request, const vestry_response *head, const vestry_transport_ops **ret_ops,
                                void **ret_transport) {
   static const vestry_transport_ops ops = {
       .open = stream_open, .write = stream_write, .end = stream_end, .release = stream_release};
-  (void)head;
+  (void)request, (void)head;
   *ret_ops = &ops;
-  *ret_transport = request;
+  *ret_transport = (void *)&is_blocked; /* unused */
   return VESTRY_OK;
 }
 
@@ -109,17 +74,11 @@ static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app
 }
 
 static bool open_stream(vestry *v, const opening *o) {
-  static const vestry_request_ops ops = {.method = request_method,
-                                         .path = request_path,
-                                         .query = request_query,
-                                         .header = request_header,
-                                         .peer = request_path,
-                                         .body_length = request_length,
-                                         .read = request_read,
-                                         .respond = request_respond,
-                                         .open = request_open};
+  vestry_request_ops ops = bench_request_ops;
+  ops.open = request_open;
+  bench_request request = {.method = "GET", .path = "/", .header = "Datastar-Request", .value = "true", .peer = "/"};
   vestry_connection *stream = NULL;
-  if (vestry_serve(v, &ops, &is_blocked, live, (void *)(uintptr_t)o, &stream) || !stream) return false;
+  if (vestry_serve(v, &ops, &request, live, (void *)(uintptr_t)o, &stream) || !stream) return false;
   vestry_connection_unref(stream);
   return true;
 }
