@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/log.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,4 +22,15 @@ void vsi_log(const vestry_host *host, vestry_log_level level, const char *format
   }
   *to = '\0';
   host->log(host->ctx, level, line);
+}
+
+vestry_err vsi_option_ranges_check(const vestry_host *host, const char *function, const vsi_option_range *options,
+                                   size_t count) {
+  for (const vsi_option_range *at = options; at < options + count; at++) {
+    if (!at->value || (at->value >= at->least && at->value <= at->most)) continue;
+    vsi_log(host, VESTRY_LOG_ERROR, "%s: %s is %" PRIu64 ", but must be from %" PRIu64 " to %" PRIu64, function,
+            at->name, at->value, at->least, at->most);
+    return VESTRY_INVALID;
+  }
+  return VESTRY_OK;
 }

@@ -3,9 +3,9 @@
 #ifndef VSI_BASE_LOG_H
 #define VSI_BASE_LOG_H
 
-#include <inttypes.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "vestry/error.h"
 #include "vestry/host.h"
@@ -60,15 +60,7 @@ typedef struct vsi_option_range {
 
 /* Check the ranges of options, and log the first option that is out of its range. function: the name of the function
  * that takes the options, for the log. OK | INVALID */
-static inline vestry_err vsi_option_ranges_check(const vestry_host *host, const char *function,
-                                                 const vsi_option_range *options, size_t count) {
-  for (const vsi_option_range *at = options; at < options + count; at++) {
-    if (!at->value || (at->value >= at->least && at->value <= at->most)) continue;
-    vsi_log(host, VESTRY_LOG_ERROR, "%s: %s is %" PRIu64 ", but must be from %" PRIu64 " to %" PRIu64, function,
-            at->name, at->value, at->least, at->most);
-    return VESTRY_INVALID;
-  }
-  return VESTRY_OK;
-}
+VESTRY_API vestry_err vsi_option_ranges_check(const vestry_host *host, const char *function,
+                                              const vsi_option_range *options, size_t count);
 
 #endif
