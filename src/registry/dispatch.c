@@ -459,8 +459,8 @@ static vestry_event *make_event(const vestry *v, const vestry_value *effect, con
   if (!effect || effect->type != VESTRY_VALUE_LIST || effect->count != 2 || !effect->items) return NULL;
   const vestry_value *name = &effect->items[0], *argument = &effect->items[1];
   vestry_event *event = NULL;
-  if (name->type != VESTRY_VALUE_STRING || !name->text || !is_constant(argument, 0)) return NULL;
   if (!vsi_names_are_direct(v->registry) || vsi_instance_elsewhere(v) || vsi_tracer_of(v->host)) return NULL;
+  if (name->type != VESTRY_VALUE_STRING || !name->text || !is_constant(argument, 0)) return NULL;
   if (argument->type == VESTRY_VALUE_OBJECT && strcmp(name->text, *ret_name = "patch-signals") == 0) {
     (void)vestry_event_signals(v->host, argument, NULL, &event);
   } else if (argument->type == VESTRY_VALUE_STRING && strcmp(name->text, *ret_name = "patch-elements") == 0) {
