@@ -375,16 +375,25 @@ vsi_microhttpd_socket *vsi_microhttpd_socket_adopt(vsi_microhttpd_sockets *socke
   return made;
 }
 
+/* Free a connection whose bytes are free. Its bytes count as `going` until then, so that relieve() cuts no other
+ * connection for them. */
+static void forget(vsi_microhttpd_socket *socket) {
+  vsi_microhttpd_sockets *sockets = socket->all;
+  vsi_mutex_lock(&sockets->lock);
+  sockets->going -= socket->going;
+  vsi_mutex_unlock(&sockets->lock);
+  vsi_free(sockets->host, socket);
+}
+
 void vsi_microhttpd_socket_release(vsi_microhttpd_socket *socket) {
   vsi_microhttpd_socket_ends(socket);
-  vsi_free(socket->all->host, socket);
+  forget(socket);
 }
 
 void vsi_microhttpd_socket_ends(vsi_microhttpd_socket *socket) {
   vsi_microhttpd_sockets *sockets = socket->all;
   vsi_mutex_lock(&sockets->lock);
   leave_locked(socket);
-  sockets->going -= socket->going;
   vsi_mutex_unlock(&sockets->lock);
 }
 
@@ -395,7 +404,7 @@ void vsi_microhttpd_socket_destroy(vsi_microhttpd_sockets *sockets, vsi_microhtt
   }
   vsi_microhttpd_socket_give_bytes(socket);
   if (!socket->is_handed_over) vsi_microhttpd_sockets_leave(sockets, socket->address);
-  vsi_free(sockets->host, socket);
+  forget(socket);
 }
 
 /* ------------------------------------------------------------------------------------------------ its requests ---- */
