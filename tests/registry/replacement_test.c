@@ -123,6 +123,42 @@ static void action_is_replaced_or_skipped_with_its_effects(void **state) {
   }
 }
 
+/* Of two entries, an interceptor drops or replaces the first, and the second is performed: in each phase that has
+ * entries, in the dispatched list and within an action, and also if a failure would stop the dispatch. */
+static void one_of_two_is_dropped_or_replaced_in_each_phase(void **state) {
+  (void)state;
+  static const struct {
+    vestry_phase phase;
+    const char *of, *effects, *replacement, *performed;
+    uint32_t skipped_count;
+  } cases[] = {
+      {VESTRY_PHASE_EFFECT, "fail", "[[\"fail\",1],[\"e\",2]]", "[]", "e[2] ", 1},
+      {VESTRY_PHASE_EFFECT, "fail", "[[\"fail\",1],[\"e\",2]]", "[\"e\",9]", "e[9] e[2] ", 0},
+      {VESTRY_PHASE_EFFECT, "fail", "[[\"do\",[[\"fail\",1],[\"e\",2]]]]", "[]", "e[2] ", 1},
+      {VESTRY_PHASE_EFFECT, "fail", "[[\"do\",[[\"fail\",1],[\"e\",2]]]]", "[\"e\",9]", "e[9] e[2] ", 0},
+      {VESTRY_PHASE_ACTION, "veto", "[[\"veto\",[[\"fail\",1]]],[\"do\",[[\"e\",2]]]]", "[]", "e[2] ", 1},
+      {VESTRY_PHASE_ACTION, "veto", "[[\"veto\",[[\"fail\",1]]],[\"do\",[[\"e\",2]]]]", "[\"do\",[[\"e\",9]]]",
+       "e[9] e[2] ", 0},
+      {VESTRY_PHASE_ACTION, "veto", "[[\"do\",[[\"veto\",[[\"fail\",1]]],[\"e\",2]]]]", "[]", "e[2] ", 1},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+    for (int fail_fast = 0; fail_fast < 2; fail_fast++) {
+      site w;
+      notes performed = {""}, n = {""};
+      replacer b = {&n, "b", cases[i].of, cases[i].replacement, VESTRY_OK};
+      site_begin(&w, (vestry_options){0});
+      register_all(&w, &performed);
+      assert_int_equal(vestry_registry_action(vestry_parts_of(w.v)->registry, "veto", listed_action, NULL), VESTRY_OK);
+      add(&w, &b, cases[i].phase);
+      vestry_dispatch_result result = {0};
+      dispatch_text(&w, cases[i].effects, &(vestry_dispatch_options){.fail_fast = fail_fast}, VESTRY_OK, &result);
+      assert_string_equal(performed.text, cases[i].performed);
+      assert_int_equal(result.skipped_count, cases[i].skipped_count);
+      assert_int_equal(result.errors_count, 0);
+      site_end(&w);
+    }
+}
+
 /* An effect whose replacement fails is not performed, because it may contain text that was to be removed. */
 static void failed_replacement_skips_the_effect(void **state) {
   (void)state;
@@ -184,6 +220,33 @@ static vestry_err replacing_effect(vestry_dispatch_context *context, const json_
 static vestry_err replace_dispatch(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
   (void)effect, (void)ctx;
   return vestry_context_replace(context, json_of("[\"e\", 1]"));
+}
+
+static vestry_err try_replace(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
+  (void)effect;
+  assert_int_equal(vestry_context_replace(context, json_array()), VESTRY_INVALID);
+  ++*(int *)ctx;
+  return VESTRY_OK;
+}
+
+/* The begin and the end of a stream, and a dispatch, have no entry: nothing is dropped by mistake. */
+static void replacing_in_a_phase_without_entries_is_invalid(void **state) {
+  (void)state;
+  static const vestry_phase phases[] = {VESTRY_PHASE_CONNECT, VESTRY_PHASE_DISPATCH, VESTRY_PHASE_CLOSE};
+  int calls[3] = {0};
+  site w;
+  wire r = {0};
+  site_begin(&w, (vestry_options){0});
+  for (size_t i = 0; i < 3; i++)
+    assert_int_equal(
+        vestry_registry_intercept(vestry_parts_of(w.v)->registry,
+                                  &(vestry_interceptor){0, "b", phases[i], try_replace, try_replace, &calls[i]}),
+        VESTRY_OK);
+  wire_plan(&w, &r, &(plan){.keep = true, .key = "a", .effects = "[[\"patch-signals\",{\"n\":1}]]"});
+  wire_assert_text(&r, "event: datastar-patch-signals\ndata: signals {\"n\":1}\n\n");
+  wire_hang_up(&w, &r);
+  for (size_t i = 0; i < 3; i++) assert_true(calls[i] >= 2 && calls[i] % 2 == 0);
+  wires_end(&w, &r);
 }
 
 static void replacing_outside_of_an_entry_is_invalid(void **state) {
@@ -261,9 +324,11 @@ int main(void) {
       cmocka_unit_test(effect_is_replaced),
       cmocka_unit_test(effect_is_skipped),
       cmocka_unit_test(action_is_replaced_or_skipped_with_its_effects),
+      cmocka_unit_test(one_of_two_is_dropped_or_replaced_in_each_phase),
       cmocka_unit_test(failed_replacement_skips_the_effect),
       cmocka_unit_test(last_replacement_of_a_function_counts),
       cmocka_unit_test(replacing_outside_of_an_entry_is_invalid),
+      cmocka_unit_test(replacing_in_a_phase_without_entries_is_invalid),
       cmocka_unit_test(effects_of_a_reply_are_replaced),
       cmocka_unit_test(replacing_survives_every_allocation_failure),
   };

@@ -97,6 +97,39 @@ static void keys_of_the_old_scope_follow(void **state) {
   wires_end(&w, &r, &other);
 }
 
+/* A thousand users log in on an open page, which then closes by itself: neither entries nor memory stay behind. */
+/* capability: P2 */
+static void a_thousand_logins_leave_no_memory(void **state) {
+  enum { WARM = 100, LOGINS = 1000 }; /* the tables of the instance have their size after the first ones */
+  site w;
+  site_begin(&w, (vestry_options){
+                     .store = *state, .scope = by_user, .bounds = &(vestry_bounds){.max_streams_per_scope_count = 5}});
+  size_t warm_bytes = 0;
+  for (int i = 0; i < WARM + LOGINS; i++) {
+    char visitor[24], user[24];
+    snprintf(visitor, sizeof visitor, "anon-%d", i);
+    snprintf(user, sizeof user, "user-%d", i);
+    const vestry_scope of_user = {user, strlen(user)};
+    if (i == WARM) warm_bytes = w.th.bytes;
+    wire r;
+    open_as(&w, &r, visitor, &page);
+    vestry_store *store = vestry_parts_of(w.v)->store;
+    assert_int_equal(vestry_connection_scope_set(r.connection, of_user, 100), VESTRY_OK);
+    assert_int_equal(vestry_store_put(store, of_user, ROOM("orders"), r.connection, VESTRY_KEEP_MANY, 100, NULL),
+                     VESTRY_OK);
+    assert_int_equal(tell(&w, of_user, "orders"), VESTRY_OK);
+    assert_int_equal(tell(&w, of_user, "inbox"), VESTRY_OK);
+    assert_int_equal(wire_count(&r, "{\"n\":1}"), 2);
+    wire_hang_up(&w, &r);
+    assert_int_equal(vestry_store_put(store, of_user, ROOM("late"), r.connection, VESTRY_KEEP_MANY, 100, NULL),
+                     VESTRY_CLOSED);
+    wire_finish(&r);
+    assert_int_equal(store_stats_of(w.v).live_count, 0);
+    if (i >= WARM) assert_in_range(w.th.bytes, 0, warm_bytes);
+  }
+  site_end(&w);
+}
+
 /* capability: P2 */
 static void maximum_of_a_key_holds_in_the_new_scope(void **state) {
   site w;
@@ -363,6 +396,58 @@ static void closed_scope_ends_its_streams_whatever_their_keys(void **state) {
   test_host_assert_clean(&w.th);
 }
 
+static vestry_err open_numbered(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req;
+  vestry_reply_key(reply, VESTRY_KEY("page", *(const int *)app, "x"));
+  return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 100);
+}
+
+static void close_listed(const vestry_listed *listed, void *ctx) {
+  site *w = ctx;
+  vestry_key parts[4];
+  size_t count = 0;
+  assert_int_equal(vestry_key_decode(listed->key, listed->key_len, parts, 4, &count), VESTRY_OK);
+  assert_true(count == 4 && parts[0].len == 3 && parts[2].type == VESTRY_KEY_INTEGER && parts[2].integer < 20);
+  const vestry_key key = vestry_key_encoded(listed->key, listed->key_len);
+  assert_int_equal(vestry_store_remove(vestry_parts_of(w->v)->store, listed->scope, &key, VESTRY_CAUSE_CLOSED, &count),
+                   VESTRY_OK);
+  assert_int_equal(count, listed->values_count);
+}
+
+/* A log-out that knows no keys: by the listed keys, or by the scope. */
+/* capability: P2 */
+static void streams_of_a_user_end_without_their_keys(void **state) {
+  enum { PAGES = 40 }; /* of each of two users; each key has two streams */
+  for (int by_scope = 0; by_scope < 2; by_scope++) {
+    site w;
+    site_begin(&w, (vestry_options){.store = *state, .scope = by_user});
+    vestry_store *store = vestry_parts_of(w.v)->store;
+    wire r[2][PAGES];
+    for (int i = 0; i < 2 * PAGES; i++) {
+      int number = i / 4;
+      wire *at = &r[i % 2][i / 2];
+      *at = (wire){.datastar = true, .headers = {{"X-User", i % 2 ? "bob" : "ann"}}};
+      wire_request(&w, at, open_numbered, &number);
+    }
+    if (by_scope) {
+      size_t count = 0;
+      assert_int_equal(vestry_store_remove_scope(store, ANN, VESTRY_CAUSE_CLOSED, &count), VESTRY_OK);
+      assert_int_equal(count, PAGES);
+    }
+    for (vestry_list_cursor cursor = {.done = by_scope}; !cursor.done;)
+      assert_int_equal(vestry_store_list(store, &ANN, 7, &cursor, close_listed, &w), VESTRY_OK);
+    site_settle(&w);
+    for (int i = 0; i < PAGES; i++) {
+      assert_int_equal(r[0][i].cause, VESTRY_CAUSE_CLOSED);
+      assert_true(r[0][i].clean && is_open(&r[1][i]));
+    }
+    assert_int_equal(store_stats_of(w.v).live_count, PAGES);
+    site_close(&w);
+    for (int i = 0; i < 2 * PAGES; i++) wire_finish(&r[i % 2][i / 2]);
+    test_host_assert_clean(&w.th);
+  }
+}
+
 /* capability: P2 */
 static void closed_scope_includes_streams_that_have_moved_there(void **state) {
   site w;
@@ -447,6 +532,7 @@ static void racing_changes_leave_each_stream_in_one_scope(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       EACH(keys_of_the_old_scope_follow),
+      EACH(a_thousand_logins_leave_no_memory),
       EACH(maximum_of_a_key_holds_in_the_new_scope),
       EACH(long_keys_follow),
       EACH(stream_with_the_maximum_of_keys_moves),
@@ -458,6 +544,7 @@ int main(void) {
       EACH(allocation_failure_changes_nothing),
       EACH(closed_scope_ends_its_streams_whatever_their_keys),
       cmocka_unit_test_prestate(closed_scope_ends_its_streams_whatever_their_keys, (void *)"naive-lru"),
+      EACH(streams_of_a_user_end_without_their_keys),
       EACH(closed_scope_includes_streams_that_have_moved_there),
       cmocka_unit_test(racing_changes_leave_each_stream_in_one_scope),
   };
