@@ -107,7 +107,7 @@ typedef struct vestry_bounds {
 } vestry_bounds;
 
 #if !defined(__cplusplus) && defined(__STDC_VERSION__) && __STDC_VERSION__ >= 199901L
-/** Bounds for a device that has 2 MB of memory for vestry: 1,000 streams, each with one key, take 0.6 MB of it, and the
+/** Bounds for a device that has 2 MB of memory for vestry: 1,000 streams, each with one key, take 0.5 MB of it, and the
  *  queues, requests and answers at most 1 MB. A pointer, valid until the end of the enclosing block; to change a bound,
  *  copy the struct first. In C only.
  *      const vestry_options options = {.threads_count = VESTRY_THREADS_NONE, .bounds = VESTRY_BOUNDS_DEVICE}; */

@@ -23,26 +23,27 @@ struct vsi_close_node {
   vsi_ring in; /* guarded by the list's lock; next NULL: in no list */
 };
 
+/* Zero: an empty list. The lock of the connection guards it: each function below takes it for a few instructions. */
 typedef struct vsi_close_list {
-  vsi_ring *first;    /* guarded by lock; in order of registration, circular */
-  vsi_spin_lock lock; /* held for a few instructions */
-  bool is_notified;   /* guarded by lock: the runner has begun to call nodes; no more are accepted */
+  /* Address of the first node's `in`, in order of registration, circular; 0: none. Lowest bit: the runner has begun to
+   * call nodes, and no more are accepted. */
+  uintptr_t first;
 } vsi_close_list;
 
-void vsi_close_list_init(vsi_close_list *list);
 /* Call all nodes in order of registration. Once. */
-void vsi_close_list_notify(vsi_close_list *list, vestry_connection *connection, vestry_cause cause);
-vestry_err vsi_close_list_add(vsi_close_list *list, vsi_close_node *node);
-bool vsi_close_list_remove(vsi_close_list *list, vsi_close_node *node);
+void vsi_close_list_notify(vsi_close_list *list, vsi_spin_lock *lock, vestry_connection *connection,
+                           vestry_cause cause);
+vestry_err vsi_close_list_add(vsi_close_list *list, vsi_spin_lock *lock, vsi_close_node *node);
+bool vsi_close_list_remove(vsi_close_list *list, vsi_spin_lock *lock, vsi_close_node *node);
 /* Return the first node with this function; NULL: none. Runner only, and only for nodes that are never cancelled, so
  * that the node exists until the runner itself calls it. */
-VESTRY_API vsi_close_node *vsi_close_list_find(vsi_close_list *list, vsi_close_fn fn);
+VESTRY_API vsi_close_node *vsi_close_list_find(const vsi_close_list *list, vsi_spin_lock *lock, vsi_close_fn fn);
 
 /* Return the first node with this function for which `is` returns true; NULL: none. Any thread. `is` runs under the
  * list's lock, so the node exists during its call. The returned node exists until its function begins to free it. */
 typedef bool (*vsi_close_is_fn)(const vsi_close_node *node, const void *ctx);
-VESTRY_API vsi_close_node *vsi_close_list_find_if(vsi_close_list *list, vsi_close_fn fn, vsi_close_is_fn is,
-                                                  const void *ctx);
+VESTRY_API vsi_close_node *vsi_close_list_find_if(const vsi_close_list *list, vsi_spin_lock *lock, vsi_close_fn fn,
+                                                  vsi_close_is_fn is, const void *ctx);
 
 static inline void vsi_close_node_init(vsi_close_node *node, vsi_close_fn fn) {
   *node = (vsi_close_node){.fn = fn};

@@ -59,9 +59,15 @@ vestry_connection *vestry_connection_ref(vestry_connection *connection) {
   return vsi_connection_hold(connection);
 }
 
+void *vsi_connection_context(vestry_connection *connection) {
+  void *context = connection->context;
+  return connection->hooks->make ? context : *(void **)context;
+}
+
 void vsi_connection_free(vestry_connection *connection) {
   connection->ops->release(connection->transport);
-  if (connection->hooks->on_free) connection->hooks->on_free(connection->environment->host, connection->hooks_ctx);
+  if (connection->hooks->on_free)
+    connection->hooks->on_free(connection->environment->host, vsi_connection_context(connection));
   vsi_connection_discard(connection);
 }
 
@@ -170,11 +176,11 @@ void vsi_connection_await_written(vestry_connection *connection) {
 }
 
 vestry_err vsi_connection_at_close(vestry_connection *connection, vsi_close_node *node) {
-  return vsi_close_list_add(&connection->at_close, node);
+  return vsi_close_list_add(&connection->at_close, &connection->lock, node);
 }
 
 bool vsi_connection_cancel_at_close(vestry_connection *connection, vsi_close_node *node) {
-  return vsi_close_list_remove(&connection->at_close, node);
+  return vsi_close_list_remove(&connection->at_close, &connection->lock, node);
 }
 
 /* Return the coder; NULL: there is none, or the connection is still OPENING. While it is OPENING, other threads may

@@ -24,6 +24,7 @@ typedef struct vsi_environment vsi_environment;
  * Constant, except observers_count. Lives as long as the last reference to a connection. Functions are called without a
  * lock. */
 struct vsi_environment {
+  void *owner; /* the instance of all connections; NULL: none */
   const vestry_host *host;
   vestry_runtime *runtime;
   vestry_event *heartbeat; /* a comment */
@@ -46,6 +47,9 @@ struct vsi_environment {
 /* Hooks for the module that creates connections, one table for all its connections. They are as in
  * vestry_connection_hooks; each may be NULL.
  *
+ * make        NULL: the hooks get the context that vsi_group_connect was given. Otherwise the connection's memory ends
+ *             with a context of bytes(given) bytes, zeroed, which `make` fills before other threads find the
+ *             connection, and which the hooks get. So a stream and its context take one allocation.
  * on_free     The last reference is gone; the instance may be gone, too. Called on the thread that dropped the
  *             reference. The context is not used afterwards.
  * on_written  Called on the runner of an open connection, once or more often after a vsi_connection_await_written, when
@@ -56,7 +60,8 @@ typedef struct vsi_connection_hooks {
   vestry_on_error_fn on_error;
   void (*on_free)(const vestry_host *host, void *ctx);
   bool (*on_written)(vestry_connection *connection, void *ctx);
-  bool has_stream_context; /* the context is a vsi_stream_context (instance/stream_context.h) */
+  size_t (*bytes)(const void *given);
+  void (*make)(void *context, const void *given);
 } vsi_connection_hooks;
 
 /* How long a clean end waits for its peer (runner.c). NONE: while the peer takes bytes, at most LINGER_MOST_NS; SOON:
@@ -73,6 +78,7 @@ struct vestry_connection {
   vsi_actor actor; /* first member: an actor is its connection; held until the start */
   vsi_queue queue;
   vsi_refs refs;
+  vsi_spin_lock lock;          /* see vsi_connection_lock */
   _Atomic(uint32_t) reporting; /* number of threads inside an on_error hook or the step of a watch, and whether more may
                                 enter (refusal.c) */
   _Atomic(uint8_t) state;      /* vestry_connection_state except CLOSING, which means "has a cause"; written by the
@@ -98,6 +104,7 @@ struct vestry_connection {
   bool ended : 1;       /* the end of the encoded stream is among the taken deliveries, or written */
   vsi_load_place place; /* rank of `load` */
   uint8_t taken_count;  /* up to SLICES_A_WRITE (runner.c), plus some of the coder */
+  uint32_t offset;      /* encoded bytes of the oldest taken delivery that are written */
   uint32_t max_queued_count;
   uint32_t max_queued_bytes;
   uint32_t heartbeat_ms; /* UINT32_MAX: none */
@@ -105,10 +112,8 @@ struct vestry_connection {
   void *transport;
   uint64_t id;
   const vsi_connection_hooks *hooks;
-  void *hooks_ctx;
   vsi_close_list at_close; /* called after the end of the transport, before the hooks */
 
-  const vsi_environment *environment;
   TAILQ_ENTRY(vestry_connection) in_group; /* guarded by the group's lock */
   vsi_load load;                           /* likewise; the bytes that its queue holds, or held when it was last
                                               checked */
@@ -120,7 +125,6 @@ struct vestry_connection {
   vsi_delivery *taken_last;   /* deliveries taken from the queue, encoded, and not yet completely written: a ring, whose
                                  last member links to the oldest; NULL: none */
   vsi_conflation *conflation; /* of a conflating connection: where events wait before they are taken; NULL: none */
-  size_t offset;              /* encoded bytes of the oldest taken delivery that are written */
   uint64_t closing_ns;        /* when the runner first saw the cause; 0: not yet */
   uint64_t opened_ns;
   vsi_timer timer; /* heartbeat, then linger. While armed, it holds a reference */
@@ -129,16 +133,22 @@ struct vestry_connection {
   _Atomic(uint64_t) accepted_count, accepted_bytes, refused_count;
   _Atomic(uint64_t) written_count, written_bytes, discarded_count, discarded_bytes;
   _Atomic(uint64_t) heartbeats_count, writes_count, wire_bytes, last_write_ns;
+
+  const vsi_environment *environment;
+  _Alignas(void *) unsigned char context[]; /* of the hooks: the one that they have made, or a pointer */
 };
-_Static_assert(sizeof(struct vestry_connection) <= 360, "an idle stream's own memory: docs/bench-streams.md");
+_Static_assert(sizeof(struct vestry_connection) <= 344, "an idle stream's own memory: docs/guide/costs.md");
+
+/* Return the context that the hooks get. Any thread. */
+void *vsi_connection_context(vestry_connection *connection);
 
 /* Take and release the lock of a connection, for a few instructions. It guards the close listeners, and the entries and
  * the scope of a stream (instance/stream_entries.h). */
 static inline void vsi_connection_lock(vestry_connection *connection) {
-  vsi_spin_lock_take(&connection->at_close.lock, VSI_LOCK_CLOSE_LIST);
+  vsi_spin_lock_take(&connection->lock, VSI_LOCK_CLOSE_LIST);
 }
 static inline void vsi_connection_unlock(vestry_connection *connection) {
-  vsi_spin_lock_give(&connection->at_close.lock);
+  vsi_spin_lock_give(&connection->lock);
 }
 
 /* Take a reference, and drop one. */
@@ -263,6 +273,7 @@ static inline uint64_t vsi_connection_accepted(const vestry_connection *connecti
   return atomic_load_explicit(&connection->accepted_count, memory_order_relaxed);
 }
 VESTRY_API uint64_t vsi_connection_settled(const vestry_connection *connection);
+
 /* Request a call of on_written. Any thread that holds a reference; does not block. */
 VESTRY_API void vsi_connection_await_written(vestry_connection *connection);
 

@@ -66,19 +66,20 @@ vestry_err vsi_connection_options_resolve(const vestry_connection_options *optio
 
 /* Create a connection; on failure the transport is untouched. options: resolved. OK | INVALID (ops) | NO_MEMORY */
 static vestry_err create(const vsi_environment *environment, const vestry_transport_ops *ops, void *transport,
-                         const vestry_connection_options *options, const vsi_connection_hooks *hooks, void *hooks_ctx,
+                         const vestry_connection_options *options, const vsi_connection_hooks *hooks, void *given,
                          vestry_connection **ret_connection) {
   static const vsi_connection_hooks none = {.on_open = NULL};
   if (!ops || !VSI_OPS_ARE_KNOWN_GROWN(ops, vestry_transport_ops, name) || !ops->open || !ops->write || !ops->end ||
       !ops->release)
     return VESTRY_INVALID;
   const vestry_host *host = environment->host;
-  vestry_connection *connection = vsi_calloc(host, 1, sizeof *connection);
+  if (!hooks) hooks = &none;
+  vestry_connection *connection =
+      vsi_calloc(host, 1, sizeof *connection + (hooks->make ? hooks->bytes(given) : sizeof given));
   if (!connection) return VESTRY_NO_MEMORY;
   vsi_actor_init_held(&connection->actor, ops->wake ? &vsi_connection_dedicated : &vsi_connection_pooled,
                       &environment->runtime->pool);
   vsi_queue_init(&connection->queue);
-  vsi_close_list_init(&connection->at_close);
   /* Three references: of the caller; of the connection itself, which finish in runner.c drops; of the held actor. */
   VSI_REFS_INIT(&connection->refs, 3);
   atomic_init(&connection->state, VESTRY_STATE_OPENING);
@@ -88,8 +89,7 @@ static vestry_err create(const vsi_environment *environment, const vestry_transp
   connection->heartbeat_ms = options->heartbeat_ms < UINT32_MAX ? (uint32_t)options->heartbeat_ms : UINT32_MAX;
   connection->ops = ops;
   connection->transport = transport;
-  connection->hooks = hooks ? hooks : &none;
-  connection->hooks_ctx = hooks_ctx;
+  connection->hooks = hooks;
   connection->opened_ns = vsi_now_ns(host);
   vsi_timer_init(&connection->timer, vsi_connection_timer_fired);
   connection->environment = environment;
@@ -98,6 +98,10 @@ static vestry_err create(const vsi_environment *environment, const vestry_transp
     vsi_free(host, connection);
     return VESTRY_NO_MEMORY;
   }
+  if (hooks->make)
+    hooks->make(connection->context, given);
+  else
+    *(void **)(void *)connection->context = given;
   *ret_connection = connection;
   return VESTRY_OK;
 }
@@ -164,6 +168,9 @@ const vsi_environment *vsi_group_environment(const vsi_group *group) {
 }
 uint64_t vsi_group_heartbeat_ms(const vsi_group *group) {
   return group->defaults.heartbeat_ms;
+}
+void vsi_group_own(vsi_group *group, void *owner) {
+  group->environment.owner = owner;
 }
 void vsi_group_limit(vsi_group *group, size_t max_queued_bytes) {
   vsi_budget_init(&group->budget, max_queued_bytes);
@@ -287,14 +294,14 @@ static block *leave_block_locked(vsi_group *group, const vestry_connection *conn
 }
 
 vestry_err vsi_group_connect(vsi_group *group, const vestry_transport_ops *ops, void *transport,
-                             const vestry_connection_options *options, const vsi_connection_hooks *hooks,
-                             void *hooks_ctx, vestry_connection **ret_connection) {
+                             const vestry_connection_options *options, const vsi_connection_hooks *hooks, void *given,
+                             vestry_connection **ret_connection) {
   if (!group || !ret_connection) return VESTRY_INVALID;
   vestry_connection_options made;
   vestry_err error = vsi_connection_options_resolve(options, &group->defaults, &made);
   if (error) return error;
   vestry_connection *connection;
-  error = create(&group->environment, ops, transport, &made, hooks, hooks_ctx, &connection);
+  error = create(&group->environment, ops, transport, &made, hooks, given, &connection);
   if (error) return error;
   vsi_group_ref(group); /* held by the connection */
   error = enter(group, connection);

@@ -31,6 +31,8 @@ VESTRY_API vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_con
 /* Refuse new connections and close all with cause SHUTDOWN. Idempotent, does not block. */
 VESTRY_API void vsi_group_close(vsi_group *group);
 
+/* Set vsi_environment.owner; before the first connection. */
+void vsi_group_own(vsi_group *group, void *owner);
 /* Bound the bytes that all queues hold together; before the first connection. 0: the default. */
 void vsi_group_limit(vsi_group *group, size_t max_queued_bytes);
 
@@ -96,12 +98,12 @@ static inline bool vsi_group_is_observed(const vsi_group *group) {
 /* Create a connection of the group over a transport; it gets an id and is counted. Nothing is written before
  * vsi_connection_start.
  * options         NULL: the group's
- * hooks           NULL, or borrowed until the connection is freed; hooks_ctx is passed to them
+ * hooks           NULL, or borrowed until the connection is freed; they get `given`, or the context made of it
  * ret_connection  one reference, owned by the caller
  * Returns  OK | INVALID | NO_MEMORY | CLOSED (the group). On failure the caller keeps the transport,
  *          which is untouched */
 VESTRY_API vestry_err vsi_group_connect(vsi_group *group, const vestry_transport_ops *ops, void *transport,
                                         const vestry_connection_options *options, const vsi_connection_hooks *hooks,
-                                        void *hooks_ctx, vestry_connection **ret_connection);
+                                        void *given, vestry_connection **ret_connection);
 
 #endif

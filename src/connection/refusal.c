@@ -53,7 +53,7 @@ static vestry_verdict ask(vestry_connection *connection, vestry_err error) {
   if (!connection->hooks->on_error || asks == ASKS_MOST) return VESTRY_VERDICT_DEFAULT;
   if (!vsi_connection_enter(connection)) return VESTRY_VERDICT_DEFAULT; /* it is ending: there is no decision left */
   asks++;
-  vestry_verdict verdict = connection->hooks->on_error(connection, error, connection->hooks_ctx);
+  vestry_verdict verdict = connection->hooks->on_error(connection, error, vsi_connection_context(connection));
   asks--;
   vsi_connection_leave(connection);
   return verdict;

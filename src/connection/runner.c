@@ -203,8 +203,8 @@ static void finish(vestry_connection *connection, bool clean) {
   vsi_coder_finish(connection->coder); /* now rather than with the last reference, because an encoder is large */
   /* release pairs with vsi_connection_state */
   atomic_store_explicit(&connection->state, VESTRY_STATE_CLOSED, memory_order_release);
-  vsi_close_list_notify(&connection->at_close, connection, cause);
-  if (connection->hooks->on_close) connection->hooks->on_close(connection, cause, connection->hooks_ctx);
+  vsi_close_list_notify(&connection->at_close, &connection->lock, connection, cause);
+  if (connection->hooks->on_close) connection->hooks->on_close(connection, cause, vsi_connection_context(connection));
   connection->environment->ended(connection->environment, connection);
   vestry_connection_unref(connection); /* the reference that the connection held since its creation */
 }
@@ -250,7 +250,7 @@ static void open_stream(vestry_connection *connection) {
   VSI_PROBE1(open, connection->id);
   if (connection->coder && vsi_coder_primer(connection->coder).len)
     append_coded(connection, connection->coder->coding->primer);
-  if (connection->hooks->on_open) connection->hooks->on_open(connection, connection->hooks_ctx);
+  if (connection->hooks->on_open) connection->hooks->on_open(connection, vsi_connection_context(connection));
 }
 
 /* Write the taken deliveries with one call. */
@@ -290,7 +290,7 @@ static void write_taken(vestry_connection *connection) {
     written -= slices[i].len;
     drop_first(connection, true);
   }
-  connection->offset += written;
+  connection->offset += (uint32_t)written; /* a part of one event, which has at most 1 GiB (VSI_QUEUE_MAX_BYTES) */
   connection->blocked = io == VESTRY_IO_WOULD_BLOCK;
   if (connection->blocked) VSI_PROBE2(stall, connection->id, wanted);
 }
@@ -378,7 +378,7 @@ static void tell_written(vestry_connection *connection) {
    * is cleared before the call, because another thread may set it again during the call */
   if (!atomic_load_explicit(&connection->is_awaited, memory_order_relaxed)) return;
   atomic_store_explicit(&connection->is_awaited, false, memory_order_relaxed);
-  if (connection->hooks->on_written && connection->hooks->on_written(connection, connection->hooks_ctx))
+  if (connection->hooks->on_written && connection->hooks->on_written(connection, vsi_connection_context(connection)))
     atomic_store_explicit(&connection->is_awaited, true, memory_order_relaxed);
 }
 

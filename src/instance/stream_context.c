@@ -3,33 +3,34 @@
 
 #include <string.h>
 
-#include "base/memory.h"
-#include "base/refs.h"
 #include "connection/connection.h"
 
-vsi_stream_context *vsi_stream_context_create(vestry *v, vestry_scope scope, const vestry_connection_hooks *hooks,
-                                              const vsi_data *data, bool has_parts) {
-  bool has_hooks = hooks->on_open || hooks->on_close || hooks->on_error, has_data = data->data || data->destroy;
-  size_t before = (has_hooks ? sizeof *hooks : 0) + (has_data ? sizeof *data : 0);
-  size_t parts = has_parts ? sizeof(vsi_stream_part *) : 0;
-  vsi_stream_context *stream = vsi_calloc(v->host, 1, sizeof *stream + before + parts + scope.len);
-  if (!stream) return NULL;
-  stream->v = v;
-  stream->has_hooks = has_hooks;
-  stream->has_data = has_data;
-  stream->has_parts = has_parts;
-  if (has_hooks) memcpy(stream->tail, hooks, sizeof *hooks);
-  if (has_data) memcpy(stream->tail + before - sizeof *data, data, sizeof *data);
-  VSI_REFS_INIT(&stream->refs, 2);
-  if (has_parts) atomic_init(vsi_stream_context_first_part(stream), NULL);
-  atomic_init(&stream->ended, false);
-  stream->scope_len = scope.len & 0x7ff;
-  if (scope.len) memcpy((void *)vsi_stream_context_first_scope(stream).data, scope.data, scope.len);
-  return stream;
+static bool has_hooks(const vsi_stream_given *given) {
+  return given->hooks->on_open || given->hooks->on_close || given->hooks->on_error;
 }
 
-void vsi_stream_context_unref(vsi_stream_context *stream, const vestry_host *host) {
-  if (stream && VSI_REFS_DROP(&stream->refs)) vsi_free(host, stream);
+static bool has_data(const vsi_stream_given *given) {
+  return given->data->data || given->data->destroy;
+}
+
+size_t vsi_stream_context_bytes(const void *ctx) {
+  const vsi_stream_given *given = ctx;
+  return sizeof(vsi_stream_context) + (has_hooks(given) ? sizeof *given->hooks : 0) +
+         (has_data(given) ? sizeof *given->data : 0) + (given->has_parts ? sizeof(vsi_stream_part *) : 0) +
+         given->scope.len;
+}
+
+void vsi_stream_context_make(void *context, const void *ctx) {
+  vsi_stream_context *stream = context;
+  const vsi_stream_given *given = ctx;
+  stream->has_hooks = has_hooks(given);
+  stream->has_data = has_data(given);
+  stream->has_parts = given->has_parts;
+  stream->scope_len = given->scope.len & 0x7ff;
+  if (stream->has_hooks) memcpy(stream->tail, given->hooks, sizeof *given->hooks);
+  if (stream->has_data) memcpy((void *)(uintptr_t)vsi_stream_context_data(stream), given->data, sizeof *given->data);
+  const vestry_scope scope = vsi_stream_context_first_scope(stream);
+  if (scope.len) memcpy((void *)(uintptr_t)scope.data, given->scope.data, scope.len);
 }
 
 void vsi_stream_context_add_part(vsi_stream_context *stream, vsi_stream_part *part) {

@@ -5,6 +5,7 @@
 #define VSI_INSTANCE_STREAM_CONTEXT_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 
 #include "connection/connection.h"
 #include "instance/instance.h"
@@ -34,9 +35,8 @@ typedef struct vsi_data {
   vestry_destroy_fn destroy; /* NULL: none is necessary */
 } vsi_data;
 
-/* The connection holds a reference until it is freed, and the serving thread until it has finished. */
+/* It is the end of its connection's memory (vsi_connection_hooks.make). */
 typedef struct vsi_stream_context {
-  vestry *v;
   /* The entries of the stream in stores (stream_entries.h), and a scope that has replaced the first one. Guarded by the
    * connection's lock until `ended` is set, then constant. */
   union {
@@ -46,7 +46,6 @@ typedef struct vsi_stream_context {
   bool has_list : 1, has_one : 1; /* which of the two is set */
   bool one_has_left : 1;          /* the only entry has left before its put was over */
   bool has_new_scope : 1;         /* it is in the list */
-  _Atomic(uint8_t) refs;
   /* constant, as are the next three members, which share its memory: any sending thread reads them */
   uint16_t scope_len : 11;
   bool has_hooks : 1;
@@ -61,18 +60,28 @@ typedef struct vsi_stream_context {
 } vsi_stream_context;
 enum { VSI_STREAM_KEYS_MAX = UINT16_MAX };
 _Static_assert(VESTRY_SCOPE_MAX_BYTES < 1 << 11, "bits");
-_Static_assert(sizeof(vsi_stream_context) == 24, "there is one a stream");
+_Static_assert(sizeof(vsi_stream_context) == 16, "there is one a stream");
 
-/* Create a context with two references, one of them for the connection. hooks, data, has_parts: of the reply. NULL: out
- * of memory. The data belongs to the reply until the connection has the context. */
-vsi_stream_context *vsi_stream_context_create(vestry *v, vestry_scope scope, const vestry_connection_hooks *hooks,
-                                              const vsi_data *data, bool has_parts);
-/* Drop a reference. host: of the instance, which may be freed already. NULL is accepted. */
-void vsi_stream_context_unref(vsi_stream_context *stream, const vestry_host *host);
+/* The parts of a context, from the request and its reply. The data belongs to the reply until the connection exists. */
+typedef struct vsi_stream_given {
+  vestry_scope scope;
+  const vestry_connection_hooks *hooks;
+  const vsi_data *data;
+  bool has_parts;
+} vsi_stream_given;
+/* For vsi_connection_hooks: the size of a context, and a context in zeroed memory. given: vsi_stream_given. */
+size_t vsi_stream_context_bytes(const void *given);
+void vsi_stream_context_make(void *context, const void *given);
 
-/* Return the context of a connection; NULL: it belongs to no instance. */
+/* Return the context of a connection; NULL: it belongs to no instance, because contexts that `make` fills are of streams
+ * (serve/hooks.c). */
 static inline vsi_stream_context *vsi_stream_context_of(const vestry_connection *connection) {
-  return connection->hooks && connection->hooks->has_stream_context ? connection->hooks_ctx : NULL;
+  return connection->hooks->make ? (vsi_stream_context *)(uintptr_t)connection->context : NULL;
+}
+/* Return the instance of a stream. */
+static inline vestry *vsi_stream_context_v(const vsi_stream_context *stream) {
+  const void *connection = (const char *)stream - offsetof(struct vestry_connection, context);
+  return ((const vestry_connection *)connection)->environment->owner;
 }
 
 /* Return the application's data; NULL: none. */

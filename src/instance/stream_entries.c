@@ -61,7 +61,7 @@ static size_t count_locked(const vsi_stream_context *stream) {
 
 static record record_locked(const vsi_stream_context *stream, size_t i) {
   if (stream->has_list) return stream->entries.list->records[i];
-  return (record){(uintptr_t)stream->v->store | stream->one_has_left, stream->entries.handle};
+  return (record){(uintptr_t)vsi_stream_context_v(stream)->store | stream->one_has_left, stream->entries.handle};
 }
 
 static void set_locked(vsi_stream_context *stream, size_t i, record to) {
@@ -97,7 +97,7 @@ static size_t find_locked(const vsi_stream_context *stream, uintptr_t store, ves
 /* Reserve a record. Returns false if the list must grow first. */
 static bool reserve_locked(vsi_stream_context *stream, uintptr_t store) {
   if (!stream->has_list) {
-    if (stream->has_one || store != (uintptr_t)stream->v->store) return false;
+    if (stream->has_one || store != (uintptr_t)vsi_stream_context_v(stream)->store) return false;
     stream->has_one = true;
     set_locked(stream, 0, (record){store, 0});
     return true;
@@ -146,13 +146,13 @@ static bool value_has_ended(void *value) {
 
 /* Make room for this number of records. OK | NO_MEMORY */
 static vestry_err make_room(vestry_connection *connection, vsi_stream_context *stream, size_t room) {
-  vsi_stream_list *list = vsi_alloc(stream->v->host, bytes_for(room));
+  vsi_stream_list *list = vsi_alloc(vsi_stream_context_v(stream)->host, bytes_for(room));
   if (!list) return VESTRY_NO_MEMORY;
   list->room = (uint32_t)room;
   vsi_connection_lock(connection);
   list = move_locked(stream, list);
   vsi_connection_unlock(connection);
-  vsi_free(stream->v->host, list);
+  vsi_free(vsi_stream_context_v(stream)->host, list);
   return VESTRY_OK;
 }
 
@@ -173,12 +173,12 @@ static vestry_err value_entering(void *value, vestry_store *store) {
     bool has_ended = atomic_load_explicit(&stream->ended, memory_order_relaxed); /* set under the lock */
     size_t count = has_ended ? 0 : count_locked(stream);
     /* A stream that changes its scope is in both scopes for a moment. */
-    bool has_room = count < (1 + stream->v->max_per_stream_count) * (stream->is_moving ? 2 : 1);
+    bool has_room = count < (1 + vsi_stream_context_v(stream)->max_per_stream_count) * (stream->is_moving ? 2 : 1);
     bool is_reserved = !has_ended && has_room && reserve_locked(stream, (uintptr_t)store);
     vsi_connection_unlock(connection);
     if (is_reserved) return VESTRY_OK;
     if (has_ended) return VESTRY_CLOSED;
-    if (!has_room) return refuse_entry(stream->v);
+    if (!has_room) return refuse_entry(vsi_stream_context_v(stream));
     vestry_err error = make_room(connection, stream, count < FIRST_ROOM ? FIRST_ROOM : 2 * count);
     if (error) return error;
   }
@@ -310,7 +310,7 @@ bool vsi_stream_is_of(vestry_connection *connection, vestry_scope scope) {
 
 vestry_err vsi_scope_change_begin(vsi_scope_change *change, vestry_connection *connection, vestry_scope to) {
   vsi_stream_context *stream = vsi_stream_context_of(connection);
-  change->to = vsi_alloc(stream->v->host, sizeof *change->to + to.len);
+  change->to = vsi_alloc(vsi_stream_context_v(stream)->host, sizeof *change->to + to.len);
   if (!change->to) return VESTRY_NO_MEMORY;
   change->to->len = to.len;
   if (to.len) memcpy(change->to->bytes, to.data, to.len);
@@ -321,7 +321,7 @@ vestry_err vsi_scope_change_begin(vsi_scope_change *change, vestry_connection *c
   if (!error) stream->is_moving = true;
   vsi_connection_unlock(connection);
   if (error) {
-    vsi_free(stream->v->host, change->to);
+    vsi_free(vsi_stream_context_v(stream)->host, change->to);
     return error;
   }
   change->from = vsi_stream_scope(connection, change->from_bytes); /* only this thread changes it */
@@ -350,5 +350,5 @@ void vsi_scope_change_end(vsi_scope_change *change, vestry_connection *connectio
   vsi_connection_lock(connection);
   stream->is_moving = false;
   vsi_connection_unlock(connection);
-  vsi_free(stream->v->host, change->to);
+  vsi_free(vsi_stream_context_v(stream)->host, change->to);
 }

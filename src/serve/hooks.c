@@ -34,7 +34,7 @@ static void announce(vestry_dispatch_context *context, const char *name, vestry_
 
 static void on_open(vestry_connection *connection, void *ctx) {
   vsi_stream_context *stream = ctx;
-  vestry *v = stream->v;
+  vestry *v = vsi_stream_context_v(stream);
   const vestry_connection_hooks *own = hooks_of(stream);
   vsi_inside inside;
   vsi_inside_begin(&inside, v);
@@ -54,7 +54,7 @@ static void on_open(vestry_connection *connection, void *ctx) {
 
 static void on_close(vestry_connection *connection, vestry_cause cause, void *ctx) {
   vsi_stream_context *stream = ctx;
-  vestry *v = stream->v;
+  vestry *v = vsi_stream_context_v(stream);
   vsi_inside inside;
   vsi_inside_begin(&inside, v);
   if (vsi_close_listeners_exist(&v->close_listeners))
@@ -79,9 +79,10 @@ static void on_close(vestry_connection *connection, vestry_cause cause, void *ct
 
 static vestry_verdict on_error(vestry_connection *connection, vestry_err error, void *ctx) {
   vsi_stream_context *stream = ctx;
-  const vestry_connection_hooks *own = hooks_of(stream), *all = &stream->v->hooks;
+  vestry *v = vsi_stream_context_v(stream);
+  const vestry_connection_hooks *own = hooks_of(stream), *all = &v->hooks;
   vsi_inside inside;
-  vsi_inside_begin(&inside, stream->v);
+  vsi_inside_begin(&inside, v);
   vestry_verdict first = own->on_error ? own->on_error(connection, error, own->ctx) : VESTRY_VERDICT_DEFAULT;
   vestry_verdict second = all->on_error ? all->on_error(connection, error, all->ctx) : VESTRY_VERDICT_DEFAULT;
   vsi_inside_end(&inside);
@@ -96,7 +97,6 @@ static void on_free(const vestry_host *host, void *ctx) {
     part->ops->free(part, host);
   }
   vsi_stream_entries_free(stream, host);
-  vsi_stream_context_unref(stream, host);
 }
 
 static bool on_written(vestry_connection *connection, void *ctx) {
@@ -104,11 +104,13 @@ static bool on_written(vestry_connection *connection, void *ctx) {
   bool more = false;
   for (vsi_stream_part *part = vsi_stream_context_parts(stream); part; part = vsi_stream_part_next(part))
     more |= part->ops->written(part, connection);
-  VSI_EXTENSIONS_EACH(at, &stream->v->extensions, written) more |= at->kind->written(at->state, connection);
+  VSI_EXTENSIONS_EACH(at, &vsi_stream_context_v(stream)->extensions, written)
+  more |= at->kind->written(at->state, connection);
   return more;
 }
 
-const vsi_connection_hooks vsi_stream_context_hooks = {.has_stream_context = true,
+const vsi_connection_hooks vsi_stream_context_hooks = {.bytes = vsi_stream_context_bytes,
+                                                       .make = vsi_stream_context_make,
                                                        .on_open = on_open,
                                                        .on_close = on_close,
                                                        .on_error = on_error,

@@ -24,26 +24,19 @@ static vestry_err open_connection(serving *s, const vestry_response *head, vsi_e
   s->asked_to_open = true;
   vestry_err error = req->own->ops->open(req->own->server_request, head, &ops, &transport);
   if (error) return error;
-  s->stream = vsi_stream_context_create(s->v, req->scope, &s->reply.hooks, &s->reply.data, s->reply.parts_count > 0);
-  error = s->stream ? VESTRY_OK : VESTRY_NO_MEMORY;
+  vsi_stream_given given = {req->scope, &s->reply.hooks, &s->reply.data, s->reply.parts_count > 0};
+  error =
+      vsi_group_connect(s->v->group, ops, transport, &s->reply.stream, &vsi_stream_context_hooks, &given, &s->opened);
+  if (error == VESTRY_CLOSED && vsi_instance_is_draining(s->v)) error = VESTRY_LIMIT; /* drain has begun */
   if (!error) {
-    error = vsi_group_connect(s->v->group, ops, transport, &s->reply.stream, &vsi_stream_context_hooks, s->stream,
-                              &s->opened);
-    if (error)
-      vsi_stream_context_unref(s->stream, s->v->host); /* the reference of the connection */
-    else
-      s->reply.data = (vsi_data){0};                                                    /* the connection owns it now */
-    if (error == VESTRY_CLOSED && vsi_instance_is_draining(s->v)) error = VESTRY_LIMIT; /* drain has begun */
-  }
-  if (!error) {
+    s->stream = vsi_stream_context_of(s->opened);
+    s->reply.data = (vsi_data){0}; /* the connection owns it now */
     s->opened->coder = encoding->coder;
     encoding->coder = NULL;
     bool has_signs = req->is_datastar && vestry_request_header(req, VSI_SIGNS_HEADER);
     if (has_signs) (s->has_sign ? vsi_connection_give_signs : vsi_connection_begin_signs)(s->opened);
     return VESTRY_OK;
   }
-  vsi_stream_context_unref(s->stream, s->v->host);
-  s->stream = NULL;
   ops->end(transport, false, VESTRY_CAUSE_ERROR);
   ops->release(transport);
   return error;
@@ -75,9 +68,8 @@ static vestry_err open_stream(serving *s) {
 static void give_up(serving *s, vestry_cause cause) {
   s->stream->given_up = true;
   vsi_connection_abandon(s->opened, cause);
-  s->opened = vestry_connection_unref(s->opened);
-  vsi_stream_context_unref(s->stream, s->v->host);
   s->stream = NULL;
+  s->opened = vestry_connection_unref(s->opened);
 }
 
 /* --------------------------------------------------------------------------------------- finding connections ------ */
@@ -142,7 +134,6 @@ static vestry_connection *start(serving *s) {
   vestry_connection *connection = s->opened;
   if (!vsi_reply_stays_open(&s->reply, s->v)) vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
   vsi_connection_start(connection);
-  vsi_stream_context_unref(s->stream, s->v->host);
   s->opened = NULL;
   s->stream = NULL;
   return connection;

@@ -116,11 +116,12 @@ vestry_err vestry_connection_scope_set(vestry_connection *connection, vestry_sco
   if (!stream || (!scope.data && scope.len)) return VESTRY_INVALID;
   if (scope.len > VESTRY_SCOPE_MAX_BYTES) return VESTRY_TOO_LARGE;
   if (!vsi_connection_is_open(connection)) return VESTRY_CLOSED; /* the instance may be destroyed already */
-  if (!VSI_OPS_HAVE(stream->v->store->ops, vestry_store_ops, key_of)) return VESTRY_UNSUPPORTED;
+  if (!VSI_OPS_HAVE(vsi_stream_context_v(stream)->store->ops, vestry_store_ops, key_of)) return VESTRY_UNSUPPORTED;
   vsi_scope_change change;
   vestry_err error = vsi_scope_change_begin(&change, connection, scope);
   if (error) return error;
-  if (!vsi_stream_is_of(connection, scope)) error = move(connection, stream->v, &change, scope, many_count);
+  if (!vsi_stream_is_of(connection, scope))
+    error = move(connection, vsi_stream_context_v(stream), &change, scope, many_count);
   vsi_scope_change_end(&change, connection);
   return error;
 }

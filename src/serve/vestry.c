@@ -58,6 +58,7 @@ static vestry_err fill(vestry *v, const vestry_options *options, const char **re
   if (!error) error = vsi_routes_create(v->host, &v->routes);
   if (!error) *ret_part = "store, max_count, idle_ms, stores", error = vsi_stores_create(v, options);
   if (!error) *ret_part = "connection", error = vsi_group_create(v->runtime, options->connection, &v->group);
+  if (!error) vsi_group_own(v->group, v);
   if (!error) v->heartbeat_ms = vsi_group_heartbeat_ms(v->group);
   if (!error) vsi_group_limit(v->group, options->bounds->max_queued_bytes);
   if (!error) *ret_part = "profiles", error = create_profiles(v, options);

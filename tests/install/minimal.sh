@@ -102,7 +102,7 @@ at_most "allocations of vestry_create" "$(figure 'allocations of vestry_create: 
 at_most "allocations a dispatch" "$(figure 'allocations a dispatch: \([0-9.]*\)')" 2
 before=$(figure ': \([0-9]*\) before vestry_create') # what the process of any program has
 at_most "dirty memory of an instance" $(($(figure ', \([0-9]*\) without streams') - before)) 65536
-at_most "dirty memory a stream" "$(figure 'stream: [0-9]* idle, \([0-9]*\) after events')" 600
+at_most "dirty memory a stream" "$(figure 'stream: [0-9]* idle, \([0-9]*\) after events')" 500
 
 step sizes
 version="-std=c11 -O2 -I$top/include $here/outside/counter.c"

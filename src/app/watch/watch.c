@@ -265,7 +265,7 @@ static void begin(vsi_attachment *attachment, vestry_connection *connection) {
   watcher->connection = connection;
   atomic_fetch_add_explicit(&watcher->of->begun, 1, memory_order_relaxed);
   watcher->part.ops = &watch_part;
-  vsi_stream_context_add_part(connection->hooks_ctx, &watcher->part);
+  vsi_stream_context_add_part(vsi_stream_context_of(connection), &watcher->part);
   vsi_connection_call_at_close(connection, &attachment->node, stream_ended);
 }
 

@@ -107,7 +107,7 @@ static void fill(record *to, const vsi_stream_context *stream, vestry_connection
   char scope[VESTRY_SCOPE_MAX_BYTES];
   vsi_shown_key key;
   vestry_connection_stats_get(connection, &stats);
-  to->at_ns = vsi_now_ns(stream->v->host);
+  to->at_ns = vsi_now_ns(vsi_stream_context_v(stream)->host);
   to->info = (vestry_close_info){.size = sizeof to->info,
                                  .id = vsi_connection_id(connection),
                                  .is_console = vsi_tail_is_excluded(connection),
@@ -123,7 +123,7 @@ static void fill(record *to, const vsi_stream_context *stream, vestry_connection
                                  .written_bytes = stats.written_bytes,
                                  .wire_bytes = stats.wire_bytes,
                                  .last_error = vsi_shown_refusal(connection)};
-  vsi_shown_scope(stream->v, vsi_stream_scope(connection, scope), to->info.scope);
+  vsi_shown_scope(vsi_stream_context_v(stream), vsi_stream_scope(connection, scope), to->info.scope);
   vsi_shown_key_of_stream(connection, &key);
   put_key(to, &key);
 }
