@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Connections of a pool on which statements leave settings, objects of TEMP or attached files. */
+#include "data/sqlite/pool.h"
 #include "sqlite/ledger.h"
 
 typedef struct lender {
@@ -18,7 +19,8 @@ static void begin(lender *l, const char *setup) {
                                               .schema = "CREATE TABLE t(x)",
                                               .schema_version = 1,
                                               .setup = setup,
-                                              .connections_count = 1};
+                                              .connections_count = 1,
+                                              .wait_ms = 20};
   assert_int_equal(vestry_sqlite_pool_create(&options, &l->pool), VESTRY_OK);
 }
 
@@ -101,22 +103,82 @@ static void connection_on_which_nothing_is_left_stays(void **state) {
   end(&l);
 }
 
-/* It is replaced at its next release. */
-static void connection_stays_without_memory_for_another(void **state) {
+/* From now on SQLite gets no more memory, or it gets memory again. */
+static void starve(bool is_starved) {
+  sqlite3_hard_heap_limit64(is_starved ? sqlite3_memory_used() + 1 : 0);
+}
+
+/* No thread gets a connection with changed settings, also if it cannot be replaced when it is released. */
+static void connection_is_not_used_without_memory_for_another(void **state) {
+  (void)state;
+  for (int i = 0; i < 4; i++) {
+    const vestry_sql_kind kind = i % 2 ? VESTRY_SQL_READ_ASIDE : VESTRY_SQL_READ;
+    lender l;
+    vestry_sql_transaction *transaction;
+    begin(&l, "PRAGMA synchronous = OFF");
+    assert_int_equal(vestry_sql_begin(l.pool, kind, &transaction), VESTRY_OK);
+    const sqlite3 *before = vestry_sqlite_handle(transaction);
+    ledger_run(vestry_sqlite_handle(transaction), "PRAGMA recursive_triggers = ON");
+    if (i / 2)
+      starve(true);
+    else
+      test_host_fail_in(&l.th, 0); /* once */
+    assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
+    if (i / 2)
+      assert_int_equal(vestry_sql_begin(l.pool, kind, &transaction), VESTRY_LIMIT);
+    else
+      assert_true(test_host_has_failed(&l.th));
+    starve(false);
+    assert_int_equal(number(&l, kind, "PRAGMA recursive_triggers"), 0);
+    assert_int_equal(vestry_sql_begin(l.pool, kind, &transaction), VESTRY_OK);
+    assert_ptr_not_equal(vestry_sqlite_handle(transaction), before);
+    assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
+    end(&l);
+  }
+}
+
+static int permit(void *ctx, int action, const char *first, const char *second, const char *schema_name,
+                  const char *inside) {
+  (void)ctx, (void)action, (void)first, (void)second, (void)schema_name, (void)inside;
+  return SQLITE_OK;
+}
+
+/* The transaction cannot be rolled back at its end, and is rolled back by the next check-out. */
+static void connection_that_was_stuck_is_replaced(void **state) {
+  (void)state;
+  static const vestry_sql_kind kinds[] = {VESTRY_SQL_WRITE, VESTRY_SQL_READ, VESTRY_SQL_READ_ASIDE};
+  for (int i = 0; i < 3; i++) {
+    lender l;
+    vestry_sql_transaction *transaction;
+    begin(&l, "PRAGMA synchronous = OFF");
+    assert_int_equal(vestry_sql_begin(l.pool, kinds[i], &transaction), VESTRY_OK);
+    if (i) assert_int_equal(vestry_sql_run(transaction, "BEGIN", NULL, NULL, NULL), VESTRY_OK);
+    assert_int_equal(vestry_sql_run(transaction, "INSERT INTO t VALUES(1)", NULL, NULL, NULL), VESTRY_OK);
+    assert_int_equal(vestry_sql_run(transaction, "PRAGMA recursive_triggers = ON", NULL, NULL, NULL), VESTRY_OK);
+    sqlite3_set_authorizer(vestry_sqlite_handle(transaction), permit, NULL); /* this outdates all prepared statements */
+    starve(true);
+    assert_int_equal(vestry_sql_end(transaction, VESTRY_FAILED), VESTRY_FAILED);
+    assert_non_null(strstr(l.th.last_log, "cannot roll back the transaction"));
+    starve(false);
+    assert_int_equal(number(&l, i == 2 ? kinds[i] : VESTRY_SQL_READ, "PRAGMA recursive_triggers"), 0);
+    assert_int_equal(number(&l, VESTRY_SQL_READ, "SELECT count(*) FROM t"), 0);
+    end(&l);
+  }
+}
+
+/* A transaction whose commit waits for the disk changes PRAGMA synchronous until its end, which has no memory here. */
+static void flushed_transaction_leaves_no_setting_without_memory(void **state) {
   (void)state;
   lender l;
   vestry_sql_transaction *transaction;
-  begin(&l, "PRAGMA synchronous = OFF");
-  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_READ, &transaction), VESTRY_OK);
-  const sqlite3 *before = vestry_sqlite_handle(transaction);
-  ledger_run(vestry_sqlite_handle(transaction), "PRAGMA recursive_triggers = ON");
-  test_host_fail_in(&l.th, 0);
-  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
-  assert_true(test_host_has_failed(&l.th));
-  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_READ, &transaction), VESTRY_OK);
-  assert_ptr_equal(vestry_sqlite_handle(transaction), before);
-  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
-  assert_int_equal(number(&l, VESTRY_SQL_READ, "PRAGMA recursive_triggers"), 0);
+  begin(&l, "PRAGMA synchronous = NORMAL");
+  assert_int_equal(vsi_sqlite_begin_flushed(l.pool, &transaction), VESTRY_OK);
+  assert_int_equal(vestry_sql_run(transaction, "INSERT INTO t VALUES(1)", NULL, NULL, NULL), VESTRY_OK);
+  sqlite3_set_authorizer(vestry_sqlite_handle(transaction), permit, NULL); /* this outdates all prepared statements */
+  starve(true);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_FAILED), VESTRY_FAILED);
+  starve(false);
+  assert_int_equal(number(&l, VESTRY_SQL_READ, "PRAGMA synchronous"), 1);
   end(&l);
 }
 
@@ -149,7 +211,9 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(settings_and_names_do_not_stay_on_a_connection),
       cmocka_unit_test(connection_on_which_nothing_is_left_stays),
-      cmocka_unit_test(connection_stays_without_memory_for_another),
+      cmocka_unit_test(connection_is_not_used_without_memory_for_another),
+      cmocka_unit_test(connection_that_was_stuck_is_replaced),
+      cmocka_unit_test(flushed_transaction_leaves_no_setting_without_memory),
       cmocka_unit_test(pages_follow_a_replaced_connection),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -213,7 +213,9 @@ static void check_out_locked(vsi_sqlite_conn *conn) {
   conn->pool->stats.checked_out_count++;
 }
 
-/* Try again to roll back the transactions of stuck connections. */
+static void tidy(vsi_sqlite_conn *conn);
+
+/* Try again to roll back the transactions of stuck connections, and to replace them if necessary. */
 static void unstick_locked(vsi_sqlite_pool *pool) {
   for (size_t i = 0; i < pool->conns_count; i++) {
     vsi_sqlite_conn *conn = &pool->conns[i];
@@ -221,6 +223,7 @@ static void unstick_locked(vsi_sqlite_pool *pool) {
     check_out_locked(conn);
     vsi_mutex_unlock(&pool->lock);
     roll_back(conn);
+    tidy(conn);
     give_back(conn);
     vsi_mutex_lock(&pool->lock);
   }
@@ -338,7 +341,8 @@ static vestry_err flush_next(vsi_sqlite_conn *conn, const vsi_call *call) {
 }
 
 static void flush_no_more(vsi_sqlite_conn *conn) {
-  if (conn->was_normal) (void)set_synchronous(conn, "PRAGMA main.synchronous = NORMAL");
+  if (conn->was_normal && set_synchronous(conn, "PRAGMA main.synchronous = NORMAL"))
+    conn->left.settings = true; /* the transaction is still open, or there is no memory */
   conn->was_normal = false;
 }
 
@@ -361,6 +365,7 @@ static vestry_err check_out_to_write(vsi_sqlite_pool *pool, vestry_sql_kind kind
     return VESTRY_OK;
   }
   flush_no_more(conn);
+  tidy(conn);
   give_back(conn);
   return error;
 }
@@ -547,14 +552,15 @@ static vestry_err replace(vsi_sqlite_conn *conn) {
   return VESTRY_OK;
 }
 
-/* Replace a connection on which statements have left something. If that fails, for example for lack of memory, it is
- * tried again at the next release. */
+/* Replace a connection on which statements have left something. If that fails, for example for lack of memory, the
+ * connection is stuck: no thread gets it, and the next check-out tries it again. If the file was replaced, the
+ * connection stays, because each of its transactions fails for that reason. */
 static void tidy(vsi_sqlite_conn *conn) {
   if (conn->is_stuck || (!conn->left.settings && !conn->left.names)) return;
   const bool was_paused = conn->connection && vsi_sqlite_reader_pause(&conn->connection->reader, true);
   if (differs(conn)) {
     log_left(conn->pool);
-    (void)replace(conn);
+    conn->is_stuck = replace(conn) && !vsi_sqlite_pool_check_file(conn, "vestry_sql_end");
   }
   if (conn->connection) vsi_sqlite_reader_pause(&conn->connection->reader, was_paused);
 }

@@ -42,9 +42,10 @@ typedef struct vsi_sqlite_conn {
   bool is_aside;
   vestry_err ended_by; /* the failure of a statement that ended its transaction early; OK: none that is known */
   bool was_normal;     /* PRAGMA synchronous was NORMAL, and is FULL until the end of this transaction */
-  bool is_stuck;       /* its transaction could not be rolled back; guarded by pool->lock while it is not checked out */
-  unsigned depth;      /* how often its thread has begun; guarded by pool->lock; 0: free */
-  pthread_t owner;     /* guarded by pool->lock, while it is checked out */
+  bool is_stuck;   /* its transaction could not be rolled back, or it could not be replaced, so no thread may use it;
+                          guarded by pool->lock while it is not checked out */
+  unsigned depth;  /* how often its thread has begun; guarded by pool->lock; 0: free */
+  pthread_t owner; /* guarded by pool->lock, while it is checked out */
 } vsi_sqlite_conn;
 
 struct vsi_sqlite_pool {
