@@ -3,6 +3,7 @@
 #include "data/postgres/follower.h"
 #include "data/sql/sql.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -180,16 +181,106 @@ static void another_server_than_that_of_the_pool_is_not_followed(void **state) {
   UNTIL(shown_stats(&s).is_following);
   shown_settle_again(&s, eight);
   assert_string_equal(s.all[eight].text, "1000 0 399 0 ");
-  /* A new connection of the pool comes to the other server. */
-  const unsigned begins = begins_count;
-  lead_to(folder, &other);
-  assert_int_equal(s.pool->ops->run_aside(s.pool, "SELECT 1", NULL, NULL, NULL), VESTRY_OK);
-  lead_to(folder, shop_server());
-  UNTIL(begins_count > begins);
-  UNTIL(shown_stats(&s).is_following);
   shown_close(&s);
   folder_remove(folder);
   postgres_server_finish(&other);
+}
+
+/* A thread that holds a connection of the pool. */
+typedef struct borrower {
+  vestry_sql_pool *pool;
+  pthread_t thread;
+  atomic_bool has_begun, is_over;
+  int64_t port; /* of its server */
+} borrower;
+
+static const char port_sql[] = "SELECT current_setting('port')::int";
+
+static void *borrow(void *ctx) {
+  borrower *of = ctx;
+  vestry_sql_transaction *transaction;
+  if (!vestry_sql_begin(of->pool, VESTRY_SQL_READ, &transaction)) {
+    (void)vestry_sql_run(transaction, port_sql, NULL, vestry_sql_row_integer, &of->port);
+    of->has_begun = true;
+    WAIT_WHILE(!of->is_over);
+    (void)vestry_sql_end(transaction, VESTRY_OK);
+  }
+  return NULL;
+}
+
+static void borrow_from(borrower *of, vestry_sql_pool *pool) {
+  *of = (borrower){.pool = pool};
+  assert_int_equal(pthread_create(&of->thread, NULL, borrow, of), 0);
+  UNTIL(of->has_begun);
+}
+
+static void give_back(borrower *of) {
+  of->is_over = true;
+  pthread_join(of->thread, NULL);
+}
+
+static int64_t port_aside(const shown_site *s) {
+  int64_t port = 0;
+  assert_int_equal(s->pool->ops->run_aside(s->pool, port_sql, NULL, vestry_sql_row_integer, &port), VESTRY_OK);
+  return port;
+}
+
+/* A new connection of the pool comes to another server. Nothing is followed until the pool has given it up. */
+static void following_resumes_without_connections_to_another_server(void **state) {
+  (void)state;
+  shown_site s;
+  postgres_server other;
+  borrower one, two;
+  char folder[FOLDER_BYTES], url[160];
+  postgres_server_init(&other, 0);
+  postgres_server_start(&other, NULL);
+  folder_make(folder, "name");
+  snprintf(url, sizeof url, "host=%s port=1 user=postgres dbname=postgres", folder);
+  lead_to(folder, shop_server());
+  open_logged(&s, url, NULL);
+  /* A free connection. */
+  lead_to(folder, &other);
+  assert_int_equal(port_aside(&s), other.port);
+  lead_to(folder, shop_server());
+  UNTIL(begins_count == 1 && shown_stats(&s).is_following);
+  assert_int_equal(port_aside(&s), shop_server()->port);
+  assert_int_equal(others_count, 0);
+  /* One that a thread has. */
+  borrow_from(&one, s.pool);
+  lead_to(folder, &other);
+  borrow_from(&two, s.pool);
+  lead_to(folder, shop_server());
+  assert_int_equal(two.port, other.port);
+  UNTIL(others_count > 0);
+  assert_false(shown_stats(&s).is_following);
+  give_back(&two);
+  UNTIL(shown_stats(&s).is_following);
+  borrow_from(&two, s.pool);
+  assert_int_equal(two.port, shop_server()->port);
+  give_back(&two);
+  give_back(&one);
+  shown_close(&s);
+  folder_remove(folder);
+  postgres_server_finish(&other);
+}
+
+/* A thread has a connection to the server's former life, and does not notice its end. Following need not wait. */
+static void following_resumes_although_a_thread_has_a_lost_connection(void **state) {
+  (void)state;
+  shown_site s;
+  borrower one;
+  open_logged(&s, NULL, NULL);
+  borrow_from(&one, s.pool);
+  postgres_server_kill(shop_server());
+  postgres_server_start(shop_server(), NULL);
+  UNTIL(begins_count > 0 && shown_stats(&s).is_following);
+  give_back(&one);
+  borrow_from(&one, s.pool);
+  assert_int_equal(one.port, shop_server()->port);
+  give_back(&one);
+  PQfinish(s.writer);
+  s.writer = postgres_server_connect(shop_server());
+  shown_close(&s);
 }
 
 /* The follower has no slot, confirms nothing, and is not a standby for which a commit could wait. */
@@ -278,6 +369,8 @@ int main(void) {
       TEST(many_subtransactions_use_bounded_memory),
       TEST(rewritten_system_table_does_not_restart_again_and_again),
       TEST(another_server_than_that_of_the_pool_is_not_followed),
+      TEST(following_resumes_without_connections_to_another_server),
+      TEST(following_resumes_although_a_thread_has_a_lost_connection),
       TEST(promoted_standby_is_followed),
   };
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;

@@ -167,10 +167,13 @@ void vsi_postgres_read_limit(vsi_postgres_conn *conn) {
 /* Set the search_path for the session to its value, or else a reload of the server's configuration could change it. */
 #define PATH_SQL "pg_catalog.set_config('search_path', pg_catalog.current_setting('search_path'), false)"
 
-static void note_server(vsi_postgres_pool *pool, const char *started) {
-  const uint64_t followed = atomic_load_explicit(&pool->followed, memory_order_relaxed);
-  if (followed && followed != strtoull(started, NULL, 10))
+static void note_server(vsi_postgres_conn *conn, const char *started) {
+  vsi_postgres_pool *pool = conn->pool;
+  vsi_mutex_lock(&pool->lock);
+  conn->started = strtoull(started, NULL, 10);
+  if (pool->followed && pool->followed != conn->started)
     atomic_store_explicit(&pool->has_strayed, true, memory_order_relaxed);
+  vsi_mutex_unlock(&pool->lock);
 }
 
 static vestry_err set_up(vsi_postgres_conn *conn, const char *function) {
@@ -187,7 +190,7 @@ static vestry_err set_up(vsi_postgres_conn *conn, const char *function) {
   const int pid = (int)strtol(PQgetvalue(row, 0, 0), NULL, 10);
   conn->backend = pid == PQbackendPID(conn->db) ? 0 : pid;
   conn->limit_ms = conn->setup_ms = (uint32_t)strtoul(PQgetvalue(row, 0, 2), NULL, 10);
-  note_server(conn->pool, PQgetvalue(row, 0, 3));
+  note_server(conn, PQgetvalue(row, 0, 3));
   error = pid == first ? keep_path(conn, function, PQgetvalue(row, 0, 1)) : refuse_backend(conn, function);
   PQclear(row);
   return error;
@@ -207,6 +210,8 @@ static vestry_err call_up(vsi_postgres_conn *conn, const char *function, bool is
   conn->cancel = PQgetCancel(db);
   vsi_mutex_lock(&pool->lock);
   conn->db = db;
+  conn->started = 0;
+  conn->is_stray = false;
   pool->stats.connected_count++;
   vsi_mutex_unlock(&pool->lock);
   error = conn->cancel ? set_up(conn, function) : VESTRY_NO_MEMORY;
@@ -277,6 +282,13 @@ static bool is_granted(const void *ctx) {
   return free_locked(of->pool, of->which) != NULL;
 }
 
+/* Give a free connection to this thread. */
+static void give_locked(vsi_postgres_conn *conn) {
+  conn->depth = 1;
+  conn->owner = pthread_self();
+  conn->pool->stats.checked_out_count++;
+}
+
 static vsi_postgres_conn *take_locked(vsi_postgres_pool *pool, vsi_postgres_choice which, uint64_t until_ns) {
   const wish of = {pool, which};
   vsi_thread_line *line = which == VSI_POSTGRES_RESERVED ? &pool->aside_line : &pool->line;
@@ -287,10 +299,8 @@ static vsi_postgres_conn *take_locked(vsi_postgres_pool *pool, vsi_postgres_choi
   }
   vsi_postgres_conn *conn = is_there ? free_locked(pool, which) : NULL;
   if (conn) {
-    conn->depth = 1;
-    conn->owner = pthread_self();
+    give_locked(conn);
     pool->stats.checkouts_count++;
-    pool->stats.checked_out_count++;
   } else {
     pool->stats.refused_count++;
   }
@@ -403,6 +413,12 @@ void vsi_postgres_release(vsi_postgres_conn *conn) {
   conn->limit_ms = conn->setup_ms;
   atomic_store_explicit(&conn->is_cancelled, false, memory_order_relaxed);
   vsi_mutex_lock(&pool->lock);
+  if (conn->is_stray) {
+    vsi_mutex_unlock(&pool->lock);
+    vsi_postgres_hang_up(conn);
+    vsi_mutex_lock(&pool->lock);
+  }
+  conn->is_stray = false;
   conn->depth = 0;
   pool->stats.checked_out_count--;
   const bool is_reserved = conn >= &pool->conns[pool->options.connections_count];
@@ -410,17 +426,65 @@ void vsi_postgres_release(vsi_postgres_conn *conn) {
   vsi_mutex_unlock(&pool->lock);
 }
 
+/* --------------------------------------------------------------------------------------------------- servers ------ */
+
+/* A pool may have connections to several servers: the address of a host name has changed, or the URL names several
+ * hosts. Commits of only one server are followed, so pages whose renders read another one would stay as they are.
+ * Therefore, each connection has the start of its server, and following begins only if all lead to the server that is
+ * followed:
+ *
+ *     opened ──to the followed server, or nothing is followed──→ same
+ *        └──to another one: has_strayed, and following ends──→ stray
+ *
+ * A start of following compares them:
+ *
+ *     stray, free, and lost                          closed
+ *     stray, free, and another connection is same    closed; the next one may lead to the followed server
+ *     stray, free, and none is same                  kept: it leads to the pool's server, and nothing is followed
+ *     stray, checked out; followed as before         kept until it is free, and nothing is followed
+ *     stray, checked out; another server than before closed when it is released, because the server before was probably
+ *                                                    restarted. Until then no read set is entered for it: a render that
+ *                                                    has begun on it is older than the start, and the reads of one that
+ *                                                    begins inside its transaction are not recorded */
+
+/* Compare the connections, and take the free ones that are stray for this thread.
+ *  ret_is_same  a connection leads to the followed server
+ *  Returns      whether those that are checked out permit to follow */
+static bool compare_locked(vsi_postgres_pool *pool, bool is_as_before, bool *ret_is_same) {
+  bool may_follow = true;
+  *ret_is_same = false;
+  for (size_t i = 0; i < vsi_postgres_conns_count(&pool->options); i++) {
+    vsi_postgres_conn *conn = &pool->conns[i];
+    if (!conn->db || !conn->started) continue; /* note_server compares one that is being opened */
+    const bool is_stray = conn->started != pool->followed;
+    *ret_is_same |= !is_stray;
+    if (is_stray && !conn->depth)
+      give_locked(conn);
+    else if (is_stray && is_as_before)
+      may_follow = false;
+    else if (is_stray)
+      conn->is_stray = true;
+  }
+  return may_follow;
+}
+
 bool vsi_postgres_pool_is_at(vsi_postgres_pool *pool, uint64_t started) {
   vsi_postgres_conn *conn;
-  atomic_store_explicit(&pool->followed, started, memory_order_relaxed);
+  bool is_same;
+  if (!vsi_postgres_check_out(pool, VSI_POSTGRES_OPEN, "follower of commits", &conn)) vsi_postgres_release(conn);
+  vsi_mutex_lock(&pool->lock);
+  const bool is_as_before = pool->followed == started;
+  pool->followed = started;
   atomic_store_explicit(&pool->has_strayed, false, memory_order_relaxed);
-  if (vsi_postgres_check_out(pool, VSI_POSTGRES_OPEN, "follower of commits", &conn)) return true;
-  PGresult *row = vsi_postgres_ask(conn->db, "SELECT " VSI_POSTGRES_STARTED, vsi_monotonic_in_ms(VSI_POSTGRES_ASK_MS));
-  const bool is_known = PQntuples(row) == 1;
-  const bool is_at = !is_known || strtoull(PQgetvalue(row, 0, 0), NULL, 10) == started;
-  PQclear(row);
-  if (!is_known) vsi_postgres_hang_up(conn);
-  vsi_postgres_release(conn);
+  bool is_at = compare_locked(pool, is_as_before, &is_same);
+  vsi_mutex_unlock(&pool->lock);
+  while ((conn = (vsi_postgres_conn *)vsi_postgres_own(&pool->is)) != NULL) {
+    if (is_same || vsi_postgres_is_lost(conn->db))
+      vsi_postgres_hang_up(conn);
+    else
+      is_at = false;
+    vsi_postgres_release(conn);
+  }
   return is_at;
 }
 

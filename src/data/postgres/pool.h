@@ -25,12 +25,13 @@ typedef struct vsi_postgres_conn {
   int backend;       /* through a pooler: the server's process at its setup; otherwise 0 */
   uint32_t setup_ms; /* the server's time limit for a statement after the setup; 0: none */
   uint32_t limit_ms; /* the same now; reset when the connection is released */
+  uint64_t started;  /* of the server (VSI_POSTGRES_STARTED); guarded by pool->lock; 0: not known yet */
   PGcancel *cancel;  /* of the last connection: another thread may use it after that is lost */
   bool is_lost;      /* the connection was lost since it was checked out */
   bool is_conflict;  /* the transaction may succeed if it is begun again */
   bool is_stale;     /* the same, because the definitions of a statement have changed */
-  bool is_reset;     /* its settings may have been changed, or its statements dropped: it is closed when it is
-                        released */
+  bool is_reset;     /* its settings may have been changed, or its statements dropped, or the application wants it: it
+                        is closed when it is released */
   bool is_suspect;   /* a statement may have left something else on it: the pool looks for it when it is released */
   bool begins_again; /* the caller begins again by itself */
   bool *has_met;     /* whether it has begun again because a unique value existed (pool.c); NULL: it does not begin
@@ -38,6 +39,8 @@ typedef struct vsi_postgres_conn {
   /* Set by vestry_postgres_cancel, read by the thread that has it. Relaxed, because the cancelled statement reports it,
    * too. The members from is_lost to is_cancelled are reset when the connection is released. */
   atomic_bool is_cancelled;
+  bool is_stray;   /* it leads to another server than the followed one, and is closed when it is released; guarded by
+                      pool->lock */
   unsigned depth;  /* how often its thread has begun; guarded by pool->lock; 0: free */
   pthread_t owner; /* guarded by pool->lock, while it is checked out */
 } vsi_postgres_conn;
@@ -73,10 +76,10 @@ struct vsi_postgres_pool {
   unsigned followers_count;                     /* guarded by lock: followers that are GOING */
   atomic_bool has_logged_set;                   /* a setting of a session was logged */
   atomic_bool has_logged_left;                  /* it was logged that something else was left on a connection */
-  /* Relaxed, because a follower reads has_strayed again and again. */
-  _Atomic(uint64_t) followed; /* start of the server that a follower follows, or tries to; 0: none yet */
-  atomic_bool has_strayed;    /* since then a connection was opened to another server */
-  vsi_postgres_conn conns[];  /* options.connections_count of them, and VSI_POSTGRES_ASIDE */
+  uint64_t followed;         /* guarded by lock: start of the server that a follower follows, or tries to; 0: none */
+  atomic_bool has_strayed;   /* since then a connection was opened to another server; relaxed, because a follower reads
+                                it again and again */
+  vsi_postgres_conn conns[]; /* options.connections_count of them, and VSI_POSTGRES_ASIDE */
 };
 
 static inline size_t vsi_postgres_conns_count(const vestry_postgres_pool_options *options) {
@@ -116,8 +119,9 @@ static inline vsi_postgres_conn *vsi_postgres_conn_of(vestry_sql_transaction *tr
 
 /* Open a connection that this thread has checked out, unless it is open. As vsi_postgres_check_out. */
 vestry_err vsi_postgres_reconnect(vsi_postgres_conn *conn, const char *function);
-/* Return whether the pool uses the server with this start (VSI_POSTGRES_STARTED), or it is unknown because no
- * connection is free. From then on has_strayed is set if a connection is opened to another server. */
+/* Return whether each connection of the pool leads to the server with this start (VSI_POSTGRES_STARTED). Free ones that
+ * lead to another server are closed, if others lead to this one. From then on has_strayed is set if a connection is
+ * opened to another server. */
 bool vsi_postgres_pool_is_at(vsi_postgres_pool *pool, uint64_t started);
 /* Close the connection. */
 void vsi_postgres_hang_up(vsi_postgres_conn *conn);
