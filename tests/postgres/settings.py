@@ -44,7 +44,7 @@ LEFT_OUT = {"transaction_deferrable", "transaction_isolation", "transaction_read
 # Cases that repeat an action up to a thousand times; no setting changes which allocations it makes.
 WITHOUT = "allocation_failure*"
 # Suites that take long, or that set settings or rights of roles.
-NOT_RUN = {"oracle", "schema", "state"}
+NOT_RUN = {"left", "oracle", "schema", "state"}
 # The plan of a query determines its reads. Pages stay correct with any plan, but these suites count renders.
 PLANS = ("enable_", "cpu_", "jit", "parallel_", "min_parallel", "max_parallel", "geqo", "force_parallel", "debug_parallel",
          "random_page", "seq_page", "plan_cache", "work_mem", "effective_", "constraint_exclusion", "hash_mem",

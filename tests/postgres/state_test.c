@@ -298,7 +298,7 @@ static void bytes_are_read_despite_changed_session_settings(void **state) {
   assert_int_equal(vestry_jobs_create(s.pool, NULL, &jobs), VESTRY_OK);
   assert_int_equal(vestry_jobs_on(jobs, "see", see, seen), VESTRY_OK);
   assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_WRITE, order_see, jobs), VESTRY_OK);
-  shop_set(&s, "SET bytea_output = escape; SET standard_conforming_strings = off");
+  shop_set(&s, "SET bytea_output = escape");
   assert_int_equal(vestry_jobs_step(jobs, &has_run), VESTRY_OK);
   assert_string_equal(seen, "a payload");
   assert_int_equal(shop_stats(&s).connects_count, 1);
@@ -345,91 +345,6 @@ static void reloaded_configuration_keeps_the_search_path(void **state) {
   reload(&s, "ALTER SYSTEM RESET search_path", "ALTER SYSTEM RESET work_mem", memory_kb);
   assert_int_equal(error, VESTRY_OK);
   assert_int_equal(shop_stats(&s).connects_count, 1);
-  shop_end(&s);
-}
-
-/* Commands that change or undo the settings of the role, of the application's setup, and those that the library needs.
- * The next thread that gets the connection must not get them. */
-static void connection_with_changed_settings_is_replaced(void **state) {
-  (void)state;
-  static const struct {
-    const char *sql;
-    bool is_replaced, is_logged;
-  } rows[] = {{"DISCARD ALL", true, false},
-              {"RESET ALL", true, false},
-              {" reset /* each */\n all ; -- one", true, false},
-              {"RESET search_path", true, false},
-              {"SET search_path = other", true, true},
-              {"-- local\n set /* local */ session search_path TO other", true, true},
-              {"SET ROLE other", true, true},
-              {"SELECT set_config('search_path', '', false)", true, true},
-              {"SELECT pg_catalog.SET_CONFIG('vestry.true', 'true', false)", true, true},
-              {"set\nlocal search_path = other", false, false},
-              {"SET TRANSACTION ISOLATION LEVEL READ COMMITTED", false, false},
-              {"SELECT set_config('search_path', 'other', true)", false, false},
-              {"SET CONSTRAINTS ALL DEFERRED", false, false},
-              {"DISCARD PLANS", false, false}};
-  alter("DROP ROLE IF EXISTS other; CREATE ROLE other");
-  for (size_t r = 0; r < sizeof rows / sizeof *rows; r++)
-    for (size_t i = 0; i < KINDS; i++) {
-      const bool is_alone = kinds[i] == 0;
-      if (!is_alone && r == 0) continue; /* it cannot run in a transaction */
-      if (!is_alone && kinds[i] != VESTRY_SQL_WRITE && strstr(rows[r].sql, "ISOLATION")) continue;
-      shop s;
-      char text[64] = "";
-      shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1, .setup = "SET search_path = shop, public"});
-      assert_int_equal(run_as(&s, kinds[i], rows[r].sql, NULL), VESTRY_OK);
-      assert_int_equal(s.th.log_lines, rows[r].is_logged);
-      assert_int_equal(run_as(&s, kinds[i], rows[r].sql, NULL), VESTRY_OK);
-      assert_int_equal(s.th.log_lines, rows[r].is_logged);
-      assert_int_equal(vestry_sql_run_alone(s.pool, "SHOW search_path", NULL, read_text, text), VESTRY_OK);
-      assert_string_equal(text, "shop, public");
-      assert_int_equal(vestry_sql_run_alone(s.pool, "SELECT current_user", NULL, read_text, text), VESTRY_OK);
-      assert_string_equal(text, "postgres");
-      assert_int_equal(vestry_sql_run_alone(s.pool, "SHOW statement_timeout", NULL, read_text, text), VESTRY_OK);
-      assert_string_equal(text, "10s");
-      assert_int_equal(shop_stats(&s).connects_count, rows[r].is_replaced ? 3 : 1);
-      shop_end(&s);
-    }
-  alter("DROP ROLE other");
-}
-
-/* Things besides settings that outlive a transaction. */
-static void connection_on_which_something_is_left_is_replaced(void **state) {
-  (void)state;
-  static const struct {
-    const char *sql;
-    bool is_replaced;
-  } rows[] = {{"CREATE TEMP TABLE t(a int)", true},
-              {"CREATE TABLE pg_temp.t AS SELECT 1", true},
-              {"SELECT 1 AS a INTO TEMPORARY t", true},
-              {"LISTEN news", true},
-              {"PREPARE one AS SELECT 1", true},
-              {"DECLARE one CURSOR WITH HOLD FOR SELECT 1", true},
-              {"SELECT PG_ADVISORY_LOCK(1)", true},
-              {"DO $$BEGIN PERFORM pg_try_advisory_lock_shared(1); END$$", true},
-              {"SELECT pg_advisory_lock(1), pg_advisory_unlock(1)", false},
-              {"SELECT pg_advisory_xact_lock(1)", false},
-              {"CREATE TEMP TABLE t(a int) ON COMMIT DROP", false},
-              {"CREATE TABLE IF NOT EXISTS template(a int)", false}};
-  for (size_t r = 0; r < sizeof rows / sizeof *rows; r++)
-    for (int kind = 0; kind <= VESTRY_SQL_WRITE; kind += VESTRY_SQL_WRITE) {
-      shop s;
-      shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
-      for (int i = 0; i < 2; i++) {
-        RUN(rows[r].sql, NULL);
-        assert_int_equal(s.th.log_lines, rows[r].is_replaced);
-      }
-      assert_int_equal(shop_number(&s, "SELECT count(*) FROM pg_class WHERE relnamespace = pg_my_temp_schema()"), 0);
-      assert_int_equal(shop_stats(&s).connects_count, rows[r].is_replaced ? 3 : 1);
-      shop_end(&s);
-    }
-  /* The lock stays although its statement fails. */
-  shop s;
-  shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
-  assert_int_equal(run_as(&s, 0, "SELECT pg_advisory_lock(1), 1 / (random() * 0)::int", NULL), VESTRY_IO);
-  assert_int_equal(shop_number(&s, "SELECT 1"), 1);
-  assert_int_equal(shop_stats(&s).connects_count, 2);
   shop_end(&s);
 }
 
@@ -763,8 +678,6 @@ int main(void) {
       cmocka_unit_test(bytes_are_read_despite_changed_session_settings),
       cmocka_unit_test(new_connections_keep_the_search_path),
       cmocka_unit_test(reloaded_configuration_keeps_the_search_path),
-      cmocka_unit_test(connection_with_changed_settings_is_replaced),
-      cmocka_unit_test(connection_on_which_something_is_left_is_replaced),
       cmocka_unit_test(new_tables_are_created_beside_the_existing_ones),
       cmocka_unit_test(wait_for_a_statement_follows_its_time_limit),
       cmocka_unit_test(statement_names_depend_only_on_their_text),

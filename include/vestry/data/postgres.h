@@ -186,10 +186,18 @@ VESTRY_API vestry_err vestry_postgres_pool_create(const vestry_postgres_pool_opt
  *  - UNSUPPORTED: the connection leads through a pooler that gives each transaction another backend of the server */
 struct pg_conn; /* libpq's PGconn */
 /** Get a transaction's connection, for functions of libpq. NULL: it was lost, or the transaction is not one of
- *  PostgreSQL. If a statement of vestry_sql_run changes settings of the session, or leaves a temporary object, LISTEN,
- *  PREPARE, a cursor WITH HOLD or an advisory lock, the pool replaces the connection when it is released; it does not
- *  notice statements that libpq runs. Threads as vestry_sql_run, also for the next function. */
+ *  PostgreSQL. Call vestry_postgres_replace if statements that libpq runs leave something on the connection. Threads as
+ *  vestry_sql_run, also for the next function. */
 VESTRY_API struct pg_conn *vestry_postgres_handle(vestry_sql_transaction *transaction);
+/** Let the pool replace a transaction's connection when it is released, so that the next thread gets another one.
+ *  The pool does so by itself if a statement of vestry_sql_run changes settings of the session, or leaves a temporary
+ *  object, LISTEN, PREPARE, a cursor WITH HOLD or an advisory lock. It does not notice what libpq leaves, or a function
+ *  of the server that a statement calls, except for settings whose changes the server reports (TimeZone, DateStyle,
+ *  session_authorization and others; search_path from PostgreSQL 18 on). Call this after such statements, or let
+ *  functions undo their changes: pg_advisory_xact_lock, ON COMMIT DROP, set_config with true, CREATE FUNCTION … SET.
+ *  transaction  may be NULL, or one of another database: then nothing happens
+ *  Threads      that of the transaction */
+VESTRY_API void vestry_postgres_replace(vestry_sql_transaction *transaction);
 /** Return the SQLSTATE of the last statement that failed in this transaction. "": none failed, or the server sent none.
  *  Valid until the transaction ends. */
 VESTRY_API const char *vestry_postgres_sqlstate(vestry_sql_transaction *transaction);

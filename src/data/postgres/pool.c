@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/hash.h"
 #include "base/options.h"
 
 /* ----------------------------------------------------------------------------------------------- connections ------ */
@@ -176,6 +177,23 @@ static void note_server(vsi_postgres_conn *conn, const char *started) {
   vsi_mutex_unlock(&pool->lock);
 }
 
+/* Settings whose changes the server reports without a query (ParameterStatus), depending on its version. */
+static const char *const reported[VSI_POSTGRES_REPORTED] = {
+    "client_encoding", "standard_conforming_strings",   "DateStyle",   "IntervalStyle",         "TimeZone",
+    "is_superuser",    "default_transaction_read_only", "search_path", "session_authorization", "application_name"};
+
+static uint64_t hash_reported(const vsi_postgres_conn *conn, size_t i) {
+  const char *value = PQparameterStatus(conn->db, reported[i]);
+  return value ? vsi_hash_bytes(0, value, strlen(value)) : 0;
+}
+
+/* Return the name of a setting that has changed since the setup; NULL: none. */
+static const char *find_changed(const vsi_postgres_conn *conn) {
+  for (size_t i = 0; i < VSI_POSTGRES_REPORTED; i++)
+    if (hash_reported(conn, i) != conn->reported[i]) return reported[i];
+  return NULL;
+}
+
 static vestry_err set_up(vsi_postgres_conn *conn, const char *function) {
   static const char facts_sql[] = "SELECT " VSI_POSTGRES_BACKEND ", " PATH_SQL ", " LIMIT_SQL ", " VSI_POSTGRES_STARTED;
   char sql[128];
@@ -193,6 +211,7 @@ static vestry_err set_up(vsi_postgres_conn *conn, const char *function) {
   note_server(conn, PQgetvalue(row, 0, 3));
   error = pid == first ? keep_path(conn, function, PQgetvalue(row, 0, 1)) : refuse_backend(conn, function);
   PQclear(row);
+  for (size_t i = 0; i < VSI_POSTGRES_REPORTED && !error; i++) conn->reported[i] = hash_reported(conn, i);
   return error;
 }
 
@@ -385,6 +404,22 @@ static void log_left(vsi_postgres_pool *pool) {
           pool->is.name);
 }
 
+/* Return whether the server has reported a change of a setting. No statement shows it if a function, or libpq, has made
+ * it. Nothing else that functions leave is reported, and a query at each release would cost a fifth of the server's
+ * time for a small transaction. Therefore, vestry_postgres_replace is for the rest. */
+static bool has_changed(const vsi_postgres_conn *conn) {
+  vsi_postgres_pool *pool = conn->pool;
+  const char *name = find_changed(conn);
+  if (name && !atomic_exchange_explicit(&pool->has_logged_set, true, memory_order_relaxed))
+    vsi_log(pool->is.host, VESTRY_LOG_WARN,
+            "vestry_sql_end, %s: the setting %s of a session has changed, for example by a function, and would also "
+            "apply to the next thread that gets the connection, so the connection is closed when it is released; use "
+            "SET LOCAL in a transaction, or options.setup; nothing need be done if the server's configuration was "
+            "loaded again",
+            pool->is.name, name);
+  return name != NULL;
+}
+
 /* Return whether statements have left something on a connection besides settings, or this is unknown. from_sql: by
  * PREPARE, and not by this library. */
 static bool has_left(vsi_postgres_conn *conn) {
@@ -404,7 +439,8 @@ static bool has_left(vsi_postgres_conn *conn) {
 
 void vsi_postgres_release(vsi_postgres_conn *conn) {
   vsi_postgres_pool *pool = conn->pool;
-  if (conn->is_reset || (conn->is_suspect && conn->db && has_left(conn))) vsi_postgres_hang_up(conn);
+  if (conn->db && (conn->is_reset || has_changed(conn) || (conn->is_suspect && has_left(conn))))
+    vsi_postgres_hang_up(conn);
   conn->is.kind = (vestry_sql_kind)0;
   conn->is_lost = conn->is_conflict = conn->is_stale = conn->is_reset = conn->is_suspect = false;
   conn->begins_again = false;

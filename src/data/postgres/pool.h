@@ -16,15 +16,19 @@
 
 typedef struct vsi_postgres_pool vsi_postgres_pool;
 
+/* The number of settings whose changes a server reports by itself (pool.c). */
+enum { VSI_POSTGRES_REPORTED = 10 };
+
 typedef struct vsi_postgres_conn {
   vestry_sql_transaction is;               /* the part that the caller sees; the first member */
   PGconn *db;                              /* NULL: the connection was lost, or does not exist yet */
   char sqlstate[VSI_POSTGRES_STATE_BYTES]; /* of the last statement that failed; "": none */
   vsi_postgres_pool *pool;
   vsi_postgres_statements statements;
-  int backend;       /* through a pooler: the server's process at its setup; otherwise 0 */
-  uint32_t setup_ms; /* the server's time limit for a statement after the setup; 0: none */
-  uint32_t limit_ms; /* the same now; reset when the connection is released */
+  int backend;                              /* through a pooler: the server's process at its setup; otherwise 0 */
+  uint64_t reported[VSI_POSTGRES_REPORTED]; /* hashes of settings after the setup */
+  uint32_t setup_ms;                        /* the server's time limit for a statement after the setup; 0: none */
+  uint32_t limit_ms;                        /* the same now; reset when the connection is released */
   uint64_t started;  /* of the server (VSI_POSTGRES_STARTED); guarded by pool->lock; 0: not known yet */
   PGcancel *cancel;  /* of the last connection: another thread may use it after that is lost */
   bool is_lost;      /* the connection was lost since it was checked out */

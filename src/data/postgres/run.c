@@ -149,6 +149,11 @@ const char *vestry_postgres_sqlstate(vestry_sql_transaction *transaction) {
   return conn ? conn->sqlstate : "";
 }
 
+void vestry_postgres_replace(vestry_sql_transaction *transaction) {
+  vsi_postgres_conn *conn = vsi_postgres_conn_of(transaction);
+  if (conn) conn->is_reset = true;
+}
+
 void vestry_postgres_cancel(vestry_sql_transaction *transaction) {
   vsi_postgres_conn *conn = vsi_postgres_conn_of(transaction);
   if (!conn) return;
