@@ -287,6 +287,73 @@ static vestry_err see(vestry_job *job, void *ctx) {
   return VESTRY_OK;
 }
 
+static vestry_err never(vestry_job *job, void *ctx) {
+  (void)job, (void)ctx;
+  return VESTRY_OK;
+}
+
+/* Only the rows were restored, or a logical replica has become the primary: sequences are not replicated. */
+static void orders_do_not_fail_because_their_ids_exist(void **state) {
+  (void)state;
+  static const char restart[] = "ALTER TABLE vestry_job ALTER id RESTART WITH 1";
+  shop s;
+  vestry_jobs *jobs;
+  shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
+  assert_int_equal(vestry_jobs_create(s.pool, NULL, &jobs), VESTRY_OK);
+  for (size_t i = 1; i < KINDS; i++) {
+    for (int k = 0; k < 3; k++)
+      assert_int_equal(vestry_sql_act(s.pool, (vestry_sql_kind)kinds[i], order_see, jobs), VESTRY_OK);
+    alter(restart);
+  }
+  assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_WRITE, order_see, jobs), VESTRY_OK);
+  assert_int_equal(shop_number(&s, "SELECT max(id) FROM vestry_job"), 3 * (KINDS - 1) + 1);
+  assert_int_equal(s.th.log_lines, KINDS - 1);
+  assert_non_null(strstr(s.th.last_log, "the sequence of vestry_job.id was behind"));
+  alter(restart);
+  assert_int_equal(vestry_jobs_every(jobs, "never", 60000, 0, never, NULL), VESTRY_OK);
+  assert_int_equal(shop_number(&s, "SELECT count(*) FROM vestry_job WHERE period IS NOT NULL"), 1);
+  /* A trigger that drops rows. */
+  alter("CREATE FUNCTION drops() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; CREATE TRIGGER drops "
+        "BEFORE INSERT ON vestry_job FOR EACH ROW EXECUTE FUNCTION drops()");
+  assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_WRITE, order_see, jobs), VESTRY_IO);
+  assert_non_null(strstr(s.th.last_log, "look for a trigger of vestry_job"));
+  vestry_jobs_destroy(jobs);
+  shop_end(&s);
+}
+
+/* A job that runs until its lease was renewed. */
+typedef struct long_job {
+  atomic_bool has_begun, is_renewed;
+} long_job;
+
+static vestry_err run_long(vestry_job *job, void *ctx) {
+  long_job *of = ctx;
+  (void)job;
+  of->has_begun = true;
+  WAIT_WHILE(!of->is_renewed);
+  return VESTRY_OK;
+}
+
+/* The table was emptied, its ids have begun anew, and an ended lease of an earlier job with this id has remained. */
+static void lease_of_an_emptied_table_does_not_prevent_renewals(void **state) {
+  (void)state;
+  static const char renewed[] = "SELECT count(*) FROM vestry_job JOIN vestry_job_lease USING (id, fence)";
+  shop s;
+  vestry_jobs *jobs;
+  long_job job = {.has_begun = false};
+  shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 2});
+  assert_int_equal(vestry_jobs_create(s.pool, &(vestry_jobs_options){.lease_ms = 2000}, &jobs), VESTRY_OK);
+  assert_int_equal(vestry_jobs_on(jobs, "see", run_long, &job), VESTRY_OK);
+  alter("INSERT INTO vestry_job_lease(id, fence, ends) VALUES(1, 9, 0)");
+  assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_WRITE, order_see, jobs), VESTRY_OK);
+  assert_int_equal(vestry_jobs_start(jobs), VESTRY_OK);
+  UNTIL(job.has_begun);
+  UNTIL(postgres_server_number(shop_server(), renewed) == 1);
+  job.is_renewed = true;
+  vestry_jobs_destroy(jobs);
+  shop_end(&s);
+}
+
 /* The application may have changed the setting since the connection was made. */
 static void bytes_are_read_despite_changed_session_settings(void **state) {
   (void)state;
@@ -675,6 +742,8 @@ int main(void) {
       cmocka_unit_test(deallocated_statements_are_prepared_again),
       cmocka_unit_test(full_connection_without_its_statements_accepts_new_ones),
       cmocka_unit_test(required_settings_override_role_and_setup),
+      cmocka_unit_test(orders_do_not_fail_because_their_ids_exist),
+      cmocka_unit_test(lease_of_an_emptied_table_does_not_prevent_renewals),
       cmocka_unit_test(bytes_are_read_despite_changed_session_settings),
       cmocka_unit_test(new_connections_keep_the_search_path),
       cmocka_unit_test(reloaded_configuration_keeps_the_search_path),

@@ -28,11 +28,13 @@ static const char kept_sql[] = OF_THE_KEY THE_LAST;
 static const char open_sql[] = OPEN_OF_THE_KEY " AND state IN ('waiting', 'running')" THE_LAST_OPEN;
 static vsi_sql_texts waiting_sql = {OPEN_OF_THE_KEY " AND state = 'waiting'" THE_LAST_OPEN, OPEN_OF_THE_KEY
                                     " AND state = 'waiting' AND NOT is_closed" THE_LAST_OPEN " FOR KEY SHARE"};
-#define ENQUEUE(now, ms, greatest)                                                                                     \
+#define ENQUEUE(now, ms, greatest, unless)                                                                             \
   "INSERT INTO vestry_job(kind, key, state, due, attempts_most, payload, created) VALUES($1, $2, 'waiting', " greatest \
-  "(" now " + $4" ms ", $5" ms "), $6, $7, " now ") RETURNING id"
-static vsi_sql_texts enqueue_sql = {ENQUEUE(VSI_SQL_SQLITE_NOW("$3"), "", "max"),
-                                    ENQUEUE(VSI_SQL_POSTGRES_NOW("$3"), "::bigint", "greatest")};
+  "(" now " + $4" ms ", $5" ms "), $6, $7, " now ")" unless " RETURNING id"
+static vsi_sql_texts enqueue_sql = {
+    ENQUEUE(VSI_SQL_SQLITE_NOW("$3"), "", "max", ""),
+    ENQUEUE(VSI_SQL_POSTGRES_NOW("$3"), "::bigint", "greatest", " ON CONFLICT(id) DO NOTHING")};
+enum { IDS_TRIES = 3 };
 
 /* Return whether the transaction belongs to the jobs' pool and can write. */
 static bool may_write(const vestry_jobs *jobs, const vestry_sql_transaction *transaction) {
@@ -106,16 +108,33 @@ static vestry_err find_in_the_way(const vestry_jobs *jobs, vestry_sql_transactio
   return error ? error : VESTRY_EXISTS;
 }
 
+/* Insert the row of an order. In PostgreSQL, an id that exists already must not end as EXISTS, because this would mean
+ * another job of the key. Therefore, the ids are raised, and the row gets another one. */
+static vestry_err insert_row(vestry_jobs *jobs, vestry_sql_transaction *transaction, const vestry_job_order *order,
+                             int64_t *ret_id) {
+  const vsi_call call = vsi_sql_call(jobs->pool, "vestry_jobs_enqueue");
+  for (int tries = 1;; tries++) {
+    vestry_err error =
+        vestry_sql_run(transaction, vsi_sql_text_of(jobs->pool, enqueue_sql),
+                       VESTRY_LIST(order->kind, vsi_sql_text_or_null(order->key), vsi_jobs_table_now_ms(jobs),
+                                   order->delay_ms, order->not_before_ms, order->max_attempts,
+                                   vestry_value_bytes(order->payload.data, order->payload.len)),
+                       vestry_sql_row_integer, ret_id);
+    if (error != VESTRY_NOT_FOUND) return error;
+    if (tries == IDS_TRIES)
+      return vsi_refuse(&call, VESTRY_IO,
+                        "the database has inserted no row, and reported no error; look for a trigger of vestry_job, "
+                        "and compare the largest id with the sequence of vestry_job.id");
+    error = vsi_jobs_table_raise_ids(jobs, transaction);
+    if (error) return error;
+  }
+}
+
 static vestry_err insert(vestry_jobs *jobs, vestry_sql_transaction *transaction, const vestry_job_order *order,
                          int64_t *ret_id) {
   vestry_err error = wake_after(jobs, &transaction->after);
   if (!error && order->key) error = find_in_the_way(jobs, transaction, order, ret_id);
-  if (error) return error;
-  return vestry_sql_run(transaction, vsi_sql_text_of(jobs->pool, enqueue_sql),
-                        VESTRY_LIST(order->kind, vsi_sql_text_or_null(order->key), vsi_jobs_table_now_ms(jobs),
-                                    order->delay_ms, order->not_before_ms, order->max_attempts,
-                                    vestry_value_bytes(order->payload.data, order->payload.len)),
-                        vestry_sql_row_integer, ret_id);
+  return error ? error : insert_row(jobs, transaction, order, ret_id);
 }
 
 vestry_err vestry_jobs_enqueue(vestry_jobs *jobs, vestry_sql_transaction *transaction, const vestry_job_order *given,

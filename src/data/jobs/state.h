@@ -157,6 +157,10 @@ typedef struct vsi_jobs_polled {
 vestry_err vsi_jobs_table_make(vestry_sql_pool *pool);
 /* Create the scheduled job of a kind, or change its times. is_aside: as for vsi_jobs_table_poll */
 vestry_err vsi_jobs_table_schedule(vestry_jobs *jobs, bool is_aside, const vsi_jobs_kind *kind);
+/* PostgreSQL: if the sequence of ids is behind the rows, set it beyond them, and log this. It is behind if only the
+ * rows were restored, or after a change to a logical replica, because sequences are not replicated.
+ *  transaction  NULL: none */
+vestry_err vsi_jobs_table_raise_ids(vestry_jobs *jobs, vestry_sql_transaction *transaction);
 /* Create the scheduled jobs of this process again whose rows others have deleted. For the polling thread. */
 vestry_err vsi_jobs_table_restore_scheduled(vestry_jobs *jobs);
 /* Query when the next job is due. is_aside: for the polling thread, which must not wait for connections that others

@@ -28,7 +28,8 @@
  * With PostgreSQL the renewal of a lease does not write to the job's row: a transaction with one snapshot (REPEATABLE
  * READ or SERIALIZABLE) that finishes the job could not write a row that was changed after its snapshot. `due` stays
  * the end of the lease with which the row was taken, and vestry_job_lease has the end of the renewed lease, with the
- * number of the run. A row of that table whose time has passed has no meaning, and workers remove it. Earlier versions
+ * number of the run. A row of that table whose time has passed has no meaning, and workers remove it; its number may be
+ * that of another job with the same id, from before vestry_job was emptied and its ids began anew. Earlier versions
  * of this library do not know the table, which is therefore a separate part of the schema; their nodes keep running,
  * and take over jobs of other nodes that run for longer than the first lease.
  *
@@ -167,7 +168,7 @@ static vsi_sql_texts renew_sql = {
     "WITH own AS (SELECT id, fence FROM vestry_job" OF_THE_LEASE "),"
     " renewed AS (INSERT INTO vestry_job_lease AS old(id, fence, ends) SELECT id, fence, " NOW(
         "$3") " + $4::bigint FROM own ON CONFLICT(id) DO UPDATE SET fence = excluded.fence, ends = excluded.ends"
-              " WHERE old.fence <= excluded.fence) SELECT 1 FROM own"};
+              " WHERE old.fence <= excluded.fence OR old.ends <= " NOW("$3") ") SELECT 1 FROM own"};
 #define FINISH(now)                                                                                                    \
   "UPDATE vestry_job SET state = 'done', due = NULL, ended = " now ", progress = 1" OF_THE_LEASE " RETURNING 1"
 static vsi_sql_texts finish_sql = {FINISH(SQLITE("$3")), FINISH(NOW("$3"))};
@@ -239,16 +240,34 @@ static vestry_err run_as(vestry_jobs *jobs, bool is_aside, const char *sql, cons
 
 /* ------------------------------------------------------------------------------------------ scheduled jobs -------- */
 
+vestry_err vsi_jobs_table_raise_ids(vestry_jobs *jobs, vestry_sql_transaction *transaction) {
+  static const char sql[] =
+      "SELECT pg_catalog.setval(ids.of, last.id) FROM (SELECT pg_catalog.pg_get_serial_sequence('vestry_job'::text,"
+      " 'id'::text)::regclass) AS ids(of), (SELECT max(id) FROM vestry_job) AS last(id)"
+      " WHERE coalesce(pg_catalog.pg_sequence_last_value(ids.of), 0::bigint) < last.id";
+  vestry_err error = transaction ? vestry_sql_run(transaction, sql, NULL, NULL, NULL)
+                                 : later(jobs->pool->ops->run_aside(jobs->pool, sql, NULL, NULL, NULL));
+  if (!error)
+    vsi_log(
+        jobs->host, VESTRY_LOG_WARN,
+        "vestry_jobs, %s: the sequence of vestry_job.id was behind the rows of vestry_job, and was set beyond them; "
+        "after a restore, or a change to a logical replica, set the sequences of all tables",
+        jobs->pool->name);
+  return error == VESTRY_NOT_FOUND ? VESTRY_OK : error;
+}
+
 vestry_err vsi_jobs_table_schedule(vestry_jobs *jobs, bool is_aside, const vsi_jobs_kind *kind) {
   const vsi_jobs_period period = kind->period;
   int64_t now_ms = 0;
   vestry_err error = run_as(jobs, is_aside, text_of(jobs, now_sql), VESTRY_LIST(vsi_jobs_table_now_ms(jobs)),
                             vestry_sql_row_integer, &now_ms);
   if (error) return error;
-  return run_as(jobs, is_aside, text_of(jobs, schedule_sql),
-                VESTRY_LIST(kind->name, vsi_jobs_period_after(period, now_ms), jobs->options.max_attempts, now_ms,
-                            period.length_ms, period.offset_ms),
-                NULL, NULL);
+  const vestry_value *values = VESTRY_LIST(kind->name, vsi_jobs_period_after(period, now_ms),
+                                           jobs->options.max_attempts, now_ms, period.length_ms, period.offset_ms);
+  error = run_as(jobs, is_aside, text_of(jobs, schedule_sql), values, NULL, NULL);
+  if (error != VESTRY_EXISTS) return error;
+  error = vsi_jobs_table_raise_ids(jobs, NULL); /* the id exists, and not the kind */
+  return error ? error : run_as(jobs, is_aside, text_of(jobs, schedule_sql), values, NULL, NULL);
 }
 
 vestry_err vsi_jobs_table_restore_scheduled(vestry_jobs *jobs) {
