@@ -32,8 +32,8 @@ typedef struct vestry_request vestry_request;
 typedef struct vestry_reply vestry_reply;
 
 /** Sets the scope of a request before its handler is called: writes at most VESTRY_SCOPE_MAX_BYTES into buffer and sets
- *  *ret_len, which is 0 before. Called on the serving thread, no lock held. The request has its body and signals; its
- *  scope is empty until this function returns.
+ *  *ret_len, which is 0 before: the scope without an owner. Called on the serving thread, no lock held. The request has
+ *  its body and signals, and the scope without an owner until this function returns.
  *  reply    the reply that the handler will fill. Add here what every answer needs, for example a cookie or a header.
  *           Do not name keys, because their scope is not known yet. If this function sets a status
  *           (vestry_reply_status, vestry_reply_redirect) and returns an error, vestry sends this reply and does not
@@ -57,19 +57,19 @@ typedef struct vestry_bounds {
   size_t max_count; /**< maximum number of entries in the store: max_count of vestry_store_options. 0: for "lru" 10,000,
                          for "hash" no maximum */
   /** Maximum number of entries of one scope (vestry/key.h) in the store: max_per_scope_count of vestry_store_options.
-   *  0: no maximum. A stream has one entry for each of its keys in the scope. The unnamed scope, which all clients
-   *  share, has this bound, too: all streams with keys in it (vestry_reply_key, vestry_reply_add_key) share one bound,
-   *  whichever client opened them. A stream evicted by this limit ends with cause SIZE (vestry/cause.h); its browser
-   *  reconnects. A stream with more keys in the scope than this bound, or with more keys in all than max_count, gets
-   *  500, with the reason in the log. To limit the streams of a user, see max_streams_per_scope_count. */
+   *  0: no maximum. A stream has one entry for each of its keys in the scope. The scope without an owner, which all
+   *  clients share, has this bound, too: all streams with keys in it (vestry_reply_key, vestry_reply_add_key) share one
+   *  bound, whichever client opened them. A stream evicted by this limit ends with cause SIZE (vestry/cause.h); its
+   *  browser reconnects. A stream with more keys in the scope than this bound, or with more keys in all than max_count,
+   *  gets 500, with the reason in the log. To limit the streams of a user, see max_streams_per_scope_count. */
   size_t max_per_scope_count;
   /** Maximum number of open streams of one scope, for example of a user. A stream counts in the scope of the request
    *  that opened it, regardless of its keys and of the type of the store. If one more opens, the stream whose last
    *  activity (its opening, or a written event) is the oldest ends with cause REPLACED. This is a clean end, so its
    *  browser does not reconnect at once and evict the next stream. Among streams active within the same second, the one
-   *  that opened first ends. Streams that are ending, or that close after their effects, do not count. The unnamed
-   *  scope has no such bound. 0: none. See vestry_stats.outnumbered_count. The cost of an opening is proportional to
-   *  this number. */
+   *  that opened first ends. Streams that are ending, or that close after their effects, do not count. The scope
+   *  without an owner has no such bound. 0: none. See vestry_stats.outnumbered_count. The cost of an opening is
+   *  proportional to this number. */
   size_t max_streams_per_scope_count;
   /** Maximum number of keys of one stream in addition to its first (vestry_reply_add_key). It is also the maximum
    *  number of channels (vestry_reply_join), topics (vestry/app/bus.h) and places of presences (vestry/app/presence.h)
@@ -167,7 +167,7 @@ typedef struct vestry_options {
                                     vestry_connection */
   void *purge_ctx;
 
-  vestry_scope_fn scope; /**< NULL: the unnamed scope for all requests */
+  vestry_scope_fn scope; /**< NULL: the scope without an owner for all requests */
   void *scope_ctx;
 
   const vestry_connection_options *connection; /**< for every stream, unless a reply overrides it. Copied; NULL: the

@@ -77,7 +77,8 @@ static inline vestry_key vestry_key_encoded(const void *encoded, size_t len) {
 
 /** A scope of keys. Borrows its bytes. */
 typedef struct vestry_scope {
-  const void *data; /**< at most VESTRY_SCOPE_MAX_BYTES; {NULL, 0} is the unnamed scope */
+  const void *data; /**< at most VESTRY_SCOPE_MAX_BYTES; {NULL, 0}, written (vestry_scope){0}, is the scope without an
+                         owner, which all clients share */
   size_t len;
 } vestry_scope;
 

@@ -7,7 +7,7 @@
  *  close: the value has left this key and stays open.
  *
  *      static const vestry_value_ops ops = {.ref = item_ref, .unref = item_unref, .close = item_close}; // yours
- *      vestry_scope scope = {0}; // no owner
+ *      vestry_scope scope = {0}; // the scope without an owner
  *      vestry_store *store;
  *      vestry_err error = vestry_store_create("lru", &(vestry_store_options){.value = &ops, .max_count = 500}, &store);
  *      if (!error) error = vestry_store_put(store, scope, VESTRY_KEY("item", 1), item, VESTRY_KEEP_REPLACE, 0, NULL);

@@ -28,12 +28,12 @@ extern "C" {
  *          check. A page on another host or port, even of the same site, has another origin: its requests are rejected
  *          unless the origin is trusted
  *  token   in the header X-CSRF-Token, in the form's field `csrf`, or in the body's signal `csrf`; never in a query. A
- *          token is bound to the request's scope. With sessions the scope is the session, so that a login or logout
+ *          token is bound to the request's scope. With sessions the scope is the session, so that a log-in or log-out
  *          invalidates earlier tokens. Without sessions a token is also bound to a cookie, which vestry_csrf_token
  *          sets. Each call makes a different text, so that the size of compressed pages does not reveal it (BREACH
  *          attack). Put the token outside of patched elements, because otherwise each patch would differ, and never
  *          into a cached page
- *  A login in one tab invalidates the tokens of pages that are open in other tabs. Such a page can detect this by
+ *  A log-in in one tab invalidates the tokens of pages that are open in other tabs. Such a page can detect this by
  *  data-on:datastar-fetch="evt.detail.type=='error'&&evt.detail.argsRaw.status==403&&($_stale=true)", and show a link
  *  to itself. */
 typedef struct vestry_csrf vestry_csrf;
@@ -66,7 +66,7 @@ VESTRY_API void vestry_csrf_destroy(vestry_csrf *csrf);
  *  result. */
 VESTRY_API vestry_err vestry_csrf_guard(const vestry_request *req, vestry_reply *reply, void *app);
 
-/** Make a token for a page. After a login in the same handler, the token belongs to the new session.
+/** Make a token for a page. After a log-in in the same handler, the token belongs to the new session.
  *  reply  gets the cookie, if the instance has no sessions
  *  token  set on OK
  *  Returns  OK | INVALID (in an error page of a request that has no session yet) | NO_MEMORY | IO (no randomness)

@@ -73,12 +73,13 @@ typedef struct vestry_forms_options {
                                       message gets 413, and the stored values stay. A message with three times this size
                                       must fit in vestry_bounds.max_body_bytes */
   size_t max_per_scope_count;    /**< maximum number of forms of one scope, in all its tabs [64]; beyond it the form of
-                                      the scope that changed longest ago is evicted. All users share the empty scope:
-                                      there, memory applies the maximum to each tab, and a database applies none */
+                                      the scope that changed longest ago is evicted. In the scope without an owner,
+                                      which all users share, memory applies the maximum to each tab, and a database
+                                      applies none */
   size_t max_bytes;              /**< maximum size of all forms [64 MiB], with the same eviction. Anonymous users
-                                      (vestry_session_is_anonymous; with vestry_options.scope: requests without a scope)
-                                      have at most half of it, and their forms are evicted before those of logged-in
-                                      users */
+                                      (vestry_session_is_anonymous; with vestry_options.scope: requests in the scope
+                                      without an owner) have at most half of it, and their forms are evicted before
+                                      those of logged-in users */
   vestry_forms_storage *storage; /**< a storage for these forms alone, of vestry/data/sql.h. Borrowed until
                                       vestry_forms_destroy [memory] */
 } vestry_forms_options;
@@ -138,10 +139,10 @@ VESTRY_API bool vestry_form_has(const vestry_form *form, const char *field, cons
  *           storage (not cleared)
  *  Threads  the handler's; takes a lock briefly, or blocks on the disk */
 VESTRY_API vestry_err vestry_forms_clear(vestry_forms *forms, const vestry_request *req, const char *name);
-/** Delete all forms of the request's scope, in all tabs. Call it before vestry_session_logout, because after a logout
- *  no request can find these forms, and they take space until ttl_ms is over. Do not call this for a request with the
- *  empty scope, because all users share that scope, and the forms of all of them would be deleted. Threads the
- *  handler's; as vestry_forms_clear. */
+/** Delete all forms of the request's scope, in all tabs. Call it before vestry_session_logout, because after a log-out
+ *  no request can find these forms, and they take space until ttl_ms is over. Do not call this for a request in the
+ *  scope without an owner, because all users share that scope, and the forms of all of them would be deleted. Threads
+ *  the handler's; as vestry_forms_clear. */
 VESTRY_API void vestry_forms_forget(vestry_forms *forms, const vestry_request *req);
 
 /** Counters since vestry_forms_create, and current sizes. messages = kept + late + refused. */

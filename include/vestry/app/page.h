@@ -286,7 +286,7 @@ typedef enum vestry_refresh_kind {
   VESTRY_REFRESH_ALL,           /**< vestry_refresh of every page */
   VESTRY_REFRESH_NODE,          /**< a refresh on another node */
   VESTRY_REFRESH_TABLE,         /**< a change of a database's table */
-  VESTRY_REFRESH_DATABASE_PAGE, /**< a write to a page (a block) of a database's file, if the tables are not known */
+  VESTRY_REFRESH_DATABASE_PAGE, /**< a write to a file page (a block of a database file), if the tables are not known */
   VESTRY_REFRESH_DATABASE       /**< a change of a database, if the tables are not known */
 } vestry_refresh_kind;
 
@@ -294,8 +294,8 @@ typedef enum vestry_refresh_kind {
 typedef struct vestry_change {
   size_t size;              /**< sizeof(vestry_change), or 0 */
   vestry_refresh_kind kind; /**< TABLE, DATABASE_PAGE or DATABASE */
-  const char *name; /**< name of the table, or decimal number of the page in the database's file; must not contain text
-                         of users. The first 63 bytes are copied. NULL: "" */
+  const char *name; /**< name of the table, or decimal number of the file page; must not contain text of users. The
+                         first 63 bytes are copied. NULL: "" */
   uint64_t at_ns;   /**< time of the change, from vestry_change_now_ns, at which its latency begins
                          (docs/guide/metrics.md); 0: now */
 } vestry_change;

@@ -86,7 +86,7 @@ VESTRY_API void vestry_rate_destroy(vestry_rate *rate);
  *  rate, if it came through a proxy or is rejected. */
 VESTRY_API vestry_err vestry_rate_guard(const vestry_request *req, vestry_reply *reply, void *app);
 
-/** Take a token in a handler, from the bucket of a name: for example to limit login attempts for one user name, or
+/** Take a token in a handler, from the bucket of a name: for example to limit log-in attempts for one user name, or
  *  messages to one room. These buckets are separate from those of the guard.
  *  name         any bytes; borrowed
  *  ret_wait_ms  set on LIMIT: time until the next token, rounded up; may be NULL

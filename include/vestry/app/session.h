@@ -27,9 +27,9 @@ extern "C" {
  *  stored  the storage keeps them, and memory is its cache; they survive a restart. The storage gets a hash of the id,
  *          so that a stolen database opens no session
  *  signed  with a secret, the signed cookie contains the user's name; they survive a restart without a storage. A
- *          logout is recorded in memory, for at most max_count sessions, and 10 * max_per_user_count sessions of one
- *          user. A restart, or that number of later logouts, deletes the record: a copy of the old cookie is then valid
- *          again until idle_ms or lifetime_ms is over. If this is not acceptable, use a storage
+ *          log-out is recorded in memory, for at most max_count sessions, and 10 * max_per_user_count sessions of one
+ *          user. A restart, or that number of later log-outs, deletes the record: a copy of the old cookie is then
+ *          valid again until idle_ms or lifetime_ms is over. If this is not acceptable, use a storage
  *  The cookie is HttpOnly, Secure and SameSite=Lax, and has the prefix __Host-, so that other sites cannot send forms
  *  with it, and other hosts of the domain cannot set it. Browsers send it with a GET that another site causes.
  *  Therefore, the handler of a GET must not change data. */
@@ -40,7 +40,7 @@ extern "C" {
 /** The stored data of a session. */
 typedef struct vestry_session_record {
   size_t size;       /**< sizeof(vestry_session_record), or 0 */
-  int64_t created_s; /**< time of the login; seconds since 1970 */
+  int64_t created_s; /**< time of the log-in; seconds since 1970 */
   int64_t used_s;    /**< time of the last use, with a precision of a tenth of idle_ms */
   char user[VESTRY_SESSION_USER_MAX_BYTES + 1];
   /** Set by load. If created_s and used_s are times of the storage's clock, which all nodes share: the present time of
@@ -49,24 +49,24 @@ typedef struct vestry_session_record {
 } vestry_session_record;
 
 /** Functions of a session storage. Called on the thread that serves the request, several at once, no lock held; may
- *  block. All are mandatory. A failed removal is repeated: before later calls of load, in logins, every five seconds on
- *  a thread of the instance's runtime, and in vestry_destroy. Therefore, the storage must be valid until vestry_destroy
- *  returns. hash: 32 hexadecimal digits, terminated. */
+ *  block. All are mandatory. A failed removal is repeated: before later calls of load, in log-ins, every five seconds
+ *  on a thread of the instance's runtime, and in vestry_destroy. Therefore, the storage must be valid until
+ *  vestry_destroy returns. hash: 32 hexadecimal digits, terminated. */
 typedef struct vestry_session_storage_ops {
   size_t size; /**< sizeof(vestry_session_storage_ops), or 0 */
-  /** Insert or update a session; used_s is the present time of the node's clock. OK | any error: a login fails with it;
-   *  another request that updates the time of the last use continues. */
+  /** Insert or update a session; used_s is the present time of the node's clock. OK | any error: a log-in fails with
+   *  it; another request that updates the time of the last use continues. */
   vestry_err (*save)(void *ctx, const char *hash, const vestry_session_record *record);
   /** Load the record of a session. If idle_ms or lifetime_ms is over, the request has no user, but vestry does not
    *  remove the record, because the clock of this node may be wrong: the storage must delete old sessions. OK |
    *  NOT_FOUND | any error, with which the request is answered. */
   vestry_err (*load)(void *ctx, const char *hash, vestry_session_record *ret_record);
-  /** Remove a session, if it exists. OK | any error, which the logout returns; the removal is repeated. At most
+  /** Remove a session, if it exists. OK | any error, which the log-out returns; the removal is repeated. At most
    *  max_count failed removals are kept for this; beyond that, the oldest removal of the user with the most is dropped.
    *  If a removal is dropped, or the process ends before it succeeds, the session may be valid again after a restart.
    *  The log has one warning when removals begin to fail, and their number when they succeed again. */
   vestry_err (*remove)(void *ctx, const char *hash);
-  /** Remove all sessions of a user. Returns as remove. After a failure, logins of this user at this process fail until
+  /** Remove all sessions of a user. Returns as remove. After a failure, log-ins of this user at this process fail until
    *  a repetition succeeds. The repetition also ends sessions that the user has begun at other nodes in between. */
   vestry_err (*remove_user)(void *ctx, const char *user);
 } vestry_session_storage_ops;
@@ -79,7 +79,7 @@ typedef struct vestry_session_options {
   bool insecure;                             /**< allow plain http, for example on a developer's machine */
   vestry_same_site same_site;                /**< default LAX */
   uint64_t idle_ms;                          /**< a session ends when it was not used for this time; 0: 7 days */
-  uint64_t lifetime_ms;                      /**< a session ends this time after its login; 0: 30 days */
+  uint64_t lifetime_ms;                      /**< a session ends this time after its log-in; 0: 30 days */
   size_t max_count;                          /**< maximum number of sessions in memory; 0: 100,000. Beyond it the least
                                                   recently used session is evicted, and its streams are aborted. A
                                                   stored or signed session is loaded again by its next request */
@@ -92,11 +92,11 @@ typedef struct vestry_session_options {
   void *storage_ctx;                         /**< passed to the functions of storage */
   int64_t (*now_s)(void *ctx);               /**< returns seconds since 1970; NULL: the system's clock. For tests */
   void *now_ctx;                             /**< passed to now_s */
-  size_t max_per_user_count;                 /**< maximum number of sessions of one user in memory; 0: 100. A login
+  size_t max_per_user_count;                 /**< maximum number of sessions of one user in memory; 0: 100. A log-in
                                                   beyond it ends the session of this user that has been in memory
                                                   longest, with its streams; this applies to memory, stored and signed
-                                                  sessions. Therefore, repeated logins of one user cannot end sessions
-                                                  of others. The cost of a login is linear in this number */
+                                                  sessions. Therefore, repeated log-ins of one user cannot end sessions
+                                                  of others. The cost of a log-in is linear in this number */
 } vestry_session_options;
 
 /** Add sessions to an instance: from now on each request has one, and its scope is that of the session. Call it once,
@@ -140,8 +140,8 @@ VESTRY_API bool vestry_session_is_anonymous(const vestry_request *req);
  *  Returns  OK | INVALID (the user; the instance has no sessions; the reply has a key already) | NO_MEMORY | IO (no
  *           randomness) | CLOSED (vestry_session_end_user ran meanwhile) | an error of the storage. After a failure no
  *           session of this user has begun, but the previous session may have ended. The request then continues as
- *           after a logout: vestry_session_user returns NULL, and the response, a page or a stream, is for an anonymous
- *           user
+ *           after a log-out: vestry_session_user returns NULL, and the response, a page or a stream, is for an
+ *           anonymous user
  *  Threads  that of a handler, a guard or an effect, not of an error page; may block in the storage */
 VESTRY_API vestry_err vestry_session_login(const vestry_request *req, vestry_reply *reply, const char *user);
 
@@ -154,7 +154,7 @@ VESTRY_API vestry_err vestry_session_login(const vestry_request *req, vestry_rep
 VESTRY_API vestry_err vestry_session_logout(const vestry_request *req, vestry_reply *reply);
 
 /** End all sessions of a user, for example after a change of the password. The cost is linear in the number of sessions
- *  in memory. A concurrent login of that user fails with CLOSED. A login that begins after this returns stays valid,
+ *  in memory. A concurrent log-in of that user fails with CLOSED. A log-in that begins after this returns stays valid,
  *  with one exception: a stored or signed session that begins in the same second may end when it is evicted from
  *  memory.
  *  Returns  OK | INVALID | NO_MEMORY | an error of the storage (sessions in memory have ended nevertheless)
@@ -162,10 +162,10 @@ VESTRY_API vestry_err vestry_session_logout(const vestry_request *req, vestry_re
 VESTRY_API vestry_err vestry_session_end_user(struct vestry *v, const char *user);
 
 /** Check sessions in memory against a storage that several processes share. A session that the storage no longer has
- *  ends, and its streams are closed cleanly. After a logout, the application must notify the other processes, for
+ *  ends, and its streams are closed cleanly. After a log-out, the application must notify the other processes, for
  *  example by vestry_cluster_publish, and call this function there; until then the session continues in them. If such a
  *  message may have been lost (vestry_gap_fn), check all sessions.
- *  scope  scope of a session, which is vestry_request.scope before the logout. NULL: all sessions in memory, with one
+ *  scope  scope of a session, which is vestry_request.scope before the log-out. NULL: all sessions in memory, with one
  *         call of the storage for each
  *  Returns  OK, also if the session is not in memory | INVALID (the instance has no sessions, or no storage) |
  *           NO_MEMORY | the last error of the storage (sessions whose check failed continue)

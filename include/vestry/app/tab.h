@@ -9,7 +9,7 @@
  *      vestry_reply_key(reply, VESTRY_KEY("tab", (const char *)id));
  *
  *  The server generates an id from 128 random bits, and authenticates it for the request's scope: an id from another
- *  source or scope is invalid. The server stores nothing for ids. After a login a tab has another id.
+ *  source or scope is invalid. The server stores nothing for ids. After a log-in a tab has another id.
  *  docs/guide/csrf-and-tabs.md has the rules. */
 #ifndef VESTRY_TAB_H
 #define VESTRY_TAB_H
@@ -42,7 +42,7 @@ extern "C" {
  *  form, which contains no signals: `<input type="hidden" name="tabId" data-attr:value="$tabId">`; or from the cookie.
  *  An ordinary request without an id counts as the first request of a tab, and gets a new id, the same at each call.
  *  id  set on OK, otherwise untouched
- *  Returns  OK | NOT_FOUND (a request of the Datastar client without a valid id, for example after a login in another
+ *  Returns  OK | NOT_FOUND (a request of the Datastar client without a valid id, for example after a log-in in another
  *           tab; let the page reload) | NO_MEMORY | IO (no randomness)
  *  Threads  the handler's; does not block */
 VESTRY_API vestry_err vestry_tab_id(const vestry_request *req, char id[VESTRY_TAB_ID_BYTES]);

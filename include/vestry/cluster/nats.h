@@ -34,7 +34,7 @@ typedef struct vestry_nats_options {
   size_t servers_count;       /**< at most 1,000; 0: "nats://127.0.0.1:4222" alone */
   const char *name;           /**< name of the client in the server's monitoring; NULL: "vestry" */
 
-  /* Login of the client: one of the following, or none. */
+  /* Log-in of the client: one of the following, or none. */
   const char *user, *password;
   const char *token;
   const char *credentials_file;      /**< a user's JWT and NKey seed, as `nsc` writes them */

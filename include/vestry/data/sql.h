@@ -164,7 +164,7 @@ VESTRY_API vestry_err vestry_sql_read(vestry_sql_pool *pool, const char *sql, co
  *  A user who logs in at one node is logged in at all nodes, and stays logged in after a restart or a crash. The table,
  *  vestry_session, contains a hash of each session's id, so that a stolen database opens no session. The memory of a
  *  node is a cache of the table: when a user logs out at one node, the application must notify the other nodes and call
- *  vestry_session_check there. Expired sessions are deleted even if their cookies never come back: each login deletes
+ *  vestry_session_check there. Expired sessions are deleted even if their cookies never come back: each log-in deletes
  *  some of them, and so does vestry_sql_sessions_expire, which a timer can call. */
 typedef struct vestry_sql_sessions vestry_sql_sessions;
 
@@ -173,7 +173,7 @@ typedef struct vestry_sql_sessions_options {
   size_t size;                 /**< sizeof(vestry_sql_sessions_options), or 0 */
   uint64_t idle_ms;            /**< as in vestry_session_options [7 days] */
   uint64_t lifetime_ms;        /**< as in vestry_session_options [30 days] */
-  uint32_t max_per_user_count; /**< maximum number of sessions of one user; at another login the oldest session is
+  uint32_t max_per_user_count; /**< maximum number of sessions of one user; at another log-in the oldest session is
                                     removed [100] */
   uint32_t expired_at_once;    /**< maximum number of expired sessions that one call deletes [64] */
   int64_t (*now_s)(void *ctx); /**< seconds since 1970; NULL: the database's clock, which is the same for all nodes. For
@@ -329,7 +329,8 @@ typedef struct vestry_sql_tabs_options {
   uint32_t ttl_s;           /**< a state is deleted this long after it was last written or read [30 days] */
   uint32_t anonymous_ttl_s; /**< same as ttl_s, for anonymous users (vestry_session_is_anonymous) [half of ttl_s] */
   uint32_t per_scope_count; /**< maximum number of states of one scope; beyond it the state that expires first is
-                                 removed [64]. It does not apply to the empty scope, which all users share */
+                                 removed [64]. It does not apply to the scope without an owner, which all users
+                                 share */
   size_t max_bytes;         /**< maximum size of one state [64 KiB]; at most 64 MiB */
   uint32_t max_count; /**< maximum number of states of all scopes; beyond it those that expire first are removed, those
                            of anonymous users before those of users. A node counts the states of other nodes once in

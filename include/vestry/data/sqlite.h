@@ -45,9 +45,9 @@ typedef struct vestry_sqlite_connection vestry_sqlite_connection;
  *  - TABLES: the same, and pages that have read a table and columns that the commit changed. If a statement looks rows
  *    up by an integer key (of the rowid, or of the first column of an index), only a change of rows with that key
  *    counts.
- *  - FILE_PAGES: of the pages that level TABLES selects, only those that have read a page of the database file that the
- *    commit wrote. An insert writes the file page where its row belongs, so reads of ranges, and of rows that do not
- *    exist yet, are covered, too.
+ *  - FILE_PAGES: of the pages that level TABLES selects, only those that have read a file page (a block of the database
+ *    file) that the commit wrote. An insert writes the file page where its row belongs, so reads of ranges, and of rows
+ *    that do not exist yet, are covered, too.
  *  FILE_PAGES needs vestry_sqlite_record_pages before SQLite is first used, and a database in WAL mode; otherwise the
  *  level is TABLES. TABLES also applies if this SQLite lacks the necessary functions, to a connection that shares its
  *  cache (the log reports both once), and to a render that reads more than max_file_pages. */
@@ -89,14 +89,14 @@ typedef struct vestry_sqlite_options {
   vestry_sqlite_topics_fn topics; /**< ["table/NAME"] */
   void *app;                      /**< passed to topics; must live as long as an attached connection */
   uint32_t poll_ms;               /**< maximum time until commits of other connections are seen [50]; at most 60,000 */
-  uint32_t max_file_pages;        /**< maximum number of pages of the database's file that a render may read at level
-                                       FILE_PAGES [2,048]; beyond it the render is followed at level TABLES */
+  uint32_t max_file_pages;        /**< maximum number of file pages that a render may read at level FILE_PAGES
+                                       [2,048]; beyond it the render is followed at level TABLES */
   size_t max_bytes;               /**< maximum memory for all recorded reads [16 MiB]; beyond it renders are followed at
                                        level TABLES */
 } vestry_sqlite_options;
 
-/** Let SQLite record which pages of a database's file a render reads, for level FILE_PAGES. This is a setting of the
- *  whole process (sqlite3_config), and costs all connections one function call for each page.
+/** Let SQLite record which file pages a render reads, for level FILE_PAGES. This is a setting of the whole process
+ *  (sqlite3_config), and costs all connections one function call for each file page.
  *  Returns  OK, also when it was set before | BUSY (SQLite is in use already) | UNSUPPORTED (the page cache of this
  *           SQLite cannot be replaced; level DEFAULT is then TABLES, and vestry_sqlite_create logs a warning)
  *  Threads  before any other use of SQLite */
@@ -124,9 +124,9 @@ VESTRY_API void vestry_sqlite_destroy(vestry_sqlite *database);
  *  recorded.
  *  - vestry uses the connection's hooks for preupdate, commit, rollback and trace, and from level TABLES on its
  *    authorizer. The application must not set these.
- *  - Level FILE_PAGES, and a SQLite that reads pages without its cache (3.45 and later): until the file is closed, the
- *    methods of the connection's file (sqlite3_io_methods) are replaced by a copy that also reports reads, for any VFS.
- *    A VFS that inspects them must accept the replacement.
+ *  - Level FILE_PAGES, and a SQLite that reads file pages past its cache (3.45 and later): until the file is closed,
+ *    the methods of the connection's file (sqlite3_io_methods) are replaced by a copy that also reports reads, for any
+ *    VFS. A VFS that inspects them must accept the replacement.
  *  - Otherwise, and below level FILE_PAGES, the connection gets mmap_size 0, and from level TABLES on a later PRAGMA
  *    mmap_size has no effect. If its file is mapped nevertheless, renders are followed at level TABLES.
  *  - A connection that shares its cache (SQLITE_OPEN_SHAREDCACHE) must be attached together with all connections that
