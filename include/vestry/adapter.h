@@ -12,7 +12,7 @@
  *
  *      vestry_connection *stream = NULL; // ops: the adapter's vestry_request_ops
  *      vestry_err error = vestry_serve(v, &ops, server_request, NULL, NULL, &stream);
- *      vestry_connection_unref(stream);  // NULL after an answer; the pool runs a stream to its end
+ *      vestry_connection_unref(stream);  // NULL after a response; the pool runs a stream to its end
  *      return error; */
 #ifndef VESTRY_ADAPTER_H
 #define VESTRY_ADAPTER_H
@@ -32,7 +32,7 @@ typedef struct vestry_header {
   const char *name, *value;
 } vestry_header;
 
-/** An answer, or the head of a stream. Borrowed for the call. */
+/** A response, or the head of a stream. Borrowed for the call. */
 typedef struct vestry_response {
   int status;
   const vestry_header *headers; /**< all headers to send, except those that frame the body (Content-Length,
@@ -64,11 +64,12 @@ VESTRY_API void vestry_body_destroy(vestry_body *body);
 #define VESTRY_BODY_PIECE_BYTES 16384
 
 /** Return by how many bytes all bodies together exceed 7/8 of vestry_bounds.max_answer_bytes; 0 if they do not. A body
- *  that was just refused for lack of room is included. An adapter calls this with each answer. If the result is not 0,
- *  the adapter closes the connections whose answers hold most memory, until these answers together hold at least the
- *  result. For each answer that it aborts in this way, it calls vestry_answer_cut. Threads any; does not block. */
+ *  that was just refused for lack of room is included. An adapter calls this with each response. If the result is not
+ *  0, the adapter closes the connections whose responses hold most memory, until these responses together hold at least
+ *  the result. For each response that it aborts in this way, it calls vestry_answer_cut. Threads any; does not
+ *  block. */
 VESTRY_API uint64_t vestry_answer_bytes_excess(const vestry *v);
-/** Count an aborted answer in vestry_stats.answers_cut_count. Threads any; does not block. */
+/** Count an aborted response in vestry_stats.answers_cut_count. Threads any; does not block. */
 VESTRY_API void vestry_answer_cut(vestry *v);
 
 /** Functions on a server's request. Called on the serving thread only, while vestry_serve runs. All before respond_body
@@ -89,11 +90,11 @@ typedef struct vestry_request_ops {
   /** Read bytes of the body; may block. *ret_len 0: the end of the body. OK | IO (the peer broke off) | TIMEOUT | LIMIT
    *  (the request held too much memory: 503). */
   vestry_err (*read)(void *server_request, void *buffer, size_t capacity, size_t *ret_len);
-  /** Send a complete answer. Called at most once. A request gets either an answer or a stream. Exception: after `open`
-   *  below, vestry may give the stream up, for example because another stream has the key. Then it calls the
+  /** Send a complete response. Called at most once. A request gets either a response or a stream. Exception: after
+   *  `open` below, vestry may give the stream up, for example because another stream has the key. Then it calls the
    *  transport's `end` and this `respond`, and never the transport's `open`. OK | IO (the peer is gone). */
   vestry_err (*respond)(void *server_request, const vestry_response *response);
-  /** Prepare a stream whose answer has this head. Nothing is written before the transport's open. The head is copied.
+  /** Prepare a stream whose response has this head. Nothing is written before the transport's open. The head is copied.
    *  Called at most once. If vestry cannot use the transport, it calls the transport's end with clean = false before
    *  vestry_serve returns, and its release then or later.
    *  OK | LIMIT (the server has its maximum of streams: vestry answers 503) | NO_MEMORY | UNSUPPORTED. */
@@ -164,8 +165,8 @@ VESTRY_API vestry_err vestry_head_check(const vestry_request_ops *ops, void *ser
 /** Maximum size of a piece of a body that is received in pieces, and the memory that each such body holds. */
 #define VESTRY_RECEIVE_BYTES 32768
 
-/** Serve one request: read and check its body and signals, call the handler, perform its reply (send the answer, or
- *  dispatch the effects to streams: vestry/request.h). The answer to an error is a line of text/plain:
+/** Serve one request: read and check its body and signals, call the handler, perform its reply (send the response, or
+ *  dispatch the effects to streams: vestry/request.h). The response to an error is a line of text/plain:
  *  - error of a handler: see vestry_handler_fn
  *  - error of the client: 413 if the body is too large, 408 if it is too slow, 400 if it is malformed
  *  - no stream is available, or the instance is closing: 503 with Retry-After
@@ -175,8 +176,8 @@ VESTRY_API vestry_err vestry_head_check(const vestry_request_ops *ops, void *ser
  *  ret_connection       untouched if INVALID. Otherwise NULL, or the stream that was opened for the request, as a
  *                       reference owned by the caller. An adapter with dedicated threads runs the stream to its end;
  *                       others drop the reference
- *  Returns  OK (an answer was sent or a stream opened, also for errors of the application and of the client) | IO (no
- *           answer could be sent) | CLOSED (vestry_is_forked: no answer was sent) | INVALID (ops)
+ *  Returns  OK (a response was sent or a stream opened, also for errors of the application and of the client) | IO (no
+ *           response could be sent) | CLOSED (vestry_is_forked: no response was sent) | INVALID (ops)
  *  Threads  any; blocks in read and respond only; runs the handler and effects on this thread */
 VESTRY_API vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, void *server_request,
                                    vestry_handler_fn handler, void *app, vestry_connection **ret_connection);
@@ -225,14 +226,14 @@ VESTRY_API void vestry_receive_close(vestry_receiving *receiving);
  *  Returns  as vestry_serve
  *  Threads  the connection's */
 VESTRY_API vestry_err vestry_receive_end(vestry_receiving *receiving, vestry_connection **ret_connection);
-/** Abandon a request without an answer, because the peer broke off (IO) or was too slow (TIMEOUT). Frees receiving;
+/** Abandon a request without a response, because the peer broke off (IO) or was too slow (TIMEOUT). Frees receiving;
  *  NULL is accepted. Calls no function of ops, because the server may have freed the request. Therefore buffered bytes
  *  are dropped, and no guard sees them; an upload that can be resumed keeps them. Blocks as the application does. */
 VESTRY_API void vestry_receive_abandon(vestry_receiving *receiving, vestry_err why);
 
 /** Return the status of a request's head by the routes: 200, there is a route; 204, the method alone decides the
- *  answer (OPTIONS); 404 or 405. For adapters that read a body before they call vestry_serve: with another status than
- *  200, vestry_serve does not read the body.
+ *  response (OPTIONS); 404 or 405. For adapters that read a body before they call vestry_serve: with another status
+ *  than 200, vestry_serve does not read the body.
  *  path      URL-decoded, without query
  *  Threads  any; does not block */
 VESTRY_API int vestry_route_status(vestry *v, const char *method, const char *path);

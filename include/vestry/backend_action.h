@@ -54,9 +54,9 @@ typedef enum vestry_when_hidden {
 /** When the client retries. */
 typedef enum vestry_action_retry {
   VESTRY_RETRY_AUTO = 0, /**< after network failures; the client's default */
-  VESTRY_RETRY_ERROR,    /**< also after answers 400 to 599 */
+  VESTRY_RETRY_ERROR,    /**< also after responses 400 to 599 */
   VESTRY_RETRY_ALWAYS,   /**< also after a stream has ended cleanly; never after a redirect */
-  VESTRY_RETRY_NEVER     /**< not after an answer of any status (the client calls this 'never', but still retries after
+  VESTRY_RETRY_NEVER     /**< not after a response of any status (the client calls this 'never', but still retries after
                               network failures) */
 } vestry_action_retry;
 
@@ -97,8 +97,8 @@ typedef struct vestry_backend_action_options {
                   `_once`, in the header X-Once. Repetitions send signals or form fields with their values at the time
                   of the submission. The default of cancellation is then DISABLED. With GET and QUERY this only adds the
                   header, and repetitions send current values */
-  bool deduplicate; /**< with once: drop a submission that is identical to an earlier one and comes before its answer or
-                         within 500 ms, and the second submission of a double click */
+  bool deduplicate; /**< with once: drop a submission that is identical to an earlier one and comes before its response
+                         or within 500 ms, and the second submission of a double click */
   bool unordered;   /**< with once: send immediately, without waiting for earlier submissions of the page */
   const char
       *sent; /**< with once, not with GET and QUERY: name of a signal that counts the submissions that were sent and

@@ -90,7 +90,7 @@ VESTRY_API vestry_err vestry_civetweb_check(const char *const *settings, char *w
  *           stream
  *
  *  Settings. If all workers have streams, nothing else is served. Therefore, streams are admitted up to num_threads
- *  less the reserve; beyond it the answer is 503 with Retry-After.
+ *  less the reserve; beyond it the response is 503 with Retry-After.
  *  - num_threads: the wanted streams plus the reserve; connection_queue to match
  *  - listen_backlog: 4096, because a client that finds it full retries a second later
  *  - tcp_nodelay: 1, because small patches otherwise wait for 40 ms
@@ -121,7 +121,7 @@ VESTRY_API vestry_err vestry_civetweb_check(const char *const *settings, char *w
  *  as BUDGET, so that new requests are served. On paths without a route, and for bodies that other handlers read,
  *  civetweb's own limits apply: the wait begins anew for each byte.
  *
- *  Connections. The head of each answer announces whether the connection stays open. With enable_keep_alive it stays
+ *  Connections. The head of each response announces whether the connection stays open. With enable_keep_alive it stays
  *  open if the client wants it, except after
  *  - streams, chunked bodies, and requests that the adapter itself refuses (400, 503);
  *  - bodies of which more than 64 KiB are unread, or which the client has not sent yet (Expect: 100-continue).

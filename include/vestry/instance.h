@@ -34,7 +34,7 @@ typedef struct vestry_reply vestry_reply;
 /** Sets the scope of a request before its handler is called: writes at most VESTRY_SCOPE_MAX_BYTES into buffer and sets
  *  *ret_len, which is 0 before: the scope without an owner. Called on the serving thread, no lock held. The request has
  *  its body and signals, and the scope without an owner until this function returns.
- *  reply    the reply that the handler will fill. Add here what every answer needs, for example a cookie or a header.
+ *  reply    the reply that the handler will fill. Add here what every response needs, for example a cookie or a header.
  *           Do not name keys, because their scope is not known yet. If this function sets a status
  *           (vestry_reply_status, vestry_reply_redirect) and returns an error, vestry sends this reply and does not
  *           call the handler
@@ -74,7 +74,7 @@ typedef struct vestry_bounds {
   /** Maximum number of keys of one stream in addition to its first (vestry_reply_add_key). It is also the maximum
    *  number of channels (vestry_reply_join), topics (vestry/app/bus.h) and places of presences (vestry/app/presence.h)
    *  together that a stream joins when it opens. A key or a join beyond it fails with LIMIT. Because this is a mistake
-   *  in the program, the answer is 500, with the reason in the log. 0: 64; at most 65,535. */
+   *  in the program, the response is 500, with the reason in the log. 0: 64; at most 65,535. */
   size_t max_per_stream_count;
   /** Maximum number of queued bytes of all streams together; 0: 1 GiB; SIZE_MAX: no bound except that of each stream.
    *  See vestry_stats.queued_bytes. */
@@ -86,11 +86,12 @@ typedef struct vestry_bounds {
    *  server that collects bodies before it calls the handler closes the requests that hold most memory (see the header
    *  of the adapter). 0: 256 MiB; SIZE_MAX: no bound. See vestry_stats.request_bytes. */
   size_t max_request_bytes;
-  /** Maximum memory for the bodies of all answers that are being made or sent, counted before it is allocated. From 7/8
-   *  of this bound on, the connections whose answers hold most memory are closed. An answer whose body does not fit
-   *  becomes a 503. So that room for small answers remains, a body larger than 1/256 of this bound fits only if the
-   *  bodies together then hold at most 15/16 of it. A file in a folder (vestry/app/files.h) is read in pieces while it
-   *  is sent, and counts with the size of one piece. 0: 256 MiB; SIZE_MAX: no bound. See vestry_stats.answer_bytes. */
+  /** Maximum memory for the bodies of all responses that are being made or sent, counted before it is allocated. From
+   *  7/8 of this bound on, the connections whose responses hold most memory are closed. A response whose body does not
+   *  fit becomes a 503. So that room for small responses remains, a body larger than 1/256 of this bound fits only if
+   *  the bodies together then hold at most 15/16 of it. A file in a folder (vestry/app/files.h) is read in pieces while
+   *  it is sent, and counts with the size of one piece. 0: 256 MiB; SIZE_MAX: no bound. See
+   *  vestry_stats.answer_bytes. */
   size_t max_answer_bytes;
   size_t max_channels_count;           /**< maximum number of channels by key at one time (vestry/channel.h); 0:
                                             10,000 */
@@ -108,8 +109,8 @@ typedef struct vestry_bounds {
 
 #if !defined(__cplusplus) && defined(__STDC_VERSION__) && __STDC_VERSION__ >= 199901L
 /** Bounds for a device that has 2 MB of memory for vestry: 1,000 streams, each with one key, take 0.5 MB of it, and the
- *  queues, requests and answers at most 1 MB. A pointer, valid until the end of the enclosing block; to change a bound,
- *  copy the struct first. In C only.
+ *  queues, requests and responses at most 1 MB. A pointer, valid until the end of the enclosing block; to change a
+ *  bound, copy the struct first. In C only.
  *      const vestry_options options = {.threads_count = VESTRY_THREADS_NONE, .bounds = VESTRY_BOUNDS_DEVICE}; */
 #define VESTRY_BOUNDS_DEVICE                                                                                           \
   (&(const vestry_bounds){.size = sizeof(vestry_bounds),                                                               \
@@ -223,10 +224,10 @@ typedef struct vestry_stats {
   uint64_t request_bytes, request_peak_bytes;
   /** Streams that ended with cause REPLACED because their scope had reached max_streams_per_scope_count. */
   uint64_t outnumbered_count;
-  /** Current and highest memory of the bodies of all answers that are being made or sent; never above max_answer_bytes.
-   *  Bodies below a kilobyte are not counted, because the bound of connections limits them. answers_cut_count counts
-   *  the answers that were aborted because all answers together held too much memory; those that hold most memory are
-   *  aborted first. */
+  /** Current and highest memory of the bodies of all responses that are being made or sent; never above
+   *  max_answer_bytes. Bodies below a kilobyte are not counted, because the bound of connections limits them.
+   *  answers_cut_count counts the responses that were aborted because all responses together held too much memory;
+   *  those that hold most memory are aborted first. */
   uint64_t answer_bytes, answer_peak_bytes, answers_cut_count;
   /** State of a drain (vestry/drain.h): whether it has begun, and the time since it began. drain_streams_count: streams
    *  that were open when it began. drain_sent_count: streams that the drain has begun to close so far.

@@ -44,7 +44,7 @@ typedef struct vestry_microhttpd_options {
                                  included; further ones are closed. 0: no limit, because a proxy, or all users of a NAT,
                                  are one address */
   uint32_t timeout_s;       /**< seconds of silence after which a connection that is no stream is closed, also while a
-                                 client does not read an answer. 0: 30 */
+                                 client does not read a response. 0: 30 */
   uint64_t request_timeout_ms; /**< time for a complete request, head and body, after its connection was accepted, or
                                     after its first line on a kept connection; then the connection is closed. A TLS
                                     handshake counts. 0: 30,000; VESTRY_NEVER_MS: only timeout_s applies */
@@ -52,8 +52,8 @@ typedef struct vestry_microhttpd_options {
                                  the instance, but at least 2,000 (30,000 if there are no heartbeats); VESTRY_NEVER_MS:
                                  the system's limit, a quarter of an hour */
   size_t memory_bytes;      /**< memory of a connection: a request's head, a copy of its cookies, records of its headers
-                                 and cookies, and the answer's head. libmicrohttpd writes to all of it when an answer is
-                                 sent: 10,000 kept connections would take 663 MB by default, but max_request_bytes
+                                 and cookies, and the response's head. libmicrohttpd writes to all of it when a response
+                                 is sent: 10,000 kept connections would take 663 MB by default, but max_request_bytes
                                  bounds them to about 3,500. timeout_s, max_per_address and max_head_bytes reduce their
                                  number or size (docs/guide/deploying.md). 0: four times max_head_bytes, which is also
                                  the minimum; from 1,024 to 16 MiB */
@@ -88,8 +88,8 @@ extern VESTRY_API const vestry_server_adapter vestry_server_microhttpd;
  *  runtime writes them, and must therefore own threads.
  *
  *  Bodies are read completely before the handler is called, up to vestry_bounds.max_body_bytes. Of an unwanted body,
- *  for example a larger one, up to 4 MiB are skipped before the answer. If more is left, the answer is sent before the
- *  end of the body, and the connection closes. vestry_bounds.max_request_bytes counts
+ *  for example a larger one, up to 4 MiB are skipped before the response. If more is left, the response is sent before
+ *  the end of the body, and the connection closes. vestry_bounds.max_request_bytes counts
  *  - max_head_bytes for each connection that is no stream, and memory_bytes after it was answered and is kept;
  *  - each body as it grows.
  *  From 7/8 on, connections with an incomplete request are closed, those that hold most first, and among equals the one
@@ -124,7 +124,7 @@ extern VESTRY_API const vestry_server_adapter vestry_server_microhttpd;
  *    sending half counts as closed; browsers do not do that
  *  - LOST, at most a heartbeat and lost_ms after the cut: the client acknowledges nothing for lost_ms
  *  - STALLED: the client acknowledges, but does not read for lost_ms
- *  lost_ms applies to streams only: another answer waits timeout_s for a client that does not read, or is cut off. A
+ *  lost_ms applies to streams only: another response waits timeout_s for a client that does not read, or is cut off. A
  *  request that breaks off is not answered: the connection closes, within a second if the client has closed, else after
  *  request_timeout_ms.
  *
@@ -223,7 +223,7 @@ VESTRY_API vestry_err vestry_microhttpd_attach(vestry *v, struct MHD_Daemon *dae
  *  not detected.
  *  server   attached; NULL: none yet, and every request is the application's
  *  req_cls  NULL in the first call for a request, as without a MHD_OPTION_URI_LOG_CALLBACK; vestry's own while vestry
- *           serves the request, and NULL after the answer
+ *           serves the request, and NULL after the response
  *  Returns  VESTRY_MICROHTTPD_NOT_MINE: the application's; nothing was read, set or answered | MHD_YES, MHD_NO: return
  *           this
  *  Threads  the daemon's; blocks as handlers do */

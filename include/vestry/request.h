@@ -6,7 +6,7 @@
  *    (vestry/registry.h).
  *  - Datastar request with effects, vestry_reply_keep or a watch (vestry/app/watch.h): if the reply names a connection,
  *    the effects go there (204, or 410 if it has closed). Otherwise they go to the open connections under the reply's
- *    key (204), unless the reply keeps a stream with REPLACE or MANY. In all other cases the answer is a new stream
+ *    key (204), unless the reply keeps a stream with REPLACE or MANY. In all other cases the response is a new stream
  *    with the effects; vestry_reply_keep stores it.
  *  - any other Datastar request: vestry sends status, headers and body (204 if none is set).
  *
@@ -34,7 +34,7 @@ extern "C" {
  *           - all others: 500, and a line in the host's log. This includes INVALID, which means a mistake in the
  *             program, and the error of a vestry_reply_… function that has refused its arguments: for example,
  *             TOO_LARGE of vestry_reply_key gets 500, not 413
- *  To send another answer, set status and body, and return OK; with a status of 400 or more, an error may also be
+ *  To send another response, set status and body, and return OK; with a status of 400 or more, an error may also be
  *  returned. The counters of failed requests count by the returned error. vestry_once_guard (vestry/app/once.h) lets a
  *  client repeat a request whose handler returned LIMIT or FULL, with one exception (vestry_reply_body).
  *
@@ -65,9 +65,9 @@ struct vestry_request {
  *  value is that of the first. Exception: the lines of X-Forwarded-For, -Host and -Proto, Forwarded, X-Real-IP, and the
  *  headers in the list below except Cookie are joined with ", ", because only the last line may be the proxy's.
  *
- *  The headers in the list below name a user. If a handler reads one, its answer is private (vestry_reply_header). The
- *  renders of a page's stream can read these headers, too (vestry/app/page.h). The proxy in front has to remove them
- *  from the requests of clients. For another header that names a user, set the scope (vestry_options.scope) or
+ *  The headers in the list below name a user. If a handler reads one, its response is private (vestry_reply_header).
+ *  The renders of a page's stream can read these headers, too (vestry/app/page.h). The proxy in front has to remove
+ *  them from the requests of clients. For another header that names a user, set the scope (vestry_options.scope) or
  *  Cache-Control.
  *  - Cookie, Authorization, X-Forwarded-Client-Cert, X-Vouch-User, X-WebAuth-User
  *  - Remote- and X-Remote- with User, Name, Email, Groups (Authelia, Apache)
@@ -144,7 +144,7 @@ typedef struct vestry_upload {
  *           not well formed) | INVALID (an argument is NULL) */
 VESTRY_API vestry_err vestry_request_file(const vestry_request *req, const char *name, vestry_upload *ret_file);
 
-/** Set the status of the answer. Default: 200, or 204 without a body. A status that allows no body (204, 205, 304)
+/** Set the status of the response. Default: 200, or 204 without a body. A status that allows no body (204, 205, 304)
  *  drops the body. Ignored if the reply's effects go to a stored connection, or the reply opens a stream.
  *  OK | INVALID (not 200 to 599). */
 VESTRY_API vestry_err vestry_reply_status(vestry_reply *reply, int status);
@@ -155,12 +155,12 @@ VESTRY_API vestry_err vestry_reply_status(vestry_reply *reply, int status);
  *  the body: Content-Length, Transfer-Encoding, Connection, Keep-Alive, Trailer, Upgrade, TE, Date) | NO_MEMORY.
  *
  *  Without a Cache-Control of yours, vestry adds `private, no-store` to
- *  - an answer whose guard or handler has read the identity of the client: the user or the session, a tab, a token, a
+ *  - a response whose guard or handler has read the identity of the client: the user or the session, a tab, a token, a
  *    nonce, a cookie, or a header that names a user (vestry_request_header);
- *  - every answer to a request whose scope function has set a scope or has read such an identity
+ *  - every response to a request whose scope function has set a scope or has read such an identity
  *    (vestry_options.scope).
- *  An answer that sets a cookie, or contains a nonce (vestry_reply_csp), gets `private, no-store` even if you set a
- *  Cache-Control, unless yours contains private or no-store. If an answer differs by peer address, set Cache-Control
+ *  A response that sets a cookie, or contains a nonce (vestry_reply_csp), gets `private, no-store` even if you set a
+ *  Cache-Control, unless yours contains private or no-store. If a response differs by peer address, set Cache-Control
  *  yourself. */
 VESTRY_API vestry_err vestry_reply_header(vestry_reply *reply, const char *name, const char *value);
 /** Requests with which the browser sends a cookie. */
@@ -196,10 +196,10 @@ VESTRY_API vestry_err vestry_reply_cookie(vestry_reply *reply, const vestry_cook
  *  may be empty. The last call wins. OK | INVALID (the content type, as for the value of a header; body NULL with
  *  len > 0) | LIMIT (see below) | NO_MEMORY.
  *
- *  LIMIT means that the bodies of all answers have reached vestry_bounds.max_answer_bytes; the reply then has no body.
- *  If the handler then returns OK or LIMIT and sets no other body, the answer is 503 with Retry-After. The handler may
- *  have done its work already. Therefore vestry_once_guard stores such a request as done, and a repetition does not
- *  run; a request whose handler returned LIMIT for another reason may be repeated. */
+ *  LIMIT means that the bodies of all responses have reached vestry_bounds.max_answer_bytes; the reply then has no
+ *  body. If the handler then returns OK or LIMIT and sets no other body, the response is 503 with Retry-After. The
+ *  handler may have done its work already. Therefore vestry_once_guard stores such a request as done, and a repetition
+ *  does not run; a request whose handler returned LIMIT for another reason may be repeated. */
 VESTRY_API vestry_err vestry_reply_body(vestry_reply *reply, const char *content_type, const void *body, size_t len);
 
 /** Set the body as HTML by a format of vestry/html.h, which escapes each %s for its context. Otherwise as
@@ -213,9 +213,9 @@ VESTRY_API vestry_err vestry_reply_html(vestry_reply *reply, vestry_html *html);
 
 /** Redirect the browser to another page. An ordinary request gets this status and Location. A Datastar request gets
  *  status 200 and HTML instead, an element whose `data-init` loads the new page, because the client's fetch would
- *  follow a redirect and treat the target page as the answer. Headers of the answer make the client append this element
- *  to the body. A Content-Security-Policy does not block this as an inline script.
- *  status   301, 302, 303 (see other: for the answer to a form), 307 or 308
+ *  follow a redirect and treat the target page as the response. Headers of the response make the client append this
+ *  element to the body. A Content-Security-Policy does not block this as an inline script.
+ *  status   301, 302, 303 (see other: for the response to a form), 307 or 308
  *  url      relative, http or https. Never pass a URL that a client sent
  *  Returns  OK | INVALID (another status; another scheme, a control character, empty) | LIMIT (as vestry_reply_body) |
  *           NO_MEMORY */
@@ -226,7 +226,7 @@ VESTRY_API vestry_err vestry_reply_json(vestry_reply *reply, const json_t *json)
 
 /** Name the key of the reply. The reply's effects go to the connections stored under this key, and a new stream that is
  *  kept is stored under it. Copied; the last of several calls counts.
- *  OK | INVALID, TOO_LARGE (the key: the answer is 500 if the reply has effects or keeps a stream, or if the handler
+ *  OK | INVALID, TOO_LARGE (the key: the response is 500 if the reply has effects or keeps a stream, or if the handler
  *  returns the error) | NO_MEMORY. */
 VESTRY_API vestry_err vestry_reply_key(vestry_reply *reply, const vestry_key *key);
 /** Use another store of the instance (vestry_options.stores) for the keys of this reply, which are in the scope that
@@ -235,9 +235,9 @@ VESTRY_API vestry_err vestry_reply_key(vestry_reply *reply, const vestry_key *ke
  *  store, put the stream there when it has opened (vestry_store_put in an on_open hook). The scope of the stream itself
  *  remains that of the request.
  *  name     NULL: the instance's own store, and the scope of the request. The last of several calls counts
- *  Returns  OK | NOT_FOUND (no store of this name), INVALID (a key is named already): the answer is 500, as after an
+ *  Returns  OK | NOT_FOUND (no store of this name), INVALID (a key is named already): the response is 500, as after an
  *           error of vestry_reply_key, and the log has the reason | the error of the scope function, FAILED (its scope
- *           is too long): the answer is 500 if the reply has effects or keeps a stream | NO_MEMORY */
+ *           is too long): the response is 500 if the reply has effects or keeps a stream | NO_MEMORY */
 VESTRY_API vestry_err vestry_reply_store(const vestry_request *req, vestry_reply *reply, const char *name);
 /** Keep the stream that this request opens under one more key, for example a page under its user and its board.
  *  Dispatches, removals and lists reach it by each of its keys. The stream leaves all its keys when it ends, and also
@@ -260,8 +260,8 @@ VESTRY_API vestry_err vestry_reply_add_key(vestry_reply *reply, vestry_scope sco
 #define VESTRY_REPLY_KEYS_MAX 64
 
 /** Send the effects to this connection, regardless of the key; the reply holds a reference. If the connection has
- *  closed, the answer is 410 and the effects go nowhere else, because they were meant for its page and not for the page
- *  of this request.
+ *  closed, the response is 410 and the effects go nowhere else, because they were meant for its page and not for the
+ *  page of this request.
  *  OK | INVALID (NULL). */
 VESTRY_API vestry_err vestry_reply_connection(vestry_reply *reply, vestry_connection *connection);
 /** Keep the stream that this request opens: it stays open after the effects, as after vestry_reply_auto_close with
@@ -273,13 +273,13 @@ VESTRY_API vestry_err vestry_reply_connection(vestry_reply *reply, vestry_connec
  *              MANY     a new stream joins them. The effects go to the new one, because they are the initial content of
  *                       its page. Later dispatches by the key, and replies that name it without keeping, reach all of
  *                       them
- *              REUSE    no stream is opened, the effects go to the stored ones, and the answer is 204
- *              REJECT   the answer is 409, no effect is dispatched
+ *              REUSE    no stream is opened, the effects go to the stored ones, and the response is 204
+ *              REJECT   the response is 409, no effect is dispatched
  *              If two requests race for an unused key, the stream of one is stored, and the policy applies to the other
  *              as to a later request.
  *  many_count  for MANY: maximum number of open connections under the key, 0: 8; beyond it the oldest ends with cause
  *              REPLACED
- *  If the store is full or closed, the answer is 503, and 500 if there is no memory; no effect is dispatched.
+ *  If the store is full or closed, the response is 503, and 500 if there is no memory; no effect is dispatched.
  *  OK | INVALID. */
 VESTRY_API vestry_err vestry_reply_keep(vestry_reply *reply, vestry_keep_policy policy, size_t many_count);
 /** Set whether the new stream closes after its effects. true: it closes, even if effects failed. false: it stays open.
@@ -291,13 +291,13 @@ VESTRY_API void vestry_reply_fail_fast(vestry_reply *reply, bool fail_fast);
 /** Treat the request like one of the Datastar client although it has no Datastar-Request header, for example because it
  *  comes from an EventSource, curl or another program. Its signals are not read. Send events of vestry_event_plain to
  *  such clients. An EventSource reconnects after every end, also a clean one, with the id of its last event in
- *  Last-Event-ID; an answer of 204 stops it. */
+ *  Last-Event-ID; a response of 204 stops it. */
 VESTRY_API void vestry_reply_any_client(vestry_reply *reply);
 /** Attach data to the stream that this request opens, for vestry_connection_data.
  *  data     taken in any case; data of an earlier call is destroyed
  *  destroy  called exactly once, no lock held, must not block. If a stream is opened: with the last reference to it, on
  *           the thread that drops it, possibly after vestry_destroy. If none is opened (the effects go to a stored one,
- *           any answer, an error, no memory): on this thread, after the answer. NULL: none
+ *           any response, an error, no memory): on this thread, after the response. NULL: none
  *  If a stream was opened and then given up for a stored one (vestry_reply_keep), its hooks still see the data, which
  *  is destroyed with its last reference. */
 VESTRY_API void vestry_reply_data(vestry_reply *reply, void *data, vestry_destroy_fn destroy);

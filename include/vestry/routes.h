@@ -75,7 +75,7 @@ VESTRY_API vestry_err vestry_unmount(vestry *v, const char *prefix, const vestry
 /** Checks a request before its handler, for example to admit only permitted users, to require a log-in, or to limit
  *  rates. It has the input of a handler: scope, body, signals, the route's parameters.
  *  reply    the reply that the handler will fill; a guard can add a header or a cookie. If the guard sets a status
- *           (vestry_reply_status, vestry_reply_redirect) and returns an error, this reply is the answer
+ *           (vestry_reply_status, vestry_reply_redirect) and returns an error, this reply is the response
  *  Returns  OK: continue | any error: the handler is not called, and the request gets the error as if the handler had
  *           returned it, unless the reply has a status */
 typedef vestry_err (*vestry_guard_fn)(const vestry_request *req, vestry_reply *reply, void *app);
@@ -115,7 +115,7 @@ VESTRY_API size_t vestry_max_body_bytes_at(vestry *v, const char *path);
 /** Set a page of the application for a status of ordinary requests that fail, also on paths without a route. The
  *  handler sets the page; the reply has the status already. It may use only the head of its request: scope and body are
  *  missing if the request failed before they were known. Without a page, for a Datastar request, and if the handler
- *  fails, the answer is a line of text/plain (vestry_serve).
+ *  fails, the response is a line of text/plain (vestry_serve).
  *  status   400 to 599; 0: all statuses for which no page is set
  *  handler  reads the status from vestry_request.error. NULL: remove the page
  *  app      must live as long as the instance

@@ -31,7 +31,7 @@ typedef struct vestry_trace {
 
 /** Kinds of spans. */
 typedef enum vestry_span_kind {
-  VESTRY_SPAN_REQUEST = 1,    /**< a request, until its answer is made; name: its method; count: none */
+  VESTRY_SPAN_REQUEST = 1,    /**< a request, until its response is made; name: its method; count: none */
   VESTRY_SPAN_DISPATCH,       /**< a dispatch of effects; name: that of the first effect; count: streams */
   VESTRY_SPAN_REMOTE_REQUEST, /**< a dispatch to other nodes, until all have answered; count: streams there */
   VESTRY_SPAN_RENDER, /**< a page, or a shared part; name: its path, or its element's id; count: none. Its parent is the

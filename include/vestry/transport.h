@@ -29,7 +29,7 @@ typedef enum vestry_io {
  *  stated otherwise. The first four are mandatory. */
 typedef struct vestry_transport_ops {
   size_t size; /**< sizeof(vestry_transport_ops), or 0 */
-  /** Write the head of the answer and flush it. Called once, first, unless the connection ends before. May block only
+  /** Write the head of the response and flush it. Called once, first, unless the connection ends before. May block only
    *  on a dedicated thread. WOULD_BLOCK counts as ERROR. */
   vestry_io (*open)(void *transport);
   /** Write bytes in order, as one flushed write where the protocol can. slices: 1 to 64. May block only on a dedicated

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** Idempotent actions: a guard (vestry/routes.h) under which a repeated request runs its handler once and gets its
- *  answer from memory afterwards. The Datastar client repeats requests after a network error, including POST.
+ *  response from memory afterwards. The Datastar client repeats requests after a network error, including POST.
  *  docs/guide/csrf-and-tabs.md has the rules.
  *
  *      vestry_once_create(v, NULL, &once);
@@ -42,7 +42,7 @@ typedef struct vestry_once_submission {
 typedef enum vestry_once_found {
   VESTRY_ONCE_NEW = 1, /**< this run holds the submission now */
   VESTRY_ONCE_RUNNING, /**< another run holds it */
-  VESTRY_ONCE_DONE,    /**< done; its answer is stored */
+  VESTRY_ONCE_DONE,    /**< done; its response is stored */
   VESTRY_ONCE_UNKNOWN  /**< another run did not end in time: whether the submission is done is unknown */
 } vestry_once_found;
 
@@ -59,11 +59,11 @@ typedef struct vestry_once_storage_ops {
    *  example because its node has died, return UNKNOWN (the request gets 409), or NEW if handlers may run a second
    *  time.
    *  answer   for DONE: receives at most capacity bytes
-   *  ret_len  for DONE: length of the stored answer, which may exceed capacity
+   *  ret_len  for DONE: length of the stored response, which may exceed capacity
    *  Returns  OK | any error, with which the request is answered; its handler does not run */
   vestry_err (*begin)(void *ctx, const vestry_once_submission *submission, vestry_once_found *ret_found, void *answer,
                       size_t capacity, size_t *ret_len);
-  /** Store the answer, if this run still holds the submission.
+  /** Store the response, if this run still holds the submission.
    *  Returns  OK | NOT_FOUND (this run does not hold the submission any more, and nothing was stored; logged) | any
    *           other error (logged): the submission counts as running in the storage until the repeated call
    *           succeeds */
@@ -85,9 +85,9 @@ typedef struct vestry_once_options {
   size_t max_per_scope_count; /**< maximum number of submissions of one user or scope; 0: 1,000. Requests without a
                                    scope are not limited. If the instance has neither sessions nor a scope function, 0
                                    means no maximum, and another value is the maximum of all submissions together */
-  size_t max_answer_bytes;    /**< maximum size of a stored answer, with headers; 0: 4,096. Of a larger answer only the
-                                   status is repeated: 204, or that of an error */
-  size_t max_answers_bytes;   /**< maximum size of all stored answers; 0: 16 MiB */
+  size_t max_answer_bytes;    /**< maximum size of a stored response, with headers; 0: 4,096. Of a larger response only
+                                   the status is repeated: 204, or that of an error */
+  size_t max_answers_bytes;   /**< maximum size of all stored responses; 0: 16 MiB */
   bool required;              /**< an unsafe request (all but GET, HEAD, OPTIONS, QUERY and TRACE) without a nonce gets
                                    403 */
   size_t max_anonymous_count; /**< part of max_count that is reserved for anonymous users (vestry_session_is_anonymous);
@@ -113,7 +113,7 @@ typedef struct vestry_once_stats {
   uint64_t refused_count;                     /**< responses 503 because the table was full. A rise indicates an attack,
                                                    or that max_count is too low */
   uint64_t remembered_count, anonymous_count; /**< submissions in the table; those of anonymous users among them */
-  uint64_t answers_bytes;                     /**< size of the stored answers */
+  uint64_t answers_bytes;                     /**< size of the stored responses */
   uint64_t unknown_count;                     /**< responses 409 because the storage returned UNKNOWN */
 } vestry_once_stats;
 
@@ -133,7 +133,7 @@ VESTRY_API void vestry_once_destroy(vestry_once *once);
 
 /** Run each submission once: a guard for vestry_guard; app is the vestry_once. Guards before it run for repetitions,
  *  too; guards after it run only for the first request. A request whose nonce was not issued for its scope gets 403. A
- *  repetition waits on its thread until the first request has an answer; a storage may block the thread, too. Uploads
+ *  repetition waits on its thread until the first request has a response; a storage may block the thread, too. Uploads
  *  (vestry/app/upload.h) pass unchecked, because their body is read after the guards have run, and the client does not
  *  repeat them. */
 VESTRY_API vestry_err vestry_once_guard(const vestry_request *req, vestry_reply *reply, void *app);
@@ -153,7 +153,7 @@ VESTRY_API void vestry_once_stats_get(vestry_once *once, vestry_once_stats *ret_
 VESTRY_API vestry_err vestry_once_attributes(const vestry_request *req, char *buffer, size_t capacity);
 
 /** Make a nonce for a page or a form. It takes no memory until a request uses it. A later request with the same nonce
- *  is a repetition, and gets the first answer, if its method, path, query and fields equal those of the first. If the
+ *  is a repetition, and gets the first response, if its method, path, query and fields equal those of the first. If the
  *  nonce is in a signal `once`, the fields may differ; if it is in the header X-Once, query and body may differ. Any
  *  other request with this nonce gets 409. Therefore, forms of a document may share a nonce only if the user can send
  *  only one of them.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** The contract of adapters as a suite of tests. For authors of adapters: the suite sends requests over sockets to a
- *  server that uses the adapter, and checks answers, streams, limits, and the end. The adapters for civetweb and
+ *  server that uses the adapter, and checks responses, streams, limits, and the end. The adapters for civetweb and
  *  libmicrohttpd pass the same cases.
  *
  *      static const vestry_contract_adapter mine = {
@@ -29,7 +29,7 @@ typedef struct vestry_contract_settings {
   uint64_t watch_ms;    /**< interval of looking for lost peers, if the adapter polls for them */
   size_t max_head_bytes;  /**< maximum size of a request's head, if it can be set; 0: at least 16,384 */
   size_t max_body_bytes;  /**< maximum size of a body, if the server has its own maximum; 0: 1 MiB, as vestry */
-  bool keeps_connections; /**< connections stay open after an answer, if this can be set */
+  bool keeps_connections; /**< connections stay open after a response, if this can be set */
 } vestry_contract_settings;
 
 /** A case that an adapter does not pass, for example because its server reads heads in its own way. */
@@ -63,10 +63,10 @@ typedef struct vestry_contract_adapter {
   bool has_one_loop;      /**< one loop of the server serves all requests, and steps the instance's runtime: the suite
                                creates the instance with VESTRY_THREADS_NONE */
   bool waits_in_handlers; /**< a handler or writer that blocks delays other requests; has_one_loop implies it */
-  bool always_keeps;      /**< connections stay open after an answer, whatever keeps_connections is */
+  bool always_keeps;      /**< connections stay open after a response, whatever keeps_connections is */
   bool closes_streams;    /**< the connection of a stream always closes after it, as its head announces */
   bool waits_for_none;    /**< neither clients that do not read, nor silent ones, delay a stop */
-  bool closes_broken;     /**< a request whose body breaks off gets no answer: the server closes the connection */
+  bool closes_broken;     /**< a request whose body breaks off gets no response: the server closes the connection */
   bool has_own_paths;     /**< the server itself answers requests that have no route: 404 */
   bool has_own_targets;   /**< as has_own_paths, also for targets with spaces and connections without a head; and it
                                rebuilds queries */
@@ -76,7 +76,7 @@ typedef struct vestry_contract_adapter {
   bool joins_folds;       /**< the server joins folded lines, as RFC 9112, section 5.2, permits */
   bool cuts_at_nul;       /**< a NUL ends the value of a header, without a trace */
   bool refuses_itself;    /**< the server's parser refuses some heads first, with a status of its choice (413 for an
-                               invalid length), and the head of this answer may come twice */
+                               invalid length), and the head of this response may come twice */
   bool refuses_most;      /**< the server's parser refuses most ambiguous heads, so few are counted as AMBIGUOUS */
   bool redirects_blanks;  /**< the server redirects targets that contain spaces, and reads tabs as spaces */
   bool no_peer_address;   /**< the address of a peer is "" */
@@ -85,7 +85,7 @@ typedef struct vestry_contract_adapter {
 } vestry_contract_adapter;
 
 /** Run suites against an adapter. Each case creates an instance, starts a server, and stops both; it fails at a wrong
- *  answer, at a wait without result, at a crash, and if an allocation of vestry was not freed. For each case, the
+ *  response, at a wait without result, at a crash, and if an allocation of vestry was not freed. For each case, the
  *  function prints its name and result to stdout, and the failed check with its place to stderr.
  *  suites   names separated by commas: requests, wire, hostile, readings, lifecycle, peers, watches, answers, uploads,
  *           resumed, heads. NULL: all. The environment variable VESTRY_CONTRACT_CASE, "suite/case", selects a single
