@@ -112,7 +112,7 @@ typedef struct vestry_message {
 /** Runs an actor that has messages or was notified. Called on a pool thread (or in vestry_runtime_step), no lock held,
  *  never in two threads at once for one actor. It should receive until vestry_actor_receive returns NULL; if messages
  *  are left, the actor runs again at once. Must not block on an instance's runtime, whose threads also write the
- *  streams; a function that blocks needs a runtime of its own (docs/guide/timers.md). */
+ *  streams; a function that blocks needs a separate runtime (docs/guide/timers.md). */
 typedef void (*vestry_actor_run_fn)(vestry_actor *self, void *ctx);
 /** Frees a message that will not be received, because the actor was destroyed. Called on the thread of the last unref
  *  or run. */

@@ -165,7 +165,7 @@ VESTRY_API vestry_err vestry_sql_read(vestry_sql_pool *pool, const char *sql, co
  *  vestry_session, contains a hash of each session's id, so that a stolen database opens no session. The memory of a
  *  node is a cache of the table: when a user logs out at one node, the application must notify the other nodes and call
  *  vestry_session_check there. Expired sessions are deleted even if their cookies never come back: each log-in deletes
- *  some of them, and so does vestry_sql_sessions_expire, which a timer on a runtime of its own can call. */
+ *  some of them, and so does vestry_sql_sessions_expire, which a timer on a separate runtime can call. */
 typedef struct vestry_sql_sessions vestry_sql_sessions;
 
 /** Options of stored sessions. Zero selects the default, which is given in [brackets]. */
@@ -198,8 +198,8 @@ VESTRY_API void vestry_sql_sessions_destroy(vestry_sql_sessions *sessions);
  *  transaction of this pool. */
 extern VESTRY_API const vestry_session_storage_ops vestry_sql_sessions_ops;
 
-/** Delete some of the expired sessions, at most expired_at_once. Call it from a timer on a runtime of its own, because a
- *  function that blocks on the instance's runtime delays its streams (docs/guide/timers.md).
+/** Delete some of the expired sessions, at most expired_at_once. A timer that calls this needs a separate runtime,
+ *  because a function that blocks delays the streams of the instance's runtime (docs/guide/timers.md).
  *  ret_count  number of deleted sessions; if it is expired_at_once, there may be more. May be NULL
  *  Returns  OK | the errors above
  *  Threads  any; blocks on the network or the disk */
