@@ -43,6 +43,7 @@ typedef struct vsi_request {
   void *server_request;
   bool is_head;
   bool is_copy;            /* a copy in which a page is rendered again (app/page/copy.c) */
+  bool is_shared;          /* a copy without data of its client, for a page that several clients share */
   bool is_personal;        /* the handler read data of the user, so the answer is private */
   struct vsi_visit *visit; /* the request's place in the routes; NULL: its handler was passed by the caller */
   vsi_values values[VSI_IN_COUNT];

@@ -22,9 +22,9 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app
   suite *s = app;
   char token[VESTRY_CSRF_TOKEN_BYTES], another[VESTRY_CSRF_TOKEN_BYTES];
   vestry_err error = vestry_csrf_token(s->csrf, req, reply, token);
-  if (!error) error = vestry_csrf_token(s->csrf, req, reply, another); /* a page can have several tokens */
+  if (!error) error = vestry_csrf_token(s->csrf, req, reply, another);
   if (error) return error;
-  assert_string_not_equal(token, another);
+  assert_string_equal(token, another); /* the hash of a page's content leaves out one text */
   return vestry_reply_bodyf(reply, "%s", token);
 }
 

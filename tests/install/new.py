@@ -96,11 +96,11 @@ def change(diffs):
 
 def exercises():
     """Apply the exercises of docs/guide/first-hour.md literally: a time beside each note, for the existing database
-    and for a new one; a note from the shell, which an open page shows; and a second page."""
+    and for a new one; a note from the shell, which an open page shows; a second page; and sessions."""
     with open(GUIDE, encoding="utf-8") as file:
         guide = file.read()
-    times, shell, second = (guide.split(f"**{title}**")[1].split("\n**")[0] for title in
-                            ("A time beside each note.", "A note from elsewhere.", "A second page."))
+    times, shell, second, sessions = (guide.split(f"**{title}**")[1].split("\n**")[0].split("\n## ")[0] for title in
+                                      ("A time beside each note.", "A note from elsewhere.", "A second page.", "Sessions."))
     diffs = re.compile(r"^```diff\n(.*?)^```$", re.MULTILINE | re.DOTALL)
     command = re.search("^    (sqlite3 .*)$", shell, re.MULTILINE)[1].replace("shelf.db", "trial.db")
     with contextlib.closing(sqlite3.connect("trial.db")) as database:
@@ -126,6 +126,9 @@ def exercises():
             run("sh", "-c", command)
             until(stream, "<p>3 notes</p>")
         program.end()
+    change(diffs.findall(sessions))
+    build()  # its test has an open tab, which shows a new note
+    use("of before <time")
 
 
 def main():

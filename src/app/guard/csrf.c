@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: tokens that need no masking */
 /* A token is a seal of the scope. Without sessions it also seals the text of the cookie, which is a seal itself; a site
- * that can neither read nor set the cookie cannot produce a matching pair. Each call makes a new token, so no token
+ * that can neither read nor set the cookie cannot produce a matching pair. Each request gets a new token, so no token
  * occurs in two compressed responses, from whose lengths the BREACH attack could guess it. A random mask over one token
  * for each session would prevent the attack as well, with more code. */
 #include "vestry/app/csrf.h"
@@ -92,19 +92,52 @@ static vestry_err set_cookie(const vestry_csrf *csrf, const vestry_request *req,
   return error;
 }
 
+/* Return why a request can have no token, for the log; NULL: it can have one. */
+static const char *why_none(const vestry_request *req, bool has_sessions) {
+  if (req->own->is_shared)
+    return "vestry_csrf_token: a shared page is rendered for all its users, and a token belongs to one; serve a "
+           "private page (vestry_page_handler) with a shared part";
+  if (has_sessions && !req->scope.len)
+    return "vestry_csrf_token: the request of this error page failed before its session was known; omit the form if "
+           "the scope of the request is empty";
+  return NULL;
+}
+
+/* Use the token that the request has, or make one. After a login or logout it needs another. */
+static vestry_err use_token(const vestry_request *req, vsi_sealed *sealed, const char *more) {
+  const vsi_seals *seals = vsi_seals_of(req->v);
+  if (vsi_seal_is_good(seals, VSI_SEAL_CSRF, req->scope, more, sealed->csrf_token, strlen(sealed->csrf_token)))
+    return VESTRY_OK;
+  vestry_err error = vsi_seal_make(seals, req->v->host, VSI_SEAL_CSRF, req->scope, more, sealed->csrf_token);
+  if (!error) vsi_seal_name(seals, VSI_SEAL_CSRF, req->scope, more, sealed->csrf_name);
+  return error;
+}
+
 vestry_err vestry_csrf_token(vestry_csrf *csrf, const vestry_request *req, vestry_reply *reply,
                              char token[VESTRY_CSRF_TOKEN_BYTES]) {
   char cookie[VSI_SEAL_LEN + 1];
   const char *more = NULL;
+  vestry_err error = VESTRY_OK;
+  if (!csrf) return VESTRY_INVALID;
+  if (!req || !reply || !token)
+    return vsi_mistake(csrf->v->host, "vestry_csrf_token",
+                       "req, reply or token is NULL; a part has no request, so put the token into its page");
   vsi_request_mark_private(req);
-  const vsi_session *session = vsi_session_of(req);
-  if (session && !session->id[0]) return VESTRY_INVALID;
-  if (!session) {
-    vestry_err error = read_cookie(csrf, req, cookie) ? VESTRY_OK : set_cookie(csrf, req, reply, cookie);
-    if (error) return error;
+  const bool has_sessions = vsi_sessions_of(req->v);
+  const char *why = why_none(req, has_sessions);
+  if (why) return vsi_reply_refuse(reply, VESTRY_INVALID, why);
+  vsi_sealed *sealed = vsi_sealed_of(req);
+  if (!sealed) return VESTRY_NO_MEMORY;
+  if (!has_sessions) {
+    /* The reply of a stream's render sets no cookie. So a browser that has none gets a token that is never valid, but
+     * is the same in each render. */
+    *cookie = '\0';
+    if (!read_cookie(csrf, req, cookie) && !req->own->is_copy) error = set_cookie(csrf, req, reply, cookie);
     more = cookie;
   }
-  return vsi_seal_make(vsi_seals_of(req->v), req->v->host, VSI_SEAL_CSRF, req->scope, more, token);
+  if (!error) error = use_token(req, sealed, more);
+  if (!error) memcpy(token, sealed->csrf_token, sizeof sealed->csrf_token);
+  return error;
 }
 
 /* OK | NOT_FOUND | NO_MEMORY */

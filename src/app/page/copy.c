@@ -81,7 +81,7 @@ static void put_request(vsi_buffer *text, const vestry_request *req, vsi_copy_ki
 }
 
 vestry_err vsi_request_copy_create(const vestry_request *req, vsi_copy_kind kind, vsi_request_copy **ret_copy) {
-  vsi_request_copy is = {.v = req->v};
+  vsi_request_copy is = {.v = req->v, .is_shared = kind == VSI_COPY_SHARED};
   vsi_request_copy *copy = NULL;
   vsi_buffer text;
   size_t signals_at;
@@ -175,6 +175,7 @@ vestry_err vsi_request_copy_handle(vsi_request_copy *copy, vestry_reply *reply, 
   const char *scope = headers_of(copy);
   for (size_t i = 0; i < 2u * copy->headers_count; i++) scope = next(scope);
   own.is_copy = true;
+  own.is_shared = copy->is_shared;
   if (copy->scope_len) memcpy(own.scope, scope, copy->scope_len);
   vsi_request_set_scope(&req, copy->scope_len);
   vsi_session *session = vsi_session_of(&req);

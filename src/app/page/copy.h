@@ -17,6 +17,7 @@ typedef struct vsi_request_copy {
   uint16_t tally; /* index of the tally that counts the renders of this copy, in the tallies of the pages; 0: the tally
                      of all others. Set it before other threads see the copy */
   uint8_t pairs_count, headers_count;
+  bool is_shared; /* VSI_COPY_SHARED */
   vestry *v;
   struct vsi_session_user *user; /* a reference; NULL: no user is logged in */
   const char *signals;           /* a query with the signals only; "": the client sent none */

@@ -2,7 +2,11 @@
 /* A single call of a page's handler: the functions that it may call, and the marks in its output.
  *
  * The hash of the content must be the same for a document and for a stream, although only the document includes the
- * content of parts. Therefore the hash leaves the content of parts out, and includes their share keys instead. */
+ * content of parts. Therefore the hash leaves the content of parts out, and includes their share keys instead.
+ *
+ * Each render makes another CSRF token, so that its text cannot be guessed from the lengths of compressed events (BREACH
+ * attack, app/guard/csrf.c). Therefore the hash has the name of the token in its place, which depends on the session
+ * only. A render that differs only in the token sends nothing, and the token that the tab has stays valid. */
 #include "app/page/render.h"
 
 #include <string.h>
@@ -161,6 +165,14 @@ static vestry_err handle(vsi_render *render) {
   return page->render ? page->render(&render->is, render->html, page->app) : page->handler(req, reply, page->app);
 }
 
+/* Keep the token that the request has, because the request may end before the content is hashed. */
+static void keep_token(vsi_render *render) {
+  const vsi_sealed *sealed = render->is.request ? vsi_sealed_of(render->is.request) : NULL;
+  if (!sealed || !*sealed->csrf_token) return;
+  memcpy(render->token, sealed->csrf_token, sizeof render->token);
+  memcpy(render->token_name, sealed->csrf_name, sizeof render->token_name);
+}
+
 vestry_err vsi_render_handle(const vestry_request *req, vestry_reply *reply, void *app) {
   vsi_render *render = app;
   render->is.request = req;
@@ -169,6 +181,7 @@ vestry_err vsi_render_handle(const vestry_request *req, vestry_reply *reply, voi
   const entered inside = render->names ? observers_begin(render->pages, &render->is) : (entered){.count = 0};
   vestry_err error = handle(render);
   observers_end(render->pages, &render->is, &inside);
+  keep_token(render);
   return error ? error : render->error;
 }
 
@@ -180,6 +193,17 @@ vestry_slice vsi_render_content(const vsi_render *render) {
   return (vestry_slice){text_of(render) + render->begin, render->end - render->begin};
 }
 
+/* Hash a text, with the token's name in place of the token. */
+static void hash_text(vsi_siphash_128 *hash, const vsi_render *render, const char *text, size_t len) {
+  const char *end = text + len, *at;
+  while (*render->token && (at = memmem(text, (size_t)(end - text), render->token, VSI_SEAL_LEN)) != NULL) {
+    vsi_siphash_128_update(hash, text, (size_t)(at - text));
+    vsi_siphash_128_update(hash, render->token_name, VSI_SEAL_ID_LEN);
+    text = at + VSI_SEAL_LEN;
+  }
+  vsi_siphash_128_update(hash, text, (size_t)(end - text));
+}
+
 static void hash_content(vsi_render *render) {
   const char *text = text_of(render);
   vsi_siphash_128 hash;
@@ -187,11 +211,11 @@ static void hash_content(vsi_render *render) {
   size_t at = render->begin;
   for (size_t i = 0; i < render->parts_count; i++) {
     const vsi_named_part *named = &render->parts[i];
-    vsi_siphash_128_update(&hash, text + at, named->inside_from - at);
+    hash_text(&hash, render, text + at, named->inside_from - at);
     vsi_siphash_128_update(&hash, named->part.share, strlen(named->part.share) + 1);
     at = named->inside_to;
   }
-  vsi_siphash_128_update(&hash, text + at, render->end - at);
+  hash_text(&hash, render, text + at, render->end - at);
   render->tag.hash = vsi_siphash_128_final(&hash);
 }
 
@@ -319,6 +343,7 @@ vestry_err vestry_render_end(vestry_render *is, vestry_html *html) {
   render->is_ended = true;
   render->end = vsi_html_of(html)->len;
   if ((error = check_nonce(render))) return error;
+  keep_token(render);
   hash_content(render);
   if (render->is.is_stream) return VESTRY_OK;
   if (render->has_window && (error = vsi_window_put_first(html, nonce_of(render)))) return error;

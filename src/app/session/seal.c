@@ -92,6 +92,11 @@ bool vsi_seal_is_good(const vsi_seals *seals, vsi_seal_kind kind, vestry_scope s
          (seals->has_previous && is_by(seals->previous, kind, scope, more, text));
 }
 
+void vsi_seal_name(const vsi_seals *seals, vsi_seal_kind kind, vestry_scope scope, const char *more,
+                   char name[VSI_SEAL_ID_LEN + 1]) {
+  mac(seals->key, kind, scope, more, NULL, 0, name, HALF_BYTES);
+}
+
 void vsi_seal_tag(const vsi_seals *seals, vestry_scope scope, char tag[VSI_SEAL_TAG_LEN + 1]) {
   mac(seals->key, TAG, scope, NULL, NULL, 0, tag, VSI_SEAL_TAG_LEN / 2);
 }

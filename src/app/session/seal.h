@@ -45,11 +45,13 @@ vestry_err vsi_seals_offer(vestry *v, const vestry_secret *secret);
 
 /* A request's state about seals, in the memory of the request. */
 typedef struct vsi_sealed {
-  char tab[VSI_SEAL_LEN + 1];         /* the seal of its tab, after the first query; "": none yet */
-  bool tab_is_new;                    /* made for this request */
-  bool tab_is_sent;                   /* sent by the page, so it is certain */
-  unsigned tab_is_known;              /* scopes_count of the request + 1, when the seal was checked; 0: not yet */
-  char csrf_cookie[VSI_SEAL_LEN + 1]; /* the cookie that the response sets; "": none */
+  char tab[VSI_SEAL_LEN + 1];          /* the seal of its tab, after the first query; "": none yet */
+  bool tab_is_new;                     /* made for this request */
+  bool tab_is_sent;                    /* sent by the page, so it is certain */
+  unsigned tab_is_known;               /* scopes_count of the request + 1, when the seal was checked; 0: not yet */
+  char csrf_cookie[VSI_SEAL_LEN + 1];  /* the cookie that the response sets; "": none */
+  char csrf_token[VSI_SEAL_LEN + 1];   /* the token of the response; "": none yet */
+  char csrf_name[VSI_SEAL_ID_LEN + 1]; /* what hashes of contents have in place of the token (vsi_seal_name) */
 } vsi_sealed;
 
 /* Return the state of a request; NULL: vsi_seals_of returned NULL. */
@@ -64,6 +66,10 @@ vestry_err vsi_seal_make(const vsi_seals *seals, const vestry_host *host, vsi_se
  * constant time for a text of VSI_SEAL_LEN digits. */
 bool vsi_seal_is_good(const vsi_seals *seals, vsi_seal_kind kind, vestry_scope scope, const char *more,
                       const char *text, size_t len);
+/* Write digits that are equal for all seals with these arguments, and different for others, and that are no seal.
+ * seals: not NULL. */
+void vsi_seal_name(const vsi_seals *seals, vsi_seal_kind kind, vestry_scope scope, const char *more,
+                   char name[VSI_SEAL_ID_LEN + 1]);
 /* Write a few digits that distinguish scopes, for use in a page. seals: not NULL. */
 void vsi_seal_tag(const vsi_seals *seals, vestry_scope scope, char tag[VSI_SEAL_TAG_LEN + 1]);
 

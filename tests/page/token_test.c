@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/* CSRF tokens in the content of live pages: each render makes another one, and a difference only in tokens is none. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/site.h"
+#include "vestry/app/csrf.h"
+
+typedef struct suite {
+  site on;
+  vestry_csrf *csrf;
+  vestry_page *page;
+  const char *text;
+  size_t renders;
+  vestry_err made; /* result of the last vestry_csrf_token */
+} suite;
+
+static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
+  suite *s = app;
+  char token[VESTRY_CSRF_TOKEN_BYTES];
+  s->renders++;
+  vestry_render_topic(render, "text");
+  s->made = vestry_csrf_token(s->csrf, render->request, render->reply, token);
+  if (s->made) return s->made;
+  vestry_html_add(html, "<!doctype html><html lang=\"en\"><title>A</title>");
+  vestry_render_begin(render, html);
+  vestry_html_add(html, "<p>%s</p><input value=\"%s\"><p></p><input name=\"csrf\" value=\"%s\">", s->text, token,
+                  token);
+  return vestry_render_end(render, html);
+}
+
+/* An ordinary handler without code for streams. */
+static vestry_err whole(const vestry_request *req, vestry_reply *reply, void *app) {
+  suite *s = app;
+  char token[VESTRY_CSRF_TOKEN_BYTES];
+  s->renders++;
+  s->made = vestry_csrf_token(s->csrf, req, reply, token);
+  if (s->made) return s->made;
+  return vestry_reply_bodyf(reply,
+                            "<!doctype html><html><head></head><body><main id=\"content\"><p>%s</p>"
+                            "<input name=\"csrf\" value=\"%s\"></main>",
+                            s->text, token);
+}
+
+static vestry_err part(vestry_render *render, vestry_html *html, void *app) {
+  suite *s = app;
+  char token[VESTRY_CSRF_TOKEN_BYTES];
+  s->made = vestry_csrf_token(s->csrf, render->request, render->reply, token);
+  return s->made ? s->made : vestry_html_add(html, "%s", token);
+}
+
+static vestry_err parted(vestry_render *render, vestry_html *html, void *app) {
+  vestry_render_begin(render, html);
+  vestry_render_part(render, html, &(vestry_page_part){.id = "part", .share = "", .render = part, .app = app});
+  return vestry_render_end(render, html);
+}
+
+static vestry_err serve_shared(const vestry_request *req, vestry_reply *reply, void *app) {
+  return vestry_page_serve(req, reply, ((suite *)app)->page, "all");
+}
+
+static vestry_err act(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  return vestry_reply_status(reply, 204);
+}
+
+static void open_site(suite *s, bool has_sessions) {
+  const vestry_session_options sessions = {.insecure = true};
+  vestry_page *with_handler, *with_part;
+  *s = (suite){.text = "first"};
+  site_begin_with(&s->on, (vestry_options){0}, (site_has){.sessions = has_sessions ? &sessions : NULL});
+  site_add_pages(&s->on, NULL);
+  vestry *v = s->on.v;
+  assert_int_equal(vestry_csrf_create(v, &(vestry_csrf_options){.insecure = true}, &s->csrf), VESTRY_OK);
+  assert_int_equal(vestry_guard(v, "/", vestry_csrf_guard, s->csrf), VESTRY_OK);
+  const vestry_page_options rendered = {.render = render, .app = s}, handled = {.handler = whole, .app = s},
+                            of_parts = {.render = parted, .app = s};
+  assert_int_equal(vestry_page_create(s->on.pages, &rendered, &s->page), VESTRY_OK);
+  assert_int_equal(vestry_page_create(s->on.pages, &handled, &with_handler), VESTRY_OK);
+  assert_int_equal(vestry_page_create(s->on.pages, &of_parts, &with_part), VESTRY_OK);
+  assert_int_equal(vestry_route(v, "GET", "/own", vestry_page_handler, s->page), VESTRY_OK);
+  assert_int_equal(vestry_route(v, "GET", "/whole", vestry_page_handler, with_handler), VESTRY_OK);
+  assert_int_equal(vestry_route(v, "GET", "/parted", vestry_page_handler, with_part), VESTRY_OK);
+  assert_int_equal(vestry_route(v, "GET", "/shared", serve_shared, s), VESTRY_OK);
+  assert_int_equal(vestry_route(v, "POST", "/act", act, s), VESTRY_OK);
+}
+
+static void close_site(suite *s) {
+  vestry_csrf_destroy(s->csrf);
+  site_end(&s->on);
+}
+
+/* A tab: its cookie, the token in its content, the tag of its content, and its stream. */
+typedef struct tab {
+  char cookie[256], token[VESTRY_CSRF_TOKEN_BYTES], had[128];
+  vestry_memory_exchange *stream;
+} tab;
+
+static void cut(const char *text, const char *from, char end, char *out, size_t room) {
+  const char *at = strstr(text, from);
+  assert_non_null(at);
+  at += strlen(from);
+  size_t len = strcspn(at, (char[]){end, '\0'});
+  assert_true(len < room);
+  memcpy(out, at, len);
+  out[len] = '\0';
+}
+
+static vestry_memory_exchange *get(suite *s, const tab *t, const char *path, const char *had) {
+  const vestry_header headers[] = {{"Cookie", t->cookie}, {"Last-Event-ID", had}};
+  return site_request(
+      &s->on,
+      &(vestry_memory_call){.path = path, .headers = headers, .headers_count = had ? 2 : 1, .datastar = had != NULL});
+}
+
+static void load(suite *s, tab *t, const char *path) {
+  vestry_memory_exchange *document = get(s, t, path, NULL);
+  assert_int_equal(vestry_memory_look(document).status, 200);
+  const char *text = vestry_memory_look(document).received.data, *set = vestry_memory_header(document, "Set-Cookie", 0);
+  if (set) cut(set, "", ';', t->cookie, sizeof t->cookie);
+  cut(text, "csrf\" value=\"", '"', t->token, sizeof t->token);
+  cut(text, "el.had = '", '\'', t->had, sizeof t->had);
+  vestry_memory_destroy(document);
+}
+
+static int status_with(suite *s, const tab *t, const char *token) {
+  const vestry_header headers[] = {{"Cookie", t->cookie}, {"X-CSRF-Token", token}};
+  vestry_memory_exchange *answer = site_request(
+      &s->on, &(vestry_memory_call){.method = "POST", .path = "/act", .headers = headers, .headers_count = 2});
+  const int status = vestry_memory_look(answer).status;
+  vestry_memory_destroy(answer);
+  return status;
+}
+
+/* The document and all renders for its stream have different tokens, all of which are valid; a render without another
+ * difference sends nothing. */
+/* capability: D11 */
+static void content_with_a_token_is_sent_only_when_it_changes(void **state) {
+  (void)state;
+  static const char *const paths[] = {"/own", "/whole"};
+  for (size_t i = 0; i < 4; i++) {
+    const char *path = paths[i % 2], *topic = i % 2 ? "/whole" : "text";
+    suite s;
+    tab t = {.cookie = ""};
+    open_site(&s, i / 2);
+    load(&s, &t, path);
+    t.stream = get(&s, &t, path, t.had);
+    site_settle_pages(&s.on);
+    const size_t before = s.renders;
+    site_refresh(&s.on, topic);
+    assert_int_equal(s.renders, before + 1);
+    assert_int_equal(s.made, VESTRY_OK);
+    assert_null(strstr(vestry_memory_since(t.stream).data, "patch-elements"));
+    char token[VESTRY_CSRF_TOKEN_BYTES], next[VESTRY_CSRF_TOKEN_BYTES];
+    s.text = "second";
+    site_refresh(&s.on, topic);
+    cut(vestry_memory_since(t.stream).data, "csrf\" value=\"", '"', token, sizeof token);
+    s.text = "third";
+    site_refresh(&s.on, topic);
+    cut(vestry_memory_since(t.stream).data, "csrf\" value=\"", '"', next, sizeof next);
+    assert_string_not_equal(t.token, token);
+    assert_string_not_equal(token, next); /* no event can be used to guess the token of another one */
+    assert_int_equal(status_with(&s, &t, t.token), 204);
+    assert_int_equal(status_with(&s, &t, token), 204);
+    assert_int_equal(status_with(&s, &t, next), 204);
+    vestry_memory_destroy(t.stream);
+    /* Another browser claims the content of the first one. Its token differs, so it receives the content. */
+    tab other = {.cookie = ""};
+    s.text = "first";
+    load(&s, &other, path);
+    assert_string_not_equal(other.had, t.had);
+    assert_int_equal(status_with(&s, &other, t.token), 403);
+    other.stream = get(&s, &other, path, t.had);
+    site_settle_pages(&s.on);
+    cut(vestry_memory_since(other.stream).data, "csrf\" value=\"", '"', token, sizeof token);
+    assert_int_equal(status_with(&s, &other, token), 204);
+    vestry_memory_destroy(other.stream);
+    close_site(&s);
+  }
+}
+
+/* A browser that refuses the cookie gets a token that is never valid; its page is updated nevertheless. */
+static void page_without_a_cookie_is_not_sent_again(void **state) {
+  (void)state;
+  suite s;
+  tab t = {.cookie = ""};
+  open_site(&s, false);
+  load(&s, &t, "/own");
+  t.cookie[0] = '\0';
+  t.stream = get(&s, &t, "/own", t.had);
+  site_settle_pages(&s.on);
+  (void)vestry_memory_since(t.stream);
+  site_refresh(&s.on, "text");
+  assert_null(strstr(vestry_memory_since(t.stream).data, "patch-elements"));
+  s.text = "second";
+  site_refresh(&s.on, "text");
+  char token[VESTRY_CSRF_TOKEN_BYTES];
+  cut(vestry_memory_since(t.stream).data, "csrf\" value=\"", '"', token, sizeof token);
+  assert_int_equal(status_with(&s, &t, token), 403);
+  vestry_memory_destroy(t.stream);
+  close_site(&s);
+}
+
+/* The content of a shared page or a part goes to all its users, so it can have no token. */
+/* capability: D11 */
+static void shared_content_gets_no_token(void **state) {
+  (void)state;
+  static const char *const paths[] = {"/shared", "/parted"};
+  for (size_t i = 0; i < 4; i++) {
+    suite s;
+    tab t = {.cookie = ""};
+    open_site(&s, i / 2);
+    for (int is_stream = 0; is_stream < 2; is_stream++) {
+      s.made = VESTRY_OK;
+      const long before = atomic_load(&s.on.th.log_lines);
+      vestry_memory_exchange *answer = get(&s, &t, paths[i % 2], is_stream ? "" : NULL);
+      site_settle(&s.on);
+      assert_int_equal(s.made, VESTRY_INVALID);
+      assert_true(atomic_load(&s.on.th.log_lines) > before);
+      if (!is_stream) assert_int_equal(vestry_memory_look(answer).status, 500);
+      if (is_stream && i % 2 == 0) assert_non_null(strstr(vestry_memory_since(answer).data, "\"failing\":true"));
+      vestry_memory_destroy(answer);
+    }
+    close_site(&s);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(content_with_a_token_is_sent_only_when_it_changes),
+      cmocka_unit_test(page_without_a_cookie_is_not_sent_again),
+      cmocka_unit_test(shared_content_gets_no_token),
+  };
+  return cmocka_run_group_tests_name("CSRF tokens in live pages", tests, NULL, NULL);
+}
