@@ -366,16 +366,20 @@ static void failed_check_of_permission_keeps_the_content(void **state) {
 static void stream_without_permission_ends_and_reloads(void **state) {
   (void)state;
   static const char *const paths[] = {"/room", "/shared"};
-  for (size_t i = 0; i < 2; i++) {
+  static const struct {
+    vestry_err error; /* of allow */
+    int status;
+  } rows[] = {{VESTRY_NOT_FOUND, 404}, {VESTRY_FAILED, 403}};
+  for (size_t i = 0; i < 4; i++) {
     suite s;
     tab t;
     rooms_begin(&s, NULL);
     rooms_put(&s, 1, "first");
-    rooms_open(&s, &t, paths[i], "room=1", "me");
+    rooms_open(&s, &t, paths[i % 2], "room=1", "me");
     site_settle_pages(&s.on);
     (void)rooms_since(&t);
     rooms_put(&s, 1, "a secret");
-    s.denied = true;
+    s.unsure = rows[i / 2].error;
     test_host_advance_ms(&s.on.th, 20);
     assert_int_equal(vestry_refresh(s.on.pages, "room/1", NULL), VESTRY_OK);
     site_settle(&s.on);
@@ -384,9 +388,13 @@ static void stream_without_permission_ends_and_reloads(void **state) {
     assert_null(strstr(text, "secret"));
     assert_true(vestry_memory_look(t.stream).ended);
     vestry_memory_exchange *document;
-    rooms_get(&s, paths[i], "room=1", "me", NULL, false, &document);
-    assert_int_equal(vestry_memory_look(document).status, 404);
+    rooms_get(&s, paths[i % 2], "room=1", "me", NULL, false, &document);
+    assert_int_equal(vestry_memory_look(document).status, rows[i / 2].status);
     vestry_memory_destroy(document);
+    rooms_get(&s, paths[i % 2], "room=1", "me", NULL, true, &document); /* a stream */
+    assert_int_equal(vestry_memory_look(document).status, 403);
+    vestry_memory_destroy(document);
+    assert_int_equal(atomic_load(&s.on.th.log_lines), 0); /* a refusal is no failure */
     rooms_close(&t);
     site_end(&s.on);
   }

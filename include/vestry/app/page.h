@@ -112,10 +112,13 @@ VESTRY_API struct vestry *vestry_pages_instance(const vestry_pages *pages);
 typedef vestry_err (*vestry_page_fn)(vestry_render *render, vestry_html *html, void *app);
 /** Check whether a request may see a page. Called before each render of the page and of its parts, so that a revoked
  *  right ends the stream.
- *  Returns  OK | any error. A request for a document is answered with the error. A request for a stream gets 403, and
- *           its tab reloads the page, as does the tab of an open stream; the reload is then answered with the error.
- *           Exception: if the status of the error is 500 or more, for example because no connection to the database is
- *           free (LIMIT), the tab keeps its content until a later check succeeds */
+ *      return is_member(app, vestry_session_user(req)) ? VESTRY_OK : VESTRY_FAILED;
+ *  Returns  OK | FAILED: the request may not see the page. A document gets 403: the application's error page, or a
+ *           sentence. A request for a stream gets 403, and its tab reloads the page, as does the tab of an open stream
+ *           | an error whose status is below 500 (vestry_handler_fn), such as NOT_FOUND: as FAILED, but the document is
+ *           answered with that error | any other error: the check itself has failed, for example because no connection
+ *           to the database is free (LIMIT). A document is answered with the error; a tab keeps its content until a
+ *           later check succeeds */
 typedef vestry_err (*vestry_page_allow_fn)(const vestry_request *req, void *app);
 
 /** Name the topics of a page, by vestry_render_topic. Called before the page's render or handler. Returns as

@@ -149,6 +149,11 @@ vestry_err vsi_requests_take(vestry_pages *pages, size_t bytes);
 /* Return a random number below `below`; 0 if `below` is 0 or randomness fails. */
 uint32_t vsi_pages_chance(const vestry_pages *pages, uint32_t below);
 
+/* Return whether an error of a page's allow means that the request may not see the page. Otherwise the check itself has
+ * failed. */
+bool vsi_page_is_refusal(const vestry_page *page, vestry_err error);
+/* Answer the request for a document of which allow returned this error. Returns the error of the handler. */
+vestry_err vsi_page_refuse(const vestry_request *req, vestry_reply *reply, vestry_err error);
 /* Return the result of a page's allow. */
 vestry_err vsi_page_check_allow(const vestry_page *page, vsi_request_copy *request);
 

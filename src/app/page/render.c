@@ -11,6 +11,7 @@
 
 #include <string.h>
 
+#include "app/guard/proof.h"
 #include "app/page/page_script.h"
 #include "app/page/topic.h"
 #include "app/stream/stream.h"
@@ -20,6 +21,7 @@
 #include "base/options.h"
 #include "html/builder.h"
 #include "html/content.h"
+#include "http/answer.h"
 #include "http/request.h"
 #include "instance/instance.h"
 #include "vestry/app/csp.h"
@@ -156,7 +158,8 @@ static vestry_err handle(vsi_render *render) {
   vestry_reply *reply = render->is.reply;
   vestry_page *page = render->page;
   vestry_err error = page->allow && !render->is.share ? page->allow(req, page->app) : VESTRY_OK;
-  if (error) return error;
+  render->is_refused = error && vsi_page_is_refusal(page, error);
+  if (error) return render->is.is_stream ? error : vsi_page_refuse(req, reply, error);
   if (page->topics)
     error = page->topics(&render->is, page->app);
   else if (page->handler)
@@ -492,6 +495,14 @@ vestry_err vestry_page_create(vestry_pages *pages, const vestry_page_options *gi
   vsi_pages_unlock(pages);
   *ret_page = page;
   return VESTRY_OK;
+}
+
+bool vsi_page_is_refusal(const vestry_page *page, vestry_err error) {
+  return error == VESTRY_FAILED || vsi_status_of(page->pages->v, error) < 500;
+}
+
+vestry_err vsi_page_refuse(const vestry_request *req, vestry_reply *reply, vestry_err error) {
+  return error == VESTRY_FAILED ? vsi_refuse(req, reply, 403, "You may not see this page.") : error;
 }
 
 static vestry_err ask(const vestry_request *req, vestry_reply *reply, void *app) {

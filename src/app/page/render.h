@@ -25,6 +25,7 @@ typedef struct vsi_render {
   vestry_html *html;
   bool is_part, is_begun, is_ended;
   bool has_window;          /* the content has at least one window */
+  bool is_refused;          /* the request may not see the page */
   bool is_current;          /* the tab has the version of this render */
   bool is_again;            /* vestry_render_again was called */
   vestry_err error;         /* first error of a topic or a part; kept until the end */

@@ -60,7 +60,7 @@ void vsi_send_reload(vestry_pages *pages, vestry_connection *connection, uint32_
 static vsi_outcome classify(vsi_run *r, vestry_err error) {
   const vsi_render *render = &r->render;
   int status = r->reply.status;
-  if (error) return vsi_status_of(r->pages->v, error) < 500 ? VSI_MADE_RELOAD : VSI_MADE_FAILED;
+  if (error) return render->is_refused || vsi_status_of(r->pages->v, error) < 500 ? VSI_MADE_RELOAD : VSI_MADE_FAILED;
   if (render->is_current) return VSI_MADE_NOTHING;
   if (status >= 500) return VSI_MADE_FAILED;
   if (status == 204) return VSI_MADE_END;

@@ -69,12 +69,14 @@ static vestry_err serve_document(const vestry_request *req, vestry_reply *reply,
   vsi_render_init(&render, page, &html, share);
   if (!share) vsi_request_mark_private(req);
   vestry_err error = page->allow && share ? page->allow(req, page->app) : VESTRY_OK;
-  if (!error && share) {
+  if (error) {
+    error = vsi_page_refuse(req, reply, error);
+  } else if (share) {
     vsi_request_copy *copy = NULL;
     error = vsi_request_copy_create(req, VSI_COPY_SHARED, &copy);
     if (!error) error = vsi_request_copy_handle(copy, reply, vsi_render_handle, &render);
     vsi_request_copy_unref(copy);
-  } else if (!error) {
+  } else {
     error = vsi_render_handle(req, reply, &render);
   }
   render.is.request = req;
@@ -377,7 +379,7 @@ static vestry_err serve_stream(const vestry_request *req, vestry_reply *reply, v
   if (!vsi_navigate_is_here(page, req)) return vestry_reply_status(reply, 409);
   vestry_err error = page->allow ? page->allow(req, page->app) : VESTRY_OK;
   /* after 403 the tab reloads its page, and so receives the error itself; after a failure it reconnects */
-  if (error) return vsi_status_of(reply->v, error) < 500 ? vestry_reply_status(reply, 403) : error;
+  if (error) return vsi_page_is_refusal(page, error) ? vestry_reply_status(reply, 403) : error;
   if (has_page(reply)) return vsi_reply_refuse(reply, VESTRY_INVALID, "the reply already serves a page");
   vsi_state_tag tag;
   uint64_t document = vsi_document_read(vestry_request_header(req, "Vestry-Document"));

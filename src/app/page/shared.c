@@ -67,7 +67,7 @@ static void send_back(vestry_connection *connection, vestry_err error) {
 static void check_one(vsi_run *r, const vsi_subscription *subscription) {
   vestry_err error =
       subscription->request ? vsi_page_check_allow(subscription->page, subscription->request) : VESTRY_OK;
-  if (error && vsi_status_of(r->pages->v, error) < 500)
+  if (error && vsi_page_is_refusal(subscription->page, error))
     vsi_send_reload(r->pages, subscription->connection, VSI_SEND_RELOAD_MS);
   else if (error)
     send_back(subscription->connection, error);
