@@ -271,10 +271,12 @@ VESTRY_API void vestry_close(vestry *v);
  *
  *  A stream that opens at the same time may stay open. Therefore make the log-in invalid first, and let the on_open
  *  hook (vestry_options.hooks) check it once more. In a cluster, call this on each node.
+ *  scope    not empty: the unnamed scope has the streams of all clients without an owner, so an empty user name would
+ *           end them all
  *  cause    CLOSED: the browser does not reconnect; for example ERROR: it reconnects, with what it is now. Any but NONE
  *           and DETACHED
- *  Returns  OK | NOT_FOUND (no stream) | INVALID (scope, cause) | TOO_LARGE (scope) | CLOSED (vestry_is_forked) |
- *           NO_MEMORY (as vestry_store_remove_scope)
+ *  Returns  OK | NOT_FOUND (no stream) | INVALID (scope, which is logged if it is empty; cause) | TOO_LARGE (scope) |
+ *           CLOSED (vestry_is_forked) | NO_MEMORY (as vestry_store_remove_scope)
  *  Threads  any; does not block. The time grows with the number of all open streams, about 1 ms for 10,000 */
 VESTRY_API vestry_err vestry_close_scope(vestry *v, vestry_scope scope, vestry_cause cause);
 
@@ -293,6 +295,7 @@ VESTRY_API vestry_err vestry_close_scope(vestry *v, vestry_scope scope, vestry_c
  *    which the new one rejects: send new ones, or reload the page. A live page (vestry/app/page.h) and a stream with a
  *    session (vestry/app/session.h) keep the user of their request: reload them.
  *  Events that were sent before are still written.
+ *  scope       empty: the unnamed one, for example at a log-out. All clients without an owner share it and its keys
  *  many_count  for each key in the new scope: maximum number of streams under it, 0: 8; beyond it the oldest ends with
  *              cause REPLACED. 1: the stream replaces all others
  *  Returns  OK | CLOSED (the stream has ended) | BUSY (another thread, or a function further up on this one, changes

@@ -250,6 +250,7 @@ VESTRY_API vestry_err vestry_store_remove_value(vestry_store *store, vestry_scop
 
 /** Remove all values of all keys of a scope. Values that are put meanwhile may stay. To end the streams of a user, see
  *  vestry_close_scope (vestry/instance.h).
+ *  scope      empty: the unnamed one, so all values without an owner leave. Check the name of a user first
  *  cause      any but NONE
  *  ret_count  may be NULL; number of removed values, also on NO_MEMORY and NOT_FOUND
  *  Returns  OK | NOT_FOUND (no value in the scope) | INVALID (scope, cause) | TOO_LARGE (scope) | NO_MEMORY (only a
@@ -290,7 +291,8 @@ VESTRY_API void vestry_store_stats_get(vestry_store *store, vestry_store_stats *
  *  calls the store.
  *  runtime  must have the same host as the store, because both use its clock; borrowed. NULL stops the driving and
  *           waits for a running tick, so a callback of the store must not pass NULL
- *  Returns  OK | EXISTS (a runtime drives the store) | INVALID | NO_MEMORY | CLOSED (the runtime); always OK for NULL
+ *  Returns  OK | EXISTS (a runtime drives the store) | INVALID (another host) | NO_MEMORY | CLOSED (the runtime); always
+ *           OK for NULL
  *  Threads  any */
 VESTRY_API vestry_err vestry_store_drive(vestry_store *store, vestry_runtime *runtime);
 

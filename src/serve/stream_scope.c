@@ -4,6 +4,7 @@
  * A change of scope puts the stream under its keys in the new scope first, and removes it from the old ones last. So a
  * dispatch that finds it by either of them during the change reaches it, and if a put fails, the stream is still under
  * its old keys and the new entries are removed again. */
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
 #include "connection/connection.h"
@@ -141,6 +142,9 @@ static size_t close_some(vestry_connection *const *chunk, size_t count, vestry_s
 vestry_err vestry_close_scope(vestry *v, vestry_scope scope, vestry_cause cause) {
   if (!v || !vsi_store_is_cause(cause) || cause == VESTRY_CAUSE_DETACHED || (!scope.data && scope.len))
     return VESTRY_INVALID;
+  if (!scope.len)
+    return vsi_mistake(v->host, "vestry_close_scope",
+                       "the scope is empty: the unnamed scope belongs to no user; check the name of the user");
   if (scope.len > VESTRY_SCOPE_MAX_BYTES) return VESTRY_TOO_LARGE;
   if (vsi_instance_is_forked(v)) return VESTRY_CLOSED;
   vsi_group_walk walk;

@@ -464,6 +464,28 @@ static void closed_scope_includes_streams_that_have_moved_there(void **state) {
   wires_end(&w, &in, &out);
 }
 
+/* A log-out with an empty user name must not end the streams of all clients without an owner. */
+static void unnamed_scope_is_not_closed(void **state) {
+  site w;
+  site_begin(&w, (vestry_options){.store = *state, .scope = by_user});
+  wire r;
+  open_as(&w, &r, NULL, &page);
+  const long before = w.th.log_lines;
+  assert_int_equal(vestry_close_scope(w.v, NOWHERE, VESTRY_CAUSE_CLOSED), VESTRY_INVALID);
+  assert_int_equal(vestry_close_scope(w.v, (vestry_scope){"", 0}, VESTRY_CAUSE_CLOSED), VESTRY_INVALID);
+  assert_int_equal(w.th.log_lines, before + 2);
+  assert_non_null(strstr(w.th.last_log, "vestry_close_scope: the scope is empty"));
+  site_settle(&w);
+  assert_true(is_open(&r));
+  assert_int_equal(tell(&w, NOWHERE, "page"), VESTRY_OK);
+  /* A store has no users: there it is a scope like any other. */
+  assert_int_equal(vestry_store_remove_scope(vestry_parts_of(w.v)->store, NOWHERE, VESTRY_CAUSE_DETACHED, NULL),
+                   VESTRY_OK);
+  assert_int_equal(tell(&w, NOWHERE, "page"), VESTRY_NOT_FOUND);
+  assert_true(is_open(&r));
+  wires_end(&w, &r);
+}
+
 /* -------------------------------------------------------------------------------------------------- threads ------- */
 
 enum { STREAMS = 20, ROUNDS = 40, MOVERS = 3 };
@@ -546,6 +568,7 @@ int main(void) {
       cmocka_unit_test_prestate(closed_scope_ends_its_streams_whatever_their_keys, (void *)"naive-lru"),
       EACH(streams_of_a_user_end_without_their_keys),
       EACH(closed_scope_includes_streams_that_have_moved_there),
+      EACH(unnamed_scope_is_not_closed),
       cmocka_unit_test(racing_changes_leave_each_stream_in_one_scope),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
