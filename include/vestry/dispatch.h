@@ -28,7 +28,8 @@ typedef struct vestry_dispatch_options {
   const vestry_key *key;         /**< dispatch to the open connections stored under this key; borrowed. NULL: see
                                       connection */
   vestry_connection *connection; /**< dispatch to this connection; borrowed. NULL and no key: the dispatch has no
-                                      connection, and sends of its effects return CLOSED. Setting both is INVALID */
+                                      connection, and sends of its effects return CLOSED. Setting both is INVALID, as
+                                      is a connection of another instance, which is logged */
   json_t *data;                  /**< dispatch data, an object; borrowed. NULL: empty */
   bool fail_fast;                /**< skip the rest after a failure; afters of interceptors still run */
   json_t *results;               /**< array of the caller, to which {"effect": effect, "value": value} is appended for

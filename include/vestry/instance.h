@@ -47,6 +47,8 @@ typedef vestry_err (*vestry_scope_fn)(const vestry_request *req, vestry_reply *r
  *  own store. A stream can be put into several such stores, and under several keys: see vestry_store_put. Its entries
  *  leave with the stream, with the cause for which it has ended. A put
  *  - of a stream that has ended returns CLOSED;
+ *  - of a stream of another instance than that which has the store (vestry_parts.store, vestry_options.stores) returns
+ *    INVALID, and the log has the reason;
  *  - beyond vestry_bounds.max_per_stream_count returns LIMIT, and the log has the reason.
  *  The store must live until the instance is destroyed. */
 extern VESTRY_API const vestry_value_ops vestry_connection_values;

@@ -222,7 +222,7 @@ VESTRY_API const vestry_dispatch_info *vestry_context_info(const vestry_dispatch
 /** Add a connection to the targets of the reply's effects; a reference is taken. In PHASE_CONNECT only. If a function
  *  `after` adds a connection although a stream was prepared for the reply, vestry gives that stream up before its head
  *  is sent; the effects go to the added connections, and the request gets 204. OK | CLOSED (the connection is not open:
- *  not added) | INVALID (phase) | NO_MEMORY. */
+ *  not added) | INVALID (phase; a connection of another instance) | NO_MEMORY. */
 VESTRY_API vestry_err vestry_context_target(vestry_dispatch_context *context, vestry_connection *connection);
 /** Refuse the reply: the request gets this error, as if the handler had returned it. A stream that was opened for it is
  *  abandoned, and nothing is dispatched. The first refusal counts. In PHASE_CONNECT only.

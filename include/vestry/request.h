@@ -262,7 +262,7 @@ VESTRY_API vestry_err vestry_reply_add_key(vestry_reply *reply, vestry_scope sco
 /** Send the effects to this connection, regardless of the key; the reply holds a reference. If the connection has
  *  closed, the response is 410 and the effects go nowhere else, because they were meant for its page and not for the
  *  page of this request.
- *  OK | INVALID (NULL). */
+ *  OK | INVALID (NULL; a connection of another instance). */
 VESTRY_API vestry_err vestry_reply_connection(vestry_reply *reply, vestry_connection *connection);
 /** Keep the stream that this request opens: it stays open after the effects, as after vestry_reply_auto_close with
  *  false, and is stored under the reply's key, if one is named. Without this call, a new stream closes after its

@@ -45,7 +45,7 @@ vestry_err vsi_name_reserve_kept(vestry *v, vsi_scoped_key *name, vsi_member **r
 vestry_err vestry_join(vestry *v, vestry_scope scope, const vestry_key *key, vestry_connection *connection) {
   vsi_scoped_key name;
   vsi_member *member;
-  if (!v || !connection || connection->environment != vsi_group_environment(v->group)) return VESTRY_INVALID;
+  if (!v || !connection || !vsi_group_has(v->group, connection)) return VESTRY_INVALID;
   vestry_err error = vsi_name_pack(v, &name, scope, key);
   if (!error) error = vsi_name_reserve(v, &name, &member);
   return error ? error : vsi_channel_admit(member, connection);

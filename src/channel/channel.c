@@ -249,10 +249,6 @@ void vsi_channel_discard(vsi_member *member) {
   member_unref(member);
 }
 
-static bool is_of(const vsi_channel *channel, const vestry_connection *connection) {
-  return connection->environment == vsi_group_environment(channel->group);
-}
-
 bool vsi_channel_has(vsi_channel *channel, const vestry_connection *connection) {
   vsi_mutex_lock(&channel->lock);
   bool is_in = find_locked(channel, connection);
@@ -269,7 +265,7 @@ void vsi_channel_let_claim(vsi_channel *channel, const vestry_connection *connec
 
 vestry_err vsi_channel_admit(vsi_member *member, vestry_connection *connection) {
   vsi_channel *channel = member->channel;
-  if (!is_of(channel, connection)) {
+  if (!vsi_group_has(channel->group, connection)) {
     member_unref(member);
     return VESTRY_INVALID;
   }
@@ -301,7 +297,7 @@ vestry_err vsi_channel_admit(vsi_member *member, vestry_connection *connection) 
 }
 
 vestry_err vsi_channel_join(vsi_channel *channel, vestry_connection *connection) {
-  if (!channel || !connection || !is_of(channel, connection)) return VESTRY_INVALID;
+  if (!channel || !connection || !vsi_group_has(channel->group, connection)) return VESTRY_INVALID;
   vsi_member *member;
   vestry_err error = vsi_channel_reserve(channel, &member);
   return error ? error : vsi_channel_admit(member, connection);

@@ -166,6 +166,9 @@ void vsi_group_destroy(vsi_group *group) {
 const vsi_environment *vsi_group_environment(const vsi_group *group) {
   return &group->environment;
 }
+bool vsi_group_has(const vsi_group *group, const vestry_connection *connection) {
+  return connection->environment == &group->environment;
+}
 uint64_t vsi_group_heartbeat_ms(const vsi_group *group) {
   return group->defaults.heartbeat_ms;
 }

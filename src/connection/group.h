@@ -76,6 +76,8 @@ VESTRY_API void vsi_group_destroy(vsi_group *group);
 
 /* Get the environment that all connections of the group share. Any thread. */
 VESTRY_API const vsi_environment *vsi_group_environment(const vsi_group *group);
+/* Return whether a connection is one of the group. Any thread; the connection may have outlived its group. */
+VESTRY_API bool vsi_group_has(const vsi_group *group, const vestry_connection *connection);
 /* Get the codings of its connections. */
 VESTRY_API vsi_codings *vsi_group_codings(const vsi_group *group);
 vsi_group *vsi_group_ref(vsi_group *group);

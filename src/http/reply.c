@@ -322,7 +322,9 @@ vestry_err vestry_reply_add_key(vestry_reply *reply, vestry_scope scope, const v
 }
 
 vestry_err vestry_reply_connection(vestry_reply *reply, vestry_connection *connection) {
-  if (!connection) return vsi_reply_refuse(reply, VESTRY_INVALID, "vestry_reply_connection: the connection is NULL");
+  if (!connection || (reply->v && !vsi_group_has(reply->v->group, connection)))
+    return vsi_reply_refuse(reply, VESTRY_INVALID,
+                            "vestry_reply_connection: the connection is NULL, or belongs to another instance");
   vestry_connection_ref(connection);
   vestry_connection_unref(reply->connection);
   reply->connection = connection;

@@ -42,6 +42,7 @@ static vestry_err create_own(vestry *v, const vestry_options *options, vsi_insta
     vsi_log(v->host, VESTRY_LOG_ERROR,
             "vestry_create: options.store: no store type has the name %s; use lru or hash, or set options.store_type",
             type);
+  if (!error) own->store->owner = v;
   return error;
 }
 
@@ -76,7 +77,7 @@ static vestry_err take_over(vestry *v, const vestry_named_store *given) {
   *to = (vsi_instance_store){.v = v, .scope = given->scope, .scope_ctx = given->scope_ctx};
   if (given->name && !(to->name = vsi_strdup(v->host, given->name, strlen(given->name)))) return VESTRY_NO_MEMORY;
   if (given->name) v->stores_count++;
-  if (!vsi_store_adopt(given->store, purged, to, &to->purge, &to->purge_ctx))
+  if (!vsi_store_adopt(given->store, v, purged, to, &to->purge, &to->purge_ctx))
     return refuse_store(v, given->name, "another instance has it, or another name of this one");
   to->store = given->store;
   to->is_borrowed = true;

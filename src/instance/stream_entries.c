@@ -28,6 +28,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "connection/connection.h"
+#include "store/store.h"
 
 /* A record. store: the lowest bit is the mark of an entry that has left before `entered`. */
 typedef struct record {
@@ -164,10 +165,18 @@ static vestry_err refuse_entry(const vestry *v) {
   return VESTRY_LIMIT;
 }
 
+/* Dispatches of the store's instance would reach the stream, and the end of that instance would end it. */
+static vestry_err refuse_stranger(const vestry_store *store) {
+  return vsi_mistake(store->host, "vestry_store_put",
+                     "the stream belongs to another instance than the store; put it into a store of its own instance, "
+                     "or into one that no instance has");
+}
+
 static vestry_err value_entering(void *value, vestry_store *store) {
   vestry_connection *connection = value;
   vsi_stream_context *stream = vsi_stream_context_of(connection);
   if (!stream) return VESTRY_OK;
+  if (store->owner && store->owner != vsi_stream_context_v(stream)) return refuse_stranger(store);
   for (;;) {
     vsi_connection_lock(connection);
     bool has_ended = atomic_load_explicit(&stream->ended, memory_order_relaxed); /* set under the lock */

@@ -137,7 +137,8 @@ vestry_err vestry_context_return(vestry_dispatch_context *context, json_t *value
 }
 
 vestry_err vestry_context_target(vestry_dispatch_context *context, vestry_connection *connection) {
-  if (context->phase != VESTRY_PHASE_CONNECT || !connection) return VESTRY_INVALID;
+  if (context->phase != VESTRY_PHASE_CONNECT || !connection || !vsi_group_has(context->v->group, connection))
+    return VESTRY_INVALID;
   return vsi_context_target(context, connection);
 }
 

@@ -417,11 +417,16 @@ static vestry_err refuse_store_name(const vestry *v, const char *name) {
   return VESTRY_INVALID;
 }
 
+static vestry_err refuse_connection(const vestry *v) {
+  return vsi_mistake(v->host, "dispatch", "options.connection belongs to another instance; dispatch with that one");
+}
+
 vestry_err vestry_dispatch_with(vestry *v, json_t *effects, const vestry_dispatch_options *options,
                                 vestry_dispatch_result *ret_result) {
   vestry_dispatch_options own;
   if (!v || !json_is_array(effects) || VSI_OPTIONS_TAKE(vestry_dispatch_options, own, options) || !makes_sense(&own))
     return VESTRY_INVALID;
+  if (own.connection && !vsi_group_has(v->group, own.connection)) return refuse_connection(v);
   if (!own.key) return vsi_dispatch_here(v, NULL, NULL, effects, &own, false, ret_result, NULL);
   if (vsi_instance_is_closing(v)) return fail_early(VESTRY_CLOSED, ret_result);
   const vsi_instance_store *in = vsi_stores_find(v, own.store);

@@ -64,19 +64,20 @@ vestry_err vestry_store_create(const char *type, const vestry_store_options *opt
   return VESTRY_OK;
 }
 
-bool vsi_store_adopt(vestry_store *store, vestry_purge_fn purge, void *ctx, vestry_purge_fn *ret_purge,
-                     void **ret_ctx) {
-  if (store->is_adopted) return false;
+bool vsi_store_adopt(vestry_store *store, const void *owner, vestry_purge_fn purge, void *ctx,
+                     vestry_purge_fn *ret_purge, void **ret_ctx) {
+  if (store->owner) return false;
   *ret_purge = store->exit.purge;
   *ret_ctx = store->exit.purge_ctx;
   vsi_store_give_back(store, purge, ctx);
-  return store->is_adopted = true;
+  store->owner = owner;
+  return true;
 }
 
 void vsi_store_give_back(vestry_store *store, vestry_purge_fn purge, void *ctx) {
   store->exit.purge = purge;
   store->exit.purge_ctx = ctx;
-  store->is_adopted = false;
+  store->owner = NULL;
 }
 
 void vestry_store_close(vestry_store *store) {
@@ -414,7 +415,7 @@ static void fire(vestry_timer *timer, void *ctx) {
 
 vestry_err vestry_store_drive(vestry_store *store, vestry_runtime *runtime) {
   vestry_timer *timer = NULL;
-  if (!store) return VESTRY_INVALID;
+  if (!store || (runtime && vestry_runtime_host(runtime) != store->host)) return VESTRY_INVALID;
   vestry_err error = runtime ? vestry_timer_create(runtime, fire, store, &timer) : VESTRY_OK;
   if (error) return error;
   vestry_timer *left = attach(store, timer);

@@ -19,7 +19,7 @@ struct vestry_store {
   vsi_mutex driver_lock;
   vestry_timer *timer;                   /* of the driver; guarded by driver_lock; NULL: no driver */
   size_t max_count, max_per_scope_count; /* as in the options */
-  bool is_adopted;
+  const void *owner;                     /* the instance that has it; NULL: none */
 };
 
 /* Pack a scope and a key for this store, once for several calls. OK (call finish) | INVALID | TOO_LARGE | NO_MEMORY. */
@@ -34,7 +34,8 @@ vestry_err vsi_store_with(vestry_store *store, const vestry_scoped_key *key, ves
 
 /* Take a store over for an instance: `purge` is called instead of the store's own hook, which is returned. Not while
  * other threads use the store. Returns false if the store is taken over already. */
-bool vsi_store_adopt(vestry_store *store, vestry_purge_fn purge, void *ctx, vestry_purge_fn *ret_purge, void **ret_ctx);
+bool vsi_store_adopt(vestry_store *store, const void *owner, vestry_purge_fn purge, void *ctx,
+                     vestry_purge_fn *ret_purge, void **ret_ctx);
 /* Give it back, with its own hook. */
 void vsi_store_give_back(vestry_store *store, vestry_purge_fn purge, void *ctx);
 

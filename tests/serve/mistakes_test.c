@@ -5,6 +5,7 @@
 #include "vestry/app/bus.h"
 #include "vestry/app/csrf.h"
 #include "vestry/app/files.h"
+#include "vestry/app/history.h"
 #include "vestry/app/once.h"
 #include "vestry/app/page.h"
 #include "vestry/app/presence.h"
@@ -72,6 +73,107 @@ static void invalid_start_arguments_are_logged(void **state) {
   broker.ops->destroy(broker.broker);
   vestry_memory_network_destroy(network);
   site_end(&w);
+}
+
+/* ---- objects of another instance --------------------------------------------------------------------------------- */
+
+static struct {
+  vestry_connection *connection;
+  vestry_presence *presence;
+  vestry_page *page;
+} strange;
+
+static vestry_err reply_to_stranger(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  return vestry_reply_connection(reply, strange.connection);
+}
+static vestry_err be_present_elsewhere(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  return vestry_reply_present(reply, strange.presence, VESTRY_KEY("place"), "ann");
+}
+static vestry_err serve_page_of_stranger(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)app;
+  return vestry_page_serve(req, reply, strange.page, NULL);
+}
+static vestry_err target_stranger(vestry_dispatch_context *context, const json_t *effect, void *app) {
+  (void)effect, (void)app;
+  if (strange.connection) assert_int_equal(vestry_context_target(context, strange.connection), VESTRY_INVALID);
+  return VESTRY_OK;
+}
+static void ignore_message(const vestry_bus_message *message, void *app) {
+  (void)message, (void)app;
+}
+static vestry_err keep(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  vestry_reply_key(reply, VESTRY_KEY("k"));
+  return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
+}
+
+static int status_of(vestry *v, vestry_handler_fn handler) {
+  vestry_memory_exchange *exchange = NULL;
+  const vestry_memory_call call = {.method = "GET", .path = "/", .datastar = true};
+  assert_int_equal(vestry_memory_request(v, &call, handler, NULL, &exchange), VESTRY_OK);
+  vestry_memory_settle(v);
+  const int status = vestry_memory_look(exchange).status;
+  vestry_memory_destroy(exchange);
+  vestry_memory_settle(v);
+  return status;
+}
+
+static void objects_of_another_instance_are_refused(void **state) {
+  (void)state;
+  const vestry_scope everybody = {0};
+  site w, other;
+  site_begin_pages(&other, (vestry_options){0}, NULL);
+  site_begin_pages(&w, (vestry_options){0}, NULL);
+  const vestry_interceptor around = {.phase = VESTRY_PHASE_CONNECT, .before = target_stranger, .name = "target"};
+  assert_int_equal(vestry_registry_intercept(vestry_parts_of(w.v)->registry, &around), VESTRY_OK);
+  assert_int_equal(status_of(w.v, keep), 200);
+  vestry_memory_exchange *stream = NULL;
+  const vestry_memory_call call = {.method = "GET", .path = "/", .datastar = true};
+  assert_int_equal(vestry_memory_request(other.v, &call, keep, NULL, &stream), VESTRY_OK);
+  vestry_memory_settle(other.v);
+  vestry_connection *connection = strange.connection = vestry_memory_look(stream).connection;
+  const size_t before = vestry_memory_look(stream).received.len;
+
+  json_t *effects = json_pack("[[s,{s:i}]]", "patch-signals", "n", 1);
+  must_log(&w, vestry_dispatch_with(w.v, effects, &(vestry_dispatch_options){.connection = connection}, NULL),
+           "dispatch", "options.connection");
+  assert_int_equal(vestry_dispatch_with(other.v, effects, &(vestry_dispatch_options){.connection = connection}, NULL),
+                   VESTRY_OK);
+  json_decref(effects);
+  must_log(
+      &w,
+      vestry_store_put(vestry_parts_of(w.v)->store, everybody, VESTRY_KEY("k"), connection, VESTRY_KEEP_MANY, 0, NULL),
+      "vestry_store_put", "another instance");
+  assert_int_equal(vestry_join(w.v, everybody, VESTRY_KEY("c"), connection), VESTRY_INVALID);
+  assert_int_equal(vestry_resume(w.v, everybody, VESTRY_KEY("c"), connection, NULL, NULL, NULL), VESTRY_INVALID);
+  const vestry_subscriber subscriber = {.call = ignore_message, .connection = connection};
+  assert_int_equal(vestry_subscribe(w.v, everybody, VESTRY_KEY("t"), &subscriber, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_store_drive(vestry_parts_of(w.v)->store, vestry_parts_of(other.v)->runtime), VESTRY_INVALID);
+  assert_int_equal(vestry_page_create(other.pages, &(vestry_page_options){.render = render}, &strange.page), VESTRY_OK);
+  assert_int_equal(vestry_presence_create(other.v, NULL, &strange.presence), VESTRY_OK);
+  assert_int_equal(status_of(w.v, reply_to_stranger), 500);
+  assert_int_equal(status_of(w.v, be_present_elsewhere), 500);
+  assert_int_equal(status_of(w.v, serve_page_of_stranger), 500);
+  vestry_memory_settle(other.v);
+  assert_int_equal(vestry_memory_look(stream).received.len - before,
+                   strlen("event: datastar-patch-signals\ndata: signals {\"n\":1}\n\n"));
+
+  /* A store that no instance has may hold streams of several; the end of one instance does not end those of others. */
+  vestry_store *store;
+  assert_int_equal(vestry_store_create("hash", &(vestry_store_options){.value = &vestry_connection_values}, &store),
+                   VESTRY_OK);
+  assert_int_equal(vestry_store_put(store, everybody, VESTRY_KEY("k"), connection, VESTRY_KEEP_MANY, 0, NULL),
+                   VESTRY_OK);
+  site_end(&w);
+  assert_true(vestry_connection_is_open(connection));
+  strange.connection = NULL;
+  vestry_memory_destroy(stream);
+  vestry_memory_settle(other.v);
+  vestry_store_destroy(store);
+  vestry_presence_destroy(strange.presence);
+  site_end(&other);
 }
 
 /* ---- vestry_stop and vestry_destroy in a callback ---------------------------------------------------------------- */
@@ -186,6 +288,7 @@ static void stop_and_destroy_in_callbacks_are_refused(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(invalid_start_arguments_are_logged),
+      cmocka_unit_test(objects_of_another_instance_are_refused),
       cmocka_unit_test(stop_and_destroy_in_callbacks_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

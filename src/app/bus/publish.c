@@ -53,12 +53,15 @@ vestry_err vestry_bus_create(vestry *v, const vestry_bus_options *given) {
 vestry_err vestry_subscribe(vestry *v, vestry_scope scope, const vestry_key *key, const vestry_subscriber *subscriber,
                             vestry_subscription **ret_subscription) {
   vsi_scoped_key name;
-  if (!v) return VESTRY_INVALID;
+  vestry_subscriber own;
+  if (!v || VSI_OPTIONS_TAKE(vestry_subscriber, own, subscriber)) return VESTRY_INVALID;
+  own.size = sizeof own;
+  if (own.connection && !vsi_group_has(v->group, own.connection)) return VESTRY_INVALID;
   vestry_err error = vsi_name_pack(v, &name, scope, key);
   if (error) return error;
   vsi_bus *bus;
   error = vsi_bus_use(v, &bus);
-  if (!error) error = vsi_bus_subscribe(bus, (vestry_slice){name.key.data, name.key.len}, subscriber, ret_subscription);
+  if (!error) error = vsi_bus_subscribe(bus, (vestry_slice){name.key.data, name.key.len}, &own, ret_subscription);
   vsi_scoped_key_finish(&name);
   return error;
 }

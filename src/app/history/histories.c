@@ -425,7 +425,7 @@ vestry_err vestry_resume(vestry *v, vestry_scope scope, const vestry_key *key, v
                          const char *last_event_id, vestry_resume_fn on_resume, void *ctx) {
   vsi_scoped_key name;
   resuming one = {.last = vsi_history_last_of(last_event_id), .on_resume = on_resume, .ctx = ctx};
-  if (!v || !connection || connection->environment != vsi_group_environment(v->group)) return VESTRY_INVALID;
+  if (!v || !connection || !vsi_group_has(v->group, connection)) return VESTRY_INVALID;
   vestry_err error = vsi_name_pack(v, &name, scope, key);
   if (!error) error = vsi_name_reserve_kept(v, &name, &one.member);
   return error ? error : resume(&one, connection);

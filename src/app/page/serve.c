@@ -395,8 +395,10 @@ static vestry_err serve_stream(const vestry_request *req, vestry_reply *reply, v
 }
 
 vestry_err vestry_page_serve(const vestry_request *req, vestry_reply *reply, vestry_page *page, const char *share) {
-  if (!req || !reply || !page || (share && strlen(share) > 1024))
-    return reply ? vsi_reply_refuse(reply, VESTRY_INVALID, "the page is NULL, or its share is longer than 1,024 bytes")
+  if (!req || !reply || !page || (share && strlen(share) > 1024) || page->pages->v != req->v)
+    return reply ? vsi_reply_refuse(reply, VESTRY_INVALID,
+                                    "the page is NULL or belongs to another instance, or its share is longer than "
+                                    "1,024 bytes")
                  : VESTRY_INVALID;
   return req->is_datastar ? serve_stream(req, reply, page, share) : serve_document(req, reply, page, share);
 }

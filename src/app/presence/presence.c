@@ -128,6 +128,8 @@ vestry_err vestry_reply_present(vestry_reply *reply, vestry_presence *presence, 
     return vsi_reply_refuse(
         reply, VESTRY_INVALID,
         "presence: user is NULL (is no user logged in?), empty, longer than 255 bytes, or not UTF-8");
+  if (presence->v != reply->v)
+    return vsi_reply_refuse(reply, VESTRY_INVALID, "presence: it belongs to another instance than the request");
   vestry_err error = vsi_reply_may_join(reply);
   if (error) return error;
   arrival *one = vsi_calloc(presence->host, 1, sizeof *one);
