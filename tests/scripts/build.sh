@@ -1,0 +1,57 @@
+#!/bin/sh
+# scripts/build with the options of docs/building.md that leave parts out: each configuration can be built: build.sh
+# REPOSITORY CMAKE
+# CMake configures; then ninja lists the commands of the targets instead of running them. Nothing is written into the
+# repository.
+# SPDX-License-Identifier: MIT
+set -eu
+repository=$1
+cmake=$2
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+mkdir "$scratch/bin" "$scratch/top"
+cd "$scratch/top"
+for entry in "$repository"/*; do
+  case ${entry##*/} in
+  build* | scripts) ;;
+  *) ln -s "$entry" . ;;
+  esac
+done
+cp -r "$repository/scripts" .
+printf '#!/bin/sh\n' >scripts/require # installs nothing
+cat >"$scratch/bin/cmake" <<END
+#!/bin/sh
+[ "\$1" = --build ] || exec "$cmake" "\$@"
+shift 3 # --build build --target
+exec ninja -C build -t commands "\$@"
+END
+chmod +x "$scratch/bin/cmake"
+
+builds() { # HAS_EXAMPLES OPTION…
+  has_examples=$1
+  shift
+  rm -rf build
+  if ! PATH="$scratch/bin:$PATH" scripts/build "$@" >"$scratch/said" 2>&1; then
+    tail -n 20 "$scratch/said"
+    echo "scripts/build $* fails."
+    exit 1
+  fi
+  if grep -o -- ' -lvestry[a-z_]*' "$scratch/said"; then
+    echo "scripts/build $*: these names are no targets."
+    exit 1
+  fi
+  has=no
+  if grep -q 'bin/counter' "$scratch/said"; then has=yes; fi
+  if [ $has != "$has_examples" ]; then
+    echo "scripts/build $*: are the examples built? $has"
+    exit 1
+  fi
+}
+none="-DVESTRY_CIVETWEB=OFF -DVESTRY_MICROHTTPD=OFF -DVESTRY_SQLITE=OFF -DVESTRY_POSTGRES=OFF -DVESTRY_NATS=OFF"
+builds yes -DVESTRY_SQLITE=OFF -DVESTRY_POSTGRES=OFF -DVESTRY_NATS=OFF -DVESTRY_PROBES=OFF
+builds no -DVESTRY_EXAMPLES=OFF
+builds no -DVESTRY_CIVETWEB=OFF
+# shellcheck disable=SC2086 # a list of words
+builds no $none -DVESTRY_BROTLI=OFF -DVESTRY_GZIP=OFF -DVESTRY_SCRIPTS=OFF -DVESTRY_CONFLATION=OFF -DVESTRY_EXAMPLES=OFF
+builds no -DVESTRY_MINIMAL=ON
+builds no -DVESTRY_MINIMAL=ON -DVESTRY_MICROHTTPD=ON -DVESTRY_SQLITE=ON -DVESTRY_BROTLI=ON
