@@ -225,6 +225,7 @@ static vestry_io stream_write(void *transport, const vestry_slice *slices, size_
   size_t all = 0, taken = 0;
   for (size_t i = 0; i < count; i++) all += slices[i].len;
   const size_t most = all < room ? all : room;
+  if (!bytes->len) s->out->moved_us = g_get_monotonic_time(); /* a stall begins with the first byte that waits */
   if (most && s->is_chunked) {
     char *line = g_strdup_printf("%zx\r\n", most);
     g_byte_array_append(bytes, (const guint8 *)line, (guint)strlen(line));
