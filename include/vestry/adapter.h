@@ -80,8 +80,8 @@ typedef struct vestry_request_ops {
   const char *(*method)(void *server_request);
   const char *(*path)(void *server_request);
   const char *(*query)(void *server_request);
-  /** Return the value of a header, whose name may be in any case; NULL: absent. If there are several lines with this
-   *  name, return the first. Valid while serving. */
+  /** Return the value of a header, whose name may be in any case, without the spaces and tabs around it; NULL: absent.
+   *  If there are several lines with this name, return the first. Valid while serving. */
   const char *(*header)(void *server_request, const char *name);
   /** Return the peer's address as text, for logs; "" if unknown. */
   const char *(*peer)(void *server_request);
@@ -114,8 +114,8 @@ typedef struct vestry_request_ops {
    *  stream (docs/guide/proxies.md); it ends early while at least 3/4 of this maximum are in use. NULL: no maximum.
    *  Does not block. */
   void (*room)(void *server_request, uint32_t *ret_streams, uint32_t *ret_capacity);
-  /** Call `line` once for each line of the head, in order, with the name and the value. Both are terminated, and valid
-   *  until this function returns. vestry_head_check requires this function. With it, vestry_request_header joins the
+  /** Call `line` once for each line of the head, in order, with the name and the value as `header` returns it. Both are
+   *  terminated, and valid until this function returns. vestry_head_check requires this function. With it, vestry_request_header joins the
    *  lines of a header by which a proxy reports the client. NULL: `header` must join these lines, with ", ", because
    *  the first of two lines may come from the client. */
   void (*each_header)(void *server_request, void (*line)(void *ctx, const char *name, const char *value), void *ctx);

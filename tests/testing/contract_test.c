@@ -3,9 +3,12 @@
 #include "vestry/testing/contract.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "support/test.h"
+#include "testing/contract/suites.h"
 
 enum { WATCHES = 5 }; /* cases of the suite `watches` */
 
@@ -66,6 +69,65 @@ static void failed_check_fails_its_case(void **state) {
   assert_int_equal(failed_cases(&broken, ""), 0);
 }
 
+static void failed_case_shows_its_rule_and_flags(void **state) {
+  (void)state;
+  failed_cases(&broken, "readings");
+  assert_non_null(strstr(report, "is VESTRY_UNSUPPORTED, not VESTRY_OK"));
+  assert_null(strstr(report, "vsi_")); /* names that no public header has */
+  const char *failed = strstr(report, "[  FAILED  ] handlers_see_the_only_valid_reading\n");
+  assert_non_null(failed);
+  assert_non_null(strstr(failed, "  the rule: each request is served with its only valid reading"));
+  assert_non_null(strstr(failed, "  flags that change it: takes_feeds, has_own_paths, "));
+}
+
+/* Return the row of the table of rules that has this rule; NULL: none. It is terminated. */
+static char *row_of(char *page, const char *rule) {
+  char begin[512];
+  snprintf(begin, sizeof begin, "\n| %s | ", rule);
+  char *row = strstr(page, begin);
+  if (row) row[1 + strcspn(row + 1, "\n")] = '\0';
+  return row;
+}
+
+static char *read_guide(void) {
+  FILE *file = fopen(ADAPTERS_GUIDE, "r");
+  assert_non_null(file);
+  char *page = calloc(1, 1 << 18);
+  assert_non_null(page);
+  const size_t len = fread(page, 1, (1 << 18) - 1, file);
+  assert_true(len && feof(file));
+  fclose(file);
+  return page;
+}
+
+static void assert_word(const char *row, const char *word, size_t len, const char *name) {
+  char marked[64];
+  snprintf(marked, sizeof marked, "`%.*s`", (int)len, word);
+  if (!strstr(row, marked)) fail_msg("%s: the row of its rule lacks %s: %s", name, marked, row);
+}
+
+static void guide_lists_the_rule_of_each_case(void **state) {
+  static const vsi_suite *const suites[] = {&vsi_requests_suite, &vsi_wire_suite,      &vsi_hostile_suite,
+                                            &vsi_readings_suite, &vsi_lifecycle_suite, &vsi_peers_suite,
+                                            &vsi_watches_suite,  &vsi_answers_suite,   &vsi_uploads_suite,
+                                            &vsi_resumed_suite,  &vsi_heads_suite};
+  (void)state;
+  for (size_t i = 0; i < sizeof suites / sizeof *suites; i++)
+    for (size_t j = 0; j < suites[i]->count; j++) {
+      const vsi_case *of = &suites[i]->cases[j];
+      char *page = read_guide();
+      const char *row = row_of(page, of->rule);
+      if (!row) fail_msg("%s/%s: docs/guide/adapters.md has no row for: %s", suites[i]->name, of->name, of->rule);
+      assert_word(row, suites[i]->name, strlen(suites[i]->name), of->name);
+      for (const char *at = of->flags; at && *at; at += strspn(at, ", ")) {
+        const size_t len = strcspn(at, ",");
+        assert_word(row, at, len, of->name);
+        at += len;
+      }
+      free(page);
+    }
+}
+
 static void crash_fails_only_its_case(void **state) {
   (void)state;
   vestry_contract_adapter crashes = broken;
@@ -114,6 +176,8 @@ static void single_case_is_selected_by_the_environment(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(failed_check_fails_its_case),
+      cmocka_unit_test(failed_case_shows_its_rule_and_flags),
+      cmocka_unit_test(guide_lists_the_rule_of_each_case),
       cmocka_unit_test(crash_fails_only_its_case),
       cmocka_unit_test(excepted_cases_are_skipped_with_their_reason),
       cmocka_unit_test(unknown_suites_and_incomplete_adapters_fail),

@@ -8,7 +8,7 @@
  *      int main(void) { return vestry_contract_run(&mine, NULL) ? 1 : 0; }
  *
  *  Each case runs in a child process, and the report names each case with its result. docs/guide/adapters.md contains a
- *  complete adapter with its test. */
+ *  complete adapter with its test, and lists all rules that the cases check. */
 #ifndef VESTRY_CONTRACT_H
 #define VESTRY_CONTRACT_H
 
@@ -24,7 +24,8 @@ typedef struct vestry_contract_settings {
   uint32_t max_streams; /**< maximum number of open streams: `open` of vestry_request_ops returns LIMIT beyond it; 0: at
                                 least 32 */
   uint64_t silent_ms;   /**< time for a head or body to arrive; 0: at least ten minutes */
-  uint64_t stalled_ms;  /**< time for which the peer of a stream may read nothing; 0: at least 30 seconds */
+  uint64_t stalled_ms;  /**< time for which the peer of a stream may read nothing, from the first byte that waits;
+                                0: at least 30 seconds */
   uint64_t lost_ms;     /**< time after which the peer of a stream is LOST, if the adapter detects this */
   uint64_t watch_ms;    /**< interval of looking for lost peers, if the adapter polls for them */
   size_t max_head_bytes;  /**< maximum size of a request's head, if it can be set; 0: at least 16,384 */
@@ -48,8 +49,8 @@ typedef struct vestry_contract_adapter {
   /** Start a server on a free port of 127.0.0.1 that serves v; its handlers are mounted already. *ret_server: passed to
    *  the functions below. OK | any error, which fails the case. */
   vestry_err (*start)(vestry *v, const vestry_contract_settings *settings, void **ret_server, uint16_t *ret_port);
-  /** Stop serving, as vestry_server_stop: answer new requests with 503, abort all streams with cause SHUTDOWN, and wait
-   *  until none is open and no handler runs. The server still listens. Called again after TIMEOUT or OK. In a child
+  /** Stop serving, as vestry_server_stop: answer new requests with 503 and "Connection: close", abort all streams with
+   *  cause SHUTDOWN, and wait until none is open and no handler runs. The server still listens. Called again after TIMEOUT or OK. In a child
    *  process of fork, return CLOSED. OK | TIMEOUT | CLOSED */
   vestry_err (*stop)(void *server, uint64_t timeout_ms);
   /** Close the server, whether it was stopped or not, and free it. The suite destroys the instance after it;
@@ -87,8 +88,9 @@ typedef struct vestry_contract_adapter {
 } vestry_contract_adapter;
 
 /** Run suites against an adapter. Each case creates an instance, starts a server, and stops both; it fails at a wrong
- *  response, at a wait without result, at a crash, and if an allocation of vestry was not freed. For each case, the
- *  function prints its name and result to stdout, and the failed check with its place to stderr.
+ *  answer, at a wait without result, at a crash, and if an allocation of vestry was not freed. For each case, the
+ *  function prints its name and result to stdout, for a failed case also its rule and the flags that change it, and the
+ *  failed check with its place to stderr.
  *  suites   names separated by commas: requests, wire, hostile, readings, lifecycle, peers, watches, answers, uploads,
  *           resumed, heads. NULL: all. The environment variable VESTRY_CONTRACT_CASE, "suite/case", selects a single
  *           case, which runs in the calling process, for a debugger

@@ -11,6 +11,7 @@
 
 #include "testing/contract/check.h"
 #include "testing/contract/client.h"
+#include "testing/contract/rules.h"
 #include "testing/contract/server.h"
 #include "testing/contract/suites.h"
 #include "vestry/app/files.h"
@@ -79,7 +80,7 @@ static _Atomic(uint64_t) unmade_count, uncounted_count;
 static vestry_err counted_html(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
   vestry_err error = vestry_reply_body(reply, NULL, text, LARGE);
-  if (error) CHECK_EQUAL(error, VESTRY_LIMIT);
+  if (error) CHECK_ERROR(error, VESTRY_LIMIT);
   if (error) atomic_fetch_add(&unmade_count, 1);
   if (!error && vsi_server_stats(&s).answer_bytes < LARGE) atomic_fetch_add(&uncounted_count, 1);
   return error;
@@ -93,7 +94,7 @@ static vestry_err find_nothing(const vestry_request *req, vestry_reply *reply, v
 /* A header and a content type without a value; a stream if the client requests one. */
 static vestry_err empty_values(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)app;
-  CHECK_EQUAL(vestry_reply_header(reply, "X-Title", ""), VESTRY_OK);
+  CHECK_ERROR(vestry_reply_header(reply, "X-Title", ""), VESTRY_OK);
   if (req->is_datastar) return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
   return vestry_reply_body(reply, "", "text", 4);
 }
@@ -113,16 +114,16 @@ static void start(void) {
 #endif
   vsi_server_start(&s, &(vestry_contract_settings){.max_streams = READERS + 20, .lost_ms = LOST_MS},
                    &(vestry_options){.bounds = &(vestry_bounds){.max_answer_bytes = MOST}});
-  CHECK_EQUAL(vestry_files_create(&(vestry_files_options){.folder = folder}, &files), VESTRY_OK);
-  CHECK_EQUAL(vestry_files_create(&(vestry_files_options){.embedded = table, .embedded_count = 1}, &embedded),
+  CHECK_ERROR(vestry_files_create(&(vestry_files_options){.folder = folder}, &files), VESTRY_OK);
+  CHECK_ERROR(vestry_files_create(&(vestry_files_options){.embedded = table, .embedded_count = 1}, &embedded),
               VESTRY_OK);
-  CHECK_EQUAL(vestry_route(s.v, "GET", "/folder/{path...}", vestry_files_handler, files), VESTRY_OK);
-  CHECK_EQUAL(vestry_route(s.v, "GET", "/embedded/{path...}", vestry_files_handler, embedded), VESTRY_OK);
-  CHECK_EQUAL(vestry_route(s.v, "GET", "/html", large_html, NULL), VESTRY_OK);
-  CHECK_EQUAL(vestry_route(s.v, "GET", "/counted", counted_html, NULL), VESTRY_OK);
-  CHECK_EQUAL(vestry_route(s.v, "GET", "/fails", find_nothing, NULL), VESTRY_OK);
-  CHECK_EQUAL(vestry_route(s.v, "GET", "/empty", empty_values, NULL), VESTRY_OK);
-  CHECK_EQUAL(vestry_error_page(s.v, 404, large_html, NULL), VESTRY_OK);
+  CHECK_ERROR(vestry_route(s.v, "GET", "/folder/{path...}", vestry_files_handler, files), VESTRY_OK);
+  CHECK_ERROR(vestry_route(s.v, "GET", "/embedded/{path...}", vestry_files_handler, embedded), VESTRY_OK);
+  CHECK_ERROR(vestry_route(s.v, "GET", "/html", large_html, NULL), VESTRY_OK);
+  CHECK_ERROR(vestry_route(s.v, "GET", "/counted", counted_html, NULL), VESTRY_OK);
+  CHECK_ERROR(vestry_route(s.v, "GET", "/fails", find_nothing, NULL), VESTRY_OK);
+  CHECK_ERROR(vestry_route(s.v, "GET", "/empty", empty_values, NULL), VESTRY_OK);
+  CHECK_ERROR(vestry_error_page(s.v, 404, large_html, NULL), VESTRY_OK);
 }
 
 /* For cases about answers that the adapter holds, or reads from a file while it sends them. */
@@ -302,7 +303,7 @@ static vestry_err huge_html(const vestry_request *req, vestry_reply *reply, void
 static void answer_larger_than_the_budget_gets_503(void) {
   vsi_client reader, c;
   start();
-  CHECK_EQUAL(vestry_route(s.v, "GET", "/huge", huge_html, NULL), VESTRY_OK);
+  CHECK_ERROR(vestry_route(s.v, "GET", "/huge", huge_html, NULL), VESTRY_OK);
   vsi_client_connect(&reader, s.port, true);
   vsi_client_sendf(&reader, "GET /html HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
   CHECK_EQUAL(vsi_client_status(&reader), 200);
@@ -404,10 +405,14 @@ static void answer_with_empty_values_is_sent(void) {
 }
 
 static const vsi_case cases[] = {
-    VSI_CASE(answers_of_each_kind_arrive_complete),   VSI_CASE(stalled_readers_stay_within_the_answer_budget),
-    VSI_CASE(answer_larger_than_the_budget_gets_503), VSI_CASE(small_ranges_read_few_bytes),
-    VSI_CASE(shrinking_file_ends_the_answer_early),   VSI_CASE(answer_over_the_budget_is_not_built),
-    VSI_CASE(paused_reader_gets_the_complete_answer), VSI_CASE(answer_with_empty_values_is_sent),
+    VSI_CASE(answers_of_each_kind_arrive_complete, VSI_RULE_RESPOND, NULL),
+    VSI_CASE(stalled_readers_stay_within_the_answer_budget, VSI_RULE_ANSWER_MEMORY, NULL),
+    VSI_CASE(answer_larger_than_the_budget_gets_503, VSI_RULE_ANSWER_MEMORY, NULL),
+    VSI_CASE(small_ranges_read_few_bytes, VSI_RULE_FILE, NULL),
+    VSI_CASE(shrinking_file_ends_the_answer_early, VSI_RULE_FILE, NULL),
+    VSI_CASE(answer_over_the_budget_is_not_built, VSI_RULE_ANSWER_MEMORY, NULL),
+    VSI_CASE(paused_reader_gets_the_complete_answer, VSI_RULE_PAUSE, NULL),
+    VSI_CASE(answer_with_empty_values_is_sent, VSI_RULE_RESPOND, NULL),
 };
 
 const vsi_suite vsi_answers_suite = VSI_SUITE("answers", cases);

@@ -22,13 +22,25 @@ static bool is_child; /* this process runs one case, and its status is the resul
 
 /* -------------------------------------------------------------------------------------------------- checks -------- */
 
+/* Print a message without the prefixes of the functions that a checked expression calls. */
+static void print(const char *message) {
+  static const char prefix[] = "vsi_";
+  for (const char *at = message; *at; at++) {
+    if (strncmp(at, prefix, sizeof prefix - 1) == 0) at += sizeof prefix - 1;
+    fputc(*at, stderr);
+  }
+}
+
 void vsi_fail(const char *file, int line, const char *format, ...) {
+  char *message = NULL;
   va_list arguments;
   va_start(arguments, format);
+  if (vasprintf(&message, format, arguments) < 0) message = NULL;
+  va_end(arguments);
   fflush(stdout);
   fprintf(stderr, "%s:%d: ", file, line);
-  vfprintf(stderr, format, arguments);
-  va_end(arguments);
+  print(message ? message : format);
+  free(message);
   fputc('\n', stderr);
   if (vsi_last_log && *vsi_last_log) fprintf(stderr, "  the last line of the log: %s\n", vsi_last_log);
   if (!is_child) abort(); /* for a debugger */
@@ -45,9 +57,20 @@ void vsi_check_int(const char *file, int line, const char *text, intmax_t value,
   if (value != wanted) vsi_fail(file, line, "%s is %jd, not %jd", text, value, wanted);
 }
 
+void vsi_check_error(const char *file, int line, const char *text, vestry_err value, vestry_err wanted) {
+  if (value != wanted)
+    vsi_fail(file, line, "%s is VESTRY_%s, not VESTRY_%s", text, vestry_err_name(value), vestry_err_name(wanted));
+}
+
+void vsi_check_cause(const char *file, int line, const char *text, vestry_cause value, vestry_cause wanted) {
+  if (value != wanted)
+    vsi_fail(file, line, "%s is the cause \"%s\", not \"%s\"", text, vestry_cause_name(value),
+             vestry_cause_name(wanted));
+}
+
 void vsi_check_text(const char *file, int line, const char *text, const char *value, const char *wanted) {
-  if (!value || strcmp(value, wanted) != 0)
-    vsi_fail(file, line, "%s is \"%.2000s\", not \"%.2000s\"", text, value ? value : "(null)", wanted);
+  if (!value) vsi_fail(file, line, "%s is absent, not \"%.2000s\"", text, wanted);
+  if (strcmp(value, wanted) != 0) vsi_fail(file, line, "%s is \"%.2000s\", not \"%.2000s\"", text, value, wanted);
 }
 
 void vsi_check_bytes(const char *file, int line, const char *text, const void *value, const void *wanted, size_t len) {
@@ -76,7 +99,7 @@ void vsi_wait_look(const char *file, int line, const char *condition, unsigned l
   const time_t now_s = (time_t)vsi_seconds_now();
   if (!*begun_s) *begun_s = now_s;
   if (now_s - *begun_s > (time_t)vsi_patience_s)
-    vsi_fail(file, line, "in vain for %u s: %s", vsi_patience_s, condition);
+    vsi_fail(file, line, "this has not become true within %u s: %s", vsi_patience_s, condition);
   vsi_pause(looks);
 }
 
@@ -85,6 +108,12 @@ void vsi_wait_look(const char *file, int line, const char *condition, unsigned l
 static void run(const vsi_runner *runner, const vsi_case *of) {
   of->run();
   if (of->has_tls && runner->begin_tls && runner->begin_tls()) of->run();
+}
+
+static void print_rule(const vsi_case *of) {
+  printf("  the rule: %s\n", of->rule);
+  if (of->flags) printf("  flags that change it: %s\n", of->flags);
+  printf("  all rules, flags and exceptions: docs/guide/adapters.md\n");
 }
 
 /* Run a case in a child, and return its status as of waitpid. */
@@ -117,6 +146,7 @@ static bool has_failed(const vsi_runner *runner, const vsi_suite *suite, const v
   else if (!has_passed && WIFSIGNALED(status))
     printf(": signal %d, %s", WTERMSIG(status), strsignal(WTERMSIG(status)));
   printf("\n");
+  if (!has_passed) print_rule(of);
   fflush(stdout);
   return !has_passed;
 }
@@ -131,7 +161,7 @@ unsigned vsi_suite_run(const vsi_suite *suite, const vsi_runner *runner) {
     if (!runner->only)
       failed += has_failed(runner, suite, of);
     else if (strcmp(runner->only, of->name) == 0)
-      run(runner, of);
+      print_rule(of), run(runner, of); /* a failed check ends the process */
   }
   printf("[==========] %s: %s: %u failed\n", runner->title, suite->name, failed);
   fflush(stdout);

@@ -10,12 +10,14 @@
 #include <stdint.h>
 #include <time.h>
 
-#include "vestry/error.h"
+#include "vestry/cause.h"
 
 typedef struct vsi_case {
   const char *name;
   void (*run)(void);
-  bool has_tls; /* it runs once more over TLS, if the adapter offers that */
+  bool has_tls;      /* it runs once more over TLS, if the adapter offers that */
+  const char *rule;  /* of testing/contract/rules.h */
+  const char *flags; /* of vestry_contract_adapter, that change what the case expects; NULL: none */
 } vsi_case;
 
 typedef struct vsi_suite {
@@ -24,10 +26,10 @@ typedef struct vsi_suite {
   size_t count;
 } vsi_suite;
 
-#define VSI_CASE(function)                                                                                             \
-  { #function, function, false }
-#define VSI_CASE_TLS(function)                                                                                         \
-  { #function, function, true }
+#define VSI_CASE(function, rule, flags)                                                                                \
+  { #function, function, false, rule, flags }
+#define VSI_CASE_TLS(function, rule, flags)                                                                            \
+  { #function, function, true, rule, flags }
 #define VSI_SUITE(title, table)                                                                                        \
   { title, table, sizeof(table) / sizeof *(table) }
 
@@ -49,17 +51,23 @@ extern unsigned vsi_patience_s;
 /* The last log line of the instance, which a failed check prints; NULL: none. */
 extern const char *vsi_last_log;
 
+/* Print the place and the message, in which prefixes of private names are left out. */
 _Noreturn void vsi_fail(const char *file, int line, const char *format, ...) VESTRY_PRINTF(3, 4);
 /* End the case, with the reason why it cannot run. */
 _Noreturn void vsi_case_skip(const char *reason);
 
 void vsi_check_int(const char *file, int line, const char *text, intmax_t value, intmax_t wanted);
+/* The values are errors or causes, and are printed by their names. */
+void vsi_check_error(const char *file, int line, const char *text, vestry_err value, vestry_err wanted);
+void vsi_check_cause(const char *file, int line, const char *text, vestry_cause value, vestry_cause wanted);
 void vsi_check_text(const char *file, int line, const char *text, const char *value, const char *wanted);
 void vsi_check_bytes(const char *file, int line, const char *text, const void *value, const void *wanted, size_t len);
 
 #define CHECK(value)                    ((value) ? (void)0 : vsi_fail(__FILE__, __LINE__, "%s is false", #value))
 #define CHECK_NOT(value)                ((value) ? vsi_fail(__FILE__, __LINE__, "%s is not false", #value) : (void)0)
 #define CHECK_EQUAL(value, wanted)      vsi_check_int(__FILE__, __LINE__, #value, (intmax_t)(value), (intmax_t)(wanted))
+#define CHECK_ERROR(value, wanted)      vsi_check_error(__FILE__, __LINE__, #value, value, wanted)
+#define CHECK_CAUSE(value, wanted)      vsi_check_cause(__FILE__, __LINE__, #value, value, wanted)
 #define CHECK_TEXT(value, wanted)       vsi_check_text(__FILE__, __LINE__, #value, value, wanted)
 #define CHECK_BYTES(value, wanted, len) vsi_check_bytes(__FILE__, __LINE__, #value, value, wanted, len)
 #define FAIL(...)                       vsi_fail(__FILE__, __LINE__, __VA_ARGS__)

@@ -81,7 +81,8 @@ void vsi_client_ask(vsi_client *c, uint16_t port, const char *method, const char
 }
 
 void vsi_client_read(vsi_client *c) {
-  if (c->ended && ++c->in_vain > MOST_IN_VAIN) FAIL("the end came too soon; so far \"%.4000s\"", c->text);
+  if (c->ended && ++c->in_vain > MOST_IN_VAIN)
+    FAIL("the server closed the connection too early; it sent \"%.4000s\"", c->text);
   if (c->ended) return;
   if (c->capacity - c->len <= AT_ONCE) {
     c->capacity = c->capacity * 2 + AT_ONCE + 1;
@@ -100,7 +101,8 @@ void vsi_client_read(vsi_client *c) {
     c->ended = true;
     c->reset = got < 0;
   } else {
-    FAIL("nothing came: %s; so far \"%s\"", strerror(errno), c->text ? c->text : "");
+    FAIL("no byte arrived within %u s: %s; the server sent \"%s\"", vsi_patience_s, strerror(errno),
+         c->text ? c->text : "");
   }
   c->text[c->len] = '\0';
 }
@@ -132,7 +134,8 @@ static size_t body_at(const vsi_client *c) {
 int vsi_client_status(vsi_client *c) {
   for (;;) {
     while (!body_at(c)) {
-      if (c->ended) FAIL("no answer, only \"%s\"", c->text ? c->text + c->at : "");
+      if (c->ended && (!c->text || !c->text[c->at])) FAIL("the server closed the connection without an answer");
+      if (c->ended) FAIL("the server closed the connection in the head of its answer: \"%s\"", c->text + c->at);
       vsi_client_read(c);
     }
     int status = 0;
@@ -232,7 +235,7 @@ void vsi_client_expect(vsi_client *c, const char *text) {
     parse(c, false);
     if (memmem(c->body + from, c->body_len - from, text, len)) return;
     from = c->body_len > len ? c->body_len - len : 0;
-    if (c->ended || c->complete) FAIL("\"%s\" did not come, but \"%s\"", text, c->body);
+    if (c->ended || c->complete) FAIL("the body ends without \"%s\": \"%s\"", text, c->body);
     vsi_client_read(c);
   }
 }

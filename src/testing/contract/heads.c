@@ -8,6 +8,7 @@
 
 #include "testing/contract/check.h"
 #include "testing/contract/client.h"
+#include "testing/contract/rules.h"
 #include "testing/contract/server.h"
 #include "testing/contract/suites.h"
 
@@ -40,11 +41,11 @@ static vestry_err large_answer_head(const vestry_request *req, vestry_reply *rep
 
 static void start(size_t max_head_bytes) {
   vsi_server_begin(&s, NULL);
-  CHECK_EQUAL(vestry_route(s.v, "GET", "/", count_body, NULL), VESTRY_OK);
-  CHECK_EQUAL(vestry_route(s.v, "POST", "/", count_body, NULL), VESTRY_OK);
-  CHECK_EQUAL(vestry_route(s.v, "GET", "/files/{name}", count_body, NULL), VESTRY_OK);
-  CHECK_EQUAL(vestry_route(s.v, "GET", "/stream", open_stream, NULL), VESTRY_OK);
-  CHECK_EQUAL(vestry_route(s.v, "GET", "/large", large_answer_head, NULL), VESTRY_OK);
+  CHECK_ERROR(vestry_route(s.v, "GET", "/", count_body, NULL), VESTRY_OK);
+  CHECK_ERROR(vestry_route(s.v, "POST", "/", count_body, NULL), VESTRY_OK);
+  CHECK_ERROR(vestry_route(s.v, "GET", "/files/{name}", count_body, NULL), VESTRY_OK);
+  CHECK_ERROR(vestry_route(s.v, "GET", "/stream", open_stream, NULL), VESTRY_OK);
+  CHECK_ERROR(vestry_route(s.v, "GET", "/large", large_answer_head, NULL), VESTRY_OK);
   vsi_server_run(&s, &(vestry_contract_settings){.max_head_bytes = max_head_bytes});
 }
 
@@ -332,10 +333,13 @@ static void answer_with_large_head_gets_one_answer(void) {
 }
 
 static const vsi_case cases[] = {
-    VSI_CASE_TLS(heads_of_current_browsers_are_served),          VSI_CASE_TLS(large_form_gets_exactly_one_answer),
-    VSI_CASE_TLS(head_at_the_limit_is_served_and_above_refused), VSI_CASE_TLS(head_far_over_the_limit_gets_one_answer),
-    VSI_CASE_TLS(many_cookies_or_parameters_get_one_answer),     VSI_CASE_TLS(invalid_content_length_gets_one_answer),
-    VSI_CASE_TLS(answer_with_large_head_gets_one_answer),
+    VSI_CASE_TLS(heads_of_current_browsers_are_served, VSI_RULE_HEAD_SIZE, NULL),
+    VSI_CASE_TLS(large_form_gets_exactly_one_answer, VSI_RULE_HEAD_SIZE, "refuses_itself"),
+    VSI_CASE_TLS(head_at_the_limit_is_served_and_above_refused, VSI_RULE_HEAD_SIZE, "refuses_itself"),
+    VSI_CASE_TLS(head_far_over_the_limit_gets_one_answer, VSI_RULE_HEAD_SIZE, "refuses_itself"),
+    VSI_CASE_TLS(many_cookies_or_parameters_get_one_answer, VSI_RULE_ONE_ANSWER, "refuses_itself"),
+    VSI_CASE_TLS(invalid_content_length_gets_one_answer, VSI_RULE_LENGTH, NULL),
+    VSI_CASE_TLS(answer_with_large_head_gets_one_answer, VSI_RULE_ONE_ANSWER, NULL),
 };
 
 const vsi_suite vsi_heads_suite = VSI_SUITE("heads", cases);

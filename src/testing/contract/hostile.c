@@ -7,6 +7,7 @@
 
 #include "testing/contract/check.h"
 #include "testing/contract/client.h"
+#include "testing/contract/rules.h"
 #include "testing/contract/server.h"
 #include "testing/contract/suites.h"
 
@@ -158,8 +159,8 @@ static void ambiguous_targets_are_refused(void) {
 /* civetweb passes the decoded path and the number of encoded bytes, but not which bytes were encoded. */
 static void encoded_slashes_do_not_separate_segments(void) {
   start();
-  CHECK_EQUAL(vestry_route(s.v, "GET", "/two/echo", vsi_server_echo, &s), VESTRY_OK);
-  CHECK_EQUAL(vestry_route(s.v, "GET", "/two/a b", vsi_server_echo, &s), VESTRY_OK);
+  CHECK_ERROR(vestry_route(s.v, "GET", "/two/echo", vsi_server_echo, &s), VESTRY_OK);
+  CHECK_ERROR(vestry_route(s.v, "GET", "/two/a b", vsi_server_echo, &s), VESTRY_OK);
   CHECK_EQUAL(ask_for("/two/echo"), 200);
   CHECK_EQUAL(ask_for("/two/a%20b"), 200);
   static const char *const refused[] = {"/two%2fecho", "/two/%65cho", "/%74wo/echo", "/two%2fa%20b", "/two/%61%20b"};
@@ -191,7 +192,7 @@ static void assert_name(const char *sent, const char *name) {
 static void characters_that_browsers_encode_reach_the_handler(void) {
   static const char always[] = " \"#<>?`{}%^|", by_hand[] = "$&+,:;=@[]";
   start();
-  CHECK_EQUAL(vestry_route(s.v, "GET", "/item/{name}/x", say_name, NULL), VESTRY_OK);
+  CHECK_ERROR(vestry_route(s.v, "GET", "/item/{name}/x", say_name, NULL), VESTRY_OK);
   char sent[32], name[8];
   for (const char *c = vsi_adapter.decodes_paths ? " #?%" : always; *c; c++) {
     snprintf(sent, sizeof sent, "a%%%02Xb", *c);
@@ -262,6 +263,12 @@ static bool have_settled(size_t bodies, uint64_t each_bytes) {
          stats.request_bytes <= MARK;
 }
 
+/* The memory of the first body is counted, before the body is complete. */
+static bool is_body_counted(uint64_t *ret_bytes) {
+  *ret_bytes = vsi_server_stats(&s).request_bytes;
+  return *ret_bytes > EACH;
+}
+
 /* More bodies than fit: the largest ones are aborted, and a request with a smaller body is served. */
 static void unfinished_bodies_do_not_block_small_requests(void) {
   static vsi_client held[HELD];
@@ -271,7 +278,7 @@ static void unfinished_bodies_do_not_block_small_requests(void) {
   for (size_t i = 0; i < HELD; i++) {
     vsi_client newcomer;
     send_body(&held[i], EACH + 1, EACH);
-    if (!i) CHECK_UNTIL((each_bytes = vsi_server_stats(&s).request_bytes) > EACH);
+    if (!i) CHECK_UNTIL(is_body_counted(&each_bytes));
     CHECK_UNTIL(have_settled(i + 1, each_bytes));
     send_body(&newcomer, SMALL, SMALL);
     CHECK_EQUAL(vsi_client_status(&newcomer), 200);
@@ -326,14 +333,14 @@ static void lost_clients_hold_no_place(void) {
 }
 
 static const vsi_case cases[] = {
-    VSI_CASE(ambiguous_heads_get_400),
-    VSI_CASE(headers_over_the_servers_room_are_not_skipped),
-    VSI_CASE(ambiguous_targets_are_refused),
-    VSI_CASE(encoded_slashes_do_not_separate_segments),
-    VSI_CASE(spaces_in_request_lines_are_refused),
-    VSI_CASE(unfinished_bodies_do_not_block_small_requests),
-    VSI_CASE(lost_clients_hold_no_place),
-    VSI_CASE(characters_that_browsers_encode_reach_the_handler),
+    VSI_CASE(ambiguous_heads_get_400, VSI_RULE_HEAD, "joins_folds, cuts_at_nul, refuses_itself, refuses_most"),
+    VSI_CASE(headers_over_the_servers_room_are_not_skipped, VSI_RULE_MANY_LINES, NULL),
+    VSI_CASE(ambiguous_targets_are_refused, VSI_RULE_TARGET, "has_own_paths, refuses_itself"),
+    VSI_CASE(encoded_slashes_do_not_separate_segments, VSI_RULE_TARGET, NULL),
+    VSI_CASE(spaces_in_request_lines_are_refused, VSI_RULE_BLANKS, "has_own_targets, redirects_blanks"),
+    VSI_CASE(unfinished_bodies_do_not_block_small_requests, VSI_RULE_MEMORY, NULL),
+    VSI_CASE(lost_clients_hold_no_place, VSI_RULE_GONE, NULL),
+    VSI_CASE(characters_that_browsers_encode_reach_the_handler, VSI_RULE_TARGET, "decodes_paths, has_own_paths"),
 };
 
 const vsi_suite vsi_hostile_suite = VSI_SUITE("hostile", cases);

@@ -13,6 +13,7 @@
 #include "connection/connection.h"
 #include "testing/contract/check.h"
 #include "testing/contract/client.h"
+#include "testing/contract/rules.h"
 #include "testing/contract/server.h"
 #include "testing/contract/suites.h"
 #include "vestry/registry.h"
@@ -63,7 +64,7 @@ static const char *end_and_read_on(vsi_client *c, vestry_connection *stuck, uint
   vestry_connection_close(stuck, VESTRY_CAUSE_CLOSED);
   vsi_client_read_all(c);
   CHECK(c->complete);
-  CHECK_EQUAL(vsi_server_cause(&s, stuck), VESTRY_CAUSE_CLOSED);
+  CHECK_CAUSE(vsi_server_cause(&s, stuck), VESTRY_CAUSE_CLOSED);
   vestry_connection_stats stats = {0};
   vestry_connection_stats_get(stuck, &stats);
   CHECK_EQUAL(stats.accepted_count, events_count);
@@ -85,7 +86,7 @@ static void stalled_reader_does_not_delay_others(void) {
     vsi_server_patch(stuck, json);
     vsi_client_expect(&well, json);
   }
-  CHECK_EQUAL(vestry_connection_look(stuck).cause, VESTRY_CAUSE_NONE);
+  CHECK_CAUSE(vestry_connection_look(stuck).cause, VESTRY_CAUSE_NONE);
   while (stalled.len < VSI_STALLING_BYTES) vsi_client_read(&stalled);
   CHECK(strstr(end_and_read_on(&stalled, stuck, 101), "{\"n\":99}\n\n"));
   vsi_client_close(&stalled);
@@ -107,7 +108,7 @@ static void reader_over_stalled_ms_ends_with_cause_stalled(void) {
   start_with_large_events(300);
   vsi_client c;
   vestry_connection *connection = vsi_server_open_stalled(&s, &c);
-  CHECK_EQUAL(vsi_server_cause(&s, connection), VESTRY_CAUSE_STALLED);
+  CHECK_CAUSE(vsi_server_cause(&s, connection), VESTRY_CAUSE_STALLED);
   vsi_client_close(&c);
   vsi_server_stop(&s);
 }
@@ -136,7 +137,7 @@ static unsigned idle_streams_ended(void) {
   static const vestry_connection_options silent = {.heartbeat_ms = VESTRY_NEVER_MS};
   vsi_server_start(&s, &(vestry_contract_settings){.stalled_ms = SHORT_STALLED_MS},
                    &(vestry_options){.connection = &silent});
-  CHECK_EQUAL(vestry_route(s.v, "GET", "/send", send_to_idle_streams, NULL), VESTRY_OK);
+  CHECK_ERROR(vestry_route(s.v, "GET", "/send", send_to_idle_streams, NULL), VESTRY_OK);
   vsi_client clients[IDLE_STREAMS], sender;
   for (int i = 0; i < IDLE_STREAMS; i++) idle_connections[i] = vsi_server_open(&s, &clients[i]);
   pass_stalled_ms();
@@ -171,7 +172,7 @@ static double seconds_to_stop(void) {
   double since = vsi_seconds_now();
   vsi_server_stop_adapter(&s);
   for (int i = 0; i < 5; i++) {
-    CHECK_EQUAL(vestry_connection_look(connections[i]).cause, VESTRY_CAUSE_SHUTDOWN);
+    CHECK_CAUSE(vestry_connection_look(connections[i]).cause, VESTRY_CAUSE_SHUTDOWN);
     vsi_client_read_all(&clients[i]);
     CHECK_NOT(clients[i].complete); /* so the browser reconnects */
     vsi_client_close(&clients[i]);
@@ -218,11 +219,11 @@ static vestry_err wait_in_handler(const vestry_request *req, vestry_reply *reply
 static void stop_waits_for_running_handlers(void) {
   vsi_server_start(&s, NULL, NULL);
   gate_reset();
-  CHECK_EQUAL(vestry_route(s.v, "GET", "/gate", wait_in_handler, &s), VESTRY_OK);
+  CHECK_ERROR(vestry_route(s.v, "GET", "/gate", wait_in_handler, &s), VESTRY_OK);
   vsi_client c;
   vsi_client_ask(&c, s.port, "GET", "/gate", "Datastar-Request: true\r\n");
   CHECK_UNTIL(atomic_load(&gate_is_entered));
-  CHECK_EQUAL(vsi_adapter.stop(s.running, 10), VESTRY_TIMEOUT);
+  CHECK_ERROR(vsi_adapter.stop(s.running, 10), VESTRY_TIMEOUT);
   atomic_store(&gate_is_open, true);
   CHECK_EQUAL(vsi_client_status(&c), 503); /* the stream that it requests now finds no place */
   if (!vsi_adapter.always_keeps) vsi_client_read_all(&c);
@@ -244,15 +245,15 @@ static vestry_err open_through_gate(const vestry_request *req, vestry_reply *rep
 static void stop_ends_streams_that_open_meanwhile(void) {
   vsi_server_start(&s, NULL, NULL);
   gate_reset();
-  CHECK_EQUAL(vestry_registry_effect(vestry_parts_of(s.v)->registry, "wait", wait_in_effect, NULL), VESTRY_OK);
-  CHECK_EQUAL(vestry_route(s.v, "GET", "/gate", open_through_gate, &s), VESTRY_OK);
+  CHECK_ERROR(vestry_registry_effect(vestry_parts_of(s.v)->registry, "wait", wait_in_effect, NULL), VESTRY_OK);
+  CHECK_ERROR(vestry_route(s.v, "GET", "/gate", open_through_gate, &s), VESTRY_OK);
   vsi_client c;
   vsi_client_ask(&c, s.port, "GET", "/gate", "Datastar-Request: true\r\n");
   CHECK_UNTIL(atomic_load(&gate_is_entered)); /* the stream has its place, but has not begun */
-  CHECK_EQUAL(vsi_adapter.stop(s.running, 10), VESTRY_TIMEOUT);
+  CHECK_ERROR(vsi_adapter.stop(s.running, 10), VESTRY_TIMEOUT);
   atomic_store(&gate_is_open, true);
   CHECK(vsi_recorder_wait_closed(&s.recorder, 1));
-  CHECK_EQUAL(s.recorder.causes[0], VESTRY_CAUSE_SHUTDOWN);
+  CHECK_CAUSE(s.recorder.causes[0], VESTRY_CAUSE_SHUTDOWN);
   vsi_client_read_all(&c);
   CHECK_NOT(c.complete);
   vsi_client_close(&c);
@@ -268,8 +269,8 @@ static void connection_outlives_the_server(void) {
   vestry_connection_ref(kept);
   vsi_adapter.destroy(s.running); /* without a stop */
   s.running = NULL;
-  CHECK_EQUAL(vestry_connection_look(kept).cause, VESTRY_CAUSE_SHUTDOWN);
-  CHECK_EQUAL(vestry_connection_patch_signals_text(kept, "{}", 2, NULL), VESTRY_CLOSED);
+  CHECK_CAUSE(vestry_connection_look(kept).cause, VESTRY_CAUSE_SHUTDOWN);
+  CHECK_ERROR(vestry_connection_patch_signals_text(kept, "{}", 2, NULL), VESTRY_CLOSED);
   CHECK_NOT(vestry_connection_close(kept, VESTRY_CAUSE_CLOSED));
   vestry_connection_writable(kept); /* wakes a transport that has ended */
   if (VSI_OPS_HAVE(kept->ops, vestry_transport_ops, wake))
@@ -391,25 +392,25 @@ static void cleanup_in_a_forked_child_leaves_streams_open(void) {
   CHECK(c.complete);
   CHECK_NOT(strstr(c.text, "child"));
   CHECK(strstr(c.body, "parent"));
-  CHECK_EQUAL(vsi_server_cause(&s, connection), VESTRY_CAUSE_CLOSED);
+  CHECK_CAUSE(vsi_server_cause(&s, connection), VESTRY_CAUSE_CLOSED);
   vsi_client_close(&c);
   vsi_server_assert_serves(&s);
   vsi_server_stop(&s);
 }
 
 static const vsi_case cases[] = {
-    VSI_CASE(streams_are_limited_to_the_places),
-    VSI_CASE_TLS(stalled_reader_does_not_delay_others),
-    VSI_CASE(partially_written_event_is_completed_before_the_end),
-    VSI_CASE(reader_over_stalled_ms_ends_with_cause_stalled),
-    VSI_CASE(idle_stream_is_not_stalled),
-    VSI_CASE_TLS(stop_ends_all_streams_quickly),
-    VSI_CASE(stop_waits_for_running_handlers),
-    VSI_CASE(stop_ends_streams_that_open_meanwhile),
-    VSI_CASE(connection_outlives_the_server),
-    VSI_CASE(server_survives_clients_that_connect_and_leave),
-    VSI_CASE(serving_survives_allocation_failures),
-    VSI_CASE(cleanup_in_a_forked_child_leaves_streams_open),
+    VSI_CASE(streams_are_limited_to_the_places, VSI_RULE_PLACES, NULL),
+    VSI_CASE_TLS(stalled_reader_does_not_delay_others, VSI_RULE_BOUND, NULL),
+    VSI_CASE(partially_written_event_is_completed_before_the_end, VSI_RULE_CLEAN, NULL),
+    VSI_CASE(reader_over_stalled_ms_ends_with_cause_stalled, VSI_RULE_STALLED, NULL),
+    VSI_CASE(idle_stream_is_not_stalled, VSI_RULE_STALL_CLOCK, NULL),
+    VSI_CASE_TLS(stop_ends_all_streams_quickly, VSI_RULE_STOP, "waits_for_none"),
+    VSI_CASE(stop_waits_for_running_handlers, VSI_RULE_STOP_WAITS, "always_keeps"),
+    VSI_CASE(stop_ends_streams_that_open_meanwhile, VSI_RULE_STOP_WAITS, NULL),
+    VSI_CASE(connection_outlives_the_server, VSI_RULE_RELEASE, NULL),
+    VSI_CASE(server_survives_clients_that_connect_and_leave, VSI_RULE_CROWD, NULL),
+    VSI_CASE(serving_survives_allocation_failures, VSI_RULE_FAILURE, NULL),
+    VSI_CASE(cleanup_in_a_forked_child_leaves_streams_open, VSI_RULE_FORK, NULL),
 };
 
 const vsi_suite vsi_lifecycle_suite = VSI_SUITE("lifecycle", cases);

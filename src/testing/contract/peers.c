@@ -10,6 +10,7 @@
 #include "connection/connection.h"
 #include "testing/contract/check.h"
 #include "testing/contract/client.h"
+#include "testing/contract/rules.h"
 #include "testing/contract/server.h"
 #include "testing/contract/suites.h"
 
@@ -27,7 +28,7 @@ static void detects_peer_that(leave_fn leaves) {
   vestry_connection *connection = vsi_server_open(&s, &gone), *other = vsi_server_open(&s, &stays);
   double since = vsi_seconds_now();
   leaves(&gone);
-  CHECK_EQUAL(vsi_server_cause(&s, connection), VESTRY_CAUSE_HANGUP);
+  CHECK_CAUSE(vsi_server_cause(&s, connection), VESTRY_CAUSE_HANGUP);
   CHECK(vsi_seconds_now() - since < VSI_PROMPT_S); /* at once, or within 0.25 s on an idle machine */
   vestry_connection_stats stats = {0};
   vestry_connection_stats_get(connection, &stats);
@@ -72,7 +73,7 @@ static double seconds_to_leave(leave_fn leaves) {
   vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
   double since = vsi_seconds_now();
   leaves(&gone);
-  CHECK_EQUAL(vsi_server_cause(&s, connection), VESTRY_CAUSE_CLOSED); /* which was the first */
+  CHECK_CAUSE(vsi_server_cause(&s, connection), VESTRY_CAUSE_CLOSED); /* which was the first */
   double took = vsi_seconds_now() - since;
   CHECK_UNTIL(!vsi_server_streams(&s));
   vsi_client_close(&gone);
@@ -98,7 +99,7 @@ static void many_lost_peers_are_detected_at_once(void) {
     for (int i = 0; i < MANY; i += 2) vsi_client_close(&clients[i]);
     CHECK(vsi_recorder_wait_closed(&s.recorder, first + MANY / 2));
     for (unsigned i = 0; i < MANY; i++)
-      CHECK_EQUAL(vsi_recorder_cause(&s.recorder, vsi_recorder_connection(&s.recorder, first + i)),
+      CHECK_CAUSE(vsi_recorder_cause(&s.recorder, vsi_recorder_connection(&s.recorder, first + i)),
                   i % 2 ? VESTRY_CAUSE_NONE : VESTRY_CAUSE_HANGUP);
     for (int i = 1; i < MANY; i += 2) vsi_client_close(&clients[i]);
     CHECK(vsi_recorder_wait_closed(&s.recorder, first + MANY));
@@ -135,7 +136,7 @@ static void unacknowledged_bytes_of_a_stalled_reader_are_reported(void) {
   memset(html, 'x', sizeof html);
   memcpy(html, "<p id=\"a\">", 10);
   memcpy(html + sizeof html - 4, "</p>", 4);
-  CHECK_EQUAL(vestry_connection_patch_elements(connection, html, sizeof html, NULL), VESTRY_OK);
+  CHECK_ERROR(vestry_connection_patch_elements(connection, html, sizeof html, NULL), VESTRY_OK);
   CHECK_UNTIL(unacknowledged(connection) > 0); /* it does not read */
   vsi_client_expect(&c, "</p>");
   CHECK_UNTIL(unacknowledged(connection) == 0);
@@ -202,7 +203,7 @@ static void line_of_the_client_is_not_taken_for_that_of_the_proxy(void) {
       {"Remote-User: admin\r\nRemote-User: bob\r\nX-Other: 1\r\nX-Other: 2\r\n", "|admin, bob|1"},
   };
   vsi_server_start(&s, NULL, NULL);
-  CHECK_EQUAL(vestry_route(s.v, "GET", "/headers", say_headers, NULL), VESTRY_OK);
+  CHECK_ERROR(vestry_route(s.v, "GET", "/headers", say_headers, NULL), VESTRY_OK);
   for (size_t i = 0; i < sizeof requests / sizeof *requests; i++) {
     vsi_client c;
     vsi_client_ask(&c, s.port, "GET", "/headers", requests[i].headers);
@@ -215,15 +216,15 @@ static void line_of_the_client_is_not_taken_for_that_of_the_proxy(void) {
 }
 
 static const vsi_case cases[] = {
-    VSI_CASE_TLS(closed_peer_is_detected),
-    VSI_CASE_TLS(reset_peer_is_detected),
-    VSI_CASE_TLS(half_closed_peer_is_detected),
-    VSI_CASE_TLS(closed_peer_is_detected_behind_unread_bytes),
-    VSI_CASE_TLS(clean_end_does_not_wait_for_a_lost_peer),
-    VSI_CASE(many_lost_peers_are_detected_at_once),
-    VSI_CASE_TLS(unacknowledged_bytes_of_a_stalled_reader_are_reported),
-    VSI_CASE(streams_are_observed_while_they_come_and_go),
-    VSI_CASE(line_of_the_client_is_not_taken_for_that_of_the_proxy),
+    VSI_CASE_TLS(closed_peer_is_detected, VSI_RULE_HANGUP, NULL),
+    VSI_CASE_TLS(reset_peer_is_detected, VSI_RULE_HANGUP, NULL),
+    VSI_CASE_TLS(half_closed_peer_is_detected, VSI_RULE_HANGUP, NULL),
+    VSI_CASE_TLS(closed_peer_is_detected_behind_unread_bytes, VSI_RULE_HANGUP, NULL),
+    VSI_CASE_TLS(clean_end_does_not_wait_for_a_lost_peer, VSI_RULE_HANGUP, NULL),
+    VSI_CASE(many_lost_peers_are_detected_at_once, VSI_RULE_HANGUP, NULL),
+    VSI_CASE_TLS(unacknowledged_bytes_of_a_stalled_reader_are_reported, VSI_RULE_UNACKNOWLEDGED, NULL),
+    VSI_CASE(streams_are_observed_while_they_come_and_go, VSI_RULE_UNACKNOWLEDGED, NULL),
+    VSI_CASE(line_of_the_client_is_not_taken_for_that_of_the_proxy, VSI_RULE_LINES, NULL),
 };
 
 const vsi_suite vsi_peers_suite = VSI_SUITE("peers", cases);

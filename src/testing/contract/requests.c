@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "testing/contract/recorder.h"
+#include "testing/contract/rules.h"
 #include "testing/contract/seam.h"
 #include "testing/contract/suites.h"
 #include "vestry/app/csrf.h"
@@ -113,7 +114,7 @@ static vestry_err effects_only(const vestry_request *req, vestry_reply *reply, v
 /* ------------------------------------------------------------------------------------------------ the scene ------- */
 
 static void mount(const char *method, const char *path, vestry_handler_fn handler) {
-  CHECK_EQUAL(vestry_route(vsi_seam->instance(the.server), method, path, handler, &the), VESTRY_OK);
+  CHECK_ERROR(vestry_route(vsi_seam->instance(the.server), method, path, handler, &the), VESTRY_OK);
 }
 
 static void begin_with(const vestry_options *options) {
@@ -168,7 +169,7 @@ static vestry_cause cause_of(vestry_connection *connection) {
 }
 
 static void patch(vestry_connection *connection, const char *json) {
-  CHECK_EQUAL(vestry_connection_patch_signals_text(connection, json, strlen(json), NULL), VESTRY_OK);
+  CHECK_ERROR(vestry_connection_patch_signals_text(connection, json, strlen(json), NULL), VESTRY_OK);
 }
 
 static void assert_body(void *exchange, const char *text) {
@@ -341,10 +342,10 @@ static void body_over_limit_gets_413(void) {
 static void body_limit_depends_on_the_path(void) {
   begin();
   for (int no_length = 0; no_length < 2; no_length++) {
-    CHECK_EQUAL(vestry_body_limit(vsi_seam->instance(the.server), "/echo", 100), VESTRY_OK);
+    CHECK_ERROR(vestry_body_limit(vsi_seam->instance(the.server), "/echo", 100), VESTRY_OK);
     post_body(100, no_length, 200);
     post_body(101, no_length, 413);
-    CHECK_EQUAL(vestry_body_limit(vsi_seam->instance(the.server), "/echo", 2 << 20),
+    CHECK_ERROR(vestry_body_limit(vsi_seam->instance(the.server), "/echo", 2 << 20),
                 VESTRY_OK); /* more than the instance's limit */
     post_body(2 << 20, no_length, 200);
     post_body((2 << 20) + 1, no_length, 413);
@@ -415,12 +416,12 @@ static void batch_of_events_is_one_write(void) {
     char json[32];
     snprintf(json, sizeof json, "{\"n\":%d}", i);
     const vestry_host *host = vestry_parts_of(vsi_seam->instance(the.server))->host;
-    CHECK_EQUAL(vestry_event_signals_text(host, json, strlen(json), NULL, &events[i]), VESTRY_OK);
+    CHECK_ERROR(vestry_event_signals_text(host, json, strlen(json), NULL, &events[i]), VESTRY_OK);
   }
   vestry_connection_stats before = {0}, after = {0};
   /* The client may read a write before the runner has counted it, so wait for the count before the next write. */
   CHECK_UNTIL((vestry_connection_stats_get(connection, &before), before.written_count >= 1));
-  CHECK_EQUAL(vestry_connection_send_all(connection, events, 60), VESTRY_OK);
+  CHECK_ERROR(vestry_connection_send_all(connection, events, 60), VESTRY_OK);
   vsi_seam->expect(exchange, "{\"n\":59}\n\n");
   CHECK_UNTIL((vestry_connection_stats_get(connection, &after), after.written_count >= 61));
   CHECK_EQUAL(after.writes_count - before.writes_count, 1);
@@ -437,7 +438,7 @@ static void large_event_is_written_whole(void) {
   size_t len = 5000000;
   char *html = malloc(len);
   for (size_t i = 0; i < len; i++) html[i] = (char)('a' + i % 23);
-  CHECK_EQUAL(vestry_connection_patch_elements(connection, html, len, NULL), VESTRY_OK);
+  CHECK_ERROR(vestry_connection_patch_elements(connection, html, len, NULL), VESTRY_OK);
   patch(connection, "{\"after\":1}");
   vsi_seam->expect(exchange, "{\"after\":1}\n\n");
   vestry_slice body = vsi_seam->body(exchange);
@@ -464,7 +465,7 @@ static void slow_client_receives_the_last_state(void) {
   for (int i = 1; i <= MORPHS; i++) {
     int len = snprintf(html, sizeof html, "<div id=\"a\"><input id=\"b\" data-bind:c>%d</div>", i);
     memset(html + len, ' ', (size_t)(LEN - len));
-    CHECK_EQUAL(vestry_connection_patch_elements(connection, html, LEN, NULL), VESTRY_OK);
+    CHECK_ERROR(vestry_connection_patch_elements(connection, html, LEN, NULL), VESTRY_OK);
   }
   vsi_seam->expect(exchange, "data-bind:c>600</div>");
   vestry_connection_stats stats = {0};
@@ -542,7 +543,7 @@ static void closed_stream_ends_cleanly_after_its_events(void) {
   CHECK(vestry_connection_close(connection, VESTRY_CAUSE_CLOSED));
   CHECK(vsi_seam->end(exchange));
   assert_body(exchange, "event: datastar-patch-signals\ndata: signals {\"bye\":1}\n\n");
-  CHECK_EQUAL(cause_of(connection), VESTRY_CAUSE_CLOSED);
+  CHECK_CAUSE(cause_of(connection), VESTRY_CAUSE_CLOSED);
   vsi_seam->forget(exchange);
   finish();
 }
@@ -556,7 +557,7 @@ static void aborted_stream_ends_without_a_clean_end(void) {
   vsi_seam->expect(exchange, "there");
   CHECK(vestry_connection_close(connection, VESTRY_CAUSE_IDLE));
   CHECK_NOT(vsi_seam->end(exchange));
-  CHECK_EQUAL(cause_of(connection), VESTRY_CAUSE_IDLE);
+  CHECK_CAUSE(cause_of(connection), VESTRY_CAUSE_IDLE);
   vsi_seam->forget(exchange);
   finish();
 }
@@ -579,11 +580,11 @@ static void client_that_hangs_up_ends_only_its_stream(void) {
   void *first, *second;
   vestry_connection *gone = stream(&first), *stays = stream(&second);
   vsi_seam->hang_up(first);
-  CHECK_EQUAL(cause_of(gone), VESTRY_CAUSE_HANGUP);
+  CHECK_CAUSE(cause_of(gone), VESTRY_CAUSE_HANGUP);
   CHECK(vestry_connection_is_open(stays));
   patch(stays, "{\"still\":1}");
   vsi_seam->expect(second, "still");
-  CHECK_EQUAL(vestry_connection_patch_signals_text(gone, "{}", 2, NULL), VESTRY_CLOSED);
+  CHECK_ERROR(vestry_connection_patch_signals_text(gone, "{}", 2, NULL), VESTRY_CLOSED);
   vsi_seam->forget(first);
   vsi_seam->forget(second);
   finish();
@@ -600,7 +601,7 @@ static void later_requests_send_to_the_stored_stream(void) {
   vsi_seam->expect(kept, "data: signals {\"n\":42}\n\n");
   vsi_seam->forget(action);
   vestry_scope scope = {NULL, 0};
-  CHECK_EQUAL(vestry_dispatch(vsi_seam->instance(the.server), scope, VESTRY_KEY("stream", 1),
+  CHECK_ERROR(vestry_dispatch(vsi_seam->instance(the.server), scope, VESTRY_KEY("stream", 1),
                               VESTRY_LIST("patch-signals", VESTRY_OBJECT("m", 43))),
               VESTRY_OK);
   vsi_seam->expect(kept, "data: signals {\"m\":43}\n\n");
@@ -630,7 +631,7 @@ static void stream_over_server_limit_gets_503(void) {
   }
   vestry_connection *gone = vsi_recorder_connection(&the.recorder, 0);
   vsi_seam->forget(streams[0]);
-  CHECK_EQUAL(cause_of(gone), VESTRY_CAUSE_HANGUP);
+  CHECK_CAUSE(cause_of(gone), VESTRY_CAUSE_HANGUP);
   vestry_stats stats = {0};
   vestry_stats_get(vsi_seam->instance(the.server), &stats);
   CHECK_EQUAL(stats.rejected_count, 3);
@@ -646,7 +647,7 @@ static void stop_ends_open_streams_once(void) {
   vsi_recorder *w = &the.recorder;
   vestry_close(vsi_seam->instance(the.server));
   for (int i = 0; i < 3; i++) {
-    CHECK_EQUAL(cause_of(connections[i]), VESTRY_CAUSE_SHUTDOWN);
+    CHECK_CAUSE(cause_of(connections[i]), VESTRY_CAUSE_SHUTDOWN);
     CHECK_NOT(vsi_seam->end(exchanges[i]));
     vsi_seam->forget(exchanges[i]);
   }
@@ -699,12 +700,12 @@ static void guards_accept_tokens_and_reject_forged_requests(void) {
   begin();
   guarded g = {.done = 0};
   vestry *v = vsi_seam->instance(the.server);
-  CHECK_EQUAL(vestry_csrf_create(v, NULL, &g.csrf), VESTRY_OK);
-  CHECK_EQUAL(vestry_once_create(v, NULL, &g.once), VESTRY_OK);
-  CHECK_EQUAL(vestry_guard(v, "/guarded", vestry_csrf_guard, g.csrf), VESTRY_OK);
-  CHECK_EQUAL(vestry_guard(v, "/guarded", vestry_once_guard, g.once), VESTRY_OK);
-  CHECK_EQUAL(vestry_route(v, "GET", "/guarded", proofs, &g), VESTRY_OK);
-  CHECK_EQUAL(vestry_route(v, "POST", "/guarded", count, &g), VESTRY_OK);
+  CHECK_ERROR(vestry_csrf_create(v, NULL, &g.csrf), VESTRY_OK);
+  CHECK_ERROR(vestry_once_create(v, NULL, &g.once), VESTRY_OK);
+  CHECK_ERROR(vestry_guard(v, "/guarded", vestry_csrf_guard, g.csrf), VESTRY_OK);
+  CHECK_ERROR(vestry_guard(v, "/guarded", vestry_once_guard, g.once), VESTRY_OK);
+  CHECK_ERROR(vestry_route(v, "GET", "/guarded", proofs, &g), VESTRY_OK);
+  CHECK_ERROR(vestry_route(v, "POST", "/guarded", count, &g), VESTRY_OK);
   void *page = request((vsi_contract_call){.path = "/guarded"});
   CHECK_EQUAL(vsi_seam->status(page), 200);
   char text[200], cookie[200];
@@ -742,40 +743,40 @@ static void guards_accept_tokens_and_reject_forged_requests(void) {
   vsi_seam->expect(other_host, "another site");
   vsi_seam->forget(other_host);
   CHECK_EQUAL(g.done, 1);
-  CHECK_EQUAL(vestry_unguard(v, "/guarded", vestry_csrf_guard, g.csrf), VESTRY_OK);
-  CHECK_EQUAL(vestry_unguard(v, "/guarded", vestry_once_guard, g.once), VESTRY_OK);
+  CHECK_ERROR(vestry_unguard(v, "/guarded", vestry_csrf_guard, g.csrf), VESTRY_OK);
+  CHECK_ERROR(vestry_unguard(v, "/guarded", vestry_once_guard, g.once), VESTRY_OK);
   vestry_csrf_destroy(g.csrf);
   vestry_once_destroy(g.once);
   finish();
 }
 
 static const vsi_case cases[] = {
-    VSI_CASE_TLS(answer_has_status_headers_and_body),
-    VSI_CASE_TLS(empty_reply_gets_204),
-    VSI_CASE_TLS(large_body_is_sent_whole),
-    VSI_CASE_TLS(error_of_a_handler_gets_its_status),
-    VSI_CASE_TLS(handler_receives_the_request),
-    VSI_CASE_TLS(handler_receives_signals),
-    VSI_CASE_TLS(malformed_signals_get_400),
-    VSI_CASE_TLS(bodies_up_to_the_limit_are_read_whole),
-    VSI_CASE_TLS(body_over_limit_gets_413),
-    VSI_CASE_TLS(body_limit_depends_on_the_path),
-    VSI_CASE_TLS(incomplete_body_is_refused),
-    VSI_CASE_TLS(head_of_a_stream_is_sent_at_once),
-    VSI_CASE_TLS(events_are_written_in_order),
-    VSI_CASE_TLS(batch_of_events_is_one_write),
-    VSI_CASE_TLS(large_event_is_written_whole),
-    VSI_CASE_TLS(slow_client_receives_the_last_state),
-    VSI_CASE_TLS(order_of_each_sender_is_kept),
-    VSI_CASE_TLS(silent_stream_sends_heartbeats),
-    VSI_CASE_TLS(closed_stream_ends_cleanly_after_its_events),
-    VSI_CASE_TLS(aborted_stream_ends_without_a_clean_end),
-    VSI_CASE_TLS(stream_of_effects_ends_when_they_are_written),
-    VSI_CASE_TLS(client_that_hangs_up_ends_only_its_stream),
-    VSI_CASE_TLS(later_requests_send_to_the_stored_stream),
-    VSI_CASE_TLS(stream_over_server_limit_gets_503),
-    VSI_CASE_TLS(stop_ends_open_streams_once),
-    VSI_CASE_TLS(guards_accept_tokens_and_reject_forged_requests),
+    VSI_CASE_TLS(answer_has_status_headers_and_body, VSI_RULE_RESPOND, NULL),
+    VSI_CASE_TLS(empty_reply_gets_204, VSI_RULE_RESPOND, NULL),
+    VSI_CASE_TLS(large_body_is_sent_whole, VSI_RULE_RESPOND, NULL),
+    VSI_CASE_TLS(error_of_a_handler_gets_its_status, VSI_RULE_RESPOND, NULL),
+    VSI_CASE_TLS(handler_receives_the_request, VSI_RULE_REQUEST, "no_peer_address"),
+    VSI_CASE_TLS(handler_receives_signals, VSI_RULE_REQUEST, NULL),
+    VSI_CASE_TLS(malformed_signals_get_400, VSI_RULE_REQUEST, NULL),
+    VSI_CASE_TLS(bodies_up_to_the_limit_are_read_whole, VSI_RULE_BODY, NULL),
+    VSI_CASE_TLS(body_over_limit_gets_413, VSI_RULE_BODY, NULL),
+    VSI_CASE_TLS(body_limit_depends_on_the_path, VSI_RULE_BODY, NULL),
+    VSI_CASE_TLS(incomplete_body_is_refused, VSI_RULE_BREAKS, "closes_broken"),
+    VSI_CASE_TLS(head_of_a_stream_is_sent_at_once, VSI_RULE_OPEN, NULL),
+    VSI_CASE_TLS(events_are_written_in_order, VSI_RULE_WRITE, NULL),
+    VSI_CASE_TLS(batch_of_events_is_one_write, VSI_RULE_WRITE, NULL),
+    VSI_CASE_TLS(large_event_is_written_whole, VSI_RULE_WRITE, NULL),
+    VSI_CASE_TLS(slow_client_receives_the_last_state, VSI_RULE_BOUND, NULL),
+    VSI_CASE_TLS(order_of_each_sender_is_kept, VSI_RULE_WRITE, NULL),
+    VSI_CASE_TLS(silent_stream_sends_heartbeats, VSI_RULE_STEPS, NULL),
+    VSI_CASE_TLS(closed_stream_ends_cleanly_after_its_events, VSI_RULE_CLEAN, NULL),
+    VSI_CASE_TLS(aborted_stream_ends_without_a_clean_end, VSI_RULE_ABORT, NULL),
+    VSI_CASE_TLS(stream_of_effects_ends_when_they_are_written, VSI_RULE_CLEAN, NULL),
+    VSI_CASE_TLS(client_that_hangs_up_ends_only_its_stream, VSI_RULE_HANGUP, NULL),
+    VSI_CASE_TLS(later_requests_send_to_the_stored_stream, VSI_RULE_WRITE, NULL),
+    VSI_CASE_TLS(stream_over_server_limit_gets_503, VSI_RULE_PLACES, NULL),
+    VSI_CASE_TLS(stop_ends_open_streams_once, VSI_RULE_STOP, NULL),
+    VSI_CASE_TLS(guards_accept_tokens_and_reject_forged_requests, VSI_RULE_REQUEST, NULL),
 };
 
 const vsi_suite vsi_requests_suite = VSI_SUITE("requests", cases);

@@ -14,6 +14,7 @@
 
 #include "testing/contract/check.h"
 #include "testing/contract/client.h"
+#include "testing/contract/rules.h"
 #include "testing/contract/server.h"
 #include "testing/contract/suites.h"
 #include "vestry/app/upload.h"
@@ -49,10 +50,10 @@ static _Noreturn void serve(int reported) {
   vestry_uploads *uploads;
   prctl(PR_SET_PDEATHSIG, SIGKILL); /* a failing test leaves no process behind */
   vsi_server_start(&s, &(vestry_contract_settings){.keeps_connections = true}, NULL);
-  CHECK_EQUAL(vestry_upload_folder_open(s.v, &(vestry_upload_folder_options){.path = folder}, &to), VESTRY_OK);
+  CHECK_ERROR(vestry_upload_folder_open(s.v, &(vestry_upload_folder_options){.path = folder}, &to), VESTRY_OK);
   const vestry_uploads_options options = {
       .pattern = "/files", .folder = to, .max_file_bytes = (uint64_t)PIECE * PIECES};
-  CHECK_EQUAL(vestry_uploads_create(s.v, &options, &uploads), VESTRY_OK);
+  CHECK_ERROR(vestry_uploads_create(s.v, &options, &uploads), VESTRY_OK);
   if (write(reported, &s.port, sizeof s.port) != (ssize_t)sizeof s.port) _exit(1);
   for (;;) pause();
 }
@@ -171,7 +172,7 @@ static void upload_resumes_after_the_server_is_killed(void) {
 }
 
 static const vsi_case cases[] = {
-    VSI_CASE(upload_resumes_after_the_server_is_killed),
+    VSI_CASE(upload_resumes_after_the_server_is_killed, VSI_RULE_PIECES, NULL),
 };
 
 const vsi_suite vsi_resumed_suite = VSI_SUITE("resumed", cases);

@@ -8,6 +8,7 @@
 
 #include "testing/contract/check.h"
 #include "testing/contract/client.h"
+#include "testing/contract/rules.h"
 #include "testing/contract/server.h"
 #include "testing/contract/suites.h"
 #include "vestry/app/upload.h"
@@ -111,8 +112,8 @@ static void start_silent(unsigned silent_s) {
   vsi_server_start(&s, &settings, NULL);
   const vestry_uploads_options options = {
       .pattern = "/files", .writer = &writer, .done = done, .types = "text/*", .max_file_bytes = LARGE};
-  CHECK_EQUAL(vestry_uploads_create(s.v, &options, &uploads), VESTRY_OK);
-  CHECK_EQUAL(vestry_guard(s.v, "/files", guard, NULL), VESTRY_OK);
+  CHECK_ERROR(vestry_uploads_create(s.v, &options, &uploads), VESTRY_OK);
+  CHECK_ERROR(vestry_guard(s.v, "/files", guard, NULL), VESTRY_OK);
 }
 
 static void start(void) {
@@ -231,7 +232,7 @@ static void lost_client_aborts_the_upload_once(void) {
     else
       vsi_client_abort(&c);
     CHECK_UNTIL(aborted == i);
-    CHECK_EQUAL(why, VESTRY_IO);
+    CHECK_ERROR(why, VESTRY_IO);
   }
   stop();
 }
@@ -274,7 +275,7 @@ static void failed_writer_answers_during_the_upload(void) {
   CHECK_TEXT(c.body, "full");
   vsi_client_close(&c);
   CHECK_UNTIL(aborted == 1);
-  CHECK_EQUAL(why, VESTRY_FAILED);
+  CHECK_ERROR(why, VESTRY_FAILED);
   CHECK_EQUAL(written, 2 * MB);
   stop();
 }
@@ -392,7 +393,7 @@ static void stalled_readers_of_answers_hold_no_writer(void) {
     vsi_client_close(&readers[i]);
   }
   atomic_fetch_add(&vsi_server_clock_ahead_ns, UINT64_C(6000000000)); /* it has more time, but not from a stop */
-  CHECK_EQUAL(vsi_adapter.stop(s.running, vsi_patience_s * UINT64_C(1000)), VESTRY_OK);
+  CHECK_ERROR(vsi_adapter.stop(s.running, vsi_patience_s * UINT64_C(1000)), VESTRY_OK);
   vsi_client_read_all(&readers[READERS - 1]);
   CHECK_NOT(readers[READERS - 1].complete);
   vsi_client_close(&readers[READERS - 1]);
@@ -459,7 +460,7 @@ static void client_lost_during_a_blocked_write_aborts_the_upload(void) {
     CHECK_EQUAL(aborted, place - AT_BEGIN);
     atomic_store(&held_at, NOWHERE);
     CHECK_UNTIL(aborted == place);
-    CHECK_EQUAL(why, VESTRY_IO);
+    CHECK_ERROR(why, VESTRY_IO);
   }
   stop();
 }
@@ -473,12 +474,12 @@ static void stop_waits_for_the_writer_and_aborts_the_upload(void) {
   begin(&c, "Content-Length: 1000000");
   vsi_client_send(&c, text, PIECE);
   CHECK_UNTIL(is_held);
-  CHECK_EQUAL(vsi_adapter.stop(s.running, 1), VESTRY_TIMEOUT);
+  CHECK_ERROR(vsi_adapter.stop(s.running, 1), VESTRY_TIMEOUT);
   CHECK_EQUAL(aborted, 0);
   atomic_store(&held_at, NOWHERE);
   vsi_client_close(&c);
   CHECK_UNTIL(aborted == 1);
-  CHECK_EQUAL(why, VESTRY_IO);
+  CHECK_ERROR(why, VESTRY_IO);
   finish();
 }
 
@@ -506,7 +507,7 @@ static void timeout_of_an_upload_restarts_with_each_piece(void) {
   vsi_client_read_all(&c);
   vsi_client_close(&c);
   CHECK_EQUAL(aborted, 1);
-  CHECK_EQUAL(why, VESTRY_TIMEOUT);
+  CHECK_ERROR(why, VESTRY_TIMEOUT);
   vsi_server_hold_clock(false);
   stop();
   atomic_store(&vsi_server_clock_ahead_ns, 0);
@@ -528,22 +529,22 @@ static void half_closed_client_aborts_the_upload(void) {
 
 /* Without TLS: cases that observe sockets, the clock of a single body, or answers that the adapter writes itself. */
 static const vsi_case cases[] = {
-    VSI_CASE_TLS(large_upload_holds_little_memory),
-    VSI_CASE_TLS(multipart_form_is_parsed),
-    VSI_CASE_TLS(upload_over_limit_is_refused_by_its_head),
-    VSI_CASE_TLS(failed_writer_answers_during_the_upload),
-    VSI_CASE_TLS(refused_form_gets_an_answer_before_its_end),
-    VSI_CASE_TLS(unwanted_chunked_body_gets_an_answer),
-    VSI_CASE_TLS(form_that_breaks_off_calls_no_guard),
-    VSI_CASE_TLS(upload_may_get_a_large_answer),
-    VSI_CASE_TLS(lost_client_aborts_the_upload_once),
-    VSI_CASE_TLS(client_lost_during_a_blocked_write_aborts_the_upload),
-    VSI_CASE_TLS(stop_waits_for_the_writer_and_aborts_the_upload),
-    VSI_CASE(timeout_of_an_upload_restarts_with_each_piece),
-    VSI_CASE(slow_writer_applies_back_pressure),
-    VSI_CASE(half_closed_client_aborts_the_upload),
-    VSI_CASE(stalled_readers_of_answers_hold_no_writer),
-    VSI_CASE_TLS(blocked_writer_does_not_delay_other_requests),
+    VSI_CASE_TLS(large_upload_holds_little_memory, VSI_RULE_PIECES, NULL),
+    VSI_CASE_TLS(multipart_form_is_parsed, VSI_RULE_PIECES, NULL),
+    VSI_CASE_TLS(upload_over_limit_is_refused_by_its_head, VSI_RULE_EARLY, NULL),
+    VSI_CASE_TLS(failed_writer_answers_during_the_upload, VSI_RULE_EARLY, NULL),
+    VSI_CASE_TLS(refused_form_gets_an_answer_before_its_end, VSI_RULE_EARLY, NULL),
+    VSI_CASE_TLS(unwanted_chunked_body_gets_an_answer, VSI_RULE_EARLY, "has_own_paths"),
+    VSI_CASE_TLS(form_that_breaks_off_calls_no_guard, VSI_RULE_LOST_UPLOAD, "closes_broken"),
+    VSI_CASE_TLS(upload_may_get_a_large_answer, VSI_RULE_RESPOND, NULL),
+    VSI_CASE_TLS(lost_client_aborts_the_upload_once, VSI_RULE_LOST_UPLOAD, NULL),
+    VSI_CASE_TLS(client_lost_during_a_blocked_write_aborts_the_upload, VSI_RULE_LOST_UPLOAD, NULL),
+    VSI_CASE_TLS(stop_waits_for_the_writer_and_aborts_the_upload, VSI_RULE_STOP_WAITS, NULL),
+    VSI_CASE(timeout_of_an_upload_restarts_with_each_piece, VSI_RULE_UPLOAD_TIME, NULL),
+    VSI_CASE(slow_writer_applies_back_pressure, VSI_RULE_PIECES, NULL),
+    VSI_CASE(half_closed_client_aborts_the_upload, VSI_RULE_LOST_UPLOAD, NULL),
+    VSI_CASE(stalled_readers_of_answers_hold_no_writer, VSI_RULE_WRITER, NULL),
+    VSI_CASE_TLS(blocked_writer_does_not_delay_other_requests, VSI_RULE_WRITER, "waits_in_handlers"),
 };
 
 const vsi_suite vsi_uploads_suite = VSI_SUITE("uploads", cases);

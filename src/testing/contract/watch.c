@@ -8,6 +8,7 @@
 
 #include "testing/contract/check.h"
 #include "testing/contract/client.h"
+#include "testing/contract/rules.h"
 #include "testing/contract/server.h"
 #include "testing/contract/suites.h"
 #include "vestry/app/watch.h"
@@ -51,7 +52,7 @@ static vestry_err handler(const vestry_request *req, vestry_reply *reply, void *
 
 static void start(const vestry_contract_settings *settings, const vestry_options *options, feed *f) {
   vsi_server_start(&s, settings, options);
-  CHECK_EQUAL(vestry_route(s.v, "GET", "/watch", handler, f), VESTRY_OK);
+  CHECK_ERROR(vestry_route(s.v, "GET", "/watch", handler, f), VESTRY_OK);
 }
 
 static void ask(vsi_client *c, const char *method) {
@@ -73,7 +74,7 @@ static void watch_sends_steps_until_it_ends(void) {
   CHECK(c.complete);                      /* a clean end */
   CHECK_NOT(strstr(c.body, "{\"n\":4}")); /* the watch had ended before */
   wait_end(&f);
-  CHECK_EQUAL(f.cause, VESTRY_CAUSE_CLOSED);
+  CHECK_CAUSE(f.cause, VESTRY_CAUSE_CLOSED);
   vsi_client_close(&c);
   vsi_server_stop(&s);
   CHECK_EQUAL(f.ends, 1);
@@ -94,7 +95,7 @@ static void lost_client_ends_the_watch(void) {
     double took = vsi_seconds_now() - since;
     printf("%s: ended after %.0f ms\n", vsi_adapter.name, took * 1e3);
     CHECK(took < VSI_PROMPT_S); /* at once, or within 0.25 s on an idle machine */
-    CHECK_EQUAL(f.cause, VESTRY_CAUSE_HANGUP);
+    CHECK_CAUSE(f.cause, VESTRY_CAUSE_HANGUP);
     CHECK_EQUAL(f.steps, 1);
     vsi_client_close(&c);
     vsi_server_stop(&s);
@@ -113,7 +114,7 @@ static void stalled_reader_pauses_its_own_watch_only(void) {
   vsi_client c, d;
   const vestry_connection_options connection = {.max_queued_bytes = LARGE + 1000, .heartbeat_ms = 300000};
   start(&(vestry_contract_settings){.stalled_ms = 300000}, &(vestry_options){.connection = &connection}, &slow);
-  CHECK_EQUAL(vestry_route(s.v, "GET", "/quick", handler, &other), VESTRY_OK);
+  CHECK_ERROR(vestry_route(s.v, "GET", "/quick", handler, &other), VESTRY_OK);
   vsi_client_connect(&c, s.port, true);
   vsi_client_sendf(&c, "GET /watch HTTP/1.1\r\nHost: a\r\nDatastar-Request: true\r\n\r\n");
   vsi_client_ask(&d, s.port, "GET", "/quick", "Datastar-Request: true\r\n");
@@ -146,7 +147,7 @@ static void head_and_plain_requests_start_no_watch(void) {
   vsi_client_close(&c);
   vsi_server_stop(&s);
   CHECK_EQUAL(f.ends, 2);
-  CHECK_EQUAL(f.cause, VESTRY_CAUSE_NONE);
+  CHECK_CAUSE(f.cause, VESTRY_CAUSE_NONE);
   CHECK_EQUAL(f.steps, 0);
 }
 
@@ -163,7 +164,7 @@ static void stop_ends_all_watches(void) {
   vestry_watch_stats stats = {0};
   CHECK_UNTIL((vestry_watch_stats_get(s.v, &stats), stats.live_count == MANY && stats.steps_count >= 10 * MANY));
   vsi_server_stop_adapter(&s);
-  if (!vsi_adapter.has_one_loop) CHECK_EQUAL(vestry_stop(s.v, 10000), VESTRY_OK);
+  if (!vsi_adapter.has_one_loop) CHECK_ERROR(vestry_stop(s.v, 10000), VESTRY_OK);
   vestry_watch_stats_get(s.v, &stats);
   CHECK_EQUAL(stats.live_count, 0);
   CHECK_EQUAL(stats.ended_count, MANY);
@@ -173,11 +174,11 @@ static void stop_ends_all_watches(void) {
 }
 
 static const vsi_case cases[] = {
-    VSI_CASE_TLS(watch_sends_steps_until_it_ends),
-    VSI_CASE(lost_client_ends_the_watch),
-    VSI_CASE(stalled_reader_pauses_its_own_watch_only),
-    VSI_CASE(head_and_plain_requests_start_no_watch),
-    VSI_CASE(stop_ends_all_watches),
+    VSI_CASE_TLS(watch_sends_steps_until_it_ends, VSI_RULE_STEPS, NULL),
+    VSI_CASE(lost_client_ends_the_watch, VSI_RULE_HANGUP, NULL),
+    VSI_CASE(stalled_reader_pauses_its_own_watch_only, VSI_RULE_BOUND, NULL),
+    VSI_CASE(head_and_plain_requests_start_no_watch, VSI_RULE_HEAD_METHOD, NULL),
+    VSI_CASE(stop_ends_all_watches, VSI_RULE_STOP, NULL),
 };
 
 const vsi_suite vsi_watches_suite = VSI_SUITE("watches", cases);

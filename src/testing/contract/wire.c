@@ -8,6 +8,7 @@
 
 #include "testing/contract/check.h"
 #include "testing/contract/client.h"
+#include "testing/contract/rules.h"
 #include "testing/contract/server.h"
 #include "testing/contract/suites.h"
 #include "vestry/app/files.h"
@@ -83,8 +84,8 @@ static void ambiguous_paths_are_refused(void) {
       "/two//echo", "/two\\echo", "/two/./echo",  "/two%00/echo",   "/two%5cecho",
   };
   start();
-  CHECK_EQUAL(vestry_route(s.v, "GET", "/two/echo", vsi_server_echo, &s), VESTRY_OK);
-  CHECK_EQUAL(vestry_route(s.v, "GET", "/two/r\xc3\xa4um", vsi_server_echo, &s), VESTRY_OK);
+  CHECK_ERROR(vestry_route(s.v, "GET", "/two/echo", vsi_server_echo, &s), VESTRY_OK);
+  CHECK_ERROR(vestry_route(s.v, "GET", "/two/r\xc3\xa4um", vsi_server_echo, &s), VESTRY_OK);
   char request[256];
   for (size_t i = 0; i < sizeof legal / sizeof *legal; i++) {
     snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", legal[i]);
@@ -376,8 +377,8 @@ static unsigned ask_on_and_on(const char *version, const char *headers) {
 static void heads_announce_whether_the_connection_is_kept(void) {
   for (int keep = 0; keep < 2; keep++) {
     vsi_server_start(&s, &(vestry_contract_settings){.keeps_connections = keep}, NULL);
-    CHECK_EQUAL(vestry_route(s.v, "GET", "/answer", answer, &s), VESTRY_OK);
-    CHECK_EQUAL(vestry_route(s.v, "POST", "/answer", answer, &s), VESTRY_OK);
+    CHECK_ERROR(vestry_route(s.v, "GET", "/answer", answer, &s), VESTRY_OK);
+    CHECK_ERROR(vestry_route(s.v, "POST", "/answer", answer, &s), VESTRY_OK);
     unsigned count = ask_on_and_on("1.1", "");
     /* besides the first: after refused requests, and those that the server refuses itself */
     if (keep) CHECK(count >= 1 && count <= 4);
@@ -399,9 +400,9 @@ static void not_modified_has_no_body_and_no_other_length(void) {
   static const vestry_file table[] = {{.path = "a.txt", .bytes = "0123456789", .len = 10}, {.path = "empty.txt"}};
   vestry_files *files;
   start();
-  CHECK_EQUAL(vestry_files_create(&(vestry_files_options){.embedded = table, .embedded_count = 2}, &files), VESTRY_OK);
-  CHECK_EQUAL(vestry_route(s.v, "GET", "/answer", answer, &s), VESTRY_OK);
-  CHECK_EQUAL(vestry_route(s.v, "GET", "/files/{path...}", vestry_files_handler, files), VESTRY_OK);
+  CHECK_ERROR(vestry_files_create(&(vestry_files_options){.embedded = table, .embedded_count = 2}, &files), VESTRY_OK);
+  CHECK_ERROR(vestry_route(s.v, "GET", "/answer", answer, &s), VESTRY_OK);
+  CHECK_ERROR(vestry_route(s.v, "GET", "/files/{path...}", vestry_files_handler, files), VESTRY_OK);
   static const char *const methods[] = {"GET", "HEAD"}, *const versions[] = {"1.0", "1.1"};
   for (size_t i = 0; i < 4; i++) {
     vsi_client c;
@@ -520,21 +521,21 @@ static void http10_client_gets_a_stream_until_the_close(void) {
 }
 
 static const vsi_case cases[] = {
-    VSI_CASE(head_is_get_without_a_body),
-    VSI_CASE(unsupported_methods_get_405_and_allow),
-    VSI_CASE(paths_are_exact_and_decoded),
-    VSI_CASE(ambiguous_paths_are_refused),
-    VSI_CASE(request_of_unclear_length_is_refused),
-    VSI_CASE(contradictory_framing_is_refused),
-    VSI_CASE(malformed_chunks_are_refused),
-    VSI_CASE(continue_is_sent_only_for_accepted_bodies),
-    VSI_CASE(trickling_body_gets_408),
-    VSI_CASE(rest_of_a_refused_body_times_out),
-    VSI_CASE(heads_announce_whether_the_connection_is_kept),
-    VSI_CASE(not_modified_has_no_body_and_no_other_length),
-    VSI_CASE(heads_after_chunked_bodies_announce_the_connection),
-    VSI_CASE_TLS(heads_of_streams_announce_the_connection),
-    VSI_CASE(http10_client_gets_a_stream_until_the_close),
+    VSI_CASE(head_is_get_without_a_body, VSI_RULE_HEAD_METHOD, NULL),
+    VSI_CASE(unsupported_methods_get_405_and_allow, VSI_RULE_METHODS, NULL),
+    VSI_CASE(paths_are_exact_and_decoded, VSI_RULE_TARGET, "breaks_queries"),
+    VSI_CASE(ambiguous_paths_are_refused, VSI_RULE_TARGET, "has_own_paths"),
+    VSI_CASE(request_of_unclear_length_is_refused, VSI_RULE_LENGTH, "refuses_itself"),
+    VSI_CASE(contradictory_framing_is_refused, VSI_RULE_LENGTH, "refuses_itself"),
+    VSI_CASE(malformed_chunks_are_refused, VSI_RULE_CHUNKS, "closes_broken, refuses_itself"),
+    VSI_CASE(continue_is_sent_only_for_accepted_bodies, VSI_RULE_CONTINUE, NULL),
+    VSI_CASE(trickling_body_gets_408, VSI_RULE_BODY_TIME, "closes_broken"),
+    VSI_CASE(rest_of_a_refused_body_times_out, VSI_RULE_REST_TIME, "closes_broken"),
+    VSI_CASE(heads_announce_whether_the_connection_is_kept, VSI_RULE_KEEP, NULL),
+    VSI_CASE(not_modified_has_no_body_and_no_other_length, VSI_RULE_NO_BODY, NULL),
+    VSI_CASE(heads_after_chunked_bodies_announce_the_connection, VSI_RULE_KEEP, NULL),
+    VSI_CASE_TLS(heads_of_streams_announce_the_connection, VSI_RULE_KEEP, "closes_streams"),
+    VSI_CASE(http10_client_gets_a_stream_until_the_close, VSI_RULE_HTTP10, NULL),
 };
 
 const vsi_suite vsi_wire_suite = VSI_SUITE("wire", cases);
