@@ -115,9 +115,9 @@ typedef struct vestry_request_ops {
    *  Does not block. */
   void (*room)(void *server_request, uint32_t *ret_streams, uint32_t *ret_capacity);
   /** Call `line` once for each line of the head, in order, with the name and the value as `header` returns it. Both are
-   *  terminated, and valid until this function returns. vestry_head_check requires this function. With it, vestry_request_header joins the
-   *  lines of a header by which a proxy reports the client. NULL: `header` must join these lines, with ", ", because
-   *  the first of two lines may come from the client. */
+   *  terminated, and valid until this function returns. vestry_head_check requires this function. With it,
+   *  vestry_request_header joins the lines of a header by which a proxy reports the client. NULL: `header` must join
+   *  these lines, with ", ", because the first of two lines may come from the client. */
   void (*each_header)(void *server_request, void (*line)(void *ctx, const char *name, const char *value), void *ctx);
 } vestry_request_ops;
 

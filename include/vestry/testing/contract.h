@@ -50,8 +50,8 @@ typedef struct vestry_contract_adapter {
    *  the functions below. OK | any error, which fails the case. */
   vestry_err (*start)(vestry *v, const vestry_contract_settings *settings, void **ret_server, uint16_t *ret_port);
   /** Stop serving, as vestry_server_stop: answer new requests with 503 and "Connection: close", abort all streams with
-   *  cause SHUTDOWN, and wait until none is open and no handler runs. The server still listens. Called again after TIMEOUT or OK. In a child
-   *  process of fork, return CLOSED. OK | TIMEOUT | CLOSED */
+   *  cause SHUTDOWN, and wait until none is open and no handler runs. The server still listens. Called again after
+   *  TIMEOUT or OK. In a child process of fork, return CLOSED. OK | TIMEOUT | CLOSED */
   vestry_err (*stop)(void *server, uint64_t timeout_ms);
   /** Close the server, whether it was stopped or not, and free it. The suite destroys the instance after it;
    *  connections may be released later. In a child process of fork, change no socket that the parent uses. */

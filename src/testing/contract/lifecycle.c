@@ -152,7 +152,7 @@ static unsigned idle_streams_ended(void) {
   return ended;
 }
 
-/* A busy machine may stop the server for so long between a write and the next look at its sockets, but not each time. */
+/* A busy machine may stop the server between a write and the next look at its sockets, but not each time. */
 static void idle_stream_is_not_stalled(void) {
   for (int tries = 1; idle_streams_ended(); tries++)
     if (tries == VSI_TRIES) FAIL("idle streams ended at their next event in each of %d tries", VSI_TRIES);

@@ -53,7 +53,7 @@
 #define VSI_RULE_METHODS                                                                                               \
   "requests with any method reach vestry, which answers 405; an unread body is skipped, or the connection closes"
 #define VSI_RULE_NO_BODY "204 and 304 have no body; a 304 has the Content-Length that vestry sets, or none"
-#define VSI_RULE_KEEP    "the head announces `Connection: close` if, and only if, the connection closes after the answer"
+#define VSI_RULE_KEEP    "the head announces `Connection: close` exactly if the connection closes after the answer"
 #define VSI_RULE_HTTP10                                                                                                \
   "a stream of HTTP/1.0 is not chunked, announces `Connection: close`, and ends with the connection"
 #define VSI_RULE_FAILURE                                                                                               \
@@ -91,7 +91,7 @@
 
 /* ---- uploads ----------------------------------------------------------------------------------------------------- */
 
-#define VSI_RULE_PIECES      "`read`, or `vestry_receive_put`, passes a body on while it arrives, and holds little of it"
+#define VSI_RULE_PIECES      "`read` or `vestry_receive_put` pass a body on while it arrives, and hold little of it"
 #define VSI_RULE_EARLY       "an answer before the end of the body reaches a client that is still sending"
 #define VSI_RULE_LOST_UPLOAD "a client that is lost in a body ends it once, with IO"
 #define VSI_RULE_UPLOAD_TIME "after `receives`, the time of the body begins again with each VESTRY_RECEIVE_BYTES"
