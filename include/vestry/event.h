@@ -21,10 +21,14 @@ extern "C" {
 
 /** The bytes of one event; immutable, reference-counted.
  *
- *  Wire format: the Datastar SDK specification of client 1.0 over Server-Sent Events (WHATWG HTML, section 9.2). html
- *  and scripts are UTF-8; invalid UTF-8 and NUL pass unchanged. The browser replaces invalid UTF-8 by U+FFFD; this
- *  neither swallows nor adds a line end, so such bytes can spoil the text, but cannot forge an event. The functions for
- *  signals accept only a JSON object in valid UTF-8. */
+ *  Wire format: the Datastar SDK specification of client 1.0 over Server-Sent Events (WHATWG HTML, section 9.2).
+ *
+ *  Texts are UTF-8. One rule holds for all events, plain ones too: html, scripts and data are not checked, and invalid
+ *  UTF-8 and NUL pass unchanged. The browser replaces invalid UTF-8 by U+FFFD; this neither swallows nor adds a line
+ *  end, so such bytes can spoil the text, but cannot forge an event. A NUL reaches an EventSource and a script as it
+ *  is; the parser of HTML drops it or replaces it by U+FFFD. Only signals are checked, because the client runs text
+ *  that is no JSON as JavaScript: they are a JSON object in valid UTF-8 without NUL bytes. Effects (vestry/registry.h)
+ *  are JSON, so their texts must be valid UTF-8. */
 typedef struct vestry_event vestry_event;
 
 /** Version of the Datastar client that this version was written for. Clients from 1.0.2 on work; functions that need a
@@ -118,8 +122,8 @@ typedef struct vestry_script_options {
 
 /** Make an event that patches elements into the page.
  *  host       borrowed while the event lives; NULL: default
- *  html       UTF-8, len bytes; copied; CR, LF and CRLF each end a line. An event of blank HTML (white space only), or
- *             of mode REMOVE, has no line `data: elements`
+ *  html       UTF-8, not checked (vestry_event), len bytes; copied; CR, LF and CRLF each end a line. An event of blank
+ *             HTML (white space only), or of mode REMOVE, has no line `data: elements`
  *  options    NULL: the defaults
  *  ret_event  one reference, owned by the caller; untouched on failure
  *  Returns  OK | INVALID (a line break in a field, a missing selector for the mode, an unknown mode or namespace, a
@@ -177,11 +181,11 @@ VESTRY_API vestry_err vestry_event_remove_signals(const vestry_host *host, const
                                                   const vestry_signals_options *options, vestry_event **ret_event);
 
 /** Make an event that runs JavaScript in the page, as a script element appended to the body.
- *  script  UTF-8, len bytes; copied; CR, LF and CRLF each end a line. vestry writes the `<` of `</script`, `<!--`,
- *          `</html`, `</head` and `</body`, in upper or lower case, as `\u003C`. The first two would end or change the
- *          script element; because of the others, the client would treat the element as a whole document. Working code
- *          contains these texts only in strings, regular expressions, templates and JSON, and there the escape means
- *          the same (except in String.raw). Code that uses `<!--` as a comment is not supported
+ *  script  UTF-8, not checked (vestry_event), len bytes; copied; CR, LF and CRLF each end a line. vestry writes the `<`
+ *          of `</script`, `<!--`, `</html`, `</head` and `</body`, in upper or lower case, as `\u003C`. The first two
+ *          would end or change the script element; because of the others, the client would treat the element as a whole
+ *          document. Working code contains these texts only in strings, regular expressions, templates and JSON, and
+ *          there the escape means the same (except in String.raw). Code that uses `<!--` as a comment is not supported
  *  Returns  OK | INVALID (fields, an attribute's name, data-effect as an attribute without keep, too many attributes,
  *           script NULL with len > 0) | TOO_LARGE | NO_MEMORY
  *  Threads  any; does not block */
@@ -199,7 +203,8 @@ typedef struct vestry_plain_options {
  *  (VESTRY_FULL_CONFLATE, vestry/connection.h).
  *  name     one line; NULL or "": none, which an EventSource calls "message". It must not begin with "datastar",
  *           because such a name could patch a page
- *  data     UTF-8, len bytes; copied; CR, LF and CRLF each end a line, and are read as LF. It may be empty
+ *  data     UTF-8, not checked (vestry_event), len bytes; copied; CR, LF and CRLF each end a line, and are read as LF.
+ *           It may be empty
  *  options  NULL: the defaults
  *  Returns  OK | INVALID (a line break in name or id, a name that begins with "datastar", data NULL with len > 0, a
  *           member of options that this version does not know) | TOO_LARGE | NO_MEMORY

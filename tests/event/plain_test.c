@@ -60,6 +60,32 @@ static void line_breaks_and_datastar_names_are_refused(void **state) {
   free(large);
 }
 
+/* One rule for the texts of all events: only signals, which the client could run as JavaScript, are checked. */
+static void bytes_of_texts_pass_unchanged(void **state) {
+  (void)state;
+  static const char *const texts[] = {"\xff", "a\xe2", "\xc0\x80", "\xed\xa0\x80", "NUL:"};
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+    char bytes[16] = "", json[32];
+    size_t len = strlen(strcpy(bytes, texts[i]));
+    if (i == 4) len++; /* with the terminator */
+    vestry_event *events[3] = {NULL};
+    assert_int_equal(vestry_event_plain(NULL, "n", bytes, len, NULL, &events[0]), VESTRY_OK);
+    assert_int_equal(vestry_event_elements(NULL, bytes, len, NULL, &events[1]), VESTRY_OK);
+    assert_int_equal(vestry_event_script(NULL, bytes, len, NULL, &events[2]), VESTRY_OK);
+    for (int e = 0; e < 3; e++) {
+      const vestry_slice made = vestry_event_bytes(events[e]);
+      assert_non_null(memmem(made.data, made.len, bytes, len));
+      vestry_event_unref(events[e]);
+    }
+    vestry_event *none = NULL;
+    memcpy(json, "{\"a\":\"", 6);
+    memcpy(json + 6, bytes, len);
+    memcpy(json + 6 + len, "\"}", 2);
+    assert_int_equal(vestry_event_signals_text(NULL, json, len + 8, NULL, &none), VESTRY_INVALID);
+    assert_null(none);
+  }
+}
+
 static void plain_event_has_no_meaning_for_conflation(void **state) {
   (void)state;
   for (size_t of_stream = 0; of_stream < 3; of_stream++) {
@@ -74,9 +100,8 @@ static void plain_event_has_no_meaning_for_conflation(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(name_and_each_data_line_are_written),
-      cmocka_unit_test(id_and_retry_are_written),
-      cmocka_unit_test(line_breaks_and_datastar_names_are_refused),
+      cmocka_unit_test(name_and_each_data_line_are_written),        cmocka_unit_test(id_and_retry_are_written),
+      cmocka_unit_test(line_breaks_and_datastar_names_are_refused), cmocka_unit_test(bytes_of_texts_pass_unchanged),
       cmocka_unit_test(plain_event_has_no_meaning_for_conflation),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
