@@ -77,7 +77,13 @@ VESTRY_API void vestry_runtime_destroy(vestry_runtime *runtime);
 VESTRY_API const vestry_host *vestry_runtime_host(const vestry_runtime *runtime);
 
 /** Step a runtime without threads: fire the timers that are due on the host's clock, then run one ready actor once.
- *  Returns  true: something was fired or run; false: nothing to do now (or the runtime owns threads)
+ *
+ *  A callback that a step runs (an actor, a timer, a hook of a stream) cannot step the same runtime: the call does
+ *  nothing and returns false. A handler or an effect that runs outside of a step, because the program's loop has called
+ *  vestry_serve or has dispatched, can step: timers and other streams then run inside it. The stream of its own request
+ *  opens only in a step after vestry_serve has returned.
+ *  Returns  true: something was fired or run; false: nothing to do now (or the runtime owns threads, or this is inside
+ *           a step)
  *  Threads  any, one at a time; runs callbacks on this thread */
 VESTRY_API bool vestry_runtime_step(vestry_runtime *runtime);
 

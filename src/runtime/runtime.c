@@ -112,22 +112,34 @@ const vestry_host *vestry_runtime_host(const vestry_runtime *runtime) {
   return runtime->host;
 }
 
-/* The runtime that this thread is stepping; NULL: none. */
-static _Thread_local const vestry_runtime *stepped;
+/* The steps that this thread is in, the innermost first: a callback of one runtime may step another. */
+typedef struct running_step {
+  const vestry_runtime *runtime;
+  const struct running_step *outer;
+} running_step;
+static _Thread_local const running_step *innermost;
 
+static bool is_stepping(const vestry_runtime *runtime) {
+  const running_step *at = innermost;
+  while (at && at->runtime != runtime) at = at->outer;
+  return at != NULL;
+}
+
+/* A step within a callback of the same runtime would run other actors on top of it, as deep as they step again, and
+ * would fire a timer within its own callback. */
 bool vestry_runtime_step(vestry_runtime *runtime) {
-  if (runtime->pool.workers_count || vsi_runtime_is_forked(runtime)) return false;
-  const vestry_runtime *before = stepped;
-  stepped = runtime;
+  if (runtime->pool.workers_count || vsi_runtime_is_forked(runtime) || is_stepping(runtime)) return false;
+  const running_step this_step = {runtime, innermost};
+  innermost = &this_step;
   bool fired = vsi_ticker_fire_due(&runtime->ticker);
   bool ran = vsi_pool_run_or_clear(&runtime->pool);
   if (!fired && !ran) vsi_ticker_rest(&runtime->ticker);
-  stepped = before;
+  innermost = this_step.outer;
   return fired || ran;
 }
 
 bool vsi_runtime_is_inside(const vestry_runtime *runtime) {
-  if (vsi_runtime_is_stepped(runtime)) return stepped == runtime;
+  if (vsi_runtime_is_stepped(runtime)) return is_stepping(runtime);
   return vsi_pool_is_mine(&runtime->pool) || vsi_ticker_is_mine(&runtime->ticker);
 }
 

@@ -126,6 +126,50 @@ static void busy_actor_goes_to_the_end_of_the_queue(void **state) {
   vestry_runtime_destroy(runtime);
 }
 
+/* An actor steps its own runtime, and another one, whose actor steps both. */
+static struct {
+  vestry_runtime *own, *other;
+  vsi_actor *neighbour;
+  long refused, other_runs;
+} nested;
+
+static void step_both(probe *p) {
+  (void)p;
+  nested.refused += !vestry_runtime_step(nested.own) + !vestry_runtime_step(nested.other);
+  assert_true(vsi_runtime_is_inside(nested.own) && vsi_runtime_is_inside(nested.other));
+  nested.other_runs++;
+}
+
+static void step_again(probe *p) {
+  (void)p;
+  vsi_actor_notify(nested.neighbour);
+  assert_false(vestry_runtime_step(nested.own)); /* although the neighbour is ready */
+  assert_true(vestry_runtime_step(nested.other));
+  assert_true(vsi_runtime_is_inside(nested.own) && !vsi_runtime_is_inside(nested.other));
+}
+
+static void step_within_a_step_does_nothing(void **state) {
+  (void)state;
+  nested.own = runtime_of(VESTRY_THREADS_NONE);
+  nested.other = runtime_of(VESTRY_THREADS_NONE);
+  probe p = {.in_run = step_again}, neighbour = {0}, far = {.in_run = step_both};
+  vsi_actor_init(&p.actor, &pooled, &nested.own->pool);
+  vsi_actor_init(&neighbour.actor, &pooled, &nested.own->pool);
+  vsi_actor_init(&far.actor, &pooled, &nested.other->pool);
+  nested.neighbour = &neighbour.actor;
+  vsi_actor_notify(&p.actor);
+  vsi_actor_notify(&far.actor);
+  assert_true(vestry_runtime_step(nested.own));
+  assert_int_equal(neighbour.runs, 0);
+  assert_int_equal(nested.other_runs, 1);
+  assert_int_equal(nested.refused, 2);
+  assert_true(vestry_runtime_step(nested.own)); /* what was ready is not lost */
+  assert_int_equal(neighbour.runs, 1);
+  assert_false(vestry_runtime_step(nested.own) || vestry_runtime_step(nested.other));
+  vestry_runtime_destroy(nested.own);
+  vestry_runtime_destroy(nested.other);
+}
+
 static void woken_actor_is_run_by_its_own_thread(void **state) {
   (void)state;
   vestry_runtime *runtime = runtime_of(VESTRY_THREADS_NONE);
@@ -306,6 +350,7 @@ int main(void) {
       cmocka_unit_test(several_notifies_cause_one_run),
       cmocka_unit_test(notify_during_a_run_causes_another_run),
       cmocka_unit_test(busy_actor_goes_to_the_end_of_the_queue),
+      cmocka_unit_test(step_within_a_step_does_nothing),
       cmocka_unit_test(woken_actor_is_run_by_its_own_thread),
       cmocka_unit_test(reference_is_taken_before_the_wake),
       cmocka_unit_test(notify_of_a_ready_actor_publishes_earlier_writes),

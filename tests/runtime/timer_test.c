@@ -270,6 +270,24 @@ static void callback_may_set_cancel_or_destroy_its_timer(void **state) {
   }
 }
 
+static void step_late(bell *b) {
+  if (b->rung > 1) return;
+  test_host_advance_ms(&b->th, 50); /* due again */
+  assert_false(vestry_runtime_step(b->runtime));
+  assert_int_equal(b->rung, 1);
+}
+
+static void step_in_a_callback_does_not_call_it_again(void **state) {
+  (void)state;
+  bell b;
+  bell_init(&b);
+  b.also = step_late;
+  assert_int_equal(vestry_timer_set(b.timer, 10, 10), VESTRY_OK);
+  advance(&b, 10);
+  assert_int_equal(b.rung, 2);
+  bell_finish(&b);
+}
+
 static void closed_runtime_runs_no_timer(void **state) {
   (void)state;
   bell b;
@@ -560,6 +578,7 @@ int main(void) {
       cmocka_unit_test(cancel_stops_the_timer),
       cmocka_unit_test(pending_callback_can_be_cancelled),
       cmocka_unit_test(callback_may_set_cancel_or_destroy_its_timer),
+      cmocka_unit_test(step_in_a_callback_does_not_call_it_again),
       cmocka_unit_test(closed_runtime_runs_no_timer),
       cmocka_unit_test(timer_creation_survives_every_allocation_failure),
       cmocka_unit_test(running_fire_respects_a_new_deadline),
