@@ -114,8 +114,8 @@ typedef struct vestry_connection_options {
   size_t size;               /**< sizeof(vestry_connection_options), or 0 */
   uint32_t max_queued_count; /**< maximum number of events accepted and not yet handed to the transport [1,024]; at most
                                   1,000,000 */
-  size_t max_queued_bytes;   /**< maximum of their bytes [1 MiB]; at most 1 GiB. A single event larger than this is
-                                  TOO_LARGE */
+  size_t max_queued_bytes;   /**< maximum of their bytes [1 MiB, or half of vestry_bounds.max_queued_bytes if that is
+                                  less]; at most 1 GiB. A single event larger than this is TOO_LARGE */
   vestry_full_policy full;   /**< [close] */
   uint64_t heartbeat_ms;     /**< idle time after which a comment is sent [15,000]; VESTRY_NEVER_MS, or more than 49
                                   days: none. If there is no memory for the comment, it is skipped */

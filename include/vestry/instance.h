@@ -111,8 +111,9 @@ typedef struct vestry_bounds {
 
 #if !defined(__cplusplus) && defined(__STDC_VERSION__) && __STDC_VERSION__ >= 199901L
 /** Bounds for a device that has 2 MB of memory for vestry: 1,000 streams, each with one key, take 0.5 MB of it, and the
- *  queues, requests and responses at most 1 MB. A pointer, valid until the end of the enclosing block; to change a
- *  bound, copy the struct first. In C only.
+ *  queues, requests and responses at most 1 MB. max_count counts keys: for 1,000 streams with two keys each, set it to
+ *  2,000. The queue of one stream holds at most 256 kB, half of those of all (vestry_connection_options). A pointer,
+ *  valid until the end of the enclosing block; to change a bound, copy the struct first. In C only.
  *      const vestry_options options = {.threads_count = VESTRY_THREADS_NONE, .bounds = VESTRY_BOUNDS_DEVICE}; */
 #define VESTRY_BOUNDS_DEVICE                                                                                           \
   (&(const vestry_bounds){.size = sizeof(vestry_bounds),                                                               \
@@ -154,7 +155,8 @@ typedef struct vestry_named_store {
 /** Options of an instance. Zero is the default. */
 typedef struct vestry_options {
   size_t size;             /**< sizeof(vestry_options), or 0 */
-  const vestry_host *host; /**< borrowed; NULL: the host of runtime if that is set, else the default */
+  const vestry_host *host; /**< borrowed; NULL: the host of runtime if that is set, else the default. Another host than
+                                that of runtime is INVALID */
   vestry_runtime *runtime; /**< borrowed; NULL: the instance creates its own */
   uint32_t threads_count;  /**< threads of the instance's own runtime; as vestry_runtime_options */
 

@@ -41,7 +41,6 @@ static const char sign[] = "{}";
 /* ------------------------------------------------------------------------------------- creating a connection ---- */
 
 enum { DEFAULT_QUEUED_COUNT = 1024, DEFAULT_HEARTBEAT_MS = 15000 };
-#define DEFAULT_QUEUED_BYTES ((size_t)1 << 20)
 
 vestry_err vsi_connection_options_resolve(const vestry_connection_options *options,
                                           const vestry_connection_options *defaults,
@@ -53,7 +52,7 @@ vestry_err vsi_connection_options_resolve(const vestry_connection_options *optio
   vestry_connection_options made = {.size = sizeof made};
 #define PICK(field, fallback) made.field = own.field ? own.field : defaults->field ? defaults->field : (fallback)
   PICK(max_queued_count, DEFAULT_QUEUED_COUNT);
-  PICK(max_queued_bytes, DEFAULT_QUEUED_BYTES);
+  PICK(max_queued_bytes, VSI_DEFAULT_QUEUED_BYTES);
   PICK(full, VESTRY_FULL_CLOSE);
   PICK(heartbeat_ms, DEFAULT_HEARTBEAT_MS);
 #undef PICK

@@ -74,6 +74,8 @@ VESTRY_API vestry_err vsi_group_wait(vsi_group *group, uint64_t timeout_ms);
  * accepted. */
 VESTRY_API void vsi_group_destroy(vsi_group *group);
 
+#define VSI_DEFAULT_QUEUED_BYTES ((size_t)1 << 20) /* of one connection's queue */
+
 /* Get the environment that all connections of the group share. Any thread. */
 VESTRY_API const vsi_environment *vsi_group_environment(const vsi_group *group);
 /* Return whether a connection is one of the group. Any thread; the connection may have outlived its group. */

@@ -364,7 +364,9 @@ vestry_err vestry_reply_stream(vestry_reply *reply, const vestry_stream_options 
     return vsi_reply_refuse(reply, VESTRY_INVALID,
                             "vestry_reply_stream: the options are NULL, or have an unknown size or member");
   if (vsi_connection_options_resolve(&connection, NULL, &resolved))
-    return vsi_reply_refuse(reply, VESTRY_INVALID, "vestry_reply_stream: options.connection is out of range");
+    return vsi_reply_refuse(reply, VESTRY_INVALID,
+                            "vestry_reply_stream: options.connection: max_queued_count is at most 1,000,000, "
+                            "max_queued_bytes at most 1 GiB, and full one of vestry_full_policy of this build");
   bool is_profiled = own.profiles_count <= VESTRY_PROFILES_MAX && (own.profiles || !own.profiles_count);
   for (size_t i = 0; is_profiled && i < own.profiles_count; i++)
     is_profiled = !vsi_profile_resolve(&own.profiles[i], &profiles[i]);

@@ -42,6 +42,10 @@ static vestry_err create_own(vestry *v, const vestry_options *options, vsi_insta
     vsi_log(v->host, VESTRY_LOG_ERROR,
             "vestry_create: options.store: no store type has the name %s; use lru or hash, or set options.store_type",
             type);
+  else if (error)
+    vsi_log(v->host, VESTRY_LOG_ERROR, "vestry_create: %s: %s",
+            options->store_type ? "options.store_type" : "options.host, the randomness or memory for the store",
+            vestry_strerror(error));
   if (!error) own->store->owner = v;
   return error;
 }
@@ -107,6 +111,7 @@ vestry_err vsi_stores_create(vestry *v, const vestry_options *options) {
     error = vestry_store_drive(v->stores[i].store, v->runtime);
     v->stores[i].is_driven = !error;
     if (error == VESTRY_EXISTS) error = VESTRY_OK; /* the creator drives it */
+    if (error) vsi_log(v->host, VESTRY_LOG_ERROR, "vestry_create: options.runtime: %s", vestry_strerror(error));
   }
   return error;
 }

@@ -5,15 +5,17 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
+#include "channel/channel.h"
 #include "channel/channels.h"
 #include "coding/coding.h"
 #include "connection/connection.h"
+#include "connection/queue.h"
 #include "http/body.h"
 #include "instance/stores.h"
 #include "registry/names.h"
 #include "serve/inside.h"
 
-enum { DEFAULT_RETRY_AFTER_S = 2, DEFAULT_VALUES = 10000, VALUES_MOST = 1000000 };
+enum { DEFAULT_RETRY_AFTER_S = 2, DEFAULT_VALUES = 10000, VALUES_MOST = 1000000, THREADS_MOST = 256 };
 _Static_assert(VESTRY_REPLY_KEYS_MAX <= VSI_STREAM_KEYS_MAX, "a stream context has room for the keys of a reply");
 /* The reference count that jansson gives to its constants (null, true, false): references to them are not counted. */
 #define UNCOUNTED             SIZE_MAX
@@ -46,9 +48,10 @@ static vestry_err create_profiles(vestry *v, const vestry_options *options) {
   return error;
 }
 
-/* Create the parts. ret_part: the faulty part or option on failure. */
+/* Create the parts. ret_part: the faulty option on failure; NULL: the log has it already. options: its connection is
+ * not NULL. */
 static vestry_err fill(vestry *v, const vestry_options *options, const char **ret_part) {
-  *ret_part = "runtime, threads_count";
+  *ret_part = options->runtime ? "options.runtime" : "options.threads_count";
   v->nothing = json_object();
   if (!v->nothing) return VESTRY_NO_MEMORY;
   v->nothing->refcount = UNCOUNTED; /* all threads dispatch with it */
@@ -56,15 +59,16 @@ static vestry_err fill(vestry *v, const vestry_options *options, const char **re
   if (!error) error = create_runtime(v, options);
   if (!error) error = vsi_trim_init(&v->trim, v->runtime);
   if (!error) error = vsi_routes_create(v->host, &v->routes);
-  if (!error) *ret_part = "store, max_count, idle_ms, stores", error = vsi_stores_create(v, options);
-  if (!error) *ret_part = "connection", error = vsi_group_create(v->runtime, options->connection, &v->group);
+  if (!error) *ret_part = NULL, error = vsi_stores_create(v, options);
+  if (!error)
+    *ret_part = "options.connection->full", error = vsi_group_create(v->runtime, options->connection, &v->group);
   if (!error) vsi_group_own(v->group, v);
   if (!error) v->heartbeat_ms = vsi_group_heartbeat_ms(v->group);
   if (!error) vsi_group_limit(v->group, options->bounds->max_queued_bytes);
-  if (!error) *ret_part = "profiles", error = create_profiles(v, options);
+  if (!error) *ret_part = "options.profiles", error = create_profiles(v, options);
   if (!error)
-    *ret_part = "bounds", error = vsi_channels_create(v->group, options->bounds->max_channels_count,
-                                                      options->bounds->max_epoch_bytes, &v->channels);
+    *ret_part = "options.bounds", error = vsi_channels_create(v->group, options->bounds->max_channels_count,
+                                                              options->bounds->max_epoch_bytes, &v->channels);
   if (!error && options->bounds->max_streams_per_scope_count)
     error = vsi_shares_create(v->host, options->bounds->max_streams_per_scope_count, &v->shares);
   if (!error) vsi_effects_register(v->registry);
@@ -104,16 +108,43 @@ static size_t body_bytes_of(const vestry_bounds *bounds) {
   return most < DEFAULT_BODY_BYTES ? most : DEFAULT_BODY_BYTES;
 }
 
-/* Return the error in the options; NULL: none. */
-static const char *find_mistake(const vestry_options *options) {
-  const size_t body_bytes = options->bounds->max_body_bytes, request_bytes = request_bytes_of(options->bounds);
-  if (body_bytes > VESTRY_BODY_BYTES_MAX) return "max_body_bytes exceeds VESTRY_BODY_BYTES_MAX";
-  if (body_bytes > vsi_body_bytes_most(request_bytes))
-    return "max_body_bytes exceeds 7/16 of max_request_bytes; raise max_request_bytes";
-  if (options->bounds->max_per_stream_count > VSI_STREAM_KEYS_MAX) return "max_per_stream_count exceeds 65535";
-  if (options->bounds->max_values_count > VALUES_MOST) return "max_values_count exceeds 1000000";
-  if (options->profiles_count > VESTRY_PROFILES_MAX) return "profiles_count exceeds VESTRY_PROFILES_MAX";
-  return options->profiles_count && !options->profiles ? "profiles_count is set without profiles" : NULL;
+/* Return the mistake in the options, except in their ranges; NULL: none. */
+static const char *find_mistake(const vestry_options *options, const vestry_host *host) {
+  if (!host->reallocate || !host->now_ns || !host->random)
+    return "options.host: reallocate, now_ns and random must be set; copy vestry_host_default() and change the copy";
+  if (options->runtime && host != vestry_runtime_host(options->runtime))
+    return "options.host is not the host of options.runtime; leave it NULL";
+  if (options->bounds->max_body_bytes > vsi_body_bytes_most(request_bytes_of(options->bounds)))
+    return "options.bounds->max_body_bytes exceeds 7/16 of max_request_bytes; raise max_request_bytes";
+  return options->profiles_count && !options->profiles ? "options.profiles_count is set without options.profiles"
+                                                       : NULL;
+}
+
+/* Check the ranges of the options, and log the first that is out of its range. */
+static vestry_err check_ranges(const vestry_options *options, const vestry_host *host) {
+  const vestry_bounds *bounds = options->bounds;
+  const vestry_connection_options *connection = options->connection;
+  const bool has_threads = !options->runtime && options->threads_count != VESTRY_THREADS_NONE;
+  const vsi_option_range ranges[] = {
+      {"options.threads_count", has_threads ? options->threads_count : 0, 1, THREADS_MOST},
+      {"options.bounds->max_body_bytes", bounds->max_body_bytes, 1, VESTRY_BODY_BYTES_MAX},
+      {"options.bounds->max_per_stream_count", bounds->max_per_stream_count, 1, VSI_STREAM_KEYS_MAX},
+      {"options.bounds->max_epoch_bytes", bounds->max_epoch_bytes, 1, VSI_EPOCH_MAX_BYTES_MOST},
+      {"options.bounds->max_values_count", bounds->max_values_count, 1, VALUES_MOST},
+      {"options.connection->max_queued_count", connection->max_queued_count, 1, VSI_QUEUE_MAX_COUNT},
+      {"options.connection->max_queued_bytes", connection->max_queued_bytes, 1, VSI_QUEUE_MAX_BYTES},
+      {"options.connection->full", (uint64_t)connection->full, VESTRY_FULL_CLOSE, VESTRY_FULL_CONFLATE},
+      {"options.profiles_count", options->profiles_count, 1, VESTRY_PROFILES_MAX},
+  };
+  return vsi_option_ranges_check(host, "vestry_create", ranges, sizeof ranges / sizeof *ranges);
+}
+
+/* The default of a stream's queue leaves room for others: one stream that does not read fills at most half of what all
+ * queues may hold, and so ends by its own bound, not because of the bound of all. */
+static void bound_queue(vestry_connection_options *connection, const vestry_bounds *bounds) {
+  const size_t most = bounds->max_queued_bytes / 2;
+  if (!connection->max_queued_bytes && bounds->max_queued_bytes && most < VSI_DEFAULT_QUEUED_BYTES)
+    connection->max_queued_bytes = most ? most : 1;
 }
 
 static vestry_err refuse_size(const vestry_host *host, const char *size, const char *expected) {
@@ -127,6 +158,7 @@ static vestry_err refuse_size(const vestry_host *host, const char *size, const c
 vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
   vestry_options own;
   vestry_bounds bounds;
+  vestry_connection_options connection;
   const vestry_options *options = &own;
   if (!ret_instance) return VESTRY_INVALID;
   if (VSI_OPTIONS_TAKE(vestry_options, own, given))
@@ -134,15 +166,22 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
   const vestry_host *host = host_of(options);
   if (VSI_OPTIONS_TAKE(vestry_bounds, bounds, options->bounds))
     return refuse_size(host, "options.bounds->size", "sizeof(vestry_bounds)");
+  if (VSI_OPTIONS_TAKE(vestry_connection_options, connection, options->connection))
+    return refuse_size(host, "options.connection->size", "sizeof(vestry_connection_options)");
   own.bounds = &bounds;
-  const char *mistake = find_mistake(options), *part = "";
+  connection.size = sizeof connection;
+  own.connection = &connection;
+  const char *mistake = find_mistake(options, host), *part = NULL;
   if (mistake) return vsi_mistake(host, "vestry_create", mistake);
+  if (check_ranges(options, host)) return VESTRY_INVALID;
+  bound_queue(&connection, &bounds);
   vestry *v = vsi_calloc(host, 1, sizeof *v);
   if (!v) return VESTRY_NO_MEMORY;
-  if (VSI_OPTIONS_TAKE(vestry_connection_hooks, v->hooks, options->hooks) ||
-      VSI_OPTIONS_TAKE(vestry_signals_limits, v->signals, options->signals)) {
+  const bool hooks_are_known = !VSI_OPTIONS_TAKE(vestry_connection_hooks, v->hooks, options->hooks);
+  if (!hooks_are_known || VSI_OPTIONS_TAKE(vestry_signals_limits, v->signals, options->signals)) {
     vsi_free(host, v);
-    return refuse_size(host, "the size of options.hooks or options.signals", "the size of the struct");
+    return hooks_are_known ? refuse_size(host, "options.signals->size", "sizeof(vestry_signals_limits)")
+                           : refuse_size(host, "options.hooks->size", "sizeof(vestry_connection_hooks)");
   }
   v->host = host;
   v->scope = options->scope;
@@ -159,9 +198,10 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
   v->retry_after_s = bounds.retry_after_s ? bounds.retry_after_s : DEFAULT_RETRY_AFTER_S;
   vestry_err error = fill(v, options, &part);
   if (error) {
-    vsi_log(host, VESTRY_LOG_ERROR, "vestry_create: %s: %s%s", part, vestry_strerror(error),
-            error == VESTRY_UNSUPPORTED && !VSI_CONFLATES ? "; conflation needs a build with -DVESTRY_CONFLATION=ON"
-                                                          : "");
+    if (part)
+      vsi_log(host, VESTRY_LOG_ERROR, "vestry_create: %s: %s%s", part, vestry_strerror(error),
+              error == VESTRY_UNSUPPORTED && !VSI_CONFLATES ? "; conflation needs a build with -DVESTRY_CONFLATION=ON"
+                                                            : "");
     take_apart(v);
     return error;
   }

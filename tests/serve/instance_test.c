@@ -38,9 +38,35 @@ static void options_are_checked(void **state) {
   must_refuse((vestry_options){.bounds = &(vestry_bounds){.max_body_bytes = 8, .max_request_bytes = 16}},
               VESTRY_INVALID, "raise max_request_bytes");
   must_refuse((vestry_options){.connection = &(vestry_connection_options){.max_queued_count = 2000000}}, VESTRY_INVALID,
-              "connection");
+              "options.connection->max_queued_count is 2000000, but must be from 1 to 1000000");
+  must_refuse((vestry_options){.connection = &(vestry_connection_options){.max_queued_bytes = (size_t)2 << 30}},
+              VESTRY_INVALID, "options.connection->max_queued_bytes is 2147483648");
+  must_refuse((vestry_options){.connection = &(vestry_connection_options){.full = 17}}, VESTRY_INVALID,
+              "options.connection->full is 17");
+  must_refuse((vestry_options){.connection = &(vestry_connection_options){.size = 1}}, VESTRY_INVALID,
+              "options.connection->size");
+  must_refuse((vestry_options){.signals = &(vestry_signals_limits){.size = 1}}, VESTRY_INVALID,
+              "options.signals->size");
+  must_refuse((vestry_options){.threads_count = 257}, VESTRY_INVALID,
+              "options.threads_count is 257, but must be from 1 to 256");
+  must_refuse((vestry_options){.bounds = &(vestry_bounds){.max_epoch_bytes = UINT64_MAX}}, VESTRY_INVALID,
+              "options.bounds->max_epoch_bytes");
+  must_refuse((vestry_options){.bounds = &(vestry_bounds){.max_per_stream_count = 65536}}, VESTRY_INVALID,
+              "options.bounds->max_per_stream_count is 65536, but must be from 1 to 65535");
+  must_refuse((vestry_options){.bounds = &(vestry_bounds){.max_values_count = 1000001}}, VESTRY_INVALID,
+              "options.bounds->max_values_count");
   must_refuse((vestry_options){.profiles_count = 1}, VESTRY_INVALID, "profiles");
   must_refuse((vestry_options){.hooks = &(vestry_connection_hooks){.size = 1}}, VESTRY_INVALID, "hooks");
+  for (int missing = 0; missing < 3; missing++) {
+    vestry *v = NULL;
+    vestry_host host = w.th.host;
+    if (missing == 0) host.reallocate = NULL;
+    if (missing == 1) host.now_ns = NULL;
+    if (missing == 2) host.random = NULL;
+    assert_int_equal(vestry_create(&(vestry_options){.host = &host}, &v), VESTRY_INVALID);
+    assert_null(v);
+    assert_non_null(strstr(w.th.last_log, "options.host: reallocate, now_ns and random must be set"));
+  }
   atomic_store(&w.th.fail_random, true);
   assert_int_equal(site_try(&w, (vestry_options){0}, (site_has){.secret = NULL}), VESTRY_IO);
   assert_null(w.v);
@@ -471,7 +497,8 @@ static void f4_queue_budget_is_enforced_and_counted(void **state) {
   site w;
   wire a = {.write_io = VESTRY_IO_WOULD_BLOCK}, b = {0};
   site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_queued_bytes = 16384},
-                                  .connection = &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS}});
+                                  .connection = &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS,
+                                                                             .max_queued_bytes = 1 << 20}});
   wire_plan(&w, &a, &(plan){.key = "a", .keep = true, .auto_close = -1});
   wire_plan(&w, &b, &(plan){.key = "b", .keep = true, .auto_close = -1});
   char text[1001];
@@ -594,6 +621,56 @@ static void p4_memory_of_stalled_streams_has_a_bound_with_each_policy(void **sta
       assert_in_range(w.th.bytes, 0, before);
       site_end(&w);
     }
+}
+
+/* Without a bound of its own, a stream gets at most half of what all may queue: it ends by its own bound. */
+static void queue_of_a_stream_is_bounded_by_half_of_all(void **state) {
+  (void)state;
+  static const struct {
+    size_t all, own;
+    vestry_err at_half, beyond;
+  } rows[] = {{40000, 0, VESTRY_OK, VESTRY_TOO_LARGE},
+              {40000, 30000, VESTRY_OK, VESTRY_OK}, /* set by the application */
+              {0, 0, VESTRY_OK, VESTRY_OK}};
+  static char text[25000];
+  memset(text, 'x', sizeof text);
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    site w;
+    wire r = {0};
+    site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_queued_bytes = rows[i].all},
+                                    .connection = &(vestry_connection_options){.max_queued_bytes = rows[i].own,
+                                                                               .full = VESTRY_FULL_DROP}});
+    wire_plan(&w, &r, &(plan){.key = "a", .keep = true});
+    assert_int_equal(vestry_connection_event(r.connection, "n", text, 19000, NULL), rows[i].at_half);
+    site_settle(&w);
+    assert_int_equal(vestry_connection_event(r.connection, "n", text, 25000, NULL), rows[i].beyond);
+    site_settle(&w);
+    wires_end(&w, &r);
+  }
+}
+
+/* A handler that steps runs other streams, and its own opens after vestry_serve. */
+static vestry_err step_here(const vestry_request *req, vestry_reply *reply, void *app) {
+  wire *const *two = app;
+  vestry_connection_event(two[0]->connection, "n", "x", 1, NULL);
+  while (vestry_runtime_step(vestry_parts_of(req->v)->runtime)) continue;
+  assert_int_equal(wire_count(two[0], "data: x"), 1);
+  assert_false(two[1]->head_written);
+  vestry_reply_key(reply, VESTRY_KEY("own"));
+  return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
+}
+
+static void stream_of_a_handler_that_steps_opens_after_it(void **state) {
+  (void)state;
+  site w;
+  wire other = {0}, own = {.datastar = true};
+  site_begin(&w, (vestry_options){0});
+  wire_plan(&w, &other, &(plan){.key = "a", .keep = true});
+  assert_int_equal(wire_serve(&w, &own, step_here, (wire *[]){&other, &own}), VESTRY_OK);
+  assert_false(own.head_written);
+  site_settle(&w);
+  assert_true(own.head_written);
+  wires_end(&w, &other, &own);
 }
 
 /* ---- the end of a run -------------------------------------------------------------------------------------------- */
@@ -732,6 +809,8 @@ int main(void) {
       cmocka_unit_test(references_outlive_the_instance),
       cmocka_unit_test(f4_queue_budget_is_enforced_and_counted),
       cmocka_unit_test(p4_memory_of_stalled_streams_has_a_bound_with_each_policy),
+      cmocka_unit_test(queue_of_a_stream_is_bounded_by_half_of_all),
+      cmocka_unit_test(stream_of_a_handler_that_steps_opens_after_it),
       cmocka_unit_test(late_end_writes_to_no_other_descriptor),
       cmocka_unit_test(end_before_a_run_does_not_end_it),
       cmocka_unit_test(drain_time_of_a_run_is_bounded),
