@@ -101,7 +101,7 @@ static inline _Atomic(vsi_stream_part *) *vsi_stream_context_first_part(const vs
   return (_Atomic(vsi_stream_part *) *)(uintptr_t)(stream->tail + before);
 }
 
-/* Return the scope of the request that opened the stream. See vsi_stream_scope. */
+/* Return the scope of the request that opened the stream. See vestry_connection_scope_get. */
 static inline vestry_scope vsi_stream_context_first_scope(const vsi_stream_context *stream) {
   return (vestry_scope){vsi_stream_context_first_part(stream) + stream->has_parts, stream->scope_len};
 }

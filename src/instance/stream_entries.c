@@ -292,7 +292,7 @@ vestry_scope vsi_stream_last_scope(const vsi_stream_context *stream) {
   return (vestry_scope){scope->bytes, scope->len};
 }
 
-vestry_scope vsi_stream_scope(vestry_connection *connection, char *buffer) {
+vestry_scope vestry_connection_scope_get(vestry_connection *connection, char buffer[VESTRY_SCOPE_MAX_BYTES]) {
   vsi_stream_context *stream = vsi_stream_context_of(connection);
   vestry_scope scope = {buffer, 0};
   if (!stream) return scope;
@@ -333,7 +333,7 @@ vestry_err vsi_scope_change_begin(vsi_scope_change *change, vestry_connection *c
     vsi_free(vsi_stream_context_v(stream)->host, change->to);
     return error;
   }
-  change->from = vsi_stream_scope(connection, change->from_bytes); /* only this thread changes it */
+  change->from = vestry_connection_scope_get(connection, change->from_bytes); /* only this thread changes it */
   /* The new scope is in the list. A stream that has ended gets no list, and then no scope. */
   if (!has_list) error = make_room(connection, stream, FIRST_ROOM);
   if (error) vsi_scope_change_end(change, connection);

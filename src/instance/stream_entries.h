@@ -24,9 +24,6 @@ void vsi_stream_entries_free(vsi_stream_context *stream, const vestry_host *host
 /* Copy the first entries, at most `room`, in the order of their puts. Returns the number of all entries. Any thread. */
 VESTRY_API size_t vsi_stream_entries_copy(vestry_connection *connection, vsi_stream_entry *to, size_t room);
 
-/* Copy the scope of a stream. buffer: VESTRY_SCOPE_MAX_BYTES, which the result borrows. Any thread that holds a
- * reference; a connection without a stream context has the scope without an owner. */
-VESTRY_API vestry_scope vsi_stream_scope(vestry_connection *connection, char *buffer);
 /* Return the scope of a stream that has ended; it does not change any more. */
 vestry_scope vsi_stream_last_scope(const vsi_stream_context *stream);
 /* Return whether this is the scope of a stream. Any thread. */

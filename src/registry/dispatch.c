@@ -231,12 +231,21 @@ vestry_err vestry_context_replace(vestry_dispatch_context *context, json_t *effe
   context->is_skipped = true;
   if (!effect) return VESTRY_NO_MEMORY;
   if (find_head(context, effect, &of) && of.phase == context->phase) {
-    context->is_skipped = false;
+    context->is_skipped = context->has_no_target;
     context->replacement = effect;
     return VESTRY_OK;
   }
   vestry_err error = json_is_array(effect) && !json_array_size(effect) ? VESTRY_OK : VESTRY_INVALID;
   json_decref(effect);
+  return error;
+}
+
+vestry_err vestry_context_filter(vestry_dispatch_context *context, vestry_target_fn keep, void *ctx) {
+  vsi_targets *targets = &context->root->targets;
+  if (!context->in_before || context->phase != VESTRY_PHASE_EFFECT || !keep) return VESTRY_INVALID;
+  if (!targets->count) return VESTRY_OK;
+  vestry_err error = vsi_targets_filter(targets, keep, ctx);
+  if (error || !targets->count) context->is_skipped = context->has_no_target = true;
   return error;
 }
 
@@ -246,7 +255,7 @@ static size_t intercept_before(vestry_dispatch_context *context, head *of, json_
   const vsi_interceptors *all = &context->v->registry->phases[of->phase];
   size_t reached = 0;
   context->phase = of->phase;
-  context->is_after = context->is_skipped = false;
+  context->is_after = context->is_skipped = context->has_no_target = false;
   while (reached < all->count && !context->is_skipped) {
     context->in_before = true;
     intercept_one(context, &all->items[reached++], false, *entry);
@@ -270,6 +279,7 @@ static void perform(vestry_dispatch_context *context, json_t *entry, bool is_pla
   else if (!vsi_placeholders_replace(context, of.phase, entry, &current))
     return;
   if (current == entry || read_head(context, current, &of)) {
+    const vsi_targets_view *all = context->root->targets.view;
     const size_t reached = intercept_before(context, &of, &current);
     if (is_over(context) || context->is_skipped)
       context->result->skipped_count++;
@@ -278,6 +288,7 @@ static void perform(vestry_dispatch_context *context, json_t *entry, bool is_pla
     else
       perform_effect(context, &of, current);
     intercept(context, of.phase, true, current, reached);
+    vsi_targets_unfilter(&context->root->targets, all);
     if (context->value) drop_value(context);
   }
   json_decref(current);

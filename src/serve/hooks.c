@@ -43,7 +43,7 @@ static void on_open(vestry_connection *connection, void *ctx) {
   vestry_dispatch_context context;
   vestry_dispatch_result result;
   char scope[VESTRY_SCOPE_MAX_BYTES];
-  vsi_context_init(&context, v, NULL, NULL, vsi_stream_scope(connection, scope), &result);
+  vsi_context_init(&context, v, NULL, NULL, vestry_connection_scope_get(connection, scope), &result);
   if (!vsi_targets_add(&context.targets, connection)) announce(&context, "connection", connection, NULL);
   vsi_dispatch_log(v, &result, "an opened stream");
   vsi_context_finish(&context);

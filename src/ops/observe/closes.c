@@ -123,7 +123,7 @@ static void fill(record *to, const vsi_stream_context *stream, vestry_connection
                                  .written_bytes = stats.written_bytes,
                                  .wire_bytes = stats.wire_bytes,
                                  .last_error = vsi_shown_refusal(connection)};
-  vsi_shown_scope(vsi_stream_context_v(stream), vsi_stream_scope(connection, scope), to->info.scope);
+  vsi_shown_scope(vsi_stream_context_v(stream), vestry_connection_scope_get(connection, scope), to->info.scope);
   vsi_shown_key_of_stream(connection, &key);
   put_key(to, &key);
 }

@@ -32,7 +32,7 @@ static void take_topic(const char *name, size_t len, void *ctx) {
 static void put_name(const vestry_observe *observe, vestry_connection *connection, vestry_stream_info *info) {
   char scope[VESTRY_SCOPE_MAX_BYTES];
   vsi_shown_key key;
-  vsi_shown_scope(observe->v, vsi_stream_scope(connection, scope), info->scope);
+  vsi_shown_scope(observe->v, vestry_connection_scope_get(connection, scope), info->scope);
   vsi_shown_key_of_stream(connection, &key);
   memcpy(info->key, key.text, sizeof info->key);
   info->is_key_cut = key.is_cut;
