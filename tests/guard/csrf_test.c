@@ -178,6 +178,32 @@ static void token_is_bound_to_a_cookie_without_sessions(void **state) {
   }
 }
 
+/* The log names the reason for which requests are rejected, once a minute for each reason. */
+/* capability: D11 */
+static void reason_of_a_rejection_is_logged_once_a_minute(void **state) {
+  (void)state;
+  suite s;
+  begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, &(vestry_csrf_options){.insecure = true});
+  opened o = {.cookie = ""}, nobody = {.cookie = ""};
+  open_page(&s, &o);
+  test_host *th = &s.on.th;
+  for (int minute = 0; minute < 2; minute++, test_host_advance_ms(th, 60000)) {
+    for (int i = 0; i < 3; i++) assert_int_equal(act_with(&s, &o, NULL, NULL, NULL), 403);
+    assert_int_equal(atomic_load(&th->log_lines), 3 * minute + 1);
+    assert_string_equal(th->last_log,
+                        "csrf: POST /act: there is no token (field csrf, header X-CSRF-Token, signal csrf)");
+    for (int i = 0; i < 3; i++) assert_int_equal(act_with(&s, &nobody, o.token, NULL, NULL), 403);
+    assert_int_equal(atomic_load(&th->log_lines), 3 * minute + 2);
+    assert_non_null(strstr(th->last_log, "csrf: POST /act: there is a token, but not its cookie"));
+    for (int i = 0; i < 3; i++) assert_int_equal(act_with(&s, &o, o.token, "Sec-Fetch-Site", "same-site"), 403);
+    assert_int_equal(atomic_load(&th->log_lines), 3 * minute + 3);
+    assert_non_null(strstr(th->last_log, "of another site"));
+    assert_int_equal(act_with(&s, &o, "stale", NULL, NULL), 403); /* INFO: a user's login in another tab causes it */
+    assert_int_equal(atomic_load(&th->log_lines), 3 * minute + 3);
+  }
+  end(&s);
+}
+
 static int act_with_body(suite *s, opened *o, const char *method, const char *type, bool datastar, const char *query,
                          const char *body) {
   wire r = {.method = method,
@@ -506,6 +532,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(token_is_valid_only_in_its_session),
       cmocka_unit_test(token_is_bound_to_a_cookie_without_sessions),
+      cmocka_unit_test(reason_of_a_rejection_is_logged_once_a_minute),
       cmocka_unit_test(token_is_read_from_header_form_and_signals),
       cmocka_unit_test(form_with_too_many_values_gets_413),
       cmocka_unit_test(safe_methods_need_no_token),

@@ -64,11 +64,13 @@ static vestry_err act(const vestry_request *req, vestry_reply *reply, void *app)
   return vestry_reply_status(reply, 204);
 }
 
-static void open_site(suite *s, bool has_sessions) {
-  const vestry_session_options sessions = {.insecure = true};
+/* run: another number gives other random keys. */
+static void open_site_with(suite *s, site_has has, unsigned run) {
   vestry_page *with_handler, *with_part;
   *s = (suite){.text = "first"};
-  site_begin_with(&s->on, (vestry_options){0}, (site_has){.sessions = has_sessions ? &sessions : NULL});
+  test_host_init(&s->on.th);
+  s->on.th.seed += run;
+  assert_int_equal(site_try(&s->on, (vestry_options){0}, has), VESTRY_OK);
   site_add_pages(&s->on, NULL);
   vestry *v = s->on.v;
   assert_int_equal(vestry_csrf_create(v, &(vestry_csrf_options){.insecure = true}, &s->csrf), VESTRY_OK);
@@ -83,6 +85,11 @@ static void open_site(suite *s, bool has_sessions) {
   assert_int_equal(vestry_route(v, "GET", "/parted", vestry_page_handler, with_part), VESTRY_OK);
   assert_int_equal(vestry_route(v, "GET", "/shared", serve_shared, s), VESTRY_OK);
   assert_int_equal(vestry_route(v, "POST", "/act", act, s), VESTRY_OK);
+}
+
+static void open_site(suite *s, bool has_sessions) {
+  const vestry_session_options sessions = {.insecure = true};
+  open_site_with(s, (site_has){.sessions = has_sessions ? &sessions : NULL}, 0);
 }
 
 static void close_site(suite *s) {
@@ -217,10 +224,58 @@ static void shared_content_gets_no_token(void **state) {
       site_settle(&s.on);
       assert_int_equal(s.made, VESTRY_INVALID);
       assert_true(atomic_load(&s.on.th.log_lines) > before);
+      assert_non_null(strstr(s.on.th.last_log, is_stream ? "vestry_csrf_token: " : "answered 500"));
       if (!is_stream) assert_int_equal(vestry_memory_look(answer).status, 500);
       if (is_stream && i % 2 == 0) assert_non_null(strstr(vestry_memory_since(answer).data, "\"failing\":true"));
       vestry_memory_destroy(answer);
     }
+    close_site(&s);
+  }
+}
+
+/* A render that fails in the same way for several tabs, and again and again, is logged once a minute, with the function
+ * and its reason. */
+static void reason_of_a_failing_render_is_logged_once_a_minute(void **state) {
+  (void)state;
+  suite s;
+  tab t = {.cookie = ""};
+  open_site(&s, true);
+  vestry_memory_exchange *tabs[3];
+  for (size_t i = 0; i < 3; i++) tabs[i] = get(&s, &t, "/shared", "");
+  for (size_t i = 0; i < 55; i++) site_pass_ms(&s.on, 1000);
+  assert_true(s.renders > 4);
+  assert_int_equal(atomic_load(&s.on.th.log_lines), 1);
+  assert_non_null(strstr(s.on.th.last_log, "the page at /shared: reply: vestry_csrf_token: a shared page"));
+  for (size_t i = 0; i < 60; i++) site_pass_ms(&s.on, 1000);
+  assert_int_equal(atomic_load(&s.on.th.log_lines), 2);
+  assert_non_null(strstr(s.on.th.last_log, " times before)"));
+  for (size_t i = 0; i < 3; i++) vestry_memory_destroy(tabs[i]);
+  close_site(&s);
+}
+
+/* The secret of the instance, or of signed sessions, is that of the state tags: after a restart, a tab with the same
+ * content receives nothing, and its token is valid. */
+static void page_outlives_a_restart_by_the_secret_of_the_instance(void **state) {
+  (void)state;
+  static const char secret[] = "thirty-two bytes that nobody knows";
+  const vestry_session_options is_signed = {.insecure = true, .secret = secret, .secret_len = sizeof secret - 1};
+  const site_has rows[] = {{.secret = secret}, {.sessions = &is_signed}, {.secret = NULL}};
+  for (size_t i = 0; i < 3; i++) {
+    suite s;
+    tab t = {.cookie = ""};
+    open_site_with(&s, rows[i], 0);
+    load(&s, &t, "/own");
+    close_site(&s);
+    open_site_with(&s, rows[i], 1);
+    t.stream = get(&s, &t, "/own", t.had);
+    site_settle_pages(&s.on);
+    const char *content = strstr(vestry_memory_since(t.stream).data, "patch-elements");
+    if (i < 2)
+      assert_null(content);
+    else
+      assert_non_null(content);
+    assert_int_equal(status_with(&s, &t, t.token), i < 2 ? 204 : 403);
+    vestry_memory_destroy(t.stream);
     close_site(&s);
   }
 }
@@ -230,6 +285,8 @@ int main(void) {
       cmocka_unit_test(content_with_a_token_is_sent_only_when_it_changes),
       cmocka_unit_test(page_without_a_cookie_is_not_sent_again),
       cmocka_unit_test(shared_content_gets_no_token),
+      cmocka_unit_test(reason_of_a_failing_render_is_logged_once_a_minute),
+      cmocka_unit_test(page_outlives_a_restart_by_the_secret_of_the_instance),
   };
   return cmocka_run_group_tests_name("CSRF tokens in live pages", tests, NULL, NULL);
 }

@@ -11,7 +11,9 @@
  *      // an action: \@post('/x',{headers:{'X-CSRF-Token':$_csrf}}), which vestry_backend_action_options.csrf writes
  *      // a form: <input type="hidden" name="csrf" value="%s">
  *
- *  A rejected request gets 403: the application's error page, or a sentence with the reason.
+ *  A rejected request gets 403: the application's error page, or a sentence with the reason. The log has a warning with
+ *  method, path and reason, such as "there is no token", at most once a minute for each reason; a token that is out of
+ *  date is logged at the level INFO.
  *  docs/guide/csrf-and-tabs.md has the rules. */
 #ifndef VESTRY_CSRF_H
 #define VESTRY_CSRF_H

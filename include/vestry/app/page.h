@@ -74,7 +74,8 @@ typedef struct vestry_pages_options {
                            that the tab shows. A tab that reconnects sends its tag, and receives content only if it has
                            changed. Use the same secret on all machines and after a restart; under another secret the
                            tab receives the whole content. NULL: derived from the secret of the cluster that has these
-                           pages (vestry/cluster/cluster.h); random without a cluster. Copied */
+                           pages (vestry/cluster/cluster.h); without a cluster from that of the instance
+                           (vestry/app/secret.h); random without both. Copied */
   size_t secret_len;  /**< length of the secret */
   const char *offline_text;  /**< text of the banner (vestry_render_head) shown while the stream is broken ["Offline.
                                   Trying again…"]. Copied */

@@ -101,7 +101,7 @@ typedef struct vestry_session_options {
 
 /** Add sessions to an instance: from now on each request has one, and its scope is that of the session. Call it once,
  *  right after vestry_create, because idempotent actions (vestry/app/once.h), rates by scope (vestry/app/rate.h) and
- *  pages (by the secret of signed sessions) depend on it. Sessions end with the instance.
+ *  pages (their tokens and state tags use the secret of signed sessions) depend on it. Sessions end with the instance.
  *  options  NULL: the defaults; copied, except borrowed members
  *  Returns  OK | INVALID (the log gives the reason; vestry_options.scope is set, or a dependent object exists already)
  *           | EXISTS (it has sessions) | NO_MEMORY | IO

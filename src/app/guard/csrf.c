@@ -19,10 +19,14 @@
 
 enum { MAX_ORIGINS = 64 };
 
+/* Why a request is rejected. */
+typedef enum refusal { OF_OTHER_SITE, WITHOUT_TOKEN, WITHOUT_COOKIE, OUT_OF_DATE, REFUSALS_COUNT } refusal;
+
 struct vestry_csrf {
   vestry *v;
   const char *cookie;
   bool insecure;
+  _Atomic(uint64_t) logged_ns[REFUSALS_COUNT]; /* when each was logged last; 0: never */
   size_t origins_count;
   char *origins[]; /* their texts follow in the same allocation */
 };
@@ -140,17 +144,20 @@ vestry_err vestry_csrf_token(vestry_csrf *csrf, const vestry_request *req, vestr
   return error;
 }
 
-/* OK | NOT_FOUND | NO_MEMORY */
-static vestry_err check_token(const vestry_csrf *csrf, const vestry_request *req) {
+/* OK | NOT_FOUND, with the reason | NO_MEMORY */
+static vestry_err check_token(const vestry_csrf *csrf, const vestry_request *req, refusal *ret_why) {
   const char *token;
   vsi_proof_place place;
   char cookie[VSI_SEAL_LEN + 1];
   vestry_err error = vsi_proof_find(req, "X-CSRF-Token", "csrf", &token, &place);
+  *ret_why = WITHOUT_TOKEN;
   if (error) return error;
   const bool has_sessions = vsi_sessions_of(req->v);
+  *ret_why = WITHOUT_COOKIE;
   if (!has_sessions && !read_cookie(csrf, req, cookie)) return VESTRY_NOT_FOUND;
   const char *more = has_sessions ? NULL : cookie;
   bool is_good = vsi_seal_is_good(vsi_seals_of(req->v), VSI_SEAL_CSRF, req->scope, more, token, strlen(token));
+  *ret_why = OUT_OF_DATE;
   return is_good ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
 
@@ -171,13 +178,40 @@ static bool is_from_here(const vestry_csrf *csrf, const vestry_request *req) {
   return !origin || (host && vsi_origin_is_host(origin, host));
 }
 
+/* Log a rejected request, for the developer of its page. At most once a minute for each reason, because any client can
+ * send such requests. */
+static void log_refusal(vestry_csrf *csrf, const vestry_request *req, refusal why) {
+  static const uint64_t every_ns = 60000 * VSI_NS_PER_MS;
+  static const char *const reasons[] = {
+      "the request came from a page of another site (vestry_csrf_options.trusted_origins)",
+      "there is no token (field csrf, header X-CSRF-Token, signal csrf)",
+      "there is a token, but not its cookie; over plain http, set vestry_csrf_options.insecure",
+      "the token is of another session, or from before a restart without vestry_secret_set"};
+  const uint64_t now_ns = vsi_now_ns(csrf->v->host);
+  uint64_t last_ns = atomic_load_explicit(&csrf->logged_ns[why], memory_order_relaxed);
+  if (last_ns && now_ns - last_ns < every_ns) return;
+  /* relaxed: it orders nothing; of several concurrent requests one is logged */
+  if (!atomic_compare_exchange_strong_explicit(&csrf->logged_ns[why], &last_ns, now_ns ? now_ns : 1,
+                                               memory_order_relaxed, memory_order_relaxed))
+    return;
+  vsi_log(csrf->v->host, why == OUT_OF_DATE ? VESTRY_LOG_INFO : VESTRY_LOG_WARN, "csrf: %.16s %.200s: %s", req->method,
+          req->path, reasons[why]);
+}
+
 vestry_err vestry_csrf_guard(const vestry_request *req, vestry_reply *reply, void *app) {
-  const vestry_csrf *csrf = app;
+  static const char *const sentences[] = {
+      "This request came from a page of another site, and was rejected.",
+      "This request has no proof that it came from a page of this site (a token), so it was rejected.",
+      "This request came without the cookie of its page, so it was rejected. Allow cookies, reload the page, and try "
+      "again.",
+      "This page is out of date, so its request was rejected. Reload it, and try again."};
+  vestry_csrf *csrf = app;
+  refusal why = OF_OTHER_SITE;
   if (vsi_request_is_safe(req)) return VESTRY_OK;
-  if (!is_from_here(csrf, req))
-    return vsi_refuse(req, reply, 403, "This request came from a page of another site, and was rejected.");
-  vestry_err error = check_token(csrf, req);
-  if (error != VESTRY_NOT_FOUND) return error;
-  return vsi_refuse(req, reply, 403,
-                    "This page is out of date, so its request was rejected. Reload it, and try again.");
+  if (is_from_here(csrf, req)) {
+    vestry_err error = check_token(csrf, req, &why);
+    if (error != VESTRY_NOT_FOUND) return error;
+  }
+  log_refusal(csrf, req, why);
+  return vsi_refuse(req, reply, 403, sentences[why]);
 }

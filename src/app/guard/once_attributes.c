@@ -38,13 +38,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
+#include "instance/instance.h"
 #include "vestry/app/once.h"
 
 extern const char vsi_script_once[]; /* once.js */
 
 vestry_err vestry_once_attributes(const vestry_request *req, char *buffer, size_t capacity) {
   char text[VESTRY_ONCE_ATTRIBUTES_BYTES], nonce[VESTRY_ONCE_NONCE_BYTES];
-  if (!buffer && capacity) return VESTRY_INVALID;
+  if (!req) return VESTRY_INVALID;
+  if (!buffer && capacity) return vsi_mistake(req->v->host, "vestry_once_attributes", "the buffer is NULL");
   vestry_err error = vestry_once_nonce(req, nonce);
   if (error) return error;
   int len = snprintf(text, sizeof text,

@@ -216,7 +216,8 @@ static uint64_t take(vestry_rate *rate, kind of, const void *name, size_t len) {
 }
 
 vestry_err vestry_rate_take(vestry_rate *rate, const void *name, size_t len, uint64_t *ret_wait_ms) {
-  if (!rate || (!name && len)) return VESTRY_INVALID;
+  if (!rate) return VESTRY_INVALID;
+  if (!name && len) return vsi_mistake(rate->v->host, "vestry_rate_take", "the name is NULL");
   uint64_t wait_ns = take(rate, OF_HANDLER, name, len);
   if (!wait_ns) return VESTRY_OK;
   if (ret_wait_ms) *ret_wait_ms = (wait_ns + 999999) / 1000000;

@@ -19,6 +19,7 @@
 
 #include "app/session/seal.h"
 #include "base/ascii.h"
+#include "html/builder.h"
 #include "http/cookie.h"
 #include "http/request.h"
 #include "instance/instance.h"
@@ -140,7 +141,11 @@ static bool is_prefix(const char *prefix) {
 
 vestry_err vestry_tab_keep(const vestry_request *req, vestry_html *html, const char *prefix) {
   char tag[VSI_SEAL_TAG_LEN + 1];
-  if (!req || !html || !is_prefix(prefix)) return VESTRY_INVALID;
+  if (!html) return VESTRY_INVALID;
+  if (!req || !is_prefix(prefix))
+    return vsi_html_fail(vsi_html_of(html), VESTRY_INVALID,
+                         "vestry_tab_keep: the request is NULL, or the prefix is not 1 to 64 letters, digits and '_', "
+                         "or begins with a digit");
   const vsi_seals *seals = vsi_seals_of(req->v);
   if (!seals) return VESTRY_NO_MEMORY;
   vsi_seal_tag(seals, req->scope, tag);

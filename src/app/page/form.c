@@ -200,13 +200,16 @@ typedef struct place {
   const declared *form;
 } place;
 
+static const char bad_name[] =
+    "the name consists of letters, digits, '-' and '_', with one ':' or none after the first";
+
 /* Find the form that a request names. Returns OK | INVALID | NOT_FOUND (not declared) | an error of vestry_tab_id,
  * after which all other members are set. */
 static vestry_err find_place(vestry_forms *forms, const vestry_request *req, const char *name, place *ret) {
   *ret = (place){.tab = ""};
   size_t len = name ? strlen(name) : 0, first = name ? strcspn(name, ":") : 0;
-  if (!first || len > VESTRY_FORM_NAME_MAX_BYTES) return VESTRY_INVALID;
-  if (strspn(name, letters) != first || (first < len && strspn(name + first + 1, letters) != len - first - 1))
+  if (!first || len > VESTRY_FORM_NAME_MAX_BYTES || strspn(name, letters) != first ||
+      (first < len && strspn(name + first + 1, letters) != len - first - 1))
     return VESTRY_INVALID;
   ret->form = find(forms, name);
   if (!ret->form) return VESTRY_NOT_FOUND;
@@ -285,9 +288,11 @@ static vestry_err write_attributes(const vestry_forms *forms, const place *at, c
 vestry_err vestry_form_open(vestry_forms *forms, const vestry_request *req, vestry_render *render, vestry_html *html,
                             const char *name, vestry_form **ret_form) {
   place at;
-  if (!forms || !html || !ret_form) return VESTRY_INVALID;
+  if (!forms || !html) return VESTRY_INVALID;
+  if (!ret_form) return vsi_mistake(forms->v->host, "vestry_form_open", "ret_form is NULL");
   const vestry_request *whose = render && render->share ? NULL : req;
   vestry_err error = find_place(forms, whose, name, &at);
+  if (error == VESTRY_INVALID) return vsi_mistake(forms->v->host, "vestry_form_open", bad_name);
   if (error == VESTRY_NOT_FOUND && at.form) error = VESTRY_OK; /* the request has no tab */
   /* It is not certain for which tab a document is requested, so no stored values are shown; the page requests them when
    * it knows its tab. */
@@ -459,8 +464,10 @@ vestry_err vestry_forms_handler(const vestry_request *req, vestry_reply *reply, 
 vestry_err vestry_forms_clear(vestry_forms *forms, const vestry_request *req, const char *name) {
   place at;
   vsi_form_state state;
-  if (!forms || !req) return VESTRY_INVALID;
+  if (!forms) return VESTRY_INVALID;
+  if (!req) return vsi_mistake(forms->v->host, "vestry_forms_clear", "the request is NULL");
   vestry_err error = find_place(forms, req, name, &at);
+  if (error == VESTRY_INVALID) return vsi_mistake(forms->v->host, "vestry_forms_clear", bad_name);
   return error ? error : forms->storage->ops->clear(forms->storage, &at.key, true, &state);
 }
 

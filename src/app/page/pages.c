@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "app/session/seal.h"
+
 vestry_err vsi_requests_take(vestry_pages *pages, size_t bytes) {
   if (bytes > pages->max_requests_bytes - pages->requests_bytes) {
     pages->stats.requests_refused_count++;
@@ -41,7 +43,14 @@ vestry_err vsi_secret_make(vestry_pages *pages, const vestry_pages_options *opti
     vestry_err error = vsi_siphash_key_random(pages->host, keys[i]);
     if (error) return error;
   }
-  if (options->secret) vsi_pages_share_secret(pages, options->secret, options->secret_len);
+  const vsi_seals *seals;
+  unsigned char derived[32];
+  vestry_err error = vsi_seals_use(pages->v, &seals);
+  if (error) return error;
+  if (options->secret)
+    vsi_pages_share_secret(pages, options->secret, options->secret_len);
+  else if (vsi_seals_derive(seals, "vestry state tags", derived))
+    vsi_pages_share_secret(pages, derived, sizeof derived);
   pages->has_secret = options->secret;
   return VESTRY_OK;
 }

@@ -15,6 +15,7 @@
 #include "app/page/copy.h"
 #include "app/page/state_tag.h"
 #include "app/page/tally.h"
+#include "base/held_log.h"
 #include "base/histogram.h"
 #include "base/map.h"
 #include "base/mutex.h"
@@ -52,6 +53,7 @@ struct vestry_page {
   void *app;
   vestry_when_hidden when_hidden;
   const char *id, *element, *signals; /* in the same allocation */
+  vsi_repeated_log failure;           /* guarded by the lock: the last line about a render for a stream that failed */
   const char *layout;                 /* in the same allocation: "LAYOUT/ELEMENT/ID"; NULL: no layout */
 };
 
@@ -83,8 +85,8 @@ struct vestry_pages {
   vsi_siphash_key content_secret, version_secret; /* keys of the hashes in tags; equal on all nodes of a cluster */
   vsi_siphash_key own_secret;                     /* key of the hashes of versions that are valid in this process
                                                      only */
-  bool has_secret;                                /* the application set both secrets; otherwise they are random or
-                                                     the cluster's */
+  bool has_secret;                                /* the options had a secret; otherwise both are the cluster's, or
+                                                     derived from the secret of the instance, or random */
   vsi_siphash_key buckets_secret;
   vestry_timer *timer;
   uint64_t timer_ns;          /* guarded by the lock: the time for which the timer is set; 0: it is not set */
@@ -162,7 +164,7 @@ void vsi_pages_unref(vestry_pages *pages);
 
 /* Secrets of pages: keys of the hashes in tags. */
 
-/* Derive or generate the secrets. Returns OK | IO (no randomness). */
+/* Derive or generate the secrets. Returns OK | NO_MEMORY | IO (no randomness). */
 vestry_err vsi_secret_make(vestry_pages *pages, const vestry_pages_options *options);
 /* Set the secret that the nodes of a cluster share; no effect if the pages were given one. Call it before the first
  * request. */

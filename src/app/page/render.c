@@ -225,7 +225,7 @@ static void hash_content(vsi_render *render) {
 /* Record an error, so that the render fails even if the page ignores it. */
 static vestry_err stick(vsi_render *render, vestry_err error, const char *why) {
   if (!render->error) render->error = error;
-  if (error == VESTRY_INVALID || error == VESTRY_LIMIT) vsi_log(render->pages->host, VESTRY_LOG_ERROR, "page: %s", why);
+  if (*why) vsi_log(render->pages->host, VESTRY_LOG_ERROR, "page: %s", why);
   return error;
 }
 
@@ -272,10 +272,12 @@ bool vsi_render_find(vsi_render *render) {
 vestry_err vestry_render_topic(vestry_render *is, const char *topic) {
   vsi_render *render = is->own;
   size_t len = topic ? strlen(topic) : 0;
-  if (!len) return stick(render, VESTRY_INVALID, "the name of a topic is empty");
-  if (len > VESTRY_PAGE_TOPIC_MAX_BYTES) return stick(render, VESTRY_TOO_LARGE, "");
+  if (!len) return stick(render, VESTRY_INVALID, "vestry_render_topic: the name of a topic is empty");
+  if (len > VESTRY_PAGE_TOPIC_MAX_BYTES)
+    return stick(render, VESTRY_TOO_LARGE, "vestry_render_topic: a topic is longer than VESTRY_PAGE_TOPIC_MAX_BYTES");
   if (render->names_count == VESTRY_PAGE_TOPICS_MAX)
-    return stick(render, VESTRY_LIMIT, "the render names more than VESTRY_PAGE_TOPICS_MAX topics; use coarser topics");
+    return stick(render, VESTRY_LIMIT,
+                 "vestry_render_topic: the render names more than VESTRY_PAGE_TOPICS_MAX topics; use coarser topics");
   render->names_count++;
   if (!render->names) return VESTRY_OK;
   vsi_topics_note(render->pages, render->names, topic, len);
@@ -329,7 +331,7 @@ vestry_err vsi_render_refuse(vsi_render *render, vestry_html *html, const char *
 vestry_err vestry_render_begin(vestry_render *is, vestry_html *html) {
   vsi_render *render = is->own;
   if (render->is_part || render->is_begun || html != render->html || render->page->handler)
-    return vsi_render_refuse(render, html, "the content has already begun, or cannot begin here");
+    return vsi_render_refuse(render, html, "vestry_render_begin: the content has already begun, or cannot begin here");
   render->is_begun = true;
   render->begin = vsi_html_of(html)->len;
   if (!render->page->layout) return vestry_html_add(html, "<%-s id=\"%s\">", render->page->element, render->page->id);
@@ -340,7 +342,7 @@ vestry_err vestry_render_begin(vestry_render *is, vestry_html *html) {
 vestry_err vestry_render_end(vestry_render *is, vestry_html *html) {
   vsi_render *render = is->own;
   if (!render->is_begun || render->is_ended || html != render->html)
-    return vsi_render_refuse(render, html, "the content has not begun, or has already ended");
+    return vsi_render_refuse(render, html, "vestry_render_end: the content has not begun, or has already ended");
   vestry_err error = vestry_html_add(html, "</%-s>", render->page->element);
   if (error) return error;
   render->is_ended = true;
@@ -417,13 +419,38 @@ static vestry_err render_part(vestry_pages *pages, bool is_stream, const vestry_
   return error ? error : vestry_html_error(html, NULL, NULL);
 }
 
+void vsi_render_log(vestry_page *page, const char *what, const char *which, const vestry_html *html, vestry_err error,
+                    const char *held) {
+  const vestry_host *host = page->pages->host;
+  char why[VSI_HTML_EXPLAINED], line[2 * VSI_HELD_LOG_BYTES], before[64] = "";
+  uint64_t left_out = 0;
+  const bool is_of_html = vestry_html_error(html, NULL, NULL) == error;
+  const char *reason = !is_of_html && *held ? held : vsi_html_explain(html, error, why);
+  if (is_of_html || *held)
+    snprintf(line, sizeof line, "the %s %.400s: %s", what, which, reason);
+  else
+    snprintf(line, sizeof line, "the %s %.400s: the render returned %s, %s", what, which, vestry_err_name(error),
+             reason);
+  vsi_pages_lock(page->pages);
+  const bool is_due = vsi_log_is_due(&page->failure, line, vsi_now_ns(host), &left_out);
+  vsi_pages_unlock(page->pages);
+  if (!is_due) return;
+  if (left_out) snprintf(before, sizeof before, " (and %llu times before)", (unsigned long long)left_out);
+  vsi_log(host, VESTRY_LOG_ERROR, "%s%s", line, before);
+}
+
 vestry_err vsi_part_make(vestry_pages *pages, const vestry_page_part *part, vestry_html *html, vsi_buffer *names,
                          bool *ret_again, vestry_slice *ret_content, vsi_hash_128 *ret_hash) {
+  vsi_held_log held;
+  vsi_log_hold(&held);
   vestry_err error = render_part(pages, true, part, html, names, ret_again);
+  vsi_log_release(&held);
   if (!error) error = vestry_html_result(html, ret_content);
   if (!error) *ret_hash = vsi_siphash_128_of(pages->content_secret, ret_content->data, ret_content->len);
-  char why[VSI_HTML_EXPLAINED];
-  if (error) vsi_log(pages->host, VESTRY_LOG_ERROR, "the part #%s: %s", part->id, vsi_html_explain(html, error, why));
+  if (error)
+    vsi_render_log(&pages->parts, "part", part->id, html, error, held.line);
+  else if (*held.line)
+    vsi_log(pages->host, VESTRY_LOG_ERROR, "%s", held.line);
   return error;
 }
 
@@ -432,11 +459,13 @@ vestry_err vsi_part_make(vestry_pages *pages, const vestry_page_part *part, vest
 vestry_err vestry_render_part(vestry_render *is, vestry_html *html, const vestry_page_part *given) {
   vsi_render *render = is->own;
   if (!render->is_begun || render->is_ended || render->is_part || html != render->html || render->is.share)
-    return vsi_render_refuse(render, html, "a part is allowed only in the content of a private page");
+    return vsi_render_refuse(render, html,
+                             "vestry_render_part: a part is allowed only in the content of a private page");
   vsi_named_part *named;
   vestry_err error = take_part(render, given, &named);
   if (error == VESTRY_INVALID)
-    return vsi_render_refuse(render, html, "a part's id, element, share or render is missing or invalid");
+    return vsi_render_refuse(render, html,
+                             "vestry_render_part: a part's id, element, share or render is missing or invalid");
   if (error) return stick(render, error, "");
   error = vestry_html_add(html, "<%-s id=\"%s\" data-ignore-morph>", named->part.element, named->part.id);
   named->inside_from = named->inside_to = vsi_html_of(html)->len;

@@ -100,7 +100,10 @@ static vsi_outcome make_page(vsi_run *r) {
   r->render.names = &r->names;
   r->render.is.is_stream = true;
   r->render.had = known_state(r);
+  vsi_held_log held;
+  vsi_log_hold(&held);
   vestry_err error = vsi_request_copy_handle(fragment->request, &r->reply, vsi_render_handle, &r->render);
+  vsi_log_release(&held);
   if (!error) error = vestry_html_error(r->html, NULL, NULL);
   r->render.is.request = NULL; /* the request was borrowed during the call */
   r->is_again = r->render.is_again;
@@ -108,11 +111,11 @@ static vsi_outcome make_page(vsi_run *r) {
   if (made == VSI_MADE_CONTENT) {
     r->content = vsi_render_content(&r->render);
     r->hash = r->render.tag.hash;
-  } else if (made == VSI_MADE_FAILED && error) {
-    char why[VSI_HTML_EXPLAINED];
-    vsi_log(r->pages->host, VESTRY_LOG_ERROR, "the page at %s: %s", fragment->request->path,
-            vsi_html_explain(r->html, error, why));
   }
+  if (made == VSI_MADE_FAILED && error)
+    vsi_render_log(fragment->page, "page at", fragment->request->path, r->html, error, held.line);
+  else if (*held.line)
+    vsi_log(r->pages->host, VESTRY_LOG_ERROR, "%s", held.line);
   return made;
 }
 

@@ -249,7 +249,8 @@ typedef struct why {
 /* Refresh a topic; NULL: every page. is_forwarded: forward the refresh to other nodes. */
 static vestry_err refresh(vestry_pages *pages, const char *topic, size_t len, bool is_forwarded, why of,
                           uint64_t *ret_seq) {
-  if (!pages || (topic && !len)) return VESTRY_INVALID;
+  if (!pages) return VESTRY_INVALID;
+  if (topic && !len) return vsi_mistake(pages->host, "vestry_refresh", "the topic is empty; NULL stands for all pages");
   if (len > VESTRY_PAGE_TOPIC_MAX_BYTES) return VESTRY_TOO_LARGE;
   const vestry_trace *trace = vsi_trace_carried(pages->host);
   vsi_pages_lock(pages);
@@ -288,7 +289,9 @@ vestry_err vestry_refresh_here(vestry_pages *pages, const char *topic, uint64_t 
 vestry_err vestry_refresh_for(vestry_pages *pages, const char *topic, const vestry_change *given, uint64_t *ret_seq) {
   vestry_change is;
   if (VSI_OPTIONS_TAKE(vestry_change, is, given) || is.kind < VESTRY_REFRESH_TABLE || is.kind > VESTRY_REFRESH_DATABASE)
-    return VESTRY_INVALID; /* NULL has the kind NONE */
+    return pages
+               ? vsi_mistake(pages->host, "vestry_refresh_for", "the change is NULL, or its kind is none of a database")
+               : VESTRY_INVALID; /* NULL has the kind NONE */
   const why of = {is.kind, is.name ? is.name : "", is.name ? strlen(is.name) : 0, is.at_ns};
   return refresh(pages, topic, topic ? strlen(topic) : 0, false, of, ret_seq);
 }

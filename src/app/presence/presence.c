@@ -329,7 +329,8 @@ bool vestry_presence_is(vestry_presence *presence, const vestry_key *key, const 
 vestry_err vestry_presence_each(vestry_presence *presence, const vestry_key *key, vestry_presence_each_fn fn,
                                 void *ctx) {
   vestry_err error;
-  if (!presence || !fn) return VESTRY_INVALID;
+  if (!presence) return VESTRY_INVALID;
+  if (!fn) return vsi_mistake(presence->host, "vestry_presence_each", "the function is NULL");
   vsi_place *at = find_and_lock(presence, key, &error);
   if (!at) return error;
   vsi_buffer all; /* for each member, the number of streams and the name */

@@ -173,7 +173,10 @@ static void end_if_users(const vestry_listed *listed, void *ctx) {
 
 vestry_err vestry_session_end_user(struct vestry *v, const char *user) {
   vsi_sessions *sessions = v ? vsi_sessions_of(v) : NULL;
-  if (!sessions || !is_user(user)) return VESTRY_INVALID;
+  if (!v) return VESTRY_INVALID;
+  if (!sessions || !is_user(user))
+    return vsi_mistake(v->host, "vestry_session_end_user",
+                       "the instance has no sessions, or the user is no name that vestry_session_login accepts");
   under_way end = {.user = user};
   set_out(sessions, &sessions->ends, &end);
   vestry_err error = vsi_session_bury_user(sessions, user);
@@ -210,7 +213,9 @@ static void check_listed(const vestry_listed *listed, void *ctx) {
 
 vestry_err vestry_session_check(struct vestry *v, const vestry_scope *scope) {
   vsi_sessions *sessions = v ? vsi_sessions_of(v) : NULL;
-  if (!sessions || !sessions->options.storage) return VESTRY_INVALID;
+  if (!v) return VESTRY_INVALID;
+  if (!sessions || !sessions->options.storage)
+    return vsi_mistake(v->host, "vestry_session_check", "the instance has no sessions, or they have no storage");
   check c = {sessions, VESTRY_OK};
   vestry_list_cursor cursor = {0};
   vestry_err error = VESTRY_OK;

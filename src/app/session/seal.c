@@ -47,6 +47,15 @@ vestry_err vsi_seals_init(vsi_seals *seals, const vestry_host *host, const void 
   return VESTRY_OK;
 }
 
+bool vsi_seals_derive(const vsi_seals *seals, const char *purpose, unsigned char key[DIGEST_BYTES]) {
+  struct hmac_sha256_ctx hmac;
+  if (seals->is_random) return false;
+  hmac_sha256_set_key(&hmac, sizeof seals->key, seals->key);
+  hmac_sha256_update(&hmac, strlen(purpose), (const uint8_t *)purpose);
+  hmac_sha256_digest(&hmac, DIGEST_BYTES, key);
+  return true;
+}
+
 static void add(struct hmac_sha256_ctx *hmac, const void *data, size_t len) {
   if (len) hmac_sha256_update(hmac, len, data);
 }
