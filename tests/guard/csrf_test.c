@@ -187,7 +187,7 @@ static void reason_of_a_rejection_is_logged_once_a_minute(void **state) {
   opened o = {.cookie = ""}, nobody = {.cookie = ""};
   open_page(&s, &o);
   test_host *th = &s.on.th;
-  for (int minute = 0; minute < 2; minute++, test_host_advance_ms(th, 60000)) {
+  for (int minute = 0; minute < 2; minute++, test_host_advance_ms(th, 60001)) {
     for (int i = 0; i < 3; i++) assert_int_equal(act_with(&s, &o, NULL, NULL, NULL), 403);
     assert_int_equal(atomic_load(&th->log_lines), 3 * minute + 1);
     assert_string_equal(th->last_log,

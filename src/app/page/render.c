@@ -425,18 +425,18 @@ void vsi_render_log(vestry_page *page, const char *what, const char *which, cons
   char why[VSI_HTML_EXPLAINED], line[2 * VSI_HELD_LOG_BYTES], before[64] = "";
   uint64_t left_out = 0;
   const bool is_of_html = vestry_html_error(html, NULL, NULL) == error;
-  const char *reason = !is_of_html && *held ? held : vsi_html_explain(html, error, why);
-  if (is_of_html || *held)
-    snprintf(line, sizeof line, "the %s %.400s: %s", what, which, reason);
+  if (is_of_html)
+    snprintf(line, sizeof line, "%s", vsi_html_explain(html, error, why));
+  else if (*held)
+    snprintf(line, sizeof line, "%s", held);
   else
-    snprintf(line, sizeof line, "the %s %.400s: the render returned %s, %s", what, which, vestry_err_name(error),
-             reason);
+    snprintf(line, sizeof line, "the render returned %s, %s", vestry_err_name(error), vestry_strerror(error));
   vsi_pages_lock(page->pages);
   const bool is_due = vsi_log_is_due(&page->failure, line, vsi_now_ns(host), &left_out);
   vsi_pages_unlock(page->pages);
   if (!is_due) return;
   if (left_out) snprintf(before, sizeof before, " (and %llu times before)", (unsigned long long)left_out);
-  vsi_log(host, VESTRY_LOG_ERROR, "%s%s", line, before);
+  vsi_log(host, VESTRY_LOG_ERROR, "the %s %.300s: %s%s", what, which, line, before);
 }
 
 vestry_err vsi_part_make(vestry_pages *pages, const vestry_page_part *part, vestry_html *html, vsi_buffer *names,
