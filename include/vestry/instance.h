@@ -112,8 +112,8 @@ typedef struct vestry_bounds {
 #if !defined(__cplusplus) && defined(__STDC_VERSION__) && __STDC_VERSION__ >= 199901L
 /** Bounds for a device that has 2 MB of memory for vestry: 1,000 streams, each with one key, take 0.5 MB of it, and the
  *  queues, requests and responses at most 1 MB. max_count counts keys: for 1,000 streams with two keys each, set it to
- *  2,000. The queue of one stream holds at most 256 kB, half of those of all (vestry_connection_options). A pointer,
- *  valid until the end of the enclosing block; to change a bound, copy the struct first. In C only.
+ *  2,000. The queue of one stream holds at most 256 kB, half of max_queued_bytes (vestry_connection_options). A
+ *  pointer, valid until the end of the enclosing block; to change a bound, copy the struct first. In C only.
  *      const vestry_options options = {.threads_count = VESTRY_THREADS_NONE, .bounds = VESTRY_BOUNDS_DEVICE}; */
 #define VESTRY_BOUNDS_DEVICE                                                                                           \
   (&(const vestry_bounds){.size = sizeof(vestry_bounds),                                                               \

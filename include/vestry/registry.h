@@ -245,7 +245,7 @@ typedef bool (*vestry_target_fn)(vestry_connection *connection, void *ctx);
  *  keep is called once for each connection of the dispatch. The effect, everything that it dispatches by its context,
  *  and later interceptors see only the connections for which it returned true; the next effect has all again. If
  *  connections were left out, a reply opens no other stream for the effect. If none is left, the effect is skipped. For
- *  example, a key is shared by streams of users and of visitors:
+ *  example, a key is shared by streams of users and of anonymous clients:
  *      return is_for_users(effect) ? vestry_context_filter(context, is_of_user, NULL) : VESTRY_OK;
  *  Returns  OK | INVALID (another phase or moment, keep NULL) | NO_MEMORY (the effect is skipped) */
 VESTRY_API vestry_err vestry_context_filter(vestry_dispatch_context *context, vestry_target_fn keep, void *ctx);

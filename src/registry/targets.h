@@ -18,7 +18,7 @@ typedef struct vsi_targets_block {
   vestry_connection *items[];
 } vsi_targets_block;
 
-/* The connections of a list that an effect is for (vestry_context_filter), in an array of their own, because a callback
+/* The connections of a list that an effect is for (vestry_context_filter), in a separate array, because a callback
  * may be reading the list. */
 typedef struct vsi_targets_view {
   vestry_connection **items; /* of the list before the view was taken */

@@ -28,8 +28,8 @@ typedef struct vestry_contract_settings {
                                 0: at least 30 seconds */
   uint64_t lost_ms;     /**< time after which the peer of a stream is LOST, if the adapter detects this */
   uint64_t watch_ms;    /**< interval of looking for lost peers, if the adapter polls for them */
-  size_t max_head_bytes;  /**< maximum size of a request's head, if it can be set; 0: at least 16,384 */
-  size_t max_body_bytes;  /**< maximum size of a body, if the server has its own maximum; 0: the server has none, because
+  size_t max_head_bytes; /**< maximum size of a request's head, if it can be set; 0: at least 16,384 */
+  size_t max_body_bytes; /**< maximum size of a body, if the server has its own maximum; 0: the server has none, because
                                vestry checks its own (vestry_bounds.max_body_bytes, vestry_body_limit), also above
                                1 MiB */
   bool keeps_connections; /**< connections stay open after a response, if this can be set */
