@@ -106,7 +106,8 @@ VESTRY_API vestry_err vestry_reply_subscribe(vestry_reply *reply, vestry_scope s
  *                    connection. Set before the first call; untouched on failure. NULL: the subscription ends with its
  *                    connection or with the instance
  *  Returns  OK | INVALID, TOO_LARGE (scope, key) | INVALID (subscriber; also a connection of another instance) | LIMIT
- *           (max_subscriptions_count) | CLOSED (the instance; or the connection is not open) | NO_MEMORY. After a failure neither `call` nor `over` is called
+ *           (max_subscriptions_count) | CLOSED (the instance; or the connection is not open) | NO_MEMORY. After a
+ *           failure neither `call` nor `over` is called
  *  Threads  any; takes a lock of the bus; runs no callbacks */
 VESTRY_API vestry_err vestry_subscribe(vestry *v, vestry_scope scope, const vestry_key *key,
                                        const vestry_subscriber *subscriber, vestry_subscription **ret_subscription);
