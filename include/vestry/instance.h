@@ -309,8 +309,8 @@ VESTRY_API vestry_err vestry_close_scope(vestry *v, vestry_scope scope, vestry_c
  *  Threads  any, hooks and effects included; takes locks briefly; runs purge hooks on this thread, no lock held. Keys
  *           of the old scope that another thread puts the stream under meanwhile may stay there */
 VESTRY_API vestry_err vestry_connection_scope_set(vestry_connection *connection, vestry_scope scope, size_t many_count);
-/** Get the scope of a stream: that of the request that opened it, or that of vestry_connection_scope_set. Under a shared
- *  key it shows whose stream a target is, for example in a vestry_target_fn (vestry/registry.h).
+/** Get the scope of a stream: that of the request that opened it, or that of vestry_connection_scope_set. Under a
+ *  shared key it shows whose stream a target is, for example in a vestry_target_fn (vestry/registry.h).
  *      char buffer[VESTRY_SCOPE_MAX_BYTES];
  *      const bool is_of_a_user = vestry_connection_scope_get(connection, buffer).len > 0;
  *  buffer   the scope is copied there, because another thread may change it; the result borrows it

@@ -239,7 +239,8 @@ VESTRY_API vestry_err vestry_context_refuse(vestry_dispatch_context *context, ve
  *  The interceptors registered later get the replacement. If the effect is skipped, they are not called for it. The
  *  functions `after` of this interceptor and of the earlier ones are called in both cases. */
 VESTRY_API vestry_err vestry_context_replace(vestry_dispatch_context *context, json_t *effect);
-/** Returns whether a connection stays a target of the effect. On the dispatching thread, no lock held; must not block. */
+/** Returns whether a connection stays a target of the effect. On the dispatching thread, no lock held; must not
+ *  block. */
 typedef bool (*vestry_target_fn)(vestry_connection *connection, void *ctx);
 /** Leave connections out of the effect that the interceptor is called around: in a function `before` of PHASE_EFFECT.
  *  keep is called once for each connection of the dispatch. The effect, everything that it dispatches by its context,

@@ -291,8 +291,8 @@ VESTRY_API void vestry_store_stats_get(vestry_store *store, vestry_store_stats *
  *  calls the store.
  *  runtime  must have the same host as the store, because both use its clock; borrowed. NULL stops the driving and
  *           waits for a running tick, so a callback of the store must not pass NULL
- *  Returns  OK | EXISTS (a runtime drives the store) | INVALID (another host) | NO_MEMORY | CLOSED (the runtime); always
- *           OK for NULL
+ *  Returns  OK | EXISTS (a runtime drives the store) | INVALID (another host) | NO_MEMORY | CLOSED (the runtime);
+ *           always OK for NULL
  *  Threads  any */
 VESTRY_API vestry_err vestry_store_drive(vestry_store *store, vestry_runtime *runtime);
 
