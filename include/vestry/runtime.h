@@ -80,7 +80,7 @@ VESTRY_API const vestry_host *vestry_runtime_host(const vestry_runtime *runtime)
  *
  *  A callback that a step runs (an actor, a timer, a hook of a stream) cannot step the same runtime: the call does
  *  nothing and returns false. A handler or an effect that runs outside of a step, because the program's loop has called
- *  vestry_serve or has dispatched, can step: timers and other streams then run inside it. The stream of its own request
+ *  vestry_serve or has dispatched, can step: timers and other streams then run inside it. The stream of that request
  *  opens only in a step after vestry_serve has returned.
  *  Returns  true: something was fired or run; false: nothing to do now (or the runtime owns threads, or this is inside
  *           a step)
