@@ -26,10 +26,13 @@ void vsi_log(const vestry_host *host, vestry_log_level level, const char *format
     at += control ? control : 1;
   }
   *to = '\0';
-  if (holding && level == VESTRY_LOG_ERROR && !*holding->line)
-    snprintf(holding->line, sizeof holding->line, "%s", line);
-  else
+  if (holding && level == VESTRY_LOG_ERROR && !*holding->line) {
+    const size_t len = strnlen(line, sizeof holding->line - 1);
+    memcpy(holding->line, line, len);
+    holding->line[len] = '\0';
+  } else {
     host->log(host->ctx, level, line);
+  }
 }
 
 vestry_err vsi_option_ranges_check(const vestry_host *host, const char *function, const vsi_option_range *options,
