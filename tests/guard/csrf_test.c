@@ -406,7 +406,7 @@ static void rejection_states_its_reason(void **state) {
   wire_request(&s.on, &datastar, NULL, NULL);
   assert_int_equal(datastar.status, 403);
   assert_true(wire_has_header(&datastar, "Content-Type: text/plain; charset=utf-8"));
-  assert_non_null(strstr(datastar.text, "Reload"));
+  assert_non_null(strstr(datastar.text, "no proof"));
   wire_finish(&datastar);
   assert_int_equal(vestry_error_page(s.on.v, 403, own_page, (void *)(uintptr_t) "not so"), VESTRY_OK);
   wire own = {.method = "POST", .path = "/act"};
