@@ -3,9 +3,10 @@
 #ifndef VSI_BASE_HELD_LOG_H
 #define VSI_BASE_HELD_LOG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
-#include "base/log.h"
+#include "vestry/error.h"
 
 enum { VSI_HELD_LOG_BYTES = 512 };
 
@@ -15,8 +16,8 @@ typedef struct vsi_held_log {
   char line[VSI_HELD_LOG_BYTES]; /* "": none */
 } vsi_held_log;
 
-/* From now on hold back the first line of the level ERROR that this thread logs; further lines are logged. Calls can be
- * nested; then the innermost one holds the line. */
+/* From now on hold back the first line of the level ERROR that this thread logs (base/log.h); further lines are logged.
+ * Calls can be nested; then the innermost one holds the line. */
 VESTRY_API void vsi_log_hold(vsi_held_log *held);
 /* End the last vsi_log_hold of this thread. The caller decides whether it logs the line. */
 VESTRY_API void vsi_log_release(const vsi_held_log *held);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#include "base/held_log.h"
+#include "base/log.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/held_log.h"
 #include "base/siphash.h"
 
 /* The innermost hold of this thread; NULL: none. */

@@ -436,7 +436,7 @@ void vsi_render_log(vestry_page *page, const char *what, const char *which, cons
   vsi_pages_unlock(page->pages);
   if (!is_due) return;
   if (left_out) snprintf(before, sizeof before, " (and %llu times before)", (unsigned long long)left_out);
-  vsi_log(host, VESTRY_LOG_ERROR, "the %s %.300s: %s%s", what, which, line, before);
+  vsi_log(host, VESTRY_LOG_ERROR, "the %s%.300s: %s%s", what, which, line, before);
 }
 
 vestry_err vsi_part_make(vestry_pages *pages, const vestry_page_part *part, vestry_html *html, vsi_buffer *names,
@@ -448,7 +448,7 @@ vestry_err vsi_part_make(vestry_pages *pages, const vestry_page_part *part, vest
   if (!error) error = vestry_html_result(html, ret_content);
   if (!error) *ret_hash = vsi_siphash_128_of(pages->content_secret, ret_content->data, ret_content->len);
   if (error)
-    vsi_render_log(&pages->parts, "part", part->id, html, error, held.line);
+    vsi_render_log(&pages->parts, "part #", part->id, html, error, held.line);
   else if (*held.line)
     vsi_log(pages->host, VESTRY_LOG_ERROR, "%s", held.line);
   return error;

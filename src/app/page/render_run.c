@@ -113,7 +113,7 @@ static vsi_outcome make_page(vsi_run *r) {
     r->hash = r->render.tag.hash;
   }
   if (made == VSI_MADE_FAILED && error)
-    vsi_render_log(fragment->page, "page at", fragment->request->path, r->html, error, held.line);
+    vsi_render_log(fragment->page, "page at ", fragment->request->path, r->html, error, held.line);
   else if (*held.line)
     vsi_log(r->pages->host, VESTRY_LOG_ERROR, "%s", held.line);
   return made;

@@ -23,6 +23,7 @@
 #include <string.h>
 
 #include "app/page/schedule.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
 #include "connection/group.h"
