@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Holding back a line of the log, so that its caller can say more about its cause, or log it less often. */
+/* Holding back a line of the log, so that its caller can add its cause, or log it less often. */
 #ifndef VSI_BASE_HELD_LOG_H
 #define VSI_BASE_HELD_LOG_H
 

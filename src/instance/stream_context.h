@@ -73,7 +73,7 @@ typedef struct vsi_stream_given {
 size_t vsi_stream_context_bytes(const void *given);
 void vsi_stream_context_make(void *context, const void *given);
 
-/* Return the context of a connection; NULL: it belongs to no instance, because contexts that `make` fills are of streams
+/* Return the context of a connection; NULL: it belongs to no instance, because `make` fills only contexts of streams
  * (serve/hooks.c). */
 static inline vsi_stream_context *vsi_stream_context_of(const vestry_connection *connection) {
   return connection->hooks->make ? (vsi_stream_context *)(uintptr_t)connection->context : NULL;

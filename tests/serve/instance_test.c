@@ -522,107 +522,6 @@ static void f4_queue_budget_is_enforced_and_counted(void **state) {
   wires_end(&w, &a, &b);
 }
 
-/* ---- the bound of memory ----------------------------------------------------------------------------------------- */
-
-enum { STALLED = 300, ROUNDS = 6, LARGEST = 9000, ALL_BYTES = 512 << 10, EACH_COUNT = 6, EACH_BYTES = 10 << 10 };
-enum { MAKING_BYTES = 3 * LARGEST + 4096 }; /* an event while it is made, or a request */
-
-/* Dispatch an event of one of several kinds and sizes to a stream. No two events have the same target, so conflation
- * can drop none of them. */
-static void dispatch_unlike(site *w, const char *name, unsigned n) {
-  static const int sizes[] = {10, 300, 2500, LARGEST};
-  static char xs[LARGEST + 1];
-  memset(xs, 'x', LARGEST);
-  const char *text = xs + LARGEST - sizes[n / 3 % 4];
-  char member[24], element[LARGEST + 64];
-  snprintf(member, sizeof member, "n%u", n);
-  snprintf(element, sizeof element, "<p id=\"p%u\">%s</p>", n, text);
-  if (n % 3 == 0)
-    (void)vestry_dispatch(w->v, NOWHERE, ROOM(name), VESTRY_LIST("console-log", text));
-  else if (n % 3 == 1)
-    (void)vestry_dispatch(w->v, NOWHERE, ROOM(name), VESTRY_LIST("patch-elements", element));
-  else
-    (void)vestry_dispatch(w->v, NOWHERE, ROOM(name), VESTRY_LIST("patch-signals", VESTRY_OBJECT(member, text)));
-}
-
-static vestry_verdict stay_open(vestry_connection *connection, vestry_err error, void *ctx) {
-  (void)connection, (void)error, (void)ctx;
-  return VESTRY_VERDICT_GO_ON;
-}
-
-typedef struct stalled {
-  char names[STALLED][8];
-  wire r[STALLED];
-} stalled;
-
-static void open_stalled(site *w, stalled *s, size_t i, vestry_on_error_fn on_error) {
-  snprintf(s->names[i], sizeof s->names[i], "s%zu", i);
-  s->r[i] = (wire){.write_io = VESTRY_IO_WOULD_BLOCK};
-  wire_plan(w, &s->r[i], &(plan){.key = s->names[i], .keep = true, .hooks = {.on_error = on_error}});
-}
-
-static void end_stalled(site *w, stalled *s) {
-  for (size_t i = 0; i < STALLED; i++) vestry_connection_close(s->r[i].connection, VESTRY_CAUSE_HANGUP);
-  site_settle(w);
-  for (size_t i = 0; i < STALLED; i++) wire_finish(&s->r[i]);
-}
-
-/* The bytes that the host has allocated are compared, not those that the instance counts. Clients that never read
- * connect again after their stream was closed. */
-/* capability: P4 */
-static void p4_memory_of_stalled_streams_has_a_bound_with_each_policy(void **state) {
-  (void)state;
-  static const struct {
-    vestry_full_policy full;
-    vestry_on_error_fn on_error;
-    size_t event_bytes; /* the cost of an event beside its bytes: vestry_stats.queued_bytes */
-  } policies[] = {{VESTRY_FULL_CLOSE, NULL, 160},
-                  {VESTRY_FULL_DROP, NULL, 160},
-                  {VESTRY_FULL_CONFLATE, NULL, 160 + 650 + 8},
-                  {VESTRY_FULL_CLOSE, stay_open, 160},
-                  {VESTRY_FULL_CONFLATE, stay_open, 160 + 650 + 8}};
-  static stalled s;
-  for (size_t p = 0; p < sizeof policies / sizeof *policies; p++)
-    for (int is_of_each = 0; is_of_each < 2; is_of_each++) { /* the bound: of all streams together, or of each */
-      const vestry_connection_options each = {.full = policies[p].full,
-                                              .heartbeat_ms = VESTRY_NEVER_MS,
-                                              .max_queued_count = is_of_each ? EACH_COUNT : 0,
-                                              .max_queued_bytes = is_of_each ? EACH_BYTES : 0};
-      const size_t bound =
-          is_of_each ? STALLED * (EACH_BYTES + EACH_COUNT * policies[p].event_bytes) : (size_t)ALL_BYTES;
-      site w;
-      site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_queued_bytes = is_of_each ? SIZE_MAX : ALL_BYTES},
-                                      .connection = &each});
-      w.th.host.log = NULL;
-      for (size_t i = 0; i < STALLED; i++) open_stalled(&w, &s, i, policies[p].on_error);
-      end_stalled(&w, &s); /* the tables of the instance have their size now */
-      const size_t before = w.th.bytes;
-      for (size_t i = 0; i < STALLED; i++) open_stalled(&w, &s, i, policies[p].on_error);
-      const size_t idle = w.th.bytes;
-      w.th.max_bytes = idle;
-      for (unsigned n = 0; n < ROUNDS * STALLED; n++) {
-        const size_t i = n % STALLED;
-        if (!vestry_connection_is_open(s.r[i].connection)) {
-          site_settle(&w);
-          wire_finish(&s.r[i]);
-          open_stalled(&w, &s, i, policies[p].on_error);
-        }
-        dispatch_unlike(&w, s.names[i], n + n / STALLED);
-        assert_in_range(w.th.bytes, 0, idle + bound);
-        if (n % 64 == 0) site_settle(&w); /* seldom, so that senders also fill the last eighth */
-      }
-      assert_in_range(w.th.max_bytes, idle + bound / 3, idle + bound + MAKING_BYTES);
-      vestry_stats stats = {0};
-      vestry_stats_get(w.v, &stats);
-      assert_true(stats.closed_by_cause[VESTRY_CAUSE_BUDGET] + stats.closed_by_cause[VESTRY_CAUSE_FULL] +
-                      stats.refused_count >
-                  STALLED);
-      end_stalled(&w, &s);
-      assert_in_range(w.th.bytes, 0, before);
-      site_end(&w);
-    }
-}
-
 /* Without a bound of its own, a stream gets at most half of what all may queue: it ends by its own bound. */
 static void queue_of_a_stream_is_bounded_by_half_of_all(void **state) {
   (void)state;
@@ -808,7 +707,6 @@ int main(void) {
       cmocka_unit_test(close_stop_and_destroy_end_the_instance),
       cmocka_unit_test(references_outlive_the_instance),
       cmocka_unit_test(f4_queue_budget_is_enforced_and_counted),
-      cmocka_unit_test(p4_memory_of_stalled_streams_has_a_bound_with_each_policy),
       cmocka_unit_test(queue_of_a_stream_is_bounded_by_half_of_all),
       cmocka_unit_test(stream_of_a_handler_that_steps_opens_after_it),
       cmocka_unit_test(late_end_writes_to_no_other_descriptor),

@@ -69,8 +69,8 @@ VESTRY_API void vestry_csrf_destroy(vestry_csrf *csrf);
  *  result. */
 VESTRY_API vestry_err vestry_csrf_guard(const vestry_request *req, vestry_reply *reply, void *app);
 
-/** Make a token for a page, or get the one that was made for this request. After a log-in in the same handler, the token
- *  belongs to the new session. Also for the render of a private live page, for a document or for a stream.
+/** Make a token for a page, or get the one that was made for this request. After a log-in in the same handler, the
+ *  token belongs to the new session. Also for the render of a private live page, for a document or for a stream.
  *  req    not NULL: the render of a part (vestry_render_part) has no request and can make no token
  *  reply  gets the cookie, if the instance has no sessions
  *  token  set on OK

@@ -4,8 +4,8 @@
  * The hash of the content must be the same for a document and for a stream, although only the document includes the
  * content of parts. Therefore the hash leaves the content of parts out, and includes their share keys instead.
  *
- * Each render makes another CSRF token, so that its text cannot be guessed from the lengths of compressed events (BREACH
- * attack, app/guard/csrf.c). Therefore the hash has the name of the token in its place, which depends on the session
+ * Each render makes another CSRF token, so that its text cannot be guessed from the lengths of compressed events
+ * (BREACH attack, app/guard/csrf.c). Therefore the hash has the name of the token in its place, which depends on the session
  * only. A render that differs only in the token sends nothing, and the token that the tab has stays valid. */
 #include "app/page/render.h"
 

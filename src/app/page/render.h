@@ -59,8 +59,8 @@ vestry_err vsi_part_make(vestry_pages *pages, const vestry_page_part *part, vest
 bool vsi_is_element_id(const char *text);
 /* Log why a render for a stream failed, with the reason of the function whose error it returned. The render is repeated
  * for each tab, so the same reason is logged once a minute.
- * what, which: "page at " and its path, or "part #" and its id. held: the line that the render has logged (vsi_log_hold);
- * "": none */
+ * what, which: "page at " and its path, or "part #" and its id. held: the line that the render has logged
+ * (vsi_log_hold); "": none */
 void vsi_render_log(vestry_page *page, const char *what, const char *which, const vestry_html *html, vestry_err error,
                     const char *held);
 /* Fail the render and the builder with INVALID, and log why. */
