@@ -202,8 +202,7 @@ vestry_err vestry_csrf_guard(const vestry_request *req, vestry_reply *reply, voi
   static const char *const sentences[] = {
       "This request came from a page of another site, and was rejected.",
       "This request has no proof that it came from a page of this site (a token), so it was rejected.",
-      "This request came without the cookie of its page, so it was rejected. Allow cookies, reload the page, and try "
-      "again.",
+      "This request came without the cookie of its page, so it was rejected. Allow cookies, and reload the page.",
       "This page is out of date, so its request was rejected. Reload it, and try again."};
   vestry_csrf *csrf = app;
   refusal why = OF_OTHER_SITE;

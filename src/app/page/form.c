@@ -9,6 +9,7 @@
 
 #include "app/guard/person.h"
 #include "app/page/form_storage.h"
+#include "app/page/render.h"
 #include "app/session/seal.h"
 #include "base/array.h"
 #include "base/buffer.h"
@@ -297,6 +298,7 @@ vestry_err vestry_form_open(vestry_forms *forms, const vestry_request *req, vest
   /* It is not certain for which tab a document is requested, so no stored values are shown; the page requests them when
    * it knows its tab. */
   const bool is_known = !error && *at.tab && vestry_tab_is_known(whose);
+  if (render && !forms->options.storage) render->own->has_memory_form = true;
   if (is_known && render) {
     char topic[TOPIC_BYTES];
     write_topic(at.tab, name, topic);

@@ -5,8 +5,12 @@
  * content of parts. Therefore the hash leaves the content of parts out, and includes their share keys instead.
  *
  * Each render makes another CSRF token, so that its text cannot be guessed from the lengths of compressed events
- * (BREACH attack, app/guard/csrf.c). Therefore the hash has the name of the token in its place, which depends on the session
- * only. A render that differs only in the token sends nothing, and the token that the tab has stays valid. */
+ * (BREACH attack, app/guard/csrf.c). Therefore the hash has the name of the token in its place, which depends on the
+ * session only. A render that differs only in the token sends nothing, and the token that the tab has stays valid.
+ *
+ * A form whose values are in memory is unknown to another process, and to this one after a restart. Only a tab that
+ * receives the content sends the values of its form again (form.js). Therefore the hash of a page with such a form is
+ * valid in this process only. */
 #include "app/page/render.h"
 
 #include <string.h>
@@ -211,6 +215,8 @@ static void hash_content(vsi_render *render) {
   const char *text = text_of(render);
   vsi_siphash_128 hash;
   vsi_siphash_128_init(&hash, render->pages->content_secret);
+  if (render->has_memory_form)
+    vsi_siphash_128_update(&hash, &render->pages->own_secret, sizeof render->pages->own_secret);
   size_t at = render->begin;
   for (size_t i = 0; i < render->parts_count; i++) {
     const vsi_named_part *named = &render->parts[i];

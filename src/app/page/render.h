@@ -28,6 +28,7 @@ typedef struct vsi_render {
   bool is_refused;          /* the request may not see the page */
   bool is_current;          /* the tab has the version of this render */
   bool is_again;            /* vestry_render_again was called */
+  bool has_memory_form;     /* the content has a form whose values are in the memory of this process */
   vestry_err error;         /* first error of a topic or a part; kept until the end */
   size_t begin, end;        /* bounds of the content in html, or in the reply's body if the page has an ordinary
                                handler */
