@@ -264,14 +264,9 @@ static void is_due(vestry_timer *timer, void *ctx) {
     return;
   }
   bool is_mine = history_of(channel) == one, is_idle = is_mine && look(one);
-  if (is_idle) {
-    vsi_channel_ref(channel);
-    take_out(one);
-  }
+  if (is_idle) take_out(one);
   vsi_channel_come_out(channel);
-  if (!is_idle) return;
-  finish(one);
-  vsi_channel_unref(channel);
+  if (is_idle) finish(one); /* last, because destroy() waits for it, and the channels are freed next */
 }
 
 /* --------------------------------------------------------------------------------------------- beginning ---------- */
