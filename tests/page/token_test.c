@@ -12,7 +12,9 @@ typedef struct suite {
   vestry_page *page;
   const char *text;
   size_t renders;
-  vestry_err made; /* result of the last vestry_csrf_token */
+  vestry_err made;  /* result of the last vestry_csrf_token */
+  bool ignores;     /* the render goes on if it gets no token */
+  const char *none; /* NULL */
 } suite;
 
 static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
@@ -21,6 +23,7 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   s->renders++;
   vestry_render_topic(render, "text");
   s->made = vestry_csrf_token(s->csrf, render->request, render->reply, token);
+  if (s->made && s->ignores) return vestry_html_add(html, "<b>%s</b>", s->none);
   if (s->made) return s->made;
   vestry_html_add(html, "<!doctype html><html lang=\"en\"><title>A</title>");
   vestry_render_begin(render, html);
@@ -253,6 +256,21 @@ static void reason_of_a_failing_render_is_logged_once_a_minute(void **state) {
   close_site(&s);
 }
 
+/* A render that goes on after an error, and fails because of it: the log has both. */
+static void first_error_of_a_failing_render_is_logged_with_that_of_the_html(void **state) {
+  (void)state;
+  suite s;
+  tab t = {.cookie = ""};
+  open_site(&s, true);
+  s.ignores = true;
+  vestry_memory_exchange *one = get(&s, &t, "/shared", "");
+  site_pass_ms(&s.on, 1000);
+  assert_non_null(strstr(s.on.th.last_log, "the page at /shared: byte 3 of the format"));
+  assert_non_null(strstr(s.on.th.last_log, "; before that: reply: vestry_csrf_token: a shared page"));
+  vestry_memory_destroy(one);
+  close_site(&s);
+}
+
 /* The secret of the instance, or of signed sessions, is that of the state tags: after a restart, a tab with the same
  * content receives nothing, and its token is valid. */
 static void page_outlives_a_restart_by_the_secret_of_the_instance(void **state) {
@@ -286,6 +304,7 @@ int main(void) {
       cmocka_unit_test(page_without_a_cookie_is_not_sent_again),
       cmocka_unit_test(shared_content_gets_no_token),
       cmocka_unit_test(reason_of_a_failing_render_is_logged_once_a_minute),
+      cmocka_unit_test(first_error_of_a_failing_render_is_logged_with_that_of_the_html),
       cmocka_unit_test(page_outlives_a_restart_by_the_secret_of_the_instance),
   };
   return cmocka_run_group_tests_name("CSRF tokens in live pages", tests, NULL, NULL);

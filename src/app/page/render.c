@@ -431,8 +431,11 @@ void vsi_render_log(vestry_page *page, const char *what, const char *which, cons
   char why[VSI_HTML_EXPLAINED], line[2 * VSI_HELD_LOG_BYTES], before[64] = "";
   uint64_t left_out = 0;
   const bool is_of_html = vestry_html_error(html, NULL, NULL) == error;
-  if (is_of_html)
-    snprintf(line, sizeof line, "%s", vsi_html_explain(html, error, why));
+  const char *of_html = is_of_html ? vsi_html_explain(html, error, why) : "";
+  if (is_of_html && *held && !strstr(held, of_html)) /* it may be the cause of the failure of the HTML */
+    snprintf(line, sizeof line, "%s; before that: %s", of_html, held);
+  else if (is_of_html)
+    snprintf(line, sizeof line, "%s", of_html);
   else if (*held)
     snprintf(line, sizeof line, "%s", held);
   else
