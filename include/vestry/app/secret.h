@@ -25,8 +25,8 @@ typedef struct vestry_secret {
   size_t previous_len;  /**< length of the previous secret: at least 32 */
 } vestry_secret;
 
-/** Set the secret of an instance, once, before the first request. If none is set, signed sessions
- *  (vestry/app/session.h) set their secret as that of the instance.
+/** Set the secret of an instance, once, before its pages are created and before the first request. If none is set,
+ *  signed sessions (vestry/app/session.h) set their secret as that of the instance.
  *  secret  copied
  *  Returns  OK | INVALID (too short; logged) | EXISTS (a secret is set, or a random key was already generated) |
  *           NO_MEMORY

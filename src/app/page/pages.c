@@ -43,13 +43,10 @@ vestry_err vsi_secret_make(vestry_pages *pages, const vestry_pages_options *opti
     vestry_err error = vsi_siphash_key_random(pages->host, keys[i]);
     if (error) return error;
   }
-  const vsi_seals *seals;
   unsigned char derived[32];
-  vestry_err error = vsi_seals_use(pages->v, &seals);
-  if (error) return error;
   if (options->secret)
     vsi_pages_share_secret(pages, options->secret, options->secret_len);
-  else if (vsi_seals_derive(seals, "vestry state tags", derived))
+  else if (vsi_seals_derive(pages->v, "vestry state tags", derived))
     vsi_pages_share_secret(pages, derived, sizeof derived);
   pages->has_secret = options->secret;
   return VESTRY_OK;

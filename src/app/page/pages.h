@@ -164,7 +164,7 @@ void vsi_pages_unref(vestry_pages *pages);
 
 /* Secrets of pages: keys of the hashes in tags. */
 
-/* Derive or generate the secrets. Returns OK | NO_MEMORY | IO (no randomness). */
+/* Derive or generate the secrets. Returns OK | IO (no randomness). */
 vestry_err vsi_secret_make(vestry_pages *pages, const vestry_pages_options *options);
 /* Set the secret that the nodes of a cluster share; no effect if the pages were given one. Call it before the first
  * request. */

@@ -47,15 +47,6 @@ vestry_err vsi_seals_init(vsi_seals *seals, const vestry_host *host, const void 
   return VESTRY_OK;
 }
 
-bool vsi_seals_derive(const vsi_seals *seals, const char *purpose, unsigned char key[DIGEST_BYTES]) {
-  struct hmac_sha256_ctx hmac;
-  if (seals->is_random) return false;
-  hmac_sha256_set_key(&hmac, sizeof seals->key, seals->key);
-  hmac_sha256_update(&hmac, strlen(purpose), (const uint8_t *)purpose);
-  hmac_sha256_digest(&hmac, DIGEST_BYTES, key);
-  return true;
-}
-
 static void add(struct hmac_sha256_ctx *hmac, const void *data, size_t len) {
   if (len) hmac_sha256_update(hmac, len, data);
 }
@@ -150,6 +141,16 @@ const vsi_seals *vsi_seals_of(vestry *v) {
 
 vsi_sealed *vsi_sealed_of(const vestry_request *req) {
   return vsi_seals_of(req->v) ? vsi_request_room(req, &kind) : NULL;
+}
+
+bool vsi_seals_derive(const vestry *v, const char *purpose, unsigned char key[DIGEST_BYTES]) {
+  const vsi_seals *seals = vsi_extension_find(v, &kind);
+  struct hmac_sha256_ctx hmac;
+  if (!seals || seals->is_random) return false;
+  hmac_sha256_set_key(&hmac, sizeof seals->key, seals->key);
+  hmac_sha256_update(&hmac, strlen(purpose), (const uint8_t *)purpose);
+  hmac_sha256_digest(&hmac, DIGEST_BYTES, key);
+  return true;
 }
 
 static vestry_err give(vestry *v, const vestry_secret *secret) {
