@@ -275,7 +275,7 @@ VESTRY_API void vestry_close(vestry *v);
  *
  *  A stream that opens at the same time may stay open. Therefore make the log-in invalid first, and let the on_open
  *  hook (vestry_options.hooks) check it once more. In a cluster, call this on each node.
- *  scope    not empty: the unnamed scope has the streams of all clients without an owner, so an empty user name would
+ *  scope    not empty: the scope without an owner has the streams of all other clients, so an empty user name would
  *           end them all
  *  cause    CLOSED: the browser does not reconnect; for example ERROR: it reconnects, with what it is now. Any but NONE
  *           and DETACHED
@@ -299,7 +299,7 @@ VESTRY_API vestry_err vestry_close_scope(vestry *v, vestry_scope scope, vestry_c
  *    which the new one rejects: send new ones, or reload the page. A live page (vestry/app/page.h) and a stream with a
  *    session (vestry/app/session.h) keep the user of their request: reload them.
  *  Events that were sent before are still written.
- *  scope       empty: the unnamed one, for example at a log-out. All clients without an owner share it and its keys
+ *  scope       empty: the one without an owner, for example at a log-out. All anonymous clients share it and its keys
  *  many_count  for each key in the new scope: maximum number of streams under it, 0: 8; beyond it the oldest ends with
  *              cause REPLACED. 1: the stream replaces all others
  *  Returns  OK | CLOSED (the stream has ended) | BUSY (another thread, or a function further up on this one, changes
@@ -314,7 +314,7 @@ VESTRY_API vestry_err vestry_connection_scope_set(vestry_connection *connection,
  *      char buffer[VESTRY_SCOPE_MAX_BYTES];
  *      const bool is_of_a_user = vestry_connection_scope_get(connection, buffer).len > 0;
  *  buffer   the scope is copied there, because another thread may change it; the result borrows it
- *  Returns  the scope, also after the end of the stream; empty: the unnamed one, or a connection of no instance
+ *  Returns  the scope, also after the end of the stream; empty: the one without an owner, also if it is of no instance
  *  Threads  any, hooks and effects included; takes the connection's lock for a few instructions */
 VESTRY_API vestry_scope vestry_connection_scope_get(vestry_connection *connection, char buffer[VESTRY_SCOPE_MAX_BYTES]);
 

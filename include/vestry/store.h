@@ -250,7 +250,7 @@ VESTRY_API vestry_err vestry_store_remove_value(vestry_store *store, vestry_scop
 
 /** Remove all values of all keys of a scope. Values that are put meanwhile may stay. To end the streams of a user, see
  *  vestry_close_scope (vestry/instance.h).
- *  scope      empty: the unnamed one, so all values without an owner leave. Check the name of a user first
+ *  scope      empty: the one without an owner, all of whose values leave. Check the name of a user first
  *  cause      any but NONE
  *  ret_count  may be NULL; number of removed values, also on NO_MEMORY and NOT_FOUND
  *  Returns  OK | NOT_FOUND (no value in the scope) | INVALID (scope, cause) | TOO_LARGE (scope) | NO_MEMORY (only a

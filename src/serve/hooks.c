@@ -104,8 +104,8 @@ static bool on_written(vestry_connection *connection, void *ctx) {
   bool more = false;
   for (vsi_stream_part *part = vsi_stream_context_parts(stream); part; part = vsi_stream_part_next(part))
     more |= part->ops->written(part, connection);
-  VSI_EXTENSIONS_EACH(at, &vsi_stream_context_v(stream)->extensions, written)
-  more |= at->kind->written(at->state, connection);
+  const vestry *v = vsi_stream_context_v(stream);
+  VSI_EXTENSIONS_EACH(at, &v->extensions, written) more |= at->kind->written(at->state, connection);
   return more;
 }
 

@@ -144,7 +144,7 @@ vestry_err vestry_close_scope(vestry *v, vestry_scope scope, vestry_cause cause)
     return VESTRY_INVALID;
   if (!scope.len)
     return vsi_mistake(v->host, "vestry_close_scope",
-                       "the scope is empty: the unnamed scope belongs to no user; check the name of the user");
+                       "the scope is empty: the scope without an owner is of no user; check the name of the user");
   if (scope.len > VESTRY_SCOPE_MAX_BYTES) return VESTRY_TOO_LARGE;
   if (vsi_instance_is_forked(v)) return VESTRY_CLOSED;
   vsi_group_walk walk;

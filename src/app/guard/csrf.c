@@ -107,7 +107,7 @@ static const char *why_none(const vestry_request *req, bool has_sessions) {
   return NULL;
 }
 
-/* Use the token that the request has, or make one. After a login or logout it needs another. */
+/* Use the token that the request has, or make one. After a log-in or log-out it needs another. */
 static vestry_err use_token(const vestry_request *req, vsi_sealed *sealed, const char *more) {
   const vsi_seals *seals = vsi_seals_of(req->v);
   if (vsi_seal_is_good(seals, VSI_SEAL_CSRF, req->scope, more, sealed->csrf_token, strlen(sealed->csrf_token)))
