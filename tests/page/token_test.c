@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* CSRF tokens in the content of live pages: each render makes another one, and a difference only in tokens is none. */
+/* CSRF tokens in the content of live pages: each render makes another one, and a difference only in tokens is none.
+ * Shared pages have neither tokens nor, with sessions or scopes, nonces. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "support/site.h"
 #include "vestry/app/csrf.h"
+#include "vestry/app/once.h"
 
 typedef struct suite {
   site on;
@@ -236,6 +238,92 @@ static void shared_content_gets_no_token(void **state) {
   }
 }
 
+/* What a page with actions that run once has in its body. */
+typedef struct acting {
+  site on;
+  vestry_page *page;
+  size_t kind; /* of `made_by` */
+  vestry_err made;
+} acting;
+
+static const char *const made_by[] = {"vestry_once_attributes", "vestry_once_nonce"};
+enum { MADE_BY_COUNT = sizeof made_by / sizeof *made_by };
+
+static vestry_err render_acting(vestry_render *render, vestry_html *html, void *app) {
+  acting *a = app;
+  char text[VESTRY_ONCE_ATTRIBUTES_BYTES] = "";
+  if (a->kind == 0) a->made = vestry_once_attributes(render->request, text, sizeof text);
+  if (a->kind == 1) a->made = vestry_once_nonce(render->request, text);
+  if (a->made) return a->made;
+  vestry_html_add(html, "<!doctype html><html lang=\"en\"><title>A</title><body %-s>", text);
+  vestry_render_begin(render, html);
+  return vestry_render_end(render, html);
+}
+
+static vestry_err serve_acting(const vestry_request *req, vestry_reply *reply, void *app) {
+  return vestry_page_serve(req, reply, ((acting *)app)->page, "all");
+}
+
+static vestry_memory_exchange *get_acting(acting *a, const char *had) {
+  const vestry_header header = {"Last-Event-ID", had};
+  return site_request(
+      &a->on,
+      &(vestry_memory_call){.path = "/", .headers = &header, .headers_count = had != NULL, .datastar = had != NULL});
+}
+
+/* Send an action with the nonce of a document, as another client than the one that has loaded the document. */
+static int act_once(acting *a, const char *document) {
+  char nonce[VESTRY_ONCE_NONCE_BYTES + 2];
+  cut(document, a->kind ? "<body " : "_once=\"'", a->kind ? '>' : '\'', nonce, sizeof nonce);
+  strcat(nonce, ".1");
+  const vestry_header headers[] = {{"Cookie", "other"}, {"X-Once", nonce}};
+  vestry_memory_exchange *answer = site_request(
+      &a->on, &(vestry_memory_call){.method = "POST", .path = "/act", .headers = headers, .headers_count = 2});
+  const int status = vestry_memory_look(answer).status;
+  vestry_memory_destroy(answer);
+  return status;
+}
+
+/* The guard would reject a nonce of a shared page in each request that has a scope, so the render fails instead, with
+ * the reason in the log. Without sessions and scopes the nonce is valid. */
+/* capability: D18 */
+static void shared_page_gets_a_nonce_only_without_sessions_and_scopes(void **state) {
+  (void)state;
+  enum { SESSIONS = 1, SCOPES };
+  const vestry_session_options sessions = {.insecure = true};
+  for (int way = 0; way <= SCOPES; way++) {
+    acting a = {.kind = 0};
+    vestry_once *once;
+    site_begin_with(&a.on, (vestry_options){.scope = way == SCOPES ? site_by_cookie : NULL},
+                    (site_has){.sessions = way == SESSIONS ? &sessions : NULL});
+    site_add_pages(&a.on, NULL);
+    assert_int_equal(vestry_once_create(a.on.v, NULL, &once), VESTRY_OK);
+    assert_int_equal(vestry_guard(a.on.v, "/", vestry_once_guard, once), VESTRY_OK);
+    const vestry_page_options options = {.render = render_acting, .app = &a};
+    assert_int_equal(vestry_page_create(a.on.pages, &options, &a.page), VESTRY_OK);
+    assert_int_equal(vestry_route(a.on.v, "GET", "/", serve_acting, &a), VESTRY_OK);
+    assert_int_equal(vestry_route(a.on.v, "POST", "/act", act, NULL), VESTRY_OK);
+    for (; a.kind < MADE_BY_COUNT; a.kind++) {
+      char reason[128];
+      snprintf(reason, sizeof reason, "the page at /: %s: a shared page", made_by[a.kind]);
+      vestry_memory_exchange *document = get_acting(&a, NULL);
+      assert_int_equal(a.made, way ? VESTRY_INVALID : VESTRY_OK);
+      assert_int_equal(vestry_memory_look(document).status, way ? 500 : 200);
+      if (!way) assert_int_equal(act_once(&a, vestry_memory_look(document).received.data), 204);
+      vestry_memory_destroy(document);
+      vestry_memory_exchange *stream = get_acting(&a, "");
+      site_pass_ms(&a.on, 61000);
+      assert_int_equal(a.made, way ? VESTRY_INVALID : VESTRY_OK);
+      assert_true((strstr(a.on.th.last_log, reason) != NULL) == (way > 0));
+      vestry_memory_destroy(stream);
+    }
+    vestry_once_destroy(once);
+    site_end(&a.on);
+  }
+  char text[VESTRY_ONCE_NONCE_BYTES];
+  assert_int_equal(vestry_once_nonce(NULL, text), VESTRY_INVALID); /* a part's request */
+}
+
 /* A render that fails in the same way for several tabs, and again and again, is logged once a minute, with the function
  * and its reason. */
 static void reason_of_a_failing_render_is_logged_once_a_minute(void **state) {
@@ -303,9 +391,10 @@ int main(void) {
       cmocka_unit_test(content_with_a_token_is_sent_only_when_it_changes),
       cmocka_unit_test(page_without_a_cookie_is_not_sent_again),
       cmocka_unit_test(shared_content_gets_no_token),
+      cmocka_unit_test(shared_page_gets_a_nonce_only_without_sessions_and_scopes),
       cmocka_unit_test(reason_of_a_failing_render_is_logged_once_a_minute),
       cmocka_unit_test(first_error_of_a_failing_render_is_logged_with_that_of_the_html),
       cmocka_unit_test(page_outlives_a_restart_by_the_secret_of_the_instance),
   };
-  return cmocka_run_group_tests_name("CSRF tokens in live pages", tests, NULL, NULL);
+  return cmocka_run_group_tests_name("CSRF tokens and nonces in live pages", tests, NULL, NULL);
 }

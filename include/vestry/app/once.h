@@ -147,8 +147,10 @@ VESTRY_API void vestry_once_stats_get(vestry_once *once, vestry_once_stats *ret_
 /** Write attributes for the start tag of the body, or of another element. This element must begin before all elements
  *  that send requests, and no patch may replace it. The attributes are the signal `_once`, whose value is a nonce, and
  *  `data-init__once`, a script that queues submissions. Insert them with %-s, because they are HTML already.
+ *  req      not NULL: the render of a part (vestry_render_part) has no request, so put the attributes into its page
  *  buffer   receives at most capacity - 1 bytes and a NUL; untouched on failure
- *  Returns  OK | INVALID (buffer NULL with capacity > 0) | TOO_LARGE (capacity) | NO_MEMORY | IO (no randomness)
+ *  Returns  OK | INVALID (buffer NULL with capacity > 0; req NULL; or as vestry_once_nonce) | TOO_LARGE (capacity) |
+ *           NO_MEMORY | IO (no randomness)
  *  Threads  the handler's; does not block */
 VESTRY_API vestry_err vestry_once_attributes(const vestry_request *req, char *buffer, size_t capacity);
 
@@ -157,7 +159,13 @@ VESTRY_API vestry_err vestry_once_attributes(const vestry_request *req, char *bu
  *  nonce is in a signal `once`, the fields may differ; if it is in the header X-Once, query and body may differ. Any
  *  other request with this nonce gets 409. Therefore, forms of a document may share a nonce only if the user can send
  *  only one of them.
- *  Returns  OK | NO_MEMORY | IO (no randomness)
+ *
+ *  A shared page (vestry_page_serve with a share key) is rendered without the scope of a user. If the instance has
+ *  neither sessions nor a scope function, its nonces are valid for all clients. Otherwise the guard would reject each
+ *  request of the page, and this function returns INVALID: serve a private page, and put what its users share into a
+ *  part (vestry_render_part).
+ *  Returns  OK | INVALID (logged: the render of a shared page, if the instance has sessions or scopes; not logged: req
+ *           is NULL, as in the render of a part) | NO_MEMORY | IO (no randomness)
  *  Threads  the handler's; does not block */
 VESTRY_API vestry_err vestry_once_nonce(const vestry_request *req, char nonce[VESTRY_ONCE_NONCE_BYTES]);
 

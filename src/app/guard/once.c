@@ -230,8 +230,7 @@ vestry_err vestry_once_guard(const vestry_request *req, vestry_reply *reply, voi
 }
 
 vestry_err vestry_once_nonce(const vestry_request *req, char nonce[VESTRY_ONCE_NONCE_BYTES]) {
-  vsi_request_mark_private(req);
-  return vsi_seal_make(vsi_seals_of(req->v), req->v->host, VSI_SEAL_ONCE, req->scope, NULL, nonce);
+  return vsi_nonce_make(req, "vestry_once_nonce", nonce);
 }
 
 /* -------------------------------------------------------------------------------------- create and destroy ------- */

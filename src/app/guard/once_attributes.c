@@ -38,6 +38,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "app/guard/proof.h"
 #include "base/log.h"
 #include "instance/instance.h"
 #include "vestry/app/once.h"
@@ -48,7 +49,7 @@ vestry_err vestry_once_attributes(const vestry_request *req, char *buffer, size_
   char text[VESTRY_ONCE_ATTRIBUTES_BYTES], nonce[VESTRY_ONCE_NONCE_BYTES];
   if (!req) return VESTRY_INVALID;
   if (!buffer && capacity) return vsi_mistake(req->v->host, "vestry_once_attributes", "the buffer is NULL");
-  vestry_err error = vestry_once_nonce(req, nonce);
+  vestry_err error = vsi_nonce_make(req, "vestry_once_attributes", nonce);
   if (error) return error;
   int len = snprintf(text, sizeof text,
                      "data-signals:_once=\"'%s'\" data-init__once=\"window.vestryOnce = window.vestryOnce || %s\"",

@@ -4,7 +4,9 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "app/session/session.h"
 #include "base/ascii.h"
+#include "base/log.h"
 #include "http/routes/routes.h"
 #include "instance/instance.h"
 
@@ -129,6 +131,17 @@ bool vsi_origins_are_equal(const char *a, const char *b) {
 }
 
 /* ---- nonces */
+
+/* The render of a shared page has no scope, so each request of its page would be rejected if it has one. */
+vestry_err vsi_nonce_make(const vestry_request *req, const char *function, char text[VSI_SEAL_LEN + 1]) {
+  if (!req) return VESTRY_INVALID;
+  vsi_request_mark_private(req);
+  if (req->own->is_shared && (req->v->scope || vsi_sessions_of(req->v)))
+    return vsi_mistake(req->v->host, function,
+                       "a shared page is rendered for all its users, and a nonce belongs to the session or scope of "
+                       "one; serve a private page (vestry_page_handler) with a shared part");
+  return vsi_seal_make(vsi_seals_of(req->v), req->v->host, VSI_SEAL_ONCE, req->scope, NULL, text);
+}
 
 static bool is_more(const char *text) {
   size_t len = strspn(text, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-");

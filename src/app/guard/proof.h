@@ -39,6 +39,9 @@ bool vsi_origins_are_equal(const char *a, const char *b);
 
 enum { VSI_NONCE_MORE_MAX = 64, VSI_NONCE_MAX_LEN = VSI_SEAL_LEN + 1 + VSI_NONCE_MORE_MAX };
 
+/* Make a nonce for a page. req NULL: the render of a part. function: for the log. Returns as vestry_once_nonce. */
+vestry_err vsi_nonce_make(const vestry_request *req, const char *function, char text[VSI_SEAL_LEN + 1]);
+
 /* Return whether the nonce was issued for the scope, and its suffix, if there is one, consists of 1 to
  * VSI_NONCE_MORE_MAX digits, letters and dashes. text: any bytes, terminated. */
 bool vsi_nonce_is_good(const vsi_seals *seals, vestry_scope scope, const char *text);
