@@ -3,6 +3,7 @@
 #ifndef VSI_BASE_HELD_LOG_H
 #define VSI_BASE_HELD_LOG_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -22,14 +23,21 @@ VESTRY_API void vsi_log_hold(vsi_held_log *held);
 /* End the last vsi_log_hold of this thread. The caller decides whether it logs the line. */
 VESTRY_API void vsi_log_release(const vsi_held_log *held);
 
-/* The last line about something that fails again and again, guarded by the caller. */
+/* The reasons of something that fails again and again, for which a line was logged in the last minute. Zero: none. Any
+ * thread; lock-free. */
+enum { VSI_REPEATED_REASONS = 8 };
 typedef struct vsi_repeated_log {
-  uint64_t hash, logged_ns; /* logged_ns 0: none was logged */
-  uint64_t left_out;        /* equal lines since then that were not logged */
+  struct vsi_repeated_reason {
+    _Atomic(uint64_t) last;     /* high half: the reason; low half: when it was logged (log.c). 0: unused */
+    _Atomic(uint32_t) left_out; /* lines since then that were not logged */
+  } reasons[VSI_REPEATED_REASONS];
 } vsi_repeated_log;
 
-/* Return whether to log a line: if it differs from the last one, or a minute has passed. ret_left_out: how many equal
- * lines were left out before. */
-VESTRY_API bool vsi_log_is_due(vsi_repeated_log *last, const char *line, uint64_t now_ns, uint64_t *ret_left_out);
+/* Return a reason that stands for the text of a line, never 0. */
+VESTRY_API uint32_t vsi_log_reason(const char *line);
+/* Return whether to log a line about this reason (not 0): once a minute for each reason, and for at most
+ * VSI_REPEATED_REASONS reasons in a minute.
+ * ret_left_out  for true: how many lines about it were left out since the last one; NULL: not needed */
+VESTRY_API bool vsi_log_is_due(vsi_repeated_log *log, uint32_t reason, uint64_t now_ns, uint32_t *ret_left_out);
 
 #endif

@@ -57,15 +57,46 @@ void vsi_log_release(const vsi_held_log *held) {
   holding = held->outer;
 }
 
-bool vsi_log_is_due(vsi_repeated_log *last, const char *line, uint64_t now_ns, uint64_t *ret_left_out) {
-  static const uint64_t every_ns = 60 * UINT64_C(1000000000);
+uint32_t vsi_log_reason(const char *line) {
   static const vsi_siphash_key key = {0, 0};
-  const uint64_t hash = vsi_siphash_1_3(key, line, strlen(line));
-  if (last->logged_ns && last->hash == hash && now_ns - last->logged_ns < every_ns) {
-    last->left_out++;
-    return false;
+  const uint32_t hash = (uint32_t)vsi_siphash_1_3(key, line, strlen(line));
+  return hash ? hash : 1;
+}
+
+/* Time is counted in units of 2^24 ns, 17 ms, so that a reason and its time are one word, which one thread of several
+ * can change. The count begins anew every two years. */
+enum { UNIT_BITS = 24 };
+#define MINUTE ((uint32_t)(UINT64_C(60000000000) >> UNIT_BITS))
+
+/* Another thread may have logged a moment after `now`. */
+static bool is_recent(uint64_t last, uint32_t now) {
+  return last && now - (uint32_t)last + MINUTE < 2 * MINUTE;
+}
+
+/* Relaxed: the words order nothing. */
+bool vsi_log_is_due(vsi_repeated_log *log, uint32_t reason, uint64_t now_ns, uint32_t *ret_left_out) {
+  const uint32_t now = (uint32_t)(now_ns >> UNIT_BITS);
+  for (;;) {
+    struct vsi_repeated_reason *free = NULL;
+    uint64_t was = 0;
+    for (size_t i = 0; i < VSI_REPEATED_REASONS && was >> 32 != reason; i++) {
+      const uint64_t last = atomic_load_explicit(&log->reasons[i].last, memory_order_relaxed);
+      const bool is_same = last >> 32 == reason, was_logged = is_recent(last, now);
+      if (is_same && was_logged) {
+        atomic_fetch_add_explicit(&log->reasons[i].left_out, 1, memory_order_relaxed);
+        return false;
+      }
+      if (!is_same && (was_logged || free)) continue;
+      free = &log->reasons[i];
+      was = last;
+    }
+    if (!free) return false;
+    const bool is_same = was >> 32 == reason;
+    if (!atomic_compare_exchange_strong_explicit(&free->last, &was, (uint64_t)reason << 32 | now, memory_order_relaxed,
+                                                 memory_order_relaxed))
+      continue;
+    const uint32_t left_out = atomic_exchange_explicit(&free->left_out, 0, memory_order_relaxed);
+    if (ret_left_out) *ret_left_out = is_same ? left_out : 0;
+    return true;
   }
-  *ret_left_out = last->hash == hash ? last->left_out : 0;
-  *last = (vsi_repeated_log){.hash = hash, .logged_ns = now_ns ? now_ns : 1};
-  return true;
 }

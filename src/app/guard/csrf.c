@@ -11,6 +11,7 @@
 #include "app/guard/proof.h"
 #include "app/session/seal.h"
 #include "app/session/session.h"
+#include "base/held_log.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
@@ -20,13 +21,13 @@
 enum { MAX_ORIGINS = 64 };
 
 /* Why a request is rejected. */
-typedef enum refusal { OF_OTHER_SITE, WITHOUT_TOKEN, WITHOUT_COOKIE, OUT_OF_DATE, REFUSALS_COUNT } refusal;
+typedef enum refusal { OF_OTHER_SITE, WITHOUT_TOKEN, WITHOUT_COOKIE, OUT_OF_DATE } refusal;
 
 struct vestry_csrf {
   vestry *v;
   const char *cookie;
   bool insecure;
-  _Atomic(uint64_t) logged_ns[REFUSALS_COUNT]; /* when each was logged last; 0: never */
+  vsi_repeated_log refusals;
   size_t origins_count;
   char *origins[]; /* their texts follow in the same allocation */
 };
@@ -181,19 +182,12 @@ static bool is_from_here(const vestry_csrf *csrf, const vestry_request *req) {
 /* Log a rejected request, for the developer of its page. At most once a minute for each reason, because any client can
  * send such requests. */
 static void log_refusal(vestry_csrf *csrf, const vestry_request *req, refusal why) {
-  static const uint64_t every_ns = 60000 * VSI_NS_PER_MS;
   static const char *const reasons[] = {
       "the request came from a page of another site (vestry_csrf_options.trusted_origins)",
       "there is no token (field csrf, header X-CSRF-Token, signal csrf)",
       "there is a token, but not its cookie; over plain http, set vestry_csrf_options.insecure",
       "the token is of another session, or from before a restart without vestry_secret_set"};
-  const uint64_t now_ns = vsi_now_ns(csrf->v->host);
-  uint64_t last_ns = atomic_load_explicit(&csrf->logged_ns[why], memory_order_relaxed);
-  if (last_ns && now_ns - last_ns < every_ns) return;
-  /* relaxed: it orders nothing; of several concurrent requests one is logged */
-  if (!atomic_compare_exchange_strong_explicit(&csrf->logged_ns[why], &last_ns, now_ns ? now_ns : 1,
-                                               memory_order_relaxed, memory_order_relaxed))
-    return;
+  if (!vsi_log_is_due(&csrf->refusals, (uint32_t)why + 1, vsi_now_ns(csrf->v->host), NULL)) return;
   vsi_log(csrf->v->host, why == OUT_OF_DATE ? VESTRY_LOG_INFO : VESTRY_LOG_WARN, "csrf: %.16s %.200s: %s", req->method,
           req->path, reasons[why]);
 }

@@ -53,7 +53,7 @@ struct vestry_page {
   void *app;
   vestry_when_hidden when_hidden;
   const char *id, *element, *signals; /* in the same allocation */
-  vsi_repeated_log failure;           /* guarded by the lock: the last line about a render for a stream that failed */
+  vsi_repeated_log failures;          /* of renders for streams */
   const char *layout;                 /* in the same allocation: "LAYOUT/ELEMENT/ID"; NULL: no layout */
 };
 

@@ -13,6 +13,7 @@
  * valid in this process only. */
 #include "app/page/render.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "app/guard/proof.h"
@@ -429,7 +430,7 @@ void vsi_render_log(vestry_page *page, const char *what, const char *which, cons
                     const char *held) {
   const vestry_host *host = page->pages->host;
   char why[VSI_HTML_EXPLAINED], line[2 * VSI_HELD_LOG_BYTES], before[64] = "";
-  uint64_t left_out = 0;
+  uint32_t left_out;
   const bool is_of_html = vestry_html_error(html, NULL, NULL) == error;
   const char *of_html = is_of_html ? vsi_html_explain(html, error, why) : "";
   if (is_of_html && *held && !strstr(held, of_html)) /* it may be the cause of the failure of the HTML */
@@ -440,11 +441,8 @@ void vsi_render_log(vestry_page *page, const char *what, const char *which, cons
     snprintf(line, sizeof line, "%s", held);
   else
     snprintf(line, sizeof line, "the render returned %s, %s", vestry_err_name(error), vestry_strerror(error));
-  vsi_pages_lock(page->pages);
-  const bool is_due = vsi_log_is_due(&page->failure, line, vsi_now_ns(host), &left_out);
-  vsi_pages_unlock(page->pages);
-  if (!is_due) return;
-  if (left_out) snprintf(before, sizeof before, " (and %llu times before)", (unsigned long long)left_out);
+  if (!vsi_log_is_due(&page->failures, vsi_log_reason(line), vsi_now_ns(host), &left_out)) return;
+  if (left_out) snprintf(before, sizeof before, " (and %" PRIu32 " times before)", left_out);
   vsi_log(host, VESTRY_LOG_ERROR, "the %s%.300s: %s%s", what, which, line, before);
 }
 

@@ -28,6 +28,7 @@
 
 #include "app/presence/presences.h"
 #include "app/stream/lease.h"
+#include "base/held_log.h"
 #include "base/map.h"
 #include "base/ring.h"
 #include "channel/channels.h"
@@ -136,7 +137,7 @@ struct vestry_cluster {
   bool is_one_too_many;                      /* reason of is_refused: the cluster is full */
   uint64_t twin_epoch;                       /* run of a node with this node's name that must give up; 0: none */
   uint8_t other_version; /* version of the format that another node with the secret uses, to be logged; 0: none */
-  uint64_t other_logged_ns;
+  vsi_repeated_log other_versions;
   /* Remote requests (remote_request.c), and reservations (reservations.c). */
   vsi_map requests;         /* by id */
   vsi_map lines;            /* by key */

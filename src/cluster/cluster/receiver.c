@@ -172,17 +172,14 @@ static void take_from_other(vestry_cluster *cluster, const vsi_wire_message *mes
 }
 
 /* Count a message that cannot be opened. Another version of the format is reported, because the two nodes ignore each
- * other; at most once a minute. */
+ * other; at most once a minute for each version. */
 static void count_malformed(vestry_cluster *cluster, const void *data, size_t len) {
-  enum { LOGGED_EVERY_MS = 60000 };
   cluster->stats.received_count++;
   cluster->stats.malformed_count++;
   uint8_t version = vsi_wire_other_version(data, len, cluster->seal_key);
   if (!version) return;
-  uint64_t now_ns = vsi_now_ns(cluster->host);
   cluster->stats.other_version_count++;
-  if (cluster->other_logged_ns && now_ns - cluster->other_logged_ns < LOGGED_EVERY_MS * VSI_NS_PER_MS) return;
-  cluster->other_logged_ns = now_ns ? now_ns : 1;
+  if (!vsi_log_is_due(&cluster->other_versions, version, vsi_now_ns(cluster->host), NULL)) return;
   cluster->other_version = version;
   vsi_cluster_notify(cluster);
 }

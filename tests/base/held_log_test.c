@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/* Which lines about repeated failures are logged: each reason once a minute, with the number of lines left out. */
+#include "base/held_log.h"
+
+#include <pthread.h>
+
+#include "support/test.h"
+
+#define SECOND UINT64_C(1000000000)
+
+static void each_reason_is_due_once_a_minute(void **state) {
+  (void)state;
+  vsi_repeated_log log = {0};
+  const uint32_t a = vsi_log_reason("a"), b = vsi_log_reason("b");
+  uint32_t left_out = 77;
+  assert_int_not_equal(a, b);
+  for (unsigned second = 0; second < 300; second++) { /* a and b alternate */
+    const bool is_first = second == 0, is_due = second % 60 == 0;
+    assert_int_equal(vsi_log_is_due(&log, a, second * SECOND, &left_out), is_due);
+    if (is_due) assert_int_equal(left_out, is_first ? 0 : 59);
+    assert_int_equal(vsi_log_is_due(&log, b, second * SECOND + SECOND / 2, NULL), is_due);
+  }
+  /* a clock that is behind, as of a thread that was interrupted after it had read the time */
+  assert_false(vsi_log_is_due(&log, a, 239 * SECOND, &left_out));
+}
+
+static void new_reason_replaces_one_that_was_not_logged_for_a_minute(void **state) {
+  (void)state;
+  vsi_repeated_log log = {0};
+  uint32_t left_out;
+  for (unsigned i = 0; i < VSI_REPEATED_REASONS; i++)
+    for (unsigned k = 0; k < 2; k++) assert_int_equal(vsi_log_is_due(&log, 1 + i, i * SECOND, NULL), k == 0);
+  assert_false(vsi_log_is_due(&log, 100, 59 * SECOND, NULL)); /* no more reasons in this minute */
+  assert_true(vsi_log_is_due(&log, 100, 60 * SECOND, &left_out));
+  assert_int_equal(left_out, 0); /* the lines that were left out had another reason */
+  assert_false(vsi_log_is_due(&log, 101, 60 * SECOND, NULL));
+  assert_false(vsi_log_is_due(&log, 2, 60 * SECOND, NULL));
+  assert_true(vsi_log_is_due(&log, 2, 61 * SECOND, &left_out));
+  assert_int_equal(left_out, 2);
+  assert_false(vsi_log_is_due(&log, 100, 119 * SECOND, NULL));
+  assert_true(vsi_log_is_due(&log, 100, 120 * SECOND, &left_out));
+  assert_int_equal(left_out, 1);
+}
+
+enum { THREADS = 4, MINUTES = 500, TRIES = 20 };
+
+static struct {
+  vsi_repeated_log log;
+  pthread_barrier_t minute;
+  _Atomic(unsigned) due[MINUTES];
+} shared;
+
+static void *report(void *ctx) {
+  (void)ctx;
+  for (unsigned minute = 0; minute < MINUTES; minute++) {
+    pthread_barrier_wait(&shared.minute);
+    for (unsigned i = 0; i < TRIES; i++)
+      if (vsi_log_is_due(&shared.log, 1 + minute % 3, minute * 61 * SECOND, NULL))
+        atomic_fetch_add(&shared.due[minute], 1);
+  }
+  return NULL;
+}
+
+static void one_of_several_threads_logs_a_reason(void **state) {
+  (void)state;
+  pthread_t threads[THREADS];
+  pthread_barrier_init(&shared.minute, NULL, THREADS);
+  for (size_t i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&threads[i], NULL, report, NULL), 0);
+  for (size_t i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+  pthread_barrier_destroy(&shared.minute);
+  for (size_t i = 0; i < MINUTES; i++) assert_int_equal(atomic_load(&shared.due[i]), 1);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(each_reason_is_due_once_a_minute),
+      cmocka_unit_test(new_reason_replaces_one_that_was_not_logged_for_a_minute),
+      cmocka_unit_test(one_of_several_threads_logs_a_reason),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
