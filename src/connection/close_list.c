@@ -69,17 +69,13 @@ bool vsi_close_list_remove(vsi_close_list *list, vsi_spin_lock *lock, vsi_close_
   return in;
 }
 
-vsi_close_node *vsi_close_list_find_if(const vsi_close_list *list, vsi_spin_lock *lock, vsi_close_fn fn,
-                                       vsi_close_is_fn is, const void *ctx) {
+vsi_close_node *vsi_close_list_find(const vsi_close_list *list, vsi_spin_lock *lock, vsi_close_fn fn,
+                                    vsi_close_is_fn is, const void *ctx) {
   vsi_spin_lock_take(lock, VSI_LOCK_CLOSE_LIST);
   vsi_ring *first = first_locked(list), *at = first;
   while (at && (node_of(at)->fn != fn || (is && !is(node_of(at), ctx)))) at = at->next == first ? NULL : at->next;
   vsi_spin_lock_give(lock);
   return at ? node_of(at) : NULL;
-}
-
-vsi_close_node *vsi_close_list_find(const vsi_close_list *list, vsi_spin_lock *lock, vsi_close_fn fn) {
-  return vsi_close_list_find_if(list, lock, fn, NULL, NULL);
 }
 
 void vsi_close_list_notify(vsi_close_list *list, vsi_spin_lock *lock, vestry_connection *connection,

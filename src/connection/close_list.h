@@ -35,15 +35,10 @@ void vsi_close_list_notify(vsi_close_list *list, vsi_spin_lock *lock, vestry_con
                            vestry_cause cause);
 vestry_err vsi_close_list_add(vsi_close_list *list, vsi_spin_lock *lock, vsi_close_node *node);
 bool vsi_close_list_remove(vsi_close_list *list, vsi_spin_lock *lock, vsi_close_node *node);
-/* Return the first node with this function; NULL: none. Runner only, and only for nodes that are never cancelled, so
- * that the node exists until the runner itself calls it. */
-VESTRY_API vsi_close_node *vsi_close_list_find(const vsi_close_list *list, vsi_spin_lock *lock, vsi_close_fn fn);
-
-/* Return the first node with this function for which `is` returns true; NULL: none. Any thread. `is` runs under the
- * list's lock, so the node exists during its call. The returned node exists until its function begins to free it. */
+/* See vsi_connection_find_at_close. */
 typedef bool (*vsi_close_is_fn)(const vsi_close_node *node, const void *ctx);
-VESTRY_API vsi_close_node *vsi_close_list_find_if(const vsi_close_list *list, vsi_spin_lock *lock, vsi_close_fn fn,
-                                                  vsi_close_is_fn is, const void *ctx);
+vsi_close_node *vsi_close_list_find(const vsi_close_list *list, vsi_spin_lock *lock, vsi_close_fn fn,
+                                    vsi_close_is_fn is, const void *ctx);
 
 static inline void vsi_close_node_init(vsi_close_node *node, vsi_close_fn fn) {
   *node = (vsi_close_node){.fn = fn};

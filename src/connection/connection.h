@@ -247,6 +247,12 @@ static inline void vsi_connection_call_at_close(vestry_connection *connection, v
  *          function must know when the call is over
  * Threads  any that holds a reference, including the function of this or another node */
 VESTRY_API bool vsi_connection_cancel_at_close(vestry_connection *connection, vsi_close_node *node);
+/* Return the first node with this function for which `is` returns true; NULL: none.
+ * is       runs under the connection's lock, so the node exists during its call; NULL: any node
+ * Threads  any that holds a reference, if the node's function waits for a lock that the caller holds before it frees
+ *          the node; otherwise the runner, for nodes that are never cancelled, because it calls the node itself */
+VESTRY_API vsi_close_node *vsi_connection_find_at_close(vestry_connection *connection, vsi_close_fn fn,
+                                                        vsi_close_is_fn is, const void *ctx);
 
 /* Return whether this process is a child of the process that has the stream's socket and its runner. A closed
  * connection may outlive its runtime, so its runtime is not read. (relaxed: a holder that outlives the runtime saw the

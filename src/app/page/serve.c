@@ -148,8 +148,7 @@ static void watching_ended(vsi_close_node *node, vestry_connection *connection, 
  * between the contents of a page's parts and the corrected mark (private.c), because the tab needs both. */
 bool vsi_page_written(void *state, vestry_connection *connection) {
   (void)state;
-  vsi_private *page =
-      (vsi_private *)(void *)vsi_close_list_find(&connection->at_close, &connection->lock, private_ended);
+  vsi_private *page = (vsi_private *)(void *)vsi_connection_find_at_close(connection, private_ended, NULL, NULL);
   bool is_blocked = false, is_sending = false;
   uint32_t queued_count = 0;
   if (page) {
@@ -175,12 +174,11 @@ static bool is_of_pages(const vsi_close_node *node, const void *pages) {
  * of its page; NULL: the page is shared, and its fragment is that of the first subscription. The viewer stays while the
  * lock is held, which the caller holds, because both functions that end a viewer take the lock before they free it. */
 static vsi_viewer *find_viewer(vestry_pages *pages, vestry_connection *connection, vsi_fragment **ret_fragment) {
-  const vsi_close_list *list = &connection->at_close;
-  vsi_spin_lock *lock = &connection->lock;
-  vsi_private *page = (vsi_private *)(void *)vsi_close_list_find_if(list, lock, private_ended, is_of_pages, pages);
+  vsi_private *page =
+      (vsi_private *)(void *)vsi_connection_find_at_close(connection, private_ended, is_of_pages, pages);
   *ret_fragment = page ? &page->fragment : NULL;
   if (page) return &page->viewer;
-  return (vsi_viewer *)(void *)vsi_close_list_find_if(list, lock, watching_ended, is_of_pages, pages);
+  return (vsi_viewer *)(void *)vsi_connection_find_at_close(connection, watching_ended, is_of_pages, pages);
 }
 
 /* Send a random retry time, so that streams that break together do not reconnect together. */
