@@ -10,6 +10,7 @@
 #include "../shared/secret.h"
 #include "../shared/text.h"
 #include "assets.h"
+#include "vestry/app/csrf.h"
 #include "vestry/app/once.h"
 #include "vestry/app/presence.h"
 #include "vestry/app/secret.h"
@@ -25,6 +26,7 @@ struct app {
   vestry_session_options sessions;
   vestry_presence *presence;
   vestry_actor *painter;
+  vestry_csrf *csrf;
   vestry_once *once;
   unsigned char secret[SECRET_BYTES];
   const char *file;
@@ -33,34 +35,41 @@ struct app {
 
 /* ---------------------------------------------------------------------------------------------------- pages ------- */
 
+/* A field with the token of the page, without which a page of another site could send the form. */
+#define CSRF "<input type=\"hidden\" name=\"csrf\" value=\"%s\">"
 #define LOGIN                                                                                                          \
-  "<main class=\"narrow\"><h1>The board</h1><form method=\"post\" action=\"/login\"><label for=\"name\">Name</label>"  \
-  "<input id=\"name\" name=\"name\" maxlength=\"%d\" value=\"%s\" required autofocus autocomplete=\"username\">"       \
+  "<main class=\"narrow\"><h1>The board</h1><form method=\"post\" action=\"/login\">" CSRF                             \
+  "<label for=\"name\">Name</label><input id=\"name\" name=\"name\" maxlength=\"%d\" value=\"%s\" required autofocus " \
+  "autocomplete=\"username\">"                                                                                         \
   "<p class=\"error\" role=\"alert\">%s</p><button class=\"first\">Enter</button></form></main>"
 /* After a logout, the typed text is removed, so that the next user of the browser does not see it. */
 #define LOGOUT                                                                                                         \
-  "<form method=\"post\" action=\"/logout\"><button data-on:click=\"$text = $notice = ''; $edit = 0\">Log out"         \
+  "<form method=\"post\" action=\"/logout\">" CSRF "<button data-on:click=\"$text = $notice = ''; $edit = 0\">Log out" \
   "</button></form>"
 #define HOME                                                                                                           \
   "<main class=\"narrow\"><header><h1>Boards</h1>" LOGOUT "</header><nav class=\"boards\">%-s</nav>"                   \
-  "<form class=\"line\" method=\"post\" action=\"/board\"><input type=\"hidden\" name=\"once\" value=\"%s\">"          \
+  "<form class=\"line\" method=\"post\" action=\"/board\">" CSRF "<input type=\"hidden\" name=\"once\" value=\"%s\">"  \
   "<label for=\"title\">New board</label><span></span>"                                                                \
   "<input id=\"title\" name=\"title\" maxlength=\"%d\" required autocomplete=\"off\">"                                 \
   "<button class=\"first\">Create</button></form></main>"
+/* Actions send the token in a header, from the page's signal: one drawing of the cards is sent to all pages. */
+#define TOKEN "{'X-CSRF-Token': $_csrf}"
 /* The state of a page is in its signals: the typed text, and the card that is being edited, with its version. The
- * signals survive a reload for the same user, also if a logout in another tab forces it: 401 leads to the login. Each
- * card and each notice is added once, with its content at the time of the click, even if the server is available only
- * later. Cards are added in the order of the clicks; until then, the page shows that they are not sent. The editor is
- * outside of the cards, so its text stays whatever happens to the card. */
+ * signals survive a reload for the same user, also if a logout in another tab forces it: 401 leads to the login. After
+ * a login in another tab an action gets 403, because the token belongs to the earlier session. Each card and each
+ * notice is added once, with its content at the time of the click, even if the server is available only later. Cards
+ * are added in the order of the clicks; until then, the page shows that they are not sent. The editor is outside of
+ * the cards, so its text stays whatever happens to the card. */
 #define BOARD                                                                                                          \
-  "<main %-s data-of=\"%s\" data-signals=\"{text: '', draft: '', edit: 0, base: 0, clash: '', gone: false, to: '', "   \
+  "<main %-s data-signals:_csrf=\"'%s'\" data-of=\"%s\" data-signals=\"{text: '', draft: '', edit: 0, base: 0, "       \
+  "clash: '', gone: false, to: '', "                                                                                   \
   "notice: '', error: '', _waiting: []}\" data-init=\"const kept = 'half typed ' + location.pathname + "               \
   "el.dataset.of, was = JSON.parse(sessionStorage.getItem(kept) ?? '{}'); sessionStorage.removeItem(kept); "           \
   "$text = was.text ?? ''; $to = was.to ?? ''; $notice = was.notice ?? ''; $draft = was.draft ?? ''; "                 \
   "$base = was.base ?? 0; $edit = was.edit ?? 0\" data-on:pagehide__window=\"($text || $notice || $edit) && "          \
   "sessionStorage.setItem('half typed ' + location.pathname + el.dataset.of, JSON.stringify({text: $text, to: $to, "   \
   "notice: $notice, draft: $draft, base: $base, edit: $edit}))\" data-on:datastar-fetch=\"evt.detail.type === "        \
-  "'error' && evt.detail.argsRaw.status == 401 && location.reload()\">"                                                \
+  "'error' && [401, 403].includes(evt.detail.argsRaw.status) && location.reload()\">"                                  \
   "<header><a href=\"/\">Boards</a><h1>%s</h1><ul id=\"who\" class=\"here\" aria-label=\"Here now\"></ul>" LOGOUT      \
   "</header>"                                                                                                          \
   "<div id=\"notices\" role=\"log\" aria-label=\"Notices\"></div>"                                                     \
@@ -76,7 +85,8 @@ struct app {
   "<p class=\"error\" role=\"alert\" data-text=\"$error\"></p><div id=\"cards\"></div>"                                \
   "<dialog aria-label=\"Edit a card\" data-effect=\"$edit ? el.open || el.showModal() : el.close()\" "                 \
   "data-on:close=\"$edit = 0; $clash = ''; $gone = false\">"                                                           \
-  "<form data-on:submit=\"@put('/board/%d/card', {payload: {card: $edit, draft: $draft, base: $base}})\">"             \
+  "<form data-on:submit=\"@put('/board/%d/card', {headers: " TOKEN                                                     \
+  ", payload: {card: $edit, draft: $draft, base: $base}})\">"                                                          \
   "<label for=\"draft\">Text</label><textarea id=\"draft\" data-bind:draft rows=\"4\" maxlength=\"%d\"></textarea>"    \
   "<p class=\"error\" role=\"alert\" data-text=\"$clash\"></p><button class=\"first\" data-show=\"!$gone\">Save"       \
   "</button><button type=\"button\" class=\"first\" data-show=\"$gone\" "                                              \
@@ -91,13 +101,25 @@ struct app {
   "<article id=\"card-%d\"><p>%s</p><footer><span>%s</span>"                                                           \
   "<button data-on:click=\"$draft = el.closest('article').firstChild.textContent; $base = %d; $clash = ''; "           \
   "$gone = false; $edit = %d\">Edit</button>"
-#define MOVE "<button data-on:click=\"@post('/board/%d/card/%d/move', {payload: {from: %d, stage: %d}})\">%s</button>"
+#define MOVE                                                                                                           \
+  "<button data-on:click=\"@post('/board/%d/card/%d/move', {headers: " TOKEN                                           \
+  ", payload: {from: %d, stage: %d}})\">%s</button>"
 #define DELETE                                                                                                         \
-  "<button data-on:click=\"@delete('/board/%d/card/%d', {payload: {base: %d}})\">Delete</button></footer></article>"
+  "<button data-on:click=\"@delete('/board/%d/card/%d', {headers: " TOKEN                                              \
+  ", payload: {base: %d}})\">Delete</button></footer></article>"
 
 static vestry_err error_page(const vestry_request *req, vestry_reply *reply, void *ctx) {
   return program_page(ctx, reply, "The board", "<main class=\"narrow\"><h1>%s</h1><a href=\"/\">Boards</a></main>",
-                      req->error == 404 ? "There is no such page" : "That did not work");
+                      req->error == 404   ? "There is no such page"
+                      : req->error == 403 ? "That page was out of date"
+                                          : "That did not work");
+}
+
+static vestry_err login_page(struct app *app, const vestry_request *req, vestry_reply *reply, const char *name,
+                             const char *message) {
+  char token[VESTRY_CSRF_TOKEN_BYTES];
+  vestry_err err = vestry_csrf_token(app->csrf, req, reply, token);
+  return err ? err : program_page(&app->program, reply, "The board", LOGIN, token, NAME_MAX, name, message);
 }
 
 static void add_board(const vestry_sql_row *row, void *html) {
@@ -108,13 +130,15 @@ static vestry_err home(const vestry_request *req, vestry_reply *reply, void *ctx
   struct app *app = ctx;
   vestry_html html;
   vestry_slice boards;
-  char once[VESTRY_ONCE_NONCE_BYTES];
-  if (!vestry_session_user(req)) return program_page(&app->program, reply, "The board", LOGIN, NAME_MAX, "", "");
+  char once[VESTRY_ONCE_NONCE_BYTES], token[VESTRY_CSRF_TOKEN_BYTES];
+  if (!vestry_session_user(req)) return login_page(app, req, reply, "", "");
   vestry_html_init(&html, NULL);
   vestry_err err = vestry_sql_run_alone(app->db, "SELECT id, title FROM board ORDER BY id", NULL, add_board, &html);
   if (!err) err = vestry_html_result(&html, &boards);
+  if (!err) err = vestry_csrf_token(app->csrf, req, reply, token);
   if (!err) err = vestry_once_nonce(req, once);
-  if (!err) err = program_page(&app->program, reply, "Boards", HOME, (const char *)boards.data, once, NAME_MAX);
+  if (!err)
+    err = program_page(&app->program, reply, "Boards", HOME, token, (const char *)boards.data, token, once, NAME_MAX);
   vestry_html_finish(&html);
   return err;
 }
@@ -133,8 +157,7 @@ static vestry_err login(const vestry_request *req, vestry_reply *reply, void *ct
   if (err) {
     const char *refused = vestry_request_value(req, VESTRY_IN_FORM, "name");
     vestry_reply_status(reply, 422);
-    return program_page(ctx, reply, "The board", LOGIN, NAME_MAX, refused ? refused : "",
-                        "Enter a name of at most 40 characters.");
+    return login_page(ctx, req, reply, refused ? refused : "", "Enter a name of at most 40 characters.");
   }
   return vestry_reply_redirect(reply, 303, "/");
 }
@@ -264,13 +287,14 @@ static void read_title(const vestry_sql_row *row, void *title) {
 /* Write the action of a form, which runs once; an identical submission before the answer is dropped. */
 static vestry_err sending(char *action, size_t size, const char *signals, const char *url) {
   const vestry_backend_action_options options = {
-      .size = sizeof options, .filter_include = signals, .once = true, .deduplicate = true};
+      .size = sizeof options, .filter_include = signals, .csrf = true, .once = true, .deduplicate = true};
   return vestry_backend_action_string(action, size, VESTRY_METHOD_POST, &options, "%-s", url);
 }
 
 static vestry_err board_page(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   char title[TEXT_BYTES(NAME_MAX)], url[40], once[VESTRY_ONCE_ATTRIBUTES_BYTES], add[1024], notice[1024];
+  char token[VESTRY_CSRF_TOKEN_BYTES];
   int64_t board;
   vestry_err err = board_of(req, &board) ? VESTRY_NOT_FOUND : VESTRY_OK;
   if (!err)
@@ -278,7 +302,8 @@ static vestry_err board_page(const vestry_request *req, vestry_reply *reply, voi
   if (err) return err;
   int id = (int)board;
   snprintf(url, sizeof url, "/board/%d/card", id);
-  err = vestry_once_attributes(req, once, sizeof once);
+  err = vestry_csrf_token(app->csrf, req, reply, token);
+  if (!err) err = vestry_once_attributes(req, once, sizeof once);
   if (!err) err = sending(add, sizeof add, "^text$", url);
   if (!err) err = sending(notice, sizeof notice, "^(to|notice)$", "/notice");
   if (err) return err;
@@ -287,8 +312,8 @@ static vestry_err board_page(const vestry_request *req, vestry_reply *reply, voi
   const vestry_backend_action_options always = {.when_hidden = VESTRY_HIDDEN_OPEN, .retry = VESTRY_RETRY_ALWAYS};
   vestry_html html;
   program_page_begin(&app->program, reply, &html, title);
-  vestry_html_add(&html, BOARD, once, vestry_session_user(req), title, add, TEXT_MAX, id, TEXT_MAX, notice, NAME_MAX,
-                  TEXT_MAX);
+  vestry_html_add(&html, BOARD, once, token, vestry_session_user(req), title, token, add, TEXT_MAX, id, TEXT_MAX,
+                  notice, NAME_MAX, TEXT_MAX);
   vestry_html_stream(&html, req, NULL, &always, "/board/%d/stream", id);
   return program_page_end(reply, &html);
 }
@@ -494,9 +519,11 @@ static vestry_err begin(struct app *app) {
   if (!err) err = vestry_leases_create(v, 0);
   if (!err) err = vestry_actor_create(vestry_parts_of(v)->runtime, &painter, &app->painter);
   if (!err) err = vestry_presence_create(v, &presence, &app->presence);
+  if (!err) err = vestry_csrf_create(v, NULL, &app->csrf);
   if (!err) err = vestry_once_create(v, NULL, &app->once);
   if (!err) err = vestry_registry_effect(vestry_parts_of(v)->registry, "draw", effect_draw, app);
   if (!err) err = vestry_mount(v, "", routes, sizeof routes / sizeof *routes, app);
+  if (!err) err = vestry_guard(v, "/", vestry_csrf_guard, app->csrf);
   if (!err) err = vestry_guard(v, "/", vestry_once_guard, app->once);
   if (!err) err = vestry_guard(v, "/board", for_members, app);
   if (!err) err = vestry_guard(v, "/notice", for_members, app);
@@ -525,6 +552,7 @@ int main(int argc, char **argv) {
   vestry_runtime_stop(vestry_parts_of(app.program.v)->runtime); /* the actor has processed its messages */
   vestry_presence_destroy(app.presence);
   vestry_once_destroy(app.once);
+  vestry_csrf_destroy(app.csrf);
   vestry_actor_unref(app.painter);
   int status = program_finish(&app.program);
   vestry_sql_sessions_destroy(app.stored);

@@ -226,9 +226,13 @@ function streamOf(t, board, cookie, options = {}) {
 // capability: F3
 test('board: a page that reads slowly shows the last state', async (t) => {
   const board = await boardFor(t);
-  const { headers } = await send('POST', `${board.url}login`, 'name=Ada', { 'Content-Type': 'application/x-www-form-urlencoded' });
-  const cookie = headers['set-cookie'].map((one) => one.split(';')[0]).join('; ');
-  const as = { 'Datastar-Request': 'true', 'Content-Type': 'application/json', Cookie: cookie };
+  const cookieOf = ({ headers }) => headers['set-cookie'].map((one) => one.split(';')[0]).join('; ');
+  const tokenOf = ({ text }) => /csrf(?:" value="|="')([0-9a-f]{64})/.exec(text)[1];
+  const form = await send('GET', board.url);
+  const cookie = cookieOf(await send('POST', `${board.url}login`, `name=Ada&csrf=${tokenOf(form)}`,
+    { 'Content-Type': 'application/x-www-form-urlencoded', Cookie: cookieOf(form) }));
+  const token = tokenOf(await send('GET', `${board.url}board/1`, undefined, { Cookie: cookie }));
+  const as = { 'Datastar-Request': 'true', 'Content-Type': 'application/json', Cookie: cookie, 'X-CSRF-Token': token };
   const change = async (method, where, signals) => {
     const { status } = await send(method, `${board.url}board/1/${where}`, JSON.stringify(signals), as);
     assert.ok(status < 300, `${method} ${where}: ${status}`);
@@ -314,7 +318,8 @@ test('board: a repeated move is done once; an attempt to move a card that was mo
     button.click();
   }, name);
   const sends = (tab, where, what) => tab.page.evaluate(async ([path, body]) => {
-    const answer = await fetch(path, { method: 'POST', headers: { 'Datastar-Request': 'true', 'Content-Type': 'application/json' }, body: JSON.stringify(body) });
+    const token = document.querySelector('main').getAttribute('data-signals:_csrf').slice(1, -1);
+    const answer = await fetch(path, { method: 'POST', headers: { 'Datastar-Request': 'true', 'Content-Type': 'application/json', 'X-CSRF-Token': token }, body: JSON.stringify(body) });
     return answer.text();
   }, [where, what]);
   await press(one, 'To Doing');
@@ -436,6 +441,34 @@ test('board: users without a login see and change nothing', async (t) => {
   const missing = await (await ada.context.newPage()).goto(`${board.url}board/999`);
   assert.equal(missing.status(), 404);
   assert.match(await missing.text(), /no such page/i);
+});
+
+// capability: D11
+test('board: a request without the token of its session changes nothing, and the page reloads with a new one', async (t) => {
+  const board = await boardFor(t);
+  const [ada, bob] = [await personFor(t, board, 'Ada'), await personFor(t, board, 'Bob')];
+  const [one, two] = [await ada.open(), await bob.open()];
+  await add(one, 'a card');
+  const cookie = (await ada.context.cookies()).map(({ name, value }) => `${name}=${value}`).join('; ');
+  const token = await two.page.getAttribute('main', 'data-signals:_csrf'); // of another session
+  for (const given of [{}, { 'X-CSRF-Token': token.slice(1, -1) }]) {
+    const as = { 'Datastar-Request': 'true', 'Content-Type': 'application/json', Cookie: cookie, ...given };
+    for (const [method, where] of [['POST', 'board/1/card'], ['PUT', 'board/1/card'], ['DELETE', 'board/1/card/1'], ['POST', 'board/1/card/1/move'], ['POST', 'notice'], ['POST', 'board'], ['POST', 'logout'], ['POST', 'login']]) {
+      const { status } = await send(method, board.url + where, '{"text":"x","draft":"x","card":1,"base":0,"from":0,"stage":1}', as);
+      assert.equal(status, 403, `${method} ${where}`);
+    }
+  }
+  // A page whose session has ended, as after a login in another tab whose stream has not ended yet.
+  await one.page.getByLabel('New card').fill('kept');
+  await one.page.evaluate(() => document.querySelector('article button:last-child').setAttribute('data-on:click',
+    "@delete('/board/1/card/1', {headers: {'X-CSRF-Token': '0'}, payload: {base: 0}})"));
+  const loaded = one.page.waitForEvent('load');
+  await one.page.getByRole('button', { name: 'Delete' }).click();
+  await loaded;
+  await shows(one, 'a card');
+  assert.equal(await one.page.getByLabel('New card').inputValue(), 'kept');
+  await one.page.getByRole('button', { name: 'Delete' }).click();
+  await one.until(() => !document.querySelector('article'));
 });
 
 for (const [device, viewport] of Object.entries({ phone: { width: 360, height: 740 }, desk: { width: 1280, height: 800 } }))

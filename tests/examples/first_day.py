@@ -233,19 +233,32 @@ class Board:
 
     def __init__(self, port, name):
         self.session = Session(port)
-        status, _ = self.session.submit('/login', name=name)
+        status = self.login(self.session, name)
         assert status == 303, status
+        self.read('/board/1')
+
+    def read(self, path):
+        """Open a page, and read its token for actions."""
+        page = self.session.ask('GET', path)[1]
+        self.token = re.search(r"_csrf=\"'(\w{64})'", page).group(1)
+        return page
 
     @staticmethod
-    def try_login(port):
-        return Session(port).submit('/login', name='Eve')[0]
+    def login(session, name):
+        form = session.ask('GET', '/')[1]
+        token = re.search(r'name="csrf" value="(\w{64})"', form).group(1)
+        return session.submit('/login', name=name, csrf=token)[0]
+
+    @classmethod
+    def try_login(cls, port):
+        return cls.login(Session(port), 'Eve')
 
     def moved(self, port):
         self.session.port = port
         return self
 
     def write(self, text, again=False):
-        return self.session.act('POST', '/board/1/card', {'text': text})[0]
+        return self.session.act('POST', '/board/1/card', {'text': text}, X_CSRF_Token=self.token)[0]
 
     def looks(self):
         return self.session.ask('GET', '/board/1')[0] == 200
@@ -278,24 +291,10 @@ class Chat(Board):
            "CREATE TABLE vestry_tab(scope BLOB NOT NULL, tab BLOB NOT NULL, data BLOB NOT NULL, expires INTEGER NOT NULL, PRIMARY KEY(scope, tab)) STRICT, WITHOUT ROWID;"
            "CREATE INDEX vestry_tab_expires ON vestry_tab(expires)")
 
-    def __init__(self, port, name):
-        self.session, self.count = Session(port), 0
-        status = self.login(self.session, name)
-        assert status == 303, status
-        page = self.session.ask('GET', '/')[1]
-        self.token = re.search(r"_csrf=\"'(\w{64})'", page).group(1)
+    def read(self, path):
+        self.count, page = 0, super().read('/')
         self.nonce = re.search(r"_once=\"'(\w{64})'", page).group(1)
         self.tab = re.search(r"take\(\) \|\| '(\w{64})'", page).group(1)
-
-    @staticmethod
-    def login(session, name):
-        form = session.ask('GET', '/')[1]
-        token = re.search(r'name="csrf" value="(\w{64})"', form).group(1)
-        return session.submit('/login', name=name, csrf=token)[0]
-
-    @staticmethod
-    def try_login(port):
-        return Chat.login(Session(port), 'Eve')
 
     def write(self, text, again=False):
         self.count += not again
@@ -320,6 +319,13 @@ class Auction(Board):
     tables = ('lot',)
     old = None  # there was no earlier version
     disk = '24m'  # the initial data needs this space twice: in the file, and in its log
+
+    def read(self, path):
+        pass
+
+    @staticmethod
+    def login(session, name):
+        return session.submit('/login', name=name)[0]
 
     def write(self, text, again=False):
         parts = {'title': text[:80], 'about': text, 'price': '1.00', 'minutes': '60'}
