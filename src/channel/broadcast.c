@@ -3,9 +3,11 @@
  * node, then to those on other nodes. */
 #include "channel/broadcast.h"
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
 #include "channel/channels.h"
+#include "connection/refusal.h"
 #include "instance/elsewhere.h"
 
 static vsi_channel *find(const vestry *v, const vestry_scoped_key *name) {
@@ -45,17 +47,21 @@ vestry_err vsi_name_reserve_kept(vestry *v, vsi_scoped_key *name, vsi_member **r
 vestry_err vestry_join(vestry *v, vestry_scope scope, const vestry_key *key, vestry_connection *connection) {
   vsi_scoped_key name;
   vsi_member *member;
-  if (!v || !connection || !vsi_group_has(v->group, connection)) return VESTRY_INVALID;
+  if (!v) return VESTRY_INVALID;
+  if (!connection || !vsi_group_has(v->group, connection))
+    return vsi_mistake(v->host, "vestry_join", "the connection is NULL, or belongs to another instance");
   vestry_err error = vsi_name_pack(v, &name, scope, key);
-  if (!error) error = vsi_name_reserve(v, &name, &member);
+  if (error) return vsi_key_refuse(v->host, "vestry_join", error);
+  error = vsi_name_reserve(v, &name, &member);
   return error ? error : vsi_channel_admit(member, connection);
 }
 
 vestry_err vestry_leave(vestry *v, vestry_scope scope, const vestry_key *key, vestry_connection *connection) {
   vsi_channel *channel;
-  if (!v || !connection) return VESTRY_INVALID;
+  if (!v) return VESTRY_INVALID;
+  if (!connection) return vsi_mistake(v->host, "vestry_leave", "the connection is NULL");
   vestry_err error = vsi_name_find(v, scope, key, &channel);
-  if (error) return error;
+  if (error) return vsi_key_refuse(v->host, "vestry_leave", error);
   error = vsi_channel_leave(channel, connection);
   vsi_channel_unref(channel);
   return error;
@@ -74,7 +80,8 @@ static vestry_err publish(vsi_channel *channel, vestry_event *event, size_t *ret
 
 /* The content of a broadcast. */
 typedef struct making {
-  vestry_event *event; /* an existing event; NULL: one is made if the channel exists */
+  const char *function; /* the public one, for the log */
+  vestry_event *event;  /* an existing event; NULL: one is made if the channel exists */
   const char *html;
   size_t len;
   const vestry_elements_options *elements; /* with html */
@@ -100,7 +107,7 @@ static vestry_err broadcast(vestry *v, const vestry_scoped_key *name, const maki
   vestry_err error = make(v, m, &event);
   if (error) {
     if (channel) vsi_channel_unref(channel);
-    return error;
+    return error == VESTRY_INVALID ? vsi_event_refuse(v->host, m->function) : error;
   }
   error = channel ? publish(channel, event, ret_sent_count) : VESTRY_NOT_FOUND;
   vestry_err there = elsewhere ? elsewhere->broadcast(name, event, elsewhere->ctx) : VESTRY_NOT_FOUND;
@@ -115,7 +122,7 @@ static vestry_err broadcast_by_key(vestry *v, vestry_scope scope, const vestry_k
   if (!v) return VESTRY_INVALID;
   if (vsi_instance_is_closing(v)) return VESTRY_CLOSED;
   vestry_err error = vsi_name_pack(v, &name, scope, key);
-  if (error) return error;
+  if (error) return vsi_key_refuse(v->host, m->function, error);
   error = broadcast(v, &name.key, m, ret_sent_count);
   vsi_scoped_key_finish(&name);
   return error;
@@ -123,19 +130,25 @@ static vestry_err broadcast_by_key(vestry *v, vestry_scope scope, const vestry_k
 
 vestry_err vestry_broadcast(vestry *v, vestry_scope scope, const vestry_key *key, vestry_event *event,
                             size_t *ret_sent_count) {
+  const making m = {.function = "vestry_broadcast", .event = event};
   if (ret_sent_count) *ret_sent_count = 0;
-  return event ? broadcast_by_key(v, scope, key, &(making){.event = event}, ret_sent_count) : VESTRY_INVALID;
+  if (!v) return VESTRY_INVALID;
+  if (!event) return vsi_mistake(v->host, m.function, "the event is NULL");
+  return broadcast_by_key(v, scope, key, &m, ret_sent_count);
 }
 
 vestry_err vestry_broadcast_patch_elements(vestry *v, vestry_scope scope, const vestry_key *key, const char *html,
                                            size_t len, const vestry_elements_options *options) {
-  return broadcast_by_key(v, scope, key, &(making){.html = html, .len = len, .elements = options}, NULL);
+  const making m = {.function = "vestry_broadcast_patch_elements", .html = html, .len = len, .elements = options};
+  return broadcast_by_key(v, scope, key, &m, NULL);
 }
 
 vestry_err vestry_broadcast_patch_signals(vestry *v, vestry_scope scope, const vestry_key *key,
                                           const vestry_value *signals, const vestry_signals_options *options) {
   static const vestry_value none = {0};
-  return broadcast_by_key(v, scope, key, &(making){.values = signals ? signals : &none, .signals = options}, NULL);
+  const making m = {
+      .function = "vestry_broadcast_patch_signals", .values = signals ? signals : &none, .signals = options};
+  return broadcast_by_key(v, scope, key, &m, NULL);
 }
 
 vestry_err vsi_broadcast_here(vestry *v, const vestry_scoped_key *name, vestry_event *event) {
@@ -147,9 +160,10 @@ vestry_err vsi_broadcast_here(vestry *v, const vestry_scoped_key *name, vestry_e
 vestry_err vestry_broadcast_stats_get(vestry *v, vestry_scope scope, const vestry_key *key,
                                       vestry_channel_stats *ret_stats) {
   vsi_channel *channel;
-  if (!v || !ret_stats) return VESTRY_INVALID;
+  if (!v) return VESTRY_INVALID;
+  if (!ret_stats) return vsi_mistake(v->host, "vestry_broadcast_stats_get", "ret_stats is NULL");
   vestry_err error = vsi_name_find(v, scope, key, &channel);
-  if (error) return error;
+  if (error) return vsi_key_refuse(v->host, "vestry_broadcast_stats_get", error);
   vsi_channel_stats_get(channel, ret_stats);
   vsi_channel_unref(channel);
   return VESTRY_OK;

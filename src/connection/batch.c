@@ -3,8 +3,10 @@
 #include "vestry/batch.h"
 
 #include "base/array.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "connection/queue.h"
+#include "connection/refusal.h"
 
 typedef struct vsi_batch {
   vestry_batch seen;     /* the public part; first member */
@@ -42,7 +44,8 @@ static vestry_err make_room(vsi_batch *batch) {
 
 vestry_err vestry_batch_add(vestry_batch *seen, vestry_event *event) {
   vsi_batch *batch = (vsi_batch *)seen;
-  if (!batch->error) batch->error = event ? make_room(batch) : VESTRY_INVALID;
+  if (!batch->error)
+    batch->error = event ? make_room(batch) : vsi_mistake(seen->host, "vestry_batch_add", "the event is NULL");
   if (batch->error) return batch->error;
   batch->events[seen->count++] = vestry_event_ref(event);
   return VESTRY_OK;
@@ -50,6 +53,7 @@ vestry_err vestry_batch_add(vestry_batch *seen, vestry_event *event) {
 
 vestry_err vestry_batch_add_made(vestry_batch *seen, vestry_err made, vestry_event *event) {
   vsi_batch *batch = (vsi_batch *)seen;
+  if (!batch->error && made == VESTRY_INVALID) (void)vsi_event_refuse(seen->host, "vestry_batch_add_made");
   if (!batch->error) batch->error = made;
   if (!batch->error) vestry_batch_add(seen, event);
   if (!made) vestry_event_unref(event);

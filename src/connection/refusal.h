@@ -3,11 +3,18 @@
 #ifndef VSI_CONNECTION_REFUSAL_H
 #define VSI_CONNECTION_REFUSAL_H
 
+#include "base/log.h"
 #include "connection/connection.h"
 
 /* Handle a failed send: call the hooks if they receive this error, and apply their verdict. Returns the error. Any
  * thread, no lock held. */
 vestry_err vsi_connection_refused(vestry_connection *connection, vestry_err error);
+
+/* Log that no event can be made of the arguments of a public function. Returns INVALID. */
+static inline vestry_err vsi_event_refuse(const vestry_host *host, const char *function) {
+  return vsi_mistake(host, function,
+                     "no event can be made of these arguments; see the errors of the function that makes the event");
+}
 /* Enter the connection, for a callback whose context lives until the connection has ended. The connection does not end
  * before vsi_connection_leave. Returns false if the connection is about to end or has ended: then no thread enters any
  * more. Any thread that holds a reference; neither function waits. */

@@ -2,6 +2,7 @@
 /* Sending: reserving room for events, putting them into the queue, and waking the runner. */
 #include "connection/send.h"
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/probe.h"
 #include "connection/backlog.h"
@@ -127,7 +128,9 @@ vestry_err vsi_connection_put(vestry_connection *connection, vestry_event *const
 }
 
 vestry_err vestry_connection_send_all(vestry_connection *connection, vestry_event *const *events, size_t count) {
-  if (!count) return VESTRY_INVALID;
+  if (!count)
+    return vsi_mistake(connection->environment->host, "vestry_connection_send_all",
+                       "count is 0; pass at least one event");
   vestry_err error = vsi_connection_put(connection, events, count, 0);
   vsi_connection_posted(connection, error);
   return error;
@@ -149,6 +152,7 @@ vestry_err vsi_connection_send_here(vestry_connection *connection, vestry_event 
 }
 
 vestry_err vestry_connection_send_made(vestry_connection *connection, vestry_err made, vestry_event *event) {
+  if (made == VESTRY_INVALID) return vsi_event_refuse(connection->environment->host, "vestry_connection_send_made");
   if (made) return vsi_connection_refused(connection, made);
   vestry_err error = vestry_connection_send(connection, event);
   vestry_event_unref(event);

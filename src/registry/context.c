@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The functions by which effects and interceptors use the dispatch that they run in. */
 #include "registry/context.h"
+#include "base/log.h"
 #include "base/options.h"
 
 #include <stdio.h>
@@ -84,8 +85,8 @@ static vestry_err merge_data(vestry_dispatch_context *context, json_t *more) {
 }
 
 vestry_err vsi_context_configure(vestry_dispatch_context *context, const vestry_dispatch_options *options) {
-  if (options->data && !json_is_object(options->data)) return VESTRY_INVALID;
-  if (options->results && !json_is_array(options->results)) return VESTRY_INVALID;
+  if ((options->data && !json_is_object(options->data)) || (options->results && !json_is_array(options->results)))
+    return vsi_mistake(context->v->host, "dispatch", "options.data is not an object, or options.results not an array");
   context->fail_fast = options->fail_fast;
   context->results = options->results;
   return json_object_size(options->data) ? merge_data(context, options->data) : VESTRY_OK;
@@ -129,7 +130,7 @@ vestry_err vestry_context_return(vestry_dispatch_context *context, json_t *value
   if (!value) return VESTRY_NO_MEMORY;
   if (!context->in_effect) {
     json_decref(value);
-    return VESTRY_INVALID;
+    return vsi_mistake(context->v->host, "vestry_context_return", "call it in the function of an effect");
   }
   json_decref(context->value);
   context->value = value;
@@ -138,7 +139,8 @@ vestry_err vestry_context_return(vestry_dispatch_context *context, json_t *value
 
 vestry_err vestry_context_target(vestry_dispatch_context *context, vestry_connection *connection) {
   if (context->phase != VESTRY_PHASE_CONNECT || !connection || !vsi_group_has(context->v->group, connection))
-    return VESTRY_INVALID;
+    return vsi_mistake(context->v->host, "vestry_context_target",
+                       "call it in phase CONNECT, with a connection of the same instance");
   return vsi_context_target(context, connection);
 }
 
@@ -158,7 +160,9 @@ void vsi_context_give_up(vestry_dispatch_context *context) {
 }
 
 vestry_err vestry_context_refuse(vestry_dispatch_context *context, vestry_err error) {
-  if (context->phase != VESTRY_PHASE_CONNECT || error == VESTRY_OK) return VESTRY_INVALID;
+  if (context->phase != VESTRY_PHASE_CONNECT || error == VESTRY_OK)
+    return vsi_mistake(context->v->host, "vestry_context_refuse",
+                       "call it in phase CONNECT, with another error than OK");
   vsi_context_refuse(context, error);
   return VESTRY_OK;
 }

@@ -218,13 +218,15 @@ static bool read_head(vestry_dispatch_context *context, const json_t *entry, hea
   return false;
 }
 
+static const char outside_before[] = "call it in the function `before` of an interceptor of this phase";
+
 /* A call that fails leaves the effect or action skipped. An interceptor that removes secrets from effects may not be
  * able to make the replacement, and the original must not be sent then. */
 vestry_err vestry_context_replace(vestry_dispatch_context *context, json_t *effect) {
   head of;
   if (!context->in_before) {
     json_decref(effect);
-    return VESTRY_INVALID;
+    return vsi_mistake(context->v->host, "vestry_context_replace", outside_before);
   }
   json_decref(context->replacement);
   context->replacement = NULL;
@@ -235,14 +237,17 @@ vestry_err vestry_context_replace(vestry_dispatch_context *context, json_t *effe
     context->replacement = effect;
     return VESTRY_OK;
   }
-  vestry_err error = json_is_array(effect) && !json_array_size(effect) ? VESTRY_OK : VESTRY_INVALID;
+  const bool is_none = json_is_array(effect) && !json_array_size(effect);
   json_decref(effect);
-  return error;
+  return is_none ? VESTRY_OK
+                 : vsi_mistake(context->v->host, "vestry_context_replace",
+                               "pass an array that begins with a name, of the same phase, or an empty array");
 }
 
 vestry_err vestry_context_filter(vestry_dispatch_context *context, vestry_target_fn keep, void *ctx) {
   vsi_targets *targets = &context->root->targets;
-  if (!context->in_before || context->phase != VESTRY_PHASE_EFFECT || !keep) return VESTRY_INVALID;
+  if (!context->in_before || context->phase != VESTRY_PHASE_EFFECT || !keep)
+    return vsi_mistake(context->v->host, "vestry_context_filter", keep ? outside_before : "keep is NULL");
   if (!targets->count) return VESTRY_OK;
   vestry_err error = vsi_targets_filter(targets, keep, ctx);
   if (error || !targets->count) context->is_skipped = context->has_no_target = true;
@@ -435,8 +440,11 @@ static vestry_err refuse_connection(const vestry *v) {
 vestry_err vestry_dispatch_with(vestry *v, json_t *effects, const vestry_dispatch_options *options,
                                 vestry_dispatch_result *ret_result) {
   vestry_dispatch_options own;
-  if (!v || !json_is_array(effects) || VSI_OPTIONS_TAKE(vestry_dispatch_options, own, options) || !makes_sense(&own))
-    return VESTRY_INVALID;
+  if (!v) return VESTRY_INVALID;
+  if (!json_is_array(effects) || VSI_OPTIONS_TAKE(vestry_dispatch_options, own, options) || !makes_sense(&own))
+    return vsi_mistake(v->host, "vestry_dispatch_with",
+                       "effects or options.results is not an array, options.data is not an object, key and connection "
+                       "are both set, store is set without a key, or the options are of a later version");
   if (own.connection && !vsi_group_has(v->group, own.connection)) return refuse_connection(v);
   if (!own.key) return vsi_dispatch_here(v, NULL, NULL, effects, &own, false, ret_result, NULL);
   if (vsi_instance_is_closing(v)) return fail_early(VESTRY_CLOSED, ret_result);
@@ -444,7 +452,7 @@ vestry_err vestry_dispatch_with(vestry *v, json_t *effects, const vestry_dispatc
   if (!in) return refuse_store_name(v, own.store);
   vsi_scoped_key key;
   vestry_err error = vsi_store_pack(in->store, &key, own.scope, own.key);
-  if (error) return fail_early(error, ret_result);
+  if (error) return fail_early(vsi_key_refuse(v->host, "vestry_dispatch_with", error), ret_result);
   uint32_t here;
   error = vsi_dispatch_here(v, in->store, &key.key, effects, &own, false, ret_result, &here);
   if (!own.only_here && !own.store) error = dispatch_elsewhere(v, &key.key, effects, &own, here, error, ret_result);
@@ -491,7 +499,7 @@ static vestry_err dispatch_made(vestry *v, vestry_scope scope, const vestry_key 
   vsi_scoped_key packed;
   if (vsi_instance_is_closing(v)) return VESTRY_CLOSED;
   vestry_err error = vsi_store_pack(v->store, &packed, scope, key);
-  if (error) return error;
+  if (error) return vsi_key_refuse(v->host, "vestry_dispatch", error);
   error = dispatch_here(v, v->store, &packed.key, &(vsi_effects){.items = made, .count = 1},
                         &(vestry_dispatch_options){0}, false, NULL, NULL);
   vsi_scoped_key_finish(&packed);
@@ -499,7 +507,8 @@ static vestry_err dispatch_made(vestry *v, vestry_scope scope, const vestry_key 
 }
 
 vestry_err vestry_dispatch(vestry *v, vestry_scope scope, const vestry_key *key, const vestry_value *effects) {
-  if (!v || !key) return VESTRY_INVALID;
+  if (!v) return VESTRY_INVALID;
+  if (!key) return vsi_mistake(v->host, "vestry_dispatch", "the key is NULL");
   vsi_effect_item made = {.list = NULL};
   made.event = make_event(v, effects, &made.name);
   if (made.event) {
@@ -509,6 +518,8 @@ vestry_err vestry_dispatch(vestry *v, vestry_scope scope, const vestry_key *key,
   }
   json_t *list = NULL;
   vestry_err error = vestry_value_to_json(effects && is_one(effects) ? VESTRY_LIST(effects) : effects, &list);
+  if (error == VESTRY_INVALID)
+    return vsi_mistake(v->host, "vestry_dispatch", "effects is NULL, or has a value that JSON cannot express");
   if (!error) error = vestry_dispatch_with(v, list, &(vestry_dispatch_options){.scope = scope, .key = key}, NULL);
   json_decref(list);
   return error;

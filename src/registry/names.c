@@ -7,6 +7,7 @@
 
 #include "base/array.h"
 #include "base/hash.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
 
@@ -110,8 +111,8 @@ vestry_err vsi_names_add(vestry_registry *names, const vestry_registry *more) {
 /* ---------------------------------------------------------------------------------------- public functions ---- */
 
 vestry_err vestry_registry_create(const vestry_host *host, vestry_registry **ret_registry) {
-  if (!ret_registry) return VESTRY_INVALID;
   host = vsi_host(host);
+  if (!ret_registry) return vsi_mistake(host, "vestry_registry_create", "ret_registry is NULL");
   vestry_registry *registry = vsi_alloc(host, sizeof *registry);
   if (!registry) return VESTRY_NO_MEMORY;
   vsi_names_init(registry, host);
@@ -126,27 +127,43 @@ void vestry_registry_destroy(vestry_registry *registry) {
   vsi_free(host, registry);
 }
 
+static vestry_err set(vestry_registry *registry, const char *function, bool has_fn, const char *name,
+                      const vsi_meaning *meaning) {
+  vestry_err error = has_fn ? vsi_names_set(registry, name, meaning) : VESTRY_INVALID;
+  if (error != VESTRY_INVALID) return error;
+  return vsi_mistake(registry->host, function, "the function is NULL, or the name is empty or too long");
+}
+
 vestry_err vestry_registry_effect(vestry_registry *registry, const char *name, vestry_effect_fn effect, void *ctx) {
-  if (!registry || !effect) return VESTRY_INVALID;
-  return vsi_names_set(registry, name, &(vsi_meaning){.kind = VSI_KIND_EFFECT, .fn.effect = effect, .ctx = ctx});
+  if (!registry) return VESTRY_INVALID;
+  return set(registry, "vestry_registry_effect", effect, name,
+             &(vsi_meaning){.kind = VSI_KIND_EFFECT, .fn.effect = effect, .ctx = ctx});
 }
 
 vestry_err vestry_registry_action(vestry_registry *registry, const char *name, vestry_action_fn action, void *ctx) {
-  if (!registry || !action) return VESTRY_INVALID;
-  return vsi_names_set(registry, name, &(vsi_meaning){.kind = VSI_KIND_ACTION, .fn.action = action, .ctx = ctx});
+  if (!registry) return VESTRY_INVALID;
+  return set(registry, "vestry_registry_action", action, name,
+             &(vsi_meaning){.kind = VSI_KIND_ACTION, .fn.action = action, .ctx = ctx});
 }
 
 vestry_err vestry_registry_placeholder(vestry_registry *registry, const char *name, vestry_placeholder_fn placeholder,
                                        void *ctx) {
-  if (!registry || !placeholder) return VESTRY_INVALID;
-  return vsi_names_set(registry, name,
-                       &(vsi_meaning){.kind = VSI_KIND_PLACEHOLDER, .fn.placeholder = placeholder, .ctx = ctx});
+  if (!registry) return VESTRY_INVALID;
+  return set(registry, "vestry_registry_placeholder", placeholder, name,
+             &(vsi_meaning){.kind = VSI_KIND_PLACEHOLDER, .fn.placeholder = placeholder, .ctx = ctx});
 }
 
 vestry_err vestry_registry_intercept(vestry_registry *registry, const vestry_interceptor *interceptor) {
-  return registry && interceptor ? vsi_names_intercept(registry, interceptor) : VESTRY_INVALID;
+  if (!registry) return VESTRY_INVALID;
+  vestry_err error = interceptor ? vsi_names_intercept(registry, interceptor) : VESTRY_INVALID;
+  if (error != VESTRY_INVALID) return error;
+  return vsi_mistake(registry->host, "vestry_registry_intercept",
+                     "the interceptor lacks a name, or before and after, its phase is unknown, or it is of a later "
+                     "version");
 }
 
 vestry_err vestry_registry_add(vestry_registry *registry, const vestry_registry *more) {
-  return registry && more ? vsi_names_add(registry, more) : VESTRY_INVALID;
+  if (!registry) return VESTRY_INVALID;
+  return more ? vsi_names_add(registry, more)
+              : vsi_mistake(registry->host, "vestry_registry_add", "the registry to add is NULL");
 }

@@ -2,6 +2,7 @@
 /* Dispatches that result from a dispatch: nested ones, while it runs; later ones, when only a handle to it is left. */
 #include <string.h>
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
 #include "base/refs.h"
@@ -30,7 +31,8 @@ vestry_err vestry_context_dispatch(vestry_dispatch_context *context, json_t *eff
                                    const vestry_dispatch_options *options, vestry_dispatch_result *ret_result) {
   vestry_dispatch_options own_options;
   if (!json_is_array(effects) || context->phase == VESTRY_PHASE_CONNECT || take_options(options, &own_options))
-    return VESTRY_INVALID;
+    return vsi_mistake(context->v->host, "vestry_context_dispatch",
+                       "effects is not an array, the phase is CONNECT, or the options choose connections");
   if (context->nesting >= VESTRY_DISPATCH_MAX_NESTING)
     return vestry_context_fail(context, VESTRY_LIMIT, "dispatches are nested deeper than %d",
                                VESTRY_DISPATCH_MAX_NESTING);
@@ -63,7 +65,8 @@ static vestry_err copy_both(const json_t *data, const json_t *state, json_t **re
 }
 
 vestry_err vestry_context_keep(vestry_dispatch_context *context, vestry_dispatch_handle **ret_handle) {
-  if (context->phase == VESTRY_PHASE_CONNECT || !ret_handle) return VESTRY_INVALID;
+  if (context->phase == VESTRY_PHASE_CONNECT || !ret_handle)
+    return vsi_mistake(context->v->host, "vestry_context_keep", "the phase is CONNECT, or ret_handle is NULL");
   const vsi_targets *targets = &context->root->targets;
   const vestry_host *host = context->v->host;
   size_t connections_bytes = targets->count * sizeof *targets->items; /* no overflow: the pointers are in memory
@@ -118,7 +121,10 @@ static vestry_err find_again(vestry_dispatch_context *context, const vestry_disp
 vestry_err vestry_dispatch_later(vestry_dispatch_handle *handle, json_t *effects,
                                  const vestry_dispatch_options *options, vestry_dispatch_result *ret_result) {
   vestry_dispatch_options own_options;
-  if (!handle || !json_is_array(effects) || take_options(options, &own_options)) return VESTRY_INVALID;
+  if (!handle) return VESTRY_INVALID;
+  if (!json_is_array(effects) || take_options(options, &own_options))
+    return vsi_mistake(handle->v->host, "vestry_dispatch_later",
+                       "effects is not an array, or the options choose connections");
   vestry_dispatch_result result;
   vestry_dispatch_context context;
   vsi_context_init(&context, handle->v, NULL, NULL, (vestry_scope){handle->scope, handle->scope_len}, &result);

@@ -40,11 +40,14 @@ static void destroy_home(vsi_home *home) {
 
 vestry_err vestry_runtime_create(const vestry_runtime_options *options, vestry_runtime **ret_runtime) {
   vestry_runtime_options own;
-  if (!ret_runtime || VSI_OPTIONS_TAKE(vestry_runtime_options, own, options)) return VESTRY_INVALID;
+  if (VSI_OPTIONS_TAKE(vestry_runtime_options, own, options))
+    return vsi_mistake_in_options(vestry_host_default(), "vestry_runtime_create");
   const vestry_host *host = vsi_host(own.host);
-  if (!host->reallocate || !host->now_ns || !host->random) return VESTRY_INVALID;
   bool threaded = own.threads_count != VESTRY_THREADS_NONE;
-  if (threaded && own.threads_count > THREADS_MAX) return VESTRY_INVALID;
+  if (!ret_runtime || !host->reallocate || !host->now_ns || !host->random ||
+      (threaded && own.threads_count > THREADS_MAX))
+    return vsi_mistake(host, "vestry_runtime_create",
+                       "ret_runtime is NULL, the host lacks a function, or threads_count is more than 256");
   uint32_t workers_count = !threaded ? 0 : own.threads_count ? own.threads_count : processors();
 
   vestry_runtime *runtime = vsi_calloc(host, 1, sizeof *runtime);
@@ -144,7 +147,9 @@ bool vsi_runtime_is_inside(const vestry_runtime *runtime) {
 }
 
 vestry_err vestry_runtime_descriptor(vestry_runtime *runtime, int *ret_descriptor) {
-  if (!ret_descriptor || !vsi_runtime_is_stepped(runtime)) return VESTRY_INVALID;
+  if (!ret_descriptor || !vsi_runtime_is_stepped(runtime))
+    return vsi_mistake(runtime->host, "vestry_runtime_descriptor",
+                       "ret_descriptor is NULL, or the runtime has threads; only a stepped one has a descriptor");
   if (vsi_runtime_is_forked(runtime)) return VESTRY_CLOSED;
   vsi_mutex_lock(&runtime->stage_lock);
   vestry_err error = runtime->has_wake ? VESTRY_OK : vsi_wake_init(&runtime->wake);

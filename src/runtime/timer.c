@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/mutex.h"
 #include "base/refs.h"
@@ -113,7 +114,8 @@ static void wheel_fire(vsi_timer *wheel_timer) {
 }
 
 vestry_err vestry_timer_create(vestry_runtime *runtime, vestry_timer_fn fire, void *ctx, vestry_timer **ret_timer) {
-  if (!runtime || !fire || !ret_timer) return VESTRY_INVALID;
+  if (!runtime) return VESTRY_INVALID;
+  if (!fire || !ret_timer) return vsi_mistake(runtime->host, "vestry_timer_create", "fire or ret_timer is NULL");
   if (vsi_runtime_is_closed(runtime)) return VESTRY_CLOSED;
   vestry_timer *timer = vsi_calloc(runtime->host, 1, sizeof *timer);
   if (!timer) return VESTRY_NO_MEMORY;

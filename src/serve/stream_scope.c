@@ -114,7 +114,9 @@ static vestry_err move(vestry_connection *connection, vestry *v, vsi_scope_chang
 
 vestry_err vestry_connection_scope_set(vestry_connection *connection, vestry_scope scope, size_t many_count) {
   const vsi_stream_context *stream = connection ? vsi_stream_context_of(connection) : NULL;
-  if (!stream || (!scope.data && scope.len)) return VESTRY_INVALID;
+  if (!stream) return VESTRY_INVALID;
+  if (!scope.data && scope.len)
+    return vsi_mistake(vsi_stream_context_v(stream)->host, "vestry_connection_scope_set", "scope.data is NULL");
   if (scope.len > VESTRY_SCOPE_MAX_BYTES) return VESTRY_TOO_LARGE;
   if (!vsi_connection_is_open(connection)) return VESTRY_CLOSED; /* the instance may be destroyed already */
   if (!VSI_OPS_HAVE(vsi_stream_context_v(stream)->store->ops, vestry_store_ops, key_of)) return VESTRY_UNSUPPORTED;
@@ -140,8 +142,9 @@ static size_t close_some(vestry_connection *const *chunk, size_t count, vestry_s
 }
 
 vestry_err vestry_close_scope(vestry *v, vestry_scope scope, vestry_cause cause) {
-  if (!v || !vsi_store_is_cause(cause) || cause == VESTRY_CAUSE_DETACHED || (!scope.data && scope.len))
-    return VESTRY_INVALID;
+  if (!v) return VESTRY_INVALID;
+  if (!vsi_store_is_cause(cause) || cause == VESTRY_CAUSE_DETACHED || (!scope.data && scope.len))
+    return vsi_mistake(v->host, "vestry_close_scope", "the cause cannot end a stream, or scope.data is NULL");
   if (!scope.len)
     return vsi_mistake(v->host, "vestry_close_scope",
                        "the scope is empty: the scope without an owner is of no user; check the name of the user");

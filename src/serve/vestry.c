@@ -160,10 +160,10 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
   vestry_bounds bounds;
   vestry_connection_options connection;
   const vestry_options *options = &own;
-  if (!ret_instance) return VESTRY_INVALID;
   if (VSI_OPTIONS_TAKE(vestry_options, own, given))
     return refuse_size(vestry_host_default(), "options.size", "sizeof(vestry_options)");
   const vestry_host *host = host_of(options);
+  if (!ret_instance) return vsi_mistake(host, "vestry_create", "ret_instance is NULL");
   if (VSI_OPTIONS_TAKE(vestry_bounds, bounds, options->bounds))
     return refuse_size(host, "options.bounds->size", "sizeof(vestry_bounds)");
   if (VSI_OPTIONS_TAKE(vestry_connection_options, connection, options->connection))

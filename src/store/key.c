@@ -190,30 +190,30 @@ vestry_err vsi_key_measure(const vestry_key *key, size_t *ret_len) {
 
 /* Text in a buffer of fixed size, whose last byte is reserved for the terminator. len grows even if the buffer is full,
  * so that a malformed key can be distinguished from a key that is only too long. */
-typedef struct text {
+typedef struct shown {
   char *data;
   size_t len, capacity;
-} text;
+} shown;
 
-static void add(text *t, const char *bytes, size_t len) {
+static void add(shown *t, const char *bytes, size_t len) {
   const size_t room = t->len + 1 < t->capacity ? t->capacity - 1 - t->len : 0;
   if (room) memcpy(t->data + t->len, bytes, len < room ? len : room);
   t->len += len;
 }
 
-static void add_char(text *t, char c) {
+static void add_char(shown *t, char c) {
   add(t, &c, 1);
 }
 
 /* Faster than snprintf, because a listing by prefix formats every stored key. */
-static void add_integer(text *t, int64_t integer) {
+static void add_integer(shown *t, int64_t integer) {
   char digits[20]; /* the sign and 19 digits */
   vsi_writer to = {.to = digits};
   vsi_put_int(&to, integer);
   add(t, digits, to.len);
 }
 
-static void add_hex(text *t, const unsigned char *bytes, size_t len) {
+static void add_hex(shown *t, const unsigned char *bytes, size_t len) {
   static const char digits[] = "0123456789abcdef";
   for (size_t i = 0; i < len; i++) add(t, (const char[]){digits[bytes[i] >> 4], digits[bytes[i] & 15]}, 2);
 }
@@ -222,7 +222,7 @@ static bool is_escaped(unsigned char c) {
   return c < 0x20 || c == 0x7f || c == '"' || c == '\\';
 }
 
-static void add_escaped(text *t, unsigned char c) {
+static void add_escaped(shown *t, unsigned char c) {
   if (c == '"' || c == '\\') {
     add(t, (const char[]){'\\', (char)c}, 2);
   } else {
@@ -231,7 +231,7 @@ static void add_escaped(text *t, unsigned char c) {
   }
 }
 
-static void add_string(text *t, const unsigned char *bytes, size_t len) {
+static void add_string(shown *t, const unsigned char *bytes, size_t len) {
   add_char(t, '"');
   for (size_t i = 0, plain = 0; i < len; i += plain + 1) {
     for (plain = 0; i + plain < len && !is_escaped(bytes[i + plain]);) plain++;
@@ -241,13 +241,13 @@ static void add_string(text *t, const unsigned char *bytes, size_t len) {
   add_char(t, '"');
 }
 
-static void add_bytes(text *t, const unsigned char *bytes, size_t len) {
+static void add_bytes(shown *t, const unsigned char *bytes, size_t len) {
   add(t, "{\"bytes\":\"", 10);
   add_hex(t, bytes, len);
   add(t, "\"}", 2);
 }
 
-static void add_part(text *t, const vestry_key *part) {
+static void add_part(shown *t, const vestry_key *part) {
   switch (part->type) {
   case VESTRY_KEY_INTEGER: add_integer(t, part->integer); return;
   case VESTRY_KEY_STRING:
@@ -274,7 +274,7 @@ static vestry_key beginning_of(vestry_key part, size_t capacity) {
 
 /* Format the parts of a key. to_end: read them all, even if the buffer is full. NOT_FOUND (the end of the key) |
  * MALFORMED | OK (the buffer is full). */
-static vestry_err add_key(text *t, const void *encoded, size_t len, bool to_end) {
+static vestry_err add_key(shown *t, const void *encoded, size_t len, bool to_end) {
   key_reader reader;
   begin_reading(&reader, encoded, len);
   bool comma = false;
@@ -293,7 +293,7 @@ static vestry_err add_key(text *t, const void *encoded, size_t len, bool to_end)
 
 vestry_err vestry_key_format(const void *encoded, size_t len, char *buffer, size_t capacity, size_t *ret_len) {
   if ((!encoded && len) || (!buffer && capacity)) return VESTRY_INVALID;
-  text t = {buffer, 0, capacity};
+  shown t = {buffer, 0, capacity};
   vestry_err error = add_key(&t, encoded, len, true);
   if (error == VESTRY_NOT_FOUND) error = t.len < capacity ? VESTRY_OK : VESTRY_TOO_LARGE;
   if (capacity) buffer[error ? 0 : t.len] = '\0';
@@ -302,7 +302,7 @@ vestry_err vestry_key_format(const void *encoded, size_t len, char *buffer, size
 }
 
 bool vsi_key_show(const void *encoded, size_t len, char *buffer, size_t capacity) {
-  text t = {buffer, 0, capacity};
+  shown t = {buffer, 0, capacity};
   (void)add_key(&t, encoded, len, false);
   const bool is_cut = t.len >= capacity;
   buffer[is_cut ? vsi_utf8_trim(buffer, capacity - 1) : t.len] = '\0';

@@ -7,12 +7,15 @@
 #include "store/store.h"
 
 #include "base/array.h"
+#include "base/log.h"
 #include "base/options.h"
 #include "base/processor.h"
 #include "runtime/runtime.h"
 #include "store/types.h"
 
 enum { MANY_DEFAULT = 8, PAGE_DEFAULT = 256, PAGE_MOST = 4096 };
+
+static const char bad_cause[] = "the cause is none of vestry_cause that a removal can have";
 
 /* ------------------------------------------------------------------------------------------ create and destroy ---- */
 
@@ -29,18 +32,23 @@ static bool never_ended(void *value) {
 vestry_err vestry_store_create(const char *type, const vestry_store_options *options, vestry_store **ret_store) {
   vestry_store_options own;
   vestry_value_ops value;
-  if (!type || !ret_store || VSI_OPTIONS_TAKE(vestry_store_options, own, options) ||
-      VSI_OPTIONS_TAKE(vestry_value_ops, value, own.value))
-    return VESTRY_INVALID;
-  if (!value.ref || !value.unref || !value.close) return VESTRY_INVALID;
-  if (!value.entering != !value.entered || !value.entering != !value.left) return VESTRY_INVALID;
+  if (VSI_OPTIONS_TAKE(vestry_store_options, own, options))
+    return vsi_mistake_in_options(vestry_host_default(), "vestry_store_create");
+  own.host = vsi_host(own.host);
+  if (!type || !ret_store) return vsi_mistake(own.host, "vestry_store_create", "type or ret_store is NULL");
+  if (VSI_OPTIONS_TAKE(vestry_value_ops, value, own.value) || !value.ref || !value.unref || !value.close ||
+      !value.entering != !value.entered || !value.entering != !value.left)
+    return vsi_mistake(own.host, "vestry_store_create",
+                       "options.value lacks ref, unref or close, has only some of entering, entered and left, or is of "
+                       "a later version");
   if (!value.used_ns) value.used_ns = never_used;
   if (!value.has_ended) value.has_ended = never_ended;
   vestry_store_type found;
   vestry_err error = vsi_store_type_find(&own, type, &found);
+  if (error == VESTRY_INVALID)
+    return vsi_mistake(own.host, "vestry_store_create", "options.types is NULL, or a type in it lacks a function");
   if (error) return error;
   own.size = sizeof own;
-  own.host = vsi_host(own.host);
   vestry_store *store = vsi_calloc(own.host, 1, sizeof *store);
   if (!store) return VESTRY_NO_MEMORY;
   store->host = own.host;
@@ -185,7 +193,8 @@ static __attribute__((noinline)) vestry_err put_recorded(vestry_store *store, co
 static inline __attribute__((always_inline)) vestry_err put(vestry_store *store, const vestry_scoped_key *key,
                                                             void *value, vestry_keep_policy policy, size_t many_count,
                                                             vestry_put_result *ret_result) {
-  if (!value || (unsigned)policy > VESTRY_KEEP_MANY) return VESTRY_INVALID;
+  if (!value || (unsigned)policy > VESTRY_KEEP_MANY)
+    return vsi_mistake(store->host, "vestry_store_put", "the value is NULL, or policy is none of vestry_keep_policy");
   if (!many_count) many_count = MANY_DEFAULT;
   vestry_put_result result = {0};
   vestry_err error = __builtin_expect(store->exit.value.entering != NULL, 0)
@@ -199,7 +208,7 @@ vestry_err vestry_store_put(vestry_store *store, vestry_scope scope, const vestr
                             vestry_keep_policy policy, size_t many_count, vestry_put_result *ret_result) {
   vsi_scoped_key scoped;
   vestry_err error = vsi_store_pack(store, &scoped, scope, key);
-  if (error) return error;
+  if (error) return vsi_key_refuse(store->host, "vestry_store_put", error);
   error = put(store, &scoped.key, value, policy, many_count, ret_result);
   vsi_scoped_key_finish(&scoped);
   return error;
@@ -222,7 +231,7 @@ vestry_err vestry_store_get(vestry_store *store, vestry_scope scope, const vestr
   *count = 0;
   vsi_scoped_key scoped;
   vestry_err error = vsi_store_pack(store, &scoped, scope, key);
-  if (error) return error;
+  if (error) return vsi_key_refuse(store->host, "vestry_store_get", error);
   error = store->ops->get(store->self, &scoped.key, values, &room);
   vsi_scoped_key_finish(&scoped);
   count_look(store, error);
@@ -263,10 +272,10 @@ vestry_err vsi_store_with(vestry_store *store, const vestry_scoped_key *key, ves
 
 vestry_err vestry_store_with(vestry_store *store, vestry_scope scope, const vestry_key *key, vestry_with_fn fn,
                              void *ctx) {
-  if (!fn) return VESTRY_INVALID;
+  if (!fn) return vsi_mistake(store->host, "vestry_store_with", "fn is NULL");
   vsi_scoped_key scoped;
   vestry_err error = vsi_store_pack(store, &scoped, scope, key);
-  if (error) return error;
+  if (error) return vsi_key_refuse(store->host, "vestry_store_with", error);
   error = vsi_store_with(store, &scoped.key, fn, ctx);
   vsi_scoped_key_finish(&scoped);
   return error;
@@ -274,10 +283,10 @@ vestry_err vestry_store_with(vestry_store *store, vestry_scope scope, const vest
 
 vestry_err vestry_store_remove(vestry_store *store, vestry_scope scope, const vestry_key *key, vestry_cause cause,
                                size_t *ret_count) {
-  if (!vsi_store_is_cause(cause)) return VESTRY_INVALID;
+  if (!vsi_store_is_cause(cause)) return vsi_mistake(store->host, "vestry_store_remove", bad_cause);
   vsi_scoped_key scoped;
   vestry_err error = vsi_store_pack(store, &scoped, scope, key);
-  if (error) return error;
+  if (error) return vsi_key_refuse(store->host, "vestry_store_remove", error);
   size_t count = store->ops->remove(store->self, &scoped.key, cause);
   vsi_scoped_key_finish(&scoped);
   if (count == 0) return VESTRY_NOT_FOUND;
@@ -314,10 +323,11 @@ VSI_SELDOM static vestry_err remove_by_put(vestry_store *store, const vestry_sco
 
 vestry_err vestry_store_remove_value(vestry_store *store, vestry_scope scope, const vestry_key *key, void *value,
                                      vestry_cause cause) {
-  if (!value || !vsi_store_is_cause(cause)) return VESTRY_INVALID;
+  if (!value || !vsi_store_is_cause(cause))
+    return vsi_mistake(store->host, "vestry_store_remove_value", value ? bad_cause : "the value is NULL");
   vsi_scoped_key scoped;
   vestry_err error = vsi_store_pack(store, &scoped, scope, key);
-  if (error) return error;
+  if (error) return vsi_key_refuse(store->host, "vestry_store_remove_value", error);
   if (!VSI_OPS_HAVE(store->ops, vestry_store_ops, remove_value))
     error = remove_by_put(store, &scoped.key, value, cause);
   else if (!store->ops->remove_value(store->self, &scoped.key, value, cause))
@@ -359,7 +369,9 @@ VSI_SELDOM static vestry_err remove_by_list(vestry_store *store, const vestry_sc
 }
 
 vestry_err vestry_store_remove_scope(vestry_store *store, vestry_scope scope, vestry_cause cause, size_t *ret_count) {
-  if (!vsi_store_is_cause(cause) || (!scope.data && scope.len)) return VESTRY_INVALID;
+  if (!vsi_store_is_cause(cause) || (!scope.data && scope.len))
+    return vsi_mistake(store->host, "vestry_store_remove_scope",
+                       vsi_store_is_cause(cause) ? "scope.data is NULL" : bad_cause);
   if (scope.len > VESTRY_SCOPE_MAX_BYTES) return VESTRY_TOO_LARGE;
   size_t count;
   vestry_err error = VESTRY_OK;
@@ -415,7 +427,9 @@ static void fire(vestry_timer *timer, void *ctx) {
 
 vestry_err vestry_store_drive(vestry_store *store, vestry_runtime *runtime) {
   vestry_timer *timer = NULL;
-  if (!store || (runtime && vestry_runtime_host(runtime) != store->host)) return VESTRY_INVALID;
+  if (!store) return VESTRY_INVALID;
+  if (runtime && vestry_runtime_host(runtime) != store->host)
+    return vsi_mistake(store->host, "vestry_store_drive", "the runtime has another host than the store");
   vestry_err error = runtime ? vestry_timer_create(runtime, fire, store, &timer) : VESTRY_OK;
   if (error) return error;
   vestry_timer *left = attach(store, timer);

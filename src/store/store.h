@@ -4,6 +4,7 @@
 #ifndef VSI_STORE_STORE_H
 #define VSI_STORE_STORE_H
 
+#include "base/log.h"
 #include "base/mutex.h"
 #include "base/options.h"
 #include "store/exit.h"
@@ -26,6 +27,11 @@ struct vestry_store {
 static inline vestry_err vsi_store_pack(const vestry_store *store, vsi_scoped_key *scoped, vestry_scope scope,
                                         const vestry_key *key) {
   return vsi_scoped_key_init(scoped, &store->exit.hash, store->host, scope, key);
+}
+/* Log an invalid scope or key of a public function. Returns the error. */
+static inline vestry_err vsi_key_refuse(const vestry_host *host, const char *function, vestry_err error) {
+  if (error != VESTRY_INVALID) return error;
+  return vsi_mistake(host, function, "the key is NULL or not well formed, or scope.data is NULL");
 }
 /* Same as vestry_store_put and vestry_store_with, with a packed key. */
 vestry_err vsi_store_put(vestry_store *store, const vestry_scoped_key *key, void *value, vestry_keep_policy policy,

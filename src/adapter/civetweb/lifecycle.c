@@ -76,8 +76,9 @@ static const vestry_server_adapter inside = {
 vestry_err vestry_civetweb_create(vestry *v, struct mg_context *context, const vestry_civetweb_options *given,
                                   vestry_server **ret_server) {
   vestry_civetweb_options own;
-  if (!v || !context || !ret_server) return VESTRY_INVALID;
+  if (!v) return VESTRY_INVALID;
   const vestry_host *host = vestry_parts_of(v)->host;
+  if (!context || !ret_server) return vsi_mistake(host, "vestry_civetweb_create", "the context or ret_server is NULL");
   if (VSI_OPTIONS_TAKE(vestry_civetweb_options, own, given))
     return vsi_mistake_in_options(host, "vestry_civetweb_create");
   const vestry_civetweb_options *options = &own;

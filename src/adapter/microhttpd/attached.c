@@ -136,8 +136,9 @@ bool vestry_microhttpd_completed(vestry_server *server, void **pointer) {
 vestry_err vestry_microhttpd_attach(vestry *v, struct MHD_Daemon *daemon, const vestry_microhttpd_attach_options *given,
                                     vestry_server **ret_server) {
   vestry_microhttpd_attach_options own;
-  if (!v || !ret_server) return VESTRY_INVALID;
+  if (!v) return VESTRY_INVALID;
   const vestry_host *host = vestry_parts_of(v)->host;
+  if (!ret_server) return vsi_mistake(host, "vestry_microhttpd_attach", "ret_server is NULL");
   if (VSI_OPTIONS_TAKE(vestry_microhttpd_attach_options, own, given))
     return vsi_mistake_in_options(host, "vestry_microhttpd_attach");
   const vsi_option_range ranges[] = {{"max_streams", own.max_streams, 1, VSI_MICROHTTPD_MAX_STREAMS},

@@ -245,8 +245,9 @@ void vsi_microhttpd_lifecycle_destroy(vestry_server *server) {
 
 vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *given, vestry_server **ret_server) {
   vestry_microhttpd_options own;
-  if (!v || !ret_server) return VESTRY_INVALID;
+  if (!v) return VESTRY_INVALID;
   const vestry_host *host = vestry_parts_of(v)->host;
+  if (!ret_server) return vsi_mistake(host, "vestry_microhttpd_create", "ret_server is NULL");
   if (VSI_OPTIONS_TAKE(vestry_microhttpd_options, own, given))
     return vsi_mistake_in_options(host, "vestry_microhttpd_create");
   vestry_err error = resolve(v, &own);

@@ -429,10 +429,10 @@ vestry_err vestry_routes_follow(vestry *v, const vestry_route_follower *ops, voi
   vsi_mutex_lock(&routes->changes);
   follower **place = find_follower(routes, ctx);
   const bool is_there = *place != NULL;
-  vestry_err error = is_there ? VESTRY_INVALID : tell_all(routes, made);
-  if (!error) *place = made;
+  vestry_err error = is_there ? VESTRY_OK : tell_all(routes, made);
+  if (!error && !is_there) *place = made;
   vsi_mutex_unlock(&routes->changes);
-  if (error) vsi_free(routes->host, made);
+  if (error || is_there) vsi_free(routes->host, made);
   if (is_there)
     return vsi_mistake(v->host, "vestry_routes_follow",
                        "this ctx follows the routes already; first end that with follower NULL");
