@@ -54,7 +54,10 @@ static void free_all(vestry_jobs *jobs) {
 
 vestry_err vestry_jobs_create(vestry_sql_pool *pool, const vestry_jobs_options *given, vestry_jobs **ret_jobs) {
   vestry_jobs_options options;
-  if (!pool || !ret_jobs || VSI_OPTIONS_TAKE(vestry_jobs_options, options, given)) return VESTRY_INVALID;
+  if (!pool) return VESTRY_INVALID;
+  if (!ret_jobs) return vsi_mistake(pool->host, "vestry_jobs_create", "ret_jobs is NULL");
+  if (VSI_OPTIONS_TAKE(vestry_jobs_options, options, given))
+    return vsi_mistake_in_options(pool->host, "vestry_jobs_create");
   const uint32_t slow_poll_ms = options.poll_ms ? options.poll_ms : SLOW_POLL_MS;
   set_defaults(&options);
   const char *mistake = find_mistake(&options);
@@ -95,10 +98,12 @@ static bool is_known(const vestry_jobs *jobs, const char *name) {
   return false;
 }
 
-static vestry_err add_kind(vestry_jobs *jobs, const char *name, vsi_jobs_period period, vestry_job_fn fn, void *app) {
-  if (!fn || !vsi_jobs_is_name(name, VESTRY_JOB_KIND_MAX_BYTES)) return VESTRY_INVALID;
-  if (jobs->is_begun)
-    return vsi_mistake(jobs->host, "vestry_jobs_on", "set functions before the jobs are started or stepped");
+static vestry_err add_kind(vestry_jobs *jobs, const char *function, const char *name, vsi_jobs_period period,
+                           vestry_job_fn fn, void *app) {
+  if (!fn || !vsi_jobs_is_name(name, VESTRY_JOB_KIND_MAX_BYTES))
+    return vsi_mistake(jobs->host, function,
+                       "fn is NULL, or the name is empty, is not UTF-8, or has more than VESTRY_JOB_KIND_MAX_BYTES");
+  if (jobs->is_begun) return vsi_mistake(jobs->host, function, "set functions before the jobs are started or stepped");
   if (is_known(jobs, name)) return VESTRY_EXISTS;
   if (VSI_ARRAY_RESERVE(jobs->host, jobs->kinds, jobs->kinds_count, jobs->kinds_room, 1)) return VESTRY_NO_MEMORY;
   char *copy = vsi_strdup(jobs->host, name, strlen(name));
@@ -108,7 +113,7 @@ static vestry_err add_kind(vestry_jobs *jobs, const char *name, vsi_jobs_period 
 }
 
 vestry_err vestry_jobs_on(vestry_jobs *jobs, const char *kind, vestry_job_fn fn, void *app) {
-  return jobs ? add_kind(jobs, kind, (vsi_jobs_period){0, 0}, fn, app) : VESTRY_INVALID;
+  return jobs ? add_kind(jobs, "vestry_jobs_on", kind, (vsi_jobs_period){0, 0}, fn, app) : VESTRY_INVALID;
 }
 
 vestry_err vestry_jobs_every(vestry_jobs *jobs, const char *name, uint64_t period_ms, uint64_t offset_ms,
@@ -117,7 +122,8 @@ vestry_err vestry_jobs_every(vestry_jobs *jobs, const char *name, uint64_t perio
   if (!period_ms || period_ms > TEN_YEARS_MS || offset_ms >= period_ms)
     return vsi_mistake(jobs->host, "vestry_jobs_every",
                        "period_ms must be from 1 ms to 10 years, and offset_ms less than period_ms");
-  vestry_err error = add_kind(jobs, name, (vsi_jobs_period){(int64_t)period_ms, (int64_t)offset_ms}, fn, app);
+  const vsi_jobs_period period = {(int64_t)period_ms, (int64_t)offset_ms};
+  vestry_err error = add_kind(jobs, "vestry_jobs_every", name, period, fn, app);
   if (error) return error;
   error = vsi_jobs_table_schedule(jobs, false, &jobs->kinds[jobs->kinds_count - 1]);
   if (error) vsi_free(jobs->host, jobs->kinds[--jobs->kinds_count].name);

@@ -43,7 +43,11 @@ static bool may_write(const vestry_jobs *jobs, const vestry_sql_transaction *tra
 
 vestry_err vestry_job_finish(vestry_job *job, vestry_sql_transaction *transaction) {
   vsi_jobs_run *run = (vsi_jobs_run *)job;
-  if (!run || run->period.length_ms || !may_write(run->jobs, transaction)) return VESTRY_INVALID;
+  if (!run) return VESTRY_INVALID;
+  if (run->period.length_ms || !may_write(run->jobs, transaction))
+    return vsi_mistake(run->jobs->host, "vestry_job_finish",
+                       "the job is scheduled by vestry_jobs_every, or the transaction is not one for writing of the "
+                       "jobs' pool");
   vestry_err error = vsi_jobs_table_finish(run, transaction);
   if (!error) run->is_finished = true; /* becomes true when the transaction is committed */
   return vsi_jobs_note_lost(run, error);
@@ -56,11 +60,14 @@ vestry_err vestry_job_finish(vestry_job *job, vestry_sql_transaction *transactio
 static vestry_err take(const vestry_jobs *jobs, const vestry_job_order *given, vestry_job_order *ret_order) {
   const uint64_t most_ms = INT64_MAX / 4;
   vestry_job_order order;
-  if (!jobs || !given || VSI_OPTIONS_TAKE(vestry_job_order, order, given)) return VESTRY_INVALID;
+  if (!given || VSI_OPTIONS_TAKE(vestry_job_order, order, given))
+    return vsi_mistake(jobs->host, "vestry_jobs_enqueue", "the order is NULL, or is of a later version");
   if (!vsi_jobs_is_name(order.kind, VESTRY_JOB_KIND_MAX_BYTES) || order.unique > VESTRY_JOB_UNIQUE_WAITING ||
       (order.key && !vsi_jobs_is_name(order.key, VESTRY_JOB_KEY_MAX_BYTES)) ||
       (order.payload.len && !order.payload.data))
-    return VESTRY_INVALID;
+    return vsi_mistake(jobs->host, "vestry_jobs_enqueue",
+                       "order.kind or order.key is empty, too long or not UTF-8, order.unique is unknown, or "
+                       "order.payload.data is NULL");
   if (order.payload.len > jobs->options.max_payload_bytes) return VESTRY_TOO_LARGE;
   if (!order.max_attempts) order.max_attempts = jobs->options.max_attempts;
   if (order.delay_ms > most_ms) order.delay_ms = most_ms;
@@ -141,8 +148,11 @@ vestry_err vestry_jobs_enqueue(vestry_jobs *jobs, vestry_sql_transaction *transa
                                int64_t *ret_id) {
   vestry_job_order order;
   int64_t id = 0;
+  if (!jobs) return VESTRY_INVALID;
   vestry_err error = take(jobs, given, &order);
-  if (!error && !may_write(jobs, transaction)) error = VESTRY_INVALID;
+  if (!error && !may_write(jobs, transaction))
+    error = vsi_mistake(jobs->host, "vestry_jobs_enqueue",
+                        "the transaction is NULL, is for reading, or is of another pool than the jobs'");
   if (!error) error = insert(jobs, transaction, &order, &id);
   if ((!error || error == VESTRY_EXISTS) && ret_id) *ret_id = id;
   return error;

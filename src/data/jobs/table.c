@@ -613,7 +613,9 @@ static void read_row(const vestry_sql_row *row, void *ctx) {
 
 vestry_err vestry_jobs_list(vestry_jobs *jobs, const char *kind, vestry_job_state state, int64_t after_id,
                             uint32_t count, vestry_job_row_fn fn, void *ctx) {
-  if (!jobs || !fn || state > VESTRY_JOB_DEAD) return VESTRY_INVALID;
+  if (!jobs) return VESTRY_INVALID;
+  if (!fn || state > VESTRY_JOB_DEAD)
+    return vsi_mistake(jobs->host, "vestry_jobs_list", "fn is NULL, or state is none of vestry_job_state");
   vestry_sql_pool *pool = jobs->pool;
   reader of = {jobs->host, fn, ctx, VESTRY_OK};
   const vestry_value values =
@@ -633,7 +635,8 @@ static void read_stats(const vestry_sql_row *row, void *ctx) {
 }
 
 vestry_err vestry_jobs_stats_get(vestry_jobs *jobs, vestry_jobs_stats *ret_stats) {
-  if (!jobs || !ret_stats) return VESTRY_INVALID;
+  if (!jobs) return VESTRY_INVALID;
+  if (!ret_stats) return vsi_mistake(jobs->host, "vestry_jobs_stats_get", "ret_stats is NULL");
   vsi_mutex_lock(&jobs->lock);
   vestry_jobs_stats stats = jobs->stats;
   vsi_mutex_unlock(&jobs->lock);

@@ -146,11 +146,11 @@ static bool rest(vestry_jobs *jobs, uint32_t every_ms) {
 /* ------------------------------------------------------------------------------- for the functions of jobs -------- */
 
 vestry_err vestry_job_progress(vestry_job *job, double fraction, const char *text) {
-  if (!job) return VESTRY_INVALID;
+  vsi_jobs_run *run = (vsi_jobs_run *)job;
+  if (!run) return VESTRY_INVALID;
   const size_t len = text ? strnlen(text, VESTRY_JOB_TEXT_MAX_BYTES + 1) : 0;
   if (len > VESTRY_JOB_TEXT_MAX_BYTES) return VESTRY_TOO_LARGE;
-  if (!vsi_is_utf8(text, len)) return VESTRY_INVALID;
-  vsi_jobs_run *run = (vsi_jobs_run *)job;
+  if (!vsi_is_utf8(text, len)) return vsi_mistake(run->jobs->host, "vestry_job_progress", "the text is not UTF-8");
   return vsi_jobs_note_lost(run, vsi_jobs_table_progress(run, fraction > 1 ? 1 : fraction > 0 ? fraction : 0, text));
 }
 
@@ -562,7 +562,9 @@ void vestry_jobs_stop(vestry_jobs *jobs) {
 
 vestry_err vestry_jobs_step(vestry_jobs *jobs, bool *ret_has_run) {
   bool has_run = false;
-  if (!jobs || jobs->threads) return VESTRY_INVALID;
+  if (!jobs) return VESTRY_INVALID;
+  if (jobs->threads)
+    return vsi_mistake(jobs->host, "vestry_jobs_step", "the jobs have threads; do not call vestry_jobs_start");
   vsi_mutex_lock(&jobs->lock);
   jobs->is_begun = true;
   bool is_over = jobs->is_over;

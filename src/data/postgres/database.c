@@ -460,7 +460,9 @@ static vestry_err wait_for(const vestry_postgres *database, uint64_t place, uint
 vestry_err vestry_postgres_settle(vestry_postgres *database, uint64_t timeout_ms, uint64_t *ret_seq) {
   const uint64_t until_ns = vsi_monotonic_in_ms(timeout_ms);
   uint64_t place = 0;
-  if (!database || vsi_postgres_recorder_of(NULL)) return VESTRY_INVALID;
+  if (!database) return VESTRY_INVALID;
+  if (vsi_postgres_recorder_of(NULL))
+    return vsi_mistake(database->host, "vestry_postgres_settle", "do not call it in the render of a page");
   if (!database->follower) return VESTRY_TIMEOUT;
   vestry_err error = find_place(database, &place);
   if (!error) error = wait_for(database, place, until_ns);
@@ -532,7 +534,10 @@ vestry_err vestry_postgres_create(vestry_pages *pages, vestry_sql_pool *of, cons
                                   vestry_postgres **ret_database) {
   vsi_postgres_pool *pool = vsi_postgres_pool_of(of);
   vestry_postgres_options options;
-  if (!pages || !pool || !ret_database) return VESTRY_INVALID;
+  if (!of) return VESTRY_INVALID;
+  if (!pool || !pages || !ret_database)
+    return vsi_mistake(of->host, "vestry_postgres_create",
+                       "the pool is not of PostgreSQL, or pages or ret_database is NULL");
   if (VSI_OPTIONS_TAKE(vestry_postgres_options, options, given) || options.level > VESTRY_POSTGRES_READS)
     return vsi_mistake(pool->is.host, "vestry_postgres_create",
                        "options.level is unknown, or the options are of a later version");

@@ -69,8 +69,10 @@ static vsi_postgres_pool *allocate(const vestry_host *host, const vestry_postgre
 vestry_err vestry_postgres_pool_create(const vestry_postgres_pool_options *given, vestry_sql_pool **ret_pool) {
   vestry_postgres_pool_options options;
   char name[sizeof((vsi_postgres_pool *)0)->name];
-  if (!given || !ret_pool || VSI_OPTIONS_TAKE(vestry_postgres_pool_options, options, given)) return VESTRY_INVALID;
+  if (VSI_OPTIONS_TAKE(vestry_postgres_pool_options, options, given))
+    return vsi_mistake_in_options(vestry_host_default(), "vestry_postgres_pool_create");
   const vestry_host *host = vsi_host(options.host);
+  if (!ret_pool) return vsi_mistake(host, "vestry_postgres_pool_create", "ret_pool is NULL");
   set_defaults(&options);
   if (!options.url) return refuse_options(host, "options.url must name a database");
   if (!name_it(options.url, name, sizeof name)) return refuse_options(host, "libpq cannot read options.url");

@@ -53,8 +53,15 @@ struct vestry_postgres_topics {
 /* ---------------------------------------------------------------------------------------------- sending ----------- */
 
 vestry_err vestry_postgres_refresh(vestry_sql_transaction *transaction, const char *topic) {
-  if (!vsi_postgres_conn_of(transaction) || (topic && !*topic)) return VESTRY_INVALID;
-  if (topic && strlen(topic) > VESTRY_PAGE_TOPIC_MAX_BYTES) return VESTRY_TOO_LARGE;
+  if (!transaction) return VESTRY_INVALID;
+  if (!vsi_postgres_conn_of(transaction) || (topic && !*topic))
+    return vsi_mistake(transaction->pool->host, "vestry_postgres_refresh",
+                       "the transaction is not of PostgreSQL, or the topic is empty; NULL stands for all pages");
+  if (topic && strlen(topic) > VESTRY_PAGE_TOPIC_MAX_BYTES) {
+    (void)vsi_mistake(transaction->pool->host, "vestry_postgres_refresh",
+                      "the topic is longer than VESTRY_PAGE_TOPIC_MAX_BYTES");
+    return VESTRY_TOO_LARGE;
+  }
   return vestry_sql_run(transaction, notify_sql, VESTRY_LIST(topic ? topic : ""), NULL, NULL);
 }
 
@@ -217,7 +224,10 @@ static vestry_err settle(topics *t, const char *text, uint64_t number, uint64_t 
 vestry_err vestry_postgres_topics_settle(topics *t, uint64_t timeout_ms, uint64_t *ret_seq) {
   char text[NAME_BYTES + 24];
   uint64_t seq = 0;
-  if (!t || vsi_postgres_own(&t->pool->is)) return VESTRY_INVALID;
+  if (!t) return VESTRY_INVALID;
+  if (vsi_postgres_own(&t->pool->is))
+    return vsi_mistake(t->pool->is.host, "vestry_postgres_topics_settle",
+                       "this thread has a transaction of the pool; end it first");
   const uint64_t until_ns = vsi_monotonic_in_ms(timeout_ms);
   vsi_mutex_lock(&t->lock);
   const uint64_t number = ++t->sent;
@@ -243,7 +253,10 @@ vestry_err vestry_postgres_topics_create(vestry_pages *pages, vestry_sql_pool *o
                                          const vestry_postgres_topics_options *given, topics **ret_topics) {
   vsi_postgres_pool *pool = vsi_postgres_pool_of(of);
   vestry_postgres_topics_options options;
-  if (!pages || !pool || !ret_topics) return VESTRY_INVALID;
+  if (!of) return VESTRY_INVALID;
+  if (!pool || !pages || !ret_topics)
+    return vsi_mistake(of->host, "vestry_postgres_topics_create",
+                       "the pool is not of PostgreSQL, or pages or ret_topics is NULL");
   if (VSI_OPTIONS_TAKE(vestry_postgres_topics_options, options, given) || options.silence_ms > INT32_MAX)
     return vsi_mistake(pool->is.host, "vestry_postgres_topics_create",
                        "options.silence_ms is too large, or the options are of a later version");

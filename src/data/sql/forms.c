@@ -573,7 +573,10 @@ static const vsi_form_storage_ops ops = {find, put, clear, copy, forget, count};
 vestry_err vestry_sql_forms_create(vestry_sql_pool *pool, const vestry_sql_forms_options *given,
                                    vestry_forms_storage **ret_storage) {
   vestry_sql_forms_options options;
-  if (!pool || !ret_storage || VSI_OPTIONS_TAKE(vestry_sql_forms_options, options, given)) return VESTRY_INVALID;
+  if (!pool) return VESTRY_INVALID;
+  if (!ret_storage) return vsi_mistake(pool->host, "vestry_sql_forms_create", "ret_storage is NULL");
+  if (VSI_OPTIONS_TAKE(vestry_sql_forms_options, options, given))
+    return vsi_mistake_in_options(pool->host, "vestry_sql_forms_create");
   vestry_err error = pool->ops->bring(pool, "vestry_sql_forms_create", &schemas[pool->ops->dialect]);
   if (error) return error;
   stored *in = vsi_calloc(pool->host, 1, sizeof *in);

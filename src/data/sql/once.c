@@ -149,7 +149,9 @@ static vestry_err complete(const vsi_call *call, vestry_sql_once_options *option
   if (!options->lifetime_ms) options->lifetime_ms = LIFETIME_MS;
   if (!options->lease_ms) options->lease_ms = options->lifetime_ms < LEASE_MS ? options->lifetime_ms : LEASE_MS;
   if (!options->expired_at_once) options->expired_at_once = EXPIRED_AT_ONCE;
-  if (options->lifetime_ms > INT64_MAX / 2) return VESTRY_INVALID;
+  if (options->lifetime_ms > INT64_MAX / 2)
+    return vsi_refuse(call, VESTRY_INVALID,
+                      "options.lifetime_ms is more than half of INT64_MAX; set a shorter lifetime");
   if (options->lease_ms <= options->lifetime_ms) return VESTRY_OK;
   return vsi_refuse(call, VESTRY_INVALID,
                     "options.lease_ms is %llu, more than options.lifetime_ms, %llu; set a longer lifetime",
@@ -159,7 +161,10 @@ static vestry_err complete(const vsi_call *call, vestry_sql_once_options *option
 vestry_err vestry_sql_once_create(vestry_sql_pool *pool, const vestry_sql_once_options *given,
                                   vestry_sql_once **ret_once) {
   vestry_sql_once_options options;
-  if (!pool || !ret_once || VSI_OPTIONS_TAKE(vestry_sql_once_options, options, given)) return VESTRY_INVALID;
+  if (!pool) return VESTRY_INVALID;
+  if (!ret_once) return vsi_mistake(pool->host, "vestry_sql_once_create", "ret_once is NULL");
+  if (VSI_OPTIONS_TAKE(vestry_sql_once_options, options, given))
+    return vsi_mistake_in_options(pool->host, "vestry_sql_once_create");
   const bool bounds_all = options.per_owner_count != 0;
   if (!bounds_all) options.per_owner_count = PER_OWNER;
   const vsi_call call = vsi_sql_call(pool, "vestry_sql_once_create");

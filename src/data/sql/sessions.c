@@ -167,7 +167,10 @@ const vestry_session_storage_ops vestry_sql_sessions_ops = {.size = sizeof(vestr
 vestry_err vestry_sql_sessions_create(vestry_sql_pool *pool, const vestry_sql_sessions_options *given,
                                       vestry_sql_sessions **ret_sessions) {
   vestry_sql_sessions_options options;
-  if (!pool || !ret_sessions || VSI_OPTIONS_TAKE(vestry_sql_sessions_options, options, given)) return VESTRY_INVALID;
+  if (!pool) return VESTRY_INVALID;
+  if (!ret_sessions) return vsi_mistake(pool->host, "vestry_sql_sessions_create", "ret_sessions is NULL");
+  if (VSI_OPTIONS_TAKE(vestry_sql_sessions_options, options, given))
+    return vsi_mistake_in_options(pool->host, "vestry_sql_sessions_create");
   if (!options.idle_ms) options.idle_ms = 7 * DAY_MS;
   if (!options.lifetime_ms) options.lifetime_ms = 30 * DAY_MS;
   if (!options.max_per_user_count) options.max_per_user_count = MAX_PER_USER;

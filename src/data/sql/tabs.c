@@ -180,7 +180,9 @@ vestry_err vestry_sql_tab_get(vestry_sql_tabs *tabs, const vestry_request *req, 
   state of;
   reading into = {.buffer = buffer, .capacity = capacity};
   char topic[VSI_TAB_TOPIC_BYTES];
-  if (!tabs || !req || !ret_len || (!buffer && capacity)) return VESTRY_INVALID;
+  if (!tabs) return VESTRY_INVALID;
+  if (!req || !ret_len || (!buffer && capacity))
+    return vsi_mistake(tabs->pool->host, "vestry_sql_tab_get", "req, ret_len or buffer is NULL");
   if (render && render->share) return VESTRY_NOT_FOUND;
   vestry_err error = find(tabs, "vestry_sql_tab_get", req, render, &of);
   if (error) return error;
@@ -269,7 +271,8 @@ static vestry_err write_state(state *of) {
 vestry_err vestry_sql_tab_set(vestry_sql_tabs *tabs, const vestry_request *req, const void *data, size_t len) {
   state of;
   char topic[VSI_TAB_TOPIC_BYTES];
-  if (!tabs || !req || (!data && len)) return VESTRY_INVALID;
+  if (!tabs) return VESTRY_INVALID;
+  if (!req || (!data && len)) return vsi_mistake(tabs->pool->host, "vestry_sql_tab_set", "req or data is NULL");
   if (len > tabs->options.max_bytes) return VESTRY_TOO_LARGE;
   vestry_err error = find(tabs, "vestry_sql_tab_set", req, NULL, &of);
   if (error) return error;
@@ -287,13 +290,17 @@ vestry_err vestry_sql_tab_set(vestry_sql_tabs *tabs, const vestry_request *req, 
 vestry_err vestry_sql_tabs_create(vestry_pages *pages, vestry_sql_pool *pool, const vestry_sql_tabs_options *given,
                                   vestry_sql_tabs **ret_tabs) {
   vestry_sql_tabs_options options;
-  if (!pages || !pool || !ret_tabs || VSI_OPTIONS_TAKE(vestry_sql_tabs_options, options, given)) return VESTRY_INVALID;
+  if (!pool) return VESTRY_INVALID;
+  if (!pages || !ret_tabs) return vsi_mistake(pool->host, "vestry_sql_tabs_create", "pages or ret_tabs is NULL");
+  if (VSI_OPTIONS_TAKE(vestry_sql_tabs_options, options, given))
+    return vsi_mistake_in_options(pool->host, "vestry_sql_tabs_create");
   if (!options.ttl_s) options.ttl_s = TTL_S;
   if (!options.anonymous_ttl_s) options.anonymous_ttl_s = options.ttl_s / 2;
   if (!options.per_scope_count) options.per_scope_count = PER_SCOPE;
   if (!options.max_bytes) options.max_bytes = MAX_BYTES;
   if (!options.max_count) options.max_count = MAX_COUNT;
-  if (options.max_bytes > MAX_BYTES_MOST) return VESTRY_INVALID;
+  if (options.max_bytes > MAX_BYTES_MOST)
+    return vsi_mistake(pool->host, "vestry_sql_tabs_create", "options.max_bytes is more than 64 MiB");
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; i < VSI_SQL_TAB_PARTS && !error; i++)
     error = pool->ops->bring(pool, "vestry_sql_tabs_create", &vsi_sql_tab_schemas[pool->ops->dialect][i]);

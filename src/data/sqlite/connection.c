@@ -407,8 +407,10 @@ static bool is_same_file(const vestry_sqlite *database, sqlite3 *db) {
 }
 
 vestry_err vestry_sqlite_attach(vestry_sqlite *database, sqlite3 *db, vestry_sqlite_connection **ret_connection) {
-  if (!database || !db || !ret_connection || db == database->db || db == database->writer_db) return VESTRY_INVALID;
+  if (!database) return VESTRY_INVALID;
   const vsi_call call = {database->host, "vestry_sqlite_attach", database->path};
+  if (!db || !ret_connection || db == database->db || db == database->writer_db)
+    return vsi_refuse(&call, VESTRY_INVALID, "db or ret_connection is NULL, or db is a connection of the library");
   if (!sqlite3_get_autocommit(db) || sqlite3_txn_state(db, NULL) != SQLITE_TXN_NONE)
     return vsi_refuse(&call, VESTRY_BUSY, "the connection is in a transaction or a statement; end it first");
   if (!is_same_file(database, db)) {

@@ -658,7 +658,9 @@ static void detach_all(vsi_sqlite_pool *pool) {
 
 /* Attach all connections, which this thread has. */
 static vestry_err attach_all(vsi_sqlite_pool *pool, vestry_sqlite *database) {
-  if (pool->conns[0].connection) return VESTRY_INVALID;
+  const vsi_call call = vsi_sqlite_pool_call(pool, "vestry_sqlite_pool_follow");
+  if (pool->conns[0].connection)
+    return vsi_refuse(&call, VESTRY_INVALID, "the pool already follows a database; first call it with database NULL");
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; i < pool->options.connections_count && !error; i++)
     error = attach(&pool->conns[i], database, &pool->conns[i].left);
@@ -668,7 +670,8 @@ static vestry_err attach_all(vsi_sqlite_pool *pool, vestry_sqlite *database) {
 
 vestry_err vestry_sqlite_pool_follow(vestry_sql_pool *of, vestry_sqlite *database) {
   vsi_sqlite_pool *pool = vsi_sqlite_pool_of(of);
-  if (!pool) return VESTRY_INVALID;
+  if (!of) return VESTRY_INVALID;
+  if (!pool) return vsi_mistake(of->host, "vestry_sqlite_pool_follow", "the pool is not of SQLite");
   if (vsi_sqlite_pool_own(of) || !take_all(pool, !database, database ? 0 : UINT64_MAX)) return VESTRY_BUSY;
   vestry_err error = VESTRY_OK;
   if (database)

@@ -155,8 +155,10 @@ static vsi_sqlite_pool *allocate(const vestry_host *host, const vestry_sqlite_po
 
 vestry_err vestry_sqlite_pool_create(const vestry_sqlite_pool_options *given, vestry_sql_pool **ret_pool) {
   vestry_sqlite_pool_options options;
-  if (!given || !ret_pool || VSI_OPTIONS_TAKE(vestry_sqlite_pool_options, options, given)) return VESTRY_INVALID;
-  const vestry_host *host = options.host ? options.host : vestry_host_default();
+  if (VSI_OPTIONS_TAKE(vestry_sqlite_pool_options, options, given))
+    return vsi_mistake_in_options(vestry_host_default(), "vestry_sqlite_pool_create");
+  const vestry_host *host = vsi_host(options.host);
+  if (!ret_pool) return vsi_mistake(host, "vestry_sqlite_pool_create", "ret_pool is NULL");
   set_defaults(&options);
   if (!options.path || !*options.path || strcmp(options.path, ":memory:") == 0)
     return refuse_options(host, options.path ? options.path : "",

@@ -154,7 +154,10 @@ sqlite3 *vestry_sqlite_handle(vestry_sql_transaction *transaction) {
 
 vestry_err vestry_sqlite_prepare(vestry_sql_transaction *transaction, const char *sql, sqlite3_stmt **ret_statement) {
   vsi_sqlite_conn *conn = vsi_sqlite_conn_of(transaction);
-  if (!conn || !sql || !ret_statement) return VESTRY_INVALID;
+  if (!transaction) return VESTRY_INVALID;
+  if (!conn || !sql || !ret_statement)
+    return vsi_mistake(transaction->pool->host, "vestry_sqlite_prepare",
+                       "the transaction is not of SQLite, or sql or ret_statement is NULL");
   vestry_err error = refuse_ended(conn, "vestry_sqlite_prepare", sql);
   if (!error) error = prepare(conn, sql, true, ret_statement);
   vsi_sqlite_pool_note(conn->pool, conn->is_aside, error);
