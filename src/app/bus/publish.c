@@ -54,11 +54,14 @@ vestry_err vestry_subscribe(vestry *v, vestry_scope scope, const vestry_key *key
                             vestry_subscription **ret_subscription) {
   vsi_scoped_key name;
   vestry_subscriber own;
-  if (!v || VSI_OPTIONS_TAKE(vestry_subscriber, own, subscriber)) return VESTRY_INVALID;
+  if (!v) return VESTRY_INVALID;
+  if (VSI_OPTIONS_TAKE(vestry_subscriber, own, subscriber) || !own.call)
+    return vsi_mistake(v->host, "vestry_subscribe", "the subscriber has no function, or is of a later version");
   own.size = sizeof own;
-  if (own.connection && !vsi_group_has(v->group, own.connection)) return VESTRY_INVALID;
+  if (own.connection && !vsi_group_has(v->group, own.connection))
+    return vsi_mistake(v->host, "vestry_subscribe", "subscriber->connection belongs to another instance");
   vestry_err error = vsi_name_pack(v, &name, scope, key);
-  if (error) return error;
+  if (error) return vsi_key_refuse(v->host, "vestry_subscribe", error);
   vsi_bus *bus;
   error = vsi_bus_use(v, &bus);
   if (!error) error = vsi_bus_subscribe(bus, (vestry_slice){name.key.data, name.key.len}, &own, ret_subscription);
@@ -88,7 +91,7 @@ vestry_err vestry_publish(vestry *v, vestry_scope scope, const vestry_key *key, 
   size_t count;
   if (!v) return VESTRY_INVALID;
   vestry_err error = vsi_name_pack(v, &name, scope, key);
-  if (error) return error;
+  if (error) return vsi_key_refuse(v->host, "vestry_publish", error);
   error = publish(v, &name.key, data, len, &count);
   vsi_scoped_key_finish(&name);
   if (error) return error;

@@ -62,7 +62,8 @@ static vestry_err take_table(vestry_files *files) {
   for (size_t i = 0; i < count; i++) {
     const vestry_file *row = &files->options.embedded[i];
     if (!row->path || (!row->bytes && row->len) || (row->content_type && !vsi_is_field_value(row->content_type)))
-      return VESTRY_INVALID;
+      return vsi_mistake(files->host, "vestry_files_create",
+                         "a row of embedded has no path, has no bytes, or has an invalid content_type");
   }
   files->etags = vsi_calloc(files->host, count ? count : 1, sizeof *files->etags);
   if (!files->etags) return VESTRY_NO_MEMORY;
@@ -88,8 +89,10 @@ static vestry_err open_folder(vestry_files *files) {
 
 vestry_err vestry_files_create(const vestry_files_options *options, vestry_files **ret_files) {
   vestry_files_options own;
-  if (!ret_files || VSI_OPTIONS_TAKE(vestry_files_options, own, options)) return VESTRY_INVALID;
+  if (VSI_OPTIONS_TAKE(vestry_files_options, own, options))
+    return vsi_mistake_in_options(vestry_host_default(), "vestry_files_create");
   const vestry_host *host = vsi_host(own.host);
+  if (!ret_files) return vsi_mistake(host, "vestry_files_create", "ret_files is NULL");
   if (!own.folder == !own.embedded)
     return vsi_mistake(host, "vestry_files_create", "exactly one of folder and embedded must be set");
   vestry_files *files = vsi_calloc(host, 1, sizeof *files);
@@ -315,7 +318,10 @@ vestry_err vestry_files_handler(const vestry_request *req, vestry_reply *reply, 
 
 vestry_err vestry_files_integrity(vestry_files *files, const char *path, char *buffer, size_t capacity) {
   static const char method[] = "sha384-";
-  if (!buffer || capacity < VESTRY_FILES_INTEGRITY_BYTES) return VESTRY_INVALID;
+  if (!files) return VESTRY_INVALID;
+  if (!buffer || capacity < VESTRY_FILES_INTEGRITY_BYTES)
+    return vsi_mistake(files->host, "vestry_files_integrity",
+                       "the buffer is NULL, or smaller than VESTRY_FILES_INTEGRITY_BYTES");
   found f;
   vestry_err error = find(files, path, &f);
   if (error) return error;

@@ -34,7 +34,8 @@ struct vestry_csrf {
 
 vestry_err vestry_csrf_create(vestry *v, const vestry_csrf_options *given, vestry_csrf **ret_csrf) {
   vestry_csrf_options options;
-  if (!v || !ret_csrf) return VESTRY_INVALID;
+  if (!v) return VESTRY_INVALID;
+  if (!ret_csrf) return vsi_mistake(v->host, "vestry_csrf_create", "ret_csrf is NULL");
   if (VSI_OPTIONS_TAKE(vestry_csrf_options, options, given))
     return vsi_mistake_in_options(v->host, "vestry_csrf_create");
   const size_t count = options.trusted_origins_count;

@@ -253,7 +253,8 @@ static void set_defaults(vestry_once_options *o, const vestry *v, bool has_sessi
 
 vestry_err vestry_once_create(vestry *v, const vestry_once_options *given, vestry_once **ret_once) {
   vestry_once_options options;
-  if (!v || !ret_once) return VESTRY_INVALID;
+  if (!v) return VESTRY_INVALID;
+  if (!ret_once) return vsi_mistake(v->host, "vestry_once_create", "ret_once is NULL");
   if (VSI_OPTIONS_TAKE(vestry_once_options, options, given))
     return vsi_mistake_in_options(v->host, "vestry_once_create");
   if (options.storage && !ops_are_whole(options.storage))

@@ -168,7 +168,8 @@ static vestry_err fill(vestry_rate *rate) {
 
 vestry_err vestry_rate_create(vestry *v, const vestry_rate_options *given, vestry_rate **ret_rate) {
   vestry_rate_options options;
-  if (!v || !ret_rate) return VESTRY_INVALID;
+  if (!v) return VESTRY_INVALID;
+  if (!ret_rate) return vsi_mistake(v->host, "vestry_rate_create", "ret_rate is NULL");
   if (VSI_OPTIONS_TAKE(vestry_rate_options, options, given))
     return vsi_mistake_in_options(v->host, "vestry_rate_create");
   if (!options.period_ms) options.period_ms = DEFAULT_MS;

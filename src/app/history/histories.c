@@ -23,6 +23,7 @@
 #include <sys/queue.h>
 
 #include "app/history/histories.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
 #include "channel/broadcast.h"
@@ -329,10 +330,12 @@ vestry_err vestry_history_begin(vestry *v, vestry_scope scope, const vestry_key 
   vestry_history_options options;
   vsi_scoped_key name;
   vsi_channel *channel;
-  if (!v || VSI_OPTIONS_TAKE(vestry_history_options, options, given)) return VESTRY_INVALID;
+  if (!v) return VESTRY_INVALID;
+  if (VSI_OPTIONS_TAKE(vestry_history_options, options, given))
+    return vsi_mistake_in_options(v->host, "vestry_history_begin");
   if (vsi_instance_is_closing(v)) return VESTRY_CLOSED;
   vestry_err error = vsi_name_pack(v, &name, scope, key);
-  if (error) return error;
+  if (error) return vsi_key_refuse(v->host, "vestry_history_begin", error);
   error = vsi_channels_hold(v->channels, name.key.data, name.key.len, name.key.hash, &channel);
   vsi_scoped_key_finish(&name);
   return error ? error : begin(v, channel, &options);
@@ -342,7 +345,7 @@ vestry_err vestry_history_end(vestry *v, vestry_scope scope, const vestry_key *k
   vsi_channel *channel;
   if (!v) return VESTRY_INVALID;
   vestry_err error = vsi_name_find(v, scope, key, &channel);
-  if (error) return error;
+  if (error) return vsi_key_refuse(v->host, "vestry_history_end", error);
   error = end(channel);
   vsi_channel_unref(channel);
   return error;
@@ -371,9 +374,10 @@ static vestry_history_stats stats_of(vsi_history *history) {
 vestry_err vestry_history_stats_get(vestry *v, vestry_scope scope, const vestry_key *key,
                                     vestry_history_stats *ret_stats) {
   vsi_channel *channel;
-  if (!v || !ret_stats) return VESTRY_INVALID;
+  if (!v) return VESTRY_INVALID;
+  if (!ret_stats) return vsi_mistake(v->host, "vestry_history_stats_get", "ret_stats is NULL");
   vestry_err error = vsi_name_find(v, scope, key, &channel);
-  if (error) return error;
+  if (error) return vsi_key_refuse(v->host, "vestry_history_stats_get", error);
   error = vsi_channel_go_in(channel);
   if (!error) {
     kept_history *one = history_of(channel);
@@ -420,9 +424,12 @@ vestry_err vestry_resume(vestry *v, vestry_scope scope, const vestry_key *key, v
                          const char *last_event_id, vestry_resume_fn on_resume, void *ctx) {
   vsi_scoped_key name;
   resuming one = {.last = vsi_history_last_of(last_event_id), .on_resume = on_resume, .ctx = ctx};
-  if (!v || !connection || !vsi_group_has(v->group, connection)) return VESTRY_INVALID;
+  if (!v) return VESTRY_INVALID;
+  if (!connection || !vsi_group_has(v->group, connection))
+    return vsi_mistake(v->host, "vestry_resume", "the connection is NULL, or belongs to another instance");
   vestry_err error = vsi_name_pack(v, &name, scope, key);
-  if (!error) error = vsi_name_reserve_kept(v, &name, &one.member);
+  if (error) return vsi_key_refuse(v->host, "vestry_resume", error);
+  error = vsi_name_reserve_kept(v, &name, &one.member);
   return error ? error : resume(&one, connection);
 }
 

@@ -126,7 +126,8 @@ static vestry_err check(const vestry_host *host, const vestry_pages_options *opt
 
 vestry_err vestry_pages_create(struct vestry *v, const vestry_pages_options *given, vestry_pages **ret_pages) {
   vestry_pages_options options;
-  if (!v || !ret_pages) return VESTRY_INVALID;
+  if (!v) return VESTRY_INVALID;
+  if (!ret_pages) return vsi_mistake(v->host, "vestry_pages_create", "ret_pages is NULL");
   if (VSI_OPTIONS_TAKE(vestry_pages_options, options, given))
     return vsi_mistake_in_options(v->host, "vestry_pages_create");
   if (check(v->host, &options)) return VESTRY_INVALID;

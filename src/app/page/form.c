@@ -102,7 +102,8 @@ static const char *mistake_of(const vestry_forms_options *o) {
 
 vestry_err vestry_forms_create(vestry *v, const vestry_forms_options *given, vestry_forms **ret_forms) {
   vestry_forms_options options;
-  if (!v || !ret_forms) return VESTRY_INVALID;
+  if (!v) return VESTRY_INVALID;
+  if (!ret_forms) return vsi_mistake(v->host, "vestry_forms_create", "ret_forms is NULL");
   if (VSI_OPTIONS_TAKE(vestry_forms_options, options, given))
     return vsi_mistake_in_options(v->host, "vestry_forms_create");
   if (!options.path) options.path = "/kept";
@@ -289,8 +290,8 @@ static vestry_err write_attributes(const vestry_forms *forms, const place *at, c
 vestry_err vestry_form_open(vestry_forms *forms, const vestry_request *req, vestry_render *render, vestry_html *html,
                             const char *name, vestry_form **ret_form) {
   place at;
-  if (!forms || !html) return VESTRY_INVALID;
-  if (!ret_form) return vsi_mistake(forms->v->host, "vestry_form_open", "ret_form is NULL");
+  if (!forms) return VESTRY_INVALID;
+  if (!html || !ret_form) return vsi_mistake(forms->v->host, "vestry_form_open", "html or ret_form is NULL");
   const vestry_request *whose = render && render->share ? NULL : req;
   vestry_err error = find_place(forms, whose, name, &at);
   if (error == VESTRY_INVALID) return vsi_mistake(forms->v->host, "vestry_form_open", bad_name);

@@ -124,8 +124,10 @@ static void remove_locked(vestry_pages *pages, vsi_observer *observer) {
 
 vestry_err vestry_pages_observe(vestry_pages *pages, const vestry_render_observer *observer) {
   vestry_render_observer own;
-  if (!pages || !observer || VSI_OPTIONS_TAKE(vestry_render_observer, own, observer) || !own.begin || !own.end)
-    return VESTRY_INVALID;
+  if (!pages) return VESTRY_INVALID;
+  if (!observer || VSI_OPTIONS_TAKE(vestry_render_observer, own, observer) || !own.begin || !own.end)
+    return vsi_mistake(pages->host, "vestry_pages_observe",
+                       "the observer is NULL, lacks begin or end, or is of a later version");
   vsi_pages_lock(pages);
   vestry_err error = add_locked(pages, &own);
   vsi_pages_unlock(pages);
@@ -493,7 +495,8 @@ vestry_err vestry_render_part(vestry_render *is, vestry_html *html, const vestry
 
 vestry_err vestry_page_create(vestry_pages *pages, const vestry_page_options *given, vestry_page **ret_page) {
   vestry_page_options options;
-  if (!pages || !ret_page) return VESTRY_INVALID;
+  if (!pages) return VESTRY_INVALID;
+  if (!ret_page) return vsi_mistake(pages->host, "vestry_page_create", "ret_page is NULL");
   if (VSI_OPTIONS_TAKE(vestry_page_options, options, given) || !options.render == !options.handler)
     return vsi_mistake(pages->host, "vestry_page_create",
                        "exactly one of render and handler must be set, or the options are of a later version");

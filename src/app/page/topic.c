@@ -252,7 +252,10 @@ static vestry_err refresh(vestry_pages *pages, const char *topic, size_t len, bo
                           uint64_t *ret_seq) {
   if (!pages) return VESTRY_INVALID;
   if (topic && !len) return vsi_mistake(pages->host, "vestry_refresh", "the topic is empty; NULL stands for all pages");
-  if (len > VESTRY_PAGE_TOPIC_MAX_BYTES) return VESTRY_TOO_LARGE;
+  if (len > VESTRY_PAGE_TOPIC_MAX_BYTES) {
+    (void)vsi_mistake(pages->host, "vestry_refresh", "the topic is longer than VESTRY_PAGE_TOPIC_MAX_BYTES");
+    return VESTRY_TOO_LARGE;
+  }
   const vestry_trace *trace = vsi_trace_carried(pages->host);
   vsi_pages_lock(pages);
   uint64_t seq = ++pages->seq;
@@ -289,10 +292,10 @@ vestry_err vestry_refresh_here(vestry_pages *pages, const char *topic, uint64_t 
 
 vestry_err vestry_refresh_for(vestry_pages *pages, const char *topic, const vestry_change *given, uint64_t *ret_seq) {
   vestry_change is;
+  if (!pages) return VESTRY_INVALID;
+  /* a change that is NULL has the kind NONE */
   if (VSI_OPTIONS_TAKE(vestry_change, is, given) || is.kind < VESTRY_REFRESH_TABLE || is.kind > VESTRY_REFRESH_DATABASE)
-    return pages
-               ? vsi_mistake(pages->host, "vestry_refresh_for", "the change is NULL, or its kind is none of a database")
-               : VESTRY_INVALID; /* NULL has the kind NONE */
+    return vsi_mistake(pages->host, "vestry_refresh_for", "the change is NULL, or its kind is none of a database");
   const why of = {is.kind, is.name ? is.name : "", is.name ? strlen(is.name) : 0, is.at_ns};
   return refresh(pages, topic, topic ? strlen(topic) : 0, false, of, ret_seq);
 }

@@ -10,6 +10,7 @@
 #include "base/utf8.h"
 #include "connection/connection.h"
 #include "http/reply.h"
+#include "store/store.h"
 
 /* essay: memory for a member, allocated before its stream opens */
 /* A reply names a user and a place. The user is present while the reply's stream is open, and for a grace time after
@@ -227,7 +228,8 @@ static vestry_err fill(vestry_presence *presence, vestry_runtime *runtime) {
 vestry_err vestry_presence_create(struct vestry *v, const vestry_presence_options *given,
                                   vestry_presence **ret_presence) {
   vestry_presence_options options;
-  if (!v || !ret_presence) return VESTRY_INVALID;
+  if (!v) return VESTRY_INVALID;
+  if (!ret_presence) return vsi_mistake(v->host, "vestry_presence_create", "ret_presence is NULL");
   if (VSI_OPTIONS_TAKE(vestry_presence_options, options, given))
     return vsi_mistake_in_options(v->host, "vestry_presence_create");
   const vsi_option_range grace_ms = {"grace_ms", options.grace_ms, 1, GRACE_MAX_MS};
@@ -332,7 +334,7 @@ vestry_err vestry_presence_each(vestry_presence *presence, const vestry_key *key
   if (!presence) return VESTRY_INVALID;
   if (!fn) return vsi_mistake(presence->host, "vestry_presence_each", "the function is NULL");
   vsi_place *at = find_and_lock(presence, key, &error);
-  if (!at) return error;
+  if (!at) return vsi_key_refuse(presence->host, "vestry_presence_each", error);
   vsi_buffer all; /* for each member, the number of streams and the name */
   vsi_buffer_init(&all, presence->host);
   for (const vsi_ring *in = at->members.next; in != &at->members; in = in->next) {

@@ -169,11 +169,12 @@ vestry_err vsi_seals_offer(vestry *v, const vestry_secret *secret) {
 
 vestry_err vestry_secret_set(vestry *v, const vestry_secret *given) {
   vestry_secret secret;
-  if (!v || !given) return VESTRY_INVALID;
-  vestry_err error = VSI_OPTIONS_TAKE(vestry_secret, secret, given);
+  if (!v) return VESTRY_INVALID;
+  vestry_err error = VSI_OPTIONS_TAKE(vestry_secret, secret, given); /* given NULL: no secret */
   if (!error && !secret.secret) error = VESTRY_INVALID;
   if (!error) error = give(v, &secret);
   if (error == VESTRY_INVALID)
-    return vsi_mistake(v->host, "vestry_secret_set", "a secret and a previous secret must have at least 32 bytes");
+    return vsi_mistake(v->host, "vestry_secret_set",
+                       "a secret is required; it and a previous secret must have at least 32 bytes");
   return error;
 }

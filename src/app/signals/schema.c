@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/utf8.h"
 #include "json/json.h"
@@ -260,8 +261,10 @@ vestry_err vestry_schema_create(const vestry_host *host, const vestry_field *fie
                                 vestry_schema **ret_schema, size_t *ret_at) {
   size_t at = 0;
   if (ret_at) *ret_at = 0;
-  if (!fields || !count || count > VESTRY_SCHEMA_MAX_COUNT || !ret_schema) return VESTRY_INVALID;
   host = vsi_host(host);
+  if (!fields || !count || count > VESTRY_SCHEMA_MAX_COUNT || !ret_schema)
+    return vsi_mistake(host, "vestry_schema_create",
+                       "fields or ret_schema is NULL, or count is 0 or more than VESTRY_SCHEMA_MAX_COUNT");
   vestry_schema *schema = vsi_calloc(host, 1, sizeof *schema);
   if (!schema) return VESTRY_NO_MEMORY;
   schema->host = host;
@@ -276,6 +279,10 @@ vestry_err vestry_schema_create(const vestry_host *host, const vestry_field *fie
   if (!error) error = sort(schema, &at);
   if (error) {
     if (ret_at && error != VESTRY_NO_MEMORY) *ret_at = at;
+    if (error == VESTRY_INVALID)
+      vsi_log(host, VESTRY_LOG_ERROR,
+              "vestry_schema_create: field %zu, \"%.80s\": its path, type, limits or initial value is invalid", at,
+              fields[at].path ? fields[at].path : "");
     vestry_schema_destroy(schema);
     return error;
   }

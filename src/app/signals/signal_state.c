@@ -6,6 +6,7 @@
  * field does not accept it. A field has changed if the two differ. So the next save also repairs an invalid signal. For
  * objects, the patch is computed from both values, because a merge patch (RFC 7386) must list the members to remove. */
 #include "app/signals/schema.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "connection/connection.h"
 #include "event/layout.h"
@@ -45,7 +46,8 @@ static vestry_err hydrate(const vsi_field *field, json_t *signals, slot *s) {
 }
 
 vestry_err vestry_signal_state_create(const vestry_schema *schema, json_t *signals, vestry_signal_state **ret_state) {
-  if (!schema || !ret_state) return VESTRY_INVALID;
+  if (!schema) return VESTRY_INVALID;
+  if (!ret_state) return vsi_mistake(schema->host, "vestry_signal_state_create", "ret_state is NULL");
   vestry_signal_state *made = vsi_calloc(schema->host, 1, sizeof *made + schema->count * sizeof *made->slots);
   if (!made) return VESTRY_NO_MEMORY;
   made->schema = schema;
@@ -93,7 +95,9 @@ static const vestry_value_type types[] = {
 vestry_err vestry_signal_state_get(const vestry_signal_state *state, const char *path, vestry_into into) {
   const vsi_field *field = vsi_schema_find(state->schema, path);
   if (!field) return VESTRY_NOT_FOUND;
-  if (into.type != types[field->is.type]) return VESTRY_INVALID;
+  if (into.type != types[field->is.type])
+    return vsi_mistake(state->schema->host, "vestry_signal_state_get",
+                       "the type of the variable is not that of the field; see vestry_field_type");
   vestry_err error = vsi_into_take(into, state->slots[field - state->schema->fields].value);
   return error == VESTRY_MALFORMED ? VESTRY_LIMIT : error; /* the types are equal, so MALFORMED means a value that does
                                                               not fit */
@@ -127,7 +131,9 @@ vestry_err vestry_signal_state_set(vestry_signal_state *state, const char *path,
   if (!field) return VESTRY_NOT_FOUND;
   json_t *made = NULL, *taken = NULL;
   vestry_err error = vestry_value_to_json(value, &made);
-  if (!error && !fits(field, made)) error = VESTRY_INVALID;
+  if (!error && !fits(field, made))
+    error = vsi_mistake(state->schema->host, "vestry_signal_state_set",
+                        "the type of the value is not that of the field, or a text contains NUL");
   if (!error) error = vsi_field_take(field, made, &taken);
   if (!error && field->is.type == VESTRY_FIELD_JSON) {
     json_decref(taken);

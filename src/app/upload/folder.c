@@ -120,7 +120,8 @@ static const char *reason_of(vestry_err error) {
 vestry_err vestry_upload_folder_open(vestry *v, const vestry_upload_folder_options *given,
                                      vestry_upload_folder **ret_folder) {
   vestry_upload_folder_options o;
-  if (!v || !ret_folder) return VESTRY_INVALID;
+  if (!v) return VESTRY_INVALID;
+  if (!ret_folder) return vsi_mistake(v->host, "vestry_upload_folder_open", "ret_folder is NULL");
   if (VSI_OPTIONS_TAKE(vestry_upload_folder_options, o, given))
     return vsi_mistake_in_options(v->host, "vestry_upload_folder_open");
   if (!o.path || !*o.path) return vsi_mistake(v->host, "vestry_upload_folder_open", "options.path is missing");
@@ -153,7 +154,10 @@ vestry_err vestry_upload_folder_open(vestry *v, const vestry_upload_folder_optio
 
 vestry_err vestry_upload_folder_remove(vestry_upload_folder *folder, const char *stored) {
   struct stat about;
-  if (!folder || !stored || !is_ours(stored, "")) return VESTRY_INVALID;
+  if (!folder) return VESTRY_INVALID;
+  if (!stored || !is_ours(stored, ""))
+    return vsi_mistake(folder->v->host, "vestry_upload_folder_remove",
+                       "the name is not vestry_kept_file.stored of a file of this folder");
   if (fstatat(folder->fd, stored, &about, AT_SYMLINK_NOFOLLOW) || folder->disk->remove(folder->fd, stored))
     return errno == ENOENT ? VESTRY_NOT_FOUND : VESTRY_IO;
   vsi_upload_folder_lost(folder, (uint64_t)about.st_size);

@@ -10,6 +10,7 @@
 #include "app/upload/resume.h"
 #include "app/upload/tus.h"
 #include "base/buffer.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
 #include "base/utf8.h"
@@ -133,7 +134,8 @@ static vestry_err end_files(upload *u) {
 }
 
 vestry_err vestry_uploads_kept(const vestry_request *req, size_t index, vestry_kept_file *ret_file) {
-  if (!req || !req->own || !ret_file) return VESTRY_INVALID;
+  if (!req || !req->own) return VESTRY_INVALID;
+  if (!ret_file) return vsi_mistake(req->v->host, "vestry_uploads_kept", "ret_file is NULL");
   const upload *u = req->own->lent;
   if (!u || index >= u->files_count) return VESTRY_NOT_FOUND;
   const vestry_kept_file file = vsi_stored_describe(u->files[index]);

@@ -146,7 +146,8 @@ static vestry_err mount(vestry_uploads *uploads) {
 
 vestry_err vestry_uploads_create(vestry *v, const vestry_uploads_options *given, vestry_uploads **ret_uploads) {
   vestry_uploads_options o;
-  if (!v || !ret_uploads) return VESTRY_INVALID;
+  if (!v) return VESTRY_INVALID;
+  if (!ret_uploads) return vsi_mistake(v->host, "vestry_uploads_create", "ret_uploads is NULL");
   if (VSI_OPTIONS_TAKE(vestry_uploads_options, o, given))
     return vsi_mistake_in_options(v->host, "vestry_uploads_create");
   const char *mistake = mistake_of(&o);
