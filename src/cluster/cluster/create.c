@@ -66,10 +66,11 @@ vestry_err vsi_cluster_members(vestry_cluster *cluster, vsi_cluster_member_fn fn
 
 vestry_err vestry_cluster_holders(vestry_cluster *cluster, vestry_scope scope, const vestry_key *key,
                                   size_t *ret_count) {
-  if (!cluster || !ret_count) return VESTRY_INVALID;
+  if (!cluster) return VESTRY_INVALID;
+  if (!ret_count) return vsi_mistake(cluster->host, "vestry_cluster_holders", "ret_count is NULL");
   vsi_scoped_key name;
   vestry_err error = vsi_store_pack(cluster->v->store, &name, scope, key);
-  if (error) return error;
+  if (error) return vsi_key_refuse(cluster->host, "vestry_cluster_holders", error);
   *ret_count = vsi_keys_holders(&cluster->keys, vsi_cluster_hash_key(cluster, &name.key));
   vsi_scoped_key_finish(&name);
   return VESTRY_OK;
@@ -185,7 +186,9 @@ static vestry_err hooks_add(vestry_cluster *cluster) {
   vestry_channels_stats joined;
   vestry_store_stats_get(v->store, &stored);
   vsi_channels_stats_get(v->channels, &joined);
-  if (stored.live_count || joined.live_count) return VESTRY_INVALID;
+  if (stored.live_count || joined.live_count)
+    return vsi_mistake(v->host, "vestry_cluster_create",
+                       "the instance already has streams or channels; create the cluster before the server");
   cluster->elsewhere = (vsi_elsewhere){
       .is_shared = vsi_dispatch_is_shared,
       .dispatch = vsi_dispatch_to_others,
@@ -348,7 +351,9 @@ static bool make_sense(const vestry_cluster_options *options) {
 vestry_err vestry_cluster_create(vestry *v, const vestry_broker *broker, const vestry_cluster_options *given,
                                  vestry_cluster **ret_cluster) {
   vestry_cluster_options options;
-  if (!v || !broker || !broker->ops || !ret_cluster) return VESTRY_INVALID;
+  if (!v) return VESTRY_INVALID;
+  if (!broker || !broker->ops || !ret_cluster)
+    return vsi_mistake(v->host, "vestry_cluster_create", "the broker, its functions or ret_cluster is NULL");
   if (VSI_OPTIONS_TAKE(vestry_cluster_options, options, given) || !VSI_OPS_ARE_KNOWN(vestry_broker_ops, broker->ops))
     return vsi_mistake(v->host, "vestry_cluster_create", "the options or the broker are of a later version");
   if (!make_sense(&options))

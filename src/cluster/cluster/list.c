@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "base/log.h"
 #include "base/options.h"
 #include "cluster/cluster/cluster.h"
 #include "cluster/cluster/members.h"
@@ -115,10 +116,11 @@ static vestry_err count_streams(vestry_cluster *cluster, const vestry_scoped_key
 vestry_err vestry_cluster_count_get(vestry_cluster *cluster, vestry_scope scope, const vestry_key *key,
                                     vestry_cluster_count *ret_count) {
   vestry_cluster_count count = {0};
-  if (!cluster || !ret_count) return VESTRY_INVALID;
+  if (!cluster) return VESTRY_INVALID;
+  if (!ret_count) return vsi_mistake(cluster->host, "vestry_cluster_count_get", "ret_count is NULL");
   vsi_scoped_key name;
   vestry_err error = vsi_store_pack(vestry_parts_of(cluster->v)->store, &name, scope, key);
-  if (error) return error;
+  if (error) return vsi_key_refuse(cluster->host, "vestry_cluster_count_get", error);
   error = count_streams(cluster, &name.key, &count);
   vsi_scoped_key_finish(&name);
   if (!error) VSI_RESULT_GIVE(vestry_cluster_count, ret_count, count);
@@ -231,7 +233,9 @@ static vestry_err list_other(listing *l, vestry_cluster_cursor *cursor, bool *re
 
 vestry_err vestry_cluster_list(vestry_cluster *cluster, const vestry_scope *only_scope, size_t page_count,
                                vestry_cluster_cursor *cursor, vestry_cluster_list_fn fn, void *ctx) {
-  if (!cluster || !cursor || !fn || page_count > PAGE_COUNT_MOST) return VESTRY_INVALID;
+  if (!cluster) return VESTRY_INVALID;
+  if (!cursor || !fn || page_count > PAGE_COUNT_MOST)
+    return vsi_mistake(cluster->host, "vestry_cluster_list", "cursor or fn is NULL, or page_count is too large");
   if (only_scope && only_scope->len > VESTRY_SCOPE_MAX_BYTES) return VESTRY_TOO_LARGE;
   if (cursor->done) return VESTRY_OK;
   listing l = {cluster, only_scope, page_count, fn, ctx, ""};

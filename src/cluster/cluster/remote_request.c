@@ -37,6 +37,7 @@
 
 #include "app/bus/bus.h"
 #include "base/hash.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
 #include "cluster/cluster/cluster.h"
@@ -565,13 +566,18 @@ static vestry_err dispatch(vestry_cluster *cluster, const vestry_scoped_key *key
 vestry_err vestry_cluster_dispatch(vestry_cluster *cluster, json_t *effects, const vestry_dispatch_options *given,
                                    vestry_answer_fn on_answer, void *ctx) {
   vestry_dispatch_options options;
-  if (!cluster || !json_is_array(effects) || VSI_OPTIONS_TAKE(vestry_dispatch_options, options, given))
-    return VESTRY_INVALID;
-  if (!options.key || options.connection || (options.data && !json_is_object(options.data))) return VESTRY_INVALID;
+  if (!cluster) return VESTRY_INVALID;
+  if (!json_is_array(effects) || VSI_OPTIONS_TAKE(vestry_dispatch_options, options, given))
+    return vsi_mistake(cluster->host, "vestry_cluster_dispatch",
+                       "effects is not an array, or the options are of a later version");
+  if (!options.key || options.connection || (options.data && !json_is_object(options.data)))
+    return vsi_mistake(
+        cluster->host, "vestry_cluster_dispatch",
+        "options.key is required, options.connection is not allowed, and options.data must be an object");
   options.results = NULL;
   vsi_scoped_key key;
   vestry_err error = vsi_store_pack(cluster->v->store, &key, options.scope, options.key);
-  if (error) return error;
+  if (error) return vsi_key_refuse(cluster->host, "vestry_cluster_dispatch", error);
   error = dispatch(cluster, &key.key, effects, &options, on_answer, ctx);
   vsi_scoped_key_finish(&key);
   return error;
@@ -594,10 +600,11 @@ static vestry_err publish(vestry_cluster *cluster, const vestry_scoped_key *key,
 
 vestry_err vestry_cluster_publish(vestry_cluster *cluster, vestry_scope scope, const vestry_key *key, const void *data,
                                   size_t len) {
-  if (!cluster || (len && !data)) return VESTRY_INVALID;
+  if (!cluster) return VESTRY_INVALID;
+  if (len && !data) return vsi_mistake(cluster->host, "vestry_cluster_publish", "the data is NULL");
   vsi_scoped_key name;
   vestry_err error = vsi_store_pack(cluster->v->store, &name, scope, key);
-  if (error) return error;
+  if (error) return vsi_key_refuse(cluster->host, "vestry_cluster_publish", error);
   error = publish(cluster, &name.key, data, len);
   vsi_scoped_key_finish(&name);
   return error;

@@ -165,7 +165,7 @@ static vestry_err reserve(void *self, const char *name, uint64_t expected, const
 static const vestry_broker_ops ops = {OPS}, ops_with_reservations = {OPS, .reserve = reserve};
 
 vestry_err vestry_nats_create(const vestry_nats_options *options, vestry_broker *ret_broker) {
-  if (!ret_broker) return VESTRY_INVALID;
+  if (!ret_broker) return vsi_mistake(vestry_host_default(), "vestry_nats_create", "ret_broker is NULL");
   vsi_nats_settings settings;
   vestry_err error = vsi_nats_settings_init(&settings, options);
   if (error) return error;

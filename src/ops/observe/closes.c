@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/log.h"
 #include "base/map.h"
 #include "base/options.h"
 #include "connection/connection.h"
@@ -168,7 +169,8 @@ static void left(const vestry_purged *purged, void *ctx) {
 /* ---------------------------------------------------------------------------------------------------- creation ---- */
 
 vestry_err vsi_closes_create(vestry *v, size_t count, vsi_closes **ret_closes) {
-  if (count > VSI_CLOSES_MOST) return VESTRY_INVALID;
+  if (count > VSI_CLOSES_MOST)
+    return vsi_mistake(v->host, "vestry_observe_create", "options.closes_count is more than 1,000,000");
   const size_t room = count ? count : DEFAULT_COUNT;
   vsi_closes *closes = vsi_calloc(v->host, 1, sizeof *closes + room * sizeof(record));
   if (!closes) return VESTRY_NO_MEMORY;
@@ -228,9 +230,11 @@ vestry_err vsi_closes_find(vsi_closes *closes, uint64_t id, vestry_close_info *r
 vestry_err vestry_observe_closes(vestry_observe *observe, const vestry_close_query *given, vestry_close_info_fn fn,
                                  void *ctx, uint64_t *ret_next) {
   vestry_close_query query;
-  if (!observe || !fn || VSI_OPTIONS_TAKE(vestry_close_query, query, given) || query.limit > VESTRY_STREAMS_MAX_COUNT ||
+  if (!observe) return VESTRY_INVALID;
+  if (!fn || VSI_OPTIONS_TAKE(vestry_close_query, query, given) || query.limit > VESTRY_STREAMS_MAX_COUNT ||
       (unsigned)query.cause >= VESTRY_CAUSE_COUNT)
-    return VESTRY_INVALID;
+    return vsi_mistake(observe->v->host, "vestry_observe_closes",
+                       "fn is NULL, the query's limit is too large, its cause is unknown, or it is of a later version");
   size_t left_count = query.limit ? query.limit : VESTRY_STREAMS_MAX_COUNT;
   uint64_t number = query.before ? query.before - 1 : UINT64_MAX;
   while (number && left_count) {
@@ -267,7 +271,8 @@ void vsi_closes_count(vsi_closes *closes, vsi_close_counts *ret_counts) {
 }
 
 vestry_err vestry_observe_close_counts(vestry_observe *observe, uint64_t counts[VESTRY_CAUSES_MAX]) {
-  if (!observe || !counts) return VESTRY_INVALID;
+  if (!observe) return VESTRY_INVALID;
+  if (!counts) return vsi_mistake(observe->v->host, "vestry_observe_close_counts", "counts is NULL");
   vsi_closes *closes = observe->closes;
   vsi_mutex_lock(&closes->lock);
   memcpy(counts, closes->by_cause, sizeof closes->by_cause);

@@ -11,7 +11,10 @@
 
 vestry_err vestry_observe_create(vestry *v, const vestry_observe_options *given, vestry_observe **ret_observe) {
   vestry_observe_options options;
-  if (!v || !ret_observe || VSI_OPTIONS_TAKE(vestry_observe_options, options, given)) return VESTRY_INVALID;
+  if (!v) return VESTRY_INVALID;
+  if (!ret_observe) return vsi_mistake(v->host, "vestry_observe_create", "ret_observe is NULL");
+  if (VSI_OPTIONS_TAKE(vestry_observe_options, options, given))
+    return vsi_mistake_in_options(v->host, "vestry_observe_create");
   if (options.token && !vsi_may_token_is_valid(options.token)) {
     vsi_log(v->host, VESTRY_LOG_ERROR,
             "vestry_observe_create: options.token does not consist of 16 to 128 letters, digits and \"-._~\"");
@@ -50,8 +53,10 @@ static vestry_err make(vestry_observe *observe, vestry_metrics_format format, vs
 
 vestry_err vestry_observe_metrics(vestry_observe *observe, vestry_metrics_format format, char *text, size_t room,
                                   size_t *ret_len) {
-  if (!observe || (room && !text) || (format != VESTRY_METRICS_OPEN && format != VESTRY_METRICS_TEXT))
-    return VESTRY_INVALID;
+  if (!observe) return VESTRY_INVALID;
+  if ((room && !text) || (format != VESTRY_METRICS_OPEN && format != VESTRY_METRICS_TEXT))
+    return vsi_mistake(observe->v->host, "vestry_observe_metrics",
+                       "the text is NULL, or format is none of vestry_metrics_format");
   vsi_metrics metrics;
   vestry_err error = make(observe, format, &metrics);
   const size_t len = metrics.text.len;
@@ -117,7 +122,8 @@ static const vestry_mounted rows[] = {{"GET", "/metrics", show_metrics},
 enum { ROWS_COUNT = sizeof rows / sizeof *rows, PATTERN_BYTES = 32 };
 
 vestry_err vestry_observe_mount(vestry_observe *observe, const char *prefix) {
-  if (!observe || !prefix) return VESTRY_INVALID;
+  if (!observe) return VESTRY_INVALID;
+  if (!prefix) return vsi_mistake(observe->v->host, "vestry_observe_mount", "the prefix is NULL");
   if (observe->path) return VESTRY_EXISTS;
   const size_t len = strlen(prefix);
   char *path = vsi_alloc(observe->v->host, len + PATTERN_BYTES);

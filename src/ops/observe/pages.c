@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "app/page/tally.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/utf8.h"
 #include "instance/instance.h"
@@ -127,7 +128,9 @@ typedef struct rows {
 
 vestry_err vestry_observe_pages(vestry_observe *observe, vestry_pages_order order, size_t limit, vestry_page_info_fn fn,
                                 void *ctx) {
-  if (!observe || !fn || (unsigned)order > VESTRY_PAGES_BY_UNCHANGED) return VESTRY_INVALID;
+  if (!observe) return VESTRY_INVALID;
+  if (!fn || (unsigned)order > VESTRY_PAGES_BY_UNCHANGED)
+    return vsi_mistake(observe->v->host, "vestry_observe_pages", "fn is NULL, or order is none of vestry_pages_order");
   if (!observe->options.pages) return VESTRY_OK;
   const vestry_host *host = observe->v->host;
   rows *all = vsi_alloc(host, sizeof *all);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "app/page/serve.h"
+#include "base/log.h"
 #include "base/options.h"
 #include "channel/channels.h"
 #include "connection/connection.h"
@@ -74,7 +75,8 @@ static void explain(const vestry_observe *observe, vestry_connection *connection
 }
 
 vestry_err vestry_observe_stream(vestry_observe *observe, uint64_t id, vestry_stream_info *ret_info) {
-  if (!observe || !ret_info) return VESTRY_INVALID;
+  if (!observe) return VESTRY_INVALID;
+  if (!ret_info) return vsi_mistake(observe->v->host, "vestry_observe_stream", "ret_info is NULL");
   vestry_connection *connection = vsi_group_find(observe->v->group, id);
   if (!connection) return VESTRY_NOT_FOUND;
   vestry_stream_info info;
@@ -158,9 +160,11 @@ static void find_best(vsi_group *group, const vestry_stream_query *query, best *
 vestry_err vestry_observe_streams(vestry_observe *observe, const vestry_stream_query *given, vestry_stream_info_fn fn,
                                   void *ctx, vestry_stream_cursor *ret_next) {
   vestry_stream_query query;
-  if (!observe || !fn || VSI_OPTIONS_TAKE(vestry_stream_query, query, given) ||
-      query.limit > VESTRY_STREAMS_MAX_COUNT || (unsigned)query.order > VESTRY_STREAMS_BYTES)
-    return VESTRY_INVALID;
+  if (!observe) return VESTRY_INVALID;
+  if (!fn || VSI_OPTIONS_TAKE(vestry_stream_query, query, given) || query.limit > VESTRY_STREAMS_MAX_COUNT ||
+      (unsigned)query.order > VESTRY_STREAMS_BYTES)
+    return vsi_mistake(observe->v->host, "vestry_observe_streams",
+                       "fn is NULL, the query's limit is too large, its order is unknown, or it is of a later version");
   best all = {.limit = query.limit ? query.limit : VESTRY_STREAMS_MAX_COUNT};
   find_best(observe->v->group, &query, &all);
   const bool is_full = all.count == all.limit;
@@ -229,8 +233,10 @@ static size_t pass(const vestry_observe *observe, vsi_channel *channel, const ve
 vestry_err vestry_observe_channels(vestry_observe *observe, const vestry_channel_query *given,
                                    vestry_channel_info_fn fn, void *ctx, vestry_stream_cursor *ret_next) {
   vestry_channel_query query;
-  if (!observe || !fn || VSI_OPTIONS_TAKE(vestry_channel_query, query, given) || query.limit > VESTRY_STREAMS_MAX_COUNT)
-    return VESTRY_INVALID;
+  if (!observe) return VESTRY_INVALID;
+  if (!fn || VSI_OPTIONS_TAKE(vestry_channel_query, query, given) || query.limit > VESTRY_STREAMS_MAX_COUNT)
+    return vsi_mistake(observe->v->host, "vestry_observe_channels",
+                       "fn is NULL, the query's limit is too large, or it is of a later version");
   vsi_channel *found[VESTRY_STREAMS_MAX_COUNT];
   vsi_channels_place place = {query.from.value, query.from.id};
   size_t left = query.limit ? query.limit : VESTRY_STREAMS_MAX_COUNT;

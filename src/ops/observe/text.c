@@ -189,7 +189,8 @@ static void put_family(vsi_metrics *metrics, const vestry_metric *metric) {
 static vestry_err add(vestry_metrics *to, const vestry_metric *given) {
   vsi_metrics *metrics = (vsi_metrics *)to;
   vestry_metric metric;
-  if (!given || VSI_OPTIONS_TAKE(vestry_metric, metric, given)) return VESTRY_INVALID;
+  if (!given || VSI_OPTIONS_TAKE(vestry_metric, metric, given))
+    return vsi_mistake(metrics->host, "vestry_metrics_add", "the metric is NULL, or is of a later version");
   if (metrics->text.error) return metrics->text.error;
   const bool is_more = is_of_last_family(metrics, metric.name ? metric.name : "");
   if (!metrics->is_own) {
