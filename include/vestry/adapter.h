@@ -142,7 +142,7 @@ typedef struct vestry_request_ops {
  *
  *  target     terminated; borrowed
  *  path       room for strlen(target) + 2 bytes, owned by the caller; terminated if the target is valid
- *  ret_query  in target, after the '?'; NULL: there is none. Untouched on failure
+ *  ret_query  valid as long as target: the text after its '?'; NULL: there is none. Untouched on failure
  *  Returns    OK | MALFORMED (refused) | INVALID (an argument is NULL)
  *  Threads    any; does not block */
 VESTRY_API vestry_err vestry_target_read(const char *target, char *path, const char **ret_query);

@@ -156,6 +156,7 @@ static inline vestry_err vestry_event_remove(const vestry_host *host, const char
 /** Make an event that patches signals of JSON text: an object, merged into the page's signals (RFC 7386; null deletes).
  *  The text is sent verbatim, line by line. It must be a well-formed JSON object in valid UTF-8, because the client
  *  runs other text as JavaScript. The grammar is that of JSON: numbers of any size, and every escape.
+ *  ret_event  one reference, owned by the caller; untouched on failure
  *  Returns  OK | INVALID (fields, json NULL with len > 0, no JSON object) | TOO_LARGE (also: nested deeper than 256) |
  *           NO_MEMORY
  *  Threads  any; does not block */
@@ -170,10 +171,11 @@ VESTRY_API vestry_err vestry_event_signals(const vestry_host *host, const vestry
 
 /** Make an event that removes signals by patching them with null. `user.name` becomes {"user":{"name":null}}; several
  *  paths become one object, with its names in ascending order.
- *  paths    count ≥ 1 paths, terminated, copied: names with dots between them. If one path has the first names of
- *           another, as a.b has those of a.b.c, the longer path has no effect. At most 256 names deep
- *  options  as for vestry_event_signals_text (only_if_missing is INVALID, because it would remove nothing); NULL: the
- *           defaults
+ *  paths      count ≥ 1 paths, terminated, copied: names with dots between them. If one path has the first names of
+ *             another, as a.b has those of a.b.c, the longer path has no effect. At most 256 names deep
+ *  options    as for vestry_event_signals_text (only_if_missing is INVALID, because it would remove nothing); NULL: the
+ *             defaults
+ *  ret_event  one reference, owned by the caller; untouched on failure
  *  Returns  OK | INVALID (no path, an empty name, a name that is not UTF-8, options) | TOO_LARGE (also: too deep) |
  *           NO_MEMORY
  *  Threads  any; does not block */
@@ -181,11 +183,13 @@ VESTRY_API vestry_err vestry_event_remove_signals(const vestry_host *host, const
                                                   const vestry_signals_options *options, vestry_event **ret_event);
 
 /** Make an event that runs JavaScript in the page, as a script element appended to the body.
- *  script  UTF-8, not checked (vestry_event), len bytes; copied; CR, LF and CRLF each end a line. vestry writes the `<`
- *          of `</script`, `<!--`, `</html`, `</head` and `</body`, in upper or lower case, as `\u003C`. The first two
- *          would end or change the script element; because of the others, the client would treat the element as a whole
- *          document. Working code contains these texts only in strings, regular expressions, templates and JSON, and
- *          there the escape means the same (except in String.raw). Code that uses `<!--` as a comment is not supported
+ *  script     UTF-8, not checked (vestry_event), len bytes; copied; CR, LF and CRLF each end a line. vestry writes the
+ *             `<` of `</script`, `<!--`, `</html`, `</head` and `</body`, in upper or lower case, as `\u003C`. The
+ *             first two would end or change the script element; because of the others, the client would treat the
+ *             element as a whole document. Working code contains these texts only in strings, regular expressions,
+ *             templates and JSON, and there the escape means the same (except in String.raw). Code that uses `<!--` as
+ *             a comment is not supported
+ *  ret_event  one reference, owned by the caller; untouched on failure
  *  Returns  OK | INVALID (fields, an attribute's name, data-effect as an attribute without keep, too many attributes,
  *           script NULL with len > 0) | TOO_LARGE | NO_MEMORY
  *  Threads  any; does not block */
@@ -201,11 +205,12 @@ typedef struct vestry_plain_options {
 /** Make an event with a name and data of your own, for readers other than Datastar: `new EventSource(url)` with
  *  addEventListener(name, …), curl, another program. The Datastar client ignores it. It is never conflated
  *  (VESTRY_FULL_CONFLATE, vestry/connection.h).
- *  name     one line; NULL or "": none, which an EventSource calls "message". It must not begin with "datastar",
- *           because such a name could patch a page
- *  data     UTF-8, not checked (vestry_event), len bytes; copied; CR, LF and CRLF each end a line, and are read as LF.
- *           It may be empty
- *  options  NULL: the defaults
+ *  name       one line; NULL or "": none, which an EventSource calls "message". It must not begin with "datastar",
+ *             because such a name could patch a page
+ *  data       UTF-8, not checked (vestry_event), len bytes; copied; CR, LF and CRLF each end a line, and are read as
+ *             LF. It may be empty
+ *  options    NULL: the defaults
+ *  ret_event  one reference, owned by the caller; untouched on failure
  *  Returns  OK | INVALID (a line break in name or id, a name that begins with "datastar", data NULL with len > 0, a
  *           member of options that this version does not know) | TOO_LARGE | NO_MEMORY
  *  Threads  any; does not block */

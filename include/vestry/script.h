@@ -38,7 +38,8 @@ typedef struct vestry_custom_event_options {
   { sizeof(vestry_custom_event_options), NULL, NULL, false, false, false }
 
 /** Make an event that writes a text to the browser's console, as a log entry.
- *  text     UTF-8, len bytes; copied
+ *  text       UTF-8, len bytes; copied
+ *  ret_event  one reference, owned by the caller; untouched on failure
  *  Returns  OK | INVALID (options, text NULL with len > 0) | TOO_LARGE | NO_MEMORY
  *  Threads  any; does not block
  *
@@ -61,7 +62,8 @@ VESTRY_API vestry_err vestry_event_console_error(const vestry_host *host, const 
 /** Make an event that sends the browser to another page and adds an entry to its history. The browser leaves the
  *  current page when the other events of the same batch have been applied and the expression has run; the stream ends
  *  with the page.
- *  url      see the head of this header; terminated; copied
+ *  url        see the head of this header; terminated; copied
+ *  ret_event  one reference, owned by the caller; untouched on failure
  *  Returns  OK | INVALID (url: empty, a control character, a scheme that is neither http nor https; options) |
  *           TOO_LARGE | NO_MEMORY
  *  Threads  any; does not block */
@@ -83,9 +85,10 @@ VESTRY_API vestry_err vestry_event_navigate_replace(const vestry_host *host, con
                                                     const vestry_script_options *options, vestry_event **ret_event);
 
 /** Make an event that dispatches a CustomEvent in the page, for its `data-on:NAME`.
- *  name    of the event; not empty, UTF-8, terminated; copied
- *  detail  the event's detail: JSON text of any value, detail_len bytes; NULL or empty: null. The page gets the value
- *          that JSON.parse returns
+ *  name       of the event; not empty, UTF-8, terminated; copied
+ *  detail     the event's detail: JSON text of any value, detail_len bytes; NULL or empty: null. The page gets the
+ *             value that JSON.parse returns
+ *  ret_event  one reference, owned by the caller; untouched on failure
  *  Returns  OK | INVALID (name, options, detail NULL with detail_len > 0, detail is no JSON) | TOO_LARGE (also: nested
  *           deeper than 256) | NO_MEMORY
  *  Threads  any; does not block */
@@ -95,7 +98,8 @@ VESTRY_API vestry_err vestry_event_custom(const vestry_host *host, const char *n
 
 /** Make an event that lets the browser prefetch pages: a speculation rule. The element stays in the page (as with
  *  options->keep), because removing it would end the rule; browsers without such rules ignore the element.
- *  urls     count ≥ 1 URLs, see the head of this header; copied
+ *  urls       count ≥ 1 URLs, see the head of this header; copied
+ *  ret_event  one reference, owned by the caller; untouched on failure
  *  Returns  OK | INVALID (a URL, as for vestry_event_redirect; no URL; options, `type` among the attributes, more than
  *           63 attributes) | TOO_LARGE | NO_MEMORY
  *  Threads  any; does not block */

@@ -5,7 +5,8 @@
 - Returns: a function that returns vestry_err names its errors ("OK | INVALID"); other results are named ("Return …",
   "NULL: none").
 - Threads: the threads that may call it, and whether it blocks ("Threads  any; does not block").
-- Ownership: of each object that it returns ("owned by the caller", "valid until …"), and of each json_t that it gets.
+- Ownership: of its result, if that is a pointer ("owned by the caller", "valid until …"); and in the row of each
+  parameter by which it returns an object (**ret_x) or that is JSON (json_t *x).
 
 A comment covers the declarations below it up to the next empty line or comment, and those above the next empty line if
 it says "also for the next functions". The part can also be in a comment that stands alone and covers the functions
@@ -66,6 +67,20 @@ def functions(text):
     return found, types
 
 
+def objects(parameters):
+    """Return the parameters by which a function returns an object, and those that are JSON, which it may keep."""
+    return [made or json for made, json in re.findall(r"\*\*(ret_\w+)|\bjson_t \*(\w+)", parameters)]
+
+
+def is_owned(name, parameters, said):
+    """Return whether the text from the name of a parameter to the next parameter, or Returns, states the ownership."""
+    if not re.search(rf"\b{name}\b", said):
+        return bool(re.search(REFERENCE, said) if "," in parameters else OWNED.search(said))
+    others = [other for other in re.findall(r"(\w+)(?:\[\w*\])?(?:,|$)", parameters) if other != name]
+    ends = "|".join([*others, "Returns", "Threads"])
+    return any(OWNED.search(row) for row in re.findall(rf"\b{name}\b(.*?)(?=\b(?:{ends})\b|$)", said))
+
+
 def missing(result, parameters, own, covering, types):
     """Return the parts of a contract that neither the function's comment nor a covering one has."""
     said = " ".join([own, *covering])
@@ -78,8 +93,9 @@ def missing(result, parameters, own, covering, types):
     of_type = types.get(first[1], "") if first else ""
     if not THREADS.search(said) and not OF_TYPE.search(of_type):
         parts.append("Threads")
-    if ("*" in result or re.search(r"\*\*ret_|\bjson_t \*\w", parameters)) and not OWNED.search(said + of_type):
+    if "*" in result and not OWNED.search(said + of_type):
         parts.append("ownership")
+    parts += [f"ownership of {name}" for name in objects(parameters) if not is_owned(name, parameters, said)]
     return parts
 
 
@@ -109,7 +125,14 @@ PLANTED = {  # header → what it lacks
     f"/** Do it. OK | INVALID. */\n{API}": "Threads",
     f"/** Do it. OK | INVALID. Threads any. */\n\n{API}": "a comment",
     "/** Get it. Threads any. */\nVESTRY_API const char *vestry_a(void);": "ownership",
-    "/** Make it. OK | INVALID. Threads any. */\nVESTRY_API vestry_err vestry_a(vestry_b **ret_b);": "ownership",
+    "/** Make it. OK | INVALID. Threads any. */\nVESTRY_API vestry_err vestry_a(vestry_b **ret_b);": "ownership of ret_b",
+    "/** Make it. c borrowed ret_b new Returns OK. Threads any. */\n"
+    "VESTRY_API vestry_err vestry_a(vestry_c *c, vestry_b **ret_b);": "ownership of ret_b",
+    "/** Make it. c new ret_b owned by the caller Returns OK. Threads any. */\n"
+    "VESTRY_API vestry_err vestry_a(vestry_c *c, vestry_b **ret_b);": "",
+    "/** Take it. json an object Returns OK. Threads any; owned. */\n"
+    "VESTRY_API vestry_err vestry_a(vestry_c *c, json_t *json);": "ownership of json",
+    "/** Take it, as vestry_c. */\nVESTRY_API vestry_err vestry_a(vestry_c *c, json_t *json);": "",
     f"/* All functions below: any thread. */\n\n/* ---- */\n\n/** Do it. OK | INVALID. */\n{API}": "Threads",
     f"/* All functions below: any thread. */\n\n/** Do it. OK | INVALID. */\n{API}": "",
     f"/** A thing. One thread at a time. */\ntypedef struct vestry_b vestry_b;\n/** Do it. OK | INVALID. */\n{API}": "",

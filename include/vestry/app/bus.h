@@ -102,9 +102,9 @@ VESTRY_API vestry_err vestry_reply_subscribe(vestry_reply *reply, vestry_scope s
  *  subscription without a connection lasts until vestry_unsubscribe or vestry_destroy.
  *  scope, key        copied
  *  subscriber        copied; `call` is mandatory
- *  ret_subscription  pass it to vestry_unsubscribe exactly once, even if the subscription has already ended with its
- *                    connection. Set before the first call; untouched on failure. NULL: the subscription ends with its
- *                    connection or with the instance
+ *  ret_subscription  owned by the caller, who passes it to vestry_unsubscribe exactly once, even if the subscription
+ *                    has already ended with its connection. Set before the first call; untouched on failure. NULL: the
+ *                    subscription ends with its connection or with the instance
  *  Returns  OK | INVALID, TOO_LARGE (scope, key) | INVALID (subscriber; also a connection of another instance) | LIMIT
  *           (max_subscriptions_count) | CLOSED (the instance; or the connection is not open) | NO_MEMORY. After a
  *           failure neither `call` nor `over` is called
