@@ -57,7 +57,7 @@ void bench_client_finish(bench_client *client) {
 enum { NOTHING_CAME = -2 };
 
 /* Read an answer with a Content-Length, or without a body. */
-static int read_answer(bench_client *client) {
+static int read_response(bench_client *client) {
   char answer[8192];
   size_t got = 0;
   char *end = NULL;
@@ -90,7 +90,7 @@ static int post_once(bench_client *client, const char *head, size_t head_len, co
   ssize_t sent = sendmsg(client->fd, &message, MSG_NOSIGNAL);
   size_t done = sent > 0 ? (size_t)sent : 0;
   bool all = done >= head_len && bench_send_all(client->fd, body + (done - head_len), len - (done - head_len));
-  int status = all ? read_answer(client) : NOTHING_CAME;
+  int status = all ? read_response(client) : NOTHING_CAME;
   if (status < 0) bench_client_finish(client);
   return status;
 }

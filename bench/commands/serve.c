@@ -238,9 +238,9 @@ static vestry_err stats(const vestry_request *req, vestry_reply *reply, void *ct
       (json_int_t)kept.live_count);
   if (all) {
     json_object_set_new(all, "observed", json_integer(atomic_load(&all_of->is_observed)));
-    json_object_set_new(all, "answer_bytes", json_integer((json_int_t)s.answer_bytes));
-    json_object_set_new(all, "answer_peak_bytes", json_integer((json_int_t)s.answer_peak_bytes));
-    json_object_set_new(all, "answers_cut", json_integer((json_int_t)s.answers_cut_count));
+    json_object_set_new(all, "answer_bytes", json_integer((json_int_t)s.response_bytes));
+    json_object_set_new(all, "answer_peak_bytes", json_integer((json_int_t)s.response_peak_bytes));
+    json_object_set_new(all, "answers_cut", json_integer((json_int_t)s.responses_cut_count));
   }
   vestry_channels_stats channels = {0};
   vestry_channels_stats_get(app, &channels);
@@ -390,7 +390,7 @@ const vestry_profile_ops *bench_profile(const char *encoding) {
 
 int bench_serve(int argc, char **argv) {
   uint64_t port = 8090, threads = 0, heartbeat_ms = 15000, streams = 10000, counts_memory = 0, pages_too = 0,
-           queue_bytes = 0, budget_bytes = 0, request_bytes = 0, request_ms = 0, per_address = 0, answer_bytes = 0,
+           queue_bytes = 0, budget_bytes = 0, request_bytes = 0, request_ms = 0, per_address = 0, response_bytes = 0,
            members_count = 0;
   const char *adapter = "civetweb", *encoding = "identity", *tls_key = NULL, *tls_certificate = NULL,
              *cluster_url = NULL, *node = NULL;
@@ -402,7 +402,7 @@ int bench_serve(int argc, char **argv) {
                                   {"--tls-key", &tls_key, NULL, 0, 0},
                                   {"--tls-certificate", &tls_certificate, NULL, 0, 0},
                                   {"--request-bytes", NULL, &request_bytes, 1, UINT64_C(1) << 40},
-                                  {"--answer-bytes", NULL, &answer_bytes, 1, UINT64_C(1) << 40},
+                                  {"--answer-bytes", NULL, &response_bytes, 1, UINT64_C(1) << 40},
                                   {"--request-ms", NULL, &request_ms, 10, 86400000},
                                   {"--per-address", NULL, &per_address, 1, 1000000},
                                   {"--heartbeat-ms", NULL, &heartbeat_ms, 10, 86400000},
@@ -431,7 +431,7 @@ int bench_serve(int argc, char **argv) {
       .bounds = &(vestry_bounds){.max_queued_bytes = budget_bytes,
                                  .max_body_bytes = MAX_BODY_BYTES,
                                  .max_request_bytes = request_bytes,
-                                 .max_answer_bytes = answer_bytes},
+                                 .max_all_responses_bytes = response_bytes},
       .profiles = &profile,
       .profiles_count = profile.ops != &vestry_profile_identity};
   if (counts_memory) instance.host = bench_counting_host();

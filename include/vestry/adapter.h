@@ -46,7 +46,7 @@ typedef struct vestry_response {
 /** A body that the adapter owns until it destroys it: bytes, or a part of a file. Read-only. */
 typedef struct vestry_body {
   const void *bytes; /**< NULL: the body is in a file */
-  size_t held_bytes; /**< memory of the body, counted in vestry_stats.answer_bytes; for a file, VESTRY_BODY_PIECE_BYTES.
+  size_t held_bytes; /**< memory of the body, part of vestry_stats.response_bytes; for a file, VESTRY_BODY_PIECE_BYTES.
                           0: the body is below a kilobyte and is not counted */
 } vestry_body;
 
@@ -57,20 +57,20 @@ typedef struct vestry_body {
  *           sent than the head announced)
  *  Threads  any, one at a time; blocks on the file system */
 VESTRY_API vestry_err vestry_body_read(vestry_body *body, uint64_t at, void *buffer, size_t capacity, size_t *ret_len);
-/** Free a body, and subtract its memory from vestry_stats.answer_bytes. Call it before the instance is destroyed. NULL
- *  is accepted. Threads any; does not block. */
+/** Free a body, and subtract its memory from vestry_stats.response_bytes. Call it before the instance is destroyed.
+ *  NULL is accepted. Threads any; does not block. */
 VESTRY_API void vestry_body_destroy(vestry_body *body);
 /** Maximum size of a piece of a file that is read. */
 #define VESTRY_BODY_PIECE_BYTES 16384
 
-/** Return by how many bytes all bodies together exceed 7/8 of vestry_bounds.max_answer_bytes; 0 if they do not. A body
- *  that was just refused for lack of room is included. An adapter calls this with each response. If the result is not
- *  0, the adapter closes the connections whose responses hold most memory, until these responses together hold at least
- *  the result. For each response that it aborts in this way, it calls vestry_answer_cut. Threads any; does not
- *  block. */
-VESTRY_API uint64_t vestry_answer_bytes_excess(const vestry *v);
-/** Count an aborted response in vestry_stats.answers_cut_count. Threads any; does not block. */
-VESTRY_API void vestry_answer_cut(vestry *v);
+/** Return by how many bytes all bodies together exceed 7/8 of vestry_bounds.max_all_responses_bytes; 0 if they do not.
+ *  A body that was just refused for lack of room is included. An adapter calls this with each response. If the result
+ *  is not 0, the adapter closes the connections whose responses hold most memory, until these responses together hold
+ *  at least the result. For each response that it aborts in this way, it calls vestry_response_cut. Threads any; does
+ *  not block. */
+VESTRY_API uint64_t vestry_response_bytes_excess(const vestry *v);
+/** Count an aborted response in vestry_stats.responses_cut_count. Threads any; does not block. */
+VESTRY_API void vestry_response_cut(vestry *v);
 
 /** Functions on a server's request. Called on the serving thread only, while vestry_serve runs. All before respond_body
  *  are mandatory; respond_body and all after it may be NULL. */

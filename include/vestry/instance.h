@@ -93,8 +93,8 @@ typedef struct vestry_bounds {
    *  fit becomes a 503. So that room for small responses remains, a body larger than 1/256 of this bound fits only if
    *  the bodies together then hold at most 15/16 of it. A file in a folder (vestry/app/files.h) is read in pieces while
    *  it is sent, and counts with the size of one piece. 0: 256 MiB; SIZE_MAX: no bound. See
-   *  vestry_stats.answer_bytes. */
-  size_t max_answer_bytes;
+   *  vestry_stats.response_bytes. */
+  size_t max_all_responses_bytes;
   size_t max_channels_count;           /**< maximum number of channels by key at one time (vestry/channel.h); 0:
                                             10,000 */
   uint64_t max_epoch_bytes;            /**< maximum number of bytes published in one epoch of a channel by key
@@ -122,7 +122,7 @@ typedef struct vestry_bounds {
                           .max_queued_bytes = 512 << 10,                                                               \
                           .max_body_bytes = 32 << 10,                                                                  \
                           .max_request_bytes = 256 << 10,                                                              \
-                          .max_answer_bytes = 256 << 10,                                                               \
+                          .max_all_responses_bytes = 256 << 10,                                                        \
                           .max_channels_count = 64,                                                                    \
                           .max_epoch_bytes = 1 << 20,                                                                  \
                           .max_private_encoders_count = 1,                                                             \
@@ -229,10 +229,10 @@ typedef struct vestry_stats {
   /** Streams that ended with cause REPLACED because their scope had reached max_streams_per_scope_count. */
   uint64_t outnumbered_count;
   /** Current and highest memory of the bodies of all responses that are being made or sent; never above
-   *  max_answer_bytes. Bodies below a kilobyte are not counted, because the bound of connections limits them.
-   *  answers_cut_count counts the responses that were aborted because all responses together held too much memory;
+   *  max_all_responses_bytes. Bodies below a kilobyte are not counted, because the bound of connections limits them.
+   *  responses_cut_count counts the responses that were aborted because all responses together held too much memory;
    *  those that hold most memory are aborted first. */
-  uint64_t answer_bytes, answer_peak_bytes, answers_cut_count;
+  uint64_t response_bytes, response_peak_bytes, responses_cut_count;
   /** State of a drain (vestry/drain.h): whether it has begun, and the time since it began. drain_streams_count: streams
    *  that were open when it began. drain_sent_count: streams that the drain has begun to close so far.
    *  closed_by_cause[DRAIN] counts a stream only when its remaining events are written and its end is complete. The

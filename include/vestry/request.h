@@ -196,8 +196,8 @@ VESTRY_API vestry_err vestry_reply_cookie(vestry_reply *reply, const vestry_cook
  *  may be empty. The last call wins. OK | INVALID (the content type, as for the value of a header; body NULL with
  *  len > 0) | LIMIT (see below) | NO_MEMORY.
  *
- *  LIMIT means that the bodies of all responses have reached vestry_bounds.max_answer_bytes; the reply then has no
- *  body. If the handler then returns OK or LIMIT and sets no other body, the response is 503 with Retry-After. The
+ *  LIMIT means that the bodies of all responses have reached vestry_bounds.max_all_responses_bytes; the reply then has
+ *  no body. If the handler then returns OK or LIMIT and sets no other body, the response is 503 with Retry-After. The
  *  handler may have done its work already. Therefore vestry_once_guard stores such a request as done, and a repetition
  *  does not run; a request whose handler returned LIMIT for another reason may be repeated. */
 VESTRY_API vestry_err vestry_reply_body(vestry_reply *reply, const char *content_type, const void *body, size_t len);

@@ -4,11 +4,11 @@
  * then does the work (runner.c).
  *
  * Words. If a close will discard the queued events, their bytes count as going (budget.h) until the runner has released
- * them. Signs are heartbeats that the page can see (vsi_environment). An answer is the stream of a long poll, a request
- * that waits for the next event of a page. It may begin with up to three events that do not count (begins_with), and
- * ends after the next event. To hurry is to shorten the end of a stream (VSI_HURRY_…). A cause flushes if the events
- * accepted before the close are still written (vsi_cause_flushes). An event is settled when it has left the queue: it
- * was written, discarded or conflated. */
+ * them. Signs are heartbeats that the page can see (vsi_environment). A response is the stream of a long poll, a
+ * request that waits for the next event of a page. It may begin with up to three events that do not count
+ * (begins_with), and ends after the next event. To hurry is to shorten the end of a stream (VSI_HURRY_…). A cause
+ * flushes if the events accepted before the close are still written (vsi_cause_flushes). An event is settled when it
+ * has left the queue: it was written, discarded or conflated. */
 #include "connection/connection.h"
 
 #include "base/memory.h"
@@ -29,7 +29,7 @@ void vsi_connection_give_signs(vestry_connection *connection) {
 }
 
 void vsi_connection_answer(vestry_connection *connection, uint32_t hold_ms, unsigned events_count) {
-  connection->is_answer = true;
+  connection->is_response = true;
   connection->begins_with = events_count & 3;
   connection->heartbeat_ms = hold_ms;
   atomic_store_explicit(&connection->is_awaited, true, memory_order_relaxed); /* its first run is still to come */

@@ -92,7 +92,7 @@ struct vestry_connection {
   uint8_t full : 4;         /* vestry_full_policy */
   uint8_t signs : 1;        /* its heartbeats are signs; set before the start, like the next two
                                members */
-  uint8_t is_answer : 1;    /* an answer: it ends when it has more events than begins_with */
+  uint8_t is_response : 1;  /* a response: it ends when it has more events than begins_with */
   uint8_t begins_with : 2;
   /* vestry_err of the last refused send; relaxed: information only. This member stands here because the bits before and
    * after it are written by different threads. */
@@ -206,11 +206,11 @@ static inline uint64_t vsi_connection_last_write_ns(const vestry_connection *con
 
 /* Use signs, which the page can see, as the heartbeats of the connection. Before the start. */
 VESTRY_API void vsi_connection_give_signs(vestry_connection *connection);
-/* Make the connection an answer, which begins with this number of events, at most three. The connection ends cleanly if
- * nothing was written for hold_ms. on_written is called after each write, so that it can end the connection earlier.
+/* Make the connection a response, which begins with this number of events, at most three. The connection ends cleanly
+ * if nothing was written for hold_ms. on_written is called after each write, so that it can end the connection earlier.
  * Before the start. */
 VESTRY_API void vsi_connection_answer(vestry_connection *connection, uint32_t hold_ms, unsigned events_count);
-/* Return whether any thread has sent an answer more than its first events. Any thread. */
+/* Return whether any thread has sent a response more than its first events. Any thread. */
 VESTRY_API bool vsi_connection_is_answered(const vestry_connection *connection);
 /* Use signs as the heartbeats of the connection, and send the first sign now. */
 void vsi_connection_begin_signs(vestry_connection *connection);

@@ -34,7 +34,7 @@
  *   communicate room in any way that uses atomics, a lock or the kernel.
  *
  * Words. The primer is the first bytes of an encoded stream (coding/coding.h). A tail is a copy of a stream's events
- * for an observer (tail.h). A sign is a heartbeat that the page can see (connection.h). An answer is the stream of a
+ * for an observer (tail.h). A sign is a heartbeat that the page can see (connection.h). A response is the stream of a
  * long poll, and hurry shortens the end of a stream (connection.h). `times` are the times of a delivery that are
  * measured (tally.h). A watch makes a stream's events by a step function (app/watch/watch.c). */
 #include "connection/runner.h"
@@ -307,9 +307,9 @@ static void take_heartbeat(vestry_connection *connection) {
   encode(connection, delivery);
 }
 
-/* Append a heartbeat if no event was written during the last heartbeat_ms. The answer of a long poll is closed instead,
- * because nothing was written for its whole hold time. A write does not move the timer: when the timer fires, this
- * function computes the time since the last write. */
+/* Append a heartbeat if no event was written during the last heartbeat_ms. The response of a long poll is closed
+ * instead, because nothing was written for its whole hold time. A write does not move the timer: when the timer fires,
+ * this function computes the time since the last write. */
 static void keep_heartbeat(vestry_connection *connection) {
   if (connection->heartbeat_ms == UINT32_MAX) return;
   /* acquire pairs with vsi_connection_timer_fired */
@@ -319,7 +319,7 @@ static void keep_heartbeat(vestry_connection *connection) {
   uint64_t last = atomic_load_explicit(&connection->last_write_ns, memory_order_relaxed);
   uint64_t period = vsi_ms_to_ns(connection->heartbeat_ms), due = vsi_add_saturating(last, period);
   if (now >= due) {
-    if (connection->is_answer) {
+    if (connection->is_response) {
       vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
       return;
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Answers that are not streams: a reply as a complete response, and the answers to errors. */
+/* Responses that are not streams: a reply as a complete response, and the responses to errors. */
 #include "http/answer.h"
 
 #include <stdio.h>
@@ -159,8 +159,8 @@ static vestry_err respond_with_body(const vestry_request *req, int status, const
   return req->own->ops->respond_body(req->own->server_request, &response, body) ? VESTRY_IO : VESTRY_OK;
 }
 
-/* Return whether caches must not store this answer. They must not if the page depends on the user, unless the handler
- * has set Cache-Control; and in any case if the answer sets a cookie or contains a nonce. */
+/* Return whether caches must not store this response. They must not if the page depends on the user, unless the handler
+ * has set Cache-Control; and in any case if the response sets a cookie or contains a nonce. */
 static bool is_private(const vestry_request *req, const vestry_reply *reply) {
   const bool is_ones_own = reply->has_nonce || vsi_reply_header_find(reply, "Set-Cookie");
   vsi_caching caching = vsi_reply_caching(reply);

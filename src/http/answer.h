@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Answers that are not streams. */
+/* Responses that are not streams. */
 #ifndef VSI_HTTP_ANSWER_H
 #define VSI_HTTP_ANSWER_H
 
@@ -17,15 +17,16 @@ vestry_err vsi_answer_status(const vestry_request *req, int status, const char *
 /* Answer with the status of an error of a handler, an interceptor, the store or the adapter. Counts and logs it as
  * required. */
 vestry_err vsi_answer_error(const vestry_request *req, vestry_err error);
-/* Put the answer to an error into a reply, whose headers remain. Returns the error, or another error if that fails. */
+/* Put the response to an error into a reply, whose headers remain. Returns the error, or another error if that
+ * fails. */
 VESTRY_API vestry_err vsi_reply_error(const vestry_request *req, vestry_reply *reply, vestry_err error);
 /* Answer a request whose path, or method on its path, has no route: 404; 405 with Allow; OPTIONS: 204. allow: "": the
  * path has no methods. */
 vestry_err vsi_answer_unrouted(const vestry_request *req, const char *allow);
 /* Answer with 204. */
 vestry_err vsi_answer_nothing(const vestry_request *req);
-/* Answer with a reply's status, headers and body; then the reply has no body. Out of memory: 500. All answers together
- * at their limit: 503. */
+/* Answer with a reply's status, headers and body; then the reply has no body. Out of memory: 500. All responses
+ * together at their limit: 503. */
 vestry_err vsi_answer_reply(const vestry_request *req, vestry_reply *reply);
 
 /* Answer with the status of an error instead of the reply. The reply's body is dropped first, because the error page

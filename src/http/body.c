@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Bodies of answers: their bytes, or the open file that they come from, and the budget of bytes that all of them
+/* Bodies of responses: their bytes, or the open file that they come from, and the budget of bytes that all of them
  * share; the budget that all running requests share, and counters of rejected requests. */
 #include "http/body.h"
 
@@ -13,7 +13,8 @@
 /* Shorter bodies are not counted, because the limit of connections already bounds them. */
 enum { UNCOUNTED_BYTES = 1024 };
 
-/* The last sixteenth of the room is reserved for small bodies, so that they can be sent while large answers are cut. */
+/* The last sixteenth of the room is reserved for small bodies, so that they can be sent while large responses are
+ * cut. */
 enum { SMALL_PART = 256, RESERVED_PART = 16 };
 
 typedef struct vsi_body {
@@ -24,35 +25,35 @@ typedef struct vsi_body {
   size_t len;
 } vsi_body;
 
-/* Take room for a body. If a body is rejected but would fit if others held less, its size is noted in answer_wanted,
- * and until another body gets room, vestry_answer_bytes_excess reports that much excess, so that the largest answers
- * are cut. The accesses are relaxed because only the budget must be exact. */
+/* Take room for a body. If a body is rejected but would fit if others held less, its size is noted in response_wanted,
+ * and until another body gets room, vestry_response_bytes_excess reports that much excess, so that the largest
+ * responses are cut. The accesses are relaxed because only the budget must be exact. */
 static bool take(vestry *v, size_t held, size_t whole) {
-  vsi_budget *budget = &v->answer_bytes;
+  vsi_budget *budget = &v->response_bytes;
   uint64_t most = whole > budget->max / SMALL_PART ? budget->max - budget->max / RESERVED_PART : budget->max;
   uint64_t cost = whole - held;
   bool fits = whole <= most;
   if (fits && atomic_load_explicit(&budget->used, memory_order_relaxed) <= most - cost &&
       vsi_budget_take(budget, cost)) {
-    if (atomic_load_explicit(&v->answer_wanted, memory_order_relaxed))
-      atomic_store_explicit(&v->answer_wanted, 0, memory_order_relaxed);
+    if (atomic_load_explicit(&v->response_wanted, memory_order_relaxed))
+      atomic_store_explicit(&v->response_wanted, 0, memory_order_relaxed);
     return true;
   }
-  if (fits) atomic_store_explicit(&v->answer_wanted, cost, memory_order_relaxed);
+  if (fits) atomic_store_explicit(&v->response_wanted, cost, memory_order_relaxed);
   return false;
 }
 
 vestry_err vsi_room_resize(vsi_room *room, size_t len) {
   const size_t counted = len < UNCOUNTED_BYTES || !room->v ? 0 : len;
   if (counted > room->bytes && !take(room->v, room->bytes, counted)) return VESTRY_LIMIT;
-  if (counted < room->bytes) vsi_budget_give_back(&room->v->answer_bytes, room->bytes - counted);
+  if (counted < room->bytes) vsi_budget_give_back(&room->v->response_bytes, room->bytes - counted);
   room->bytes = counted;
   return VESTRY_OK;
 }
 
 void vsi_room_give_back(vsi_room *room) {
   if (!room->bytes) return;
-  vsi_budget_give_back(&room->v->answer_bytes, room->bytes);
+  vsi_budget_give_back(&room->v->response_bytes, room->bytes);
   vsi_trim_note(&room->v->trim, room->bytes);
   room->bytes = 0;
 }
@@ -119,15 +120,15 @@ vestry_err vsi_open_file_load(const vestry_host *host, const vsi_open_file *file
   return VESTRY_OK;
 }
 
-uint64_t vestry_answer_bytes_excess(const vestry *v) {
-  uint64_t held = atomic_load_explicit(&v->answer_bytes.used, memory_order_relaxed); /* relaxed: estimates */
-  uint64_t wanted = atomic_load_explicit(&v->answer_wanted, memory_order_relaxed);
-  uint64_t most = v->answer_bytes.mark > wanted ? v->answer_bytes.mark - wanted : 0;
+uint64_t vestry_response_bytes_excess(const vestry *v) {
+  uint64_t held = atomic_load_explicit(&v->response_bytes.used, memory_order_relaxed); /* relaxed: estimates */
+  uint64_t wanted = atomic_load_explicit(&v->response_wanted, memory_order_relaxed);
+  uint64_t most = v->response_bytes.mark > wanted ? v->response_bytes.mark - wanted : 0;
   return held > most ? held - most : 0;
 }
 
-void vestry_answer_cut(vestry *v) {
-  atomic_fetch_add_explicit(&v->answers_cut, 1, memory_order_relaxed); /* relaxed: only a count */
+void vestry_response_cut(vestry *v) {
+  atomic_fetch_add_explicit(&v->responses_cut, 1, memory_order_relaxed); /* relaxed: only a count */
 }
 
 /* ------------------------------------------------------------------------------------------------ requests -------- */
@@ -162,7 +163,7 @@ void vsi_intake_stats(vestry *v, vestry_stats *stats) {
         atomic_load_explicit(&v->refused_by_reason[i], memory_order_relaxed); /* relaxed: only counts */
   stats->request_bytes = atomic_load_explicit(&v->request_bytes.used, memory_order_relaxed);
   stats->request_peak_bytes = atomic_load_explicit(&v->request_bytes.peak, memory_order_relaxed);
-  stats->answer_bytes = atomic_load_explicit(&v->answer_bytes.used, memory_order_relaxed);
-  stats->answer_peak_bytes = atomic_load_explicit(&v->answer_bytes.peak, memory_order_relaxed);
-  stats->answers_cut_count = atomic_load_explicit(&v->answers_cut, memory_order_relaxed);
+  stats->response_bytes = atomic_load_explicit(&v->response_bytes.used, memory_order_relaxed);
+  stats->response_peak_bytes = atomic_load_explicit(&v->response_bytes.peak, memory_order_relaxed);
+  stats->responses_cut_count = atomic_load_explicit(&v->responses_cut, memory_order_relaxed);
 }

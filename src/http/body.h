@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Bodies of answers, as passed to adapters, and the memory that all of them hold together. */
+/* Bodies of responses, as passed to adapters, and the memory that all of them hold together. */
 #ifndef VSI_HTTP_BODY_H
 #define VSI_HTTP_BODY_H
 
@@ -11,11 +11,11 @@ typedef struct vsi_open_file {
   void (*give_back)(struct vsi_open_file *file); /* any thread */
 } vsi_open_file;
 
-/* The share of one body in the instance's answer bytes, held from before its memory is allocated until the memory is
+/* The share of one body in the instance's response bytes, held from before its memory is allocated until the memory is
  * freed. Embedded in the owner's struct; one thread at a time. */
 typedef struct vsi_room {
-  vestry *v;    /* NULL: not an answer, so nothing is counted */
-  size_t bytes; /* of the instance's answer bytes */
+  vestry *v;    /* NULL: not a response, so nothing is counted */
+  size_t bytes; /* of the instance's response bytes */
 } vsi_room;
 
 /* Change the room to that of a body with len bytes in memory. OK | LIMIT (all bodies together are at their limit; the
@@ -53,7 +53,7 @@ static inline size_t vsi_body_bytes_most(size_t max_request_bytes) {
  * body, and that no adapter closes for the sake of other requests. Such requests may use half of the bound. */
 VESTRY_API bool vsi_request_bytes_take_waiting(vestry *v, size_t bytes);
 
-/* Write the counters of requests and answers into stats. */
+/* Write the counters of requests and responses into stats. */
 void vsi_intake_stats(vestry *v, vestry_stats *stats);
 
 #endif

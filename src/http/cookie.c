@@ -58,7 +58,7 @@ vestry_err vestry_request_cookie(const vestry_request *req, const char *name, ch
   return VESTRY_OK;
 }
 
-/* ----------------------------------------------------------------------------------------------- of answers ------- */
+/* ----------------------------------------------------------------------------------------------- of responses ----- */
 
 /* A cookie that a browser would reject or read differently (RFC 6265bis, section 5) is rejected here. */
 

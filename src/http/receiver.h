@@ -7,7 +7,7 @@
 #include "vestry/request.h"
 
 /* The calls for one request are made one after the other, on the thread of its connection. Errors returned by begin,
- * write and end are answered like errors of a guard: if the reply has a status, the reply is the answer. */
+ * write and end are answered like errors of a guard: if the reply has a status, the reply is the response. */
 typedef struct vsi_receiver {
   /* The head and the scope are known; no guard has run yet (vsi_request_guard runs them). OK | an error: no other
    * function is called, and the body is discarded. */

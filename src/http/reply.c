@@ -3,8 +3,8 @@
  *
  * Words. An effect is a named operation for the connections of the reply, such as patch-signals; a list is its name and
  * arguments as JSON. An interceptor is a function of the application that is called before and after each effect
- * (registry/). The room of a body is the number of bytes that are reserved for it in the budget of answers
- * (max_answer_bytes). An attachment is an object to which the reply's stream will belong, such as a channel
+ * (registry/). The room of a body is the number of bytes that are reserved for it in the budget of responses
+ * (max_all_responses_bytes). An attachment is an object to which the reply's stream will belong, such as a channel
  * (http/attachment.h). */
 #include "http/reply.h"
 

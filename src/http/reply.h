@@ -23,7 +23,7 @@ struct vestry_reply {
   char *body;            /* NULL: none, or `rest` is its source (vsi_reply_load) */
   size_t body_len;
   vsi_body_source rest; /* instead of body: a part of a checked-out file, or bytes that outlive the request */
-  vsi_room room;        /* of the body, from before it is made; empty if a page is rendered again, without an answer */
+  vsi_room room;        /* of the body, from before it is made; empty if a page is rendered again, without a response */
   bool has_body;
   bool no_room; /* there was none for the last body: 503, except for a stream */
   struct {
@@ -116,7 +116,7 @@ VESTRY_API vestry_err vsi_reply_load(vestry_reply *reply);
 static inline vestry_store *vsi_reply_store(const vestry_reply *reply) {
   return reply->store ? reply->store : reply->v->store;
 }
-/* Return whether the reply needs a connection instead of an answer. */
+/* Return whether the reply needs a connection instead of a response. */
 static inline bool vsi_reply_is_stream(const vestry_reply *reply) {
   return reply->keep || reply->parts_count || reply->effects_count;
 }

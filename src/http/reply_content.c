@@ -9,9 +9,9 @@
 #include "json/write.h"
 
 /* Redirect the Datastar client. The client uses fetch, which would follow a redirect and take the target page as the
- * answer, and the browser would not leave the page. Therefore the answer is HTML that the client appends to the body,
- * with an attribute whose expression it runs. A script as the answer would become an inline script, which a strict
- * policy blocks, and the client would never finish the action. */
+ * response, and the browser would not leave the page. Therefore the response is HTML that the client appends to the
+ * body, with an attribute whose expression it runs. A script as the response would become an inline script, which a
+ * strict policy blocks, and the client would never finish the action. */
 static vestry_err redirect_by_action(vestry_reply *reply, const char *url) {
   vestry_html html;
   vestry_slice body;

@@ -19,7 +19,7 @@ typedef struct vsi_values {
 
 /* Callbacks that report the outcome of a request to a module that intercepted it before its handler. No lock held. */
 typedef struct vsi_watcher {
-  /* Called before the first byte of the answer is sent. Not for a stream. */
+  /* Called before the first byte of the response is sent. Not for a stream. */
   void (*answered)(struct vsi_watcher *watcher, const vestry_request *req, const vestry_response *response);
   void (*over)(struct vsi_watcher *watcher); /* Called when the request is over; once; may free the watcher */
 } vsi_watcher;
@@ -44,7 +44,7 @@ typedef struct vsi_request {
   bool is_head;
   bool is_copy;            /* a copy in which a page is rendered again (app/page/copy.c) */
   bool is_shared;          /* a copy without data of its client, for a page that several clients share */
-  bool is_personal;        /* the handler read data of the user, so the answer is private */
+  bool is_personal;        /* the handler read data of the user, so the response is private */
   struct vsi_visit *visit; /* the request's place in the routes; NULL: its handler was passed by the caller */
   vsi_values values[VSI_IN_COUNT];
   vsi_joined *joined;    /* headers whose lines were joined (headers.c) */
@@ -72,12 +72,12 @@ static inline void *vsi_request_room(const vestry_request *req, const vsi_extens
   return row ? req->own->room + row->room_at : NULL;
 }
 
-/* Mark the answer as private to the request's user, so that no cache gives it to another user. */
+/* Mark the response as private to the request's user, so that no cache gives it to another user. */
 static inline void vsi_request_mark_private(const vestry_request *req) {
   req->own->is_personal = true;
 }
 
-/* Names of the headers that identify a user, sorted, ended by NULL. An answer is private if its handler reads one of
+/* Names of the headers that identify a user, sorted, ended by NULL. A response is private if its handler reads one of
  * them, and copies of requests contain all of them (app/page/copy.c). vestry/request.h lists them. */
 enum { VSI_USER_HEADERS_MAX = 64 }; /* the NULL included */
 VESTRY_API extern const char *const vsi_user_headers[];
@@ -92,7 +92,7 @@ VESTRY_API void vsi_request_init(vestry_request *req, vsi_request *own, vestry *
                                  void *server_request);
 VESTRY_API void vsi_request_finish(vestry_request *req);
 /* Detach a request from the server, which may have freed its own: from here on it has no headers, no peer and no body,
- * and no answer is sent. */
+ * and no response is sent. */
 void vsi_request_detach(vestry_request *req);
 
 /* Read the body and the signals. Blocks as the server does.

@@ -15,7 +15,7 @@ typedef struct vsi_elsewhere {
   /* Return whether another node may hold a key to which this node has dispatched. false: no other node has announced
    * it. A node that announces too late that it held the key receives a gap. */
   bool (*is_shared)(const vestry_scoped_key *key, void *ctx);
-  /* Dispatch to the connections that other nodes hold under a key, and wait for their answers.
+  /* Dispatch to the connections that other nodes hold under a key, and wait for their replies.
    * is_found   this node holds the key, too: only nodes that are known to hold it receive the dispatch
    * ret_count  number of connections; always set
    * Returns  OK | NOT_FOUND (no stream) | TIMEOUT | IO | BUSY (this thread must not wait) | their result */

@@ -35,13 +35,13 @@ typedef struct vsi_extension {
   /* The next functions follow a request, in their order. An extension stores its data of a request in the request
    * (http/request.h: vsi_request_room): this number of bytes, initially zero. */
   size_t request_bytes;
-  /* Called before the request is examined. Returns whether the extension has handled it; then the answer is 204. */
+  /* Called before the request is examined. Returns whether the extension has handled it; then the response is 204. */
   bool (*answers)(void *state, const vestry_request *req);
   /* Determine the request's scope (http/request.h: vsi_request_set_scope), in place of the application's function. Only
    * one extension of an instance may do this. OK | the error to answer */
   vestry_err (*find_scope)(void *state, vestry_request *req, vestry_reply *reply);
   /* Guards and handler are done, and the reply will be performed: add headers to it. was_done: they returned no error,
-   * or the reply is a complete answer. */
+   * or the reply is a complete response. */
   void (*conclude)(void *state, const vestry_request *req, vestry_reply *reply, bool was_done);
   /* The reply's stream will open: add attachments and headers. *ret_has_sign: the stream begins with an event that its
    * element counts as a sign of life, so that the next heartbeat need not come at once. OK | the error to answer */

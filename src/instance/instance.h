@@ -13,9 +13,9 @@
 #include "runtime/runtime.h"
 #include "vestry/instance.h"
 
-/* Returning memory to the system. The memory of requests and answers is freed to the allocator, which keeps much of it:
- * after a large block was freed, later blocks up to its size are no longer mapped separately. So some time after much
- * memory was freed, the allocator is made to return its unused memory. */
+/* Returning memory to the system. The memory of requests and responses is freed to the allocator, which keeps much of
+ * it: after a large block was freed, later blocks up to its size are no longer mapped separately. So some time after
+ * much memory was freed, the allocator is made to return its unused memory. */
 typedef struct vsi_trim {
   vestry_timer *timer;
   _Atomic(uint64_t) freed; /* in large blocks, since the timer was set; relaxed: a sum */
@@ -70,10 +70,10 @@ struct vestry {
   _Atomic(uint64_t) drain_ends_ns;      /* relaxed: the end of the drain; 0 until it has begun */
   _Atomic(uint64_t) requests, rejected; /* relaxed: counters */
   _Atomic(uint64_t) refused_by_reason[VESTRY_REFUSAL_COUNT];
-  vsi_budget request_bytes;        /* of running requests */
-  vsi_budget answer_bytes;         /* of answers being sent */
-  _Atomic(uint64_t) answer_wanted; /* by the last refused answer (http/body.c) */
-  _Atomic(uint64_t) answers_cut;
+  vsi_budget request_bytes;          /* of running requests */
+  vsi_budget response_bytes;         /* of responses being sent */
+  _Atomic(uint64_t) response_wanted; /* by the last refused response (http/body.c) */
+  _Atomic(uint64_t) responses_cut;
   vsi_trim trim;
 };
 

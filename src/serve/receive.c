@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Bodies in pieces. There are two kinds of servers. If a server's thread may wait for bytes, vestry reads them piece by
  * piece (vsi_receive). If a server reports bytes when they arrive, it passes them to vestry (vestry_receiving). Both
- * handle a piece in the same way: after the first error nothing more is written to the receiver, and the answer is made
- * from that error. The next piece is taken when the writer has returned. So a slow writer slows its client down, and at
- * most one piece waits in memory.
+ * handle a piece in the same way: after the first error nothing more is written to the receiver, and the response is
+ * made from that error. The next piece is taken when the writer has returned. So a slow writer slows its client down,
+ * and at most one piece waits in memory.
  *
  * A server that reports bytes does so on a thread that other requests need. Therefore the functions that call the
  * application (open, write, close, end, abandon) are separate from the others, and may be called on another thread. */

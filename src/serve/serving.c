@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Serves a request that was read: determines the scope, and makes an answer or a stream of the reply. */
+/* Serves a request that was read: determines the scope, and makes a response or a stream of the reply. */
 #include <stdio.h>
 #include <string.h>
 
@@ -196,8 +196,8 @@ vestry_err vsi_serving_refuse_reading(serving *s, vestry_err error, const vestry
   return vsi_answer_error(&s->request, error);
 }
 
-/* Return whether a reply is the answer although an error was returned. The reply of a guard is the answer with any
- * status. A handler may have begun its reply before it failed, so the reply of a handler is the answer only if the
+/* Return whether a reply is the response although an error was returned. The reply of a guard is the response with any
+ * status. A handler may have begun its reply before it failed, so the reply of a handler is the response only if the
  * reply has a body and the status of an error. */
 static bool is_whole(const vestry_reply *reply, bool is_guarded, vestry_err error) {
   if (!reply->status || reply->no_memory || reply->no_room) return false;
@@ -220,9 +220,9 @@ vestry_err vsi_serving_find_scope(serving *s) {
   vestry_err error = VESTRY_OK;
   if (!is_scoped(s, &error)) {
     error = vsi_request_scope(&s->request, &s->reply);
-    /* A scope from the application's function may identify a user, and a handler reads it without a call. So the answer
-     * counts as personal. With a scope from an extension, it counts as personal only if guards or the handler read the
-     * user. */
+    /* A scope from the application's function may identify a user, and a handler reads it without a call. So the
+     * response counts as personal. With a scope from an extension, it counts as personal only if guards or the handler
+     * read the user. */
     s->own_request.is_personal = s->own_request.is_personal || s->request.scope.len;
   } else {
     s->own_request.is_personal = false;
@@ -241,14 +241,14 @@ static void show_redirect(serving *s) {
 }
 
 vestry_err vsi_serving_conclude(serving *s, vestry_err error, bool is_guarded, vestry_connection **ret_connection) {
-  bool is_answer = error && is_whole(&s->reply, is_guarded, error);
+  bool is_response = error && is_whole(&s->reply, is_guarded, error);
   if (error && error == s->reply.refused) error = VESTRY_INVALID; /* an error of the program, not of the client */
-  /* If only the answer has no room, the request was performed, and must not be repeated. */
+  /* If only the response has no room, the request was performed, and must not be repeated. */
   s->own_request.handled = error == VESTRY_LIMIT && s->reply.no_room ? VESTRY_OK : error;
   VSI_EXTENSIONS_EACH(at, &s->v->extensions, conclude)
-  at->kind->conclude(at->state, &s->request, &s->reply, is_answer || !error);
-  if (is_answer && is_guarded) show_redirect(s);
-  if (is_answer) return vsi_answer_reply(&s->request, &s->reply);
+  at->kind->conclude(at->state, &s->request, &s->reply, is_response || !error);
+  if (is_response && is_guarded) show_redirect(s);
+  if (is_response) return vsi_answer_reply(&s->request, &s->reply);
   return error ? vsi_answer_instead(&s->request, &s->reply, error) : carry_out(s, ret_connection);
 }
 

@@ -194,7 +194,8 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
   v->max_values_count = bounds.max_values_count ? bounds.max_values_count : DEFAULT_VALUES;
   v->max_body_bytes = body_bytes_of(&bounds);
   vsi_budget_init(&v->request_bytes, request_bytes_of(&bounds));
-  vsi_budget_init(&v->answer_bytes, bounds.max_answer_bytes ? bounds.max_answer_bytes : DEFAULT_ANSWER_BYTES);
+  vsi_budget_init(&v->response_bytes,
+                  bounds.max_all_responses_bytes ? bounds.max_all_responses_bytes : DEFAULT_ANSWER_BYTES);
   v->retry_after_s = bounds.retry_after_s ? bounds.retry_after_s : DEFAULT_RETRY_AFTER_S;
   vestry_err error = fill(v, options, &part);
   if (error) {

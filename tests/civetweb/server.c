@@ -123,7 +123,7 @@ static void destroy(void *server) {
 }
 
 static const vestry_contract_exception exceptions[] = {
-    {"uploads/stalled_readers_of_answers_hold_no_writer", "each answer holds a worker until the client has read it"},
+    {"uploads/stalled_readers_of_responses_hold_no_writer", "each answer holds a worker until the client has read it"},
     {NULL, NULL},
 };
 

@@ -18,8 +18,8 @@ static void begin(suite *s, size_t max_count) {
   const vestry_once_options options = {.lifetime_ms = 1000,
                                        .max_count = max_count,
                                        .max_per_scope_count = 100,
-                                       .max_answer_bytes = 100,
-                                       .max_answers_bytes = 1000,
+                                       .max_response_bytes = 100,
+                                       .max_all_responses_bytes = 1000,
                                        .retries_ms = 10};
   memset(s, 0, sizeof *s);
   site_begin(&s->on, (vestry_options){0});

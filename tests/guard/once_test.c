@@ -172,7 +172,7 @@ static void repeated_form_runs_once(void **state) {
 static void repeat_gets_the_stored_part_of_the_answer(void **state) {
   (void)state;
   suite s;
-  begin_of(&s, &(vestry_once_options){.max_answer_bytes = 200});
+  begin_of(&s, &(vestry_once_options){.max_response_bytes = 200});
   nonce n;
   static const struct {
     size_t body_len;
@@ -218,7 +218,7 @@ static void repeat_gets_the_stored_part_of_the_answer(void **state) {
 static void stored_answers_are_bounded_in_total(void **state) {
   (void)state;
   suite s;
-  begin_of(&s, &(vestry_once_options){.max_answers_bytes = 3000});
+  begin_of(&s, &(vestry_once_options){.max_all_responses_bytes = 3000});
   s.body_len = 1000;
   nonce n[4];
   for (int i = 0; i < 4; i++) {
@@ -522,7 +522,7 @@ static void answers_of_anonymous_users_have_their_own_bound(void **state) {
   (void)state;
   suite s;
   begin_with(&s, (vestry_options){0}, (site_has){.sessions = &(vestry_session_options){0}},
-             &(vestry_once_options){.max_answers_bytes = 4000});
+             &(vestry_once_options){.max_all_responses_bytes = 4000});
   assert_int_equal(vestry_route(s.on.v, "GET", "/login", log_in_as, &s), VESTRY_OK);
   s.body_len = 1000;
   anonymous_user b = {.cookie = ""};

@@ -51,8 +51,8 @@ struct suite {
 static uint64_t held(const suite *s) {
   vestry_stats stats = {.size = sizeof stats};
   vestry_stats_get(s->on.v, &stats);
-  assert_true(stats.answer_peak_bytes <= MOST);
-  return stats.answer_bytes;
+  assert_true(stats.response_peak_bytes <= MOST);
+  return stats.response_bytes;
 }
 
 static uint64_t rejected(const suite *s) {
@@ -84,7 +84,7 @@ static void begin(suite *s, bool takes_bodies) {
   assert_non_null(s->bytes);
   memset(s->bytes, 'b', LARGE);
   s->bytes[LARGE] = '\0';
-  site_begin_with(&s->on, (vestry_options){.bounds = &(vestry_bounds){.max_answer_bytes = MOST}},
+  site_begin_with(&s->on, (vestry_options){.bounds = &(vestry_bounds){.max_all_responses_bytes = MOST}},
                   (site_has){.secret = "thirty-two bytes that nobody knows"});
   s->table[0] = (vestry_file){.path = "large.html", .bytes = s->bytes, .len = LARGE};
   const vestry_files_options files = {.embedded = s->table, .embedded_count = 1};

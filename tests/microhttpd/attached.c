@@ -172,7 +172,7 @@ static void destroy(void *server) {
 /* breaks_queries: since 1.0 as well. */
 static vestry_contract_adapter contract_of(const char *name, const attached_settings *settings) {
   static const vestry_contract_exception exceptions[] = {
-      {"uploads/stalled_readers_of_answers_hold_no_writer", "the daemon sends the answers"},
+      {"uploads/stalled_readers_of_responses_hold_no_writer", "the daemon sends the answers"},
       {"hostile/lost_clients_hold_no_place", "connections without a head are the daemon's, under its limits"},
       {NULL, NULL}};
   return (vestry_contract_adapter){

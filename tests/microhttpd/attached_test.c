@@ -138,8 +138,8 @@ static void answers_are_sent_after_their_requests_end(void **state) {
   char *much = calloc(1, MUCH + 1);
   assert_non_null(much);
   memset(much, 'a', MUCH);
-  attached_start(&s,
-                 &(attached_settings){.threads = 2, .options.bounds = &(vestry_bounds){.max_answer_bytes = 3 * MUCH}});
+  attached_start(
+      &s, &(attached_settings){.threads = 2, .options.bounds = &(vestry_bounds){.max_all_responses_bytes = 3 * MUCH}});
   assert_int_equal(vestry_route(s.v, "GET", "/much", say_much, much), VESTRY_OK);
   for (int i = 0; i < 2; i++) {
     vsi_client_ask(&clients[i], s.port, "GET", "/much", NULL);
@@ -148,7 +148,7 @@ static void answers_are_sent_after_their_requests_end(void **state) {
   for (int i = 0; i < 8; i++) assert_int_equal(status_of("/echo"), 200);
   vestry_stats stats = {.size = sizeof stats};
   vestry_stats_get(s.v, &stats);
-  assert_int_equal(stats.answers_cut_count, 0);
+  assert_int_equal(stats.responses_cut_count, 0);
   for (int i = 0; i < 2; i++) {
     vsi_client_finish(&clients[i], false);
     assert_int_equal(clients[i].body_len, MUCH);
@@ -168,14 +168,15 @@ static void answers_of_stalled_readers_are_cut(void **state) {
   assert_non_null(much);
   memset(much, 'a', MUCH);
   for (int external = 0; external < 2; external++) {
-    attached_start(&s, &(attached_settings){.external = external,
-                                            .options.bounds = &(vestry_bounds){.max_answer_bytes = MUCH / 2 * 5}});
+    attached_start(&s,
+                   &(attached_settings){.external = external,
+                                        .options.bounds = &(vestry_bounds){.max_all_responses_bytes = MUCH / 2 * 5}});
     assert_int_equal(vestry_route(s.v, "GET", "/much", say_much, much), VESTRY_OK);
     for (int i = 0; i < READERS; i++) vsi_client_ask(&readers[i], s.port, "GET", "/much", NULL);
     UNTIL(status_of("/much") == 200); /* once the room of the cut ones is free */
     vestry_stats stats = {.size = sizeof stats};
     vestry_stats_get(s.v, &stats);
-    assert_true(stats.answers_cut_count > 0);
+    assert_true(stats.responses_cut_count > 0);
     for (int i = 0; i < READERS; i++) vsi_client_close(&readers[i]);
     vsi_server_stop(&s);
   }

@@ -139,7 +139,7 @@ int main(int argc, char **argv) {
   static const vestry_contract_exception exceptions[] = {
       {"wire/ambiguous_paths_are_refused", paths},
       {"wire/request_of_unclear_length_is_refused", lengths},
-      {"heads/invalid_content_length_gets_one_answer", lengths},
+      {"heads/invalid_content_length_gets_one_response", lengths},
       {"wire/contradictory_framing_is_refused", chunks},
       {"wire/malformed_chunks_are_refused", chunks},
       {"wire/trickling_body_gets_408", times},
@@ -156,9 +156,9 @@ int main(int argc, char **argv) {
       {"readings", lines},
       {"uploads", bodies},
       {"resumed", bodies},
-      {"heads/large_form_gets_exactly_one_answer", limits},
+      {"heads/large_form_gets_exactly_one_response", limits},
       {"heads/head_at_the_limit_is_served_and_above_refused", limits},
-      {"heads/head_far_over_the_limit_gets_one_answer", limits},
+      {"heads/head_far_over_the_limit_gets_one_response", limits},
       {NULL, NULL},
   };
   const vestry_contract_adapter contract = {

@@ -93,20 +93,20 @@ def check(top):
 
 
 HEADERS = {
-    "include/vestry/instance.h": "typedef struct vestry_bounds {\n  size_t max_answer_bytes; /**< one, two_ms; */\n} vestry_bounds;\n",
-    "include/vestry/once.h": "typedef struct vestry_once_options {\n  size_t max_answers_bytes;\n} vestry_once_options;\n"
+    "include/vestry/instance.h": "typedef struct vestry_bounds {\n  size_t max_all_responses_bytes; /**< one, two_ms; */\n} vestry_bounds;\n",
+    "include/vestry/once.h": "typedef struct vestry_once_options {\n  size_t max_response_bytes;\n} vestry_once_options;\n"
                              "VESTRY_API void vestry_once_guard(void);\n",
     "src/metrics.c": 'const char *name = "vestry_closes";\n',
 }
 PLANTED = {  # a page → whether something is wrong
     "`vestry_none`": True,
     "`two_ms`": True,
-    "`max_answers_bytes`": True,
-    "`max_answers_bytes` of `vestry_bounds`": True,
-    "`vestry_bounds.max_answers_bytes`": True,
-    "`max_answer_bytes`, `vestry_closes_total`, `keep_alive_timeout_ms`, [x](vestry_bounds.md)": False,
-    "`max_answers_bytes` of `vestry_once_options`": False,
-    "`.max_answers_bytes`\n```c\nvestry_once_guard();\nvestry_none();\n```": False,
+    "`max_response_bytes`": True,
+    "`max_response_bytes` of `vestry_bounds`": True,
+    "`vestry_bounds.max_response_bytes`": True,
+    "`max_all_responses_bytes`, `vestry_closes_total`, `keep_alive_timeout_ms`, [x](vestry_bounds.md)": False,
+    "`max_response_bytes` of `vestry_once_options`": False,
+    "`.max_response_bytes`\n```c\nvestry_once_guard();\nvestry_none();\n```": False,
 }
 
 

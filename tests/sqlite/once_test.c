@@ -162,7 +162,7 @@ static void *post(void *ctx) {
   return NULL;
 }
 
-/* Its client gets the answer, the log says that the answer was not stored, and nothing waits to be stored later. */
+/* Its client gets the response, the log says that the response was not stored, and nothing waits to be stored later. */
 /* capability: D18 */
 static void run_whose_submission_was_deleted_is_logged_once(void **state) {
   (void)state;
@@ -188,7 +188,7 @@ static void run_whose_submission_was_deleted_is_logged_once(void **state) {
   once_contract_action.inside = once_contract_action.go = NULL;
   assert_string_equal(own.answer, "201 made 1 ");
   assert_int_equal(one.on.th.log_lines, 1);
-  assert_non_null(strstr(one.on.th.last_log, "vestry_once_guard: an answer was not stored, because"));
+  assert_non_null(strstr(one.on.th.last_log, "vestry_once_guard: a response was not stored, because"));
   assert_string_equal(once_post(&one, next), "201 made 2 ");
   assert_int_equal(one.on.th.log_lines, 1);
   assert_int_equal(count(&one), 1);

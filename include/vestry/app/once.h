@@ -58,16 +58,16 @@ typedef struct vestry_once_storage_ops {
    *  run returns the same result. The storage limits the time of a run. If another run has not ended in this time, for
    *  example because its node has died, return UNKNOWN (the request gets 409), or NEW if handlers may run a second
    *  time.
-   *  answer   for DONE: receives at most capacity bytes
-   *  ret_len  for DONE: length of the stored response, which may exceed capacity
+   *  response  for DONE: receives at most capacity bytes
+   *  ret_len   for DONE: length of the stored response, which may exceed capacity
    *  Returns  OK | any error, with which the request is answered; its handler does not run */
-  vestry_err (*begin)(void *ctx, const vestry_once_submission *submission, vestry_once_found *ret_found, void *answer,
+  vestry_err (*begin)(void *ctx, const vestry_once_submission *submission, vestry_once_found *ret_found, void *response,
                       size_t capacity, size_t *ret_len);
   /** Store the response, if this run still holds the submission.
    *  Returns  OK | NOT_FOUND (this run does not hold the submission any more, and nothing was stored; logged) | any
    *           other error (logged): the submission counts as running in the storage until the repeated call
    *           succeeds */
-  vestry_err (*finish)(void *ctx, const vestry_once_submission *submission, const void *answer, size_t len);
+  vestry_err (*finish)(void *ctx, const vestry_once_submission *submission, const void *response, size_t len);
   /** Delete the submission, if this run still holds it. Called in two cases: the handler returned LIMIT or FULL, which
    *  means that it did nothing and may run again; or `begin` returned an error, but may have stored the submission
    *  nevertheless.
@@ -85,16 +85,16 @@ typedef struct vestry_once_options {
   size_t max_per_scope_count; /**< maximum number of submissions of one user or scope; 0: 1,000. Requests without a
                                    scope are not limited. If the instance has neither sessions nor a scope function, 0
                                    means no maximum, and another value is the maximum of all submissions together */
-  size_t max_answer_bytes;    /**< maximum size of a stored response, with headers; 0: 4,096. Of a larger response only
+  size_t max_response_bytes;  /**< maximum size of a stored response, with headers; 0: 4,096. Of a larger response only
                                    the status is repeated: 204, or that of an error */
-  size_t max_answers_bytes;   /**< maximum size of all stored responses; 0: 16 MiB */
+  size_t max_all_responses_bytes; /**< maximum size of all stored responses; 0: 16 MiB */
   bool required;              /**< an unsafe request (all but GET, HEAD, OPTIONS, QUERY and TRACE) without a nonce gets
                                    403 */
   size_t max_anonymous_count; /**< part of max_count that is reserved for anonymous users (vestry_session_is_anonymous);
                                    the rest is reserved for users who have logged in. 0: half of max_count.
-                                   max_answers_bytes is divided in the same ratio. The maximum of one address (IPv6: one
-                                   /64) is a quarter of this number, but at least 1,000. Without sessions nothing is
-                                   divided */
+                                   max_all_responses_bytes is divided in the same ratio. The maximum of one address
+                                   (IPv6: one /64) is a quarter of this number, but at least 1,000. Without sessions
+                                   nothing is divided */
   uint64_t retries_ms; /**< a submission that is younger than this is not evicted for one of another scope, because its
                             client may still repeat it; 0: 5 minutes */
   const vestry_once_storage_ops *storage; /**< borrowed; NULL: memory alone. With a storage, memory is its cache. All
@@ -113,7 +113,7 @@ typedef struct vestry_once_stats {
   uint64_t refused_count;                     /**< responses 503 because the table was full. A rise indicates an attack,
                                                    or that max_count is too low */
   uint64_t remembered_count, anonymous_count; /**< submissions in the table; those of anonymous users among them */
-  uint64_t answers_bytes;                     /**< size of the stored responses */
+  uint64_t responses_bytes;                   /**< size of the stored responses */
   uint64_t unknown_count;                     /**< responses 409 because the storage returned UNKNOWN */
 } vestry_once_stats;
 

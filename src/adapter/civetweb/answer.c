@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Complete answers of the civetweb adapter: the head is formatted into one buffer, and a short body is sent together
+/* Complete responses of the civetweb adapter: the head is formatted into one buffer, and a short body is sent together
  * with it. */
 #include <civetweb.h>
 #include <limits.h>
@@ -71,8 +71,8 @@ static bool write_file(const vsi_civetweb_request *request, vestry_body *body, s
   return written;
 }
 
-/* Write an answer. body: if not NULL, its bytes or file are sent, and the response's body is ignored. */
-static vestry_err write_answer(vsi_civetweb_request *request, const vestry_response *response, vestry_body *body) {
+/* Write a response. body: if not NULL, its bytes or file are sent, and the response's body is ignored. */
+static vestry_err write_response(vsi_civetweb_request *request, const vestry_response *response, vestry_body *body) {
   const vestry_host *host = request->adapter->host;
   /* RFC 9110: 204 and 304 have no body, and 304 must not have the length of another one. 205 states that its body is
    * empty. */
@@ -107,7 +107,7 @@ static vestry_err write_answer(vsi_civetweb_request *request, const vestry_respo
 
 vestry_err vsi_civetweb_respond_body(void *server_request, const vestry_response *response, vestry_body *body) {
   vsi_civetweb_request *request = server_request;
-  vestry_err error = write_answer(request, response, body);
+  vestry_err error = write_response(request, response, body);
   if (error) vsi_civetweb_request_close(request);
   vsi_civetweb_deadline_clear(&request->adapter->deadlines, &request->deadline);
   vestry_body_destroy(body);
@@ -120,7 +120,7 @@ vestry_err vsi_civetweb_respond(void *server_request, const vestry_response *res
 
 /* --------------------------------------------------------------------- requests that civetweb itself refuses ---- */
 
-/* civetweb begins its answers with the version that it has read from the request line, which can be anything: for
+/* civetweb begins its responses with the version that it has read from the request line, which can be anything: for
  * "GET /a b HTTP/1.1" it is "b HTTP/1.1" and the lines after it. So text of the client would be sent back in front of
  * the headers.
  *

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* Enforces deadlines of requests, and limits of the memory that requests and answers hold together (deadline.h): finds
- * the requests and answers that are overdue, finds their sockets, and shuts these. */
+/* Enforces deadlines of requests, and limits of the memory that requests and responses hold together (deadline.h):
+ * finds the requests and responses that are overdue, finds their sockets, and shuts these. */
 #include "adapter/civetweb/deadline.h"
 
 #include <sys/socket.h>
 
 #include "base/memory.h"
 
-/* Shut the socket of an overdue request for reading, or that of an overdue answer for reading and writing. */
+/* Shut the socket of an overdue request for reading, or that of an overdue response for reading and writing. */
 static bool shut_one(void *ctx, int fd, const vsi_civetweb_peer *peer) {
   vsi_civetweb_deadlines *deadlines = ctx;
   bool is_found = false, is_left = false;
   for (vsi_civetweb_deadline *at = LIST_FIRST(&deadlines->list); at; at = LIST_NEXT(at, in)) {
     if (at->is_overdue && !is_found && vsi_civetweb_peer_equal(at->peer, peer)) {
-      shutdown(fd, at->is_answer ? SHUT_RDWR : SHUT_RD);
+      shutdown(fd, at->is_response ? SHUT_RDWR : SHUT_RD);
       at->is_overdue = false;
       is_found = true;
     }
@@ -26,30 +26,30 @@ static size_t held_by(vsi_civetweb_deadline *deadline) {
   return atomic_load_explicit(&deadline->held_bytes, memory_order_relaxed);
 }
 
-static vsi_civetweb_deadline *find_largest_locked(vsi_civetweb_deadlines *deadlines, bool of_answers) {
+static vsi_civetweb_deadline *find_largest_locked(vsi_civetweb_deadlines *deadlines, bool of_responses) {
   vsi_civetweb_deadline *largest = NULL;
   for (vsi_civetweb_deadline *at = LIST_FIRST(&deadlines->list); at; at = LIST_NEXT(at, in)) /* the oldest comes last */
-    if (at->is_answer == of_answers && !at->has_passed && !at->going && held_by(at) &&
+    if (at->is_response == of_responses && !at->has_passed && !at->going && held_by(at) &&
         held_by(at) >= (largest ? held_by(largest) : 0))
       largest = at;
   return largest;
 }
 
-/* Return whether requests, or answers, hold too many bytes, not counting those that are being cut. */
-static bool holds_too_much(const vsi_civetweb_deadlines *deadlines, bool of_answers) {
+/* Return whether requests, or responses, hold too many bytes, not counting those that are being cut. */
+static bool holds_too_much(const vsi_civetweb_deadlines *deadlines, bool of_responses) {
   vestry *v = deadlines->v;
-  const uint64_t excess = of_answers ? vestry_answer_bytes_excess(v) : vestry_request_bytes_excess(v);
-  return excess > atomic_load_explicit(&deadlines->going[of_answers], memory_order_relaxed);
+  const uint64_t excess = of_responses ? vestry_response_bytes_excess(v) : vestry_request_bytes_excess(v);
+  return excess > atomic_load_explicit(&deadlines->going[of_responses], memory_order_relaxed);
 }
 
-/* Cut the requests, or answers, that hold most, until the cut ones hold as much as the excess. */
-static void relieve_locked(vsi_civetweb_deadlines *deadlines, bool of_answers) {
+/* Cut the requests, or responses, that hold most, until the cut ones hold as much as the excess. */
+static void relieve_locked(vsi_civetweb_deadlines *deadlines, bool of_responses) {
   for (vsi_civetweb_deadline *at;
-       holds_too_much(deadlines, of_answers) && (at = find_largest_locked(deadlines, of_answers));) {
+       holds_too_much(deadlines, of_responses) && (at = find_largest_locked(deadlines, of_responses));) {
     at->going = held_by(at);
-    atomic_fetch_add_explicit(&deadlines->going[of_answers], at->going, memory_order_relaxed);
-    if (of_answers)
-      vestry_answer_cut(deadlines->v);
+    atomic_fetch_add_explicit(&deadlines->going[of_responses], at->going, memory_order_relaxed);
+    if (of_responses)
+      vestry_response_cut(deadlines->v);
     else
       vestry_reject(deadlines->v, VESTRY_REFUSAL_BUDGET);
   }
@@ -100,9 +100,10 @@ void vsi_civetweb_deadlines_finish(vsi_civetweb_deadlines *deadlines) {
 }
 
 void vsi_civetweb_deadline_set(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *deadline,
-                               const vsi_civetweb_peer *peer, uint64_t due_ns, size_t answer_bytes) {
-  *deadline = (vsi_civetweb_deadline){.peer = peer, .due_ns = due_ns, .is_answer = answer_bytes > 0, .is_set = true};
-  atomic_init(&deadline->held_bytes, answer_bytes);
+                               const vsi_civetweb_peer *peer, uint64_t due_ns, size_t response_bytes) {
+  *deadline =
+      (vsi_civetweb_deadline){.peer = peer, .due_ns = due_ns, .is_response = response_bytes > 0, .is_set = true};
+  atomic_init(&deadline->held_bytes, response_bytes);
   vsi_mutex_lock(&deadlines->lock);
   LIST_INSERT_HEAD(&deadlines->list, deadline, in);
   vsi_mutex_unlock(&deadlines->lock);
@@ -116,7 +117,7 @@ void vsi_civetweb_deadline_clear(vsi_civetweb_deadlines *deadlines, vsi_civetweb
   if (!deadline->is_set) return;
   vsi_mutex_lock(&deadlines->lock);
   LIST_REMOVE(deadline, in);
-  atomic_fetch_sub_explicit(&deadlines->going[deadline->is_answer], deadline->going, memory_order_relaxed);
+  atomic_fetch_sub_explicit(&deadlines->going[deadline->is_response], deadline->going, memory_order_relaxed);
   vsi_mutex_unlock(&deadlines->lock);
   deadline->is_set = false;
 }

@@ -10,7 +10,7 @@
 
 /* An unwanted body of up to SKIP_BYTES is skipped, and the connection stays open. After a longer body the connection is
  * closed. Before the close, up to LINGER_BYTES are read. Closing a socket with unread bytes would reset it, and the
- * client might lose the answer that explains why. */
+ * client might lose the response that explains why. */
 enum { SKIP_BYTES = 64 * 1024, LINGER_BYTES = 4 * 1024 * 1024, LINGER_PIECE = 4096 };
 
 /* Return whether a comma-separated list contains a token, in any case. */
@@ -67,11 +67,11 @@ static void clear_deadline(vsi_civetweb_request *request) {
 }
 
 /* Set a deadline. A peer without an IP address has none; it is bounded only by civetweb's timeout for each byte. */
-static void set_deadline(vsi_civetweb_request *request, uint64_t timeout_ns, size_t answer_bytes) {
+static void set_deadline(vsi_civetweb_request *request, uint64_t timeout_ns, size_t response_bytes) {
   clear_deadline(request);
   uint64_t due_ns = vsi_add_saturating(vsi_now_ns(request->adapter->host), timeout_ns);
-  if (request->has_peer && (answer_bytes || due_ns < UINT64_MAX))
-    vsi_civetweb_deadline_set(&request->adapter->deadlines, &request->deadline, &request->peer, due_ns, answer_bytes);
+  if (request->has_peer && (response_bytes || due_ns < UINT64_MAX))
+    vsi_civetweb_deadline_set(&request->adapter->deadlines, &request->deadline, &request->peer, due_ns, response_bytes);
 }
 
 static bool is_overdue(const vsi_civetweb_request *request) {
@@ -140,11 +140,11 @@ void vsi_civetweb_request_receives(void *server_request, size_t held_bytes) {
   request->held_bytes = held_bytes;
 }
 
-/* -------------------------------------------------------------------------------------------------- the answer ---- */
+/* -------------------------------------------------------------------------------------------------- the response -- */
 
-void vsi_civetweb_request_answers(vsi_civetweb_request *request, size_t answer_bytes) {
+void vsi_civetweb_request_answers(vsi_civetweb_request *request, size_t response_bytes) {
   clear_deadline(request);
-  if (answer_bytes) set_deadline(request, UINT64_MAX, answer_bytes);
+  if (response_bytes) set_deadline(request, UINT64_MAX, response_bytes);
   if (!request->wants_alive) vsi_civetweb_request_close(request);
   if (request->body_ended) return;
   request->lingers = !request->expects; /* a client that waits for 100 Continue sends nothing */

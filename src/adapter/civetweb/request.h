@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A request of civetweb: its head, its body, and its answer or stream. It lives on the stack of its worker. */
+/* A request of civetweb: its head, its body, and its response or stream. It lives on the stack of its worker. */
 #ifndef VSI_CIVETWEB_REQUEST_H
 #define VSI_CIVETWEB_REQUEST_H
 
@@ -13,22 +13,22 @@ typedef struct vsi_civetweb_request {
   const char *path; /* NULL: refused */
   vsi_civetweb_peer peer;
   bool has_peer;
-  bool is_head;                       /* the method is HEAD: answers have no body */
-  bool is_http11;                     /* at least 1.1: answers can be chunked */
+  bool is_head;                       /* the method is HEAD: responses have no body */
+  bool is_http11;                     /* at least 1.1: responses can be chunked */
   bool wants_alive;                   /* the client would reuse the connection, and the server allows it */
   bool is_chunked;                    /* the body is chunked */
   bool expects;                       /* the client waits for "100 Continue" before it sends its body */
   bool must_close;                    /* the connection ends with the request */
-  bool lingers;                       /* the rest of the body is read after the answer */
+  bool lingers;                       /* the rest of the body is read after the response */
   bool body_ended;                    /* no more of the body is to be read */
   bool holds_place;                   /* a place for a stream was taken */
-  vsi_civetweb_deadline deadline;     /* of the body, then of the answer, then of the lingering */
+  vsi_civetweb_deadline deadline;     /* of the body, then of the response, then of the lingering */
   bool is_received;                   /* the body is received in pieces */
   size_t held_bytes;                  /* bytes that a body in pieces holds */
   size_t piece_bytes;                 /* bytes of the current piece */
   size_t body_bytes;                  /* bytes read so far, of a body that is not in pieces */
   int64_t body_left;                  /* remaining bytes of Content-Length; 0 if chunked */
-  int status;                         /* of the answer or the stream's head, for the access log; 0: none */
+  int status;                         /* of the response or the stream's head, for the access log; 0: none */
   struct vsi_civetweb_stream *stream; /* created by open; invalid after vestry has released it */
 } vsi_civetweb_request;
 
@@ -44,14 +44,14 @@ void vsi_civetweb_request_close(vsi_civetweb_request *request);
 vestry_err vsi_civetweb_request_read(void *request, void *buffer, size_t capacity, size_t *ret_len);
 void vsi_civetweb_request_receives(void *request, size_t held_bytes);
 
-/* Prepare an answer: decide whether the connection ends with it, because much of the body is unread or the server keeps
- * no connections. answer_bytes: if not 0, the answer holds this memory, and may be cut while it is written */
-void vsi_civetweb_request_answers(vsi_civetweb_request *request, size_t answer_bytes);
-/* Finish a request after its answer: read the rest of its body, within bounds, so that the client gets to read the
- * answer and civetweb has nothing left to wait for. */
+/* Prepare a response: decide whether the connection ends with it, because much of the body is unread or the server
+ * keeps no connections. response_bytes: if not 0, the response holds this memory, and may be cut while it is written */
+void vsi_civetweb_request_answers(vsi_civetweb_request *request, size_t response_bytes);
+/* Finish a request after its response: read the rest of its body, within bounds, so that the client gets to read the
+ * response and civetweb has nothing left to wait for. */
 void vsi_civetweb_request_finish(vsi_civetweb_request *request);
 
-/* ---- the answer: answer.c ---------------------------------------------------------------------------------------- */
+/* ---- the response: answer.c -------------------------------------------------------------------------------------- */
 
 /* Format a head, as snprintf does: returns its length, and writes it if capacity is larger.
  * framing  the header that marks the end of the body, with its CR LF; "": none

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Serving one request of civetweb from its head to the end of its answer or stream, on civetweb's worker. */
+/* Serving one request of civetweb from its head to the end of its response or stream, on civetweb's worker. */
 #include <civetweb.h>
 #include <string.h>
 
@@ -102,7 +102,7 @@ static void serve(vsi_civetweb_request *request) {
     return;
   }
   vestry_err error = vestry_serve(adapter->v, &request_ops, request, NULL, NULL, &connection);
-  if (error) vsi_civetweb_request_close(request); /* no answer was sent: close the connection instead */
+  if (error) vsi_civetweb_request_close(request); /* no response was sent: close the connection instead */
   if (!connection) return;
   vsi_civetweb_park(request, connection);
   vestry_connection_unref(connection);

@@ -6,7 +6,7 @@
  *   acceptor.c, socket.c      accepting connections; their deadlines and memory
  *   serve.c, request.c        serving, libmicrohttpd's daemon; a request, its head (head.c) and its body
  *   streamed_body.c           bodies that the application takes in pieces, on threads of writer_pool.c
- *   answer.c, direct_read.c   answers that libmicrohttpd sends; bodies and answers that bypass it
+ *   answer.c, direct_read.c   responses that libmicrohttpd sends; bodies and responses that bypass it
  *   stream.c, watch.c         streams, which write to their sockets themselves (wire.c) */
 #ifndef VSI_MICROHTTPD_ADAPTER_H
 #define VSI_MICROHTTPD_ADAPTER_H
@@ -107,15 +107,15 @@ static inline bool vsi_microhttpd_writer_pool_is_wanted(const vsi_microhttpd_wri
 
 /* ------------------------------------------------------------------------------------------------- the adapter ---- */
 
-/* The answers that are being sent and whose bodies hold memory. This struct outlives its adapter, because a daemon of
- * the application may still send answers after the adapter was destroyed. */
+/* The responses that are being sent and whose bodies hold memory. This struct outlives its adapter, because a daemon of
+ * the application may still send responses after the adapter was destroyed. */
 typedef struct vsi_microhttpd_sendings {
-  vsi_refs refs; /* the adapter's, and one for each answer */
+  vsi_refs refs; /* the adapter's, and one for each response */
   vestry *v;
   const vestry_host *host;
   vsi_mutex loads_lock;
   vsi_loads loads; /* guarded by loads_lock, as is the next member */
-  uint64_t going;  /* bytes of answers that were cut and are not freed */
+  uint64_t going;  /* bytes of responses that were cut and are not freed */
 } vsi_microhttpd_sendings;
 
 /* The part that is used if the adapter is attached to a daemon of the application. */
@@ -196,8 +196,8 @@ vestry_err vsi_microhttpd_probe(vsi_microhttpd *adapter, bool is_strict, const c
 
 /* --------------------------------------------------------------------------------------------------- a request ---- */
 
-/* Number of bytes of an unwanted body that are discarded before the answer. If a socket is closed with unread bytes,
- * the connection is reset, and the client might lose the answer that explains why. After a direct answer, the same
+/* Number of bytes of an unwanted body that are discarded before the response. If a socket is closed with unread bytes,
+ * the connection is reset, and the client might lose the response that explains why. After a direct response, the same
  * number is discarded before the connection is closed. */
 enum { VSI_MICROHTTPD_PASSED_BYTES = 4 * 1024 * 1024 };
 
@@ -212,10 +212,10 @@ typedef struct vsi_microhttpd_sending {
   bool is_cut;
 } vsi_microhttpd_sending;
 
-/* An answer that vestry itself sends, instead of libmicrohttpd (direct_read.c). */
+/* A response that vestry itself sends, instead of libmicrohttpd (direct_read.c). */
 typedef struct vsi_microhttpd_direct {
   vsi_microhttpd_wire wire;
-  char *head;                   /* owned; NULL: the answer is not made */
+  char *head;                   /* owned; NULL: the response is not made */
   size_t head_len;              /* including a body that was only lent */
   vsi_microhttpd_sending *body; /* owned; NULL: none, or it was lent */
   uint64_t body_len;
@@ -233,10 +233,10 @@ typedef struct vsi_microhttpd_request {
   vsi_microhttpd_socket *socket; /* the owner of the request */
   const char *method;            /* memory of libmicrohttpd */
   bool has_begun;                /* its head was received and checked */
-  bool is_head;                  /* the method is HEAD: answers have no body */
-  bool is_http11;                /* answers can be chunked */
+  bool is_head;                  /* the method is HEAD: responses have no body */
+  bool is_http11;                /* responses can be chunked */
   bool is_chunked;               /* the body is chunked */
-  int refused;                   /* status of the answer after the body was discarded; 0: serve it */
+  int refused;                   /* status of the response after the body was discarded; 0: serve it */
   bool is_routed;                /* there was a route for it when its head was checked */
   vsi_microhttpd_stream *stream; /* created by open; invalid after vestry has released it */
   unsigned stream_status;
@@ -251,9 +251,9 @@ typedef struct vsi_microhttpd_request {
   vestry_receiving *receiving;  /* of the body, if it is in pieces (streamed_body.c); NULL: none */
   bool reads;                   /* its pieces may be read directly (direct_read.c) */
   bool is_direct;               /* libmicrohttpd will not see the end of the body, because some pieces were read
-                                   directly or an answer is due before it: vestry sends the answer */
+                                   directly or a response is due before it: vestry sends the response */
   bool is_answered;             /* answered directly; bytes that still arrive are discarded */
-  vsi_microhttpd_direct direct; /* that answer */
+  vsi_microhttpd_direct direct; /* that response */
   uint64_t body_received;       /* of a body of known length */
   bool is_closed;               /* its writer is to end, or has ended */
   uint8_t step;                 /* the writer's current step (streamed_body.c) */
@@ -276,7 +276,7 @@ typedef enum vsi_microhttpd_turn {
   VSI_MICROHTTPD_GOES_ON,
   VSI_MICROHTTPD_WAITS,    /* the connection is suspended, and libmicrohttpd will call again */
   VSI_MICROHTTPD_ANSWERED, /* the request is over for vestry, as with BREAKS: it can be freed */
-  VSI_MICROHTTPD_BREAKS    /* no answer is possible, or too much was discarded after it: close the connection */
+  VSI_MICROHTTPD_BREAKS    /* no response is possible, or too much was discarded after it: close the connection */
 } vsi_microhttpd_turn;
 
 static inline enum MHD_Result vsi_microhttpd_result_of(vsi_microhttpd_turn turn) {
@@ -308,7 +308,7 @@ vestry_err vsi_microhttpd_request_serve(vsi_microhttpd_request *request, vestry_
 /* Begin to receive its body in pieces, as vestry_receive_begin. */
 vestry_err vsi_microhttpd_request_receive(vsi_microhttpd_request *request);
 
-/* ----------------------------------------------------------------------------------------------------- answers ---- */
+/* ----------------------------------------------------------------------------------------------------- responses -- */
 
 /* answer.c */
 
@@ -316,18 +316,19 @@ vestry_err vsi_microhttpd_request_receive(vsi_microhttpd_request *request);
 vsi_microhttpd_sendings *vsi_microhttpd_sendings_create(vestry *v);
 /* NULL is accepted. */
 void vsi_microhttpd_sendings_unref(vsi_microhttpd_sendings *all);
-/* Cut the answers that hold most, if all together hold too much. */
+/* Cut the responses that hold most, if all together hold too much. */
 void vsi_microhttpd_sendings_relieve(vsi_microhttpd_sendings *all);
 /* Begin to send a body, on a descriptor that stays open until the end. Takes the body, also on failure. NULL: no
  * memory. */
 vsi_microhttpd_sending *vsi_microhttpd_sending_begin(vsi_microhttpd_sendings *all, int fd, vestry_body *body);
-/* End an answer that is sent, or whose connection will be closed: free it and its body. sending: such a struct; NULL is
- * accepted. */
+/* End a response that is sent, or whose connection will be closed: free it and its body. sending: such a struct; NULL
+ * is accepted. */
 void vsi_microhttpd_sending_end(void *sending);
 
-/* Add the headers of an answer to a response of libmicrohttpd. OK | NO_MEMORY | INVALID (libmicrohttpd rejects one). */
+/* Add the headers of a response to a response of libmicrohttpd. OK | NO_MEMORY | INVALID (libmicrohttpd rejects
+ * one). */
 vestry_err vsi_microhttpd_add_headers(struct MHD_Response *to, const vestry_response *response);
-/* Let libmicrohttpd send an answer. body: taken. */
+/* Let libmicrohttpd send a response. body: taken. */
 vestry_err vsi_microhttpd_respond(vsi_microhttpd_request *request, const vestry_response *response);
 vestry_err vsi_microhttpd_respond_body(vsi_microhttpd_request *request, const vestry_response *response,
                                        vestry_body *body);
@@ -336,9 +337,9 @@ vestry_err vsi_microhttpd_respond_body(vsi_microhttpd_request *request, const ve
  * the request has ended (shown). */
 void vsi_microhttpd_refused_awaits(vsi_microhttpd_request *request);
 void vsi_microhttpd_refused_shown(vsi_microhttpd_request *request);
-/* Note that this thread queues an answer, whose head libmicrohttpd builds next. */
+/* Note that this thread queues a response, whose head libmicrohttpd builds next. */
 void vsi_microhttpd_refused_queues(const vsi_microhttpd_request *request);
-/* Note that the connection is done with that answer, or closes. */
+/* Note that the connection is done with that response, or closes. */
 void vsi_microhttpd_refused_forget(const struct MHD_Connection *conn);
 /* Answer 414 if the target of a request, as it was sent, is too long or has too many parameters. Returns whether it was
  * refused. */
@@ -358,7 +359,7 @@ bool vsi_microhttpd_direct_pays(const vsi_microhttpd_request *request);
 bool vsi_microhttpd_direct_read(vsi_microhttpd_request *request);
 /* Return whether the body was read directly, and is complete or no longer wanted. */
 bool vsi_microhttpd_direct_is_over(const vsi_microhttpd_request *request);
-/* Implement vestry_request_ops.respond, .respond_body and .open for all requests, whether vestry sends the answer or
+/* Implement vestry_request_ops.respond, .respond_body and .open for all requests, whether vestry sends the response or
  * libmicrohttpd does. */
 vestry_err vsi_microhttpd_direct_respond(void *server_request, const vestry_response *response);
 vestry_err vsi_microhttpd_direct_respond_body(void *server_request, const vestry_response *response, vestry_body *body);
@@ -366,11 +367,11 @@ vestry_err vsi_microhttpd_direct_open(void *server_request, const vestry_respons
                                       const vestry_transport_ops **ret_ops, void **ret_transport);
 /* Answer by the adapter itself: a status, without a body. */
 vestry_err vsi_microhttpd_refuse(vsi_microhttpd_request *request, int status);
-/* Send the answer that the functions above have made, if the request is_direct. Returns whether to call this again,
+/* Send the response that the functions above have made, if the request is_direct. Returns whether to call this again,
  * because a part of it is left and other errands need the thread. If the connection is not suspended, only as much is
  * sent as its socket takes. */
 bool vsi_microhttpd_direct_send(vsi_microhttpd_request *request);
-/* End such an answer, whether it was sent or not: shut the socket, and free the answer. */
+/* End such a response, whether it was sent or not: shut the socket, and free the response. */
 void vsi_microhttpd_direct_end(vsi_microhttpd_request *request);
 
 /* streamed_body.c: bodies in pieces. The functions that call the application run on a thread of the writer pool, while
@@ -400,8 +401,8 @@ void vsi_microhttpd_stream_over(vsi_microhttpd_stream *stream);
 /* Implements vestry_request_ops.open. */
 vestry_err vsi_microhttpd_stream_open(vsi_microhttpd_request *request, const vestry_response *head,
                                       const vestry_transport_ops **ret_ops, void **ret_transport);
-/* Queue request->stream as the answer of the request. connection: the stream's; the reference is taken in any case. OK
- * | IO: the connection closes */
+/* Queue request->stream as the response of the request. connection: the stream's; the reference is taken in any case.
+ * OK | IO: the connection closes */
 vestry_err vsi_microhttpd_stream_begin(vsi_microhttpd_request *request, vestry_connection *connection);
 /* Return whether libmicrohttpd is closing a connection on this thread because a stream has ended it. Its log lines
  * about that are not passed on. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: exactly one answer to a head that libmicrohttpd cannot process */
-/* Answers that libmicrohttpd sends: vestry's responses as responses of libmicrohttpd, and the memory that their bodies
- * hold; and the answers that libmicrohttpd would send twice or not at all, which are sent here. */
+/* essay: exactly one response to a head that libmicrohttpd cannot process */
+/* Responses that libmicrohttpd sends: vestry's responses as responses of libmicrohttpd, and the memory that their
+ * bodies hold; and the responses that libmicrohttpd would send twice or not at all, which are sent here. */
 #include "adapter/microhttpd/adapter.h"
 
 #include <errno.h>
@@ -15,10 +15,10 @@
 
 /* ---------------------------------------------------------------------------------------- the memory of bodies ---- */
 
-/* A client that requests large answers and reads nothing holds much memory. As with requests (socket.c), the sockets of
- * the answers that hold most are shut down; of answers of about the same size, the oldest first. libmicrohttpd sees a
- * hang-up, closes the connection, and frees the body. Until it does so, the bytes of this body already count as free
- * (`going`). */
+/* A client that requests large responses and reads nothing holds much memory. As with requests (socket.c), the sockets
+ * of the responses that hold most are shut down; of responses of about the same size, the oldest first. libmicrohttpd
+ * sees a hang-up, closes the connection, and frees the body. Until it does so, the bytes of this body already count as
+ * free (`going`). */
 vsi_microhttpd_sendings *vsi_microhttpd_sendings_create(vestry *v) {
   const vestry_host *host = vestry_parts_of(v)->host;
   vsi_microhttpd_sendings *all = vsi_calloc(host, 1, sizeof *all);
@@ -38,15 +38,15 @@ void vsi_microhttpd_sendings_unref(vsi_microhttpd_sendings *all) {
 }
 
 void vsi_microhttpd_sendings_relieve(vsi_microhttpd_sendings *all) {
-  if (!vestry_answer_bytes_excess(all->v)) return;
+  if (!vestry_response_bytes_excess(all->v)) return;
   vsi_mutex_lock(&all->loads_lock);
   for (vsi_load *at;
-       vestry_answer_bytes_excess(all->v) > all->going && (at = vsi_loads_largest(&all->loads)) != NULL;) {
+       vestry_response_bytes_excess(all->v) > all->going && (at = vsi_loads_largest(&all->loads)) != NULL;) {
     vsi_microhttpd_sending *largest = VSI_LOAD_OWNER(at, vsi_microhttpd_sending, load);
     vsi_loads_file(&all->loads, at, &largest->place, 0);
     largest->is_cut = true;
     all->going += largest->body->held_bytes;
-    vestry_answer_cut(all->v);
+    vestry_response_cut(all->v);
     shutdown(largest->fd, SHUT_RDWR);
   }
   vsi_mutex_unlock(&all->loads_lock);
@@ -68,8 +68,8 @@ vsi_microhttpd_sending *vsi_microhttpd_sending_begin(vsi_microhttpd_sendings *al
   return sending;
 }
 
-/* The answer is removed from the list first, so that it is not cut after its end. Its bytes count as `going` until the
- * body is freed. */
+/* The response is removed from the list first, so that it is not cut after its end. Its bytes count as `going` until
+ * the body is freed. */
 void vsi_microhttpd_sending_end(void *of) {
   vsi_microhttpd_sending *sending = of;
   if (!sending) return;
@@ -133,11 +133,11 @@ static struct MHD_Response *create(const vestry_response *response) {
                                          len ? MHD_RESPMEM_MUST_COPY : MHD_RESPMEM_PERSISTENT);
 }
 
-/* The connection for which this thread has queued an answer last, and the status of its refusal. */
+/* The connection for which this thread has queued a response last, and the status of its refusal. */
 static _Thread_local struct {
   const vsi_microhttpd *adapter;
   struct MHD_Connection *conn;
-  unsigned status; /* sent if libmicrohttpd cannot send the answer */
+  unsigned status; /* sent if libmicrohttpd cannot send the response */
 } queued;
 
 void vsi_microhttpd_refused_queues(const vsi_microhttpd_request *request) {
@@ -181,7 +181,7 @@ static ssize_t read_body(void *cls, uint64_t at, char *buffer, size_t capacity) 
 }
 
 /* Create a response with a body, which it takes. libmicrohttpd can send files itself, but closes the descriptor
- * afterwards, so each answer would need its own descriptor. */
+ * afterwards, so each response would need its own descriptor. */
 static struct MHD_Response *create_with_body(vsi_microhttpd_sendings *sendings, int fd, const vestry_response *response,
                                              vestry_body *body) {
   const size_t len = response->body_len;
@@ -216,11 +216,12 @@ vestry_err vsi_microhttpd_respond_body(vsi_microhttpd_request *request, const ve
  *   twice    0.9.75 copies the Cookie header, and makes a record of each cookie, after the head is complete. If there
  *            is no room for these, or if a Content-Length is no number, it queues an error, continues as if the request
  *            were valid, and writes the head of the error a second time.
- *   never    The request fits but the head of its answer does not: libmicrohttpd closes the connection without a byte.
+ *   never    The request fits but the head of its response does not: libmicrohttpd closes the connection without a
+ *            byte.
  *
  * Neither case has a callback, but both are logged on the connection's thread before anything is sent. Therefore the
- * answer is written here, and the sending side of the socket is shut down. Then libmicrohttpd's own send fails, and it
- * closes. If a head does not fit while it is read, libmicrohttpd refuses it once, and that is left to it. If a query
+ * response is written here, and the sending side of the socket is shut down. Then libmicrohttpd's own send fails, and
+ * it closes. If a head does not fit while it is read, libmicrohttpd refuses it once, and that is left to it. If a query
  * has more parameters than there is memory for, this is detected here when the request line is there, because
  * libmicrohttpd ignores that error. */
 

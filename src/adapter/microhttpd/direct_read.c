@@ -10,16 +10,16 @@
  * application are left to libmicrohttpd. The same applies to a request that may become a stream, because streams are
  * not written here.
  *
- * Direct answers: libmicrohttpd sends an answer only before or after a body, and waits for bytes that it has not seen.
- * Therefore the answer is written here, too, if a body was read directly, or if the rest of an unwanted body is longer
- * than what is discarded before an answer. The answer states that the connection closes. After a body of at least 256
- * KiB the cost of a new connection is small. After the answer the connection returns to libmicrohttpd, with its sending
- * side shut down. libmicrohttpd closes it when the client closes, is silent or late; bytes that still arrive are
- * discarded.
+ * Direct responses: libmicrohttpd sends a response only before or after a body, and waits for bytes that it has not
+ * seen. Therefore the response is written here, too, if a body was read directly, or if the rest of an unwanted body is
+ * longer than what is discarded before a response. The response states that the connection closes. After a body of at
+ * least 256 KiB the cost of a new connection is small. After the response the connection returns to libmicrohttpd, with
+ * its sending side shut down. libmicrohttpd closes it when the client closes, is silent or late; bytes that still
+ * arrive are discarded.
  *
- * A client that reads its answer slowly does not hold the thread: if the socket has no room, the thread waits only as
- * long as no other errand needs it, and then puts the answer at the end of the queue. The client has five seconds for
- * the answer, and one more for each 16 KiB, but no more than five once the server stops. */
+ * A client that reads its response slowly does not hold the thread: if the socket has no room, the thread waits only as
+ * long as no other errand needs it, and then puts the response at the end of the queue. The client has five seconds for
+ * the response, and one more for each 16 KiB, but no more than five once the server stops. */
 #include "adapter/microhttpd/adapter.h"
 
 #include <errno.h>
@@ -92,13 +92,13 @@ bool vsi_microhttpd_direct_is_over(const vsi_microhttpd_request *request) {
          (request->body_received == request->body_length || !vestry_receive_wants(request->receiving));
 }
 
-/* ------------------------------------------------------------------------------------------- making the answer ---- */
+/* ------------------------------------------------------------------------------------------- making the response -- */
 
 static bool has_body(const vestry_response *response) {
   return response->status != 204 && response->status != 304; /* RFC 9110, 6.4.1 */
 }
 
-/* Make the answer: its head, and a copy of a body that is only lent. */
+/* Make the response: its head, and a copy of a body that is only lent. */
 static vestry_err make(vsi_microhttpd_request *request, const vestry_response *response, size_t lent_len) {
   vsi_microhttpd_direct *answer = &request->direct;
   vsi_buffer head;
@@ -159,7 +159,7 @@ vestry_err vsi_microhttpd_refuse(vsi_microhttpd_request *request, int status) {
   return vsi_microhttpd_direct_respond(request, &response);
 }
 
-/* ------------------------------------------------------------------------------------------ sending the answer ---- */
+/* ------------------------------------------------------------------------------------------ sending the response -- */
 
 /* Return the next bytes of the body, borrowed or read into piece. {NULL, 0}: its file cannot be read. */
 static vestry_slice next_of_body(const vsi_microhttpd_direct *answer, char piece[VESTRY_BODY_PIECE_BYTES]) {

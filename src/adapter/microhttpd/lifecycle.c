@@ -18,7 +18,7 @@ enum {
   LEAST_MORE_CONNECTIONS = 64,
   MAX_CONNECTIONS = 2 * VSI_MICROHTTPD_MAX_STREAMS,
   DEFAULT_HEAD_BYTES = 16384,
-  MEMORY_A_HEAD = 4, /* the head, a copy of its cookies, records of headers and cookies, and the head of the answer */
+  MEMORY_A_HEAD = 4, /* the head, a copy of its cookies, records of headers and cookies, and the head of the response */
   LEAST_MEMORY_BYTES = 1024,
   MAX_MEMORY_BYTES = 16 << 20,
   DEFAULT_UNIX_MODE = 0660,

@@ -80,7 +80,7 @@ static bool is_unwanted(const vsi_microhttpd_request *request) {
          request->body_length > request->max_body_bytes || request->body_len > request->max_body_bytes;
 }
 
-/* Make room for more of the body. false: there is none, and the answer will be an error. */
+/* Make room for more of the body. false: there is none, and the response will be an error. */
 static bool make_room(vsi_microhttpd_request *request, size_t more) {
   const vestry_host *host = request->adapter->host;
   if (request->body_capacity - request->body_len >= more) return true;

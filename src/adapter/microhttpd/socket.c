@@ -6,7 +6,7 @@
  *               begins                serves                  rests
  *   accepted ──────────> arriving <==========> being served ─────────> waiting for the next request ──> arriving …
  *                                   goes_on         │
- *                                                   └─> give_bytes: the answer is a stream
+ *                                                   └─> give_bytes: the response is a stream
  *
  * The connection has a deadline in every state except `being served`.
  *
@@ -281,11 +281,11 @@ void vsi_microhttpd_sockets_finish(vsi_microhttpd_sockets *sockets) {
 
 /* Close the connections that wait for a request, before libmicrohttpd is stopped.
  *
- * After its stop, libmicrohttpd queues no more answers but reports success (until 1.0.1, which reports the failure). If
- * libmicrohttpd then receives a request that it rejects by itself, for example a malformed one, it uses the answer that
- * was not queued, and the process crashes. Therefore libmicrohttpd is stopped only when no request can arrive any more.
- * A client that is receiving an answer sends no request. A connection on its way to its thread is cut when it arrives
- * there.
+ * After its stop, libmicrohttpd queues no more responses but reports success (until 1.0.1, which reports the failure).
+ * If libmicrohttpd then receives a request that it rejects by itself, for example a malformed one, it uses the response
+ * that was not queued, and the process crashes. Therefore libmicrohttpd is stopped only when no request can arrive any
+ * more. A client that is receiving a response sends no request. A connection on its way to its thread is cut when it
+ * arrives there.
  *
  * libmicrohttpd may close a connection without a report, or overlook the close of a peer (both above). So the wait for
  * the last connections is bounded. It is prolonged as long as connections keep leaving, however slow the machine is. */

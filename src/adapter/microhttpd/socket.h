@@ -5,8 +5,8 @@
  * - the first line of a request has arrived: begins;
  * - a piece of the body has arrived: goes_on;
  * - the request is complete, and is served: serves;
- * - its answer is a stream: give_bytes, then is_handed_over;
- * - its answer was sent, and it waits for the next request: rests;
+ * - its response is a stream: give_bytes, then is_handed_over;
+ * - its response was sent, and it waits for the next request: rests;
  * - libmicrohttpd will close it: ends.
  *
  * To cut a connection is to shut its socket down. Its bytes count as `going` until its thread has closed it.
@@ -83,7 +83,7 @@ typedef struct vsi_microhttpd_socket {
 
 typedef struct vsi_microhttpd_limits {
   uint64_t request_ms, idle_ms; /* for a request from its first byte to its last; for the next request to begin */
-  size_t head_bytes;            /* counted for a connection until its first answer is sent */
+  size_t head_bytes;            /* counted for a connection until its first response is sent */
   size_t memory_bytes;          /* counted afterwards, because libmicrohttpd touches all of its memory to prepare for
                                    another request */
   uint32_t per_address;
@@ -141,11 +141,11 @@ void vsi_microhttpd_socket_begins(vsi_microhttpd_socket *socket);
 void vsi_microhttpd_socket_goes_on(vsi_microhttpd_socket *socket);
 /* Note that the request is complete or its rest is unwanted; it has no deadline any more. */
 void vsi_microhttpd_socket_serves(vsi_microhttpd_socket *socket);
-/* Give the connection's own bytes back, because its answer is a stream, which is counted by its place. */
+/* Give the connection's own bytes back, because its response is a stream, which is counted by its place. */
 void vsi_microhttpd_socket_give_bytes(vsi_microhttpd_socket *socket);
 /* Stop counting a connection whose socket was handed over. address: that of its peer */
 void vsi_microhttpd_sockets_leave(vsi_microhttpd_sockets *sockets, vsi_address address);
-/* Note that its answer is sent, and another request may come. */
+/* Note that its response is sent, and another request may come. */
 void vsi_microhttpd_socket_rests(vsi_microhttpd_socket *socket);
 /* Return the socket of a connection; NULL: it was refused. */
 vsi_microhttpd_socket *vsi_microhttpd_socket_of(struct MHD_Connection *conn);

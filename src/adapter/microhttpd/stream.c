@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: an answer whose socket vestry writes */
+/* essay: a response whose socket vestry writes */
 /* The transport of a stream: libmicrohttpd writes the head, vestry the following bytes.
  *
- * libmicrohttpd sends the head of an answer of unknown length, and then calls a callback for content. At the first call
- * the head is sent, and vestry takes over the socket. From then on the connection's runner writes chunks to it without
- * waiting (wire.c), the watch detects room and ends (watch.c), and libmicrohttpd is not involved. The takeover depends
- * on the connection:
+ * libmicrohttpd sends the head of a response of unknown length, and then calls a callback for content. At the first
+ * call the head is sent, and vestry takes over the socket. From then on the connection's runner writes chunks to it
+ * without waiting (wire.c), the watch detects room and ends (watch.c), and libmicrohttpd is not involved. The takeover
+ * depends on the connection:
  *
  *   plain  the socket is handed over, and libmicrohttpd frees the connection
  *   TLS    libmicrohttpd keeps the connection, with the session in it, suspended until the stream ends
@@ -30,9 +30,10 @@
  * then. Nearly all streams end because their pages leave, so a reusable connection would gain little. (It is possible:
  * MHD_add_connection can return a socket to libmicrohttpd after the final chunk.)
  *
- * References: libmicrohttpd's answer holds a reference to the vestry connection until it is freed, and the connection
- * releases its transport last. So the transport outlives the answer. The place (in the gate, and in the watch's table)
- * is released where the socket is closed: after a handover at the stream's end, otherwise when the answer is freed. */
+ * References: libmicrohttpd's response holds a reference to the vestry connection until it is freed, and the connection
+ * releases its transport last. So the transport outlives the response. The place (in the gate, and in the watch's
+ * table) is released where the socket is closed: after a handover at the stream's end, otherwise when the response is
+ * freed. */
 #include "adapter/microhttpd/adapter.h"
 
 #include <fcntl.h>
@@ -75,7 +76,7 @@ static uint8_t leave_head(vsi_microhttpd_stream *stream, uint8_t next) {
 /* Take the socket: HEAD → OURS, and notify the connection. false: the stream has ended meanwhile. */
 static bool take(vsi_microhttpd_stream *stream, bool is_watched) {
   if (leave_head(stream, VSI_MICROHTTPD_OURS) != VSI_MICROHTTPD_HEAD) return false;
-  /* The stream may end from here on, on another thread; but its answer is freed on this one. */
+  /* The stream may end from here on, on another thread; but its response is freed on this one. */
   if (is_watched)
     vestry_connection_writable(stream->connection);
   else
@@ -332,7 +333,7 @@ static const vestry_transport_ops stream_ops = {
 
 /* ------------------------------------------------------------------------- functions on libmicrohttpd's thread ---- */
 
-/* Set from END_WITH_ERROR until the answer is freed. The line that libmicrohttpd logs about this end is not passed
+/* Set from END_WITH_ERROR until the response is freed. The line that libmicrohttpd logs about this end is not passed
  * on. */
 static _Thread_local bool is_closing;
 
@@ -351,7 +352,7 @@ static ssize_t stream_read(void *cls, uint64_t position, char *buffer, size_t ca
   return result;
 }
 
-/* Called when the answer is over, or the connection was lost. */
+/* Called when the response is over, or the connection was lost. */
 static void stream_freed(void *cls) {
   vsi_microhttpd_stream *stream = cls;
   is_closing = false;

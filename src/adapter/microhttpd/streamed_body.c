@@ -8,7 +8,7 @@
  * belongs to that thread. To limit the cost, this is done once for each VESTRY_RECEIVE_BYTES and not for each read. A
  * step is the work during one suspension:
  *
- *   OPEN ──> WRITE or READ, for each piece ──┬─> CLOSE ──> libmicrohttpd sends the answer (serve.c)
+ *   OPEN ──> WRITE or READ, for each piece ──┬─> CLOSE ──> libmicrohttpd sends the response (serve.c)
  *                                            └─> ANSWER: vestry sends it (direct_read.c), because the rest of
  *                                                the body is unwanted, or was read directly
  *
@@ -35,13 +35,14 @@ static vsi_microhttpd_request *request_of(vsi_microhttpd_errand *errand) {
 
 enum { OPEN, WRITE, READ, CLOSE, ANSWER };
 
-/* Return whether the rest of an unwanted body is longer than what is discarded before an answer. The rest of a chunked
+/* Return whether the rest of an unwanted body is longer than what is discarded before a response. The rest of a chunked
  * body is known only when it was discarded. */
 static bool has_much_left(const vsi_microhttpd_request *request) {
   return !request->is_chunked && request->body_length - request->body_received > PASSED_BYTES;
 }
 
-/* Make the answer before libmicrohttpd has seen the end of the body: end the writer, or serve a request without one. */
+/* Make the response before libmicrohttpd has seen the end of the body: end the writer, or serve a request without
+ * one. */
 static void make_answer(vsi_microhttpd_request *request) {
   vestry_connection *none;
   vestry_receiving *receiving = request->receiving;
@@ -59,7 +60,7 @@ static void make_answer(vsi_microhttpd_request *request) {
   vsi_microhttpd_socket_holds(request->socket, 0);
 }
 
-/* Answer. Returns whether to run this again, because a part of the answer is left. */
+/* Answer. Returns whether to run this again, because a part of the response is left. */
 static bool answer(vsi_microhttpd_request *request) {
   if (!request->is_answered) make_answer(request);
   return vsi_microhttpd_direct_send(request);
@@ -85,7 +86,7 @@ static bool step(vsi_microhttpd_request *request) {
 }
 
 /* End a step. A closed body stays inside the gate until it is answered, so that a stop cannot come in between. After a
- * direct answer, the connection is in time if its client closes it soon. */
+ * direct response, the connection is in time if its client closes it soon. */
 static void step_is_done(vsi_microhttpd_request *request) {
   vsi_web_gate *gate = &request->adapter->gate;
   struct MHD_Connection *conn = request->conn;

@@ -38,13 +38,13 @@ typedef struct vsi_microhttpd_stream {
     };
     vsi_address address; /* after the handover: the address for which it is counted */
   };
-  vestry_connection *connection; /* from begin: a reference, until the answer is freed */
+  vestry_connection *connection; /* from begin: a reference, until the response is freed */
   vsi_microhttpd_key key;        /* in the watch */
   vsi_microhttpd_wire wire;      /* while it lingers, the watch guards the rest of its final chunk */
   uint32_t until_s, most_s;      /* while it lingers: end of the current wait, and the latest end */
   int unread_bytes;              /* while it lingers: bytes that its peer had not taken at the last check */
   _Atomic(uint8_t) state;
-  bool is_begun;   /* set before libmicrohttpd gets the answer */
+  bool is_begun;   /* set before libmicrohttpd gets the response */
   bool asked_room; /* the watch reports room */
   bool has_ended;  /* guarded by `asking`: its socket may be closed, or belong to libmicrohttpd */
   vsi_spin_lock asking;

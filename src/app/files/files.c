@@ -207,7 +207,7 @@ static bool is_known(const vestry_request *req, const char *etag, const int64_t 
   return since && modified_s && vsi_http_date_read(since, &since_s) && *modified_s <= since_s;
 }
 
-/* Return whether If-Range permits a partial answer: it is absent or equals this ETag (section 13.1.5). A date there
+/* Return whether If-Range permits a partial response: it is absent or equals this ETag (section 13.1.5). A date there
  * never matches, because a client that has received an ETag must send the ETag. */
 static bool may_be_part(const vestry_request *req, const char *etag) {
   const char *only_if = vestry_request_header(req, "If-Range");
@@ -292,7 +292,7 @@ static vestry_err answer(const vestry_request *req, vestry_reply *reply, const v
 }
 
 vestry_err vestry_reply_file(const vestry_request *req, vestry_reply *reply, vestry_files *files, const char *path) {
-  /* Conditions count only if the answer would otherwise be 200 (section 13.2.1), and only for GET and HEAD. */
+  /* Conditions count only if the response would otherwise be 200 (section 13.2.1), and only for GET and HEAD. */
   bool is_get = strcmp(req->method, "GET") == 0 || strcmp(req->method, "HEAD") == 0;
   bool is_conditional = is_get && (!reply->status || reply->status == 200);
   found f;

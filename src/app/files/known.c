@@ -8,7 +8,7 @@
  * The table consists of sets with four places each. In a full set, the least recently used place is overwritten. If a
  * folder has more files than the table has places, files are read more often, and nothing else changes.
  *
- * Descriptors that answers have checked out are in a list, which is short, because at most MOST_CHECKED_OUT files are
+ * Descriptors that responses have checked out are in a list, which is short, because at most MOST_CHECKED_OUT files are
  * open at a time. */
 #include "app/files/known.h"
 
@@ -124,7 +124,7 @@ typedef struct checked_out {
   vsi_known *known;
   struct checked_out *next;
   identity of;
-  size_t count; /* number of answers that are using it */
+  size_t count; /* number of responses that are using it */
 } checked_out;
 
 struct vsi_known {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A cache about the files of a folder: their ETags, so that a file is hashed once instead of for each request; and the
- * open descriptors of files that are being sent, so that all answers with one file share one descriptor. */
+ * open descriptors of files that are being sent, so that all responses with one file share one descriptor. */
 #ifndef VSI_FILES_KNOWN_H
 #define VSI_FILES_KNOWN_H
 
@@ -33,7 +33,8 @@ void vsi_known_destroy(vsi_known *known);
  * OK | IO (it could not be read, or is shorter than before) | NO_MEMORY */
 vestry_err vsi_known_etag(vsi_known *known, int fd, const struct stat *stat, char etag[VSI_ETAG_BYTES]);
 
-/* Check out a descriptor for sending, shared by all answers with the same file. The caller releases it with give_back.
+/* Check out a descriptor for sending, shared by all responses with the same file. The caller releases it with
+ * give_back.
  * fd       on OK it belongs to the cache, which closes it if it has a descriptor of this file already
  * Returns  OK | LIMIT (64 files are open: read the file instead) | NO_MEMORY */
 vestry_err vsi_known_check_out(vsi_known *known, int fd, const struct stat *stat, vsi_open_file **ret_file);

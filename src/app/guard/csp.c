@@ -196,7 +196,7 @@ static vestry_err put(vestry_reply *reply, const vestry_csp *given) {
   return vsi_reply_remember(reply, made ? VESTRY_OK : VESTRY_NO_MEMORY);
 }
 
-/* ---- the answer -------------------------------------------------------------------------------------------------- */
+/* ---- the response ------------------------------------------------------------------------------------------------ */
 
 static vestry_err add_missing(vestry_reply *reply, const char *name, const char *value) {
   return vsi_reply_header_find(reply, name) ? VESTRY_OK : vestry_reply_header(reply, name, value);

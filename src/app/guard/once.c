@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The guard: of several requests with one nonce the first runs, and the others get its answer. The requests that this
+/* The guard: of several requests with one nonce the first runs, and the others get its response. The requests that this
  * process has seen are in a table (app/guard/once_table.h). Several nodes may share a storage. Then the first request
  * with a nonce in this process also queries the storage, because another node may have the submission. */
 #include "app/guard/once_table.h"
@@ -66,8 +66,8 @@ enum {
   LIFETIME_MS = 600000,
   MAX_COUNT = 100000,
   MAX_PER_SCOPE = 1000,
-  MAX_ANSWER_BYTES = 4096,
-  MAX_ANSWERS_BYTES = 16 << 20,
+  MAX_RESPONSE_BYTES = 4096,
+  MAX_ALL_RESPONSES_BYTES = 16 << 20,
   RETRIES_MS = 300000,
   WAIT_MS = 10000,
   MAX_STORED_BYTES = 1 << 30
@@ -97,14 +97,14 @@ static void answered(vsi_watcher *watcher, const vestry_request *req, const vest
     vsi_once_record_settle(r, VSI_ONCE_FORGOTTEN);
     return;
   }
-  vsi_once_answer_keep(&r->answer, &r->places->answers, response);
+  vsi_once_response_keep(&r->response, &r->places->responses, response);
   vsi_once_stored_end(&r->once->storage, r, false);
   vsi_once_record_settle(r, VSI_ONCE_ANSWERED);
 }
 
 static void over(vsi_watcher *watcher) {
   vsi_once_record *r = (vsi_once_record *)watcher;
-  if (r->progress == VSI_ONCE_RUNS) { /* it opened a stream, or ended without an answer */
+  if (r->progress == VSI_ONCE_RUNS) { /* it opened a stream, or ended without a response */
     vsi_once_stored_end(&r->once->storage, r, false);
     vsi_once_record_settle(r, VSI_ONCE_ANSWERED);
   }
@@ -143,7 +143,8 @@ static vestry_err create_record(vestry_once *once, const vestry_request *req, co
 static vestry_err answer_again(vsi_once_record *there, const unsigned char digest[VSI_ONCE_DIGEST_BYTES],
                                const vestry_request *req, vestry_reply *reply) {
   count(&there->once->repeated);
-  if (memcmp(there->digest, digest, VSI_ONCE_DIGEST_BYTES) == 0) return vsi_once_answer_repeat(&there->answer, reply);
+  if (memcmp(there->digest, digest, VSI_ONCE_DIGEST_BYTES) == 0)
+    return vsi_once_response_repeat(&there->response, reply);
   return vsi_refuse(req, reply, 409, "This form was already submitted. Reload the page to submit another one.");
 }
 
@@ -164,7 +165,7 @@ static vestry_err run_there(vsi_once_record *made, vestry_request *req, vestry_r
   vsi_owed_pay(&storage->owed);
   vsi_once_stored_take_over(storage, made);
   vestry_err error =
-      vsi_once_stored_begin(storage, made->sealed, &made->places->answers, made->digest, &made->answer, ret_found);
+      vsi_once_stored_begin(storage, made->sealed, &made->places->responses, made->digest, &made->response, ret_found);
   if (!error) vsi_owed_worked(&storage->owed);
   if (!error && *ret_found == VESTRY_ONCE_NEW) return VESTRY_OK;
   /* The storage may have stored the submission although its reply was lost. Then it must be deleted there later
@@ -191,7 +192,7 @@ static vestry_err run(vsi_once_record *made, vestry_request *req, vestry_reply *
   return VESTRY_OK;
 }
 
-/* Let the request run if it is the first; otherwise wait for the first and repeat its answer. */
+/* Let the request run if it is the first; otherwise wait for the first and repeat its response. */
 static vestry_err run_or_repeat(vestry_once *once, vestry_request *req, vestry_reply *reply, const char *nonce,
                                 vsi_proof_place place) {
   vsi_once_record *made = NULL, *there = NULL;
@@ -243,8 +244,8 @@ static void set_defaults(vestry_once_options *o, const vestry *v, bool has_sessi
   if (!o->lifetime_ms) o->lifetime_ms = LIFETIME_MS;
   if (!o->max_count) o->max_count = MAX_COUNT;
   if (!o->max_per_scope_count && (has_sessions || v->scope)) o->max_per_scope_count = MAX_PER_SCOPE;
-  if (!o->max_answer_bytes) o->max_answer_bytes = MAX_ANSWER_BYTES;
-  if (!o->max_answers_bytes) o->max_answers_bytes = MAX_ANSWERS_BYTES;
+  if (!o->max_response_bytes) o->max_response_bytes = MAX_RESPONSE_BYTES;
+  if (!o->max_all_responses_bytes) o->max_all_responses_bytes = MAX_ALL_RESPONSES_BYTES;
   if (!o->wait_ms) o->wait_ms = WAIT_MS;
   if (!o->retries_ms) o->retries_ms = RETRIES_MS;
   if (!o->max_anonymous_count) o->max_anonymous_count = o->max_count / 2;
@@ -263,8 +264,8 @@ vestry_err vestry_once_create(vestry *v, const vestry_once_options *given, vestr
   vestry_err error = vsi_sessions_settle(v, &has_sessions);
   if (error) return error;
   set_defaults(&options, v, has_sessions);
-  if (options.storage && options.max_answer_bytes > MAX_STORED_BYTES)
-    return vsi_mistake(v->host, "vestry_once_create", "max_answer_bytes must be at most 1 GiB if a storage is set");
+  if (options.storage && options.max_response_bytes > MAX_STORED_BYTES)
+    return vsi_mistake(v->host, "vestry_once_create", "max_response_bytes must be at most 1 GiB if a storage is set");
   if (options.max_anonymous_count > options.max_count)
     return vsi_mistake(v->host, "vestry_once_create", "max_anonymous_count is more than max_count");
   vestry_once *once = vsi_calloc(v->host, 1, sizeof *once);
@@ -275,7 +276,7 @@ vestry_err vestry_once_create(vestry *v, const vestry_once_options *given, vestr
                                      .ops = options.storage,
                                      .ctx = options.storage_ctx,
                                      .wait_ms = options.wait_ms,
-                                     .max_answer_bytes = options.max_answer_bytes};
+                                     .max_response_bytes = options.max_response_bytes};
   error = vsi_siphash_key_random(v->host, &once->key);
   if (error) {
     vsi_free(v->host, once);
@@ -305,8 +306,8 @@ void vestry_once_stats_get(vestry_once *once, vestry_once_stats *ret_stats) {
       .repeated_count = atomic_load_explicit(&once->repeated, memory_order_relaxed),
       .refused_count = atomic_load_explicit(&once->refused, memory_order_relaxed),
       .unknown_count = atomic_load_explicit(&once->unknown, memory_order_relaxed),
-      .answers_bytes = atomic_load_explicit(&table->users.answers.bytes, memory_order_relaxed) +
-                       atomic_load_explicit(&table->anonymous.answers.bytes, memory_order_relaxed),
+      .responses_bytes = atomic_load_explicit(&table->users.responses.bytes, memory_order_relaxed) +
+                         atomic_load_explicit(&table->anonymous.responses.bytes, memory_order_relaxed),
   };
   vsi_mutex_lock(&table->lock);
   stats.anonymous_count = table->anonymous.count;

@@ -5,12 +5,12 @@
  *
  * Order. Each request of the client backs off independently. For example, of three requests that wait for a server, the
  * last may reach it first. Therefore a page sends one submission at a time, in their order. The next one follows when
- * the former has ended or the first event of its answer has arrived, so that an answer that is a stream does not delay
- * the others. The client's backoff grows to half a minute. A submission that waits for its next attempt is sent at once
- * when an event of the page's stream arrives, because this shows that the server is reachable. It is sent again with
- * the same nonce, because an earlier attempt may have been performed. This happens at most four times (hurriesMost): if
- * only the requests of one submission do not get through, each event of the stream would restart it, and the client
- * would never give up.
+ * the former has ended or the first event of its response has arrived, so that a response that is a stream does not
+ * delay the others. The client's backoff grows to half a minute. A submission that waits for its next attempt is sent
+ * at once when an event of the page's stream arrives, because this shows that the server is reachable. It is sent again
+ * with the same nonce, because an earlier attempt may have been performed. This happens at most four times
+ * (hurriesMost): if only the requests of one submission do not get through, each event of the stream would restart it,
+ * and the client would never give up.
  *
  * Forms. A retry of the client reads the form again. By then the form may have other content, or be invalid, in which
  * case the client gives up silently. Therefore a copy is sent: the fields and files in a hidden form without validation
@@ -19,9 +19,9 @@
  *
  * Deduplication. A submission counts as a repeat of an earlier one in three cases:
  * - its content is identical, and the earlier one has not been answered;
- * - its content is identical, and it follows within half a second, because the answer to the first click may have
+ * - its content is identical, and it follows within half a second, because the response to the first click may have
  *   arrived before the second click;
- * - it is the second click of a double click, with any content, because the answer may have emptied the field.
+ * - it is the second click of a double click, with any content, because the response may have emptied the field.
  * If the client has given up, it does not know whether the action was performed. The next submission with this content
  * is sent with the nonce of the earlier one.
  *

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A storage receives a hash of the nonce and a hash of the owner. Neither the nonce nor the key that encrypts the
- * answer can be computed from them: a nonce has 128 random bits, and the key is a hash of the nonce for another
- * purpose, which the storage does not receive. The answer is sealed with ChaCha20-Poly1305 (RFC 8439). */
+ * response can be computed from them: a nonce has 128 random bits, and the key is a hash of the nonce for another
+ * purpose, which the storage does not receive. The response is sealed with ChaCha20-Poly1305 (RFC 8439). */
 #include "app/guard/once_table.h"
 
 #include <nettle/chacha-poly1305.h>
@@ -77,8 +77,8 @@ bool vsi_once_open(const vsi_once_sealed *sealed, unsigned char *bytes, size_t l
 
 /* ---- submissions in the storage ---------------------------------------------------------------------------------- */
 
-/* Layout of the stored bytes: seal, digest of the request, packed answer. */
-enum { DIGEST_AT = VSI_ONCE_SEAL_BYTES, ANSWER_AT = DIGEST_AT + VSI_ONCE_DIGEST_BYTES };
+/* Layout of the stored bytes: seal, digest of the request, packed response. */
+enum { DIGEST_AT = VSI_ONCE_SEAL_BYTES, RESPONSE_AT = DIGEST_AT + VSI_ONCE_DIGEST_BYTES };
 
 /* Sleep before the next poll: 5 ms at first, doubled each time, at most 160 ms. false: the time is over. */
 static bool pause_until(uint64_t until_ns, unsigned tries) {
@@ -88,26 +88,27 @@ static bool pause_until(uint64_t until_ns, unsigned tries) {
   return true;
 }
 
-static vestry_err refuse_answer(const vsi_once_storage *storage, const char *why) {
-  vsi_log(storage->host, VESTRY_LOG_ERROR, "vestry_once_guard: cannot repeat a stored answer: %s", why);
+static vestry_err refuse_response(const vsi_once_storage *storage, const char *why) {
+  vsi_log(storage->host, VESTRY_LOG_ERROR, "vestry_once_guard: cannot repeat a stored response: %s", why);
   return VESTRY_FAILED;
 }
 
-static vestry_err read_answer(const vsi_once_storage *storage, const vsi_once_sealed *sealed, vsi_once_share *share,
-                              unsigned char *bytes, size_t len, unsigned char digest[VSI_ONCE_DIGEST_BYTES],
-                              vsi_once_answer *answer) {
-  if (!vsi_once_open(sealed, bytes, len) || len < ANSWER_AT)
-    return refuse_answer(storage, "its seal does not match this submission");
-  if (vsi_once_answer_unpack(answer, share, bytes + ANSWER_AT, len - ANSWER_AT))
-    return refuse_answer(storage, "it was written by another version of vestry");
+static vestry_err read_response(const vsi_once_storage *storage, const vsi_once_sealed *sealed, vsi_once_share *share,
+                                unsigned char *bytes, size_t len, unsigned char digest[VSI_ONCE_DIGEST_BYTES],
+                                vsi_once_response *stored) {
+  if (!vsi_once_open(sealed, bytes, len) || len < RESPONSE_AT)
+    return refuse_response(storage, "its seal does not match this submission");
+  if (vsi_once_response_unpack(stored, share, bytes + RESPONSE_AT, len - RESPONSE_AT))
+    return refuse_response(storage, "it was written by another version of vestry");
   memcpy(digest, bytes + DIGEST_AT, VSI_ONCE_DIGEST_BYTES);
   return VESTRY_OK;
 }
 
 vestry_err vsi_once_stored_begin(const vsi_once_storage *storage, const vsi_once_sealed *sealed, vsi_once_share *share,
-                                 unsigned char digest[VSI_ONCE_DIGEST_BYTES], vsi_once_answer *answer,
+                                 unsigned char digest[VSI_ONCE_DIGEST_BYTES], vsi_once_response *stored,
                                  vestry_once_found *ret_found) {
-  const size_t capacity = ANSWER_AT + vsi_once_answer_packed_len(&(vsi_once_answer){.len = storage->max_answer_bytes});
+  const size_t capacity =
+      RESPONSE_AT + vsi_once_response_packed_len(&(vsi_once_response){.len = storage->max_response_bytes});
   const uint64_t until_ns = vsi_monotonic_in_ms(storage->wait_ms);
   const vestry_once_submission submission = submission_of(sealed);
   unsigned char *bytes = vsi_alloc(storage->host, capacity);
@@ -125,9 +126,10 @@ vestry_err vsi_once_stored_begin(const vsi_once_storage *storage, const vsi_once
   else if (found == VESTRY_ONCE_RUNNING)
     error = VESTRY_LIMIT;
   else if (found == VESTRY_ONCE_DONE)
-    error = len > capacity
-                ? refuse_answer(storage, "it exceeds max_answer_bytes of this node; set the same value on all nodes")
-                : read_answer(storage, sealed, share, bytes, len, digest, answer);
+    error =
+        len > capacity
+            ? refuse_response(storage, "it exceeds max_response_bytes of this node; set the same value on all nodes")
+            : read_response(storage, sealed, share, bytes, len, digest, stored);
   vsi_free(storage->host, bytes);
   *ret_found = found;
   return error;
@@ -135,17 +137,17 @@ vestry_err vsi_once_stored_begin(const vsi_once_storage *storage, const vsi_once
 
 static vestry_err finish(const vsi_once_storage *storage, const vsi_once_record *record) {
   const vestry_once_submission submission = submission_of(record->sealed);
-  const size_t len = ANSWER_AT + vsi_once_answer_packed_len(&record->answer);
+  const size_t len = RESPONSE_AT + vsi_once_response_packed_len(&record->response);
   unsigned char *bytes = vsi_alloc(storage->host, len);
   if (!bytes) return VESTRY_NO_MEMORY;
   memcpy(bytes + DIGEST_AT, record->digest, VSI_ONCE_DIGEST_BYTES);
-  vsi_once_answer_pack(&record->answer, bytes + ANSWER_AT);
+  vsi_once_response_pack(&record->response, bytes + RESPONSE_AT);
   vsi_once_seal(record->sealed, bytes, len - VSI_ONCE_SEAL_BYTES);
   vestry_err error = storage->ops->finish(storage->ctx, &submission, bytes, len);
   vsi_free(storage->host, bytes);
   if (error == VESTRY_NOT_FOUND)
     vsi_log(storage->host, VESTRY_LOG_WARN,
-            "vestry_once_guard: an answer was not stored, because the action took longer than the storage holds a "
+            "vestry_once_guard: a response was not stored, because the action took longer than the storage holds a "
             "submission, and its submission was deleted or runs again; raise the lease and the lifetime of the "
             "storage");
   return error;
@@ -156,7 +158,7 @@ static vestry_err forget(const vsi_once_storage *storage, const vsi_once_record 
   return storage->ops->forget(storage->ctx, &submission);
 }
 
-/* Pending ends. The end of a run must reach the storage: the answer, or, if the action was refused for now or did not
+/* Pending ends. The end of a run must reach the storage: the response, or, if the action was refused for now or did not
  * begin, the deletion of the submission, which is then free for the next request. If the storage is unreachable at that
  * moment, it still counts the submission as running, and after the lease a repetition would get "not known". Therefore
  * the record is kept, and its end is reported later (app/session/owed.h): by requests that query the storage for their
@@ -220,7 +222,7 @@ void vsi_once_stored_take_over(vsi_once_storage *storage, const vsi_once_record 
   if (!call) return;
   vsi_once_record *former = record_of(call);
   memcpy(run->run, former->sealed->run, sizeof run->run);
-  memcpy(run->number, former->sealed->number, sizeof run->number); /* that run sealed no answer, so the number has not
+  memcpy(run->number, former->sealed->number, sizeof run->number); /* that run sealed no response, so the number has not
                                                                       been used */
   vsi_once_record_unref(former);
 }

@@ -9,7 +9,7 @@
  *
  * Places. A record whose client may still repeat the request is never evicted for another client. A request that finds
  * no place gets 503. Any client can invent anonymous users, so these have only a share of the places and of the bytes
- * for answers, and a single address has at most a quarter of their places, or 1,000. All sessions of a user are one
+ * for responses, and a single address has at most a quarter of their places, or 1,000. All sessions of a user are one
  * scope. Therefore, no client can take the places of others. A record has its place from before its put until it has
  * left the store. After the put, records of a share are in a list, the oldest first. */
 #include "app/guard/once_table.h"
@@ -20,18 +20,18 @@
 #include "base/memory.h"
 #include "instance/instance.h"
 
-/* Allocate bytes for an answer within the budget. NULL: it or the memory does not suffice. */
+/* Allocate bytes for a response within the budget. NULL: it or the memory does not suffice. */
 static char *take_room(vsi_once_share *share, size_t len) {
-  if (len > share->max_answer_bytes) return NULL;
+  if (len > share->max_response_bytes) return NULL;
   size_t held = atomic_fetch_add_explicit(&share->bytes, len, memory_order_relaxed);
   char *bytes = held + len > share->max_bytes ? NULL : vsi_alloc(share->host, len ? len : 1);
   if (!bytes) atomic_fetch_sub_explicit(&share->bytes, len, memory_order_relaxed);
   return bytes;
 }
 
-void vsi_once_answer_keep(vsi_once_answer *answer, vsi_once_share *share, const vestry_response *response) {
+void vsi_once_response_keep(vsi_once_response *stored, vsi_once_share *share, const vestry_response *response) {
   size_t len = response->body_len;
-  answer->status = response->status;
+  stored->status = response->status;
   for (size_t i = 0; i < response->headers_count; i++)
     len += strlen(response->headers[i].name) + strlen(response->headers[i].value) + 2;
   char *bytes = take_room(share, len);
@@ -42,44 +42,44 @@ void vsi_once_answer_keep(vsi_once_answer *answer, vsi_once_share *share, const 
     at = stpcpy(at, response->headers[i].value) + 1;
   }
   if (response->body_len) memcpy(at, response->body, response->body_len);
-  *answer = (vsi_once_answer){response->status, bytes, len, (size_t)(at - bytes), response->headers_count};
+  *stored = (vsi_once_response){response->status, bytes, len, (size_t)(at - bytes), response->headers_count};
 }
 
-void vsi_once_answer_drop(vsi_once_answer *answer, vsi_once_share *share) {
-  if (answer->bytes) atomic_fetch_sub_explicit(&share->bytes, answer->len, memory_order_relaxed);
-  vsi_free(share->host, answer->bytes);
-  answer->bytes = NULL;
+void vsi_once_response_drop(vsi_once_response *stored, vsi_once_share *share) {
+  if (stored->bytes) atomic_fetch_sub_explicit(&share->bytes, stored->len, memory_order_relaxed);
+  vsi_free(share->host, stored->bytes);
+  stored->bytes = NULL;
 }
 
-vestry_err vsi_once_answer_repeat(const vsi_once_answer *answer, vestry_reply *reply) {
-  vestry_err error = vestry_reply_status(reply, answer->bytes || answer->status >= 400 ? answer->status : 204);
-  const char *at = answer->bytes;
-  for (size_t i = 0; at && i < answer->headers_count && !error; i++) {
+vestry_err vsi_once_response_repeat(const vsi_once_response *stored, vestry_reply *reply) {
+  vestry_err error = vestry_reply_status(reply, stored->bytes || stored->status >= 400 ? stored->status : 204);
+  const char *at = stored->bytes;
+  for (size_t i = 0; at && i < stored->headers_count && !error; i++) {
     const char *value = at + strlen(at) + 1;
     error = vestry_reply_header(reply, at, value);
     at = value + strlen(value) + 1;
   }
-  if (!error && answer->len > answer->body_at)
-    error = vestry_reply_body(reply, NULL, answer->bytes + answer->body_at, answer->len - answer->body_at);
+  if (!error && stored->len > stored->body_at)
+    error = vestry_reply_body(reply, NULL, stored->bytes + stored->body_at, stored->len - stored->body_at);
   return error ? error : VESTRY_FAILED;
 }
 
 /* ------------------------------------------------------------------------------------------------- as bytes ------- */
 
-/* Precedes the bytes of an answer. Not portable: all nodes that share a storage have the same byte order. */
+/* Precedes the bytes of a response. Not portable: all nodes that share a storage have the same byte order. */
 typedef struct head {
   uint32_t status, is_kept, headers_count, body_at;
 } head;
 
-size_t vsi_once_answer_packed_len(const vsi_once_answer *answer) {
-  return sizeof(head) + answer->len;
+size_t vsi_once_response_packed_len(const vsi_once_response *stored) {
+  return sizeof(head) + stored->len;
 }
 
-void vsi_once_answer_pack(const vsi_once_answer *answer, unsigned char *bytes) {
-  const head packed = {(uint32_t)answer->status, answer->bytes != NULL, (uint32_t)answer->headers_count,
-                       (uint32_t)answer->body_at};
+void vsi_once_response_pack(const vsi_once_response *stored, unsigned char *bytes) {
+  const head packed = {(uint32_t)stored->status, stored->bytes != NULL, (uint32_t)stored->headers_count,
+                       (uint32_t)stored->body_at};
   memcpy(bytes, &packed, sizeof packed);
-  if (answer->len) memcpy(bytes + sizeof packed, answer->bytes, answer->len);
+  if (stored->len) memcpy(bytes + sizeof packed, stored->bytes, stored->len);
 }
 
 /* Return whether the bytes begin with headers_count terminated names and values, directly followed by the body. */
@@ -94,8 +94,8 @@ static bool is_sound(const head *packed, const unsigned char *bytes, size_t len)
   return at == packed->body_at;
 }
 
-vestry_err vsi_once_answer_unpack(vsi_once_answer *answer, vsi_once_share *share, const unsigned char *bytes,
-                                  size_t len) {
+vestry_err vsi_once_response_unpack(vsi_once_response *stored, vsi_once_share *share, const unsigned char *bytes,
+                                    size_t len) {
   head packed;
   if (len < sizeof packed) return VESTRY_FAILED;
   memcpy(&packed, bytes, sizeof packed);
@@ -103,10 +103,10 @@ vestry_err vsi_once_answer_unpack(vsi_once_answer *answer, vsi_once_share *share
   len -= sizeof packed;
   if (!is_sound(&packed, bytes, len)) return VESTRY_FAILED;
   char *copy = packed.is_kept ? take_room(share, len) : NULL;
-  *answer = (vsi_once_answer){.status = (int)packed.status};
+  *stored = (vsi_once_response){.status = (int)packed.status};
   if (!copy) return VESTRY_OK;
   if (len) memcpy(copy, bytes, len);
-  *answer = (vsi_once_answer){(int)packed.status, copy, len, packed.body_at, packed.headers_count};
+  *stored = (vsi_once_response){(int)packed.status, copy, len, packed.body_at, packed.headers_count};
   return VESTRY_OK;
 }
 
@@ -121,7 +121,7 @@ void vsi_once_record_ref(void *record) {
 void vsi_once_record_unref(void *record) {
   vsi_once_record *held = record;
   if (!held || !VSI_REFS_DROP(&held->refs)) return;
-  vsi_once_answer_drop(&held->answer, &held->places->answers);
+  vsi_once_response_drop(&held->response, &held->places->responses);
   vsi_free(held->table->host, held->sealed);
   vsi_free(held->table->host, held);
 }
@@ -256,7 +256,7 @@ vestry_err vsi_once_table_put(vsi_once_table *table, vestry_scope scope, const c
   return VESTRY_LIMIT;
 }
 
-/* Divide the places, and the bytes for answers in the same ratio, between users and anonymous users. */
+/* Divide the places, and the bytes for responses in the same ratio, between users and anonymous users. */
 static void share_out(vsi_once_table *table, const vestry_once_options *o) {
   double share = (double)o->max_anonymous_count / (double)o->max_count;
   TAILQ_INIT(&table->anonymous.line);
@@ -264,13 +264,14 @@ static void share_out(vsi_once_table *table, const vestry_once_options *o) {
   table->anonymous.max_count = o->max_anonymous_count;
   table->anonymous.max_per_person = o->max_anonymous_count / 4;
   if (table->anonymous.max_per_person < LEAST_PER_PERSON) table->anonymous.max_per_person = LEAST_PER_PERSON;
-  table->anonymous.answers = (vsi_once_share){.host = table->host,
-                                              .max_answer_bytes = o->max_answer_bytes,
-                                              .max_bytes = (size_t)(share * (double)o->max_answers_bytes)};
+  table->anonymous.responses = (vsi_once_share){.host = table->host,
+                                                .max_response_bytes = o->max_response_bytes,
+                                                .max_bytes = (size_t)(share * (double)o->max_all_responses_bytes)};
   table->users.max_count = o->max_count - o->max_anonymous_count;
-  table->users.answers = (vsi_once_share){.host = table->host,
-                                          .max_answer_bytes = o->max_answer_bytes,
-                                          .max_bytes = o->max_answers_bytes - table->anonymous.answers.max_bytes};
+  table->users.responses =
+      (vsi_once_share){.host = table->host,
+                       .max_response_bytes = o->max_response_bytes,
+                       .max_bytes = o->max_all_responses_bytes - table->anonymous.responses.max_bytes};
 }
 
 vestry_err vsi_once_table_init(vsi_once_table *table, vestry *v, const vestry_once_options *options) {

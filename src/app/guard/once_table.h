@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The bounded table of submissions that this process has seen; their answers; and the storage shared by several nodes.
+/* The bounded table of submissions that this process has seen; their responses; and the storage shared by several
+ * nodes.
  *
  * Words. A submission is a request with a nonce; its record is its entry in the table. A record is settled when its
- * request has an answer or has failed. The storage gets sealed data: hashes of the nonce, and the encrypted answer
+ * request has a response or has failed. The storage gets sealed data: hashes of the nonce, and the encrypted response
  * (once_storage.c). An end is owed (pending) if the storage could not take the result of a run. */
 #ifndef VSI_GUARD_ONCE_TABLE_H
 #define VSI_GUARD_ONCE_TABLE_H
@@ -26,45 +27,45 @@
 #include "vestry/key.h"
 #include "vestry/store.h"
 
-/* A budget of bytes for stored answers. */
+/* A budget of bytes for stored responses. */
 typedef struct vsi_once_share {
   const vestry_host *host;
-  size_t max_answer_bytes, max_bytes; /* for one answer; for all */
-  _Atomic(size_t) bytes;              /* relaxed; concurrent threads may exceed max_bytes by one answer each */
+  size_t max_response_bytes, max_bytes; /* for one response; for all */
+  _Atomic(size_t) bytes;                /* relaxed; concurrent threads may exceed max_bytes by one response each */
 } vsi_once_share;
 
-/* An answer that repetitions get. Zero: no answer. */
-typedef struct vsi_once_answer {
-  int status;  /* 0: the answer was a stream */
+/* A response that repetitions get. Zero: no response. */
+typedef struct vsi_once_response {
+  int status;  /* 0: the response was a stream */
   char *bytes; /* names and values of the headers, each terminated, then the body; NULL: not stored */
   size_t len, body_at, headers_count;
-} vsi_once_answer;
+} vsi_once_response;
 
 /* Copy a response; only its status if the budget or the memory does not suffice. */
-void vsi_once_answer_keep(vsi_once_answer *answer, vsi_once_share *share, const vestry_response *response);
+void vsi_once_response_keep(vsi_once_response *stored, vsi_once_share *share, const vestry_response *response);
 /* Free the bytes and return them to the budget. */
-void vsi_once_answer_drop(vsi_once_answer *answer, vsi_once_share *share);
-/* Answer a request with a stored answer. Returns the result of the guard. */
-vestry_err vsi_once_answer_repeat(const vsi_once_answer *answer, vestry_reply *reply);
+void vsi_once_response_drop(vsi_once_response *stored, vsi_once_share *share);
+/* Answer a request with a stored response. Returns the result of the guard. */
+vestry_err vsi_once_response_repeat(const vsi_once_response *stored, vestry_reply *reply);
 
-/* Return the size of an answer packed for the storage; write it. */
-size_t vsi_once_answer_packed_len(const vsi_once_answer *answer);
-void vsi_once_answer_pack(const vsi_once_answer *answer, unsigned char *bytes);
-/* Unpack an answer from bytes of any content, and store it as vsi_once_answer_keep does. OK | FAILED: the bytes are not
- * an answer; *answer is untouched */
-vestry_err vsi_once_answer_unpack(vsi_once_answer *answer, vsi_once_share *share, const unsigned char *bytes,
-                                  size_t len);
+/* Return the size of a response packed for the storage; write it. */
+size_t vsi_once_response_packed_len(const vsi_once_response *stored);
+void vsi_once_response_pack(const vsi_once_response *stored, unsigned char *bytes);
+/* Unpack a response from bytes of any content, and store it as vsi_once_response_keep does. OK | FAILED: the bytes are
+ * not a response; *stored is untouched */
+vestry_err vsi_once_response_unpack(vsi_once_response *stored, vsi_once_share *share, const unsigned char *bytes,
+                                    size_t len);
 
 /* Size of the digest that distinguishes a repetition of a request from another request with the same nonce. */
 enum { VSI_ONCE_DIGEST_BYTES = 16 };
 
-/* A submission as a storage sees it: keys by which it is found, and an answer that only its nonce can decrypt. */
-enum { VSI_ONCE_SEAL_BYTES = 12 + 16 }; /* how much longer a sealed answer is */
+/* A submission as a storage sees it: keys by which it is found, and a response that only its nonce can decrypt. */
+enum { VSI_ONCE_SEAL_BYTES = 12 + 16 }; /* how much longer a sealed response is */
 
 typedef struct vsi_once_sealed {
   char hash[65], owner[65], run[33];
   unsigned char key[32], number[12]; /* number: random, drawn for each run; the nonce of the cipher, which must be used
-                                        once, and a run seals one answer */
+                                        once, and a run seals one response */
 } vsi_once_sealed;
 
 /* Derive keys and hashes for the storage. owner: the scope whose submissions are counted together; the nonce belongs to
@@ -74,7 +75,7 @@ vestry_err vsi_once_sealed_init(vsi_once_sealed *sealed, const vestry_host *host
 /* Seal in place. bytes: VSI_ONCE_SEAL_BYTES of room, followed by len bytes. */
 void vsi_once_seal(const vsi_once_sealed *sealed, unsigned char *bytes, size_t len);
 /* Open in place. len includes the seal. Returns whether the bytes were sealed for this submission and are unchanged;
- * the answer begins after VSI_ONCE_SEAL_BYTES. */
+ * the response begins after VSI_ONCE_SEAL_BYTES. */
 bool vsi_once_open(const vsi_once_sealed *sealed, unsigned char *bytes, size_t len);
 
 /* The storage of an instance, shared by several nodes. */
@@ -82,9 +83,9 @@ typedef struct vsi_once_storage {
   const vestry_host *host;
   const vestry_once_storage_ops *ops; /* NULL: no storage */
   void *ctx;
-  uint64_t wait_ms;        /* maximum wait for a run on another node */
-  size_t max_answer_bytes; /* for one answer */
-  vsi_owed owed;           /* ends of runs that the storage has not received */
+  uint64_t wait_ms;          /* maximum wait for a run on another node */
+  size_t max_response_bytes; /* for one response */
+  vsi_owed owed;             /* ends of runs that the storage has not received */
 } vsi_once_storage;
 
 /* Initialize the list of pending ends, the members before it being set. Call vsi_owed_finish after a failure, too.
@@ -92,12 +93,12 @@ typedef struct vsi_once_storage {
 vestry_err vsi_once_storage_init(vsi_once_storage *storage, vestry_runtime *runtime);
 
 /* Poll the storage until this run has the submission, another run has finished it, or its end is unknown.
- *  digest, answer  for DONE: those of the run that finished it
+ *  digest, stored  for DONE: those of the run that finished it
  *  ret_found       set also on an error: NEW, if the storage may have stored the submission for this run
  *  Returns  OK | NO_MEMORY | LIMIT (another node is running it for longer than wait_ms) | FAILED (it is done, but its
- *           answer cannot be read; logged) | the storage's error */
+ *           response cannot be read; logged) | the storage's error */
 vestry_err vsi_once_stored_begin(const vsi_once_storage *storage, const vsi_once_sealed *sealed, vsi_once_share *share,
-                                 unsigned char digest[VSI_ONCE_DIGEST_BYTES], vsi_once_answer *answer,
+                                 unsigned char digest[VSI_ONCE_DIGEST_BYTES], vsi_once_response *stored,
                                  vestry_once_found *ret_found);
 struct vsi_once_record;
 
@@ -109,7 +110,7 @@ typedef struct vsi_once_places {
   size_t max_per_person;   /* for anonymous users; of_person, by a hash of their address, is guarded by table->lock */
   uint32_t of_person[VSI_ONCE_PERSONS];
   TAILQ_HEAD(, vsi_once_record) line; /* the oldest first; guarded by table->lock */
-  vsi_once_share answers;
+  vsi_once_share responses;
 } vsi_once_places;
 
 typedef struct vsi_once_table {
@@ -143,7 +144,7 @@ typedef struct vsi_once_record {
   vsi_once_progress progress;      /* guarded by table->lock; the members below are constant from ANSWERED on */
   vestry_err error;                /* for FAILED; constant from then on */
   unsigned char digest[VSI_ONCE_DIGEST_BYTES];
-  vsi_once_answer answer;
+  vsi_once_response response;
   vsi_once_sealed *sealed; /* for the storage, in the request that runs; owned; NULL: no storage */
   vsi_owed_call owed;      /* the end of the run, while it is pending */
   bool is_undone;          /* the action was not performed; set before the end is pending */
@@ -176,7 +177,7 @@ vsi_once_progress vsi_once_record_wait(vsi_once_record *record);
 
 /* ---- the end of a run: the storage receives it at once, or later */
 
-/* Report the end of this record's run to the storage: its answer, or, if the action was not performed, that the
+/* Report the end of this record's run to the storage: its response, or, if the action was not performed, that the
  * submission is free. If the storage fails, the end is pending: it is reported later. Does nothing without a storage.
  */
 void vsi_once_stored_end(vsi_once_storage *storage, vsi_once_record *record, bool is_undone);

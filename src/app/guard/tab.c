@@ -2,8 +2,8 @@
 /* essay: distinguishing a tab from its duplicate */
 /* A page removes the id from sessionStorage when it is loaded, and stores the id there when the user leaves the page.
  * Duplicating a tab copies the storage, which contains no id while the page is shown. So a duplicate is recognised at
- * once, even in a hidden tab or over plain http. The alternatives need waiting: a broadcast for answers of other tabs,
- * and the Web Locks API, which plain http does not have.
+ * once, even in a hidden tab or over plain http. The alternatives need waiting: a broadcast for responses of other
+ * tabs, and the Web Locks API, which plain http does not have.
  *
  * The cookie is set in `beforeunload`, because the request of a reload is sent before `pagehide`. The cookie does not
  * belong to one tab: another page that loads at the same moment may take it. Therefore the page decides by its storage

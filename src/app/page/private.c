@@ -373,7 +373,7 @@ static vsi_run_result deliver_private(vsi_run *r) {
   for (size_t i = 0; i < parts_count; i++) vestry_event_unref(changes[i].inside);
   if (error) return fail(r);
   if (r->failures) vsi_send_failing(r->private->viewer.connection, false);
-  if (r->private->viewer.connection->is_answer) vsi_connection_await_written(r->private->viewer.connection);
+  if (r->private->viewer.connection->is_response) vsi_connection_await_written(r->private->viewer.connection);
   return VSI_RUN_DONE;
 }
 

@@ -160,7 +160,7 @@ bool vsi_page_written(void *state, vestry_connection *connection) {
     if (is_blocked && !queued_count) vsi_schedule_unblock(&page->fragment);
     vsi_pages_unlock(pages);
   }
-  if (!connection->is_answer) return is_blocked && queued_count;
+  if (!connection->is_response) return is_blocked && queued_count;
   bool is_over = !is_sending && vsi_connection_is_answered(connection);
   if (is_over) vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
   return !is_over;

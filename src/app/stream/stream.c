@@ -28,7 +28,7 @@
  *
  * Refusals. The client repeats a request after every status from 400 on, without end. However, a page that was deleted
  * or may not be seen any more does not come back. Therefore, after a refusal (4xx) the tab loads the page again, and
- * the answer shows the reason. A proxy whose server restarts may answer 404 for a moment, so only 401, 403 and 410
+ * the response shows the reason. A proxy whose server restarts may answer 404 for a moment, so only 401, 403 and 410
  * count at once, and other refusals when they are the fourth in a row. If the tab may not load the page again, the
  * element gives up: it shows this, and tries only once a minute. The request is aborted by a timer, because client
  * 1.0.2 would begin another attempt after an abort within its event.

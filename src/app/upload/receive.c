@@ -144,8 +144,8 @@ vestry_err vestry_uploads_kept(const vestry_request *req, size_t index, vestry_k
 }
 
 /* Confirm to the script of a page that the files are kept. XMLHttpRequest follows a redirect and reports only the
- * answer of its target, so a redirect of `done` would look like the redirect of a guard to the log-in page. Therefore a
- * redirect of `done` becomes a 200 with the same Location, which the script follows. */
+ * response of its target, so a redirect of `done` would look like the redirect of a guard to the log-in page. Therefore
+ * a redirect of `done` becomes a 200 with the same Location, which the script follows. */
 static vestry_err confirm(upload *u) {
   const int status = u->reply->status ? u->reply->status : 204;
   if (status >= 400 || !vestry_request_header(u->req, VSI_UPLOAD_HEADER)) return VESTRY_OK;
@@ -348,7 +348,7 @@ static vestry_err begun(upload *u, vestry_err error, void **ret_state) {
   return error;
 }
 
-/* Begin a request of tus. Every answer contains the version. */
+/* Begin a request of tus. Every response contains the version. */
 static vestry_err begin_tus(vestry_uploads *of, const vestry_request *req, vestry_reply *reply, bool is_new,
                             void **ret_state) {
   upload *u;
@@ -410,7 +410,7 @@ static vestry_err end(void *state, const vestry_request *req, vestry_reply *repl
 }
 
 /* Write the bytes that arrived before the client broke off, if the upload can be resumed. The request is gone, and
- * there is no answer. */
+ * there is no response. */
 static void keep_last(void *state, const void *bytes, size_t len) {
   upload *u = state;
   u->req = NULL;

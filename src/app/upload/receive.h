@@ -15,7 +15,7 @@ struct vestry_uploads {
   char text[];          /* the texts of pattern and types */
 };
 
-/* Header of the answer to a form that its page sends by script (VSI_UPLOAD_HEADER), if its files are kept. It has the
+/* Header of the response to a form that its page sends by script (VSI_UPLOAD_HEADER), if its files are kept. It has the
  * status of `done`. */
 #define VSI_KEPT_HEADER "Vestry-Kept"
 

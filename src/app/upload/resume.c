@@ -170,7 +170,7 @@ void vsi_upload_resume_settle(vsi_upload_resume *r, vsi_stored *stored, vestry_e
   vsi_unfinished_leave(r->of, len, true);
 }
 
-/* ---------------------------------------------------------------------------------------------------- answers ----- */
+/* ---------------------------------------------------------------------------------------------------- responses --- */
 
 vestry_err vsi_upload_resume_add_number(vestry_reply *reply, const char *name, uint64_t number) {
   char text[NUMBER_BYTES];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Requests of tus 1.0.0: their checks, their answers, and the part of an upload that a request contains. */
+/* Requests of tus 1.0.0: their checks, their responses, and the part of an upload that a request contains. */
 #ifndef VSI_UPLOAD_RESUME_H
 #define VSI_UPLOAD_RESUME_H
 
@@ -23,7 +23,7 @@ typedef struct vsi_upload_resume {
 /* The errors of the functions below are answered like errors of a guard. */
 
 /* Check the protocol version of a request, and add that of the server to the reply. Call it before all other checks,
- * because every answer contains the version. */
+ * because every response contains the version. */
 vestry_err vsi_upload_resume_greet(const vestry_request *req, vestry_reply *reply);
 /* Fill the reply of a failed request, and keep the version in it. Returns the result of the guard; OK if error is
  * OK. */
@@ -47,7 +47,7 @@ vestry_err vsi_upload_resume_end(vsi_upload_resume *r, vsi_stored *stored, const
 void vsi_upload_resume_settle(vsi_upload_resume *r, vsi_stored *stored, vestry_err result);
 /* Pause an upload: the bytes so far are synced, and stay. Frees the file. */
 void vsi_upload_resume_pause(vsi_upload_resume *r, vsi_stored *stored);
-/* Fill the answer, after end, settle or pause. path: of the request */
+/* Fill the response, after end, settle or pause. path: of the request */
 vestry_err vsi_upload_resume_answer(const vsi_upload_resume *r, const char *path, vestry_reply *reply);
 
 /* Add a header to a reply: a number; the time when the upload expires. */

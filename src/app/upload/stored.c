@@ -2,8 +2,8 @@
 /* essay: a file that is complete or absent, even after a crash */
 /* A file is written to ID.part. When its request is complete, the file is synced and then renamed to ID. So after a
  * crash the name exists with the complete file, or it does not exist. The folder is synced afterwards, so that the name
- * is on the disk before the client gets the answer. If a request has several files, all are synced before the first is
- * renamed: file systems that allocate space late detect a full disk only during a sync.
+ * is on the disk before the client gets the response. If a request has several files, all are synced before the first
+ * is renamed: file systems that allocate space late detect a full disk only during a sync.
  *
  * Before the first of several files is renamed, a list of them is written to the folder; it is removed after the last
  * was renamed. A start that finds the list removes all its files, because `done` was not called. The same list is

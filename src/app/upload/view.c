@@ -9,13 +9,13 @@
  * a complete body before it forwards it, as nginx does by default, would make this 0 until the end. A page without a
  * stream would show nothing, and each upload would need ten events a second. A user waits for the bytes to leave the
  * user's machine, and the browser knows best how many have left. The browser does not know whether the server has the
- * file, so the display stops at 99, and shows 100 after the server's answer.
+ * file, so the display stops at 99, and shows 100 after the server's response.
  *
- * Confirmation. An answer of 200 proves nothing: a proxy may have redirected the request to a log-in page, which
- * XMLHttpRequest has followed. The files of a form are kept if the answer has the header Vestry-Kept (receive.c), and a
- * part of a resumed file if it has Upload-Offset. After any other answer from another address the upload has failed,
- * and the tab goes to that address. An upload that was refused in this way, or with 401 or 403, is not deleted, so that
- * it can be resumed after a new log-in.
+ * Confirmation. A response of 200 proves nothing: a proxy may have redirected the request to a log-in page, which
+ * XMLHttpRequest has followed. The files of a form are kept if the response has the header Vestry-Kept (receive.c), and
+ * a part of a resumed file if it has Upload-Offset. After any other response from another address the upload has
+ * failed, and the tab goes to that address. An upload that was refused in this way, or with 401 or 403, is not deleted,
+ * so that it can be resumed after a new log-in.
  *
  * Redirects to another site, as to a common log-in. XMLHttpRequest reports them like a broken connection, so that a
  * resumed upload would wait for the network without end. A guard's redirect arrives as 403 with its Location
@@ -33,12 +33,12 @@
  *   file     Before each request with bytes of a file, one byte is read at the position where the request begins. A
  *            file that was removed or changed after it was selected cannot be read, and ends the upload. Without this
  *            check a removed file would be sent as an empty one, because the browser then returns the size 0.
- *   server   408, 409, 423, 425, 429 and 5xx are tried again, up to eight times; any other answer ends the upload.
+ *   server   408, 409, 423, 425, 429 and 5xx are tried again, up to eight times; any other response ends the upload.
  *   network  The script waits for the network without limit. It gives up only if the server is reachable but requests
  *            with bytes fail again and again (eight retries) without progress, because a device in between rejects
  *            them.
  *
- * The pauses grow until the server has more of the file than ever before; an answer alone is not progress.
+ * The pauses grow until the server has more of the file than ever before; a response alone is not progress.
  *
  * A form's field may have the name of a property of forms (elements, reset). Therefore the script gets such properties
  * from the prototype.

@@ -66,7 +66,7 @@ static vestry_err run(const vestry_sql_once *once, const char *sql, const vestry
 
 typedef struct looking {
   bool is_own, is_done, is_over; /* is_over: its lease */
-  void *answer;
+  void *response;
   size_t capacity, len;
 } looking;
 
@@ -75,7 +75,7 @@ static void read_row(const vestry_sql_row *row, void *ctx) {
   into->is_own = vestry_sql_integer(row, 0);
   into->is_done = vestry_sql_integer(row, 1);
   into->is_over = vestry_sql_integer(row, 2);
-  into->len = vestry_sql_bytes(row, 3, into->answer, into->capacity);
+  into->len = vestry_sql_bytes(row, 3, into->response, into->capacity);
 }
 
 static vestry_once_found found_by(const looking *at) {
@@ -94,10 +94,10 @@ static void clear_up(vestry_sql_once *once, const vestry_once_submission *submis
   (void)vestry_sql_once_expire(once, NULL);
 }
 
-static vestry_err begin(void *ctx, const vestry_once_submission *submission, vestry_once_found *ret_found, void *answer,
-                        size_t capacity, size_t *ret_len) {
+static vestry_err begin(void *ctx, const vestry_once_submission *submission, vestry_once_found *ret_found,
+                        void *response, size_t capacity, size_t *ret_len) {
   vestry_sql_once *once = ctx;
-  looking at = {.answer = answer, .capacity = capacity};
+  looking at = {.response = response, .capacity = capacity};
   const vsi_call call = vsi_sql_call(once->pool, "vestry_once_guard");
   if (once->pool->ops->own(once->pool))
     return vsi_refuse(&call, VESTRY_INVALID, "this thread has a transaction; call the guard outside of transactions");
@@ -119,8 +119,8 @@ static vestry_err begin(void *ctx, const vestry_once_submission *submission, ves
 
 /* ---------------------------------------------------------------------------------------------------- ending ------ */
 
-static vestry_err finish(void *ctx, const vestry_once_submission *submission, const void *answer, size_t len) {
-  return run(ctx, finish_sql, VESTRY_LIST(submission->hash, submission->run, vestry_value_bytes(answer, len)), NULL,
+static vestry_err finish(void *ctx, const vestry_once_submission *submission, const void *response, size_t len) {
+  return run(ctx, finish_sql, VESTRY_LIST(submission->hash, submission->run, vestry_value_bytes(response, len)), NULL,
              NULL);
 }
 

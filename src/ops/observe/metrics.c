@@ -138,9 +138,9 @@ static void put_requests(vestry_metrics *m, const vestry_stats *stats) {
     count_of(m, "vestry_refused", "Connections and requests refused before a handler, by reason.", "reason",
              vestry_refusal_name((vestry_refusal)why), stats->refused_by_reason[why]);
   gauge(m, "vestry_request_bytes", "Memory of active requests.", stats->request_bytes);
-  gauge(m, "vestry_answer_bytes", "Memory of responses that are being sent.", stats->answer_bytes);
-  count(m, "vestry_answers_cut", "Responses cut because all responses together exceeded their limit.",
-        stats->answers_cut_count);
+  gauge(m, "vestry_response_bytes", "Memory of responses that are being sent.", stats->response_bytes);
+  count(m, "vestry_responses_cut", "Responses cut because all responses together exceeded their limit.",
+        stats->responses_cut_count);
 }
 
 static void put_sessions(vestry_metrics *m, vestry *v) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The memory that answers of each kind hold, requested by clients that read nothing, beside clients that read. */
+/* The memory that responses of each kind hold, requested by clients that read nothing, beside clients that read. */
 
 #include <malloc.h>
 #include <poll.h>
@@ -16,9 +16,9 @@
 #include "testing/contract/suites.h"
 #include "vestry/app/files.h"
 
-/* READERS of LARGE need ten times the budget of answers. */
+/* READERS of LARGE need ten times the budget of responses. */
 enum { MB = 1 << 20, LARGE = 8 * MB, READERS = 40, MOST = 32 * MB, SLACK = 16 * MB };
-/* Streams are lost if their peer is silent for this time. Answers are not streams. */
+/* Streams are lost if their peer is silent for this time. Responses are not streams. */
 enum { LOST_MS = 500, PAUSE_MS = 4 * LOST_MS };
 
 /* Sanitizers keep freed memory. */
@@ -54,7 +54,7 @@ static size_t read_so_far(void) {
   return bytes;
 }
 
-/* ---- answers ----------------------------------------------------------------------------------------------------- */
+/* ---- responses --------------------------------------------------------------------------------------------------- */
 
 static void path_of(const char *name, char path[64]) {
   snprintf(path, 64, "%s/%s", folder, name);
@@ -82,7 +82,7 @@ static vestry_err counted_html(const vestry_request *req, vestry_reply *reply, v
   vestry_err error = vestry_reply_body(reply, NULL, text, LARGE);
   if (error) CHECK_ERROR(error, VESTRY_LIMIT);
   if (error) atomic_fetch_add(&unmade_count, 1);
-  if (!error && vsi_server_stats(&s).answer_bytes < LARGE) atomic_fetch_add(&uncounted_count, 1);
+  if (!error && vsi_server_stats(&s).response_bytes < LARGE) atomic_fetch_add(&uncounted_count, 1);
   return error;
 }
 
@@ -113,7 +113,7 @@ static void start(void) {
   mallopt(M_TRIM_THRESHOLD, MB); /* so that freed memory is returned, and visible */
 #endif
   vsi_server_start(&s, &(vestry_contract_settings){.max_streams = READERS + 20, .lost_ms = LOST_MS},
-                   &(vestry_options){.bounds = &(vestry_bounds){.max_answer_bytes = MOST}});
+                   &(vestry_options){.bounds = &(vestry_bounds){.max_all_responses_bytes = MOST}});
   CHECK_ERROR(vestry_files_create(&(vestry_files_options){.folder = folder}, &files), VESTRY_OK);
   CHECK_ERROR(vestry_files_create(&(vestry_files_options){.embedded = table, .embedded_count = 1}, &embedded),
               VESTRY_OK);
@@ -126,7 +126,7 @@ static void start(void) {
   CHECK_ERROR(vestry_error_page(s.v, 404, large_html, NULL), VESTRY_OK);
 }
 
-/* For cases about answers that the adapter holds, or reads from a file while it sends them. */
+/* For cases about responses that the adapter holds, or reads from a file while it sends them. */
 static void start_holding(void) {
   start();
   if (!vsi_server_has_body_function(&s)) SKIP("the adapter has no function `respond_body`");
@@ -150,7 +150,7 @@ static void stop(void) {
 typedef struct kind {
   const char *path, *headers;
   int status;
-  size_t most; /* bytes that one answer holds in memory */
+  size_t most; /* bytes that one response holds in memory */
 } kind;
 static const kind kinds[] = {
     {"/folder/large.txt", "", 200, VESTRY_BODY_PIECE_BYTES},
@@ -196,17 +196,17 @@ static void assert_part(void) {
   vsi_client_close(&c);
 }
 
-static void answers_of_each_kind_arrive_complete(void) {
+static void responses_of_each_kind_arrive_complete(void) {
   start();
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) assert_whole(&kinds[i]);
-  CHECK_UNTIL(!vsi_server_stats(&s).answer_bytes);
-  CHECK_EQUAL(vsi_server_stats(&s).answers_cut_count, 0);
-  CHECK(vsi_server_stats(&s).answer_peak_bytes <= LARGE);
+  CHECK_UNTIL(!vsi_server_stats(&s).response_bytes);
+  CHECK_EQUAL(vsi_server_stats(&s).responses_cut_count, 0);
+  CHECK(vsi_server_stats(&s).response_peak_bytes <= LARGE);
   stop();
 }
 
 /* A client that reads nothing for some time and then continues: its window closes, and the connection is not reset. */
-static void paused_reader_gets_the_complete_answer(void) {
+static void paused_reader_gets_the_complete_response(void) {
   enum { KINDS = sizeof kinds / sizeof *kinds };
   static vsi_client readers[KINDS];
   struct pollfd ends[KINDS];
@@ -217,20 +217,20 @@ static void paused_reader_gets_the_complete_answer(void) {
   }
   CHECK_EQUAL(poll(ends, KINDS, PAUSE_MS), 0);
   for (size_t i = 0; i < KINDS; i++) read_whole(&kinds[i], &readers[i]);
-  CHECK_UNTIL(!vsi_server_stats(&s).answer_bytes);
-  CHECK_EQUAL(vsi_server_stats(&s).answers_cut_count, 0);
+  CHECK_UNTIL(!vsi_server_stats(&s).response_bytes);
+  CHECK_EQUAL(vsi_server_stats(&s).responses_cut_count, 0);
   stop();
 }
 
-/* Each answer is settled: held, aborted, or refused with 503; all together are within the budget. Some of the large
+/* Each response is settled: held, aborted, or refused with 503; all together are within the budget. Some of the large
  * ones were aborted. */
 static bool is_settled(const kind *of, const vestry_stats *before) {
   vestry_stats stats = vsi_server_stats(&s);
-  CHECK(stats.answer_peak_bytes <= MOST);
-  uint64_t cut = stats.answers_cut_count - before->answers_cut_count;
+  CHECK(stats.response_peak_bytes <= MOST);
+  uint64_t cut = stats.responses_cut_count - before->responses_cut_count;
   uint64_t away = cut + stats.rejected_count - before->rejected_count;
-  return (cut || of->most < LARGE) && away + stats.answer_bytes / of->most == READERS &&
-         stats.answer_bytes <= MOST - MOST / 8;
+  return (cut || of->most < LARGE) && away + stats.response_bytes / of->most == READERS &&
+         stats.response_bytes <= MOST - MOST / 8;
 }
 
 static void hold(const kind *of, vsi_client readers[READERS]) {
@@ -242,7 +242,7 @@ static void hold(const kind *of, vsi_client readers[READERS]) {
   CHECK_UNTIL(is_settled(of, &before));
 }
 
-/* Memory that handlers allocated for refused or aborted answers is freed a moment later. */
+/* Memory that handlers allocated for refused or aborted responses is freed a moment later. */
 static void wait_for_resident(const kind *of, size_t most) {
   if (!is_plain()) return;
   const double until = vsi_seconds_now() + vsi_patience_s;
@@ -250,12 +250,12 @@ static void wait_for_resident(const kind *of, size_t most) {
   if (resident() > most) FAIL("%s %s: %zu MB are more than %zu", of->path, of->headers, resident() / MB, most / MB);
 }
 
-static void stalled_readers_stay_within_the_answer_budget(void) {
+static void stalled_readers_stay_within_the_response_budget(void) {
   static vsi_client readers[READERS];
   start_holding();
   /* so that the allocator has seen each kind */
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) assert_whole(&kinds[i]);
-  CHECK_UNTIL(!vsi_server_stats(&s).answer_bytes);
+  CHECK_UNTIL(!vsi_server_stats(&s).response_bytes);
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
     const kind *of = &kinds[i];
     size_t before = resident(), most = of->most * READERS < MOST ? of->most * READERS : MOST;
@@ -265,19 +265,19 @@ static void stalled_readers_stay_within_the_answer_budget(void) {
     vsi_server_assert_serves(&s);
     assert_part();
     for (size_t reader = 0; reader < READERS; reader++) vsi_client_close(&readers[reader]);
-    CHECK_UNTIL(!vsi_server_stats(&s).answer_bytes);
+    CHECK_UNTIL(!vsi_server_stats(&s).response_bytes);
     wait_for_resident(of, before + SLACK / 2);
   }
   stop();
 }
 
-/* A request over the budget is refused before memory is allocated for the answer: by the builder. */
-static void answer_over_the_budget_is_not_built(void) {
+/* A request over the budget is refused before memory is allocated for the response: by the builder. */
+static void response_over_the_budget_is_not_built(void) {
   static vsi_client readers[READERS];
   static const kind of = {"/counted", "", 200, LARGE};
   start_holding();
   assert_whole(&of);
-  CHECK_UNTIL(!vsi_server_stats(&s).answer_bytes);
+  CHECK_UNTIL(!vsi_server_stats(&s).response_bytes);
   atomic_store(&unmade_count, 0);
   const vestry_stats before = vsi_server_stats(&s);
   hold(&of, readers);
@@ -285,11 +285,11 @@ static void answer_over_the_budget_is_not_built(void) {
   CHECK_EQUAL(atomic_load(&unmade_count), vsi_server_stats(&s).rejected_count - before.rejected_count);
   CHECK_EQUAL(atomic_load(&uncounted_count), 0);
   for (size_t reader = 0; reader < READERS; reader++) vsi_client_close(&readers[reader]);
-  CHECK_UNTIL(!vsi_server_stats(&s).answer_bytes);
+  CHECK_UNTIL(!vsi_server_stats(&s).response_bytes);
   stop();
 }
 
-/* A single answer larger than the whole budget is refused, and aborts no other answer. */
+/* A single response larger than the whole budget is refused, and aborts no other response. */
 static vestry_err huge_html(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
   char *huge = malloc(MOST + 1);
@@ -300,7 +300,7 @@ static vestry_err huge_html(const vestry_request *req, vestry_reply *reply, void
   return error;
 }
 
-static void answer_larger_than_the_budget_gets_503(void) {
+static void response_larger_than_the_budget_gets_503(void) {
   vsi_client reader, c;
   start();
   CHECK_ERROR(vestry_route(s.v, "GET", "/huge", huge_html, NULL), VESTRY_OK);
@@ -314,7 +314,7 @@ static void answer_larger_than_the_budget_gets_503(void) {
   vsi_client_read_all(&reader);
   CHECK(reader.complete);
   vsi_client_close(&reader);
-  CHECK_EQUAL(vsi_server_stats(&s).answers_cut_count, 0);
+  CHECK_EQUAL(vsi_server_stats(&s).responses_cut_count, 0);
   stop();
 }
 
@@ -359,16 +359,16 @@ static void small_ranges_read_few_bytes(void) {
   }
   if (read_so_far() - begin >= LARGE) FAIL("%zu bytes were read", read_so_far() - begin);
   ask_and_finish("HEAD", "/embedded/large.txt", "", 200, length);
-  CHECK_EQUAL(vsi_server_stats(&s).answer_peak_bytes, 0);
+  CHECK_EQUAL(vsi_server_stats(&s).response_peak_bytes, 0);
   /* a handler must build a body so that its length is known; it counts during this time */
   ask_and_finish("HEAD", "/html", "", 200, length);
-  CHECK_EQUAL(vsi_server_stats(&s).answer_peak_bytes, LARGE);
-  CHECK_UNTIL(!vsi_server_stats(&s).answer_bytes);
+  CHECK_EQUAL(vsi_server_stats(&s).response_peak_bytes, LARGE);
+  CHECK_UNTIL(!vsi_server_stats(&s).response_bytes);
   stop();
 }
 
-/* An answer may end early, but never contains other bytes than the announced ones. */
-static void shrinking_file_ends_the_answer_early(void) {
+/* A response may end early, but never contains other bytes than the announced ones. */
+static void shrinking_file_ends_the_response_early(void) {
   start_holding();
   vsi_client c;
   char path[64];
@@ -381,12 +381,12 @@ static void shrinking_file_ends_the_answer_early(void) {
   CHECK_NOT(c.complete);
   CHECK(c.body_len < LARGE);
   vsi_client_close(&c);
-  CHECK_UNTIL(!vsi_server_stats(&s).answer_bytes);
+  CHECK_UNTIL(!vsi_server_stats(&s).response_bytes);
   vsi_server_assert_serves(&s);
   stop();
 }
 
-static void answer_with_empty_values_is_sent(void) {
+static void response_with_empty_values_is_sent(void) {
   start();
   vsi_client c;
   vsi_client_ask(&c, s.port, "GET", "/empty", "");
@@ -405,14 +405,14 @@ static void answer_with_empty_values_is_sent(void) {
 }
 
 static const vsi_case cases[] = {
-    VSI_CASE(answers_of_each_kind_arrive_complete, VSI_RULE_RESPOND, NULL),
-    VSI_CASE(stalled_readers_stay_within_the_answer_budget, VSI_RULE_ANSWER_MEMORY, NULL),
-    VSI_CASE(answer_larger_than_the_budget_gets_503, VSI_RULE_ANSWER_MEMORY, NULL),
+    VSI_CASE(responses_of_each_kind_arrive_complete, VSI_RULE_RESPOND, NULL),
+    VSI_CASE(stalled_readers_stay_within_the_response_budget, VSI_RULE_ANSWER_MEMORY, NULL),
+    VSI_CASE(response_larger_than_the_budget_gets_503, VSI_RULE_ANSWER_MEMORY, NULL),
     VSI_CASE(small_ranges_read_few_bytes, VSI_RULE_FILE, NULL),
-    VSI_CASE(shrinking_file_ends_the_answer_early, VSI_RULE_FILE, NULL),
-    VSI_CASE(answer_over_the_budget_is_not_built, VSI_RULE_ANSWER_MEMORY, NULL),
-    VSI_CASE(paused_reader_gets_the_complete_answer, VSI_RULE_PAUSE, NULL),
-    VSI_CASE(answer_with_empty_values_is_sent, VSI_RULE_RESPOND, NULL),
+    VSI_CASE(shrinking_file_ends_the_response_early, VSI_RULE_FILE, NULL),
+    VSI_CASE(response_over_the_budget_is_not_built, VSI_RULE_ANSWER_MEMORY, NULL),
+    VSI_CASE(paused_reader_gets_the_complete_response, VSI_RULE_PAUSE, NULL),
+    VSI_CASE(response_with_empty_values_is_sent, VSI_RULE_RESPOND, NULL),
 };
 
 const vsi_suite vsi_answers_suite = VSI_SUITE("answers", cases);

@@ -57,7 +57,7 @@ void vsi_client_connect(vsi_client *c, uint16_t port, bool small) {
 void vsi_client_send(vsi_client *c, const void *data, size_t len) {
   for (const char *at = data; len;) {
     ssize_t sent = c->tls ? vsi_client_tls_ops_used->send(c->tls, at, len) : send(c->fd, at, len, MSG_NOSIGNAL);
-    c->unsent = sent < 0 && (errno == EPIPE || errno == ECONNRESET); /* the server's answer can still be read */
+    c->unsent = sent < 0 && (errno == EPIPE || errno == ECONNRESET); /* the server's response can still be read */
     if (c->unsent) return;
     if (sent < 0) FAIL("send: %s", strerror(errno));
     at += sent;
@@ -115,7 +115,7 @@ bool vsi_client_wait(vsi_client *c, int ms) {
   return ready > 0;
 }
 
-/* Answers are large and arrive in pieces, so no function here scans all of it for each piece. (Sanitizers scan the
+/* Responses are large and arrive in pieces, so no function here scans all of it for each piece. (Sanitizers scan the
  * whole string in each call that takes one.) */
 
 /* strstr in the received bytes from an offset, limited to `most` bytes. */
@@ -124,7 +124,7 @@ static const char *find(const vsi_client *c, size_t from, size_t most, const cha
   return memmem(c->text + from, c->len - from < most ? c->len - from : most, text, strlen(text));
 }
 
-/* The offset of the answer's body; 0: the head is incomplete. */
+/* The offset of the response's body; 0: the head is incomplete. */
 static size_t body_at(const vsi_client *c) {
   enum { MOST_HEAD = 65536 };
   const char *end = find(c, c->at, MOST_HEAD, "\r\n\r\n");
@@ -173,10 +173,10 @@ static void append_body(vsi_client *c, const char *data, size_t len) {
 }
 
 /* Take the complete chunks, and the available part of the last one, from the position of the previous call for this
- * answer. Returns the end of the answer, if it is complete. */
+ * response. Returns the end of the response, if it is complete. */
 static size_t read_chunks(vsi_client *c, size_t at) {
   enum { MOST_LINE = 32 };
-  if (c->whole_at < at) c->whole_at = at, c->whole_len = c->whole_count = c->part_len = 0; /* that was another answer */
+  if (c->whole_at < at) c->whole_at = at, c->whole_len = c->whole_count = c->part_len = 0; /* that was another one */
   c->body_len = c->whole_len + c->part_len;
   c->chunks_count = c->whole_count;
   append_body(c, "", 0);
@@ -206,7 +206,7 @@ static size_t read_chunks(vsi_client *c, size_t at) {
   return 0;
 }
 
-/* Parse the answer again. Returns the offset of its end; 0: incomplete. */
+/* Parse the response again. Returns the offset of its end; 0: incomplete. */
 static size_t parse(vsi_client *c, bool is_head) {
   int status = vsi_client_status(c);
   size_t at = body_at(c);

@@ -15,12 +15,12 @@ typedef struct vsi_client {
   int fd; /* -1: closed */
   char *text;
   size_t len, capacity; /* received; terminated */
-  size_t at;            /* offset of the current answer */
+  size_t at;            /* offset of the current response */
   unsigned in_vain;     /* reads after the end */
   bool ended;           /* the server has closed or reset the connection */
   bool reset;
   bool unsent; /* the server had closed before all was sent */
-  char *body;  /* of the current answer, without framing; terminated */
+  char *body;  /* of the current response, without framing; terminated */
   size_t body_len, body_capacity;
   size_t chunks_count;
   /* The offset of the first incomplete chunk, and the length and number of the chunks before it; 0: unknown. The bytes
@@ -65,11 +65,11 @@ int vsi_client_status(vsi_client *c);
 const char *vsi_client_header(vsi_client *c, const char *name);
 /* Read until the body contains the text. */
 void vsi_client_expect(vsi_client *c, const char *text);
-/* Read until the answer ends: it is complete, or the server has closed. is_head: an answer to HEAD. */
+/* Read until the response ends: it is complete, or the server has closed. is_head: a response to HEAD. */
 void vsi_client_finish(vsi_client *c, bool is_head);
-/* Read until the server closes; then `complete` shows whether the answer was complete. */
+/* Read until the server closes; then `complete` shows whether the response was complete. */
 void vsi_client_read_all(vsi_client *c);
-/* Continue with the next answer on the same connection. */
+/* Continue with the next response on the same connection. */
 void vsi_client_next(vsi_client *c);
 
 /* Shut down the client's half of the connection; it still reads. */

@@ -113,7 +113,7 @@ static vestry_slice body(void *asked) {
 static bool end(void *asked) {
   vsi_client *c = &((exchange *)asked)->client;
   if (!c->len) vsi_client_read(c);
-  if (c->ended && !c->len) return false; /* there was no answer */
+  if (c->ended && !c->len) return false; /* there was no response */
   vsi_client_finish(c, false);
   return c->complete;
 }

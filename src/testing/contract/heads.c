@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Heads that browsers, phones, proxies and sign-on systems send, with the defaults of a server and above them: each
- * request gets exactly one well-formed answer. */
+ * request gets exactly one well-formed response. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +31,7 @@ static vestry_err open_stream(const vestry_request *req, vestry_reply *reply, vo
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("open", true));
 }
 
-static vestry_err large_answer_head(const vestry_request *req, vestry_reply *reply, void *app) {
+static vestry_err large_response_head(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
   static char value[LARGE_BYTES + 1];
   memset(value, 'v', LARGE_BYTES);
@@ -45,7 +45,7 @@ static void start(size_t max_head_bytes) {
   CHECK_ERROR(vestry_route(s.v, "POST", "/", count_body, NULL), VESTRY_OK);
   CHECK_ERROR(vestry_route(s.v, "GET", "/files/{name}", count_body, NULL), VESTRY_OK);
   CHECK_ERROR(vestry_route(s.v, "GET", "/stream", open_stream, NULL), VESTRY_OK);
-  CHECK_ERROR(vestry_route(s.v, "GET", "/large", large_answer_head, NULL), VESTRY_OK);
+  CHECK_ERROR(vestry_route(s.v, "GET", "/large", large_response_head, NULL), VESTRY_OK);
   vsi_server_run(&s, &(vestry_contract_settings){.max_head_bytes = max_head_bytes});
 }
 
@@ -53,9 +53,9 @@ static void stop(void) {
   vsi_server_stop(&s);
 }
 
-/* ---- one answer -------------------------------------------------------------------------------------------------- */
+/* ---- one response ------------------------------------------------------------------------------------------------ */
 
-/* Send all bytes, and read until the server closes: exactly one complete answer must arrive. Returns its status. */
+/* Send all bytes, and read until the server closes: exactly one complete response must arrive. Returns its status. */
 static int answer_to(const char *request, size_t len) {
   vsi_client c;
   vsi_client_connect(&c, s.port, false);
@@ -188,7 +188,7 @@ static bool is_too_large(int status) {
 }
 
 /* A draft of 50,000 letters of any alphabet fits into a body, but not into the signals of a GET. */
-static void large_form_gets_exactly_one_answer(void) {
+static void large_form_gets_exactly_one_response(void) {
   static const char *const letters[] = {"x", "%E6%96%87"};
   start(0);
   for (size_t i = 0; i < 2; i++) {
@@ -263,8 +263,8 @@ static void head_at_the_limit_is_served_and_above_refused(void) {
   }
 }
 
-/* However far above the limit, and whichever memory of the server is exhausted first: exactly one answer. */
-static void head_far_over_the_limit_gets_one_answer(void) {
+/* However far above the limit, and whichever memory of the server is exhausted first: exactly one response. */
+static void head_far_over_the_limit_gets_one_response(void) {
   start(0);
   for (filler by = 0; by < FILLERS; by++)
     for (size_t bytes = MOST + 1021; bytes < 5 * MOST; bytes += 1021)
@@ -278,7 +278,7 @@ static void head_far_over_the_limit_gets_one_answer(void) {
 }
 
 /* More cookies or parameters than any browser sends: libmicrohttpd allocates a record for each. */
-static void many_cookies_or_parameters_get_one_answer(void) {
+static void many_cookies_or_parameters_get_one_response(void) {
   static const char *const pieces[] = {"a=b; ", "a=b&", "\r\na:b"};
   static const char *const begins[] = {"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nCookie: ", "GET /?",
                                        "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close"};
@@ -297,7 +297,7 @@ static void many_cookies_or_parameters_get_one_answer(void) {
   stop();
 }
 
-static void invalid_content_length_gets_one_answer(void) {
+static void invalid_content_length_gets_one_response(void) {
   static const char *const lengths[] = {"abc", "-1", "1 2", "99999999999999999999999999", "5, 6", "0x10"};
   start(0);
   for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
@@ -309,8 +309,8 @@ static void invalid_content_length_gets_one_answer(void) {
   stop();
 }
 
-/* If the server has no memory for this head of an answer, it answers with an error, and continues to serve. */
-static void answer_with_large_head_gets_one_answer(void) {
+/* If the server has no memory for this head of a response, it answers with an error, and continues to serve. */
+static void response_with_large_head_gets_one_response(void) {
   static const char name[] = "\r\nX-Large: ";
   start(0);
   size_t len =
@@ -334,12 +334,12 @@ static void answer_with_large_head_gets_one_answer(void) {
 
 static const vsi_case cases[] = {
     VSI_CASE_TLS(heads_of_current_browsers_are_served, VSI_RULE_HEAD_SIZE, NULL),
-    VSI_CASE_TLS(large_form_gets_exactly_one_answer, VSI_RULE_HEAD_SIZE, "refuses_itself"),
+    VSI_CASE_TLS(large_form_gets_exactly_one_response, VSI_RULE_HEAD_SIZE, "refuses_itself"),
     VSI_CASE_TLS(head_at_the_limit_is_served_and_above_refused, VSI_RULE_HEAD_SIZE, "refuses_itself"),
-    VSI_CASE_TLS(head_far_over_the_limit_gets_one_answer, VSI_RULE_HEAD_SIZE, "refuses_itself"),
-    VSI_CASE_TLS(many_cookies_or_parameters_get_one_answer, VSI_RULE_ONE_ANSWER, "refuses_itself"),
-    VSI_CASE_TLS(invalid_content_length_gets_one_answer, VSI_RULE_LENGTH, NULL),
-    VSI_CASE_TLS(answer_with_large_head_gets_one_answer, VSI_RULE_ONE_ANSWER, NULL),
+    VSI_CASE_TLS(head_far_over_the_limit_gets_one_response, VSI_RULE_HEAD_SIZE, "refuses_itself"),
+    VSI_CASE_TLS(many_cookies_or_parameters_get_one_response, VSI_RULE_ONE_ANSWER, "refuses_itself"),
+    VSI_CASE_TLS(invalid_content_length_gets_one_response, VSI_RULE_LENGTH, NULL),
+    VSI_CASE_TLS(response_with_large_head_gets_one_response, VSI_RULE_ONE_ANSWER, NULL),
 };
 
 const vsi_suite vsi_heads_suite = VSI_SUITE("heads", cases);

@@ -18,13 +18,13 @@ static void start(void) {
 }
 
 /* Find a second status line; an error page may contain its version. */
-static const char *second_answer(const char *text) {
+static const char *second_response(const char *text) {
   const char *at = text + 10;
   while ((at = strstr(at, "HTTP/1.1 ")) != NULL && (at[9] < '1' || at[9] > '5')) at += 9;
   return at;
 }
 
-/* Expect one answer, a 400, and the end of the connection. */
+/* Expect one response, a 400, and the end of the connection. */
 static void assert_refused(const char *text, size_t len) {
   vsi_client c;
   vsi_client_connect(&c, s.port, false);
@@ -32,7 +32,7 @@ static void assert_refused(const char *text, size_t len) {
   int status = vsi_client_status(&c);
   if (status != 400) FAIL("\"%s\" was answered %d", text, status);
   vsi_client_read_all(&c);
-  const char *second = second_answer(c.text);
+  const char *second = second_response(c.text);
   if (second && !(vsi_adapter.refuses_itself && strncmp(second, c.text, 12) == 0))
     FAIL("\"%s\" was taken for two requests", text);
   vsi_client_close(&c);
@@ -116,7 +116,7 @@ static void headers_over_the_servers_room_are_not_skipped(void) {
   vsi_server_stop(&s);
 }
 
-/* 0: the server closed without an answer. */
+/* 0: the server closed without a response. */
 static int ask_for(const char *target) {
   vsi_client c;
   vsi_client_connect(&c, s.port, false);
@@ -235,7 +235,7 @@ static void spaces_in_request_lines_are_refused(void) {
       /* a server that is not strict redirects, and keeps the connection; it also treats a tab as a space */
       if (redirects && c.len && (strncmp(c.text, "HTTP/1.1 301 ", 13) == 0 || strchr(lines[i], '\t'))) is_own = true;
     }
-    /* Or the connection closes without an answer; but the answer never repeats the request. */
+    /* Or the connection closes without a response; but the response never repeats the request. */
     bool is_plain = strncmp(c.text ? c.text : "", "HTTP/1.", 7) == 0 && strncmp(c.text + 8, " 400 ", 5) == 0;
     if (c.len && ((!is_plain && !is_own) || (strstr(c.text, "script") && !redirects)))
       FAIL("\"%s\" was answered \"%s\"", lines[i], c.text);

@@ -116,7 +116,7 @@ static void expect(const vsi_readings_request *request, seen *ret_all) {
   put(ret_all, request->body, request->body_len);
 }
 
-/* ---- answers ----------------------------------------------------------------------------------------------------- */
+/* ---- responses --------------------------------------------------------------------------------------------------- */
 
 typedef struct exchange {
   int fd; /* -1: none */
@@ -134,8 +134,8 @@ typedef struct answer {
   size_t body_len;
 } answer;
 
-/* Return the answer at *at, and advance *at; skips 1xx. false: no complete answer. */
-static bool next_answer(const exchange *v, size_t *at, answer *ret_answer) {
+/* Return the response at *at, and advance *at; skips 1xx. false: no complete response. */
+static bool next_response(const exchange *v, size_t *at, answer *ret_response) {
   for (;;) {
     const char *begin = v->answers + *at, *end = v->answers + v->len;
     if (end - begin < 13 || memcmp(begin, "HTTP/1.", 7) != 0) return false;
@@ -148,7 +148,7 @@ static bool next_answer(const exchange *v, size_t *at, answer *ret_answer) {
     const int status = atoi(begin + 9);
     if (status < 200 || status == 304 || status == 204) length = 0;
     if (length > (size_t)(end - blank - 4)) return false;
-    *ret_answer = (answer){status, blank + 4, length};
+    *ret_response = (answer){status, blank + 4, length};
     *at = (size_t)(blank + 4 + length - v->answers);
     if (status >= 200) return true;
   }
@@ -188,7 +188,8 @@ static bool is_elsewhere(const answer *a) {
   return a->status == 404 || a->status == 405 || a->status == 501;
 }
 
-/* Each answer belongs to the next request of the text, until one is refused. Returns the number of served requests. */
+/* Each response belongs to the next request of the text, until one is refused. Returns the number of served
+ * requests. */
 static size_t judge(const exchange *v) {
   static vsi_readings_request requests[VSI_READINGS_REQUESTS];
   static seen wanted;
@@ -196,11 +197,11 @@ static size_t judge(const exchange *v) {
   size_t at = 0, index = 0, count_served = 0;
   bool is_over = false;
   answer a;
-  for (; next_answer(v, &at, &a); index++) {
+  for (; next_response(v, &at, &a); index++) {
     if (reported) fprintf(reported, " %d ", a.status);
     if (reported && is_seen(&a)) print(reported, a.body, a.body_len);
     if (!is_seen(&a)) {
-      /* the server's own answer, and the bytes after it */
+      /* the server's own response, and the bytes after it */
       if (vsi_adapter.has_own_paths && is_elsewhere(&a)) return count_served;
       if (!is_elsewhere(&a)) is_over = true;
       continue;

@@ -181,7 +181,7 @@ static void assert_body(void *exchange, const char *text) {
 /* ------------------------------------------------------------------------------------------- plain requests ------- */
 
 /* capability: B6, C14 */
-static void answer_has_status_headers_and_body(void) {
+static void response_has_status_headers_and_body(void) {
   begin();
   void *exchange = request((vsi_contract_call){.path = "/echo"});
   CHECK_EQUAL(vsi_seam->status(exchange), 200);
@@ -721,7 +721,7 @@ static void guards_accept_tokens_and_reject_forged_requests(void) {
                              {"X-Once", text + 65},
                              {"Sec-Fetch-Site", "same-origin"},
                              {"Origin", "https://a.example"}};
-  for (int i = 0; i < 3; i++) { /* done once, and the answer is repeated */
+  for (int i = 0; i < 3; i++) { /* done once, and the response is repeated */
     void *exchange = post_guarded(headers, 5);
     CHECK_EQUAL(vsi_seam->status(exchange), 201);
     CHECK_TEXT(vsi_seam->header(exchange, "Location"), "/made");
@@ -751,7 +751,7 @@ static void guards_accept_tokens_and_reject_forged_requests(void) {
 }
 
 static const vsi_case cases[] = {
-    VSI_CASE_TLS(answer_has_status_headers_and_body, VSI_RULE_RESPOND, NULL),
+    VSI_CASE_TLS(response_has_status_headers_and_body, VSI_RULE_RESPOND, NULL),
     VSI_CASE_TLS(empty_reply_gets_204, VSI_RULE_RESPOND, NULL),
     VSI_CASE_TLS(large_body_is_sent_whole, VSI_RULE_RESPOND, NULL),
     VSI_CASE_TLS(error_of_a_handler_gets_its_status, VSI_RULE_RESPOND, NULL),

@@ -46,7 +46,7 @@
   "a head of `max_head_bytes` is served, by default 16,384; a larger one gets exactly one answer, 431 or 414"
 #define VSI_RULE_ONE_ANSWER "each request gets exactly one complete answer, also if its head or its answer is large"
 
-/* ---- answers ----------------------------------------------------------------------------------------------------- */
+/* ---- responses --------------------------------------------------------------------------------------------------- */
 
 #define VSI_RULE_RESPOND     "`respond` and `respond_body` send the status, all headers and the whole body"
 #define VSI_RULE_HEAD_METHOD "HEAD gets the head of the answer to GET with its Content-Length, no body and no stream"
@@ -59,8 +59,8 @@
 #define VSI_RULE_FAILURE                                                                                               \
   "if `vestry_serve` or an allocation fails, the request is refused or closed; the server continues"
 #define VSI_RULE_ANSWER_MEMORY                                                                                         \
-  "while `vestry_answer_bytes_excess` is not 0, the answers that hold most are closed, and counted by "                \
-  "`vestry_answer_cut`"
+  "while `vestry_response_bytes_excess` is not 0, the answers that hold most are closed, and counted by "              \
+  "`vestry_response_cut`"
 #define VSI_RULE_FILE                                                                                                  \
   "`respond_body` reads a file piece by piece, and closes the connection if `vestry_body_read` fails"
 #define VSI_RULE_PAUSE "the time-outs of streams do not apply to answers: a client may pause, and then read the rest"

@@ -34,12 +34,12 @@ typedef struct vsi_contract_seam {
   int (*status)(void *exchange);
   const char *(*header)(void *exchange, const char *name); /* NULL: none */
   void (*expect)(void *exchange, const char *text);        /* wait for the text in the body */
-  vestry_slice (*body)(void *exchange);                    /* of an answer, whole; of a stream, as received so far */
+  vestry_slice (*body)(void *exchange);                    /* of a response, whole; of a stream, as received so far */
   bool (*end)(void *exchange); /* wait for the end of the stream, and return whether it is clean */
   void (*hang_up)(void *exchange);
   void (*forget)(void *exchange); /* hang up if necessary, and free */
 
-  bool closes_broken;   /* a request with an incomplete body gets no answer: the server closes the connection */
+  bool closes_broken;   /* a request with an incomplete body gets no response: the server closes the connection */
   bool no_peer_address; /* the peer address is "" */
 } vsi_contract_seam;
 

@@ -139,7 +139,7 @@ void vsi_server_finish(vsi_server *s) {
   CHECK_EQUAL(stats.opened_count, stats.closed_count);
   CHECK_EQUAL(stats.accepted_count, stats.written_count + stats.discarded_count + stats.conflated_count);
   CHECK_EQUAL(stats.request_bytes, 0);
-  CHECK_EQUAL(stats.answer_bytes, 0);
+  CHECK_EQUAL(stats.response_bytes, 0);
   vsi_recorder_finish(&s->recorder);
   vestry_destroy(s->v);
   CHECK_EQUAL(atomic_load(&s->th.live), 0);

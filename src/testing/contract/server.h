@@ -35,7 +35,7 @@ extern _Atomic(uint64_t) vsi_server_clock_ahead_ns;
 void vsi_server_hold_clock(bool hold);
 extern _Atomic(long) vsi_server_debug_lines;
 
-/* Unless a test is about time-outs, servers wait for a client that a busy machine delays. An answer that needs no such
+/* Unless a test is about time-outs, servers wait for a client that a busy machine delays. A response that needs no such
  * wait arrives within this time, however busy the machine is. If two times are closer together, use CHECK_BELOW_S. */
 enum { VSI_PROMPT_S = 120 };
 
@@ -79,7 +79,7 @@ enum { VSI_STALLING_BYTES = 8 << 20, VSI_STALLING_QUEUE_BYTES = VSI_STALLING_BYT
 void vsi_server_assert_stalling_text(const char *text);
 /* Check that the server answers a request on a separate connection. */
 void vsi_server_assert_serves(vsi_server *s);
-/* Send a request with these bytes, return the status of its answer, and check that the server still serves. */
+/* Send a request with these bytes, return the status of its response, and check that the server still serves. */
 int vsi_server_status_of(vsi_server *s, const char *request);
 
 #endif

@@ -29,10 +29,10 @@ static _Atomic(int) begun, ended, aborted, why;
 enum { NOWHERE, AT_BEGIN, AT_WRITE, AT_END };
 static _Atomic(int) held_at;
 static _Atomic(bool) is_held;
-static _Atomic(uint64_t) fails_at; /* the offset at which the writer fails; 0: it does not */
-static _Atomic(size_t) answer_len; /* number of bytes of text; 0: "kept" */
-static _Atomic(int) guarded;       /* calls of the guard */
-static _Atomic(bool) refuses;      /* the guard answers 403 */
+static _Atomic(uint64_t) fails_at;   /* the offset at which the writer fails; 0: it does not */
+static _Atomic(size_t) response_len; /* number of bytes of text; 0: "kept" */
+static _Atomic(int) guarded;         /* calls of the guard */
+static _Atomic(bool) refuses;        /* the guard answers 403 */
 
 static void hold(int place) {
   if (atomic_load(&held_at) != place) return;
@@ -85,7 +85,7 @@ static const vestry_upload_writer writer = {
 
 static vestry_err done(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
-  return vestry_reply_body(reply, "text/plain", answer_len ? text : "kept", answer_len ? answer_len : 4);
+  return vestry_reply_body(reply, "text/plain", response_len ? text : "kept", response_len ? response_len : 4);
 }
 
 /* A guard reads headers. */
@@ -105,7 +105,7 @@ static void start_silent(unsigned silent_s) {
   for (size_t i = 0; i < LARGE; i++) text[i] = (char)(i * 31 + i / 4093);
   begun = ended = aborted = why = 0;
   written = wrong = largest = fails_at = 0;
-  answer_len = 0;
+  response_len = 0;
   guarded = 0;
   refuses = false;
   const vestry_contract_settings settings = {.keeps_connections = true, .silent_ms = silent_s * UINT64_C(1000)};
@@ -260,7 +260,7 @@ static void slow_writer_applies_back_pressure(void) {
   stop();
 }
 
-/* The client gets the answer while it sends, and need not send the rest. */
+/* The client gets the response while it sends, and need not send the rest. */
 /* capability: L1 */
 static void failed_writer_answers_during_the_upload(void) {
   vsi_client c;
@@ -302,9 +302,9 @@ static void send_text(vsi_client *c, size_t len, bool in_chunks) {
   }
 }
 
-/* A form whose first file is refused gets the answer, however much of it would follow. */
+/* A form whose first file is refused gets the response, however much of it would follow. */
 /* capability: L1 */
-static void refused_form_gets_an_answer_before_its_end(void) {
+static void refused_form_gets_a_response_before_its_end(void) {
   start();
   atomic_store(&refuses, true);
   for (int in_chunks = 0; in_chunks < 2; in_chunks++) {
@@ -324,7 +324,7 @@ static void refused_form_gets_an_answer_before_its_end(void) {
 }
 
 /* A chunked body that is too large, or that no handler takes. */
-static void unwanted_chunked_body_gets_an_answer(void) {
+static void unwanted_chunked_body_gets_a_response(void) {
   start();
   for (int is_routed = 0; is_routed < 2; is_routed++) {
     vsi_client c;
@@ -361,25 +361,25 @@ static void form_that_breaks_off_calls_no_guard(void) {
   stop();
 }
 
-/* Send an upload, and do not read its answer yet. */
+/* Send an upload, and do not read its response yet. */
 static void send_upload(vsi_client *c) {
   begin(c, "Content-Length: 300000");
   vsi_client_send(c, text, 300000);
 }
 
-/* Clients that do not read their answers delay neither other uploads nor a stop. */
+/* Clients that do not read their responses delay neither other uploads nor a stop. */
 /* capability: L1 */
-static void stalled_readers_of_answers_hold_no_writer(void) {
+static void stalled_readers_of_responses_hold_no_writer(void) {
   enum { READERS = 10 };
   static vsi_client readers[READERS];
   start_silent(vsi_patience_s); /* the server's library counts the time in which a client does not read */
   vsi_server_hold_clock(true);
-  atomic_store(&answer_len, LARGE / 4);
+  atomic_store(&response_len, LARGE / 4);
   for (int i = 0; i < READERS; i++) {
     send_upload(&readers[i]);
     CHECK_UNTIL(uploads_stats().done_count == (uint64_t)i + 1);
   }
-  atomic_store(&answer_len, 0);
+  atomic_store(&response_len, 0);
   vsi_client c;
   send_upload(&c);
   CHECK_EQUAL(vsi_client_status(&c), 200);
@@ -402,13 +402,13 @@ static void stalled_readers_of_answers_hold_no_writer(void) {
   atomic_store(&vsi_server_clock_ahead_ns, 0);
 }
 
-/* The answer to a large body may be large, too. */
+/* The response to a large body may be large, too. */
 /* capability: L1 */
-static void upload_may_get_a_large_answer(void) {
+static void upload_may_get_a_large_response(void) {
   vsi_client c;
   char line[64];
   start();
-  atomic_store(&answer_len, LARGE / 4);
+  atomic_store(&response_len, LARGE / 4);
   snprintf(line, sizeof line, "Content-Length: %d", LARGE);
   begin(&c, line);
   vsi_client_send(&c, text, LARGE);
@@ -527,23 +527,23 @@ static void half_closed_client_aborts_the_upload(void) {
   stop();
 }
 
-/* Without TLS: cases that observe sockets, the clock of a single body, or answers that the adapter writes itself. */
+/* Without TLS: cases that observe sockets, the clock of a single body, or responses that the adapter writes itself. */
 static const vsi_case cases[] = {
     VSI_CASE_TLS(large_upload_holds_little_memory, VSI_RULE_PIECES, NULL),
     VSI_CASE_TLS(multipart_form_is_parsed, VSI_RULE_PIECES, NULL),
     VSI_CASE_TLS(upload_over_limit_is_refused_by_its_head, VSI_RULE_EARLY, NULL),
     VSI_CASE_TLS(failed_writer_answers_during_the_upload, VSI_RULE_EARLY, NULL),
-    VSI_CASE_TLS(refused_form_gets_an_answer_before_its_end, VSI_RULE_EARLY, NULL),
-    VSI_CASE_TLS(unwanted_chunked_body_gets_an_answer, VSI_RULE_EARLY, "has_own_paths"),
+    VSI_CASE_TLS(refused_form_gets_a_response_before_its_end, VSI_RULE_EARLY, NULL),
+    VSI_CASE_TLS(unwanted_chunked_body_gets_a_response, VSI_RULE_EARLY, "has_own_paths"),
     VSI_CASE_TLS(form_that_breaks_off_calls_no_guard, VSI_RULE_LOST_UPLOAD, "closes_broken"),
-    VSI_CASE_TLS(upload_may_get_a_large_answer, VSI_RULE_RESPOND, NULL),
+    VSI_CASE_TLS(upload_may_get_a_large_response, VSI_RULE_RESPOND, NULL),
     VSI_CASE_TLS(lost_client_aborts_the_upload_once, VSI_RULE_LOST_UPLOAD, NULL),
     VSI_CASE_TLS(client_lost_during_a_blocked_write_aborts_the_upload, VSI_RULE_LOST_UPLOAD, NULL),
     VSI_CASE_TLS(stop_waits_for_the_writer_and_aborts_the_upload, VSI_RULE_STOP_WAITS, NULL),
     VSI_CASE(timeout_of_an_upload_restarts_with_each_piece, VSI_RULE_UPLOAD_TIME, NULL),
     VSI_CASE(slow_writer_applies_back_pressure, VSI_RULE_PIECES, NULL),
     VSI_CASE(half_closed_client_aborts_the_upload, VSI_RULE_LOST_UPLOAD, NULL),
-    VSI_CASE(stalled_readers_of_answers_hold_no_writer, VSI_RULE_WRITER, NULL),
+    VSI_CASE(stalled_readers_of_responses_hold_no_writer, VSI_RULE_WRITER, NULL),
     VSI_CASE_TLS(blocked_writer_does_not_delay_other_requests, VSI_RULE_WRITER, "waits_in_handlers"),
 };
 

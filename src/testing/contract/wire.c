@@ -107,7 +107,7 @@ static void ambiguous_paths_are_refused(void) {
 /* ---- framing ----------------------------------------------------------------------------------------------------- */
 
 /* Check that the bytes after the head of a refused request were not treated as a request. */
-static void assert_no_other_answer(const vsi_client *c) {
+static void assert_no_other_response(const vsi_client *c) {
   const size_t line_len = strcspn(c->text, "\r");
   for (const char *at = strstr(c->text + 10, "HTTP/1.1"); at; at = strstr(at + 1, "HTTP/1.1"))
     if (!vsi_adapter.refuses_itself || strncmp(at, c->text, line_len) != 0) FAIL("another answer: \"%s\"", at);
@@ -144,7 +144,7 @@ static void request_of_unclear_length_is_refused(void) {
     const char *connection = vsi_client_header(&c, "Connection");
     CHECK(connection ? strcmp(connection, "close") == 0 : vsi_adapter.refuses_itself);
     while (!c.ended) vsi_client_read(&c);
-    assert_no_other_answer(&c);
+    assert_no_other_response(&c);
     vsi_client_close(&c);
   }
   vsi_server_assert_serves(&s);
@@ -230,7 +230,7 @@ static void continue_is_sent_only_for_accepted_bodies(void) {
 
 enum { TRICKLE_BYTES = 1000, TRICKLE_MS = 10 };
 
-/* Send single bytes. Returns whether the server has stopped waiting: an answer or the end came. */
+/* Send single bytes. Returns whether the server has stopped waiting: a response or the end came. */
 static bool is_interrupted(vsi_client *c) {
   for (int i = 0; i < TRICKLE_BYTES - 1; i++) {
     vsi_client_send(c, "0", 1);
@@ -266,7 +266,7 @@ static void trickling_body_gets_408(void) {
   }
 }
 
-/* The same after an answer that did not wait for the body. */
+/* The same after a response that did not wait for the body. */
 static void rest_of_a_refused_body_times_out(void) {
   static const struct {
     const char *head;
@@ -295,7 +295,7 @@ static void rest_of_a_refused_body_times_out(void) {
 
 /* ---- kept connections -------------------------------------------------------------------------------------------- */
 
-/* A handler whose answer the query selects. */
+/* A handler whose response the query selects. */
 static vestry_err answer(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)app;
   switch (strtol(req->query, NULL, 10)) {
@@ -318,7 +318,7 @@ static bool promises_more(vsi_client *c) {
   return !connection || strcasecmp(connection, "close") != 0;
 }
 
-/* After the answer, do as its head announces. False: the connection is closed. */
+/* After the response, do as its head announces. False: the connection is closed. */
 static bool goes_on(vsi_client *c) {
   bool more = promises_more(c);
   if (more)
@@ -329,7 +329,7 @@ static bool goes_on(vsi_client *c) {
 }
 
 /* Send requests of each kind on one connection while the heads promise to keep it. An unannounced end fails in
- * client_status, because there is no answer. Returns the number of connections needed. */
+ * client_status, because there is no response. Returns the number of connections needed. */
 static unsigned ask_on_and_on(const char *version, const char *headers) {
   static const struct {
     const char *method, *target, *rest;

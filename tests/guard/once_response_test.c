@@ -14,7 +14,7 @@ typedef struct suite {
 
 static void begin(suite *s) {
   test_host_init(&s->th);
-  s->share = (vsi_once_share){.host = &s->th.host, .max_answer_bytes = 100, .max_bytes = 150};
+  s->share = (vsi_once_share){.host = &s->th.host, .max_response_bytes = 100, .max_bytes = 150};
 }
 
 static void end(suite *s) {
@@ -27,81 +27,81 @@ static const vestry_response made = {
     .status = 201, .headers = headers, .headers_count = 2, .body = "body\0with a zero", .body_len = 16};
 
 /* Unpack from a buffer of exactly len bytes, so that a sanitizer finds reads beyond its end. */
-static vestry_err unpack(suite *s, const unsigned char *bytes, size_t len, vsi_once_answer *ret_answer) {
+static vestry_err unpack(suite *s, const unsigned char *bytes, size_t len, vsi_once_response *ret_response) {
   unsigned char *exact = malloc(len ? len : 1);
   assert_non_null(exact);
   memcpy(exact, bytes, len);
-  vestry_err error = vsi_once_answer_unpack(ret_answer, &s->share, exact, len);
+  vestry_err error = vsi_once_response_unpack(ret_response, &s->share, exact, len);
   free(exact);
   return error;
 }
 
-static void packed_answer_unpacks_unchanged(void **state) {
+static void packed_response_unpacks_unchanged(void **state) {
   (void)state;
   suite s;
   unsigned char bytes[CAPACITY];
-  vsi_once_answer answer = {0}, again = {0};
+  vsi_once_response response = {0}, again = {0};
   begin(&s);
-  vsi_once_answer_keep(&answer, &s.share, &made);
-  assert_int_equal(s.share.bytes, answer.len);
-  const size_t len = vsi_once_answer_packed_len(&answer);
+  vsi_once_response_keep(&response, &s.share, &made);
+  assert_int_equal(s.share.bytes, response.len);
+  const size_t len = vsi_once_response_packed_len(&response);
   assert_true(len <= sizeof bytes);
-  vsi_once_answer_pack(&answer, bytes);
+  vsi_once_response_pack(&response, bytes);
   assert_int_equal(unpack(&s, bytes, len, &again), VESTRY_OK);
   assert_int_equal(again.status, 201);
   assert_int_equal(again.headers_count, 2);
-  assert_int_equal(again.len, answer.len);
-  assert_int_equal(again.body_at, answer.body_at);
-  assert_memory_equal(again.bytes, answer.bytes, answer.len);
-  vsi_once_answer_drop(&again, &s.share);
+  assert_int_equal(again.len, response.len);
+  assert_int_equal(again.body_at, response.body_at);
+  assert_memory_equal(again.bytes, response.bytes, response.len);
+  vsi_once_response_drop(&again, &s.share);
   /* Without memory, or without room in the share, only the status is kept. */
   test_host_fail_in(&s.th, 0);
   assert_int_equal(unpack(&s, bytes, len, &again), VESTRY_OK);
   test_host_fail_no_more(&s.th);
   assert_int_equal(again.status, 201);
   assert_null(again.bytes);
-  s.share.max_answer_bytes = answer.len - 1;
+  s.share.max_response_bytes = response.len - 1;
   assert_int_equal(unpack(&s, bytes, len, &again), VESTRY_OK);
   assert_null(again.bytes);
-  vsi_once_answer_drop(&answer, &s.share);
+  vsi_once_response_drop(&response, &s.share);
   end(&s);
 }
 
-static void streamed_answer_packs_as_empty(void **state) {
+static void streamed_response_packs_as_empty(void **state) {
   (void)state;
   suite s;
   unsigned char bytes[CAPACITY];
-  vsi_once_answer answer = {0}, again = {.status = 1};
+  vsi_once_response response = {0}, again = {.status = 1};
   begin(&s);
-  vsi_once_answer_pack(&answer, bytes);
-  assert_int_equal(unpack(&s, bytes, vsi_once_answer_packed_len(&answer), &again), VESTRY_OK);
+  vsi_once_response_pack(&response, bytes);
+  assert_int_equal(unpack(&s, bytes, vsi_once_response_packed_len(&response), &again), VESTRY_OK);
   assert_int_equal(again.status, 0);
   assert_null(again.bytes);
   end(&s);
 }
 
-/* Cut at any length, and with any byte changed, the bytes are rejected or give an answer whose parts lie within it. */
+/* Cut at any length, and with any byte changed, the bytes are rejected or give a response whose parts lie within it. */
 static void corrupt_bytes_are_rejected_or_stay_in_bounds(void **state) {
   (void)state;
   suite s;
   unsigned char bytes[CAPACITY];
-  vsi_once_answer answer = {0};
+  vsi_once_response response = {0};
   begin(&s);
-  vsi_once_answer_keep(&answer, &s.share, &made);
-  const size_t len = vsi_once_answer_packed_len(&answer), body_len = answer.len - answer.body_at;
-  vsi_once_answer_pack(&answer, bytes);
-  vsi_once_answer_drop(&answer, &s.share);
+  vsi_once_response_keep(&response, &s.share, &made);
+  const size_t len = vsi_once_response_packed_len(&response), body_len = response.len - response.body_at;
+  vsi_once_response_pack(&response, bytes);
+  vsi_once_response_drop(&response, &s.share);
   for (size_t cut = 0; cut < len; cut++) {
-    vsi_once_answer again = {.status = 7};
+    vsi_once_response again = {.status = 7};
     const vestry_err error = unpack(&s, bytes, cut, &again);
     assert_int_equal(error, cut < len - body_len ? VESTRY_FAILED : VESTRY_OK);
     if (error) assert_int_equal(again.status, 7);
-    vsi_once_answer_drop(&again, &s.share);
+    vsi_once_response_drop(&again, &s.share);
   }
   long refused = 0, read = 0;
   for (size_t i = 0; i < len; i++)
     for (unsigned change = 1; change < 256; change++) {
-      vsi_once_answer again = {0};
+      vsi_once_response again = {0};
       bytes[i] ^= (unsigned char)change;
       if (unpack(&s, bytes, len, &again)) {
         refused++;
@@ -112,7 +112,7 @@ static void corrupt_bytes_are_rejected_or_stay_in_bounds(void **state) {
         assert_true(again.body_at <= again.len);
         read++;
       }
-      vsi_once_answer_drop(&again, &s.share);
+      vsi_once_response_drop(&again, &s.share);
       bytes[i] ^= (unsigned char)change;
     }
   assert_true(refused > 0 && read > 0);
@@ -166,8 +166,8 @@ static void seal_opens_only_for_its_owner_and_nonce(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(packed_answer_unpacks_unchanged),
-      cmocka_unit_test(streamed_answer_packs_as_empty),
+      cmocka_unit_test(packed_response_unpacks_unchanged),
+      cmocka_unit_test(streamed_response_packs_as_empty),
       cmocka_unit_test(corrupt_bytes_are_rejected_or_stay_in_bounds),
       cmocka_unit_test(seal_opens_only_for_its_owner_and_nonce),
   };
