@@ -60,8 +60,9 @@ static inline void guide_pass_ms(vestry *v, uint64_t ms) {
 
 /* Send a request as the Datastar client. signals: JSON, as a body; NULL: none. cookie: the value of the header; NULL:
  * none. */
-static inline vestry_memory_exchange *guide_ask(vestry *v, const char *method, const char *path, const char *signals,
-                                                const char *cookie, vestry_handler_fn handler, void *app) {
+static inline vestry_memory_exchange *guide_request(vestry *v, const char *method, const char *path,
+                                                    const char *signals, const char *cookie, vestry_handler_fn handler,
+                                                    void *app) {
   vestry_header header = {"Cookie", cookie};
   vestry_memory_call call = {.method = method,
                              .path = path,

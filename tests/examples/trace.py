@@ -16,7 +16,7 @@ FIRST, SECOND, UNSAMPLED = ('4bf92f3577b34da6a3ce929d0e0e47%d0' % i for i in ran
 TRIES = 8
 ABROAD = '00f067aa0ba902b7'
 MARK = 'mark7c1'  # part of all texts of a user, which must not appear in spans
-KINDS = {'request': 2, 'dispatch': 1, 'ask': 3, 'render': 1, 'write': 1}
+KINDS = {'request': 2, 'dispatch': 1, 'remote-request': 3, 'render': 1, 'write': 1}
 
 
 def attributes(owner):

@@ -149,13 +149,13 @@ static void typed_values_are_restored_in_their_fields(void **state) {
   assert_int_equal(form_call(&s, &t, "GET", "/", NULL, t.html), 200);
   assert_non_null(strstr(t.html, "id=\"report:7-0\""));
   assert_non_null(strstr(t.html, "value=\"first\""));
-  assert_int_equal(form_send(&s, &t, 2, "ask=1"), 200);
+  assert_int_equal(form_send(&s, &t, 2, "load=1"), 200);
   assert_string_equal(t.html, "{\"generation\":0,\"number\":1,\"values\":[[\"title\",\"a \\\"b\\\" <&\"],"
                               "[\"text\",\"one\\r\\ntwo \xf0\x9f\x8c\x8d\"],[\"tags\",\"blue\"],[\"tags\",\"x\"]]}");
   /* boxes that were all cleared stay cleared, instead of the initial values */
   assert_int_equal(form_send(&s, &t, 2, "x=1"), 200);
   form_shows(&s, &t, "<option value=\"red\"><option value=\"blue\">");
-  assert_int_equal(form_send(&s, &t, 3, "ask=1"), 200);
+  assert_int_equal(form_send(&s, &t, 3, "load=1"), 200);
   assert_string_equal(t.html, "{\"generation\":0,\"number\":2,\"values\":[]}");
   /* another tab of the same session has its own form */
   snprintf(other.cookie, sizeof other.cookie, "%s", t.cookie);
@@ -235,7 +235,7 @@ static void duplicated_tab_has_its_own_copy_of_the_form(void **state) {
   assert_int_equal(form_send(&s, &t, 1, "v.title=typed"), 200);
   snprintf(twin.cookie, sizeof twin.cookie, "%s", t.cookie);
   form_load(&s, &twin);
-  snprintf(from, sizeof from, "ask=1&from=%s", t.sealed);
+  snprintf(from, sizeof from, "load=1&from=%s", t.sealed);
   assert_int_equal(form_send(&s, &twin, 1, from), 200);
   assert_true(twin.generation > t.generation);
   form_shows(&s, &twin, "value=\"typed\"");

@@ -184,7 +184,7 @@ static void failed_allocation_in_form_request_gets_an_error(void **state) {
     test_host_fail_no_more(&s.on.th);
   }
   char body[200];
-  snprintf(body, sizeof body, "tabId=%s&form=report:7&ask=1", t.sealed);
+  snprintf(body, sizeof body, "tabId=%s&form=report:7&load=1", t.sealed);
   const vestry_header headers[] = {{"Cookie", t.cookie}, {"Content-Type", "application/x-www-form-urlencoded"}};
   const vestry_memory_call asked = {.method = "POST",
                                     .path = "/kept",

@@ -424,7 +424,7 @@ static vestry_err take(vestry_forms *forms, const vestry_request *req, vsi_form_
   vestry_err error = find_place(forms, req, name, &at);
   if (error) return error == VESTRY_INVALID ? VESTRY_MALFORMED : error;
   if (!vestry_tab_is_known(req)) return VESTRY_MALFORMED;
-  if (vestry_request_value(req, VESTRY_IN_FORM, "ask")) return load_values(forms, req, &at, ret_state);
+  if (vestry_request_value(req, VESTRY_IN_FORM, "load")) return load_values(forms, req, &at, ret_state);
   if (vestry_request_value(req, VESTRY_IN_FORM, "clear"))
     return forms->storage->ops->clear(forms->storage, &at.key, false, ret_state);
   return keep(forms, req, &at, ret_state);

@@ -47,7 +47,7 @@
 
   // Messages, and when they are sent.
   const end = new AbortController(), {signal} = end;
-  let generation = Number(el.id.slice(name.length + 1)), number = 0, timer = 0, asked = 0, fails = 0, isKnown =
+  let generation = Number(el.id.slice(name.length + 1)), number = 0, timer = 0, loads = 0, fails = 0, isKnown =
     false,
     isSending = false, isTyped = false, isQuiet = false, isComposing = false, isClearing = false, isBack = false,
     rejected = '';
@@ -74,24 +74,24 @@
   const say = () => send(read().map(([field, value]) => ['v.' + field, value])).then((now) => (accept(), now));
   const learn = (now) => { if (now.generation !== generation) generation = now.generation, isTyped = false };
   const take = (now) => { isKnown = true; generation = now.generation; el.id = name + '-' + generation };
-  const ask = async () => {
-    const now = await send([['ask', 1], ...(from ? [['from', from]] : [])]), left = look(stashed) ?? '',
+  const load = async () => {
+    const now = await send([['load', 1], ...(from ? [['from', from]] : [])]), left = look(stashed) ?? '',
       [its, last] = left.split(' ').map(Number), isOver = isBack && now.generation > generation;
     if (!el.isConnected) return;
     take(now);
-    isKnown = !left || its !== now.generation || now.number >= last || asked > 13;
+    isKnown = !left || its !== now.generation || now.number >= last || loads > 13;
     if (now.values || isOver) put(now.values ?? read(true), (field) => !touched.has(field));
-    if (isKnown) isBack = false, drop(stashed); else later(100 * ++asked) };
+    if (isKnown) isBack = false, drop(stashed); else later(100 * ++loads) };
   const later = (ms) => timer = timer || setTimeout(keep, ms);
   const keep = async () => {
     timer = 0;
     if (isSending || !el.isConnected || isKnown && isComposing) return;
     isSending = true;
-    const isAsking = !isKnown;
-    try { if (isAsking) await ask(); else { isTyped = false; learn(await say()) } fails = 0 }
-    catch (why) { if (!reject(why)) isTyped = isTyped || !isAsking,
+    const isLoading = !isKnown;
+    try { if (isLoading) await load(); else { isTyped = false; learn(await say()) } fails = 0 }
+    catch (why) { if (!reject(why)) isTyped = isTyped || !isLoading,
         later(Math.min(30000, 5000 * 2 ** fails++) * (0.75 + Math.random() / 2)) }
-    finally { isSending = false; if (isKnown ? isTyped : !isAsking) later(500) } };
+    finally { isSending = false; if (isKnown ? isTyped : !isLoading) later(500) } };
   const leave = () => {
     if (!isTyped || !isKnown || !el.isConnected) return;
     isTyped = false;
@@ -130,7 +130,7 @@
   marks.observe(el, {attributeFilter: [sign]}); signal.addEventListener('abort', () => marks.disconnect());
   addEventListener('pageshow', ({persisted}) => {
     if (!persisted) return;
-    drop(stashed); isKnown = false; isBack = true; asked = 0;
+    drop(stashed); isKnown = false; isBack = true; loads = 0;
     if (!isTyped) touched.clear();
     clearTimeout(timer); timer = 0; keep() }, {signal});
   document.addEventListener('visibilitychange', () => { if (document.hidden) leave() }, {signal});

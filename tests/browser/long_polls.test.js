@@ -42,21 +42,21 @@ async function start(t, program, breaks, where = '', { hides = false, byClock = 
   if (hides) await session.context.addInitScript(canBeHidden);
   const tab = await session.tab(proxy.url + where);
   if (breaks.isHolding && !byClock) await givesUp(tab);
-  const isAsk = (stream) => /_vestry":\{"poll":[1-9]/.test(decodeURIComponent(stream.url));
-  return { ...tab, server, proxy, session, isAsk, problems: session.problems,
-    asks: () => proxy.streams.filter(isAsk),
+  const isPoll = (stream) => /_vestry":\{"poll":[1-9]/.test(decodeURIComponent(stream.url));
+  return { ...tab, server, proxy, session, isPoll, problems: session.problems,
+    polls: () => proxy.streams.filter(isPoll),
     seen: async () => (await fetch(`${server.url}seen`)).json(),
     post: async (what, body = '') => assert.equal((await send('POST', server.url + what, body)).status, 204),
-    asking: (count = 1) => until(() => proxy.streams.filter(isAsk).length >= count, `${count} long polls`),
+    polling: (count = 1) => until(() => proxy.streams.filter(isPoll).length >= count, `${count} long polls`),
     // Wait for a held long poll: it contains the page's state tag and has no answer.
     held: () => until(() => {
       const last = proxy.streams.at(-1);
-      return last?.open && isAsk(last) && last.headers['last-event-id'] && !last.contents();
+      return last?.open && isPoll(last) && last.headers['last-event-id'] && !last.contents();
     }, 'a held long poll'),
     // Wait for a stream that continues.
     streaming: () => until(() => {
       const last = proxy.streams.at(-1);
-      return last?.open && last.signs() > 1 && !isAsk(last);
+      return last?.open && last.signs() > 1 && !isPoll(last);
     }, 'a stream'),
     // The element that supervises the stream.
     element: (run, value) => tab.page.evaluate(([code, given]) =>
@@ -94,7 +94,7 @@ async function startSmall(t) {
   const [line] = await Promise.race([once(readline.createInterface({ input: child.stdout }), 'line'), exited]);
   const [, url] = /^vestry-bench: (http:\/\/127\.0\.0\.1:\d+) /.exec(line) ?? assert.fail(`no server: ${line}`);
   const page = '/page?topic=news&private=1';
-  const ask = (had) => {
+  const poll = (had) => {
     const one = { text: '', hasEnded: false };
     const query = `&datastar=${encodeURIComponent(JSON.stringify({ _vestry: { poll: 25000 } }))}`;
     const headers = { 'Datastar-Request': 'true', ...(had ? { 'Last-Event-ID': had } : {}) };
@@ -107,11 +107,11 @@ async function startSmall(t) {
     return one;
   };
   const stats = async () => (await fetch(`${url}/stats`, { headers: { Connection: 'close' } })).json();
-  return { ask, stats, send: (what, body) => send('POST', url + what, body) };
+  return { poll, stats, send: (what, body) => send('POST', url + what, body) };
 }
 
 // The tests mostly wait.
-describe('asks', { concurrency: 6 }, () => {
+describe('long_polls', { concurrency: 6 }, () => {
   for (const [name, breaks] of Object.entries({
     'holds bytes back': { isHolding: true },
     'cuts after a second': { cutsMs: 1000 },
@@ -122,7 +122,7 @@ describe('asks', { concurrency: 6 }, () => {
       // capability: L8
       test(`l8: a proxy that ${name}: /${where} is current soon, and has a stream when the proxy permits it`, async (t) => {
         const page = await start(t, 'test_browser_pages', breaks, where, { byClock: name === 'holds bytes back' && where === '' });
-        if (breaks.isHolding || breaks.cutsMs) await page.asking();
+        if (breaks.isHolding || breaks.cutsMs) await page.polling();
         await assertCurrent(t, page, name);
         clear(page);
         await page.page.evaluate(() => dispatchEvent(new Event('online')));
@@ -137,17 +137,17 @@ describe('asks', { concurrency: 6 }, () => {
   // capability: L8
   test('l8: a long poll is held while nothing changes, and no change is missed', async (t) => {
     const page = await start(t, 'test_browser_pages', { isHolding: true });
-    await page.asking();
+    await page.polling();
     await page.post('text', 'one');
     await page.shows('text', 'one');
     await page.held();
-    const { length } = page.asks();
+    const { length } = page.polls();
     for (let round = 0; round < 20; round++) await page.seen(); // the page does not change
-    assert.equal(page.asks().length, length);
-    assert.equal(page.asks().at(-1).contents(), 0);
+    assert.equal(page.polls().length, length);
+    assert.equal(page.polls().at(-1).contents(), 0);
     await page.post('text', 'two');
     await page.shows('text', 'two');
-    assert.equal(page.asks()[length - 1].contents(), 1);
+    assert.equal(page.polls()[length - 1].contents(), 1);
     assert.equal(await page.element('return getComputedStyle(el).display'), 'none');
   });
 
@@ -155,15 +155,15 @@ describe('asks', { concurrency: 6 }, () => {
     // capability: L8
     test(`l8: the page tries one stream after a while, which delays it little if the proxy still ${name}`, async (t) => {
       const page = await start(t, 'test_browser_pages', breaks);
-      await page.asking();
+      await page.polling();
       const { length } = page.proxy.streams;
       await page.element('el.until = 0');
       await page.post('text', 'one');
       await page.shows('text', 'one');
-      const tried = () => page.proxy.streams.slice(length).findIndex((stream) => !page.isAsk(stream));
+      const tried = () => page.proxy.streams.slice(length).findIndex((stream) => !page.isPoll(stream));
       await until(() => tried() >= 0, 'a stream');
-      await until(() => page.proxy.streams.slice(length + tried()).some(page.isAsk), 'a long poll after it');
-      const count = page.proxy.streams.slice(length + tried()).findIndex(page.isAsk);
+      await until(() => page.proxy.streams.slice(length + tried()).some(page.isPoll), 'a long poll after it');
+      const count = page.proxy.streams.slice(length + tried()).findIndex(page.isPoll);
       assert.ok(count <= 2, 'one stream, then long polls'); // or two, if the cut came before any data of the first
       await assertCurrent(t, page, 'after a failed attempt to open a stream');
       clear(page);
@@ -178,16 +178,16 @@ describe('asks', { concurrency: 6 }, () => {
   // capability: L8
   test('l8: with too many long polls, some are held, others are answered at once, and none is rejected', async (t) => {
     const small = await startSmall(t);
-    const first = small.ask();
+    const first = small.poll();
     await until(() => first.hasEnded, 'the whole content');
     const had = /\nid: (.*)\n/.exec(first.text)[1];
     const all = [];
     for (let n = 0; n < 27; n++) {
-      all.push(small.ask(had));
+      all.push(small.poll(had));
       await until(async () => all[n].status === 200 && (await small.stats()).pages.streams === n + 1, 'it is held');
     }
     for (let n = 27; n < 100; n++) { // quickly, because the others are held for 25 s only
-      all.push(small.ask(had));
+      all.push(small.poll(had));
       await until(() => all[n].hasEnded, 'three quarters are held');
     }
     assert.ok(all.slice(0, 27).every((one) => !one.hasEnded));
@@ -200,7 +200,7 @@ describe('asks', { concurrency: 6 }, () => {
     await until(() => all.every((one) => one.hasEnded), 'those that are held are answered');
     assert.ok(all.slice(0, 27).every((one) => /changed/.test(one.text)));
     assert.ok(!/changed/.test(all[27].text));
-    const late = small.ask(had);
+    const late = small.poll(had);
     await until(() => late.hasEnded, 'a later long poll');
     assert.match(late.text, /changed/);
   });
@@ -210,7 +210,7 @@ describe('asks', { concurrency: 6 }, () => {
     const page = await start(t, 'test_browser_pages', { isHolding: true });
     const other = await page.session.tab(page.proxy.url);
     await givesUp(other);
-    await page.asking();
+    await page.polling();
     assert.ok(await page.element('return el.poll'));
     await page.post('text', 'of both');
     await page.shows('text', 'of both');
@@ -226,7 +226,7 @@ describe('asks', { concurrency: 6 }, () => {
   // capability: L8
   test('l8: a hidden tab does not poll, and is current when it is shown again', async (t) => {
     const page = await start(t, 'test_browser_pages', { isHolding: true }, '', { hides: true });
-    await page.asking();
+    await page.polling();
     for (let round = 0; round < 2; round++) {
       await page.post('text', `before ${round}`);
       await page.shows('text', `before ${round}`); // between two polls
@@ -244,10 +244,10 @@ describe('asks', { concurrency: 6 }, () => {
   // capability: L8
   test('l8: a page whose signals are selected by a pattern polls, and sends them', async (t) => {
     const page = await start(t, 'test_browser_pages', { isHolding: true }, 'kept');
-    await page.asking();
+    await page.polling();
     await assertCurrent(t, page, 'with a pattern between slashes');
-    for (const ask of page.asks()) {
-      const signals = JSON.parse(new URL(ask.url, page.proxy.url).searchParams.get('datastar'));
+    for (const poll of page.polls()) {
+      const signals = JSON.parse(new URL(poll.url, page.proxy.url).searchParams.get('datastar'));
       assert.deepEqual(Object.keys(signals).sort(), ['_vestry', 'draft']);
       assert.deepEqual(Object.keys(signals._vestry), ['poll']);
     }
@@ -256,13 +256,13 @@ describe('asks', { concurrency: 6 }, () => {
   // capability: L8
   test('l8: if a proxy ends requests earlier than long polls end, they become shorter', async (t) => {
     const page = await start(t, 'test_browser_pages', { isHolding: true });
-    await page.asking();
+    await page.polling();
     await page.post('text', 'one');
     await page.shows('text', 'one');
     await page.held();
     await page.element('el.asked -= 16000'); // as if it had been held for this time
-    page.asks().at(-1).timeOut();
-    await page.asking(page.asks().length + 1);
+    page.polls().at(-1).timeOut();
+    await page.polling(page.polls().length + 1);
     await until(async () => (await page.element('return el.poll')) < 12500, 'a shorter one');
     assert.ok((await page.element('return el.poll')) > 5000);
     await assertCurrent(t, page, 'with shorter ones');
@@ -271,7 +271,7 @@ describe('asks', { concurrency: 6 }, () => {
   // capability: L8
   test('l8: a polling page is current after a restart of the server', async (t) => {
     const page = await start(t, 'test_browser_pages', { isHolding: true });
-    await page.asking();
+    await page.polling();
     await until(async () => (await page.seen()).streams === 1, 'it is held');
     await page.server.stop(); // at once: the held long poll ends
     await page.until(() => getComputedStyle(document.querySelector('.vestry-banner')).display !== 'none');
@@ -313,7 +313,7 @@ describe('asks', { concurrency: 6 }, () => {
       await press('add');
       await page.shows('count', String(n));
       await page.shows('saving', '0');
-      if (n === 1) await page.asking();
+      if (n === 1) await page.polling();
     }
     await press('same'); // no visible change
     await page.shows('saving', '0');
@@ -331,7 +331,7 @@ describe('asks', { concurrency: 6 }, () => {
     const page = await start(t, 'test_browser_navigate', { isHolding: true }, 'list');
     const heading = (is) => page.until((wanted) => document.querySelector('#heading')?.textContent === wanted, is);
     await page.page.evaluate(() => (window.isSame = true));
-    await page.asking();
+    await page.polling();
     for (const [id, is, at] of [['second', '2 0', '/list?page=2'], ['third', '3 0', '/list?page=3'],
       ['item', 'item 7', '/item/7']]) {
       await page.page.evaluate((of) => document.getElementById(of).click(), id);
