@@ -34,18 +34,23 @@ static bool take_value(const char *begin, const char *end, vestry_slice *ret_val
   return true;
 }
 
-vestry_err vsi_cookie_find(const char *header, const char *name, vestry_slice *ret_value) {
+bool vsi_cookie_next(const char **header, const char *name, vestry_slice *ret_value) {
   size_t name_len = strlen(name);
-  if (name_len == 0 || strpbrk(name, "=; \t")) return VESTRY_NOT_FOUND;
-  for (const char *at = header; *at;) {
+  if (name_len == 0 || strpbrk(name, "=; \t")) return false;
+  for (const char *at = *header; *at;) {
     const char *end = at + strcspn(at, ";"), *next = *end ? end + 1 : end;
     while (at < end && vsi_is_blank(*at)) at++;
     while (at < end && vsi_is_blank(end[-1])) end--;
     bool is_it = (size_t)(end - at) > name_len && memcmp(at, name, name_len) == 0 && at[name_len] == '=';
-    if (is_it && take_value(at + name_len + 1, end, ret_value)) return VESTRY_OK;
+    *header = next;
+    if (is_it && take_value(at + name_len + 1, end, ret_value)) return true;
     at = next;
   }
-  return VESTRY_NOT_FOUND;
+  return false;
+}
+
+vestry_err vsi_cookie_find(const char *header, const char *name, vestry_slice *ret_value) {
+  return vsi_cookie_next(&header, name, ret_value) ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
 
 vestry_err vestry_request_cookie(const vestry_request *req, const char *name, char *buffer, size_t capacity) {

@@ -7,8 +7,12 @@
 
 #include "vestry/host.h"
 
-/* Find a cookie's value in the text of a Cookie header. The value is a part of that text, without quotes around it. If
- * several cookies have the name, the first well-formed one is returned. OK | NOT_FOUND. */
+/* Find the next cookie of a name in the text of a Cookie header, and move *header behind it. The value is a part of that
+ * text, without quotes around it; malformed ones are skipped. false: there is none.
+ * Several cookies have one name if they have different paths or domains: another program may set its own for the domain
+ * above, and browsers order them by path and age. So a cookie of vestry is the first one that is valid. */
+VESTRY_API bool vsi_cookie_next(const char **header, const char *name, vestry_slice *ret_value);
+/* Find the first cookie of a name. OK | NOT_FOUND. */
 VESTRY_API vestry_err vsi_cookie_find(const char *header, const char *name, vestry_slice *ret_value);
 /* Return whether all bytes may stand in an unquoted value (cookie-octet). */
 bool vsi_is_cookie_value(const char *value, size_t len);

@@ -165,6 +165,10 @@ static void token_is_bound_to_a_cookie_without_sessions(void **state) {
     assert_string_equal(ann.set, ""); /* the cookie is set once */
     assert_int_equal(act_with(&s, &ann, ann.token, NULL, NULL), 204);
     assert_int_equal(act_with(&s, &ann, first.token, NULL, NULL), 204);
+    opened shared = ann; /* another program has a cookie of the same name */
+    strcpy(shared.cookie, insecure ? "csrf=0123abcd; " : "__Host-csrf=0123abcd; ");
+    strcat(shared.cookie, ann.cookie);
+    assert_int_equal(act_with(&s, &shared, ann.token, NULL, NULL), 204);
     open_page(&s, &bob);
     assert_int_equal(act_with(&s, &ann, bob.token, NULL, NULL), 403);
     opened nobody = {.cookie = ""}; /* a token without the cookie is rejected */

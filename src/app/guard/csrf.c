@@ -72,19 +72,25 @@ void vestry_csrf_destroy(vestry_csrf *csrf) {
 
 /* ------------------------------------------------------------------------------------------- the token ------------ */
 
-/* Read the text of the cookie, from the request or, if the reply sets it, from there. false: there is no valid one. */
-static bool read_cookie(const vestry_csrf *csrf, const vestry_request *req, char text[VSI_SEAL_LEN + 1]) {
-  const char *header = vestry_request_header(req, "Cookie");
-  const vsi_sealed *own = vsi_sealed_of(req);
-  if (!own) return false;
-  vestry_slice value = {own->csrf_cookie, strlen(own->csrf_cookie)};
-  if (!value.len && (!header || vsi_cookie_find(header, csrf->cookie, &value))) return false;
+static bool take_cookie(const vestry_request *req, vestry_slice value, char text[VSI_SEAL_LEN + 1]) {
   if (!vsi_seal_is_good(vsi_seals_of(req->v), VSI_SEAL_CSRF_COOKIE, (vestry_scope){NULL, 0}, NULL, value.data,
                         value.len))
     return false;
   memcpy(text, value.data, value.len);
   text[value.len] = '\0';
   return true;
+}
+
+/* Read the text of the cookie, from the request or, if the reply sets it, from there. false: there is no valid one. */
+static bool read_cookie(const vestry_csrf *csrf, const vestry_request *req, char text[VSI_SEAL_LEN + 1]) {
+  const char *header = vestry_request_header(req, "Cookie");
+  const vsi_sealed *own = vsi_sealed_of(req);
+  if (!own) return false;
+  vestry_slice value = {own->csrf_cookie, strlen(own->csrf_cookie)};
+  if (value.len) return take_cookie(req, value, text);
+  while (header && vsi_cookie_next(&header, csrf->cookie, &value))
+    if (take_cookie(req, value, text)) return true;
+  return false;
 }
 
 static vestry_err set_cookie(const vestry_csrf *csrf, const vestry_request *req, vestry_reply *reply,

@@ -47,7 +47,9 @@ static bool take_sent(const vestry_request *req, vsi_sealed *own, const char *te
 static bool take_cookie(const vestry_request *req, vsi_sealed *own) {
   const char *header = vestry_request_header(req, "Cookie");
   vestry_slice value;
-  return header && !vsi_cookie_find(header, COOKIE, &value) && take(req, own, value.data, value.len);
+  while (header && vsi_cookie_next(&header, COOKIE, &value))
+    if (take(req, own, value.data, value.len)) return true;
+  return false;
 }
 
 static vestry_err find(const vestry_request *req, vsi_sealed *own) {

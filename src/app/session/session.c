@@ -83,16 +83,20 @@ static record *believe(vsi_sessions *sessions, const vsi_token *token, const cha
   return admit(sessions, made, ret_error);
 }
 
-/* Record the use of a session, at most once in a tenth of idle_ms. Returns whether the cookie must be renewed. */
+/* Record the use of a session, at most once in a tenth of idle_ms. If the storage fails, try again after a minute,
+ * because the user may not come back before the next tenth. Returns whether the cookie must be renewed. */
 static bool note_use(vsi_sessions *sessions, record *session) {
+  enum { AGAIN_S = 60 };
   int64_t now = vsi_session_now_s(sessions), saved = atomic_load_explicit(&session->saved_s, memory_order_relaxed);
-  if (now - saved < vsi_session_seconds(sessions->options.idle_ms) / 10) return false;
+  const int64_t apart = vsi_session_seconds(sessions->options.idle_ms) / 10;
+  if (now - saved < apart) return false;
   /* Of several concurrent requests only one continues. */
   if (!atomic_compare_exchange_strong(&session->saved_s, &saved, now)) return false;
   if (sessions->options.storage) {
     vestry_session_record stored = {.size = sizeof stored, .created_s = session->created_s, .used_s = now};
     strcpy(stored.user, session->user);
-    (void)sessions->options.storage->save(sessions->options.storage_ctx, session->hash, &stored);
+    if (sessions->options.storage->save(sessions->options.storage_ctx, session->hash, &stored) && apart > AGAIN_S)
+      atomic_store_explicit(&session->saved_s, now - apart + AGAIN_S, memory_order_relaxed);
     /* If the session ended meanwhile, its removal may have come before this save. Remove it again, because it would
      * return after a restart. */
     if (vsi_session_record_has_ended(session) && vsi_session_is_buried(sessions, session))
@@ -114,9 +118,11 @@ void vsi_session_set_scope(vestry_request *req, vestry_reply *reply) {
 static bool read_cookie(const vsi_sessions *sessions, const vestry_request *req, vsi_token *ret_token) {
   const char *header = vestry_request_header(req, "Cookie");
   vestry_slice value;
-  return header && !vsi_cookie_find(header, sessions->cookie, &value) &&
-         vsi_token_read(value, sessions->is_signed ? &sessions->secret : NULL,
-                        sessions->has_previous ? &sessions->previous : NULL, ret_token);
+  while (header && vsi_cookie_next(&header, sessions->cookie, &value))
+    if (vsi_token_read(value, sessions->is_signed ? &sessions->secret : NULL,
+                       sessions->has_previous ? &sessions->previous : NULL, ret_token))
+      return true;
+  return false;
 }
 
 /* Find the session of a token: in memory, by the signed cookie, or in the storage. own->user stays NULL if the session
