@@ -63,7 +63,8 @@ struct vestry_request {
 
 /** Get the value of a header; its name in any case. NULL: absent. If a request has several lines with this name, the
  *  value is that of the first. Exception: the lines of X-Forwarded-For, -Host and -Proto, Forwarded, X-Real-IP, and the
- *  headers in the list below except Cookie are joined with ", ", because only the last line may be the proxy's.
+ *  headers in the list below are joined with ", ", because only the last line may be the proxy's; those of Cookie with
+ *  "; ", because a proxy may pass on a line for each cookie.
  *
  *  The headers in the list below name a user. If a handler reads one, its response is private (vestry_reply_header).
  *  The renders of a page's stream can read these headers, too (vestry/app/page.h). The proxy in front has to remove

@@ -128,22 +128,27 @@ static bool names_user(const char *header) {
   return bsearch(header, vsi_user_headers, USER_HEADERS_COUNT, sizeof *vsi_user_headers, by_name) != NULL;
 }
 
-/* Return whether a proxy reports the client by this header. Browsers themselves send Cookie, though once. */
+/* Return whether a proxy reports the client by this header. */
 static bool reports_client(const char *name, bool is_user) {
   static const char *const names[] = {"Forwarded",        "X-Real-IP",         "X-Forwarded-For",
                                       "X-Forwarded-Host", "X-Forwarded-Proto", NULL};
-  return is_user ? vsi_strcasecmp(name, "Cookie") != 0 : vsi_is_listed(name, names);
+  return is_user || vsi_is_listed(name, names);
 }
 
 /* A proxy must set such a header, but some add a line after that of the client instead (HAProxy's option forwardfor
  * does). Then the first line is the client's own. Therefore the lines are joined with ", " (RFC 9110, 5.3), so that no
- * part of them is taken for the whole: "192.0.2.1, 198.51.100.7" is not an address. */
-static const char separator[] = ", ";
-enum { SEPARATOR_LEN = sizeof separator - 1 };
+ * part of them is taken for the whole: "192.0.2.1, 198.51.100.7" is not an address.
+ *
+ * Cookie is no list, but over HTTP/2 a browser sends each cookie as a line, and a proxy may pass them on like that. Its
+ * lines are joined with "; " (RFC 9113, 8.2.3). */
+static const char *separator_of(const char *name) {
+  return vsi_strcasecmp(name, "Cookie") == 0 ? "; " : ", ";
+}
+enum { SEPARATOR_LEN = 2 };
 
 /* A search for the lines of one header. */
 typedef struct lines {
-  const char *name;
+  const char *name, *separator;
   size_t count, len; /* of the lines so far; len: as joined */
   char *to;          /* NULL: only count */
 } lines;
@@ -153,7 +158,7 @@ static void join(void *ctx, const char *name, const char *value) {
   if (vsi_strcasecmp(name, l->name) != 0) return;
   const size_t before = l->count++ ? SEPARATOR_LEN : 0, len = strlen(value);
   if (l->to) {
-    memcpy(l->to + l->len, separator, before);
+    memcpy(l->to + l->len, l->separator, before);
     memcpy(l->to + l->len + before, value, len + 1);
   }
   l->len += before + len;
@@ -164,13 +169,14 @@ static void join(void *ctx, const char *name, const char *value) {
 static const char *joined(vsi_request *own, const vestry_host *host, const char *name, const char *first) {
   for (const vsi_joined *at = own->joined; at; at = at->next)
     if (vsi_strcasecmp(at->name, name) == 0) return at->value;
-  lines l = {.name = name};
+  lines l = {.name = name, .separator = separator_of(name)};
   own->ops->each_header(own->server_request, join, &l);
   if (l.count < 2) return first;
   const size_t name_bytes = strlen(name) + 1;
   vsi_joined *made = vsi_alloc(host, sizeof *made + name_bytes + l.len + 1);
-  if (!made) return separator;
-  l = (lines){.name = memcpy(made->name, name, name_bytes), .to = made->name + name_bytes};
+  if (!made) return l.separator;
+  l = (lines){
+      .name = memcpy(made->name, name, name_bytes), .separator = l.separator, .to = made->name + name_bytes};
   own->ops->each_header(own->server_request, join, &l);
   made->value = l.to;
   made->next = own->joined;

@@ -154,7 +154,7 @@ static void lines_of_a_header_by_which_a_proxy_reports_the_client_are_joined(voi
        "192.0.2.1, 198.51.100.7|192.0.2.1, 198.51.100.7|-|-|-|"},
       {{{"X-Forwarded-For", ""}, {"X-Forwarded-For", "198.51.100.7"}}, ", 198.51.100.7|, 198.51.100.7|-|-|-|"},
       {{{"Remote-User", "admin"}, {"Remote-User", "bob"}, {"X-Other", "1"}, {"X-Other", "2"}}, "-|-|admin, bob|1|-|"},
-      {{{"Cookie", "a=1"}, {"Cookie", "b=2"}}, "-|-|-|-|a=1|"},
+      {{{"Cookie", "a=1"}, {"X-Other", "1"}, {"cookie", "b=2"}}, "-|-|-|1|a=1; b=2|"},
   };
   for (size_t i = 0; i < sizeof requests / sizeof *requests; i++) {
     site w;
