@@ -111,8 +111,9 @@ typedef enum vestry_in {
 /** Get the decoded value of a name: UTF-8, terminated, without NUL. The client controls values of a query or form, so
  *  check them.
  *  index    position among values of the same name, from 0; a form sends one for each ticked box
- *  Returns  NULL: absent, or no memory. If a query or form has a broken escape, invalid UTF-8 or a NUL, all its values
- *           count as absent; also those of a query with more than vestry_bounds.max_values_count */
+ *  Returns  NULL: absent, or no memory. If a form has a broken escape, invalid UTF-8 or a NUL, all its values count as
+ *           absent; in a query, those of the same name. So do all values of a query with more than
+ *           vestry_bounds.max_values_count */
 VESTRY_API const char *vestry_request_value_at(const vestry_request *req, vestry_in in, const char *name, size_t index);
 /** Get the first value of a name: vestry_request_value_at with index 0. */
 static inline const char *vestry_request_value(const vestry_request *req, vestry_in in, const char *name) {
@@ -127,7 +128,7 @@ static inline const char *vestry_request_value(const vestry_request *req, vestry
  *           - number: JSON's grammar
  *           - boolean: true, on, 1; false, off, 0. An unticked box is not sent: NOT_FOUND
  *           - text: unchanged
- *  Returns  OK | NOT_FOUND | MALFORMED (another text; an integer out of bounds; a malformed query or form, as for
+ *  Returns  OK | NOT_FOUND | MALFORMED (another text; an integer out of bounds; a malformed value or form, as for
  *           vestry_request_value_at) | TOO_LARGE (a query with too many values) | INVALID (into is of JSON, a list or
  *           an object; a NULL name) | NO_MEMORY. A handler can return this error as it is */
 VESTRY_API vestry_err vestry_request_get(const vestry_request *req, vestry_in in, const char *name, vestry_into into);

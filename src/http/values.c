@@ -2,9 +2,10 @@
 /* Names and values from a request's path, query and form.
  *
  * Values come from the client, and their number is bounded. A form with more values is refused before its handler runs
- * (serve/serve.c), because the handler could take a missing value for a box that is not ticked. If a value in a place
- * (path, query or form) is not UTF-8, contains a NUL or has a broken escape, the place has no values at all, because
- * their meaning is unknown.
+ * (serve/serve.c), because the handler could take a missing value for a box that is not ticked. If a value in a form is
+ * not UTF-8, contains a NUL or has a broken escape, the form has no values at all, for the same reason. In a query, only
+ * the name of such a value has none. Others add parameters to links, such as the campaign of a newsletter, and not all
+ * encode them as UTF-8, or at all ("rebate=10%"); the page's own parameters keep their meaning.
  *
  * Values are sorted when they are read, because a handler may look each of many up. */
 #include <stdlib.h>
@@ -49,7 +50,10 @@ static vestry_err decode(char *text, size_t len) {
   return is_text(text, decoded) ? VESTRY_OK : VESTRY_MALFORMED;
 }
 
-static vestry_err read_encoded(vsi_values *values, const vestry_request *req, const char *query, size_t len) {
+/* Read a query or a form's body.
+ *  has_foreign  a pair with a malformed name is left out, and a malformed value is NULL; otherwise MALFORMED */
+static vestry_err read_encoded(vsi_values *values, const vestry_request *req, const char *query, size_t len,
+                               bool has_foreign) {
   if (!len) return VESTRY_OK;
   size_t count = 1;
   for (const char *at = query; (at = memchr(at, '&', (size_t)(query + len - at))) != NULL; at++) count++;
@@ -66,7 +70,13 @@ static vestry_err read_encoded(vsi_values *values, const vestry_request *req, co
       pair[0] = at;
       pair[1] = equals ? equals + 1 : "";
       error = decode(at, (size_t)((equals ? equals : stop) - at));
-      if (!error && equals) error = decode(equals + 1, (size_t)(stop - equals - 1));
+      if (error && has_foreign) {
+        values->count--;
+        error = VESTRY_OK;
+      } else if (!error && equals) {
+        error = decode(equals + 1, (size_t)(stop - equals - 1));
+        if (error && has_foreign) pair[1] = NULL, error = VESTRY_OK;
+      }
     }
     at = stop + 1;
   }
@@ -108,7 +118,7 @@ static vestry_err read_form(vsi_values *values, const vestry_request *req) {
   const char *type = vestry_request_header(req, "Content-Type");
   if (!vsi_request_is_form(req)) return VESTRY_OK;
   if (is_multipart(type)) return read_parts(values, req, type);
-  return read_encoded(values, req, req->body.data, req->body.len);
+  return read_encoded(values, req, req->body.data, req->body.len, false);
 }
 
 /* ---------------------------------------------------------------------------------------------------- the path ---- */
@@ -140,9 +150,18 @@ static int compare(const void *left, const void *right, void *pairs) {
   return by_name ? by_name : a < b ? -1 : a > b;
 }
 
+/* Sort the values. If one of a name is malformed, so are all of that name, because a handler reads them as a list. */
 static void sort(vsi_values *values) {
+  const char **pairs = values->pairs;
   for (uint32_t i = 0; i < values->count; i++) values->order[i] = i;
-  if (values->count > 1) qsort_r(values->order, values->count, sizeof *values->order, compare, (void *)values->pairs);
+  if (values->count > 1) qsort_r(values->order, values->count, sizeof *values->order, compare, (void *)pairs);
+  for (size_t i = 0, next; i < values->count; i = next) {
+    const char *name = pairs[2 * values->order[i]];
+    bool is_malformed = false;
+    for (next = i; next < values->count && strcmp(pairs[2 * values->order[next]], name) == 0; next++)
+      is_malformed |= !pairs[2 * values->order[next] + 1];
+    for (size_t at = i; is_malformed && at < next; at++) pairs[2 * values->order[at] + 1] = NULL;
+  }
 }
 
 vestry_err vsi_request_set_values(const vestry_request *asked, vestry_in in, vestry_slice texts, size_t count) {
@@ -173,7 +192,7 @@ static vsi_values *values_of(const vestry_request *req, vestry_in in) {
   values->is_read = true;
   switch (in) {
   case VESTRY_IN_PATH: values->error = read_path(values, req); break;
-  case VESTRY_IN_QUERY: values->error = read_encoded(values, req, req->query, strlen(req->query)); break;
+  case VESTRY_IN_QUERY: values->error = read_encoded(values, req, req->query, strlen(req->query), true); break;
   case VESTRY_IN_FORM: values->error = read_form(values, req); break;
   }
   if (values->error) values->count = 0;
@@ -187,8 +206,8 @@ bool vsi_request_has_too_many_fields(const vestry_request *req) {
   return vsi_request_is_form(req) && values_of(req, VESTRY_IN_FORM)->error == VESTRY_TOO_LARGE;
 }
 
-/* Return the text of the index-th value of a name; NULL: there is none. */
-static const char *find_text(const vsi_values *values, const char *name, size_t index) {
+/* Return the index-th pair of a name; NULL: there is none. */
+static const char *const *find_pair(const vsi_values *values, const char *name, size_t index) {
   size_t from = 0, to = values->count; /* the first value whose name is not before this one is in [from, to] */
   while (from < to) {
     const size_t middle = from + (to - from) / 2;
@@ -199,10 +218,10 @@ static const char *find_text(const vsi_values *values, const char *name, size_t 
   }
   if (index >= values->count - from) return NULL;
   const char *const *pair = values->pairs + 2 * (size_t)values->order[from + index];
-  return strcmp(pair[0], name) == 0 ? pair[1] : NULL;
+  return strcmp(pair[0], name) == 0 ? pair : NULL;
 }
 
-/* OK | NOT_FOUND | the error of the place */
+/* OK | NOT_FOUND | MALFORMED | the error of the place */
 static vestry_err find(const vestry_request *req, vestry_in in, const char *name, size_t index,
                        const char **ret_value) {
   if (!name || (unsigned)in >= VSI_IN_COUNT)
@@ -210,10 +229,10 @@ static vestry_err find(const vestry_request *req, vestry_in in, const char *name
                        "name is NULL, or in is none of vestry_in");
   vsi_values *values = values_of(req, in);
   if (values->error) return values->error;
-  const char *value = find_text(values, name, index);
-  if (!value) return VESTRY_NOT_FOUND;
-  *ret_value = value;
-  return VESTRY_OK;
+  const char *const *pair = find_pair(values, name, index);
+  if (!pair) return VESTRY_NOT_FOUND;
+  *ret_value = pair[1];
+  return pair[1] ? VESTRY_OK : VESTRY_MALFORMED;
 }
 
 const char *vestry_request_value_at(const vestry_request *req, vestry_in in, const char *name, size_t index) {
