@@ -281,6 +281,31 @@ static void wrong_clock_of_a_node_ends_no_session_of_others(void **state) {
   }
 }
 
+/* The storage fails when the use is recorded, and the user does not come back for a while. */
+static void failed_record_of_a_use_is_made_up_for(void **state) {
+  (void)state;
+  site w;
+  shelf s;
+  vestry_session_options options = members_way(STORED, &s);
+  atomic_store(&members_clock_s, 1000000);
+  members_begin(&w, &options);
+  browser b = {.cookie = ""};
+  members_log_in(&w, &b, "user=a");
+  atomic_fetch_add(&members_clock_s, 200);
+  s.fails = VESTRY_IO;
+  members_assert_is(&w, &b, "a");
+  members_assert_is(&w, &b, "a");
+  assert_int_equal(s.saves, 2); /* not with each request while the storage fails */
+  s.fails = VESTRY_OK;
+  atomic_fetch_add(&members_clock_s, 60);
+  members_assert_is(&w, &b, "a");
+  assert_int_equal(s.saves, 3);
+  assert_int_equal(s.rows[0].record.used_s, 1000260);
+  members_assert_is(&w, &b, "a");
+  assert_int_equal(s.saves, 3);
+  site_end(&w);
+}
+
 /* The session ends while its use is being recorded; the save must not leave a row behind. */
 static void session_ended_during_a_save_stays_ended(void **state) {
   (void)state;
@@ -513,6 +538,7 @@ int main(void) {
       cmocka_unit_test(kept_calls_with_other_hashes_are_not_compared),
       cmocka_unit_test(rejected_removal_does_not_hold_up_others),
       cmocka_unit_test(wrong_clock_of_a_node_ends_no_session_of_others),
+      cmocka_unit_test(failed_record_of_a_use_is_made_up_for),
       cmocka_unit_test(session_ended_during_a_save_stays_ended),
       cmocka_unit_test(login_during_end_user_is_ended),
       cmocka_unit_test(login_after_end_user_in_one_request_stays),
