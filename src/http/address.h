@@ -69,4 +69,22 @@ static inline vsi_address vsi_address_parse(const char *text) {
   return (vsi_address){0, 0};
 }
 
+/* Get the key of an address as a proxy reports it: alone, with a port ("192.0.2.1:4711", as proxies of Azure write it),
+ * or in brackets, with or without a port ("[2001:db8::1]:4711"). NULL is accepted. */
+static inline vsi_address vsi_address_parse_reported(const char *text) {
+  char alone[INET6_ADDRSTRLEN];
+  const vsi_address plain = vsi_address_parse(text);
+  if (plain.family || !text) return plain;
+  const bool is_bracketed = *text == '[';
+  const char *end = text + strcspn(text, is_bracketed ? "]" : ":"), *port = end + is_bracketed;
+  text += is_bracketed;
+  if (!*end || (size_t)(end - text) >= sizeof alone) return plain;
+  const size_t digits = *port ? strspn(port + 1, "0123456789") : 0;
+  if (*port && (*port != ':' || !digits || digits > 5 || port[1 + digits])) return plain;
+  memcpy(alone, text, (size_t)(end - text));
+  alone[end - text] = '\0';
+  const vsi_address found = vsi_address_parse(alone);
+  return is_bracketed == (strchr(alone, ':') != NULL) ? found : plain;
+}
+
 #endif

@@ -19,7 +19,7 @@ static vsi_person address_or_unknown(vsi_address address) {
 
 vsi_person vsi_person_by_address(const vestry_request *req, bool is_behind_proxy) {
   if (is_behind_proxy || req->v->is_behind_proxy)
-    return address_or_unknown(vsi_address_parse(vestry_request_header(req, "X-Forwarded-For")));
+    return address_or_unknown(vsi_address_parse_reported(vestry_request_header(req, "X-Forwarded-For")));
   const vsi_address peer = vsi_address_parse(vestry_request_peer(req));
   return vsi_address_is_loopback(peer) || vsi_person_is_passed_on(req) ? (vsi_person){.kind = VSI_PERSON_UNKNOWN}
                                                                        : address_or_unknown(peer);
